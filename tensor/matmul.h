@@ -1,0 +1,16 @@
+/* Matrix products through BLIS, with the operands' own strides: a transposed operand is never copied. */
+#ifndef REEL_TENSOR_MATMUL_H
+#define REEL_TENSOR_MATMUL_H
+
+#include "tensor/view.h"
+
+REEL_BEGIN_DECLS
+
+/* out = alpha * a b + beta * out.  a [..., M, K], b [..., K, N], out [..., M, N]; leading axes are
+ * batches and broadcast against each other. beta 0: what was in out is not read. f32 and f64. False
+ * where shapes or dtypes do not fit, or `out` is a broadcast view. */
+bool tensor_matmul(Tensor out, double alpha, Tensor a, Tensor b, double beta);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,43 @@
+/* Counter-based random numbers: Philox-4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy
+ * as 1, 2, 3"). A number is a pure function of (seed, stream, counter), so what is drawn for one
+ * purpose never shifts what is drawn for another, and any position can be returned to. */
+#ifndef REEL_TENSOR_RANDOM_H
+#define REEL_TENSOR_RANDOM_H
+
+#include "tensor/decls.h"
+#include "tensor/view.h"
+
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+typedef struct Random {
+    uint64_t seed;    /* the key */
+    uint64_t stream;  /* which sequence of this seed */
+    uint64_t counter; /* how many 32-bit numbers have been drawn */
+} Random;
+
+Random random_new(uint64_t seed, uint64_t stream);
+/* The four 32-bit numbers of block `block` of a stream. */
+void random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4]);
+/* A stream number made from a name: FNV-1a, 64 bits. */
+uint64_t random_stream(const char *name);
+
+uint32_t random_u32(Random *random);
+/* In [0, 1) with 24 bits. */
+float random_uniform(Random *random);
+/* In [0, 1) with 53 bits (two draws). */
+double random_uniform_f64(Random *random);
+/* In [0, bound) without bias; bound > 0. */
+uint32_t random_below(Random *random, uint32_t bound);
+/* Standard normal (Box-Muller). */
+double random_normal(Random *random);
+/* 0 .. n-1 in random order (Fisher-Yates). */
+void random_permutation(Random *random, int32_t *out, int32_t n);
+/* Fills a tensor of f32 or f64 in C order. */
+void random_fill_uniform(Random *random, Tensor t, double low, double high);
+void random_fill_normal(Random *random, Tensor t, double mean, double deviation);
+
+REEL_END_DECLS
+
+#endif

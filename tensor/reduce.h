@@ -1,0 +1,29 @@
+/* Reductions over any set of axes, f32 and f64. Sums of f32 are taken in a fixed order that does not
+ * depend on what is beside the reduced elements, with several partial sums, so that they are accurate
+ * and the same on every run. */
+#ifndef REEL_TENSOR_REDUCE_H
+#define REEL_TENSOR_REDUCE_H
+
+#include "tensor/view.h"
+
+REEL_BEGIN_DECLS
+
+typedef enum { REDUCE_SUM, REDUCE_MAX } ReduceOp;
+
+/* Bit i of `axes` reduces axis i; reduced axes stay in `out` with size 1 (keepdim). An empty sum is 0;
+ * an empty max is an error (false). */
+bool tensor_reduce(ReduceOp op, Tensor out, Tensor a, unsigned axes);
+/* The transpose of a broadcast: sums `a` over the axes on which `out` was broadcast to the shape of `a`
+ * (missing in front, or of size 1), and adds the result to `out` if `accumulate`, else overwrites. */
+bool tensor_sum_to(Tensor out, Tensor a, bool accumulate);
+/* Index of the first largest element along the last axis: out is i32 and has the shape of `a` without
+ * that axis. NaN counts as the largest. */
+bool tensor_argmax(Tensor out, Tensor a);
+/* The sum of the squares of all elements, in double. */
+double tensor_sum_of_squares(Tensor a);
+/* Whether every element is finite. */
+bool tensor_is_finite(Tensor a);
+
+REEL_END_DECLS
+
+#endif

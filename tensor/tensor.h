@@ -1,0 +1,18 @@
+/* Everything of the tensor layer: strided views, memory, kernels, products, random numbers. */
+#ifndef REEL_TENSOR_TENSOR_H
+#define REEL_TENSOR_TENSOR_H
+
+#include "tensor/arena.h"
+#include "tensor/elementwise.h"
+#include "tensor/matmul.h"
+#include "tensor/mem.h"
+#include "tensor/mt19937.h"
+#include "tensor/panels.h"
+#include "tensor/random.h"
+#include "tensor/reduce.h"
+#include "tensor/rows.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+#include "tensor/vmath.h"
+
+#endif

@@ -1,0 +1,71 @@
+/* Vectorised elementary functions for f32, at most 2 ULP from the correctly rounded value; NaN,
+ * infinities and signed zeros as in libm. Contiguous arrays; out may be x.
+ *
+ * One binary holds several versions of each loop (portable, AVX2+FMA, AVX-512); the table of the widest one
+ * that the processor has is chosen at the first use. All versions give the same bits. */
+#ifndef REEL_TENSOR_VMATH_H
+#define REEL_TENSOR_VMATH_H
+
+#include "tensor/decls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+void vmath_exp(float *out, const float *x, size_t n);
+void vmath_log(float *out, const float *x, size_t n);
+void vmath_tanh(float *out, const float *x, size_t n);
+void vmath_sigmoid(float *out, const float *x, size_t n);  /* 1 / (1 + exp(-x)) */
+void vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
+
+/* ---- Fused loops that the ops of recurrent cells and the optimizers use ---- */
+
+/* A gated memory cell's pointwise part over `n` units (Hochreiter & Schmidhuber 1997, with forget gate):
+ * i, f, g, o are the pre-activations on entry and the activated gates on return;
+ * c = f * c_prev + i * g, tanh_c = tanh(c), h = o * tanh_c. c_prev may be NULL, meaning zeros. */
+void vmath_gated_memory(float *i, float *f, float *g, float *o, const float *c_prev, float *c, float *tanh_c,
+                        float *h, size_t n);
+/* Its gradient: from dh and dc (either may be NULL, meaning zeros) to the pre-activations' di, df, dg, do_
+ * and dc_prev. i, f, g, o are the activated gates. */
+void vmath_gated_memory_backward(const float *i, const float *f, const float *g, const float *o,
+                                 const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
+                                 float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n);
+
+/* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980), as PyTorch orders it:
+ * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
+ * w = w (1 - lr * decay) - lr_corrected * m / (sqrt(v) / sqrt_bias2 + eps), lr_corrected = lr / (1 -
+ * beta1^t). g may be NULL, meaning zeros. */
+typedef struct VmathAdam {
+    float beta1, beta2, eps;
+    float lr_corrected; /* lr / (1 - beta1^t) */
+    float sqrt_bias2;   /* sqrt(1 - beta2^t) */
+    float keep;         /* 1 - lr * decoupled weight decay */
+} VmathAdam;
+void vmath_adam(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t n);
+
+/* ---- Simple loops ---- */
+void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
+void vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */
+/* The sum in double precision partial sums, in an order that is the same for every version. */
+double vmath_sum(const float *x, size_t n);
+double vmath_sum_of_squares(const float *x, size_t n);
+
+/* ---- The version in use ---- */
+
+typedef enum { VMATH_PORTABLE = 0, VMATH_AVX2, VMATH_AVX512, VMATH_LEVELS } VmathLevel;
+VmathLevel vmath_level(void);
+const char *vmath_level_name(VmathLevel level);
+/* Tests: takes that version from now on; false where the processor lacks it. Not while other threads
+ * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start. */
+bool vmath_set_level(VmathLevel level);
+
+/* Flushes denormals to zero on this thread and returns the mode that was set before; vmath_restore()
+ * brings it back. */
+unsigned vmath_flush_denormals(void);
+void vmath_restore(unsigned mode);
+
+REEL_END_DECLS
+
+#endif
