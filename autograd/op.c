@@ -320,6 +320,14 @@ void op_add_grad(OpContext *c, int input, Tensor grad)
     tape_add_grad(c->tape, input_node(c, input), grad, rows, c->op->name);
 }
 
+void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t step)
+{
+    Node *node = input_node(c, input);
+    if (!node->wants_grad || (c->filter && !c->filter(c, input, &grad)))
+        return;
+    tape_add_grad_slice(c->tape, node, grad, axis, start, step, c->op->name);
+}
+
 void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x)
 {
     Node *node = input_node(c, input);
@@ -362,6 +370,11 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
         return;
     *part = (RowGradient){.rows = rows, .ids = ids, .next = node->row_gradients};
     node->row_gradients = part;
+}
+
+Tensor op_whole(OpContext *c, int input)
+{
+    return tape_whole(c->tape, input_node(c, input));
 }
 
 Parameter *op_parameter(const OpContext *c, int input)

@@ -7,7 +7,8 @@
 #define OP_LIST(X)                                                                                           \
     /* op_binary.c */                                                                                        \
     X(add)                                                                                                   \
-    X(sub) X(mul) X(div) X(pow) X(maximum) /* op_unary.c */                                                  \
+    X(sub)                                                                                                   \
+    X(mul) X(div) X(pow) X(maximum) /* op_unary.c */                                                         \
         X(neg) X(exp) X(log) X(sqrt) X(abs) X(relu) X(tanh) X(sigmoid) X(softplus)                           \
             X(scale)                                                            /* op_choose.c */            \
         X(where) X(masked_fill) X(dropout)                                      /* op_reduce.c */            \
@@ -15,7 +16,8 @@
         X(softmax) X(log_softmax) X(layer_norm)                                 /* op_product.c */           \
         X(matmul) X(linear) X(addmm)                                            /* op_shape.c */             \
         X(reshape) X(transpose) X(expand) X(slice) X(select) X(concat) X(stack) /* op_rows.c */              \
-        X(embedding) X(gather_rows) X(gather)                                   /* op_segment.c */           \
+        X(embedding) X(gather_rows)                                             /* op_gather.c */            \
+        X(gather)                                                               /* op_segment.c */           \
         X(segment_sum) X(segment_softmax) X(segment_max)                        /* op_cell.c */              \
         X(gated_memory) X(additive_score) X(weighted_sum)                       /* op_loss.c */              \
         X(bce) X(bce_with_logits) X(cross_entropy) X(mse)
