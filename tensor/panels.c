@@ -1,5 +1,6 @@
 #include "tensor/panels.h"
 #include "tensor/mem.h"
+#include "tensor/panels_internal.h"
 
 #if __has_include(<blis/blis.h>)
 #include <blis/blis.h>
@@ -7,29 +8,21 @@
 #include <blis.h>
 #endif
 
-#include <pthread.h>
 #include <string.h>
 
-/* The micro-kernel computes a small tile C = A B + beta C from two packed panels: A [k][mr], B [k][nr].
- * A weight's panels are the wide ones, which are read once per product while the few rows of the other
- * operand stay in the caches. They are B where the kernel prefers tiles stored by rows (zen, haswell:
- * 6 x 16). Where it prefers columns (skx: 32 x 12) all is transposed: out^T = weights^T a^T, and the
- * weights are A. Below, "wide" is the weights' side and "narrow" the other, whichever they are. */
-typedef struct Kernel {
-    sgemm_ukr_ft run; /* NULL: this BLIS has another interface, only the fallback works */
-    cntx_t *context;
-    bool by_rows;
-    int64_t narrow, narrow_packed; /* rows of out in a tile; floats from one k to the next in a panel */
-    int64_t wide, wide_packed;     /* columns of out */
-    int64_t k_block;               /* of the inner axis: a wide panel of this length fits the L1 cache */
-    int64_t narrow_block;          /* rows of out whose panels fit the L2 cache */
-} Kernel;
+enum { FLOATS_PER_LINE = 16, SLACK = 256 /* kernels may read some floats behind the last panel */ };
 
-enum { FLOATS_PER_LINE = 16, SLACK = 256, MAX_TILE = 1024 };
-
-static Kernel kernel;
-static pthread_once_t kernel_once = PTHREAD_ONCE_INIT;
 static bool fallback_forced;
+
+void panels_force_fallback(bool force)
+{
+    fallback_forced = force;
+}
+
+static bool use_fallback(const PanelsKernel *kernel)
+{
+    return fallback_forced || !kernel;
+}
 
 static int64_t round_up(int64_t value, int64_t step)
 {
@@ -41,70 +34,16 @@ static int64_t min_i64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void kernel_choose(void)
-{
-    bli_init();
-    cntx_t *context = bli_gks_query_cntx();
-    int64_t mr = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_MR, context);
-    int64_t nr = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_NR, context);
-    int64_t packed_mr = bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_MR, context);
-    int64_t packed_nr = bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_NR, context);
-    bool by_rows = bli_cntx_get_l3_nat_ukr_prefs_dt(BLIS_FLOAT, BLIS_GEMM_UKR, context);
-    kernel = (Kernel){
-        .context = context,
-        .by_rows = by_rows,
-        .narrow = by_rows ? mr : nr,
-        .narrow_packed = by_rows ? packed_mr : packed_nr,
-        .wide = by_rows ? nr : mr,
-        .wide_packed = by_rows ? packed_nr : packed_mr,
-        .k_block = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, context),
-    };
-    kernel.narrow_block = round_up(144, kernel.narrow);
-    void_fp run = bli_cntx_get_l3_nat_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, context);
-    if (mr * nr <= MAX_TILE) /* void_fp is void *: ISO C has no cast from it to a function */
-        memcpy(&kernel.run, &run, sizeof run);
-}
-
-static const Kernel *the_kernel(void)
-{
-    pthread_once(&kernel_once, kernel_choose);
-    return &kernel;
-}
-
-static bool use_fallback(const Kernel *k)
-{
-    return fallback_forced || !k->run;
-}
-
-void panels_force_fallback(bool force)
-{
-    fallback_forced = force;
-}
-
 /* ---- Packing ---- */
 
-/* A panel is [depth][packed] floats, of which the first `width` of each row are used; panels follow one
- * another at `panel_stride` floats, whole cache lines. */
-typedef struct Side {
-    int64_t width, packed;
-} Side;
-
-static Side narrow_side(const Kernel *k)
-{
-    return (Side){k->narrow, k->narrow_packed};
-}
-
-static Side wide_side(const Kernel *k)
-{
-    return (Side){k->wide, k->wide_packed};
-}
-
-static int64_t panel_stride(Side side, int64_t depth)
+/* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one
+ * another at whole cache lines. */
+static int64_t panel_stride(PanelsSide side, int64_t depth)
 {
     return round_up(depth * side.packed, FLOATS_PER_LINE);
 }
 
-static int64_t panels_size(Side side, int64_t depth, int64_t count)
+static int64_t panels_size(PanelsSide side, int64_t depth, int64_t count)
 {
     return (count + side.width - 1) / side.width * panel_stride(side, depth);
 }
@@ -125,16 +64,19 @@ static inline __attribute__((always_inline)) void spread_row(float *to, const fl
 }
 
 /* Packs the rows `first` .. `first + depth` of the panels from the matrix source [depth, count]. */
-static void pack_rows(float *panels, Side side, int64_t panel_depth, int64_t first, const float *source,
+static void pack_rows(float *panels, PanelsSide side, int64_t panel_depth, int64_t first, const float *source,
                       int64_t depth, int64_t count, int64_t stride_depth, int64_t stride_count)
 {
     int64_t stride = panel_stride(side, panel_depth);
     for (int64_t p = 0; p < depth; p++) {
         float *to = panels + (first + p) * side.packed;
         const float *row = source + p * stride_depth;
-        switch (side.width) { /* widths known to the compiler become vector moves */
+        switch (side.width) { /* widths that the compiler knows become vector moves */
         case 6:
             spread_row(to, row, count, stride_count, 6, stride);
+            break;
+        case 12:
+            spread_row(to, row, count, stride_count, 12, stride);
             break;
         case 16:
             spread_row(to, row, count, stride_count, 16, stride);
@@ -148,38 +90,57 @@ static void pack_rows(float *panels, Side side, int64_t panel_depth, int64_t fir
     }
 }
 
-static inline __attribute__((always_inline)) void
-transpose_panel(float *to, const float *source, int64_t depth, int64_t stride, int64_t width, int64_t packed)
+typedef float Vec4 __attribute__((vector_size(16)));
+
+/* to[i * to_stride + j] = from[j * from_stride + i] for i, j in 0 .. 3 */
+static inline void transpose_4x4(float *to, int64_t to_stride, const float *from, int64_t from_stride)
 {
-    for (int64_t p = 0; p < depth; p++)
-        for (int64_t j = 0; j < width; j++)
-            to[p * packed + j] = source[j * stride + p];
+    Vec4 r[4], t[4];
+    for (int i = 0; i < 4; i++)
+        memcpy(&r[i], from + i * from_stride, sizeof r[i]);
+    t[0] = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+    t[1] = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    t[2] = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    t[3] = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(t[0], t[1], 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(t[0], t[1], 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(t[2], t[3], 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(t[2], t[3], 2, 3, 6, 7);
+    for (int i = 0; i < 4; i++)
+        memcpy(to + i * to_stride, &r[i], sizeof r[i]);
 }
 
-/* The same from a source whose elements are adjacent along the depth. */
-static void pack_columns(float *panels, Side side, const float *source, int64_t depth, int64_t count,
-                         int64_t stride_count)
+/* One panel of `count` <= width elements from a source that is contiguous along the depth. */
+static void transpose_panel(float *to, PanelsSide side, const float *source, int64_t depth, int64_t count,
+                            int64_t stride_count)
 {
-    int64_t stride = panel_stride(side, depth);
-    for (int64_t i = 0; i < count; i += side.width, panels += stride, source += side.width * stride_count) {
-        if (count - i < side.width)
-            pack_rows(panels, side, depth, 0, source, depth, count - i, 1, stride_count);
-        else if (side.width == 6 && side.packed == 6)
-            transpose_panel(panels, source, depth, stride_count, 6, 6);
-        else if (side.width == 16 && side.packed == 16)
-            transpose_panel(panels, source, depth, stride_count, 16, 16);
-        else
-            transpose_panel(panels, source, depth, stride_count, side.width, side.packed);
-    }
+    int64_t p = 0;
+    if (count >= 4)
+        for (; p + 4 <= depth; p += 4)
+            for (int64_t j = 0; j < count; j += 4) {
+                int64_t first = min_i64(j, count - 4); /* the last block may overlap the one before */
+                transpose_4x4(to + p * side.packed + first, side.packed, source + first * stride_count + p,
+                              stride_count);
+            }
+    for (; p < depth; p++)
+        for (int64_t j = 0; j < count; j++)
+            to[p * side.packed + j] = source[j * stride_count + p];
+    for (p = 0; count < side.width && p < depth; p++)
+        for (int64_t j = count; j < side.width; j++)
+            to[p * side.packed + j] = 0;
 }
 
-static void pack(float *panels, Side side, const float *source, int64_t depth, int64_t count,
+static void pack(float *panels, PanelsSide side, const float *source, int64_t depth, int64_t count,
                  int64_t stride_depth, int64_t stride_count)
 {
-    if (stride_depth == 1)
-        pack_columns(panels, side, source, depth, count, stride_count);
-    else
+    if (stride_depth != 1) {
         pack_rows(panels, side, depth, 0, source, depth, count, stride_depth, stride_count);
+        return;
+    }
+    int64_t stride = panel_stride(side, depth);
+    for (int64_t i = 0; i < count; i += side.width, panels += stride)
+        transpose_panel(panels, side, source + i * stride_count, depth, min_i64(side.width, count - i),
+                        stride_count);
 }
 
 /* ---- The product of two packed blocks ---- */
@@ -190,75 +151,83 @@ typedef struct Target {
     int64_t rows, columns, row_stride, column_stride;
 } Target;
 
-/* One tile of at most narrow x wide elements. A tile that is not whole, or not stored as the kernel
- * prefers, passes through a small one that is: so every element comes from the same instructions,
- * wherever it lies. */
-static void run_tile(const Kernel *k, int64_t depth, const float *narrow, const float *wide, float beta,
-                     float *out, const Target *shape, auxinfo_t *next)
+/* One tile, out [rows, columns]. A tile that is not whole, or whose rows are not contiguous, passes through
+ * a small one: so every element comes from the same instructions, wherever it lies. */
+static void run_tile(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
+                     bool add, const Target *out, const float *next_narrow, const float *next_wide)
 {
-    float tile[MAX_TILE] __attribute__((aligned(64)));
-    float one = 1.0f;
-    int64_t rows = min_i64(shape->rows, k->narrow), columns = min_i64(shape->columns, k->wide);
-    bool direct = rows == k->narrow && columns == k->wide && shape->column_stride == 1;
-    float *c = direct ? out : tile;
-    int64_t row_stride = direct ? shape->row_stride : k->wide;
-    if (!direct && beta != 0) {
-        memset(tile, 0, sizeof(float) * (size_t)(k->narrow * k->wide));
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < columns; j++)
-                tile[i * k->wide + j] = out[i * shape->row_stride + j * shape->column_stride];
+    bool whole =
+        out->columns == kernel->wide.width && (kernel->any_rows || out->rows == kernel->narrow.width);
+    if (whole && out->column_stride == 1) {
+        kernel->run(depth, out->rows, narrow, wide, add, out->data, out->row_stride, next_narrow, next_wide);
+        return;
     }
-    /* The kernel's operands are declared writable in some releases; it only reads them. */
-    float *a = (float *)(k->by_rows ? narrow : wide), *b = (float *)(k->by_rows ? wide : narrow);
-    if (k->by_rows)
-        k->run(k->narrow, k->wide, depth, &one, a, b, &beta, c, row_stride, 1, next, k->context);
-    else
-        k->run(k->wide, k->narrow, depth, &one, a, b, &beta, c, 1, row_stride, next, k->context);
-    if (!direct)
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < columns; j++)
-                out[i * shape->row_stride + j * shape->column_stride] = tile[i * k->wide + j];
+    float tile[PANELS_MAX_TILE] __attribute__((aligned(64)));
+    int64_t stride = kernel->wide.width;
+    if (add) {
+        memset(tile, 0, (size_t)(kernel->narrow.width * stride) * sizeof *tile);
+        for (int64_t i = 0; i < out->rows; i++)
+            for (int64_t j = 0; j < out->columns; j++)
+                tile[i * stride + j] = out->data[i * out->row_stride + j * out->column_stride];
+    }
+    kernel->run(depth, out->rows, narrow, wide, add, tile, stride, next_narrow, next_wide);
+    for (int64_t i = 0; i < out->rows; i++)
+        for (int64_t j = 0; j < out->columns; j++)
+            out->data[i * out->row_stride + j * out->column_stride] = tile[i * stride + j];
 }
 
-/* out = narrow wide + beta * out. The wide panels pass by once, each against all narrow ones. */
-static void run_block(const Kernel *k, int64_t depth, const float *narrow, const float *wide, float beta,
-                      const Target *out)
+static Target target_part(const Target *t, int64_t row, int64_t rows, int64_t column, int64_t columns)
 {
-    int64_t narrow_stride = panel_stride(narrow_side(k), depth),
-            wide_stride = panel_stride(wide_side(k), depth);
-    auxinfo_t next;
-    memset(&next, 0, sizeof next);
-    for (int64_t j = 0; j < out->columns; j += k->wide, wide += wide_stride) {
+    return (Target){t->data + row * t->row_stride + column * t->column_stride, min_i64(rows, t->rows - row),
+                    min_i64(columns, t->columns - column), t->row_stride, t->column_stride};
+}
+
+/* out = narrow wide, added to out where `add`. The wide panels pass by once, each against all narrow ones. */
+static void run_block(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
+                      bool add, const Target *out)
+{
+    int64_t narrow_stride = panel_stride(kernel->narrow, depth),
+            wide_stride = panel_stride(kernel->wide, depth);
+    int64_t rows = kernel->narrow.width, columns = kernel->wide.width;
+    for (int64_t j = 0; j < out->columns; j += columns, wide += wide_stride) {
         const float *a = narrow;
-        for (int64_t i = 0; i < out->rows; i += k->narrow, a += narrow_stride) {
-            bool last = i + k->narrow >= out->rows;
-            const float *next_narrow = last ? narrow : a + narrow_stride;
-            const float *next_wide = last ? wide + wide_stride : wide;
-            bli_auxinfo_set_next_a((void *)(k->by_rows ? next_narrow : next_wide), &next);
-            bli_auxinfo_set_next_b((void *)(k->by_rows ? next_wide : next_narrow), &next);
-            Target tile = {NULL, out->rows - i, out->columns - j, out->row_stride, out->column_stride};
-            run_tile(k, depth, a, wide, beta, out->data + i * out->row_stride + j * out->column_stride, &tile,
-                     &next);
+        for (int64_t i = 0; i < out->rows; i += rows, a += narrow_stride) {
+            bool last = i + rows >= out->rows;
+            Target tile = target_part(out, i, rows, j, columns);
+            run_tile(kernel, depth, a, wide, add, &tile, last ? narrow : a + narrow_stride,
+                     last ? wide + wide_stride : wide);
         }
     }
 }
 
-static void scale(const Target *out, float beta)
+/* Leaves beta * out, to which products are added (true), or leaves it to the first product to overwrite out
+ * (false). Scaling apart keeps the kernels to adding, which rounds alike everywhere. */
+static bool scale(const Target *out, float beta)
 {
+    if (beta == 0 || beta == 1)
+        return beta == 1;
     for (int64_t i = 0; i < out->rows; i++)
         for (int64_t j = 0; j < out->columns; j++) {
             float *element = &out->data[i * out->row_stride + j * out->column_stride];
-            *element = beta == 0 ? 0 : *element * beta;
+            *element *= beta;
         }
+    return true;
+}
+
+static void set_zero(const Target *out)
+{
+    for (int64_t i = 0; i < out->rows; i++)
+        for (int64_t j = 0; j < out->columns; j++)
+            out->data[i * out->row_stride + j * out->column_stride] = 0;
 }
 
 static void multiply_plain(const Target *out, int64_t depth, const float *a, int64_t a_row, int64_t a_column,
-                           const float *b, int64_t b_row, int64_t b_column, float beta)
+                           const float *b, int64_t b_row, int64_t b_column, bool add)
 {
     rntm_t runtime = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &runtime);
     bli_rntm_disable_l3_sup(&runtime); /* its bits depend on the number of rows */
-    float one = 1.0f;
+    float one = 1, beta = add ? 1 : 0;
     bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, out->rows, out->columns, depth, &one, (float *)a,
                  a_row, a_column, (float *)b, b_row, b_column, &beta, out->data, out->row_stride,
                  out->column_stride, NULL, &runtime);
@@ -282,23 +251,26 @@ static Target target_of(Tensor t)
     return (Target){tensor_f32(t), t.shape[0], t.shape[1], t.strides[0], t.strides[1]};
 }
 
-static Target target_rows(const Target *t, int64_t first, int64_t count)
+/* Without a kernel the "panels" are one panel, a plain copy. */
+static PanelsSide wide_side(const PanelsKernel *kernel, int64_t n)
 {
-    Target rows = *t;
-    rows.data += first * t->row_stride;
-    rows.rows = count;
-    return rows;
+    return kernel ? kernel->wide : (PanelsSide){n + (n == 0), n + (n == 0)};
+}
+
+static int64_t k_block(const PanelsKernel *kernel, int64_t k)
+{
+    return kernel ? min_i64(kernel->k_block, k) : k;
 }
 
 bool panels_pack(Panels *panels, Tensor b)
 {
     if (!is_matrix(&b))
         return false;
-    const Kernel *k = the_kernel();
-    Side side = wide_side(k);
-    int64_t depth = b.shape[0], count = b.shape[1], size = SLACK;
-    for (int64_t p = 0; p < depth; p += k->k_block)
-        size += panels_size(side, min_i64(k->k_block, depth - p), count);
+    const PanelsKernel *kernel = panels_kernel();
+    int64_t depth = b.shape[0], count = b.shape[1], size = SLACK, step = k_block(kernel, depth);
+    PanelsSide side = wide_side(kernel, count);
+    for (int64_t p = 0; p < depth; p += step)
+        size += panels_size(side, min_i64(step, depth - p), count);
     if ((size_t)size > panels->capacity) {
         float *data = mem_alloc((size_t)size * sizeof *data);
         if (!data)
@@ -309,9 +281,10 @@ bool panels_pack(Panels *panels, Tensor b)
     }
     panels->k = depth;
     panels->n = count;
+    panels->kernel = kernel;
     float *to = panels->data;
-    for (int64_t p = 0; p < depth; p += k->k_block) {
-        int64_t block = min_i64(k->k_block, depth - p);
+    for (int64_t p = 0; p < depth; p += step) {
+        int64_t block = min_i64(step, depth - p);
         pack(to, side, tensor_f32(b) + p * b.strides[0], block, count, b.strides[0], b.strides[1]);
         to += panels_size(side, block, count);
     }
@@ -325,14 +298,12 @@ void panels_free(Panels *panels)
 }
 
 /* Each panel is a small matrix of its own to bli_sgemm. */
-static void matmul_fallback(const Kernel *k, const Target *out, const float *a, int64_t a_row,
-                            int64_t a_column, const float *wide, int64_t depth, float beta)
+static void matmul_fallback(PanelsSide side, const Target *out, const float *a, int64_t a_row,
+                            int64_t a_column, const float *wide, int64_t depth, bool add)
 {
-    for (int64_t j = 0; j < out->columns; j += k->wide, wide += panel_stride(wide_side(k), depth)) {
-        Target columns = *out;
-        columns.data += j * out->column_stride;
-        columns.columns = min_i64(k->wide, out->columns - j);
-        multiply_plain(&columns, depth, a, a_row, a_column, wide, k->wide_packed, 1, beta);
+    for (int64_t j = 0; j < out->columns; j += side.width, wide += panel_stride(side, depth)) {
+        Target part = target_part(out, 0, out->rows, j, side.width);
+        multiply_plain(&part, depth, a, a_row, a_column, wide, side.packed, 1, add);
     }
 }
 
@@ -341,35 +312,36 @@ bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Aren
     if (!panels->data || !is_target(&out) || !is_matrix(&a) || a.shape[0] != out.shape[0] ||
         a.shape[1] != panels->k || out.shape[1] != panels->n)
         return false;
-    const Kernel *k = the_kernel();
+    const PanelsKernel *kernel = panels->kernel;
+    bool fallback = use_fallback(kernel);
     Target c = target_of(out);
-    int64_t rows_at_once = min_i64(k->narrow_block, round_up(c.rows, k->narrow));
+    int64_t k_step = k_block(kernel, panels->k), row_step = fallback ? c.rows : kernel->narrow_block;
     ArenaMark mark = arena_mark(scratch);
     float *narrow = NULL;
-    if (!use_fallback(k)) {
-        int64_t size = panels_size(narrow_side(k), min_i64(k->k_block, panels->k), rows_at_once) + SLACK;
-        narrow = arena_alloc(scratch, (size_t)size * sizeof(float));
+    if (!fallback) {
+        int64_t size = panels_size(kernel->narrow, k_step, min_i64(row_step, c.rows)) + SLACK;
+        narrow = arena_alloc(scratch, (size_t)size * sizeof *narrow);
         if (!narrow)
             return false;
     }
-    if (c.rows > 0 && c.columns > 0 && (panels->k == 0 || (beta != 0 && beta != 1))) {
-        scale(&c, (float)beta);
-        beta = 1;
-    }
+    bool add = scale(&c, (float)beta);
+    if (panels->k == 0 && !add)
+        set_zero(&c);
     const float *wide = panels->data;
-    for (int64_t p = 0; p < panels->k; p += k->k_block, beta = 1) {
-        int64_t depth = min_i64(k->k_block, panels->k - p);
-        for (int64_t i = 0; i < c.rows; i += rows_at_once) {
-            Target block = target_rows(&c, i, min_i64(rows_at_once, c.rows - i));
+    PanelsSide side = wide_side(kernel, c.columns);
+    for (int64_t p = 0; p < panels->k; p += k_step, add = true) {
+        int64_t depth = min_i64(k_step, panels->k - p);
+        for (int64_t i = 0; i < c.rows; i += row_step) {
+            Target block = target_part(&c, i, row_step, 0, c.columns);
             const float *from = tensor_f32(a) + i * a.strides[0] + p * a.strides[1];
-            if (!narrow) {
-                matmul_fallback(k, &block, from, a.strides[0], a.strides[1], wide, depth, (float)beta);
+            if (fallback) {
+                matmul_fallback(side, &block, from, a.strides[0], a.strides[1], wide, depth, add);
                 continue;
             }
-            pack(narrow, narrow_side(k), from, depth, block.rows, a.strides[1], a.strides[0]);
-            run_block(k, depth, narrow, wide, (float)beta, &block);
+            pack(narrow, kernel->narrow, from, depth, block.rows, a.strides[1], a.strides[0]);
+            run_block(kernel, depth, narrow, wide, add, &block);
         }
-        wide += panels_size(wide_side(k), depth, panels->n);
+        wide += panels_size(side, depth, c.columns);
     }
     arena_rewind(scratch, mark);
     return true;
@@ -378,11 +350,11 @@ bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Aren
 /* A place among the rows of all pairs. */
 typedef struct Cursor {
     const PanelsPair *pairs;
-    int64_t count, pair, row;
+    int64_t pair, row;
 } Cursor;
 
 /* Packs `depth` rows of dy (columns first .. first + columns) or of x, from the cursor's place on. */
-static void gather(Cursor cursor, bool of_x, float *panels, Side side, int64_t depth, int64_t first,
+static void gather(Cursor cursor, bool of_x, float *panels, PanelsSide side, int64_t depth, int64_t first,
                    int64_t columns)
 {
     for (int64_t done = 0; done < depth; cursor.pair++, cursor.row = 0) {
@@ -409,15 +381,31 @@ static Cursor advance(Cursor cursor, int64_t rows)
     return cursor;
 }
 
-static void accumulate_fallback(const Target *out, const PanelsPair *pairs, int64_t count, float beta)
+static void accumulate_fallback(const Target *out, const PanelsPair *pairs, int64_t count, bool add)
 {
     for (int64_t i = 0; i < count; i++) {
         const Tensor *dy = &pairs[i].dy, *x = &pairs[i].x;
         if (x->shape[0] == 0)
             continue;
         multiply_plain(out, x->shape[0], dy->data, dy->strides[1], dy->strides[0], x->data, x->strides[0],
-                       x->strides[1], beta);
-        beta = 1;
+                       x->strides[1], add);
+        add = true;
+    }
+}
+
+static void accumulate_packed(const PanelsKernel *kernel, const Target *out, const PanelsPair *pairs,
+                              int64_t total, bool add, float *narrow, float *wide)
+{
+    Cursor cursor = {pairs, 0, 0};
+    for (int64_t p = 0; p < total; p += kernel->k_block, add = true) {
+        int64_t depth = min_i64(kernel->k_block, total - p);
+        gather(cursor, true, wide, kernel->wide, depth, 0, out->columns);
+        for (int64_t i = 0; i < out->rows; i += kernel->narrow_block) {
+            Target block = target_part(out, i, kernel->narrow_block, 0, out->columns);
+            gather(cursor, false, narrow, kernel->narrow, depth, i, block.rows);
+            run_block(kernel, depth, narrow, wide, add, &block);
+        }
+        cursor = advance(cursor, depth);
     }
 }
 
@@ -439,40 +427,30 @@ bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, doubl
     int64_t total;
     if (!is_target(&out) || count < 0 || !pairs_fit(&out, pairs, count, &total))
         return false;
-    const Kernel *k = the_kernel();
+    const PanelsKernel *kernel = panels_kernel();
     Target c = target_of(out);
     if (c.rows == 0 || c.columns == 0)
         return true;
-    Side narrow_is = narrow_side(k), wide_is = wide_side(k);
-    int64_t rows_at_once = min_i64(k->narrow_block, round_up(c.rows, k->narrow));
-    int64_t most = min_i64(k->k_block, total);
     ArenaMark mark = arena_mark(scratch);
     float *narrow = NULL, *wide = NULL;
-    if (!use_fallback(k)) {
-        narrow = arena_alloc(scratch, (size_t)(panels_size(narrow_is, most, rows_at_once) + SLACK) * 4);
-        wide = arena_alloc(scratch, (size_t)(panels_size(wide_is, most, c.columns) + SLACK) * 4);
+    if (!use_fallback(kernel)) {
+        int64_t depth = k_block(kernel, total), rows = min_i64(kernel->narrow_block, c.rows);
+        narrow =
+            arena_alloc(scratch, (size_t)(panels_size(kernel->narrow, depth, rows) + SLACK) * sizeof *narrow);
+        wide = arena_alloc(scratch,
+                           (size_t)(panels_size(kernel->wide, depth, c.columns) + SLACK) * sizeof *wide);
         if (!narrow || !wide) {
             arena_rewind(scratch, mark);
             return false;
         }
     }
-    if (total == 0 || (beta != 0 && beta != 1)) {
-        scale(&c, (float)beta);
-        beta = 1;
-    }
-    if (!narrow)
-        accumulate_fallback(&c, pairs, count, (float)beta);
-    Cursor cursor = {pairs, count, 0, 0};
-    for (int64_t p = 0; narrow && p < total; p += k->k_block, beta = 1) {
-        int64_t depth = min_i64(k->k_block, total - p);
-        gather(cursor, true, wide, wide_is, depth, 0, c.columns);
-        for (int64_t i = 0; i < c.rows; i += rows_at_once) {
-            Target block = target_rows(&c, i, min_i64(rows_at_once, c.rows - i));
-            gather(cursor, false, narrow, narrow_is, depth, i, block.rows);
-            run_block(k, depth, narrow, wide, (float)beta, &block);
-        }
-        cursor = advance(cursor, depth);
-    }
+    bool add = scale(&c, (float)beta);
+    if (total == 0 && !add)
+        set_zero(&c);
+    if (narrow)
+        accumulate_packed(kernel, &c, pairs, total, add, narrow, wide);
+    else
+        accumulate_fallback(&c, pairs, count, add);
     arena_rewind(scratch, mark);
     return true;
 }
