@@ -46,20 +46,19 @@ static bool next_line(Reader *reader, TextSpan *line)
     return true;
 }
 
-/* Takes the part in front of the separator off the front of `rest`; bytes == NULL marks the end. */
-static bool next_part(TextSpan *rest, const char *separator, size_t separator_length, TextSpan *part)
+/* Takes the label in front of the next ", " off the front of `rest`; bytes == NULL marks the end. */
+static bool next_label(TextSpan *rest, TextSpan *label)
 {
     if (!rest->bytes)
         return false;
-    const char *found = memmem(rest->bytes, rest->length, separator, separator_length);
-    if (!found) {
-        *part = *rest;
-        *rest = (TextSpan){NULL, 0};
-        return true;
-    }
-    size_t length = (size_t)(found - rest->bytes);
-    *part = (TextSpan){rest->bytes, length};
-    *rest = (TextSpan){found + separator_length, rest->length - length - separator_length};
+    for (size_t i = 0; i + 1 < rest->length; i++)
+        if (rest->bytes[i] == ',' && rest->bytes[i + 1] == ' ') {
+            *label = (TextSpan){rest->bytes, i};
+            *rest = (TextSpan){rest->bytes + i + 2, rest->length - i - 2};
+            return true;
+        }
+    *label = *rest;
+    *rest = (TextSpan){NULL, 0};
     return true;
 }
 
@@ -135,14 +134,13 @@ static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
     TextSpan *texts = mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
     if (texts)
         corpus->texts = texts;
-    int64_t *offsets =
-        mem_grow(corpus->label_offsets, row + 1, &reader->offsets_capacity, sizeof *offsets);
+    int64_t *offsets = mem_grow(corpus->label_offsets, row + 1, &reader->offsets_capacity, sizeof *offsets);
     if (offsets)
         corpus->label_offsets = offsets;
     if (!texts || !offsets || row >= INT32_MAX)
         return status_no_memory(row * sizeof *texts, "the rows");
     TextSpan label;
-    while (next_part(&labels, ", ", 2, &label)) {
+    while (next_label(&labels, &label)) {
         Status status = add_label(reader, trim(label), first);
         if (!status_is_ok(&status))
             return status;
@@ -225,7 +223,8 @@ static Status parse(Corpus *corpus, const char *name)
     Status status = text_file_check(name, corpus->bytes, corpus->size);
     if (!status_is_ok(&status))
         return status;
-    Reader reader = {.name = name, .at = corpus->bytes, .end = corpus->bytes + corpus->size, .corpus = corpus};
+    Reader reader = {
+        .name = name, .at = corpus->bytes, .end = corpus->bytes + corpus->size, .corpus = corpus};
     if (corpus->size >= 3 && memcmp(reader.at, "\xEF\xBB\xBF", 3) == 0)
         reader.at += 3;
     status = read_header(&reader);

@@ -129,7 +129,8 @@ static int eight_plain_bytes(const unsigned char *p)
 static Status bad_byte(const char *path, const char *bytes, size_t at)
 {
     size_t line = 1, start = 0;
-    for (const char *feed; (feed = memchr(bytes + start, '\n', at - start)); start = (size_t)(feed - bytes) + 1)
+    for (const char *feed; (feed = memchr(bytes + start, '\n', at - start));
+         start = (size_t)(feed - bytes) + 1)
         line++;
     size_t column = at - start + 1;
     if (bytes[at] == '\0')
