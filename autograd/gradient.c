@@ -58,16 +58,23 @@ static void add_same_shape(Tape *tape, Node *node, Tensor grad)
     node->grad_owned = true;
 }
 
+static bool check_grad_finite(Tape *tape, Tensor grad, const char *op_name)
+{
+    char shape[SHAPE_TEXT_SIZE];
+    if (!tape->check_finite || tensor_is_finite(grad))
+        return true;
+    tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s", op_name,
+              tensor_shape_text(&grad, shape));
+    return false;
+}
+
 void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name)
 {
     if (!node->wants_grad || !tensor_is_valid(grad) || !tape_ok(tape))
         return;
-    char got[SHAPE_TEXT_SIZE], wanted[SHAPE_TEXT_SIZE];
-    if (tape->check_finite && !tensor_is_finite(grad)) {
-        tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s", op_name,
-                  tensor_shape_text(&grad, got));
+    if (!check_grad_finite(tape, grad, op_name))
         return;
-    }
+    char wanted[SHAPE_TEXT_SIZE];
     Tensor index = node->index;
     if (tensor_is_valid(index) && !rows) {
         Node *owner = node;
@@ -91,6 +98,16 @@ void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *o
     if (tape_ok(tape))
         tape_fail(tape, "backward of %s: a gradient does not fit its value of shape %s", op_name,
                   tensor_shape_text(&node->value, wanted));
+}
+
+void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t stop,
+                         int64_t step, const char *op_name)
+{
+    if (!tape_ok(tape) || !check_grad_finite(tape, grad, op_name) || !own_gradient(tape, node))
+        return;
+    Tensor part = tensor_slice(node->grad, axis, start, stop, step);
+    if (!tensor_same_shape(&part, &grad) || !tensor_binary(BINARY_ADD, part, part, grad))
+        tape_fail(tape, "backward of %s: a gradient does not fit its slice", op_name);
 }
 
 /* ---- Products that are put off ---- */

@@ -96,6 +96,11 @@ bool op_needs_grad(const OpContext *c, int input);
 /* The door. `grad` has the output-side shape of a broadcast operand, or the input's own shape. An
  * invalid tensor (an allocation that failed) is ignored. */
 void op_add_grad(OpContext *c, int input, Tensor grad);
+/* The same for the part [start : stop : step] of the input along an axis (as tensor_slice() counts), `grad`
+ * having the shape of that part: nothing is written for the rest, so that many slices of one value
+ * cost no more than the value. */
+void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t stop,
+                       int64_t step);
 /* Adds the gradient dy^T x, dy [R, N], x [R, K], to input [N, K]. For a leaf the product is put off until the
  * end of backward and done for all its uses in one go; both tensors must stay as they are until then. */
 void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x);

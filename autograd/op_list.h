@@ -7,7 +7,8 @@
 #define OP_LIST(X)                                                                                           \
     /* op_binary.c */                                                                                        \
     X(add)                                                                                                   \
-    X(sub) X(mul) X(div) X(pow) X(maximum) /* op_unary.c */                                                  \
+    X(sub)                                                                                                   \
+    X(mul) X(div) X(pow) X(maximum) /* op_unary.c */                                                         \
         X(neg) X(exp) X(log) X(sqrt) X(abs) X(relu) X(tanh) X(sigmoid) X(softplus)                           \
             X(scale)                                                            /* op_choose.c */            \
         X(where) X(masked_fill) X(dropout)                                      /* op_reduce.c */            \
