@@ -320,23 +320,12 @@ void op_add_grad(OpContext *c, int input, Tensor grad)
     tape_add_grad(c->tape, input_node(c, input), grad, rows, c->op->name);
 }
 
-void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t stop,
-                       int64_t step)
+void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t step)
 {
     Node *node = input_node(c, input);
-    if (!node->wants_grad || !tensor_is_valid(grad))
+    if (!node->wants_grad || (c->filter && !c->filter(c, input, &grad)))
         return;
-    if (!tensor_is_valid(node->index) && !c->filter) {
-        tape_add_grad_slice(c->tape, node, grad, axis, start, stop, step, c->op->name);
-        return;
-    }
-    Tensor whole = tape_whole(c->tape, node);
-    Tensor dense = op_new_like(c, whole);
-    if (tensor_is_valid(dense) && tensor_fill(dense, 0) &&
-        tensor_copy_into(tensor_slice(dense, axis, start, stop, step), grad))
-        op_add_grad(c, input, dense);
-    else
-        op_error(c, "backward: the gradient does not fit to the slice");
+    tape_add_grad_slice(c->tape, node, grad, axis, start, step, c->op->name);
 }
 
 void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x)
@@ -381,6 +370,11 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
         return;
     *part = (RowGradient){.rows = rows, .ids = ids, .next = node->row_gradients};
     node->row_gradients = part;
+}
+
+Tensor op_whole(OpContext *c, int input)
+{
+    return tape_whole(c->tape, input_node(c, input));
 }
 
 Parameter *op_parameter(const OpContext *c, int input)

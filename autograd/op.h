@@ -96,11 +96,10 @@ bool op_needs_grad(const OpContext *c, int input);
 /* The door. `grad` has the output-side shape of a broadcast operand, or the input's own shape. An
  * invalid tensor (an allocation that failed) is ignored. */
 void op_add_grad(OpContext *c, int input, Tensor grad);
-/* The same for the part [start : stop : step] of the input along an axis (as tensor_slice() counts), `grad`
- * having the shape of that part: nothing is written for the rest, so that many slices of one value
- * cost no more than the value. */
-void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t stop,
-                       int64_t step);
+/* Adds `grad` to indices start, start + step, ... of one axis of the input's gradient; start counts from the
+ * front. Many parts of one value cost no more than the value. The memory is not
+ * kept, so it may be scratch. */
+void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t step);
 /* Adds the gradient dy^T x, dy [R, N], x [R, K], to input [N, K]. For a leaf the product is put off until the
  * end of backward and done for all its uses in one go; both tensors must stay as they are until then. */
 void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x);
@@ -108,6 +107,8 @@ void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x);
  * sparse. */
 void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids);
 
+/* Input i made whole, in an op that gets rows (OP_GETS_ROWS). */
+Tensor op_whole(OpContext *c, int input);
 /* The parameter behind input i, or NULL: for ops that use its panels or its reader. */
 Parameter *op_parameter(const OpContext *c, int input);
 /* A map for finding distinct ids: int32 slots[size], arbitrary contents, kept by the tape. */

@@ -160,14 +160,20 @@ static bool slice_forward(OpContext *c)
         c->same_rows = true;
         return tensor_is_valid(c->output_index);
     }
-    Tensor a = repeated ? tape_whole(c->tape, &c->tape->nodes[c->input_nodes[0]]) : c->inputs[0];
-    c->output = tensor_slice(a, axis, s->start, s->stop, s->step);
+    c->output = tensor_slice(repeated ? op_whole(c, 0) : c->inputs[0], axis, s->start, s->stop, s->step);
     return tensor_is_valid(c->output);
 }
 static void slice_backward(OpContext *c)
 {
     const Slice *s = c->attributes;
-    op_add_grad_slice(c, 0, c->grad, s->axis, s->start, s->stop, s->step);
+    int axis = s->axis < 0 ? s->axis + c->output.ndim : s->axis;
+    int64_t size =
+        axis == 0 && tensor_is_valid(c->index[0]) ? c->index[0].shape[0] : c->inputs[0].shape[axis];
+    int64_t start = s->start < 0 ? s->start + size : s->start;
+    if (tensor_numel(&c->output) == 0)
+        return;
+    start = start < 0 ? 0 : start >= size ? size - 1 : start; /* clipped as tensor_slice() does */
+    op_add_grad_slice(c, 0, c->grad, axis, start, s->step);
 }
 static Var slice_sample(OpSample *s)
 {
@@ -213,7 +219,7 @@ static void select_backward(OpContext *c)
     const Select *s = c->attributes;
     int axis = s->axis < 0 ? s->axis + c->inputs[0].ndim : s->axis;
     int64_t index = s->index < 0 ? s->index + c->inputs[0].shape[axis] : s->index;
-    op_add_grad_slice(c, 0, tensor_unsqueeze(c->grad, axis), axis, index, index + 1, 1);
+    op_add_grad_slice(c, 0, tensor_unsqueeze(c->grad, axis), axis, index, 1);
 }
 static Var select_sample(OpSample *s)
 {

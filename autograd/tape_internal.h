@@ -76,9 +76,9 @@ Var tape_empty(Tape *tape);
 Tensor tape_whole(Tape *tape, Node *node);
 /* Adds to a node's gradient. `rows`: grad has the form of the distinct rows. */
 void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name);
-/* The same for a slice of a node that is not a repeated-rows value. */
-void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t stop,
-                         int64_t step, const char *op_name);
+/* The same to indices start, start + step, ... of one axis; start counts from the front. */
+void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t step,
+                         const char *op_name);
 void tape_add_pair(Tape *tape, Node *leaf, Tensor dy, Tensor x);
 /* Turns the put-off products of a leaf into gradient. */
 void tape_flush_pairs(Tape *tape, Node *leaf);
