@@ -1,7 +1,7 @@
 /* Ops that only look at their input in another way: no element is computed. Outputs are views of the
  * input's memory, but for concat, stack, and a reshape that no view can do. */
 #include "autograd/op_support_internal.h"
-#include "autograd/tape_internal.h"
+#include "autograd/tape_internal.h" /* tape_fail_memory() */
 
 #include <string.h>
 

@@ -45,8 +45,10 @@ static inline Tensor op_dense(OpContext *c, Tensor t)
 {
     if (!tensor_is_valid(t) || tensor_is_contiguous(&t))
         return t;
-    Tensor copy = op_new_like(c, t);
-    return tensor_is_valid(copy) && tensor_copy_into(copy, t) ? copy : tensor_invalid();
+    Tensor copy = tensor_copy(op_arena(c), t);
+    if (!tensor_is_valid(copy))
+        op_error(c, "out of memory");
+    return copy;
 }
 
 static inline Tensor op_spread(OpContext *c, Tensor t, Tensor like)
