@@ -104,7 +104,8 @@ Status nn_named_reset(const NnNamed *named, uint64_t seed)
         }
         break;
     }
-    if (named->parameter->zero_row >= 0)
-        tensor_fill(tensor_select(t, 0, named->parameter->zero_row), 0.0);
+    const NnParameter *p = named->parameter;
+    if (p->fill_first < p->fill_stop)
+        tensor_fill(tensor_slice(t, 0, p->fill_first, p->fill_stop, 1), p->fill_value);
     return status_ok();
 }

@@ -36,7 +36,6 @@ static void declare(NnModule *module, NnParameter *parameter, int ndim, const in
     parameter_init(&parameter->core, tensor_invalid());
     parameter->module = module;
     parameter->ndim = ndim;
-    parameter->zero_row = -1;
     if (ndim < 1 || ndim > TENSOR_MAX_DIMS) {
         nn_module_fail(module,
                        status_failed("a parameter must have 1 to %d axes, not %d", TENSOR_MAX_DIMS, ndim));

@@ -37,7 +37,9 @@ struct NnParameter {
     NnParameter *next;
     NnSlice *slices; /* NULL: the parameter goes by its own name */
     NnInit init;
-    int64_t zero_row; /* a row that is 0 at the start (padding), or -1 */
+    int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
+    double fill_value;
+    bool sparse; /* gradients come as rows: an optimizer may update late */
     int ndim;
     int64_t shape[TENSOR_MAX_DIMS];
 };
