@@ -76,6 +76,7 @@ Var tape_empty(Tape *tape);
 Tensor tape_whole(Tape *tape, Node *node);
 /* Adds to a node's gradient. `rows`: grad has the form of the distinct rows. */
 void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name);
+/* The same to indices start, start + step, ... of one axis; start counts from the front. */
 void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t step,
                          const char *op_name);
 void tape_add_pair(Tape *tape, Node *node, Tensor dy, Tensor x);
