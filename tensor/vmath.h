@@ -38,7 +38,8 @@ void vmath_gated_memory_backward(const float *i, const float *f, const float *g,
  * w = w (1 - lr * decay) - lr_corrected * m / (sqrt(v) / sqrt_bias2 + eps), lr_corrected = lr / (1 -
  * beta1^t). g may be NULL, meaning zeros. */
 typedef struct VmathAdam {
-    float beta1, beta2, eps;
+    double beta1, beta2; /* double: in float, 1 - 0.999f is off by 2e-5 of itself */
+    float eps;
     float lr_corrected; /* lr / (1 - beta1^t) */
     float sqrt_bias2;   /* sqrt(1 - beta2^t) */
     float keep;         /* 1 - lr * decoupled weight decay */
