@@ -21,6 +21,7 @@ enum { BLOCK_BYTES = 1 << 20, OUT_BYTES = BLOCK_BYTES + BLOCK_BYTES / 64 + 1024,
 typedef struct Entry {
     char *name; /* in the zip: arrays end in .npy */
     bool is_array, zip64;
+    int strategy; /* zlib's */
     uint32_t crc;
     uint64_t offset, size, packed_size;
 } Entry;
@@ -30,6 +31,7 @@ typedef struct Block {
     size_t in_size, out_size;
     uint32_t crc;
     size_t entry;
+    int strategy;
     bool first, last, done, failed;
 } Block;
 
@@ -69,12 +71,18 @@ static bool is_failed(const NpzWriter *writer)
 
 /* ---- Deflating ---- */
 
+/* The bytes of floats hardly ever repeat: what deflate gains on them, it gains by Huffman codes for the
+ * exponents, and by runs of zeros. Looking for longer matches costs three quarters of the time and makes
+ * the file larger (24 MB of N(0, 0.05): 92.5 % of the size at 90 MB/s with runs alone, 92.6 % at 27 MB/s
+ * with level 6). Who asks for a level above this one gets the search all the same. */
+enum { LEVEL_OF_SEARCH = 7 };
+
 static void deflate_block(z_stream *stream, Block *block, int level)
 {
     block->crc = (uint32_t)crc32_z(0, block->in, block->in_size);
     if (level == 0)
         return;
-    block->failed = deflateReset(stream) != Z_OK;
+    block->failed = deflateReset(stream) != Z_OK || deflateParams(stream, level, block->strategy) != Z_OK;
     stream->next_in = block->in;
     stream->avail_in = (uInt)block->in_size;
     stream->next_out = block->out;
@@ -384,7 +392,10 @@ static void begin_block(NpzWriter *writer, bool first)
     if (writer->submitted - writer->retired == writer->block_count)
         retire(writer);
     Block *block = filling(writer);
-    *block = (Block){.in = block->in, .out = block->out, .entry = writer->count - 1, .first = first};
+    size_t entry = writer->count - 1;
+    int strategy = writer->entries[entry].strategy;
+    *block =
+        (Block){.in = block->in, .out = block->out, .entry = entry, .strategy = strategy, .first = first};
 }
 
 static void submit_block(NpzWriter *writer, bool last)
@@ -440,7 +451,7 @@ static void fail_name(NpzWriter *writer, const char *name, const char *why, cons
     fail(writer, status_failed("%s: cannot add '%s': %s; %s", writer->file.target, shown, why, remedy));
 }
 
-static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uint64_t size)
+static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uint64_t size, int strategy)
 {
     size_t length = strlen(name);
     const char *wrong = npz_check_name(name, length);
@@ -463,15 +474,17 @@ static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uin
         return false;
     }
     snprintf(full, length + 5, "%s%s", name, is_array ? ".npy" : "");
-    writer->entries[writer->count++] =
-        (Entry){.name = full, .is_array = is_array, .zip64 = writer->options.zip64 || needs_zip64(size)};
+    writer->entries[writer->count++] = (Entry){.name = full,
+                                               .is_array = is_array,
+                                               .zip64 = writer->options.zip64 || needs_zip64(size),
+                                               .strategy = strategy};
     begin_block(writer, true);
     return true;
 }
 
 void npz_add_bytes(NpzWriter *writer, const char *name, const void *data, size_t size)
 {
-    if (!begin_member(writer, name, false, size))
+    if (!begin_member(writer, name, false, size, Z_DEFAULT_STRATEGY))
         return;
     append(writer, data, size);
     submit_block(writer, true);
@@ -497,7 +510,8 @@ static bool begin_array(NpzWriter *writer, const char *name, char kind, int item
                         const int64_t *shape, uint64_t bytes)
 {
     char header[NPY_HEADER_CAPACITY];
-    if (!begin_member(writer, name, true, bytes + sizeof header))
+    bool runs_only = kind == 'f' && writer->options.level < LEVEL_OF_SEARCH;
+    if (!begin_member(writer, name, true, bytes + sizeof header, runs_only ? Z_RLE : Z_DEFAULT_STRATEGY))
         return false;
     append(writer, header, npy_format(kind, item_bytes, ndim, shape, header));
     return true;
