@@ -7,7 +7,8 @@ Optional: neither building nor testing Reel needs this file, Python or PyTorch.
 
 A step is zero_grad, forward, mean binary cross entropy with logits, backward and Adam (lr 2e-3) on a batch of its own. Each (model, form)
 runs in a process of its own, so that peak memory is its own; the processes of one model take turns, step by step, so that
-whatever else the machine does falls on all of them alike. Medians and minima over the repeats are given.
+whatever else the machine does falls on all of them alike. Medians and minima over the repeats are given, and the processor time of
+all threads (`cpu`): with --threads 1 that is what to read on a busy machine, while with more it counts threads that spin in wait of others.
 With `--reel PROGRAM` that program (options and JSON as tools/bench) takes its turn in every round, and the ratios are printed.
 
 Token ids: i is drawn with p(i) proportional to 1/(i+1) for 0 <= i < distinct; the id is 4 + floor(i * (vocab - 4) / distinct),
@@ -96,7 +97,7 @@ def worker(o):
 
     for step, _ in enumerate(sys.stdin):
         ids, targets = (part[step % 8] for part in batches)
-        t0 = time.perf_counter()
+        t0, cpu0 = time.perf_counter(), time.process_time()
         if o["form"] == "fastest":
             adam.zero_grad(set_to_none=True)
         else:
@@ -106,9 +107,10 @@ def worker(o):
         loss.backward()
         t2 = time.perf_counter()
         adam.step()
-        t3 = time.perf_counter()
+        t3, cpu3 = time.perf_counter(), time.process_time()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-        times = {"step_ms": t3 - t0, "forward_ms": t1 - t0, "backward_ms": t2 - t1, "optimizer_ms": t3 - t2}
+        times = {"step_ms": t3 - t0, "forward_ms": t1 - t0, "backward_ms": t2 - t1, "optimizer_ms": t3 - t2,
+                 "cpu_ms": cpu3 - cpu0}
         answer = {key: 1e3 * value for key, value in times.items()}
         answer.update(peak_rss_mb=peak, loss=loss.item())
         print(json.dumps(answer), flush=True)
@@ -156,7 +158,7 @@ class Worker:
 
     def result(self):
         r = {"name": self.name, "form": self.form, "params": self.about["params"], "adam": self.about["adam"]}
-        for key in ("step_ms", "forward_ms", "backward_ms", "optimizer_ms"):
+        for key in ("step_ms", "forward_ms", "backward_ms", "optimizer_ms", "cpu_ms"):
             r[key] = round(statistics.median(s[key] for s in self.steps), 3)
         r["step_ms_min"] = round(min(s["step_ms"] for s in self.steps), 3)
         r["tokens_per_s"] = round(self.options["batch"] * self.options["len"] / r["step_ms"] * 1e3)
@@ -216,14 +218,14 @@ def main():
         raise SystemExit("bench_pytorch: --forms takes notebook and fastest")
 
     out = {"settings": {k: v for k, v in vars(options).items() if k != "worker"}, "models": []}
-    print(f"{'model':14s} {'form':9s} {'step':>9s} {'min':>8s} {'forward':>8s} {'backward':>8s} {'adam':>7s} {'peak MB':>8s}"
+    print(f"{'model':14s} {'form':9s} {'step':>9s} {'min':>8s} {'forward':>8s} {'backward':>8s} {'adam':>7s} {'cpu':>8s} {'peak MB':>8s}"
           f" {'Reel':>8s} {'times as fast':>13s}")
     for name in names:
         results, reel, about = compare(options, name, forms)
         out.update(torch=about["torch"], blas=about["blas"])
         for r in results:
             line = (f"{name:14s} {r['form']:9s} {r['step_ms']:9.1f} {r['step_ms_min']:8.1f} {r['forward_ms']:8.1f}"
-                    f" {r['backward_ms']:8.1f} {r['optimizer_ms']:7.1f} {r['peak_rss_mb']:8.0f}")
+                    f" {r['backward_ms']:8.1f} {r['optimizer_ms']:7.1f} {r['cpu_ms']:8.1f} {r['peak_rss_mb']:8.0f}")
             if reel:
                 r["reel_step_ms"] = statistics.median(reel)
                 r["times_as_fast"] = round(r["step_ms"] / r["reel_step_ms"], 3)
