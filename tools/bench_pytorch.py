@@ -86,12 +86,13 @@ def worker(o):
 
     torch.set_num_threads(o["threads"])
     torch.manual_seed(o["seed"])
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0  # PyTorch's libraries alone
     make = pytorch_models.as_written if o["form"] == "notebook" else pytorch_models.fastest
     model = make(o["name"], o["vocab"], o["embed"], o["hidden"], o["labels"], o["layers"])
     adam, adam_kind = make_adam(torch, model, o["form"])
     batches = draw_batches(o, 8)
     loss_of = torch.nn.BCEWithLogitsLoss()
-    about = {"params": sum(p.numel() for p in model.parameters()), "adam": adam_kind, "torch": torch.__version__,
+    about = {"params": sum(p.numel() for p in model.parameters()), "adam": adam_kind, "base_rss_mb": round(base, 1), "torch": torch.__version__,
              "blas": blas_in_use(torch)}
     print(json.dumps(about), flush=True)
 
@@ -157,7 +158,8 @@ class Worker:
         self.process.wait()
 
     def result(self):
-        r = {"name": self.name, "form": self.form, "params": self.about["params"], "adam": self.about["adam"]}
+        r = {"name": self.name, "form": self.form, "params": self.about["params"], "adam": self.about["adam"],
+             "base_rss_mb": self.about["base_rss_mb"]}
         for key in ("step_ms", "forward_ms", "backward_ms", "optimizer_ms", "cpu_ms"):
             r[key] = round(statistics.median(s[key] for s in self.steps), 3)
         r["step_ms_min"] = round(min(s["step_ms"] for s in self.steps), 3)
@@ -218,25 +220,25 @@ def main():
         raise SystemExit("bench_pytorch: --forms takes notebook and fastest")
 
     out = {"settings": {k: v for k, v in vars(options).items() if k != "worker"}, "models": []}
-    print(f"{'model':14s} {'form':9s} {'step':>9s} {'min':>8s} {'forward':>8s} {'backward':>8s} {'adam':>7s} {'cpu':>8s} {'peak MB':>8s}"
+    print(f"{'model':14s} {'form':9s} {'step':>9s} {'min':>8s} {'forward':>8s} {'backward':>8s} {'adam':>7s} {'cpu':>8s} {'peak MB':>8s} {'of it base':>10s}"
           f" {'Reel':>8s} {'times as fast':>13s}")
     for name in names:
         results, reel, about = compare(options, name, forms)
         out.update(torch=about["torch"], blas=about["blas"])
         for r in results:
             line = (f"{name:14s} {r['form']:9s} {r['step_ms']:9.1f} {r['step_ms_min']:8.1f} {r['forward_ms']:8.1f}"
-                    f" {r['backward_ms']:8.1f} {r['optimizer_ms']:7.1f} {r['cpu_ms']:8.1f} {r['peak_rss_mb']:8.0f}")
+                    f" {r['backward_ms']:8.1f} {r['optimizer_ms']:7.1f} {r['cpu_ms']:8.1f} {r['peak_rss_mb']:8.0f} {r['base_rss_mb']:10.0f}")
             if reel:
                 r["reel_step_ms"] = statistics.median(reel)
                 r["times_as_fast"] = round(r["step_ms"] / r["reel_step_ms"], 3)
                 line += f" {r['reel_step_ms']:8.1f} {r['times_as_fast']:13.2f}"
             print(line, flush=True)
             out["models"].append(r)
+        if options.json:  # after each model: a run cut short keeps what it has
+            with open(options.json, "w") as f:
+                json.dump(out, f, indent=1)
+                f.write("\n")
     print(f"PyTorch {out['torch']}, {options.threads} threads, BLAS: {out['blas']}")
-    if options.json:
-        with open(options.json, "w") as f:
-            json.dump(out, f, indent=1)
-            f.write("\n")
 
 
 if __name__ == "__main__":
