@@ -1,5 +1,4 @@
-/* The portable version: vectors of one element. __builtin_fmaf rounds once, as the vector instructions
- * do, also where the processor has no such instruction and libm computes it. */
+/* The portable version: vectors of one element. */
 #include "tensor/vmath_table_internal.h"
 
 #include <math.h>
@@ -31,10 +30,25 @@ VF_INLINE void vf_store(float *p, Vf x, size_t count)
     (void)count;
     *p = x;
 }
+#if defined(__FP_FAST_FMAF) || defined(__aarch64__)
 VF_INLINE Vf vf_fma(Vf a, Vf b, Vf c)
 {
     return __builtin_fmaf(a, b, c);
 }
+#else
+/* a b + c, rounded once, where the processor may have no instruction for it. The product is exact in
+ * double, so rounding the double sum to float is right unless the sum lies in the middle between two
+ * floats, perhaps only by its own rounding. libm's fmaf, which switches rounding modes, is left for that
+ * and for denormals, whose middles lie elsewhere. */
+VF_INLINE Vf vf_fma(Vf a, Vf b, Vf c)
+{
+    double sum = (double)a * b + c;
+    uint64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    bool is_middle = (bits & 0x1fffffff) == 0x10000000, is_tiny = fabs(sum) < 0x1p-126;
+    return __builtin_expect(is_middle | is_tiny, 0) ? fmaf(a, b, c) : (float)sum;
+}
+#endif
 VF_INLINE Vf vf_min(Vf a, Vf b)
 {
     return a < b ? a : b;

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,14 @@ static void fill(float *x, size_t n, uint32_t seed, float scale)
     }
 }
 
+static bool all_are(const float *x, size_t n, float value)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < n; i++)
+        same += x[i] == value;
+    return same == n;
+}
+
 /* ---- Accuracy ---- */
 
 static void check_chunk(int f, const float *x, size_t n)
@@ -75,16 +84,17 @@ static void check_chunk(int f, const float *x, size_t n)
     functions[f].function(first, x, n);
     for (size_t i = 0; i < n; i++) {
         float want = (float)functions[f].exact(x[i]);
-        ck_assert_msg(ulps(first[i], want) <= MAX_ULP, "%s(%a) = %a, not %a", functions[f].name, x[i],
-                      first[i], want);
+        if (ulps(first[i], want) > MAX_ULP) /* a passing ck_assert_msg is a system call */
+            ck_abort_msg("%s(%a) = %a, not %a", functions[f].name, x[i], first[i], want);
     }
     for (int level = VMATH_PORTABLE + 1; level < VMATH_LEVELS; level++) {
         if (!vmath_set_level((VmathLevel)level))
             continue;
         functions[f].function(out, x, n);
         for (size_t i = 0; i < n; i++)
-            ck_assert_msg(memcmp(out + i, first + i, sizeof *out) == 0, "%s(%a): %s gives %a, not %a",
-                          functions[f].name, x[i], vmath_level_name((VmathLevel)level), out[i], first[i]);
+            if (memcmp(out + i, first + i, sizeof *out) != 0)
+                ck_abort_msg("%s(%a): %s gives %a, not %a", functions[f].name, x[i],
+                             vmath_level_name((VmathLevel)level), out[i], first[i]);
     }
 }
 
@@ -195,8 +205,7 @@ START_TEST(every_length_gives_the_same_and_stays_inside)
                     out[i] = 77.0f;
                 functions[f].function(out, x + from, n);
                 ck_assert_mem_eq(out, whole + from, n * sizeof *out);
-                for (size_t i = n; i < 71; i++)
-                    ck_assert_float_eq(out[i], 77.0f);
+                ck_assert(all_are(out + n, 71 - n, 77.0f));
                 memcpy(out, x + from, n * sizeof *out);
                 functions[f].function(out, out, n); /* in place */
                 ck_assert_mem_eq(out, whole + from, n * sizeof *out);
@@ -207,7 +216,7 @@ END_TEST
 
 /* ---- Fused loops, against double precision and in every version ---- */
 
-enum { N = 53 };
+enum { N = 309 }; /* more than a block of the loops that work in blocks, and a tail */
 
 static void near(const char *what, float got, double want, double tolerance)
 {
@@ -326,7 +335,7 @@ static void run_adam(AdamState *s, bool with_gradient, bool null_gradient)
     fill(g, N, 4, 1);
     if (!with_gradient)
         memset(g, 0, sizeof g);
-    VmathAdam step = {0.9, 0.999, 1e-8f, 1e-3f / 0.271f, 0.0547f, 0.99f};
+    VmathAdam step = {0.9, 0.999, 1e-3f * 0.0547f / 0.271f, 1e-8f * 0.0547f, 0.99f};
     vmath_adam(s->w, s->m, s->v, null_gradient ? NULL : g, &step, N);
 }
 
@@ -375,7 +384,7 @@ END_TEST
 START_TEST(adam_takes_one_minus_beta_in_double)
 {
     float w = 0, m = 0, v = 0, g = 1;
-    VmathAdam step = {0.9, 0.999, 1e-8f, 1e-3f, 1.0f, 1.0f};
+    VmathAdam step = {0.9, 0.999, 1e-3f, 1e-8f, 1.0f};
     vmath_adam(&w, &m, &v, &g, &step, 1);
     ck_assert_float_eq(m, 0.1f);
     ck_assert_float_eq(v, 0.001f);
