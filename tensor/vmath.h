@@ -1,8 +1,10 @@
 /* Vectorised elementary functions for f32, at most 2 ULP from the correctly rounded value; NaN,
- * infinities and signed zeros as in libm. Contiguous arrays; out may be x.
+ * infinities and signed zeros as in libm, overflow and gradual underflow too. Contiguous arrays of any
+ * alignment; n may be 0. An output may be one of the inputs; otherwise they must not overlap.
  *
  * One binary holds several versions of each loop (portable, AVX2+FMA, AVX-512); the table of the widest one
- * that the processor has is chosen at the first use. All versions give the same bits. */
+ * that the processor has is chosen at the first use. All versions give the same bits (where several NaNs
+ * meet, which of them is passed on is open). */
 #ifndef REEL_TENSOR_VMATH_H
 #define REEL_TENSOR_VMATH_H
 
@@ -28,22 +30,27 @@ void vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
 void vmath_gated_memory(float *i, float *f, float *g, float *o, const float *c_prev, float *c, float *tanh_c,
                         float *h, size_t n);
 /* Its gradient: from dh and dc (either may be NULL, meaning zeros) to the pre-activations' di, df, dg, do_
- * and dc_prev. i, f, g, o are the activated gates. */
+ * and dc_prev. i, f, g, o are the activated gates. di, df, dg, do_ may take the memory of i, f, g, o, and
+ * dc_prev that of dc. */
 void vmath_gated_memory_backward(const float *i, const float *f, const float *g, const float *o,
                                  const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
                                  float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n);
 
-/* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980), as PyTorch orders it:
- * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
- * w = w (1 - lr * decay) - lr_corrected * m / (sqrt(v) / sqrt_bias2 + eps), lr_corrected = lr / (1 -
- * beta1^t). g may be NULL, meaning zeros. */
+/* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, in the order of the end of its section 2):
+ * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = keep w - step_size m / (sqrt(v) + eps).
+ */
 typedef struct VmathAdam {
-    float beta1, beta2, eps;
-    float lr_corrected; /* lr / (1 - beta1^t) */
-    float sqrt_bias2;   /* sqrt(1 - beta2^t) */
-    float keep;         /* 1 - lr * decoupled weight decay */
+    double beta1, beta2; /* double: in float, 1 - 0.999f is off by 2e-5 of itself */
+    float step_size;     /* lr sqrt(1 - beta2^t) / (1 - beta1^t) */
+    float eps;           /* epsilon sqrt(1 - beta2^t) */
+    float keep;          /* 1 - lr * decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) */
 } VmathAdam;
+/* g may be NULL, meaning zeros. */
 void vmath_adam(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t n);
+/* w after `count` steps with zero gradient, from the m and v before them, which are not changed. From step
+ * number may_stop on, updates only shrink: where a step changes nothing, later ones do not either. */
+void vmath_adam_idle(float *w, const float *m, const float *v, const VmathAdam *steps, size_t count,
+                     size_t may_stop, size_t n);
 
 /* ---- Simple loops ---- */
 void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
@@ -58,7 +65,8 @@ typedef enum { VMATH_PORTABLE = 0, VMATH_AVX2, VMATH_AVX512, VMATH_LEVELS } Vmat
 VmathLevel vmath_level(void);
 const char *vmath_level_name(VmathLevel level);
 /* Tests: takes that version from now on; false where the processor lacks it. Not while other threads
- * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start. */
+ * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start;
+ * a name that it does not know, or a version that the processor lacks, is passed over. */
 bool vmath_set_level(VmathLevel level);
 
 /* Flushes denormals to zero on this thread and returns the mode that was set before; vmath_restore()
