@@ -185,6 +185,10 @@ static const PanelsKernel *native_kernel(const char *name)
  * It multiplies A [k][mr] by B [k][nr]. Where it prefers tiles stored by rows, the wide panels are B; where
  * it prefers columns (most of ARM), all is transposed, out^T = weights^T a^T, and the wide panels are A. */
 
+#if defined GEMM_UKR_SETUP_CT && defined INSERT_GENTFUNC_BASIC0 && !defined REEL_NO_BLIS_KERNEL
+/* The interface of BLIS 0.9, which those two macros together tell: before, kernels took no sizes; after,
+ * contexts are asked by other names. */
+
 static PanelsKernel kernel_blis;
 static sgemm_ukr_ft blis_run;
 static cntx_t *blis_context;
@@ -244,6 +248,15 @@ static const PanelsKernel *find_blis_kernel(void)
     kernel_blis.narrow_block = (144 + width - 1) / width * width;
     return &kernel_blis;
 }
+
+#else
+
+static const PanelsKernel *find_blis_kernel(void)
+{
+    return NULL;
+}
+
+#endif
 
 /* ---- The choice ---- */
 

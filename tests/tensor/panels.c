@@ -227,8 +227,8 @@ START_TEST(products_of_random_shapes_and_strides)
 {
     if (!take_path(_i))
         return;
-    for (int round = 0; round < 150; round++) {
-        uint32_t limit = round % 10 == 0 ? 300 : 70;
+    for (int round = 0; round < 80; round++) {
+        uint32_t limit = round % 20 == 0 ? 300 : 70;
         check_matmul(draw(limit), draw(limit), draw(limit), betas[round % 4]);
     }
 }
@@ -297,7 +297,7 @@ START_TEST(accumulated_gradients_of_random_shapes_and_strides)
 {
     if (!take_path(_i))
         return;
-    for (int round = 0; round < 60; round++)
+    for (int round = 0; round < 40; round++)
         check_accumulate(draw(60), draw(60), draw(9), 40, betas[round % 4]);
     check_accumulate(290, 40, 3, 20, 1);
     check_accumulate(20, 35, 64, 64, 0);
@@ -337,7 +337,7 @@ START_TEST(a_row_does_not_depend_on_its_neighbours)
     Panels panels = pack(b.view);
     memcpy(whole.block, start.block, start.size * sizeof(float));
     ck_assert(panels_matmul(whole.view, a.view, &panels, beta, &scratch));
-    for (int64_t count = 1; count <= 20; count++) {
+    for (int64_t count = 1; count <= 14; count++) {
         int64_t first = draw((uint32_t)(M - count + 1));
         memcpy(out.block, start.block, start.size * sizeof(float));
         ck_assert(panels_matmul(rows_of(out.view, first, count), rows_of(a.view, first, count), &panels, beta,
