@@ -324,7 +324,7 @@ GradcheckResult gradcheck_op_f32(const Op *op, Layout layout, uint64_t seed)
                 status_failed("%s: the output is off by %.3g of f64's", narrow.name, result.worst_error);
     }
     for (int i = 0; i < wide.count && status_is_ok(&result.status); i++) {
-        double error = distance(narrow_grads[i], wide_grads[i], 1e-2 * wide.largest_output);
+        double error = distance(narrow_grads[i], wide_grads[i], 0.1 * wide.largest_output);
         result.checked += tensor_numel(&wide_grads[i]);
         result.worst_error = fmax(result.worst_error, error);
         if (!(error <= 1e-4))
