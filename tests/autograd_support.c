@@ -41,6 +41,16 @@ void test_expect(const char *place, int line, Tensor t, int count, const double 
     arena_free(&arena);
 }
 
+void test_expect_same(const char *place, int line, Tensor t, Tensor wanted, double tolerance)
+{
+    ck_assert_msg(tensor_same_shape(&t, &wanted), "%s:%d: other shapes", place, line);
+    Arena arena;
+    arena_init(&arena, 0);
+    Tensor wide = tensor_cast(&arena, wanted, DTYPE_F64);
+    test_expect(place, line, t, (int)tensor_numel(&wide), tensor_f64(wide), tolerance);
+    arena_free(&arena);
+}
+
 void test_expect_error(const char *place, int line, const Tape *tape, const char *const *parts)
 {
     ck_assert_msg(!tape_ok(tape), "%s:%d: no error was recorded", place, line);
