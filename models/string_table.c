@@ -22,7 +22,7 @@ static size_t slot_of(const StringTable *table, TextSpan text, uint32_t hash)
     for (; table->slots[slot] >= 0; slot = (slot + 1) & mask) {
         const StringItem *item = &table->items[table->slots[slot]];
         if (item->hash == hash && item->length == text.length &&
-            memcmp(table->bytes + item->offset, text.bytes, text.length) == 0)
+            (text.length == 0 || memcmp(table->bytes + item->offset, text.bytes, text.length) == 0))
             break;
     }
     return slot;

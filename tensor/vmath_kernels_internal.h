@@ -69,18 +69,16 @@ VF_INLINE Vf vf_exp(Vf x)
     return vf_exp_in_range(vf_max(vf_splat(-105.0f), vf_min(vf_splat(89.0f), x)));
 }
 
-/* exp(-|x|) */
-VF_INLINE Vf vf_exp_minus_abs(Vf x)
+VF_INLINE Vf vf_minus_abs(Vf x)
 {
-    Vf minus_abs = vf_from_bits(vf_bits(x) | vi_splat(0x80000000u));
-    return vf_exp_in_range(vf_max(vf_splat(-105.0f), minus_abs));
+    return vf_from_bits(vf_bits(x) | vi_splat(0x80000000u));
 }
 
 /* e / (1 + e) or 1 / (1 + e), e = exp(-|x|): 1 / (1 + exp(-x)) would be 0 where exp(-x) overflows but
  * the result is still a denormal. */
 VF_INLINE Vf vf_sigmoid(Vf x)
 {
-    Vf e = vf_exp_minus_abs(x), one = vf_splat(1.0f);
+    Vf e = vf_exp_in_range(vf_max(vf_splat(-105.0f), vf_minus_abs(x))), one = vf_splat(1.0f);
     return vf_select(vf_less(x, vf_splat(0.0f)), e, one) / (one + e);
 }
 
@@ -128,10 +126,11 @@ VF_INLINE Vf vf_log(Vf x)
     return vf_select(vf_less(x, vf_splat(INFINITY)), y, x + x); /* infinity and NaN */
 }
 
-/* max(x, 0) + log(1 + exp(-|x|)) */
+/* max(x, 0) + log(1 + exp(-|x|)). A NaN goes through the maximum alone: of two, the compilers differ in
+ * which one a sum passes on. */
 VF_INLINE Vf vf_softplus(Vf x)
 {
-    Vf e = vf_exp_minus_abs(x);
+    Vf e = vf_exp_in_range(vf_max(vf_minus_abs(x), vf_splat(-105.0f)));
     return vf_max(vf_splat(0.0f), x) + (e - vf_log1p_rest(e));
 }
 

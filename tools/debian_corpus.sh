@@ -12,7 +12,7 @@ least=30
 state=build/apt
 update=yes
 
-usage() {
+usage=$(
     cat <<END
 usage: tools/debian_corpus.sh [-o FILE] [-f FACETS] [-m N] [-s FOLDER] [-n]
   -o FILE    where to write the corpus             ($out)
@@ -21,6 +21,11 @@ usage: tools/debian_corpus.sh [-o FILE] [-f FACETS] [-m N] [-s FOLDER] [-n]
   -s FOLDER  where apt keeps its lists             ($state)
   -n         do not download: use the lists that are there
 END
+)
+
+usage_error() {
+    echo "$usage" >&2
+    exit 2
 }
 
 fail() {
@@ -39,13 +44,13 @@ while getopts o:f:m:s:nh option; do
     m) least=$OPTARG ;;
     s) state=$OPTARG ;;
     n) update=no ;;
-    h) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
+    h) echo "$usage" && exit 0 ;;
+    *) usage_error ;;
     esac
 done
 shift $((OPTIND - 1))
 case $#/$least in
-0/*[!0-9]* | 0/ | [1-9]*) usage >&2 && exit 2 ;;
+0/*[!0-9]* | 0/ | [1-9]*) usage_error ;;
 esac
 
 command -v apt-get >/dev/null || no_corpus "there is no apt-get here"

@@ -104,6 +104,17 @@ static void wrong_shape_backward(OpContext *c)
     op_add_grad(c, 0, op_new(c, SHAPE(7)));
 }
 
+START_TEST(a_second_output_may_be_a_weight)
+{
+    Var a = LEAF(tape, SHAPE(1, 2), 2, 3), x = LEAF(tape, SHAPE(1, 2), 10, 100);
+    Var y = var_linear(x, op_second(powers(a, 2)), VAR_NONE);
+    expect(var_value(y), 0, 940);
+    ck_assert(tape_backward(var_sum(y, AXES_ALL, false)));
+    expect(var_grad(a), 0, 40, 600);
+    expect(var_grad(x), 0, 4, 9);
+}
+END_TEST
+
 START_TEST(mistakes_of_an_op_are_errors_with_its_name)
 {
     const Op lazy = {.name = "lazy", .forward = lazy_forward};
@@ -369,6 +380,7 @@ Suite *autograd_op_suite(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, an_op_of_ones_own_is_like_any_other);
     tcase_add_test(cases, either_output_alone_gives_a_gradient);
+    tcase_add_test(cases, a_second_output_may_be_a_weight);
     tcase_add_test(cases, mistakes_of_an_op_are_errors_with_its_name);
     tcase_add_loop_test(cases, repeated_rows_are_the_whole_rows, 0, ROW_FUNCTIONS);
     tcase_add_test(cases, repeated_rows_may_be_used_in_several_ways_at_once);
