@@ -1,4 +1,4 @@
-/* A matrix packed once into the panels that BLIS's micro-kernel reads, to be multiplied many times.
+/* A matrix packed once into the panels that a micro-kernel reads, to be multiplied many times.
  *
  * The recurrent product of a step, [32, 256] x [256, 1024], runs half as fast again on panels that are
  * packed once per weight version as through bli_sgemm, which packs (or takes its small-matrix path)
@@ -16,6 +16,7 @@ typedef struct Panels {
     int64_t k, n;
     float *data; /* NULL: nothing packed yet */
     size_t capacity;
+    const struct PanelsKernel *kernel; /* the micro-kernel that it was packed for, or NULL */
 } Panels;
 
 /* Packs b [K, N] (f32, any strides), growing the memory if need be. False where there is none. */

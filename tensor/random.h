@@ -30,11 +30,13 @@ float random_uniform(Random *random);
 double random_uniform_f64(Random *random);
 /* In [0, bound) without bias; bound > 0. */
 uint32_t random_below(Random *random, uint32_t bound);
-/* Standard normal (Box-Muller). */
+/* Standard normal (Box-Muller; four draws). */
 double random_normal(Random *random);
 /* 0 .. n-1 in random order (Fisher-Yates). */
 void random_permutation(Random *random, int32_t *out, int32_t n);
-/* Fills a tensor of f32 or f64 in C order. */
+/* Fills a tensor of f32 or f64 in C order with low + (high - low) random_uniform_f64(), below `high` also
+ * after rounding, or with mean + deviation random_normal(). f32 and f64 draw the same numbers. Leaves
+ * tensors of another dtype, and invalid ones, as they are. */
 void random_fill_uniform(Random *random, Tensor t, double low, double high);
 void random_fill_normal(Random *random, Tensor t, double mean, double deviation);
 

@@ -1,8 +1,10 @@
 /* Vectorised elementary functions for f32, at most 2 ULP from the correctly rounded value; NaN,
- * infinities and signed zeros as in libm. Contiguous arrays; out may be x.
+ * infinities and signed zeros as in libm, overflow and gradual underflow too. Contiguous arrays of any
+ * alignment; n may be 0. An output may be one of the inputs; otherwise they must not overlap.
  *
  * One binary holds several versions of each loop (portable, AVX2+FMA, AVX-512); the table of the widest one
- * that the processor has is chosen at the first use. All versions give the same bits. */
+ * that the processor has is chosen at the first use. All versions give the same bits (where several NaNs
+ * meet, which of them is passed on is open). */
 #ifndef REEL_TENSOR_VMATH_H
 #define REEL_TENSOR_VMATH_H
 
@@ -28,7 +30,8 @@ void vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
 void vmath_gated_memory(float *i, float *f, float *g, float *o, const float *c_prev, float *c, float *tanh_c,
                         float *h, size_t n);
 /* Its gradient: from dh and dc (either may be NULL, meaning zeros) to the pre-activations' di, df, dg, do_
- * and dc_prev. i, f, g, o are the activated gates. */
+ * and dc_prev. i, f, g, o are the activated gates. di, df, dg, do_ may take the memory of i, f, g, o, and
+ * dc_prev that of dc. */
 void vmath_gated_memory_backward(const float *i, const float *f, const float *g, const float *o,
                                  const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
                                  float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n);
@@ -36,9 +39,10 @@ void vmath_gated_memory_backward(const float *i, const float *f, const float *g,
 /* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980), as PyTorch orders it:
  * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
  * w = w (1 - lr * decay) - lr_corrected * m / (sqrt(v) / sqrt_bias2 + eps), lr_corrected = lr / (1 -
- * beta1^t). g may be NULL, meaning zeros. */
+ * beta1^t). g may be NULL, meaning zeros, with the same bits as zeros give. */
 typedef struct VmathAdam {
-    float beta1, beta2, eps;
+    double beta1, beta2; /* double: in float, 1 - 0.999f is off by 2e-5 of itself */
+    float eps;
     float lr_corrected; /* lr / (1 - beta1^t) */
     float sqrt_bias2;   /* sqrt(1 - beta2^t) */
     float keep;         /* 1 - lr * decoupled weight decay */
@@ -58,7 +62,8 @@ typedef enum { VMATH_PORTABLE = 0, VMATH_AVX2, VMATH_AVX512, VMATH_LEVELS } Vmat
 VmathLevel vmath_level(void);
 const char *vmath_level_name(VmathLevel level);
 /* Tests: takes that version from now on; false where the processor lacks it. Not while other threads
- * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start. */
+ * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start;
+ * a name that it does not know, or a version that the processor lacks, is passed over. */
 bool vmath_set_level(VmathLevel level);
 
 /* Flushes denormals to zero on this thread and returns the mode that was set before; vmath_restore()

@@ -1,0 +1,203 @@
+/* Matrix products. Those with a parameter run on panels that were packed once for its version. */
+#include "autograd/op_list.h"
+#include "autograd/ops.h"
+#include "tensor/matmul.h"
+#include "tensor/rows.h"
+
+/* ---- matmul: out = a b over batches ---- */
+
+static Tensor matrix_transpose(Tensor t)
+{
+    return tensor_transpose(t, -2, -1);
+}
+
+static bool matmul_forward(OpContext *c)
+{
+    Tensor a = c->inputs[0], b = c->inputs[1];
+    if (a.ndim < 2 || b.ndim < 2)
+        return op_error(c, "both operands need at least two axes");
+    if (a.dtype == DTYPE_I32 || b.dtype == DTYPE_I32)
+        return op_error(c, "both operands must be f32 or f64");
+    if (a.shape[a.ndim - 1] != b.shape[b.ndim - 2])
+        return op_error(c, "the inner sizes differ (%lld and %lld)", (long long)a.shape[a.ndim - 1],
+                        (long long)b.shape[b.ndim - 2]);
+    Tensor batch_a = a, batch_b = b;
+    batch_a.ndim -= 2;
+    batch_b.ndim -= 2;
+    int ndim;
+    int64_t shape[TENSOR_MAX_DIMS];
+    if (!tensor_broadcast_shape(&batch_a, &batch_b, &ndim, shape))
+        return op_error(c, "the leading axes do not broadcast");
+    shape[ndim] = a.shape[a.ndim - 2];
+    shape[ndim + 1] = b.shape[b.ndim - 1];
+    return op_output(c, ndim + 2, shape) && tensor_matmul(c->output, 1.0, a, b, 0.0);
+}
+
+/* dL/da or dL/db over the whole batch; the door sums where the operand was broadcast. */
+static void matmul_add_grad(OpContext *c, int input, Tensor x, Tensor y)
+{
+    Tensor operand = c->inputs[input];
+    int64_t shape[TENSOR_MAX_DIMS];
+    int ndim = c->grad.ndim;
+    for (int i = 0; i < ndim - 2; i++)
+        shape[i] = c->grad.shape[i];
+    shape[ndim - 2] = operand.shape[operand.ndim - 2];
+    shape[ndim - 1] = operand.shape[operand.ndim - 1];
+    Tensor grad = op_new(c, ndim, shape);
+    if (tensor_is_valid(grad) && tensor_matmul(grad, 1.0, x, y, 0.0))
+        op_add_grad(c, input, grad);
+}
+
+static void matmul_backward(OpContext *c)
+{
+    if (op_needs_grad(c, 0))
+        matmul_add_grad(c, 0, c->grad, matrix_transpose(c->inputs[1]));
+    if (op_needs_grad(c, 1))
+        matmul_add_grad(c, 1, matrix_transpose(c->inputs[0]), c->grad);
+}
+
+static Var matmul_sample(OpSample *s)
+{
+    int64_t batch = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2),
+            n = op_sample_size(s, 3);
+    Var a = op_sample(s, SHAPE(batch, m, k), -1, 1);
+    Var b = op_sample(s, SHAPE(k, n), -1, 1);
+    return var_matmul(a, b);
+}
+
+Var var_matmul(Var a, Var b)
+{
+    return op_apply(&op_matmul, (Var[]){a, b}, 2, NULL, 0);
+}
+
+Op op_matmul = {
+    .name = "matmul", .forward = matmul_forward, .backward = matmul_backward, .sample = matmul_sample};
+
+/* ---- Shared by linear and addmm: products with a weight [out, in] ---- */
+
+/* out = beta out + x W^T */
+static bool times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta)
+{
+    Parameter *parameter = op_parameter(c, weight);
+    const Panels *panels = parameter ? parameter_panels(parameter, true) : NULL;
+    if (panels && panels_matmul(out, x, panels, beta, op_arena(c)))
+        return true;
+    return tensor_matmul(out, 1.0, x, tensor_transpose(c->inputs[weight], 0, 1), beta);
+}
+
+static void add_weight_grads(OpContext *c, int x, int weight)
+{
+    if (op_needs_grad(c, x)) {
+        Parameter *parameter = op_parameter(c, weight);
+        const Panels *panels = parameter ? parameter_panels(parameter, false) : NULL;
+        Tensor dx = op_new(c, SHAPE(c->grad.shape[0], c->inputs[weight].shape[1]));
+        bool done =
+            tensor_is_valid(dx) && ((panels && panels_matmul(dx, c->grad, panels, 0.0, op_arena(c))) ||
+                                    tensor_matmul(dx, 1.0, c->grad, c->inputs[weight], 0.0));
+        if (done)
+            op_add_grad(c, x, dx);
+    }
+    op_add_grad_product(c, weight, c->grad, c->inputs[x]);
+}
+
+static bool check_weight(OpContext *c, Tensor x, Tensor weight)
+{
+    if (x.ndim != 2 || weight.ndim != 2)
+        return op_error(c, "x must be [N, in] and the weight [out, in]; reshape other ranks first");
+    if (x.dtype == DTYPE_I32 || weight.dtype == DTYPE_I32)
+        return op_error(c, "x and the weight must be f32 or f64");
+    if (x.shape[1] != weight.shape[1])
+        return op_error(c, "x has %lld columns, the weight %lld", (long long)x.shape[1],
+                        (long long)weight.shape[1]);
+    return true;
+}
+
+/* ---- linear: out = x W^T + b ---- */
+
+static bool linear_forward(OpContext *c)
+{
+    Tensor x = c->inputs[0], weight = c->inputs[1];
+    if (!check_weight(c, x, weight))
+        return false;
+    bool biased = c->input_count == 3;
+    if (biased && (c->inputs[2].ndim != 1 || c->inputs[2].shape[0] != weight.shape[0]))
+        return op_error(c, "the bias must be [out]");
+    if (!op_output(c, SHAPE(x.shape[0], weight.shape[0])))
+        return false;
+    if (biased)
+        tensor_copy_into(c->output, c->inputs[2]);
+    return times_weight(c, c->output, x, 1, biased ? 1.0 : 0.0);
+}
+
+static void linear_backward(OpContext *c)
+{
+    add_weight_grads(c, 0, 1);
+    if (c->input_count == 3)
+        op_add_grad(c, 2, c->grad);
+}
+
+static Var linear_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), in = op_sample_size(s, 1), out = op_sample_size(s, 2);
+    Var x = op_sample(s, SHAPE(n, in), -1, 1);
+    Var weight = op_sample(s, SHAPE(out, in), -1, 1);
+    Var bias = op_sample_choice(s, 2) ? op_sample(s, SHAPE(out), -1, 1) : VAR_NONE;
+    return var_linear(x, weight, bias);
+}
+
+Var var_linear(Var x, Var weight, Var bias)
+{
+    return op_apply(&op_linear, (Var[]){x, weight, bias}, bias.tape ? 3 : 2, NULL, 0);
+}
+
+Op op_linear = {.name = "linear",
+                .forward = linear_forward,
+                .backward = linear_backward,
+                .sample = linear_sample,
+                .flags = OP_ROWWISE};
+
+/* ---- addmm: out = base + x W^T ---- */
+
+static bool addmm_forward(OpContext *c)
+{
+    Tensor x = op_whole(c, 1), weight = op_whole(c, 2), base = c->inputs[0], index = c->index[0];
+    if (!tensor_is_valid(x) || !tensor_is_valid(weight) || !check_weight(c, x, weight))
+        return false;
+    int64_t rows = tensor_is_valid(index) ? index.shape[0] : base.shape[0];
+    if (base.ndim != 2 || rows != x.shape[0] || base.shape[1] != weight.shape[0])
+        return op_error(c, "the base must be [N, out]");
+    if (!op_output(c, SHAPE(rows, weight.shape[0])))
+        return false;
+    if (tensor_is_valid(index))
+        tensor_gather_rows(c->output, base, index);
+    else
+        tensor_copy_into(c->output, base);
+    return times_weight(c, c->output, x, 2, 1.0);
+}
+
+static void addmm_backward(OpContext *c)
+{
+    Tensor whole[3] = {c->inputs[0], op_whole(c, 1), op_whole(c, 2)};
+    c->inputs = whole;
+    op_add_grad(c, 0, c->grad);
+    add_weight_grads(c, 1, 2);
+}
+
+static Var addmm_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), in = op_sample_size(s, 1), out = op_sample_size(s, 2);
+    Var base = op_sample(s, SHAPE(n, out), -1, 1);
+    Var x = op_sample(s, SHAPE(n, in), -1, 1);
+    return var_addmm(base, x, op_sample(s, SHAPE(out, in), -1, 1));
+}
+
+Var var_addmm(Var base, Var x, Var weight)
+{
+    return op_apply(&op_addmm, (Var[]){base, x, weight}, 3, NULL, 0);
+}
+
+Op op_addmm = {.name = "addmm",
+               .forward = addmm_forward,
+               .backward = addmm_backward,
+               .sample = addmm_sample,
+               .flags = OP_GETS_ROWS};

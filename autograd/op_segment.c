@@ -1,0 +1,221 @@
+/* Reductions over segments: rows that belong together by an index, such as the tokens of one text in a
+ * packed batch. The rows of a segment are visited in their order, so a segment's result does not depend on
+ * the others. */
+#include "autograd/op_list.h"
+#include "autograd/ops.h"
+#include "tensor/elementwise.h"
+#include "tensor/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+static int64_t segment_count(const OpContext *c)
+{
+    return *(const int64_t *)c->attributes;
+}
+
+static bool check_segment(OpContext *c)
+{
+    Tensor a = c->inputs[0], segment = c->inputs[1];
+    if (a.ndim < 1 || a.dtype == DTYPE_I32 || segment.dtype != DTYPE_I32 || segment.ndim != 1 ||
+        segment.shape[0] != a.shape[0])
+        return op_error(c, "needs a [N, ...] of f32 or f64 and an i32 segment [N]");
+    if (segment_count(c) < 0)
+        return op_error(c, "the number of segments is negative");
+    int64_t wrong = tensor_index_out_of_range(segment, segment_count(c));
+    if (wrong >= 0)
+        return op_error(c, "the segment at place %lld is not below the count %lld", (long long)wrong,
+                        (long long)segment_count(c));
+    return true;
+}
+
+static Tensor new_per_segment(OpContext *c, double value)
+{
+    Tensor a = c->inputs[0];
+    a.shape[0] = segment_count(c);
+    Tensor t = op_new_like(c, a);
+    tensor_fill(t, value);
+    return t;
+}
+
+/* ---- segment_sum: out[s] = sum of a[n] over segment[n] = s ---- */
+
+static bool segment_sum_forward(OpContext *c)
+{
+    if (!check_segment(c))
+        return false;
+    c->output = new_per_segment(c, 0.0);
+    return tensor_is_valid(c->output) && tensor_scatter_add_rows(c->output, c->inputs[0], c->inputs[1]);
+}
+
+static void segment_sum_backward(OpContext *c)
+{
+    Tensor grad = op_new_like(c, c->inputs[0]);
+    if (tensor_is_valid(grad) && tensor_gather_rows(grad, c->grad, c->inputs[1]))
+        op_add_grad(c, 0, grad);
+}
+
+static Var segment_sum_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), count = op_sample_size(s, 1);
+    Var a = op_sample(s, SHAPE(n, op_sample_size(s, 2)), -1, 1);
+    return var_segment_sum(a, op_sample_index(s, SHAPE(n), count), count);
+}
+
+Var var_segment_sum(Var a, Var segment, int64_t count)
+{
+    return op_apply(&op_segment_sum, (Var[]){a, segment}, 2, &count, sizeof count);
+}
+
+Op op_segment_sum = {.name = "segment_sum",
+                     .forward = segment_sum_forward,
+                     .backward = segment_sum_backward,
+                     .sample = segment_sum_sample};
+
+/* ---- segment_softmax: out[n] = exp(a[n] - max) / sum of exp over the segment of n ---- */
+
+#define DEFINE_SEGMENT_MAX_OF(T, NAME)                                                                       \
+    static void NAME(T *largest, const T *x, const int32_t *segment, int64_t n)                              \
+    {                                                                                                        \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            if (!(x[i] <= largest[segment[i]]))                                                              \
+                largest[segment[i]] = x[i];                                                                  \
+    }
+DEFINE_SEGMENT_MAX_OF(float, segment_max_f32)
+DEFINE_SEGMENT_MAX_OF(double, segment_max_f64)
+
+static bool segment_softmax_forward(OpContext *c)
+{
+    if (!check_segment(c))
+        return false;
+    if (c->inputs[0].ndim != 1)
+        return op_error(c, "a must be [N]");
+    Tensor a = tensor_contiguous(op_arena(c), c->inputs[0]);
+    Tensor segment = tensor_contiguous(op_arena(c), c->inputs[1]);
+    Tensor largest = new_per_segment(c, -INFINITY), sum = new_per_segment(c, 0.0);
+    Tensor per_row = op_new_like(c, a);
+    if (!op_output_like(c, a) || !tensor_is_valid(per_row) || !tensor_is_valid(sum))
+        return false;
+    if (a.dtype == DTYPE_F32)
+        segment_max_f32(tensor_f32(largest), tensor_f32(a), tensor_i32(segment), a.shape[0]);
+    else
+        segment_max_f64(tensor_f64(largest), tensor_f64(a), tensor_i32(segment), a.shape[0]);
+    return tensor_gather_rows(per_row, largest, segment) &&
+           tensor_binary(BINARY_SUB, c->output, a, per_row) &&
+           tensor_unary(UNARY_EXP, c->output, c->output) &&
+           tensor_scatter_add_rows(sum, c->output, segment) && tensor_gather_rows(per_row, sum, segment) &&
+           tensor_binary(BINARY_DIV, c->output, c->output, per_row);
+}
+
+/* da = y (g - sum over the segment of g y) */
+static void segment_softmax_backward(OpContext *c)
+{
+    Tensor y = c->output, g = c->grad, segment = c->inputs[1];
+    Tensor product = op_new_like(c, y), sum = new_per_segment(c, 0.0), grad = op_new_like(c, y);
+    if (tensor_is_valid(product) && tensor_is_valid(grad) && tensor_binary(BINARY_MUL, product, g, y) &&
+        tensor_scatter_add_rows(sum, product, segment) && tensor_gather_rows(grad, sum, segment) &&
+        tensor_binary(BINARY_SUB, grad, g, grad) && tensor_binary(BINARY_MUL, grad, grad, y))
+        op_add_grad(c, 0, grad);
+}
+
+static Var segment_softmax_sample(OpSample *s)
+{
+    int64_t n = 3 * op_sample_size(s, 0), count = op_sample_size(s, 1);
+    Var a = op_sample(s, SHAPE(n), -2, 2);
+    return var_segment_softmax(a, op_sample_index(s, SHAPE(n), count), count);
+}
+
+Var var_segment_softmax(Var a, Var segment, int64_t count)
+{
+    return op_apply(&op_segment_softmax, (Var[]){a, segment}, 2, &count, sizeof count);
+}
+
+Op op_segment_softmax = {.name = "segment_softmax",
+                         .forward = segment_softmax_forward,
+                         .backward = segment_softmax_backward,
+                         .sample = segment_softmax_sample};
+
+/* ---- segment_max: out[s][j] = max of a[n][j] over segment[n] = s ---- */
+
+/* winner[s][j]: the row that the maximum comes from, -1 for none. */
+#define DEFINE_TAKE_MAX(T, NAME)                                                                             \
+    static void NAME(T *out, int32_t *winner, const T *x, const int32_t *segment, int64_t n, int64_t width)  \
+    {                                                                                                        \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            for (int64_t j = 0; j < width; j++) {                                                            \
+                int64_t at = segment[i] * width + j;                                                         \
+                if (winner[at] < 0 || x[i * width + j] > out[at]) {                                          \
+                    out[at] = x[i * width + j];                                                              \
+                    winner[at] = (int32_t)i;                                                                 \
+                }                                                                                            \
+            }                                                                                                \
+    }
+DEFINE_TAKE_MAX(float, take_max_f32)
+DEFINE_TAKE_MAX(double, take_max_f64)
+
+static bool segment_max_forward(OpContext *c)
+{
+    if (!check_segment(c))
+        return false;
+    Tensor a = tensor_contiguous(op_arena(c), c->inputs[0]);
+    Tensor segment = tensor_contiguous(op_arena(c), c->inputs[1]);
+    int64_t n = a.shape[0], count = segment_count(c), width = n ? tensor_numel(&a) / n : 0;
+    int32_t *winner = op_alloc(c, (size_t)(count * width) * sizeof *winner);
+    c->output = new_per_segment(c, 0.0);
+    if (!winner || !tensor_is_valid(c->output) || !tensor_is_valid(a) || !tensor_is_valid(segment))
+        return false;
+    memset(winner, -1, (size_t)(count * width) * sizeof *winner);
+    if (a.dtype == DTYPE_F32)
+        take_max_f32(tensor_f32(c->output), winner, tensor_f32(a), tensor_i32(segment), n, width);
+    else
+        take_max_f64(tensor_f64(c->output), winner, tensor_f64(a), tensor_i32(segment), n, width);
+    for (int64_t i = 0; i < count * width; i++)
+        if (winner[i] < 0)
+            return op_error(c, "segment %lld has no rows", (long long)(i / width));
+    c->saved = winner;
+    return true;
+}
+
+#define DEFINE_GIVE_BACK(T, NAME)                                                                            \
+    static void NAME(T *dx, const int32_t *winner, const T *g, int64_t size, int64_t width)                  \
+    {                                                                                                        \
+        for (int64_t i = 0; i < size; i++)                                                                   \
+            dx[winner[i] * width + i % width] += g[i];                                                       \
+    }
+DEFINE_GIVE_BACK(float, give_back_f32)
+DEFINE_GIVE_BACK(double, give_back_f64)
+
+static void segment_max_backward(OpContext *c)
+{
+    Tensor g = tensor_contiguous(op_arena(c), c->grad);
+    Tensor dx = tensor_zeros(op_arena(c), g.dtype, c->inputs[0].ndim, c->inputs[0].shape);
+    if (!tensor_is_valid(g) || !tensor_is_valid(dx)) {
+        op_error(c, "backward: out of memory");
+        return;
+    }
+    int64_t size = tensor_numel(&g), width = g.shape[0] ? size / g.shape[0] : 0;
+    if (g.dtype == DTYPE_F32)
+        give_back_f32(tensor_f32(dx), c->saved, tensor_f32(g), size, width);
+    else
+        give_back_f64(tensor_f64(dx), c->saved, tensor_f64(g), size, width);
+    op_add_grad(c, 0, dx);
+}
+
+static Var segment_max_sample(OpSample *s)
+{
+    /* Every segment has a row: the first `count` rows are in segments 0, 1, ...; column values differ by
+     * more than the step of the differences because they are multiplied up. */
+    int64_t n = op_sample_size(s, 0) ? 2 * op_sample_size(s, 0) : 0;
+    Var a = op_sample(s, SHAPE(n, op_sample_size(s, 2)), -50, 50);
+    return var_segment_max(a, op_sample_index(s, SHAPE(n), 1), n ? 1 : 0);
+}
+
+Var var_segment_max(Var a, Var segment, int64_t count)
+{
+    return op_apply(&op_segment_max, (Var[]){a, segment}, 2, &count, sizeof count);
+}
+
+Op op_segment_max = {.name = "segment_max",
+                     .forward = segment_max_forward,
+                     .backward = segment_max_backward,
+                     .sample = segment_max_sample};

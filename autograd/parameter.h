@@ -1,0 +1,53 @@
+/* A parameter: a tensor that lives as long as its model, as the tape sees it.
+ *
+ * The tape reads it; whoever writes it (an optimizer, a loader) calls parameter_changed(). What is
+ * derived from one version of the value, such as the panels for products, is kept here. */
+#ifndef REEL_AUTOGRAD_PARAMETER_H
+#define REEL_AUTOGRAD_PARAMETER_H
+
+#include "tensor/panels.h"
+#include "tensor/view.h"
+
+#include <stdatomic.h>
+
+REEL_BEGIN_DECLS
+
+/* Writes the current values of rows ids[0..N) to out [N, ...]; a pure function, called from several threads.
+ * An optimizer that updates rows late installs one, so that readers see what a dense update would show. */
+typedef void ParameterReader(const void *context, Tensor ids, Tensor out);
+
+/* One direction of products with the weight. */
+typedef struct ParameterPanels {
+    Panels panels;
+    _Atomic uint64_t version; /* of the value that is packed; 0: none */
+    _Atomic bool wanted;      /* some product has asked for it */
+} ParameterPanels;
+
+typedef struct Parameter {
+    Tensor value;          /* invalid until the model is initialised or loaded */
+    bool frozen;           /* true: no gradient is computed */
+    uint64_t version;      /* starts at 1, grows with each change of the value */
+    ParameterReader *read; /* NULL: the value itself is current */
+    const void *read_context;
+    ParameterPanels by_column; /* of W^T, for y = x W^T */
+    ParameterPanels by_row;    /* of W, for dx = dy W */
+} Parameter;
+
+void parameter_init(Parameter *parameter, Tensor value);
+/* Frees the panels; the value's memory is the owner's. */
+void parameter_release(Parameter *parameter);
+/* Says that the value was written. */
+void parameter_changed(Parameter *parameter);
+/* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
+ * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
+const Panels *parameter_panels(Parameter *parameter, bool transposed);
+/* Packs what products have wanted so far: call it after an update, before threads start. */
+bool parameter_prepare(Parameter *parameter);
+/* out [N, ...] = the current rows `ids` (i32 [N], in range). */
+void parameter_read_rows(const Parameter *parameter, Tensor ids, Tensor out);
+/* A copy of the whole current value. Invalid where there is no memory. */
+Tensor parameter_snapshot(const Parameter *parameter, Arena *arena);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,129 @@
+/* The tape: define-by-run, reverse-mode differentiation (see Baydin et al. 2018, arXiv 1502.05767).
+ *
+ * A step is: tape_begin(), ops (autograd/ops.h) that record nodes, tape_backward() of one or more
+ * scalar losses, reading gradients. Everything a step makes lives in the tape's arena until the next
+ * tape_begin(); to keep a value longer, copy it (tensor_copy). A tape is used by one thread at a time.
+ *
+ * Errors stick: the first op that is given something it cannot do records one message, with its name,
+ * the shapes, the module path and the caller's file:line, and returns an empty Var, which later ops
+ * pass on. One look at tape_status() a step is enough. */
+#ifndef REEL_AUTOGRAD_TAPE_H
+#define REEL_AUTOGRAD_TAPE_H
+
+#include "autograd/parameter.h"
+#include "autograd/trace.h"
+#include "tensor/arena.h"
+#include "tensor/random.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct Tape Tape;
+
+/* A handle of a value on a tape; passed by value. `stamp` tells a handle of an earlier step. */
+typedef struct Var {
+    Tape *tape;
+    uint32_t index;
+    uint32_t stamp; /* 0: the empty Var of a failed op */
+} Var;
+
+/* A link of the path of modules that are running: "classifier.lstm.cell". */
+typedef struct TapeScope {
+    const char *name;
+    const struct TapeScope *parent;
+} TapeScope;
+
+/* ---- Life ---- */
+
+Tape *tape_new(void); /* NULL where there is no memory */
+void tape_free(Tape *tape);
+/* Starts a step: all values and handles of the step before are gone, its memory is used again. The
+ * error, if there was one, is cleared. */
+void tape_begin(Tape *tape);
+/* For what is needed for a while inside a step (inference in pieces): nodes and memory since the mark
+ * are given back, and their handles become stale. */
+typedef struct TapeMark {
+    ArenaMark arena;
+    uint32_t count;
+} TapeMark;
+TapeMark tape_mark(const Tape *tape);
+void tape_rewind(Tape *tape, TapeMark mark);
+
+/* STATUS_OK, or the first error since tape_begin(). */
+const Status *tape_status(const Tape *tape);
+bool tape_ok(const Tape *tape);
+/* Records an error, unless there is one already; returns the empty Var. For code above the ops. */
+Var tape_fail(Tape *tape, const char *format, ...) REEL_PRINTF(2, 3);
+/* The arena of the step. */
+Arena *tape_arena(Tape *tape);
+/* The largest number of bytes that a step has used. */
+size_t tape_peak_bytes(const Tape *tape);
+
+/* ---- Leaves ---- */
+
+/* A value without gradient. The memory is not copied and must live until the end of the step. */
+Var tape_constant(Tape *tape, Tensor value);
+/* A value whose gradient is wanted; f32 or f64. */
+Var tape_leaf(Tape *tape, Tensor value);
+/* A parameter, the same node each time in a step. Its gradient is wanted unless it is frozen. */
+Var tape_parameter(Tape *tape, Parameter *parameter);
+/* The scalar `value` in the dtype of `like`. */
+Var tape_scalar(Var like, double value);
+
+/* ---- Values and gradients ---- */
+
+bool var_is_empty(Var v);
+/* The value, whole; invalid for an empty Var. It is a view into the step's memory. */
+Tensor var_value(Var v);
+/* Its sizes without making a repeated-rows value whole. 0 for an empty Var. */
+int var_ndim(Var v);
+int64_t var_size(Var v, int axis);
+/* A scalar's value; NaN for an empty Var. */
+double var_item(Var v);
+/* The same value, cut from the gradient's path. */
+Var var_detach(Var v);
+/* While off, ops record no gradient path. Returns what was set before. */
+bool tape_set_grad_enabled(Tape *tape, bool enabled);
+
+/* Runs backward from a scalar loss: adds d loss / d leaf to every leaf that the loss depends on.
+ * Several losses of one step may each be run backward once; the gradients add up. False: an error was
+ * recorded (now or before). */
+bool tape_backward(Var loss);
+/* The gradient of a leaf after tape_backward(), as a dense tensor of its shape; invalid where no loss
+ * depended on it. For other values only after var_retain_grad(). */
+Tensor var_grad(Var v);
+void var_retain_grad(Var v);
+
+/* A parameter's gradient as an optimizer wants it. Either dense is valid, or rows and ids are
+ * (gradients of some rows: rows [U, ...], ids i32 [U], no id twice), or none is. */
+typedef struct TapeGradient {
+    Tensor dense;
+    Tensor rows, ids;
+} TapeGradient;
+TapeGradient tape_gradient(Tape *tape, const Parameter *parameter);
+
+/* ---- Running ---- */
+
+/* Modules say that they run: paths in messages come from this. */
+void tape_enter(Tape *tape, const TapeScope *scope);
+void tape_leave(Tape *tape);
+/* Debug: stop with an error at the op (and module) that makes the first NaN or infinity, forward or backward.
+ */
+void tape_set_check_finite(Tape *tape, bool check);
+/* The generator that dropout draws from; set it at the start of a step to make the step repeatable. */
+void tape_set_random(Tape *tape, Random random);
+Random *tape_random(Tape *tape);
+
+REEL_END_DECLS
+
+#ifndef REEL_LIBRARY
+#define tape_constant(...)  TRACE(tape_constant(__VA_ARGS__))
+#define tape_leaf(...)      TRACE(tape_leaf(__VA_ARGS__))
+#define tape_parameter(...) TRACE(tape_parameter(__VA_ARGS__))
+#define tape_backward(...)  TRACE(tape_backward(__VA_ARGS__))
+#define var_value(...)      TRACE(var_value(__VA_ARGS__))
+#define var_detach(...)     TRACE(var_detach(__VA_ARGS__))
+#endif
+
+#endif

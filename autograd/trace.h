@@ -1,0 +1,49 @@
+/* Where an op was called: the file and line of the outermost call in the user's code.
+ *
+ * Every public function that returns a Var or a bundle of them is also a macro of the same name which
+ * notes __FILE__ and __LINE__ around the call. Calls nest as expressions nest. Inside the library
+ * (REEL_LIBRARY) the macro adds nothing, so that nn_linear() in a user's file is reported there and not
+ * in nn/linear.c. */
+#ifndef REEL_AUTOGRAD_TRACE_H
+#define REEL_AUTOGRAD_TRACE_H
+
+#include "tensor/decls.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct TraceSite {
+    const char *file;
+    int line;
+} TraceSite;
+
+void trace_push(const char *file, int line);
+void trace_pop(void);
+/* The innermost site on this thread; file is NULL where there is none. */
+TraceSite trace_site(void);
+
+#ifdef REEL_LIBRARY
+#define TRACE(call) call
+#elif defined(__cplusplus)
+#define TRACE(call) (::trace_push(__FILE__, __LINE__), ::trace_returned(call))
+#else
+#define TRACE(call)                                                                                          \
+    __extension__({                                                                                          \
+        trace_push(__FILE__, __LINE__);                                                                      \
+        __auto_type trace_result_ = call;                                                                    \
+        trace_pop();                                                                                         \
+        trace_result_;                                                                                       \
+    })
+#endif
+
+REEL_END_DECLS
+
+#ifdef __cplusplus
+template <typename T>
+static inline T trace_returned(T value)
+{
+    trace_pop();
+    return value;
+}
+#endif
+
+#endif

@@ -1,0 +1,30 @@
+#ifndef REEL_NN_EMBEDDING_H
+#define REEL_NN_EMBEDDING_H
+
+#include "nn/module.h"
+#include "nn/sequence.h"
+
+REEL_BEGIN_DECLS
+
+/* A table of vectors. Parameter: weight [V, E], N(0, 1) at first. Its gradient is sparse. */
+typedef struct NnEmbedding {
+    NnModule base;
+    NnParameter weight;
+    int64_t padding_id; /* this row starts at 0 and gets no gradient; -1: none */
+} NnEmbedding;
+
+void nn_embedding_init(NnEmbedding *m, int64_t vocabulary, int64_t width);
+void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width, int64_t padding_id);
+/* ids i32 of any shape S -> S + [E]. */
+Var nn_embedding(NnEmbedding *m, Var ids);
+/* A sequence of ids (nn_pack) to one of vectors: rows [N, E], repeated ids held once. */
+NnSequence nn_embedding_sequence(NnEmbedding *m, NnSequence ids);
+
+REEL_END_DECLS
+
+#ifndef REEL_LIBRARY
+#define nn_embedding(...)          TRACE(nn_embedding(__VA_ARGS__))
+#define nn_embedding_sequence(...) TRACE(nn_embedding_sequence(__VA_ARGS__))
+#endif
+
+#endif

@@ -1,0 +1,93 @@
+/* Modules without parameters, and layer normalisation: what stands between the others. */
+#ifndef REEL_NN_LAYERS_H
+#define REEL_NN_LAYERS_H
+
+#include "nn/module.h"
+#include "nn/sequence.h"
+
+REEL_BEGIN_DECLS
+
+/* ---- Activations as modules, for nn_sequential() ---- */
+typedef struct NnActivation {
+    NnModule base;
+    int axis; /* of softmax */
+} NnActivation;
+typedef NnActivation NnTanh, NnSigmoid, NnRelu, NnSoftmax;
+
+void nn_tanh_init(NnTanh *m);
+void nn_sigmoid_init(NnSigmoid *m);
+void nn_relu_init(NnRelu *m);
+void nn_softmax_init(NnSoftmax *m, int axis);
+Var nn_tanh(NnTanh *m, Var x);
+Var nn_sigmoid(NnSigmoid *m, Var x);
+Var nn_relu(NnRelu *m, Var x);
+Var nn_softmax(NnSoftmax *m, Var x);
+
+/* ---- Dropout: while training, zero with probability p, else x / (1 - p) (Srivastava et al. 2014) ---- */
+typedef struct NnDropout {
+    NnModule base;
+    double p;
+} NnDropout;
+
+void nn_dropout_init(NnDropout *m, double p);
+Var nn_dropout(NnDropout *m, Var x);
+NnSequence nn_dropout_sequence(NnDropout *m, NnSequence x);
+
+/* ---- Layer normalisation over the last axis (Ba et al. 2016, arXiv 1607.06450). Parameters: weight [D] (1
+ * at first), bias [D] (0) ---- */
+typedef struct NnLayerNorm {
+    NnModule base;
+    NnParameter weight, bias;
+    double eps; /* 1e-5 */
+} NnLayerNorm;
+
+void nn_layer_norm_init(NnLayerNorm *m, int64_t width);
+Var nn_layer_norm(NnLayerNorm *m, Var x);
+
+/* ---- Sequential: parts in a row, named "0", "1", ... ---- */
+typedef Var NnForward(void *module, Var x);
+enum { NN_SEQUENTIAL_MAX = 32 };
+typedef struct NnSequential {
+    NnModule base;
+    int count;
+    NnModule *parts[NN_SEQUENTIAL_MAX];
+    NnForward *forward[NN_SEQUENTIAL_MAX];
+} NnSequential;
+
+void nn_sequential_init(NnSequential *m);
+/* `part` is the `base` of an initialised module, `forward` its function. NN_SEQUENTIAL_ADD(&s, &fc,
+ * nn_linear) does the casting. */
+void nn_sequential_add(NnSequential *m, NnModule *part, NnForward *forward);
+#define NN_SEQUENTIAL_ADD(m, part, function)                                                                 \
+    nn_sequential_add((m), &(part)->base, (NnForward *)(void (*)(void))(function))
+Var nn_sequential(NnSequential *m, Var x);
+
+/* ---- Losses as modules ---- */
+typedef struct NnBce {
+    NnModule base;
+    Reduction reduction;
+    Tensor pos_weight; /* invalid: none; the memory is the caller's */
+} NnBce;
+typedef NnBce NnBceWithLogits;
+
+void nn_bce_init(NnBce *m);
+void nn_bce_with_logits_init(NnBceWithLogits *m);
+Var nn_bce(NnBce *m, Var p, Var target);
+Var nn_bce_with_logits(NnBceWithLogits *m, Var x, Var target);
+
+REEL_END_DECLS
+
+#ifndef REEL_LIBRARY
+#define nn_tanh(...)             TRACE(nn_tanh(__VA_ARGS__))
+#define nn_sigmoid(...)          TRACE(nn_sigmoid(__VA_ARGS__))
+#define nn_relu(...)             TRACE(nn_relu(__VA_ARGS__))
+#define nn_softmax(...)          TRACE(nn_softmax(__VA_ARGS__))
+#define nn_dropout(...)          TRACE(nn_dropout(__VA_ARGS__))
+#define nn_dropout_sequence(...) TRACE(nn_dropout_sequence(__VA_ARGS__))
+#define nn_layer_norm(...)       TRACE(nn_layer_norm(__VA_ARGS__))
+#define nn_sequential(...)       TRACE(nn_sequential(__VA_ARGS__))
+#define nn_bce(...)              TRACE(nn_bce(__VA_ARGS__))
+#define nn_bce_with_logits(...)  TRACE(nn_bce_with_logits(__VA_ARGS__))
+#endif
+
+#endif

@@ -1,0 +1,30 @@
+#ifndef REEL_NN_LINEAR_H
+#define REEL_NN_LINEAR_H
+
+#include "nn/module.h"
+#include "nn/sequence.h"
+
+REEL_BEGIN_DECLS
+
+/* y = x W^T + b. Parameters: weight [out, in], bias [out], both U(-1/sqrt(in), 1/sqrt(in)) at first. */
+typedef struct NnLinear {
+    NnModule base;
+    NnParameter weight, bias;
+    bool biased;
+} NnLinear;
+
+void nn_linear_init(NnLinear *m, int64_t in, int64_t out);
+void nn_linear_init_without_bias(NnLinear *m, int64_t in, int64_t out);
+/* x [N, in] -> [N, out]. */
+Var nn_linear(NnLinear *m, Var x);
+/* The same for each row of a sequence. */
+NnSequence nn_linear_sequence(NnLinear *m, NnSequence x);
+
+REEL_END_DECLS
+
+#ifndef REEL_LIBRARY
+#define nn_linear(...)          TRACE(nn_linear(__VA_ARGS__))
+#define nn_linear_sequence(...) TRACE(nn_linear_sequence(__VA_ARGS__))
+#endif
+
+#endif

@@ -1,0 +1,146 @@
+/* Modules: parts with parameters, which register as they are built.
+ *
+ * A module is a struct whose first member is an NnModule named `base`. Its init function declares the
+ * parameters and adds the parts; nothing is allocated for values until nn_module_reset() draws them or a
+ * checkpoint is loaded. The tree that registration makes is the only list there is: names, counts, saving,
+ * optimizing and freezing all come from it. Names and shapes are PyTorch's. */
+#ifndef REEL_NN_MODULE_H
+#define REEL_NN_MODULE_H
+
+#include "autograd/autograd.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct NnModule NnModule;
+typedef struct NnParameter NnParameter;
+typedef struct NnSlice NnSlice;
+
+enum { NN_NAME_SIZE = 160 };
+
+/* How first values are drawn. */
+typedef struct NnInit {
+    enum { NN_INIT_CONSTANT, NN_INIT_UNIFORM, NN_INIT_NORMAL, NN_INIT_ORTHOGONAL } kind;
+    double value; /* the constant; the bound of (-bound, bound); the deviation; the gain */
+} NnInit;
+
+NnInit nn_init_constant(double value);
+NnInit nn_init_uniform(double bound);
+NnInit nn_init_normal(double deviation);
+/* Rows (or columns, where there are more rows) orthonormal, times gain (Saxe et al. 2014, arXiv 1312.6120);
+ * for a block of several square matrices each is drawn for itself. */
+NnInit nn_init_orthogonal(double gain);
+
+struct NnParameter {
+    Parameter core; /* what the tape sees: nn_var(parameter, tape) */
+    const char *name;
+    NnModule *module;
+    NnParameter *next;
+    NnSlice *slices; /* NULL: the parameter goes by its own name */
+    NnInit init;
+    int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
+    double fill_value;
+    int ndim;
+    int64_t shape[TENSOR_MAX_DIMS];
+};
+
+/* A block holds several parameters as ranges of its rows, so that a step is one product; each range has
+ * its own name, first values, and place in the order. */
+struct NnSlice {
+    const char *name;
+    NnParameter *block;
+    int64_t first, rows; /* of the block's first axis */
+    NnInit init;
+    NnSlice *next; /* of the module, in the order of registration */
+    NnSlice *next_of_block;
+};
+
+struct NnModule {
+    TapeScope scope; /* the module's name in its parent, "" for one that adds nothing to names */
+    NnModule *parent, *children, *next;
+    NnParameter *parameters;
+    NnSlice *slices;
+    bool training;
+    Status status;                     /* the first error while the tree was built */
+    void (*release)(NnModule *module); /* frees what the module itself allocated; may be NULL */
+};
+
+/* ---- Building ---- */
+
+void nn_module_init(NnModule *module);
+/* Adds a part under a name that outlives the module ("" to add nothing to its parts' names). */
+void nn_module_add(NnModule *module, NnModule *part, const char *name);
+/* Declares a parameter. The struct is a member of the module's struct; values come with nn_module_reset(). */
+void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
+                             const int64_t *shape, NnInit init);
+/* Declares a block that is only known by its slices. */
+void nn_module_add_block(NnModule *module, NnParameter *block, int ndim, const int64_t *shape);
+void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnParameter *block,
+                         int64_t first, int64_t rows, NnInit init);
+/* Notes an error of building; the first one of the tree is what nn_module_reset() returns. */
+void nn_module_fail(NnModule *module, Status status);
+
+/* NN_ADD(m, fc, nn_linear_init, 256, 10): initialises the member and adds it under its name. */
+#define NN_ADD(m, field, init, ...)                                                                          \
+    (init(&(m)->field, __VA_ARGS__), nn_module_add(&(m)->base, &(m)->field.base, #field))
+
+/* ---- The tree as a whole ---- */
+
+/* Allocates all values (dtype f32 unless f64 is asked for by nn_module_reset_f64) and draws the first ones:
+ * a pure function of the seed and of each parameter's name. Returns the first error of building, or of
+ * memory. */
+Status nn_module_reset(NnModule *module, uint64_t seed);
+Status nn_module_reset_f64(NnModule *module, uint64_t seed);
+/* Frees all values and what modules allocated. The structs are the caller's. */
+void nn_module_free(NnModule *module);
+/* Switches dropout and its like: true while training (the default), false to evaluate. */
+void nn_module_train(NnModule *module, bool training);
+/* No gradients for the parameters of this part (true), or gradients again. */
+void nn_module_freeze(NnModule *module, bool frozen);
+
+/* One named parameter: a whole NnParameter or a slice of one. */
+typedef struct NnNamed {
+    char name[NN_NAME_SIZE]; /* "lstm.weight_ih_l0" */
+    NnParameter *parameter;
+    int64_t first, rows;
+} NnNamed;
+/* The value, a view; or a copy brought up to date where an optimizer updates rows late: see
+ * parameter_snapshot(). */
+Tensor nn_named_view(const NnNamed *named);
+
+/* Draws the first values of one parameter (nn_module_reset() does it for all). */
+Status nn_named_reset(const NnNamed *named, uint64_t seed);
+
+/* Iterates in state_dict order: a module's own parameters and slices, then its parts'. Start with
+ * nn_iterate(module), then while (nn_next(&it)) use it.named. */
+typedef struct NnIterator {
+    NnModule *root, *module;
+    NnParameter *parameter;
+    NnSlice *slice;
+    int stage;
+    NnNamed named;
+} NnIterator;
+NnIterator nn_iterate(NnModule *module);
+bool nn_next(NnIterator *it);
+/* The same over whole parameters and blocks: what an optimizer updates. */
+NnParameter *nn_first_parameter(NnModule *module);
+NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter);
+
+/* False where there is no parameter of that name. */
+bool nn_find(NnModule *module, const char *name, NnNamed *named);
+/* How many numbers the parameters hold. */
+int64_t nn_module_count(NnModule *module);
+/* The path of a parameter, for messages; `path` has room for NN_NAME_SIZE bytes. */
+void nn_parameter_path(const NnParameter *parameter, char *path);
+/* Packs the weights that products have used so far: once a step, before the shards' threads start. */
+bool nn_module_prepare(NnModule *module);
+
+/* ---- Inside forward ---- */
+
+/* The parameter as a value on the tape. */
+Var nn_var(NnParameter *parameter, Tape *tape);
+void nn_enter(NnModule *module, Tape *tape);
+void nn_leave(Tape *tape);
+
+REEL_END_DECLS
+
+#endif

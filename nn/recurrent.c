@@ -1,0 +1,236 @@
+#include "nn/recurrent.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- The three cells ---- */
+
+/* What a cell needs at each step; it lives for one run. */
+typedef struct CellRun {
+    Var weight_hh; /* [G H, H] */
+    Var bias_hh;   /* [G H]: GRU only, the others add it to the projected inputs */
+    int64_t hidden;
+} CellRun;
+
+static void rnn_step(void *self, Var x, const Var *before, Var *after)
+{
+    const CellRun *run = self;
+    after[0] = var_tanh(before[0].tape ? var_addmm(x, before[0], run->weight_hh) : x);
+}
+
+static void lstm_step(void *self, Var x, const Var *before, Var *after)
+{
+    static const GateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
+    const CellRun *run = self;
+    Var z = before[0].tape ? var_addmm(x, before[0], run->weight_hh) : x;
+    after[0] = var_gated_memory(z, before[1], order, &after[1]);
+}
+
+static Var gate(Var z, int64_t hidden, int place)
+{
+    return var_slice(z, 1, place * hidden, (place + 1) * hidden, 1);
+}
+
+static void gru_step(void *self, Var x, const Var *before, Var *after)
+{
+    const CellRun *run = self;
+    int64_t n = var_size(x, 0), hidden = run->hidden;
+    Var h = before[0];
+    Var u =
+        h.tape ? var_linear(h, run->weight_hh, run->bias_hh) : var_expand(run->bias_hh, SHAPE(n, 3 * hidden));
+    Var reset_update =
+        var_sigmoid(var_add(var_slice(x, 1, 0, 2 * hidden, 1), var_slice(u, 1, 0, 2 * hidden, 1)));
+    Var reset = gate(reset_update, hidden, 0), update = gate(reset_update, hidden, 1);
+    Var candidate = var_tanh(var_add(gate(x, hidden, 2), var_mul(reset, gate(u, hidden, 2))));
+    /* (1 - z) n + z h */
+    Var difference = h.tape ? var_sub(h, candidate) : var_neg(candidate);
+    after[0] = var_add(candidate, var_mul(update, difference));
+}
+
+struct NnRecurrentKind {
+    const char *name;
+    int gates;
+    bool bias_in_step; /* bias_hh is not simply added to the inputs' projection */
+    NnCell cell;
+};
+
+static const NnRecurrentKind rnn_kind = {"nn_rnn", 1, false, {.step = rnn_step, .states = 1}};
+static const NnRecurrentKind lstm_kind = {"nn_lstm", 4, false, {.step = lstm_step, .states = 2}};
+static const NnRecurrentKind gru_kind = {"nn_gru", 3, true, {.step = gru_step, .states = 1}};
+
+/* ---- Building ---- */
+
+NnRecurrentOptions nn_recurrent_options(void)
+{
+    return (NnRecurrentOptions){.layers = 1, .forget_bias = NAN};
+}
+
+static int directions(const NnRecurrent *m)
+{
+    return m->options.bidirectional ? 2 : 1;
+}
+
+static void release(NnModule *module)
+{
+    NnRecurrent *m = (NnRecurrent *)(void *)module;
+    mem_free(m->layers);
+    m->layers = NULL;
+}
+
+static void add_layer(NnRecurrent *m, NnRecurrentLayer *layer, int index, bool reverse)
+{
+    static const char *const stems[4] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    for (int i = 0; i < 4; i++)
+        snprintf(layer->names[i], sizeof layer->names[i], "%s_l%d%s", stems[i], index,
+                 reverse ? "_reverse" : "");
+    int64_t width = m->kind->gates * m->hidden;
+    int64_t input = index == 0 ? m->input : m->hidden * directions(m);
+    NnInit uniform = nn_init_uniform(1.0 / sqrt((double)m->hidden));
+    NnInit recurrent = m->options.orthogonal ? nn_init_orthogonal(1.0) : uniform;
+    nn_module_add_parameter(&m->base, &layer->weight_ih, layer->names[0], SHAPE(width, input), uniform);
+    nn_module_add_parameter(&m->base, &layer->weight_hh, layer->names[1], SHAPE(width, m->hidden), recurrent);
+    nn_module_add_parameter(&m->base, &layer->bias_ih, layer->names[2], SHAPE(width), uniform);
+    nn_module_add_parameter(&m->base, &layer->bias_hh, layer->names[3], SHAPE(width), uniform);
+    if (m->kind == &lstm_kind && !isnan(m->options.forget_bias)) {
+        layer->bias_ih.fill_first = m->hidden;
+        layer->bias_ih.fill_stop = 2 * m->hidden;
+        layer->bias_ih.fill_value = m->options.forget_bias;
+    }
+}
+
+static void init(NnRecurrent *m, const NnRecurrentKind *kind, int64_t input, int64_t hidden,
+                 NnRecurrentOptions options)
+{
+    nn_module_init(&m->base);
+    m->base.release = release;
+    m->kind = kind;
+    m->options = options;
+    m->input = input;
+    m->hidden = hidden;
+    m->layers = NULL;
+    if (options.layers < 1 || !(options.dropout >= 0 && options.dropout < 1)) {
+        nn_module_fail(&m->base,
+                       status_failed("%s: needs at least one layer and a dropout in [0, 1)", kind->name));
+        return;
+    }
+    int count = options.layers * directions(m);
+    m->layers = mem_calloc((size_t)count, sizeof *m->layers);
+    if (!m->layers) {
+        nn_module_fail(&m->base, status_no_memory((size_t)count * sizeof *m->layers, kind->name));
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        add_layer(m, &m->layers[i], i / directions(m), i % directions(m) == 1);
+}
+
+void nn_rnn_init(NnRnn *m, int64_t input, int64_t hidden)
+{
+    init(m, &rnn_kind, input, hidden, nn_recurrent_options());
+}
+
+void nn_lstm_init(NnLstm *m, int64_t input, int64_t hidden)
+{
+    init(m, &lstm_kind, input, hidden, nn_recurrent_options());
+}
+
+void nn_gru_init(NnGru *m, int64_t input, int64_t hidden)
+{
+    init(m, &gru_kind, input, hidden, nn_recurrent_options());
+}
+
+void nn_rnn_init_with(NnRnn *m, int64_t input, int64_t hidden, NnRecurrentOptions options)
+{
+    init(m, &rnn_kind, input, hidden, options);
+}
+
+void nn_lstm_init_with(NnLstm *m, int64_t input, int64_t hidden, NnRecurrentOptions options)
+{
+    init(m, &lstm_kind, input, hidden, options);
+}
+
+void nn_gru_init_with(NnGru *m, int64_t input, int64_t hidden, NnRecurrentOptions options)
+{
+    init(m, &gru_kind, input, hidden, options);
+}
+
+/* ---- Running ---- */
+
+static NnScan run_layer(NnRecurrent *m, NnRecurrentLayer *layer, NnSequence x)
+{
+    Tape *tape = x.rows.tape;
+    CellRun run = {.weight_hh = nn_var(&layer->weight_hh, tape),
+                   .bias_hh = nn_var(&layer->bias_hh, tape),
+                   .hidden = m->hidden};
+    Var bias = nn_var(&layer->bias_ih, tape);
+    if (!m->kind->bias_in_step)
+        bias = var_add(bias, run.bias_hh);
+    Var projected = var_linear(x.rows, nn_var(&layer->weight_ih, tape), bias); /* [N, G H] */
+    return nn_scan(&m->kind->cell, &run, nn_with_rows(x, projected), NULL);
+}
+
+/* The states h of one layer at every token, both directions side by side. */
+static NnSequence layer_sequence(const NnScan *scans, int count)
+{
+    NnSequence forward = nn_scan_sequence(scans[0], 0);
+    if (count == 1)
+        return forward;
+    NnSequence backward = nn_reverse(nn_scan_sequence(scans[1], 0));
+    return nn_with_rows(forward, var_concat((Var[]){forward.rows, backward.rows}, 2, 1));
+}
+
+static NnRecurrentOutput run(NnRecurrent *m, NnSequence x)
+{
+    Tape *tape = x.rows.tape;
+    int count = directions(m);
+    NnRecurrentOutput out = {
+        .last = {.tape = tape}, .layers = m->options.layers, .directions = count, .input = x};
+    if (!tape || !tape_ok(tape))
+        return out;
+    nn_enter(&m->base, tape);
+    out.scans = arena_calloc(tape_arena(tape), (size_t)(m->options.layers * count) * sizeof *out.scans);
+    if (!out.scans || !m->layers)
+        tape_fail(tape, "%s: out of memory, or not initialised", m->kind->name);
+    for (int l = 0; l < m->options.layers && tape_ok(tape); l++) {
+        NnScan *scans = out.scans + l * count;
+        scans[0] = run_layer(m, &m->layers[l * count], x);
+        if (count == 2)
+            scans[1] = run_layer(m, &m->layers[l * count + 1], nn_reverse(x));
+        if (l + 1 == m->options.layers)
+            break;
+        x = layer_sequence(scans, count);
+        if (m->base.training && m->options.dropout > 0)
+            x = nn_with_rows(x, var_dropout(x.rows, m->options.dropout));
+    }
+    if (tape_ok(tape)) {
+        const NnScan *top = out.scans + (out.layers - 1) * count;
+        out.last = nn_scan_last(top[0], 0);
+        if (count == 2)
+            out.last = var_concat((Var[]){out.last, nn_scan_last(top[1], 0)}, 2, 1);
+    }
+    nn_leave(tape);
+    return out;
+}
+
+NnRecurrentOutput(nn_rnn)(NnRnn *m, NnSequence x)
+{
+    return run(m, x);
+}
+
+NnRecurrentOutput(nn_lstm)(NnLstm *m, NnSequence x)
+{
+    return run(m, x);
+}
+
+NnRecurrentOutput(nn_gru)(NnGru *m, NnSequence x)
+{
+    return run(m, x);
+}
+
+NnSequence(nn_recurrent_sequence)(NnRecurrentOutput out)
+{
+    if (!out.scans || !tape_ok(out.input.rows.tape))
+        return nn_with_rows(out.input, (Var){.tape = out.input.rows.tape});
+    return layer_sequence(out.scans + (out.layers - 1) * out.directions, out.directions);
+}

@@ -1,0 +1,75 @@
+/* RNN, LSTM and GRU over packed sequences, any number of layers, in one or both directions. Parameters and
+ * their layouts are PyTorch's: weight_ih_l0 [G H, in], weight_hh_l0 [G H, H], bias_ih_l0, bias_hh_l0 [G H],
+ * ...,
+ * "_reverse" behind them for the other direction; gates in the order i, f, g, o (LSTM) and r, z, n (GRU). All
+ * U(-1/sqrt(H), 1/sqrt(H)) at first. */
+#ifndef REEL_NN_RECURRENT_H
+#define REEL_NN_RECURRENT_H
+
+#include "nn/module.h"
+#include "nn/scan.h"
+#include "nn/sequence.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct NnRecurrentOptions {
+    int layers; /* at least 1 */
+    bool bidirectional;
+    double dropout;     /* on the outputs of every layer but the last, while training */
+    double forget_bias; /* LSTM: the first value of bias_ih's forget gate; NAN: as the others */
+    bool orthogonal;    /* first values of weight_hh: orthogonal instead of uniform */
+} NnRecurrentOptions;
+/* One layer, one direction, no dropout, PyTorch's first values. */
+NnRecurrentOptions nn_recurrent_options(void);
+
+/* The parameters of one layer in one direction. */
+typedef struct NnRecurrentLayer {
+    NnParameter weight_ih, weight_hh, bias_ih, bias_hh;
+    char names[4][40];
+} NnRecurrentLayer;
+
+typedef struct NnRecurrentKind NnRecurrentKind;
+
+typedef struct NnRecurrent {
+    NnModule base;
+    const NnRecurrentKind *kind;
+    NnRecurrentOptions options;
+    int64_t input, hidden;
+    NnRecurrentLayer *layers; /* [layers * directions]; the module's own memory */
+} NnRecurrent;
+typedef NnRecurrent NnRnn, NnLstm, NnGru;
+
+void nn_rnn_init(NnRnn *m, int64_t input, int64_t hidden);
+void nn_lstm_init(NnLstm *m, int64_t input, int64_t hidden);
+void nn_gru_init(NnGru *m, int64_t input, int64_t hidden);
+void nn_rnn_init_with(NnRnn *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
+void nn_lstm_init_with(NnLstm *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
+void nn_gru_init_with(NnGru *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
+
+/* What a run over a sequence gives. */
+typedef struct NnRecurrentOutput {
+    Var last; /* [B, D H]: the top layer's state after each text's last step (and, backwards, its first) */
+    NnScan *scans; /* [layers * D]: states after every step; state 0 is h, state 1 is c (LSTM) */
+    int layers, directions;
+    NnSequence input;
+} NnRecurrentOutput;
+
+/* x: rows [N, input]. h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) (Elman 1990). */
+NnRecurrentOutput nn_rnn(NnRnn *m, NnSequence x);
+/* Hochreiter & Schmidhuber 1997 with forget gates (Gers et al. 2000). */
+NnRecurrentOutput nn_lstm(NnLstm *m, NnSequence x);
+/* Cho et al. 2014 (arXiv 1406.1078) in PyTorch's form: n = tanh(W_in x + b_in + r (W_hn h + b_hn)). */
+NnRecurrentOutput nn_gru(NnGru *m, NnSequence x);
+/* The top layer's state at every token: rows [N, D H]. Only a model that asks for it pays for it. */
+NnSequence nn_recurrent_sequence(NnRecurrentOutput out);
+
+REEL_END_DECLS
+
+#ifndef REEL_LIBRARY
+#define nn_rnn(...)                TRACE(nn_rnn(__VA_ARGS__))
+#define nn_lstm(...)               TRACE(nn_lstm(__VA_ARGS__))
+#define nn_gru(...)                TRACE(nn_gru(__VA_ARGS__))
+#define nn_recurrent_sequence(...) TRACE(nn_recurrent_sequence(__VA_ARGS__))
+#endif
+
+#endif

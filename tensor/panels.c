@@ -1,0 +1,456 @@
+#include "tensor/panels.h"
+#include "tensor/mem.h"
+#include "tensor/panels_internal.h"
+
+#if __has_include(<blis/blis.h>)
+#include <blis/blis.h>
+#else
+#include <blis.h>
+#endif
+
+#include <string.h>
+
+enum { FLOATS_PER_LINE = 16, SLACK = 256 /* kernels may read some floats behind the last panel */ };
+
+static bool fallback_forced;
+
+void panels_force_fallback(bool force)
+{
+    fallback_forced = force;
+}
+
+static bool use_fallback(const PanelsKernel *kernel)
+{
+    return fallback_forced || !kernel;
+}
+
+static int64_t round_up(int64_t value, int64_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- Packing ---- */
+
+/* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one
+ * another at whole cache lines. */
+static int64_t panel_stride(PanelsSide side, int64_t depth)
+{
+    return round_up(depth * side.packed, FLOATS_PER_LINE);
+}
+
+static int64_t panels_size(PanelsSide side, int64_t depth, int64_t count)
+{
+    return (count + side.width - 1) / side.width * panel_stride(side, depth);
+}
+
+/* One row, source[0 .. count), spread over the panels: width elements to each. `to` is the row's place
+ * in the first panel. */
+static inline __attribute__((always_inline)) void spread_row(float *to, const float *source, int64_t count,
+                                                             int64_t stride, int64_t width, int64_t to_stride)
+{
+    int64_t i = 0;
+    if (stride == 1)
+        for (; i + width <= count; i += width, to += to_stride)
+            for (int64_t j = 0; j < width; j++)
+                to[j] = source[i + j];
+    for (; i < count; i += width, to += to_stride)
+        for (int64_t j = 0; j < width; j++)
+            to[j] = i + j < count ? source[(i + j) * stride] : 0;
+}
+
+/* Packs the rows `first` .. `first + depth` of the panels from the matrix source [depth, count]. */
+static void pack_rows(float *panels, PanelsSide side, int64_t panel_depth, int64_t first, const float *source,
+                      int64_t depth, int64_t count, int64_t stride_depth, int64_t stride_count)
+{
+    int64_t stride = panel_stride(side, panel_depth);
+    for (int64_t p = 0; p < depth; p++) {
+        float *to = panels + (first + p) * side.packed;
+        const float *row = source + p * stride_depth;
+        switch (side.width) { /* widths that the compiler knows become vector moves */
+        case 6:
+            spread_row(to, row, count, stride_count, 6, stride);
+            break;
+        case 12:
+            spread_row(to, row, count, stride_count, 12, stride);
+            break;
+        case 16:
+            spread_row(to, row, count, stride_count, 16, stride);
+            break;
+        case 32:
+            spread_row(to, row, count, stride_count, 32, stride);
+            break;
+        default:
+            spread_row(to, row, count, stride_count, side.width, stride);
+        }
+    }
+}
+
+typedef float Vec4 __attribute__((vector_size(16)));
+
+/* to[i * to_stride + j] = from[j * from_stride + i] for i, j in 0 .. 3 */
+static inline void transpose_4x4(float *to, int64_t to_stride, const float *from, int64_t from_stride)
+{
+    Vec4 r[4], t[4];
+    for (int i = 0; i < 4; i++)
+        memcpy(&r[i], from + i * from_stride, sizeof r[i]);
+    t[0] = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+    t[1] = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    t[2] = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    t[3] = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(t[0], t[1], 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(t[0], t[1], 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(t[2], t[3], 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(t[2], t[3], 2, 3, 6, 7);
+    for (int i = 0; i < 4; i++)
+        memcpy(to + i * to_stride, &r[i], sizeof r[i]);
+}
+
+/* One panel of `count` <= width elements from a source that is contiguous along the depth. */
+static void transpose_panel(float *to, PanelsSide side, const float *source, int64_t depth, int64_t count,
+                            int64_t stride_count)
+{
+    int64_t p = 0;
+    if (count >= 4)
+        for (; p + 4 <= depth; p += 4)
+            for (int64_t j = 0; j < count; j += 4) {
+                int64_t first = min_i64(j, count - 4); /* the last block may overlap the one before */
+                transpose_4x4(to + p * side.packed + first, side.packed, source + first * stride_count + p,
+                              stride_count);
+            }
+    for (; p < depth; p++)
+        for (int64_t j = 0; j < count; j++)
+            to[p * side.packed + j] = source[j * stride_count + p];
+    for (p = 0; count < side.width && p < depth; p++)
+        for (int64_t j = count; j < side.width; j++)
+            to[p * side.packed + j] = 0;
+}
+
+static void pack(float *panels, PanelsSide side, const float *source, int64_t depth, int64_t count,
+                 int64_t stride_depth, int64_t stride_count)
+{
+    if (stride_depth != 1) {
+        pack_rows(panels, side, depth, 0, source, depth, count, stride_depth, stride_count);
+        return;
+    }
+    int64_t stride = panel_stride(side, depth);
+    for (int64_t i = 0; i < count; i += side.width, panels += stride)
+        transpose_panel(panels, side, source + i * stride_count, depth, min_i64(side.width, count - i),
+                        stride_count);
+}
+
+/* ---- The product of two packed blocks ---- */
+
+/* A matrix that is written to. */
+typedef struct Target {
+    float *data;
+    int64_t rows, columns, row_stride, column_stride;
+} Target;
+
+/* One tile, out [rows, columns]. A tile that is not whole, or whose rows are not contiguous, passes through
+ * a small one: so every element comes from the same instructions, wherever it lies. */
+static void run_tile(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
+                     bool add, const Target *out, const float *next_narrow, const float *next_wide)
+{
+    bool whole =
+        out->columns == kernel->wide.width && (kernel->any_rows || out->rows == kernel->narrow.width);
+    if (whole && out->column_stride == 1) {
+        kernel->run(depth, out->rows, narrow, wide, add, out->data, out->row_stride, next_narrow, next_wide);
+        return;
+    }
+    float tile[PANELS_MAX_TILE] __attribute__((aligned(64)));
+    int64_t stride = kernel->wide.width;
+    if (add) {
+        memset(tile, 0, (size_t)(kernel->narrow.width * stride) * sizeof *tile);
+        for (int64_t i = 0; i < out->rows; i++)
+            for (int64_t j = 0; j < out->columns; j++)
+                tile[i * stride + j] = out->data[i * out->row_stride + j * out->column_stride];
+    }
+    kernel->run(depth, out->rows, narrow, wide, add, tile, stride, next_narrow, next_wide);
+    for (int64_t i = 0; i < out->rows; i++)
+        for (int64_t j = 0; j < out->columns; j++)
+            out->data[i * out->row_stride + j * out->column_stride] = tile[i * stride + j];
+}
+
+static Target target_part(const Target *t, int64_t row, int64_t rows, int64_t column, int64_t columns)
+{
+    return (Target){t->data + row * t->row_stride + column * t->column_stride, min_i64(rows, t->rows - row),
+                    min_i64(columns, t->columns - column), t->row_stride, t->column_stride};
+}
+
+/* out = narrow wide, added to out where `add`. The wide panels pass by once, each against all narrow ones. */
+static void run_block(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
+                      bool add, const Target *out)
+{
+    int64_t narrow_stride = panel_stride(kernel->narrow, depth),
+            wide_stride = panel_stride(kernel->wide, depth);
+    int64_t rows = kernel->narrow.width, columns = kernel->wide.width;
+    for (int64_t j = 0; j < out->columns; j += columns, wide += wide_stride) {
+        const float *a = narrow;
+        for (int64_t i = 0; i < out->rows; i += rows, a += narrow_stride) {
+            bool last = i + rows >= out->rows;
+            Target tile = target_part(out, i, rows, j, columns);
+            run_tile(kernel, depth, a, wide, add, &tile, last ? narrow : a + narrow_stride,
+                     last ? wide + wide_stride : wide);
+        }
+    }
+}
+
+/* Leaves beta * out, to which products are added (true), or leaves it to the first product to overwrite out
+ * (false). Scaling apart keeps the kernels to adding, which rounds alike everywhere. */
+static bool scale(const Target *out, float beta)
+{
+    if (beta == 0 || beta == 1)
+        return beta == 1;
+    for (int64_t i = 0; i < out->rows; i++)
+        for (int64_t j = 0; j < out->columns; j++) {
+            float *element = &out->data[i * out->row_stride + j * out->column_stride];
+            *element *= beta;
+        }
+    return true;
+}
+
+static void set_zero(const Target *out)
+{
+    for (int64_t i = 0; i < out->rows; i++)
+        for (int64_t j = 0; j < out->columns; j++)
+            out->data[i * out->row_stride + j * out->column_stride] = 0;
+}
+
+static void multiply_plain(const Target *out, int64_t depth, const float *a, int64_t a_row, int64_t a_column,
+                           const float *b, int64_t b_row, int64_t b_column, bool add)
+{
+    rntm_t runtime = BLIS_RNTM_INITIALIZER;
+    bli_rntm_set_num_threads(1, &runtime);
+    bli_rntm_disable_l3_sup(&runtime); /* its bits depend on the number of rows */
+    float one = 1, beta = add ? 1 : 0;
+    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, out->rows, out->columns, depth, &one, (float *)a,
+                 a_row, a_column, (float *)b, b_row, b_column, &beta, out->data, out->row_stride,
+                 out->column_stride, NULL, &runtime);
+}
+
+/* ---- The public functions ---- */
+
+static bool is_matrix(const Tensor *t)
+{
+    return t->dtype == DTYPE_F32 && t->ndim == 2 && t->shape[0] >= 0 && t->shape[1] >= 0;
+}
+
+static bool is_target(const Tensor *t)
+{
+    return is_matrix(t) && (t->shape[0] <= 1 || t->strides[0] != 0) &&
+           (t->shape[1] <= 1 || t->strides[1] != 0);
+}
+
+static Target target_of(Tensor t)
+{
+    return (Target){tensor_f32(t), t.shape[0], t.shape[1], t.strides[0], t.strides[1]};
+}
+
+/* Without a kernel the "panels" are one panel, a plain copy. */
+static PanelsSide wide_side(const PanelsKernel *kernel, int64_t n)
+{
+    return kernel ? kernel->wide : (PanelsSide){n + (n == 0), n + (n == 0)};
+}
+
+static int64_t k_block(const PanelsKernel *kernel, int64_t k)
+{
+    return kernel ? min_i64(kernel->k_block, k) : k;
+}
+
+bool panels_pack(Panels *panels, Tensor b)
+{
+    if (!is_matrix(&b))
+        return false;
+    const PanelsKernel *kernel = panels_kernel();
+    int64_t depth = b.shape[0], count = b.shape[1], size = SLACK, step = k_block(kernel, depth);
+    PanelsSide side = wide_side(kernel, count);
+    for (int64_t p = 0; p < depth; p += step)
+        size += panels_size(side, min_i64(step, depth - p), count);
+    if ((size_t)size > panels->capacity) {
+        float *data = mem_alloc((size_t)size * sizeof *data);
+        if (!data)
+            return false;
+        mem_free(panels->data);
+        panels->data = data;
+        panels->capacity = (size_t)size;
+    }
+    panels->k = depth;
+    panels->n = count;
+    panels->kernel = kernel;
+    float *to = panels->data;
+    for (int64_t p = 0; p < depth; p += step) {
+        int64_t block = min_i64(step, depth - p);
+        pack(to, side, tensor_f32(b) + p * b.strides[0], block, count, b.strides[0], b.strides[1]);
+        to += panels_size(side, block, count);
+    }
+    return true;
+}
+
+void panels_free(Panels *panels)
+{
+    mem_free(panels->data);
+    *panels = (Panels){0};
+}
+
+/* Each panel is a small matrix of its own to bli_sgemm. */
+static void matmul_fallback(PanelsSide side, const Target *out, const float *a, int64_t a_row,
+                            int64_t a_column, const float *wide, int64_t depth, bool add)
+{
+    for (int64_t j = 0; j < out->columns; j += side.width, wide += panel_stride(side, depth)) {
+        Target part = target_part(out, 0, out->rows, j, side.width);
+        multiply_plain(&part, depth, a, a_row, a_column, wide, side.packed, 1, add);
+    }
+}
+
+bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Arena *scratch)
+{
+    if (!panels->data || !is_target(&out) || !is_matrix(&a) || a.shape[0] != out.shape[0] ||
+        a.shape[1] != panels->k || out.shape[1] != panels->n)
+        return false;
+    const PanelsKernel *kernel = panels->kernel;
+    bool fallback = use_fallback(kernel);
+    Target c = target_of(out);
+    int64_t k_step = k_block(kernel, panels->k), row_step = fallback ? c.rows : kernel->narrow_block;
+    ArenaMark mark = arena_mark(scratch);
+    float *narrow = NULL;
+    if (!fallback) {
+        int64_t size = panels_size(kernel->narrow, k_step, min_i64(row_step, c.rows)) + SLACK;
+        narrow = arena_alloc(scratch, (size_t)size * sizeof *narrow);
+        if (!narrow)
+            return false;
+    }
+    bool add = scale(&c, (float)beta);
+    if (panels->k == 0 && !add)
+        set_zero(&c);
+    const float *wide = panels->data;
+    PanelsSide side = wide_side(kernel, c.columns);
+    for (int64_t p = 0; p < panels->k; p += k_step, add = true) {
+        int64_t depth = min_i64(k_step, panels->k - p);
+        for (int64_t i = 0; i < c.rows; i += row_step) {
+            Target block = target_part(&c, i, row_step, 0, c.columns);
+            const float *from = tensor_f32(a) + i * a.strides[0] + p * a.strides[1];
+            if (fallback) {
+                matmul_fallback(side, &block, from, a.strides[0], a.strides[1], wide, depth, add);
+                continue;
+            }
+            pack(narrow, kernel->narrow, from, depth, block.rows, a.strides[1], a.strides[0]);
+            run_block(kernel, depth, narrow, wide, add, &block);
+        }
+        wide += panels_size(side, depth, c.columns);
+    }
+    arena_rewind(scratch, mark);
+    return true;
+}
+
+/* A place among the rows of all pairs. */
+typedef struct Cursor {
+    const PanelsPair *pairs;
+    int64_t pair, row;
+} Cursor;
+
+/* Packs `depth` rows of dy (columns first .. first + columns) or of x, from the cursor's place on. */
+static void gather(Cursor cursor, bool of_x, float *panels, PanelsSide side, int64_t depth, int64_t first,
+                   int64_t columns)
+{
+    for (int64_t done = 0; done < depth; cursor.pair++, cursor.row = 0) {
+        const Tensor *t = of_x ? &cursor.pairs[cursor.pair].x : &cursor.pairs[cursor.pair].dy;
+        int64_t rows = min_i64(t->shape[0] - cursor.row, depth - done);
+        const float *from = (const float *)t->data + cursor.row * t->strides[0] + first * t->strides[1];
+        pack_rows(panels, side, depth, done, from, rows, columns, t->strides[0], t->strides[1]);
+        done += rows;
+    }
+}
+
+static Cursor advance(Cursor cursor, int64_t rows)
+{
+    while (rows > 0) {
+        int64_t left = cursor.pairs[cursor.pair].x.shape[0] - cursor.row;
+        if (rows < left) {
+            cursor.row += rows;
+            break;
+        }
+        rows -= left;
+        cursor.pair++;
+        cursor.row = 0;
+    }
+    return cursor;
+}
+
+static void accumulate_fallback(const Target *out, const PanelsPair *pairs, int64_t count, bool add)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const Tensor *dy = &pairs[i].dy, *x = &pairs[i].x;
+        if (x->shape[0] == 0)
+            continue;
+        multiply_plain(out, x->shape[0], dy->data, dy->strides[1], dy->strides[0], x->data, x->strides[0],
+                       x->strides[1], add);
+        add = true;
+    }
+}
+
+static void accumulate_packed(const PanelsKernel *kernel, const Target *out, const PanelsPair *pairs,
+                              int64_t total, bool add, float *narrow, float *wide)
+{
+    Cursor cursor = {pairs, 0, 0};
+    for (int64_t p = 0; p < total; p += kernel->k_block, add = true) {
+        int64_t depth = min_i64(kernel->k_block, total - p);
+        gather(cursor, true, wide, kernel->wide, depth, 0, out->columns);
+        for (int64_t i = 0; i < out->rows; i += kernel->narrow_block) {
+            Target block = target_part(out, i, kernel->narrow_block, 0, out->columns);
+            gather(cursor, false, narrow, kernel->narrow, depth, i, block.rows);
+            run_block(kernel, depth, narrow, wide, add, &block);
+        }
+        cursor = advance(cursor, depth);
+    }
+}
+
+static bool pairs_fit(const Tensor *out, const PanelsPair *pairs, int64_t count, int64_t *rows)
+{
+    *rows = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const Tensor *dy = &pairs[i].dy, *x = &pairs[i].x;
+        if (!is_matrix(dy) || !is_matrix(x) || dy->shape[0] != x->shape[0] || dy->shape[1] != out->shape[0] ||
+            x->shape[1] != out->shape[1])
+            return false;
+        *rows += x->shape[0];
+    }
+    return true;
+}
+
+bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, double beta, Arena *scratch)
+{
+    int64_t total;
+    if (!is_target(&out) || count < 0 || !pairs_fit(&out, pairs, count, &total))
+        return false;
+    const PanelsKernel *kernel = panels_kernel();
+    Target c = target_of(out);
+    if (c.rows == 0 || c.columns == 0)
+        return true;
+    ArenaMark mark = arena_mark(scratch);
+    float *narrow = NULL, *wide = NULL;
+    if (!use_fallback(kernel)) {
+        int64_t depth = k_block(kernel, total), rows = min_i64(kernel->narrow_block, c.rows);
+        narrow =
+            arena_alloc(scratch, (size_t)(panels_size(kernel->narrow, depth, rows) + SLACK) * sizeof *narrow);
+        wide = arena_alloc(scratch,
+                           (size_t)(panels_size(kernel->wide, depth, c.columns) + SLACK) * sizeof *wide);
+        if (!narrow || !wide) {
+            arena_rewind(scratch, mark);
+            return false;
+        }
+    }
+    bool add = scale(&c, (float)beta);
+    if (total == 0 && !add)
+        set_zero(&c);
+    if (narrow)
+        accumulate_packed(kernel, &c, pairs, total, add, narrow, wide);
+    else
+        accumulate_fallback(&c, pairs, count, add);
+    arena_rewind(scratch, mark);
+    return true;
+}

@@ -1,0 +1,262 @@
+#include "tensor/panels_internal.h"
+
+#if __has_include(<blis/blis.h>)
+#include <blis/blis.h>
+#else
+#include <blis.h>
+#endif
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- x86-64: outer products in vector registers ----
+ *
+ * Written for these shapes rather than taken from BLIS because BLIS's kernels compute whole tiles only
+ * (32 rows cost as much as 36 with its 6 x 16) and BLIS 0.9 has none for AVX-512 on AMD. Both versions
+ * make an element by the same chain of fused multiply-adds, so they give the same bits. */
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#define INLINE(isa) static inline __attribute__((always_inline, target(isa)))
+
+/* 12 x 32: 24 accumulators, 2 vectors of the wide panel and 1 of the narrow one out of 32 registers. */
+enum { ROWS_512 = 12, WIDE_512 = 32 };
+
+INLINE("avx512f")
+void tile_avx512(int rows, int64_t depth, const float *narrow, const float *wide, bool add, float *out,
+                 int64_t row_stride)
+{
+    __m512 sum[ROWS_512][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+        __builtin_prefetch(out + i * row_stride);
+        __builtin_prefetch(out + i * row_stride + 16);
+    }
+    for (int64_t k = 0; k < depth; k++, narrow += ROWS_512, wide += WIDE_512) {
+        __m512 w0 = _mm512_load_ps(wide), w1 = _mm512_load_ps(wide + 16);
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++) {
+            __m512 a = _mm512_set1_ps(narrow[i]);
+            sum[i][0] = _mm512_fmadd_ps(a, w0, sum[i][0]);
+            sum[i][1] = _mm512_fmadd_ps(a, w1, sum[i][1]);
+        }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++, out += row_stride) {
+        if (add) {
+            sum[i][0] = _mm512_add_ps(sum[i][0], _mm512_loadu_ps(out));
+            sum[i][1] = _mm512_add_ps(sum[i][1], _mm512_loadu_ps(out + 16));
+        }
+        _mm512_storeu_ps(out, sum[i][0]);
+        _mm512_storeu_ps(out + 16, sum[i][1]);
+    }
+}
+
+/* 6 x 16: 12 accumulators, 2 and 1 out of 16 registers. */
+enum { ROWS_256 = 6, WIDE_256 = 16 };
+
+INLINE("avx2,fma")
+void tile_avx2(int rows, int64_t depth, const float *narrow, const float *wide, bool add, float *out,
+               int64_t row_stride)
+{
+    __m256 sum[ROWS_256][2];
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = sum[i][1] = _mm256_setzero_ps();
+        __builtin_prefetch(out + i * row_stride);
+    }
+    for (int64_t k = 0; k < depth; k++, narrow += ROWS_256, wide += WIDE_256) {
+        __m256 w0 = _mm256_load_ps(wide), w1 = _mm256_load_ps(wide + 8);
+#pragma GCC unroll 6
+        for (int i = 0; i < rows; i++) {
+            __m256 a = _mm256_set1_ps(narrow[i]);
+            sum[i][0] = _mm256_fmadd_ps(a, w0, sum[i][0]);
+            sum[i][1] = _mm256_fmadd_ps(a, w1, sum[i][1]);
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++, out += row_stride) {
+        if (add) {
+            sum[i][0] = _mm256_add_ps(sum[i][0], _mm256_loadu_ps(out));
+            sum[i][1] = _mm256_add_ps(sum[i][1], _mm256_loadu_ps(out + 8));
+        }
+        _mm256_storeu_ps(out, sum[i][0]);
+        _mm256_storeu_ps(out + 8, sum[i][1]);
+    }
+}
+
+/* A number of rows that the compiler knows becomes a loop of its own, all sums in registers. */
+#define ROWS(count)                                                                                          \
+    case count:                                                                                              \
+        TILE(count, depth, narrow, wide, add, out, row_stride);                                              \
+        break;
+
+#define TILE tile_avx512
+__attribute__((target("avx512f"))) static void run_avx512(int64_t depth, int64_t rows, const float *narrow,
+                                                          const float *wide, bool add, float *out,
+                                                          int64_t row_stride, const float *next_narrow,
+                                                          const float *next_wide)
+{
+    (void)next_narrow, (void)next_wide; /* the processor's own prefetching is enough here */
+    switch (rows) {
+        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
+    }
+}
+#undef TILE
+
+#define TILE tile_avx2
+__attribute__((target("avx2,fma"))) static void run_avx2(int64_t depth, int64_t rows, const float *narrow,
+                                                         const float *wide, bool add, float *out,
+                                                         int64_t row_stride, const float *next_narrow,
+                                                         const float *next_wide)
+{
+    (void)next_narrow, (void)next_wide;
+    switch (rows) {
+        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
+    }
+}
+#undef TILE
+
+static const PanelsKernel kernel_avx512 = {.name = "avx512",
+                                           .narrow = {ROWS_512, ROWS_512},
+                                           .wide = {WIDE_512, WIDE_512},
+                                           .k_block = 512,
+                                           .narrow_block = 96,
+                                           .any_rows = true,
+                                           .run = run_avx512};
+/* The same k_block: it decides the order of additions. */
+static const PanelsKernel kernel_avx2 = {.name = "avx2",
+                                         .narrow = {ROWS_256, ROWS_256},
+                                         .wide = {WIDE_256, WIDE_256},
+                                         .k_block = 512,
+                                         .narrow_block = 96,
+                                         .any_rows = true,
+                                         .run = run_avx2};
+
+static const PanelsKernel *native_kernel(const char *name)
+{
+    if ((!name || strcmp(name, "avx512") == 0) && __builtin_cpu_supports("avx512f"))
+        return &kernel_avx512;
+    if ((!name || strcmp(name, "avx2") == 0) && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
+        return &kernel_avx2;
+    return NULL;
+}
+
+#else
+
+static const PanelsKernel *native_kernel(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+#endif
+
+/* ---- Other processors: BLIS's own micro-kernel ----
+ *
+ * It multiplies A [k][mr] by B [k][nr]. Where it prefers tiles stored by rows, the wide panels are B; where
+ * it prefers columns (most of ARM), all is transposed, out^T = weights^T a^T, and the wide panels are A. */
+
+static PanelsKernel kernel_blis;
+static sgemm_ukr_ft blis_run;
+static cntx_t *blis_context;
+
+/* Operands are not declared const in every release; the kernel only reads them. Whole tiles only: what
+ * kernels do at edges differs between releases. */
+static void run_blis(int64_t depth, int64_t rows, const float *narrow, const float *wide, bool add,
+                     float *out, int64_t row_stride, const float *next_narrow, const float *next_wide)
+{
+    float one = 1, beta = add ? 1 : 0;
+    auxinfo_t next;
+    memset(&next, 0, sizeof next);
+    (void)rows;
+    bli_auxinfo_set_next_a((void *)next_narrow, &next);
+    bli_auxinfo_set_next_b((void *)next_wide, &next);
+    blis_run(kernel_blis.narrow.width, kernel_blis.wide.width, depth, &one, (float *)narrow, (float *)wide,
+             &beta, out, row_stride, 1, &next, blis_context);
+}
+
+static void run_blis_transposed(int64_t depth, int64_t rows, const float *narrow, const float *wide, bool add,
+                                float *out, int64_t row_stride, const float *next_narrow,
+                                const float *next_wide)
+{
+    float one = 1, beta = add ? 1 : 0;
+    auxinfo_t next;
+    memset(&next, 0, sizeof next);
+    (void)rows;
+    bli_auxinfo_set_next_a((void *)next_wide, &next);
+    bli_auxinfo_set_next_b((void *)next_narrow, &next);
+    blis_run(kernel_blis.wide.width, kernel_blis.narrow.width, depth, &one, (float *)wide, (float *)narrow,
+             &beta, out, 1, row_stride, &next, blis_context);
+}
+
+static PanelsSide blis_side(bszid_t id)
+{
+    return (PanelsSide){bli_cntx_get_blksz_def_dt(BLIS_FLOAT, id, blis_context),
+                        bli_cntx_get_blksz_max_dt(BLIS_FLOAT, id, blis_context)};
+}
+
+static const PanelsKernel *find_blis_kernel(void)
+{
+    bli_init();
+    blis_context = bli_gks_query_cntx();
+    PanelsSide a = blis_side(BLIS_MR), b = blis_side(BLIS_NR);
+    void_fp run = bli_cntx_get_l3_nat_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, blis_context);
+    if (!run || a.width * b.width > PANELS_MAX_TILE)
+        return NULL;
+    memcpy(&blis_run, &run, sizeof run); /* void_fp is void *, which ISO C cannot cast to a function */
+    bool by_rows = bli_cntx_get_l3_nat_ukr_prefs_dt(BLIS_FLOAT, BLIS_GEMM_UKR, blis_context);
+    kernel_blis = (PanelsKernel){.name = "blis",
+                                 .narrow = by_rows ? a : b,
+                                 .wide = by_rows ? b : a,
+                                 .k_block = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, blis_context),
+                                 .run = by_rows ? run_blis : run_blis_transposed};
+    int64_t width = kernel_blis.narrow.width;
+    kernel_blis.narrow_block = (144 + width - 1) / width * width;
+    return &kernel_blis;
+}
+
+/* ---- The choice ---- */
+
+static const PanelsKernel *chosen, *found_blis;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static const PanelsKernel *kernel_named(const char *name)
+{
+    if (strcmp(name, "blis") == 0)
+        return found_blis;
+    return native_kernel(name);
+}
+
+static void choose(void)
+{
+    found_blis = find_blis_kernel();
+    chosen = native_kernel(NULL);
+    if (!chosen)
+        chosen = found_blis;
+    const char *name = getenv("REEL_PANELS");
+    if (name && strcmp(name, "none") == 0)
+        chosen = NULL;
+    else if (name && kernel_named(name))
+        chosen = kernel_named(name);
+}
+
+const PanelsKernel *panels_kernel(void)
+{
+    pthread_once(&once, choose);
+    return chosen;
+}
+
+bool panels_set_kernel(const char *name)
+{
+    pthread_once(&once, choose);
+    const PanelsKernel *kernel = kernel_named(name);
+    if (!kernel && strcmp(name, "none") != 0)
+        return false;
+    chosen = kernel;
+    return true;
+}

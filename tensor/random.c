@@ -1,0 +1,151 @@
+#include "tensor/random.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum { PHILOX_ROUNDS = 10 };
+
+Random random_new(uint64_t seed, uint64_t stream)
+{
+    return (Random){.seed = seed, .stream = stream};
+}
+
+void random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
+{
+    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
+    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32);
+    uint32_t c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        uint64_t left = (uint64_t)0xD2511F53u * c0, right = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(right >> 32) ^ c1 ^ key0;
+        c1 = (uint32_t)right;
+        c2 = (uint32_t)(left >> 32) ^ c3 ^ key1;
+        c3 = (uint32_t)left;
+        key0 += 0x9E3779B9u; /* the golden ratio */
+        key1 += 0xBB67AE85u; /* sqrt(3) - 1 */
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
+
+uint64_t random_stream(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+        hash = (hash ^ *c) * 0x100000001b3u;
+    return hash;
+}
+
+/* Number `counter` lies in block counter / 4; nothing is cached, so that a Random is only a position. */
+uint32_t random_u32(Random *random)
+{
+    uint32_t block[4];
+    random_block(random->seed, random->stream, random->counter / 4, block);
+    return block[random->counter++ % 4];
+}
+
+float random_uniform(Random *random)
+{
+    return (float)(random_u32(random) >> 8) * 0x1p-24f;
+}
+
+static double uniform_from(uint32_t high, uint32_t low)
+{
+    return (double)((uint64_t)high << 21 | low >> 11) * 0x1p-53;
+}
+
+double random_uniform_f64(Random *random)
+{
+    uint32_t high = random_u32(random);
+    return uniform_from(high, random_u32(random));
+}
+
+/* Lemire 2019, "Fast random integer generation in an interval": the high word of a product is uniform
+ * once the 2^32 mod bound lowest values of the low word are rejected. */
+uint32_t random_below(Random *random, uint32_t bound)
+{
+    uint64_t product = (uint64_t)random_u32(random) * bound;
+    if ((uint32_t)product < bound) {
+        uint32_t rejected = -bound % bound;
+        while ((uint32_t)product < rejected)
+            product = (uint64_t)random_u32(random) * bound;
+    }
+    return (uint32_t)(product >> 32);
+}
+
+/* Of the pair that Box-Muller gives only the cosine is used: a Random has nowhere to keep the other. */
+double random_normal(Random *random)
+{
+    const double two_pi = 6.283185307179586476925;
+    double radius = sqrt(-2.0 * log(1.0 - random_uniform_f64(random))); /* 1 - u is never 0 */
+    return radius * cos(two_pi * random_uniform_f64(random));
+}
+
+void random_permutation(Random *random, int32_t *out, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++)
+        out[i] = i;
+    for (int32_t i = n - 1; i > 0; i--) {
+        uint32_t j = random_below(random, (uint32_t)i + 1);
+        int32_t swapped = out[i];
+        out[i] = out[j];
+        out[j] = swapped;
+    }
+}
+
+/* ---- Tensors ---- */
+
+typedef struct Filling {
+    Random *random;
+    bool normal;
+    double offset, scale; /* low, high - low; or mean, deviation */
+    double below;         /* uniform: what rounding must not reach */
+} Filling;
+
+static double fill_value(const Filling *filling)
+{
+    if (filling->normal)
+        return filling->offset + filling->scale * random_normal(filling->random);
+    return filling->offset + filling->scale * random_uniform_f64(filling->random);
+}
+
+static void fill_element(const Filling *filling, Tensor t, int64_t at)
+{
+    double value = fill_value(filling);
+    if (t.dtype == DTYPE_F64) {
+        bool reached = !filling->normal && value >= filling->below;
+        ((double *)t.data)[at] = reached ? nextafter(filling->below, filling->offset) : value;
+    } else {
+        bool reached = !filling->normal && (float)value >= (float)filling->below;
+        ((float *)t.data)[at] =
+            reached ? nextafterf((float)filling->below, (float)filling->offset) : (float)value;
+    }
+}
+
+static void fill_axis(const Filling *filling, Tensor t, int axis, int64_t at)
+{
+    if (axis >= t.ndim || axis >= TENSOR_MAX_DIMS) {
+        fill_element(filling, t, at);
+        return;
+    }
+    for (int64_t i = 0; i < t.shape[axis]; i++)
+        fill_axis(filling, t, axis + 1, at + i * t.strides[axis]);
+}
+
+static void fill(const Filling *filling, Tensor t)
+{
+    if (t.dtype == DTYPE_F32 || t.dtype == DTYPE_F64)
+        fill_axis(filling, t, 0, 0);
+}
+
+void random_fill_uniform(Random *random, Tensor t, double low, double high)
+{
+    fill(&(Filling){.random = random, .offset = low, .scale = high - low, .below = high}, t);
+}
+
+void random_fill_normal(Random *random, Tensor t, double mean, double deviation)
+{
+    fill(&(Filling){.random = random, .normal = true, .offset = mean, .scale = deviation}, t);
+}

@@ -1,0 +1,505 @@
+#include "tensor/vmath.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 4096, MAX_ULP = 2 };
+
+typedef void Unary(float *out, const float *x, size_t n);
+
+static double sigmoid(double x)
+{
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+
+static double softplus(double x)
+{
+    return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
+}
+
+static const struct {
+    const char *name;
+    Unary *function;
+    double (*exact)(double);
+} functions[] = {
+    {"exp", vmath_exp, exp},
+    {"log", vmath_log, log},
+    {"tanh", vmath_tanh, tanh},
+    {"sigmoid", vmath_sigmoid, sigmoid},
+    {"softplus", vmath_softplus, softplus},
+};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static float from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Floats numbered in their order, both zeros 0. */
+static int64_t rank_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int64_t magnitude = bits & 0x7fffffffu;
+    return bits >> 31 ? -magnitude : magnitude;
+}
+
+static int64_t ulps(float got, float want)
+{
+    if (isnan(got) || isnan(want))
+        return isnan(got) && isnan(want) ? 0 : INT64_MAX;
+    if (want == 0 && got == 0 && signbit(got) != signbit(want))
+        return INT64_MAX;
+    return llabs(rank_of(got) - rank_of(want));
+}
+
+/* A deterministic filling, without any other part of the library. */
+static void fill(float *x, size_t n, uint32_t seed, float scale)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = ((float)(seed >> 8) * 0x1p-23f - 1.0f) * scale;
+    }
+}
+
+static bool all_are(const float *x, size_t n, float value)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < n; i++)
+        same += x[i] == value;
+    return same == n;
+}
+
+/* ---- Accuracy ---- */
+
+static void check_chunk(int f, const float *x, size_t n)
+{
+    float first[CHUNK], out[CHUNK];
+    vmath_set_level(VMATH_PORTABLE);
+    functions[f].function(first, x, n);
+    for (size_t i = 0; i < n; i++) {
+        float want = (float)functions[f].exact(x[i]);
+        if (ulps(first[i], want) > MAX_ULP) /* a passing ck_assert_msg is a system call */
+            ck_abort_msg("%s(%a) = %a, not %a", functions[f].name, x[i], first[i], want);
+    }
+    for (int level = VMATH_PORTABLE + 1; level < VMATH_LEVELS; level++) {
+        if (!vmath_set_level((VmathLevel)level))
+            continue;
+        functions[f].function(out, x, n);
+        for (size_t i = 0; i < n; i++)
+            if (memcmp(out + i, first + i, sizeof *out) != 0)
+                ck_abort_msg("%s(%a): %s gives %a, not %a", functions[f].name, x[i],
+                             vmath_level_name((VmathLevel)level), out[i], first[i]);
+    }
+}
+
+/* Every 4099th float; with REEL_EXHAUSTIVE=1, every one (some 20 minutes). */
+START_TEST(all_floats_are_within_two_ulp_and_the_same_in_every_version)
+{
+    uint64_t step = getenv("REEL_EXHAUSTIVE") ? 1 : 4099, bits = 0;
+    float x[CHUNK];
+    while (bits < UINT64_C(1) << 32) {
+        size_t n = 0;
+        for (; n < CHUNK && bits < UINT64_C(1) << 32; n++, bits += step)
+            x[n] = from_bits((uint32_t)bits);
+        check_chunk(_i, x, n);
+    }
+}
+END_TEST
+
+/* Where a formula changes or the result saturates, and 500 floats on both sides of it, and negated. */
+START_TEST(neighbourhoods_of_thresholds)
+{
+    static const float at[] = {
+        0,
+        0x1p-149f,
+        0x1p-126f,
+        0x1p-24f,
+        0x1p-12f,
+        0.03125f,
+        0.125f,
+        0.17328679f,
+        0.245f,
+        0.2798f,
+        0.34657359f,
+        0.375f,
+        0.5f,
+        0.70710678f,
+        1,
+        1.0397208f,
+        1.4142135f,
+        2,
+        9.0109f,
+        10,
+        16.6355f,
+        20,
+        87.336f,
+        88.722839f,
+        88.8f,
+        89,
+        103.2789f,
+        103.972f,
+        104.5f,
+        105,
+        0x1p20f,
+        0x1p127f,
+        0x1.fffffep127f,
+        1 - 0x1p-24f,
+    };
+    for (size_t t = 0; t < sizeof at / sizeof *at; t++)
+        for (int sign = 0; sign < 2; sign++) {
+            float x[1001];
+            for (int i = 0; i < 1001; i++) {
+                int64_t rank = rank_of(at[t]) + i - 500;
+                rank = rank < 0 ? 0 : rank;
+                x[i] = from_bits((uint32_t)rank | (uint32_t)sign << 31);
+            }
+            check_chunk(_i, x, 1001);
+        }
+}
+END_TEST
+
+START_TEST(special_values)
+{
+    const float x[] = {NAN, -NAN, INFINITY, -INFINITY, 0.0f, -0.0f, -1.0f};
+    float want[][7] = {
+        {NAN, NAN, INFINITY, 0, 1, 1, 0x1.78b564p-2f},
+        {NAN, NAN, INFINITY, NAN, -INFINITY, -INFINITY, NAN},
+        {NAN, NAN, 1, -1, 0.0f, -0.0f, -0x1.85efacp-1f},
+        {NAN, NAN, 1, 0, 0.5f, 0.5f, 0x1.136562p-2f},
+        {NAN, NAN, INFINITY, 0, 0x1.62e430p-1f, 0x1.62e430p-1f, 0x1.40c7acp-2f},
+    };
+    for (int level = 0; level < VMATH_LEVELS; level++) {
+        if (!vmath_set_level((VmathLevel)level))
+            continue;
+        for (int f = 0; f < FUNCTIONS; f++) {
+            float out[7];
+            functions[f].function(out, x, 7);
+            for (int i = 0; i < 7; i++)
+                ck_assert_msg(ulps(out[i], want[f][i]) <= (i == 6 ? MAX_ULP : 0), "%s(%a) = %a, not %a",
+                              functions[f].name, x[i], out[i], want[f][i]);
+        }
+    }
+}
+END_TEST
+
+/* ---- Lengths: nothing is written behind the end, and where an element stands changes no bit ---- */
+
+START_TEST(every_length_gives_the_same_and_stays_inside)
+{
+    float x[70], whole[70], out[71];
+    fill(x, 70, 1, 4.0f);
+    for (int f = 0; f < FUNCTIONS; f++)
+        for (int level = 0; level < VMATH_LEVELS; level++) {
+            if (!vmath_set_level((VmathLevel)level))
+                continue;
+            functions[f].function(whole, x, 70);
+            for (size_t n = 0; n <= 67; n++) {
+                size_t from = n % 4;
+                for (int i = 0; i < 71; i++)
+                    out[i] = 77.0f;
+                functions[f].function(out, x + from, n);
+                ck_assert_mem_eq(out, whole + from, n * sizeof *out);
+                ck_assert(all_are(out + n, 71 - n, 77.0f));
+                memcpy(out, x + from, n * sizeof *out);
+                functions[f].function(out, out, n); /* in place */
+                ck_assert_mem_eq(out, whole + from, n * sizeof *out);
+            }
+        }
+}
+END_TEST
+
+/* ---- Fused loops, against double precision and in every version ---- */
+
+enum { N = 309 }; /* more than a block of the loops that work in blocks, and a tail */
+
+static void near(const char *what, float got, double want, double tolerance)
+{
+    ck_assert_msg(fabs(got - want) <= tolerance * (1 + fabs(want)), "%s: %.9g, not %.9g", what, got, want);
+}
+
+typedef struct Memory {
+    float i[N], f[N], g[N], o[N], c_prev[N], c[N], tanh_c[N], h[N];
+} Memory;
+
+static void run_memory(Memory *m, bool with_c_prev)
+{
+    memset(m, 0, sizeof *m);
+    fill(m->i, N, 1, 3);
+    fill(m->f, N, 2, 3);
+    fill(m->g, N, 3, 3);
+    fill(m->o, N, 4, 3);
+    fill(m->c_prev, N, 5, with_c_prev ? 2 : 0);
+    vmath_gated_memory(m->i, m->f, m->g, m->o, with_c_prev ? m->c_prev : NULL, m->c, m->tanh_c, m->h, N);
+}
+
+START_TEST(gated_memory)
+{
+    Memory x, m, other;
+    memset(&x, 0, sizeof x);
+    fill(x.i, N, 1, 3);
+    fill(x.f, N, 2, 3);
+    fill(x.g, N, 3, 3);
+    fill(x.o, N, 4, 3);
+    vmath_set_level(VMATH_PORTABLE);
+    run_memory(&m, _i);
+    for (int k = 0; k < N; k++) {
+        double i = sigmoid(x.i[k]), f = sigmoid(x.f[k]), g = tanh(x.g[k]), o = sigmoid(x.o[k]);
+        double c = f * m.c_prev[k] + i * g;
+        near("i", m.i[k], i, 3e-7);
+        near("f", m.f[k], f, 3e-7);
+        near("g", m.g[k], g, 3e-7);
+        near("o", m.o[k], o, 3e-7);
+        near("c", m.c[k], c, 5e-7);
+        near("tanh_c", m.tanh_c[k], tanh(c), 5e-7);
+        near("h", m.h[k], o * tanh(c), 5e-7);
+    }
+    for (int level = 1; level < VMATH_LEVELS; level++)
+        if (vmath_set_level((VmathLevel)level)) {
+            run_memory(&other, _i);
+            ck_assert_mem_eq(&other, &m, sizeof m);
+        }
+}
+END_TEST
+
+typedef struct MemoryGrad {
+    float di[N], df[N], dg[N], do_[N], dc_prev[N];
+} MemoryGrad;
+
+/* Bits of `given`: 1 dh, 2 dc, 4 c_prev. */
+static void run_memory_backward(const Memory *m, const float *dh, const float *dc, int given, MemoryGrad *d)
+{
+    vmath_gated_memory_backward(m->i, m->f, m->g, m->o, given & 4 ? m->c_prev : NULL, m->tanh_c,
+                                given & 1 ? dh : NULL, given & 2 ? dc : NULL, d->di, d->df, d->dg, d->do_,
+                                d->dc_prev, N);
+}
+
+START_TEST(gated_memory_backward)
+{
+    float dh[N], dc[N];
+    Memory m;
+    MemoryGrad d, other;
+    fill(dh, N, 6, 1);
+    fill(dc, N, 7, 1);
+    vmath_set_level(VMATH_PORTABLE);
+    run_memory(&m, _i & 4);
+    run_memory_backward(&m, dh, dc, _i, &d);
+    for (int k = 0; k < N; k++) {
+        double i = m.i[k], f = m.f[k], g = m.g[k], o = m.o[k], t = m.tanh_c[k];
+        double from_h = _i & 1 ? dh[k] : 0, grad = (_i & 2 ? dc[k] : 0) + from_h * o * (1 - t * t);
+        near("di", d.di[k], grad * g * i * (1 - i), 1e-6);
+        near("df", d.df[k], grad * m.c_prev[k] * f * (1 - f), 1e-6);
+        near("dg", d.dg[k], grad * i * (1 - g * g), 1e-6);
+        near("do", d.do_[k], from_h * t * o * (1 - o), 1e-6);
+        near("dc_prev", d.dc_prev[k], grad * f, 1e-6);
+    }
+    for (int level = 1; level < VMATH_LEVELS; level++)
+        if (vmath_set_level((VmathLevel)level)) {
+            run_memory_backward(&m, dh, dc, _i, &other);
+            ck_assert_mem_eq(&other, &d, sizeof d);
+            /* In place: the gradients take the gates' memory, dc_prev that of dc. */
+            Memory in_place = m;
+            float cell[N];
+            memcpy(cell, dc, sizeof cell);
+            vmath_gated_memory_backward(in_place.i, in_place.f, in_place.g, in_place.o,
+                                        _i & 4 ? m.c_prev : NULL, m.tanh_c, _i & 1 ? dh : NULL,
+                                        _i & 2 ? cell : NULL, in_place.i, in_place.f, in_place.g, in_place.o,
+                                        cell, N);
+            ck_assert_mem_eq(in_place.i, d.di, sizeof d.di);
+            ck_assert_mem_eq(in_place.f, d.df, sizeof d.df);
+            ck_assert_mem_eq(in_place.g, d.dg, sizeof d.dg);
+            ck_assert_mem_eq(in_place.o, d.do_, sizeof d.do_);
+            ck_assert_mem_eq(cell, d.dc_prev, sizeof cell);
+        }
+}
+END_TEST
+
+typedef struct AdamState {
+    float w[N], m[N], v[N];
+} AdamState;
+
+static void run_adam(AdamState *s, bool with_gradient, bool null_gradient)
+{
+    float g[N];
+    fill(s->w, N, 1, 1);
+    fill(s->m, N, 2, 0.1f);
+    fill(s->v, N, 3, 1);
+    for (int i = 0; i < N; i++)
+        s->v[i] *= s->v[i];
+    s->m[0] = -0.0f;
+    fill(g, N, 4, 1);
+    if (!with_gradient)
+        memset(g, 0, sizeof g);
+    VmathAdam step = {0.9, 0.999, 1e-8f, 1e-3f / 0.271f, 0.0547f, 0.99f};
+    vmath_adam(s->w, s->m, s->v, null_gradient ? NULL : g, &step, N);
+}
+
+START_TEST(adam)
+{
+    AdamState before, s, other;
+    fill(before.w, N, 1, 1);
+    fill(before.m, N, 2, 0.1f);
+    fill(before.v, N, 3, 1);
+    before.m[0] = -0.0f;
+    float g[N];
+    fill(g, N, 4, 1);
+    vmath_set_level(VMATH_PORTABLE);
+    run_adam(&s, true, false);
+    for (int i = 0; i < N; i++) {
+        double m = 0.9 * before.m[i] + 0.1 * g[i];
+        double v = 0.999 * ((double)before.v[i] * before.v[i]) + 0.001 * g[i] * (double)g[i];
+        double w = before.w[i] * 0.99 - 1e-3 / 0.271 * m / (sqrt(v) / 0.0547 + 1e-8);
+        near("m", s.m[i], m, 2e-7);
+        near("v", s.v[i], v, 2e-7);
+        near("w", s.w[i], w, 2e-7);
+    }
+    for (int level = 1; level < VMATH_LEVELS; level++)
+        if (vmath_set_level((VmathLevel)level)) {
+            run_adam(&other, true, false);
+            ck_assert_mem_eq(&other, &s, sizeof s);
+        }
+}
+END_TEST
+
+/* An optimizer that leaves rows without gradient for later counts on that. */
+START_TEST(adam_without_gradient_is_adam_with_zeros)
+{
+    AdamState zeros, null;
+    for (int level = 0; level < VMATH_LEVELS; level++)
+        if (vmath_set_level((VmathLevel)level)) {
+            run_adam(&zeros, false, false);
+            run_adam(&null, false, true);
+            ck_assert_mem_eq(&zeros, &null, sizeof null);
+        }
+}
+END_TEST
+
+/* v of an element that has gradients of one value only tends to that value's square: 1 - beta2 must not
+ * be off, as 1 - 0.999f in single precision is by 2e-5. */
+START_TEST(adam_takes_one_minus_beta_in_double)
+{
+    float w = 0, m = 0, v = 0, g = 1;
+    VmathAdam step = {0.9, 0.999, 1e-8f, 1e-3f, 1.0f, 1.0f};
+    vmath_adam(&w, &m, &v, &g, &step, 1);
+    ck_assert_float_eq(m, 0.1f);
+    ck_assert_float_eq(v, 0.001f);
+}
+END_TEST
+
+/* ---- Simple loops ---- */
+
+START_TEST(add_and_axpy)
+{
+    float a[N], b[N], out[N + 1];
+    fill(a, N, 1, 5);
+    fill(b, N, 2, 5);
+    for (int level = 0; level < VMATH_LEVELS; level++) {
+        if (!vmath_set_level((VmathLevel)level))
+            continue;
+        for (size_t n = 0; n <= N; n++) {
+            out[n] = 77;
+            vmath_add(out, a, b, n);
+            for (size_t i = 0; i < n; i++)
+                ck_assert_float_eq(out[i], a[i] + b[i]);
+            vmath_axpy(out, 0.3f, a, n);
+            for (size_t i = 0; i < n; i++)
+                ck_assert_float_eq(out[i], fmaf(0.3f, a[i], a[i] + b[i]));
+            ck_assert_float_eq(out[n], 77);
+        }
+    }
+}
+END_TEST
+
+START_TEST(sums)
+{
+    enum { MANY = 1003 };
+    float x[MANY];
+    fill(x, MANY, 9, 1e3f);
+    for (size_t n = 0; n <= MANY; n = n < 70 ? n + 1 : n + 311) {
+        long double sum = 0, squares = 0;
+        for (size_t i = 0; i < n; i++) {
+            sum += (long double)x[i];
+            squares += (long double)x[i] * x[i];
+        }
+        vmath_set_level(VMATH_PORTABLE);
+        double first = vmath_sum(x, n), first_squares = vmath_sum_of_squares(x, n);
+        ck_assert_double_eq_tol(first, (double)sum, 1e-8);
+        ck_assert_double_eq_tol(first_squares, (double)squares, 1e-12 * (double)squares + 1e-300);
+        for (int level = 1; level < VMATH_LEVELS; level++)
+            if (vmath_set_level((VmathLevel)level)) {
+                ck_assert_double_eq(vmath_sum(x, n), first);
+                ck_assert_double_eq(vmath_sum_of_squares(x, n), first_squares);
+            }
+    }
+}
+END_TEST
+
+/* ---- The version in use ---- */
+
+START_TEST(the_environment_chooses_the_version)
+{
+    setenv("REEL_VMATH", _i == 0 ? "portable" : "no such version", 1);
+    if (_i == 0) {
+        ck_assert_int_eq(vmath_level(), VMATH_PORTABLE);
+        return;
+    }
+    VmathLevel widest = vmath_level();
+    for (int level = widest + 1; level < VMATH_LEVELS; level++)
+        ck_assert(!vmath_set_level((VmathLevel)level));
+    ck_assert_int_eq(vmath_level(), widest);
+}
+END_TEST
+
+START_TEST(levels_have_names)
+{
+    ck_assert_str_eq(vmath_level_name(VMATH_PORTABLE), "portable");
+    ck_assert_str_eq(vmath_level_name(VMATH_AVX2), "avx2");
+    ck_assert_str_eq(vmath_level_name(VMATH_AVX512), "avx512");
+    ck_assert(!vmath_set_level(VMATH_LEVELS));
+}
+END_TEST
+
+START_TEST(denormals_are_flushed_and_come_back)
+{
+    volatile float tiny = 0x1p-126f, half = 0.5f;
+    unsigned mode = vmath_flush_denormals();
+    float flushed = tiny * half;
+    unsigned nested = vmath_flush_denormals();
+    vmath_restore(nested);
+    float still_flushed = tiny * half;
+    vmath_restore(mode);
+    float kept = tiny * half;
+    ck_assert_float_eq(flushed, 0.0f);
+    ck_assert_float_eq(still_flushed, 0.0f);
+    ck_assert_float_eq(kept, 0x1p-127f);
+}
+END_TEST
+
+Suite *tensor_vmath_suite(void);
+Suite *tensor_vmath_suite(void)
+{
+    Suite *suite = suite_create("tensor/vmath");
+    TCase *tcase = tcase_create("vmath");
+    tcase_set_timeout(tcase, getenv("REEL_EXHAUSTIVE") ? 36000 : 60);
+    tcase_add_loop_test(tcase, all_floats_are_within_two_ulp_and_the_same_in_every_version, 0, FUNCTIONS);
+    tcase_add_loop_test(tcase, neighbourhoods_of_thresholds, 0, FUNCTIONS);
+    tcase_add_test(tcase, special_values);
+    tcase_add_test(tcase, every_length_gives_the_same_and_stays_inside);
+    tcase_add_loop_test(tcase, gated_memory, 0, 2);
+    tcase_add_loop_test(tcase, gated_memory_backward, 0, 8);
+    tcase_add_test(tcase, adam);
+    tcase_add_test(tcase, adam_without_gradient_is_adam_with_zeros);
+    tcase_add_test(tcase, adam_takes_one_minus_beta_in_double);
+    tcase_add_test(tcase, add_and_axpy);
+    tcase_add_test(tcase, sums);
+    tcase_add_loop_test(tcase, the_environment_chooses_the_version, 0, 2);
+    tcase_add_test(tcase, levels_have_names);
+    tcase_add_test(tcase, denormals_are_flushed_and_come_back);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
