@@ -61,7 +61,7 @@ typedef struct BpeOptions {
     const char *const *special_tokens; /* get the first ids; matched in the text before anything else */
     size_t special_count;
     const char *unk_token; /* stands for unknown symbols, NULL: they are dropped; must be a special token */
-    bool add_prefix_space; /* byte level: a text that does not begin with white space gets a blank */
+    bool add_prefix_space; /* byte level: a text that does not begin with a blank gets one */
     int threads;           /* for counting; 0: one. The result does not depend on it. */
     BpeProgress progress;  /* or NULL */
     void *progress_context;

@@ -141,10 +141,8 @@ static bool count_text(Table *table, BpePretokenizer mode, BpeLines lines, const
 
 static bool append_prefixed(BpeBytes *out, const char *text, size_t size)
 {
-    uint32_t code;
-    int length = size ? bpe_utf8_decode((const uint8_t *)text, size, &code) : 0;
-    bool is_space = length && bpe_class(code) == BPE_SPACE;
-    return (is_space || bpe_bytes_append(out, " ", 1)) && bpe_bytes_append(out, text, size);
+    bool fine = size == 0 || text[0] == ' ' || bpe_bytes_append(out, " ", 1);
+    return fine && bpe_bytes_append(out, text, size);
 }
 
 bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size)

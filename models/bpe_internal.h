@@ -139,7 +139,7 @@ size_t bpe_counter_slots(const BpeCounter *counter);
 bool bpe_counter_word(const BpeCounter *counter, size_t slot, BpeWord *word);
 void bpe_counter_clear(BpeCounter *counter);
 
-/* Copies the text, or each of its lines, with a blank in front where it does not begin with white space. */
+/* Copies the text, or each of its lines, with a blank in front where there is none. */
 bool bpe_prefix_text(BpeBytes *out, const char *text, size_t size);
 bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size);
 
