@@ -48,9 +48,11 @@ tool_main := $(shell grep -l '^int main' $(tool_src) /dev/null)
 tool_lib  := $(filter-out $(tool_main),$(tool_src))
 tools     := $(tool_main:%.c=%)
 test_src  := $(wildcard $(foreach d,$(layers) tools,tests/$(d)/*.c))
-test_obj  := $(test_src:%.c=$(B)/%.o) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
+fuzz_src  := $(wildcard tests/fuzz/*.c)
+fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
+test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib test clean help format check-format
+.PHONY: all lib test fuzz clean help format check-format
 .SECONDARY:
 
 ## all: the library and the programs (tools/NAME)
@@ -87,6 +89,21 @@ $(B)/tests/suites.h: $(test_src) Makefile
 $(B)/tests/run.o: tests/run.c $(B)/tests/suites.h
 $(B)/tests/run.o: REEL_CFLAGS += -I$(B)/tests
 
+# A fuzz target is a file: tests/fuzz/NAME.c defines LLVMFuzzerTestOneInput(), here called fuzz_NAME(), to
+# which tests/tools/fuzz_replay.c feeds the files of tests/fuzz/seeds/NAME.
+$(B)/tests/fuzz/%.o: tests/fuzz/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_$* -c -o $@ $<
+
+$(B)/tests/fuzz_targets.h: $(fuzz_src) Makefile
+	@mkdir -p $(@D)
+	@printf 'FUZZ_TARGET(%s)\n' $(fuzz_src:tests/fuzz/%.c=%) > $@.new
+	@mv $@.new $@
+
+$(B)/tests/tools/fuzz_replay.o: $(B)/tests/fuzz_targets.h
+$(B)/tests/tools/fuzz_replay.o: REEL_CFLAGS += -I$(B)/tests
+
 $(B)/tests/run: $(test_obj) $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(REEL_LIBS)
@@ -94,6 +111,20 @@ $(B)/tests/run: $(test_obj) $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
 ## test: builds and runs every test (SUITE=name for one; SANITIZE=address,undefined; COVERAGE=1)
 test: $(tools) $(B)/tests/run
 	REEL_TOOLS=$(CURDIR)/$(B)/tools $(B)/tests/run $(SUITE)
+
+## fuzz: lets clang's libFuzzer look for inputs that break one target (TARGET=npz FUZZ_TIME=60)
+TARGET    ?= npz
+FUZZ_TIME ?= 60
+fuzz:
+	$(Q)$(MAKE) CC=clang B=build/fuzz SANITIZE=address,undefined OPT=-O1 build/fuzz/fuzz-$(TARGET) \
+	  CFLAGS='-g -fsanitize=fuzzer-no-link -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION'
+	@mkdir -p build/fuzz/corpus/$(TARGET)
+	build/fuzz/fuzz-$(TARGET) -max_total_time=$(FUZZ_TIME) -timeout=20 -use_value_profile=1 \
+	  -artifact_prefix=build/fuzz/ build/fuzz/corpus/$(TARGET) tests/fuzz/seeds/$(TARGET)
+
+build/fuzz/fuzz-%: tests/fuzz/%.c $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(REEL_LIBS)
 
 ## format, check-format: lays the code out as .clang-format says, or checks that it is
 format:
