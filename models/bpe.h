@@ -29,9 +29,9 @@ typedef enum {
 } BpePretokenizer;
 
 enum {
-    BPE_MAX_TOKENS = (1 << 21) - 1,     /* the largest vocabulary */
-    BPE_MAX_FILE_BYTES = 512 << 20,     /* the largest tokenizer file that is read */
-    BPE_MAX_SPECIAL_TOKENS = 4096       /* of one tokenizer */
+    BPE_MAX_TOKENS = (1 << 21) - 1, /* the largest vocabulary */
+    BPE_MAX_FILE_BYTES = 512 << 20, /* the largest tokenizer file that is read */
+    BPE_MAX_SPECIAL_TOKENS = 4096   /* of one tokenizer */
 };
 
 /* Buffers that grow; start from {0}, free with the function of the same name. */
@@ -54,10 +54,10 @@ typedef void (*BpeProgress)(void *context, const char *phase, uint64_t done, uin
 
 typedef struct BpeOptions {
     BpePretokenizer pretokenizer;
-    int64_t vocab_size;              /* special tokens and alphabet included; 0: no limit but min_frequency */
-    int64_t max_merges;              /* 0: no limit */
-    int64_t min_frequency;           /* a pair seen less often is not merged; 0: 1, for subword-nmt 2 */
-    int64_t max_token_length;        /* as in Hugging Face's trainer: in symbols, exclusive; 0: no limit */
+    int64_t vocab_size;       /* special tokens and alphabet included; 0: no limit but min_frequency */
+    int64_t max_merges;       /* 0: no limit */
+    int64_t min_frequency;    /* a pair seen less often is not merged; 0: 1, for subword-nmt 2 */
+    int64_t max_token_length; /* as in Hugging Face's trainer: in symbols, exclusive; 0: no limit */
     const char *const *special_tokens; /* get the first ids; matched in the text before anything else */
     size_t special_count;
     const char *unk_token; /* stands for unknown symbols, NULL: they are dropped; must be a special token */
@@ -92,7 +92,8 @@ void bpe_tokenizer_free(BpeTokenizer *tokenizer);
 int32_t bpe_vocab_size(const BpeTokenizer *tokenizer);
 int64_t bpe_merge_count(const BpeTokenizer *tokenizer);
 BpePretokenizer bpe_pretokenizer(const BpeTokenizer *tokenizer);
-const char *bpe_pretokenizer_name(BpePretokenizer pretokenizer); /* "whitespace", "bytelevel", "subword-nmt" */
+const char *
+bpe_pretokenizer_name(BpePretokenizer pretokenizer); /* "whitespace", "bytelevel", "subword-nmt" */
 /* The id of the token that stands for unknown symbols, or -1. */
 int32_t bpe_unk_id(const BpeTokenizer *tokenizer);
 /* The token as it is written in files (byte level: each byte as a printable character), or NULL for an id
@@ -120,8 +121,8 @@ void bpe_encoder_set_dropout(BpeEncoder *encoder, double probability, uint64_t s
 
 /* ---- Decoding ---- */
 
-/* Appends the text of the ids. Byte level: the very bytes. Whitespace: tokens with blanks between. subword-nmt:
- * words with blanks between. Special tokens are left out where skip_special is true. */
+/* Appends the text of the ids. Byte level: the very bytes. Whitespace: tokens with blanks between.
+ * subword-nmt: words with blanks between. Special tokens are left out where skip_special is true. */
 Status bpe_decode(const BpeTokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
                   BpeBytes *text);
 

@@ -261,7 +261,8 @@ static void *work(void *argument)
             break;
         if (!count_block(worker, &block, &prefixed)) {
             pthread_mutex_lock(&reader->lock);
-            reader->status = status_no_memory(worker->table->slot_count * 2 * sizeof(Slot), "the table of words");
+            reader->status =
+                status_no_memory(worker->table->slot_count * 2 * sizeof(Slot), "the table of words");
             pthread_mutex_unlock(&reader->lock);
             break;
         }
@@ -368,7 +369,8 @@ bool bpe_counter_gather(BpeCounter *counter)
             const Slot *slot = &table->slots[i];
             if (is_empty(slot))
                 continue;
-            BpePiece piece = is_long(slot) ? long_piece(table, slot) : (BpePiece){(const char *)&slot->key, 0};
+            BpePiece piece =
+                is_long(slot) ? long_piece(table, slot) : (BpePiece){(const char *)&slot->key, 0};
             if (!reserve(first, 1) || !add(first, slot->key, bpe_key_hash(slot->key), piece, slot->count))
                 return false;
         }

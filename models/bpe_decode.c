@@ -15,7 +15,8 @@ static const char *text_of(const BpeTokenizer *t, size_t id, size_t *size)
 
 static bool put(BpeBytes *out, const char *text, size_t size)
 {
-    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) && !bpe_bytes_reserve(out, size + SHORT))
+    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) &&
+        !bpe_bytes_reserve(out, size + SHORT))
         return false;
     if (__builtin_expect(size <= SHORT, 1))
         memcpy(out->data + out->size, text, SHORT);
@@ -78,8 +79,8 @@ Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool 
 {
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)ids[i] >= t->tokens.count)
-            return status_failed("id %d (number %zu) is not in the vocabulary, which ends at %zu", ids[i], i + 1,
-                                 t->tokens.count - 1);
+            return status_failed("id %d (number %zu) is not in the vocabulary, which ends at %zu", ids[i],
+                                 i + 1, t->tokens.count - 1);
     bool fine;
     if (t->config.pretokenizer == BPE_BYTELEVEL)
         fine = decode_bytes(t, ids, count, skip_special, out);

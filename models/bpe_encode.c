@@ -13,15 +13,15 @@ enum {
     BATCH = 256,
     SLOT_IDS = 4,
     FIRST_SLOTS = 1 << 12,
-    MAX_SLOTS = 1 << 20,           /* 32 MiB; a full cache is emptied */
+    MAX_SLOTS = 1 << 20, /* 32 MiB; a full cache is emptied */
     MAX_SPILLED_BYTES = 64 << 20,
     MAX_CACHED_PIECE = 1024,
     SPILLED = 255
 };
 
 /* ids[0] has the number of ids in its upper 8 bits. SPILLED: the number is in the other 24 bits, and
- * ids[1], ids[2] say where in `spilled` the entry is: text size (0 where the key is the text), text padded to a
- * multiple of 8, ids. */
+ * ids[1], ids[2] say where in `spilled` the entry is: text size (0 where the key is the text), text padded to
+ * a multiple of 8, ids. */
 typedef struct Slot {
     BpeKey key; /* all zero: empty */
     uint32_t ids[SLOT_IDS];
@@ -204,7 +204,8 @@ static bool append(BpeIds *ids, const uint32_t *from, size_t count)
     return true;
 }
 
-static __attribute__((noinline)) bool add_new(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, BpeIds *ids)
+static __attribute__((noinline)) bool add_new(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece,
+                                              BpeIds *ids)
 {
     size_t count;
     if (!merge_piece(e, piece, &count))
@@ -259,7 +260,8 @@ static bool encode_pieces(BpeEncoder *e, const char *text, size_t size, BpeIds *
     BpeKey keys[BATCH];
     uint64_t hashes[BATCH];
     const char *end = text + size;
-    bpe_split(&splitter, e->tokenizer->config.pretokenizer, ends ? BPE_LINES_MARKED : BPE_ONE_TEXT, text, size);
+    bpe_split(&splitter, e->tokenizer->config.pretokenizer, ends ? BPE_LINES_MARKED : BPE_ONE_TEXT, text,
+              size);
     for (size_t count; (count = bpe_split_next(&splitter, pieces, BATCH)) > 0;) {
         make_room(e);
         if (!bpe_ids_reserve(ids, (size_t)BATCH * SLOT_IDS))

@@ -19,7 +19,8 @@ extern const uint8_t bpe_unicode_blocks[][64];
 
 static inline BpeClass bpe_class(uint32_t code)
 {
-    return (BpeClass)(bpe_unicode_blocks[bpe_unicode_index[code >> 8]][(code & 255) >> 2] >> 2 * (code & 3) & 3);
+    return (BpeClass)(bpe_unicode_blocks[bpe_unicode_index[code >> 8]][(code & 255) >> 2] >> 2 * (code & 3) &
+                      3);
 }
 
 /* The length of the character at `p`, 1 to 4, or 0 where it is not well-formed UTF-8 (Unicode 16, table
@@ -50,7 +51,7 @@ typedef struct BpeSplitter {
     BpePretokenizer mode;
     BpeLines lines;
     const char *text;
-    size_t size, block; /* `block`: the next 64 bytes to look at */
+    size_t size, block;    /* `block`: the next 64 bytes to look at */
     uint64_t starts, gaps; /* of the block before it: where segments begin, and which are no pieces */
     size_t open;           /* the segment that is not closed yet */
     bool open_is_gap, done;
@@ -59,7 +60,8 @@ typedef struct BpeSplitter {
     BpeClass wide_class; /* of a character that goes on in the next block */
     unsigned wide_left;
     uint64_t set_next, clear_next;
-    /* subword-nmt: up to where carriage returns have been looked for, forward, and backward with what result */
+    /* subword-nmt: up to where carriage returns have been looked for, forward, and backward with what result
+     */
     size_t solid, lead;
     bool is_lead;
 } BpeSplitter;
@@ -151,7 +153,7 @@ typedef struct BpeStrings {
     size_t bytes_used, bytes_capacity;
     size_t *at; /* [count + 1] */
     size_t count, at_capacity;
-    uint32_t *slots; /* index + 1, or 0 */
+    uint32_t *slots;   /* index + 1, or 0 */
     size_t slot_count; /* a power of two */
 } BpeStrings;
 
@@ -205,16 +207,16 @@ struct BpeTokenizer {
     size_t merge_count;
     BpeAdded *added; /* longest text first */
     size_t added_count;
-    uint8_t *is_special; /* [count] */
+    uint8_t *is_special;      /* [count] */
     uint8_t added_first[256]; /* whether an added token begins with this byte */
     int added_byte;           /* the byte that all of them begin with, or -1 */
     uint64_t *pairs;
     size_t pair_mask;
     unsigned pair_shift;
-    int32_t byte_ids[256];  /* byte level: of each byte; otherwise of each ASCII character, or BPE_NONE */
-    int32_t final_ids[256]; /* subword-nmt: with </w>; otherwise the same as byte_ids */
+    int32_t byte_ids[256];     /* byte level: of each byte; otherwise of each ASCII character, or BPE_NONE */
+    int32_t final_ids[256];    /* subword-nmt: with </w>; otherwise the same as byte_ids */
     int32_t fallback_ids[256]; /* of <0x00> to <0xFF>, or BPE_NONE */
-    bool rising; /* every merge comes after those that made its parts */
+    bool rising;               /* every merge comes after those that made its parts */
 };
 
 /* Takes over what `parts` holds (config, tokens, merges, added) whether it succeeds or not. */
@@ -262,7 +264,8 @@ typedef struct BpeScratch {
 } BpeScratch;
 
 void bpe_scratch_free(BpeScratch *scratch);
-/* Merges symbols[0 .. count) in place; the number of symbols left. False: no memory. random NULL: no dropout. */
+/* Merges symbols[0 .. count) in place; the number of symbols left. False: no memory. random NULL: no dropout.
+ */
 bool bpe_merge_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, size_t *count, double dropout,
                        Random *random);
 /* The symbols of a piece, put into scratch->symbols. False: no memory. */

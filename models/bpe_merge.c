@@ -1,10 +1,10 @@
 /* The merges of one piece: lowest rank first, leftmost among equals.
  *
  * Three ways to the same result. Short pieces: the ranks of all neighbours in an array, whose minimum is
- * looked for before each merge; with some ten symbols nothing is faster. Longer ones: a heap of (rank, place),
- * so that the time is n log n. Very long ones: a list of places for each rank, walked upwards, which takes
- * linear time; right where no merge makes a pair of lower rank than its own (BpeTokenizer.rising), as in
- * everything that was trained. */
+ * looked for before each merge; with some ten symbols nothing is faster. Longer ones: a heap of (rank,
+ * place), so that the time is n log n. Very long ones: a list of places for each rank, walked upwards, which
+ * takes linear time; right where no merge makes a pair of lower rank than its own (BpeTokenizer.rising), as
+ * in everything that was trained. */
 #include "models/bpe_internal.h"
 #include "tensor/mem.h"
 
@@ -214,7 +214,8 @@ static bool merge_by_lists(const BpeTokenizer *t, BpeScratch *s, size_t *count)
     for (size_t i = 0; fine && i + 1 < *count; i++)
         fine = append_pair(t, s, &lists, (uint32_t)i);
     for (uint32_t rank = 0; fine && rank < t->merge_count; rank++) {
-        for (uint32_t entry = lists.ends[2 * rank]; fine && entry != GONE; entry = lists.entries[2 * entry + 1]) {
+        for (uint32_t entry = lists.ends[2 * rank]; fine && entry != GONE;
+             entry = lists.entries[2 * entry + 1]) {
             uint32_t place = lists.entries[2 * entry];
             if (!is_current(t, s, place, rank))
                 continue;
@@ -275,8 +276,8 @@ static int32_t symbol_of(const BpeTokenizer *t, const char *text, size_t size, b
     return (int32_t)bpe_strings_find(&t->tokens, with_end, size + 4);
 }
 
-/* What stands for a character without a symbol goes to out[count]; the new count. Hugging Face keeps an unknown
- * token back until the next known symbol, so that several can be fused; *unk tells. */
+/* What stands for a character without a symbol goes to out[count]; the new count. Hugging Face keeps an
+ * unknown token back until the next known symbol, so that several can be fused; *unk tells. */
 static size_t add_unknown(const BpeTokenizer *t, const char *text, size_t size, bool *unk, uint32_t *out,
                           size_t count)
 {

@@ -1,9 +1,10 @@
 /* Cutting a text into pieces, 64 bytes at a time.
  *
- * Each block becomes a few masks of 64 bits, one for each class of characters, in which bit i is byte i. Where
- * a segment begins is then a handful of shifts and ands over the whole block; no byte is branched on. Only
- * bytes from 0x80 on and apostrophes are looked at one by one. A segment is a piece or a gap (white space
- * that is dropped); that all segments follow each other without holes makes emitting them free of branches. */
+ * Each block becomes a few masks of 64 bits, one for each class of characters, in which bit i is byte i.
+ * Where a segment begins is then a handful of shifts and ands over the whole block; no byte is branched on.
+ * Only bytes from 0x80 on and apostrophes are looked at one by one. A segment is a piece or a gap (white
+ * space that is dropped); that all segments follow each other without holes makes emitting them free of
+ * branches. */
 #include "models/bpe_internal.h"
 
 #if defined(__SSE2__)

@@ -1,7 +1,6 @@
 #include "models/bpe_internal.h"
 #include "tensor/mem.h"
 
-
 /* Decoding copies 16 bytes from wherever a string begins. */
 enum { SLACK = 16 };
 uint64_t bpe_hash_bytes(const char *text, size_t size)
@@ -66,7 +65,8 @@ static bool reserve(BpeStrings *strings, size_t size)
         strings->bytes = bytes;
         strings->bytes_capacity = wanted;
     }
-    return strings->count < UINT32_MAX - 1 && (strings->count * 2 < strings->slot_count || grow_slots(strings));
+    return strings->count < UINT32_MAX - 1 &&
+           (strings->count * 2 < strings->slot_count || grow_slots(strings));
 }
 
 /* The `size` bytes behind bytes_used become a string. */

@@ -97,7 +97,8 @@ static void make_symbols(BpeTokenizer *t)
     for (int byte = 0; byte < 256; byte++) {
         char text[16];
         bool mapped = t->config.pretokenizer == BPE_BYTELEVEL;
-        size_t size = (size_t)bpe_utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
+        size_t size =
+            (size_t)bpe_utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
         t->byte_ids[byte] = mapped || byte < 128 ? id_of(t, text, size) : BPE_NONE;
         t->final_ids[byte] = t->byte_ids[byte];
         if (t->config.pretokenizer == BPE_SUBWORD_NMT) {
@@ -158,8 +159,8 @@ static bool make_rising(BpeTokenizer *t)
 static Status check(const BpeTokenizer *t)
 {
     if (t->tokens.count > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
-        return status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count, t->merge_count,
-                             BPE_MAX_TOKENS);
+        return status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count,
+                             t->merge_count, BPE_MAX_TOKENS);
     for (size_t i = 0; i < t->merge_count; i++)
         if (t->merges[i].left >= t->tokens.count || t->merges[i].right >= t->tokens.count ||
             t->merges[i].product >= t->tokens.count)

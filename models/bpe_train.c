@@ -21,7 +21,7 @@
 
 #include <stdlib.h>
 
-#define BORDER UINT32_MAX
+#define BORDER  UINT32_MAX
 #define NO_PAIR UINT32_MAX
 
 /* Counts up to BUCKETS have a bucket each. FLOOR_RATIO: by how much a phase lowers the floor. */
@@ -426,15 +426,16 @@ static bool reserve_token(Trainer *t)
     return true;
 }
 
-/* The token for a + b: a new one, or the special token that is written so; BORDER: the text belongs to another
- * token already (subword-nmt, where the text itself has "</w>" in it). */
+/* The token for a + b: a new one, or the special token that is written so; BORDER: the text belongs to
+ * another token already (subword-nmt, where the text itself has "</w>" in it). */
 static bool joined_token(Trainer *t, uint32_t a, uint32_t b, uint32_t *token)
 {
     BpeStrings *tokens = &t->parts.tokens;
     if (!reserve_token(t) || !bpe_strings_add_joined(tokens, a, b))
         return false;
     *token = (uint32_t)tokens->count - 1;
-    uint32_t found = (uint32_t)bpe_strings_find(tokens, bpe_string(tokens, *token), bpe_string_size(tokens, *token));
+    uint32_t found =
+        (uint32_t)bpe_strings_find(tokens, bpe_string(tokens, *token), bpe_string_size(tokens, *token));
     if (found != *token) {
         bpe_strings_drop_last(tokens);
         *token = found < t->options->special_count ? found : BORDER;
@@ -530,8 +531,7 @@ static bool is_enough(const Trainer *t)
 {
     int64_t vocab = t->options->vocab_size, merges = t->options->max_merges;
     return (vocab > 0 && t->parts.tokens.count >= (size_t)vocab) ||
-           (merges > 0 && t->parts.merge_count >= (size_t)merges) ||
-           t->parts.tokens.count >= BPE_MAX_TOKENS;
+           (merges > 0 && t->parts.merge_count >= (size_t)merges) || t->parts.tokens.count >= BPE_MAX_TOKENS;
 }
 
 static void report(const Trainer *t)
@@ -578,10 +578,10 @@ static bool learn(Trainer *t)
 enum { OWN_CLASSES = 4096, MAX_CODE = 0x110000 };
 
 typedef struct Alphabet {
-    uint8_t *seen;      /* [2 * MAX_CODE]: code points, then those at the end of a word (subword-nmt) */
-    uint32_t *ids;      /* the same places */
-    size_t cells;       /* with borders */
-    size_t frequent;    /* words that occur OWN_CLASSES times or more */
+    uint8_t *seen;   /* [2 * MAX_CODE]: code points, then those at the end of a word (subword-nmt) */
+    uint32_t *ids;   /* the same places */
+    size_t cells;    /* with borders */
+    size_t frequent; /* words that occur OWN_CLASSES times or more */
 } Alphabet;
 
 /* The next symbol of a word: a code point (byte level: the byte's), a broken byte counting as U+FFFD; with
@@ -690,7 +690,8 @@ static void fill_cells(Trainer *t, const BpeCounter *counter, const Alphabet *al
 
 static Status lay_out(Trainer *t, BpeCounter *counter)
 {
-    Alphabet alphabet = {.seen = mem_calloc(2 * MAX_CODE, 1), .ids = mem_alloc(2 * MAX_CODE * sizeof(uint32_t))};
+    Alphabet alphabet = {.seen = mem_calloc(2 * MAX_CODE, 1),
+                         .ids = mem_alloc(2 * MAX_CODE * sizeof(uint32_t))};
     Status status = status_no_memory(2 * MAX_CODE * sizeof(uint32_t), "the alphabet");
     if (alphabet.seen && alphabet.ids) {
         survey(counter, t->options->pretokenizer, &alphabet);
@@ -775,7 +776,8 @@ static void trainer_free(Trainer *t)
 static Status check_options(const BpeOptions *o)
 {
     if (o->vocab_size < 0 || o->vocab_size > BPE_MAX_TOKENS)
-        return status_usage("vocabulary of %lld: 1 to %d are possible", (long long)o->vocab_size, BPE_MAX_TOKENS);
+        return status_usage("vocabulary of %lld: 1 to %d are possible", (long long)o->vocab_size,
+                            BPE_MAX_TOKENS);
     if (o->min_frequency < 0 || o->max_merges < 0 || o->max_token_length < 0)
         return status_usage("minimum frequency, merges and token length must not be negative");
     return status_ok();
@@ -789,7 +791,9 @@ Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)
     if (!status_is_ok(&status))
         return status;
     Trainer t = {.options = o};
-    t.min_frequency = o->min_frequency ? (uint64_t)o->min_frequency : o->pretokenizer == BPE_SUBWORD_NMT ? 2 : 1;
+    t.min_frequency = o->min_frequency                     ? (uint64_t)o->min_frequency
+                      : o->pretokenizer == BPE_SUBWORD_NMT ? 2
+                                                           : 1;
     t.parts.config = (BpeConfig){.pretokenizer = o->pretokenizer,
                                  .add_prefix_space = o->add_prefix_space,
                                  .trim_offsets = true,
