@@ -30,8 +30,9 @@ static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count
 {
     for (size_t i = 0; i < count; i++) {
         size_t id = (size_t)ids[i], size;
-        if (__builtin_expect(t->is_special[id], 0)) {
-            if (!skip && !put(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id)))
+        if (__builtin_expect(t->flags[id], 0)) {
+            bool hidden = skip && (t->flags[id] & BPE_IS_SPECIAL);
+            if (!hidden && !put(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id)))
                 return false;
             continue;
         }
@@ -48,7 +49,7 @@ static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t coun
     bool first = true;
     for (size_t i = 0; i < count; i++) {
         size_t id = (size_t)ids[i], size;
-        if (skip && t->is_special[id])
+        if (skip && (t->flags[id] & BPE_IS_SPECIAL))
             continue;
         const char *text = text_of(t, id, &size);
         if ((!first && !put(out, "                ", 1)) || !put(out, text, size))
@@ -64,7 +65,7 @@ static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count
     bool owed = false;
     for (size_t i = 0; i < count; i++) {
         size_t id = (size_t)ids[i], size;
-        if (skip && t->is_special[id])
+        if (skip && (t->flags[id] & BPE_IS_SPECIAL))
             continue;
         const char *text = text_of(t, id, &size);
         bool ends = size >= 4 && memcmp(text + size - 4, BPE_WORD_END, 4) == 0;

@@ -167,14 +167,14 @@ static void remember(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, cons
 static int64_t whole_token(BpeEncoder *e, BpePiece piece)
 {
     if (e->tokenizer->config.pretokenizer != BPE_BYTELEVEL)
-        return bpe_strings_find(&e->tokenizer->tokens, piece.text, piece.size);
+        return bpe_model_id(e->tokenizer, piece.text, piece.size);
     e->mapped.size = 0;
     if (!bpe_bytes_reserve(&e->mapped, 2 * piece.size))
         return BPE_NONE;
     for (size_t i = 0; i < piece.size; i++)
         e->mapped.size += (size_t)bpe_utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]),
                                                   e->mapped.data + e->mapped.size);
-    return bpe_strings_find(&e->tokenizer->tokens, e->mapped.data, e->mapped.size);
+    return bpe_model_id(e->tokenizer, e->mapped.data, e->mapped.size);
 }
 
 /* The ids of a piece, in scratch.symbols. */

@@ -185,6 +185,7 @@ typedef struct BpeMerge {
 typedef struct BpeAdded {
     uint32_t id;
     bool special, lstrip, rstrip, single_word, normalized;
+    bool outside; /* no token of the model: what is left of the text never becomes it */
 } BpeAdded;
 
 typedef struct BpeConfig {
@@ -193,6 +194,8 @@ typedef struct BpeConfig {
     bool byte_fallback, fuse_unk, ignore_merges;
     int32_t unk_id; /* or BPE_NONE */
 } BpeConfig;
+
+enum { BPE_IS_SPECIAL = 1, BPE_IS_OUTSIDE = 2 };
 
 /* The pair table: open addressing, slots of (left, right, rank), 21 bits each; all ones: empty. */
 enum { BPE_ID_BITS = 21 };
@@ -207,7 +210,7 @@ struct BpeTokenizer {
     size_t merge_count;
     BpeAdded *added; /* longest text first */
     size_t added_count;
-    uint8_t *is_special;      /* [count] */
+    uint8_t *flags; /* [count], of BPE_IS_... */
     uint8_t added_first[256]; /* whether an added token begins with this byte */
     int added_byte;           /* the byte that all of them begin with, or -1 */
     uint64_t *pairs;
@@ -218,6 +221,18 @@ struct BpeTokenizer {
     int32_t fallback_ids[256]; /* of <0x00> to <0xFF>, or BPE_NONE */
     bool rising;               /* every merge comes after those that made its parts */
 };
+
+static inline bool bpe_is_outside(const BpeTokenizer *t, size_t id)
+{
+    return t->flags[id] & BPE_IS_OUTSIDE;
+}
+
+/* The id of a token of the model, or BPE_NONE. */
+static inline int64_t bpe_model_id(const BpeTokenizer *t, const char *text, size_t size)
+{
+    int64_t id = bpe_strings_find(&t->tokens, text, size);
+    return id >= 0 && bpe_is_outside(t, (size_t)id) ? BPE_NONE : id;
+}
 
 /* Takes over what `parts` holds (config, tokens, merges, added) whether it succeeds or not. */
 Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts);

@@ -269,19 +269,26 @@ static int32_t symbol_of(const BpeTokenizer *t, const char *text, size_t size, b
         size = 3;
     }
     if (!is_final || t->config.pretokenizer != BPE_SUBWORD_NMT)
-        return (int32_t)bpe_strings_find(&t->tokens, text, size);
+        return (int32_t)bpe_model_id(t, text, size);
     char with_end[8];
     memcpy(with_end, text, size);
     memcpy(with_end + size, BPE_WORD_END, 4);
-    return (int32_t)bpe_strings_find(&t->tokens, with_end, size + 4);
+    return (int32_t)bpe_model_id(t, with_end, size + 4);
 }
 
 /* What stands for a character without a symbol goes to out[count]; the new count. Hugging Face keeps an
  * unknown token back until the next known symbol, so that several can be fused; *unk tells. */
-static size_t add_unknown(const BpeTokenizer *t, const char *text, size_t size, bool *unk, uint32_t *out,
-                          size_t count)
+static size_t add_unknown(const BpeTokenizer *t, const char *text, size_t size, bool is_final, bool *unk,
+                          uint32_t *out, size_t count)
 {
     bool fallback = t->config.byte_fallback;
+    char with_end[8];
+    if (fallback && is_final && t->config.pretokenizer == BPE_SUBWORD_NMT) {
+        memcpy(with_end, text, size);
+        memcpy(with_end + size, BPE_WORD_END, 4);
+        text = with_end;
+        size += 4;
+    }
     for (size_t i = 0; i < size && fallback; i++)
         fallback = t->fallback_ids[(uint8_t)text[i]] >= 0;
     if (fallback) {
@@ -299,7 +306,7 @@ static size_t add_unknown(const BpeTokenizer *t, const char *text, size_t size, 
 
 bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, size_t size, size_t *count)
 {
-    if (!reserve(s, size + 1))
+    if (!reserve(s, size + 5))
         return false;
     bool bytes = t->config.pretokenizer == BPE_BYTELEVEL, unk = false;
     uint32_t *out = s->symbols;
@@ -319,7 +326,7 @@ bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, s
             symbol = symbol_of(t, text + at, (size_t)length, valid, at + (size_t)length == size);
         }
         if (symbol < 0) {
-            n = add_unknown(t, text + at, (size_t)length, &unk, out, n);
+            n = add_unknown(t, text + at, (size_t)length, at + (size_t)length == size, &unk, out, n);
         } else {
             if (unk)
                 out[n++] = (uint32_t)t->config.unk_id;

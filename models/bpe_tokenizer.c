@@ -13,7 +13,7 @@ void bpe_tokenizer_drop(BpeTokenizer *t)
     mem_free(t->decoded_at);
     mem_free(t->merges);
     mem_free(t->added);
-    mem_free(t->is_special);
+    mem_free(t->flags);
     mem_free(t->pairs);
 }
 
@@ -89,7 +89,7 @@ static bool make_decoded(BpeTokenizer *t)
 
 static int32_t id_of(const BpeTokenizer *t, const char *text, size_t size)
 {
-    return (int32_t)bpe_strings_find(&t->tokens, text, size);
+    return (int32_t)bpe_model_id(t, text, size);
 }
 
 static void make_symbols(BpeTokenizer *t)
@@ -120,13 +120,14 @@ static int longer_first(const void *a, const void *b, void *context)
 
 static bool make_added(BpeTokenizer *t)
 {
-    if (!(t->is_special = mem_calloc(t->tokens.count, 1)))
+    if (!(t->flags = mem_calloc(t->tokens.count, 1)))
         return false;
     if (t->added_count)
         qsort_r(t->added, t->added_count, sizeof *t->added, longer_first, t);
     for (size_t i = 0; i < t->added_count; i++) {
         uint8_t first = (uint8_t)bpe_string(&t->tokens, t->added[i].id)[0];
-        t->is_special[t->added[i].id] = t->added[i].special;
+        t->flags[t->added[i].id] = (uint8_t)((t->added[i].special ? BPE_IS_SPECIAL : 0) |
+                                             (t->added[i].outside ? BPE_IS_OUTSIDE : 0));
         t->added_first[first] = 1;
         t->added_byte = i == 0 || t->added_byte == first ? first : -1;
     }
@@ -173,9 +174,10 @@ Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
     *tokenizer = NULL;
     Status status = check(parts);
     if (status_is_ok(&status)) {
-        make_symbols(parts);
-        if (!make_pairs(parts) || !make_decoded(parts) || !make_added(parts) || !make_rising(parts) ||
-            !(*tokenizer = mem_alloc(sizeof **tokenizer)))
+        if (make_added(parts) && make_pairs(parts) && make_decoded(parts) && make_rising(parts) &&
+            (*tokenizer = mem_alloc(sizeof **tokenizer)))
+            make_symbols(parts);
+        else
             status = status_no_memory(parts->tokens.bytes_used, "the tokenizer");
     }
     if (!status_is_ok(&status)) {
@@ -223,7 +225,7 @@ const char *bpe_token_text(const BpeTokenizer *t, int32_t id, size_t *size)
 
 int32_t bpe_token_id(const BpeTokenizer *t, const char *text, size_t size)
 {
-    return id_of(t, text, size);
+    return (int32_t)bpe_strings_find(&t->tokens, text, size);
 }
 
 bool bpe_merge(const BpeTokenizer *t, int64_t rank, int32_t *left, int32_t *right, int32_t *product)

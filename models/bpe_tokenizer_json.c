@@ -28,7 +28,7 @@ typedef struct Loader {
     BpeTokenizer parts;
     BpeVocabulary vocabulary;
     size_t merge_capacity, added_capacity;
-    size_t vocab_at, merges_at; /* where in the text they are; 0: they are not there */
+    size_t vocab_at, merges_at, added_at; /* where in the text they are; 0: they are not there */
     char unk[256];
     bool has_unk, has_word_end, has_model;
     bool has_pretokenizer, has_decoder, has_post;
@@ -232,8 +232,10 @@ static bool keep_added(Loader *l, BpeAdded added, int64_t id, const BpeBytes *co
     json->string.size = 0;
     if (!bpe_bytes_append(&json->string, content->data, content->size))
         return bpe_json_fail(json, "out of memory");
+    size_t before = l->vocabulary.names.count;
     if (!bpe_vocabulary_add(&l->vocabulary, json, id))
         return false;
+    added.outside = l->vocabulary.names.count > before;
     BpeAdded *all = mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
     if (!all)
         return bpe_json_fail(json, "out of memory");
@@ -272,7 +274,7 @@ static bool read_top_member(Loader *l)
     if (bpe_json_is(json, "normalizer"))
         return must_be_unset(json, "normalizer");
     if (bpe_json_is(json, "added_tokens"))
-        return read_added(l);
+        return note(json, &l->added_at);
     if (bpe_json_is(json, "pre_tokenizer"))
         return read_part(json, &l->pretokenizer, &l->has_pretokenizer);
     if (bpe_json_is(json, "post_processor"))
@@ -386,8 +388,10 @@ static bool read_file(Loader *l)
     if (!choose_pretokenizer(l) || !check_parts(l))
         return false;
     json->at = l->vocab_at;
-    if (!bpe_vocabulary_read(&l->vocabulary, json) ||
-        !bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
+    if (!bpe_vocabulary_read(&l->vocabulary, json))
+        return false;
+    json->at = l->added_at;
+    if ((l->added_at && !read_added(l)) || !bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
         return false;
     json->at = l->merges_at;
     if (!read_merges(l))
@@ -515,11 +519,14 @@ static bool put_model_head(const BpeTokenizer *t, BpeBytes *out)
 
 bool bpe_write_vocab(const BpeTokenizer *t, BpeBytes *out, const char *indent)
 {
-    bool fine = true;
+    bool fine = true, first = true;
     for (size_t id = 0; id < t->tokens.count && fine; id++) {
         char number[32];
         snprintf(number, sizeof number, ": %zu", id);
-        fine = put(out, id ? "," : "") && put(out, indent) && put_token(t, out, id) && put(out, number);
+        if (bpe_is_outside(t, id))
+            continue;
+        fine = put(out, first ? "" : ",") && put(out, indent) && put_token(t, out, id) && put(out, number);
+        first = false;
     }
     return fine;
 }
