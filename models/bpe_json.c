@@ -252,8 +252,8 @@ static bool enter(Json *json, JsonKind kind, const char *what)
 {
     if (!expect(json, kind, what))
         return false;
-    if (++json->depth > JSON_MAX_DEPTH)
-        return bpe_json_fail(json, "nested more than %d deep", JSON_MAX_DEPTH);
+    if (++json->depth > BPE_JSON_MAX_DEPTH)
+        return bpe_json_fail(json, "nested more than %d deep", BPE_JSON_MAX_DEPTH);
     json->at++;
     return true;
 }

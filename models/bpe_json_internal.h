@@ -19,7 +19,7 @@ typedef enum {
     JSON_BROKEN
 } JsonKind;
 
-enum { JSON_MAX_DEPTH = 64 };
+enum { BPE_JSON_MAX_DEPTH = 64 };
 
 typedef struct Json {
     const char *name, *text;
