@@ -68,9 +68,14 @@ void tape_rewind(Tape *tape, TapeMark mark)
 {
     arena_rewind(&tape->arena, mark.arena);
     tape->count = mark.count;
-    /* What a node that stays has made since (its whole value) lay behind the mark. */
-    for (uint32_t i = 0; i < tape->count; i++)
-        tape->nodes[i].whole = tensor_invalid();
+    /* What a node that stays has got since (its whole value, gradients) lay behind the mark. */
+    for (uint32_t i = 0; i < tape->count; i++) {
+        Node *node = &tape->nodes[i];
+        node->whole = node->grad = node->kept = tensor_invalid();
+        node->row_gradients = NULL;
+        node->pairs = (PairList){0};
+        node->grad_owned = false;
+    }
     forget_parameters(tape);
     next_stamp(tape);
 }

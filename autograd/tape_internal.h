@@ -84,6 +84,8 @@ void tape_add_pair(Tape *tape, Node *node, Tensor dy, Tensor x);
 void tape_flush_pairs(Tape *tape, Node *node);
 /* Runs a node's backward. */
 void op_run_backward(Tape *tape, uint32_t index);
+/* See op_slots(). */
+int32_t *tape_slots(Tape *tape, int64_t size);
 void tape_fail_memory(Tape *tape);
 /* " (in a.b.c, at file.c:12)" for messages. */
 void tape_place_text(const Tape *tape, const TapeScope *scope, TraceSite site, char *text, size_t size);
