@@ -232,21 +232,6 @@ static void set_zero(const Target *out)
 static void multiply_plain(const Target *out, int64_t depth, const float *a, int64_t a_row, int64_t a_column,
                            const float *b, int64_t b_row, int64_t b_column, bool add)
 {
-    /* BLIS takes two strides of 0 (one number, broadcast) for a request for its own storage. With one row,
-     * or one column, any other stride will do along it. */
-    bool a_is_number = a_row == 0 && a_column == 0, b_is_number = b_row == 0 && b_column == 0;
-    int64_t rows = a_is_number ? 1 : out->rows, columns = b_is_number ? 1 : out->columns;
-    if (rows < out->rows || columns < out->columns) {
-        for (int64_t i = 0; i < out->rows; i += rows)
-            for (int64_t j = 0; j < out->columns; j += columns) {
-                Target part = target_part(out, i, rows, j, columns);
-                multiply_plain(&part, depth, a + i * a_row, a_row, a_column, b + j * b_column, b_row,
-                               b_column, add);
-            }
-        return;
-    }
-    a_row = a_is_number ? 1 : a_row;
-    b_column = b_is_number ? 1 : b_column;
     rntm_t runtime = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &runtime);
     bli_rntm_disable_l3_sup(&runtime); /* its bits depend on the number of rows */
