@@ -3,7 +3,8 @@
  * The check compares signed values. For each element of each input,
  * |analytic - numeric| <= tolerance * max(|analytic|, |numeric|, scale), where `scale` is 1e-3 of the largest
  * gradient of that input, so that one lost element among large ones is found, and rounding in elements that
- * are all but zero is not. */
+ * are all but zero is not. It is at least 1e-5 of the largest output: a gradient below that drowns in the
+ * rounding of the differences. */
 #ifndef REEL_AUTOGRAD_GRADCHECK_H
 #define REEL_AUTOGRAD_GRADCHECK_H
 

@@ -58,16 +58,23 @@ static void add_same_shape(Tape *tape, Node *node, Tensor grad)
     node->grad_owned = true;
 }
 
+static bool check_grad_finite(Tape *tape, Tensor grad, const char *op_name)
+{
+    char shape[SHAPE_TEXT_SIZE];
+    if (!tape->check_finite || tensor_is_finite(grad))
+        return true;
+    tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s", op_name,
+              tensor_shape_text(&grad, shape));
+    return false;
+}
+
 void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name)
 {
     if (!node->wants_grad || !tensor_is_valid(grad) || !tape_ok(tape))
         return;
-    char got[SHAPE_TEXT_SIZE], wanted[SHAPE_TEXT_SIZE];
-    if (tape->check_finite && !tensor_is_finite(grad)) {
-        tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s", op_name,
-                  tensor_shape_text(&grad, got));
+    if (!check_grad_finite(tape, grad, op_name))
         return;
-    }
+    char wanted[SHAPE_TEXT_SIZE];
     Tensor index = node->index;
     if (tensor_is_valid(index) && !rows) {
         Node *owner = node;
@@ -93,30 +100,34 @@ void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *o
                   tensor_shape_text(&node->value, wanted));
 }
 
+/* Indices start, start + step, ... of an axis, as many as `grad` has there. */
+static Tensor part_for(Tensor t, Tensor grad, int axis, int64_t start, int64_t step)
+{
+    int64_t stop = start + step * grad.shape[axis];
+    return tensor_slice(t, axis, start, stop < 0 ? TENSOR_END : stop, step);
+}
+
 void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t step,
                          const char *op_name)
 {
-    if (!node->wants_grad || !tensor_is_valid(grad) || !tape_ok(tape))
+    if (!node->wants_grad || !tensor_is_valid(grad) || !tape_ok(tape) ||
+        !check_grad_finite(tape, grad, op_name))
         return;
-    char got[SHAPE_TEXT_SIZE], wanted[SHAPE_TEXT_SIZE];
-    if (tape->check_finite && !tensor_is_finite(grad)) {
-        tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s", op_name,
-                  tensor_shape_text(&grad, got));
-        return;
-    }
     if (tensor_is_valid(node->index)) {
         /* Rare: a part of a repeated-rows value. The whole gradient with zeros elsewhere is scattered. */
         Tensor like = node->value;
         like.shape[0] = node->index.shape[0];
         Tensor whole = tensor_zeros(&tape->arena, like.dtype, like.ndim, like.shape);
-        tensor_copy_into(tensor_slice(whole, axis, start, start + step * grad.shape[axis], step), grad);
-        tape_add_grad(tape, node, whole, false, op_name);
+        if (!tensor_is_valid(whole))
+            tape_fail_memory(tape);
+        else if (tensor_copy_into(part_for(whole, grad, axis, start, step), grad))
+            tape_add_grad(tape, node, whole, false, op_name);
         return;
     }
     if (!own_gradient(tape, node))
         return;
-    int64_t stop = start + step * grad.shape[axis];
-    Tensor part = tensor_slice(node->grad, axis, start, stop < 0 ? TENSOR_END : stop, step);
+    char got[SHAPE_TEXT_SIZE], wanted[SHAPE_TEXT_SIZE];
+    Tensor part = part_for(node->grad, grad, axis, start, step);
     if (!tensor_same_shape(&part, &grad) || !tensor_binary(BINARY_ADD, part, part, grad))
         tape_fail(tape, "backward of %s: a gradient of shape %s does not fit a part of %s", op_name,
                   tensor_shape_text(&grad, got), tensor_shape_text(&node->value, wanted));

@@ -226,10 +226,9 @@ void op_run_backward(Tape *tape, uint32_t index)
     Node *node = &tape->nodes[index];
     if (!node->wants_grad || node->is_second)
         return;
-    if (!node->op) {
-        tape_flush_pairs(tape, node);
+    tape_flush_pairs(tape, node);
+    if (!node->op)
         return;
-    }
     bool reached =
         tensor_is_valid(node->grad) || (node->has_second && tensor_is_valid(tape->nodes[index + 1].grad));
     if (!reached || node->same_rows)
@@ -333,8 +332,8 @@ void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x)
     Node *node = input_node(c, input);
     if (!node->wants_grad)
         return;
-    bool leaf = !node->op && !c->filter;
-    if (leaf && dy.shape[0] == x.shape[0] && dy.shape[1] == node->value.shape[0]) {
+    bool fits = dy.shape[0] == x.shape[0] && dy.shape[1] == node->value.shape[0];
+    if (fits && !c->filter && !node->same_rows && !tensor_is_valid(node->index)) {
         tape_add_pair(c->tape, node, dy, x);
         return;
     }

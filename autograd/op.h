@@ -96,11 +96,13 @@ bool op_needs_grad(const OpContext *c, int input);
 /* The door. `grad` has the output-side shape of a broadcast operand, or the input's own shape. An
  * invalid tensor (an allocation that failed) is ignored. */
 void op_add_grad(OpContext *c, int input, Tensor grad);
-/* Adds `grad` to indices start, start + step, ... of one axis of the input's gradient. The memory is not
+/* Adds `grad` to indices start, start + step, ... of one axis of the input's gradient; start counts from the
+ * front. Many parts of one value cost no more than the value. The memory is not
  * kept, so it may be scratch. */
 void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t step);
-/* Adds the gradient dy^T x, dy [R, N], x [R, K], to input [N, K]. For a leaf the product is put off until the
- * end of backward and done for all its uses in one go; both tensors must stay as they are until then. */
+/* Adds the gradient dy^T x, dy [R, N], x [R, K], to input [N, K]. The product is put off until the walk
+ * backward reaches that value and done for all its uses in one go; both tensors must stay as they are until
+ * then. */
 void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x);
 /* Adds rows [U, ...] to the rows ids [U] (none twice) of the gradient of input; a leaf keeps them
  * sparse. */

@@ -46,7 +46,8 @@ static bool embedding_forward(OpContext *c)
         return op_error(c, "the table must be [V, E] of f32 or f64");
     if (ids.dtype != DTYPE_I32 || ids.ndim >= TENSOR_MAX_DIMS)
         return op_error(c, "the ids must be i32");
-    Tensor flat = tensor_reshape(op_arena(c), ids, SHAPE(tensor_numel(&ids)));
+    Tensor dense = tensor_contiguous(op_arena(c), ids);
+    Tensor flat = tensor_view_as(dense, SHAPE(tensor_numel(&ids)));
     EmbeddingSaved *saved = op_alloc(c, sizeof *saved);
     if (!saved || !tensor_is_valid(flat))
         return op_error(c, "out of memory");

@@ -12,7 +12,7 @@ typedef struct RowGradient {
     Tensor rows, ids;
 } RowGradient;
 
-/* Products dy^T x that are still to be added to a leaf's gradient, in blocks of the arena. */
+/* Products dy^T x that are still to be added to a gradient, in blocks of the arena. */
 typedef struct PairList {
     PanelsPair *pairs;
     int64_t count, capacity;
@@ -76,11 +76,12 @@ Var tape_empty(Tape *tape);
 Tensor tape_whole(Tape *tape, Node *node);
 /* Adds to a node's gradient. `rows`: grad has the form of the distinct rows. */
 void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name);
+/* The same to indices start, start + step, ... of one axis; start counts from the front. */
 void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t step,
                          const char *op_name);
-void tape_add_pair(Tape *tape, Node *leaf, Tensor dy, Tensor x);
-/* Turns the put-off products of a leaf into gradient. */
-void tape_flush_pairs(Tape *tape, Node *leaf);
+void tape_add_pair(Tape *tape, Node *node, Tensor dy, Tensor x);
+/* Turns the put-off products of a node into gradient. */
+void tape_flush_pairs(Tape *tape, Node *node);
 /* Runs a node's backward. */
 void op_run_backward(Tape *tape, uint32_t index);
 void tape_fail_memory(Tape *tape);

@@ -10,6 +10,7 @@ void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width,
     nn_module_init(&m->base);
     m->padding_id = padding_id;
     nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(vocabulary, width), nn_init_normal(1.0));
+    m->weight.sparse = true;
     if (padding_id >= 0) {
         m->weight.fill_first = padding_id;
         m->weight.fill_stop = padding_id + 1;

@@ -39,6 +39,7 @@ struct NnParameter {
     NnInit init;
     int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
     double fill_value;
+    bool sparse; /* gradients come as rows: an optimizer may update late */
     int ndim;
     int64_t shape[TENSOR_MAX_DIMS];
 };

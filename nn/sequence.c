@@ -83,17 +83,15 @@ static int32_t packed_row(const NnPacking *packing, int32_t text, int32_t t)
     return packing->first[t] + packing->place[text];
 }
 
-NnSequence(nn_pack)(Tape *tape, const int32_t *ids, const int64_t *offsets, int32_t texts)
+NnSequence(nn_pack)(Tape *tape, const int32_t *ids, const int32_t *offsets, int32_t texts)
 {
     int32_t *lengths = texts > 0 ? new_indices(tape, texts) : NULL;
     if (!lengths) {
         tape_fail(tape, "nn_pack: a batch must have at least one text");
         return empty_sequence(tape);
     }
-    for (int32_t b = 0; b < texts; b++) {
-        int64_t length = offsets[b + 1] - offsets[b];
-        lengths[b] = length < 0 || length > INT32_MAX ? 0 : (int32_t)length;
-    }
+    for (int32_t b = 0; b < texts; b++)
+        lengths[b] = offsets[b + 1] - offsets[b];
     NnPacking *packing = new_packing(tape, lengths, texts);
     int32_t *packed = packing ? new_indices(tape, packing->rows) : NULL;
     if (!packed)

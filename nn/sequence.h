@@ -28,7 +28,7 @@ typedef struct NnSequence {
 
 /* Packs B texts of ids, text b being ids[offsets[b]] to ids[offsets[b + 1] - 1]. A text without ids is an
  * error on the tape, and so is a batch without texts. */
-NnSequence nn_pack(Tape *tape, const int32_t *ids, const int64_t *offsets, int32_t texts);
+NnSequence nn_pack(Tape *tape, const int32_t *ids, const int32_t *offsets, int32_t texts);
 /* Packs rows [N, ...] that lie text after text, with the given lengths (which must add up to N). */
 NnSequence nn_pack_rows(Var rows, const int32_t *lengths, int32_t texts);
 /* The rows text after text again: the inverse of nn_pack_rows(). */

@@ -38,12 +38,29 @@ uint64_t random_stream(const char *name)
     return hash;
 }
 
-/* Number `counter` lies in block counter / 4; nothing is cached, so that a Random is only a position. */
-uint32_t random_u32(Random *random)
+/* The next numbers. Number `counter` lies in block counter / 4, which is made anew in every call: a Random
+ * is only a position. */
+static void draw(Random *random, uint32_t *out, int count)
 {
     uint32_t block[4];
-    random_block(random->seed, random->stream, random->counter / 4, block);
-    return block[random->counter++ % 4];
+    for (int i = 0; i < count; i++) {
+        uint64_t at = random->counter++;
+        if (i == 0 || at % 4 == 0)
+            random_block(random->seed, random->stream, at / 4, block);
+        out[i] = block[at % 4];
+    }
+}
+
+static double uniform_from(const uint32_t high_low[2])
+{
+    return (double)((uint64_t)high_low[0] << 21 | high_low[1] >> 11) * 0x1p-53;
+}
+
+uint32_t random_u32(Random *random)
+{
+    uint32_t number;
+    draw(random, &number, 1);
+    return number;
 }
 
 float random_uniform(Random *random)
@@ -51,15 +68,11 @@ float random_uniform(Random *random)
     return (float)(random_u32(random) >> 8) * 0x1p-24f;
 }
 
-static double uniform_from(uint32_t high, uint32_t low)
-{
-    return (double)((uint64_t)high << 21 | low >> 11) * 0x1p-53;
-}
-
 double random_uniform_f64(Random *random)
 {
-    uint32_t high = random_u32(random);
-    return uniform_from(high, random_u32(random));
+    uint32_t numbers[2];
+    draw(random, numbers, 2);
+    return uniform_from(numbers);
 }
 
 /* Lemire 2019, "Fast random integer generation in an interval": the high word of a product is uniform
@@ -79,8 +92,10 @@ uint32_t random_below(Random *random, uint32_t bound)
 double random_normal(Random *random)
 {
     const double two_pi = 6.283185307179586476925;
-    double radius = sqrt(-2.0 * log(1.0 - random_uniform_f64(random))); /* 1 - u is never 0 */
-    return radius * cos(two_pi * random_uniform_f64(random));
+    uint32_t numbers[4];
+    draw(random, numbers, 4);
+    double radius = sqrt(-2.0 * log(1.0 - uniform_from(numbers))); /* 1 - u is never 0 */
+    return radius * cos(two_pi * uniform_from(numbers + 2));
 }
 
 void random_permutation(Random *random, int32_t *out, int32_t n)

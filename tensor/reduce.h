@@ -19,9 +19,9 @@ bool tensor_sum_to(Tensor out, Tensor a, bool accumulate);
 /* Index of the first largest element along the last axis: out is i32 and has the shape of `a` without
  * that axis. NaN counts as the largest. */
 bool tensor_argmax(Tensor out, Tensor a);
-/* The sum of the squares of all elements, in double. */
+/* The sum of the squares of all elements, in double; NaN for another dtype than f32 and f64. */
 double tensor_sum_of_squares(Tensor a);
-/* Whether every element is finite. */
+/* Whether every element is finite; false for an invalid tensor. */
 bool tensor_is_finite(Tensor a);
 
 REEL_END_DECLS

@@ -8,6 +8,7 @@
 #include "tensor/mem.h"
 #include "tensor/mt19937.h"
 #include "tensor/panels.h"
+#include "tensor/pool.h"
 #include "tensor/random.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"

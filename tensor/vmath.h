@@ -36,18 +36,21 @@ void vmath_gated_memory_backward(const float *i, const float *f, const float *g,
                                  const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
                                  float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n);
 
-/* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980), as PyTorch orders it:
- * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
- * w = w (1 - lr * decay) - lr_corrected * m / (sqrt(v) / sqrt_bias2 + eps), lr_corrected = lr / (1 -
- * beta1^t). g may be NULL, meaning zeros, with the same bits as zeros give. */
+/* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, in the order of the end of its section 2):
+ * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = keep w - step_size m / (sqrt(v) + eps).
+ */
 typedef struct VmathAdam {
     double beta1, beta2; /* double: in float, 1 - 0.999f is off by 2e-5 of itself */
-    float eps;
-    float lr_corrected; /* lr / (1 - beta1^t) */
-    float sqrt_bias2;   /* sqrt(1 - beta2^t) */
-    float keep;         /* 1 - lr * decoupled weight decay */
+    float step_size;     /* lr sqrt(1 - beta2^t) / (1 - beta1^t) */
+    float eps;           /* epsilon sqrt(1 - beta2^t) */
+    float keep;          /* 1 - lr * decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) */
 } VmathAdam;
+/* g may be NULL, meaning zeros. */
 void vmath_adam(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t n);
+/* w after `count` steps with zero gradient, from the m and v before them, which are not changed. From step
+ * number may_stop on, updates only shrink: where a step changes nothing, later ones do not either. */
+void vmath_adam_idle(float *w, const float *m, const float *v, const VmathAdam *steps, size_t count,
+                     size_t may_stop, size_t n);
 
 /* ---- Simple loops ---- */
 void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */

@@ -69,18 +69,16 @@ VF_INLINE Vf vf_exp(Vf x)
     return vf_exp_in_range(vf_max(vf_splat(-105.0f), vf_min(vf_splat(89.0f), x)));
 }
 
-/* exp(-|x|) */
-VF_INLINE Vf vf_exp_minus_abs(Vf x)
+VF_INLINE Vf vf_minus_abs(Vf x)
 {
-    Vf minus_abs = vf_from_bits(vf_bits(x) | vi_splat(0x80000000u));
-    return vf_exp_in_range(vf_max(vf_splat(-105.0f), minus_abs));
+    return vf_from_bits(vf_bits(x) | vi_splat(0x80000000u));
 }
 
 /* e / (1 + e) or 1 / (1 + e), e = exp(-|x|): 1 / (1 + exp(-x)) would be 0 where exp(-x) overflows but
  * the result is still a denormal. */
 VF_INLINE Vf vf_sigmoid(Vf x)
 {
-    Vf e = vf_exp_minus_abs(x), one = vf_splat(1.0f);
+    Vf e = vf_exp_in_range(vf_max(vf_splat(-105.0f), vf_minus_abs(x))), one = vf_splat(1.0f);
     return vf_select(vf_less(x, vf_splat(0.0f)), e, one) / (one + e);
 }
 
@@ -128,10 +126,11 @@ VF_INLINE Vf vf_log(Vf x)
     return vf_select(vf_less(x, vf_splat(INFINITY)), y, x + x); /* infinity and NaN */
 }
 
-/* max(x, 0) + log(1 + exp(-|x|)) */
+/* max(x, 0) + log(1 + exp(-|x|)). A NaN goes through the maximum alone: of two, the compilers differ in
+ * which one a sum passes on. */
 VF_INLINE Vf vf_softplus(Vf x)
 {
-    Vf e = vf_exp_minus_abs(x);
+    Vf e = vf_exp_in_range(vf_max(vf_minus_abs(x), vf_splat(-105.0f)));
     return vf_max(vf_splat(0.0f), x) + (e - vf_log1p_rest(e));
 }
 
@@ -225,8 +224,8 @@ VF_INLINE void adam_step(float *w, float *m, float *v, const float *g, const Vma
                       vf_splat((float)(1.0 - step->beta1)) * grad);
     Vf second = vf_fma(vf_splat((float)step->beta2), vf_load(v + at, count),
                        vf_splat((float)(1.0 - step->beta2)) * grad * grad);
-    Vf scale = vf_sqrt(second) / vf_splat(step->sqrt_bias2) + vf_splat(step->eps);
-    Vf weight = vf_load(w + at, count) * vf_splat(step->keep) - vf_splat(step->lr_corrected) * first / scale;
+    Vf scale = vf_sqrt(second) + vf_splat(step->eps);
+    Vf weight = vf_load(w + at, count) * vf_splat(step->keep) - vf_splat(step->step_size) * first / scale;
     vf_store(m + at, first, count);
     vf_store(v + at, second, count);
     vf_store(w + at, weight, count);
@@ -236,6 +235,37 @@ static void adam_loop(float *w, float *m, float *v, const float *g, const VmathA
 {
     VmathAdam settings = *step; /* a copy that the stores cannot alias */
     EACH_VECTOR(n, adam_step(w, m, v, g, &settings, at, count));
+}
+
+/* Whether two vectors are the same, bit for bit. */
+VF_INLINE bool vf_same(Vf a, Vf b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* Whether anything still moves is looked at every so many steps. */
+enum { IDLE_LOOK = 8 };
+
+VF_INLINE void adam_idle_steps(float *w, const float *m, const float *v, const VmathAdam *steps,
+                               size_t steps_count, size_t may_stop, size_t at, size_t count)
+{
+    Vf weight = vf_load(w + at, count), first = vf_load(m + at, count), second = vf_load(v + at, count);
+    for (size_t k = 0; k < steps_count; k++) {
+        first = first * vf_splat((float)steps[k].beta1);
+        second = second * vf_splat((float)steps[k].beta2);
+        Vf scale = vf_sqrt(second) + vf_splat(steps[k].eps);
+        Vf moved = weight * vf_splat(steps[k].keep) - vf_splat(steps[k].step_size) * first / scale;
+        if (k % IDLE_LOOK == 0 && k >= may_stop && vf_same(moved, weight))
+            break;
+        weight = moved;
+    }
+    vf_store(w + at, weight, count);
+}
+
+static void adam_idle_loop(float *w, const float *m, const float *v, const VmathAdam *steps,
+                           size_t steps_count, size_t may_stop, size_t n)
+{
+    EACH_VECTOR(n, adam_idle_steps(w, m, v, steps, steps_count, may_stop, at, count));
 }
 
 /* ---- Simple loops ---- */
@@ -307,6 +337,7 @@ const VmathTable VMATH_TABLE = {
     .gated_memory = gated_memory_loop,
     .gated_memory_backward = gated_memory_backward_loop,
     .adam = adam_loop,
+    .adam_idle = adam_idle_loop,
     .add = add_loop,
     .axpy = axpy_loop,
     .sum = sum_loop,

@@ -13,6 +13,7 @@ typedef struct VmathTable {
     __typeof__(vmath_gated_memory) *gated_memory;
     __typeof__(vmath_gated_memory_backward) *gated_memory_backward;
     __typeof__(vmath_adam) *adam;
+    __typeof__(vmath_adam_idle) *adam_idle;
     __typeof__(vmath_add) *add;
     __typeof__(vmath_axpy) *axpy;
     VmathSum *sum, *sum_of_squares;

@@ -93,6 +93,17 @@ static Tensor random_operand(Dtype dtype, int ndim, const int64_t *shape)
     return test_tensor(&arena, &rng, (TestLayout)test_below(&rng, 3), dtype, less, narrower);
 }
 
+/* 0 and other values, about as often. */
+static Tensor random_condition(int ndim, const int64_t *shape)
+{
+    Tensor t = random_operand(DTYPE_I32, ndim, shape);
+    int64_t index[TENSOR_MAX_DIMS];
+    for (bool more = test_first(t.ndim, t.shape, index); more; more = test_next(t.ndim, t.shape, index))
+        if (test_below(&rng, 2))
+            tensor_set(&t, index, 0);
+    return t;
+}
+
 static Dtype random_dtype(void)
 {
     return test_below(&rng, 2) ? DTYPE_F32 : DTYPE_F64;
@@ -160,11 +171,7 @@ START_TEST(accumulation_and_selection_agree_with_plain_loops)
         int ndim = test_shape(&rng, 0, 4, 6, shape), which = round % 3;
         double alpha = factors[test_below(&rng, 4)], beta = factors[test_below(&rng, 4)];
         Tensor a = random_operand(dtype, ndim, shape), b = random_operand(dtype, ndim, shape);
-        Tensor condition = random_operand(DTYPE_I32, ndim, shape);
-        if (test_below(&rng, 2))
-            tensor_fill(
-                tensor_slice(test_tensor(&arena, &rng, LAYOUT_CONTIGUOUS, DTYPE_I32, SHAPE(1)), 0, 0, 1, 1),
-                0);
+        Tensor condition = random_condition(ndim, shape);
         Tensor out = random_output(dtype, ndim, shape);
         TestBlock block = test_last_block(&arena);
         if (test_below(&rng, 4) == 0)

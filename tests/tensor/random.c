@@ -52,6 +52,19 @@ START_TEST(numbers_are_the_blocks_in_order_and_any_position_can_be_returned_to)
         random.counter = (uint64_t)i;
         ck_assert_uint_eq(random_u32(&random), drawn[i]);
     }
+    /* However they are asked for, and from whatever position. */
+    for (uint64_t at = 0; at < 8; at++) {
+        Random pair = random, four = random;
+        pair.counter = four.counter = at;
+        ck_assert_double_eq(random_uniform_f64(&pair),
+                            (drawn[at] * 0x1p21 + (drawn[at + 1] >> 11)) * 0x1p-53);
+        ck_assert_uint_eq(pair.counter, at + 2);
+        double first = random_uniform_f64(&four), second = random_uniform_f64(&four);
+        ck_assert_uint_eq(four.counter, at + 4);
+        four.counter = at;
+        double normal = sqrt(-2 * log(1 - first)) * cos(2 * 3.141592653589793 * second);
+        ck_assert_double_eq_tol(random_normal(&four), normal, 1e-14);
+    }
     Random other_stream = random_new(7, 10), other_seed = random_new(8, 9);
     ck_assert_uint_ne(random_u32(&other_stream), drawn[0]);
     ck_assert_uint_ne(random_u32(&other_seed), drawn[0]);

@@ -335,7 +335,7 @@ static void run_adam(AdamState *s, bool with_gradient, bool null_gradient)
     fill(g, N, 4, 1);
     if (!with_gradient)
         memset(g, 0, sizeof g);
-    VmathAdam step = {0.9, 0.999, 1e-8f, 1e-3f / 0.271f, 0.0547f, 0.99f};
+    VmathAdam step = {0.9, 0.999, 1e-3f * 0.0547f / 0.271f, 1e-8f * 0.0547f, 0.99f};
     vmath_adam(s->w, s->m, s->v, null_gradient ? NULL : g, &step, N);
 }
 
@@ -384,7 +384,7 @@ END_TEST
 START_TEST(adam_takes_one_minus_beta_in_double)
 {
     float w = 0, m = 0, v = 0, g = 1;
-    VmathAdam step = {0.9, 0.999, 1e-8f, 1e-3f, 1.0f, 1.0f};
+    VmathAdam step = {0.9, 0.999, 1e-3f, 1e-8f, 1.0f};
     vmath_adam(&w, &m, &v, &g, &step, 1);
     ck_assert_float_eq(m, 0.1f);
     ck_assert_float_eq(v, 0.001f);

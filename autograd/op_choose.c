@@ -1,0 +1,122 @@
+/* Ops that take an element or leave it. */
+#include "autograd/op_support_internal.h"
+#include "tensor/elementwise.h"
+#include "tensor/random.h"
+
+/* The gradient where(condition, a, b). */
+static void add_grad_where(OpContext *c, int input, Tensor condition, Tensor a, Tensor b)
+{
+    Tensor grad = op_needs_grad(c, input) ? op_new_like(c, c->output) : tensor_invalid();
+    if (tensor_is_valid(grad) && tensor_is_valid(a) && tensor_is_valid(b) &&
+        tensor_where(grad, condition, a, b))
+        op_add_grad(c, input, grad);
+}
+
+/* f(a, b) = condition ? a : b. The condition is input 2. */
+static bool where_forward(OpContext *c)
+{
+    const Tensor *in = c->inputs;
+    Tensor pair = tensor_invalid();
+    int ndim;
+    int64_t shape[TENSOR_MAX_DIMS];
+    if (!op_wants_real(c, 0) || !op_wants_real(c, 1) || !op_wants_i32(c, 2))
+        return false;
+    pair.dtype = in[0].dtype;
+    if (!tensor_broadcast_shape(&in[0], &in[1], &pair.ndim, pair.shape) ||
+        !tensor_broadcast_shape(&pair, &in[2], &ndim, shape))
+        return op_error(c, "the shapes (the last is the condition's) do not broadcast");
+    return op_output(c, ndim, shape) && tensor_where(c->output, in[2], in[0], in[1]);
+}
+static void where_backward(OpContext *c)
+{
+    Tensor zero = op_number(c, 0);
+    add_grad_where(c, 0, c->inputs[2], c->grad, zero);
+    add_grad_where(c, 1, c->inputs[2], zero, c->grad);
+}
+static Var where_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
+    /* An axis of 4, so that both are taken somewhere. */
+    Var a = op_sample(s, SHAPE(n, m, 4), -2, 2), b = op_sample(s, SHAPE(k, n, m, 4), -2, 2);
+    return var_where(op_sample_index(s, SHAPE(k, 1, m, 4), 2), a, b);
+}
+Op op_where = {"where", where_forward, where_backward, where_sample, 0};
+Var var_where(Var condition, Var a, Var b)
+{
+    return op_apply(&op_where, (Var[]){a, b, condition}, 3, NULL, 0);
+}
+
+/* f(a) = mask ? value : a */
+static bool masked_fill_forward(OpContext *c)
+{
+    Tensor a = c->inputs[0], mask = c->inputs[1];
+    if (!op_wants_real(c, 0) || !op_wants_i32(c, 1))
+        return false;
+    if (!tensor_is_valid(tensor_expand(mask, a.ndim, a.shape)))
+        return op_error(c, "the mask does not broadcast to the value");
+    Tensor value = op_number(c, *(const double *)c->attributes);
+    return tensor_is_valid(value) && op_output_like(c, a) && tensor_where(c->output, mask, value, a);
+}
+static void masked_fill_backward(OpContext *c)
+{
+    add_grad_where(c, 0, c->inputs[1], op_number(c, 0), c->grad);
+}
+static Var masked_fill_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
+    Var a = op_sample(s, SHAPE(k, n, m, 4), -2, 2), mask = op_sample_index(s, SHAPE(n, m, 4), 2);
+    return var_masked_fill(a, mask, -3);
+}
+Op op_masked_fill = {"masked_fill", masked_fill_forward, masked_fill_backward, masked_fill_sample, 0};
+Var var_masked_fill(Var a, Var mask, double value)
+{
+    return op_apply(&op_masked_fill, (Var[]){a, mask}, 2, &value, sizeof value);
+}
+
+/* f(a) = a k / (1 - p), k = 0 with probability p, else 1 (Srivastava et al. 2014). One 32-bit number is
+ * drawn for each element, in either dtype. What is saved is k / (1 - p). */
+static void fill_keep(Tensor keep, double p, Random *random)
+{
+    uint32_t words[4];
+    uint64_t threshold = (uint64_t)(p * 4294967296.0), at = random->counter;
+    int64_t n = tensor_numel(&keep);
+    double factor = 1 / (1 - p);
+    OP_REAL(
+        keep.dtype, real *out = keep.data; for (int64_t i = 0; i < n; i++, at++) {
+            if (i == 0 || at % 4 == 0)
+                random_block(random->seed, random->stream, at / 4, words);
+            out[i] = words[at % 4] < threshold ? 0 : (real)factor;
+        });
+    random->counter = at;
+}
+static bool dropout_forward(OpContext *c)
+{
+    double p = *(const double *)c->attributes;
+    if (!op_wants_real(c, 0))
+        return false;
+    if (!(p >= 0 && p < 1))
+        return op_error(c, "the probability is %g, but must lie in [0, 1)", p);
+    Tensor *keep = c->saved = op_alloc(c, sizeof *keep);
+    if (!keep || !op_output_like(c, c->inputs[0]))
+        return false;
+    *keep = op_new_like(c, c->inputs[0]);
+    if (!tensor_is_valid(*keep))
+        return false;
+    fill_keep(*keep, p, tape_random(c->tape));
+    return tensor_binary(BINARY_MUL, c->output, c->inputs[0], *keep);
+}
+static void dropout_backward(OpContext *c)
+{
+    Tensor da = op_new_like(c, c->output);
+    if (tensor_is_valid(da) && tensor_binary(BINARY_MUL, da, c->grad, *(const Tensor *)c->saved))
+        op_add_grad(c, 0, da);
+}
+static Var dropout_sample(OpSample *s)
+{
+    return var_dropout(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2), 0.3);
+}
+Op op_dropout = {"dropout", dropout_forward, dropout_backward, dropout_sample, 0};
+Var var_dropout(Var a, double p)
+{
+    return p == 0 ? a : op_apply(&op_dropout, &a, 1, &p, sizeof p);
+}

@@ -1,0 +1,82 @@
+/* Elements by index along one axis. */
+#include "autograd/op_support_internal.h"
+#include "tensor/rows.h"
+
+/* Where the elements of an index of `rank` dimensions, in C order, lie in a tensor: offsets to add to the
+ * place along `axis`, which the index itself gives. */
+static void next_place(const Tensor *index, const Tensor *t, int axis, int64_t *at, int64_t *offset)
+{
+    for (int d = index->ndim; d-- > 0;) {
+        int64_t stride = d == axis ? 0 : t->strides[d];
+        *offset += stride;
+        if (++at[d] < index->shape[d])
+            return;
+        *offset -= stride * at[d];
+        at[d] = 0;
+    }
+}
+
+static bool check_gather(OpContext *c, int *axis)
+{
+    Tensor a = c->inputs[0], index = c->inputs[1];
+    if (!op_wants_real(c, 0) || !op_wants_i32(c, 1) || !op_axis(c, *(const int *)c->attributes, a.ndim, axis))
+        return false;
+    if (index.ndim != a.ndim)
+        return op_error(c, "the index has %d dimensions, the value %d", index.ndim, a.ndim);
+    for (int d = 0; d < a.ndim; d++)
+        if (d != *axis && index.shape[d] > a.shape[d])
+            return op_error(c, "the index is larger than the value along axis %d", d);
+    return true;
+}
+
+/* f(a)[.., i, ..] = a[.., index[.., i, ..], ..] */
+static bool gather_forward(OpContext *c)
+{
+    int axis;
+    if (!check_gather(c, &axis))
+        return false;
+    Tensor a = c->inputs[0], index = op_dense(c, c->inputs[1]);
+    int64_t n = tensor_numel(&index);
+    Tensor flat = tensor_view_as(index, 1, &n);
+    int64_t bad = tensor_is_valid(index) ? tensor_index_out_of_range(flat, a.shape[axis]) : -1;
+    if (bad >= 0)
+        return op_error(c, "index %d is out of range for size %lld of axis %d", (int)tensor_i32(flat)[bad],
+                        (long long)a.shape[axis], axis);
+    if (!tensor_is_valid(index) || !op_output(c, index.ndim, index.shape))
+        return false;
+    int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0;
+    OP_REAL(
+        a.dtype, const real *from = a.data; real *to = c->output.data; for (int64_t i = 0; i < n; i++) {
+            to[i] = from[offset + tensor_i32(index)[i] * a.strides[axis]];
+            next_place(&index, &a, axis, at, &offset);
+        });
+    return true;
+}
+static void gather_backward(OpContext *c)
+{
+    int axis = *(const int *)c->attributes;
+    axis = axis < 0 ? axis + c->inputs[0].ndim : axis;
+    Tensor index = op_dense(c, c->inputs[1]), g = op_dense(c, c->grad), da = op_new_like(c, c->inputs[0]);
+    if (!tensor_is_valid(index) || !tensor_is_valid(g) || !tensor_is_valid(da) || !tensor_fill(da, 0))
+        return;
+    int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0, n = tensor_numel(&index);
+    OP_REAL(
+        da.dtype, const real *from = g.data; real *to = da.data; for (int64_t i = 0; i < n; i++) {
+            to[offset + tensor_i32(index)[i] * da.strides[axis]] += from[i];
+            next_place(&index, &da, axis, at, &offset);
+        });
+    op_add_grad(c, 0, da);
+}
+static Var gather_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
+    Var a = op_sample(s, SHAPE(n, m, k), -2, 2);
+    if (op_sample_choice(s, 2))
+        return var_gather(a, 1, op_sample_index(s, SHAPE(n, 7, k), m));
+    return var_gather(a, -1, op_sample_index(s, SHAPE(n, m, 7), k));
+}
+Op op_gather = {"gather", gather_forward, gather_backward, gather_sample, 0};
+Var var_gather(Var a, int axis, Var index)
+{
+    return op_apply(&op_gather, (Var[]){a, index}, 2, &axis, sizeof axis);
+}

@@ -1,0 +1,341 @@
+/* Losses: a number for each element (or row), then their mean, their sum, or all of them. Weights get no
+ * gradient. */
+#include "autograd/op_support_internal.h"
+#include "tensor/elementwise.h"
+
+#include <math.h>
+
+typedef struct Loss {
+    Reduction reduction;
+    int weight, pos_weight; /* numbers of these inputs, or 0 */
+} Loss;
+
+/* PyTorch's bound for the logarithms of bce. */
+static const double LOG_FLOOR = -100;
+
+/* ---- What losses share ---- */
+
+/* `input` (0: not given) broadcast to the shape of x; *t is invalid where it is not given. */
+static bool spread_weight(OpContext *c, int input, const char *name, Tensor x, Tensor *t)
+{
+    *t = tensor_invalid();
+    if (input == 0)
+        return true;
+    if (!op_wants_real(c, input))
+        return false;
+    if (op_needs_grad(c, input))
+        return op_error(c, "%s gets no gradient here; pass var_detach() of it", name);
+    if (!tensor_is_valid(tensor_expand(c->inputs[input], x.ndim, x.shape)))
+        return op_error(c, "%s does not broadcast to the first operand", name);
+    *t = op_spread(c, c->inputs[input], x);
+    return tensor_is_valid(*t);
+}
+
+/* x and target without gaps, of one shape. */
+static bool check_pair(OpContext *c, Tensor *x, Tensor *target)
+{
+    if (!op_wants_real(c, 0) || !op_wants_real(c, 1))
+        return false;
+    if (!tensor_same_shape(&c->inputs[0], &c->inputs[1]))
+        return op_error(c, "the target must have the shape of the first operand");
+    *x = op_dense(c, c->inputs[0]);
+    *target = op_dense(c, c->inputs[1]);
+    return tensor_is_valid(*x) && tensor_is_valid(*target);
+}
+
+/* Makes the output of the losses of all elements, which have no gaps. */
+static bool reduce_losses(OpContext *c, Tensor losses)
+{
+    Reduction reduction = ((const Loss *)c->attributes)->reduction;
+    if (reduction == REDUCTION_NONE) {
+        c->output = losses;
+        return true;
+    }
+    if (reduction != REDUCTION_MEAN && reduction != REDUCTION_SUM)
+        return op_error(c, "%d is no reduction", (int)reduction);
+    double sum = 0;
+    int64_t n = tensor_numel(&losses);
+    OP_REAL(losses.dtype, const real *loss = losses.data;
+            for (int64_t i = 0; i < n; i++) sum += (double)loss[i];);
+    return op_output(c, 0, NULL) &&
+           tensor_fill(c->output, reduction == REDUCTION_MEAN ? sum / (double)n : sum);
+}
+
+/* The gradient of each element's loss. */
+static Tensor spread_grad(OpContext *c, Tensor losses)
+{
+    Reduction reduction = ((const Loss *)c->attributes)->reduction;
+    if (reduction == REDUCTION_NONE)
+        return op_dense(c, c->grad);
+    double g = tensor_item(c->grad);
+    Tensor grad = op_new_like(c, losses);
+    if (tensor_is_valid(grad))
+        tensor_fill(grad, reduction == REDUCTION_MEAN ? g / (double)tensor_numel(&losses) : g);
+    return grad;
+}
+
+static Reduction sample_reduction(OpSample *s)
+{
+    static const Reduction choices[] = {REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE};
+    return choices[op_sample_choice(s, 3)];
+}
+
+/* ---- bce ---- */
+
+/* f(p, t) = -w (t ln p + (1 - t) ln(1 - p)), the logarithms at least -100 as in PyTorch.
+ * df/dp = w (p - t) / (p (1 - p)), df/dt = w (ln(1 - p) - ln p) */
+static bool bce_forward(OpContext *c)
+{
+    Tensor p, t, w;
+    if (!check_pair(c, &p, &t) || !spread_weight(c, ((const Loss *)c->attributes)->weight, "weight", p, &w))
+        return false;
+    Tensor losses = op_new_like(c, p);
+    if (!tensor_is_valid(losses))
+        return false;
+    bool in_range = true;
+    int64_t n = tensor_numel(&p);
+    OP_REAL(
+        p.dtype, const real *pp = p.data, *pt = t.data, *pw = w.data; real *loss = losses.data;
+        for (int64_t i = 0; i < n; i++) {
+            double x = (double)pp[i], y = (double)pt[i];
+            in_range = in_range && !(x < 0 || x > 1);
+            double value = -y * fmax(log(x), LOG_FLOOR) - (1 - y) * fmax(log1p(-x), LOG_FLOOR);
+            loss[i] = (real)(x != x ? x : pw ? (double)pw[i] * value : value);
+        });
+    if (!in_range)
+        return op_error(c, "a probability lies outside of [0, 1]; apply var_sigmoid(), or use "
+                           "bce_with_logits");
+    return reduce_losses(c, losses);
+}
+static void bce_backward(OpContext *c)
+{
+    Tensor p, t, w;
+    if (!check_pair(c, &p, &t) || !spread_weight(c, ((const Loss *)c->attributes)->weight, "weight", p, &w))
+        return;
+    Tensor g = spread_grad(c, p), dp = op_new_like(c, p), dt = op_new_like(c, p);
+    if (!tensor_is_valid(g) || !tensor_is_valid(dp) || !tensor_is_valid(dt))
+        return;
+    int64_t n = tensor_numel(&p);
+    OP_REAL(
+        p.dtype, const real *pp = p.data, *pt = t.data, *pw = w.data, *pg = g.data;
+        real *pdp = dp.data, *pdt = dt.data; for (int64_t i = 0; i < n; i++) {
+            double x = (double)pp[i], y = (double)pt[i], h = (double)pg[i] * (pw ? (double)pw[i] : 1);
+            pdp[i] = (real)(h * (x - y) / fmax(x * (1 - x), 1e-12));
+            pdt[i] = (real)(h * (fmax(log1p(-x), LOG_FLOOR) - fmax(log(x), LOG_FLOOR)));
+        });
+    op_add_grad(c, 0, dp);
+    op_add_grad(c, 1, dt);
+}
+static Var bce_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
+    /* Probabilities from 0.27 to 0.73, however large the values of the sample. */
+    Var p = var_sigmoid(var_tanh(op_sample(s, SHAPE(n, m), -1, 1))), t = op_sample(s, SHAPE(n, m), 0, 1);
+    Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(m), 0.5, 2) : VAR_NONE;
+    return var_bce(p, t, w, sample_reduction(s));
+}
+Op op_bce = {"bce", bce_forward, bce_backward, bce_sample, 0};
+Var var_bce(Var p, Var target, Var weight, Reduction reduction)
+{
+    Loss loss = {.reduction = reduction, .weight = weight.tape ? 2 : 0};
+    return op_apply(&op_bce, (Var[]){p, target, weight}, weight.tape ? 3 : 2, &loss, sizeof loss);
+}
+
+/* ---- bce_with_logits ---- */
+
+/* f(x, t) = w ((1 - t) x + (1 + (q - 1) t) softplus(-x)), q the weight of the positive class.
+ * df/dx = w ((1 - t) - (1 + (q - 1) t) sigmoid(-x)), df/dt = w (-x + (q - 1) softplus(-x)) */
+static bool spread_weights(OpContext *c, Tensor x, Tensor *w, Tensor *q)
+{
+    const Loss *loss = c->attributes;
+    return spread_weight(c, loss->weight, "weight", x, w) &&
+           spread_weight(c, loss->pos_weight, "pos_weight", x, q);
+}
+static Tensor of_negative(OpContext *c, UnaryOp op, Tensor x)
+{
+    Tensor out = op_new_like(c, x);
+    bool ok = tensor_is_valid(out) && tensor_unary(UNARY_NEG, out, x) && tensor_unary(op, out, out);
+    return ok ? out : tensor_invalid();
+}
+static bool bce_with_logits_forward(OpContext *c)
+{
+    Tensor x, t, w, q;
+    if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
+        return false;
+    Tensor losses = of_negative(c, UNARY_SOFTPLUS, x);
+    if (!tensor_is_valid(losses))
+        return false;
+    int64_t n = tensor_numel(&x);
+    OP_REAL(
+        x.dtype, const real *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data; real *loss = losses.data;
+        for (int64_t i = 0; i < n; i++) {
+            real of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
+            real value = (1 - pt[i]) * px[i] + of_softplus * loss[i];
+            loss[i] = pw ? pw[i] * value : value;
+        });
+    return reduce_losses(c, losses);
+}
+static void bce_with_logits_backward(OpContext *c)
+{
+    Tensor x, t, w, q;
+    if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
+        return;
+    Tensor g = spread_grad(c, x), dx = of_negative(c, UNARY_SIGMOID, x);
+    if (!tensor_is_valid(g) || !tensor_is_valid(dx))
+        return;
+    int64_t n = tensor_numel(&x);
+    OP_REAL(
+        x.dtype, const real *pt = t.data, *pw = w.data, *pq = q.data, *pg = g.data; real *pdx = dx.data;
+        for (int64_t i = 0; i < n; i++) {
+            real of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
+            real value = (1 - pt[i]) - of_softplus * pdx[i];
+            pdx[i] = pg[i] * (pw ? pw[i] * value : value);
+        });
+    op_add_grad(c, 0, dx);
+    Tensor dt = op_needs_grad(c, 1) ? of_negative(c, UNARY_SOFTPLUS, x) : tensor_invalid();
+    if (!tensor_is_valid(dt))
+        return;
+    OP_REAL(
+        x.dtype, const real *px = x.data, *pw = w.data, *pq = q.data, *pg = g.data; real *pdt = dt.data;
+        for (int64_t i = 0; i < n; i++) {
+            real value = -px[i] + (pq ? (pq[i] - 1) * pdt[i] : 0);
+            pdt[i] = pg[i] * (pw ? pw[i] * value : value);
+        });
+    op_add_grad(c, 1, dt);
+}
+static Var bce_with_logits_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
+    Var x = op_sample(s, SHAPE(n, m), -2, 2), t = op_sample(s, SHAPE(n, m), 0, 1);
+    Var q = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(m), 0.5, 3) : VAR_NONE;
+    Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(n, 1), 0.5, 2) : VAR_NONE;
+    return var_bce_with_logits(x, t, q, w, sample_reduction(s));
+}
+Op op_bce_with_logits = {"bce_with_logits", bce_with_logits_forward, bce_with_logits_backward,
+                         bce_with_logits_sample, 0};
+Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, Reduction reduction)
+{
+    Var inputs[4] = {x, target};
+    int count = 2;
+    Loss loss = {.reduction = reduction};
+    if (pos_weight.tape)
+        inputs[loss.pos_weight = count++] = pos_weight;
+    if (weight.tape)
+        inputs[loss.weight = count++] = weight;
+    return op_apply(&op_bce_with_logits, inputs, count, &loss, sizeof loss);
+}
+
+/* ---- cross_entropy ---- */
+
+/* f(x, k)_n = -x[n, k_n] + ln sum_j e^x[n, j];  df_n/dx[n, j] = softmax(x_n)_j - (j = k_n). What is saved is
+ * the softmax [N, C]. */
+static bool check_classes(OpContext *c)
+{
+    Tensor x = c->inputs[0], k = c->inputs[1];
+    if (!op_wants_real(c, 0) || !op_wants_i32(c, 1))
+        return false;
+    if (x.ndim != 2 || k.ndim != 1 || k.shape[0] != x.shape[0])
+        return op_error(c, "wanted are logits [N, C] and classes [N]");
+    for (int64_t n = 0; n < k.shape[0]; n++) {
+        int32_t class = tensor_i32(k)[n * k.strides[0]];
+        if (class < 0 || class >= x.shape[1])
+            return op_error(c, "class %d of row %lld is out of range for %lld classes", (int)class,
+                            (long long)n, (long long)x.shape[1]);
+    }
+    return true;
+}
+static bool cross_entropy_forward(OpContext *c)
+{
+    if (!check_classes(c))
+        return false;
+    Tensor x = op_dense(c, c->inputs[0]), k = c->inputs[1], *y = c->saved = op_alloc(c, sizeof *y);
+    int64_t rows = x.shape[0], size = x.shape[1];
+    Tensor losses = op_new(c, 1, &rows);
+    if (!y || !tensor_is_valid(x) || !tensor_is_valid(losses) || !tensor_is_valid(*y = op_new_like(c, x)))
+        return false;
+    OP_REAL(
+        x.dtype, for (int64_t n = 0; n < rows; n++) {
+            const real *px = (real *)x.data + n * size;
+            real *py = (real *)y->data + n * size, most = px[0];
+            double sum = 0;
+            for (int64_t j = 1; j < size; j++)
+                most = px[j] > most ? px[j] : most;
+            for (int64_t j = 0; j < size; j++) {
+                double e = exp((double)(px[j] - most));
+                py[j] = (real)e;
+                sum += e;
+            }
+            for (int64_t j = 0; j < size; j++)
+                py[j] = (real)((double)py[j] / sum);
+            ((real *)losses.data)[n] =
+                (real)(log(sum) - (double)(px[tensor_i32(k)[n * k.strides[0]]] - most));
+        });
+    return reduce_losses(c, losses);
+}
+static void cross_entropy_backward(OpContext *c)
+{
+    Tensor k = c->inputs[1], y = *(const Tensor *)c->saved, dx = op_new_like(c, y);
+    Tensor rows_like = y;
+    rows_like.ndim = 1;
+    Tensor g = spread_grad(c, rows_like);
+    if (!tensor_is_valid(dx) || !tensor_is_valid(g))
+        return;
+    int64_t size = y.shape[1];
+    OP_REAL(
+        y.dtype, for (int64_t n = 0; n < y.shape[0]; n++) {
+            const real *py = (real *)y.data + n * size;
+            real *pdx = (real *)dx.data + n * size, h = ((real *)g.data)[n];
+            for (int64_t j = 0; j < size; j++)
+                pdx[j] = h * py[j];
+            pdx[tensor_i32(k)[n * k.strides[0]]] -= h;
+        });
+    op_add_grad(c, 0, dx);
+}
+static Var cross_entropy_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
+    Var x = op_sample(s, SHAPE(n, m + 1), -2, 2);
+    return var_cross_entropy(x, op_sample_index(s, SHAPE(n), m + 1), sample_reduction(s));
+}
+Op op_cross_entropy = {"cross_entropy", cross_entropy_forward, cross_entropy_backward, cross_entropy_sample,
+                       0};
+Var var_cross_entropy(Var logits, Var classes, Reduction reduction)
+{
+    return op_apply(&op_cross_entropy, (Var[]){logits, classes}, 2, &(Loss){.reduction = reduction},
+                    sizeof(Loss));
+}
+
+/* ---- mse ---- */
+
+/* f(x, t) = (x - t)^2;  df/dx = 2 (x - t), df/dt = -df/dx */
+static bool mse_forward(OpContext *c)
+{
+    Tensor x, t;
+    if (!check_pair(c, &x, &t))
+        return false;
+    Tensor losses = op_new_like(c, x);
+    return tensor_is_valid(losses) && tensor_binary(BINARY_SUB, losses, x, t) &&
+           tensor_unary(UNARY_SQUARE, losses, losses) && reduce_losses(c, losses);
+}
+static void mse_backward(OpContext *c)
+{
+    Tensor x = c->inputs[0], g = spread_grad(c, x), dx = op_new_like(c, x);
+    if (!tensor_is_valid(g) || !tensor_is_valid(dx) || !tensor_binary(BINARY_SUB, dx, x, c->inputs[1]) ||
+        !tensor_binary(BINARY_MUL, dx, dx, g) || !tensor_axpby(dx, 2, dx, 0))
+        return;
+    op_add_grad(c, 0, dx);
+    Tensor dt = op_needs_grad(c, 1) ? op_new_like(c, x) : tensor_invalid();
+    if (tensor_is_valid(dt) && tensor_unary(UNARY_NEG, dt, dx))
+        op_add_grad(c, 1, dt);
+}
+static Var mse_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
+    Var x = op_sample(s, SHAPE(n, m), -2, 2), t = op_sample(s, SHAPE(n, m), -2, 2);
+    return var_mse(x, t, sample_reduction(s));
+}
+Op op_mse = {"mse", mse_forward, mse_backward, mse_sample, 0};
+Var var_mse(Var x, Var target, Reduction reduction)
+{
+    return op_apply(&op_mse, (Var[]){x, target}, 2, &(Loss){.reduction = reduction}, sizeof(Loss));
+}

@@ -1,0 +1,270 @@
+/* Softmax along an axis and layer normalisation. */
+#include "autograd/op_support_internal.h"
+#include "tensor/elementwise.h"
+
+#include <math.h>
+
+/* ---- Softmax: rows along one axis, which is brought to the back and laid out without gaps ---- */
+
+typedef struct Rows {
+    int64_t count, size;
+} Rows;
+
+static Rows rows_of(Tensor t)
+{
+    int64_t size = t.shape[t.ndim - 1];
+    return (Rows){.count = size ? tensor_numel(&t) / size : 0, .size = size};
+}
+
+/* The input's rows less their maxima: no exp overflows. Memory of the output. */
+static bool softmax_begin(OpContext *c, Tensor *y, Rows *rows)
+{
+    int axis;
+    if (!op_wants_real(c, 0) || !op_axis(c, *(const int *)c->attributes, c->inputs[0].ndim, &axis))
+        return false;
+    Tensor a = tensor_transpose(c->inputs[0], axis, -1);
+    *y = op_new_like(c, a);
+    if (!tensor_is_valid(*y) || !tensor_copy_into(*y, a))
+        return false;
+    *rows = rows_of(*y);
+    OP_REAL(
+        y->dtype, real *row = y->data; for (int64_t r = 0; r < rows->count; r++, row += rows->size) {
+            real most = row[0];
+            for (int64_t i = 1; i < rows->size; i++)
+                most = row[i] > most ? row[i] : most;
+            for (int64_t i = 0; i < rows->size; i++)
+                row[i] -= most;
+        });
+    c->output = tensor_transpose(*y, axis, -1);
+    return true;
+}
+
+/* Output and gradient with the axis at the back; the output is so in memory already. */
+static bool softmax_backward_begin(OpContext *c, Tensor *y, Tensor *g, Tensor *da)
+{
+    int axis = *(const int *)c->attributes;
+    *y = tensor_transpose(c->output, axis, -1);
+    *g = op_dense(c, tensor_transpose(c->grad, axis, -1));
+    *da = op_new_like(c, *y);
+    return tensor_is_valid(*g) && tensor_is_valid(*da);
+}
+
+static Var softmax_sample_input(OpSample *s)
+{
+    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
+}
+
+/* f(a)_i = e^(a_i) / sum_j e^(a_j);  da = f (g - sum_j g_j f_j) */
+static bool softmax_forward(OpContext *c)
+{
+    Tensor y;
+    Rows rows;
+    if (!softmax_begin(c, &y, &rows) || !tensor_unary(UNARY_EXP, y, y))
+        return false;
+    OP_REAL(
+        y.dtype, real *row = y.data; for (int64_t r = 0; r < rows.count; r++, row += rows.size) {
+            double sum = 0;
+            for (int64_t i = 0; i < rows.size; i++)
+                sum += (double)row[i];
+            real factor = (real)(1 / sum);
+            for (int64_t i = 0; i < rows.size; i++)
+                row[i] *= factor;
+        });
+    return true;
+}
+static void softmax_backward(OpContext *c)
+{
+    Tensor y, g, da;
+    if (!softmax_backward_begin(c, &y, &g, &da))
+        return;
+    Rows rows = rows_of(y);
+    OP_REAL(
+        y.dtype, for (int64_t r = 0; r < rows.count; r++) {
+            const real *py = (real *)y.data + r * rows.size, *pg = (real *)g.data + r * rows.size;
+            real *pda = (real *)da.data + r * rows.size;
+            double dot = 0;
+            for (int64_t i = 0; i < rows.size; i++)
+                dot += (double)pg[i] * (double)py[i];
+            for (int64_t i = 0; i < rows.size; i++)
+                pda[i] = py[i] * (pg[i] - (real)dot);
+        });
+    op_add_grad(c, 0, tensor_transpose(da, *(const int *)c->attributes, -1));
+}
+static Var softmax_sample(OpSample *s)
+{
+    Var a = softmax_sample_input(s);
+    return var_softmax(a, (int)op_sample_choice(s, 3) - 1);
+}
+Op op_softmax = {"softmax", softmax_forward, softmax_backward, softmax_sample, 0};
+Var var_softmax(Var a, int axis)
+{
+    return op_apply(&op_softmax, &a, 1, &axis, sizeof axis);
+}
+
+/* f(a)_i = a_i - ln sum_j e^(a_j);  da = g - e^f sum_j g_j */
+static bool log_softmax_forward(OpContext *c)
+{
+    Tensor y;
+    Rows rows;
+    if (!softmax_begin(c, &y, &rows))
+        return false;
+    Tensor e = op_new_like(c, y);
+    if (!tensor_is_valid(e) || !tensor_unary(UNARY_EXP, e, y))
+        return false;
+    OP_REAL(
+        y.dtype, for (int64_t r = 0; r < rows.count; r++) {
+            real *row = (real *)y.data + r * rows.size;
+            const real *pe = (real *)e.data + r * rows.size;
+            double sum = 0;
+            for (int64_t i = 0; i < rows.size; i++)
+                sum += (double)pe[i];
+            real shift = (real)log(sum);
+            for (int64_t i = 0; i < rows.size; i++)
+                row[i] -= shift;
+        });
+    return true;
+}
+static void log_softmax_backward(OpContext *c)
+{
+    Tensor y, g, da;
+    if (!softmax_backward_begin(c, &y, &g, &da) || !tensor_unary(UNARY_EXP, da, y))
+        return;
+    Rows rows = rows_of(y);
+    OP_REAL(
+        y.dtype, for (int64_t r = 0; r < rows.count; r++) {
+            const real *pg = (real *)g.data + r * rows.size;
+            real *pda = (real *)da.data + r * rows.size;
+            double sum = 0;
+            for (int64_t i = 0; i < rows.size; i++)
+                sum += (double)pg[i];
+            for (int64_t i = 0; i < rows.size; i++)
+                pda[i] = pg[i] - pda[i] * (real)sum;
+        });
+    op_add_grad(c, 0, tensor_transpose(da, *(const int *)c->attributes, -1));
+}
+static Var log_softmax_sample(OpSample *s)
+{
+    Var a = softmax_sample_input(s);
+    return var_log_softmax(a, (int)op_sample_choice(s, 3) - 1);
+}
+Op op_log_softmax = {"log_softmax", log_softmax_forward, log_softmax_backward, log_softmax_sample, 0};
+Var var_log_softmax(Var a, int axis)
+{
+    return op_apply(&op_log_softmax, &a, 1, &axis, sizeof axis);
+}
+
+/* ---- Layer normalisation ---- */
+
+/* f(a) = n w + b, n = (a - mean) r, r = 1 / sqrt(variance + eps), over the last axis (Ba et al. 2016,
+ * arXiv 1607.06450).  With h = g w: da = r (h - mean(h) - n mean(h n)), dw = g n, db = g */
+typedef struct LayerNorm {
+    double eps;
+    int weight, bias; /* numbers of these inputs, or 0 */
+} LayerNorm;
+typedef struct LayerNormSaved {
+    Tensor n;  /* like a */
+    double *r; /* one for each row */
+} LayerNormSaved;
+static bool layer_norm_check(OpContext *c, int input)
+{
+    Tensor a = c->inputs[0];
+    if (input == 0)
+        return true;
+    if (!op_wants_real(c, input))
+        return false;
+    if (c->inputs[input].ndim != 1 || c->inputs[input].shape[0] != a.shape[a.ndim - 1])
+        return op_error(c, "weight and bias must have the size of the last axis");
+    return true;
+}
+static bool layer_norm_forward(OpContext *c)
+{
+    const LayerNorm *norm = c->attributes;
+    if (!op_wants_real(c, 0))
+        return false;
+    if (c->inputs[0].ndim == 0)
+        return op_error(c, "there is no axis to normalise over");
+    if (!layer_norm_check(c, norm->weight) || !layer_norm_check(c, norm->bias))
+        return false;
+    Rows rows = rows_of(c->inputs[0]);
+    Tensor a = op_dense(c, c->inputs[0]);
+    LayerNormSaved *saved = c->saved = op_alloc(c, sizeof *saved);
+    if (!saved || !tensor_is_valid(a) || !op_output_like(c, a))
+        return false;
+    saved->n = op_new_like(c, a);
+    saved->r = op_alloc(c, (size_t)rows.count * sizeof *saved->r);
+    if (!tensor_is_valid(saved->n) || !saved->r)
+        return false;
+    OP_REAL(
+        a.dtype, for (int64_t r = 0; r < rows.count; r++) {
+            const real *pa = (real *)a.data + r * rows.size;
+            real *pn = (real *)saved->n.data + r * rows.size;
+            double sum = 0, squares = 0;
+            for (int64_t i = 0; i < rows.size; i++)
+                sum += (double)pa[i];
+            double mean = sum / (double)rows.size;
+            for (int64_t i = 0; i < rows.size; i++)
+                squares += ((double)pa[i] - mean) * ((double)pa[i] - mean);
+            saved->r[r] = 1 / sqrt(squares / (double)rows.size + norm->eps);
+            for (int64_t i = 0; i < rows.size; i++)
+                pn[i] = (real)(((double)pa[i] - mean) * saved->r[r]);
+        });
+    bool ok = norm->weight ? tensor_binary(BINARY_MUL, c->output, saved->n, c->inputs[norm->weight])
+                           : tensor_copy_into(c->output, saved->n);
+    return ok && (!norm->bias || tensor_binary(BINARY_ADD, c->output, c->output, c->inputs[norm->bias]));
+}
+static void layer_norm_backward(OpContext *c)
+{
+    const LayerNorm *norm = c->attributes;
+    const LayerNormSaved *saved = c->saved;
+    Rows rows = rows_of(c->output);
+    Tensor h = op_new_like(c, c->output), dw = norm->weight ? op_new_like(c, c->output) : tensor_invalid();
+    if (!tensor_is_valid(h))
+        return;
+    bool ok = norm->weight ? tensor_binary(BINARY_MUL, h, c->grad, c->inputs[norm->weight])
+                           : tensor_copy_into(h, c->grad);
+    if (!ok)
+        return;
+    OP_REAL(
+        h.dtype, for (int64_t r = 0; r < rows.count; r++) {
+            const real *pn = (real *)saved->n.data + r * rows.size;
+            real *ph = (real *)h.data + r * rows.size;
+            double mean_h = 0, mean_hn = 0;
+            for (int64_t i = 0; i < rows.size; i++) {
+                mean_h += (double)ph[i] / (double)rows.size;
+                mean_hn += (double)ph[i] * (double)pn[i] / (double)rows.size;
+            }
+            for (int64_t i = 0; i < rows.size; i++)
+                ph[i] = (real)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
+        });
+    op_add_grad(c, 0, h);
+    if (norm->weight && tensor_is_valid(dw) && tensor_binary(BINARY_MUL, dw, c->grad, saved->n))
+        op_add_grad(c, norm->weight, dw);
+    if (norm->bias)
+        op_add_grad(c, norm->bias, c->grad);
+}
+static Var layer_norm_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), d = op_sample_size(s, 1);
+    Var a = op_sample(s, SHAPE(n, d), -2, 2), weight = op_sample(s, SHAPE(d), 0.5, 2);
+    Var bias = op_sample(s, SHAPE(d), -1, 1);
+    switch (op_sample_choice(s, 4)) {
+    case 0:
+        return var_add(var_layer_norm(a, VAR_NONE, VAR_NONE, 0.1), var_mul(weight, bias));
+    case 1:
+        return var_mul(var_layer_norm(a, VAR_NONE, bias, 0.1), weight);
+    default:
+        return var_layer_norm(a, weight, bias, 0.1);
+    }
+}
+Op op_layer_norm = {"layer_norm", layer_norm_forward, layer_norm_backward, layer_norm_sample, 0};
+Var var_layer_norm(Var a, Var weight, Var bias, double eps)
+{
+    Var inputs[3] = {a};
+    int count = 1;
+    LayerNorm norm = {.eps = eps};
+    if (weight.tape)
+        inputs[norm.weight = count++] = weight;
+    if (bias.tape)
+        inputs[norm.bias = count++] = bias;
+    return op_apply(&op_layer_norm, inputs, count, &norm, sizeof norm);
+}

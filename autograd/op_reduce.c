@@ -1,0 +1,151 @@
+/* Sum, mean and max over a set of axes. */
+#include "autograd/op_support_internal.h"
+#include "tensor/elementwise.h"
+#include "tensor/reduce.h"
+
+typedef struct Reduce {
+    unsigned axes;
+    bool keepdim;
+} Reduce;
+
+static unsigned reduced_axes(const OpContext *c)
+{
+    unsigned all = (1u << c->inputs[0].ndim) - 1, axes = ((const Reduce *)c->attributes)->axes;
+    return axes == AXES_ALL ? all : axes;
+}
+
+/* `t` with the reduced axes back in place, of size 1. */
+static Tensor with_axes(const OpContext *c, Tensor t)
+{
+    unsigned axes = reduced_axes(c);
+    if (!((const Reduce *)c->attributes)->keepdim)
+        for (int i = 0; i < c->inputs[0].ndim; i++)
+            if (axes & AXIS(i))
+                t = tensor_unsqueeze(t, i);
+    return t;
+}
+
+static Tensor spread(const OpContext *c, Tensor t)
+{
+    return tensor_expand(with_axes(c, t), c->inputs[0].ndim, c->inputs[0].shape);
+}
+
+static bool reduce_forward(OpContext *c, ReduceOp op, bool average)
+{
+    Tensor a = c->inputs[0];
+    unsigned axes = reduced_axes(c);
+    if (!op_wants_real(c, 0))
+        return false;
+    if (axes >> a.ndim)
+        return op_error(c, "the axes (bits %#x) are out of range for %d dimensions", axes, a.ndim);
+    int64_t shape[TENSOR_MAX_DIMS], count = 1;
+    for (int i = 0; i < a.ndim; i++) {
+        shape[i] = axes & AXIS(i) ? 1 : a.shape[i];
+        count *= axes & AXIS(i) ? a.shape[i] : 1;
+    }
+    if (op == REDUCE_MAX && count == 0)
+        return op_error(c, "there is no maximum of nothing");
+    if (!op_output(c, a.ndim, shape) || !tensor_reduce(op, c->output, a, axes))
+        return false;
+    Tensor divisor = average ? op_number(c, (double)count) : tensor_invalid();
+    if (average && (!tensor_is_valid(divisor) || !tensor_binary(BINARY_DIV, c->output, c->output, divisor)))
+        return false;
+    if (!((const Reduce *)c->attributes)->keepdim)
+        for (int i = a.ndim; i-- > 0;)
+            if (axes & AXIS(i))
+                c->output = tensor_squeeze(c->output, i);
+    return true;
+}
+
+static Var sample_cube(OpSample *s)
+{
+    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
+}
+
+/* Two axes of three at most, so that the gradient is not the same everywhere. */
+static unsigned sample_axes(OpSample *s)
+{
+    static const unsigned choices[] = {AXIS(0), AXIS(1), AXIS(2), AXIS(0) | AXIS(2), AXIS(1) | AXIS(2)};
+    return choices[op_sample_choice(s, 5)];
+}
+
+static Var reduce(const Op *op, Var a, unsigned axes, bool keepdim)
+{
+    return op_apply(op, &a, 1, &(Reduce){.axes = axes, .keepdim = keepdim}, sizeof(Reduce));
+}
+
+/* f(a) = sum of a;  df/da = 1 */
+static bool sum_forward(OpContext *c)
+{
+    return reduce_forward(c, REDUCE_SUM, false);
+}
+static void sum_backward(OpContext *c)
+{
+    op_add_grad(c, 0, spread(c, c->grad));
+}
+static Var sum_sample(OpSample *s)
+{
+    return var_sum(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
+}
+Op op_sum = {"sum", sum_forward, sum_backward, sum_sample, 0};
+Var var_sum(Var a, unsigned axes, bool keepdim)
+{
+    return reduce(&op_sum, a, axes, keepdim);
+}
+
+/* f(a) = sum of a / n (NaN where n = 0);  df/da = 1 / n */
+static bool mean_forward(OpContext *c)
+{
+    return reduce_forward(c, REDUCE_SUM, true);
+}
+static void mean_backward(OpContext *c)
+{
+    Tensor share = op_new_like(c, c->output);
+    int64_t outputs = tensor_numel(&c->output), inputs = tensor_numel(&c->inputs[0]);
+    if (tensor_is_valid(share) &&
+        tensor_axpby(share, inputs ? (double)outputs / (double)inputs : 0, c->grad, 0))
+        op_add_grad(c, 0, spread(c, share));
+}
+static Var mean_sample(OpSample *s)
+{
+    return var_mean(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
+}
+Op op_mean = {"mean", mean_forward, mean_backward, mean_sample, 0};
+Var var_mean(Var a, unsigned axes, bool keepdim)
+{
+    return reduce(&op_mean, a, axes, keepdim);
+}
+
+/* f(a) = max of a;  df/da = 1 / k where a is one of k equal maxima, else 0 */
+static bool max_forward(OpContext *c)
+{
+    return reduce_forward(c, REDUCE_MAX, false);
+}
+static void max_backward(OpContext *c)
+{
+    Tensor a = c->inputs[0], largest = with_axes(c, c->output);
+    Tensor da = op_new_like(c, a), ties = op_new_like(c, largest);
+    if (tensor_is_valid(da) && tensor_is_valid(ties) && tensor_binary(BINARY_EQUAL, da, a, largest) &&
+        tensor_reduce(REDUCE_SUM, ties, da, reduced_axes(c)) &&
+        tensor_binary(BINARY_DIV, ties, with_axes(c, c->grad), ties) &&
+        tensor_binary(BINARY_MUL, da, da, ties))
+        op_add_grad(c, 0, da);
+}
+static Var max_sample(OpSample *s)
+{
+    /* The middle axis is never empty. Steps between its rows keep the difference quotients from ties. */
+    Var a = sample_cube(s);
+    int64_t n = var_size(a, 1);
+    Tensor steps = tensor_new(tape_arena(op_sample_tape(s)), var_value(a).dtype, SHAPE(n, 1));
+    if (!tensor_is_valid(steps))
+        return VAR_NONE;
+    for (int64_t i = 0; i < n; i++)
+        tensor_set(&steps, (int64_t[]){i, 0}, 50.0 * (double)((3 * i + 1) % 7));
+    Var apart = var_add(a, tape_constant(op_sample_tape(s), steps));
+    return var_max(apart, AXIS(1), op_sample_choice(s, 2));
+}
+Op op_max = {"max", max_forward, max_backward, max_sample, 0};
+Var var_max(Var a, unsigned axes, bool keepdim)
+{
+    return reduce(&op_max, a, axes, keepdim);
+}

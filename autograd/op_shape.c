@@ -1,0 +1,319 @@
+/* Ops that only look at their input in another way: no element is computed. Outputs are views of the
+ * input's memory, but for concat, stack, and a reshape that no view can do. */
+#include "autograd/op_support_internal.h"
+#include "autograd/tape_internal.h" /* tape_fail_memory() */
+
+#include <string.h>
+
+typedef struct Shape {
+    int ndim;
+    int64_t sizes[TENSOR_MAX_DIMS];
+} Shape;
+
+static Shape shape_of(int ndim, const int64_t *sizes)
+{
+    Shape shape = {.ndim = ndim};
+    if (sizes && ndim > 0 && ndim <= TENSOR_MAX_DIMS)
+        memcpy(shape.sizes, sizes, (size_t)ndim * sizeof *sizes);
+    return shape;
+}
+
+static bool check_rank(OpContext *c, int ndim)
+{
+    if (ndim >= 0 && ndim <= TENSOR_MAX_DIMS)
+        return true;
+    return op_error(c, "the new shape has %d dimensions; there may be 0 to %d", ndim, TENSOR_MAX_DIMS);
+}
+
+static Var sample_cube(OpSample *s)
+{
+    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
+}
+
+/* f(a) = a in another shape; one size may be -1 */
+static bool infer_shape(OpContext *c, Shape *shape)
+{
+    char text[SHAPE_TEXT_SIZE];
+    int open = -1;
+    int64_t have = tensor_numel(&c->inputs[0]), known = 1;
+    if (!check_rank(c, shape->ndim))
+        return false;
+    shape_text(shape->ndim, shape->sizes, text);
+    for (int i = 0; i < shape->ndim; i++) {
+        if (shape->sizes[i] == -1 && open < 0)
+            open = i;
+        else if (shape->sizes[i] < 0 || __builtin_mul_overflow(known, shape->sizes[i], &known))
+            return op_error(c, "%s is no shape", text);
+    }
+    if (open >= 0 && known > 0 && have % known == 0)
+        known *= shape->sizes[open] = have / known;
+    else if (open >= 0)
+        known = -1;
+    if (known != have)
+        return op_error(c, "the elements do not fit into %s", text);
+    return true;
+}
+static bool reshape_forward(OpContext *c)
+{
+    Shape shape = *(const Shape *)c->attributes;
+    if (!infer_shape(c, &shape))
+        return false;
+    c->output = tensor_reshape(op_arena(c), c->inputs[0], shape.ndim, shape.sizes);
+    if (!tensor_is_valid(c->output))
+        tape_fail_memory(c->tape);
+    return tensor_is_valid(c->output);
+}
+static void reshape_backward(OpContext *c)
+{
+    Tensor da = tensor_reshape(op_arena(c), c->grad, c->inputs[0].ndim, c->inputs[0].shape);
+    if (tensor_is_valid(da))
+        op_add_grad(c, 0, da);
+    else
+        tape_fail_memory(c->tape);
+}
+static Var reshape_sample(OpSample *s)
+{
+    Var a = sample_cube(s);
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
+    return op_sample_choice(s, 2) ? var_reshape(a, SHAPE(n * m, k)) : var_reshape(a, SHAPE(k, -1, m));
+}
+Op op_reshape = {"reshape", reshape_forward, reshape_backward, reshape_sample, 0};
+Var var_reshape(Var a, int ndim, const int64_t *shape)
+{
+    Shape wanted = shape_of(ndim, shape);
+    return op_apply(&op_reshape, &a, 1, &wanted, sizeof wanted);
+}
+
+/* f(a) = a with two axes exchanged */
+static bool transpose_forward(OpContext *c)
+{
+    const int *axes = c->attributes;
+    int a, b;
+    if (!op_axis(c, axes[0], c->inputs[0].ndim, &a) || !op_axis(c, axes[1], c->inputs[0].ndim, &b))
+        return false;
+    c->output = tensor_transpose(c->inputs[0], a, b);
+    return true;
+}
+static void transpose_backward(OpContext *c)
+{
+    const int *axes = c->attributes;
+    op_add_grad(c, 0, tensor_transpose(c->grad, axes[0], axes[1]));
+}
+static Var transpose_sample(OpSample *s)
+{
+    Var a = sample_cube(s);
+    return var_transpose(a, (int)op_sample_choice(s, 3), -1);
+}
+Op op_transpose = {"transpose", transpose_forward, transpose_backward, transpose_sample, 0};
+Var var_transpose(Var a, int axis_a, int axis_b)
+{
+    return op_apply(&op_transpose, &a, 1, (int[]){axis_a, axis_b}, 2 * sizeof(int));
+}
+
+/* f(a) = a repeated along new axes in front and axes of size 1 */
+static bool expand_forward(OpContext *c)
+{
+    const Shape *shape = c->attributes;
+    char text[SHAPE_TEXT_SIZE];
+    if (!check_rank(c, shape->ndim))
+        return false;
+    c->output = tensor_expand(c->inputs[0], shape->ndim, shape->sizes);
+    if (!tensor_is_valid(c->output))
+        return op_error(c, "does not broadcast to %s", shape_text(shape->ndim, shape->sizes, text));
+    return true;
+}
+static void expand_backward(OpContext *c)
+{
+    op_add_grad(c, 0, c->grad); /* the door sums over what was broadcast */
+}
+static Var expand_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
+    Var a = op_sample(s, SHAPE(m, 1), -2, 2);
+    return var_expand(a, SHAPE(n, m, k));
+}
+Op op_expand = {"expand", expand_forward, expand_backward, expand_sample, 0};
+Var var_expand(Var a, int ndim, const int64_t *shape)
+{
+    Shape wanted = shape_of(ndim, shape);
+    return op_apply(&op_expand, &a, 1, &wanted, sizeof wanted);
+}
+
+/* f(a) = a[start : stop : step] along an axis. Steps of a batch of repeated rows are such slices, along
+ * axis 0: the output then has the same distinct rows and a slice of the index. */
+typedef struct Slice {
+    int axis;
+    int64_t start, stop, step;
+} Slice;
+static bool slice_forward(OpContext *c)
+{
+    const Slice *s = c->attributes;
+    int axis;
+    if (!op_axis(c, s->axis, c->inputs[0].ndim, &axis))
+        return false;
+    if (s->step == 0)
+        return op_error(c, "the step is 0");
+    bool repeated = tensor_is_valid(c->index[0]);
+    if (repeated && axis == 0) {
+        c->output = c->inputs[0];
+        c->output_index = tensor_slice(c->index[0], 0, s->start, s->stop, s->step);
+        c->same_rows = true;
+        return tensor_is_valid(c->output_index);
+    }
+    c->output = tensor_slice(repeated ? op_whole(c, 0) : c->inputs[0], axis, s->start, s->stop, s->step);
+    return tensor_is_valid(c->output);
+}
+static void slice_backward(OpContext *c)
+{
+    const Slice *s = c->attributes;
+    int axis = s->axis < 0 ? s->axis + c->output.ndim : s->axis;
+    int64_t size =
+        axis == 0 && tensor_is_valid(c->index[0]) ? c->index[0].shape[0] : c->inputs[0].shape[axis];
+    int64_t start = s->start < 0 ? s->start + size : s->start;
+    if (tensor_numel(&c->output) == 0)
+        return;
+    start = start < 0 ? 0 : start >= size ? size - 1 : start; /* clipped as tensor_slice() does */
+    op_add_grad_slice(c, 0, c->grad, axis, start, s->step);
+}
+static Var slice_sample(OpSample *s)
+{
+    static const Slice choices[] = {{.axis = 0, .start = 1, .stop = TENSOR_END, .step = 1},
+                                    {.axis = 1, .start = 0, .stop = -1, .step = 1},
+                                    {.axis = 2, .start = -1, .stop = TENSOR_END, .step = -2},
+                                    {.axis = -2, .start = 0, .stop = TENSOR_END, .step = 2}};
+    Var a = sample_cube(s);
+    Slice choice = choices[op_sample_choice(s, 4)];
+    /* A second use: gradients of slices add to what has come before. */
+    Var part = var_slice(a, choice.axis, choice.start, choice.stop, choice.step);
+    return var_add(part, var_sum(var_mul(a, a), AXIS(0) | AXIS(1) | AXIS(2), true));
+}
+Op op_slice = {"slice", slice_forward, slice_backward, slice_sample, OP_GETS_ROWS};
+Var var_slice(Var a, int axis, int64_t start, int64_t stop, int64_t step)
+{
+    int ndim = var_ndim(a), from_front = axis < 0 ? axis + ndim : axis;
+    bool in_range = from_front >= 0 && from_front < ndim;
+    if (in_range && start == 0 && step == 1 && stop >= var_size(a, axis))
+        return a;
+    return op_apply(&op_slice, &a, 1, &(Slice){axis, start, stop, step}, sizeof(Slice));
+}
+
+/* f(a) = a[index] along an axis, which goes */
+typedef struct Select {
+    int axis;
+    int64_t index;
+} Select;
+static bool select_forward(OpContext *c)
+{
+    const Select *s = c->attributes;
+    int axis;
+    if (!op_axis(c, s->axis, c->inputs[0].ndim, &axis))
+        return false;
+    c->output = tensor_select(c->inputs[0], axis, s->index);
+    if (!tensor_is_valid(c->output))
+        return op_error(c, "index %lld is out of range for size %lld of axis %d", (long long)s->index,
+                        (long long)c->inputs[0].shape[axis], axis);
+    return true;
+}
+static void select_backward(OpContext *c)
+{
+    const Select *s = c->attributes;
+    int axis = s->axis < 0 ? s->axis + c->inputs[0].ndim : s->axis;
+    int64_t index = s->index < 0 ? s->index + c->inputs[0].shape[axis] : s->index;
+    op_add_grad_slice(c, 0, tensor_unsqueeze(c->grad, axis), axis, index, 1);
+}
+static Var select_sample(OpSample *s)
+{
+    Var a = sample_cube(s);
+    int axis = 1 + (int)op_sample_choice(s, 2);
+    return var_select(a, axis, op_sample_choice(s, 2) ? -1 : 0);
+}
+Op op_select = {"select", select_forward, select_backward, select_sample, 0};
+Var var_select(Var a, int axis, int64_t index)
+{
+    return op_apply(&op_select, &a, 1, &(Select){axis, index}, sizeof(Select));
+}
+
+/* Whether all inputs have one dtype and the sizes of input 0, but along `except` (-1: nowhere). */
+static bool check_parts(OpContext *c, int except)
+{
+    for (int i = 1; i < c->input_count; i++) {
+        Tensor a = c->inputs[0], b = c->inputs[i];
+        if (a.dtype != b.dtype)
+            return op_error(c, "parts of different dtypes (%s and %s)", dtype_name(a.dtype),
+                            dtype_name(b.dtype));
+        if (except >= 0 && a.ndim == b.ndim)
+            b.shape[except] = a.shape[except];
+        if (!tensor_same_shape(&a, &b))
+            return op_error(c, "part %d does not fit to part 0", i);
+    }
+    return true;
+}
+
+/* f(a, b, ...) = the parts one after the other along an axis */
+static bool concat_forward(OpContext *c)
+{
+    int axis;
+    if (!op_axis(c, *(const int *)c->attributes, c->inputs[0].ndim, &axis) || !check_parts(c, axis))
+        return false;
+    c->output = tensor_concat(op_arena(c), c->inputs, c->input_count, axis);
+    if (!tensor_is_valid(c->output))
+        tape_fail_memory(c->tape);
+    return tensor_is_valid(c->output);
+}
+static void concat_backward(OpContext *c)
+{
+    int axis = *(const int *)c->attributes;
+    axis = axis < 0 ? axis + c->output.ndim : axis;
+    int64_t at = 0;
+    for (int i = 0; i < c->input_count; i++) {
+        int64_t size = c->inputs[i].shape[axis];
+        op_add_grad(c, i, tensor_slice(c->grad, axis, at, at + size, 1));
+        at += size;
+    }
+}
+static Var concat_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
+    Var parts[3];
+    parts[0] = op_sample(s, SHAPE(n, m), -2, 2);
+    parts[1] = op_sample(s, SHAPE(n, k), -2, 2);
+    parts[2] = op_sample(s, SHAPE(n, 1), -2, 2);
+    return var_concat(parts, 3, op_sample_choice(s, 2) ? 1 : -1);
+}
+Op op_concat = {"concat", concat_forward, concat_backward, concat_sample, 0};
+Var var_concat(const Var *parts, int count, int axis)
+{
+    return op_apply(&op_concat, parts, count, &axis, sizeof axis);
+}
+
+/* f(a, b, ...) = the parts one after the other along a new axis */
+static bool stack_forward(OpContext *c)
+{
+    int axis;
+    if (!op_axis(c, *(const int *)c->attributes, c->inputs[0].ndim + 1, &axis) || !check_parts(c, -1))
+        return false;
+    if (c->inputs[0].ndim == TENSOR_MAX_DIMS)
+        return op_error(c, "there may be at most %d dimensions", TENSOR_MAX_DIMS);
+    c->output = tensor_stack(op_arena(c), c->inputs, c->input_count, axis);
+    if (!tensor_is_valid(c->output))
+        tape_fail_memory(c->tape);
+    return tensor_is_valid(c->output);
+}
+static void stack_backward(OpContext *c)
+{
+    for (int i = 0; i < c->input_count; i++)
+        op_add_grad(c, i, tensor_select(c->grad, *(const int *)c->attributes, i));
+}
+static Var stack_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
+    Var parts[3];
+    for (int i = 0; i < 3; i++)
+        parts[i] = op_sample(s, SHAPE(n, m), -2, 2);
+    return var_stack(parts, 3, (int)op_sample_choice(s, 4) - 1);
+}
+Op op_stack = {"stack", stack_forward, stack_backward, stack_sample, 0};
+Var var_stack(const Var *parts, int count, int axis)
+{
+    return op_apply(&op_stack, parts, count, &axis, sizeof axis);
+}

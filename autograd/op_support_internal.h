@@ -1,0 +1,68 @@
+/* What the files of ops share: checks of inputs, and loops over both floating dtypes. */
+#ifndef REEL_AUTOGRAD_OP_SUPPORT_INTERNAL_H
+#define REEL_AUTOGRAD_OP_SUPPORT_INTERNAL_H
+
+#include "autograd/ops.h"
+
+/* Compiles the statements twice, with `real` as float and as double, and runs those of the dtype. */
+#define OP_REAL(dtype_, ...)                                                                                 \
+    do {                                                                                                     \
+        if ((dtype_) == DTYPE_F32) {                                                                         \
+            typedef float real;                                                                              \
+            __VA_ARGS__                                                                                      \
+        } else {                                                                                             \
+            typedef double real;                                                                             \
+            __VA_ARGS__                                                                                      \
+        }                                                                                                    \
+    } while (0)
+
+static inline bool op_wants_real(OpContext *c, int input)
+{
+    if (c->inputs[input].dtype != DTYPE_I32)
+        return true;
+    return op_error(c, "input %d is i32, but must be f32 or f64", input);
+}
+
+static inline bool op_wants_i32(OpContext *c, int input)
+{
+    if (c->inputs[input].dtype == DTYPE_I32)
+        return true;
+    return op_error(c, "input %d is %s, but must be i32", input, dtype_name(c->inputs[input].dtype));
+}
+
+/* Makes a negative axis count from the end; an error where there is none such. */
+static inline bool op_axis(OpContext *c, int axis, int ndim, int *found)
+{
+    *found = axis < 0 ? axis + ndim : axis;
+    if (*found >= 0 && *found < ndim)
+        return true;
+    return op_error(c, "axis %d is out of range for %d dimensions", axis, ndim);
+}
+
+/* `t` without gaps, and `t` broadcast to the shape of `like` without gaps. Invalid, with an error recorded,
+ * where there is no memory. */
+static inline Tensor op_dense(OpContext *c, Tensor t)
+{
+    if (!tensor_is_valid(t) || tensor_is_contiguous(&t))
+        return t;
+    Tensor copy = tensor_copy(op_arena(c), t);
+    if (!tensor_is_valid(copy))
+        op_error(c, "out of memory");
+    return copy;
+}
+
+static inline Tensor op_spread(OpContext *c, Tensor t, Tensor like)
+{
+    return op_dense(c, tensor_expand(t, like.ndim, like.shape));
+}
+
+/* A scalar of the dtype of input 0. */
+static inline Tensor op_number(OpContext *c, double value)
+{
+    Tensor t = op_new(c, 0, NULL);
+    if (tensor_is_valid(t))
+        tensor_fill(t, value);
+    return t;
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* Attention inside the encoder, as the assignment words it ("each LSTM block looks at the outputs of all
+ * previous blocks") and as Bahdanau et al. 2015 (arXiv 1409.0473) feed the context: ctx_1 = 0, ctx_t = sum
+ * over s < t of a_ts h_s with the query h_{t-1}; the cell's input is [x_t ; ctx_t]; logits = fc(h_T). */
+#include "models/model.h"
+
+#include <math.h>
+
+/* The cell's parameters under the names of PyTorch's LSTM. */
+typedef struct Cell {
+    NnModule base;
+    NnParameter weight_ih, weight_hh, bias_ih,
+        bias_hh; /* [4H, E + H], [4H, H], [4H], [4H]; gates i, f, g, o */
+} Cell;
+
+typedef struct AttentionFed {
+    MODEL_HEAD;
+    NnEmbedding embedding;
+    Cell lstm;
+    NnAdditiveAttention attention;
+    NnLinear fc;
+} AttentionFed;
+
+static void cell_init(Cell *m, int64_t input, int64_t hidden)
+{
+    nn_module_init(&m->base);
+    NnInit uniform = nn_init_uniform(1 / sqrt((double)hidden));
+    nn_module_add_parameter(&m->base, &m->weight_ih, "weight_ih_l0", SHAPE(4 * hidden, input), uniform);
+    nn_module_add_parameter(&m->base, &m->weight_hh, "weight_hh_l0", SHAPE(4 * hidden, hidden), uniform);
+    nn_module_add_parameter(&m->base, &m->bias_ih, "bias_ih_l0", SHAPE(4 * hidden), uniform);
+    nn_module_add_parameter(&m->base, &m->bias_hh, "bias_hh_l0", SHAPE(4 * hidden), uniform);
+}
+
+static void build(Model *model)
+{
+    AttentionFed *m = (AttentionFed *)model;
+    const ModelConfig *config = &model->config;
+    NN_ADD(m, embedding, nn_embedding_init, config->vocabulary, config->embed);
+    NN_ADD(m, lstm, cell_init, config->embed + config->hidden, config->hidden);
+    nn_additive_attention_init(&m->attention, config->hidden, config->hidden, config->hidden);
+    nn_module_add(&m->base, &m->attention.base, "");
+    NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
+    model->output_bias = &m->fc.bias;
+}
+
+/* What one run of the cell knows: the weights' parts, and all earlier outputs with their keys. */
+typedef struct Run {
+    AttentionFed *m;
+    Var weight_context; /* [4H, H]: the columns of weight_ih that meet the context */
+    Var weight_hh;
+    Var *keys, *values; /* [steps] */
+    int count;
+} Run;
+
+/* x [n, 4H] is the projection of x_t with both biases. */
+static void step(void *self, Var x, const Var *before, Var *after)
+{
+    static const GateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
+    Run *run = self;
+    Var z = x;
+    if (run->count > 0) {
+        Var context =
+            nn_attention_over_steps(&run->m->attention, before[0], run->keys, run->values, run->count);
+        z = var_addmm(var_addmm(x, before[0], run->weight_hh), context, run->weight_context);
+    }
+    after[0] = var_gated_memory(z, before[1], order, &after[1]);
+    run->values[run->count] = after[0];
+    run->keys[run->count++] = nn_attention_key(&run->m->attention, after[0]);
+}
+
+static Var forward(Model *model, NnSequence text, Var *attention)
+{
+    (void)attention;
+    static const NnCell cell = {.step = step, .states = 2};
+    AttentionFed *m = (AttentionFed *)model;
+    Tape *tape = text.rows.tape;
+    if (!text.packing)
+        return text.rows;
+    int64_t embed = model->config.embed, hidden = model->config.hidden;
+    size_t list = (size_t)text.packing->steps * sizeof(Var);
+    Var weight_ih = nn_var(&m->lstm.weight_ih, tape);
+    Run run = {.m = m,
+               .weight_context = var_slice(weight_ih, 1, embed, embed + hidden, 1),
+               .weight_hh = nn_var(&m->lstm.weight_hh, tape),
+               .keys = arena_alloc(tape_arena(tape), list),
+               .values = arena_alloc(tape_arena(tape), list)};
+    if (!run.keys || !run.values)
+        return tape_fail(tape, "attention_fed: out of memory");
+    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    Var bias = var_add(nn_var(&m->lstm.bias_ih, tape), nn_var(&m->lstm.bias_hh, tape));
+    Var projected = var_linear(x.rows, var_slice(weight_ih, 1, 0, embed, 1), bias); /* [N, 4H] */
+    NnScan scan = nn_scan(&cell, &run, nn_with_rows(x, projected), NULL);
+    return nn_linear(&m->fc, nn_scan_last(scan, 0));
+}
+
+extern const ModelKind attention_fed_model;
+const ModelKind attention_fed_model = {.name = "attention_fed",
+                                       .description =
+                                           "LSTM whose input holds attention over its earlier outputs",
+                                       .size = sizeof(AttentionFed),
+                                       .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                                       .build = build,
+                                       .forward = forward};

@@ -1,0 +1,53 @@
+/* Precision, recall and F1 of multi-label predictions, as scikit-learn counts them. */
+#ifndef REEL_MODELS_METRICS_H
+#define REEL_MODELS_METRICS_H
+
+#include "tensor/decls.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+typedef struct LabelCounts {
+    int64_t hits;      /* predicted and true */
+    int64_t predicted; /* predicted */
+    int64_t support;   /* true */
+} LabelCounts;
+
+/* Counts over batches, so that nothing of the size of the data is kept. */
+typedef struct Metrics {
+    int32_t num_labels; /* K */
+    int64_t examples;
+    LabelCounts *labels; /* [K] */
+} Metrics;
+
+/* With zero_division=0: what would divide by zero is 0.
+ *   precision = hits / predicted, recall = hits / support, F1 = 2 hits / (predicted + support) */
+typedef struct Scores {
+    double precision, recall, f1;
+    int64_t support;
+} Scores;
+
+/* Errors: no memory. */
+Status metrics_init(Metrics *metrics, int32_t num_labels);
+void metrics_free(Metrics *metrics);
+void metrics_reset(Metrics *metrics);
+/* Adds n examples. A label is predicted where its score is greater than the threshold (0.5 for
+ * probabilities, 0 for their logits; never where it is NaN), and true where `truth` is not 0. Both are
+ * f32 [n, K] in any strides. False, and nothing added, where dtype or shape are others. */
+bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold);
+
+/* Of label k. */
+Scores metrics_label(const Metrics *metrics, int32_t k);
+/* Over all decisions together: f1_score(average='micro', zero_division=0). */
+Scores metrics_micro(const Metrics *metrics);
+/* The mean over the labels, also those that no example bears: f1_score(average='macro',
+ * zero_division=0). */
+Scores metrics_macro(const Metrics *metrics);
+
+REEL_END_DECLS
+
+#endif

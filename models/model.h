@@ -1,0 +1,77 @@
+/* A model of the zoo: a module that turns a batch of texts into logits, with a name and settings.
+ *
+ * To add one, write a file like models/rnn.c and name its kind in models/zoo.c. */
+#ifndef REEL_MODELS_MODEL_H
+#define REEL_MODELS_MODEL_H
+
+#include "nn/nn.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct Model Model;
+typedef struct ModelKind ModelKind;
+
+typedef struct ModelConfig {
+    int64_t vocabulary; /* V */
+    int64_t labels;     /* K */
+    int64_t embed;      /* E; 0: the kind's own */
+    int64_t hidden;     /* H; 0: the kind's own */
+    int layers;         /* 0: the kind's own */
+} ModelConfig;
+
+struct ModelKind {
+    const char *name;        /* "lstm" */
+    const char *description; /* one line */
+    size_t size;             /* of the struct, whose first member is a Model */
+    ModelConfig defaults;    /* embed, hidden, layers */
+    /* Declares the parts; errors go to the module (nn_module_fail). */
+    void (*build)(Model *model);
+    /* text: rows i32 [N] of ids -> logits [B, K]. Where the kind has attention and `attention` is not NULL,
+     * it is set to the weight of each row [N]. */
+    Var (*forward)(Model *model, NnSequence text, Var *attention);
+    bool has_attention;
+    bool several_layers;
+};
+
+struct Model {
+    NnModule base;
+    const ModelKind *kind;
+    ModelConfig config;
+    NnParameter *output_bias; /* [K]: what starts at the labels' log-odds */
+};
+
+/* At the head of a kind's struct: makes `base` its own member, so that NN_ADD() works on it. */
+#define MODEL_HEAD                                                                                           \
+    union {                                                                                                  \
+        Model model;                                                                                         \
+        NnModule base;                                                                                       \
+    }
+
+/* ---- The zoo ---- */
+
+int zoo_count(void);
+const ModelKind *zoo_kind(int i);
+/* NULL where there is none of that name. */
+const ModelKind *zoo_find(const char *name);
+
+/* ---- One model ---- */
+
+/* A new model with first values drawn from the seed. */
+Status model_new(Model **model, const ModelKind *kind, ModelConfig config, uint64_t seed);
+void model_free(Model *model);
+/* text -> logits [B, K]; attention may be NULL. */
+Var model_forward(Model *model, NnSequence text, Var *attention);
+int64_t model_count(Model *model);
+/* The same without the embedding's table. */
+int64_t model_count_without_embedding(Model *model);
+/* Sets the output bias to log(p / (1 - p)) of each label's frequency p = counts / examples, so that training
+ * starts at the labels' base rates; p is kept within half an example of 0 and 1. */
+void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples);
+
+REEL_END_DECLS
+
+#ifndef REEL_LIBRARY
+#define model_forward(...) TRACE(model_forward(__VA_ARGS__))
+#endif
+
+#endif

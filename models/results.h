@@ -1,0 +1,25 @@
+/* results.json: what a run of the zoo came to. The names in it are a contract. */
+#ifndef REEL_MODELS_RESULTS_H
+#define REEL_MODELS_RESULTS_H
+
+#include "models/run.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct Results {
+    const char *data; /* the path that was given */
+    const Dataset *dataset;
+    uint64_t seed;
+    int threads, shards, batch;
+    double lr;
+    bool notebook;
+    const RunResult *models;
+    int count;
+} Results;
+
+/* Writes `path` atomically. */
+Status results_write(const Results *results, const char *path);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,16 @@
+/* Everything of the nn layer. A program that trains models of its own includes this one header. */
+#ifndef REEL_NN_NN_H
+#define REEL_NN_NN_H
+
+#include "nn/attention.h"
+#include "nn/embedding.h"
+#include "nn/layers.h"
+#include "nn/linear.h"
+#include "nn/module.h"
+#include "nn/optimizer.h"
+#include "nn/recurrent.h"
+#include "nn/scan.h"
+#include "nn/sequence.h"
+#include "tensor/tensor.h"
+
+#endif

@@ -1,0 +1,70 @@
+/* Optimizers: SGD with momentum, Adam, AdamW; clipping by global norm.
+ *
+ * A parameter that gets sparse gradients (an embedding) is updated late: a row is brought up to date when it
+ * next gets a gradient, and readers see the value that a dense update would show. Kept for a row are (w, m,
+ * v) at its last gradient; the value at any later step is a pure function of that and of the step, so that
+ * looking changes nothing. Adam with (coupled) L2 weight decay, and SGD with momentum or decay, move every
+ * row at every step and are dense. */
+#ifndef REEL_NN_OPTIMIZER_H
+#define REEL_NN_OPTIMIZER_H
+
+#include "nn/module.h"
+#include "tensor/pool.h"
+
+REEL_BEGIN_DECLS
+
+typedef enum { NN_SGD, NN_ADAM, NN_ADAMW } NnOptimizerKind;
+
+typedef struct NnOptimizerOptions {
+    NnOptimizerKind kind;
+    double lr;
+    double momentum;          /* SGD */
+    double beta1, beta2, eps; /* Adam, AdamW */
+    double weight_decay;      /* SGD and Adam: added to the gradient (L2); AdamW: decoupled */
+    double clip_norm;         /* scales all gradients down to this global L2 norm; 0: off */
+} NnOptimizerOptions;
+
+/* PyTorch's defaults: SGD lr 1e-3; Adam lr 1e-3, betas 0.9, 0.999, eps 1e-8; AdamW with decay 0.01. */
+NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind);
+
+typedef struct NnOptimizer NnOptimizer;
+
+/* Updates the parameters of `module`, which must outlive the optimizer. `pool` may be NULL. */
+Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options, Pool *pool);
+/* Brings late rows up to date and frees. */
+void nn_optimizer_free(NnOptimizer *optimizer);
+void nn_optimizer_set_lr(NnOptimizer *optimizer, double lr);
+/* One update from the gradients of `count` tapes, added up in the order of the tapes. */
+Status nn_optimizer_step(NnOptimizer *optimizer, Tape *const *tapes, int count);
+/* How many updates have been made. */
+int64_t nn_optimizer_steps(const NnOptimizer *optimizer);
+/* The global norm of the gradients at the last update (before clipping; NAN where clipping is off). */
+double nn_optimizer_norm(const NnOptimizer *optimizer);
+
+/* ---- For checkpoints ---- */
+
+/* The state as named tensors: views that may be read, and written to restore. Names: "m/<parameter>",
+ * "v/<parameter>", "last/<parameter>" (late rows), "step", "schedule". i counts from 0; false behind the
+ * last. Call nn_optimizer_restore() first where a saved state is to be written. */
+bool nn_optimizer_state(NnOptimizer *optimizer, int i, char *name, Tensor *state);
+/* Makes room for a state after `steps` updates. */
+Status nn_optimizer_restore(NnOptimizer *optimizer, int64_t steps);
+
+/* ---- Learning-rate schedules ---- */
+
+typedef enum { NN_CONSTANT, NN_STEP, NN_COSINE } NnScheduleKind;
+typedef struct NnSchedule {
+    NnScheduleKind kind;
+    double lr;      /* the base */
+    int64_t warmup; /* linear from lr / warmup at step 0 to lr at step warmup - 1 */
+    int64_t total;  /* COSINE: the steps in all */
+    int64_t period; /* STEP: every so many steps ... */
+    double factor;  /* STEP: ... times this */
+    double floor;   /* COSINE: ends here */
+} NnSchedule;
+/* The learning rate of step `step` (from 0): a pure function. */
+double nn_schedule_lr(const NnSchedule *schedule, int64_t step);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,26 @@
+/* Threads of our own that wait for work. A task's number decides what is done, never which thread does
+ * it, so results do not depend on how many there are. */
+#ifndef REEL_TENSOR_POOL_H
+#define REEL_TENSOR_POOL_H
+
+#include "tensor/decls.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct Pool Pool;
+typedef void PoolTask(void *context, int task);
+
+/* A pool of `threads` threads, the caller's among them (1: no others are started). NULL where there is
+ * no memory or a thread cannot be started. */
+Pool *pool_new(int threads);
+void pool_free(Pool *pool);
+int pool_threads(const Pool *pool);
+/* Runs tasks 0 .. count - 1 and returns when all are done. NULL as pool: one after another, here.
+ * Denormals are flushed to zero inside tasks. Not from inside a task. */
+void pool_run(Pool *pool, PoolTask *task, void *context, int count);
+/* How many processors this process may use. */
+int pool_processors(void);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,34 @@
+/* What the tests of the text pipeline share. */
+#ifndef REEL_TESTS_TEXT_SUPPORT_H
+#define REEL_TESTS_TEXT_SUPPORT_H
+
+#include "models/corpus.h"
+#include "tensor/status.h"
+
+#include <check.h>
+#include <string.h>
+
+/* Writes a file of the test's own and gives its path, until the process ends. */
+const char *text_support_file(const char *bytes, size_t size);
+/* The corpus that a string holds; fails the test where it is none. */
+Corpus text_support_corpus(const char *tsv);
+/* Real data: 120 of Debian's package descriptions with their tags. */
+extern const char *const TEXT_SUPPORT_DEBIAN;
+
+#define ck_assert_ok(status)                                                                                 \
+    do {                                                                                                     \
+        Status status_ = (status);                                                                           \
+        ck_assert_msg(status_is_ok(&status_), "%s", status_.message);                                        \
+    } while (0)
+
+/* The status has this code, and its message, a single line, contains the text. */
+#define ck_assert_failed(status, expected_code, part)                                                        \
+    do {                                                                                                     \
+        Status status_ = (status);                                                                           \
+        ck_assert_int_eq(status_.code, (expected_code));                                                     \
+        ck_assert_msg(strstr(status_.message, (part)) != NULL, "'%s' does not contain '%s'",                 \
+                      status_.message, (part));                                                              \
+        ck_assert_msg(strchr(status_.message, '\n') == NULL, "more than one line: %s", status_.message);     \
+    } while (0)
+
+#endif

@@ -1,0 +1,200 @@
+#!/bin/sh
+# Writes a labelled corpus of Debian's own package descriptions: a TSV with the columns text and labels.
+#
+# Needs apt, awk and gzip, which every Debian has; no root. apt keeps its lists in a folder of its own
+# (the default is below build/) and the system's are not touched.
+set -eu
+export LC_ALL=C
+
+out=build/debian.tsv
+facets=use::,works-with::
+least=30
+state=build/apt
+update=yes
+
+usage=$(
+    cat <<END
+usage: tools/debian_corpus.sh [-o FILE] [-f FACETS] [-m N] [-s FOLDER] [-n]
+  -o FILE    where to write the corpus             ($out)
+  -f FACETS  facets of debtags that become labels  ($facets)
+  -m N       labels that fewer packages bear go    ($least)
+  -s FOLDER  where apt keeps its lists             ($state)
+  -n         do not download: use the lists that are there
+END
+)
+
+usage_error() {
+    echo "$usage" >&2
+    exit 2
+}
+
+fail() {
+    echo "tools/debian_corpus.sh: $*" >&2
+    exit 1
+}
+
+no_corpus() {
+    fail "$*; pass a file of your own: make zoo DATA=file.tsv"
+}
+
+while getopts o:f:m:s:nh option; do
+    case $option in
+    o) out=$OPTARG ;;
+    f) facets=$OPTARG ;;
+    m) least=$OPTARG ;;
+    s) state=$OPTARG ;;
+    n) update=no ;;
+    h) echo "$usage" && exit 0 ;;
+    *) usage_error ;;
+    esac
+done
+shift $((OPTIND - 1))
+case $#/$least in
+0/*[!0-9]* | 0/ | [1-9]*) usage_error ;;
+esac
+
+command -v apt-get >/dev/null || no_corpus "there is no apt-get here"
+helper=/usr/lib/apt/apt-helper
+[ -x "$helper" ] || no_corpus "there is no $helper here"
+mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$(dirname "$out")" ||
+    fail "cannot make the folders for $state and $out; choose others with -s and -o"
+state=$(cd "$state" && pwd)
+
+# apt with a state of its own. Only the lists of packages and of descriptions are wanted.
+own_apt() {
+    apt-get -q -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::Cache="$state/cache" \
+        -o Acquire::Languages=en -o APT::Sandbox::User=root \
+        -o Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false \
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
+        -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false "$@"
+}
+
+# The lists of one kind, whatever they are compressed with. Other archives than Debian's have no tags.
+list_files() {
+    own_apt indextargets --format "\$(FILENAME)" "Created-By: $1" "Component: main" 2>/dev/null
+}
+
+# Each list ends with an empty line, whatever its last package does.
+print_files() {
+    while IFS= read -r file; do
+        "$helper" cat-file "$file" || echo "$file" >>"$work/unreadable"
+        echo
+    done
+}
+
+# One archive of several that cannot be reached need not be Debian's; what there is decides below.
+if [ "$update" = yes ]; then
+    own_apt update >&2 || echo "tools/debian_corpus.sh: apt-get update failed; trying the lists there are" >&2
+fi
+
+work=$(mktemp -d "$out.XXXXXX") || fail "cannot write beside $out; choose another place with -o"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+for kind in Packages Translations; do
+    list_files "$kind" >"$work/$kind" || true
+    [ -s "$work/$kind" ] || no_corpus "apt has no lists with descriptions of packages (no network, or no sources?)"
+done
+
+# 1. Every package once: the MD5 of its description and its tags in the facets, in the order of the lists.
+# "TODO" is debtags' placeholder for a tag that nobody has chosen yet.
+print_files <"$work/Packages" | awk -v facets="$facets" '
+    BEGIN { FS = ": "; number = split(facets, wanted, ",") }
+    function end_of_package(    i, j, count, list, chosen) {
+        if (md5 != "" && !(package in seen)) {
+            seen[package] = 1
+            count = split(tags, list, /[ ,\t]+/)
+            for (i = 1; i <= count; i++)
+                for (j = 1; j <= number; j++)
+                    if (index(list[i], wanted[j]) == 1 && list[i] !~ /::TODO$/) {
+                        chosen = chosen " " list[i]
+                        break
+                    }
+            if (chosen != "")
+                print md5 chosen
+        }
+        package = md5 = tags = ""
+    }
+    /^$/               { end_of_package(); field = ""; next }
+    /^[ \t]/           { if (field == "Tag") tags = tags $0; next }
+                       { field = $1; sub(/:$/, "", field) }
+    field == "Package" { package = $2 }
+    field == "Description-md5" { md5 = $2 }
+    field == "Tag"     { tags = substr($0, 5) }
+    END                { end_of_package() }
+' >"$work/tags"
+
+# 2. The descriptions of these packages, cleaned: MD5, a tab, lower-case words and numbers (the homework's
+# file has them too; what reads it drops them).
+print_files <"$work/Translations" | awk -v tags="$work/tags" '
+    BEGIN {
+        FS = ": "
+        while ((getline line < tags) > 0) { split(line, part, " "); wanted[part[1]] = 1 }
+    }
+    function end_of_package() {
+        if (md5 in wanted) {
+            delete wanted[md5]
+            text = tolower(text)
+            gsub(/[^a-z0-9]+/, " ", text)
+            sub(/^ /, "", text); sub(/ $/, "", text)
+            print md5 "\t" text
+        }
+        md5 = text = ""
+    }
+    /^$/     { end_of_package(); field = ""; next }
+    /^[ \t]/ { if (field == "Description-en" && $0 != " .") text = text " " $0; next }
+             { field = $1; sub(/:$/, "", field) }
+    field == "Description-md5" { md5 = $2 }
+    field == "Description-en"  { text = substr($0, 17) }
+    END      { end_of_package() }
+' >"$work/texts"
+
+[ ! -e "$work/unreadable" ] || fail "cannot read $(head -n 1 "$work/unreadable"); remove $state and try again"
+
+# 3. The rows. Labels are sorted; a row whose labels are all rare goes, and so does a text seen before.
+awk -v least="$least" -v texts="$work/texts" -v counts="$work/counts" '
+    BEGIN {
+        while ((getline line < texts) > 0) {
+            tab = index(line, "\t")
+            text[substr(line, 1, tab - 1)] = substr(line, tab + 1)
+        }
+        print "text\tlabels"
+    }
+    $1 in text {
+        row[++rows] = $0
+        for (i = 2; i <= NF; i++)
+            if (!((rows, $i) in has)) { has[rows, $i] = 1; bearers[$i]++ }
+    }
+    END {
+        for (r = 1; r <= rows; r++) {
+            count = split(row[r], part, " ")
+            kept = 0
+            for (i = 2; i <= count; i++) {
+                if (bearers[part[i]] < least || !((r, part[i]) in has)) continue
+                delete has[r, part[i]]
+                for (j = ++kept; j > 1 && label[j - 1] > part[i]; j--) label[j] = label[j - 1]
+                label[j] = part[i]
+            }
+            body = text[part[1]]
+            if (kept == 0 || body == "" || body in seen) continue
+            seen[body] = 1
+            line = body "\t" label[1]
+            used[label[1]] = 1
+            for (i = 2; i <= kept; i++) { line = line ", " label[i]; used[label[i]] = 1 }
+            print line
+            written++; total += kept
+        }
+        for (name in used) labels++
+        printf "%d rows, %d labels, %.2f labels a row\n", written, labels, total / (written ? written : 1) > counts
+        exit written == 0 || labels < 2
+    }
+' "$work/tags" >"$work/corpus" ||
+    no_corpus "no package of apt's sources has enough tags in the facets $facets (are they Debian's?)"
+
+chmod a+r "$work/corpus"
+if ! sync "$work/corpus" || ! mv "$work/corpus" "$out"; then
+    fail "cannot write $out; choose another place with -o"
+fi
+# The CRC-32 that gzip ends with (little-endian, then the length): the hash of results.json.
+crc=$(gzip -c "$out" | tail -c 8 | od -An -tx1 -N4 | awk '{ print $4 $3 $2 $1 }')
+echo "$out: $(cat "$work/counts"), hash $crc"
