@@ -15,7 +15,8 @@
     X(neg)                                                                                                   \
     X(exp)                                                                                                   \
     X(log)                                                                                                   \
-    X(sqrt) X(abs) X(relu) X(tanh) X(sigmoid)                                   /* op_unary.c */             \
+    X(sqrt)                                                                                                  \
+    X(abs) X(relu) X(tanh) X(sigmoid)                                           /* op_unary.c */             \
         X(softplus) X(scale) X(where) X(masked_fill) X(dropout)                 /* op_choose.c */            \
         X(sum) X(mean) X(max)                                                   /* op_reduce.c */            \
         X(softmax) X(log_softmax) X(layer_norm)                                 /* op_normalize.c */         \
@@ -24,8 +25,9 @@
         X(embedding) X(gather_rows)                                             /* op_rows.c */              \
         X(gather)                                                               /* op_gather.c */            \
         X(segment_sum) X(segment_softmax) X(segment_max)                        /* op_segment.c */           \
-        X(gated_memory) X(additive_score) X(weighted_sum)                       /* op_cell.c */              \
-        X(bce) X(bce_with_logits) X(cross_entropy) X(mse)                       /* op_loss.c */
+        X(gated_memory)                                                         /* op_cell.c */              \
+        X(segment_score) X(segment_weighted_sum) X(additive_score)              /* op_attention.c */         \
+        X(weighted_sum) X(bce) X(bce_with_logits) X(cross_entropy) X(mse)       /* op_loss.c */
 /* clang-format on */
 
 #define OP_DECLARE(name) extern Op op_##name;
