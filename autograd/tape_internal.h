@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* Gradients of some rows of a leaf, in the order in which they came. */
+/* Gradients of some rows of a leaf, the last that came first. */
 typedef struct RowGradient {
     struct RowGradient *next;
     Tensor rows, ids;
