@@ -48,7 +48,10 @@ static bool fetch_inputs(OpContext *c, Tensor *values, Tensor *indices)
         bool distinct = tensor_is_valid(node->index) &&
                         ((c->op->flags & OP_GETS_ROWS) || (i == 0 && (c->op->flags & OP_ROWWISE)));
         indices[i] = distinct ? node->index : tensor_invalid();
-        values[i] = distinct ? node->value : tape_whole(tape, node);
+        if (distinct || (c->op->flags & OP_READS_PARAMETER))
+            values[i] = distinct ? node->value : tape_whole(tape, node);
+        else
+            values[i] = tape_readable(tape, node);
         if (!tensor_is_valid(values[i]))
             return false;
         if (values[i].dtype == DTYPE_I32)

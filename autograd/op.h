@@ -18,7 +18,11 @@
  * A value may be held as (rows [U, ...], index [N]), meaning rows[index[n]]: what an embedding makes of
  * a batch with repeated tokens. Ops get whole values, unless they set OP_ROWWISE (the output's row n depends
  * on row n of input 0 alone, elementwise or through shared operands): forward and backward then see the
- * distinct rows as input 0, and the output has the same index. OP_GETS_ROWS leaves it to the op. */
+ * distinct rows as input 0, and the output has the same index. OP_GETS_ROWS leaves it to the op.
+ *
+ * Parameters that an optimizer updates late (see ParameterReader): ops get a copy that is up to date, made
+ * once a step. An op with OP_READS_PARAMETER gets the value as it lies there and reads the rows that it needs
+ * through parameter_read_rows(). */
 #ifndef REEL_AUTOGRAD_OP_H
 #define REEL_AUTOGRAD_OP_H
 
@@ -29,7 +33,7 @@ REEL_BEGIN_DECLS
 typedef struct OpContext OpContext;
 typedef struct OpSample OpSample;
 
-enum { OP_ROWWISE = 1 << 0, OP_GETS_ROWS = 1 << 1 };
+enum { OP_ROWWISE = 1 << 0, OP_GETS_ROWS = 1 << 1, OP_READS_PARAMETER = 1 << 2 };
 
 typedef struct Op {
     const char *name;

@@ -15,7 +15,8 @@
     X(neg)                                                                                                   \
     X(exp)                                                                                                   \
     X(log)                                                                                                   \
-    X(sqrt) X(abs) X(relu) X(tanh) X(sigmoid)                                   /* op_unary.c */             \
+    X(sqrt)                                                                                                  \
+    X(abs) X(relu) X(tanh) X(sigmoid)                                           /* op_unary.c */             \
         X(softplus) X(scale) X(where) X(masked_fill) X(dropout)                 /* op_choose.c */            \
         X(sum) X(mean) X(max)                                                   /* op_reduce.c */            \
         X(softmax) X(log_softmax) X(layer_norm)                                 /* op_normalize.c */         \

@@ -305,20 +305,22 @@ Tensor tape_whole(Tape *tape, Node *node)
     return node->whole;
 }
 
-/* What a reader outside of the ops sees: a lazily updated parameter has to be brought up to date. */
-static Tensor readable_value(Tape *tape, Node *node)
+Tensor tape_readable(Tape *tape, Node *node)
 {
     if (!node->parameter || !node->parameter->read)
         return tape_whole(tape, node);
-    if (!tensor_is_valid(node->whole))
+    if (!tensor_is_valid(node->whole)) {
         node->whole = parameter_snapshot(node->parameter, &tape->arena);
+        if (!tensor_is_valid(node->whole))
+            tape_fail_memory(tape);
+    }
     return node->whole;
 }
 
 Tensor(var_value)(Var v)
 {
     Node *node = tape_node(v, "var_value");
-    return node ? readable_value(v.tape, node) : tensor_invalid();
+    return node ? tape_readable(v.tape, node) : tensor_invalid();
 }
 
 int var_ndim(Var v)

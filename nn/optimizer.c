@@ -126,9 +126,31 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
     return status_ok();
 }
 
+/* Without gradient an update is at most beta1 / sqrt(beta2) times the one before, at the same learning rate.
+ * Once the power of that is below 1e-9, no weight of f32 moves any more. */
+static int32_t memory_of(const NnOptimizerOptions *options)
+{
+    double ratio = options->beta1 / sqrt(options->beta2);
+    if (options->beta1 == 0)
+        return 1;
+    double steps = ratio < 1 ? ceil(log(1e-9) / log(ratio)) : INT32_MAX;
+    return steps < INT32_MAX ? (int32_t)steps : INT32_MAX;
+}
+
+static bool in_range(const NnOptimizerOptions *options)
+{
+    return options->lr >= 0 && isfinite(options->lr) && options->momentum >= 0 && options->momentum < 1 &&
+           options->beta1 >= 0 && options->beta1 < 1 && options->beta2 >= 0 && options->beta2 < 1 &&
+           options->eps >= 0 && isfinite(options->eps) && options->weight_decay >= 0 &&
+           isfinite(options->weight_decay) && options->clip_norm >= 0;
+}
+
 Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options, Pool *pool)
 {
     *optimizer = NULL;
+    if (!in_range(&options))
+        return status_usage("optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
+                            "momentum, beta1 and beta2 in [0, 1)");
     int count = 0;
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
@@ -141,8 +163,7 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
     }
     *o = (NnOptimizer){
         .module = module, .options = options, .pool = pool, .lr = options.lr, .norm = NAN, .states = states};
-    /* beta1^memory < 1e-9: what is left of the first moment moves no weight of f32 any more. */
-    o->memory = options.beta1 > 0 ? (int32_t)ceil(log(1e-9) / log(options.beta1)) : 1;
+    o->memory = memory_of(&options);
     Status status = status_ok();
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p))
@@ -213,6 +234,15 @@ static void settle_all(State *state, int32_t to)
 {
     for (int64_t row = 0; state->late && row < state->last.shape[0]; row++)
         settle_row(state, row, to);
+}
+
+/* The coming update leaves a frozen table as it is: its rows do not even go on with their momentum. */
+static void stand_still(State *state)
+{
+    int32_t now = state->optimizer->step;
+    settle_all(state, now);
+    for (int64_t row = 0; state->late && row < state->last.shape[0]; row++)
+        tensor_i32(state->last)[row] = now + 1;
 }
 
 void nn_optimizer_free(NnOptimizer *o)
@@ -329,8 +359,10 @@ static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
     for (int i = 0; i < o->count; i++) {
         State *state = &o->states[i];
         bool any = false;
-        if (state->parameter->core.frozen)
+        if (state->parameter->core.frozen) {
+            stand_still(state);
             continue;
+        }
         if (!fetch(o, state, tapes, &any))
             return false;
         if (!any)
@@ -531,7 +563,7 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
             o->scale = (float)(o->options.clip_norm / (o->norm + 1e-6));
     }
     for (int i = 0; i < o->item_count; i++)
-        if (o->items[i].state->late && !o->items[i].state->ids)
+        if (!o->items[i].state->ids && (i == 0 || o->items[i - 1].state != o->items[i].state))
             settle_all(o->items[i].state, o->step);
     o->step++;
     pool_run(o->pool, update_task, o, o->item_count);
