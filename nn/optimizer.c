@@ -12,7 +12,8 @@
 enum {
     DENSE_CHUNK = 16384, /* elements of a task of the pool */
     ROW_CHUNK = 16,      /* rows of one */
-    BUFFER = 2048        /* elements whose gradient is summed at a time */
+    BUFFER = 2048,       /* elements whose gradient is summed at a time */
+    SETTINGS = 4096      /* updates whose settings have room at the start; then it doubles */
 };
 
 /* What belongs to one parameter. */
@@ -98,13 +99,13 @@ static void read_late_rows(const void *context, Tensor ids, Tensor out);
 
 static Status add_state(NnOptimizer *o, NnParameter *p)
 {
-    State *state = &o->states[o->count++];
     Tensor value = p->core.value;
     char path[NN_NAME_SIZE];
     nn_parameter_path(p, path);
     if (!tensor_is_valid(value))
         return status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
     int64_t size = tensor_numel(&value);
+    State *state = &o->states[o->count++];
     *state = (State){.optimizer = o, .parameter = p, .width = size / value.shape[0]};
     bool moments = is_adam(o), momentum = moments || o->options.momentum != 0;
     if (momentum)
@@ -156,13 +157,21 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
         count++;
     NnOptimizer *o = mem_calloc(1, sizeof *o);
     State *states = mem_calloc((size_t)count, sizeof *states);
-    if (!o || !states) {
+    VmathAdam *schedule = mem_alloc(SETTINGS * sizeof *schedule);
+    if (!o || !states || !schedule) {
         mem_free(o);
         mem_free(states);
+        mem_free(schedule);
         return status_no_memory((size_t)count * sizeof *states, "the optimizer");
     }
-    *o = (NnOptimizer){
-        .module = module, .options = options, .pool = pool, .lr = options.lr, .norm = NAN, .states = states};
+    *o = (NnOptimizer){.module = module,
+                       .options = options,
+                       .pool = pool,
+                       .lr = options.lr,
+                       .norm = NAN,
+                       .schedule = schedule,
+                       .schedule_capacity = SETTINGS,
+                       .states = states};
     o->memory = memory_of(&options);
     Status status = status_ok();
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
@@ -634,7 +643,7 @@ Status nn_optimizer_restore(NnOptimizer *o, int64_t steps)
 {
     if (steps < 0 || steps > INT32_MAX / 2)
         return status_failed("optimizer: %lld updates cannot be restored", (long long)steps);
-    size_t capacity = (size_t)steps + 8;
+    size_t capacity = (size_t)steps + SETTINGS;
     VmathAdam *schedule = mem_calloc(capacity, sizeof *schedule);
     if (!schedule)
         return status_no_memory(capacity * sizeof *schedule, "the optimizer's schedule");
