@@ -42,7 +42,7 @@ static int64_t min_i64(int64_t a, int64_t b)
 /* ---- Packing ---- */
 
 /* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one
- * another at whole cache lines. */
+ * another at whole cache lines, one line apart so that they do not fall into the same sets of a cache. */
 static int64_t panel_stride(PanelsSide side, int64_t depth)
 {
     return round_up(depth * side.packed, FLOATS_PER_LINE) + FLOATS_PER_LINE;
