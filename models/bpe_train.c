@@ -29,6 +29,12 @@
  * FLOOR_RATIO-th of the one before. */
 enum { BUCKETS = 1 << 16, FIRST_RATIO = 1 << 15, FLOOR_RATIO = 64, AHEAD = 12 };
 
+/* Token and count of the word beside each other: an occurrence costs one cache miss. */
+typedef struct Cell {
+    uint32_t token; /* or BORDER */
+    uint32_t class; /* which count the word has */
+} Cell;
+
 typedef struct Pair {
     uint64_t count;
     uint32_t *places; /* where it began when it was made, in rising order; some are stale */
@@ -60,8 +66,7 @@ typedef struct Trainer {
     BpeTokenizer parts; /* under construction: tokens and merges */
     size_t merge_capacity;
 
-    uint32_t *cells;   /* token ids; border, word, border, word, ..., border */
-    uint32_t *classes; /* of each cell: which count its word has */
+    Cell *cells; /* border, word, border, word, ..., border */
     size_t cell_count;
     uint64_t *counts; /* by class */
 
@@ -198,8 +203,9 @@ static bool next_level(Trainer *t, bool *no_memory)
 /* Whether `pair` begins at `place` still. */
 static inline bool is_at(const Trainer *t, const Pair *pair, uint32_t span, uint32_t place)
 {
-    const uint32_t *cell = t->cells + place;
-    return cell[0] == pair->left && cell[span - 1] == pair->left && cell[span] == pair->right;
+    const Cell *cell = t->cells + place;
+    return cell[0].token == pair->left && cell[span - 1].token == pair->left &&
+           cell[span].token == pair->right;
 }
 
 /* The best pair, or NO_PAIR: none is left at or above the floor. */
@@ -349,17 +355,17 @@ static void compact(Trainer *t)
     size_t to = 1;
     for (size_t from = 1; from < t->cell_count;) {
         size_t begin = to;
-        uint32_t class = t->classes[from];
-        while (t->cells[from] != BORDER) {
-            t->cells[to] = t->cells[from];
-            from += t->spans[t->cells[from]];
-            t->classes[to++] = class;
+        uint32_t class = t->cells[from].class;
+        while (t->cells[from].token != BORDER) {
+            uint32_t token = t->cells[from].token;
+            from += t->spans[token];
+            t->cells[to++] = (Cell){token, class};
         }
         from++;
         if (to - begin < 2)
             to = begin;
         else
-            t->cells[to++] = BORDER;
+            t->cells[to++] = (Cell){BORDER, class};
     }
     t->cell_count = to;
     for (size_t i = 0; i < t->parts.tokens.count; i++)
@@ -371,8 +377,8 @@ static uint32_t *places_by_left(const Trainer *t, size_t *ends)
 {
     size_t total = 0;
     for (size_t i = 1; i < t->cell_count; i++)
-        if (t->cells[i] != BORDER && t->cells[i + 1] != BORDER)
-            ends[t->cells[i]]++;
+        if (t->cells[i].token != BORDER && t->cells[i + 1].token != BORDER)
+            ends[t->cells[i].token]++;
     for (size_t i = 0; i < t->parts.tokens.count; i++) {
         size_t count = ends[i];
         ends[i] = total;
@@ -380,19 +386,22 @@ static uint32_t *places_by_left(const Trainer *t, size_t *ends)
     }
     uint32_t *places = mem_alloc((total + 1) * sizeof *places);
     for (size_t i = 1; places && i < t->cell_count; i++)
-        if (t->cells[i] != BORDER && t->cells[i + 1] != BORDER)
-            places[ends[t->cells[i]]++] = (uint32_t)i;
+        if (t->cells[i].token != BORDER && t->cells[i + 1].token != BORDER)
+            places[ends[t->cells[i].token]++] = (uint32_t)i;
     return places;
 }
 
 static bool pairs_of_left(Trainer *t, uint32_t left, const uint32_t *places, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        tally(t, t->cells[places[i] + 1], t->counts[t->classes[places[i]]]);
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(&t->cells[places[i + AHEAD]]);
+        tally(t, t->cells[places[i] + 1].token, t->counts[t->cells[places[i]].class]);
+    }
     size_t kept;
     bool fine = make_pairs(t, left, false, &kept);
     for (size_t i = 0; fine && kept && i < count; i++)
-        put_place(t, t->cells[places[i] + 1], places[i]);
+        put_place(t, t->cells[places[i] + 1].token, places[i]);
     clear_tallies(t);
     return fine;
 }
@@ -477,8 +486,8 @@ static void replace(Trainer *t, Pair *pair, uint32_t token)
             __builtin_prefetch(&t->cells[pair->places[i + AHEAD]], 1);
         if (!is_at(t, pair, span, place))
             continue;
-        t->cells[place] = token;
-        t->cells[place + whole - 1] = token;
+        t->cells[place].token = token;
+        t->cells[place + whole - 1].token = token;
         pair->places[kept++] = place;
     }
     pair->place_count = kept;
@@ -491,10 +500,10 @@ static bool pairs_on_left(Trainer *t, uint32_t token, const Pair *pair)
     const uint32_t *places = pair->places;
     uint32_t count = pair->place_count;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t left = t->cells[places[i] - 1];
+        uint32_t left = t->cells[places[i] - 1].token;
         t->neighbours[i] = left = left == token ? BORDER : left;
         if (left != BORDER)
-            tally(t, left, t->counts[t->classes[places[i]]]);
+            tally(t, left, t->counts[t->cells[places[i]].class]);
     }
     for (size_t i = 0; i < t->touched_count; i++)
         lose(t, t->touched[i], pair->left, t->tallies[t->touched[i]].weight);
@@ -513,10 +522,10 @@ static bool pairs_on_right(Trainer *t, uint32_t token, const Pair *pair)
     const uint32_t *places = pair->places;
     uint32_t count = pair->place_count, span = t->spans[token];
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t right = t->cells[places[i] + span];
+        uint32_t right = t->cells[places[i] + span].token;
         t->neighbours[i] = right;
         if (right != BORDER)
-            tally(t, right, t->counts[t->classes[places[i]]]);
+            tally(t, right, t->counts[t->cells[places[i]].class]);
     }
     for (size_t i = 0; i < t->touched_count; i++) {
         uint32_t right = t->touched[i];
@@ -575,7 +584,7 @@ static bool learn(Trainer *t)
 {
     uint64_t symbols = 0;
     for (size_t i = 0; i < t->cell_count; i++)
-        symbols += t->cells[i] != BORDER ? t->counts[t->classes[i]] : 0;
+        symbols += t->cells[i].token != BORDER ? t->counts[t->cells[i].class] : 0;
     uint64_t floor = symbols / FIRST_RATIO;
     bool no_memory = false;
     for (;;) {
@@ -692,8 +701,7 @@ static void fill_cells(Trainer *t, const BpeCounter *counter, const Alphabet *al
     for (uint32_t i = 0; i < OWN_CLASSES; i++)
         t->counts[i] = i;
     BpeWord word;
-    t->cells[0] = BORDER;
-    t->classes[0] = 0;
+    t->cells[0] = (Cell){BORDER, 0};
     for (size_t slot = 0; slot < slots; slot++) {
         if (!bpe_counter_word(counter, slot, &word))
             continue;
@@ -703,13 +711,11 @@ static void fill_cells(Trainer *t, const BpeCounter *counter, const Alphabet *al
             at += next_symbol(t->options->pretokenizer, &word, at, &symbol);
             if (at == word.size && to == begin)
                 break; /* a single symbol */
-            t->cells[to] = alphabet->ids[symbol];
-            t->classes[to++] = class;
+            t->cells[to++] = (Cell){alphabet->ids[symbol], class};
         }
         if (to == begin)
             continue;
-        t->cells[to] = BORDER;
-        t->classes[to++] = class;
+        t->cells[to++] = (Cell){BORDER, class};
         if (class >= OWN_CLASSES)
             t->counts[next_class++] = word.count;
     }
@@ -725,11 +731,10 @@ static Status lay_out(Trainer *t, BpeCounter *counter)
         survey(counter, t->options->pretokenizer, &alphabet);
         size_t cells = alphabet.cells + 1;
         t->cells = mem_alloc(cells * sizeof *t->cells);
-        t->classes = mem_alloc(cells * sizeof *t->classes);
         t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
         if (cells >= BORDER)
             status = status_failed("the different words have %zu symbols, 4294967294 are the most", cells);
-        else if (!t->cells || !t->classes || !t->counts || !number_alphabet(t, &alphabet))
+        else if (!t->cells || !t->counts || !number_alphabet(t, &alphabet))
             status = status_no_memory(cells * sizeof *t->cells, "the words");
         else {
             fill_cells(t, counter, &alphabet);
@@ -785,7 +790,6 @@ static Status prepare(Trainer *t, BpeCounter *counter)
 static void trainer_free(Trainer *t)
 {
     mem_free(t->cells);
-    mem_free(t->classes);
     mem_free(t->counts);
     mem_free(t->spans);
     mem_free(t->lengths);
