@@ -1,18 +1,11 @@
 #include "models/run.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- Peak memory: the kernel's high-water mark, which can be set back ---- */
 
@@ -110,7 +103,8 @@ static void report(Run *run, RunProgress *progress)
     if (!run->watcher || !run->watcher->progress)
         return;
     int64_t all = progress->batches * progress->epochs;
-    double per_batch = (now() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
+    double per_batch =
+        (clock_seconds() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
     progress->seconds_left = per_batch * (double)(all - run->batches_done);
     run->watcher->progress(run->watcher->context, progress);
 }
@@ -118,7 +112,7 @@ static void report(Run *run, RunProgress *progress)
 /* One pass over the training part. *stopped: the watcher asked to end in the middle. */
 static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
 {
-    double began = now(), sum = 0;
+    double began = clock_seconds(), sum = 0;
     int64_t seen = 0;
     Batch batch;
     loader_start_epoch(&run->loader, progress->epoch - 1);
@@ -138,7 +132,7 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
         run->batches_done++;
         progress->batch++;
         progress->tokens += batch.num_ids;
-        progress->seconds = now() - began;
+        progress->seconds = clock_seconds() - began;
         progress->loss = sum / (double)seen;
         report(run, progress);
         *stopped = wants_stop(run);
@@ -158,7 +152,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
                         .train_loss = progress->loss,
                         .test_f1 = metrics_macro(&result->metrics).f1,
                         .test_micro_f1 = metrics_micro(&result->metrics).f1,
-                        .seconds = now() - began};
+                        .seconds = clock_seconds() - began};
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
@@ -171,7 +165,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
 static Status train(Run *run)
 {
     for (int e = 1; e <= run->options->epochs; e++) {
-        double began = now();
+        double began = clock_seconds();
         bool stopped;
         RunProgress progress = {.model = run->model->kind->name,
                                 .epoch = e,
@@ -232,12 +226,15 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     reset_peak_rss();
     memset(result, 0, sizeof *result);
     result->name = kind->name;
-    Run run = {
-        .options = options, .watcher = watcher, .dataset = dataset, .result = result, .started = now()};
+    Run run = {.options = options,
+               .watcher = watcher,
+               .dataset = dataset,
+               .result = result,
+               .started = clock_seconds()};
     Status status = prepare(&run, kind);
     if (status_is_ok(&status))
         status = train(&run);
-    result->seconds = now() - run.started;
+    result->seconds = clock_seconds() - run.started;
     result->peak_rss_mb = peak_rss_mb();
     loader_free(&run.loader);
     trainer_free(run.trainer);
