@@ -35,7 +35,8 @@ Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *toke
     subwords->encoder = bpe_encoder_new(learned);
     if (!subwords->encoder)
         return status_failed("out of memory for the tokenizer's encoder");
-    *tokenizer = (Tokenizer){.state = subwords, .vocab_size = bpe_vocab_size(learned), .encode = encode};
+    *tokenizer = (Tokenizer){
+        .state = subwords, .vocab_size = bpe_vocab_size(learned), .encode = encode, .bpe = learned};
     return status_ok();
 }
 
