@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -348,13 +349,21 @@ static bool is_of_command(const char *name)
            strcmp(name, "list") == 0 || strcmp(name, "out") == 0;
 }
 
-/* Two runs in one folder would overwrite each other's files. */
+/* Two runs in one folder would overwrite each other's files. One that was killed may still be on its way out
+ * while the disk is busy, which is worth a few seconds of patience. */
 static Status lock_folder(Folder *folder, const char *path)
 {
+    enum { TRIES = 50 };
+    const struct timespec pause = {.tv_nsec = 100000000};
     folder->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder->lock >= 0 && flock(folder->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return status_failed("%s: another train_zoo is at work in this folder; wait for it or choose another",
-                             path);
+    for (int i = 0; folder->lock >= 0 && flock(folder->lock, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break; /* a file system that knows no locks */
+        if (i == TRIES || interrupted)
+            return status_failed("%s: another train_zoo is at work in this folder; wait for it or choose another",
+                                 path);
+        nanosleep(&pause, NULL);
+    }
     return status_ok();
 }
 
