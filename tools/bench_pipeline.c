@@ -9,10 +9,11 @@ enum { MAX_ROUNDS = 256 };
 
 /* Seconds. */
 typedef struct Start {
-    double read;  /* the file to splits, clean texts, vocabulary and ids */
-    double model; /* weights drawn, the trainer made */
-    double batch; /* the first batch put together */
-    double step;  /* the first step, which makes the tapes' memory */
+    double read;             /* the file to splits, clean texts, vocabulary and ids */
+    double model;            /* weights drawn, the trainer made */
+    double batch;            /* the first batch put together */
+    double step;             /* the first step, which makes the tapes' memory */
+    double forward, predict; /* the forward half of a later step, and a prediction, of one batch */
 } Start;
 
 /* Evaluation is to run at the speed of training's forward half. */
