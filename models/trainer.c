@@ -247,7 +247,9 @@ static void run_shard(void *context, int index)
 
 static Status run_all(Trainer *trainer, const Batch *batch, bool training)
 {
-    if (batch->size < 1 || !reserve(trainer, batch))
+    if (batch->size < 1)
+        return status_failed("a batch must have at least one text");
+    if (!reserve(trainer, batch))
         return status_failed("out of memory for a batch of %d texts", batch->size);
     trainer->batch = batch;
     trainer->training = training;
