@@ -90,8 +90,18 @@ typedef struct GateOrder {
 /* z [N, 4H], c_prev [N, H] or VAR_NONE (zeros): c = sigmoid(z_f) c_prev + sigmoid(z_i) tanh(z_g),
  * h = sigmoid(z_o) tanh(c) (Hochreiter & Schmidhuber 1997; Gers et al. 2000). Returns h [N, H] and c. */
 Var var_gated_memory(Var z, Var c_prev, GateOrder order, Var *c);
-/* Bahdanau et al. 2015's alignment (arXiv 1409.0473): score[n, s] = v . tanh(query[n] + keys[s][n]), query
- * [N, A], keys[s] [N_s >= N, A] of which the first N rows count, v [A] -> [N, S]. */
+/* The same of z = x + h W^T, x [N, 4H], h [N, in], weight [4H, in]; z is not kept. VAR_NONE as h: z = x. */
+Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order, Var *c);
+
+/* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused ---- */
+/* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32
+ * [N], v [A]
+ * -> [N]. */
+Var var_segment_score(Var keys, Var query, Var segment, Var v);
+/* out[s] = sum of weights[n] values[n] over segment[n] = s: weights [N], values [N, H] -> [count, H]. */
+Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count);
+/* Over a list of steps: score[n, s] = v . tanh(query[n] + keys[s][n]), query [N, A], keys[s] [N_s >= N, A] of
+ * which the first N rows count, v [A] -> [N, S]. */
 Var var_additive_score(Var query, const Var *keys, int count, Var v);
 /* out[n] = sum_s weights[n, s] values[s][n]: weights [N, S], values[s] [N_s >= N, H] -> [N, H]. */
 Var var_weighted_sum(Var weights, const Var *values, int count);
@@ -116,54 +126,57 @@ Op *op_find(const char *name);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define var_add(...)             TRACE(var_add(__VA_ARGS__))
-#define var_sub(...)             TRACE(var_sub(__VA_ARGS__))
-#define var_mul(...)             TRACE(var_mul(__VA_ARGS__))
-#define var_div(...)             TRACE(var_div(__VA_ARGS__))
-#define var_pow(...)             TRACE(var_pow(__VA_ARGS__))
-#define var_maximum(...)         TRACE(var_maximum(__VA_ARGS__))
-#define var_neg(...)             TRACE(var_neg(__VA_ARGS__))
-#define var_exp(...)             TRACE(var_exp(__VA_ARGS__))
-#define var_log(...)             TRACE(var_log(__VA_ARGS__))
-#define var_sqrt(...)            TRACE(var_sqrt(__VA_ARGS__))
-#define var_abs(...)             TRACE(var_abs(__VA_ARGS__))
-#define var_relu(...)            TRACE(var_relu(__VA_ARGS__))
-#define var_tanh(...)            TRACE(var_tanh(__VA_ARGS__))
-#define var_sigmoid(...)         TRACE(var_sigmoid(__VA_ARGS__))
-#define var_softplus(...)        TRACE(var_softplus(__VA_ARGS__))
-#define var_scale(...)           TRACE(var_scale(__VA_ARGS__))
-#define var_where(...)           TRACE(var_where(__VA_ARGS__))
-#define var_masked_fill(...)     TRACE(var_masked_fill(__VA_ARGS__))
-#define var_dropout(...)         TRACE(var_dropout(__VA_ARGS__))
-#define var_sum(...)             TRACE(var_sum(__VA_ARGS__))
-#define var_mean(...)            TRACE(var_mean(__VA_ARGS__))
-#define var_max(...)             TRACE(var_max(__VA_ARGS__))
-#define var_softmax(...)         TRACE(var_softmax(__VA_ARGS__))
-#define var_log_softmax(...)     TRACE(var_log_softmax(__VA_ARGS__))
-#define var_layer_norm(...)      TRACE(var_layer_norm(__VA_ARGS__))
-#define var_matmul(...)          TRACE(var_matmul(__VA_ARGS__))
-#define var_linear(...)          TRACE(var_linear(__VA_ARGS__))
-#define var_addmm(...)           TRACE(var_addmm(__VA_ARGS__))
-#define var_reshape(...)         TRACE(var_reshape(__VA_ARGS__))
-#define var_transpose(...)       TRACE(var_transpose(__VA_ARGS__))
-#define var_expand(...)          TRACE(var_expand(__VA_ARGS__))
-#define var_slice(...)           TRACE(var_slice(__VA_ARGS__))
-#define var_select(...)          TRACE(var_select(__VA_ARGS__))
-#define var_concat(...)          TRACE(var_concat(__VA_ARGS__))
-#define var_stack(...)           TRACE(var_stack(__VA_ARGS__))
-#define var_embedding(...)       TRACE(var_embedding(__VA_ARGS__))
-#define var_gather_rows(...)     TRACE(var_gather_rows(__VA_ARGS__))
-#define var_gather(...)          TRACE(var_gather(__VA_ARGS__))
-#define var_segment_sum(...)     TRACE(var_segment_sum(__VA_ARGS__))
-#define var_segment_softmax(...) TRACE(var_segment_softmax(__VA_ARGS__))
-#define var_segment_max(...)     TRACE(var_segment_max(__VA_ARGS__))
-#define var_gated_memory(...)    TRACE(var_gated_memory(__VA_ARGS__))
-#define var_additive_score(...)  TRACE(var_additive_score(__VA_ARGS__))
-#define var_weighted_sum(...)    TRACE(var_weighted_sum(__VA_ARGS__))
-#define var_bce(...)             TRACE(var_bce(__VA_ARGS__))
-#define var_bce_with_logits(...) TRACE(var_bce_with_logits(__VA_ARGS__))
-#define var_cross_entropy(...)   TRACE(var_cross_entropy(__VA_ARGS__))
-#define var_mse(...)             TRACE(var_mse(__VA_ARGS__))
+#define var_add(...)                  TRACE(var_add(__VA_ARGS__))
+#define var_sub(...)                  TRACE(var_sub(__VA_ARGS__))
+#define var_mul(...)                  TRACE(var_mul(__VA_ARGS__))
+#define var_div(...)                  TRACE(var_div(__VA_ARGS__))
+#define var_pow(...)                  TRACE(var_pow(__VA_ARGS__))
+#define var_maximum(...)              TRACE(var_maximum(__VA_ARGS__))
+#define var_neg(...)                  TRACE(var_neg(__VA_ARGS__))
+#define var_exp(...)                  TRACE(var_exp(__VA_ARGS__))
+#define var_log(...)                  TRACE(var_log(__VA_ARGS__))
+#define var_sqrt(...)                 TRACE(var_sqrt(__VA_ARGS__))
+#define var_abs(...)                  TRACE(var_abs(__VA_ARGS__))
+#define var_relu(...)                 TRACE(var_relu(__VA_ARGS__))
+#define var_tanh(...)                 TRACE(var_tanh(__VA_ARGS__))
+#define var_sigmoid(...)              TRACE(var_sigmoid(__VA_ARGS__))
+#define var_softplus(...)             TRACE(var_softplus(__VA_ARGS__))
+#define var_scale(...)                TRACE(var_scale(__VA_ARGS__))
+#define var_where(...)                TRACE(var_where(__VA_ARGS__))
+#define var_masked_fill(...)          TRACE(var_masked_fill(__VA_ARGS__))
+#define var_dropout(...)              TRACE(var_dropout(__VA_ARGS__))
+#define var_sum(...)                  TRACE(var_sum(__VA_ARGS__))
+#define var_mean(...)                 TRACE(var_mean(__VA_ARGS__))
+#define var_max(...)                  TRACE(var_max(__VA_ARGS__))
+#define var_softmax(...)              TRACE(var_softmax(__VA_ARGS__))
+#define var_log_softmax(...)          TRACE(var_log_softmax(__VA_ARGS__))
+#define var_layer_norm(...)           TRACE(var_layer_norm(__VA_ARGS__))
+#define var_matmul(...)               TRACE(var_matmul(__VA_ARGS__))
+#define var_linear(...)               TRACE(var_linear(__VA_ARGS__))
+#define var_addmm(...)                TRACE(var_addmm(__VA_ARGS__))
+#define var_reshape(...)              TRACE(var_reshape(__VA_ARGS__))
+#define var_transpose(...)            TRACE(var_transpose(__VA_ARGS__))
+#define var_expand(...)               TRACE(var_expand(__VA_ARGS__))
+#define var_slice(...)                TRACE(var_slice(__VA_ARGS__))
+#define var_select(...)               TRACE(var_select(__VA_ARGS__))
+#define var_concat(...)               TRACE(var_concat(__VA_ARGS__))
+#define var_stack(...)                TRACE(var_stack(__VA_ARGS__))
+#define var_embedding(...)            TRACE(var_embedding(__VA_ARGS__))
+#define var_gather_rows(...)          TRACE(var_gather_rows(__VA_ARGS__))
+#define var_gather(...)               TRACE(var_gather(__VA_ARGS__))
+#define var_segment_sum(...)          TRACE(var_segment_sum(__VA_ARGS__))
+#define var_segment_softmax(...)      TRACE(var_segment_softmax(__VA_ARGS__))
+#define var_segment_max(...)          TRACE(var_segment_max(__VA_ARGS__))
+#define var_gated_memory_step(...)    TRACE(var_gated_memory_step(__VA_ARGS__))
+#define var_gated_memory(...)         TRACE(var_gated_memory(__VA_ARGS__))
+#define var_segment_score(...)        TRACE(var_segment_score(__VA_ARGS__))
+#define var_segment_weighted_sum(...) TRACE(var_segment_weighted_sum(__VA_ARGS__))
+#define var_additive_score(...)       TRACE(var_additive_score(__VA_ARGS__))
+#define var_weighted_sum(...)         TRACE(var_weighted_sum(__VA_ARGS__))
+#define var_bce(...)                  TRACE(var_bce(__VA_ARGS__))
+#define var_bce_with_logits(...)      TRACE(var_bce_with_logits(__VA_ARGS__))
+#define var_cross_entropy(...)        TRACE(var_cross_entropy(__VA_ARGS__))
+#define var_mse(...)                  TRACE(var_mse(__VA_ARGS__))
 #endif
 
 #endif

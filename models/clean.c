@@ -59,10 +59,23 @@ static bool is_negation(const char *word)
     return strcmp(word, "no") == 0 || strcmp(word, "not") == 0;
 }
 
+static uint32_t length_bit(TextSpan word)
+{
+    return 1u << (word.length < 31 ? word.length : 31);
+}
+
 static Status add_stop_word(Cleaner *cleaner, TextSpan word)
 {
+    cleaner->stop_lengths[(unsigned char)word.bytes[0]] |= length_bit(word);
     return string_table_add(&cleaner->stop_words, word) < 0 ? status_no_memory(word.length, "the stop words")
                                                             : status_ok();
+}
+
+/* Most words are told from stop words by their first letter and length, without a look into the table. */
+static bool is_stop_word(const Cleaner *cleaner, TextSpan word)
+{
+    return (cleaner->stop_lengths[(unsigned char)word.bytes[0]] & length_bit(word)) != 0 &&
+           string_table_find(&cleaner->stop_words, word) >= 0;
 }
 
 static Status add_english(Cleaner *cleaner)
@@ -130,7 +143,7 @@ size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out)
         while (in < end && cleaner->map[*in] == ' ')
             in++;
         TextSpan found = {word, (size_t)(at - word)};
-        if (found.length == 0 || string_table_find(&cleaner->stop_words, found) >= 0)
+        if (found.length == 0 || is_stop_word(cleaner, found))
             continue;
         if (word > out)
             *to = ' ';

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 REEL_BEGIN_DECLS
 
@@ -23,6 +24,8 @@ typedef struct CleanOptions {
 typedef struct Cleaner {
     char map[256]; /* what stands for each byte: itself, its lower case, or a space */
     StringTable stop_words;
+    uint32_t
+        stop_lengths[256]; /* by first byte: bit n where a stop word has n bytes, bit 31 for 31 and more */
 } Cleaner;
 
 /* Errors: those of text_file_read() and text_file_check() for the stop words' file, no memory. */

@@ -3,6 +3,7 @@
 #include "tensor/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -13,8 +14,9 @@ typedef struct {
     size_t line;
     int columns, text_column, labels_column;
     Corpus *corpus;
-    size_t texts_capacity, offsets_capacity, labels_capacity;
+    size_t texts_capacity, offsets_capacity, labels_capacity, last_rows_capacity;
     size_t num_labels;
+    int64_t *last_rows; /* [classes] the last row that bears each, to take none twice */
 } Reader;
 
 static bool is_space(char c)
@@ -102,18 +104,23 @@ static Status read_header(Reader *reader)
     return status_ok();
 }
 
-static Status add_label(Reader *reader, TextSpan label, size_t first)
+static Status add_label(Reader *reader, TextSpan label)
 {
     Corpus *corpus = reader->corpus;
     if (label.length == 0)
         return status_failed("%s:%zu: the row has an empty label; write the labels as 'one, two'",
                              reader->name, reader->line);
-    int32_t id = string_table_add(&corpus->classes, label);
+    int32_t before = corpus->classes.count;
+    int64_t *last_rows =
+        mem_grow(reader->last_rows, (size_t)before, &reader->last_rows_capacity, sizeof *last_rows);
+    if (last_rows)
+        reader->last_rows = last_rows;
+    int32_t id = last_rows ? string_table_add(&corpus->classes, label) : -1;
     if (id < 0)
         return status_no_memory(label.length, "the labels' names");
-    for (size_t i = first; i < reader->num_labels; i++)
-        if (corpus->labels[i] == id)
-            return status_ok();
+    if (id < before && last_rows[id] == corpus->rows)
+        return status_ok();
+    last_rows[id] = corpus->rows;
     int32_t *labels =
         mem_grow(corpus->labels, reader->num_labels, &reader->labels_capacity, sizeof *corpus->labels);
     if (!labels)
@@ -126,7 +133,7 @@ static Status add_label(Reader *reader, TextSpan label, size_t first)
 static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
 {
     Corpus *corpus = reader->corpus;
-    size_t row = (size_t)corpus->rows, first = reader->num_labels;
+    size_t row = (size_t)corpus->rows;
     labels = trim(labels);
     if (labels.length == 0)
         return status_failed("%s:%zu: the row has no labels; name at least one, or remove the row",
@@ -141,7 +148,7 @@ static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
         return status_no_memory(row * sizeof *texts, "the rows");
     TextSpan label;
     while (next_label(&labels, &label)) {
-        Status status = add_label(reader, trim(label), first);
+        Status status = add_label(reader, trim(label));
         if (!status_is_ok(&status))
             return status;
     }
@@ -168,6 +175,12 @@ static Status read_row(Reader *reader, TextSpan line)
     return add_row(reader, text, labels);
 }
 
+static int compare_labels(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
 /* Sorts the classes, and the labels of every row by the new numbers. */
 static Status sort_classes(Corpus *corpus)
 {
@@ -180,13 +193,9 @@ static Status sort_classes(Corpus *corpus)
     for (int64_t row = 0; row < corpus->rows; row++) {
         int32_t *labels = corpus->labels + corpus->label_offsets[row];
         int64_t count = corpus->label_offsets[row + 1] - corpus->label_offsets[row];
-        for (int64_t i = 0; i < count; i++) {
-            int32_t id = new_ids[labels[i]];
-            int64_t place = i;
-            for (; place > 0 && labels[place - 1] > id; place--)
-                labels[place] = labels[place - 1];
-            labels[place] = id;
-        }
+        for (int64_t i = 0; i < count; i++)
+            labels[i] = new_ids[labels[i]];
+        qsort(labels, (size_t)count, sizeof *labels, compare_labels);
     }
     mem_free(new_ids);
     return status_ok();
@@ -230,6 +239,7 @@ static Status parse(Corpus *corpus, const char *name)
     status = read_header(&reader);
     if (status_is_ok(&status))
         status = read_rows(&reader);
+    mem_free(reader.last_rows);
     snprintf(corpus->hash, sizeof corpus->hash, "%08lx",
              (unsigned long)crc32_z(0, (const Bytef *)corpus->bytes, corpus->size));
     return status;

@@ -149,9 +149,8 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
 static Status finish_epoch(Run *run, RunProgress *progress, double began)
 {
     RunResult *result = run->result;
-    Status status =
-        run_evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
-                     run->options->notebook, &result->metrics);
+    Status status = run_evaluate(run->trainer, &run->dataset->test, run->options->batch,
+                                 run->options->notebook, &result->metrics);
     if (!status_is_ok(&status))
         return status;
     RunEpoch *epoch = &result->epochs[result->count++];

@@ -18,7 +18,8 @@ typedef struct TextSpan {
 
 static inline TextSpan text_span(const char *text)
 {
-    return (TextSpan){text, strlen(text)};
+    TextSpan span = {text, strlen(text)};
+    return span;
 }
 
 /* Takes the next word off the front of a *cleaned* text (models/clean.h: words are separated by spaces,
@@ -31,8 +32,10 @@ static inline bool text_next_word(TextSpan *text, TextSpan *word)
     const char *start = at;
     while (at < end && *at != ' ')
         at++;
-    *word = (TextSpan){start, (size_t)(at - start)};
-    *text = (TextSpan){at, (size_t)(end - at)};
+    word->bytes = start;
+    word->length = (size_t)(at - start);
+    text->bytes = at;
+    text->length = (size_t)(end - at);
     return word->length > 0;
 }
 

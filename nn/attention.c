@@ -14,14 +14,15 @@ NnAttention(nn_additive_attention)(NnAdditiveAttention *m, Var query, NnSequence
     if (!tape || !tape_ok(tape) || !memory.packing)
         return (NnAttention){.context = {.tape = tape}, .weights = {.tape = tape}};
     nn_enter(&m->base, tape);
-    int64_t texts = memory.packing->texts, rows = memory.packing->rows;
+    int64_t texts = memory.packing->texts;
     Var text = nn_text_of_row(memory);
-    Var keys = nn_linear(&m->W_h, memory.rows);                        /* [N, A] */
-    Var queries = var_gather_rows(nn_linear(&m->W_s, query), text);    /* [N, A], B different */
-    Var scores = nn_linear(&m->v_a, var_tanh(var_add(keys, queries))); /* [N, 1] */
-    Var weights = var_segment_softmax(var_reshape(scores, SHAPE(rows)), text, texts);
-    Var weighted = var_mul(memory.rows, var_reshape(weights, SHAPE(rows, 1)));
-    NnAttention out = {.context = var_segment_sum(weighted, text, texts), .weights = weights};
+    Var keys = nn_linear(&m->W_h, memory.rows);             /* [N, A] */
+    Var queries = nn_linear(&m->W_s, query);                /* [B, A] */
+    Var v = var_select(nn_var(&m->v_a.weight, tape), 0, 0); /* [A] */
+    Var scores = var_segment_score(keys, queries, text, v);
+    Var weights = var_segment_softmax(scores, text, texts); /* [N] */
+    NnAttention out = {.context = var_segment_weighted_sum(weights, memory.rows, text, texts),
+                       .weights = weights};
     nn_leave(tape);
     return out;
 }

@@ -24,8 +24,7 @@ static void lstm_step(void *self, Var x, const Var *before, Var *after)
 {
     static const GateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
     const CellRun *run = self;
-    Var z = before[0].tape ? var_addmm(x, before[0], run->weight_hh) : x;
-    after[0] = var_gated_memory(z, before[1], order, &after[1]);
+    after[0] = var_gated_memory_step(x, before[0], run->weight_hh, before[1], order, &after[1]);
 }
 
 static Var gate(Var z, int64_t hidden, int place)

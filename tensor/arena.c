@@ -102,7 +102,18 @@ void arena_rewind(Arena *arena, ArenaMark mark)
     arena->used = mark.used;
 }
 
+/* Several chunks become one that holds as much as was ever used at once: later rounds of the same work fit
+ * into it without gaps. */
+static void consolidate(Arena *arena)
+{
+    size_t peak = arena->peak;
+    arena_free(arena);
+    arena->current = insert_chunk(arena, NULL, peak + peak / 16);
+}
+
 void arena_reset(Arena *arena)
 {
     arena_rewind(arena, (ArenaMark){0});
+    if (arena->first && arena->first->next)
+        consolidate(arena);
 }

@@ -42,7 +42,7 @@ void *arena_memdup(Arena *arena, const void *source, size_t bytes);
 ArenaMark arena_mark(const Arena *arena);
 /* Takes back all that was given out since the mark; the memory is kept for the next use. */
 void arena_rewind(Arena *arena, ArenaMark mark);
-/* Takes back everything. */
+/* Takes back everything, and makes one chunk of what were several. */
 void arena_reset(Arena *arena);
 
 REEL_END_DECLS

@@ -62,6 +62,26 @@ START_TEST(labels_are_those_of_multi_label_binarizer)
 }
 END_TEST
 
+/* A row of very many labels, each of them twice, costs no more than many rows. */
+START_TEST(a_row_may_have_many_labels)
+{
+    enum { MANY = 50000 };
+    size_t size = 0;
+    char *tsv = mem_alloc(2 * MANY * 10 + 100);
+    size += (size_t)sprintf(tsv, "text\tlabels\nx\ty");
+    for (int i = 0; i < 2 * MANY; i++)
+        size += (size_t)sprintf(tsv + size, ", %d", 100000 + i * 7 % MANY);
+    Corpus corpus;
+    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, size));
+    ck_assert_int_eq(corpus_num_classes(&corpus), MANY + 1);
+    ck_assert_int_eq(corpus.label_offsets[1], MANY + 1);
+    for (int i = 0; i <= MANY; i++)
+        ck_assert_int_eq(corpus.labels[i], i);
+    mem_free(tsv);
+    corpus_free(&corpus);
+}
+END_TEST
+
 START_TEST(a_comma_without_a_space_separates_nothing)
 {
     Corpus corpus = text_support_corpus("text\tlabels\nx\ta,b\ny\ta,  c \n");
@@ -243,6 +263,7 @@ Suite *models_corpus_suite(void)
     TCase *tcase = tcase_create("corpus");
     tcase_add_test(tcase, columns_may_stand_anywhere);
     tcase_add_test(tcase, labels_are_those_of_multi_label_binarizer);
+    tcase_add_test(tcase, a_row_may_have_many_labels);
     tcase_add_test(tcase, a_comma_without_a_space_separates_nothing);
     tcase_add_test(tcase, line_ends_do_not_matter);
     tcase_add_test(tcase, a_file_is_read_and_hashed);

@@ -1,0 +1,419 @@
+/* Additive attention (Bahdanau et al. 2015, arXiv 1409.0473), fused, for two layouts of the memory: rows of
+ * packed sequences, and a list of steps. tests/autograd/op_attention.c compares them with the compositions.
+ */
+#include "autograd/op_list.h"
+#include "autograd/ops.h"
+#include "tensor/rows.h"
+#include "tensor/vmath.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Row r of t; the last axis must be contiguous. */
+static void *row(Tensor t, int64_t r)
+{
+    return (char *)t.data + (size_t)(r * t.strides[0]) * dtype_size(t.dtype);
+}
+
+static Tensor with_contiguous_rows(OpContext *c, Tensor t)
+{
+    if (!tensor_is_valid(t) || t.shape[1] <= 1 || t.strides[1] == 1)
+        return t;
+    return tensor_contiguous(op_arena(c), t);
+}
+
+/* ---- Shared by additive_score and weighted_sum: a list of step values, of which each counts with its
+ * first N rows ---- */
+
+static bool check_steps(OpContext *c, int first, int64_t rows, int64_t width)
+{
+    for (int i = first; i < c->input_count; i++) {
+        Tensor t = c->inputs[i];
+        if (t.ndim != 2 || t.shape[0] < rows || t.shape[1] != width)
+            return op_error(c, "step %d must be [at least %lld, %lld]", i - first, (long long)rows,
+                            (long long)width);
+    }
+    return true;
+}
+
+/* Each input with its last axis contiguous. */
+static const Tensor *contiguous_inputs(OpContext *c)
+{
+    Tensor *inputs = op_alloc(c, (size_t)c->input_count * sizeof *inputs);
+    for (int i = 0; inputs && i < c->input_count; i++) {
+        inputs[i] = c->inputs[i].ndim == 2 ? with_contiguous_rows(c, c->inputs[i])
+                                           : tensor_contiguous(op_arena(c), c->inputs[i]);
+        if (!tensor_is_valid(inputs[i]))
+            return NULL;
+    }
+    return inputs;
+}
+
+/* ---- additive_score: out[n, s] = v . tanh(query[n] + keys[s][n]) ---- */
+
+static void tanh_f32(float *out, const float *x, size_t n)
+{
+    vmath_tanh(out, x, n);
+}
+
+static void tanh_f64(double *out, const double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = tanh(x[i]);
+}
+
+/* Sums in eight lanes, which compilers vectorise without being allowed to reorder. */
+#define DEFINE_SCORE(T, SUFFIX)                                                                              \
+    static T dot_##SUFFIX(const T *a, const T *b, int64_t n)                                                 \
+    {                                                                                                        \
+        T lane[8] = {0};                                                                                     \
+        int64_t i = 0;                                                                                       \
+        for (; i + 8 <= n; i += 8)                                                                           \
+            for (int j = 0; j < 8; j++)                                                                      \
+                lane[j] += a[i + j] * b[i + j];                                                              \
+        for (; i < n; i++)                                                                                   \
+            lane[i & 7] += a[i] * b[i];                                                                      \
+        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));    \
+    }                                                                                                        \
+    static T score_##SUFFIX(T *hidden, const T *query, const T *key, const T *v, int64_t width)              \
+    {                                                                                                        \
+        for (int64_t j = 0; j < width; j++)                                                                  \
+            hidden[j] = query[j] + key[j];                                                                   \
+        tanh_##SUFFIX(hidden, hidden, (size_t)width);                                                        \
+        return dot_##SUFFIX(hidden, v, width);                                                               \
+    }                                                                                                        \
+    /* From the tanh in `hidden`: dv += g hidden; d = g v (1 - hidden^2), to dquery and dkey. */             \
+    static void score_backward_##SUFFIX(T g, const T *hidden, const T *v, T *dquery, T *dkey, T *dv,         \
+                                        int64_t width)                                                       \
+    {                                                                                                        \
+        for (int64_t j = 0; j < width; j++) {                                                                \
+            T d = g * v[j] * (1 - hidden[j] * hidden[j]);                                                    \
+            dv[j] += g * hidden[j];                                                                          \
+            dquery[j] += d;                                                                                  \
+            dkey[j] = d;                                                                                     \
+        }                                                                                                    \
+    }                                                                                                        \
+    static void add_scaled_##SUFFIX(T *out, T factor, const T *x, int64_t n)                                 \
+    {                                                                                                        \
+        for (int64_t j = 0; j < n; j++)                                                                      \
+            out[j] += factor * x[j];                                                                         \
+    }
+DEFINE_SCORE(float, f32)
+DEFINE_SCORE(double, f64)
+
+enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
+
+static bool additive_score_forward(OpContext *c)
+{
+    Tensor query = c->inputs[SCORE_QUERY], v = c->inputs[SCORE_V];
+    if (query.ndim != 2 || v.ndim != 1 || v.shape[0] != query.shape[1] || query.dtype == DTYPE_I32)
+        return op_error(c, "query must be [N, A] and v [A]");
+    int64_t rows = query.shape[0], width = query.shape[1];
+    int count = c->input_count - SCORE_KEYS;
+    const Tensor *in = contiguous_inputs(c);
+    Tensor hidden = op_new(c, SHAPE(width));
+    if (!check_steps(c, SCORE_KEYS, rows, width) || !in || !op_output(c, SHAPE(rows, count)) ||
+        !tensor_is_valid(hidden))
+        return false;
+    for (int s = 0; s < count; s++)
+        for (int64_t r = 0; r < rows; r++) {
+            const void *q = row(in[SCORE_QUERY], r), *key = row(in[SCORE_KEYS + s], r);
+            if (query.dtype == DTYPE_F32)
+                tensor_f32(c->output)[r * count + s] =
+                    score_f32(hidden.data, q, key, in[SCORE_V].data, width);
+            else
+                tensor_f64(c->output)[r * count + s] =
+                    score_f64(hidden.data, q, key, in[SCORE_V].data, width);
+        }
+    return true;
+}
+
+/* The tanh is computed again: to keep it would take S times the memory of the keys. */
+static void additive_score_backward(OpContext *c)
+{
+    const Tensor *in = contiguous_inputs(c);
+    Tensor g = tensor_contiguous(op_arena(c), c->grad);
+    if (!in || !tensor_is_valid(g))
+        return;
+    int64_t rows = in[SCORE_QUERY].shape[0], width = in[SCORE_QUERY].shape[1];
+    int count = c->input_count - SCORE_KEYS;
+    Tensor dquery = tensor_zeros(op_arena(c), g.dtype, SHAPE(rows, width));
+    Tensor dv = tensor_zeros(op_arena(c), g.dtype, SHAPE(width));
+    Tensor dkey = op_new(c, SHAPE(rows, width)), hidden = op_new(c, SHAPE(width));
+    if (!tensor_is_valid(dquery) || !tensor_is_valid(dv) || !tensor_is_valid(dkey) ||
+        !tensor_is_valid(hidden))
+        return;
+    for (int s = 0; s < count; s++) {
+        for (int64_t r = 0; r < rows; r++) {
+            const void *q = row(in[SCORE_QUERY], r), *key = row(in[SCORE_KEYS + s], r);
+            if (g.dtype == DTYPE_F32) {
+                score_f32(hidden.data, q, key, in[SCORE_V].data, width);
+                score_backward_f32(tensor_f32(g)[r * count + s], hidden.data, in[SCORE_V].data,
+                                   row(dquery, r), row(dkey, r), dv.data, width);
+            } else {
+                score_f64(hidden.data, q, key, in[SCORE_V].data, width);
+                score_backward_f64(tensor_f64(g)[r * count + s], hidden.data, in[SCORE_V].data,
+                                   row(dquery, r), row(dkey, r), dv.data, width);
+            }
+        }
+        op_add_grad_slice(c, SCORE_KEYS + s, dkey, 0, 0, 1);
+    }
+    op_add_grad(c, SCORE_QUERY, dquery);
+    op_add_grad(c, SCORE_V, dv);
+}
+
+static Var additive_score_sample(OpSample *s)
+{
+    int64_t rows = op_sample_size(s, 0), width = op_sample_size(s, 1);
+    Var query = op_sample(s, SHAPE(rows, width), -1, 1), v = op_sample(s, SHAPE(width), -1, 1);
+    Var keys[3];
+    for (int i = 0; i < 3; i++)
+        keys[i] = op_sample(s, SHAPE(rows + (2 - i), width), -1, 1);
+    return var_additive_score(query, keys, 3, v);
+}
+
+/* The inputs of a list op: `head` first, then the list. */
+static Var apply_to_list(Op *op, Tape *tape, const Var *head, int head_count, const Var *list, int count)
+{
+    if (!tape)
+        return VAR_NONE;
+    Var *inputs = arena_alloc(tape_arena(tape), (size_t)(head_count + count) * sizeof *inputs);
+    if (!inputs)
+        return tape_fail(tape, "%s: out of memory", op->name);
+    memcpy(inputs, head, (size_t)head_count * sizeof *inputs);
+    if (count > 0)
+        memcpy(inputs + head_count, list, (size_t)count * sizeof *inputs);
+    return op_apply(op, inputs, head_count + count, NULL, 0);
+}
+
+Var var_additive_score(Var query, const Var *keys, int count, Var v)
+{
+    return apply_to_list(&op_additive_score, query.tape, (Var[]){query, v}, 2, keys, count);
+}
+
+Op op_additive_score = {.name = "additive_score",
+                        .forward = additive_score_forward,
+                        .backward = additive_score_backward,
+                        .sample = additive_score_sample};
+
+/* ---- weighted_sum: out[n] = sum over s of weights[n, s] values[s][n] ---- */
+
+static bool weighted_sum_forward(OpContext *c)
+{
+    Tensor weights = c->inputs[0];
+    int count = c->input_count - 1;
+    if (weights.ndim != 2 || weights.shape[1] != count || count < 1 || c->inputs[1].ndim != 2)
+        return op_error(c, "weights must be [N, S] for S > 0 values [N, H]");
+    int64_t rows = weights.shape[0], width = c->inputs[1].shape[1];
+    const Tensor *in = contiguous_inputs(c);
+    c->output = tensor_zeros(op_arena(c), weights.dtype, SHAPE(rows, width));
+    if (!check_steps(c, 1, rows, width) || !in || !tensor_is_valid(c->output))
+        return false;
+    for (int s = 0; s < count; s++)
+        for (int64_t r = 0; r < rows; r++) {
+            if (weights.dtype == DTYPE_F32)
+                add_scaled_f32(row(c->output, r), ((float *)row(in[0], r))[s], row(in[1 + s], r), width);
+            else
+                add_scaled_f64(row(c->output, r), ((double *)row(in[0], r))[s], row(in[1 + s], r), width);
+        }
+    return true;
+}
+
+static void weighted_sum_backward(OpContext *c)
+{
+    const Tensor *in = contiguous_inputs(c);
+    Tensor g = with_contiguous_rows(c, c->grad);
+    if (!in || !tensor_is_valid(g))
+        return;
+    int count = c->input_count - 1;
+    int64_t rows = g.shape[0], width = g.shape[1];
+    Tensor dweights = op_new(c, SHAPE(rows, count)), dvalue = op_new(c, SHAPE(rows, width));
+    if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalue))
+        return;
+    for (int s = 0; s < count; s++) {
+        tensor_fill(dvalue, 0.0);
+        for (int64_t r = 0; r < rows; r++) {
+            if (g.dtype == DTYPE_F32) {
+                tensor_f32(dweights)[r * count + s] = dot_f32(row(g, r), row(in[1 + s], r), width);
+                add_scaled_f32(row(dvalue, r), ((float *)row(in[0], r))[s], row(g, r), width);
+            } else {
+                tensor_f64(dweights)[r * count + s] = dot_f64(row(g, r), row(in[1 + s], r), width);
+                add_scaled_f64(row(dvalue, r), ((double *)row(in[0], r))[s], row(g, r), width);
+            }
+        }
+        op_add_grad_slice(c, 1 + s, dvalue, 0, 0, 1);
+    }
+    op_add_grad(c, 0, dweights);
+}
+
+static Var weighted_sum_sample(OpSample *s)
+{
+    int64_t rows = op_sample_size(s, 0), width = op_sample_size(s, 1);
+    Var weights = op_sample(s, SHAPE(rows, 3), -1, 1);
+    Var values[3];
+    for (int i = 0; i < 3; i++)
+        values[i] = op_sample(s, SHAPE(rows + (2 - i), width), -1, 1);
+    return var_weighted_sum(weights, values, 3);
+}
+
+Var var_weighted_sum(Var weights, const Var *values, int count)
+{
+    return apply_to_list(&op_weighted_sum, weights.tape, (Var[]){weights}, 1, values, count);
+}
+
+Op op_weighted_sum = {.name = "weighted_sum",
+                      .forward = weighted_sum_forward,
+                      .backward = weighted_sum_backward,
+                      .sample = weighted_sum_sample};
+
+/* ---- segment_score: out[n] = v . tanh(keys[n] + query[segment[n]]) ---- */
+
+enum { SEGMENT_KEYS, SEGMENT_QUERY, SEGMENT_INDEX, SEGMENT_V };
+
+static bool segment_score_forward(OpContext *c)
+{
+    Tensor keys = c->inputs[SEGMENT_KEYS], query = c->inputs[SEGMENT_QUERY],
+           segment = c->inputs[SEGMENT_INDEX], v = c->inputs[SEGMENT_V];
+    if (keys.ndim != 2 || query.ndim != 2 || v.ndim != 1 || keys.dtype == DTYPE_I32 ||
+        keys.shape[1] != query.shape[1] || v.shape[0] != keys.shape[1])
+        return op_error(c, "needs keys [N, A], query [B, A] and v [A] of f32 or f64");
+    if (segment.dtype != DTYPE_I32 || segment.ndim != 1 || segment.shape[0] != keys.shape[0] ||
+        tensor_index_out_of_range(segment, query.shape[0]) >= 0)
+        return op_error(c, "needs an i32 segment [N] below B");
+    int64_t rows = keys.shape[0], width = keys.shape[1];
+    const Tensor *in = contiguous_inputs(c);
+    Tensor *hidden = op_alloc(c, sizeof *hidden);
+    if (!in || !hidden || !op_output(c, SHAPE(rows)))
+        return false;
+    *hidden = op_new_like(c, keys); /* the tanh, for backward */
+    if (!tensor_is_valid(*hidden))
+        return false;
+    c->saved = hidden;
+    for (int64_t n = 0; n < rows; n++) {
+        const void *key = row(in[SEGMENT_KEYS], n),
+                   *q = row(in[SEGMENT_QUERY], tensor_i32(in[SEGMENT_INDEX])[n]);
+        if (keys.dtype == DTYPE_F32)
+            tensor_f32(c->output)[n] = score_f32(row(*hidden, n), q, key, in[SEGMENT_V].data, width);
+        else
+            tensor_f64(c->output)[n] = score_f64(row(*hidden, n), q, key, in[SEGMENT_V].data, width);
+    }
+    return true;
+}
+
+static void segment_score_backward(OpContext *c)
+{
+    const Tensor *in = contiguous_inputs(c);
+    Tensor hidden = *(const Tensor *)c->saved, g = tensor_contiguous(op_arena(c), c->grad);
+    if (!in || !tensor_is_valid(g))
+        return;
+    int64_t width = hidden.shape[1], queries = in[SEGMENT_QUERY].shape[0];
+    Tensor dkeys = op_new_like(c, hidden);
+    Tensor dquery = tensor_zeros(op_arena(c), g.dtype, SHAPE(queries, width));
+    Tensor dv = tensor_zeros(op_arena(c), g.dtype, SHAPE(width));
+    if (!tensor_is_valid(dkeys) || !tensor_is_valid(dquery) || !tensor_is_valid(dv)) {
+        op_error(c, "backward: out of memory");
+        return;
+    }
+    for (int64_t n = 0; n < hidden.shape[0]; n++) {
+        int32_t q = tensor_i32(in[SEGMENT_INDEX])[n];
+        if (g.dtype == DTYPE_F32)
+            score_backward_f32(tensor_f32(g)[n], row(hidden, n), in[SEGMENT_V].data, row(dquery, q),
+                               row(dkeys, n), dv.data, width);
+        else
+            score_backward_f64(tensor_f64(g)[n], row(hidden, n), in[SEGMENT_V].data, row(dquery, q),
+                               row(dkeys, n), dv.data, width);
+    }
+    op_add_grad(c, SEGMENT_KEYS, dkeys);
+    op_add_grad(c, SEGMENT_QUERY, dquery);
+    op_add_grad(c, SEGMENT_V, dv);
+}
+
+static Var segment_score_sample(OpSample *s)
+{
+    int64_t rows = op_sample_size(s, 0), width = op_sample_size(s, 1), queries = op_sample_size(s, 2);
+    Var keys = op_sample(s, SHAPE(rows, width), -1, 1), query = op_sample(s, SHAPE(queries, width), -1, 1);
+    Var segment = op_sample_index(s, SHAPE(rows), queries);
+    return var_segment_score(keys, query, segment, op_sample(s, SHAPE(width), -1, 1));
+}
+
+Var var_segment_score(Var keys, Var query, Var segment, Var v)
+{
+    return op_apply(&op_segment_score, (Var[]){keys, query, segment, v}, 4, NULL, 0);
+}
+
+Op op_segment_score = {.name = "segment_score",
+                       .forward = segment_score_forward,
+                       .backward = segment_score_backward,
+                       .sample = segment_score_sample};
+
+/* ---- segment_weighted_sum: out[s] = sum of weights[n] values[n] over segment[n] = s ---- */
+
+enum { SUM_WEIGHTS, SUM_VALUES, SUM_INDEX };
+
+static bool segment_weighted_sum_forward(OpContext *c)
+{
+    Tensor weights = c->inputs[SUM_WEIGHTS], values = c->inputs[SUM_VALUES], segment = c->inputs[SUM_INDEX];
+    int64_t count = *(const int64_t *)c->attributes;
+    if (weights.ndim != 1 || values.ndim != 2 || weights.dtype == DTYPE_I32 ||
+        values.shape[0] != weights.shape[0])
+        return op_error(c, "needs weights [N] and values [N, H] of f32 or f64");
+    if (segment.dtype != DTYPE_I32 || segment.ndim != 1 || segment.shape[0] != weights.shape[0] ||
+        count < 0 || tensor_index_out_of_range(segment, count) >= 0)
+        return op_error(c, "needs an i32 segment [N] below the count %lld", (long long)count);
+    int64_t width = values.shape[1];
+    const Tensor *in = contiguous_inputs(c);
+    c->output = tensor_zeros(op_arena(c), weights.dtype, SHAPE(count, width));
+    if (!in || !tensor_is_valid(c->output))
+        return op_error(c, "out of memory");
+    for (int64_t n = 0; n < weights.shape[0]; n++) {
+        void *out = row(c->output, tensor_i32(in[SUM_INDEX])[n]);
+        if (weights.dtype == DTYPE_F32)
+            vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], row(in[SUM_VALUES], n), (size_t)width);
+        else
+            add_scaled_f64(out, tensor_f64(in[SUM_WEIGHTS])[n], row(in[SUM_VALUES], n), width);
+    }
+    return true;
+}
+
+static void segment_weighted_sum_backward(OpContext *c)
+{
+    const Tensor *in = contiguous_inputs(c);
+    Tensor g = with_contiguous_rows(c, c->grad);
+    if (!in || !tensor_is_valid(g))
+        return;
+    int64_t rows = in[SUM_WEIGHTS].shape[0], width = g.shape[1];
+    Tensor dweights = op_new(c, SHAPE(rows)),
+           dvalues = tensor_zeros(op_arena(c), g.dtype, SHAPE(rows, width));
+    if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalues))
+        return;
+    for (int64_t n = 0; n < rows; n++) {
+        const void *gradient = row(g, tensor_i32(in[SUM_INDEX])[n]);
+        if (g.dtype == DTYPE_F32) {
+            tensor_f32(dweights)[n] = dot_f32(gradient, row(in[SUM_VALUES], n), width);
+            add_scaled_f32(row(dvalues, n), tensor_f32(in[SUM_WEIGHTS])[n], gradient, width);
+        } else {
+            tensor_f64(dweights)[n] = dot_f64(gradient, row(in[SUM_VALUES], n), width);
+            add_scaled_f64(row(dvalues, n), tensor_f64(in[SUM_WEIGHTS])[n], gradient, width);
+        }
+    }
+    op_add_grad(c, SUM_WEIGHTS, dweights);
+    op_add_grad(c, SUM_VALUES, dvalues);
+}
+
+static Var segment_weighted_sum_sample(OpSample *s)
+{
+    int64_t rows = op_sample_size(s, 0), count = op_sample_size(s, 2);
+    Var weights = op_sample(s, SHAPE(rows), -1, 1);
+    Var values = op_sample(s, SHAPE(rows, op_sample_size(s, 1)), -1, 1);
+    return var_segment_weighted_sum(weights, values, op_sample_index(s, SHAPE(rows), count), count);
+}
+
+Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count)
+{
+    return op_apply(&op_segment_weighted_sum, (Var[]){weights, values, segment}, 3, &count, sizeof count);
+}
+
+Op op_segment_weighted_sum = {.name = "segment_weighted_sum",
+                              .forward = segment_weighted_sum_forward,
+                              .backward = segment_weighted_sum_backward,
+                              .sample = segment_weighted_sum_sample};

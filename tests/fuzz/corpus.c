@@ -1,0 +1,86 @@
+/* Fuzz target: any bytes, read as a labelled corpus and made into a data set and batches. A crash, a leak, a
+ * read out of bounds or undefined behaviour is a finding; so is an index out of range, and a message that is
+ * not one line that names the file. */
+#include "models/dataset.h"
+#include "models/loader.h"
+#include "tensor/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+/* What is refused is refused in one line, and what is wrong with the data says where. */
+static bool is_fine(const Status *status)
+{
+    if (status_is_ok(status))
+        return true;
+    require(strchr(status->message, '\n') == NULL);
+    require(status->code == STATUS_FAILED && strncmp(status->message, "fuzz.tsv:", 9) == 0);
+    return false;
+}
+
+static void check_corpus(const Corpus *corpus)
+{
+    const char *end = corpus->bytes + corpus->size;
+    for (int64_t row = 0; row < corpus->rows; row++) {
+        require(corpus->texts[row].bytes >= corpus->bytes);
+        require(corpus->texts[row].length <= (size_t)(end - corpus->texts[row].bytes));
+        int64_t from = corpus->label_offsets[row], to = corpus->label_offsets[row + 1];
+        require(from < to);
+        for (int64_t i = from; i < to; i++)
+            require(corpus->labels[i] >= 0 && corpus->labels[i] < corpus_num_classes(corpus) &&
+                    (i == from || corpus->labels[i - 1] < corpus->labels[i]));
+    }
+}
+
+static void check_batches(const Dataset *dataset, const DatasetPart *part)
+{
+    LoaderOptions options = {.batch = 3, .shuffle = true, .pad = true};
+    Loader loader;
+    Status status = loader_init(&loader, part, &options);
+    require(status_is_ok(&status));
+    Batch batch;
+    int64_t seen = 0;
+    while (loader_next(&loader, &batch)) {
+        seen += batch.size;
+        for (int32_t i = 0; i < batch.num_ids; i++)
+            require(batch.ids[i] >= 0 && batch.ids[i] < dataset->tokenizer.vocab_size);
+        for (int32_t i = 0; i < batch.size; i++) {
+            const int32_t *ids = batch.ids + batch.offsets[i];
+            require(batch.lengths[i] >= 3 && batch.lengths[i] <= dataset->max_len);
+            require(ids[0] == TOKEN_BOS && ids[batch.lengths[i] - 1] == TOKEN_EOS);
+        }
+    }
+    require(seen == part->count);
+    loader_free(&loader);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int64_t live = mem_stats().live_blocks;
+    Corpus corpus;
+    Status status = corpus_parse(&corpus, "fuzz.tsv", (const char *)data, size);
+    if (is_fine(&status)) {
+        check_corpus(&corpus);
+        DatasetOptions options = dataset_defaults();
+        options.vocabulary.min_df = 1;
+        options.max_len = 5;
+        Dataset *dataset;
+        status = dataset_new(&dataset, &corpus, "fuzz.tsv", &options);
+        if (is_fine(&status)) {
+            check_batches(dataset, &dataset->train);
+            check_batches(dataset, &dataset->test);
+        }
+        dataset_free(dataset);
+    }
+    corpus_free(&corpus);
+    require(mem_stats().live_blocks == live);
+    return 0;
+}
