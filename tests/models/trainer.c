@@ -393,8 +393,8 @@ START_TEST(a_steady_step_asks_for_no_memory)
         predict(&run, &b.batch, logits);
     }
     uint64_t calls = 0;
-    for (int s = 0; s < 60; s++) {
-        if (s == 10) /* a batch of texts of all lengths has more nodes than one of equal ones */
+    for (int s = 0; s < 100; s++) {
+        if (s == 30) /* a batch of texts of all lengths has more nodes than one of equal ones */
             calls = mem_stats().calls;
         make_batch(&b, &random, 1 + (int32_t)random_below(&random, MOST_TEXTS), 12);
         step(&run, &b.batch);
