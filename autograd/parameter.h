@@ -48,7 +48,7 @@ void parameter_release(Parameter *parameter);
 /* Says that the value was written. */
 void parameter_changed(Parameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
- * threads. NULL where there is no memory, the value is not f32, not a matrix, or updated late. */
+ * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
 const Panels *parameter_panels(Parameter *parameter, bool transposed);
 /* Packs what products have wanted so far: call it after an update, before threads start. */
 bool parameter_prepare(Parameter *parameter);

@@ -244,14 +244,16 @@ static Status run_all(Trainer *trainer, const Batch *batch, bool training)
         return status_failed("a batch must have at least one text");
     if (!reserve(trainer, batch))
         return status_failed("out of memory for a batch of %d texts", batch->size);
+    double started = clock_seconds();
     trainer->batch = batch;
     trainer->training = training;
     deal(trainer, batch);
     nn_module_train(&trainer->model->base, training);
     if (!nn_module_prepare(&trainer->model->base))
         return status_failed("out of memory for packed weights");
+    double prepared = clock_seconds() - started;
     pool_run(trainer->pool, run_shard, trainer, trainer->options.shards);
-    trainer->times = (TrainerTimes){.forward = 0};
+    trainer->times = (TrainerTimes){.prepare = prepared};
     for (int i = 0; i < trainer->options.shards; i++) {
         const Shard *shard = &trainer->shards[i];
         if (!status_is_ok(&shard->status))
@@ -264,9 +266,18 @@ static Status run_all(Trainer *trainer, const Batch *batch, bool training)
     return status_ok();
 }
 
+static bool is_batch_by_labels(const Trainer *trainer, const Batch *batch, Tensor t)
+{
+    return t.dtype == DTYPE_F32 && t.ndim == 2 && t.shape[0] == batch->size &&
+           t.shape[1] == trainer->model->config.labels;
+}
+
 Status trainer_step(Trainer *trainer, const Batch *batch, double *loss)
 {
     double started = clock_seconds();
+    if (!is_batch_by_labels(trainer, batch, batch->labels))
+        return status_failed("trainer: the labels of %d texts must be f32 [%d, %lld]", batch->size,
+                             batch->size, (long long)trainer->model->config.labels);
     nn_optimizer_set_lr(trainer->optimizer,
                         nn_schedule_lr(&trainer->options.schedule, nn_optimizer_steps(trainer->optimizer)));
     trainer->attention = NULL;
@@ -287,6 +298,9 @@ Status trainer_step(Trainer *trainer, const Batch *batch, double *loss)
 
 Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention)
 {
+    if (!is_batch_by_labels(trainer, batch, logits))
+        return status_failed("trainer: the logits of %d texts must be f32 [%d, %lld]", batch->size,
+                             batch->size, (long long)trainer->model->config.labels);
     trainer->logits = logits;
     trainer->attention = attention;
     return run_all(trainer, batch, false);

@@ -360,8 +360,8 @@ static Status lock_folder(Folder *folder, const char *path)
         if (errno != EWOULDBLOCK && errno != EINTR)
             break; /* a file system that knows no locks */
         if (i == TRIES || interrupted)
-            return status_failed("%s: another train_zoo is at work in this folder; wait for it or choose another",
-                                 path);
+            return status_failed(
+                "%s: another train_zoo is at work in this folder; wait for it or choose another", path);
         nanosleep(&pause, NULL);
     }
     return status_ok();
