@@ -32,7 +32,8 @@ static bool is_known(const char *name)
 CheckpointText checkpoint_text_of(const Dataset *dataset, bool notebook)
 {
     return (CheckpointText){.cleaner = &dataset->cleaner,
-                            .vocabulary = &dataset->vocabulary,
+                            .vocabulary = dataset->tokenizer.bpe ? NULL : &dataset->vocabulary,
+                            .bpe = dataset->tokenizer.bpe,
                             .labels = &dataset->classes,
                             .max_len = dataset->max_len,
                             .notebook = notebook,
@@ -323,39 +324,22 @@ static Status read_names(const Reader *reader, const char *name, StringTable *ta
     return status;
 }
 
-static bool encode_bpe(const void *state, TextSpan text, size_t limit, IdList *list)
-{
-    BpeIds ids = {0};
-    Status status = bpe_encode((BpeEncoder *)(uintptr_t)state, text.bytes, text.length, &ids);
-    bool ok = status_is_ok(&status);
-    for (size_t i = 0; ok && i < ids.count && i < limit; i++)
-        ok = id_list_push(list, ids.ids[i]);
-    bpe_ids_free(&ids);
-    return ok;
-}
-
 static Status read_bpe(Reader *reader)
 {
-    static const char *const special[] = {"<pad>", "<unk>", "<bos>", "<eos>"};
     Checkpoint *c = reader->checkpoint;
+    BpeTokenizer *learned = NULL;
     const char *text = NULL;
     size_t size;
     Status status = read_text(reader, TOKENIZER, &text, &size);
     if (status_is_ok(&status))
-        status = bpe_from_json(&c->bpe, text, size, npz_path(reader->npz));
-    for (int i = 0; status_is_ok(&status) && i < NUM_SPECIAL_TOKENS; i++)
-        if (bpe_token_id(c->bpe, special[i], strlen(special[i])) != i)
-            status =
-                status_failed("%s: %s: %s is not token %d; train the tokenizer with <pad> <unk> <bos> <eos> "
-                              "as its first special tokens",
-                              npz_path(reader->npz), TOKENIZER, special[i], i);
+        status = bpe_from_json(&learned, text, size, npz_path(reader->npz));
     if (!status_is_ok(&status))
         return status;
-    c->encoder = bpe_encoder_new(c->bpe);
-    c->text.bpe = c->bpe;
-    c->tokenizer =
-        (Tokenizer){.state = c->encoder, .vocab_size = bpe_vocab_size(c->bpe), .encode = encode_bpe};
-    return c->encoder ? status : status_no_memory(0, "the tokenizer");
+    status = subwords_adopt(&c->subwords, learned, &c->tokenizer);
+    c->text.bpe = c->tokenizer.bpe;
+    return status_is_ok(&status)
+               ? status
+               : status_failed("%s: %s: %.300s", npz_path(reader->npz), TOKENIZER, status.message);
 }
 
 static Status read_vocabulary(Reader *reader)
@@ -499,8 +483,7 @@ void checkpoint_free(Checkpoint *c)
     model_free(c->model);
     cleaner_free(&c->cleaner);
     vocabulary_free(&c->vocabulary);
-    bpe_encoder_free(c->encoder);
-    bpe_tokenizer_free(c->bpe);
+    subwords_free(&c->subwords);
     string_table_free(&c->labels);
     mem_free(c->thresholds);
     nn_snapshot_free(&c->unknown);

@@ -224,7 +224,7 @@ PredictorText predictor_text(const Predictor *p, int64_t i)
 
 const char *predictor_word(const Predictor *p, int32_t id)
 {
-    if (p->checkpoint->bpe)
-        return bpe_token_text(p->checkpoint->bpe, id, NULL);
+    if (p->checkpoint->tokenizer.bpe)
+        return bpe_token_text(p->checkpoint->tokenizer.bpe, id, NULL);
     return vocabulary_word(&p->checkpoint->vocabulary, id);
 }

@@ -2,21 +2,14 @@
 #include "models/checkpoint.h"
 #include "models/saver.h"
 #include "models/training_state.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- Peak memory: the kernel's high-water mark, which can be set back ---- */
 
@@ -117,7 +110,7 @@ typedef struct Run {
 
 static double seconds_so_far(const Run *run)
 {
-    return run->seconds_before + now() - run->started;
+    return run->seconds_before + clock_seconds() - run->started;
 }
 
 /* ---- Its files ---- */
@@ -193,7 +186,7 @@ static Status save_last(Run *run)
     training_state_snapshot(snapshot, &run->at, run->result, optimizer, &run->model->base);
     nn_snapshot_append(snapshot, &run->unknown);
     file_path(run, "last", path);
-    run->saved = now();
+    run->saved = clock_seconds();
     return saver_submit(run->saver, snapshot, path, NULL);
 }
 
@@ -216,7 +209,7 @@ static bool save_is_due(const Run *run)
     if (!run->saver)
         return false;
     if (files->every == RUN_EVERY_SO_OFTEN)
-        return now() - run->saved >= files->seconds && saver_is_idle(run->saver);
+        return clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
@@ -261,7 +254,8 @@ static void report(Run *run, RunProgress *progress)
     if (!run->watcher || !run->watcher->progress)
         return;
     int64_t left = progress->batches * (progress->epochs - progress->epoch + 1) - progress->batch;
-    double per_batch = (now() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
+    double per_batch =
+        (clock_seconds() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
     progress->seconds_left = per_batch * (double)left;
     run->watcher->progress(run->watcher->context, progress);
 }
@@ -291,7 +285,7 @@ static Status train_batch(Run *run, const Batch *batch)
 static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
 {
     TrainingState *at = &run->at;
-    double began = now();
+    double began = clock_seconds();
     int64_t tokens_before = at->tokens;
     Batch batch;
     loader_start_epoch(&run->loader, at->epoch - 1);
@@ -303,7 +297,7 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
             return status;
         progress->batch = at->batch;
         progress->tokens = at->tokens - tokens_before;
-        progress->seconds = now() - began;
+        progress->seconds = clock_seconds() - began;
         progress->loss = at->loss_sum / (double)at->seen;
         report(run, progress);
         *stopped = wants_stop(run);
@@ -329,7 +323,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
                         .train_loss = at->loss_sum / (double)at->seen,
                         .test_f1 = metrics_macro(&result->metrics).f1,
                         .test_micro_f1 = metrics_micro(&result->metrics).f1,
-                        .seconds = now() - began};
+                        .seconds = clock_seconds() - began};
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
@@ -344,7 +338,7 @@ static Status train(Run *run)
 {
     int epochs = run->options->epochs;
     while (run->at.epoch <= epochs) {
-        double began = now();
+        double began = clock_seconds();
         bool stopped;
         RunProgress progress = {.model = run->kind->name,
                                 .epoch = run->at.epoch,
@@ -440,7 +434,7 @@ static Status prepare(Run *run)
     npz_close(last);
     if (status_is_ok(&status) && run->options->files.folder)
         status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level, .threads = 1});
-    run->saved = now();
+    run->saved = clock_seconds();
     return status;
 }
 
@@ -465,7 +459,7 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
                .dataset = dataset,
                .kind = kind,
                .result = result,
-               .started = now()};
+               .started = clock_seconds()};
     nn_snapshot_init(&run.unknown);
     nn_snapshot_init(&run.best);
     Status status = prepare(&run);

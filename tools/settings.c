@@ -58,8 +58,8 @@ static bool read_number(Json *json, const Option *option)
     double value, standard = integer ? *(const int *)option->value : *(const double *)option->value;
     if (!bpe_json_number(json, &value))
         return false;
-    if (value != standard && (!(value >= option->low && value <= option->high) ||
-                              (integer && value != (double)(int)value)))
+    if (value != standard &&
+        (!(value >= option->low && value <= option->high) || (integer && value != (double)(int)value)))
         return bpe_json_fail(json, "%s cannot be %g", option->name, value);
     if (integer)
         *(int *)option->value = (int)value;

@@ -2,6 +2,7 @@
 #include "models/checkpoint.h"
 #include "models/json_writer.h"
 #include "models/results.h"
+#include "models/subwords.h"
 #include "models/run.h"
 #include "models/text_file.h"
 #include "nn/atomic_file.h"
@@ -29,8 +30,9 @@ enum { MAX_MODELS = 64 };
 
 /* The command line. */
 typedef struct Settings {
-    const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume;
-    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup;
+    const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume,
+        *tokenizer;
+    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab;
     int checkpoint_every, keep, compress;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
@@ -44,6 +46,8 @@ static Settings defaults(void)
                       .output_bias = "log-odds",
                       .optimizer = "adam",
                       .schedule = "constant",
+                      .tokenizer = "words",
+                      .vocab = 8000,
                       .epochs = 50,
                       .batch = 64,
                       .max_len = 64,
@@ -125,6 +129,20 @@ static Settings defaults(void)
              0,                                                                                                \
              0,                                                                                                \
              "file of words to drop, or none (scikit-learn's English list but no, not)"},                      \
+            {"tokenizer",                                                                                      \
+             "KIND",                                                                                           \
+             OPTION_TEXT,                                                                                      \
+             &(s)->tokenizer,                                                                                  \
+             0,                                                                                                \
+             0,                                                                                                \
+             "words, or bpe: byte pairs of the training part (words)"},                                        \
+            {"vocab",                                                                                          \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->vocab,                                                                                      \
+             8,                                                                                                \
+             BPE_MAX_TOKENS,                                                                                   \
+             "ids of bpe, special ones and letters included (8000)"},                                          \
             {"min-df", "N", OPTION_INTEGER, &(s)->min_df, 1, 1e9, "drop words in fewer training texts (2)"},   \
             {"max-df",                                                                                         \
              "X",                                                                                              \
@@ -278,7 +296,8 @@ static void show(void *context, const RunProgress *progress)
 
 static void print_head(const Settings *s, const RunOptions *run, const Dataset *dataset)
 {
-    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d words, %.1f ids a text\n",
+    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d different ids, %.1f ids a "
+           "text\n",
            s->data, (long long)(dataset->train.count + dataset->test.count), dataset->hash,
            (long long)dataset->train.count, (long long)dataset->test.count, dataset_num_classes(dataset),
            dataset->tokenizer.vocab_size,
@@ -308,8 +327,9 @@ static void print_table(const RunResult *results, int count)
 typedef struct Folder {
     const char *data_path, *stop_words_path, *init_path; /* absolute, of what was given */
     const char *data_hash, *fingerprint;
-    Arena arena; /* of strings that were read */
-    int lock;    /* held while the run is on; -1: none */
+    Arena arena;       /* of strings that were read */
+    Subwords subwords; /* what --tokenizer bpe has learned */
+    int lock;          /* held while the run is on; -1: none */
 } Folder;
 
 /* What in settings.json is no option. */
@@ -340,8 +360,8 @@ static Status lock_folder(Folder *folder, const char *path)
         if (errno != EWOULDBLOCK && errno != EINTR)
             break; /* a file system that knows no locks */
         if (i == TRIES || interrupted)
-            return status_failed("%s: another train_zoo is at work in this folder; wait for it or choose another",
-                                 path);
+            return status_failed(
+                "%s: another train_zoo is at work in this folder; wait for it or choose another", path);
         nanosleep(&pause, NULL);
     }
     return status_ok();
@@ -349,6 +369,7 @@ static Status lock_folder(Folder *folder, const char *path)
 
 static void folder_free(Folder *folder)
 {
+    subwords_free(&folder->subwords);
     if (folder->lock >= 0)
         close(folder->lock);
     arena_free(&folder->arena);
@@ -491,8 +512,8 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
         status = status_failed("%s: was trained %s; %s --notebook", path,
                                run->notebook ? "to read the last word" : "as the notebook reads",
                                run->notebook ? "leave out" : "add");
-    if (status_is_ok(&status) && checkpoint->text.bpe)
-        status = status_failed("%s: reads byte pairs, the data are words", path);
+    if (status_is_ok(&status) && (checkpoint->text.bpe || dataset->tokenizer.bpe))
+        status = status_failed("%s: --init works with words only, not with byte pairs", path);
     if (status_is_ok(&status))
         status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
     if (status_is_ok(&status))
@@ -553,6 +574,13 @@ static Status prepare(const Settings *s, Folder *folder, const ModelKind **kinds
     DatasetOptions options = to_dataset_options(s);
     if (s->resume)
         options.clean.stop_words = folder->stop_words_path;
+    if (strcmp(s->tokenizer, "bpe") == 0) {
+        folder->subwords.vocabulary = s->vocab;
+        options.fit = subwords_fit;
+        options.fit_context = &folder->subwords;
+    } else if (strcmp(s->tokenizer, "words") != 0) {
+        return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
+    }
     Status status = dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
     if (status_is_ok(&status))
         status = make_folder(s->out);
