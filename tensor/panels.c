@@ -1,4 +1,5 @@
 #include "tensor/panels.h"
+#include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tensor/panels_internal.h"
 
@@ -41,7 +42,7 @@ static int64_t min_i64(int64_t a, int64_t b)
 /* ---- Packing ---- */
 
 /* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one
- * another at whole cache lines. */
+ * another at whole cache lines, one line apart so that they do not fall into the same sets of a cache. */
 static int64_t panel_stride(PanelsSide side, int64_t depth)
 {
     return round_up(depth * side.packed, FLOATS_PER_LINE) + FLOATS_PER_LINE;
@@ -332,6 +333,7 @@ bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Aren
         if (!narrow)
             return false;
     }
+    flops_add_product(c.rows, c.columns, panels->k);
     bool add = scale(&c, (float)beta);
     if (panels->k == 0 && !add)
         set_zero(&c);
@@ -452,6 +454,7 @@ bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, doubl
             return false;
         }
     }
+    flops_add_product(c.rows, c.columns, total);
     bool add = scale(&c, (float)beta);
     if (total == 0 && !add)
         set_zero(&c);

@@ -250,17 +250,26 @@ START_TEST(a_broadcast_operand_is_read_as_any_other)
 {
     if (!take_path(_i))
         return;
-    Matrix a = matrix_new(20, 30, BY_ROWS), b = matrix_new(30, 40, BY_ROWS),
-           out = matrix_new(20, 40, BY_ROWS);
-    a.view.strides[0] = 0; /* every row the same */
-    b.view.strides[1] = 0; /* every column the same */
-    Panels panels = pack(b.view);
-    double *expected = numbers(800), *magnitude = numbers(800);
-    naive_product(expected, magnitude, a.view, b.view);
-    ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
-    check_close(out.view, expected, magnitude, 30);
-    panels_free(&panels);
-    free(expected), free(magnitude), free(a.block), free(b.block), free(out.block);
+    /* Bit 0 and 1: a's strides are 0; bit 2 and 3: b's. */
+    for (int zero = 0; zero < 16; zero++) {
+        Matrix a = matrix_new(20, 30, BY_ROWS), b = matrix_new(30, 40, BY_ROWS);
+        Matrix out = matrix_new(20, 40, BY_ROWS);
+        for (int axis = 0; axis < 2; axis++) {
+            a.view.strides[axis] *= !(zero >> axis & 1);
+            b.view.strides[axis] *= !(zero >> (2 + axis) & 1);
+        }
+        Panels panels = pack(b.view);
+        PanelsPair pair = {transposed(a.view), b.view};
+        double *expected = numbers(800), *magnitude = numbers(800);
+        naive_product(expected, magnitude, a.view, b.view);
+        ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
+        check_close(out.view, expected, magnitude, 30);
+        naive_product(expected, magnitude, a.view, b.view);
+        ck_assert(panels_accumulate(out.view, &pair, 1, 1, &scratch));
+        check_close(out.view, expected, magnitude, 60);
+        panels_free(&panels);
+        free(expected), free(magnitude), free(a.block), free(b.block), free(out.block);
+    }
 }
 END_TEST
 
