@@ -1,0 +1,149 @@
+/* Byte-pair encoding (Gage 1994; Sennrich, Haddow & Birch 2016, arXiv 1508.07909): train, encode, decode,
+ * save and load. docs/bpe.md tells how it works and what it agrees with.
+ *
+ * A BpeTokenizer never changes once it is made, so any number of threads may read it. What a thread needs
+ * to encode (a cache of pieces and scratch memory) is in a BpeEncoder, one for each thread. The cache never
+ * changes a result. */
+#ifndef REEL_MODELS_BPE_H
+#define REEL_MODELS_BPE_H
+
+#include "tensor/decls.h"
+#include "tensor/random.h"
+#include "tensor/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+typedef struct BpeTokenizer BpeTokenizer;
+typedef struct BpeEncoder BpeEncoder;
+typedef struct BpeCounter BpeCounter;
+
+/* How a text is cut into pieces, over whose borders nothing is merged. */
+typedef enum {
+    BPE_WHITESPACE, /* at Unicode white space, which is dropped; symbols are code points */
+    BPE_BYTELEVEL,  /* GPT-2's expression; symbols are bytes, nothing is lost */
+    BPE_SUBWORD_NMT /* at U+0020 and line feeds; symbols are code points, the last one of a word has </w> */
+} BpePretokenizer;
+
+enum {
+    BPE_MAX_TOKENS = (1 << 21) - 1, /* the largest vocabulary */
+    BPE_MAX_FILE_BYTES = 512 << 20, /* the largest tokenizer file that is read */
+    BPE_MAX_SPECIAL_TOKENS = 4096   /* of one tokenizer */
+};
+
+/* Buffers that grow; start from {0}, free with the function of the same name. */
+typedef struct BpeIds {
+    int32_t *ids;
+    size_t count, capacity;
+} BpeIds;
+typedef struct BpeBytes {
+    char *data; /* not ended by a NUL */
+    size_t size, capacity;
+} BpeBytes;
+void bpe_ids_free(BpeIds *ids);
+void bpe_bytes_free(BpeBytes *bytes);
+
+/* ---- Training ---- */
+
+/* Told from the thread that called; `done` and `total` count bytes of text while `phase` is "count" (total
+ * 0: not known), tokens while it is "merge". */
+typedef void (*BpeProgress)(void *context, const char *phase, uint64_t done, uint64_t total);
+
+typedef struct BpeOptions {
+    BpePretokenizer pretokenizer;
+    int64_t vocab_size;       /* special tokens and alphabet included; 0: no limit but min_frequency */
+    int64_t max_merges;       /* 0: no limit */
+    int64_t min_frequency;    /* a pair seen less often is not merged; 0: 1, for subword-nmt 2 */
+    int64_t max_token_length; /* as in Hugging Face's trainer: in symbols, exclusive; 0: no limit */
+    const char *const *special_tokens; /* get the first ids; matched in the text before anything else */
+    size_t special_count;
+    const char *unk_token; /* stands for unknown symbols, NULL: they are dropped; must be a special token */
+    bool add_prefix_space; /* byte level: a text that does not begin with a blank gets one */
+    int threads;           /* for counting; 0: one. The result does not depend on it. */
+    BpeProgress progress;  /* or NULL */
+    void *progress_context;
+} BpeOptions;
+
+/* Collects pieces and how often each occurs; NULL when there is no memory. Strings in `options` must live
+ * as long as the counter. */
+BpeCounter *bpe_counter_new(const BpeOptions *options);
+void bpe_counter_free(BpeCounter *counter);
+/* One text, as a whole: line feeds in it are characters like others (subword-nmt: ends of lines). */
+Status bpe_counter_add(BpeCounter *counter, const char *text, size_t size);
+/* A file, line by line, each with its line feed; "-" is the standard input. The file is streamed: what is
+ * in memory is a few megabytes, or its longest line. */
+Status bpe_counter_add_file(BpeCounter *counter, const char *path);
+/* Bytes of text, pieces and different pieces so far. */
+typedef struct BpeCounts {
+    uint64_t bytes, pieces, different;
+} BpeCounts;
+BpeCounts bpe_counter_counts(const BpeCounter *counter);
+
+/* Learns a tokenizer; the counter is emptied on the way (its memory is needed), and must still be freed. */
+Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter);
+
+/* ---- A tokenizer ---- */
+
+void bpe_tokenizer_free(BpeTokenizer *tokenizer);
+/* The number of tokens; ids are 0 to this less one. */
+int32_t bpe_vocab_size(const BpeTokenizer *tokenizer);
+int64_t bpe_merge_count(const BpeTokenizer *tokenizer);
+BpePretokenizer bpe_pretokenizer(const BpeTokenizer *tokenizer);
+const char *
+bpe_pretokenizer_name(BpePretokenizer pretokenizer); /* "whitespace", "bytelevel", "subword-nmt" */
+/* The id of the token that stands for unknown symbols, or -1. */
+int32_t bpe_unk_id(const BpeTokenizer *tokenizer);
+/* The token as it is written in files (byte level: each byte as a printable character), or NULL for an id
+ * that is none. Ended by a NUL; *size may be NULL. */
+const char *bpe_token_text(const BpeTokenizer *tokenizer, int32_t id, size_t *size);
+/* The id of a token written so, or -1. */
+int32_t bpe_token_id(const BpeTokenizer *tokenizer, const char *text, size_t size);
+/* The ids of merge number `rank`; false where there is none. */
+bool bpe_merge(const BpeTokenizer *tokenizer, int64_t rank, int32_t *left, int32_t *right, int32_t *product);
+
+/* ---- Encoding ---- */
+
+/* NULL when there is no memory. The tokenizer must outlive the encoder. */
+BpeEncoder *bpe_encoder_new(const BpeTokenizer *tokenizer);
+void bpe_encoder_free(BpeEncoder *encoder);
+/* Appends the ids of one text. Any bytes are allowed, NUL and broken UTF-8 included. */
+Status bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids);
+/* Appends the ids of each line (without its line feed), and to `ends` the value of ids->count after each
+ * line; a last line without a line feed counts. */
+Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends);
+/* BPE dropout (Provilkov, Emelianenko & Voita 2020, arXiv 1910.13267): before each merge every candidate
+ * is left out with this probability, so that a text has many encodings. 0 (the start) turns it off. The
+ * numbers drawn depend on the seed and on what was encoded since this call alone. */
+void bpe_encoder_set_dropout(BpeEncoder *encoder, double probability, uint64_t seed);
+
+/* ---- Decoding ---- */
+
+/* Appends the text of the ids. Byte level: the very bytes. Whitespace: tokens with blanks between.
+ * subword-nmt: words with blanks between. Special tokens are left out where skip_special is true. */
+Status bpe_decode(const BpeTokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
+                  BpeBytes *text);
+
+/* ---- Files ---- */
+
+/* Hugging Face's tokenizer.json, from memory and to memory. `name` stands in messages, which also say the
+ * byte offset. */
+Status bpe_from_json(BpeTokenizer **tokenizer, const char *json, size_t size, const char *name);
+Status bpe_to_json(const BpeTokenizer *tokenizer, BpeBytes *json);
+Status bpe_load(BpeTokenizer **tokenizer, const char *path);
+/* Written beside the target, then renamed: there is never half a file. */
+Status bpe_save(const BpeTokenizer *tokenizer, const char *path);
+
+/* GPT-2's pair of files; only for byte level. */
+Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path);
+Status bpe_save_gpt2(const BpeTokenizer *tokenizer, const char *vocab_path, const char *merges_path);
+/* subword-nmt's codes (#version 0.2); only for subword-nmt. The file has no vocabulary: loading gives ids
+ * to the symbols in the codes by code point, then to the merges; `unk_token` may be NULL. */
+Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token);
+Status bpe_save_codes(const BpeTokenizer *tokenizer, const char *path);
+
+REEL_END_DECLS
+
+#endif
