@@ -330,7 +330,8 @@ static double distance(Tensor narrow, Tensor wide, double floor)
 GradcheckResult gradcheck_op_f32(const Op *op, Layout layout, uint64_t seed)
 {
     Check narrow, wide;
-    Tensor narrow_grads[MAX_INPUTS], wide_grads[MAX_INPUTS], narrow_out, wide_out;
+    Tensor narrow_grads[MAX_INPUTS], wide_grads[MAX_INPUTS];
+    Tensor narrow_out = tensor_invalid(), wide_out = tensor_invalid();
     GradcheckResult result = {.status = check_init_op(&narrow, op, layout, DTYPE_F32, seed)};
     Status other = check_init_op(&wide, op, layout, DTYPE_F64, seed);
     if (status_is_ok(&result.status))

@@ -48,7 +48,8 @@ static bool fetch_inputs(OpContext *c, Tensor *values, Tensor *indices)
         bool distinct = tensor_is_valid(node->index) &&
                         ((c->op->flags & OP_GETS_ROWS) || (i == 0 && (c->op->flags & OP_ROWWISE)));
         indices[i] = distinct ? node->index : tensor_invalid();
-        values[i] = distinct ? node->value : tape_whole(tape, node);
+        bool late = i == 0 && node->parameter && (c->op->flags & OP_READS_LATE);
+        values[i] = distinct || late ? node->value : tape_readable(tape, node);
         if (!tensor_is_valid(values[i]))
             return false;
         if (values[i].dtype == DTYPE_I32)
@@ -154,6 +155,23 @@ Var(op_apply)(const Op *op, const Var *inputs, int count, const void *attributes
         return tape_empty(tape);
     }
     return record(&c);
+}
+
+bool op_rerun_forward(Tape *tape, uint32_t index)
+{
+    const Node *node = &tape->nodes[index];
+    Tensor *values = arena_alloc(&tape->arena, 2 * (size_t)node->input_count * sizeof *values);
+    OpContext c = {.tape = tape,
+                   .attributes = node->attributes,
+                   .input_count = node->input_count,
+                   .op = node->op,
+                   .node = index,
+                   .input_nodes = node->inputs};
+    if (!values || !fetch_inputs(&c, values, values + node->input_count))
+        return false;
+    if ((node->op->flags & OP_ROWWISE) && node->input_count > 0)
+        c.output_index = c.index[0];
+    return node->op->forward(&c);
 }
 
 Var op_second(Var first)
@@ -381,12 +399,14 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
 
 Tensor op_whole(OpContext *c, int input)
 {
-    return tape_whole(c->tape, input_node(c, input));
+    return tape_readable(c->tape, input_node(c, input));
 }
 
 Parameter *op_parameter(const OpContext *c, int input)
 {
-    return input_node(c, input)->parameter;
+    Parameter *parameter = input_node(c, input)->parameter;
+    bool late = parameter && parameter->read && !(input == 0 && (c->op->flags & OP_READS_LATE));
+    return late ? NULL : parameter;
 }
 
 int32_t *op_slots(OpContext *c, int64_t size)

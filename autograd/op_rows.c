@@ -119,7 +119,8 @@ Var var_embedding(Var table, Var ids, int64_t padding_id)
 Op op_embedding = {.name = "embedding",
                    .forward = embedding_forward,
                    .backward = embedding_backward,
-                   .sample = embedding_sample};
+                   .sample = embedding_sample,
+                   .flags = OP_READS_LATE};
 
 /* ---- gather_rows: out[n] = a[index[n]] ---- */
 

@@ -310,8 +310,7 @@ Tensor tape_whole(Tape *tape, Node *node)
     return node->whole;
 }
 
-/* What a reader outside of the ops sees: a lazily updated parameter has to be brought up to date. */
-static Tensor readable_value(Tape *tape, Node *node)
+Tensor tape_readable(Tape *tape, Node *node)
 {
     if (!node->parameter || !node->parameter->read)
         return tape_whole(tape, node);
@@ -323,7 +322,7 @@ static Tensor readable_value(Tape *tape, Node *node)
 Tensor(var_value)(Var v)
 {
     Node *node = tape_node(v, "var_value");
-    return node ? readable_value(v.tape, node) : tensor_invalid();
+    return node ? tape_readable(v.tape, node) : tensor_invalid();
 }
 
 int var_ndim(Var v)
@@ -347,7 +346,7 @@ int64_t var_size(Var v, int axis)
 double var_item(Var v)
 {
     Node *node = tape_node(v, "var_item");
-    return node ? tensor_item(tape_whole(v.tape, node)) : NAN;
+    return node ? tensor_item(tape_readable(v.tape, node)) : NAN;
 }
 
 Var(var_detach)(Var v)
@@ -355,7 +354,7 @@ Var(var_detach)(Var v)
     Node *node = tape_node(v, "var_detach");
     if (!node)
         return tape_empty(v.tape);
-    Tensor value = node->value, index = node->index;
+    Tensor value = node->parameter ? tape_readable(v.tape, node) : node->value, index = node->index;
     Var cut = add_leaf(v.tape, value, false, "var_detach");
     if (!var_is_empty(cut))
         v.tape->nodes[cut.index].index = index;

@@ -8,6 +8,7 @@
 #define REEL_MODELS_BPE_H
 
 #include "tensor/decls.h"
+#include "tensor/pool.h"
 #include "tensor/random.h"
 #include "tensor/status.h"
 
@@ -80,7 +81,7 @@ Status bpe_counter_add_file(BpeCounter *counter, const char *path);
 typedef struct BpeCounts {
     uint64_t bytes, pieces, different;
 } BpeCounts;
-BpeCounts bpe_counter_counts(const BpeCounter *counter);
+BpeCounts bpe_counter_counts(BpeCounter *counter);
 
 /* Learns a tokenizer; the counter is emptied on the way (its memory is needed), and must still be freed. */
 Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter);
@@ -114,6 +115,11 @@ Status bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *id
 /* Appends the ids of each line (without its line feed), and to `ends` the value of ids->count after each
  * line; a last line without a line feed counts. */
 Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends);
+/* bpe_encode_lines() by as many threads as the pool has: the text is cut into `count` parts of whole lines,
+ * part i is encoded by encoders[i] and appended to ids[i] and ends[i] (whose numbers refer to ids[i]). The
+ * parts one after the other are what one encoder gives. */
+Status bpe_encode_parallel(BpeEncoder *const *encoders, int count, Pool *pool, const char *text, size_t size,
+                           BpeIds *ids, BpeIds *ends);
 /* BPE dropout (Provilkov, Emelianenko & Voita 2020, arXiv 1910.13267): before each merge every candidate
  * is left out with this probability, so that a text has many encodings. 0 (the start) turns it off. The
  * numbers drawn depend on the seed and on what was encoded since this call alone. */

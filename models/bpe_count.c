@@ -382,9 +382,10 @@ bool bpe_counter_gather(BpeCounter *counter)
     return true;
 }
 
-BpeCounts bpe_counter_counts(const BpeCounter *counter)
+BpeCounts bpe_counter_counts(BpeCounter *counter)
 {
     BpeCounts counts = {.bytes = counter->bytes};
+    bpe_counter_gather(counter); /* so that a piece that several threads met counts once */
     for (int i = 0; i < counter->threads; i++) {
         counts.pieces += counter->tables[i].pieces;
         counts.different += counter->tables[i].used;

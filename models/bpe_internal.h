@@ -210,7 +210,7 @@ struct BpeTokenizer {
     size_t merge_count;
     BpeAdded *added; /* longest text first */
     size_t added_count;
-    uint8_t *flags; /* [count], of BPE_IS_... */
+    uint8_t *flags;           /* [count], of BPE_IS_... */
     uint8_t added_first[256]; /* whether an added token begins with this byte */
     int added_byte;           /* the byte that all of them begin with, or -1 */
     uint64_t *pairs;

@@ -1,4 +1,5 @@
 #include "tensor/panels.h"
+#include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tensor/panels_internal.h"
 
@@ -332,6 +333,7 @@ bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Aren
         if (!narrow)
             return false;
     }
+    flops_add_product(c.rows, c.columns, panels->k);
     bool add = scale(&c, (float)beta);
     if (panels->k == 0 && !add)
         set_zero(&c);
@@ -452,6 +454,7 @@ bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, doubl
             return false;
         }
     }
+    flops_add_product(c.rows, c.columns, total);
     bool add = scale(&c, (float)beta);
     if (total == 0 && !add)
         set_zero(&c);
