@@ -1,5 +1,5 @@
 #include "models/json_fields.h"
-#include "models/bpe_json_internal.h"
+#include "models/json_reader.h"
 
 #include <limits.h>
 #include <math.h>
@@ -67,46 +67,46 @@ void json_write_fields(JsonWriter *writer, const char *key, const JsonShape *sha
 
 /* ---- Reading ---- */
 
-static bool read_object(Json *json, const JsonShape *shape, char *object, Arena *arena);
+static bool read_object(JsonReader *json, const JsonShape *shape, char *object, Arena *arena);
 
 /* The reader's own messages name the byte; the number is taken from the text that it has checked. */
-static bool read_number(Json *json, double *out)
+static bool read_number(JsonReader *json, double *out)
 {
-    JsonKind kind = bpe_json_peek(json);
+    JsonKind kind = json_reader_peek(json);
     if (kind == JSON_NULL) {
         *out = NAN;
-        return bpe_json_null(json);
+        return json_reader_null(json);
     }
     if (kind != JSON_NUMBER)
-        return kind != JSON_BROKEN && bpe_json_fail(json, "a number is expected here");
+        return kind != JSON_BROKEN && json_reader_fail(json, "a number is expected here");
     const char *begin = json->text + json->at;
-    if (!bpe_json_skip(json))
+    if (!json_reader_skip(json))
         return false;
     *out = strtod(begin, NULL);
     return true;
 }
 
-static bool read_int(Json *json, int *out)
+static bool read_int(JsonReader *json, int *out)
 {
     int64_t value;
-    if (!bpe_json_int(json, &value))
+    if (!json_reader_int(json, &value))
         return false;
     if (value < INT_MIN || value > INT_MAX)
-        return bpe_json_fail(json, "the number is too large");
+        return json_reader_fail(json, "the number is too large");
     *out = (int)value;
     return true;
 }
 
-static bool read_text(Json *json, char **out, Arena *arena)
+static bool read_text(JsonReader *json, char **out, Arena *arena)
 {
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     size_t size = json->string.size;
     if (size > 0 && memchr(json->string.data, 0, size))
-        return bpe_json_fail(json, "a string with a zero byte");
+        return json_reader_fail(json, "a string with a zero byte");
     char *text = arena_alloc(arena, size + 1);
     if (!text)
-        return bpe_json_fail(json, "out of memory");
+        return json_reader_fail(json, "out of memory");
     if (size > 0)
         memcpy(text, json->string.data, size);
     text[size] = '\0';
@@ -114,20 +114,20 @@ static bool read_text(Json *json, char **out, Arena *arena)
     return true;
 }
 
-static bool read_list(Json *json, const JsonField *field, char *object, Arena *arena)
+static bool read_list(JsonReader *json, const JsonField *field, char *object, Arena *arena)
 {
     const JsonShape *of = field->of;
     char *elements = NULL;
     int count = 0, capacity = 0;
     bool first = true;
-    if (!bpe_json_open_array(json))
+    if (!json_reader_open_array(json))
         return false;
-    while (bpe_json_next_item(json, &first)) {
+    while (json_reader_next_item(json, &first)) {
         if (count == capacity) {
             capacity = capacity ? 2 * capacity : 8;
             char *larger = count < INT_MAX / 4 ? arena_calloc(arena, (size_t)capacity * of->size) : NULL;
             if (!larger)
-                return bpe_json_fail(json, "out of memory");
+                return json_reader_fail(json, "out of memory");
             if (count)
                 memcpy(larger, elements, (size_t)count * of->size);
             elements = larger;
@@ -140,7 +140,7 @@ static bool read_list(Json *json, const JsonField *field, char *object, Arena *a
     return status_is_ok(&json->status);
 }
 
-static bool read_field(Json *json, const JsonField *field, char *object, Arena *arena)
+static bool read_field(JsonReader *json, const JsonField *field, char *object, Arena *arena)
 {
     char *at = object + field->offset;
     switch (field->kind) {
@@ -149,35 +149,35 @@ static bool read_field(Json *json, const JsonField *field, char *object, Arena *
     case JSON_FIELD_INT:
         return read_int(json, (int *)at);
     case JSON_FIELD_INTEGER:
-        return bpe_json_int(json, (int64_t *)at);
+        return json_reader_int(json, (int64_t *)at);
     case JSON_FIELD_NUMBER:
         return read_number(json, (double *)at);
     case JSON_FIELD_BOOL:
-        return bpe_json_bool(json, (bool *)at);
+        return json_reader_bool(json, (bool *)at);
     case JSON_FIELD_LIST:
         return read_list(json, field, object, arena);
     }
     return false;
 }
 
-static const JsonField *find(const Json *json, const JsonShape *shape)
+static const JsonField *find(const JsonReader *json, const JsonShape *shape)
 {
     for (int i = 0; i < shape->count; i++)
-        if (bpe_json_is(json, shape->fields[i].name))
+        if (json_reader_is(json, shape->fields[i].name))
             return &shape->fields[i];
     return NULL;
 }
 
-static bool read_object(Json *json, const JsonShape *shape, char *object, Arena *arena)
+static bool read_object(JsonReader *json, const JsonShape *shape, char *object, Arena *arena)
 {
     bool first = true;
     if (!shape->fields[0].name)
         return read_field(json, &shape->fields[0], object, arena);
-    if (!bpe_json_open_object(json))
+    if (!json_reader_open_object(json))
         return false;
-    while (bpe_json_next_key(json, &first)) {
+    while (json_reader_next_key(json, &first)) {
         const JsonField *field = find(json, shape);
-        if (field ? !read_field(json, field, object, arena) : !bpe_json_skip(json))
+        if (field ? !read_field(json, field, object, arena) : !json_reader_skip(json))
             return false;
     }
     return status_is_ok(&json->status);
@@ -186,11 +186,11 @@ static bool read_object(Json *json, const JsonShape *shape, char *object, Arena 
 Status json_read_fields(const char *text, size_t size, const char *name, const JsonShape *shape, void *object,
                         Arena *arena)
 {
-    Json json;
-    bpe_json_open(&json, text, size, name);
+    JsonReader json;
+    json_reader_open(&json, text, size, name);
     if (read_object(&json, shape, object, arena))
-        bpe_json_end(&json);
+        json_reader_end(&json);
     Status status = json.status;
-    bpe_json_close(&json);
+    json_reader_close(&json);
     return status;
 }
