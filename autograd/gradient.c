@@ -103,7 +103,7 @@ void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *o
 /* Indices start, start + step, ... of an axis, as many as `grad` has there. */
 static Tensor part_for(Tensor t, Tensor grad, int axis, int64_t start, int64_t step)
 {
-    int64_t stop = start + step * grad.shape[axis];
+    int64_t last = start + step * (grad.shape[axis] - 1), stop = step > 0 ? last + 1 : last - 1;
     return tensor_slice(t, axis, start, stop < 0 ? TENSOR_END : stop, step);
 }
 
@@ -164,13 +164,10 @@ void tape_flush_pairs(Tape *tape, Node *leaf)
         tape_fail_memory(tape);
         return;
     }
-    bool done = false;
-    if (sum.dtype == DTYPE_F32)
-        done = panels_accumulate(sum, list.pairs, list.count, 0.0, &tape->arena);
-    if (!done)
-        for (int64_t i = 0; i < list.count; i++)
-            done = tensor_matmul(sum, 1.0, tensor_transpose(list.pairs[i].dy, 0, 1), list.pairs[i].x,
-                                 i == 0 ? 0.0 : 1.0);
+    bool done = sum.dtype == DTYPE_F32 && panels_accumulate(sum, list.pairs, list.count, 0.0, &tape->arena);
+    for (int64_t i = 0, ok = !done; i < list.count && ok; i++)
+        ok = done = tensor_matmul(sum, 1.0, tensor_transpose(list.pairs[i].dy, 0, 1), list.pairs[i].x,
+                                  i == 0 ? 0.0 : 1.0);
     if (done)
         tape_add_grad(tape, leaf, sum, false, "linear");
     else
@@ -178,6 +175,21 @@ void tape_flush_pairs(Tape *tape, Node *leaf)
 }
 
 /* ---- Gradients of some rows ---- */
+
+int32_t *tape_slots(Tape *tape, int64_t size)
+{
+    if (size > tape->slot_count) {
+        int32_t *slots = mem_calloc((size_t)size, sizeof *slots);
+        if (!slots) {
+            tape_fail_memory(tape);
+            return NULL;
+        }
+        mem_free(tape->slots);
+        tape->slots = slots;
+        tape->slot_count = size;
+    }
+    return tape->slots;
+}
 
 /* All row gradients of a leaf as one list in which no id stands twice, in the order of first
  * appearance. */
@@ -191,7 +203,7 @@ static bool coalesce_rows(Tape *tape, Node *leaf)
         total += part->ids.shape[0];
     Tensor ids = tensor_new(&tape->arena, DTYPE_I32, SHAPE(total));
     Tensor place = tensor_new(&tape->arena, DTYPE_I32, SHAPE(total));
-    int32_t *slots = tape->slots;
+    int32_t *slots = tape_slots(tape, leaf->value.shape[0]);
     if (!tensor_is_valid(ids) || !tensor_is_valid(place) || !slots)
         return false;
     int32_t distinct = 0;
@@ -236,6 +248,15 @@ static bool densify_rows(Tape *tape, Node *leaf)
     return true;
 }
 
+/* A leaf's dense gradient without gaps: what came through the door may be a broadcast view. */
+static Tensor dense_gradient(Tape *tape, Node *leaf)
+{
+    if (!tensor_is_valid(leaf->grad) || tensor_is_contiguous(&leaf->grad))
+        return leaf->grad;
+    leaf->grad_owned = false;
+    return own_gradient(tape, leaf) ? leaf->grad : tensor_invalid();
+}
+
 Tensor var_grad(Var v)
 {
     Node *node = tape_node(v, "var_grad");
@@ -245,7 +266,7 @@ Tensor var_grad(Var v)
         return node->kept;
     if (!densify_rows(v.tape, node))
         return tensor_invalid();
-    return node->grad;
+    return dense_gradient(v.tape, node);
 }
 
 TapeGradient tape_gradient(Tape *tape, const Parameter *parameter)
@@ -265,7 +286,7 @@ TapeGradient tape_gradient(Tape *tape, const Parameter *parameter)
         gradient.rows = leaf->row_gradients->rows;
         gradient.ids = leaf->row_gradients->ids;
     } else {
-        gradient.dense = leaf->grad;
+        gradient.dense = dense_gradient(tape, leaf);
     }
     return gradient;
 }

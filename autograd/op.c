@@ -48,7 +48,8 @@ static bool fetch_inputs(OpContext *c, Tensor *values, Tensor *indices)
         bool distinct = tensor_is_valid(node->index) &&
                         ((c->op->flags & OP_GETS_ROWS) || (i == 0 && (c->op->flags & OP_ROWWISE)));
         indices[i] = distinct ? node->index : tensor_invalid();
-        values[i] = distinct ? node->value : tape_whole(tape, node);
+        bool late = i == 0 && node->parameter && (c->op->flags & OP_READS_LATE);
+        values[i] = distinct || late ? node->value : tape_readable(tape, node);
         if (!tensor_is_valid(values[i]))
             return false;
         if (values[i].dtype == DTYPE_I32)
@@ -65,8 +66,10 @@ static bool fetch_inputs(OpContext *c, Tensor *values, Tensor *indices)
 
 static bool check_finite(OpContext *c)
 {
-    Tensor out = c->output;
-    if (!c->tape->check_finite || out.dtype == DTYPE_I32 || tensor_is_finite(out))
+    Tensor out = c->output, second = c->second;
+    if (!c->tape->check_finite || out.dtype == DTYPE_I32)
+        return true;
+    if (tensor_is_finite(out) && (!tensor_is_valid(second) || tensor_is_finite(second)))
         return true;
     return op_error(c, "made a NaN or an infinity");
 }
@@ -108,6 +111,8 @@ static Var record(OpContext *c)
         second->op = c->op;
         second->is_second = true;
         second->value = c->second;
+        if (c->op->flags & OP_ROWWISE)
+            second->index = c->output_index;
         second->wants_grad = wants_grad;
     }
     return handle;
@@ -150,6 +155,23 @@ Var(op_apply)(const Op *op, const Var *inputs, int count, const void *attributes
         return tape_empty(tape);
     }
     return record(&c);
+}
+
+bool op_rerun_forward(Tape *tape, uint32_t index)
+{
+    const Node *node = &tape->nodes[index];
+    Tensor *values = arena_alloc(&tape->arena, 2 * (size_t)node->input_count * sizeof *values);
+    OpContext c = {.tape = tape,
+                   .attributes = node->attributes,
+                   .input_count = node->input_count,
+                   .op = node->op,
+                   .node = index,
+                   .input_nodes = node->inputs};
+    if (!values || !fetch_inputs(&c, values, values + node->input_count))
+        return false;
+    if ((node->op->flags & OP_ROWWISE) && node->input_count > 0)
+        c.output_index = c.index[0];
+    return node->op->forward(&c);
 }
 
 Var op_second(Var first)
@@ -224,10 +246,10 @@ static void call_backward(Tape *tape, uint32_t index)
 void op_run_backward(Tape *tape, uint32_t index)
 {
     Node *node = &tape->nodes[index];
-    if (!node->wants_grad || node->is_second)
+    if (!node->wants_grad)
         return;
     tape_flush_pairs(tape, node);
-    if (!node->op)
+    if (!node->op || node->is_second)
         return;
     bool reached =
         tensor_is_valid(node->grad) || (node->has_second && tensor_is_valid(tape->nodes[index + 1].grad));
@@ -332,7 +354,8 @@ void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x)
     Node *node = input_node(c, input);
     if (!node->wants_grad)
         return;
-    bool fits = dy.shape[0] == x.shape[0] && dy.shape[1] == node->value.shape[0];
+    bool fits = dy.shape[0] == x.shape[0] && dy.shape[1] == node->value.shape[0] &&
+                x.shape[1] == node->value.shape[1];
     if (fits && !c->filter && !node->same_rows && !tensor_is_valid(node->index)) {
         tape_add_pair(c->tape, node, dy, x);
         return;
@@ -356,7 +379,10 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
         return;
     }
     if (node->op) {
-        Tensor dense = tensor_zeros(&c->tape->arena, rows.dtype, node->value.ndim, node->value.shape);
+        Tensor like = node->value;
+        if (tensor_is_valid(node->index))
+            like.shape[0] = node->index.shape[0];
+        Tensor dense = tensor_zeros(&c->tape->arena, rows.dtype, like.ndim, like.shape);
         if (!tensor_is_valid(dense) || !tensor_scatter_add_rows(dense, rows, ids)) {
             tape_fail_memory(c->tape);
             return;
@@ -373,26 +399,17 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
 
 Tensor op_whole(OpContext *c, int input)
 {
-    return tape_whole(c->tape, input_node(c, input));
+    return tape_readable(c->tape, input_node(c, input));
 }
 
 Parameter *op_parameter(const OpContext *c, int input)
 {
-    return input_node(c, input)->parameter;
+    Parameter *parameter = input_node(c, input)->parameter;
+    bool late = parameter && parameter->read && !(input == 0 && (c->op->flags & OP_READS_LATE));
+    return late ? NULL : parameter;
 }
 
 int32_t *op_slots(OpContext *c, int64_t size)
 {
-    Tape *tape = c->tape;
-    if (size > tape->slot_count) {
-        int32_t *slots = mem_calloc((size_t)size, sizeof *slots);
-        if (!slots) {
-            tape_fail_memory(tape);
-            return NULL;
-        }
-        mem_free(tape->slots);
-        tape->slots = slots;
-        tape->slot_count = size;
-    }
-    return tape->slots;
+    return tape_slots(c->tape, size);
 }

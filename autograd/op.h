@@ -29,7 +29,13 @@ REEL_BEGIN_DECLS
 typedef struct OpContext OpContext;
 typedef struct OpSample OpSample;
 
-enum { OP_ROWWISE = 1 << 0, OP_GETS_ROWS = 1 << 1 };
+enum {
+    OP_ROWWISE = 1 << 0,
+    OP_GETS_ROWS = 1 << 1,
+    /* Input 0 may be a parameter whose rows are updated late; the op reads it by parameter_read_rows(). Other
+     * ops get a copy that is up to date. */
+    OP_READS_LATE = 1 << 2
+};
 
 typedef struct Op {
     const char *name;
@@ -110,7 +116,7 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids);
 
 /* Input i made whole, in an op that gets rows (OP_GETS_ROWS). */
 Tensor op_whole(OpContext *c, int input);
-/* The parameter behind input i, or NULL: for ops that use its panels or its reader. */
+/* The parameter behind input i, or NULL: for ops that use its panels, or its reader (OP_READS_LATE). */
 Parameter *op_parameter(const OpContext *c, int input);
 /* A map for finding distinct ids: int32 slots[size], arbitrary contents, kept by the tape. */
 int32_t *op_slots(OpContext *c, int64_t size);

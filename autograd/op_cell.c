@@ -1,7 +1,10 @@
 /* The elementwise parts of recurrent cells, fused: in one pass over memory what the composition that
  * defines it does in many. tests/autograd/op_cell.c compares the two. */
 #include "autograd/op_list.h"
+#include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
+#include "autograd/op_product_internal.h"
+#include "tensor/rows.h"
 #include "tensor/vmath.h"
 
 #include <math.h>
@@ -50,21 +53,6 @@ static void gated_memory_backward_f64(const double *i, const double *f, const do
     }
 }
 
-/* Row r of t as a pointer to its elements; NULL for an invalid t. The last axis must be contiguous. */
-static void *row(Tensor t, int64_t r)
-{
-    if (!tensor_is_valid(t))
-        return NULL;
-    return (char *)t.data + (size_t)(r * t.strides[0]) * dtype_size(t.dtype);
-}
-
-static Tensor with_contiguous_rows(OpContext *c, Tensor t)
-{
-    if (!tensor_is_valid(t) || t.shape[1] <= 1 || t.strides[1] == 1)
-        return t;
-    return tensor_contiguous(op_arena(c), t);
-}
-
 static bool is_permutation_of_gates(const GateOrder *order)
 {
     unsigned seen = 0;
@@ -75,38 +63,73 @@ static bool is_permutation_of_gates(const GateOrder *order)
     return seen == 15u;
 }
 
+/* What var_gated_memory() and var_gated_memory_step() are given, in this order; -1: absent. */
+typedef struct GatedInputs {
+    GateOrder order;
+    int c_prev, h, weight; /* z is input 0 */
+} GatedInputs;
+
+/* gates = z, or z + h W^T. */
+static bool fill_gates(OpContext *c, const GatedInputs *in, Tensor gates)
+{
+    bool filled = tensor_is_valid(c->index[0]) ? tensor_gather_rows(gates, c->inputs[0], c->index[0])
+                                               : tensor_copy_into(gates, c->inputs[0]);
+    if (!filled || in->h < 0)
+        return filled;
+    return op_times_weight(c, gates, op_whole(c, in->h), in->weight, 1.0);
+}
+
+static bool check_gated_inputs(OpContext *c, const GatedInputs *in, int64_t n, int64_t hidden)
+{
+    Tensor z = c->inputs[0];
+    if (z.ndim != 2 || z.shape[1] % 4 != 0 || z.dtype == DTYPE_I32 || !is_permutation_of_gates(&in->order))
+        return op_error(c, "z must be [N, 4H] of f32 or f64, and the gates' places a permutation of 0..3");
+    if (in->c_prev >= 0) {
+        Tensor c_prev = op_whole(c, in->c_prev);
+        if (c_prev.ndim != 2 || c_prev.shape[0] != n || c_prev.shape[1] != hidden)
+            return op_error(c, "c_prev must be [N, H]");
+    }
+    if (in->h >= 0) {
+        Tensor h = op_whole(c, in->h), weight = op_whole(c, in->weight);
+        if (h.ndim != 2 || weight.ndim != 2 || h.shape[0] != n || weight.shape[0] != 4 * hidden ||
+            weight.shape[1] != h.shape[1])
+            return op_error(c, "h must be [N, in] and the weight [4H, in]");
+    }
+    return true;
+}
+
 static bool gated_memory_forward(OpContext *c)
 {
-    const GateOrder *order = c->attributes;
-    Tensor z = c->inputs[0], c_prev = c->input_count == 2 ? c->inputs[1] : tensor_invalid();
-    if (z.ndim != 2 || z.shape[1] % 4 != 0 || z.dtype == DTYPE_I32 || !is_permutation_of_gates(order))
-        return op_error(c, "z must be [N, 4H] of f32 or f64, and the gates' places a permutation of 0..3");
-    int64_t n = z.shape[0], hidden = z.shape[1] / 4;
-    if (c->input_count == 2 && (c_prev.ndim != 2 || c_prev.shape[0] != n || c_prev.shape[1] != hidden))
-        return op_error(c, "c_prev must be [N, H]");
+    const GatedInputs *in = c->attributes;
+    const GateOrder *order = &in->order;
+    Tensor z = c->inputs[0], index = c->index[0];
+    int64_t n = tensor_is_valid(index) ? index.shape[0] : z.shape[0],
+            hidden = z.ndim == 2 ? z.shape[1] / 4 : 0;
+    if (!check_gated_inputs(c, in, n, hidden))
+        return false;
     GatedSaved *saved = op_alloc(c, sizeof *saved);
     if (!saved)
         return false;
-    *saved = (GatedSaved){.gates = op_new_like(c, z), .tanh_c = op_new(c, SHAPE(n, hidden))};
+    *saved = (GatedSaved){.gates = op_new(c, SHAPE(n, 4 * hidden)), .tanh_c = op_new(c, SHAPE(n, hidden))};
     c->saved = saved;
     c->second = op_new(c, SHAPE(n, hidden));
-    c_prev = with_contiguous_rows(c, c_prev);
+    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
     if (!op_output(c, SHAPE(n, hidden)) || !tensor_is_valid(c->second) || !tensor_is_valid(saved->tanh_c) ||
-        !tensor_copy_into(saved->gates, z))
+        !tensor_is_valid(saved->gates) || !fill_gates(c, in, saved->gates))
         return false;
     for (int64_t r = 0; r < n; r++) {
-        void *gates = row(saved->gates, r);
+        void *gates = op_row(saved->gates, r);
         size_t width = (size_t)hidden;
         if (z.dtype == DTYPE_F32) {
             float *g = gates;
             vmath_gated_memory(g + order->input * hidden, g + order->forget * hidden,
-                               g + order->cell * hidden, g + order->output * hidden, row(c_prev, r),
-                               row(c->second, r), row(saved->tanh_c, r), row(c->output, r), width);
+                               g + order->cell * hidden, g + order->output * hidden, op_row(c_prev, r),
+                               op_row(c->second, r), op_row(saved->tanh_c, r), op_row(c->output, r), width);
         } else {
             double *g = gates;
             gated_memory_f64(g + order->input * hidden, g + order->forget * hidden, g + order->cell * hidden,
-                             g + order->output * hidden, row(c_prev, r), row(c->second, r),
-                             row(saved->tanh_c, r), row(c->output, r), width);
+                             g + order->output * hidden, op_row(c_prev, r), op_row(c->second, r),
+                             op_row(saved->tanh_c, r), op_row(c->output, r), width);
         }
     }
     return true;
@@ -114,12 +137,12 @@ static bool gated_memory_forward(OpContext *c)
 
 static void gated_memory_backward(OpContext *c)
 {
-    const GateOrder *order = c->attributes;
+    const GatedInputs *in = c->attributes;
+    const GateOrder *order = &in->order;
     const GatedSaved *saved = c->saved;
-    bool has_previous = c->input_count == 2;
     Tensor dz = op_new_like(c, saved->gates), dc_prev = op_new_like(c, saved->tanh_c);
-    Tensor c_prev = has_previous ? with_contiguous_rows(c, c->inputs[1]) : tensor_invalid();
-    Tensor dh = with_contiguous_rows(c, c->grad), dc = with_contiguous_rows(c, c->second_grad);
+    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
+    Tensor dh = op_with_contiguous_rows(c, c->grad), dc = op_with_contiguous_rows(c, c->second_grad);
     if (!tensor_is_valid(dz) || !tensor_is_valid(dc_prev))
         return;
     int64_t hidden = dc_prev.shape[1];
@@ -127,42 +150,70 @@ static void gated_memory_backward(OpContext *c)
             at_o = order->output * hidden;
     for (int64_t r = 0; r < dz.shape[0]; r++) {
         if (dz.dtype == DTYPE_F32) {
-            const float *g = row(saved->gates, r);
-            float *d = row(dz, r);
-            vmath_gated_memory_backward(g + at_i, g + at_f, g + at_g, g + at_o, row(c_prev, r),
-                                        row(saved->tanh_c, r), row(dh, r), row(dc, r), d + at_i, d + at_f,
-                                        d + at_g, d + at_o, row(dc_prev, r), (size_t)hidden);
+            const float *g = op_row(saved->gates, r);
+            float *d = op_row(dz, r);
+            vmath_gated_memory_backward(g + at_i, g + at_f, g + at_g, g + at_o, op_row(c_prev, r),
+                                        op_row(saved->tanh_c, r), op_row(dh, r), op_row(dc, r), d + at_i,
+                                        d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
         } else {
-            const double *g = row(saved->gates, r);
-            double *d = row(dz, r);
-            gated_memory_backward_f64(g + at_i, g + at_f, g + at_g, g + at_o, row(c_prev, r),
-                                      row(saved->tanh_c, r), row(dh, r), row(dc, r), d + at_i, d + at_f,
-                                      d + at_g, d + at_o, row(dc_prev, r), (size_t)hidden);
+            const double *g = op_row(saved->gates, r);
+            double *d = op_row(dz, r);
+            gated_memory_backward_f64(g + at_i, g + at_f, g + at_g, g + at_o, op_row(c_prev, r),
+                                      op_row(saved->tanh_c, r), op_row(dh, r), op_row(dc, r), d + at_i,
+                                      d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
         }
     }
     op_add_grad(c, 0, dz);
-    if (has_previous)
-        op_add_grad(c, 1, dc_prev);
+    if (in->c_prev >= 0)
+        op_add_grad(c, in->c_prev, dc_prev);
+    if (in->h >= 0)
+        op_add_weight_grads(c, dz, in->h, in->weight);
 }
 
 static Var gated_memory_sample(OpSample *s)
 {
     static const GateOrder orders[2] = {{0, 1, 2, 3}, {1, 0, 2, 3}};
-    int64_t n = op_sample_size(s, 0), hidden = op_sample_size(s, 1);
+    int64_t n = op_sample_size(s, 0), hidden = op_sample_size(s, 1), width = op_sample_size(s, 2);
+    GateOrder order = orders[op_sample_choice(s, 2)];
     Var z = op_sample(s, SHAPE(n, 4 * hidden), -2, 2);
-    Var c_prev = op_sample_choice(s, 3) ? op_sample(s, SHAPE(n, hidden), -1, 1) : VAR_NONE, c;
-    Var h = var_gated_memory(z, c_prev, orders[op_sample_choice(s, 2)], &c);
+    Var c_prev = op_sample_choice(s, 3) ? op_sample(s, SHAPE(n, hidden), -1, 1) : VAR_NONE, h, c;
+    if (op_sample_choice(s, 2)) {
+        Var x = op_sample(s, SHAPE(n, width), -1, 1), weight = op_sample(s, SHAPE(4 * hidden, width), -1, 1);
+        h = var_gated_memory_step(z, x, weight, c_prev, order, &c);
+    } else {
+        h = var_gated_memory(z, c_prev, order, &c);
+    }
     return var_concat((Var[]){h, c}, 2, 1);
+}
+
+static Var apply_gated(Var z, Var h, Var weight, Var c_prev, GateOrder order, Var *c)
+{
+    Var inputs[4] = {z};
+    GatedInputs in = {.order = order, .c_prev = -1, .h = -1, .weight = -1};
+    int count = 1;
+    if (c_prev.tape)
+        inputs[in.c_prev = count++] = c_prev;
+    if (h.tape) {
+        inputs[in.h = count++] = h;
+        inputs[in.weight = count++] = weight;
+    }
+    Var out = op_apply(&op_gated_memory, inputs, count, &in, sizeof in);
+    *c = op_second(out);
+    return out;
 }
 
 Var var_gated_memory(Var z, Var c_prev, GateOrder order, Var *c)
 {
-    Var h = op_apply(&op_gated_memory, (Var[]){z, c_prev}, c_prev.tape ? 2 : 1, &order, sizeof order);
-    *c = op_second(h);
-    return h;
+    return apply_gated(z, VAR_NONE, VAR_NONE, c_prev, order, c);
+}
+
+Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order, Var *c)
+{
+    return apply_gated(x, h, weight, c_prev, order, c);
 }
 
 Op op_gated_memory = {.name = "gated_memory",
                       .forward = gated_memory_forward,
                       .backward = gated_memory_backward,
-                      .sample = gated_memory_sample};
+                      .sample = gated_memory_sample,
+                      .flags = OP_GETS_ROWS};

@@ -1,5 +1,6 @@
 /* Matrix products. Those with a parameter run on panels that were packed once for its version. */
 #include "autograd/op_list.h"
+#include "autograd/op_product_internal.h"
 #include "autograd/ops.h"
 #include "tensor/matmul.h"
 #include "tensor/rows.h"
@@ -75,8 +76,7 @@ Op op_matmul = {
 
 /* ---- Shared by linear and addmm: products with a weight [out, in] ---- */
 
-/* out = beta out + x W^T */
-static bool times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta)
+bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta)
 {
     Parameter *parameter = op_parameter(c, weight);
     const Panels *panels = parameter ? parameter_panels(parameter, true) : NULL;
@@ -85,19 +85,19 @@ static bool times_weight(OpContext *c, Tensor out, Tensor x, int weight, double 
     return tensor_matmul(out, 1.0, x, tensor_transpose(c->inputs[weight], 0, 1), beta);
 }
 
-static void add_weight_grads(OpContext *c, int x, int weight)
+void op_add_weight_grads(OpContext *c, Tensor dy, int x, int weight)
 {
     if (op_needs_grad(c, x)) {
         Parameter *parameter = op_parameter(c, weight);
         const Panels *panels = parameter ? parameter_panels(parameter, false) : NULL;
-        Tensor dx = op_new(c, SHAPE(c->grad.shape[0], c->inputs[weight].shape[1]));
-        bool done =
-            tensor_is_valid(dx) && ((panels && panels_matmul(dx, c->grad, panels, 0.0, op_arena(c))) ||
-                                    tensor_matmul(dx, 1.0, c->grad, c->inputs[weight], 0.0));
+        Tensor dx = op_new(c, SHAPE(dy.shape[0], c->inputs[weight].shape[1]));
+        bool done = tensor_is_valid(dx) && ((panels && panels_matmul(dx, dy, panels, 0.0, op_arena(c))) ||
+                                            tensor_matmul(dx, 1.0, dy, c->inputs[weight], 0.0));
         if (done)
             op_add_grad(c, x, dx);
     }
-    op_add_grad_product(c, weight, c->grad, c->inputs[x]);
+    bool distinct = x == 0 && (c->op->flags & OP_ROWWISE);
+    op_add_grad_product(c, weight, dy, distinct ? c->inputs[x] : op_whole(c, x));
 }
 
 static bool check_weight(OpContext *c, Tensor x, Tensor weight)
@@ -126,12 +126,12 @@ static bool linear_forward(OpContext *c)
         return false;
     if (biased)
         tensor_copy_into(c->output, c->inputs[2]);
-    return times_weight(c, c->output, x, 1, biased ? 1.0 : 0.0);
+    return op_times_weight(c, c->output, x, 1, biased ? 1.0 : 0.0);
 }
 
 static void linear_backward(OpContext *c)
 {
-    add_weight_grads(c, 0, 1);
+    op_add_weight_grads(c, c->grad, 0, 1);
     if (c->input_count == 3)
         op_add_grad(c, 2, c->grad);
 }
@@ -172,15 +172,13 @@ static bool addmm_forward(OpContext *c)
         tensor_gather_rows(c->output, base, index);
     else
         tensor_copy_into(c->output, base);
-    return times_weight(c, c->output, x, 2, 1.0);
+    return op_times_weight(c, c->output, x, 2, 1.0);
 }
 
 static void addmm_backward(OpContext *c)
 {
-    Tensor whole[3] = {c->inputs[0], op_whole(c, 1), op_whole(c, 2)};
-    c->inputs = whole;
     op_add_grad(c, 0, c->grad);
-    add_weight_grads(c, 1, 2);
+    op_add_weight_grads(c, c->grad, 1, 2);
 }
 
 static Var addmm_sample(OpSample *s)

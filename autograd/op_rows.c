@@ -76,7 +76,8 @@ static bool embedding_forward(OpContext *c)
     shape[ids.ndim] = table.shape[1];
     if (!op_output(c, ids.ndim + 1, shape))
         return false;
-    return tensor_gather_rows(tensor_view_as(c->output, SHAPE(-1, table.shape[1])), rows, saved->index);
+    return tensor_gather_rows(tensor_view_as(c->output, SHAPE(saved->index.shape[0], table.shape[1])), rows,
+                              saved->index);
 }
 
 static void embedding_backward(OpContext *c)
@@ -118,7 +119,8 @@ Var var_embedding(Var table, Var ids, int64_t padding_id)
 Op op_embedding = {.name = "embedding",
                    .forward = embedding_forward,
                    .backward = embedding_backward,
-                   .sample = embedding_sample};
+                   .sample = embedding_sample,
+                   .flags = OP_READS_LATE};
 
 /* ---- gather_rows: out[n] = a[index[n]] ---- */
 

@@ -203,11 +203,21 @@ static void segment_max_backward(OpContext *c)
 
 static Var segment_max_sample(OpSample *s)
 {
-    /* Every segment has a row: the first `count` rows are in segments 0, 1, ...; column values differ by
-     * more than the step of the differences because they are multiplied up. */
-    int64_t n = op_sample_size(s, 0) ? 2 * op_sample_size(s, 0) : 0;
-    Var a = op_sample(s, SHAPE(n, op_sample_size(s, 2)), -50, 50);
-    return var_segment_max(a, op_sample_index(s, SHAPE(n), 1), n ? 1 : 0);
+    /* Row i is in segment i % count, so that each has one. Steps keep the difference quotients from ties. */
+    int64_t n = 2 * op_sample_size(s, 0), width = op_sample_size(s, 2), count = n < 3 ? n : 3;
+    Var a = op_sample(s, SHAPE(n, width), -2, 2);
+    Arena *arena = tape_arena(op_sample_tape(s));
+    Tensor steps = tensor_new(arena, var_value(a).dtype, SHAPE(n, width));
+    Tensor segment = tensor_new(arena, DTYPE_I32, SHAPE(n));
+    if (!tensor_is_valid(steps) || !tensor_is_valid(segment))
+        return VAR_NONE;
+    for (int64_t i = 0; i < n; i++) {
+        tensor_i32(segment)[i] = (int32_t)(i % count);
+        for (int64_t j = 0; j < width; j++)
+            tensor_set(&steps, (int64_t[]){i, j}, 50.0 * (double)((7 * i + 3 * j) % 11));
+    }
+    Var apart = var_add(a, tape_constant(op_sample_tape(s), steps));
+    return var_segment_max(apart, tape_constant(op_sample_tape(s), segment), count);
 }
 
 Var var_segment_max(Var a, Var segment, int64_t count)

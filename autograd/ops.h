@@ -90,6 +90,8 @@ typedef struct GateOrder {
 /* z [N, 4H], c_prev [N, H] or VAR_NONE (zeros): c = sigmoid(z_f) c_prev + sigmoid(z_i) tanh(z_g),
  * h = sigmoid(z_o) tanh(c) (Hochreiter & Schmidhuber 1997; Gers et al. 2000). Returns h [N, H] and c. */
 Var var_gated_memory(Var z, Var c_prev, GateOrder order, Var *c);
+/* The same of z = x + h W^T, x [N, 4H], h [N, in], weight [4H, in]; z is not kept. VAR_NONE as h: z = x. */
+Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order, Var *c);
 
 /* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused ---- */
 /* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32
@@ -165,6 +167,7 @@ REEL_END_DECLS
 #define var_segment_sum(...)          TRACE(var_segment_sum(__VA_ARGS__))
 #define var_segment_softmax(...)      TRACE(var_segment_softmax(__VA_ARGS__))
 #define var_segment_max(...)          TRACE(var_segment_max(__VA_ARGS__))
+#define var_gated_memory_step(...)    TRACE(var_gated_memory_step(__VA_ARGS__))
 #define var_gated_memory(...)         TRACE(var_gated_memory(__VA_ARGS__))
 #define var_segment_score(...)        TRACE(var_segment_score(__VA_ARGS__))
 #define var_segment_weighted_sum(...) TRACE(var_segment_weighted_sum(__VA_ARGS__))

@@ -68,9 +68,14 @@ void tape_rewind(Tape *tape, TapeMark mark)
 {
     arena_rewind(&tape->arena, mark.arena);
     tape->count = mark.count;
-    /* What a node that stays has made since (its whole value) lay behind the mark. */
-    for (uint32_t i = 0; i < tape->count; i++)
-        tape->nodes[i].whole = tensor_invalid();
+    /* What a node that stays has got since (its whole value, gradients) lay behind the mark. */
+    for (uint32_t i = 0; i < tape->count; i++) {
+        Node *node = &tape->nodes[i];
+        node->whole = node->grad = node->kept = tensor_invalid();
+        node->row_gradients = NULL;
+        node->pairs = (PairList){0};
+        node->grad_owned = false;
+    }
     forget_parameters(tape);
     next_stamp(tape);
 }
@@ -305,8 +310,7 @@ Tensor tape_whole(Tape *tape, Node *node)
     return node->whole;
 }
 
-/* What a reader outside of the ops sees: a lazily updated parameter has to be brought up to date. */
-static Tensor readable_value(Tape *tape, Node *node)
+Tensor tape_readable(Tape *tape, Node *node)
 {
     if (!node->parameter || !node->parameter->read)
         return tape_whole(tape, node);
@@ -318,7 +322,7 @@ static Tensor readable_value(Tape *tape, Node *node)
 Tensor(var_value)(Var v)
 {
     Node *node = tape_node(v, "var_value");
-    return node ? readable_value(v.tape, node) : tensor_invalid();
+    return node ? tape_readable(v.tape, node) : tensor_invalid();
 }
 
 int var_ndim(Var v)
@@ -342,7 +346,7 @@ int64_t var_size(Var v, int axis)
 double var_item(Var v)
 {
     Node *node = tape_node(v, "var_item");
-    return node ? tensor_item(tape_whole(v.tape, node)) : NAN;
+    return node ? tensor_item(tape_readable(v.tape, node)) : NAN;
 }
 
 Var(var_detach)(Var v)
@@ -350,7 +354,7 @@ Var(var_detach)(Var v)
     Node *node = tape_node(v, "var_detach");
     if (!node)
         return tape_empty(v.tape);
-    Tensor value = node->value, index = node->index;
+    Tensor value = node->parameter ? tape_readable(v.tape, node) : node->value, index = node->index;
     Var cut = add_leaf(v.tape, value, false, "var_detach");
     if (!var_is_empty(cut))
         v.tape->nodes[cut.index].index = index;

@@ -42,7 +42,7 @@ void tape_free(Tape *tape);
  * error, if there was one, is cleared. */
 void tape_begin(Tape *tape);
 /* For what is needed for a while inside a step (inference in pieces): nodes and memory since the mark
- * are given back, and their handles become stale. */
+ * are given back, and their handles become stale. All gradients that the step has are forgotten. */
 typedef struct TapeMark {
     ArenaMark arena;
     uint32_t count;

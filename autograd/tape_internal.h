@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* Gradients of some rows of a leaf, in the order in which they came. */
+/* Gradients of some rows of a leaf, the last that came first. */
 typedef struct RowGradient {
     struct RowGradient *next;
     Tensor rows, ids;
@@ -74,6 +74,8 @@ Var tape_handle(Tape *tape, const Node *node);
 Var tape_empty(Tape *tape);
 /* The value of a node, made whole if need be; invalid where there is no memory. */
 Tensor tape_whole(Tape *tape, Node *node);
+/* The same; of a parameter whose rows are updated late, a copy that is up to date. */
+Tensor tape_readable(Tape *tape, Node *node);
 /* Adds to a node's gradient. `rows`: grad has the form of the distinct rows. */
 void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name);
 /* The same to indices start, start + step, ... of one axis; start counts from the front. */
@@ -82,8 +84,12 @@ void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t 
 void tape_add_pair(Tape *tape, Node *node, Tensor dy, Tensor x);
 /* Turns the put-off products of a node into gradient. */
 void tape_flush_pairs(Tape *tape, Node *node);
+/* Runs a node's forward once more and drops what it makes. */
+bool op_rerun_forward(Tape *tape, uint32_t index);
 /* Runs a node's backward. */
 void op_run_backward(Tape *tape, uint32_t index);
+/* See op_slots(). */
+int32_t *tape_slots(Tape *tape, int64_t size);
 void tape_fail_memory(Tape *tape);
 /* " (in a.b.c, at file.c:12)" for messages. */
 void tape_place_text(const Tape *tape, const TapeScope *scope, TraceSite site, char *text, size_t size);

@@ -59,8 +59,7 @@ static void build(Model *model)
 static void step(void *self, Var x, const Var *before, Var *after)
 {
     const Var *U = self;
-    Var z = before[0].tape ? var_addmm(x, before[0], *U) : x;
-    after[0] = var_gated_memory(z, before[1], notebook_order, &after[1]);
+    after[0] = var_gated_memory_step(x, before[0], *U, before[1], notebook_order, &after[1]);
 }
 
 static Var forward(Model *model, NnSequence text, Var *attention)

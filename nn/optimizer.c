@@ -12,7 +12,8 @@
 enum {
     DENSE_CHUNK = 16384, /* elements of a task of the pool */
     ROW_CHUNK = 16,      /* rows of one */
-    BUFFER = 2048        /* elements whose gradient is summed at a time */
+    BUFFER = 2048,       /* elements whose gradient is summed at a time */
+    SETTINGS = 4096      /* updates whose settings have room at the start; then it doubles */
 };
 
 /* What belongs to one parameter. */
@@ -98,13 +99,13 @@ static void read_late_rows(const void *context, Tensor ids, Tensor out);
 
 static Status add_state(NnOptimizer *o, NnParameter *p)
 {
-    State *state = &o->states[o->count++];
     Tensor value = p->core.value;
     char path[NN_NAME_SIZE];
     nn_parameter_path(p, path);
     if (!tensor_is_valid(value))
         return status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
     int64_t size = tensor_numel(&value);
+    State *state = &o->states[o->count++];
     *state = (State){.optimizer = o, .parameter = p, .width = size / value.shape[0]};
     bool moments = is_adam(o), momentum = moments || o->options.momentum != 0;
     if (momentum)
@@ -126,23 +127,52 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
     return status_ok();
 }
 
+/* Without gradient an update is at most beta1 / sqrt(beta2) times the one before, at the same learning rate.
+ * Once the power of that is below 1e-9, no weight of f32 moves any more. */
+static int32_t memory_of(const NnOptimizerOptions *options)
+{
+    double ratio = options->beta1 / sqrt(options->beta2);
+    if (options->beta1 == 0)
+        return 1;
+    double steps = ratio < 1 ? ceil(log(1e-9) / log(ratio)) : INT32_MAX;
+    return steps < INT32_MAX ? (int32_t)steps : INT32_MAX;
+}
+
+static bool in_range(const NnOptimizerOptions *options)
+{
+    return options->lr >= 0 && isfinite(options->lr) && options->momentum >= 0 && options->momentum < 1 &&
+           options->beta1 >= 0 && options->beta1 < 1 && options->beta2 >= 0 && options->beta2 < 1 &&
+           options->eps >= 0 && isfinite(options->eps) && options->weight_decay >= 0 &&
+           isfinite(options->weight_decay) && options->clip_norm >= 0;
+}
+
 Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options, Pool *pool)
 {
     *optimizer = NULL;
+    if (!in_range(&options))
+        return status_usage("optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
+                            "momentum, beta1 and beta2 in [0, 1)");
     int count = 0;
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
     NnOptimizer *o = mem_calloc(1, sizeof *o);
     State *states = mem_calloc((size_t)count, sizeof *states);
-    if (!o || !states) {
+    VmathAdam *schedule = mem_alloc(SETTINGS * sizeof *schedule);
+    if (!o || !states || !schedule) {
         mem_free(o);
         mem_free(states);
+        mem_free(schedule);
         return status_no_memory((size_t)count * sizeof *states, "the optimizer");
     }
-    *o = (NnOptimizer){
-        .module = module, .options = options, .pool = pool, .lr = options.lr, .norm = NAN, .states = states};
-    /* beta1^memory < 1e-9: what is left of the first moment moves no weight of f32 any more. */
-    o->memory = options.beta1 > 0 ? (int32_t)ceil(log(1e-9) / log(options.beta1)) : 1;
+    *o = (NnOptimizer){.module = module,
+                       .options = options,
+                       .pool = pool,
+                       .lr = options.lr,
+                       .norm = NAN,
+                       .schedule = schedule,
+                       .schedule_capacity = SETTINGS,
+                       .states = states};
+    o->memory = memory_of(&options);
     Status status = status_ok();
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p))
@@ -213,6 +243,15 @@ static void settle_all(State *state, int32_t to)
 {
     for (int64_t row = 0; state->late && row < state->last.shape[0]; row++)
         settle_row(state, row, to);
+}
+
+/* The coming update leaves a frozen table as it is: its rows do not even go on with their momentum. */
+static void stand_still(State *state)
+{
+    int32_t now = state->optimizer->step;
+    settle_all(state, now);
+    for (int64_t row = 0; state->late && row < state->last.shape[0]; row++)
+        tensor_i32(state->last)[row] = now + 1;
 }
 
 void nn_optimizer_free(NnOptimizer *o)
@@ -329,8 +368,10 @@ static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
     for (int i = 0; i < o->count; i++) {
         State *state = &o->states[i];
         bool any = false;
-        if (state->parameter->core.frozen)
+        if (state->parameter->core.frozen) {
+            stand_still(state);
             continue;
+        }
         if (!fetch(o, state, tapes, &any))
             return false;
         if (!any)
@@ -531,7 +572,7 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
             o->scale = (float)(o->options.clip_norm / (o->norm + 1e-6));
     }
     for (int i = 0; i < o->item_count; i++)
-        if (o->items[i].state->late && !o->items[i].state->ids)
+        if (!o->items[i].state->ids && (i == 0 || o->items[i - 1].state != o->items[i].state))
             settle_all(o->items[i].state, o->step);
     o->step++;
     pool_run(o->pool, update_task, o, o->item_count);
@@ -602,7 +643,7 @@ Status nn_optimizer_restore(NnOptimizer *o, int64_t steps)
 {
     if (steps < 0 || steps > INT32_MAX / 2)
         return status_failed("optimizer: %lld updates cannot be restored", (long long)steps);
-    size_t capacity = (size_t)steps + 8;
+    size_t capacity = (size_t)steps + SETTINGS;
     VmathAdam *schedule = mem_calloc(capacity, sizeof *schedule);
     if (!schedule)
         return status_no_memory(capacity * sizeof *schedule, "the optimizer's schedule");

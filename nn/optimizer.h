@@ -29,7 +29,8 @@ NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind);
 
 typedef struct NnOptimizer NnOptimizer;
 
-/* Updates the parameters of `module`, which must outlive the optimizer. `pool` may be NULL. */
+/* Updates the parameters of `module`, which must outlive the optimizer. `pool` may be NULL. Errors: an option
+ * out of range, a parameter without value, no memory. */
 Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options, Pool *pool);
 /* Brings late rows up to date and frees. */
 void nn_optimizer_free(NnOptimizer *optimizer);

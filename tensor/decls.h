@@ -5,7 +5,7 @@
 #ifndef REEL_TENSOR_DECLS_H
 #define REEL_TENSOR_DECLS_H
 
-/* clang-format off: it takes the lone braces for a block. */
+/* clang-format off */
 #ifdef __cplusplus
 #define REEL_BEGIN_DECLS                                                                                     \
     extern "C" {                                                                                             \

@@ -1,5 +1,6 @@
 #include "tensor/matmul.h"
 #include "tensor/elementwise.h"
+#include "tensor/flops.h"
 #include "tensor/loop_internal.h"
 
 /* Debian puts the header straight into the include path, BLIS's own installation into a folder. */
@@ -40,6 +41,7 @@ static void multiply(Dtype dtype, double alpha, const void *a, const Matrix *a_a
                      const Matrix *b_as, double beta, void *c, const Matrix *c_as)
 {
     rntm_t runtime;
+    flops_add_product(c_as->rows, c_as->columns, a_as->columns);
     bli_rntm_init(&runtime);
     bli_rntm_set_num_threads(1, &runtime);
     bli_rntm_disable_l3_sup(&runtime);

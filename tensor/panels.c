@@ -1,4 +1,5 @@
 #include "tensor/panels.h"
+#include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tensor/panels_internal.h"
 
@@ -10,7 +11,11 @@
 
 #include <string.h>
 
-enum { FLOATS_PER_LINE = 16, SLACK = 256 /* kernels may read some floats behind the last panel */ };
+enum {
+    FLOATS_PER_LINE = 16,
+    ROWS_AHEAD = 8,
+    SLACK = 256 /* kernels may read some floats behind the last panel */
+};
 
 static bool fallback_forced;
 
@@ -37,10 +42,10 @@ static int64_t min_i64(int64_t a, int64_t b)
 /* ---- Packing ---- */
 
 /* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one
- * another at whole cache lines. */
+ * another at whole cache lines, one line apart so that they do not fall into the same sets of a cache. */
 static int64_t panel_stride(PanelsSide side, int64_t depth)
 {
-    return round_up(depth * side.packed, FLOATS_PER_LINE);
+    return round_up(depth * side.packed, FLOATS_PER_LINE) + FLOATS_PER_LINE;
 }
 
 static int64_t panels_size(PanelsSide side, int64_t depth, int64_t count)
@@ -56,8 +61,7 @@ static inline __attribute__((always_inline)) void spread_row(float *to, const fl
     int64_t i = 0;
     if (stride == 1)
         for (; i + width <= count; i += width, to += to_stride)
-            for (int64_t j = 0; j < width; j++)
-                to[j] = source[i + j];
+            memcpy(to, source + i, (size_t)width * sizeof *to);
     for (; i < count; i += width, to += to_stride)
         for (int64_t j = 0; j < width; j++)
             to[j] = i + j < count ? source[(i + j) * stride] : 0;
@@ -71,6 +75,10 @@ static void pack_rows(float *panels, PanelsSide side, int64_t panel_depth, int64
     for (int64_t p = 0; p < depth; p++) {
         float *to = panels + (first + p) * side.packed;
         const float *row = source + p * stride_depth;
+        /* Rows lie pages apart, where the processor's own prefetching does not follow. */
+        if (stride_count == 1 && p + ROWS_AHEAD < depth)
+            for (int64_t i = 0; i < count; i += FLOATS_PER_LINE)
+                __builtin_prefetch(row + ROWS_AHEAD * stride_depth + i);
         switch (side.width) { /* widths that the compiler knows become vector moves */
         case 6:
             spread_row(to, row, count, stride_count, 6, stride);
@@ -156,10 +164,11 @@ typedef struct Target {
 static void run_tile(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
                      bool add, const Target *out, const float *next_narrow, const float *next_wide)
 {
-    bool whole =
-        out->columns == kernel->wide.width && (kernel->any_rows || out->rows == kernel->narrow.width);
-    if (whole && out->column_stride == 1) {
-        kernel->run(depth, out->rows, narrow, wide, add, out->data, out->row_stride, next_narrow, next_wide);
+    int64_t rows = round_up(out->rows, kernel->row_unit),
+            columns = round_up(out->columns, kernel->column_unit);
+    if (rows == out->rows && columns == out->columns && out->column_stride == 1) {
+        kernel->run(depth, rows, columns, narrow, wide, add, out->data, out->row_stride, next_narrow,
+                    next_wide);
         return;
     }
     float tile[PANELS_MAX_TILE] __attribute__((aligned(64)));
@@ -170,7 +179,7 @@ static void run_tile(const PanelsKernel *kernel, int64_t depth, const float *nar
             for (int64_t j = 0; j < out->columns; j++)
                 tile[i * stride + j] = out->data[i * out->row_stride + j * out->column_stride];
     }
-    kernel->run(depth, out->rows, narrow, wide, add, tile, stride, next_narrow, next_wide);
+    kernel->run(depth, rows, columns, narrow, wide, add, tile, stride, next_narrow, next_wide);
     for (int64_t i = 0; i < out->rows; i++)
         for (int64_t j = 0; j < out->columns; j++)
             out->data[i * out->row_stride + j * out->column_stride] = tile[i * stride + j];
@@ -324,6 +333,7 @@ bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Aren
         if (!narrow)
             return false;
     }
+    flops_add_product(c.rows, c.columns, panels->k);
     bool add = scale(&c, (float)beta);
     if (panels->k == 0 && !add)
         set_zero(&c);
@@ -444,6 +454,7 @@ bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, doubl
             return false;
         }
     }
+    flops_add_product(c.rows, c.columns, total);
     bool add = scale(&c, (float)beta);
     if (total == 0 && !add)
         set_zero(&c);

@@ -1,9 +1,10 @@
 /* A matrix packed once into the panels that a micro-kernel reads, to be multiplied many times.
  *
  * The recurrent product of a step, [32, 256] x [256, 1024], runs half as fast again on panels that are
- * packed once per weight version as through bli_sgemm, which packs (or takes its small-matrix path)
- * each time. A row of the result has the same bits whatever other rows are beside it. f32; where the
- * BLIS at hand has another interface the products fall back to bli_sgemm. */
+ * packed once per weight version as through bli_sgemm, which packs (or takes its small-matrix path) each
+ * time. A row of the result has the same bits whatever other rows are beside it. f32. The micro-kernel is
+ * Reel's own on x86-64 (AVX-512 or AVX2: the same bits), BLIS's elsewhere; without one the products go
+ * through bli_sgemm. The environment variable REEL_PANELS (avx512, avx2, blis, none) chooses at start. */
 #ifndef REEL_TENSOR_PANELS_H
 #define REEL_TENSOR_PANELS_H
 
@@ -16,7 +17,7 @@ typedef struct Panels {
     int64_t k, n;
     float *data; /* NULL: nothing packed yet */
     size_t capacity;
-    const struct PanelsKernel *kernel; /* the micro-kernel that it was packed for, or NULL */
+    const struct PanelsKernel *kernel; /* the micro-kernel that it is packed for; NULL: a plain copy */
 } Panels;
 
 /* Packs b [K, N] (f32, any strides), growing the memory if need be. False where there is none. */

@@ -16,14 +16,14 @@ typedef struct PanelsSide {
 typedef struct PanelsKernel {
     const char *name;
     PanelsSide narrow, wide;
-    int64_t k_block;      /* the longest inner axis of a panel */
-    int64_t narrow_block; /* rows of out whose panels stay in the L2 cache together */
-    bool any_rows;        /* whether fewer rows than narrow.width can be asked for */
+    int64_t k_block;               /* the longest inner axis of a panel */
+    int64_t narrow_block;          /* rows of out whose panels stay in the L2 cache together */
+    int64_t row_unit, column_unit; /* a tile's rows and columns are multiples of these */
     /* out[i, j] = sum over k of narrow[k, i] wide[k, j], added to out[i, j] where `add`. Rows of out are
-     * contiguous. Every element is one chain of operations in the order of k, whatever the number of rows.
+     * contiguous. Every element is one chain of operations in the order of k, whatever the size of the tile.
      * The next two panels are a hint. */
-    void (*run)(int64_t depth, int64_t rows, const float *narrow, const float *wide, bool add, float *out,
-                int64_t row_stride, const float *next_narrow, const float *next_wide);
+    void (*run)(int64_t depth, int64_t rows, int64_t columns, const float *narrow, const float *wide,
+                bool add, float *out, int64_t row_stride, const float *next_narrow, const float *next_wide);
 } PanelsKernel;
 
 /* Tiles have at most that many elements. */

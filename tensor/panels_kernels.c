@@ -22,118 +22,142 @@
 #define INLINE(isa) static inline __attribute__((always_inline, target(isa)))
 
 /* 12 x 32: 24 accumulators, 2 vectors of the wide panel and 1 of the narrow one out of 32 registers. */
-enum { ROWS_512 = 12, WIDE_512 = 32 };
+enum { ROWS_512 = 12, LANES_512 = 16 };
 
 INLINE("avx512f")
-void tile_avx512(int rows, int64_t depth, const float *narrow, const float *wide, bool add, float *out,
-                 int64_t row_stride)
+void tile_avx512(int rows, int vectors, int64_t depth, const float *narrow, const float *wide, bool add,
+                 float *out, int64_t row_stride)
 {
     __m512 sum[ROWS_512][2];
 #pragma GCC unroll 12
-    for (int i = 0; i < rows; i++) {
-        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-        __builtin_prefetch(out + i * row_stride);
-        __builtin_prefetch(out + i * row_stride + 16);
-    }
-    for (int64_t k = 0; k < depth; k++, narrow += ROWS_512, wide += WIDE_512) {
-        __m512 w0 = _mm512_load_ps(wide), w1 = _mm512_load_ps(wide + 16);
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            sum[i][v] = _mm512_setzero_ps();
+            __builtin_prefetch(out + i * row_stride + v * LANES_512);
+        }
+    for (int64_t k = 0; k < depth; k++, narrow += ROWS_512, wide += 2 * LANES_512) {
+        __m512 w[2];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            w[v] = _mm512_load_ps(wide + v * LANES_512);
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
             __m512 a = _mm512_set1_ps(narrow[i]);
-            sum[i][0] = _mm512_fmadd_ps(a, w0, sum[i][0]);
-            sum[i][1] = _mm512_fmadd_ps(a, w1, sum[i][1]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] = _mm512_fmadd_ps(a, w[v], sum[i][v]);
         }
     }
 #pragma GCC unroll 12
-    for (int i = 0; i < rows; i++, out += row_stride) {
-        if (add) {
-            sum[i][0] = _mm512_add_ps(sum[i][0], _mm512_loadu_ps(out));
-            sum[i][1] = _mm512_add_ps(sum[i][1], _mm512_loadu_ps(out + 16));
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            float *to = out + i * row_stride + v * LANES_512;
+            _mm512_storeu_ps(to, add ? _mm512_add_ps(sum[i][v], _mm512_loadu_ps(to)) : sum[i][v]);
         }
-        _mm512_storeu_ps(out, sum[i][0]);
-        _mm512_storeu_ps(out + 16, sum[i][1]);
-    }
 }
 
 /* 6 x 16: 12 accumulators, 2 and 1 out of 16 registers. */
-enum { ROWS_256 = 6, WIDE_256 = 16 };
+enum { ROWS_256 = 6, LANES_256 = 8 };
 
 INLINE("avx2,fma")
-void tile_avx2(int rows, int64_t depth, const float *narrow, const float *wide, bool add, float *out,
-               int64_t row_stride)
+void tile_avx2(int rows, int vectors, int64_t depth, const float *narrow, const float *wide, bool add,
+               float *out, int64_t row_stride)
 {
     __m256 sum[ROWS_256][2];
 #pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) {
-        sum[i][0] = sum[i][1] = _mm256_setzero_ps();
-        __builtin_prefetch(out + i * row_stride);
-    }
-    for (int64_t k = 0; k < depth; k++, narrow += ROWS_256, wide += WIDE_256) {
-        __m256 w0 = _mm256_load_ps(wide), w1 = _mm256_load_ps(wide + 8);
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            sum[i][v] = _mm256_setzero_ps();
+            __builtin_prefetch(out + i * row_stride + v * LANES_256);
+        }
+    for (int64_t k = 0; k < depth; k++, narrow += ROWS_256, wide += 2 * LANES_256) {
+        __m256 w[2];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            w[v] = _mm256_load_ps(wide + v * LANES_256);
 #pragma GCC unroll 6
         for (int i = 0; i < rows; i++) {
             __m256 a = _mm256_set1_ps(narrow[i]);
-            sum[i][0] = _mm256_fmadd_ps(a, w0, sum[i][0]);
-            sum[i][1] = _mm256_fmadd_ps(a, w1, sum[i][1]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] = _mm256_fmadd_ps(a, w[v], sum[i][v]);
         }
     }
 #pragma GCC unroll 6
-    for (int i = 0; i < rows; i++, out += row_stride) {
-        if (add) {
-            sum[i][0] = _mm256_add_ps(sum[i][0], _mm256_loadu_ps(out));
-            sum[i][1] = _mm256_add_ps(sum[i][1], _mm256_loadu_ps(out + 8));
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            float *to = out + i * row_stride + v * LANES_256;
+            _mm256_storeu_ps(to, add ? _mm256_add_ps(sum[i][v], _mm256_loadu_ps(to)) : sum[i][v]);
         }
-        _mm256_storeu_ps(out, sum[i][0]);
-        _mm256_storeu_ps(out + 8, sum[i][1]);
-    }
 }
 
-/* A number of rows that the compiler knows becomes a loop of its own, all sums in registers. */
-#define ROWS(count)                                                                                          \
-    case count:                                                                                              \
-        TILE(count, depth, narrow, wide, add, out, row_stride);                                              \
-        break;
+/* A size that the compiler knows becomes a loop of its own, all sums in registers. */
+#define ROWS(tile, count)                                                                                    \
+    case 2 * count - 1:                                                                                      \
+        tile(count, 1, depth, narrow, wide, add, out, row_stride);                                           \
+        break;                                                                                               \
+    case 2 * count:                                                                                          \
+        tile(count, 2, depth, narrow, wide, add, out, row_stride);                                           \
+        break
 
-#define TILE tile_avx512
-__attribute__((target("avx512f"))) static void run_avx512(int64_t depth, int64_t rows, const float *narrow,
-                                                          const float *wide, bool add, float *out,
-                                                          int64_t row_stride, const float *next_narrow,
-                                                          const float *next_wide)
+__attribute__((target("avx512f"))) static void run_avx512(int64_t depth, int64_t rows, int64_t columns,
+                                                          const float *narrow, const float *wide, bool add,
+                                                          float *out, int64_t row_stride,
+                                                          const float *next_narrow, const float *next_wide)
 {
     (void)next_narrow, (void)next_wide; /* the processor's own prefetching is enough here */
-    switch (rows) {
-        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
+    switch (2 * rows - (columns <= LANES_512)) {
+        ROWS(tile_avx512, 1);
+        ROWS(tile_avx512, 2);
+        ROWS(tile_avx512, 3);
+        ROWS(tile_avx512, 4);
+        ROWS(tile_avx512, 5);
+        ROWS(tile_avx512, 6);
+        ROWS(tile_avx512, 7);
+        ROWS(tile_avx512, 8);
+        ROWS(tile_avx512, 9);
+        ROWS(tile_avx512, 10);
+        ROWS(tile_avx512, 11);
+        ROWS(tile_avx512, 12);
     }
 }
-#undef TILE
 
-#define TILE tile_avx2
-__attribute__((target("avx2,fma"))) static void run_avx2(int64_t depth, int64_t rows, const float *narrow,
-                                                         const float *wide, bool add, float *out,
-                                                         int64_t row_stride, const float *next_narrow,
-                                                         const float *next_wide)
+__attribute__((target("avx2,fma"))) static void run_avx2(int64_t depth, int64_t rows, int64_t columns,
+                                                         const float *narrow, const float *wide, bool add,
+                                                         float *out, int64_t row_stride,
+                                                         const float *next_narrow, const float *next_wide)
 {
     (void)next_narrow, (void)next_wide;
-    switch (rows) {
-        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
+    switch (2 * rows - (columns <= LANES_256)) {
+        ROWS(tile_avx2, 1);
+        ROWS(tile_avx2, 2);
+        ROWS(tile_avx2, 3);
+        ROWS(tile_avx2, 4);
+        ROWS(tile_avx2, 5);
+        ROWS(tile_avx2, 6);
     }
 }
-#undef TILE
 
 static const PanelsKernel kernel_avx512 = {.name = "avx512",
                                            .narrow = {ROWS_512, ROWS_512},
-                                           .wide = {WIDE_512, WIDE_512},
-                                           .k_block = 512,
-                                           .narrow_block = 96,
-                                           .any_rows = true,
+                                           .wide = {2 * LANES_512, 2 * LANES_512},
+                                           .k_block = 384,
+                                           .narrow_block = 192,
+                                           .row_unit = 1,
+                                           .column_unit = LANES_512,
                                            .run = run_avx512};
 /* The same k_block: it decides the order of additions. */
 static const PanelsKernel kernel_avx2 = {.name = "avx2",
                                          .narrow = {ROWS_256, ROWS_256},
-                                         .wide = {WIDE_256, WIDE_256},
-                                         .k_block = 512,
-                                         .narrow_block = 96,
-                                         .any_rows = true,
+                                         .wide = {2 * LANES_256, 2 * LANES_256},
+                                         .k_block = 384,
+                                         .narrow_block = 192,
+                                         .row_unit = 1,
+                                         .column_unit = LANES_256,
                                          .run = run_avx2};
 
 static const PanelsKernel *native_kernel(const char *name)
@@ -161,37 +185,40 @@ static const PanelsKernel *native_kernel(const char *name)
  * It multiplies A [k][mr] by B [k][nr]. Where it prefers tiles stored by rows, the wide panels are B; where
  * it prefers columns (most of ARM), all is transposed, out^T = weights^T a^T, and the wide panels are A. */
 
+#if defined GEMM_UKR_SETUP_CT && defined INSERT_GENTFUNC_BASIC0 && !defined REEL_NO_BLIS_KERNEL
+/* The interface of BLIS 0.9, which those two macros together tell: before, kernels took no sizes; after,
+ * contexts are asked by other names. */
+
 static PanelsKernel kernel_blis;
 static sgemm_ukr_ft blis_run;
 static cntx_t *blis_context;
 
 /* Operands are not declared const in every release; the kernel only reads them. Whole tiles only: what
  * kernels do at edges differs between releases. */
-static void run_blis(int64_t depth, int64_t rows, const float *narrow, const float *wide, bool add,
-                     float *out, int64_t row_stride, const float *next_narrow, const float *next_wide)
+static void run_blis(int64_t depth, int64_t rows, int64_t columns, const float *narrow, const float *wide,
+                     bool add, float *out, int64_t row_stride, const float *next_narrow,
+                     const float *next_wide)
 {
     float one = 1, beta = add ? 1 : 0;
     auxinfo_t next;
     memset(&next, 0, sizeof next);
-    (void)rows;
     bli_auxinfo_set_next_a((void *)next_narrow, &next);
     bli_auxinfo_set_next_b((void *)next_wide, &next);
-    blis_run(kernel_blis.narrow.width, kernel_blis.wide.width, depth, &one, (float *)narrow, (float *)wide,
-             &beta, out, row_stride, 1, &next, blis_context);
+    blis_run(rows, columns, depth, &one, (float *)narrow, (float *)wide, &beta, out, row_stride, 1, &next,
+             blis_context);
 }
 
-static void run_blis_transposed(int64_t depth, int64_t rows, const float *narrow, const float *wide, bool add,
-                                float *out, int64_t row_stride, const float *next_narrow,
-                                const float *next_wide)
+static void run_blis_transposed(int64_t depth, int64_t rows, int64_t columns, const float *narrow,
+                                const float *wide, bool add, float *out, int64_t row_stride,
+                                const float *next_narrow, const float *next_wide)
 {
     float one = 1, beta = add ? 1 : 0;
     auxinfo_t next;
     memset(&next, 0, sizeof next);
-    (void)rows;
     bli_auxinfo_set_next_a((void *)next_wide, &next);
     bli_auxinfo_set_next_b((void *)next_narrow, &next);
-    blis_run(kernel_blis.wide.width, kernel_blis.narrow.width, depth, &one, (float *)wide, (float *)narrow,
-             &beta, out, 1, row_stride, &next, blis_context);
+    blis_run(columns, rows, depth, &one, (float *)wide, (float *)narrow, &beta, out, 1, row_stride, &next,
+             blis_context);
 }
 
 static PanelsSide blis_side(bszid_t id)
@@ -213,12 +240,23 @@ static const PanelsKernel *find_blis_kernel(void)
     kernel_blis = (PanelsKernel){.name = "blis",
                                  .narrow = by_rows ? a : b,
                                  .wide = by_rows ? b : a,
+                                 .row_unit = by_rows ? a.width : b.width,
+                                 .column_unit = by_rows ? b.width : a.width,
                                  .k_block = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, blis_context),
                                  .run = by_rows ? run_blis : run_blis_transposed};
     int64_t width = kernel_blis.narrow.width;
     kernel_blis.narrow_block = (144 + width - 1) / width * width;
     return &kernel_blis;
 }
+
+#else
+
+static const PanelsKernel *find_blis_kernel(void)
+{
+    return NULL;
+}
+
+#endif
 
 /* ---- The choice ---- */
 

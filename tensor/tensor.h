@@ -4,6 +4,7 @@
 
 #include "tensor/arena.h"
 #include "tensor/elementwise.h"
+#include "tensor/flops.h"
 #include "tensor/matmul.h"
 #include "tensor/mem.h"
 #include "tensor/mt19937.h"

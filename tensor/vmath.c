@@ -128,6 +128,11 @@ void vmath_axpy(float *out, float alpha, const float *x, size_t n)
     table()->axpy(out, alpha, x, n);
 }
 
+void vmath_accumulate(double *sums, const float *x, size_t n)
+{
+    table()->accumulate(sums, x, n);
+}
+
 double vmath_sum(const float *x, size_t n)
 {
     return table()->sum(x, n);

@@ -55,6 +55,8 @@ void vmath_adam_idle(float *w, const float *m, const float *v, const VmathAdam *
 /* ---- Simple loops ---- */
 void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
 void vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */
+/* sums[i] += x[i], in double. */
+void vmath_accumulate(double *sums, const float *x, size_t n);
 /* The sum in double precision partial sums, in an order that is the same for every version. */
 double vmath_sum(const float *x, size_t n);
 double vmath_sum_of_squares(const float *x, size_t n);

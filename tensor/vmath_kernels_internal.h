@@ -282,6 +282,19 @@ static void axpy_loop(float *out, float alpha, const float *x, size_t n)
                 vf_store(out + at, vf_fma(factor, vf_load(x + at, count), vf_load(out + at, count)), count));
 }
 
+/* Sums in double of many sequences at once, an element of each at a time. */
+static void accumulate_loop(double *sums, const float *x, size_t n)
+{
+    size_t at = 0;
+    for (; at + VD_LANES <= n; at += VD_LANES) {
+        Vd sum;
+        memcpy(&sum, sums + at, sizeof sum);
+        vd_store(sums + at, sum + vd_load(x + at));
+    }
+    for (; at < n; at++)
+        sums[at] += (double)x[at];
+}
+
 /* Element j is summed into partial sum j mod 16; these are then added in halves. */
 enum { SUM_LANES = 16, SUM_VECTORS = SUM_LANES / VD_LANES };
 
@@ -340,6 +353,7 @@ const VmathTable VMATH_TABLE = {
     .adam_idle = adam_idle_loop,
     .add = add_loop,
     .axpy = axpy_loop,
+    .accumulate = accumulate_loop,
     .sum = sum_loop,
     .sum_of_squares = sum_of_squares_loop,
 };

@@ -16,6 +16,7 @@ typedef struct VmathTable {
     __typeof__(vmath_adam_idle) *adam_idle;
     __typeof__(vmath_add) *add;
     __typeof__(vmath_axpy) *axpy;
+    __typeof__(vmath_accumulate) *accumulate;
     VmathSum *sum, *sum_of_squares;
 } VmathTable;
 

@@ -574,6 +574,81 @@ START_TEST(lies_in_both_headers_are_refused)
 }
 END_TEST
 
+/* What is put where it does not belong in a file of one deflated member, the text "hello". */
+typedef struct Slips {
+    size_t behind_stream, behind_member, behind_directory, behind_end;
+    const char *extra; /* of the directory's record */
+    size_t extra_size;
+} Slips;
+
+static uint8_t *put_fields(uint8_t *p, size_t packed_size, size_t extra_size)
+{
+    p = zip_put16(zip_put16(zip_put16(p, ZIP_VERSION), 0), ZIP_DEFLATED);
+    p = zip_put32(zip_put32(p, ZIP_DATE << 16), 0x3610a686); /* the CRC-32 of "hello" */
+    p = zip_put32(zip_put32(p, (uint32_t)packed_size), 5);
+    return zip_put16(zip_put16(p, 1), (unsigned)extra_size);
+}
+
+static Bytes handmade(Slips slips)
+{
+    static const uint8_t hello[] = {0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
+    uint8_t *data = calloc(1, 1024), *p = zip_put32(data, ZIP_LOCAL);
+    size_t packed_size = sizeof hello + slips.behind_stream;
+    p = put_fields(p, packed_size, 0);
+    *p++ = 'h';
+    memcpy(p, hello, sizeof hello);
+    p += packed_size + slips.behind_member;
+    uint8_t *directory = p;
+    p = zip_put16(zip_put32(p, ZIP_CENTRAL), ZIP_VERSION);
+    p = put_fields(p, packed_size, slips.extra_size) + 14; /* comment, disk, attributes, offset: 0 */
+    *p++ = 'h';
+    if (slips.extra_size > 0)
+        memcpy(p, slips.extra, slips.extra_size);
+    p += slips.extra_size + slips.behind_directory;
+    uint8_t *end = p;
+    p = zip_put32(zip_put32(p, ZIP_END), 0);
+    p = zip_put16(zip_put16(p, 1), 1);
+    p = zip_put32(zip_put32(p, (uint32_t)(end - directory)), (uint32_t)(directory - data)) + 2;
+    return (Bytes){data, (size_t)(p - data) + slips.behind_end};
+}
+
+START_TEST(bytes_that_belong_nowhere_are_refused)
+{
+    Npz *npz;
+    Bytes bytes = handmade((Slips){0});
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    ck_assert_uint_eq(npz_find(npz, "h")->bytes, 5);
+    npz_close(npz);
+    free(bytes.data);
+    bytes = handmade((Slips){.extra = "\x55\x54\x01\0x", .extra_size = 5}); /* a time: harmless */
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    npz_close(npz);
+    free(bytes.data);
+    refused_bytes(handmade((Slips){.behind_stream = 1}), "'h': something follows its end");
+    refused_bytes(handmade((Slips){.behind_stream = 100}), "'h': something follows its end");
+    refused_bytes(handmade((Slips){.behind_member = 1}), "bytes that belong to no member");
+    refused_bytes(handmade((Slips){.behind_directory = 1}), "bytes that belong to no member");
+    refused_bytes(handmade((Slips){.behind_end = 1}), "has something appended");
+    refused_bytes(handmade((Slips){.extra = "\1\0\0", .extra_size = 3}), "directory is not well formed");
+    refused_bytes(handmade((Slips){.extra = "\x55\x54\2\0x", .extra_size = 5}),
+                  "directory is not well formed");
+    refused_bytes(handmade((Slips){.extra = "\x75\x70\1\0x", .extra_size = 5}),
+                  "directory is not well formed");
+    refused_bytes(handmade((Slips){.extra = "\1\0\x8\0\5\0\0\0\0\0\0\0", .extra_size = 12}),
+                  "directory is not well formed");
+}
+END_TEST
+
+START_TEST(the_two_ends_of_zip64_must_agree)
+{
+    for (size_t at = 12; at >= 6; at--) { /* count, size and offset in the short record */
+        Bytes bytes = load(FIXTURE("zip64"));
+        bytes.data[bytes.size - at] ^= 1;
+        refused_bytes(bytes, "its end does not fit its directory");
+    }
+}
+END_TEST
+
 /* A stored .npy member with this header text and as many bytes of data. */
 static Status open_with_header(const char *text, size_t data_bytes)
 {
@@ -728,6 +803,8 @@ Suite *nn_npz_suite(void)
     tcase_add_loop_test(tcase, own_files_cut_or_changed_at_every_byte, 0, 4);
     tcase_add_test(tcase, bad_names_are_refused);
     tcase_add_test(tcase, lies_in_both_headers_are_refused);
+    tcase_add_test(tcase, bytes_that_belong_nowhere_are_refused);
+    tcase_add_test(tcase, the_two_ends_of_zip64_must_agree);
     tcase_add_test(tcase, array_headers_that_promise_too_much_are_refused);
     tcase_add_test(tcase, a_bomb_is_taken_at_its_size_and_no_more);
     tcase_add_test(tcase, other_files_are_refused_by_name);

@@ -1,10 +1,12 @@
 #include "tensor/mem.h"
 #include "tensor/panels.h"
+#include "tensor/panels_internal.h"
 
 #include <check.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,15 +167,34 @@ static Panels pack(Tensor b)
 
 static Arena scratch;
 
+/* Every way of computing: a micro-kernel, none at all (plain copies through bli_sgemm), and the fallback
+ * on what was packed for a kernel. */
+static const char *const paths[] = {"avx512", "avx2", "blis", "none", "fallback"};
+enum { PATHS = sizeof paths / sizeof paths[0], PACKED = 3 /* those with a kernel come first */ };
+
+/* False, and a line on stderr, where this processor lacks it. */
+static bool take_path(int path)
+{
+    bool fallback = path == PATHS - 1;
+    panels_force_fallback(fallback);
+    if (fallback || panels_set_kernel(paths[path]))
+        return true;
+    fprintf(stderr, "skipped: no kernel '%s' for panels here\n", paths[path]);
+    return false;
+}
+
+static const PanelsKernel *best;
+
 static void set_up(void)
 {
     random_state = 12345;
     arena_init(&scratch, 0);
-    panels_force_fallback(false);
+    best = panels_kernel();
 }
 
 static void tear_down(void)
 {
+    ck_assert(panels_set_kernel(best ? best->name : "none"));
     panels_force_fallback(false);
     arena_free(&scratch);
 }
@@ -204,9 +225,10 @@ static void check_matmul(int64_t m, int64_t n, int64_t k, double beta)
 
 START_TEST(products_of_random_shapes_and_strides)
 {
-    panels_force_fallback(_i);
-    for (int round = 0; round < 150; round++) {
-        uint32_t limit = round % 10 == 0 ? 300 : 70;
+    if (!take_path(_i))
+        return;
+    for (int round = 0; round < 80; round++) {
+        uint32_t limit = round % 20 == 0 ? 300 : 70;
         check_matmul(draw(limit), draw(limit), draw(limit), betas[round % 4]);
     }
 }
@@ -215,7 +237,8 @@ END_TEST
 /* More rows and a longer inner axis than one block. */
 START_TEST(products_of_several_blocks)
 {
-    panels_force_fallback(_i);
+    if (!take_path(_i))
+        return;
     check_matmul(613, 40, 30, 0);
     check_matmul(7, 50, 1100, 1);
     check_matmul(330, 33, 900, 0.5);
@@ -225,17 +248,28 @@ END_TEST
 
 START_TEST(a_broadcast_operand_is_read_as_any_other)
 {
-    Matrix a = matrix_new(20, 30, BY_ROWS), b = matrix_new(30, 40, BY_ROWS),
-           out = matrix_new(20, 40, BY_ROWS);
-    a.view.strides[0] = 0; /* every row the same */
-    b.view.strides[1] = 0; /* every column the same */
-    Panels panels = pack(b.view);
-    double *expected = numbers(800), *magnitude = numbers(800);
-    naive_product(expected, magnitude, a.view, b.view);
-    ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
-    check_close(out.view, expected, magnitude, 30);
-    panels_free(&panels);
-    free(expected), free(magnitude), free(a.block), free(b.block), free(out.block);
+    if (!take_path(_i))
+        return;
+    /* Bit 0 and 1: a's strides are 0; bit 2 and 3: b's. */
+    for (int zero = 0; zero < 16; zero++) {
+        Matrix a = matrix_new(20, 30, BY_ROWS), b = matrix_new(30, 40, BY_ROWS);
+        Matrix out = matrix_new(20, 40, BY_ROWS);
+        for (int axis = 0; axis < 2; axis++) {
+            a.view.strides[axis] *= !(zero >> axis & 1);
+            b.view.strides[axis] *= !(zero >> (2 + axis) & 1);
+        }
+        Panels panels = pack(b.view);
+        PanelsPair pair = {transposed(a.view), b.view};
+        double *expected = numbers(800), *magnitude = numbers(800);
+        naive_product(expected, magnitude, a.view, b.view);
+        ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
+        check_close(out.view, expected, magnitude, 30);
+        naive_product(expected, magnitude, a.view, b.view);
+        ck_assert(panels_accumulate(out.view, &pair, 1, 1, &scratch));
+        check_close(out.view, expected, magnitude, 60);
+        panels_free(&panels);
+        free(expected), free(magnitude), free(a.block), free(b.block), free(out.block);
+    }
 }
 END_TEST
 
@@ -270,8 +304,9 @@ static void check_accumulate(int64_t n, int64_t k, int64_t count, uint32_t longe
 
 START_TEST(accumulated_gradients_of_random_shapes_and_strides)
 {
-    panels_force_fallback(_i);
-    for (int round = 0; round < 60; round++)
+    if (!take_path(_i))
+        return;
+    for (int round = 0; round < 40; round++)
         check_accumulate(draw(60), draw(60), draw(9), 40, betas[round % 4]);
     check_accumulate(290, 40, 3, 20, 1);
     check_accumulate(20, 35, 64, 64, 0);
@@ -283,7 +318,8 @@ END_TEST
 
 START_TEST(empty_shapes)
 {
-    panels_force_fallback(_i);
+    if (!take_path(_i))
+        return;
     check_matmul(0, 5, 4, 0);
     check_matmul(5, 0, 4, 1);
     for (int i = 0; i < 4; i++)
@@ -301,15 +337,16 @@ END_TEST
 START_TEST(a_row_does_not_depend_on_its_neighbours)
 {
     enum { M = 45, N = 83 };
-    panels_force_fallback(_i & 1);
-    int64_t k = _i & 2 ? 700 : 100;
-    double beta = betas[_i >> 2];
+    if (!take_path(_i / 8))
+        return;
+    int64_t k = _i & 1 ? 1000 : 100;
+    double beta = betas[_i % 8 / 2];
     Matrix a = matrix_new(M, k, BY_ROWS), b = matrix_new(k, N, BY_ROWS), start = matrix_new(M, N, BY_ROWS);
     Matrix whole = matrix_new(M, N, BY_ROWS), out = matrix_new(M, N, BY_ROWS);
     Panels panels = pack(b.view);
     memcpy(whole.block, start.block, start.size * sizeof(float));
     ck_assert(panels_matmul(whole.view, a.view, &panels, beta, &scratch));
-    for (int64_t count = 1; count <= 20; count++) {
+    for (int64_t count = 1; count <= 14; count++) {
         int64_t first = draw((uint32_t)(M - count + 1));
         memcpy(out.block, start.block, start.size * sizeof(float));
         ck_assert(panels_matmul(rows_of(out.view, first, count), rows_of(a.view, first, count), &panels, beta,
@@ -335,6 +372,8 @@ END_TEST
 START_TEST(a_product_does_not_depend_on_the_storage)
 {
     enum { M = 39, N = 70, K = 300 };
+    if (!take_path(_i))
+        return;
     Matrix a = matrix_new(M, K, BY_ROWS), b = matrix_new(K, N, BY_ROWS), out = matrix_new(M, N, BY_ROWS);
     Panels panels = pack(b.view);
     ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
@@ -362,6 +401,8 @@ END_TEST
 START_TEST(accumulation_does_not_depend_on_how_rows_are_paired)
 {
     enum { ROWS = 900, N = 50, K = 45 };
+    if (!take_path(_i))
+        return;
     Matrix dy = matrix_new(ROWS, N, BY_ROWS_WIDE), x = matrix_new(ROWS, K, BY_ROWS);
     Matrix whole = matrix_new(N, K, BY_ROWS), out = matrix_new(N, K, BY_ROWS);
     PanelsPair pair = {dy.view, x.view}, pairs[ROWS];
@@ -377,6 +418,42 @@ START_TEST(accumulation_does_not_depend_on_how_rows_are_paired)
         ck_assert(memcmp(out.view.data, whole.view.data, sizeof(float) * N * K) == 0);
     }
     free(dy.block), free(x.block), free(whole.block), free(out.block);
+}
+END_TEST
+
+/* AVX2 and AVX-512 make every element by the same chain, and panels know what they were packed for. */
+START_TEST(all_vector_widths_give_the_same_bits)
+{
+    enum { M = 31, N = 99, K = 800 };
+    Matrix a = matrix_new(M, K, BY_ROWS), b = matrix_new(K, N, BY_ROWS), dy = matrix_new(M, N, BY_ROWS);
+    Matrix out[2], gradient[2];
+    Panels panels[2] = {{0}, {0}};
+    PanelsPair pairs[] = {{dy.view, a.view}, {dy.view, a.view}};
+    bool both = true;
+    for (int path = 0; path < 2; path++) {
+        out[path] = matrix_new(M, N, BY_ROWS), gradient[path] = matrix_new(N, K, BY_ROWS);
+        both = take_path(path) && both;
+        ck_assert(panels_pack(&panels[path], b.view));
+        ck_assert(panels_accumulate(gradient[path].view, pairs, 2, 0, &scratch));
+    }
+    for (int path = 0; path < 2; path++)
+        ck_assert(panels_matmul(out[path].view, a.view, &panels[path], 0, &scratch));
+    if (both) {
+        ck_assert(memcmp(out[0].view.data, out[1].view.data, sizeof(float) * M * N) == 0);
+        ck_assert(memcmp(gradient[0].view.data, gradient[1].view.data, sizeof(float) * N * K) == 0);
+    }
+    for (int path = 0; path < 2; path++) {
+        panels_free(&panels[path]);
+        free(out[path].block), free(gradient[path].block);
+    }
+    free(a.block), free(b.block), free(dy.block);
+}
+END_TEST
+
+START_TEST(a_kernel_that_is_not_there_is_refused)
+{
+    ck_assert(!panels_set_kernel("abacus"));
+    ck_assert_ptr_eq(panels_kernel(), best);
 }
 END_TEST
 
@@ -403,7 +480,8 @@ static void *run_job(void *argument)
 START_TEST(threads_with_their_own_scratch_share_panels)
 {
     enum { THREADS = 4, M = 50, N = 90, K = 280 };
-    panels_force_fallback(_i);
+    if (!take_path(_i))
+        return;
     Matrix a = matrix_new(M, K, BY_ROWS), b = matrix_new(K, N, BY_ROWS), dy = matrix_new(M, N, BY_ROWS);
     Matrix out[THREADS], gradient[THREADS];
     Panels panels = pack(b.view);
@@ -434,7 +512,8 @@ END_TEST
 
 START_TEST(what_does_not_fit_is_refused)
 {
-    panels_force_fallback(_i);
+    if (!take_path(_i))
+        return;
     Matrix a = matrix_new(3, 4, BY_ROWS), b = matrix_new(4, 5, BY_ROWS), out = matrix_new(3, 5, BY_ROWS);
     Panels none = {0}, panels = pack(b.view);
     Tensor wrong = out.view;
@@ -472,7 +551,8 @@ END_TEST
 
 START_TEST(pairs_that_do_not_fit_are_refused)
 {
-    panels_force_fallback(_i);
+    if (!take_path(_i))
+        return;
     Matrix dy = matrix_new(6, 3, BY_ROWS), x = matrix_new(6, 4, BY_ROWS), out = matrix_new(3, 4, BY_ROWS);
     PanelsPair pairs[2] = {{dy.view, x.view}, {dy.view, x.view}};
     float *before = copy_of(&out);
@@ -553,6 +633,8 @@ END_TEST
 
 START_TEST(a_steady_state_allocates_nothing)
 {
+    if (!take_path(_i))
+        return;
     Matrix a = matrix_new(64, 300, BY_ROWS), b = matrix_new(300, 50, BY_ROWS),
            out = matrix_new(64, 50, BY_ROWS);
     Matrix gradient = matrix_new(50, 300, BY_ROWS);
@@ -579,19 +661,21 @@ Suite *tensor_panels_suite(void)
     TCase *tcase = tcase_create("panels");
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_loop_test(tcase, products_of_random_shapes_and_strides, 0, 2);
-    tcase_add_loop_test(tcase, products_of_several_blocks, 0, 2);
-    tcase_add_test(tcase, a_broadcast_operand_is_read_as_any_other);
-    tcase_add_loop_test(tcase, accumulated_gradients_of_random_shapes_and_strides, 0, 2);
-    tcase_add_loop_test(tcase, empty_shapes, 0, 2);
-    tcase_add_loop_test(tcase, a_row_does_not_depend_on_its_neighbours, 0, 16);
-    tcase_add_test(tcase, a_product_does_not_depend_on_the_storage);
-    tcase_add_test(tcase, accumulation_does_not_depend_on_how_rows_are_paired);
-    tcase_add_loop_test(tcase, threads_with_their_own_scratch_share_panels, 0, 2);
-    tcase_add_loop_test(tcase, what_does_not_fit_is_refused, 0, 2);
-    tcase_add_loop_test(tcase, pairs_that_do_not_fit_are_refused, 0, 2);
+    tcase_add_loop_test(tcase, products_of_random_shapes_and_strides, 0, PATHS);
+    tcase_add_loop_test(tcase, products_of_several_blocks, 0, PATHS);
+    tcase_add_loop_test(tcase, a_broadcast_operand_is_read_as_any_other, 0, PATHS);
+    tcase_add_loop_test(tcase, accumulated_gradients_of_random_shapes_and_strides, 0, PATHS);
+    tcase_add_loop_test(tcase, empty_shapes, 0, PATHS);
+    tcase_add_loop_test(tcase, a_row_does_not_depend_on_its_neighbours, 0, 8 * PATHS);
+    tcase_add_loop_test(tcase, a_product_does_not_depend_on_the_storage, 0, PACKED);
+    tcase_add_loop_test(tcase, accumulation_does_not_depend_on_how_rows_are_paired, 0, PACKED);
+    tcase_add_test(tcase, all_vector_widths_give_the_same_bits);
+    tcase_add_test(tcase, a_kernel_that_is_not_there_is_refused);
+    tcase_add_loop_test(tcase, threads_with_their_own_scratch_share_panels, 0, PATHS);
+    tcase_add_loop_test(tcase, what_does_not_fit_is_refused, 0, PATHS);
+    tcase_add_loop_test(tcase, pairs_that_do_not_fit_are_refused, 0, PATHS);
     tcase_add_test(tcase, without_memory_all_fail_and_nothing_is_written);
-    tcase_add_test(tcase, a_steady_state_allocates_nothing);
+    tcase_add_loop_test(tcase, a_steady_state_allocates_nothing, 0, PATHS);
     suite_add_tcase(suite, tcase);
     return suite;
 }

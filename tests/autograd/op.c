@@ -1,0 +1,390 @@
+/* How ops are run: ops of one's own, repeated rows, and that nothing that is passed in crashes. */
+#include "autograd/op.h"
+#include "tensor/elementwise.h"
+#include "tensor/random.h"
+#include "tests/autograd_support.h"
+
+#include "autograd/gradcheck.h"
+
+#include <math.h>
+
+static Tape *tape;
+
+static void set_up(void)
+{
+    tape = tape_new();
+    tape_begin(tape);
+}
+
+static void tear_down(void)
+{
+    tape_free(tape);
+}
+
+/* ---- An op that the library does not know: f(a) = (a^3, a^2) ---- */
+
+static bool powers_forward(OpContext *c)
+{
+    Tensor a = c->inputs[0];
+    if (a.ndim != *(const int *)c->attributes)
+        return op_error(c, "wanted are %d dimensions", *(const int *)c->attributes);
+    c->second = op_new_like(c, a);
+    return op_output_like(c, a) && tensor_is_valid(c->second) && tensor_unary(UNARY_SQUARE, c->second, a) &&
+           tensor_binary(BINARY_MUL, c->output, c->second, a);
+}
+
+static void powers_backward(OpContext *c)
+{
+    Tensor a = c->inputs[0], da = op_new_like(c, a), factor = op_new_like(c, a);
+    tensor_fill(da, 0);
+    if (tensor_is_valid(c->grad)) {
+        tensor_axpby(factor, 3, c->second, 0);
+        tensor_addcmul(da, 1, factor, c->grad);
+    }
+    if (tensor_is_valid(c->second_grad)) {
+        tensor_axpby(factor, 2, a, 0);
+        tensor_addcmul(da, 1, factor, c->second_grad);
+    }
+    op_add_grad(c, 0, da);
+}
+
+static Var powers(Var a, int ndim);
+
+static Var powers_sample(OpSample *s)
+{
+    Var cube = powers(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -1, 1), 2);
+    return var_concat((Var[]){cube, op_second(cube)}, 2, 0);
+}
+
+static const Op op_powers = {
+    .name = "powers", .forward = powers_forward, .backward = powers_backward, .sample = powers_sample};
+
+static Var powers(Var a, int ndim)
+{
+    return op_apply(&op_powers, &a, 1, &ndim, sizeof ndim);
+}
+
+START_TEST(an_op_of_ones_own_is_like_any_other)
+{
+    for (Layout layout = 0; layout < LAYOUT_COUNT; layout++) {
+        GradcheckResult result = gradcheck_op(&op_powers, layout, 1);
+        ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+        result = gradcheck_op_f32(&op_powers, layout, 1);
+        ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+    }
+    ck_assert(var_is_empty(powers(LEAF(tape, SHAPE(1), 2), 3)));
+    assert_fails(tape, "powers([1]): wanted are 3 dimensions");
+}
+END_TEST
+
+START_TEST(either_output_alone_gives_a_gradient)
+{
+    Var a = LEAF(tape, SHAPE(1), 2), b = LEAF(tape, SHAPE(1), 2), cube = powers(a, 1), other = powers(b, 1);
+    Var square = op_second(other);
+    var_retain_grad(square);
+    ck_assert(tape_backward(var_sum(cube, 1, false)));
+    ck_assert(tape_backward(var_sum(square, 1, false)));
+    expect(var_grad(a), 0, 12);
+    expect(var_grad(b), 0, 4);
+    expect(var_grad(square), 0, 1);
+    ck_assert(var_is_empty(op_second(a)));
+    ck_assert(var_is_empty(op_second(square)));
+    assert_ok(tape);
+}
+END_TEST
+
+static bool lazy_forward(OpContext *c)
+{
+    (void)c;
+    return false;
+}
+
+static void wrong_shape_backward(OpContext *c)
+{
+    op_add_grad(c, 0, op_new(c, SHAPE(7)));
+}
+
+START_TEST(a_second_output_may_be_a_weight)
+{
+    Var a = LEAF(tape, SHAPE(1, 2), 2, 3), x = LEAF(tape, SHAPE(1, 2), 10, 100);
+    Var y = var_linear(x, op_second(powers(a, 2)), VAR_NONE);
+    expect(var_value(y), 0, 940);
+    ck_assert(tape_backward(var_sum(y, AXES_ALL, false)));
+    expect(var_grad(a), 0, 40, 600);
+    expect(var_grad(x), 0, 4, 9);
+}
+END_TEST
+
+START_TEST(mistakes_of_an_op_are_errors_with_its_name)
+{
+    const Op lazy = {.name = "lazy", .forward = lazy_forward};
+    Var a = LEAF(tape, SHAPE(1), 2);
+    ck_assert(var_is_empty(op_apply(&lazy, &a, 1, NULL, 0)));
+    assert_fails(tape, "lazy");
+    tape_begin(tape);
+    const Op wrong = {.name = "wrong", .forward = powers_forward, .backward = wrong_shape_backward};
+    a = LEAF(tape, SHAPE(2), 2, 3);
+    Var out = op_apply(&wrong, &a, 1, &(int){1}, sizeof(int));
+    ck_assert(!tape_backward(var_sum(out, AXES_ALL, false)));
+    assert_fails(tape, "backward of wrong", "[2]");
+}
+END_TEST
+
+/* ---- Repeated rows ---- */
+
+typedef Var Unary(Var a);
+
+static Var row_scale(Var a)
+{
+    return var_scale(a, -2, 1);
+}
+static Var row_slice_rows(Var a)
+{
+    return var_slice(a, 0, 1, 6, 2);
+}
+static Var row_slice_back(Var a)
+{
+    return var_slice(a, 0, -2, TENSOR_END, -1);
+}
+static Var row_slice_columns(Var a)
+{
+    return var_slice(a, 1, 1, 3, 1);
+}
+static Var row_slice_twice(Var a)
+{
+    return var_tanh(var_slice(var_slice(a, 0, 1, TENSOR_END, 1), 0, 0, 4, 1));
+}
+static Var row_softmax(Var a)
+{
+    return var_softmax(a, 1);
+}
+static Var row_select(Var a)
+{
+    return var_select(a, 0, 2);
+}
+static Var row_concat(Var a)
+{
+    return var_concat((Var[]){a, var_slice(a, 0, 0, 3, 1)}, 2, 0);
+}
+static Var row_linear(Var a)
+{
+    static double memory[12] = {1, -1, 0.5, 2, -0.25, 0.75, 1.5, -2, 0.1, 0.3, -0.6, 0.9};
+    return var_linear(a, tape_leaf(a.tape, tensor_from(memory, DTYPE_F64, SHAPE(3, 4))), VAR_NONE);
+}
+static Var row_add(Var a)
+{
+    return var_add(a, var_exp(var_slice(a, 0, 0, 1, 1)));
+}
+static Var row_gather(Var a)
+{
+    int32_t *ids = arena_alloc(tape_arena(a.tape), 4 * sizeof *ids);
+    for (int i = 0; i < 4; i++)
+        ids[i] = (3 * i + 1) % 7;
+    return var_gather_rows(a, tape_constant(a.tape, tensor_from(ids, DTYPE_I32, SHAPE(4))));
+}
+
+static Unary *const row_functions[] = {
+    var_neg,     var_exp,      var_log,    var_sqrt,       var_abs,        var_relu,        var_tanh,
+    var_sigmoid, var_softplus, row_scale,  row_slice_rows, row_slice_back, row_slice_twice, row_slice_columns,
+    row_softmax, row_select,   row_concat, row_linear,     row_add,        row_gather};
+enum { ROW_FUNCTIONS = sizeof row_functions / sizeof row_functions[0] };
+
+/* The same function of rows that are held as (rows, index), and of the same rows one by one. */
+START_TEST(repeated_rows_are_the_whole_rows)
+{
+    Tensor values = tensor_new(tape_arena(tape), DTYPE_F64, SHAPE(4, 4));
+    Random random = random_new(3, 0);
+    random_fill_uniform(&random, values, 0.5, 2);
+    Var a = tape_leaf(tape, values), b = tape_leaf(tape, values);
+    Var index = INDEX(tape, SHAPE(7), 3, 0, 0, 2, 3, 3, 1);
+    Var rows = var_gather_rows(a, index), parts[7];
+    for (int i = 0; i < 7; i++)
+        parts[i] = var_select(b, 0, tensor_i32(var_value(index))[i]);
+    Var whole = var_stack(parts, 7, 0);
+    Var one = row_functions[_i](rows), two = row_functions[_i](whole);
+    assert_ok(tape);
+    expect_same(var_value(one), var_value(two), 1e-14);
+    ck_assert_int_eq(var_size(one, 0), var_value(two).shape[0]);
+    ck_assert(tape_backward(var_sum(var_mul(one, one), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(two, two), AXES_ALL, false)));
+    expect_same(var_grad(a), var_grad(b), 1e-14);
+}
+END_TEST
+
+START_TEST(repeated_rows_may_be_used_in_several_ways_at_once)
+{
+    Var a = LEAF(tape, SHAPE(3, 1), 1, 2, 3), rows = var_gather_rows(a, INDEX(tape, SHAPE(4), 2, 0, 2, 1));
+    Var loss = var_sum(var_scale(rows, 2, 0), AXES_ALL, false);
+    loss = var_add(loss, var_sum(var_mul(rows, rows), AXES_ALL, false));
+    loss = var_add(loss, var_sum(var_slice(rows, 0, 0, 2, 1), AXES_ALL, false));
+    Var again = var_gather_rows(var_exp(var_slice(rows, 0, 1, 4, 1)), INDEX(tape, SHAPE(2), 0, 2));
+    loss = var_add(loss, var_sum(again, AXES_ALL, false));
+    ck_assert(tape_backward(loss));
+    expect(var_grad(a), 1e-12, 2 + 2 + 1 + exp(1), 2 + 4 + exp(2), 2 * (2 + 6) + 1);
+    var_retain_grad(rows);
+    assert_ok(tape);
+}
+END_TEST
+
+/* ---- Whatever is passed in ---- */
+
+static int64_t pick(Random *random, int64_t low, int64_t high)
+{
+    return low + (int64_t)random_below(random, (uint32_t)(high - low + 1));
+}
+
+static Var any_value(Random *random)
+{
+    int64_t shape[TENSOR_MAX_DIMS];
+    int ndim = (int)pick(random, 0, pick(random, 0, 3) ? 3 : TENSOR_MAX_DIMS);
+    for (int i = 0; i < ndim; i++)
+        shape[i] = pick(random, 0, 3);
+    Dtype dtype = pick(random, 0, 3) ? DTYPE_F64 : pick(random, 0, 2) ? DTYPE_I32 : DTYPE_F32;
+    Tensor t = test_count_up(tape, dtype, ndim, shape);
+    if (dtype == DTYPE_I32)
+        for (int64_t i = 0, n = tensor_numel(&t); i < n; i++)
+            tensor_i32(t)[i] = (int32_t)pick(random, -1, 3);
+    if (ndim && pick(random, 0, 2) == 0)
+        t = tensor_transpose(t, 0, -1);
+    Var v = dtype == DTYPE_I32 ? tape_constant(tape, t) : tape_leaf(tape, t);
+    if (ndim && dtype != DTYPE_I32 && shape[0] > 0 && pick(random, 0, 3) == 0 && t.shape[0] > 0)
+        v = var_gather_rows(v, tape_constant(tape, test_values(tape, DTYPE_I32, SHAPE(2), NUMBERS(0, 0))));
+    return v;
+}
+
+static int64_t any_number(Random *random)
+{
+    static const int64_t numbers[] = {0, 1, 2, 3, 4, 7, -1, -2, -3, -5, 100, INT64_MAX, INT64_MIN, INT32_MAX};
+    return numbers[pick(random, 0, sizeof numbers / sizeof numbers[0] - 1)];
+}
+
+static Var any_op(Random *random)
+{
+    Var a = any_value(random), b = any_value(random), d = any_value(random), e = VAR_NONE;
+    Var list[3] = {a, pick(random, 0, 1) ? a : b, d};
+    int64_t i = any_number(random), j = any_number(random), k = any_number(random);
+    int64_t shape[TENSOR_MAX_DIMS + 2] = {i, j, k, 1, 1, 1, 1, 1};
+    int axis = (int)pick(random, -4, 4), rank = (int)pick(random, -1, 8);
+    unsigned axes = pick(random, 0, 3) ? (unsigned)pick(random, 0, 15) : AXES_ALL;
+    Reduction reduction = (Reduction)pick(random, 0, 3);
+    switch (pick(random, 0, 36)) {
+    case 0:
+        return var_add(a, b);
+    case 1:
+        return var_div(a, b);
+    case 2:
+        return var_pow(a, b);
+    case 3:
+        return var_maximum(a, b);
+    case 4:
+        return var_sqrt(a);
+    case 5:
+        return var_tanh(a);
+    case 6:
+        return var_scale(a, 2, 1);
+    case 7:
+        return var_where(a, b, d);
+    case 8:
+        return var_masked_fill(a, b, 1);
+    case 9:
+        return var_dropout(a, 0.5 * (double)pick(random, -1, 3));
+    case 10:
+        return var_sum(a, axes, true);
+    case 11:
+        return var_mean(a, axes, false);
+    case 12:
+        return var_max(a, axes, false);
+    case 13:
+        return var_softmax(a, axis);
+    case 14:
+        return var_log_softmax(a, axis);
+    case 15:
+        return var_layer_norm(a, b, d, 1e-5);
+    case 16:
+        return var_layer_norm(a, VAR_NONE, b, 1e-5);
+    case 17:
+        return var_matmul(a, b);
+    case 18:
+        return var_linear(a, b, d);
+    case 19:
+        return var_addmm(a, b, d);
+    case 20:
+        return var_reshape(a, rank, shape);
+    case 21:
+        return var_transpose(a, axis, (int)i);
+    case 22:
+        return var_expand(a, rank, shape);
+    case 23:
+        return var_slice(a, axis, i, j, k);
+    case 24:
+        return var_select(a, axis, i);
+    case 25:
+        return var_concat(list, 3, axis);
+    case 26:
+        return var_stack(list, 2, axis);
+    case 27:
+        return var_embedding(a, b, i);
+    case 28:
+        return var_gather_rows(a, b);
+    case 29:
+        return var_gather(a, axis, b);
+    case 30:
+        return var_segment_sum(a, b, k < 1000 ? k : 3);
+    case 31:
+        return var_segment_max(a, b, k < 1000 ? k : 3);
+    case 32:
+        return var_segment_softmax(a, b, k < 1000 ? k : 3);
+    case 33:
+        return var_bce_with_logits(a, b, d, VAR_NONE, reduction);
+    case 34:
+        return var_cross_entropy(a, b, reduction);
+    case 35:
+        return var_mse(a, b, reduction);
+    default:
+        return var_gated_memory(a, b, (GateOrder){0, 1, 2, (int)k}, &e);
+    }
+}
+
+START_TEST(nothing_that_is_passed_in_crashes)
+{
+    Random random = random_new((uint64_t)_i, 9);
+    int good = 0, bad = 0;
+    for (int round = 0; round < 2000; round++) {
+        tape_begin(tape);
+        Var out = any_op(&random);
+        ck_assert_msg(var_is_empty(out) == !tape_ok(tape), "%s", tape_status(tape)->message);
+        if (var_is_empty(out)) {
+            bad++;
+            ck_assert_msg(!strstr(tape_status(tape)->message, "without saying why"), "%s",
+                          tape_status(tape)->message);
+            continue;
+        }
+        good++;
+        Tensor value = var_value(out); /* expand may have made it huge */
+        if (value.dtype == DTYPE_I32 || tensor_numel(&value) > 10000)
+            continue;
+        Var loss = var_sum(out, AXES_ALL, false);
+        if (!tape_backward(loss))
+            assert_fails(tape, "no value that wants a gradient");
+    }
+    ck_assert_int_gt(good, 200);
+    ck_assert_int_gt(bad, 200);
+}
+END_TEST
+
+Suite *autograd_op_suite(void);
+Suite *autograd_op_suite(void)
+{
+    Suite *suite = suite_create("autograd/op");
+    TCase *cases = tcase_create("op");
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, an_op_of_ones_own_is_like_any_other);
+    tcase_add_test(cases, either_output_alone_gives_a_gradient);
+    tcase_add_test(cases, a_second_output_may_be_a_weight);
+    tcase_add_test(cases, mistakes_of_an_op_are_errors_with_its_name);
+    tcase_add_loop_test(cases, repeated_rows_are_the_whole_rows, 0, ROW_FUNCTIONS);
+    tcase_add_test(cases, repeated_rows_may_be_used_in_several_ways_at_once);
+    tcase_add_loop_test(cases, nothing_that_is_passed_in_crashes, 0, 8);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

@@ -1,0 +1,92 @@
+#include "tests/autograd_support.h"
+
+static Tape *tape;
+
+static void set_up(void)
+{
+    tape = tape_new();
+    tape_begin(tape);
+}
+
+static void tear_down(void)
+{
+    tape_free(tape);
+}
+
+static Var numbers(int64_t n, int64_t m, double start, double step)
+{
+    Tensor t = tensor_new(tape_arena(tape), DTYPE_F64, SHAPE(n, m));
+    for (int64_t i = 0; i < n * m; i++)
+        tensor_f64(t)[i] = start + step * (double)(i % 17);
+    return tape_leaf(tape, t);
+}
+
+static Var gate(Var z, int place)
+{
+    return var_slice(z, 1, 3 * place, 3 * place + 3, 1);
+}
+
+/* The fused op against the composition that defines it, values and gradients. */
+START_TEST(gated_memory_is_its_formula)
+{
+    const GateOrder orders[] = {{0, 1, 2, 3}, {1, 0, 3, 2}};
+    for (int i = 0; i < 4; i++) {
+        tape_begin(tape);
+        GateOrder order = orders[i & 1];
+        Var za = numbers(4, 12, -1.5, 0.2), zb = numbers(4, 12, -1.5, 0.2), c, first = VAR_NONE;
+        Var ca = i < 2 ? numbers(4, 3, -1, 0.15) : VAR_NONE, cb = i < 2 ? numbers(4, 3, -1, 0.15) : VAR_NONE;
+        Var h = var_gated_memory(za, ca, order, &c);
+        Var fresh = var_mul(var_sigmoid(gate(zb, order.input)), var_tanh(gate(zb, order.cell)));
+        if (i < 2)
+            first = var_mul(var_sigmoid(gate(zb, order.forget)), cb);
+        Var c2 = i < 2 ? var_add(first, fresh) : fresh;
+        Var h2 = var_mul(var_sigmoid(gate(zb, order.output)), var_tanh(c2));
+        expect_same(var_value(h), var_value(h2), 1e-14);
+        expect_same(var_value(c), var_value(c2), 1e-14);
+        ck_assert(tape_backward(var_sum(var_mul(h, var_exp(c)), AXES_ALL, false)));
+        ck_assert(tape_backward(var_sum(var_mul(h2, var_exp(c2)), AXES_ALL, false)));
+        expect_same(var_grad(za), var_grad(zb), 1e-13);
+        if (i < 2)
+            expect_same(var_grad(ca), var_grad(cb), 1e-13);
+    }
+}
+END_TEST
+
+START_TEST(additive_score_and_weighted_sum_are_their_formulas)
+{
+    Var q = numbers(2, 5, -1, 0.1), v = LEAF(tape, SHAPE(5), 1, -2, 3, 0.5, 0.25), keys[3], columns[3];
+    Var q2 = numbers(2, 5, -1, 0.1), v2 = LEAF(tape, SHAPE(5), 1, -2, 3, 0.5, 0.25), keys2[3], sum = VAR_NONE;
+    for (int s = 0; s < 3; s++) {
+        keys[s] = numbers(4 - s, 5, 0.3 * s, -0.1);
+        keys2[s] = numbers(4 - s, 5, 0.3 * s, -0.1);
+        Var first = var_slice(keys2[s], 0, 0, 2, 1);
+        columns[s] = var_sum(var_mul(var_tanh(var_add(q2, first)), v2), AXIS(1), false);
+    }
+    Var score = var_additive_score(q, keys, 3, v), score2 = var_stack(columns, 3, 1);
+    Var out = var_weighted_sum(var_softmax(score, 1), keys, 3), weights = var_softmax(score2, 1);
+    for (int s = 0; s < 3; s++) {
+        Var part = var_mul(var_slice(weights, 1, s, s + 1, 1), var_slice(keys2[s], 0, 0, 2, 1));
+        sum = s ? var_add(sum, part) : part;
+    }
+    expect_same(var_value(score), var_value(score2), 1e-14);
+    expect_same(var_value(out), var_value(sum), 1e-14);
+    ck_assert(tape_backward(var_sum(var_mul(out, out), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(sum, sum), AXES_ALL, false)));
+    expect_same(var_grad(q), var_grad(q2), 1e-13);
+    expect_same(var_grad(v), var_grad(v2), 1e-13);
+    for (int s = 0; s < 3; s++)
+        expect_same(var_grad(keys[s]), var_grad(keys2[s]), 1e-13);
+}
+END_TEST
+
+Suite *autograd_op_cell_suite(void);
+Suite *autograd_op_cell_suite(void)
+{
+    Suite *suite = suite_create("autograd/op_cell");
+    TCase *cases = tcase_create("op_cell");
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, gated_memory_is_its_formula);
+    tcase_add_test(cases, additive_score_and_weighted_sum_are_their_formulas);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

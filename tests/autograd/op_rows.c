@@ -1,0 +1,109 @@
+#include "tests/autograd_support.h"
+
+static Tape *tape;
+
+static void set_up(void)
+{
+    tape = tape_new();
+    tape_begin(tape);
+}
+
+static void tear_down(void)
+{
+    tape_free(tape);
+}
+
+static Var table(void)
+{
+    return tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(4, 2)));
+}
+
+START_TEST(embedding_takes_rows_and_padding_gets_no_gradient)
+{
+    Var t = table(), rows = var_embedding(t, INDEX(tape, SHAPE(4), 3, 0, 3, 1), 0);
+    expect(var_value(rows), 0, 7, 8, 1, 2, 7, 8, 3, 4);
+    ck_assert(tape_backward(var_sum(var_mul(rows, rows), AXES_ALL, false)));
+    expect(var_grad(t), 0, 0, 0, 6, 8, 0, 0, 28, 32);
+}
+END_TEST
+
+START_TEST(ids_of_any_shape_give_one_axis_more)
+{
+    Var t = table(), rows = var_embedding(t, INDEX(tape, SHAPE(2, 2), 3, 0, 3, 1), -1);
+    ck_assert(var_ndim(rows) == 3 && var_size(rows, 2) == 2);
+    expect(var_value(rows), 0, 7, 8, 1, 2, 7, 8, 3, 4);
+    ck_assert(tape_backward(var_sum(rows, AXES_ALL, false)));
+    expect(var_grad(t), 0, 1, 1, 1, 1, 0, 0, 2, 2);
+    Var one = var_embedding(t, INDEX(tape, SCALAR, 2), -1);
+    expect(var_value(one), 0, 5, 6);
+    Var none = var_embedding(t, INDEX(tape, SHAPE(0, 3), 0), -1);
+    ck_assert(var_ndim(none) == 3 && var_size(none, 0) == 0);
+}
+END_TEST
+
+START_TEST(a_table_that_is_computed_gets_a_dense_gradient)
+{
+    Var t = table(), doubled = var_scale(t, 2, 0);
+    Var rows = var_embedding(doubled, INDEX(tape, SHAPE(3), 1, 1, 2), -1);
+    Var again = var_embedding(rows, INDEX(tape, SHAPE(2), 2, 0), -1); /* of a repeated-rows value */
+    expect(var_value(again), 0, 10, 12, 6, 8);
+    ck_assert(tape_backward(var_sum(var_add(again, var_slice(rows, 0, 0, 2, 1)), AXES_ALL, false)));
+    expect(var_grad(t), 0, 0, 0, 6, 6, 2, 2, 0, 0);
+}
+END_TEST
+
+START_TEST(rows_that_are_not_there_are_an_error)
+{
+    ck_assert(var_is_empty(var_embedding(table(), INDEX(tape, SHAPE(2), 1, 4), -1)));
+    assert_fails(tape, "embedding([4, 2], [2])", "id 4 at place 1");
+    tape_begin(tape);
+    ck_assert(var_is_empty(var_gather_rows(table(), INDEX(tape, SHAPE(2), 1, -1))));
+    assert_fails(tape, "gather_rows([4, 2], [2])", "place 1");
+}
+END_TEST
+
+/* A table whose rows are updated late: what is stored is 1, 2, ..., what is read is a hundred more. */
+static void read_late(const void *context, Tensor ids, Tensor out)
+{
+    const Parameter *parameter = context;
+    for (int64_t i = 0; i < ids.shape[0]; i++)
+        for (int64_t j = 0; j < out.shape[1]; j++)
+            tensor_f32(out)[i * out.shape[1] + j] =
+                100 + tensor_f32(parameter->value)[tensor_i32(ids)[i] * out.shape[1] + j];
+}
+
+START_TEST(every_op_sees_late_rows_up_to_date)
+{
+    Parameter late;
+    parameter_init(&late, test_count_up(tape, DTYPE_F32, SHAPE(3, 2)));
+    late.read = read_late;
+    late.read_context = &late;
+    Var t = tape_parameter(tape, &late);
+    expect(var_value(t), 0, 101, 102, 103, 104, 105, 106);
+    expect(var_value(var_embedding(t, INDEX(tape, SHAPE(2), 2, 0), -1)), 0, 105, 106, 101, 102);
+    expect(var_value(var_gather_rows(t, INDEX(tape, SHAPE(2), 2, 0))), 0, 105, 106, 101, 102);
+    expect(var_value(var_neg(t)), 0, -101, -102, -103, -104, -105, -106);
+    expect(var_value(var_detach(t)), 0, 101, 102, 103, 104, 105, 106);
+    Var x = tape_constant(tape, test_values(tape, DTYPE_F32, SHAPE(1, 2), NUMBERS(1, 0)));
+    expect(var_value(var_linear(x, t, VAR_NONE)), 0, 101, 103, 105);
+    Var base = tape_constant(tape, test_values(tape, DTYPE_F32, SHAPE(1, 3), NUMBERS(0, 0, 0)));
+    expect(var_value(var_addmm(base, x, t)), 0, 101, 103, 105);
+    assert_ok(tape);
+    parameter_release(&late);
+}
+END_TEST
+
+Suite *autograd_op_rows_suite(void);
+Suite *autograd_op_rows_suite(void)
+{
+    Suite *suite = suite_create("autograd/op_rows");
+    TCase *cases = tcase_create("op_rows");
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, embedding_takes_rows_and_padding_gets_no_gradient);
+    tcase_add_test(cases, ids_of_any_shape_give_one_axis_more);
+    tcase_add_test(cases, a_table_that_is_computed_gets_a_dense_gradient);
+    tcase_add_test(cases, rows_that_are_not_there_are_an_error);
+    tcase_add_test(cases, every_op_sees_late_rows_up_to_date);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

@@ -1,0 +1,130 @@
+#include "tests/autograd_support.h"
+
+static Tape *tape;
+
+static void set_up(void)
+{
+    tape = tape_new();
+    tape_begin(tape);
+}
+
+static void tear_down(void)
+{
+    tape_free(tape);
+}
+
+static Var matrix(void)
+{
+    return tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 3)));
+}
+
+START_TEST(views_share_the_memory_of_their_input)
+{
+    Var a = matrix();
+    char *data = var_value(a).data;
+    ck_assert_ptr_eq(var_value(var_transpose(a, 0, 1)).data, data);
+    ck_assert_ptr_eq(var_value(var_reshape(a, SHAPE(3, 2))).data, data);
+    ck_assert_ptr_eq(var_value(var_expand(a, SHAPE(4, 2, 3))).data, data);
+    ck_assert_ptr_eq(var_value(var_slice(a, 1, 1, 3, 1)).data, data + sizeof(double));
+    ck_assert_ptr_eq(var_value(var_select(a, 0, 1)).data, data + 3 * sizeof(double));
+    ck_assert_uint_eq(var_slice(a, -1, 0, TENSOR_END, 1).index, a.index);
+}
+END_TEST
+
+START_TEST(reshape_infers_one_size_and_copies_where_it_must)
+{
+    Var a = matrix(), flat = var_reshape(var_transpose(a, 0, 1), SHAPE(-1));
+    expect(var_value(flat), 0, 1, 4, 2, 5, 3, 6);
+    Var cube = var_reshape(a, SHAPE(3, -1, 1));
+    ck_assert(var_size(cube, 0) == 3 && var_size(cube, 1) == 2);
+    ck_assert_int_eq(var_ndim(var_reshape(var_slice(var_slice(a, 0, 0, 1, 1), 1, 2, 3, 1), 0, NULL)), 0);
+    ck_assert(tape_backward(var_sum(var_mul(flat, LEAF(tape, SHAPE(6), 1, 2, 3, 4, 5, 6)), 1, false)));
+    expect(var_grad(a), 0, 1, 3, 5, 2, 4, 6);
+}
+END_TEST
+
+START_TEST(shapes_that_do_not_fit_are_errors)
+{
+    struct {
+        int ndim;
+        int64_t shape[8];
+    } cases[] = {{2, {2, 4}}, {2, {-1, -1}}, {1, {-2}},           {2, {-1, 0}},    {2, {-1, 4}},
+                 {7, {1}},    {-1, {0}},     {2, {INT64_MAX, 4}}, {1, {INT64_MAX}}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tape_begin(tape);
+        ck_assert(var_is_empty(var_reshape(matrix(), cases[i].ndim, cases[i].shape)));
+        assert_fails(tape, "reshape([2, 3])");
+        tape_begin(tape);
+        ck_assert(var_is_empty(var_expand(matrix(), cases[i].ndim, cases[i].shape)));
+        assert_fails(tape, "expand([2, 3])");
+    }
+}
+END_TEST
+
+START_TEST(slices_and_selections_count_as_numpy_does)
+{
+    Var a = matrix();
+    expect(var_value(var_slice(a, 1, -2, TENSOR_END, 1)), 0, 2, 3, 5, 6);
+    expect(var_value(var_slice(a, 1, -1, TENSOR_END, -2)), 0, 3, 1, 6, 4);
+    expect(var_value(var_slice(a, 1, -100, 2, 1)), 0, 1, 2, 4, 5);
+    expect(var_value(var_select(a, -1, -3)), 0, 1, 4);
+    Var first = var_slice(a, 1, -100, 2, 1), last = var_slice(a, 1, 100, TENSOR_END, -2);
+    ck_assert(tape_backward(var_sum(first, AXES_ALL, false)));
+    ck_assert(tape_backward(var_scale(var_sum(last, AXES_ALL, false), 10, 0)));
+    ck_assert(tape_backward(var_scale(var_sum(var_select(a, 0, -1), AXES_ALL, false), 100, 0)));
+    expect(var_grad(a), 0, 11, 1, 10, 111, 101, 110);
+    ck_assert(var_is_empty(var_select(a, 1, 3)));
+    assert_fails(tape, "select([2, 3])", "index 3 is out of range for size 3 of axis 1");
+    tape_begin(tape);
+    ck_assert(var_is_empty(var_slice(matrix(), 0, 0, 1, 0)));
+    assert_fails(tape, "slice([2, 3])", "step is 0");
+    tape_begin(tape);
+    ck_assert(var_is_empty(var_transpose(matrix(), 0, -3)));
+    assert_fails(tape, "transpose([2, 3])", "axis -3");
+}
+END_TEST
+
+START_TEST(concat_and_stack_join)
+{
+    Var a = matrix(), b = LEAF(tape, SHAPE(2, 1), 7, 8), none = LEAF(tape, SHAPE(2, 0), 0);
+    Var joined = var_concat((Var[]){a, none, b, b}, 4, -1);
+    expect(var_value(joined), 0, 1, 2, 3, 7, 7, 4, 5, 6, 8, 8);
+    Var piled = var_stack((Var[]){b, b}, 2, -1);
+    ck_assert_int_eq(var_ndim(piled), 3);
+    expect(var_value(piled), 0, 7, 7, 8, 8);
+    ck_assert(tape_backward(var_sum(var_mul(joined, joined), AXES_ALL, false)));
+    expect(var_grad(a), 0, 2, 4, 6, 8, 10, 12);
+    expect(var_grad(b), 0, 28, 32);
+    Var parts[20];
+    for (int i = 0; i < 20; i++)
+        parts[i] = b;
+    Var many = var_concat(parts, 20, 0);
+    ck_assert_int_eq(var_size(many, 0), 40);
+    ck_assert(tape_backward(var_sum(many, AXES_ALL, false)));
+    expect(var_grad(b), 0, 48, 52);
+    Var ids = var_concat((Var[]){INDEX(tape, SHAPE(1), 4), INDEX(tape, SHAPE(2), 5, 6)}, 2, 0);
+    expect(var_value(ids), 0, 4, 5, 6);
+    assert_ok(tape);
+    ck_assert(var_is_empty(var_concat((Var[]){a, b}, 2, 0)));
+    assert_fails(tape, "concat([2, 3], [2, 1])", "part 1");
+    tape_begin(tape);
+    Var c = matrix();
+    ck_assert(var_is_empty(var_stack((Var[]){c, INDEX(tape, SHAPE(2, 3), 1, 2, 3, 4, 5, 6)}, 2, 0)));
+    assert_fails(tape, "stack", "different dtypes");
+}
+END_TEST
+
+Suite *autograd_op_shape_suite(void);
+Suite *autograd_op_shape_suite(void)
+{
+    Suite *suite = suite_create("autograd/op_shape");
+    TCase *cases = tcase_create("op_shape");
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, views_share_the_memory_of_their_input);
+    tcase_add_test(cases, reshape_infers_one_size_and_copies_where_it_must);
+    tcase_add_test(cases, shapes_that_do_not_fit_are_errors);
+    tcase_add_test(cases, slices_and_selections_count_as_numpy_does);
+    tcase_add_test(cases, concat_and_stack_join);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

@@ -1,0 +1,479 @@
+#include "tests/autograd_support.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static Tape *tape;
+
+static void set_up(void)
+{
+    tape = tape_new();
+    ck_assert_ptr_nonnull(tape);
+    tape_begin(tape);
+}
+
+static void tear_down(void)
+{
+    tape_free(tape);
+}
+
+/* ---- Errors ---- */
+
+START_TEST(an_error_says_op_shapes_modules_and_caller)
+{
+    TapeScope outer = {.name = "classifier"}, inner = {.name = "fc", .parent = &outer};
+    Var a = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(2, 3)));
+    Var b = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(4)));
+    tape_enter(tape, &outer);
+    tape_enter(tape, &inner);
+    int line = __LINE__ + 1;
+    Var sum = var_add(a, b);
+    tape_leave(tape);
+    tape_leave(tape);
+    ck_assert(var_is_empty(sum));
+    char place[200];
+    snprintf(place, sizeof place, "%s:%d", __FILE__, line);
+    assert_fails(tape, "add([2, 3], [4])", "do not broadcast", "in classifier.fc", place);
+    ck_assert_ptr_null(strchr(tape_status(tape)->message, '\n'));
+}
+END_TEST
+
+START_TEST(errors_stick_until_the_next_step)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2);
+    Var bad = var_reshape(a, SHAPE(3));
+    Status first = *tape_status(tape);
+    Var later = var_mul(var_exp(bad), a), elsewhere = var_add(a, a);
+    ck_assert(var_is_empty(later) && var_is_empty(elsewhere));
+    ck_assert(!tensor_is_valid(var_value(later)));
+    ck_assert(isnan(var_item(later)));
+    ck_assert(!tape_backward(later));
+    ck_assert(!tensor_is_valid(var_grad(later)));
+    ck_assert_str_eq(tape_status(tape)->message, first.message);
+    tape_begin(tape);
+    assert_ok(tape);
+    expect(var_value(var_neg(LEAF(tape, SHAPE(1), 4))), 0, -4);
+}
+END_TEST
+
+START_TEST(a_stale_handle_is_an_error)
+{
+    Var old = LEAF(tape, SHAPE(2), 1, 2);
+    tape_begin(tape);
+    Var now = LEAF(tape, SHAPE(2), 3, 4);
+    ck_assert(var_is_empty(var_add(now, old)));
+    assert_fails(tape, "add", "stale");
+    tape_begin(tape);
+    ck_assert(!tensor_is_valid(var_value(now)));
+    assert_fails(tape, "var_value", "stale");
+    tape_begin(tape);
+    ck_assert(!tape_backward(now));
+    assert_fails(tape, "tape_backward", "stale");
+}
+END_TEST
+
+START_TEST(handles_of_two_tapes_are_an_error)
+{
+    Tape *other = tape_new();
+    tape_begin(other);
+    Var a = LEAF(tape, SHAPE(2), 1, 2), b = LEAF(other, SHAPE(2), 1, 2);
+    ck_assert(var_is_empty(var_mul(a, b)));
+    assert_fails(tape, "mul", "input 1", "another tape");
+    ck_assert(tape_ok(other));
+    tape_free(other);
+}
+END_TEST
+
+START_TEST(no_value_at_all_is_an_error_or_empty)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2);
+    ck_assert(var_is_empty(var_neg(VAR_NONE)));
+    ck_assert(var_is_empty(var_concat(&a, 0, 0)));
+    assert_ok(tape); /* without a handle there is no tape to record it on */
+    ck_assert(var_is_empty(var_add(a, VAR_NONE)));
+    assert_fails(tape, "add", "input 1");
+    tape_begin(tape);
+    ck_assert(var_is_empty(tape_leaf(tape, tensor_invalid())));
+    assert_fails(tape, "tape_leaf", "not valid");
+    tape_begin(tape);
+    ck_assert(var_is_empty(tape_leaf(tape, test_count_up(tape, DTYPE_I32, SHAPE(2)))));
+    assert_fails(tape, "tape_leaf", "i32");
+}
+END_TEST
+
+START_TEST(mixed_dtypes_are_an_error)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), b = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(2)));
+    ck_assert(var_is_empty(var_add(a, b)));
+    assert_fails(tape, "add", "f64", "f32");
+}
+END_TEST
+
+/* ---- Backward ---- */
+
+START_TEST(a_second_backward_is_an_error)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), loss = var_sum(var_mul(a, a), AXES_ALL, false);
+    ck_assert(tape_backward(loss));
+    expect(var_grad(a), 0, 2, 4);
+    ck_assert(!tape_backward(loss));
+    assert_fails(tape, "tape_backward", "already");
+}
+END_TEST
+
+START_TEST(several_losses_add_up)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), square = var_mul(a, a);
+    Var one = var_sum(square, AXES_ALL, false), two = var_sum(var_mul(square, a), AXES_ALL, false);
+    ck_assert(tape_backward(one));
+    ck_assert(tape_backward(two));
+    expect(var_grad(a), 0, 2 + 3, 4 + 12);
+}
+END_TEST
+
+START_TEST(a_loss_must_be_one_number_that_wants_a_gradient)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2);
+    ck_assert(!tape_backward(a));
+    assert_fails(tape, "one number", "[2]");
+    tape_begin(tape);
+    Var c = tape_constant(tape, test_values(tape, DTYPE_F64, 0, NULL, NUMBERS(1)));
+    ck_assert(!tape_backward(var_exp(c)));
+    assert_fails(tape, "no value that wants a gradient");
+    tape_begin(tape);
+    Var leaf = LEAF(tape, SCALAR, 3);
+    ck_assert(tape_backward(leaf));
+    expect(var_grad(leaf), 0, 1);
+}
+END_TEST
+
+START_TEST(a_value_used_twice_gets_the_sum)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2);
+    Var both = var_add(var_add(a, a), var_mul(a, var_add(a, a)));
+    ck_assert(tape_backward(var_sum(both, AXES_ALL, false)));
+    expect(var_grad(a), 0, 2 + 4, 2 + 8);
+}
+END_TEST
+
+START_TEST(what_no_loss_depends_on_has_no_gradient)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), b = LEAF(tape, SHAPE(2), 1, 2);
+    var_exp(b);
+    ck_assert(tape_backward(var_sum(a, AXES_ALL, false)));
+    ck_assert(!tensor_is_valid(var_grad(b)));
+    expect(var_grad(a), 0, 1, 1);
+    Tensor grad = var_grad(a);
+    ck_assert(tensor_is_contiguous(&grad));
+}
+END_TEST
+
+START_TEST(no_grad_and_detach_cut_the_path)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2);
+    ck_assert(tape_set_grad_enabled(tape, false));
+    Var constant = var_exp(a);
+    ck_assert(!tape_set_grad_enabled(tape, true));
+    Var detached = var_detach(var_mul(a, a));
+    Var loss = var_sum(var_mul(a, var_add(constant, detached)), AXES_ALL, false);
+    ck_assert(tape_backward(loss));
+    expect(var_grad(a), 1e-12, exp(1) + 1, exp(2) + 4);
+}
+END_TEST
+
+START_TEST(a_detached_repeated_rows_value_keeps_its_rows)
+{
+    Var a = LEAF(tape, SHAPE(2, 1), 5, 6);
+    Var rows = var_gather_rows(a, INDEX(tape, SHAPE(3), 1, 0, 1)), cut = var_detach(rows);
+    ck_assert_int_eq(var_size(cut, 0), 3);
+    expect(var_value(cut), 0, 6, 5, 6);
+    ck_assert(tape_backward(var_sum(var_mul(rows, cut), AXES_ALL, false)));
+    expect(var_grad(a), 0, 5, 12);
+}
+END_TEST
+
+START_TEST(retained_gradients_of_inner_values_add_up)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), inner = var_mul(a, a), other = var_exp(a);
+    var_retain_grad(inner);
+    ck_assert(tape_backward(var_sum(var_scale(inner, 3, 0), AXES_ALL, false)));
+    expect(var_grad(inner), 0, 3, 3);
+    ck_assert(tape_backward(var_sum(var_mul(inner, inner), AXES_ALL, false)));
+    expect(var_grad(inner), 0, 3 + 2, 3 + 8);
+    ck_assert(!tensor_is_valid(var_grad(other)));
+    assert_ok(tape);
+}
+END_TEST
+
+START_TEST(a_shared_gradient_is_not_added_into)
+{
+    /* add() passes one gradient to both of its inputs; the one that gets more must not change the other. */
+    Var a = LEAF(tape, SHAPE(2), 1, 2), b = LEAF(tape, SHAPE(2), 3, 4);
+    Var sum = var_add(a, b);
+    ck_assert(tape_backward(var_sum(var_add(sum, var_scale(a, 10, 0)), AXES_ALL, false)));
+    expect(var_grad(a), 0, 11, 11);
+    expect(var_grad(b), 0, 1, 1);
+    ck_assert(tape_backward(var_sum(var_select(b, 0, 1), AXES_ALL, false)));
+    expect(var_grad(a), 0, 11, 11);
+    expect(var_grad(b), 0, 1, 2);
+}
+END_TEST
+
+START_TEST(many_slices_of_one_value_get_one_gradient)
+{
+    Var a = LEAF(tape, SHAPE(4), 1, 2, 3, 4), square = var_mul(a, a), sum = VAR_NONE;
+    for (int i = 0; i < 4; i++) {
+        Var part = var_scale(var_slice(square, 0, i, i + 1, 1), i + 1, 0);
+        sum = i ? var_add(sum, part) : part;
+    }
+    sum = var_add(sum, var_sum(var_slice(square, 0, -1, TENSOR_END, -2), 1, true));
+    ck_assert(tape_backward(var_sum(sum, AXES_ALL, false)));
+    expect(var_grad(a), 0, 2 * 1, 4 * (2 + 1), 6 * 3, 8 * (4 + 1));
+}
+END_TEST
+
+/* ---- Debugging ---- */
+
+START_TEST(check_finite_names_op_module_and_caller)
+{
+    TapeScope scope = {.name = "head"};
+    tape_set_check_finite(tape, true);
+    Var a = LEAF(tape, SHAPE(2), 1, 0);
+    tape_enter(tape, &scope);
+    Var bad = var_log(a);
+    tape_leave(tape);
+    ck_assert(var_is_empty(bad));
+    assert_fails(tape, "log([2])", "NaN or an infinity", "in head", __FILE__);
+    tape_begin(tape);
+    a = LEAF(tape, SHAPE(2), 1, 0);
+    tape_enter(tape, &scope);
+    Var root = var_sqrt(a);
+    tape_leave(tape);
+    assert_ok(tape);
+    ck_assert(!tape_backward(var_sum(root, AXES_ALL, false)));
+    assert_fails(tape, "backward of sqrt", "NaN or an infinity", "in head", __FILE__);
+    tape_set_check_finite(tape, false);
+    tape_begin(tape);
+    ck_assert(tape_backward(var_sum(var_sqrt(LEAF(tape, SHAPE(1), 0)), AXES_ALL, false)));
+}
+END_TEST
+
+START_TEST(scopes_survive_more_leaves_than_enters)
+{
+    TapeScope scope = {.name = "a"};
+    for (int i = 0; i < 100; i++)
+        tape_enter(tape, &scope);
+    for (int i = 0; i < 103; i++)
+        tape_leave(tape);
+    var_reshape(LEAF(tape, SHAPE(1), 0), SHAPE(5));
+    ck_assert(!strstr(tape_status(tape)->message, "(in "));
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+static Parameter weights[300];
+static float weight_values[300][4];
+
+static void make_weights(int count)
+{
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < 4; j++)
+            weight_values[i][j] = (float)(0.1 * j - 0.01 * i);
+        parameter_init(&weights[i], tensor_from(weight_values[i], DTYPE_F32, SHAPE(2, 2)));
+    }
+}
+
+static void free_weights(int count)
+{
+    for (int i = 0; i < count; i++)
+        parameter_release(&weights[i]);
+}
+
+/* A step that uses `count` parameters, each twice. */
+static bool step(int count)
+{
+    tape_begin(tape);
+    Var x = tape_constant(tape, test_count_up(tape, DTYPE_F32, SHAPE(3, 2)));
+    for (int use = 0; use < 2; use++)
+        for (int i = 0; i < count; i++)
+            x = var_tanh(var_linear(x, tape_parameter(tape, &weights[i]), VAR_NONE));
+    Var bias = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(2)));
+    Var loss = var_mean(var_slice(var_add(x, bias), 0, 0, 2, 1), AXES_ALL, false);
+    return tape_backward(loss);
+}
+
+START_TEST(a_parameter_is_one_node_in_a_step)
+{
+    make_weights(300);
+    Var first[300];
+    for (int round = 0; round < 3; round++) {
+        tape_begin(tape);
+        for (int i = 0; i < 300; i++)
+            first[i] = tape_parameter(tape, &weights[i]);
+        for (int i = 300; i-- > 0;) {
+            ck_assert_uint_eq(tape_parameter(tape, &weights[i]).index, first[i].index);
+            ck_assert_ptr_eq(var_value(first[i]).data, weight_values[i]);
+        }
+    }
+    ck_assert(step(300));
+    for (int i = 0; i < 300; i++)
+        ck_assert(tensor_is_valid(tape_gradient(tape, &weights[i]).dense));
+    Parameter unused;
+    parameter_init(&unused, tensor_from(weight_values[0], DTYPE_F32, SHAPE(4)));
+    TapeGradient none = tape_gradient(tape, &unused);
+    ck_assert(!tensor_is_valid(none.dense) && !tensor_is_valid(none.rows));
+    free_weights(300);
+}
+END_TEST
+
+START_TEST(a_frozen_parameter_gets_no_gradient)
+{
+    make_weights(2);
+    weights[0].frozen = true;
+    ck_assert(step(2));
+    ck_assert(!tensor_is_valid(tape_gradient(tape, &weights[0]).dense));
+    ck_assert(tensor_is_valid(tape_gradient(tape, &weights[1]).dense));
+    free_weights(2);
+    Parameter empty;
+    parameter_init(&empty, tensor_invalid());
+    ck_assert(var_is_empty(tape_parameter(tape, &empty)));
+    assert_fails(tape, "no value yet");
+}
+END_TEST
+
+START_TEST(a_steady_state_allocates_nothing)
+{
+    make_weights(20);
+    for (int i = 0; i < 3; i++)
+        ck_assert(step(20));
+    uint64_t calls = mem_stats().calls;
+    size_t peak = tape_peak_bytes(tape);
+    for (int i = 0; i < 5; i++)
+        ck_assert(step(20));
+    ck_assert_uint_eq(mem_stats().calls, calls);
+    ck_assert_uint_eq(tape_peak_bytes(tape), peak);
+    free_weights(20);
+}
+END_TEST
+
+START_TEST(every_allocation_may_fail)
+{
+    tape_free(tape);
+    tape = NULL;
+    int64_t live = mem_stats().live_blocks;
+    make_weights(3);
+    for (int persistent = 0; persistent < 2; persistent++) {
+        bool ok = false;
+        for (int n = 0; n < 100 && !ok; n++) {
+            mem_fail_at(n, persistent);
+            tape = tape_new();
+            ok = tape && step(3) && tensor_is_valid(tape_gradient(tape, &weights[1]).dense);
+            if (tape && !ok)
+                ck_assert_msg(strstr(tape_status(tape)->message, "memory") ||
+                                  strstr(tape_status(tape)->message, "allocation"),
+                              "%s", tape_status(tape)->message);
+            mem_fail_at(-1, 0);
+            if (tape && !ok) /* and the tape can be used again */
+                ck_assert(step(3));
+            tape_free(tape);
+            tape = NULL;
+            free_weights(3);
+            ck_assert_int_eq(mem_stats().live_blocks, live);
+        }
+        ck_assert(ok);
+    }
+}
+END_TEST
+
+START_TEST(rewinding_gives_nodes_and_memory_back)
+{
+    Var a = LEAF(tape, SHAPE(2, 1), 1, 2);
+    Var rows = var_gather_rows(a, INDEX(tape, SHAPE(3), 1, 1, 0));
+    make_weights(1);
+    TapeMark mark = tape_mark(tape);
+    size_t used = tape_arena(tape)->used;
+    Var inner = VAR_NONE;
+    for (int i = 0; i < 3; i++) {
+        inner = var_mul(rows, rows);
+        expect(var_value(rows), 0, 2, 2, 1);
+        tape_parameter(tape, &weights[0]);
+        ck_assert(tape_backward(var_sum(inner, AXES_ALL, false)));
+        expect(var_grad(a), 0, 2, 8);
+        tape_rewind(tape, mark);
+        ck_assert_uint_eq(tape_arena(tape)->used, used);
+        ck_assert(!tensor_is_valid(var_grad(a)));
+        assert_ok(tape);
+    }
+    var_neg(a); /* takes the place of what is gone */
+    ck_assert(!tensor_is_valid(var_value(inner)));
+    assert_fails(tape, "stale");
+    free_weights(1);
+}
+END_TEST
+
+START_TEST(sparse_gradients_hold_no_id_twice)
+{
+    float values[10] = {0};
+    Parameter table;
+    parameter_init(&table, tensor_from(values, DTYPE_F32, SHAPE(5, 2)));
+    Var t = tape_parameter(tape, &table);
+    Var one = var_embedding(t, INDEX(tape, SHAPE(3), 4, 1, 4), -1);
+    Var two = var_embedding(t, INDEX(tape, SHAPE(3), 1, 0, 3), 3);
+    Var loss = var_add(var_sum(one, AXES_ALL, false), var_scale(var_sum(two, AXES_ALL, false), 10, 0));
+    ck_assert(tape_backward(loss));
+    TapeGradient g = tape_gradient(tape, &table);
+    ck_assert(!tensor_is_valid(g.dense) && tensor_is_valid(g.rows));
+    double sums[5] = {0};
+    int seen[5] = {0};
+    for (int64_t i = 0; i < g.ids.shape[0]; i++) {
+        int id = tensor_i32(g.ids)[i];
+        ck_assert_int_eq(seen[id]++, 0);
+        sums[id] = tensor_get(&g.rows, (int64_t[]){i, 1});
+    }
+    ck_assert(sums[0] == 10 && sums[1] == 11 && sums[2] == 0 && sums[3] == 0 && sums[4] == 2);
+    expect(var_grad(t), 0, 10, 10, 11, 11, 0, 0, 0, 0, 2, 2);
+    parameter_release(&table);
+}
+END_TEST
+
+Suite *autograd_tape_suite(void);
+Suite *autograd_tape_suite(void)
+{
+    Suite *suite = suite_create("autograd/tape");
+    TCase *errors = tcase_create("errors");
+    tcase_add_checked_fixture(errors, set_up, tear_down);
+    tcase_add_test(errors, an_error_says_op_shapes_modules_and_caller);
+    tcase_add_test(errors, errors_stick_until_the_next_step);
+    tcase_add_test(errors, a_stale_handle_is_an_error);
+    tcase_add_test(errors, handles_of_two_tapes_are_an_error);
+    tcase_add_test(errors, no_value_at_all_is_an_error_or_empty);
+    tcase_add_test(errors, mixed_dtypes_are_an_error);
+    tcase_add_test(errors, check_finite_names_op_module_and_caller);
+    tcase_add_test(errors, scopes_survive_more_leaves_than_enters);
+    suite_add_tcase(suite, errors);
+    TCase *backward = tcase_create("backward");
+    tcase_add_checked_fixture(backward, set_up, tear_down);
+    tcase_add_test(backward, a_second_backward_is_an_error);
+    tcase_add_test(backward, several_losses_add_up);
+    tcase_add_test(backward, a_loss_must_be_one_number_that_wants_a_gradient);
+    tcase_add_test(backward, a_value_used_twice_gets_the_sum);
+    tcase_add_test(backward, what_no_loss_depends_on_has_no_gradient);
+    tcase_add_test(backward, no_grad_and_detach_cut_the_path);
+    tcase_add_test(backward, a_detached_repeated_rows_value_keeps_its_rows);
+    tcase_add_test(backward, retained_gradients_of_inner_values_add_up);
+    tcase_add_test(backward, a_shared_gradient_is_not_added_into);
+    tcase_add_test(backward, many_slices_of_one_value_get_one_gradient);
+    tcase_add_test(backward, sparse_gradients_hold_no_id_twice);
+    suite_add_tcase(suite, backward);
+    TCase *memory = tcase_create("memory");
+    tcase_add_checked_fixture(memory, set_up, tear_down);
+    tcase_add_test(memory, a_parameter_is_one_node_in_a_step);
+    tcase_add_test(memory, a_frozen_parameter_gets_no_gradient);
+    tcase_add_test(memory, a_steady_state_allocates_nothing);
+    tcase_add_test(memory, every_allocation_may_fail);
+    tcase_add_test(memory, rewinding_gives_nodes_and_memory_back);
+    suite_add_tcase(suite, memory);
+    return suite;
+}

@@ -1,0 +1,61 @@
+#include "tests/autograd_support.h"
+
+#include <math.h>
+
+Tensor test_values(Tape *tape, Dtype dtype, int ndim, const int64_t *shape, const double *values)
+{
+    Tensor t = tensor_new(tape_arena(tape), dtype, ndim, shape);
+    for (int64_t i = 0, n = tensor_numel(&t); i < n; i++) {
+        if (dtype == DTYPE_F64)
+            tensor_f64(t)[i] = values[i];
+        else if (dtype == DTYPE_F32)
+            tensor_f32(t)[i] = (float)values[i];
+        else
+            tensor_i32(t)[i] = (int32_t)values[i];
+    }
+    return t;
+}
+
+Tensor test_count_up(Tape *tape, Dtype dtype, int ndim, const int64_t *shape)
+{
+    double numbers[1000];
+    for (int i = 0; i < 1000; i++)
+        numbers[i] = i + 1;
+    return test_values(tape, dtype, ndim, shape, numbers);
+}
+
+void test_expect(const char *place, int line, Tensor t, int count, const double *wanted, double tolerance)
+{
+    Arena arena;
+    arena_init(&arena, 0);
+    ck_assert_msg(tensor_is_valid(t), "%s:%d: no tensor", place, line);
+    Tensor wide = tensor_cast(&arena, t, DTYPE_F64);
+    ck_assert_msg(tensor_numel(&wide) == count, "%s:%d: %lld numbers, not %d", place, line,
+                  (long long)tensor_numel(&wide), count);
+    for (int i = 0; i < count; i++) {
+        double got = tensor_f64(wide)[i];
+        bool same = (isnan(got) && isnan(wanted[i])) || got == wanted[i] ||
+                    fabs(got - wanted[i]) <= tolerance * fmax(1, fabs(wanted[i]));
+        ck_assert_msg(same, "%s:%d: number %d is %.10g, not %.10g", place, line, i, got, wanted[i]);
+    }
+    arena_free(&arena);
+}
+
+void test_expect_same(const char *place, int line, Tensor t, Tensor wanted, double tolerance)
+{
+    ck_assert_msg(tensor_same_shape(&t, &wanted), "%s:%d: other shapes", place, line);
+    Arena arena;
+    arena_init(&arena, 0);
+    Tensor wide = tensor_cast(&arena, wanted, DTYPE_F64);
+    test_expect(place, line, t, (int)tensor_numel(&wide), tensor_f64(wide), tolerance);
+    arena_free(&arena);
+}
+
+void test_expect_error(const char *place, int line, const Tape *tape, const char *const *parts)
+{
+    ck_assert_msg(!tape_ok(tape), "%s:%d: no error was recorded", place, line);
+    const char *message = tape_status(tape)->message;
+    for (; *parts; parts++)
+        ck_assert_msg(strstr(message, *parts), "%s:%d: \"%s\" does not say \"%s\"", place, line, message,
+                      *parts);
+}

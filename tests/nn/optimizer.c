@@ -1,0 +1,776 @@
+/* The optimizers against PyTorch, and late rows against dense updates in f64. */
+#include "nn/optimizer.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static Arena arena;
+
+static void setup(void)
+{
+    arena_init(&arena, 0);
+}
+
+static void teardown(void)
+{
+    arena_free(&arena);
+    mem_fail_at(-1, 0);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+/* ---- PyTorch's trajectories ---- */
+
+/* d loss / d parameter = gradient. */
+static Var pull(Tape *tape, NnParameter *p, Tensor gradient)
+{
+    Tensor g = tensor_cast(tape_arena(tape), gradient, p->core.value.dtype);
+    return var_sum(var_mul(nn_var(p, tape), tape_constant(tape, g)), AXES_ALL, false);
+}
+
+static NnOptimizerOptions options_of(Fixture *fixture, const char *name)
+{
+    NnOptimizerKind kind = strncmp(name, "sgd", 3) == 0 ? NN_SGD
+                           : strcmp(name, "adamw") == 0 ? NN_ADAMW
+                                                        : NN_ADAM;
+    NnOptimizerOptions options = nn_optimizer_options(kind);
+    const struct {
+        const char *member;
+        double *value;
+    } known[] = {{"reel/option/lr", &options.lr},       {"reel/option/momentum", &options.momentum},
+                 {"reel/option/beta1", &options.beta1}, {"reel/option/beta2", &options.beta2},
+                 {"reel/option/eps", &options.eps},     {"reel/option/weight_decay", &options.weight_decay}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (fixture_has(fixture, known[i].member))
+            *known[i].value = fixture_number(fixture, known[i].member);
+    return options;
+}
+
+/* `own_gradients`: through a forward and backward of ours instead of the fixture's gradients. */
+static void compare_trajectory(const char *name, bool f64, bool own_gradients)
+{
+    char file[60];
+    snprintf(file, sizeof file, "optimizer_%s", name);
+    Fixture fixture = fixture_open(file);
+    NnLinear m;
+    nn_linear_init(&m, 4, 3);
+    ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
+    fixture_load(&fixture, &m.base);
+    NnOptimizer *optimizer;
+    ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options_of(&fixture, name), NULL));
+    Tape *tape = tape_new();
+    Dtype dtype = f64 ? DTYPE_F64 : DTYPE_F32;
+    Tensor x = tensor_cast(&arena, fixture_tensor(&fixture, "reel/input"), dtype),
+           y = tensor_cast(&arena, fixture_tensor(&fixture, "reel/target"), dtype);
+    Tensor weights = fixture_tensor(&fixture, "reel/step/weight"),
+           biases = fixture_tensor(&fixture, "reel/step/bias"),
+           grads = fixture_tensor(&fixture, "reel/grad/weight"),
+           bias_grads = fixture_tensor(&fixture, "reel/grad/bias"),
+           losses = fixture_tensor(&fixture, "reel/loss");
+    for (int64_t s = 0; s < 20; s++) {
+        tape_begin(tape);
+        Var loss = own_gradients ? var_mse(nn_linear(&m, tape_constant(tape, x)), tape_constant(tape, y),
+                                           REDUCTION_MEAN)
+                                 : var_add(pull(tape, &m.weight, tensor_select(grads, 0, s)),
+                                           pull(tape, &m.bias, tensor_select(bias_grads, 0, s)));
+        ck_assert(!own_gradients || fabs(var_item(loss) - tensor_get(&losses, &s)) < 1e-5);
+        tape_backward(loss);
+        ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+        double limit = f64 ? 2e-7 : own_gradients ? 5e-6 : 1e-6;
+        ck_assert_close(m.weight.core.value, tensor_select(weights, 0, s), limit);
+        ck_assert_close(m.bias.core.value, tensor_select(biases, 0, s), limit);
+    }
+    ck_assert_int_eq(nn_optimizer_steps(optimizer), 20);
+    nn_optimizer_free(optimizer);
+    nn_module_free(&m.base);
+    tape_free(tape);
+    fixture_close(&fixture);
+}
+
+static const char *const trajectories[] = {
+    "sgd", "sgd_momentum", "sgd_momentum_decay", "adam", "adam_betas", "adam_l2", "adamw"};
+
+START_TEST(updates_are_pytorchs)
+{
+    for (int f64 = 0; f64 < 2; f64++)
+        for (int own = 0; own < 2; own++)
+            compare_trajectory(trajectories[_i], f64, own);
+}
+END_TEST
+
+START_TEST(defaults_are_pytorchs)
+{
+    NnOptimizerOptions sgd = nn_optimizer_options(NN_SGD), adam = nn_optimizer_options(NN_ADAM),
+                       adamw = nn_optimizer_options(NN_ADAMW);
+    ck_assert_double_eq(sgd.lr, 1e-3);
+    ck_assert_double_eq(sgd.momentum, 0);
+    ck_assert_double_eq(adam.lr, 1e-3);
+    ck_assert_double_eq(adam.beta1, 0.9);
+    ck_assert_double_eq(adam.beta2, 0.999);
+    ck_assert_double_eq(adam.eps, 1e-8);
+    ck_assert_double_eq(adam.weight_decay, 0);
+    ck_assert_double_eq(adamw.weight_decay, 0.01);
+    ck_assert_double_eq(adamw.clip_norm, 0);
+}
+END_TEST
+
+/* ---- Clipping ---- */
+
+typedef struct Pair {
+    NnModule base;
+    NnParameter a, b;
+} Pair;
+
+static void compare_clipping(Fixture *fixture, const char *which, bool f64)
+{
+    Pair m;
+    nn_module_init(&m.base);
+    nn_module_add_parameter(&m.base, &m.a, "a", SHAPE(3, 4), nn_init_constant(0));
+    nn_module_add_parameter(&m.base, &m.b, "b", SHAPE(5), nn_init_constant(0));
+    ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
+    NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+    char name[40];
+    snprintf(name, sizeof name, "%s/max_norm", which);
+    options.clip_norm = fixture_number(fixture, name);
+    NnOptimizer *optimizer;
+    ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
+    nn_optimizer_set_lr(optimizer, 1.0);
+    ck_assert(isnan(nn_optimizer_norm(optimizer)));
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    tape_backward(var_add(pull(tape, &m.a, fixture_tensor(fixture, "a")),
+                          pull(tape, &m.b, fixture_tensor(fixture, "b"))));
+    ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+    snprintf(name, sizeof name, "%s/norm", which);
+    ck_assert_double_eq_tol(nn_optimizer_norm(optimizer), fixture_number(fixture, name), 1e-6);
+    for (int i = 0; i < 2; i++) {
+        Tensor expected = fixture_tensor(fixture, "%s/%s", which, i ? "b" : "a"),
+               value = i ? m.b.core.value : m.a.core.value;
+        for (int64_t k = 0, n = tensor_numel(&expected); k < n; k++)
+            tensor_f32(expected)[k] = -tensor_f32(expected)[k];
+        ck_assert_close(value, expected, 2e-7);
+    }
+    nn_optimizer_free(optimizer);
+    nn_module_free(&m.base);
+    tape_free(tape);
+}
+
+START_TEST(clipping_is_pytorchs)
+{
+    Fixture fixture = fixture_open("clip_grad_norm");
+    for (int f64 = 0; f64 < 2; f64++) {
+        compare_clipping(&fixture, "clipped", f64);
+        compare_clipping(&fixture, "within", f64);
+    }
+    fixture_close(&fixture);
+}
+END_TEST
+
+/* ---- Late rows ---- */
+
+enum { ROWS = 12, WIDTH = 5, MOST = 8 };
+
+/* One table and its optimizer. */
+typedef struct Run {
+    NnEmbedding table;
+    NnOptimizer *optimizer;
+    Tape *tape;
+} Run;
+
+typedef enum { LATE, DENSE_F32, DENSE_F64 } RunKind;
+
+/* In place: a module knows where its parameters are. */
+static void start(Run *run, RunKind kind, NnOptimizerOptions options, Pool *pool)
+{
+    nn_embedding_init(&run->table, ROWS, WIDTH);
+    run->table.weight.sparse = kind == LATE;
+    ck_assert_ok(nn_module_reset(&run->table.base, 9));
+    if (kind == DENSE_F64) {
+        Tensor first = tensor_copy(&arena, run->table.weight.core.value);
+        ck_assert_ok(nn_module_reset_f64(&run->table.base, 9));
+        tensor_copy_into(run->table.weight.core.value, first);
+    }
+    ck_assert_ok(nn_optimizer_new(&run->optimizer, &run->table.base, options, pool));
+    ck_assert(kind == LATE || run->table.weight.core.read == NULL);
+    run->tape = tape_new();
+}
+
+static void finish(Run *run)
+{
+    nn_optimizer_free(run->optimizer);
+    nn_module_free(&run->table.base);
+    tape_free(run->tape);
+}
+
+/* What happens in a step: rows that get a gradient, perhaps a gradient of the whole table, perhaps nothing.
+ */
+typedef struct Event {
+    double lr;
+    int32_t ids[MOST];
+    int64_t count;
+    float gradients[MOST * WIDTH];
+    bool whole, frozen;
+    float whole_gradient[ROWS * WIDTH];
+} Event;
+
+static void step(Run *run, const Event *event)
+{
+    Tape *tape = run->tape;
+    Dtype dtype = run->table.weight.core.value.dtype;
+    nn_module_freeze(&run->table.base, event->frozen);
+    tape_begin(tape);
+    Var loss = tape_scalar(tape_constant(tape, tensor_zeros(tape_arena(tape), dtype, SHAPE(1))), 0.0);
+    if (event->count > 0) {
+        Var ids =
+            tape_constant(tape, tensor_from((void *)(uintptr_t)event->ids, DTYPE_I32, SHAPE(event->count)));
+        Tensor g = tensor_from((void *)(uintptr_t)event->gradients, DTYPE_F32, SHAPE(event->count, WIDTH));
+        Var weighted = var_mul(nn_embedding(&run->table, ids),
+                               tape_constant(tape, tensor_cast(tape_arena(tape), g, dtype)));
+        loss = var_add(loss, var_sum(weighted, AXES_ALL, false));
+    }
+    if (event->whole)
+        loss = var_add(
+            loss, pull(tape, &run->table.weight,
+                       tensor_from((void *)(uintptr_t)event->whole_gradient, DTYPE_F32, SHAPE(ROWS, WIDTH))));
+    ck_assert_tape_ok(tape);
+    if ((event->count > 0 || event->whole) && !event->frozen)
+        ck_assert(tape_backward(loss));
+    nn_optimizer_set_lr(run->optimizer, event->lr);
+    ck_assert_ok(nn_optimizer_step(run->optimizer, &tape, 1));
+}
+
+static Tensor now(const Run *run)
+{
+    return parameter_snapshot(&run->table.weight.core, &arena);
+}
+
+/* Row r has a gradient with probability 1 / (1 + r^2): from always to all but never. */
+static void draw(Event *event, Random *random, double lr)
+{
+    *event = (Event){.lr = lr};
+    for (int32_t row = 0; row < ROWS; row++)
+        if (event->count < MOST && random_uniform(random) < 1.0 / (1 + row * row))
+            event->ids[event->count++] = row;
+    double size = exp(2 * random_normal(random)); /* gradients of very different sizes */
+    for (int64_t i = 0; i < event->count * WIDTH; i++)
+        event->gradients[i] = (float)(size * random_normal(random));
+    for (int i = 0; i < ROWS * WIDTH; i++)
+        event->whole_gradient[i] = (float)(0.1 * random_normal(random));
+}
+
+/* Of rows that are busy and of rows that mostly wait, which are less far off. */
+enum { BUSY = 4 };
+typedef struct Distances {
+    double largest[2], squares[2];
+} Distances;
+
+static void add_distances(Distances *d, Tensor a, Tensor truth)
+{
+    int64_t index[2];
+    for (index[0] = 0; index[0] < ROWS; index[0]++)
+        for (index[1] = 0; index[1] < WIDTH; index[1]++) {
+            double off = fabs(tensor_get(&a, index) - tensor_get(&truth, index));
+            ck_assert(isfinite(off));
+            d->largest[index[0] >= BUSY] = fmax(d->largest[index[0] >= BUSY], off);
+            d->squares[index[0] >= BUSY] += off * off;
+        }
+}
+
+/* LONG_WAIT: rows but the first get gradients, large ones, in the first three steps only. */
+typedef enum { SPARSE_ONLY, WITH_WHOLE, WITH_FREEZING, LONG_WAIT } Mix;
+
+/* Late f32, dense f32 and dense f64 side by side: late must be no farther from f64 than dense is. */
+static void compare_late(const char *what, NnOptimizerOptions options, NnSchedule schedule, Mix mix,
+                         int steps)
+{
+    Run late, dense, truth;
+    start(&late, LATE, options, NULL);
+    start(&dense, DENSE_F32, options, NULL);
+    start(&truth, DENSE_F64, options, NULL);
+    ck_assert(late.table.weight.core.read != NULL);
+    Random random = random_new(21, 0);
+    Distances of_late = {0}, of_dense = {0};
+    for (int s = 0; s < steps; s++) {
+        Event event;
+        draw(&event, &random, nn_schedule_lr(&schedule, s));
+        event.whole = mix == WITH_WHOLE && s % 41 == 40;
+        event.frozen = mix == WITH_FREEZING && s % 100 >= 70;
+        for (int k = 0; mix == LONG_WAIT && k < MOST; k++)
+            event.ids[k] = s < 3 ? k + BUSY : 0;
+        if (mix == LONG_WAIT)
+            event.count = s < 3 ? MOST : 1;
+        for (int k = 0; mix == LONG_WAIT && k < event.count * WIDTH; k++)
+            event.gradients[k] = (float)(10 * random_normal(&random));
+        if (event.count == 0) /* a dense optimizer makes no update without a gradient */
+            event.ids[event.count++] = 0;
+        step(&late, &event);
+        step(&dense, &event);
+        step(&truth, &event);
+        if (s % 10 == 9) {
+            ArenaMark mark = arena_mark(&arena);
+            add_distances(&of_late, now(&late), now(&truth));
+            add_distances(&of_dense, now(&dense), now(&truth));
+            arena_rewind(&arena, mark);
+        }
+    }
+    for (int g = 0; g < 2; g++) {
+        ck_assert_msg(of_late.largest[g] <= 1.25 * of_dense.largest[g] + 1.2e-7 &&
+                          of_late.squares[g] <= 1.15 * of_dense.squares[g],
+                      "%s: %s rows that are late are off by at most %g (squares %g), dense ones by %g (%g)",
+                      what, g ? "waiting" : "busy", of_late.largest[g], of_late.squares[g],
+                      of_dense.largest[g], of_dense.squares[g]);
+        ck_assert(mix == LONG_WAIT || of_dense.largest[g] < 1e-3); /* or else the comparison says nothing */
+    }
+    finish(&late);
+    finish(&dense);
+    finish(&truth);
+}
+
+static NnSchedule schedule_number(int i, int64_t steps)
+{
+    switch (i) {
+    case 0:
+        return (NnSchedule){.kind = NN_CONSTANT, .lr = 2e-3};
+    case 1:
+        return (NnSchedule){.kind = NN_COSINE, .lr = 0.01, .total = steps};
+    case 2:
+        return (NnSchedule){.kind = NN_COSINE, .lr = 0.01, .total = steps, .warmup = steps / 2};
+    case 3:
+        return (NnSchedule){.kind = NN_STEP, .lr = 0.01, .period = 60, .factor = 0.3};
+    default:
+        return (NnSchedule){.kind = NN_STEP, .lr = 1e-5, .period = 50, .factor = 3.0}; /* rises in jumps */
+    }
+}
+
+START_TEST(late_rows_are_no_farther_from_adam_in_f64_than_dense_ones)
+{
+    int steps = 600;
+    for (int i = 0; i < 5; i++) {
+        NnSchedule schedule = schedule_number(i, steps);
+        NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+        compare_late("adam", options, schedule, SPARSE_ONLY, steps);
+        options.beta1 = 0.8;
+        options.beta2 = 0.95;
+        compare_late("adam with other betas", options, schedule, SPARSE_ONLY, steps);
+        options.beta1 = 0;
+        compare_late("adam without first moment", options, schedule, SPARSE_ONLY, steps);
+        options = nn_optimizer_options(NN_ADAMW);
+        options.weight_decay = 0.1;
+        compare_late("adamw", options, schedule, SPARSE_ONLY, steps);
+    }
+}
+END_TEST
+
+START_TEST(late_rows_hold_where_momentum_dies_slowly)
+{
+    /* beta1 / sqrt(beta2) = 0.95 and 0.995: updates of idle rows last far longer than the first moment. */
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+    for (int i = 0; i < 5; i++) {
+        options.beta2 = 0.9;
+        compare_late("adam, beta2 0.9", options, schedule_number(i, 500), SPARSE_ONLY, 500);
+        options.beta2 = 0.818;
+        compare_late("adam, beta2 0.818", options, schedule_number(i, 500), SPARSE_ONLY, 500);
+    }
+    NnSchedule fast = {.kind = NN_CONSTANT, .lr = 0.1};
+    const double beta2[] = {0.999, 0.9, 0.82, 0.7, 0.0};
+    for (int i = 0; i < 5; i++) {
+        options.beta2 = beta2[i];
+        compare_late("long wait", options, fast, LONG_WAIT, 600);
+    }
+}
+END_TEST
+
+START_TEST(gradients_of_the_whole_table_may_come_between)
+{
+    for (int i = 0; i < 5; i++) {
+        compare_late("adam", nn_optimizer_options(NN_ADAM), schedule_number(i, 400), WITH_WHOLE, 400);
+        compare_late("adamw", nn_optimizer_options(NN_ADAMW), schedule_number(i, 400), WITH_WHOLE, 400);
+    }
+}
+END_TEST
+
+START_TEST(a_frozen_table_stands_still)
+{
+    for (int i = 0; i < 3; i++)
+        compare_late("adam", nn_optimizer_options(NN_ADAM), schedule_number(i, 400), WITH_FREEZING, 400);
+    Run run;
+    start(&run, LATE, nn_optimizer_options(NN_ADAMW), NULL);
+    Random random = random_new(2, 0);
+    Event event;
+    for (int s = 0; s < 5; s++) {
+        draw(&event, &random, 0.01);
+        step(&run, &event);
+    }
+    Tensor before = now(&run);
+    event.frozen = true;
+    for (int s = 0; s < 5; s++)
+        step(&run, &event);
+    ck_assert(tensor_equal(now(&run), before));
+    finish(&run);
+}
+END_TEST
+
+/* PyTorch's own numbers for rows that wait. */
+static void compare_idle_rows(const char *name, NnOptimizerKind kind)
+{
+    Fixture fixture = fixture_open(name);
+    NnOptimizerOptions options = options_of(&fixture, name + strlen("idle_rows_"));
+    ck_assert_int_eq(options.kind, kind);
+    NnEmbedding table;
+    nn_embedding_init(&table, 6, 3);
+    ck_assert_ok(nn_module_reset(&table.base, 0));
+    fixture_load(&fixture, &table.base);
+    NnOptimizer *optimizer;
+    ck_assert_ok(nn_optimizer_new(&optimizer, &table.base, options, NULL));
+    Tape *tape = tape_new();
+    Tensor places = fixture_tensor(&fixture, "reel/grad_at"), grads = fixture_tensor(&fixture, "reel/grad"),
+           rates = fixture_tensor(&fixture, "reel/lr"), noted = fixture_tensor(&fixture, "reel/step/weight");
+    int64_t at = 0, every = (int64_t)fixture_number(&fixture, "reel/every");
+    for (int64_t s = 0; s < 300; s++) {
+        int64_t from = at;
+        int32_t ids[6];
+        for (; at < places.shape[0] && tensor_get(&places, (int64_t[]){at, 0}) == (double)s; at++)
+            ids[at - from] = (int32_t)tensor_get(&places, (int64_t[]){at, 1});
+        tape_begin(tape);
+        Var rows = nn_embedding(&table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(at - from))));
+        Var g = tape_constant(tape, tensor_slice(grads, 0, from, at, 1));
+        tape_backward(var_sum(var_mul(rows, g), AXES_ALL, false));
+        nn_optimizer_set_lr(optimizer, tensor_get(&rates, &s));
+        ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+        if ((s + 1) % every == 0) {
+            Tensor expected = tensor_select(noted, 0, s / every);
+            ck_assert_close(parameter_snapshot(&table.weight.core, &arena), expected,
+                            3e-6); /* of weights up to 2, after 300 steps in f32 */
+        }
+    }
+    ck_assert_int_eq(at, places.shape[0]);
+    Tensor shown = parameter_snapshot(&table.weight.core, &arena);
+    nn_optimizer_free(optimizer); /* brings all rows up to date */
+    ck_assert(table.weight.core.read == NULL);
+    ck_assert(tensor_equal(table.weight.core.value, shown));
+    nn_module_free(&table.base);
+    tape_free(tape);
+    fixture_close(&fixture);
+}
+
+START_TEST(rows_that_wait_end_where_pytorchs_do)
+{
+    compare_idle_rows("idle_rows_adam", NN_ADAM);
+    compare_idle_rows("idle_rows_adamw", NN_ADAMW);
+}
+END_TEST
+
+START_TEST(what_moves_every_row_is_dense)
+{
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+    options.weight_decay = 0.1;
+    for (int i = 0; i < 2; i++) {
+        Run run, truth;
+        start(&run, LATE, options, NULL);
+        start(&truth, DENSE_F64, options, NULL);
+        ck_assert(run.table.weight.core.read == NULL);
+        Random random = random_new(3, 0);
+        for (int s = 0; s < 100; s++) {
+            Event event;
+            draw(&event, &random, 0.01);
+            step(&run, &event);
+            step(&truth, &event);
+        }
+        ck_assert_close(run.table.weight.core.value, truth.table.weight.core.value, 1e-5);
+        finish(&run);
+        finish(&truth);
+        options = nn_optimizer_options(NN_SGD);
+        options.momentum = 0.9;
+    }
+}
+END_TEST
+
+/* ---- Looking changes nothing ---- */
+
+static void look(Run *run)
+{
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    int32_t ids[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        ids[i] = ROWS - 1 - i;
+    Tensor snapshot = now(run);
+    Tensor rows =
+        var_value(nn_embedding(&run->table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(ROWS)))));
+    ck_assert(
+        tensor_equal(tensor_contiguous(&arena, tensor_slice(rows, 0, TENSOR_END, TENSOR_END, -1)), snapshot));
+    Var whole = nn_var(&run->table.weight, tape);
+    ck_assert(tensor_equal(var_value(whole), snapshot));
+    /* Ops other than the embedding see the same values. */
+    ck_assert(tensor_equal(var_value(var_scale(whole, 1.0, 0.0)), snapshot));
+    Var eye = tape_constant(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(WIDTH, WIDTH)));
+    for (int64_t i = 0; i < WIDTH; i++)
+        tensor_set(&(Tensor){.data = var_value(eye).data,
+                             .dtype = DTYPE_F32,
+                             .ndim = 2,
+                             .shape = {WIDTH, WIDTH},
+                             .strides = {WIDTH, 1}},
+                   (int64_t[]){i, i}, 1);
+    Tensor product = var_value(var_linear(eye, whole, VAR_NONE)); /* [WIDTH, ROWS]: the table transposed */
+    ck_assert_close(tensor_transpose(product, 0, 1), snapshot, 0);
+    ck_assert_tape_ok(tape);
+    tape_free(tape);
+}
+
+START_TEST(looking_changes_nothing)
+{
+    const NnOptimizerKind kinds[] = {NN_SGD, NN_ADAM, NN_ADAMW};
+    for (int k = 0; k < 3; k++) {
+        Run watched, alone;
+        start(&watched, LATE, nn_optimizer_options(kinds[k]), NULL);
+        start(&alone, LATE, nn_optimizer_options(kinds[k]), NULL);
+        Random random = random_new(5, 0);
+        for (int s = 0; s < 120; s++) {
+            Event event;
+            draw(&event, &random, s < 40 ? 1e-3 * s : 0.01);
+            event.whole = s % 50 == 49;
+            step(&watched, &event);
+            step(&alone, &event);
+            look(&watched);
+            if (s % 7 == 0)
+                look(&watched);
+            ck_assert(tensor_equal(watched.table.weight.core.value, alone.table.weight.core.value));
+        }
+        ck_assert(tensor_equal(now(&watched), now(&alone)));
+        finish(&watched);
+        finish(&alone);
+        arena_reset(&arena);
+    }
+}
+END_TEST
+
+/* ---- State ---- */
+
+/* A second run that goes on where the first one stands. */
+static void copy_of(Run *run, NnOptimizerOptions options, Run *copy)
+{
+    start(copy, LATE, options, NULL);
+    ck_assert_ok(nn_optimizer_restore(copy->optimizer, nn_optimizer_steps(run->optimizer)));
+    tensor_copy_into(copy->table.weight.core.value, run->table.weight.core.value);
+    char name[NN_NAME_SIZE], other[NN_NAME_SIZE];
+    Tensor from, to;
+    int i = 0;
+    for (; nn_optimizer_state(run->optimizer, i, name, &from); i++) {
+        ck_assert(nn_optimizer_state(copy->optimizer, i, other, &to));
+        ck_assert_str_eq(name, other);
+        if (tensor_numel(&from) > 0)
+            ck_assert(tensor_copy_into(to, from));
+    }
+    ck_assert(!nn_optimizer_state(copy->optimizer, i, other, &to));
+}
+
+START_TEST(a_restored_state_goes_on_bit_for_bit)
+{
+    NnOptimizerOptions all[] = {nn_optimizer_options(NN_SGD), nn_optimizer_options(NN_SGD),
+                                nn_optimizer_options(NN_ADAM), nn_optimizer_options(NN_ADAMW),
+                                nn_optimizer_options(NN_ADAM)};
+    all[1].momentum = 0.9;
+    all[4].weight_decay = 0.01;
+    const int pauses[] = {0, 1, 7, 8, 64};
+    for (int k = 0; k < 5; k++)
+        for (int p = 0; p < 5; p++) {
+            Run run;
+            start(&run, LATE, all[k], NULL);
+            Random random = random_new(6, 0);
+            Event event;
+            for (int s = 0; s < pauses[p]; s++) {
+                draw(&event, &random, 1e-4 * (s + 1));
+                step(&run, &event);
+            }
+            Run copy;
+            copy_of(&run, all[k], &copy);
+            ck_assert_int_eq(nn_optimizer_steps(copy.optimizer), pauses[p]);
+            ck_assert(tensor_equal(now(&run), now(&copy)));
+            for (int s = 0; s < 50; s++) {
+                draw(&event, &random, 1e-3 * (s < 25 ? s : 50 - s));
+                step(&run, &event);
+                step(&copy, &event);
+                ck_assert(tensor_equal(run.table.weight.core.value, copy.table.weight.core.value));
+            }
+            ck_assert(tensor_equal(now(&run), now(&copy)));
+            finish(&run);
+            finish(&copy);
+            arena_reset(&arena);
+        }
+}
+END_TEST
+
+START_TEST(a_state_that_cannot_be_restored_is_an_error)
+{
+    Run run;
+    start(&run, LATE, nn_optimizer_options(NN_ADAM), NULL);
+    ck_assert_failed(nn_optimizer_restore(run.optimizer, -1), STATUS_FAILED, "-1 updates");
+    ck_assert_failed(nn_optimizer_restore(run.optimizer, INT64_MAX), STATUS_FAILED, "updates");
+    ck_assert_int_eq(nn_optimizer_steps(run.optimizer), 0);
+    finish(&run);
+}
+END_TEST
+
+/* ---- Several tapes, several threads ---- */
+
+START_TEST(gradients_of_several_tapes_are_added_before_their_norm_is_taken)
+{
+    for (int dense = 0; dense < 2; dense++) {
+        NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+        options.clip_norm = 1000;
+        Run run;
+        start(&run, LATE, options, NULL);
+        Tape *tapes[3] = {tape_new(), tape_new(), tape_new()};
+        double expected = 0;
+        int32_t ids[3][3] = {{1, 2, 1}, {2, 5, 7}, {1, 5, 9}};
+        double sum[ROWS] = {0};
+        Tensor before = now(&run);
+        for (int t = 0; t < 3; t++) {
+            tape_begin(tapes[t]);
+            Var index = tape_constant(tapes[t], tensor_from(ids[t], DTYPE_I32, SHAPE(3)));
+            Var loss = var_sum(nn_embedding(&run.table, index), AXES_ALL, false);
+            if (dense && t == 1)
+                loss = var_add(loss, var_sum(nn_var(&run.table.weight, tapes[t]), AXES_ALL, false));
+            tape_backward(var_scale(loss, t + 1, 0.0));
+            for (int k = 0; k < 3; k++)
+                sum[ids[t][k]] += t + 1;
+            for (int r = 0; dense && t == 1 && r < ROWS; r++)
+                sum[r] += t + 1;
+        }
+        for (int r = 0; r < ROWS; r++)
+            expected += WIDTH * sum[r] * sum[r];
+        nn_optimizer_set_lr(run.optimizer, 0.125);
+        ck_assert_ok(nn_optimizer_step(run.optimizer, tapes, 3));
+        ck_assert_double_eq_tol(nn_optimizer_norm(run.optimizer), sqrt(expected), 1e-5);
+        Tensor after = now(&run);
+        for (int64_t r = 0; r < ROWS; r++)
+            ck_assert_double_eq_tol(tensor_get(&before, (int64_t[]){r, 2}) -
+                                        tensor_get(&after, (int64_t[]){r, 2}),
+                                    0.125 * sum[r], 1e-6);
+        for (int t = 0; t < 3; t++)
+            tape_free(tapes[t]);
+        finish(&run);
+    }
+}
+END_TEST
+
+START_TEST(bytes_do_not_depend_on_the_threads)
+{
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+    options.clip_norm = 0.5;
+    Pool *pool = pool_new(3);
+    Run one, three;
+    start(&one, LATE, options, NULL);
+    start(&three, LATE, options, pool);
+    Random random = random_new(5, 0);
+    for (int s = 0; s < 60; s++) {
+        Event event;
+        draw(&event, &random, 0.01);
+        event.whole = s % 20 == 19;
+        step(&one, &event);
+        step(&three, &event);
+    }
+    ck_assert(tensor_equal(now(&one), now(&three)));
+    ck_assert(nn_optimizer_norm(one.optimizer) == nn_optimizer_norm(three.optimizer));
+    finish(&one);
+    finish(&three);
+    pool_free(pool);
+}
+END_TEST
+
+START_TEST(an_update_that_has_no_gradient_changes_nothing)
+{
+    Pair m;
+    nn_module_init(&m.base);
+    nn_module_add_parameter(&m.base, &m.a, "a", SHAPE(3, 4), nn_init_uniform(1));
+    nn_module_add_parameter(&m.base, &m.b, "b", SHAPE(5), nn_init_uniform(1));
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    NnOptimizer *optimizer;
+    ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, nn_optimizer_options(NN_ADAMW), NULL));
+    Tape *tape = tape_new();
+    m.b.core.frozen = true;
+    Tensor a = tensor_copy(&arena, m.a.core.value), b = tensor_copy(&arena, m.b.core.value);
+    tape_begin(tape);
+    ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1)); /* no backward at all */
+    ck_assert(tensor_equal(m.a.core.value, a));
+    tape_begin(tape);
+    tape_backward(
+        var_add(var_sum(nn_var(&m.a, tape), AXES_ALL, false), var_sum(nn_var(&m.b, tape), AXES_ALL, false)));
+    TapeGradient none = tape_gradient(tape, &m.b.core);
+    ck_assert(!tensor_is_valid(none.dense) && !tensor_is_valid(none.rows));
+    ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+    ck_assert(!tensor_equal(m.a.core.value, a));
+    ck_assert(tensor_equal(m.b.core.value, b));
+    nn_optimizer_free(optimizer);
+    nn_module_free(&m.base);
+    tape_free(tape);
+}
+END_TEST
+
+START_TEST(a_tape_with_an_error_is_no_update)
+{
+    Run run;
+    start(&run, LATE, nn_optimizer_options(NN_ADAM), NULL);
+    Tensor before = now(&run);
+    tape_begin(run.tape);
+    int32_t id = ROWS;
+    tape_backward(
+        var_sum(nn_embedding(&run.table, tape_constant(run.tape, tensor_from(&id, DTYPE_I32, SHAPE(1)))),
+                AXES_ALL, false));
+    ck_assert_failed(nn_optimizer_step(run.optimizer, &run.tape, 1), STATUS_FAILED, "embedding");
+    ck_assert_int_eq(nn_optimizer_steps(run.optimizer), 0);
+    ck_assert(tensor_equal(now(&run), before));
+    finish(&run);
+}
+END_TEST
+
+START_TEST(options_out_of_range_are_errors)
+{
+    NnLinear m;
+    nn_linear_init(&m, 2, 2);
+    NnOptimizer *optimizer;
+    ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, nn_optimizer_options(NN_ADAM), NULL),
+                     STATUS_FAILED, "weight has no value yet");
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    for (int i = 0; i < 8; i++) {
+        NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+        double *const values[] = {&options.lr,       &options.beta1,        &options.beta2,
+                                  &options.eps,      &options.weight_decay, &options.clip_norm,
+                                  &options.momentum, &options.beta1};
+        *values[i] = i == 7 ? 1.0 : i % 2 ? -0.1 : NAN;
+        ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, options, NULL), STATUS_USAGE, "optimizer");
+        ck_assert_ptr_null(optimizer);
+    }
+    nn_optimizer_free(NULL);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+Suite *nn_optimizer_suite(void);
+Suite *nn_optimizer_suite(void)
+{
+    Suite *suite = suite_create("nn/optimizer");
+    TCase *c = tcase_create("optimizer");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, updates_are_pytorchs, 0, 7);
+    tcase_add_test(c, defaults_are_pytorchs);
+    tcase_add_test(c, clipping_is_pytorchs);
+    tcase_add_test(c, late_rows_are_no_farther_from_adam_in_f64_than_dense_ones);
+    tcase_add_test(c, late_rows_hold_where_momentum_dies_slowly);
+    tcase_add_test(c, gradients_of_the_whole_table_may_come_between);
+    tcase_add_test(c, a_frozen_table_stands_still);
+    tcase_add_test(c, rows_that_wait_end_where_pytorchs_do);
+    tcase_add_test(c, what_moves_every_row_is_dense);
+    tcase_add_test(c, looking_changes_nothing);
+    tcase_add_test(c, a_restored_state_goes_on_bit_for_bit);
+    tcase_add_test(c, a_state_that_cannot_be_restored_is_an_error);
+    tcase_add_test(c, gradients_of_several_tapes_are_added_before_their_norm_is_taken);
+    tcase_add_test(c, bytes_do_not_depend_on_the_threads);
+    tcase_add_test(c, an_update_that_has_no_gradient_changes_nothing);
+    tcase_add_test(c, a_tape_with_an_error_is_no_update);
+    tcase_add_test(c, options_out_of_range_are_errors);
+    suite_add_tcase(suite, c);
+    return suite;
+}

@@ -1,0 +1,215 @@
+/* Measures Reel: training steps of the zoo's models, its ops, how cost grows, and what else a run takes. */
+#include "tools/bench.h"
+#include "tensor/pool.h"
+#include "tools/options.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- Counting calls of malloc by anybody, BLIS and the C library among them ---- */
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static atomic_uint_fast64_t malloc_count;
+
+/* glibc's own functions under their second names; the program's take the place of the first. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+static void count_call(void)
+{
+    atomic_fetch_add_explicit(&malloc_count, 1, memory_order_relaxed);
+}
+
+void *malloc(size_t size)
+{
+    count_call();
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    count_call();
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *block, size_t size)
+{
+    count_call();
+    return __libc_realloc(block, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    count_call();
+    return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    count_call();
+    void *made = __libc_memalign(alignment, size);
+    if (made)
+        *block = made;
+    return made ? 0 : 12; /* ENOMEM */
+}
+
+static uint64_t malloc_calls(void)
+{
+    return atomic_load_explicit(&malloc_count, memory_order_relaxed);
+}
+#define MALLOC_CALLS malloc_calls
+#else
+#define MALLOC_CALLS NULL
+#endif
+
+/* ---- The command line ---- */
+
+typedef struct Settings {
+    BenchOptions bench;
+    const char *pipeline;
+    bool scaling, ops, growth, help;
+} Settings;
+
+static Settings defaults(void)
+{
+    return (Settings){.bench = {.models = "all",
+                                .shape = {.batch = 64, .len = 64, .vocab = 21163, .labels = 29},
+                                .threads = pool_processors(),
+                                .steps = 20,
+                                .rounds = 5,
+                                .drawing = "build/growth.svg",
+                                .malloc_calls = MALLOC_CALLS}};
+}
+
+#define SETTINGS_OPTIONS(s)                                                                                  \
+    {                                                                                                        \
+        {"models", "LIST", OPTION_TEXT, &(s)->bench.models, 0, 0, "names separated by commas, or all"},      \
+            {"batch", "N", OPTION_INTEGER, &(s)->bench.shape.batch, 1, 1e5, "texts a batch (64)"},           \
+            {"len", "N", OPTION_INTEGER, &(s)->bench.shape.len, 1, 1e5, "tokens a text (64)"},               \
+            {"vocab", "N", OPTION_INTEGER, &(s)->bench.shape.vocab, 5, 1e8, "ids (21163)"},                  \
+            {"distinct",                                                                                     \
+             "N",                                                                                            \
+             OPTION_INTEGER,                                                                                 \
+             &(s)->bench.shape.distinct,                                                                     \
+             1,                                                                                              \
+             1e8,                                                                                            \
+             "words in use (min(vocab, 21163))"},                                                            \
+            {"embed",                                                                                        \
+             "N",                                                                                            \
+             OPTION_INTEGER,                                                                                 \
+             &(s)->bench.shape.embed,                                                                        \
+             1,                                                                                              \
+             1 << 20,                                                                                        \
+             "width of the embedding (the model's own)"},                                                    \
+            {"hidden",                                                                                       \
+             "N",                                                                                            \
+             OPTION_INTEGER,                                                                                 \
+             &(s)->bench.shape.hidden,                                                                       \
+             1,                                                                                              \
+             1 << 20,                                                                                        \
+             "width of the state (the model's own)"},                                                        \
+            {"layers",                                                                                       \
+             "N",                                                                                            \
+             OPTION_INTEGER,                                                                                 \
+             &(s)->bench.shape.layers,                                                                       \
+             1,                                                                                              \
+             1000,                                                                                           \
+             "layers of attention and stacked (the model's own)"},                                           \
+            {"labels", "N", OPTION_INTEGER, &(s)->bench.shape.labels, 1, 1e5, "labels (29)"},                \
+            {"threads", "N", OPTION_INTEGER, &(s)->bench.threads, 1, 256, "threads (all processors)"},       \
+            {"shards", "N", OPTION_INTEGER, &(s)->bench.shards, 1, 1024, "parts of a batch (threads)"},      \
+            {"steps",                                                                                        \
+             "N",                                                                                            \
+             OPTION_INTEGER,                                                                                 \
+             &(s)->bench.steps,                                                                              \
+             1,                                                                                              \
+             4096,                                                                                           \
+             "steps measured, after 3 that are not (20)"},                                                   \
+            {"rounds",                                                                                       \
+             "N",                                                                                            \
+             OPTION_INTEGER,                                                                                 \
+             &(s)->bench.rounds,                                                                             \
+             1,                                                                                              \
+             256,                                                                                            \
+             "turns in which the models take them (5)"},                                                     \
+            {"seed", "N", OPTION_SEED, &(s)->bench.seed, 0, 0, "of weights, ids and labels (0)"},            \
+            {"scaling",                                                                                      \
+             NULL,                                                                                           \
+             OPTION_FLAG,                                                                                    \
+             &(s)->scaling,                                                                                  \
+             0,                                                                                              \
+             0,                                                                                              \
+             "instead: each model on 1 to --threads threads"},                                               \
+            {"ops", NULL, OPTION_FLAG, &(s)->ops, 0, 0, "instead: each op alone"},                           \
+            {"growth",                                                                                       \
+             NULL,                                                                                           \
+             OPTION_FLAG,                                                                                    \
+             &(s)->growth,                                                                                   \
+             0,                                                                                              \
+             0,                                                                                              \
+             "instead: how cost grows with length, batch, width, vocabulary"},                               \
+            {"drawing",                                                                                      \
+             "FILE",                                                                                         \
+             OPTION_TEXT,                                                                                    \
+             &(s)->bench.drawing,                                                                            \
+             0,                                                                                              \
+             0,                                                                                              \
+             "of --growth, SVG (build/growth.svg)"},                                                         \
+            {"pipeline",                                                                                     \
+             "FILE",                                                                                         \
+             OPTION_TEXT,                                                                                    \
+             &(s)->pipeline,                                                                                 \
+             0,                                                                                              \
+             0,                                                                                              \
+             "instead: from this TSV to the first batch"},                                                   \
+            {"json", "FILE", OPTION_TEXT, &(s)->bench.json, 0, 0, "where to write the results"},             \
+            {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                      \
+    }
+
+static void print_help(const Option *options, int count)
+{
+    printf("usage: bench [options]\n\n"
+           "Measures training steps (forward, backward, Adam) of the zoo's models on drawn ids, each model "
+           "in a\n"
+           "process of its own, in turns, and gives medians. The peak is what one-thread products of 1024^3\n"
+           "reach on all threads together, measured in the same process.\n\n");
+    options_print(options, count);
+}
+
+static Status run(Settings *s)
+{
+    BenchShape *shape = &s->bench.shape;
+    if (shape->distinct == 0)
+        shape->distinct = shape->vocab < 21163 ? shape->vocab : 21163;
+    if (shape->distinct > shape->vocab)
+        return status_usage("--distinct %d: there are only %d ids", shape->distinct, shape->vocab);
+    if ((int64_t)shape->batch * shape->len > INT32_MAX / 2)
+        return status_usage("--batch %d --len %d: too many tokens", shape->batch, shape->len);
+    if (s->ops)
+        return bench_ops(&s->bench);
+    if (s->growth)
+        return bench_growth(&s->bench);
+    if (s->pipeline)
+        return bench_pipeline(&s->bench, s->pipeline);
+    if (s->scaling)
+        return bench_scaling(&s->bench);
+    return bench_models(&s->bench);
+}
+
+int main(int argc, char **argv)
+{
+    Settings settings = defaults();
+    const Option options[] = SETTINGS_OPTIONS(&settings);
+    int count = (int)(sizeof options / sizeof options[0]);
+    Status status = options_parse(options, count, argc, argv, NULL, NULL);
+    if (status_is_ok(&status) && settings.help) {
+        print_help(options, count);
+        return 0;
+    }
+    if (status_is_ok(&status))
+        status = run(&settings);
+    return options_report("bench", &status);
+}

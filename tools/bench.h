@@ -1,0 +1,53 @@
+/* What the parts of tools/bench share. */
+#ifndef REEL_TOOLS_BENCH_H
+#define REEL_TOOLS_BENCH_H
+
+#include "models/json_writer.h"
+#include "models/model.h"
+#include "tensor/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a training step works on. embed, hidden and layers 0: the model's own. */
+typedef struct BenchShape {
+    int batch, len, vocab, distinct, embed, hidden, layers, labels;
+} BenchShape;
+
+typedef struct BenchOptions {
+    const char *models; /* names separated by commas, or all */
+    BenchShape shape;
+    int threads, shards; /* shards 0: as many as threads */
+    int steps, rounds;   /* steps a model that are measured, in so many turns */
+    uint64_t seed;
+    const char *json;               /* where results go, or NULL */
+    const char *drawing;            /* of --growth */
+    uint64_t (*malloc_calls)(void); /* calls of malloc and its kin, whoever made them; NULL: not counted */
+} BenchOptions;
+
+/* Models of the zoo, and those that only the bench knows; NULL where there is none of that name. */
+const ModelKind *bench_find_model(const char *name);
+/* Those of a list of names separated by commas, or all of the zoo. */
+Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count);
+
+/* The parts of the program. Each prints a table and writes options->json where it is given. */
+Status bench_models(const BenchOptions *options);
+Status bench_scaling(const BenchOptions *options);
+Status bench_ops(const BenchOptions *options);
+Status bench_growth(const BenchOptions *options);
+Status bench_pipeline(const BenchOptions *options, const char *path);
+
+/* ---- For all of them ---- */
+
+double bench_now(void);                         /* seconds */
+double bench_cpu_seconds(void);                 /* of all threads of this process */
+double bench_median(double *values, int count); /* sorts them; NaN for none */
+/* Ends the text and writes it to `path` (NULL: nowhere); frees the writer either way. */
+Status bench_write_json(JsonWriter *json, const char *path);
+/* What was measured where: processor, number of processors, load, vector instructions. Into the object at
+ * hand. */
+void bench_describe_machine(JsonWriter *json);
+/* The same in one line on stdout. */
+void bench_print_machine(void);
+
+#endif

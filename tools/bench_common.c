@@ -1,0 +1,95 @@
+#define _GNU_SOURCE
+#include "nn/atomic_file.h"
+#include "tensor/pool.h"
+#include "tensor/vmath.h"
+#include "tools/bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+double bench_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double bench_cpu_seconds(void)
+{
+    struct rusage r;
+    getrusage(RUSAGE_SELF, &r);
+    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+           1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *values, int count)
+{
+    if (count < 1)
+        return NAN;
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+Status bench_write_json(JsonWriter *json, const char *path)
+{
+    Status status = status_ok();
+    if (path) {
+        const char *text = json_finish(json);
+        status = text ? atomic_file_put(path, text, json->size) : status_no_memory(json->size, path);
+    }
+    json_free(json);
+    return status;
+}
+
+/* ---- The machine ---- */
+
+static void processor_name(char *name, size_t size)
+{
+    snprintf(name, size, "unknown");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[512];
+    while (file && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (!colon || strncmp(line, "model name", 10) != 0)
+            continue;
+        colon[strcspn(colon, "\n")] = '\0';
+        snprintf(name, size, "%s", colon + 2);
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+static double load_average(void)
+{
+    double load;
+    return getloadavg(&load, 1) == 1 ? load : NAN;
+}
+
+void bench_describe_machine(JsonWriter *json)
+{
+    char name[256];
+    processor_name(name, sizeof name);
+    json_string(json, "processor", name);
+    json_integer(json, "processors", pool_processors());
+    json_string(json, "vectors", vmath_level_name(vmath_level()));
+    json_number(json, "load_average", load_average());
+}
+
+void bench_print_machine(void)
+{
+    char name[256];
+    processor_name(name, sizeof name);
+    printf("%s, %d processors; vectors %s; load average %.1f\n", name, pool_processors(),
+           vmath_level_name(vmath_level()), load_average());
+}

@@ -1,0 +1,251 @@
+/* Training steps of whole models: time, arithmetic, memory. */
+#include "tensor/mem.h"
+#include "tools/bench_run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_RUNS = 64 };
+
+/* Runs that take turns. */
+typedef struct Runs {
+    int count;
+    BenchRun runs[MAX_RUNS];
+} Runs;
+
+/* docs/examples/own_cell.c */
+extern const ModelKind own_cell_model;
+
+const ModelKind *bench_find_model(const char *name)
+{
+    return strcmp(name, own_cell_model.name) == 0 ? &own_cell_model : zoo_find(name);
+}
+
+Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count)
+{
+    *count = 0;
+    if (strcmp(list, "all") == 0) {
+        for (; *count < zoo_count() && *count < most; ++*count)
+            kinds[*count] = zoo_kind(*count);
+        return status_ok();
+    }
+    for (const char *at = list; *at;) {
+        size_t length = strcspn(at, ",");
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)length, at);
+        if (*count == most)
+            return status_usage("--models: more than %d models", most);
+        kinds[*count] = bench_find_model(name);
+        if (!kinds[(*count)++])
+            return status_usage("--models: there is no model '%s'", name);
+        at += length + (at[length] == ',');
+    }
+    return *count ? status_ok() : status_usage("--models: no model is named");
+}
+
+static Status start(Runs *runs, const ModelKind *kind, const BenchOptions *options, int threads)
+{
+    if (runs->count == MAX_RUNS)
+        return status_usage("more than %d models at a time", MAX_RUNS);
+    BenchSetting setting = {.kind = kind,
+                            .shape = options->shape,
+                            .threads = threads,
+                            .shards = options->shards ? options->shards : threads,
+                            .seed = options->seed,
+                            .malloc_calls = options->malloc_calls};
+    Status status = bench_run_start(&runs->runs[runs->count], &setting);
+    runs->count += runs->runs[runs->count].samples != NULL;
+    return status;
+}
+
+static void end_all(Runs *runs)
+{
+    for (int i = 0; i < runs->count; i++)
+        bench_run_end(&runs->runs[i]);
+    mem_free(runs);
+}
+
+/* In every round each run has some steps and then measures the peak. */
+static Status take_turns(Runs *runs, const BenchOptions *options)
+{
+    int each = (options->steps + options->rounds - 1) / options->rounds;
+    for (int round = 0; round < options->rounds; round++)
+        for (int i = 0; i < runs->count; i++) {
+            Status status = bench_run_steps(&runs->runs[i], each, true);
+            if (status_is_ok(&status))
+                status = bench_run_peak(&runs->runs[i]);
+            if (!status_is_ok(&status))
+                return status;
+        }
+    return status_ok();
+}
+
+/* ---- Showing ---- */
+
+typedef struct Figures {
+    BenchSample median;
+    double notebook, executed, gflops, peak, tokens_per_s; /* GFLOP, GFLOP/s */
+    double mallocs, others;                                /* a step */
+} Figures;
+
+static Figures figures_of(const BenchRun *run)
+{
+    Figures f = {.median = bench_run_median(run), .peak = bench_run_median_peak(run)};
+    f.notebook = 1e-9 * bench_notebook_flops(run->setting.kind->name, &run->shape);
+    f.executed = 1e-9 * (double)f.median.flops;
+    f.gflops = f.executed / f.median.step;
+    f.tokens_per_s = (double)run->shape.batch * run->shape.len / f.median.step;
+    f.mallocs = (double)f.median.mallocs / run->count;
+    f.others = (double)f.median.other / run->count;
+    return f;
+}
+
+static void print_head(void)
+{
+    printf("%-14s %8s %8s %8s %8s %8s %8s %9s %9s %8s %8s %6s %9s %8s %7s %7s\n", "model", "step ms", "least",
+           "forward", "backward", "optim.", "cpu ms", "GFLOP nb.", "executed", "GFLOP/s", "peak", "share",
+           "tokens/s", "peak MB", "mallocs", "others");
+}
+
+static void print_run(const BenchRun *run)
+{
+    Figures f = figures_of(run);
+    const BenchSample *m = &f.median;
+    printf(
+        "%-14s %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %9.2f %9.2f %8.1f %8.1f %5.0f%% %9.0f %8.1f %7.2f %7.2f\n",
+        run->setting.kind->name, 1e3 * m->step, 1e3 * bench_run_least_step(run), 1e3 * m->forward,
+        1e3 * m->backward, 1e3 * m->optimizer, 1e3 * m->cpu, f.notebook, f.executed, f.gflops, f.peak,
+        100 * f.gflops / f.peak, f.tokens_per_s, m->peak_rss_mb, f.mallocs, f.others);
+}
+
+static void write_run(JsonWriter *json, const BenchRun *run)
+{
+    Figures f = figures_of(run);
+    const BenchSample *m = &f.median;
+    json_begin_object(json, NULL);
+    json_string(json, "name", run->setting.kind->name);
+    json_number(json, "step_ms", 1e3 * m->step);
+    json_number(json, "step_ms_min", 1e3 * bench_run_least_step(run));
+    json_number(json, "forward_ms", 1e3 * m->forward);
+    json_number(json, "backward_ms", 1e3 * m->backward);
+    json_number(json, "optimizer_ms", 1e3 * m->optimizer);
+    json_number(json, "cpu_ms", 1e3 * m->cpu);
+    json_number(json, "gflop_notebook", f.notebook);
+    json_number(json, "gflop_executed", f.executed);
+    json_number(json, "gflops", f.gflops);
+    json_number(json, "peak_gflops", f.peak);
+    json_number(json, "share_of_peak", f.gflops / f.peak);
+    json_number(json, "tokens_per_s", f.tokens_per_s);
+    json_number(json, "peak_rss_mb", m->peak_rss_mb);
+    json_number(json, "mallocs_per_step", f.mallocs);
+    json_number(json, "other_mallocs_per_step", f.others);
+    json_integer(json, "threads", run->setting.threads);
+    json_integer(json, "shards", run->setting.shards);
+    json_integer(json, "params", run->parameters);
+    json_integer(json, "embed", run->shape.embed);
+    json_integer(json, "hidden", run->shape.hidden);
+    json_integer(json, "layers", run->shape.layers);
+    json_integer(json, "steps", run->count);
+    json_end_object(json);
+}
+
+static void write_settings(JsonWriter *json, const BenchOptions *options)
+{
+    json_begin_object(json, "settings");
+    json_integer(json, "batch", options->shape.batch);
+    json_integer(json, "len", options->shape.len);
+    json_integer(json, "vocab", options->shape.vocab);
+    json_integer(json, "distinct", options->shape.distinct);
+    json_integer(json, "labels", options->shape.labels);
+    json_integer(json, "seed", (int64_t)options->seed);
+    json_integer(json, "rounds", options->rounds);
+    bench_describe_machine(json);
+    json_end_object(json);
+}
+
+Status bench_models(const BenchOptions *options)
+{
+    const ModelKind *kinds[MAX_RUNS];
+    int count;
+    Status status = bench_choose_models(options->models, kinds, MAX_RUNS, &count);
+    Runs *runs = mem_calloc(1, sizeof *runs);
+    if (!runs)
+        return status_no_memory(sizeof *runs, "the runs");
+    for (int i = 0; i < count && status_is_ok(&status); i++)
+        status = start(runs, kinds[i], options, options->threads);
+    if (status_is_ok(&status))
+        status = take_turns(runs, options);
+    if (status_is_ok(&status)) {
+        JsonWriter json = {0};
+        json_begin_object(&json, NULL);
+        write_settings(&json, options);
+        json_begin_array(&json, "models");
+        bench_print_machine();
+        print_head();
+        for (int i = 0; i < runs->count; i++) {
+            print_run(&runs->runs[i]);
+            write_run(&json, &runs->runs[i]);
+        }
+        json_end_array(&json);
+        json_end_object(&json);
+        status = bench_write_json(&json, options->json);
+    }
+    end_all(runs);
+    return status;
+}
+
+/* ---- From one thread to all ---- */
+
+/* runs->runs[first + t - 1] has t threads. */
+static void show_scaling(const Runs *runs, int first, int threads, JsonWriter *json)
+{
+    const BenchRun *one = &runs->runs[first];
+    double step = bench_run_median(one).step, peak = bench_run_median_peak(one);
+    for (int t = 1; t <= threads; t++) {
+        const BenchRun *run = &runs->runs[first + t - 1];
+        double speedup = step / bench_run_median(run).step;
+        double products = bench_run_median_peak(run) / peak;
+        printf("%-14s %7d %9.2f %9.2f %9.2f %9.2f\n", run->setting.kind->name, t,
+               1e3 * bench_run_median(run).step, speedup, products, speedup / products);
+        json_begin_object(json, NULL);
+        json_string(json, "name", run->setting.kind->name);
+        json_integer(json, "threads", t);
+        json_number(json, "step_ms", 1e3 * bench_run_median(run).step);
+        json_number(json, "speedup", speedup);
+        json_number(json, "speedup_of_products", products);
+        json_number(json, "ratio", speedup / products);
+        json_end_object(json);
+    }
+}
+
+Status bench_scaling(const BenchOptions *options)
+{
+    const ModelKind *kinds[MAX_RUNS];
+    int count;
+    Status status = bench_choose_models(options->models, kinds, MAX_RUNS, &count);
+    if (!status_is_ok(&status))
+        return status;
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    write_settings(&json, options);
+    json_begin_array(&json, "scaling");
+    bench_print_machine();
+    printf("%-14s %7s %9s %9s %9s %9s\n", "model", "threads", "step ms", "speedup", "products", "ratio");
+    for (int i = 0; i < count && status_is_ok(&status); i++) {
+        Runs *runs = mem_calloc(1, sizeof *runs);
+        if (!runs)
+            return status_no_memory(sizeof *runs, "the runs");
+        for (int t = 1; t <= options->threads && status_is_ok(&status); t++)
+            status = start(runs, kinds[i], options, t);
+        if (status_is_ok(&status))
+            status = take_turns(runs, options);
+        if (status_is_ok(&status))
+            show_scaling(runs, 0, options->threads, &json);
+        end_all(runs);
+    }
+    json_end_array(&json);
+    json_end_object(&json);
+    Status written = bench_write_json(&json, status_is_ok(&status) ? options->json : NULL);
+    return status_is_ok(&status) ? written : status;
+}

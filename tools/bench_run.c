@@ -1,0 +1,294 @@
+#define _GNU_SOURCE
+#include "tools/bench_run.h"
+#include "models/trainer.h"
+#include "tensor/flops.h"
+#include "tensor/mem.h"
+#include "tools/bench_draw.h"
+#include "tools/bench_limits.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WARM_UP = 3 };
+
+/* What the process answers: to being started, to a step, to a measurement of the peak. */
+typedef struct Answer {
+    Status status;
+    BenchShape shape;
+    int64_t parameters;
+    BenchSample sample;
+    double peak;
+} Answer;
+
+/* ---- In the process ---- */
+
+/* All that it has. */
+typedef struct Worker {
+    const BenchSetting *setting;
+    Model *model;
+    Trainer *trainer;
+    BenchDraw draw;
+    double peak_rss_mb;
+} Worker;
+
+/* The peak of resident memory since reset_peak_rss(), or since the start where the kernel cannot reset. */
+static double peak_rss_mb(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    long kilobytes = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %ld", &kilobytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return (double)kilobytes / 1024;
+}
+
+static void reset_peak_rss(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (file) {
+        fputs("5", file);
+        fclose(file);
+    }
+}
+
+static Status open_worker(Worker *w, const BenchSetting *setting, Answer *answer)
+{
+    const BenchShape *s = &setting->shape;
+    w->setting = setting;
+    ModelConfig config = {.vocabulary = s->vocab,
+                          .labels = s->labels,
+                          .embed = s->embed,
+                          .hidden = s->hidden,
+                          .layers = s->layers};
+    Status status = model_new(&w->model, setting->kind, config, setting->seed);
+    if (!status_is_ok(&status))
+        return status;
+    answer->parameters = model_count(w->model);
+    answer->shape = *s;
+    answer->shape.embed = (int)w->model->config.embed;
+    answer->shape.hidden = (int)w->model->config.hidden;
+    answer->shape.layers = w->model->config.layers;
+    TrainerOptions options = trainer_defaults();
+    options.threads = setting->threads;
+    options.shards = setting->shards;
+    options.seed = setting->seed;
+    status = trainer_new(&w->trainer, w->model, &options);
+    if (status_is_ok(&status) && !bench_draw_init(&w->draw, s, setting->seed))
+        status = status_no_memory(0, "batches");
+    return status;
+}
+
+static uint64_t count_mallocs(const Worker *w)
+{
+    return w->setting->malloc_calls ? w->setting->malloc_calls() : mem_stats().calls;
+}
+
+static Status take_step(Worker *w, BenchSample *sample)
+{
+    Batch batch = bench_draw_next(&w->draw);
+    uint64_t flops = flops_count(), mallocs = mem_stats().calls, all = count_mallocs(w);
+    double cpu = bench_cpu_seconds(), started = bench_now();
+    Status status = trainer_step(w->trainer, &batch, &sample->loss);
+    sample->step = bench_now() - started;
+    sample->cpu = bench_cpu_seconds() - cpu;
+    sample->flops = flops_count() - flops;
+    sample->mallocs = mem_stats().calls - mallocs;
+    sample->other = count_mallocs(w) - all - sample->mallocs;
+    TrainerTimes times = trainer_times(w->trainer);
+    sample->forward = times.forward;
+    sample->backward = times.backward;
+    sample->optimizer = times.optimizer;
+    double rss = peak_rss_mb();
+    if (rss > w->peak_rss_mb)
+        w->peak_rss_mb = rss;
+    sample->peak_rss_mb = w->peak_rss_mb;
+    return status;
+}
+
+static bool send_all(int fd, const void *data, size_t size)
+{
+    for (const char *at = data; size > 0;) {
+        ssize_t sent = write(fd, at, size);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        at += sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static bool receive_all(int fd, void *data, size_t size)
+{
+    for (char *at = data; size > 0;) {
+        ssize_t got = read(fd, at, size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += got;
+        size -= (size_t)got;
+    }
+    return true;
+}
+
+/* Answers a letter at a time: s, a step; p, the peak; anything else ends it. */
+static void serve(const BenchSetting *setting, int in, int out)
+{
+    Worker w = {0};
+    Answer answer = {.status = status_ok()};
+    answer.status = open_worker(&w, setting, &answer);
+    bool open = send_all(out, &answer, sizeof answer) && status_is_ok(&answer.status);
+    for (char letter; open && receive_all(in, &letter, 1);) {
+        if (letter == 's') {
+            answer.status = take_step(&w, &answer.sample);
+        } else if (letter == 'p') {
+            answer.peak = limits_sgemm(setting->threads);
+            reset_peak_rss(); /* what the measurement took is no part of training */
+        } else {
+            break;
+        }
+        open = send_all(out, &answer, sizeof answer);
+    }
+    bench_draw_free(&w.draw);
+    trainer_free(w.trainer);
+    model_free(w.model);
+}
+
+/* ---- Outside ---- */
+
+static Status ask(BenchRun *run, char letter, Answer *answer)
+{
+    if ((letter && !send_all(run->to, &letter, 1)) || !receive_all(run->from, answer, sizeof *answer))
+        return status_failed("%s: its process ended early; perhaps there is too little memory for it",
+                             run->setting.kind->name);
+    return answer->status;
+}
+
+Status bench_run_start(BenchRun *run, const BenchSetting *setting)
+{
+    *run = (BenchRun){.setting = *setting, .samples = mem_calloc(BENCH_MAX_SAMPLES, sizeof(BenchSample))};
+    int to[2], from[2];
+    if (!run->samples)
+        return status_no_memory(BENCH_MAX_SAMPLES * sizeof(BenchSample), "samples");
+    if (pipe(to) != 0 || pipe(from) != 0) {
+        mem_free(run->samples);
+        return status_failed("cannot make a pipe: %s", strerror(errno));
+    }
+    fflush(NULL);
+    run->process = fork();
+    if (run->process == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve(setting, to[0], from[1]);
+        _exit(0);
+    }
+    close(to[0]);
+    close(from[1]);
+    run->to = to[1];
+    run->from = from[0];
+    Answer answer;
+    Status status = run->process < 0 ? status_failed("cannot start a process: %s", strerror(errno))
+                                     : ask(run, 0, &answer);
+    if (!status_is_ok(&status)) {
+        bench_run_end(run);
+        return status;
+    }
+    run->shape = answer.shape;
+    run->parameters = answer.parameters;
+    return bench_run_steps(run, WARM_UP, false);
+}
+
+void bench_run_end(BenchRun *run)
+{
+    if (!run->samples)
+        return;
+    char quit = 'q';
+    signal(SIGPIPE, SIG_IGN);
+    if (run->process > 0) {
+        send_all(run->to, &quit, 1);
+        waitpid(run->process, NULL, 0);
+    }
+    close(run->to);
+    close(run->from);
+    mem_free(run->samples);
+    *run = (BenchRun){0};
+}
+
+Status bench_run_steps(BenchRun *run, int count, bool keep)
+{
+    for (int i = 0; i < count; i++) {
+        Answer answer;
+        Status status = ask(run, 's', &answer);
+        if (!status_is_ok(&status))
+            return status;
+        if (!isfinite(answer.sample.loss))
+            return status_failed("%s: the loss is not finite", run->setting.kind->name);
+        if (keep && run->count < BENCH_MAX_SAMPLES)
+            run->samples[run->count++] = answer.sample;
+    }
+    return status_ok();
+}
+
+Status bench_run_peak(BenchRun *run)
+{
+    Answer answer;
+    Status status = ask(run, 'p', &answer);
+    if (status_is_ok(&status) && run->peak_count < (int)(sizeof run->peaks / sizeof run->peaks[0]))
+        run->peaks[run->peak_count++] = answer.peak;
+    return status;
+}
+
+/* ---- What came of it ---- */
+
+static double median_of(const BenchRun *run, size_t offset)
+{
+    double values[BENCH_MAX_SAMPLES];
+    for (int i = 0; i < run->count; i++)
+        values[i] = *(const double *)(const void *)((const char *)&run->samples[i] + offset);
+    return bench_median(values, run->count);
+}
+
+BenchSample bench_run_median(const BenchRun *run)
+{
+    BenchSample m = {.step = median_of(run, offsetof(BenchSample, step)),
+                     .forward = median_of(run, offsetof(BenchSample, forward)),
+                     .backward = median_of(run, offsetof(BenchSample, backward)),
+                     .optimizer = median_of(run, offsetof(BenchSample, optimizer)),
+                     .cpu = median_of(run, offsetof(BenchSample, cpu)),
+                     .loss = median_of(run, offsetof(BenchSample, loss))};
+    uint64_t count = (uint64_t)(run->count ? run->count : 1);
+    for (int i = 0; i < run->count; i++) {
+        m.flops += run->samples[i].flops;
+        m.mallocs += run->samples[i].mallocs;
+        m.other += run->samples[i].other;
+        m.peak_rss_mb = fmax(m.peak_rss_mb, run->samples[i].peak_rss_mb);
+    }
+    m.flops /= count;
+    return m;
+}
+
+double bench_run_least_step(const BenchRun *run)
+{
+    double least = INFINITY;
+    for (int i = 0; i < run->count; i++)
+        least = fmin(least, run->samples[i].step);
+    return least;
+}
+
+double bench_run_median_peak(const BenchRun *run)
+{
+    double values[sizeof run->peaks / sizeof run->peaks[0]];
+    memcpy(values, run->peaks, sizeof values);
+    return bench_median(values, run->peak_count);
+}
