@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 void bpe_json_open(Json *json, const char *text, size_t size, const char *name)
 {
@@ -162,6 +163,23 @@ bool bpe_json_int(Json *json, int64_t *out)
         return bpe_json_fail(json, "a whole number is expected here");
     json->at = end;
     *out = negative ? -value : value;
+    return true;
+}
+
+bool bpe_json_number(Json *json, double *out)
+{
+    if (!expect(json, JSON_NUMBER, "a number"))
+        return false;
+    size_t begin = json->at;
+    bool whole;
+    char text[64];
+    if (!number(json, &whole))
+        return false;
+    if (json->at - begin >= sizeof text)
+        return bpe_json_fail(json, "a number of more than %zu characters", sizeof text - 1);
+    memcpy(text, json->text + begin, json->at - begin);
+    text[json->at - begin] = '\0';
+    *out = strtod(text, NULL);
     return true;
 }
 

@@ -39,6 +39,7 @@ JsonKind bpe_json_peek(Json *json);
 /* Reads a value of that kind; false: it is another, which is an error. */
 bool bpe_json_string(Json *json);            /* into json->string */
 bool bpe_json_int(Json *json, int64_t *out); /* a whole number without exponent */
+bool bpe_json_number(Json *json, double *out);
 bool bpe_json_bool(Json *json, bool *out);
 bool bpe_json_null(Json *json);
 /* `{` or `[`; then bpe_json_next_key() (the key in json->string) or bpe_json_next_item() until they return

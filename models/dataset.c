@@ -2,7 +2,9 @@
 #include "models/split.h"
 #include "tensor/mem.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 DatasetOptions dataset_defaults(void)
 {
@@ -224,6 +226,25 @@ void dataset_free(Dataset *dataset)
     cleaner_free(&dataset->cleaner);
     vocabulary_free(&dataset->vocabulary);
     mem_free(dataset);
+}
+
+static uLong part_crc(uLong crc, const DatasetPart *part)
+{
+    size_t n = (size_t)part->count;
+    crc = crc32_z(crc, (const Bytef *)part->offsets, (n + 1) * sizeof *part->offsets);
+    crc = crc32_z(crc, (const Bytef *)part->ids, (size_t)part->offsets[n] * sizeof *part->ids);
+    crc = crc32_z(crc, (const Bytef *)part->label_offsets, (n + 1) * sizeof *part->label_offsets);
+    return crc32_z(crc, (const Bytef *)part->labels, (size_t)part->label_offsets[n] * sizeof *part->labels);
+}
+
+void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE])
+{
+    uLong crc = part_crc(part_crc(0, &dataset->train), &dataset->test);
+    for (int32_t i = 0; i < dataset->classes.count; i++) {
+        const char *name = string_table_text(&dataset->classes, i);
+        crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
+    }
+    snprintf(text, CORPUS_HASH_SIZE, "%08lx", crc & 0xffffffff);
 }
 
 bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list)

@@ -68,6 +68,9 @@ static inline int32_t dataset_num_classes(const Dataset *dataset)
 {
     return dataset->classes.count;
 }
+/* CRC-32 of the examples of both parts and the labels' names, eight hexadecimal digits: the same data,
+ * prepared in the same way, have the same. */
+void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE]);
 /* Cleans and encodes one more text, as the examples were. False where there is no memory. */
 bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list);
 

@@ -58,6 +58,8 @@ const ModelKind *zoo_find(const char *name);
 
 /* A new model with first values drawn from the seed. */
 Status model_new(Model **model, const ModelKind *kind, ModelConfig config, uint64_t seed);
+/* The same with no memory for values yet: for a model that is loaded (nn_load), which checks sizes first. */
+Status model_new_without_values(Model **model, const ModelKind *kind, ModelConfig config);
 void model_free(Model *model);
 /* text -> logits [B, K]; attention may be NULL. */
 Var model_forward(Model *model, NnSequence text, Var *attention);

@@ -1,4 +1,7 @@
 #include "models/run.h"
+#include "models/checkpoint.h"
+#include "models/saver.h"
+#include "models/training_state.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 
@@ -6,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static double now(void)
 {
@@ -41,7 +45,11 @@ static double peak_rss_mb(void)
 
 RunOptions run_defaults(void)
 {
-    RunOptions options = {.epochs = 50, .batch = 64, .trainer = trainer_defaults(), .log_odds_bias = true};
+    RunOptions options = {.epochs = 50,
+                          .batch = 64,
+                          .trainer = trainer_defaults(),
+                          .log_odds_bias = true,
+                          .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
     options.trainer.threads = options.trainer.shards = pool_processors();
     return options;
 }
@@ -92,13 +100,131 @@ typedef struct Run {
     const RunOptions *options;
     const RunWatcher *watcher;
     const Dataset *dataset;
+    const ModelKind *kind;
     Model *model;
     Trainer *trainer;
     Loader loader;
     RunResult *result;
-    double started;
-    int64_t batches_done;
+    TrainingState at;      /* where it is */
+    Saver *saver;          /* NULL: no files */
+    NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
+    double started, saved; /* when this process began, and when it last wrote */
+    double seconds_before; /* that earlier processes took */
+    int64_t batches_done;  /* by this process */
 } Run;
+
+static double seconds_so_far(const Run *run)
+{
+    return run->seconds_before + now() - run->started;
+}
+
+/* ---- Its files ---- */
+
+enum { PATH_SIZE = 4096 };
+
+/* FOLDER/<model>.KIND.npz */
+static void file_path(const Run *run, const char *kind, char *path)
+{
+    snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
+}
+
+/* The weights as they are now, to be written to FOLDER/<model>.KIND.npz. */
+static Status save_weights(Run *run, const char *kind, const char *remove)
+{
+    char path[PATH_SIZE];
+    Status status;
+    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    if (!snapshot)
+        return status;
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    checkpoint_snapshot(snapshot, run->model, &text);
+    file_path(run, kind, path);
+    return saver_submit(run->saver, snapshot, path, remove);
+}
+
+static Status save_last(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->saver)
+        return status_ok();
+    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    if (!snapshot)
+        return status;
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    NnOptimizer *optimizer = trainer_optimizer(run->trainer);
+    checkpoint_snapshot(snapshot, run->model, &text);
+    run->at.updates = nn_optimizer_steps(optimizer);
+    run->at.seconds = seconds_so_far(run);
+    memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
+    training_state_snapshot(snapshot, &run->at, run->result, optimizer, &run->model->base);
+    nn_snapshot_append(snapshot, &run->unknown);
+    file_path(run, "last", path);
+    run->saved = now();
+    return saver_submit(run->saver, snapshot, path, NULL);
+}
+
+/* After an epoch: `best` before the `last` that refers to it. */
+static Status save_epoch(Run *run, const RunEpoch *epoch)
+{
+    Status status = status_ok();
+    if (!run->saver)
+        return status;
+    int keep = run->options->files.keep;
+    if (run->result->best_epoch == epoch->epoch)
+        status = save_weights(run, "best", NULL);
+    if (status_is_ok(&status) && keep > 0) {
+        char kind[32], old[PATH_SIZE] = "";
+        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch - keep);
+        if (epoch->epoch > keep)
+            file_path(run, kind, old);
+        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
+        status = save_weights(run, kind, old);
+    }
+    return status;
+}
+
+/* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
+static bool save_is_due(const Run *run)
+{
+    const RunFiles *files = &run->options->files;
+    if (!run->saver)
+        return false;
+    if (files->every == RUN_EVERY_SO_OFTEN)
+        return now() - run->saved >= files->seconds && saver_is_idle(run->saver);
+    return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
+}
+
+/* Opens the file to go on from and reads where it is; *npz is NULL where there is none of this run. */
+static Status open_last(Run *run, Npz **npz)
+{
+    const RunFiles *files = &run->options->files;
+    RunResult *result = run->result;
+    char path[PATH_SIZE];
+    *npz = NULL;
+    file_path(run, "last", path);
+    if (!files->folder || !files->resume || access(path, F_OK) != 0)
+        return status_ok();
+    Status status = npz_open(npz, path);
+    if (status_is_ok(&status))
+        status = training_state_read(*npz, &run->at, result, run->options->epochs);
+    if (!status_is_ok(&status))
+        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
+    if (strcmp(run->at.run, files->id) == 0) {
+        run->seconds_before = run->at.seconds;
+        checkpoint_keep_unknown(&run->unknown, *npz);
+        return run->unknown.status;
+    }
+    npz_close(*npz);
+    *npz = NULL;
+    run->at = (TrainingState){.epoch = 1};
+    result->count = result->best_epoch = 0;
+    result->best_f1 = 0;
+    metrics_reset(&result->metrics);
+    return status_ok();
+}
+
+/* ---- One epoch ---- */
 
 static bool wants_stop(const Run *run)
 {
@@ -109,39 +235,57 @@ static void report(Run *run, RunProgress *progress)
 {
     if (!run->watcher || !run->watcher->progress)
         return;
-    int64_t all = progress->batches * progress->epochs;
+    int64_t left = progress->batches * (progress->epochs - progress->epoch + 1) - progress->batch;
     double per_batch = (now() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
-    progress->seconds_left = per_batch * (double)(all - run->batches_done);
+    progress->seconds_left = per_batch * (double)left;
     run->watcher->progress(run->watcher->context, progress);
 }
 
-/* One pass over the training part. *stopped: the watcher asked to end in the middle. */
+/* One update with its bookkeeping. */
+static Status train_batch(Run *run, const Batch *batch)
+{
+    TrainingState *at = &run->at;
+    double loss;
+    Status status = trainer_step(run->trainer, batch, &loss);
+    if (!status_is_ok(&status))
+        return status;
+    if (!isfinite(loss))
+        return status_failed(
+            "%s: the loss is not a number in epoch %d, batch %lld; lower --lr, or find the op "
+            "with --check-finite",
+            run->kind->name, at->epoch, (long long)at->batch + 1);
+    at->loss_sum += loss * batch->size;
+    at->seen += batch->size;
+    at->tokens += batch->num_ids;
+    at->batch++;
+    run->batches_done++;
+    return status_ok();
+}
+
+/* The rest of a pass over the training part. *stopped: the watcher asked to end in the middle. */
 static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
 {
-    double began = now(), sum = 0;
-    int64_t seen = 0;
+    TrainingState *at = &run->at;
+    double began = now();
+    int64_t tokens_before = at->tokens;
     Batch batch;
-    loader_start_epoch(&run->loader, progress->epoch - 1);
+    loader_start_epoch(&run->loader, at->epoch - 1);
+    loader_seek(&run->loader, at->batch);
     *stopped = false;
     while (!*stopped && loader_next(&run->loader, &batch)) {
-        double loss;
-        Status status = trainer_step(run->trainer, &batch, &loss);
+        Status status = train_batch(run, &batch);
         if (!status_is_ok(&status))
             return status;
-        if (!isfinite(loss))
-            return status_failed(
-                "%s: the loss is not a number in epoch %d, batch %lld; lower --lr, or find the op "
-                "with --check-finite",
-                run->model->kind->name, progress->epoch, (long long)progress->batch + 1);
-        sum += loss * batch.size;
-        seen += batch.size;
-        run->batches_done++;
-        progress->batch++;
-        progress->tokens += batch.num_ids;
+        progress->batch = at->batch;
+        progress->tokens = at->tokens - tokens_before;
         progress->seconds = now() - began;
-        progress->loss = sum / (double)seen;
+        progress->loss = at->loss_sum / (double)at->seen;
         report(run, progress);
         *stopped = wants_stop(run);
+        if (at->batch < progress->batches && (*stopped || save_is_due(run)))
+            status = save_last(run);
+        if (!status_is_ok(&status))
+            return status;
     }
     return status_ok();
 }
@@ -149,13 +293,15 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
 static Status finish_epoch(Run *run, RunProgress *progress, double began)
 {
     RunResult *result = run->result;
-    Status status = run_evaluate(run->trainer, &run->dataset->test, run->options->batch,
-                                 run->options->notebook, &result->metrics);
+    TrainingState *at = &run->at;
+    Status status =
+        run_evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
+                     run->options->notebook, &result->metrics);
     if (!status_is_ok(&status))
         return status;
     RunEpoch *epoch = &result->epochs[result->count++];
-    *epoch = (RunEpoch){.epoch = progress->epoch,
-                        .train_loss = progress->loss,
+    *epoch = (RunEpoch){.epoch = at->epoch,
+                        .train_loss = at->loss_sum / (double)at->seen,
                         .test_f1 = metrics_macro(&result->metrics).f1,
                         .test_micro_f1 = metrics_micro(&result->metrics).f1,
                         .seconds = now() - began};
@@ -165,17 +311,19 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
     }
     progress->finished = epoch;
     report(run, progress);
-    return status_ok();
+    run->at = (TrainingState){.epoch = at->epoch + 1};
+    return save_epoch(run, epoch);
 }
 
 static Status train(Run *run)
 {
-    for (int e = 1; e <= run->options->epochs; e++) {
+    int epochs = run->options->epochs;
+    while (run->at.epoch <= epochs) {
         double began = now();
         bool stopped;
-        RunProgress progress = {.model = run->model->kind->name,
-                                .epoch = e,
-                                .epochs = run->options->epochs,
+        RunProgress progress = {.model = run->kind->name,
+                                .epoch = run->at.epoch,
+                                .epochs = epochs,
                                 .batches = loader_num_batches(&run->loader)};
         Status status = train_epoch(run, &progress, &stopped);
         if (!status_is_ok(&status))
@@ -185,45 +333,90 @@ static Status train(Run *run)
             return status_ok();
         }
         status = finish_epoch(run, &progress, began);
+        if (status_is_ok(&status) && (stopped || run->at.epoch > epochs || save_is_due(run)))
+            status = save_last(run);
         if (!status_is_ok(&status))
             return status;
         if (stopped) {
-            run->result->interrupted = e < run->options->epochs;
+            run->result->interrupted = run->at.epoch <= epochs;
             return status_ok();
         }
     }
     return status_ok();
 }
 
-static Status prepare(Run *run, const ModelKind *kind)
+/* ---- Preparing ---- */
+
+static Status prepare_result(Run *run)
+{
+    RunResult *result = run->result;
+    size_t bytes = (size_t)run->options->epochs * sizeof *result->epochs;
+    result->epochs = mem_alloc(bytes);
+    if (!result->epochs)
+        return status_no_memory(bytes, "the epochs");
+    return metrics_init(&result->metrics, dataset_num_classes(run->dataset));
+}
+
+/* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
+static Status prepare_model(Run *run, const Npz *last)
 {
     const RunOptions *options = run->options;
     const Dataset *dataset = run->dataset;
     ModelConfig config = options->config;
     config.vocabulary = dataset->tokenizer.vocab_size;
     config.labels = dataset_num_classes(dataset);
-    Status status = model_new(&run->model, kind, config, options->seed);
+    Status status = last || options->files.init ? model_new_without_values(&run->model, run->kind, config)
+                                                : model_new(&run->model, run->kind, config, options->seed);
     if (!status_is_ok(&status))
         return status;
+    run->result->params = model_count(run->model);
+    run->result->params_without_embedding = model_count_without_embedding(run->model);
+    if (last)
+        return nn_load_from(&run->model->base, last, (NnLoadOptions){0});
+    if (options->files.init)
+        return nn_load(&run->model->base, options->files.init);
     if (options->log_odds_bias && !options->notebook)
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
+    return status;
+}
+
+static Status prepare_training(Run *run, const Npz *last)
+{
+    const RunOptions *options = run->options;
     TrainerOptions trainer = options->trainer;
     trainer.seed = options->seed;
-    status = trainer_new(&run->trainer, run->model, &trainer);
+    Status status = trainer_new(&run->trainer, run->model, &trainer);
     if (!status_is_ok(&status))
         return status;
     LoaderOptions loader = {
         .batch = options->batch, .shuffle = true, .pad = options->notebook, .seed = options->seed};
-    status = loader_init(&run->loader, &dataset->train, &loader);
-    if (!status_is_ok(&status))
+    status = loader_init(&run->loader, &run->dataset->train, &loader);
+    if (!status_is_ok(&status) || !last)
         return status;
-    RunResult *result = run->result;
-    result->params = model_count(run->model);
-    result->params_without_embedding = model_count_without_embedding(run->model);
-    result->epochs = mem_calloc((size_t)options->epochs, sizeof *result->epochs);
-    if (!result->epochs)
-        return status_no_memory((size_t)options->epochs * sizeof *result->epochs, "the epochs");
-    return metrics_init(&result->metrics, (int32_t)config.labels);
+    if (run->at.batch >= loader_num_batches(&run->loader))
+        return status_failed(
+            "%s: is at batch %lld of an epoch of %lld; delete the file to train the model from "
+            "the start",
+            npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
+    return training_state_restore(last, &run->at, trainer_optimizer(run->trainer), &run->model->base);
+}
+
+static Status prepare(Run *run)
+{
+    Npz *last = NULL;
+    run->at.epoch = 1;
+    Status status = prepare_result(run);
+    if (status_is_ok(&status))
+        status = open_last(run, &last);
+    if (status_is_ok(&status))
+        status = prepare_model(run, last);
+    if (status_is_ok(&status))
+        status = prepare_training(run, last);
+    npz_close(last);
+    if (status_is_ok(&status) && run->options->files.folder)
+        status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level, .threads = 1});
+    run->saved = now();
+    return status;
 }
 
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
@@ -232,13 +425,22 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     reset_peak_rss();
     memset(result, 0, sizeof *result);
     result->name = kind->name;
-    Run run = {
-        .options = options, .watcher = watcher, .dataset = dataset, .result = result, .started = now()};
-    Status status = prepare(&run, kind);
+    Run run = {.options = options,
+               .watcher = watcher,
+               .dataset = dataset,
+               .kind = kind,
+               .result = result,
+               .started = now()};
+    nn_snapshot_init(&run.unknown);
+    Status status = prepare(&run);
     if (status_is_ok(&status))
         status = train(&run);
-    result->seconds = now() - run.started;
+    Status saved = saver_free(run.saver);
+    if (status_is_ok(&status))
+        status = saved;
+    result->seconds = seconds_so_far(&run);
     result->peak_rss_mb = peak_rss_mb();
+    nn_snapshot_free(&run.unknown);
     loader_free(&run.loader);
     trainer_free(run.trainer);
     if (model && status_is_ok(&status))

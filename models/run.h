@@ -9,6 +9,23 @@
 
 REEL_BEGIN_DECLS
 
+enum { RUN_ID_SIZE = 9 };
+
+/* The checkpoints of a run: FOLDER/<model>.last.npz, from which it goes on exactly, and
+ * FOLDER/<model>.best.npz, the weights after the best epoch. They are written by a thread of their own. */
+typedef struct RunFiles {
+    const char *folder;   /* NULL: none */
+    char id[RUN_ID_SIZE]; /* of the settings: a run goes on only from files with the same */
+    int every;      /* write `last` after so many batches; 0: after each epoch; RUN_EVERY_SO_OFTEN: ... */
+    double seconds; /* ... when so many seconds have passed since the last time, and at the end of the run */
+    int keep;       /* also FOLDER/<model>.epoch-E.npz, the weights after each of the last `keep` epochs */
+    int level;      /* of compression, 0 to 9 */
+    bool resume;    /* go on from `last` where there is one of this run */
+    const char *init; /* NULL, or a file with the weights to begin with */
+} RunFiles;
+
+enum { RUN_EVERY_SO_OFTEN = -1 };
+
 typedef struct RunOptions {
     int epochs;
     int batch;
@@ -18,10 +35,11 @@ typedef struct RunOptions {
     bool notebook;      /* pad every batch and read the state after the padding; the output bias starts as
                            PyTorch's */
     bool log_odds_bias; /* the output bias starts at the labels' log-odds in the training part */
+    RunFiles files;
 } RunOptions;
 
-/* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; the state at the last real token, log-odds bias.
- */
+/* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; the state at the last real token, log-odds bias;
+ * no files, and once a minute where there are. */
 RunOptions run_defaults(void);
 
 typedef struct RunEpoch {
@@ -35,7 +53,7 @@ typedef struct RunEpoch {
 typedef struct RunResult {
     const char *name;
     int64_t params, params_without_embedding;
-    int count;        /* epochs that were finished */
+    int count;        /* epochs that were finished, before it was interrupted too */
     RunEpoch *epochs; /* [count] */
     double best_f1;   /* the homework's maximum over epochs, on the test part */
     int best_epoch;   /* from 1; 0: none */

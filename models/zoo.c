@@ -31,7 +31,7 @@ const ModelKind *zoo_find(const char *name)
     return NULL;
 }
 
-Status model_new(Model **out, const ModelKind *kind, ModelConfig config, uint64_t seed)
+Status model_new_without_values(Model **out, const ModelKind *kind, ModelConfig config)
 {
     *out = NULL;
     Model *model = mem_calloc(1, kind->size);
@@ -44,12 +44,19 @@ Status model_new(Model **out, const ModelKind *kind, ModelConfig config, uint64_
     model->kind = kind;
     model->config = config;
     kind->build(model);
-    Status status = nn_module_reset(&model->base, seed);
-    if (!status_is_ok(&status)) {
-        model_free(model);
-        return status;
-    }
     *out = model;
+    return status_ok();
+}
+
+Status model_new(Model **out, const ModelKind *kind, ModelConfig config, uint64_t seed)
+{
+    Status status = model_new_without_values(out, kind, config);
+    if (status_is_ok(&status))
+        status = nn_module_reset(&(*out)->base, seed);
+    if (!status_is_ok(&status)) {
+        model_free(*out);
+        *out = NULL;
+    }
     return status;
 }
 

@@ -202,7 +202,7 @@ void nn_parameter_path(const NnParameter *parameter, char *path)
 
 /* ---- First values ---- */
 
-static Status first_error(NnModule *module)
+Status nn_module_status(NnModule *module)
 {
     for (NnModule *m = module; m; m = next_module(module, m))
         if (!status_is_ok(&m->status))
@@ -212,7 +212,7 @@ static Status first_error(NnModule *module)
 
 static Status reset(NnModule *module, uint64_t seed, Dtype dtype)
 {
-    Status status = first_error(module);
+    Status status = nn_module_status(module);
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p)) {
         int64_t count = 1;

@@ -91,6 +91,8 @@ void nn_module_fail(NnModule *module, Status status);
  * memory. */
 Status nn_module_reset(NnModule *module, uint64_t seed);
 Status nn_module_reset_f64(NnModule *module, uint64_t seed);
+/* The first error while the tree was built. */
+Status nn_module_status(NnModule *module);
 /* Frees all values and what modules allocated. The structs are the caller's. */
 void nn_module_free(NnModule *module);
 /* Switches dropout and its like: true while training (the default), false to evaluate. */

@@ -11,6 +11,7 @@
 #include "nn/recurrent.h"
 #include "nn/scan.h"
 #include "nn/sequence.h"
+#include "nn/state_dict.h"
 #include "tensor/tensor.h"
 
 #endif

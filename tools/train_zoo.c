@@ -1,25 +1,36 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
+#include "models/checkpoint.h"
+#include "models/json_writer.h"
 #include "models/results.h"
 #include "models/run.h"
+#include "models/text_file.h"
+#include "nn/atomic_file.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/options.h"
 #include "tools/progress.h"
+#include "tools/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { MAX_MODELS = 64 };
 
 /* The command line. */
 typedef struct Settings {
-    const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule;
+    const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume;
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup;
+    int checkpoint_every, keep, compress;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, help, list;
@@ -37,6 +48,8 @@ static Settings defaults(void)
                       .max_len = 64,
                       .threads = pool_processors(),
                       .min_df = 2,
+                      .checkpoint_every = RUN_EVERY_SO_OFTEN,
+                      .compress = 1,
                       .max_df = 0.9,
                       .lr = 2e-3};
 }
@@ -119,7 +132,24 @@ static Settings defaults(void)
              1e-9,                                                                                             \
              1,                                                                                                \
              "drop words in more than this part of them (0.9)"},                                               \
-            {"out", "DIR", OPTION_TEXT, &(s)->out, 0, 0, "folder for results.json (runs/zoo)"},                \
+            {"init", "FILE", OPTION_TEXT, &(s)->init, 0, 0, "begin with the weights of this .npz file"},       \
+            {"out", "DIR", OPTION_TEXT, &(s)->out, 0, 0, "folder for all that is written (runs/zoo)"},         \
+            {"checkpoint-every",                                                                               \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->checkpoint_every,                                                                           \
+             -1,                                                                                               \
+             1e9,                                                                                              \
+             "save what --resume needs every N batches; 0: after each epoch; -1: once a minute (-1)"},         \
+            {"keep", "N", OPTION_INTEGER, &(s)->keep, 0, 1e6, "also keep the weights of N last epochs (0)"},   \
+            {"compress", "N", OPTION_INTEGER, &(s)->compress, 0, 9, "compression of checkpoints, 0-9 (1)"},    \
+            {"resume",                                                                                         \
+             "DIR",                                                                                            \
+             OPTION_TEXT,                                                                                      \
+             &(s)->resume,                                                                                     \
+             0,                                                                                                \
+             0,                                                                                                \
+             "go on with the run in this folder, with its settings"},                                          \
             {"check-finite",                                                                                   \
              NULL,                                                                                             \
              OPTION_FLAG,                                                                                      \
@@ -271,6 +301,200 @@ static void print_table(const RunResult *results, int count)
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
 }
 
+/* ---- The folder ---- */
+
+/* What the folder of a run holds about it as a whole, in settings.json. */
+typedef struct Folder {
+    const char *data_path, *stop_words_path, *init_path; /* absolute, of what was given */
+    const char *data_hash, *fingerprint;
+    Arena arena; /* of strings that were read */
+    int lock;    /* held while the run is on; -1: none */
+} Folder;
+
+/* What in settings.json is no option. */
+#define FOLDER_OPTIONS(f)                                                                                    \
+    {                                                                                                        \
+        {"data_path", "", OPTION_TEXT, &(f)->data_path, 0, 0, ""},                                           \
+            {"stop_words_path", "", OPTION_TEXT, &(f)->stop_words_path, 0, 0, ""},                           \
+            {"init_path", "", OPTION_TEXT, &(f)->init_path, 0, 0, ""},                                       \
+            {"data_hash", "", OPTION_TEXT, &(f)->data_hash, 0, 0, ""},                                       \
+            {"fingerprint", "", OPTION_TEXT, &(f)->fingerprint, 0, 0, ""},                                   \
+    }
+
+/* Of an option of this command, not of the run. */
+static bool is_of_command(const char *name)
+{
+    return strcmp(name, "resume") == 0 || strcmp(name, "quiet") == 0 || strcmp(name, "help") == 0 ||
+           strcmp(name, "list") == 0 || strcmp(name, "out") == 0;
+}
+
+/* Two runs in one folder would overwrite each other's files. */
+static Status lock_folder(Folder *folder, const char *path)
+{
+    folder->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->lock >= 0 && flock(folder->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return status_failed("%s: another train_zoo is at work in this folder; wait for it or choose another",
+                             path);
+    return status_ok();
+}
+
+static void folder_free(Folder *folder)
+{
+    if (folder->lock >= 0)
+        close(folder->lock);
+    arena_free(&folder->arena);
+}
+
+static const char *absolute(Folder *folder, const char *path)
+{
+    char *full = path ? realpath(path, NULL) : NULL;
+    const char *copy = full ? arena_memdup(&folder->arena, full, strlen(full) + 1) : path;
+    free(full);
+    return copy;
+}
+
+static Status settings_path(const char *folder, char *path, size_t size)
+{
+    if (snprintf(path, size, "%s/settings.json", folder) >= (int)size)
+        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    return status_ok();
+}
+
+/* The settings as text: what the run depends on. */
+static const char *settings_text(JsonWriter *json, const Settings *s, Folder *folder)
+{
+    Settings copy = *s;
+    const Option options[] = SETTINGS_OPTIONS(&copy), more[] = FOLDER_OPTIONS(folder);
+    json_begin_object(json, NULL);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (!is_of_command(options[i].name))
+            settings_write(json, &options[i]);
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
+        settings_write(json, &more[i]);
+    json_end_object(json);
+    return json_finish(json);
+}
+
+/* Writes settings.json (of a new run), or checks that it says what is so (of one that goes on); either way
+ * `files` gets the run's id. */
+static Status settle(const Settings *s, Folder *folder, const Dataset *dataset, RunFiles *files)
+{
+    char path[PATH_MAX], hash[CORPUS_HASH_SIZE], fingerprint[CORPUS_HASH_SIZE];
+    snprintf(hash, sizeof hash, "%s", dataset->hash);
+    dataset_fingerprint(dataset, fingerprint);
+    if (s->resume && strcmp(folder->data_hash, hash) != 0)
+        return status_failed(
+            "%s: has hash %s, and the run in %s was trained on data with hash %s; put the data "
+            "back, or start a new run",
+            folder->data_path, hash, s->out, folder->data_hash);
+    if (s->resume && strcmp(folder->fingerprint, fingerprint) != 0)
+        return status_failed("%s: gives other ids than when the run in %s began; put the file of stop words "
+                             "back, or start a new run",
+                             folder->data_path, s->out);
+    if (!s->resume) {
+        folder->data_path = absolute(folder, s->data);
+        folder->stop_words_path = absolute(folder, s->stop_words);
+        folder->init_path = absolute(folder, s->init);
+        folder->data_hash = hash;
+        folder->fingerprint = fingerprint;
+    }
+    JsonWriter json = {0};
+    const char *text = settings_text(&json, s, folder);
+    Status status = text ? settings_path(s->out, path, sizeof path) : status_no_memory(0, "the settings");
+    if (status_is_ok(&status)) {
+        uLong crc = crc32_z(0, (const Bytef *)text, json.size);
+        snprintf(files->id, sizeof files->id, "%08lx", crc & 0xffffffff);
+        if (!s->resume)
+            status = atomic_file_put(path, text, json.size);
+    }
+    json_free(&json);
+    return status;
+}
+
+/* Replaces the settings by those of the folder. */
+static Status read_settings(Settings *s, Folder *folder)
+{
+    char path[PATH_MAX];
+    char *text;
+    size_t size;
+    Settings given = *s, standard = defaults();
+    const Option options[] = SETTINGS_OPTIONS(s), other[] = SETTINGS_OPTIONS(&standard);
+    const Option more[] = FOLDER_OPTIONS(folder);
+    int count = (int)(sizeof options / sizeof options[0]);
+    for (int i = 0; i < count; i++)
+        if ((!is_of_command(options[i].name) || strcmp(options[i].name, "out") == 0) &&
+            !settings_same(&options[i], &other[i]))
+            return status_usage(
+                "--resume goes on with the settings in %s; leave out --%s, or start a new run", given.resume,
+                options[i].name);
+    Status status = settings_path(given.resume, path, sizeof path);
+    if (status_is_ok(&status))
+        status = text_file_read(path, &text, &size);
+    if (!status_is_ok(&status))
+        return status_failed("%.350s; --resume needs the folder of a run (--out)", status.message);
+    status = settings_read(options, count, path, text, size, &folder->arena);
+    if (status_is_ok(&status))
+        status = settings_read(more, (int)(sizeof more / sizeof more[0]), path, text, size, &folder->arena);
+    mem_free(text);
+    if (status_is_ok(&status) &&
+        (!s->data || !folder->data_path || !folder->data_hash || !folder->fingerprint))
+        status = status_failed("%s: does not name the data; it is not of a run", path);
+    s->out = s->resume = given.resume;
+    s->quiet = given.quiet;
+    return status;
+}
+
+/* ---- Beginning with given weights ---- */
+
+static Status same_names(const char *path, const char *what, const StringTable *in_file,
+                         const StringTable *in_data)
+{
+    if (in_file->count != in_data->count)
+        return status_failed("%s: has %d %s and the data %d; begin with a model of the same data", path,
+                             in_file->count, what, in_data->count);
+    for (int32_t i = 0; i < in_file->count; i++)
+        if (strcmp(string_table_text(in_file, i), string_table_text(in_data, i)) != 0)
+            return status_failed(
+                "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
+                "of the same data",
+                path, i, what, string_table_text(in_file, i), string_table_text(in_data, i));
+    return status_ok();
+}
+
+/* Where the file says more than weights, that must fit. Sizes are taken from it. */
+static Status check_init(const char *path, const ModelKind **kinds, int count, RunOptions *run,
+                         const Dataset *dataset)
+{
+    Npz *npz;
+    Checkpoint *checkpoint = NULL;
+    Status status = npz_open(&npz, path);
+    if (status_is_ok(&status) && npz_find(npz, "reel/config.json"))
+        status = checkpoint_load_from(&checkpoint, npz);
+    npz_close(npz);
+    if (!status_is_ok(&status) || !checkpoint)
+        return status;
+    for (int i = 0; i < count && status_is_ok(&status); i++)
+        if (kinds[i] != checkpoint->model->kind)
+            status =
+                status_failed("%s: holds the model %s and cannot begin %s; choose --models %s", path,
+                              checkpoint->model->kind->name, kinds[i]->name, checkpoint->model->kind->name);
+    if (status_is_ok(&status) && checkpoint->text.notebook != run->notebook)
+        status = status_failed("%s: was trained %s; %s --notebook", path,
+                               run->notebook ? "to read the last word" : "as the notebook reads",
+                               run->notebook ? "leave out" : "add");
+    if (status_is_ok(&status) && checkpoint->text.bpe)
+        status = status_failed("%s: reads byte pairs, the data are words", path);
+    if (status_is_ok(&status))
+        status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
+    if (status_is_ok(&status))
+        status = same_names(path, "labels", &checkpoint->labels, &dataset->classes);
+    run->config = checkpoint->model->config;
+    checkpoint_free(checkpoint);
+    return status;
+}
+
+/* ---- Training ---- */
+
 static Status train_all(const Settings *s, const ModelKind **kinds, int count, const RunOptions *run,
                         const Dataset *dataset)
 {
@@ -304,8 +528,8 @@ static Status train_all(const Settings *s, const ModelKind **kinds, int count, c
     }
     if (done > 0)
         print_table(results, done);
-    if (interrupted)
-        printf("interrupted: ended after the batch in hand; what there is has been written\n");
+    if (interrupted && status_is_ok(&status))
+        printf("interrupted: ended after the batch in hand; go on with: train_zoo --resume %s\n", s->out);
     if (done > 0)
         printf("results: %s\n", path);
     for (int i = 0; i < done; i++)
@@ -313,24 +537,47 @@ static Status train_all(const Settings *s, const ModelKind **kinds, int count, c
     return status;
 }
 
-static Status train_zoo(const Settings *s)
+/* The data, the folder, and what stands in it. */
+static Status prepare(const Settings *s, Folder *folder, const ModelKind **kinds, int count, RunOptions *run,
+                      Dataset **dataset)
+{
+    DatasetOptions options = to_dataset_options(s);
+    if (s->resume)
+        options.clean.stop_words = folder->stop_words_path;
+    Status status = dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
+    if (status_is_ok(&status))
+        status = make_folder(s->out);
+    if (status_is_ok(&status))
+        status = lock_folder(folder, s->out);
+    if (status_is_ok(&status))
+        status = settle(s, folder, *dataset, &run->files);
+    run->files.folder = s->out;
+    run->files.every = s->checkpoint_every;
+    run->files.keep = s->keep;
+    run->files.level = s->compress;
+    run->files.resume = s->resume != NULL;
+    run->files.init = s->resume ? folder->init_path : s->init;
+    if (status_is_ok(&status) && run->files.init)
+        status = check_init(run->files.init, kinds, count, run, *dataset);
+    return status;
+}
+
+static Status train_zoo(Settings *s, Folder *folder)
 {
     const ModelKind *kinds[MAX_MODELS];
     int count;
     RunOptions run;
-    if (!s->data)
+    Status status = s->resume ? read_settings(s, folder) : status_ok();
+    if (status_is_ok(&status) && !s->data)
         return status_usage("--data FILE is required");
-    Status status = choose_models(s->models, kinds, &count);
+    if (status_is_ok(&status))
+        status = choose_models(s->models, kinds, &count);
     if (status_is_ok(&status))
         status = to_run_options(s, &run);
     if (!status_is_ok(&status))
         return status;
-    DatasetOptions dataset_options = to_dataset_options(s);
     Dataset *dataset = NULL;
-    status = dataset_read(&dataset, s->data, &dataset_options);
-    if (!status_is_ok(&status))
-        return status;
-    status = make_folder(s->out);
+    status = prepare(s, folder, kinds, count, &run, &dataset);
     if (status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);
@@ -369,6 +616,9 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    status = train_zoo(&settings);
+    Folder folder = {.lock = -1};
+    arena_init(&folder.arena, 4096);
+    status = train_zoo(&settings, &folder);
+    folder_free(&folder);
     return options_report("train_zoo", &status);
 }

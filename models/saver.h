@@ -1,0 +1,30 @@
+/* Writes checkpoints on a thread of its own, while training goes on.
+ *
+ * Files appear in the order in which they were given, so that one that refers to an earlier one is never
+ * there without it. After a failure nothing more is written. */
+#ifndef REEL_MODELS_SAVER_H
+#define REEL_MODELS_SAVER_H
+
+#include "nn/state_dict.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct Saver Saver;
+
+Status saver_new(Saver **saver, NpzOptions options);
+/* Waits for what is being written; returns the first failure. NULL is allowed. */
+Status saver_free(Saver *saver);
+
+/* An empty snapshot to be filled; waits until one is free. The first failure so far is in *status, and the
+ * result is then NULL. */
+NnSnapshot *saver_begin(Saver *saver, Status *status);
+/* Gives the snapshot to the thread, to be written to `path`; afterwards `remove` (may be NULL) is deleted. */
+Status saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove);
+/* Whether saver_begin() would not have to wait. */
+bool saver_is_idle(Saver *saver);
+/* Waits until all is written; the first failure. */
+Status saver_wait(Saver *saver);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,340 @@
+#include "nn/state_dict.h"
+
+#include "tensor/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool nn_is_reel_member(const char *name)
+{
+    return strncmp(name, "reel/", 5) == 0;
+}
+
+/* ---- Snapshots ---- */
+
+struct NnSnapshotMember {
+    const char *name;
+    Tensor tensor; /* invalid: `bytes` counts */
+    const void *bytes;
+    size_t size;
+    bool is_array; /* bytes of an array of a type that Tensor lacks, or of more axes */
+    NpyHeader array;
+    NnSnapshotMember *next;
+};
+
+void nn_snapshot_init(NnSnapshot *snapshot)
+{
+    memset(snapshot, 0, sizeof *snapshot);
+    arena_init(&snapshot->arena, 0);
+    snapshot->status = status_ok();
+}
+
+void nn_snapshot_free(NnSnapshot *snapshot)
+{
+    arena_free(&snapshot->arena);
+    snapshot->first = snapshot->last = NULL;
+}
+
+void nn_snapshot_clear(NnSnapshot *snapshot)
+{
+    arena_reset(&snapshot->arena);
+    snapshot->first = snapshot->last = NULL;
+    snapshot->status = status_ok();
+}
+
+static void fail(NnSnapshot *snapshot, Status status)
+{
+    if (status_is_ok(&snapshot->status))
+        snapshot->status = status;
+}
+
+/* A new member at the end, NULL where there is no memory or there was an error before. */
+static NnSnapshotMember *add(NnSnapshot *snapshot, const char *name)
+{
+    if (!status_is_ok(&snapshot->status))
+        return NULL;
+    NnSnapshotMember *member = arena_calloc(&snapshot->arena, sizeof *member);
+    const char *copy = arena_memdup(&snapshot->arena, name, strlen(name) + 1);
+    if (!member || !copy) {
+        fail(snapshot, status_no_memory(sizeof *member, name));
+        return NULL;
+    }
+    member->name = copy;
+    if (snapshot->last)
+        snapshot->last->next = member;
+    else
+        snapshot->first = member;
+    snapshot->last = member;
+    return member;
+}
+
+void nn_snapshot_tensor(NnSnapshot *snapshot, const char *name, Tensor tensor)
+{
+    NnSnapshotMember *member = add(snapshot, name);
+    if (!member)
+        return;
+    member->tensor = tensor_copy(&snapshot->arena, tensor);
+    if (!tensor_is_valid(member->tensor))
+        fail(snapshot, status_no_memory((size_t)tensor_numel(&tensor) * dtype_size(tensor.dtype), name));
+}
+
+void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data, size_t size)
+{
+    NnSnapshotMember *member = add(snapshot, name);
+    if (!member)
+        return;
+    member->bytes = arena_memdup(&snapshot->arena, data, size);
+    member->size = size;
+    if (!member->bytes)
+        fail(snapshot, status_no_memory(size, name));
+}
+
+void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
+{
+    /* The slices of a block follow each other, and its rows are read once for all of them. */
+    const NnParameter *read = NULL;
+    Tensor current = tensor_invalid();
+    for (NnIterator it = nn_iterate(module); nn_next(&it);) {
+        const NnNamed *named = &it.named;
+        if (!named->parameter->core.read) {
+            nn_snapshot_tensor(snapshot, named->name, nn_named_view(named));
+            continue;
+        }
+        NnSnapshotMember *member = add(snapshot, named->name);
+        if (!member)
+            return;
+        if (read != named->parameter)
+            current = parameter_snapshot(&named->parameter->core, &snapshot->arena);
+        read = named->parameter;
+        member->tensor = tensor_slice(current, 0, named->first, named->first + named->rows, 1);
+        if (!tensor_is_valid(member->tensor))
+            fail(snapshot, status_failed("%s: out of memory for a copy of the parameter", named->name));
+    }
+}
+
+void nn_snapshot_member(NnSnapshot *snapshot, const Npz *npz, const NpzMember *from)
+{
+    NnSnapshotMember *member = add(snapshot, from->name);
+    if (!member)
+        return;
+    member->is_array = from->is_array;
+    member->array = from->array;
+    Status status = npz_read_bytes(npz, from, &snapshot->arena, &member->bytes, &member->size);
+    if (!status_is_ok(&status))
+        fail(snapshot, status);
+}
+
+void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from)
+{
+    for (const NnSnapshotMember *m = from->first; m; m = m->next) {
+        NnSnapshotMember *member = add(snapshot, m->name);
+        if (!member)
+            return;
+        const char *name = member->name;
+        *member = *m;
+        member->name = name;
+        member->next = NULL;
+    }
+    if (!status_is_ok(&from->status))
+        fail(snapshot, from->status);
+}
+
+bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name)
+{
+    for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)
+        if (strcmp(m->name, name) == 0)
+            return true;
+    return false;
+}
+
+Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOptions options)
+{
+    if (!status_is_ok(&snapshot->status))
+        return snapshot->status;
+    NpzWriter *writer;
+    Status status = npz_writer_open(&writer, path, options);
+    if (!status_is_ok(&status))
+        return status;
+    for (const NnSnapshotMember *m = snapshot->first; m; m = m->next) {
+        if (tensor_is_valid(m->tensor))
+            npz_add_tensor(writer, m->name, m->tensor);
+        else if (m->is_array)
+            npz_add_array(writer, m->name, m->array.kind, (int)m->array.item_bytes, m->array.ndim,
+                          m->array.shape, m->bytes);
+        else
+            npz_add_bytes(writer, m->name, m->bytes, m->size);
+    }
+    return npz_writer_finish(writer);
+}
+
+Status nn_save(NnModule *module, const char *path)
+{
+    NnSnapshot snapshot;
+    nn_snapshot_init(&snapshot);
+    nn_snapshot_parameters(&snapshot, module);
+    Status status = nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1, .threads = 1});
+    nn_snapshot_free(&snapshot);
+    return status;
+}
+
+/* ---- Loading ---- */
+
+static Dtype dtype_of(const NnParameter *parameter)
+{
+    return tensor_is_valid(parameter->core.value) ? parameter->core.value.dtype : DTYPE_F32;
+}
+
+static bool same_shape(const NnNamed *named, const NpzMember *member)
+{
+    const NnParameter *p = named->parameter;
+    bool same = member->array.ndim == p->ndim && member->array.shape[0] == named->rows;
+    for (int i = 1; same && i < p->ndim; i++)
+        same = member->array.shape[i] == p->shape[i];
+    return same;
+}
+
+static Status shape_differs(const NnNamed *named, const Npz *npz, const NpzMember *member)
+{
+    char in_file[SHAPE_TEXT_SIZE], in_model[SHAPE_TEXT_SIZE];
+    int64_t shape[TENSOR_MAX_DIMS];
+    memcpy(shape, named->parameter->shape, sizeof shape);
+    shape[0] = named->rows;
+    int ndim = member->array.ndim;
+    if (ndim > TENSOR_MAX_DIMS)
+        snprintf(in_file, sizeof in_file, "of %d axes", ndim);
+    else
+        shape_text(ndim, member->array.shape, in_file);
+    return status_failed("%s: parameter '%s' is %s in the file and %s in the model; load it into a model of "
+                         "the same sizes",
+                         npz_path(npz), named->name, in_file,
+                         shape_text(named->parameter->ndim, shape, in_model));
+}
+
+/* Whether the file has what the parameter needs; *member is NULL where it may keep its value. */
+static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOptions options,
+                              const NpzMember **member)
+{
+    const char *path = npz_path(npz);
+    char type[32];
+    *member = npz_find(npz, named->name);
+    if (named->parameter->core.read)
+        return status_failed(
+            "%s: parameter '%s' belongs to an optimizer that updates it late; load before the "
+            "optimizer is made",
+            path, named->name);
+    if (!*member) {
+        if (options.allow_missing && tensor_is_valid(named->parameter->core.value))
+            return status_ok();
+        return status_failed("%s: parameter '%s' is missing in the file; it was saved from another model",
+                             path, named->name);
+    }
+    if (!(*member)->is_array)
+        return status_failed("%s: '%s' is no array in the file and a parameter in the model; save it with "
+                             "numpy.savez_compressed",
+                             path, named->name);
+    if (!same_shape(named, *member))
+        return shape_differs(named, npz, *member);
+    Dtype dtype = dtype_of(named->parameter);
+    if ((*member)->array.kind != 'f' ||
+        (!options.convert && (*member)->array.item_bytes != (int64_t)dtype_size(dtype)))
+        return status_failed("%s: parameter '%s' is of type %s in the file and %s in the model; save it as "
+                             "%s",
+                             path, named->name, npz_type_text(*member, type), dtype_name(dtype),
+                             dtype == DTYPE_F64 ? "float64" : "float32");
+    return status_ok();
+}
+
+static Status check_extra(NnModule *module, const Npz *npz)
+{
+    NnNamed named;
+    for (int i = 0; i < npz_count(npz); i++) {
+        const char *name = npz_member(npz, i)->name;
+        if (!nn_is_reel_member(name) && !nn_find(module, name, &named))
+            return status_failed("%s: '%.100s' is in the file and the model has no such parameter; it was "
+                                 "saved from another model",
+                                 npz_path(npz), name);
+    }
+    return status_ok();
+}
+
+static Status allocate(NnParameter *p)
+{
+    int64_t count = 1;
+    for (int i = 0; i < p->ndim; i++)
+        if (__builtin_mul_overflow(count, p->shape[i], &count))
+            count = INT64_MAX / 8;
+    size_t bytes = (size_t)count * sizeof(float);
+    void *data = mem_alloc(bytes);
+    if (!data)
+        return status_no_memory(bytes, "a parameter");
+    p->core.value = tensor_from(data, DTYPE_F32, p->ndim, p->shape);
+    return status_ok();
+}
+
+/* What is read is kept apart until all of it is there. */
+typedef struct Read {
+    NnNamed named;
+    Tensor value;
+} Read;
+
+static Status read_all(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena, Read *reads,
+                       int *count)
+{
+    *count = 0;
+    for (NnIterator it = nn_iterate(module); nn_next(&it);) {
+        const NpzMember *member;
+        Status status = check_parameter(&it.named, npz, options, &member);
+        Read *read = &reads[*count];
+        if (status_is_ok(&status) && member) {
+            status = npz_read_tensor(npz, member, arena, &read->value);
+            read->named = it.named;
+            ++*count;
+        }
+        if (!status_is_ok(&status))
+            return status;
+    }
+    return status_ok();
+}
+
+static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena)
+{
+    size_t most = 0;
+    int count;
+    for (NnIterator it = nn_iterate(module); nn_next(&it);)
+        most++;
+    Read *reads = arena_alloc(arena, most * sizeof *reads);
+    if (!reads)
+        return status_no_memory(most * sizeof *reads, "the list of parameters");
+    Status status = nn_module_status(module);
+    if (status_is_ok(&status))
+        status = read_all(module, npz, options, arena, reads, &count);
+    if (status_is_ok(&status) && !options.allow_extra)
+        status = check_extra(module, npz);
+    for (int i = 0; status_is_ok(&status) && i < count; i++)
+        if (!tensor_is_valid(reads[i].named.parameter->core.value))
+            status = allocate(reads[i].named.parameter);
+    for (int i = 0; status_is_ok(&status) && i < count; i++) {
+        tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
+        parameter_changed(&reads[i].named.parameter->core);
+    }
+    return status;
+}
+
+Status nn_load_from(NnModule *module, const Npz *npz, NnLoadOptions options)
+{
+    Arena arena;
+    arena_init(&arena, 0);
+    Status status = load(module, npz, options, &arena);
+    arena_free(&arena);
+    return status;
+}
+
+Status nn_load(NnModule *module, const char *path)
+{
+    Npz *npz;
+    Status status = npz_open(&npz, path);
+    if (status_is_ok(&status))
+        status = nn_load_from(module, npz, (NnLoadOptions){0});
+    npz_close(npz);
+    return status;
+}

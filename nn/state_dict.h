@@ -1,0 +1,69 @@
+/* Saving and loading the parameters of a module, of the zoo or of your own:
+ *
+ *     Status status = nn_save(&my_model.base, "my_model.npz");
+ *     ...
+ *     my_model_init(&my_model);                        // no nn_module_reset() is needed
+ *     status = nn_load(&my_model.base, "my_model.npz");
+ *
+ * The file is a .npz with one array for each parameter under its state_dict name, as
+ * numpy.savez_compressed(path, **{k: v.numpy() for k, v in model.state_dict().items()}) writes it. Members
+ * whose names begin with "reel/" are no parameters. docs/checkpoints.md describes what Reel puts there. */
+#ifndef REEL_NN_STATE_DICT_H
+#define REEL_NN_STATE_DICT_H
+
+#include "nn/module.h"
+#include "nn/npz.h"
+
+REEL_BEGIN_DECLS
+
+/* Writes all parameters, deflated at zlib's level 1; the file appears whole or not at all. A parameter that
+ * an optimizer updates late is written as its current value. */
+Status nn_save(NnModule *module, const char *path);
+/* Reads all parameters, allocating those that have no value yet (as f32). Errors, with the parameter's name:
+ * one is missing, has another shape or type, or is too many; the module is then as it was. Load before an
+ * optimizer is made for the module: one that updates rows late would take the new values for old ones. */
+Status nn_load(NnModule *module, const char *path);
+
+typedef struct NnLoadOptions {
+    bool allow_missing; /* parameters without an array in the file keep their values */
+    bool allow_extra;   /* arrays without a parameter are passed over */
+    bool convert;       /* f16, f32 and f64 are converted to the parameter's type */
+} NnLoadOptions;
+
+/* The same from an open file. */
+Status nn_load_from(NnModule *module, const Npz *npz, NnLoadOptions options);
+/* Whether a member is for Reel: named "reel/...". */
+bool nn_is_reel_member(const char *name);
+
+/* ---- A file to be, in memory ----
+ *
+ * Copies of what is to be written, so that a thread can write them while training goes on. Errors stick: the
+ * first one is what nn_snapshot_write() returns. */
+
+typedef struct NnSnapshotMember NnSnapshotMember;
+
+typedef struct NnSnapshot {
+    Arena arena;
+    NnSnapshotMember *first, *last;
+    Status status;
+} NnSnapshot;
+
+void nn_snapshot_init(NnSnapshot *snapshot);
+void nn_snapshot_free(NnSnapshot *snapshot);
+/* Empty again; the memory is kept. */
+void nn_snapshot_clear(NnSnapshot *snapshot);
+/* Adds a copy of an array or of text. */
+void nn_snapshot_tensor(NnSnapshot *snapshot, const char *name, Tensor tensor);
+void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data, size_t size);
+/* Adds all parameters of a module, brought up to date, in state_dict order. */
+void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
+/* Adds a member of a file as it is there, array or not. */
+void nn_snapshot_member(NnSnapshot *snapshot, const Npz *npz, const NpzMember *member);
+/* Adds the members of another one, which must outlive this one's use: they are not copied. */
+void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from);
+bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name);
+Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOptions options);
+
+REEL_END_DECLS
+
+#endif
