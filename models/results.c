@@ -2,6 +2,7 @@
 #include "models/json_writer.h"
 #include "nn/atomic_file.h"
 
+#include <math.h>
 #include <string.h>
 
 static void write_model(JsonWriter *json, const RunResult *model)
@@ -15,6 +16,13 @@ static void write_model(JsonWriter *json, const RunResult *model)
     json_integer(json, "best_epoch", model->best_epoch);
     json_number(json, "last_f1", last ? last->test_f1 : 0);
     json_number(json, "last_micro_f1", last ? last->test_micro_f1 : 0);
+    if (model->selected.epoch) {
+        json_integer(json, "selected_epoch", model->selected.epoch);
+        json_number(json, "valid_f1", model->selected.valid_f1);
+        json_number(json, "threshold", 1 / (1 + exp(-model->selected.threshold)));
+        json_number(json, "tuned_f1", model->selected.tuned_f1);
+        json_number(json, "tuned_micro_f1", model->selected.tuned_micro_f1);
+    }
     json_number(json, "seconds", model->seconds);
     json_number(json, "peak_rss_mb", model->peak_rss_mb);
     json_bool(json, "interrupted", model->interrupted);
