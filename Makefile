@@ -1,22 +1,29 @@
 # Reel: `make help` lists what can be asked for.
 
+VERSION  := 0.1.0
+ABI      := 0
 CC       ?= cc
 AR       := $(CROSS)ar
 ifneq ($(CROSS),)
 CC       := $(CROSS)gcc
 endif
-OPT      ?= -O3
 CFLAGS   ?= -g
 V        ?= 0
 SANITIZE ?=
 COVERAGE ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+# The sanitizers check as much at -O1 and compile in a third of the time; gcov needs lines that are there.
+OPT      ?= $(if $(SANITIZE)$(COVERAGE),-O1,-O3)
 
 # Each way of building has a folder of its own, so that switching rebuilds nothing.
-empty :=
-comma := ,
+empty  :=
+comma  := ,
 config := $(or $(subst $(comma),-,$(SANITIZE)),$(if $(COVERAGE),coverage),release)
 ifneq ($(CROSS),)
 config := $(patsubst %-,%,$(CROSS))-$(config)
+else ifeq ($(filter cc gcc,$(CC)),)
+config := $(subst $(empty) ,_,$(notdir $(CC)))-$(config)
 endif
 B := build/$(config)
 
@@ -28,7 +35,7 @@ REEL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-reco
 LDFLAGS     += -fsanitize=$(SANITIZE)
 endif
 ifneq ($(COVERAGE),)
-REEL_CFLAGS += --coverage
+REEL_CFLAGS += --coverage -fprofile-update=atomic
 LDFLAGS     += --coverage
 endif
 
@@ -43,6 +50,7 @@ endif
 layers    := tensor autograd nn models
 lib_src   := $(wildcard $(addsuffix /*.c,$(layers)))
 lib_obj   := $(lib_src:%.c=$(B)/%.o)
+headers   := $(filter-out %_internal.h,$(wildcard $(addsuffix /*.h,$(layers))))
 tool_src  := $(wildcard tools/*.c)
 tool_main := $(shell grep -l '^int main' $(tool_src) /dev/null)
 tool_lib  := $(filter-out $(tool_main),$(tool_src))
@@ -52,20 +60,42 @@ fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib test fuzz clean help format check-format
+.PHONY: all lib shared test coverage zoo docs fuzz lint install uninstall clean help format check-format FORCE
 .SECONDARY:
+.DELETE_ON_ERROR:
 
-## all: the library and the programs (tools/NAME)
+## all: the library and the programs (tools/NAME); CC=clang, CROSS=aarch64-linux-gnu-, V=1, -j as you like
 all: lib $(tools)
+
+# Writes its second argument to a file, unless that is what the file says already: whatever depends on the
+# file is made anew when the text changes, and only then.
+write_if_changed = @mkdir -p $(dir $(1)) && printf '%s\n' $(2) | cmp -s - $(1) || printf '%s\n' $(2) > $(1)
+
+flags := $(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(REEL_LIBS)
+$(B)/flags: FORCE
+	$(call write_if_changed,$@,'$(flags)')
+$(B)/library_objects: FORCE
+	$(call write_if_changed,$@,$(lib_obj))
+$(B)/tool_objects: FORCE
+	$(call write_if_changed,$@,$(tool_lib))
+$(B)/test_objects: FORCE
+	$(call write_if_changed,$@,$(test_obj))
 
 ## lib: build/release/libreel.a
 lib: $(B)/libreel.a
+## shared: build/release/libreel.so, which exports the public functions alone
+shared: $(B)/libreel.so.$(VERSION)
 
-$(B)/libreel.a: $(lib_obj)
+$(B)/libreel.a: $(lib_obj) $(B)/library_objects
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(lib_obj)
 
-$(B)/%.o: %.c
+$(B)/libreel.so.$(VERSION): $(lib_obj) $(B)/library_objects
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libreel.so.$(ABI) $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) $(LDFLAGS) \
+	  -o $@ $(lib_obj) $(REEL_LIBS)
+
+$(B)/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -c -o $@ $<
@@ -73,44 +103,100 @@ $(B)/%.o: %.c
 # The library's own sources see the plain functions; callers see the macros that note file and line.
 $(lib_obj): REEL_CFLAGS += -DREEL_LIBRARY
 
-tools/%: $(B)/tools/%
-	@cp $< $@
+# Copied whenever it differs: the last build that was asked for is the one that stands in tools/.
+$(tools): tools/%: $(B)/tools/% FORCE
+	@cmp -s $< $@ || cp $< $@
 
-$(B)/tools/%: $(B)/tools/%.o $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
+$(B)/tools/%: $(B)/tools/%.o $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/tool_objects
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(REEL_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %_objects,$^) $(REEL_LIBS)
+
+# ---- The zoo ----
+
+DATA   ?= build/debian.tsv
+MODELS ?= rnn,lstm,attention,stacked
+EPOCHS ?= 20
+OUT    ?= runs/zoo
+
+## zoo: trains MODELS for EPOCHS on DATA and compares them; without DATA on Debian's package descriptions
+zoo: tools/train_zoo $(DATA)
+	tools/train_zoo --data $(DATA) --models $(MODELS) --epochs $(EPOCHS) --out $(OUT) $(ZOO_FLAGS)
+
+build/debian.tsv:
+	@mkdir -p $(@D)
+	tools/debian_corpus.sh -o $@
+
+# ---- Tests ----
 
 # A suite is a file: tests/DIR/NAME.c defines `Suite *DIR_NAME_suite(void)`.
-$(B)/tests/suites.h: $(test_src) Makefile
-	@mkdir -p $(@D)
-	@printf '%s\n' $(patsubst tests/%.c,%,$(test_src)) | sed 's,/,_,; s,.*,SUITE(&_suite),' > $@.new
-	@mv $@.new $@
+suites := $(patsubst tests/%.c,%,$(test_src))
+$(B)/tests/suites.h: FORCE
+	$(call write_if_changed,$@,$(foreach s,$(suites),'SUITE($(subst /,$(comma) ,$(s)))'))
 
 $(B)/tests/run.o: tests/run.c $(B)/tests/suites.h
 $(B)/tests/run.o: REEL_CFLAGS += -I$(B)/tests
 
 # A fuzz target is a file: tests/fuzz/NAME.c defines LLVMFuzzerTestOneInput(), here called fuzz_NAME(), to
 # which tests/tools/fuzz_replay.c feeds the files of tests/fuzz/seeds/NAME.
-$(B)/tests/fuzz/%.o: tests/fuzz/%.c
+$(B)/tests/fuzz/%.o: tests/fuzz/%.c $(B)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_$* -c -o $@ $<
 
-$(B)/tests/fuzz_targets.h: $(fuzz_src) Makefile
-	@mkdir -p $(@D)
-	@printf 'FUZZ_TARGET(%s)\n' $(fuzz_src:tests/fuzz/%.c=%) > $@.new
-	@mv $@.new $@
+$(B)/tests/fuzz_targets.h: FORCE
+	$(call write_if_changed,$@,$(foreach f,$(fuzz_src:tests/fuzz/%.c=%),'FUZZ_TARGET($(f))'))
 
 $(B)/tests/tools/fuzz_replay.o: $(B)/tests/fuzz_targets.h
 $(B)/tests/tools/fuzz_replay.o: REEL_CFLAGS += -I$(B)/tests
 
-$(B)/tests/run: $(test_obj) $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
+check_libs := $(or $(shell pkg-config --libs check 2>/dev/null),-lcheck -lsubunit -lrt -lm)
+$(B)/tests/run: $(test_obj) $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/test_objects
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit -lrt $(REEL_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %_objects,$^) $(check_libs) $(REEL_LIBS)
 
-## test: builds and runs every test (SUITE=name for one; SANITIZE=address,undefined; COVERAGE=1)
-test: $(tools) $(B)/tests/run
-	REEL_TOOLS=$(CURDIR)/$(B)/tools $(B)/tests/run $(SUITE)
+# The C programs in the pages under docs/ (tests/docs_blocks.awk says how they are told) and the examples:
+# compiled as a user compiles them. tests/tools/docs.c runs them.
+pages         := $(wildcard docs/*.md)
+page_programs := $(if $(pages),$(shell awk -v list=1 -f tests/docs_blocks.awk $(pages)))
+example_src   := $(wildcard docs/examples/*.c)
+examples      := $(example_src:%.c=$(B)/%)
+doc_programs  := $(page_programs:%=$(B)/docs/pages/%)
+
+$(B)/docs/blocks: $(pages) tests/docs_blocks.awk
+	@rm -rf $(B)/docs/pages && mkdir -p $(B)/docs/pages
+	@awk -v out=$(B)/docs/pages -f tests/docs_blocks.awk $(pages)
+	@touch $@
+$(page_programs:%=$(B)/docs/pages/%.c): $(B)/docs/blocks ;
+
+$(doc_programs): %: %.c $(B)/libreel.a $(B)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
+$(examples): $(B)/%: %.c $(B)/libreel.a $(B)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
+
+$(B)/docs/programs: FORCE
+	$(call write_if_changed,$@,$(sort $(page_programs)))
+
+# What the suites need to know of this build. A slow machine, and sanitizers, get more time.
+test_env := REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_DOCS=$(CURDIR)/$(B)/docs \
+            REEL_MAKE='$(MAKE) CC="$(CC)" CROSS=$(CROSS) SANITIZE=$(SANITIZE) COVERAGE=$(COVERAGE) OPT="$(OPT)"' \
+            CK_TIMEOUT_MULTIPLIER=$(or $(CK_TIMEOUT_MULTIPLIER),$(if $(SANITIZE)$(COVERAGE)$(CROSS),30,10))
+ifneq ($(SANITIZE),)
+# A thread that still runs when a test's process ends is no leak of ours to see; exit codes tell failures.
+test_env += UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+endif
+
+## test: builds and runs every test (SUITE=dir/name for one; SANITIZE=address,undefined or thread; SKIPS=fail)
+test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
+	@$(test_env) REEL_SKIPS=$(SKIPS) $(EMULATOR) $(B)/tests/run $(SUITE)
+
+## coverage: runs the tests with gcov and prints which part of each file's lines they reach
+coverage:
+	$(Q)find build/coverage -name '*.gcda' -delete 2>/dev/null; $(MAKE) COVERAGE=1 test
+	@find build/coverage -path '*/tests/*' -prune -o -path '*/docs/*' -prune -o -name '*.gcda' -print | \
+	  xargs gcov -n 2>/dev/null | awk -f tests/coverage.awk | tee build/coverage/summary.txt
 
 ## fuzz: lets clang's libFuzzer look for inputs that break one target (TARGET=npz FUZZ_TIME=60)
 TARGET    ?= npz
@@ -126,18 +212,81 @@ build/fuzz/fuzz-%: tests/fuzz/%.c $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(REEL_LIBS)
 
+# ---- Looking at the code ----
+
+c_files = $$(git ls-files -co --exclude-standard '*.c' '*.h')
 ## format, check-format: lays the code out as .clang-format says, or checks that it is
 format:
-	clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+	clang-format -i $(c_files)
 check-format:
-	clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.c' '*.h')
+	clang-format --dry-run --Werror $(c_files)
+
+## lint: clang-tidy as .clang-tidy says, over what has changed since it last passed (use -j)
+lint_src := $(lib_src) $(tool_src) $(test_src) $(fuzz_src) $(example_src) $(wildcard tests/*.c)
+lint: $(lint_src:%=build/lint/%.ok)
+	@echo "lint: $(words $(lint_src)) files, no warning"
+build/lint/%.ok: % .clang-tidy build/release/tests/suites.h build/release/tests/fuzz_targets.h
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 -I. -Ibuild/release/tests -pthread \
+	  $(if $(filter $(lib_src),$<),-DREEL_LIBRARY) -MMD -MP -MF $(@:.ok=.d) -MT $@ 2>$@.err || \
+	  { cat $@.err >&2; exit 1; }
+	@rm -f $@.err && touch $@
+
+## compile_commands.json: for editors and clangd
+compile_commands.json: FORCE
+	@{ printf '['; comma=; for file in $(lint_src); do \
+	  case " $(lib_src) " in *" $$file "*) define='-DREEL_LIBRARY ';; *) define='-I$(B)/tests ';; esac; \
+	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$comma" '$(CURDIR)' "$$file" \
+	    "$(CC) $(filter-out -MMD -MP,$(REEL_CFLAGS)) $(CFLAGS) $${define}-c $$file"; comma=,; \
+	done; printf '\n]\n'; } > $@
+
+# ---- Installing ----
+
+include_dir := $(DESTDIR)$(PREFIX)/include/reel
+lib_dir     := $(DESTDIR)$(PREFIX)/lib
+bin_dir     := $(DESTDIR)$(PREFIX)/bin
+
+define pkg_config
+prefix=$(PREFIX)
+includedir=$${prefix}/include/reel
+libdir=$${prefix}/lib
+
+Name: reel
+Description: Reverse-mode autograd over strided tensors, and recurrent text classifiers on it
+Version: $(VERSION)
+Cflags: -I$${includedir} -pthread
+Libs: -L$${libdir} -lreel
+Libs.private: $(REEL_LIBS)
+endef
+export pkg_config
+
+## install: headers, libreel.a, libreel.so, reel.pc and the programs to PREFIX (/usr/local), below DESTDIR
+install: lib shared $(tools:%=$(B)/%)
+	@for folder in $(layers); do mkdir -p $(include_dir)/$$folder; done
+	@mkdir -p $(lib_dir)/pkgconfig $(bin_dir)
+	@for header in $(headers); do install -m 644 $$header $(include_dir)/$$header || exit 1; done
+	install -m 644 $(B)/libreel.a $(lib_dir)/libreel.a
+	install -m 755 $(B)/libreel.so.$(VERSION) $(lib_dir)/libreel.so.$(VERSION)
+	ln -sf libreel.so.$(VERSION) $(lib_dir)/libreel.so.$(ABI)
+	ln -sf libreel.so.$(ABI) $(lib_dir)/libreel.so
+	@printf '%s\n' "$$pkg_config" > $(lib_dir)/pkgconfig/reel.pc
+	@for tool in $(tools); do install -m 755 $(B)/$$tool $(bin_dir) || exit 1; done
+	@echo "installed $(words $(headers)) headers, the library and $(notdir $(tools)) below $(DESTDIR)$(PREFIX)"
+
+## uninstall: removes what install put there
+uninstall:
+	rm -f $(lib_dir)/libreel.a $(lib_dir)/libreel.so $(lib_dir)/libreel.so.$(ABI) $(lib_dir)/libreel.so.$(VERSION) \
+	  $(lib_dir)/pkgconfig/reel.pc
+	@rm -f $(tools:tools/%=$(bin_dir)/%) $(headers:%=$(include_dir)/%)
+	@for folder in $(layers) .; do rmdir $(include_dir)/$$folder 2>/dev/null || true; done
 
 ## clean: removes all that was built
 clean:
-	rm -rf build $(tools)
+	rm -rf build $(tools) compile_commands.json
 
 ## help: this list
 help:
 	@sed -n 's/^## //p' Makefile
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) build/lint -name '*.d' 2>/dev/null)

@@ -3,6 +3,7 @@
 #define REEL_AUTOGRAD_AUTOGRAD_H
 
 #include "autograd/gradcheck.h"
+#include "autograd/measure.h"
 #include "autograd/op.h"
 #include "autograd/ops.h"
 #include "autograd/parameter.h"

@@ -157,6 +157,23 @@ Var(op_apply)(const Op *op, const Var *inputs, int count, const void *attributes
     return record(&c);
 }
 
+bool op_rerun_forward(Tape *tape, uint32_t index)
+{
+    const Node *node = &tape->nodes[index];
+    Tensor *values = arena_alloc(&tape->arena, 2 * (size_t)node->input_count * sizeof *values);
+    OpContext c = {.tape = tape,
+                   .attributes = node->attributes,
+                   .input_count = node->input_count,
+                   .op = node->op,
+                   .node = index,
+                   .input_nodes = node->inputs};
+    if (!values || !fetch_inputs(&c, values, values + node->input_count))
+        return false;
+    if ((node->op->flags & OP_ROWWISE) && node->input_count > 0)
+        c.output_index = c.index[0];
+    return node->op->forward(&c);
+}
+
 Var op_second(Var first)
 {
     const Node *node = tape_node(first, "op_second");

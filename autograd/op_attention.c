@@ -2,25 +2,13 @@
  * packed sequences, and a list of steps. tests/autograd/op_attention.c compares them with the compositions.
  */
 #include "autograd/op_list.h"
+#include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
 #include "tensor/rows.h"
 #include "tensor/vmath.h"
 
 #include <math.h>
 #include <string.h>
-
-/* Row r of t; the last axis must be contiguous. */
-static void *row(Tensor t, int64_t r)
-{
-    return (char *)t.data + (size_t)(r * t.strides[0]) * dtype_size(t.dtype);
-}
-
-static Tensor with_contiguous_rows(OpContext *c, Tensor t)
-{
-    if (!tensor_is_valid(t) || t.shape[1] <= 1 || t.strides[1] == 1)
-        return t;
-    return tensor_contiguous(op_arena(c), t);
-}
 
 /* ---- Shared by additive_score and weighted_sum: a list of step values, of which each counts with its
  * first N rows ---- */
@@ -41,7 +29,7 @@ static const Tensor *contiguous_inputs(OpContext *c)
 {
     Tensor *inputs = op_alloc(c, (size_t)c->input_count * sizeof *inputs);
     for (int i = 0; inputs && i < c->input_count; i++) {
-        inputs[i] = c->inputs[i].ndim == 2 ? with_contiguous_rows(c, c->inputs[i])
+        inputs[i] = c->inputs[i].ndim == 2 ? op_with_contiguous_rows(c, c->inputs[i])
                                            : tensor_contiguous(op_arena(c), c->inputs[i]);
         if (!tensor_is_valid(inputs[i]))
             return NULL;
@@ -117,7 +105,7 @@ static bool additive_score_forward(OpContext *c)
         return false;
     for (int s = 0; s < count; s++)
         for (int64_t r = 0; r < rows; r++) {
-            const void *q = row(in[SCORE_QUERY], r), *key = row(in[SCORE_KEYS + s], r);
+            const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
             if (query.dtype == DTYPE_F32)
                 tensor_f32(c->output)[r * count + s] =
                     score_f32(hidden.data, q, key, in[SCORE_V].data, width);
@@ -145,15 +133,15 @@ static void additive_score_backward(OpContext *c)
         return;
     for (int s = 0; s < count; s++) {
         for (int64_t r = 0; r < rows; r++) {
-            const void *q = row(in[SCORE_QUERY], r), *key = row(in[SCORE_KEYS + s], r);
+            const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
             if (g.dtype == DTYPE_F32) {
                 score_f32(hidden.data, q, key, in[SCORE_V].data, width);
                 score_backward_f32(tensor_f32(g)[r * count + s], hidden.data, in[SCORE_V].data,
-                                   row(dquery, r), row(dkey, r), dv.data, width);
+                                   op_row(dquery, r), op_row(dkey, r), dv.data, width);
             } else {
                 score_f64(hidden.data, q, key, in[SCORE_V].data, width);
                 score_backward_f64(tensor_f64(g)[r * count + s], hidden.data, in[SCORE_V].data,
-                                   row(dquery, r), row(dkey, r), dv.data, width);
+                                   op_row(dquery, r), op_row(dkey, r), dv.data, width);
             }
         }
         op_add_grad_slice(c, SCORE_KEYS + s, dkey, 0, 0, 1);
@@ -212,9 +200,11 @@ static bool weighted_sum_forward(OpContext *c)
     for (int s = 0; s < count; s++)
         for (int64_t r = 0; r < rows; r++) {
             if (weights.dtype == DTYPE_F32)
-                add_scaled_f32(row(c->output, r), ((float *)row(in[0], r))[s], row(in[1 + s], r), width);
+                add_scaled_f32(op_row(c->output, r), ((float *)op_row(in[0], r))[s], op_row(in[1 + s], r),
+                               width);
             else
-                add_scaled_f64(row(c->output, r), ((double *)row(in[0], r))[s], row(in[1 + s], r), width);
+                add_scaled_f64(op_row(c->output, r), ((double *)op_row(in[0], r))[s], op_row(in[1 + s], r),
+                               width);
         }
     return true;
 }
@@ -222,7 +212,7 @@ static bool weighted_sum_forward(OpContext *c)
 static void weighted_sum_backward(OpContext *c)
 {
     const Tensor *in = contiguous_inputs(c);
-    Tensor g = with_contiguous_rows(c, c->grad);
+    Tensor g = op_with_contiguous_rows(c, c->grad);
     if (!in || !tensor_is_valid(g))
         return;
     int count = c->input_count - 1;
@@ -234,11 +224,11 @@ static void weighted_sum_backward(OpContext *c)
         tensor_fill(dvalue, 0.0);
         for (int64_t r = 0; r < rows; r++) {
             if (g.dtype == DTYPE_F32) {
-                tensor_f32(dweights)[r * count + s] = dot_f32(row(g, r), row(in[1 + s], r), width);
-                add_scaled_f32(row(dvalue, r), ((float *)row(in[0], r))[s], row(g, r), width);
+                tensor_f32(dweights)[r * count + s] = dot_f32(op_row(g, r), op_row(in[1 + s], r), width);
+                add_scaled_f32(op_row(dvalue, r), ((float *)op_row(in[0], r))[s], op_row(g, r), width);
             } else {
-                tensor_f64(dweights)[r * count + s] = dot_f64(row(g, r), row(in[1 + s], r), width);
-                add_scaled_f64(row(dvalue, r), ((double *)row(in[0], r))[s], row(g, r), width);
+                tensor_f64(dweights)[r * count + s] = dot_f64(op_row(g, r), op_row(in[1 + s], r), width);
+                add_scaled_f64(op_row(dvalue, r), ((double *)op_row(in[0], r))[s], op_row(g, r), width);
             }
         }
         op_add_grad_slice(c, 1 + s, dvalue, 0, 0, 1);
@@ -290,12 +280,12 @@ static bool segment_score_forward(OpContext *c)
         return false;
     c->saved = hidden;
     for (int64_t n = 0; n < rows; n++) {
-        const void *key = row(in[SEGMENT_KEYS], n),
-                   *q = row(in[SEGMENT_QUERY], tensor_i32(in[SEGMENT_INDEX])[n]);
+        const void *key = op_row(in[SEGMENT_KEYS], n),
+                   *q = op_row(in[SEGMENT_QUERY], tensor_i32(in[SEGMENT_INDEX])[n]);
         if (keys.dtype == DTYPE_F32)
-            tensor_f32(c->output)[n] = score_f32(row(*hidden, n), q, key, in[SEGMENT_V].data, width);
+            tensor_f32(c->output)[n] = score_f32(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
         else
-            tensor_f64(c->output)[n] = score_f64(row(*hidden, n), q, key, in[SEGMENT_V].data, width);
+            tensor_f64(c->output)[n] = score_f64(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
     }
     return true;
 }
@@ -317,11 +307,11 @@ static void segment_score_backward(OpContext *c)
     for (int64_t n = 0; n < hidden.shape[0]; n++) {
         int32_t q = tensor_i32(in[SEGMENT_INDEX])[n];
         if (g.dtype == DTYPE_F32)
-            score_backward_f32(tensor_f32(g)[n], row(hidden, n), in[SEGMENT_V].data, row(dquery, q),
-                               row(dkeys, n), dv.data, width);
+            score_backward_f32(tensor_f32(g)[n], op_row(hidden, n), in[SEGMENT_V].data, op_row(dquery, q),
+                               op_row(dkeys, n), dv.data, width);
         else
-            score_backward_f64(tensor_f64(g)[n], row(hidden, n), in[SEGMENT_V].data, row(dquery, q),
-                               row(dkeys, n), dv.data, width);
+            score_backward_f64(tensor_f64(g)[n], op_row(hidden, n), in[SEGMENT_V].data, op_row(dquery, q),
+                               op_row(dkeys, n), dv.data, width);
     }
     op_add_grad(c, SEGMENT_KEYS, dkeys);
     op_add_grad(c, SEGMENT_QUERY, dquery);
@@ -366,11 +356,11 @@ static bool segment_weighted_sum_forward(OpContext *c)
     if (!in || !tensor_is_valid(c->output))
         return op_error(c, "out of memory");
     for (int64_t n = 0; n < weights.shape[0]; n++) {
-        void *out = row(c->output, tensor_i32(in[SUM_INDEX])[n]);
+        void *out = op_row(c->output, tensor_i32(in[SUM_INDEX])[n]);
         if (weights.dtype == DTYPE_F32)
-            vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], row(in[SUM_VALUES], n), (size_t)width);
+            vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), (size_t)width);
         else
-            add_scaled_f64(out, tensor_f64(in[SUM_WEIGHTS])[n], row(in[SUM_VALUES], n), width);
+            add_scaled_f64(out, tensor_f64(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), width);
     }
     return true;
 }
@@ -378,7 +368,7 @@ static bool segment_weighted_sum_forward(OpContext *c)
 static void segment_weighted_sum_backward(OpContext *c)
 {
     const Tensor *in = contiguous_inputs(c);
-    Tensor g = with_contiguous_rows(c, c->grad);
+    Tensor g = op_with_contiguous_rows(c, c->grad);
     if (!in || !tensor_is_valid(g))
         return;
     int64_t rows = in[SUM_WEIGHTS].shape[0], width = g.shape[1];
@@ -387,13 +377,13 @@ static void segment_weighted_sum_backward(OpContext *c)
     if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalues))
         return;
     for (int64_t n = 0; n < rows; n++) {
-        const void *gradient = row(g, tensor_i32(in[SUM_INDEX])[n]);
+        const void *gradient = op_row(g, tensor_i32(in[SUM_INDEX])[n]);
         if (g.dtype == DTYPE_F32) {
-            tensor_f32(dweights)[n] = dot_f32(gradient, row(in[SUM_VALUES], n), width);
-            add_scaled_f32(row(dvalues, n), tensor_f32(in[SUM_WEIGHTS])[n], gradient, width);
+            tensor_f32(dweights)[n] = dot_f32(gradient, op_row(in[SUM_VALUES], n), width);
+            add_scaled_f32(op_row(dvalues, n), tensor_f32(in[SUM_WEIGHTS])[n], gradient, width);
         } else {
-            tensor_f64(dweights)[n] = dot_f64(gradient, row(in[SUM_VALUES], n), width);
-            add_scaled_f64(row(dvalues, n), tensor_f64(in[SUM_WEIGHTS])[n], gradient, width);
+            tensor_f64(dweights)[n] = dot_f64(gradient, op_row(in[SUM_VALUES], n), width);
+            add_scaled_f64(op_row(dvalues, n), tensor_f64(in[SUM_WEIGHTS])[n], gradient, width);
         }
     }
     op_add_grad(c, SUM_WEIGHTS, dweights);

@@ -1,6 +1,7 @@
 /* The elementwise parts of recurrent cells, fused: in one pass over memory what the composition that
  * defines it does in many. tests/autograd/op_cell.c compares the two. */
 #include "autograd/op_list.h"
+#include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
 #include "autograd/op_product_internal.h"
 #include "tensor/rows.h"
@@ -50,21 +51,6 @@ static void gated_memory_backward_f64(const double *i, const double *f, const do
         dg[k] = d_cell * i[k] * (1 - g[k] * g[k]);
         dc_prev[k] = d_cell * f[k];
     }
-}
-
-/* Row r of t as a pointer to its elements; NULL for an invalid t. The last axis must be contiguous. */
-static void *row(Tensor t, int64_t r)
-{
-    if (!tensor_is_valid(t))
-        return NULL;
-    return (char *)t.data + (size_t)(r * t.strides[0]) * dtype_size(t.dtype);
-}
-
-static Tensor with_contiguous_rows(OpContext *c, Tensor t)
-{
-    if (!tensor_is_valid(t) || t.shape[1] <= 1 || t.strides[1] == 1)
-        return t;
-    return tensor_contiguous(op_arena(c), t);
 }
 
 static bool is_permutation_of_gates(const GateOrder *order)
@@ -127,23 +113,23 @@ static bool gated_memory_forward(OpContext *c)
     *saved = (GatedSaved){.gates = op_new(c, SHAPE(n, 4 * hidden)), .tanh_c = op_new(c, SHAPE(n, hidden))};
     c->saved = saved;
     c->second = op_new(c, SHAPE(n, hidden));
-    Tensor c_prev = in->c_prev >= 0 ? with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
+    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
     if (!op_output(c, SHAPE(n, hidden)) || !tensor_is_valid(c->second) || !tensor_is_valid(saved->tanh_c) ||
         !tensor_is_valid(saved->gates) || !fill_gates(c, in, saved->gates))
         return false;
     for (int64_t r = 0; r < n; r++) {
-        void *gates = row(saved->gates, r);
+        void *gates = op_row(saved->gates, r);
         size_t width = (size_t)hidden;
         if (z.dtype == DTYPE_F32) {
             float *g = gates;
             vmath_gated_memory(g + order->input * hidden, g + order->forget * hidden,
-                               g + order->cell * hidden, g + order->output * hidden, row(c_prev, r),
-                               row(c->second, r), row(saved->tanh_c, r), row(c->output, r), width);
+                               g + order->cell * hidden, g + order->output * hidden, op_row(c_prev, r),
+                               op_row(c->second, r), op_row(saved->tanh_c, r), op_row(c->output, r), width);
         } else {
             double *g = gates;
             gated_memory_f64(g + order->input * hidden, g + order->forget * hidden, g + order->cell * hidden,
-                             g + order->output * hidden, row(c_prev, r), row(c->second, r),
-                             row(saved->tanh_c, r), row(c->output, r), width);
+                             g + order->output * hidden, op_row(c_prev, r), op_row(c->second, r),
+                             op_row(saved->tanh_c, r), op_row(c->output, r), width);
         }
     }
     return true;
@@ -155,8 +141,8 @@ static void gated_memory_backward(OpContext *c)
     const GateOrder *order = &in->order;
     const GatedSaved *saved = c->saved;
     Tensor dz = op_new_like(c, saved->gates), dc_prev = op_new_like(c, saved->tanh_c);
-    Tensor c_prev = in->c_prev >= 0 ? with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
-    Tensor dh = with_contiguous_rows(c, c->grad), dc = with_contiguous_rows(c, c->second_grad);
+    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
+    Tensor dh = op_with_contiguous_rows(c, c->grad), dc = op_with_contiguous_rows(c, c->second_grad);
     if (!tensor_is_valid(dz) || !tensor_is_valid(dc_prev))
         return;
     int64_t hidden = dc_prev.shape[1];
@@ -164,17 +150,17 @@ static void gated_memory_backward(OpContext *c)
             at_o = order->output * hidden;
     for (int64_t r = 0; r < dz.shape[0]; r++) {
         if (dz.dtype == DTYPE_F32) {
-            const float *g = row(saved->gates, r);
-            float *d = row(dz, r);
-            vmath_gated_memory_backward(g + at_i, g + at_f, g + at_g, g + at_o, row(c_prev, r),
-                                        row(saved->tanh_c, r), row(dh, r), row(dc, r), d + at_i, d + at_f,
-                                        d + at_g, d + at_o, row(dc_prev, r), (size_t)hidden);
+            const float *g = op_row(saved->gates, r);
+            float *d = op_row(dz, r);
+            vmath_gated_memory_backward(g + at_i, g + at_f, g + at_g, g + at_o, op_row(c_prev, r),
+                                        op_row(saved->tanh_c, r), op_row(dh, r), op_row(dc, r), d + at_i,
+                                        d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
         } else {
-            const double *g = row(saved->gates, r);
-            double *d = row(dz, r);
-            gated_memory_backward_f64(g + at_i, g + at_f, g + at_g, g + at_o, row(c_prev, r),
-                                      row(saved->tanh_c, r), row(dh, r), row(dc, r), d + at_i, d + at_f,
-                                      d + at_g, d + at_o, row(dc_prev, r), (size_t)hidden);
+            const double *g = op_row(saved->gates, r);
+            double *d = op_row(dz, r);
+            gated_memory_backward_f64(g + at_i, g + at_f, g + at_g, g + at_o, op_row(c_prev, r),
+                                      op_row(saved->tanh_c, r), op_row(dh, r), op_row(dc, r), d + at_i,
+                                      d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
         }
     }
     op_add_grad(c, 0, dz);

@@ -65,4 +65,21 @@ static inline Tensor op_number(OpContext *c, double value)
     return t;
 }
 
+/* Row r of a matrix as a pointer to its elements; NULL for an invalid one. The last axis must be contiguous.
+ */
+static inline void *op_row(Tensor t, int64_t r)
+{
+    if (!tensor_is_valid(t))
+        return NULL;
+    return (char *)t.data + r * t.strides[0] * (int64_t)dtype_size(t.dtype);
+}
+
+/* The matrix itself, or a copy, with its last axis contiguous. */
+static inline Tensor op_with_contiguous_rows(OpContext *c, Tensor t)
+{
+    if (!tensor_is_valid(t) || t.shape[1] <= 1 || t.strides[1] == 1)
+        return t;
+    return tensor_contiguous(op_arena(c), t);
+}
+
 #endif

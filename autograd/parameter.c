@@ -29,7 +29,7 @@ void parameter_changed(Parameter *parameter)
 
 const Panels *parameter_panels(Parameter *parameter, bool transposed)
 {
-    if (parameter->value.dtype != DTYPE_F32 || parameter->value.ndim != 2 || parameter->read)
+    if (parameter->value.dtype != DTYPE_F32 || parameter->value.ndim != 2)
         return NULL;
     ParameterPanels *side = transposed ? &parameter->by_column : &parameter->by_row;
     if (atomic_load_explicit(&side->version, memory_order_acquire) == parameter->version)
@@ -49,8 +49,6 @@ const Panels *parameter_panels(Parameter *parameter, bool transposed)
 
 bool parameter_prepare(Parameter *parameter)
 {
-    if (parameter->read)
-        return true;
     bool ok = true;
     if (atomic_load(&parameter->by_column.wanted))
         ok = parameter_panels(parameter, true) != NULL;

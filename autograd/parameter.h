@@ -8,9 +8,18 @@
 #include "tensor/panels.h"
 #include "tensor/view.h"
 
+#ifndef __cplusplus
 #include <stdatomic.h>
+#endif
 
 REEL_BEGIN_DECLS
+
+/* The library alone touches what is atomic; C++17, which has no _Atomic, sees members of the same size. */
+#ifdef __cplusplus
+#define REEL_ATOMIC(type) type
+#else
+#define REEL_ATOMIC(type) _Atomic(type)
+#endif
 
 /* Writes the current values of rows ids[0..N) to out [N, ...]; a pure function, called from several threads.
  * An optimizer that updates rows late installs one, so that readers see what a dense update would show. */
@@ -19,8 +28,8 @@ typedef void ParameterReader(const void *context, Tensor ids, Tensor out);
 /* One direction of products with the weight. */
 typedef struct ParameterPanels {
     Panels panels;
-    _Atomic uint64_t version; /* of the value that is packed; 0: none */
-    _Atomic bool wanted;      /* some product has asked for it */
+    REEL_ATOMIC(uint64_t) version; /* of the value that is packed; 0: none */
+    REEL_ATOMIC(bool) wanted;      /* some product has asked for it */
 } ParameterPanels;
 
 typedef struct Parameter {
@@ -39,7 +48,7 @@ void parameter_release(Parameter *parameter);
 /* Says that the value was written. */
 void parameter_changed(Parameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
- * threads. NULL where there is no memory, the value is not f32, not a matrix, or updated late. */
+ * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
 const Panels *parameter_panels(Parameter *parameter, bool transposed);
 /* Packs what products have wanted so far: call it after an update, before threads start. */
 bool parameter_prepare(Parameter *parameter);

@@ -314,11 +314,8 @@ Tensor tape_readable(Tape *tape, Node *node)
 {
     if (!node->parameter || !node->parameter->read)
         return tape_whole(tape, node);
-    if (!tensor_is_valid(node->whole)) {
+    if (!tensor_is_valid(node->whole))
         node->whole = parameter_snapshot(node->parameter, &tape->arena);
-        if (!tensor_is_valid(node->whole))
-            tape_fail_memory(tape);
-    }
     return node->whole;
 }
 

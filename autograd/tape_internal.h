@@ -84,6 +84,8 @@ void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t 
 void tape_add_pair(Tape *tape, Node *node, Tensor dy, Tensor x);
 /* Turns the put-off products of a node into gradient. */
 void tape_flush_pairs(Tape *tape, Node *node);
+/* Runs a node's forward once more and drops what it makes. */
+bool op_rerun_forward(Tape *tape, uint32_t index);
 /* Runs a node's backward. */
 void op_run_backward(Tape *tape, uint32_t index);
 /* See op_slots(). */

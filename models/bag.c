@@ -1,5 +1,5 @@
-/* No order at all: logits = V [mean of the words' vectors ; their maximum], the mean weighted by a softmax of one
- * learnt score for each word, which starts at the word's inverse document frequency. */
+/* No order at all: logits = V [mean of the words' vectors ; their maximum], the mean weighted by a softmax of
+ * one learnt score for each word, which starts at the word's inverse document frequency. */
 #include "models/model.h"
 
 typedef struct Bag {
@@ -21,9 +21,9 @@ static void build(Model *model)
 static Var forward(Model *model, NnSequence text, Var *attention)
 {
     Bag *m = (Bag *)model;
-    NnSequence x = model_embed(model, &m->embedding, text);                       /* [N, E] */
-    Var scores = var_select(nn_embedding(&m->word_score, text.rows), 1, 0);       /* [N] */
-    Var pooled[2] = {nn_pool_weighted(x, scores, attention), nn_pool_max(x)};     /* [B, E] each */
+    NnSequence x = model_embed(model, &m->embedding, text);                   /* [N, E] */
+    Var scores = var_select(nn_embedding(&m->word_score, text.rows), 1, 0);   /* [N] */
+    Var pooled[2] = {nn_pool_weighted(x, scores, attention), nn_pool_max(x)}; /* [B, E] each */
     return nn_linear(&m->fc, nn_dropout(&model->dropout, var_concat(pooled, 2, 1)));
 }
 

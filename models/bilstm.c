@@ -1,6 +1,6 @@
-/* An LSTM in both directions over the text, pooled over all its states beside the words' vectors themselves: by
- * their maximum, and (bilstm_attention) by a mean whose weights are a softmax of v . tanh(W [h_t ; x_t] + b)
- * (as Yang et al. 2016, "Hierarchical Attention Networks", without the hierarchy). */
+/* An LSTM in both directions over the text, pooled over all its states beside the words' vectors themselves:
+ * by their maximum, and (bilstm_attention) by a mean whose weights are a softmax of v . tanh(W [h_t ; x_t] +
+ * b) (as Yang et al. 2016, "Hierarchical Attention Networks", without the hierarchy). */
 #include "models/model.h"
 
 typedef struct Bilstm {
@@ -37,7 +37,8 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     NnSequence both = nn_with_rows(x, var_concat((Var[]){states.rows, x.rows}, 2, 1)); /* [N, 2H + E] */
     Var pooled = nn_pool_max(both);
     if (model->kind->has_attention) {
-        Var scores = var_select(nn_linear(&m->score, var_tanh(nn_linear(&m->keys, both.rows))), 1, 0); /* [N] */
+        Var scores =
+            var_select(nn_linear(&m->score, var_tanh(nn_linear(&m->keys, both.rows))), 1, 0); /* [N] */
         pooled = var_concat((Var[]){pooled, nn_pool_weighted(both, scores, attention)}, 2, 1);
     }
     return nn_linear(&m->fc, nn_dropout(&model->dropout, pooled));

@@ -7,10 +7,11 @@
  * the ids found there are others; a token's cells are never given the same id twice, so this shows.
  *
  * Every occurrence of a pair is made in the step that makes the younger of its two tokens. Its count is
- * known then and can only fall, so nothing is decremented: a pair that comes to the top of the queue is
- * recounted from its occurrences (if one of its tokens was part of a merge since), and put back if that
- * made it lower. For the same reason the queue is an array of buckets, one for each count, that is walked
- * downwards once; only the pairs of the present count are in a heap, which settles ties.
+ * known then and can only fall: when a new token r = p + q stands behind l as often as w, the pair (l, p) has
+ * lost w, so one look-up for each different neighbour keeps the counts exact, none for each occurrence. For
+ * the same reason the queue is an array of buckets, one for each count, that is walked downwards once; a
+ * pair whose count has fallen is filed anew when its old bucket is reached; only the pairs of the present
+ * count are in a heap, which settles ties.
  *
  * Most pairs are rare and are never merged. Those below a floor are not kept; when the queue has run
  * down to the floor, the cells are compacted (one a token), all pairs are counted anew, and the floor is
@@ -24,14 +25,20 @@
 #define BORDER  UINT32_MAX
 #define NO_PAIR UINT32_MAX
 
-/* Counts up to BUCKETS have a bucket each. FLOOR_RATIO: by how much a phase lowers the floor. */
-enum { BUCKETS = 1 << 16, FIRST_RATIO = 256, FLOOR_RATIO = 64, AHEAD = 12 };
+/* Counts up to BUCKETS have a bucket each. The first floor is a FIRST_RATIO-th of the text, a later one a
+ * FLOOR_RATIO-th of the one before. */
+enum { BUCKETS = 1 << 16, FIRST_RATIO = 1 << 15, FLOOR_RATIO = 64, AHEAD = 12 };
+
+/* Token and count of the word beside each other: an occurrence costs one cache miss. */
+typedef struct Cell {
+    uint32_t token; /* or BORDER */
+    uint32_t class; /* which count the word has */
+} Cell;
 
 typedef struct Pair {
-    uint64_t count; /* as of `step`; not less than the true one */
-    uint32_t *places;
+    uint64_t count;
+    uint32_t *places; /* where it began when it was made, in rising order; some are stale */
     uint32_t left, right, place_count;
-    uint32_t step; /* merges that had been made when it was counted */
     uint32_t next; /* in its bucket */
 } Pair;
 
@@ -59,8 +66,7 @@ typedef struct Trainer {
     BpeTokenizer parts; /* under construction: tokens and merges */
     size_t merge_capacity;
 
-    uint32_t *cells;   /* token ids; border, word, border, word, ..., border */
-    uint32_t *classes; /* of each cell: which count its word has */
+    Cell *cells; /* border, word, border, word, ..., border */
     size_t cell_count;
     uint64_t *counts; /* by class */
 
@@ -68,13 +74,14 @@ typedef struct Trainer {
     size_t token_capacity;
     uint32_t *spans;   /* cells */
     uint32_t *lengths; /* symbols of the alphabet */
-    uint32_t *changed; /* the step in which it was last part of a merge */
     Tally *tallies;
     uint32_t *touched; /* tokens whose tally is not zero */
     size_t touched_count;
 
     Pair *pairs;
     size_t pair_count, pair_capacity;
+    uint32_t *pair_slots; /* open addressing, by left and right: index + 1, or 0 */
+    size_t pair_mask;
     Arena places;
     uint32_t *neighbours; /* of the places of one merge */
     size_t neighbour_capacity;
@@ -83,7 +90,6 @@ typedef struct Trainer {
     Heap high;         /* pairs that are counted BUCKETS times and more, by count */
     Heap level_heap;   /* pairs of count `level`, by rule */
     uint64_t level, floor;
-    uint32_t step;
     bool dropped; /* whether pairs below the floor were left out */
 } Trainer;
 
@@ -197,37 +203,18 @@ static bool next_level(Trainer *t, bool *no_memory)
 /* Whether `pair` begins at `place` still. */
 static inline bool is_at(const Trainer *t, const Pair *pair, uint32_t span, uint32_t place)
 {
-    const uint32_t *cell = t->cells + place;
-    return cell[0] == pair->left && cell[span - 1] == pair->left && cell[span] == pair->right;
+    const Cell *cell = t->cells + place;
+    return cell[0].token == pair->left && cell[span - 1].token == pair->left &&
+           cell[span].token == pair->right;
 }
 
-static void recount(Trainer *t, Pair *pair)
-{
-    uint32_t span = t->spans[pair->left], kept = 0;
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < pair->place_count; i++) {
-        uint32_t place = pair->places[i];
-        if (i + AHEAD < pair->place_count)
-            __builtin_prefetch(&t->cells[pair->places[i + AHEAD]]);
-        if (!is_at(t, pair, span, place))
-            continue;
-        count += t->counts[t->classes[place]];
-        pair->places[kept++] = place;
-    }
-    pair->place_count = kept;
-    pair->count = count;
-    pair->step = t->step;
-}
-
-/* The best pair with its true count, or NO_PAIR: none is left at or above the floor. */
+/* The best pair, or NO_PAIR: none is left at or above the floor. */
 static uint32_t best_pair(Trainer *t, bool *no_memory)
 {
     for (;;) {
         while (t->level_heap.count) {
             uint32_t index = heap_pop(t, &t->level_heap).pair;
             Pair *pair = &t->pairs[index];
-            if (t->changed[pair->left] > pair->step || t->changed[pair->right] > pair->step)
-                recount(t, pair);
             if (pair->count == t->level)
                 return index;
             if (pair->count >= t->floor)
@@ -237,6 +224,52 @@ static uint32_t best_pair(Trainer *t, bool *no_memory)
         }
         if (!next_level(t, no_memory))
             return NO_PAIR;
+    }
+}
+
+/* ---- Pairs by their tokens ---- */
+
+static size_t pair_slot(const Trainer *t, uint32_t left, uint32_t right)
+{
+    return bpe_mix((uint64_t)left << 32 | right, 0x9E3779B97F4A7C15u) & t->pair_mask;
+}
+
+static void put_pair(Trainer *t, uint32_t index)
+{
+    size_t slot = pair_slot(t, t->pairs[index].left, t->pairs[index].right);
+    while (t->pair_slots[slot])
+        slot = (slot + 1) & t->pair_mask;
+    t->pair_slots[slot] = index + 1;
+}
+
+/* Room for one more pair. */
+static bool reserve_pair(Trainer *t)
+{
+    Pair *pairs = mem_grow(t->pairs, t->pair_count, &t->pair_capacity, sizeof *pairs);
+    if (!pairs || t->pair_count >= NO_PAIR - 1)
+        return false;
+    t->pairs = pairs;
+    if (t->pair_slots && t->pair_count * 2 <= t->pair_mask)
+        return true;
+    size_t slots = t->pair_slots ? (t->pair_mask + 1) * 2 : 1 << 14;
+    mem_free(t->pair_slots);
+    t->pair_mask = slots - 1;
+    if (!(t->pair_slots = mem_calloc(slots, sizeof *t->pair_slots)))
+        return false;
+    for (size_t i = 0; i < t->pair_count; i++)
+        put_pair(t, (uint32_t)i);
+    return true;
+}
+
+/* The pair has lost occurrences, if it is one that is kept. */
+static inline void lose(Trainer *t, uint32_t left, uint32_t right, uint64_t weight)
+{
+    for (size_t slot = pair_slot(t, left, right); t->pair_slots[slot]; slot = (slot + 1) & t->pair_mask) {
+        Pair *pair = &t->pairs[t->pair_slots[slot] - 1];
+        if (pair->left != left || pair->right != right)
+            continue;
+        pair->count -= weight;
+        return;
     }
 }
 
@@ -260,16 +293,11 @@ static bool is_too_long(const Trainer *t, uint32_t left, uint32_t right)
 /* A new pair with room for its places; they follow. */
 static bool add_pair(Trainer *t, uint32_t left, uint32_t right, const Tally *tally, uint32_t *places)
 {
-    Pair *pairs = mem_grow(t->pairs, t->pair_count, &t->pair_capacity, sizeof *pairs);
-    if (!pairs || t->pair_count >= NO_PAIR)
+    if (!reserve_pair(t))
         return false;
-    t->pairs = pairs;
-    pairs[t->pair_count] = (Pair){.count = tally->weight,
-                                  .places = places,
-                                  .left = left,
-                                  .right = right,
-                                  .place_count = tally->count,
-                                  .step = t->step};
+    t->pairs[t->pair_count] = (Pair){
+        .count = tally->weight, .places = places, .left = left, .right = right, .place_count = tally->count};
+    put_pair(t, (uint32_t)t->pair_count);
     return enqueue(t, (uint32_t)t->pair_count++);
 }
 
@@ -327,17 +355,17 @@ static void compact(Trainer *t)
     size_t to = 1;
     for (size_t from = 1; from < t->cell_count;) {
         size_t begin = to;
-        uint32_t class = t->classes[from];
-        while (t->cells[from] != BORDER) {
-            t->cells[to] = t->cells[from];
-            from += t->spans[t->cells[from]];
-            t->classes[to++] = class;
+        uint32_t class = t->cells[from].class;
+        while (t->cells[from].token != BORDER) {
+            uint32_t token = t->cells[from].token;
+            from += t->spans[token];
+            t->cells[to++] = (Cell){token, class};
         }
         from++;
         if (to - begin < 2)
             to = begin;
         else
-            t->cells[to++] = BORDER;
+            t->cells[to++] = (Cell){BORDER, class};
     }
     t->cell_count = to;
     for (size_t i = 0; i < t->parts.tokens.count; i++)
@@ -349,8 +377,8 @@ static uint32_t *places_by_left(const Trainer *t, size_t *ends)
 {
     size_t total = 0;
     for (size_t i = 1; i < t->cell_count; i++)
-        if (t->cells[i] != BORDER && t->cells[i + 1] != BORDER)
-            ends[t->cells[i]]++;
+        if (t->cells[i].token != BORDER && t->cells[i + 1].token != BORDER)
+            ends[t->cells[i].token]++;
     for (size_t i = 0; i < t->parts.tokens.count; i++) {
         size_t count = ends[i];
         ends[i] = total;
@@ -358,19 +386,22 @@ static uint32_t *places_by_left(const Trainer *t, size_t *ends)
     }
     uint32_t *places = mem_alloc((total + 1) * sizeof *places);
     for (size_t i = 1; places && i < t->cell_count; i++)
-        if (t->cells[i] != BORDER && t->cells[i + 1] != BORDER)
-            places[ends[t->cells[i]]++] = (uint32_t)i;
+        if (t->cells[i].token != BORDER && t->cells[i + 1].token != BORDER)
+            places[ends[t->cells[i].token]++] = (uint32_t)i;
     return places;
 }
 
 static bool pairs_of_left(Trainer *t, uint32_t left, const uint32_t *places, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        tally(t, t->cells[places[i] + 1], t->counts[t->classes[places[i]]]);
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(&t->cells[places[i + AHEAD]]);
+        tally(t, t->cells[places[i] + 1].token, t->counts[t->cells[places[i]].class]);
+    }
     size_t kept;
     bool fine = make_pairs(t, left, false, &kept);
     for (size_t i = 0; fine && kept && i < count; i++)
-        put_place(t, t->cells[places[i] + 1], places[i]);
+        put_place(t, t->cells[places[i] + 1].token, places[i]);
     clear_tallies(t);
     return fine;
 }
@@ -383,6 +414,8 @@ static bool start_phase(Trainer *t, uint64_t floor)
     t->pair_count = 0;
     t->level = UINT64_MAX;
     arena_reset(&t->places);
+    if (t->pair_slots)
+        memset(t->pair_slots, 0, (t->pair_mask + 1) * sizeof *t->pair_slots);
     for (size_t i = 0; i < BUCKETS; i++)
         t->buckets[i] = NO_PAIR;
     size_t tokens = t->parts.tokens.count;
@@ -416,7 +449,6 @@ static bool reserve_token(Trainer *t)
     bool fine = true;
     t->spans = resized(t->spans, wanted, sizeof *t->spans, &fine);
     t->lengths = resized(t->lengths, wanted, sizeof *t->lengths, &fine);
-    t->changed = resized(t->changed, wanted, sizeof *t->changed, &fine);
     t->tallies = resized(t->tallies, wanted, sizeof *t->tallies, &fine);
     t->touched = resized(t->touched, wanted, sizeof *t->touched, &fine);
     if (!fine)
@@ -454,8 +486,8 @@ static void replace(Trainer *t, Pair *pair, uint32_t token)
             __builtin_prefetch(&t->cells[pair->places[i + AHEAD]], 1);
         if (!is_at(t, pair, span, place))
             continue;
-        t->cells[place] = token;
-        t->cells[place + whole - 1] = token;
+        t->cells[place].token = token;
+        t->cells[place + whole - 1].token = token;
         pair->places[kept++] = place;
     }
     pair->place_count = kept;
@@ -463,14 +495,18 @@ static void replace(Trainer *t, Pair *pair, uint32_t token)
 
 /* The pairs of the new token with the tokens on its left. Where that is the new token again, the pair is
  * found from the other one. */
-static bool pairs_on_left(Trainer *t, uint32_t token, const uint32_t *places, uint32_t count)
+static bool pairs_on_left(Trainer *t, uint32_t token, const Pair *pair)
 {
+    const uint32_t *places = pair->places;
+    uint32_t count = pair->place_count;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t left = t->cells[places[i] - 1];
+        uint32_t left = t->cells[places[i] - 1].token;
         t->neighbours[i] = left = left == token ? BORDER : left;
         if (left != BORDER)
-            tally(t, left, t->counts[t->classes[places[i]]]);
+            tally(t, left, t->counts[t->cells[places[i]].class]);
     }
+    for (size_t i = 0; i < t->touched_count; i++)
+        lose(t, t->touched[i], pair->left, t->tallies[t->touched[i]].weight);
     size_t kept;
     bool fine = make_pairs(t, token, true, &kept);
     for (uint32_t i = 0; fine && kept && i < count; i++)
@@ -480,14 +516,20 @@ static bool pairs_on_left(Trainer *t, uint32_t token, const uint32_t *places, ui
     return fine;
 }
 
-static bool pairs_on_right(Trainer *t, uint32_t token, const uint32_t *places, uint32_t count)
+/* Where the token stands twice, what was lost is the pair between: (right, left). */
+static bool pairs_on_right(Trainer *t, uint32_t token, const Pair *pair)
 {
-    uint32_t span = t->spans[token];
+    const uint32_t *places = pair->places;
+    uint32_t count = pair->place_count, span = t->spans[token];
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t right = t->cells[places[i] + span];
+        uint32_t right = t->cells[places[i] + span].token;
         t->neighbours[i] = right;
         if (right != BORDER)
-            tally(t, right, t->counts[t->classes[places[i]]]);
+            tally(t, right, t->counts[t->cells[places[i]].class]);
+    }
+    for (size_t i = 0; i < t->touched_count; i++) {
+        uint32_t right = t->touched[i];
+        lose(t, pair->right, right == token ? pair->left : right, t->tallies[right].weight);
     }
     size_t kept;
     bool fine = make_pairs(t, token, false, &kept);
@@ -514,8 +556,6 @@ static bool merge(Trainer *t, uint32_t index)
     merges[t->parts.merge_count++] = (BpeMerge){pair.left, pair.right, token};
     t->spans[token] = t->spans[pair.left] + t->spans[pair.right];
     t->lengths[token] = t->lengths[pair.left] + t->lengths[pair.right];
-    t->changed[token] = 0;
-    t->changed[pair.left] = t->changed[pair.right] = ++t->step;
     replace(t, &pair, token);
     if (pair.place_count > t->neighbour_capacity) {
         mem_free(t->neighbours);
@@ -523,8 +563,7 @@ static bool merge(Trainer *t, uint32_t index)
         if (!(t->neighbours = mem_alloc(t->neighbour_capacity * sizeof *t->neighbours)))
             return false;
     }
-    return pairs_on_left(t, token, pair.places, pair.place_count) &&
-           pairs_on_right(t, token, pair.places, pair.place_count);
+    return pairs_on_left(t, token, &pair) && pairs_on_right(t, token, &pair);
 }
 
 static bool is_enough(const Trainer *t)
@@ -543,11 +582,10 @@ static void report(const Trainer *t)
 
 static bool learn(Trainer *t)
 {
-    uint64_t most = 0;
+    uint64_t symbols = 0;
     for (size_t i = 0; i < t->cell_count; i++)
-        most = t->cells[i] != BORDER && t->counts[t->classes[i]] > most ? t->counts[t->classes[i]] : most;
-    /* The best pair is counted at least as often as the most frequent word of two symbols. */
-    uint64_t floor = most / FIRST_RATIO;
+        symbols += t->cells[i].token != BORDER ? t->counts[t->cells[i].class] : 0;
+    uint64_t floor = symbols / FIRST_RATIO;
     bool no_memory = false;
     for (;;) {
         floor = floor > t->min_frequency ? floor : t->min_frequency;
@@ -556,7 +594,7 @@ static bool learn(Trainer *t)
         for (uint32_t best; !is_enough(t) && (best = best_pair(t, &no_memory)) != NO_PAIR && !no_memory;) {
             if (!merge(t, best))
                 return false;
-            if (t->step % 256 == 0)
+            if (t->parts.merge_count % 256 == 0)
                 report(t);
         }
         if (no_memory)
@@ -641,7 +679,6 @@ static bool add_symbol(Trainer *t, Alphabet *alphabet, uint32_t symbol)
     }
     alphabet->ids[symbol] = (uint32_t)id;
     t->spans[id] = t->lengths[id] = 1;
-    t->changed[id] = 0;
     return true;
 }
 
@@ -664,8 +701,7 @@ static void fill_cells(Trainer *t, const BpeCounter *counter, const Alphabet *al
     for (uint32_t i = 0; i < OWN_CLASSES; i++)
         t->counts[i] = i;
     BpeWord word;
-    t->cells[0] = BORDER;
-    t->classes[0] = 0;
+    t->cells[0] = (Cell){BORDER, 0};
     for (size_t slot = 0; slot < slots; slot++) {
         if (!bpe_counter_word(counter, slot, &word))
             continue;
@@ -675,13 +711,11 @@ static void fill_cells(Trainer *t, const BpeCounter *counter, const Alphabet *al
             at += next_symbol(t->options->pretokenizer, &word, at, &symbol);
             if (at == word.size && to == begin)
                 break; /* a single symbol */
-            t->cells[to] = alphabet->ids[symbol];
-            t->classes[to++] = class;
+            t->cells[to++] = (Cell){alphabet->ids[symbol], class};
         }
         if (to == begin)
             continue;
-        t->cells[to] = BORDER;
-        t->classes[to++] = class;
+        t->cells[to++] = (Cell){BORDER, class};
         if (class >= OWN_CLASSES)
             t->counts[next_class++] = word.count;
     }
@@ -697,11 +731,10 @@ static Status lay_out(Trainer *t, BpeCounter *counter)
         survey(counter, t->options->pretokenizer, &alphabet);
         size_t cells = alphabet.cells + 1;
         t->cells = mem_alloc(cells * sizeof *t->cells);
-        t->classes = mem_alloc(cells * sizeof *t->classes);
         t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
         if (cells >= BORDER)
             status = status_failed("the different words have %zu symbols, 4294967294 are the most", cells);
-        else if (!t->cells || !t->classes || !t->counts || !number_alphabet(t, &alphabet))
+        else if (!t->cells || !t->counts || !number_alphabet(t, &alphabet))
             status = status_no_memory(cells * sizeof *t->cells, "the words");
         else {
             fill_cells(t, counter, &alphabet);
@@ -732,7 +765,6 @@ static Status add_specials(Trainer *t)
         if (!parts->added || !reserve_token(t) || !bpe_strings_add(&parts->tokens, text, size))
             return status_no_memory(size, "special tokens");
         t->spans[i] = t->lengths[i] = 1;
-        t->changed[i] = 0;
         parts->added[parts->added_count++] = (BpeAdded){.id = (uint32_t)i, .special = true};
     }
     if (o->unk_token) {
@@ -758,11 +790,10 @@ static Status prepare(Trainer *t, BpeCounter *counter)
 static void trainer_free(Trainer *t)
 {
     mem_free(t->cells);
-    mem_free(t->classes);
     mem_free(t->counts);
     mem_free(t->spans);
     mem_free(t->lengths);
-    mem_free(t->changed);
+    mem_free(t->pair_slots);
     mem_free(t->tallies);
     mem_free(t->touched);
     mem_free(t->pairs);

@@ -5,12 +5,12 @@
 #ifndef REEL_MODELS_CHECKPOINT_H
 #define REEL_MODELS_CHECKPOINT_H
 
-#include "models/bpe.h"
 #include "models/clean.h"
 #include "models/corpus.h"
 #include "models/dataset.h"
 #include "models/model.h"
 #include "models/string_table.h"
+#include "models/subwords.h"
 #include "models/tokenizer.h"
 #include "models/vocabulary.h"
 #include "nn/state_dict.h"
@@ -37,8 +37,7 @@ typedef struct Checkpoint {
     CheckpointText text; /* of what follows */
     Cleaner cleaner;
     Vocabulary vocabulary;
-    BpeTokenizer *bpe;
-    BpeEncoder *encoder;
+    Subwords subwords;
     Tokenizer tokenizer; /* one thread at a time where it is of byte pairs */
     StringTable labels;
     float *thresholds;

@@ -49,6 +49,8 @@ static void append_quoted(JsonWriter *writer, const char *text)
 
 static void new_line(JsonWriter *writer)
 {
+    if (writer->compact)
+        return;
     append_text(writer, "\n");
     for (int i = 0; i < writer->depth; i++)
         append_text(writer, "  ");
@@ -59,7 +61,7 @@ static void begin_value(JsonWriter *writer, const char *key)
 {
     if (writer->depth > 0) {
         if (writer->filled[writer->depth])
-            append_text(writer, ",");
+            append_text(writer, writer->compact ? ", " : ",");
         new_line(writer);
     }
     writer->filled[writer->depth] = true;

@@ -1,4 +1,4 @@
-/* Writes JSON text to memory, indented, with commas and escapes where they belong. */
+/* Writes JSON text to memory, indented or on one line, with commas and escapes where they belong. */
 #ifndef REEL_MODELS_JSON_WRITER_H
 #define REEL_MODELS_JSON_WRITER_H
 
@@ -20,6 +20,7 @@ typedef struct JsonWriter {
     int depth;
     bool filled[JSON_MAX_DEPTH]; /* whether something stands at this depth already */
     bool failed;                 /* no memory */
+    bool compact;                /* all on one line */
 } JsonWriter;
 
 /* `key` is NULL inside an array and at the top. */

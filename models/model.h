@@ -78,8 +78,8 @@ int64_t model_count_without_embedding(Model *model);
  * starts at the labels' base rates; p is kept within half an example of 0 and 1. */
 void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples);
 
-/* Sets the word scores to log(log((1 + texts) / (1 + frequency)) + 1): a softmax over the words of a text then
- * weighs them by their inverse document frequencies, as scikit-learn smooths them. */
+/* Sets the word scores to log(log((1 + texts) / (1 + frequency)) + 1): a softmax over the words of a text
+ * then weighs them by their inverse document frequencies, as scikit-learn smooths them. */
 void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t texts);
 
 /* ---- For the kinds ---- */

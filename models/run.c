@@ -2,21 +2,14 @@
 #include "models/checkpoint.h"
 #include "models/saver.h"
 #include "models/training_state.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- Peak memory: the kernel's high-water mark, which can be set back ---- */
 
@@ -107,9 +100,11 @@ typedef struct Run {
     Trainer *trainer;
     Loader loader;
     RunResult *result;
-    TrainingState at;      /* where it is */
-    float *pos_weight;     /* [K], or NULL */
-    Saver *saver;          /* NULL: no files */
+    TrainingState at;  /* where it is */
+    float *pos_weight; /* [K], or NULL */
+    Saver *saver;      /* NULL: no files */
+    NnSnapshot best;   /* the best weights, where they are not yet on their way to the file */
+    bool best_waits;
     NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
     double started, saved; /* when this process began, and when it last wrote */
     double seconds_before; /* that earlier processes took */
@@ -118,7 +113,7 @@ typedef struct Run {
 
 static double seconds_so_far(const Run *run)
 {
-    return run->seconds_before + now() - run->started;
+    return run->seconds_before + clock_seconds() - run->started;
 }
 
 /* ---- Its files ---- */
@@ -131,18 +126,47 @@ static void file_path(const Run *run, const char *kind, char *path)
     snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
 }
 
-/* The weights as they are now, to be written to FOLDER/<model>.KIND.npz. */
-static Status save_weights(Run *run, const char *kind, const char *remove)
+static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
-    char path[PATH_SIZE];
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    checkpoint_snapshot(snapshot, run->model, &text);
+}
+
+/* The weights after an epoch, where the last `keep` are kept. */
+static Status save_weights(Run *run, int epoch)
+{
+    char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
+    int keep = run->options->files.keep;
     Status status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
-    checkpoint_snapshot(snapshot, run->model, &text);
+    copy_weights(run, snapshot);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch - keep);
+    if (epoch > keep)
+        file_path(run, kind, old);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch);
     file_path(run, kind, path);
-    return saver_submit(run->saver, snapshot, path, remove);
+    return saver_submit(run->saver, snapshot, path, old);
+}
+
+/* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
+ * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
+static Status save_best(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->best_waits)
+        return status_ok();
+    NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
+    if (!snapshot)
+        return status;
+    free_one = *snapshot;
+    *snapshot = run->best;
+    run->best = free_one;
+    run->best_waits = false;
+    file_path(run, "best", path);
+    return saver_submit(run->saver, snapshot, path, NULL);
 }
 
 static Status save_last(Run *run)
@@ -151,19 +175,21 @@ static Status save_last(Run *run)
     Status status;
     if (!run->saver)
         return status_ok();
+    status = save_best(run);
+    if (!status_is_ok(&status))
+        return status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
     NnOptimizer *optimizer = trainer_optimizer(run->trainer);
-    checkpoint_snapshot(snapshot, run->model, &text);
+    copy_weights(run, snapshot);
     run->at.updates = nn_optimizer_steps(optimizer);
     run->at.seconds = seconds_so_far(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
     training_state_snapshot(snapshot, &run->at, run->result, optimizer, &run->model->base);
     nn_snapshot_append(snapshot, &run->unknown);
     file_path(run, "last", path);
-    run->saved = now();
+    run->saved = clock_seconds();
     return saver_submit(run->saver, snapshot, path, NULL);
 }
 
@@ -173,24 +199,16 @@ static int best_epoch(const Run *run)
     return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
 }
 
-/* After an epoch: `best` before the `last` that refers to it. */
-static Status save_epoch(Run *run, const RunEpoch *epoch)
+static Status after_epoch(Run *run, const RunEpoch *epoch)
 {
-    Status status = status_ok();
     if (!run->saver)
-        return status;
-    int keep = run->options->files.keep;
-    if (best_epoch(run) == epoch->epoch)
-        status = save_weights(run, "best", NULL);
-    if (status_is_ok(&status) && keep > 0) {
-        char kind[32], old[PATH_SIZE] = "";
-        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch - keep);
-        if (epoch->epoch > keep)
-            file_path(run, kind, old);
-        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
-        status = save_weights(run, kind, old);
+        return status_ok();
+    if (best_epoch(run) == epoch->epoch) {
+        nn_snapshot_clear(&run->best);
+        copy_weights(run, &run->best);
+        run->best_waits = true;
     }
-    return status;
+    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : status_ok();
 }
 
 /* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
@@ -200,7 +218,7 @@ static bool save_is_due(const Run *run)
     if (!run->saver)
         return false;
     if (files->every == RUN_EVERY_SO_OFTEN)
-        return now() - run->saved >= files->seconds && saver_is_idle(run->saver);
+        return clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
@@ -228,6 +246,7 @@ static Status open_last(Run *run, Npz **npz)
     *npz = NULL;
     run->at = (TrainingState){.epoch = 1};
     result->count = result->best_epoch = 0;
+    selection_free(&result->selected);
     result->best_f1 = 0;
     metrics_reset(&result->metrics);
     return status_ok();
@@ -245,7 +264,8 @@ static void report(Run *run, RunProgress *progress)
     if (!run->watcher || !run->watcher->progress)
         return;
     int64_t left = progress->batches * (progress->epochs - progress->epoch + 1) - progress->batch;
-    double per_batch = (now() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
+    double per_batch =
+        (clock_seconds() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
     progress->seconds_left = per_batch * (double)left;
     run->watcher->progress(run->watcher->context, progress);
 }
@@ -275,7 +295,7 @@ static Status train_batch(Run *run, const Batch *batch)
 static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
 {
     TrainingState *at = &run->at;
-    double began = now();
+    double began = clock_seconds();
     int64_t tokens_before = at->tokens;
     Batch batch;
     loader_start_epoch(&run->loader, at->epoch - 1);
@@ -287,7 +307,7 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
             return status;
         progress->batch = at->batch;
         progress->tokens = at->tokens - tokens_before;
-        progress->seconds = now() - began;
+        progress->seconds = clock_seconds() - began;
         progress->loss = at->loss_sum / (double)at->seen;
         report(run, progress);
         *stopped = wants_stop(run);
@@ -347,7 +367,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
                         .train_loss = at->loss_sum / (double)at->seen,
                         .test_f1 = metrics_macro(&result->metrics).f1,
                         .test_micro_f1 = metrics_micro(&result->metrics).f1,
-                        .seconds = now() - began};
+                        .seconds = clock_seconds() - began};
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
@@ -358,14 +378,14 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
     progress->finished = epoch;
     report(run, progress);
     run->at = (TrainingState){.epoch = at->epoch + 1};
-    return save_epoch(run, epoch);
+    return after_epoch(run, epoch);
 }
 
 static Status train(Run *run)
 {
     int epochs = run->options->epochs;
     while (!is_over(run)) {
-        double began = now();
+        double began = clock_seconds();
         bool stopped;
         RunProgress progress = {.model = run->kind->name,
                                 .epoch = run->at.epoch,
@@ -497,8 +517,18 @@ static Status prepare(Run *run)
     npz_close(last);
     if (status_is_ok(&status) && run->options->files.folder)
         status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level, .threads = 1});
-    run->saved = now();
+    run->saved = clock_seconds();
     return status;
+}
+
+/* Waits for what is being written. */
+static void close_files(Run *run, Status *status)
+{
+    Status best = run->saver ? save_best(run) : status_ok(), saved = saver_free(run->saver);
+    if (status_is_ok(status))
+        *status = status_is_ok(&saved) ? best : saved;
+    nn_snapshot_free(&run->best);
+    nn_snapshot_free(&run->unknown);
 }
 
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
@@ -512,17 +542,15 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
                .dataset = dataset,
                .kind = kind,
                .result = result,
-               .started = now()};
+               .started = clock_seconds()};
     nn_snapshot_init(&run.unknown);
+    nn_snapshot_init(&run.best);
     Status status = prepare(&run);
     if (status_is_ok(&status))
         status = train(&run);
-    Status saved = saver_free(run.saver);
-    if (status_is_ok(&status))
-        status = saved;
+    close_files(&run, &status);
     result->seconds = seconds_so_far(&run);
     result->peak_rss_mb = peak_rss_mb();
-    nn_snapshot_free(&run.unknown);
     loader_free(&run.loader);
     trainer_free(run.trainer);
     mem_free(run.pos_weight);

@@ -37,8 +37,10 @@ typedef struct RunOptions {
                            PyTorch's */
     bool log_odds_bias; /* the output bias starts at the labels' log-odds in the training part */
     SelectionOptions selection; /* where the data set has a validation part */
-    const Selection *selected;  /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
-    double pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
+    const Selection
+        *selected; /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
+    double
+        pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
     RunFiles files;
 } RunOptions;
 
@@ -64,7 +66,7 @@ typedef struct RunResult {
     double seconds;
     double peak_rss_mb;
     bool interrupted;
-    Metrics metrics; /* on the test part, after the last epoch */
+    Metrics metrics;    /* on the test part, after the last epoch */
     Selection selected; /* by the validation part; epoch 0: there is none */
 } RunResult;
 

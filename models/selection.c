@@ -27,8 +27,8 @@ Status predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool p
     Status status = loader_init(&loader, part, &options);
     Batch at;
     while (status_is_ok(&status) && loader_next(&loader, &at)) {
-        status = trainer_predict(trainer, &at, tensor_from(logits, DTYPE_F32, at.labels.ndim, at.labels.shape),
-                                 NULL);
+        status = trainer_predict(trainer, &at,
+                                 tensor_from(logits, DTYPE_F32, at.labels.ndim, at.labels.shape), NULL);
         logits += (int64_t)at.size * part->num_classes;
     }
     loader_free(&loader);
@@ -65,8 +65,8 @@ Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dat
     mem_free(selection->test_logits);
     status = predict_new(trainer, part, batch, pad, &selection->test_logits);
     Tensor truth = dataset_part_label_matrix(&arena, part);
-    if (status_is_ok(&status) && !metrics_add_each(&metrics, as_matrix(selection->test_logits, part), truth,
-                                                   selection->thresholds))
+    if (status_is_ok(&status) &&
+        !metrics_add_each(&metrics, as_matrix(selection->test_logits, part), truth, selection->thresholds))
         status = status_no_memory(0, "the labels of the test part");
     selection->tuned_f1 = metrics_macro(&metrics).f1;
     selection->tuned_micro_f1 = metrics_micro(&metrics).f1;

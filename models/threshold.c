@@ -109,7 +109,8 @@ Status threshold_global(Tensor scores, Tensor truth, double *threshold, double *
 Status threshold_per_label(Tensor scores, Tensor truth, double global, double strength, double *thresholds)
 {
     if (!fits(scores, truth) || !(strength >= 0))
-        return status_failed("thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
+        return status_failed(
+            "thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
     Decision *decisions;
     Count *counts;
     Status status = new_buffers(scores, &decisions, &counts);

@@ -32,6 +32,7 @@ typedef struct Tokenizer {
     /* Appends the ids of a cleaned text, the first `limit` of them at most, without bos and eos. False
      * where there is no memory. */
     bool (*encode)(const void *state, TextSpan text, size_t limit, IdList *list);
+    const struct BpeTokenizer *bpe; /* the byte pairs behind it; NULL for words */
 } Tokenizer;
 
 /* Appends <bos>, the ids of a cleaned text and <eos>, at most max_len (3 or more) in all: what is too

@@ -1,10 +1,10 @@
 #include "models/trainer.h"
 #include "models/tokenizer.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 
 #include <string.h>
-#include <time.h>
 
 /* One shard of a batch: its texts, and what came of them. */
 typedef struct Shard {
@@ -149,8 +149,8 @@ static void order_by_length(Trainer *trainer, const Batch *batch)
     }
 }
 
-/* Replaces words by <unk> (Iyyer et al. 2015, section 3.1), drawn for each text of the batch by itself, so that
- * what is drawn does not depend on the shards. */
+/* Replaces words by <unk> (Iyyer et al. 2015, section 3.1), drawn for each text of the batch by itself, so
+ * that what is drawn does not depend on the shards. */
 static void drop_words(const Trainer *trainer, int32_t text, int32_t *ids, int32_t length)
 {
     uint64_t step = (uint64_t)nn_optimizer_steps(trainer->optimizer);
@@ -187,13 +187,6 @@ static void deal(Trainer *trainer, const Batch *batch)
 
 /* ---- Running a shard ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The rows of the batch's labels that belong to the shard: [texts, K]. */
 static Tensor shard_labels(Trainer *trainer, const Shard *shard)
 {
@@ -214,11 +207,11 @@ static void train_shard(Trainer *trainer, Shard *shard, Var logits, double start
     Var sum = var_bce_with_logits(logits, target, pos_weight, VAR_NONE, REDUCTION_SUM);
     double decisions = (double)trainer->batch->size * (double)trainer->batch->labels.shape[1];
     Var loss = var_scale(sum, 1.0 / decisions, 0.0);
-    double middle = now();
+    double middle = clock_seconds();
     tape_backward(loss);
     shard->loss = var_item(sum);
     shard->forward = middle - started;
-    shard->backward = now() - middle;
+    shard->backward = clock_seconds() - middle;
 }
 
 static void give_predictions(Trainer *trainer, Shard *shard, NnSequence text, Var logits, Var attention)
@@ -241,7 +234,7 @@ static void run_shard(void *context, int index)
     Trainer *trainer = context;
     Shard *shard = &trainer->shards[index];
     Tape *tape = shard->tape;
-    double started = now();
+    double started = clock_seconds();
     tape_begin(tape);
     tape_set_grad_enabled(tape, trainer->training);
     shard->status = status_ok();
@@ -267,16 +260,16 @@ static Status run_all(Trainer *trainer, const Batch *batch, bool training)
         return status_failed("a batch must have at least one text");
     if (!reserve(trainer, batch))
         return status_failed("out of memory for a batch of %d texts", batch->size);
+    double started = clock_seconds();
     trainer->batch = batch;
     trainer->training = training;
     deal(trainer, batch);
     nn_module_train(&trainer->model->base, training);
     if (!nn_module_prepare(&trainer->model->base))
         return status_failed("out of memory for packed weights");
-    double started = now();
+    double prepared = clock_seconds() - started;
     pool_run(trainer->pool, run_shard, trainer, trainer->options.shards);
-    trainer->times = (TrainerTimes){.forward = 0};
-    (void)started;
+    trainer->times = (TrainerTimes){.prepare = prepared};
     for (int i = 0; i < trainer->options.shards; i++) {
         const Shard *shard = &trainer->shards[i];
         if (!status_is_ok(&shard->status))
@@ -289,20 +282,29 @@ static Status run_all(Trainer *trainer, const Batch *batch, bool training)
     return status_ok();
 }
 
+static bool is_batch_by_labels(const Trainer *trainer, const Batch *batch, Tensor t)
+{
+    return t.dtype == DTYPE_F32 && t.ndim == 2 && t.shape[0] == batch->size &&
+           t.shape[1] == trainer->model->config.labels;
+}
+
 Status trainer_step(Trainer *trainer, const Batch *batch, double *loss)
 {
-    double started = now();
+    double started = clock_seconds();
+    if (!is_batch_by_labels(trainer, batch, batch->labels))
+        return status_failed("trainer: the labels of %d texts must be f32 [%d, %lld]", batch->size,
+                             batch->size, (long long)trainer->model->config.labels);
     nn_optimizer_set_lr(trainer->optimizer,
                         nn_schedule_lr(&trainer->options.schedule, nn_optimizer_steps(trainer->optimizer)));
     trainer->attention = NULL;
     Status status = run_all(trainer, batch, true);
     if (!status_is_ok(&status))
         return status;
-    double middle = now();
+    double middle = clock_seconds();
     int used = trainer->options.shards < batch->size ? trainer->options.shards : batch->size;
     status = nn_optimizer_step(trainer->optimizer, trainer->tapes, used);
-    trainer->times.optimizer = now() - middle;
-    trainer->times.step = now() - started;
+    trainer->times.optimizer = clock_seconds() - middle;
+    trainer->times.step = clock_seconds() - started;
     double sum = 0;
     for (int i = 0; i < used; i++)
         sum += trainer->shards[i].loss;
@@ -312,6 +314,9 @@ Status trainer_step(Trainer *trainer, const Batch *batch, double *loss)
 
 Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention)
 {
+    if (!is_batch_by_labels(trainer, batch, logits))
+        return status_failed("trainer: the logits of %d texts must be f32 [%d, %lld]", batch->size,
+                             batch->size, (long long)trainer->model->config.labels);
     trainer->logits = logits;
     trainer->attention = attention;
     return run_all(trainer, batch, false);

@@ -1,6 +1,7 @@
-/* A small transformer encoder (Vaswani et al. 2017, arXiv 1706.03762) with the normalisation in front (Xiong et al.
- * 2020, arXiv 2002.04745): x += Attention(Norm(x)), x += W relu(V Norm(x)); logits from the mean and maximum of the
- * normed outputs. Positions are the sinusoids of the paper. Only attention needs the texts padded. */
+/* A small transformer encoder (Vaswani et al. 2017, arXiv 1706.03762) with the normalisation in front (Xiong
+ * et al. 2020, arXiv 2002.04745): x += Attention(Norm(x)), x += W relu(V Norm(x)); logits from the mean and
+ * maximum of the normed outputs. Positions are the sinusoids of the paper. Only attention needs the texts
+ * padded. */
 #include "models/model.h"
 
 #include <math.h>
@@ -76,7 +77,8 @@ static Var positions(NnSequence text, Var like, int64_t embed)
 /* [B, T, E] -> [B, heads, T, E / heads], of one of the three parts of the projection. */
 static Var head(Var projected, int part)
 {
-    int64_t texts = var_size(projected, 0), steps = var_size(projected, 1), embed = var_size(projected, 2) / 3;
+    int64_t texts = var_size(projected, 0), steps = var_size(projected, 1),
+            embed = var_size(projected, 2) / 3;
     Var own = var_slice(projected, 2, part * embed, (part + 1) * embed, 1);
     return var_transpose(var_reshape(own, SHAPE(texts, steps, HEADS, embed / HEADS)), 1, 2);
 }
@@ -87,10 +89,11 @@ static Var attend(Block *m, NnSequence x)
     Var projected = nn_pad(nn_linear_sequence(&m->in_proj, x)); /* [B, T, 3E] */
     if (var_is_empty(projected))
         return projected;
-    int64_t texts = var_size(projected, 0), steps = var_size(projected, 1), embed = var_size(projected, 2) / 3;
+    int64_t texts = var_size(projected, 0), steps = var_size(projected, 1),
+            embed = var_size(projected, 2) / 3;
     Var query = head(projected, 0), key = head(projected, 1), value = head(projected, 2);
-    Var scores = var_scale(var_matmul(query, var_transpose(key, 2, 3)),
-                           1 / sqrt((double)(embed / HEADS)), 0); /* [B, heads, T, T] */
+    Var scores = var_scale(var_matmul(query, var_transpose(key, 2, 3)), 1 / sqrt((double)(embed / HEADS)),
+                           0); /* [B, heads, T, T] */
     Var mask = var_expand(var_reshape(nn_padding_mask(x), SHAPE(texts, 1, 1, steps)),
                           SHAPE(texts, HEADS, steps, steps));
     Var mixed = var_matmul(var_softmax(var_masked_fill(scores, mask, -1e9), 3), value);

@@ -85,8 +85,9 @@ NnSequence(nn_windows)(NnSequence x, int before, int after)
     if (var_is_empty(x.rows) || !x.packing)
         return nn_with_rows(x, failed(x));
     if (before < 0 || after < 0 || count > MOST_NEIGHBOURS)
-        return nn_with_rows(x, tape_fail(x.rows.tape, "nn_windows: %d rows before and %d after; at most %d in all",
-                                         before, after, MOST_NEIGHBOURS));
+        return nn_with_rows(x, tape_fail(x.rows.tape,
+                                         "nn_windows: %d rows before and %d after; at most %d in all", before,
+                                         after, MOST_NEIGHBOURS));
     if (count == 1)
         return x;
     Var padded = with_zero_row(x.rows);

@@ -13,8 +13,8 @@ Var nn_pool_mean(NnSequence x);
 /* sum_n a_n x_n, a = softmax of the scores [N] among the rows of each text. *weights (may be NULL) gets a. */
 Var nn_pool_weighted(NnSequence x, Var scores, Var *weights);
 
-/* Each row with its neighbours in the text: rows [N, (before + 1 + after) E], from the earliest to the latest;
- * zeros where there is none. What a convolution multiplies (im2col). */
+/* Each row with its neighbours in the text: rows [N, (before + 1 + after) E], from the earliest to the
+ * latest; zeros where there is none. What a convolution multiplies (im2col). */
 NnSequence nn_windows(NnSequence x, int before, int after);
 
 /* A batch as PyTorch pads it: rows [N, E] -> [B, T, E], zeros behind each text. */

@@ -114,14 +114,14 @@ static void init(NnRecurrent *m, const NnRecurrentKind *kind, int64_t input, int
                        status_failed("%s: needs at least one layer and a dropout in [0, 1)", kind->name));
         return;
     }
-    int count = options.layers * directions(m);
+    int64_t count = (int64_t)options.layers * directions(m);
     m->layers = mem_calloc((size_t)count, sizeof *m->layers);
     if (!m->layers) {
         nn_module_fail(&m->base, status_no_memory((size_t)count * sizeof *m->layers, kind->name));
         return;
     }
-    for (int i = 0; i < count; i++)
-        add_layer(m, &m->layers[i], i / directions(m), i % directions(m) == 1);
+    for (int64_t i = 0; i < count; i++)
+        add_layer(m, &m->layers[i], (int)(i / directions(m)), i % directions(m) == 1);
 }
 
 void nn_rnn_init(NnRnn *m, int64_t input, int64_t hidden)

@@ -48,10 +48,14 @@ NnScan(nn_scan)(const NnCell *cell, void *self, NnSequence x, const Var *initial
     return scan;
 }
 
-static Var *gather_parts(NnScan scan)
+static Var *gather_parts(NnScan scan, int state)
 {
     if (!scan.packing || !tape_ok(scan.tape))
         return NULL;
+    if (state < 0 || state >= scan.states) {
+        tape_fail(scan.tape, "nn_scan: there is no state %d, the cell has %d states", state, scan.states);
+        return NULL;
+    }
     Var *parts = arena_alloc(tape_arena(scan.tape), (size_t)scan.packing->steps * sizeof *parts);
     if (!parts)
         tape_fail(scan.tape, "nn_scan: out of memory");
@@ -60,7 +64,7 @@ static Var *gather_parts(NnScan scan)
 
 Var(nn_scan_last)(NnScan scan, int state)
 {
-    Var *parts = gather_parts(scan);
+    Var *parts = gather_parts(scan, state);
     if (!parts)
         return (Var){.tape = scan.tape};
     const NnPacking *packing = scan.packing;
@@ -81,7 +85,7 @@ Var(nn_scan_last)(NnScan scan, int state)
 
 NnSequence(nn_scan_sequence)(NnScan scan, int state)
 {
-    Var *parts = gather_parts(scan);
+    Var *parts = gather_parts(scan, state);
     if (!parts)
         return (NnSequence){.rows = {.tape = scan.tape}};
     for (int32_t t = 0; t < scan.packing->steps; t++)

@@ -188,6 +188,12 @@ static Status run(Settings *s)
         return status_usage("--distinct %d: there are only %d ids", shape->distinct, shape->vocab);
     if ((int64_t)shape->batch * shape->len > INT32_MAX / 2)
         return status_usage("--batch %d --len %d: too many tokens", shape->batch, shape->len);
+    if (s->ops)
+        return bench_ops(&s->bench);
+    if (s->growth)
+        return bench_growth(&s->bench);
+    if (s->pipeline)
+        return bench_pipeline(&s->bench, s->pipeline);
     if (s->scaling)
         return bench_scaling(&s->bench);
     return bench_models(&s->bench);

@@ -27,6 +27,8 @@ typedef struct BenchOptions {
 
 /* Models of the zoo, and those that only the bench knows; NULL where there is none of that name. */
 const ModelKind *bench_find_model(const char *name);
+/* Those of a list of names separated by commas, or all of the zoo. */
+Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count);
 
 /* The parts of the program. Each prints a table and writes options->json where it is given. */
 Status bench_models(const BenchOptions *options);

@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "nn/atomic_file.h"
-#include "tensor/panels_internal.h"
 #include "tensor/pool.h"
 #include "tensor/vmath.h"
 #include "tools/bench.h"
@@ -84,7 +83,6 @@ void bench_describe_machine(JsonWriter *json)
     json_string(json, "processor", name);
     json_integer(json, "processors", pool_processors());
     json_string(json, "vectors", vmath_level_name(vmath_level()));
-    json_string(json, "panels", panels_kernel() ? panels_kernel()->name : "none");
     json_number(json, "load_average", load_average());
 }
 
@@ -92,6 +90,6 @@ void bench_print_machine(void)
 {
     char name[256];
     processor_name(name, sizeof name);
-    printf("%s, %d processors; vectors %s, panels %s; load average %.1f\n", name, pool_processors(),
-           vmath_level_name(vmath_level()), panels_kernel() ? panels_kernel()->name : "none", load_average());
+    printf("%s, %d processors; vectors %s; load average %.1f\n", name, pool_processors(),
+           vmath_level_name(vmath_level()), load_average());
 }

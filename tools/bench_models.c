@@ -22,11 +22,11 @@ const ModelKind *bench_find_model(const char *name)
     return strcmp(name, own_cell_model.name) == 0 ? &own_cell_model : zoo_find(name);
 }
 
-static Status choose(const char *list, const ModelKind **kinds, int *count)
+Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count)
 {
     *count = 0;
     if (strcmp(list, "all") == 0) {
-        for (; *count < zoo_count(); ++*count)
+        for (; *count < zoo_count() && *count < most; ++*count)
             kinds[*count] = zoo_kind(*count);
         return status_ok();
     }
@@ -34,8 +34,8 @@ static Status choose(const char *list, const ModelKind **kinds, int *count)
         size_t length = strcspn(at, ",");
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)length, at);
-        if (*count == MAX_RUNS)
-            return status_usage("--models: more than %d models", MAX_RUNS);
+        if (*count == most)
+            return status_usage("--models: more than %d models", most);
         kinds[*count] = bench_find_model(name);
         if (!kinds[(*count)++])
             return status_usage("--models: there is no model '%s'", name);
@@ -168,7 +168,7 @@ Status bench_models(const BenchOptions *options)
 {
     const ModelKind *kinds[MAX_RUNS];
     int count;
-    Status status = choose(options->models, kinds, &count);
+    Status status = bench_choose_models(options->models, kinds, MAX_RUNS, &count);
     Runs *runs = mem_calloc(1, sizeof *runs);
     if (!runs)
         return status_no_memory(sizeof *runs, "the runs");
@@ -223,7 +223,7 @@ Status bench_scaling(const BenchOptions *options)
 {
     const ModelKind *kinds[MAX_RUNS];
     int count;
-    Status status = choose(options->models, kinds, &count);
+    Status status = bench_choose_models(options->models, kinds, MAX_RUNS, &count);
     if (!status_is_ok(&status))
         return status;
     JsonWriter json = {0};

@@ -1,18 +1,11 @@
 #include "tools/progress.h"
+#include "tensor/clock.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR_CELLS = 24 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void progress_init(Progress *progress, bool quiet)
 {
@@ -49,8 +42,8 @@ void progress_show(Progress *progress, const RunProgress *at)
         printf("%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model, epoch->epoch,
                at->epochs, epoch->train_loss, epoch->test_f1, epoch->seconds);
         fflush(stdout);
-    } else if (progress->bar && now() - progress->drawn > 0.05) {
-        progress->drawn = now();
+    } else if (progress->bar && clock_seconds() - progress->drawn > 0.05) {
+        progress->drawn = clock_seconds();
         draw_bar(at);
     }
 }

@@ -2,6 +2,7 @@
 #include "models/checkpoint.h"
 #include "models/json_writer.h"
 #include "models/results.h"
+#include "models/subwords.h"
 #include "models/run.h"
 #include "models/text_file.h"
 #include "nn/atomic_file.h"
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -28,11 +30,12 @@ enum { MAX_MODELS = 64 };
 
 /* The command line. */
 typedef struct Settings {
-    const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume;
-    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup;
+    const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume,
+        *tokenizer;
+    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab;
     int checkpoint_every, keep, compress, patience;
     double valid, shrinkage, dropout, embed_dropout, word_dropout, embed_scale, forget_bias, pos_weight;
-    bool orthogonal, refit;
+    bool orthogonal;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, help, list;
@@ -45,6 +48,8 @@ static Settings defaults(void)
                       .output_bias = "log-odds",
                       .optimizer = "adam",
                       .schedule = "constant",
+                      .tokenizer = "words",
+                      .vocab = 8000,
                       .epochs = 50,
                       .batch = 64,
                       .max_len = 64,
@@ -122,17 +127,77 @@ static Settings defaults(void)
              0,                                                                                                \
              1e9,                                                                                              \
              "updates over which the learning rate rises (0)"},                                                \
-            {"valid", "X", OPTION_NUMBER, &(s)->valid, 0, 0.9, "part of the training texts kept for validation: chooses epoch and threshold (0: none)"}, \
-            {"patience", "N", OPTION_INTEGER, &(s)->patience, 0, 1000000.0, "end after N epochs without a better one on the validation part (0: never)"}, \
-            {"shrinkage", "X", OPTION_NUMBER, &(s)->shrinkage, 0, INFINITY, "a threshold for each label, drawn to the common one with X examples' strength (inf: one for all)"}, \
-            {"refit", NULL, OPTION_FLAG, &(s)->refit, 0, 0, "then train anew on all training texts, up to the chosen epoch"}, \
-            {"dropout", "X", OPTION_NUMBER, &(s)->dropout, -1, 0.99, "of what the output layer reads (the model's own)"}, \
-            {"embed-dropout", "X", OPTION_NUMBER, &(s)->embed_dropout, -1, 0.99, "of the embeddings (the model's own)"}, \
-            {"word-dropout", "X", OPTION_NUMBER, &(s)->word_dropout, 0, 0.99, "words replaced by <unk> while training (0)"}, \
-            {"embed-scale", "X", OPTION_NUMBER, &(s)->embed_scale, 0, 1000.0, "deviation of the embeddings' first values (0: the model's own)"}, \
-            {"forget-bias", "X", OPTION_NUMBER, &(s)->forget_bias, -100, 100, "first value of forget gates' biases (0: the model's own)"}, \
-            {"orthogonal", NULL, OPTION_FLAG, &(s)->orthogonal, 0, 0, "orthogonal first values of recurrent weights"}, \
-            {"pos-weight", "X", OPTION_NUMBER, &(s)->pos_weight, 0, 10, "weight of a label's true examples: its odds against to the power X (0: 1)"}, \
+            {"valid",                                                                                          \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->valid,                                                                                      \
+             0,                                                                                                \
+             0.9,                                                                                              \
+             "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},         \
+            {"patience",                                                                                       \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->patience,                                                                                   \
+             0,                                                                                                \
+             1000000.0,                                                                                        \
+             "end after N epochs without a better one on the validation part (0: never)"},                     \
+            {"shrinkage",                                                                                      \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->shrinkage,                                                                                  \
+             0,                                                                                                \
+             INFINITY,                                                                                         \
+             "a threshold for each label, drawn to the common one with X examples' strength (inf: one for "    \
+             "all)"},                                                                                          \
+            {"dropout",                                                                                        \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->dropout,                                                                                    \
+             -1,                                                                                               \
+             0.99,                                                                                             \
+             "of what the output layer reads (the model's own)"},                                              \
+            {"embed-dropout",                                                                                  \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->embed_dropout,                                                                              \
+             -1,                                                                                               \
+             0.99,                                                                                             \
+             "of the embeddings (the model's own)"},                                                           \
+            {"word-dropout",                                                                                   \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->word_dropout,                                                                               \
+             0,                                                                                                \
+             0.99,                                                                                             \
+             "words replaced by <unk> while training (0)"},                                                    \
+            {"embed-scale",                                                                                    \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->embed_scale,                                                                                \
+             0,                                                                                                \
+             1000.0,                                                                                           \
+             "deviation of the embeddings' first values (0: the model's own)"},                                \
+            {"forget-bias",                                                                                    \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->forget_bias,                                                                                \
+             -100,                                                                                             \
+             100,                                                                                              \
+             "first value of forget gates' biases (0: the model's own)"},                                      \
+            {"orthogonal",                                                                                     \
+             NULL,                                                                                             \
+             OPTION_FLAG,                                                                                      \
+             &(s)->orthogonal,                                                                                 \
+             0,                                                                                                \
+             0,                                                                                                \
+             "orthogonal first values of recurrent weights"},                                                  \
+            {"pos-weight",                                                                                     \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->pos_weight,                                                                                 \
+             0,                                                                                                \
+             10,                                                                                               \
+             "weight of a label's true examples: its odds against to the power X (0: 1)"},                     \
             {"stop-words",                                                                                     \
              "FILE",                                                                                           \
              OPTION_TEXT,                                                                                      \
@@ -140,6 +205,20 @@ static Settings defaults(void)
              0,                                                                                                \
              0,                                                                                                \
              "file of words to drop, or none (scikit-learn's English list but no, not)"},                      \
+            {"tokenizer",                                                                                      \
+             "KIND",                                                                                           \
+             OPTION_TEXT,                                                                                      \
+             &(s)->tokenizer,                                                                                  \
+             0,                                                                                                \
+             0,                                                                                                \
+             "words, or bpe: byte pairs of the training part (words)"},                                        \
+            {"vocab",                                                                                          \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->vocab,                                                                                      \
+             8,                                                                                                \
+             BPE_MAX_TOKENS,                                                                                   \
+             "ids of bpe, special ones and letters included (8000)"},                                          \
             {"min-df", "N", OPTION_INTEGER, &(s)->min_df, 1, 1e9, "drop words in fewer training texts (2)"},   \
             {"max-df",                                                                                         \
              "X",                                                                                              \
@@ -304,7 +383,8 @@ static void show(void *context, const RunProgress *progress)
 
 static void print_head(const Settings *s, const RunOptions *run, const Dataset *dataset)
 {
-    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d words, %.1f ids a text\n",
+    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d different ids, %.1f ids a "
+           "text\n",
            s->data, (long long)(dataset->train.count + dataset->test.count), dataset->hash,
            (long long)dataset->train.count, (long long)dataset->test.count, dataset_num_classes(dataset),
            dataset->tokenizer.vocab_size,
@@ -328,7 +408,8 @@ static void print_table(const RunResult *results, int count)
     for (int i = 0; i < count; i++) {
         const Selection *chosen = &results[i].selected;
         if (chosen->epoch)
-            printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part\n",
+            printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
+                   "part\n",
                    results[i].name, chosen->epoch, 1 / (1 + exp(-chosen->threshold)), chosen->valid_f1,
                    chosen->tuned_f1);
     }
@@ -341,8 +422,9 @@ static void print_table(const RunResult *results, int count)
 typedef struct Folder {
     const char *data_path, *stop_words_path, *init_path; /* absolute, of what was given */
     const char *data_hash, *fingerprint;
-    Arena arena; /* of strings that were read */
-    int lock;    /* held while the run is on; -1: none */
+    Arena arena;       /* of strings that were read */
+    Subwords subwords; /* what --tokenizer bpe has learned */
+    int lock;          /* held while the run is on; -1: none */
 } Folder;
 
 /* What in settings.json is no option. */
@@ -362,18 +444,27 @@ static bool is_of_command(const char *name)
            strcmp(name, "list") == 0 || strcmp(name, "out") == 0;
 }
 
-/* Two runs in one folder would overwrite each other's files. */
+/* Two runs in one folder would overwrite each other's files. One that was killed may still be on its way out
+ * while the disk is busy, which is worth a few seconds of patience. */
 static Status lock_folder(Folder *folder, const char *path)
 {
+    enum { TRIES = 50 };
+    const struct timespec pause = {.tv_nsec = 100000000};
     folder->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder->lock >= 0 && flock(folder->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return status_failed("%s: another train_zoo is at work in this folder; wait for it or choose another",
-                             path);
+    for (int i = 0; folder->lock >= 0 && flock(folder->lock, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break; /* a file system that knows no locks */
+        if (i == TRIES || interrupted)
+            return status_failed(
+                "%s: another train_zoo is at work in this folder; wait for it or choose another", path);
+        nanosleep(&pause, NULL);
+    }
     return status_ok();
 }
 
 static void folder_free(Folder *folder)
 {
+    subwords_free(&folder->subwords);
     if (folder->lock >= 0)
         close(folder->lock);
     arena_free(&folder->arena);
@@ -516,8 +607,8 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
         status = status_failed("%s: was trained %s; %s --notebook", path,
                                run->notebook ? "to read the last word" : "as the notebook reads",
                                run->notebook ? "leave out" : "add");
-    if (status_is_ok(&status) && checkpoint->text.bpe)
-        status = status_failed("%s: reads byte pairs, the data are words", path);
+    if (status_is_ok(&status) && (checkpoint->text.bpe || dataset->tokenizer.bpe))
+        status = status_failed("%s: --init works with words only, not with byte pairs", path);
     if (status_is_ok(&status))
         status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
     if (status_is_ok(&status))
@@ -578,6 +669,13 @@ static Status prepare(const Settings *s, Folder *folder, const ModelKind **kinds
     DatasetOptions options = to_dataset_options(s);
     if (s->resume)
         options.clean.stop_words = folder->stop_words_path;
+    if (strcmp(s->tokenizer, "bpe") == 0) {
+        folder->subwords.vocabulary = s->vocab;
+        options.fit = subwords_fit;
+        options.fit_context = &folder->subwords;
+    } else if (strcmp(s->tokenizer, "words") != 0) {
+        return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
+    }
     Status status = dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
     if (status_is_ok(&status))
         status = make_folder(s->out);

@@ -1,0 +1,13 @@
+#ifndef REEL_TENSOR_CLOCK_H
+#define REEL_TENSOR_CLOCK_H
+
+#include "tensor/decls.h"
+
+REEL_BEGIN_DECLS
+
+/* Seconds of a clock that only goes forward, from an arbitrary start. */
+double clock_seconds(void);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,377 @@
+#include "nn/module.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+
+#include <math.h>
+
+static Arena arena;
+
+static void setup(void)
+{
+    arena_init(&arena, 0);
+}
+
+static void teardown(void)
+{
+    arena_free(&arena);
+    mem_fail_at(-1, 0);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+/* ---- A tree: part "inner" with a block in two slices, a part without a name, parameters before parts ----
+ */
+
+typedef struct Inner {
+    NnModule base;
+    NnParameter block, plain;
+    NnSlice upper, lower;
+} Inner;
+
+typedef struct Outer {
+    NnModule base;
+    NnLinear last;
+    Inner inner, nameless;
+    NnParameter own;
+} Outer;
+
+static void inner_init(Inner *m, int64_t width)
+{
+    nn_module_init(&m->base);
+    nn_module_add_block(&m->base, &m->block, SHAPE(2 * width, 3));
+    nn_module_add_parameter(&m->base, &m->plain, "plain", SHAPE(width), nn_init_constant(0.5));
+    nn_module_add_slice(&m->base, &m->lower, "lower", &m->block, width, width, nn_init_uniform(0.25));
+    nn_module_add_slice(&m->base, &m->upper, "upper", &m->block, 0, width, nn_init_normal(2.0));
+}
+
+static void outer_init(Outer *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, inner, inner_init, 4);
+    inner_init(&m->nameless, 2);
+    nn_module_add(&m->base, &m->nameless.base, "");
+    NN_ADD(m, last, nn_linear_init, 3, 2);
+    nn_module_add_parameter(&m->base, &m->own, "own", SHAPE(1, 2, 3), nn_init_uniform(1.0));
+}
+
+START_TEST(the_tree_is_the_list_of_names)
+{
+    static const char *const names[] = {"own",   "inner.plain", "inner.lower", "inner.upper", "plain",
+                                        "lower", "upper",       "last.weight", "last.bias"};
+    static const int64_t sizes[] = {6, 4, 12, 12, 2, 6, 6, 6, 2};
+    Outer m;
+    outer_init(&m);
+    ck_assert_int_eq(nn_module_count(&m.base), 6 + 28 + 14 + 8); /* without values */
+    ck_assert_ok(nn_module_reset(&m.base, 1));
+    int i = 0;
+    for (NnIterator it = nn_iterate(&m.base); nn_next(&it); i++) {
+        ck_assert_int_lt(i, 9);
+        ck_assert_str_eq(it.named.name, names[i]);
+        Tensor view = nn_named_view(&it.named);
+        ck_assert_int_eq(tensor_numel(&view), sizes[i]);
+        NnNamed found;
+        ck_assert(nn_find(&m.base, names[i], &found));
+        ck_assert_ptr_eq(nn_named_view(&found).data, view.data);
+    }
+    ck_assert_int_eq(i, 9);
+    NnNamed none;
+    ck_assert(!nn_find(&m.base, "inner", &none) && !nn_find(&m.base, "", &none) &&
+              !nn_find(&m.base, "own.", &none));
+    /* Names below a part are relative to it. */
+    ck_assert(nn_find(&m.inner.base, "plain", &none));
+    ck_assert_ptr_eq(none.parameter, &m.inner.plain);
+    nn_module_free(&m.base);
+    nn_module_free(&m.base); /* once more does nothing */
+}
+END_TEST
+
+START_TEST(whole_parameters_are_blocks_and_the_rest)
+{
+    Outer m;
+    outer_init(&m);
+    const NnParameter *expected[] = {
+        &m.own,         &m.inner.block, &m.inner.plain, &m.nameless.block, &m.nameless.plain,
+        &m.last.weight, &m.last.bias};
+    int i = 0;
+    for (NnParameter *p = nn_first_parameter(&m.base); p; p = nn_next_parameter(&m.base, p))
+        ck_assert_ptr_eq(p, expected[i++]);
+    ck_assert_int_eq(i, 7);
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(&m.last.bias, path);
+    ck_assert_str_eq(path, "last.bias");
+    NnModule empty;
+    nn_module_init(&empty);
+    ck_assert_ptr_null(nn_first_parameter(&empty));
+    ck_assert_int_eq(nn_module_count(&empty), 0);
+    ck_assert_ok(nn_module_reset(&empty, 0));
+    nn_module_free(&empty);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(long_names_are_cut_and_not_written_beyond)
+{
+    static char name[300];
+    memset(name, 'x', sizeof name - 1);
+    Outer m;
+    NnLinear part;
+    nn_module_init(&m.base);
+    nn_linear_init(&part, 2, 2);
+    nn_module_add(&m.base, &part.base, name);
+    for (NnIterator it = nn_iterate(&m.base); nn_next(&it);)
+        ck_assert_uint_lt(strlen(it.named.name), NN_NAME_SIZE);
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(&part.bias, path);
+    ck_assert_uint_lt(strlen(path), NN_NAME_SIZE);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+/* ---- First values ---- */
+
+static void moments(Tensor t, double *mean, double *deviation, double *least, double *most)
+{
+    int64_t n = tensor_numel(&t);
+    double sum = 0, squares = 0;
+    *least = INFINITY;
+    *most = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        double x = tensor_f32(t)[i];
+        sum += x;
+        squares += x * x;
+        *least = fmin(*least, x);
+        *most = fmax(*most, x);
+    }
+    *mean = sum / (double)n;
+    *deviation = sqrt(squares / (double)n - *mean * *mean);
+}
+
+typedef struct One {
+    NnModule base;
+    NnParameter p;
+} One;
+
+static void one(One *m, int64_t rows, int64_t columns, NnInit init)
+{
+    nn_module_init(&m->base);
+    nn_module_add_parameter(&m->base, &m->p, "p", SHAPE(rows, columns), init);
+}
+
+START_TEST(first_values_have_the_distributions_that_were_asked_for)
+{
+    One m;
+    double mean, deviation, least, most;
+    one(&m, 200, 100, nn_init_uniform(0.3));
+    ck_assert_ok(nn_module_reset(&m.base, 7));
+    moments(m.p.core.value, &mean, &deviation, &least, &most);
+    ck_assert(least >= -0.3 && least < -0.2999 && most <= 0.3 && most > 0.2999);
+    ck_assert(fabs(mean) < 0.006 && fabs(deviation - 0.3 / sqrt(3)) < 0.003);
+    nn_module_free(&m.base);
+    one(&m, 200, 100, nn_init_normal(0.5));
+    ck_assert_ok(nn_module_reset(&m.base, 7));
+    moments(m.p.core.value, &mean, &deviation, &least, &most);
+    ck_assert(fabs(mean) < 0.018 && fabs(deviation - 0.5) < 0.013 && least < -1.5 && most > 1.5);
+    nn_module_free(&m.base);
+    one(&m, 3, 4, nn_init_constant(-2));
+    ck_assert_ok(nn_module_reset(&m.base, 7));
+    moments(m.p.core.value, &mean, &deviation, &least, &most);
+    ck_assert(least == -2 && most == -2);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+/* |Q Q^T - gain^2 I|, over rows or columns. */
+static double away_from_orthogonal(Tensor q, double gain)
+{
+    if (q.shape[0] > q.shape[1])
+        q = tensor_transpose(q, 0, 1);
+    double worst = 0;
+    for (int64_t i = 0; i < q.shape[0]; i++)
+        for (int64_t j = 0; j < q.shape[0]; j++) {
+            double dot = 0;
+            for (int64_t k = 0; k < q.shape[1]; k++)
+                dot += tensor_get(&q, (int64_t[]){i, k}) * tensor_get(&q, (int64_t[]){j, k});
+            worst = fmax(worst, fabs(dot - (i == j ? gain * gain : 0)));
+        }
+    return worst;
+}
+
+START_TEST(orthogonal_first_values_are_orthogonal)
+{
+    const int64_t shapes[][2] = {{7, 7}, {5, 9}, {11, 4}, {1, 1}};
+    One m;
+    for (int i = 0; i < 4; i++) {
+        one(&m, shapes[i][0], shapes[i][1], nn_init_orthogonal(1.5));
+        ck_assert_ok(nn_module_reset(&m.base, 7));
+        ck_assert_double_lt(away_from_orthogonal(m.p.core.value, 1.5), 1e-5);
+        nn_module_free(&m.base);
+    }
+    one(&m, 24, 6, nn_init_orthogonal(1)); /* four gates, each for itself */
+    ck_assert_ok(nn_module_reset(&m.base, 7));
+    for (int g = 0; g < 4; g++)
+        ck_assert_double_lt(away_from_orthogonal(tensor_slice(m.p.core.value, 0, 6 * g, 6 * g + 6, 1), 1),
+                            1e-5);
+    ck_assert(
+        !tensor_equal(tensor_slice(m.p.core.value, 0, 0, 6, 1), tensor_slice(m.p.core.value, 0, 6, 12, 1)));
+    nn_module_free(&m.base);
+    nn_module_init(&m.base);
+    nn_module_add_parameter(&m.base, &m.p, "p", SHAPE(4), nn_init_orthogonal(1));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "need a matrix");
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(first_values_depend_on_seed_and_name_alone)
+{
+    Outer a, b;
+    One c;
+    outer_init(&a);
+    outer_init(&b);
+    ck_assert_ok(nn_module_reset(&a.base, 5));
+    ck_assert_ok(nn_module_reset(&b.base, 5));
+    ck_assert(tensor_equal(a.inner.block.core.value, b.inner.block.core.value));
+    uint64_t version = b.own.core.version;
+    ck_assert_ok(nn_module_reset(&b.base, 6)); /* again, in new memory */
+    ck_assert_uint_ne(b.own.core.version, version);
+    ck_assert(!tensor_equal(a.inner.block.core.value, b.inner.block.core.value));
+    ck_assert(!tensor_equal(a.own.core.value, b.own.core.value));
+    nn_module_init(&c.base);
+    nn_module_add_parameter(&c.base, &c.p, "own", SHAPE(1, 2, 3), nn_init_uniform(1.0));
+    ck_assert_ok(nn_module_reset(&c.base, 5));
+    ck_assert(tensor_equal(a.own.core.value, c.p.core.value)); /* whatever else there is */
+    ck_assert_ok(nn_module_reset_f64(&c.base, 5));
+    ck_assert_int_eq(c.p.core.value.dtype, DTYPE_F64);
+    ck_assert(tensor_equal(tensor_cast(&arena, c.p.core.value, DTYPE_F32), a.own.core.value));
+    NnNamed named;
+    ck_assert(nn_find(&b.base, "inner.upper", &named));
+    ck_assert_ok(nn_named_reset(&named, 5)); /* one alone */
+    ck_assert(tensor_equal(nn_named_view(&named), tensor_slice(a.inner.block.core.value, 0, 0, 4, 1)));
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+    nn_module_free(&c.base);
+}
+END_TEST
+
+/* ---- Errors ---- */
+
+START_TEST(the_first_error_of_building_is_reported)
+{
+    One m;
+    one(&m, 0, 3, nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at least 1, not 0");
+    nn_module_free(&m.base);
+    nn_module_init(&m.base);
+    nn_module_add_parameter(&m.base, &m.p, "p", 0, NULL, nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "1 to 6 axes, not 0");
+    nn_module_free(&m.base);
+    nn_module_init(&m.base);
+    nn_module_fail(&m.base, status_failed("first"));
+    nn_module_fail(&m.base, status_failed("second"));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "first");
+    nn_module_free(&m.base);
+    Outer outer; /* of a part's part */
+    outer_init(&outer);
+    nn_module_fail(&outer.last.base, status_failed("deep"));
+    ck_assert_failed(nn_module_reset(&outer.base, 0), STATUS_FAILED, "deep");
+    nn_module_free(&outer.base);
+    one(&m, INT64_MAX / 2, INT64_MAX / 2, nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "p");
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(no_memory_for_values_is_an_error)
+{
+    for (int n = 0; n < 8; n++) {
+        Outer m;
+        outer_init(&m);
+        mem_fail_at(n, 0);
+        Status status = nn_module_reset(&m.base, 0);
+        mem_fail_at(-1, 0);
+        ck_assert_int_eq(status_is_ok(&status), n == 7);
+        ck_assert(n == 7 || strstr(status.message, "memory"));
+        ck_assert_ok(nn_module_reset(&m.base, 0)); /* can be tried again */
+        nn_module_free(&m.base);
+        ck_assert_int_eq(mem_stats().live_blocks, 0);
+    }
+}
+END_TEST
+
+START_TEST(a_parameter_without_value_is_named)
+{
+    Outer m;
+    outer_init(&m);
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    ck_assert(var_is_empty(nn_var(&m.last.bias, tape)));
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "last.bias has no value yet");
+    tape_free(tape);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+/* ---- Modes ---- */
+
+START_TEST(modes_reach_all_parts)
+{
+    Outer m;
+    outer_init(&m);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    ck_assert(m.base.training && m.last.base.training);
+    nn_module_train(&m.base, false);
+    ck_assert(!m.base.training && !m.last.base.training && !m.nameless.base.training);
+    nn_module_train(&m.last.base, true); /* a part alone */
+    ck_assert(!m.base.training && m.last.base.training && !m.inner.base.training);
+    nn_module_freeze(&m.inner.base, true);
+    ck_assert(m.inner.block.core.frozen && m.inner.plain.core.frozen && !m.own.core.frozen &&
+              !m.last.weight.core.frozen);
+    nn_module_freeze(&m.base, false);
+    ck_assert(!m.inner.block.core.frozen);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(a_frozen_part_gets_no_gradient)
+{
+    NnLinear a, b;
+    nn_linear_init(&a, 3, 4);
+    nn_linear_init(&b, 4, 2);
+    ck_assert_ok(nn_module_reset(&a.base, 0));
+    ck_assert_ok(nn_module_reset(&b.base, 0));
+    Tape *tape = tape_new();
+    for (int frozen = 0; frozen < 4; frozen++) {
+        nn_module_freeze(&a.base, frozen & 1);
+        nn_module_freeze(&b.base, frozen & 2);
+        tape_begin(tape);
+        Var x = tape_leaf(tape, tensor_full(tape_arena(tape), DTYPE_F32, SHAPE(2, 3), 0.5));
+        tape_backward(var_sum(var_tanh(nn_linear(&b, nn_linear(&a, x))), AXES_ALL, false));
+        ck_assert_tape_ok(tape);
+        ck_assert(tensor_is_valid(var_grad(x))); /* gradients pass through */
+        ck_assert_int_eq(tensor_is_valid(tape_gradient(tape, &a.weight.core).dense), !(frozen & 1));
+        ck_assert_int_eq(tensor_is_valid(tape_gradient(tape, &b.bias.core).dense), !(frozen & 2));
+    }
+    tape_free(tape);
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+Suite *nn_module_suite(void);
+Suite *nn_module_suite(void)
+{
+    Suite *suite = suite_create("nn/module");
+    TCase *c = tcase_create("module");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, the_tree_is_the_list_of_names);
+    tcase_add_test(c, whole_parameters_are_blocks_and_the_rest);
+    tcase_add_test(c, long_names_are_cut_and_not_written_beyond);
+    tcase_add_test(c, first_values_have_the_distributions_that_were_asked_for);
+    tcase_add_test(c, orthogonal_first_values_are_orthogonal);
+    tcase_add_test(c, first_values_depend_on_seed_and_name_alone);
+    tcase_add_test(c, the_first_error_of_building_is_reported);
+    tcase_add_test(c, no_memory_for_values_is_an_error);
+    tcase_add_test(c, a_parameter_without_value_is_named);
+    tcase_add_test(c, modes_reach_all_parts);
+    tcase_add_test(c, a_frozen_part_gets_no_gradient);
+    suite_add_tcase(suite, c);
+    return suite;
+}

@@ -1,0 +1,393 @@
+#include "nn/recurrent.h"
+#include "nn/embedding.h"
+#include "tensor/mem.h"
+#include "tensor/panels.h"
+#include "tensor/vmath.h"
+#include "tests/nn_support.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+
+static Arena arena;
+static Tape *tape;
+
+static void setup(void)
+{
+    arena_init(&arena, 0);
+    tape = tape_new();
+    tape_begin(tape);
+}
+
+static void teardown(void)
+{
+    tape_free(tape);
+    arena_free(&arena);
+    panels_force_fallback(false);
+    mem_fail_at(-1, 0);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+typedef void Init(NnRecurrent *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
+typedef NnRecurrentOutput Forward(NnRecurrent *m, NnSequence x);
+
+static const struct {
+    const char *name;
+    Init *init;
+    Forward *forward;
+    int states, gates;
+} kinds[] = {{"rnn", nn_rnn_init_with, nn_rnn, 1, 1},
+             {"lstm", nn_lstm_init_with, nn_lstm, 2, 4},
+             {"gru", nn_gru_init_with, nn_gru, 1, 3}};
+enum { KINDS = 3 };
+
+static NnRecurrentOptions layered(int layers, bool bidirectional)
+{
+    NnRecurrentOptions options = nn_recurrent_options();
+    options.layers = layers;
+    options.bidirectional = bidirectional;
+    return options;
+}
+
+/* ---- Against PyTorch ---- */
+
+static Var weighted(Var value, Tensor weights)
+{
+    Tensor g = tensor_cast(tape_arena(value.tape), weights, var_value(value).dtype);
+    return var_sum(var_mul(value, tape_constant(value.tape, g)), AXES_ALL, false);
+}
+
+static Dtype dtype_of(const NnRecurrent *m)
+{
+    return m->layers[0].weight_ih.core.value.dtype;
+}
+
+/* Last states against [L D, B, H], and their share of the loss. */
+static Var check_last(Fixture *fixture, NnRecurrentOutput out, int state, const char *name, double limit,
+                      Var loss)
+{
+    char of_grad[40];
+    snprintf(of_grad, sizeof of_grad, "reel/grad_%s", name);
+    Tensor expected = fixture_tensor(fixture, "reel/%s", name),
+           grads = fixture_tensor(fixture, "%s", of_grad);
+    for (int i = 0; i < out.layers * out.directions; i++) {
+        Var last = nn_scan_last(out.scans[i], state);
+        ck_assert_close(var_value(last), tensor_select(expected, 0, i), limit);
+        loss = var_add(loss, weighted(last, tensor_select(grads, 0, i)));
+    }
+    return loss;
+}
+
+static void compare(Fixture *fixture, NnRecurrent *m, int kind)
+{
+    double limit = dtype_of(m) == DTYPE_F64 ? 1e-6 : 1e-5,
+           gradient_limit = dtype_of(m) == DTYPE_F64 ? 1e-6 : 1e-4;
+    tape_begin(tape);
+    Tensor offsets = fixture_tensor(fixture, "reel/offsets");
+    int32_t lengths[4];
+    for (int b = 0; b < 4; b++)
+        lengths[b] = tensor_i32(offsets)[b + 1] - tensor_i32(offsets)[b];
+    Var x =
+        tape_leaf(tape, tensor_cast(tape_arena(tape), fixture_tensor(fixture, "reel/input"), dtype_of(m)));
+    NnRecurrentOutput out = kinds[kind].forward(m, nn_pack_rows(x, lengths, 4));
+    Var rows = nn_unpack(nn_recurrent_sequence(out));
+    ck_assert_tape_ok(tape);
+    ck_assert_close(var_value(rows), fixture_tensor(fixture, "reel/output"), limit);
+    Var loss = weighted(rows, fixture_tensor(fixture, "reel/grad_output"));
+    loss = check_last(fixture, out, 0, "h_n", limit, loss);
+    if (kinds[kind].states == 2)
+        loss = check_last(fixture, out, 1, "c_n", limit, loss);
+    /* `last`: the top layer's last states side by side. */
+    Tensor h_n = fixture_tensor(fixture, "reel/h_n");
+    int top = (out.layers - 1) * out.directions;
+    for (int d = 0; d < out.directions; d++)
+        ck_assert_close(tensor_slice(var_value(out.last), 1, d * m->hidden, (d + 1) * m->hidden, 1),
+                        tensor_select(h_n, 0, top + d), limit);
+    ck_assert(tape_backward(loss));
+    ck_assert_norm_close(var_grad(x), fixture_tensor(fixture, "reel/grad_input"), gradient_limit,
+                         "the input");
+    for (NnIterator it = nn_iterate(&m->base); nn_next(&it);)
+        ck_assert_norm_close(named_gradient(tape, &it.named, &arena),
+                             fixture_tensor(fixture, "reel/grad/%s", it.named.name), gradient_limit,
+                             it.named.name);
+}
+
+static void compare_with_pytorch(int kind, bool deep, bool f64)
+{
+    char name[60];
+    snprintf(name, sizeof name, "module_%s%s", kinds[kind].name, deep ? "_deep_bidirectional" : "");
+    Fixture fixture = fixture_open(name);
+    NnRecurrent m;
+    kinds[kind].init(&m, 4, 3, layered(deep ? 2 : 1, deep));
+    ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
+    fixture_load(&fixture, &m.base);
+    for (int twice = 0; twice < 2; twice++) /* the second time with panels that are there already */
+        compare(&fixture, &m, kind);
+    nn_module_free(&m.base);
+    fixture_close(&fixture);
+}
+
+START_TEST(outputs_states_and_gradients_are_pytorchs)
+{
+    VmathLevel before = vmath_level();
+    for (int deep = 0; deep < 2; deep++) {
+        compare_with_pytorch(_i, deep, false);
+        compare_with_pytorch(_i, deep, true);
+        panels_force_fallback(true);
+        compare_with_pytorch(_i, deep, false);
+        panels_force_fallback(false);
+        for (int level = 0; level < VMATH_LEVELS; level++)
+            if (vmath_set_level((VmathLevel)level))
+                compare_with_pytorch(_i, deep, false);
+        vmath_set_level(before);
+    }
+}
+END_TEST
+
+/* ---- Gradients ---- */
+
+enum { TEXTS = 4, ROWS = 10 };
+static const int32_t lengths[TEXTS] = {2, 1, 4, 3};
+
+typedef struct Checked {
+    NnRecurrent m;
+    int kind;
+    bool last_alone;
+} Checked;
+
+static Var run(Tape *t, Var input, void *context)
+{
+    (void)t;
+    Checked *c = context;
+    NnRecurrentOutput out = kinds[c->kind].forward(&c->m, nn_pack_rows(input, lengths, TEXTS));
+    return c->last_alone ? out.last : var_concat((Var[]){out.last, nn_recurrent_sequence(out).rows}, 2, 0);
+}
+
+static Tensor noise(Dtype dtype, int64_t rows, int64_t columns)
+{
+    Tensor t = tensor_new(&arena, dtype, SHAPE(rows, columns));
+    Random random = random_new(3, 0);
+    random_fill_uniform(&random, t, -1, 1);
+    return t;
+}
+
+START_TEST(backward_agrees_with_differences)
+{
+    for (int form = 0; form < 4; form++) {
+        Checked c = {.kind = _i, .last_alone = form % 2};
+        kinds[_i].init(&c.m, 3, 2, layered(1 + form / 2, form >= 2));
+        ck_assert_ok(nn_module_reset_f64(&c.m.base, 4));
+        check_module_gradients(&c.m.base, run, &c, noise(DTYPE_F64, ROWS, 3));
+        nn_module_free(&c.m.base);
+    }
+}
+END_TEST
+
+/* ---- Building ---- */
+
+START_TEST(names_and_counts_are_pytorchs)
+{
+    NnRecurrent m;
+    int64_t g = kinds[_i].gates;
+    kinds[_i].init(&m, 5, 7, layered(2, true));
+    ck_assert_int_eq(nn_module_count(&m.base), 2 * (g * 7 * (5 + 7 + 2)) + 2 * (g * 7 * (14 + 7 + 2)));
+    static const char *const names[] = {"weight_ih_l0",       "weight_hh_l0",         "bias_ih_l0",
+                                        "bias_hh_l0",         "weight_ih_l0_reverse", "weight_hh_l0_reverse",
+                                        "bias_ih_l0_reverse", "bias_hh_l0_reverse",   "weight_ih_l1",
+                                        "weight_hh_l1",       "bias_ih_l1",           "bias_hh_l1"};
+    int i = 0;
+    for (NnIterator it = nn_iterate(&m.base); nn_next(&it) && i < 12; i++)
+        ck_assert_str_eq(it.named.name, names[i]);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    double most = 0;
+    for (NnIterator it = nn_iterate(&m.base); nn_next(&it);) {
+        Tensor t = nn_named_view(&it.named);
+        for (int64_t k = 0; k < tensor_numel(&t); k++)
+            most = fmax(most, fabs((double)tensor_f32(t)[k]));
+    }
+    ck_assert(most <= 1 / sqrt(7) && most > 0.95 / sqrt(7));
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(first_values_can_be_chosen)
+{
+    NnRecurrentOptions options = nn_recurrent_options();
+    options.forget_bias = 1.0;
+    options.orthogonal = true;
+    NnRecurrent m;
+    kinds[_i].init(&m, 5, 4, options);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    Tensor bias = m.layers[0].bias_ih.core.value, hh = m.layers[0].weight_hh.core.value;
+    for (int64_t k = 0; k < bias.shape[0]; k++)
+        ck_assert_int_eq(tensor_f32(bias)[k] == 1.0f, kinds[_i].gates == 4 && k >= 4 && k < 8);
+    for (int64_t i = 0; i < 4; i++)
+        for (int64_t j = 0; j < 4; j++) {
+            double dot = 0;
+            for (int64_t k = 0; k < 4; k++)
+                dot += tensor_get(&hh, (int64_t[]){i, k}) * tensor_get(&hh, (int64_t[]){j, k});
+            ck_assert_double_eq_tol(dot, i == j, 1e-5);
+        }
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(settings_that_make_no_module_are_errors)
+{
+    NnRecurrent m;
+    NnRecurrentOptions bad[] = {layered(0, false), layered(-3, true), layered(1, false),
+                                layered(1, false), layered(1, false), layered(INT_MAX, true)};
+    bad[2].dropout = 1;
+    bad[3].dropout = -0.1;
+    bad[4].dropout = NAN;
+    for (int i = 0; i < 6; i++) {
+        mem_fail_at(i == 5 ? 0 : -1, 0); /* what asks for too much may also get it */
+        kinds[_i].init(&m, 3, 2, bad[i]);
+        mem_fail_at(-1, 0);
+        ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED,
+                         i == 5 ? "memory" : "at least one layer and a dropout in [0, 1)");
+        tape_begin(tape);
+        Var x = tape_constant(tape, noise(DTYPE_F32, ROWS, 3));
+        ck_assert(var_is_empty(kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS)).last));
+        ck_assert_failed(*tape_status(tape), STATUS_FAILED, kinds[_i].name);
+        nn_module_free(&m.base);
+    }
+    kinds[_i].init(&m, 0, 2, nn_recurrent_options());
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at least 1");
+    nn_module_free(&m.base);
+    kinds[_i].init(&m, 3, 2, nn_recurrent_options()); /* no values */
+    tape_begin(tape);
+    ck_assert(var_is_empty(
+        kinds[_i]
+            .forward(&m, nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, 3)), lengths, TEXTS))
+            .last));
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "has no value yet");
+    nn_module_free(&m.base);
+}
+END_TEST
+
+/* For the path in messages. */
+typedef struct Net {
+    NnModule base;
+    NnLstm encoder;
+} Net;
+
+START_TEST(rows_of_another_width_are_errors_with_path_and_place)
+{
+    Net net;
+    nn_module_init(&net.base);
+    NN_ADD(&net, encoder, nn_lstm_init, 3, 2);
+    ck_assert_ok(nn_module_reset(&net.base, 0));
+    NnRecurrentOutput out =
+        nn_lstm(&net.encoder, nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, 4)), lengths, TEXTS));
+    ck_assert(var_is_empty(out.last));
+    ck_assert(var_is_empty(nn_recurrent_sequence(out).rows));
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "linear([10, 4], [8, 3]");
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "encoder");
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/recurrent.c:");
+    nn_module_free(&net.base);
+}
+END_TEST
+
+/* ---- Dropout between layers ---- */
+
+START_TEST(dropout_is_between_layers_and_only_while_training)
+{
+    for (int layers = 1; layers < 3; layers++) {
+        NnRecurrent m, plain;
+        NnRecurrentOptions options = layered(layers, false);
+        kinds[_i].init(&plain, 3, 16, options);
+        options.dropout = 0.5;
+        kinds[_i].init(&m, 3, 16, options);
+        ck_assert_ok(nn_module_reset(&m.base, 0));
+        ck_assert_ok(nn_module_reset(&plain.base, 0));
+        Tensor results[4];
+        for (int i = 0; i < 4; i++) {
+            nn_module_train(&m.base, i < 3);
+            tape_begin(tape);
+            tape_set_random(tape, random_new(i == 2 ? 7 : 6, 0));
+            Var x = tape_constant(tape, noise(DTYPE_F32, ROWS, 3));
+            results[i] =
+                tensor_copy(&arena, var_value(kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS)).last));
+        }
+        tape_begin(tape);
+        Tensor expected = var_value(
+            kinds[_i]
+                .forward(&plain, nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, 3)), lengths, TEXTS))
+                .last);
+        ck_assert(tensor_equal(results[3], expected));
+        ck_assert(tensor_equal(results[0], results[1]));
+        ck_assert_int_eq(tensor_equal(results[0], results[2]), layers == 1);
+        ck_assert_int_eq(tensor_equal(results[0], expected), layers == 1);
+        nn_module_free(&m.base);
+        nn_module_free(&plain.base);
+    }
+}
+END_TEST
+
+/* ---- Independence ---- */
+
+START_TEST(a_text_has_the_same_states_alone)
+{
+    for (int deep = 0; deep < 2; deep++) {
+        NnRecurrent m;
+        kinds[_i].init(&m, 5, 9, layered(1 + deep, deep));
+        ck_assert_ok(nn_module_reset(&m.base, 0));
+        Tensor x = noise(DTYPE_F32, ROWS, 5);
+        tape_begin(tape);
+        Tensor all = tensor_copy(
+            &arena,
+            var_value(kinds[_i].forward(&m, nn_pack_rows(tape_constant(tape, x), lengths, TEXTS)).last));
+        int64_t at = 0;
+        for (int b = 0; b < TEXTS; at += lengths[b++]) {
+            tape_begin(tape);
+            Var rows = tape_constant(tape, tensor_slice(x, 0, at, at + lengths[b], 1));
+            Tensor alone = var_value(kinds[_i].forward(&m, nn_pack_rows(rows, lengths + b, 1)).last);
+            ck_assert(tensor_equal(tensor_select(alone, 0, 0), tensor_select(all, 0, b)));
+        }
+        nn_module_free(&m.base);
+    }
+}
+END_TEST
+
+START_TEST(repeated_rows_change_nothing)
+{
+    NnRecurrent m;
+    NnEmbedding table;
+    kinds[_i].init(&m, 5, 6, layered(2, true));
+    nn_embedding_init(&table, 4, 5);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    ck_assert_ok(nn_module_reset(&table.base, 0));
+    int32_t ids[ROWS] = {1, 1, 0, 3, 1, 3, 3, 0, 1, 2};
+    int32_t offsets[TEXTS + 1] = {0, 2, 3, 7, 10};
+    NnSequence x = nn_embedding_sequence(&table, nn_pack(tape, ids, offsets, TEXTS));
+    Tensor repeated = tensor_copy(&arena, var_value(kinds[_i].forward(&m, x).last));
+    Tensor whole = tensor_copy(&arena, var_value(nn_unpack(x)));
+    tape_begin(tape);
+    Tensor plain =
+        var_value(kinds[_i].forward(&m, nn_pack_rows(tape_constant(tape, whole), lengths, TEXTS)).last);
+    ck_assert(tensor_equal(plain, repeated));
+    nn_module_free(&m.base);
+    nn_module_free(&table.base);
+}
+END_TEST
+
+Suite *nn_recurrent_suite(void);
+Suite *nn_recurrent_suite(void)
+{
+    Suite *suite = suite_create("nn/recurrent");
+    TCase *c = tcase_create("recurrent");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, outputs_states_and_gradients_are_pytorchs, 0, KINDS);
+    tcase_add_loop_test(c, backward_agrees_with_differences, 0, KINDS);
+    tcase_add_loop_test(c, names_and_counts_are_pytorchs, 0, KINDS);
+    tcase_add_loop_test(c, first_values_can_be_chosen, 0, KINDS);
+    tcase_add_loop_test(c, settings_that_make_no_module_are_errors, 0, KINDS);
+    tcase_add_test(c, rows_of_another_width_are_errors_with_path_and_place);
+    tcase_add_loop_test(c, dropout_is_between_layers_and_only_while_training, 0, KINDS);
+    tcase_add_loop_test(c, a_text_has_the_same_states_alone, 0, KINDS);
+    tcase_add_loop_test(c, repeated_rows_change_nothing, 0, KINDS);
+    suite_add_tcase(suite, c);
+    return suite;
+}

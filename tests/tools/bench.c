@@ -1,0 +1,128 @@
+/* The contract of tools/bench: its options, and the names in its JSON. */
+#include "tools/bench_draw.h"
+#include "tools/bench_run.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Runs the program; returns its exit code. */
+static int run(const char *arguments)
+{
+    const char *folder = getenv("REEL_TOOLS");
+    char command[1024];
+    snprintf(command, sizeof command, "%s/bench %s > /dev/null 2>&1", folder ? folder : "tools", arguments);
+    int status = system(command);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* A file's text, to be freed; it is removed. */
+static char *take_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s was not written", path);
+    char *text = calloc(1, 1 << 16);
+    size_t size = fread(text, 1, (1 << 16) - 1, file);
+    fclose(file);
+    unlink(path);
+    ck_assert_uint_gt(size, 0);
+    return text;
+}
+
+static int count(const char *text, const char *word)
+{
+    int found = 0;
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        found++;
+    return found;
+}
+
+START_TEST(every_model_has_every_name)
+{
+    static const char *const names[] = {
+        "name",           "step_ms",        "forward_ms",       "backward_ms", "optimizer_ms",
+        "gflop_notebook", "gflop_executed", "gflops",           "peak_gflops", "share_of_peak",
+        "tokens_per_s",   "peak_rss_mb",    "mallocs_per_step", "threads"};
+    char path[64], arguments[512];
+    snprintf(path, sizeof path, "/tmp/reel_bench_%d.json", (int)getpid());
+    snprintf(
+        arguments, sizeof arguments,
+        "--models rnn,own_cell --batch 3 --len 4 --vocab 50 --distinct 20 --embed 4 --hidden 6 --labels 3 "
+        "--threads 2 --seed 5 --steps 2 --rounds 1 --json %s",
+        path);
+    ck_assert_int_eq(run(arguments), 0);
+    char *text = take_file(path);
+    ck_assert_int_eq(count(text, "\"models\": ["), 1);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "\n      \"%s\": ", names[i]);
+        ck_assert_msg(count(text, key) == 2, "%s stands there %d times\n%s", names[i], count(text, key),
+                      text);
+    }
+    free(text);
+}
+END_TEST
+
+START_TEST(wrong_usage_is_told_apart)
+{
+    static const char *const wrong[] = {"--models none", "--batch 0", "--vocab 10 --distinct 11", "--unknown",
+                                        "--len 100000 --batch 100000"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        ck_assert_msg(run(wrong[i]) == STATUS_USAGE, "%s", wrong[i]);
+    ck_assert_int_eq(run("--help"), 0);
+}
+END_TEST
+
+START_TEST(words_are_spread_over_the_vocabulary)
+{
+    BenchShape shape = {.batch = 50, .len = 40, .vocab = 1004, .distinct = 10, .labels = 4};
+    BenchDraw draw;
+    int counts[10] = {0};
+    ck_assert(bench_draw_init(&draw, &shape, 1));
+    for (int round = 0; round < 20; round++) {
+        Batch batch = bench_draw_next(&draw);
+        ck_assert_int_eq(batch.num_ids, 50 * 40);
+        for (int i = 0; i < batch.num_ids; i++) {
+            ck_assert_int_eq((batch.ids[i] - 4) % 100, 0);
+            ck_assert_int_lt(batch.ids[i], 1004);
+            counts[(batch.ids[i] - 4) / 100]++;
+        }
+    }
+    /* p(i) = 1/(i+1) over their sum, 2.929; 40,000 draws, so 3 % are more than five deviations. */
+    for (int i = 0; i < 10; i++)
+        ck_assert_double_eq_tol(counts[i] / 40000.0, 1.0 / (i + 1) / 2.9289682539682538,
+                                0.03 / (i + 1) + 0.005);
+    bench_draw_free(&draw);
+}
+END_TEST
+
+/* By hand: 64 texts of 64 tokens, E = H = 256, K = 29. */
+START_TEST(arithmetic_of_the_notebook)
+{
+    BenchShape shape = {.batch = 64, .len = 64, .embed = 256, .hidden = 256, .layers = 1, .labels = 29};
+    double output = 6.0 * 64 * 256 * 29, lstm = 6.0 * 4096 * 1024 * 512;
+    ck_assert_double_eq(bench_notebook_flops("rnn", &shape), 6.0 * 4096 * 256 * 512 + output);
+    ck_assert_double_eq(bench_notebook_flops("lstm", &shape), lstm + output);
+    /* 2080 pairs of steps a text */
+    double attention = 6.0 * 64 * 2080 * (256 * 256 + 512) + 6.0 * 4096 * 3 * 256 * 256;
+    ck_assert_double_eq(bench_notebook_flops("attention", &shape), lstm + attention + output);
+    ck_assert_double_eq(bench_notebook_flops("own_cell", &shape), 0);
+}
+END_TEST
+
+Suite *tools_bench_suite(void);
+Suite *tools_bench_suite(void)
+{
+    Suite *suite = suite_create("tools/bench");
+    TCase *tcase = tcase_create("bench");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, every_model_has_every_name);
+    tcase_add_test(tcase, wrong_usage_is_told_apart);
+    tcase_add_test(tcase, words_are_spread_over_the_vocabulary);
+    tcase_add_test(tcase, arithmetic_of_the_notebook);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

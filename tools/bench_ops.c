@@ -1,0 +1,140 @@
+/* Each op of the list alone, on one thread, against what this machine can do. */
+#include "autograd/measure.h"
+#include "autograd/ops.h"
+#include "tensor/flops.h"
+#include "tools/bench.h"
+#include "tools/bench_limits.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { MAX_REPEATS = 1000 };
+
+/* How long each direction of an op is measured. */
+static const double SECONDS = 0.05;
+
+/* Inputs that the second-level cache holds, and inputs that it does not. */
+static const int64_t sizes[] = {1 << 15, 1 << 20};
+
+typedef struct Cost {
+    double seconds; /* median; NaN: there is none */
+    double gflop;   /* in products */
+    double bytes;   /* that must be moved at least */
+} Cost;
+
+static Cost measure(Measure *m, bool (*run)(Measure *), double bytes)
+{
+    double times[MAX_REPEATS];
+    int count = 0;
+    Cost cost = {.seconds = NAN, .bytes = bytes};
+    if (!run(m))
+        return cost;
+    uint64_t flops = flops_count();
+    for (double begun = bench_now(); count < MAX_REPEATS && (count < 5 || bench_now() - begun < SECONDS);) {
+        double started = bench_now();
+        run(m);
+        times[count++] = bench_now() - started;
+    }
+    cost.gflop = 1e-9 * (double)(flops_count() - flops) / count;
+    cost.seconds = bench_median(times, count);
+    return cost;
+}
+
+typedef struct Limits {
+    double gflops, copy; /* GFLOP/s, and GB/s of copies as large as the inputs; on one thread */
+} Limits;
+
+/* The best of some tries: a limit is not what a busy machine leaves of it. */
+static Limits find_limits(int64_t elements)
+{
+    Limits limits = {0};
+    for (int i = 0; i < 5; i++) {
+        limits.gflops = fmax(limits.gflops, limits_sgemm(1));
+        limits.copy = fmax(limits.copy, limits_copy(1, (size_t)elements * sizeof(float) / 2));
+    }
+    return limits;
+}
+
+/* "123.4 us  56.7 GB/s  80%": the rate is that of products where there are any; none for a view. */
+static void print_cost(const Cost *cost, const Limits *limits)
+{
+    if (isnan(cost->seconds)) {
+        printf(" %10s %15s %5s", "-", "", "");
+        return;
+    }
+    bool products = cost->gflop > 0;
+    double rate = (products ? cost->gflop : 1e-9 * cost->bytes) / cost->seconds;
+    printf(" %10.1f", 1e6 * cost->seconds);
+    if (!products && cost->bytes == 0)
+        printf(" %15s %5s", "view", "");
+    else
+        printf(" %7.1f %-7s %4.0f%%", rate, products ? "GFLOP/s" : "GB/s",
+               100 * rate / (products ? limits->gflops : limits->copy));
+}
+
+static void write_cost(JsonWriter *json, const char *key, const Cost *cost)
+{
+    json_begin_object(json, key);
+    json_number(json, "us", 1e6 * cost->seconds);
+    json_number(json, "bytes", cost->bytes);
+    json_number(json, "gb_per_s", 1e-9 * cost->bytes / cost->seconds);
+    json_number(json, "gflop", cost->gflop);
+    json_number(json, "gflops", cost->gflop / cost->seconds);
+    json_end_object(json);
+}
+
+static Status measure_op(const Op *op, int64_t elements, uint64_t seed, const Limits *limits,
+                         JsonWriter *json)
+{
+    Measure m;
+    Status status = measure_init(&m, op, elements, seed);
+    if (!status_is_ok(&status))
+        return status;
+    char shapes[64];
+    measure_shapes(&m, shapes, sizeof shapes);
+    bool view = m.output_bytes == 0;
+    Cost forward = measure(&m, measure_forward, view ? 0 : (double)(m.input_bytes + m.output_bytes));
+    Cost backward = measure(&m, measure_backward, 0);
+    backward.bytes = m.grad_bytes ? (double)(m.grad_bytes + m.output_bytes) : 0;
+    printf("%-22s %9lld", op->name, (long long)m.elements);
+    print_cost(&forward, limits);
+    print_cost(&backward, limits);
+    printf("  %s\n", shapes);
+    json_begin_object(json, NULL);
+    json_string(json, "name", op->name);
+    json_string(json, "inputs", shapes);
+    json_integer(json, "elements", m.elements);
+    json_bool(json, "view", view);
+    json_number(json, "limit_gflops", limits->gflops);
+    json_number(json, "limit_gb_per_s", limits->copy);
+    write_cost(json, "forward", &forward);
+    write_cost(json, "backward", &backward);
+    json_end_object(json);
+    measure_free(&m);
+    return status;
+}
+
+Status bench_ops(const BenchOptions *options)
+{
+    JsonWriter json = {0};
+    Limits limits[2] = {find_limits(sizes[0]), find_limits(sizes[1])};
+    Status status = status_ok();
+    bench_print_machine();
+    for (int i = 0; i < 2; i++)
+        printf("limits on one thread, %lld elements: products %.1f GFLOP/s, copies %.1f GB/s (read and "
+               "written)\n",
+               (long long)sizes[i], limits[i].gflops, limits[i].copy);
+    printf("bytes are the least that must be moved: inputs and outputs; backward, the gradients of both\n");
+    printf("%-22s %9s %10s %15s %5s %10s %15s %5s  %s\n", "op", "elements", "forward us", "", "limit",
+           "backw. us", "", "limit", "inputs");
+    json_begin_object(&json, NULL);
+    bench_describe_machine(&json);
+    json_begin_array(&json, "ops");
+    for (int i = 0; i < op_count() && status_is_ok(&status); i++)
+        for (int size = 0; size < 2 && status_is_ok(&status); size++)
+            status = measure_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
+    json_end_array(&json);
+    json_end_object(&json);
+    Status written = bench_write_json(&json, status_is_ok(&status) ? options->json : NULL);
+    return status_is_ok(&status) ? written : status;
+}

@@ -1,0 +1,162 @@
+/* What a training run takes before it trains: from a TSV file to the first batch of the first step. */
+#include "models/trainer.h"
+#include "tools/bench.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { MAX_ROUNDS = 256 };
+
+/* Seconds. */
+typedef struct Start {
+    double read;             /* the file to splits, clean texts, vocabulary and ids */
+    double model;            /* weights drawn, the trainer made */
+    double batch;            /* the first batch put together */
+    double step;             /* the first step, which makes the tapes' memory */
+    double forward, predict; /* the forward half of a later step, and a prediction, of one batch */
+} Start;
+
+/* Evaluation is to run at the speed of training's forward half. */
+static Status compare_predict(Trainer *trainer, const Batch *batch, Arena *arena, Start *start)
+{
+    enum { REPEATS = 5 };
+    double forward[REPEATS], predict[REPEATS], loss;
+    Tensor logits = tensor_new(arena, DTYPE_F32, batch->labels.ndim, batch->labels.shape);
+    Status status = status_ok();
+    for (int i = 0; i < REPEATS && status_is_ok(&status); i++) {
+        status = trainer_step(trainer, batch, &loss);
+        forward[i] = trainer_times(trainer).forward;
+        double begun = bench_now();
+        if (status_is_ok(&status))
+            status = trainer_predict(trainer, batch, logits, NULL);
+        predict[i] = bench_now() - begun;
+    }
+    start->forward = bench_median(forward, REPEATS);
+    start->predict = bench_median(predict, REPEATS);
+    return status;
+}
+
+static Status run_once(const BenchOptions *options, const char *path, Start *start, int64_t *texts)
+{
+    Dataset *dataset = NULL;
+    Loader loader = {0};
+    Model *model = NULL;
+    Trainer *trainer = NULL;
+    Batch batch;
+    double begun = bench_now(), loss;
+    Status status = dataset_read(&dataset, path, NULL);
+    start->read = bench_now() - begun;
+    if (!status_is_ok(&status))
+        return status;
+    *texts = dataset->train.count + dataset->test.count;
+    begun = bench_now();
+    ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size,
+                          .labels = dataset_num_classes(dataset)};
+    TrainerOptions how = trainer_defaults();
+    how.threads = options->threads;
+    how.shards = options->shards ? options->shards : options->threads;
+    status = model_new(&model, bench_find_model("lstm"), config, options->seed);
+    if (status_is_ok(&status))
+        status = trainer_new(&trainer, model, &how);
+    start->model = bench_now() - begun;
+    begun = bench_now();
+    LoaderOptions of_loader = loader_defaults();
+    of_loader.batch = options->shape.batch;
+    if (status_is_ok(&status))
+        status = loader_init(&loader, &dataset->train, &of_loader);
+    if (status_is_ok(&status) && !loader_next(&loader, &batch))
+        status = status_failed("%s: no text to train on", path);
+    start->batch = bench_now() - begun;
+    begun = bench_now();
+    if (status_is_ok(&status))
+        status = trainer_step(trainer, &batch, &loss);
+    start->step = bench_now() - begun;
+    Arena arena;
+    arena_init(&arena, 0);
+    if (status_is_ok(&status))
+        status = compare_predict(trainer, &batch, &arena, start);
+    arena_free(&arena);
+    loader_free(&loader);
+    trainer_free(trainer);
+    model_free(model);
+    dataset_free(dataset);
+    return status;
+}
+
+static double median_ms(const Start *starts, int count, double (*of)(const Start *))
+{
+    double values[MAX_ROUNDS];
+    for (int i = 0; i < count; i++)
+        values[i] = 1e3 * of(&starts[i]);
+    return bench_median(values, count);
+}
+
+static double read_of(const Start *s)
+{
+    return s->read;
+}
+
+static double model_of(const Start *s)
+{
+    return s->model;
+}
+
+static double batch_of(const Start *s)
+{
+    return s->batch;
+}
+
+static double step_of(const Start *s)
+{
+    return s->step;
+}
+
+static double forward_of(const Start *s)
+{
+    return s->forward;
+}
+
+static double predict_of(const Start *s)
+{
+    return s->predict;
+}
+
+static double first_batch_of(const Start *s)
+{
+    return s->read + s->model + s->batch;
+}
+
+Status bench_pipeline(const BenchOptions *options, const char *path)
+{
+    static const struct {
+        const char *key, *label;
+        double (*of)(const Start *);
+    } parts[] = {{"read_ms", "reading, cleaning, vocabulary, ids", read_of},
+                 {"model_ms", "an lstm and its trainer", model_of},
+                 {"batch_ms", "the first batch", batch_of},
+                 {"start_to_first_batch_ms", "all of these", first_batch_of},
+                 {"first_step_ms", "the first step (later ones find memory made)", step_of},
+                 {"forward_ms", "the forward half of later steps on that batch", forward_of},
+                 {"predict_ms", "predicting that batch", predict_of}};
+    Start starts[MAX_ROUNDS];
+    int64_t texts = 0;
+    for (int i = 0; i < options->rounds; i++) {
+        Status status = run_once(options, path, &starts[i], &texts);
+        if (!status_is_ok(&status))
+            return status;
+    }
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    bench_describe_machine(&json);
+    json_string(&json, "data", path);
+    json_integer(&json, "texts", texts);
+    bench_print_machine();
+    printf("%s: %lld texts; medians of %d\n", path, (long long)texts, options->rounds);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        double ms = median_ms(starts, options->rounds, parts[i].of);
+        printf("%9.1f ms  %s\n", ms, parts[i].label);
+        json_number(&json, parts[i].key, ms);
+    }
+    json_end_object(&json);
+    return bench_write_json(&json, options->json);
+}
