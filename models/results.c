@@ -3,6 +3,7 @@
 #include "models/report_data.h"
 #include "nn/atomic_file.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What one run came to; inside the model for its first seed, and in "seeds" for each. */
@@ -13,6 +14,13 @@ static void write_run(JsonWriter *json, const RunResult *run)
     json_integer(json, "best_epoch", run->best_epoch);
     json_number(json, "last_f1", last ? last->test_f1 : 0);
     json_number(json, "last_micro_f1", last ? last->test_micro_f1 : 0);
+    if (run->selected.epoch) {
+        json_integer(json, "selected_epoch", run->selected.epoch);
+        json_number(json, "valid_f1", run->selected.valid_f1);
+        json_number(json, "threshold", 1 / (1 + exp(-run->selected.threshold)));
+        json_number(json, "tuned_f1", run->selected.tuned_f1);
+        json_number(json, "tuned_micro_f1", run->selected.tuned_micro_f1);
+    }
     json_number(json, "seconds", run->seconds);
     json_number(json, "peak_rss_mb", run->peak_rss_mb);
     json_bool(json, "interrupted", run->interrupted);

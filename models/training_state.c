@@ -22,6 +22,18 @@ static void add_result(JsonWriter *json, const RunResult *result)
 {
     json_number(json, "best_f1", result->best_f1);
     json_integer(json, "best_epoch", result->best_epoch);
+    if (result->selected.epoch) {
+        const Selection *selected = &result->selected;
+        json_integer(json, "selected_epoch", selected->epoch);
+        json_number(json, "valid_f1", selected->valid_f1);
+        json_number(json, "threshold", selected->threshold);
+        json_number(json, "tuned_f1", selected->tuned_f1);
+        json_number(json, "tuned_micro_f1", selected->tuned_micro_f1);
+        json_begin_array(json, "thresholds");
+        for (int32_t k = 0; k < result->metrics.num_labels; k++)
+            json_number(json, NULL, selected->thresholds[k]);
+        json_end_array(json);
+    }
     json_begin_array(json, "epochs");
     for (int i = 0; i < result->count; i++) {
         const RunEpoch *epoch = &result->epochs[i];
@@ -137,6 +149,19 @@ static bool read_epochs(JsonReader *json, RunResult *result, int most)
     return ok;
 }
 
+static bool read_thresholds(JsonReader *json, RunResult *result)
+{
+    int32_t at = 0, count = result->metrics.num_labels;
+    Status status = selection_reserve(&result->selected, count);
+    bool first = true, ok = status_is_ok(&status) && json_reader_open_array(json);
+    while (ok && json_reader_next_item(json, &first)) {
+        if (at == count)
+            return json_reader_fail(json, "thresholds of more than %d labels", count);
+        ok = json_reader_number(json, &result->selected.thresholds[at++]);
+    }
+    return ok && (at == count || json_reader_fail(json, "thresholds of fewer than %d labels", count));
+}
+
 static bool read_counts(JsonReader *json, Metrics *metrics)
 {
     bool first = true, ok = json_reader_open_array(json);
@@ -182,6 +207,18 @@ static bool read_field(JsonReader *json, TrainingState *state, RunResult *result
         return json_reader_number(json, &result->best_f1);
     if (json_reader_is(json, "best_epoch"))
         return read_int(json, 0, most, &result->best_epoch);
+    if (json_reader_is(json, "selected_epoch"))
+        return read_int(json, 0, most, &result->selected.epoch);
+    if (json_reader_is(json, "valid_f1"))
+        return json_reader_number(json, &result->selected.valid_f1);
+    if (json_reader_is(json, "threshold"))
+        return json_reader_number(json, &result->selected.threshold);
+    if (json_reader_is(json, "tuned_f1"))
+        return json_reader_number(json, &result->selected.tuned_f1);
+    if (json_reader_is(json, "tuned_micro_f1"))
+        return json_reader_number(json, &result->selected.tuned_micro_f1);
+    if (json_reader_is(json, "thresholds"))
+        return read_thresholds(json, result);
     if (json_reader_is(json, "epochs"))
         return read_epochs(json, result, most);
     if (json_reader_is(json, "test_examples"))

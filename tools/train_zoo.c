@@ -33,7 +33,9 @@ typedef struct Settings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume,
         *tokenizer;
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab;
-    int checkpoint_every, keep, compress;
+    int checkpoint_every, keep, compress, patience;
+    double valid, shrinkage, dropout, embed_dropout, word_dropout, embed_scale, forget_bias, pos_weight;
+    bool orthogonal;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, help, list;
@@ -55,6 +57,9 @@ static Settings defaults(void)
                       .min_df = 2,
                       .checkpoint_every = RUN_EVERY_SO_OFTEN,
                       .compress = 1,
+                      .shrinkage = INFINITY,
+                      .dropout = -1,
+                      .embed_dropout = -1,
                       .max_df = 0.9,
                       .lr = 2e-3};
 }
@@ -122,6 +127,77 @@ static Settings defaults(void)
              0,                                                                                                \
              1e9,                                                                                              \
              "updates over which the learning rate rises (0)"},                                                \
+            {"valid",                                                                                          \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->valid,                                                                                      \
+             0,                                                                                                \
+             0.9,                                                                                              \
+             "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},         \
+            {"patience",                                                                                       \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->patience,                                                                                   \
+             0,                                                                                                \
+             1000000.0,                                                                                        \
+             "end after N epochs without a better one on the validation part (0: never)"},                     \
+            {"shrinkage",                                                                                      \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->shrinkage,                                                                                  \
+             0,                                                                                                \
+             INFINITY,                                                                                         \
+             "a threshold for each label, drawn to the common one with X examples' strength (inf: one for "    \
+             "all)"},                                                                                          \
+            {"dropout",                                                                                        \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->dropout,                                                                                    \
+             -1,                                                                                               \
+             0.99,                                                                                             \
+             "of what the output layer reads (the model's own)"},                                              \
+            {"embed-dropout",                                                                                  \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->embed_dropout,                                                                              \
+             -1,                                                                                               \
+             0.99,                                                                                             \
+             "of the embeddings (the model's own)"},                                                           \
+            {"word-dropout",                                                                                   \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->word_dropout,                                                                               \
+             0,                                                                                                \
+             0.99,                                                                                             \
+             "words replaced by <unk> while training (0)"},                                                    \
+            {"embed-scale",                                                                                    \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->embed_scale,                                                                                \
+             0,                                                                                                \
+             1000.0,                                                                                           \
+             "deviation of the embeddings' first values (0: the model's own)"},                                \
+            {"forget-bias",                                                                                    \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->forget_bias,                                                                                \
+             -100,                                                                                             \
+             100,                                                                                              \
+             "first value of forget gates' biases (0: the model's own)"},                                      \
+            {"orthogonal",                                                                                     \
+             NULL,                                                                                             \
+             OPTION_FLAG,                                                                                      \
+             &(s)->orthogonal,                                                                                 \
+             0,                                                                                                \
+             0,                                                                                                \
+             "orthogonal first values of recurrent weights"},                                                  \
+            {"pos-weight",                                                                                     \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->pos_weight,                                                                                 \
+             0,                                                                                                \
+             10,                                                                                               \
+             "weight of a label's true examples: its odds against to the power X (0: 1)"},                     \
             {"stop-words",                                                                                     \
              "FILE",                                                                                           \
              OPTION_TEXT,                                                                                      \
@@ -213,7 +289,17 @@ static Status to_run_options(const Settings *s, RunOptions *run)
     *run = run_defaults();
     run->epochs = s->epochs;
     run->batch = s->batch;
-    run->config = (ModelConfig){.embed = s->embed, .hidden = s->hidden, .layers = s->layers};
+    run->config = (ModelConfig){.embed = s->embed,
+                                .hidden = s->hidden,
+                                .layers = s->layers,
+                                .embed_scale = s->embed_scale,
+                                .forget_bias = s->forget_bias,
+                                .orthogonal = s->orthogonal,
+                                .embed_dropout = s->embed_dropout,
+                                .dropout = s->dropout};
+    run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
+    run->pos_weight = s->pos_weight;
+    run->trainer.word_dropout = s->word_dropout;
     run->seed = s->seed;
     run->notebook = s->notebook;
     run->trainer.threads = s->threads;
@@ -246,6 +332,7 @@ static DatasetOptions to_dataset_options(const Settings *s)
     options.vocabulary.min_df = s->min_df;
     options.vocabulary.max_df = s->max_df;
     options.max_len = s->max_len;
+    options.valid_size = s->valid;
     return options;
 }
 
@@ -309,14 +396,22 @@ static void print_head(const Settings *s, const RunOptions *run, const Dataset *
 
 static void print_table(const RunResult *results, int count)
 {
-    printf("\n%-14s %11s %8s %6s %8s %9s %9s %8s\n", "model", "parameters", "best F1*", "epoch", "last F1",
+    printf("\n%-16s %11s %8s %6s %8s %9s %9s %8s\n", "model", "parameters", "best F1*", "epoch", "last F1",
            "micro F1", "seconds", "peak MB");
     for (int i = 0; i < count; i++) {
         const RunResult *r = &results[i];
         const RunEpoch *last = r->count ? &r->epochs[r->count - 1] : NULL;
-        printf("%-14s %11lld %8.4f %6d %8.4f %9.4f %9.1f %8.0f%s\n", r->name, (long long)r->params,
+        printf("%-16s %11lld %8.4f %6d %8.4f %9.4f %9.1f %8.0f%s\n", r->name, (long long)r->params,
                r->best_f1, r->best_epoch, last ? last->test_f1 : 0.0, last ? last->test_micro_f1 : 0.0,
                r->seconds, r->peak_rss_mb, r->interrupted ? "  (interrupted)" : "");
+    }
+    for (int i = 0; i < count; i++) {
+        const Selection *chosen = &results[i].selected;
+        if (chosen->epoch)
+            printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
+                   "part\n",
+                   results[i].name, chosen->epoch, 1 / (1 + exp(-chosen->threshold)), chosen->valid_f1,
+                   chosen->tuned_f1);
     }
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
 }
@@ -647,7 +742,7 @@ int main(int argc, char **argv)
     }
     if (settings.list) {
         for (int i = 0; i < zoo_count(); i++)
-            printf("%-14s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
+            printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
         return 0;
     }
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
