@@ -13,13 +13,13 @@ static Status read_vocab(const char *path, BpeTokenizer *parts)
     Status status = bpe_read_file(path, &bytes);
     if (!status_is_ok(&status))
         return status;
-    Json json;
+    JsonReader json;
     BpeVocabulary vocabulary = {0};
-    bpe_json_open(&json, bytes.data, bytes.size, path);
-    if (bpe_vocabulary_read(&vocabulary, &json) && bpe_json_end(&json))
+    json_reader_open(&json, bytes.data, bytes.size, path);
+    if (bpe_vocabulary_read(&vocabulary, &json) && json_reader_end(&json))
         bpe_vocabulary_sort(&vocabulary, &json, &parts->tokens);
     status = json.status;
-    bpe_json_close(&json);
+    json_reader_close(&json);
     bpe_vocabulary_free(&vocabulary);
     bpe_bytes_free(&bytes);
     return status;

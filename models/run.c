@@ -98,8 +98,10 @@ typedef struct Run {
     Trainer *trainer;
     Loader loader;
     RunResult *result;
-    TrainingState at;      /* where it is */
-    Saver *saver;          /* NULL: no files */
+    TrainingState at; /* where it is */
+    Saver *saver;     /* NULL: no files */
+    NnSnapshot best;  /* the best weights, where they are not yet on their way to the file */
+    bool best_waits;
     NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
     double started, saved; /* when this process began, and when it last wrote */
     double seconds_before; /* that earlier processes took */
@@ -121,18 +123,47 @@ static void file_path(const Run *run, const char *kind, char *path)
     snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
 }
 
-/* The weights as they are now, to be written to FOLDER/<model>.KIND.npz. */
-static Status save_weights(Run *run, const char *kind, const char *remove)
+static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
-    char path[PATH_SIZE];
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    checkpoint_snapshot(snapshot, run->model, &text);
+}
+
+/* The weights after an epoch, where the last `keep` are kept. */
+static Status save_weights(Run *run, int epoch)
+{
+    char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
+    int keep = run->options->files.keep;
     Status status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
-    checkpoint_snapshot(snapshot, run->model, &text);
+    copy_weights(run, snapshot);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch - keep);
+    if (epoch > keep)
+        file_path(run, kind, old);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch);
     file_path(run, kind, path);
-    return saver_submit(run->saver, snapshot, path, remove);
+    return saver_submit(run->saver, snapshot, path, old);
+}
+
+/* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
+ * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
+static Status save_best(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->best_waits)
+        return status_ok();
+    NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
+    if (!snapshot)
+        return status;
+    free_one = *snapshot;
+    *snapshot = run->best;
+    run->best = free_one;
+    run->best_waits = false;
+    file_path(run, "best", path);
+    return saver_submit(run->saver, snapshot, path, NULL);
 }
 
 static Status save_last(Run *run)
@@ -141,12 +172,14 @@ static Status save_last(Run *run)
     Status status;
     if (!run->saver)
         return status_ok();
+    status = save_best(run);
+    if (!status_is_ok(&status))
+        return status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
     NnOptimizer *optimizer = trainer_optimizer(run->trainer);
-    checkpoint_snapshot(snapshot, run->model, &text);
+    copy_weights(run, snapshot);
     run->at.updates = nn_optimizer_steps(optimizer);
     run->at.seconds = seconds_so_far(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
@@ -157,24 +190,16 @@ static Status save_last(Run *run)
     return saver_submit(run->saver, snapshot, path, NULL);
 }
 
-/* After an epoch: `best` before the `last` that refers to it. */
-static Status save_epoch(Run *run, const RunEpoch *epoch)
+static Status after_epoch(Run *run, const RunEpoch *epoch)
 {
-    Status status = status_ok();
     if (!run->saver)
-        return status;
-    int keep = run->options->files.keep;
-    if (run->result->best_epoch == epoch->epoch)
-        status = save_weights(run, "best", NULL);
-    if (status_is_ok(&status) && keep > 0) {
-        char kind[32], old[PATH_SIZE] = "";
-        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch - keep);
-        if (epoch->epoch > keep)
-            file_path(run, kind, old);
-        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
-        status = save_weights(run, kind, old);
+        return status_ok();
+    if (run->result->best_epoch == epoch->epoch) {
+        nn_snapshot_clear(&run->best);
+        copy_weights(run, &run->best);
+        run->best_waits = true;
     }
-    return status;
+    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : status_ok();
 }
 
 /* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
@@ -306,7 +331,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
     progress->finished = epoch;
     report(run, progress);
     run->at = (TrainingState){.epoch = at->epoch + 1};
-    return save_epoch(run, epoch);
+    return after_epoch(run, epoch);
 }
 
 static Status train(Run *run)
@@ -413,6 +438,16 @@ static Status prepare(Run *run)
     return status;
 }
 
+/* Waits for what is being written. */
+static void close_files(Run *run, Status *status)
+{
+    Status best = run->saver ? save_best(run) : status_ok(), saved = saver_free(run->saver);
+    if (status_is_ok(status))
+        *status = status_is_ok(&saved) ? best : saved;
+    nn_snapshot_free(&run->best);
+    nn_snapshot_free(&run->unknown);
+}
+
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher)
 {
@@ -431,15 +466,13 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
                .result = result,
                .started = clock_seconds()};
     nn_snapshot_init(&run.unknown);
+    nn_snapshot_init(&run.best);
     Status status = prepare(&run);
     if (status_is_ok(&status))
         status = train(&run);
-    Status saved = saver_free(run.saver);
-    if (status_is_ok(&status))
-        status = saved;
+    close_files(&run, &status);
     result->seconds = seconds_so_far(&run);
     result->peak_rss_mb = peak_rss_mb();
-    nn_snapshot_free(&run.unknown);
     loader_free(&run.loader);
     trainer_free(run.trainer);
     if (model && status_is_ok(&status))
