@@ -456,8 +456,9 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     if (model)
         *model = NULL;
     if (options->epochs < 0 || options->batch < 1)
-        return status_usage("%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d",
-                            kind->name, options->epochs, options->batch);
+        return status_usage(
+            "%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d", kind->name,
+            options->epochs, options->batch);
     reset_peak_rss();
     Run run = {.options = options,
                .watcher = watcher,
