@@ -301,7 +301,7 @@ START_TEST(a_loss_that_is_no_number_ends_the_run)
     options.trainer.schedule.lr = 1e300; /* infinite in f32 */
     check_failure(options, STATUS_FAILED, "attention: the loss is not a number in epoch 1");
     options.trainer.check_finite = true;
-    check_failure(options, STATUS_FAILED, "attention");
+    check_failure(options, STATUS_FAILED, "NaN or an infinity");
 }
 END_TEST
 
