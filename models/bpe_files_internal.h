@@ -2,6 +2,7 @@
 #ifndef REEL_MODELS_BPE_FILES_INTERNAL_H
 #define REEL_MODELS_BPE_FILES_INTERNAL_H
 
+#include "models/bpe_internal.h"
 #include "models/json_reader.h"
 
 /* A whole file, at most BPE_MAX_FILE_BYTES; free with bpe_bytes_free(). */

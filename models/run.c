@@ -453,6 +453,7 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
 {
     memset(result, 0, sizeof *result);
     result->name = kind->name;
+    result->seed = options->seed;
     if (model)
         *model = NULL;
     if (options->epochs < 0 || options->batch < 1)
