@@ -393,8 +393,10 @@ Status report_write(const char *const *folders, int count, const char *path)
 
 static void print_spread(const Spread *spread, bool seeds)
 {
-    if (seeds)
+    if (seeds && spread->n > 1)
         printf(" %7.4f +- %.4f", spread->mean, spread->sd);
+    else if (seeds)
+        printf(" %7.4f %9s", spread->mean, "");
     else
         printf(" %9.4f", spread->mean);
 }
