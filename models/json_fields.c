@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PLAIN(type, kind)                                                                                    \
@@ -69,21 +68,13 @@ void json_write_fields(JsonWriter *writer, const char *key, const JsonShape *sha
 
 static bool read_object(JsonReader *json, const JsonShape *shape, char *object, Arena *arena);
 
-/* The reader's own messages name the byte; the number is taken from the text that it has checked. */
+/* What was not finite has been written as null. */
 static bool read_number(JsonReader *json, double *out)
 {
-    JsonKind kind = json_reader_peek(json);
-    if (kind == JSON_NULL) {
-        *out = NAN;
-        return json_reader_null(json);
-    }
-    if (kind != JSON_NUMBER)
-        return kind != JSON_BROKEN && json_reader_fail(json, "a number is expected here");
-    const char *begin = json->text + json->at;
-    if (!json_reader_skip(json))
-        return false;
-    *out = strtod(begin, NULL);
-    return true;
+    if (json_reader_peek(json) != JSON_NULL)
+        return json_reader_number(json, out);
+    *out = NAN;
+    return json_reader_null(json);
 }
 
 static bool read_int(JsonReader *json, int *out)

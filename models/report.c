@@ -182,7 +182,7 @@ static void spread_cell(ReportOut *out, const Spread *spread)
     else if (spread->n == 1)
         report_putf(out, "<td>%.4f</td>", spread->mean);
     else
-        report_putf(out, "<td>%.4f \xC2\xB1 %.4f</td>", spread->mean, spread->sd);
+        report_putf(out, "<td>%.3f\xC2\xA0\xC2\xB1\xC2\xA0%.3f</td>", spread->mean, spread->sd);
 }
 
 /* The best epochs of the seeds: "12", or "9 to 14". */
@@ -253,7 +253,7 @@ static void table(Report *report)
     report_put(
         out,
         "Best: the maximum over epochs on the test part, as in the homework. F1 at threshold 0.5.</p>\n");
-    report_quality(report);
+
     report_put(out, "</section>\n");
 }
 
@@ -299,7 +299,7 @@ static void page(Report *report)
         {"summary", "In short", report_summary},
         {"table", "Table", table},
         {"curves", "Curves", report_curves},
-        {"costs", "Size and speed", report_costs},
+        {"costs", "Quality, size and speed", report_costs},
         {"labels", "Labels", report_classes},
         {"confusions", "Confusions", report_confusions},
         {"attention", "Attention", report_attention},
@@ -312,9 +312,13 @@ static void page(Report *report)
     body.out = (ReportOut){0};
     size_t sizes[SECTIONS];
     for (int i = 0; i < SECTIONS; i++) {
+        if (sections[i].write == report_classes) /* on a wide page beside the confusions */
+            report_put(&body.out, "<div class=\"pair\">\n");
         size_t before = body.out.size;
         sections[i].write(&body);
         sizes[i] = body.out.size - before;
+        if (sections[i].write == report_confusions)
+            report_put(&body.out, "</div>\n");
     }
     head(report);
     for (int i = 0; i < SECTIONS; i++)
@@ -393,8 +397,10 @@ Status report_write(const char *const *folders, int count, const char *path)
 
 static void print_spread(const Spread *spread, bool seeds)
 {
-    if (seeds)
+    if (seeds && spread->n > 1)
         printf(" %7.4f +- %.4f", spread->mean, spread->sd);
+    else if (seeds)
+        printf(" %7.4f %9s", spread->mean, "");
     else
         printf(" %9.4f", spread->mean);
 }

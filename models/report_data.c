@@ -1,6 +1,6 @@
 /* Collecting what the report shows beyond results.json: from the data set, and from each trained model. */
 #include "models/report_data.h"
-#include "models/report_internal.h"
+#include "models/bpe.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -69,11 +69,17 @@ static char *word_of(Arena *arena, const Dataset *dataset, int32_t id)
 {
     char number[24];
     const char *word = number;
-    if (id < vocabulary_size(&dataset->vocabulary))
+    size_t size = (size_t)snprintf(number, sizeof number, "#%d", id);
+    if (id < vocabulary_size(&dataset->vocabulary)) {
         word = vocabulary_word(&dataset->vocabulary, id);
-    else
-        snprintf(number, sizeof number, "#%d", id);
-    return arena_memdup(arena, word, strlen(word) + 1);
+        size = strlen(word);
+    } else if (dataset->tokenizer.bpe) {
+        word = bpe_token_text(dataset->tokenizer.bpe, id, &size);
+    }
+    char *copy = arena_calloc(arena, size + 1);
+    if (copy)
+        memcpy(copy, word, size);
+    return copy;
 }
 
 static bool copy_text(ReportRun *run, ReportText *text, const Dataset *dataset, int64_t example)

@@ -205,7 +205,7 @@ static void quality_row(Report *report, Chart *chart, int i)
         report_label(out, WIDTH - 4, y + 4, "end", "t", "%.4f", series->best.mean);
 }
 
-void report_quality(Report *report)
+static void draw_quality(Report *report)
 {
     double low = INFINITY, high = 0;
     for (int i = 0; i < report->count; i++) {
@@ -223,13 +223,15 @@ void report_quality(Report *report)
     report_axis_x(&chart, "macro F1 on the test part", false);
     for (int i = 0; i < report->count; i++)
         quality_row(report, &chart, i);
-    report_chart_end(&chart,
-                     report->max_seeds > 1
-                         ? "Marker: the mean over the seeds of each seed's best epoch; bar: one standard "
-                           "deviation to either side; strokes: the seeds; hollow circle: the mean after "
-                           "the last epoch. The axis does not begin at 0."
-                         : "Marker: the best epoch; hollow circle: after the last epoch. The axis does "
-                           "not begin at 0.");
+    char caption[300];
+    snprintf(
+        caption, sizeof caption, "%s%s",
+        report->max_seeds > 1
+            ? "Marker: the mean over the seeds of each seed's best epoch; bar: one standard deviation to "
+              "either side; strokes: the seeds; hollow circle: the mean after the last epoch."
+            : "Marker: the best epoch; hollow circle: after the last epoch.",
+        chart.x0 > 0 ? " The axis does not begin at 0." : "");
+    report_chart_end(&chart, caption);
 }
 
 /* ---- Costs ---- */
@@ -247,6 +249,38 @@ static void draw_bar(Report *report, Chart *chart, int i, double from, double to
                     report_x(chart, from), y, report_x(chart, to) - report_x(chart, from));
     report_put(chart->out, "</g>\n");
     row_name(report, chart, i);
+}
+
+/* Quality against what it costs. */
+static void draw_bargain(Report *report)
+{
+    Chart chart = report_chart(report, WIDTH, 262, "Quality for the time");
+    double seconds = 0, high = 0;
+    for (int i = 0; i < report->count; i++) {
+        seconds = fmax(seconds, report->series[i].epoch_seconds);
+        high = fmax(high, report->series[i].best.mean + report->series[i].best.sd);
+    }
+    chart.x1 = report_round_up(seconds);
+    chart.y1 = report_round_up(high);
+    report_axis_y(&chart, "best macro F1");
+    report_axis_x(&chart, "seconds an epoch (median)", false);
+    for (int i = 0; i < report->count; i++) {
+        const ReportSeries *series = &report->series[i];
+        double x = report_x(&chart, series->epoch_seconds), y = report_y(&chart, series->best.mean);
+        report_putf(chart.out, "<g class=\"s%d\"><title>", i % 7);
+        report_text(chart.out, series->name);
+        report_put(chart.out, "</title>\n");
+        if (series->best.n > 1)
+            report_putf(chart.out, "<path class=\"open\" d=\"M%.1f %.1fV%.1f\"/>", x,
+                        report_y(&chart, series->best.mean - series->best.sd),
+                        report_y(&chart, series->best.mean + series->best.sd));
+        report_marker(chart.out, i, x, y, 5.5);
+        report_put(chart.out, "</g>\n");
+    }
+    report_chart_end(&chart,
+                     report->max_seeds > 1
+                         ? "Better is up and to the left. Strokes: one standard deviation over the seeds."
+                         : "Better is up and to the left.");
 }
 
 static void draw_parameters(Report *report)
@@ -293,7 +327,11 @@ static void draw_speed(Report *report)
 
 void report_costs(Report *report)
 {
-    report_put(&report->out, "<section id=\"costs\"><h2>Size and speed</h2>\n<div class=\"pair\">\n");
+    report_put(&report->out, "<section id=\"costs\"><h2>Quality, size and speed</h2>\n");
+    report_legend(report);
+    report_put(&report->out, "<div class=\"pair\">\n");
+    draw_quality(report);
+    draw_bargain(report);
     draw_parameters(report);
     draw_speed(report);
     report_put(&report->out, "</div></section>\n");

@@ -94,7 +94,7 @@ void report_style(ReportOut *out);
 void report_summary(Report *report);
 void report_legend(Report *report);
 void report_curves(Report *report);
-void report_quality(Report *report);
+
 void report_costs(Report *report);
 void report_classes(Report *report);
 void report_attention(Report *report);

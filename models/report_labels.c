@@ -64,7 +64,7 @@ static void class_row(Report *report, Chart *chart, int shown, int label, int ro
             high = fmax(high, other);
             others++;
         }
-    report_name(out, chart->left - 6, y + 4, "end", best->run->classes[label].name, 24);
+    report_name(out, chart->left - 6, y + 4, "end", best->run->classes[label].name, 20);
     report_putf(out, "<g><title>precision %.3f, recall %.3f, F1 %.3f</title>",
                 counts->predicted > 0 ? (double)counts->hits / (double)counts->predicted : 0.0,
                 counts->support > 0 ? (double)counts->hits / (double)counts->support : 0.0, f1);
@@ -105,13 +105,25 @@ static void class_table(Report *report, int shown, const Ranked *order, int coun
     report_put(out, "</tbody></table></div></details>\n");
 }
 
+/* Whether any model has an F1 above 0. */
+static bool is_found(const Report *report, int shown, int label)
+{
+    for (int i = 0; i < report->count; i++)
+        if (same_labels(&report->series[shown], &report->series[i]) &&
+            report->series[i].details->scores[label].hits > 0)
+            return true;
+    return report->series[shown].details->scores[label].hits > 0;
+}
+
 static void draw_classes(Report *report, int shown, const Ranked *order, int count)
 {
     int rows = count < MOST_ROWS ? count : MOST_ROWS;
+    while (rows > 1 && !is_found(report, shown, order[rows - 1].label))
+        rows--;
     char title[REPORT_NAME_SIZE + 40];
     snprintf(title, sizeof title, "F1 of each label: %s", report->series[shown].name);
     Chart chart = report_chart(report, WIDTH, rows * ROW + 72, title);
-    chart.left = 168;
+    chart.left = 172;
     chart.right = WIDTH - 78;
     chart.top = 30;
     report_axis_x(&chart, "F1 on the test part, after the last epoch", false);
@@ -128,7 +140,7 @@ static void draw_classes(Report *report, int shown, const Ranked *order, int cou
                                             "other models."
                                           : "");
     if (rows < count)
-        snprintf(caption + used, sizeof caption - (size_t)used, " The %d lowest are only in the table.",
+        snprintf(caption + used, sizeof caption - (size_t)used, " The other %d are only in the table.",
                  count - rows);
     report_chart_end(&chart, caption);
 }
@@ -183,7 +195,7 @@ static int64_t misses_of(const ReportDetails *details, int missed, int instead)
 static void matrix_column(const Report *report, Chart *chart, int shown, int label, double x)
 {
     const ReportSeries *series = &report->series[shown];
-    report_putf(chart->out, "<g transform=\"translate(%.1f %.1f) rotate(-55)\">", x, chart->top - 6);
+    report_putf(chart->out, "<g transform=\"translate(%.1f %.1f) rotate(-70)\">", x, chart->top - 6);
     report_name(chart->out, 0, 0, "start", label < 0 ? "nothing instead" : series->run->classes[label].name,
                 18);
     report_put(chart->out, "</g>\n");
@@ -195,9 +207,9 @@ static void draw_matrix(Report *report, int shown, const int *labels, int count)
     char title[REPORT_NAME_SIZE + 40];
     snprintf(title, sizeof title, "Missed, and predicted instead: %s", series->name);
     double cell = 22, high = 1;
-    Chart chart = report_chart(report, WIDTH, (int)(count * cell) + 142, title);
-    chart.left = 150;
-    chart.top = 132;
+    Chart chart = report_chart(report, WIDTH, (int)(count * cell) + 150, title);
+    chart.left = 140;
+    chart.top = 140;
     for (int i = 0; i < count; i++)
         for (int j = -1; j < count; j++)
             high = fmax(high, (double)misses_of(series->details, labels[i], j < 0 ? -1 : labels[j]));
@@ -205,7 +217,7 @@ static void draw_matrix(Report *report, int shown, const int *labels, int count)
         matrix_column(report, &chart, shown, j < count ? labels[j] : -1, chart.left + cell * (j + 0.6));
     for (int i = 0; i < count; i++) {
         double y = chart.top + cell * i;
-        report_name(chart.out, chart.left - 6, y + 15, "end", series->run->classes[labels[i]].name, 21);
+        report_name(chart.out, chart.left - 6, y + 15, "end", series->run->classes[labels[i]].name, 16);
         for (int j = 0; j <= count; j++) {
             double x = chart.left + cell * j;
             int64_t texts = misses_of(series->details, labels[i], j < count ? labels[j] : -1);
@@ -306,7 +318,7 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
 {
     int rows = run->num_classes < MOST_ROWS ? run->num_classes : MOST_ROWS;
     Chart chart = report_chart(report, WIDTH, rows * ROW + 54, "How often each label occurs");
-    chart.left = 168;
+    chart.left = 172;
     chart.right = WIDTH - 44;
     double high = 0;
     for (int row = 0; row < rows; row++) {
@@ -321,7 +333,7 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
         double y = chart.top + ROW * (row + 0.5);
         double train = report_x(&chart, 100 * (double)label->train / fmax(1, (double)run->train));
         double test = report_x(&chart, 100 * (double)label->test / fmax(1, (double)run->test));
-        report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 24);
+        report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 20);
         report_putf(
             chart.out,
             "<g><title>%lld to train, %lld to test</title><rect class=\"train\" x=\"%.1f\" y=\"%.1f\" "

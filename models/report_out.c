@@ -135,7 +135,7 @@ char *report_count(char text[32], int64_t value)
 
 char *report_short(char text[32], double value)
 {
-    static const char *const units[] = {"", " k", " M", " G"};
+    static const char *const units[] = {"", "\xC2\xA0k", "\xC2\xA0M", "\xC2\xA0G"};
     int unit = 0;
     while (fabs(value) >= 999.5 && unit < 3) {
         value /= 1000;

@@ -25,13 +25,13 @@ static const char *const style[] = {
     "0}"
     "dl div{min-width:0}dt{font-size:.8rem;color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n",
     ".scroll{overflow-x:auto;margin:.5rem 0}table{border-collapse:collapse;font-size:.92rem;"
-    "font-variant-numeric:tabular-nums}th,td{padding:.3rem .65rem;text-align:right;white-space:nowrap;"
+    "font-variant-numeric:tabular-nums}th,td{padding:.3rem .5rem;text-align:right;white-space:nowrap;"
     "border-bottom:1px solid var(--grid)}thead th{color:var(--soft);font-weight:600;border-bottom-color:"
     "var(--edge)}th:first-child{text-align:left}td.l{text-align:left}tr.top th,tr.top td{font-weight:700}\n",
     "figure{margin:0 0 1.2rem;padding:.8rem;background:var(--panel);border:1px solid var(--edge);"
     "border-radius:8px;max-width:40rem;min-width:0}figure svg{display:block;width:100%;height:auto}"
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr));gap:1rem;"
-    "align-items:start}\n",
+    "align-items:start}.pair>*{min-width:0}\n",
     ".legend{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1.1rem;padding:0;margin:.4rem 0 .8rem;"
     "font-size:.92rem}.legend li{display:flex;align-items:center;gap:.4rem}.key{width:44px;height:16px}\n",
     "svg text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:var(--fg)}"
@@ -53,11 +53,13 @@ static const char *const style[] = {
     "border-radius:3px;background:rgb(var(--shade) / calc(var(--a) * .85))}.h{text-decoration:underline;"
     "text-underline-offset:.2em;text-decoration-thickness:2px}.says{color:var(--soft);font-size:.85em}\n",
     ".chips{list-style:none;display:flex;flex-wrap:wrap;gap:.3rem .4rem;margin:.35rem 0;padding:0}"
-    ".chips li,.chip{padding:.02rem .5rem;border-radius:1rem;font-size:.85rem;border:1.5px solid}"
+    ".chips li,.chip{padding:.02rem "
+    ".5rem;border-radius:1rem;white-space:nowrap;font-size:.85rem;border:1.5px solid}"
     ".hit{border-color:var(--c2)!important}.miss{border-color:var(--c4)!important;border-style:dashed!"
     "important}"
     ".wrong{border-color:var(--c1)!important;border-style:double!important;border-width:3px!important}\n",
     "details{margin:.6rem 0}summary{cursor:pointer}\n",
+    "@media (max-width:34rem){figure{padding:.5rem .35rem}body{padding:.8rem .6rem 2rem}}\n",
     "@media print{:root{--bg:#fff;--fg:#000;--soft:#444;--grid:#ddd;--panel:#fff;--edge:#bbb;"
     "--shade:230 159 0;--c0:#0072b2}body{max-width:none;padding:0;font-size:10pt}nav{display:none}"
     "figure,article,tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}"

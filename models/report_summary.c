@@ -58,6 +58,25 @@ static void ranking(Report *report)
     report_put(out, ". ");
 }
 
+/* Where there is no common measure: the best of each run. */
+static void run_by_run(Report *report)
+{
+    for (int r = 0; r < report->num_runs; r++) {
+        int best = -1;
+        for (int i = 0; i < report->count; i++)
+            if (report->series[i].run == &report->runs[r] &&
+                (best < 0 || report->series[i].best.mean > report->series[best].best.mean))
+                best = i;
+        if (best < 0)
+            continue;
+        report_put(&report->out, r ? "; " : "The best macro F1 of each: ");
+        name(report, best);
+        report_put(&report->out, " ");
+        value(report, &report->series[best].best);
+    }
+    report_put(&report->out, ". ");
+}
+
 static void certainty(Report *report)
 {
     ReportOut *out = &report->out;
@@ -71,9 +90,16 @@ static void certainty(Report *report)
                    "before <code>--seeds 5</code> has confirmed it. ");
         return;
     }
-    int close = 0;
-    for (int i = 0; i < report->count; i++)
+    int close = 0, single = 0;
+    for (int i = 0; i < report->count; i++) {
+        single += report->series[i].best.n < 2;
         close += i != report->best && !told_apart(best, &report->series[i]);
+    }
+    if (single > 0) {
+        report_put(out, "Not every model ran from several seeds, so the spread of some is not known and the "
+                        "order should not be taken for a ranking. ");
+        return;
+    }
     if (close == 0) {
         report_put(out,
                    "Its distance to every other model is more than two standard errors of the difference, "
@@ -124,8 +150,11 @@ static void costs(Report *report)
     if (smallest != report->best && small->model->params > 0) {
         name(report, report->best);
         report_putf(out, " has %s parameters, ", report_short(number, (double)best->model->params));
-        report_putf(out, "%.2g times as many as ",
-                    (double)best->model->params / (double)small->model->params);
+        double ratio = (double)best->model->params / (double)small->model->params;
+        if (ratio < 1.15)
+            report_putf(out, "only %.0f\xC2\xA0%% more than ", 100 * (ratio - 1));
+        else
+            report_putf(out, "%.*f times as many as ", ratio < 9.95, ratio);
         name(report, smallest);
         report_put(out, ", which reaches ");
         value(report, &small->best);
@@ -175,7 +204,9 @@ void report_summary(Report *report)
 {
     report_put(&report->out, "<section id=\"summary\"><h2>In short</h2>\n<p>");
     reservations(report);
-    if (report->series[report->best].best.n > 0) {
+    if (!report->same_data) {
+        run_by_run(report);
+    } else if (report->series[report->best].best.n > 0) {
         ranking(report);
         certainty(report);
         optimism(report);

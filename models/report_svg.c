@@ -69,6 +69,7 @@ double report_round_up(double value)
 
 static void tick_text(char text[32], double value, double step)
 {
+    value = fabs(value) < 1e-9 * step ? 0 : value; /* not -0 */
     int digits = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
     if (fabs(value) >= 10000)
         report_short(text, value);
@@ -163,7 +164,7 @@ const char *report_dash(int series)
 void report_marker(ReportOut *out, int series, double x, double y, double radius)
 {
     double r = radius;
-    switch (series % MARKERS) {
+    switch ((series + 3 * (series / COLOURS)) % MARKERS) {
     case 0:
         report_putf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>", x, y, r);
         break;

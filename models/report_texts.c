@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { UNDERLINED = 3 };
+enum { UNDERLINED = 3, EVEN_SHARES = 4 };
 
 static bool contains(const int *list, int count, int value)
 {
@@ -50,12 +50,13 @@ static bool is_heavy(const ReportReading *reading, int word)
 
 static void words(ReportOut *out, const ReportText *text, const ReportReading *reading)
 {
-    double heaviest = 0;
+    double heaviest = 0, even = 1.0 / text->num_words;
     for (int i = 0; i < reading->num_weights; i++)
         heaviest = fmax(heaviest, reading->weights[i]);
+    double full = fmax(heaviest, EVEN_SHARES * even); /* so that even attention looks pale */
     report_put(out, "<p class=\"words\">");
     for (int i = 0; i < text->num_words; i++) {
-        double weight = reading->weights[i], share = heaviest > 0 ? weight / heaviest : 0;
+        double weight = reading->weights[i], share = weight / full;
         report_putf(out, "<span class=\"w%s\" style=\"--a:%.2f\" title=\"%.1f %%\">",
                     is_heavy(reading, i) ? " h" : "", isfinite(share) && share > 0 ? share : 0, 100 * weight);
         report_text(out, text->words[i]);
@@ -106,7 +107,9 @@ void report_attention(Report *report)
                "<section id=\"attention\"><h2>Where attention looks</h2>\n"
                "<p>Test texts at even distances through the test part, not chosen by result, as the models "
                "read them after the last epoch. The darker a word, the larger its weight in the last step's "
-               "attention, relative to the heaviest word of the text; the three heaviest are underlined. "
+               "attention; the full shade is the heaviest word's, or four even shares where no word has as "
+               "much. The "
+               "three heaviest are underlined. "
                "Labels: <span class=\"chip hit\">\xE2\x9C\x93 right</span> "
                "<span class=\"chip miss\">\xE2\x88\x92 true but missed</span> "
                "<span class=\"chip wrong\">+ predicted but not true</span>. A weight says where a model "
