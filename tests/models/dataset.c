@@ -255,8 +255,9 @@ START_TEST(a_validation_part_is_taken_from_the_training_part)
     ck_assert_int_eq(divided->test.count, whole->test.count);
     ck_assert_mem_eq(divided->test.rows, whole->test.rows, (size_t)whole->test.count * sizeof(int32_t));
     ck_assert_int_eq(divided->train.count + divided->valid.count, whole->train.count);
-    ck_assert_int_le(llabs((long long)divided->valid.count * 4 - (long long)whole->train.count), 8);
-    /* Both parts keep the order: merged they are the training part again. */
+    ck_assert_int_le(llabs((long long)divided->valid.count * 4 - (long long)whole->train.count), 32);
+    /* (About a quarter: labels of one or two examples come before the number of rows.)
+     * Both parts keep the order: merged they are the training part again. */
     int64_t t = 0, v = 0;
     for (int64_t i = 0; i < whole->train.count; i++)
         if (t < divided->train.count && divided->train.rows[t] == whole->train.rows[i])
