@@ -267,10 +267,12 @@ static Status read_config(Reader *reader)
     json_reader_end(&json);
     status = json.status;
     json_reader_close(&json);
-    if (status_is_ok(&status) && !reader->kind)
-        status = status_failed("%s: does not name the model; add \"model\"", label);
-    if (status_is_ok(&status) && !reader->checkpoint->text.max_len)
-        status = status_failed("%s: does not say how many ids a text has; add \"max_len\"", label);
+    if (!status_is_ok(&status))
+        return status_failed("%.440s; see docs/checkpoints.md", status.message);
+    if (!reader->kind)
+        return status_failed("%s: does not name the model; add \"model\"", label);
+    if (!reader->checkpoint->text.max_len)
+        return status_failed("%s: does not say how many ids a text has; add \"max_len\"", label);
     return status;
 }
 
@@ -365,8 +367,12 @@ static Status read_cleaner(Reader *reader)
     CleanOptions options = {.stop_words = "none", .keep_digits = reader->keep_digits};
     Status status = cleaner_init(&c->cleaner, &options);
     c->text.cleaner = &c->cleaner;
+    const char *const *words;
+    int32_t count = 0;
     if (status_is_ok(&status) && npz_find(reader->npz, STOP_WORDS))
-        status = read_names(reader, STOP_WORDS, &c->cleaner.stop_words);
+        status = read_lines(reader, STOP_WORDS, &words, &count);
+    for (int32_t i = 0; status_is_ok(&status) && i < count; i++)
+        status = cleaner_add_stop_word(&c->cleaner, text_span(words[i]));
     return status;
 }
 

@@ -537,6 +537,7 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     reset_peak_rss();
     memset(result, 0, sizeof *result);
     result->name = kind->name;
+    result->seed = options->seed;
     Run run = {.options = options,
                .watcher = watcher,
                .dataset = dataset,

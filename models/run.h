@@ -58,6 +58,7 @@ typedef struct RunEpoch {
 
 typedef struct RunResult {
     const char *name;
+    uint64_t seed;
     int64_t params, params_without_embedding;
     int count;        /* epochs that were finished, before it was interrupted too */
     RunEpoch *epochs; /* [count] */
