@@ -74,7 +74,7 @@ static Var positions(NnSequence text, Var like, int64_t embed)
     for (int32_t t = 0; t < packing->steps; t++)
         for (int32_t row = packing->first[t]; row < packing->first[t + 1]; row++)
             for (int64_t i = 0; i < embed; i++) {
-                double angle = t * pow(10000.0, -2.0 * (double)(i % (half)) / (double)embed);
+                double angle = t * pow(10000.0, -2.0 * (double)(i % half) / (double)embed);
                 *at++ = (float)(i < half ? sin(angle) : cos(angle));
             }
     return tape_constant(tape, tensor_cast(tape_arena(tape), angles, dtype));
