@@ -246,7 +246,7 @@ static __attribute__((noinline)) bool add_new(BpeEncoder *e, Batch *b, size_t i,
     BpePiece piece = b->pieces[i];
     size_t count;
     b->slots[i] = NO_SLOT;
-    if (piece.size > MAX_CACHED_PIECE || e->dropout > 0)
+    if (piece.size > MAX_CACHED_PIECE)
         return true; /* merged when it is put out */
     if (!e->tokenizer->config.ignore_merges && piece.size <= BPE_KEY_INLINE) {
         BpeShortWord *word = &b->words[b->word_count];
@@ -276,6 +276,10 @@ static bool find_all(BpeEncoder *e, Batch *b, bool lines)
         BpeKey key = b->keys[i];
         if (lines && key.low == '\n' && key.high == (uint64_t)1 << 56) {
             b->slots[i] = LINE_FEED;
+            continue;
+        }
+        if (__builtin_expect(e->dropout > 0, 0)) { /* each time is another: what is cached does not count */
+            b->slots[i] = NO_SLOT;
             continue;
         }
         size_t at = find_slot(e, key, b->hashes[i], b->pieces[i]);

@@ -128,11 +128,12 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
     int64_t left = bpe_strings_find(&parts->tokens, merge.left, merge.left_size);
     int64_t right = bpe_strings_find(&parts->tokens, merge.right, merge.right_size), product;
     BpeMerge *merges = mem_grow(parts->merges, parts->merge_count, capacity, sizeof *merges);
+    if (merges)
+        parts->merges = merges;
     if (!merges || !find_product(&parts->tokens, merge, &product)) {
         snprintf(what, 200, "out of memory");
         return false;
     }
-    parts->merges = merges;
     if (left < 0 || right < 0 || product < 0) {
         snprintf(what, 200, "%s of merge %zu is not in the vocabulary",
                  left < 0    ? "the left token"

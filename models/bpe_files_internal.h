@@ -36,6 +36,13 @@ bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
 /* Appends the members of { "token": id, ... } in the order of ids, `indent` before each. False: no memory. */
 bool bpe_write_vocab(const BpeTokenizer *tokenizer, BpeBytes *out, const char *indent);
 
+/* The files that are text, from memory; the names stand in messages. */
+Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                            const char *vocab_name, const char *merges, size_t merges_size,
+                            const char *merges_name);
+Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
+                             const char *unk_token);
+
 /* Lines of a text file. */
 typedef struct BpeLineReader {
     const char *at, *end;

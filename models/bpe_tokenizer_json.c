@@ -98,19 +98,16 @@ static bool read_part(JsonReader *json, Part *part, bool *present)
 /* A member that must be null (or "", or 0), since something else would change the ids. */
 static bool must_be_unset(JsonReader *json, const char *what)
 {
-    int64_t zero = 1;
     JsonKind kind = json_reader_peek(json);
+    size_t at = json->at;
     if (kind == JSON_NULL)
         return json_reader_null(json);
-    size_t at = json->at;
     if (kind == JSON_STRING && json_reader_string(json) && json->string.size == 0)
         return true;
-    if (kind == JSON_NUMBER) {
-        if (json->text[at] == '0' && json_reader_skip(json) && strspn(json->text + at, "0.") >= json->at - at)
-            return true;
-        if (json_reader_int(json, &zero) && zero == 0)
-            return true;
-    }
+    if (kind == JSON_NUMBER && json_reader_skip(json) && strspn(json->text + at, "0.") >= json->at - at)
+        return true;
+    if (!status_is_ok(&json->status))
+        return false;
     json->at = at;
     return json_reader_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
 }

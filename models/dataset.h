@@ -46,6 +46,7 @@ typedef struct DatasetPart {
     int64_t empty;          /* examples of which <unk> is all that is left */
 } DatasetPart;
 
+/* Both parts, and what made ids of their texts. */
 typedef struct Dataset {
     DatasetPart train, test;
     DatasetPart valid;   /* without examples unless options.valid_size asks for them */
@@ -67,6 +68,7 @@ Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *o
 Status dataset_new(Dataset **dataset, const Corpus *corpus, const char *name, const DatasetOptions *options);
 void dataset_free(Dataset *dataset);
 
+/* K. */
 static inline int32_t dataset_num_classes(const Dataset *dataset)
 {
     return dataset->classes.count;

@@ -8,9 +8,11 @@
 
 REEL_BEGIN_DECLS
 
+/* A model, and the kind that it is of. */
 typedef struct Model Model;
 typedef struct ModelKind ModelKind;
 
+/* Sizes of a model. */
 typedef struct ModelConfig {
     int64_t vocabulary; /* V */
     int64_t labels;     /* K */
@@ -25,6 +27,7 @@ typedef struct ModelConfig {
     double embed_dropout, dropout; /* of the embeddings, of what the output layer reads */
 } ModelConfig;
 
+/* What a kind of model is: its name, its sizes, how it is built and run. */
 struct ModelKind {
     const char *name;        /* "lstm" */
     const char *description; /* one line */
@@ -39,6 +42,7 @@ struct ModelKind {
     bool several_layers;
 };
 
+/* What every model begins with: see MODEL_HEAD. */
 struct Model {
     NnModule base;
     const ModelKind *kind;

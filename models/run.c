@@ -544,10 +544,16 @@ static void close_files(Run *run, Status *status)
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher)
 {
-    reset_peak_rss();
     memset(result, 0, sizeof *result);
     result->name = kind->name;
     result->seed = options->seed;
+    if (model)
+        *model = NULL;
+    if (options->epochs < 0 || options->batch < 1)
+        return status_usage(
+            "%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d", kind->name,
+            options->epochs, options->batch);
+    reset_peak_rss();
     Run run = {.options = options,
                .watcher = watcher,
                .dataset = dataset,

@@ -27,6 +27,7 @@ typedef struct RunFiles {
 
 enum { RUN_EVERY_SO_OFTEN = -1 };
 
+/* What a run is told. */
 typedef struct RunOptions {
     int epochs;
     int batch;
@@ -48,6 +49,7 @@ typedef struct RunOptions {
  * no files, and once a minute where there are. */
 RunOptions run_defaults(void);
 
+/* What an epoch came to. */
 typedef struct RunEpoch {
     int epoch;         /* from 1 */
     double train_loss; /* mean over the epoch's decisions, each before its update */
@@ -56,6 +58,7 @@ typedef struct RunEpoch {
     double seconds; /* training and evaluation */
 } RunEpoch;
 
+/* What a run came to. */
 typedef struct RunResult {
     const char *name;
     uint64_t seed;
@@ -83,6 +86,7 @@ typedef struct RunProgress {
     const RunEpoch *finished; /* not NULL: the epoch has ended with this */
 } RunProgress;
 
+/* Who looks on, and may end a run. */
 typedef struct RunWatcher {
     void *context;
     void (*progress)(void *context, const RunProgress *progress); /* may be NULL */

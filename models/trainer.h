@@ -30,6 +30,7 @@ typedef struct TrainerTimes {
     double prepare, forward, backward, optimizer, step;
 } TrainerTimes;
 
+/* A model in training. */
 typedef struct Trainer Trainer;
 
 /* The model must outlive the trainer. Errors: an option out of range, no memory. */
@@ -43,6 +44,7 @@ Status trainer_step(Trainer *trainer, const Batch *batch, double *loss);
  * batch->ids. */
 Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
 
+/* What the trainer holds: its optimizer, its options, the times of the last step. */
 NnOptimizer *trainer_optimizer(Trainer *trainer);
 const TrainerOptions *trainer_options(const Trainer *trainer);
 TrainerTimes trainer_times(const Trainer *trainer);
