@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { HEADS = 4, MOST_LAYERS = 8 };
+enum { MOST_HEADS = 4, MOST_LAYERS = 8 };
 
 typedef struct Block {
     NnModule base;
@@ -25,6 +25,12 @@ typedef struct Transformer {
     NnLinear fc;
 } Transformer;
 
+/* Four heads where they divide the width, else two, else one. */
+static int64_t heads_of(int64_t embed)
+{
+    return embed % MOST_HEADS == 0 ? MOST_HEADS : embed % 2 == 0 ? 2 : 1;
+}
+
 static void block_init(Block *m, int64_t embed, int64_t hidden)
 {
     nn_module_init(&m->base);
@@ -40,9 +46,8 @@ static void build(Model *model)
 {
     Transformer *m = (Transformer *)model;
     const ModelConfig *config = &model->config;
-    if (config->layers > MOST_LAYERS || config->embed % HEADS != 0)
-        nn_module_fail(&m->base, status_failed("transformer: at most %d layers, and a width that %d divides",
-                                               MOST_LAYERS, HEADS));
+    if (config->layers > MOST_LAYERS)
+        nn_module_fail(&m->base, status_failed("transformer: at most %d layers", MOST_LAYERS));
     model_add_embedding(model, &m->embedding);
     for (int i = 0; i < config->layers && i < MOST_LAYERS; i++) {
         Block *block = &m->blocks[i];
@@ -59,6 +64,7 @@ static void build(Model *model)
 static Var positions(NnSequence text, Var like, int64_t embed)
 {
     Tape *tape = like.tape;
+    int64_t half = (embed + 1) / 2;
     Dtype dtype = var_value(tape_scalar(like, 0)).dtype;
     Tensor angles = tensor_new(tape_arena(tape), DTYPE_F32, SHAPE(text.packing->rows, embed));
     if (!tensor_is_valid(angles))
@@ -68,8 +74,8 @@ static Var positions(NnSequence text, Var like, int64_t embed)
     for (int32_t t = 0; t < packing->steps; t++)
         for (int32_t row = packing->first[t]; row < packing->first[t + 1]; row++)
             for (int64_t i = 0; i < embed; i++) {
-                double angle = t * pow(10000.0, -2.0 * (double)(i % (embed / 2)) / (double)embed);
-                *at++ = (float)(i < embed / 2 ? sin(angle) : cos(angle));
+                double angle = t * pow(10000.0, -2.0 * (double)(i % half) / (double)embed);
+                *at++ = (float)(i < half ? sin(angle) : cos(angle));
             }
     return tape_constant(tape, tensor_cast(tape_arena(tape), angles, dtype));
 }
@@ -80,7 +86,8 @@ static Var head(Var projected, int part)
     int64_t texts = var_size(projected, 0), steps = var_size(projected, 1),
             embed = var_size(projected, 2) / 3;
     Var own = var_slice(projected, 2, part * embed, (part + 1) * embed, 1);
-    return var_transpose(var_reshape(own, SHAPE(texts, steps, HEADS, embed / HEADS)), 1, 2);
+    return var_transpose(var_reshape(own, SHAPE(texts, steps, heads_of(embed), embed / heads_of(embed))), 1,
+                         2);
 }
 
 /* softmax(Q K^T / sqrt(d)) V over the words of each text, no weight on padding. */
@@ -92,10 +99,10 @@ static Var attend(Block *m, NnSequence x)
     int64_t texts = var_size(projected, 0), steps = var_size(projected, 1),
             embed = var_size(projected, 2) / 3;
     Var query = head(projected, 0), key = head(projected, 1), value = head(projected, 2);
-    Var scores = var_scale(var_matmul(query, var_transpose(key, 2, 3)), 1 / sqrt((double)(embed / HEADS)),
-                           0); /* [B, heads, T, T] */
+    Var scores = var_scale(var_matmul(query, var_transpose(key, 2, 3)),
+                           1 / sqrt((double)(embed / heads_of(embed))), 0); /* [B, heads, T, T] */
     Var mask = var_expand(var_reshape(nn_padding_mask(x), SHAPE(texts, 1, 1, steps)),
-                          SHAPE(texts, HEADS, steps, steps));
+                          SHAPE(texts, heads_of(embed), steps, steps));
     Var mixed = var_matmul(var_softmax(var_masked_fill(scores, mask, -1e9), 3), value);
     Var joined = var_reshape(var_transpose(mixed, 1, 2), SHAPE(texts, steps, embed));
     return nn_linear(&m->out_proj, nn_unpad(x, joined).rows);
