@@ -3,6 +3,7 @@
 #include "models/json_reader.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,9 @@ static bool read_number(JsonReader *json, const Option *option)
 {
     bool integer = option->kind == OPTION_INTEGER;
     double value, standard = integer ? *(const int *)option->value : *(const double *)option->value;
+    /* What is not finite is written as null. */
+    if (!integer && !isfinite(standard) && json_reader_peek(json) == JSON_NULL)
+        return json_reader_null(json);
     if (!json_reader_number(json, &value))
         return false;
     if (value != standard &&
@@ -130,7 +134,8 @@ bool settings_same(const Option *a, const Option *b)
     case OPTION_INTEGER:
         return *(const int *)a->value == *(const int *)b->value;
     case OPTION_NUMBER:
-        return *(const double *)a->value == *(const double *)b->value;
+        return *(const double *)a->value == *(const double *)b->value ||
+               (isnan(*(const double *)a->value) && isnan(*(const double *)b->value));
     case OPTION_SEED:
         return *(const uint64_t *)a->value == *(const uint64_t *)b->value;
     }
