@@ -6,6 +6,9 @@
 
 enum { WIDTH = 460 };
 
+/* Where nothing has been learned yet, an axis still ends at a number that has room. */
+#define LEAST_TOP 0.01
+
 /* ---- The legend that all figures share ---- */
 
 void report_legend(Report *report)
@@ -125,7 +128,7 @@ static void draw_curves(Report *report, EpochValue value, const char *title, con
     }
     chart.x0 = epochs > 1 ? 1 : 0;
     chart.x1 = epochs > 1 ? epochs : 2;
-    chart.y1 = report_round_up(high);
+    chart.y1 = report_round_up(fmax(high, LEAST_TOP));
     report_axis_y(&chart, unit);
     report_axis_x(&chart, "epoch", true);
     for (int i = report->count - 1; i >= 0; i--)
@@ -261,7 +264,7 @@ static void draw_bargain(Report *report)
         high = fmax(high, report->series[i].best.mean + report->series[i].best.sd);
     }
     chart.x1 = report_round_up(seconds);
-    chart.y1 = report_round_up(high);
+    chart.y1 = report_round_up(fmax(high, LEAST_TOP));
     report_axis_y(&chart, "best macro F1");
     report_axis_x(&chart, "seconds an epoch (median)", false);
     for (int i = 0; i < report->count; i++) {

@@ -13,7 +13,8 @@ static const char *const style[] = {
     "*{box-sizing:border-box}\n",
     "body{margin:0 auto;padding:1.2rem clamp(.8rem,3vw,2.5rem) 3rem;max-width:74rem;background:var(--bg);"
     "color:var(--fg);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\n",
-    "h1{font-size:1.6rem;line-height:1.25;margin:.2rem 0}h2{font-size:1.25rem;margin:2.2rem 0 .6rem;"
+    "h1,h3,h4,.words,.note,.legend{overflow-wrap:anywhere}h1{font-size:1.6rem;line-height:1.25;margin:.2rem "
+    "0}h2{font-size:1.25rem;margin:2.2rem 0 .6rem;"
     "padding-top:.5rem;border-top:1px solid var(--edge)}h3{font-size:1rem;margin:0 0 .4rem}"
     "h4{font-size:.85rem;margin:.7rem 0 .1rem;color:var(--soft)}\n",
     "p{margin:.5rem 0;max-width:64rem}.sub,.note,figcaption,footer{color:var(--soft)}"
@@ -54,8 +55,9 @@ static const char *const style[] = {
     "text-underline-offset:.2em;text-decoration-thickness:2px}.says{color:var(--soft);font-size:.85em}\n",
     ".chips{list-style:none;display:flex;flex-wrap:wrap;gap:.3rem .4rem;margin:.35rem 0;padding:0}"
     ".chips li,.chip{padding:.02rem "
-    ".5rem;border-radius:1rem;white-space:nowrap;font-size:.85rem;border:1.5px solid}"
-    ".hit{border-color:var(--c2)!important}.miss{border-color:var(--c4)!important;border-style:dashed!"
+    ".5rem;border-radius:1rem;font-size:.85rem;overflow-wrap:anywhere;border:1.5px solid}"
+    ".chip{white-space:nowrap}.hit{border-color:var(--c2)!important}.miss{border-color:var(--c4)!important;"
+    "border-style:dashed!"
     "important}"
     ".wrong{border-color:var(--c1)!important;border-style:double!important;border-width:3px!important}\n",
     "details{margin:.6rem 0}summary{cursor:pointer}\n",

@@ -23,9 +23,9 @@ Chart report_chart(Report *report, int width, int height, const char *title)
     return (Chart){.out = out,
                    .width = width,
                    .height = height,
-                   .left = 54,
+                   .left = 62,
                    .top = 12,
-                   .right = width - 14,
+                   .right = width - 26,
                    .bottom = height - 42,
                    .x1 = 1,
                    .y1 = 1};

@@ -152,7 +152,7 @@ static void live_tail(const Progress *progress, const RunProgress *at, char text
 static void summary_tail(const Progress *progress, char text[PROGRESS_LINE_SIZE])
 {
     char time[32];
-    snprintf(text, PROGRESS_LINE_SIZE, "%*s %d epochs  loss %.4f  best macro F1 %.4f (epoch %d)  %s",
+    snprintf(text, PROGRESS_LINE_SIZE, "%*s %d epochs, loss %.4f, best F1 %.4f in %d, %s",
              PROGRESS_CELLS - filled(progress), "", progress->last_epoch, progress->last_loss,
              progress->best_f1, progress->best_epoch,
              progress_clock(clock_seconds() - progress->began, time));
