@@ -21,6 +21,7 @@ typedef enum {
 
 typedef struct JsonShape JsonShape;
 
+/* One member of a struct. */
 typedef struct JsonField {
     const char *name; /* NULL: the value itself, without an object around it (lists of numbers) */
     JsonFieldKind kind;
@@ -29,27 +30,37 @@ typedef struct JsonField {
     const JsonShape *of; /* LIST: of the elements */
 } JsonField;
 
+/* The members of a struct that are written and read. */
 struct JsonShape {
     size_t size; /* of the struct */
     const JsonField *fields;
     int count;
 };
 
+/* A member of a plain type. */
 #define JSON_FIELD(type, member, kind)                                                                       \
     {                                                                                                        \
 #member, kind, offsetof(type, member), 0, NULL                                                       \
     }
+/* A member that points to a list, whose count is another member. */
 #define JSON_LIST(type, member, counter, shape)                                                              \
     {                                                                                                        \
 #member, JSON_FIELD_LIST, offsetof(type, member), offsetof(type, counter), shape                     \
     }
+/* The shape made of an array of fields. */
 #define JSON_SHAPE(type, fields)                                                                             \
     {                                                                                                        \
         sizeof(type), fields, (int)(sizeof(fields) / sizeof(fields)[0])                                      \
     }
 
-/* Lists of plain values. */
-extern const JsonShape JSON_TEXTS, JSON_INTS, JSON_INTEGERS, JSON_NUMBERS;
+/* The elements of a list of strings. */
+extern const JsonShape JSON_TEXTS;
+/* Of int. */
+extern const JsonShape JSON_INTS;
+/* Of int64_t. */
+extern const JsonShape JSON_INTEGERS;
+/* Of double. */
+extern const JsonShape JSON_NUMBERS;
 
 /* Writes the struct as an object under `key` (NULL in an array and at the top). */
 void json_write_fields(JsonWriter *writer, const char *key, const JsonShape *shape, const void *object);
