@@ -12,6 +12,7 @@
 
 REEL_BEGIN_DECLS
 
+/* The largest relative error that passes in f64. */
 #define GRADCHECK_TOLERANCE 1e-6
 
 /* The function to check: from leaves to one value of any shape (it is summed with random weights). Called
@@ -41,6 +42,7 @@ typedef enum {
     LAYOUT_LARGE,      /* values ten times as large, where the op's domain allows it */
     LAYOUT_COUNT
 } Layout;
+/* "contiguous", "transposed", ... */
 const char *layout_name(Layout layout);
 
 /* Checks a registered op through its sample, in f64. An op without backward or sample is an error. */

@@ -26,6 +26,7 @@
 
 REEL_BEGIN_DECLS
 
+/* One use of an op, and the drawing of inputs for its check. */
 typedef struct OpContext OpContext;
 typedef struct OpSample OpSample;
 
@@ -37,6 +38,7 @@ enum {
     OP_READS_LATE = 1 << 2
 };
 
+/* An op: what it is called and does. */
 typedef struct Op {
     const char *name;
     /* Checks the inputs, makes c->output (op_output(), or a view of an input), fills it. False: op_error()
@@ -49,6 +51,7 @@ typedef struct Op {
     unsigned flags;
 } Op;
 
+/* What forward and backward see of one use of an op. */
 struct OpContext {
     Tape *tape;
     const void *attributes; /* what op_apply() was given: a copy that lives as long as the node */

@@ -25,8 +25,13 @@
     X(bce) X(bce_with_logits) X(cross_entropy) X(mse)      /* op_loss.c */
 /* clang-format on */
 
+REEL_BEGIN_DECLS
+
+/* op_add, op_sub, ...: the ops themselves. */
 #define OP_DECLARE(name) extern Op op_##name;
 OP_LIST(OP_DECLARE)
 #undef OP_DECLARE
+
+REEL_END_DECLS
 
 #endif

@@ -42,6 +42,7 @@ typedef struct Parameter {
     ParameterPanels by_row;    /* of W, for dx = dy W */
 } Parameter;
 
+/* A parameter of version 1 over memory of the caller, which may come later (an invalid value). */
 void parameter_init(Parameter *parameter, Tensor value);
 /* Frees the panels; the value's memory is the owner's. */
 void parameter_release(Parameter *parameter);

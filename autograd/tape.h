@@ -19,6 +19,7 @@
 
 REEL_BEGIN_DECLS
 
+/* The record of one step after another. */
 typedef struct Tape Tape;
 
 /* A handle of a value on a tape; passed by value. `stamp` tells a handle of an earlier step. */

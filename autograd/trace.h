@@ -16,11 +16,13 @@ typedef struct TraceSite {
     int line;
 } TraceSite;
 
+/* Notes a call and forgets it again; for TRACE(). */
 void trace_push(const char *file, int line);
 void trace_pop(void);
 /* The innermost site on this thread; file is NULL where there is none. */
 TraceSite trace_site(void);
 
+/* TRACE(f(x)): f(x), with the place of this line noted while it runs. */
 #ifdef REEL_LIBRARY
 #define TRACE(call) call
 #elif defined(__cplusplus)

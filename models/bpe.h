@@ -18,6 +18,7 @@
 
 REEL_BEGIN_DECLS
 
+/* A trained tokenizer; what encodes with it; what counts for training. */
 typedef struct BpeTokenizer BpeTokenizer;
 typedef struct BpeEncoder BpeEncoder;
 typedef struct BpeCounter BpeCounter;
@@ -40,10 +41,12 @@ typedef struct BpeIds {
     int32_t *ids;
     size_t count, capacity;
 } BpeIds;
+/* Bytes in a row, growing. */
 typedef struct BpeBytes {
     char *data; /* not ended by a NUL */
     size_t size, capacity;
 } BpeBytes;
+/* Empty again, and without memory. */
 void bpe_ids_free(BpeIds *ids);
 void bpe_bytes_free(BpeBytes *bytes);
 

@@ -20,6 +20,7 @@ REEL_BEGIN_DECLS
 
 enum { CORPUS_HASH_SIZE = 9 };
 
+/* A corpus in memory. All zeros is an empty one. */
 typedef struct Corpus {
     int64_t rows;
     TextSpan *texts;        /* [rows], into `bytes`; as they stand in the file, may be empty */
@@ -40,6 +41,7 @@ Status corpus_read(Corpus *corpus, const char *path);
 Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size);
 void corpus_free(Corpus *corpus);
 
+/* K. */
 static inline int32_t corpus_num_classes(const Corpus *corpus)
 {
     return corpus->classes.count;

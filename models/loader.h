@@ -30,6 +30,7 @@ typedef struct Batch {
     Tensor labels;           /* f32 [B, K], zeros and ones */
 } Batch;
 
+/* What goes through a part, batch by batch. */
 typedef struct Loader {
     const DatasetPart *part;
     LoaderOptions options;

@@ -7,6 +7,7 @@
 
 REEL_BEGIN_DECLS
 
+/* A model loaded for predicting. */
 typedef struct Predictor Predictor;
 
 /* The checkpoint must outlive it. */
@@ -27,6 +28,7 @@ typedef struct PredictorText {
     const int32_t *ids;
     const float *weights; /* or NULL */
 } PredictorText;
+/* Text number i of the last call. */
 PredictorText predictor_text(const Predictor *predictor, int64_t i);
 /* The word or piece of an id. */
 const char *predictor_word(const Predictor *predictor, int32_t id);

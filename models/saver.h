@@ -9,8 +9,10 @@
 
 REEL_BEGIN_DECLS
 
+/* A writer in the background. */
 typedef struct Saver Saver;
 
+/* Starts one; its options are those of the files that it writes. */
 Status saver_new(Saver **saver, NpzOptions options);
 /* Waits for what is being written; returns the first failure. NULL is allowed. */
 Status saver_free(Saver *saver);

@@ -17,6 +17,7 @@ typedef struct TrainerOptions {
     NnOptimizerOptions optimizer;
     NnSchedule schedule; /* lr counts, optimizer.lr does not */
     uint64_t seed;       /* of dropout */
+    double word_dropout; /* part of the ids that are replaced by <unk> while training, in [0, 1) */
     Tensor pos_weight;   /* f32 [K], or invalid: the loss's weight of positive labels */
     bool check_finite;   /* debug: stop at the first NaN or infinity and name its op and module */
 } TrainerOptions;
@@ -29,6 +30,7 @@ typedef struct TrainerTimes {
     double prepare, forward, backward, optimizer, step;
 } TrainerTimes;
 
+/* A model in training. */
 typedef struct Trainer Trainer;
 
 /* The model must outlive the trainer. Errors: an option out of range, no memory. */
@@ -42,6 +44,7 @@ Status trainer_step(Trainer *trainer, const Batch *batch, double *loss);
  * batch->ids. */
 Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
 
+/* What the trainer holds: its optimizer, its options, the times of the last step. */
 NnOptimizer *trainer_optimizer(Trainer *trainer);
 const TrainerOptions *trainer_options(const Trainer *trainer);
 TrainerTimes trainer_times(const Trainer *trainer);

@@ -13,6 +13,7 @@ typedef struct NnEmbedding {
     int64_t padding_id; /* this row starts at 0 and gets no gradient; -1: none */
 } NnEmbedding;
 
+/* V rows of width E; padded: with a row that starts at 0 and gets no gradient. */
 void nn_embedding_init(NnEmbedding *m, int64_t vocabulary, int64_t width);
 void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width, int64_t padding_id);
 /* ids i32 of any shape S -> S + [E]. */

@@ -12,7 +12,10 @@ typedef struct NnActivation {
     NnModule base;
     int axis; /* of softmax */
 } NnActivation;
-typedef NnActivation NnTanh, NnSigmoid, NnRelu, NnSoftmax;
+typedef NnActivation NnTanh;
+typedef NnActivation NnSigmoid;
+typedef NnActivation NnRelu;
+typedef NnActivation NnSoftmax;
 
 void nn_tanh_init(NnTanh *m);
 void nn_sigmoid_init(NnSigmoid *m);

@@ -13,6 +13,7 @@ typedef struct NnLinear {
     bool biased;
 } NnLinear;
 
+/* Declares weight [out, in] and bias [out], or no bias. */
 void nn_linear_init(NnLinear *m, int64_t in, int64_t out);
 void nn_linear_init_without_bias(NnLinear *m, int64_t in, int64_t out);
 /* x [N, in] -> [N, out]. */

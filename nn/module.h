@@ -23,6 +23,7 @@ typedef struct NnInit {
     double value; /* the constant; the bound of (-bound, bound); the deviation; the gain */
 } NnInit;
 
+/* One value; uniform in (-bound, bound); N(0, deviation^2). */
 NnInit nn_init_constant(double value);
 NnInit nn_init_uniform(double bound);
 NnInit nn_init_normal(double deviation);
@@ -30,6 +31,7 @@ NnInit nn_init_normal(double deviation);
  * for a block of several square matrices each is drawn for itself. */
 NnInit nn_init_orthogonal(double gain);
 
+/* A parameter as its module declares it. */
 struct NnParameter {
     Parameter core; /* what the tape sees: nn_var(parameter, tape) */
     const char *name;
@@ -55,6 +57,7 @@ struct NnSlice {
     NnSlice *next_of_block;
 };
 
+/* A node of the tree of modules; the first member, `base`, of each. */
 struct NnModule {
     TapeScope scope; /* the module's name in its parent, "" for one that adds nothing to names */
     NnModule *parent, *children, *next;

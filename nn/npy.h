@@ -22,6 +22,7 @@ enum {
     NPY_REASON_SIZE = 160
 };
 
+/* What the header of an array says. */
 typedef struct NpyHeader {
     char kind; /* NumPy's letter: f i u b c (complex) S U V (bytes) M m (times) O (pickled objects) */
     int64_t item_bytes; /* of one element in the file; 0 for O, whose length says nothing */

@@ -34,6 +34,7 @@ typedef struct NpzMember {
     uint64_t offset, size, packed_size;
 } NpzMember;
 
+/* An open file. */
 typedef struct Npz Npz;
 
 /* Opens and checks a file; *npz is NULL on failure. */
@@ -44,6 +45,7 @@ Status npz_open_memory(Npz **npz, const void *data, size_t size, const char *lab
 /* NULL is allowed. */
 void npz_close(Npz *npz);
 
+/* The path that it was opened with. */
 const char *npz_path(const Npz *npz);
 /* The members in the order of the file, 0 to npz_count() - 1. They live as long as `npz`. */
 int npz_count(const Npz *npz);

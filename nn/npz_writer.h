@@ -26,6 +26,7 @@ REEL_BEGIN_DECLS
 
 enum { NPZ_MAX_THREADS = 64 };
 
+/* How a file is written. */
 typedef struct NpzOptions {
     int level;   /* 0: stored as it is, to 9: zlib's levels. Up to 6, floats are searched for runs only, which
                   * is faster and no worse; 7 to 9 search them for repeated stretches too. */
@@ -33,6 +34,7 @@ typedef struct NpzOptions {
     bool zip64;  /* 64-bit records also where the sizes do not need them (for tests) */
 } NpzOptions;
 
+/* A file that is being written. */
 typedef struct NpzWriter NpzWriter;
 
 /* Opens the temporary file beside `path`; see atomic_file.h. */

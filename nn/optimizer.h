@@ -15,6 +15,7 @@ REEL_BEGIN_DECLS
 
 typedef enum { NN_SGD, NN_ADAM, NN_ADAMW } NnOptimizerKind;
 
+/* What an optimizer is told. */
 typedef struct NnOptimizerOptions {
     NnOptimizerKind kind;
     double lr;
@@ -27,6 +28,7 @@ typedef struct NnOptimizerOptions {
 /* PyTorch's defaults: SGD lr 1e-3; Adam lr 1e-3, betas 0.9, 0.999, eps 1e-8; AdamW with decay 0.01. */
 NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind);
 
+/* An optimizer and its state. */
 typedef struct NnOptimizer NnOptimizer;
 
 /* Updates the parameters of `module`, which must outlive the optimizer. `pool` may be NULL. Errors: an option

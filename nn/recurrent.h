@@ -28,8 +28,10 @@ typedef struct NnRecurrentLayer {
     char names[4][40];
 } NnRecurrentLayer;
 
+/* Which cell; private. */
 typedef struct NnRecurrentKind NnRecurrentKind;
 
+/* RNN, LSTM and GRU are one module with different cells. */
 typedef struct NnRecurrent {
     NnModule base;
     const NnRecurrentKind *kind;
@@ -37,8 +39,13 @@ typedef struct NnRecurrent {
     int64_t input, hidden;
     NnRecurrentLayer *layers; /* [layers * directions]; the module's own memory */
 } NnRecurrent;
-typedef NnRecurrent NnRnn, NnLstm, NnGru;
 
+/* The same struct; which one it is, init decides. */
+typedef NnRecurrent NnRnn;
+typedef NnRecurrent NnLstm;
+typedef NnRecurrent NnGru;
+
+/* Modules with the usual options (nn_recurrent_options()), or with others. */
 void nn_rnn_init(NnRnn *m, int64_t input, int64_t hidden);
 void nn_lstm_init(NnLstm *m, int64_t input, int64_t hidden);
 void nn_gru_init(NnGru *m, int64_t input, int64_t hidden);

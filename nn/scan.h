@@ -14,6 +14,7 @@ enum { NN_MAX_STATES = 4 };
  * is the step's output. */
 typedef void NnStepFunction(void *self, Var x, const Var *before, Var *after);
 
+/* A recurrent cell: its step and how much state it carries. */
 typedef struct NnCell {
     NnStepFunction *step;
     int states; /* how many Vars make a state: 1 to NN_MAX_STATES */

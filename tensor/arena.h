@@ -11,6 +11,7 @@
 
 REEL_BEGIN_DECLS
 
+/* A block of memory of an arena; private. */
 typedef struct ArenaChunk ArenaChunk;
 
 typedef struct Arena {
@@ -39,6 +40,7 @@ void *arena_calloc(Arena *arena, size_t bytes);
 /* A copy of `bytes` bytes, or NULL. */
 void *arena_memdup(Arena *arena, const void *source, size_t bytes);
 
+/* The place where the arena is now. */
 ArenaMark arena_mark(const Arena *arena);
 /* Takes back all that was given out since the mark; the memory is kept for the next use. */
 void arena_rewind(Arena *arena, ArenaMark mark);

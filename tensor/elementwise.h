@@ -25,6 +25,7 @@ typedef enum {
     UNARY_RECIPROCAL
 } UnaryOp;
 
+/* Functions of two operands. */
 typedef enum {
     BINARY_ADD,
     BINARY_SUB,
@@ -36,6 +37,7 @@ typedef enum {
     BINARY_EQUAL
 } BinaryOp;
 
+/* out = op(a); out = op(a, b). */
 bool tensor_unary(UnaryOp op, Tensor out, Tensor a);
 bool tensor_binary(BinaryOp op, Tensor out, Tensor a, Tensor b);
 /* out = alpha * a + beta * out (beta 0: what was in out is not read). */

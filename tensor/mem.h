@@ -33,6 +33,7 @@ char *mem_strdup(const char *text);
  * array is reallocated. Returns the (possibly moved) array, or NULL with the old array untouched. */
 void *mem_grow(void *array, size_t count, size_t *capacity, size_t element_size);
 
+/* The counts of now. */
 MemStats mem_stats(void);
 /* Tests: the n-th call from now on fails (0: the next one), and all later ones too if `persistent`.
  * A negative n turns it off. */

@@ -7,6 +7,7 @@
 
 REEL_BEGIN_DECLS
 
+/* Threads that wait; and what they run, called with the number of the task. */
 typedef struct Pool Pool;
 typedef void PoolTask(void *context, int task);
 

@@ -17,12 +17,14 @@ typedef struct Random {
     uint64_t counter; /* how many 32-bit numbers have been drawn */
 } Random;
 
+/* A stream from its beginning. */
 Random random_new(uint64_t seed, uint64_t stream);
 /* The four 32-bit numbers of block `block` of a stream. */
 void random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4]);
 /* A stream number made from a name: FNV-1a, 64 bits. */
 uint64_t random_stream(const char *name);
 
+/* The next number, 32 bits. */
 uint32_t random_u32(Random *random);
 /* In [0, 1) with 24 bits. */
 float random_uniform(Random *random);

@@ -22,6 +22,7 @@ typedef struct Status {
     char message[508];
 } Status;
 
+/* All is well. */
 Status status_ok(void);
 /* STATUS_FAILED with a printf-style message; a message that is too long is cut. */
 Status status_failed(const char *format, ...) REEL_PRINTF(1, 2);
@@ -30,6 +31,7 @@ Status status_usage(const char *format, ...) REEL_PRINTF(1, 2);
 /* The status for an allocation of `bytes` bytes that failed. */
 Status status_no_memory(size_t bytes, const char *what);
 
+/* Whether all is well. */
 static inline bool status_is_ok(const Status *status)
 {
     return status->code == STATUS_OK;

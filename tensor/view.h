@@ -15,10 +15,12 @@
 
 REEL_BEGIN_DECLS
 
+/* Types of elements. */
 typedef enum { DTYPE_NONE = 0, DTYPE_F32, DTYPE_F64, DTYPE_I32 } Dtype;
 
 enum { TENSOR_MAX_DIMS = 6, SHAPE_TEXT_SIZE = 160 };
 
+/* A view of memory; see the head of this file. */
 typedef struct Tensor {
     void *data;
     Dtype dtype; /* DTYPE_NONE: invalid */
@@ -39,10 +41,12 @@ size_t dtype_size(Dtype dtype);
 /* "f32", "f64", "i32", "none". */
 const char *dtype_name(Dtype dtype);
 
+/* Whether there is a tensor at all. */
 static inline bool tensor_is_valid(Tensor t)
 {
     return t.dtype != DTYPE_NONE;
 }
+/* What a function returns that cannot do what it is asked. */
 Tensor tensor_invalid(void);
 /* The number of elements; 0 where an axis has size 0 and for an invalid tensor. */
 int64_t tensor_numel(const Tensor *t);

@@ -16,6 +16,7 @@
 
 REEL_BEGIN_DECLS
 
+/* out[i] = f(x[i]) for i < n; out may be x. */
 void vmath_exp(float *out, const float *x, size_t n);
 void vmath_log(float *out, const float *x, size_t n);
 void vmath_tanh(float *out, const float *x, size_t n);

@@ -225,15 +225,6 @@ void check_module_gradients(NnModule *module, ModuleFunction *function, void *co
     tape_free(check.tape);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-/* A block that is too large is NULL, as it is without the sanitizer. */
-const char *__asan_default_options(void);
-__attribute__((visibility("default"))) const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-#endif
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { SLOW = 1 };
 #else

@@ -66,7 +66,8 @@ static Model *new_model(const char *name)
     Model *model;
     ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size,
                           .labels = dataset_num_classes(dataset),
-                          .embed = 3,
+                          .embed =
+                              zoo_find(name) == zoo_find("transformer") ? 4 : 3, /* its heads divide it */
                           .hidden = 2};
     ck_assert_ok(model_new(&model, zoo_find(name), config, 3));
     return model;

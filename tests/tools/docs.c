@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <glob.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,10 +43,42 @@ START_TEST(the_examples_run)
         found.gl_pathc = 0;
     for (size_t i = 0; i < found.gl_pathc; i++) {
         const char *path = found.gl_pathv[i];
+        if (strstr(path, "char_lm") || strstr(path, "gru_classifier") || strstr(path, "numeric_mlp"))
+            continue; /* the next test runs them */
         shell_must("'%s/../%.*s'", shell_setting("REEL_DOCS"), (int)strlen(path) - 2, path);
         ck_assert_msg(strlen(shell_output()) > 0, "%s prints nothing", path);
     }
     globfree(&found);
+}
+END_TEST
+
+/* The number behind the last `label` of what a program printed. */
+static double last_number(const char *label)
+{
+    double number = NAN;
+    for (const char *at = shell_output(); (at = strstr(at, label)); at += strlen(label))
+        number = strtod(at + strlen(label), NULL);
+    return number;
+}
+
+START_TEST(the_examples_learn)
+{
+    const char *docs = shell_setting("REEL_DOCS");
+    shell_must("'%s/examples/char_lm'", docs);
+    ck_assert_double_lt(last_number("step 100: "), 1.0); /* bits a character; 7 at first */
+    shell_must("'%s/examples/gru_classifier'", docs);
+    ck_assert_double_lt(last_number("loss "), 0.05);
+    shell_must("'%s/examples/numeric_mlp'", docs);
+    ck_assert_double_lt(last_number("test error "), 0.01); /* the variance of the data is 0.27 */
+    ck_assert_int_eq(shell_run("'%s/examples/char_lm' /no/such/file", docs), 1);
+    ck_assert_int_eq(shell_run("'%s/examples/gru_classifier' /no/such/file", docs), 1);
+}
+END_TEST
+
+START_TEST(the_examples_are_short)
+{
+    shell_must("cd docs/examples && for file in char_lm gru_classifier numeric_mlp; do "
+               "[ $(wc -l < $file.c) -lt 120 ] || exit 1; done");
 }
 END_TEST
 
@@ -65,6 +98,8 @@ Suite *tools_docs_suite(void)
     tcase_add_test(tcase, there_are_programs);
     tcase_add_loop_test(tcase, a_program_of_a_page_runs_and_prints_what_the_page_says, 0, read_programs());
     tcase_add_test(tcase, the_examples_run);
+    tcase_add_test(tcase, the_examples_learn);
+    tcase_add_test(tcase, the_examples_are_short);
     suite_add_tcase(suite, tcase);
     return suite;
 }

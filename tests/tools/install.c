@@ -1,0 +1,103 @@
+/* make install into a scratch folder, programs built against what is there, static and shared, and make
+ * uninstall, which leaves nothing. */
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+static char folder[256];
+
+/* In a make of its own: not in the jobs of the one that runs the tests. */
+#define MAKE "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS %s --no-print-directory PREFIX=/opt/reel DESTDIR='%s' "
+
+static void install(void)
+{
+    snprintf(folder, sizeof folder, "%s", shell_folder());
+    shell_must(MAKE "install", shell_setting("REEL_MAKE"), folder);
+}
+
+static void remove_folder(void)
+{
+    shell_remove_folder(folder);
+}
+
+/* cc, pkg-config with the scratch folder in front of the prefix, and the flags that this build was made with.
+ */
+#define COMPILE                                                                                              \
+    "cd '%s' && export PKG_CONFIG_PATH=opt/reel/lib/pkgconfig && "                                           \
+    "pkg() { pkg-config --define-variable=prefix=\"$PWD/opt/reel\" \"$@\" reel; } && "                       \
+    "%s -std=gnu17 -Wall -Wextra -Werror $REEL_LINK_FLAGS "
+
+START_TEST(programs_build_against_the_shared_library)
+{
+    shell_must(COMPILE
+               "-o program '%s/pages/new-model-1.c' $(pkg --cflags --libs) -Wl,-rpath,opt/reel/lib && "
+               "./program && ldd ./program && rm program",
+               folder, shell_setting("REEL_CC"), shell_setting("REEL_DOCS"));
+    ck_assert_ptr_nonnull(strstr(shell_output(), "4369 parameters"));
+    ck_assert_ptr_nonnull(strstr(shell_output(), "libreel.so.0 => "));
+    ck_assert_ptr_null(strstr(shell_output(), "not found"));
+}
+END_TEST
+
+START_TEST(programs_build_against_the_static_library)
+{
+    shell_must(COMPILE
+               "-o program '%s/pages/new-op-1.c' $(pkg --cflags) opt/reel/lib/libreel.a "
+               "$(pkg --static --libs-only-l | sed s/-lreel//) && ./program && ldd ./program && rm program",
+               folder, shell_setting("REEL_CC"), shell_setting("REEL_DOCS"));
+    ck_assert_ptr_nonnull(strstr(shell_output(), "swish: checked"));
+    ck_assert_ptr_null(strstr(shell_output(), "libreel"));
+}
+END_TEST
+
+START_TEST(only_public_symbols_are_exported)
+{
+    /* Every exported symbol stands in an installed header. */
+    shell_must("cd '%s/opt/reel' && cat $(find include -name '*.h') > all && "
+               "nm -D --defined-only lib/libreel.so | awk '$2 ~ /[TDBR]/ { print $3 }' | "
+               "grep -v -e ^op_ -e san -e ^_ -e gcov | while read -r name; do "
+               "grep -q -w -- \"$name\" all || echo \"private: $name\"; done; "
+               "nm -D --defined-only lib/libreel.so | grep -c ' T '; rm all",
+               folder);
+    ck_assert_msg(strstr(shell_output(), "private:") == NULL, "%s", shell_output());
+    int count = 0;
+    ck_assert_int_eq(sscanf(shell_output(), "%d", &count), 1);
+    ck_assert_int_gt(count, 300);
+    shell_must("cd '%s' && ! find . -name '*_internal.h' | grep .", folder);
+}
+END_TEST
+
+START_TEST(the_programs_are_installed_and_run)
+{
+    shell_must("cd '%s/opt/reel/bin' && ./train_zoo --list && ./train_zoo --help", folder);
+    ck_assert_ptr_nonnull(strstr(shell_output(), "attention_fed"));
+}
+END_TEST
+
+START_TEST(uninstalling_leaves_nothing)
+{
+    shell_must(MAKE "uninstall", shell_setting("REEL_MAKE"), folder);
+    shell_must("find '%s' ! -type d", folder);
+    ck_assert_str_eq(shell_output(), "");
+    shell_must("find '%s' -name reel -path '*include*'", folder);
+    ck_assert_str_eq(shell_output(), "");
+}
+END_TEST
+
+Suite *tools_install_suite(void);
+Suite *tools_install_suite(void)
+{
+    Suite *suite = suite_create("tools/install");
+    TCase *tcase = tcase_create("install");
+    tcase_set_timeout(tcase, 20);
+    tcase_add_unchecked_fixture(tcase, install, remove_folder);
+    tcase_add_test(tcase, programs_build_against_the_shared_library);
+    tcase_add_test(tcase, programs_build_against_the_static_library);
+    tcase_add_test(tcase, only_public_symbols_are_exported);
+    tcase_add_test(tcase, the_programs_are_installed_and_run);
+    tcase_add_test(tcase, uninstalling_leaves_nothing);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
