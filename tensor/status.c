@@ -16,6 +16,10 @@ static Status make(StatusCode code, const char *format, va_list args)
     Status status;
     status.code = code;
     vsnprintf(status.message, sizeof status.message, format, args);
+    /* What is quoted (a path, an argument) may hold line feeds, or sequences that command a terminal. */
+    for (char *at = status.message; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
     return status;
 }
 

@@ -1,0 +1,87 @@
+/* Fuzz target: any bytes, read as a checkpoint of a model, and as the state of a training run. A crash, a
+ * leak, a read out of bounds or undefined behaviour is a finding; so is a message that is not one line, or a
+ * model that was loaded and cannot be run on a text or saved again as the same file. Fuzzers are to define
+ * FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION, so that a wrong checksum does not keep them out. */
+#include "models/checkpoint.h"
+#include "models/predictor.h"
+#include "models/training_state.h"
+#include "tensor/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static bool is_fine(const Status *status)
+{
+    require(status_is_ok(status) || (!strchr(status->message, '\n') && strchr(status->message, ';')));
+    return status_is_ok(status);
+}
+
+/* Texts are short and few, and so is what a fuzzer is to wait for. */
+static void run(const Checkpoint *c)
+{
+    const TextSpan texts[] = {text_span("red apple"), text_span(""), text_span("green truck fire sky")};
+    Predictor *predictor;
+    if (c->text.max_len > 64 || c->labels.count > 1000)
+        return;
+    float *logits = mem_alloc(3 * (size_t)c->labels.count * sizeof *logits);
+    Status status = predictor_new(&predictor, c, 1);
+    require(logits && status_is_ok(&status));
+    status = predictor_run(predictor, texts, 3, true, logits);
+    require(status_is_ok(&status));
+    for (int i = 0; i < 3; i++) {
+        PredictorText text = predictor_text(predictor, i);
+        require(text.count >= 3 && text.count <= c->text.max_len);
+        for (int32_t j = 0; j < text.count; j++)
+            require(predictor_word(predictor, text.ids[j]) != NULL);
+    }
+    predictor_free(predictor);
+    mem_free(logits);
+}
+
+static void read_state(const Npz *npz, Model *model, int32_t labels)
+{
+    enum { EPOCHS = 3 };
+    RunEpoch epochs[EPOCHS];
+    RunResult result = {.epochs = epochs};
+    TrainingState state;
+    NnOptimizer *optimizer;
+    Status status = metrics_init(&result.metrics, labels);
+    require(status_is_ok(&status));
+    status = training_state_read(npz, &state, &result, EPOCHS);
+    bool fine = status_is_ok(&status);
+    require(!strchr(status.message, '\n'));
+    if (fine && model && state.updates < 1000) {
+        status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM), NULL);
+        require(status_is_ok(&status));
+        status = training_state_restore(npz, &state, optimizer, &model->base);
+        require(!strchr(status.message, '\n'));
+        nn_optimizer_free(optimizer);
+    }
+    metrics_free(&result.metrics);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int64_t live = mem_stats().live_blocks;
+    Npz *npz;
+    Checkpoint *c = NULL;
+    Status status = npz_open_memory(&npz, data, size, "fuzz");
+    if (is_fine(&status)) {
+        status = checkpoint_load_from(&c, npz);
+        if (is_fine(&status))
+            run(c);
+        read_state(npz, c ? c->model : NULL, c && c->labels.count < 1000 ? c->labels.count : 2);
+    }
+    npz_close(npz);
+    checkpoint_free(c);
+    require(mem_stats().live_blocks == live);
+    return 0;
+}

@@ -1,0 +1,105 @@
+/* Fuzz target: any bytes, cut at NULs into the words of a command line, and read as one; then the same bytes
+ * as a file of settings. A crash, a leak, a read out of bounds or undefined behaviour is a finding; so is a
+ * value out of its range, or a message that is not one line. */
+#include "tools/options.h"
+#include "tools/settings.h"
+
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+/* One option of each kind, as the programs have them. */
+typedef struct Values {
+    bool flag;
+    const char *text;
+    int integer;
+    double number;
+    uint64_t seed;
+} Values;
+
+#define OPTIONS(v)                                                                                           \
+    {                                                                                                        \
+        {"json", NULL, OPTION_FLAG, &(v)->flag, 0, 0, "flag"},                                               \
+            {"data", "FILE", OPTION_TEXT, &(v)->text, 0, 0, "text"},                                         \
+            {"epochs", "N", OPTION_INTEGER, &(v)->integer, 1, 1e6, "integer"},                               \
+            {"lr", "X", OPTION_NUMBER, &(v)->number, 1e-12, 1e3, "number"},                                  \
+            {"seed", "N", OPTION_SEED, &(v)->seed, 0, 0, "seed"},                                            \
+    }
+
+enum { WORDS = 64, COUNT = 5 };
+
+static void check(const Values *v, const Status *status)
+{
+    require(!strchr(status->message, '\n'));
+    require(status_is_ok(status) || status->message[0]);
+    require(v->integer >= 1 && v->integer <= 1000000);
+    require(v->number >= 1e-12 && v->number <= 1e3);
+}
+
+static void parse_words(char *text, size_t size)
+{
+    Values values = {.integer = 50, .number = 1};
+    const Option options[] = OPTIONS(&values);
+    char *words[WORDS] = {(char[]){"program"}};
+    const char *rest[WORDS];
+    int count = 1, rest_count;
+    for (size_t at = 0; at < size && count < WORDS; at += strlen(text + at) + 1)
+        words[count++] = text + at;
+    Status status = options_parse(options, COUNT, count, words, rest, &rest_count);
+    check(&values, &status);
+    require(rest_count < count);
+    for (int i = 0; i < rest_count; i++)
+        require(rest[i] >= text && rest[i] <= text + size);
+    status = options_parse(options, COUNT, count, words, NULL, NULL);
+    check(&values, &status);
+}
+
+/* What was read is written, read again, and the same. */
+static void parse_settings(const char *text, size_t size)
+{
+    Values values = {.integer = 50, .number = 1}, again = values;
+    const Option options[] = OPTIONS(&values), others[] = OPTIONS(&again);
+    Arena arena;
+    arena_init(&arena, 4096);
+    Status status = settings_read(options, COUNT, "fuzz", text, size, &arena);
+    check(&values, &status);
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    for (int i = 0; i < COUNT; i++)
+        settings_write(&json, &options[i]);
+    json_end_object(&json);
+    const char *written = json_finish(&json);
+    require(written != NULL);
+    status = settings_read(others, COUNT, "fuzz", written, json.size, &arena);
+    require(status_is_ok(&status));
+    for (int i = 0; i < COUNT; i++)
+        require(settings_same(&options[i], &others[i]));
+    json_free(&json);
+    arena_free(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int64_t live = mem_stats().live_blocks;
+    char *text = malloc(size + 1);
+    require(text != NULL);
+    if (size)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    parse_words(text, size);
+    parse_settings(text, size);
+    free(text);
+    require(mem_stats().live_blocks == live);
+    return 0;
+}
