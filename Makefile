@@ -60,7 +60,7 @@ fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib shared test coverage zoo docs fuzz lint install uninstall clean help format check-format FORCE
+.PHONY: all lib shared test test-pytorch coverage zoo docs fuzz lint install uninstall clean help format check-format FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -192,6 +192,11 @@ endif
 ## test: builds and runs every test (SUITE=dir/name for one; SANITIZE=address,undefined or thread; SKIPS=fail)
 test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
 	@$(test_env) REEL_SKIPS=$(SKIPS) $(EMULATOR) $(B)/tests/run $(SUITE)
+
+PYTHON ?= python3
+## test-pytorch: compares with PyTorch, both ways, where it is installed (PYTHON=python3 SKIPS=fail)
+test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo
+	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch.py
 
 ## coverage: runs the tests with gcov and prints which part of each file's lines they reach
 coverage:

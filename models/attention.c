@@ -17,9 +17,9 @@ static void build(Model *model)
 {
     Attention *m = (Attention *)model;
     const ModelConfig *config = &model->config;
-    NnRecurrentOptions options = nn_recurrent_options();
+    NnRecurrentOptions options = model_recurrent_options(model);
     options.layers = config->layers;
-    NN_ADD(m, embedding, nn_embedding_init, config->vocabulary, config->embed);
+    model_add_embedding(model, &m->embedding);
     NN_ADD(m, lstm, nn_lstm_init_with, config->embed, config->hidden, options);
     nn_additive_attention_init(&m->attention, config->hidden, config->hidden, config->hidden);
     nn_module_add(&m->base, &m->attention.base, "");
@@ -31,14 +31,14 @@ static void build(Model *model)
 static Var forward(Model *model, NnSequence text, Var *attention)
 {
     Attention *m = (Attention *)model;
-    NnSequence x = nn_embedding_sequence(&m->embedding, text); /* [N, E] */
+    NnSequence x = model_embed(model, &m->embedding, text); /* [N, E] */
     NnRecurrentOutput encoded = nn_lstm(&m->lstm, x);
     NnSequence states = nn_recurrent_sequence(encoded); /* [N, H] */
     NnAttention attended = nn_additive_attention(&m->attention, encoded.last, states);
     Var joined = var_concat((Var[]){encoded.last, attended.context}, 2, 1); /* [B, 2H] */
     if (attention)
         *attention = attended.weights;
-    return nn_linear(&m->fc, var_tanh(nn_linear(&m->W_c, joined)));
+    return nn_linear(&m->fc, nn_dropout(&model->dropout, var_tanh(nn_linear(&m->W_c, joined))));
 }
 
 extern const ModelKind attention_model, stacked_model;

@@ -34,7 +34,7 @@ static void build(Model *model)
 {
     AttentionFed *m = (AttentionFed *)model;
     const ModelConfig *config = &model->config;
-    NN_ADD(m, embedding, nn_embedding_init, config->vocabulary, config->embed);
+    model_add_embedding(model, &m->embedding);
     NN_ADD(m, lstm, cell_init, config->embed + config->hidden, config->hidden);
     nn_additive_attention_init(&m->attention, config->hidden, config->hidden, config->hidden);
     nn_module_add(&m->base, &m->attention.base, "");
@@ -85,11 +85,11 @@ static Var forward(Model *model, NnSequence text, Var *attention)
                .values = arena_alloc(tape_arena(tape), list)};
     if (!run.keys || !run.values)
         return tape_fail(tape, "attention_fed: out of memory");
-    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    NnSequence x = model_embed(model, &m->embedding, text);
     Var bias = var_add(nn_var(&m->lstm.bias_ih, tape), nn_var(&m->lstm.bias_hh, tape));
     Var projected = var_linear(x.rows, var_slice(weight_ih, 1, 0, embed, 1), bias); /* [N, 4H] */
     NnScan scan = nn_scan(&cell, &run, nn_with_rows(x, projected), NULL);
-    return nn_linear(&m->fc, nn_scan_last(scan, 0));
+    return nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
 }
 
 extern const ModelKind attention_fed_model;

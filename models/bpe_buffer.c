@@ -1,5 +1,8 @@
+#define _GNU_SOURCE
 #include "models/bpe_internal.h"
 #include "tensor/mem.h"
+
+#include <sys/mman.h>
 
 /* A larger block for `wanted` elements, at least double the old one; NULL: no memory or too large. */
 static void *grown(void *block, size_t *capacity, size_t wanted, size_t element)
@@ -61,4 +64,24 @@ void bpe_bytes_free(BpeBytes *bytes)
 {
     mem_free(bytes->data);
     *bytes = (BpeBytes){0};
+}
+
+/* Tables that are read at random miss the TLB with pages of 4 KiB as often as the cache. */
+void *bpe_table_alloc(size_t count, size_t element)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    size_t bytes;
+    if (__builtin_mul_overflow(count, element, &bytes))
+        return NULL;
+    char *block = mem_alloc(bytes);
+    if (!block)
+        return NULL;
+#if defined(MADV_HUGEPAGE)
+    uintptr_t begin = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t end = ((uintptr_t)block + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (begin < end) /* a wish; nothing depends on it */
+        madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#endif
+    memset(block, 0, bytes);
+    return block;
 }

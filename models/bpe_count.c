@@ -63,7 +63,7 @@ static bool is_same(const Table *table, const Slot *slot, BpeKey key, BpePiece p
 static bool grow(Table *table)
 {
     size_t wanted = table->slot_count ? table->slot_count * 2 : FIRST_SLOTS;
-    Slot *slots = mem_calloc(wanted, sizeof *slots);
+    Slot *slots = bpe_table_alloc(wanted, sizeof *slots);
     if (!slots)
         return false;
     for (size_t i = 0; i < table->slot_count; i++) {

@@ -27,6 +27,19 @@ typedef struct Slot {
     uint32_t ids[SLOT_IDS];
 } Slot;
 
+enum { NO_SLOT = -1, LINE_FEED = -2 };
+
+typedef struct Batch {
+    BpePiece pieces[BATCH];
+    BpeKey keys[BATCH];
+    uint64_t hashes[BATCH];
+    int32_t slots[BATCH]; /* or NO_SLOT: the piece is not cached, or LINE_FEED */
+    size_t count;
+    BpeShortWord words[BATCH]; /* new ones */
+    uint32_t word_slots[BATCH];
+    size_t word_count;
+} Batch;
+
 struct BpeEncoder {
     const BpeTokenizer *tokenizer;
     Slot *slots;
@@ -36,6 +49,7 @@ struct BpeEncoder {
     BpeBytes prefixed, mapped;
     double dropout;
     Random random;
+    Batch batch;
 };
 
 BpeEncoder *bpe_encoder_new(const BpeTokenizer *tokenizer)
@@ -106,7 +120,7 @@ static void make_room(BpeEncoder *e)
     if (!too_many)
         return;
     size_t wanted = e->slot_count * 4;
-    Slot *slots = mem_calloc(wanted, sizeof *slots);
+    Slot *slots = bpe_table_alloc(wanted, sizeof *slots);
     if (!slots) {
         empty_cache(e);
         return;
@@ -145,20 +159,25 @@ static bool spill(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids
     return true;
 }
 
-static void remember(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, const uint32_t *ids, size_t count)
+/* The ids of a slot. `piece` is empty where the key is the whole text. */
+static bool store(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids, size_t count)
 {
-    if (piece.size > MAX_CACHED_PIECE)
-        return;
-    if (count <= SLOT_IDS && piece.size <= BPE_KEY_INLINE) {
-        for (size_t i = 0; i < count; i++)
-            slot->ids[i] = ids[i];
-        slot->ids[0] |= (uint32_t)count << 24;
-    } else if (!spill(e, slot, piece, ids, count)) {
-        *slot = (Slot){0};
-        return;
-    }
+    if (count > SLOT_IDS || piece.size > BPE_KEY_INLINE)
+        return spill(e, slot, piece, ids, count);
+    for (size_t i = 0; i < count; i++)
+        slot->ids[i] = ids[i];
+    slot->ids[0] |= (uint32_t)count << 24;
+    return true;
+}
+
+/* False: there was no memory to keep it, and the slot is still empty. */
+static bool remember(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, const uint32_t *ids, size_t count)
+{
+    if (!store(e, slot, piece, ids, count))
+        return false;
     slot->key = key;
     e->used++;
+    return true;
 }
 
 /* ---- Pieces that are not in the cache ---- */
@@ -204,44 +223,98 @@ static bool append(BpeIds *ids, const uint32_t *from, size_t count)
     return true;
 }
 
-static __attribute__((noinline)) bool add_new(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece,
-                                              BpeIds *ids)
+/* ---- A batch of pieces: find all, merge those that are new, then put out all in order ---- */
+
+/* The slot of a key, or the empty one where it would be. */
+static inline size_t find_slot(const BpeEncoder *e, BpeKey key, uint64_t hash, BpePiece piece)
 {
-    size_t count;
-    if (!merge_piece(e, piece, &count))
-        return false;
-    if (e->dropout == 0)
-        remember(e, slot, key, piece, e->scratch.symbols, count);
-    return append(ids, e->scratch.symbols, count);
+    size_t mask = e->slot_count - 1, at = hash & mask;
+    for (;; at = (at + 1) & mask) {
+        const Slot *slot = &e->slots[at];
+        if (slot->key.high == 0)
+            return at;
+        if (slot->key.low == key.low && slot->key.high == key.high &&
+            (piece.size <= BPE_KEY_INLINE || is_same_text(e, slot, piece)))
+            return at;
+    }
 }
 
-static __attribute__((noinline)) bool add_spilled(BpeEncoder *e, const Slot *slot, BpeIds *ids)
+/* A piece that is seen for the first time: if it is short, it waits for bpe_merge_words(), and its slot has
+ * the key already. */
+static __attribute__((noinline)) bool add_new(BpeEncoder *e, Batch *b, size_t i, size_t at)
+{
+    BpePiece piece = b->pieces[i];
+    size_t count;
+    b->slots[i] = NO_SLOT;
+    if (piece.size > MAX_CACHED_PIECE)
+        return true; /* merged when it is put out */
+    if (!e->tokenizer->config.ignore_merges && piece.size <= BPE_KEY_INLINE) {
+        BpeShortWord *word = &b->words[b->word_count];
+        if (!bpe_piece_symbols(e->tokenizer, &e->scratch, piece.text, piece.size, &count))
+            return false;
+        if (count > 0 && count <= BPE_LANES) {
+            memcpy(word->symbols, e->scratch.symbols, count * sizeof *word->symbols);
+            word->alive = (1u << count) - 1;
+            b->word_slots[b->word_count++] = (uint32_t)at;
+            e->slots[at].key = b->keys[i];
+            e->used++;
+            b->slots[i] = (int32_t)at;
+            return true;
+        }
+    }
+    if (!merge_piece(e, piece, &count))
+        return false;
+    if (remember(e, &e->slots[at], b->keys[i], piece, e->scratch.symbols, count))
+        b->slots[i] = (int32_t)at;
+    return true;
+}
+
+static bool find_all(BpeEncoder *e, Batch *b, bool lines)
+{
+    b->word_count = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        BpeKey key = b->keys[i];
+        if (lines && key.low == '\n' && key.high == (uint64_t)1 << 56) {
+            b->slots[i] = LINE_FEED;
+            continue;
+        }
+        if (__builtin_expect(e->dropout > 0, 0)) { /* each time is another: what is cached does not count */
+            b->slots[i] = NO_SLOT;
+            continue;
+        }
+        size_t at = find_slot(e, key, b->hashes[i], b->pieces[i]);
+        b->slots[i] = (int32_t)at;
+        if (__builtin_expect(e->slots[at].key.high == 0, 0) && !add_new(e, b, i, at))
+            return false;
+    }
+    return true;
+}
+
+static bool merge_new(BpeEncoder *e, Batch *b)
+{
+    bpe_merge_words(e->tokenizer, b->words, b->word_count);
+    for (size_t i = 0; i < b->word_count; i++) {
+        Slot *slot = &e->slots[b->word_slots[i]];
+        uint32_t ids[BPE_LANES], count = 0;
+        for (uint32_t left = b->words[i].alive; left; left &= left - 1)
+            ids[count++] = b->words[i].symbols[__builtin_ctz(left)];
+        if (!store(e, slot, (BpePiece){"", 0}, ids, count))
+            return false;
+    }
+    return true;
+}
+
+static __attribute__((noinline)) bool put_spilled(BpeEncoder *e, const Slot *slot, BpeIds *ids)
 {
     const char *entry = spilled_entry(e, slot);
     size_t padded = ((size_t)bpe_load64(entry) + 7) / 8 * 8;
     return append(ids, (const uint32_t *)(const void *)(entry + 8 + padded), slot->ids[0] & 0xFFFFFF);
 }
 
-/* ids has room for SLOT_IDS more. */
-static inline bool add_piece(BpeEncoder *e, BpeKey key, uint64_t hash, BpePiece piece, BpeIds *ids)
+static __attribute__((noinline)) bool put_uncached(BpeEncoder *e, BpePiece piece, BpeIds *ids)
 {
-    size_t mask = e->slot_count - 1;
-    for (size_t at = hash & mask;; at = (at + 1) & mask) {
-        Slot *slot = &e->slots[at];
-        if (slot->key.high == 0)
-            return add_new(e, slot, key, piece, ids);
-        if (slot->key.low != key.low || slot->key.high != key.high)
-            continue;
-        if (__builtin_expect(is_spilled(slot), 0)) {
-            if (piece.size > BPE_KEY_INLINE && !is_same_text(e, slot, piece))
-                continue;
-            return add_spilled(e, slot, ids);
-        }
-        memcpy(ids->ids + ids->count, slot->ids, sizeof slot->ids);
-        ids->ids[ids->count] &= 0xFFFFFF;
-        ids->count += slot->ids[0] >> 24;
-        return true;
-    }
+    size_t count;
+    return merge_piece(e, piece, &count) && append(ids, e->scratch.symbols, count);
 }
 
 static bool end_line(const BpeIds *ids, BpeIds *ends)
@@ -252,30 +325,50 @@ static bool end_line(const BpeIds *ids, BpeIds *ends)
     return true;
 }
 
+static bool put_all(BpeEncoder *e, const Batch *b, BpeIds *ids, BpeIds *ends)
+{
+    if (!bpe_ids_reserve(ids, (size_t)BATCH * SLOT_IDS))
+        return false;
+    for (size_t i = 0; i < b->count; i++) {
+        if (__builtin_expect(b->slots[i] < 0, 0)) {
+            if (b->slots[i] == LINE_FEED ? !end_line(ids, ends) : !put_uncached(e, b->pieces[i], ids))
+                return false;
+            continue;
+        }
+        const Slot *slot = &e->slots[b->slots[i]];
+        if (__builtin_expect(is_spilled(slot), 0)) {
+            if (!put_spilled(e, slot, ids))
+                return false;
+            continue;
+        }
+        memcpy(ids->ids + ids->count, slot->ids, sizeof slot->ids);
+        ids->ids[ids->count] &= 0xFFFFFF;
+        ids->count += slot->ids[0] >> 24;
+    }
+    return true;
+}
+
 /* `ends` NULL: one text. */
 static bool encode_pieces(BpeEncoder *e, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
 {
     BpeSplitter splitter;
-    BpePiece pieces[BATCH];
-    BpeKey keys[BATCH];
-    uint64_t hashes[BATCH];
+    Batch *b = &e->batch;
     const char *end = text + size;
     bpe_split(&splitter, e->tokenizer->config.pretokenizer, ends ? BPE_LINES_MARKED : BPE_ONE_TEXT, text,
               size);
-    for (size_t count; (count = bpe_split_next(&splitter, pieces, BATCH)) > 0;) {
+    while ((b->count = bpe_split_next(&splitter, b->pieces, BATCH)) > 0) {
         make_room(e);
-        if (!bpe_ids_reserve(ids, (size_t)BATCH * SLOT_IDS))
+        for (size_t i = 0; i < b->count; i++) {
+            b->keys[i] = bpe_key(b->pieces[i].text, b->pieces[i].size, end);
+            b->hashes[i] = bpe_key_hash(b->keys[i]);
+            __builtin_prefetch(&e->slots[b->hashes[i] & (e->slot_count - 1)]);
+        }
+        if (!find_all(e, b, ends != NULL) || !merge_new(e, b)) {
+            empty_cache(e); /* it has keys without ids */
             return false;
-        for (size_t i = 0; i < count; i++) {
-            keys[i] = bpe_key(pieces[i].text, pieces[i].size, end);
-            hashes[i] = bpe_key_hash(keys[i]);
-            __builtin_prefetch(&e->slots[hashes[i] & (e->slot_count - 1)]);
         }
-        for (size_t i = 0; i < count; i++) {
-            bool is_feed = ends && keys[i].low == '\n' && keys[i].high == (uint64_t)1 << 56;
-            if (is_feed ? !end_line(ids, ends) : !add_piece(e, keys[i], hashes[i], pieces[i], ids))
-                return false;
-        }
+        if (!put_all(e, b, ids, ends))
+            return false;
     }
     return !ends || size == 0 || text[size - 1] == '\n' || end_line(ids, ends);
 }

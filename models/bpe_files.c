@@ -46,58 +46,58 @@ void bpe_vocabulary_free(BpeVocabulary *v)
     *v = (BpeVocabulary){0};
 }
 
-bool bpe_vocabulary_add(BpeVocabulary *v, Json *json, int64_t id)
+bool bpe_vocabulary_add(BpeVocabulary *v, JsonReader *json, int64_t id)
 {
     int64_t there = bpe_strings_find(&v->names, json->string.data, json->string.size);
     if (json->string.size == 0)
-        return bpe_json_fail(json, "a token without text");
+        return json_reader_fail(json, "a token without text");
     if (there >= 0)
         return v->ids[there] == id ||
-               bpe_json_fail(json, "a token has two ids, %u and %lld", v->ids[there], (long long)id);
+               json_reader_fail(json, "a token has two ids, %u and %lld", v->ids[there], (long long)id);
     if (id < 0 || id >= BPE_MAX_TOKENS)
-        return bpe_json_fail(json, "id %lld is not within 0 to %d", (long long)id, BPE_MAX_TOKENS - 1);
+        return json_reader_fail(json, "id %lld is not within 0 to %d", (long long)id, BPE_MAX_TOKENS - 1);
     uint32_t *ids = mem_grow(v->ids, v->names.count, &v->capacity, sizeof *ids);
     if (!ids)
-        return bpe_json_fail(json, "out of memory");
+        return json_reader_fail(json, "out of memory");
     v->ids = ids;
     ids[v->names.count] = (uint32_t)id;
     return bpe_strings_add(&v->names, json->string.data, json->string.size) ||
-           bpe_json_fail(json, "out of memory");
+           json_reader_fail(json, "out of memory");
 }
 
-bool bpe_vocabulary_read(BpeVocabulary *v, Json *json)
+bool bpe_vocabulary_read(BpeVocabulary *v, JsonReader *json)
 {
     bool first = true;
-    bpe_json_open_object(json);
-    while (bpe_json_next_key(json, &first)) {
+    json_reader_open_object(json);
+    while (json_reader_next_key(json, &first)) {
         int64_t id;
         size_t before = v->names.count;
-        if (!bpe_json_int(json, &id) || !bpe_vocabulary_add(v, json, id))
+        if (!json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
             return false;
         if (v->names.count == before)
-            return bpe_json_fail(json, "a token is there twice");
+            return json_reader_fail(json, "a token is there twice");
     }
     return status_is_ok(&json->status);
 }
 
-bool bpe_vocabulary_sort(const BpeVocabulary *v, Json *json, BpeStrings *tokens)
+bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *tokens)
 {
     size_t count = v->names.count;
     uint32_t *places = mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
-    bool fine = places != NULL || bpe_json_fail(json, "out of memory");
+    bool fine = places != NULL || json_reader_fail(json, "out of memory");
     for (size_t i = 0; fine && i < count; i++) {
         if (v->ids[i] >= count)
-            fine = bpe_json_fail(json, "id %u among %zu tokens: ids must be 0 to %zu, without holes",
-                                 v->ids[i], count, count - 1);
+            fine = json_reader_fail(json, "id %u among %zu tokens: ids must be 0 to %zu, without holes",
+                                    v->ids[i], count, count - 1);
         else if (places[v->ids[i]])
-            fine = bpe_json_fail(json, "id %u is given to two tokens", v->ids[i]);
+            fine = json_reader_fail(json, "id %u is given to two tokens", v->ids[i]);
         else
             places[v->ids[i]] = (uint32_t)i + 1;
     }
     for (size_t id = 0; fine && id < count; id++) {
         size_t i = places[id] - 1;
         fine = bpe_strings_add(tokens, bpe_string(&v->names, i), bpe_string_size(&v->names, i)) ||
-               bpe_json_fail(json, "out of memory");
+               json_reader_fail(json, "out of memory");
     }
     mem_free(places);
     return fine;
@@ -128,11 +128,12 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
     int64_t left = bpe_strings_find(&parts->tokens, merge.left, merge.left_size);
     int64_t right = bpe_strings_find(&parts->tokens, merge.right, merge.right_size), product;
     BpeMerge *merges = mem_grow(parts->merges, parts->merge_count, capacity, sizeof *merges);
+    if (merges)
+        parts->merges = merges;
     if (!merges || !find_product(&parts->tokens, merge, &product)) {
         snprintf(what, 200, "out of memory");
         return false;
     }
-    parts->merges = merges;
     if (left < 0 || right < 0 || product < 0) {
         snprintf(what, 200, "%s of merge %zu is not in the vocabulary",
                  left < 0    ? "the left token"

@@ -2,7 +2,8 @@
 #ifndef REEL_MODELS_BPE_FILES_INTERNAL_H
 #define REEL_MODELS_BPE_FILES_INTERNAL_H
 
-#include "models/bpe_json_internal.h"
+#include "models/bpe_internal.h"
+#include "models/json_reader.h"
 
 /* A whole file, at most BPE_MAX_FILE_BYTES; free with bpe_bytes_free(). */
 Status bpe_read_file(const char *path, BpeBytes *bytes);
@@ -16,11 +17,11 @@ typedef struct BpeVocabulary {
 
 void bpe_vocabulary_free(BpeVocabulary *vocabulary);
 /* Reads a JSON object { "token": id, ... }. False: json has the error. */
-bool bpe_vocabulary_read(BpeVocabulary *vocabulary, Json *json);
+bool bpe_vocabulary_read(BpeVocabulary *vocabulary, JsonReader *json);
 /* Adds json->string under that id, unless it is there with that id already. */
-bool bpe_vocabulary_add(BpeVocabulary *vocabulary, Json *json, int64_t id);
+bool bpe_vocabulary_add(BpeVocabulary *vocabulary, JsonReader *json, int64_t id);
 /* Puts the tokens into `tokens` by id; the ids must be 0 to count - 1. */
-bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, Json *json, BpeStrings *tokens);
+bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, JsonReader *json, BpeStrings *tokens);
 
 /* Appends the merge of two tokens, which must be in parts->tokens together with what they make. `what` is
  * filled with the reason where this is false. */
@@ -34,6 +35,13 @@ bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
 
 /* Appends the members of { "token": id, ... } in the order of ids, `indent` before each. False: no memory. */
 bool bpe_write_vocab(const BpeTokenizer *tokenizer, BpeBytes *out, const char *indent);
+
+/* The files that are text, from memory; the names stand in messages. */
+Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                            const char *vocab_name, const char *merges, size_t merges_size,
+                            const char *merges_name);
+Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
+                             const char *unk_token);
 
 /* Lines of a text file. */
 typedef struct BpeLineReader {

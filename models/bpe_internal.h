@@ -198,7 +198,7 @@ typedef struct BpeConfig {
 enum { BPE_IS_SPECIAL = 1, BPE_IS_OUTSIDE = 2 };
 
 /* The pair table: open addressing, slots of (left, right, rank), 21 bits each; all ones: empty. */
-enum { BPE_ID_BITS = 21 };
+enum { BPE_ID_BITS = 21, BPE_DENSE = 256 };
 #define BPE_NO_RANK UINT32_MAX
 
 struct BpeTokenizer {
@@ -213,12 +213,14 @@ struct BpeTokenizer {
     uint8_t *flags;           /* [count], of BPE_IS_... */
     uint8_t added_first[256]; /* whether an added token begins with this byte */
     int added_byte;           /* the byte that all of them begin with, or -1 */
+    uint32_t *dense; /* [BPE_DENSE^2]: the ranks of pairs of low ids, which the alphabet mostly has */
     uint64_t *pairs;
     size_t pair_mask;
     unsigned pair_shift;
     int32_t byte_ids[256];     /* byte level: of each byte; otherwise of each ASCII character, or BPE_NONE */
     int32_t final_ids[256];    /* subword-nmt: with </w>; otherwise the same as byte_ids */
     int32_t fallback_ids[256]; /* of <0x00> to <0xFF>, or BPE_NONE */
+    int64_t product_base;      /* the result of merge r is token product_base + r; -1: it is not so simple */
     bool rising;               /* every merge comes after those that made its parts */
 };
 
@@ -262,11 +264,19 @@ static inline uint32_t bpe_pair_rank(const BpeTokenizer *t, uint32_t left, uint3
     }
 }
 
+/* The same, faster where both are symbols of the alphabet. */
+static inline uint32_t bpe_symbol_pair_rank(const BpeTokenizer *t, uint32_t left, uint32_t right)
+{
+    if ((left | right) < BPE_DENSE)
+        return t->dense[left * BPE_DENSE + right];
+    return bpe_pair_rank(t, left, right);
+}
+
 /* ---- Merging one piece (bpe_merge.c) ---- */
 
 /* Scratch memory for pieces of any length. */
 typedef struct BpeScratch {
-    uint32_t *symbols, *ranks;
+    uint32_t *symbols;
     size_t capacity;
     uint64_t *heap;
     size_t heap_count, heap_capacity;
@@ -283,6 +293,16 @@ void bpe_scratch_free(BpeScratch *scratch);
  */
 bool bpe_merge_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, size_t *count, double dropout,
                        Random *random);
+/* A piece of at most BPE_LANES symbols; see bpe_merge_words(). */
+enum { BPE_LANES = 16 };
+typedef struct BpeShortWord {
+    uint32_t symbols[BPE_LANES];
+    int32_t keys[BPE_LANES];
+    uint32_t alive; /* bit i: symbols[i] is there */
+} BpeShortWord;
+/* Merges many words at once, so that the cache misses of one are waited for together with the others'. In
+ * each word symbols and alive are set, alive not 0; the same afterwards. */
+void bpe_merge_words(const BpeTokenizer *tokenizer, BpeShortWord *words, size_t count);
 /* The symbols of a piece, put into scratch->symbols. False: no memory. */
 bool bpe_piece_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, const char *text, size_t size,
                        size_t *count);
@@ -292,6 +312,8 @@ bool bpe_piece_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, const
 /* Room for `more` further elements. False: no memory. */
 bool bpe_ids_reserve(BpeIds *ids, size_t more);
 bool bpe_bytes_reserve(BpeBytes *bytes, size_t more);
+/* count * element bytes, zero, on huge pages where the system gives them; free with mem_free(). */
+void *bpe_table_alloc(size_t count, size_t element);
 bool bpe_bytes_append(BpeBytes *bytes, const char *text, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* The merges of one piece: lowest rank first, leftmost among equals.
  *
- * Three ways to the same result. Short pieces: the ranks of all neighbours in an array, whose minimum is
+ * Ways to the same result. Short pieces: the ranks of all neighbours in an array, whose minimum is
  * looked for before each merge; with some ten symbols nothing is faster. Longer ones: a heap of (rank,
  * place), so that the time is n log n. Very long ones: a list of places for each rank, walked upwards, which
  * takes linear time; right where no merge makes a pair of lower rank than its own (BpeTokenizer.rising), as
@@ -8,14 +8,13 @@
 #include "models/bpe_internal.h"
 #include "tensor/mem.h"
 
-enum { SCAN_LIMIT = 96, LIST_LIMIT = 20000 };
+enum { SCAN_LIMIT = 64, LIST_LIMIT = 20000 };
 
 #define GONE UINT32_MAX
 
 void bpe_scratch_free(BpeScratch *s)
 {
     mem_free(s->symbols);
-    mem_free(s->ranks);
     mem_free(s->heap);
     mem_free(s->skipped);
     mem_free(s->links);
@@ -25,10 +24,11 @@ void bpe_scratch_free(BpeScratch *s)
 
 /* ---- Short: scan for the minimum ---- */
 
-static size_t merge_by_scan(const BpeTokenizer *t, uint32_t *symbols, uint32_t *ranks, size_t count)
+static size_t merge_by_scan(const BpeTokenizer *t, uint32_t *symbols, size_t count)
 {
+    uint32_t ranks[SCAN_LIMIT];
     for (size_t i = 0; i + 1 < count; i++)
-        ranks[i] = bpe_pair_rank(t, symbols[i], symbols[i + 1]);
+        ranks[i] = bpe_symbol_pair_rank(t, symbols[i], symbols[i + 1]);
     while (count > 1) {
         uint32_t lowest = ranks[0];
         size_t at = 0;
@@ -50,6 +50,107 @@ static size_t merge_by_scan(const BpeTokenizer *t, uint32_t *symbols, uint32_t *
             ranks[at] = bpe_pair_rank(t, symbols[at], symbols[at + 1]);
     }
     return count;
+}
+
+/* ---- Many short words at once ---- */
+
+/* Symbols stay in the lane where they were, `alive` tells which are left; keys[i] is the rank of the pair
+ * that begins in lane i, with i in the lowest bits, so that the minimum is also the leftmost. */
+enum { LANE_BITS = 4, NO_KEY = INT32_MAX };
+
+static inline int32_t lane_key(uint32_t rank, unsigned lane)
+{
+    return rank == BPE_NO_RANK ? NO_KEY : (int32_t)(rank << LANE_BITS | lane);
+}
+
+static inline int32_t lowest_key(const int32_t *keys)
+{
+    int32_t lanes[BPE_LANES];
+    memcpy(lanes, keys, sizeof lanes);
+    for (int half = BPE_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lanes[i] = lanes[i + half] < lanes[i] ? lanes[i + half] : lanes[i];
+    return lanes[0];
+}
+
+static void start_word(const BpeTokenizer *t, BpeShortWord *w)
+{
+    unsigned count = 32 - (unsigned)__builtin_clz(w->alive);
+    for (unsigned i = 0; i < BPE_LANES; i++)
+        w->keys[i] = NO_KEY;
+    for (unsigned i = 0; i + 1 < count; i++)
+        w->keys[i] = lane_key(bpe_symbol_pair_rank(t, w->symbols[i], w->symbols[i + 1]), i);
+}
+
+/* The lanes before and behind the one of the last merge; BPE_LANES: there is none. */
+typedef struct Neighbours {
+    uint8_t at, before, behind;
+} Neighbours;
+
+static inline void prefetch_pair(const BpeTokenizer *t, uint32_t left, uint32_t right)
+{
+    __builtin_prefetch(&t->pairs[bpe_pair_hash(bpe_pair_key(left, right), t->pair_shift)]);
+}
+
+/* Makes the next merge and asks for the slots of the two pairs that it makes. False: there is none. */
+static inline bool merge_next(const BpeTokenizer *t, BpeShortWord *w, Neighbours *n)
+{
+    int32_t key = lowest_key(w->keys);
+    if (key == NO_KEY)
+        return false;
+    uint32_t rank = (uint32_t)key >> LANE_BITS, at = (uint32_t)key & (BPE_LANES - 1);
+    uint32_t above = w->alive & ~((2u << at) - 1), below = w->alive & ((1u << at) - 1);
+    unsigned gone = (unsigned)__builtin_ctz(above);
+    above &= above - 1;
+    w->alive &= ~(1u << gone);
+    w->symbols[at] = t->product_base >= 0 ? (uint32_t)t->product_base + rank : t->merges[rank].product;
+    w->keys[gone] = w->keys[at] = NO_KEY;
+    *n = (Neighbours){(uint8_t)at, BPE_LANES, BPE_LANES};
+    if (above) {
+        n->behind = (uint8_t)__builtin_ctz(above);
+        prefetch_pair(t, w->symbols[at], w->symbols[n->behind]);
+    }
+    if (below) {
+        n->before = (uint8_t)(31 - __builtin_clz(below));
+        prefetch_pair(t, w->symbols[n->before], w->symbols[at]);
+    }
+    return true;
+}
+
+static inline void look_up(const BpeTokenizer *t, BpeShortWord *w, Neighbours n)
+{
+    if (n.behind < BPE_LANES)
+        w->keys[n.at] = lane_key(bpe_pair_rank(t, w->symbols[n.at], w->symbols[n.behind]), n.at);
+    if (n.before < BPE_LANES)
+        w->keys[n.before] = lane_key(bpe_pair_rank(t, w->symbols[n.before], w->symbols[n.at]), n.before);
+}
+
+enum { GROUP = 16 };
+
+static void merge_group(const BpeTokenizer *t, BpeShortWord *words, size_t count)
+{
+    Neighbours neighbours[GROUP];
+    uint8_t open[GROUP];
+    for (size_t i = 0; i < count; i++) {
+        start_word(t, &words[i]);
+        open[i] = (uint8_t)i;
+    }
+    while (count) {
+        size_t kept = 0;
+        for (size_t i = 0; i < count; i++) {
+            open[kept] = open[i];
+            kept += merge_next(t, &words[open[i]], &neighbours[kept]);
+        }
+        count = kept;
+        for (size_t i = 0; i < count; i++)
+            look_up(t, &words[open[i]], neighbours[i]);
+    }
+}
+
+void bpe_merge_words(const BpeTokenizer *t, BpeShortWord *words, size_t count)
+{
+    for (size_t at = 0; at < count; at += GROUP)
+        merge_group(t, words + at, count - at < GROUP ? count - at : GROUP);
 }
 
 /* ---- Long: a heap ---- */
@@ -238,7 +339,7 @@ bool bpe_merge_symbols(const BpeTokenizer *t, BpeScratch *s, size_t *count, doub
     if (random)
         return merge_by_heap(t, s, count, dropout, random);
     if (*count <= SCAN_LIMIT) {
-        *count = merge_by_scan(t, s->symbols, s->ranks, *count);
+        *count = merge_by_scan(t, s->symbols, *count);
         return true;
     }
     if (*count >= LIST_LIMIT && t->rising)
@@ -254,10 +355,8 @@ static bool reserve(BpeScratch *s, size_t count)
         return true;
     size_t wanted = count + count / 2 + 64;
     mem_free(s->symbols);
-    mem_free(s->ranks);
     s->symbols = mem_alloc(wanted * sizeof *s->symbols);
-    s->ranks = mem_alloc(SCAN_LIMIT * sizeof *s->ranks);
-    s->capacity = s->symbols && s->ranks ? wanted : 0;
+    s->capacity = s->symbols ? wanted : 0;
     return s->capacity > 0 && count < GONE;
 }
 

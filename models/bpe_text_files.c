@@ -7,21 +7,16 @@
 
 /* ---- GPT-2 ---- */
 
-static Status read_vocab(const char *path, BpeTokenizer *parts)
+static Status read_vocab(const char *text, size_t size, const char *name, BpeTokenizer *parts)
 {
-    BpeBytes bytes;
-    Status status = bpe_read_file(path, &bytes);
-    if (!status_is_ok(&status))
-        return status;
-    Json json;
+    JsonReader json;
     BpeVocabulary vocabulary = {0};
-    bpe_json_open(&json, bytes.data, bytes.size, path);
-    if (bpe_vocabulary_read(&vocabulary, &json) && bpe_json_end(&json))
+    json_reader_open(&json, text, size, name);
+    if (bpe_vocabulary_read(&vocabulary, &json) && json_reader_end(&json))
         bpe_vocabulary_sort(&vocabulary, &json, &parts->tokens);
-    status = json.status;
-    bpe_json_close(&json);
+    Status status = json.status;
+    json_reader_close(&json);
     bpe_vocabulary_free(&vocabulary);
-    bpe_bytes_free(&bytes);
     return status;
 }
 
@@ -30,13 +25,10 @@ static bool is_version(const BpeLineReader *lines)
     return lines->size >= 8 && memcmp(lines->text, "#version", 8) == 0;
 }
 
-static Status read_merges(const char *path, BpeTokenizer *parts)
+static Status read_merges(const char *text, size_t size, const char *name, BpeTokenizer *parts)
 {
-    BpeBytes bytes;
-    Status status = bpe_read_file(path, &bytes);
-    if (!status_is_ok(&status))
-        return status;
-    BpeLineReader lines = {.at = bytes.data, .end = bytes.data + bytes.size};
+    Status status = status_ok();
+    BpeLineReader lines = {.at = text, .end = text + size};
     size_t capacity = 0;
     while (status_is_ok(&status) && bpe_next_line(&lines)) {
         BpeMergeText merge;
@@ -44,23 +36,40 @@ static Status read_merges(const char *path, BpeTokenizer *parts)
         if (is_version(&lines) || (lines.size == 0 && lines.at == lines.end))
             continue;
         if (!bpe_split_merge(lines.text, lines.size, &merge) || !bpe_add_merge(parts, &capacity, merge, what))
-            status = status_failed("%s:%zu: %s", path, lines.number, what);
+            status = status_failed("%s:%zu: %s", name, lines.number, what);
     }
-    bpe_bytes_free(&bytes);
+    return status;
+}
+
+Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                            const char *vocab_name, const char *merges, size_t merges_size,
+                            const char *merges_name)
+{
+    *tokenizer = NULL;
+    BpeTokenizer parts = {
+        .config = {.pretokenizer = BPE_BYTELEVEL, .trim_offsets = true, .unk_id = BPE_NONE}};
+    Status status = read_vocab(vocab, vocab_size, vocab_name, &parts);
+    if (status_is_ok(&status))
+        status = read_merges(merges, merges_size, merges_name, &parts);
+    if (status_is_ok(&status))
+        return bpe_tokenizer_make(tokenizer, &parts);
+    bpe_tokenizer_drop(&parts);
     return status;
 }
 
 Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
 {
     *tokenizer = NULL;
-    BpeTokenizer parts = {
-        .config = {.pretokenizer = BPE_BYTELEVEL, .trim_offsets = true, .unk_id = BPE_NONE}};
-    Status status = read_vocab(vocab_path, &parts);
+    BpeBytes vocab, merges;
+    Status status = bpe_read_file(vocab_path, &vocab);
+    if (!status_is_ok(&status))
+        return status;
+    status = bpe_read_file(merges_path, &merges);
     if (status_is_ok(&status))
-        status = read_merges(merges_path, &parts);
-    if (status_is_ok(&status))
-        return bpe_tokenizer_make(tokenizer, &parts);
-    bpe_tokenizer_drop(&parts);
+        status = bpe_gpt2_from_memory(tokenizer, vocab.data, vocab.size, vocab_path, merges.data, merges.size,
+                                      merges_path);
+    bpe_bytes_free(&vocab);
+    bpe_bytes_free(&merges);
     return status;
 }
 
@@ -201,6 +210,20 @@ static Status read_codes(const char *path, const BpeBytes *bytes, const char *un
     return status_is_ok(&status) ? add_merges(path, bytes, parts) : status;
 }
 
+Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
+                             const char *unk_token)
+{
+    *tokenizer = NULL;
+    const BpeBytes bytes = {.data = (char *)text, .size = size}; /* only read */
+    BpeTokenizer parts = {
+        .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
+    Status status = read_codes(name, &bytes, unk_token, &parts);
+    if (status_is_ok(&status))
+        return bpe_tokenizer_make(tokenizer, &parts);
+    bpe_tokenizer_drop(&parts);
+    return status;
+}
+
 Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token)
 {
     *tokenizer = NULL;
@@ -210,13 +233,8 @@ Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *un
     Status status = bpe_read_file(path, &bytes);
     if (!status_is_ok(&status))
         return status;
-    BpeTokenizer parts = {
-        .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
-    status = read_codes(path, &bytes, unk_token, &parts);
+    status = bpe_codes_from_memory(tokenizer, bytes.data, bytes.size, path, unk_token);
     bpe_bytes_free(&bytes);
-    if (status_is_ok(&status))
-        return bpe_tokenizer_make(tokenizer, &parts);
-    bpe_tokenizer_drop(&parts);
     return status;
 }
 

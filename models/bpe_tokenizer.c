@@ -15,6 +15,7 @@ void bpe_tokenizer_drop(BpeTokenizer *t)
     mem_free(t->added);
     mem_free(t->flags);
     mem_free(t->pairs);
+    mem_free(t->dense);
 }
 
 void bpe_tokenizer_free(BpeTokenizer *tokenizer)
@@ -34,11 +35,17 @@ static bool make_pairs(BpeTokenizer *t)
     size_t slots = (size_t)1 << bits;
     t->pair_mask = slots - 1;
     t->pair_shift = 64 - bits;
-    if (!(t->pairs = mem_alloc(slots * sizeof *t->pairs)))
+    t->pairs = mem_alloc(slots * sizeof *t->pairs);
+    t->dense = mem_alloc(BPE_DENSE * BPE_DENSE * sizeof *t->dense);
+    if (!t->pairs || !t->dense)
         return false;
+    memset(t->dense, 0xFF, BPE_DENSE * BPE_DENSE * sizeof *t->dense);
     memset(t->pairs, 0xFF, slots * sizeof *t->pairs);
     for (size_t rank = 0; rank < t->merge_count; rank++) {
-        uint64_t key = bpe_pair_key(t->merges[rank].left, t->merges[rank].right);
+        uint32_t left = t->merges[rank].left, right = t->merges[rank].right;
+        uint64_t key = bpe_pair_key(left, right);
+        if ((left | right) < BPE_DENSE)
+            t->dense[left * BPE_DENSE + right] = (uint32_t)rank;
         size_t slot = bpe_pair_hash(key, t->pair_shift);
         while (t->pairs[slot] != UINT64_MAX && t->pairs[slot] >> BPE_ID_BITS != key)
             slot = (slot + 1) & t->pair_mask;
@@ -154,6 +161,11 @@ static bool make_rising(BpeTokenizer *t)
         t->rising = made[m->left] <= rank && made[m->right] <= rank;
     }
     mem_free(made);
+    int64_t base = t->merge_count ? (int64_t)t->merges[0].product : 0;
+    t->product_base = base;
+    for (size_t rank = 0; rank < t->merge_count; rank++)
+        if (t->merges[rank].product != base + (int64_t)rank)
+            t->product_base = -1;
     return true;
 }
 

@@ -24,7 +24,7 @@ typedef struct Part {
 } Part;
 
 typedef struct Loader {
-    Json json;
+    JsonReader json;
     BpeTokenizer parts;
     BpeVocabulary vocabulary;
     size_t merge_capacity, added_capacity;
@@ -35,187 +35,184 @@ typedef struct Loader {
     Part pretokenizer, decoder, post;
 } Loader;
 
-static bool copy_string(Json *json, char *out, size_t room)
+static bool copy_string(JsonReader *json, char *out, size_t room)
 {
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     if (json->string.size >= room || (json->string.size && memchr(json->string.data, 0, json->string.size)))
-        return bpe_json_fail(json, "a string of less than %zu characters is expected here", room);
+        return json_reader_fail(json, "a string of less than %zu characters is expected here", room);
     memcpy(out, json->string.size ? json->string.data : "", json->string.size);
     out[json->string.size] = '\0';
     return true;
 }
 
-static bool read_pattern(Json *json, Part *part)
+static bool read_pattern(JsonReader *json, Part *part)
 {
     bool first = true;
-    bpe_json_open_object(json);
-    while (bpe_json_next_key(json, &first)) {
-        part->is_regex = bpe_json_is(json, "Regex");
-        if (!part->is_regex && !bpe_json_is(json, "String"))
-            return bpe_json_fail(json, "a pattern is either \"String\" or \"Regex\"");
+    json_reader_open_object(json);
+    while (json_reader_next_key(json, &first)) {
+        part->is_regex = json_reader_is(json, "Regex");
+        if (!part->is_regex && !json_reader_is(json, "String"))
+            return json_reader_fail(json, "a pattern is either \"String\" or \"Regex\"");
         if (!copy_string(json, part->pattern, sizeof part->pattern))
             return false;
     }
     return status_is_ok(&json->status);
 }
 
-static bool read_member(Json *json, Part *part)
+static bool read_member(JsonReader *json, Part *part)
 {
-    if (bpe_json_is(json, "type"))
+    if (json_reader_is(json, "type"))
         return copy_string(json, part->type, sizeof part->type);
-    if (bpe_json_is(json, "behavior"))
+    if (json_reader_is(json, "behavior"))
         return copy_string(json, part->behavior, sizeof part->behavior);
-    if (bpe_json_is(json, "suffix"))
+    if (json_reader_is(json, "suffix"))
         return copy_string(json, part->suffix, sizeof part->suffix);
-    if (bpe_json_is(json, "pattern"))
+    if (json_reader_is(json, "pattern"))
         return read_pattern(json, part);
-    if (bpe_json_is(json, "add_prefix_space"))
-        return bpe_json_bool(json, &part->add_prefix_space);
-    if (bpe_json_is(json, "trim_offsets"))
-        return bpe_json_bool(json, &part->trim_offsets);
-    if (bpe_json_is(json, "use_regex"))
-        return bpe_json_bool(json, &part->use_regex);
-    if (bpe_json_is(json, "invert"))
-        return bpe_json_bool(json, &part->invert);
-    return bpe_json_skip(json); /* what has unknown members has an unknown type too */
+    if (json_reader_is(json, "add_prefix_space"))
+        return json_reader_bool(json, &part->add_prefix_space);
+    if (json_reader_is(json, "trim_offsets"))
+        return json_reader_bool(json, &part->trim_offsets);
+    if (json_reader_is(json, "use_regex"))
+        return json_reader_bool(json, &part->use_regex);
+    if (json_reader_is(json, "invert"))
+        return json_reader_bool(json, &part->invert);
+    return json_reader_skip(json); /* what has unknown members has an unknown type too */
 }
 
-static bool read_part(Json *json, Part *part, bool *present)
+static bool read_part(JsonReader *json, Part *part, bool *present)
 {
     *part = (Part){.add_prefix_space = true, .trim_offsets = true, .use_regex = true};
-    *present = bpe_json_peek(json) != JSON_NULL;
+    *present = json_reader_peek(json) != JSON_NULL;
     if (!*present)
-        return bpe_json_null(json);
+        return json_reader_null(json);
     bool first = true;
-    bpe_json_open_object(json);
-    while (bpe_json_next_key(json, &first))
+    json_reader_open_object(json);
+    while (json_reader_next_key(json, &first))
         if (!read_member(json, part))
             return false;
     return status_is_ok(&json->status);
 }
 
 /* A member that must be null (or "", or 0), since something else would change the ids. */
-static bool must_be_unset(Json *json, const char *what)
+static bool must_be_unset(JsonReader *json, const char *what)
 {
-    int64_t zero = 1;
-    JsonKind kind = bpe_json_peek(json);
-    if (kind == JSON_NULL)
-        return bpe_json_null(json);
+    JsonKind kind = json_reader_peek(json);
     size_t at = json->at;
-    if (kind == JSON_STRING && bpe_json_string(json) && json->string.size == 0)
+    if (kind == JSON_NULL)
+        return json_reader_null(json);
+    if (kind == JSON_STRING && json_reader_string(json) && json->string.size == 0)
         return true;
-    if (kind == JSON_NUMBER) {
-        if (json->text[at] == '0' && bpe_json_skip(json) && strspn(json->text + at, "0.") >= json->at - at)
-            return true;
-        if (bpe_json_int(json, &zero) && zero == 0)
-            return true;
-    }
+    if (kind == JSON_NUMBER && json_reader_skip(json) && strspn(json->text + at, "0.") >= json->at - at)
+        return true;
+    if (!status_is_ok(&json->status))
+        return false;
     json->at = at;
-    return bpe_json_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
+    return json_reader_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
 }
 
 static bool read_unk(Loader *l)
 {
-    if (bpe_json_peek(&l->json) == JSON_NULL)
-        return bpe_json_null(&l->json);
+    if (json_reader_peek(&l->json) == JSON_NULL)
+        return json_reader_null(&l->json);
     l->has_unk = true;
     return copy_string(&l->json, l->unk, sizeof l->unk);
 }
 
 static bool read_word_end(Loader *l)
 {
-    Json *json = &l->json;
-    if (bpe_json_peek(json) == JSON_NULL)
-        return bpe_json_null(json);
-    if (!bpe_json_string(json))
+    JsonReader *json = &l->json;
+    if (json_reader_peek(json) == JSON_NULL)
+        return json_reader_null(json);
+    if (!json_reader_string(json))
         return false;
-    l->has_word_end = bpe_json_is(json, BPE_WORD_END);
+    l->has_word_end = json_reader_is(json, BPE_WORD_END);
     return l->has_word_end || json->string.size == 0 ||
-           bpe_json_fail(json, "the only end_of_word_suffix that Reel knows is \"%s\"", BPE_WORD_END);
+           json_reader_fail(json, "the only end_of_word_suffix that Reel knows is \"%s\"", BPE_WORD_END);
 }
 
 /* Notes where a value is, to come back when all else is known. */
-static bool note(Json *json, size_t *at)
+static bool note(JsonReader *json, size_t *at)
 {
-    if (bpe_json_peek(json) == JSON_BROKEN)
+    if (json_reader_peek(json) == JSON_BROKEN)
         return false;
     *at = json->at;
-    return bpe_json_skip(json);
+    return json_reader_skip(json);
 }
 
 static bool read_model_member(Loader *l)
 {
-    Json *json = &l->json;
+    JsonReader *json = &l->json;
     BpeConfig *config = &l->parts.config;
     char type[32];
-    if (bpe_json_is(json, "type"))
+    if (json_reader_is(json, "type"))
         return copy_string(json, type, sizeof type) &&
                (strcmp(type, "BPE") == 0 ||
-                bpe_json_fail(json, "model \"%s\": Reel knows \"BPE\" only", type));
-    if (bpe_json_is(json, "vocab"))
+                json_reader_fail(json, "model \"%s\": Reel knows \"BPE\" only", type));
+    if (json_reader_is(json, "vocab"))
         return note(json, &l->vocab_at);
-    if (bpe_json_is(json, "merges"))
+    if (json_reader_is(json, "merges"))
         return note(json, &l->merges_at);
-    if (bpe_json_is(json, "unk_token"))
+    if (json_reader_is(json, "unk_token"))
         return read_unk(l);
-    if (bpe_json_is(json, "end_of_word_suffix"))
+    if (json_reader_is(json, "end_of_word_suffix"))
         return read_word_end(l);
-    if (bpe_json_is(json, "fuse_unk"))
-        return bpe_json_bool(json, &config->fuse_unk);
-    if (bpe_json_is(json, "byte_fallback"))
-        return bpe_json_bool(json, &config->byte_fallback);
-    if (bpe_json_is(json, "ignore_merges"))
-        return bpe_json_bool(json, &config->ignore_merges);
-    if (bpe_json_is(json, "dropout"))
+    if (json_reader_is(json, "fuse_unk"))
+        return json_reader_bool(json, &config->fuse_unk);
+    if (json_reader_is(json, "byte_fallback"))
+        return json_reader_bool(json, &config->byte_fallback);
+    if (json_reader_is(json, "ignore_merges"))
+        return json_reader_bool(json, &config->ignore_merges);
+    if (json_reader_is(json, "dropout"))
         return must_be_unset(json, "dropout");
-    if (bpe_json_is(json, "continuing_subword_prefix"))
+    if (json_reader_is(json, "continuing_subword_prefix"))
         return must_be_unset(json, "continuing_subword_prefix");
-    return bpe_json_fail(json, "\"%.*s\" is no member of a BPE model", (int)(json->string.size % 64),
-                         json->string.data);
+    return json_reader_fail(json, "\"%.*s\" is no member of a BPE model", (int)(json->string.size % 64),
+                            json->string.data);
 }
 
 static bool read_model(Loader *l)
 {
     bool first = true;
     l->has_model = true;
-    bpe_json_open_object(&l->json);
-    while (bpe_json_next_key(&l->json, &first))
+    json_reader_open_object(&l->json);
+    while (json_reader_next_key(&l->json, &first))
         if (!read_model_member(l))
             return false;
     return status_is_ok(&l->json.status);
 }
 
-static bool read_text(Json *json, BpeBytes *text)
+static bool read_text(JsonReader *json, BpeBytes *text)
 {
     text->size = 0;
-    return bpe_json_string(json) && (bpe_bytes_append(text, json->string.data, json->string.size) ||
-                                     bpe_json_fail(json, "out of memory"));
+    return json_reader_string(json) && (bpe_bytes_append(text, json->string.data, json->string.size) ||
+                                        json_reader_fail(json, "out of memory"));
 }
 
 static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, BpeBytes *content)
 {
-    Json *json = &l->json;
+    JsonReader *json = &l->json;
     bool first = true;
-    bpe_json_open_object(json);
-    while (bpe_json_next_key(json, &first)) {
+    json_reader_open_object(json);
+    while (json_reader_next_key(json, &first)) {
         bool fine;
-        if (bpe_json_is(json, "id"))
-            fine = bpe_json_int(json, id);
-        else if (bpe_json_is(json, "content"))
+        if (json_reader_is(json, "id"))
+            fine = json_reader_int(json, id);
+        else if (json_reader_is(json, "content"))
             fine = read_text(json, content);
-        else if (bpe_json_is(json, "special"))
-            fine = bpe_json_bool(json, &added->special);
-        else if (bpe_json_is(json, "lstrip"))
-            fine = bpe_json_bool(json, &added->lstrip);
-        else if (bpe_json_is(json, "rstrip"))
-            fine = bpe_json_bool(json, &added->rstrip);
-        else if (bpe_json_is(json, "single_word"))
-            fine = bpe_json_bool(json, &added->single_word);
-        else if (bpe_json_is(json, "normalized"))
-            fine = bpe_json_bool(json, &added->normalized);
+        else if (json_reader_is(json, "special"))
+            fine = json_reader_bool(json, &added->special);
+        else if (json_reader_is(json, "lstrip"))
+            fine = json_reader_bool(json, &added->lstrip);
+        else if (json_reader_is(json, "rstrip"))
+            fine = json_reader_bool(json, &added->rstrip);
+        else if (json_reader_is(json, "single_word"))
+            fine = json_reader_bool(json, &added->single_word);
+        else if (json_reader_is(json, "normalized"))
+            fine = json_reader_bool(json, &added->normalized);
         else
-            fine = bpe_json_skip(json);
+            fine = json_reader_skip(json);
         if (!fine)
             return false;
     }
@@ -224,21 +221,21 @@ static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, BpeBytes
 
 static bool keep_added(Loader *l, BpeAdded added, int64_t id, const BpeBytes *content)
 {
-    Json *json = &l->json;
+    JsonReader *json = &l->json;
     if (added.single_word)
-        return bpe_json_fail(json, "an added token is \"single_word\", which Reel cannot do");
+        return json_reader_fail(json, "an added token is \"single_word\", which Reel cannot do");
     if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS)
-        return bpe_json_fail(json, "more than %d added tokens", BPE_MAX_SPECIAL_TOKENS);
+        return json_reader_fail(json, "more than %d added tokens", BPE_MAX_SPECIAL_TOKENS);
     json->string.size = 0;
     if (!bpe_bytes_append(&json->string, content->data, content->size))
-        return bpe_json_fail(json, "out of memory");
+        return json_reader_fail(json, "out of memory");
     size_t before = l->vocabulary.names.count;
     if (!bpe_vocabulary_add(&l->vocabulary, json, id))
         return false;
     added.outside = l->vocabulary.names.count > before;
     BpeAdded *all = mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
     if (!all)
-        return bpe_json_fail(json, "out of memory");
+        return json_reader_fail(json, "out of memory");
     added.id = (uint32_t)id;
     l->parts.added = all;
     all[l->parts.added_count++] = added;
@@ -248,8 +245,8 @@ static bool keep_added(Loader *l, BpeAdded added, int64_t id, const BpeBytes *co
 static bool read_added(Loader *l)
 {
     bool first = true;
-    bpe_json_open_array(&l->json);
-    while (bpe_json_next_item(&l->json, &first)) {
+    json_reader_open_array(&l->json);
+    while (json_reader_next_item(&l->json, &first)) {
         BpeAdded added = {0};
         BpeBytes content = {0};
         int64_t id = BPE_NONE;
@@ -263,52 +260,54 @@ static bool read_added(Loader *l)
 
 static bool read_top_member(Loader *l)
 {
-    Json *json = &l->json;
-    if (bpe_json_is(json, "version"))
-        return bpe_json_string(json) &&
-               (bpe_json_is(json, "1.0") || bpe_json_fail(json, "a version other than 1.0"));
-    if (bpe_json_is(json, "truncation"))
+    JsonReader *json = &l->json;
+    if (json_reader_is(json, "version"))
+        return json_reader_string(json) &&
+               (json_reader_is(json, "1.0") || json_reader_fail(json, "a version other than 1.0"));
+    if (json_reader_is(json, "truncation"))
         return must_be_unset(json, "truncation");
-    if (bpe_json_is(json, "padding"))
+    if (json_reader_is(json, "padding"))
         return must_be_unset(json, "padding");
-    if (bpe_json_is(json, "normalizer"))
+    if (json_reader_is(json, "normalizer"))
         return must_be_unset(json, "normalizer");
-    if (bpe_json_is(json, "added_tokens"))
+    if (json_reader_is(json, "added_tokens"))
         return note(json, &l->added_at);
-    if (bpe_json_is(json, "pre_tokenizer"))
+    if (json_reader_is(json, "pre_tokenizer"))
         return read_part(json, &l->pretokenizer, &l->has_pretokenizer);
-    if (bpe_json_is(json, "post_processor"))
+    if (json_reader_is(json, "post_processor"))
         return read_part(json, &l->post, &l->has_post);
-    if (bpe_json_is(json, "decoder"))
+    if (json_reader_is(json, "decoder"))
         return read_part(json, &l->decoder, &l->has_decoder);
-    if (bpe_json_is(json, "model"))
+    if (json_reader_is(json, "model"))
         return read_model(l);
-    return bpe_json_fail(json, "\"%.*s\" is no member of a tokenizer", (int)(json->string.size % 64),
-                         json->string.data);
+    return json_reader_fail(json, "\"%.*s\" is no member of a tokenizer", (int)(json->string.size % 64),
+                            json->string.data);
 }
 
 static bool read_merge(Loader *l)
 {
-    Json *json = &l->json;
+    JsonReader *json = &l->json;
     BpeMergeText merge;
     BpeBytes left = {0};
     bool fine, first = true;
     char what[200];
-    if (bpe_json_peek(json) == JSON_STRING) {
-        fine = bpe_json_string(json) && (bpe_split_merge(json->string.data, json->string.size, &merge) ||
-                                         bpe_json_fail(json, "a merge is two tokens with a blank between"));
+    if (json_reader_peek(json) == JSON_STRING) {
+        fine = json_reader_string(json) &&
+               (bpe_split_merge(json->string.data, json->string.size, &merge) ||
+                json_reader_fail(json, "a merge is two tokens with a blank between"));
     } else {
-        fine = bpe_json_open_array(json) && bpe_json_next_item(json, &first) && bpe_json_string(json) &&
+        fine = json_reader_open_array(json) && json_reader_next_item(json, &first) &&
+               json_reader_string(json) &&
                (bpe_bytes_append(&left, json->string.data, json->string.size) ||
-                bpe_json_fail(json, "out of memory")) &&
-               bpe_json_next_item(json, &first) && bpe_json_string(json);
-        if (!fine || bpe_json_next_item(json, &first))
-            fine = bpe_json_fail(json, "a merge is an array of two tokens");
+                json_reader_fail(json, "out of memory")) &&
+               json_reader_next_item(json, &first) && json_reader_string(json);
+        if (!fine || json_reader_next_item(json, &first))
+            fine = json_reader_fail(json, "a merge is an array of two tokens");
         merge = (BpeMergeText){left.data ? left.data : "", json->string.data ? json->string.data : "",
                                left.size, json->string.size};
     }
     fine = fine && status_is_ok(&json->status) &&
-           (bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) || bpe_json_fail(json, "%s", what));
+           (bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) || json_reader_fail(json, "%s", what));
     bpe_bytes_free(&left);
     return fine;
 }
@@ -316,8 +315,8 @@ static bool read_merge(Loader *l)
 static bool read_merges(Loader *l)
 {
     bool first = true;
-    bpe_json_open_array(&l->json);
-    while (bpe_json_next_item(&l->json, &first))
+    json_reader_open_array(&l->json);
+    while (json_reader_next_item(&l->json, &first))
         if (!read_merge(l))
             return false;
     return status_is_ok(&l->json.status);
@@ -336,7 +335,7 @@ static bool choose_pretokenizer(Loader *l)
     const Part *p = &l->pretokenizer;
     config->trim_offsets = true;
     if (!l->has_pretokenizer)
-        return bpe_json_fail(
+        return json_reader_fail(
             &l->json, "without a pre_tokenizer; Reel knows WhitespaceSplit, ByteLevel, Split at blanks");
     bool split = is_type(p, "Split") && !p->invert && strcmp(p->behavior, "Removed") == 0 &&
                  strcmp(p->pattern, p->is_regex ? SUBWORD_REGEX : " ") == 0;
@@ -349,7 +348,7 @@ static bool choose_pretokenizer(Loader *l)
     } else if (split && l->has_word_end) {
         config->pretokenizer = BPE_SUBWORD_NMT;
     } else {
-        return bpe_json_fail(
+        return json_reader_fail(
             &l->json,
             "pre_tokenizer \"%s\"%s; Reel knows WhitespaceSplit, ByteLevel with its expression, "
             "and Split at blanks with the suffix " BPE_WORD_END,
@@ -362,29 +361,29 @@ static bool check_parts(Loader *l)
 {
     static const char *const decoders[] = {"", "ByteLevel", "BPEDecoder"};
     if (l->has_post && !is_type(&l->post, "ByteLevel"))
-        return bpe_json_fail(&l->json, "post_processor \"%s\" adds tokens, which Reel does not",
-                             l->post.type);
+        return json_reader_fail(&l->json, "post_processor \"%s\" adds tokens, which Reel does not",
+                                l->post.type);
     const char *fitting = decoders[l->parts.config.pretokenizer];
     bool suffix_fits = l->parts.config.pretokenizer != BPE_SUBWORD_NMT || !l->has_decoder ||
                        strcmp(l->decoder.suffix, BPE_WORD_END) == 0;
     if (l->has_decoder && (!is_type(&l->decoder, fitting) || !suffix_fits))
-        return bpe_json_fail(&l->json, "decoder \"%s\" does not fit pre_tokenizer \"%s\"", l->decoder.type,
-                             l->pretokenizer.type);
+        return json_reader_fail(&l->json, "decoder \"%s\" does not fit pre_tokenizer \"%s\"", l->decoder.type,
+                                l->pretokenizer.type);
     return true;
 }
 
 static bool read_file(Loader *l)
 {
-    Json *json = &l->json;
+    JsonReader *json = &l->json;
     bool first = true;
-    bpe_json_open_object(json);
-    while (bpe_json_next_key(json, &first))
+    json_reader_open_object(json);
+    while (json_reader_next_key(json, &first))
         if (!read_top_member(l))
             return false;
-    if (!bpe_json_end(json))
+    if (!json_reader_end(json))
         return false;
     if (!l->has_model || !l->vocab_at || !l->merges_at)
-        return bpe_json_fail(json, "without a model that has a vocab and merges");
+        return json_reader_fail(json, "without a model that has a vocab and merges");
     if (!choose_pretokenizer(l) || !check_parts(l))
         return false;
     json->at = l->vocab_at;
@@ -400,7 +399,7 @@ static bool read_file(Loader *l)
     if (l->has_unk)
         l->parts.config.unk_id = (int32_t)bpe_strings_find(&l->parts.tokens, l->unk, strlen(l->unk));
     return !l->has_unk || l->parts.config.unk_id >= 0 ||
-           bpe_json_fail(json, "unk_token is not in the vocabulary");
+           json_reader_fail(json, "unk_token is not in the vocabulary");
 }
 
 Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name)
@@ -409,9 +408,9 @@ Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, co
     Loader *l = mem_calloc(1, sizeof *l);
     if (!l)
         return status_no_memory(sizeof *l, name);
-    bpe_json_open(&l->json, text, size, name);
+    json_reader_open(&l->json, text, size, name);
     if (size > BPE_MAX_FILE_BYTES)
-        bpe_json_fail(&l->json, "larger than %d bytes, the most that is read", BPE_MAX_FILE_BYTES);
+        json_reader_fail(&l->json, "larger than %d bytes, the most that is read", BPE_MAX_FILE_BYTES);
     bool fine = status_is_ok(&l->json.status) && read_file(l);
     Status status = l->json.status;
     if (fine)
@@ -419,7 +418,7 @@ Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, co
     else
         bpe_tokenizer_drop(&l->parts);
     bpe_vocabulary_free(&l->vocabulary);
-    bpe_json_close(&l->json);
+    json_reader_close(&l->json);
     mem_free(l);
     return status;
 }
@@ -444,7 +443,7 @@ static bool put(BpeBytes *out, const char *text)
 
 static bool put_token(const BpeTokenizer *t, BpeBytes *out, size_t id)
 {
-    return bpe_json_write_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
+    return json_reader_write_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
 }
 
 static int by_id(const void *a, const void *b)
@@ -496,7 +495,7 @@ static bool put_parts(const BpeTokenizer *t, BpeBytes *out)
         return put(out, text);
     default:
         return put(out, "\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": ") &&
-               bpe_json_write_string(out, SUBWORD_REGEX, sizeof SUBWORD_REGEX - 1) &&
+               json_reader_write_string(out, SUBWORD_REGEX, sizeof SUBWORD_REGEX - 1) &&
                put(out, "}, \"behavior\": \"Removed\", \"invert\": false},\n  \"post_processor\": null,\n  "
                         "\"decoder\": {\"type\": \"BPEDecoder\", \"suffix\": \"" BPE_WORD_END "\"},\n  ");
     }

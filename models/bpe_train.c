@@ -730,7 +730,7 @@ static Status lay_out(Trainer *t, BpeCounter *counter)
     if (alphabet.seen && alphabet.ids) {
         survey(counter, t->options->pretokenizer, &alphabet);
         size_t cells = alphabet.cells + 1;
-        t->cells = mem_alloc(cells * sizeof *t->cells);
+        t->cells = bpe_table_alloc(cells, sizeof *t->cells);
         t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
         if (cells >= BORDER)
             status = status_failed("the different words have %zu symbols, 4294967294 are the most", cells);

@@ -1,6 +1,6 @@
 #include "models/checkpoint.h"
 
-#include "models/bpe_json_internal.h"
+#include "models/json_reader.h"
 #include "models/json_writer.h"
 #include "models/text_file.h"
 #include "tensor/mem.h"
@@ -167,86 +167,86 @@ static Status read_text(const Reader *reader, const char *name, const char **tex
     return status_is_ok(&status) ? text_file_check(label, *text, *size) : status;
 }
 
-static bool read_count(Json *json, int64_t low, int64_t high, int64_t *out)
+static bool read_count(JsonReader *json, int64_t low, int64_t high, int64_t *out)
 {
     int64_t value;
-    if (!bpe_json_int(json, &value))
+    if (!json_reader_int(json, &value))
         return false;
     if (value < low || value > high)
-        return bpe_json_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
-                             (long long)high);
+        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
+                                (long long)high);
     *out = value;
     return true;
 }
 
 /* Reads a string that must be one of two; *second tells which. */
-static bool read_choice(Json *json, const char *first, const char *other, bool *second)
+static bool read_choice(JsonReader *json, const char *first, const char *other, bool *second)
 {
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
-    *second = bpe_json_is(json, other);
-    return *second || bpe_json_is(json, first) ||
-           bpe_json_fail(json, "'%.*s' is neither '%s' nor '%s'", (int)json->string.size, json->string.data,
-                         first, other);
+    *second = json_reader_is(json, other);
+    return *second || json_reader_is(json, first) ||
+           json_reader_fail(json, "'%.*s' is neither '%s' nor '%s'", (int)json->string.size,
+                            json->string.data, first, other);
 }
 
-static bool read_kind(Reader *reader, Json *json)
+static bool read_kind(Reader *reader, JsonReader *json)
 {
     char name[64];
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     snprintf(name, sizeof name, "%.*s", (int)json->string.size, json->string.data);
     reader->kind = zoo_find(name);
-    return reader->kind || bpe_json_fail(json, "there is no model '%s'", name);
+    return reader->kind || json_reader_fail(json, "there is no model '%s'", name);
 }
 
-static bool read_hash(Checkpoint *checkpoint, Json *json)
+static bool read_hash(Checkpoint *checkpoint, JsonReader *json)
 {
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     snprintf(checkpoint->data_hash, sizeof checkpoint->data_hash, "%.*s", (int)json->string.size,
              json->string.data);
     return true;
 }
 
-static bool read_field(Reader *reader, Json *json)
+static bool read_field(Reader *reader, JsonReader *json)
 {
     CheckpointText *text = &reader->checkpoint->text;
     int64_t value = 0;
     bool ok;
-    if (bpe_json_is(json, "format"))
+    if (json_reader_is(json, "format"))
         return read_count(json, 1, FORMAT, &value);
-    if (bpe_json_is(json, "model"))
+    if (json_reader_is(json, "model"))
         return read_kind(reader, json);
-    if (bpe_json_is(json, "vocabulary"))
+    if (json_reader_is(json, "vocabulary"))
         return read_count(json, 1, INT32_MAX, &reader->config.vocabulary);
-    if (bpe_json_is(json, "labels"))
+    if (json_reader_is(json, "labels"))
         return read_count(json, 1, INT32_MAX, &reader->config.labels);
-    if (bpe_json_is(json, "embed"))
+    if (json_reader_is(json, "embed"))
         return read_count(json, 1, INT32_MAX, &reader->config.embed);
-    if (bpe_json_is(json, "hidden"))
+    if (json_reader_is(json, "hidden"))
         return read_count(json, 1, INT32_MAX, &reader->config.hidden);
-    if (bpe_json_is(json, "layers")) {
+    if (json_reader_is(json, "layers")) {
         ok = read_count(json, 1, MOST_LAYERS, &value);
         reader->config.layers = (int)value;
         return ok;
     }
-    if (bpe_json_is(json, "max_len")) {
+    if (json_reader_is(json, "max_len")) {
         ok = read_count(json, TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
         text->max_len = (int32_t)value;
         return ok;
     }
-    if (bpe_json_is(json, "pad_id"))
+    if (json_reader_is(json, "pad_id"))
         return read_count(json, TOKEN_PAD, TOKEN_PAD, &value);
-    if (bpe_json_is(json, "reading"))
+    if (json_reader_is(json, "reading"))
         return read_choice(json, "last-token", "after-padding", &text->notebook);
-    if (bpe_json_is(json, "tokenizer"))
+    if (json_reader_is(json, "tokenizer"))
         return read_choice(json, "words", "bpe", &reader->is_bpe);
-    if (bpe_json_is(json, "keep_digits"))
-        return bpe_json_bool(json, &reader->keep_digits);
-    if (bpe_json_is(json, "data_hash"))
+    if (json_reader_is(json, "keep_digits"))
+        return json_reader_bool(json, &reader->keep_digits);
+    if (json_reader_is(json, "data_hash"))
         return read_hash(reader->checkpoint, json);
-    return bpe_json_skip(json);
+    return json_reader_skip(json);
 }
 
 static Status read_config(Reader *reader)
@@ -257,20 +257,22 @@ static Status read_config(Reader *reader)
     if (!status_is_ok(&status))
         return status;
     char label[400];
-    Json json;
+    JsonReader json;
     bool first = true;
     snprintf(label, sizeof label, "%.300s: " CONFIG, npz_path(reader->npz));
-    bpe_json_open(&json, text, size, label);
-    bpe_json_open_object(&json);
-    while (bpe_json_next_key(&json, &first) && read_field(reader, &json))
+    json_reader_open(&json, text, size, label);
+    json_reader_open_object(&json);
+    while (json_reader_next_key(&json, &first) && read_field(reader, &json))
         continue;
-    bpe_json_end(&json);
+    json_reader_end(&json);
     status = json.status;
-    bpe_json_close(&json);
-    if (status_is_ok(&status) && !reader->kind)
-        status = status_failed("%s: does not name the model; add \"model\"", label);
-    if (status_is_ok(&status) && !reader->checkpoint->text.max_len)
-        status = status_failed("%s: does not say how many ids a text has; add \"max_len\"", label);
+    json_reader_close(&json);
+    if (!status_is_ok(&status))
+        return status_failed("%.440s; see docs/checkpoints.md", status.message);
+    if (!reader->kind)
+        return status_failed("%s: does not name the model; add \"model\"", label);
+    if (!reader->checkpoint->text.max_len)
+        return status_failed("%s: does not say how many ids a text has; add \"max_len\"", label);
     return status;
 }
 
@@ -365,8 +367,12 @@ static Status read_cleaner(Reader *reader)
     CleanOptions options = {.stop_words = "none", .keep_digits = reader->keep_digits};
     Status status = cleaner_init(&c->cleaner, &options);
     c->text.cleaner = &c->cleaner;
+    const char *const *words;
+    int32_t count = 0;
     if (status_is_ok(&status) && npz_find(reader->npz, STOP_WORDS))
-        status = read_names(reader, STOP_WORDS, &c->cleaner.stop_words);
+        status = read_lines(reader, STOP_WORDS, &words, &count);
+    for (int32_t i = 0; status_is_ok(&status) && i < count; i++)
+        status = cleaner_add_stop_word(&c->cleaner, text_span(words[i]));
     return status;
 }
 

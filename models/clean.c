@@ -64,8 +64,10 @@ static uint32_t length_bit(TextSpan word)
     return 1u << (word.length < 31 ? word.length : 31);
 }
 
-static Status add_stop_word(Cleaner *cleaner, TextSpan word)
+Status cleaner_add_stop_word(Cleaner *cleaner, TextSpan word)
 {
+    if (word.length == 0)
+        return status_ok();
     cleaner->stop_lengths[(unsigned char)word.bytes[0]] |= length_bit(word);
     return string_table_add(&cleaner->stop_words, word) < 0 ? status_no_memory(word.length, "the stop words")
                                                             : status_ok();
@@ -83,7 +85,7 @@ static Status add_english(Cleaner *cleaner)
     Status status = status_ok();
     for (size_t i = 0; i < sizeof ENGLISH_STOP_WORDS / sizeof *ENGLISH_STOP_WORDS; i++)
         if (status_is_ok(&status) && !is_negation(ENGLISH_STOP_WORDS[i]))
-            status = add_stop_word(cleaner, text_span(ENGLISH_STOP_WORDS[i]));
+            status = cleaner_add_stop_word(cleaner, text_span(ENGLISH_STOP_WORDS[i]));
     return status;
 }
 
@@ -104,7 +106,7 @@ static Status add_file(Cleaner *cleaner, const char *path)
     }
     TextSpan text = {bytes, size}, word;
     while (status_is_ok(&status) && text_next_word(&text, &word))
-        status = add_stop_word(cleaner, word);
+        status = cleaner_add_stop_word(cleaner, word);
     mem_free(bytes);
     return status;
 }

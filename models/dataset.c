@@ -1,5 +1,6 @@
 #include "models/dataset.h"
 #include "models/split.h"
+#include "models/stratify.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -50,21 +51,110 @@ static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpu
     return status_ok();
 }
 
+/* ---- The division of the rows ---- */
+
+typedef struct Division {
+    Split split;
+    int64_t num_train, num_valid, num_test;
+    const int32_t *train, *valid, *test;
+    int32_t *rows; /* the memory of train and valid where there is a validation part */
+} Division;
+
+static void division_free(Division *division)
+{
+    split_free(&division->split);
+    mem_free(division->rows);
+}
+
+/* part_of [num_train]: 1 for the rows of the split's training part that become the validation part. */
+static Status stratify_rows(const Corpus *corpus, const Split *split, double valid_size, uint32_t seed,
+                            int32_t *part_of)
+{
+    int64_t n = split->num_train, total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += corpus->label_offsets[split->train[i] + 1] - corpus->label_offsets[split->train[i]];
+    size_t bytes = (size_t)(n + 1) * sizeof(int64_t) + (size_t)total * sizeof(int32_t);
+    int64_t *offsets = mem_alloc(bytes);
+    if (!offsets)
+        return status_no_memory(bytes, "the validation part");
+    int32_t *labels = (int32_t *)(offsets + n + 1);
+    offsets[0] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t *ends = corpus->label_offsets + split->train[i];
+        offsets[i + 1] = offsets[i] + ends[1] - ends[0];
+        memcpy(labels + offsets[i], corpus->labels + ends[0], (size_t)(ends[1] - ends[0]) * sizeof *labels);
+    }
+    Status status = stratify(offsets, labels, n, corpus_num_classes(corpus),
+                             (double[]){1 - valid_size, valid_size}, 2, seed, part_of);
+    mem_free(offsets);
+    return status;
+}
+
+/* Takes the validation part out of the split's training part; both keep their order. */
+static Status set_aside(Division *d, const Corpus *corpus, double valid_size, uint32_t seed)
+{
+    int64_t n = d->split.num_train;
+    size_t bytes = (size_t)n * sizeof(int32_t);
+    int32_t *part_of = mem_alloc(bytes);
+    d->rows = mem_alloc(bytes);
+    Status status = part_of && d->rows ? stratify_rows(corpus, &d->split, valid_size, seed, part_of)
+                                       : status_no_memory(bytes, "the validation part");
+    if (status_is_ok(&status)) {
+        d->num_train = 0;
+        for (int64_t i = 0; i < n; i++)
+            d->num_train += part_of[i] == 0;
+        int64_t next[2] = {0, d->num_train};
+        for (int64_t i = 0; i < n; i++)
+            d->rows[next[part_of[i]]++] = d->split.train[i];
+        d->num_valid = n - d->num_train;
+        d->train = d->rows;
+        d->valid = d->rows + d->num_train;
+        if (d->num_train == 0 || d->num_valid == 0)
+            status = status_failed("%lld rows cannot be divided into a training and a validation part (%g of "
+                                   "them); add rows, or ask for another part",
+                                   (long long)n, valid_size);
+    }
+    mem_free(part_of);
+    return status;
+}
+
+static Status divide(Division *d, const Corpus *corpus, const DatasetOptions *options)
+{
+    *d = (Division){0};
+    if (!(options->valid_size >= 0 && options->valid_size < 1))
+        return status_usage("a validation part of %g of the training rows is no part; it must lie in [0, 1)",
+                            options->valid_size);
+    Status status = split_new(&d->split, corpus->rows, options->test_size, options->split_seed);
+    if (!status_is_ok(&status))
+        return status;
+    d->num_train = d->split.num_train;
+    d->train = d->split.train;
+    d->num_test = d->split.num_test;
+    d->test = d->split.test;
+    if (options->valid_size > 0)
+        status = set_aside(d, corpus, options->valid_size, options->split_seed);
+    if (!status_is_ok(&status))
+        division_free(d);
+    return status;
+}
+
+/* ---- Filling ---- */
+
 /* The texts of the training part, for what learns from them. */
-static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name, const Split *split,
+static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name, const Division *rows,
                             const DatasetOptions *options)
 {
-    size_t bytes = (size_t)split->num_train * sizeof(TextSpan);
+    size_t bytes = (size_t)rows->num_train * sizeof(TextSpan);
     TextSpan *texts = mem_alloc(bytes);
     if (!texts)
         return status_no_memory(bytes, "the training texts");
-    for (int64_t i = 0; i < split->num_train; i++)
-        texts[i] = clean->texts[split->train[i]];
+    for (int64_t i = 0; i < rows->num_train; i++)
+        texts[i] = clean->texts[rows->train[i]];
     Status status;
     if (options->fit) {
-        status = options->fit(options->fit_context, texts, split->num_train, &dataset->tokenizer);
+        status = options->fit(options->fit_context, texts, rows->num_train, &dataset->tokenizer);
     } else {
-        status = vocabulary_build(&dataset->vocabulary, texts, split->num_train, &options->vocabulary);
+        status = vocabulary_build(&dataset->vocabulary, texts, rows->num_train, &options->vocabulary);
         status = name_file(status, name);
         dataset->tokenizer = vocabulary_tokenizer(&dataset->vocabulary);
     }
@@ -155,7 +245,7 @@ static Status copy_classes(Dataset *dataset, const Corpus *corpus)
 }
 
 /* Everything between the split and the examples. */
-static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, const Split *split,
+static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, const Division *rows,
                    const DatasetOptions *options)
 {
     CleanTexts clean = {0};
@@ -163,13 +253,15 @@ static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, con
     if (status_is_ok(&status))
         status = clean_texts(&clean, &dataset->cleaner, corpus, name);
     if (status_is_ok(&status))
-        status = fit_tokenizer(dataset, &clean, name, split, options);
+        status = fit_tokenizer(dataset, &clean, name, rows, options);
     if (status_is_ok(&status))
         status = copy_classes(dataset, corpus);
     if (status_is_ok(&status))
-        status = fill_part(&dataset->train, split->train, split->num_train, corpus, &clean, dataset);
+        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &clean, dataset);
+    if (status_is_ok(&status) && rows->num_valid > 0)
+        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset);
     if (status_is_ok(&status))
-        status = fill_part(&dataset->test, split->test, split->num_test, corpus, &clean, dataset);
+        status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset);
     clean_texts_free(&clean);
     return status;
 }
@@ -184,19 +276,19 @@ Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const 
         return status_usage("at most %d ids a text leave no room for a word between <bos> and <eos>; "
                             "max_len is %d or more",
                             options->max_len, TOKENIZER_LEAST_MAX_LEN);
-    Split split;
-    Status status = split_new(&split, corpus->rows, options->test_size, options->split_seed);
+    Division rows;
+    Status status = divide(&rows, corpus, options);
     if (!status_is_ok(&status))
         return name_file(status, name);
     Dataset *dataset = mem_calloc(1, sizeof *dataset);
     if (!dataset) {
-        split_free(&split);
+        division_free(&rows);
         return status_no_memory(sizeof *dataset, "the data set");
     }
     dataset->max_len = options->max_len;
     memcpy(dataset->hash, corpus->hash, sizeof dataset->hash);
-    status = fill(dataset, corpus, name, &split, options);
-    split_free(&split);
+    status = fill(dataset, corpus, name, &rows, options);
+    division_free(&rows);
     if (status_is_ok(&status))
         *out = dataset;
     else
@@ -221,6 +313,7 @@ void dataset_free(Dataset *dataset)
     if (!dataset)
         return;
     part_free(&dataset->train);
+    part_free(&dataset->valid);
     part_free(&dataset->test);
     string_table_free(&dataset->classes);
     cleaner_free(&dataset->cleaner);
@@ -231,6 +324,8 @@ void dataset_free(Dataset *dataset)
 static uLong part_crc(uLong crc, const DatasetPart *part)
 {
     size_t n = (size_t)part->count;
+    if (n == 0)
+        return crc;
     crc = crc32_z(crc, (const Bytef *)part->offsets, (n + 1) * sizeof *part->offsets);
     crc = crc32_z(crc, (const Bytef *)part->ids, (size_t)part->offsets[n] * sizeof *part->ids);
     crc = crc32_z(crc, (const Bytef *)part->label_offsets, (n + 1) * sizeof *part->label_offsets);
@@ -239,7 +334,7 @@ static uLong part_crc(uLong crc, const DatasetPart *part)
 
 void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE])
 {
-    uLong crc = part_crc(part_crc(0, &dataset->train), &dataset->test);
+    uLong crc = part_crc(part_crc(part_crc(0, &dataset->train), &dataset->valid), &dataset->test);
     for (int32_t i = 0; i < dataset->classes.count; i++) {
         const char *name = string_table_text(&dataset->classes, i);
         crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
@@ -256,6 +351,24 @@ bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list)
     bool ok = tokenizer_encode(&dataset->tokenizer, clean, dataset->max_len, list);
     mem_free(bytes);
     return ok;
+}
+
+bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
+{
+    const DatasetPart *part = &dataset->train;
+    int32_t size = dataset->tokenizer.vocab_size;
+    int64_t *last_seen = mem_calloc((size_t)size, sizeof *last_seen);
+    if (!last_seen)
+        return false;
+    memset(frequencies, 0, (size_t)size * sizeof *frequencies);
+    for (int64_t i = 0; i < part->count; i++)
+        for (int64_t at = part->offsets[i]; at < part->offsets[i + 1]; at++) {
+            int32_t id = part->ids[at];
+            frequencies[id] += last_seen[id] != i + 1;
+            last_seen[id] = i + 1;
+        }
+    mem_free(last_seen);
+    return true;
 }
 
 void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64_t count, float *out)

@@ -22,6 +22,8 @@ typedef Status (*TokenizerFit)(void *context, const TextSpan *texts, int64_t cou
 typedef struct DatasetOptions {
     double test_size;    /* part of the rows that is kept for testing, in (0, 1) */
     uint32_t split_seed; /* random_state of the split */
+    double valid_size;   /* part of the training rows, in [0, 1), that is set aside for validation, stratified
+                            (models/stratify.h); the vocabulary is of the rest */
     CleanOptions clean;
     VocabularyOptions vocabulary;
     int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
@@ -47,6 +49,7 @@ typedef struct DatasetPart {
 /* Both parts, and what made ids of their texts. */
 typedef struct Dataset {
     DatasetPart train, test;
+    DatasetPart valid;   /* without examples unless options.valid_size asks for them */
     StringTable classes; /* K of them, sorted */
     Cleaner cleaner;
     Vocabulary vocabulary; /* empty where options.fit made the tokenizer */
@@ -75,6 +78,9 @@ static inline int32_t dataset_num_classes(const Dataset *dataset)
 void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE]);
 /* Cleans and encodes one more text, as the examples were. False where there is no memory. */
 bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list);
+
+/* In how many training texts each id is; room for tokenizer.vocab_size. False where there is no memory. */
+bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies);
 
 /* The labels of `count` examples (NULL: the first ones) as zeros and ones, into memory for
  * [count, num_classes] floats. */

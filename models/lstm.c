@@ -22,8 +22,9 @@ typedef struct Lstm {
 
 static const GateOrder notebook_order = {.forget = 0, .input = 1, .cell = 2, .output = 3};
 
-static void gates_init(Gates *m, int64_t embed, int64_t hidden)
+static void gates_init(Gates *m, const ModelConfig *config)
 {
+    int64_t embed = config->embed, hidden = config->hidden;
     static const char *const names[GATES][4] = {
         {"W_f.weight", "W_f.bias", "U_f.weight", "U_f.bias"},
         {"W_i.weight", "W_i.bias", "U_i.weight", "U_i.bias"},
@@ -36,11 +37,17 @@ static void gates_init(Gates *m, int64_t embed, int64_t hidden)
     nn_module_add_block(&m->base, &m->U, SHAPE(GATES * hidden, hidden));
     nn_module_add_block(&m->base, &m->U_bias, SHAPE(GATES * hidden));
     NnInit of_x = nn_init_uniform(1 / sqrt((double)embed)), of_h = nn_init_uniform(1 / sqrt((double)hidden));
+    enum { FORGET = 0, W_BIAS = 1, U_WEIGHT = 2 };
     for (int g = 0; g < GATES; g++) {
         NnParameter *const blocks[4] = {&m->W, &m->W_bias, &m->U, &m->U_bias};
+        NnInit inits[4] = {of_x, of_x, of_h, of_h};
+        if (config->orthogonal)
+            inits[U_WEIGHT] = nn_init_orthogonal(1.0);
+        if (g == FORGET && config->forget_bias != 0)
+            inits[W_BIAS] = nn_init_constant(config->forget_bias);
         for (int i = 0; i < 4; i++)
             nn_module_add_slice(&m->base, &m->slices[g][i], names[g][i], blocks[i], g * hidden, hidden,
-                                i < 2 ? of_x : of_h);
+                                inits[i]);
     }
 }
 
@@ -48,8 +55,8 @@ static void build(Model *model)
 {
     Lstm *m = (Lstm *)model;
     const ModelConfig *config = &model->config;
-    NN_ADD(m, embedding, nn_embedding_init, config->vocabulary, config->embed);
-    gates_init(&m->gates, config->embed, config->hidden);
+    model_add_embedding(model, &m->embedding);
+    gates_init(&m->gates, config);
     nn_module_add(&m->base, &m->gates.base, "");
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
     model->output_bias = &m->fc.bias;
@@ -68,12 +75,12 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     static const NnCell cell = {.step = step, .states = 2};
     Lstm *m = (Lstm *)model;
     Tape *tape = text.rows.tape;
-    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    NnSequence x = model_embed(model, &m->embedding, text);
     Var bias = var_add(nn_var(&m->gates.W_bias, tape), nn_var(&m->gates.U_bias, tape));
     Var projected = var_linear(x.rows, nn_var(&m->gates.W, tape), bias); /* [N, 4H] */
     Var U = nn_var(&m->gates.U, tape);
     NnScan scan = nn_scan(&cell, &U, nn_with_rows(x, projected), NULL);
-    return nn_linear(&m->fc, nn_scan_last(scan, 0));
+    return nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
 }
 
 extern const ModelKind lstm_model, lstm_matched_model;

@@ -23,7 +23,8 @@ void metrics_reset(Metrics *metrics)
     memset(metrics->labels, 0, (size_t)metrics->num_labels * sizeof *metrics->labels);
 }
 
-bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold)
+/* stride 0: one threshold for all labels. */
+static bool add(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds, int stride)
 {
     if (scores.dtype != DTYPE_F32 || truth.dtype != DTYPE_F32 || scores.ndim != 2 ||
         scores.shape[1] != metrics->num_labels || !tensor_same_shape(&scores, &truth))
@@ -33,7 +34,7 @@ bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold
         const float *is_true = tensor_f32(truth) + i * truth.strides[0];
         for (int32_t k = 0; k < metrics->num_labels; k++) {
             LabelCounts *label = &metrics->labels[k];
-            bool predicted = (double)score[k * scores.strides[1]] > threshold;
+            bool predicted = (double)score[k * scores.strides[1]] > thresholds[k * stride];
             bool borne = is_true[k * truth.strides[1]] != 0.0f;
             label->hits += predicted && borne;
             label->predicted += predicted;
@@ -42,6 +43,16 @@ bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold
     }
     metrics->examples += scores.shape[0];
     return true;
+}
+
+bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold)
+{
+    return add(metrics, scores, truth, &threshold, 0);
+}
+
+bool metrics_add_each(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds)
+{
+    return add(metrics, scores, truth, thresholds, 1);
 }
 
 static double ratio(int64_t part, int64_t whole)

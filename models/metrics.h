@@ -39,6 +39,8 @@ void metrics_reset(Metrics *metrics);
  * probabilities, 0 for their logits; never where it is NaN), and true where `truth` is not 0. Both are
  * f32 [n, K] in any strides. False, and nothing added, where dtype or shape are others. */
 bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold);
+/* The same with a threshold for each label, [K]. */
+bool metrics_add_each(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds);
 
 /* Of label k. */
 Scores metrics_label(const Metrics *metrics, int32_t k);

@@ -19,6 +19,12 @@ typedef struct ModelConfig {
     int64_t embed;      /* E; 0: the kind's own */
     int64_t hidden;     /* H; 0: the kind's own */
     int layers;         /* 0: the kind's own */
+    /* First values. */
+    double embed_scale; /* deviation of the embeddings; 0: the kind's own */
+    double forget_bias; /* of gated memories; 0: the kind's own, which may be 0: as PyTorch's */
+    bool orthogonal;    /* recurrent weights */
+    /* While training only; negative: the kind's own. */
+    double embed_dropout, dropout; /* of the embeddings, of what the output layer reads */
 } ModelConfig;
 
 /* What a kind of model is: its name, its sizes, how it is built and run. */
@@ -26,7 +32,7 @@ struct ModelKind {
     const char *name;        /* "lstm" */
     const char *description; /* one line */
     size_t size;             /* of the struct, whose first member is a Model */
-    ModelConfig defaults;    /* embed, hidden, layers */
+    ModelConfig defaults;    /* all but vocabulary and labels; embed_scale 0: 1 */
     /* Declares the parts; errors go to the module (nn_module_fail). */
     void (*build)(Model *model);
     /* text: rows i32 [N] of ids -> logits [B, K]. Where the kind has attention and `attention` is not NULL,
@@ -42,6 +48,8 @@ struct Model {
     const ModelKind *kind;
     ModelConfig config;
     NnParameter *output_bias; /* [K]: what starts at the labels' log-odds */
+    NnParameter *word_scores; /* [V, 1], or NULL: what starts at the words' inverse document frequencies */
+    NnDropout embed_dropout, dropout;
 };
 
 /* At the head of a kind's struct: makes `base` its own member, so that NN_ADD() works on it. */
@@ -73,6 +81,21 @@ int64_t model_count_without_embedding(Model *model);
 /* Sets the output bias to log(p / (1 - p)) of each label's frequency p = counts / examples, so that training
  * starts at the labels' base rates; p is kept within half an example of 0 and 1. */
 void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples);
+
+/* Sets the word scores to log(log((1 + texts) / (1 + frequency)) + 1): a softmax over the words of a text
+ * then weighs them by their inverse document frequencies, as scikit-learn smooths them. */
+void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t texts);
+
+/* ---- For the kinds ---- */
+
+/* Adds the embedding with the config's width and first values. */
+void model_add_embedding(Model *model, NnEmbedding *embedding);
+/* Adds the word scores, [V, 1], all 0 at first. */
+void model_add_word_scores(Model *model, NnEmbedding *scores);
+/* The embedded text, with dropout. */
+NnSequence model_embed(Model *model, NnEmbedding *embedding, NnSequence text);
+/* The config as recurrent layers take it. */
+NnRecurrentOptions model_recurrent_options(const Model *model);
 
 REEL_END_DECLS
 

@@ -14,9 +14,11 @@ static void build(Model *model)
     Rnn *m = (Rnn *)model;
     const ModelConfig *config = &model->config;
     nn_module_add_parameter(&m->base, &m->bias_h, "bias_h", SHAPE(config->hidden), nn_init_constant(0.0));
-    NN_ADD(m, embedding, nn_embedding_init, config->vocabulary, config->embed);
+    model_add_embedding(model, &m->embedding);
     NN_ADD(m, input_linear, nn_linear_init_without_bias, config->embed, config->hidden);
     NN_ADD(m, hidden_linear, nn_linear_init_without_bias, config->hidden, config->hidden);
+    if (config->orthogonal)
+        m->hidden_linear.weight.init = nn_init_orthogonal(1.0);
     NN_ADD(m, output_layer, nn_linear_init, config->hidden, config->labels);
     model->output_bias = &m->output_layer.bias;
 }
@@ -34,11 +36,11 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     static const NnCell cell = {.step = step, .states = 1};
     Rnn *m = (Rnn *)model;
     Tape *tape = text.rows.tape;
-    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    NnSequence x = model_embed(model, &m->embedding, text);
     Var projected = var_linear(x.rows, nn_var(&m->input_linear.weight, tape), nn_var(&m->bias_h, tape));
     Var hidden_weight = nn_var(&m->hidden_linear.weight, tape);
     NnScan scan = nn_scan(&cell, &hidden_weight, nn_with_rows(x, projected), NULL);
-    return nn_linear(&m->output_layer, nn_scan_last(scan, 0));
+    return nn_linear(&m->output_layer, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
 }
 
 extern const ModelKind rnn_model;

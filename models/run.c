@@ -42,6 +42,7 @@ RunOptions run_defaults(void)
                           .batch = 64,
                           .trainer = trainer_defaults(),
                           .log_odds_bias = true,
+                          .selection = {.strength = INFINITY},
                           .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
     options.trainer.threads = options.trainer.shards = pool_processors();
     return options;
@@ -51,6 +52,7 @@ void run_result_free(RunResult *result)
 {
     mem_free(result->epochs);
     metrics_free(&result->metrics);
+    selection_free(&result->selected);
     result->epochs = NULL;
 }
 
@@ -98,8 +100,11 @@ typedef struct Run {
     Trainer *trainer;
     Loader loader;
     RunResult *result;
-    TrainingState at;      /* where it is */
-    Saver *saver;          /* NULL: no files */
+    TrainingState at;  /* where it is */
+    float *pos_weight; /* [K], or NULL */
+    Saver *saver;      /* NULL: no files */
+    NnSnapshot best;   /* the best weights, where they are not yet on their way to the file */
+    bool best_waits;
     NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
     double started, saved; /* when this process began, and when it last wrote */
     double seconds_before; /* that earlier processes took */
@@ -121,18 +126,57 @@ static void file_path(const Run *run, const char *kind, char *path)
     snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
 }
 
-/* The weights as they are now, to be written to FOLDER/<model>.KIND.npz. */
-static Status save_weights(Run *run, const char *kind, const char *remove)
+static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
-    char path[PATH_SIZE];
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    const Selection *selected = &run->result->selected;
+    int32_t labels = dataset_num_classes(run->dataset);
+    float *thresholds = selected->epoch ? mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
+    for (int32_t k = 0; thresholds && k < labels; k++)
+        thresholds[k] = (float)(1 / (1 + exp(-selected->thresholds[k])));
+    text.thresholds = thresholds;
+    if (selected->epoch && !thresholds)
+        snapshot->status = status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
+    else
+        checkpoint_snapshot(snapshot, run->model, &text);
+    mem_free(thresholds);
+}
+
+/* The weights after an epoch, where the last `keep` are kept. */
+static Status save_weights(Run *run, int epoch)
+{
+    char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
+    int keep = run->options->files.keep;
     Status status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
-    checkpoint_snapshot(snapshot, run->model, &text);
+    copy_weights(run, snapshot);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch - keep);
+    if (epoch > keep)
+        file_path(run, kind, old);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch);
     file_path(run, kind, path);
-    return saver_submit(run->saver, snapshot, path, remove);
+    return saver_submit(run->saver, snapshot, path, old);
+}
+
+/* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
+ * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
+static Status save_best(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->best_waits)
+        return status_ok();
+    NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
+    if (!snapshot)
+        return status;
+    free_one = *snapshot;
+    *snapshot = run->best;
+    run->best = free_one;
+    run->best_waits = false;
+    file_path(run, "best", path);
+    return saver_submit(run->saver, snapshot, path, NULL);
 }
 
 static Status save_last(Run *run)
@@ -141,12 +185,14 @@ static Status save_last(Run *run)
     Status status;
     if (!run->saver)
         return status_ok();
+    status = save_best(run);
+    if (!status_is_ok(&status))
+        return status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
     NnOptimizer *optimizer = trainer_optimizer(run->trainer);
-    checkpoint_snapshot(snapshot, run->model, &text);
+    copy_weights(run, snapshot);
     run->at.updates = nn_optimizer_steps(optimizer);
     run->at.seconds = seconds_so_far(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
@@ -157,24 +203,22 @@ static Status save_last(Run *run)
     return saver_submit(run->saver, snapshot, path, NULL);
 }
 
-/* After an epoch: `best` before the `last` that refers to it. */
-static Status save_epoch(Run *run, const RunEpoch *epoch)
+/* The epoch whose weights are the best that are known. */
+static int best_epoch(const Run *run)
 {
-    Status status = status_ok();
+    return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
+}
+
+static Status after_epoch(Run *run, const RunEpoch *epoch)
+{
     if (!run->saver)
-        return status;
-    int keep = run->options->files.keep;
-    if (run->result->best_epoch == epoch->epoch)
-        status = save_weights(run, "best", NULL);
-    if (status_is_ok(&status) && keep > 0) {
-        char kind[32], old[PATH_SIZE] = "";
-        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch - keep);
-        if (epoch->epoch > keep)
-            file_path(run, kind, old);
-        snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
-        status = save_weights(run, kind, old);
+        return status_ok();
+    if (best_epoch(run) == epoch->epoch) {
+        nn_snapshot_clear(&run->best);
+        copy_weights(run, &run->best);
+        run->best_waits = true;
     }
-    return status;
+    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : status_ok();
 }
 
 /* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
@@ -212,6 +256,7 @@ static Status open_last(Run *run, Npz **npz)
     *npz = NULL;
     run->at = (TrainingState){.epoch = 1};
     result->count = result->best_epoch = 0;
+    selection_free(&result->selected);
     result->best_f1 = 0;
     metrics_reset(&result->metrics);
     return status_ok();
@@ -284,6 +329,40 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
     return status_ok();
 }
 
+/* ---- The validation part's choice ---- */
+
+static Status select_epoch(Run *run, int epoch)
+{
+    const RunOptions *options = run->options;
+    Selection *selection = &run->result->selected;
+    int batch = options->notebook ? options->batch : 256;
+    if (run->dataset->valid.count > 0)
+        return selection_consider(selection, &options->selection, run->trainer, run->dataset, batch,
+                                  options->notebook, epoch);
+    if (!options->selected || epoch != options->selected->epoch)
+        return status_ok();
+    /* What an earlier run has chosen, tried on the test part. */
+    const Selection *chosen = options->selected;
+    Status status = selection_reserve(selection, dataset_num_classes(run->dataset));
+    if (!status_is_ok(&status))
+        return status;
+    memcpy(selection->thresholds, chosen->thresholds,
+           (size_t)dataset_num_classes(run->dataset) * sizeof *chosen->thresholds);
+    selection->epoch = epoch;
+    selection->valid_f1 = chosen->valid_f1;
+    selection->threshold = chosen->threshold;
+    return selection_test(selection, run->trainer, run->dataset, batch, options->notebook);
+}
+
+/* Whether no better epoch is to be expected. */
+static bool is_over(const Run *run)
+{
+    const RunOptions *options = run->options;
+    int last = options->selected ? options->selected->epoch : options->epochs;
+    int since = run->at.epoch - 1 - run->result->selected.epoch, patience = options->selection.patience;
+    return run->at.epoch > last || (run->dataset->valid.count > 0 && patience > 0 && since >= patience);
+}
+
 static Status finish_epoch(Run *run, RunProgress *progress, double began)
 {
     RunResult *result = run->result;
@@ -303,16 +382,19 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
     }
+    status = select_epoch(run, epoch->epoch);
+    if (!status_is_ok(&status))
+        return status;
     progress->finished = epoch;
     report(run, progress);
     run->at = (TrainingState){.epoch = at->epoch + 1};
-    return save_epoch(run, epoch);
+    return after_epoch(run, epoch);
 }
 
 static Status train(Run *run)
 {
     int epochs = run->options->epochs;
-    while (run->at.epoch <= epochs) {
+    while (!is_over(run)) {
         double began = clock_seconds();
         bool stopped;
         RunProgress progress = {.model = run->kind->name,
@@ -327,12 +409,12 @@ static Status train(Run *run)
             return status_ok();
         }
         status = finish_epoch(run, &progress, began);
-        if (status_is_ok(&status) && (stopped || run->at.epoch > epochs || save_is_due(run)))
+        if (status_is_ok(&status) && (stopped || is_over(run) || save_is_due(run)))
             status = save_last(run);
         if (!status_is_ok(&status))
             return status;
         if (stopped) {
-            run->result->interrupted = run->at.epoch <= epochs;
+            run->result->interrupted = !is_over(run);
             return status_ok();
         }
     }
@@ -349,6 +431,37 @@ static Status prepare_result(Run *run)
     if (!result->epochs)
         return status_no_memory(bytes, "the epochs");
     return metrics_init(&result->metrics, dataset_num_classes(run->dataset));
+}
+
+static Status set_word_scores(Model *model, const Dataset *dataset)
+{
+    if (!model->word_scores)
+        return status_ok();
+    size_t bytes = (size_t)dataset->tokenizer.vocab_size * sizeof(int64_t);
+    int64_t *frequencies = mem_alloc(bytes);
+    if (!frequencies || !dataset_document_frequencies(dataset, frequencies)) {
+        mem_free(frequencies);
+        return status_no_memory(bytes, "the words' frequencies");
+    }
+    model_set_word_scores(model, frequencies, dataset->train.count);
+    mem_free(frequencies);
+    return status_ok();
+}
+
+/* ((1 - p) / p)^power for each label of frequency p in the training part; a label without examples gets 1. */
+static Status set_pos_weight(Run *run, double power, Tensor *pos_weight)
+{
+    const DatasetPart *part = &run->dataset->train;
+    size_t bytes = (size_t)part->num_classes * sizeof *run->pos_weight;
+    run->pos_weight = mem_alloc(bytes);
+    if (!run->pos_weight)
+        return status_no_memory(bytes, "the labels' weights");
+    for (int32_t k = 0; k < part->num_classes; k++) {
+        double p = (double)part->label_counts[k] / (double)part->count;
+        run->pos_weight[k] = p > 0 && p < 1 ? (float)pow((1 - p) / p, power) : 1.0f;
+    }
+    *pos_weight = tensor_from(run->pos_weight, DTYPE_F32, SHAPE(part->num_classes));
+    return status_ok();
 }
 
 /* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
@@ -371,7 +484,7 @@ static Status prepare_model(Run *run, const Npz *last)
         return nn_load(&run->model->base, options->files.init);
     if (options->log_odds_bias && !options->notebook)
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
-    return status;
+    return set_word_scores(run->model, dataset);
 }
 
 static Status prepare_training(Run *run, const Npz *last)
@@ -379,7 +492,12 @@ static Status prepare_training(Run *run, const Npz *last)
     const RunOptions *options = run->options;
     TrainerOptions trainer = options->trainer;
     trainer.seed = options->seed;
-    Status status = trainer_new(&run->trainer, run->model, &trainer);
+    Status status = status_ok();
+    if (options->pos_weight > 0)
+        status = set_pos_weight(run, options->pos_weight, &trainer.pos_weight);
+    if (!status_is_ok(&status))
+        return status;
+    status = trainer_new(&run->trainer, run->model, &trainer);
     if (!status_is_ok(&status))
         return status;
     LoaderOptions loader = {
@@ -413,12 +531,29 @@ static Status prepare(Run *run)
     return status;
 }
 
+/* Waits for what is being written. */
+static void close_files(Run *run, Status *status)
+{
+    Status best = run->saver ? save_best(run) : status_ok(), saved = saver_free(run->saver);
+    if (status_is_ok(status))
+        *status = status_is_ok(&saved) ? best : saved;
+    nn_snapshot_free(&run->best);
+    nn_snapshot_free(&run->unknown);
+}
+
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher)
 {
-    reset_peak_rss();
     memset(result, 0, sizeof *result);
     result->name = kind->name;
+    result->seed = options->seed;
+    if (model)
+        *model = NULL;
+    if (options->epochs < 0 || options->batch < 1)
+        return status_usage(
+            "%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d", kind->name,
+            options->epochs, options->batch);
+    reset_peak_rss();
     Run run = {.options = options,
                .watcher = watcher,
                .dataset = dataset,
@@ -426,17 +561,16 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
                .result = result,
                .started = clock_seconds()};
     nn_snapshot_init(&run.unknown);
+    nn_snapshot_init(&run.best);
     Status status = prepare(&run);
     if (status_is_ok(&status))
         status = train(&run);
-    Status saved = saver_free(run.saver);
-    if (status_is_ok(&status))
-        status = saved;
+    close_files(&run, &status);
     result->seconds = seconds_so_far(&run);
     result->peak_rss_mb = peak_rss_mb();
-    nn_snapshot_free(&run.unknown);
     loader_free(&run.loader);
     trainer_free(run.trainer);
+    mem_free(run.pos_weight);
     if (model && status_is_ok(&status))
         *model = run.model;
     else

@@ -5,6 +5,7 @@
 
 #include "models/dataset.h"
 #include "models/metrics.h"
+#include "models/selection.h"
 #include "models/trainer.h"
 
 REEL_BEGIN_DECLS
@@ -36,6 +37,11 @@ typedef struct RunOptions {
     bool notebook;      /* pad every batch and read the state after the padding; the output bias starts as
                            PyTorch's */
     bool log_odds_bias; /* the output bias starts at the labels' log-odds in the training part */
+    SelectionOptions selection; /* where the data set has a validation part */
+    const Selection
+        *selected; /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
+    double
+        pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
     RunFiles files;
 } RunOptions;
 
@@ -55,6 +61,7 @@ typedef struct RunEpoch {
 /* What a run came to. */
 typedef struct RunResult {
     const char *name;
+    uint64_t seed;
     int64_t params, params_without_embedding;
     int count;        /* epochs that were finished, before it was interrupted too */
     RunEpoch *epochs; /* [count] */
@@ -63,7 +70,8 @@ typedef struct RunResult {
     double seconds;
     double peak_rss_mb;
     bool interrupted;
-    Metrics metrics; /* on the test part, after the last epoch */
+    Metrics metrics;    /* on the test part, after the last epoch */
+    Selection selected; /* by the validation part; epoch 0: there is none */
 } RunResult;
 
 /* What a watcher sees, after each batch and after each epoch. */

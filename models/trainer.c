@@ -1,4 +1,5 @@
 #include "models/trainer.h"
+#include "models/tokenizer.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
@@ -47,6 +48,8 @@ Status trainer_new(Trainer **out, Model *model, const TrainerOptions *options)
     *out = NULL;
     if (options->shards < 1 || options->threads < 1)
         return status_usage("a trainer needs at least one shard and one thread");
+    if (!(options->word_dropout >= 0 && options->word_dropout < 1))
+        return status_usage("a word dropout of %g is none; it must lie in [0, 1)", options->word_dropout);
     Trainer *trainer = mem_calloc(1, sizeof *trainer);
     if (!trainer)
         return status_no_memory(sizeof *trainer, "the trainer");
@@ -146,10 +149,23 @@ static void order_by_length(Trainer *trainer, const Batch *batch)
     }
 }
 
-static void give(Shard *shard, const Batch *batch, int32_t text)
+/* Replaces words by <unk> (Iyyer et al. 2015, section 3.1), drawn for each text of the batch by itself, so
+ * that what is drawn does not depend on the shards. */
+static void drop_words(const Trainer *trainer, int32_t text, int32_t *ids, int32_t length)
+{
+    uint64_t step = (uint64_t)nn_optimizer_steps(trainer->optimizer);
+    Random random = random_new(trainer->options.seed ^ random_stream("words"), (step << 24) + (uint64_t)text);
+    for (int32_t i = 0; i < length; i++)
+        if (ids[i] >= NUM_SPECIAL_TOKENS && random_uniform_f64(&random) < trainer->options.word_dropout)
+            ids[i] = TOKEN_UNK;
+}
+
+static void give(const Trainer *trainer, Shard *shard, const Batch *batch, int32_t text)
 {
     int32_t length = length_of(batch, text), at = shard->offsets[shard->count];
     memcpy(shard->ids + at, batch->ids + batch->offsets[text], (size_t)length * sizeof *shard->ids);
+    if (trainer->training && trainer->options.word_dropout > 0)
+        drop_words(trainer, text, shard->ids + at, length);
     shard->texts[shard->count++] = text;
     shard->offsets[shard->count] = at + length;
 }
@@ -165,7 +181,7 @@ static void deal(Trainer *trainer, const Batch *batch)
     order_by_length(trainer, batch);
     for (int32_t i = 0; i < batch->size; i++) {
         int round = i / count, place = i % count;
-        give(&trainer->shards[round % 2 ? count - 1 - place : place], batch, trainer->order[i]);
+        give(trainer, &trainer->shards[round % 2 ? count - 1 - place : place], batch, trainer->order[i]);
     }
 }
 

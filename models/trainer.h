@@ -17,6 +17,7 @@ typedef struct TrainerOptions {
     NnOptimizerOptions optimizer;
     NnSchedule schedule; /* lr counts, optimizer.lr does not */
     uint64_t seed;       /* of dropout */
+    double word_dropout; /* part of the ids that are replaced by <unk> while training, in [0, 1) */
     Tensor pos_weight;   /* f32 [K], or invalid: the loss's weight of positive labels */
     bool check_finite;   /* debug: stop at the first NaN or infinity and name its op and module */
 } TrainerOptions;

@@ -1,6 +1,6 @@
 #include "models/training_state.h"
 
-#include "models/bpe_json_internal.h"
+#include "models/json_reader.h"
 #include "models/json_writer.h"
 #include "tensor/mem.h"
 
@@ -22,6 +22,18 @@ static void add_result(JsonWriter *json, const RunResult *result)
 {
     json_number(json, "best_f1", result->best_f1);
     json_integer(json, "best_epoch", result->best_epoch);
+    if (result->selected.epoch) {
+        const Selection *selected = &result->selected;
+        json_integer(json, "selected_epoch", selected->epoch);
+        json_number(json, "valid_f1", selected->valid_f1);
+        json_number(json, "threshold", selected->threshold);
+        json_number(json, "tuned_f1", selected->tuned_f1);
+        json_number(json, "tuned_micro_f1", selected->tuned_micro_f1);
+        json_begin_array(json, "thresholds");
+        for (int32_t k = 0; k < result->metrics.num_labels; k++)
+            json_number(json, NULL, selected->thresholds[k]);
+        json_end_array(json);
+    }
     json_begin_array(json, "epochs");
     for (int i = 0; i < result->count; i++) {
         const RunEpoch *epoch = &result->epochs[i];
@@ -92,19 +104,19 @@ void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, c
 
 /* ---- Reading ---- */
 
-static bool read_count(Json *json, int64_t low, int64_t high, int64_t *out)
+static bool read_count(JsonReader *json, int64_t low, int64_t high, int64_t *out)
 {
     int64_t value;
-    if (!bpe_json_int(json, &value))
+    if (!json_reader_int(json, &value))
         return false;
     if (value < low || value > high)
-        return bpe_json_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
-                             (long long)high);
+        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
+                                (long long)high);
     *out = value;
     return true;
 }
 
-static bool read_int(Json *json, int low, int high, int *out)
+static bool read_int(JsonReader *json, int low, int high, int *out)
 {
     int64_t value = 0;
     bool ok = read_count(json, low, high, &value);
@@ -112,83 +124,108 @@ static bool read_int(Json *json, int low, int high, int *out)
     return ok;
 }
 
-static bool read_epoch(Json *json, RunEpoch *epoch)
+static bool read_epoch(JsonReader *json, RunEpoch *epoch)
 {
-    bool first = true, ok = bpe_json_open_object(json);
-    while (ok && bpe_json_next_key(json, &first))
-        ok = bpe_json_is(json, "train_loss")      ? bpe_json_number(json, &epoch->train_loss)
-             : bpe_json_is(json, "test_f1")       ? bpe_json_number(json, &epoch->test_f1)
-             : bpe_json_is(json, "test_micro_f1") ? bpe_json_number(json, &epoch->test_micro_f1)
-             : bpe_json_is(json, "seconds")       ? bpe_json_number(json, &epoch->seconds)
-                                                  : bpe_json_skip(json);
+    bool first = true, ok = json_reader_open_object(json);
+    while (ok && json_reader_next_key(json, &first))
+        ok = json_reader_is(json, "train_loss")      ? json_reader_number(json, &epoch->train_loss)
+             : json_reader_is(json, "test_f1")       ? json_reader_number(json, &epoch->test_f1)
+             : json_reader_is(json, "test_micro_f1") ? json_reader_number(json, &epoch->test_micro_f1)
+             : json_reader_is(json, "seconds")       ? json_reader_number(json, &epoch->seconds)
+                                                     : json_reader_skip(json);
     return ok;
 }
 
-static bool read_epochs(Json *json, RunResult *result, int most)
+static bool read_epochs(JsonReader *json, RunResult *result, int most)
 {
-    bool first = true, ok = bpe_json_open_array(json);
+    bool first = true, ok = json_reader_open_array(json);
     result->count = 0;
-    while (ok && bpe_json_next_item(json, &first)) {
+    while (ok && json_reader_next_item(json, &first)) {
         if (result->count == most)
-            return bpe_json_fail(json, "more than %d epochs", most);
+            return json_reader_fail(json, "more than %d epochs", most);
         result->epochs[result->count] = (RunEpoch){.epoch = result->count + 1};
         ok = read_epoch(json, &result->epochs[result->count++]);
     }
     return ok;
 }
 
-static bool read_counts(Json *json, Metrics *metrics)
+static bool read_thresholds(JsonReader *json, RunResult *result)
 {
-    bool first = true, ok = bpe_json_open_array(json);
+    int32_t at = 0, count = result->metrics.num_labels;
+    Status status = selection_reserve(&result->selected, count);
+    bool first = true, ok = status_is_ok(&status) && json_reader_open_array(json);
+    while (ok && json_reader_next_item(json, &first)) {
+        if (at == count)
+            return json_reader_fail(json, "thresholds of more than %d labels", count);
+        ok = json_reader_number(json, &result->selected.thresholds[at++]);
+    }
+    return ok && (at == count || json_reader_fail(json, "thresholds of fewer than %d labels", count));
+}
+
+static bool read_counts(JsonReader *json, Metrics *metrics)
+{
+    bool first = true, ok = json_reader_open_array(json);
     int32_t at = 0;
-    while (ok && bpe_json_next_item(json, &first)) {
+    while (ok && json_reader_next_item(json, &first)) {
         if (at == 3 * metrics->num_labels)
-            return bpe_json_fail(json, "counts of more than %d labels", metrics->num_labels);
+            return json_reader_fail(json, "counts of more than %d labels", metrics->num_labels);
         LabelCounts *label = &metrics->labels[at / 3];
         int64_t *const fields[3] = {&label->hits, &label->predicted, &label->support};
         ok = read_count(json, 0, INT64_MAX, fields[at++ % 3]);
     }
     return ok && (at == 3 * metrics->num_labels ||
-                  bpe_json_fail(json, "counts of fewer than %d labels", metrics->num_labels));
+                  json_reader_fail(json, "counts of fewer than %d labels", metrics->num_labels));
 }
 
-static bool read_run(Json *json, TrainingState *state)
+static bool read_run(JsonReader *json, TrainingState *state)
 {
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     snprintf(state->run, sizeof state->run, "%.*s", (int)json->string.size, json->string.data);
     return true;
 }
 
-static bool read_field(Json *json, TrainingState *state, RunResult *result, int most)
+static bool read_field(JsonReader *json, TrainingState *state, RunResult *result, int most)
 {
-    if (bpe_json_is(json, "run"))
+    if (json_reader_is(json, "run"))
         return read_run(json, state);
-    if (bpe_json_is(json, "epoch"))
+    if (json_reader_is(json, "epoch"))
         return read_int(json, 1, most + 1, &state->epoch);
-    if (bpe_json_is(json, "batch"))
+    if (json_reader_is(json, "batch"))
         return read_count(json, 0, INT32_MAX, &state->batch);
-    if (bpe_json_is(json, "updates"))
+    if (json_reader_is(json, "updates"))
         return read_count(json, 0, INT32_MAX, &state->updates);
-    if (bpe_json_is(json, "loss_sum"))
-        return bpe_json_number(json, &state->loss_sum);
-    if (bpe_json_is(json, "seen"))
+    if (json_reader_is(json, "loss_sum"))
+        return json_reader_number(json, &state->loss_sum);
+    if (json_reader_is(json, "seen"))
         return read_count(json, 0, INT64_MAX, &state->seen);
-    if (bpe_json_is(json, "tokens"))
+    if (json_reader_is(json, "tokens"))
         return read_count(json, 0, INT64_MAX, &state->tokens);
-    if (bpe_json_is(json, "seconds"))
-        return bpe_json_number(json, &state->seconds);
-    if (bpe_json_is(json, "best_f1"))
-        return bpe_json_number(json, &result->best_f1);
-    if (bpe_json_is(json, "best_epoch"))
+    if (json_reader_is(json, "seconds"))
+        return json_reader_number(json, &state->seconds);
+    if (json_reader_is(json, "best_f1"))
+        return json_reader_number(json, &result->best_f1);
+    if (json_reader_is(json, "best_epoch"))
         return read_int(json, 0, most, &result->best_epoch);
-    if (bpe_json_is(json, "epochs"))
+    if (json_reader_is(json, "selected_epoch"))
+        return read_int(json, 0, most, &result->selected.epoch);
+    if (json_reader_is(json, "valid_f1"))
+        return json_reader_number(json, &result->selected.valid_f1);
+    if (json_reader_is(json, "threshold"))
+        return json_reader_number(json, &result->selected.threshold);
+    if (json_reader_is(json, "tuned_f1"))
+        return json_reader_number(json, &result->selected.tuned_f1);
+    if (json_reader_is(json, "tuned_micro_f1"))
+        return json_reader_number(json, &result->selected.tuned_micro_f1);
+    if (json_reader_is(json, "thresholds"))
+        return read_thresholds(json, result);
+    if (json_reader_is(json, "epochs"))
         return read_epochs(json, result, most);
-    if (bpe_json_is(json, "test_examples"))
+    if (json_reader_is(json, "test_examples"))
         return read_count(json, 0, INT64_MAX, &result->metrics.examples);
-    if (bpe_json_is(json, "test_counts"))
+    if (json_reader_is(json, "test_counts"))
         return read_counts(json, &result->metrics);
-    return bpe_json_skip(json);
+    return json_reader_skip(json);
 }
 
 Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs)
@@ -204,17 +241,17 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
     arena_init(&arena, 0);
     Status status = npz_read_bytes(npz, member, &arena, &text, &size);
     if (status_is_ok(&status)) {
-        Json json;
+        JsonReader json;
         bool first = true;
         char label[400];
         snprintf(label, sizeof label, "%.300s: " TRAINING, npz_path(npz));
-        bpe_json_open(&json, text, size, label);
-        bpe_json_open_object(&json);
-        while (bpe_json_next_key(&json, &first) && read_field(&json, state, result, most_epochs))
+        json_reader_open(&json, text, size, label);
+        json_reader_open_object(&json);
+        while (json_reader_next_key(&json, &first) && read_field(&json, state, result, most_epochs))
             continue;
-        bpe_json_end(&json);
+        json_reader_end(&json);
         status = json.status;
-        bpe_json_close(&json);
+        json_reader_close(&json);
     }
     arena_free(&arena);
     if (status_is_ok(&status) && (state->epoch != result->count + 1 || result->best_epoch > result->count))

@@ -7,10 +7,21 @@
 
 /* Each kind is defined in a file of its own. */
 extern const ModelKind rnn_model, lstm_model, lstm_matched_model, attention_model, attention_fed_model,
-    stacked_model;
+    stacked_model, bag_model, cnn_model, gru_model, bilstm_model, bilstm_attention_model, transformer_model;
 
 static const ModelKind *const kinds[] = {
-    &rnn_model, &lstm_model, &lstm_matched_model, &attention_model, &attention_fed_model, &stacked_model,
+    &rnn_model,
+    &lstm_model,
+    &lstm_matched_model,
+    &attention_model,
+    &attention_fed_model,
+    &stacked_model,
+    &bag_model,
+    &cnn_model,
+    &gru_model,
+    &bilstm_model,
+    &bilstm_attention_model,
+    &transformer_model,
 };
 
 int zoo_count(void)
@@ -40,7 +51,17 @@ Status model_new_without_values(Model **out, const ModelKind *kind, ModelConfig 
     config.embed = config.embed ? config.embed : kind->defaults.embed;
     config.hidden = config.hidden ? config.hidden : kind->defaults.hidden;
     config.layers = config.layers && kind->several_layers ? config.layers : kind->defaults.layers;
+    const ModelConfig *own = &kind->defaults;
+    config.embed_scale = config.embed_scale != 0 ? config.embed_scale : own->embed_scale;
+    config.forget_bias = config.forget_bias != 0 ? config.forget_bias : own->forget_bias;
+    config.orthogonal = config.orthogonal || own->orthogonal;
+    config.embed_dropout = config.embed_dropout >= 0 ? config.embed_dropout : own->embed_dropout;
+    config.dropout = config.dropout >= 0 ? config.dropout : own->dropout;
     nn_module_init(&model->base);
+    nn_dropout_init(&model->embed_dropout, config.embed_dropout);
+    nn_dropout_init(&model->dropout, config.dropout);
+    nn_module_add(&model->base, &model->embed_dropout.base, "embed_dropout");
+    nn_module_add(&model->base, &model->dropout.base, "dropout");
     model->kind = kind;
     model->config = config;
     kind->build(model);
@@ -99,4 +120,47 @@ void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples
         tensor_set(&bias, (int64_t[]){k}, log(count / (n - count)));
     }
     parameter_changed(&model->output_bias->core);
+}
+
+void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t texts)
+{
+    if (!model->word_scores)
+        return;
+    Tensor scores = model->word_scores->core.value;
+    for (int64_t v = 0; v < scores.shape[0]; v++) {
+        double rarity = log((1.0 + (double)texts) / (1.0 + (double)frequencies[v])) + 1;
+        tensor_set(&scores, (int64_t[]){v, 0}, log(rarity));
+    }
+    parameter_changed(&model->word_scores->core);
+}
+
+void model_add_embedding(Model *model, NnEmbedding *embedding)
+{
+    const ModelConfig *config = &model->config;
+    nn_embedding_init(embedding, config->vocabulary, config->embed);
+    if (config->embed_scale != 0)
+        embedding->weight.init = nn_init_normal(config->embed_scale);
+    nn_module_add(&model->base, &embedding->base, "embedding");
+}
+
+void model_add_word_scores(Model *model, NnEmbedding *scores)
+{
+    nn_embedding_init(scores, model->config.vocabulary, 1);
+    scores->weight.init = nn_init_constant(0.0);
+    nn_module_add(&model->base, &scores->base, "word_score");
+    model->word_scores = &scores->weight;
+}
+
+NnSequence model_embed(Model *model, NnEmbedding *embedding, NnSequence text)
+{
+    return nn_dropout_sequence(&model->embed_dropout, nn_embedding_sequence(embedding, text));
+}
+
+NnRecurrentOptions model_recurrent_options(const Model *model)
+{
+    NnRecurrentOptions options = nn_recurrent_options();
+    options.orthogonal = model->config.orthogonal;
+    if (model->config.forget_bias != 0)
+        options.forget_bias = model->config.forget_bias;
+    return options;
 }

@@ -8,6 +8,7 @@
 #include "nn/linear.h"
 #include "nn/module.h"
 #include "nn/optimizer.h"
+#include "nn/pooling.h"
 #include "nn/recurrent.h"
 #include "nn/scan.h"
 #include "nn/sequence.h"

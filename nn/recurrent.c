@@ -188,8 +188,9 @@ static NnRecurrentOutput run(NnRecurrent *m, NnSequence x)
     if (!tape || !tape_ok(tape))
         return out;
     nn_enter(&m->base, tape);
-    out.scans = arena_calloc(tape_arena(tape), (size_t)(m->options.layers * count) * sizeof *out.scans);
-    if (!out.scans || !m->layers)
+    size_t scans = (size_t)m->options.layers * (size_t)count;
+    out.scans = m->layers ? arena_calloc(tape_arena(tape), scans * sizeof *out.scans) : NULL;
+    if (!out.scans)
         tape_fail(tape, "%s: out of memory, or not initialised", m->kind->name);
     for (int l = 0; l < m->options.layers && tape_ok(tape); l++) {
         NnScan *scans = out.scans + l * count;

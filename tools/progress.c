@@ -1,49 +1,230 @@
 #include "tools/progress.h"
 #include "tensor/clock.h"
 
-#include <stdio.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_CELLS = 24 };
+enum { LEVELS = 8, NAME_COLUMNS = 14, LEAST_TAIL = 20 };
+
+static int terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* The encoding that the environment asks for; the program's own locale stays as it is. */
+static bool is_utf8(void)
+{
+    locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+    if (!locale)
+        return false;
+    bool utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
+    freelocale(locale);
+    return utf8;
+}
 
 void progress_init(Progress *progress, bool quiet)
 {
-    *progress = (Progress){.bar = !quiet && isatty(STDERR_FILENO), .quiet = quiet};
+    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    bool live = !quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && terminal && terminal[0] &&
+                strcmp(terminal, "dumb") != 0;
+    *progress = (Progress){.out = stdout,
+                           .live = live,
+                           .colour = live && !(no_colour && no_colour[0]),
+                           .utf8 = is_utf8(),
+                           .quiet = quiet,
+                           .width = live ? terminal_width() : 80};
 }
 
-static void draw_bar(const RunProgress *at)
+/* ---- What has been seen of the model at hand ---- */
+
+static void begin_model(Progress *progress, const RunProgress *at)
 {
-    char cells[BAR_CELLS + 1];
-    int filled = at->batches ? (int)(at->batch * BAR_CELLS / at->batches) : 0;
-    memset(cells, '.', BAR_CELLS);
-    memset(cells, '=', (size_t)filled);
-    cells[BAR_CELLS] = '\0';
+    memset(progress->sums, 0, sizeof progress->sums);
+    memset(progress->counts, 0, sizeof progress->counts);
+    progress->model = at->model;
+    progress->epoch = 0;
+    progress->best_f1 = 0;
+    progress->best_epoch = 0;
+    progress->began = clock_seconds();
+}
+
+/* at->loss is the mean of the epoch so far: the batch's own comes from the difference of sums. */
+static void note_batch(Progress *progress, const RunProgress *at)
+{
+    if (progress->epoch != at->epoch) {
+        progress->epoch = at->epoch;
+        progress->sum_before = 0;
+        progress->batch_before = 0;
+    }
+    int64_t batches = at->batch - progress->batch_before;
+    if (batches < 1)
+        return;
+    double sum = at->loss * (double)at->batch;
+    int64_t done = (at->epoch - 1) * at->batches + at->batch - 1, all = at->epochs * at->batches;
+    int64_t cell = all > 0 ? done * PROGRESS_CELLS / all : 0;
+    if (cell >= 0 && cell < PROGRESS_CELLS) {
+        progress->sums[cell] += (sum - progress->sum_before) / (double)batches;
+        progress->counts[cell]++;
+    }
+    progress->sum_before = sum;
+    progress->batch_before = at->batch;
+}
+
+static void note_epoch(Progress *progress, const RunEpoch *epoch)
+{
+    if (progress->best_epoch == 0 || epoch->test_f1 > progress->best_f1) {
+        progress->best_f1 = epoch->test_f1;
+        progress->best_epoch = epoch->epoch;
+    }
+    progress->last_loss = epoch->train_loss;
+    progress->last_epoch = epoch->epoch;
+}
+
+/* ---- Text ---- */
+
+char *progress_sparkline(const Progress *progress, char *text, size_t size)
+{
+    static const char *const blocks[LEVELS] = {"\xE2\x96\x81", "\xE2\x96\x82", "\xE2\x96\x83",
+                                               "\xE2\x96\x84", "\xE2\x96\x85", "\xE2\x96\x86",
+                                               "\xE2\x96\x87", "\xE2\x96\x88"};
+    static const char *const ascii[LEVELS] = {"_", ".", "-", "~", "=", "+", "*", "#"};
+    double low = 0, high = 0;
+    bool any = false;
+    for (int i = 0; i < PROGRESS_CELLS; i++) {
+        if (progress->counts[i] == 0)
+            continue;
+        double mean = progress->sums[i] / progress->counts[i];
+        low = !any || mean < low ? mean : low;
+        high = !any || mean > high ? mean : high;
+        any = true;
+    }
+    text[0] = '\0';
+    size_t used = 0;
+    for (int i = 0; i < PROGRESS_CELLS; i++) {
+        if (progress->counts[i] == 0)
+            continue;
+        double mean = progress->sums[i] / progress->counts[i];
+        int level = high > low ? (int)((mean - low) / (high - low) * (LEVELS - 1) + 0.5) : LEVELS / 2;
+        const char *mark = (progress->utf8 ? blocks : ascii)[level];
+        if (used + strlen(mark) + 1 > size)
+            break;
+        used += (size_t)snprintf(text + used, size - used, "%s", mark);
+    }
+    return text;
+}
+
+char *progress_clock(double seconds, char text[32])
+{
+    long long s = seconds > 0 && seconds < 1e9 ? (long long)(seconds + 0.5) : 0;
+    if (s < 3600)
+        snprintf(text, 32, "%lld:%02lld", s / 60, s % 60);
+    else
+        snprintf(text, 32, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+    return text;
+}
+
+/* How many cells have something to show. */
+static int filled(const Progress *progress)
+{
+    int count = 0;
+    for (int i = 0; i < PROGRESS_CELLS; i++)
+        count += progress->counts[i] > 0;
+    return count;
+}
+
+/* What stands behind the sparkline, cut to the terminal's width: a line that wraps cannot be redrawn. */
+static void live_tail(const Progress *progress, const RunProgress *at, char text[PROGRESS_LINE_SIZE])
+{
+    char left[32], best[40] = "";
     double rate = at->seconds > 0 ? (double)at->tokens / at->seconds : 0;
-    int left = (int)(at->seconds_left + 0.5);
-    fprintf(stderr, "\r%-13s epoch %2d/%d [%s] %3lld/%lld  loss %.4f  %5.0fk tokens/s  %d:%02d left \033[K",
-            at->model, at->epoch, at->epochs, cells, (long long)at->batch, (long long)at->batches, at->loss,
-            rate / 1e3, left / 60, left % 60);
+    if (progress->best_epoch > 0)
+        snprintf(best, sizeof best, " F1 %.3f", progress->best_f1);
+    snprintf(text, PROGRESS_LINE_SIZE, "%*s %*d/%d loss %.4f%s %.0fk tok/s %s left",
+             PROGRESS_CELLS - filled(progress), "", at->epochs > 99 ? 3 : 2, at->epoch, at->epochs, at->loss,
+             best, rate / 1e3, progress_clock(at->seconds_left, left));
 }
 
-void progress_clear(Progress *progress)
+static void summary_tail(const Progress *progress, char text[PROGRESS_LINE_SIZE])
 {
-    if (progress->bar)
-        fprintf(stderr, "\r\033[K");
+    char time[32];
+    snprintf(text, PROGRESS_LINE_SIZE, "%*s %d epochs, loss %.4f, best F1 %.4f in %d, %s",
+             PROGRESS_CELLS - filled(progress), "", progress->last_epoch, progress->last_loss,
+             progress->best_f1, progress->best_epoch,
+             progress_clock(clock_seconds() - progress->began, time));
+}
+
+/* Name, sparkline, tail; the sparkline goes where there is no room for it. */
+static char *compose(const Progress *progress, const char *tail, bool colour, char text[PROGRESS_LINE_SIZE])
+{
+    char spark[4 * PROGRESS_CELLS + 1];
+    bool room = progress->width > NAME_COLUMNS + PROGRESS_CELLS + LEAST_TAIL;
+    int columns = progress->width - 1 - NAME_COLUMNS - (room ? filled(progress) : 0);
+    snprintf(text, PROGRESS_LINE_SIZE, "%-*.*s%s%s%s%.*s", NAME_COLUMNS, NAME_COLUMNS - 1, progress->model,
+             colour && room ? "\033[36m" : "", room ? progress_sparkline(progress, spark, sizeof spark) : "",
+             colour && room ? "\033[0m" : "", columns > 0 ? columns : 0,
+             room ? tail : tail + strspn(tail, " "));
+    return text;
+}
+
+char *progress_line(const Progress *progress, const RunProgress *at, char text[PROGRESS_LINE_SIZE])
+{
+    char tail[PROGRESS_LINE_SIZE];
+    live_tail(progress, at, tail);
+    return compose(progress, tail, false, text);
+}
+
+/* ---- Drawing ---- */
+
+static void take_away(const Progress *progress)
+{
+    if (progress->live)
+        fputs("\r\033[K", progress->out);
+}
+
+static void draw(Progress *progress, const RunProgress *at)
+{
+    char tail[PROGRESS_LINE_SIZE], line[PROGRESS_LINE_SIZE];
+    live_tail(progress, at, tail);
+    fprintf(progress->out, "\r%s\033[K", compose(progress, tail, progress->colour, line));
+    fflush(progress->out);
+    progress->drawn = clock_seconds();
 }
 
 void progress_show(Progress *progress, const RunProgress *at)
 {
     if (progress->quiet)
         return;
+    if (!progress->model)
+        begin_model(progress, at);
     if (at->finished) {
-        progress_clear(progress);
         const RunEpoch *epoch = at->finished;
-        printf("%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model, epoch->epoch,
-               at->epochs, epoch->train_loss, epoch->test_f1, epoch->seconds);
-        fflush(stdout);
-    } else if (progress->bar && clock_seconds() - progress->drawn > 0.05) {
-        progress->drawn = clock_seconds();
-        draw_bar(at);
+        note_epoch(progress, epoch);
+        take_away(progress);
+        fprintf(progress->out, "%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model,
+                epoch->epoch, at->epochs, epoch->train_loss, epoch->test_f1, epoch->seconds);
+        fflush(progress->out);
+        return;
     }
+    note_batch(progress, at);
+    if (progress->live && clock_seconds() - progress->drawn > 0.05)
+        draw(progress, at);
+}
+
+void progress_clear(Progress *progress)
+{
+    if (progress->quiet || !progress->model)
+        return;
+    take_away(progress);
+    if (progress->live && progress->best_epoch > 0) {
+        char tail[PROGRESS_LINE_SIZE], line[PROGRESS_LINE_SIZE];
+        summary_tail(progress, tail);
+        fprintf(progress->out, "%s\n", compose(progress, tail, progress->colour, line));
+    }
+    fflush(progress->out);
+    progress->model = NULL;
 }

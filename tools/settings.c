@@ -1,8 +1,9 @@
 #include "tools/settings.h"
 
-#include "models/bpe_json_internal.h"
+#include "models/json_reader.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,18 +34,18 @@ void settings_write(JsonWriter *json, const Option *option)
     }
 }
 
-static bool read_text(Json *json, const Option *option, Arena *arena)
+static bool read_text(JsonReader *json, const Option *option, Arena *arena)
 {
     const char **value = (const char **)option->value;
-    if (bpe_json_peek(json) == JSON_NULL) {
+    if (json_reader_peek(json) == JSON_NULL) {
         *value = NULL;
-        return bpe_json_null(json);
+        return json_reader_null(json);
     }
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     char *copy = arena_calloc(arena, json->string.size + 1);
     if (!copy)
-        return bpe_json_fail(json, "out of memory");
+        return json_reader_fail(json, "out of memory");
     if (json->string.size)
         memcpy(copy, json->string.data, json->string.size);
     *value = copy;
@@ -52,15 +53,18 @@ static bool read_text(Json *json, const Option *option, Arena *arena)
 }
 
 /* Reads a number that the option allows; a default may lie outside of what may be given. */
-static bool read_number(Json *json, const Option *option)
+static bool read_number(JsonReader *json, const Option *option)
 {
     bool integer = option->kind == OPTION_INTEGER;
     double value, standard = integer ? *(const int *)option->value : *(const double *)option->value;
-    if (!bpe_json_number(json, &value))
+    /* What is not finite is written as null. */
+    if (!integer && !isfinite(standard) && json_reader_peek(json) == JSON_NULL)
+        return json_reader_null(json);
+    if (!json_reader_number(json, &value))
         return false;
     if (value != standard &&
         (!(value >= option->low && value <= option->high) || (integer && value != (double)(int)value)))
-        return bpe_json_fail(json, "%s cannot be %g", option->name, value);
+        return json_reader_fail(json, "%s cannot be %g", option->name, value);
     if (integer)
         *(int *)option->value = (int)value;
     else
@@ -68,21 +72,21 @@ static bool read_number(Json *json, const Option *option)
     return true;
 }
 
-static bool read_seed(Json *json, const Option *option)
+static bool read_seed(JsonReader *json, const Option *option)
 {
     char text[32], *end;
-    if (!bpe_json_string(json))
+    if (!json_reader_string(json))
         return false;
     snprintf(text, sizeof text, "%.*s", (int)json->string.size, json->string.data);
     *(uint64_t *)option->value = strtoull(text, &end, 10);
-    return (*text && !*end) || bpe_json_fail(json, "%s is no whole number", option->name);
+    return (*text && !*end) || json_reader_fail(json, "%s is no whole number", option->name);
 }
 
-static bool read_value(Json *json, const Option *option, Arena *arena)
+static bool read_value(JsonReader *json, const Option *option, Arena *arena)
 {
     switch (option->kind) {
     case OPTION_FLAG:
-        return bpe_json_bool(json, option->value);
+        return json_reader_bool(json, option->value);
     case OPTION_TEXT:
         return read_text(json, option, arena);
     case OPTION_SEED:
@@ -92,10 +96,10 @@ static bool read_value(Json *json, const Option *option, Arena *arena)
     }
 }
 
-static const Option *find(const Option *options, int count, const Json *json)
+static const Option *find(const Option *options, int count, const JsonReader *json)
 {
     for (int i = 0; i < count; i++)
-        if (bpe_json_is(json, options[i].name))
+        if (json_reader_is(json, options[i].name))
             return &options[i];
     return NULL;
 }
@@ -103,17 +107,17 @@ static const Option *find(const Option *options, int count, const Json *json)
 Status settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
                      Arena *arena)
 {
-    Json json;
+    JsonReader json;
     bool first = true, ok = true;
-    bpe_json_open(&json, text, size, path);
-    bpe_json_open_object(&json);
-    while (ok && bpe_json_next_key(&json, &first)) {
+    json_reader_open(&json, text, size, path);
+    json_reader_open_object(&json);
+    while (ok && json_reader_next_key(&json, &first)) {
         const Option *option = find(options, count, &json);
-        ok = option ? read_value(&json, option, arena) : bpe_json_skip(&json);
+        ok = option ? read_value(&json, option, arena) : json_reader_skip(&json);
     }
-    bpe_json_end(&json);
+    json_reader_end(&json);
     Status status = json.status;
-    bpe_json_close(&json);
+    json_reader_close(&json);
     return status;
 }
 
@@ -130,7 +134,8 @@ bool settings_same(const Option *a, const Option *b)
     case OPTION_INTEGER:
         return *(const int *)a->value == *(const int *)b->value;
     case OPTION_NUMBER:
-        return *(const double *)a->value == *(const double *)b->value;
+        return *(const double *)a->value == *(const double *)b->value ||
+               (isnan(*(const double *)a->value) && isnan(*(const double *)b->value));
     case OPTION_SEED:
         return *(const uint64_t *)a->value == *(const uint64_t *)b->value;
     }

@@ -1,6 +1,8 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
 #include "models/checkpoint.h"
 #include "models/json_writer.h"
+#include "models/report.h"
+#include "models/report_data.h"
 #include "models/results.h"
 #include "models/subwords.h"
 #include "models/run.h"
@@ -32,17 +34,20 @@ enum { MAX_MODELS = 64 };
 typedef struct Settings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume,
         *tokenizer;
-    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab;
-    int checkpoint_every, keep, compress;
+    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
+    int checkpoint_every, keep, compress, patience;
+    double valid, shrinkage, dropout, embed_dropout, word_dropout, embed_scale, forget_bias, pos_weight;
+    bool orthogonal;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
-    bool notebook, check_finite, quiet, help, list;
+    bool notebook, check_finite, quiet, help, list, compare;
 } Settings;
 
 static Settings defaults(void)
 {
     return (Settings){.models = "all",
                       .out = "runs/zoo",
+                      .seeds = 1,
                       .output_bias = "log-odds",
                       .optimizer = "adam",
                       .schedule = "constant",
@@ -55,6 +60,9 @@ static Settings defaults(void)
                       .min_df = 2,
                       .checkpoint_every = RUN_EVERY_SO_OFTEN,
                       .compress = 1,
+                      .shrinkage = INFINITY,
+                      .dropout = -1,
+                      .embed_dropout = -1,
                       .max_df = 0.9,
                       .lr = 2e-3};
 }
@@ -89,6 +97,13 @@ static Settings defaults(void)
              1000,                                                                                             \
              "LSTM layers of attention and stacked (the model's own)"},                                        \
             {"seed", "N", OPTION_SEED, &(s)->seed, 0, 0, "of first values, shuffling, dropout (0)"},           \
+            {"seeds",                                                                                          \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->seeds,                                                                                      \
+             1,                                                                                                \
+             RESULTS_MAX_SEEDS,                                                                                \
+             "train each model from N seeds, --seed and on: mean and spread (1)"},                             \
             {"threads", "N", OPTION_INTEGER, &(s)->threads, 1, 1024, "threads (all processors)"},              \
             {"shards",                                                                                         \
              "N",                                                                                              \
@@ -122,6 +137,77 @@ static Settings defaults(void)
              0,                                                                                                \
              1e9,                                                                                              \
              "updates over which the learning rate rises (0)"},                                                \
+            {"valid",                                                                                          \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->valid,                                                                                      \
+             0,                                                                                                \
+             0.9,                                                                                              \
+             "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},         \
+            {"patience",                                                                                       \
+             "N",                                                                                              \
+             OPTION_INTEGER,                                                                                   \
+             &(s)->patience,                                                                                   \
+             0,                                                                                                \
+             1000000.0,                                                                                        \
+             "end after N epochs without a better one on the validation part (0: never)"},                     \
+            {"shrinkage",                                                                                      \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->shrinkage,                                                                                  \
+             0,                                                                                                \
+             INFINITY,                                                                                         \
+             "a threshold for each label, drawn to the common one with X examples' strength (inf: one for "    \
+             "all)"},                                                                                          \
+            {"dropout",                                                                                        \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->dropout,                                                                                    \
+             -1,                                                                                               \
+             0.99,                                                                                             \
+             "of what the output layer reads (the model's own)"},                                              \
+            {"embed-dropout",                                                                                  \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->embed_dropout,                                                                              \
+             -1,                                                                                               \
+             0.99,                                                                                             \
+             "of the embeddings (the model's own)"},                                                           \
+            {"word-dropout",                                                                                   \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->word_dropout,                                                                               \
+             0,                                                                                                \
+             0.99,                                                                                             \
+             "words replaced by <unk> while training (0)"},                                                    \
+            {"embed-scale",                                                                                    \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->embed_scale,                                                                                \
+             0,                                                                                                \
+             1000.0,                                                                                           \
+             "deviation of the embeddings' first values (0: the model's own)"},                                \
+            {"forget-bias",                                                                                    \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->forget_bias,                                                                                \
+             -100,                                                                                             \
+             100,                                                                                              \
+             "first value of forget gates' biases (0: the model's own)"},                                      \
+            {"orthogonal",                                                                                     \
+             NULL,                                                                                             \
+             OPTION_FLAG,                                                                                      \
+             &(s)->orthogonal,                                                                                 \
+             0,                                                                                                \
+             0,                                                                                                \
+             "orthogonal first values of recurrent weights"},                                                  \
+            {"pos-weight",                                                                                     \
+             "X",                                                                                              \
+             OPTION_NUMBER,                                                                                    \
+             &(s)->pos_weight,                                                                                 \
+             0,                                                                                                \
+             10,                                                                                               \
+             "weight of a label's true examples: its odds against to the power X (0: 1)"},                     \
             {"stop-words",                                                                                     \
              "FILE",                                                                                           \
              OPTION_TEXT,                                                                                      \
@@ -169,6 +255,13 @@ static Settings defaults(void)
              0,                                                                                                \
              0,                                                                                                \
              "go on with the run in this folder, with its settings"},                                          \
+            {"compare",                                                                                        \
+             NULL,                                                                                             \
+             OPTION_FLAG,                                                                                      \
+             &(s)->compare,                                                                                    \
+             0,                                                                                                \
+             0,                                                                                                \
+             "train nothing: put the finished runs in the folders RUN... side by side"},                       \
             {"check-finite",                                                                                   \
              NULL,                                                                                             \
              OPTION_FLAG,                                                                                      \
@@ -213,7 +306,17 @@ static Status to_run_options(const Settings *s, RunOptions *run)
     *run = run_defaults();
     run->epochs = s->epochs;
     run->batch = s->batch;
-    run->config = (ModelConfig){.embed = s->embed, .hidden = s->hidden, .layers = s->layers};
+    run->config = (ModelConfig){.embed = s->embed,
+                                .hidden = s->hidden,
+                                .layers = s->layers,
+                                .embed_scale = s->embed_scale,
+                                .forget_bias = s->forget_bias,
+                                .orthogonal = s->orthogonal,
+                                .embed_dropout = s->embed_dropout,
+                                .dropout = s->dropout};
+    run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
+    run->pos_weight = s->pos_weight;
+    run->trainer.word_dropout = s->word_dropout;
     run->seed = s->seed;
     run->notebook = s->notebook;
     run->trainer.threads = s->threads;
@@ -246,6 +349,7 @@ static DatasetOptions to_dataset_options(const Settings *s)
     options.vocabulary.min_df = s->min_df;
     options.vocabulary.max_df = s->max_df;
     options.max_len = s->max_len;
+    options.valid_size = s->valid;
     return options;
 }
 
@@ -307,16 +411,27 @@ static void print_head(const Settings *s, const RunOptions *run, const Dataset *
            s->notebook ? ", as the notebook reads" : "");
 }
 
-static void print_table(const RunResult *results, int count)
+static void print_table(const RunResult *results, int count, bool several_seeds)
 {
-    printf("\n%-14s %11s %8s %6s %8s %9s %9s %8s\n", "model", "parameters", "best F1*", "epoch", "last F1",
-           "micro F1", "seconds", "peak MB");
+    printf("\n%-16s %s%11s %8s %6s %8s %9s %9s %8s\n", "model", several_seeds ? " seed " : "", "parameters",
+           "best F1*", "epoch", "last F1", "micro F1", "seconds", "peak MB");
     for (int i = 0; i < count; i++) {
         const RunResult *r = &results[i];
         const RunEpoch *last = r->count ? &r->epochs[r->count - 1] : NULL;
-        printf("%-14s %11lld %8.4f %6d %8.4f %9.4f %9.1f %8.0f%s\n", r->name, (long long)r->params,
-               r->best_f1, r->best_epoch, last ? last->test_f1 : 0.0, last ? last->test_micro_f1 : 0.0,
-               r->seconds, r->peak_rss_mb, r->interrupted ? "  (interrupted)" : "");
+        printf("%-16s ", r->name);
+        if (several_seeds)
+            printf("%5llu ", (unsigned long long)r->seed);
+        printf("%11lld %8.4f %6d %8.4f %9.4f %9.1f %8.0f%s\n", (long long)r->params, r->best_f1,
+               r->best_epoch, last ? last->test_f1 : 0.0, last ? last->test_micro_f1 : 0.0, r->seconds,
+               r->peak_rss_mb, r->interrupted ? "  (interrupted)" : "");
+    }
+    for (int i = 0; i < count; i++) {
+        const Selection *chosen = &results[i].selected;
+        if (chosen->epoch)
+            printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
+                   "part\n",
+                   results[i].name, chosen->epoch, 1 / (1 + exp(-chosen->threshold)), chosen->valid_f1,
+                   chosen->tuned_f1);
     }
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
 }
@@ -346,7 +461,7 @@ typedef struct Folder {
 static bool is_of_command(const char *name)
 {
     return strcmp(name, "resume") == 0 || strcmp(name, "quiet") == 0 || strcmp(name, "help") == 0 ||
-           strcmp(name, "list") == 0 || strcmp(name, "out") == 0;
+           strcmp(name, "list") == 0 || strcmp(name, "out") == 0 || strcmp(name, "compare") == 0;
 }
 
 /* Two runs in one folder would overwrite each other's files. One that was killed may still be on its way out
@@ -525,45 +640,125 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
 
 /* ---- Training ---- */
 
+/* A run of several models, each from several seeds. */
+typedef struct Zoo {
+    const Settings *settings;
+    const Dataset *dataset;
+    RunOptions options;
+    RunWatcher watcher;
+    Progress progress;
+    ReportRun report;   /* what report.json is to hold */
+    RunResult *results; /* [done], the seeds of a model one after another */
+    int done;
+} Zoo;
+
+/* After each model: results.json, report.json and the page made from them. */
+static Status write_results(Zoo *zoo)
+{
+    const Settings *s = zoo->settings;
+    char path[PATH_MAX];
+    Results all = {.data = s->data,
+                   .dataset = zoo->dataset,
+                   .seed = s->seed,
+                   .threads = s->threads,
+                   .shards = zoo->options.trainer.shards,
+                   .batch = s->batch,
+                   .lr = s->lr,
+                   .notebook = s->notebook,
+                   .models = zoo->results,
+                   .count = zoo->done};
+    snprintf(path, sizeof path, "%s/results.json", s->out);
+    Status status = results_write(&all, path);
+    snprintf(path, sizeof path, "%s/report.json", s->out);
+    if (status_is_ok(&status))
+        status = report_data_write(&zoo->report, path);
+    snprintf(path, sizeof path, "%s/report.html", s->out);
+    return status_is_ok(&status) ? report_write(&s->out, 1, path) : status;
+}
+
+/* One model from one seed, the first of which also gives the report its details. The checkpoints of the
+ * others are in folders of their own. */
+static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
+{
+    const Settings *s = zoo->settings;
+    char folder[PATH_MAX];
+    RunOptions options = zoo->options;
+    Model *model = NULL;
+    Status status = status_ok();
+    options.seed = s->seed + (uint64_t)seed;
+    if (seed > 0) {
+        if (snprintf(folder, sizeof folder, "%s/seed-%llu", s->out, (unsigned long long)options.seed) >=
+            (int)sizeof folder)
+            return status_failed("%.200s: the path is too long; choose a shorter one", s->out);
+        options.files.folder = folder;
+        status = make_folder(folder);
+    }
+    if (status_is_ok(&status))
+        status = run_model(&zoo->results[zoo->done], &model, kind, zoo->dataset, &options, &zoo->watcher);
+    progress_clear(&zoo->progress);
+    if (!status_is_ok(&status))
+        return status;
+    zoo->done++;
+    if (seed == 0)
+        status = report_data_add(&zoo->report, model, zoo->dataset, &options);
+    model_free(model);
+    return status_is_ok(&status) ? write_results(zoo) : status;
+}
+
+static void print_outcome(const Zoo *zoo, bool fine)
+{
+    const Settings *s = zoo->settings;
+    print_table(zoo->results, zoo->done, s->seeds > 1);
+    if (s->seeds > 1 && fine) {
+        printf("\n");
+        report_print(&s->out, 1);
+    }
+    if (interrupted && fine)
+        printf("interrupted: ended after the batch in hand; go on with: train_zoo --resume %s\n", s->out);
+    printf("results: %s/results.json\nreport: %s/report.html\n", s->out, s->out);
+}
+
 static Status train_all(const Settings *s, const ModelKind **kinds, int count, const RunOptions *run,
                         const Dataset *dataset)
 {
-    RunResult results[MAX_MODELS];
-    int done = 0;
-    Progress progress;
-    progress_init(&progress, s->quiet);
-    RunWatcher watcher = {.context = &progress, .progress = show, .stop = asked_to_stop};
-    char path[1100];
-    snprintf(path, sizeof path, "%s/results.json", s->out);
-    Status status = status_ok();
-    RunOptions options = *run;
-    options.trainer.schedule.total = (int64_t)s->epochs * ((dataset->train.count + s->batch - 1) / s->batch);
-    while (done < count && !interrupted && status_is_ok(&status)) {
-        status = run_model(&results[done], NULL, kinds[done], dataset, &options, &watcher);
-        progress_clear(&progress);
-        if (!status_is_ok(&status))
-            break;
-        done++;
-        Results all = {.data = s->data,
-                       .dataset = dataset,
-                       .seed = s->seed,
-                       .threads = s->threads,
-                       .shards = options.trainer.shards,
-                       .batch = s->batch,
-                       .lr = s->lr,
-                       .notebook = s->notebook,
-                       .models = results,
-                       .count = done};
-        status = results_write(&all, path);
-    }
-    if (done > 0)
-        print_table(results, done);
-    if (interrupted && status_is_ok(&status))
-        printf("interrupted: ended after the batch in hand; go on with: train_zoo --resume %s\n", s->out);
-    if (done > 0)
-        printf("results: %s\n", path);
-    for (int i = 0; i < done; i++)
-        run_result_free(&results[i]);
+    Zoo zoo = {.settings = s, .dataset = dataset, .options = *run};
+    size_t runs = (size_t)count * (size_t)s->seeds;
+    zoo.results = mem_calloc(runs, sizeof *zoo.results);
+    if (!zoo.results)
+        return status_no_memory(runs * sizeof *zoo.results, "the results");
+    progress_init(&zoo.progress, s->quiet);
+    zoo.watcher = (RunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
+    zoo.options.trainer.schedule.total =
+        (int64_t)s->epochs * ((dataset->train.count + s->batch - 1) / s->batch);
+    Status status = report_data_begin(&zoo.report, dataset);
+    for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
+        status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
+    if (zoo.done > 0)
+        print_outcome(&zoo, status_is_ok(&status));
+    for (int i = 0; i < zoo.done; i++)
+        run_result_free(&zoo.results[i]);
+    mem_free(zoo.results);
+    report_run_free(&zoo.report);
+    return status;
+}
+
+/* ---- Comparing finished runs ---- */
+
+static Status compare(const Settings *s, const char *const *folders, int count)
+{
+    char path[PATH_MAX];
+    if (count < 1)
+        return status_usage("--compare: name the folders of the runs");
+    Status status = report_print(folders, count);
+    if (!status_is_ok(&status))
+        return status;
+    if (snprintf(path, sizeof path, "%s/report.html", s->out) >= (int)sizeof path)
+        return status_failed("%.200s: the path is too long; choose a shorter one", s->out);
+    status = make_folder(s->out);
+    if (status_is_ok(&status))
+        status = report_write(folders, count, path);
+    if (status_is_ok(&status))
+        printf("report: %s\n", path);
     return status;
 }
 
@@ -627,9 +822,11 @@ static Status train_zoo(Settings *s, Folder *folder)
 static void print_help(const Option *options, int count)
 {
     printf(
-        "usage: train_zoo --data FILE [options]\n\n"
+        "usage: train_zoo --data FILE [options]\n"
+        "       train_zoo --compare RUN... [--out DIR]\n\n"
         "Trains models of the zoo on a labelled corpus, one after another, shows their quality on the test\n"
-        "part after each epoch, and compares them.\n\n");
+        "part after each epoch, and compares them in DIR/report.html. With --compare, makes one such page\n"
+        "(runs/compare/report.html) of several finished runs.\n\n");
     options_print(options, count);
 }
 
@@ -638,7 +835,11 @@ int main(int argc, char **argv)
     Settings settings = defaults();
     const Option options[] = SETTINGS_OPTIONS(&settings);
     int count = (int)(sizeof options / sizeof options[0]);
-    Status status = options_parse(options, count, argc, argv, NULL, NULL);
+    const char **rest = (const char **)argv; /* what is no option moves to the front */
+    int rest_count = 0;
+    Status status = options_parse(options, count, argc, argv, rest, &rest_count);
+    if (status_is_ok(&status) && rest_count > 0 && !settings.compare)
+        status = status_usage("'%.100s': an argument where an option is expected", rest[0]);
     if (!status_is_ok(&status))
         return options_report("train_zoo", &status);
     if (settings.help) {
@@ -647,8 +848,14 @@ int main(int argc, char **argv)
     }
     if (settings.list) {
         for (int i = 0; i < zoo_count(); i++)
-            printf("%-14s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
+            printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
         return 0;
+    }
+    if (settings.compare) {
+        if (settings.out == defaults().out) /* the same literal: --out was not given */
+            settings.out = "runs/compare";
+        status = compare(&settings, rest, rest_count);
+        return options_report("train_zoo", &status);
     }
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);

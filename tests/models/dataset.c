@@ -3,6 +3,7 @@
 #include "tensor/mem.h"
 #include "tests/text_support.h"
 
+#include <stdlib.h>
 #include <zlib.h>
 
 /* Ten rows; the split of 10 is train 4 9 1 6 7 3 0 5, test 2 8. */
@@ -243,6 +244,38 @@ START_TEST(no_memory_is_a_status)
 }
 END_TEST
 
+START_TEST(a_validation_part_is_taken_from_the_training_part)
+{
+    Dataset *whole, *divided;
+    DatasetOptions options = dataset_defaults();
+    ck_assert_ok(dataset_read(&whole, TEXT_SUPPORT_DEBIAN, &options));
+    options.valid_size = 0.25;
+    ck_assert_ok(dataset_read(&divided, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_int_eq(whole->valid.count, 0);
+    ck_assert_int_eq(divided->test.count, whole->test.count);
+    ck_assert_mem_eq(divided->test.rows, whole->test.rows, (size_t)whole->test.count * sizeof(int32_t));
+    ck_assert_int_eq(divided->train.count + divided->valid.count, whole->train.count);
+    ck_assert_int_le(llabs((long long)divided->valid.count * 4 - (long long)whole->train.count), 32);
+    /* (About a quarter: labels of one or two examples come before the number of rows.)
+     * Both parts keep the order: merged they are the training part again. */
+    int64_t t = 0, v = 0;
+    for (int64_t i = 0; i < whole->train.count; i++)
+        if (t < divided->train.count && divided->train.rows[t] == whole->train.rows[i])
+            t++;
+        else
+            ck_assert_int_eq(divided->valid.rows[v++], whole->train.rows[i]);
+    char a[CORPUS_HASH_SIZE], b[CORPUS_HASH_SIZE];
+    dataset_fingerprint(whole, a);
+    dataset_fingerprint(divided, b);
+    ck_assert_str_ne(a, b);
+    dataset_free(whole);
+    dataset_free(divided);
+    options.valid_size = 1;
+    ck_assert_failed(dataset_read(&divided, TEXT_SUPPORT_DEBIAN, &options), STATUS_USAGE, "[0, 1)");
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
 Suite *models_dataset_suite(void);
 Suite *models_dataset_suite(void)
 {
@@ -256,6 +289,7 @@ Suite *models_dataset_suite(void)
     tcase_add_test(tcase, a_tokenizer_can_be_brought_along);
     tcase_add_test(tcase, data_sets_that_cannot_be);
     tcase_add_test(tcase, no_memory_is_a_status);
+    tcase_add_test(tcase, a_validation_part_is_taken_from_the_training_part);
     suite_add_tcase(suite, tcase);
     return suite;
 }

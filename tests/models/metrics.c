@@ -128,6 +128,18 @@ START_TEST(other_shapes_are_refused)
 }
 END_TEST
 
+START_TEST(a_threshold_for_each_label)
+{
+    /* The same as moving the scores: label 1 at 0.465 is predicted for rows 0, 5, 8 and 10. */
+    const double thresholds[K] = {0.5, 0.465, 0.5, 0.5, 0.9};
+    ck_assert(metrics_add_each(&metrics, rows(SCORES, 0, N), rows(TRUTH, 0, N), thresholds));
+    check_scores(metrics_label(&metrics, 0), LABELS[0]);
+    ck_assert_int_eq(metrics.labels[1].predicted, 4);
+    ck_assert_int_eq(metrics.labels[1].hits, 1);
+    ck_assert_int_eq(metrics.labels[4].predicted, 0);
+}
+END_TEST
+
 Suite *models_metrics_suite(void);
 Suite *models_metrics_suite(void)
 {
@@ -140,6 +152,7 @@ Suite *models_metrics_suite(void)
     tcase_add_test(tcase, logits_are_compared_with_zero);
     tcase_add_test(tcase, nothing_counted_is_zero);
     tcase_add_test(tcase, other_shapes_are_refused);
+    tcase_add_test(tcase, a_threshold_for_each_label);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,20 +1,21 @@
-#include "models/bpe_json_internal.h"
+#include "models/json_reader.h"
+#include "models/bpe_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-void bpe_json_open(Json *json, const char *text, size_t size, const char *name)
+void json_reader_open(JsonReader *json, const char *text, size_t size, const char *name)
 {
-    *json = (Json){.name = name, .text = text, .size = size, .status = status_ok()};
+    *json = (JsonReader){.name = name, .text = text, .size = size, .status = status_ok()};
 }
 
-void bpe_json_close(Json *json)
+void json_reader_close(JsonReader *json)
 {
     bpe_bytes_free(&json->string);
 }
 
-bool bpe_json_fail(Json *json, const char *format, ...)
+bool json_reader_fail(JsonReader *json, const char *format, ...)
 {
     if (!status_is_ok(&json->status))
         return false;
@@ -27,13 +28,13 @@ bool bpe_json_fail(Json *json, const char *format, ...)
     return false;
 }
 
-static bool is_fine(const Json *json)
+static bool is_fine(const JsonReader *json)
 {
     return json->status.code == STATUS_OK;
 }
 
 /* The next byte that is no white space, or -1 at the end. */
-static int next_byte(Json *json)
+static int next_byte(JsonReader *json)
 {
     while (json->at < json->size) {
         char c = json->text[json->at];
@@ -44,7 +45,7 @@ static int next_byte(Json *json)
     return -1;
 }
 
-JsonKind bpe_json_peek(Json *json)
+JsonKind json_reader_peek(JsonReader *json)
 {
     if (!is_fine(json))
         return JSON_BROKEN;
@@ -65,58 +66,58 @@ JsonKind bpe_json_peek(Json *json)
     default:
         if (c == '-' || (c >= '0' && c <= '9'))
             return JSON_NUMBER;
-        bpe_json_fail(json, c < 0 ? "the file ends where a value should be" : "no JSON value begins so");
+        json_reader_fail(json, c < 0 ? "the file ends where a value should be" : "no JSON value begins so");
         return JSON_BROKEN;
     }
 }
 
-static bool expect(Json *json, JsonKind kind, const char *what)
+static bool expect(JsonReader *json, JsonKind kind, const char *what)
 {
-    JsonKind found = bpe_json_peek(json);
-    return found == kind || (found != JSON_BROKEN && bpe_json_fail(json, "%s is expected here", what));
+    JsonKind found = json_reader_peek(json);
+    return found == kind || (found != JSON_BROKEN && json_reader_fail(json, "%s is expected here", what));
 }
 
-static bool word(Json *json, const char *text)
+static bool word(JsonReader *json, const char *text)
 {
     size_t size = strlen(text);
     if (json->size - json->at < size || memcmp(json->text + json->at, text, size) != 0)
-        return bpe_json_fail(json, "no JSON value begins so");
+        return json_reader_fail(json, "no JSON value begins so");
     json->at += size;
     return true;
 }
 
-bool bpe_json_null(Json *json)
+bool json_reader_null(JsonReader *json)
 {
     return expect(json, JSON_NULL, "null") && word(json, "null");
 }
 
-bool bpe_json_bool(Json *json, bool *out)
+bool json_reader_bool(JsonReader *json, bool *out)
 {
-    JsonKind kind = bpe_json_peek(json);
+    JsonKind kind = json_reader_peek(json);
     if (kind == JSON_TRUE || kind == JSON_FALSE) {
         *out = kind == JSON_TRUE;
         return word(json, *out ? "true" : "false");
     }
-    return kind != JSON_BROKEN && bpe_json_fail(json, "true or false is expected here");
+    return kind != JSON_BROKEN && json_reader_fail(json, "true or false is expected here");
 }
 
 /* ---- Numbers ---- */
 
-static bool is_digit(const Json *json)
+static bool is_digit(const JsonReader *json)
 {
     return json->at < json->size && json->text[json->at] >= '0' && json->text[json->at] <= '9';
 }
 
-static bool digits(Json *json)
+static bool digits(JsonReader *json)
 {
     if (!is_digit(json))
-        return bpe_json_fail(json, "a digit is expected here");
+        return json_reader_fail(json, "a digit is expected here");
     while (is_digit(json))
         json->at++;
     return true;
 }
 
-static bool take(Json *json, const char *any)
+static bool take(JsonReader *json, const char *any)
 {
     if (json->at >= json->size || !memchr(any, json->text[json->at], strlen(any)))
         return false;
@@ -124,7 +125,7 @@ static bool take(Json *json, const char *any)
     return true;
 }
 
-static bool number(Json *json, bool *whole)
+static bool number(JsonReader *json, bool *whole)
 {
     *whole = true;
     take(json, "-");
@@ -144,7 +145,7 @@ static bool number(Json *json, bool *whole)
     return true;
 }
 
-bool bpe_json_int(Json *json, int64_t *out)
+bool json_reader_int(JsonReader *json, int64_t *out)
 {
     if (!expect(json, JSON_NUMBER, "a number"))
         return false;
@@ -160,13 +161,13 @@ bool bpe_json_int(Json *json, int64_t *out)
         whole = !__builtin_mul_overflow(value, 10, &value) &&
                 !__builtin_add_overflow(value, json->text[i] - '0', &value);
     if (!whole)
-        return bpe_json_fail(json, "a whole number is expected here");
+        return json_reader_fail(json, "a whole number is expected here");
     json->at = end;
     *out = negative ? -value : value;
     return true;
 }
 
-bool bpe_json_number(Json *json, double *out)
+bool json_reader_number(JsonReader *json, double *out)
 {
     if (!expect(json, JSON_NUMBER, "a number"))
         return false;
@@ -176,7 +177,7 @@ bool bpe_json_number(Json *json, double *out)
     if (!number(json, &whole))
         return false;
     if (json->at - begin >= sizeof text)
-        return bpe_json_fail(json, "a number of more than %zu characters", sizeof text - 1);
+        return json_reader_fail(json, "a number of more than %zu characters", sizeof text - 1);
     memcpy(text, json->text + begin, json->at - begin);
     text[json->at - begin] = '\0';
     *out = strtod(text, NULL);
@@ -185,7 +186,7 @@ bool bpe_json_number(Json *json, double *out)
 
 /* ---- Strings ---- */
 
-static bool hex4(Json *json, uint32_t *out)
+static bool hex4(JsonReader *json, uint32_t *out)
 {
     uint32_t value = 0;
     for (int i = 0; i < 4; i++, json->at++) {
@@ -195,7 +196,7 @@ static bool hex4(Json *json, uint32_t *out)
                     : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                            : -1;
         if (digit < 0)
-            return bpe_json_fail(json, "\\u needs four hexadecimal digits");
+            return json_reader_fail(json, "\\u needs four hexadecimal digits");
         value = value << 4 | (uint32_t)digit;
     }
     *out = value;
@@ -203,7 +204,7 @@ static bool hex4(Json *json, uint32_t *out)
 }
 
 /* Behind "\u". Half a pair of surrogates is no character. */
-static bool unicode_escape(Json *json)
+static bool unicode_escape(JsonReader *json)
 {
     uint32_t code = 0, low = 0;
     char text[4];
@@ -212,26 +213,26 @@ static bool unicode_escape(Json *json)
     if (code >= 0xD800 && code <= 0xDFFF) {
         bool pair = code < 0xDC00 && take(json, "\\") && take(json, "u") && hex4(json, &low);
         if (!pair || low < 0xDC00 || low > 0xDFFF)
-            return bpe_json_fail(json, "half of a surrogate pair");
+            return json_reader_fail(json, "half of a surrogate pair");
         code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
     }
     return bpe_bytes_append(&json->string, text, (size_t)bpe_utf8_encode(code, text)) ||
-           bpe_json_fail(json, "out of memory");
+           json_reader_fail(json, "out of memory");
 }
 
-static bool escape(Json *json)
+static bool escape(JsonReader *json)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (take(json, "u"))
         return unicode_escape(json);
     const char *found = json->at < json->size ? memchr(from, json->text[json->at], sizeof from - 1) : NULL;
     if (!found)
-        return bpe_json_fail(json, "no such escape");
+        return json_reader_fail(json, "no such escape");
     json->at++;
-    return bpe_bytes_append(&json->string, &to[found - from], 1) || bpe_json_fail(json, "out of memory");
+    return bpe_bytes_append(&json->string, &to[found - from], 1) || json_reader_fail(json, "out of memory");
 }
 
-bool bpe_json_string(Json *json)
+bool json_reader_string(JsonReader *json)
 {
     if (!expect(json, JSON_STRING, "a string"))
         return false;
@@ -245,49 +246,49 @@ bool bpe_json_string(Json *json)
         size_t size = json->at - begin, valid = bpe_utf8_valid(json->text + begin, size);
         if (valid < size) {
             json->at = begin + valid;
-            return bpe_json_fail(json, "not UTF-8");
+            return json_reader_fail(json, "not UTF-8");
         }
         if (!bpe_bytes_append(&json->string, json->text + begin, size))
-            return bpe_json_fail(json, "out of memory");
+            return json_reader_fail(json, "out of memory");
         if (take(json, "\""))
             return true;
         if (!take(json, "\\"))
-            return bpe_json_fail(json, json->at < json->size ? "a control character must be escaped"
-                                                             : "the file ends inside a string");
+            return json_reader_fail(json, json->at < json->size ? "a control character must be escaped"
+                                                                : "the file ends inside a string");
         if (!escape(json))
             return false;
     }
 }
 
-bool bpe_json_is(const Json *json, const char *text)
+bool json_reader_is(const JsonReader *json, const char *text)
 {
     return json->string.size == strlen(text) && memcmp(json->string.data, text, json->string.size) == 0;
 }
 
 /* ---- Arrays and objects ---- */
 
-static bool enter(Json *json, JsonKind kind, const char *what)
+static bool enter(JsonReader *json, JsonKind kind, const char *what)
 {
     if (!expect(json, kind, what))
         return false;
-    if (++json->depth > BPE_JSON_MAX_DEPTH)
-        return bpe_json_fail(json, "nested more than %d deep", BPE_JSON_MAX_DEPTH);
+    if (++json->depth > JSON_READER_MAX_DEPTH)
+        return json_reader_fail(json, "nested more than %d deep", JSON_READER_MAX_DEPTH);
     json->at++;
     return true;
 }
 
-bool bpe_json_open_object(Json *json)
+bool json_reader_open_object(JsonReader *json)
 {
     return enter(json, JSON_OBJECT, "an object");
 }
 
-bool bpe_json_open_array(Json *json)
+bool json_reader_open_array(JsonReader *json)
 {
     return enter(json, JSON_ARRAY, "an array");
 }
 
 /* Whether another member follows; eats the comma or the closing bracket. */
-static bool more(Json *json, bool *first, char closing)
+static bool more(JsonReader *json, bool *first, char closing)
 {
     if (!is_fine(json))
         return false;
@@ -298,63 +299,63 @@ static bool more(Json *json, bool *first, char closing)
         return false;
     }
     if (!*first && c != ',')
-        return bpe_json_fail(json, "',' or '%c' is expected here", closing);
+        return json_reader_fail(json, "',' or '%c' is expected here", closing);
     json->at += !*first;
     *first = false;
     return true;
 }
 
-bool bpe_json_next_item(Json *json, bool *first)
+bool json_reader_next_item(JsonReader *json, bool *first)
 {
     return more(json, first, ']');
 }
 
-bool bpe_json_next_key(Json *json, bool *first)
+bool json_reader_next_key(JsonReader *json, bool *first)
 {
-    if (!more(json, first, '}') || !bpe_json_string(json))
+    if (!more(json, first, '}') || !json_reader_string(json))
         return false;
     if (next_byte(json) != ':')
-        return bpe_json_fail(json, "':' is expected here");
+        return json_reader_fail(json, "':' is expected here");
     json->at++;
     return true;
 }
 
-bool bpe_json_skip(Json *json)
+bool json_reader_skip(JsonReader *json)
 {
     bool first = true, flag;
-    switch (bpe_json_peek(json)) {
+    switch (json_reader_peek(json)) {
     case JSON_NULL:
-        return bpe_json_null(json);
+        return json_reader_null(json);
     case JSON_FALSE:
     case JSON_TRUE:
-        return bpe_json_bool(json, &flag);
+        return json_reader_bool(json, &flag);
     case JSON_NUMBER:
         return number(json, &flag);
     case JSON_STRING:
-        return bpe_json_string(json);
+        return json_reader_string(json);
     case JSON_ARRAY:
-        for (bpe_json_open_array(json); bpe_json_next_item(json, &first);)
-            bpe_json_skip(json);
+        for (json_reader_open_array(json); json_reader_next_item(json, &first);)
+            json_reader_skip(json);
         return is_fine(json);
     case JSON_OBJECT:
-        for (bpe_json_open_object(json); bpe_json_next_key(json, &first);)
-            bpe_json_skip(json);
+        for (json_reader_open_object(json); json_reader_next_key(json, &first);)
+            json_reader_skip(json);
         return is_fine(json);
     default:
         return false;
     }
 }
 
-bool bpe_json_end(Json *json)
+bool json_reader_end(JsonReader *json)
 {
     if (!is_fine(json))
         return false;
-    return next_byte(json) < 0 || bpe_json_fail(json, "something follows the end of the JSON value");
+    return next_byte(json) < 0 || json_reader_fail(json, "something follows the end of the JSON value");
 }
 
 /* ---- Writing ---- */
 
-bool bpe_json_write_string(BpeBytes *out, const char *text, size_t size)
+bool json_reader_write_string(BpeBytes *out, const char *text, size_t size)
 {
     bool fine = bpe_bytes_append(out, "\"", 1);
     for (size_t i = 0; i < size && fine; i++) {

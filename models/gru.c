@@ -1,0 +1,38 @@
+/* A GRU's last state (Cho et al. 2014). */
+#include "models/model.h"
+
+typedef struct Gru {
+    MODEL_HEAD;
+    NnEmbedding embedding;
+    NnGru gru;
+    NnLinear fc;
+} Gru;
+
+static void build(Model *model)
+{
+    Gru *m = (Gru *)model;
+    const ModelConfig *config = &model->config;
+    NnRecurrentOptions options = model_recurrent_options(model);
+    options.layers = config->layers;
+    model_add_embedding(model, &m->embedding);
+    NN_ADD(m, gru, nn_gru_init_with, config->embed, config->hidden, options);
+    NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
+    model->output_bias = &m->fc.bias;
+}
+
+static Var forward(Model *model, NnSequence text, Var *attention)
+{
+    (void)attention;
+    Gru *m = (Gru *)model;
+    Var last = nn_gru(&m->gru, model_embed(model, &m->embedding, text)).last; /* [B, H] */
+    return nn_linear(&m->fc, nn_dropout(&model->dropout, last));
+}
+
+extern const ModelKind gru_model;
+const ModelKind gru_model = {.name = "gru",
+                             .description = "GRU, last state",
+                             .size = sizeof(Gru),
+                             .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                             .build = build,
+                             .forward = forward,
+                             .several_layers = true};

@@ -1,0 +1,22 @@
+/* What the tests of the byte-pair tokenizer share. */
+#ifndef REEL_TESTS_BPE_SUPPORT_H
+#define REEL_TESTS_BPE_SUPPORT_H
+
+#include "models/bpe_internal.h"
+#include "tests/text_support.h"
+
+/* tests/fixtures/bpe/NAME as bytes. */
+BpeBytes bpe_support_fixture(const char *name);
+/* The tokenizer in a fixture. */
+BpeTokenizer *bpe_support_load(const char *name);
+/* One learned from one text (whole), or from a file (by lines). */
+BpeTokenizer *bpe_support_learn(BpeOptions options, const char *text, size_t size);
+BpeTokenizer *bpe_support_learn_file(BpeOptions options, const char *path);
+/* The ids of a text; freed with bpe_ids_free(). */
+BpeIds bpe_support_encode(const BpeTokenizer *tokenizer, const char *text, size_t size);
+/* The ids of the lines of text.txt are those of a fixture, encoded in one go and line by line. */
+void bpe_support_check_ids(const BpeTokenizer *tokenizer, const char *name);
+/* Tokens, merges and settings are the same. */
+void bpe_support_check_same(const BpeTokenizer *a, const BpeTokenizer *b);
+
+#endif

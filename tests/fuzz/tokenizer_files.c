@@ -1,0 +1,76 @@
+/* Fuzz target: any bytes, read as a tokenizer.json, as GPT-2's two files (cut at the first NUL) and as
+ * subword-nmt's codes. What is read must be whole: it encodes and decodes, and reads the same after it was
+ * written. A message is one line that says where. A crash, a leak, a read out of bounds or undefined
+ * behaviour is a finding. */
+#include "models/bpe_files_internal.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check_text(const BpeTokenizer *t, const char *text, size_t size)
+{
+    BpeEncoder *encoder = bpe_encoder_new(t);
+    BpeIds ids = {0};
+    BpeBytes back = {0};
+    Status status = bpe_encode(encoder, text, size, &ids);
+    require(status_is_ok(&status));
+    for (size_t i = 0; i < ids.count; i++)
+        require(ids.ids[i] >= 0 && ids.ids[i] < bpe_vocab_size(t));
+    status = bpe_decode(t, ids.ids, ids.count, true, &back);
+    require(status_is_ok(&status));
+    bpe_encoder_free(encoder);
+    bpe_ids_free(&ids);
+    bpe_bytes_free(&back);
+}
+
+static void check_same(const BpeTokenizer *a)
+{
+    BpeBytes x = {0}, y = {0};
+    BpeTokenizer *b;
+    Status status = bpe_to_json(a, &x);
+    require(status_is_ok(&status));
+    status = bpe_from_json(&b, x.data, x.size, "again");
+    require(status_is_ok(&status));
+    status = bpe_to_json(b, &y);
+    require(status_is_ok(&status) && x.size == y.size && memcmp(x.data, y.data, x.size) == 0);
+    bpe_tokenizer_free(b);
+    bpe_bytes_free(&x);
+    bpe_bytes_free(&y);
+}
+
+static void check(Status status, BpeTokenizer *t, const uint8_t *data, size_t size)
+{
+    require(status_is_ok(&status) == (t != NULL));
+    if (!t) {
+        require(strchr(status.message, '\n') == NULL && strncmp(status.message, "fuzz", 4) == 0);
+        return;
+    }
+    static const char text[] = "a <s>b\xE6\x97\xA5  it's\n'll 12 \xFF the </w> <0x41>";
+    check_text(t, text, sizeof text);
+    check_text(t, (const char *)data, size);
+    check_same(t);
+    bpe_tokenizer_free(t);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *text = (const char *)data, *zero = size ? memchr(text, 0, size) : NULL;
+    size_t first = zero ? (size_t)(zero - text) : size;
+    BpeTokenizer *t;
+    Status status = bpe_from_json(&t, text, size, "fuzz");
+    check(status, t, data, size);
+    status = bpe_codes_from_memory(&t, text, size, "fuzz", NULL);
+    check(status, t, data, size);
+    if (!zero)
+        return 0;
+    status = bpe_gpt2_from_memory(&t, text, first, "fuzz.json", zero + 1, size - first - 1, "fuzz.txt");
+    check(status, t, data, size);
+    return 0;
+}

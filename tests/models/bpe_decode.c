@@ -1,0 +1,65 @@
+#include "tests/bpe_support.h"
+
+static void check(const BpeTokenizer *t, const char *text, bool skip, const char *expected)
+{
+    BpeIds ids = bpe_support_encode(t, text, strlen(text));
+    BpeBytes back = {0};
+    ck_assert_ok(bpe_decode(t, ids.ids, ids.count, skip, &back));
+    ck_assert(bpe_bytes_append(&back, "", 1));
+    ck_assert_str_eq(back.data, expected);
+    bpe_ids_free(&ids);
+    bpe_bytes_free(&back);
+}
+
+START_TEST(tokens_are_separated_by_blanks)
+{
+    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    check(t, "of the  <pad>of\n", true, "of the of");
+    check(t, "of <pad> the", false, "of <pad> the");
+    check(t, "", true, "");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(words_are_put_together)
+{
+    BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .vocab_size = 30},
+                                        "one two three one two one", 25);
+    check(t, "one  two oneonetwo", true, "one two oneonetwo");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(special_tokens_of_byte_level)
+{
+    BpeTokenizer *t = bpe_support_load("limited.json");
+    check(t, "a<s> b", true, " a b");
+    check(t, "a<s> b", false, " a<s> b");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(ids_that_do_not_exist)
+{
+    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    const int32_t high[] = {1, 400}, negative[] = {-1};
+    BpeBytes out = {0};
+    ck_assert_failed(bpe_decode(t, high, 2, true, &out), STATUS_FAILED, "id 400 (number 2)");
+    ck_assert_failed(bpe_decode(t, negative, 1, true, &out), STATUS_FAILED, "id -1");
+    ck_assert_uint_eq(out.size, 0);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+Suite *models_bpe_decode_suite(void);
+Suite *models_bpe_decode_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_decode");
+    TCase *tcase = tcase_create("decoding");
+    tcase_add_test(tcase, tokens_are_separated_by_blanks);
+    tcase_add_test(tcase, words_are_put_together);
+    tcase_add_test(tcase, special_tokens_of_byte_level);
+    tcase_add_test(tcase, ids_that_do_not_exist);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

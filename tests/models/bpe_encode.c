@@ -1,0 +1,229 @@
+#include "tests/bpe_support.h"
+#include "tensor/mem.h"
+
+#include <stdio.h>
+
+/* Unknown symbols by bytes and fused, whole pieces, an added token that eats the blank before it. */
+START_TEST(odd_settings_as_hugging_face)
+{
+    BpeTokenizer *t = bpe_support_load("odd.json");
+    ck_assert(!t->rising);
+    bpe_support_check_ids(t, "odd.ids");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+/* subword-nmt writes "@@" behind a token that does not end its word. */
+START_TEST(tokens_as_subword_nmt)
+{
+    BpeTokenizer *t = bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300},
+                                             "tests/fixtures/bpe/text.txt");
+    BpeBytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture("codes.out"), got = {0};
+    BpeEncoder *encoder = bpe_encoder_new(t);
+    BpeIds ids = {0}, ends = {0};
+    ck_assert_ok(bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
+    size_t at = 0;
+    for (size_t line = 0; line < ends.count; line++) {
+        for (size_t begin = at; at < (size_t)ends.ids[line]; at++) {
+            size_t size;
+            const char *token = bpe_token_text(t, ids.ids[at], &size);
+            bool final = size >= 4 && strcmp(token + size - 4, BPE_WORD_END) == 0;
+            ck_assert(at == begin || bpe_bytes_append(&got, " ", 1));
+            ck_assert(bpe_bytes_append(&got, token, final ? size - 4 : size));
+            ck_assert(final || bpe_bytes_append(&got, "@@", 2));
+        }
+        ck_assert(bpe_bytes_append(&got, "\n", 1));
+    }
+    ck_assert_uint_eq(got.size, expected.size);
+    ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
+    bpe_encoder_free(encoder);
+    bpe_ids_free(&ids);
+    bpe_ids_free(&ends);
+    bpe_bytes_free(&text);
+    bpe_bytes_free(&expected);
+    bpe_bytes_free(&got);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+/* decode(encode(x)) == x for any bytes, from a block of the exact size. */
+START_TEST(byte_level_gives_back_any_bytes)
+{
+    BpeTokenizer *t = bpe_support_load("bytelevel.json");
+    BpeEncoder *encoder = bpe_encoder_new(t);
+    Random random = random_new(1, 1);
+    for (int round = 0; round < 3000; round++) {
+        size_t size = random_below(&random, round % 50 ? 90 : 5000);
+        char *text = mem_alloc(size);
+        for (size_t i = 0; i < size; i++)
+            text[i] =
+                round % 3 ? (char)random_u32(&random) : " the's\n\xE6\x97\xA5\t\0"[random_below(&random, 12)];
+        BpeIds ids = {0};
+        BpeBytes back = {0};
+        ck_assert_ok(bpe_encode(encoder, text, size, &ids));
+        ck_assert_ok(bpe_decode(t, ids.ids, ids.count, true, &back));
+        ck_assert_uint_eq(back.size, size);
+        ck_assert(size == 0 || memcmp(back.data, text, size) == 0);
+        bpe_ids_free(&ids);
+        bpe_bytes_free(&back);
+        mem_free(text);
+    }
+    bpe_encoder_free(encoder);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+/* More different words than the cache holds at first, and longer ones than its keys: the same ids the
+ * second time, and without a cache that is warm. */
+START_TEST(the_cache_changes_nothing)
+{
+    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    BpeEncoder *warm = bpe_encoder_new(t);
+    Random random = random_new(2, 1);
+    BpeIds first = {0}, second = {0};
+    for (int round = 0; round < 2; round++) {
+        random.counter = 0;
+        for (int i = 0; i < 12000; i++) {
+            char word[64];
+            int size = snprintf(word, sizeof word, "%x%.*s", random_u32(&random),
+                                (int)random_below(&random, 30), "strategy-theyheroabcaaaaaaaaaa");
+            ck_assert_ok(bpe_encode(warm, word, (size_t)size, round ? &second : &first));
+            if (i % 500 == 0) {
+                BpeIds cold = bpe_support_encode(t, word, (size_t)size), *all = round ? &second : &first;
+                ck_assert_uint_le(cold.count, all->count);
+                ck_assert_int_eq(
+                    memcmp(all->ids + all->count - cold.count, cold.ids, cold.count * sizeof *cold.ids), 0);
+                bpe_ids_free(&cold);
+            }
+        }
+    }
+    ck_assert_uint_eq(first.count, second.count);
+    ck_assert_int_eq(memcmp(first.ids, second.ids, first.count * sizeof *first.ids), 0);
+    bpe_ids_free(&first);
+    bpe_ids_free(&second);
+    bpe_encoder_free(warm);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+static BpeIds dropped(BpeEncoder *encoder, double probability, uint64_t seed)
+{
+    static const char text[] = "real-time strategy game of ancient warfare";
+    BpeIds ids = {0};
+    bpe_encoder_set_dropout(encoder, probability, seed);
+    for (int i = 0; i < 20; i++)
+        ck_assert_ok(bpe_encode(encoder, text, sizeof text - 1, &ids));
+    return ids;
+}
+
+static bool same(BpeIds a, BpeIds b)
+{
+    return a.count == b.count && memcmp(a.ids, b.ids, a.count * sizeof *a.ids) == 0;
+}
+
+START_TEST(dropout)
+{
+    BpeTokenizer *t = bpe_support_load("bytelevel.json");
+    BpeEncoder *e = bpe_encoder_new(t);
+    BpeIds none = dropped(e, 0, 1), some = dropped(e, 0.3, 1), again = dropped(e, 0.3, 1),
+           other = dropped(e, 0.3, 2);
+    BpeIds all = dropped(e, 1, 1), last = dropped(e, 0, 1);
+    BpeBytes text = {0};
+    ck_assert(same(some, again));
+    ck_assert(!same(some, other));
+    ck_assert(same(none, last));
+    ck_assert_uint_lt(none.count, some.count);
+    ck_assert_uint_eq(all.count, 20 * 42);
+    ck_assert_ok(bpe_decode(t, some.ids, some.count, true, &text));
+    ck_assert_uint_eq(text.size, 20 * 42);
+    ck_assert_int_eq(memcmp(text.data + 42, "real-time strategy", 18), 0);
+    bpe_bytes_free(&text);
+    BpeIds *lists[] = {&none, &some, &again, &other, &all, &last};
+    for (int i = 0; i < 6; i++)
+        bpe_ids_free(lists[i]);
+    bpe_encoder_free(e);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(the_parts_of_many_threads_are_the_whole)
+{
+    BpeTokenizer *t = bpe_support_load("bytelevel.json");
+    BpeBytes text = bpe_support_fixture("text.txt");
+    BpeEncoder *encoders[5];
+    for (int i = 0; i < 5; i++)
+        encoders[i] = bpe_encoder_new(t);
+    Pool *pool = pool_new(2);
+    for (size_t size = 0; size <= text.size; size += size < 40 ? 1 : 397) {
+        BpeIds ids[5] = {0}, ends[5] = {0}, whole = {0}, whole_ends = {0};
+        ck_assert_ok(bpe_encode_parallel(encoders, 5, pool, text.data, size, ids, ends));
+        ck_assert_ok(bpe_encode_lines(encoders[0], text.data, size, &whole, &whole_ends));
+        size_t at = 0, line = 0;
+        for (int part = 0; part < 5; part++) {
+            for (size_t i = 0; i < ends[part].count; i++)
+                ck_assert_int_eq(whole_ends.ids[line++], ends[part].ids[i] + (int32_t)at);
+            ck_assert(ids[part].count == 0 ||
+                      memcmp(whole.ids + at, ids[part].ids, ids[part].count * sizeof *whole.ids) == 0);
+            at += ids[part].count;
+            bpe_ids_free(&ids[part]);
+            bpe_ids_free(&ends[part]);
+        }
+        ck_assert_uint_eq(at, whole.count);
+        ck_assert_uint_eq(line, whole_ends.count);
+        bpe_ids_free(&whole);
+        bpe_ids_free(&whole_ends);
+    }
+    pool_free(pool);
+    for (int i = 0; i < 5; i++)
+        bpe_encoder_free(encoders[i]);
+    bpe_bytes_free(&text);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(no_memory_is_an_error)
+{
+    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    static const char text[] =
+        "some words, one_that_is_longer_than_a_slot_of_the_cache and \xE6\x97\xA5 <unk> some words";
+    BpeIds expected = bpe_support_encode(t, text, sizeof text - 1);
+    int64_t live = mem_stats().live_blocks;
+    bool worked = false;
+    for (int n = 0; !worked && n < 100; n++) {
+        BpeIds ids = {0};
+        mem_fail_at(n, 1);
+        BpeEncoder *e = bpe_encoder_new(t);
+        Status status = e ? bpe_encode(e, text, sizeof text - 1, &ids) : status_failed("memory");
+        mem_fail_at(-1, 0);
+        worked = status_is_ok(&status);
+        if (e) { /* it is as good as new */
+            ids.count = 0;
+            ck_assert_ok(bpe_encode(e, text, sizeof text - 1, &ids));
+            ck_assert(same(ids, expected));
+        }
+        bpe_encoder_free(e);
+        bpe_ids_free(&ids);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+    ck_assert(worked);
+    bpe_ids_free(&expected);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+Suite *models_bpe_encode_suite(void);
+Suite *models_bpe_encode_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_encode");
+    TCase *tcase = tcase_create("encoding");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, odd_settings_as_hugging_face);
+    tcase_add_test(tcase, tokens_as_subword_nmt);
+    tcase_add_test(tcase, byte_level_gives_back_any_bytes);
+    tcase_add_test(tcase, the_cache_changes_nothing);
+    tcase_add_test(tcase, dropout);
+    tcase_add_test(tcase, the_parts_of_many_threads_are_the_whole);
+    tcase_add_test(tcase, no_memory_is_an_error);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

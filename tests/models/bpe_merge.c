@@ -1,0 +1,125 @@
+#include "tests/bpe_support.h"
+#include "tensor/mem.h"
+
+/* The definition: the lowest rank, leftmost among equals, until there is none. */
+static size_t naive(const BpeTokenizer *t, uint32_t *symbols, size_t count)
+{
+    for (;;) {
+        uint32_t lowest = BPE_NO_RANK;
+        size_t at = 0;
+        for (size_t i = 0; i + 1 < count; i++) {
+            uint32_t rank = bpe_pair_rank(t, symbols[i], symbols[i + 1]);
+            if (rank < lowest) {
+                lowest = rank;
+                at = i;
+            }
+        }
+        if (lowest == BPE_NO_RANK)
+            return count;
+        symbols[at] = t->merges[lowest].product;
+        count--;
+        memmove(symbols + at + 1, symbols + at + 2, (count - at - 1) * sizeof *symbols);
+    }
+}
+
+/* All three ways and, where the word is short enough, the one for many words at once. */
+static void check(const BpeTokenizer *t, const char *text, size_t size)
+{
+    BpeScratch scratch = {0};
+    size_t count, expected_count;
+    ck_assert(bpe_piece_symbols(t, &scratch, text, size, &count));
+    uint32_t *expected = mem_alloc((count + 1) * sizeof *expected);
+    memcpy(expected, scratch.symbols, count * sizeof *expected);
+    BpeShortWord word = {.alive = count > 0 && count <= BPE_LANES ? (1u << count) - 1 : 0};
+    if (word.alive) {
+        memcpy(word.symbols, expected, count * sizeof *expected);
+        bpe_merge_words(t, &word, 1);
+    }
+    expected_count = naive(t, expected, count);
+    ck_assert(bpe_merge_symbols(t, &scratch, &count, 0, NULL));
+    ck_assert_uint_eq(count, expected_count);
+    ck_assert_int_eq(memcmp(scratch.symbols, expected, count * sizeof *expected), 0);
+    size_t at = 0;
+    for (uint32_t left = word.alive; left; left &= left - 1)
+        ck_assert_uint_eq(word.symbols[__builtin_ctz(left)], expected[at++]);
+    ck_assert(!word.alive || at == count);
+    mem_free(expected);
+    bpe_scratch_free(&scratch);
+}
+
+static void fill(Random *random, char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        text[i] = (char)('a' + random_below(random, 2 + random_below(random, 2)));
+}
+
+/* Ranks in the order of learning, and in any order. */
+static BpeTokenizer *tokenizer(Random *random, bool shuffled)
+{
+    char text[600];
+    fill(random, text, sizeof text);
+    for (size_t i = 9; i < sizeof text; i += 10)
+        text[i] = ' ';
+    BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 60}, text, sizeof text), *other;
+    ck_assert(t->rising);
+    if (!shuffled)
+        return t;
+    BpeTokenizer parts = {.config = t->config, .merges = mem_alloc(t->merge_count * sizeof *t->merges)};
+    for (size_t i = 0; i < t->tokens.count; i++)
+        ck_assert(bpe_strings_add(&parts.tokens, bpe_string(&t->tokens, i), bpe_string_size(&t->tokens, i)));
+    int32_t order[64];
+    random_permutation(random, order, (int32_t)t->merge_count);
+    for (size_t i = 0; i < t->merge_count; i++)
+        parts.merges[parts.merge_count++] = t->merges[order[i]];
+    ck_assert_ok(bpe_tokenizer_make(&other, &parts));
+    bpe_tokenizer_free(t);
+    return other;
+}
+
+START_TEST(every_length_as_defined)
+{
+    Random random = random_new(3, 1);
+    char text[300];
+    for (int round = 0; round < 12; round++) {
+        BpeTokenizer *t = tokenizer(&random, round % 2);
+        for (size_t size = 0; size < sizeof text; size++) {
+            fill(&random, text, size);
+            check(t, text, size);
+        }
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
+/* 20,000 symbols and more go by lists, if ranks rise: against the heap, which other ranks force. */
+START_TEST(very_long_as_by_the_heap)
+{
+    Random random = random_new(4, 1);
+    enum { SIZE = 30000 };
+    char *text = mem_alloc(SIZE);
+    fill(&random, text, SIZE);
+    memset(text, 'a', 5000);
+    BpeTokenizer *t = tokenizer(&random, false);
+    BpeIds by_lists = bpe_support_encode(t, text, SIZE);
+    t->rising = false;
+    BpeIds by_heap = bpe_support_encode(t, text, SIZE);
+    ck_assert_uint_eq(by_lists.count, by_heap.count);
+    ck_assert_int_eq(memcmp(by_lists.ids, by_heap.ids, by_heap.count * sizeof *by_heap.ids), 0);
+    bpe_ids_free(&by_lists);
+    bpe_ids_free(&by_heap);
+    bpe_tokenizer_free(t);
+    mem_free(text);
+}
+END_TEST
+
+Suite *models_bpe_merge_suite(void);
+Suite *models_bpe_merge_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_merge");
+    TCase *tcase = tcase_create("merging");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, every_length_as_defined);
+    tcase_add_test(tcase, very_long_as_by_the_heap);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

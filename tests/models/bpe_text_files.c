@@ -1,0 +1,141 @@
+#include "tests/bpe_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Two files at a time. */
+static char paths[2][256];
+static int last_path;
+
+static void remove_files(void)
+{
+    for (int i = 0; i < 2; i++)
+        if (paths[i][0])
+            unlink(paths[i]);
+}
+
+static const char *file_of(const char *text)
+{
+    if (!paths[0][0])
+        atexit(remove_files);
+    last_path = !last_path;
+    if (paths[last_path][0])
+        unlink(paths[last_path]);
+    const char *folder = getenv("TMPDIR");
+    snprintf(paths[last_path], sizeof paths[0], "%.150s/reel-bpe-XXXXXX", folder ? folder : "/tmp");
+    int fd = mkstemp(paths[last_path]);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    return paths[last_path];
+}
+
+START_TEST(gpt2_files_read_what_was_written)
+{
+    BpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
+    const char *vocab = file_of(""), *merges = file_of("");
+    ck_assert_ok(bpe_save_gpt2(t, vocab, merges));
+    ck_assert_ok(bpe_load_gpt2(&back, vocab, merges));
+    bpe_support_check_same(t, back);
+    bpe_tokenizer_free(t);
+    bpe_tokenizer_free(back);
+}
+END_TEST
+
+START_TEST(codes_are_written_as_they_were_read)
+{
+    BpeTokenizer *t;
+    const char *path = file_of("");
+    ck_assert_ok(bpe_load_codes(&t, "tests/fixtures/bpe/codes", "<unk>"));
+    ck_assert_int_eq(bpe_unk_id(t), 0);
+    ck_assert_int_eq(bpe_merge_count(t), 300);
+    ck_assert_ok(bpe_save_codes(t, path));
+    BpeBytes expected = bpe_support_fixture("codes"), got;
+    char name[512];
+    snprintf(name, sizeof name, "%s", path);
+    FILE *file = fopen(name, "rb");
+    got = (BpeBytes){0};
+    for (int c; (c = fgetc(file)) != EOF;) {
+        char byte = (char)c;
+        ck_assert(bpe_bytes_append(&got, &byte, 1));
+    }
+    fclose(file);
+    ck_assert_uint_eq(got.size, expected.size);
+    ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
+    bpe_bytes_free(&got);
+    bpe_bytes_free(&expected);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(only_what_fits_the_format_is_written)
+{
+    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "byte-level");
+    ck_assert_failed(bpe_save_codes(t, "unwritten"), STATUS_FAILED, "subword-nmt");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+static Status gpt2(const char *vocab, const char *merges)
+{
+    BpeTokenizer *t;
+    Status status = bpe_load_gpt2(&t, file_of(vocab), file_of(merges));
+    ck_assert(status_is_ok(&status) == (t != NULL));
+    bpe_tokenizer_free(t);
+    return status;
+}
+
+START_TEST(broken_gpt2_files)
+{
+    static const char vocab[] = "{\"a\":0,\"b\":1,\"ab\":2}";
+    ck_assert_ok(gpt2(vocab, "#version: 0.2\na b\n"));
+    ck_assert_ok(gpt2(vocab, "a b"));
+    ck_assert_ok(gpt2(vocab, ""));
+    ck_assert_failed(gpt2(vocab, "#version: 0.2\na b c\n"), STATUS_FAILED, ":2: two tokens");
+    ck_assert_failed(gpt2(vocab, "a b\n\nb a\n"), STATUS_FAILED, ":2: two tokens");
+    ck_assert_failed(gpt2(vocab, "a b\nb a\n"), STATUS_FAILED, ":2: the result of merge 1");
+    ck_assert_failed(gpt2(vocab, "x b\n"), STATUS_FAILED, ":1: the left token");
+    ck_assert_failed(gpt2("{\"a\":0", ""), STATUS_FAILED, "byte 6");
+    ck_assert_failed(gpt2("{\"a\":0}}", ""), STATUS_FAILED, "byte 7");
+    ck_assert_failed(gpt2("{\"a\":1}", ""), STATUS_FAILED, "without holes");
+    ck_assert_failed(gpt2("{\"a\":0,\"b\":0}", ""), STATUS_FAILED, "two tokens");
+}
+END_TEST
+
+static Status codes(const char *text)
+{
+    BpeTokenizer *t;
+    Status status = bpe_load_codes(&t, file_of(text), NULL);
+    ck_assert(status_is_ok(&status) == (t != NULL));
+    bpe_tokenizer_free(t);
+    return status;
+}
+
+START_TEST(broken_codes)
+{
+    ck_assert_ok(codes("#version: 0.2\na b\nab c</w>\n"));
+    ck_assert_failed(codes(""), STATUS_FAILED, ":1: ");
+    ck_assert_failed(codes("a b\n"), STATUS_FAILED, "version 0.1");
+    ck_assert_failed(codes("#version: 0.3\na b\n"), STATUS_FAILED, "0.2");
+    ck_assert_failed(codes("#version: 0.2\na\n"), STATUS_FAILED, ":2: ");
+    ck_assert_failed(codes("#version: 0.2\na b\n\na c\n"), STATUS_FAILED, ":3: ");
+    ck_assert_failed(codes("#version: 0.2\na \xFF\n"), STATUS_FAILED, ":2: ");
+    ck_assert_failed(codes("#version: 0.2\na b\nxy c\n"), STATUS_FAILED, ":3: the left token");
+}
+END_TEST
+
+Suite *models_bpe_text_files_suite(void);
+Suite *models_bpe_text_files_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_text_files");
+    TCase *tcase = tcase_create("files");
+    tcase_add_test(tcase, gpt2_files_read_what_was_written);
+    tcase_add_test(tcase, codes_are_written_as_they_were_read);
+    tcase_add_test(tcase, only_what_fits_the_format_is_written);
+    tcase_add_test(tcase, broken_gpt2_files);
+    tcase_add_test(tcase, broken_codes);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,156 @@
+#include "tests/bpe_support.h"
+#include "tensor/mem.h"
+
+#include <stdio.h>
+
+static const char *const NAMES[] = {"whitespace.json", "bytelevel.json", "limited.json", "odd.json"};
+enum { NAME_COUNT = 4 };
+
+START_TEST(what_is_written_reads_the_same)
+{
+    BpeTokenizer *t = bpe_support_load(NAMES[_i]), *back;
+    BpeBytes json = {0};
+    ck_assert_ok(bpe_to_json(t, &json));
+    ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
+    bpe_support_check_same(t, back);
+    ck_assert_int_eq(bpe_vocab_size(back), bpe_vocab_size(t));
+    bpe_bytes_free(&json);
+    bpe_tokenizer_free(t);
+    bpe_tokenizer_free(back);
+}
+END_TEST
+
+/* A file that was cut off anywhere is an error that says where, and nothing leaks. */
+START_TEST(every_truncation_is_an_error)
+{
+    BpeBytes json = bpe_support_fixture(NAMES[_i]);
+    int64_t live = mem_stats().live_blocks;
+    for (size_t size = 0; size + 1 < json.size; size += size < 1500 ? 1 : 61) {
+        BpeTokenizer *t;
+        Status status = bpe_from_json(&t, json.data, size, "cut");
+        if (status_is_ok(&status) || t || strncmp(status.message, "cut: byte ", 10) != 0)
+            ck_abort_msg("cut at %zu: '%s'", size, status.message);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+    bpe_bytes_free(&json);
+}
+END_TEST
+
+/* The odd fixture with one part replaced by another. */
+static Status with(const char *from, const char *to)
+{
+    BpeBytes json = bpe_support_fixture("odd.json"), changed = {0};
+    ck_assert(bpe_bytes_append(&json, "", 1));
+    char *at = strstr(json.data, from);
+    ck_assert_msg(at != NULL, "'%s' is not in the fixture", from);
+    ck_assert(bpe_bytes_append(&changed, json.data, (size_t)(at - json.data)));
+    ck_assert(bpe_bytes_append(&changed, to, strlen(to)));
+    ck_assert(bpe_bytes_append(&changed, at + strlen(from), strlen(at + strlen(from))));
+    BpeTokenizer *t;
+    Status status = bpe_from_json(&t, changed.data, changed.size, "changed");
+    bpe_tokenizer_free(t);
+    bpe_bytes_free(&json);
+    bpe_bytes_free(&changed);
+    return status;
+}
+
+START_TEST(what_would_give_other_ids_is_refused)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } cases[] = {
+        {"\"truncation\":null", "\"truncation\":{}", "truncation"},
+        {"\"padding\":null", "\"padding\":{}", "padding"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Lowercase\"}", "normalizer"},
+        {"WhitespaceSplit", "Whitespace", "pre_tokenizer \"Whitespace\""},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}",
+         "TemplateProcessing"},
+        {"\"decoder\":null", "\"decoder\":{\"type\":\"ByteLevel\"}", "does not fit"},
+        {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "Unigram"},
+        {"\"dropout\":null", "\"dropout\":0.1", "dropout"},
+        {"\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"##\"",
+         "continuing_subword_prefix"},
+        {"\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"@\"", "end_of_word_suffix"},
+        {"\"fuse_unk\":true", "\"fuse_unk\":1", "true or false"},
+        {"\"unk_token\":\"<unk>\"", "\"unk_token\":\"<no>\"", "not in the vocabulary"},
+        {"\"single_word\":false", "\"single_word\":true", "single_word"},
+        {"\"version\":\"1.0\"", "\"version\":\"2.0\"", "version"},
+        {"\"version\":\"1.0\"", "\"unheard\":\"1.0\"", "unheard"},
+        {"\"abc\":", "\"abd\":", "is not in the vocabulary"},
+        {"\"abc\":", "\"ab\":", "two ids"},
+        {"\"abc\":", "\"abc\":1", "without holes"},
+        {"\"abc\":", "\"abc\":-", "not within"},
+        {"[\"b\",\"c\"]", "[\"b\"]", "array of two"},
+        {"[\"b\",\"c\"]", "[\"b\",\"c\",\"c\"]", "array of two"},
+        {"[\"b\",\"c\"]", "\"bc\"", "blank between"},
+        {"[\"b\",\"c\"]", "7", "array"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Status status = with(cases[i].from, cases[i].to);
+        ck_assert_msg(!status_is_ok(&status), "%s -> %s is read", cases[i].from, cases[i].to);
+        ck_assert_failed(status, STATUS_FAILED, cases[i].message);
+        ck_assert_failed(status, STATUS_FAILED, "changed: byte ");
+    }
+}
+END_TEST
+
+START_TEST(what_gives_the_same_ids_is_read)
+{
+    ck_assert_ok(with("[\"b\",\"c\"]", "\"b c\""));
+    ck_assert_ok(with("\"dropout\":null", "\"dropout\":0.0"));
+    ck_assert_ok(with("\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"\""));
+    ck_assert_ok(with("\"type\":\"BPE\",", ""));
+    ck_assert_ok(with("{\"version\"", " \n\t{\r\"version\""));
+}
+END_TEST
+
+START_TEST(files)
+{
+    BpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
+    const char *path = text_support_file("old", 3);
+    ck_assert_failed(bpe_load(&back, "no/such/file"), STATUS_FAILED, "no/such/file");
+    ck_assert_failed(bpe_load(&back, path), STATUS_FAILED, "byte 0");
+    ck_assert_ok(bpe_save(t, path));
+    ck_assert_ok(bpe_load(&back, path));
+    bpe_support_check_same(t, back);
+    ck_assert_failed(bpe_save(t, "no/such/folder/file"), STATUS_FAILED, "no/such/folder");
+    bpe_tokenizer_free(t);
+    bpe_tokenizer_free(back);
+}
+END_TEST
+
+START_TEST(no_memory_is_an_error)
+{
+    BpeBytes json = bpe_support_fixture("odd.json");
+    int64_t live = mem_stats().live_blocks;
+    bool worked = false;
+    for (int n = 0; !worked && n < 3000; n++) {
+        BpeTokenizer *t;
+        mem_fail_at(n, 1);
+        Status status = bpe_from_json(&t, json.data, json.size, "odd.json");
+        mem_fail_at(-1, 0);
+        worked = status_is_ok(&status);
+        ck_assert(worked == (t != NULL));
+        bpe_tokenizer_free(t);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+    ck_assert(worked);
+    bpe_bytes_free(&json);
+}
+END_TEST
+
+Suite *models_bpe_tokenizer_json_suite(void);
+Suite *models_bpe_tokenizer_json_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_tokenizer_json");
+    TCase *tcase = tcase_create("files");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, what_is_written_reads_the_same, 0, NAME_COUNT);
+    tcase_add_loop_test(tcase, every_truncation_is_an_error, 0, NAME_COUNT);
+    tcase_add_test(tcase, what_would_give_other_ids_is_refused);
+    tcase_add_test(tcase, what_gives_the_same_ids_is_read);
+    tcase_add_test(tcase, files);
+    tcase_add_test(tcase, no_memory_is_an_error);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

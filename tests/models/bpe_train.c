@@ -1,0 +1,295 @@
+#include "tests/bpe_support.h"
+#include "tensor/mem.h"
+#include "tensor/random.h"
+
+#include <stdio.h>
+
+static const char TEXT[] = "tests/fixtures/bpe/text.txt";
+
+/* ---- Against Hugging Face and subword-nmt ---- */
+
+static void check_learned(BpeOptions options, const char *json, const char *ids)
+{
+    for (int threads = 1; threads <= 3; threads++) {
+        options.threads = threads;
+        BpeTokenizer *learned = bpe_support_learn_file(options, TEXT), *expected = bpe_support_load(json);
+        bpe_support_check_same(learned, expected);
+        bpe_support_check_ids(learned, ids);
+        bpe_tokenizer_free(learned);
+        bpe_tokenizer_free(expected);
+    }
+}
+
+START_TEST(whitespace_as_hugging_face)
+{
+    static const char *const specials[] = {"<pad>", "<unk>"};
+    check_learned(
+        (BpeOptions){.vocab_size = 400, .special_tokens = specials, .special_count = 2, .unk_token = "<unk>"},
+        "whitespace.json", "whitespace.ids");
+}
+END_TEST
+
+START_TEST(byte_level_as_hugging_face)
+{
+    check_learned((BpeOptions){.pretokenizer = BPE_BYTELEVEL, .vocab_size = 600}, "bytelevel.json",
+                  "bytelevel.ids");
+}
+END_TEST
+
+/* A special token whose text is learned keeps its id; a least frequency, a longest token, a blank in front.
+ */
+START_TEST(all_options_as_hugging_face)
+{
+    static const char *const specials[] = {"<s>", "th"};
+    check_learned((BpeOptions){.pretokenizer = BPE_BYTELEVEL,
+                               .vocab_size = 600,
+                               .min_frequency = 3,
+                               .max_token_length = 5,
+                               .special_tokens = specials,
+                               .special_count = 2,
+                               .add_prefix_space = true},
+                  "limited.json", "limited.ids");
+}
+END_TEST
+
+START_TEST(merges_as_subword_nmt)
+{
+    BpeTokenizer *t =
+        bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300}, TEXT);
+    BpeBytes codes = bpe_support_fixture("codes"), got = {0};
+    ck_assert(bpe_bytes_append(&got, "#version: 0.2\n", 14));
+    int32_t left, right, product;
+    for (int64_t rank = 0; bpe_merge(t, rank, &left, &right, &product); rank++) {
+        char line[256];
+        int size = snprintf(line, sizeof line, "%s %s\n", bpe_token_text(t, left, NULL),
+                            bpe_token_text(t, right, NULL));
+        ck_assert(bpe_bytes_append(&got, line, (size_t)size));
+    }
+    ck_assert_uint_eq(got.size, codes.size);
+    ck_assert_int_eq(memcmp(got.data, codes.data, codes.size), 0);
+    bpe_bytes_free(&codes);
+    bpe_bytes_free(&got);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+/* ---- Against the rule itself, counted anew before each merge ---- */
+
+enum { MOST = 400 };
+
+/* One word of byte symbols with repeats; the words of a text are separated by blanks. */
+typedef struct Naive {
+    uint32_t symbols[MOST];
+    size_t count;
+} Naive;
+
+static uint32_t pair_count(const Naive *words, size_t word_count, uint32_t left, uint32_t right)
+{
+    uint32_t count = 0;
+    for (size_t w = 0; w < word_count; w++)
+        for (size_t i = 0; i + 1 < words[w].count; i++)
+            count += words[w].symbols[i] == left && words[w].symbols[i + 1] == right;
+    return count;
+}
+
+static void naive_merge(Naive *word, uint32_t left, uint32_t right, uint32_t product)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < word->count; kept++) {
+        bool both = i + 1 < word->count && word->symbols[i] == left && word->symbols[i + 1] == right;
+        word->symbols[kept] = both ? product : word->symbols[i];
+        i += both ? 2 : 1;
+    }
+    word->count = kept;
+}
+
+/* The best pair: highest count, then the smallest ids. Returns its count. */
+static uint32_t naive_best(const Naive *words, size_t word_count, uint32_t *left, uint32_t *right)
+{
+    uint32_t best = 0;
+    for (size_t w = 0; w < word_count; w++)
+        for (size_t i = 0; i + 1 < words[w].count; i++) {
+            uint32_t a = words[w].symbols[i], b = words[w].symbols[i + 1],
+                     n = pair_count(words, word_count, a, b);
+            if (n > best || (n == best && (a < *left || (a == *left && b < *right)))) {
+                best = n;
+                *left = a;
+                *right = b;
+            }
+        }
+    return best;
+}
+
+static size_t naive_words(const BpeTokenizer *t, const char *text, Naive *words)
+{
+    size_t count = 0;
+    for (size_t i = 0; text[i]; i++) {
+        if (text[i] == ' ')
+            continue;
+        if (i == 0 || text[i - 1] == ' ')
+            words[count++].count = 0;
+        Naive *word = &words[count - 1];
+        word->symbols[word->count++] = (uint32_t)bpe_token_id(t, &text[i], 1);
+    }
+    return count;
+}
+
+START_TEST(merges_follow_the_rule)
+{
+    Random random = random_new(7, 2);
+    static Naive words[MOST];
+    for (int round = 0; round < 120; round++) {
+        char text[MOST] = "";
+        size_t size = 1 + random_below(&random, MOST - 2);
+        uint32_t letters = 1 + random_below(&random, 4), blanks = random_below(&random, 3) ? 8 : 1000;
+        for (size_t i = 0; i < size; i++)
+            text[i] = random_below(&random, blanks) == 0 ? ' ' : (char)('a' + random_below(&random, letters));
+        BpeTokenizer *t = bpe_support_learn((BpeOptions){0}, text, size);
+        size_t word_count = naive_words(t, text, words);
+        int32_t left, right, product;
+        for (int64_t rank = 0; bpe_merge(t, rank, &left, &right, &product); rank++) {
+            uint32_t a = 0, b = 0;
+            ck_assert_uint_gt(naive_best(words, word_count, &a, &b), 0);
+            ck_assert_msg(a == (uint32_t)left && b == (uint32_t)right, "round %d, merge %d: %s", round,
+                          (int)rank, text);
+            for (size_t w = 0; w < word_count; w++)
+                naive_merge(&words[w], a, b, (uint32_t)product);
+        }
+        for (size_t w = 0; w < word_count; w++)
+            ck_assert_uint_eq(words[w].count, 1);
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
+/* Large enough that the floor is lowered several times, with counts above the buckets. */
+START_TEST(phases_change_nothing)
+{
+    BpeBytes text = {0};
+    Random random = random_new(11, 3);
+    for (int i = 0; i < 200000; i++) {
+        char word[4] = {(char)('a' + random_below(&random, 3)), (char)('a' + random_below(&random, 2)), 'z',
+                        ' '};
+        ck_assert(bpe_bytes_append(&text, word + random_below(&random, 2), 3 - random_below(&random, 2)));
+        if (i % 3 == 0)
+            ck_assert(bpe_bytes_append(&text, " ", 1));
+    }
+    BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 2000}, text.data, text.size);
+    BpeIds ids = bpe_support_encode(t, text.data, text.size);
+    int64_t *counts = mem_calloc((size_t)bpe_vocab_size(t), sizeof *counts);
+    for (size_t i = 0; i < ids.count; i++)
+        counts[ids.ids[i]]++;
+    ck_assert_int_eq(bpe_vocab_size(t), 2000);
+    ck_assert_uint_lt(ids.count * 3, text.size);
+    ck_assert_int_gt(counts[1999], 0);
+    mem_free(counts);
+    bpe_ids_free(&ids);
+    bpe_bytes_free(&text);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(one_letter_a_hundred_thousand_times)
+{
+    size_t size = 100000;
+    char *text = mem_alloc(size);
+    memset(text, 'a', size);
+    BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 1000}, text, size);
+    BpeIds ids = bpe_support_encode(t, text, size);
+    ck_assert_uint_eq(ids.count, 1);
+    ck_assert_int_lt(bpe_vocab_size(t), 60);
+    bpe_ids_free(&ids);
+    bpe_tokenizer_free(t);
+    mem_free(text);
+}
+END_TEST
+
+START_TEST(nothing_to_learn_from)
+{
+    static const char *const texts[] = {"", " \n ", "a b"};
+    for (size_t i = 0; i < 3; i++) {
+        BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 100}, texts[i], strlen(texts[i]));
+        ck_assert_int_eq(bpe_merge_count(t), 0);
+        ck_assert_int_eq(bpe_vocab_size(t), i == 2 ? 2 : 0);
+        BpeIds ids = bpe_support_encode(t, "ab", 2);
+        ck_assert_uint_eq(ids.count, i == 2 ? 2 : 0);
+        bpe_ids_free(&ids);
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
+static Status learn_with(BpeOptions options)
+{
+    BpeTokenizer *t;
+    BpeCounter *counter = bpe_counter_new(&options);
+    Status status = bpe_train(&t, counter);
+    ck_assert(status_is_ok(&status) || t == NULL);
+    bpe_tokenizer_free(t);
+    bpe_counter_free(counter);
+    return status;
+}
+
+START_TEST(bad_options_are_usage_errors)
+{
+    static const char *const twice[] = {"<a>", "<a>"}, *const broken[] = {"\xFF"}, *const empty[] = {""};
+    ck_assert_failed(learn_with((BpeOptions){.vocab_size = -1}), STATUS_USAGE, "vocabulary");
+    ck_assert_failed(learn_with((BpeOptions){.min_frequency = -1}), STATUS_USAGE, "negative");
+    ck_assert_failed(learn_with((BpeOptions){.special_tokens = twice, .special_count = 2}), STATUS_USAGE,
+                     "twice");
+    ck_assert_failed(learn_with((BpeOptions){.special_tokens = broken, .special_count = 1}), STATUS_USAGE,
+                     "UTF-8");
+    ck_assert_failed(learn_with((BpeOptions){.special_tokens = empty, .special_count = 1}), STATUS_USAGE,
+                     "empty");
+    ck_assert_failed(learn_with((BpeOptions){.unk_token = "<u>"}), STATUS_USAGE, "not one of the special");
+    BpeCounter *counter = bpe_counter_new(&(BpeOptions){0});
+    ck_assert_failed(bpe_counter_add_file(counter, "no/such/file"), STATUS_FAILED, "no/such/file");
+    bpe_counter_free(counter);
+}
+END_TEST
+
+/* Any allocation may fail: an error, nothing leaked, and the same result once there is memory. */
+START_TEST(no_memory_is_an_error)
+{
+    static const char text[] =
+        "a long enough text to learn from, aaaa bbbb abab the the a_word_longer_than_a_slot ab";
+    int64_t live = mem_stats().live_blocks;
+    bool worked = false;
+    for (int n = 0; !worked && n < 500; n++) {
+        BpeOptions options = {.vocab_size = 40};
+        BpeTokenizer *t = NULL;
+        mem_fail_at(n, 1);
+        BpeCounter *counter = bpe_counter_new(&options);
+        Status status = counter ? bpe_counter_add(counter, text, sizeof text - 1) : status_failed("memory");
+        if (status_is_ok(&status))
+            status = bpe_train(&t, counter);
+        mem_fail_at(-1, 0);
+        worked = status_is_ok(&status);
+        ck_assert(worked == (t != NULL));
+        bpe_tokenizer_free(t);
+        bpe_counter_free(counter);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+    ck_assert(worked);
+}
+END_TEST
+
+Suite *models_bpe_train_suite(void);
+Suite *models_bpe_train_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_train");
+    TCase *tcase = tcase_create("training");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, whitespace_as_hugging_face);
+    tcase_add_test(tcase, byte_level_as_hugging_face);
+    tcase_add_test(tcase, all_options_as_hugging_face);
+    tcase_add_test(tcase, merges_as_subword_nmt);
+    tcase_add_test(tcase, merges_follow_the_rule);
+    tcase_add_test(tcase, phases_change_nothing);
+    tcase_add_test(tcase, one_letter_a_hundred_thousand_times);
+    tcase_add_test(tcase, nothing_to_learn_from);
+    tcase_add_test(tcase, bad_options_are_usage_errors);
+    tcase_add_test(tcase, no_memory_is_an_error);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,81 @@
+#include "tests/bpe_support.h"
+
+START_TEST(classes_of_single_characters)
+{
+    static const struct {
+        uint32_t code;
+        BpeClass class;
+    } cases[] = {
+        {'a', BPE_LETTER},    {'Z', BPE_LETTER},    {'_', BPE_OTHER},      {'0', BPE_NUMBER},
+        {' ', BPE_SPACE},     {'\n', BPE_SPACE},    {0x1C, BPE_OTHER},     {0x85, BPE_SPACE},
+        {0xA0, BPE_SPACE},    {0xAA, BPE_LETTER},   {0xB2, BPE_NUMBER},    {0xD7, BPE_OTHER},
+        {0x301, BPE_OTHER},   {0x180E, BPE_OTHER},  {0x200B, BPE_OTHER},   {0x2028, BPE_SPACE},
+        {0x216B, BPE_NUMBER}, {0x3000, BPE_SPACE},  {0x4E2D, BPE_LETTER},  {0xD55C, BPE_LETTER},
+        {0x1C89, BPE_LETTER}, {0x1F600, BPE_OTHER}, {0x20000, BPE_LETTER}, {0x10FFFF, BPE_OTHER},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        ck_assert_msg(bpe_class(cases[i].code) == cases[i].class, "U+%04X", cases[i].code);
+}
+END_TEST
+
+START_TEST(every_code_point_survives_utf8)
+{
+    for (uint32_t code = 0; code < 0x110000; code++) {
+        if (code >= 0xD800 && code < 0xE000)
+            continue;
+        char text[4];
+        uint32_t back;
+        int size = bpe_utf8_encode(code, text);
+        bool fine = bpe_utf8_decode((const uint8_t *)text, (size_t)size, &back) == size && back == code;
+        /* Cut off, it is no character. */
+        fine = fine && (size == 1 || bpe_utf8_decode((const uint8_t *)text, (size_t)size - 1, &back) == 0);
+        if (!fine)
+            ck_abort_msg("U+%04X", code);
+    }
+}
+END_TEST
+
+START_TEST(what_is_not_utf8_is_refused)
+{
+    static const char *const broken[] = {
+        "\x80",         "\xC0\x80",         "\xC1\xBF",         "\xE0\x80\x80", "\xE0\x9F\xBF",
+        "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80", "\xE2\x28\xA1\x20",
+        "\xFF"};
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        uint32_t code;
+        ck_assert_int_eq(bpe_utf8_decode((const uint8_t *)broken[i], strlen(broken[i]), &code), 0);
+        ck_assert_uint_eq(bpe_utf8_valid(broken[i], strlen(broken[i])), 0);
+    }
+    ck_assert_uint_eq(bpe_utf8_valid("ab\xC3\xA9\xC3", 5), 4);
+}
+END_TEST
+
+START_TEST(bytes_and_their_characters_are_one_to_one)
+{
+    bool seen[0x144] = {false};
+    for (int byte = 0; byte < 256; byte++) {
+        uint32_t code = bpe_byte_to_code((uint8_t)byte);
+        ck_assert_uint_lt(code, 0x144);
+        ck_assert(!seen[code]);
+        seen[code] = true;
+        ck_assert_int_eq(bpe_code_to_byte(code), byte);
+    }
+    ck_assert_uint_eq(bpe_byte_to_code(' '), 0x120);
+    ck_assert_uint_eq(bpe_byte_to_code('\n'), 0x10A);
+    ck_assert_int_eq(bpe_code_to_byte(' '), -1);
+    ck_assert_int_eq(bpe_code_to_byte(0x144), -1);
+}
+END_TEST
+
+Suite *models_bpe_unicode_suite(void);
+Suite *models_bpe_unicode_suite(void)
+{
+    Suite *suite = suite_create("models/bpe_unicode");
+    TCase *tcase = tcase_create("unicode");
+    tcase_add_test(tcase, classes_of_single_characters);
+    tcase_add_test(tcase, every_code_point_survives_utf8);
+    tcase_add_test(tcase, what_is_not_utf8_is_refused);
+    tcase_add_test(tcase, bytes_and_their_characters_are_one_to_one);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

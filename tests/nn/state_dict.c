@@ -1,0 +1,383 @@
+#include "nn/nn.h"
+
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A small model of one's own, with an embedding and a block in slices. */
+typedef struct Own {
+    NnModule base;
+    NnEmbedding embedding;
+    NnParameter block;
+    NnSlice slices[2];
+    NnLinear fc;
+} Own;
+
+enum { WORDS = 7, WIDTH = 3, OUT = 2 };
+
+static void own_init(Own *m, int64_t words)
+{
+    nn_module_init(&m->base);
+    nn_module_add_block(&m->base, &m->block, SHAPE(4, WIDTH));
+    nn_module_add_slice(&m->base, &m->slices[0], "upper", &m->block, 0, 1, nn_init_uniform(1));
+    nn_module_add_slice(&m->base, &m->slices[1], "lower", &m->block, 1, 3, nn_init_uniform(1));
+    NN_ADD(m, embedding, nn_embedding_init, words, WIDTH);
+    NN_ADD(m, fc, nn_linear_init, WIDTH, OUT);
+}
+
+static const char *folder;
+static char path[300];
+
+static void setup(void)
+{
+    folder = shell_folder();
+    snprintf(path, sizeof path, "%s/model.npz", folder);
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+static bool same_values(NnModule *a, NnModule *b)
+{
+    NnNamed other;
+    for (NnIterator it = nn_iterate(a); nn_next(&it);)
+        if (!nn_find(b, it.named.name, &other) ||
+            !tensor_equal(nn_named_view(&it.named), nn_named_view(&other)))
+            return false;
+    return true;
+}
+
+static void must_refuse(Status status, const char *part)
+{
+    ck_assert(!status_is_ok(&status));
+    ck_assert_ptr_null(strchr(status.message, '\n'));
+    ck_assert_ptr_nonnull(strchr(status.message, ';'));
+    ck_assert_msg(strstr(status.message, part) != NULL, "'%s' is not in: %s", part, status.message);
+}
+
+START_TEST(what_is_saved_is_loaded)
+{
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    ck_assert_ok(nn_save(&a.base, path));
+    ck_assert_ok(nn_load(&b.base, path)); /* without values of its own */
+    ck_assert(same_values(&a.base, &b.base));
+    ck_assert_ok(nn_module_reset(&b.base, 2));
+    ck_assert(!same_values(&a.base, &b.base));
+    uint64_t version = b.fc.weight.core.version;
+    ck_assert_ok(nn_load(&b.base, path));
+    ck_assert(same_values(&a.base, &b.base));
+    ck_assert(b.fc.weight.core.version > version);
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+START_TEST(names_are_those_of_the_state_dict_in_its_order)
+{
+    static const char *const names[] = {"upper", "lower", "embedding.weight", "fc.weight", "fc.bias"};
+    Own a;
+    Npz *npz;
+    own_init(&a, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    ck_assert_ok(nn_save(&a.base, path));
+    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_int_eq(npz_count(npz), 5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_str_eq(npz_member(npz, i)->name, names[i]);
+    ck_assert_int_eq(npz_member(npz, 1)->array.shape[0], 3);
+    npz_close(npz);
+    nn_module_free(&a.base);
+}
+END_TEST
+
+START_TEST(a_double_model_keeps_every_bit)
+{
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset_f64(&a.base, 1));
+    ck_assert_ok(nn_save(&a.base, path));
+    must_refuse(nn_load(&b.base, path), "'upper' is of type f64 in the file and f32 in the model");
+    ck_assert(!tensor_is_valid(b.fc.weight.core.value));
+    ck_assert_ok(nn_module_reset_f64(&b.base, 2));
+    ck_assert_ok(nn_load(&b.base, path));
+    ck_assert(same_values(&a.base, &b.base));
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+/* Files that are nearly right. */
+typedef enum { MISSING, EXTRA, SHAPE_DIFFERS, AXES_DIFFER, INTEGERS, BYTES, HALVES } Flaw;
+
+static void write_flawed(Own *m, Flaw flaw)
+{
+    NpzWriter *writer;
+    float zeros[64] = {0};
+    ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    for (NnIterator it = nn_iterate(&m->base); nn_next(&it);) {
+        Tensor view = nn_named_view(&it.named);
+        if (strcmp(it.named.name, "fc.weight") != 0 || flaw == EXTRA)
+            npz_add_tensor(writer, it.named.name, view);
+        else if (flaw == SHAPE_DIFFERS)
+            npz_add_tensor(writer, it.named.name, tensor_transpose(view, 0, 1));
+        else if (flaw == AXES_DIFFER)
+            npz_add_tensor(writer, it.named.name, tensor_unsqueeze(view, 0));
+        else if (flaw == INTEGERS)
+            npz_add_tensor(writer, it.named.name, tensor_from(zeros, DTYPE_I32, SHAPE(OUT, WIDTH)));
+        else if (flaw == HALVES)
+            npz_add_array(writer, it.named.name, 'f', 2, 2, (const int64_t[]){OUT, WIDTH}, zeros);
+        else if (flaw == BYTES)
+            npz_add_bytes(writer, it.named.name, "x", 1);
+    }
+    if (flaw == EXTRA)
+        npz_add_tensor(writer, "fc.scale", tensor_from(zeros, DTYPE_F32, SHAPE(OUT)));
+    npz_add_bytes(writer, "reel/note", "x", 1);
+    ck_assert_ok(npz_writer_finish(writer));
+}
+
+START_TEST(a_difference_is_refused_by_name)
+{
+    static const struct {
+        Flaw flaw;
+        const char *message;
+    } cases[] = {{MISSING, "parameter 'fc.weight' is missing in the file"},
+                 {EXTRA, "'fc.scale' is in the file and the model has no such parameter"},
+                 {SHAPE_DIFFERS, "parameter 'fc.weight' is [3, 2] in the file and [2, 3] in the model"},
+                 {AXES_DIFFER, "parameter 'fc.weight' is [1, 2, 3] in the file and [2, 3] in the model"},
+                 {INTEGERS, "parameter 'fc.weight' is of type i32 in the file and f32 in the model"},
+                 {HALVES, "parameter 'fc.weight' is of type <f2 in the file and f32 in the model"},
+                 {BYTES, "'fc.weight' is no array in the file"}};
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    ck_assert_ok(nn_module_reset(&b.base, 1));
+    Tensor bias = b.fc.bias.core.value;
+    tensor_f32(bias)[0] = 42;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_flawed(&a, cases[i].flaw);
+        must_refuse(nn_load(&b.base, path), cases[i].message);
+        ck_assert_float_eq(tensor_f32(bias)[0], 42); /* nothing was loaded, not even what came before */
+    }
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+static Status load_with(Own *m, NnLoadOptions options)
+{
+    Npz *npz;
+    ck_assert_ok(npz_open(&npz, path));
+    Status status = nn_load_from(&m->base, npz, options);
+    npz_close(npz);
+    return status;
+}
+
+START_TEST(what_is_asked_for_is_overlooked)
+{
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    write_flawed(&a, MISSING);
+    must_refuse(load_with(&b, (NnLoadOptions){.allow_missing = true}), "'fc.weight' is missing");
+    ck_assert_ok(nn_module_reset(&b.base, 2));
+    float before = tensor_f32(b.fc.weight.core.value)[0];
+    ck_assert_ok(load_with(&b, (NnLoadOptions){.allow_missing = true}));
+    ck_assert_float_eq(tensor_f32(b.fc.weight.core.value)[0], before);
+    ck_assert(tensor_equal(a.embedding.weight.core.value, b.embedding.weight.core.value));
+    write_flawed(&a, EXTRA);
+    ck_assert_ok(load_with(&b, (NnLoadOptions){.allow_extra = true}));
+    ck_assert(same_values(&a.base, &b.base));
+    write_flawed(&a, HALVES);
+    ck_assert_ok(load_with(&b, (NnLoadOptions){.convert = true}));
+    ck_assert_float_eq(tensor_f32(b.fc.weight.core.value)[5], 0);
+    write_flawed(&a, INTEGERS);
+    must_refuse(load_with(&b, (NnLoadOptions){.convert = true}), "is of type i32");
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+/* A few updates of some rows, so that the others lag behind. */
+static NnOptimizer *train_some_rows(Own *m, Tape *tape, int steps)
+{
+    NnOptimizer *optimizer;
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+    options.lr = 0.1;
+    ck_assert_ok(nn_optimizer_new(&optimizer, &m->base, options, NULL));
+    for (int i = 0; i < steps; i++) {
+        int32_t ids[2] = {i % 3, (i + 1) % 5};
+        tape_begin(tape);
+        Var rows = nn_embedding(&m->embedding, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(2))));
+        Var loss = var_mean(var_mul(nn_linear(&m->fc, rows), nn_linear(&m->fc, rows)), AXES_ALL, false);
+        ck_assert(tape_backward(loss));
+        ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+    }
+    return optimizer;
+}
+
+START_TEST(rows_that_lag_are_saved_as_they_would_be_read)
+{
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    Tape *tape = tape_new();
+    NnOptimizer *optimizer = train_some_rows(&a, tape, 7);
+    Arena arena;
+    arena_init(&arena, 0);
+    Tensor raw = tensor_copy(&arena, a.embedding.weight.core.value);
+    Tensor now = parameter_snapshot(&a.embedding.weight.core, &arena);
+    ck_assert(!tensor_equal(raw, now)); /* or this test shows nothing */
+    ck_assert_ok(nn_save(&a.base, path));
+    ck_assert(tensor_equal(raw, a.embedding.weight.core.value)); /* looking changes nothing */
+    ck_assert_ok(nn_load(&b.base, path));
+    ck_assert(tensor_equal(now, b.embedding.weight.core.value));
+    must_refuse(nn_load(&a.base, path), "load before the optimizer is made");
+    nn_optimizer_free(optimizer);
+    ck_assert(tensor_equal(now, a.embedding.weight.core.value));
+    ck_assert_ok(nn_load(&a.base, path));
+    tape_free(tape);
+    arena_free(&arena);
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+START_TEST(a_snapshot_is_cut_from_what_comes_after)
+{
+    Own a, b;
+    Npz *npz;
+    NnSnapshot snapshot, more;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    ck_assert_ok(nn_module_reset(&b.base, 1));
+    nn_snapshot_init(&snapshot);
+    nn_snapshot_init(&more);
+    nn_snapshot_bytes(&more, "reel/more", "more", 4);
+    for (int round = 0; round < 2; round++) {
+        nn_snapshot_clear(&snapshot);
+        nn_snapshot_parameters(&snapshot, &b.base);
+        nn_snapshot_append(&snapshot, &more);
+        ck_assert(nn_snapshot_has(&snapshot, "reel/more") && !nn_snapshot_has(&snapshot, "more"));
+    }
+    tensor_fill(b.fc.weight.core.value, 5);
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1}));
+    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_int_eq(npz_count(npz), 6);
+    ck_assert_ok(nn_load_from(&b.base, npz, (NnLoadOptions){0}));
+    ck_assert(same_values(&a.base, &b.base));
+    /* A member of another type goes from file to file as it is. */
+    nn_snapshot_clear(&snapshot);
+    for (int i = 0; i < npz_count(npz); i++)
+        nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    char other[320];
+    snprintf(other, sizeof other, "%s.2", path);
+    ck_assert_ok(nn_snapshot_write(&snapshot, other, (NpzOptions){.level = 1}));
+    ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
+    npz_close(npz);
+    nn_snapshot_free(&snapshot);
+    nn_snapshot_free(&more);
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+START_TEST(a_snapshot_keeps_its_first_error)
+{
+    NnSnapshot snapshot;
+    nn_snapshot_init(&snapshot);
+    nn_snapshot_tensor(&snapshot, "broken", tensor_invalid());
+    nn_snapshot_bytes(&snapshot, "fine", "x", 1);
+    Status status = nn_snapshot_write(&snapshot, path, (NpzOptions){0});
+    ck_assert(!status_is_ok(&status));
+    ck_assert_ptr_nonnull(strstr(status.message, "broken"));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    nn_snapshot_free(&snapshot);
+}
+END_TEST
+
+START_TEST(memory_that_fails_is_an_error_at_every_place)
+{
+    Own a, b;
+    own_init(&a, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    int failures = 0;
+    for (int save = 0; save < 2; save++)
+        for (int n = 0;; n++) {
+            own_init(&b, WORDS);
+            int64_t live = mem_stats().live_blocks;
+            mem_fail_at(n, n % 2);
+            Status status = save ? nn_save(&a.base, path) : nn_load(&b.base, path);
+            mem_fail_at(-1, 0);
+            bool done = status_is_ok(&status);
+            if (save == 0 && n == 0 && !done && access(path, F_OK) != 0)
+                ck_assert_ok(nn_save(&a.base, path));
+            nn_module_free(&b.base);
+            ck_assert_int_eq(mem_stats().live_blocks, live);
+            if (done)
+                break;
+            failures++;
+            ck_assert_ptr_null(strchr(status.message, '\n'));
+        }
+    ck_assert_int_gt(failures, 10);
+    nn_module_free(&a.base);
+}
+END_TEST
+
+START_TEST(a_disk_that_is_full_leaves_the_old_file)
+{
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, 100000);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    ck_assert_ok(nn_module_reset(&b.base, 1));
+    ck_assert_ok(nn_save(&a.base, path));
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = {.rlim_cur = 100000, .rlim_max = RLIM_INFINITY};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    must_refuse(nn_save(&b.base, path), path);
+    ck_assert_ok(nn_load(&a.base, path));
+    ck_assert_int_ne(shell_run("ls %s | grep -v '^model.npz$'", folder), 0); /* nothing else lies about */
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+Suite *nn_state_dict_suite(void);
+Suite *nn_state_dict_suite(void)
+{
+    Suite *suite = suite_create("nn/state_dict");
+    TCase *tcase = tcase_create("state_dict");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, what_is_saved_is_loaded);
+    tcase_add_test(tcase, names_are_those_of_the_state_dict_in_its_order);
+    tcase_add_test(tcase, a_double_model_keeps_every_bit);
+    tcase_add_test(tcase, a_difference_is_refused_by_name);
+    tcase_add_test(tcase, what_is_asked_for_is_overlooked);
+    tcase_add_test(tcase, rows_that_lag_are_saved_as_they_would_be_read);
+    tcase_add_test(tcase, a_snapshot_is_cut_from_what_comes_after);
+    tcase_add_test(tcase, a_snapshot_keeps_its_first_error);
+    tcase_add_test(tcase, memory_that_fails_is_an_error_at_every_place);
+    tcase_add_test(tcase, a_disk_that_is_full_leaves_the_old_file);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

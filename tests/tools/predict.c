@@ -1,0 +1,202 @@
+#include "tests/shell_support.h"
+#include "tests/text_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *folder, *tools;
+static char model[400];
+
+/* A folder with a model, trained a little so that its logits differ from text to text. */
+static void setup(void)
+{
+    folder = shell_folder();
+    tools = shell_setting("REEL_TOOLS");
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models attention,lstm --epochs 12 --batch 8 "
+        "--embed 8 --hidden 8 --lr 0.02 --quiet --out %s",
+        tools, folder);
+    snprintf(model, sizeof model, "%s/attention.last.npz", folder);
+    shell_must("tail -n +2 tests/fixtures/debian_120.tsv | cut -f1 > %s/texts", folder);
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+static void must_say(const char *part)
+{
+    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
+}
+
+static void must_fail(int code, const char *part, const char *arguments)
+{
+    int got = shell_run("%s/predict %s", tools, arguments);
+    ck_assert_msg(got == code, "exit code %d, not %d: predict %s: %s", got, code, arguments, shell_output());
+    must_say(part);
+}
+
+START_TEST(a_line_is_answered_by_a_line_in_order)
+{
+    shell_must("cd %s && %s/predict %s texts --top 2 > two && %s/predict %s --top 2 < texts > again && cmp "
+               "two again",
+               folder, tools, model, tools, model);
+    must_say("120 texts, ");
+    shell_must("cd %s && test $(wc -l < two) = $(wc -l < texts) && "
+               "awk -F'\\t' 'NF != 4 || $2 < $4 || $2 > 1 || $4 < 0 { exit 1 }' two",
+               folder);
+    /* The answer does not depend on the other texts, their number, or the threads. */
+    shell_must("cd %s && tac texts | %s/predict %s - --top 2 --threads 3 --quiet | tac | cmp - two", folder,
+               tools, model);
+    shell_must(
+        "cd %s && n=0; while IFS= read -r line; do printf '%%s' \"$line\" | %s/predict %s --top 2 --quiet; "
+        "n=$((n+1)); [ $n = 7 ] && break; done < texts > few; head -7 two | cmp - few",
+        folder, tools, model);
+    shell_must("cd %s && for i in $(seq 200); do cat texts; done | %s/predict %s --top 2 --quiet > many && "
+               "for i in $(seq 200); do cat two; done | cmp - many",
+               folder, tools, model);
+}
+END_TEST
+
+START_TEST(any_bytes_are_a_text)
+{
+    shell_must("printf 'games\\r\\n\\n\\377\\000x\\n   \\nfonts' | %s/predict %s --top 1 --quiet | wc -l",
+               tools, model);
+    ck_assert_int_eq(atoi(shell_output()), 5);
+    shell_must("printf '' | %s/predict %s", tools, model);
+    must_say("0 texts");
+    shell_must("cd %s && printf 'a game\\r\\nA GAME!\\n' | %s/predict %s --top 1 --quiet | uniq | wc -l",
+               folder, tools, model);
+    ck_assert_int_eq(atoi(shell_output()), 1);
+    /* A line that is longer than a window. */
+    shell_must("cd %s && (head -1 texts | tr '\\n' ' '; head -c 9000000 /dev/zero | tr '\\0' '-'; echo; head "
+               "-1 texts) | "
+               "%s/predict %s --top 1 --quiet | uniq | wc -l",
+               folder, tools, model);
+    ck_assert_int_eq(atoi(shell_output()), 1);
+    ck_assert_int_eq(shell_run("head -c 70000000 /dev/zero | %s/predict %s", tools, model), 1);
+    must_say("the standard input:1: the line is longer than 64 MB");
+}
+END_TEST
+
+START_TEST(thresholds_choose_labels)
+{
+    shell_must("cd %s && %s/predict %s texts --threshold 0 --quiet > all && %s/predict %s texts --threshold "
+               "1 --quiet > "
+               "none && ! grep -q . none && K=$(head -1 all | tr '\\t' '\\n' | grep -c '^[01]\\.') && test "
+               "$K -gt 3 && "
+               "%s/predict %s texts --top 99 --quiet | cmp - all",
+               folder, tools, model, tools, model, tools, model);
+    shell_must(
+        "cd %s && %s/predict %s texts --threshold 0.3 --quiet | tr '\\t' '\\n' | grep '^[01]\\.' | awk "
+        "'$1 <= 0.3 { exit 1 }'",
+        folder, tools, model);
+    shell_must(
+        "cd %s && %s/predict %s texts --threshold 0.3 --top 1 --quiet | awk -F'\\t' 'NF > 2 { exit 1 }'",
+        folder, tools, model);
+}
+END_TEST
+
+START_TEST(json_is_a_line_for_each_text)
+{
+    shell_must("cd %s && head -2 texts | %s/predict %s --json --top 1 --quiet", folder, tools, model);
+    must_say("{\"line\": 1, \"labels\": [{\"label\": \"");
+    must_say("{\"line\": 2, \"labels\": [{\"label\": \"");
+    must_say("\"probability\": 0.");
+    shell_must("cd %s && head -1 texts | %s/predict %s --json --attention --quiet", folder, tools, model);
+    must_say("\"attention\": [{\"word\": \"<bos>\", \"weight\": 0.");
+}
+END_TEST
+
+START_TEST(attention_shows_a_weight_for_each_word)
+{
+    shell_must("cd %s && %s/predict %s texts --attention --top 1 --quiet | cut -f1 | tr ' ' '\\n' | "
+               "awk -F: '{ if ($1 == \"<bos>\") n++; sum += $2 } END { exit !(n == 120 && sum > 119.5 && sum "
+               "< 120.5) }'",
+               folder, tools, model);
+    shell_must("cd %s && head -1 texts | %s/predict %s --attention --top 1 --quiet", folder, tools, model);
+    must_say("<bos>:0.");
+    must_say(" <eos>:0.");
+    char arguments[500];
+    snprintf(arguments, sizeof arguments, "%s/lstm.best.npz --attention < /dev/null", folder);
+    must_fail(2, "--attention: the model lstm has none", arguments);
+}
+END_TEST
+
+/* The logits of the program's own evaluation, counted again from its predictions. */
+START_TEST(evaluation_counts_what_is_predicted)
+{
+    shell_must("cd %s && %s/predict %s --eval $OLDPWD/tests/fixtures/debian_120.tsv --threshold 0.2 --quiet "
+               "> quality && cat "
+               "quality",
+               folder, tools, model);
+    must_say("precision");
+    must_say("macro");
+    shell_must(
+        "cd %s && tail -n +2 $OLDPWD/tests/fixtures/debian_120.tsv | cut -f2 > truth && "
+        "%s/predict %s texts --threshold 0.2 --quiet | sed 's/\\t[01]\\.[0-9]*\\t/, /g; "
+        "s/\\t[01]\\.[0-9]*$//' > guess && "
+        "paste truth guess | awk -F'\\t' '{ n = split($1, t, \", \"); m = split($2, g, \", \"); all += n; "
+        "said += m; "
+        "for (i in t) for (j in g) hits += t[i] == g[j] } "
+        "END { printf \"%%.4f %%.4f %%d\\n\", hits / said, hits / all, all }' > counted && "
+        "awk '$1 == \"micro\" { print $2, $3, $5 }' quality | diff - counted",
+        folder, tools, model);
+    shell_must("%s/predict %s --eval tests/fixtures/debian_120.tsv --json --quiet", tools, model);
+    must_say("\"texts\": 120");
+    must_say("\"macro\": {");
+    /* Labels that the model has never seen do not count; if it knows none, something is wrong. */
+    shell_must("printf 'text\\tlabels\\na game\\tuse::gameplaying, unheard of\\na font\\tuse::monitor\\n' > "
+               "%s/some.tsv && "
+               "%s/predict %s --eval %s/some.tsv",
+               folder, tools, model, folder);
+    must_say("such as '");
+    char arguments[900];
+    shell_must("printf 'text\\tlabels\\na game\\tx\\na font\\ty\\n' > %s/none.tsv", folder);
+    snprintf(arguments, sizeof arguments, "%s --eval %s/none.tsv", model, folder);
+    must_fail(1, "the model knows none of its labels, such as 'x'", arguments);
+}
+END_TEST
+
+START_TEST(what_cannot_be_done_is_said)
+{
+    char arguments[900];
+    must_fail(2, "a model is required", "");
+    must_fail(1, "nowhere.npz", "nowhere.npz < /dev/null");
+    must_fail(1, "tests/fixtures/debian_120.tsv", "tests/fixtures/debian_120.tsv < /dev/null");
+    must_fail(1, "where it is a bare state_dict, export it", "tests/fixtures/pytorch/lstm.npz < /dev/null");
+    must_fail(2, "unknown option", "model.npz --beam 3");
+    snprintf(arguments, sizeof arguments, "%s a b", model);
+    must_fail(2, "'b': one argument too many", arguments);
+    snprintf(arguments, sizeof arguments, "%s %s/nowhere", model, folder);
+    must_fail(1, "check the path", arguments);
+    snprintf(arguments, sizeof arguments, "%s %s", model, folder);
+    must_fail(1, "is a directory", arguments);
+    snprintf(arguments, sizeof arguments, "%s --threshold 2", model);
+    must_fail(2, "must lie between 0 and 1", arguments);
+    snprintf(arguments, sizeof arguments, "%s %s/texts > /dev/full", model, folder);
+    must_fail(1, "cannot write the output", arguments);
+    must_fail(0, "usage: predict MODEL.npz", "--help");
+}
+END_TEST
+
+Suite *tools_predict_suite(void);
+Suite *tools_predict_suite(void)
+{
+    Suite *suite = suite_create("tools/predict");
+    TCase *tcase = tcase_create("predict");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_unchecked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_line_is_answered_by_a_line_in_order);
+    tcase_add_test(tcase, any_bytes_are_a_text);
+    tcase_add_test(tcase, thresholds_choose_labels);
+    tcase_add_test(tcase, json_is_a_line_for_each_text);
+    tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
+    tcase_add_test(tcase, evaluation_counts_what_is_predicted);
+    tcase_add_test(tcase, what_cannot_be_done_is_said);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,178 @@
+/* tools/train_zoo: its folder, --resume, signals. What a run writes is tested in tests/models/run.c. */
+#include "tests/shell_support.h"
+#include "tests/text_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *folder, *tools;
+
+/* Compares results.json but for times and memory. */
+#define SAME_RESULTS                                                                                         \
+    "for f in %s/whole %s/cut; do sed '/\"\\(seconds\\|peak_rss_mb\\)\":/d' $f/results.json > $f/stripped; " \
+    "done; cmp %s/whole/stripped %s/cut/stripped"
+
+/* Two models of the shipped corpus, small. Followed by what the test adds. */
+#define OPTIONS                                                                                              \
+    "--data tests/fixtures/debian_120.tsv --models rnn,attention --epochs 2 --batch 16 --embed 8 --hidden "  \
+    "8 --threads 2 --quiet "
+
+static void setup(void)
+{
+    folder = shell_folder();
+    tools = shell_setting("REEL_TOOLS");
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+static void must_say(int code, const char *part)
+{
+    ck_assert_msg(strstr(shell_output(), part) != NULL, "exit code %d; '%s' is not in: %s", code, part,
+                  shell_output());
+}
+
+static void check_same(void)
+{
+    shell_must(SAME_RESULTS, folder, folder, folder, folder);
+    shell_must("cmp %s/whole/rnn.best.npz %s/cut/rnn.best.npz", folder, folder);
+    shell_must("cmp %s/whole/attention.best.npz %s/cut/attention.best.npz", folder, folder);
+}
+
+START_TEST(a_killed_run_goes_on_with_nothing_but_its_folder)
+{
+    shell_must("%s/train_zoo " OPTIONS "--out %s/whole", tools, folder);
+    /* Killed whenever another checkpoint is there, until it ends. */
+    shell_must("cd %s && d=$OLDPWD && "
+               "cat > again.sh <<'EOF'\n"
+               "\"$@\" & p=$!\n"
+               "n=0; while kill -0 $p 2>/dev/null && [ $n -lt 6 ]; do "
+               "k=$(stat -c %%i:%%Y:%%s cut/*.last.npz 2>/dev/null); [ \"$k\" = \"$o\" ] || { o=$k; "
+               "n=$((n+1)); }; done\n"
+               "kill -9 $p 2>/dev/null; wait $p 2>/dev/null\n"
+               "EOF\n"
+               "cd $d && cp tests/fixtures/debian_120.tsv %s/ && cd %s && "
+               "T='%s/train_zoo' && "
+               "sh again.sh $T --data debian_120.tsv --models rnn,attention --epochs 2 --batch 16 --embed 8 "
+               "--hidden 8 "
+               "--threads 2 --quiet --checkpoint-every 1 --out cut; "
+               "for i in 1 2 3; do sh again.sh $T --resume cut --quiet; done; $T --resume cut --quiet",
+               folder, folder, folder, tools);
+    must_say(0, "attention");
+    shell_must("sed -i 's,debian_120.tsv,tests/fixtures/debian_120.tsv,' %s/cut/results.json", folder);
+    check_same();
+    /* And once more: nothing is left to do. */
+    shell_must("cp %s/cut/rnn.last.npz %s/before && %s/train_zoo --resume %s/cut && cmp %s/cut/rnn.last.npz "
+               "%s/before",
+               folder, folder, tools, folder, folder, folder);
+}
+END_TEST
+
+START_TEST(an_interrupted_run_says_how_to_go_on)
+{
+    shell_must("%s/train_zoo " OPTIONS "--out %s/whole", tools, folder);
+    shell_must("%s/train_zoo " OPTIONS "--checkpoint-every 1 --out %s/cut & p=$!; "
+               "until [ -e %s/cut/rnn.last.npz ]; do :; done; kill -INT $p; wait $p",
+               tools, folder, folder);
+    if (strstr(shell_output(), "interrupted"))
+        must_say(0, "go on with: train_zoo --resume");
+    shell_must("%s/train_zoo --resume %s/cut", tools, folder);
+    check_same();
+}
+END_TEST
+
+START_TEST(byte_pairs_go_on_too)
+{
+    shell_must("%s/train_zoo " OPTIONS "--tokenizer bpe --vocab 300 --out %s/whole", tools, folder);
+    shell_must("%s/train_zoo " OPTIONS
+               "--tokenizer bpe --vocab 300 --checkpoint-every 1 --out %s/cut & p=$!; "
+               "until [ -e %s/cut/rnn.last.npz ]; do :; done; kill -9 $p; wait $p; "
+               "%s/train_zoo --resume %s/cut --quiet",
+               tools, folder, folder, tools, folder);
+    check_same();
+    shell_must("echo 'a library of fonts' | %s/predict %s/cut/attention.best.npz --attention --quiet", tools,
+               folder);
+    must_say(0, "<bos>:");
+}
+END_TEST
+
+START_TEST(other_data_are_refused)
+{
+    shell_must("cp tests/fixtures/debian_120.tsv %s/data.tsv && echo 'the red' > %s/stop", folder, folder);
+    shell_must(
+        "%s/train_zoo --data %s/data.tsv --stop-words %s/stop --models rnn --epochs 1 --embed 4 --hidden 4 "
+        "--quiet --out %s/run",
+        tools, folder, folder, folder);
+    shell_must("echo 'the red library' > %s/stop", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/run", tools, folder), 1);
+    must_say(1, "put the file of stop words back");
+    shell_must("echo 'one more text\tgames' >> %s/data.tsv", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/run", tools, folder), 1);
+    must_say(1, "was trained on data with hash");
+    shell_must("rm %s/data.tsv", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/run", tools, folder), 1);
+    must_say(1, "data.tsv");
+}
+END_TEST
+
+START_TEST(what_cannot_be_gone_on_with_is_refused)
+{
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/nowhere", tools, folder), 1);
+    must_say(1, "--resume needs the folder of a run");
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s --epochs 3", tools, folder), 2);
+    must_say(2, "leave out --epochs");
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s --out x", tools, folder), 2);
+    must_say(2, "leave out --out");
+    shell_must("echo '{\"epochs\": 0}' > %s/settings.json", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s", tools, folder), 1);
+    must_say(1, "epochs cannot be 0");
+    shell_must("echo '{\"epochs\": 3' > %s/settings.json", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s", tools, folder), 1);
+    must_say(1, "settings.json");
+    shell_must("echo '{\"epochs\": 3}' > %s/settings.json", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s", tools, folder), 1);
+    must_say(1, "does not name the data");
+}
+END_TEST
+
+START_TEST(weights_to_begin_with_must_fit)
+{
+    shell_must("%s/train_zoo " OPTIONS "--out %s/whole", tools, folder);
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --epochs 1 --quiet --init "
+               "%s/whole/rnn.best.npz --out %s/cut",
+               tools, folder, folder);
+    ck_assert_int_eq(
+        shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models lstm --epochs 1 --init "
+                  "%s/whole/rnn.best.npz --out %s/cut",
+                  tools, folder, folder),
+        1);
+    must_say(1, "holds the model rnn and cannot begin lstm");
+    ck_assert_int_eq(
+        shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --min-df 3 --init "
+                  "%s/whole/rnn.best.npz --out %s/cut",
+                  tools, folder, folder),
+        1);
+    must_say(1, "begin with a model of the same data");
+}
+END_TEST
+
+Suite *tools_resume_suite(void);
+Suite *tools_resume_suite(void)
+{
+    Suite *suite = suite_create("tools/resume");
+    TCase *tcase = tcase_create("resume");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_killed_run_goes_on_with_nothing_but_its_folder);
+    tcase_add_test(tcase, an_interrupted_run_says_how_to_go_on);
+    tcase_add_test(tcase, byte_pairs_go_on_too);
+    tcase_add_test(tcase, other_data_are_refused);
+    tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
+    tcase_add_test(tcase, weights_to_begin_with_must_fit);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,231 @@
+/* How fast the tokenizer learns, encodes and decodes.
+ *
+ * One thread is measured in user seconds of the processor, which other programs on the machine disturb least;
+ * many threads by the clock. Encoders start with an empty cache. Memory is that of a process of its own
+ * that does nothing but train. */
+#define _GNU_SOURCE
+#include "tools/bench_bpe.h"
+#include "models/bpe.h"
+#include "tensor/mem.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_ROUNDS = 32, MOST_THREADS = 64, SMALL = 8000, LARGE = 32000 };
+
+typedef struct Times {
+    double values[MOST_ROUNDS];
+    int count;
+} Times;
+
+typedef struct BpeBench {
+    const char *path;
+    int threads, rounds;
+    BpeBytes text;
+    BpeTokenizer *words, *bytes;
+    Times train_small, train_large, train_threads, encode, encode_threads, encode_bytes, decode;
+    double peak_mb;
+} BpeBench;
+
+static double user_seconds(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec;
+}
+
+static void note(Times *times, double seconds)
+{
+    times->values[times->count++] = seconds;
+}
+
+static Status learn(const BpeBench *b, BpePretokenizer pretokenizer, int64_t vocab, int threads,
+                    BpeTokenizer **out)
+{
+    BpeOptions options = {.pretokenizer = pretokenizer, .vocab_size = vocab, .threads = threads};
+    BpeCounter *counter = bpe_counter_new(&options);
+    if (!counter)
+        return status_no_memory(0, "the counter");
+    Status status = bpe_counter_add_file(counter, b->path);
+    if (status_is_ok(&status))
+        status = bpe_train(out, counter);
+    bpe_counter_free(counter);
+    return status;
+}
+
+/* One training in a process of its own: megabytes of memory at most. */
+static double peak_of_training(const BpeBench *b)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        BpeTokenizer *tokenizer;
+        Status status = learn(b, BPE_WHITESPACE, LARGE, 1, &tokenizer);
+        _exit((int)status.code);
+    }
+    int result;
+    struct rusage usage;
+    if (child < 0 || wait4(child, &result, 0, &usage) != child || result != 0)
+        return 0;
+    return (double)usage.ru_maxrss / 1024;
+}
+
+static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *times)
+{
+    BpeTokenizer *tokenizer = NULL;
+    double clock = bench_now(), user = user_seconds();
+    Status status = learn(b, BPE_WHITESPACE, vocab, threads, &tokenizer);
+    note(times, threads > 1 ? bench_now() - clock : user_seconds() - user);
+    bpe_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* Encodes all lines; the ids of the last part stay in ids[0]. */
+static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int threads, Pool *pool, BpeIds *ids,
+                               BpeIds *ends, Times *times)
+{
+    BpeEncoder *encoders[MOST_THREADS] = {NULL};
+    Status status = status_ok();
+    for (int i = 0; i < threads; i++) {
+        ids[i].count = ends[i].count = 0;
+        if (!(encoders[i] = bpe_encoder_new(t)))
+            status = status_no_memory(0, "an encoder");
+    }
+    double clock = bench_now(), user = user_seconds();
+    if (status_is_ok(&status))
+        status = bpe_encode_parallel(encoders, threads, pool, b->text.data, b->text.size, ids, ends);
+    note(times, threads > 1 ? bench_now() - clock : user_seconds() - user);
+    for (int i = 0; i < threads; i++)
+        bpe_encoder_free(encoders[i]);
+    return status;
+}
+
+static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, BpeBytes *out, Times *times)
+{
+    out->size = 0;
+    double user = bench_cpu_seconds();
+    Status status = bpe_decode(t, ids->ids, ids->count, true, out);
+    note(times, bench_cpu_seconds() - user);
+    return status;
+}
+
+static Status run_round(BpeBench *b, Pool *pool, BpeIds *ids, BpeIds *ends, BpeBytes *decoded)
+{
+    Status status = measure_training(b, SMALL, 1, &b->train_small);
+    if (status_is_ok(&status))
+        status = measure_training(b, LARGE, 1, &b->train_large);
+    if (status_is_ok(&status) && b->threads > 1)
+        status = measure_training(b, LARGE, b->threads, &b->train_threads);
+    if (status_is_ok(&status))
+        status = measure_encoding(b, b->words, 1, NULL, ids, ends, &b->encode);
+    if (status_is_ok(&status) && b->threads > 1)
+        status = measure_encoding(b, b->words, b->threads, pool, ids, ends, &b->encode_threads);
+    if (status_is_ok(&status))
+        status = measure_encoding(b, b->bytes, 1, NULL, ids, ends, &b->encode_bytes);
+    if (status_is_ok(&status))
+        status = measure_decoding(b->bytes, &ids[0], decoded, &b->decode);
+    return status;
+}
+
+static double speed(const BpeBench *b, Times *times)
+{
+    double median = bench_median(times->values, times->count);
+    return median > 0 ? (double)b->text.size / 1e6 / median : 0;
+}
+
+static Status report(BpeBench *b, const char *path)
+{
+    double small = bench_median(b->train_small.values, b->train_small.count);
+    double large = bench_median(b->train_large.values, b->train_large.count);
+    double encode = speed(b, &b->encode), bytes = speed(b, &b->encode_bytes), decode = speed(b, &b->decode);
+    bench_print_machine();
+    printf("%.1f MB of text, medians of %d, user seconds\n", (double)b->text.size / 1e6, b->rounds);
+    printf("train 8k       %8.3f s\ntrain 32k      %8.3f s   %.0f MB of memory\n", small, large, b->peak_mb);
+    printf("encode         %8.1f MB/s\nencode GPT-2   %8.1f MB/s\ndecode         %8.1f MB/s\n", encode, bytes,
+           decode);
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    bench_describe_machine(&json);
+    json_begin_object(&json, "bpe");
+    json_number(&json, "train_8k_s", small);
+    json_number(&json, "train_32k_s", large);
+    json_number(&json, "encode_mb_s", encode);
+    json_number(&json, "encode_gpt2_mb_s", bytes);
+    json_number(&json, "decode_mb_s", decode);
+    json_number(&json, "peak_rss_mb", b->peak_mb);
+    json_integer(&json, "threads", b->threads);
+    if (b->threads > 1) {
+        double train = bench_median(b->train_threads.values, b->train_threads.count);
+        double many = speed(b, &b->encode_threads);
+        printf("%d threads      %8.3f s to train 32k, %.1f MB/s to encode (by the clock)\n", b->threads,
+               train, many);
+        json_number(&json, "train_32k_threads_s", train);
+        json_number(&json, "encode_threads_mb_s", many);
+    }
+    json_end_object(&json);
+    json_end_object(&json);
+    return bench_write_json(&json, path);
+}
+
+static Status read_text(BpeBench *b)
+{
+    FILE *file = fopen(b->path, "rb");
+    if (!file)
+        return status_failed("%s: cannot open", b->path);
+    char block[1 << 16];
+    size_t got;
+    Status status = status_ok();
+    while (status_is_ok(&status) && (got = fread(block, 1, sizeof block, file)) > 0) {
+        if (b->text.capacity - b->text.size < got) {
+            size_t wanted = b->text.capacity * 2 + got;
+            char *moved = mem_realloc(b->text.data, wanted);
+            if (!moved) {
+                status = status_no_memory(wanted, b->path);
+                break;
+            }
+            b->text.data = moved;
+            b->text.capacity = wanted;
+        }
+        memcpy(b->text.data + b->text.size, block, got);
+        b->text.size += got;
+    }
+    if (status_is_ok(&status) && (ferror(file) || b->text.size == 0))
+        status = status_failed("%s: cannot be read, or is empty", b->path);
+    fclose(file);
+    return status;
+}
+
+Status bench_bpe(const BenchOptions *options, const char *path)
+{
+    BpeBench b = {.path = path, .threads = options->threads, .rounds = options->rounds};
+    b.threads = b.threads < 1 ? 1 : b.threads > MOST_THREADS ? MOST_THREADS : b.threads;
+    b.rounds = b.rounds < 3 ? 3 : b.rounds > MOST_ROUNDS ? MOST_ROUNDS : b.rounds;
+    b.peak_mb = peak_of_training(&b); /* first: what is read later would count */
+    BpeIds ids[MOST_THREADS] = {{0}}, ends[MOST_THREADS] = {{0}};
+    BpeBytes decoded = {0};
+    Pool *pool = pool_new(b.threads);
+    Status status = pool ? read_text(&b) : status_no_memory(0, "threads");
+    if (status_is_ok(&status))
+        status = learn(&b, BPE_WHITESPACE, LARGE, 1, &b.words);
+    if (status_is_ok(&status))
+        status = learn(&b, BPE_BYTELEVEL, LARGE, 1, &b.bytes);
+    for (int round = 0; round < b.rounds && status_is_ok(&status); round++)
+        status = run_round(&b, pool, ids, ends, &decoded);
+    if (status_is_ok(&status))
+        status = report(&b, options->json);
+    for (int i = 0; i < b.threads; i++) {
+        bpe_ids_free(&ids[i]);
+        bpe_ids_free(&ends[i]);
+    }
+    bpe_bytes_free(&decoded);
+    bpe_bytes_free(&b.text);
+    bpe_tokenizer_free(b.words);
+    bpe_tokenizer_free(b.bytes);
+    pool_free(pool);
+    return status;
+}
