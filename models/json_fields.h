@@ -19,8 +19,10 @@ typedef enum {
     JSON_FIELD_LIST     /* a pointer to elements and an int that counts them */
 } JsonFieldKind;
 
+/* The table of a struct. */
 typedef struct JsonShape JsonShape;
 
+/* One member of a struct. */
 typedef struct JsonField {
     const char *name; /* NULL: the value itself, without an object around it (lists of numbers) */
     JsonFieldKind kind;
@@ -29,20 +31,24 @@ typedef struct JsonField {
     const JsonShape *of; /* LIST: of the elements */
 } JsonField;
 
+/* A struct: its members. */
 struct JsonShape {
     size_t size; /* of the struct */
     const JsonField *fields;
     int count;
 };
 
+/* A row of the table. */
 #define JSON_FIELD(type, member, kind)                                                                       \
     {                                                                                                        \
 #member, kind, offsetof(type, member), 0, NULL                                                       \
     }
+/* A list and the int that counts it. */
 #define JSON_LIST(type, member, counter, shape)                                                              \
     {                                                                                                        \
 #member, JSON_FIELD_LIST, offsetof(type, member), offsetof(type, counter), shape                     \
     }
+/* The table of a struct, from an array of its rows. */
 #define JSON_SHAPE(type, fields)                                                                             \
     {                                                                                                        \
         sizeof(type), fields, (int)(sizeof(fields) / sizeof(fields)[0])                                      \

@@ -24,6 +24,7 @@ typedef enum {
 
 enum { JSON_READER_MAX_DEPTH = 64 };
 
+/* A text that is being read, and where. */
 typedef struct JsonReader {
     const char *name, *text;
     size_t size, at;
@@ -32,6 +33,7 @@ typedef struct JsonReader {
     Status status;   /* the first error; after it everything returns false or JSON_BROKEN */
 } JsonReader;
 
+/* Begins; `text` must outlive the reader, `name` stands for the file in messages. close() frees. */
 void json_reader_open(JsonReader *json, const char *text, size_t size, const char *name);
 void json_reader_close(JsonReader *json);
 /* Records an error at the present place, unless there is one already. Returns false. */

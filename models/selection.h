@@ -26,6 +26,7 @@ typedef struct Selection {
     double tuned_micro_f1;
 } Selection;
 
+/* Frees what it holds. */
 void selection_free(Selection *selection);
 /* Room for the thresholds, all 0. */
 Status selection_reserve(Selection *selection, int32_t num_labels);
