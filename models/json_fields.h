@@ -19,7 +19,6 @@ typedef enum {
     JSON_FIELD_LIST     /* a pointer to elements and an int that counts them */
 } JsonFieldKind;
 
-/* The table of a struct. */
 typedef struct JsonShape JsonShape;
 
 /* One member of a struct. */
@@ -31,31 +30,37 @@ typedef struct JsonField {
     const JsonShape *of; /* LIST: of the elements */
 } JsonField;
 
-/* A struct: its members. */
+/* The members of a struct that are written and read. */
 struct JsonShape {
     size_t size; /* of the struct */
     const JsonField *fields;
     int count;
 };
 
-/* A row of the table. */
+/* A member of a plain type. */
 #define JSON_FIELD(type, member, kind)                                                                       \
     {                                                                                                        \
 #member, kind, offsetof(type, member), 0, NULL                                                       \
     }
-/* A list and the int that counts it. */
+/* A member that points to a list, whose count is another member. */
 #define JSON_LIST(type, member, counter, shape)                                                              \
     {                                                                                                        \
 #member, JSON_FIELD_LIST, offsetof(type, member), offsetof(type, counter), shape                     \
     }
-/* The table of a struct, from an array of its rows. */
+/* The shape made of an array of fields. */
 #define JSON_SHAPE(type, fields)                                                                             \
     {                                                                                                        \
         sizeof(type), fields, (int)(sizeof(fields) / sizeof(fields)[0])                                      \
     }
 
-/* Lists of plain values. */
-extern const JsonShape JSON_TEXTS, JSON_INTS, JSON_INTEGERS, JSON_NUMBERS;
+/* The elements of a list of strings. */
+extern const JsonShape JSON_TEXTS;
+/* Of int. */
+extern const JsonShape JSON_INTS;
+/* Of int64_t. */
+extern const JsonShape JSON_INTEGERS;
+/* Of double. */
+extern const JsonShape JSON_NUMBERS;
 
 /* Writes the struct as an object under `key` (NULL in an array and at the top). */
 void json_write_fields(JsonWriter *writer, const char *key, const JsonShape *shape, const void *object);

@@ -24,7 +24,7 @@ typedef enum {
 
 enum { JSON_READER_MAX_DEPTH = 64 };
 
-/* A text that is being read, and where. */
+/* A place in a text. */
 typedef struct JsonReader {
     const char *name, *text;
     size_t size, at;
@@ -33,8 +33,9 @@ typedef struct JsonReader {
     Status status;   /* the first error; after it everything returns false or JSON_BROKEN */
 } JsonReader;
 
-/* Begins; `text` must outlive the reader, `name` stands for the file in messages. close() frees. */
+/* Starts at the front of a text, which must live as long; `name` stands in messages. */
 void json_reader_open(JsonReader *json, const char *text, size_t size, const char *name);
+/* Frees the string. */
 void json_reader_close(JsonReader *json);
 /* Records an error at the present place, unless there is one already. Returns false. */
 bool json_reader_fail(JsonReader *json, const char *format, ...) REEL_PRINTF(2, 3);

@@ -26,7 +26,7 @@ typedef struct Selection {
     double tuned_micro_f1;
 } Selection;
 
-/* Frees what it holds. */
+/* Frees the thresholds. */
 void selection_free(Selection *selection);
 /* Room for the thresholds, all 0. */
 Status selection_reserve(Selection *selection, int32_t num_labels);

@@ -14,7 +14,7 @@ typedef struct Block {
     NnLayerNorm norm_1, norm_2;
     NnLinear in_proj, out_proj; /* [3E, E], [E, E] */
     NnLinear linear_1, linear_2;
-    char name[8];
+    char name[20];
 } Block;
 
 typedef struct Transformer {
