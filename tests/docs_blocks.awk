@@ -45,6 +45,8 @@ FNR == 1 {
         kind = "text"
     block = "#line " FNR + 1 " \"" FILENAME "\"\n"
     has_main = 0
+    if (kind == "c error") # messages name the line: of the block, which stays when the page changes
+        block = "#line 1 \"example.c\"\n"
     if (kind == "output")
         block = ""
     next

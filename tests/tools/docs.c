@@ -69,7 +69,7 @@ START_TEST(the_examples_learn)
     shell_must("'%s/examples/gru_classifier'", docs);
     ck_assert_double_lt(last_number("loss "), 0.05);
     shell_must("'%s/examples/numeric_mlp'", docs);
-    ck_assert_double_lt(last_number("test error "), 0.01); /* the variance of the data is 0.27 */
+    ck_assert_double_lt(last_number("test error "), 0.01); /* the variance of the data is 0.29 */
     ck_assert_int_eq(shell_run("'%s/examples/char_lm' /no/such/file", docs), 1);
     ck_assert_int_eq(shell_run("'%s/examples/gru_classifier' /no/such/file", docs), 1);
 }
