@@ -21,7 +21,7 @@ typedef enum {
 
 typedef struct JsonShape JsonShape;
 
-/* One member of a struct. */
+/* One member: its key in the object, its type, and where it is in the struct. */
 typedef struct JsonField {
     const char *name; /* NULL: the value itself, without an object around it (lists of numbers) */
     JsonFieldKind kind;
@@ -30,37 +30,34 @@ typedef struct JsonField {
     const JsonShape *of; /* LIST: of the elements */
 } JsonField;
 
-/* The members of a struct that are written and read. */
+/* A struct as a table of its members. */
 struct JsonShape {
     size_t size; /* of the struct */
     const JsonField *fields;
     int count;
 };
 
-/* A member of a plain type. */
+/* A member whose key is its name. */
 #define JSON_FIELD(type, member, kind)                                                                       \
     {                                                                                                        \
 #member, kind, offsetof(type, member), 0, NULL                                                       \
     }
-/* A member that points to a list, whose count is another member. */
+/* A list and the int that counts its elements, which have the shape `shape`. */
 #define JSON_LIST(type, member, counter, shape)                                                              \
     {                                                                                                        \
 #member, JSON_FIELD_LIST, offsetof(type, member), offsetof(type, counter), shape                     \
     }
-/* The shape made of an array of fields. */
+/* The shape of a struct from the array of its members. */
 #define JSON_SHAPE(type, fields)                                                                             \
     {                                                                                                        \
         sizeof(type), fields, (int)(sizeof(fields) / sizeof(fields)[0])                                      \
     }
 
-/* The elements of a list of strings. */
+/* What lists of strings, of int, of int64_t and of double have as elements. */
 extern const JsonShape JSON_TEXTS;
-/* Of int. */
-extern const JsonShape JSON_INTS;
-/* Of int64_t. */
-extern const JsonShape JSON_INTEGERS;
-/* Of double. */
-extern const JsonShape JSON_NUMBERS;
+extern const JsonShape JSON_INTS;     /* of int */
+extern const JsonShape JSON_INTEGERS; /* of int64_t */
+extern const JsonShape JSON_NUMBERS;  /* of double */
 
 /* Writes the struct as an object under `key` (NULL in an array and at the top). */
 void json_write_fields(JsonWriter *writer, const char *key, const JsonShape *shape, const void *object);

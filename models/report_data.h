@@ -16,7 +16,9 @@ REEL_BEGIN_DECLS
 typedef struct ReportSeed {
     int64_t seed;
     double best_f1, last_f1, last_micro_f1, seconds;
+    double tuned_f1; /* on the test part, epoch and thresholds chosen by the validation part */
     int best_epoch;
+    int selected_epoch; /* 0: there was no validation part */
     bool interrupted;
     RunEpoch *epochs; /* [count] */
     int count;

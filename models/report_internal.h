@@ -41,6 +41,7 @@ typedef struct ReportSeries {
     const ReportDetails *details; /* may be NULL */
     char name[REPORT_NAME_SIZE];  /* with the run's where there are several */
     Spread best, last, micro;     /* of F1, over the seeds that finished an epoch */
+    Spread tuned;                 /* over those with a validation part */
     double epoch_seconds;         /* median over all epochs of all seeds */
     double ids_per_second;        /* of a whole epoch, evaluation included; 0: not known */
     bool interrupted;
@@ -55,6 +56,7 @@ typedef struct Report {
     int max_seeds; /* of any model */
     int figures;   /* so far, for ids */
     bool same_data;
+    bool tuned; /* some model has a validation part */
     ReportOut out;
 } Report;
 

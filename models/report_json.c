@@ -24,6 +24,8 @@ static const JsonShape epoch_shape = JSON_SHAPE(RunEpoch, epoch_fields);
     {"best_f1", JSON_FIELD_NUMBER, offsetof(type, prefix best_f1), 0, NULL},                                 \
         {"last_f1", JSON_FIELD_NUMBER, offsetof(type, prefix last_f1), 0, NULL},                             \
         {"last_micro_f1", JSON_FIELD_NUMBER, offsetof(type, prefix last_micro_f1), 0, NULL},                 \
+        {"tuned_f1", JSON_FIELD_NUMBER, offsetof(type, prefix tuned_f1), 0, NULL},                           \
+        {"selected_epoch", JSON_FIELD_INT, offsetof(type, prefix selected_epoch), 0, NULL},                  \
         {"seconds", JSON_FIELD_NUMBER, offsetof(type, prefix seconds), 0, NULL},                             \
         {"best_epoch", JSON_FIELD_INT, offsetof(type, prefix best_epoch), 0, NULL},                          \
         {"interrupted", JSON_FIELD_BOOL, offsetof(type, prefix interrupted), 0, NULL},                       \

@@ -137,6 +137,25 @@ static void optimism(Report *report)
                     report->count);
 }
 
+/* What a validation part has chosen is the fairer measure. */
+static void validation(Report *report)
+{
+    int best = -1;
+    for (int i = 0; i < report->count; i++)
+        if (report->series[i].tuned.n > 0 &&
+            (best < 0 || report->series[i].tuned.mean > report->series[best].tuned.mean))
+            best = i;
+    if (best < 0)
+        return;
+    report_put(&report->out,
+               "With epoch and thresholds chosen by a validation part, in which the test part has "
+               "no say, ");
+    name(report, best);
+    report_put(&report->out, report->count > 1 ? " is ahead on the test part with " : " reaches ");
+    value(report, &report->series[best].tuned);
+    report_put(&report->out, ". ");
+}
+
 static void costs(Report *report)
 {
     ReportOut *out = &report->out;
@@ -210,6 +229,7 @@ void report_summary(Report *report)
         ranking(report);
         certainty(report);
         optimism(report);
+        validation(report);
         costs(report);
         labels(report);
     } else {
