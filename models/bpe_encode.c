@@ -12,7 +12,7 @@
 enum {
     BATCH = 256,
     SLOT_IDS = 4,
-    FIRST_SLOTS = 1 << 12,
+    FIRST_SLOTS = 1 << 14,
     MAX_SLOTS = 1 << 20, /* 32 MiB; a full cache is emptied */
     MAX_SPILLED_BYTES = 64 << 20,
     MAX_CACHED_PIECE = 1024,

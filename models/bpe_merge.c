@@ -22,6 +22,12 @@ void bpe_scratch_free(BpeScratch *s)
     *s = (BpeScratch){0};
 }
 
+/* What a merge makes; without a look into memory where tokens were numbered as they were learned. */
+static inline uint32_t product_of(const BpeTokenizer *t, uint32_t rank)
+{
+    return t->product_base >= 0 ? (uint32_t)t->product_base + rank : t->merges[rank].product;
+}
+
 /* ---- Short: scan for the minimum ---- */
 
 static size_t merge_by_scan(const BpeTokenizer *t, uint32_t *symbols, size_t count)
@@ -38,7 +44,7 @@ static size_t merge_by_scan(const BpeTokenizer *t, uint32_t *symbols, size_t cou
         }
         if (lowest == BPE_NO_RANK)
             break;
-        symbols[at] = t->merges[lowest].product;
+        symbols[at] = product_of(t, lowest);
         count--;
         for (size_t i = at + 1; i < count; i++)
             symbols[i] = symbols[i + 1];
@@ -103,7 +109,7 @@ static inline bool merge_next(const BpeTokenizer *t, BpeShortWord *w, Neighbours
     unsigned gone = (unsigned)__builtin_ctz(above);
     above &= above - 1;
     w->alive &= ~(1u << gone);
-    w->symbols[at] = t->product_base >= 0 ? (uint32_t)t->product_base + rank : t->merges[rank].product;
+    w->symbols[at] = product_of(t, rank);
     w->keys[gone] = w->keys[at] = NO_KEY;
     *n = (Neighbours){(uint8_t)at, BPE_LANES, BPE_LANES};
     if (above) {
@@ -259,7 +265,7 @@ static bool merge_by_heap(const BpeTokenizer *t, BpeScratch *s, size_t *count, d
         }
         while (fine && skipped)
             fine = push(s, s->skipped[--skipped]);
-        join(s, place, t->merges[rank].product);
+        join(s, place, product_of(t, rank));
         if (s->links[2 * place + 1] != GONE)
             fine = fine && push_pair(t, s, s->links[2 * place + 1]);
         fine = fine && push_pair(t, s, place);
@@ -320,7 +326,7 @@ static bool merge_by_lists(const BpeTokenizer *t, BpeScratch *s, size_t *count)
             uint32_t place = lists.entries[2 * entry];
             if (!is_current(t, s, place, rank))
                 continue;
-            join(s, place, t->merges[rank].product);
+            join(s, place, product_of(t, rank));
             if (s->links[2 * place + 1] != GONE)
                 fine = append_pair(t, s, &lists, s->links[2 * place + 1]);
             fine = fine && append_pair(t, s, &lists, place);

@@ -321,6 +321,7 @@ typedef struct EncodeWorker {
     BpeEncoder *encoder;
     BpeIds ids, ends;
     BpeBytes out;
+    bool no_memory;
 } EncodeWorker;
 
 typedef struct Encoding {
@@ -330,7 +331,6 @@ typedef struct Encoding {
     int count;
     Pool *pool;
     uint64_t lines, ids;
-    bool no_memory;
 } Encoding;
 
 static char *put_number(char *out, uint32_t number)
@@ -382,8 +382,7 @@ static void print_part(void *context, int task)
         else if (fine && (fine = room(&w->out, 1) != NULL))
             w->out.data[w->out.size++] = '\n';
     }
-    if (!fine)
-        e->no_memory = true;
+    w->no_memory = !fine;
 }
 
 static Status encode_block(Encoding *e, const char *text, size_t size)
@@ -407,8 +406,9 @@ static Status encode_block(Encoding *e, const char *text, size_t size)
     if (!status_is_ok(&status))
         return status;
     pool_run(e->pool, print_part, e, e->count);
-    if (e->no_memory)
-        return out_of_memory();
+    for (int i = 0; i < e->count; i++)
+        if (e->workers[i].no_memory)
+            return out_of_memory();
     for (int i = 0; i < e->count && status_is_ok(&status); i++)
         status = write_all(e->workers[i].out.data, e->workers[i].out.size);
     return status;
