@@ -304,17 +304,19 @@ static bool find_zip64(const uint8_t *extra, size_t size, const uint8_t **found,
     return true;
 }
 
-/* Replaces those of the values that are full by the 64-bit ones, which must be exactly these. */
+/* Replaces those of the values that are full by the 64-bit ones, which must be exactly these. Python up to
+ * 3.11.3 repeats all sizes in 64 bits where they fit into 32: they must then be the same. */
 static bool widen(const uint8_t *extra, size_t size, uint64_t **values, int count)
 {
     const uint8_t *wide;
     size_t wide_bytes;
     if (!find_zip64(extra, size, &wide, &wide_bytes))
         return false;
+    bool repeats_all = wide_bytes == 8 * (size_t)count;
     for (int i = 0; i < count; i++) {
-        if (*values[i] != ZIP_FULL32)
+        if (*values[i] != ZIP_FULL32 && !repeats_all)
             continue;
-        if (wide_bytes < 8)
+        if (wide_bytes < 8 || (*values[i] != ZIP_FULL32 && *values[i] != zip_get64(wide)))
             return false;
         *values[i] = zip_get64(wide);
         wide += 8;
