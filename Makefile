@@ -105,7 +105,7 @@ $(lib_obj): REEL_CFLAGS += -DREEL_LIBRARY
 
 # Copied whenever it differs: the last build that was asked for is the one that stands in tools/.
 $(tools): tools/%: $(B)/tools/% FORCE
-	@cmp -s $< $@ || cp $< $@
+	@cmp -s $< $@ || { cp $< $@.new && mv $@.new $@; }
 
 $(B)/tools/%: $(B)/tools/%.o $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/tool_objects
 	$(call say,LD,$@)
