@@ -1,6 +1,7 @@
 #include "tensor/random.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <math.h>
 #include <string.h>
 
@@ -221,6 +222,27 @@ START_TEST(filling_runs_in_c_order_through_any_strides)
 }
 END_TEST
 
+/* Large tensors are filled by several threads, which must not show; nor that the counter starts anywhere. */
+START_TEST(filling_much_is_filling_one_after_another)
+{
+    enum { N = 5 * 65536 + 3 };
+    float *x = malloc(N * sizeof *x);
+    for (int normal = 0; normal < 2; normal++) {
+        Random a = random_new(7, 3), b;
+        random_u32(&a);
+        b = a;
+        (normal ? random_fill_normal : random_fill_uniform)(&a, view(x, DTYPE_F32, 1, N, N, 1), -2, 3);
+        for (int i = 0; i < N; i++) {
+            float one;
+            (normal ? random_fill_normal : random_fill_uniform)(&b, view(&one, DTYPE_F32, 1, 1, 1, 1), -2, 3);
+            ck_assert_msg(x[i] == one, "element %d", i);
+        }
+        ck_assert_uint_eq(a.counter, b.counter);
+    }
+    free(x);
+}
+END_TEST
+
 START_TEST(filling_scalars_nothing_and_the_wrong_type)
 {
     Random random = random_new(1, 1);
@@ -263,6 +285,7 @@ Suite *tensor_random_suite(void)
     tcase_add_test(tcase, normal_numbers_have_their_moments);
     tcase_add_test(tcase, permutations_are_permutations_and_all_as_likely);
     tcase_add_test(tcase, filling_runs_in_c_order_through_any_strides);
+    tcase_add_test(tcase, filling_much_is_filling_one_after_another);
     tcase_add_test(tcase, filling_scalars_nothing_and_the_wrong_type);
     tcase_add_test(tcase, rounding_never_reaches_the_upper_end);
     suite_add_tcase(suite, tcase);
