@@ -1,20 +1,8 @@
 /* Losses against PyTorch 2's numbers (torch.nn.functional, float64). */
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 static Var logits(void)
 {
@@ -131,7 +119,7 @@ Suite *autograd_op_loss_suite(void)
 {
     Suite *suite = suite_create("autograd/op_loss");
     TCase *cases = tcase_create("op_loss");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, bce_with_logits_is_that_of_pytorch);
     tcase_add_test(cases, bce_with_logits_is_finite_at_large_logits);
     tcase_add_test(cases, bce_is_that_of_pytorch);
