@@ -3,11 +3,11 @@
  *   x_w = (1 + ln n_w) s_w / norm      n_w times word w is in the text; norm makes x a unit vector
  *   logits = V relu(16 sum_w x_w E_w + b)
  *
- * A layer this wide on TF-IDF beats many models that read the words in order (Galke & Scherp 2022, "Bag-of-Words
- * vs. Graph vs. Sequence in Text Classification", arXiv 2109.03777). s_w starts at the word's inverse document
- * frequency and is learnt. A unit vector's elements are small, and the factor 16 makes up for it: it lets E move
- * 16^2 times as fast under plain gradient descent, which must not be Adam: that moves a word seen once as far as
- * one seen in every batch, and rare words are most of the table. */
+ * A layer this wide on TF-IDF beats many models that read the words in order (Galke & Scherp 2022,
+ * "Bag-of-Words vs. Graph vs. Sequence in Text Classification", arXiv 2109.03777). s_w starts at the word's
+ * inverse document frequency and is learnt. A unit vector's elements are small, and the factor 16 makes up
+ * for it: it lets E move 16^2 times as fast under plain gradient descent, which must not be Adam: that moves
+ * a word seen once as far as one seen in every batch, and rare words are most of the table. */
 #include "models/model.h"
 #include "models/text/tokenizer.h"
 
@@ -99,15 +99,15 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     if (!count_words(model, text, &words))
         return (Var){.tape = text.rows.tape};
     int64_t texts = text.packing->texts;
-    Var scores = var_select(nn_embedding(&m->word_score, words.ids), 1, 0);       /* [M] */
-    Var x = var_exp(var_add(scores, words.log_counts));                           /* [M] */
-    Var squares = var_segment_sum(var_mul(x, x), words.texts, texts);             /* [B] */
-    Var norm = var_sqrt(var_scale(squares, 1, 1e-12));                            /* a text may have no word */
-    x = var_div(x, var_gather_rows(norm, words.texts));                           /* [M] */
-    Var rows = nn_embedding(&m->embedding, words.ids);                            /* [M, E] */
-    Var sum = var_segment_weighted_sum(x, rows, words.texts, texts);              /* [B, E] */
-    Var bias = nn_var(&m->bias, text.rows.tape);                                  /* [E] */
-    Var hidden = var_relu(var_add(var_scale(sum, GAIN, 0), bias));                /* [B, E] */
+    Var scores = var_select(nn_embedding(&m->word_score, words.ids), 1, 0); /* [M] */
+    Var x = var_exp(var_add(scores, words.log_counts));                     /* [M] */
+    Var squares = var_segment_sum(var_mul(x, x), words.texts, texts);       /* [B] */
+    Var norm = var_sqrt(var_scale(squares, 1, 1e-12));                      /* a text may have no word */
+    x = var_div(x, var_gather_rows(norm, words.texts));                     /* [M] */
+    Var rows = nn_embedding(&m->embedding, words.ids);                      /* [M, E] */
+    Var sum = var_segment_weighted_sum(x, rows, words.texts, texts);        /* [B, E] */
+    Var bias = nn_var(&m->bias, text.rows.tape);                            /* [E] */
+    Var hidden = var_relu(var_add(var_scale(sum, GAIN, 0), bias));          /* [B, E] */
     return nn_linear(&m->fc, nn_dropout(&model->dropout, hidden));
 }
 

@@ -126,7 +126,8 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
 /* A run of several models, each from several seeds. */
 typedef struct Zoo {
     const ZooSettings *settings;
-    const Dataset *dataset;
+    const Dataset *dataset; /* what the models are trained on */
+    const Dataset *choice;  /* --refit: the same with a validation part, to choose by; or NULL */
     RunOptions options;
     RunWatcher watcher;
     Progress progress;
@@ -159,30 +160,72 @@ static Status write_results(Zoo *zoo)
     return status_is_ok(&status) ? report_write(&s->out, 1, path) : status;
 }
 
+/* Room for the learning rate's way down. */
+static void set_schedule(RunOptions *options, const Dataset *dataset)
+{
+    options->trainer.schedule.total =
+        (int64_t)options->epochs * ((dataset->train.count + options->batch - 1) / options->batch);
+}
+
+/* FOLDER/NAME, made. */
+static Status sub_folder(const char *folder, const char *name, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    return run_folder_make(path);
+}
+
+/* Trains with the validation part left out, only to choose epoch and thresholds by it. */
+static Status choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
+{
+    char folder[PATH_MAX];
+    Status status = sub_folder(options.files.folder, "choice", folder);
+    options.files.folder = folder;
+    set_schedule(&options, zoo->choice);
+    return status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
+                                 : status;
+}
+
+/* Trains a model; with --refit twice. */
+static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, Model **model)
+{
+    RunResult chosen = {0}, *result = &zoo->results[zoo->done];
+    Status status = zoo->choice ? choose(zoo, kind, *options, &chosen) : status_ok();
+    if (!status_is_ok(&status) || chosen.interrupted) {
+        *result = chosen; /* nothing to report but that it was interrupted */
+        return status;
+    }
+    options->selected = zoo->choice ? &chosen.selected : NULL;
+    set_schedule(options, zoo->dataset);
+    status = run_model(result, model, kind, zoo->dataset, options, &zoo->watcher);
+    options->selected = NULL;
+    result->seconds += chosen.seconds;
+    run_result_free(&chosen);
+    return status;
+}
+
 /* One model from one seed, the first of which also gives the report its details. The checkpoints of the
  * others are in folders of their own. */
 static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
 {
     const ZooSettings *s = zoo->settings;
-    char folder[PATH_MAX];
+    char folder[PATH_MAX], name[32];
     RunOptions options = zoo->options;
     Model *model = NULL;
     Status status = status_ok();
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
-        if (snprintf(folder, sizeof folder, "%s/seed-%llu", s->out, (unsigned long long)options.seed) >=
-            (int)sizeof folder)
-            return status_failed("%.200s: the path is too long; choose a shorter one", s->out);
+        snprintf(name, sizeof name, "seed-%llu", (unsigned long long)options.seed);
+        status = sub_folder(s->out, name, folder);
         options.files.folder = folder;
-        status = run_folder_make(folder);
     }
     if (status_is_ok(&status))
-        status = run_model(&zoo->results[zoo->done], &model, kind, zoo->dataset, &options, &zoo->watcher);
+        status = train_model(zoo, kind, &options, &model);
     progress_clear(&zoo->progress);
     if (!status_is_ok(&status))
         return status;
     zoo->done++;
-    if (seed == 0)
+    if (seed == 0 && model)
         status = report_data_add(&zoo->report, model, zoo->dataset, &options);
     model_free(model);
     return status_is_ok(&status) ? write_results(zoo) : status;
@@ -202,17 +245,15 @@ static void print_outcome(const Zoo *zoo, bool fine)
 }
 
 static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count, const RunOptions *run,
-                        const Dataset *dataset)
+                        const Dataset *dataset, const Dataset *choice)
 {
-    Zoo zoo = {.settings = s, .dataset = dataset, .options = *run};
+    Zoo zoo = {.settings = s, .dataset = dataset, .choice = choice, .options = *run};
     size_t runs = (size_t)count * (size_t)s->seeds;
     zoo.results = mem_calloc(runs, sizeof *zoo.results);
     if (!zoo.results)
         return status_no_memory(runs * sizeof *zoo.results, "the results");
     progress_init(&zoo.progress, s->quiet);
     zoo.watcher = (RunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
-    zoo.options.trainer.schedule.total =
-        (int64_t)s->epochs * ((dataset->train.count + s->batch - 1) / s->batch);
     Status status = report_data_begin(&zoo.report, dataset);
     for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
@@ -245,27 +286,39 @@ static Status compare(const ZooSettings *s, const char *const *folders, int coun
     return status;
 }
 
-/* The data, the folder, and what stands in it. */
-static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
-                      RunOptions *run, Dataset **dataset)
+/* Reads the data; with --refit twice: whole, and with a validation part for the choice. */
+static Status read_data(const ZooSettings *s, RunFolder *folder, Dataset **dataset, Dataset **choice)
 {
     DatasetOptions options = zoo_dataset_options(s);
+    const char *path = s->resume ? folder->data_path : s->data;
     if (s->resume)
         options.clean.stop_words = folder->stop_words_path;
     if (strcmp(s->tokenizer, "bpe") == 0) {
+        if (s->refit)
+            return status_usage("--refit: works with words only, not with byte pairs");
         folder->subwords.vocabulary = s->vocab;
         options.fit = subwords_fit;
         options.fit_context = &folder->subwords;
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
-    Status status = dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
+    Status status = s->refit ? dataset_read(choice, path, &options) : status_ok();
+    if (s->refit)
+        options.valid_size = 0;
+    return status_is_ok(&status) ? dataset_read(dataset, path, &options) : status;
+}
+
+/* The data, the folder, and what stands in it. */
+static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
+                      RunOptions *run, Dataset **dataset, Dataset **choice)
+{
+    Status status = read_data(s, folder, dataset, choice);
     if (status_is_ok(&status))
         status = run_folder_make(s->out);
     if (status_is_ok(&status))
         status = run_folder_lock(folder, s->out);
     if (status_is_ok(&status))
-        status = run_folder_settle(folder, s, *dataset, &run->files);
+        status = run_folder_settle(folder, s, *choice ? *choice : *dataset, &run->files);
     run->files.folder = s->out;
     run->files.every = s->checkpoint_every;
     run->files.keep = s->keep;
@@ -291,13 +344,14 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
         status = zoo_run_options(s, &run);
     if (!status_is_ok(&status))
         return status;
-    Dataset *dataset = NULL;
-    status = prepare(s, folder, kinds, count, &run, &dataset);
+    Dataset *dataset = NULL, *choice = NULL;
+    status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
     if (status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);
-        status = train_all(s, kinds, count, &run, dataset);
+        status = train_all(s, kinds, count, &run, dataset, choice);
     }
+    dataset_free(choice);
     dataset_free(dataset);
     return status;
 }
@@ -321,6 +375,11 @@ int main(int argc, char **argv)
     const char **rest = (const char **)argv; /* what is no option moves to the front */
     int rest_count = 0;
     Status status = options_parse(options, count, argc, argv, rest, &rest_count);
+    if (status_is_ok(&status) &&
+        strcmp(settings.models, "best") == 0) { /* what is given comes before its own */
+        settings = zoo_best();
+        status = options_parse(options, count, argc, argv, rest, &rest_count);
+    }
     if (status_is_ok(&status) && rest_count > 0 && !settings.compare)
         status = status_usage("'%.100s': an argument where an option is expected", rest[0]);
     if (!status_is_ok(&status))
