@@ -65,9 +65,9 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
         const Selection *chosen = &results[i].selected;
         if (chosen->epoch)
             printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
-                   "part\n",
+                   "part (95 %% interval %.4f to %.4f)\n",
                    results[i].name, chosen->epoch, 1 / (1 + exp(-chosen->threshold)), chosen->valid_f1,
-                   chosen->tuned_f1);
+                   chosen->tuned_f1, chosen->tuned_interval.low, chosen->tuned_interval.high);
     }
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
 }
@@ -134,6 +134,7 @@ typedef struct Zoo {
     ReportRun report;   /* what report.json is to hold */
     RunResult *results; /* [done], the seeds of a model one after another */
     int done;
+    Ensemble ensemble; /* of all that is done; members 0: none */
 } Zoo;
 
 /* After each model: results.json, report.json and the page made from them. */
@@ -150,7 +151,8 @@ static Status write_results(Zoo *zoo)
                    .lr = s->lr,
                    .notebook = s->notebook,
                    .models = zoo->results,
-                   .count = zoo->done};
+                   .count = zoo->done,
+                   .ensemble = zoo->ensemble.members ? &zoo->ensemble : NULL};
     snprintf(path, sizeof path, "%s/results.json", s->out);
     Status status = results_write(&all, path);
     snprintf(path, sizeof path, "%s/report.json", s->out);
@@ -200,6 +202,10 @@ static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, 
     status = run_model(result, model, kind, zoo->dataset, options, &zoo->watcher);
     options->selected = NULL;
     result->seconds += chosen.seconds;
+    if (status_is_ok(&status) && zoo->choice) { /* for the ensemble */
+        result->selected.valid_logits = chosen.selected.valid_logits;
+        chosen.selected.valid_logits = NULL;
+    }
     run_result_free(&chosen);
     return status;
 }
@@ -231,10 +237,31 @@ static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
     return status_is_ok(&status) ? write_results(zoo) : status;
 }
 
+/* All models and seeds together. Logits of what an earlier process has finished are not at hand. */
+static Status add_ensemble(Zoo *zoo)
+{
+    const Dataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
+    Status status = ensemble_find(&zoo->ensemble, zoo->results, zoo->done, dataset);
+    if (!status_is_ok(&status))
+        return status;
+    if (zoo->ensemble.members < zoo->done)
+        fprintf(
+            stderr,
+            "train_zoo: %d of %d models were trained by an earlier process; the ensemble is of the rest\n",
+            zoo->done - zoo->ensemble.members, zoo->done);
+    return write_results(zoo);
+}
+
 static void print_outcome(const Zoo *zoo, bool fine)
 {
     const ZooSettings *s = zoo->settings;
     print_table(zoo->results, zoo->done, s->seeds > 1);
+    const Ensemble *e = &zoo->ensemble;
+    if (e->members)
+        printf(
+            "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
+            "interval %.4f to %.4f)\n",
+            e->members, e->threshold, e->valid_f1, e->tuned_f1, e->interval.low, e->interval.high);
     if (s->seeds > 1 && fine) {
         printf("\n");
         report_print(&s->out, 1);
@@ -257,6 +284,8 @@ static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count
     Status status = report_data_begin(&zoo.report, dataset);
     for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
+    if (s->ensemble && !interrupted && status_is_ok(&status))
+        status = add_ensemble(&zoo);
     if (zoo.done > 0)
         print_outcome(&zoo, status_is_ok(&status));
     for (int i = 0; i < zoo.done; i++)

@@ -45,6 +45,7 @@ ZooSettings zoo_best(void)
     s.max_len = 512;
     s.min_df = 1;
     s.keep_digits = true;
+    s.stop_words = "none";
     s.shards = 2;
     s.valid = 0.2;
     s.refit = true;
@@ -85,6 +86,8 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
          "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},
         {"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
          "then train again on all training texts, up to that epoch and with that threshold"},
+        {"ensemble", NULL, OPTION_FLAG, &s->ensemble, 0, 0,
+         "also all models and seeds together: the mean of their probabilities (needs --valid)"},
         {"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
          "end after N epochs without a better one on the validation part (0: never)"},
         {"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
@@ -186,8 +189,9 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
         return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
     run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
-    if (s->refit && s->valid == 0)
-        return status_usage("--refit: there is nothing to go by without --valid");
+    if ((s->refit || s->ensemble) && s->valid == 0)
+        return status_usage("--%s: there is nothing to go by without --valid",
+                            s->refit ? "refit" : "ensemble");
     static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
     int kind = 0;
     while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)

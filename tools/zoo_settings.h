@@ -19,7 +19,7 @@ typedef struct ZooSettings {
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
     int checkpoint_every, keep, compress, patience;
     double valid, shrinkage, dropout, embed_dropout, word_dropout, embed_scale, forget_bias, pos_weight;
-    bool orthogonal, keep_digits, refit;
+    bool orthogonal, keep_digits, refit, ensemble;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, help, list, compare;
