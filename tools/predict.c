@@ -1,5 +1,6 @@
 /* Predicts the labels of texts with a saved model. */
 #include "models/json/json_writer.h"
+#include "models/training/bootstrap.h"
 #include "models/training/metrics.h"
 #include "models/training/predictor.h"
 #include "tensor/mem.h"
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 /* What is in memory at a time: so many texts, of so many bytes in all, unless one text has more. */
+enum { MOST_MODELS = 32 };
 enum { WINDOW_TEXTS = 8192, WINDOW_BYTES = 4 << 20, LONGEST_LINE = 64 << 20 };
 
 /* The command line. */
@@ -49,11 +51,14 @@ typedef struct Settings {
 /* All that the parts below need. */
 typedef struct Run {
     const Settings *settings;
-    const Checkpoint *checkpoint;
-    Predictor *predictor;
+    const Checkpoint *checkpoint; /* the first of: */
+    Checkpoint *checkpoints[MOST_MODELS];
+    Predictor *predictors[MOST_MODELS], *predictor; /* the first */
+    int models;
     int32_t labels;     /* K */
     float *limits;      /* [K]: logits above are predicted */
     float *logits;      /* [WINDOW_TEXTS, K] */
+    float *mean;        /* [WINDOW_TEXTS, K]: of several models; NULL: there is one */
     int32_t *ranking;   /* [K] */
     int64_t texts;      /* done */
     bool colour, shows; /* colours on the terminal; progress there */
@@ -81,6 +86,25 @@ static void show_speed(Run *run, bool last)
     double seconds = time - run->began;
     fprintf(stderr, "%s%lld texts, %.1f s, %.0f texts/s%s", run->shows ? "\r" : "", (long long)run->texts,
             seconds, (double)run->texts / (seconds > 0 ? seconds : 1), last ? "\n" : "");
+}
+
+/* run->logits of texts; of several models the log-odds of their mean probability. */
+static Status run_models(Run *run, const TextSpan *texts, int64_t count, bool attention)
+{
+    Status status = predictor_run(run->predictor, texts, count, attention, run->logits);
+    if (run->models == 1 || !status_is_ok(&status))
+        return status;
+    size_t n = (size_t)count * (size_t)run->labels;
+    for (size_t i = 0; i < n; i++)
+        run->mean[i] = (float)(probability(run->logits[i]) / run->models);
+    for (int m = 1; m < run->models && status_is_ok(&status); m++) {
+        status = predictor_run(run->predictors[m], texts, count, false, run->logits);
+        for (size_t i = 0; i < n && status_is_ok(&status); i++)
+            run->mean[i] += (float)(probability(run->logits[i]) / run->models);
+    }
+    for (size_t i = 0; i < n; i++)
+        run->logits[i] = logf(run->mean[i]) - log1pf(-run->mean[i]);
+    return status;
 }
 
 /* ---- One text's line ---- */
@@ -194,7 +218,7 @@ static Status predict_texts(Run *run, const TextSpan *texts, int64_t count)
 {
     if (count == 0)
         return status_ok();
-    Status status = predictor_run(run->predictor, texts, count, run->settings->attention, run->logits);
+    Status status = run_models(run, texts, count, run->settings->attention);
     for (int64_t i = 0; status_is_ok(&status) && i < count; i++) {
         const float *logits = run->logits + i * run->labels;
         if (run->settings->json)
@@ -362,11 +386,18 @@ static Status match_labels(const Run *run, const Corpus *corpus, int32_t **numbe
     return status_ok();
 }
 
+/* What is counted, and how sure its macro F1 is. */
+typedef struct Quality {
+    Metrics metrics;
+    Bootstrap bootstrap;
+    Interval interval; /* 95 % */
+} Quality;
+
 static Status evaluate_window(Run *run, const Corpus *corpus, const int32_t *numbers, int64_t first,
-                              int64_t count, float *truth, Metrics *metrics)
+                              int64_t count, float *truth, Quality *quality)
 {
     size_t k = (size_t)run->labels;
-    Status status = predictor_run(run->predictor, corpus->texts + first, count, false, run->logits);
+    Status status = run_models(run, corpus->texts + first, count, false);
     if (!status_is_ok(&status))
         return status;
     memset(truth, 0, (size_t)count * k * sizeof *truth);
@@ -377,8 +408,10 @@ static Status evaluate_window(Run *run, const Corpus *corpus, const int32_t *num
             if (numbers[corpus->labels[at]] >= 0)
                 truth[(size_t)i * k + (size_t)numbers[corpus->labels[at]]] = 1.0f;
     }
-    metrics_add(metrics, tensor_from(run->logits, DTYPE_F32, SHAPE(count, run->labels)),
-                tensor_from(truth, DTYPE_F32, SHAPE(count, run->labels)), 0.0);
+    Tensor scores = tensor_from(run->logits, DTYPE_F32, SHAPE(count, run->labels));
+    Tensor targets = tensor_from(truth, DTYPE_F32, SHAPE(count, run->labels));
+    metrics_add(&quality->metrics, scores, targets, 0.0);
+    status = bootstrap_add(&quality->bootstrap, scores, targets, NULL);
     run->texts += count;
     show_speed(run, false);
     return status;
@@ -396,8 +429,9 @@ static void write_scores(JsonWriter *json, const char *key, const char *label, S
     json_end_object(json);
 }
 
-static Status print_quality_json(const Run *run, const Metrics *metrics)
+static Status print_quality_json(const Run *run, const Quality *quality)
 {
+    const Metrics *metrics = &quality->metrics;
     JsonWriter json = {0};
     json_begin_object(&json, NULL);
     json_integer(&json, "texts", metrics->examples);
@@ -407,6 +441,8 @@ static Status print_quality_json(const Run *run, const Metrics *metrics)
     json_end_array(&json);
     write_scores(&json, "micro", NULL, metrics_micro(metrics));
     write_scores(&json, "macro", NULL, metrics_macro(metrics));
+    json_number(&json, "macro_f1_low", quality->interval.low);
+    json_number(&json, "macro_f1_high", quality->interval.high);
     json_end_object(&json);
     const char *text = json_finish(&json);
     if (text)
@@ -421,8 +457,9 @@ static void print_scores(int width, const char *name, Scores scores)
            (long long)scores.support);
 }
 
-static void print_quality(const Run *run, const Metrics *metrics)
+static void print_quality(const Run *run, const Quality *quality)
 {
+    const Metrics *metrics = &quality->metrics;
     int width = 8;
     for (int32_t k = 0; k < run->labels; k++) {
         int length = (int)strlen(string_table_text(&run->checkpoint->labels, k));
@@ -433,9 +470,10 @@ static void print_quality(const Run *run, const Metrics *metrics)
         print_scores(width, string_table_text(&run->checkpoint->labels, k), metrics_label(metrics, k));
     print_scores(width, "micro", metrics_micro(metrics));
     print_scores(width, "macro", metrics_macro(metrics));
+    printf("95 %% interval of macro F1: %.4f to %.4f\n", quality->interval.low, quality->interval.high);
 }
 
-static Status evaluate_corpus(Run *run, const Corpus *corpus, const int32_t *numbers, Metrics *metrics)
+static Status evaluate_corpus(Run *run, const Corpus *corpus, const int32_t *numbers, Quality *quality)
 {
     size_t bytes = (size_t)WINDOW_TEXTS * (size_t)run->labels * sizeof(float);
     float *truth = mem_alloc(bytes);
@@ -443,15 +481,17 @@ static Status evaluate_corpus(Run *run, const Corpus *corpus, const int32_t *num
     for (int64_t at = 0; status_is_ok(&status) && at < corpus->rows; at += WINDOW_TEXTS) {
         int64_t left = corpus->rows - at;
         status = evaluate_window(run, corpus, numbers, at, left < WINDOW_TEXTS ? left : WINDOW_TEXTS, truth,
-                                 metrics);
+                                 quality);
     }
+    if (status_is_ok(&status) && corpus->rows > 0)
+        status = bootstrap_macro_f1(&quality->bootstrap, BOOTSTRAP_ROUNDS, 0, &quality->interval);
     mem_free(truth);
     if (!status_is_ok(&status))
         return status;
     if (run->settings->json)
-        status = print_quality_json(run, metrics);
+        status = print_quality_json(run, quality);
     else
-        print_quality(run, metrics);
+        print_quality(run, quality);
     return status_is_ok(&status) ? check_output() : status;
 }
 
@@ -462,13 +502,15 @@ static Status evaluate(Run *run)
     if (!status_is_ok(&status))
         return status;
     int32_t *numbers = NULL;
-    Metrics metrics = {0};
+    Quality quality = {0};
+    bootstrap_init(&quality.bootstrap, run->labels);
     status = match_labels(run, &corpus, &numbers);
     if (status_is_ok(&status))
-        status = metrics_init(&metrics, run->labels);
+        status = metrics_init(&quality.metrics, run->labels);
     if (status_is_ok(&status))
-        status = evaluate_corpus(run, &corpus, numbers, &metrics);
-    metrics_free(&metrics);
+        status = evaluate_corpus(run, &corpus, numbers, &quality);
+    metrics_free(&quality.metrics);
+    bootstrap_free(&quality.bootstrap);
     mem_free(numbers);
     corpus_free(&corpus);
     return status;
@@ -476,14 +518,43 @@ static Status evaluate(Run *run)
 
 /* ---- All together ---- */
 
-/* The logit above which a label is predicted. */
+/* The logit above which a label is predicted: of several models' thresholds the mean. */
 static float limit_of(const Run *run, int32_t k)
 {
-    const float *own = run->checkpoint->text.thresholds;
-    double threshold = !isnan(run->settings->threshold) ? run->settings->threshold
-                       : own                            ? (double)own[k]
-                                                        : 0.5;
+    double threshold = 0;
+    for (int i = 0; i < run->models; i++) {
+        const float *own = run->checkpoints[i]->text.thresholds;
+        threshold += (own ? (double)own[k] : 0.5) / run->models;
+    }
+    if (!isnan(run->settings->threshold))
+        threshold = run->settings->threshold;
     return (float)log(threshold / (1 - threshold));
+}
+
+/* Models can be asked together where they name the same labels. */
+static Status same_labels(const StringTable *a, const StringTable *b, const char *path)
+{
+    bool same = a->count == b->count;
+    for (int32_t k = 0; same && k < a->count; k++)
+        same = strcmp(string_table_text(a, k), string_table_text(b, k)) == 0;
+    return same
+               ? status_ok()
+               : status_failed(
+                     "%s: has other labels than the first model; ask models of the same data together", path);
+}
+
+static Status load_models(Run *run, const char *const *paths, int count)
+{
+    Status status = status_ok();
+    for (int i = 0; i < count && status_is_ok(&status); i++) {
+        status = checkpoint_load(&run->checkpoints[i], paths[i]);
+        if (status_is_ok(&status))
+            run->models = i + 1;
+        if (status_is_ok(&status) && i > 0)
+            status = same_labels(&run->checkpoints[0]->labels, &run->checkpoints[i]->labels, paths[i]);
+    }
+    run->checkpoint = run->checkpoints[0];
+    return status;
 }
 
 static Status prepare(Run *run)
@@ -502,37 +573,57 @@ static Status prepare(Run *run)
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
     run->began = now();
-    return predictor_new(&run->predictor, checkpoint, run->settings->threads);
+    if (run->models > 1 && !(run->mean = mem_alloc(WINDOW_TEXTS * k * sizeof *run->mean)))
+        return status_no_memory(WINDOW_TEXTS * k * sizeof *run->mean, "the predictions");
+    Status status = status_ok();
+    for (int i = 0; i < run->models && status_is_ok(&status); i++)
+        status = predictor_new(&run->predictors[i], run->checkpoints[i], run->settings->threads);
+    run->predictor = run->predictors[0];
+    return status;
 }
 
-static Status predict(const Settings *settings, const char *model, const char *input)
+static Status predict(const Settings *settings, const char *const *models, int count, const char *input)
 {
-    Checkpoint *checkpoint;
-    Status status = checkpoint_load(&checkpoint, model);
-    if (!status_is_ok(&status))
-        return status;
-    Run run = {.settings = settings, .checkpoint = checkpoint};
-    status = prepare(&run);
+    Run run = {.settings = settings};
+    Status status = load_models(&run, models, count);
+    if (status_is_ok(&status))
+        status = prepare(&run);
     if (status_is_ok(&status))
         status = settings->eval ? evaluate(&run) : predict_file(&run, input);
     if (status_is_ok(&status))
         show_speed(&run, true);
-    predictor_free(run.predictor);
+    for (int i = 0; i < run.models; i++) {
+        predictor_free(run.predictors[i]);
+        checkpoint_free(run.checkpoints[i]);
+    }
+    mem_free(run.mean);
     mem_free(run.limits);
     mem_free(run.ranking);
     mem_free(run.logits);
-    checkpoint_free(checkpoint);
     return status;
 }
 
 static void print_help(const Option *options, int count)
 {
     printf(
-        "usage: predict MODEL.npz [FILE|-] [options]\n\n"
+        "usage: predict MODEL.npz... [FILE|-] [options]\n\n"
         "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
         "tabs,\n"
-        "the most probable first. With --attention a column of the words and their weights comes first.\n\n");
+        "the most probable first. Several models answer together, by the mean of their probabilities and of\n"
+        "their thresholds. With --attention a column of the words and their weights comes first.\n\n");
     options_print(options, count);
+}
+
+/* The first argument is a model, and so are those behind it that are called so. */
+static int count_models(const char *const *arguments, int count)
+{
+    int models = count > 0;
+    for (; models < count; models++) {
+        size_t length = strlen(arguments[models]);
+        if (length < 4 || strcmp(arguments[models] + length - 4, ".npz") != 0)
+            break;
+    }
+    return models;
 }
 
 int main(int argc, char **argv)
@@ -547,10 +638,15 @@ int main(int argc, char **argv)
         print_help(options, count);
     else if (status_is_ok(&status) && given < 1)
         status = status_usage("a model is required");
-    else if (status_is_ok(&status) && (given > 2 || (given == 2 && settings.eval)))
-        status = status_usage("'%s': one argument too many", rest[given - 1]);
-    else if (status_is_ok(&status))
-        status = predict(&settings, rest[0], given > 1 ? rest[1] : "-");
+    int models = count_models(rest, given);
+    if (status_is_ok(&status) && !settings.help) {
+        if (given > models + 1 || (given > models && settings.eval))
+            status = status_usage("'%s': one argument too many", rest[given - 1]);
+        else if (models > MOST_MODELS)
+            status = status_usage("%d models are more than %d", models, MOST_MODELS);
+        else
+            status = predict(&settings, rest, models, given > models ? rest[models] : "-");
+    }
     mem_free(rest);
     return options_report("predict", &status);
 }

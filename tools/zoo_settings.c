@@ -189,6 +189,8 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
         return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
     run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
+    if (s->refit && s->init)
+        return status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && s->valid == 0)
         return status_usage("--%s: there is nothing to go by without --valid",
                             s->refit ? "refit" : "ensemble");
