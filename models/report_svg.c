@@ -120,9 +120,9 @@ void report_axis_x(Chart *chart, const char *label, bool whole)
     double step = round_step((chart->x1 - chart->x0) / TICKS);
     if (whole && step < 1)
         step = 1;
-    for (double value = step * ceil(chart->x0 / step - 1e-9); value <= chart->x1 + 1e-9 * step;
-         value += step) {
+    for (int i = (int)ceil(chart->x0 / step - 1e-9); i <= (int)floor(chart->x1 / step + 1e-9); i++) {
         char text[32];
+        double value = i * step;
         double x = report_x(chart, value);
         tick_text(text, value, step);
         report_putf(out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>", x, chart->top, chart->bottom);
@@ -137,9 +137,9 @@ void report_axis_y(Chart *chart, const char *label)
 {
     ReportOut *out = chart->out;
     double step = round_step((chart->y1 - chart->y0) / TICKS);
-    for (double value = step * ceil(chart->y0 / step - 1e-9); value <= chart->y1 + 1e-9 * step;
-         value += step) {
+    for (int i = (int)ceil(chart->y0 / step - 1e-9); i <= (int)floor(chart->y1 / step + 1e-9); i++) {
         char text[32];
+        double value = i * step;
         double y = report_y(chart, value);
         tick_text(text, value, step);
         report_putf(out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>", chart->left, y, chart->right);

@@ -4,6 +4,7 @@
  * many threads by the clock. Encoders start with an empty cache. Memory is that of a process of its own
  * that does nothing but train. */
 #define _GNU_SOURCE
+#include "tensor/clock.h"
 #include "tools/bench_bpe.h"
 #include "models/bpe.h"
 #include "tensor/mem.h"
@@ -78,9 +79,9 @@ static double peak_of_training(const BpeBench *b)
 static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *times)
 {
     BpeTokenizer *tokenizer = NULL;
-    double clock = bench_now(), user = user_seconds();
+    double clock = clock_seconds(), user = user_seconds();
     Status status = learn(b, BPE_WHITESPACE, vocab, threads, &tokenizer);
-    note(times, threads > 1 ? bench_now() - clock : user_seconds() - user);
+    note(times, threads > 1 ? clock_seconds() - clock : user_seconds() - user);
     bpe_tokenizer_free(tokenizer);
     return status;
 }
@@ -96,10 +97,10 @@ static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int thr
         if (!(encoders[i] = bpe_encoder_new(t)))
             status = status_no_memory(0, "an encoder");
     }
-    double clock = bench_now(), user = user_seconds();
+    double clock = clock_seconds(), user = user_seconds();
     if (status_is_ok(&status))
         status = bpe_encode_parallel(encoders, threads, pool, b->text.data, b->text.size, ids, ends);
-    note(times, threads > 1 ? bench_now() - clock : user_seconds() - user);
+    note(times, threads > 1 ? clock_seconds() - clock : user_seconds() - user);
     for (int i = 0; i < threads; i++)
         bpe_encoder_free(encoders[i]);
     return status;

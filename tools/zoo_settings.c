@@ -1,0 +1,191 @@
+#include "tools/zoo_settings.h"
+
+#include "models/bpe.h"
+#include "models/results.h"
+#include "tensor/pool.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+ZooSettings zoo_defaults(void)
+{
+    return (ZooSettings){.models = "all",
+                         .out = "runs/zoo",
+                         .seeds = 1,
+                         .output_bias = "log-odds",
+                         .optimizer = "adam",
+                         .schedule = "constant",
+                         .tokenizer = "words",
+                         .vocab = 8000,
+                         .epochs = 50,
+                         .batch = 64,
+                         .max_len = 64,
+                         .threads = pool_processors(),
+                         .min_df = 2,
+                         .checkpoint_every = RUN_EVERY_SO_OFTEN,
+                         .compress = 1,
+                         .shrinkage = INFINITY,
+                         .dropout = -1,
+                         .embed_dropout = -1,
+                         .max_df = 0.9,
+                         .lr = 2e-3};
+}
+
+int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
+{
+    /* clang-format off */
+    const Option all[] = {
+        {"data", "FILE", OPTION_TEXT, &s->data, 0, 0, "TSV with the columns text and labels (required)"},
+        {"models", "LIST", OPTION_TEXT, &s->models, 0, 0, "names separated by commas, or all (see --list)"},
+        {"epochs", "N", OPTION_INTEGER, &s->epochs, 1, 1e6, "passes over the training part (50)"},
+        {"batch", "N", OPTION_INTEGER, &s->batch, 1, 1e6, "texts a batch (64)"},
+        {"lr", "X", OPTION_NUMBER, &s->lr, 1e-12, 1e3, "learning rate (2e-3)"},
+        {"max-len", "N", OPTION_INTEGER, &s->max_len, 3, 1e6, "ids a text, bos and eos included (64)"},
+        {"embed", "N", OPTION_INTEGER, &s->embed, 1, 1 << 20, "width of the embedding (the model's own)"},
+        {"hidden", "N", OPTION_INTEGER, &s->hidden, 1, 1 << 20, "width of the state (the model's own)"},
+        {"layers", "N", OPTION_INTEGER, &s->layers, 1, 1000,
+         "LSTM layers of attention and stacked (the model's own)"},
+        {"seed", "N", OPTION_SEED, &s->seed, 0, 0, "of first values, shuffling, dropout (0)"},
+        {"seeds", "N", OPTION_INTEGER, &s->seeds, 1, RESULTS_MAX_SEEDS,
+         "train each model from N seeds, --seed and on: mean and spread (1)"},
+        {"threads", "N", OPTION_INTEGER, &s->threads, 1, 1024, "threads (all processors)"},
+        {"shards", "N", OPTION_INTEGER, &s->shards, 1, 1024,
+         "parts of a batch; the results depend on it, not on threads (threads)"},
+        {"notebook", NULL, OPTION_FLAG, &s->notebook, 0, 0,
+         "read the state after the padding and start as PyTorch does, as the homework's notebook"},
+        {"output-bias", "KIND", OPTION_TEXT, &s->output_bias, 0, 0,
+         "log-odds (of the labels in the training part) or default (PyTorch's)"},
+        {"optimizer", "KIND", OPTION_TEXT, &s->optimizer, 0, 0, "adam, adamw or sgd (adam)"},
+        {"weight-decay", "X", OPTION_NUMBER, &s->weight_decay, 0, 10, "weight decay (0)"},
+        {"clip", "X", OPTION_NUMBER, &s->clip, 0, 1e9, "clip gradients to this global norm (0: off)"},
+        {"schedule", "KIND", OPTION_TEXT, &s->schedule, 0, 0, "constant or cosine (constant)"},
+        {"warmup", "N", OPTION_INTEGER, &s->warmup, 0, 1e9, "updates over which the learning rate rises (0)"},
+        {"valid", "X", OPTION_NUMBER, &s->valid, 0, 0.9,
+         "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},
+        {"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
+         "end after N epochs without a better one on the validation part (0: never)"},
+        {"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
+         "a threshold for each label, drawn to the common one with X examples' strength (inf: one for all)"},
+        {"dropout", "X", OPTION_NUMBER, &s->dropout, -1, 0.99,
+         "of what the output layer reads (the model's own)"},
+        {"embed-dropout", "X", OPTION_NUMBER, &s->embed_dropout, -1, 0.99,
+         "of the embeddings (the model's own)"},
+        {"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
+         "words replaced by <unk> while training (0)"},
+        {"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
+         "deviation of the embeddings' first values (0: the model's own)"},
+        {"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
+         "first value of forget gates' biases (0: the model's own)"},
+        {"orthogonal", NULL, OPTION_FLAG, &s->orthogonal, 0, 0,
+         "orthogonal first values of recurrent weights"},
+        {"pos-weight", "X", OPTION_NUMBER, &s->pos_weight, 0, 10,
+         "weight of a label's true examples: its odds against to the power X (0: 1)"},
+        {"stop-words", "FILE", OPTION_TEXT, &s->stop_words, 0, 0,
+         "file of words to drop, or none (scikit-learn's English list but no, not)"},
+        {"tokenizer", "KIND", OPTION_TEXT, &s->tokenizer, 0, 0,
+         "words, or bpe: byte pairs of the training part (words)"},
+        {"vocab", "N", OPTION_INTEGER, &s->vocab, 8, BPE_MAX_TOKENS,
+         "ids of bpe, special ones and letters included (8000)"},
+        {"min-df", "N", OPTION_INTEGER, &s->min_df, 1, 1e9, "drop words in fewer training texts (2)"},
+        {"max-df", "X", OPTION_NUMBER, &s->max_df, 1e-9, 1,
+         "drop words in more than this part of them (0.9)"},
+        {"init", "FILE", OPTION_TEXT, &s->init, 0, 0, "begin with the weights of this .npz file"},
+        {"out", "DIR", OPTION_TEXT, &s->out, 0, 0, "folder for all that is written (runs/zoo)"},
+        {"checkpoint-every", "N", OPTION_INTEGER, &s->checkpoint_every, -1, 1e9,
+         "save what --resume needs every N batches; 0: after each epoch; -1: once a minute (-1)"},
+        {"keep", "N", OPTION_INTEGER, &s->keep, 0, 1e6, "also keep the weights of N last epochs (0)"},
+        {"compress", "N", OPTION_INTEGER, &s->compress, 0, 9, "compression of checkpoints, 0-9 (1)"},
+        {"resume", "DIR", OPTION_TEXT, &s->resume, 0, 0,
+         "go on with the run in this folder, with its settings"},
+        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0,
+         "train nothing: put the finished runs in the folders RUN... side by side"},
+        {"check-finite", NULL, OPTION_FLAG, &s->check_finite, 0, 0,
+         "stop at the first NaN or infinity and name its op and module (slower)"},
+        {"quiet", NULL, OPTION_FLAG, &s->quiet, 0, 0, "no progress, only the table"},
+        {"list", NULL, OPTION_FLAG, &s->list, 0, 0, "list the models and exit"},
+        {"help", NULL, OPTION_FLAG, &s->help, 0, 0, "this text"},
+    };
+    /* clang-format on */
+    static_assert(sizeof all / sizeof all[0] <= ZOO_MAX_OPTIONS, "ZOO_MAX_OPTIONS is too small");
+    memcpy(options, all, sizeof all);
+    return (int)(sizeof all / sizeof all[0]);
+}
+
+Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count)
+{
+    *count = 0;
+    if (strcmp(list, "all") == 0) {
+        while (*count < zoo_count()) {
+            kinds[*count] = zoo_kind(*count);
+            ++*count;
+        }
+        return status_ok();
+    }
+    for (const char *at = list; *at;) {
+        size_t length = strcspn(at, ",");
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)length, at);
+        const ModelKind *kind = zoo_find(name);
+        if (!kind)
+            return status_usage("--models: there is no model '%s' (--list names them)", name);
+        if (*count == ZOO_MAX_MODELS)
+            return status_usage("--models: more than %d models", ZOO_MAX_MODELS);
+        kinds[(*count)++] = kind;
+        at += length + (at[length] == ',');
+    }
+    return *count ? status_ok() : status_usage("--models: no model is named");
+}
+
+Status zoo_run_options(const ZooSettings *s, RunOptions *run)
+{
+    *run = run_defaults();
+    run->epochs = s->epochs;
+    run->batch = s->batch;
+    run->config = (ModelConfig){.embed = s->embed,
+                                .hidden = s->hidden,
+                                .layers = s->layers,
+                                .embed_scale = s->embed_scale,
+                                .forget_bias = s->forget_bias,
+                                .orthogonal = s->orthogonal,
+                                .embed_dropout = s->embed_dropout,
+                                .dropout = s->dropout};
+    run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
+    run->pos_weight = s->pos_weight;
+    run->trainer.word_dropout = s->word_dropout;
+    run->seed = s->seed;
+    run->notebook = s->notebook;
+    run->trainer.threads = s->threads;
+    run->trainer.shards = s->shards ? s->shards : s->threads;
+    run->trainer.check_finite = s->check_finite;
+    if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
+        return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
+    run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
+    static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
+    int kind = 0;
+    while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)
+        kind++;
+    if (kind == 3)
+        return status_usage("--optimizer %s: must be adam, adamw or sgd", s->optimizer);
+    run->trainer.optimizer = nn_optimizer_options((NnOptimizerKind)kind);
+    run->trainer.optimizer.weight_decay = s->weight_decay;
+    run->trainer.optimizer.clip_norm = s->clip;
+    if (strcmp(s->schedule, "constant") != 0 && strcmp(s->schedule, "cosine") != 0)
+        return status_usage("--schedule %s: must be constant or cosine", s->schedule);
+    run->trainer.schedule = (NnSchedule){.kind = strcmp(s->schedule, "cosine") == 0 ? NN_COSINE : NN_CONSTANT,
+                                         .lr = s->lr,
+                                         .warmup = s->warmup};
+    return status_ok();
+}
+
+DatasetOptions zoo_dataset_options(const ZooSettings *s)
+{
+    DatasetOptions options = dataset_defaults();
+    options.clean.stop_words = s->stop_words;
+    options.vocabulary.min_df = s->min_df;
+    options.vocabulary.max_df = s->max_df;
+    options.max_len = s->max_len;
+    options.valid_size = s->valid;
+    return options;
+}
