@@ -232,7 +232,7 @@ fuzzers:
 
 build/fuzz/fuzz-%: tests/fuzz/%.c $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(REEL_LIBS)
+	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(REEL_LIBS)
 
 # ---- Looking at the code ----
 

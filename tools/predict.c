@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-_Static_assert(LINE_STREAM_LINES <= PREDICT_TEXTS, "a window is predicted in one go");
+_Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predicted in one go");
 
 #define SETTINGS_OPTIONS(s)                                                                                   \
     {                                                                                                         \
