@@ -23,7 +23,8 @@ START_TEST(test_global_is_the_best_cut)
     ck_assert_ok(threshold_global(matrix(SCORES), matrix(TRUTH), &threshold, &f1));
     Metrics metrics;
     ck_assert_ok(metrics_init(&metrics, K));
-    for (double cut = -0.05; cut < 1; cut += 0.05) {
+    for (int i = -1; i < 20; i++) {
+        double cut = 0.05 * i;
         metrics_reset(&metrics);
         ck_assert(metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), cut));
         best = fmax(best, metrics_macro(&metrics).f1);
