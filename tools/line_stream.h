@@ -2,7 +2,7 @@
 #ifndef REEL_TOOLS_LINE_STREAM_H
 #define REEL_TOOLS_LINE_STREAM_H
 
-#include "models/text.h"
+#include "models/text/text.h"
 #include "tensor/status.h"
 
 #include <stdint.h>

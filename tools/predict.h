@@ -3,7 +3,7 @@
 #ifndef REEL_TOOLS_PREDICT_H
 #define REEL_TOOLS_PREDICT_H
 
-#include "models/predictor.h"
+#include "models/training/predictor.h"
 
 /* Texts that are predicted in one go. */
 enum { PREDICT_TEXTS = 8192 };

@@ -1,6 +1,6 @@
 /* tools/predict --eval: the quality on labelled texts. */
-#include "models/json_writer.h"
-#include "models/metrics.h"
+#include "models/json/json_writer.h"
+#include "models/training/metrics.h"
 #include "tensor/mem.h"
 #include "tools/predict.h"
 
