@@ -85,13 +85,13 @@ END_TEST
 
 START_TEST(what_does_not_fit_is_an_error)
 {
-    Var x = logits(), t = targets();
+    Var x = logits();
     Var short_target = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(3), NUMBERS(1, 0, 1)));
     ck_assert(var_is_empty(var_bce_with_logits(x, short_target, VAR_NONE, VAR_NONE, REDUCTION_MEAN)));
     assert_fails(tape, "bce_with_logits([2, 3], [3])", "shape");
     tape_begin(tape);
-    x = logits(), t = targets();
-    Var weight = LEAF(tape, SHAPE(3), 1, 1, 1);
+    x = logits();
+    Var t = targets(), weight = LEAF(tape, SHAPE(3), 1, 1, 1);
     ck_assert(var_is_empty(var_bce_with_logits(x, t, weight, VAR_NONE, REDUCTION_MEAN)));
     assert_fails(tape, "pos_weight", "var_detach");
     tape_begin(tape);
