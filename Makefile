@@ -189,7 +189,7 @@ ifneq ($(SANITIZE),)
 test_env += UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
 endif
 
-## test: builds and runs every test (SUITE=dir/name for one; SANITIZE=address,undefined or thread; SKIPS=fail)
+## test: builds and runs every test (SUITE=dir/name for one, SUITE=dir for a folder's; SANITIZE=address,undefined or thread; SKIPS=fail)
 test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
 	@$(test_env) REEL_SKIPS=$(SKIPS) $(EMULATOR) $(B)/tests/run $(SUITE)
 

@@ -1,9 +1,10 @@
-/* Runs every suite of the project with Check. An argument names one suite. The last line is Check's own:
+/* Runs every suite of the project with Check. An argument names one suite, or the folder of several. The last line is Check's own:
  * "100%: Checks: 240, Failures: 0, Errors: 0". Fails where a test failed, where none ran, and, with the
  * environment variable REEL_SKIPS=fail, where one was skipped (tests/skip_support.h). */
 #include "tests/skip_support.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,14 @@ static int run_suite(SRunner *runner, const char *name)
     return count > 0;
 }
 
+/* "nn/linear" is wanted by its name and by its folder's, "nn". */
+static bool is_wanted(const char *suite, const char *wanted)
+{
+    size_t folder = strcspn(suite, "/");
+    return !wanted || strcmp(suite, wanted) == 0 ||
+           (strlen(wanted) == folder && strncmp(suite, wanted, folder) == 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct {
@@ -62,12 +71,12 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
         srunner_add_suite(runner, suites[i].suite());
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
-        if (!wanted || strcmp(wanted, suites[i].name) == 0) {
+        if (is_wanted(suites[i].name, wanted)) {
             complete = run_suite(runner, suites[i].name) && complete;
             found = 1;
         }
     if (!found)
-        fprintf(stderr, "no test ran: is there a suite named '%s'?\n", wanted);
+        fprintf(stderr, "no test ran: is there a suite or a folder of suites named '%s'?\n", wanted);
     int skipped = skip_report();
     srunner_print(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
