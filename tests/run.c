@@ -1,6 +1,6 @@
-/* Runs every suite of the project with Check. An argument names one suite, or the folder of several. The last line is Check's own:
- * "100%: Checks: 240, Failures: 0, Errors: 0". Fails where a test failed, where none ran, and, with the
- * environment variable REEL_SKIPS=fail, where one was skipped (tests/skip_support.h). */
+/* Runs every suite of the project with Check. An argument names one suite, or the folder of several. The last
+ * line is Check's own: "100%: Checks: 240, Failures: 0, Errors: 0". Fails where a test failed, where none
+ * ran, and, with the environment variable REEL_SKIPS=fail, where one was skipped (tests/skip_support.h). */
 #include "tests/skip_support.h"
 
 #include <check.h>
