@@ -2,7 +2,7 @@
 #ifndef REEL_TOOLS_BENCH_H
 #define REEL_TOOLS_BENCH_H
 
-#include "models/json_writer.h"
+#include "models/json/json_writer.h"
 #include "models/model.h"
 #include "tensor/status.h"
 
@@ -39,7 +39,6 @@ Status bench_pipeline(const BenchOptions *options, const char *path);
 
 /* ---- For all of them ---- */
 
-double bench_now(void);                         /* seconds */
 double bench_cpu_seconds(void);                 /* of all threads of this process */
 double bench_median(double *values, int count); /* sorts them; NaN for none */
 /* Ends the text and writes it to `path` (NULL: nowhere); frees the writer either way. */

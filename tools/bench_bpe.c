@@ -5,7 +5,7 @@
  * that does nothing but train. */
 #define _GNU_SOURCE
 #include "tools/bench_bpe.h"
-#include "models/bpe.h"
+#include "models/bpe/bpe.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 

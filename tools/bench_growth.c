@@ -1,4 +1,5 @@
 /* How the cost of a step grows with the length of texts, the batch, the width, and the vocabulary. */
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tools/bench_run.h"
 #include "tools/bench_svg.h"
@@ -58,9 +59,9 @@ static Status measure_point(const BenchOptions *options, const ModelKind *kind, 
     if (!run)
         return status_no_memory(sizeof *run, "a run");
     Status status = bench_run_start(run, &setting);
-    for (double begun = bench_now(); status_is_ok(&status) && run->count < options->steps;) {
+    for (double begun = clock_seconds(); status_is_ok(&status) && run->count < options->steps;) {
         status = bench_run_steps(run, 1, true);
-        if (run->count >= MAX_STEPS && bench_now() - begun > 1)
+        if (run->count >= MAX_STEPS && clock_seconds() - begun > 1)
             break;
     }
     if (status_is_ok(&status)) {

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "tools/bench_limits.h"
 #include "tensor/matmul.h"
+#include "tensor/clock.h"
 #include "tools/bench.h"
 
 #include <pthread.h>
@@ -35,10 +36,10 @@ static void run_products(Part *part)
         tensor_fill(t[i], 0.5 * (i + 1));
     }
     pthread_barrier_wait(part->start);
-    double started = bench_now();
+    double started = clock_seconds();
     for (int i = 0; i < REPEATS; i++)
         tensor_matmul(t[0], 1, t[1], t[2], 0);
-    part->rate = REPEATS * 2.0 * PRODUCT * PRODUCT * PRODUCT / (bench_now() - started);
+    part->rate = REPEATS * 2.0 * PRODUCT * PRODUCT * PRODUCT / (clock_seconds() - started);
 }
 
 static void run_copies(Part *part)
@@ -47,12 +48,12 @@ static void run_copies(Part *part)
     char *first = part->memory, *second = first + bytes;
     memset(first, 1, 2 * bytes);
     pthread_barrier_wait(part->start);
-    double started = bench_now();
+    double started = clock_seconds();
     for (size_t i = 0; i < repeats; i++) {
         memcpy(second, first, bytes);
         __asm__ volatile("" : : "r"(second) : "memory"); /* every copy counts */
     }
-    part->rate = (double)repeats * 2.0 * (double)bytes / (bench_now() - started);
+    part->rate = (double)repeats * 2.0 * (double)bytes / (clock_seconds() - started);
 }
 
 static void *run_part(void *argument)

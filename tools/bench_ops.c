@@ -2,6 +2,7 @@
 #include "autograd/measure.h"
 #include "autograd/ops.h"
 #include "tensor/flops.h"
+#include "tensor/clock.h"
 #include "tools/bench.h"
 #include "tools/bench_limits.h"
 
@@ -30,10 +31,11 @@ static Cost measure(Measure *m, bool (*run)(Measure *), double bytes)
     if (!run(m))
         return cost;
     uint64_t flops = flops_count();
-    for (double begun = bench_now(); count < MAX_REPEATS && (count < 5 || bench_now() - begun < SECONDS);) {
-        double started = bench_now();
+    for (double begun = clock_seconds();
+         count < MAX_REPEATS && (count < 5 || clock_seconds() - begun < SECONDS);) {
+        double started = clock_seconds();
         run(m);
-        times[count++] = bench_now() - started;
+        times[count++] = clock_seconds() - started;
     }
     cost.gflop = 1e-9 * (double)(flops_count() - flops) / count;
     cost.seconds = bench_median(times, count);

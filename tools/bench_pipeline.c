@@ -1,5 +1,6 @@
 /* What a training run takes before it trains: from a TSV file to the first batch of the first step. */
-#include "models/trainer.h"
+#include "models/training/trainer.h"
+#include "tensor/clock.h"
 #include "tools/bench.h"
 
 #include <math.h>
@@ -26,10 +27,10 @@ static Status compare_predict(Trainer *trainer, const Batch *batch, Arena *arena
     for (int i = 0; i < REPEATS && status_is_ok(&status); i++) {
         status = trainer_step(trainer, batch, &loss);
         forward[i] = trainer_times(trainer).forward;
-        double begun = bench_now();
+        double begun = clock_seconds();
         if (status_is_ok(&status))
             status = trainer_predict(trainer, batch, logits, NULL);
-        predict[i] = bench_now() - begun;
+        predict[i] = clock_seconds() - begun;
     }
     start->forward = bench_median(forward, REPEATS);
     start->predict = bench_median(predict, REPEATS);
@@ -43,13 +44,13 @@ static Status run_once(const BenchOptions *options, const char *path, Start *sta
     Model *model = NULL;
     Trainer *trainer = NULL;
     Batch batch;
-    double begun = bench_now(), loss;
+    double begun = clock_seconds(), loss;
     Status status = dataset_read(&dataset, path, NULL);
-    start->read = bench_now() - begun;
+    start->read = clock_seconds() - begun;
     if (!status_is_ok(&status))
         return status;
     *texts = dataset->train.count + dataset->test.count;
-    begun = bench_now();
+    begun = clock_seconds();
     ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size,
                           .labels = dataset_num_classes(dataset)};
     TrainerOptions how = trainer_defaults();
@@ -58,19 +59,19 @@ static Status run_once(const BenchOptions *options, const char *path, Start *sta
     status = model_new(&model, bench_find_model("lstm"), config, options->seed);
     if (status_is_ok(&status))
         status = trainer_new(&trainer, model, &how);
-    start->model = bench_now() - begun;
-    begun = bench_now();
+    start->model = clock_seconds() - begun;
+    begun = clock_seconds();
     LoaderOptions of_loader = loader_defaults();
     of_loader.batch = options->shape.batch;
     if (status_is_ok(&status))
         status = loader_init(&loader, &dataset->train, &of_loader);
     if (status_is_ok(&status) && !loader_next(&loader, &batch))
         status = status_failed("%s: no text to train on", path);
-    start->batch = bench_now() - begun;
-    begun = bench_now();
+    start->batch = clock_seconds() - begun;
+    begun = clock_seconds();
     if (status_is_ok(&status))
         status = trainer_step(trainer, &batch, &loss);
-    start->step = bench_now() - begun;
+    start->step = clock_seconds() - begun;
     Arena arena;
     arena_init(&arena, 0);
     if (status_is_ok(&status))

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
+#include "tensor/clock.h"
 #include "tools/bench_run.h"
-#include "models/trainer.h"
+#include "models/training/trainer.h"
 #include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tools/bench_draw.h"
@@ -97,9 +98,9 @@ static Status take_step(Worker *w, BenchSample *sample)
 {
     Batch batch = bench_draw_next(&w->draw);
     uint64_t flops = flops_count(), mallocs = mem_stats().calls, all = count_mallocs(w);
-    double cpu = bench_cpu_seconds(), started = bench_now();
+    double cpu = bench_cpu_seconds(), started = clock_seconds();
     Status status = trainer_step(w->trainer, &batch, &sample->loss);
-    sample->step = bench_now() - started;
+    sample->step = clock_seconds() - started;
     sample->cpu = bench_cpu_seconds() - cpu;
     sample->flops = flops_count() - flops;
     sample->mallocs = mem_stats().calls - mallocs;

@@ -3,23 +3,11 @@
 #include "tensor/elementwise.h"
 #include "tensor/random.h"
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include "autograd/gradcheck.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 /* ---- An op that the library does not know: f(a) = (a^3, a^2) ---- */
 
@@ -377,7 +365,7 @@ Suite *autograd_op_suite(void)
 {
     Suite *suite = suite_create("autograd/op");
     TCase *cases = tcase_create("op");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, an_op_of_ones_own_is_like_any_other);
     tcase_add_test(cases, either_output_alone_gives_a_gradient);
     tcase_add_test(cases, a_second_output_may_be_a_weight);

@@ -1,19 +1,7 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 START_TEST(operands_broadcast_both_ways)
 {
@@ -66,7 +54,7 @@ Suite *autograd_op_binary_suite(void)
 {
     Suite *suite = suite_create("autograd/op_binary");
     TCase *cases = tcase_create("op_binary");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, operands_broadcast_both_ways);
     tcase_add_test(cases, powers_have_pytorchs_gradients_at_zero);
     tcase_add_test(cases, ties_of_maximum_share_in_halves);

@@ -1,17 +1,5 @@
 #include "tests/autograd_support.h"
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
+#include "tests/tape_support.h"
 
 static Var numbers(int64_t n, int64_t m, double start, double step)
 {
@@ -84,7 +72,7 @@ Suite *autograd_op_cell_suite(void)
 {
     Suite *suite = suite_create("autograd/op_cell");
     TCase *cases = tcase_create("op_cell");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, gated_memory_is_its_formula);
     tcase_add_test(cases, additive_score_and_weighted_sum_are_their_formulas);
     suite_add_tcase(suite, cases);

@@ -1,20 +1,8 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 #include "tensor/random.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 START_TEST(where_and_masked_fill_choose)
 {
@@ -99,7 +87,7 @@ Suite *autograd_op_choose_suite(void)
 {
     Suite *suite = suite_create("autograd/op_choose");
     TCase *cases = tcase_create("op_choose");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, where_and_masked_fill_choose);
     tcase_add_test(cases, a_masked_nan_gives_no_gradient);
     tcase_add_test(cases, what_does_not_fit_is_an_error);

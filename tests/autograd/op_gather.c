@@ -1,17 +1,5 @@
 #include "tests/autograd_support.h"
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
+#include "tests/tape_support.h"
 
 START_TEST(elements_are_taken_along_an_axis)
 {
@@ -46,7 +34,7 @@ Suite *autograd_op_gather_suite(void)
 {
     Suite *suite = suite_create("autograd/op_gather");
     TCase *cases = tcase_create("op_gather");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, elements_are_taken_along_an_axis);
     tcase_add_test(cases, what_does_not_fit_is_an_error);
     suite_add_tcase(suite, cases);

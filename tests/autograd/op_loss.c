@@ -1,20 +1,8 @@
 /* Losses against PyTorch 2's numbers (torch.nn.functional, float64). */
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 static Var logits(void)
 {
@@ -97,13 +85,13 @@ END_TEST
 
 START_TEST(what_does_not_fit_is_an_error)
 {
-    Var x = logits(), t = targets();
+    Var x = logits();
     Var short_target = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(3), NUMBERS(1, 0, 1)));
     ck_assert(var_is_empty(var_bce_with_logits(x, short_target, VAR_NONE, VAR_NONE, REDUCTION_MEAN)));
     assert_fails(tape, "bce_with_logits([2, 3], [3])", "shape");
     tape_begin(tape);
-    x = logits(), t = targets();
-    Var weight = LEAF(tape, SHAPE(3), 1, 1, 1);
+    x = logits();
+    Var t = targets(), weight = LEAF(tape, SHAPE(3), 1, 1, 1);
     ck_assert(var_is_empty(var_bce_with_logits(x, t, weight, VAR_NONE, REDUCTION_MEAN)));
     assert_fails(tape, "pos_weight", "var_detach");
     tape_begin(tape);
@@ -131,7 +119,7 @@ Suite *autograd_op_loss_suite(void)
 {
     Suite *suite = suite_create("autograd/op_loss");
     TCase *cases = tcase_create("op_loss");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, bce_with_logits_is_that_of_pytorch);
     tcase_add_test(cases, bce_with_logits_is_finite_at_large_logits);
     tcase_add_test(cases, bce_is_that_of_pytorch);

@@ -1,19 +1,7 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 static Var input(void)
 {
@@ -98,7 +86,7 @@ Suite *autograd_op_normalize_suite(void)
 {
     Suite *suite = suite_create("autograd/op_normalize");
     TCase *cases = tcase_create("op_normalize");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, softmax_is_that_of_pytorch);
     tcase_add_test(cases, log_softmax_along_axis_0_is_that_of_pytorch);
     tcase_add_test(cases, softmax_does_not_overflow);

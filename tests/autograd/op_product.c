@@ -1,18 +1,6 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 #include "tensor/random.h"
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 static Var numbers(Dtype dtype, int ndim, const int64_t *shape, uint64_t seed)
 {
@@ -104,7 +92,7 @@ Suite *autograd_op_product_suite(void)
 {
     Suite *suite = suite_create("autograd/op_product");
     TCase *cases = tcase_create("op_product");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, matmul_multiplies_batches_that_broadcast);
     tcase_add_test(cases, linear_of_a_parameter_is_linear_of_a_leaf);
     tcase_add_test(cases, a_changed_parameter_is_packed_anew);

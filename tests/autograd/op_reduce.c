@@ -1,19 +1,7 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 static Var cube(void)
 {
@@ -72,7 +60,7 @@ Suite *autograd_op_reduce_suite(void)
 {
     Suite *suite = suite_create("autograd/op_reduce");
     TCase *cases = tcase_create("op_reduce");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, any_axes_are_reduced);
     tcase_add_test(cases, ties_of_max_share_equally);
     tcase_add_test(cases, of_nothing_the_sum_is_0_the_mean_nan_and_the_maximum_an_error);

@@ -1,17 +1,5 @@
 #include "tests/autograd_support.h"
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
+#include "tests/tape_support.h"
 
 static Var table(void)
 {
@@ -98,7 +86,7 @@ Suite *autograd_op_rows_suite(void)
 {
     Suite *suite = suite_create("autograd/op_rows");
     TCase *cases = tcase_create("op_rows");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, embedding_takes_rows_and_padding_gets_no_gradient);
     tcase_add_test(cases, ids_of_any_shape_give_one_axis_more);
     tcase_add_test(cases, a_table_that_is_computed_gets_a_dense_gradient);

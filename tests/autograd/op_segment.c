@@ -1,19 +1,7 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 START_TEST(segments_are_summed_and_empty_ones_are_0)
 {
@@ -67,7 +55,7 @@ Suite *autograd_op_segment_suite(void)
 {
     Suite *suite = suite_create("autograd/op_segment");
     TCase *cases = tcase_create("op_segment");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, segments_are_summed_and_empty_ones_are_0);
     tcase_add_test(cases, softmax_of_segments_is_softmax_of_each);
     tcase_add_test(cases, the_first_of_equal_maxima_gets_the_gradient);

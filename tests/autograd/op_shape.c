@@ -1,17 +1,5 @@
 #include "tests/autograd_support.h"
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
+#include "tests/tape_support.h"
 
 static Var matrix(void)
 {
@@ -119,7 +107,7 @@ Suite *autograd_op_shape_suite(void)
 {
     Suite *suite = suite_create("autograd/op_shape");
     TCase *cases = tcase_create("op_shape");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, views_share_the_memory_of_their_input);
     tcase_add_test(cases, reshape_infers_one_size_and_copies_where_it_must);
     tcase_add_test(cases, shapes_that_do_not_fit_are_errors);

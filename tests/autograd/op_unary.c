@@ -1,19 +1,7 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 START_TEST(values_and_gradients_at_special_points)
 {
@@ -60,7 +48,7 @@ Suite *autograd_op_unary_suite(void)
 {
     Suite *suite = suite_create("autograd/op_unary");
     TCase *cases = tcase_create("op_unary");
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, values_and_gradients_at_special_points);
     tcase_add_test(cases, values_are_those_of_libm);
     tcase_add_test(cases, integers_are_an_error);

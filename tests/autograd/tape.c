@@ -1,22 +1,9 @@
 #include "tests/autograd_support.h"
+#include "tests/tape_support.h"
 #include "tensor/mem.h"
 
 #include <math.h>
 #include <stdio.h>
-
-static Tape *tape;
-
-static void set_up(void)
-{
-    tape = tape_new();
-    ck_assert_ptr_nonnull(tape);
-    tape_begin(tape);
-}
-
-static void tear_down(void)
-{
-    tape_free(tape);
-}
 
 /* ---- Errors ---- */
 
@@ -443,7 +430,7 @@ Suite *autograd_tape_suite(void)
 {
     Suite *suite = suite_create("autograd/tape");
     TCase *errors = tcase_create("errors");
-    tcase_add_checked_fixture(errors, set_up, tear_down);
+    tcase_add_checked_fixture(errors, tape_set_up, tape_tear_down);
     tcase_add_test(errors, an_error_says_op_shapes_modules_and_caller);
     tcase_add_test(errors, errors_stick_until_the_next_step);
     tcase_add_test(errors, a_stale_handle_is_an_error);
@@ -454,7 +441,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(errors, scopes_survive_more_leaves_than_enters);
     suite_add_tcase(suite, errors);
     TCase *backward = tcase_create("backward");
-    tcase_add_checked_fixture(backward, set_up, tear_down);
+    tcase_add_checked_fixture(backward, tape_set_up, tape_tear_down);
     tcase_add_test(backward, a_second_backward_is_an_error);
     tcase_add_test(backward, several_losses_add_up);
     tcase_add_test(backward, a_loss_must_be_one_number_that_wants_a_gradient);
@@ -468,7 +455,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(backward, sparse_gradients_hold_no_id_twice);
     suite_add_tcase(suite, backward);
     TCase *memory = tcase_create("memory");
-    tcase_add_checked_fixture(memory, set_up, tear_down);
+    tcase_add_checked_fixture(memory, tape_set_up, tape_tear_down);
     tcase_add_test(memory, a_parameter_is_one_node_in_a_step);
     tcase_add_test(memory, a_frozen_parameter_gets_no_gradient);
     tcase_add_test(memory, a_steady_state_allocates_nothing);

@@ -1,25 +1,9 @@
 #include "nn/attention.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Arena arena;
-static Tape *tape;
-
-static void setup(void)
-{
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void teardown(void)
-{
-    tape_free(tape);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
-}
 
 enum { TEXTS = 4, ROWS = 11, MEMORY = 3, QUERY = 2, HIDDEN = 5 };
 static const int32_t lengths[TEXTS] = {3, 1, 5, 2};
@@ -217,7 +201,7 @@ Suite *nn_attention_suite(void)
 {
     Suite *suite = suite_create("nn/attention");
     TCase *c = tcase_create("attention");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, it_is_bahdanaus_formula);
     tcase_add_test(c, names_are_the_notebooks);
     tcase_add_test(c, over_steps_it_is_the_same);

@@ -1,23 +1,7 @@
 #include "nn/embedding.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
-
-static Arena arena;
-static Tape *tape;
-
-static void setup(void)
-{
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void teardown(void)
-{
-    tape_free(tape);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
-}
+#include "tests/tape_support.h"
 
 START_TEST(ids_of_any_shape_become_rows)
 {
@@ -151,7 +135,7 @@ Suite *nn_embedding_suite(void)
 {
     Suite *suite = suite_create("nn/embedding");
     TCase *c = tcase_create("embedding");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, ids_of_any_shape_become_rows);
     tcase_add_test(c, the_gradient_is_sparse_and_adds_up);
     tcase_add_test(c, the_padding_row_is_zero_and_stays_so);

@@ -2,26 +2,10 @@
 #include "nn/linear.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
 #include <stdio.h>
-
-static Arena arena;
-static Tape *tape;
-
-static void setup(void)
-{
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void teardown(void)
-{
-    tape_free(tape);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
-}
 
 static Tensor noise(Dtype dtype, int64_t rows, int64_t columns)
 {
@@ -340,7 +324,7 @@ Suite *nn_layers_suite(void)
 {
     Suite *suite = suite_create("nn/layers");
     TCase *c = tcase_create("layers");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, layer_norm_is_pytorchs);
     tcase_add_test(c, losses_are_pytorchs);
     tcase_add_test(c, a_loss_module_has_reduction_and_weights);

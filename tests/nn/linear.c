@@ -2,25 +2,9 @@
 #include "nn/embedding.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
+#include "tests/tape_support.h"
 
 #include <math.h>
-
-static Arena arena;
-static Tape *tape;
-
-static void setup(void)
-{
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void teardown(void)
-{
-    tape_free(tape);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
-}
 
 static Tensor noise(Dtype dtype, int64_t rows, int64_t columns)
 {
@@ -165,7 +149,7 @@ Suite *nn_linear_suite(void)
 {
     Suite *suite = suite_create("nn/linear");
     TCase *c = tcase_create("linear");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, it_is_a_product_and_a_bias);
     tcase_add_test(c, first_values_are_pytorchs);
     tcase_add_test(c, repeated_rows_give_the_same_rows);

@@ -4,28 +4,16 @@
 #include "tensor/panels.h"
 #include "tensor/vmath.h"
 #include "tests/nn_support.h"
+#include "tests/tape_support.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
-static Arena arena;
-static Tape *tape;
-
-static void setup(void)
-{
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
-}
-
 static void teardown(void)
 {
-    tape_free(tape);
-    arena_free(&arena);
     panels_force_fallback(false);
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    tape_tear_down();
 }
 
 typedef void Init(NnRecurrent *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
@@ -377,7 +365,7 @@ Suite *nn_recurrent_suite(void)
 {
     Suite *suite = suite_create("nn/recurrent");
     TCase *c = tcase_create("recurrent");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, tape_set_up, teardown);
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, outputs_states_and_gradients_are_pytorchs, 0, KINDS);
     tcase_add_loop_test(c, backward_agrees_with_differences, 0, KINDS);

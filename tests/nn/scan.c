@@ -1,23 +1,7 @@
 #include "nn/scan.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
-
-static Arena arena;
-static Tape *tape;
-
-static void setup(void)
-{
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
-}
-
-static void teardown(void)
-{
-    tape_free(tape);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
-}
+#include "tests/tape_support.h"
 
 /* A user's cell with two states: after a step, a = x + a / 2 and b = b + a * x. */
 static void step(void *self, Var x, const Var *before, Var *after)
@@ -158,7 +142,7 @@ Suite *nn_scan_suite(void)
 {
     Suite *suite = suite_create("nn/scan");
     TCase *c = tcase_create("scan");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, a_cell_runs_over_every_text_by_itself);
     tcase_add_test(c, texts_that_are_sorted_or_alone_need_no_reordering);
     tcase_add_test(c, backward_agrees_with_differences);

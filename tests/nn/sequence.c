@@ -1,25 +1,14 @@
 #include "nn/sequence.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
+#include "tests/tape_support.h"
 
-static Arena arena;
-static Tape *tape;
 static Random rng;
 
 static void setup(void)
 {
-    arena_init(&arena, 0);
-    tape = tape_new();
-    tape_begin(tape);
+    tape_set_up();
     rng = random_new(4, 0);
-}
-
-static void teardown(void)
-{
-    tape_free(tape);
-    arena_free(&arena);
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
 }
 
 enum { MOST = 20 };
@@ -175,7 +164,7 @@ Suite *nn_sequence_suite(void)
 {
     Suite *suite = suite_create("nn/sequence");
     TCase *c = tcase_create("sequence");
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, setup, tape_tear_down);
     tcase_add_test(c, texts_are_packed_longest_first_step_after_step);
     tcase_add_test(c, unpacking_brings_the_order_of_the_texts_back);
     tcase_add_test(c, what_cannot_be_packed_is_an_error);
