@@ -40,6 +40,7 @@ RunOptions run_defaults(void)
 {
     RunOptions options = {.epochs = 50,
                           .batch = 64,
+                          .config = {.embed_dropout = -1, .dropout = -1},
                           .trainer = trainer_defaults(),
                           .log_odds_bias = true,
                           .selection = {.strength = INFINITY},

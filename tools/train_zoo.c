@@ -116,7 +116,9 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
         status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
     if (status_is_ok(&status))
         status = same_names(path, "labels", &checkpoint->labels, &dataset->classes);
-    run->config = checkpoint->model->config;
+    run->config.embed = checkpoint->model->config.embed;
+    run->config.hidden = checkpoint->model->config.hidden;
+    run->config.layers = checkpoint->model->config.layers;
     checkpoint_free(checkpoint);
     return status;
 }

@@ -139,6 +139,22 @@ START_TEST(what_cannot_be_gone_on_with_is_refused)
 }
 END_TEST
 
+/* The sizes are the file's, all else is the command's. */
+START_TEST(weights_to_begin_with_leave_dropout_as_it_is)
+{
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --embed 8 --epochs 1 --quiet "
+               "--out %s/first",
+               tools, folder);
+    shell_must("for d in 0 0.5; do %s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 "
+               "--quiet --init %s/first/bag.best.npz --dropout $d --out %s/$d; done; "
+               "%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 --quiet "
+               "--init %s/first/bag.best.npz --out %s/own",
+               tools, folder, folder, tools, folder, folder);
+    shell_must("cmp %s/own/bag.best.npz %s/0.5/bag.best.npz", folder, folder); /* bag's own is 0.5 */
+    ck_assert_int_eq(shell_run("cmp -s %s/own/bag.best.npz %s/0/bag.best.npz", folder, folder), 1);
+}
+END_TEST
+
 START_TEST(weights_to_begin_with_must_fit)
 {
     shell_must("%s/train_zoo " OPTIONS "--out %s/whole", tools, folder);
@@ -172,6 +188,7 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, byte_pairs_go_on_too);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
+    tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);
     tcase_add_test(tcase, weights_to_begin_with_must_fit);
     suite_add_tcase(suite, tcase);
     return suite;
