@@ -48,14 +48,15 @@ say = @:
 endif
 
 layers    := tensor autograd nn models
-lib_src   := $(wildcard $(addsuffix /*.c,$(layers)))
+folders   := $(layers) $(patsubst %/,%,$(wildcard models/*/))
+lib_src   := $(wildcard $(addsuffix /*.c,$(folders)))
 lib_obj   := $(lib_src:%.c=$(B)/%.o)
-headers   := $(filter-out %_internal.h,$(wildcard $(addsuffix /*.h,$(layers))))
+headers   := $(filter-out %_internal.h,$(wildcard $(addsuffix /*.h,$(folders))))
 tool_src  := $(wildcard tools/*.c)
 tool_main := $(shell grep -l '^int main' $(tool_src) /dev/null)
 tool_lib  := $(filter-out $(tool_main),$(tool_src))
 tools     := $(tool_main:%.c=%)
-test_src  := $(wildcard $(foreach d,$(layers) tools,tests/$(d)/*.c))
+test_src  := $(wildcard $(foreach d,$(folders) tools,tests/$(d)/*.c))
 fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
@@ -128,8 +129,8 @@ build/debian.tsv:
 
 # ---- Tests ----
 
-# A suite is a file: tests/DIR/NAME.c defines `Suite *DIR_NAME_suite(void)`.
-suites := $(patsubst tests/%.c,%,$(test_src))
+# A suite is a file: tests/LAYER/NAME.c, or tests/LAYER/FOLDER/NAME.c, defines `Suite *LAYER_NAME_suite(void)`.
+suites := $(foreach f,$(test_src),$(word 2,$(subst /, ,$(f)))/$(basename $(notdir $(f))))
 $(B)/tests/suites.h: FORCE
 	$(call write_if_changed,$@,$(foreach s,$(suites),'SUITE($(subst /,$(comma) ,$(s)))'))
 
@@ -277,7 +278,7 @@ export pkg_config
 
 ## install: headers, libreel.a, libreel.so, reel.pc and the programs to PREFIX (/usr/local), below DESTDIR
 install: lib shared $(tools:%=$(B)/%)
-	@for folder in $(layers); do mkdir -p $(include_dir)/$$folder; done
+	@for folder in $(folders); do mkdir -p $(include_dir)/$$folder; done
 	@mkdir -p $(lib_dir)/pkgconfig $(bin_dir)
 	@for header in $(headers); do install -m 644 $$header $(include_dir)/$$header || exit 1; done
 	install -m 644 $(B)/libreel.a $(lib_dir)/libreel.a
@@ -293,7 +294,7 @@ uninstall:
 	rm -f $(lib_dir)/libreel.a $(lib_dir)/libreel.so $(lib_dir)/libreel.so.$(ABI) $(lib_dir)/libreel.so.$(VERSION) \
 	  $(lib_dir)/pkgconfig/reel.pc
 	@rm -f $(tools:tools/%=$(bin_dir)/%) $(headers:%=$(include_dir)/%)
-	@rmdir $(layers:%=$(include_dir)/%) $(include_dir) 2>/dev/null || true
+	@rmdir $(patsubst %,$(include_dir)/%,$(filter-out $(layers),$(folders)) $(layers)) $(include_dir) 2>/dev/null || true
 
 ## clean: removes all that was built
 clean:

@@ -2,7 +2,7 @@
 #ifndef REEL_TESTS_BPE_SUPPORT_H
 #define REEL_TESTS_BPE_SUPPORT_H
 
-#include "models/bpe_internal.h"
+#include "models/bpe/bpe_internal.h"
 #include "tests/text_support.h"
 
 /* tests/fixtures/bpe/NAME as bytes. */

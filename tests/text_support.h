@@ -2,7 +2,7 @@
 #ifndef REEL_TESTS_TEXT_SUPPORT_H
 #define REEL_TESTS_TEXT_SUPPORT_H
 
-#include "models/corpus.h"
+#include "models/text/corpus.h"
 #include "tensor/status.h"
 
 #include <check.h>

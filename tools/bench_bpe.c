@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #include "tensor/clock.h"
 #include "tools/bench_bpe.h"
-#include "models/bpe.h"
+#include "models/bpe/bpe.h"
 #include "tensor/mem.h"
 
 #include <fcntl.h>

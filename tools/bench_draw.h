@@ -4,7 +4,7 @@
 #ifndef REEL_TOOLS_BENCH_DRAW_H
 #define REEL_TOOLS_BENCH_DRAW_H
 
-#include "models/loader.h"
+#include "models/text/loader.h"
 #include "tensor/random.h"
 #include "tools/bench.h"
 

@@ -1,5 +1,5 @@
 /* What a training run takes before it trains: from a TSV file to the first batch of the first step. */
-#include "models/trainer.h"
+#include "models/training/trainer.h"
 #include "tensor/clock.h"
 #include "tools/bench.h"
 

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "tensor/clock.h"
 #include "tools/bench_run.h"
-#include "models/trainer.h"
+#include "models/training/trainer.h"
 #include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tools/bench_draw.h"

@@ -1,7 +1,7 @@
 /* bpe: trains, uses, shows and converts byte-pair tokenizers. */
 #define _GNU_SOURCE
-#include "models/bpe.h"
-#include "models/json_writer.h"
+#include "models/bpe/bpe.h"
+#include "models/json/json_writer.h"
 #include "tensor/mem.h"
 #include "tools/options.h"
 

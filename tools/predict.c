@@ -1,7 +1,7 @@
 /* Predicts the labels of texts with a saved model. */
-#include "models/json_writer.h"
-#include "models/metrics.h"
-#include "models/predictor.h"
+#include "models/json/json_writer.h"
+#include "models/training/metrics.h"
+#include "models/training/predictor.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/options.h"

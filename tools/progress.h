@@ -3,7 +3,7 @@
 #ifndef REEL_TOOLS_PROGRESS_H
 #define REEL_TOOLS_PROGRESS_H
 
-#include "models/run.h"
+#include "models/training/run.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "tools/run_folder.h"
 
-#include "models/text_file.h"
+#include "models/text/text_file.h"
 #include "nn/atomic_file.h"
 #include "tensor/mem.h"
 #include "tools/settings.h"

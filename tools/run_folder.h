@@ -2,7 +2,7 @@
 #ifndef REEL_TOOLS_RUN_FOLDER_H
 #define REEL_TOOLS_RUN_FOLDER_H
 
-#include "models/subwords.h"
+#include "models/text/subwords.h"
 #include "tensor/arena.h"
 #include "tools/zoo_settings.h"
 

@@ -1,8 +1,8 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
-#include "models/checkpoint.h"
-#include "models/report.h"
-#include "models/report_data.h"
-#include "models/results.h"
+#include "models/training/checkpoint.h"
+#include "models/report/report.h"
+#include "models/report/report_data.h"
+#include "models/training/results.h"
 #include "tensor/mem.h"
 #include "tools/progress.h"
 #include "tools/run_folder.h"

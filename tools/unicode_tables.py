@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes models/bpe_unicode_tables.c: letter, number and white-space classes of all code points.
+"""Writes models/bpe/bpe_unicode_tables.c: letter, number and white-space classes of all code points.
 
-    python3 tools/unicode_tables.py > models/bpe_unicode_tables.c
+    python3 tools/unicode_tables.py > models/bpe/bpe_unicode_tables.c
 
 The classes are those of GPT-2's expression: L is the general category L*, N is N*, S the property
 White_Space (stable since Unicode 6.3, listed here), everything else is "other". The committed table is
@@ -42,7 +42,7 @@ def main():
         index.append(blocks.setdefault(packed_block(first), len(blocks)))
     assert len(blocks) <= 256
     print(f"/* Made by tools/unicode_tables.py from Unicode {unicodedata.unidata_version}; do not edit. */")
-    print('#include "models/bpe_internal.h"\n')
+    print('#include "models/bpe/bpe_internal.h"\n')
     print("/* clang-format off */")
     print("/* Which block of 256 code points has which classes. */")
     print(f"const uint8_t bpe_unicode_index[{len(index)}] = {{\n{rows(index, 24)}}};\n")

@@ -1,7 +1,7 @@
 #include "tools/zoo_settings.h"
 
-#include "models/bpe.h"
-#include "models/results.h"
+#include "models/bpe/bpe.h"
+#include "models/training/results.h"
 #include "tensor/pool.h"
 
 #include <assert.h>

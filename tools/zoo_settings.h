@@ -2,9 +2,9 @@
 #ifndef REEL_TOOLS_ZOO_SETTINGS_H
 #define REEL_TOOLS_ZOO_SETTINGS_H
 
-#include "models/dataset.h"
+#include "models/text/dataset.h"
 #include "models/model.h"
-#include "models/run.h"
+#include "models/training/run.h"
 #include "tools/options.h"
 
 #include <stdbool.h>

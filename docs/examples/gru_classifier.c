@@ -1,8 +1,8 @@
 /* A GRU text classifier with a training loop of its own: gru_classifier [FILE.tsv [EPOCHS]]; see
  * docs/data.md. */
-#include "models/dataset.h"
-#include "models/loader.h"
-#include "models/metrics.h"
+#include "models/text/dataset.h"
+#include "models/text/loader.h"
+#include "models/training/metrics.h"
 #include "nn/nn.h"
 #include <stdio.h>
 #include <stdlib.h>

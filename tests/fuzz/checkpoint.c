@@ -2,9 +2,9 @@
  * leak, a read out of bounds or undefined behaviour is a finding; so is a message that is not one line, or a
  * model that was loaded and cannot be run on a text or saved again as the same file. Fuzzers are to define
  * FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION, so that a wrong checksum does not keep them out. */
-#include "models/checkpoint.h"
-#include "models/predictor.h"
-#include "models/training_state.h"
+#include "models/training/checkpoint.h"
+#include "models/training/predictor.h"
+#include "models/training/training_state.h"
 #include "tensor/mem.h"
 
 #include <stdlib.h>

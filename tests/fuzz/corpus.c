@@ -1,8 +1,8 @@
 /* Fuzz target: any bytes, read as a labelled corpus and made into a data set and batches. A crash, a leak, a
  * read out of bounds or undefined behaviour is a finding; so is an index out of range, and a message that is
  * not one line that names the file. */
-#include "models/dataset.h"
-#include "models/loader.h"
+#include "models/text/dataset.h"
+#include "models/text/loader.h"
 #include "tensor/mem.h"
 
 #include <stdlib.h>

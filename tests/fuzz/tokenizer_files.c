@@ -2,7 +2,7 @@
  * subword-nmt's codes. What is read must be whole: it encodes and decodes, and reads the same after it was
  * written. A message is one line that says where. A crash, a leak, a read out of bounds or undefined
  * behaviour is a finding. */
-#include "models/bpe_files_internal.h"
+#include "models/bpe/bpe_files_internal.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* The six models against PyTorch (tests/fixtures/pytorch), on every path, and what they promise. */
 #include "models/model.h"
-#include "models/trainer.h"
+#include "models/training/trainer.h"
 #include "tensor/mem.h"
 #include "tensor/panels.h"
 #include "tensor/vmath.h"

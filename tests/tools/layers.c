@@ -65,9 +65,9 @@ START_TEST(includes_run_one_way)
 {
     char pattern[64];
     size_t count = 0;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < 4; kind++) { /* sources and headers, of the layer and of folders in it */
         glob_t found;
-        snprintf(pattern, sizeof pattern, "%s/*.%c", layers[_i], "ch"[kind]);
+        snprintf(pattern, sizeof pattern, "%s/%s*.%c", layers[_i], kind < 2 ? "" : "*/", "ch"[kind % 2]);
         if (glob(pattern, 0, NULL, &found) == 0)
             for (size_t i = 0; i < found.gl_pathc; i++, count++)
                 read_file(found.gl_pathv[i]);

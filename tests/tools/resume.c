@@ -1,4 +1,5 @@
-/* tools/train_zoo: its folder, --resume, signals. What a run writes is tested in tests/models/run.c. */
+/* tools/train_zoo: its folder, --resume, signals. What a run writes is tested in tests/models/training/run.c.
+ */
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
 

@@ -1,0 +1,419 @@
+#define _GNU_SOURCE
+/* Counting pieces: a hash table for each thread, whose slots hold short pieces themselves.
+ *
+ * At some 20 ns a word, what counts is cache misses: the slots that a batch of pieces needs are prefetched
+ * before the first of them is used. */
+#include "models/bpe/bpe_internal.h"
+#include "tensor/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BATCH = 256, BLOCK_BYTES = 1 << 20, MAX_THREADS = 64, FIRST_SLOTS = 1 << 14 };
+
+/* Of a long piece, `place` is where its size and text are in the table's `texts`. */
+typedef struct Slot {
+    BpeKey key; /* all zero: empty */
+    uint64_t count, place;
+} Slot;
+
+typedef struct Table {
+    Slot *slots;
+    size_t slot_count, used;
+    BpeBytes texts;
+    uint64_t pieces;
+} Table;
+
+struct BpeCounter {
+    BpeOptions options;
+    int threads;
+    Table tables[MAX_THREADS];
+    uint64_t bytes;
+};
+
+static bool is_empty(const Slot *slot)
+{
+    return slot->key.high == 0;
+}
+
+static bool is_long(const Slot *slot)
+{
+    return slot->key.high >> 56 == 255;
+}
+
+static BpePiece long_piece(const Table *table, const Slot *slot)
+{
+    const char *place = table->texts.data + slot->place;
+    return (BpePiece){place + sizeof(uint64_t), (size_t)bpe_load64(place)};
+}
+
+static bool is_same(const Table *table, const Slot *slot, BpeKey key, BpePiece piece)
+{
+    if (slot->key.low != key.low || slot->key.high != key.high)
+        return false;
+    if (!is_long(slot))
+        return true;
+    BpePiece kept = long_piece(table, slot);
+    return kept.size == piece.size && memcmp(kept.text, piece.text, piece.size) == 0;
+}
+
+static bool grow(Table *table)
+{
+    size_t wanted = table->slot_count ? table->slot_count * 2 : FIRST_SLOTS;
+    Slot *slots = bpe_table_alloc(wanted, sizeof *slots);
+    if (!slots)
+        return false;
+    for (size_t i = 0; i < table->slot_count; i++) {
+        if (is_empty(&table->slots[i]))
+            continue;
+        size_t to = bpe_key_hash(table->slots[i].key) & (wanted - 1);
+        while (!is_empty(&slots[to]))
+            to = (to + 1) & (wanted - 1);
+        slots[to] = table->slots[i];
+    }
+    mem_free(table->slots);
+    table->slots = slots;
+    table->slot_count = wanted;
+    return true;
+}
+
+/* A new slot for the piece. */
+static bool fill(Table *table, Slot *slot, BpeKey key, BpePiece piece, uint64_t count)
+{
+    uint64_t size = piece.size, place = table->texts.size;
+    if (piece.size > BPE_KEY_INLINE && (!bpe_bytes_append(&table->texts, (const char *)&size, sizeof size) ||
+                                        !bpe_bytes_append(&table->texts, piece.text, piece.size)))
+        return false;
+    *slot = (Slot){key, count, place};
+    table->used++;
+    return true;
+}
+
+static bool add(Table *table, BpeKey key, uint64_t hash, BpePiece piece, uint64_t count)
+{
+    size_t mask = table->slot_count - 1, at = hash & mask;
+    for (; !is_empty(&table->slots[at]); at = (at + 1) & mask) {
+        if (is_same(table, &table->slots[at], key, piece)) {
+            table->slots[at].count += count;
+            return true;
+        }
+    }
+    return fill(table, &table->slots[at], key, piece, count);
+}
+
+/* Room for `more` further pieces at a load of at most 3/4. */
+static bool reserve(Table *table, size_t more)
+{
+    while ((table->used + more) * 4 > table->slot_count * 3)
+        if (!grow(table))
+            return false;
+    return true;
+}
+
+static bool count_text(Table *table, BpePretokenizer mode, BpeLines lines, const char *text, size_t size)
+{
+    BpeSplitter splitter;
+    BpePiece pieces[BATCH];
+    BpeKey keys[BATCH];
+    uint64_t hashes[BATCH];
+    const char *end = text + size;
+    bpe_split(&splitter, mode, lines, text, size);
+    for (size_t count; (count = bpe_split_next(&splitter, pieces, BATCH)) > 0;) {
+        if (!reserve(table, count))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            keys[i] = bpe_key(pieces[i].text, pieces[i].size, end);
+            hashes[i] = bpe_key_hash(keys[i]);
+            __builtin_prefetch(&table->slots[hashes[i] & (table->slot_count - 1)], 1);
+        }
+        for (size_t i = 0; i < count; i++)
+            if (!add(table, keys[i], hashes[i], pieces[i], 1))
+                return false;
+        table->pieces += count;
+    }
+    return true;
+}
+
+/* ---- Blanks in front of texts ---- */
+
+static bool append_prefixed(BpeBytes *out, const char *text, size_t size)
+{
+    bool fine = size == 0 || text[0] == ' ' || bpe_bytes_append(out, " ", 1);
+    return fine && bpe_bytes_append(out, text, size);
+}
+
+bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size)
+{
+    out->size = 0;
+    for (const char *end = text + size; text < end;) {
+        const char *feed = memchr(text, '\n', (size_t)(end - text));
+        const char *next = feed ? feed + 1 : end;
+        if (!append_prefixed(out, text, (size_t)(next - text)))
+            return false;
+        text = next;
+    }
+    return true;
+}
+
+bool bpe_prefix_text(BpeBytes *out, const char *text, size_t size)
+{
+    out->size = 0;
+    return append_prefixed(out, text, size);
+}
+
+/* ---- Files: whoever is free takes the next block ---- */
+
+typedef struct Reader {
+    pthread_mutex_t lock;
+    int fd;
+    const char *path;
+    BpePretokenizer mode;
+    BpeBytes rest; /* what was read behind the last border */
+    bool ended;
+    uint64_t bytes;
+    Status status;
+} Reader;
+
+/* The number of bytes of the block that end with a line, or (no line is that short) a word; 0: none does. */
+static size_t border(const BpeBytes *block, size_t from, BpePretokenizer mode)
+{
+    const char *feed = block->size > from ? memrchr(block->data + from, '\n', block->size - from) : NULL;
+    if (!feed && mode == BPE_WHITESPACE)
+        feed = block->size > from ? memrchr(block->data + from, ' ', block->size - from) : NULL;
+    return feed ? (size_t)(feed - block->data) + 1 : 0;
+}
+
+/* Appends at most one BLOCK_BYTES. */
+static Status read_more(Reader *reader, BpeBytes *block)
+{
+    if (!bpe_bytes_reserve(block, BLOCK_BYTES))
+        return status_no_memory(block->size + BLOCK_BYTES, "a block of text");
+    ssize_t got;
+    do
+        got = read(reader->fd, block->data + block->size, BLOCK_BYTES);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return status_failed("%s: cannot read: %s", reader->path, strerror(errno));
+    reader->ended = got == 0;
+    reader->bytes += (uint64_t)got;
+    block->size += (size_t)got;
+    return status_ok();
+}
+
+/* The next block of whole lines; an empty one at the end. Holds the lock. */
+static Status next_block(Reader *reader, BpeBytes *block)
+{
+    block->size = 0;
+    if (!bpe_bytes_append(block, reader->rest.data, reader->rest.size))
+        return status_no_memory(reader->rest.size, "a block of text");
+    reader->rest.size = 0;
+    while (!reader->ended) {
+        size_t from = block->size;
+        Status status = read_more(reader, block);
+        if (!status_is_ok(&status))
+            return status;
+        size_t whole = border(block, from, reader->mode);
+        if (whole == 0)
+            continue;
+        if (!bpe_bytes_append(&reader->rest, block->data + whole, block->size - whole))
+            return status_no_memory(block->size - whole, "a block of text");
+        block->size = whole;
+        break;
+    }
+    return status_ok();
+}
+
+typedef struct Worker {
+    pthread_t thread;
+    Reader *reader;
+    Table *table;
+    const BpeOptions *options;
+    uint64_t bytes_before;
+    bool reports, started;
+} Worker;
+
+static bool count_block(Worker *worker, const BpeBytes *block, BpeBytes *prefixed)
+{
+    const BpeOptions *o = worker->options;
+    BpeLines lines = o->pretokenizer == BPE_BYTELEVEL ? BPE_LINES_KEPT : BPE_ONE_TEXT;
+    if (!o->add_prefix_space || o->pretokenizer != BPE_BYTELEVEL)
+        return count_text(worker->table, o->pretokenizer, lines, block->data, block->size);
+    return bpe_prefix_lines(prefixed, block->data, block->size) &&
+           count_text(worker->table, o->pretokenizer, lines, prefixed->data, prefixed->size);
+}
+
+static void *work(void *argument)
+{
+    Worker *worker = argument;
+    Reader *reader = worker->reader;
+    BpeBytes block = {0}, prefixed = {0};
+    for (;;) {
+        pthread_mutex_lock(&reader->lock);
+        if (status_is_ok(&reader->status))
+            reader->status = next_block(reader, &block);
+        bool stop = !status_is_ok(&reader->status) || block.size == 0;
+        uint64_t bytes = worker->bytes_before + reader->bytes;
+        pthread_mutex_unlock(&reader->lock);
+        if (stop)
+            break;
+        if (!count_block(worker, &block, &prefixed)) {
+            pthread_mutex_lock(&reader->lock);
+            reader->status =
+                status_no_memory(worker->table->slot_count * 2 * sizeof(Slot), "the table of words");
+            pthread_mutex_unlock(&reader->lock);
+            break;
+        }
+        if (worker->reports && worker->options->progress)
+            worker->options->progress(worker->options->progress_context, "count", bytes, 0);
+    }
+    bpe_bytes_free(&block);
+    bpe_bytes_free(&prefixed);
+    return NULL;
+}
+
+static void run_workers(BpeCounter *counter, Reader *reader)
+{
+    Worker workers[MAX_THREADS];
+    for (int i = 0; i < counter->threads; i++)
+        workers[i] = (Worker){.reader = reader,
+                              .table = &counter->tables[i],
+                              .options = &counter->options,
+                              .bytes_before = counter->bytes,
+                              .reports = i == 0};
+    for (int i = 1; i < counter->threads; i++)
+        workers[i].started = pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0;
+    work(&workers[0]);
+    for (int i = 1; i < counter->threads; i++)
+        if (workers[i].started)
+            pthread_join(workers[i].thread, NULL);
+}
+
+Status bpe_counter_add_file(BpeCounter *counter, const char *path)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    Reader reader = {.fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
+                     .path = is_stdin ? "standard input" : path,
+                     .mode = counter->options.pretokenizer,
+                     .status = status_ok()};
+    if (reader.fd < 0)
+        return status_failed("%s: cannot open: %s", path, strerror(errno));
+    pthread_mutex_init(&reader.lock, NULL);
+    run_workers(counter, &reader);
+    counter->bytes += reader.bytes;
+    pthread_mutex_destroy(&reader.lock);
+    bpe_bytes_free(&reader.rest);
+    if (!is_stdin)
+        close(reader.fd);
+    return reader.status;
+}
+
+/* ---- The counter ---- */
+
+BpeCounter *bpe_counter_new(const BpeOptions *options)
+{
+    BpeCounter *counter = mem_calloc(1, sizeof *counter);
+    if (!counter)
+        return NULL;
+    counter->options = *options;
+    counter->threads = options->threads < 1 ? 1 : options->threads;
+    if (counter->threads > MAX_THREADS)
+        counter->threads = MAX_THREADS;
+    return counter;
+}
+
+void bpe_counter_clear(BpeCounter *counter)
+{
+    for (int i = 0; i < MAX_THREADS; i++) {
+        mem_free(counter->tables[i].slots);
+        bpe_bytes_free(&counter->tables[i].texts);
+        counter->tables[i] = (Table){0};
+    }
+}
+
+void bpe_counter_free(BpeCounter *counter)
+{
+    if (!counter)
+        return;
+    bpe_counter_clear(counter);
+    mem_free(counter);
+}
+
+Status bpe_counter_add(BpeCounter *counter, const char *text, size_t size)
+{
+    const BpeOptions *o = &counter->options;
+    bool fine;
+    if (o->add_prefix_space && o->pretokenizer == BPE_BYTELEVEL) {
+        BpeBytes prefixed = {0};
+        fine = bpe_prefix_text(&prefixed, text, size) &&
+               count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, prefixed.data, prefixed.size);
+        bpe_bytes_free(&prefixed);
+    } else {
+        fine = count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, text, size);
+    }
+    if (!fine)
+        return status_no_memory(counter->tables[0].slot_count * 2 * sizeof(Slot), "the table of words");
+    counter->bytes += size;
+    return status_ok();
+}
+
+/* All counts into the first table. */
+bool bpe_counter_gather(BpeCounter *counter)
+{
+    Table *first = &counter->tables[0];
+    for (int t = 1; t < counter->threads; t++) {
+        Table *table = &counter->tables[t];
+        for (size_t i = 0; i < table->slot_count; i++) {
+            const Slot *slot = &table->slots[i];
+            if (is_empty(slot))
+                continue;
+            BpePiece piece =
+                is_long(slot) ? long_piece(table, slot) : (BpePiece){(const char *)&slot->key, 0};
+            if (!reserve(first, 1) || !add(first, slot->key, bpe_key_hash(slot->key), piece, slot->count))
+                return false;
+        }
+        first->pieces += table->pieces;
+        mem_free(table->slots);
+        bpe_bytes_free(&table->texts);
+        *table = (Table){0};
+    }
+    return true;
+}
+
+BpeCounts bpe_counter_counts(BpeCounter *counter)
+{
+    BpeCounts counts = {.bytes = counter->bytes};
+    bpe_counter_gather(counter); /* so that a piece that several threads met counts once */
+    for (int i = 0; i < counter->threads; i++) {
+        counts.pieces += counter->tables[i].pieces;
+        counts.different += counter->tables[i].used;
+    }
+    return counts;
+}
+
+const BpeOptions *bpe_counter_options(const BpeCounter *counter)
+{
+    return &counter->options;
+}
+
+size_t bpe_counter_slots(const BpeCounter *counter)
+{
+    return counter->tables[0].slot_count;
+}
+
+bool bpe_counter_word(const BpeCounter *counter, size_t i, BpeWord *word)
+{
+    const Table *table = &counter->tables[0];
+    const Slot *slot = &table->slots[i];
+    if (is_empty(slot))
+        return false;
+    if (is_long(slot)) {
+        BpePiece piece = long_piece(table, slot);
+        *word = (BpeWord){piece.text, piece.size, slot->count};
+    } else {
+        *word = (BpeWord){(const char *)&slot->key, slot->key.high >> 56, slot->count};
+    }
+    return true;
+}

@@ -1,0 +1,93 @@
+#include "models/bpe/bpe_internal.h"
+
+/* A short token is copied as 16 bytes, whatever its size; the memory for that is there. */
+enum { SHORT = 16 };
+
+static const char *text_of(const BpeTokenizer *t, size_t id, size_t *size)
+{
+    if (t->decoded) {
+        *size = t->decoded_at[id + 1] - t->decoded_at[id];
+        return t->decoded + t->decoded_at[id];
+    }
+    *size = bpe_string_size(&t->tokens, id);
+    return bpe_string(&t->tokens, id);
+}
+
+static bool put(BpeBytes *out, const char *text, size_t size)
+{
+    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) &&
+        !bpe_bytes_reserve(out, size + SHORT))
+        return false;
+    if (__builtin_expect(size <= SHORT, 1))
+        memcpy(out->data + out->size, text, SHORT);
+    else
+        memcpy(out->data + out->size, text, size);
+    out->size += size;
+    return true;
+}
+
+static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, BpeBytes *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t id = (size_t)ids[i], size;
+        if (__builtin_expect(t->flags[id], 0)) {
+            bool hidden = skip && (t->flags[id] & BPE_IS_SPECIAL);
+            if (!hidden && !put(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id)))
+                return false;
+            continue;
+        }
+        const char *text = text_of(t, id, &size);
+        if (!put(out, text, size))
+            return false;
+    }
+    return true;
+}
+
+/* Blanks between tokens. */
+static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, BpeBytes *out)
+{
+    bool first = true;
+    for (size_t i = 0; i < count; i++) {
+        size_t id = (size_t)ids[i], size;
+        if (skip && (t->flags[id] & BPE_IS_SPECIAL))
+            continue;
+        const char *text = text_of(t, id, &size);
+        if ((!first && !put(out, "                ", 1)) || !put(out, text, size))
+            return false;
+        first = false;
+    }
+    return true;
+}
+
+/* Blanks behind words, but for the last one. */
+static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, BpeBytes *out)
+{
+    bool owed = false;
+    for (size_t i = 0; i < count; i++) {
+        size_t id = (size_t)ids[i], size;
+        if (skip && (t->flags[id] & BPE_IS_SPECIAL))
+            continue;
+        const char *text = text_of(t, id, &size);
+        bool ends = size >= 4 && memcmp(text + size - 4, BPE_WORD_END, 4) == 0;
+        if ((owed && !put(out, "                ", 1)) || !put(out, text, ends ? size - 4 : size))
+            return false;
+        owed = ends;
+    }
+    return true;
+}
+
+Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special, BpeBytes *out)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((uint32_t)ids[i] >= t->tokens.count)
+            return status_failed("id %d (number %zu) is not in the vocabulary, which ends at %zu", ids[i],
+                                 i + 1, t->tokens.count - 1);
+    bool fine;
+    if (t->config.pretokenizer == BPE_BYTELEVEL)
+        fine = decode_bytes(t, ids, count, skip_special, out);
+    else if (t->config.pretokenizer == BPE_SUBWORD_NMT)
+        fine = decode_words(t, ids, count, skip_special, out);
+    else
+        fine = decode_tokens(t, ids, count, skip_special, out);
+    return fine ? status_ok() : status_no_memory(out->size, "the text of ids");
+}

@@ -1,0 +1,161 @@
+#define _GNU_SOURCE
+#include "models/bpe/bpe_files_internal.h"
+#include "tensor/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Grows with what was read, so that no size that the system reports is believed. */
+static Status read_all(int fd, const char *path, BpeBytes *bytes)
+{
+    for (;;) {
+        if (bytes->size > BPE_MAX_FILE_BYTES)
+            return status_failed("%s: larger than %d bytes, the most that is read", path, BPE_MAX_FILE_BYTES);
+        if (!bpe_bytes_reserve(bytes, 1 << 16))
+            return status_no_memory(bytes->size, path);
+        ssize_t got = read(fd, bytes->data + bytes->size, bytes->capacity - bytes->size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return status_failed("%s: cannot read: %s", path, strerror(errno));
+        if (got == 0)
+            return status_ok();
+        bytes->size += (size_t)got;
+    }
+}
+
+Status bpe_read_file(const char *path, BpeBytes *bytes)
+{
+    *bytes = (BpeBytes){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return status_failed("%s: cannot open: %s", path, strerror(errno));
+    Status status = read_all(fd, path, bytes);
+    close(fd);
+    if (!status_is_ok(&status))
+        bpe_bytes_free(bytes);
+    return status;
+}
+
+void bpe_vocabulary_free(BpeVocabulary *v)
+{
+    bpe_strings_free(&v->names);
+    mem_free(v->ids);
+    *v = (BpeVocabulary){0};
+}
+
+bool bpe_vocabulary_add(BpeVocabulary *v, JsonReader *json, int64_t id)
+{
+    int64_t there = bpe_strings_find(&v->names, json->string.data, json->string.size);
+    if (json->string.size == 0)
+        return json_reader_fail(json, "a token without text");
+    if (there >= 0)
+        return v->ids[there] == id ||
+               json_reader_fail(json, "a token has two ids, %u and %lld", v->ids[there], (long long)id);
+    if (id < 0 || id >= BPE_MAX_TOKENS)
+        return json_reader_fail(json, "id %lld is not within 0 to %d", (long long)id, BPE_MAX_TOKENS - 1);
+    uint32_t *ids = mem_grow(v->ids, v->names.count, &v->capacity, sizeof *ids);
+    if (!ids)
+        return json_reader_fail(json, "out of memory");
+    v->ids = ids;
+    ids[v->names.count] = (uint32_t)id;
+    return bpe_strings_add(&v->names, json->string.data, json->string.size) ||
+           json_reader_fail(json, "out of memory");
+}
+
+bool bpe_vocabulary_read(BpeVocabulary *v, JsonReader *json)
+{
+    bool first = true;
+    json_reader_open_object(json);
+    while (json_reader_next_key(json, &first)) {
+        int64_t id;
+        size_t before = v->names.count;
+        if (!json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
+            return false;
+        if (v->names.count == before)
+            return json_reader_fail(json, "a token is there twice");
+    }
+    return status_is_ok(&json->status);
+}
+
+bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *tokens)
+{
+    size_t count = v->names.count;
+    uint32_t *places = mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
+    bool fine = places != NULL || json_reader_fail(json, "out of memory");
+    for (size_t i = 0; fine && i < count; i++) {
+        if (v->ids[i] >= count)
+            fine = json_reader_fail(json, "id %u among %zu tokens: ids must be 0 to %zu, without holes",
+                                    v->ids[i], count, count - 1);
+        else if (places[v->ids[i]])
+            fine = json_reader_fail(json, "id %u is given to two tokens", v->ids[i]);
+        else
+            places[v->ids[i]] = (uint32_t)i + 1;
+    }
+    for (size_t id = 0; fine && id < count; id++) {
+        size_t i = places[id] - 1;
+        fine = bpe_strings_add(tokens, bpe_string(&v->names, i), bpe_string_size(&v->names, i)) ||
+               json_reader_fail(json, "out of memory");
+    }
+    mem_free(places);
+    return fine;
+}
+
+bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
+{
+    const char *blank = size ? memchr(text, ' ', size) : NULL;
+    if (!blank || blank == text || blank + 1 == text + size)
+        return false;
+    size_t left = (size_t)(blank - text);
+    *merge = (BpeMergeText){text, blank + 1, left, size - left - 1};
+    return memchr(merge->right, ' ', merge->right_size) == NULL;
+}
+
+static bool find_product(const BpeStrings *tokens, BpeMergeText merge, int64_t *product)
+{
+    BpeBytes joined = {0};
+    bool fine = bpe_bytes_append(&joined, merge.left, merge.left_size) &&
+                bpe_bytes_append(&joined, merge.right, merge.right_size);
+    *product = fine ? bpe_strings_find(tokens, joined.data, joined.size) : BPE_NONE;
+    bpe_bytes_free(&joined);
+    return fine;
+}
+
+bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200])
+{
+    int64_t left = bpe_strings_find(&parts->tokens, merge.left, merge.left_size);
+    int64_t right = bpe_strings_find(&parts->tokens, merge.right, merge.right_size), product;
+    BpeMerge *merges = mem_grow(parts->merges, parts->merge_count, capacity, sizeof *merges);
+    if (merges)
+        parts->merges = merges;
+    if (!merges || !find_product(&parts->tokens, merge, &product)) {
+        snprintf(what, 200, "out of memory");
+        return false;
+    }
+    if (left < 0 || right < 0 || product < 0) {
+        snprintf(what, 200, "%s of merge %zu is not in the vocabulary",
+                 left < 0    ? "the left token"
+                 : right < 0 ? "the right token"
+                             : "the result",
+                 parts->merge_count);
+        return false;
+    }
+    merges[parts->merge_count++] = (BpeMerge){(uint32_t)left, (uint32_t)right, (uint32_t)product};
+    return true;
+}
+
+bool bpe_next_line(BpeLineReader *lines)
+{
+    if (lines->at >= lines->end)
+        return false;
+    const char *feed = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
+    const char *stop = feed ? feed : lines->end;
+    lines->text = lines->at;
+    lines->size = (size_t)(stop - lines->at);
+    lines->size -= lines->size > 0 && stop[-1] == '\r';
+    lines->at = stop + (feed != NULL);
+    lines->number++;
+    return true;
+}

@@ -1,0 +1,319 @@
+/* What the files of the tokenizer share. */
+#ifndef REEL_MODELS_BPE_INTERNAL_H
+#define REEL_MODELS_BPE_INTERNAL_H
+
+#include "models/bpe/bpe.h"
+
+#include <string.h>
+
+#define BPE_WORD_END "</w>"
+
+enum { BPE_NONE = -1 };
+
+/* ---- Unicode (bpe_unicode.c, bpe_unicode_tables.c) ---- */
+
+typedef enum { BPE_OTHER, BPE_LETTER, BPE_NUMBER, BPE_SPACE } BpeClass;
+
+extern const uint8_t bpe_unicode_index[4352];
+extern const uint8_t bpe_unicode_blocks[][64];
+
+static inline BpeClass bpe_class(uint32_t code)
+{
+    return (BpeClass)(bpe_unicode_blocks[bpe_unicode_index[code >> 8]][(code & 255) >> 2] >> 2 * (code & 3) &
+                      3);
+}
+
+/* The length of the character at `p`, 1 to 4, or 0 where it is not well-formed UTF-8 (Unicode 16, table
+ * 3-7); `left` > 0 bytes may be read. */
+int bpe_utf8_decode(const uint8_t *p, size_t left, uint32_t *code);
+/* Writes up to 4 bytes; returns how many. */
+int bpe_utf8_encode(uint32_t code, char *out);
+/* The offset of the first byte that is not well-formed, or size. */
+size_t bpe_utf8_valid(const char *text, size_t size);
+/* GPT-2's mapping of a byte to a printable character, and back (-1: not a mapped character). */
+uint32_t bpe_byte_to_code(uint8_t byte);
+int bpe_code_to_byte(uint32_t code);
+
+/* ---- Pieces (bpe_pretokenize.c) ---- */
+
+typedef struct BpePiece {
+    const char *text;
+    size_t size;
+} BpePiece;
+
+typedef enum {
+    BPE_ONE_TEXT,    /* line feeds are characters like others */
+    BPE_LINES_KEPT,  /* each line is a text of its own and ends with its line feed */
+    BPE_LINES_MARKED /* each line is a text of its own; a piece "\n" stands for each line feed */
+} BpeLines;
+
+typedef struct BpeSplitter {
+    BpePretokenizer mode;
+    BpeLines lines;
+    const char *text;
+    size_t size, block;    /* `block`: the next 64 bytes to look at */
+    uint64_t starts, gaps; /* of the block before it: where segments begin, and which are no pieces */
+    size_t open;           /* the segment that is not closed yet */
+    bool open_is_gap, done;
+    /* What the last character of the block leaves to the next one. */
+    bool letter, number, other, space, blank, newline;
+    BpeClass wide_class; /* of a character that goes on in the next block */
+    unsigned wide_left;
+    uint64_t set_next, clear_next;
+    /* subword-nmt: up to where carriage returns have been looked for, forward, and backward with what result
+     */
+    size_t solid, lead;
+    bool is_lead;
+} BpeSplitter;
+
+void bpe_split(BpeSplitter *splitter, BpePretokenizer mode, BpeLines lines, const char *text, size_t size);
+/* The next pieces, at most `room` (at least 64) of them; 0: there are no more. */
+size_t bpe_split_next(BpeSplitter *splitter, BpePiece *pieces, size_t room);
+
+/* ---- Pieces as keys of hash tables ---- */
+
+/* A piece of up to 15 bytes is its own key, with its size in the last byte; a longer one is a hash with 255
+ * there and must be compared. */
+typedef struct BpeKey {
+    uint64_t low, high;
+} BpeKey;
+
+static inline uint64_t bpe_load64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint64_t bpe_mix(uint64_t a, uint64_t b)
+{
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t bpe_hash_bytes(const char *text, size_t size);
+
+enum { BPE_KEY_INLINE = 15 };
+
+/* `end` is the end of what may be read. */
+static inline BpeKey bpe_key(const char *text, size_t size, const char *end)
+{
+    BpeKey key = {0, 0};
+    if (__builtin_expect(size > BPE_KEY_INLINE, 0)) {
+        key.low = bpe_hash_bytes(text, size);
+        key.high = (uint64_t)255 << 56;
+        return key;
+    }
+    if (__builtin_expect((size_t)(end - text) >= 16, 1)) {
+        key.low = bpe_load64(text);
+        key.high = bpe_load64(text + 8);
+        if (size < 8) {
+            key.low &= ((uint64_t)1 << 8 * size) - 1;
+            key.high = 0;
+        } else {
+            key.high &= ((uint64_t)1 << 8 * (size - 8)) - 1;
+        }
+    } else {
+        memcpy(&key, text, size);
+    }
+    key.high |= (uint64_t)size << 56;
+    return key;
+}
+
+static inline uint64_t bpe_key_hash(BpeKey key)
+{
+    return bpe_mix(key.low ^ 0x9E3779B97F4A7C15u, key.high ^ 0xD1B54A32D192ED03u);
+}
+
+/* ---- Words and their counts (bpe_count.c) ---- */
+
+/* The different pieces, visited in an order that depends on the hash alone. */
+typedef struct BpeWord {
+    const char *text;
+    size_t size;
+    uint64_t count;
+} BpeWord;
+/* Brings the counts of all threads together; before the three below. False: no memory. */
+bool bpe_counter_gather(BpeCounter *counter);
+const BpeOptions *bpe_counter_options(const BpeCounter *counter);
+size_t bpe_counter_slots(const BpeCounter *counter);
+/* False for a slot that is empty. */
+bool bpe_counter_word(const BpeCounter *counter, size_t slot, BpeWord *word);
+void bpe_counter_clear(BpeCounter *counter);
+
+/* Copies the text, or each of its lines, with a blank in front where there is none. */
+bool bpe_prefix_text(BpeBytes *out, const char *text, size_t size);
+bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size);
+
+/* ---- Strings and their ids (bpe_strings.c) ---- */
+
+/* Strings kept one after the other, each ended by a NUL, and found by their text. */
+typedef struct BpeStrings {
+    char *bytes;
+    size_t bytes_used, bytes_capacity;
+    size_t *at; /* [count + 1] */
+    size_t count, at_capacity;
+    uint32_t *slots;   /* index + 1, or 0 */
+    size_t slot_count; /* a power of two */
+} BpeStrings;
+
+void bpe_strings_free(BpeStrings *strings);
+/* False: no memory. The string gets index `count`; it must not be there yet. */
+bool bpe_strings_add(BpeStrings *strings, const char *text, size_t size);
+/* a + b joined, as one string. */
+bool bpe_strings_add_joined(BpeStrings *strings, uint32_t a, uint32_t b);
+/* Takes back the last string, which may be there twice. */
+void bpe_strings_drop_last(BpeStrings *strings);
+/* The first index that was given to this text, or BPE_NONE. */
+int64_t bpe_strings_find(const BpeStrings *strings, const char *text, size_t size);
+static inline const char *bpe_string(const BpeStrings *strings, size_t index)
+{
+    return strings->bytes + strings->at[index];
+}
+static inline size_t bpe_string_size(const BpeStrings *strings, size_t index)
+{
+    return strings->at[index + 1] - strings->at[index] - 1;
+}
+
+/* ---- The tokenizer (bpe_tokenizer.c) ---- */
+
+typedef struct BpeMerge {
+    uint32_t left, right, product;
+} BpeMerge;
+
+/* A token that is looked for in the text before it is cut into pieces. */
+typedef struct BpeAdded {
+    uint32_t id;
+    bool special, lstrip, rstrip, single_word, normalized;
+    bool outside; /* no token of the model: what is left of the text never becomes it */
+} BpeAdded;
+
+typedef struct BpeConfig {
+    BpePretokenizer pretokenizer;
+    bool add_prefix_space, trim_offsets;
+    bool byte_fallback, fuse_unk, ignore_merges;
+    int32_t unk_id; /* or BPE_NONE */
+} BpeConfig;
+
+enum { BPE_IS_SPECIAL = 1, BPE_IS_OUTSIDE = 2 };
+
+/* The pair table: open addressing, slots of (left, right, rank), 21 bits each; all ones: empty. */
+enum { BPE_ID_BITS = 21, BPE_DENSE = 256 };
+#define BPE_NO_RANK UINT32_MAX
+
+struct BpeTokenizer {
+    BpeConfig config;
+    BpeStrings tokens;  /* as they are written in files */
+    char *decoded;      /* byte level: the bytes that they stand for, otherwise NULL */
+    size_t *decoded_at; /* [count + 1] */
+    BpeMerge *merges;   /* by rank */
+    size_t merge_count;
+    BpeAdded *added; /* longest text first */
+    size_t added_count;
+    uint8_t *flags;           /* [count], of BPE_IS_... */
+    uint8_t added_first[256]; /* whether an added token begins with this byte */
+    int added_byte;           /* the byte that all of them begin with, or -1 */
+    uint32_t *dense; /* [BPE_DENSE^2]: the ranks of pairs of low ids, which the alphabet mostly has */
+    uint64_t *pairs;
+    size_t pair_mask;
+    unsigned pair_shift;
+    int32_t byte_ids[256];     /* byte level: of each byte; otherwise of each ASCII character, or BPE_NONE */
+    int32_t final_ids[256];    /* subword-nmt: with </w>; otherwise the same as byte_ids */
+    int32_t fallback_ids[256]; /* of <0x00> to <0xFF>, or BPE_NONE */
+    int64_t product_base;      /* the result of merge r is token product_base + r; -1: it is not so simple */
+    bool rising;               /* every merge comes after those that made its parts */
+};
+
+static inline bool bpe_is_outside(const BpeTokenizer *t, size_t id)
+{
+    return t->flags[id] & BPE_IS_OUTSIDE;
+}
+
+/* The id of a token of the model, or BPE_NONE. */
+static inline int64_t bpe_model_id(const BpeTokenizer *t, const char *text, size_t size)
+{
+    int64_t id = bpe_strings_find(&t->tokens, text, size);
+    return id >= 0 && bpe_is_outside(t, (size_t)id) ? BPE_NONE : id;
+}
+
+/* Takes over what `parts` holds (config, tokens, merges, added) whether it succeeds or not. */
+Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts);
+/* Frees what it holds, not the struct. */
+void bpe_tokenizer_drop(BpeTokenizer *parts);
+
+static inline uint64_t bpe_pair_key(uint32_t left, uint32_t right)
+{
+    return (uint64_t)left << BPE_ID_BITS | right;
+}
+
+static inline size_t bpe_pair_hash(uint64_t key, unsigned shift)
+{
+    return (size_t)(key * 0x9E3779B97F4A7C15u >> shift);
+}
+
+/* The rank of a pair's merge, or BPE_NO_RANK. */
+static inline uint32_t bpe_pair_rank(const BpeTokenizer *t, uint32_t left, uint32_t right)
+{
+    uint64_t key = bpe_pair_key(left, right);
+    for (size_t slot = bpe_pair_hash(key, t->pair_shift);; slot = (slot + 1) & t->pair_mask) {
+        uint64_t entry = t->pairs[slot];
+        if (entry >> BPE_ID_BITS == key)
+            return (uint32_t)(entry & ((1u << BPE_ID_BITS) - 1));
+        if (entry == UINT64_MAX)
+            return BPE_NO_RANK;
+    }
+}
+
+/* The same, faster where both are symbols of the alphabet. */
+static inline uint32_t bpe_symbol_pair_rank(const BpeTokenizer *t, uint32_t left, uint32_t right)
+{
+    if ((left | right) < BPE_DENSE)
+        return t->dense[left * BPE_DENSE + right];
+    return bpe_pair_rank(t, left, right);
+}
+
+/* ---- Merging one piece (bpe_merge.c) ---- */
+
+/* Scratch memory for pieces of any length. */
+typedef struct BpeScratch {
+    uint32_t *symbols;
+    size_t capacity;
+    uint64_t *heap;
+    size_t heap_count, heap_capacity;
+    uint64_t *skipped;
+    size_t skipped_capacity;
+    uint32_t *links; /* [2 * capacity] */
+    size_t links_capacity;
+    uint32_t *lists;
+    size_t lists_capacity;
+} BpeScratch;
+
+void bpe_scratch_free(BpeScratch *scratch);
+/* Merges symbols[0 .. count) in place; the number of symbols left. False: no memory. random NULL: no dropout.
+ */
+bool bpe_merge_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, size_t *count, double dropout,
+                       Random *random);
+/* A piece of at most BPE_LANES symbols; see bpe_merge_words(). */
+enum { BPE_LANES = 16 };
+typedef struct BpeShortWord {
+    uint32_t symbols[BPE_LANES];
+    int32_t keys[BPE_LANES];
+    uint32_t alive; /* bit i: symbols[i] is there */
+} BpeShortWord;
+/* Merges many words at once, so that the cache misses of one are waited for together with the others'. In
+ * each word symbols and alive are set, alive not 0; the same afterwards. */
+void bpe_merge_words(const BpeTokenizer *tokenizer, BpeShortWord *words, size_t count);
+/* The symbols of a piece, put into scratch->symbols. False: no memory. */
+bool bpe_piece_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, const char *text, size_t size,
+                       size_t *count);
+
+/* ---- Growing buffers (bpe_buffer.c) ---- */
+
+/* Room for `more` further elements. False: no memory. */
+bool bpe_ids_reserve(BpeIds *ids, size_t more);
+bool bpe_bytes_reserve(BpeBytes *bytes, size_t more);
+/* count * element bytes, zero, on huge pages where the system gives them; free with mem_free(). */
+void *bpe_table_alloc(size_t count, size_t element);
+bool bpe_bytes_append(BpeBytes *bytes, const char *text, size_t size);
+
+#endif

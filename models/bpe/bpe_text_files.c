@@ -1,0 +1,246 @@
+/* GPT-2's vocab.json with merges.txt, and subword-nmt's codes. */
+#include "models/bpe/bpe_files_internal.h"
+#include "nn/atomic_file.h"
+#include "tensor/mem.h"
+
+#include <stdio.h>
+
+/* ---- GPT-2 ---- */
+
+static Status read_vocab(const char *text, size_t size, const char *name, BpeTokenizer *parts)
+{
+    JsonReader json;
+    BpeVocabulary vocabulary = {0};
+    json_reader_open(&json, text, size, name);
+    if (bpe_vocabulary_read(&vocabulary, &json) && json_reader_end(&json))
+        bpe_vocabulary_sort(&vocabulary, &json, &parts->tokens);
+    Status status = json.status;
+    json_reader_close(&json);
+    bpe_vocabulary_free(&vocabulary);
+    return status;
+}
+
+static bool is_version(const BpeLineReader *lines)
+{
+    return lines->size >= 8 && memcmp(lines->text, "#version", 8) == 0;
+}
+
+static Status read_merges(const char *text, size_t size, const char *name, BpeTokenizer *parts)
+{
+    Status status = status_ok();
+    BpeLineReader lines = {.at = text, .end = text + size};
+    size_t capacity = 0;
+    while (status_is_ok(&status) && bpe_next_line(&lines)) {
+        BpeMergeText merge;
+        char what[200] = "two tokens with a blank between are expected";
+        if (is_version(&lines) || (lines.size == 0 && lines.at == lines.end))
+            continue;
+        if (!bpe_split_merge(lines.text, lines.size, &merge) || !bpe_add_merge(parts, &capacity, merge, what))
+            status = status_failed("%s:%zu: %s", name, lines.number, what);
+    }
+    return status;
+}
+
+Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                            const char *vocab_name, const char *merges, size_t merges_size,
+                            const char *merges_name)
+{
+    *tokenizer = NULL;
+    BpeTokenizer parts = {
+        .config = {.pretokenizer = BPE_BYTELEVEL, .trim_offsets = true, .unk_id = BPE_NONE}};
+    Status status = read_vocab(vocab, vocab_size, vocab_name, &parts);
+    if (status_is_ok(&status))
+        status = read_merges(merges, merges_size, merges_name, &parts);
+    if (status_is_ok(&status))
+        return bpe_tokenizer_make(tokenizer, &parts);
+    bpe_tokenizer_drop(&parts);
+    return status;
+}
+
+Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
+{
+    *tokenizer = NULL;
+    BpeBytes vocab, merges;
+    Status status = bpe_read_file(vocab_path, &vocab);
+    if (!status_is_ok(&status))
+        return status;
+    status = bpe_read_file(merges_path, &merges);
+    if (status_is_ok(&status))
+        status = bpe_gpt2_from_memory(tokenizer, vocab.data, vocab.size, vocab_path, merges.data, merges.size,
+                                      merges_path);
+    bpe_bytes_free(&vocab);
+    bpe_bytes_free(&merges);
+    return status;
+}
+
+static bool put_merges(const BpeTokenizer *t, BpeBytes *out)
+{
+    bool fine = bpe_bytes_append(out, "#version: 0.2\n", 14);
+    for (size_t i = 0; i < t->merge_count && fine; i++) {
+        const BpeMerge *m = &t->merges[i];
+        fine =
+            bpe_bytes_append(out, bpe_string(&t->tokens, m->left), bpe_string_size(&t->tokens, m->left)) &&
+            bpe_bytes_append(out, " ", 1) &&
+            bpe_bytes_append(out, bpe_string(&t->tokens, m->right), bpe_string_size(&t->tokens, m->right)) &&
+            bpe_bytes_append(out, "\n", 1);
+    }
+    return fine;
+}
+
+static Status save_merges(const BpeTokenizer *t, const char *path)
+{
+    BpeBytes out = {0};
+    Status status = put_merges(t, &out) ? atomic_file_put(path, out.data, out.size)
+                                        : status_no_memory(out.size, "merges");
+    bpe_bytes_free(&out);
+    return status;
+}
+
+Status bpe_save_gpt2(const BpeTokenizer *t, const char *vocab_path, const char *merges_path)
+{
+    if (t->config.pretokenizer != BPE_BYTELEVEL)
+        return status_failed("%s: only a byte-level tokenizer can be saved as GPT-2's files", vocab_path);
+    BpeBytes out = {0};
+    bool fine = bpe_bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") &&
+                bpe_bytes_append(&out, "\n}\n", 3);
+    Status status =
+        fine ? atomic_file_put(vocab_path, out.data, out.size) : status_no_memory(out.size, "vocab");
+    bpe_bytes_free(&out);
+    return status_is_ok(&status) ? save_merges(t, merges_path) : status;
+}
+
+/* ---- subword-nmt ---- */
+
+enum { MAX_CODE = 0x110000 };
+
+/* Whether the token is one code point, perhaps with </w>. */
+static bool is_symbol(const char *text, size_t size, uint32_t *code)
+{
+    int length = size ? bpe_utf8_decode((const uint8_t *)text, size, code) : 0;
+    size_t rest = size - (size_t)length;
+    return length > 0 && (rest == 0 || (rest == 4 && memcmp(text + length, BPE_WORD_END, 4) == 0));
+}
+
+/* Marks the symbols of all merges in `seen`. */
+static Status survey(const char *path, const BpeBytes *bytes, uint8_t *seen)
+{
+    BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
+    if (!bpe_next_line(&lines) || !is_version(&lines))
+        return status_failed(
+            "%s:1: begins without \"#version: 0.2\": codes of version 0.1 are not read; learn "
+            "them anew",
+            path);
+    if (lines.size != 13 || memcmp(lines.text, "#version: 0.2", 13) != 0)
+        return status_failed("%s:1: only \"#version: 0.2\" is read", path);
+    while (bpe_next_line(&lines)) {
+        BpeMergeText m;
+        uint32_t code;
+        if (lines.size == 0 && lines.at == lines.end)
+            break;
+        size_t valid = bpe_utf8_valid(lines.text, lines.size);
+        if (valid < lines.size || !bpe_split_merge(lines.text, lines.size, &m))
+            return status_failed("%s:%zu: two tokens in UTF-8 with a blank between are expected", path,
+                                 lines.number);
+        if (is_symbol(m.left, m.left_size, &code))
+            seen[code] = 1;
+        if (is_symbol(m.right, m.right_size, &code))
+            seen[code] = 1;
+    }
+    return status_ok();
+}
+
+static bool add_symbols(BpeTokenizer *parts, const uint8_t *seen)
+{
+    for (uint32_t code = 0; code < MAX_CODE; code++) {
+        char text[8];
+        if (!seen[code])
+            continue;
+        size_t size = (size_t)bpe_utf8_encode(code, text);
+        memcpy(text + size, BPE_WORD_END, 4);
+        for (size_t with = 0; with <= 4; with += 4)
+            if (bpe_strings_find(&parts->tokens, text, size + with) < 0 &&
+                !bpe_strings_add(&parts->tokens, text, size + with))
+                return false;
+    }
+    return true;
+}
+
+/* The product of a merge gets the next id, unless it has one. */
+static Status add_merges(const char *path, const BpeBytes *bytes, BpeTokenizer *parts)
+{
+    BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
+    BpeBytes joined = {0};
+    size_t capacity = 0;
+    Status status = status_ok();
+    bpe_next_line(&lines);
+    while (status_is_ok(&status) && bpe_next_line(&lines)) {
+        BpeMergeText m;
+        char what[200] = "out of memory";
+        joined.size = 0;
+        if (!bpe_split_merge(lines.text, lines.size, &m))
+            break; /* the empty end; all else has been looked at */
+        bool fine = bpe_bytes_append(&joined, m.left, m.left_size) &&
+                    bpe_bytes_append(&joined, m.right, m.right_size);
+        if (fine && bpe_strings_find(&parts->tokens, joined.data, joined.size) < 0)
+            fine = bpe_strings_add(&parts->tokens, joined.data, joined.size);
+        if (!fine || !bpe_add_merge(parts, &capacity, m, what))
+            status = status_failed("%s:%zu: %s", path, lines.number, what);
+    }
+    bpe_bytes_free(&joined);
+    return status;
+}
+
+static Status read_codes(const char *path, const BpeBytes *bytes, const char *unk, BpeTokenizer *parts)
+{
+    uint8_t *seen = mem_calloc(MAX_CODE, 1);
+    if (!seen)
+        return status_no_memory(MAX_CODE, "the alphabet");
+    Status status = survey(path, bytes, seen);
+    bool fine = true;
+    if (unk) {
+        fine = bpe_strings_add(&parts->tokens, unk, strlen(unk)) &&
+               (parts->added = mem_calloc(1, sizeof *parts->added)) != NULL;
+        if (fine)
+            parts->added[parts->added_count++] = (BpeAdded){.special = true};
+        parts->config.unk_id = 0;
+    }
+    if (status_is_ok(&status) && (!fine || !add_symbols(parts, seen)))
+        status = status_no_memory(parts->tokens.bytes_used, "the alphabet");
+    mem_free(seen);
+    return status_is_ok(&status) ? add_merges(path, bytes, parts) : status;
+}
+
+Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
+                             const char *unk_token)
+{
+    *tokenizer = NULL;
+    const BpeBytes bytes = {.data = (char *)text, .size = size}; /* only read */
+    BpeTokenizer parts = {
+        .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
+    Status status = read_codes(name, &bytes, unk_token, &parts);
+    if (status_is_ok(&status))
+        return bpe_tokenizer_make(tokenizer, &parts);
+    bpe_tokenizer_drop(&parts);
+    return status;
+}
+
+Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token)
+{
+    *tokenizer = NULL;
+    BpeBytes bytes;
+    if (unk_token && (!*unk_token || bpe_utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
+        return status_usage("the unk token is empty or not UTF-8");
+    Status status = bpe_read_file(path, &bytes);
+    if (!status_is_ok(&status))
+        return status;
+    status = bpe_codes_from_memory(tokenizer, bytes.data, bytes.size, path, unk_token);
+    bpe_bytes_free(&bytes);
+    return status;
+}
+
+Status bpe_save_codes(const BpeTokenizer *t, const char *path)
+{
+    if (t->config.pretokenizer != BPE_SUBWORD_NMT)
+        return status_failed("%s: only a subword-nmt tokenizer can be saved as codes", path);
+    return save_merges(t, path);
+}

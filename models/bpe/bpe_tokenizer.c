@@ -1,0 +1,251 @@
+#define _GNU_SOURCE
+/* A tokenizer as it is used: from tokens and merges to the tables that encoding and decoding read. */
+#include "models/bpe/bpe_internal.h"
+#include "tensor/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void bpe_tokenizer_drop(BpeTokenizer *t)
+{
+    bpe_strings_free(&t->tokens);
+    mem_free(t->decoded);
+    mem_free(t->decoded_at);
+    mem_free(t->merges);
+    mem_free(t->added);
+    mem_free(t->flags);
+    mem_free(t->pairs);
+    mem_free(t->dense);
+}
+
+void bpe_tokenizer_free(BpeTokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    bpe_tokenizer_drop(tokenizer);
+    mem_free(tokenizer);
+}
+
+/* Where a pair is merged twice in a file, the later rank holds, as in Hugging Face's table. */
+static bool make_pairs(BpeTokenizer *t)
+{
+    unsigned bits = 6;
+    while (((size_t)1 << bits) < t->merge_count * 2)
+        bits++;
+    size_t slots = (size_t)1 << bits;
+    t->pair_mask = slots - 1;
+    t->pair_shift = 64 - bits;
+    t->pairs = mem_alloc(slots * sizeof *t->pairs);
+    t->dense = mem_alloc(BPE_DENSE * BPE_DENSE * sizeof *t->dense);
+    if (!t->pairs || !t->dense)
+        return false;
+    memset(t->dense, 0xFF, BPE_DENSE * BPE_DENSE * sizeof *t->dense);
+    memset(t->pairs, 0xFF, slots * sizeof *t->pairs);
+    for (size_t rank = 0; rank < t->merge_count; rank++) {
+        uint32_t left = t->merges[rank].left, right = t->merges[rank].right;
+        uint64_t key = bpe_pair_key(left, right);
+        if ((left | right) < BPE_DENSE)
+            t->dense[left * BPE_DENSE + right] = (uint32_t)rank;
+        size_t slot = bpe_pair_hash(key, t->pair_shift);
+        while (t->pairs[slot] != UINT64_MAX && t->pairs[slot] >> BPE_ID_BITS != key)
+            slot = (slot + 1) & t->pair_mask;
+        t->pairs[slot] = key << BPE_ID_BITS | rank;
+    }
+    return true;
+}
+
+/* The bytes of a mapped text; a character that maps no byte stands for itself. Returns the size. */
+static size_t unmap(const char *text, size_t size, char *out)
+{
+    size_t written = 0;
+    for (size_t at = 0; at < size;) {
+        uint32_t code;
+        int length = bpe_utf8_decode((const uint8_t *)text + at, size - at, &code);
+        int byte = length ? bpe_code_to_byte(code) : -1;
+        if (byte >= 0) {
+            out[written++] = (char)byte;
+        } else {
+            length = length ? length : 1;
+            memcpy(out + written, text + at, (size_t)length);
+            written += (size_t)length;
+        }
+        at += (size_t)length;
+    }
+    return written;
+}
+
+/* Special tokens are text, not mapped bytes. */
+static bool make_decoded(BpeTokenizer *t)
+{
+    if (t->config.pretokenizer != BPE_BYTELEVEL)
+        return true;
+    t->decoded = mem_alloc(t->tokens.bytes_used + 16);
+    t->decoded_at = mem_alloc((t->tokens.count + 1) * sizeof *t->decoded_at);
+    if (!t->decoded || !t->decoded_at)
+        return false;
+    size_t used = 0;
+    for (size_t id = 0; id < t->tokens.count; id++) {
+        const char *text = bpe_string(&t->tokens, id);
+        size_t size = bpe_string_size(&t->tokens, id);
+        t->decoded_at[id] = used;
+        used += unmap(text, size, t->decoded + used);
+    }
+    t->decoded_at[t->tokens.count] = used;
+    return true;
+}
+
+static int32_t id_of(const BpeTokenizer *t, const char *text, size_t size)
+{
+    return (int32_t)bpe_model_id(t, text, size);
+}
+
+static void make_symbols(BpeTokenizer *t)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char text[16];
+        bool mapped = t->config.pretokenizer == BPE_BYTELEVEL;
+        size_t size =
+            (size_t)bpe_utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
+        t->byte_ids[byte] = mapped || byte < 128 ? id_of(t, text, size) : BPE_NONE;
+        t->final_ids[byte] = t->byte_ids[byte];
+        if (t->config.pretokenizer == BPE_SUBWORD_NMT) {
+            memcpy(text + size, BPE_WORD_END, 4);
+            t->final_ids[byte] = byte < 128 ? id_of(t, text, size + 4) : BPE_NONE;
+        }
+        size = (size_t)snprintf(text, sizeof text, "<0x%02X>", byte);
+        t->fallback_ids[byte] = t->config.byte_fallback ? id_of(t, text, size) : BPE_NONE;
+    }
+}
+
+static int longer_first(const void *a, const void *b, void *context)
+{
+    const BpeTokenizer *t = context;
+    const BpeAdded *x = a, *y = b;
+    size_t p = bpe_string_size(&t->tokens, x->id), q = bpe_string_size(&t->tokens, y->id);
+    return p != q ? (p < q) - (p > q) : (x->id > y->id) - (x->id < y->id);
+}
+
+static bool make_added(BpeTokenizer *t)
+{
+    if (!(t->flags = mem_calloc(t->tokens.count, 1)))
+        return false;
+    if (t->added_count)
+        qsort_r(t->added, t->added_count, sizeof *t->added, longer_first, t);
+    for (size_t i = 0; i < t->added_count; i++) {
+        uint8_t first = (uint8_t)bpe_string(&t->tokens, t->added[i].id)[0];
+        t->flags[t->added[i].id] = (uint8_t)((t->added[i].special ? BPE_IS_SPECIAL : 0) |
+                                             (t->added[i].outside ? BPE_IS_OUTSIDE : 0));
+        t->added_first[first] = 1;
+        t->added_byte = i == 0 || t->added_byte == first ? first : -1;
+    }
+    return true;
+}
+
+/* Whether a merge never yields a pair of lower rank: then all merges of a rank can be made in one go. */
+static bool make_rising(BpeTokenizer *t)
+{
+    uint32_t *made = mem_alloc((t->tokens.count + 1) * sizeof *made);
+    if (!made)
+        return false;
+    for (size_t i = 0; i < t->tokens.count; i++)
+        made[i] = 0; /* by no merge yet: one more than the rank otherwise */
+    t->rising = true;
+    for (size_t rank = 0; rank < t->merge_count && t->rising; rank++) {
+        const BpeMerge *m = &t->merges[rank];
+        uint32_t *product = &made[m->product];
+        t->rising = *product == 0 && bpe_pair_rank(t, m->left, m->right) == rank;
+        *product = (uint32_t)rank + 1;
+    }
+    for (size_t rank = 0; rank < t->merge_count && t->rising; rank++) {
+        const BpeMerge *m = &t->merges[rank];
+        t->rising = made[m->left] <= rank && made[m->right] <= rank;
+    }
+    mem_free(made);
+    int64_t base = t->merge_count ? (int64_t)t->merges[0].product : 0;
+    t->product_base = base;
+    for (size_t rank = 0; rank < t->merge_count; rank++)
+        if (t->merges[rank].product != base + (int64_t)rank)
+            t->product_base = -1;
+    return true;
+}
+
+static Status check(const BpeTokenizer *t)
+{
+    if (t->tokens.count > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
+        return status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count,
+                             t->merge_count, BPE_MAX_TOKENS);
+    for (size_t i = 0; i < t->merge_count; i++)
+        if (t->merges[i].left >= t->tokens.count || t->merges[i].right >= t->tokens.count ||
+            t->merges[i].product >= t->tokens.count)
+            return status_failed("merge %zu has a token that does not exist", i);
+    return status_ok();
+}
+
+Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
+{
+    *tokenizer = NULL;
+    Status status = check(parts);
+    if (status_is_ok(&status)) {
+        if (make_added(parts) && make_pairs(parts) && make_decoded(parts) && make_rising(parts) &&
+            (*tokenizer = mem_alloc(sizeof **tokenizer)))
+            make_symbols(parts);
+        else
+            status = status_no_memory(parts->tokens.bytes_used, "the tokenizer");
+    }
+    if (!status_is_ok(&status)) {
+        bpe_tokenizer_drop(parts);
+        return status;
+    }
+    **tokenizer = *parts;
+    return status;
+}
+
+int32_t bpe_vocab_size(const BpeTokenizer *t)
+{
+    return (int32_t)t->tokens.count;
+}
+
+int64_t bpe_merge_count(const BpeTokenizer *t)
+{
+    return (int64_t)t->merge_count;
+}
+
+BpePretokenizer bpe_pretokenizer(const BpeTokenizer *t)
+{
+    return t->config.pretokenizer;
+}
+
+const char *bpe_pretokenizer_name(BpePretokenizer pretokenizer)
+{
+    static const char *const names[] = {"whitespace", "bytelevel", "subword-nmt"};
+    return names[pretokenizer];
+}
+
+int32_t bpe_unk_id(const BpeTokenizer *t)
+{
+    return t->config.unk_id;
+}
+
+const char *bpe_token_text(const BpeTokenizer *t, int32_t id, size_t *size)
+{
+    if (id < 0 || (size_t)id >= t->tokens.count)
+        return NULL;
+    if (size)
+        *size = bpe_string_size(&t->tokens, (size_t)id);
+    return bpe_string(&t->tokens, (size_t)id);
+}
+
+int32_t bpe_token_id(const BpeTokenizer *t, const char *text, size_t size)
+{
+    return (int32_t)bpe_strings_find(&t->tokens, text, size);
+}
+
+bool bpe_merge(const BpeTokenizer *t, int64_t rank, int32_t *left, int32_t *right, int32_t *product)
+{
+    if (rank < 0 || (size_t)rank >= t->merge_count)
+        return false;
+    *left = (int32_t)t->merges[rank].left;
+    *right = (int32_t)t->merges[rank].right;
+    *product = (int32_t)t->merges[rank].product;
+    return true;
+}

@@ -1,0 +1,455 @@
+/* The page: head, what was run, the table; the figures are in files of their own. */
+#include "models/report/report.h"
+#include "models/report/report_internal.h"
+#include "nn/atomic_file.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Series ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+static double median_epoch_seconds(const ReportModel *model)
+{
+    size_t count = 0, all = 0;
+    for (int s = 0; s < model->num_seeds; s++)
+        all += (size_t)model->seeds[s].count;
+    double *values = mem_alloc(all * sizeof *values);
+    if (!values || all == 0) {
+        mem_free(values);
+        return 0;
+    }
+    for (int s = 0; s < model->num_seeds; s++)
+        for (int i = 0; i < model->seeds[s].count; i++)
+            if (isfinite(model->seeds[s].epochs[i].seconds))
+                values[count++] = model->seeds[s].epochs[i].seconds;
+    qsort(values, count, sizeof *values, ascending);
+    double median = count ? (values[(count - 1) / 2] + values[count / 2]) / 2 : 0;
+    mem_free(values);
+    return median;
+}
+
+typedef double (*SeedValue)(const ReportSeed *seed);
+
+static double best_f1(const ReportSeed *seed)
+{
+    return seed->best_f1;
+}
+
+static double last_f1(const ReportSeed *seed)
+{
+    return seed->last_f1;
+}
+
+static double micro_f1(const ReportSeed *seed)
+{
+    return seed->last_micro_f1;
+}
+
+/* NaN: there is none. */
+static double tuned_f1(const ReportSeed *seed)
+{
+    return seed->selected_epoch > 0 ? seed->tuned_f1 : NAN;
+}
+
+static Spread over_seeds(const ReportModel *model, SeedValue value)
+{
+    double values[RESULTS_MAX_SEEDS];
+    int n = 0;
+    for (int s = 0; s < model->num_seeds && n < RESULTS_MAX_SEEDS; s++)
+        if (model->seeds[s].count > 0 && isfinite(value(&model->seeds[s])))
+            values[n++] = value(&model->seeds[s]);
+    return spread_of(values, n);
+}
+
+static void make_series(ReportSeries *series, const ReportRun *run, const ReportModel *model,
+                        bool several_runs)
+{
+    *series = (ReportSeries){.run = run,
+                             .model = model,
+                             .details = report_details(run, model->name),
+                             .best = over_seeds(model, best_f1),
+                             .last = over_seeds(model, last_f1),
+                             .micro = over_seeds(model, micro_f1),
+                             .tuned = over_seeds(model, tuned_f1),
+                             .epoch_seconds = median_epoch_seconds(model)};
+    if (several_runs)
+        snprintf(series->name, sizeof series->name, "%s/%s", run->label, model->name);
+    else
+        snprintf(series->name, sizeof series->name, "%s", model->name);
+    if (series->epoch_seconds > 0)
+        series->ids_per_second = (double)run->train_ids / series->epoch_seconds;
+    for (int s = 0; s < model->num_seeds; s++)
+        series->interrupted = series->interrupted || model->seeds[s].interrupted;
+}
+
+static bool on_same_data(const ReportRun *runs, int count)
+{
+    for (int i = 1; i < count; i++)
+        if (!runs[0].data_hash || !runs[i].data_hash || strcmp(runs[0].data_hash, runs[i].data_hash) != 0)
+            return false;
+    return true;
+}
+
+static Status report_init(Report *report, const ReportRun *runs, int num_runs)
+{
+    int count = 0;
+    for (int i = 0; i < num_runs; i++)
+        count += runs[i].num_models;
+    *report = (Report){.runs = runs, .num_runs = num_runs, .same_data = on_same_data(runs, num_runs)};
+    report->series = mem_calloc((size_t)count, sizeof *report->series);
+    if (!report->series)
+        return status_no_memory((size_t)count * sizeof *report->series, "the report");
+    for (int i = 0; i < num_runs; i++)
+        for (int m = 0; m < runs[i].num_models; m++) {
+            ReportSeries *series = &report->series[report->count];
+            make_series(series, &runs[i], &runs[i].models[m], num_runs > 1);
+            if (series->best.mean > report->series[report->best].best.mean)
+                report->best = report->count;
+            if (series->best.n > report->max_seeds)
+                report->max_seeds = series->best.n;
+            report->tuned = report->tuned || series->tuned.n > 0;
+            report->count++;
+        }
+    return status_ok();
+}
+
+static void report_free(Report *report)
+{
+    mem_free(report->series);
+    report_out_free(&report->out);
+}
+
+/* ---- What was run ---- */
+
+static void fact(ReportOut *out, const char *what, const char *value)
+{
+    report_putf(out, "<div><dt>%s</dt><dd>", what);
+    report_text(out, value);
+    report_put(out, "</dd></div>\n");
+}
+
+static void count_fact(ReportOut *out, const char *what, int64_t value)
+{
+    char text[32];
+    fact(out, what, report_count(text, value));
+}
+
+static void run_facts(ReportOut *out, const ReportRun *run)
+{
+    char text[100], train[32], valid[32], test[32];
+    report_put(out, "<dl>\n");
+    fact(out, "data", run->data ? run->data : "?");
+    fact(out, "hash (CRC-32)", run->data_hash ? run->data_hash : "?");
+    count_fact(out, "rows", run->rows);
+    report_count(train, run->train);
+    report_count(test, run->test);
+    if (run->valid > 0)
+        snprintf(text, sizeof text, "%s / %s / %s", train, report_count(valid, run->valid), test);
+    else
+        snprintf(text, sizeof text, "%s / %s", train, test);
+    fact(out, run->valid > 0 ? "to train / to validate / to test" : "to train / to test", text);
+    count_fact(out, "labels", run->labels);
+    count_fact(out, "vocabulary", run->vocab);
+    count_fact(out, "ids a text, at most", run->max_len);
+    count_fact(out, "texts a batch", run->batch);
+    snprintf(text, sizeof text, "%g", run->lr);
+    fact(out, "learning rate", text);
+    snprintf(text, sizeof text, "%lld", (long long)run->seed);
+    fact(out, "first seed", text);
+    snprintf(text, sizeof text, "%lld / %lld", (long long)run->threads, (long long)run->shards);
+    fact(out, "threads / shards", text);
+    fact(out, "last state", run->notebook ? "after the padding (notebook)" : "at the last word");
+    report_put(out, "</dl>\n");
+}
+
+static void what_was_run(Report *report)
+{
+    ReportOut *out = &report->out;
+    report_put(out, "<section id=\"run\"><h2>What was run</h2>\n");
+    for (int i = 0; i < report->num_runs; i++) {
+        if (report->num_runs > 1) {
+            report_put(out, "<h3>");
+            report_text(out, report->runs[i].label);
+            report_put(out, "</h3>\n");
+        }
+        run_facts(out, &report->runs[i]);
+    }
+    report_put(out, "</section>\n");
+}
+
+/* ---- The table ---- */
+
+static void spread_cell(ReportOut *out, const Spread *spread)
+{
+    if (spread->n < 1)
+        report_put(out, "<td>\xE2\x80\x93</td>");
+    else if (spread->n == 1)
+        report_putf(out, "<td>%.4f</td>", spread->mean);
+    else
+        report_putf(out, "<td>%.3f\xC2\xA0\xC2\xB1\xC2\xA0%.3f</td>", spread->mean, spread->sd);
+}
+
+/* The best epochs of the seeds: "12", or "9 to 14". */
+static void epoch_cell(ReportOut *out, const ReportModel *model)
+{
+    int low = 0, high = 0;
+    for (int s = 0; s < model->num_seeds; s++) {
+        int epoch = model->seeds[s].best_epoch;
+        low = s == 0 || epoch < low ? epoch : low;
+        high = s == 0 || epoch > high ? epoch : high;
+    }
+    if (low == high)
+        report_putf(out, "<td>%d</td>", low);
+    else
+        report_putf(out, "<td>%d to %d</td>", low, high);
+}
+
+static double total_seconds(const ReportModel *model)
+{
+    double seconds = 0;
+    for (int s = 0; s < model->num_seeds; s++)
+        seconds += model->seeds[s].seconds;
+    return seconds;
+}
+
+static void table_row(Report *report, int i)
+{
+    ReportOut *out = &report->out;
+    const ReportSeries *series = &report->series[i];
+    const ReportModel *model = series->model;
+    char text[32];
+    report_putf(out, "<tr%s><th scope=\"row\">", i == report->best ? " class=\"top\"" : "");
+    report_text(out, series->name);
+    report_put(out, series->interrupted ? " (interrupted)</th>" : "</th>");
+    report_putf(out, "<td>%s</td>", report_count(text, model->params));
+    if (report->max_seeds > 1)
+        report_putf(out, "<td>%d</td>", series->best.n);
+    spread_cell(out, &series->best);
+    epoch_cell(out, model);
+    spread_cell(out, &series->last);
+    spread_cell(out, &series->micro);
+    if (report->tuned)
+        spread_cell(out, &series->tuned);
+    report_putf(out, "<td>%s</td>", report_duration(text, series->epoch_seconds));
+    report_putf(out, "<td>%s</td>", report_duration(text, total_seconds(model)));
+    if (model->peak_rss_mb > 0 && isfinite(model->peak_rss_mb))
+        report_putf(out, "<td>%.0f</td></tr>\n", model->peak_rss_mb);
+    else
+        report_put(out, "<td>\xE2\x80\x93</td></tr>\n");
+}
+
+static void table(Report *report)
+{
+    ReportOut *out = &report->out;
+    report_put(out,
+               "<section id=\"table\"><h2>The models compared</h2>\n<div class=\"scroll\" tabindex=\"0\" "
+               "role=\"region\" aria-label=\"The models compared\"><table><thead><tr>"
+               "<th scope=\"col\">model</th><th scope=\"col\">parameters</th>");
+    if (report->max_seeds > 1)
+        report_put(out, "<th scope=\"col\">seeds</th>");
+    report_put(out, "<th scope=\"col\">best macro F1</th><th scope=\"col\">in epoch</th>"
+                    "<th scope=\"col\">last macro F1</th><th scope=\"col\">last micro F1</th>");
+    if (report->tuned)
+        report_put(out, "<th scope=\"col\">by validation</th>");
+    report_put(out, "<th scope=\"col\">an epoch</th><th scope=\"col\">in all</th>"
+                    "<th scope=\"col\">peak MB</th></tr></thead><tbody>\n");
+    for (int i = 0; i < report->count; i++)
+        table_row(report, i);
+    report_put(out, "</tbody></table></div>\n<p class=\"note\">");
+    if (report->max_seeds > 1)
+        report_put(out, "Mean \xC2\xB1 standard deviation over the seeds. ");
+    report_put(out,
+               "Best: the maximum over epochs on the test part, as in the homework. F1 at threshold 0.5");
+    if (report->tuned)
+        report_put(out,
+                   ", but by validation: macro F1 on the test part with the epoch and the thresholds that "
+                   "the validation part chose, in which the test part has no say");
+    report_put(out, ".</p>\n");
+    report_put(out, "</section>\n");
+}
+
+/* ---- The page ---- */
+
+static void title(Report *report)
+{
+    ReportOut *out = &report->out;
+    if (report->num_runs > 1)
+        report_putf(out, "%d runs compared", report->num_runs);
+    else
+        report_putf(out, "%d model%s on ", report->count, report->count > 1 ? "s" : "");
+    if (report->num_runs == 1) {
+        const char *data = report->runs[0].data ? report->runs[0].data : "?";
+        const char *slash = strrchr(data, '/');
+        report_text(out, slash && slash[1] ? slash + 1 : data);
+    }
+}
+
+static void head(Report *report)
+{
+    ReportOut *out = &report->out;
+    report_put(out,
+               "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+               "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
+               "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+               "'unsafe-inline'; img-src data:\"/>\n<link rel=\"icon\" href=\"data:,\"/>\n<title>Reel: ");
+    title(report);
+    report_put(out, "</title>\n<style>\n");
+    report_style(out);
+    report_put(out, "</style>\n</head>\n<body>\n<header><h1>");
+    title(report);
+    report_put(out, "</h1>\n<nav aria-label=\"Sections\"><ul>\n");
+}
+
+static void page(Report *report)
+{
+    static const struct {
+        const char *id, *name;
+        void (*write)(Report *report);
+    } sections[] = {
+        {"summary", "In short", report_summary},
+        {"table", "Table", table},
+        {"curves", "Curves", report_curves},
+        {"costs", "Quality, size and speed", report_costs},
+        {"labels", "Labels", report_classes},
+        {"confusions", "Confusions", report_confusions},
+        {"attention", "Attention", report_attention},
+        {"data", "Data", report_data_figures},
+        {"run", "Run", what_was_run},
+    };
+    enum { SECTIONS = sizeof sections / sizeof sections[0] };
+    /* The sections first, to know which there are. */
+    Report body = *report;
+    body.out = (ReportOut){0};
+    size_t sizes[SECTIONS];
+    for (int i = 0; i < SECTIONS; i++) {
+        if (sections[i].write == report_classes) /* on a wide page beside the confusions */
+            report_put(&body.out, "<div class=\"pair\">\n");
+        size_t before = body.out.size;
+        sections[i].write(&body);
+        sizes[i] = body.out.size - before;
+        if (sections[i].write == report_confusions)
+            report_put(&body.out, "</div>\n");
+    }
+    head(report);
+    for (int i = 0; i < SECTIONS; i++)
+        if (sizes[i] > 0)
+            report_putf(&report->out, "<li><a href=\"#%s\">%s</a></li>\n", sections[i].id, sections[i].name);
+    report_put(&report->out, "</ul></nav></header>\n<main>\n");
+    report_put(&report->out, body.out.text ? body.out.text : "");
+    report_put(&report->out, "</main>\n<footer><p>Written by Reel's train_zoo; what is shown is in "
+                             "<code>results.json</code> and <code>report.json</code> beside this page. "
+                             "<code>train_zoo --compare FOLDER...</code> makes one page of several runs.</p>"
+                             "</footer>\n</body>\n</html>\n");
+    report->out.failed = report->out.failed || body.out.failed;
+    report->figures = body.figures;
+    report_out_free(&body.out);
+}
+
+/* ---- Runs in, page out ---- */
+
+static void free_runs(ReportRun *runs, int count)
+{
+    for (int i = 0; runs && i < count; i++)
+        report_run_free(&runs[i]);
+    mem_free(runs);
+}
+
+/* Runs in folders of the same name keep their whole path as a label. */
+static Status read_runs(ReportRun *runs, const char *const *folders, int count)
+{
+    for (int i = 0; i < count; i++) {
+        Status status = report_run_read(&runs[i], folders[i]);
+        if (!status_is_ok(&status))
+            return status;
+    }
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(runs[i].label, runs[j].label) == 0) {
+                runs[i].label = arena_memdup(&runs[i].arena, folders[i], strlen(folders[i]) + 1);
+                if (!runs[i].label)
+                    return status_failed("out of memory for the report");
+                break;
+            }
+    return status_ok();
+}
+
+typedef Status (*WithReport)(Report *report, const char *path);
+
+static Status with_runs(const char *const *folders, int count, const char *path, WithReport use)
+{
+    if (count < 1)
+        return status_usage("a report needs at least one run's folder");
+    ReportRun *runs = mem_calloc((size_t)count, sizeof *runs);
+    if (!runs)
+        return status_no_memory((size_t)count * sizeof *runs, "the runs");
+    Report report = {0};
+    Status status = read_runs(runs, folders, count);
+    if (status_is_ok(&status))
+        status = report_init(&report, runs, count);
+    if (status_is_ok(&status))
+        status = use(&report, path);
+    report_free(&report);
+    free_runs(runs, count);
+    return status;
+}
+
+static Status write_page(Report *report, const char *path)
+{
+    page(report);
+    return report->out.failed ? status_no_memory(report->out.capacity, path)
+                              : atomic_file_put(path, report->out.text, report->out.size);
+}
+
+Status report_write(const char *const *folders, int count, const char *path)
+{
+    return with_runs(folders, count, path, write_page);
+}
+
+static void print_spread(const Spread *spread, bool seeds)
+{
+    if (seeds && spread->n > 1)
+        printf(" %7.4f +- %.4f", spread->mean, spread->sd);
+    else if (seeds)
+        printf(" %7.4f %9s", spread->mean, "");
+    else
+        printf(" %9.4f", spread->mean);
+}
+
+static Status print_table(Report *report, const char *path)
+{
+    (void)path;
+    int width = 14;
+    bool seeds = report->max_seeds > 1;
+    for (int i = 0; i < report->count; i++)
+        width = (int)strlen(report->series[i].name) > width ? (int)strlen(report->series[i].name) : width;
+    printf("%-*s %11s %5s %*s %*s %*s %9s\n", width, "model", "parameters", "seeds", seeds ? 17 : 9,
+           "best F1*", seeds ? 17 : 9, "last F1", seeds ? 17 : 9, "micro F1", "s/epoch");
+    for (int i = 0; i < report->count; i++) {
+        const ReportSeries *series = &report->series[i];
+        printf("%-*s %11lld %5d", width, series->name, (long long)series->model->params, series->best.n);
+        print_spread(&series->best, seeds);
+        print_spread(&series->last, seeds);
+        print_spread(&series->micro, seeds);
+        printf(" %9.2f%s\n", series->epoch_seconds, series->interrupted ? "  (interrupted)" : "");
+    }
+    printf("* macro F1, the homework's maximum over epochs on the test part%s\n",
+           seeds ? "; mean +- standard deviation over the seeds" : "");
+    if (!report->same_data)
+        printf("the runs are on different data: their scores do not compare\n");
+    return status_ok();
+}
+
+Status report_print(const char *const *folders, int count)
+{
+    return with_runs(folders, count, NULL, print_table);
+}

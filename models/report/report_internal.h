@@ -1,0 +1,106 @@
+/* What the files that write report.html share. */
+#ifndef REEL_MODELS_REPORT_INTERNAL_H
+#define REEL_MODELS_REPORT_INTERNAL_H
+
+#include "models/report/report_data.h"
+
+#include <stddef.h>
+
+enum { REPORT_PATH_SIZE = 1200, REPORT_NAME_SIZE = 120 };
+
+/* ---- Text that grows ---- */
+
+/* All zeros is an empty one. After a failure to get memory nothing more is added. */
+typedef struct ReportOut {
+    char *text;
+    size_t size, capacity;
+    bool failed;
+} ReportOut;
+
+void report_out_free(ReportOut *out);
+/* Markup as it stands. */
+void report_put(ReportOut *out, const char *markup);
+/* printf for markup: no string of the data may come through here. */
+void report_putf(ReportOut *out, const char *format, ...) REEL_PRINTF(2, 3);
+/* Text: what HTML or XML could misread is escaped, and what they forbid is replaced by U+FFFD. */
+void report_text(ReportOut *out, const char *text);
+void report_textf(ReportOut *out, const char *format, ...) REEL_PRINTF(2, 3);
+
+/* 1234567 as 1,234,567, and as 1.23 M; `text` has room for 32 bytes and is returned. */
+char *report_count(char text[32], int64_t value);
+char *report_short(char text[32], double value);
+/* Seconds as 0.42 s, 12.3 s, 4 min 05 s, 1 h 02 min. */
+char *report_duration(char text[32], double seconds);
+
+/* ---- The models that are compared ---- */
+
+/* One model of one run, under one name, colour, dash and marker in all figures. */
+typedef struct ReportSeries {
+    const ReportRun *run;
+    const ReportModel *model;
+    const ReportDetails *details; /* may be NULL */
+    char name[REPORT_NAME_SIZE];  /* with the run's where there are several */
+    Spread best, last, micro;     /* of F1, over the seeds that finished an epoch */
+    Spread tuned;                 /* over those with a validation part */
+    double epoch_seconds;         /* median over all epochs of all seeds */
+    double ids_per_second;        /* of a whole epoch, evaluation included; 0: not known */
+    bool interrupted;
+} ReportSeries;
+
+typedef struct Report {
+    const ReportRun *runs;
+    int num_runs;
+    ReportSeries *series; /* [count] */
+    int count;
+    int best;      /* the highest mean best F1 */
+    int max_seeds; /* of any model */
+    int figures;   /* so far, for ids */
+    bool same_data;
+    bool tuned; /* some model has a validation part */
+    ReportOut out;
+} Report;
+
+/* ---- SVG ---- */
+
+/* A figure and the part of it that shows data. */
+typedef struct Chart {
+    ReportOut *out;
+    int width, height;
+    double left, top, right, bottom; /* the plot's edges, from the figure's upper left corner */
+    double x0, x1, y0, y1;           /* the values at the edges */
+} Chart;
+
+/* Opens <figure><svg> with a title for those who cannot see it. */
+Chart report_chart(Report *report, int width, int height, const char *title);
+/* Closes both; `caption` is text. */
+void report_chart_end(Chart *chart, const char *caption);
+double report_x(const Chart *chart, double value);
+double report_y(const Chart *chart, double value);
+/* Axes with grid lines at round values and what they measure. */
+void report_axis_x(Chart *chart, const char *label, bool whole);
+void report_axis_y(Chart *chart, const char *label);
+/* Text at a point; anchor: start, middle, end. `class_name` is the project's own. */
+void report_label(ReportOut *out, double x, double y, const char *anchor, const char *class_name,
+                  const char *format, ...) REEL_PRINTF(6, 7);
+/* The first `limit` code points of a name with the whole as a tooltip. */
+void report_name(ReportOut *out, double x, double y, const char *anchor, const char *name, int limit);
+/* The next round number at or above a value that is to be shown in full. */
+double report_round_up(double value);
+/* Colour class and dash pattern of a series, and its marker at a point. */
+const char *report_dash(int series);
+void report_marker(ReportOut *out, int series, double x, double y, double radius);
+
+/* ---- Parts of the page: one file each group ---- */
+
+void report_style(ReportOut *out);
+void report_summary(Report *report);
+void report_legend(Report *report);
+void report_curves(Report *report);
+
+void report_costs(Report *report);
+void report_classes(Report *report);
+void report_attention(Report *report);
+void report_confusions(Report *report);
+void report_data_figures(Report *report);
+
+#endif

@@ -1,0 +1,404 @@
+/* The figures about labels: F1 of each, what is missed for what, how many there are. */
+#include "models/report/report_internal.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 460, ROW = 20, MOST_ROWS = 40, MATRIX = 12, PAIRS = 10 };
+
+/* As Metrics counts: 2 hits / (predicted + support), 0 where that divides by zero. */
+static double f1_of(const LabelCounts *counts)
+{
+    double whole = (double)counts->predicted + (double)counts->support;
+    return whole > 0 ? 2 * (double)counts->hits / whole : 0;
+}
+
+typedef struct Ranked {
+    int label;
+    double key, second;
+} Ranked;
+
+static int higher_first(const void *a, const void *b)
+{
+    const Ranked *left = a, *right = b;
+    if (left->key != right->key)
+        return left->key < right->key ? 1 : -1;
+    if (left->second != right->second)
+        return left->second < right->second ? 1 : -1;
+    return left->label - right->label;
+}
+
+/* The series whose details stand for all: the best one, or the first that has any; -1: none. */
+static int shown_series(const Report *report)
+{
+    if (report->series[report->best].details && report->series[report->best].details->num_scores)
+        return report->best;
+    for (int i = 0; i < report->count; i++)
+        if (report->series[i].details && report->series[i].details->num_scores)
+            return i;
+    return -1;
+}
+
+static bool same_labels(const ReportSeries *a, const ReportSeries *b)
+{
+    return a->details && b->details && a->details->num_scores == b->details->num_scores &&
+           a->run->data_hash && b->run->data_hash && strcmp(a->run->data_hash, b->run->data_hash) == 0;
+}
+
+/* ---- F1 of each label ---- */
+
+static void class_row(Report *report, Chart *chart, int shown, int label, int row)
+{
+    ReportOut *out = chart->out;
+    const ReportSeries *best = &report->series[shown];
+    const LabelCounts *counts = &best->details->scores[label];
+    double low = 1, high = 0, y = chart->top + ROW * (row + 0.5), f1 = f1_of(counts);
+    int others = 0;
+    for (int i = 0; i < report->count; i++)
+        if (i != shown && same_labels(best, &report->series[i])) {
+            double other = f1_of(&report->series[i].details->scores[label]);
+            low = fmin(low, other);
+            high = fmax(high, other);
+            others++;
+        }
+    report_name(out, chart->left - 6, y + 4, "end", best->run->classes[label].name, 20);
+    report_putf(out, "<g><title>precision %.3f, recall %.3f, F1 %.3f</title>",
+                counts->predicted > 0 ? (double)counts->hits / (double)counts->predicted : 0.0,
+                counts->support > 0 ? (double)counts->hits / (double)counts->support : 0.0, f1);
+    report_putf(out, "<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"12\"/></g>",
+                chart->left, y - 6, report_x(chart, f1) - chart->left);
+    if (others > 0)
+        report_putf(out, "<path class=\"whisker\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8\"/>",
+                    report_x(chart, low), y, report_x(chart, high), report_x(chart, low), y - 4,
+                    report_x(chart, high), y - 4);
+    report_label(out, chart->right + 34, y + 4, "end", "t", "%.2f", f1);
+    report_label(out, WIDTH - 4, y + 4, "end", "tick", "%lld", (long long)counts->support);
+}
+
+static void class_table(Report *report, int shown, const Ranked *order, int count)
+{
+    ReportOut *out = &report->out;
+    const ReportSeries *best = &report->series[shown];
+    report_put(out, "<details><summary>All labels, all models: F1 in numbers</summary>\n"
+                    "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"F1 of each label\">"
+                    "<table><thead><tr><th scope=\"col\">label</th><th scope=\"col\">test texts</th>");
+    for (int i = 0; i < report->count; i++)
+        if (same_labels(best, &report->series[i])) {
+            report_put(out, "<th scope=\"col\">");
+            report_text(out, report->series[i].name);
+            report_put(out, "</th>");
+        }
+    report_put(out, "</tr></thead><tbody>\n");
+    for (int row = 0; row < count; row++) {
+        int label = order[row].label;
+        report_put(out, "<tr><th scope=\"row\">");
+        report_text(out, best->run->classes[label].name);
+        report_putf(out, "</th><td>%lld</td>", (long long)best->run->classes[label].test);
+        for (int i = 0; i < report->count; i++)
+            if (same_labels(best, &report->series[i]))
+                report_putf(out, "<td>%.3f</td>", f1_of(&report->series[i].details->scores[label]));
+        report_put(out, "</tr>\n");
+    }
+    report_put(out, "</tbody></table></div></details>\n");
+}
+
+/* Whether any model has an F1 above 0. */
+static bool is_found(const Report *report, int shown, int label)
+{
+    for (int i = 0; i < report->count; i++)
+        if (same_labels(&report->series[shown], &report->series[i]) &&
+            report->series[i].details->scores[label].hits > 0)
+            return true;
+    return report->series[shown].details->scores[label].hits > 0;
+}
+
+static void draw_classes(Report *report, int shown, const Ranked *order, int count)
+{
+    int rows = count < MOST_ROWS ? count : MOST_ROWS;
+    while (rows > 1 && !is_found(report, shown, order[rows - 1].label))
+        rows--;
+    char title[REPORT_NAME_SIZE + 40];
+    snprintf(title, sizeof title, "F1 of each label: %s", report->series[shown].name);
+    Chart chart = report_chart(report, WIDTH, rows * ROW + 72, title);
+    chart.left = 172;
+    chart.right = WIDTH - 78;
+    chart.top = 30;
+    report_axis_x(&chart, "F1 on the test part, after the last epoch", false);
+    report_label(chart.out, chart.right + 34, 20, "end", "unit", "F1");
+    report_label(chart.out, WIDTH - 4, 20, "end", "unit", "texts");
+    report_putf(chart.out, "<g class=\"s%d\">\n", shown % 7);
+    for (int row = 0; row < rows; row++)
+        class_row(report, &chart, shown, order[row].label, row);
+    report_put(chart.out, "</g>\n");
+    char caption[400];
+    int used = snprintf(caption, sizeof caption,
+                        "Sorted by F1; at the right the test texts that bear the label (support).%s",
+                        report->count > 1 ? " The thin line reaches from the lowest to the highest F1 of the "
+                                            "other models."
+                                          : "");
+    if (rows < count)
+        snprintf(caption + used, sizeof caption - (size_t)used, " The other %d are only in the table.",
+                 count - rows);
+    report_chart_end(&chart, caption);
+}
+
+void report_classes(Report *report)
+{
+    int shown = shown_series(report);
+    if (shown < 0)
+        return;
+    const ReportDetails *details = report->series[shown].details;
+    int count = details->num_scores;
+    Ranked *order = mem_alloc((size_t)count * sizeof *order);
+    if (!order) {
+        report->out.failed = true;
+        return;
+    }
+    for (int k = 0; k < count; k++)
+        order[k] = (Ranked){k, f1_of(&details->scores[k]), (double)details->scores[k].support};
+    qsort(order, (size_t)count, sizeof *order, higher_first);
+    report_put(&report->out, "<section id=\"labels\"><h2>Label by label</h2>\n");
+    draw_classes(report, shown, order, count);
+    class_table(report, shown, order, count);
+    report_put(&report->out, "</section>\n");
+    mem_free(order);
+}
+
+/* ---- What is missed for what ---- */
+
+/* The labels that are missed most often, at most MATRIX of them; returns how many. */
+static int choose_missed(const ReportDetails *details, int *labels)
+{
+    int count = details->num_scores, chosen = 0;
+    Ranked *order = mem_alloc((size_t)count * sizeof *order);
+    for (int k = 0; order && k < count; k++)
+        order[k] = (Ranked){k, (double)(details->scores[k].support - details->scores[k].hits), 0};
+    if (order)
+        qsort(order, (size_t)count, sizeof *order, higher_first);
+    for (; order && chosen < count && chosen < MATRIX && order[chosen].key > 0; chosen++)
+        labels[chosen] = order[chosen].label;
+    mem_free(order);
+    return chosen;
+}
+
+static int64_t misses_of(const ReportDetails *details, int missed, int instead)
+{
+    for (int i = 0; i < details->num_misses; i++)
+        if (details->misses[i].missed == missed && details->misses[i].instead == instead)
+            return details->misses[i].texts;
+    return 0;
+}
+
+static void matrix_column(const Report *report, Chart *chart, int shown, int label, double x)
+{
+    const ReportSeries *series = &report->series[shown];
+    report_putf(chart->out, "<g transform=\"translate(%.1f %.1f) rotate(-70)\">", x, chart->top - 6);
+    report_name(chart->out, 0, 0, "start", label < 0 ? "nothing instead" : series->run->classes[label].name,
+                18);
+    report_put(chart->out, "</g>\n");
+}
+
+static void draw_matrix(Report *report, int shown, const int *labels, int count)
+{
+    const ReportSeries *series = &report->series[shown];
+    char title[REPORT_NAME_SIZE + 40];
+    snprintf(title, sizeof title, "Missed, and predicted instead: %s", series->name);
+    double cell = 22, high = 1;
+    Chart chart = report_chart(report, WIDTH, (int)(count * cell) + 150, title);
+    chart.left = 140;
+    chart.top = 140;
+    for (int i = 0; i < count; i++)
+        for (int j = -1; j < count; j++)
+            high = fmax(high, (double)misses_of(series->details, labels[i], j < 0 ? -1 : labels[j]));
+    for (int j = 0; j <= count; j++)
+        matrix_column(report, &chart, shown, j < count ? labels[j] : -1, chart.left + cell * (j + 0.6));
+    for (int i = 0; i < count; i++) {
+        double y = chart.top + cell * i;
+        report_name(chart.out, chart.left - 6, y + 15, "end", series->run->classes[labels[i]].name, 16);
+        for (int j = 0; j <= count; j++) {
+            double x = chart.left + cell * j;
+            int64_t texts = misses_of(series->details, labels[i], j < count ? labels[j] : -1);
+            report_putf(chart.out,
+                        "<rect class=\"cell\" x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" "
+                        "fill-opacity=\"%.3f\"/>",
+                        x, y, cell - 1, cell - 1, texts > 0 ? 0.08 + 0.5 * (double)texts / high : 0.0);
+            if (texts > 0)
+                report_label(chart.out, x + cell / 2 - 0.5, y + 15, "middle", "t", "%lld", (long long)texts);
+        }
+    }
+    report_chart_end(&chart,
+                     "Rows: the labels missed most often (true, not predicted). Columns: labels that were "
+                     "predicted in the same texts without being true; a text with several counts in "
+                     "each. Last column: nothing wrong was predicted, the label is just missing.");
+}
+
+static void pairs_table(Report *report)
+{
+    ReportOut *out = &report->out;
+    report_put(
+        out,
+        "<details><summary>The most frequent confusions of every model</summary>\n"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusions\"><table>"
+        "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">missed</th>"
+        "<th scope=\"col\">predicted instead</th><th scope=\"col\">test texts</th></tr></thead><tbody>\n");
+    for (int i = 0; i < report->count; i++) {
+        const ReportSeries *series = &report->series[i];
+        int shown = 0;
+        for (int m = 0; series->details && m < series->details->num_misses && shown < PAIRS; m++) {
+            const ReportMiss *miss = &series->details->misses[m];
+            if (miss->instead < 0)
+                continue;
+            report_put(out, "<tr><th scope=\"row\">");
+            report_text(out, series->name);
+            report_put(out, "</th><td class=\"l\">");
+            report_text(out, series->run->classes[miss->missed].name);
+            report_put(out, "</td><td class=\"l\">");
+            report_text(out, series->run->classes[miss->instead].name);
+            report_putf(out, "</td><td>%lld</td></tr>\n", (long long)miss->texts);
+            shown++;
+        }
+    }
+    report_put(out, "</tbody></table></div></details>\n");
+}
+
+void report_confusions(Report *report)
+{
+    int shown = shown_series(report), labels[MATRIX];
+    int count = shown < 0 ? 0 : choose_missed(report->series[shown].details, labels);
+    if (shown < 0)
+        return;
+    report_put(&report->out, "<section id=\"confusions\"><h2>Which labels are missed for which</h2>\n");
+    if (count > 0) {
+        draw_matrix(report, shown, labels, count);
+        pairs_table(report);
+    } else {
+        report_put(&report->out, "<p>No label was missed.</p>\n");
+    }
+    report_put(&report->out, "</section>\n");
+}
+
+/* ---- The data ---- */
+
+static void draw_lengths(Report *report, const ReportRun *run)
+{
+    Chart chart = report_chart(report, WIDTH, 280, "Lengths of the texts");
+    double high = 0;
+    for (int i = 0; i < run->num_bins; i++) {
+        high = fmax(high, (double)run->bins[i].train / fmax(1, (double)run->train));
+        high = fmax(high, (double)run->bins[i].test / fmax(1, (double)run->test));
+    }
+    chart.x0 = run->bins[0].from;
+    chart.x1 = run->bins[run->num_bins - 1].to + 1;
+    chart.y1 = report_round_up(100 * high);
+    report_axis_y(&chart, "texts, % of their part");
+    report_axis_x(&chart, "ids a text, <bos> and <eos> included", true);
+    for (int i = 0; i < run->num_bins; i++) {
+        const ReportBin *bin = &run->bins[i];
+        double train = 100 * (double)bin->train / fmax(1, (double)run->train);
+        double test = 100 * (double)bin->test / fmax(1, (double)run->test);
+        double x = report_x(&chart, bin->from), next = report_x(&chart, bin->to + 1);
+        report_putf(
+            chart.out,
+            "<g><title>%d to %d ids: %lld to train, %lld to test</title><rect class=\"train\" x=\"%.1f\" "
+            "y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
+            bin->from, bin->to, (long long)bin->train, (long long)bin->test, x + 0.5, report_y(&chart, train),
+            fmax(0.5, next - x - 1), chart.bottom - report_y(&chart, train));
+        report_putf(chart.out, "<path class=\"test\" d=\"M%.1f %.1fH%.1f\"/></g>\n", x,
+                    report_y(&chart, test), next);
+    }
+    report_chart_end(&chart,
+                     "Bars: the training part; strokes: the test part. Longer texts are cut, so that the "
+                     "last bar also holds what was longer.");
+}
+
+static void draw_frequencies(Report *report, const ReportRun *run, const Ranked *order)
+{
+    int rows = run->num_classes < MOST_ROWS ? run->num_classes : MOST_ROWS;
+    Chart chart = report_chart(report, WIDTH, rows * ROW + 54, "How often each label occurs");
+    chart.left = 172;
+    chart.right = WIDTH - 44;
+    double high = 0;
+    for (int row = 0; row < rows; row++) {
+        const ReportLabel *label = &run->classes[order[row].label];
+        high = fmax(high, (double)label->train / fmax(1, (double)run->train));
+        high = fmax(high, (double)label->test / fmax(1, (double)run->test));
+    }
+    chart.x1 = report_round_up(100 * high);
+    report_axis_x(&chart, "texts that bear it, % of their part", false);
+    for (int row = 0; row < rows; row++) {
+        const ReportLabel *label = &run->classes[order[row].label];
+        double y = chart.top + ROW * (row + 0.5);
+        double train = report_x(&chart, 100 * (double)label->train / fmax(1, (double)run->train));
+        double test = report_x(&chart, 100 * (double)label->test / fmax(1, (double)run->test));
+        report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 20);
+        report_putf(
+            chart.out,
+            "<g><title>%lld to train, %lld to test</title><rect class=\"train\" x=\"%.1f\" y=\"%.1f\" "
+            "width=\"%.1f\" height=\"12\"/><path class=\"test\" d=\"M%.1f %.1fv16\"/></g>\n",
+            (long long)label->train, (long long)label->test, chart.left, y - 6, train - chart.left, test,
+            y - 8);
+        report_label(chart.out, WIDTH - 4, y + 4, "end", "tick", "%lld",
+                     (long long)(label->train + label->test));
+    }
+    char caption[200];
+    int used = snprintf(caption, sizeof caption,
+                        "Bars: the training part; strokes: the test part; at the right: texts in all.");
+    if (rows < run->num_classes)
+        snprintf(caption + used, sizeof caption - (size_t)used, " The %d most frequent of %d labels.", rows,
+                 run->num_classes);
+    report_chart_end(&chart, caption);
+}
+
+static void draw_data(Report *report, const ReportRun *run)
+{
+    Ranked *order = mem_alloc(((size_t)run->num_classes + 1) * sizeof *order);
+    if (!order) {
+        report->out.failed = true;
+        return;
+    }
+    for (int k = 0; k < run->num_classes; k++)
+        order[k] = (Ranked){k, (double)run->classes[k].train + (double)run->classes[k].test, 0};
+    qsort(order, (size_t)run->num_classes, sizeof *order, higher_first);
+    report_put(&report->out, "<div class=\"pair\">\n");
+    if (run->num_bins > 0)
+        draw_lengths(report, run);
+    if (run->num_classes > 0)
+        draw_frequencies(report, run, order);
+    report_put(&report->out, "</div>\n");
+    mem_free(order);
+}
+
+/* Whether an earlier run is on the same data and has been shown. */
+static bool shown_before(const Report *report, int run)
+{
+    for (int i = 0; i < run; i++)
+        if (report->runs[i].num_classes > 0 &&
+            strcmp(report->runs[i].details_hash, report->runs[run].details_hash) == 0)
+            return true;
+    return false;
+}
+
+void report_data_figures(Report *report)
+{
+    bool any = false;
+    for (int i = 0; i < report->num_runs; i++)
+        any = any || report->runs[i].num_classes > 0;
+    if (!any)
+        return;
+    report_put(&report->out, "<section id=\"data\"><h2>The data</h2>\n");
+    for (int i = 0; i < report->num_runs; i++) {
+        const ReportRun *run = &report->runs[i];
+        if (run->num_classes < 1 || shown_before(report, i))
+            continue;
+        if (report->num_runs > 1 && run->data) {
+            report_put(&report->out, "<p class=\"note\">");
+            report_text(&report->out, run->data);
+            report_put(&report->out, "</p>\n");
+        }
+        draw_data(report, run);
+    }
+    report_put(&report->out, "</section>\n");
+}

@@ -1,0 +1,164 @@
+#include "models/report/report_internal.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void report_out_free(ReportOut *out)
+{
+    mem_free(out->text);
+    *out = (ReportOut){0};
+}
+
+/* Room for `more` bytes and a zero behind. */
+static bool reserve(ReportOut *out, size_t more)
+{
+    if (out->failed || out->capacity - out->size > more)
+        return !out->failed;
+    size_t capacity = 2 * out->capacity + more + 4096;
+    char *larger = mem_realloc(out->text, capacity);
+    if (!larger) {
+        out->failed = true;
+        return false;
+    }
+    out->text = larger;
+    out->capacity = capacity;
+    return true;
+}
+
+static void append(ReportOut *out, const char *bytes, size_t size)
+{
+    if (!reserve(out, size))
+        return;
+    memcpy(out->text + out->size, bytes, size);
+    out->size += size;
+    out->text[out->size] = '\0';
+}
+
+void report_put(ReportOut *out, const char *markup)
+{
+    append(out, markup, strlen(markup));
+}
+
+void report_putf(ReportOut *out, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (size < 0 || size >= (int)sizeof text)
+        out->failed = true;
+    else
+        append(out, text, (size_t)size);
+}
+
+/* The length of the UTF-8 character at `p`, 0 where there is none that HTML and XML allow. */
+static size_t character(const unsigned char *p)
+{
+    if (*p < 0x80)
+        return *p >= 0x20 && *p != 0x7F;
+    size_t size = *p >= 0xC2 && *p <= 0xDF ? 2 : (*p & 0xF0) == 0xE0 ? 3 : *p >= 0xF0 && *p <= 0xF4 ? 4 : 0;
+    for (size_t i = 1; i < size; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (*p == 0xE0 && p[1] < 0xA0) || (*p == 0xF0 && p[1] < 0x90);
+    bool forbidden = (*p == 0xC2 && p[1] < 0xA0) || (*p == 0xED && p[1] >= 0xA0) ||
+                     (*p == 0xEF && p[1] == 0xBF && p[2] >= 0xBE) || (*p == 0xF4 && p[1] >= 0x90);
+    return overlong || forbidden ? 0 : size;
+}
+
+static const char *entity(char c)
+{
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
+void report_text(ReportOut *out, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    while (*p) {
+        const char *escaped = entity((char)*p);
+        size_t size = *p == '\n' || *p == '\t' ? 1 : character(p);
+        if (escaped)
+            report_put(out, escaped);
+        else if (size)
+            append(out, (const char *)p, size);
+        else
+            report_put(out, "\xEF\xBF\xBD");
+        p += size ? size : 1;
+    }
+}
+
+void report_textf(ReportOut *out, const char *format, ...)
+{
+    char text[4096];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args); /* cut where it is longer: names are somebody's */
+    va_end(args);
+    report_text(out, text);
+}
+
+/* ---- Numbers for people ---- */
+
+char *report_count(char text[32], int64_t value)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu",
+                          value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value);
+    int at = 0;
+    if (value < 0)
+        text[at++] = '-';
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            text[at++] = ',';
+        text[at++] = digits[i];
+    }
+    text[at] = '\0';
+    return text;
+}
+
+char *report_short(char text[32], double value)
+{
+    static const char *const units[] = {"", "\xC2\xA0k", "\xC2\xA0M", "\xC2\xA0G"};
+    int unit = 0;
+    while (fabs(value) >= 999.5 && unit < 3) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(text, 32, "%.*f%s", unit && fabs(value) < 99.5 ? (fabs(value) < 9.95 ? 2 : 1) : 0, value,
+             units[unit]);
+    if (!unit && value != floor(value))
+        snprintf(text, 32, "%.3g", value);
+    return text;
+}
+
+char *report_duration(char text[32], double seconds)
+{
+    if (!(seconds >= 0 && seconds < 1e9))
+        snprintf(text, 32, "?");
+    else if (seconds < 10)
+        snprintf(text, 32, "%.2f s", seconds);
+    else if (seconds < 59.95)
+        snprintf(text, 32, "%.1f s", seconds);
+    else if (seconds < 3599.5)
+        snprintf(text, 32, "%d min %02d s", (int)(seconds + 0.5) / 60, (int)(seconds + 0.5) % 60);
+    else
+        snprintf(text, 32, "%d h %02d min", (int)(seconds / 60 + 0.5) / 60, (int)(seconds / 60 + 0.5) % 60);
+    return text;
+}

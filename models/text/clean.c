@@ -1,0 +1,155 @@
+#include "models/text/clean.h"
+#include "models/text/text_file.h"
+#include "tensor/mem.h"
+
+#include <string.h>
+
+/* scikit-learn's ENGLISH_STOP_WORDS: 318 words, after those of the Glasgow Information Retrieval Group. */
+static const char *const ENGLISH_STOP_WORDS[] = {
+    "a",         "about",      "above",      "across",       "after",      "afterwards", "again",
+    "against",   "all",        "almost",     "alone",        "along",      "already",    "also",
+    "although",  "always",     "am",         "among",        "amongst",    "amoungst",   "amount",
+    "an",        "and",        "another",    "any",          "anyhow",     "anyone",     "anything",
+    "anyway",    "anywhere",   "are",        "around",       "as",         "at",         "back",
+    "be",        "became",     "because",    "become",       "becomes",    "becoming",   "been",
+    "before",    "beforehand", "behind",     "being",        "below",      "beside",     "besides",
+    "between",   "beyond",     "bill",       "both",         "bottom",     "but",        "by",
+    "call",      "can",        "cannot",     "cant",         "co",         "con",        "could",
+    "couldnt",   "cry",        "de",         "describe",     "detail",     "do",         "done",
+    "down",      "due",        "during",     "each",         "eg",         "eight",      "either",
+    "eleven",    "else",       "elsewhere",  "empty",        "enough",     "etc",        "even",
+    "ever",      "every",      "everyone",   "everything",   "everywhere", "except",     "few",
+    "fifteen",   "fifty",      "fill",       "find",         "fire",       "first",      "five",
+    "for",       "former",     "formerly",   "forty",        "found",      "four",       "from",
+    "front",     "full",       "further",    "get",          "give",       "go",         "had",
+    "has",       "hasnt",      "have",       "he",           "hence",      "her",        "here",
+    "hereafter", "hereby",     "herein",     "hereupon",     "hers",       "herself",    "him",
+    "himself",   "his",        "how",        "however",      "hundred",    "i",          "ie",
+    "if",        "in",         "inc",        "indeed",       "interest",   "into",       "is",
+    "it",        "its",        "itself",     "keep",         "last",       "latter",     "latterly",
+    "least",     "less",       "ltd",        "made",         "many",       "may",        "me",
+    "meanwhile", "might",      "mill",       "mine",         "more",       "moreover",   "most",
+    "mostly",    "move",       "much",       "must",         "my",         "myself",     "name",
+    "namely",    "neither",    "never",      "nevertheless", "next",       "nine",       "no",
+    "nobody",    "none",       "noone",      "nor",          "not",        "nothing",    "now",
+    "nowhere",   "of",         "off",        "often",        "on",         "once",       "one",
+    "only",      "onto",       "or",         "other",        "others",     "otherwise",  "our",
+    "ours",      "ourselves",  "out",        "over",         "own",        "part",       "per",
+    "perhaps",   "please",     "put",        "rather",       "re",         "same",       "see",
+    "seem",      "seemed",     "seeming",    "seems",        "serious",    "several",    "she",
+    "should",    "show",       "side",       "since",        "sincere",    "six",        "sixty",
+    "so",        "some",       "somehow",    "someone",      "something",  "sometime",   "sometimes",
+    "somewhere", "still",      "such",       "system",       "take",       "ten",        "than",
+    "that",      "the",        "their",      "them",         "themselves", "then",       "thence",
+    "there",     "thereafter", "thereby",    "therefore",    "therein",    "thereupon",  "these",
+    "they",      "thick",      "thin",       "third",        "this",       "those",      "though",
+    "three",     "through",    "throughout", "thru",         "thus",       "to",         "together",
+    "too",       "top",        "toward",     "towards",      "twelve",     "twenty",     "two",
+    "un",        "under",      "until",      "up",           "upon",       "us",         "very",
+    "via",       "was",        "we",         "well",         "were",       "what",       "whatever",
+    "when",      "whence",     "whenever",   "where",        "whereafter", "whereas",    "whereby",
+    "wherein",   "whereupon",  "wherever",   "whether",      "which",      "while",      "whither",
+    "who",       "whoever",    "whole",      "whom",         "whose",      "why",        "will",
+    "with",      "within",     "without",    "would",        "yet",        "you",        "your",
+    "yours",     "yourself",   "yourselves"};
+
+/* These turn a sentence round, so they stay words. */
+static bool is_negation(const char *word)
+{
+    return strcmp(word, "no") == 0 || strcmp(word, "not") == 0;
+}
+
+static uint32_t length_bit(TextSpan word)
+{
+    return 1u << (word.length < 31 ? word.length : 31);
+}
+
+Status cleaner_add_stop_word(Cleaner *cleaner, TextSpan word)
+{
+    if (word.length == 0)
+        return status_ok();
+    cleaner->stop_lengths[(unsigned char)word.bytes[0]] |= length_bit(word);
+    return string_table_add(&cleaner->stop_words, word) < 0 ? status_no_memory(word.length, "the stop words")
+                                                            : status_ok();
+}
+
+/* Most words are told from stop words by their first letter and length, without a look into the table. */
+static bool is_stop_word(const Cleaner *cleaner, TextSpan word)
+{
+    return (cleaner->stop_lengths[(unsigned char)word.bytes[0]] & length_bit(word)) != 0 &&
+           string_table_find(&cleaner->stop_words, word) >= 0;
+}
+
+static Status add_english(Cleaner *cleaner)
+{
+    Status status = status_ok();
+    for (size_t i = 0; i < sizeof ENGLISH_STOP_WORDS / sizeof *ENGLISH_STOP_WORDS; i++)
+        if (status_is_ok(&status) && !is_negation(ENGLISH_STOP_WORDS[i]))
+            status = cleaner_add_stop_word(cleaner, text_span(ENGLISH_STOP_WORDS[i]));
+    return status;
+}
+
+/* A word with anything but letters in it ("don't") can do no harm: no cleaned text has it. */
+static Status add_file(Cleaner *cleaner, const char *path)
+{
+    char *bytes;
+    size_t size;
+    Status status = text_file_read(path, &bytes, &size);
+    if (!status_is_ok(&status))
+        return status;
+    status = text_file_check(path, bytes, size);
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] >= 'A' && bytes[i] <= 'Z')
+            bytes[i] += 'a' - 'A';
+        else if (bytes[i] >= '\t' && bytes[i] <= '\r')
+            bytes[i] = ' ';
+    }
+    TextSpan text = {bytes, size}, word;
+    while (status_is_ok(&status) && text_next_word(&text, &word))
+        status = cleaner_add_stop_word(cleaner, word);
+    mem_free(bytes);
+    return status;
+}
+
+Status cleaner_init(Cleaner *cleaner, const CleanOptions *options)
+{
+    *cleaner = (Cleaner){0};
+    memset(cleaner->map, ' ', sizeof cleaner->map);
+    for (int c = 'a'; c <= 'z'; c++)
+        cleaner->map[c] = cleaner->map[c - 'a' + 'A'] = (char)c;
+    for (int c = '0'; options->keep_digits && c <= '9'; c++)
+        cleaner->map[c] = (char)c;
+    Status status = !options->stop_words                       ? add_english(cleaner)
+                    : strcmp(options->stop_words, "none") == 0 ? status_ok()
+                                                               : add_file(cleaner, options->stop_words);
+    if (!status_is_ok(&status))
+        cleaner_free(cleaner);
+    return status;
+}
+
+void cleaner_free(Cleaner *cleaner)
+{
+    string_table_free(&cleaner->stop_words);
+}
+
+size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out)
+{
+    const unsigned char *in = (const unsigned char *)text.bytes, *end = in + text.length;
+    char *to = out;
+    while (in < end) {
+        /* `to` never passes `in`: a word is written with the space in front of it, which is one byte that
+         * was read, except for the first. */
+        char *word = to > out ? to + 1 : to, *at = word;
+        while (in < end && cleaner->map[*in] != ' ')
+            *at++ = cleaner->map[*in++];
+        while (in < end && cleaner->map[*in] == ' ')
+            in++;
+        TextSpan found = {word, (size_t)(at - word)};
+        if (found.length == 0 || is_stop_word(cleaner, found))
+            continue;
+        if (word > out)
+            *to = ' ';
+        to = at;
+    }
+    return (size_t)(to - out);
+}

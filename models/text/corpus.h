@@ -1,0 +1,55 @@
+/* A labelled corpus: a TSV file in memory.
+ *
+ * The file is UTF-8. Its first line names the columns; `text` and `labels` must be among them, in any
+ * place. A tab ends a field, nothing quotes it. The labels of a row are separated by ", "; white space
+ * around a label does not count, nor does a label that is there twice. Lines end in LF or CRLF, the last
+ * one need not; empty lines and a byte order mark are passed over. */
+#ifndef REEL_MODELS_CORPUS_H
+#define REEL_MODELS_CORPUS_H
+
+#include "models/text/string_table.h"
+#include "models/text/text.h"
+#include "tensor/decls.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+enum { CORPUS_HASH_SIZE = 9 };
+
+/* A corpus in memory. All zeros is an empty one. */
+typedef struct Corpus {
+    int64_t rows;
+    TextSpan *texts;        /* [rows], into `bytes`; as they stand in the file, may be empty */
+    int64_t *label_offsets; /* [rows + 1]: the labels of row i are labels[label_offsets[i]] and on */
+    int32_t *labels;        /* numbers of classes, ascending within a row, none twice */
+    StringTable classes;    /* sorted as scikit-learn's MultiLabelBinarizer sorts them */
+    char *bytes;            /* the file */
+    size_t size;
+    char hash[CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
+} Corpus;
+
+/* Reads `path`. On success the caller frees the corpus with corpus_free(); otherwise it is empty.
+ * Errors, with file and line: no such file, a directory, an empty file, no UTF-8, NUL bytes, a header
+ * without the columns or with one of them twice, a row with too few or too many fields, a row without
+ * labels or with an empty one, no rows, a single label in the whole file, no memory. */
+Status corpus_read(Corpus *corpus, const char *path);
+/* The same from memory, which is copied; `name` stands for the path in messages. */
+Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size);
+void corpus_free(Corpus *corpus);
+
+/* K. */
+static inline int32_t corpus_num_classes(const Corpus *corpus)
+{
+    return corpus->classes.count;
+}
+/* The labels of some rows (NULL: of the first `count`) as zeros and ones, f32 [count, classes]. Invalid
+ * where there is no memory. */
+Tensor corpus_label_matrix(Arena *arena, const Corpus *corpus, const int32_t *rows, int64_t count);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,391 @@
+#include "models/text/dataset.h"
+#include "models/text/split.h"
+#include "models/text/stratify.h"
+#include "tensor/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+DatasetOptions dataset_defaults(void)
+{
+    return (DatasetOptions){.test_size = 0.2, .vocabulary = vocabulary_defaults(), .max_len = 64};
+}
+
+/* What is wrong with the data says in which file. */
+static Status name_file(Status status, const char *name)
+{
+    return status.code == STATUS_FAILED ? status_failed("%s: %s", name, status.message) : status;
+}
+
+/* The cleaned texts of a corpus, in one block. */
+typedef struct {
+    char *bytes;
+    TextSpan *texts; /* [rows] */
+} CleanTexts;
+
+static void clean_texts_free(CleanTexts *clean)
+{
+    mem_free(clean->bytes);
+    mem_free(clean->texts);
+}
+
+static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus, const char *name)
+{
+    size_t bytes = 0, used = 0;
+    for (int64_t i = 0; i < corpus->rows; i++)
+        bytes += corpus->texts[i].length;
+    clean->bytes = mem_alloc(bytes);
+    clean->texts = mem_alloc((size_t)corpus->rows * sizeof *clean->texts);
+    if (!clean->bytes || !clean->texts)
+        return status_no_memory(bytes, "the cleaned texts");
+    for (int64_t i = 0; i < corpus->rows; i++) {
+        char *out = clean->bytes + used;
+        clean->texts[i] = (TextSpan){out, cleaner_run(cleaner, corpus->texts[i], out)};
+        used += clean->texts[i].length;
+    }
+    if (used == 0)
+        return status_failed("%s: all texts are empty after cleaning, which keeps words of the letters a-z "
+                             "that are no stop words; check the column 'text', or the stop words",
+                             name);
+    return status_ok();
+}
+
+/* ---- The division of the rows ---- */
+
+typedef struct Division {
+    Split split;
+    int64_t num_train, num_valid, num_test;
+    const int32_t *train, *valid, *test;
+    int32_t *rows; /* the memory of train and valid where there is a validation part */
+} Division;
+
+static void division_free(Division *division)
+{
+    split_free(&division->split);
+    mem_free(division->rows);
+}
+
+/* part_of [num_train]: 1 for the rows of the split's training part that become the validation part. */
+static Status stratify_rows(const Corpus *corpus, const Split *split, double valid_size, uint32_t seed,
+                            int32_t *part_of)
+{
+    int64_t n = split->num_train, total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += corpus->label_offsets[split->train[i] + 1] - corpus->label_offsets[split->train[i]];
+    size_t bytes = (size_t)(n + 1) * sizeof(int64_t) + (size_t)total * sizeof(int32_t);
+    int64_t *offsets = mem_alloc(bytes);
+    if (!offsets)
+        return status_no_memory(bytes, "the validation part");
+    int32_t *labels = (int32_t *)(offsets + n + 1);
+    offsets[0] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t *ends = corpus->label_offsets + split->train[i];
+        offsets[i + 1] = offsets[i] + ends[1] - ends[0];
+        memcpy(labels + offsets[i], corpus->labels + ends[0], (size_t)(ends[1] - ends[0]) * sizeof *labels);
+    }
+    Status status = stratify(offsets, labels, n, corpus_num_classes(corpus),
+                             (double[]){1 - valid_size, valid_size}, 2, seed, part_of);
+    mem_free(offsets);
+    return status;
+}
+
+/* Takes the validation part out of the split's training part; both keep their order. */
+static Status set_aside(Division *d, const Corpus *corpus, double valid_size, uint32_t seed)
+{
+    int64_t n = d->split.num_train;
+    size_t bytes = (size_t)n * sizeof(int32_t);
+    int32_t *part_of = mem_alloc(bytes);
+    d->rows = mem_alloc(bytes);
+    Status status = part_of && d->rows ? stratify_rows(corpus, &d->split, valid_size, seed, part_of)
+                                       : status_no_memory(bytes, "the validation part");
+    if (status_is_ok(&status)) {
+        d->num_train = 0;
+        for (int64_t i = 0; i < n; i++)
+            d->num_train += part_of[i] == 0;
+        int64_t next[2] = {0, d->num_train};
+        for (int64_t i = 0; i < n; i++)
+            d->rows[next[part_of[i]]++] = d->split.train[i];
+        d->num_valid = n - d->num_train;
+        d->train = d->rows;
+        d->valid = d->rows + d->num_train;
+        if (d->num_train == 0 || d->num_valid == 0)
+            status = status_failed("%lld rows cannot be divided into a training and a validation part (%g of "
+                                   "them); add rows, or ask for another part",
+                                   (long long)n, valid_size);
+    }
+    mem_free(part_of);
+    return status;
+}
+
+static Status divide(Division *d, const Corpus *corpus, const DatasetOptions *options)
+{
+    *d = (Division){0};
+    if (!(options->valid_size >= 0 && options->valid_size < 1))
+        return status_usage("a validation part of %g of the training rows is no part; it must lie in [0, 1)",
+                            options->valid_size);
+    Status status = split_new(&d->split, corpus->rows, options->test_size, options->split_seed);
+    if (!status_is_ok(&status))
+        return status;
+    d->num_train = d->split.num_train;
+    d->train = d->split.train;
+    d->num_test = d->split.num_test;
+    d->test = d->split.test;
+    if (options->valid_size > 0)
+        status = set_aside(d, corpus, options->valid_size, options->split_seed);
+    if (!status_is_ok(&status))
+        division_free(d);
+    return status;
+}
+
+/* ---- Filling ---- */
+
+/* The texts of the training part, for what learns from them. */
+static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name, const Division *rows,
+                            const DatasetOptions *options)
+{
+    size_t bytes = (size_t)rows->num_train * sizeof(TextSpan);
+    TextSpan *texts = mem_alloc(bytes);
+    if (!texts)
+        return status_no_memory(bytes, "the training texts");
+    for (int64_t i = 0; i < rows->num_train; i++)
+        texts[i] = clean->texts[rows->train[i]];
+    Status status;
+    if (options->fit) {
+        status = options->fit(options->fit_context, texts, rows->num_train, &dataset->tokenizer);
+    } else {
+        status = vocabulary_build(&dataset->vocabulary, texts, rows->num_train, &options->vocabulary);
+        status = name_file(status, name);
+        dataset->tokenizer = vocabulary_tokenizer(&dataset->vocabulary);
+    }
+    mem_free(texts);
+    return status;
+}
+
+static bool is_unknown(const int32_t *ids, int64_t count)
+{
+    return count == 3 && ids[1] == TOKEN_UNK;
+}
+
+static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Tokenizer *tokenizer,
+                       int32_t max_len)
+{
+    IdList list = {0};
+    part->offsets[0] = 0;
+    for (int64_t i = 0; i < part->count; i++) {
+        if (!tokenizer_encode(tokenizer, clean->texts[part->rows[i]], max_len, &list)) {
+            Status status = status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
+            id_list_free(&list);
+            return status;
+        }
+        part->offsets[i + 1] = (int64_t)list.count;
+        int64_t length = part->offsets[i + 1] - part->offsets[i];
+        if (length > part->longest)
+            part->longest = (int32_t)length;
+        part->empty += is_unknown(list.ids + part->offsets[i], length);
+    }
+    part->ids = list.ids;
+    return status_ok();
+}
+
+static Status fill_labels(DatasetPart *part, const Corpus *corpus)
+{
+    int64_t total = 0;
+    for (int64_t i = 0; i < part->count; i++)
+        total += corpus->label_offsets[part->rows[i] + 1] - corpus->label_offsets[part->rows[i]];
+    part->labels = mem_alloc((size_t)total * sizeof *part->labels);
+    if (!part->labels)
+        return status_no_memory((size_t)total * sizeof *part->labels, "the labels");
+    part->label_offsets[0] = 0;
+    for (int64_t i = 0; i < part->count; i++) {
+        int64_t to = part->label_offsets[i], from = corpus->label_offsets[part->rows[i]];
+        for (; from < corpus->label_offsets[part->rows[i] + 1]; from++) {
+            part->labels[to++] = corpus->labels[from];
+            part->label_counts[corpus->labels[from]]++;
+        }
+        part->label_offsets[i + 1] = to;
+    }
+    return status_ok();
+}
+
+static Status fill_part(DatasetPart *part, const int32_t *rows, int64_t count, const Corpus *corpus,
+                        const CleanTexts *clean, const Dataset *dataset)
+{
+    size_t n = (size_t)count;
+    part->count = count;
+    part->num_classes = corpus_num_classes(corpus);
+    part->rows = mem_alloc(n * sizeof *part->rows);
+    part->offsets = mem_alloc((n + 1) * sizeof *part->offsets);
+    part->label_offsets = mem_alloc((n + 1) * sizeof *part->label_offsets);
+    part->label_counts = mem_calloc((size_t)part->num_classes, sizeof *part->label_counts);
+    if (!part->rows || !part->offsets || !part->label_offsets || !part->label_counts)
+        return status_no_memory(n * (sizeof *part->rows + 2 * sizeof *part->offsets), "the examples");
+    memcpy(part->rows, rows, n * sizeof *rows);
+    Status status = fill_labels(part, corpus);
+    if (status_is_ok(&status))
+        status = fill_ids(part, clean, &dataset->tokenizer, dataset->max_len);
+    return status;
+}
+
+static void part_free(DatasetPart *part)
+{
+    mem_free(part->rows);
+    mem_free(part->offsets);
+    mem_free(part->ids);
+    mem_free(part->label_offsets);
+    mem_free(part->labels);
+    mem_free(part->label_counts);
+}
+
+static Status copy_classes(Dataset *dataset, const Corpus *corpus)
+{
+    for (int32_t id = 0; id < corpus->classes.count; id++)
+        if (string_table_add(&dataset->classes, text_span(string_table_text(&corpus->classes, id))) < 0)
+            return status_no_memory(corpus->classes.bytes_used, "the labels' names");
+    return status_ok();
+}
+
+/* Everything between the split and the examples. */
+static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, const Division *rows,
+                   const DatasetOptions *options)
+{
+    CleanTexts clean = {0};
+    Status status = cleaner_init(&dataset->cleaner, &options->clean);
+    if (status_is_ok(&status))
+        status = clean_texts(&clean, &dataset->cleaner, corpus, name);
+    if (status_is_ok(&status))
+        status = fit_tokenizer(dataset, &clean, name, rows, options);
+    if (status_is_ok(&status))
+        status = copy_classes(dataset, corpus);
+    if (status_is_ok(&status))
+        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &clean, dataset);
+    if (status_is_ok(&status) && rows->num_valid > 0)
+        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset);
+    if (status_is_ok(&status))
+        status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset);
+    clean_texts_free(&clean);
+    return status;
+}
+
+Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const DatasetOptions *options)
+{
+    const DatasetOptions defaults = dataset_defaults();
+    *out = NULL;
+    if (!options)
+        options = &defaults;
+    if (options->max_len < TOKENIZER_LEAST_MAX_LEN)
+        return status_usage("at most %d ids a text leave no room for a word between <bos> and <eos>; "
+                            "max_len is %d or more",
+                            options->max_len, TOKENIZER_LEAST_MAX_LEN);
+    Division rows;
+    Status status = divide(&rows, corpus, options);
+    if (!status_is_ok(&status))
+        return name_file(status, name);
+    Dataset *dataset = mem_calloc(1, sizeof *dataset);
+    if (!dataset) {
+        division_free(&rows);
+        return status_no_memory(sizeof *dataset, "the data set");
+    }
+    dataset->max_len = options->max_len;
+    memcpy(dataset->hash, corpus->hash, sizeof dataset->hash);
+    status = fill(dataset, corpus, name, &rows, options);
+    division_free(&rows);
+    if (status_is_ok(&status))
+        *out = dataset;
+    else
+        dataset_free(dataset);
+    return status;
+}
+
+Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options)
+{
+    *dataset = NULL;
+    Corpus corpus;
+    Status status = corpus_read(&corpus, path);
+    if (!status_is_ok(&status))
+        return status;
+    status = dataset_new(dataset, &corpus, path, options);
+    corpus_free(&corpus);
+    return status;
+}
+
+void dataset_free(Dataset *dataset)
+{
+    if (!dataset)
+        return;
+    part_free(&dataset->train);
+    part_free(&dataset->valid);
+    part_free(&dataset->test);
+    string_table_free(&dataset->classes);
+    cleaner_free(&dataset->cleaner);
+    vocabulary_free(&dataset->vocabulary);
+    mem_free(dataset);
+}
+
+static uLong part_crc(uLong crc, const DatasetPart *part)
+{
+    size_t n = (size_t)part->count;
+    if (n == 0)
+        return crc;
+    crc = crc32_z(crc, (const Bytef *)part->offsets, (n + 1) * sizeof *part->offsets);
+    crc = crc32_z(crc, (const Bytef *)part->ids, (size_t)part->offsets[n] * sizeof *part->ids);
+    crc = crc32_z(crc, (const Bytef *)part->label_offsets, (n + 1) * sizeof *part->label_offsets);
+    return crc32_z(crc, (const Bytef *)part->labels, (size_t)part->label_offsets[n] * sizeof *part->labels);
+}
+
+void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE])
+{
+    uLong crc = part_crc(part_crc(part_crc(0, &dataset->train), &dataset->valid), &dataset->test);
+    for (int32_t i = 0; i < dataset->classes.count; i++) {
+        const char *name = string_table_text(&dataset->classes, i);
+        crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
+    }
+    snprintf(text, CORPUS_HASH_SIZE, "%08lx", crc & 0xffffffff);
+}
+
+bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list)
+{
+    char *bytes = mem_alloc(text.length);
+    if (!bytes)
+        return false;
+    TextSpan clean = {bytes, cleaner_run(&dataset->cleaner, text, bytes)};
+    bool ok = tokenizer_encode(&dataset->tokenizer, clean, dataset->max_len, list);
+    mem_free(bytes);
+    return ok;
+}
+
+bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
+{
+    const DatasetPart *part = &dataset->train;
+    int32_t size = dataset->tokenizer.vocab_size;
+    int64_t *last_seen = mem_calloc((size_t)size, sizeof *last_seen);
+    if (!last_seen)
+        return false;
+    memset(frequencies, 0, (size_t)size * sizeof *frequencies);
+    for (int64_t i = 0; i < part->count; i++)
+        for (int64_t at = part->offsets[i]; at < part->offsets[i + 1]; at++) {
+            int32_t id = part->ids[at];
+            frequencies[id] += last_seen[id] != i + 1;
+            last_seen[id] = i + 1;
+        }
+    mem_free(last_seen);
+    return true;
+}
+
+void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64_t count, float *out)
+{
+    memset(out, 0, (size_t)count * (size_t)part->num_classes * sizeof *out);
+    for (int64_t i = 0; i < count; i++, out += part->num_classes) {
+        int64_t example = examples ? examples[i] : i;
+        for (int64_t at = part->label_offsets[example]; at < part->label_offsets[example + 1]; at++)
+            out[part->labels[at]] = 1.0f;
+    }
+}
+
+Tensor dataset_part_label_matrix(Arena *arena, const DatasetPart *part)
+{
+    Tensor matrix = tensor_new(arena, DTYPE_F32, SHAPE(part->count, part->num_classes));
+    if (tensor_is_valid(matrix))
+        dataset_part_labels(part, NULL, part->count, tensor_f32(matrix));
+    return matrix;
+}

@@ -1,0 +1,98 @@
+/* From a labelled corpus to what a model trains on: split, clean, vocabulary, ids. */
+#ifndef REEL_MODELS_DATASET_H
+#define REEL_MODELS_DATASET_H
+
+#include "models/text/clean.h"
+#include "models/text/corpus.h"
+#include "models/text/string_table.h"
+#include "models/text/tokenizer.h"
+#include "models/text/vocabulary.h"
+#include "tensor/decls.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+/* Makes a tokenizer from the cleaned texts of the training part. `context` is the caller's, and so is
+ * what the tokenizer refers to: it must live as long as the data set. */
+typedef Status (*TokenizerFit)(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
+
+typedef struct DatasetOptions {
+    double test_size;    /* part of the rows that is kept for testing, in (0, 1) */
+    uint32_t split_seed; /* random_state of the split */
+    double valid_size;   /* part of the training rows, in [0, 1), that is set aside for validation, stratified
+                            (models/text/stratify.h); the vocabulary is of the rest */
+    CleanOptions clean;
+    VocabularyOptions vocabulary;
+    int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
+    TokenizerFit fit; /* NULL: words, as `vocabulary` says */
+    void *fit_context;
+} DatasetOptions;
+
+/* The examples of one part. All flat: example i has the ids from ids[offsets[i]] up to
+ * ids[offsets[i + 1]], and its labels likewise. */
+typedef struct DatasetPart {
+    int64_t count;
+    int32_t *rows;          /* [count] which row of the corpus, from 0 */
+    int64_t *offsets;       /* [count + 1] */
+    int32_t *ids;           /* [offsets[count]] */
+    int64_t *label_offsets; /* [count + 1] */
+    int32_t *labels;        /* ascending within an example */
+    int64_t *label_counts;  /* [classes] how many examples bear each label */
+    int32_t num_classes;    /* K */
+    int32_t longest;        /* the most ids of an example */
+    int64_t empty;          /* examples of which <unk> is all that is left */
+} DatasetPart;
+
+/* The parts, and what made ids of their texts. */
+typedef struct Dataset {
+    DatasetPart train, test;
+    DatasetPart valid;   /* without examples unless options.valid_size asks for them */
+    StringTable classes; /* K of them, sorted */
+    Cleaner cleaner;
+    Vocabulary vocabulary; /* empty where options.fit made the tokenizer */
+    Tokenizer tokenizer;
+    int32_t max_len;
+    char hash[CORPUS_HASH_SIZE]; /* of the file */
+} Dataset;
+
+/* The homework's values: test_size 0.2, random_state 0, English stop words without "no" and "not",
+ * min_df 2, max_df 0.9, max_len 64, words. */
+DatasetOptions dataset_defaults(void);
+/* Reads a TSV file (models/text/corpus.h); `options` may be NULL. dataset_free() frees what it made.
+ * Errors: those of the parts, and: all texts are empty after cleaning. */
+Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options);
+/* From a corpus, which is not needed afterwards; `name` stands for the file in messages. */
+Status dataset_new(Dataset **dataset, const Corpus *corpus, const char *name, const DatasetOptions *options);
+void dataset_free(Dataset *dataset);
+
+/* K. */
+static inline int32_t dataset_num_classes(const Dataset *dataset)
+{
+    return dataset->classes.count;
+}
+/* How many rows the file has. */
+static inline int64_t dataset_rows(const Dataset *dataset)
+{
+    return dataset->train.count + dataset->valid.count + dataset->test.count;
+}
+/* CRC-32 of the examples of all parts and the labels' names, eight hexadecimal digits: the same data,
+ * prepared in the same way, have the same. */
+void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE]);
+/* Cleans and encodes one more text, as the examples were. False where there is no memory. */
+bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list);
+
+/* In how many training texts each id is; room for tokenizer.vocab_size. False where there is no memory. */
+bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies);
+
+/* The labels of `count` examples (NULL: the first ones) as zeros and ones, into memory for
+ * [count, num_classes] floats. */
+void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64_t count, float *out);
+/* The labels of all examples, f32 [count, num_classes]. Invalid where there is no memory. */
+Tensor dataset_part_label_matrix(Arena *arena, const DatasetPart *part);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,112 @@
+#include "models/text/loader.h"
+#include "models/text/tokenizer.h"
+#include "tensor/mem.h"
+#include "tensor/random.h"
+
+#include <string.h>
+
+LoaderOptions loader_defaults(void)
+{
+    return (LoaderOptions){.batch = 64, .shuffle = true};
+}
+
+Status loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options)
+{
+    *loader = (Loader){.part = part, .options = *options};
+    if (options->batch < 1)
+        return status_usage("a batch of %d examples cannot be loaded; ask for 1 or more", options->batch);
+    /* No batch holds more than the whole part. */
+    int64_t most = options->batch < part->count ? options->batch : part->count;
+    if (most * part->longest > INT32_MAX)
+        return status_usage("a batch of %d texts of %d ids is too large; ask for a smaller one",
+                            options->batch, part->longest);
+    size_t batch = (size_t)most, classes = (size_t)part->num_classes, longest = (size_t)part->longest;
+    loader->order = mem_alloc((size_t)part->count * sizeof *loader->order);
+    loader->ids = mem_alloc(batch * longest * sizeof *loader->ids);
+    loader->offsets = mem_alloc((batch + 1) * sizeof *loader->offsets);
+    loader->lengths = mem_alloc(batch * sizeof *loader->lengths);
+    loader->labels = mem_alloc(batch * classes * sizeof *loader->labels);
+    if (!loader->order || !loader->ids || !loader->offsets || !loader->lengths || !loader->labels) {
+        loader_free(loader);
+        return status_no_memory(batch * (longest + classes) * sizeof(int32_t), "the batches");
+    }
+    loader_start_epoch(loader, 0);
+    return status_ok();
+}
+
+void loader_free(Loader *loader)
+{
+    mem_free(loader->order);
+    mem_free(loader->ids);
+    mem_free(loader->offsets);
+    mem_free(loader->lengths);
+    mem_free(loader->labels);
+    *loader = (Loader){0};
+}
+
+int64_t loader_num_batches(const Loader *loader)
+{
+    return (loader->part->count + loader->options.batch - 1) / loader->options.batch;
+}
+
+void loader_start_epoch(Loader *loader, int64_t epoch)
+{
+    int32_t count = (int32_t)loader->part->count;
+    loader->next = 0;
+    if (loader->options.shuffle) {
+        Random random = random_new(loader->options.seed, random_stream("loader") + (uint64_t)epoch);
+        random_permutation(&random, loader->order, count);
+        return;
+    }
+    for (int32_t i = 0; i < count; i++)
+        loader->order[i] = i;
+}
+
+void loader_seek(Loader *loader, int64_t batch)
+{
+    int64_t last = loader_num_batches(loader);
+    batch = batch < 0 ? 0 : batch > last ? last : batch;
+    loader->next = batch * loader->options.batch;
+}
+
+static int32_t longest_text(const Loader *loader, const int32_t *examples, int32_t size)
+{
+    int64_t longest = 0;
+    for (int32_t i = 0; i < size; i++) {
+        const int64_t *ends = loader->part->offsets + examples[i];
+        longest = ends[1] - ends[0] > longest ? ends[1] - ends[0] : longest;
+    }
+    return (int32_t)longest;
+}
+
+bool loader_next(Loader *loader, Batch *batch)
+{
+    const DatasetPart *part = loader->part;
+    int64_t left = part->count - loader->next;
+    if (left <= 0)
+        return false;
+    int32_t size = left < loader->options.batch ? (int32_t)left : loader->options.batch;
+    const int32_t *examples = loader->order + loader->next;
+    int32_t width = loader->options.pad ? longest_text(loader, examples, size) : 0, used = 0;
+    for (int32_t i = 0; i < size; i++) {
+        const int64_t *ends = part->offsets + examples[i];
+        int32_t length = (int32_t)(ends[1] - ends[0]);
+        loader->offsets[i] = used;
+        loader->lengths[i] = length;
+        memcpy(loader->ids + used, part->ids + ends[0], (size_t)length * sizeof *loader->ids);
+        used += length;
+        for (; length < width; length++)
+            loader->ids[used++] = TOKEN_PAD;
+    }
+    loader->offsets[size] = used;
+    dataset_part_labels(part, examples, size, loader->labels);
+    loader->next += size;
+    *batch = (Batch){.size = size,
+                     .num_ids = used,
+                     .examples = examples,
+                     .ids = loader->ids,
+                     .offsets = loader->offsets,
+                     .lengths = loader->lengths,
+                     .labels = tensor_from(loader->labels, DTYPE_F32, SHAPE(size, part->num_classes))};
+    return true;
+}

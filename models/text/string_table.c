@@ -1,0 +1,152 @@
+#include "models/text/string_table.h"
+#include "tensor/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_SLOTS = 64, FIRST_BYTES = 256 };
+
+/* FNV-1a, 32 bits: words are short. */
+static uint32_t hash_of(TextSpan text)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < text.length; i++)
+        hash = (hash ^ (unsigned char)text.bytes[i]) * 16777619u;
+    return hash;
+}
+
+/* The slot that holds the string, or the free one where it belongs. */
+static size_t slot_of(const StringTable *table, TextSpan text, uint32_t hash)
+{
+    size_t mask = table->num_slots - 1, slot = hash & mask;
+    for (; table->slots[slot] >= 0; slot = (slot + 1) & mask) {
+        const StringItem *item = &table->items[table->slots[slot]];
+        if (item->hash == hash && item->length == text.length &&
+            (text.length == 0 || memcmp(table->bytes + item->offset, text.bytes, text.length) == 0))
+            break;
+    }
+    return slot;
+}
+
+int32_t string_table_find(const StringTable *table, TextSpan text)
+{
+    return table->num_slots == 0 ? -1 : table->slots[slot_of(table, text, hash_of(text))];
+}
+
+/* Puts every item into slots that are all free. */
+static void fill_slots(StringTable *table)
+{
+    size_t mask = table->num_slots - 1;
+    memset(table->slots, 0xFF, table->num_slots * sizeof *table->slots);
+    for (int32_t id = 0; id < table->count; id++) {
+        size_t slot = table->items[id].hash & mask;
+        while (table->slots[slot] >= 0)
+            slot = (slot + 1) & mask;
+        table->slots[slot] = id;
+    }
+}
+
+/* Room for one more string in the slots, which stay at most half full, and in the two arrays. */
+static bool reserve(StringTable *table, size_t length)
+{
+    if ((size_t)table->count + 1 > table->num_slots / 2) {
+        size_t larger = table->num_slots ? table->num_slots * 2 : FIRST_SLOTS;
+        int32_t *slots = mem_alloc(larger * sizeof *slots);
+        if (!slots)
+            return false;
+        mem_free(table->slots);
+        table->slots = slots;
+        table->num_slots = larger;
+        fill_slots(table);
+    }
+    if (table->bytes_capacity - table->bytes_used < length + 1) {
+        size_t larger = table->bytes_capacity ? table->bytes_capacity * 2 : FIRST_BYTES;
+        if (larger - table->bytes_used < length + 1)
+            larger = table->bytes_used + length + 1;
+        char *bytes = mem_realloc(table->bytes, larger);
+        if (!bytes)
+            return false;
+        table->bytes = bytes;
+        table->bytes_capacity = larger;
+    }
+    StringItem *items =
+        mem_grow(table->items, (size_t)table->count, &table->items_capacity, sizeof *table->items);
+    if (!items)
+        return false;
+    table->items = items;
+    return true;
+}
+
+int32_t string_table_add(StringTable *table, TextSpan text)
+{
+    uint32_t hash = hash_of(text);
+    if (table->num_slots > 0) {
+        int32_t id = table->slots[slot_of(table, text, hash)];
+        if (id >= 0)
+            return id;
+    }
+    if (text.length > UINT32_MAX || table->count == INT32_MAX || !reserve(table, text.length))
+        return -1;
+    int32_t id = table->count;
+    table->slots[slot_of(table, text, hash)] = id;
+    table->items[id] =
+        (StringItem){.offset = table->bytes_used, .length = (uint32_t)text.length, .hash = hash};
+    if (text.length > 0)
+        memcpy(table->bytes + table->bytes_used, text.bytes, text.length);
+    table->bytes[table->bytes_used + text.length] = '\0';
+    table->bytes_used += text.length + 1;
+    return table->count++;
+}
+
+const char *string_table_text(const StringTable *table, int32_t id)
+{
+    return table->bytes + table->items[id].offset;
+}
+
+typedef struct {
+    const char *text;
+    uint32_t length;
+    int32_t id;
+} SortKey;
+
+static int compare_keys(const void *a, const void *b)
+{
+    const SortKey *x = a, *y = b;
+    int order = memcmp(x->text, y->text, x->length < y->length ? x->length : y->length);
+    return order ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+bool string_table_sort(StringTable *table, int32_t *new_ids)
+{
+    size_t count = (size_t)table->count;
+    if (count == 0)
+        return true;
+    SortKey *keys = mem_alloc(count * sizeof *keys);
+    StringItem *items = mem_alloc(count * sizeof *items);
+    if (!keys || !items) {
+        mem_free(keys);
+        mem_free(items);
+        return false;
+    }
+    for (int32_t id = 0; id < table->count; id++)
+        keys[id] = (SortKey){string_table_text(table, id), table->items[id].length, id};
+    qsort(keys, count, sizeof *keys, compare_keys);
+    for (int32_t id = 0; id < table->count; id++) {
+        items[id] = table->items[keys[id].id];
+        if (new_ids)
+            new_ids[keys[id].id] = id;
+    }
+    memcpy(table->items, items, count * sizeof *items);
+    fill_slots(table);
+    mem_free(keys);
+    mem_free(items);
+    return true;
+}
+
+void string_table_free(StringTable *table)
+{
+    mem_free(table->items);
+    mem_free(table->bytes);
+    mem_free(table->slots);
+    *table = (StringTable){0};
+}

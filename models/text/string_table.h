@@ -1,0 +1,46 @@
+/* Strings and their numbers: a hash table that gives every different string the next number, and finds
+ * either from the other. */
+#ifndef REEL_MODELS_STRING_TABLE_H
+#define REEL_MODELS_STRING_TABLE_H
+
+#include "models/text/text.h"
+#include "tensor/decls.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+typedef struct StringItem {
+    size_t offset;   /* into bytes; a NUL follows the string */
+    uint32_t length; /* in bytes */
+    uint32_t hash;
+} StringItem;
+
+/* All zeros is an empty table. */
+typedef struct StringTable {
+    int32_t count;
+    StringItem *items; /* [count], in the order in which they came */
+    size_t items_capacity;
+    char *bytes;
+    size_t bytes_used, bytes_capacity;
+    int32_t *slots; /* [num_slots], open addressing; -1 where free */
+    size_t num_slots;
+} StringTable;
+
+/* The number of the string, or -1 where it is not in the table. */
+int32_t string_table_find(const StringTable *table, TextSpan text);
+/* The number of the string, new or not; -1 where there is no memory, the table is then as before. */
+int32_t string_table_add(StringTable *table, TextSpan text);
+/* String number `id`, ended by a NUL; valid until the next string is added. */
+const char *string_table_text(const StringTable *table, int32_t id);
+/* Numbers the strings anew in the order of their bytes (for UTF-8 that is the order of code points, as
+ * Python sorts). new_ids [count] gets the new number of every old one; it may be NULL. False where there
+ * is no memory, the table is then as before. */
+bool string_table_sort(StringTable *table, int32_t *new_ids);
+/* Empty again, and without memory. */
+void string_table_free(StringTable *table);
+
+REEL_END_DECLS
+
+#endif

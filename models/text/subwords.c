@@ -1,0 +1,77 @@
+#include "models/text/subwords.h"
+
+#include <string.h>
+
+static const char *const special_tokens[NUM_SPECIAL_TOKENS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
+
+static bool encode(const void *state, TextSpan text, size_t limit, IdList *list)
+{
+    /* The encoder's cache and the scratch list change, never what is encoded. */
+    Subwords *subwords = (Subwords *)(uintptr_t)state;
+    subwords->scratch.count = 0;
+    Status status = bpe_encode(subwords->encoder, text.bytes, text.length, &subwords->scratch);
+    if (!status_is_ok(&status))
+        return false;
+    size_t count = subwords->scratch.count < limit ? subwords->scratch.count : limit;
+    size_t before = list->count;
+    for (size_t i = 0; i < count; i++)
+        if (!id_list_push(list, subwords->scratch.ids[i])) {
+            list->count = before;
+            return false;
+        }
+    return true;
+}
+
+Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer)
+{
+    subwords->tokenizer = learned;
+    for (int32_t id = 0; id < NUM_SPECIAL_TOKENS; id++) {
+        const char *special = special_tokens[id];
+        if (bpe_token_id(learned, special, strlen(special)) != id)
+            return status_failed(
+                "the tokenizer's first tokens must be <pad> <unk> <bos> <eos>, but %s has id %d", special,
+                bpe_token_id(learned, special, strlen(special)));
+    }
+    subwords->encoder = bpe_encoder_new(learned);
+    if (!subwords->encoder)
+        return status_failed("out of memory for the tokenizer's encoder");
+    *tokenizer = (Tokenizer){
+        .state = subwords, .vocab_size = bpe_vocab_size(learned), .encode = encode, .bpe = learned};
+    return status_ok();
+}
+
+static Status count_texts(BpeCounter *counter, const TextSpan *texts, int64_t count)
+{
+    Status status = status_ok();
+    for (int64_t i = 0; i < count && status_is_ok(&status); i++)
+        status = bpe_counter_add(counter, texts[i].bytes, texts[i].length);
+    return status;
+}
+
+Status subwords_fit(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+{
+    Subwords *subwords = context;
+    BpeOptions options = {.pretokenizer = BPE_WHITESPACE,
+                          .vocab_size = subwords->vocabulary,
+                          .min_frequency = 2,
+                          .special_tokens = special_tokens,
+                          .special_count = NUM_SPECIAL_TOKENS,
+                          .unk_token = special_tokens[TOKEN_UNK]};
+    BpeCounter *counter = bpe_counter_new(&options);
+    if (!counter)
+        return status_failed("out of memory for counting byte pairs");
+    BpeTokenizer *learned = NULL;
+    Status status = count_texts(counter, texts, count);
+    if (status_is_ok(&status))
+        status = bpe_train(&learned, counter);
+    bpe_counter_free(counter);
+    return status_is_ok(&status) ? subwords_adopt(subwords, learned, tokenizer) : status;
+}
+
+void subwords_free(Subwords *subwords)
+{
+    bpe_encoder_free(subwords->encoder);
+    bpe_tokenizer_free(subwords->tokenizer);
+    bpe_ids_free(&subwords->scratch);
+    *subwords = (Subwords){0};
+}

@@ -1,0 +1,44 @@
+/* A piece of text that someone else owns, and the words in it. */
+#ifndef REEL_MODELS_TEXT_H
+#define REEL_MODELS_TEXT_H
+
+#include "tensor/decls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+REEL_BEGIN_DECLS
+
+/* Not ended by a NUL. */
+typedef struct TextSpan {
+    const char *bytes;
+    size_t length;
+} TextSpan;
+
+static inline TextSpan text_span(const char *text)
+{
+    TextSpan span = {text, strlen(text)};
+    return span;
+}
+
+/* Takes the next word off the front of a *cleaned* text (models/text/clean.h: words are separated by spaces,
+ * nothing else is white space). False where there is none left. */
+static inline bool text_next_word(TextSpan *text, TextSpan *word)
+{
+    const char *at = text->bytes, *end = at + text->length;
+    while (at < end && *at == ' ')
+        at++;
+    const char *start = at;
+    while (at < end && *at != ' ')
+        at++;
+    word->bytes = start;
+    word->length = (size_t)(at - start);
+    text->bytes = at;
+    text->length = (size_t)(end - at);
+    return word->length > 0;
+}
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,158 @@
+#include "models/text/text_file.h"
+#include "tensor/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FIRST_READ = 1 << 16 };
+
+static Status cannot_read(const char *path, int error)
+{
+    const char *remedy = error == ENOENT || error == ENOTDIR ? "check the path"
+                         : error == EACCES                   ? "make it readable"
+                                                             : "check the disk, or copy the file elsewhere";
+    return status_failed("%s: cannot read the file: %s; %s", path, strerror(error), remedy);
+}
+
+/* Only a file or a pipe has an end that is worth waiting for. */
+static Status check_kind(const char *path, const struct stat *info)
+{
+    if (S_ISDIR(info->st_mode))
+        return status_failed("%s: is a directory; name a file in it", path);
+    if (!S_ISREG(info->st_mode) && !S_ISFIFO(info->st_mode))
+        return status_failed("%s: is neither a file nor a pipe; name a text file", path);
+    return status_ok();
+}
+
+static Status read_all(int fd, const char *path, size_t expected, char **bytes, size_t *size)
+{
+    size_t capacity = expected + 2, used = 0; /* room to see the end of the file, and for the NUL */
+    char *buffer = mem_alloc(capacity);
+    if (!buffer)
+        return status_no_memory(capacity, path);
+    for (;;) {
+        if (capacity - used < 2) {
+            size_t larger = capacity * 2;
+            char *moved = mem_realloc(buffer, larger);
+            if (!moved) {
+                mem_free(buffer);
+                return status_no_memory(larger, path);
+            }
+            buffer = moved;
+            capacity = larger;
+        }
+        ssize_t got = read(fd, buffer + used, capacity - used - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            int error = errno;
+            mem_free(buffer);
+            return cannot_read(path, error);
+        }
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    if (used == 0) {
+        mem_free(buffer);
+        return status_failed("%s: the file is empty; write something to it, or name another file", path);
+    }
+    buffer[used] = '\0';
+    *bytes = buffer;
+    *size = used;
+    return status_ok();
+}
+
+Status text_file_read(const char *path, char **bytes, size_t *size)
+{
+    *bytes = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return cannot_read(path, errno);
+    struct stat info;
+    Status status = fstat(fd, &info) == 0 ? check_kind(path, &info) : cannot_read(path, errno);
+    if (status_is_ok(&status)) {
+        size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : FIRST_READ;
+        status = read_all(fd, path, expected, bytes, size);
+    }
+    close(fd);
+    return status;
+}
+
+/* The length of the UTF-8 sequence at p, or 0 where there is no whole and valid one (RFC 3629, table of
+ * section 4). NUL is refused too: it is ASCII, but in no text. */
+static size_t sequence_length(const unsigned char *p, size_t left)
+{
+    unsigned char low = 0x80, high = 0xBF; /* limits of the second byte */
+    size_t length;
+    if (p[0] > 0 && p[0] < 0x80)
+        return 1;
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        length = 2;
+    else if ((p[0] & 0xF0) == 0xE0)
+        length = 3;
+    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+        length = 4;
+    else
+        return 0;
+    if (left < length)
+        return 0;
+    if (p[0] == 0xE0)
+        low = 0xA0;
+    else if (p[0] == 0xED)
+        high = 0x9F;
+    else if (p[0] == 0xF0)
+        low = 0x90;
+    else if (p[0] == 0xF4)
+        high = 0x8F;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
+/* Eight bytes of 1 to 127 at once: no top bit set, and (x - 1) borrows into the top bit only from 0. */
+static int eight_plain_bytes(const unsigned char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return ((word | (word - 0x0101010101010101u)) & 0x8080808080808080u) == 0;
+}
+
+static Status bad_byte(const char *path, const char *bytes, size_t at)
+{
+    size_t line = 1, start = 0;
+    for (const char *feed; (feed = memchr(bytes + start, '\n', at - start));
+         start = (size_t)(feed - bytes) + 1)
+        line++;
+    size_t column = at - start + 1;
+    if (bytes[at] == '\0')
+        return status_failed("%s:%zu: byte %zu of the line is NUL; this is no plain text, save it as UTF-8",
+                             path, line, column);
+    return status_failed("%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file, "
+                         "as with `iconv -f LATIN1 -t UTF-8`",
+                         path, line, column, (unsigned char)bytes[at]);
+}
+
+Status text_file_check(const char *path, const char *bytes, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    for (size_t i = 0; i < size;) {
+        if (size - i >= 8 && eight_plain_bytes(p + i)) {
+            i += 8;
+            continue;
+        }
+        size_t length = sequence_length(p + i, size - i);
+        if (length == 0)
+            return bad_byte(path, bytes, i);
+        i += length;
+    }
+    return status_ok();
+}

@@ -1,0 +1,98 @@
+#include "models/training/metrics.h"
+#include "tensor/mem.h"
+
+#include <string.h>
+
+Status metrics_init(Metrics *metrics, int32_t num_labels)
+{
+    *metrics = (Metrics){.num_labels = num_labels};
+    metrics->labels = mem_calloc((size_t)num_labels, sizeof *metrics->labels);
+    return metrics->labels ? status_ok()
+                           : status_no_memory((size_t)num_labels * sizeof(LabelCounts), "the metrics");
+}
+
+void metrics_free(Metrics *metrics)
+{
+    mem_free(metrics->labels);
+    *metrics = (Metrics){0};
+}
+
+void metrics_reset(Metrics *metrics)
+{
+    metrics->examples = 0;
+    memset(metrics->labels, 0, (size_t)metrics->num_labels * sizeof *metrics->labels);
+}
+
+/* stride 0: one threshold for all labels. */
+static bool add(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds, int stride)
+{
+    if (scores.dtype != DTYPE_F32 || truth.dtype != DTYPE_F32 || scores.ndim != 2 ||
+        scores.shape[1] != metrics->num_labels || !tensor_same_shape(&scores, &truth))
+        return false;
+    for (int64_t i = 0; i < scores.shape[0]; i++) {
+        const float *score = tensor_f32(scores) + i * scores.strides[0];
+        const float *is_true = tensor_f32(truth) + i * truth.strides[0];
+        for (int32_t k = 0; k < metrics->num_labels; k++) {
+            LabelCounts *label = &metrics->labels[k];
+            bool predicted = (double)score[k * scores.strides[1]] > thresholds[k * stride];
+            bool borne = is_true[k * truth.strides[1]] != 0.0f;
+            label->hits += predicted && borne;
+            label->predicted += predicted;
+            label->support += borne;
+        }
+    }
+    metrics->examples += scores.shape[0];
+    return true;
+}
+
+bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold)
+{
+    return add(metrics, scores, truth, &threshold, 0);
+}
+
+bool metrics_add_each(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds)
+{
+    return add(metrics, scores, truth, thresholds, 1);
+}
+
+static double ratio(int64_t part, int64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : 0.0;
+}
+
+static Scores scores_of(LabelCounts counts)
+{
+    return (Scores){.precision = ratio(counts.hits, counts.predicted),
+                    .recall = ratio(counts.hits, counts.support),
+                    .f1 = ratio(2 * counts.hits, counts.predicted + counts.support),
+                    .support = counts.support};
+}
+
+Scores metrics_label(const Metrics *metrics, int32_t k)
+{
+    return scores_of(metrics->labels[k]);
+}
+
+Scores metrics_micro(const Metrics *metrics)
+{
+    LabelCounts sum = {0};
+    for (int32_t k = 0; k < metrics->num_labels; k++) {
+        sum.hits += metrics->labels[k].hits;
+        sum.predicted += metrics->labels[k].predicted;
+        sum.support += metrics->labels[k].support;
+    }
+    return scores_of(sum);
+}
+
+Scores metrics_macro(const Metrics *metrics)
+{
+    Scores mean = {0};
+    for (int32_t k = 0; k < metrics->num_labels; k++) {
+        Scores label = metrics_label(metrics, k);
+        mean.precision += label.precision / metrics->num_labels;
+        mean.recall += label.recall / metrics->num_labels;
+        mean.f1 += label.f1 / metrics->num_labels;
+        mean.support += label.support;
+    }
+    return mean;
+}

@@ -1,0 +1,38 @@
+/* Predictions of a saved model for texts, on all cores. */
+#ifndef REEL_MODELS_PREDICTOR_H
+#define REEL_MODELS_PREDICTOR_H
+
+#include "models/training/checkpoint.h"
+#include "models/text/text.h"
+
+REEL_BEGIN_DECLS
+
+/* A model loaded for predicting. */
+typedef struct Predictor Predictor;
+
+/* The checkpoint must outlive it. */
+Status predictor_new(Predictor **predictor, const Checkpoint *checkpoint, int threads);
+/* NULL is allowed. */
+void predictor_free(Predictor *predictor);
+
+/* The logits of texts as they stand in a file: f32 [count, K] into memory of the caller. Texts are batched by
+ * length; a text's logits do not depend on the others, bit for bit. A model that reads after the padding, as
+ * the notebook does, gets every text padded to max_len. */
+Status predictor_run(Predictor *predictor, const TextSpan *texts, int64_t count, bool attention,
+                     float *logits);
+
+/* Of text i of the last run: its ids, and where attention was asked for their weights, which add up to 1.
+ * Good until the next run. */
+typedef struct PredictorText {
+    int32_t count;
+    const int32_t *ids;
+    const float *weights; /* or NULL */
+} PredictorText;
+/* Text number i of the last call. */
+PredictorText predictor_text(const Predictor *predictor, int64_t i);
+/* The word or piece of an id. */
+const char *predictor_word(const Predictor *predictor, int32_t id);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,584 @@
+#include "models/training/run.h"
+#include "models/training/checkpoint.h"
+#include "models/training/saver.h"
+#include "models/training/training_state.h"
+#include "tensor/clock.h"
+#include "tensor/mem.h"
+#include "tensor/pool.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Peak memory: the kernel's high-water mark, which can be set back ---- */
+
+static void reset_peak_rss(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file)
+        return;
+    fputs("5", file);
+    fclose(file);
+}
+
+static double peak_rss_mb(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    if (!file)
+        return 0;
+    char line[256];
+    long kb = 0;
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %ld kB", &kb) == 1)
+            break;
+    fclose(file);
+    return (double)kb / 1024;
+}
+
+RunOptions run_defaults(void)
+{
+    RunOptions options = {.epochs = 50,
+                          .batch = 64,
+                          .config = {.embed_dropout = -1, .dropout = -1},
+                          .trainer = trainer_defaults(),
+                          .log_odds_bias = true,
+                          .selection = {.strength = INFINITY},
+                          .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
+    options.trainer.threads = options.trainer.shards = pool_processors();
+    return options;
+}
+
+void run_result_free(RunResult *result)
+{
+    mem_free(result->epochs);
+    metrics_free(&result->metrics);
+    selection_free(&result->selected);
+    result->epochs = NULL;
+}
+
+/* ---- Evaluation ---- */
+
+static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metrics, float *logits)
+{
+    Batch batch;
+    loader_start_epoch(loader, 0);
+    metrics_reset(metrics);
+    while (loader_next(loader, &batch)) {
+        Tensor scores = tensor_from(logits, DTYPE_F32, SHAPE(batch.size, metrics->num_labels));
+        Status status = trainer_predict(trainer, &batch, scores, NULL);
+        if (!status_is_ok(&status))
+            return status;
+        metrics_add(metrics, scores, batch.labels, 0.0);
+    }
+    return status_ok();
+}
+
+Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
+{
+    Loader loader;
+    LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
+    Status status = loader_init(&loader, part, &options);
+    if (!status_is_ok(&status))
+        return status;
+    size_t bytes = (size_t)batch * (size_t)part->num_classes * sizeof(float);
+    float *logits = mem_alloc(bytes);
+    status = logits ? evaluate_batches(trainer, &loader, metrics, logits)
+                    : status_no_memory(bytes, "the predictions of a batch");
+    mem_free(logits);
+    loader_free(&loader);
+    return status;
+}
+
+/* ---- Training ---- */
+
+typedef struct Run {
+    const RunOptions *options;
+    const RunWatcher *watcher;
+    const Dataset *dataset;
+    const ModelKind *kind;
+    Model *model;
+    Trainer *trainer;
+    Loader loader;
+    RunResult *result;
+    TrainingState at;  /* where it is */
+    float *pos_weight; /* [K], or NULL */
+    Saver *saver;      /* NULL: no files */
+    NnSnapshot best;   /* the best weights, where they are not yet on their way to the file */
+    bool best_waits;
+    NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
+    double started, saved; /* when this process began, and when it last wrote */
+    double seconds_before; /* that earlier processes took */
+    int64_t batches_done;  /* by this process */
+} Run;
+
+static double seconds_so_far(const Run *run)
+{
+    return run->seconds_before + clock_seconds() - run->started;
+}
+
+/* ---- Its files ---- */
+
+enum { PATH_SIZE = 4096 };
+
+/* FOLDER/<model>.KIND.npz */
+static void file_path(const Run *run, const char *kind, char *path)
+{
+    snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
+}
+
+static void copy_weights(Run *run, NnSnapshot *snapshot)
+{
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    const Selection *selected = &run->result->selected;
+    int32_t labels = dataset_num_classes(run->dataset);
+    float *thresholds = selected->epoch ? mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
+    for (int32_t k = 0; thresholds && k < labels; k++)
+        thresholds[k] = (float)(1 / (1 + exp(-selected->thresholds[k])));
+    text.thresholds = thresholds;
+    if (selected->epoch && !thresholds)
+        snapshot->status = status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
+    else
+        checkpoint_snapshot(snapshot, run->model, &text);
+    mem_free(thresholds);
+}
+
+/* The weights after an epoch, where the last `keep` are kept. */
+static Status save_weights(Run *run, int epoch)
+{
+    char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
+    int keep = run->options->files.keep;
+    Status status;
+    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    if (!snapshot)
+        return status;
+    copy_weights(run, snapshot);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch - keep);
+    if (epoch > keep)
+        file_path(run, kind, old);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch);
+    file_path(run, kind, path);
+    return saver_submit(run->saver, snapshot, path, old);
+}
+
+/* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
+ * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
+static Status save_best(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->best_waits)
+        return status_ok();
+    NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
+    if (!snapshot)
+        return status;
+    free_one = *snapshot;
+    *snapshot = run->best;
+    run->best = free_one;
+    run->best_waits = false;
+    file_path(run, "best", path);
+    return saver_submit(run->saver, snapshot, path, NULL);
+}
+
+static Status save_last(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->saver)
+        return status_ok();
+    status = save_best(run);
+    if (!status_is_ok(&status))
+        return status;
+    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    if (!snapshot)
+        return status;
+    NnOptimizer *optimizer = trainer_optimizer(run->trainer);
+    copy_weights(run, snapshot);
+    run->at.updates = nn_optimizer_steps(optimizer);
+    run->at.seconds = seconds_so_far(run);
+    memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
+    training_state_snapshot(snapshot, &run->at, run->result, optimizer, &run->model->base);
+    nn_snapshot_append(snapshot, &run->unknown);
+    file_path(run, "last", path);
+    run->saved = clock_seconds();
+    return saver_submit(run->saver, snapshot, path, NULL);
+}
+
+/* The epoch whose weights are the best that are known. */
+static int best_epoch(const Run *run)
+{
+    return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
+}
+
+static Status after_epoch(Run *run, const RunEpoch *epoch)
+{
+    if (!run->saver)
+        return status_ok();
+    if (best_epoch(run) == epoch->epoch) {
+        nn_snapshot_clear(&run->best);
+        copy_weights(run, &run->best);
+        run->best_waits = true;
+    }
+    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : status_ok();
+}
+
+/* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
+static bool save_is_due(const Run *run)
+{
+    const RunFiles *files = &run->options->files;
+    if (!run->saver)
+        return false;
+    if (files->every == RUN_EVERY_SO_OFTEN)
+        return clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
+    return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
+}
+
+/* Opens the file to go on from and reads where it is; *npz is NULL where there is none of this run. */
+static Status open_last(Run *run, Npz **npz)
+{
+    const RunFiles *files = &run->options->files;
+    RunResult *result = run->result;
+    char path[PATH_SIZE];
+    *npz = NULL;
+    file_path(run, "last", path);
+    if (!files->folder || !files->resume || access(path, F_OK) != 0)
+        return status_ok();
+    Status status = npz_open(npz, path);
+    if (status_is_ok(&status))
+        status = training_state_read(*npz, &run->at, result, run->options->epochs);
+    /* The run's id comes first in the file: the rest of another run's need not fit this one. */
+    bool others = run->at.run[0] && strcmp(run->at.run, files->id) != 0;
+    if (!status_is_ok(&status) && !others)
+        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
+    if (!others) {
+        run->seconds_before = run->at.seconds;
+        checkpoint_keep_unknown(&run->unknown, *npz);
+        return run->unknown.status;
+    }
+    npz_close(*npz);
+    *npz = NULL;
+    run->at = (TrainingState){.epoch = 1};
+    result->count = result->best_epoch = 0;
+    selection_free(&result->selected);
+    result->best_f1 = 0;
+    metrics_reset(&result->metrics);
+    return status_ok();
+}
+
+/* ---- One epoch ---- */
+
+static bool wants_stop(const Run *run)
+{
+    return run->watcher && run->watcher->stop && run->watcher->stop(run->watcher->context);
+}
+
+static void report(Run *run, RunProgress *progress)
+{
+    if (!run->watcher || !run->watcher->progress)
+        return;
+    int64_t left = progress->batches * (progress->epochs - progress->epoch + 1) - progress->batch;
+    double per_batch =
+        (clock_seconds() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
+    progress->seconds_left = per_batch * (double)left;
+    run->watcher->progress(run->watcher->context, progress);
+}
+
+/* One update with its bookkeeping. */
+static Status train_batch(Run *run, const Batch *batch)
+{
+    TrainingState *at = &run->at;
+    double loss;
+    Status status = trainer_step(run->trainer, batch, &loss);
+    if (!status_is_ok(&status))
+        return status;
+    if (!isfinite(loss))
+        return status_failed(
+            "%s: the loss is not a number in epoch %d, batch %lld; lower --lr, or find the op "
+            "with --check-finite",
+            run->kind->name, at->epoch, (long long)at->batch + 1);
+    at->loss_sum += loss * batch->size;
+    at->seen += batch->size;
+    at->tokens += batch->num_ids;
+    at->batch++;
+    run->batches_done++;
+    return status_ok();
+}
+
+/* The rest of a pass over the training part. *stopped: the watcher asked to end in the middle. */
+static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
+{
+    TrainingState *at = &run->at;
+    double began = clock_seconds();
+    int64_t tokens_before = at->tokens;
+    Batch batch;
+    loader_start_epoch(&run->loader, at->epoch - 1);
+    loader_seek(&run->loader, at->batch);
+    *stopped = false;
+    while (!*stopped && loader_next(&run->loader, &batch)) {
+        Status status = train_batch(run, &batch);
+        if (!status_is_ok(&status))
+            return status;
+        progress->batch = at->batch;
+        progress->tokens = at->tokens - tokens_before;
+        progress->seconds = clock_seconds() - began;
+        progress->loss = at->loss_sum / (double)at->seen;
+        report(run, progress);
+        *stopped = wants_stop(run);
+        if (at->batch < progress->batches && (*stopped || save_is_due(run)))
+            status = save_last(run);
+        if (!status_is_ok(&status))
+            return status;
+    }
+    return status_ok();
+}
+
+/* ---- The validation part's choice ---- */
+
+static Status select_epoch(Run *run, int epoch)
+{
+    const RunOptions *options = run->options;
+    Selection *selection = &run->result->selected;
+    int batch = options->notebook ? options->batch : 256;
+    if (run->dataset->valid.count > 0)
+        return selection_consider(selection, &options->selection, run->trainer, run->dataset, batch,
+                                  options->notebook, epoch);
+    if (!options->selected || epoch != options->selected->epoch)
+        return status_ok();
+    /* What an earlier run has chosen, tried on the test part. */
+    const Selection *chosen = options->selected;
+    Status status = selection_reserve(selection, dataset_num_classes(run->dataset));
+    if (!status_is_ok(&status))
+        return status;
+    memcpy(selection->thresholds, chosen->thresholds,
+           (size_t)dataset_num_classes(run->dataset) * sizeof *chosen->thresholds);
+    selection->epoch = epoch;
+    selection->valid_f1 = chosen->valid_f1;
+    selection->threshold = chosen->threshold;
+    return selection_test(selection, run->trainer, run->dataset, batch, options->notebook);
+}
+
+/* Whether no better epoch is to be expected. */
+static bool is_over(const Run *run)
+{
+    const RunOptions *options = run->options;
+    int last = options->selected ? options->selected->epoch : options->epochs;
+    int since = run->at.epoch - 1 - run->result->selected.epoch, patience = options->selection.patience;
+    return run->at.epoch > last || (run->dataset->valid.count > 0 && patience > 0 && since >= patience);
+}
+
+static Status finish_epoch(Run *run, RunProgress *progress, double began)
+{
+    RunResult *result = run->result;
+    TrainingState *at = &run->at;
+    Status status =
+        run_evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
+                     run->options->notebook, &result->metrics);
+    if (!status_is_ok(&status))
+        return status;
+    RunEpoch *epoch = &result->epochs[result->count++];
+    *epoch = (RunEpoch){.epoch = at->epoch,
+                        .train_loss = at->loss_sum / (double)at->seen,
+                        .test_f1 = metrics_macro(&result->metrics).f1,
+                        .test_micro_f1 = metrics_micro(&result->metrics).f1,
+                        .seconds = clock_seconds() - began};
+    if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
+        result->best_f1 = epoch->test_f1;
+        result->best_epoch = epoch->epoch;
+    }
+    status = select_epoch(run, epoch->epoch);
+    if (!status_is_ok(&status))
+        return status;
+    progress->finished = epoch;
+    report(run, progress);
+    run->at = (TrainingState){.epoch = at->epoch + 1};
+    return after_epoch(run, epoch);
+}
+
+static Status train(Run *run)
+{
+    int epochs = run->options->epochs;
+    while (!is_over(run)) {
+        double began = clock_seconds();
+        bool stopped;
+        RunProgress progress = {.model = run->kind->name,
+                                .epoch = run->at.epoch,
+                                .epochs = epochs,
+                                .batches = loader_num_batches(&run->loader)};
+        Status status = train_epoch(run, &progress, &stopped);
+        if (!status_is_ok(&status))
+            return status;
+        if (stopped && progress.batch < progress.batches) {
+            run->result->interrupted = true;
+            return status_ok();
+        }
+        status = finish_epoch(run, &progress, began);
+        if (status_is_ok(&status) && (stopped || is_over(run) || save_is_due(run)))
+            status = save_last(run);
+        if (!status_is_ok(&status))
+            return status;
+        if (stopped) {
+            run->result->interrupted = !is_over(run);
+            return status_ok();
+        }
+    }
+    return status_ok();
+}
+
+/* ---- Preparing ---- */
+
+static Status prepare_result(Run *run)
+{
+    RunResult *result = run->result;
+    size_t bytes = (size_t)run->options->epochs * sizeof *result->epochs;
+    result->epochs = mem_alloc(bytes);
+    if (!result->epochs)
+        return status_no_memory(bytes, "the epochs");
+    return metrics_init(&result->metrics, dataset_num_classes(run->dataset));
+}
+
+static Status set_word_scores(Model *model, const Dataset *dataset)
+{
+    if (!model->word_scores)
+        return status_ok();
+    size_t bytes = (size_t)dataset->tokenizer.vocab_size * sizeof(int64_t);
+    int64_t *frequencies = mem_alloc(bytes);
+    if (!frequencies || !dataset_document_frequencies(dataset, frequencies)) {
+        mem_free(frequencies);
+        return status_no_memory(bytes, "the words' frequencies");
+    }
+    model_set_word_scores(model, frequencies, dataset->train.count);
+    mem_free(frequencies);
+    return status_ok();
+}
+
+/* ((1 - p) / p)^power for each label of frequency p in the training part; a label without examples gets 1. */
+static Status set_pos_weight(Run *run, double power, Tensor *pos_weight)
+{
+    const DatasetPart *part = &run->dataset->train;
+    size_t bytes = (size_t)part->num_classes * sizeof *run->pos_weight;
+    run->pos_weight = mem_alloc(bytes);
+    if (!run->pos_weight)
+        return status_no_memory(bytes, "the labels' weights");
+    for (int32_t k = 0; k < part->num_classes; k++) {
+        double p = (double)part->label_counts[k] / (double)part->count;
+        run->pos_weight[k] = p > 0 && p < 1 ? (float)pow((1 - p) / p, power) : 1.0f;
+    }
+    *pos_weight = tensor_from(run->pos_weight, DTYPE_F32, SHAPE(part->num_classes));
+    return status_ok();
+}
+
+/* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
+static Status prepare_model(Run *run, const Npz *last)
+{
+    const RunOptions *options = run->options;
+    const Dataset *dataset = run->dataset;
+    ModelConfig config = options->config;
+    config.vocabulary = dataset->tokenizer.vocab_size;
+    config.labels = dataset_num_classes(dataset);
+    Status status = last || options->files.init ? model_new_without_values(&run->model, run->kind, config)
+                                                : model_new(&run->model, run->kind, config, options->seed);
+    if (!status_is_ok(&status))
+        return status;
+    run->result->params = model_count(run->model);
+    run->result->params_without_embedding = model_count_without_embedding(run->model);
+    if (last)
+        return nn_load_from(&run->model->base, last, (NnLoadOptions){0});
+    if (options->files.init)
+        return nn_load(&run->model->base, options->files.init);
+    if (options->log_odds_bias && !options->notebook)
+        model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
+    return set_word_scores(run->model, dataset);
+}
+
+static Status prepare_training(Run *run, const Npz *last)
+{
+    const RunOptions *options = run->options;
+    TrainerOptions trainer = options->trainer;
+    trainer.seed = options->seed;
+    Status status = status_ok();
+    if (options->pos_weight > 0)
+        status = set_pos_weight(run, options->pos_weight, &trainer.pos_weight);
+    if (!status_is_ok(&status))
+        return status;
+    status = trainer_new(&run->trainer, run->model, &trainer);
+    if (!status_is_ok(&status))
+        return status;
+    LoaderOptions loader = {
+        .batch = options->batch, .shuffle = true, .pad = options->notebook, .seed = options->seed};
+    status = loader_init(&run->loader, &run->dataset->train, &loader);
+    if (!status_is_ok(&status) || !last)
+        return status;
+    if (run->at.batch >= loader_num_batches(&run->loader))
+        return status_failed(
+            "%s: is at batch %lld of an epoch of %lld; delete the file to train the model from "
+            "the start",
+            npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
+    return training_state_restore(last, &run->at, trainer_optimizer(run->trainer), &run->model->base);
+}
+
+static Status prepare(Run *run)
+{
+    Npz *last = NULL;
+    run->at.epoch = 1;
+    Status status = prepare_result(run);
+    if (status_is_ok(&status))
+        status = open_last(run, &last);
+    if (status_is_ok(&status))
+        status = prepare_model(run, last);
+    if (status_is_ok(&status))
+        status = prepare_training(run, last);
+    npz_close(last);
+    if (status_is_ok(&status) && run->options->files.folder)
+        status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level, .threads = 1});
+    run->saved = clock_seconds();
+    return status;
+}
+
+/* Waits for what is being written. */
+static void close_files(Run *run, Status *status)
+{
+    Status best = run->saver ? save_best(run) : status_ok(), saved = saver_free(run->saver);
+    if (status_is_ok(status))
+        *status = status_is_ok(&saved) ? best : saved;
+    nn_snapshot_free(&run->best);
+    nn_snapshot_free(&run->unknown);
+}
+
+Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
+                 const RunOptions *options, const RunWatcher *watcher)
+{
+    memset(result, 0, sizeof *result);
+    result->name = kind->name;
+    result->seed = options->seed;
+    if (model)
+        *model = NULL;
+    if (options->epochs < 0 || options->batch < 1)
+        return status_usage(
+            "%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d", kind->name,
+            options->epochs, options->batch);
+    reset_peak_rss();
+    Run run = {.options = options,
+               .watcher = watcher,
+               .dataset = dataset,
+               .kind = kind,
+               .result = result,
+               .started = clock_seconds()};
+    nn_snapshot_init(&run.unknown);
+    nn_snapshot_init(&run.best);
+    Status status = prepare(&run);
+    if (status_is_ok(&status))
+        status = train(&run);
+    close_files(&run, &status);
+    result->seconds = seconds_so_far(&run);
+    result->peak_rss_mb = peak_rss_mb();
+    loader_free(&run.loader);
+    trainer_free(run.trainer);
+    mem_free(run.pos_weight);
+    if (model && status_is_ok(&status))
+        *model = run.model;
+    else
+        model_free(run.model);
+    if (!status_is_ok(&status))
+        run_result_free(result);
+    return status;
+}

@@ -1,0 +1,107 @@
+/* A training run of one model: epochs of shuffled batches, quality on the test part after each, the best
+ * epoch. */
+#ifndef REEL_MODELS_RUN_H
+#define REEL_MODELS_RUN_H
+
+#include "models/text/dataset.h"
+#include "models/training/metrics.h"
+#include "models/training/selection.h"
+#include "models/training/trainer.h"
+
+REEL_BEGIN_DECLS
+
+enum { RUN_ID_SIZE = 9 };
+
+/* The checkpoints of a run: FOLDER/<model>.last.npz, from which it goes on exactly, and
+ * FOLDER/<model>.best.npz, the weights after the best epoch. They are written by a thread of their own. */
+typedef struct RunFiles {
+    const char *folder;   /* NULL: none */
+    char id[RUN_ID_SIZE]; /* of the settings: a run goes on only from files with the same */
+    int every;      /* write `last` after so many batches; 0: after each epoch; RUN_EVERY_SO_OFTEN: ... */
+    double seconds; /* ... when so many seconds have passed since the last time, and at the end of the run */
+    int keep;       /* also FOLDER/<model>.epoch-E.npz, the weights after each of the last `keep` epochs */
+    int level;      /* of compression, 0 to 9 */
+    bool resume;    /* go on from `last` where there is one of this run */
+    const char *init; /* NULL, or a file with the weights to begin with */
+} RunFiles;
+
+enum { RUN_EVERY_SO_OFTEN = -1 };
+
+/* What a run is told. */
+typedef struct RunOptions {
+    int epochs;
+    int batch;
+    ModelConfig config; /* all but vocabulary and labels */
+    TrainerOptions trainer;
+    uint64_t seed;      /* of first values, shuffling and dropout */
+    bool notebook;      /* pad every batch and read the state after the padding; the output bias starts as
+                           PyTorch's */
+    bool log_odds_bias; /* the output bias starts at the labels' log-odds in the training part */
+    SelectionOptions selection; /* where the data set has a validation part */
+    const Selection
+        *selected; /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
+    double
+        pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
+    RunFiles files;
+} RunOptions;
+
+/* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; sizes, first values and dropout as each kind has
+ * them; the state at the last real token, log-odds bias; no files, and once a minute where there are. */
+RunOptions run_defaults(void);
+
+/* What an epoch came to. */
+typedef struct RunEpoch {
+    int epoch;         /* from 1 */
+    double train_loss; /* mean over the epoch's decisions, each before its update */
+    double test_f1;    /* macro F1 on the test part at threshold 0.5 */
+    double test_micro_f1;
+    double seconds; /* training and evaluation */
+} RunEpoch;
+
+/* What a run came to. */
+typedef struct RunResult {
+    const char *name;
+    uint64_t seed;
+    int64_t params, params_without_embedding;
+    int count;        /* epochs that were finished, before it was interrupted too */
+    RunEpoch *epochs; /* [count] */
+    double best_f1;   /* the homework's maximum over epochs, on the test part */
+    int best_epoch;   /* from 1; 0: none */
+    double seconds;
+    double peak_rss_mb;
+    bool interrupted;
+    Metrics metrics;    /* on the test part, after the last epoch */
+    Selection selected; /* by the validation part; epoch 0: there is none */
+} RunResult;
+
+/* What a watcher sees, after each batch and after each epoch. */
+typedef struct RunProgress {
+    const char *model;
+    int epoch, epochs;        /* from 1 */
+    int64_t batch, batches;   /* of this epoch */
+    int64_t tokens;           /* trained on in this epoch */
+    double seconds;           /* since this epoch began */
+    double seconds_left;      /* of this model, as far as can be told */
+    double loss;              /* mean of this epoch so far */
+    const RunEpoch *finished; /* not NULL: the epoch has ended with this */
+} RunProgress;
+
+/* Who looks on, and may end a run. */
+typedef struct RunWatcher {
+    void *context;
+    void (*progress)(void *context, const RunProgress *progress); /* may be NULL */
+    bool (*stop)(void *context); /* asked after each batch; true ends the run in good order; may be NULL */
+} RunWatcher;
+
+/* Trains a new model of `kind`. On success the caller has the result (run_result_free) and, where `model` is
+ * not NULL, the model (model_free). A loss that is not finite is an error. */
+Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
+                 const RunOptions *options, const RunWatcher *watcher);
+void run_result_free(RunResult *result);
+
+/* Counts the predictions of a model on a part at probability 0.5. */
+Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics);
+
+REEL_END_DECLS
+
+#endif

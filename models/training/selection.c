@@ -1,0 +1,117 @@
+#include "models/training/selection.h"
+#include "models/training/threshold.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+
+void selection_free(Selection *selection)
+{
+    mem_free(selection->thresholds);
+    mem_free(selection->valid_logits);
+    mem_free(selection->test_logits);
+    *selection = (Selection){0};
+}
+
+Status selection_reserve(Selection *selection, int32_t num_labels)
+{
+    if (!selection->thresholds)
+        selection->thresholds = mem_calloc((size_t)num_labels, sizeof *selection->thresholds);
+    return selection->thresholds ? status_ok()
+                                 : status_no_memory((size_t)num_labels * sizeof(double), "the thresholds");
+}
+
+Status predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits)
+{
+    Loader loader;
+    LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
+    Status status = loader_init(&loader, part, &options);
+    Batch at;
+    while (status_is_ok(&status) && loader_next(&loader, &at)) {
+        status = trainer_predict(trainer, &at,
+                                 tensor_from(logits, DTYPE_F32, at.labels.ndim, at.labels.shape), NULL);
+        logits += (int64_t)at.size * part->num_classes;
+    }
+    loader_free(&loader);
+    return status;
+}
+
+/* The logits of a part in memory of their own. */
+static Status predict_new(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float **logits)
+{
+    size_t bytes = (size_t)part->count * (size_t)part->num_classes * sizeof **logits;
+    *logits = mem_alloc(bytes);
+    Status status = *logits ? predict_part(trainer, part, batch, pad, *logits)
+                            : status_no_memory(bytes, "the predictions of a part");
+    if (!status_is_ok(&status)) {
+        mem_free(*logits);
+        *logits = NULL;
+    }
+    return status;
+}
+
+static Tensor as_matrix(float *logits, const DatasetPart *part)
+{
+    return tensor_from(logits, DTYPE_F32, SHAPE(part->count, part->num_classes));
+}
+
+Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad)
+{
+    const DatasetPart *part = &dataset->test;
+    Arena arena = {0};
+    Metrics metrics;
+    Status status = metrics_init(&metrics, part->num_classes);
+    if (!status_is_ok(&status))
+        return status;
+    mem_free(selection->test_logits);
+    status = predict_new(trainer, part, batch, pad, &selection->test_logits);
+    Tensor truth = dataset_part_label_matrix(&arena, part);
+    if (status_is_ok(&status) &&
+        !metrics_add_each(&metrics, as_matrix(selection->test_logits, part), truth, selection->thresholds))
+        status = status_no_memory(0, "the labels of the test part");
+    selection->tuned_f1 = metrics_macro(&metrics).f1;
+    selection->tuned_micro_f1 = metrics_micro(&metrics).f1;
+    metrics_free(&metrics);
+    arena_free(&arena);
+    return status;
+}
+
+static Status choose_thresholds(Selection *selection, const SelectionOptions *options, Tensor logits,
+                                Tensor truth)
+{
+    if (isfinite(options->strength))
+        return threshold_per_label(logits, truth, selection->threshold, options->strength,
+                                   selection->thresholds);
+    for (int64_t k = 0; k < logits.shape[1]; k++)
+        selection->thresholds[k] = selection->threshold;
+    return status_ok();
+}
+
+Status selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
+                          const Dataset *dataset, int batch, bool pad, int epoch)
+{
+    const DatasetPart *part = &dataset->valid;
+    float *logits;
+    Status status = predict_new(trainer, part, batch, pad, &logits);
+    if (!status_is_ok(&status))
+        return status;
+    Arena arena = {0};
+    Tensor scores = as_matrix(logits, part), truth = dataset_part_label_matrix(&arena, part);
+    double threshold, f1 = 0;
+    status = threshold_global(scores, truth, &threshold, &f1);
+    if (status_is_ok(&status) && (selection->epoch == 0 || f1 > selection->valid_f1)) {
+        mem_free(selection->valid_logits);
+        selection->valid_logits = logits;
+        logits = NULL;
+        selection->epoch = epoch;
+        selection->valid_f1 = f1;
+        selection->threshold = threshold;
+        status = selection_reserve(selection, part->num_classes);
+        if (status_is_ok(&status))
+            status = choose_thresholds(selection, options, scores, truth);
+        if (status_is_ok(&status))
+            status = selection_test(selection, trainer, dataset, batch, pad);
+    }
+    mem_free(logits);
+    arena_free(&arena);
+    return status;
+}

@@ -1,0 +1,125 @@
+#include "models/training/threshold.h"
+#include "tensor/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One score; all of them are walked from the highest down, each making one more prediction. */
+typedef struct Decision {
+    float score;
+    int32_t label;
+    bool is_true;
+} Decision;
+
+typedef struct Count {
+    int64_t hits, predicted, support;
+} Count;
+
+static int highest_first(const void *a, const void *b)
+{
+    float x = ((const Decision *)a)->score, y = ((const Decision *)b)->score;
+    return (x < y) - (x > y);
+}
+
+static double f1(Count c)
+{
+    int64_t below = c.predicted + c.support;
+    return below > 0 ? 2.0 * (double)c.hits / (double)below : 0.0;
+}
+
+static bool fits(Tensor scores, Tensor truth)
+{
+    return scores.dtype == DTYPE_F32 && truth.dtype == DTYPE_F32 && scores.ndim == 2 &&
+           tensor_same_shape(&scores, &truth);
+}
+
+/* The decisions of labels first to stop - 1, sorted, NaN left out; counts[k] gets their support. Returns how
+ * many there are. */
+static int64_t sort_decisions(Tensor scores, Tensor truth, int64_t first, int64_t stop, Decision *decisions,
+                              Count *counts)
+{
+    int64_t used = 0;
+    memset(counts, 0, (size_t)(stop - first) * sizeof *counts);
+    for (int64_t i = 0; i < scores.shape[0]; i++)
+        for (int64_t k = first; k < stop; k++) {
+            float score = tensor_f32(scores)[i * scores.strides[0] + k * scores.strides[1]];
+            bool is_true = tensor_f32(truth)[i * truth.strides[0] + k * truth.strides[1]] != 0.0f;
+            counts[k - first].support += is_true;
+            if (!isnan(score))
+                decisions[used++] = (Decision){score, (int32_t)(k - first), is_true};
+        }
+    qsort(decisions, (size_t)used, sizeof *decisions, highest_first);
+    return used;
+}
+
+/* The best threshold for the mean F1 of the labels whose counts are given. */
+static double best_threshold(const Decision *decisions, int64_t count, Count *counts, int64_t labels,
+                             double *best_f1)
+{
+    double sum = 0, best = 0;
+    double threshold = count ? (double)decisions[0].score + 1.0 : 0.0; /* predicts nothing */
+    for (int64_t i = 0; i < count; i++) {
+        Count *c = &counts[decisions[i].label];
+        sum -= f1(*c);
+        c->predicted++;
+        c->hits += decisions[i].is_true;
+        sum += f1(*c);
+        bool last = i + 1 == count;
+        if (!last && decisions[i + 1].score == decisions[i].score)
+            continue; /* no threshold comes between them */
+        /* The sum is carried along: what is better by less than its rounding is not better. */
+        if (sum > best + 1e-9) {
+            best = sum;
+            threshold = last ? (double)decisions[i].score - 1.0
+                             : 0.5 * ((double)decisions[i].score + (double)decisions[i + 1].score);
+        }
+    }
+    *best_f1 = labels > 0 ? best / (double)labels : 0.0;
+    return threshold;
+}
+
+static Status new_buffers(Tensor scores, Decision **decisions, Count **counts)
+{
+    size_t bytes = (size_t)tensor_numel(&scores) * sizeof **decisions;
+    *decisions = mem_alloc(bytes);
+    *counts = mem_alloc((size_t)scores.shape[1] * sizeof **counts);
+    return *decisions && *counts ? status_ok() : status_no_memory(bytes, "the scores to be sorted");
+}
+
+Status threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1)
+{
+    if (!fits(scores, truth))
+        return status_failed("thresholds need f32 scores and truth of one shape [N, K]");
+    Decision *decisions;
+    Count *counts;
+    Status status = new_buffers(scores, &decisions, &counts);
+    if (status_is_ok(&status)) {
+        int64_t count = sort_decisions(scores, truth, 0, scores.shape[1], decisions, counts);
+        double best;
+        *threshold = best_threshold(decisions, count, counts, scores.shape[1], &best);
+        if (macro_f1)
+            *macro_f1 = best;
+    }
+    mem_free(decisions);
+    mem_free(counts);
+    return status;
+}
+
+Status threshold_per_label(Tensor scores, Tensor truth, double global, double strength, double *thresholds)
+{
+    if (!fits(scores, truth) || !(strength >= 0))
+        return status_failed(
+            "thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
+    Decision *decisions;
+    Count *counts;
+    Status status = new_buffers(scores, &decisions, &counts);
+    for (int64_t k = 0; status_is_ok(&status) && k < scores.shape[1]; k++) {
+        int64_t count = sort_decisions(scores, truth, k, k + 1, decisions, counts);
+        double best, own = best_threshold(decisions, count, counts, 1, &best), n = (double)counts->support;
+        thresholds[k] = n > 0 ? (n * own + strength * global) / (n + strength) : global;
+    }
+    mem_free(decisions);
+    mem_free(counts);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* Decision thresholds, tuned for macro F1 on validation predictions. */
+#ifndef REEL_MODELS_THRESHOLD_H
+#define REEL_MODELS_THRESHOLD_H
+
+#include "tensor/decls.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+
+REEL_BEGIN_DECLS
+
+/* A label is predicted where its score is greater than the threshold, as in models/training/metrics.h. Scores
+ * and truth are f32 [N, K], in any strides; NaN scores are never predicted. */
+
+/* The one threshold with the best macro F1: of all that tell different predictions apart, the middle between
+ * the two scores beside it; of equally good ones the highest. *macro_f1 (may be NULL) is what it reaches on
+ * these scores, which flatters: it was chosen on them.
+ * Errors: other shapes or dtypes, no memory. */
+Status threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1);
+
+/* One threshold for each label: t_k = (n_k own_k + strength global) / (n_k + strength), where own_k is the
+ * label's best by itself and n_k its number of true examples. A label with few of them has an own_k that is
+ * mostly chance, and so stays near the global one; strength 0 takes own_k as it is (the global one where
+ * n_k = 0), and a very large one the global threshold everywhere. thresholds has room for K. */
+Status threshold_per_label(Tensor scores, Tensor truth, double global, double strength, double *thresholds);
+
+REEL_END_DECLS
+
+#endif

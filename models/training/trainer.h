@@ -1,0 +1,56 @@
+/* Training steps and predictions on all cores.
+ *
+ * A batch is split into shards, one tape each, with no synchronisation inside a step. The number of shards
+ * is a setting of the run: sums run over them in a fixed order, so the weights depend on it and on the
+ * seed, and on nothing else; threads only execute shards. */
+#ifndef REEL_MODELS_TRAINER_H
+#define REEL_MODELS_TRAINER_H
+
+#include "models/text/loader.h"
+#include "models/model.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct TrainerOptions {
+    int shards;  /* 1 or more */
+    int threads; /* 1 or more */
+    NnOptimizerOptions optimizer;
+    NnSchedule schedule; /* lr counts, optimizer.lr does not */
+    uint64_t seed;       /* of dropout */
+    double word_dropout; /* part of the ids that are replaced by <unk> while training, in [0, 1) */
+    Tensor pos_weight;   /* f32 [K], or invalid: the loss's weight of positive labels */
+    bool check_finite;   /* debug: stop at the first NaN or infinity and name its op and module */
+} TrainerOptions;
+
+/* One shard, one thread, Adam with the homework's lr 2e-3, constant. */
+TrainerOptions trainer_defaults(void);
+
+/* Where the time of the last step went, in seconds; of the slowest shard. */
+typedef struct TrainerTimes {
+    double prepare, forward, backward, optimizer, step;
+} TrainerTimes;
+
+/* A model in training. */
+typedef struct Trainer Trainer;
+
+/* The model must outlive the trainer. Errors: an option out of range, no memory. */
+Status trainer_new(Trainer **trainer, Model *model, const TrainerOptions *options);
+void trainer_free(Trainer *trainer);
+
+/* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it. */
+Status trainer_step(Trainer *trainer, const Batch *batch, double *loss);
+/* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
+ * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of
+ * batch->ids. */
+Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
+
+/* What the trainer holds: its optimizer, its options, the times of the last step. */
+NnOptimizer *trainer_optimizer(Trainer *trainer);
+const TrainerOptions *trainer_options(const Trainer *trainer);
+TrainerTimes trainer_times(const Trainer *trainer);
+/* The bytes that the tapes' arenas hold at most. */
+size_t trainer_tape_bytes(const Trainer *trainer);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,36 @@
+/* What a training run needs to go on exactly where it was: the optimizer's state, the place in the data, and
+ * what has come of it so far. Written into the model's checkpoint as reel/training.json and
+ * reel/optimizer/... */
+#ifndef REEL_MODELS_TRAINING_STATE_H
+#define REEL_MODELS_TRAINING_STATE_H
+
+#include "models/training/metrics.h"
+#include "models/training/run.h"
+#include "nn/state_dict.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct TrainingState {
+    char run[RUN_ID_SIZE]; /* of the settings: a state is only good for the run that it is from */
+    int epoch;             /* the one at hand, from 1; one more than there are: finished */
+    int64_t batch;         /* batches done in it */
+    int64_t updates;       /* of the optimizer in all */
+    double loss_sum;       /* over the epoch's examples so far */
+    int64_t seen, tokens;  /* of them */
+    double seconds;        /* that the run has taken */
+} TrainingState;
+
+/* Adds the state, the result so far (epochs, best, metrics) and the optimizer's state to a file to be. */
+void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, const RunResult *result,
+                             NnOptimizer *optimizer, NnModule *module);
+
+/* Reads the state and the result; `result->epochs` has room for `most_epochs`, the metrics are initialised.
+ * Errors: it is not there, or says what cannot be. */
+Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs);
+/* Reads the optimizer's state, and the rows that are updated late as they were. After nn_load_from(). */
+Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer,
+                              NnModule *module);
+
+REEL_END_DECLS
+
+#endif

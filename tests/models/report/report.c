@@ -1,0 +1,490 @@
+/* report.html without a browser: it is well formed, holds what it should, and nothing of the data gets out of
+ * its place; what is broken is refused. */
+#include "models/report/report.h"
+#include "models/report/report_data.h"
+#include "models/text/text_file.h"
+#include "tensor/mem.h"
+#include "tests/report_support.h"
+#include "tests/shell_support.h"
+#include "tests/text_support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *folder;
+static char page_path[600];
+static char *page;
+
+static void setup(void)
+{
+    folder = shell_folder();
+    snprintf(page_path, sizeof page_path, "%s/report.html", folder);
+    page = NULL;
+}
+
+static void teardown(void)
+{
+    mem_fail_at(-1, 0);
+    mem_free(page);
+    shell_remove_folder(folder);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+static const char *make_page(int seeds, double gap, int details)
+{
+    size_t size;
+    report_support_run(folder, seeds, gap, details);
+    ck_assert_ok(report_write(&folder, 1, page_path));
+    mem_free(page);
+    ck_assert_ok(text_file_read(page_path, &page, &size));
+    ck_assert_uint_eq(strlen(page), size);
+    return page;
+}
+
+/* ---- Form ---- */
+
+enum { DEEPEST = 64, NAME = 32 };
+
+/* Reads a quoted attribute; returns what follows it. */
+static const char *read_attribute(const char *p, const char *end)
+{
+    const char *equals = memchr(p, '=', (size_t)(end - p));
+    ck_assert_msg(equals != NULL && equals[1] == '"', "an attribute without quotes at %.60s", p);
+    const char *close = memchr(equals + 2, '"', (size_t)(end - equals - 2));
+    ck_assert_msg(close != NULL && memchr(equals, '<', (size_t)(close - equals)) == NULL,
+                  "an attribute that does not end at %.60s", p);
+    return close + 1;
+}
+
+/* Checks an open or close tag between p and end, against the stack of open elements. */
+static void read_tag(const char *p, const char *end, char stack[DEEPEST][NAME], int *depth)
+{
+    char name[NAME];
+    bool closing = *p == '/', alone = end[-1] == '/';
+    p += closing;
+    size_t length = strcspn(p, " />\n");
+    ck_assert_uint_lt(length, NAME);
+    memcpy(name, p, length);
+    name[length] = '\0';
+    if (closing) {
+        ck_assert_int_gt(*depth, 0);
+        ck_assert_msg(strcmp(stack[*depth - 1], name) == 0, "</%s> where <%s> is open", name,
+                      stack[*depth - 1]);
+        --*depth;
+        return;
+    }
+    for (p += length; p < end - alone && *p == ' ';)
+        if (*++p != '/' && p < end - alone)
+            p = read_attribute(p, end);
+    ck_assert_msg(p == end - alone, "<%s>: something odd behind the attributes: %.40s", name, p);
+    if (!alone) {
+        ck_assert_int_lt(*depth, DEEPEST);
+        strcpy(stack[(*depth)++], name);
+    }
+}
+
+static void check_text(const char *p, const char *end)
+{
+    for (; p < end; p++) {
+        ck_assert_msg(*p != '>', "a bare > at %.40s", p);
+        if (*p == '&')
+            ck_assert_msg(strcspn(p, ";") < 8 && strcspn(p, " <\n") > strcspn(p, ";"), "a bare & at %.40s",
+                          p);
+    }
+}
+
+/* Every element is closed, in order; attributes are quoted; text is escaped. */
+static void check_well_formed(const char *text)
+{
+    char stack[DEEPEST][NAME];
+    int depth = 0;
+    const char *p = strstr(text, "<html");
+    ck_assert_ptr_nonnull(p);
+    while (*p) {
+        const char *next = p + strcspn(p, "<");
+        if (depth == 0 || strcmp(stack[depth - 1], "style") != 0)
+            check_text(p, next);
+        if (!*next)
+            break;
+        const char *end = strchr(next, '>');
+        ck_assert_ptr_nonnull(end);
+        read_tag(next + 1, end, stack, &depth);
+        p = end + 1;
+    }
+    ck_assert_int_eq(depth, 0);
+}
+
+static int count_of(const char *text, const char *part)
+{
+    int count = 0;
+    for (const char *p = text; (p = strstr(p, part)); p += strlen(part))
+        count++;
+    return count;
+}
+
+static void check_self_contained(const char *text)
+{
+    static const char *const forbidden[] = {"<script", "<img",    "<iframe", "<object", "<embed",     "src=",
+                                            "url(",    "@import", "onload",  "onclick", "javascript:"};
+    for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
+        ck_assert_msg(!strstr(text, forbidden[i]), "the page has %s", forbidden[i]);
+    /* The only address is the name of SVG. */
+    ck_assert_int_eq(count_of(text, "://"), count_of(text, "xmlns=\"http://www.w3.org/2000/svg\""));
+    for (const char *p = text; (p = strstr(p, "href=\"")); p++)
+        ck_assert_msg(p[6] == '#' || strncmp(p + 6, "data:,", 6) == 0, "%.60s", p);
+}
+
+static void check_no_odd_numbers(const char *text)
+{
+    ck_assert_ptr_null(strstr(text, "nan"));
+    ck_assert_ptr_null(strstr(text, "\"inf"));
+    ck_assert_ptr_null(strstr(text, ">-0.0"));
+}
+
+static void check_page(const char *text)
+{
+    check_well_formed(text);
+    check_self_contained(text);
+    check_no_odd_numbers(text);
+    ck_assert_ptr_null(strstr(text, REPORT_SUPPORT_EVIL));
+    int figures = count_of(text, "<figure>");
+    ck_assert_int_eq(count_of(text, "role=\"img\""), figures);
+    ck_assert_int_eq(count_of(text, "-title\">"), figures);
+    ck_assert_int_eq(count_of(text, "<figcaption>"), figures);
+}
+
+static void check_sections(const char *text, const char *const *names, int there)
+{
+    for (; *names; names++) {
+        char section[60], link[60];
+        snprintf(section, sizeof section, "<section id=\"%s\">", *names);
+        snprintf(link, sizeof link, "href=\"#%s\"", *names);
+        ck_assert_msg(count_of(text, section) == there, "section %s", *names);
+        ck_assert_msg(count_of(text, link) == there, "link to %s", *names);
+    }
+}
+
+static const char *const always[] = {"summary", "table", "curves", "costs", "run", NULL};
+static const char *const with_details[] = {"labels", "confusions", "attention", "data", NULL};
+
+START_TEST(a_page_has_all_sections_and_figures)
+{
+    const char *text = make_page(3, 0.002, 1);
+    check_page(text);
+    check_sections(text, always, 1);
+    check_sections(text, with_details, 1);
+    ck_assert_int_eq(count_of(text, "<figure>"), 10);
+    ck_assert_int_eq(count_of(text, "class=\"best\""), 2 * 3);
+    ck_assert_int_eq(count_of(text, "class=\"band\""), 2 * 3);
+    ck_assert_ptr_nonnull(strstr(text, "prefers-color-scheme:dark"));
+    ck_assert_ptr_nonnull(strstr(text, "@media print"));
+    ck_assert_ptr_nonnull(strstr(text, "name=\"viewport\""));
+    ck_assert_ptr_nonnull(
+        strstr(text, "&lt;/title&gt;&lt;script&gt;alert(&quot;1&quot; &amp;&amp; &#39;2&#39;)"));
+    ck_assert_ptr_nonnull(strstr(text, "&lt;b&gt;&amp;amp;"));
+}
+END_TEST
+
+START_TEST(a_page_does_without_details)
+{
+    const char *text = make_page(0, 0.1, 0);
+    check_page(text);
+    check_sections(text, always, 1);
+    check_sections(text, with_details, 0);
+    ck_assert_int_eq(count_of(text, "<figure>"), 6);
+    ck_assert_int_eq(count_of(text, "class=\"band\""), 0);
+}
+END_TEST
+
+START_TEST(attention_is_shown_word_by_word_with_the_labels)
+{
+    const char *text = make_page(1, 0.1, 1);
+    ck_assert_int_eq(count_of(text, "<article>"), 2);
+    ck_assert_int_eq(count_of(text, "<span class=\"w"), 2 * 6);
+    ck_assert_int_eq(count_of(text, "<span class=\"w h\""), 2 * 3);
+    /* Four even shares, 4 / 6, are more than the heaviest word's 0.5. */
+    ck_assert_ptr_nonnull(strstr(text, "style=\"--a:0.75\" title=\"50.0 %\">editor</span>"));
+    ck_assert_ptr_nonnull(strstr(text, ">&amp;colour</span>"));
+    ck_assert_int_eq(count_of(text, "<li class=\"hit\">"), 2);   /* label 1 */
+    ck_assert_int_eq(count_of(text, "<li class=\"miss\">"), 2);  /* label 0 */
+    ck_assert_int_eq(count_of(text, "<li class=\"wrong\">"), 2); /* label 2 */
+}
+END_TEST
+
+/* ---- What is said ---- */
+
+START_TEST(the_paragraph_says_no_more_than_the_seeds_do)
+{
+    const char *text = make_page(1, 0.1, 1);
+    ck_assert_ptr_nonnull(strstr(text, "Only one seed of each model ran"));
+    /* Standard deviations of 0.01 over three seeds: 0.1 apart is clear, 0.001 is not. */
+    text = make_page(3, 0.1, 1);
+    ck_assert_ptr_nonnull(strstr(text, "is more than two standard errors"));
+    ck_assert_ptr_null(strstr(text, "do not tell it apart"));
+    ck_assert_ptr_nonnull(strstr(text, "0.610\xC2\xA0\xC2\xB1\xC2\xA0"
+                                       "0.010"));
+    text = make_page(3, 0.001, 1);
+    ck_assert_ptr_nonnull(strstr(text, "do not tell it apart from <b>lstm</b> and <b>attention</b>"));
+    ck_assert_ptr_nonnull(strstr(text, "3 of 3 lost more than 0.02"));
+    ck_assert_ptr_nonnull(strstr(text, "chosen by a validation part"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "<b>attention</b> is ahead on the test part with 0.310\xC2\xA0\xC2\xB1\xC2\xA0"
+                     "0.010"));
+    ck_assert_int_eq(count_of(text, "<th scope=\"col\">by validation</th>"), 1);
+}
+END_TEST
+
+START_TEST(spread_is_the_sample_standard_deviation)
+{
+    Spread spread = spread_of((double[]){2, 4, 4, 4, 5, 5, 7, 9}, 8);
+    ck_assert_double_eq_tol(spread.mean, 5, 1e-12);
+    ck_assert_double_eq_tol(spread.sd, 2.1380899352993952, 1e-12); /* numpy.std(ddof=1) */
+    ck_assert(spread.low == 2 && spread.high == 9 && spread.n == 8);
+    spread = spread_of((double[]){3}, 1);
+    ck_assert(spread.mean == 3 && spread.sd == 0);
+    spread = spread_of(NULL, 0);
+    ck_assert_int_eq(spread.n, 0);
+}
+END_TEST
+
+START_TEST(runs_are_put_side_by_side)
+{
+    char other[600];
+    size_t size;
+    report_support_run(folder, 2, 0.1, 1);
+    snprintf(other, sizeof other, "%s/other/", folder);
+    shell_must("mkdir '%s'", other);
+    report_support_run(other, 2, 0.05, 1);
+    const char *folders[] = {folder, other};
+    ck_assert_ok(report_write(folders, 2, page_path));
+    ck_assert_ok(text_file_read(page_path, &page, &size));
+    check_page(page);
+    ck_assert_ptr_nonnull(strstr(page, "<h1>2 runs compared</h1>"));
+    ck_assert_ptr_nonnull(strstr(page, "other/attention"));
+    ck_assert_ptr_null(strstr(page, "different data"));
+    ck_assert_int_eq(count_of(page, "Lengths of the texts</h3>"), 1);
+    /* Other data in one of them: nothing is ranked. */
+    shell_must("sed -i s/0123abcd/89abcdef/ '%s/results.json' '%s/report.json'", other, other);
+    ck_assert_ok(report_write(folders, 2, page_path));
+    mem_free(page);
+    ck_assert_ok(text_file_read(page_path, &page, &size));
+    check_page(page);
+    ck_assert_ptr_nonnull(strstr(page, "The runs are on different data"));
+    ck_assert_ptr_null(strstr(page, "highest macro F1"));
+    ck_assert_int_eq(count_of(page, "Lengths of the texts</h3>"), 2);
+}
+END_TEST
+
+START_TEST(details_of_other_data_do_not_count)
+{
+    report_support_run(folder, 1, 0.1, 1);
+    shell_must("sed -i s/0123abcd/89abcdef/ '%s/report.json'", folder);
+    ReportRun run;
+    ck_assert_ok(report_run_read(&run, folder));
+    ck_assert_int_eq(run.num_details, 0);
+    ck_assert_int_eq(run.num_classes, 0);
+    ck_assert_int_eq(run.num_models, 3);
+    report_run_free(&run);
+}
+END_TEST
+
+/* ---- What is broken ---- */
+
+static const struct {
+    const char *edit, *file, *says;
+} broken[] = {
+    {"s/\"missed\": 1/\"missed\": 4/", "report.json", "contradict"},
+    {"s/\"instead\": 0/\"instead\": -2/", "report.json", "contradict"},
+    {"0,/\"hits\": 3/s//\"hits\": 9223372036854775807/", "report.json", "contradict"},
+    {"0,/\"to\": 7/s//\"to\": -7/", "report.json", "contradict"},
+    {"0,/\"row\": 0/s//\"row\": -1/", "report.json", "contradict"},
+    {"0,/0.5,/s///", "report.json", "contradict"},
+    {"s/\"instead\": 1/\"instead\": true/", "report.json", "number"},
+    {"s/\"models\"/\"modules\"/", "results.json", "no models"},
+    {"s/\"name\"/\"nom\"/", "results.json", "has no name"},
+    {"s/\"params\": 1/\"params\": x/", "results.json", "byte"},
+    {"$d", "results.json", "byte"},
+};
+
+START_TEST(what_is_broken_is_refused_and_the_old_page_stays)
+{
+    make_page(1, 0.1, 1);
+    shell_must("sed -i '%s' '%s/%s'", broken[_i].edit, folder, broken[_i].file);
+    Status status = report_write(&folder, 1, page_path);
+    ck_assert_failed(status, STATUS_FAILED, broken[_i].says);
+    ck_assert_failed(status, STATUS_FAILED, broken[_i].file);
+    shell_must("grep -q '</html>' '%s'", page_path);
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_said)
+{
+    ck_assert_failed(report_write(&folder, 1, page_path), STATUS_FAILED, "results.json");
+    ck_assert_int_ne(access(page_path, F_OK), 0);
+    ck_assert_failed(report_write(&folder, 0, page_path), STATUS_USAGE, "folder");
+}
+END_TEST
+
+/* Every 16th allocation, so that the test stays quick. */
+START_TEST(failed_allocations_are_errors)
+{
+    report_support_run(folder, 2, 0.1, 1);
+    int failures = 0;
+    for (int n = 0;; n += n < 40 ? 1 : 16) {
+        mem_fail_at(n, 0);
+        Status status = report_write(&folder, 1, page_path);
+        mem_fail_at(-1, 0);
+        if (status_is_ok(&status))
+            break;
+        ck_assert_failed(status, STATUS_FAILED, "memory");
+        failures++;
+    }
+    ck_assert_int_gt(failures, 5);
+}
+END_TEST
+
+/* ---- Collecting ---- */
+
+static Status collect(ReportRun *run, const Dataset *dataset, const char *kind, RunOptions *options)
+{
+    Model *model = NULL;
+    *options = run_defaults();
+    options->epochs = 1;
+    options->batch = 7;
+    options->config = (ModelConfig){.embed = 8, .hidden = 8};
+    options->trainer.threads = 1;
+    options->trainer.shards = 2;
+    RunResult result;
+    Status status = run_model(&result, &model, zoo_find(kind), dataset, options, NULL);
+    if (!status_is_ok(&status))
+        return status;
+    status = report_data_begin(run, dataset);
+    if (status_is_ok(&status))
+        status = report_data_add(run, model, dataset, options);
+    /* The details are of the same predictions as the run's last evaluation. */
+    const ReportDetails *details = report_details(run, kind);
+    for (int k = 0; details && k < details->num_scores; k++) {
+        ck_assert_int_eq(details->scores[k].hits, result.metrics.labels[k].hits);
+        ck_assert_int_eq(details->scores[k].predicted, result.metrics.labels[k].predicted);
+        ck_assert_int_eq(details->scores[k].support, result.metrics.labels[k].support);
+    }
+    run_result_free(&result);
+    model_free(model);
+    return status;
+}
+
+START_TEST(details_are_what_the_model_says_and_survive_their_file)
+{
+    Dataset *dataset;
+    RunOptions options;
+    ReportRun run, back;
+    char path[600];
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
+    ck_assert_ok(collect(&run, dataset, "attention", &options));
+    ck_assert_int_eq(run.num_classes, dataset_num_classes(dataset));
+    ck_assert_int_eq(run.num_texts, 12);
+    ck_assert_int_eq(run.num_details, 1);
+    int64_t train = 0, test = 0;
+    for (int i = 0; i < run.num_bins; i++) {
+        train += run.bins[i].train;
+        test += run.bins[i].test;
+        ck_assert_int_eq(run.bins[i].from, i ? run.bins[i - 1].to + 1 : 0);
+    }
+    ck_assert_int_eq(train, dataset->train.count);
+    ck_assert_int_eq(test, dataset->test.count);
+    for (int i = 0; i < run.num_texts; i++) {
+        const ReportReading *reading = &run.details[0].readings[i];
+        double sum = 0;
+        ck_assert_int_eq(reading->num_weights, run.texts[i].num_words);
+        for (int w = 0; w < reading->num_weights; w++)
+            sum += reading->weights[w];
+        ck_assert_double_eq_tol(sum, 1, 1e-5);
+        ck_assert_str_eq(run.texts[i].words[0], vocabulary_word(&dataset->vocabulary, TOKEN_BOS));
+        ck_assert_int_gt(run.texts[i].num_labels, 0);
+    }
+    report_support_run(folder, 1, 0.1, 0);
+    shell_must("sed -i s/0123abcd/%s/ '%s/results.json'", dataset->hash, folder);
+    snprintf(path, sizeof path, "%s/report.json", folder);
+    ck_assert_ok(report_data_write(&run, path));
+    ck_assert_ok(report_run_read(&back, folder));
+    ck_assert_int_eq(back.num_details, 1);
+    ck_assert_int_eq(back.train_ids, run.train_ids);
+    ck_assert_int_eq(back.details[0].num_misses, run.details[0].num_misses);
+    for (int i = 0; i < run.num_texts; i++)
+        ck_assert_mem_eq(back.details[0].readings[i].weights, run.details[0].readings[i].weights,
+                         (size_t)run.texts[i].num_words * sizeof(double));
+    report_run_free(&back);
+    report_run_free(&run);
+    dataset_free(dataset);
+}
+END_TEST
+
+/* A model that predicts nothing misses every label, and has nothing instead. */
+START_TEST(misses_are_counted_against_what_was_predicted_instead)
+{
+    Corpus corpus = text_support_corpus("text\tlabels\n"
+                                        "alpha beta\tone\nalpha gamma\tone, two\nbeta gamma\ttwo\n"
+                                        "alpha beta gamma\tthree\nbeta beta\tone\ngamma\ttwo, three\n");
+    DatasetOptions settings = dataset_defaults();
+    settings.vocabulary.min_df = 1;
+    settings.vocabulary.max_df = 1;
+    settings.test_size = 0.5;
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "x", &settings));
+    RunOptions options = run_defaults();
+    options.trainer.threads = options.trainer.shards = 1;
+    Model *model;
+    ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size, .labels = 3, .embed = 4, .hidden = 4};
+    ck_assert_ok(model_new(&model, zoo_find("rnn"), config, 0));
+    ReportRun run;
+    ck_assert_ok(report_data_begin(&run, dataset));
+    for (int always_one = 0; always_one < 2; always_one++) {
+        Tensor bias = model->output_bias->core.value; /* labels in order: one, three, two */
+        for (int64_t k = 0; k < 3; k++)
+            tensor_set(&bias, &k, k == 0 && always_one ? 100 : -100);
+        parameter_changed(&model->output_bias->core);
+        ck_assert_ok(report_data_add(&run, model, dataset, &options));
+        ck_assert_int_eq(run.num_details, 1);
+        const ReportDetails *details = &run.details[0];
+        int64_t missed = 0, support = 0;
+        for (int k = 0; k < 3; k++)
+            support += k == 0 && always_one ? 0 : details->scores[k].support;
+        for (int i = 0; i < details->num_misses; i++) {
+            missed += details->misses[i].texts;
+            ck_assert(details->misses[i].instead == -1 || (always_one && details->misses[i].instead == 0));
+            ck_assert(!always_one || details->misses[i].missed != 0);
+        }
+        ck_assert_int_eq(missed, support);
+    }
+    report_run_free(&run);
+    model_free(model);
+    dataset_free(dataset);
+    corpus_free(&corpus);
+}
+END_TEST
+
+Suite *models_report_suite(void);
+Suite *models_report_suite(void)
+{
+    Suite *suite = suite_create("models/report");
+    TCase *tcase = tcase_create("report");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, a_page_has_all_sections_and_figures);
+    tcase_add_test(tcase, a_page_does_without_details);
+    tcase_add_test(tcase, attention_is_shown_word_by_word_with_the_labels);
+    tcase_add_test(tcase, the_paragraph_says_no_more_than_the_seeds_do);
+    tcase_add_test(tcase, spread_is_the_sample_standard_deviation);
+    tcase_add_test(tcase, runs_are_put_side_by_side);
+    tcase_add_test(tcase, details_of_other_data_do_not_count);
+    tcase_add_loop_test(tcase, what_is_broken_is_refused_and_the_old_page_stays, 0,
+                        sizeof broken / sizeof broken[0]);
+    tcase_add_test(tcase, what_is_not_there_is_said);
+    tcase_add_test(tcase, failed_allocations_are_errors);
+    tcase_add_test(tcase, details_are_what_the_model_says_and_survive_their_file);
+    tcase_add_test(tcase, misses_are_counted_against_what_was_predicted_instead);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,94 @@
+#include "models/text/clean.h"
+#include "tensor/mem.h"
+#include "tests/text_support.h"
+
+static void check_clean(const CleanOptions *options, const char *text, const char *expected)
+{
+    Cleaner cleaner;
+    ck_assert_ok(cleaner_init(&cleaner, options));
+    char apart[200], place[200];
+    size_t size = strlen(text);
+    memset(apart, '#', sizeof apart);
+    size_t length = cleaner_run(&cleaner, text_span(text), apart);
+    ck_assert_msg(length == strlen(expected) && memcmp(apart, expected, length) == 0,
+                  "'%.*s' instead of '%s'", (int)length, apart, expected);
+    for (size_t i = size; i < sizeof apart; i++)
+        ck_assert_int_eq(apart[i], '#');
+    memcpy(place, text, size);
+    ck_assert_uint_eq(cleaner_run(&cleaner, (TextSpan){place, size}, place), length);
+    ck_assert_mem_eq(place, expected, length);
+    cleaner_free(&cleaner);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+START_TEST(letters_stay)
+{
+    CleanOptions none = {.stop_words = "none"};
+    check_clean(&none, "", "");
+    check_clean(&none, " \t\r\v\f ", "");
+    check_clean(&none, "Azz[@`{ZaA", "azz zaa");
+    check_clean(&none, "  The  Quick-brown\tFOX 42 times\xC2\xA0over, the \xC3\xA9lan. ",
+                "the quick brown fox times over the lan");
+    check_clean(&none, "don't na\xC3\xAFve 3d x", "don t na ve d x");
+    CleanOptions digits = {.stop_words = "none", .keep_digits = true};
+    check_clean(&digits, "GPT-2 /0:9; has 1.5B", "gpt 2 0 9 has 1 5b");
+}
+END_TEST
+
+START_TEST(stop_words_go_and_negations_stay)
+{
+    CleanOptions homework = {0};
+    check_clean(&homework, "The cat is NOT on the mat", "cat not mat");
+    check_clean(&homework, "I have no idea, yourselves", "no idea");
+    check_clean(&homework, "a an the", "");
+    check_clean(&homework, "cannot nothing nobody never nor", "");
+    check_clean(&homework, "x the", "x");
+    check_clean(&homework, "the x", "x");
+    Cleaner cleaner;
+    ck_assert_ok(cleaner_init(&cleaner, &homework));
+    ck_assert_int_eq(cleaner.stop_words.count, 318 - 2);
+    cleaner_free(&cleaner);
+}
+END_TEST
+
+START_TEST(stop_words_from_a_file)
+{
+    const char *words = "\nno  Cat\r\n\tdon't";
+    CleanOptions options = {.stop_words = text_support_file(words, strlen(words))};
+    check_clean(&options, "The cat is no cat. Don't", "the is don t");
+}
+END_TEST
+
+START_TEST(stop_word_files_that_are_none)
+{
+    Cleaner cleaner;
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = "no/such"}), STATUS_FAILED,
+                     "no/such: ");
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = "tests"}), STATUS_FAILED,
+                     "directory");
+    const char *path = text_support_file("one\ntwo \xFF\n", 10);
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED,
+                     ":2: byte 5");
+    path = text_support_file("", 0);
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED, "empty");
+    for (int n = 0; n < 3; n++) {
+        mem_fail_at(n, 0);
+        ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){0}), STATUS_FAILED, "out of memory");
+        mem_fail_at(-1, 0);
+    }
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+Suite *models_clean_suite(void);
+Suite *models_clean_suite(void)
+{
+    Suite *suite = suite_create("models/clean");
+    TCase *tcase = tcase_create("clean");
+    tcase_add_test(tcase, letters_stay);
+    tcase_add_test(tcase, stop_words_go_and_negations_stay);
+    tcase_add_test(tcase, stop_words_from_a_file);
+    tcase_add_test(tcase, stop_word_files_that_are_none);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

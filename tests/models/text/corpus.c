@@ -1,0 +1,283 @@
+#include "models/text/corpus.h"
+#include "tensor/mem.h"
+#include "tests/text_support.h"
+
+#include <stdio.h>
+
+static Status parse(const char *tsv)
+{
+    Corpus corpus;
+    Status status = corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv));
+    if (status_is_ok(&status))
+        corpus_free(&corpus);
+    return status;
+}
+
+static void check_text(const Corpus *corpus, int64_t row, const char *text)
+{
+    ck_assert_uint_eq(corpus->texts[row].length, strlen(text));
+    ck_assert_mem_eq(corpus->texts[row].bytes, text, strlen(text));
+}
+
+START_TEST(columns_may_stand_anywhere)
+{
+    Corpus corpus = text_support_corpus("id\tlabels\tmore\ttext\n1\tb, a\t\tone text\n2\ta\tx\t\n");
+    ck_assert_int_eq(corpus.rows, 2);
+    check_text(&corpus, 0, "one text");
+    check_text(&corpus, 1, "");
+    ck_assert_int_eq(corpus.label_offsets[1], 2);
+    ck_assert_int_eq(corpus.label_offsets[2], 3);
+    corpus_free(&corpus);
+}
+END_TEST
+
+/* scikit-learn 1.9.1: MultiLabelBinarizer().fit_transform() of the same labels. */
+START_TEST(labels_are_those_of_multi_label_binarizer)
+{
+    static const char *const classes[] = {"Z", "a",        "a b",          "b",
+                                          "z", "\xC3\xA9", "\xEF\xBF\xBF", "\xF0\x9D\x84\x9E"};
+    static const float matrix[4][8] = {{0, 1, 0, 1, 0, 0, 0, 0},
+                                       {1, 0, 0, 0, 0, 1, 0, 0},
+                                       {0, 1, 1, 0, 0, 0, 0, 0},
+                                       {0, 1, 0, 0, 1, 0, 1, 1}};
+    Corpus corpus = text_support_corpus("text\tlabels\nx\tb, a\nx\tZ, \xC3\xA9\nx\ta b, a, a b\n"
+                                        "x\ta, z, \xF0\x9D\x84\x9E, \xEF\xBF\xBF");
+    ck_assert_int_eq(corpus_num_classes(&corpus), 8);
+    for (int k = 0; k < 8; k++)
+        ck_assert_str_eq(string_table_text(&corpus.classes, k), classes[k]);
+    Arena arena;
+    arena_init(&arena, 0);
+    Tensor all = corpus_label_matrix(&arena, &corpus, NULL, 4);
+    ck_assert_int_eq(all.shape[0], 4);
+    ck_assert_int_eq(all.shape[1], 8);
+    ck_assert_mem_eq(all.data, matrix, sizeof matrix);
+    Tensor some = corpus_label_matrix(&arena, &corpus, (const int32_t[]){3, 0}, 2);
+    ck_assert_mem_eq(tensor_f32(some), matrix[3], sizeof matrix[3]);
+    ck_assert_mem_eq(tensor_f32(some) + 8, matrix[0], sizeof matrix[0]);
+    for (int64_t row = 0; row < 4; row++)
+        for (int64_t i = corpus.label_offsets[row] + 1; i < corpus.label_offsets[row + 1]; i++)
+            ck_assert_int_lt(corpus.labels[i - 1], corpus.labels[i]);
+    arena_free(&arena);
+    corpus_free(&corpus);
+}
+END_TEST
+
+/* A row of very many labels, each of them twice, costs no more than many rows. */
+START_TEST(a_row_may_have_many_labels)
+{
+    enum { MANY = 50000 };
+    size_t size = 0;
+    char *tsv = mem_alloc(2 * MANY * 10 + 100);
+    size += (size_t)sprintf(tsv, "text\tlabels\nx\ty");
+    for (int i = 0; i < 2 * MANY; i++)
+        size += (size_t)sprintf(tsv + size, ", %d", 100000 + i * 7 % MANY);
+    Corpus corpus;
+    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, size));
+    ck_assert_int_eq(corpus_num_classes(&corpus), MANY + 1);
+    ck_assert_int_eq(corpus.label_offsets[1], MANY + 1);
+    for (int i = 0; i <= MANY; i++)
+        ck_assert_int_eq(corpus.labels[i], i);
+    mem_free(tsv);
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(a_comma_without_a_space_separates_nothing)
+{
+    Corpus corpus = text_support_corpus("text\tlabels\nx\ta,b\ny\ta,  c \n");
+    ck_assert_int_eq(corpus_num_classes(&corpus), 3);
+    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "a,b");
+    ck_assert_str_eq(string_table_text(&corpus.classes, 2), "c");
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(line_ends_do_not_matter)
+{
+    static const char *const files[] = {"text\tlabels\none\ta\ntwo\tb\n",
+                                        "text\tlabels\r\none\ta\r\ntwo\tb\r\n",
+                                        "text\tlabels\none\ta\ntwo\tb",
+                                        "text\tlabels\r\none\ta\r\n\r\ntwo\tb\r\n\r\n",
+                                        "\xEF\xBB\xBFtext\tlabels\none\ta\ntwo\tb",
+                                        "\n\ntext\tlabels\n\none\ta\ntwo\tb\n\n"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        Corpus corpus = text_support_corpus(files[i]);
+        ck_assert_int_eq(corpus.rows, 2);
+        check_text(&corpus, 0, "one");
+        check_text(&corpus, 1, "two");
+        ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a");
+        ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b");
+        corpus_free(&corpus);
+    }
+}
+END_TEST
+
+START_TEST(a_file_is_read_and_hashed)
+{
+    const char *tsv = "text\tlabels\none\ta\ntwo\tb\n";
+    Corpus corpus;
+    ck_assert_ok(corpus_read(&corpus, text_support_file(tsv, strlen(tsv))));
+    ck_assert_int_eq(corpus.rows, 2);
+    ck_assert_str_eq(corpus.hash, "d63fc70a"); /* zlib.crc32() of the bytes */
+    corpus_free(&corpus);
+    ck_assert_ok(corpus_read(&corpus, TEXT_SUPPORT_DEBIAN));
+    ck_assert_int_eq(corpus.rows, 120);
+    ck_assert_int_eq(corpus_num_classes(&corpus), 47);
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(files_that_are_none)
+{
+    Corpus corpus;
+    ck_assert_failed(corpus_read(&corpus, "no/such.tsv"), STATUS_FAILED, "no/such.tsv: cannot read");
+    ck_assert_failed(corpus_read(&corpus, "tests"), STATUS_FAILED, "tests: is a directory");
+    ck_assert_failed(corpus_read(&corpus, "/dev/zero"), STATUS_FAILED, "neither a file nor a pipe");
+    ck_assert_failed(corpus_read(&corpus, text_support_file("", 0)), STATUS_FAILED, "is empty");
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "", 0), STATUS_FAILED, "x.tsv: ");
+    ck_assert_ptr_null(corpus.bytes);
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(headers_without_the_columns)
+{
+    ck_assert_failed(parse("text\tlabel\nx\ta\n"), STATUS_FAILED,
+                     "x.tsv:1: the header has no column 'labels'");
+    ck_assert_failed(parse("labels\nx\n"), STATUS_FAILED, "x.tsv:1: the header has no column 'text'");
+    ck_assert_failed(parse("text,labels\nx,a\n"), STATUS_FAILED, "separated by a tab");
+    ck_assert_failed(parse("text\tlabels\ttext\nx\ta\ty\n"), STATUS_FAILED, "'text' twice");
+    ck_assert_failed(parse("\n"), STATUS_FAILED, "no column 'text'");
+    ck_assert_failed(parse("text\tlabels\n"), STATUS_FAILED, "x.tsv:2: there are no rows");
+}
+END_TEST
+
+START_TEST(rows_with_other_than_the_headers_fields)
+{
+    ck_assert_failed(parse("text\tlabels\nx\ta\ny\n"), STATUS_FAILED,
+                     "x.tsv:3: the row has 1 field and the header 2");
+    ck_assert_failed(parse("text\tlabels\n\nx\ta\tb\ny\tc\n"), STATUS_FAILED,
+                     "x.tsv:3: the row has 3 fields and the header 2");
+    ck_assert_failed(parse("text\tlabels\nx\ta\t\n"), STATUS_FAILED, "x.tsv:2: the row has 3 fields");
+}
+END_TEST
+
+START_TEST(rows_without_labels)
+{
+    ck_assert_failed(parse("text\tlabels\nx\ta\ny\t\n"), STATUS_FAILED, "x.tsv:3: the row has no labels");
+    ck_assert_failed(parse("text\tlabels\nx\t \r\ny\tb\n"), STATUS_FAILED, "x.tsv:2: the row has no labels");
+    ck_assert_failed(parse("text\tlabels\nx\ta, , b\n"), STATUS_FAILED,
+                     "x.tsv:2: the row has an empty label");
+    ck_assert_failed(parse("text\tlabels\nx\ta, \ny\tb\n"), STATUS_FAILED,
+                     "x.tsv:2: the row has an empty label"); /* and not one named "a," */
+    ck_assert_failed(parse("labels\ttext\n, a\tx\n"), STATUS_FAILED, "x.tsv:2: the row has an empty label");
+}
+END_TEST
+
+START_TEST(one_label_is_not_enough)
+{
+    ck_assert_failed(parse("text\tlabels\nx\ta\ny\ta, a\n"), STATUS_FAILED, "single label 'a'");
+}
+END_TEST
+
+START_TEST(bytes_that_are_no_text)
+{
+    static const char *const bad[] = {
+        "\x80",         "\xC0\xAF",         "\xC1\xBF",         "\xC3",
+        "\xE0\x9F\xBF", "\xED\xA0\x80",     "\xE2\x82",         "\xF0\x8F\xBF\xBF",
+        "\xFF",         "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x28\xA1"};
+    char tsv[100];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(tsv, sizeof tsv, "text\tlabels\nsome text of more than eight bytes\ta\nx %s\tb\n", bad[i]);
+        ck_assert_failed(parse(tsv), STATUS_FAILED, "x.tsv:3: byte 3 of the line");
+    }
+    ck_assert_ok(parse("text\tlabels\n\x7F \xC2\x80 \xDF\xBF \xE0\xA0\x80 \xED\x9F\xBF \xEF\xBF\xBD\ta\n"
+                       "\xF0\x90\x80\x80 \xF4\x8F\xBF\xBF\tb\n"));
+}
+END_TEST
+
+START_TEST(nul_bytes_are_found_wherever_they_are)
+{
+    const char *tsv = "text\tlabels\nsome text\ta\nsome more text\tb\n";
+    size_t size = strlen(tsv);
+    for (size_t at = 0; at < size; at++) {
+        char copy[100];
+        memcpy(copy, tsv, size);
+        copy[at] = '\0';
+        Corpus corpus;
+        ck_assert_failed(corpus_parse(&corpus, "x.tsv", copy, size), STATUS_FAILED, "NUL");
+    }
+}
+END_TEST
+
+/* Whatever the bytes, a corpus or one line that says why not. */
+START_TEST(broken_files_never_crash)
+{
+    const char *tsv = "text\tlabels\tx\r\nsome \xC3\xA9 text\ta, b\t1\nmore\tb\t\nlast\tc\t3";
+    size_t size = strlen(tsv);
+    uint32_t state = 12345;
+    int read = 0;
+    for (int round = 0; round < 20000; round++) {
+        char copy[100];
+        memcpy(copy, tsv, size);
+        for (int i = 0; i < 1 + round % 3; i++) {
+            state = state * 1664525u + 1013904223u;
+            copy[(state >> 8) % size] = "\t\n\r ,a\xC3\xA9\0\xFF"[(state >> 24) % 10];
+        }
+        Corpus corpus;
+        Status status = corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2);
+        read += status_is_ok(&status);
+        ck_assert(status_is_ok(&status) || strncmp(status.message, "x.tsv:", 6) == 0);
+        corpus_free(&corpus);
+    }
+    ck_assert_int_gt(read, 100);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(no_memory_is_a_status)
+{
+    const char *tsv = "text\tlabels\none\ta, b\ntwo\tb\nthree\tc\n";
+    const char *path = text_support_file(tsv, strlen(tsv));
+    int failures = 0;
+    for (int n = 0;; n++) {
+        Corpus corpus;
+        mem_fail_at(n, 0);
+        Status status = corpus_read(&corpus, path);
+        mem_fail_at(-1, 0);
+        if (status_is_ok(&status)) {
+            corpus_free(&corpus);
+            break;
+        }
+        ck_assert_failed(status, STATUS_FAILED, "out of memory");
+        ck_assert_int_eq(mem_stats().live_blocks, 0);
+        failures++;
+    }
+    ck_assert_int_gt(failures, 5);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+Suite *models_corpus_suite(void);
+Suite *models_corpus_suite(void)
+{
+    Suite *suite = suite_create("models/corpus");
+    TCase *tcase = tcase_create("corpus");
+    tcase_add_test(tcase, columns_may_stand_anywhere);
+    tcase_add_test(tcase, labels_are_those_of_multi_label_binarizer);
+    tcase_add_test(tcase, a_row_may_have_many_labels);
+    tcase_add_test(tcase, a_comma_without_a_space_separates_nothing);
+    tcase_add_test(tcase, line_ends_do_not_matter);
+    tcase_add_test(tcase, a_file_is_read_and_hashed);
+    tcase_add_test(tcase, files_that_are_none);
+    tcase_add_test(tcase, headers_without_the_columns);
+    tcase_add_test(tcase, rows_with_other_than_the_headers_fields);
+    tcase_add_test(tcase, rows_without_labels);
+    tcase_add_test(tcase, one_label_is_not_enough);
+    tcase_add_test(tcase, bytes_that_are_no_text);
+    tcase_add_test(tcase, nul_bytes_are_found_wherever_they_are);
+    tcase_add_test(tcase, broken_files_never_crash);
+    tcase_add_test(tcase, no_memory_is_a_status);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,295 @@
+#include "models/text/dataset.h"
+#include "models/text/split.h"
+#include "tensor/mem.h"
+#include "tests/text_support.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+/* Ten rows; the split of 10 is train 4 9 1 6 7 3 0 5, test 2 8. */
+static const char *const TEN = "text\tlabels\n"
+                               "red green\tb\n"
+                               "red the blue\ta\n"
+                               "green yellow red\ta, c\n"
+                               "42\ta\n"
+                               "blue BLUE blue\tb, a\n"
+                               "green\tb\n"
+                               "red\ta\n"
+                               "not red, green\tb\n"
+                               "yellow\tc\n"
+                               "blue not only\ta\n";
+
+static void check_ids(const DatasetPart *part, int64_t example, int64_t count, const int32_t *ids)
+{
+    ck_assert_int_eq(part->offsets[example + 1] - part->offsets[example], count);
+    ck_assert_mem_eq(part->ids + part->offsets[example], ids, (size_t)count * sizeof *ids);
+}
+
+START_TEST(ten_rows_by_hand)
+{
+    Corpus corpus = text_support_corpus(TEN);
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
+    corpus_free(&corpus);
+    ck_assert_int_eq(dataset->train.count, 8);
+    ck_assert_int_eq(dataset->test.count, 2);
+    ck_assert_mem_eq(dataset->train.rows, ((int32_t[]){4, 9, 1, 6, 7, 3, 0, 5}), 8 * sizeof(int32_t));
+    ck_assert_mem_eq(dataset->test.rows, ((int32_t[]){2, 8}), 2 * sizeof(int32_t));
+    /* blue 3, green 3, not 2 and red 4 of 8 training texts; yellow is in the test part alone. */
+    ck_assert_int_eq(vocabulary_size(&dataset->vocabulary), 8);
+    ck_assert_int_eq(dataset->tokenizer.vocab_size, 8);
+    ck_assert_str_eq(vocabulary_word(&dataset->vocabulary, 6), "not");
+    check_ids(&dataset->train, 0, 5, (int32_t[]){2, 4, 4, 4, 3});
+    check_ids(&dataset->train, 4, 5, (int32_t[]){2, 6, 7, 5, 3});
+    check_ids(&dataset->train, 5, 3, (int32_t[]){2, 1, 3});
+    check_ids(&dataset->test, 0, 4, (int32_t[]){2, 5, 7, 3});
+    check_ids(&dataset->test, 1, 3, (int32_t[]){2, 1, 3});
+    ck_assert_int_eq(dataset->train.empty, 1);
+    ck_assert_int_eq(dataset->test.empty, 1);
+    ck_assert_int_eq(dataset->train.longest, 5);
+    ck_assert_int_eq(dataset->test.longest, 4);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(labels_belong_to_their_examples)
+{
+    Corpus corpus = text_support_corpus(TEN);
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
+    corpus_free(&corpus);
+    ck_assert_int_eq(dataset_num_classes(dataset), 3);
+    ck_assert_str_eq(string_table_text(&dataset->classes, 2), "c");
+    ck_assert_mem_eq(dataset->train.label_counts, ((int64_t[]){5, 4, 0}), 3 * sizeof(int64_t));
+    ck_assert_mem_eq(dataset->test.label_counts, ((int64_t[]){1, 0, 2}), 3 * sizeof(int64_t));
+    Arena arena;
+    arena_init(&arena, 0);
+    Tensor test = dataset_part_label_matrix(&arena, &dataset->test);
+    ck_assert_int_eq(test.shape[0], 2);
+    ck_assert_int_eq(test.shape[1], 3);
+    ck_assert_mem_eq(test.data, ((float[]){1, 0, 1, 0, 0, 1}), 6 * sizeof(float));
+    float two[6];
+    dataset_part_labels(&dataset->train, (int32_t[]){7, 0}, 2, two);
+    ck_assert_mem_eq(two, ((float[]){0, 1, 0, 1, 1, 0}), sizeof two);
+    arena_free(&arena);
+    dataset_free(dataset);
+}
+END_TEST
+
+static uint32_t crc_ids(const DatasetPart *part)
+{
+    return (uint32_t)crc32_z(0, (const Bytef *)part->ids,
+                             (size_t)part->offsets[part->count] * sizeof *part->ids);
+}
+
+/* Against the same pipeline written in Python with re.sub, str.split and scikit-learn's split. */
+START_TEST(real_data_gives_the_ids_that_python_gives)
+{
+    Dataset *dataset;
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
+    ck_assert_int_eq(dataset->train.count, 96);
+    ck_assert_int_eq(dataset->test.count, 24);
+    ck_assert_int_eq(vocabulary_size(&dataset->vocabulary), 495);
+    ck_assert_int_eq(dataset->train.offsets[96], 2629);
+    ck_assert_int_eq(dataset->test.offsets[24], 536);
+    ck_assert_uint_eq(crc_ids(&dataset->train), 0x7d2cc582);
+    ck_assert_uint_eq(crc_ids(&dataset->test), 0x310f1af4);
+    dataset_free(dataset);
+}
+END_TEST
+
+START_TEST(options_are_heeded)
+{
+    Corpus corpus = text_support_corpus(TEN);
+    DatasetOptions options = dataset_defaults();
+    options.test_size = 0.5;
+    options.clean = (CleanOptions){.stop_words = "none", .keep_digits = true};
+    options.vocabulary = (VocabularyOptions){.min_df = 1, .max_df = 1.0};
+    options.max_len = 3;
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", &options));
+    ck_assert_int_eq(dataset->test.count, 5);
+    ck_assert_int_eq(dataset->train.longest, 3);
+    ck_assert_int_eq(dataset->test.longest, 3);
+    ck_assert_int_ge(vocabulary_id(&dataset->vocabulary, text_span("42")), 4);
+    dataset_free(dataset);
+    options.split_seed = 1;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", &options));
+    Split split;
+    ck_assert_ok(split_new(&split, 10, 0.5, 1));
+    ck_assert_mem_eq(dataset->train.rows, split.train, 5 * sizeof(int32_t));
+    split_free(&split);
+    dataset_free(dataset);
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(other_texts_are_encoded_likewise)
+{
+    Corpus corpus = text_support_corpus(TEN);
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
+    IdList list = {0};
+    ck_assert(dataset_encode(dataset, text_span("The RED; yellow\nnot-green"), &list));
+    ck_assert_uint_eq(list.count, 5);
+    ck_assert_mem_eq(list.ids, ((int32_t[]){2, 7, 6, 5, 3}), 5 * sizeof(int32_t));
+    id_list_free(&list);
+    dataset_free(dataset);
+    corpus_free(&corpus);
+}
+END_TEST
+
+/* A tokenizer of letters, which notes what it was fitted on. */
+static bool encode_letters(const void *state, TextSpan text, size_t limit, IdList *list)
+{
+    (void)state;
+    for (size_t i = 0; i < text.length && i < limit; i++)
+        if (!id_list_push(list, text.bytes[i] == ' ' ? 4 : text.bytes[i] - 'a' + 5))
+            return false;
+    return true;
+}
+
+static Status fit_letters(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+{
+    *(int64_t *)context = count;
+    ck_assert_uint_eq(texts[2].length, strlen("red blue"));
+    ck_assert_mem_eq(texts[2].bytes, "red blue", strlen("red blue"));
+    *tokenizer = (Tokenizer){.state = context, .vocab_size = 31, .encode = encode_letters};
+    return status_ok();
+}
+
+static Status fit_nothing(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+{
+    (void)context, (void)texts, (void)count, (void)tokenizer;
+    return status_failed("no tokenizer today");
+}
+
+START_TEST(a_tokenizer_can_be_brought_along)
+{
+    Corpus corpus = text_support_corpus(TEN);
+    DatasetOptions options = dataset_defaults();
+    int64_t fitted = 0;
+    options.fit = fit_letters;
+    options.fit_context = &fitted;
+    options.max_len = 6;
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", &options));
+    ck_assert_int_eq(fitted, 8);
+    ck_assert_int_eq(dataset->tokenizer.vocab_size, 31);
+    check_ids(&dataset->train, 2, 6, (int32_t[]){2, 22, 9, 8, 4, 3});
+    dataset_free(dataset);
+    options.fit = fit_nothing;
+    ck_assert_failed(dataset_new(&dataset, &corpus, "ten.tsv", &options), STATUS_FAILED,
+                     "no tokenizer today");
+    ck_assert_ptr_null(dataset);
+    corpus_free(&corpus);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+static Status make(const char *tsv, const DatasetOptions *options)
+{
+    Corpus corpus = text_support_corpus(tsv);
+    Dataset *dataset;
+    Status status = dataset_new(&dataset, &corpus, "x.tsv", options);
+    ck_assert_int_eq(status_is_ok(&status), dataset != NULL);
+    corpus_free(&corpus);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    return status;
+}
+
+START_TEST(data_sets_that_cannot_be)
+{
+    Dataset *dataset;
+    ck_assert_failed(dataset_read(&dataset, "no/such.tsv", NULL), STATUS_FAILED, "no/such.tsv: ");
+    ck_assert_ptr_null(dataset);
+    ck_assert_failed(make("text\tlabels\nx\ta, b\n", NULL), STATUS_FAILED, "x.tsv: 1 row cannot be split");
+    ck_assert_failed(make("text\tlabels\nthe\ta\n1 2\tb\n\ta\n", NULL), STATUS_FAILED,
+                     "x.tsv: all texts are empty after cleaning");
+    ck_assert_failed(make("text\tlabels\nx y\ta\nz\tb\nw\ta\n", NULL), STATUS_FAILED, "x.tsv: no word is in");
+    DatasetOptions options = dataset_defaults();
+    options.max_len = 2;
+    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "max_len is 3 or more");
+    options = dataset_defaults();
+    options.test_size = 2;
+    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "a test part of 2");
+    options = dataset_defaults();
+    options.vocabulary.min_df = -1;
+    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "min_df");
+    options = dataset_defaults();
+    options.clean.stop_words = "no/such";
+    ck_assert_failed(make(TEN, &options), STATUS_FAILED, "no/such: ");
+}
+END_TEST
+
+START_TEST(no_memory_is_a_status)
+{
+    Dataset *dataset;
+    int n = 0;
+    for (;; n++) {
+        mem_fail_at(n, 0);
+        Status status = dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL);
+        mem_fail_at(-1, 0);
+        if (status_is_ok(&status))
+            break;
+        ck_assert_failed(status, STATUS_FAILED, "out of memory");
+        ck_assert_ptr_null(dataset);
+        ck_assert_int_eq(mem_stats().live_blocks, 0);
+    }
+    ck_assert_int_gt(n, 40);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(a_validation_part_is_taken_from_the_training_part)
+{
+    Dataset *whole, *divided;
+    DatasetOptions options = dataset_defaults();
+    ck_assert_ok(dataset_read(&whole, TEXT_SUPPORT_DEBIAN, &options));
+    options.valid_size = 0.25;
+    ck_assert_ok(dataset_read(&divided, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_int_eq(whole->valid.count, 0);
+    ck_assert_int_eq(divided->test.count, whole->test.count);
+    ck_assert_mem_eq(divided->test.rows, whole->test.rows, (size_t)whole->test.count * sizeof(int32_t));
+    ck_assert_int_eq(divided->train.count + divided->valid.count, whole->train.count);
+    ck_assert_int_le(llabs((long long)divided->valid.count * 4 - (long long)whole->train.count), 32);
+    /* (About a quarter: labels of one or two examples come before the number of rows.)
+     * Both parts keep the order: merged they are the training part again. */
+    int64_t t = 0, v = 0;
+    for (int64_t i = 0; i < whole->train.count; i++)
+        if (t < divided->train.count && divided->train.rows[t] == whole->train.rows[i])
+            t++;
+        else
+            ck_assert_int_eq(divided->valid.rows[v++], whole->train.rows[i]);
+    char a[CORPUS_HASH_SIZE], b[CORPUS_HASH_SIZE];
+    dataset_fingerprint(whole, a);
+    dataset_fingerprint(divided, b);
+    ck_assert_str_ne(a, b);
+    dataset_free(whole);
+    dataset_free(divided);
+    options.valid_size = 1;
+    ck_assert_failed(dataset_read(&divided, TEXT_SUPPORT_DEBIAN, &options), STATUS_USAGE, "[0, 1)");
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+Suite *models_dataset_suite(void);
+Suite *models_dataset_suite(void)
+{
+    Suite *suite = suite_create("models/dataset");
+    TCase *tcase = tcase_create("dataset");
+    tcase_add_test(tcase, ten_rows_by_hand);
+    tcase_add_test(tcase, labels_belong_to_their_examples);
+    tcase_add_test(tcase, real_data_gives_the_ids_that_python_gives);
+    tcase_add_test(tcase, options_are_heeded);
+    tcase_add_test(tcase, other_texts_are_encoded_likewise);
+    tcase_add_test(tcase, a_tokenizer_can_be_brought_along);
+    tcase_add_test(tcase, data_sets_that_cannot_be);
+    tcase_add_test(tcase, no_memory_is_a_status);
+    tcase_add_test(tcase, a_validation_part_is_taken_from_the_training_part);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

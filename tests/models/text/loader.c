@@ -1,0 +1,193 @@
+#include "models/text/loader.h"
+#include "models/text/tokenizer.h"
+#include "tensor/mem.h"
+#include "tests/text_support.h"
+
+static Dataset *dataset;
+static Loader loader;
+
+static void setup(void)
+{
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
+}
+
+static void teardown(void)
+{
+    loader_free(&loader);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+static void start(int32_t batch, bool shuffle, bool pad, uint64_t seed)
+{
+    loader_free(&loader);
+    LoaderOptions options = {.batch = batch, .shuffle = shuffle, .pad = pad, .seed = seed};
+    ck_assert_ok(loader_init(&loader, &dataset->train, &options));
+}
+
+/* The examples of an epoch in their order. */
+static void epoch_order(int64_t epoch, int32_t order[96])
+{
+    Batch batch;
+    int32_t count = 0;
+    loader_start_epoch(&loader, epoch);
+    while (loader_next(&loader, &batch))
+        for (int32_t i = 0; i < batch.size; i++)
+            order[count++] = batch.examples[i];
+    ck_assert_int_eq(count, 96);
+}
+
+static void check_batch(const Batch *batch)
+{
+    const DatasetPart *part = &dataset->train;
+    ck_assert_int_eq(batch->offsets[0], 0);
+    ck_assert_int_eq(batch->offsets[batch->size], batch->num_ids);
+    ck_assert_int_eq(batch->labels.shape[0], batch->size);
+    ck_assert_int_eq(batch->labels.shape[1], 47);
+    for (int32_t i = 0; i < batch->size; i++) {
+        int32_t example = batch->examples[i];
+        const int32_t *ids = part->ids + part->offsets[example];
+        ck_assert_int_eq(batch->lengths[i], part->offsets[example + 1] - part->offsets[example]);
+        ck_assert_mem_eq(batch->ids + batch->offsets[i], ids, (size_t)batch->lengths[i] * sizeof *ids);
+        for (int32_t at = batch->offsets[i] + batch->lengths[i]; at < batch->offsets[i + 1]; at++)
+            ck_assert_int_eq(batch->ids[at], TOKEN_PAD);
+        float labels[47];
+        dataset_part_labels(part, &example, 1, labels);
+        ck_assert_mem_eq(tensor_f32(batch->labels) + (size_t)i * 47, labels, sizeof labels);
+    }
+}
+
+START_TEST(an_epoch_has_every_example_once)
+{
+    int32_t order[96], seen[96] = {0};
+    start(64, true, false, 0);
+    epoch_order(0, order);
+    for (int i = 0; i < 96; i++)
+        seen[order[i]]++;
+    for (int i = 0; i < 96; i++)
+        ck_assert_int_eq(seen[i], 1);
+}
+END_TEST
+
+START_TEST(the_last_batch_is_what_is_left)
+{
+    static const int32_t sizes[] = {1, 7, 64, 95, 96, 97, 1000};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        start(sizes[s], true, s % 2, 0);
+        Batch batch;
+        int64_t count = 0;
+        int32_t total = 0;
+        while (loader_next(&loader, &batch)) {
+            count++;
+            total += batch.size;
+            ck_assert_int_eq(batch.size, total < 96 || 96 % sizes[s] == 0 ? sizes[s] : 96 % sizes[s]);
+            check_batch(&batch);
+        }
+        ck_assert_int_eq(total, 96);
+        ck_assert_int_eq(count, loader_num_batches(&loader));
+        ck_assert(!loader_next(&loader, &batch));
+    }
+}
+END_TEST
+
+START_TEST(padding_reaches_to_the_longest_of_the_batch)
+{
+    start(8, true, true, 0);
+    Batch batch;
+    int32_t widths = 0, first_width = 0;
+    while (loader_next(&loader, &batch)) {
+        int32_t longest = 0;
+        for (int32_t i = 0; i < batch.size; i++)
+            longest = batch.lengths[i] > longest ? batch.lengths[i] : longest;
+        for (int32_t i = 0; i <= batch.size; i++)
+            ck_assert_int_eq(batch.offsets[i], i * longest);
+        check_batch(&batch);
+        first_width = first_width ? first_width : longest;
+        widths += longest != first_width;
+    }
+    ck_assert_int_gt(widths, 0);
+}
+END_TEST
+
+START_TEST(seed_and_epoch_decide_the_order)
+{
+    int32_t first[96], again[96], other[96];
+    start(64, true, false, 5);
+    epoch_order(3, first);
+    epoch_order(4, other);
+    ck_assert_mem_ne(first, other, sizeof first);
+    epoch_order(3, again);
+    ck_assert_mem_eq(first, again, sizeof first);
+    start(10, true, true, 5); /* neither the batch size nor the padding */
+    epoch_order(3, again);
+    ck_assert_mem_eq(first, again, sizeof first);
+    start(64, true, false, 6);
+    epoch_order(3, other);
+    ck_assert_mem_ne(first, other, sizeof first);
+    start(64, false, false, 5);
+    epoch_order(3, other);
+    for (int32_t i = 0; i < 96; i++)
+        ck_assert_int_eq(other[i], i);
+}
+END_TEST
+
+START_TEST(a_run_can_go_on_where_it_was)
+{
+    int32_t order[96];
+    Batch batch;
+    start(10, true, false, 0);
+    epoch_order(2, order);
+    loader_start_epoch(&loader, 2);
+    loader_seek(&loader, 4);
+    ck_assert(loader_next(&loader, &batch));
+    ck_assert_mem_eq(batch.examples, order + 40, 10 * sizeof *order);
+    loader_seek(&loader, 9);
+    ck_assert(loader_next(&loader, &batch));
+    ck_assert_int_eq(batch.size, 6);
+    loader_seek(&loader, 100);
+    ck_assert(!loader_next(&loader, &batch));
+}
+END_TEST
+
+START_TEST(epochs_allocate_nothing)
+{
+    int32_t order[96];
+    start(10, true, true, 0);
+    uint64_t calls = mem_stats().calls;
+    epoch_order(1, order);
+    epoch_order(2, order);
+    ck_assert_uint_eq(mem_stats().calls, calls);
+}
+END_TEST
+
+START_TEST(loaders_that_cannot_be)
+{
+    LoaderOptions options = loader_defaults();
+    ck_assert_int_eq(options.batch, 64);
+    options.batch = 0;
+    ck_assert_failed(loader_init(&loader, &dataset->train, &options), STATUS_USAGE, "a batch of 0");
+    options.batch = 64;
+    for (int n = 0; n < 5; n++) {
+        mem_fail_at(n, 0);
+        ck_assert_failed(loader_init(&loader, &dataset->train, &options), STATUS_FAILED, "out of memory");
+        mem_fail_at(-1, 0);
+    }
+}
+END_TEST
+
+Suite *models_loader_suite(void);
+Suite *models_loader_suite(void)
+{
+    Suite *suite = suite_create("models/loader");
+    TCase *tcase = tcase_create("loader");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, an_epoch_has_every_example_once);
+    tcase_add_test(tcase, the_last_batch_is_what_is_left);
+    tcase_add_test(tcase, padding_reaches_to_the_longest_of_the_batch);
+    tcase_add_test(tcase, seed_and_epoch_decide_the_order);
+    tcase_add_test(tcase, a_run_can_go_on_where_it_was);
+    tcase_add_test(tcase, epochs_allocate_nothing);
+    tcase_add_test(tcase, loaders_that_cannot_be);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,459 @@
+#include "models/training/checkpoint.h"
+
+#include "models/training/predictor.h"
+#include "models/text/subwords.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A corpus of a few words, so that a checkpoint has a few kilobytes. */
+static const char TSV[] = "text\tlabels\n"
+                          "red apple pie\tfood, red\n"
+                          "red fire truck\tred\n"
+                          "green apple\tfood\n"
+                          "blue fire\tblue\n"
+                          "apple pie pie\tfood\n"
+                          "green truck\tother\n"
+                          "blue sky sky\tblue\n";
+
+static const char *folder;
+static char path[300], other[300];
+static Dataset *dataset;
+static Subwords subwords;
+static Arena arena;
+
+static void make_dataset(bool bpe)
+{
+    Corpus corpus = text_support_corpus(TSV);
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.min_df = 1;
+    options.clean.stop_words = "none";
+    options.max_len = 6;
+    subwords = (Subwords){.vocabulary = 30};
+    if (bpe) {
+        options.fit = subwords_fit;
+        options.fit_context = &subwords;
+    }
+    ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &options));
+    corpus_free(&corpus);
+}
+
+static void setup(void)
+{
+    folder = shell_folder();
+    snprintf(path, sizeof path, "%s/model.npz", folder);
+    snprintf(other, sizeof other, "%s/other.npz", folder);
+    arena_init(&arena, 0);
+    make_dataset(false);
+}
+
+static void teardown(void)
+{
+    dataset_free(dataset);
+    subwords_free(&subwords);
+    arena_free(&arena);
+    shell_remove_folder(folder);
+}
+
+static Model *new_model(const char *name)
+{
+    Model *model;
+    ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size,
+                          .labels = dataset_num_classes(dataset),
+                          .embed =
+                              zoo_find(name) == zoo_find("transformer") ? 4 : 3, /* its heads divide it */
+                          .hidden = 2,
+                          .embed_dropout = -1,
+                          .dropout = -1};
+    ck_assert_ok(model_new(&model, zoo_find(name), config, 3));
+    return model;
+}
+
+static void save(Model *model, bool notebook, const float *thresholds)
+{
+    CheckpointText text = checkpoint_text_of(dataset, notebook);
+    text.thresholds = thresholds;
+    ck_assert_ok(checkpoint_save(path, model, &text, (NpzOptions){.level = 1}));
+}
+
+static void save_one(const char *name, bool notebook, const float *thresholds)
+{
+    Model *model = new_model(name);
+    save(model, notebook, thresholds);
+    model_free(model);
+}
+
+static void must_refuse(Status status, const char *part)
+{
+    ck_assert(!status_is_ok(&status));
+    ck_assert_ptr_null(strchr(status.message, '\n'));
+    ck_assert_ptr_nonnull(strchr(status.message, ';'));
+    ck_assert_msg(strstr(status.message, part) != NULL, "'%s' is not in: %s", part, status.message);
+}
+
+static void check_same_table(const StringTable *a, const StringTable *b)
+{
+    ck_assert_int_eq(a->count, b->count);
+    for (int32_t i = 0; i < a->count; i++)
+        ck_assert_str_eq(string_table_text(a, i), string_table_text(b, i));
+}
+
+/* Whether two checkpoints are the same model in every respect. */
+static bool same_checkpoint(const Checkpoint *a, const Checkpoint *b)
+{
+    bool same = a->model->kind == b->model->kind &&
+                memcmp(&a->model->config, &b->model->config, sizeof a->model->config) == 0 &&
+                a->text.max_len == b->text.max_len && a->text.notebook == b->text.notebook &&
+                strcmp(a->data_hash, b->data_hash) == 0 && a->labels.count == b->labels.count &&
+                a->vocabulary.words.count == b->vocabulary.words.count &&
+                memcmp(a->cleaner.map, b->cleaner.map, sizeof a->cleaner.map) == 0;
+    for (int32_t i = 0; same && i < a->labels.count; i++)
+        same = strcmp(string_table_text(&a->labels, i), string_table_text(&b->labels, i)) == 0;
+    for (int32_t i = 0; same && i < a->vocabulary.words.count; i++)
+        same = strcmp(vocabulary_word(&a->vocabulary, i), vocabulary_word(&b->vocabulary, i)) == 0;
+    for (NnIterator it = nn_iterate(&a->model->base); same && nn_next(&it);) {
+        NnNamed named;
+        same = nn_find(&b->model->base, it.named.name, &named) &&
+               tensor_equal(nn_named_view(&it.named), nn_named_view(&named));
+    }
+    return same;
+}
+
+/* ---- Round trips ---- */
+
+START_TEST(every_model_comes_back_whole)
+{
+    const char *name = zoo_kind(_i / 2)->name;
+    bool notebook = _i % 2;
+    const float thresholds[] = {0.1f, 0.25f, 0.5f, 0.75f};
+    Model *model = new_model(name);
+    Checkpoint *c;
+    save(model, notebook, notebook ? thresholds : NULL);
+    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert_ptr_eq(c->model->kind, model->kind);
+    ck_assert_mem_eq(&c->model->config, &model->config, sizeof model->config);
+    ck_assert_int_eq(c->text.notebook, notebook);
+    ck_assert_int_eq(c->text.max_len, 6);
+    ck_assert_str_eq(c->data_hash, dataset->hash);
+    check_same_table(&c->labels, &dataset->classes);
+    check_same_table(&c->vocabulary.words, &dataset->vocabulary.words);
+    check_same_table(&c->cleaner.stop_words, &dataset->cleaner.stop_words);
+    ck_assert_mem_eq(c->cleaner.map, dataset->cleaner.map, sizeof c->cleaner.map);
+    ck_assert_int_eq(c->text.thresholds != NULL, notebook);
+    if (notebook)
+        ck_assert_mem_eq(c->text.thresholds, thresholds, sizeof thresholds);
+    NnIterator it = nn_iterate(&model->base), again = nn_iterate(&c->model->base);
+    while (nn_next(&it)) {
+        ck_assert(nn_next(&again));
+        ck_assert_str_eq(it.named.name, again.named.name);
+        ck_assert(tensor_equal(nn_named_view(&it.named), nn_named_view(&again.named)));
+    }
+    checkpoint_free(c);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(what_is_loaded_has_its_kinds_dropout)
+{
+    Checkpoint *checkpoint;
+    save_one("transformer", false, NULL);
+    ck_assert_ok(checkpoint_load(&checkpoint, path));
+    const ModelConfig *kinds = &zoo_find("transformer")->defaults;
+    ck_assert_double_eq(checkpoint->model->config.dropout, kinds->dropout);
+    ck_assert_double_eq(checkpoint->model->config.embed_dropout, kinds->embed_dropout);
+    ck_assert_double_eq(checkpoint->model->dropout.p, kinds->dropout);
+    checkpoint_free(checkpoint);
+}
+END_TEST
+
+START_TEST(what_is_loaded_and_saved_again_has_the_same_bytes)
+{
+    Checkpoint *c;
+    save_one("attention", true, NULL);
+    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert_ok(checkpoint_save(other, c->model, &c->text, (NpzOptions){.level = 1}));
+    ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
+    checkpoint_free(c);
+}
+END_TEST
+
+START_TEST(stop_words_and_digits_are_kept)
+{
+    dataset_free(dataset);
+    Corpus corpus = text_support_corpus("text\tlabels\nthe 3 red pies\ta\na red 44\tb\nnot red\ta\n");
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.min_df = 1;
+    options.vocabulary.max_df = 1;
+    options.clean.keep_digits = true;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &options));
+    corpus_free(&corpus);
+    Checkpoint *c;
+    save_one("rnn", false, NULL);
+    ck_assert_ok(checkpoint_load(&c, path));
+    check_same_table(&c->cleaner.stop_words, &dataset->cleaner.stop_words);
+    ck_assert_int_gt(c->cleaner.stop_words.count, 300);
+    char out[32];
+    size_t size = cleaner_run(&c->cleaner, text_span("THE red, no 44!"), out);
+    ck_assert_int_eq((int)size, 9);
+    ck_assert_mem_eq(out, "red no 44", 9);
+    checkpoint_free(c);
+}
+END_TEST
+
+START_TEST(byte_pairs_are_kept)
+{
+    dataset_free(dataset);
+    make_dataset(true);
+    Checkpoint *c;
+    save_one("lstm", false, NULL);
+    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert(c->text.bpe && !c->text.vocabulary);
+    IdList a = {0}, b = {0};
+    ck_assert(dataset_encode(dataset, text_span("Apples and pies on fire"), &a));
+    char clean[64];
+    size_t size = cleaner_run(&c->cleaner, text_span("Apples and pies on fire"), clean);
+    ck_assert(tokenizer_encode(&c->tokenizer, (TextSpan){clean, size}, c->text.max_len, &b));
+    ck_assert_uint_eq(a.count, b.count);
+    ck_assert_mem_eq(a.ids, b.ids, a.count * sizeof *a.ids);
+    id_list_free(&a);
+    id_list_free(&b);
+    ck_assert_ok(checkpoint_save(other, c->model, &c->text, (NpzOptions){.level = 1}));
+    ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
+    checkpoint_free(c);
+}
+END_TEST
+
+/* ---- Other files ---- */
+
+/* Writes the checkpoint at `path` to `other` with one member's text replaced (text NULL: left out; as an
+ * array of uint8 where `array`). */
+static void rewrite(const char *name, const char *text, bool array)
+{
+    Npz *npz;
+    NnSnapshot snapshot;
+    ck_assert_ok(npz_open(&npz, path));
+    nn_snapshot_init(&snapshot);
+    for (int i = 0; i < npz_count(npz); i++)
+        if (strcmp(npz_member(npz, i)->name, name) != 0)
+            nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    npz_close(npz);
+    if (text && !array)
+        nn_snapshot_bytes(&snapshot, name, text, strlen(text));
+    ck_assert_ok(nn_snapshot_write(&snapshot, other, (NpzOptions){0}));
+    if (text && array) {
+        NpzWriter *writer;
+        char name_of_copy[320];
+        snprintf(name_of_copy, sizeof name_of_copy, "%s.copy", other);
+        ck_assert_ok(npz_open(&npz, other));
+        ck_assert_ok(npz_writer_open(&writer, name_of_copy, (NpzOptions){0}));
+        for (int i = 0; i < npz_count(npz); i++) {
+            const void *bytes;
+            size_t size;
+            const NpzMember *m = npz_member(npz, i);
+            ck_assert_ok(npz_read_bytes(npz, m, &arena, &bytes, &size));
+            if (m->is_array)
+                npz_add_array(writer, m->name, m->array.kind, (int)m->array.item_bytes, m->array.ndim,
+                              m->array.shape, bytes);
+            else
+                npz_add_bytes(writer, m->name, bytes, size);
+        }
+        npz_add_array(writer, name, 'u', 1, 1, (const int64_t[]){(int64_t)strlen(text)}, text);
+        ck_assert_ok(npz_writer_finish(writer));
+        npz_close(npz);
+        ck_assert_int_eq(rename(name_of_copy, other), 0);
+    }
+    nn_snapshot_free(&snapshot);
+}
+
+START_TEST(a_file_that_says_what_cannot_be_is_refused)
+{
+    static const struct {
+        const char *member, *text, *message;
+    } cases[] = {
+        {"reel/config.json", NULL,
+         "has no member reel/config.json; where it is a bare state_dict, export it"},
+        {"reel/config.json", "", "reel/config.json"},
+        {"reel/config.json", "{\"model\": \"gpt\"}", "there is no model 'gpt'"},
+        {"reel/config.json", "{\"max_len\": 5}", "does not name the model"},
+        {"reel/config.json", "{\"model\": \"rnn\"}", "does not say how many ids"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 2}", "2 is not from 3 to"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"hidden\": 0}", "0 is not from 1 to"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"hidden\": 1e3}", "a whole number"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"reading\": \"first\"}", "is neither"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"format\": 2}", "2 is not from 1 to 1"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"pad_id\": 5}", "5 is not from 0 to 0"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"embed\": 3, \"hidden\": 2000000000}",
+         "parameter 'bias_h' is [2] in the file and [2000000000] in the model"},
+        {"reel/config.json",
+         "{\"model\": \"rnn\", \"max_len\": 6, \"embed\": 3, \"hidden\": 2, \"vocabulary\": 99}",
+         "says 99 words and the file names"},
+        {"reel/config.json", "{\"model\": \"lstm\", \"max_len\": 6, \"embed\": 3, \"hidden\": 2}",
+         "parameter 'W_f.weight' is missing"},
+        {"reel/vocabulary.txt", NULL, "has no member reel/vocabulary.txt"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n", "has no room for"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\napple\n", "must be '<eos>'"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple\napple\n", "are both 'apple'"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\n\n", "is empty"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple", "has no end"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napp\xff\n", "reel/vocabulary.txt"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple\n", "says 11 words and the file names 5"},
+        {"reel/labels.txt", "blue\nfood\nother\n", "says 4 labels and the file names 3"},
+        {"reel/labels.txt", "blue\nfood\nother\nblue\n", "line 4 is there twice"},
+        {"reel/labels.txt", "blue\n\nother\nred\n", "line 2 is empty"},
+        {"reel/thresholds", "text", "reel/thresholds"},
+        {"output_layer.bias", NULL, "parameter 'output_layer.bias' is missing"},
+        {"output_layer.scale", "x", "'output_layer.scale' is in the file"},
+    };
+    save_one("rnn", false, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Checkpoint *c;
+        rewrite(cases[i].member, cases[i].text, false);
+        int64_t live = mem_stats().live_blocks;
+        must_refuse(checkpoint_load(&c, other), cases[i].message);
+        ck_assert_ptr_null(c);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+}
+END_TEST
+
+START_TEST(text_may_be_an_array_of_bytes_as_numpy_writes_it)
+{
+    Checkpoint *c;
+    save_one("rnn", false, NULL);
+    rewrite("reel/labels.txt",
+            "blue\nfood\nother\nr\xc3\xa9"
+            "d\n",
+            true);
+    ck_assert_ok(checkpoint_load(&c, other));
+    ck_assert_str_eq(string_table_text(&c->labels, 3), "r\xc3\xa9"
+                                                       "d");
+    checkpoint_free(c);
+}
+END_TEST
+
+START_TEST(what_reel_does_not_know_is_kept)
+{
+    Checkpoint *c;
+    NnSnapshot snapshot;
+    save_one("rnn", false, NULL);
+    rewrite("reel/notes.txt", "learned by heart", false);
+    ck_assert_ok(checkpoint_load(&c, other));
+    ck_assert(nn_snapshot_has(&c->unknown, "reel/notes.txt"));
+    nn_snapshot_init(&snapshot);
+    checkpoint_snapshot(&snapshot, c->model, &c->text);
+    nn_snapshot_append(&snapshot, &c->unknown);
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
+    nn_snapshot_free(&snapshot);
+    checkpoint_free(c);
+}
+END_TEST
+
+/* ---- Damage ---- */
+
+/* Whether bytes are refused, with a message. Otherwise they must be exactly the same model. */
+static bool is_refused(const char *bytes, size_t size, const Checkpoint *whole)
+{
+    Npz *npz;
+    Checkpoint *c = NULL;
+    char *exact = malloc(size + !size); /* so that the sanitizers see a read beyond the end */
+    memcpy(exact, bytes, size);
+    Status status = npz_open_memory(&npz, exact, size, "damaged");
+    if (status_is_ok(&status))
+        status = checkpoint_load_from(&c, npz);
+    npz_close(npz);
+    free(exact);
+    if (!status_is_ok(&status)) {
+        must_refuse(status, "damaged");
+        return true;
+    }
+    ck_assert(same_checkpoint(c, whole));
+    checkpoint_free(c);
+    return false;
+}
+
+START_TEST(a_file_that_is_cut_or_changed_is_the_same_model_or_refused)
+{
+    Npz *npz;
+    Checkpoint *whole;
+    Model *model = new_model(_i ? "lstm" : "rnn");
+    CheckpointText text = checkpoint_text_of(dataset, false);
+    ck_assert_ok(checkpoint_save(path, model, &text, (NpzOptions){.level = _i}));
+    ck_assert_ok(checkpoint_load(&whole, path));
+    FILE *file = fopen(path, "rb");
+    static char bytes[1 << 16];
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    ck_assert_uint_lt(size, sizeof bytes);
+    for (size_t cut = 0; cut < size; cut++)
+        ck_assert(is_refused(bytes, cut, whole));
+    int survivors = 0;
+    for (size_t i = 0; i < size; i++)
+        for (int mask = 1; mask < 256; mask = mask == 1 ? 0x80 : mask == 0x80 ? 0xff : 256) {
+            bytes[i] ^= (char)mask;
+            survivors += !is_refused(bytes, size, whole);
+            bytes[i] ^= (char)mask;
+        }
+    /* Versions and attributes in the directory mean nothing for the contents. */
+    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_int_lt(survivors, 50 * npz_count(npz));
+    npz_close(npz);
+    checkpoint_free(whole);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(memory_that_fails_is_an_error_at_every_place)
+{
+    Model *model = new_model("attention");
+    CheckpointText text = checkpoint_text_of(dataset, false);
+    Checkpoint *c = NULL;
+    int failures = 0;
+    ck_assert_ok(checkpoint_save(path, model, &text, (NpzOptions){.level = 1}));
+    for (int load = 0; load < 2; load++)
+        for (int n = 0;; n++) {
+            int64_t live = mem_stats().live_blocks;
+            mem_fail_at(n, n % 2);
+            Status status = load ? checkpoint_load(&c, path)
+                                 : checkpoint_save(other, model, &text, (NpzOptions){.level = 1});
+            mem_fail_at(-1, 0);
+            bool done = status_is_ok(&status);
+            if (load && done)
+                checkpoint_free(c);
+            ck_assert_int_eq(mem_stats().live_blocks, live);
+            if (done)
+                break;
+            failures++;
+            ck_assert(!load || !c);
+            ck_assert_ptr_null(strchr(status.message, '\n'));
+        }
+    ck_assert_int_gt(failures, 40);
+    model_free(model);
+}
+END_TEST
+
+Suite *models_checkpoint_suite(void);
+Suite *models_checkpoint_suite(void)
+{
+    Suite *suite = suite_create("models/checkpoint");
+    TCase *tcase = tcase_create("checkpoint");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, every_model_comes_back_whole, 0, 2 * zoo_count());
+    tcase_add_test(tcase, what_is_loaded_has_its_kinds_dropout);
+    tcase_add_test(tcase, what_is_loaded_and_saved_again_has_the_same_bytes);
+    tcase_add_test(tcase, stop_words_and_digits_are_kept);
+    tcase_add_test(tcase, byte_pairs_are_kept);
+    tcase_add_test(tcase, a_file_that_says_what_cannot_be_is_refused);
+    tcase_add_test(tcase, text_may_be_an_array_of_bytes_as_numpy_writes_it);
+    tcase_add_test(tcase, what_reel_does_not_know_is_kept);
+    tcase_add_loop_test(tcase, a_file_that_is_cut_or_changed_is_the_same_model_or_refused, 0, 2);
+    tcase_add_test(tcase, memory_that_fails_is_an_error_at_every_place);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

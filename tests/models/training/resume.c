@@ -1,0 +1,533 @@
+#include "models/training/run.h"
+
+#include "models/training/checkpoint.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- Places to die at ----
+ *
+ * These stand before the system's functions of the same name. Where `die_at` says so, the process kills
+ * itself instead of, or right after, what it was asked for: as when the power goes while a checkpoint is
+ * written. */
+
+static _Atomic int calls, die_at = -1;
+static _Atomic bool
+    unsynced; /* a killed process loses nothing that was written: no need to wait for the disk */
+
+static void maybe_die(void)
+{
+    if (die_at >= 0 && calls++ == die_at)
+        kill(getpid(), SIGKILL);
+}
+
+int fsync(int fd)
+{
+    maybe_die();
+    return unsynced ? 0 : (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    maybe_die();
+    int result = (int)syscall(SYS_renameat2, -100, from, -100, to, 0); /* -100: AT_FDCWD */
+    maybe_die();
+    return result;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+    static _Atomic int writes;
+    if (writes++ % 13 == 0) {
+        maybe_die();
+        size = size > 1 ? size / 2 : size; /* some are cut short */
+    }
+    return syscall(SYS_pwrite64, fd, data, size, offset);
+}
+
+/* ---- A small run ---- */
+
+static const char *folder;
+static char whole[300], cut[300];
+static Dataset *dataset;
+static RunOptions options;
+
+static void setup(void)
+{
+    static char text[20000];
+    static const char *const words[] = {"red",  "green", "blue", "apple", "pie",
+                                        "fire", "truck", "sky",  "sea"};
+    size_t used = (size_t)snprintf(text, sizeof text, "text\tlabels\n");
+    for (unsigned i = 0; i < 40; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s %s %s %s\t%s\n", words[i * 7 % 9],
+                                 words[i * 5 % 8], words[i * i % 9], words[i / 3 % 9],
+                                 i % 3 == 0   ? "colour, thing"
+                                 : i % 3 == 1 ? "colour"
+                                              : "thing");
+    Corpus corpus = text_support_corpus(text);
+    DatasetOptions how = dataset_defaults();
+    how.vocabulary.min_df = 1;
+    how.clean.stop_words = "none";
+    ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &how));
+    corpus_free(&corpus);
+    folder = shell_folder();
+    snprintf(whole, sizeof whole, "%s/whole", folder);
+    snprintf(cut, sizeof cut, "%s/cut", folder);
+    options = run_defaults();
+    options.epochs = 2;
+    options.batch = 11; /* 3 an epoch */
+    options.config = (ModelConfig){.embed = 4, .hidden = 3};
+    options.trainer.shards = options.trainer.threads = 2;
+    options.trainer.schedule.lr = 0.05;
+    options.files.every = 1;
+    options.files.level = 1;
+    options.files.resume = true;
+    strcpy(options.files.id, "0badcafe");
+    unsynced = true;
+}
+
+static void teardown(void)
+{
+    dataset_free(dataset);
+    shell_remove_folder(folder);
+}
+
+typedef struct Watch {
+    int batches, stop_after; /* 0: never */
+} Watch;
+
+static void count_batches(void *context, const RunProgress *progress)
+{
+    Watch *watch = context;
+    watch->batches += !progress->finished;
+}
+
+static bool stop_then(void *context)
+{
+    Watch *watch = context;
+    return watch->stop_after && watch->batches >= watch->stop_after;
+}
+
+static Status train(const char *kind, const char *where, Watch *watch, RunResult *result)
+{
+    RunWatcher watcher = {.context = watch, .progress = count_batches, .stop = stop_then};
+    RunResult mine;
+    mkdir(where, 0777);
+    options.files.folder = where;
+    Status status = run_model(&mine, NULL, zoo_find(kind), dataset, &options, &watcher);
+    if (result)
+        *result = mine;
+    else if (status_is_ok(&status))
+        run_result_free(&mine);
+    return status;
+}
+
+/* The same in a process of its own, which dies at a place (-1: not). Returns whether it died. */
+static bool train_and_die(const char *kind, const char *where, int place)
+{
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        Watch watch = {0};
+        die_at = place;
+        Status status = train(kind, where, &watch, NULL);
+        if (!status_is_ok(&status))
+            fprintf(stderr, "%s\n", status.message);
+        _exit(status_is_ok(&status) ? 0 : 1);
+    }
+    int how;
+    while (waitpid(child, &how, 0) < 0 && errno == EINTR)
+        continue;
+    ck_assert_msg(WIFSIGNALED(how) ? WTERMSIG(how) == SIGKILL : WEXITSTATUS(how) == 0, "the run failed");
+    return WIFSIGNALED(how);
+}
+
+/* Text without the lines that hold times. */
+static void drop_times(char *text)
+{
+    char *to = text;
+    for (char *line = text, *next; *line; line = next) {
+        char *end = strchr(line, '\n');
+        next = end ? end + 1 : line + strlen(line);
+        size_t length = (size_t)(next - line);
+        char copy[200];
+        snprintf(copy, sizeof copy, "%.*s", (int)length, line);
+        if (strstr(copy, "\"seconds\""))
+            continue;
+        memmove(to, line, length);
+        to += length;
+    }
+    *to = '\0';
+}
+
+static void same_member(const Npz *a, const Npz *b, const char *name, Arena *arena)
+{
+    const void *p, *q;
+    size_t size, other;
+    ck_assert_msg(npz_find(b, name) != NULL, "%s is missing", name);
+    ck_assert_ok(npz_read_bytes(a, npz_find(a, name), arena, &p, &size));
+    ck_assert_ok(npz_read_bytes(b, npz_find(b, name), arena, &q, &other));
+    if (strcmp(name, "reel/training.json") == 0) {
+        drop_times((char *)(uintptr_t)p);
+        drop_times((char *)(uintptr_t)q);
+        ck_assert_str_eq((const char *)p, (const char *)q);
+        return;
+    }
+    ck_assert_msg(size == other && memcmp(p, q, size) == 0, "%s differs", name);
+}
+
+/* Both folders hold the same `best`, byte for byte, and the same `last` but for times; and nothing else. */
+static void same_files(const char *kind)
+{
+    char a[400], b[400];
+    Arena arena;
+    Npz *one, *two;
+    ck_assert_int_eq(shell_run("cmp %s/%s.best.npz %s/%s.best.npz", whole, kind, cut, kind), 0);
+    snprintf(a, sizeof a, "%s/%s.last.npz", whole, kind);
+    snprintf(b, sizeof b, "%s/%s.last.npz", cut, kind);
+    ck_assert_ok(npz_open(&one, a));
+    ck_assert_ok(npz_open(&two, b));
+    ck_assert_int_eq(npz_count(one), npz_count(two));
+    arena_init(&arena, 0);
+    for (int i = 0; i < npz_count(one); i++)
+        same_member(one, two, npz_member(one, i)->name, &arena);
+    arena_free(&arena);
+    npz_close(one);
+    npz_close(two);
+    ck_assert_int_eq(shell_run("test $(ls %s | wc -l) = 2", cut), 0);
+}
+
+/* ---- Dying ---- */
+
+START_TEST(a_run_that_dies_anywhere_goes_on_to_the_same_bytes)
+{
+    ck_assert(!train_and_die("lstm", whole, -1));
+    int deaths = 0;
+    for (int place = 0;; place++) {
+        shell_must("rm -rf %s", cut);
+        if (!train_and_die("lstm", cut, place))
+            break;
+        deaths++;
+        ck_assert(!train_and_die("lstm", cut, -1));
+        same_files("lstm");
+    }
+    ck_assert_int_gt(deaths, 40);
+}
+END_TEST
+
+START_TEST(a_run_that_dies_again_and_again_gets_there)
+{
+    ck_assert(!train_and_die("attention", whole, -1));
+    int deaths = 0;
+    while (train_and_die("attention", cut, 23 + deaths % 5)) /* more than one checkpoint, less than the run */
+        ck_assert_int_lt(deaths++, 100);
+    ck_assert_int_gt(deaths, 1);
+    same_files("attention");
+}
+END_TEST
+
+static const struct {
+    NnOptimizerKind kind;
+    double momentum, decay, clip;
+    NnScheduleKind schedule;
+    bool notebook;
+} variants[] = {{NN_ADAM, 0, 0, 0.1, NN_COSINE, false},
+                {NN_ADAM, 0, 0.01, 0, NN_CONSTANT, false},
+                {NN_ADAMW, 0, 0.1, 0, NN_COSINE, true},
+                {NN_SGD, 0, 0, 0, NN_CONSTANT, false},
+                {NN_SGD, 0.9, 0, 0, NN_CONSTANT, true}};
+
+/* Stopped after every batch in turn, in one process. */
+START_TEST(every_optimizer_goes_on_exactly)
+{
+    TrainerOptions *trainer = &options.trainer;
+    trainer->optimizer = nn_optimizer_options(variants[_i].kind);
+    trainer->optimizer.momentum = variants[_i].momentum;
+    trainer->optimizer.weight_decay = variants[_i].decay;
+    trainer->optimizer.clip_norm = variants[_i].clip;
+    trainer->schedule.kind = variants[_i].schedule;
+    trainer->schedule.total = 6;
+    options.notebook = variants[_i].notebook;
+    Watch watch = {0};
+    RunResult all, rest;
+    ck_assert_ok(train("stacked", whole, &watch, &all));
+    ck_assert_int_eq(watch.batches, 6);
+    for (int stop = 1; stop < 6; stop++) {
+        shell_must("rm -rf %s", cut);
+        watch = (Watch){.stop_after = stop};
+        options.files.every = 0;
+        ck_assert_ok(train("stacked", cut, &watch, &rest));
+        ck_assert(rest.interrupted);
+        ck_assert_int_eq(watch.batches, stop);
+        run_result_free(&rest);
+        watch = (Watch){0};
+        ck_assert_ok(train("stacked", cut, &watch, &rest));
+        ck_assert_int_eq(watch.batches, 6 - stop);
+        same_files("stacked");
+        ck_assert(!rest.interrupted);
+        ck_assert_int_eq(rest.count, all.count);
+        ck_assert_int_eq(rest.best_epoch, all.best_epoch);
+        for (int e = 0; e < all.count; e++) {
+            ck_assert_int_eq(rest.epochs[e].epoch, all.epochs[e].epoch);
+            ck_assert_double_eq(rest.epochs[e].train_loss, all.epochs[e].train_loss);
+            ck_assert_double_eq(rest.epochs[e].test_f1, all.epochs[e].test_f1);
+        }
+        ck_assert_int_eq(rest.metrics.examples, all.metrics.examples);
+        ck_assert_mem_eq(rest.metrics.labels, all.metrics.labels, 2 * sizeof *all.metrics.labels);
+        run_result_free(&rest);
+    }
+    run_result_free(&all);
+}
+END_TEST
+
+/* ---- What is gone on from, and what is not ---- */
+
+START_TEST(a_finished_run_is_not_trained_again)
+{
+    Watch watch = {0};
+    RunResult first, again;
+    ck_assert_ok(train("rnn", whole, &watch, &first));
+    watch = (Watch){0};
+    ck_assert_ok(train("rnn", whole, &watch, &again));
+    ck_assert_int_eq(watch.batches, 0);
+    ck_assert_int_eq(again.count, first.count);
+    ck_assert_double_eq(again.best_f1, first.best_f1);
+    ck_assert_int_eq(again.params, first.params);
+    ck_assert(again.seconds >= first.seconds * 0.5);
+    run_result_free(&first);
+    run_result_free(&again);
+}
+END_TEST
+
+START_TEST(files_of_another_run_are_not_gone_on_from)
+{
+    Watch watch = {0};
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    strcpy(options.files.id, "11111111");
+    watch = (Watch){0};
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    ck_assert_int_eq(watch.batches, 6);
+    options.files.resume = false;
+    watch = (Watch){0};
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    ck_assert_int_eq(watch.batches, 6);
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_gone_on_from_is_an_error)
+{
+    Watch watch = {.stop_after = 2};
+    char path[400];
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
+    shell_must("cp %s %s/saved && head -c 1000 %s/saved > %s", path, whole, whole, path);
+    Status status = train("rnn", whole, &watch, NULL);
+    ck_assert_failed(status, STATUS_FAILED, "delete the file to train the model from the start");
+    /* One of a model with other sizes. */
+    shell_must("cp %s/saved %s", whole, path);
+    options.config.hidden = 5;
+    status = train("rnn", whole, &watch, NULL);
+    ck_assert_failed(status, STATUS_FAILED, "is [3] in the file and [5] in the model");
+    /* The best weights are no place to go on from. */
+    options.config.hidden = 3;
+    options.files.every = 0;
+    watch = (Watch){0};
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    shell_must("cp %s/rnn.best.npz %s", whole, path);
+    status = train("rnn", whole, &watch, NULL);
+    ck_assert_failed(status, STATUS_FAILED, "has no member reel/training.json");
+}
+END_TEST
+
+/* What a longer run has left in the folder must not keep a shorter one from being resumed. */
+START_TEST(another_runs_file_is_passed_over)
+{
+    Watch watch = {0};
+    RunResult fresh, result;
+    options.epochs = 4;
+    strcpy(options.files.id, "deadbeef");
+    ck_assert_ok(train("rnn", cut, &watch, NULL));
+    options.epochs = 1;
+    strcpy(options.files.id, "0badcafe");
+    ck_assert_ok(train("rnn", whole, &watch, &fresh));
+    ck_assert_ok(train("rnn", cut, &watch, &result));
+    ck_assert_int_eq(result.count, 1);
+    ck_assert_int_eq(result.best_epoch, 1);
+    ck_assert(result.epochs[0].train_loss == fresh.epochs[0].train_loss);
+    ck_assert(result.best_f1 == fresh.best_f1);
+    run_result_free(&fresh);
+    run_result_free(&result);
+}
+END_TEST
+
+START_TEST(members_of_others_survive)
+{
+    Watch watch = {.stop_after = 2};
+    char path[400];
+    Npz *npz;
+    NnSnapshot snapshot;
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
+    ck_assert_ok(npz_open(&npz, path));
+    nn_snapshot_init(&snapshot);
+    for (int i = 0; i < npz_count(npz); i++)
+        nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    nn_snapshot_bytes(&snapshot, "reel/notes.txt", "mine", 4);
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    nn_snapshot_free(&snapshot);
+    npz_close(npz);
+    watch = (Watch){0};
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_ptr_nonnull(npz_find(npz, "reel/notes.txt"));
+    npz_close(npz);
+}
+END_TEST
+
+START_TEST(epochs_are_kept_when_asked_for)
+{
+    Watch watch = {0};
+    options.epochs = 5;
+    options.files.keep = 2;
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    shell_must("ls %s", whole);
+    ck_assert_str_eq(shell_output(), "rnn.best.npz\nrnn.epoch-4.npz\nrnn.epoch-5.npz\nrnn.last.npz\n");
+    Checkpoint *c;
+    char path[400];
+    snprintf(path, sizeof path, "%s/rnn.epoch-5.npz", whole);
+    ck_assert_ok(checkpoint_load(&c, path));
+    checkpoint_free(c);
+}
+END_TEST
+
+START_TEST(weights_are_begun_with)
+{
+    Watch watch = {0};
+    char path[400];
+    Npz *one, *two;
+    Arena arena;
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    snprintf(path, sizeof path, "%s/rnn.best.npz", whole);
+    options.files.init = path;
+    options.trainer.schedule.lr = 1e-30;
+    options.epochs = 1;
+    options.trainer.optimizer = nn_optimizer_options(NN_SGD);
+    watch = (Watch){0};
+    ck_assert_ok(train("rnn", cut, &watch, NULL));
+    ck_assert_ok(npz_open(&one, path));
+    snprintf(path, sizeof path, "%s/rnn.best.npz", cut);
+    ck_assert_ok(npz_open(&two, path));
+    arena_init(&arena, 0);
+    same_member(one, two, "embedding.weight", &arena);
+    same_member(one, two, "hidden_linear.weight", &arena);
+    arena_free(&arena);
+    npz_close(one);
+    npz_close(two);
+    options.files.init = "nowhere.npz";
+    options.files.resume = false;
+    ck_assert_failed(train("rnn", cut, &watch, NULL), STATUS_FAILED, "nowhere.npz");
+}
+END_TEST
+
+/* ---- When the world is against it ---- */
+
+START_TEST(a_full_disk_stops_the_run_and_leaves_the_old_files)
+{
+    Watch watch = {.stop_after = 2};
+    ck_assert_ok(train("lstm", cut, &watch, NULL));
+    shell_must("cp %s/lstm.last.npz %s/saved", cut, folder);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN);
+        struct rlimit limit = {.rlim_cur = 2000, .rlim_max = 2000};
+        setrlimit(RLIMIT_FSIZE, &limit);
+        watch = (Watch){0};
+        Status status = train("lstm", cut, &watch, NULL);
+        _exit(!status_is_ok(&status) && strstr(status.message, ".npz") && strchr(status.message, ';') ? 0
+                                                                                                      : 1);
+    }
+    int how;
+    ck_assert_int_eq(waitpid(child, &how, 0), child);
+    ck_assert(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    ck_assert_int_eq(shell_run("cmp %s/lstm.last.npz %s/saved", cut, folder), 0);
+    ck_assert(!train_and_die("lstm", cut, -1));
+    ck_assert(!train_and_die("lstm", whole, -1));
+    same_files("lstm");
+}
+END_TEST
+
+START_TEST(a_folder_that_is_gone_is_an_error)
+{
+    Watch watch = {0};
+    RunResult result;
+    options.files.folder = "/nowhere/at/all";
+    RunWatcher watcher = {.context = &watch, .progress = count_batches};
+    Status status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, &watcher);
+    ck_assert_failed(status, STATUS_FAILED, "/nowhere/at/all");
+}
+END_TEST
+
+/* A short run with its checkpoints and a second half that is loaded. BLIS allocates for itself. */
+START_TEST(memory_that_fails_is_an_error_at_every_place)
+{
+    options.trainer.shards = options.trainer.threads = 1;
+    options.epochs = 1;
+    options.batch = 20;
+    Watch watch = {0};
+    ck_assert_ok(train("attention", cut, &watch, NULL)); /* whatever is allocated once and for all */
+    int failures = 0;
+    for (int second = 0; second < 2; second++)
+        for (int n = 0;; n++) {
+            if (!second)
+                shell_must("rm -rf %s", cut);
+            watch = (Watch){.stop_after = !second};
+            int64_t live = mem_stats().live_blocks;
+            mem_fail_at(n, n % 2);
+            Status status = train("attention", cut, &watch, NULL);
+            mem_fail_at(-1, 0);
+            ck_assert_int_eq(mem_stats().live_blocks, live);
+            if (status_is_ok(&status))
+                break;
+            failures++;
+            ck_assert_ptr_null(strchr(status.message, '\n'));
+            ck_assert_int_gt(strlen(status.message), 0);
+        }
+    ck_assert_int_gt(failures, 100);
+}
+END_TEST
+
+Suite *models_resume_suite(void);
+Suite *models_resume_suite(void)
+{
+    Suite *suite = suite_create("models/resume");
+    TCase *tcase = tcase_create("run");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_run_that_dies_anywhere_goes_on_to_the_same_bytes);
+    tcase_add_test(tcase, a_run_that_dies_again_and_again_gets_there);
+    tcase_add_loop_test(tcase, every_optimizer_goes_on_exactly, 0,
+                        (int)(sizeof variants / sizeof variants[0]));
+    tcase_add_test(tcase, a_finished_run_is_not_trained_again);
+    tcase_add_test(tcase, files_of_another_run_are_not_gone_on_from);
+    tcase_add_test(tcase, a_file_that_cannot_be_gone_on_from_is_an_error);
+    tcase_add_test(tcase, another_runs_file_is_passed_over);
+    tcase_add_test(tcase, members_of_others_survive);
+    tcase_add_test(tcase, epochs_are_kept_when_asked_for);
+    tcase_add_test(tcase, weights_are_begun_with);
+    tcase_add_test(tcase, a_full_disk_stops_the_run_and_leaves_the_old_files);
+    tcase_add_test(tcase, a_folder_that_is_gone_is_an_error);
+    tcase_add_test(tcase, memory_that_fails_is_an_error_at_every_place);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,350 @@
+/* Training runs on real texts (120 package descriptions), with models small enough for a test. */
+#include "models/training/run.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+
+#include <math.h>
+
+static Dataset *dataset;
+
+static void setup(void)
+{
+    DatasetOptions options = dataset_defaults();
+    options.max_len = 12;
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+}
+
+static void teardown(void)
+{
+    mem_fail_at(-1, 0);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+static const char *const names[] = {"rnn", "lstm", "lstm_matched", "attention", "attention_fed", "stacked"};
+enum { MODELS = 6, TRAIN = 96, K = 47 };
+
+static RunOptions small_run(int epochs)
+{
+    RunOptions options = run_defaults();
+    options.epochs = epochs;
+    options.batch = 20; /* five batches an epoch, the last of 16 */
+    options.config.embed = 8;
+    options.config.hidden = 6;
+    options.trainer.shards = 2;
+    options.trainer.threads = 1;
+    options.trainer.schedule.lr = 0.01;
+    return options;
+}
+
+static RunResult run(const char *name, const RunOptions *options, const RunWatcher *watcher, Model **model)
+{
+    RunResult result;
+    ck_assert_ok(run_model(&result, model, zoo_find(name), dataset, options, watcher));
+    return result;
+}
+
+static void check_same(const RunResult *a, const RunResult *b)
+{
+    ck_assert_int_eq(a->count, b->count);
+    for (int i = 0; i < a->count; i++) {
+        ck_assert(a->epochs[i].train_loss == b->epochs[i].train_loss);
+        ck_assert(a->epochs[i].test_f1 == b->epochs[i].test_f1);
+        ck_assert(a->epochs[i].test_micro_f1 == b->epochs[i].test_micro_f1);
+    }
+    ck_assert(a->best_f1 == b->best_f1 && a->best_epoch == b->best_epoch);
+}
+
+START_TEST(defaults_are_the_homeworks)
+{
+    RunOptions options = run_defaults();
+    ck_assert_int_eq(options.epochs, 50);
+    ck_assert_int_eq(options.batch, 64);
+    ck_assert_double_eq(options.trainer.schedule.lr, 2e-3);
+    ck_assert_int_eq(options.trainer.optimizer.kind, NN_ADAM);
+    ck_assert(options.log_odds_bias && !options.notebook && options.seed == 0);
+    ck_assert(options.trainer.shards >= 1 && options.trainer.threads >= 1);
+}
+END_TEST
+
+START_TEST(every_model_trains)
+{
+    RunOptions options = small_run(4);
+    Model *model;
+    RunResult result = run(names[_i], &options, NULL, &model);
+    ck_assert_str_eq(result.name, names[_i]);
+    ck_assert_int_eq(result.count, 4);
+    ck_assert(!result.interrupted);
+    ck_assert_int_eq(result.params, model_count(model));
+    ck_assert_int_eq(result.params_without_embedding, result.params - 8 * dataset->tokenizer.vocab_size);
+    ck_assert_int_eq(model->config.labels, K);
+    double best = -1;
+    int best_epoch = 0;
+    for (int i = 0; i < 4; i++) {
+        const RunEpoch *e = &result.epochs[i];
+        ck_assert_int_eq(e->epoch, i + 1);
+        ck_assert(isfinite(e->train_loss) && e->train_loss > 0 && e->test_f1 >= 0 && e->test_f1 <= 1 &&
+                  e->test_micro_f1 >= 0);
+        if (e->test_f1 > best) { /* the first of equals */
+            best = e->test_f1;
+            best_epoch = i + 1;
+        }
+    }
+    ck_assert(result.best_f1 == best && result.best_epoch == best_epoch);
+    ck_assert(result.epochs[3].train_loss < result.epochs[0].train_loss);
+    ck_assert(result.epochs[0].train_loss < 0.5); /* 0.693 without the log-odds bias */
+    ck_assert(metrics_macro(&result.metrics).f1 == result.epochs[3].test_f1);
+    run_result_free(&result);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(results_depend_on_seed_and_shards_alone)
+{
+    RunOptions options = small_run(2);
+    RunResult first = run(names[_i], &options, NULL, NULL), again = run(names[_i], &options, NULL, NULL);
+    check_same(&first, &again);
+    run_result_free(&again);
+    options.trainer.threads = 3;
+    again = run(names[_i], &options, NULL, NULL);
+    check_same(&first, &again);
+    run_result_free(&again);
+    options.seed = 1;
+    again = run(names[_i], &options, NULL, NULL);
+    ck_assert(first.epochs[0].train_loss != again.epochs[0].train_loss);
+    run_result_free(&again);
+    run_result_free(&first);
+}
+END_TEST
+
+static int64_t counts_sum(const Metrics *m, int which)
+{
+    int64_t sum = 0;
+    for (int32_t k = 0; k < m->num_labels; k++)
+        sum += (k + 1) * (which == 0   ? m->labels[k].hits
+                          : which == 1 ? m->labels[k].predicted
+                                       : m->labels[k].support);
+    return sum;
+}
+
+START_TEST(the_model_that_is_left_is_the_one_that_was_measured)
+{
+    RunOptions options = small_run(15);
+    options.trainer.schedule.lr = 0.03;
+    Model *model;
+    RunResult result = run(names[_i], &options, NULL, &model);
+    TrainerOptions other = trainer_defaults();
+    Trainer *trainer;
+    Metrics metrics;
+    ck_assert_ok(trainer_new(&trainer, model, &other));
+    ck_assert_ok(metrics_init(&metrics, K));
+    for (int batch = 1; batch < 40; batch += 19) { /* whatever the batches are */
+        ck_assert_ok(run_evaluate(trainer, &dataset->test, batch, false, &metrics));
+        ck_assert_int_eq(metrics.examples, dataset->test.count);
+        for (int which = 0; which < 3; which++)
+            ck_assert_int_eq(counts_sum(&metrics, which), counts_sum(&result.metrics, which));
+    }
+    ck_assert_int_gt(counts_sum(&metrics, 2), 0);
+    /* Trained long enough to predict something. */
+    ck_assert_ok(run_evaluate(trainer, &dataset->train, 10, false, &metrics));
+    ck_assert_int_gt(counts_sum(&metrics, 0), 0);
+    metrics_free(&metrics);
+    trainer_free(trainer);
+    run_result_free(&result);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(the_notebooks_way_pads_and_starts_without_log_odds)
+{
+    RunOptions options = small_run(1);
+    options.notebook = true;
+    RunResult notebook = run(names[_i], &options, NULL, NULL);
+    options.notebook = false;
+    options.log_odds_bias = false;
+    RunResult plain = run(names[_i], &options, NULL, NULL);
+    options.log_odds_bias = true;
+    RunResult log_odds = run(names[_i], &options, NULL, NULL);
+    ck_assert(notebook.epochs[0].train_loss > 0.4 && plain.epochs[0].train_loss > 0.4);
+    ck_assert(log_odds.epochs[0].train_loss < 0.4);
+    ck_assert(notebook.epochs[0].train_loss != plain.epochs[0].train_loss);
+    run_result_free(&notebook);
+    run_result_free(&plain);
+    run_result_free(&log_odds);
+}
+END_TEST
+
+/* ---- Watching ---- */
+
+typedef struct Watch {
+    int batches, epochs, stop_after; /* batches; 0: never */
+    int64_t tokens;
+} Watch;
+
+static void watch(void *context, const RunProgress *p)
+{
+    Watch *w = context;
+    ck_assert_str_eq(p->model, "rnn");
+    ck_assert_int_eq(p->batches, 5);
+    if (p->finished) {
+        w->epochs++;
+        ck_assert_int_eq(p->finished->epoch, w->epochs);
+        ck_assert_int_eq(p->batch, 5);
+        w->tokens = 0;
+        return;
+    }
+    ck_assert_int_eq(p->epoch, w->batches / 5 + 1);
+    ck_assert_int_eq(p->batch, w->batches % 5 + 1);
+    ck_assert(p->tokens > w->tokens && isfinite(p->loss) && p->seconds_left >= 0);
+    w->tokens = p->tokens;
+    w->batches++;
+}
+
+static bool stop(void *context)
+{
+    const Watch *w = context;
+    return w->stop_after && w->batches >= w->stop_after;
+}
+
+static RunResult watched(int epochs, int stop_after, Watch *w)
+{
+    *w = (Watch){.stop_after = stop_after};
+    RunWatcher watcher = {.context = w, .progress = watch, .stop = stop};
+    RunOptions options = small_run(epochs);
+    return run("rnn", &options, &watcher, NULL);
+}
+
+START_TEST(a_watcher_sees_every_batch_and_changes_nothing)
+{
+    Watch w;
+    RunResult seen = watched(3, 0, &w);
+    ck_assert_int_eq(w.batches, 15);
+    ck_assert_int_eq(w.epochs, 3);
+    RunOptions options = small_run(3);
+    RunResult unseen = run("rnn", &options, NULL, NULL);
+    check_same(&seen, &unseen);
+    run_result_free(&seen);
+    run_result_free(&unseen);
+}
+END_TEST
+
+START_TEST(a_run_that_is_stopped_ends_in_good_order)
+{
+    static const struct {
+        int after, finished;
+        bool interrupted;
+    } cases[] = {{1, 0, true}, {5, 1, true}, {7, 1, true}, {10, 2, true}, {15, 3, false}, {14, 2, true}};
+    Watch w;
+    RunResult whole = watched(3, 0, &w);
+    for (int i = 0; i < 6; i++) {
+        RunResult result = watched(3, cases[i].after, &w);
+        ck_assert_int_eq(w.batches, cases[i].after);
+        ck_assert_int_eq(result.count, cases[i].finished);
+        ck_assert_int_eq(result.interrupted, cases[i].interrupted);
+        for (int e = 0; e < result.count; e++)
+            ck_assert(result.epochs[e].train_loss == whole.epochs[e].train_loss);
+        ck_assert_int_eq(result.best_epoch == 0, result.count == 0);
+        run_result_free(&result);
+    }
+    run_result_free(&whole);
+}
+END_TEST
+
+START_TEST(no_epochs_leave_a_new_model)
+{
+    RunOptions options = small_run(0);
+    Model *model;
+    RunResult result = run("lstm", &options, NULL, &model);
+    ck_assert_int_eq(result.count, 0);
+    ck_assert_int_eq(result.best_epoch, 0);
+    ck_assert_ptr_nonnull(model);
+    run_result_free(&result);
+    model_free(model);
+}
+END_TEST
+
+/* ---- Errors ---- */
+
+static void check_failure(RunOptions options, StatusCode code, const char *part)
+{
+    RunResult result;
+    Model *model = (Model *)&result; /* must be taken back */
+    ck_assert_failed(run_model(&result, &model, zoo_find("attention"), dataset, &options, NULL), code, part);
+    ck_assert_ptr_null(model);
+    ck_assert_ptr_null(result.epochs);
+    run_result_free(&result);
+}
+
+START_TEST(options_out_of_range_are_errors)
+{
+    RunOptions options = small_run(-1);
+    check_failure(options, STATUS_USAGE, "epochs");
+    options = small_run(1);
+    options.batch = 0;
+    check_failure(options, STATUS_USAGE, "batches");
+    options = small_run(1);
+    options.config.hidden = -2;
+    check_failure(options, STATUS_FAILED, "at least 1");
+    options = small_run(1);
+    options.trainer.shards = 0;
+    check_failure(options, STATUS_USAGE, "shard");
+    options = small_run(1);
+    options.trainer.optimizer.beta1 = 1;
+    check_failure(options, STATUS_USAGE, "beta1");
+}
+END_TEST
+
+START_TEST(a_loss_that_is_no_number_ends_the_run)
+{
+    RunOptions options = small_run(5);
+    options.trainer.optimizer = nn_optimizer_options(NN_SGD);
+    options.trainer.schedule.lr = 1e300; /* infinite in f32 */
+    check_failure(options, STATUS_FAILED, "attention: the loss is not a number in epoch 1");
+    options.trainer.check_finite = true;
+    check_failure(options, STATUS_FAILED, "NaN or an infinity");
+}
+END_TEST
+
+START_TEST(no_memory_is_an_error)
+{
+    RunOptions options = small_run(1);
+    options.config.embed = options.config.hidden = 3;
+    uint64_t before = mem_stats().calls;
+    RunResult result = run(names[_i], &options, NULL, NULL);
+    run_result_free(&result);
+    int64_t all = (int64_t)(mem_stats().calls - before), live = mem_stats().live_blocks;
+    for (int64_t n = 0; n < all; n++) {
+        mem_fail_at(n, 0);
+        Status status = run_model(&result, NULL, zoo_find(names[_i]), dataset, &options, NULL);
+        mem_fail_at(-1, 0);
+        if (status_is_ok(&status))
+            run_result_free(&result);
+        else
+            ck_assert_msg(strstr(status.message, "memory") != NULL, "call %lld: '%s'", (long long)n,
+                          status.message);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+}
+END_TEST
+
+Suite *models_run_suite(void);
+Suite *models_run_suite(void)
+{
+    Suite *suite = suite_create("models/run");
+    TCase *c = tcase_create("run");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, defaults_are_the_homeworks);
+    tcase_add_loop_test(c, every_model_trains, 0, MODELS);
+    tcase_add_loop_test(c, results_depend_on_seed_and_shards_alone, 0, MODELS);
+    tcase_add_loop_test(c, the_model_that_is_left_is_the_one_that_was_measured, 0, MODELS);
+    tcase_add_loop_test(c, the_notebooks_way_pads_and_starts_without_log_odds, 0, MODELS);
+    tcase_add_test(c, a_watcher_sees_every_batch_and_changes_nothing);
+    tcase_add_test(c, a_run_that_is_stopped_ends_in_good_order);
+    tcase_add_test(c, no_epochs_leave_a_new_model);
+    tcase_add_test(c, options_out_of_range_are_errors);
+    tcase_add_test(c, a_loss_that_is_no_number_ends_the_run);
+    tcase_add_loop_test(c, no_memory_is_an_error, 0, MODELS);
+    suite_add_tcase(suite, c);
+    return suite;
+}

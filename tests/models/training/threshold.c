@@ -1,0 +1,79 @@
+#include "models/training/threshold.h"
+#include "models/training/metrics.h"
+#include "tensor/mem.h"
+#include "tests/text_support.h"
+
+#include <math.h>
+
+enum { N = 5, K = 2 };
+
+/* Label 0 is best cut between 0.4 and 0.6 (F1 1), label 1 below 0.1 (F1 0.75, three of five true). */
+static const float SCORES[N][K] = {{0.9f, 0.5f}, {0.6f, 0.1f}, {0.4f, 0.7f}, {0.2f, 0.3f}, {0.1f, 0.2f}};
+static const float TRUTH[N][K] = {{1, 1}, {1, 1}, {0, 0}, {0, 0}, {0, 1}};
+
+static Tensor matrix(const float (*values)[K])
+{
+    return tensor_from((void *)(uintptr_t)values, DTYPE_F32, SHAPE(N, K));
+}
+
+/* Against every cut there is, counted by models/training/metrics.h. */
+START_TEST(test_global_is_the_best_cut)
+{
+    double threshold, f1, best = 0;
+    ck_assert_ok(threshold_global(matrix(SCORES), matrix(TRUTH), &threshold, &f1));
+    Metrics metrics;
+    ck_assert_ok(metrics_init(&metrics, K));
+    for (int i = -1; i < 20; i++) {
+        double cut = 0.05 * i;
+        metrics_reset(&metrics);
+        ck_assert(metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), cut));
+        best = fmax(best, metrics_macro(&metrics).f1);
+    }
+    metrics_reset(&metrics);
+    ck_assert(metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), threshold));
+    ck_assert_double_eq_tol(metrics_macro(&metrics).f1, best, 1e-12);
+    ck_assert_double_eq_tol(f1, best, 1e-12);
+    metrics_free(&metrics);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(test_per_label_shrinks_towards_global)
+{
+    double own[K], half[K], all[K];
+    ck_assert_ok(threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 0, own));
+    ck_assert_double_eq_tol(own[0], 0.5, 1e-6);
+    ck_assert_double_lt(own[1], 0.1);
+    ck_assert_ok(threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 2, half)); /* n_0 is 2 */
+    ck_assert_double_eq_tol(half[0], 0.4, 1e-6);
+    ck_assert_double_eq_tol(half[1], (3 * own[1] + 2 * 0.3) / 5, 1e-9);
+    ck_assert_ok(threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 1e12, all));
+    ck_assert_double_eq_tol(all[0], 0.3, 1e-6);
+}
+END_TEST
+
+START_TEST(test_nan_ties_and_absent_labels)
+{
+    static const float scores[N][K] = {{NAN, 0}, {0.5f, 0}, {0.5f, 0}, {0.5f, 0}, {0.2f, 0}};
+    static const float truth[N][K] = {{1, 0}, {1, 0}, {0, 0}, {1, 0}, {0, 0}};
+    double thresholds[K], threshold, f1;
+    ck_assert_ok(threshold_per_label(matrix(scores), matrix(truth), 7, 0, thresholds));
+    ck_assert_double_eq_tol(thresholds[0], 0.35, 1e-6); /* equal scores are never parted */
+    ck_assert_double_eq(thresholds[1], 7);              /* never true: the global one */
+    ck_assert_ok(threshold_global(matrix(scores), matrix(truth), &threshold, &f1));
+    ck_assert_double_eq_tol(f1, 0.5 * 2 * 2 / (3 + 3.0), 1e-12);
+    ck_assert_failed(threshold_global((Tensor){0}, matrix(truth), &threshold, &f1), STATUS_FAILED, "shape");
+}
+END_TEST
+
+Suite *models_threshold_suite(void);
+Suite *models_threshold_suite(void)
+{
+    Suite *suite = suite_create("models/threshold");
+    TCase *tcase = tcase_create("threshold");
+    tcase_add_test(tcase, test_global_is_the_best_cut);
+    tcase_add_test(tcase, test_per_label_shrinks_towards_global);
+    tcase_add_test(tcase, test_nan_ties_and_absent_labels);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,576 @@
+#include "models/training/trainer.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static void teardown(void)
+{
+    mem_fail_at(-1, 0);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+/* ---- Small models and batches ---- */
+
+enum { V = 23, K = 3, MOST_TEXTS = 24, MOST_IDS = 24 * 12 };
+
+static const char *const names[] = {"rnn", "lstm", "lstm_matched", "attention", "attention_fed", "stacked"};
+enum { MODELS = 6 };
+
+static ModelConfig small(int64_t width)
+{
+    return (ModelConfig){.vocabulary = V, .labels = K, .embed = width, .hidden = width};
+}
+
+typedef struct TestBatch {
+    Batch batch;
+    int32_t ids[MOST_IDS], offsets[MOST_TEXTS + 1], lengths[MOST_TEXTS];
+    float labels[MOST_TEXTS * K];
+} TestBatch;
+
+static void make_batch(TestBatch *b, Random *random, int32_t size, int32_t longest)
+{
+    b->offsets[0] = 0;
+    for (int32_t i = 0; i < size; i++) {
+        b->lengths[i] = 1 + (int32_t)random_below(random, (uint32_t)longest);
+        b->offsets[i + 1] = b->offsets[i] + b->lengths[i];
+        for (int32_t k = b->offsets[i]; k < b->offsets[i + 1]; k++)
+            b->ids[k] = (int32_t)(random_uniform(random) * random_uniform(random) * V); /* some more often */
+        for (int k = 0; k < K; k++)
+            b->labels[i * K + k] = random_below(random, 3) == 0 ? 1.0f : 0.0f;
+    }
+    b->batch = (Batch){.size = size,
+                       .num_ids = b->offsets[size],
+                       .ids = b->ids,
+                       .offsets = b->offsets,
+                       .lengths = b->lengths,
+                       .labels = tensor_from(b->labels, DTYPE_F32, SHAPE(size, K))};
+}
+
+typedef struct Run {
+    Model *model;
+    Trainer *trainer;
+} Run;
+
+static Run start(const ModelKind *kind, TrainerOptions options, int64_t width)
+{
+    Run run;
+    ck_assert_ok(model_new(&run.model, kind, small(width), 11));
+    ck_assert_ok(trainer_new(&run.trainer, run.model, &options));
+    return run;
+}
+
+static void finish(Run *run)
+{
+    trainer_free(run->trainer);
+    model_free(run->model);
+}
+
+static TrainerOptions with_shards(int shards, int threads)
+{
+    TrainerOptions options = trainer_defaults();
+    options.shards = shards;
+    options.threads = threads;
+    options.schedule = (NnSchedule){.kind = NN_COSINE, .lr = 0.02, .warmup = 5, .total = 40};
+    return options;
+}
+
+static double step(Run *run, const Batch *batch)
+{
+    double loss = NAN;
+    ck_assert_ok(trainer_step(run->trainer, batch, &loss));
+    ck_assert(isfinite(loss));
+    return loss;
+}
+
+/* A number of batches drawn from the seed. Returns the sum of the losses. */
+static double train(Run *run, int steps, uint64_t seed)
+{
+    Random random = random_new(seed, 0);
+    TestBatch b;
+    double sum = 0;
+    for (int s = 0; s < steps; s++) {
+        make_batch(&b, &random, 1 + (int32_t)random_below(&random, MOST_TEXTS), 12);
+        sum += step(run, &b.batch);
+    }
+    return sum;
+}
+
+static void predict(Run *run, const Batch *batch, float *logits)
+{
+    ck_assert_ok(
+        trainer_predict(run->trainer, batch, tensor_from(logits, DTYPE_F32, SHAPE(batch->size, K)), NULL));
+}
+
+/* All parameters as readers see them have the same bytes. */
+static bool same_weights(Run *a, Run *b)
+{
+    Arena arena;
+    arena_init(&arena, 0);
+    bool same = true;
+    NnParameter *p = nn_first_parameter(&a->model->base), *q = nn_first_parameter(&b->model->base);
+    for (; p && q; p = nn_next_parameter(&a->model->base, p), q = nn_next_parameter(&b->model->base, q))
+        same =
+            same && tensor_equal(parameter_snapshot(&p->core, &arena), parameter_snapshot(&q->core, &arena));
+    arena_free(&arena);
+    return same && !p && !q;
+}
+
+static double distance(Run *a, Run *b)
+{
+    Arena arena;
+    arena_init(&arena, 0);
+    double largest = 0;
+    NnParameter *p = nn_first_parameter(&a->model->base), *q = nn_first_parameter(&b->model->base);
+    for (; p && q; p = nn_next_parameter(&a->model->base, p), q = nn_next_parameter(&b->model->base, q))
+        largest = fmax(largest, largest_difference(parameter_snapshot(&p->core, &arena),
+                                                   parameter_snapshot(&q->core, &arena)));
+    arena_free(&arena);
+    return largest;
+}
+
+/* ---- A model with dropout, which the zoo has not ---- */
+
+typedef struct Dropping {
+    MODEL_HEAD;
+    NnEmbedding embedding;
+    NnDropout dropout;
+    NnLinear fc;
+} Dropping;
+
+static float masks[16][8];
+static int mask_count;
+
+static void dropping_build(Model *model)
+{
+    Dropping *m = (Dropping *)model;
+    NN_ADD(m, embedding, nn_embedding_init, model->config.vocabulary, model->config.embed);
+    NN_ADD(m, dropout, nn_dropout_init, 0.5);
+    NN_ADD(m, fc, nn_linear_init, model->config.embed, model->config.labels);
+    model->output_bias = &m->fc.bias;
+}
+
+static Var dropping_forward(Model *model, NnSequence text, Var *attention)
+{
+    (void)attention;
+    Dropping *m = (Dropping *)model;
+    Tape *tape = text.rows.tape;
+    Var ones = tape_constant(tape, tensor_full(tape_arena(tape), DTYPE_F32, SHAPE(8), 1.0));
+    memcpy(masks[mask_count++ % 16], var_value(nn_dropout(&m->dropout, ones)).data, sizeof masks[0]);
+    NnSequence x = nn_dropout_sequence(&m->dropout, nn_embedding_sequence(&m->embedding, text));
+    return nn_linear(&m->fc, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts));
+}
+
+static const ModelKind dropping = {.name = "dropping",
+                                   .description = "for this test",
+                                   .size = sizeof(Dropping),
+                                   .defaults = {.embed = 4, .hidden = 4, .layers = 1},
+                                   .build = dropping_build,
+                                   .forward = dropping_forward};
+
+START_TEST(masks_differ_by_step_and_shard_and_not_by_run)
+{
+    float first[16][8] = {{0}};
+    TestBatch b;
+    Random random = random_new(1, 0);
+    make_batch(&b, &random, 8, 5);
+    for (int run_number = 0; run_number < 3; run_number++) {
+        TrainerOptions options = with_shards(2, 1);
+        options.seed = run_number < 2 ? 5 : 6;
+        Run run = start(&dropping, options, 4);
+        mask_count = 0;
+        for (int s = 0; s < 8; s++)
+            step(&run, &b.batch);
+        ck_assert_int_eq(mask_count, 16);
+        if (run_number == 0)
+            memcpy(first, masks, sizeof masks);
+        if (run_number == 1)
+            ck_assert_mem_eq(first, masks, sizeof masks);
+        if (run_number == 2)
+            ck_assert_mem_ne(first, masks, sizeof masks);
+        finish(&run);
+    }
+    int same = 0, zeros = 0;
+    for (int i = 0; i < 16; i++)
+        for (int k = 0; k < 8; k++) {
+            ck_assert(first[i][k] == 0 || first[i][k] == 2);
+            zeros += first[i][k] == 0;
+            for (int j = 0; k == 0 && j < i; j++)
+                same += memcmp(first[i], first[j], sizeof first[i]) == 0;
+        }
+    ck_assert_int_le(same, 4); /* of 120 pairs of 8 bits: 0.5 are expected */
+    ck_assert(zeros > 40 && zeros < 88);
+}
+END_TEST
+
+START_TEST(predictions_drop_nothing)
+{
+    Run run = start(&dropping, with_shards(2, 1), 4);
+    TestBatch b;
+    Random random = random_new(1, 0);
+    make_batch(&b, &random, 8, 5);
+    float one[8 * K], two[8 * K];
+    predict(&run, &b.batch, one);
+    ck_assert(masks[(mask_count + 15) % 16][3] == 1.0f);
+    step(&run, &b.batch);
+    predict(&run, &b.batch, one);
+    predict(&run, &b.batch, two);
+    ck_assert_mem_eq(one, two, sizeof one);
+    finish(&run);
+}
+END_TEST
+
+/* ---- Determinism ---- */
+
+START_TEST(bytes_depend_on_the_shards_and_not_on_the_threads)
+{
+    for (int shards = 1; shards <= 4; shards += 3) {
+        Run one = start(zoo_find(names[_i]), with_shards(shards, 1), 6),
+            two = start(zoo_find(names[_i]), with_shards(shards, 2), 6),
+            five = start(zoo_find(names[_i]), with_shards(shards, 5), 6);
+        double loss = train(&one, 12, 1);
+        ck_assert(train(&two, 12, 1) == loss && train(&five, 12, 1) == loss);
+        ck_assert(same_weights(&one, &two) && same_weights(&one, &five));
+        finish(&one);
+        finish(&two);
+        finish(&five);
+    }
+}
+END_TEST
+
+START_TEST(shards_differ_by_rounding_alone)
+{
+    Run one = start(zoo_find(names[_i]), with_shards(1, 1), 6),
+        four = start(zoo_find(names[_i]), with_shards(4, 2), 6);
+    ck_assert_double_eq_tol(train(&one, 8, 2), train(&four, 8, 2), 1e-4);
+    ck_assert_double_lt(distance(&one, &four), 1e-3);
+    finish(&one);
+    finish(&four);
+}
+END_TEST
+
+START_TEST(evaluating_changes_no_weight)
+{
+    Run often = start(zoo_find(names[_i]), with_shards(3, 2), 6),
+        never = start(zoo_find(names[_i]), with_shards(3, 2), 6);
+    TestBatch b;
+    Random random = random_new(4, 0), other = random_new(5, 0);
+    float logits[MOST_TEXTS * K];
+    for (int s = 0; s < 15; s++) {
+        make_batch(&b, &random, 1 + s, 12);
+        ck_assert(step(&often, &b.batch) == step(&never, &b.batch));
+        for (int k = 0; k < s % 4; k++) {
+            make_batch(&b, &other, 1 + 2 * k, 12);
+            predict(&often, &b.batch, logits);
+        }
+    }
+    ck_assert(same_weights(&often, &never));
+    finish(&often);
+    finish(&never);
+}
+END_TEST
+
+START_TEST(predictions_are_those_of_a_model_that_was_never_late)
+{
+    /* What predictions read of waiting rows is what the table holds once the optimizer has gone. */
+    Run run = start(zoo_find(names[_i]), with_shards(2, 1), 6);
+    train(&run, 20, 3);
+    TestBatch b;
+    Random random = random_new(9, 0);
+    make_batch(&b, &random, 20, 12);
+    float before[20 * K], after[20 * K];
+    predict(&run, &b.batch, before);
+    trainer_free(run.trainer);
+    TrainerOptions options = with_shards(1, 1);
+    ck_assert_ok(trainer_new(&run.trainer, run.model, &options));
+    predict(&run, &b.batch, after);
+    ck_assert_mem_eq(before, after, sizeof before); /* whatever the shards, too */
+    finish(&run);
+}
+END_TEST
+
+/* ---- Odd batches ---- */
+
+START_TEST(batches_may_be_smaller_than_the_shards)
+{
+    Run eight = start(zoo_find(names[_i]), with_shards(8, 3), 6),
+        one = start(zoo_find(names[_i]), with_shards(1, 1), 6);
+    TestBatch b;
+    Random random = random_new(7, 0);
+    const int32_t sizes[] = {20, 1, 3, 8, 1, 24, 7, 2};
+    for (int i = 0; i < 8; i++) {
+        make_batch(&b, &random, sizes[i], i % 3 == 1 ? 1 : 12); /* texts of one id as well */
+        ck_assert_double_eq_tol(step(&eight, &b.batch), step(&one, &b.batch), 1e-5);
+        float x[MOST_TEXTS * K], y[MOST_TEXTS * K];
+        predict(&eight, &b.batch, x);
+        predict(&one, &b.batch, y);
+        for (int k = 0; k < sizes[i] * K; k++)
+            ck_assert_float_eq_tol(x[k], y[k], 1e-3f);
+    }
+    ck_assert_int_eq(nn_optimizer_steps(trainer_optimizer(eight.trainer)), 8);
+    ck_assert_double_lt(distance(&eight, &one), 1e-3);
+    finish(&eight);
+    finish(&one);
+}
+END_TEST
+
+START_TEST(the_loss_falls)
+{
+    TrainerOptions options = with_shards(2, 2);
+    options.schedule = (NnSchedule){.kind = NN_CONSTANT, .lr = 0.02};
+    Run run = start(zoo_find(names[_i]), options, 8);
+    TestBatch b;
+    Random random = random_new(7, 0);
+    make_batch(&b, &random, 16, 8);
+    double first = step(&run, &b.batch), last = first;
+    for (int s = 0; s < 150; s++)
+        last = step(&run, &b.batch);
+    ck_assert_msg(last < 0.1 * first, "%s: from %g to %g", names[_i], first, last);
+    finish(&run);
+}
+END_TEST
+
+START_TEST(positive_labels_can_weigh_more)
+{
+    float weights[K] = {1, 2, 5};
+    TrainerOptions options = with_shards(2, 1);
+    options.pos_weight = tensor_from(weights, DTYPE_F32, SHAPE(K));
+    Run run = start(zoo_find("rnn"), options, 4);
+    TestBatch b;
+    Random random = random_new(7, 0);
+    make_batch(&b, &random, 9, 5);
+    float logits[9 * K];
+    predict(&run, &b.batch, logits);
+    double expected = 0;
+    for (int i = 0; i < 9 * K; i++) {
+        double p = 1 / (1 + exp(-logits[i])), t = b.labels[i];
+        expected -= weights[i % K] * t * log(p) + (1 - t) * log(1 - p);
+    }
+    ck_assert_double_eq_tol(step(&run, &b.batch), expected / (9 * K), 1e-6);
+    finish(&run);
+}
+END_TEST
+
+START_TEST(a_frozen_part_is_not_trained)
+{
+    Run run = start(zoo_find("attention"), with_shards(2, 1), 6),
+        before = start(zoo_find("attention"), with_shards(2, 1), 6);
+    for (NnModule *part = run.model->base.children; part; part = part->next)
+        if (strcmp(part->scope.name, "embedding") == 0 || strcmp(part->scope.name, "lstm") == 0)
+            nn_module_freeze(part, true);
+    train(&run, 5, 3);
+    NnIterator x = nn_iterate(&run.model->base), y = nn_iterate(&before.model->base);
+    while (nn_next(&x) && nn_next(&y)) {
+        bool frozen = strncmp(x.named.name, "embedding", 9) == 0 || strncmp(x.named.name, "lstm", 4) == 0;
+        ck_assert_int_eq(tensor_equal(nn_named_view(&x.named), nn_named_view(&y.named)), frozen);
+    }
+    finish(&run);
+    finish(&before);
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+START_TEST(a_steady_step_asks_for_no_memory)
+{
+    TrainerOptions options = with_shards(2, 2);
+    options.optimizer.clip_norm = 1;
+    Run run = start(zoo_find(names[_i]), options, 8);
+    TestBatch b;
+    Random random = random_new(7, 0);
+    float logits[MOST_TEXTS * K];
+    for (int s = 0; s < 3; s++) { /* the largest batch that there will be */
+        make_batch(&b, &random, MOST_TEXTS, 1);
+        for (int i = 0; i < MOST_TEXTS; i++) {
+            b.lengths[i] = 12;
+            b.offsets[i + 1] = 12 * (i + 1);
+        }
+        for (int i = 0; i < MOST_IDS; i++)
+            b.ids[i] = i % V;
+        b.batch.num_ids = MOST_IDS;
+        step(&run, &b.batch);
+        predict(&run, &b.batch, logits);
+    }
+    uint64_t calls = 0;
+    for (int s = 0; s < 100; s++) {
+        if (s == 30) /* a batch of texts of all lengths has more nodes than one of equal ones */
+            calls = mem_stats().calls;
+        make_batch(&b, &random, 1 + (int32_t)random_below(&random, MOST_TEXTS), 12);
+        step(&run, &b.batch);
+        if (s % 7 == 0)
+            predict(&run, &b.batch, logits);
+    }
+    ck_assert_uint_eq(mem_stats().calls - calls, 0);
+    finish(&run);
+}
+END_TEST
+
+/* A whole small life. The status of what failed first. */
+static Status live(const ModelKind *kind, const TrainerOptions *options, bool *finished)
+{
+    Model *model;
+    Trainer *trainer = NULL;
+    TestBatch b;
+    Random random = random_new(3, 0);
+    float logits[MOST_TEXTS * K];
+    double loss = 0;
+    *finished = false;
+    Status status = model_new(&model, kind, small(4), 1);
+    if (status_is_ok(&status))
+        status = trainer_new(&trainer, model, options);
+    for (int s = 0; s < 2 && status_is_ok(&status); s++) {
+        make_batch(&b, &random, 5 + s, 6);
+        status = trainer_step(trainer, &b.batch, &loss);
+    }
+    if (status_is_ok(&status))
+        status = trainer_predict(trainer, &b.batch, tensor_from(logits, DTYPE_F32, SHAPE(6, K)), NULL);
+    if (status_is_ok(&status)) {
+        *finished = true;
+        ck_assert(isfinite(loss));
+        for (int i = 0; i < 6 * K; i++)
+            ck_assert(isfinite(logits[i]));
+    }
+    trainer_free(trainer);
+    model_free(model);
+    return status;
+}
+
+START_TEST(an_allocation_that_fails_is_an_error)
+{
+    for (int persistent = 0; persistent < 2; persistent++) {
+        TrainerOptions options = with_shards(2, _i % 2 + 1);
+        options.optimizer.clip_norm = 1;
+        bool finished;
+        uint64_t before = mem_stats().calls;
+        ck_assert_ok(live(zoo_find(names[_i]), &options, &finished));
+        int64_t all = (int64_t)(mem_stats().calls - before), survived = 0;
+        ck_assert_int_gt(all, 20);
+        for (int64_t n = 0; n < all; n++) {
+            mem_fail_at(n, persistent);
+            Status status = live(zoo_find(names[_i]), &options, &finished);
+            mem_fail_at(-1, 0);
+            ck_assert_int_eq(mem_stats().live_blocks, 0);
+            survived += finished;
+            if (!finished)
+                ck_assert_msg(strstr(status.message, "memory") != NULL, "call %lld of %lld: '%s'",
+                              (long long)n, (long long)all, status.message);
+        }
+        /* Packed weights, and the scratch of products with them, have a plan B. */
+        ck_assert_msg(survived <= all / 3, "%s: %lld of %lld failures did not matter", names[_i],
+                      (long long)survived, (long long)all);
+    }
+}
+END_TEST
+
+/* ---- Errors ---- */
+
+START_TEST(options_out_of_range_are_errors)
+{
+    Model *model;
+    Trainer *trainer;
+    ck_assert_ok(model_new(&model, zoo_find("rnn"), small(4), 0));
+    TrainerOptions options = with_shards(0, 1);
+    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "shard");
+    options = with_shards(1, 0);
+    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "thread");
+    options = with_shards(-1, -1);
+    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "shard");
+    options = with_shards(1, 1);
+    options.optimizer.beta2 = 1;
+    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "beta");
+    ck_assert_ptr_null(trainer);
+    trainer_free(NULL);
+    model_free(model);
+    model_free(NULL);
+}
+END_TEST
+
+START_TEST(a_batch_that_cannot_be_read_changes_nothing)
+{
+    Run run = start(zoo_find(names[_i]), with_shards(3, 2), 5),
+        other = start(zoo_find(names[_i]), with_shards(3, 2), 5);
+    train(&run, 3, 1);
+    train(&other, 3, 1);
+    TestBatch b;
+    Random random = random_new(2, 0);
+    double loss;
+    make_batch(&b, &random, 9, 6);
+    b.ids[b.offsets[4]] = V;
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "embedding");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "id 23");
+    float logits[9 * K];
+    Tensor out = tensor_from(logits, DTYPE_F32, SHAPE(9, K));
+    ck_assert_failed(trainer_predict(run.trainer, &b.batch, out, NULL), STATUS_FAILED, "id 23");
+    b.ids[b.offsets[4]] = 0;
+    b.offsets[9] = b.offsets[8];
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "no tokens");
+    make_batch(&b, &random, 9, 6);
+    Batch wrong = b.batch;
+    wrong.size = 0;
+    wrong.labels = tensor_from(b.labels, DTYPE_F32, SHAPE(0, K));
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "at least one text");
+    wrong = b.batch;
+    wrong.labels = tensor_from(b.labels, DTYPE_F32, SHAPE(8, K));
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "labels");
+    wrong.labels = tensor_from(b.labels, DTYPE_F32, SHAPE(9, K - 1));
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "[9, 3]");
+    wrong.labels = tensor_invalid();
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "labels");
+    ck_assert_failed(
+        trainer_predict(run.trainer, &b.batch, tensor_from(logits, DTYPE_F32, SHAPE(8, K)), NULL),
+        STATUS_FAILED, "logits");
+    ck_assert_int_eq(nn_optimizer_steps(trainer_optimizer(run.trainer)), 3);
+    ck_assert(same_weights(&run, &other));
+    ck_assert(train(&run, 3, 8) == train(&other, 3, 8));
+    ck_assert(same_weights(&run, &other));
+    finish(&run);
+    finish(&other);
+}
+END_TEST
+
+START_TEST(the_first_value_that_is_not_finite_is_named)
+{
+    TrainerOptions options = with_shards(2, 1);
+    options.check_finite = true;
+    Run run = start(zoo_find("attention"), options, 5);
+    TestBatch b;
+    Random random = random_new(2, 0);
+    make_batch(&b, &random, 6, 6);
+    step(&run, &b.batch);
+    NnNamed named;
+    ck_assert(nn_find(&run.model->base, "W_c.weight", &named));
+    tensor_fill(nn_named_view(&named), NAN);
+    parameter_changed(&named.parameter->core);
+    double loss;
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "W_c");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "linear");
+    finish(&run);
+}
+END_TEST
+
+Suite *models_trainer_suite(void);
+Suite *models_trainer_suite(void)
+{
+    Suite *suite = suite_create("models/trainer");
+    TCase *c = tcase_create("trainer");
+    tcase_add_checked_fixture(c, NULL, teardown);
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, masks_differ_by_step_and_shard_and_not_by_run);
+    tcase_add_test(c, predictions_drop_nothing);
+    tcase_add_loop_test(c, bytes_depend_on_the_shards_and_not_on_the_threads, 0, MODELS);
+    tcase_add_loop_test(c, shards_differ_by_rounding_alone, 0, MODELS);
+    tcase_add_loop_test(c, evaluating_changes_no_weight, 0, MODELS);
+    tcase_add_loop_test(c, predictions_are_those_of_a_model_that_was_never_late, 0, MODELS);
+    tcase_add_loop_test(c, batches_may_be_smaller_than_the_shards, 0, MODELS);
+    tcase_add_loop_test(c, the_loss_falls, 0, MODELS);
+    tcase_add_test(c, positive_labels_can_weigh_more);
+    tcase_add_test(c, a_frozen_part_is_not_trained);
+    tcase_add_loop_test(c, a_steady_step_asks_for_no_memory, 0, MODELS);
+    tcase_add_loop_test(c, an_allocation_that_fails_is_an_error, 0, MODELS);
+    tcase_add_test(c, options_out_of_range_are_errors);
+    tcase_add_loop_test(c, a_batch_that_cannot_be_read_changes_nothing, 0, MODELS);
+    tcase_add_test(c, the_first_value_that_is_not_finite_is_named);
+    suite_add_tcase(suite, c);
+    return suite;
+}
