@@ -174,8 +174,9 @@ static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Tokeniz
     part->offsets[0] = 0;
     for (int64_t i = 0; i < part->count; i++) {
         if (!tokenizer_encode(tokenizer, clean->texts[part->rows[i]], max_len, &list)) {
+            Status status = status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
             id_list_free(&list);
-            return status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
+            return status;
         }
         part->offsets[i + 1] = (int64_t)list.count;
         int64_t length = part->offsets[i + 1] - part->offsets[i];

@@ -41,6 +41,7 @@ RunOptions run_defaults(void)
 {
     RunOptions options = {.epochs = 50,
                           .batch = 64,
+                          .config = {.embed_dropout = -1, .dropout = -1},
                           .trainer = trainer_defaults(),
                           .log_odds_bias = true,
                           .selection = {.strength = INFINITY},
@@ -247,9 +248,11 @@ static Status open_last(Run *run, Npz **npz)
     Status status = npz_open(npz, path);
     if (status_is_ok(&status))
         status = training_state_read(*npz, &run->at, result, run->options->epochs);
-    if (!status_is_ok(&status))
+    /* The run's id comes first in the file: the rest of another run's need not fit this one. */
+    bool others = run->at.run[0] && strcmp(run->at.run, files->id) != 0;
+    if (!status_is_ok(&status) && !others)
         return status_failed("%.400s; or delete the file to train the model from the start", status.message);
-    if (strcmp(run->at.run, files->id) == 0) {
+    if (!others) {
         run->seconds_before = run->at.seconds;
         checkpoint_keep_unknown(&run->unknown, *npz);
         return run->unknown.status;
