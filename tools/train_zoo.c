@@ -36,11 +36,13 @@ static void show(void *context, const RunProgress *progress)
 
 static void print_head(const ZooSettings *s, const RunOptions *run, const Dataset *dataset)
 {
-    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d different ids, %.1f ids a "
+    char valid[48] = "";
+    if (dataset->valid.count > 0)
+        snprintf(valid, sizeof valid, ", %lld to validate", (long long)dataset->valid.count);
+    printf("%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels, %d different ids, %.1f ids a "
            "text\n",
-           s->data, (long long)(dataset->train.count + dataset->test.count), dataset->hash,
-           (long long)dataset->train.count, (long long)dataset->test.count, dataset_num_classes(dataset),
-           dataset->tokenizer.vocab_size,
+           s->data, (long long)dataset_rows(dataset), dataset->hash, (long long)dataset->train.count, valid,
+           (long long)dataset->test.count, dataset_num_classes(dataset), dataset->tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epochs, batches of %d, lr %g, seed %llu, %d threads, %d shards%s\n", s->epochs, s->batch,
            s->lr, (unsigned long long)s->seed, s->threads, run->trainer.shards,
@@ -89,18 +91,23 @@ static Status same_names(const char *path, const char *what, const StringTable *
     return status_ok();
 }
 
-/* Where the file says more than weights, that must fit. Sizes are taken from it. */
-static Status check_init(const char *path, const ModelKind **kinds, int count, RunOptions *run,
-                         const Dataset *dataset)
+/* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
+static Status read_init(const char *path, Checkpoint **checkpoint)
 {
     Npz *npz;
-    Checkpoint *checkpoint = NULL;
+    *checkpoint = NULL;
     Status status = npz_open(&npz, path);
     if (status_is_ok(&status) && npz_find(npz, "reel/config.json"))
-        status = checkpoint_load_from(&checkpoint, npz);
+        status = checkpoint_load_from(checkpoint, npz);
     npz_close(npz);
-    if (!status_is_ok(&status) || !checkpoint)
-        return status;
+    return status;
+}
+
+/* What the file says must fit the data. Sizes are taken from it. */
+static Status check_init(const char *path, const Checkpoint *checkpoint, const ModelKind **kinds, int count,
+                         RunOptions *run, const Dataset *dataset)
+{
+    Status status = status_ok();
     for (int i = 0; i < count && status_is_ok(&status); i++)
         if (kinds[i] != checkpoint->model->kind)
             status =
@@ -110,14 +117,17 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
         status = status_failed("%s: was trained %s; %s --notebook", path,
                                run->notebook ? "to read the last word" : "as the notebook reads",
                                run->notebook ? "leave out" : "add");
-    if (status_is_ok(&status) && (checkpoint->text.bpe || dataset->tokenizer.bpe))
-        status = status_failed("%s: --init works with words only, not with byte pairs", path);
-    if (status_is_ok(&status))
+    bool bpe = checkpoint->text.bpe != NULL;
+    if (status_is_ok(&status) && bpe != (dataset->tokenizer.bpe != NULL))
+        status = status_failed("%s: reads %s; %s --tokenizer bpe", path, bpe ? "byte pairs" : "words",
+                               bpe ? "add" : "leave out");
+    if (status_is_ok(&status) && !bpe)
         status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
     if (status_is_ok(&status))
         status = same_names(path, "labels", &checkpoint->labels, &dataset->classes);
-    run->config = checkpoint->model->config;
-    checkpoint_free(checkpoint);
+    run->config.embed = checkpoint->model->config.embed;
+    run->config.hidden = checkpoint->model->config.hidden;
+    run->config.layers = checkpoint->model->config.layers;
     return status;
 }
 
@@ -286,6 +296,8 @@ static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
     if (s->ensemble && !interrupted && status_is_ok(&status))
         status = add_ensemble(&zoo);
+    if (zoo.done == 0 && interrupted && status_is_ok(&status))
+        printf("interrupted: before the first batch; go on with: train_zoo --resume %s\n", s->out);
     if (zoo.done > 0)
         print_outcome(&zoo, status_is_ok(&status));
     for (int i = 0; i < zoo.done; i++)
@@ -315,8 +327,10 @@ static Status compare(const ZooSettings *s, const char *const *folders, int coun
     return status;
 }
 
-/* Reads the data; with --refit twice: whole, and with a validation part for the choice. */
-static Status read_data(const ZooSettings *s, RunFolder *folder, Dataset **dataset, Dataset **choice)
+/* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
+ * learned from them, or are those of the file to begin with. */
+static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset,
+                           Dataset **choice)
 {
     DatasetOptions options = zoo_dataset_options(s);
     const char *path = s->resume ? folder->data_path : s->data;
@@ -326,11 +340,16 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Dataset **datas
         if (s->refit)
             return status_usage("--refit: works with words only, not with byte pairs");
         folder->subwords.vocabulary = s->vocab;
+        if (first && first->text.bpe)
+            subwords_move(&folder->subwords, &first->subwords);
         options.fit = subwords_fit;
         options.fit_context = &folder->subwords;
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
+    if (s->bpe_dropout > 0 && !options.fit)
+        return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
+    options.keep_texts = s->bpe_dropout > 0;
     Status status = s->refit ? dataset_read(choice, path, &options) : status_ok();
     if (s->refit)
         options.valid_size = 0;
@@ -341,7 +360,14 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Dataset **datas
 static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
                       RunOptions *run, Dataset **dataset, Dataset **choice)
 {
-    Status status = read_data(s, folder, dataset, choice);
+    Checkpoint *first = NULL;
+    run->files.init = s->resume ? folder->init_path : s->init;
+    Status status = run->files.init ? read_init(run->files.init, &first) : status_ok();
+    if (status_is_ok(&status))
+        status = prepare_data(s, folder, first, dataset, choice);
+    if (status_is_ok(&status) && first)
+        status = check_init(run->files.init, first, kinds, count, run, *dataset);
+    checkpoint_free(first);
     if (status_is_ok(&status))
         status = run_folder_make(s->out);
     if (status_is_ok(&status))
@@ -353,9 +379,6 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     run->files.keep = s->keep;
     run->files.level = s->compress;
     run->files.resume = s->resume != NULL;
-    run->files.init = s->resume ? folder->init_path : s->init;
-    if (status_is_ok(&status) && run->files.init)
-        status = check_init(run->files.init, kinds, count, run, *dataset);
     return status;
 }
 

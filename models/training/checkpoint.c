@@ -333,15 +333,18 @@ static Status read_bpe(Reader *reader)
     const char *text = NULL;
     size_t size;
     Status status = read_text(reader, TOKENIZER, &text, &size);
-    if (status_is_ok(&status))
-        status = bpe_from_json(&learned, text, size, npz_path(reader->npz));
     if (!status_is_ok(&status))
         return status;
+    char label[400];
+    snprintf(label, sizeof label, "%.300s: " TOKENIZER, npz_path(reader->npz));
+    status = bpe_from_json(&learned, text, size, label);
+    if (!status_is_ok(&status))
+        return status_failed("%.440s; see docs/checkpoints.md", status.message);
     status = subwords_adopt(&c->subwords, learned, &c->tokenizer);
     c->text.bpe = c->tokenizer.bpe;
-    return status_is_ok(&status)
-               ? status
-               : status_failed("%s: %s: %.300s", npz_path(reader->npz), TOKENIZER, status.message);
+    return status_is_ok(&status) ? status
+                                 : status_failed("%s: %s: %.300s; see docs/checkpoints.md",
+                                                 npz_path(reader->npz), TOKENIZER, status.message);
 }
 
 static Status read_vocabulary(Reader *reader)
@@ -457,7 +460,10 @@ Status checkpoint_load_from(Checkpoint **out, const Npz *npz)
     nn_snapshot_init(&c->unknown);
     c->text.data_hash = c->data_hash;
     arena_init(&arena, 0);
-    Reader reader = {.npz = npz, .arena = &arena, .checkpoint = c};
+    Reader reader = {.npz = npz,
+                     .arena = &arena,
+                     .checkpoint = c,
+                     .config = {.embed_dropout = -1, .dropout = -1}}; /* the kind's own */
     Status status = read_parts(&reader);
     arena_free(&arena);
     if (status_is_ok(&status)) {

@@ -68,7 +68,9 @@ static Model *new_model(const char *name)
                           .labels = dataset_num_classes(dataset),
                           .embed =
                               zoo_find(name) == zoo_find("transformer") ? 4 : 3, /* its heads divide it */
-                          .hidden = 2};
+                          .hidden = 2,
+                          .embed_dropout = -1,
+                          .dropout = -1};
     ck_assert_ok(model_new(&model, zoo_find(name), config, 3));
     return model;
 }
@@ -154,6 +156,19 @@ START_TEST(every_model_comes_back_whole)
     }
     checkpoint_free(c);
     model_free(model);
+}
+END_TEST
+
+START_TEST(what_is_loaded_has_its_kinds_dropout)
+{
+    Checkpoint *checkpoint;
+    save_one("transformer", false, NULL);
+    ck_assert_ok(checkpoint_load(&checkpoint, path));
+    const ModelConfig *kinds = &zoo_find("transformer")->defaults;
+    ck_assert_double_eq(checkpoint->model->config.dropout, kinds->dropout);
+    ck_assert_double_eq(checkpoint->model->config.embed_dropout, kinds->embed_dropout);
+    ck_assert_double_eq(checkpoint->model->dropout.p, kinds->dropout);
+    checkpoint_free(checkpoint);
 }
 END_TEST
 
@@ -307,6 +322,31 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
 }
 END_TEST
 
+START_TEST(byte_pairs_that_cannot_be_read_are_refused)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {{NULL, "has no member reel/tokenizer.json"},
+                 {"", "reel/tokenizer.json"},
+                 {"{\"model\"", "reel/tokenizer.json: byte 8: ':' is expected here; see docs/checkpoints.md"},
+                 {"{\"model\": 1}", "reel/tokenizer.json"},
+                 {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
+                  "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}}",
+                  "reel/tokenizer.json: the tokenizer's first tokens must be <pad> <unk> <bos> <eos>"}};
+    dataset_free(dataset);
+    make_dataset(true);
+    save_one("rnn", false, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Checkpoint *c;
+        rewrite("reel/tokenizer.json", cases[i].text, false);
+        int64_t live = mem_stats().live_blocks;
+        must_refuse(checkpoint_load(&c, other), cases[i].message);
+        ck_assert_ptr_null(c);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+}
+END_TEST
+
 START_TEST(text_may_be_an_array_of_bytes_as_numpy_writes_it)
 {
     Checkpoint *c;
@@ -430,10 +470,12 @@ Suite *models_checkpoint_suite(void)
     TCase *tcase = tcase_create("checkpoint");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, every_model_comes_back_whole, 0, 2 * zoo_count());
+    tcase_add_test(tcase, what_is_loaded_has_its_kinds_dropout);
     tcase_add_test(tcase, what_is_loaded_and_saved_again_has_the_same_bytes);
     tcase_add_test(tcase, stop_words_and_digits_are_kept);
     tcase_add_test(tcase, byte_pairs_are_kept);
     tcase_add_test(tcase, a_file_that_says_what_cannot_be_is_refused);
+    tcase_add_test(tcase, byte_pairs_that_cannot_be_read_are_refused);
     tcase_add_test(tcase, text_may_be_an_array_of_bytes_as_numpy_writes_it);
     tcase_add_test(tcase, what_reel_does_not_know_is_kept);
     tcase_add_loop_test(tcase, a_file_that_is_cut_or_changed_is_the_same_model_or_refused, 0, 2);
