@@ -101,6 +101,49 @@ START_TEST(byte_pairs_go_on_too)
 }
 END_TEST
 
+/* Two stages, chosen and refitted; each goes on where it was. */
+START_TEST(the_best_one_goes_on_too)
+{
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models best --epochs 3 --embed 8 --quiet --out "
+        "%s/whole",
+        tools, folder);
+    must_say(0, "on the validation part, 0.");
+    must_say(0, "(95 % interval 0.");
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models best --epochs 3 --embed 8 --quiet "
+               "--checkpoint-every 1 --out %s/cut & p=$!; "
+               "until [ -e %s/cut/choice/wide.last.npz ]; do :; done; kill -9 $p; wait $p; "
+               "%s/train_zoo --resume %s/cut --quiet",
+               tools, folder, folder, tools, folder);
+    shell_must(SAME_RESULTS, folder, folder, folder, folder);
+    shell_must(
+        "cmp %s/whole/wide.last.npz %s/cut/wide.last.npz; cmp %s/whole/wide.best.npz %s/cut/wide.best.npz",
+        folder, folder, folder, folder);
+    /* Trained on all 96 texts, in a folder of its own on fewer; what is given comes before its own settings.
+     */
+    shell_must("grep -q '\"train\": 96,' %s/whole/results.json && grep -q '\"epochs\": 3,' "
+               "%s/whole/settings.json && grep -q '\"optimizer\": \"sgd\"' %s/whole/settings.json",
+               folder, folder, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --refit", tools), 2);
+    must_say(2, "--refit: there is nothing to go by without --valid");
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models best --init x.npz", tools), 2);
+    must_say(2, "would fit one vocabulary");
+}
+END_TEST
+
+START_TEST(an_ensemble_is_all_models_together)
+{
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models wide,bag --seeds 2 --epochs 2 --embed 8 "
+        "--valid 0.2 --ensemble --quiet --out %s/whole",
+        tools, folder);
+    must_say(0, "4 together: threshold 0.");
+    shell_must("tr -d '\\n' < %s/whole/results.json | grep -q '\"ensemble\": *{ *\"members\": 4'", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --ensemble", tools), 2);
+    must_say(2, "--ensemble: there is nothing to go by without --valid");
+}
+END_TEST
+
 START_TEST(other_data_are_refused)
 {
     shell_must("cp tests/fixtures/debian_120.tsv %s/data.tsv && echo 'the red' > %s/stop", folder, folder);
@@ -236,6 +279,8 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, a_killed_run_goes_on_with_nothing_but_its_folder);
     tcase_add_test(tcase, an_interrupted_run_says_how_to_go_on);
     tcase_add_test(tcase, byte_pairs_go_on_too);
+    tcase_add_test(tcase, the_best_one_goes_on_too);
+    tcase_add_test(tcase, an_ensemble_is_all_models_together);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
     tcase_add_test(tcase, command_lines_that_cannot_be_run_are_refused);
