@@ -36,11 +36,13 @@ static void show(void *context, const RunProgress *progress)
 
 static void print_head(const ZooSettings *s, const RunOptions *run, const Dataset *dataset)
 {
-    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d different ids, %.1f ids a "
+    char valid[48] = "";
+    if (dataset->valid.count > 0)
+        snprintf(valid, sizeof valid, ", %lld to validate", (long long)dataset->valid.count);
+    printf("%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels, %d different ids, %.1f ids a "
            "text\n",
-           s->data, (long long)(dataset->train.count + dataset->test.count), dataset->hash,
-           (long long)dataset->train.count, (long long)dataset->test.count, dataset_num_classes(dataset),
-           dataset->tokenizer.vocab_size,
+           s->data, (long long)dataset_rows(dataset), dataset->hash, (long long)dataset->train.count, valid,
+           (long long)dataset->test.count, dataset_num_classes(dataset), dataset->tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epochs, batches of %d, lr %g, seed %llu, %d threads, %d shards%s\n", s->epochs, s->batch,
            s->lr, (unsigned long long)s->seed, s->threads, run->trainer.shards,
@@ -224,6 +226,8 @@ static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count
     Status status = report_data_begin(&zoo.report, dataset);
     for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
+    if (zoo.done == 0 && interrupted && status_is_ok(&status))
+        printf("interrupted: before the first batch; go on with: train_zoo --resume %s\n", s->out);
     if (zoo.done > 0)
         print_outcome(&zoo, status_is_ok(&status));
     for (int i = 0; i < zoo.done; i++)
@@ -268,6 +272,9 @@ static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
+    if (s->bpe_dropout > 0 && !options.fit)
+        return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
+    options.keep_texts = s->bpe_dropout > 0;
     return dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
 }
 

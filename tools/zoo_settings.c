@@ -46,7 +46,7 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
         {"embed", "N", OPTION_INTEGER, &s->embed, 1, 1 << 20, "width of the embedding (the model's own)"},
         {"hidden", "N", OPTION_INTEGER, &s->hidden, 1, 1 << 20, "width of the state (the model's own)"},
         {"layers", "N", OPTION_INTEGER, &s->layers, 1, 1000,
-         "LSTM layers of attention and stacked (the model's own)"},
+         "layers, of models that can have several (the model's own)"},
         {"seed", "N", OPTION_SEED, &s->seed, 0, 0, "of first values, shuffling, dropout (0)"},
         {"seeds", "N", OPTION_INTEGER, &s->seeds, 1, RESULTS_MAX_SEEDS,
          "train each model from N seeds, --seed and on: mean and spread (1)"},
@@ -74,6 +74,8 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
          "of the embeddings (the model's own)"},
         {"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
          "words replaced by <unk> while training (0)"},
+        {"bpe-dropout", "X", OPTION_NUMBER, &s->bpe_dropout, 0, 1,
+         "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
         {"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
          "deviation of the embeddings' first values (0: the model's own)"},
         {"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
@@ -130,6 +132,9 @@ Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS
         const ModelKind *kind = zoo_find(name);
         if (!kind)
             return status_usage("--models: there is no model '%s' (--list names them)", name);
+        for (int i = 0; i < *count; i++) /* their files would have the same names */
+            if (kinds[i] == kind)
+                return status_usage("--models: %s is named twice", name);
         if (*count == ZOO_MAX_MODELS)
             return status_usage("--models: more than %d models", ZOO_MAX_MODELS);
         kinds[(*count)++] = kind;
@@ -154,6 +159,9 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
     run->pos_weight = s->pos_weight;
     run->trainer.word_dropout = s->word_dropout;
+    run->bpe_dropout = s->bpe_dropout;
+    if (s->seed > (uint64_t)(INT64_MAX - s->seeds)) /* results.json holds them as signed integers */
+        return status_usage("--seed %llu: the last seed must be below 2^63", (unsigned long long)s->seed);
     run->seed = s->seed;
     run->notebook = s->notebook;
     run->trainer.threads = s->threads;

@@ -90,8 +90,9 @@ Status results_write(const Results *results, const char *path)
     json_begin_object(&json, NULL);
     json_string(&json, "data", results->data);
     json_string(&json, "data_hash", dataset->hash);
-    json_integer(&json, "rows", dataset->train.count + dataset->test.count);
+    json_integer(&json, "rows", dataset_rows(dataset));
     json_integer(&json, "train", dataset->train.count);
+    json_integer(&json, "valid", dataset->valid.count);
     json_integer(&json, "test", dataset->test.count);
     json_integer(&json, "labels", dataset_num_classes(dataset));
     json_integer(&json, "vocab", dataset->tokenizer.vocab_size);

@@ -140,6 +140,40 @@ START_TEST(what_cannot_be_gone_on_with_is_refused)
 }
 END_TEST
 
+START_TEST(command_lines_that_cannot_be_run_are_refused)
+{
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models rnn,lstm,rnn", tools), 2);
+    must_say(2, "rnn is named twice");
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --seed 18446744073709551615 --seeds 2", tools), 2);
+    must_say(2, "the last seed must be below 2^63");
+}
+END_TEST
+
+START_TEST(the_rows_of_the_validation_part_are_counted)
+{
+    shell_must("%s/train_zoo " OPTIONS "--valid 0.25 --out %s/run && grep -E '\"(rows|train|valid|test)\":' "
+               "%s/run/results.json",
+               tools, folder, folder);
+    must_say(0, "\"rows\": 120,\n  \"train\": 78,\n  \"valid\": 18,\n  \"test\": 24,");
+}
+END_TEST
+
+/* The sizes are the file's, all else is the command's. */
+START_TEST(weights_to_begin_with_leave_dropout_as_it_is)
+{
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --embed 8 --epochs 1 --quiet "
+               "--out %s/first",
+               tools, folder);
+    shell_must("for d in 0 0.5; do %s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 "
+               "--quiet --init %s/first/bag.best.npz --dropout $d --out %s/$d; done; "
+               "%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 --quiet "
+               "--init %s/first/bag.best.npz --out %s/own",
+               tools, folder, folder, tools, folder, folder);
+    shell_must("cmp %s/own/bag.best.npz %s/0.5/bag.best.npz", folder, folder); /* bag's own is 0.5 */
+    ck_assert_int_eq(shell_run("cmp -s %s/own/bag.best.npz %s/0/bag.best.npz", folder, folder), 1);
+}
+END_TEST
+
 START_TEST(weights_to_begin_with_must_fit)
 {
     shell_must("%s/train_zoo " OPTIONS "--out %s/whole", tools, folder);
@@ -204,6 +238,9 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, byte_pairs_go_on_too);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
+    tcase_add_test(tcase, command_lines_that_cannot_be_run_are_refused);
+    tcase_add_test(tcase, the_rows_of_the_validation_part_are_counted);
+    tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);
     tcase_add_test(tcase, weights_to_begin_with_must_fit);
     tcase_add_test(tcase, byte_pairs_are_begun_with);
     suite_add_tcase(suite, tcase);
