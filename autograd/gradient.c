@@ -103,6 +103,8 @@ void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *o
 /* Indices start, start + step, ... of an axis, as many as `grad` has there. */
 static Tensor part_for(Tensor t, Tensor grad, int axis, int64_t start, int64_t step)
 {
+    if (grad.shape[axis] == 0)
+        return tensor_slice(t, axis, 0, 0, 1);
     int64_t last = start + step * (grad.shape[axis] - 1), stop = step > 0 ? last + 1 : last - 1;
     return tensor_slice(t, axis, start, stop < 0 ? TENSOR_END : stop, step);
 }

@@ -13,6 +13,13 @@
 /* More inputs than this are put into the arena. */
 enum { FEW_INPUTS = 8 };
 
+/* Makes an error of an allocation that failed: an op's code may have gone on without what it did not get. */
+static void note_no_memory(Tape *tape)
+{
+    if (tape->arena.failed)
+        tape_fail_memory(tape);
+}
+
 /* ---- Forward ---- */
 
 /* The node of each input; NULL where one is missing, with the reason recorded if it is news. */
@@ -149,7 +156,9 @@ Var(op_apply)(const Op *op, const Var *inputs, int count, const void *attributes
         return tape_empty(tape);
     if ((op->flags & OP_ROWWISE) && count > 0)
         c.output_index = c.index[0];
-    if (!op->forward(&c) || !tape_ok(tape) || !check_finite(&c)) {
+    bool done = op->forward(&c);
+    note_no_memory(tape);
+    if (!done || !tape_ok(tape) || !check_finite(&c)) {
         if (tape_ok(tape))
             tape_fail(tape, "%s: failed without saying why", op->name);
         return tape_empty(tape);
@@ -239,6 +248,7 @@ static void call_backward(Tape *tape, uint32_t index)
     trace_push(node->site.file, node->site.line);
     if (fetch_inputs(&c, values, values + node->input_count))
         node->op->backward(&c);
+    note_no_memory(tape);
     trace_pop();
     tape->scope = scope;
 }
@@ -367,6 +377,16 @@ void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x)
         op_error(c, "backward: the product for input %d does not fit", input);
 }
 
+/* Whether rows [U, ...] and ids i32 [U] are a part of a gradient of the shape of `like`. */
+static bool rows_fit(Tensor like, Tensor rows, Tensor ids)
+{
+    if (ids.dtype != DTYPE_I32 || ids.ndim != 1 || rows.dtype != like.dtype || rows.ndim < 1 ||
+        rows.shape[0] != ids.shape[0] || tensor_index_out_of_range(ids, like.shape[0]) >= 0)
+        return false;
+    like.shape[0] = rows.shape[0];
+    return tensor_same_shape(&like, &rows);
+}
+
 void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
 {
     Node *node = input_node(c, input);
@@ -378,20 +398,22 @@ void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids)
         op_error(c, "backward made a NaN or an infinity");
         return;
     }
-    if (node->op) {
-        Tensor like = node->value;
-        if (tensor_is_valid(node->index))
-            like.shape[0] = node->index.shape[0];
-        Tensor dense = tensor_zeros(&c->tape->arena, rows.dtype, like.ndim, like.shape);
-        if (!tensor_is_valid(dense) || !tensor_scatter_add_rows(dense, rows, ids)) {
-            tape_fail_memory(c->tape);
-            return;
-        }
-        tape_add_grad(c->tape, node, dense, false, c->op->name);
+    Tensor like = node->value;
+    if (tensor_is_valid(node->index))
+        like.shape[0] = node->index.shape[0];
+    if (!rows_fit(like, rows, ids)) {
+        op_error(c, "backward: the rows do not fit to input %d", input);
         return;
     }
+    if (node->op) {
+        Tensor dense = tensor_zeros(&c->tape->arena, rows.dtype, like.ndim, like.shape);
+        if (tensor_is_valid(dense) && tensor_scatter_add_rows(dense, rows, ids))
+            tape_add_grad(c->tape, node, dense, false, c->op->name);
+        return;
+    }
+    ids = tensor_contiguous(&c->tape->arena, ids);
     RowGradient *part = op_alloc(c, sizeof *part);
-    if (!part)
+    if (!part || !tensor_is_valid(ids))
         return;
     *part = (RowGradient){.rows = rows, .ids = ids, .next = node->row_gradients};
     node->row_gradients = part;

@@ -1,6 +1,6 @@
 /* Additive attention (Bahdanau et al. 2015, arXiv 1409.0473), fused, for two layouts of the memory: rows of
- * packed sequences, and a list of steps. tests/autograd/op_attention.c compares them with the compositions.
- */
+ * packed sequences, and a list of steps. tests/nn/attention.c and tests/autograd/op_cell.c compare them with
+ * the formula and with compositions. */
 #include "autograd/op_list.h"
 #include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
@@ -94,7 +94,9 @@ enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
 static bool additive_score_forward(OpContext *c)
 {
     Tensor query = c->inputs[SCORE_QUERY], v = c->inputs[SCORE_V];
-    if (query.ndim != 2 || v.ndim != 1 || v.shape[0] != query.shape[1] || query.dtype == DTYPE_I32)
+    if (!op_wants_all_real(c, -1))
+        return false;
+    if (query.ndim != 2 || v.ndim != 1 || v.shape[0] != query.shape[1])
         return op_error(c, "query must be [N, A] and v [A]");
     int64_t rows = query.shape[0], width = query.shape[1];
     int count = c->input_count - SCORE_KEYS;
@@ -165,6 +167,8 @@ static Var apply_to_list(Op *op, Tape *tape, const Var *head, int head_count, co
 {
     if (!tape)
         return VAR_NONE;
+    if (count < 0)
+        return tape_fail(tape, "%s: a list of %d values", op->name, count);
     Var *inputs = arena_alloc(tape_arena(tape), (size_t)(head_count + count) * sizeof *inputs);
     if (!inputs)
         return tape_fail(tape, "%s: out of memory", op->name);
@@ -190,6 +194,8 @@ static bool weighted_sum_forward(OpContext *c)
 {
     Tensor weights = c->inputs[0];
     int count = c->input_count - 1;
+    if (!op_wants_all_real(c, -1))
+        return false;
     if (weights.ndim != 2 || weights.shape[1] != count || count < 1 || c->inputs[1].ndim != 2)
         return op_error(c, "weights must be [N, S] for S > 0 values [N, H]");
     int64_t rows = weights.shape[0], width = c->inputs[1].shape[1];
@@ -264,9 +270,11 @@ static bool segment_score_forward(OpContext *c)
 {
     Tensor keys = c->inputs[SEGMENT_KEYS], query = c->inputs[SEGMENT_QUERY],
            segment = c->inputs[SEGMENT_INDEX], v = c->inputs[SEGMENT_V];
-    if (keys.ndim != 2 || query.ndim != 2 || v.ndim != 1 || keys.dtype == DTYPE_I32 ||
-        keys.shape[1] != query.shape[1] || v.shape[0] != keys.shape[1])
-        return op_error(c, "needs keys [N, A], query [B, A] and v [A] of f32 or f64");
+    if (!op_wants_all_real(c, SEGMENT_INDEX))
+        return false;
+    if (keys.ndim != 2 || query.ndim != 2 || v.ndim != 1 || keys.shape[1] != query.shape[1] ||
+        v.shape[0] != keys.shape[1])
+        return op_error(c, "needs keys [N, A], query [B, A] and v [A]");
     if (segment.dtype != DTYPE_I32 || segment.ndim != 1 || segment.shape[0] != keys.shape[0] ||
         tensor_index_out_of_range(segment, query.shape[0]) >= 0)
         return op_error(c, "needs an i32 segment [N] below B");
@@ -344,9 +352,10 @@ static bool segment_weighted_sum_forward(OpContext *c)
 {
     Tensor weights = c->inputs[SUM_WEIGHTS], values = c->inputs[SUM_VALUES], segment = c->inputs[SUM_INDEX];
     int64_t count = *(const int64_t *)c->attributes;
-    if (weights.ndim != 1 || values.ndim != 2 || weights.dtype == DTYPE_I32 ||
-        values.shape[0] != weights.shape[0])
-        return op_error(c, "needs weights [N] and values [N, H] of f32 or f64");
+    if (!op_wants_all_real(c, SUM_INDEX))
+        return false;
+    if (weights.ndim != 1 || values.ndim != 2 || values.shape[0] != weights.shape[0])
+        return op_error(c, "needs weights [N] and values [N, H]");
     if (segment.dtype != DTYPE_I32 || segment.ndim != 1 || segment.shape[0] != weights.shape[0] ||
         count < 0 || tensor_index_out_of_range(segment, count) >= 0)
         return op_error(c, "needs an i32 segment [N] below the count %lld", (long long)count);

@@ -82,8 +82,10 @@ static bool fill_gates(OpContext *c, const GatedInputs *in, Tensor gates)
 static bool check_gated_inputs(OpContext *c, const GatedInputs *in, int64_t n, int64_t hidden)
 {
     Tensor z = c->inputs[0];
-    if (z.ndim != 2 || z.shape[1] % 4 != 0 || z.dtype == DTYPE_I32 || !is_permutation_of_gates(&in->order))
-        return op_error(c, "z must be [N, 4H] of f32 or f64, and the gates' places a permutation of 0..3");
+    if (!op_wants_all_real(c, -1))
+        return false;
+    if (z.ndim != 2 || z.shape[1] % 4 != 0 || !is_permutation_of_gates(&in->order))
+        return op_error(c, "z must be [N, 4H], and the gates' places a permutation of 0..3");
     if (in->c_prev >= 0) {
         Tensor c_prev = op_whole(c, in->c_prev);
         if (c_prev.ndim != 2 || c_prev.shape[0] != n || c_prev.shape[1] != hidden)

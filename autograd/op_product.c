@@ -1,7 +1,7 @@
 /* Matrix products. Those with a parameter run on panels that were packed once for its version. */
 #include "autograd/op_list.h"
 #include "autograd/op_product_internal.h"
-#include "autograd/ops.h"
+#include "autograd/op_support_internal.h"
 #include "tensor/matmul.h"
 #include "tensor/rows.h"
 
@@ -15,10 +15,10 @@ static Tensor matrix_transpose(Tensor t)
 static bool matmul_forward(OpContext *c)
 {
     Tensor a = c->inputs[0], b = c->inputs[1];
+    if (!op_wants_all_real(c, -1))
+        return false;
     if (a.ndim < 2 || b.ndim < 2)
         return op_error(c, "both operands need at least two axes");
-    if (a.dtype == DTYPE_I32 || b.dtype == DTYPE_I32)
-        return op_error(c, "both operands must be f32 or f64");
     if (a.shape[a.ndim - 1] != b.shape[b.ndim - 2])
         return op_error(c, "the inner sizes differ (%lld and %lld)", (long long)a.shape[a.ndim - 1],
                         (long long)b.shape[b.ndim - 2]);
@@ -102,10 +102,10 @@ void op_add_weight_grads(OpContext *c, Tensor dy, int x, int weight)
 
 static bool check_weight(OpContext *c, Tensor x, Tensor weight)
 {
+    if (!op_wants_all_real(c, -1))
+        return false;
     if (x.ndim != 2 || weight.ndim != 2)
         return op_error(c, "x must be [N, in] and the weight [out, in]; reshape other ranks first");
-    if (x.dtype == DTYPE_I32 || weight.dtype == DTYPE_I32)
-        return op_error(c, "x and the weight must be f32 or f64");
     if (x.shape[1] != weight.shape[1])
         return op_error(c, "x has %lld columns, the weight %lld", (long long)x.shape[1],
                         (long long)weight.shape[1]);

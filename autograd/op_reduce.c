@@ -138,7 +138,7 @@ static Var max_sample(OpSample *s)
     int64_t n = var_size(a, 1);
     Tensor steps = tensor_new(tape_arena(op_sample_tape(s)), var_value(a).dtype, SHAPE(n, 1));
     if (!tensor_is_valid(steps))
-        return VAR_NONE;
+        return tape_fail(op_sample_tape(s), "out of memory");
     for (int64_t i = 0; i < n; i++)
         tensor_set(&steps, (int64_t[]){i, 0}, 50.0 * (double)((3 * i + 1) % 7));
     Var apart = var_add(a, tape_constant(op_sample_tape(s), steps));

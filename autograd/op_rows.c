@@ -127,8 +127,8 @@ Op op_embedding = {.name = "embedding",
 static bool gather_rows_forward(OpContext *c)
 {
     Tensor a = c->inputs[0], index = c->inputs[1], inner = c->index[0];
-    if (a.ndim < 1 || index.dtype != DTYPE_I32 || index.ndim != 1)
-        return op_error(c, "a must have rows and the index be i32 [N]");
+    if (a.ndim < 1 || a.dtype == DTYPE_I32 || index.dtype != DTYPE_I32 || index.ndim != 1)
+        return op_error(c, "a must have rows of f32 or f64, and the index be i32 [N]");
     int64_t rows = tensor_is_valid(inner) ? inner.shape[0] : a.shape[0];
     int64_t wrong = tensor_index_out_of_range(index, rows);
     if (wrong >= 0)

@@ -94,7 +94,8 @@ static bool segment_softmax_forward(OpContext *c)
     Tensor segment = tensor_contiguous(op_arena(c), c->inputs[1]);
     Tensor largest = new_per_segment(c, -INFINITY), sum = new_per_segment(c, 0.0);
     Tensor per_row = op_new_like(c, a);
-    if (!op_output_like(c, a) || !tensor_is_valid(per_row) || !tensor_is_valid(sum))
+    if (!tensor_is_valid(a) || !tensor_is_valid(segment) || !op_output_like(c, a) ||
+        !tensor_is_valid(per_row) || !tensor_is_valid(sum) || !tensor_is_valid(largest))
         return false;
     if (a.dtype == DTYPE_F32)
         segment_max_f32(tensor_f32(largest), tensor_f32(a), tensor_i32(segment), a.shape[0]);
@@ -144,8 +145,10 @@ Op op_segment_softmax = {.name = "segment_softmax",
         for (int64_t i = 0; i < n; i++)                                                                      \
             for (int64_t j = 0; j < width; j++) {                                                            \
                 int64_t at = segment[i] * width + j;                                                         \
-                if (winner[at] < 0 || x[i * width + j] > out[at]) {                                          \
-                    out[at] = x[i * width + j];                                                              \
+                T value = x[i * width + j];                                                                  \
+                bool nan_first = value != value && out[at] == out[at];                                       \
+                if (winner[at] < 0 || value > out[at] || nan_first) {                                        \
+                    out[at] = value;                                                                         \
                     winner[at] = (int32_t)i;                                                                 \
                 }                                                                                            \
             }                                                                                                \
@@ -159,17 +162,20 @@ static bool segment_max_forward(OpContext *c)
         return false;
     Tensor a = tensor_contiguous(op_arena(c), c->inputs[0]);
     Tensor segment = tensor_contiguous(op_arena(c), c->inputs[1]);
-    int64_t n = a.shape[0], count = segment_count(c), width = n ? tensor_numel(&a) / n : 0;
-    int32_t *winner = op_alloc(c, (size_t)(count * width) * sizeof *winner);
     c->output = new_per_segment(c, 0.0);
-    if (!winner || !tensor_is_valid(c->output) || !tensor_is_valid(a) || !tensor_is_valid(segment))
+    if (!tensor_is_valid(c->output) || !tensor_is_valid(a) || !tensor_is_valid(segment))
         return false;
-    memset(winner, -1, (size_t)(count * width) * sizeof *winner);
+    int64_t n = a.shape[0], count = segment_count(c);
+    int64_t size = tensor_numel(&c->output), width = count ? size / count : 0;
+    int32_t *winner = op_alloc(c, (size_t)size * sizeof *winner);
+    if (!winner)
+        return false;
+    memset(winner, -1, (size_t)size * sizeof *winner);
     if (a.dtype == DTYPE_F32)
         take_max_f32(tensor_f32(c->output), winner, tensor_f32(a), tensor_i32(segment), n, width);
     else
         take_max_f64(tensor_f64(c->output), winner, tensor_f64(a), tensor_i32(segment), n, width);
-    for (int64_t i = 0; i < count * width; i++)
+    for (int64_t i = 0; i < size; i++)
         if (winner[i] < 0)
             return op_error(c, "segment %lld has no rows", (long long)(i / width));
     c->saved = winner;
@@ -210,7 +216,7 @@ static Var segment_max_sample(OpSample *s)
     Tensor steps = tensor_new(arena, var_value(a).dtype, SHAPE(n, width));
     Tensor segment = tensor_new(arena, DTYPE_I32, SHAPE(n));
     if (!tensor_is_valid(steps) || !tensor_is_valid(segment))
-        return VAR_NONE;
+        return tape_fail(op_sample_tape(s), "out of memory");
     for (int64_t i = 0; i < n; i++) {
         tensor_i32(segment)[i] = (int32_t)(i % count);
         for (int64_t j = 0; j < width; j++)

@@ -23,6 +23,15 @@ static inline bool op_wants_real(OpContext *c, int input)
     return op_error(c, "input %d is i32, but must be f32 or f64", input);
 }
 
+/* The same of all inputs but one (-1: of all). */
+static inline bool op_wants_all_real(OpContext *c, int but)
+{
+    for (int i = 0; i < c->input_count; i++)
+        if (i != but && !op_wants_real(c, i))
+            return false;
+    return true;
+}
+
 static inline bool op_wants_i32(OpContext *c, int input)
 {
     if (c->inputs[input].dtype == DTYPE_I32)

@@ -78,8 +78,8 @@ Var var_gather(Var a, int axis, Var index);
 Var var_segment_sum(Var a, Var segment, int64_t count);
 /* Softmax among the elements of each segment: a [N], segment i32 [N] in [0, count) -> [N]. */
 Var var_segment_softmax(Var a, Var segment, int64_t count);
-/* Largest row of each segment, elementwise; the first of equals gets the gradient. A segment without rows is
- * an error. */
+/* Largest row of each segment, elementwise; the first of equals gets the gradient, and NaN is the largest. A
+ * segment without rows is an error. */
 Var var_segment_max(Var a, Var segment, int64_t count);
 
 /* ---- Cells: the elementwise parts of recurrent cells, fused ---- */

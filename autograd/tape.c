@@ -271,9 +271,12 @@ Var(tape_parameter)(Tape *tape, Parameter *parameter)
 {
     if (!tape_ok(tape))
         return tape_empty(tape);
+    bool wants_grad = tape->grad_enabled && !parameter->frozen;
     Node *known = tape_find_parameter(tape, parameter);
-    if (known)
+    if (known) {
+        known->wants_grad |= wants_grad; /* its first use may have been without gradients */
         return tape_handle(tape, known);
+    }
     if (!tensor_is_valid(parameter->value))
         return tape_fail(tape,
                          "a parameter has no value yet: call nn_module_reset() or load a checkpoint first");
@@ -282,7 +285,7 @@ Var(tape_parameter)(Tape *tape, Parameter *parameter)
         tape_fail_memory(tape);
         return tape_empty(tape);
     }
-    Var leaf = add_leaf(tape, parameter->value, tape->grad_enabled && !parameter->frozen, "tape_parameter");
+    Var leaf = add_leaf(tape, parameter->value, wants_grad, "tape_parameter");
     if (var_is_empty(leaf))
         return leaf;
     tape->parameter_nodes[parameter_slot(tape, parameter)] = leaf.index + 1;
@@ -314,8 +317,11 @@ Tensor tape_readable(Tape *tape, Node *node)
 {
     if (!node->parameter || !node->parameter->read)
         return tape_whole(tape, node);
-    if (!tensor_is_valid(node->whole))
+    if (!tensor_is_valid(node->whole)) {
         node->whole = parameter_snapshot(node->parameter, &tape->arena);
+        if (!tensor_is_valid(node->whole))
+            tape_fail_memory(tape);
+    }
     return node->whole;
 }
 
@@ -374,6 +380,8 @@ bool(tape_backward)(Var loss)
 {
     Tape *tape = loss.tape;
     Node *start = tape_node(loss, "tape_backward");
+    if (!start && tape && tape_ok(tape))
+        tape_fail(tape, "tape_backward: the loss is an empty value");
     if (!start || !tape_ok(tape))
         return false;
     char shape[SHAPE_TEXT_SIZE];
@@ -393,6 +401,8 @@ bool(tape_backward)(Var loss)
     }
     start->backward_run = true;
     Tensor one = tensor_full(&tape->arena, start->value.dtype, start->value.ndim, start->value.shape, 1.0);
+    if (!tensor_is_valid(one))
+        tape_fail_memory(tape);
     tape_add_grad(tape, start, one, false, "tape_backward");
     for (uint32_t i = loss.index + 1; i-- > 0 && tape_ok(tape);)
         op_run_backward(tape, i);

@@ -89,7 +89,7 @@ bool tape_set_grad_enabled(Tape *tape, bool enabled);
 
 /* Runs backward from a scalar loss: adds d loss / d leaf to every leaf that the loss depends on.
  * Several losses of one step may each be run backward once; the gradients add up. False: an error was
- * recorded (now or before). */
+ * recorded (now or before), or the loss knows no tape. */
 bool tape_backward(Var loss);
 /* The gradient of a leaf after tape_backward(), as a dense tensor of its shape; invalid where no loss
  * depended on it. For other values only after var_retain_grad(). */

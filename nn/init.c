@@ -107,5 +107,6 @@ Status nn_named_reset(const NnNamed *named, uint64_t seed)
     const NnParameter *p = named->parameter;
     if (p->fill_first < p->fill_stop)
         tensor_fill(tensor_slice(t, 0, p->fill_first, p->fill_stop, 1), p->fill_value);
+    parameter_changed(&named->parameter->core);
     return status_ok();
 }

@@ -109,7 +109,7 @@ typedef struct NnNamed {
     NnParameter *parameter;
     int64_t first, rows;
 } NnNamed;
-/* The value, a view; or a copy brought up to date where an optimizer updates rows late: see
+/* The value as it is stored, a view; what an optimizer updates late it does not bring up to date, see
  * parameter_snapshot(). */
 Tensor nn_named_view(const NnNamed *named);
 

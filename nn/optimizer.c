@@ -194,6 +194,8 @@ static void idle(const NnOptimizer *o, float *w, const float *m, const float *v,
 {
     int32_t moving = to - from < o->memory ? to - from : o->memory;
     int32_t may_stop = o->rise > from ? o->rise - from : 0;
+    if (o->options.weight_decay != 0) /* a decay that rounds to nothing now need not do so later */
+        may_stop = moving;
     vmath_adam_idle(w, m, v, o->schedule + from, (size_t)moving, (size_t)may_stop, (size_t)width);
     if (o->options.weight_decay == 0 || from + moving == to)
         return;
@@ -265,6 +267,7 @@ void nn_optimizer_free(NnOptimizer *o)
             settle_all(state, o->step);
             core->read = NULL;
             core->read_context = NULL;
+            parameter_changed(core);
         }
         mem_free(state->m.data);
         mem_free(state->v.data);
@@ -563,7 +566,9 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
         if (!tape_ok(tapes[t]))
             return *tape_status(tapes[t]);
     o->scale = 1.0f;
-    if (count < 1 || !gather_work(o, tapes, count) || !add_settings(o))
+    if (count < 1)
+        return status_usage("optimizer: an update needs at least one tape");
+    if (!gather_work(o, tapes, count) || !add_settings(o))
         return status_failed("optimizer: out of memory in update %d", o->step + 1);
     o->norm = NAN;
     if (o->options.clip_norm > 0) {

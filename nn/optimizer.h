@@ -47,8 +47,8 @@ double nn_optimizer_norm(const NnOptimizer *optimizer);
 /* ---- For checkpoints ---- */
 
 /* The state as named tensors: views that may be read, and written to restore. Names: "m/<parameter>",
- * "v/<parameter>", "last/<parameter>" (late rows), "step", "schedule". i counts from 0; false behind the
- * last. Call nn_optimizer_restore() first where a saved state is to be written. */
+ * "v/<parameter>", "last/<parameter>" (late rows), "step", "rise", "schedule". i counts from 0; false behind
+ * the last. Call nn_optimizer_restore() first where a saved state is to be written. */
 bool nn_optimizer_state(NnOptimizer *optimizer, int i, char *name, Tensor *state);
 /* Makes room for a state after `steps` updates. */
 Status nn_optimizer_restore(NnOptimizer *optimizer, int64_t steps);

@@ -56,8 +56,10 @@ static NnPacking *new_packing(Tape *tape, const int32_t *lengths, int32_t texts)
 {
     NnPacking *packing = arena_alloc(tape_arena(tape), sizeof *packing);
     int32_t *copy = new_indices(tape, texts);
-    if (!packing || !copy)
+    if (!packing || !copy) {
+        tape_fail(tape, "nn_pack: out of memory");
         return NULL;
+    }
     *packing = (NnPacking){.texts = texts, .length = copy};
     int64_t rows = 0;
     for (int32_t b = 0; b < texts; b++) {

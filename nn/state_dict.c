@@ -139,6 +139,14 @@ void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from)
         fail(snapshot, from->status);
 }
 
+const char *nn_snapshot_name(const NnSnapshot *snapshot, int i)
+{
+    const NnSnapshotMember *member = snapshot->first;
+    while (member && i-- > 0)
+        member = member->next;
+    return member ? member->name : NULL;
+}
+
 bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name)
 {
     for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)

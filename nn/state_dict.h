@@ -61,6 +61,8 @@ void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
 void nn_snapshot_member(NnSnapshot *snapshot, const Npz *npz, const NpzMember *member);
 /* Adds the members of another one, which must outlive this one's use: they are not copied. */
 void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from);
+/* The name of member number i from 0, in the order in which they were added; NULL behind the last. */
+const char *nn_snapshot_name(const NnSnapshot *snapshot, int i);
 bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name);
 Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOptions options);
 

@@ -46,10 +46,16 @@ static ArenaChunk *insert_chunk(Arena *arena, ArenaChunk *after, size_t bytes)
     return chunk;
 }
 
+static void *fail(Arena *arena)
+{
+    arena->failed = true;
+    return NULL;
+}
+
 void *arena_alloc(Arena *arena, size_t bytes)
 {
     if (bytes > (size_t)-1 - ALIGNMENT)
-        return NULL;
+        return fail(arena);
     size_t size = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     ArenaChunk *chunk = arena->current;
     /* A block goes into the current chunk, or into the next one that was kept and is large enough;
@@ -64,7 +70,7 @@ void *arena_alloc(Arena *arena, size_t bytes)
         if (!next)
             next = insert_chunk(arena, chunk, size);
         if (!next)
-            return NULL;
+            return fail(arena);
         next->used = 0;
         arena->current = chunk = next;
     }
@@ -114,6 +120,7 @@ static void consolidate(Arena *arena)
 void arena_reset(Arena *arena)
 {
     arena_rewind(arena, (ArenaMark){0});
+    arena->failed = false;
     if (arena->first && arena->first->next)
         consolidate(arena);
 }

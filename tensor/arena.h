@@ -7,6 +7,7 @@
 
 #include "tensor/decls.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 REEL_BEGIN_DECLS
@@ -20,6 +21,7 @@ typedef struct Arena {
     size_t chunk_bytes;  /* the least size of a new chunk */
     size_t used;         /* bytes given out, padding included */
     size_t peak;         /* the largest `used` so far */
+    bool failed;         /* an allocation has failed since the arena was made or reset */
 } Arena;
 
 /* A place to come back to; only valid for the arena it was taken from. */

@@ -49,7 +49,7 @@ while [ "$killed" -lt "$kills" ]; do
         cmp "$work/whole/$model.best.npz" "$work/cut/$model.best.npz"
     done
     for file in "$work"/cut/*; do
-        case $file in *.last.npz | *.best.npz | */results.json | */settings.json) ;; *) echo "left behind: $file"; exit 1 ;; esac
+        case $file in *.last.npz | *.best.npz | */results.json | */settings.json | */report.json | */report.html) ;; *) echo "left behind: $file"; exit 1 ;; esac
     done
     echo "run $runs: the same after $killed kills in all"
 done

@@ -1,9 +1,11 @@
-/* Runs every suite of the project with Check. An argument names one suite. The last line is Check's own:
+/* Runs every suite of the project with Check. An argument names the suites, with patterns
+ * as of a shell: "tensor/v* nn/npz". The last line is Check's own:
  * "100%: Checks: 240, Failures: 0, Errors: 0". Fails where a test failed, where none ran, and, with the
  * environment variable REEL_SKIPS=fail, where one was skipped (tests/skip_support.h). */
 #include "tests/skip_support.h"
 
 #include <check.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,20 @@ static int run_suite(SRunner *runner, const char *name)
     return count > 0;
 }
 
+/* Whether one of the patterns, which blanks separate, fits the name. */
+static int is_wanted(const char *patterns, const char *name)
+{
+    for (const char *at = patterns + strspn(patterns, " "); *at; at += strspn(at, " ")) {
+        char pattern[256];
+        size_t length = strcspn(at, " ");
+        snprintf(pattern, sizeof pattern, "%.*s", (int)length, at);
+        if (fnmatch(pattern, name, 0) == 0)
+            return 1;
+        at += length;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct {
@@ -62,12 +78,12 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
         srunner_add_suite(runner, suites[i].suite());
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
-        if (!wanted || strcmp(wanted, suites[i].name) == 0) {
+        if (!wanted || is_wanted(wanted, suites[i].name)) {
             complete = run_suite(runner, suites[i].name) && complete;
             found = 1;
         }
     if (!found)
-        fprintf(stderr, "no test ran: is there a suite named '%s'?\n", wanted);
+        fprintf(stderr, "no test ran: is there a suite '%s'?\n", wanted);
     int skipped = skip_report();
     srunner_print(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

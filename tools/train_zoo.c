@@ -91,18 +91,23 @@ static Status same_names(const char *path, const char *what, const StringTable *
     return status_ok();
 }
 
-/* Where the file says more than weights, that must fit. Sizes are taken from it. */
-static Status check_init(const char *path, const ModelKind **kinds, int count, RunOptions *run,
-                         const Dataset *dataset)
+/* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
+static Status read_init(const char *path, Checkpoint **checkpoint)
 {
     Npz *npz;
-    Checkpoint *checkpoint = NULL;
+    *checkpoint = NULL;
     Status status = npz_open(&npz, path);
     if (status_is_ok(&status) && npz_find(npz, "reel/config.json"))
-        status = checkpoint_load_from(&checkpoint, npz);
+        status = checkpoint_load_from(checkpoint, npz);
     npz_close(npz);
-    if (!status_is_ok(&status) || !checkpoint)
-        return status;
+    return status;
+}
+
+/* What the file says must fit the data. Sizes are taken from it. */
+static Status check_init(const char *path, const Checkpoint *checkpoint, const ModelKind **kinds, int count,
+                         RunOptions *run, const Dataset *dataset)
+{
+    Status status = status_ok();
     for (int i = 0; i < count && status_is_ok(&status); i++)
         if (kinds[i] != checkpoint->model->kind)
             status =
@@ -112,16 +117,17 @@ static Status check_init(const char *path, const ModelKind **kinds, int count, R
         status = status_failed("%s: was trained %s; %s --notebook", path,
                                run->notebook ? "to read the last word" : "as the notebook reads",
                                run->notebook ? "leave out" : "add");
-    if (status_is_ok(&status) && (checkpoint->text.bpe || dataset->tokenizer.bpe))
-        status = status_failed("%s: --init works with words only, not with byte pairs", path);
-    if (status_is_ok(&status))
+    bool bpe = checkpoint->text.bpe != NULL;
+    if (status_is_ok(&status) && bpe != (dataset->tokenizer.bpe != NULL))
+        status = status_failed("%s: reads %s; %s --tokenizer bpe", path, bpe ? "byte pairs" : "words",
+                               bpe ? "add" : "leave out");
+    if (status_is_ok(&status) && !bpe)
         status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
     if (status_is_ok(&status))
         status = same_names(path, "labels", &checkpoint->labels, &dataset->classes);
     run->config.embed = checkpoint->model->config.embed;
     run->config.hidden = checkpoint->model->config.hidden;
     run->config.layers = checkpoint->model->config.layers;
-    checkpoint_free(checkpoint);
     return status;
 }
 
@@ -251,21 +257,36 @@ static Status compare(const ZooSettings *s, const char *const *folders, int coun
     return status;
 }
 
-/* The data, the folder, and what stands in it. */
-static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
-                      RunOptions *run, Dataset **dataset)
+/* The data as ids. Byte pairs are learned from them, or are those of the file to begin with. */
+static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset)
 {
     DatasetOptions options = zoo_dataset_options(s);
     if (s->resume)
         options.clean.stop_words = folder->stop_words_path;
     if (strcmp(s->tokenizer, "bpe") == 0) {
         folder->subwords.vocabulary = s->vocab;
+        if (first && first->text.bpe)
+            subwords_move(&folder->subwords, &first->subwords);
         options.fit = subwords_fit;
         options.fit_context = &folder->subwords;
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
-    Status status = dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
+    return dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
+}
+
+/* The data, the folder, and what stands in it. */
+static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
+                      RunOptions *run, Dataset **dataset)
+{
+    Checkpoint *first = NULL;
+    run->files.init = s->resume ? folder->init_path : s->init;
+    Status status = run->files.init ? read_init(run->files.init, &first) : status_ok();
+    if (status_is_ok(&status))
+        status = prepare_data(s, folder, first, dataset);
+    if (status_is_ok(&status) && first)
+        status = check_init(run->files.init, first, kinds, count, run, *dataset);
+    checkpoint_free(first);
     if (status_is_ok(&status))
         status = run_folder_make(s->out);
     if (status_is_ok(&status))
@@ -277,9 +298,6 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     run->files.keep = s->keep;
     run->files.level = s->compress;
     run->files.resume = s->resume != NULL;
-    run->files.init = s->resume ? folder->init_path : s->init;
-    if (status_is_ok(&status) && run->files.init)
-        status = check_init(run->files.init, kinds, count, run, *dataset);
     return status;
 }
 

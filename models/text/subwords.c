@@ -22,6 +22,14 @@ static bool encode(const void *state, TextSpan text, size_t limit, IdList *list)
     return true;
 }
 
+static Tokenizer handle(const Subwords *subwords)
+{
+    return (Tokenizer){.state = subwords,
+                       .vocab_size = bpe_vocab_size(subwords->tokenizer),
+                       .encode = encode,
+                       .bpe = subwords->tokenizer};
+}
+
 Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer)
 {
     subwords->tokenizer = learned;
@@ -35,8 +43,7 @@ Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *toke
     subwords->encoder = bpe_encoder_new(learned);
     if (!subwords->encoder)
         return status_failed("out of memory for the tokenizer's encoder");
-    *tokenizer = (Tokenizer){
-        .state = subwords, .vocab_size = bpe_vocab_size(learned), .encode = encode, .bpe = learned};
+    *tokenizer = handle(subwords);
     return status_ok();
 }
 
@@ -51,6 +58,10 @@ static Status count_texts(BpeCounter *counter, const TextSpan *texts, int64_t co
 Status subwords_fit(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
 {
     Subwords *subwords = context;
+    if (subwords->encoder) {
+        *tokenizer = handle(subwords);
+        return status_ok();
+    }
     BpeOptions options = {.pretokenizer = BPE_WHITESPACE,
                           .vocab_size = subwords->vocabulary,
                           .min_frequency = 2,
@@ -66,6 +77,13 @@ Status subwords_fit(void *context, const TextSpan *texts, int64_t count, Tokeniz
         status = bpe_train(&learned, counter);
     bpe_counter_free(counter);
     return status_is_ok(&status) ? subwords_adopt(subwords, learned, tokenizer) : status;
+}
+
+void subwords_move(Subwords *to, Subwords *from)
+{
+    subwords_free(to);
+    *to = *from;
+    *from = (Subwords){0};
 }
 
 void subwords_free(Subwords *subwords)

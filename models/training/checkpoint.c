@@ -333,15 +333,18 @@ static Status read_bpe(Reader *reader)
     const char *text = NULL;
     size_t size;
     Status status = read_text(reader, TOKENIZER, &text, &size);
-    if (status_is_ok(&status))
-        status = bpe_from_json(&learned, text, size, npz_path(reader->npz));
     if (!status_is_ok(&status))
         return status;
+    char label[400];
+    snprintf(label, sizeof label, "%.300s: " TOKENIZER, npz_path(reader->npz));
+    status = bpe_from_json(&learned, text, size, label);
+    if (!status_is_ok(&status))
+        return status_failed("%.440s; see docs/checkpoints.md", status.message);
     status = subwords_adopt(&c->subwords, learned, &c->tokenizer);
     c->text.bpe = c->tokenizer.bpe;
-    return status_is_ok(&status)
-               ? status
-               : status_failed("%s: %s: %.300s", npz_path(reader->npz), TOKENIZER, status.message);
+    return status_is_ok(&status) ? status
+                                 : status_failed("%s: %s: %.300s; see docs/checkpoints.md",
+                                                 npz_path(reader->npz), TOKENIZER, status.message);
 }
 
 static Status read_vocabulary(Reader *reader)

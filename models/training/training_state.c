@@ -260,8 +260,24 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
     return status;
 }
 
-/* Reads an array into memory that is there. */
-static Status read_into(const Npz *npz, const char *name, Tensor target, Arena *arena)
+/* A row's last gradient lies at no later update than the last one, which `step` counts. The optimizer takes
+ * both for indices into its schedule. */
+static Status check_indices(const Npz *npz, const char *name, const char *stem, Tensor value, int64_t updates)
+{
+    if (strcmp(stem, "step") == 0 && tensor_i32(value)[0] != updates)
+        return status_failed("%s: %s is %d and not %lld; go on from another file", npz_path(npz), name,
+                             tensor_i32(value)[0], (long long)updates);
+    for (int64_t i = 0; strncmp(stem, "last/", 5) == 0 && i < value.shape[0]; i++)
+        if (tensor_i32(value)[i] < 0 || tensor_i32(value)[i] > updates)
+            return status_failed("%s: %s: row %lld is at update %d of %lld; go on from another file",
+                                 npz_path(npz), name, (long long)i, tensor_i32(value)[i], (long long)updates);
+    return status_ok();
+}
+
+/* Reads an array into memory that is there, which is left as it is where the array does not fit. `stem` is
+ * the optimizer's name for it. */
+static Status read_into(const Npz *npz, const char *name, const char *stem, int64_t updates, Tensor target,
+                        Arena *arena)
 {
     const NpzMember *member = npz_find(npz, name);
     if (!member)
@@ -278,18 +294,22 @@ static Status read_into(const Npz *npz, const char *name, Tensor target, Arena *
                           dtype_name(target.dtype), tensor_shape_text(&target, in_model));
     }
     if (status_is_ok(&status))
+        status = check_indices(npz, name, stem, value, updates);
+    if (status_is_ok(&status))
         tensor_copy_into(target, value);
     arena_rewind(arena, mark);
     return status;
 }
 
-/* A row's last gradient lies at no later step than the last. */
-static Status check_last(const Npz *npz, const char *name, Tensor last, int64_t updates)
+/* The schedule has a row for each update: how many there were is believed, and room made for them, only where
+ * the file has as many. */
+static Status check_schedule(const Npz *npz, int64_t updates)
 {
-    for (int64_t i = 0; i < last.shape[0]; i++)
-        if (tensor_i32(last)[i] < 0 || tensor_i32(last)[i] > updates)
-            return status_failed("%s: %s: row %lld is at update %d of %lld; go on from another file",
-                                 npz_path(npz), name, (long long)i, tensor_i32(last)[i], (long long)updates);
+    const NpzMember *member = npz_find(npz, OPTIMIZER "schedule");
+    if (!member || !member->is_array || member->array.ndim != 2 || member->array.shape[0] != updates)
+        return status_failed("%s: " OPTIMIZER
+                             "schedule does not have a row for each of %lld updates; go on from another file",
+                             npz_path(npz), (long long)updates);
     return status_ok();
 }
 
@@ -298,21 +318,18 @@ static Status restore(const Npz *npz, const TrainingState *state, NnOptimizer *o
 {
     char stem[NN_NAME_SIZE], name[MEMBER_SIZE];
     Tensor tensor;
-    Status status = nn_optimizer_restore(optimizer, state->updates);
+    Status status = check_schedule(npz, state->updates);
+    if (status_is_ok(&status))
+        status = nn_optimizer_restore(optimizer, state->updates);
     for (int i = 0; status_is_ok(&status) && nn_optimizer_state(optimizer, i, stem, &tensor); i++) {
         snprintf(name, sizeof name, OPTIMIZER "%s", stem);
-        status = read_into(npz, name, tensor, arena);
-        if (status_is_ok(&status) && strncmp(stem, "last/", 5) == 0)
-            status = check_last(npz, name, tensor, state->updates);
+        status = read_into(npz, name, stem, state->updates, tensor, arena);
     }
-    if (status_is_ok(&status) && nn_optimizer_steps(optimizer) != state->updates)
-        status = status_failed("%s: " OPTIMIZER "step is not %lld; go on from another file", npz_path(npz),
-                               (long long)state->updates);
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p))
         if (p->core.read) {
             late_name(p, name);
-            status = read_into(npz, name, p->core.value, arena);
+            status = read_into(npz, name, "w", state->updates, p->core.value, arena);
             parameter_changed(&p->core);
         }
     return status;

@@ -1,11 +1,11 @@
 /* How ops are run: ops of one's own, repeated rows, and that nothing that is passed in crashes. */
 #include "autograd/op.h"
+#include "autograd/sample_internal.h"
 #include "tensor/elementwise.h"
+#include "tensor/mem.h"
 #include "tensor/random.h"
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
-
-#include "autograd/gradcheck.h"
 
 #include <math.h>
 
@@ -214,6 +214,53 @@ START_TEST(repeated_rows_may_be_used_in_several_ways_at_once)
 }
 END_TEST
 
+/* Gives gradients of rows as it is told, to a leaf or to a value that was computed. */
+typedef struct GivenRows {
+    Tensor rows, ids;
+} GivenRows;
+
+static bool given_rows_forward(OpContext *c)
+{
+    return op_output(c, 0, NULL) && tensor_fill(c->output, 0);
+}
+
+static void given_rows_backward(OpContext *c)
+{
+    const GivenRows *given = c->attributes;
+    op_add_grad_rows(c, 0, given->rows, given->ids);
+}
+
+static const Op op_given_rows = {
+    .name = "given_rows", .forward = given_rows_forward, .backward = given_rows_backward};
+
+START_TEST(the_door_checks_gradients_of_rows)
+{
+    for (int k = 0; k < 12; k++) {
+        tape_begin(tape);
+        Var a = LEAF(tape, SHAPE(3, 2), 0, 0, 0, 0, 0, 0);
+        Tensor rows = test_count_up(tape, DTYPE_F64, SHAPE(2, 2));
+        Tensor ids = test_values(tape, DTYPE_I32, SHAPE(3), NUMBERS(0, 9, 2));
+        const GivenRows given[6] = {
+            {rows, tensor_slice(ids, 0, 0, TENSOR_END, 2)}, /* fits */
+            {rows, tensor_slice(ids, 0, 0, 2, 1)},          /* an id that is not there */
+            {rows, ids},
+            {rows, test_count_up(tape, DTYPE_F64, SHAPE(2))},
+            {test_count_up(tape, DTYPE_F64, SHAPE(2, 3)), tensor_slice(ids, 0, 0, TENSOR_END, 2)},
+            {test_count_up(tape, DTYPE_F32, SHAPE(2, 2)), tensor_slice(ids, 0, 0, TENSOR_END, 2)}};
+        Var input = k < 6 ? a : var_scale(a, 2, 0);
+        Var loss = op_apply(&op_given_rows, &input, 1, &given[k % 6], sizeof given[0]);
+        if (k % 6 == 0) {
+            double factor = k ? 2 : 1;
+            ck_assert(tape_backward(loss));
+            expect(var_grad(a), 0, factor, 2 * factor, 0, 0, 3 * factor, 4 * factor);
+        } else {
+            ck_assert(!tape_backward(loss));
+            assert_fails(tape, "given_rows([3, 2])", "do not fit to input 0");
+        }
+    }
+}
+END_TEST
+
 /* ---- Whatever is passed in ---- */
 
 static int64_t pick(Random *random, int64_t low, int64_t high)
@@ -246,6 +293,44 @@ static int64_t any_number(Random *random)
     return numbers[pick(random, 0, sizeof numbers / sizeof numbers[0] - 1)];
 }
 
+/* Of that shape, but now and then of another dtype than f64. */
+static Var any_of_shape(Random *random, int ndim, const int64_t *shape)
+{
+    int dtype = (int)pick(random, 0, 9);
+    if (dtype == 0)
+        return tape_constant(tape, test_count_up(tape, DTYPE_I32, ndim, shape));
+    return tape_leaf(tape, test_count_up(tape, dtype == 1 ? DTYPE_F32 : DTYPE_F64, ndim, shape));
+}
+
+/* Shapes that fit. */
+static Var any_gates(Random *random)
+{
+    int64_t n = pick(random, 0, 3), hidden = pick(random, 0, 3), width = pick(random, 0, 3);
+    Var z = any_of_shape(random, SHAPE(n, 4 * hidden)), c_prev = any_of_shape(random, SHAPE(n, hidden)), c;
+    if (pick(random, 0, 1))
+        return var_gated_memory(z, c_prev, (GateOrder){0, 1, 2, 3}, &c);
+    Var h = any_of_shape(random, SHAPE(n, width)), weight = any_of_shape(random, SHAPE(4 * hidden, width));
+    return var_gated_memory_step(z, h, weight, c_prev, (GateOrder){0, 1, 2, 3}, &c);
+}
+
+static Var any_attention(Random *random)
+{
+    int64_t n = pick(random, 0, 3), width = pick(random, 0, 3);
+    Var rows[2] = {any_of_shape(random, SHAPE(n, width)), any_of_shape(random, SHAPE(n + 1, width))};
+    Var v = any_of_shape(random, SHAPE(width)), query = any_of_shape(random, SHAPE(n, width));
+    Tensor zeros = tensor_zeros(tape_arena(tape), DTYPE_I32, SHAPE(n));
+    switch (pick(random, 0, 3)) {
+    case 0:
+        return var_additive_score(query, rows, 2, v);
+    case 1:
+        return var_weighted_sum(any_of_shape(random, SHAPE(n, 2)), rows, 2);
+    case 2:
+        return var_segment_score(query, rows[1], tape_constant(tape, zeros), v);
+    default:
+        return var_segment_weighted_sum(any_of_shape(random, SHAPE(n)), query, tape_constant(tape, zeros), 1);
+    }
+}
+
 static Var any_op(Random *random)
 {
     Var a = any_value(random), b = any_value(random), d = any_value(random), e = VAR_NONE;
@@ -255,7 +340,7 @@ static Var any_op(Random *random)
     int axis = (int)pick(random, -4, 4), rank = (int)pick(random, -1, 8);
     unsigned axes = pick(random, 0, 3) ? (unsigned)pick(random, 0, 15) : AXES_ALL;
     Reduction reduction = (Reduction)pick(random, 0, 3);
-    switch (pick(random, 0, 36)) {
+    switch (pick(random, 0, 43)) {
     case 0:
         return var_add(a, b);
     case 1:
@@ -328,6 +413,20 @@ static Var any_op(Random *random)
         return var_cross_entropy(a, b, reduction);
     case 35:
         return var_mse(a, b, reduction);
+    case 36:
+        return var_segment_score(a, b, any_value(random), d);
+    case 37:
+        return var_segment_weighted_sum(a, b, d, k < 1000 ? k : 3);
+    case 38:
+        return var_additive_score(a, list, (int)pick(random, -1, 3), d);
+    case 39:
+        return var_weighted_sum(a, list, (int)pick(random, -1, 3));
+    case 40:
+        return var_bce(a, b, pick(random, 0, 1) ? VAR_NONE : d, reduction);
+    case 41:
+        return any_gates(random);
+    case 42:
+        return any_attention(random);
     default:
         return var_gated_memory(a, b, (GateOrder){0, 1, 2, (int)k}, &e);
     }
@@ -360,6 +459,75 @@ START_TEST(nothing_that_is_passed_in_crashes)
 }
 END_TEST
 
+/* ---- Memory ---- */
+
+typedef struct Outcome {
+    Tensor output, grads[SAMPLE_MAX_INPUTS];
+    int count;
+} Outcome;
+
+/* Forward and backward of the sum, on a tape that asks the allocator for each block. The results go to
+ * `arena`. */
+static bool run_sample(const Op *op, uint64_t seed, Layout layout, Outcome *outcome)
+{
+    OpSample sample;
+    sample_init(&sample, tape, &arena, layout, DTYPE_F32, seed);
+    arena_free(tape_arena(tape));
+    tape_arena(tape)->chunk_bytes = 1;
+    tape_begin(tape);
+    tape_set_random(tape, random_new(seed, 0));
+    sample_begin(&sample);
+    Var out = op->sample(&sample), loss = var_sum(var_mul(out, out), AXES_ALL, false);
+    if (!tape_backward(loss))
+        return false;
+    outcome->output = tensor_copy(&arena, var_value(out));
+    outcome->count = sample.leaf_count;
+    for (int i = 0; i < sample.leaf_count; i++) {
+        outcome->grads[i] = tensor_copy(&arena, var_grad(sample.vars[i]));
+        if (tape_ok(tape) && !tensor_is_valid(outcome->grads[i]))
+            ck_abort_msg("%s: input %d has no gradient", op->name, i);
+    }
+    return tape_ok(tape) && tensor_is_valid(outcome->output);
+}
+
+static bool same_outcome(const Outcome *a, const Outcome *b)
+{
+    bool same = a->count == b->count && tensor_equal(a->output, b->output);
+    for (int i = 0; i < a->count; i++)
+        same = same && tensor_equal(a->grads[i], b->grads[i]);
+    return same;
+}
+
+/* Without memory an op says so, or does all that it should: it never goes on with a part. */
+START_TEST(every_allocation_of_an_op_may_fail)
+{
+    const Op *op = op_at(_i);
+    static const Layout layouts[] = {LAYOUT_CONTIGUOUS, LAYOUT_SLICED};
+    for (int k = 0; k < 6; k++) {
+        Outcome wanted, got;
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 1)); /* later blocks of it are in the same chunk */
+        uint64_t before = mem_stats().calls;
+        ck_assert_msg(run_sample(op, (uint64_t)k, layouts[k % 2], &wanted), "%s", tape_status(tape)->message);
+        int64_t calls = (int64_t)(mem_stats().calls - before);
+        ck_assert_int_gt(calls, 4);
+        ArenaMark mark = arena_mark(&arena);
+        for (int64_t n = 0; n < calls; n++) {
+            mem_fail_at(n, 0);
+            bool done = run_sample(op, (uint64_t)k, layouts[k % 2], &got);
+            mem_fail_at(-1, 0);
+            if (done)
+                ck_assert_msg(same_outcome(&wanted, &got), "%s: allocation %d", op->name, (int)n);
+            else
+                ck_assert_msg(strstr(tape_status(tape)->message, "memory") ||
+                                  strstr(tape_status(tape)->message, "allocation"),
+                              "%s", tape_status(tape)->message);
+            arena_rewind(&arena, mark);
+        }
+        arena_rewind(&arena, (ArenaMark){0});
+    }
+}
+END_TEST
+
 Suite *autograd_op_suite(void);
 Suite *autograd_op_suite(void)
 {
@@ -372,7 +540,9 @@ Suite *autograd_op_suite(void)
     tcase_add_test(cases, mistakes_of_an_op_are_errors_with_its_name);
     tcase_add_loop_test(cases, repeated_rows_are_the_whole_rows, 0, ROW_FUNCTIONS);
     tcase_add_test(cases, repeated_rows_may_be_used_in_several_ways_at_once);
+    tcase_add_test(cases, the_door_checks_gradients_of_rows);
     tcase_add_loop_test(cases, nothing_that_is_passed_in_crashes, 0, 8);
+    tcase_add_loop_test(cases, every_allocation_of_an_op_may_fail, 0, op_count());
     suite_add_tcase(suite, cases);
     return suite;
 }

@@ -47,6 +47,10 @@ START_TEST(rows_that_are_not_there_are_an_error)
     tape_begin(tape);
     ck_assert(var_is_empty(var_gather_rows(table(), INDEX(tape, SHAPE(2), 1, -1))));
     assert_fails(tape, "gather_rows([4, 2], [2])", "place 1");
+    tape_begin(tape);
+    Var index = INDEX(tape, SHAPE(2), 1, 0);
+    ck_assert(var_is_empty(var_gather_rows(index, index)));
+    assert_fails(tape, "gather_rows([2], [2])", "f32 or f64");
 }
 END_TEST
 

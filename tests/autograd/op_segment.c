@@ -34,11 +34,31 @@ START_TEST(the_first_of_equal_maxima_gets_the_gradient)
 }
 END_TEST
 
+START_TEST(nan_is_the_largest)
+{
+    Var a = LEAF(tape, SHAPE(4), 1, NAN, 3, NAN), b = LEAF(tape, SHAPE(2), NAN, 1);
+    Var out = var_segment_max(a, INDEX(tape, SHAPE(4), 0, 0, 0, 0), 1);
+    expect(var_value(out), 0, NAN);
+    expect(var_value(var_segment_max(b, INDEX(tape, SHAPE(2), 0, 0), 1)), 0, NAN);
+    ck_assert(tape_backward(out = var_sum(out, AXES_ALL, false)));
+    expect(var_grad(a), 0, 0, 1, 0, 0);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_an_error)
 {
     Var a = LEAF(tape, SHAPE(2), 1, 2);
     ck_assert(var_is_empty(var_segment_max(a, INDEX(tape, SHAPE(2), 0, 2), 3)));
     assert_fails(tape, "segment_max([2], [2])", "segment 1 has no rows");
+    tape_begin(tape);
+    a = tape_leaf(tape, tensor_new(tape_arena(tape), DTYPE_F64, SHAPE(0, 2)));
+    Var none = tape_constant(tape, tensor_new(tape_arena(tape), DTYPE_I32, SHAPE(0)));
+    ck_assert(var_is_empty(var_segment_max(a, none, 2)));
+    assert_fails(tape, "segment_max([0, 2], [0])", "segment 0 has no rows");
+    tape_begin(tape);
+    a = tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 4)));
+    ck_assert(var_is_empty(var_segment_max(a, INDEX(tape, SHAPE(2), 0, 0), INT64_MAX / 4)));
+    assert_fails(tape, "memory");
     tape_begin(tape);
     a = LEAF(tape, SHAPE(2), 1, 2);
     ck_assert(var_is_empty(var_segment_sum(a, INDEX(tape, SHAPE(2), 0, 3), 3)));
@@ -59,6 +79,7 @@ Suite *autograd_op_segment_suite(void)
     tcase_add_test(cases, segments_are_summed_and_empty_ones_are_0);
     tcase_add_test(cases, softmax_of_segments_is_softmax_of_each);
     tcase_add_test(cases, the_first_of_equal_maxima_gets_the_gradient);
+    tcase_add_test(cases, nan_is_the_largest);
     tcase_add_test(cases, what_does_not_fit_is_an_error);
     suite_add_tcase(suite, cases);
     return suite;

@@ -132,6 +132,9 @@ START_TEST(a_loss_must_be_one_number_that_wants_a_gradient)
     Var leaf = LEAF(tape, SCALAR, 3);
     ck_assert(tape_backward(leaf));
     expect(var_grad(leaf), 0, 1);
+    ck_assert(!tape_backward(op_second(leaf)));
+    assert_fails(tape, "tape_backward", "empty value");
+    ck_assert(!tape_backward(VAR_NONE));
 }
 END_TEST
 
@@ -166,6 +169,21 @@ START_TEST(no_grad_and_detach_cut_the_path)
     Var loss = var_sum(var_mul(a, var_add(constant, detached)), AXES_ALL, false);
     ck_assert(tape_backward(loss));
     expect(var_grad(a), 1e-12, exp(1) + 1, exp(2) + 4);
+}
+END_TEST
+
+START_TEST(a_parameter_seen_without_gradients_first_still_gets_one)
+{
+    float values[2] = {2, 3};
+    Parameter weight;
+    parameter_init(&weight, tensor_from(values, DTYPE_F32, SHAPE(2)));
+    tape_set_grad_enabled(tape, false);
+    Var looked = var_exp(tape_parameter(tape, &weight));
+    tape_set_grad_enabled(tape, true);
+    Var w = tape_parameter(tape, &weight);
+    ck_assert(tape_backward(var_sum(var_mul(var_mul(w, w), looked), AXES_ALL, false)));
+    expect(var_grad(w), 1e-6, 4 * exp(2), 6 * exp(3)); /* nothing through the exp */
+    parameter_release(&weight);
 }
 END_TEST
 
@@ -448,6 +466,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(backward, a_value_used_twice_gets_the_sum);
     tcase_add_test(backward, what_no_loss_depends_on_has_no_gradient);
     tcase_add_test(backward, no_grad_and_detach_cut_the_path);
+    tcase_add_test(backward, a_parameter_seen_without_gradients_first_still_gets_one);
     tcase_add_test(backward, a_detached_repeated_rows_value_keeps_its_rows);
     tcase_add_test(backward, retained_gradients_of_inner_values_add_up);
     tcase_add_test(backward, a_shared_gradient_is_not_added_into);

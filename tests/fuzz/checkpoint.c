@@ -58,7 +58,7 @@ static void read_state(const Npz *npz, Model *model, int32_t labels)
     status = training_state_read(npz, &state, &result, EPOCHS);
     bool fine = status_is_ok(&status);
     require(!strchr(status.message, '\n'));
-    if (fine && model && state.updates < 1000) {
+    if (fine && model) {
         status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM), NULL);
         require(status_is_ok(&status));
         status = training_state_restore(npz, &state, optimizer, &model->base);

@@ -130,8 +130,9 @@ static void write_sample(const char *name, NpzOptions options)
 
 START_TEST(numpy_files_are_read)
 {
-    static const char *const names[] = {FIXTURE("compressed"), FIXTURE("stored"), FIXTURE("zip64")};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {FIXTURE("compressed"), FIXTURE("stored"), FIXTURE("zip64"),
+                                        FIXTURE("numpy124")};
+    for (int i = 0; i < 4; i++) {
         Npz *npz;
         ok(npz_open(&npz, names[i]));
         ck_assert_int_eq(npz_count(npz), 2);
@@ -144,6 +145,24 @@ START_TEST(numpy_files_are_read)
         ck_assert_ptr_null(npz_find(npz, "fc"));
         npz_close(npz);
     }
+}
+END_TEST
+
+/* Debian 12's Python writes a member's sizes into 32 bits and once more into 64. */
+START_TEST(sizes_that_stand_there_twice_must_agree)
+{
+    Bytes bytes = load(FIXTURE("numpy124"));
+    const size_t extra = 30 + sizeof "fc.weight.npy" - 1, values = extra + 4;
+    ck_assert_mem_eq(bytes.data + extra, "\1\0\20\0", 4); /* Zip64, two values */
+    ck_assert_mem_eq(bytes.data + values, bytes.data + 22, 4);
+    ck_assert_mem_eq(bytes.data + values + 8, bytes.data + 18, 4);
+    for (size_t i = values; i < values + 16; i++) {
+        Npz *npz;
+        bytes.data[i] ^= 1;
+        refused(npz_open_memory(&npz, bytes.data, bytes.size, "changed"), "its header differs");
+        bytes.data[i] ^= 1;
+    }
+    free(bytes.data);
 }
 END_TEST
 
@@ -788,6 +807,7 @@ Suite *nn_npz_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, numpy_files_are_read);
+    tcase_add_test(tcase, sizes_that_stand_there_twice_must_agree);
     tcase_add_test(tcase, fortran_order_is_read_as_c_order);
     tcase_add_test(tcase, big_endian_is_read_as_native);
     tcase_add_test(tcase, other_types_are_converted_exactly_or_refused);

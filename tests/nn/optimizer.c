@@ -381,6 +381,17 @@ START_TEST(late_rows_hold_where_momentum_dies_slowly)
 }
 END_TEST
 
+/* The decay of a step rounds to nothing while the learning rate is small, and to something later. */
+START_TEST(rows_that_wait_decay_through_a_slow_warm_up)
+{
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAMW);
+    options.weight_decay = 1e-3;
+    NnSchedule slow = {.kind = NN_CONSTANT, .lr = 1e-2, .warmup = 10000};
+    compare_late("slow warm-up", options, slow, LONG_WAIT, 600);
+    compare_late("slow warm-up", options, slow, SPARSE_ONLY, 600);
+}
+END_TEST
+
 START_TEST(gradients_of_the_whole_table_may_come_between)
 {
     for (int i = 0; i < 5; i++) {
@@ -759,6 +770,7 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, clipping_is_pytorchs);
     tcase_add_test(c, late_rows_are_no_farther_from_adam_in_f64_than_dense_ones);
     tcase_add_test(c, late_rows_hold_where_momentum_dies_slowly);
+    tcase_add_test(c, rows_that_wait_decay_through_a_slow_warm_up);
     tcase_add_test(c, gradients_of_the_whole_table_may_come_between);
     tcase_add_test(c, a_frozen_table_stands_still);
     tcase_add_test(c, rows_that_wait_end_where_pytorchs_do);

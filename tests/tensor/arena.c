@@ -55,8 +55,12 @@ START_TEST(no_memory_is_null_and_the_arena_stays_usable)
         ck_assert_ptr_null(arena_alloc(&arena, 1000));
         mem_fail_at(-1, 0);
     }
+    ck_assert(arena.failed);
+    arena_reset(&arena);
+    ck_assert(!arena.failed);
     ck_assert_ptr_null(arena_alloc(&arena, SIZE_MAX));
     ck_assert_ptr_nonnull(arena_alloc(&arena, 1000));
+    ck_assert(arena.failed); /* until the next reset */
     arena_free(&arena);
     ck_assert_int_eq(mem_stats().live_blocks, live);
 }

@@ -1,3 +1,4 @@
+#include "nn/state_dict.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
 
@@ -161,6 +162,35 @@ START_TEST(evaluation_counts_what_is_predicted)
 }
 END_TEST
 
+START_TEST(members_that_are_not_known_are_named)
+{
+    Npz *npz;
+    NnSnapshot snapshot;
+    char other[440];
+    snprintf(other, sizeof other, "%s/other.npz", folder);
+    Status status = npz_open(&npz, model);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    nn_snapshot_init(&snapshot);
+    for (int i = 0; i < npz_count(npz); i++)
+        nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    nn_snapshot_bytes(&snapshot, "reel/notes.txt", "by heart", 8);
+    nn_snapshot_bytes(&snapshot, "reel/later/more", "", 0);
+    status = nn_snapshot_write(&snapshot, other, (NpzOptions){0});
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    nn_snapshot_free(&snapshot);
+    npz_close(npz);
+    shell_must(
+        "cd %s && %s/predict %s texts 2>&1 > with && %s/predict %s texts --quiet > without && cmp with "
+        "without",
+        folder, tools, other, tools, model);
+    must_say("other.npz: passed over, since this Reel does not know them: reel/notes.txt, reel/later/more\n");
+    shell_must("%s/predict %s %s/texts --quiet 2>&1 > /dev/null", tools, other, folder);
+    ck_assert_str_eq(shell_output(), "");
+    shell_must("%s/predict %s %s/texts 2>&1 > /dev/null", tools, model, folder);
+    ck_assert_ptr_null(strstr(shell_output(), "passed over"));
+}
+END_TEST
+
 START_TEST(what_cannot_be_done_is_said)
 {
     char arguments[900];
@@ -196,6 +226,7 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, json_is_a_line_for_each_text);
     tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);
+    tcase_add_test(tcase, members_that_are_not_known_are_named);
     tcase_add_test(tcase, what_cannot_be_done_is_said);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -195,6 +195,37 @@ START_TEST(weights_to_begin_with_must_fit)
 }
 END_TEST
 
+/* A learned tokenizer would be another one for other texts, and the weights would mean nothing. */
+START_TEST(byte_pairs_are_begun_with)
+{
+    shell_must("%s/train_zoo " OPTIONS "--tokenizer bpe --vocab 300 --out %s/whole", tools, folder);
+    shell_must(
+        "(head -1 tests/fixtures/debian_120.tsv; tail -n +2 tests/fixtures/debian_120.tsv | tac; tail -60 "
+        "tests/fixtures/debian_120.tsv) > %s/more.tsv",
+        folder);
+    shell_must("%s/train_zoo --data %s/more.tsv --models rnn --epochs 1 --tokenizer bpe --batch 16 --quiet "
+               "--checkpoint-every 1 --lr 1e-12 --optimizer sgd --init %s/whole/rnn.best.npz --out %s/cut",
+               tools, folder, folder, folder);
+    /* The same byte pairs, and with next to no training the same answers. */
+    shell_must("for d in whole cut; do tail -n +2 tests/fixtures/debian_120.tsv | cut -f1 | %s/predict "
+               "%s/$d/rnn.best.npz --top 3 --quiet > %s/$d.txt; done; cmp %s/whole.txt %s/cut.txt",
+               tools, folder, folder, folder, folder);
+    shell_must("%s/train_zoo --resume %s/cut --quiet", tools, folder);
+    ck_assert_int_eq(
+        shell_run("%s/train_zoo --data %s/more.tsv --models rnn --init %s/whole/rnn.best.npz --out "
+                  "%s/words",
+                  tools, folder, folder, folder),
+        1);
+    must_say(1, "reads byte pairs; add --tokenizer bpe");
+    shell_must("%s/train_zoo " OPTIONS "--out %s/words", tools, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo " OPTIONS
+                               "--models rnn --tokenizer bpe --init %s/words/rnn.best.npz --out %s/other",
+                               tools, folder, folder),
+                     1);
+    must_say(1, "reads words; leave out --tokenizer bpe");
+}
+END_TEST
+
 Suite *tools_resume_suite(void);
 Suite *tools_resume_suite(void)
 {
@@ -211,6 +242,7 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, the_rows_of_the_validation_part_are_counted);
     tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);
     tcase_add_test(tcase, weights_to_begin_with_must_fit);
+    tcase_add_test(tcase, byte_pairs_are_begun_with);
     suite_add_tcase(suite, tcase);
     return suite;
 }

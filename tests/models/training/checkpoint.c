@@ -322,6 +322,31 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
 }
 END_TEST
 
+START_TEST(byte_pairs_that_cannot_be_read_are_refused)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {{NULL, "has no member reel/tokenizer.json"},
+                 {"", "reel/tokenizer.json"},
+                 {"{\"model\"", "reel/tokenizer.json: byte 8: ':' is expected here; see docs/checkpoints.md"},
+                 {"{\"model\": 1}", "reel/tokenizer.json"},
+                 {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
+                  "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}}",
+                  "reel/tokenizer.json: the tokenizer's first tokens must be <pad> <unk> <bos> <eos>"}};
+    dataset_free(dataset);
+    make_dataset(true);
+    save_one("rnn", false, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Checkpoint *c;
+        rewrite("reel/tokenizer.json", cases[i].text, false);
+        int64_t live = mem_stats().live_blocks;
+        must_refuse(checkpoint_load(&c, other), cases[i].message);
+        ck_assert_ptr_null(c);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+}
+END_TEST
+
 START_TEST(text_may_be_an_array_of_bytes_as_numpy_writes_it)
 {
     Checkpoint *c;
@@ -450,6 +475,7 @@ Suite *models_checkpoint_suite(void)
     tcase_add_test(tcase, stop_words_and_digits_are_kept);
     tcase_add_test(tcase, byte_pairs_are_kept);
     tcase_add_test(tcase, a_file_that_says_what_cannot_be_is_refused);
+    tcase_add_test(tcase, byte_pairs_that_cannot_be_read_are_refused);
     tcase_add_test(tcase, text_may_be_an_array_of_bytes_as_numpy_writes_it);
     tcase_add_test(tcase, what_reel_does_not_know_is_kept);
     tcase_add_loop_test(tcase, a_file_that_is_cut_or_changed_is_the_same_model_or_refused, 0, 2);

@@ -372,6 +372,73 @@ START_TEST(another_runs_file_is_passed_over)
 }
 END_TEST
 
+/* Writes a `last` again with all elements of an array of int32 changed to `value`; or with `updates` in
+ * reel/training.json. */
+static void change_member(const char *path, const char *name, int32_t value)
+{
+    Npz *npz;
+    NnSnapshot snapshot;
+    Arena arena;
+    arena_init(&arena, 0);
+    ck_assert_ok(npz_open(&npz, path));
+    nn_snapshot_init(&snapshot);
+    for (int i = 0; i < npz_count(npz); i++) {
+        const NpzMember *member = npz_member(npz, i);
+        if (strcmp(member->name, name) != 0) {
+            nn_snapshot_member(&snapshot, npz, member);
+        } else if (member->is_array) {
+            Tensor t;
+            ck_assert_ok(npz_read_tensor(npz, member, &arena, &t));
+            for (int64_t k = 0; k < tensor_numel(&t); k++)
+                tensor_i32(t)[k] = value;
+            nn_snapshot_tensor(&snapshot, name, t);
+        } else {
+            const void *text;
+            size_t size;
+            char changed[4096];
+            ck_assert_ok(npz_read_bytes(npz, member, &arena, &text, &size));
+            const char *at = strstr(text, "\"updates\": ");
+            ck_assert_ptr_nonnull(at);
+            int length = snprintf(changed, sizeof changed, "%.*s\"updates\": %d%s",
+                                  (int)(at - (const char *)text), (const char *)text, value, strchr(at, ','));
+            nn_snapshot_bytes(&snapshot, name, changed, (size_t)length);
+        }
+    }
+    npz_close(npz);
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    nn_snapshot_free(&snapshot);
+    arena_free(&arena);
+}
+
+/* The optimizer takes these numbers for indices, also while it is freed; and makes room for so many updates.
+ */
+START_TEST(a_state_that_points_nowhere_is_refused)
+{
+    static const struct {
+        const char *name, *message;
+        int32_t value;
+    } cases[] = {{"reel/optimizer/step", "step is 1000000 and not 2", 1000000},
+                 {"reel/optimizer/step", "step is -1 and not 2", -1},
+                 {"reel/optimizer/last/embedding.weight", "row 0 is at update 3 of 2", 3},
+                 {"reel/optimizer/last/embedding.weight", "row 0 is at update -100000000 of 2", -100000000},
+                 {"reel/training.json", "a row for each of 3 updates", 3},
+                 {"reel/training.json", "a row for each of 2000000000 updates", 2000000000}};
+    Watch watch = {.stop_after = 2};
+    char path[400];
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
+    shell_must("cp %s %s/saved", path, whole);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        shell_must("cp %s/saved %s", whole, path);
+        change_member(path, cases[i].name, cases[i].value);
+        int64_t live = mem_stats().live_blocks;
+        Status status = train("rnn", whole, &watch, NULL);
+        ck_assert_failed(status, STATUS_FAILED, cases[i].message);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+}
+END_TEST
+
 START_TEST(members_of_others_survive)
 {
     Watch watch = {.stop_after = 2};
@@ -522,6 +589,7 @@ Suite *models_resume_suite(void)
     tcase_add_test(tcase, files_of_another_run_are_not_gone_on_from);
     tcase_add_test(tcase, a_file_that_cannot_be_gone_on_from_is_an_error);
     tcase_add_test(tcase, another_runs_file_is_passed_over);
+    tcase_add_test(tcase, a_state_that_points_nowhere_is_refused);
     tcase_add_test(tcase, members_of_others_survive);
     tcase_add_test(tcase, epochs_are_kept_when_asked_for);
     tcase_add_test(tcase, weights_are_begun_with);

@@ -1,0 +1,161 @@
+#include "tools/line_stream.h"
+
+#include "tests/nn_support.h"
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *folder;
+static char path[300];
+
+static void setup(void)
+{
+    folder = shell_folder();
+    snprintf(path, sizeof path, "%s/lines", folder);
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+static void write_file(const char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+static void must_be(const LineStream *stream, int64_t i, const char *text)
+{
+    ck_assert_int_lt(i, stream->count);
+    ck_assert_uint_eq(stream->lines[i].length, strlen(text));
+    ck_assert_mem_eq(stream->lines[i].bytes, text, strlen(text));
+}
+
+START_TEST(lines_end_in_either_way_or_not_at_all)
+{
+    static const char *const files[] = {"a\n\nb c\nd", "a\r\n\r\nb c\r\nd", "a\n\nb c\nd\n"};
+    for (int i = 0; i < 3; i++) {
+        LineStream stream;
+        write_file(files[i], strlen(files[i]));
+        ck_assert_ok(line_stream_open(&stream, path));
+        ck_assert_ok(line_stream_next(&stream));
+        ck_assert_int_eq(stream.count, 4);
+        ck_assert_int_eq(stream.first, 0);
+        must_be(&stream, 0, "a");
+        must_be(&stream, 1, "");
+        must_be(&stream, 2, "b c");
+        must_be(&stream, 3, "d");
+        ck_assert_ok(line_stream_next(&stream));
+        ck_assert_int_eq(stream.count, 0);
+        ck_assert_int_eq(stream.first, 4);
+        ck_assert_ok(line_stream_next(&stream)); /* and stays there */
+        ck_assert_int_eq(stream.count, 0);
+        line_stream_close(&stream);
+    }
+}
+END_TEST
+
+/* Every line is its own number, and some are long, so that windows end by lines and by bytes. */
+START_TEST(windows_follow_each_other_without_a_gap)
+{
+    enum { LINES = 3 * LINE_STREAM_LINES + 5 };
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < LINES; i++)
+        fprintf(file, "%0*d\n", i / LINE_STREAM_LINES == 1 ? 3000 : 1, i);
+    fclose(file);
+    LineStream stream;
+    int64_t lines = 0, windows = 0;
+    ck_assert_ok(line_stream_open(&stream, path));
+    for (;;) {
+        ck_assert_ok(line_stream_next(&stream));
+        if (stream.count == 0)
+            break;
+        ck_assert_int_eq(stream.first, lines);
+        ck_assert_int_le(stream.count, LINE_STREAM_LINES);
+        for (int64_t i = 0; i < stream.count; i++) {
+            char text[3001];
+            ck_assert_uint_lt(stream.lines[i].length, sizeof text);
+            memcpy(text, stream.lines[i].bytes, stream.lines[i].length);
+            text[stream.lines[i].length] = '\0';
+            ck_assert_int_eq(atoll(text), lines++);
+        }
+        windows++;
+    }
+    ck_assert_int_eq(lines, LINES);
+    ck_assert_int_ge(windows, 8);
+    ck_assert_uint_eq(stream.capacity, LINE_STREAM_BYTES); /* nothing has grown */
+    line_stream_close(&stream);
+}
+END_TEST
+
+START_TEST(a_pause_ends_a_window)
+{
+    LineStream stream;
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    ck_assert_ok(line_stream_open(&stream, "-"));
+    ck_assert_int_eq(write(ends[1], "one\ntw", 6), 6);
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, 1);
+    must_be(&stream, 0, "one");
+    ck_assert_int_eq(write(ends[1], "o\nthree", 7), 7);
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, 1);
+    must_be(&stream, 0, "two");
+    close(ends[1]);
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, 1);
+    must_be(&stream, 0, "three");
+    line_stream_close(&stream);
+    close(ends[0]);
+}
+END_TEST
+
+START_TEST(a_long_line_makes_room)
+{
+    size_t size = (size_t)2 * LINE_STREAM_BYTES + 100;
+    char *bytes = malloc(size);
+    memset(bytes, 'x', size);
+    bytes[0] = bytes[size - 3] = '\n';
+    write_file(bytes, size);
+    free(bytes);
+    LineStream stream;
+    ck_assert_ok(line_stream_open(&stream, path));
+    int64_t count = 0;
+    size_t longest = 0;
+    for (;;) {
+        ck_assert_ok(line_stream_next(&stream));
+        if (stream.count == 0)
+            break;
+        for (int64_t i = 0; i < stream.count; i++)
+            longest = stream.lines[i].length > longest ? stream.lines[i].length : longest;
+        count += stream.count;
+    }
+    ck_assert_int_eq(count, 3);
+    ck_assert_uint_eq(longest, size - 4);
+    line_stream_close(&stream);
+}
+END_TEST
+
+Suite *tools_line_stream_suite(void);
+Suite *tools_line_stream_suite(void)
+{
+    Suite *suite = suite_create("tools/line_stream");
+    TCase *tcase = tcase_create("line_stream");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, lines_end_in_either_way_or_not_at_all);
+    tcase_add_test(tcase, windows_follow_each_other_without_a_gap);
+    tcase_add_test(tcase, a_pause_ends_a_window);
+    tcase_add_test(tcase, a_long_line_makes_room);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

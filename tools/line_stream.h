@@ -1,0 +1,32 @@
+/* A file, or the standard input, as windows of whole lines: constant memory whatever its size. */
+#ifndef REEL_TOOLS_LINE_STREAM_H
+#define REEL_TOOLS_LINE_STREAM_H
+
+#include "models/text/text.h"
+#include "tensor/status.h"
+
+#include <stdint.h>
+
+/* What is in memory at a time: so many lines, of so many bytes in all, unless one line has more. */
+enum { LINE_STREAM_LINES = 8192, LINE_STREAM_BYTES = 4 << 20, LINE_STREAM_LONGEST = 64 << 20 };
+
+typedef struct LineStream {
+    const char *name; /* for messages */
+    TextSpan *lines;  /* the window, without line ends: \n or \r\n */
+    int64_t count;    /* of it, at most LINE_STREAM_LINES; 0: the end */
+    int64_t first;    /* lines before the window */
+
+    int fd;
+    char *bytes;
+    size_t size, used, capacity; /* read so far, and the part of it that the window has */
+    bool ended;
+} LineStream;
+
+/* Opens a file, or with "-" the standard input. The path must outlive the stream. */
+Status line_stream_open(LineStream *stream, const char *path);
+/* After a failed opening too. */
+void line_stream_close(LineStream *stream);
+/* Goes on to the next window: a full one, or what there is where the input pauses, so that one can type. */
+Status line_stream_next(LineStream *stream);
+
+#endif

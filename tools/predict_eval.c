@@ -1,0 +1,146 @@
+/* tools/predict --eval: the quality on labelled texts. */
+#include "models/json/json_writer.h"
+#include "models/training/metrics.h"
+#include "tensor/mem.h"
+#include "tools/predict.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The model's number of each of the corpus' labels, -1 where it knows none of that name. */
+static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t **numbers)
+{
+    int32_t unknown = 0, example = 0;
+    size_t bytes = (size_t)corpus->classes.count * sizeof **numbers;
+    *numbers = mem_alloc(bytes);
+    if (!*numbers)
+        return status_no_memory(bytes, "the labels");
+    for (int32_t i = 0; i < corpus->classes.count; i++) {
+        (*numbers)[i] =
+            string_table_find(&run->checkpoint->labels, text_span(string_table_text(&corpus->classes, i)));
+        if ((*numbers)[i] < 0 && unknown++ == 0)
+            example = i;
+    }
+    if (unknown == corpus->classes.count)
+        return status_failed(
+            "%s: the model knows none of its labels, such as '%.80s'; evaluate on data with the "
+            "model's labels",
+            run->settings->eval, string_table_text(&corpus->classes, example));
+    if (unknown)
+        fprintf(stderr,
+                "predict: %s: the model does not know %d of %d labels, such as '%s'; they do not count\n",
+                run->settings->eval, unknown, corpus->classes.count,
+                string_table_text(&corpus->classes, example));
+    return status_ok();
+}
+
+static Status evaluate_window(PredictRun *run, const Corpus *corpus, const int32_t *numbers, int64_t first,
+                              int64_t count, float *truth, Metrics *metrics)
+{
+    size_t k = (size_t)run->labels;
+    Status status = predictor_run(run->predictor, corpus->texts + first, count, false, run->logits);
+    if (!status_is_ok(&status))
+        return status;
+    memset(truth, 0, (size_t)count * k * sizeof *truth);
+    for (int64_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < k; j++)
+            run->logits[(size_t)i * k + j] -= run->limits[j];
+        for (int64_t at = corpus->label_offsets[first + i]; at < corpus->label_offsets[first + i + 1]; at++)
+            if (numbers[corpus->labels[at]] >= 0)
+                truth[(size_t)i * k + (size_t)numbers[corpus->labels[at]]] = 1.0f;
+    }
+    metrics_add(metrics, tensor_from(run->logits, DTYPE_F32, SHAPE(count, run->labels)),
+                tensor_from(truth, DTYPE_F32, SHAPE(count, run->labels)), 0.0);
+    predict_progress(run, count);
+    return status;
+}
+
+static void write_scores(JsonWriter *json, const char *key, const char *label, Scores scores)
+{
+    json_begin_object(json, key);
+    if (label)
+        json_string(json, "label", label);
+    json_number(json, "precision", scores.precision);
+    json_number(json, "recall", scores.recall);
+    json_number(json, "f1", scores.f1);
+    json_integer(json, "support", scores.support);
+    json_end_object(json);
+}
+
+static Status print_quality_json(const PredictRun *run, const Metrics *metrics)
+{
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    json_integer(&json, "texts", metrics->examples);
+    json_begin_array(&json, "labels");
+    for (int32_t k = 0; k < run->labels; k++)
+        write_scores(&json, NULL, predict_label(run, k), metrics_label(metrics, k));
+    json_end_array(&json);
+    write_scores(&json, "micro", NULL, metrics_micro(metrics));
+    write_scores(&json, "macro", NULL, metrics_macro(metrics));
+    json_end_object(&json);
+    const char *text = json_finish(&json);
+    if (text)
+        fputs(text, stdout);
+    json_free(&json);
+    return text ? status_ok() : status_no_memory(0, "the output");
+}
+
+static void print_scores(int width, const char *name, Scores scores)
+{
+    printf("%-*s %9.4f %9.4f %9.4f %9lld\n", width, name, scores.precision, scores.recall, scores.f1,
+           (long long)scores.support);
+}
+
+static void print_quality(const PredictRun *run, const Metrics *metrics)
+{
+    int width = 8;
+    for (int32_t k = 0; k < run->labels; k++) {
+        int length = (int)strlen(predict_label(run, k));
+        width = length > width ? length : width;
+    }
+    printf("%-*s %9s %9s %9s %9s\n", width, "label", "precision", "recall", "F1", "support");
+    for (int32_t k = 0; k < run->labels; k++)
+        print_scores(width, predict_label(run, k), metrics_label(metrics, k));
+    print_scores(width, "micro", metrics_micro(metrics));
+    print_scores(width, "macro", metrics_macro(metrics));
+}
+
+static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32_t *numbers, Metrics *metrics)
+{
+    size_t bytes = (size_t)PREDICT_TEXTS * (size_t)run->labels * sizeof(float);
+    float *truth = mem_alloc(bytes);
+    Status status = truth ? status_ok() : status_no_memory(bytes, "the labels");
+    for (int64_t at = 0; status_is_ok(&status) && at < corpus->rows; at += PREDICT_TEXTS) {
+        int64_t left = corpus->rows - at;
+        status = evaluate_window(run, corpus, numbers, at, left < PREDICT_TEXTS ? left : PREDICT_TEXTS, truth,
+                                 metrics);
+    }
+    mem_free(truth);
+    if (!status_is_ok(&status))
+        return status;
+    if (run->settings->json)
+        status = print_quality_json(run, metrics);
+    else
+        print_quality(run, metrics);
+    return status_is_ok(&status) ? predict_check_output() : status;
+}
+
+Status predict_evaluate(PredictRun *run)
+{
+    Corpus corpus;
+    Status status = corpus_read(&corpus, run->settings->eval);
+    if (!status_is_ok(&status))
+        return status;
+    int32_t *numbers = NULL;
+    Metrics metrics = {0};
+    status = match_labels(run, &corpus, &numbers);
+    if (status_is_ok(&status))
+        status = metrics_init(&metrics, run->labels);
+    if (status_is_ok(&status))
+        status = evaluate_corpus(run, &corpus, numbers, &metrics);
+    metrics_free(&metrics);
+    mem_free(numbers);
+    corpus_free(&corpus);
+    return status;
+}

@@ -1,0 +1,157 @@
+/* tools/predict: one text's line, and on the standard error how fast it goes. */
+#include "models/json/json_writer.h"
+#include "tensor/clock.h"
+#include "tools/predict.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double probability(float logit)
+{
+    return 1 / (1 + exp(-(double)logit));
+}
+
+/* A stable order is wanted, so equal logits go by number. qsort() knows no context. */
+static const float *ranked;
+
+static int more_probable(const void *a, const void *b)
+{
+    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    if (ranked[i] != ranked[j])
+        return ranked[i] > ranked[j] ? -1 : 1;
+    return i < j ? -1 : 1;
+}
+
+/* The labels to be shown, the most probable first, in run->ranking. */
+static int32_t choose(PredictRun *run, const float *logits)
+{
+    const PredictSettings *s = run->settings;
+    bool limited = !s->top || !isnan(s->threshold);
+    int32_t count = 0;
+    for (int32_t k = 0; k < run->labels; k++)
+        if (!limited || logits[k] > run->limits[k])
+            run->ranking[count++] = k;
+    ranked = logits;
+    qsort(run->ranking, (size_t)count, sizeof *run->ranking, more_probable);
+    return s->top && count > s->top ? s->top : count;
+}
+
+/* A shade of red, the darker the more weight, with the words in black. */
+static void print_coloured(const PredictRun *run, PredictorText text)
+{
+    static const int shades[] = {231, 224, 217, 210, 203, 196};
+    float most = 0;
+    for (int32_t i = 0; i < text.count; i++)
+        most = text.weights[i] > most ? text.weights[i] : most;
+    for (int32_t i = 0; i < text.count; i++) {
+        int shade = most > 0 ? (int)(text.weights[i] / most * 5.0f + 0.5f) : 0;
+        printf("%s\033[48;5;%dm\033[38;5;16m%s\033[0m", i ? " " : "", shades[shade],
+               predictor_word(run->predictor, text.ids[i]));
+    }
+    putchar('\t');
+}
+
+static void print_attention(const PredictRun *run, PredictorText text)
+{
+    if (!text.weights)
+        return;
+    if (run->colour) {
+        print_coloured(run, text);
+        return;
+    }
+    for (int32_t i = 0; i < text.count; i++)
+        printf("%s%s:%.4f", i ? " " : "", predictor_word(run->predictor, text.ids[i]),
+               (double)text.weights[i]);
+    putchar('\t');
+}
+
+static void print_tsv(PredictRun *run, int64_t i, const float *logits)
+{
+    int32_t count = choose(run, logits);
+    if (run->settings->attention)
+        print_attention(run, predictor_text(run->predictor, i));
+    for (int32_t k = 0; k < count; k++)
+        printf("%s%s\t%.6f", k ? "\t" : "", predict_label(run, run->ranking[k]),
+               probability(logits[run->ranking[k]]));
+    putchar('\n');
+}
+
+static void write_attention(JsonWriter *json, const PredictRun *run, PredictorText text)
+{
+    json_begin_array(json, "attention");
+    for (int32_t w = 0; w < text.count; w++) {
+        json_begin_object(json, NULL);
+        json_string(json, "word", predictor_word(run->predictor, text.ids[w]));
+        json_number(json, "weight", (double)text.weights[w]);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+static Status print_json(PredictRun *run, int64_t i, const float *logits)
+{
+    JsonWriter json = {.compact = true};
+    int32_t count = choose(run, logits);
+    json_begin_object(&json, NULL);
+    json_integer(&json, "line", run->texts + i + 1);
+    json_begin_array(&json, "labels");
+    for (int32_t k = 0; k < count; k++) {
+        json_begin_object(&json, NULL);
+        json_string(&json, "label", predict_label(run, run->ranking[k]));
+        json_number(&json, "probability", probability(logits[run->ranking[k]]));
+        json_end_object(&json);
+    }
+    json_end_array(&json);
+    PredictorText text = predictor_text(run->predictor, i);
+    if (run->settings->attention && text.weights)
+        write_attention(&json, run, text);
+    json_end_object(&json);
+    const char *line = json_finish(&json);
+    if (line)
+        fputs(line, stdout);
+    json_free(&json);
+    return line ? status_ok() : status_no_memory(0, "the output");
+}
+
+Status predict_check_output(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout)
+               ? status_ok()
+               : status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+}
+
+void predict_show_speed(PredictRun *run, bool last)
+{
+    double time = clock_seconds();
+    if (run->settings->quiet || (!last && (!run->shows || time - run->shown < 0.2)))
+        return;
+    run->shown = time;
+    double seconds = time - run->began;
+    fprintf(stderr, "%s%lld texts, %.1f s, %.0f texts/s%s", run->shows ? "\r" : "", (long long)run->texts,
+            seconds, (double)run->texts / (seconds > 0 ? seconds : 1), last ? "\n" : "");
+}
+
+void predict_progress(PredictRun *run, int64_t count)
+{
+    run->texts += count;
+    predict_show_speed(run, false);
+}
+
+Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)
+{
+    Status status = predictor_run(run->predictor, texts, count, run->settings->attention, run->logits);
+    for (int64_t i = 0; status_is_ok(&status) && i < count; i++) {
+        const float *logits = run->logits + i * run->labels;
+        if (run->settings->json)
+            status = print_json(run, i, logits);
+        else
+            print_tsv(run, i, logits);
+    }
+    if (status_is_ok(&status))
+        status = predict_check_output();
+    predict_progress(run, count);
+    return status;
+}
