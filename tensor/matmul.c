@@ -40,9 +40,8 @@ static Tensor batches_of(const Tensor *t)
 static void multiply(Dtype dtype, double alpha, const void *a, const Matrix *a_as, const void *b,
                      const Matrix *b_as, double beta, void *c, const Matrix *c_as)
 {
-    rntm_t runtime;
+    rntm_t runtime = BLIS_RNTM_INITIALIZER; /* bli_rntm_init() is another function since BLIS 1.0 */
     flops_add_product(c_as->rows, c_as->columns, a_as->columns);
-    bli_rntm_init(&runtime);
     bli_rntm_set_num_threads(1, &runtime);
     bli_rntm_disable_l3_sup(&runtime);
     if (dtype == DTYPE_F32) {

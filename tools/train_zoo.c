@@ -272,6 +272,9 @@ static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
+    if (s->bpe_dropout > 0 && !options.fit)
+        return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
+    options.keep_texts = s->bpe_dropout > 0;
     return dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
 }
 

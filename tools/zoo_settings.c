@@ -74,6 +74,8 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
          "of the embeddings (the model's own)"},
         {"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
          "words replaced by <unk> while training (0)"},
+        {"bpe-dropout", "X", OPTION_NUMBER, &s->bpe_dropout, 0, 1,
+         "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
         {"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
          "deviation of the embeddings' first values (0: the model's own)"},
         {"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
@@ -157,6 +159,7 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
     run->pos_weight = s->pos_weight;
     run->trainer.word_dropout = s->word_dropout;
+    run->bpe_dropout = s->bpe_dropout;
     if (s->seed > (uint64_t)(INT64_MAX - s->seeds)) /* results.json holds them as signed integers */
         return status_usage("--seed %llu: the last seed must be below 2^63", (unsigned long long)s->seed);
     run->seed = s->seed;

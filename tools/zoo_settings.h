@@ -18,7 +18,8 @@ typedef struct ZooSettings {
         *tokenizer;
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
     int checkpoint_every, keep, compress, patience;
-    double valid, shrinkage, dropout, embed_dropout, word_dropout, embed_scale, forget_bias, pos_weight;
+    double valid, shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias,
+        pos_weight;
     bool orthogonal;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;

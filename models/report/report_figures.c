@@ -199,7 +199,7 @@ static void quality_row(Report *report, Chart *chart, int i)
         }
     report_marker(out, i, report_x(chart, series->best.mean), y, 5);
     report_put(out, "</g>\n");
-    report_putf(out, "<circle class=\"last\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>\n",
+    report_putf(out, "<circle class=\"last\" cx=\"%.1f\" cy=\"%.1f\" r=\"8\"/>\n",
                 report_x(chart, series->last.mean), y);
     if (series->best.n > 1)
         report_label(out, WIDTH - 4, y + 4, "end", "t", "%.3f\xC2\xB1%.3f", series->best.mean,
@@ -231,8 +231,8 @@ static void draw_quality(Report *report)
         caption, sizeof caption, "%s%s",
         report->max_seeds > 1
             ? "Marker: the mean over the seeds of each seed's best epoch; bar: one standard deviation to "
-              "either side; strokes: the seeds; hollow circle: the mean after the last epoch."
-            : "Marker: the best epoch; hollow circle: after the last epoch.",
+              "either side; strokes: the seeds; ring: the mean after the last epoch."
+            : "Marker: the best epoch; ring: after the last epoch.",
         chart.x0 > 0 ? " The axis does not begin at 0." : "");
     report_chart_end(&chart, caption);
 }

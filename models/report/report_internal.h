@@ -82,7 +82,8 @@ void report_axis_y(Chart *chart, const char *label);
 /* Text at a point; anchor: start, middle, end. `class_name` is the project's own. */
 void report_label(ReportOut *out, double x, double y, const char *anchor, const char *class_name,
                   const char *format, ...) REEL_PRINTF(6, 7);
-/* The first `limit` code points of a name with the whole as a tooltip. */
+/* A name of at most `limit` characters (up to 24); a longer one loses its middle, since labels often begin
+ * alike, and has the whole as a tooltip. */
 void report_name(ReportOut *out, double x, double y, const char *anchor, const char *name, int limit);
 /* The next round number at or above a value that is to be shown in full. */
 double report_round_up(double value);

@@ -64,7 +64,7 @@ static void class_row(Report *report, Chart *chart, int shown, int label, int ro
             high = fmax(high, other);
             others++;
         }
-    report_name(out, chart->left - 6, y + 4, "end", best->run->classes[label].name, 20);
+    report_name(out, chart->left - 6, y + 4, "end", best->run->classes[label].name, 19);
     report_putf(out, "<g><title>precision %.3f, recall %.3f, F1 %.3f</title>",
                 counts->predicted > 0 ? (double)counts->hits / (double)counts->predicted : 0.0,
                 counts->support > 0 ? (double)counts->hits / (double)counts->support : 0.0, f1);
@@ -123,7 +123,7 @@ static void draw_classes(Report *report, int shown, const Ranked *order, int cou
     char title[REPORT_NAME_SIZE + 40];
     snprintf(title, sizeof title, "F1 of each label: %s", report->series[shown].name);
     Chart chart = report_chart(report, WIDTH, rows * ROW + 72, title);
-    chart.left = 172;
+    chart.left = 180;
     chart.right = WIDTH - 78;
     chart.top = 30;
     report_axis_x(&chart, "F1 on the test part, after the last epoch", false);
@@ -197,7 +197,7 @@ static void matrix_column(const Report *report, Chart *chart, int shown, int lab
     const ReportSeries *series = &report->series[shown];
     report_putf(chart->out, "<g transform=\"translate(%.1f %.1f) rotate(-70)\">", x, chart->top - 6);
     report_name(chart->out, 0, 0, "start", label < 0 ? "nothing instead" : series->run->classes[label].name,
-                18);
+                16);
     report_put(chart->out, "</g>\n");
 }
 
@@ -226,7 +226,8 @@ static void draw_matrix(Report *report, int shown, const int *labels, int count)
                         "fill-opacity=\"%.3f\"/>",
                         x, y, cell - 1, cell - 1, texts > 0 ? 0.08 + 0.5 * (double)texts / high : 0.0);
             if (texts > 0)
-                report_label(chart.out, x + cell / 2 - 0.5, y + 15, "middle", "t", "%lld", (long long)texts);
+                report_label(chart.out, x + cell / 2 - 0.5, y + 15, "middle", "count", "%lld",
+                             (long long)texts);
         }
     }
     report_chart_end(&chart,
@@ -318,7 +319,7 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
 {
     int rows = run->num_classes < MOST_ROWS ? run->num_classes : MOST_ROWS;
     Chart chart = report_chart(report, WIDTH, rows * ROW + 54, "How often each label occurs");
-    chart.left = 172;
+    chart.left = 180;
     chart.right = WIDTH - 44;
     double high = 0;
     for (int row = 0; row < rows; row++) {
@@ -333,7 +334,7 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
         double y = chart.top + ROW * (row + 0.5);
         double train = report_x(&chart, 100 * (double)label->train / fmax(1, (double)run->train));
         double test = report_x(&chart, 100 * (double)label->test / fmax(1, (double)run->test));
-        report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 20);
+        report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 19);
         report_putf(
             chart.out,
             "<g><title>%lld to train, %lld to test</title><rect class=\"train\" x=\"%.1f\" y=\"%.1f\" "

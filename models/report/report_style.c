@@ -41,7 +41,7 @@ static const char *const style[] = {
     ".line{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round}.band{fill:currentColor;"
     "opacity:.16}.best{fill:none;stroke:currentColor;stroke-width:1.6}.open{fill:none;stroke:currentColor;"
     "stroke-width:2}.range{fill:none;stroke:currentColor;stroke-width:6;opacity:.35}"
-    ".last{fill:var(--panel);stroke:var(--fg);stroke-width:1.4}.whisker{fill:none;stroke:var(--fg);"
+    ".last{fill:none;stroke:var(--fg);stroke-width:1.4}.whisker{fill:none;stroke:var(--fg);"
     "stroke-width:1.2}\n",
     "svg [class^=s]>circle:not([class]),svg[class*=s]>circle,svg [class^=s]>path:not([class]),"
     "svg.key>path:not([class]){fill:currentColor}.bar{fill:currentColor}.pale{opacity:.4}"
@@ -61,10 +61,11 @@ static const char *const style[] = {
     "important}"
     ".wrong{border-color:var(--c1)!important;border-style:double!important;border-width:3px!important}\n",
     "details{margin:.6rem 0}summary{cursor:pointer}\n",
-    "@media (max-width:34rem){figure{padding:.5rem .35rem}body{padding:.8rem .6rem 2rem}}\n",
+    "@media (max-width:34rem){figure{padding:.5rem .35rem}body{padding:.8rem .6rem 2rem}"
+    "svg text{font-size:15px}svg .tick,svg .unit{font-size:14px}svg .count{font-size:13px}}\n",
     "@media print{:root{--bg:#fff;--fg:#000;--soft:#444;--grid:#ddd;--panel:#fff;--edge:#bbb;"
     "--shade:230 159 0;--c0:#0072b2}body{max-width:none;padding:0;font-size:10pt}nav{display:none}"
-    "figure,article,tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}"
+    "figure,article,tr{break-inside:avoid}h2,h3,.legend{break-after:avoid}.scroll{overflow:visible}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n",
 };
 

@@ -91,26 +91,43 @@ void report_label(ReportOut *out, double x, double y, const char *anchor, const 
     report_put(out, "</text>\n");
 }
 
+static bool starts_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+/* Where the character number `n` of the text begins; its end where there are fewer. */
+static size_t character_at(const char *text, int n)
+{
+    size_t at = 0;
+    for (; text[at]; at++)
+        if (starts_character(text[at]) && n-- == 0)
+            break;
+    return at;
+}
+
+static int characters_in(const char *text)
+{
+    int count = 0;
+    for (; *text; text++)
+        count += starts_character(*text);
+    return count;
+}
+
 void report_name(ReportOut *out, double x, double y, const char *anchor, const char *name, int limit)
 {
     char shortened[REPORT_NAME_SIZE];
-    size_t at = 0;
-    int points = 0;
-    while (name[at] && at + 8 < sizeof shortened) {
-        bool starts = ((unsigned char)name[at] & 0xC0) != 0x80;
-        if (starts && points++ == limit - 1 && strlen(name + at) > 1)
-            break;
-        shortened[at] = name[at];
-        at++;
-    }
-    snprintf(shortened + at, sizeof shortened - at, "%s", name[at] ? "\xE2\x80\xA6" : "");
+    int count = characters_in(name), head = limit / 3;
+    bool is_long = count > limit;
     report_putf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"t\">", x, y, anchor);
-    if (name[at]) {
+    if (is_long) {
         report_put(out, "<title>");
         report_text(out, name);
         report_put(out, "</title>");
+        snprintf(shortened, sizeof shortened, "%.*s\xE2\x80\xA6%s", (int)character_at(name, head), name,
+                 name + character_at(name, count - (limit - 1 - head)));
     }
-    report_text(out, shortened);
+    report_text(out, is_long ? shortened : name);
     report_put(out, "</text>\n");
 }
 

@@ -29,6 +29,7 @@ typedef struct DatasetOptions {
     int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
     TokenizerFit fit; /* NULL: words, as `vocabulary` says */
     void *fit_context;
+    bool keep_texts; /* the cleaned texts of the training part stay */
 } DatasetOptions;
 
 /* The examples of one part. All flat: example i has the ids from ids[offsets[i]] up to
@@ -55,6 +56,8 @@ typedef struct Dataset {
     Vocabulary vocabulary; /* empty where options.fit made the tokenizer */
     Tokenizer tokenizer;
     int32_t max_len;
+    TextSpan *train_texts;       /* [train.count] cleaned, or NULL: not kept */
+    char *text_bytes;            /* their memory */
     char hash[CORPUS_HASH_SIZE]; /* of the file */
 } Dataset;
 

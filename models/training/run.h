@@ -42,6 +42,8 @@ typedef struct RunOptions {
         *selected; /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
     double
         pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
+    double
+        bpe_dropout; /* cut the training texts anew for each epoch (models/text/subword_dropout.h); 0: off */
     RunFiles files;
 } RunOptions;
 

@@ -138,8 +138,9 @@ static void moments(Tensor t, double *mean, double *deviation, double *least, do
         double x = tensor_f32(t)[i];
         sum += x;
         squares += x * x;
-        *least = fmin(*least, x);
-        *most = fmax(*most, x);
+        /* Not fmin and fmax: gcc 12.2 for aarch64 fails inside on vectors of them beside these sums. */
+        *least = x < *least ? x : *least;
+        *most = x > *most ? x : *most;
     }
     *mean = sum / (double)n;
     *deviation = sqrt(squares / (double)n - *mean * *mean);

@@ -2,6 +2,7 @@
  * its place; what is broken is refused. */
 #include "models/report/report.h"
 #include "models/report/report_data.h"
+#include "models/report/report_internal.h"
 #include "models/text/text_file.h"
 #include "tensor/mem.h"
 #include "tests/report_support.h"
@@ -465,6 +466,26 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
 }
 END_TEST
 
+/* Labels often begin alike, so that it is the middle that a long one loses, whole characters of it. */
+START_TEST(long_names_lose_their_middle)
+{
+    const char *const names[][2] = {
+        {"use::editing", ">use::editing</text>"},
+        {"works-with::image:raster", "</title>works-\xE2\x80\xA6:image:raster</text>"},
+        {"\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4"
+         "\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6\xC3\xB6",
+         "</title>\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xE2\x80\xA6\xC3\xA4\xC3\xB6"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ReportOut out = {0};
+        report_name(&out, 1, 2, "end", names[i][0], 18 + (i == 1));
+        ck_assert(!out.failed);
+        ck_assert_msg(strstr(out.text, names[i][1]) != NULL, "%s", out.text);
+        report_out_free(&out);
+    }
+}
+END_TEST
+
 Suite *models_report_suite(void);
 Suite *models_report_suite(void)
 {
@@ -484,6 +505,7 @@ Suite *models_report_suite(void)
     tcase_add_test(tcase, what_is_not_there_is_said);
     tcase_add_test(tcase, failed_allocations_are_errors);
     tcase_add_test(tcase, details_are_what_the_model_says_and_survive_their_file);
+    tcase_add_test(tcase, long_names_lose_their_middle);
     tcase_add_test(tcase, misses_are_counted_against_what_was_predicted_instead);
     suite_add_tcase(suite, tcase);
     return suite;
