@@ -61,7 +61,7 @@ fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib shared test test-pytorch coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
+.PHONY: all lib shared test test-pytorch check-bpe coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -208,6 +208,12 @@ PYTHON ?= python3
 ## test-pytorch: compares with PyTorch, both ways, where it is installed (PYTHON=python3 SKIPS=fail)
 test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo
 	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch.py
+
+TEXT  ?= tests/fixtures/bpe/text.txt
+VOCAB ?= 1000
+## check-bpe: byte pairs against tokenizers and subword-nmt, where they are installed (PYTHON= TEXT= VOCAB= SKIPS=fail)
+check-bpe: $(B)/tools/bpe
+	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/bpe_references.py $(TEXT) $(VOCAB)
 
 ## coverage: runs the tests with gcov and prints which part of each file's lines they reach
 coverage:

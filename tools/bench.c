@@ -1,6 +1,7 @@
 /* Measures Reel: training steps of the zoo's models, its ops, how cost grows, and what else a run takes. */
 #include "tools/bench.h"
 #include "tensor/pool.h"
+#include "tools/bench_bpe.h"
 #include "tools/options.h"
 
 #include <stdatomic.h>
@@ -69,7 +70,7 @@ static uint64_t malloc_calls(void)
 
 typedef struct Settings {
     BenchOptions bench;
-    const char *pipeline;
+    const char *pipeline, *bpe;
     bool scaling, ops, growth, help;
 } Settings;
 
@@ -165,6 +166,13 @@ static Settings defaults(void)
              0,                                                                                              \
              0,                                                                                              \
              "instead: from this TSV to the first batch"},                                                   \
+            {"bpe",                                                                                          \
+             "FILE",                                                                                         \
+             OPTION_TEXT,                                                                                    \
+             &(s)->bpe,                                                                                      \
+             0,                                                                                              \
+             0,                                                                                              \
+             "instead: byte pairs learned from this text, and encoding and decoding it"},                    \
             {"json", "FILE", OPTION_TEXT, &(s)->bench.json, 0, 0, "where to write the results"},             \
             {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                      \
     }
@@ -194,6 +202,8 @@ static Status run(Settings *s)
         return bench_growth(&s->bench);
     if (s->pipeline)
         return bench_pipeline(&s->bench, s->pipeline);
+    if (s->bpe)
+        return bench_bpe(&s->bench, s->bpe);
     if (s->scaling)
         return bench_scaling(&s->bench);
     return bench_models(&s->bench);

@@ -4,9 +4,9 @@
  * many threads by the clock. Encoders start with an empty cache. Memory is that of a process of its own
  * that does nothing but train. */
 #define _GNU_SOURCE
-#include "tensor/clock.h"
 #include "tools/bench_bpe.h"
 #include "models/bpe/bpe.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 
 #include <fcntl.h>
@@ -29,7 +29,9 @@ typedef struct BpeBench {
     int threads, rounds;
     BpeBytes text;
     BpeTokenizer *words, *bytes;
-    Times train_small, train_large, train_threads, encode, encode_threads, encode_bytes, decode;
+    Times train_small, train_large, encode, encode_bytes, decode;
+    /* By the clock, on one thread and on all. */
+    Times train_one, train_threads, encode_one, encode_threads;
     double peak_mb;
 } BpeBench;
 
@@ -42,7 +44,8 @@ static double user_seconds(void)
 
 static void note(Times *times, double seconds)
 {
-    times->values[times->count++] = seconds;
+    if (times)
+        times->values[times->count++] = seconds;
 }
 
 static Status learn(const BpeBench *b, BpePretokenizer pretokenizer, int64_t vocab, int threads,
@@ -76,19 +79,21 @@ static double peak_of_training(const BpeBench *b)
     return (double)usage.ru_maxrss / 1024;
 }
 
-static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *times)
+/* `clock`, `user`: where seconds of the clock and of the processor are noted, or NULL. */
+static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *clock, Times *user)
 {
     BpeTokenizer *tokenizer = NULL;
-    double clock = clock_seconds(), user = user_seconds();
+    double began = clock_seconds(), began_user = user_seconds();
     Status status = learn(b, BPE_WHITESPACE, vocab, threads, &tokenizer);
-    note(times, threads > 1 ? clock_seconds() - clock : user_seconds() - user);
+    note(user, user_seconds() - began_user);
+    note(clock, clock_seconds() - began);
     bpe_tokenizer_free(tokenizer);
     return status;
 }
 
 /* Encodes all lines; the ids of the last part stay in ids[0]. */
 static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int threads, Pool *pool, BpeIds *ids,
-                               BpeIds *ends, Times *times)
+                               BpeIds *ends, Times *clock, Times *user)
 {
     BpeEncoder *encoders[MOST_THREADS] = {NULL};
     Status status = status_ok();
@@ -97,10 +102,11 @@ static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int thr
         if (!(encoders[i] = bpe_encoder_new(t)))
             status = status_no_memory(0, "an encoder");
     }
-    double clock = clock_seconds(), user = user_seconds();
+    double began = clock_seconds(), began_user = user_seconds();
     if (status_is_ok(&status))
         status = bpe_encode_parallel(encoders, threads, pool, b->text.data, b->text.size, ids, ends);
-    note(times, threads > 1 ? clock_seconds() - clock : user_seconds() - user);
+    note(user, user_seconds() - began_user);
+    note(clock, clock_seconds() - began);
     for (int i = 0; i < threads; i++)
         bpe_encoder_free(encoders[i]);
     return status;
@@ -117,17 +123,18 @@ static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, BpeByte
 
 static Status run_round(BpeBench *b, Pool *pool, BpeIds *ids, BpeIds *ends, BpeBytes *decoded)
 {
-    Status status = measure_training(b, SMALL, 1, &b->train_small);
+    int threads = b->threads;
+    Status status = measure_training(b, SMALL, 1, NULL, &b->train_small);
     if (status_is_ok(&status))
-        status = measure_training(b, LARGE, 1, &b->train_large);
-    if (status_is_ok(&status) && b->threads > 1)
-        status = measure_training(b, LARGE, b->threads, &b->train_threads);
+        status = measure_training(b, LARGE, 1, &b->train_one, &b->train_large);
+    if (status_is_ok(&status) && threads > 1)
+        status = measure_training(b, LARGE, threads, &b->train_threads, NULL);
     if (status_is_ok(&status))
-        status = measure_encoding(b, b->words, 1, NULL, ids, ends, &b->encode);
-    if (status_is_ok(&status) && b->threads > 1)
-        status = measure_encoding(b, b->words, b->threads, pool, ids, ends, &b->encode_threads);
+        status = measure_encoding(b, b->words, 1, NULL, ids, ends, &b->encode_one, &b->encode);
+    if (status_is_ok(&status) && threads > 1)
+        status = measure_encoding(b, b->words, threads, pool, ids, ends, &b->encode_threads, NULL);
     if (status_is_ok(&status))
-        status = measure_encoding(b, b->bytes, 1, NULL, ids, ends, &b->encode_bytes);
+        status = measure_encoding(b, b->bytes, 1, NULL, ids, ends, NULL, &b->encode_bytes);
     if (status_is_ok(&status))
         status = measure_decoding(b->bytes, &ids[0], decoded, &b->decode);
     return status;
@@ -137,6 +144,19 @@ static double speed(const BpeBench *b, Times *times)
 {
     double median = bench_median(times->values, times->count);
     return median > 0 ? (double)b->text.size / 1e6 / median : 0;
+}
+
+static void report_threads(BpeBench *b, JsonWriter *json)
+{
+    double one = bench_median(b->train_one.values, b->train_one.count);
+    double many = bench_median(b->train_threads.values, b->train_threads.count);
+    double encode = speed(b, &b->encode_one), encode_many = speed(b, &b->encode_threads);
+    printf("by the clock, 1 and %d threads: train 32k %.3f and %.3f s, encode %.1f and %.1f MB/s\n",
+           b->threads, one, many, encode, encode_many);
+    json_number(json, "train_32k_clock_s", one);
+    json_number(json, "train_32k_threads_s", many);
+    json_number(json, "encode_clock_mb_s", encode);
+    json_number(json, "encode_threads_mb_s", encode_many);
 }
 
 static Status report(BpeBench *b, const char *path)
@@ -160,14 +180,8 @@ static Status report(BpeBench *b, const char *path)
     json_number(&json, "decode_mb_s", decode);
     json_number(&json, "peak_rss_mb", b->peak_mb);
     json_integer(&json, "threads", b->threads);
-    if (b->threads > 1) {
-        double train = bench_median(b->train_threads.values, b->train_threads.count);
-        double many = speed(b, &b->encode_threads);
-        printf("%d threads      %8.3f s to train 32k, %.1f MB/s to encode (by the clock)\n", b->threads,
-               train, many);
-        json_number(&json, "train_32k_threads_s", train);
-        json_number(&json, "encode_threads_mb_s", many);
-    }
+    if (b->threads > 1)
+        report_threads(b, &json);
     json_end_object(&json);
     json_end_object(&json);
     return bench_write_json(&json, path);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "models/bpe/bpe.h"
 #include "models/json/json_writer.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tools/options.h"
 
@@ -10,19 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 enum { BLOCK_BYTES = 4 << 20, MAX_THREADS = 64, MAX_SPECIALS = 256 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- Progress: a line that is drawn anew, where stderr is a terminal ---- */
 
@@ -34,12 +27,12 @@ typedef struct Meter {
 
 static Meter meter_start(void)
 {
-    return (Meter){.shown = isatty(STDERR_FILENO), .start = now()};
+    return (Meter){.shown = isatty(STDERR_FILENO), .start = clock_seconds()};
 }
 
 static void meter_bytes(Meter *meter, const char *what, uint64_t done)
 {
-    double at = now();
+    double at = clock_seconds();
     if (!meter->shown || at - meter->drawn < 0.1)
         return;
     meter->drawn = at;
@@ -58,8 +51,8 @@ static void show_training(void *context, const char *phase, uint64_t done, uint6
     Meter *meter = context;
     if (strcmp(phase, "count") == 0)
         meter_bytes(meter, "reading", done);
-    else if (meter->shown && now() - meter->drawn > 0.1) {
-        meter->drawn = now();
+    else if (meter->shown && clock_seconds() - meter->drawn > 0.1) {
+        meter->drawn = clock_seconds();
         fprintf(stderr, "\rlearning %llu of %llu tokens\033[K", (unsigned long long)done,
                 (unsigned long long)total);
     }
@@ -247,7 +240,7 @@ static Status train_on(const TrainArguments *a, BpeOptions *options, const char 
     if (status_is_ok(&status))
         status = bpe_save(tokenizer, a->out);
     if (status_is_ok(&status))
-        report_training(a, tokenizer, counts, now() - meter.start);
+        report_training(a, tokenizer, counts, clock_seconds() - meter.start);
     bpe_tokenizer_free(tokenizer);
     return status;
 }
@@ -488,7 +481,7 @@ static Status encode_files(const EncodeArguments *a, const char **files, int fil
         status = flush_output();
     meter_clear(&meter);
     if (status_is_ok(&status) && a->json)
-        report_encoding(&e, bytes, now() - meter.start);
+        report_encoding(&e, bytes, clock_seconds() - meter.start);
     encoding_stop(&e);
     bpe_tokenizer_free(tokenizer);
     return status;

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predicted in one go");
@@ -53,16 +54,6 @@ static Status predict_file(PredictRun *run, const char *path)
     return status;
 }
 
-/* The logit above which a label is predicted. */
-static float limit_of(const PredictRun *run, int32_t k)
-{
-    const float *own = run->checkpoint->text.thresholds;
-    double threshold = !isnan(run->settings->threshold) ? run->settings->threshold
-                       : own                            ? (double)own[k]
-                                                        : 0.5;
-    return (float)log(threshold / (1 - threshold));
-}
-
 static Status prepare(PredictRun *run)
 {
     const Checkpoint *checkpoint = run->checkpoint;
@@ -74,57 +65,62 @@ static Status prepare(PredictRun *run)
     run->logits = mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);
     if (!run->limits || !run->ranking || !run->logits)
         return status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
-    for (int32_t i = 0; i < run->labels; i++)
-        run->limits[i] = limit_of(run, i);
+    for (int32_t i = 0; i < run->labels; i++) {
+        double threshold = predict_threshold(run, i);
+        run->limits[i] = (float)log(threshold / (1 - threshold));
+    }
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
     run->began = clock_seconds();
-    return predictor_new(&run->predictor, checkpoint, run->settings->threads);
+    if (run->models > 1 && !(run->mean = mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))
+        return status_no_memory(PREDICT_TEXTS * k * sizeof *run->mean, "the predictions");
+    Status status = status_ok();
+    for (int i = 0; i < run->models && status_is_ok(&status); i++)
+        status = predictor_new(&run->predictors[i], run->checkpoints[i], run->settings->threads);
+    run->predictor = run->predictors[0];
+    return status;
 }
 
-/* Says on the standard error which members of the file Reel does not know. */
-static void report_unknown(const char *path, const NnSnapshot *unknown)
+static Status predict(const PredictSettings *settings, const char *const *models, int count,
+                      const char *input)
 {
-    enum { SHOWN = 8 };
-    const char *name = nn_snapshot_name(unknown, 0);
-    if (!name)
-        return;
-    fprintf(stderr, "predict: %s: passed over, since this Reel does not know them: ", path);
-    for (int i = 0; i < SHOWN && name; name = nn_snapshot_name(unknown, ++i))
-        fprintf(stderr, "%s%s", i ? ", " : "", name);
-    fputs(name ? ", ...\n" : "\n", stderr);
-}
-
-static Status predict(const PredictSettings *settings, const char *model, const char *input)
-{
-    Checkpoint *checkpoint;
-    Status status = checkpoint_load(&checkpoint, model);
-    if (!status_is_ok(&status))
-        return status;
-    if (!settings->quiet)
-        report_unknown(model, &checkpoint->unknown);
-    PredictRun run = {.settings = settings, .checkpoint = checkpoint};
-    status = prepare(&run);
+    PredictRun run = {.settings = settings};
+    Status status = predict_load_models(&run, models, count);
+    if (status_is_ok(&status))
+        status = prepare(&run);
     if (status_is_ok(&status))
         status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
     if (status_is_ok(&status))
         predict_show_speed(&run, true);
-    predictor_free(run.predictor);
+    predict_free_models(&run);
+    mem_free(run.mean);
     mem_free(run.limits);
     mem_free(run.ranking);
     mem_free(run.logits);
-    checkpoint_free(checkpoint);
     return status;
 }
 
 static void print_help(const Option *options, int count)
 {
     printf(
-        "usage: predict MODEL.npz [FILE|-] [options]\n\n"
+        "usage: predict MODEL.npz... [FILE|-] [options]\n\n"
         "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
         "tabs,\n"
-        "the most probable first. With --attention a column of the words and their weights comes first.\n\n");
+        "the most probable first. Several models answer together, by the mean of their probabilities and of\n"
+        "their thresholds. With --attention a column of the words and their weights comes first.\n\n");
     options_print(options, count);
+}
+
+/* The first argument is a model, and so are those behind it that are called so. */
+static int count_models(const char *const *arguments, int count)
+{
+    int models = count > 0;
+    for (; models < count; models++) {
+        size_t length = strlen(arguments[models]);
+        if (length < 4 || strcmp(arguments[models] + length - 4, ".npz") != 0)
+            break;
+    }
+    return models;
 }
 
 int main(int argc, char **argv)
@@ -139,10 +135,15 @@ int main(int argc, char **argv)
         print_help(options, count);
     else if (status_is_ok(&status) && given < 1)
         status = status_usage("a model is required");
-    else if (status_is_ok(&status) && (given > 2 || (given == 2 && settings.eval)))
-        status = status_usage("'%s': one argument too many", rest[given - 1]);
-    else if (status_is_ok(&status))
-        status = predict(&settings, rest[0], given > 1 ? rest[1] : "-");
+    int models = count_models(rest, given);
+    if (status_is_ok(&status) && !settings.help) {
+        if (given > models + 1 || (given > models && settings.eval))
+            status = status_usage("'%s': one argument too many", rest[given - 1]);
+        else if (models > PREDICT_MODELS)
+            status = status_usage("%d models are more than %d", models, PREDICT_MODELS);
+        else
+            status = predict(&settings, rest, models, given > models ? rest[models] : "-");
+    }
     mem_free(rest);
     return options_report("predict", &status);
 }

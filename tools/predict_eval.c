@@ -1,5 +1,6 @@
 /* tools/predict --eval: the quality on labelled texts. */
 #include "models/json/json_writer.h"
+#include "models/training/bootstrap.h"
 #include "models/training/metrics.h"
 #include "tensor/mem.h"
 #include "tools/predict.h"
@@ -34,11 +35,18 @@ static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t 
     return status_ok();
 }
 
+/* What is counted, and how sure its macro F1 is. */
+typedef struct Quality {
+    Metrics metrics;
+    Bootstrap bootstrap;
+    Interval interval; /* 95 % */
+} Quality;
+
 static Status evaluate_window(PredictRun *run, const Corpus *corpus, const int32_t *numbers, int64_t first,
-                              int64_t count, float *truth, Metrics *metrics)
+                              int64_t count, float *truth, Quality *quality)
 {
     size_t k = (size_t)run->labels;
-    Status status = predictor_run(run->predictor, corpus->texts + first, count, false, run->logits);
+    Status status = predict_logits(run, corpus->texts + first, count, false);
     if (!status_is_ok(&status))
         return status;
     memset(truth, 0, (size_t)count * k * sizeof *truth);
@@ -49,8 +57,10 @@ static Status evaluate_window(PredictRun *run, const Corpus *corpus, const int32
             if (numbers[corpus->labels[at]] >= 0)
                 truth[(size_t)i * k + (size_t)numbers[corpus->labels[at]]] = 1.0f;
     }
-    metrics_add(metrics, tensor_from(run->logits, DTYPE_F32, SHAPE(count, run->labels)),
-                tensor_from(truth, DTYPE_F32, SHAPE(count, run->labels)), 0.0);
+    Tensor scores = tensor_from(run->logits, DTYPE_F32, SHAPE(count, run->labels));
+    Tensor targets = tensor_from(truth, DTYPE_F32, SHAPE(count, run->labels));
+    metrics_add(&quality->metrics, scores, targets, 0.0);
+    status = bootstrap_add(&quality->bootstrap, scores, targets, NULL);
     predict_progress(run, count);
     return status;
 }
@@ -67,8 +77,9 @@ static void write_scores(JsonWriter *json, const char *key, const char *label, S
     json_end_object(json);
 }
 
-static Status print_quality_json(const PredictRun *run, const Metrics *metrics)
+static Status print_quality_json(const PredictRun *run, const Quality *quality)
 {
+    const Metrics *metrics = &quality->metrics;
     JsonWriter json = {0};
     json_begin_object(&json, NULL);
     json_integer(&json, "texts", metrics->examples);
@@ -78,6 +89,8 @@ static Status print_quality_json(const PredictRun *run, const Metrics *metrics)
     json_end_array(&json);
     write_scores(&json, "micro", NULL, metrics_micro(metrics));
     write_scores(&json, "macro", NULL, metrics_macro(metrics));
+    json_number(&json, "macro_f1_low", quality->interval.low);
+    json_number(&json, "macro_f1_high", quality->interval.high);
     json_end_object(&json);
     const char *text = json_finish(&json);
     if (text)
@@ -92,8 +105,9 @@ static void print_scores(int width, const char *name, Scores scores)
            (long long)scores.support);
 }
 
-static void print_quality(const PredictRun *run, const Metrics *metrics)
+static void print_quality(const PredictRun *run, const Quality *quality)
 {
+    const Metrics *metrics = &quality->metrics;
     int width = 8;
     for (int32_t k = 0; k < run->labels; k++) {
         int length = (int)strlen(predict_label(run, k));
@@ -104,9 +118,10 @@ static void print_quality(const PredictRun *run, const Metrics *metrics)
         print_scores(width, predict_label(run, k), metrics_label(metrics, k));
     print_scores(width, "micro", metrics_micro(metrics));
     print_scores(width, "macro", metrics_macro(metrics));
+    printf("95 %% interval of macro F1: %.4f to %.4f\n", quality->interval.low, quality->interval.high);
 }
 
-static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32_t *numbers, Metrics *metrics)
+static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32_t *numbers, Quality *quality)
 {
     size_t bytes = (size_t)PREDICT_TEXTS * (size_t)run->labels * sizeof(float);
     float *truth = mem_alloc(bytes);
@@ -114,15 +129,17 @@ static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32
     for (int64_t at = 0; status_is_ok(&status) && at < corpus->rows; at += PREDICT_TEXTS) {
         int64_t left = corpus->rows - at;
         status = evaluate_window(run, corpus, numbers, at, left < PREDICT_TEXTS ? left : PREDICT_TEXTS, truth,
-                                 metrics);
+                                 quality);
     }
+    if (status_is_ok(&status) && corpus->rows > 0)
+        status = bootstrap_macro_f1(&quality->bootstrap, BOOTSTRAP_ROUNDS, 0, &quality->interval);
     mem_free(truth);
     if (!status_is_ok(&status))
         return status;
     if (run->settings->json)
-        status = print_quality_json(run, metrics);
+        status = print_quality_json(run, quality);
     else
-        print_quality(run, metrics);
+        print_quality(run, quality);
     return status_is_ok(&status) ? predict_check_output() : status;
 }
 
@@ -133,13 +150,15 @@ Status predict_evaluate(PredictRun *run)
     if (!status_is_ok(&status))
         return status;
     int32_t *numbers = NULL;
-    Metrics metrics = {0};
+    Quality quality = {0};
+    bootstrap_init(&quality.bootstrap, run->labels);
     status = match_labels(run, &corpus, &numbers);
     if (status_is_ok(&status))
-        status = metrics_init(&metrics, run->labels);
+        status = metrics_init(&quality.metrics, run->labels);
     if (status_is_ok(&status))
-        status = evaluate_corpus(run, &corpus, numbers, &metrics);
-    metrics_free(&metrics);
+        status = evaluate_corpus(run, &corpus, numbers, &quality);
+    metrics_free(&quality.metrics);
+    bootstrap_free(&quality.bootstrap);
     mem_free(numbers);
     corpus_free(&corpus);
     return status;

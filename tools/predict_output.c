@@ -142,7 +142,7 @@ void predict_progress(PredictRun *run, int64_t count)
 
 Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)
 {
-    Status status = predictor_run(run->predictor, texts, count, run->settings->attention, run->logits);
+    Status status = predict_logits(run, texts, count, run->settings->attention);
     for (int64_t i = 0; status_is_ok(&status) && i < count; i++) {
         const float *logits = run->logits + i * run->labels;
         if (run->settings->json)

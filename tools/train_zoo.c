@@ -36,11 +36,13 @@ static void show(void *context, const RunProgress *progress)
 
 static void print_head(const ZooSettings *s, const RunOptions *run, const Dataset *dataset)
 {
-    printf("%s: %lld rows (hash %s), %lld to train, %lld to test, %d labels, %d different ids, %.1f ids a "
+    char valid[48] = "";
+    if (dataset->valid.count > 0)
+        snprintf(valid, sizeof valid, ", %lld to validate", (long long)dataset->valid.count);
+    printf("%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels, %d different ids, %.1f ids a "
            "text\n",
-           s->data, (long long)(dataset->train.count + dataset->test.count), dataset->hash,
-           (long long)dataset->train.count, (long long)dataset->test.count, dataset_num_classes(dataset),
-           dataset->tokenizer.vocab_size,
+           s->data, (long long)dataset_rows(dataset), dataset->hash, (long long)dataset->train.count, valid,
+           (long long)dataset->test.count, dataset_num_classes(dataset), dataset->tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epochs, batches of %d, lr %g, seed %llu, %d threads, %d shards%s\n", s->epochs, s->batch,
            s->lr, (unsigned long long)s->seed, s->threads, run->trainer.shards,
@@ -65,9 +67,9 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
         const Selection *chosen = &results[i].selected;
         if (chosen->epoch)
             printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
-                   "part\n",
+                   "part (95 %% interval %.4f to %.4f)\n",
                    results[i].name, chosen->epoch, 1 / (1 + exp(-chosen->threshold)), chosen->valid_f1,
-                   chosen->tuned_f1);
+                   chosen->tuned_f1, chosen->tuned_interval.low, chosen->tuned_interval.high);
     }
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
 }
@@ -134,13 +136,15 @@ static Status check_init(const char *path, const Checkpoint *checkpoint, const M
 /* A run of several models, each from several seeds. */
 typedef struct Zoo {
     const ZooSettings *settings;
-    const Dataset *dataset;
+    const Dataset *dataset; /* what the models are trained on */
+    const Dataset *choice;  /* --refit: the same with a validation part, to choose by; or NULL */
     RunOptions options;
     RunWatcher watcher;
     Progress progress;
     ReportRun report;   /* what report.json is to hold */
     RunResult *results; /* [done], the seeds of a model one after another */
     int done;
+    Ensemble ensemble; /* of all that is done; members 0: none */
 } Zoo;
 
 /* After each model: results.json, report.json and the page made from them. */
@@ -157,7 +161,8 @@ static Status write_results(Zoo *zoo)
                    .lr = s->lr,
                    .notebook = s->notebook,
                    .models = zoo->results,
-                   .count = zoo->done};
+                   .count = zoo->done,
+                   .ensemble = zoo->ensemble.members ? &zoo->ensemble : NULL};
     snprintf(path, sizeof path, "%s/results.json", s->out);
     Status status = results_write(&all, path);
     snprintf(path, sizeof path, "%s/report.json", s->out);
@@ -167,39 +172,106 @@ static Status write_results(Zoo *zoo)
     return status_is_ok(&status) ? report_write(&s->out, 1, path) : status;
 }
 
+/* Room for the learning rate's way down. */
+static void set_schedule(RunOptions *options, const Dataset *dataset)
+{
+    options->trainer.schedule.total =
+        (int64_t)options->epochs * ((dataset->train.count + options->batch - 1) / options->batch);
+}
+
+/* FOLDER/NAME, made. */
+static Status sub_folder(const char *folder, const char *name, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    return run_folder_make(path);
+}
+
+/* Trains with the validation part left out, only to choose epoch and thresholds by it. */
+static Status choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
+{
+    char folder[PATH_MAX];
+    Status status = sub_folder(options.files.folder, "choice", folder);
+    options.files.folder = folder;
+    set_schedule(&options, zoo->choice);
+    return status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
+                                 : status;
+}
+
+/* Trains a model; with --refit twice. */
+static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, Model **model)
+{
+    RunResult chosen = {0}, *result = &zoo->results[zoo->done];
+    Status status = zoo->choice ? choose(zoo, kind, *options, &chosen) : status_ok();
+    if (!status_is_ok(&status) || chosen.interrupted) {
+        *result = chosen; /* nothing to report but that it was interrupted */
+        return status;
+    }
+    options->selected = zoo->choice ? &chosen.selected : NULL;
+    set_schedule(options, zoo->dataset);
+    status = run_model(result, model, kind, zoo->dataset, options, &zoo->watcher);
+    options->selected = NULL;
+    result->seconds += chosen.seconds;
+    if (status_is_ok(&status) && zoo->choice) { /* for the ensemble */
+        result->selected.valid_logits = chosen.selected.valid_logits;
+        chosen.selected.valid_logits = NULL;
+    }
+    run_result_free(&chosen);
+    return status;
+}
+
 /* One model from one seed, the first of which also gives the report its details. The checkpoints of the
  * others are in folders of their own. */
 static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
 {
     const ZooSettings *s = zoo->settings;
-    char folder[PATH_MAX];
+    char folder[PATH_MAX], name[32];
     RunOptions options = zoo->options;
     Model *model = NULL;
     Status status = status_ok();
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
-        if (snprintf(folder, sizeof folder, "%s/seed-%llu", s->out, (unsigned long long)options.seed) >=
-            (int)sizeof folder)
-            return status_failed("%.200s: the path is too long; choose a shorter one", s->out);
+        snprintf(name, sizeof name, "seed-%llu", (unsigned long long)options.seed);
+        status = sub_folder(s->out, name, folder);
         options.files.folder = folder;
-        status = run_folder_make(folder);
     }
     if (status_is_ok(&status))
-        status = run_model(&zoo->results[zoo->done], &model, kind, zoo->dataset, &options, &zoo->watcher);
+        status = train_model(zoo, kind, &options, &model);
     progress_clear(&zoo->progress);
     if (!status_is_ok(&status))
         return status;
     zoo->done++;
-    if (seed == 0)
+    if (seed == 0 && model)
         status = report_data_add(&zoo->report, model, zoo->dataset, &options);
     model_free(model);
     return status_is_ok(&status) ? write_results(zoo) : status;
+}
+
+/* All models and seeds together. Logits of what an earlier process has finished are not at hand. */
+static Status add_ensemble(Zoo *zoo)
+{
+    const Dataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
+    Status status = ensemble_find(&zoo->ensemble, zoo->results, zoo->done, dataset);
+    if (!status_is_ok(&status))
+        return status;
+    if (zoo->ensemble.members < zoo->done)
+        fprintf(
+            stderr,
+            "train_zoo: %d of %d models were trained by an earlier process; the ensemble is of the rest\n",
+            zoo->done - zoo->ensemble.members, zoo->done);
+    return write_results(zoo);
 }
 
 static void print_outcome(const Zoo *zoo, bool fine)
 {
     const ZooSettings *s = zoo->settings;
     print_table(zoo->results, zoo->done, s->seeds > 1);
+    const Ensemble *e = &zoo->ensemble;
+    if (e->members)
+        printf(
+            "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
+            "interval %.4f to %.4f)\n",
+            e->members, e->threshold, e->valid_f1, e->tuned_f1, e->interval.low, e->interval.high);
     if (s->seeds > 1 && fine) {
         printf("\n");
         report_print(&s->out, 1);
@@ -210,20 +282,22 @@ static void print_outcome(const Zoo *zoo, bool fine)
 }
 
 static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count, const RunOptions *run,
-                        const Dataset *dataset)
+                        const Dataset *dataset, const Dataset *choice)
 {
-    Zoo zoo = {.settings = s, .dataset = dataset, .options = *run};
+    Zoo zoo = {.settings = s, .dataset = dataset, .choice = choice, .options = *run};
     size_t runs = (size_t)count * (size_t)s->seeds;
     zoo.results = mem_calloc(runs, sizeof *zoo.results);
     if (!zoo.results)
         return status_no_memory(runs * sizeof *zoo.results, "the results");
     progress_init(&zoo.progress, s->quiet);
     zoo.watcher = (RunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
-    zoo.options.trainer.schedule.total =
-        (int64_t)s->epochs * ((dataset->train.count + s->batch - 1) / s->batch);
     Status status = report_data_begin(&zoo.report, dataset);
     for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
+    if (zoo.done == 0 && interrupted && status_is_ok(&status))
+        printf("interrupted: before the first batch; go on with: train_zoo --resume %s\n", s->out);
+    if (s->ensemble && !interrupted && status_is_ok(&status))
+        status = add_ensemble(&zoo);
     if (zoo.done > 0)
         print_outcome(&zoo, status_is_ok(&status));
     for (int i = 0; i < zoo.done; i++)
@@ -253,13 +327,18 @@ static Status compare(const ZooSettings *s, const char *const *folders, int coun
     return status;
 }
 
-/* The data as ids. Byte pairs are learned from them, or are those of the file to begin with. */
-static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset)
+/* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
+ * learned from them, or are those of the file to begin with. */
+static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset,
+                        Dataset **choice)
 {
     DatasetOptions options = zoo_dataset_options(s);
+    const char *path = s->resume ? folder->data_path : s->data;
     if (s->resume)
         options.clean.stop_words = folder->stop_words_path;
     if (strcmp(s->tokenizer, "bpe") == 0) {
+        if (s->refit)
+            return status_usage("--refit: works with words only, not with byte pairs");
         folder->subwords.vocabulary = s->vocab;
         if (first && first->text.bpe)
             subwords_move(&folder->subwords, &first->subwords);
@@ -268,18 +347,24 @@ static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
-    return dataset_read(dataset, s->resume ? folder->data_path : s->data, &options);
+    if (s->bpe_dropout > 0 && !options.fit)
+        return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
+    options.keep_texts = s->bpe_dropout > 0;
+    Status status = s->refit ? dataset_read(choice, path, &options) : status_ok();
+    if (s->refit)
+        options.valid_size = 0;
+    return status_is_ok(&status) ? dataset_read(dataset, path, &options) : status;
 }
 
 /* The data, the folder, and what stands in it. */
 static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
-                      RunOptions *run, Dataset **dataset)
+                      RunOptions *run, Dataset **dataset, Dataset **choice)
 {
     Checkpoint *first = NULL;
     run->files.init = s->resume ? folder->init_path : s->init;
     Status status = run->files.init ? read_init(run->files.init, &first) : status_ok();
     if (status_is_ok(&status))
-        status = prepare_data(s, folder, first, dataset);
+        status = read_data(s, folder, first, dataset, choice);
     if (status_is_ok(&status) && first)
         status = check_init(run->files.init, first, kinds, count, run, *dataset);
     checkpoint_free(first);
@@ -288,7 +373,7 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     if (status_is_ok(&status))
         status = run_folder_lock(folder, s->out);
     if (status_is_ok(&status))
-        status = run_folder_settle(folder, s, *dataset, &run->files);
+        status = run_folder_settle(folder, s, *choice ? *choice : *dataset, &run->files);
     run->files.folder = s->out;
     run->files.every = s->checkpoint_every;
     run->files.keep = s->keep;
@@ -311,13 +396,14 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
         status = zoo_run_options(s, &run);
     if (!status_is_ok(&status))
         return status;
-    Dataset *dataset = NULL;
-    status = prepare(s, folder, kinds, count, &run, &dataset);
+    Dataset *dataset = NULL, *choice = NULL;
+    status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
     if (status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);
-        status = train_all(s, kinds, count, &run, dataset);
+        status = train_all(s, kinds, count, &run, dataset, choice);
     }
+    dataset_free(choice);
     dataset_free(dataset);
     return status;
 }
@@ -341,6 +427,11 @@ int main(int argc, char **argv)
     const char **rest = (const char **)argv; /* what is no option moves to the front */
     int rest_count = 0;
     Status status = options_parse(options, count, argc, argv, rest, &rest_count);
+    if (status_is_ok(&status) &&
+        strcmp(settings.models, "best") == 0) { /* what is given comes before its own */
+        settings = zoo_best();
+        status = options_parse(options, count, argc, argv, rest, &rest_count);
+    }
     if (status_is_ok(&status) && rest_count > 0 && !settings.compare)
         status = status_usage("'%.100s': an argument where an option is expected", rest[0]);
     if (!status_is_ok(&status))

@@ -33,12 +33,32 @@ ZooSettings zoo_defaults(void)
                          .lr = 2e-3};
 }
 
+/* Chosen on validation parts of the default corpus: docs/results.md. */
+ZooSettings zoo_best(void)
+{
+    ZooSettings s = zoo_defaults();
+    s.models = "best";
+    s.optimizer = "sgd";
+    s.lr = 30;
+    s.schedule = "cosine";
+    s.epochs = 16;
+    s.max_len = 512;
+    s.min_df = 1;
+    s.keep_digits = true;
+    s.stop_words = "none";
+    s.shards = 2;
+    s.valid = 0.2;
+    s.refit = true;
+    return s;
+}
+
 int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
 {
     /* clang-format off */
     const Option all[] = {
         {"data", "FILE", OPTION_TEXT, &s->data, 0, 0, "TSV with the columns text and labels (required)"},
-        {"models", "LIST", OPTION_TEXT, &s->models, 0, 0, "names separated by commas, or all (see --list)"},
+        {"models", "LIST", OPTION_TEXT, &s->models, 0, 0,
+         "names separated by commas, all (see --list), or best: the recommended one with its own settings"},
         {"epochs", "N", OPTION_INTEGER, &s->epochs, 1, 1e6, "passes over the training part (50)"},
         {"batch", "N", OPTION_INTEGER, &s->batch, 1, 1e6, "texts a batch (64)"},
         {"lr", "X", OPTION_NUMBER, &s->lr, 1e-12, 1e3, "learning rate (2e-3)"},
@@ -46,7 +66,7 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
         {"embed", "N", OPTION_INTEGER, &s->embed, 1, 1 << 20, "width of the embedding (the model's own)"},
         {"hidden", "N", OPTION_INTEGER, &s->hidden, 1, 1 << 20, "width of the state (the model's own)"},
         {"layers", "N", OPTION_INTEGER, &s->layers, 1, 1000,
-         "LSTM layers of attention and stacked (the model's own)"},
+         "layers, of models that can have several (the model's own)"},
         {"seed", "N", OPTION_SEED, &s->seed, 0, 0, "of first values, shuffling, dropout (0)"},
         {"seeds", "N", OPTION_INTEGER, &s->seeds, 1, RESULTS_MAX_SEEDS,
          "train each model from N seeds, --seed and on: mean and spread (1)"},
@@ -64,6 +84,10 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
         {"warmup", "N", OPTION_INTEGER, &s->warmup, 0, 1e9, "updates over which the learning rate rises (0)"},
         {"valid", "X", OPTION_NUMBER, &s->valid, 0, 0.9,
          "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},
+        {"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
+         "then train again on all training texts, up to that epoch and with that threshold"},
+        {"ensemble", NULL, OPTION_FLAG, &s->ensemble, 0, 0,
+         "also all models and seeds together: the mean of their probabilities (needs --valid)"},
         {"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
          "end after N epochs without a better one on the validation part (0: never)"},
         {"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
@@ -74,6 +98,8 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
          "of the embeddings (the model's own)"},
         {"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
          "words replaced by <unk> while training (0)"},
+        {"bpe-dropout", "X", OPTION_NUMBER, &s->bpe_dropout, 0, 1,
+         "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
         {"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
          "deviation of the embeddings' first values (0: the model's own)"},
         {"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
@@ -84,6 +110,7 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
          "weight of a label's true examples: its odds against to the power X (0: 1)"},
         {"stop-words", "FILE", OPTION_TEXT, &s->stop_words, 0, 0,
          "file of words to drop, or none (scikit-learn's English list but no, not)"},
+        {"keep-digits", NULL, OPTION_FLAG, &s->keep_digits, 0, 0, "words of the letters a-z and the digits 0-9"},
         {"tokenizer", "KIND", OPTION_TEXT, &s->tokenizer, 0, 0,
          "words, or bpe: byte pairs of the training part (words)"},
         {"vocab", "N", OPTION_INTEGER, &s->vocab, 8, BPE_MAX_TOKENS,
@@ -123,6 +150,8 @@ Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS
         }
         return status_ok();
     }
+    if (strcmp(list, "best") == 0)
+        list = "wide";
     for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
         char name[64];
@@ -130,6 +159,9 @@ Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS
         const ModelKind *kind = zoo_find(name);
         if (!kind)
             return status_usage("--models: there is no model '%s' (--list names them)", name);
+        for (int i = 0; i < *count; i++) /* their files would have the same names */
+            if (kinds[i] == kind)
+                return status_usage("--models: %s is named twice", name);
         if (*count == ZOO_MAX_MODELS)
             return status_usage("--models: more than %d models", ZOO_MAX_MODELS);
         kinds[(*count)++] = kind;
@@ -154,6 +186,9 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
     run->pos_weight = s->pos_weight;
     run->trainer.word_dropout = s->word_dropout;
+    run->bpe_dropout = s->bpe_dropout;
+    if (s->seed > (uint64_t)(INT64_MAX - s->seeds)) /* results.json holds them as signed integers */
+        return status_usage("--seed %llu: the last seed must be below 2^63", (unsigned long long)s->seed);
     run->seed = s->seed;
     run->notebook = s->notebook;
     run->trainer.threads = s->threads;
@@ -162,6 +197,11 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
         return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
     run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
+    if (s->refit && s->init)
+        return status_usage("--refit: the weights of --init would fit one vocabulary of the two");
+    if ((s->refit || s->ensemble) && s->valid == 0)
+        return status_usage("--%s: there is nothing to go by without --valid",
+                            s->refit ? "refit" : "ensemble");
     static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
     int kind = 0;
     while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)
@@ -183,6 +223,7 @@ DatasetOptions zoo_dataset_options(const ZooSettings *s)
 {
     DatasetOptions options = dataset_defaults();
     options.clean.stop_words = s->stop_words;
+    options.clean.keep_digits = s->keep_digits;
     options.vocabulary.min_df = s->min_df;
     options.vocabulary.max_df = s->max_df;
     options.max_len = s->max_len;

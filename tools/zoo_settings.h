@@ -18,14 +18,17 @@ typedef struct ZooSettings {
         *tokenizer;
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
     int checkpoint_every, keep, compress, patience;
-    double valid, shrinkage, dropout, embed_dropout, word_dropout, embed_scale, forget_bias, pos_weight;
-    bool orthogonal;
+    double valid, shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias,
+        pos_weight;
+    bool orthogonal, keep_digits, refit, ensemble;
     double lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, help, list, compare;
 } ZooSettings;
 
 ZooSettings zoo_defaults(void);
+/* Those of --models best. */
+ZooSettings zoo_best(void);
 /* Describes each option, with its place in `s`; returns how many. */
 int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS]);
 /* The models that --models names. */

@@ -96,6 +96,8 @@ uint64_t bpe_hash_bytes(const char *text, size_t size);
 enum { BPE_KEY_INLINE = 15 };
 
 /* `end` is the end of what may be read. */
+extern const BpeKey bpe_key_masks[BPE_KEY_INLINE + 1];
+
 static inline BpeKey bpe_key(const char *text, size_t size, const char *end)
 {
     BpeKey key = {0, 0};
@@ -105,14 +107,8 @@ static inline BpeKey bpe_key(const char *text, size_t size, const char *end)
         return key;
     }
     if (__builtin_expect((size_t)(end - text) >= 16, 1)) {
-        key.low = bpe_load64(text);
-        key.high = bpe_load64(text + 8);
-        if (size < 8) {
-            key.low &= ((uint64_t)1 << 8 * size) - 1;
-            key.high = 0;
-        } else {
-            key.high &= ((uint64_t)1 << 8 * (size - 8)) - 1;
-        }
+        key.low = bpe_load64(text) & bpe_key_masks[size].low;
+        key.high = bpe_load64(text + 8) & bpe_key_masks[size].high;
     } else {
         memcpy(&key, text, size);
     }

@@ -1,4 +1,5 @@
 #include "models/json/json_writer.h"
+#include "models/bpe/bpe_internal.h"
 #include "tensor/mem.h"
 
 #include <math.h>
@@ -29,11 +30,18 @@ static void append_text(JsonWriter *writer, const char *text)
     append(writer, text, strlen(text));
 }
 
+/* A file's name may be any bytes, but JSON is UTF-8: U+FFFD stands for what is none. */
 static void append_quoted(JsonWriter *writer, const char *text)
 {
+    size_t valid = bpe_utf8_valid(text, strlen(text));
     append_text(writer, "\"");
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         char escape[8];
+        if ((const char *)p == text + valid) {
+            append_text(writer, "\xEF\xBF\xBD");
+            valid += 1 + bpe_utf8_valid(text + valid + 1, strlen(text + valid + 1));
+            continue;
+        }
         if (*p == '"' || *p == '\\')
             snprintf(escape, sizeof escape, "\\%c", *p);
         else if (*p == '\n')

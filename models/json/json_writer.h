@@ -28,6 +28,7 @@ void json_begin_object(JsonWriter *writer, const char *key);
 void json_end_object(JsonWriter *writer);
 void json_begin_array(JsonWriter *writer, const char *key);
 void json_end_array(JsonWriter *writer);
+/* Bytes that are not UTF-8 become U+FFFD. */
 void json_string(JsonWriter *writer, const char *key, const char *value);
 void json_integer(JsonWriter *writer, const char *key, int64_t value);
 /* With as many digits as it takes to read the same double; null where it is not finite. */

@@ -145,13 +145,18 @@ static void count_fact(ReportOut *out, const char *what, int64_t value)
 
 static void run_facts(ReportOut *out, const ReportRun *run)
 {
-    char text[100], train[32], test[32];
+    char text[100], train[32], valid[32], test[32];
     report_put(out, "<dl>\n");
     fact(out, "data", run->data ? run->data : "?");
     fact(out, "hash (CRC-32)", run->data_hash ? run->data_hash : "?");
     count_fact(out, "rows", run->rows);
-    snprintf(text, sizeof text, "%s / %s", report_count(train, run->train), report_count(test, run->test));
-    fact(out, "to train / to test", text);
+    report_count(train, run->train);
+    report_count(test, run->test);
+    if (run->valid > 0)
+        snprintf(text, sizeof text, "%s / %s / %s", train, report_count(valid, run->valid), test);
+    else
+        snprintf(text, sizeof text, "%s / %s", train, test);
+    fact(out, run->valid > 0 ? "to train / to validate / to test" : "to train / to test", text);
     count_fact(out, "labels", run->labels);
     count_fact(out, "vocabulary", run->vocab);
     count_fact(out, "ids a text, at most", run->max_len);

@@ -90,7 +90,7 @@ typedef struct ReportRun {
 
     /* results.json */
     char *data, *data_hash;
-    int64_t rows, train, test, labels, vocab, max_len, seed, threads, shards, batch;
+    int64_t rows, train, valid, test, labels, vocab, max_len, seed, threads, shards, batch;
     double lr;
     bool notebook;
     ReportModel *models; /* [num_models] */

@@ -48,11 +48,14 @@ static const JsonShape model_shape = JSON_SHAPE(ReportModel, model_fields);
 
 #define OBJECT ReportRun
 static const JsonField result_fields[] = {
-    OF(data, TEXT),       OF(data_hash, TEXT),  OF(rows, INTEGER),
-    OF(train, INTEGER),   OF(test, INTEGER),    OF(labels, INTEGER),
-    OF(vocab, INTEGER),   OF(max_len, INTEGER), OF(seed, INTEGER),
-    OF(threads, INTEGER), OF(shards, INTEGER),  OF(batch, INTEGER),
-    OF(lr, NUMBER),       OF(notebook, BOOL),   JSON_LIST(ReportRun, models, num_models, &model_shape)};
+    OF(data, TEXT),       OF(data_hash, TEXT),
+    OF(rows, INTEGER),    OF(train, INTEGER),
+    OF(valid, INTEGER),   OF(test, INTEGER),
+    OF(labels, INTEGER),  OF(vocab, INTEGER),
+    OF(max_len, INTEGER), OF(seed, INTEGER),
+    OF(threads, INTEGER), OF(shards, INTEGER),
+    OF(batch, INTEGER),   OF(lr, NUMBER),
+    OF(notebook, BOOL),   JSON_LIST(ReportRun, models, num_models, &model_shape)};
 static const JsonShape result_shape = JSON_SHAPE(ReportRun, result_fields);
 #undef OBJECT
 

@@ -134,8 +134,7 @@ static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
 {
     Corpus *corpus = reader->corpus;
     size_t row = (size_t)corpus->rows;
-    labels = trim(labels);
-    if (labels.length == 0)
+    if (trim(labels).length == 0)
         return status_failed("%s:%zu: the row has no labels; name at least one, or remove the row",
                              reader->name, reader->line);
     TextSpan *texts = mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);

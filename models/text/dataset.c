@@ -174,8 +174,9 @@ static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Tokeniz
     part->offsets[0] = 0;
     for (int64_t i = 0; i < part->count; i++) {
         if (!tokenizer_encode(tokenizer, clean->texts[part->rows[i]], max_len, &list)) {
+            Status status = status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
             id_list_free(&list);
-            return status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
+            return status;
         }
         part->offsets[i + 1] = (int64_t)list.count;
         int64_t length = part->offsets[i + 1] - part->offsets[i];
@@ -236,6 +237,20 @@ static void part_free(DatasetPart *part)
     mem_free(part->label_counts);
 }
 
+/* The data set takes the texts over. */
+static Status keep_texts(Dataset *dataset, CleanTexts *clean)
+{
+    size_t count = (size_t)dataset->train.count;
+    dataset->train_texts = mem_alloc(count * sizeof *dataset->train_texts);
+    if (!dataset->train_texts)
+        return status_no_memory(count * sizeof *dataset->train_texts, "the training texts");
+    for (size_t i = 0; i < count; i++)
+        dataset->train_texts[i] = clean->texts[dataset->train.rows[i]];
+    dataset->text_bytes = clean->bytes;
+    clean->bytes = NULL;
+    return status_ok();
+}
+
 static Status copy_classes(Dataset *dataset, const Corpus *corpus)
 {
     for (int32_t id = 0; id < corpus->classes.count; id++)
@@ -262,6 +277,8 @@ static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, con
         status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset);
     if (status_is_ok(&status))
         status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset);
+    if (status_is_ok(&status) && options->keep_texts)
+        status = keep_texts(dataset, &clean);
     clean_texts_free(&clean);
     return status;
 }
@@ -318,6 +335,8 @@ void dataset_free(Dataset *dataset)
     string_table_free(&dataset->classes);
     cleaner_free(&dataset->cleaner);
     vocabulary_free(&dataset->vocabulary);
+    mem_free(dataset->train_texts);
+    mem_free(dataset->text_bytes);
     mem_free(dataset);
 }
 

@@ -29,6 +29,7 @@ typedef struct DatasetOptions {
     int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
     TokenizerFit fit; /* NULL: words, as `vocabulary` says */
     void *fit_context;
+    bool keep_texts; /* the cleaned texts of the training part stay */
 } DatasetOptions;
 
 /* The examples of one part. All flat: example i has the ids from ids[offsets[i]] up to
@@ -46,7 +47,7 @@ typedef struct DatasetPart {
     int64_t empty;          /* examples of which <unk> is all that is left */
 } DatasetPart;
 
-/* Both parts, and what made ids of their texts. */
+/* The parts, and what made ids of their texts. */
 typedef struct Dataset {
     DatasetPart train, test;
     DatasetPart valid;   /* without examples unless options.valid_size asks for them */
@@ -55,6 +56,8 @@ typedef struct Dataset {
     Vocabulary vocabulary; /* empty where options.fit made the tokenizer */
     Tokenizer tokenizer;
     int32_t max_len;
+    TextSpan *train_texts;       /* [train.count] cleaned, or NULL: not kept */
+    char *text_bytes;            /* their memory */
     char hash[CORPUS_HASH_SIZE]; /* of the file */
 } Dataset;
 
@@ -73,7 +76,12 @@ static inline int32_t dataset_num_classes(const Dataset *dataset)
 {
     return dataset->classes.count;
 }
-/* CRC-32 of the examples of both parts and the labels' names, eight hexadecimal digits: the same data,
+/* How many rows the file has. */
+static inline int64_t dataset_rows(const Dataset *dataset)
+{
+    return dataset->train.count + dataset->valid.count + dataset->test.count;
+}
+/* CRC-32 of the examples of all parts and the labels' names, eight hexadecimal digits: the same data,
  * prepared in the same way, have the same. */
 void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE]);
 /* Cleans and encodes one more text, as the examples were. False where there is no memory. */

@@ -460,7 +460,10 @@ Status checkpoint_load_from(Checkpoint **out, const Npz *npz)
     nn_snapshot_init(&c->unknown);
     c->text.data_hash = c->data_hash;
     arena_init(&arena, 0);
-    Reader reader = {.npz = npz, .arena = &arena, .checkpoint = c};
+    Reader reader = {.npz = npz,
+                     .arena = &arena,
+                     .checkpoint = c,
+                     .config = {.embed_dropout = -1, .dropout = -1}}; /* the kind's own */
     Status status = read_parts(&reader);
     arena_free(&arena);
     if (status_is_ok(&status)) {

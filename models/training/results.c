@@ -20,6 +20,8 @@ static void write_run(JsonWriter *json, const RunResult *run)
         json_number(json, "threshold", 1 / (1 + exp(-run->selected.threshold)));
         json_number(json, "tuned_f1", run->selected.tuned_f1);
         json_number(json, "tuned_micro_f1", run->selected.tuned_micro_f1);
+        json_number(json, "tuned_f1_low", run->selected.tuned_interval.low);
+        json_number(json, "tuned_f1_high", run->selected.tuned_interval.high);
     }
     json_number(json, "seconds", run->seconds);
     json_number(json, "peak_rss_mb", run->peak_rss_mb);
@@ -49,10 +51,12 @@ int results_seeds(const RunResult *runs, int count)
 /* Mean and spread of the homework's F1 and of the last epoch's. */
 static void write_spread(JsonWriter *json, const RunResult *runs, int seeds)
 {
-    double best[RESULTS_MAX_SEEDS], last[RESULTS_MAX_SEEDS];
-    int n = 0;
+    double best[RESULTS_MAX_SEEDS], last[RESULTS_MAX_SEEDS], tuned[RESULTS_MAX_SEEDS];
+    int n = 0, chosen = 0;
     for (int i = 0; i < seeds && i < RESULTS_MAX_SEEDS; i++)
         if (runs[i].count > 0) {
+            if (runs[i].selected.epoch)
+                tuned[chosen++] = runs[i].selected.tuned_f1;
             best[n] = runs[i].best_f1;
             last[n++] = runs[i].epochs[runs[i].count - 1].test_f1;
         }
@@ -61,6 +65,10 @@ static void write_spread(JsonWriter *json, const RunResult *runs, int seeds)
     json_number(json, "best_f1_sd", of_best.sd);
     json_number(json, "last_f1_mean", of_last.mean);
     json_number(json, "last_f1_sd", of_last.sd);
+    if (chosen > 0) {
+        json_number(json, "tuned_f1_mean", spread_of(tuned, chosen).mean);
+        json_number(json, "tuned_f1_sd", spread_of(tuned, chosen).sd);
+    }
 }
 
 /* One model with all its seeds. */
@@ -83,6 +91,19 @@ static void write_model(JsonWriter *json, const RunResult *runs, int seeds)
     json_end_object(json);
 }
 
+static void write_ensemble(JsonWriter *json, const Ensemble *ensemble)
+{
+    json_begin_object(json, "ensemble");
+    json_integer(json, "members", ensemble->members);
+    json_number(json, "valid_f1", ensemble->valid_f1);
+    json_number(json, "threshold", ensemble->threshold);
+    json_number(json, "tuned_f1", ensemble->tuned_f1);
+    json_number(json, "tuned_micro_f1", ensemble->tuned_micro_f1);
+    json_number(json, "tuned_f1_low", ensemble->interval.low);
+    json_number(json, "tuned_f1_high", ensemble->interval.high);
+    json_end_object(json);
+}
+
 Status results_write(const Results *results, const char *path)
 {
     JsonWriter json = {0};
@@ -90,8 +111,9 @@ Status results_write(const Results *results, const char *path)
     json_begin_object(&json, NULL);
     json_string(&json, "data", results->data);
     json_string(&json, "data_hash", dataset->hash);
-    json_integer(&json, "rows", dataset->train.count + dataset->test.count);
+    json_integer(&json, "rows", dataset_rows(dataset));
     json_integer(&json, "train", dataset->train.count);
+    json_integer(&json, "valid", dataset->valid.count);
     json_integer(&json, "test", dataset->test.count);
     json_integer(&json, "labels", dataset_num_classes(dataset));
     json_integer(&json, "vocab", dataset->tokenizer.vocab_size);
@@ -110,6 +132,8 @@ Status results_write(const Results *results, const char *path)
         write_model(&json, &results->models[i], seeds);
     }
     json_end_array(&json);
+    if (results->ensemble)
+        write_ensemble(&json, results->ensemble);
     json_end_object(&json);
     const char *text = json_finish(&json);
     Status status = text ? atomic_file_put(path, text, json.size) : status_no_memory(json.size, path);

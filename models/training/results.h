@@ -2,6 +2,7 @@
 #ifndef REEL_MODELS_RESULTS_H
 #define REEL_MODELS_RESULTS_H
 
+#include "models/training/ensemble.h"
 #include "models/training/run.h"
 
 REEL_BEGIN_DECLS
@@ -15,6 +16,7 @@ typedef struct Results {
     bool notebook;
     const RunResult *models; /* [count]: the seeds of one model one after another */
     int count;
+    const Ensemble *ensemble; /* of all of them, or NULL */
 } Results;
 
 enum { RESULTS_MAX_SEEDS = 64 };

@@ -2,6 +2,7 @@
 #include "models/training/checkpoint.h"
 #include "models/training/saver.h"
 #include "models/training/training_state.h"
+#include "models/text/subword_dropout.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
@@ -40,6 +41,7 @@ RunOptions run_defaults(void)
 {
     RunOptions options = {.epochs = 50,
                           .batch = 64,
+                          .config = {.embed_dropout = -1, .dropout = -1},
                           .trainer = trainer_defaults(),
                           .log_odds_bias = true,
                           .selection = {.strength = INFINITY},
@@ -99,6 +101,7 @@ typedef struct Run {
     Model *model;
     Trainer *trainer;
     Loader loader;
+    SubwordDropout dropout; /* where options.bpe_dropout asks for it */
     RunResult *result;
     TrainingState at;  /* where it is */
     float *pos_weight; /* [K], or NULL */
@@ -245,9 +248,11 @@ static Status open_last(Run *run, Npz **npz)
     Status status = npz_open(npz, path);
     if (status_is_ok(&status))
         status = training_state_read(*npz, &run->at, result, run->options->epochs);
-    if (!status_is_ok(&status))
+    /* The run's id comes first in the file: the rest of another run's need not fit this one. */
+    bool others = run->at.run[0] && strcmp(run->at.run, files->id) != 0;
+    if (!status_is_ok(&status) && !others)
         return status_failed("%.400s; or delete the file to train the model from the start", status.message);
-    if (strcmp(run->at.run, files->id) == 0) {
+    if (!others) {
         run->seconds_before = run->at.seconds;
         checkpoint_keep_unknown(&run->unknown, *npz);
         return run->unknown.status;
@@ -308,6 +313,11 @@ static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
     double began = clock_seconds();
     int64_t tokens_before = at->tokens;
     Batch batch;
+    if (run->options->bpe_dropout > 0) {
+        Status status = subword_dropout_draw(&run->dropout, at->epoch - 1);
+        if (!status_is_ok(&status))
+            return status;
+    }
     loader_start_epoch(&run->loader, at->epoch - 1);
     loader_seek(&run->loader, at->batch);
     *stopped = false;
@@ -502,7 +512,13 @@ static Status prepare_training(Run *run, const Npz *last)
         return status;
     LoaderOptions loader = {
         .batch = options->batch, .shuffle = true, .pad = options->notebook, .seed = options->seed};
-    status = loader_init(&run->loader, &run->dataset->train, &loader);
+    const DatasetPart *part = &run->dataset->train;
+    if (options->bpe_dropout > 0) {
+        status = subword_dropout_init(&run->dropout, run->dataset, options->bpe_dropout, options->seed);
+        part = &run->dropout.part;
+    }
+    if (status_is_ok(&status))
+        status = loader_init(&run->loader, part, &loader);
     if (!status_is_ok(&status) || !last)
         return status;
     if (run->at.batch >= loader_num_batches(&run->loader))
@@ -569,6 +585,7 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     result->seconds = seconds_so_far(&run);
     result->peak_rss_mb = peak_rss_mb();
     loader_free(&run.loader);
+    subword_dropout_free(&run.dropout);
     trainer_free(run.trainer);
     mem_free(run.pos_weight);
     if (model && status_is_ok(&status))

@@ -31,7 +31,7 @@ enum { RUN_EVERY_SO_OFTEN = -1 };
 typedef struct RunOptions {
     int epochs;
     int batch;
-    ModelConfig config; /* embed, hidden, layers; 0: the kind's own */
+    ModelConfig config; /* all but vocabulary and labels */
     TrainerOptions trainer;
     uint64_t seed;      /* of first values, shuffling and dropout */
     bool notebook;      /* pad every batch and read the state after the padding; the output bias starts as
@@ -42,11 +42,13 @@ typedef struct RunOptions {
         *selected; /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
     double
         pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
+    double
+        bpe_dropout; /* cut the training texts anew for each epoch (models/text/subword_dropout.h); 0: off */
     RunFiles files;
 } RunOptions;
 
-/* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; the state at the last real token, log-odds bias;
- * no files, and once a minute where there are. */
+/* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; sizes, first values and dropout as each kind has
+ * them; the state at the last real token, log-odds bias; no files, and once a minute where there are. */
 RunOptions run_defaults(void);
 
 /* What an epoch came to. */

@@ -54,6 +54,17 @@ static Tensor as_matrix(float *logits, const DatasetPart *part)
     return tensor_from(logits, DTYPE_F32, SHAPE(part->count, part->num_classes));
 }
 
+static Status find_interval(Selection *selection, Tensor scores, Tensor truth)
+{
+    Bootstrap bootstrap;
+    bootstrap_init(&bootstrap, (int32_t)scores.shape[1]);
+    Status status = bootstrap_add(&bootstrap, scores, truth, selection->thresholds);
+    if (status_is_ok(&status))
+        status = bootstrap_macro_f1(&bootstrap, BOOTSTRAP_ROUNDS, 0, &selection->tuned_interval);
+    bootstrap_free(&bootstrap);
+    return status;
+}
+
 Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad)
 {
     const DatasetPart *part = &dataset->test;
@@ -68,6 +79,8 @@ Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dat
     if (status_is_ok(&status) &&
         !metrics_add_each(&metrics, as_matrix(selection->test_logits, part), truth, selection->thresholds))
         status = status_no_memory(0, "the labels of the test part");
+    if (status_is_ok(&status))
+        status = find_interval(selection, as_matrix(selection->test_logits, part), truth);
     selection->tuned_f1 = metrics_macro(&metrics).f1;
     selection->tuned_micro_f1 = metrics_micro(&metrics).f1;
     metrics_free(&metrics);

@@ -4,6 +4,7 @@
 #define REEL_MODELS_SELECTION_H
 
 #include "models/text/dataset.h"
+#include "models/training/bootstrap.h"
 #include "models/training/metrics.h"
 #include "models/training/trainer.h"
 
@@ -24,6 +25,7 @@ typedef struct Selection {
     float *test_logits;  /* [test.count, K] */
     double tuned_f1;     /* macro F1 on the test part with `thresholds` */
     double tuned_micro_f1;
+    Interval tuned_interval; /* 95 % of tuned_f1 over other test texts */
 } Selection;
 
 /* Frees the thresholds. */

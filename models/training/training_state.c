@@ -29,6 +29,8 @@ static void add_result(JsonWriter *json, const RunResult *result)
         json_number(json, "threshold", selected->threshold);
         json_number(json, "tuned_f1", selected->tuned_f1);
         json_number(json, "tuned_micro_f1", selected->tuned_micro_f1);
+        json_number(json, "tuned_f1_low", selected->tuned_interval.low);
+        json_number(json, "tuned_f1_high", selected->tuned_interval.high);
         json_begin_array(json, "thresholds");
         for (int32_t k = 0; k < result->metrics.num_labels; k++)
             json_number(json, NULL, selected->thresholds[k]);
@@ -217,6 +219,10 @@ static bool read_field(JsonReader *json, TrainingState *state, RunResult *result
         return json_reader_number(json, &result->selected.tuned_f1);
     if (json_reader_is(json, "tuned_micro_f1"))
         return json_reader_number(json, &result->selected.tuned_micro_f1);
+    if (json_reader_is(json, "tuned_f1_low"))
+        return json_reader_number(json, &result->selected.tuned_interval.low);
+    if (json_reader_is(json, "tuned_f1_high"))
+        return json_reader_number(json, &result->selected.tuned_interval.high);
     if (json_reader_is(json, "thresholds"))
         return read_thresholds(json, result);
     if (json_reader_is(json, "epochs"))

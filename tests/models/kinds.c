@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-static const char *const NAMES[] = {"bag", "cnn", "gru", "bilstm", "bilstm_attention", "transformer"};
+static const char *const NAMES[] = {"bag", "cnn", "gru", "bilstm", "bilstm_attention", "transformer", "wide"};
 enum { KINDS = sizeof NAMES / sizeof NAMES[0], K = 3 };
 static const int32_t IDS[] = {4, 5, 6, 4, 7, 8, 5, 9, 6}, OFFSETS[] = {0, 2, 6, 9};
 

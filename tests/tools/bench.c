@@ -66,6 +66,39 @@ START_TEST(every_model_has_every_name)
 }
 END_TEST
 
+START_TEST(byte_pairs_have_every_name)
+{
+    static const char *const names[] = {"train_8k_s",       "train_32k_s",         "encode_mb_s",
+                                        "encode_gpt2_mb_s", "decode_mb_s",         "peak_rss_mb",
+                                        "threads",          "train_32k_threads_s", "encode_threads_mb_s"};
+    char text_path[64], path[64], arguments[512];
+    snprintf(text_path, sizeof text_path, "/tmp/reel_bench_%d.txt", (int)getpid());
+    snprintf(path, sizeof path, "/tmp/reel_bench_%d.json", (int)getpid());
+    FILE *file = fopen(text_path, "w");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < 3000; i++)
+        fprintf(file, "line %d of a text, number %d, and don't forget %x\n", i, i * 7919 % 1000, i * 40503);
+    fclose(file);
+    for (int threads = 1; threads <= 2; threads++) {
+        snprintf(arguments, sizeof arguments, "--bpe %s --threads %d --rounds 3 --json %s", text_path,
+                 threads, path);
+        ck_assert_int_eq(run(arguments), 0);
+        char *text = take_file(path);
+        ck_assert_int_eq(count(text, "\"bpe\": {"), 1);
+        for (size_t i = 0; i < (threads == 1 ? 7 : sizeof names / sizeof names[0]); i++) {
+            char key[64];
+            snprintf(key, sizeof key, "\n    \"%s\": ", names[i]);
+            ck_assert_msg(count(text, key) == 1, "%s stands there %d times\n%s", names[i], count(text, key),
+                          text);
+        }
+        ck_assert_int_eq(count(text, "threads_s"), threads - 1);
+        free(text);
+    }
+    unlink(text_path);
+    ck_assert_int_eq(run("--bpe /nowhere/text.txt"), STATUS_FAILED);
+}
+END_TEST
+
 START_TEST(wrong_usage_is_told_apart)
 {
     static const char *const wrong[] = {"--models none", "--batch 0", "--vocab 10 --distinct 11", "--unknown",
@@ -120,6 +153,7 @@ Suite *tools_bench_suite(void)
     TCase *tcase = tcase_create("bench");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_model_has_every_name);
+    tcase_add_test(tcase, byte_pairs_have_every_name);
     tcase_add_test(tcase, wrong_usage_is_told_apart);
     tcase_add_test(tcase, words_are_spread_over_the_vocabulary);
     tcase_add_test(tcase, arithmetic_of_the_notebook);

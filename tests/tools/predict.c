@@ -101,6 +101,31 @@ START_TEST(thresholds_choose_labels)
 }
 END_TEST
 
+START_TEST(several_models_answer_together)
+{
+    /* Of each label the mean of what each says of it; a model beside itself says the same. */
+    shell_must(
+        "cd %s && for m in attention.last.npz lstm.last.npz 'attention.last.npz lstm.last.npz' "
+        "'lstm.last.npz lstm.last.npz'; do n=$((n + 1)); head -1 texts | %s/predict $m --threshold 0 --quiet "
+        "| tr '\\t' '\\n' | paste - - | sort | cut -f2 > m$n; done; "
+        "paste m1 m2 m3 m4 | awk '{ d = ($1 + $2) / 2 - $3; e = $2 - $4; if (d * d > 1e-6 || e * e > 1e-6) "
+        "exit 1 } END { if (NR < 40) exit 1 }'",
+        folder, tools);
+    shell_must("%s/predict %s %s/lstm.last.npz --eval tests/fixtures/debian_120.tsv --quiet", tools, model,
+               folder);
+    must_say("95 % interval of macro F1: 0.");
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --epochs 1 --embed 4 --hidden "
+               "4 --quiet "
+               "--out %s/other && sed 1q tests/fixtures/debian_120.tsv > %s/few && sed -n '2,60p' "
+               "tests/fixtures/debian_120.tsv | sed 's/$/, one::more/' >> %s/few && %s/train_zoo --data "
+               "%s/few --models "
+               "rnn --epochs 1 --embed 4 --hidden 4 --quiet --out %s/few-labels",
+               tools, folder, folder, folder, tools, folder, folder);
+    ck_assert_int_eq(shell_run("%s/predict %s %s/few-labels/rnn.last.npz texts", tools, model, folder), 1);
+    must_say("has other labels than the first model");
+}
+END_TEST
+
 START_TEST(json_is_a_line_for_each_text)
 {
     shell_must("cd %s && head -2 texts | %s/predict %s --json --top 1 --quiet", folder, tools, model);
@@ -223,6 +248,7 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, a_line_is_answered_by_a_line_in_order);
     tcase_add_test(tcase, any_bytes_are_a_text);
     tcase_add_test(tcase, thresholds_choose_labels);
+    tcase_add_test(tcase, several_models_answer_together);
     tcase_add_test(tcase, json_is_a_line_for_each_text);
     tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);

@@ -101,6 +101,49 @@ START_TEST(byte_pairs_go_on_too)
 }
 END_TEST
 
+/* Two stages, chosen and refitted; each goes on where it was. */
+START_TEST(the_best_one_goes_on_too)
+{
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models best --epochs 3 --embed 8 --quiet --out "
+        "%s/whole",
+        tools, folder);
+    must_say(0, "on the validation part, 0.");
+    must_say(0, "(95 % interval 0.");
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models best --epochs 3 --embed 8 --quiet "
+               "--checkpoint-every 1 --out %s/cut & p=$!; "
+               "until [ -e %s/cut/choice/wide.last.npz ]; do :; done; kill -9 $p; wait $p; "
+               "%s/train_zoo --resume %s/cut --quiet",
+               tools, folder, folder, tools, folder);
+    shell_must(SAME_RESULTS, folder, folder, folder, folder);
+    shell_must(
+        "cmp %s/whole/wide.last.npz %s/cut/wide.last.npz; cmp %s/whole/wide.best.npz %s/cut/wide.best.npz",
+        folder, folder, folder, folder);
+    /* Trained on all 96 texts, in a folder of its own on fewer; what is given comes before its own settings.
+     */
+    shell_must("grep -q '\"train\": 96,' %s/whole/results.json && grep -q '\"epochs\": 3,' "
+               "%s/whole/settings.json && grep -q '\"optimizer\": \"sgd\"' %s/whole/settings.json",
+               folder, folder, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --refit", tools), 2);
+    must_say(2, "--refit: there is nothing to go by without --valid");
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models best --init x.npz", tools), 2);
+    must_say(2, "would fit one vocabulary");
+}
+END_TEST
+
+START_TEST(an_ensemble_is_all_models_together)
+{
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models wide,bag --seeds 2 --epochs 2 --embed 8 "
+        "--valid 0.2 --ensemble --quiet --out %s/whole",
+        tools, folder);
+    must_say(0, "4 together: threshold 0.");
+    shell_must("tr -d '\\n' < %s/whole/results.json | grep -q '\"ensemble\": *{ *\"members\": 4'", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --ensemble", tools), 2);
+    must_say(2, "--ensemble: there is nothing to go by without --valid");
+}
+END_TEST
+
 START_TEST(other_data_are_refused)
 {
     shell_must("cp tests/fixtures/debian_120.tsv %s/data.tsv && echo 'the red' > %s/stop", folder, folder);
@@ -137,6 +180,40 @@ START_TEST(what_cannot_be_gone_on_with_is_refused)
     shell_must("echo '{\"epochs\": 3}' > %s/settings.json", folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --resume %s", tools, folder), 1);
     must_say(1, "does not name the data");
+}
+END_TEST
+
+START_TEST(command_lines_that_cannot_be_run_are_refused)
+{
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models rnn,lstm,rnn", tools), 2);
+    must_say(2, "rnn is named twice");
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --seed 18446744073709551615 --seeds 2", tools), 2);
+    must_say(2, "the last seed must be below 2^63");
+}
+END_TEST
+
+START_TEST(the_rows_of_the_validation_part_are_counted)
+{
+    shell_must("%s/train_zoo " OPTIONS "--valid 0.25 --out %s/run && grep -E '\"(rows|train|valid|test)\":' "
+               "%s/run/results.json",
+               tools, folder, folder);
+    must_say(0, "\"rows\": 120,\n  \"train\": 78,\n  \"valid\": 18,\n  \"test\": 24,");
+}
+END_TEST
+
+/* The sizes are the file's, all else is the command's. */
+START_TEST(weights_to_begin_with_leave_dropout_as_it_is)
+{
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --embed 8 --epochs 1 --quiet "
+               "--out %s/first",
+               tools, folder);
+    shell_must("for d in 0 0.5; do %s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 "
+               "--quiet --init %s/first/bag.best.npz --dropout $d --out %s/$d; done; "
+               "%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 --quiet "
+               "--init %s/first/bag.best.npz --out %s/own",
+               tools, folder, folder, tools, folder, folder);
+    shell_must("cmp %s/own/bag.best.npz %s/0.5/bag.best.npz", folder, folder); /* bag's own is 0.5 */
+    ck_assert_int_eq(shell_run("cmp -s %s/own/bag.best.npz %s/0/bag.best.npz", folder, folder), 1);
 }
 END_TEST
 
@@ -202,8 +279,13 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, a_killed_run_goes_on_with_nothing_but_its_folder);
     tcase_add_test(tcase, an_interrupted_run_says_how_to_go_on);
     tcase_add_test(tcase, byte_pairs_go_on_too);
+    tcase_add_test(tcase, the_best_one_goes_on_too);
+    tcase_add_test(tcase, an_ensemble_is_all_models_together);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
+    tcase_add_test(tcase, command_lines_that_cannot_be_run_are_refused);
+    tcase_add_test(tcase, the_rows_of_the_validation_part_are_counted);
+    tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);
     tcase_add_test(tcase, weights_to_begin_with_must_fit);
     tcase_add_test(tcase, byte_pairs_are_begun_with);
     suite_add_tcase(suite, tcase);

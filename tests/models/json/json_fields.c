@@ -85,6 +85,22 @@ START_TEST(unknown_keys_are_passed_over_and_missing_ones_stay)
 }
 END_TEST
 
+START_TEST(strings_that_are_not_utf8_can_still_be_read)
+{
+    JsonWriter json = {.compact = true};
+    json_string(&json, NULL,
+                "a\xE9"
+                "b\xC3\xA9\xE2\x82");
+    ck_assert_str_eq(json_finish(&json), "\"a\xEF\xBF\xBD"
+                                         "b\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\"\n");
+    json_free(&json);
+    json = (JsonWriter){.compact = true};
+    json_string(&json, NULL, "\xFF");
+    ck_assert_str_eq(json_finish(&json), "\"\xEF\xBF\xBD\"\n");
+    json_free(&json);
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } wrong[] = {
@@ -139,6 +155,7 @@ Suite *models_json_fields_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, what_is_written_is_read_again);
     tcase_add_test(tcase, unknown_keys_are_passed_over_and_missing_ones_stay);
+    tcase_add_test(tcase, strings_that_are_not_utf8_can_still_be_read);
     tcase_add_loop_test(tcase, what_is_wrong_is_said, 0, sizeof wrong / sizeof wrong[0]);
     tcase_add_test(tcase, a_failed_allocation_is_an_error);
     suite_add_tcase(suite, tcase);

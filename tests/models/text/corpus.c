@@ -168,6 +168,8 @@ START_TEST(rows_without_labels)
     ck_assert_failed(parse("text\tlabels\nx\t \r\ny\tb\n"), STATUS_FAILED, "x.tsv:2: the row has no labels");
     ck_assert_failed(parse("text\tlabels\nx\ta, , b\n"), STATUS_FAILED,
                      "x.tsv:2: the row has an empty label");
+    ck_assert_failed(parse("text\tlabels\nx\ta, \ny\tb\n"), STATUS_FAILED,
+                     "x.tsv:2: the row has an empty label"); /* and not one named "a," */
     ck_assert_failed(parse("labels\ttext\n, a\tx\n"), STATUS_FAILED, "x.tsv:2: the row has an empty label");
 }
 END_TEST

@@ -68,7 +68,9 @@ static Model *new_model(const char *name)
                           .labels = dataset_num_classes(dataset),
                           .embed =
                               zoo_find(name) == zoo_find("transformer") ? 4 : 3, /* its heads divide it */
-                          .hidden = 2};
+                          .hidden = 2,
+                          .embed_dropout = -1,
+                          .dropout = -1};
     ck_assert_ok(model_new(&model, zoo_find(name), config, 3));
     return model;
 }
@@ -154,6 +156,19 @@ START_TEST(every_model_comes_back_whole)
     }
     checkpoint_free(c);
     model_free(model);
+}
+END_TEST
+
+START_TEST(what_is_loaded_has_its_kinds_dropout)
+{
+    Checkpoint *checkpoint;
+    save_one("transformer", false, NULL);
+    ck_assert_ok(checkpoint_load(&checkpoint, path));
+    const ModelConfig *kinds = &zoo_find("transformer")->defaults;
+    ck_assert_double_eq(checkpoint->model->config.dropout, kinds->dropout);
+    ck_assert_double_eq(checkpoint->model->config.embed_dropout, kinds->embed_dropout);
+    ck_assert_double_eq(checkpoint->model->dropout.p, kinds->dropout);
+    checkpoint_free(checkpoint);
 }
 END_TEST
 
@@ -455,6 +470,7 @@ Suite *models_checkpoint_suite(void)
     TCase *tcase = tcase_create("checkpoint");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, every_model_comes_back_whole, 0, 2 * zoo_count());
+    tcase_add_test(tcase, what_is_loaded_has_its_kinds_dropout);
     tcase_add_test(tcase, what_is_loaded_and_saved_again_has_the_same_bytes);
     tcase_add_test(tcase, stop_words_and_digits_are_kept);
     tcase_add_test(tcase, byte_pairs_are_kept);

@@ -418,6 +418,27 @@ START_TEST(a_state_that_points_nowhere_is_refused)
 }
 END_TEST
 
+/* What a longer run has left in the folder must not keep a shorter one from being resumed. */
+START_TEST(another_runs_file_is_passed_over)
+{
+    Watch watch = {0};
+    RunResult fresh, result;
+    options.epochs = 4;
+    strcpy(options.files.id, "deadbeef");
+    ck_assert_ok(train("rnn", cut, &watch, NULL));
+    options.epochs = 1;
+    strcpy(options.files.id, "0badcafe");
+    ck_assert_ok(train("rnn", whole, &watch, &fresh));
+    ck_assert_ok(train("rnn", cut, &watch, &result));
+    ck_assert_int_eq(result.count, 1);
+    ck_assert_int_eq(result.best_epoch, 1);
+    ck_assert(result.epochs[0].train_loss == fresh.epochs[0].train_loss);
+    ck_assert(result.best_f1 == fresh.best_f1);
+    run_result_free(&fresh);
+    run_result_free(&result);
+}
+END_TEST
+
 START_TEST(members_of_others_survive)
 {
     Watch watch = {.stop_after = 2};
@@ -568,6 +589,7 @@ Suite *models_resume_suite(void)
     tcase_add_test(tcase, files_of_another_run_are_not_gone_on_from);
     tcase_add_test(tcase, a_file_that_cannot_be_gone_on_from_is_an_error);
     tcase_add_test(tcase, a_state_that_points_nowhere_is_refused);
+    tcase_add_test(tcase, another_runs_file_is_passed_over);
     tcase_add_test(tcase, members_of_others_survive);
     tcase_add_test(tcase, epochs_are_kept_when_asked_for);
     tcase_add_test(tcase, weights_are_begun_with);

@@ -1,0 +1,65 @@
+#include "models/text/subword_dropout.h"
+#include "tensor/mem.h"
+
+static bool encode(const void *state, TextSpan text, size_t limit, IdList *list)
+{
+    SubwordDropout *d = (SubwordDropout *)(uintptr_t)state;
+    d->scratch.count = 0;
+    Status status = bpe_encode(d->encoder, text.bytes, text.length, &d->scratch);
+    bool fine = status_is_ok(&status);
+    for (size_t i = 0; fine && i < d->scratch.count && i < limit; i++)
+        fine = id_list_push(list, d->scratch.ids[i]);
+    return fine;
+}
+
+Status subword_dropout_init(SubwordDropout *d, const Dataset *dataset, double probability, uint64_t seed)
+{
+    *d = (SubwordDropout){.dataset = dataset, .probability = probability, .seed = seed};
+    if (!(probability >= 0 && probability <= 1))
+        return status_usage("a BPE dropout of %g is none; it must lie in [0, 1]", probability);
+    if (!dataset->tokenizer.bpe || !dataset->train_texts)
+        return status_usage("BPE dropout needs a data set of byte pairs that has kept its texts");
+    size_t bytes = (size_t)(dataset->train.count + 1) * sizeof(int64_t);
+    int64_t *offsets = mem_calloc((size_t)dataset->train.count + 1, sizeof *offsets);
+    d->encoder = bpe_encoder_new(dataset->tokenizer.bpe);
+    d->part = dataset->train;
+    d->part.offsets = offsets;
+    d->part.ids = NULL;
+    d->part.longest = dataset->max_len;
+    if (offsets && d->encoder)
+        return status_ok();
+    subword_dropout_free(d);
+    return status_no_memory(bytes, "BPE dropout");
+}
+
+/* What the encoder draws for one text. */
+static uint64_t text_seed(const SubwordDropout *d, int64_t epoch, int32_t row)
+{
+    uint32_t drawn[4];
+    random_block(d->seed, random_stream("subword dropout") + (uint64_t)epoch, (uint64_t)row, drawn);
+    return (uint64_t)drawn[1] << 32 | drawn[0];
+}
+
+Status subword_dropout_draw(SubwordDropout *d, int64_t epoch)
+{
+    const Tokenizer tokenizer = {
+        .state = d, .vocab_size = d->dataset->tokenizer.vocab_size, .encode = encode};
+    d->list.count = 0;
+    for (int64_t i = 0; i < d->part.count; i++) {
+        bpe_encoder_set_dropout(d->encoder, d->probability, text_seed(d, epoch, d->part.rows[i]));
+        if (!tokenizer_encode(&tokenizer, d->dataset->train_texts[i], d->dataset->max_len, &d->list))
+            return status_no_memory(d->list.count * sizeof *d->list.ids, "the ids of the texts");
+        d->part.offsets[i + 1] = (int64_t)d->list.count;
+    }
+    d->part.ids = d->list.ids;
+    return status_ok();
+}
+
+void subword_dropout_free(SubwordDropout *d)
+{
+    mem_free(d->part.offsets);
+    bpe_encoder_free(d->encoder);
+    bpe_ids_free(&d->scratch);
+    id_list_free(&d->list);
+    *d = (SubwordDropout){0};
+}

@@ -1,0 +1,112 @@
+#include "models/training/bootstrap.h"
+#include "tensor/mem.h"
+#include "tensor/random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A decision: its label, and in the last two bits what it is. */
+enum { IS_TRUE = 1, IS_PREDICTED = 2, FLAG_BITS = 2 };
+
+void bootstrap_init(Bootstrap *b, int32_t labels)
+{
+    *b = (Bootstrap){.labels = labels};
+}
+
+void bootstrap_free(Bootstrap *b)
+{
+    mem_free(b->ends);
+    mem_free(b->decisions);
+    *b = (Bootstrap){0};
+}
+
+/* Room for more texts, with all labels each. */
+static bool reserve(Bootstrap *b, int64_t texts)
+{
+    int64_t wanted = b->texts + texts;
+    size_t decisions = b->used + (size_t)b->labels;
+    if (wanted > b->text_capacity) {
+        int64_t capacity = wanted > 2 * b->text_capacity ? wanted : 2 * b->text_capacity;
+        size_t *ends = mem_realloc(b->ends, (size_t)capacity * sizeof *ends);
+        if (!ends)
+            return false;
+        b->ends = ends;
+        b->text_capacity = capacity;
+    }
+    if (decisions > b->capacity) {
+        size_t capacity = 2 * decisions + 1024;
+        uint32_t *larger = mem_realloc(b->decisions, capacity * sizeof *larger);
+        if (!larger)
+            return false;
+        b->decisions = larger;
+        b->capacity = capacity;
+    }
+    return true;
+}
+
+Status bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double *thresholds)
+{
+    if (scores.dtype != DTYPE_F32 || truth.dtype != DTYPE_F32 || scores.ndim != 2 ||
+        scores.shape[1] != b->labels || !tensor_same_shape(&scores, &truth))
+        return status_failed("a bootstrap needs f32 scores and truth of one shape [N, %d]", b->labels);
+    for (int64_t i = 0; i < scores.shape[0]; i++) {
+        if (!reserve(b, 1))
+            return status_no_memory((b->used + (size_t)b->labels) * sizeof *b->decisions, "the bootstrap");
+        const float *score = tensor_f32(scores) + i * scores.strides[0];
+        const float *is_true = tensor_f32(truth) + i * truth.strides[0];
+        for (int32_t k = 0; k < b->labels; k++) {
+            uint32_t flags = is_true[k * truth.strides[1]] != 0.0f ? IS_TRUE : 0;
+            if ((double)score[k * scores.strides[1]] > (thresholds ? thresholds[k] : 0.0))
+                flags |= IS_PREDICTED;
+            if (flags)
+                b->decisions[b->used++] = (uint32_t)k << FLAG_BITS | flags;
+        }
+        b->ends[b->texts++] = b->used;
+    }
+    return status_ok();
+}
+
+/* Macro F1 on as many texts as there are, drawn with replacement. counts [K, 2]: hits, predicted + true. */
+static double resampled_f1(const Bootstrap *b, Random *random, int64_t *counts)
+{
+    double sum = 0;
+    memset(counts, 0, 2 * (size_t)b->labels * sizeof *counts);
+    for (int64_t i = 0; i < b->texts; i++) {
+        uint32_t text = random_below(random, (uint32_t)b->texts);
+        for (size_t at = text ? b->ends[text - 1] : 0; at < b->ends[text]; at++) {
+            int64_t *count = counts + 2 * (size_t)(b->decisions[at] >> FLAG_BITS);
+            uint32_t is_true = b->decisions[at] & IS_TRUE, predicted = (b->decisions[at] & IS_PREDICTED) / 2;
+            count[0] += is_true & predicted;
+            count[1] += is_true + predicted;
+        }
+    }
+    for (int32_t k = 0; k < b->labels; k++)
+        sum += counts[2 * k + 1] ? 2.0 * (double)counts[2 * k] / (double)counts[2 * k + 1] : 0.0;
+    return sum / b->labels;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+Status bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Interval *interval)
+{
+    *interval = (Interval){0};
+    if (b->texts < 1 || b->texts > INT32_MAX || rounds < 1)
+        return status_failed("a bootstrap needs texts and rounds, not %lld and %d", (long long)b->texts,
+                             rounds);
+    size_t bytes = (size_t)rounds * sizeof(double) + 2 * (size_t)b->labels * sizeof(int64_t);
+    double *found = mem_alloc(bytes);
+    if (!found)
+        return status_no_memory(bytes, "the bootstrap");
+    Random random = random_new(seed, random_stream("bootstrap"));
+    for (int i = 0; i < rounds; i++)
+        found[i] = resampled_f1(b, &random, (int64_t *)(found + rounds));
+    qsort(found, (size_t)rounds, sizeof *found, ascending);
+    *interval =
+        (Interval){found[(int)(0.025 * (rounds - 1) + 0.5)], found[(int)(0.975 * (rounds - 1) + 0.5)]};
+    mem_free(found);
+    return status_ok();
+}

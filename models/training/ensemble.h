@@ -1,0 +1,24 @@
+/* Several trained models as one: the mean of their probabilities, with a threshold of its own. */
+#ifndef REEL_MODELS_TRAINING_ENSEMBLE_H
+#define REEL_MODELS_TRAINING_ENSEMBLE_H
+
+#include "models/training/run.h"
+
+REEL_BEGIN_DECLS
+
+/* What an ensemble came to. All zeros: there is none. */
+typedef struct Ensemble {
+    int members;
+    double valid_f1;                 /* macro F1 on the validation part at the one best threshold */
+    double threshold;                /* that threshold, a probability */
+    double tuned_f1, tuned_micro_f1; /* on the test part with it */
+    Interval interval;               /* 95 % of tuned_f1 over other test texts */
+} Ensemble;
+
+/* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part. Errors:
+ * no memory. */
+Status ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Reel's byte pairs against Hugging Face's tokenizers and subword-nmt, token for token, on a text of any size:
+`make check-bpe TEXT=FILE VOCAB=N`.
+
+What is compared: the vocabulary and the merges that are learned, the ids of every line, the same ids from Reel's
+exported files loaded into the original, and the text decoded from them. A library that is not installed is skipped,
+which is counted; with SKIPS=fail that is a failure.
+"""
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BPE = pathlib.Path(os.environ.get("REEL_TOOLS", ROOT / "tools")) / "bpe"
+TEXT, VOCAB = sys.argv[1], int(sys.argv[2])
+done, skipped = 0, []
+
+
+def reel(*arguments, output=None):
+    command = [str(BPE), *map(str, arguments)]
+    with open(output or os.devnull, "wb") as out:
+        result = subprocess.run(command, stdout=out, stderr=subprocess.PIPE)
+    assert result.returncode == 0, f"{' '.join(command)}: {result.stderr.decode()}"
+
+
+def text_lines():
+    with open(TEXT, encoding="utf-8", newline="\n") as file:
+        lines = file.read().split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def read_ids(path):
+    with open(path) as file:
+        return [[int(number) for number in line.split()] for line in file]
+
+
+def agree(what, got, want):
+    """Equal, or the first place where they are not."""
+    global done
+    if got == want:
+        done += 1
+        print(f"check-bpe: {what}: the same")
+        return
+    if isinstance(got, dict):
+        got, want = sorted(got.items()), sorted(want.items())
+    for i, (a, b) in enumerate(zip(got, want)):
+        assert a == b, f"{what}: number {i} is {a!r:.300} and should be {b!r:.300}"
+    raise AssertionError(f"{what}: there are {len(got)} and should be {len(want)}")
+
+
+def merges_of(model):
+    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]]
+
+
+def hugging_face(folder, mode, lines):
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    theirs = Tokenizer(models.BPE())
+    alphabet = []
+    if mode == "bytelevel":
+        theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    else:
+        theirs.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.BpeTrainer(vocab_size=VOCAB, show_progress=False, initial_alphabet=alphabet)
+    theirs.train([TEXT], trainer)
+    theirs.save(str(folder / "theirs.json"))
+    reel("train", "--vocab", VOCAB, "--pretokenizer", mode, "--threads", 2, "--out", folder / "ours.json", TEXT)
+    ours, model = (json.load(open(folder / name))["model"] for name in ("ours.json", "theirs.json"))
+    agree(f"{mode}: vocabulary", ours["vocab"], model["vocab"])
+    agree(f"{mode}: merges", merges_of(ours), merges_of(model))
+
+    ids = [encoding.ids for encoding in theirs.encode_batch_fast(lines)]
+    for name in "ours", "theirs":
+        reel("encode", "--tokenizer", folder / f"{name}.json", "--ids", TEXT, output=folder / "ids")
+        agree(f"{mode}: ids of {len(lines)} lines by {name}", read_ids(folder / "ids"), ids)
+    again = Tokenizer.from_file(str(folder / "ours.json"))
+    agree(f"{mode}: ids by our file loaded there", [e.ids for e in again.encode_batch_fast(lines)], ids)
+    if mode == "bytelevel":
+        gpt2(folder, lines, ids)
+
+
+def gpt2(folder, lines, ids):
+    """GPT-2's two files, and the way back from ids."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    files = str(folder / "vocab.json"), str(folder / "merges.txt")
+    reel("convert", "--to", "gpt2", folder / "ours.json", *files)
+    theirs = Tokenizer(models.BPE.from_file(*files))
+    theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    agree("bytelevel: ids by vocab.json and merges.txt", [e.ids for e in theirs.encode_batch_fast(lines)], ids)
+    reel("decode", "--tokenizer", folder / "ours.json", folder / "ids", output=folder / "text")
+    with open(folder / "text", encoding="utf-8", newline="\n") as file:
+        agree("bytelevel: decoded text", file.read().split("\n")[:-1], lines)
+
+
+def subword_nmt(folder, lines):
+    from subword_nmt import apply_bpe, learn_bpe
+
+    with io.open(TEXT, encoding="utf-8", newline="\n") as text, io.open(folder / "theirs", "w", encoding="utf-8") as out:
+        learn_bpe.learn_bpe(text, out, VOCAB)
+    reel("train", "--merges", VOCAB, "--pretokenizer", "subword-nmt", "--out", folder / "ours.json", TEXT)
+    reel("convert", "--to", "codes", folder / "ours.json", folder / "ours")
+    ours, theirs = ((folder / name).read_text("utf-8").split("\n") for name in ("ours", "theirs"))
+    agree(f"subword-nmt: codes of {len(theirs) - 2} merges", ours, theirs)
+
+    with io.open(folder / "ours", encoding="utf-8") as codes:
+        bpe = apply_bpe.BPE(codes)
+    want = [bpe.process_line(line).strip("\r\n ") for line in lines]
+    reel("encode", "--tokenizer", folder / "ours.json", TEXT, output=folder / "tokens")
+    with open(folder / "tokens", encoding="utf-8", newline="\n") as file:
+        tokens = [line.split(" ") if line else [] for line in file.read().split("\n")[:-1]]
+    got = [" ".join(t[:-4] if t.endswith("</w>") else t + "@@" for t in line) for line in tokens]
+    agree(f"subword-nmt: tokens of {len(lines)} lines", got, want)
+
+
+def main():
+    lines = text_lines()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for what, check in {
+            "whitespace": lambda: hugging_face(folder, "whitespace", lines),
+            "bytelevel": lambda: hugging_face(folder, "bytelevel", lines),
+            "subword-nmt": lambda: subword_nmt(folder, lines),
+        }.items():
+            try:
+                check()
+            except ImportError as error:
+                skipped.append(f"{what}: {error}")
+    for reason in skipped:
+        print(f"check-bpe: skipped: {reason}")
+    print(f"check-bpe: {done} comparisons, {len(skipped)} skipped")
+    return 1 if skipped and os.environ.get("REEL_SKIPS") == "fail" else 0
+
+
+sys.exit(main())

@@ -1,0 +1,126 @@
+#include "models/text/subword_dropout.h"
+#include "models/text/subwords.h"
+
+#include <check.h>
+#include <string.h>
+
+static const char corpus_text[] = "text\tlabels\n"
+                                  "lower lowest newest widest\ta\n"
+                                  "newest newest widest lower\tb\n"
+                                  "low low lower lowest\ta, b\n"
+                                  "wide wider widest\tb\n"
+                                  "new newer newest\ta\n";
+
+static Corpus corpus;
+static Subwords subwords;
+static Dataset *dataset;
+
+static void make(bool keep)
+{
+    DatasetOptions options = dataset_defaults();
+    subwords = (Subwords){.vocabulary = 30};
+    options.fit = subwords_fit;
+    options.fit_context = &subwords;
+    options.keep_texts = keep;
+    Status status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1);
+    if (status_is_ok(&status))
+        status = dataset_new(&dataset, &corpus, "memory", &options);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+}
+
+static void drop(void)
+{
+    dataset_free(dataset);
+    corpus_free(&corpus);
+    subwords_free(&subwords);
+}
+
+static void draw(SubwordDropout *dropout, int64_t epoch)
+{
+    Status status = subword_dropout_draw(dropout, epoch);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+}
+
+/* Whether two parts have the same ids. */
+static bool same(const DatasetPart *a, const DatasetPart *b)
+{
+    size_t n = (size_t)a->count;
+    return memcmp(a->offsets, b->offsets, (n + 1) * sizeof *a->offsets) == 0 &&
+           memcmp(a->ids, b->ids, (size_t)a->offsets[n] * sizeof *a->ids) == 0;
+}
+
+START_TEST(an_epoch_is_a_function_of_seed_and_epoch)
+{
+    make(true);
+    SubwordDropout one, other, third;
+    Status status = subword_dropout_init(&one, dataset, 0.3, 7);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    status = subword_dropout_init(&other, dataset, 0.3, 7);
+    ck_assert(status_is_ok(&status));
+    status = subword_dropout_init(&third, dataset, 0.3, 8);
+    ck_assert(status_is_ok(&status));
+    draw(&one, 0);
+    draw(&one, 1);
+    draw(&one, 5);
+    draw(&other, 5);
+    draw(&third, 5);
+    ck_assert(same(&one.part, &other.part));
+    ck_assert(!same(&one.part, &third.part));
+    draw(&other, 6);
+    ck_assert(!same(&one.part, &other.part));
+    subword_dropout_free(&one);
+    subword_dropout_free(&other);
+    subword_dropout_free(&third);
+    drop();
+}
+END_TEST
+
+START_TEST(probability_0_changes_nothing_and_1_leaves_letters)
+{
+    make(true);
+    SubwordDropout none, all;
+    Status status = subword_dropout_init(&none, dataset, 0, 1);
+    ck_assert(status_is_ok(&status));
+    status = subword_dropout_init(&all, dataset, 1, 1);
+    ck_assert(status_is_ok(&status));
+    draw(&none, 3);
+    draw(&all, 3);
+    ck_assert(same(&none.part, &dataset->train));
+    for (int64_t i = 0; i < dataset->train.count; i++) {
+        TextSpan text = dataset->train_texts[i];
+        int64_t letters = 0;
+        for (size_t at = 0; at < text.length; at++)
+            letters += text.bytes[at] != ' ';
+        ck_assert_int_eq(all.part.offsets[i + 1] - all.part.offsets[i], letters + 2);
+    }
+    subword_dropout_free(&none);
+    subword_dropout_free(&all);
+    drop();
+}
+END_TEST
+
+START_TEST(what_it_needs_is_asked_for)
+{
+    SubwordDropout dropout;
+    make(false);
+    Status status = subword_dropout_init(&dropout, dataset, 0.1, 1);
+    ck_assert_int_eq(status.code, STATUS_USAGE);
+    drop();
+    make(true);
+    status = subword_dropout_init(&dropout, dataset, 1.5, 1);
+    ck_assert_int_eq(status.code, STATUS_USAGE);
+    drop();
+}
+END_TEST
+
+Suite *models_subword_dropout_suite(void);
+Suite *models_subword_dropout_suite(void)
+{
+    Suite *suite = suite_create("models/subword_dropout");
+    TCase *tcase = tcase_create("dropout");
+    tcase_add_test(tcase, an_epoch_is_a_function_of_seed_and_epoch);
+    tcase_add_test(tcase, probability_0_changes_nothing_and_1_leaves_letters);
+    tcase_add_test(tcase, what_it_needs_is_asked_for);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
