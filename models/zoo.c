@@ -7,7 +7,8 @@
 
 /* Each kind is defined in a file of its own. */
 extern const ModelKind rnn_model, lstm_model, lstm_matched_model, attention_model, attention_fed_model,
-    stacked_model, bag_model, cnn_model, gru_model, bilstm_model, bilstm_attention_model, transformer_model, wide_model;
+    stacked_model, bag_model, cnn_model, gru_model, bilstm_model, bilstm_attention_model, transformer_model,
+    wide_model;
 
 static const ModelKind *const kinds[] = {
     &rnn_model,

@@ -54,19 +54,6 @@ static Status predict_file(PredictRun *run, const char *path)
     return status;
 }
 
-/* The logit above which a label is predicted: of several models' thresholds the mean. */
-static float limit_of(const PredictRun *run, int32_t k)
-{
-    double threshold = 0;
-    for (int i = 0; i < run->models; i++) {
-        const float *own = run->checkpoints[i]->text.thresholds;
-        threshold += (own ? (double)own[k] : 0.5) / run->models;
-    }
-    if (!isnan(run->settings->threshold))
-        threshold = run->settings->threshold;
-    return (float)log(threshold / (1 - threshold));
-}
-
 static Status prepare(PredictRun *run)
 {
     const Checkpoint *checkpoint = run->checkpoint;
@@ -78,8 +65,10 @@ static Status prepare(PredictRun *run)
     run->logits = mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);
     if (!run->limits || !run->ranking || !run->logits)
         return status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
-    for (int32_t i = 0; i < run->labels; i++)
-        run->limits[i] = limit_of(run, i);
+    for (int32_t i = 0; i < run->labels; i++) {
+        double threshold = predict_threshold(run, i);
+        run->limits[i] = (float)log(threshold / (1 - threshold));
+    }
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
     run->began = clock_seconds();
@@ -92,63 +81,18 @@ static Status prepare(PredictRun *run)
     return status;
 }
 
-/* Says on the standard error which members of the file Reel does not know. */
-static void report_unknown(const char *path, const NnSnapshot *unknown)
-{
-    enum { SHOWN = 8 };
-    const char *name = nn_snapshot_name(unknown, 0);
-    if (!name)
-        return;
-    fprintf(stderr, "predict: %s: passed over, since this Reel does not know them: ", path);
-    for (int i = 0; i < SHOWN && name; name = nn_snapshot_name(unknown, ++i))
-        fprintf(stderr, "%s%s", i ? ", " : "", name);
-    fputs(name ? ", ...\n" : "\n", stderr);
-}
-
-/* Models can be asked together where they name the same labels. */
-static Status same_labels(const StringTable *a, const StringTable *b, const char *path)
-{
-    bool same = a->count == b->count;
-    for (int32_t k = 0; same && k < a->count; k++)
-        same = strcmp(string_table_text(a, k), string_table_text(b, k)) == 0;
-    return same
-               ? status_ok()
-               : status_failed(
-                     "%s: has other labels than the first model; ask models of the same data together", path);
-}
-
-static Status load_models(PredictRun *run, const char *const *paths, int count)
-{
-    Status status = status_ok();
-    for (int i = 0; i < count && status_is_ok(&status); i++) {
-        status = checkpoint_load(&run->checkpoints[i], paths[i]);
-        if (!status_is_ok(&status))
-            break;
-        run->models = i + 1;
-        if (!run->settings->quiet)
-            report_unknown(paths[i], &run->checkpoints[i]->unknown);
-        if (i > 0)
-            status = same_labels(&run->checkpoints[0]->labels, &run->checkpoints[i]->labels, paths[i]);
-    }
-    run->checkpoint = run->checkpoints[0];
-    return status;
-}
-
 static Status predict(const PredictSettings *settings, const char *const *models, int count,
                       const char *input)
 {
     PredictRun run = {.settings = settings};
-    Status status = load_models(&run, models, count);
+    Status status = predict_load_models(&run, models, count);
     if (status_is_ok(&status))
         status = prepare(&run);
     if (status_is_ok(&status))
         status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
     if (status_is_ok(&status))
         predict_show_speed(&run, true);
-    for (int i = 0; i < run.models; i++) {
-        predictor_free(run.predictors[i]);
-        checkpoint_free(run.checkpoints[i]);
-    }
+    predict_free_models(&run);
     mem_free(run.mean);
     mem_free(run.limits);
     mem_free(run.ranking);
@@ -195,8 +139,8 @@ int main(int argc, char **argv)
     if (status_is_ok(&status) && !settings.help) {
         if (given > models + 1 || (given > models && settings.eval))
             status = status_usage("'%s': one argument too many", rest[given - 1]);
-        else if (models > PREDICT_MOST_MODELS)
-            status = status_usage("%d models are more than %d", models, PREDICT_MOST_MODELS);
+        else if (models > PREDICT_MODELS)
+            status = status_usage("%d models are more than %d", models, PREDICT_MODELS);
         else
             status = predict(&settings, rest, models, given > models ? rest[models] : "-");
     }

@@ -1,12 +1,12 @@
 /* What the parts of tools/predict share: predict.c sets up, predict_output.c writes the line of a text,
- * predict_eval.c measures quality on labelled texts. */
+ * predict_eval.c measures quality on labelled texts, predict_models.c asks one model or several. */
 #ifndef REEL_TOOLS_PREDICT_H
 #define REEL_TOOLS_PREDICT_H
 
 #include "models/training/predictor.h"
 
-/* Texts that are predicted in one go. */
-enum { PREDICT_TEXTS = 8192, PREDICT_MOST_MODELS = 32 };
+/* Texts that are predicted in one go, and models that may be asked together. */
+enum { PREDICT_TEXTS = 8192, PREDICT_MODELS = 32 };
 
 /* The command line. */
 typedef struct PredictSettings {
@@ -18,17 +18,18 @@ typedef struct PredictSettings {
 
 typedef struct PredictRun {
     const PredictSettings *settings;
-    const Checkpoint *checkpoint; /* the first of: */
-    Checkpoint *checkpoints[PREDICT_MOST_MODELS];
-    Predictor *predictors[PREDICT_MOST_MODELS], *predictor; /* the first */
+    Checkpoint *checkpoints[PREDICT_MODELS];
+    Predictor *predictors[PREDICT_MODELS];
     int models;
-    int32_t labels;     /* K */
-    float *limits;      /* [K]: logits above are predicted */
-    float *logits;      /* [PREDICT_TEXTS, K] */
-    float *mean;        /* [PREDICT_TEXTS, K]: of several models; NULL: there is one */
-    int32_t *ranking;   /* [K] */
-    int64_t texts;      /* done */
-    bool colour, shows; /* colours on the terminal; progress there */
+    const Checkpoint *checkpoint; /* the first one */
+    Predictor *predictor;         /* the first one */
+    int32_t labels;               /* K */
+    float *limits;                /* [K]: logits above are predicted */
+    float *logits;                /* [PREDICT_TEXTS, K] */
+    float *mean;                  /* [PREDICT_TEXTS, K]: of several models; NULL: there is one */
+    int32_t *ranking;             /* [K] */
+    int64_t texts;                /* done */
+    bool colour, shows;           /* colours on the terminal; progress there */
     double began, shown;
 } PredictRun;
 
@@ -38,8 +39,15 @@ static inline const char *predict_label(const PredictRun *run, int32_t k)
     return string_table_text(&run->checkpoint->labels, k);
 }
 
-/* run->logits of at most PREDICT_TEXTS texts; of several models the log-odds of their mean probability. */
-Status predict_run(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
+/* Reads the model files; several must name the same labels. */
+Status predict_load_models(PredictRun *run, const char *const *paths, int count);
+void predict_free_models(PredictRun *run);
+/* run->logits of at most PREDICT_TEXTS texts; of several models the log-odds of their mean probability. The
+ * first one keeps its attention where asked to. */
+Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
+/* The probability above which label k is predicted: of several models' thresholds the mean. */
+double predict_threshold(const PredictRun *run, int32_t k);
+
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */
 Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count);
 /* Whether all could be written to the standard output so far. */

@@ -46,7 +46,7 @@ static Status evaluate_window(PredictRun *run, const Corpus *corpus, const int32
                               int64_t count, float *truth, Quality *quality)
 {
     size_t k = (size_t)run->labels;
-    Status status = predict_run(run, corpus->texts + first, count, false);
+    Status status = predict_logits(run, corpus->texts + first, count, false);
     if (!status_is_ok(&status))
         return status;
     memset(truth, 0, (size_t)count * k * sizeof *truth);

@@ -14,24 +14,6 @@ static double probability(float logit)
     return 1 / (1 + exp(-(double)logit));
 }
 
-Status predict_run(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
-{
-    Status status = predictor_run(run->predictor, texts, count, attention, run->logits);
-    if (run->models == 1 || !status_is_ok(&status))
-        return status;
-    size_t n = (size_t)count * (size_t)run->labels;
-    for (size_t i = 0; i < n; i++)
-        run->mean[i] = (float)(probability(run->logits[i]) / run->models);
-    for (int m = 1; m < run->models && status_is_ok(&status); m++) {
-        status = predictor_run(run->predictors[m], texts, count, false, run->logits);
-        for (size_t i = 0; i < n && status_is_ok(&status); i++)
-            run->mean[i] += (float)(probability(run->logits[i]) / run->models);
-    }
-    for (size_t i = 0; i < n; i++)
-        run->logits[i] = logf(run->mean[i]) - log1pf(-run->mean[i]);
-    return status;
-}
-
 /* A stable order is wanted, so equal logits go by number. qsort() knows no context. */
 static const float *ranked;
 
@@ -160,7 +142,7 @@ void predict_progress(PredictRun *run, int64_t count)
 
 Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)
 {
-    Status status = predict_run(run, texts, count, run->settings->attention);
+    Status status = predict_logits(run, texts, count, run->settings->attention);
     for (int64_t i = 0; status_is_ok(&status) && i < count; i++) {
         const float *logits = run->logits + i * run->labels;
         if (run->settings->json)

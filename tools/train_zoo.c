@@ -294,10 +294,10 @@ static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count
     Status status = report_data_begin(&zoo.report, dataset);
     for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
-    if (s->ensemble && !interrupted && status_is_ok(&status))
-        status = add_ensemble(&zoo);
     if (zoo.done == 0 && interrupted && status_is_ok(&status))
         printf("interrupted: before the first batch; go on with: train_zoo --resume %s\n", s->out);
+    if (s->ensemble && !interrupted && status_is_ok(&status))
+        status = add_ensemble(&zoo);
     if (zoo.done > 0)
         print_outcome(&zoo, status_is_ok(&status));
     for (int i = 0; i < zoo.done; i++)
@@ -329,8 +329,8 @@ static Status compare(const ZooSettings *s, const char *const *folders, int coun
 
 /* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
  * learned from them, or are those of the file to begin with. */
-static Status prepare_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset,
-                           Dataset **choice)
+static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset,
+                        Dataset **choice)
 {
     DatasetOptions options = zoo_dataset_options(s);
     const char *path = s->resume ? folder->data_path : s->data;
@@ -364,7 +364,7 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     run->files.init = s->resume ? folder->init_path : s->init;
     Status status = run->files.init ? read_init(run->files.init, &first) : status_ok();
     if (status_is_ok(&status))
-        status = prepare_data(s, folder, first, dataset, choice);
+        status = read_data(s, folder, first, dataset, choice);
     if (status_is_ok(&status) && first)
         status = check_init(run->files.init, first, kinds, count, run, *dataset);
     checkpoint_free(first);

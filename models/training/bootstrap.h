@@ -30,7 +30,9 @@ typedef struct Bootstrap {
     size_t used, capacity;
 } Bootstrap;
 
+/* An empty one; makes no memory. */
 void bootstrap_init(Bootstrap *bootstrap, int32_t labels);
+/* Frees what was added. */
 void bootstrap_free(Bootstrap *bootstrap);
 /* Adds texts: scores and truth f32 [n, K] in any strides; a label is predicted where its score is greater
  * than thresholds[k] (NULL: 0). Errors: other shapes or dtypes, no memory. */

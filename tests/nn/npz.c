@@ -12,12 +12,13 @@
 
 #define FIXTURE(name) "tests/fixtures/npz/" name ".npz"
 
-static char folder[] = "/tmp/reel-npz-XXXXXX";
+static char folder[32];
 static char path[64];
 static Arena arena;
 
 static void setup(void)
 {
+    snprintf(folder, sizeof folder, "/tmp/reel-npz-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/model.npz", folder);
     arena_init(&arena, 0);

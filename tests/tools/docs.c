@@ -82,6 +82,33 @@ START_TEST(the_examples_are_short)
 }
 END_TEST
 
+/* The messages of troubleshooting.md's table of the programs: what stands between the dots is looked for in
+ * the sources, their strings joined where the layout has split them. */
+START_TEST(messages_in_troubleshooting_are_those_of_the_sources)
+{
+    const char *folder = shell_folder();
+    shell_must("cat tools/*.c tools/*.sh $(find tensor autograd nn models -name '*.c') | tr '\\n' ' ' | "
+               "sed 's/\" *\"//g; s/\\\\\\(.\\)/\\1/g' > '%s/all'",
+               folder);
+    shell_must("sed -n '/^## Messages of the programs/,/^## Building/p' docs/troubleshooting.md | "
+               "awk -F ' [|] ' '/^[|] `/ { print substr($1, 3) }' | sed 's/`, `/`\\n`/g' | "
+               "sed 's/^`//; s/`$//; s/[.][.][.]/\\n/g' | grep ... > '%s/parts' && "
+               "[ $(wc -l < '%s/parts') -gt 20 ] && while IFS= read -r part; do "
+               "grep -qF -- \"$part\" '%s/all' || echo \"no such message: $part\"; done < '%s/parts'",
+               folder, folder, folder, folder);
+    ck_assert_str_eq(shell_output(), "");
+    shell_remove_folder(folder);
+}
+END_TEST
+
+START_TEST(every_page_is_in_the_books_contents)
+{
+    shell_must("cd docs && for page in *.md; do case $page in README.md|api.md) ;; "
+               "*) grep -q \"($page)\" README.md || echo \"not in README.md: $page\" ;; esac; done");
+    ck_assert_str_eq(shell_output(), "");
+}
+END_TEST
+
 START_TEST(there_are_programs)
 {
     ck_assert_int_gt(read_programs(), 0);
@@ -97,6 +124,8 @@ Suite *tools_docs_suite(void)
     tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, there_are_programs);
     tcase_add_loop_test(tcase, a_program_of_a_page_runs_and_prints_what_the_page_says, 0, read_programs());
+    tcase_add_test(tcase, messages_in_troubleshooting_are_those_of_the_sources);
+    tcase_add_test(tcase, every_page_is_in_the_books_contents);
     tcase_add_test(tcase, the_examples_run);
     tcase_add_test(tcase, the_examples_learn);
     tcase_add_test(tcase, the_examples_are_short);

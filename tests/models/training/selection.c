@@ -1,0 +1,139 @@
+/* What a validation part chooses, counted again from the logits; and that the test part has no say in it. */
+#include "models/training/selection.h"
+#include "models/training/run.h"
+#include "tensor/mem.h"
+#include "tests/nn_support.h"
+
+#include <math.h>
+
+static Dataset *dataset;
+
+static void setup(void)
+{
+    DatasetOptions options = dataset_defaults();
+    options.max_len = 12;
+    options.valid_size = 0.25;
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+}
+
+static void teardown(void)
+{
+    mem_fail_at(-1, 0);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+static RunOptions small_run(int epochs)
+{
+    RunOptions options = run_defaults();
+    options.epochs = epochs;
+    options.batch = 20;
+    options.config.embed = 8;
+    options.config.hidden = 6;
+    options.trainer.shards = 1;
+    options.trainer.threads = 1;
+    options.trainer.schedule.lr = 0.02;
+    return options;
+}
+
+static double f1_of(const DatasetPart *part, float *logits, const double *thresholds, double threshold)
+{
+    Metrics metrics;
+    Arena arena = {0};
+    Tensor scores = tensor_from(logits, DTYPE_F32, SHAPE(part->count, part->num_classes)),
+           truth = dataset_part_label_matrix(&arena, part);
+    ck_assert_ok(metrics_init(&metrics, part->num_classes));
+    ck_assert(thresholds ? metrics_add_each(&metrics, scores, truth, thresholds)
+                         : metrics_add(&metrics, scores, truth, threshold));
+    double f1 = metrics_macro(&metrics).f1;
+    metrics_free(&metrics);
+    arena_free(&arena);
+    return f1;
+}
+
+/* One threshold for all labels, or one for each. */
+START_TEST(figures_are_those_of_the_logits)
+{
+    RunOptions options = small_run(6);
+    RunResult result;
+    options.selection.strength = _i ? 3 : INFINITY;
+    ck_assert_ok(run_model(&result, NULL, zoo_find("lstm"), dataset, &options, NULL));
+    Selection *chosen = &result.selected;
+    ck_assert(chosen->epoch >= 1 && chosen->epoch <= 6);
+    ck_assert_ptr_nonnull(chosen->valid_logits);
+    ck_assert_ptr_nonnull(chosen->test_logits);
+    ck_assert_double_gt(chosen->valid_f1, 0);
+    double again = f1_of(&dataset->valid, chosen->valid_logits, NULL, chosen->threshold);
+    ck_assert_double_eq_tol(chosen->valid_f1, again, 1e-9);
+    again = f1_of(&dataset->test, chosen->test_logits, chosen->thresholds, 0);
+    ck_assert_double_eq_tol(chosen->tuned_f1, again, 1e-12);
+    int others = 0;
+    for (int k = 0; k < dataset_num_classes(dataset); k++)
+        others += chosen->thresholds[k] != chosen->threshold;
+    ck_assert(_i ? others > 0 : others == 0);
+    run_result_free(&result);
+}
+END_TEST
+
+/* With no learning no epoch is better than the first. */
+START_TEST(patience_ends_a_run)
+{
+    RunOptions options = small_run(9);
+    RunResult result;
+    options.trainer.schedule.lr = 1e-12;
+    options.selection.patience = 2;
+    ck_assert_ok(run_model(&result, NULL, zoo_find("rnn"), dataset, &options, NULL));
+    ck_assert_int_eq(result.selected.epoch, 1);
+    ck_assert_int_eq(result.count, 3);
+    run_result_free(&result);
+}
+END_TEST
+
+/* The labels of the test part are taken away: nothing but its own figures changes. */
+START_TEST(the_test_part_has_no_say)
+{
+    RunOptions options = small_run(5);
+    RunResult with, without;
+    ck_assert_ok(run_model(&with, NULL, zoo_find("lstm"), dataset, &options, NULL));
+    int64_t count = dataset->test.count;
+    dataset->test.count = 1;
+    ck_assert_ok(run_model(&without, NULL, zoo_find("lstm"), dataset, &options, NULL));
+    dataset->test.count = count;
+    ck_assert_int_eq(with.selected.epoch, without.selected.epoch);
+    ck_assert(with.selected.valid_f1 == without.selected.valid_f1);
+    ck_assert(with.selected.threshold == without.selected.threshold);
+    run_result_free(&with);
+    run_result_free(&without);
+}
+END_TEST
+
+START_TEST(no_memory_is_an_error)
+{
+    RunOptions options = small_run(1);
+    bool ended = false;
+    for (int64_t n = 0; !ended && n < 100000; n += 1 + n / 30) {
+        RunResult result;
+        mem_fail_at(n, 0);
+        Status status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, NULL);
+        mem_fail_at(-1, 0);
+        ended = status_is_ok(&status);
+        if (ended)
+            run_result_free(&result);
+    }
+    ck_assert(ended);
+}
+END_TEST
+
+Suite *models_selection_suite(void);
+Suite *models_selection_suite(void)
+{
+    Suite *suite = suite_create("models/selection");
+    TCase *tcase = tcase_create("selection");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, figures_are_those_of_the_logits, 0, 2);
+    tcase_add_test(tcase, patience_ends_a_run);
+    tcase_add_test(tcase, the_test_part_has_no_say);
+    tcase_add_test(tcase, no_memory_is_an_error);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

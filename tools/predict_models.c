@@ -1,0 +1,91 @@
+/* tools/predict: one model, or several that answer together. */
+#include "tensor/mem.h"
+#include "tools/predict.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Says on the standard error which members of the file Reel does not know. */
+static void report_unknown(const char *path, const NnSnapshot *unknown)
+{
+    enum { SHOWN = 8 };
+    const char *name = nn_snapshot_name(unknown, 0);
+    if (!name)
+        return;
+    fprintf(stderr, "predict: %s: passed over, since this Reel does not know them: ", path);
+    for (int i = 0; i < SHOWN && name; name = nn_snapshot_name(unknown, ++i))
+        fprintf(stderr, "%s%s", i ? ", " : "", name);
+    fputs(name ? ", ...\n" : "\n", stderr);
+}
+
+/* Models can be asked together where they name the same labels. */
+static Status same_labels(const StringTable *a, const StringTable *b, const char *path)
+{
+    bool same = a->count == b->count;
+    for (int32_t k = 0; same && k < a->count; k++)
+        same = strcmp(string_table_text(a, k), string_table_text(b, k)) == 0;
+    return same
+               ? status_ok()
+               : status_failed(
+                     "%s: has other labels than the first model; ask models of the same data together", path);
+}
+
+Status predict_load_models(PredictRun *run, const char *const *paths, int count)
+{
+    Status status = status_ok();
+    for (int i = 0; i < count && status_is_ok(&status); i++) {
+        status = checkpoint_load(&run->checkpoints[i], paths[i]);
+        if (!status_is_ok(&status))
+            break;
+        run->models = i + 1;
+        if (!run->settings->quiet)
+            report_unknown(paths[i], &run->checkpoints[i]->unknown);
+        status = same_labels(&run->checkpoints[0]->labels, &run->checkpoints[i]->labels, paths[i]);
+    }
+    run->checkpoint = run->checkpoints[0];
+    return status;
+}
+
+void predict_free_models(PredictRun *run)
+{
+    for (int i = 0; i < run->models; i++) {
+        predictor_free(run->predictors[i]);
+        checkpoint_free(run->checkpoints[i]);
+    }
+}
+
+static double probability(float logit)
+{
+    return 1 / (1 + exp(-(double)logit));
+}
+
+Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
+{
+    Status status = predictor_run(run->predictor, texts, count, attention, run->logits);
+    if (run->models == 1 || !status_is_ok(&status))
+        return status;
+    size_t n = (size_t)count * (size_t)run->labels;
+    for (size_t i = 0; i < n; i++)
+        run->mean[i] = (float)(probability(run->logits[i]) / run->models);
+    for (int m = 1; m < run->models && status_is_ok(&status); m++) {
+        status = predictor_run(run->predictors[m], texts, count, false, run->logits);
+        for (size_t i = 0; i < n && status_is_ok(&status); i++)
+            run->mean[i] += (float)(probability(run->logits[i]) / run->models);
+    }
+    for (size_t i = 0; i < n; i++)
+        run->logits[i] = logf(run->mean[i]) - log1pf(-run->mean[i]);
+    return status;
+}
+
+double predict_threshold(const PredictRun *run, int32_t k)
+{
+    double threshold = 0;
+    if (!isnan(run->settings->threshold))
+        return run->settings->threshold;
+    for (int i = 0; i < run->models; i++) {
+        const float *own = run->checkpoints[i]->text.thresholds;
+        threshold += (own ? (double)own[k] : 0.5) / run->models;
+    }
+    return threshold;
+}
