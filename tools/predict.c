@@ -102,12 +102,11 @@ static Status predict(const PredictSettings *settings, const char *const *models
 
 static void print_help(const Option *options, int count)
 {
-    printf(
-        "usage: predict MODEL.npz... [FILE|-] [options]\n\n"
-        "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
-        "tabs,\n"
-        "the most probable first. Several models answer together, by the mean of their probabilities and of\n"
-        "their thresholds. With --attention a column of the words and their weights comes first.\n\n");
+    printf("usage: predict MODEL.npz... [FILE|-] [options]\n\n"
+           "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
+           "tabs,\n"
+           "the most probable first. Several models answer together, by the mean of their log-odds and of\n"
+           "their thresholds'. With --attention a column of the words and their weights comes first.\n\n");
     options_print(options, count);
 }
 

@@ -42,10 +42,10 @@ static inline const char *predict_label(const PredictRun *run, int32_t k)
 /* Reads the model files; several must name the same labels. */
 Status predict_load_models(PredictRun *run, const char *const *paths, int count);
 void predict_free_models(PredictRun *run);
-/* run->logits of at most PREDICT_TEXTS texts; of several models the log-odds of their mean probability. The
+/* run->logits of at most PREDICT_TEXTS texts; of several models the mean. The
  * first one keeps its attention where asked to. */
 Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
-/* The probability above which label k is predicted: of several models' thresholds the mean. */
+/* The probability above which label k is predicted: of several models' thresholds the mean, of log-odds. */
 double predict_threshold(const PredictRun *run, int32_t k);
 
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */

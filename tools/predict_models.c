@@ -55,11 +55,6 @@ void predict_free_models(PredictRun *run)
     }
 }
 
-static double probability(float logit)
-{
-    return 1 / (1 + exp(-(double)logit));
-}
-
 Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
 {
     Status status = predictor_run(run->predictor, texts, count, attention, run->logits);
@@ -67,25 +62,28 @@ Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, boo
         return status;
     size_t n = (size_t)count * (size_t)run->labels;
     for (size_t i = 0; i < n; i++)
-        run->mean[i] = (float)(probability(run->logits[i]) / run->models);
+        run->mean[i] = run->logits[i] / (float)run->models;
     for (int m = 1; m < run->models && status_is_ok(&status); m++) {
         status = predictor_run(run->predictors[m], texts, count, false, run->logits);
         for (size_t i = 0; i < n && status_is_ok(&status); i++)
-            run->mean[i] += (float)(probability(run->logits[i]) / run->models);
+            run->mean[i] += run->logits[i] / (float)run->models;
     }
-    for (size_t i = 0; i < n; i++)
-        run->logits[i] = logf(run->mean[i]) - log1pf(-run->mean[i]);
+    memcpy(run->logits, run->mean, n * sizeof *run->logits);
     return status;
 }
 
 double predict_threshold(const PredictRun *run, int32_t k)
 {
-    double threshold = 0;
+    double sum = 0;
     if (!isnan(run->settings->threshold))
         return run->settings->threshold;
     for (int i = 0; i < run->models; i++) {
         const float *own = run->checkpoints[i]->text.thresholds;
-        threshold += (own ? (double)own[k] : 0.5) / run->models;
+        double threshold = own ? (double)own[k] : 0.5;
+        if (run->models == 1)
+            return threshold;
+        threshold = fmin(fmax(threshold, 1e-7), 1 - 1e-7); /* one that decides by itself leaves no mean */
+        sum += log(threshold / (1 - threshold));
     }
-    return threshold;
+    return 1 / (1 + exp(-sum / run->models));
 }

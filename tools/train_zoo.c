@@ -271,7 +271,8 @@ static void print_outcome(const Zoo *zoo, bool fine)
         printf(
             "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
             "interval %.4f to %.4f)\n",
-            e->members, e->threshold, e->valid_f1, e->tuned_f1, e->interval.low, e->interval.high);
+            e->members, 1 / (1 + exp(-e->threshold)), e->valid_f1, e->tuned_f1, e->interval.low,
+            e->interval.high);
     if (s->seeds > 1 && fine) {
         printf("\n");
         report_print(&s->out, 1);

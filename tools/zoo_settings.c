@@ -87,7 +87,7 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
         {"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
          "then train again on all training texts, up to that epoch and with that threshold"},
         {"ensemble", NULL, OPTION_FLAG, &s->ensemble, 0, 0,
-         "also all models and seeds together: the mean of their probabilities (needs --valid)"},
+         "also all models and seeds together: the mean of their logits (needs --valid)"},
         {"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
          "end after N epochs without a better one on the validation part (0: never)"},
         {"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,

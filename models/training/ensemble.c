@@ -2,13 +2,11 @@
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 
-#include <math.h>
-
-/* Adds the sigmoids of logits, times `share`. */
-static void add_probabilities(float *sum, const float *logits, int64_t count, double share)
+/* Adds logits, times `share`. */
+static void add_logits(float *sum, const float *logits, int64_t count, double share)
 {
     for (int64_t i = 0; i < count; i++)
-        sum[i] += (float)(share / (1 + exp(-(double)logits[i])));
+        sum[i] += (float)share * logits[i];
 }
 
 static bool is_member(const RunResult *run)
@@ -56,8 +54,8 @@ Status ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const
         return status_no_memory((size_t)(nv + nt) * sizeof *sums, "the ensemble");
     for (int i = 0; i < count; i++)
         if (is_member(&runs[i])) {
-            add_probabilities(sums, runs[i].selected.valid_logits, nv, 1.0 / ensemble->members);
-            add_probabilities(sums + nv, runs[i].selected.test_logits, nt, 1.0 / ensemble->members);
+            add_logits(sums, runs[i].selected.valid_logits, nv, 1.0 / ensemble->members);
+            add_logits(sums + nv, runs[i].selected.test_logits, nt, 1.0 / ensemble->members);
         }
     Arena arena = {0};
     Status status =

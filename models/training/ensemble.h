@@ -1,4 +1,7 @@
-/* Several trained models as one: the mean of their probabilities, with a threshold of its own. */
+/* Several trained models as one: the mean of their logits, with a threshold of its own.
+ *
+ * Of probabilities the mean is worse (docs/results.md): a model that is less sure than the others then has
+ * less of a say. */
 #ifndef REEL_MODELS_TRAINING_ENSEMBLE_H
 #define REEL_MODELS_TRAINING_ENSEMBLE_H
 
@@ -10,7 +13,7 @@ REEL_BEGIN_DECLS
 typedef struct Ensemble {
     int members;
     double valid_f1;                 /* macro F1 on the validation part at the one best threshold */
-    double threshold;                /* that threshold, a probability */
+    double threshold;                /* that threshold, of logits */
     double tuned_f1, tuned_micro_f1; /* on the test part with it */
     Interval interval;               /* 95 % of tuned_f1 over other test texts */
 } Ensemble;

@@ -96,7 +96,7 @@ static void write_ensemble(JsonWriter *json, const Ensemble *ensemble)
     json_begin_object(json, "ensemble");
     json_integer(json, "members", ensemble->members);
     json_number(json, "valid_f1", ensemble->valid_f1);
-    json_number(json, "threshold", ensemble->threshold);
+    json_number(json, "threshold", 1 / (1 + exp(-ensemble->threshold)));
     json_number(json, "tuned_f1", ensemble->tuned_f1);
     json_number(json, "tuned_micro_f1", ensemble->tuned_micro_f1);
     json_number(json, "tuned_f1_low", ensemble->interval.low);
