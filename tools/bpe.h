@@ -1,0 +1,57 @@
+/* What the commands of tools/bpe share: a file a command (bpe_train.c, bpe_encode.c, ...), their input,
+ * output and progress in bpe_io.c. */
+#ifndef REEL_TOOLS_BPE_H
+#define REEL_TOOLS_BPE_H
+
+#include "models/bpe/bpe.h"
+#include "models/json/json_writer.h"
+#include "tools/options.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { BPE_BLOCK_BYTES = 4 << 20, BPE_MAX_THREADS = 64 };
+
+#define OPTION_COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+/* Each takes the command line from its own name on. */
+Status bpe_command_train(int argc, char **argv);
+Status bpe_command_encode(int argc, char **argv);
+Status bpe_command_decode(int argc, char **argv);
+Status bpe_command_info(int argc, char **argv);
+Status bpe_command_convert(int argc, char **argv);
+
+/* Progress: a line that is drawn anew, where stderr is a terminal. */
+typedef struct Meter {
+    bool shown;
+    double start, drawn;
+    uint64_t total; /* bytes, 0: not known */
+} Meter;
+
+Meter meter_start(void);
+void meter_bytes(Meter *meter, const char *what, uint64_t done);
+void meter_clear(const Meter *meter);
+
+/* Blocks of whole lines from a file, or from the standard input ("-"). */
+typedef struct Input {
+    int fd;
+    const char *name;
+    BpeBytes bytes; /* the block, then what was read behind it */
+    size_t block;
+    bool ended;
+    uint64_t read;
+} Input;
+
+Status input_open(Input *input, const char *path);
+void input_close(Input *input);
+/* The next `at_least` bytes or more of whole lines, in bytes.data[0 .. block); 0 at the end. */
+Status input_next(Input *input, size_t at_least);
+
+Status output_write(const char *data, size_t size);
+Status output_flush(void);
+Status output_no_memory(void);
+void output_report(FILE *to, JsonWriter *json);
+/* Room for `more` bytes behind those there are; NULL: no memory. */
+char *bytes_room(BpeBytes *bytes, size_t more);
+
+#endif

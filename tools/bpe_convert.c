@@ -1,0 +1,59 @@
+/* bpe convert: between tokenizer.json, GPT-2's and subword-nmt's files. */
+#include "tools/bpe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static Status convert_files(const char *from, const char *to, const char *unk, const char **files, int count)
+{
+    bool two_in = strcmp(from, "gpt2") == 0, two_out = strcmp(to, "gpt2") == 0;
+    if (count != 2 + two_in + two_out)
+        return status_usage("convert --from %s --to %s takes %d files, not %d", from, to,
+                            2 + two_in + two_out, count);
+    BpeTokenizer *tokenizer = NULL;
+    Status status;
+    if (two_in)
+        status = bpe_load_gpt2(&tokenizer, files[0], files[1]);
+    else if (strcmp(from, "codes") == 0)
+        status = bpe_load_codes(&tokenizer, files[0], unk);
+    else
+        status = bpe_load(&tokenizer, files[0]);
+    const char **out = files + 1 + two_in;
+    if (status_is_ok(&status) && two_out)
+        status = bpe_save_gpt2(tokenizer, out[0], out[1]);
+    else if (status_is_ok(&status) && strcmp(to, "codes") == 0)
+        status = bpe_save_codes(tokenizer, out[0]);
+    else if (status_is_ok(&status))
+        status = bpe_save(tokenizer, out[0]);
+    bpe_tokenizer_free(tokenizer);
+    return status;
+}
+
+static bool is_format(const char *name)
+{
+    return strcmp(name, "json") == 0 || strcmp(name, "gpt2") == 0 || strcmp(name, "codes") == 0;
+}
+
+Status bpe_command_convert(int argc, char **argv)
+{
+    const char *from = "json", *to = "json", *unk = NULL;
+    const Option options[] = {
+        {"from", "FORMAT", OPTION_TEXT, &from, 0, 0,
+         "json (default): tokenizer.json; gpt2: vocab.json merges.txt;"},
+        {"to", "FORMAT", OPTION_TEXT, &to, 0, 0, "codes: subword-nmt's codes"},
+        {"unk", "TOKEN", OPTION_TEXT, &unk, 0, 0, "from codes: the token for unknown symbols"},
+    };
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        puts("bpe convert --from FORMAT --to FORMAT IN... OUT...");
+        options_print(options, OPTION_COUNT(options));
+        return status_ok();
+    }
+    const char *files[argc];
+    int count;
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count);
+    if (!status_is_ok(&status))
+        return status;
+    if (!is_format(from) || !is_format(to))
+        return status_usage("%s: the formats are json, gpt2 and codes", is_format(from) ? to : from);
+    return convert_files(from, to, unk, files, count);
+}

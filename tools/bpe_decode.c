@@ -1,0 +1,115 @@
+/* bpe decode: from lines of ids to lines of text. */
+#include "tensor/mem.h"
+#include "tools/bpe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Decoding {
+    const BpeTokenizer *tokenizer;
+    bool keep_special;
+    BpeIds ids;
+    BpeBytes out;
+    uint64_t line;
+} Decoding;
+
+static Status parse_ids(Decoding *d, const char *name, const char *text, const char *end)
+{
+    const char *line = text;
+    d->ids.count = 0;
+    while (text < end) {
+        if (*text == ' ' || *text == '\t' || *text == '\r') {
+            text++;
+            continue;
+        }
+        int64_t id = 0;
+        const char *begin = text;
+        for (; text < end && *text >= '0' && *text <= '9' && id <= INT32_MAX; text++)
+            id = id * 10 + (*text - '0');
+        bool ended = text == end || *text == ' ' || *text == '\t' || *text == '\r';
+        if (text == begin || !ended || id >= bpe_vocab_size(d->tokenizer))
+            return status_failed("%s:%llu: an id from 0 to %d is expected at column %zu", name,
+                                 (unsigned long long)d->line, bpe_vocab_size(d->tokenizer) - 1,
+                                 (size_t)(begin - line) + 1);
+        int32_t *ids = mem_grow(d->ids.ids, d->ids.count, &d->ids.capacity, sizeof *ids);
+        if (!ids)
+            return output_no_memory();
+        d->ids.ids = ids;
+        ids[d->ids.count++] = (int32_t)id;
+    }
+    return status_ok();
+}
+
+static Status decode_block(Decoding *d, const char *name, const char *text, size_t size)
+{
+    Status status = status_ok();
+    d->out.size = 0;
+    for (const char *end = text + size; text < end && status_is_ok(&status);) {
+        const char *feed = memchr(text, '\n', (size_t)(end - text));
+        const char *stop = feed ? feed : end;
+        d->line++;
+        status = parse_ids(d, name, text, stop);
+        if (status_is_ok(&status))
+            status = bpe_decode(d->tokenizer, d->ids.ids, d->ids.count, !d->keep_special, &d->out);
+        if (status_is_ok(&status) && !bytes_room(&d->out, 1))
+            status = output_no_memory();
+        if (status_is_ok(&status))
+            d->out.data[d->out.size++] = '\n';
+        text = stop + (feed != NULL);
+    }
+    Status written = output_write(d->out.data, d->out.size);
+    return status_is_ok(&status) ? written : status;
+}
+
+static Status decode_file(Decoding *d, const char *path, Meter *meter)
+{
+    Input input;
+    Status status = input_open(&input, path);
+    if (!status_is_ok(&status))
+        return status;
+    d->line = 0;
+    while (status_is_ok(&status)) {
+        status = input_next(&input, 1);
+        if (!status_is_ok(&status) || input.block == 0)
+            break;
+        status = decode_block(d, input.name, input.bytes.data, input.block);
+        meter_bytes(meter, "decoding", input.read);
+    }
+    input_close(&input);
+    return status;
+}
+
+Status bpe_command_decode(int argc, char **argv)
+{
+    const char *path = NULL;
+    Decoding d = {0};
+    const Option options[] = {
+        {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
+        {"keep-special", NULL, OPTION_FLAG, &d.keep_special, 0, 0, "print special tokens too"},
+    };
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        puts("bpe decode --tokenizer FILE IDS...   (- is standard input)\nOne line of text for each line of "
+             "ids.");
+        options_print(options, OPTION_COUNT(options));
+        return status_ok();
+    }
+    const char *files[argc];
+    int file_count;
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count);
+    if (status_is_ok(&status) && (!path || file_count == 0))
+        status = status_usage("decode needs --tokenizer FILE and at least one file of ids");
+    BpeTokenizer *tokenizer = NULL;
+    if (status_is_ok(&status))
+        status = bpe_load(&tokenizer, path);
+    d.tokenizer = tokenizer;
+    Meter meter = meter_start();
+    for (int i = 0; i < file_count && status_is_ok(&status); i++)
+        status = decode_file(&d, files[i], &meter);
+    if (status_is_ok(&status))
+        status = output_flush();
+    meter_clear(&meter);
+    bpe_tokenizer_free(tokenizer);
+    mem_free(d.ids.ids);
+    mem_free(d.out.data);
+    return status;
+}

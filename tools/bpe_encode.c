@@ -1,0 +1,221 @@
+/* bpe encode: from lines of text to lines of ids. */
+#include "tensor/clock.h"
+#include "tensor/mem.h"
+#include "tensor/pool.h"
+#include "tools/bpe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct EncodeArguments {
+    const char *tokenizer;
+    bool ids, json;
+    int threads;
+    double dropout;
+    uint64_t seed;
+} EncodeArguments;
+
+typedef struct EncodeWorker {
+    BpeEncoder *encoder;
+    BpeIds ids, ends;
+    BpeBytes out;
+    bool no_memory;
+} EncodeWorker;
+
+typedef struct Encoding {
+    const EncodeArguments *arguments;
+    const BpeTokenizer *tokenizer;
+    EncodeWorker *workers;
+    int count;
+    Pool *pool;
+    uint64_t lines, ids;
+} Encoding;
+
+static char *put_number(char *out, uint32_t number)
+{
+    char digits[10];
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0)
+        *out++ = digits[--count];
+    return out;
+}
+
+static bool print_token(const Encoding *e, BpeBytes *out, int32_t id)
+{
+    size_t size = 0;
+    const char *text = bpe_token_text(e->tokenizer, id, &size);
+    char *to = bytes_room(out, size + 1);
+    if (!to)
+        return false;
+    memcpy(to, text, size);
+    to[size] = ' ';
+    out->size += size + 1;
+    return true;
+}
+
+/* What a worker has encoded, as lines of text. */
+static void print_part(void *context, int task)
+{
+    Encoding *e = context;
+    EncodeWorker *w = &e->workers[task];
+    w->out.size = 0;
+    bool fine = true;
+    for (size_t line = 0, at = 0; line < w->ends.count && fine; line++) {
+        size_t end = (size_t)w->ends.ids[line], begin = w->out.size;
+        char *to = bytes_room(&w->out, (end - at) * 11 + 1);
+        if (!(fine = to != NULL))
+            break;
+        for (; at < end && e->arguments->ids; at++) {
+            to = put_number(to, (uint32_t)w->ids.ids[at]);
+            *to++ = ' ';
+        }
+        w->out.size = (size_t)(to - w->out.data);
+        for (; at < end && fine; at++)
+            fine = print_token(e, &w->out, w->ids.ids[at]);
+        if (fine && w->out.size > begin)
+            w->out.data[w->out.size - 1] = '\n';
+        else if (fine && (fine = bytes_room(&w->out, 1) != NULL))
+            w->out.data[w->out.size++] = '\n';
+    }
+    w->no_memory = !fine;
+}
+
+static Status encode_block(Encoding *e, const char *text, size_t size)
+{
+    BpeEncoder *encoders[BPE_MAX_THREADS];
+    BpeIds ids[BPE_MAX_THREADS], ends[BPE_MAX_THREADS];
+    for (int i = 0; i < e->count; i++) {
+        EncodeWorker *w = &e->workers[i];
+        w->ids.count = w->ends.count = 0;
+        encoders[i] = w->encoder;
+        ids[i] = w->ids;
+        ends[i] = w->ends;
+    }
+    Status status = bpe_encode_parallel(encoders, e->count, e->pool, text, size, ids, ends);
+    for (int i = 0; i < e->count; i++) {
+        e->workers[i].ids = ids[i];
+        e->workers[i].ends = ends[i];
+        e->lines += ends[i].count;
+        e->ids += ids[i].count;
+    }
+    if (!status_is_ok(&status))
+        return status;
+    pool_run(e->pool, print_part, e, e->count);
+    for (int i = 0; i < e->count; i++)
+        if (e->workers[i].no_memory)
+            return output_no_memory();
+    for (int i = 0; i < e->count && status_is_ok(&status); i++)
+        status = output_write(e->workers[i].out.data, e->workers[i].out.size);
+    return status;
+}
+
+static Status encode_file(Encoding *e, const char *path, Meter *meter, uint64_t *bytes)
+{
+    Input input;
+    Status status = input_open(&input, path);
+    if (!status_is_ok(&status))
+        return status;
+    while (status_is_ok(&status)) {
+        status = input_next(&input, e->count > 1 ? (size_t)BPE_BLOCK_BYTES : 1);
+        if (!status_is_ok(&status) || input.block == 0)
+            break;
+        status = encode_block(e, input.bytes.data, input.block);
+        meter_bytes(meter, "encoding", *bytes + input.read);
+    }
+    *bytes += input.read;
+    input_close(&input);
+    return status;
+}
+
+static Status encoding_start(Encoding *e)
+{
+    e->workers = mem_calloc((size_t)e->count, sizeof *e->workers);
+    e->pool = pool_new(e->count);
+    if (!e->workers || !e->pool)
+        return status_no_memory(0, "threads");
+    for (int i = 0; i < e->count; i++) {
+        if (!(e->workers[i].encoder = bpe_encoder_new(e->tokenizer)))
+            return status_no_memory(0, "an encoder");
+        bpe_encoder_set_dropout(e->workers[i].encoder, e->arguments->dropout, e->arguments->seed);
+    }
+    return status_ok();
+}
+
+static void encoding_stop(Encoding *e)
+{
+    for (int i = 0; e->workers && i < e->count; i++) {
+        bpe_encoder_free(e->workers[i].encoder);
+        bpe_ids_free(&e->workers[i].ids);
+        bpe_ids_free(&e->workers[i].ends);
+        mem_free(e->workers[i].out.data);
+    }
+    mem_free(e->workers);
+    pool_free(e->pool);
+}
+
+static void report_encoding(const Encoding *e, uint64_t bytes, double seconds)
+{
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    json_integer(&json, "bytes", (int64_t)bytes);
+    json_integer(&json, "lines", (int64_t)e->lines);
+    json_integer(&json, "ids", (int64_t)e->ids);
+    json_number(&json, "seconds", seconds);
+    json_integer(&json, "threads", e->count);
+    json_end_object(&json);
+    output_report(stderr, &json);
+}
+
+static Status encode_files(const EncodeArguments *a, const char **files, int file_count)
+{
+    BpeTokenizer *tokenizer;
+    Status status = bpe_load(&tokenizer, a->tokenizer);
+    if (!status_is_ok(&status))
+        return status;
+    /* What dropout draws follows the texts one by one, so it has one encoder. */
+    Encoding e = {.arguments = a, .tokenizer = tokenizer, .count = a->dropout > 0 ? 1 : a->threads};
+    Meter meter = meter_start();
+    uint64_t bytes = 0;
+    status = encoding_start(&e);
+    for (int i = 0; i < file_count && status_is_ok(&status); i++)
+        status = encode_file(&e, files[i], &meter, &bytes);
+    if (status_is_ok(&status))
+        status = output_flush();
+    meter_clear(&meter);
+    if (status_is_ok(&status) && a->json)
+        report_encoding(&e, bytes, clock_seconds() - meter.start);
+    encoding_stop(&e);
+    bpe_tokenizer_free(tokenizer);
+    return status;
+}
+
+Status bpe_command_encode(int argc, char **argv)
+{
+    EncodeArguments a = {.threads = 1};
+    const Option options[] = {
+        {"tokenizer", "FILE", OPTION_TEXT, &a.tokenizer, 0, 0, "the tokenizer.json"},
+        {"ids", NULL, OPTION_FLAG, &a.ids, 0, 0, "print ids (otherwise tokens as the file writes them)"},
+        {"dropout", "P", OPTION_NUMBER, &a.dropout, 0, 1,
+         "BPE dropout: leave merges out with this probability"},
+        {"seed", "N", OPTION_SEED, &a.seed, 0, 0, "what dropout draws from (default 0)"},
+        {"threads", "N", OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS, "threads; changes no result"},
+        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard error"},
+    };
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        puts("bpe encode --tokenizer FILE --ids TEXT...   (- is standard input)\nOne line for each line of "
+             "text.");
+        options_print(options, OPTION_COUNT(options));
+        return status_ok();
+    }
+    const char *files[argc];
+    int file_count;
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count);
+    if (!status_is_ok(&status))
+        return status;
+    if (!a.tokenizer || file_count == 0)
+        return status_usage("encode needs --tokenizer FILE and at least one text");
+    return encode_files(&a, files, file_count);
+}

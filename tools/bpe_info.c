@@ -1,0 +1,61 @@
+/* bpe info: what is in a tokenizer. */
+#include "tools/bpe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_info(const BpeTokenizer *t, bool as_json)
+{
+    size_t longest = 0, size;
+    int32_t longest_id = 0;
+    for (int32_t id = 0; id < bpe_vocab_size(t); id++)
+        if (bpe_token_text(t, id, &size) && size > longest) {
+            longest = size;
+            longest_id = id;
+        }
+    const char *unk = bpe_token_text(t, bpe_unk_id(t), NULL),
+               *name = bpe_pretokenizer_name(bpe_pretokenizer(t));
+    if (!as_json) {
+        printf("pretokenizer   %s\ntokens         %d\nmerges         %lld\nunknown token  %s\nlongest token  "
+               "id %d, %zu "
+               "bytes\n",
+               name, bpe_vocab_size(t), (long long)bpe_merge_count(t), unk ? unk : "none", longest_id,
+               longest);
+        return;
+    }
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    json_string(&json, "pretokenizer", name);
+    json_integer(&json, "vocab", bpe_vocab_size(t));
+    json_integer(&json, "merges", bpe_merge_count(t));
+    json_integer(&json, "unk_id", bpe_unk_id(t));
+    json_integer(&json, "longest_token_bytes", (int64_t)longest);
+    json_end_object(&json);
+    output_report(stdout, &json);
+}
+
+Status bpe_command_info(int argc, char **argv)
+{
+    const char *path = NULL;
+    bool json = false;
+    const Option options[] = {
+        {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
+        {"json", NULL, OPTION_FLAG, &json, 0, 0, "as JSON"},
+    };
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        puts("bpe info --tokenizer FILE [--json]");
+        options_print(options, OPTION_COUNT(options));
+        return status_ok();
+    }
+    BpeTokenizer *tokenizer;
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL);
+    if (status_is_ok(&status) && !path)
+        status = status_usage("info needs --tokenizer FILE");
+    if (status_is_ok(&status))
+        status = bpe_load(&tokenizer, path);
+    if (!status_is_ok(&status))
+        return status;
+    print_info(tokenizer, json);
+    bpe_tokenizer_free(tokenizer);
+    return output_flush();
+}

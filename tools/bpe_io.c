@@ -1,0 +1,135 @@
+#define _GNU_SOURCE /* memrchr() */
+#include "tensor/clock.h"
+#include "tensor/mem.h"
+#include "tools/bpe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Progress: a line that is drawn anew, where stderr is a terminal ---- */
+
+Meter meter_start(void)
+{
+    return (Meter){.shown = isatty(STDERR_FILENO), .start = clock_seconds()};
+}
+
+void meter_bytes(Meter *meter, const char *what, uint64_t done)
+{
+    double at = clock_seconds();
+    if (!meter->shown || at - meter->drawn < 0.1)
+        return;
+    meter->drawn = at;
+    double megabytes = (double)done / 1e6;
+    fprintf(stderr, "\r%s %.1f MB, %.1f MB/s\033[K", what, megabytes, megabytes / (at - meter->start + 1e-9));
+}
+
+void meter_clear(const Meter *meter)
+{
+    if (meter->shown)
+        fprintf(stderr, "\r\033[K");
+}
+
+/* ---- Blocks of whole lines from files ---- */
+
+Status input_open(Input *input, const char *path)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    *input = (Input){.fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
+                     .name = is_stdin ? "standard input" : path};
+    return input->fd < 0 ? status_failed("%s: cannot open: %s", path, strerror(errno)) : status_ok();
+}
+
+void input_close(Input *input)
+{
+    if (input->fd > STDIN_FILENO)
+        close(input->fd);
+    mem_free(input->bytes.data);
+}
+
+static Status input_more(Input *input)
+{
+    BpeBytes *b = &input->bytes;
+    if (b->capacity - b->size < BPE_BLOCK_BYTES) {
+        size_t wanted = b->capacity * 2 + BPE_BLOCK_BYTES;
+        char *moved = mem_realloc(b->data, wanted);
+        if (!moved)
+            return status_no_memory(wanted, "a block of text");
+        b->data = moved;
+        b->capacity = wanted;
+    }
+    ssize_t got = read(input->fd, b->data + b->size, b->capacity - b->size);
+    if (got < 0 && errno == EINTR)
+        return status_ok();
+    if (got < 0)
+        return status_failed("%s: cannot read: %s", input->name, strerror(errno));
+    input->ended = got == 0;
+    b->size += (size_t)got;
+    input->read += (uint64_t)got;
+    return status_ok();
+}
+
+Status input_next(Input *input, size_t at_least)
+{
+    BpeBytes *b = &input->bytes;
+    if (b->size > input->block)
+        memmove(b->data, b->data + input->block, b->size - input->block);
+    b->size -= input->block;
+    input->block = 0;
+    for (size_t looked = 0; input->block == 0 && !input->ended;) {
+        Status status = input_more(input);
+        if (!status_is_ok(&status))
+            return status;
+        if (b->size < at_least)
+            continue;
+        const char *feed = memrchr(b->data + looked, '\n', b->size - looked);
+        looked = b->size;
+        if (feed)
+            input->block = (size_t)(feed - b->data) + 1;
+    }
+    if (input->block == 0)
+        input->block = b->size;
+    return status_ok();
+}
+
+Status output_write(const char *data, size_t size)
+{
+    if (fwrite(data, 1, size, stdout) != size)
+        return status_failed("standard output: cannot write: %s", strerror(errno));
+    return status_ok();
+}
+
+Status output_flush(void)
+{
+    if (fflush(stdout) != 0)
+        return status_failed("standard output: cannot write: %s", strerror(errno));
+    return status_ok();
+}
+
+Status output_no_memory(void)
+{
+    return status_no_memory(BPE_BLOCK_BYTES, "output");
+}
+
+char *bytes_room(BpeBytes *bytes, size_t more)
+{
+    if (bytes->capacity - bytes->size < more) {
+        size_t wanted = bytes->capacity * 2 + more;
+        char *moved = mem_realloc(bytes->data, wanted);
+        if (!moved)
+            return NULL;
+        bytes->data = moved;
+        bytes->capacity = wanted;
+    }
+    return bytes->data + bytes->size;
+}
+
+void output_report(FILE *to, JsonWriter *json)
+{
+    const char *text = json_finish(json);
+    if (text)
+        fputs(text, to);
+    json_free(json);
+}

@@ -1,0 +1,148 @@
+/* bpe train: learns a tokenizer from texts. */
+#include "tensor/clock.h"
+#include "tensor/mem.h"
+#include "tools/bpe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_SPECIALS = 256 };
+
+static void show_training(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    Meter *meter = context;
+    if (strcmp(phase, "count") == 0)
+        meter_bytes(meter, "reading", done);
+    else if (meter->shown && clock_seconds() - meter->drawn > 0.1) {
+        meter->drawn = clock_seconds();
+        fprintf(stderr, "\rlearning %llu of %llu tokens\033[K", (unsigned long long)done,
+                (unsigned long long)total);
+    }
+}
+
+typedef struct TrainArguments {
+    int vocab, merges, min_frequency, max_token_length, threads;
+    const char *pretokenizer, *out, *special, *unk;
+    bool add_prefix_space, json;
+} TrainArguments;
+
+static Status find_pretokenizer(const char *name, BpePretokenizer *found)
+{
+    for (int i = BPE_WHITESPACE; i <= BPE_SUBWORD_NMT; i++)
+        if (strcmp(name, bpe_pretokenizer_name((BpePretokenizer)i)) == 0) {
+            *found = (BpePretokenizer)i;
+            return status_ok();
+        }
+    return status_usage("--pretokenizer %s: there are whitespace, bytelevel and subword-nmt", name);
+}
+
+/* Cuts `list` at its commas. */
+static Status split_specials(char *list, const char **specials, size_t *count)
+{
+    for (char *text; (text = strsep(&list, ",")) != NULL;) {
+        if (*count == MAX_SPECIALS)
+            return status_usage("--special: more than %d tokens", MAX_SPECIALS);
+        specials[(*count)++] = text;
+    }
+    return status_ok();
+}
+
+static void report_training(const TrainArguments *a, const BpeTokenizer *t, BpeCounts counts, double seconds)
+{
+    if (!a->json) {
+        fprintf(stderr, "%s: %d tokens, %lld merges, from %.1f MB (%llu pieces, %llu different) in %.2f s\n",
+                a->out, bpe_vocab_size(t), (long long)bpe_merge_count(t), (double)counts.bytes / 1e6,
+                (unsigned long long)counts.pieces, (unsigned long long)counts.different, seconds);
+        return;
+    }
+    JsonWriter json = {0};
+    json_begin_object(&json, NULL);
+    json_string(&json, "tokenizer", a->out);
+    json_string(&json, "pretokenizer", bpe_pretokenizer_name(bpe_pretokenizer(t)));
+    json_integer(&json, "vocab", bpe_vocab_size(t));
+    json_integer(&json, "merges", bpe_merge_count(t));
+    json_integer(&json, "bytes", (int64_t)counts.bytes);
+    json_integer(&json, "pieces", (int64_t)counts.pieces);
+    json_integer(&json, "different_pieces", (int64_t)counts.different);
+    json_number(&json, "seconds", seconds);
+    json_end_object(&json);
+    output_report(stdout, &json);
+}
+
+static Status train_on(const TrainArguments *a, BpeOptions *options, const char **files, int file_count)
+{
+    Meter meter = meter_start();
+    options->progress = show_training;
+    options->progress_context = &meter;
+    BpeCounter *counter = bpe_counter_new(options);
+    BpeTokenizer *tokenizer = NULL;
+    Status status = counter ? status_ok() : status_no_memory(0, "the counter");
+    for (int i = 0; i < file_count && status_is_ok(&status); i++)
+        status = bpe_counter_add_file(counter, files[i]);
+    BpeCounts counts = counter ? bpe_counter_counts(counter) : (BpeCounts){0};
+    if (status_is_ok(&status))
+        status = bpe_train(&tokenizer, counter);
+    bpe_counter_free(counter);
+    meter_clear(&meter);
+    if (status_is_ok(&status))
+        status = bpe_save(tokenizer, a->out);
+    if (status_is_ok(&status))
+        report_training(a, tokenizer, counts, clock_seconds() - meter.start);
+    bpe_tokenizer_free(tokenizer);
+    return status;
+}
+
+Status bpe_command_train(int argc, char **argv)
+{
+    TrainArguments a = {.threads = 1, .pretokenizer = "whitespace"};
+    const Option options[] = {
+        {"vocab", "N", OPTION_INTEGER, &a.vocab, 1, BPE_MAX_TOKENS,
+         "size of the vocabulary, alphabet included"},
+        {"out", "FILE", OPTION_TEXT, &a.out, 0, 0, "the tokenizer.json to write"},
+        {"pretokenizer", "NAME", OPTION_TEXT, &a.pretokenizer, 0, 0,
+         "whitespace (default), bytelevel, subword-nmt"},
+        {"min-frequency", "N", OPTION_INTEGER, &a.min_frequency, 0, 2147483647,
+         "merge no pair that is rarer (default 1; subword-nmt 2)"},
+        {"merges", "N", OPTION_INTEGER, &a.merges, 1, BPE_MAX_TOKENS, "stop after so many merges"},
+        {"max-token-length", "N", OPTION_INTEGER, &a.max_token_length, 1, 2147483647,
+         "tokens are shorter than that (in symbols)"},
+        {"special", "LIST", OPTION_TEXT, &a.special, 0, 0,
+         "special tokens, with commas between; the first ids"},
+        {"unk", "TOKEN", OPTION_TEXT, &a.unk, 0, 0, "which of them stands for unknown symbols"},
+        {"add-prefix-space", NULL, OPTION_FLAG, &a.add_prefix_space, 0, 0,
+         "bytelevel: begin each text with a blank"},
+        {"threads", "N", OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS,
+         "threads for counting; changes no result"},
+        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard output"},
+    };
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        puts("bpe train --vocab N --out FILE [options] TEXT...   (- is standard input)");
+        options_print(options, OPTION_COUNT(options));
+        return status_ok();
+    }
+    const char *files[argc], *specials[MAX_SPECIALS];
+    int file_count;
+    BpeOptions o = {0};
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count);
+    if (status_is_ok(&status))
+        status = find_pretokenizer(a.pretokenizer, &o.pretokenizer);
+    if (!status_is_ok(&status))
+        return status;
+    if ((!a.vocab && !a.merges) || !a.out || file_count == 0)
+        return status_usage("train needs --vocab N (or --merges N), --out FILE and at least one text");
+    char *list = a.special ? mem_strdup(a.special) : NULL;
+    if (list)
+        status = split_specials(list, specials, &o.special_count);
+    o.vocab_size = a.vocab;
+    o.max_merges = a.merges;
+    o.min_frequency = a.min_frequency;
+    o.max_token_length = a.max_token_length;
+    o.special_tokens = specials;
+    o.unk_token = a.unk;
+    o.add_prefix_space = a.add_prefix_space;
+    o.threads = a.threads;
+    if (status_is_ok(&status))
+        status = train_on(&a, &o, files, file_count);
+    mem_free(list);
+    return status;
+}
