@@ -1,5 +1,6 @@
 /* tools/predict: one model, or several that answer together. */
 #include "tensor/mem.h"
+#include "models/training/threshold.h"
 #include "tools/predict.h"
 
 #include <math.h>
@@ -85,5 +86,5 @@ double predict_threshold(const PredictRun *run, int32_t k)
         threshold = fmin(fmax(threshold, 1e-7), 1 - 1e-7); /* one that decides by itself leaves no mean */
         sum += log(threshold / (1 - threshold));
     }
-    return 1 / (1 + exp(-sum / run->models));
+    return threshold_probability(sum / run->models);
 }

@@ -1,5 +1,6 @@
 /* tools/predict: one text's line, and on the standard error how fast it goes. */
 #include "models/json/json_writer.h"
+#include "models/training/threshold.h"
 #include "tensor/clock.h"
 #include "tools/predict.h"
 
@@ -8,11 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static double probability(float logit)
-{
-    return 1 / (1 + exp(-(double)logit));
-}
 
 /* A stable order is wanted, so equal logits go by number. qsort() knows no context. */
 static const float *ranked;
@@ -75,7 +71,7 @@ static void print_tsv(PredictRun *run, int64_t i, const float *logits)
         print_attention(run, predictor_text(run->predictor, i));
     for (int32_t k = 0; k < count; k++)
         printf("%s%s\t%.6f", k ? "\t" : "", predict_label(run, run->ranking[k]),
-               probability(logits[run->ranking[k]]));
+               threshold_probability(logits[run->ranking[k]]));
     putchar('\n');
 }
 
@@ -101,7 +97,7 @@ static Status print_json(PredictRun *run, int64_t i, const float *logits)
     for (int32_t k = 0; k < count; k++) {
         json_begin_object(&json, NULL);
         json_string(&json, "label", predict_label(run, run->ranking[k]));
-        json_number(&json, "probability", probability(logits[run->ranking[k]]));
+        json_number(&json, "probability", threshold_probability(logits[run->ranking[k]]));
         json_end_object(&json);
     }
     json_end_array(&json);

@@ -3,12 +3,12 @@
 #include "models/report/report.h"
 #include "models/report/report_data.h"
 #include "models/training/results.h"
+#include "models/training/threshold.h"
 #include "tensor/mem.h"
 #include "tools/progress.h"
 #include "tools/run_folder.h"
 
 #include <limits.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
         if (chosen->epoch)
             printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
                    "part (95 %% interval %.4f to %.4f)\n",
-                   results[i].name, chosen->epoch, 1 / (1 + exp(-chosen->threshold)), chosen->valid_f1,
+                   results[i].name, chosen->epoch, threshold_probability(chosen->threshold), chosen->valid_f1,
                    chosen->tuned_f1, chosen->tuned_interval.low, chosen->tuned_interval.high);
     }
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
@@ -271,7 +271,7 @@ static void print_outcome(const Zoo *zoo, bool fine)
         printf(
             "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
             "interval %.4f to %.4f)\n",
-            e->members, 1 / (1 + exp(-e->threshold)), e->valid_f1, e->tuned_f1, e->interval.low,
+            e->members, threshold_probability(e->threshold), e->valid_f1, e->tuned_f1, e->interval.low,
             e->interval.high);
     if (s->seeds > 1 && fine) {
         printf("\n");
@@ -389,6 +389,8 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
     int count;
     RunOptions run;
     Status status = s->resume ? run_folder_read_settings(folder, s) : status_ok();
+    if (!s->out)
+        s->out = "runs/zoo";
     if (status_is_ok(&status) && !s->data)
         return status_usage("--data FILE is required");
     if (status_is_ok(&status))
@@ -447,7 +449,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (settings.compare) {
-        if (settings.out == zoo_defaults().out) /* the same literal: --out was not given */
+        if (!settings.out)
             settings.out = "runs/compare";
         status = compare(&settings, rest, rest_count);
         return options_report("train_zoo", &status);

@@ -12,7 +12,6 @@
 ZooSettings zoo_defaults(void)
 {
     return (ZooSettings){.models = "all",
-                         .out = "runs/zoo",
                          .seeds = 1,
                          .output_bias = "log-odds",
                          .optimizer = "adam",

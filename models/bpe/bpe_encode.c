@@ -191,8 +191,8 @@ static int64_t whole_token(BpeEncoder *e, BpePiece piece)
     if (!bpe_bytes_reserve(&e->mapped, 2 * piece.size))
         return BPE_NONE;
     for (size_t i = 0; i < piece.size; i++)
-        e->mapped.size += (size_t)bpe_utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]),
-                                                  e->mapped.data + e->mapped.size);
+        e->mapped.size +=
+            (size_t)utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]), e->mapped.data + e->mapped.size);
     return bpe_model_id(e->tokenizer, e->mapped.data, e->mapped.size);
 }
 
@@ -387,7 +387,7 @@ static size_t space_before(const char *text, size_t from, size_t at)
         while (before > from && ((uint8_t)text[before] & 0xC0) == 0x80)
             before--;
         uint32_t code;
-        int length = bpe_utf8_decode((const uint8_t *)text + before, at - before, &code);
+        int length = utf8_decode((const uint8_t *)text + before, at - before, &code);
         if (length == 0 || bpe_class(code) != BPE_SPACE)
             break;
         at = before;
@@ -399,7 +399,7 @@ static size_t space_behind(const char *text, size_t at, size_t size)
 {
     while (at < size) {
         uint32_t code;
-        int length = bpe_utf8_decode((const uint8_t *)text + at, size - at, &code);
+        int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
         if (length == 0 || bpe_class(code) != BPE_SPACE)
             break;
         at += (size_t)length;

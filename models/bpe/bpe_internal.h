@@ -3,6 +3,7 @@
 #define REEL_MODELS_BPE_INTERNAL_H
 
 #include "models/bpe/bpe.h"
+#include "models/text/utf8.h"
 
 #include <string.h>
 
@@ -23,13 +24,6 @@ static inline BpeClass bpe_class(uint32_t code)
                       3);
 }
 
-/* The length of the character at `p`, 1 to 4, or 0 where it is not well-formed UTF-8 (Unicode 16, table
- * 3-7); `left` > 0 bytes may be read. */
-int bpe_utf8_decode(const uint8_t *p, size_t left, uint32_t *code);
-/* Writes up to 4 bytes; returns how many. */
-int bpe_utf8_encode(uint32_t code, char *out);
-/* The offset of the first byte that is not well-formed, or size. */
-size_t bpe_utf8_valid(const char *text, size_t size);
 /* GPT-2's mapping of a byte to a printable character, and back (-1: not a mapped character). */
 uint32_t bpe_byte_to_code(uint8_t byte);
 int bpe_code_to_byte(uint32_t code);

@@ -425,7 +425,7 @@ bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, s
             symbol = at + 1 == size ? t->final_ids[first] : t->byte_ids[first];
         } else {
             uint32_t code;
-            length = bpe_utf8_decode((const uint8_t *)text + at, size - at, &code);
+            length = utf8_decode((const uint8_t *)text + at, size - at, &code);
             valid = length > 0;
             length = valid ? length : 1;
             symbol = symbol_of(t, text + at, (size_t)length, valid, at + (size_t)length == size);

@@ -116,7 +116,7 @@ enum { MAX_CODE = 0x110000 };
 /* Whether the token is one code point, perhaps with </w>. */
 static bool is_symbol(const char *text, size_t size, uint32_t *code)
 {
-    int length = size ? bpe_utf8_decode((const uint8_t *)text, size, code) : 0;
+    int length = size ? utf8_decode((const uint8_t *)text, size, code) : 0;
     size_t rest = size - (size_t)length;
     return length > 0 && (rest == 0 || (rest == 4 && memcmp(text + length, BPE_WORD_END, 4) == 0));
 }
@@ -137,7 +137,7 @@ static Status survey(const char *path, const BpeBytes *bytes, uint8_t *seen)
         uint32_t code;
         if (lines.size == 0 && lines.at == lines.end)
             break;
-        size_t valid = bpe_utf8_valid(lines.text, lines.size);
+        size_t valid = utf8_valid(lines.text, lines.size);
         if (valid < lines.size || !bpe_split_merge(lines.text, lines.size, &m))
             return status_failed("%s:%zu: two tokens in UTF-8 with a blank between are expected", path,
                                  lines.number);
@@ -155,7 +155,7 @@ static bool add_symbols(BpeTokenizer *parts, const uint8_t *seen)
         char text[8];
         if (!seen[code])
             continue;
-        size_t size = (size_t)bpe_utf8_encode(code, text);
+        size_t size = (size_t)utf8_encode(code, text);
         memcpy(text + size, BPE_WORD_END, 4);
         for (size_t with = 0; with <= 4; with += 4)
             if (bpe_strings_find(&parts->tokens, text, size + with) < 0 &&
@@ -228,7 +228,7 @@ Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *un
 {
     *tokenizer = NULL;
     BpeBytes bytes;
-    if (unk_token && (!*unk_token || bpe_utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
+    if (unk_token && (!*unk_token || utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
         return status_usage("the unk token is empty or not UTF-8");
     Status status = bpe_read_file(path, &bytes);
     if (!status_is_ok(&status))

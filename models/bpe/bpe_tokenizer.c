@@ -60,7 +60,7 @@ static size_t unmap(const char *text, size_t size, char *out)
     size_t written = 0;
     for (size_t at = 0; at < size;) {
         uint32_t code;
-        int length = bpe_utf8_decode((const uint8_t *)text + at, size - at, &code);
+        int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
         int byte = length ? bpe_code_to_byte(code) : -1;
         if (byte >= 0) {
             out[written++] = (char)byte;
@@ -104,8 +104,7 @@ static void make_symbols(BpeTokenizer *t)
     for (int byte = 0; byte < 256; byte++) {
         char text[16];
         bool mapped = t->config.pretokenizer == BPE_BYTELEVEL;
-        size_t size =
-            (size_t)bpe_utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
+        size_t size = (size_t)utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
         t->byte_ids[byte] = mapped || byte < 128 ? id_of(t, text, size) : BPE_NONE;
         t->final_ids[byte] = t->byte_ids[byte];
         if (t->config.pretokenizer == BPE_SUBWORD_NMT) {

@@ -630,7 +630,7 @@ static size_t next_symbol(BpePretokenizer mode, const BpeWord *word, size_t at, 
         *symbol = bpe_byte_to_code((uint8_t)word->text[at]);
         return 1;
     }
-    int length = bpe_utf8_decode((const uint8_t *)word->text + at, word->size - at, symbol);
+    int length = utf8_decode((const uint8_t *)word->text + at, word->size - at, symbol);
     if (length == 0) {
         length = 1;
         *symbol = 0xFFFD;
@@ -666,7 +666,7 @@ static bool add_symbol(Trainer *t, Alphabet *alphabet, uint32_t symbol)
 {
     char text[8];
     uint32_t code = symbol >= MAX_CODE ? symbol - MAX_CODE : symbol;
-    size_t size = (size_t)bpe_utf8_encode(code, text);
+    size_t size = (size_t)utf8_encode(code, text);
     if (symbol >= MAX_CODE) {
         memcpy(text + size, BPE_WORD_END, 4);
         size += 4;
@@ -758,7 +758,7 @@ static Status add_specials(Trainer *t)
     for (size_t i = 0; i < o->special_count; i++) {
         const char *text = o->special_tokens[i];
         size_t size = strlen(text);
-        if (size == 0 || bpe_utf8_valid(text, size) != size)
+        if (size == 0 || utf8_valid(text, size) != size)
             return status_usage("special token %zu is empty or not UTF-8", i);
         if (bpe_strings_find(&parts->tokens, text, size) >= 0)
             return status_usage("special token '%s' is given twice", text);

@@ -167,6 +167,18 @@ bool json_reader_int(JsonReader *json, int64_t *out)
     return true;
 }
 
+bool json_reader_int_in(JsonReader *json, int64_t low, int64_t high, int64_t *out)
+{
+    int64_t value;
+    if (!json_reader_int(json, &value))
+        return false;
+    if (value < low || value > high)
+        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
+                                (long long)high);
+    *out = value;
+    return true;
+}
+
 bool json_reader_number(JsonReader *json, double *out)
 {
     if (!expect(json, JSON_NUMBER, "a number"))
@@ -216,7 +228,7 @@ static bool unicode_escape(JsonReader *json)
             return json_reader_fail(json, "half of a surrogate pair");
         code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
     }
-    return bpe_bytes_append(&json->string, text, (size_t)bpe_utf8_encode(code, text)) ||
+    return bpe_bytes_append(&json->string, text, (size_t)utf8_encode(code, text)) ||
            json_reader_fail(json, "out of memory");
 }
 
@@ -243,7 +255,7 @@ bool json_reader_string(JsonReader *json)
         while (json->at < json->size && json->text[json->at] != '"' && json->text[json->at] != '\\' &&
                (unsigned char)json->text[json->at] >= 0x20)
             json->at++;
-        size_t size = json->at - begin, valid = bpe_utf8_valid(json->text + begin, size);
+        size_t size = json->at - begin, valid = utf8_valid(json->text + begin, size);
         if (valid < size) {
             json->at = begin + valid;
             return json_reader_fail(json, "not UTF-8");

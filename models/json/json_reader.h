@@ -45,6 +45,8 @@ JsonKind json_reader_peek(JsonReader *json);
 /* Reads a value of that kind; false: it is another, which is an error. */
 bool json_reader_string(JsonReader *json);            /* into json->string */
 bool json_reader_int(JsonReader *json, int64_t *out); /* a whole number without exponent */
+/* A whole number from low to high; another is an error. */
+bool json_reader_int_in(JsonReader *json, int64_t low, int64_t high, int64_t *out);
 bool json_reader_number(JsonReader *json, double *out);
 bool json_reader_bool(JsonReader *json, bool *out);
 bool json_reader_null(JsonReader *json);

@@ -33,13 +33,13 @@ static void append_text(JsonWriter *writer, const char *text)
 /* A file's name may be any bytes, but JSON is UTF-8: U+FFFD stands for what is none. */
 static void append_quoted(JsonWriter *writer, const char *text)
 {
-    size_t valid = bpe_utf8_valid(text, strlen(text));
+    size_t valid = utf8_valid(text, strlen(text));
     append_text(writer, "\"");
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         char escape[8];
         if ((const char *)p == text + valid) {
             append_text(writer, "\xEF\xBF\xBD");
-            valid += 1 + bpe_utf8_valid(text + valid + 1, strlen(text + valid + 1));
+            valid += 1 + utf8_valid(text + valid + 1, strlen(text + valid + 1));
             continue;
         }
         if (*p == '"' || *p == '\\')

@@ -1,4 +1,5 @@
 #include "models/report/report_internal.h"
+#include "models/text/utf8.h"
 #include "tensor/mem.h"
 
 #include <math.h>
@@ -55,19 +56,15 @@ void report_putf(ReportOut *out, const char *format, ...)
         append(out, text, (size_t)size);
 }
 
-/* The length of the UTF-8 character at `p`, 0 where there is none that HTML and XML allow. */
+/* The length of the UTF-8 character at `p`, 0 where there is none that HTML and XML allow. The zero behind
+ * the text ends a character that is cut. */
 static size_t character(const unsigned char *p)
 {
-    if (*p < 0x80)
-        return *p >= 0x20 && *p != 0x7F;
-    size_t size = *p >= 0xC2 && *p <= 0xDF ? 2 : (*p & 0xF0) == 0xE0 ? 3 : *p >= 0xF0 && *p <= 0xF4 ? 4 : 0;
-    for (size_t i = 1; i < size; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (*p == 0xE0 && p[1] < 0xA0) || (*p == 0xF0 && p[1] < 0x90);
-    bool forbidden = (*p == 0xC2 && p[1] < 0xA0) || (*p == 0xED && p[1] >= 0xA0) ||
-                     (*p == 0xEF && p[1] == 0xBF && p[2] >= 0xBE) || (*p == 0xF4 && p[1] >= 0x90);
-    return overlong || forbidden ? 0 : size;
+    uint32_t code;
+    size_t size = (size_t)utf8_decode(p, 4, &code);
+    bool control = size && (code < 0x20 || (code >= 0x7F && code < 0xA0));
+    bool no_character = size && (code == 0xFFFE || code == 0xFFFF);
+    return control || no_character ? 0 : size;
 }
 
 static const char *entity(char c)

@@ -1,4 +1,5 @@
 #include "models/text/text_file.h"
+#include "models/text/utf8.h"
 #include "tensor/mem.h"
 
 #include <errno.h>
@@ -84,38 +85,12 @@ Status text_file_read(const char *path, char **bytes, size_t *size)
     return status;
 }
 
-/* The length of the UTF-8 sequence at p, or 0 where there is no whole and valid one (RFC 3629, table of
- * section 4). NUL is refused too: it is ASCII, but in no text. */
+/* The length of the character at p, or 0 where there is none. NUL is refused too: it is ASCII, but in no
+ * text. */
 static size_t sequence_length(const unsigned char *p, size_t left)
 {
-    unsigned char low = 0x80, high = 0xBF; /* limits of the second byte */
-    size_t length;
-    if (p[0] > 0 && p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        length = 2;
-    else if ((p[0] & 0xF0) == 0xE0)
-        length = 3;
-    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
-        length = 4;
-    else
-        return 0;
-    if (left < length)
-        return 0;
-    if (p[0] == 0xE0)
-        low = 0xA0;
-    else if (p[0] == 0xED)
-        high = 0x9F;
-    else if (p[0] == 0xF0)
-        low = 0x90;
-    else if (p[0] == 0xF4)
-        high = 0x8F;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    return length;
+    uint32_t code;
+    return p[0] ? (size_t)utf8_decode(p, left, &code) : 0;
 }
 
 /* Eight bytes of 1 to 127 at once: no top bit set, and (x - 1) borrows into the top bit only from 0. */

@@ -167,18 +167,6 @@ static Status read_text(const Reader *reader, const char *name, const char **tex
     return status_is_ok(&status) ? text_file_check(label, *text, *size) : status;
 }
 
-static bool read_count(JsonReader *json, int64_t low, int64_t high, int64_t *out)
-{
-    int64_t value;
-    if (!json_reader_int(json, &value))
-        return false;
-    if (value < low || value > high)
-        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
-                                (long long)high);
-    *out = value;
-    return true;
-}
-
 /* Reads a string that must be one of two; *second tells which. */
 static bool read_choice(JsonReader *json, const char *first, const char *other, bool *second)
 {
@@ -215,29 +203,29 @@ static bool read_field(Reader *reader, JsonReader *json)
     int64_t value = 0;
     bool ok;
     if (json_reader_is(json, "format"))
-        return read_count(json, 1, FORMAT, &value);
+        return json_reader_int_in(json, 1, FORMAT, &value);
     if (json_reader_is(json, "model"))
         return read_kind(reader, json);
     if (json_reader_is(json, "vocabulary"))
-        return read_count(json, 1, INT32_MAX, &reader->config.vocabulary);
+        return json_reader_int_in(json, 1, INT32_MAX, &reader->config.vocabulary);
     if (json_reader_is(json, "labels"))
-        return read_count(json, 1, INT32_MAX, &reader->config.labels);
+        return json_reader_int_in(json, 1, INT32_MAX, &reader->config.labels);
     if (json_reader_is(json, "embed"))
-        return read_count(json, 1, INT32_MAX, &reader->config.embed);
+        return json_reader_int_in(json, 1, INT32_MAX, &reader->config.embed);
     if (json_reader_is(json, "hidden"))
-        return read_count(json, 1, INT32_MAX, &reader->config.hidden);
+        return json_reader_int_in(json, 1, INT32_MAX, &reader->config.hidden);
     if (json_reader_is(json, "layers")) {
-        ok = read_count(json, 1, MOST_LAYERS, &value);
+        ok = json_reader_int_in(json, 1, MOST_LAYERS, &value);
         reader->config.layers = (int)value;
         return ok;
     }
     if (json_reader_is(json, "max_len")) {
-        ok = read_count(json, TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
+        ok = json_reader_int_in(json, TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
         text->max_len = (int32_t)value;
         return ok;
     }
     if (json_reader_is(json, "pad_id"))
-        return read_count(json, TOKEN_PAD, TOKEN_PAD, &value);
+        return json_reader_int_in(json, TOKEN_PAD, TOKEN_PAD, &value);
     if (json_reader_is(json, "reading"))
         return read_choice(json, "last-token", "after-padding", &text->notebook);
     if (json_reader_is(json, "tokenizer"))

@@ -1,9 +1,9 @@
 #include "models/training/results.h"
 #include "models/json/json_writer.h"
 #include "models/report/report_data.h"
+#include "models/training/threshold.h"
 #include "nn/atomic_file.h"
 
-#include <math.h>
 #include <string.h>
 
 /* What one run came to; inside the model for its first seed, and in "seeds" for each. */
@@ -17,7 +17,7 @@ static void write_run(JsonWriter *json, const RunResult *run)
     if (run->selected.epoch) {
         json_integer(json, "selected_epoch", run->selected.epoch);
         json_number(json, "valid_f1", run->selected.valid_f1);
-        json_number(json, "threshold", 1 / (1 + exp(-run->selected.threshold)));
+        json_number(json, "threshold", threshold_probability(run->selected.threshold));
         json_number(json, "tuned_f1", run->selected.tuned_f1);
         json_number(json, "tuned_micro_f1", run->selected.tuned_micro_f1);
         json_number(json, "tuned_f1_low", run->selected.tuned_interval.low);
@@ -96,7 +96,7 @@ static void write_ensemble(JsonWriter *json, const Ensemble *ensemble)
     json_begin_object(json, "ensemble");
     json_integer(json, "members", ensemble->members);
     json_number(json, "valid_f1", ensemble->valid_f1);
-    json_number(json, "threshold", 1 / (1 + exp(-ensemble->threshold)));
+    json_number(json, "threshold", threshold_probability(ensemble->threshold));
     json_number(json, "tuned_f1", ensemble->tuned_f1);
     json_number(json, "tuned_micro_f1", ensemble->tuned_micro_f1);
     json_number(json, "tuned_f1_low", ensemble->interval.low);

@@ -3,6 +3,7 @@
 #include "models/training/saver.h"
 #include "models/training/training_state.h"
 #include "models/text/subword_dropout.h"
+#include "models/training/threshold.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
@@ -136,7 +137,7 @@ static void copy_weights(Run *run, NnSnapshot *snapshot)
     int32_t labels = dataset_num_classes(run->dataset);
     float *thresholds = selected->epoch ? mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
     for (int32_t k = 0; thresholds && k < labels; k++)
-        thresholds[k] = (float)(1 / (1 + exp(-selected->thresholds[k])));
+        thresholds[k] = (float)threshold_probability(selected->thresholds[k]);
     text.thresholds = thresholds;
     if (selected->epoch && !thresholds)
         snapshot->status = status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");

@@ -6,10 +6,18 @@
 #include "tensor/status.h"
 #include "tensor/view.h"
 
+#include <math.h>
+
 REEL_BEGIN_DECLS
 
 /* A label is predicted where its score is greater than the threshold, as in models/training/metrics.h. Scores
  * and truth are f32 [N, K], in any strides; NaN scores are never predicted. */
+
+/* A threshold, or any log-odds, as the probability that is shown and saved. */
+static inline double threshold_probability(double log_odds)
+{
+    return 1 / (1 + exp(-log_odds));
+}
 
 /* The one threshold with the best macro F1: of all that tell different predictions apart, the middle between
  * the two scores beside it; of equally good ones the highest. *macro_f1 (may be NULL) is what it reaches on

@@ -106,22 +106,10 @@ void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, c
 
 /* ---- Reading ---- */
 
-static bool read_count(JsonReader *json, int64_t low, int64_t high, int64_t *out)
-{
-    int64_t value;
-    if (!json_reader_int(json, &value))
-        return false;
-    if (value < low || value > high)
-        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
-                                (long long)high);
-    *out = value;
-    return true;
-}
-
 static bool read_int(JsonReader *json, int low, int high, int *out)
 {
     int64_t value = 0;
-    bool ok = read_count(json, low, high, &value);
+    bool ok = json_reader_int_in(json, low, high, &value);
     *out = (int)value;
     return ok;
 }
@@ -173,7 +161,7 @@ static bool read_counts(JsonReader *json, Metrics *metrics)
             return json_reader_fail(json, "counts of more than %d labels", metrics->num_labels);
         LabelCounts *label = &metrics->labels[at / 3];
         int64_t *const fields[3] = {&label->hits, &label->predicted, &label->support};
-        ok = read_count(json, 0, INT64_MAX, fields[at++ % 3]);
+        ok = json_reader_int_in(json, 0, INT64_MAX, fields[at++ % 3]);
     }
     return ok && (at == 3 * metrics->num_labels ||
                   json_reader_fail(json, "counts of fewer than %d labels", metrics->num_labels));
@@ -194,15 +182,15 @@ static bool read_field(JsonReader *json, TrainingState *state, RunResult *result
     if (json_reader_is(json, "epoch"))
         return read_int(json, 1, most + 1, &state->epoch);
     if (json_reader_is(json, "batch"))
-        return read_count(json, 0, INT32_MAX, &state->batch);
+        return json_reader_int_in(json, 0, INT32_MAX, &state->batch);
     if (json_reader_is(json, "updates"))
-        return read_count(json, 0, INT32_MAX, &state->updates);
+        return json_reader_int_in(json, 0, INT32_MAX, &state->updates);
     if (json_reader_is(json, "loss_sum"))
         return json_reader_number(json, &state->loss_sum);
     if (json_reader_is(json, "seen"))
-        return read_count(json, 0, INT64_MAX, &state->seen);
+        return json_reader_int_in(json, 0, INT64_MAX, &state->seen);
     if (json_reader_is(json, "tokens"))
-        return read_count(json, 0, INT64_MAX, &state->tokens);
+        return json_reader_int_in(json, 0, INT64_MAX, &state->tokens);
     if (json_reader_is(json, "seconds"))
         return json_reader_number(json, &state->seconds);
     if (json_reader_is(json, "best_f1"))
@@ -228,7 +216,7 @@ static bool read_field(JsonReader *json, TrainingState *state, RunResult *result
     if (json_reader_is(json, "epochs"))
         return read_epochs(json, result, most);
     if (json_reader_is(json, "test_examples"))
-        return read_count(json, 0, INT64_MAX, &result->metrics.examples);
+        return json_reader_int_in(json, 0, INT64_MAX, &result->metrics.examples);
     if (json_reader_is(json, "test_counts"))
         return read_counts(json, &result->metrics);
     return json_reader_skip(json);

@@ -69,6 +69,16 @@ static void check_in_browser(const char *folder, int figures)
     ck_assert_msg(strstr(got, "sections=9\n") != NULL, "sections:\n%.400s", got);
 }
 
+/* FOLDER/report.html about a made-up run from so many seeds. */
+static void write_page(const char *folder, int seeds)
+{
+    char run[500];
+    snprintf(run, sizeof run, "%s/run", folder);
+    shell_must("mkdir '%s'", run);
+    report_support_run(run, seeds, 0.01, 1);
+    shell_must("'%s/train_zoo' --compare '%s' --out '%s'", shell_setting("REEL_TOOLS"), run, folder);
+}
+
 START_TEST(a_run_of_the_zoo)
 {
     if (no_chromium())
@@ -90,12 +100,8 @@ START_TEST(names_that_try_to_break_out)
 {
     if (no_chromium())
         return;
-    const char *folder = shell_folder(), *tools = shell_setting("REEL_TOOLS");
-    char run[500];
-    snprintf(run, sizeof run, "%s/run", folder);
-    shell_must("mkdir '%s'", run);
-    report_support_run(run, 3, 0.01, 1);
-    shell_must("'%s/train_zoo' --compare '%s' --out '%s'", tools, run, folder);
+    const char *folder = shell_folder();
+    write_page(folder, 3);
     check_in_browser(folder, 10);
     shell_remove_folder(folder);
 }
@@ -105,12 +111,8 @@ START_TEST(dark_and_printed)
 {
     if (no_chromium())
         return;
-    const char *folder = shell_folder(), *tools = shell_setting("REEL_TOOLS");
-    char run[500];
-    snprintf(run, sizeof run, "%s/run", folder);
-    shell_must("mkdir '%s'", run);
-    report_support_run(run, 1, 0.01, 1);
-    shell_must("'%s/train_zoo' --compare '%s' --out '%s'", tools, run, folder);
+    const char *folder = shell_folder();
+    write_page(folder, 1);
     write_check(folder);
     for (int dark = 0; dark < 2; dark++) {
         shell_must(CHROMIUM "--blink-settings=preferredColorScheme=%d --allow-file-access-from-files "
