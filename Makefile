@@ -187,7 +187,7 @@ test_env := REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_DOCS=$(CURDIR)/$(B)/docs \
             CK_TIMEOUT_MULTIPLIER=$(or $(CK_TIMEOUT_MULTIPLIER),$(if $(SANITIZE)$(COVERAGE)$(CROSS),30,10))
 ifneq ($(SANITIZE),)
 # A thread that still runs when a test's process ends is no leak of ours to see; exit codes tell failures.
-test_env += UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+test_env += UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 endif
 
 # Valgrind knows no AVX-512, which Reel then does not choose; what a test does in a process that is forked
