@@ -1,5 +1,6 @@
 /* The door: every gradient is added to a node here, and nowhere else. */
 #include "autograd/tape_internal.h"
+#include "autograd/trace.h"
 #include "tensor/elementwise.h"
 #include "tensor/matmul.h"
 #include "tensor/mem.h"
@@ -170,10 +171,16 @@ void tape_flush_pairs(Tape *tape, Node *leaf)
     for (int64_t i = 0, ok = !done; i < list.count && ok; i++)
         ok = done = tensor_matmul(sum, 1.0, tensor_transpose(list.pairs[i].dy, 0, 1), list.pairs[i].x,
                                   i == 0 ? 0.0 : 1.0);
+    /* An error is told to be where the leaf came to be: for a weight, in the module that uses it. */
+    const TapeScope *scope = tape->scope;
+    tape->scope = leaf->scope;
+    trace_push(leaf->site.file, leaf->site.line);
     if (done)
         tape_add_grad(tape, leaf, sum, false, "linear");
     else
         tape_fail_memory(tape);
+    trace_pop();
+    tape->scope = scope;
 }
 
 /* ---- Gradients of some rows ---- */

@@ -71,6 +71,11 @@ void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnP
                          int64_t first, int64_t rows, NnInit init)
 {
     *slice = (NnSlice){.name = name, .block = block, .first = first, .rows = rows, .init = init};
+    if (first < 0 || rows < 1 || first > block->shape[0] - rows) {
+        nn_module_fail(module, status_failed("%s: %lld rows from %lld on are not in a block of %lld", name,
+                                             (long long)rows, (long long)first, (long long)block->shape[0]));
+        return;
+    }
     NnSlice **link = &module->slices;
     while (*link)
         link = &(*link)->next;

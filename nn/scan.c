@@ -16,6 +16,18 @@ static Var by_place(Var rows, const NnPacking *packing)
     return var_gather_rows(rows, tape_constant(rows.tape, text));
 }
 
+/* What the cell made of its states at step t: one row for each text that runs. */
+static bool check_step(Tape *tape, const Var *after, int states, int32_t running, int32_t t)
+{
+    for (int i = 0; i < states && tape_ok(tape); i++)
+        if (!after[i].tape)
+            tape_fail(tape, "nn_scan: the cell left state %d of step %d empty", i, (int)t);
+        else if (var_ndim(after[i]) < 1 || var_size(after[i], 0) != running)
+            tape_fail(tape, "nn_scan: state %d of step %d must have a row for each of %d texts", i, (int)t,
+                      (int)running);
+    return tape_ok(tape);
+}
+
 NnScan(nn_scan)(const NnCell *cell, void *self, NnSequence x, const Var *initial)
 {
     Tape *tape = x.rows.tape;
@@ -36,10 +48,12 @@ NnScan(nn_scan)(const NnCell *cell, void *self, NnSequence x, const Var *initial
     Var state[NN_MAX_STATES] = {{0}}, before[NN_MAX_STATES];
     for (int i = 0; initial && i < cell->states; i++)
         state[i] = by_place(initial[i], packing);
-    for (int32_t t = 0; t < packing->steps && tape_ok(tape); t++) {
+    for (int32_t t = 0; t < packing->steps; t++) {
         keep_running(state, cell->states, nn_running(packing, t), before);
         Var *now = after + (size_t)t * (size_t)cell->states;
         cell->step(self, nn_step(x, t), before, now);
+        if (!check_step(tape, now, cell->states, nn_running(packing, t), t))
+            return scan;
         for (int i = 0; i < cell->states; i++)
             state[i] = now[i];
     }

@@ -11,7 +11,7 @@ enum { NN_MAX_STATES = 4 };
 
 /* One step for the n texts that still run: x [n, in] and the state before, before[i] [n, H_i] (VAR_NONE,
  * meaning zeros, at the first step unless the scan was given an initial state), to the state after. after[0]
- * is the step's output. */
+ * is the step's output; a state that is left empty is an error. */
 typedef void NnStepFunction(void *self, Var x, const Var *before, Var *after);
 
 /* A recurrent cell: its step and how much state it carries. */

@@ -258,6 +258,14 @@ START_TEST(check_finite_names_op_module_and_caller)
     assert_ok(tape);
     ck_assert(!tape_backward(var_sum(root, AXES_ALL, false)));
     assert_fails(tape, "backward of sqrt", "NaN or an infinity", "in head", __FILE__);
+    /* A weight's gradient is made at the end of the walk: 1e200 times 1e200. */
+    tape_begin(tape);
+    tape_enter(tape, &scope);
+    Var weight = LEAF(tape, SHAPE(1, 1), 1e-200);
+    tape_leave(tape);
+    Var out = var_linear(LEAF(tape, SHAPE(1, 1), 1e200), weight, VAR_NONE);
+    ck_assert(!tape_backward(var_sum(var_scale(out, 1e200, 0), AXES_ALL, false)));
+    assert_fails(tape, "backward of linear", "NaN or an infinity", "in head", __FILE__);
     tape_set_check_finite(tape, false);
     tape_begin(tape);
     ck_assert(tape_backward(var_sum(var_sqrt(LEAF(tape, SHAPE(1), 0)), AXES_ALL, false)));

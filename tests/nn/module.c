@@ -280,6 +280,23 @@ START_TEST(the_first_error_of_building_is_reported)
 }
 END_TEST
 
+START_TEST(a_slice_must_lie_in_its_block)
+{
+    static const int64_t outside[][2] = {{-1, 1}, {0, 0}, {0, 5}, {4, 1}, {2, INT64_MAX}, {INT64_MAX, 2}};
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+        NnModule m;
+        NnParameter block;
+        NnSlice slice;
+        nn_module_init(&m);
+        nn_module_add_block(&m, &block, SHAPE(4, 2));
+        nn_module_add_slice(&m, &slice, "gate", &block, outside[i][0], outside[i][1], nn_init_uniform(1));
+        ck_assert_failed(nn_module_reset(&m, 0), STATUS_FAILED, "gate");
+        ck_assert_failed(nn_module_reset(&m, 0), STATUS_FAILED, "a block of 4");
+        nn_module_free(&m);
+    }
+}
+END_TEST
+
 START_TEST(no_memory_for_values_is_an_error)
 {
     for (int n = 0; n < 8; n++) {
@@ -369,6 +386,7 @@ Suite *nn_module_suite(void)
     tcase_add_test(c, orthogonal_first_values_are_orthogonal);
     tcase_add_test(c, first_values_depend_on_seed_and_name_alone);
     tcase_add_test(c, the_first_error_of_building_is_reported);
+    tcase_add_test(c, a_slice_must_lie_in_its_block);
     tcase_add_test(c, no_memory_for_values_is_an_error);
     tcase_add_test(c, a_parameter_without_value_is_named);
     tcase_add_test(c, modes_reach_all_parts);

@@ -109,6 +109,34 @@ static void broken_step(void *self, Var x, const Var *before, Var *after)
     after[0] = before[0].tape ? var_matmul(x, before[0]) : x; /* shapes do not fit */
 }
 
+static void forgetful_step(void *self, Var x, const Var *before, Var *after)
+{
+    (void)self;
+    after[0] = before[1].tape ? var_add(x, before[1]) : x;
+}
+
+static void tall_step(void *self, Var x, const Var *before, Var *after)
+{
+    (void)self;
+    (void)before;
+    after[0] = var_concat((Var[]){x, x}, 2, 0);
+}
+
+START_TEST(a_cell_that_breaks_its_promise_is_named)
+{
+    Tensor x = noise(ROWS, 1);
+    tape_begin(tape);
+    NnScan scan = nn_scan(&(NnCell){.step = forgetful_step, .states = 2}, NULL,
+                          nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "state 1 of step 0 empty");
+    ck_assert(var_is_empty(nn_scan_last(scan, 0)));
+    tape_begin(tape);
+    nn_scan(&(NnCell){.step = tall_step, .states = 1}, NULL,
+            nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "state 0 of step 0 must have a row for each");
+}
+END_TEST
+
 START_TEST(a_scan_that_fails_leaves_empty_values)
 {
     Tensor x = noise(ROWS, 1);
@@ -146,6 +174,7 @@ Suite *nn_scan_suite(void)
     tcase_add_test(c, a_cell_runs_over_every_text_by_itself);
     tcase_add_test(c, texts_that_are_sorted_or_alone_need_no_reordering);
     tcase_add_test(c, backward_agrees_with_differences);
+    tcase_add_test(c, a_cell_that_breaks_its_promise_is_named);
     tcase_add_test(c, a_scan_that_fails_leaves_empty_values);
     suite_add_tcase(suite, c);
     return suite;
