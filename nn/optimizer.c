@@ -1,9 +1,8 @@
-#include "nn/optimizer.h"
+#include "nn/optimizer_internal.h"
 #include "tensor/elementwise.h"
 #include "tensor/mem.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"
-#include "tensor/vmath.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,51 +13,6 @@ enum {
     ROW_CHUNK = 16,      /* rows of one */
     BUFFER = 2048,       /* elements whose gradient is summed at a time */
     SETTINGS = 4096      /* updates whose settings have room at the start; then it doubles */
-};
-
-/* What belongs to one parameter. */
-typedef struct State {
-    NnOptimizer *optimizer;
-    NnParameter *parameter;
-    bool late;      /* rows are brought up to date when they are needed */
-    int64_t width;  /* elements of a row */
-    Tensor m, v;    /* Adam's moments; m is SGD's momentum */
-    Tensor last;    /* late: i32 [V], the step of each row's last gradient; 0: none yet */
-    int32_t *slots; /* late: a sparse set over the rows, see find_rows() */
-
-    /* Of the step that is being made; memory of the first tape's arena. */
-    Tensor *dense; /* [tapes]: contiguous gradients, invalid where a tape has none */
-    TapeGradient *sparse;
-    int32_t *ids;     /* [rows]: the rows that get a gradient */
-    int32_t *sources; /* [rows * tapes]: which row of which tape's gradient, or -1 */
-    int64_t rows;
-} State;
-
-/* A range of a parameter's elements, or of its `ids`: the work of one task. */
-typedef struct Item {
-    State *state;
-    int64_t begin, end;
-    double squares;
-} Item;
-
-struct NnOptimizer {
-    NnModule *module;
-    NnOptimizerOptions options;
-    Pool *pool;
-    double lr, norm;
-    int32_t step; /* updates made */
-    int32_t
-        rise; /* no update of the schedule from here on is larger than the one before: see add_settings() */
-    VmathAdam *schedule; /* [step]: the settings of each update */
-    size_t schedule_capacity;
-    int32_t memory; /* so many steps after a gradient its moments no longer move anything */
-    State *states;
-    int count;
-
-    int tapes;
-    Item *items;
-    int item_count;
-    float scale; /* of the gradients, by clipping */
 };
 
 NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
@@ -73,19 +27,6 @@ NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
 
 /* ---- Building ---- */
 
-static bool is_adam(const NnOptimizer *o)
-{
-    return o->options.kind != NN_SGD;
-}
-
-/* Whether rows without gradient move in no way, or in one that can be made up for later. */
-static bool can_be_late(const NnOptimizer *o)
-{
-    if (o->options.kind == NN_SGD)
-        return o->options.momentum == 0 && o->options.weight_decay == 0;
-    return o->options.kind == NN_ADAMW || o->options.weight_decay == 0;
-}
-
 static Tensor new_state(Dtype dtype, int ndim, const int64_t *shape)
 {
     int64_t count = 1;
@@ -95,8 +36,6 @@ static Tensor new_state(Dtype dtype, int ndim, const int64_t *shape)
     return data ? tensor_from(data, dtype, ndim, shape) : tensor_invalid();
 }
 
-static void read_late_rows(const void *context, Tensor ids, Tensor out);
-
 static Status add_state(NnOptimizer *o, NnParameter *p)
 {
     Tensor value = p->core.value;
@@ -105,14 +44,14 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
     if (!tensor_is_valid(value))
         return status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
     int64_t size = tensor_numel(&value);
-    State *state = &o->states[o->count++];
-    *state = (State){.optimizer = o, .parameter = p, .width = size / value.shape[0]};
-    bool moments = is_adam(o), momentum = moments || o->options.momentum != 0;
+    OptimizerState *state = &o->states[o->count++];
+    *state = (OptimizerState){.optimizer = o, .parameter = p, .width = size / value.shape[0]};
+    bool moments = optimizer_is_adam(o), momentum = moments || o->options.momentum != 0;
     if (momentum)
         state->m = new_state(value.dtype, value.ndim, value.shape);
     if (moments)
         state->v = new_state(value.dtype, value.ndim, value.shape);
-    state->late = p->sparse && can_be_late(o) && value.dtype == DTYPE_F32;
+    state->late = p->sparse && late_rows_are_possible(o) && value.dtype == DTYPE_F32;
     if (state->late) {
         state->last = new_state(DTYPE_I32, SHAPE(value.shape[0]));
         state->slots = mem_calloc((size_t)value.shape[0], sizeof *state->slots);
@@ -121,21 +60,10 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
         (state->late && (!tensor_is_valid(state->last) || !state->slots)))
         return status_no_memory((size_t)size * 2 * sizeof(float), path);
     if (state->late && moments) {
-        p->core.read = read_late_rows;
+        p->core.read = late_rows_read;
         p->core.read_context = state;
     }
     return status_ok();
-}
-
-/* Without gradient an update is at most beta1 / sqrt(beta2) times the one before, at the same learning rate.
- * Once the power of that is below 1e-9, no weight of f32 moves any more. */
-static int32_t memory_of(const NnOptimizerOptions *options)
-{
-    double ratio = options->beta1 / sqrt(options->beta2);
-    if (options->beta1 == 0)
-        return 1;
-    double steps = ratio < 1 ? ceil(log(1e-9) / log(ratio)) : INT32_MAX;
-    return steps < INT32_MAX ? (int32_t)steps : INT32_MAX;
 }
 
 static bool in_range(const NnOptimizerOptions *options)
@@ -156,7 +84,7 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
     NnOptimizer *o = mem_calloc(1, sizeof *o);
-    State *states = mem_calloc((size_t)count, sizeof *states);
+    OptimizerState *states = mem_calloc((size_t)count, sizeof *states);
     VmathAdam *schedule = mem_alloc(SETTINGS * sizeof *schedule);
     if (!o || !states || !schedule) {
         mem_free(o);
@@ -172,7 +100,7 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
                        .schedule = schedule,
                        .schedule_capacity = SETTINGS,
                        .states = states};
-    o->memory = memory_of(&options);
+    o->memory = late_rows_memory(&options);
     Status status = status_ok();
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p))
@@ -185,86 +113,15 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
     return status;
 }
 
-/* ---- Late rows ---- */
-
-/* Moves w [width] from after step `from` to after step `to` with zero gradients; m and v are those after
- * `from`. */
-static void idle(const NnOptimizer *o, float *w, const float *m, const float *v, int32_t from, int32_t to,
-                 int64_t width)
-{
-    int32_t moving = to - from < o->memory ? to - from : o->memory;
-    int32_t may_stop = o->rise > from ? o->rise - from : 0;
-    if (o->options.weight_decay != 0) /* a decay that rounds to nothing now need not do so later */
-        may_stop = moving;
-    vmath_adam_idle(w, m, v, o->schedule + from, (size_t)moving, (size_t)may_stop, (size_t)width);
-    if (o->options.weight_decay == 0 || from + moving == to)
-        return;
-    double keep = 1;
-    for (int32_t k = from + moving; k < to; k++)
-        keep *= o->schedule[k].keep;
-    for (int64_t j = 0; j < width; j++)
-        w[j] = (float)(w[j] * keep);
-}
-
-static void read_late_rows(const void *context, Tensor ids, Tensor out)
-{
-    const State *state = context;
-    const NnOptimizer *o = state->optimizer;
-    tensor_gather_rows(out, state->parameter->core.value, ids);
-    const float *m = tensor_f32(state->m), *v = tensor_f32(state->v);
-    for (int64_t i = 0; i < ids.shape[0]; i++) {
-        int32_t id = tensor_i32(ids)[i * ids.strides[0]], last = tensor_i32(state->last)[id];
-        if (last < o->step)
-            idle(o, tensor_f32(out) + i * out.strides[0], m + id * state->width, v + id * state->width, last,
-                 o->step, state->width);
-    }
-}
-
-/* Brings one row's state to after step `to`. */
-static void settle_row(State *state, int64_t row, int32_t to)
-{
-    const NnOptimizer *o = state->optimizer;
-    int32_t from = tensor_i32(state->last)[row];
-    if (from >= to)
-        return;
-    tensor_i32(state->last)[row] = to;
-    if (!is_adam(o))
-        return;
-    float *w = tensor_f32(state->parameter->core.value) + row * state->width;
-    float *m = tensor_f32(state->m) + row * state->width, *v = tensor_f32(state->v) + row * state->width;
-    idle(o, w, m, v, from, to, state->width);
-    float decay_m = (float)pow(o->options.beta1, to - from),
-          decay_v = (float)pow(o->options.beta2, to - from);
-    for (int64_t j = 0; j < state->width; j++) {
-        m[j] *= decay_m;
-        v[j] *= decay_v;
-    }
-}
-
-static void settle_all(State *state, int32_t to)
-{
-    for (int64_t row = 0; state->late && row < state->last.shape[0]; row++)
-        settle_row(state, row, to);
-}
-
-/* The coming update leaves a frozen table as it is: its rows do not even go on with their momentum. */
-static void stand_still(State *state)
-{
-    int32_t now = state->optimizer->step;
-    settle_all(state, now);
-    for (int64_t row = 0; state->late && row < state->last.shape[0]; row++)
-        tensor_i32(state->last)[row] = now + 1;
-}
-
 void nn_optimizer_free(NnOptimizer *o)
 {
     if (!o)
         return;
     for (int i = 0; i < o->count; i++) {
-        State *state = &o->states[i];
+        OptimizerState *state = &o->states[i];
         Parameter *core = &state->parameter->core;
         if (core->read_context == state) {
-            settle_all(state, o->step);
+            late_rows_settle_all(state, o->step);
             core->read = NULL;
             core->read_context = NULL;
             parameter_changed(core);
@@ -281,35 +138,6 @@ void nn_optimizer_free(NnOptimizer *o)
 
 /* ---- Gathering the gradients ---- */
 
-/* The rows that get a gradient from any tape, with where it comes from. A sparse set: a slot counts only
- * if the entry that it points to points back. */
-static bool find_rows(NnOptimizer *o, State *state, Arena *arena)
-{
-    int64_t most = 0;
-    for (int t = 0; t < o->tapes; t++)
-        if (tensor_is_valid(state->sparse[t].ids))
-            most += state->sparse[t].ids.shape[0];
-    state->rows = 0;
-    state->ids = arena_alloc(arena, (size_t)most * sizeof *state->ids);
-    state->sources = arena_alloc(arena, (size_t)(most * o->tapes) * sizeof *state->sources);
-    if (!state->ids || !state->sources)
-        return false;
-    for (int t = 0; t < o->tapes; t++) {
-        Tensor ids = state->sparse[t].ids;
-        for (int64_t i = 0; tensor_is_valid(ids) && i < ids.shape[0]; i++) {
-            int32_t id = tensor_i32(ids)[i * ids.strides[0]], slot = state->slots[id];
-            if (slot < 0 || slot >= state->rows || state->ids[slot] != id) {
-                slot = state->slots[id] = (int32_t)state->rows;
-                state->ids[state->rows++] = id;
-                for (int k = 0; k < o->tapes; k++)
-                    state->sources[slot * o->tapes + k] = -1;
-            }
-            state->sources[slot * o->tapes + t] = (int32_t)i;
-        }
-    }
-    return true;
-}
-
 static Tensor densify(const TapeGradient *gradient, Tensor like, Arena *arena)
 {
     if (!tensor_is_valid(gradient->rows))
@@ -321,7 +149,7 @@ static Tensor densify(const TapeGradient *gradient, Tensor like, Arena *arena)
 }
 
 /* Fetches a parameter's gradients. *any: there is one. False: no memory. */
-static bool fetch(NnOptimizer *o, State *state, Tape *const *tapes, bool *any)
+static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, bool *any)
 {
     Arena *arena = tape_arena(tapes[0]);
     state->dense = arena_calloc(arena, (size_t)o->tapes * sizeof *state->dense);
@@ -336,7 +164,7 @@ static bool fetch(NnOptimizer *o, State *state, Tape *const *tapes, bool *any)
     }
     *any = any_dense || any_rows;
     if (state->late && !any_dense)
-        return find_rows(o, state, arena);
+        return late_rows_find(o, state, arena);
     for (int t = 0; t < o->tapes; t++) {
         if (!tensor_is_valid(state->sparse[t].rows) && !tensor_is_valid(state->sparse[t].dense))
             continue;
@@ -348,11 +176,11 @@ static bool fetch(NnOptimizer *o, State *state, Tape *const *tapes, bool *any)
     return true;
 }
 
-static void add_items(NnOptimizer *o, State *state, int64_t total, int64_t chunk)
+static void add_items(NnOptimizer *o, OptimizerState *state, int64_t total, int64_t chunk)
 {
     for (int64_t begin = 0; begin < total; begin += chunk)
-        o->items[o->item_count++] =
-            (Item){.state = state, .begin = begin, .end = begin + chunk < total ? begin + chunk : total};
+        o->items[o->item_count++] = (OptimizerItem){
+            .state = state, .begin = begin, .end = begin + chunk < total ? begin + chunk : total};
 }
 
 static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
@@ -369,10 +197,10 @@ static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
     if (!o->items)
         return false;
     for (int i = 0; i < o->count; i++) {
-        State *state = &o->states[i];
+        OptimizerState *state = &o->states[i];
         bool any = false;
         if (state->parameter->core.frozen) {
-            stand_still(state);
+            late_rows_stand_still(state);
             continue;
         }
         if (!fetch(o, state, tapes, &any))
@@ -391,7 +219,8 @@ static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
 /* ---- Sums over the tapes, and their norm ---- */
 
 #define DEFINE_SUM_DENSE(T, NAME)                                                                            \
-    static void NAME(const NnOptimizer *o, const State *state, int64_t begin, int64_t count, T *sum)         \
+    static void NAME(const NnOptimizer *o, const OptimizerState *state, int64_t begin, int64_t count,        \
+                     T *sum)                                                                                 \
     {                                                                                                        \
         bool first = true;                                                                                   \
         for (int t = 0; t < o->tapes; t++) {                                                                 \
@@ -412,8 +241,8 @@ DEFINE_SUM_DENSE(float, sum_dense_f32)
 DEFINE_SUM_DENSE(double, sum_dense_f64)
 
 /* Elements first .. first + count of the gradient of the row at `slot`. */
-static void sum_row(const NnOptimizer *o, const State *state, int64_t slot, int64_t first, int64_t count,
-                    float *sum)
+static void sum_row(const NnOptimizer *o, const OptimizerState *state, int64_t slot, int64_t first,
+                    int64_t count, float *sum)
 {
     memset(sum, 0, (size_t)count * sizeof *sum);
     for (int t = 0; t < o->tapes; t++) {
@@ -429,11 +258,11 @@ static void sum_row(const NnOptimizer *o, const State *state, int64_t slot, int6
 
 /* Calls `visit` for pieces of at most BUFFER elements of an item, with the piece's place in the parameter and
  * its gradient. */
-typedef void Visit(Item *item, int64_t at, void *gradient, int64_t count);
+typedef void Visit(OptimizerItem *item, int64_t at, void *gradient, int64_t count);
 
-static void visit_pieces(const NnOptimizer *o, Item *item, Visit *visit)
+static void visit_pieces(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
 {
-    State *state = item->state;
+    OptimizerState *state = item->state;
     _Alignas(64) double buffer[BUFFER];
     bool f64 = state->parameter->core.value.dtype == DTYPE_F64;
     if (state->ids) {
@@ -455,7 +284,7 @@ static void visit_pieces(const NnOptimizer *o, Item *item, Visit *visit)
     }
 }
 
-static void add_squares(Item *item, int64_t at, void *gradient, int64_t count)
+static void add_squares(OptimizerItem *item, int64_t at, void *gradient, int64_t count)
 {
     (void)at;
     Dtype dtype = item->state->parameter->core.value.dtype;
@@ -504,13 +333,13 @@ static void adam_f64(const NnOptimizer *o, double *w, double *m, double *v, cons
 }
 DEFINE_UPDATE(double, update_f64)
 
-static void update_piece(Item *item, int64_t at, void *gradient, int64_t count)
+static void update_piece(OptimizerItem *item, int64_t at, void *gradient, int64_t count)
 {
-    State *state = item->state;
+    OptimizerState *state = item->state;
     const NnOptimizer *o = state->optimizer;
     Tensor value = state->parameter->core.value;
     if (state->ids && at % state->width == 0)
-        settle_row(state, at / state->width, o->step - 1);
+        late_rows_settle(state, at / state->width, o->step - 1);
     if (value.dtype == DTYPE_F32)
         update_f32(o, tensor_f32(value) + at, state->m.data ? tensor_f32(state->m) + at : NULL,
                    state->v.data ? tensor_f32(state->v) + at : NULL, gradient, count);
@@ -578,11 +407,11 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
     }
     for (int i = 0; i < o->item_count; i++)
         if (!o->items[i].state->ids && (i == 0 || o->items[i - 1].state != o->items[i].state))
-            settle_all(o->items[i].state, o->step);
+            late_rows_settle_all(o->items[i].state, o->step);
     o->step++;
     pool_run(o->pool, update_task, o, o->item_count);
     for (int i = 0; i < o->item_count; i++) {
-        State *state = o->items[i].state;
+        OptimizerState *state = o->items[i].state;
         if (i > 0 && o->items[i - 1].state == state)
             continue;
         parameter_changed(&state->parameter->core);
