@@ -100,11 +100,12 @@ static bool must_be_unset(JsonReader *json, const char *what)
 {
     JsonKind kind = json_reader_peek(json);
     size_t at = json->at;
+    double number;
     if (kind == JSON_NULL)
         return json_reader_null(json);
     if (kind == JSON_STRING && json_reader_string(json) && json->string.size == 0)
         return true;
-    if (kind == JSON_NUMBER && json_reader_skip(json) && strspn(json->text + at, "0.") >= json->at - at)
+    if (kind == JSON_NUMBER && json_reader_number(json, &number) && number == 0)
         return true;
     if (!status_is_ok(&json->status))
         return false;
