@@ -227,11 +227,16 @@ FUZZ_TIME ?= 60
 fuzzers   := $(fuzz_src:tests/fuzz/%.c=build/fuzz/fuzz-%)
 build_fuzzers = $(MAKE) CC=clang B=build/fuzz SANITIZE=address,undefined OPT=-O1 \
                 CFLAGS='-g -fsanitize=fuzzer-no-link -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION'
-fuzz:
+fuzz: build/fuzz/words
 	$(Q)$(build_fuzzers) build/fuzz/fuzz-$(TARGET)
 	@mkdir -p build/fuzz/corpus/$(TARGET)
 	build/fuzz/fuzz-$(TARGET) -max_total_time=$(FUZZ_TIME) -timeout=20 -use_value_profile=1 \
-	  -artifact_prefix=build/fuzz/ build/fuzz/corpus/$(TARGET) tests/fuzz/seeds/$(TARGET)
+	  -dict=build/fuzz/words -artifact_prefix=build/fuzz/ build/fuzz/corpus/$(TARGET) tests/fuzz/seeds/$(TARGET)
+
+# The words that the sources look for in what they read, for the fuzzers to try.
+build/fuzz/words: $(filter-out %/clean.c,$(filter nn/% models/%,$(lib_src))) $(tool_lib)
+	@mkdir -p $(@D)
+	$(Q)grep -oh '"[A-Za-z_<#][A-Za-z0-9_./<>-]\{1,30\}"' $^ | grep -v '\.h"' | sort -u > $@
 
 ## fuzzers: builds all of them (build/fuzz/fuzz-TARGET)
 fuzzers:
