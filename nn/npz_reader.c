@@ -401,13 +401,16 @@ static Status check_local(const Npz *npz, Directory *directory, const Record *re
 static Status check_record(Npz *npz, Directory *directory, const Record *record, NpzMember *member,
                            uint64_t *at)
 {
-    const char *wrong = npz_check_name((const char *)record->name, record->name_bytes);
+    size_t length = record->name_bytes; /* of the name that numpy.load gives */
+    bool is_array = length > 4 && memcmp(record->name + length - 4, ".npy", 4) == 0;
+    length -= is_array ? 4 : 0;
+    const char *wrong = npz_check_name((const char *)record->name, length);
     if (wrong)
         return status_failed("%s: member %d: %s; " REMEDY_REWRITE, npz->path, npz->count + 1, wrong);
-    char *name = arena_calloc(&npz->arena, record->name_bytes + 1);
+    char *name = arena_calloc(&npz->arena, length + 1);
     if (!name)
-        return status_no_memory(record->name_bytes + 1, npz->path);
-    memcpy(name, record->name, record->name_bytes);
+        return status_no_memory(length + 1, npz->path);
+    memcpy(name, record->name, length);
     if ((wrong = check_method(record)))
         return unsupported(npz, name, wrong);
     if ((wrong = check_sizes(record)))
@@ -416,6 +419,7 @@ static Status check_record(Npz *npz, Directory *directory, const Record *record,
         return status_failed("%s: member '%.120s' does not follow the one before it; " REMEDY_DAMAGED,
                              npz->path, name);
     *member = (NpzMember){.name = name,
+                          .is_array = is_array,
                           .deflated = zip_get16(record->fixed + 10) == ZIP_DEFLATED,
                           .crc = zip_get32(record->fixed + 16),
                           .size = record->size,
@@ -426,10 +430,6 @@ static Status check_record(Npz *npz, Directory *directory, const Record *record,
     if (member->offset > directory->start || member->packed_size > directory->start - member->offset)
         return damaged_member(npz, name, "it reaches into the directory");
     *at = member->offset + member->packed_size;
-    if (record->name_bytes > 4 && strcmp(name + record->name_bytes - 4, ".npy") == 0) {
-        member->is_array = true;
-        name[record->name_bytes - 4] = '\0';
-    }
     return status;
 }
 
@@ -687,29 +687,29 @@ static void reorder(const NpyHeader *array, const char *from, char *to)
     }
 }
 
-static Status read_stream(Stream *stream, void *out)
+/* Reads over `skip` bytes and then all the rest. */
+static Status read_stream(Stream *stream, size_t skip, void *out)
 {
-    const NpzMember *member = stream->member;
-    char header[512];
+    size_t rest = (size_t)(stream->member->size - skip);
+    char skipped[512];
     Status status = status_ok();
-    for (size_t left = member->is_array ? member->array.header_bytes : 0;
-         left > 0 && status_is_ok(&status);) {
-        size_t part = left < sizeof header ? left : sizeof header;
-        status = stream_read(stream, header, part);
-        left -= part;
+    while (skip > 0 && status_is_ok(&status)) {
+        size_t part = skip < sizeof skipped ? skip : sizeof skipped;
+        status = stream_read(stream, skipped, part);
+        skip -= part;
     }
     if (status_is_ok(&status))
-        status = stream_read(stream, out, (size_t)member->bytes);
+        status = stream_read(stream, out, rest);
     return status_is_ok(&status) ? stream_finish(stream) : status;
 }
 
-/* The contents as they are in the file. */
-static Status read_plain(const Npz *npz, const NpzMember *member, void *out)
+/* What is behind the first `skip` bytes of a member, as it is in the file. */
+static Status read_plain(const Npz *npz, const NpzMember *member, size_t skip, void *out)
 {
     Stream *stream;
     Status status = stream_open(&stream, npz, member);
     if (status_is_ok(&status))
-        status = read_stream(stream, out);
+        status = read_stream(stream, skip, out);
     stream_close(stream);
     return status;
 }
@@ -722,7 +722,7 @@ static Status read_native(const Npz *npz, const NpzMember *member, void *out)
     char *plain = reordered ? mem_alloc((size_t)member->bytes) : out;
     if (!plain)
         return status_no_memory((size_t)member->bytes, npz->path);
-    Status status = read_plain(npz, member, plain);
+    Status status = read_plain(npz, member, member->is_array ? array->header_bytes : 0, plain);
     if (reordered) {
         if (status_is_ok(&status))
             reorder(array, plain, out);
@@ -746,6 +746,21 @@ Status npz_read_bytes(const Npz *npz, const NpzMember *member, Arena *arena, con
     if (status_is_ok(&status)) {
         *data = bytes;
         *size = (size_t)member->bytes;
+    }
+    return status;
+}
+
+Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    void *bytes = arena_alloc(arena, (size_t)member->size);
+    if (!bytes)
+        return status_no_memory((size_t)member->size, npz->path);
+    Status status = read_plain(npz, member, 0, bytes);
+    if (status_is_ok(&status)) {
+        *data = bytes;
+        *size = (size_t)member->size;
     }
     return status;
 }

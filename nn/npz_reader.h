@@ -65,6 +65,8 @@ Status npz_read_tensor(const Npz *npz, const NpzMember *member, Arena *arena, Te
 /* The contents in the arena: of an array its elements in C order and this machine's byte order, without
  * the header; of any other member its bytes. A zero byte, not counted, stands behind. */
 Status npz_read_bytes(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size);
+/* All bytes of the member as they are in the file, an array's with its header: what npz_add_npy() takes. */
+Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size);
 
 REEL_END_DECLS
 

@@ -458,8 +458,10 @@ static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uin
     bool npy = length >= 4 && strcmp(name + length - 4, ".npy") == 0;
     if (is_failed(writer))
         return false;
-    if (!wrong && ((!is_array && npy) || length > NPZ_MAX_NAME - 4))
-        wrong = is_array ? "its name is too long" : "its name ends in .npy, but it is no array";
+    if (!wrong && is_array && length > NPZ_MAX_NAME - 4)
+        wrong = "its name is too long";
+    if (!wrong && !is_array && npy)
+        wrong = "its name ends in .npy, but it is no array";
     if (wrong) {
         fail_name(writer, name, wrong, "rename it");
         return false;
@@ -506,12 +508,16 @@ static void append_numbers(NpzWriter *writer, const void *data, size_t item_byte
 #endif
 }
 
+static int strategy_for(const NpzWriter *writer, char kind)
+{
+    return kind == 'f' && writer->options.level < LEVEL_OF_SEARCH ? Z_RLE : Z_DEFAULT_STRATEGY;
+}
+
 static bool begin_array(NpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
                         const int64_t *shape, uint64_t bytes)
 {
     char header[NPY_HEADER_CAPACITY];
-    bool runs_only = kind == 'f' && writer->options.level < LEVEL_OF_SEARCH;
-    if (!begin_member(writer, name, true, bytes + sizeof header, runs_only ? Z_RLE : Z_DEFAULT_STRATEGY))
+    if (!begin_member(writer, name, true, bytes + sizeof header, strategy_for(writer, kind)))
         return false;
     append(writer, header, npy_format(kind, item_bytes, ndim, shape, header));
     return true;
@@ -532,6 +538,22 @@ void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_byte
     if (!begin_array(writer, name, kind, item_bytes, ndim, shape, bytes))
         return;
     append_numbers(writer, data, (size_t)item_bytes, (size_t)(bytes / (uint64_t)item_bytes));
+    submit_block(writer, true);
+}
+
+void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t size)
+{
+    char reason[NPY_REASON_SIZE];
+    NpyHeader array;
+    size_t length = npy_header_length(npy, size < NPY_PREFIX_BYTES ? size : NPY_PREFIX_BYTES, reason);
+    bool known = length > 0 && length <= size && npy_parse(npy, length, &array, reason);
+    if (!known || (array.kind != 'O' && (uint64_t)array.bytes != size - length)) {
+        fail_name(writer, name, "this is no .npy file", "check where it is from");
+        return;
+    }
+    if (!begin_member(writer, name, true, size, strategy_for(writer, array.kind)))
+        return;
+    append(writer, npy, size);
     submit_block(writer, true);
 }
 

@@ -17,8 +17,7 @@ struct NnSnapshotMember {
     Tensor tensor; /* invalid: `bytes` counts */
     const void *bytes;
     size_t size;
-    bool is_array; /* bytes of an array of a type that Tensor lacks, or of more axes */
-    NpyHeader array;
+    bool is_npy; /* the bytes are a whole .npy file */
     NnSnapshotMember *next;
 };
 
@@ -117,9 +116,8 @@ void nn_snapshot_member(NnSnapshot *snapshot, const Npz *npz, const NpzMember *f
     NnSnapshotMember *member = add(snapshot, from->name);
     if (!member)
         return;
-    member->is_array = from->is_array;
-    member->array = from->array;
-    Status status = npz_read_bytes(npz, from, &snapshot->arena, &member->bytes, &member->size);
+    member->is_npy = from->is_array;
+    Status status = npz_read_whole(npz, from, &snapshot->arena, &member->bytes, &member->size);
     if (!status_is_ok(&status))
         fail(snapshot, status);
 }
@@ -166,9 +164,8 @@ Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOption
     for (const NnSnapshotMember *m = snapshot->first; m; m = m->next) {
         if (tensor_is_valid(m->tensor))
             npz_add_tensor(writer, m->name, m->tensor);
-        else if (m->is_array)
-            npz_add_array(writer, m->name, m->array.kind, (int)m->array.item_bytes, m->array.ndim,
-                          m->array.shape, m->bytes);
+        else if (m->is_npy)
+            npz_add_npy(writer, m->name, m->bytes, m->size);
         else
             npz_add_bytes(writer, m->name, m->bytes, m->size);
     }
@@ -283,6 +280,7 @@ static Status allocate(NnParameter *p)
 typedef struct Read {
     NnNamed named;
     Tensor value;
+    bool allocated; /* the parameter had no memory before */
 } Read;
 
 static Status read_all(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena, Read *reads,
@@ -296,12 +294,31 @@ static Status read_all(NnModule *module, const Npz *npz, NnLoadOptions options, 
         if (status_is_ok(&status) && member) {
             status = npz_read_tensor(npz, member, arena, &read->value);
             read->named = it.named;
+            read->allocated = false;
             ++*count;
         }
         if (!status_is_ok(&status))
             return status;
     }
     return status_ok();
+}
+
+/* Memory for the parameters that have none: for all of them or for none. */
+static Status allocate_all(Read *reads, int count)
+{
+    Status status = status_ok();
+    for (int i = 0; status_is_ok(&status) && i < count; i++) {
+        reads[i].allocated = !tensor_is_valid(reads[i].named.parameter->core.value);
+        if (reads[i].allocated)
+            status = allocate(reads[i].named.parameter);
+    }
+    for (int i = 0; !status_is_ok(&status) && i < count; i++)
+        if (reads[i].allocated) {
+            NnParameter *p = reads[i].named.parameter;
+            mem_free(p->core.value.data);
+            p->core.value = tensor_invalid();
+        }
+    return status;
 }
 
 static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena)
@@ -318,9 +335,8 @@ static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Aren
         status = read_all(module, npz, options, arena, reads, &count);
     if (status_is_ok(&status) && !options.allow_extra)
         status = check_extra(module, npz);
-    for (int i = 0; status_is_ok(&status) && i < count; i++)
-        if (!tensor_is_valid(reads[i].named.parameter->core.value))
-            status = allocate(reads[i].named.parameter);
+    if (status_is_ok(&status))
+        status = allocate_all(reads, count);
     for (int i = 0; status_is_ok(&status) && i < count; i++) {
         tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
         parameter_changed(&reads[i].named.parameter->core);

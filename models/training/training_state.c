@@ -16,6 +16,9 @@
 
 enum { MEMBER_SIZE = NN_NAME_SIZE + 32 };
 
+/* More than any run counts; sums of such numbers do not overflow. */
+#define MOST_COUNTED ((int64_t)1 << 40)
+
 /* ---- Writing ---- */
 
 static void add_result(JsonWriter *json, const RunResult *result)
@@ -143,7 +146,9 @@ static bool read_thresholds(JsonReader *json, RunResult *result)
 {
     int32_t at = 0, count = result->metrics.num_labels;
     Status status = selection_reserve(&result->selected, count);
-    bool first = true, ok = status_is_ok(&status) && json_reader_open_array(json);
+    if (!status_is_ok(&status))
+        return json_reader_fail(json, "out of memory");
+    bool first = true, ok = json_reader_open_array(json);
     while (ok && json_reader_next_item(json, &first)) {
         if (at == count)
             return json_reader_fail(json, "thresholds of more than %d labels", count);
@@ -161,7 +166,7 @@ static bool read_counts(JsonReader *json, Metrics *metrics)
             return json_reader_fail(json, "counts of more than %d labels", metrics->num_labels);
         LabelCounts *label = &metrics->labels[at / 3];
         int64_t *const fields[3] = {&label->hits, &label->predicted, &label->support};
-        ok = json_reader_int_in(json, 0, INT64_MAX, fields[at++ % 3]);
+        ok = json_reader_int_in(json, 0, MOST_COUNTED, fields[at++ % 3]);
     }
     return ok && (at == 3 * metrics->num_labels ||
                   json_reader_fail(json, "counts of fewer than %d labels", metrics->num_labels));
@@ -188,9 +193,9 @@ static bool read_field(JsonReader *json, TrainingState *state, RunResult *result
     if (json_reader_is(json, "loss_sum"))
         return json_reader_number(json, &state->loss_sum);
     if (json_reader_is(json, "seen"))
-        return json_reader_int_in(json, 0, INT64_MAX, &state->seen);
+        return json_reader_int_in(json, 0, MOST_COUNTED, &state->seen);
     if (json_reader_is(json, "tokens"))
-        return json_reader_int_in(json, 0, INT64_MAX, &state->tokens);
+        return json_reader_int_in(json, 0, MOST_COUNTED, &state->tokens);
     if (json_reader_is(json, "seconds"))
         return json_reader_number(json, &state->seconds);
     if (json_reader_is(json, "best_f1"))
@@ -216,10 +221,28 @@ static bool read_field(JsonReader *json, TrainingState *state, RunResult *result
     if (json_reader_is(json, "epochs"))
         return read_epochs(json, result, most);
     if (json_reader_is(json, "test_examples"))
-        return json_reader_int_in(json, 0, INT64_MAX, &result->metrics.examples);
+        return json_reader_int_in(json, 0, MOST_COUNTED, &result->metrics.examples);
     if (json_reader_is(json, "test_counts"))
         return read_counts(json, &result->metrics);
     return json_reader_skip(json);
+}
+
+/* Whether the epochs that are named have been, and the selected one left its thresholds. */
+static Status check_epochs(const Npz *npz, const TrainingState *state, const RunResult *result)
+{
+    const char *path = npz_path(npz);
+    int count = result->count, best = result->best_epoch, selected = result->selected.epoch;
+    if (state->epoch != count + 1)
+        return status_failed("%s: " TRAINING " has %d epochs and is in epoch %d; go on from another file",
+                             path, count, state->epoch);
+    if (best > count || (best == 0) != (count == 0) || selected > count)
+        return status_failed("%s: " TRAINING
+                             " has %d epochs, and epoch %d is the best; go on from another file",
+                             path, count, selected > count ? selected : best);
+    if (selected > 0 && !result->selected.thresholds)
+        return status_failed("%s: " TRAINING " has no thresholds for epoch %d; go on from another file", path,
+                             selected);
+    return status_ok();
 }
 
 Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs)
@@ -248,10 +271,7 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
         json_reader_close(&json);
     }
     arena_free(&arena);
-    if (status_is_ok(&status) && (state->epoch != result->count + 1 || result->best_epoch > result->count))
-        status = status_failed("%s: " TRAINING " has %d epochs and is in epoch %d; go on from another file",
-                               npz_path(npz), result->count, state->epoch);
-    return status;
+    return status_is_ok(&status) ? check_epochs(npz, state, result) : status;
 }
 
 /* A row's last gradient lies at no later update than the last one, which `step` counts. The optimizer takes

@@ -426,6 +426,35 @@ START_TEST(an_empty_file_and_many_members)
 }
 END_TEST
 
+/* The longest name that is read is also the longest that is written. */
+START_TEST(long_names_come_back)
+{
+    char name[NPZ_MAX_NAME + 2] = "";
+    Npz *npz;
+    NpzWriter *writer;
+    memset(name, 'n', NPZ_MAX_NAME);
+    for (int array = 0; array < 2; array++) {
+        name[NPZ_MAX_NAME - 4 * array] = '\0';
+        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        if (array)
+            npz_add_tensor(writer, name, noise(1, 1));
+        else
+            npz_add_bytes(writer, name, "x", 1);
+        ok(npz_writer_finish(writer));
+        ok(npz_open(&npz, path));
+        ck_assert_str_eq(npz_member(npz, 0)->name, name);
+        npz_close(npz);
+        strcat(name, "n");
+        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        if (array)
+            npz_add_tensor(writer, name, noise(1, 1));
+        else
+            npz_add_bytes(writer, name, "x", 1);
+        refused(npz_writer_finish(writer), array ? "its name is too long" : "longer than 1024");
+    }
+}
+END_TEST
+
 START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
 {
     static const char *const names[] = {"",     "/abs", "a/../b", "..",   ".",        "a//b",     "a/",
@@ -547,6 +576,22 @@ static void refused_bytes(Bytes bytes, const char *part)
     ck_assert_ptr_null(npz);
     free(bytes.data);
 }
+
+/* What is left of an array's name without ".npy" must be a name, too: no writer would take it. */
+START_TEST(an_array_without_a_name_is_refused)
+{
+    static const char name[] = "reel/x.npy", hole[] = "reelx/.npy";
+    NpzWriter *writer;
+    Npz *npz;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    npz_add_tensor(writer, "reel/x", noise(1, 1));
+    ok(npz_writer_finish(writer));
+    Bytes bytes = load(path);
+    ck_assert_int_eq(replace_all(bytes, name, hole, strlen(name)), 2);
+    refused(npz_open_memory(&npz, bytes.data, bytes.size, "memory"), "its name is a folder");
+    free(bytes.data);
+}
+END_TEST
 
 START_TEST(bad_names_are_refused)
 {
@@ -819,9 +864,11 @@ Suite *nn_npz_suite(void)
     tcase_add_test(tcase, the_bytes_do_not_depend_on_the_threads);
     tcase_add_test(tcase, every_level_and_zip64_hold_the_same);
     tcase_add_test(tcase, an_empty_file_and_many_members);
+    tcase_add_test(tcase, long_names_come_back);
     tcase_add_test(tcase, what_cannot_be_added_sticks_and_leaves_the_old_file);
     tcase_add_loop_test(tcase, numpy_files_cut_or_changed_at_every_byte, 0, 6);
     tcase_add_loop_test(tcase, own_files_cut_or_changed_at_every_byte, 0, 4);
+    tcase_add_test(tcase, an_array_without_a_name_is_refused);
     tcase_add_test(tcase, bad_names_are_refused);
     tcase_add_test(tcase, lies_in_both_headers_are_refused);
     tcase_add_test(tcase, bytes_that_belong_nowhere_are_refused);

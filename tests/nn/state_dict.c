@@ -301,6 +301,36 @@ START_TEST(a_snapshot_is_cut_from_what_comes_after)
 }
 END_TEST
 
+/* Text, times, pickled objects, arrays in the other order: whatever numpy.savez writes. */
+START_TEST(members_of_every_type_go_from_file_to_file_unchanged)
+{
+    static const char *const fixtures[] = {"dtypes", "fortran", "big_endian"};
+    for (size_t f = 0; f < sizeof fixtures / sizeof fixtures[0]; f++) {
+        char from[200];
+        Npz *npz, *copy;
+        NnSnapshot snapshot;
+        nn_snapshot_init(&snapshot);
+        snprintf(from, sizeof from, "tests/fixtures/npz/%s.npz", fixtures[f]);
+        ck_assert_ok(npz_open(&npz, from));
+        for (int i = 0; i < npz_count(npz); i++)
+            nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+        ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1}));
+        ck_assert_ok(npz_open(&copy, path));
+        ck_assert_int_eq(npz_count(copy), npz_count(npz));
+        for (int i = 0; i < npz_count(npz); i++) {
+            const NpzMember *a = npz_member(npz, i), *b = npz_find(copy, a->name);
+            ck_assert_ptr_nonnull(b);
+            /* Length and CRC-32 are those of the whole member, header and all. */
+            ck_assert_uint_eq(a->size, b->size);
+            ck_assert_uint_eq(a->crc, b->crc);
+        }
+        npz_close(npz);
+        npz_close(copy);
+        nn_snapshot_free(&snapshot);
+    }
+}
+END_TEST
+
 START_TEST(a_snapshot_keeps_its_first_error)
 {
     NnSnapshot snapshot;
@@ -329,6 +359,9 @@ START_TEST(memory_that_fails_is_an_error_at_every_place)
             Status status = save ? nn_save(&a.base, path) : nn_load(&b.base, path);
             mem_fail_at(-1, 0);
             bool done = status_is_ok(&status);
+            if (!done && !save)
+                for (NnParameter *p = nn_first_parameter(&b.base); p; p = nn_next_parameter(&b.base, p))
+                    ck_assert(!tensor_is_valid(p->core.value)); /* as it was: without values */
             if (save == 0 && n == 0 && !done && access(path, F_OK) != 0)
                 ck_assert_ok(nn_save(&a.base, path));
             nn_module_free(&b.base);
@@ -375,6 +408,7 @@ Suite *nn_state_dict_suite(void)
     tcase_add_test(tcase, what_is_asked_for_is_overlooked);
     tcase_add_test(tcase, rows_that_lag_are_saved_as_they_would_be_read);
     tcase_add_test(tcase, a_snapshot_is_cut_from_what_comes_after);
+    tcase_add_test(tcase, members_of_every_type_go_from_file_to_file_unchanged);
     tcase_add_test(tcase, a_snapshot_keeps_its_first_error);
     tcase_add_test(tcase, memory_that_fails_is_an_error_at_every_place);
     tcase_add_test(tcase, a_disk_that_is_full_leaves_the_old_file);

@@ -356,9 +356,9 @@ START_TEST(a_file_that_cannot_be_gone_on_from_is_an_error)
 }
 END_TEST
 
-/* Writes a `last` again with all elements of an array of int32 changed to `value`; or with `updates` in
- * reel/training.json. */
-static void change_member(const char *path, const char *name, int32_t value)
+/* Writes a `last` again with all elements of an array of int32 changed to `value`; or with the first `from`
+ * in reel/training.json changed to `to`. */
+static void change_member(const char *path, const char *name, int32_t value, const char *from, const char *to)
 {
     Npz *npz;
     NnSnapshot snapshot;
@@ -381,10 +381,11 @@ static void change_member(const char *path, const char *name, int32_t value)
             size_t size;
             char changed[4096];
             ck_assert_ok(npz_read_bytes(npz, member, &arena, &text, &size));
-            const char *at = strstr(text, "\"updates\": ");
-            ck_assert_ptr_nonnull(at);
-            int length = snprintf(changed, sizeof changed, "%.*s\"updates\": %d%s",
-                                  (int)(at - (const char *)text), (const char *)text, value, strchr(at, ','));
+            const char *at = strstr(text, from);
+            ck_assert_msg(at != NULL, "'%s' is not in: %s", from, (const char *)text);
+            int length = snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - (const char *)text),
+                                  (const char *)text, to, at + strlen(from));
+            ck_assert_int_lt(length, (int)sizeof changed);
             nn_snapshot_bytes(&snapshot, name, changed, (size_t)length);
         }
     }
@@ -401,12 +402,15 @@ START_TEST(a_state_that_points_nowhere_is_refused)
     static const struct {
         const char *name, *message;
         int32_t value;
-    } cases[] = {{"reel/optimizer/step", "step is 1000000 and not 2", 1000000},
-                 {"reel/optimizer/step", "step is -1 and not 2", -1},
-                 {"reel/optimizer/last/embedding.weight", "row 0 is at update 3 of 2", 3},
-                 {"reel/optimizer/last/embedding.weight", "row 0 is at update -100000000 of 2", -100000000},
-                 {"reel/training.json", "a row for each of 3 updates", 3},
-                 {"reel/training.json", "a row for each of 2000000000 updates", 2000000000}};
+        const char *from, *to;
+    } cases[] = {{"reel/optimizer/step", "step is 1000000 and not 2", 1000000, NULL, NULL},
+                 {"reel/optimizer/step", "step is -1 and not 2", -1, NULL, NULL},
+                 {"reel/optimizer/last/embedding.weight", "row 0 is at update 3 of 2", 3, NULL, NULL},
+                 {"reel/optimizer/last/embedding.weight", "row 0 is at update -100000000 of 2", -100000000,
+                  NULL, NULL},
+                 {"reel/training.json", "a row for each of 3 updates", 0, "\"updates\": 2", "\"updates\": 3"},
+                 {"reel/training.json", "a row for each of 2000000000 updates", 0, "\"updates\": 2",
+                  "\"updates\": 2000000000"}};
     Watch watch = {.stop_after = 2};
     char path[400];
     ck_assert_ok(train("rnn", whole, &watch, NULL));
@@ -414,8 +418,46 @@ START_TEST(a_state_that_points_nowhere_is_refused)
     shell_must("cp %s %s/saved", path, whole);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         shell_must("cp %s/saved %s", whole, path);
-        change_member(path, cases[i].name, cases[i].value);
+        change_member(path, cases[i].name, cases[i].value, cases[i].from, cases[i].to);
         int64_t live = mem_stats().live_blocks;
+        Status status = train("rnn", whole, &watch, NULL);
+        ck_assert_failed(status, STATUS_FAILED, cases[i].message);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+}
+END_TEST
+
+/* After an epoch and two batches of the second: what does not go together is not gone on from. */
+START_TEST(a_state_that_cannot_be_is_refused)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } cases[] = {
+        {"\"epochs\": [", "\"selected_epoch\": 1, \"epochs\": [", "go on from another file"},
+        {"\"epochs\": [", "\"selected_epoch\": 2, \"thresholds\": [0, 0], \"epochs\": [",
+         "go on from another file"},
+        {"\"best_epoch\": 1", "\"best_epoch\": 0", "go on from another file"},
+        {"\"best_epoch\": 1", "\"best_epoch\": 2", "go on from another file"},
+        {"\"epoch\": 2", "\"epoch\": 1", "go on from another file"},
+        {"\"tokens\": ", "\"tokens\": 9223372036854775807, \"of\": ", "is not from 0 to"},
+        {"\"seen\": ", "\"seen\": 9223372036854775807, \"of\": ", "is not from 0 to"},
+        {"\"test_counts\": [", "\"test_counts\": [9223372036854775807, 1, 1, 1, 1, 1], \"of\": [",
+         "is not from 0 to"},
+        {"\"test_counts\": [", "\"test_counts\": [1, 1, 1, 1, 1], \"of\": [", "counts of fewer than 2"},
+        {"\"test_counts\": [", "\"test_counts\": [1, 1, 1, 1, 1, 1, 1], \"of\": [", "counts of more than 2"},
+        {"\"train_loss\": ", "\"train_loss\": true, \"of\": ", "a number is expected here"},
+        {"\"epochs\": [", "\"epochs\": [{}, {}, {}], \"of\": [", "more than 2 epochs"},
+    };
+    Watch watch = {.stop_after = 5};
+    char path[400];
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
+    shell_must("cp %s %s/saved", path, whole);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        shell_must("cp %s/saved %s", whole, path);
+        change_member(path, "reel/training.json", 0, cases[i].from, cases[i].to);
+        int64_t live = mem_stats().live_blocks;
+        watch = (Watch){0};
         Status status = train("rnn", whole, &watch, NULL);
         ck_assert_failed(status, STATUS_FAILED, cases[i].message);
         ck_assert_int_eq(mem_stats().live_blocks, live);
@@ -574,7 +616,7 @@ START_TEST(memory_that_fails_is_an_error_at_every_place)
                 break;
             failures++;
             ck_assert_ptr_null(strchr(status.message, '\n'));
-            ck_assert_int_gt(strlen(status.message), 0);
+            ck_assert_msg(strstr(status.message, "memory") != NULL, "place %d: %s", n, status.message);
         }
     ck_assert_int_gt(failures, 100);
 }
@@ -594,6 +636,7 @@ Suite *models_resume_suite(void)
     tcase_add_test(tcase, files_of_another_run_are_not_gone_on_from);
     tcase_add_test(tcase, a_file_that_cannot_be_gone_on_from_is_an_error);
     tcase_add_test(tcase, a_state_that_points_nowhere_is_refused);
+    tcase_add_test(tcase, a_state_that_cannot_be_is_refused);
     tcase_add_test(tcase, another_runs_file_is_passed_over);
     tcase_add_test(tcase, members_of_others_survive);
     tcase_add_test(tcase, epochs_are_kept_when_asked_for);
