@@ -11,6 +11,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* ---- Messages ---- */
+
+Status npz_damaged(const Npz *npz, const char *what)
+{
+    return status_failed("%s: %s; " NPZ_RESTORE, npz->path, what);
+}
+
+Status npz_damaged_member(const Npz *npz, const char *name, const char *what)
+{
+    return status_failed("%s: member '%.120s': %s; " NPZ_RESTORE, npz->path, name, what);
+}
+
+Status npz_unsupported(const Npz *npz, const char *name, const char *what)
+{
+    return status_failed("%s: member '%.120s': %s; " NPZ_REWRITE, npz->path, name, what);
+}
 /* ---- Opening and closing ---- */
 
 static Npz *new_npz(const char *path)

@@ -10,22 +10,6 @@
 
 enum { BUFFER_BYTES = 64 * 1024 };
 
-/* ---- Messages ---- */
-
-Status npz_damaged(const Npz *npz, const char *what)
-{
-    return status_failed("%s: %s; " NPZ_RESTORE, npz->path, what);
-}
-
-Status npz_damaged_member(const Npz *npz, const char *name, const char *what)
-{
-    return status_failed("%s: member '%.120s': %s; " NPZ_RESTORE, npz->path, name, what);
-}
-
-Status npz_unsupported(const Npz *npz, const char *name, const char *what)
-{
-    return status_failed("%s: member '%.120s': %s; " NPZ_REWRITE, npz->path, name, what);
-}
 /* ---- The bytes of the file ---- */
 
 Status npz_read_at(const Npz *npz, uint64_t offset, void *out, size_t size)

@@ -1,0 +1,162 @@
+#include "models/training/checkpoint.h"
+#include "models/training/run_internal.h"
+#include "models/training/threshold.h"
+#include "tensor/clock.h"
+#include "tensor/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
+
+/* FOLDER/<model>.KIND.npz */
+static void file_path(const Run *run, const char *kind, char *path)
+{
+    snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
+}
+
+static void copy_weights(Run *run, NnSnapshot *snapshot)
+{
+    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
+    const Selection *selected = &run->result->selected;
+    int32_t labels = dataset_num_classes(run->dataset);
+    float *thresholds = selected->epoch ? mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
+    for (int32_t k = 0; thresholds && k < labels; k++)
+        thresholds[k] = (float)threshold_probability(selected->thresholds[k]);
+    text.thresholds = thresholds;
+    if (selected->epoch && !thresholds)
+        snapshot->status = status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
+    else
+        checkpoint_snapshot(snapshot, run->model, &text);
+    mem_free(thresholds);
+}
+
+/* The weights after an epoch, where the last `keep` are kept. */
+static Status save_weights(Run *run, int epoch)
+{
+    char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
+    int keep = run->options->files.keep;
+    Status status;
+    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    if (!snapshot)
+        return status;
+    copy_weights(run, snapshot);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch - keep);
+    if (epoch > keep)
+        file_path(run, kind, old);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch);
+    file_path(run, kind, path);
+    return saver_submit(run->saver, snapshot, path, old);
+}
+
+/* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
+ * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
+static Status save_best(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->best_waits)
+        return status_ok();
+    NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
+    if (!snapshot)
+        return status;
+    free_one = *snapshot;
+    *snapshot = run->best;
+    run->best = free_one;
+    run->best_waits = false;
+    file_path(run, "best", path);
+    return saver_submit(run->saver, snapshot, path, NULL);
+}
+
+Status run_save_last(Run *run)
+{
+    char path[PATH_SIZE];
+    Status status;
+    if (!run->saver)
+        return status_ok();
+    status = save_best(run);
+    if (!status_is_ok(&status))
+        return status;
+    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    if (!snapshot)
+        return status;
+    NnOptimizer *optimizer = trainer_optimizer(run->trainer);
+    copy_weights(run, snapshot);
+    run->at.updates = nn_optimizer_steps(optimizer);
+    run->at.seconds = run_seconds(run);
+    memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
+    training_state_snapshot(snapshot, &run->at, run->result, optimizer, &run->model->base);
+    nn_snapshot_append(snapshot, &run->unknown);
+    file_path(run, "last", path);
+    run->saved = clock_seconds();
+    return saver_submit(run->saver, snapshot, path, NULL);
+}
+
+/* The epoch whose weights are the best that are known. */
+static int best_epoch(const Run *run)
+{
+    return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
+}
+
+Status run_after_epoch(Run *run, const RunEpoch *epoch)
+{
+    if (!run->saver)
+        return status_ok();
+    if (best_epoch(run) == epoch->epoch) {
+        nn_snapshot_clear(&run->best);
+        copy_weights(run, &run->best);
+        run->best_waits = true;
+    }
+    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : status_ok();
+}
+
+bool run_save_is_due(const Run *run)
+{
+    const RunFiles *files = &run->options->files;
+    if (!run->saver)
+        return false;
+    if (files->every == RUN_EVERY_SO_OFTEN)
+        return clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
+    return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
+}
+
+Status run_open_last(Run *run, Npz **npz)
+{
+    const RunFiles *files = &run->options->files;
+    RunResult *result = run->result;
+    char path[PATH_SIZE];
+    *npz = NULL;
+    file_path(run, "last", path);
+    if (!files->folder || !files->resume || access(path, F_OK) != 0)
+        return status_ok();
+    Status status = npz_open(npz, path);
+    if (status_is_ok(&status))
+        status = training_state_read(*npz, &run->at, result, run->options->epochs);
+    /* The run's id comes first in the file: the rest of another run's need not fit this one. */
+    bool others = run->at.run[0] && strcmp(run->at.run, files->id) != 0;
+    if (!status_is_ok(&status) && !others)
+        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
+    if (!others) {
+        run->seconds_before = run->at.seconds;
+        checkpoint_keep_unknown(&run->unknown, *npz);
+        return run->unknown.status;
+    }
+    npz_close(*npz);
+    *npz = NULL;
+    run->at = (TrainingState){.epoch = 1};
+    result->count = result->best_epoch = 0;
+    selection_free(&result->selected);
+    result->best_f1 = 0;
+    metrics_reset(&result->metrics);
+    return status_ok();
+}
+
+void run_close_files(Run *run, Status *status)
+{
+    Status best = run->saver ? save_best(run) : status_ok(), saved = saver_free(run->saver);
+    if (status_is_ok(status))
+        *status = status_is_ok(&saved) ? best : saved;
+    nn_snapshot_free(&run->best);
+    nn_snapshot_free(&run->unknown);
+}
