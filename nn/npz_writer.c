@@ -2,21 +2,14 @@
 
 #include "nn/atomic_file.h"
 #include "nn/npy.h"
+#include "nn/npz_deflate_internal.h"
 #include "nn/npz_format_internal.h"
 #include "tensor/mem.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
-
-/* A member is cut into blocks of a fixed size. Each is deflated by itself, with an empty window, up to a
- * byte boundary (Z_SYNC_FLUSH), so that any thread can take any block and the blocks joined are one
- * deflate stream; the last one carries the end mark. A block this long loses next to nothing (measured on
- * weights: under 0.01 %) by starting afresh. */
-enum { BLOCK_BYTES = 1 << 20, OUT_BYTES = BLOCK_BYTES + BLOCK_BYTES / 64 + 1024, BLOCKS_PER_THREAD = 2 };
 
 typedef struct Entry {
     char *name; /* in the zip: arrays end in .npy */
@@ -26,17 +19,6 @@ typedef struct Entry {
     uint64_t offset, size, packed_size;
 } Entry;
 
-typedef struct Block {
-    uint8_t *in, *out;
-    size_t in_size, out_size;
-    uint32_t crc;
-    size_t entry;
-    int strategy;
-    bool first, last, done, failed;
-} Block;
-
-/* Blocks go round in a ring: filled, submitted, taken by a thread, done, retired (written) in the order
- * in which they were submitted. Only `taken`, `submitted`, `stop` and `done` are shared. */
 struct NpzWriter {
     AtomicFile file;
     NpzOptions options;
@@ -44,19 +26,14 @@ struct NpzWriter {
     uint64_t at; /* where the next byte of the file goes */
     Entry *entries;
     size_t count, capacity;
-
-    Block *blocks;
-    size_t block_count;
-    uint64_t submitted, taken, retired;
-    z_stream *streams; /* one for each thread */
-    int stream_count;
-
-    pthread_mutex_t lock;
-    pthread_cond_t submitted_one, done_one;
-    pthread_t *threads;
-    int thread_count;
-    bool stop;
+    NpzDeflater deflater;
 };
+
+/* The bytes of floats hardly ever repeat: what deflate gains on them, it gains by Huffman codes for the
+ * exponents, and by runs of zeros. Looking for longer matches costs three quarters of the time and makes
+ * the file larger (24 MB of N(0, 0.05): 92.5 % of the size at 90 MB/s with runs alone, 92.6 % at 27 MB/s
+ * with level 6). Who asks for a level above this one gets the search all the same. */
+enum { LEVEL_OF_SEARCH = 7 };
 
 static void fail(NpzWriter *writer, Status status)
 {
@@ -69,138 +46,16 @@ static bool is_failed(const NpzWriter *writer)
     return !status_is_ok(&writer->status);
 }
 
-/* ---- Deflating ---- */
-
-/* The bytes of floats hardly ever repeat: what deflate gains on them, it gains by Huffman codes for the
- * exponents, and by runs of zeros. Looking for longer matches costs three quarters of the time and makes
- * the file larger (24 MB of N(0, 0.05): 92.5 % of the size at 90 MB/s with runs alone, 92.6 % at 27 MB/s
- * with level 6). Who asks for a level above this one gets the search all the same. */
-enum { LEVEL_OF_SEARCH = 7 };
-
-static void deflate_block(z_stream *stream, Block *block, int level)
-{
-    block->crc = (uint32_t)crc32_z(0, block->in, block->in_size);
-    if (level == 0)
-        return;
-    block->failed = deflateReset(stream) != Z_OK || deflateParams(stream, level, block->strategy) != Z_OK;
-    stream->next_in = block->in;
-    stream->avail_in = (uInt)block->in_size;
-    stream->next_out = block->out;
-    stream->avail_out = OUT_BYTES;
-    int result = block->failed ? Z_OK : deflate(stream, block->last ? Z_FINISH : Z_SYNC_FLUSH);
-    if (result != (block->last ? Z_STREAM_END : Z_OK) || stream->avail_in > 0 || stream->avail_out == 0)
-        block->failed = true;
-    block->out_size = OUT_BYTES - stream->avail_out;
-}
-
-typedef struct Worker {
-    NpzWriter *writer;
-    z_stream *stream;
-} Worker;
-
-static void *work(void *argument)
-{
-    Worker worker = *(Worker *)argument;
-    NpzWriter *writer = worker.writer;
-    mem_free(argument);
-    pthread_mutex_lock(&writer->lock);
-    for (;;) {
-        while (writer->taken == writer->submitted && !writer->stop)
-            pthread_cond_wait(&writer->submitted_one, &writer->lock);
-        if (writer->taken == writer->submitted)
-            break;
-        Block *block = &writer->blocks[writer->taken++ % writer->block_count];
-        pthread_mutex_unlock(&writer->lock);
-        deflate_block(worker.stream, block, writer->options.level);
-        pthread_mutex_lock(&writer->lock);
-        block->done = true;
-        pthread_cond_signal(&writer->done_one);
-    }
-    pthread_mutex_unlock(&writer->lock);
-    return NULL;
-}
-
-/* Threads that cannot be had are done without; the bytes are the same. Signals are for the caller's
- * threads, which expect them. */
-static void start_threads(NpzWriter *writer)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (writer->thread_count < writer->stream_count) {
-        Worker *worker = mem_alloc(sizeof *worker);
-        if (!worker)
-            break;
-        *worker = (Worker){writer, &writer->streams[writer->thread_count]};
-        if (pthread_create(&writer->threads[writer->thread_count], NULL, work, worker) != 0) {
-            mem_free(worker);
-            break;
-        }
-        writer->thread_count++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-static void stop_threads(NpzWriter *writer)
-{
-    pthread_mutex_lock(&writer->lock);
-    writer->stop = true;
-    pthread_cond_broadcast(&writer->submitted_one);
-    pthread_mutex_unlock(&writer->lock);
-    for (int i = 0; i < writer->thread_count; i++)
-        pthread_join(writer->threads[i], NULL);
-    writer->thread_count = 0;
-}
-
 /* ---- Opening and closing ---- */
 
 static void release(NpzWriter *writer)
 {
-    stop_threads(writer);
+    npz_deflater_close(&writer->deflater);
     atomic_file_abandon(&writer->file);
-    for (int i = 0; i < writer->stream_count; i++)
-        deflateEnd(&writer->streams[i]);
-    for (size_t i = 0; writer->blocks && i < writer->block_count; i++) {
-        mem_free(writer->blocks[i].in);
-        mem_free(writer->blocks[i].out);
-    }
     for (size_t i = 0; i < writer->count; i++)
         mem_free(writer->entries[i].name);
     mem_free(writer->entries);
-    mem_free(writer->blocks);
-    mem_free(writer->streams);
-    mem_free(writer->threads);
-    pthread_mutex_destroy(&writer->lock);
-    pthread_cond_destroy(&writer->submitted_one);
-    pthread_cond_destroy(&writer->done_one);
     mem_free(writer);
-}
-
-static bool make_buffers(NpzWriter *writer)
-{
-    size_t threads = (size_t)writer->options.threads;
-    bool deflated = writer->options.level > 0;
-    writer->block_count = threads > 1 ? threads * BLOCKS_PER_THREAD : 1;
-    writer->blocks = mem_calloc(writer->block_count, sizeof *writer->blocks);
-    writer->streams = mem_calloc(threads, sizeof *writer->streams);
-    writer->threads = mem_calloc(threads, sizeof *writer->threads);
-    if (!writer->blocks || !writer->streams || !writer->threads)
-        return false;
-    for (size_t i = 0; i < writer->block_count; i++) {
-        Block *block = &writer->blocks[i];
-        block->in = mem_alloc(BLOCK_BYTES);
-        block->out = deflated ? mem_alloc(OUT_BYTES) : NULL;
-        if (!block->in || (deflated && !block->out))
-            return false;
-    }
-    for (; deflated && writer->stream_count < writer->options.threads; writer->stream_count++) {
-        z_stream *stream = &writer->streams[writer->stream_count];
-        *stream = (z_stream){.zalloc = npz_zalloc, .zfree = npz_zfree};
-        if (deflateInit2(stream, writer->options.level, Z_DEFLATED, -MAX_WBITS, MAX_MEM_LEVEL,
-                         Z_DEFAULT_STRATEGY) != Z_OK)
-            return false;
-    }
-    return true;
 }
 
 Status npz_writer_open(NpzWriter **result, const char *path, NpzOptions options)
@@ -217,18 +72,13 @@ Status npz_writer_open(NpzWriter **result, const char *path, NpzOptions options)
         return status_no_memory(sizeof *writer, path);
     writer->options = options;
     writer->file.fd = -1;
-    pthread_mutex_init(&writer->lock, NULL);
-    pthread_cond_init(&writer->submitted_one, NULL);
-    pthread_cond_init(&writer->done_one, NULL);
-    Status status = make_buffers(writer)
+    Status status = npz_deflater_open(&writer->deflater, options.level, options.threads)
                         ? atomic_file_open(&writer->file, path)
-                        : status_no_memory(writer->block_count * (BLOCK_BYTES + OUT_BYTES), path);
+                        : status_no_memory((size_t)options.threads * NPZ_DEFLATER_BYTES, path);
     if (!status_is_ok(&status)) {
         release(writer);
         return status;
     }
-    if (options.threads > 1)
-        start_threads(writer);
     *result = writer;
     return status;
 }
@@ -346,14 +196,12 @@ static void write_end(NpzWriter *writer, uint64_t start)
     writer->at += (uint64_t)(p - record);
 }
 
-/* ---- The ring ---- */
+/* ---- Blocks ---- */
 
 /* Writes a block that is done, and the local header of its member where it was the last. */
-static void write_block(NpzWriter *writer, const Block *block)
+static void write_block(NpzWriter *writer, const NpzBlock *block)
 {
     Entry *entry = &writer->entries[block->entry];
-    bool stored = writer->options.level == 0;
-    size_t size = stored ? block->in_size : block->out_size;
     if (block->failed)
         fail(writer, status_failed("%s: zlib cannot deflate '%s'; try --compress 0", writer->file.target,
                                    entry->name));
@@ -361,56 +209,27 @@ static void write_block(NpzWriter *writer, const Block *block)
         entry->offset = writer->at;
         writer->at += local_bytes(entry);
     }
-    write_at(writer, writer->at, stored ? block->in : block->out, size);
-    writer->at += size;
+    write_at(writer, writer->at, block->result, block->result_size);
+    writer->at += block->result_size;
     entry->crc = (uint32_t)crc32_combine(entry->crc, block->crc, (z_off_t)block->in_size);
     entry->size += block->in_size;
-    entry->packed_size += size;
+    entry->packed_size += block->result_size;
     if (block->last)
         write_local(writer, entry);
 }
 
-static void retire(NpzWriter *writer)
+static void write_oldest(NpzWriter *writer)
 {
-    Block *block = &writer->blocks[writer->retired % writer->block_count];
-    pthread_mutex_lock(&writer->lock);
-    while (!block->done)
-        pthread_cond_wait(&writer->done_one, &writer->lock);
-    pthread_mutex_unlock(&writer->lock);
-    write_block(writer, block);
-    writer->retired++;
-}
-
-/* The block that is being filled: the one behind the last that was submitted. */
-static Block *filling(NpzWriter *writer)
-{
-    return &writer->blocks[writer->submitted % writer->block_count];
+    write_block(writer, npz_deflater_wait(&writer->deflater));
+    npz_deflater_retire(&writer->deflater);
 }
 
 static void begin_block(NpzWriter *writer, bool first)
 {
-    if (writer->submitted - writer->retired == writer->block_count)
-        retire(writer);
-    Block *block = filling(writer);
+    if (npz_deflater_is_full(&writer->deflater))
+        write_oldest(writer);
     size_t entry = writer->count - 1;
-    int strategy = writer->entries[entry].strategy;
-    *block =
-        (Block){.in = block->in, .out = block->out, .entry = entry, .strategy = strategy, .first = first};
-}
-
-static void submit_block(NpzWriter *writer, bool last)
-{
-    Block *block = filling(writer);
-    block->last = last;
-    if (writer->thread_count == 0) {
-        deflate_block(writer->streams, block, writer->options.level);
-        block->done = true;
-    }
-    pthread_mutex_lock(&writer->lock);
-    writer->submitted++;
-    writer->taken += writer->thread_count == 0;
-    pthread_cond_signal(&writer->submitted_one);
-    pthread_mutex_unlock(&writer->lock);
+    npz_deflater_begin(&writer->deflater, entry, writer->entries[entry].strategy, first);
 }
 
 /* Appends to the member that is being added. A full block waits until it is known whether it is the last. */
@@ -418,18 +237,19 @@ static void append(NpzWriter *writer, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
     while (size > 0) {
-        Block *block = filling(writer);
-        if (block->in_size == BLOCK_BYTES) {
-            submit_block(writer, false);
-            begin_block(writer, false);
-            continue;
-        }
-        size_t part = BLOCK_BYTES - block->in_size < size ? BLOCK_BYTES - block->in_size : size;
-        memcpy(block->in + block->in_size, bytes, part);
-        block->in_size += part;
+        size_t part = npz_deflater_fill(&writer->deflater, bytes, size);
         bytes += part;
         size -= part;
+        if (size > 0) {
+            npz_deflater_submit(&writer->deflater, false);
+            begin_block(writer, false);
+        }
     }
+}
+
+static void end_member(NpzWriter *writer)
+{
+    npz_deflater_submit(&writer->deflater, true);
 }
 
 /* ---- Adding ---- */
@@ -489,7 +309,7 @@ void npz_add_bytes(NpzWriter *writer, const char *name, const void *data, size_t
     if (!begin_member(writer, name, false, size, Z_DEFAULT_STRATEGY))
         return;
     append(writer, data, size);
-    submit_block(writer, true);
+    end_member(writer);
 }
 
 /* Appends numbers of this machine's byte order as little-endian ones. */
@@ -538,7 +358,7 @@ void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_byte
     if (!begin_array(writer, name, kind, item_bytes, ndim, shape, bytes))
         return;
     append_numbers(writer, data, (size_t)item_bytes, (size_t)(bytes / (uint64_t)item_bytes));
-    submit_block(writer, true);
+    end_member(writer);
 }
 
 void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t size)
@@ -554,7 +374,7 @@ void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t si
     if (!begin_member(writer, name, true, size, strategy_for(writer, array.kind)))
         return;
     append(writer, npy, size);
-    submit_block(writer, true);
+    end_member(writer);
 }
 
 /* Appends `count` elements that lie `stride` elements apart. */
@@ -599,7 +419,7 @@ void npz_add_tensor(NpzWriter *writer, const char *name, Tensor t)
         append_numbers(writer, t.data, item_bytes, count);
     else if (count > 0)
         append_axes(writer, &t, 0, t.data, item_bytes);
-    submit_block(writer, true);
+    end_member(writer);
 }
 
 /* ---- Finishing ---- */
@@ -635,8 +455,8 @@ static void check_duplicates(NpzWriter *writer)
 
 Status npz_writer_finish(NpzWriter *writer)
 {
-    while (writer->retired < writer->submitted)
-        retire(writer);
+    while (npz_deflater_is_busy(&writer->deflater))
+        write_oldest(writer);
     check_duplicates(writer);
     uint64_t start = writer->at;
     for (size_t i = 0; i < writer->count; i++)
