@@ -1,7 +1,6 @@
 #include "models/training/training_state.h"
 
-#include "models/json/json_reader.h"
-#include "models/json/json_writer.h"
+#include "models/json/json_fields.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -109,140 +108,120 @@ void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, c
 
 /* ---- Reading ---- */
 
-static bool read_int(JsonReader *json, int low, int high, int *out)
-{
-    int64_t value = 0;
-    bool ok = json_reader_int_in(json, low, high, &value);
-    *out = (int)value;
-    return ok;
-}
+/* reel/training.json as it stands there. */
+typedef struct Stored {
+    char *run;
+    TrainingState at;
+    RunResult result; /* of it the plain members, and of `selected` */
+    double *thresholds;
+    RunEpoch *epochs;
+    int64_t *counts;
+    int num_thresholds, num_epochs, num_counts;
+} Stored;
 
-static bool read_epoch(JsonReader *json, RunEpoch *epoch)
-{
-    bool first = true, ok = json_reader_open_object(json);
-    while (ok && json_reader_next_key(json, &first))
-        ok = json_reader_is(json, "train_loss")      ? json_reader_number(json, &epoch->train_loss)
-             : json_reader_is(json, "test_f1")       ? json_reader_number(json, &epoch->test_f1)
-             : json_reader_is(json, "test_micro_f1") ? json_reader_number(json, &epoch->test_micro_f1)
-             : json_reader_is(json, "seconds")       ? json_reader_number(json, &epoch->seconds)
-                                                     : json_reader_skip(json);
-    return ok;
-}
+static const JsonField epoch_fields[] = {
+    JSON_FIELD(RunEpoch, train_loss, JSON_FIELD_NUMBER), JSON_FIELD(RunEpoch, test_f1, JSON_FIELD_NUMBER),
+    JSON_FIELD(RunEpoch, test_micro_f1, JSON_FIELD_NUMBER), JSON_FIELD(RunEpoch, seconds, JSON_FIELD_NUMBER)};
+static const JsonShape epoch_shape = JSON_SHAPE(RunEpoch, epoch_fields);
 
-static bool read_epochs(JsonReader *json, RunResult *result, int most)
-{
-    bool first = true, ok = json_reader_open_array(json);
-    result->count = 0;
-    while (ok && json_reader_next_item(json, &first)) {
-        if (result->count == most)
-            return json_reader_fail(json, "more than %d epochs", most);
-        result->epochs[result->count] = (RunEpoch){.epoch = result->count + 1};
-        ok = read_epoch(json, &result->epochs[result->count++]);
+#define PLAIN(name, member, kind)                                                                            \
+    {                                                                                                        \
+        name, JSON_FIELD_##kind, offsetof(Stored, member), 0, NULL                                           \
     }
-    return ok;
-}
-
-static bool read_thresholds(JsonReader *json, RunResult *result)
-{
-    int32_t at = 0, count = result->metrics.num_labels;
-    Status status = selection_reserve(&result->selected, count);
-    if (!status_is_ok(&status))
-        return json_reader_fail(json, "out of memory");
-    bool first = true, ok = json_reader_open_array(json);
-    while (ok && json_reader_next_item(json, &first)) {
-        if (at == count)
-            return json_reader_fail(json, "thresholds of more than %d labels", count);
-        ok = json_reader_number(json, &result->selected.thresholds[at++]);
+#define LIST(name, member, shape)                                                                            \
+    {                                                                                                        \
+        name, JSON_FIELD_LIST, offsetof(Stored, member), offsetof(Stored, num_##member), shape               \
     }
-    return ok && (at == count || json_reader_fail(json, "thresholds of fewer than %d labels", count));
+static const JsonField stored_fields[] = {PLAIN("run", run, TEXT),
+                                          PLAIN("epoch", at.epoch, INT),
+                                          PLAIN("batch", at.batch, INTEGER),
+                                          PLAIN("updates", at.updates, INTEGER),
+                                          PLAIN("loss_sum", at.loss_sum, NUMBER),
+                                          PLAIN("seen", at.seen, INTEGER),
+                                          PLAIN("tokens", at.tokens, INTEGER),
+                                          PLAIN("seconds", at.seconds, NUMBER),
+                                          PLAIN("best_f1", result.best_f1, NUMBER),
+                                          PLAIN("best_epoch", result.best_epoch, INT),
+                                          PLAIN("selected_epoch", result.selected.epoch, INT),
+                                          PLAIN("valid_f1", result.selected.valid_f1, NUMBER),
+                                          PLAIN("threshold", result.selected.threshold, NUMBER),
+                                          PLAIN("tuned_f1", result.selected.tuned_f1, NUMBER),
+                                          PLAIN("tuned_micro_f1", result.selected.tuned_micro_f1, NUMBER),
+                                          PLAIN("tuned_f1_low", result.selected.tuned_interval.low, NUMBER),
+                                          PLAIN("tuned_f1_high", result.selected.tuned_interval.high, NUMBER),
+                                          LIST("thresholds", thresholds, &JSON_NUMBERS),
+                                          LIST("epochs", epochs, &epoch_shape),
+                                          PLAIN("test_examples", result.metrics.examples, INTEGER),
+                                          LIST("test_counts", counts, &JSON_INTEGERS)};
+static const JsonShape stored_shape = JSON_SHAPE(Stored, stored_fields);
+
+static Status impossible(const char *path, const char *what, int64_t value, int64_t low, int64_t high)
+{
+    return status_failed("%s: " TRAINING ": %s is %lld and not from %lld to %lld; go on from another file",
+                         path, what, (long long)value, (long long)low, (long long)high);
 }
 
-static bool read_counts(JsonReader *json, Metrics *metrics)
+/* Whether the numbers can be, and go together. */
+static Status check_stored(const char *path, const Stored *s, int32_t labels, int most_epochs)
 {
-    bool first = true, ok = json_reader_open_array(json);
-    int32_t at = 0;
-    while (ok && json_reader_next_item(json, &first)) {
-        if (at == 3 * metrics->num_labels)
-            return json_reader_fail(json, "counts of more than %d labels", metrics->num_labels);
-        LabelCounts *label = &metrics->labels[at / 3];
-        int64_t *const fields[3] = {&label->hits, &label->predicted, &label->support};
-        ok = json_reader_int_in(json, 0, MOST_COUNTED, fields[at++ % 3]);
-    }
-    return ok && (at == 3 * metrics->num_labels ||
-                  json_reader_fail(json, "counts of fewer than %d labels", metrics->num_labels));
-}
-
-static bool read_run(JsonReader *json, TrainingState *state)
-{
-    if (!json_reader_string(json))
-        return false;
-    snprintf(state->run, sizeof state->run, "%.*s", (int)json->string.size, json->string.data);
-    return true;
-}
-
-static bool read_field(JsonReader *json, TrainingState *state, RunResult *result, int most)
-{
-    if (json_reader_is(json, "run"))
-        return read_run(json, state);
-    if (json_reader_is(json, "epoch"))
-        return read_int(json, 1, most + 1, &state->epoch);
-    if (json_reader_is(json, "batch"))
-        return json_reader_int_in(json, 0, INT32_MAX, &state->batch);
-    if (json_reader_is(json, "updates"))
-        return json_reader_int_in(json, 0, INT32_MAX, &state->updates);
-    if (json_reader_is(json, "loss_sum"))
-        return json_reader_number(json, &state->loss_sum);
-    if (json_reader_is(json, "seen"))
-        return json_reader_int_in(json, 0, MOST_COUNTED, &state->seen);
-    if (json_reader_is(json, "tokens"))
-        return json_reader_int_in(json, 0, MOST_COUNTED, &state->tokens);
-    if (json_reader_is(json, "seconds"))
-        return json_reader_number(json, &state->seconds);
-    if (json_reader_is(json, "best_f1"))
-        return json_reader_number(json, &result->best_f1);
-    if (json_reader_is(json, "best_epoch"))
-        return read_int(json, 0, most, &result->best_epoch);
-    if (json_reader_is(json, "selected_epoch"))
-        return read_int(json, 0, most, &result->selected.epoch);
-    if (json_reader_is(json, "valid_f1"))
-        return json_reader_number(json, &result->selected.valid_f1);
-    if (json_reader_is(json, "threshold"))
-        return json_reader_number(json, &result->selected.threshold);
-    if (json_reader_is(json, "tuned_f1"))
-        return json_reader_number(json, &result->selected.tuned_f1);
-    if (json_reader_is(json, "tuned_micro_f1"))
-        return json_reader_number(json, &result->selected.tuned_micro_f1);
-    if (json_reader_is(json, "tuned_f1_low"))
-        return json_reader_number(json, &result->selected.tuned_interval.low);
-    if (json_reader_is(json, "tuned_f1_high"))
-        return json_reader_number(json, &result->selected.tuned_interval.high);
-    if (json_reader_is(json, "thresholds"))
-        return read_thresholds(json, result);
-    if (json_reader_is(json, "epochs"))
-        return read_epochs(json, result, most);
-    if (json_reader_is(json, "test_examples"))
-        return json_reader_int_in(json, 0, MOST_COUNTED, &result->metrics.examples);
-    if (json_reader_is(json, "test_counts"))
-        return read_counts(json, &result->metrics);
-    return json_reader_skip(json);
-}
-
-/* Whether the epochs that are named have been, and the selected one left its thresholds. */
-static Status check_epochs(const Npz *npz, const TrainingState *state, const RunResult *result)
-{
-    const char *path = npz_path(npz);
-    int count = result->count, best = result->best_epoch, selected = result->selected.epoch;
-    if (state->epoch != count + 1)
-        return status_failed("%s: " TRAINING " has %d epochs and is in epoch %d; go on from another file",
-                             path, count, state->epoch);
-    if (best > count || (best == 0) != (count == 0) || selected > count)
-        return status_failed("%s: " TRAINING
-                             " has %d epochs, and epoch %d is the best; go on from another file",
-                             path, count, selected > count ? selected : best);
-    if (selected > 0 && !result->selected.thresholds)
-        return status_failed("%s: " TRAINING " has no thresholds for epoch %d; go on from another file", path,
-                             selected);
+    int epochs = s->num_epochs, thresholds = s->result.selected.epoch ? labels : 0;
+    const struct {
+        const char *what;
+        int64_t value, low, high;
+    } ranges[] = {{"the number of epochs", epochs, 0, most_epochs},
+                  {"epoch", s->at.epoch, epochs + 1, epochs + 1},
+                  {"best_epoch", s->result.best_epoch, epochs > 0, epochs},
+                  {"selected_epoch", s->result.selected.epoch, 0, epochs},
+                  {"batch", s->at.batch, 0, INT32_MAX},
+                  {"updates", s->at.updates, 0, INT32_MAX},
+                  {"seen", s->at.seen, 0, MOST_COUNTED},
+                  {"tokens", s->at.tokens, 0, MOST_COUNTED},
+                  {"test_examples", s->result.metrics.examples, 0, MOST_COUNTED},
+                  {"the number of thresholds", s->num_thresholds, thresholds, thresholds},
+                  {"the number of test_counts", s->num_counts, 3 * (int64_t)labels, 3 * (int64_t)labels}};
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
+            return impossible(path, ranges[i].what, ranges[i].value, ranges[i].low, ranges[i].high);
+    for (int i = 0; i < s->num_counts; i++)
+        if (s->counts[i] < 0 || s->counts[i] > MOST_COUNTED)
+            return impossible(path, "one of test_counts", s->counts[i], 0, MOST_COUNTED);
     return status_ok();
+}
+
+static Status take_result(const Stored *s, RunResult *result)
+{
+    Metrics *metrics = &result->metrics;
+    result->best_f1 = s->result.best_f1;
+    result->best_epoch = s->result.best_epoch;
+    result->count = s->num_epochs;
+    for (int i = 0; i < s->num_epochs; i++) {
+        result->epochs[i] = s->epochs[i];
+        result->epochs[i].epoch = i + 1;
+    }
+    metrics->examples = s->result.metrics.examples;
+    for (int32_t k = 0; k < metrics->num_labels; k++) {
+        const int64_t *counts = s->counts + 3 * (int64_t)k;
+        metrics->labels[k] = (LabelCounts){.hits = counts[0], .predicted = counts[1], .support = counts[2]};
+    }
+    result->selected = s->result.selected;
+    Status status = status_ok();
+    if (s->num_thresholds > 0)
+        status = selection_reserve(&result->selected, metrics->num_labels);
+    for (int i = 0; status_is_ok(&status) && i < s->num_thresholds; i++)
+        result->selected.thresholds[i] = s->thresholds[i];
+    return status;
+}
+
+static Status read_stored(const Npz *npz, const NpzMember *member, Stored *stored, Arena *arena)
+{
+    const void *text;
+    size_t size;
+    char label[400];
+    Status status = npz_read_bytes(npz, member, arena, &text, &size);
+    if (!status_is_ok(&status))
+        return status;
+    snprintf(label, sizeof label, "%.300s: " TRAINING, npz_path(npz));
+    return json_read_fields(text, size, label, &stored_shape, stored, arena);
 }
 
 Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs)
@@ -253,25 +232,18 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
         return status_failed("%s: has no member " TRAINING "; go on from a file that ends in .last.npz",
                              npz_path(npz));
     Arena arena;
-    const void *text;
-    size_t size;
+    Stored stored = {0};
     arena_init(&arena, 0);
-    Status status = npz_read_bytes(npz, member, &arena, &text, &size);
-    if (status_is_ok(&status)) {
-        JsonReader json;
-        bool first = true;
-        char label[400];
-        snprintf(label, sizeof label, "%.300s: " TRAINING, npz_path(npz));
-        json_reader_open(&json, text, size, label);
-        json_reader_open_object(&json);
-        while (json_reader_next_key(&json, &first) && read_field(&json, state, result, most_epochs))
-            continue;
-        json_reader_end(&json);
-        status = json.status;
-        json_reader_close(&json);
-    }
+    Status status = read_stored(npz, member, &stored, &arena);
+    /* Also of a state that cannot be: it may be another run's. */
+    snprintf(stored.at.run, sizeof stored.at.run, "%s", stored.run ? stored.run : "");
+    *state = stored.at;
+    if (status_is_ok(&status))
+        status = check_stored(npz_path(npz), &stored, result->metrics.num_labels, most_epochs);
+    if (status_is_ok(&status))
+        status = take_result(&stored, result);
     arena_free(&arena);
-    return status_is_ok(&status) ? check_epochs(npz, state, result) : status;
+    return status;
 }
 
 /* A row's last gradient lies at no later update than the last one, which `step` counts. The optimizer takes
