@@ -147,7 +147,15 @@ typedef struct Reader {
     bool is_bpe, keep_digits;
 } Reader;
 
-/* The bytes of a text member: a plain one, or an array of uint8 as numpy.savez has it. */
+/* Arrays that numpy.savez makes of text: of uint8, or one string of bytes, which is what numpy.load gives for
+ * a plain member. */
+static bool is_text_array(const NpyHeader *array)
+{
+    bool bytes = array->item_bytes == 1 && (array->kind == 'u' || array->kind == 'S');
+    return bytes || (array->kind == 'S' && array->count == 1);
+}
+
+/* The bytes of a text member, plain or an array. */
 static Status read_text(const Reader *reader, const char *name, const char **text, size_t *size)
 {
     const NpzMember *member = npz_find(reader->npz, name);
@@ -157,11 +165,14 @@ static Status read_text(const Reader *reader, const char *name, const char **tex
             "%s: has no member %s; where it is a bare state_dict, export it as docs/pytorch.md "
             "shows",
             npz_path(reader->npz), name);
-    if (member->is_array && (member->array.item_bytes != 1 || !strchr("uS", member->array.kind)))
+    if (member->is_array && !is_text_array(&member->array))
         return status_failed("%s: %s is no text; write it as an array of uint8, as docs/pytorch.md shows",
                              npz_path(reader->npz), name);
     Status status = npz_read_bytes(reader->npz, member, reader->arena, &bytes, size);
     *text = bytes;
+    bool padded = member->is_array && member->array.kind == 'S' && member->array.count == 1;
+    while (padded && *size > 0 && (*text)[*size - 1] == '\0') /* no text is one zero byte */
+        --*size;
     char label[400];
     snprintf(label, sizeof label, "%.300s: %s", npz_path(reader->npz), name);
     return status_is_ok(&status) ? text_file_check(label, *text, *size) : status;

@@ -369,6 +369,48 @@ START_TEST(text_may_be_an_array_of_bytes_as_numpy_writes_it)
 }
 END_TEST
 
+/* As numpy.savez_compressed(path, **numpy.load(path)) has it: each text is an array of one string. */
+START_TEST(text_may_be_one_string_as_numpy_saves_what_it_has_loaded)
+{
+    Npz *npz;
+    Checkpoint *c;
+    NpzWriter *writer;
+    save_one("rnn", false, NULL);
+    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_ok(npz_writer_open(&writer, other, (NpzOptions){0}));
+    int texts = 0, empty = 0;
+    for (int i = 0; i < npz_count(npz); i++) {
+        const NpzMember *m = npz_member(npz, i);
+        const void *bytes;
+        size_t size;
+        ck_assert_ok(npz_read_whole(npz, m, &arena, &bytes, &size));
+        if (m->is_array) {
+            npz_add_npy(writer, m->name, bytes, size);
+            continue;
+        }
+        size_t length = size ? size : 1; /* NumPy has no empty strings */
+        char *npy = arena_calloc(&arena, 128 + length);
+        int header = snprintf(
+            npy, 128, "\x93NUMPY\x01%c\x76%c{'descr': '|S%zu', 'fortran_order': False, 'shape': (), }", 0, 0,
+            length);
+        memset(npy + header, ' ', 128 - (size_t)header);
+        npy[127] = '\n';
+        memcpy(npy + 128, bytes, size);
+        npz_add_npy(writer, m->name, npy, 128 + length);
+        texts++;
+        empty += size == 0;
+    }
+    ck_assert_ok(npz_writer_finish(writer));
+    npz_close(npz);
+    ck_assert_int_ge(texts, 4);
+    ck_assert_int_eq(empty, 1);
+    ck_assert_ok(checkpoint_load(&c, other));
+    ck_assert_ok(checkpoint_save(other, c->model, &c->text, (NpzOptions){.level = 1}));
+    ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
+    checkpoint_free(c);
+}
+END_TEST
+
 START_TEST(what_reel_does_not_know_is_kept)
 {
     Checkpoint *c;
@@ -484,6 +526,7 @@ Suite *models_checkpoint_suite(void)
     tcase_add_test(tcase, a_file_that_says_what_cannot_be_is_refused);
     tcase_add_test(tcase, byte_pairs_that_cannot_be_read_are_refused);
     tcase_add_test(tcase, text_may_be_an_array_of_bytes_as_numpy_writes_it);
+    tcase_add_test(tcase, text_may_be_one_string_as_numpy_saves_what_it_has_loaded);
     tcase_add_test(tcase, what_reel_does_not_know_is_kept);
     tcase_add_loop_test(tcase, a_file_that_is_cut_or_changed_is_the_same_model_or_refused, 0, 2);
     tcase_add_test(tcase, memory_that_fails_is_an_error_at_every_place);
