@@ -215,11 +215,9 @@ int main(int argc, char **argv)
     const Option options[] = SETTINGS_OPTIONS(&settings);
     int count = (int)(sizeof options / sizeof options[0]);
     Status status = options_parse(options, count, argc, argv, NULL, NULL);
-    if (status_is_ok(&status) && settings.help) {
+    if (status_is_ok(&status) && settings.help)
         print_help(options, count);
-        return 0;
-    }
-    if (status_is_ok(&status))
+    else if (status_is_ok(&status))
         status = run(&settings);
     return options_report("bench", &status);
 }

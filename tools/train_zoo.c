@@ -463,12 +463,12 @@ int main(int argc, char **argv)
         return options_report("train_zoo", &status);
     if (settings.help) {
         print_help(options, count);
-        return 0;
+        return options_report("train_zoo", &status);
     }
     if (settings.list) {
         for (int i = 0; i < zoo_count(); i++)
             printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
-        return 0;
+        return options_report("train_zoo", &status);
     }
     if (settings.compare) {
         if (!settings.out)

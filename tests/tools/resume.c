@@ -227,6 +227,22 @@ START_TEST(a_folder_in_use_is_left_alone)
 }
 END_TEST
 
+/* Without a standard output its number would be the checkpoint's, which would get the progress' lines. */
+START_TEST(a_closed_output_is_not_a_checkpoint)
+{
+    shell_must(
+        "cp tests/fixtures/debian_120.tsv %s; cd %s; "
+        "(exec <&- >&- 2>&-; exec %s/train_zoo --data debian_120.tsv --models rnn --epochs 100000 --embed "
+        "8 --hidden 8 --checkpoint-every 1 --out run) & p=$!; "
+        "until [ -e run/rnn.last.npz ]; do :; done; "
+        "for n in 0 1 2; do readlink /proc/$p/fd/$n; done; kill -9 $p; wait $p 2> /dev/null; true",
+        folder, folder, tools);
+    must_say(0, "/dev/null\n/dev/null\n/dev/null\n");
+    ck_assert_int_eq(shell_run("%s/train_zoo --list > /dev/full", tools), 1);
+    must_say(1, "cannot write the output");
+}
+END_TEST
+
 START_TEST(command_lines_that_cannot_be_run_are_refused)
 {
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --models rnn,lstm,rnn", tools), 2);
@@ -330,6 +346,7 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, a_new_run_removes_the_results_of_an_old_one);
     tcase_add_test(tcase, models_that_cannot_be_built_are_refused_at_once);
     tcase_add_test(tcase, a_folder_in_use_is_left_alone);
+    tcase_add_test(tcase, a_closed_output_is_not_a_checkpoint);
     tcase_add_test(tcase, command_lines_that_cannot_be_run_are_refused);
     tcase_add_test(tcase, the_rows_of_the_validation_part_are_counted);
     tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);
