@@ -1,6 +1,7 @@
 /* Losses: a number for each element (or row), then their mean, their sum, or all of them. Weights get no
  * gradient. */
 #include "autograd/op_support_internal.h"
+#include "autograd/row_internal.h"
 #include "tensor/elementwise.h"
 
 #include <math.h>
@@ -55,8 +56,7 @@ static bool reduce_losses(OpContext *c, Tensor losses)
         return op_error(c, "%d is no reduction", (int)reduction);
     double sum = 0;
     int64_t n = tensor_numel(&losses);
-    OP_REAL(losses.dtype, const real *loss = losses.data;
-            for (int64_t i = 0; i < n; i++) sum += (double)loss[i];);
+    OP_REAL(losses.dtype, sum = row_sum((const real *)losses.data, n););
     return op_output(c, 0, NULL) &&
            tensor_fill(c->output, reduction == REDUCTION_MEAN ? sum / (double)n : sum);
 }
@@ -256,19 +256,15 @@ static bool cross_entropy_forward(OpContext *c)
     OP_REAL(
         x.dtype, for (int64_t n = 0; n < rows; n++) {
             const real *px = (real *)x.data + n * size;
-            real *py = (real *)y->data + n * size, most = px[0];
-            double sum = 0;
-            for (int64_t j = 1; j < size; j++)
-                most = px[j] > most ? px[j] : most;
-            for (int64_t j = 0; j < size; j++) {
-                double e = exp((double)(px[j] - most));
-                py[j] = (real)e;
-                sum += e;
-            }
+            real *py = (real *)y->data + n * size, most = row_max(px, size);
             for (int64_t j = 0; j < size; j++)
-                py[j] = (real)((double)py[j] / sum);
-            ((real *)losses.data)[n] =
-                (real)(log(sum) - (double)(px[tensor_i32(k)[n * k.strides[0]]] - most));
+                py[j] = px[j] - most;
+            double of_class = (double)py[tensor_i32(k)[n * k.strides[0]]];
+            row_exp(py, py, size);
+            double sum = row_sum(py, size);
+            for (int64_t j = 0; j < size; j++)
+                py[j] *= (real)(1 / sum);
+            ((real *)losses.data)[n] = (real)(log(sum) - of_class);
         });
     return reduce_losses(c, losses);
 }

@@ -1,5 +1,6 @@
 /* Softmax along an axis and layer normalisation. */
 #include "autograd/op_support_internal.h"
+#include "autograd/row_internal.h"
 #include "tensor/elementwise.h"
 
 #include <math.h>
@@ -16,7 +17,7 @@ static Rows rows_of(Tensor t)
     return (Rows){.count = size ? tensor_numel(&t) / size : 0, .size = size};
 }
 
-/* The input's rows less their maxima: no exp overflows. Memory of the output. */
+/* The input, its axis at the back, in memory of the output's. */
 static bool softmax_begin(OpContext *c, Tensor *y, Rows *rows)
 {
     int axis;
@@ -27,14 +28,6 @@ static bool softmax_begin(OpContext *c, Tensor *y, Rows *rows)
     if (!tensor_is_valid(*y) || !tensor_copy_into(*y, a))
         return false;
     *rows = rows_of(*y);
-    OP_REAL(
-        y->dtype, real *row = y->data; for (int64_t r = 0; r < rows->count; r++, row += rows->size) {
-            real most = row[0];
-            for (int64_t i = 1; i < rows->size; i++)
-                most = row[i] > most ? row[i] : most;
-            for (int64_t i = 0; i < rows->size; i++)
-                row[i] -= most;
-        });
     c->output = tensor_transpose(*y, axis, -1);
     return true;
 }
@@ -59,16 +52,21 @@ static bool softmax_forward(OpContext *c)
 {
     Tensor y;
     Rows rows;
-    if (!softmax_begin(c, &y, &rows) || !tensor_unary(UNARY_EXP, y, y))
+    if (!softmax_begin(c, &y, &rows))
         return false;
+    int64_t block = row_block(rows.size);
     OP_REAL(
-        y.dtype, real *row = y.data; for (int64_t r = 0; r < rows.count; r++, row += rows.size) {
-            double sum = 0;
-            for (int64_t i = 0; i < rows.size; i++)
-                sum += (double)row[i];
-            real factor = (real)(1 / sum);
-            for (int64_t i = 0; i < rows.size; i++)
-                row[i] *= factor;
+        y.dtype, for (int64_t first = 0; first < rows.count; first += block) {
+            int64_t end = first + block < rows.count ? first + block : rows.count;
+            real *begin = (real *)y.data + first * rows.size, *stop = (real *)y.data + end * rows.size;
+            for (real *row = begin; row < stop; row += rows.size)
+                row_less_max(row, rows.size);
+            row_exp(begin, begin, stop - begin);
+            for (real *row = begin; row < stop; row += rows.size) {
+                real factor = (real)(1 / row_sum(row, rows.size));
+                for (int64_t i = 0; i < rows.size; i++)
+                    row[i] *= factor;
+            }
         });
     return true;
 }
@@ -82,11 +80,9 @@ static void softmax_backward(OpContext *c)
         y.dtype, for (int64_t r = 0; r < rows.count; r++) {
             const real *py = (real *)y.data + r * rows.size, *pg = (real *)g.data + r * rows.size;
             real *pda = (real *)da.data + r * rows.size;
-            double dot = 0;
+            real dot = (real)row_dot(pg, py, rows.size);
             for (int64_t i = 0; i < rows.size; i++)
-                dot += (double)pg[i] * (double)py[i];
-            for (int64_t i = 0; i < rows.size; i++)
-                pda[i] = py[i] * (pg[i] - (real)dot);
+                pda[i] = py[i] * (pg[i] - dot);
         });
     op_add_grad(c, 0, tensor_transpose(da, *(const int *)c->attributes, -1));
 }
@@ -108,19 +104,23 @@ static bool log_softmax_forward(OpContext *c)
     Rows rows;
     if (!softmax_begin(c, &y, &rows))
         return false;
-    Tensor e = op_new_like(c, y);
-    if (!tensor_is_valid(e) || !tensor_unary(UNARY_EXP, e, y))
+    int64_t block = row_block(rows.size);
+    Tensor e = op_new(c, SHAPE(block * rows.size));
+    if (!tensor_is_valid(e))
         return false;
     OP_REAL(
-        y.dtype, for (int64_t r = 0; r < rows.count; r++) {
-            real *row = (real *)y.data + r * rows.size;
-            const real *pe = (real *)e.data + r * rows.size;
-            double sum = 0;
-            for (int64_t i = 0; i < rows.size; i++)
-                sum += (double)pe[i];
-            real shift = (real)log(sum);
-            for (int64_t i = 0; i < rows.size; i++)
-                row[i] -= shift;
+        y.dtype, for (int64_t first = 0; first < rows.count; first += block) {
+            int64_t end = first + block < rows.count ? first + block : rows.count;
+            real *begin = (real *)y.data + first * rows.size, *stop = (real *)y.data + end * rows.size;
+            const real *pe = e.data;
+            for (real *row = begin; row < stop; row += rows.size)
+                row_less_max(row, rows.size);
+            row_exp((real *)e.data, begin, stop - begin);
+            for (real *row = begin; row < stop; row += rows.size, pe += rows.size) {
+                real shift = (real)log(row_sum(pe, rows.size));
+                for (int64_t i = 0; i < rows.size; i++)
+                    row[i] -= shift;
+            }
         });
     return true;
 }
@@ -134,11 +134,9 @@ static void log_softmax_backward(OpContext *c)
         y.dtype, for (int64_t r = 0; r < rows.count; r++) {
             const real *pg = (real *)g.data + r * rows.size;
             real *pda = (real *)da.data + r * rows.size;
-            double sum = 0;
+            real sum = (real)row_sum(pg, rows.size);
             for (int64_t i = 0; i < rows.size; i++)
-                sum += (double)pg[i];
-            for (int64_t i = 0; i < rows.size; i++)
-                pda[i] = pg[i] - pda[i] * (real)sum;
+                pda[i] = pg[i] - pda[i] * sum;
         });
     op_add_grad(c, 0, tensor_transpose(da, *(const int *)c->attributes, -1));
 }
@@ -198,13 +196,9 @@ static bool layer_norm_forward(OpContext *c)
         a.dtype, for (int64_t r = 0; r < rows.count; r++) {
             const real *pa = (real *)a.data + r * rows.size;
             real *pn = (real *)saved->n.data + r * rows.size;
-            double sum = 0, squares = 0;
-            for (int64_t i = 0; i < rows.size; i++)
-                sum += (double)pa[i];
-            double mean = sum / (double)rows.size;
-            for (int64_t i = 0; i < rows.size; i++)
-                squares += ((double)pa[i] - mean) * ((double)pa[i] - mean);
-            saved->r[r] = 1 / sqrt(squares / (double)rows.size + norm->eps);
+            double mean = row_sum(pa, rows.size) / (double)rows.size;
+            double variance = row_squares(pa, mean, rows.size) / (double)rows.size;
+            saved->r[r] = 1 / sqrt(variance + norm->eps);
             for (int64_t i = 0; i < rows.size; i++)
                 pn[i] = (real)(((double)pa[i] - mean) * saved->r[r]);
         });
@@ -228,11 +222,8 @@ static void layer_norm_backward(OpContext *c)
         h.dtype, for (int64_t r = 0; r < rows.count; r++) {
             const real *pn = (real *)saved->n.data + r * rows.size;
             real *ph = (real *)h.data + r * rows.size;
-            double mean_h = 0, mean_hn = 0;
-            for (int64_t i = 0; i < rows.size; i++) {
-                mean_h += (double)ph[i] / (double)rows.size;
-                mean_hn += (double)ph[i] * (double)pn[i] / (double)rows.size;
-            }
+            double mean_h = row_sum(ph, rows.size) / (double)rows.size;
+            double mean_hn = row_dot(ph, pn, rows.size) / (double)rows.size;
             for (int64_t i = 0; i < rows.size; i++)
                 ph[i] = (real)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
         });
