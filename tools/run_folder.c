@@ -42,8 +42,8 @@ Status run_folder_make(const char *path)
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return status_failed("%s: is not a folder; choose another with --out", path);
     if (access(path, W_OK | X_OK) != 0)
-        return status_failed("%s: cannot be written: %s; make it writable, or choose another with --out", path,
-                             strerror(errno));
+        return status_failed("%s: cannot be written: %s; make it writable, or choose another with --out",
+                             path, strerror(errno));
     return status_ok();
 }
 

@@ -420,9 +420,10 @@ static Status check_weights(const Run *run)
         if (!tensor_is_valid(value))
             status = status_failed("%s: out of memory to check %s", run->kind->name, it.named.name);
         else if (!tensor_is_finite(value))
-            status = status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
-                                   "find the op with --check-finite",
-                                   run->kind->name, it.named.name);
+            status =
+                status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
+                              "find the op with --check-finite",
+                              run->kind->name, it.named.name);
         arena_reset(&arena);
     }
     arena_free(&arena);

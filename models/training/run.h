@@ -98,8 +98,8 @@ typedef struct RunWatcher {
 } RunWatcher;
 
 /* Trains a new model of `kind`. On success the caller has the result (run_result_free) and, where `model` is
- * not NULL, the model (model_free). An error: a loss, the logits of the test part or, at the end, a weight is not
- * finite. */
+ * not NULL, the model (model_free). An error: a loss, the logits of the test part or, at the end, a weight is
+ * not finite. */
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher);
 void run_result_free(RunResult *result);
