@@ -59,7 +59,7 @@ static Status prepare(PredictRun *run)
     const Checkpoint *checkpoint = run->checkpoint;
     if (run->settings->attention && !checkpoint->model->kind->has_attention)
         return status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
-    const char *no_colour = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     size_t k = (size_t)(run->labels = checkpoint->labels.count);
     run->limits = mem_alloc(k * sizeof *run->limits);
     run->ranking = mem_alloc(k * sizeof *run->ranking);
@@ -70,7 +70,8 @@ static Status prepare(PredictRun *run)
         double threshold = predict_threshold(run, i);
         run->limits[i] = (float)log(threshold / (1 - threshold));
     }
-    run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]);
+    run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
+                  !(terminal && strcmp(terminal, "dumb") == 0);
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
     run->began = clock_seconds();
     if (run->models > 1 && !(run->mean = mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))

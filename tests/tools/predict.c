@@ -1,5 +1,6 @@
 #include "nn/state_dict.h"
 #include "tests/shell_support.h"
+#include "tests/skip_support.h"
 #include "tests/text_support.h"
 
 #include <check.h>
@@ -154,6 +155,25 @@ START_TEST(attention_shows_a_weight_for_each_word)
 }
 END_TEST
 
+START_TEST(colours_are_for_terminals_that_have_them)
+{
+    static const struct {
+        const char *setting;
+        bool coloured;
+    } cases[] = {
+        {"TERM=xterm NO_COLOR=", true}, {"TERM=xterm NO_COLOR=1", false}, {"TERM=dumb NO_COLOR=", false}};
+    if (!shell_has("script")) {
+        test_skip("script (of bsdutils), which stands in for a terminal, is not installed");
+        return;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        shell_must("%s script -qec '%s/predict %s %s/texts --attention --top 1' /dev/null < /dev/null",
+                   cases[i].setting, tools, model, folder);
+        ck_assert_int_eq(strstr(shell_output(), "\033[48;5;") != NULL, cases[i].coloured);
+    }
+}
+END_TEST
+
 /* The logits of the program's own evaluation, counted again from its predictions. */
 START_TEST(evaluation_counts_what_is_predicted)
 {
@@ -296,6 +316,7 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, several_models_answer_together);
     tcase_add_test(tcase, json_is_a_line_for_each_text);
     tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
+    tcase_add_test(tcase, colours_are_for_terminals_that_have_them);
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);
     tcase_add_test(tcase, members_that_are_not_known_are_named);
     tcase_add_test(tcase, a_model_that_answers_nan_is_refused);
