@@ -28,9 +28,8 @@ typedef struct Loader {
     BpeTokenizer parts;
     BpeVocabulary vocabulary;
     size_t merge_capacity, added_capacity;
-    size_t vocab_at, merges_at, added_at; /* where in the text they are; 0: they are not there */
-    char unk[256];
-    bool has_unk, has_word_end, has_model;
+    size_t vocab_at, merges_at, added_at, unk_at; /* where in the text they are; 0: they are not there */
+    bool has_word_end, has_model;
     bool has_pretokenizer, has_decoder, has_post;
     Part pretokenizer, decoder, post;
 } Loader;
@@ -113,14 +112,6 @@ static bool must_be_unset(JsonReader *json, const char *what)
     return json_reader_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
 }
 
-static bool read_unk(Loader *l)
-{
-    if (json_reader_peek(&l->json) == JSON_NULL)
-        return json_reader_null(&l->json);
-    l->has_unk = true;
-    return copy_string(&l->json, l->unk, sizeof l->unk);
-}
-
 static bool read_word_end(Loader *l)
 {
     JsonReader *json = &l->json;
@@ -156,7 +147,7 @@ static bool read_model_member(Loader *l)
     if (json_reader_is(json, "merges"))
         return note(json, &l->merges_at);
     if (json_reader_is(json, "unk_token"))
-        return read_unk(l);
+        return json_reader_peek(json) == JSON_NULL ? json_reader_null(json) : note(json, &l->unk_at);
     if (json_reader_is(json, "end_of_word_suffix"))
         return read_word_end(l);
     if (json_reader_is(json, "fuse_unk"))
@@ -373,6 +364,17 @@ static bool check_parts(Loader *l)
     return true;
 }
 
+static bool find_unk(Loader *l)
+{
+    JsonReader *json = &l->json;
+    json->at = l->unk_at;
+    if (!json_reader_string(json))
+        return false;
+    int64_t id = bpe_strings_find(&l->parts.tokens, json->string.data, json->string.size);
+    l->parts.config.unk_id = (int32_t)id;
+    return id >= 0 || json_reader_fail(json, "unk_token is not in the vocabulary");
+}
+
 static bool read_file(Loader *l)
 {
     JsonReader *json = &l->json;
@@ -397,10 +399,7 @@ static bool read_file(Loader *l)
     if (!read_merges(l))
         return false;
     l->parts.config.unk_id = BPE_NONE;
-    if (l->has_unk)
-        l->parts.config.unk_id = (int32_t)bpe_strings_find(&l->parts.tokens, l->unk, strlen(l->unk));
-    return !l->has_unk || l->parts.config.unk_id >= 0 ||
-           json_reader_fail(json, "unk_token is not in the vocabulary");
+    return !l->unk_at || find_unk(l);
 }
 
 Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name)

@@ -73,7 +73,7 @@ typedef struct Trainer {
     /* By token. */
     size_t token_capacity;
     uint32_t *spans;   /* cells */
-    uint32_t *lengths; /* symbols of the alphabet */
+    uint32_t *lengths; /* symbols of the alphabet; 0: a special token that no symbol or merge is (yet) */
     Tally *tallies;
     uint32_t *touched; /* tokens whose tally is not zero */
     size_t touched_count;
@@ -458,8 +458,9 @@ static bool reserve_token(Trainer *t)
     return true;
 }
 
-/* The token for a + b: a new one, or the special token that is written so; BORDER: the text belongs to
- * another token already (subword-nmt, where the text itself has "</w>" in it). */
+/* The token for a + b: a new one, or the special token that is written so. BORDER: the text belongs to
+ * another token already (subword-nmt, where the text itself has "</w>" in it), or to a special token that
+ * stands for something else already: a token has one span. */
 static bool joined_token(Trainer *t, uint32_t a, uint32_t b, uint32_t *token)
 {
     BpeStrings *tokens = &t->parts.tokens;
@@ -470,7 +471,7 @@ static bool joined_token(Trainer *t, uint32_t a, uint32_t b, uint32_t *token)
         (uint32_t)bpe_strings_find(tokens, bpe_string(tokens, *token), bpe_string_size(tokens, *token));
     if (found != *token) {
         bpe_strings_drop_last(tokens);
-        *token = found < t->options->special_count ? found : BORDER;
+        *token = found < t->options->special_count && t->lengths[found] == 0 ? found : BORDER;
     }
     return true;
 }
@@ -730,8 +731,10 @@ static Status lay_out(Trainer *t, BpeCounter *counter)
     if (alphabet.seen && alphabet.ids) {
         survey(counter, t->options->pretokenizer, &alphabet);
         size_t cells = alphabet.cells + 1;
-        t->cells = bpe_table_alloc(cells, sizeof *t->cells);
-        t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
+        if (cells < BORDER) {
+            t->cells = bpe_table_alloc(cells, sizeof *t->cells);
+            t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
+        }
         if (cells >= BORDER)
             status = status_failed("the different words have %zu symbols, 4294967294 are the most", cells);
         else if (!t->cells || !t->counts || !number_alphabet(t, &alphabet))
@@ -764,7 +767,8 @@ static Status add_specials(Trainer *t)
             return status_usage("special token '%s' is given twice", text);
         if (!parts->added || !reserve_token(t) || !bpe_strings_add(&parts->tokens, text, size))
             return status_no_memory(size, "special tokens");
-        t->spans[i] = t->lengths[i] = 1;
+        t->spans[i] = 1;
+        t->lengths[i] = 0;
         parts->added[parts->added_count++] = (BpeAdded){.id = (uint32_t)i, .special = true};
     }
     if (o->unk_token) {
