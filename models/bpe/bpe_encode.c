@@ -441,8 +441,8 @@ static bool find_added(const BpeTokenizer *t, Range range, const char *text, siz
             *found = (Found){at, at + length, at + length, added->id};
             if (added->lstrip)
                 found->begin = at > from ? space_before(text, from, at) : from;
-            if (added->rstrip)
-                found->end = space_behind(text, at + length, size);
+            if (added->rstrip) /* before `from` there is the white space that another took; it ends there */
+                found->end = found->end <= from ? from : space_behind(text, found->end, size);
             return true;
         }
     }
