@@ -86,8 +86,10 @@ static Status train_on(const TrainArguments *a, BpeOptions *options, const char 
     meter_clear(&meter);
     if (status_is_ok(&status))
         status = bpe_save(tokenizer, a->out);
-    if (status_is_ok(&status))
+    if (status_is_ok(&status)) {
         report_training(a, tokenizer, counts, clock_seconds() - meter.start);
+        status = output_flush();
+    }
     bpe_tokenizer_free(tokenizer);
     return status;
 }
