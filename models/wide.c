@@ -1,8 +1,10 @@
-/* No order at all, as a linear model on TF-IDF sees a text, with one hidden layer between:
+/* Hardly any order, as a linear model on TF-IDF sees a text, with one hidden layer between:
  *
- *   x_w = (1 + ln n_w) s_w / norm      n_w times word w is in the text; norm makes x a unit vector
+ *   n_w = sum over the places t of word w of 1 + 3 e^(-t / 8)      t from 0
+ *   x_w = (1 + ln n_w) s_w / norm                                  norm makes x a unit vector
  *   logits = V relu(16 sum_w x_w E_w + b)
  *
+ * A text says first what it is about: its first word counts four times, its eighth twice.
  * A layer this wide on TF-IDF beats many models that read the words in order (Galke & Scherp 2022,
  * "Bag-of-Words vs. Graph vs. Sequence in Text Classification", arXiv 2109.03777). s_w starts at the word's
  * inverse document frequency and is learnt. A unit vector's elements are small, and the factor 16 makes up
@@ -14,7 +16,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define GAIN 16.0
+#define GAIN        16.0
+#define LEAD        3.0
+#define LEAD_LENGTH 8.0
 
 typedef struct Wide {
     MODEL_HEAD;
@@ -37,26 +41,40 @@ static void build(Model *model)
 /* The different words of a batch's texts, text after text. */
 typedef struct Words {
     Var ids, texts; /* i32 [M]: the word, and the text that it is in */
-    Var log_counts; /* [M]: ln(1 + ln n) */
+    Var log_counts; /* [M]: ln(1 + ln n_w) */
 } Words;
 
-static int ascending(const void *a, const void *b)
+/* A word of a text and its place, which <bos> is not counted in. */
+typedef struct Occurrence {
+    int32_t id, place;
+} Occurrence;
+
+static int by_word_and_place(const void *a, const void *b)
 {
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
+    const Occurrence *x = a, *y = b;
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->place > y->place) - (x->place < y->place);
 }
 
-/* The words of one text in ascending order, without <unk> and its like. Returns how many. */
-static int32_t sort_words(const NnPacking *packing, const int32_t *ids, int32_t text, int32_t *words)
+/* The words of one text, without <unk> and its like. Returns how many. */
+static int32_t sort_words(const NnPacking *packing, const int32_t *ids, int32_t text, Occurrence *words)
 {
     int32_t count = 0;
     for (int32_t t = 0; t < packing->length[text]; t++) {
         int32_t id = ids[packing->first[t] + packing->place[text]];
         if (id < 0 || id >= NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
-            words[count++] = id;
+            words[count++] = (Occurrence){id, t - 1};
     }
-    qsort(words, (size_t)count, sizeof *words, ascending);
+    qsort(words, (size_t)count, sizeof *words, by_word_and_place);
     return count;
+}
+
+/* What the occurrences first up to stop - 1 come to. */
+static double count_of(const Occurrence *words, int32_t first, int32_t stop)
+{
+    double n = 0;
+    for (int32_t i = first; i < stop; i++)
+        n += 1 + LEAD * exp(-words[i].place / LEAD_LENGTH);
+    return n;
 }
 
 static bool count_words(const Model *model, NnSequence text, Words *words)
@@ -67,8 +85,8 @@ static bool count_words(const Model *model, NnSequence text, Words *words)
         return false;
     Arena *arena = tape_arena(tape);
     size_t bytes = (size_t)packing->rows * sizeof(int32_t);
-    int32_t *ids = arena_alloc(arena, bytes), *texts = arena_alloc(arena, bytes),
-            *sorted = arena_alloc(arena, (size_t)packing->steps * sizeof *sorted);
+    int32_t *ids = arena_alloc(arena, bytes), *texts = arena_alloc(arena, bytes);
+    Occurrence *sorted = arena_alloc(arena, (size_t)packing->steps * sizeof *sorted);
     Tensor counts = tensor_new(arena, model->output_bias->core.value.dtype, SHAPE(packing->rows));
     if (!ids || !texts || !sorted || !tensor_is_valid(counts)) {
         tape_fail(tape, "wide: out of memory");
@@ -78,11 +96,11 @@ static bool count_words(const Model *model, NnSequence text, Words *words)
     for (int32_t b = 0; b < packing->texts; b++) {
         int32_t count = sort_words(packing, tensor_i32(var_value(text.rows)), b, sorted);
         for (int32_t i = 0, next; i < count; i = next, used++) {
-            for (next = i + 1; next < count && sorted[next] == sorted[i]; next++)
+            for (next = i + 1; next < count && sorted[next].id == sorted[i].id; next++)
                 continue;
-            ids[used] = sorted[i];
+            ids[used] = sorted[i].id;
             texts[used] = b;
-            tensor_set(&counts, (int64_t[]){used}, log(1 + log(next - i)));
+            tensor_set(&counts, (int64_t[]){used}, log(1 + log(count_of(sorted, i, next))));
         }
     }
     words->ids = tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(used)));

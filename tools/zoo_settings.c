@@ -48,6 +48,7 @@ ZooSettings zoo_best(void)
     s.shards = 2;
     s.valid = 0.2;
     s.refit = true;
+    s.shrinkage = 40;
     return s;
 }
 

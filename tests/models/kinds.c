@@ -1,5 +1,5 @@
-/* The models without a notebook to be compared with: their gradients, and that a text's logits do not depend
- * on its company. */
+/* The models without a notebook to be compared with: their gradients, that a text's logits do not depend on
+ * its company, and a formula by hand. */
 #include "models/model.h"
 #include "tests/text_support.h"
 
@@ -83,6 +83,39 @@ START_TEST(a_text_alone_has_the_same_logits)
 }
 END_TEST
 
+static const double *values_of(Model *model, const char *name)
+{
+    NnNamed named;
+    ck_assert_msg(nn_find(&model->base, name, &named), "%s", name);
+    return nn_named_view(&named).data;
+}
+
+/* The formula at the head of models/wide.c, for the text <bos> 5 7 5 <unk>. */
+START_TEST(wide_is_its_formula)
+{
+    static const int32_t ids[] = {2, 5, 7, 5, 1}, offsets[] = {0, 5};
+    const double counts[2] = {(1 + 3) + (1 + 3 * exp(-2.0 / 8)), 1 + 3 * exp(-1.0 / 8)};
+    Model *model = new_model("wide");
+    const double *scores = values_of(model, "word_score.weight"),
+                 *rows = values_of(model, "embedding.weight"), *bias = values_of(model, "bias"),
+                 *weight = values_of(model, "fc.weight"), *shift = values_of(model, "fc.bias");
+    ((double *)(uintptr_t)scores)[5] = 0.5;
+    double x[2] = {exp(0.5) * (1 + log(counts[0])), 1 + log(counts[1])}, norm = hypot(x[0], x[1]);
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    Tensor logits = var_value(model_forward(model, nn_pack(tape, ids, offsets, 1), NULL));
+    for (int64_t k = 0; k < K; k++) {
+        double expected = shift[k];
+        for (int e = 0; e < 8; e++)
+            expected += weight[k * 8 + e] *
+                        fmax(0, 16 * (x[0] * rows[5 * 8 + e] + x[1] * rows[7 * 8 + e]) / norm + bias[e]);
+        ck_assert_double_eq_tol(tensor_get(&logits, (int64_t[]){0, k}), expected, 1e-9);
+    }
+    tape_free(tape);
+    model_free(model);
+}
+END_TEST
+
 Suite *models_kinds_suite(void);
 Suite *models_kinds_suite(void)
 {
@@ -90,6 +123,7 @@ Suite *models_kinds_suite(void)
     TCase *tcase = tcase_create("kinds");
     tcase_add_loop_test(tcase, gradients_are_those_of_differences, 0, KINDS);
     tcase_add_loop_test(tcase, a_text_alone_has_the_same_logits, 0, KINDS);
+    tcase_add_test(tcase, wide_is_its_formula);
     suite_add_tcase(suite, tcase);
     return suite;
 }
