@@ -251,7 +251,8 @@ static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
 static Status add_ensemble(Zoo *zoo)
 {
     const Dataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
-    Status status = ensemble_find(&zoo->ensemble, zoo->results, zoo->done, dataset);
+    Status status =
+        ensemble_find(&zoo->ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
     if (!status_is_ok(&status))
         return status;
     if (zoo->ensemble.members < zoo->done)

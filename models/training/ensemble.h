@@ -1,4 +1,4 @@
-/* Several trained models as one: the mean of their logits, with a threshold of its own.
+/* Several trained models as one: the mean of their logits, with thresholds of its own.
  *
  * Of probabilities the mean is worse (docs/results.md): a model that is less sure than the others then has
  * less of a say. */
@@ -14,13 +14,14 @@ typedef struct Ensemble {
     int members;
     double valid_f1;                 /* macro F1 on the validation part at the one best threshold */
     double threshold;                /* that threshold, of logits */
-    double tuned_f1, tuned_micro_f1; /* on the test part with it */
+    double tuned_f1, tuned_micro_f1; /* on the test part with it, or with each label's */
     Interval interval;               /* 95 % of tuned_f1 over other test texts */
 } Ensemble;
 
-/* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part. Errors:
- * no memory. */
-Status ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset);
+/* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part;
+ * `strength` as in threshold_per_label(). Errors: no memory. */
+Status ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset,
+                     double strength);
 
 REEL_END_DECLS
 

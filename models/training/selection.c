@@ -54,13 +54,27 @@ static Tensor as_matrix(float *logits, const DatasetPart *part)
     return tensor_from(logits, DTYPE_F32, SHAPE(part->count, part->num_classes));
 }
 
-static Status find_interval(Selection *selection, Tensor scores, Tensor truth)
+Status thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
+                       double *micro_f1, Interval *interval)
 {
+    Metrics metrics;
     Bootstrap bootstrap;
-    bootstrap_init(&bootstrap, (int32_t)scores.shape[1]);
-    Status status = bootstrap_add(&bootstrap, scores, truth, selection->thresholds);
+    int32_t labels = (int32_t)scores.shape[1];
+    if (!tensor_is_valid(truth))
+        return status_no_memory(0, "the labels of the test part");
+    Status status = metrics_init(&metrics, labels);
+    if (!status_is_ok(&status))
+        return status;
+    if (!metrics_add_each(&metrics, scores, truth, thresholds))
+        status = status_failed("thresholds need f32 scores and truth of one shape [N, K]");
+    *macro_f1 = metrics_macro(&metrics).f1;
+    *micro_f1 = metrics_micro(&metrics).f1;
+    metrics_free(&metrics);
+    bootstrap_init(&bootstrap, labels);
     if (status_is_ok(&status))
-        status = bootstrap_macro_f1(&bootstrap, BOOTSTRAP_ROUNDS, 0, &selection->tuned_interval);
+        status = bootstrap_add(&bootstrap, scores, truth, thresholds);
+    if (status_is_ok(&status))
+        status = bootstrap_macro_f1(&bootstrap, BOOTSTRAP_ROUNDS, 0, interval);
     bootstrap_free(&bootstrap);
     return status;
 }
@@ -69,34 +83,15 @@ Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dat
 {
     const DatasetPart *part = &dataset->test;
     Arena arena = {0};
-    Metrics metrics;
-    Status status = metrics_init(&metrics, part->num_classes);
-    if (!status_is_ok(&status))
-        return status;
     mem_free(selection->test_logits);
-    status = predict_new(trainer, part, batch, pad, &selection->test_logits);
-    Tensor truth = dataset_part_label_matrix(&arena, part);
-    if (status_is_ok(&status) &&
-        !metrics_add_each(&metrics, as_matrix(selection->test_logits, part), truth, selection->thresholds))
-        status = status_no_memory(0, "the labels of the test part");
+    Status status = predict_new(trainer, part, batch, pad, &selection->test_logits);
     if (status_is_ok(&status))
-        status = find_interval(selection, as_matrix(selection->test_logits, part), truth);
-    selection->tuned_f1 = metrics_macro(&metrics).f1;
-    selection->tuned_micro_f1 = metrics_micro(&metrics).f1;
-    metrics_free(&metrics);
+        status =
+            thresholds_test(as_matrix(selection->test_logits, part), dataset_part_label_matrix(&arena, part),
+                            selection->thresholds, &selection->tuned_f1, &selection->tuned_micro_f1,
+                            &selection->tuned_interval);
     arena_free(&arena);
     return status;
-}
-
-static Status choose_thresholds(Selection *selection, const SelectionOptions *options, Tensor logits,
-                                Tensor truth)
-{
-    if (isfinite(options->strength))
-        return threshold_per_label(logits, truth, selection->threshold, options->strength,
-                                   selection->thresholds);
-    for (int64_t k = 0; k < logits.shape[1]; k++)
-        selection->thresholds[k] = selection->threshold;
-    return status_ok();
 }
 
 Status selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
@@ -120,7 +115,7 @@ Status selection_consider(Selection *selection, const SelectionOptions *options,
         selection->threshold = threshold;
         status = selection_reserve(selection, part->num_classes);
         if (status_is_ok(&status))
-            status = choose_thresholds(selection, options, scores, truth);
+            status = threshold_per_label(scores, truth, threshold, options->strength, selection->thresholds);
         if (status_is_ok(&status))
             status = selection_test(selection, trainer, dataset, batch, pad);
     }

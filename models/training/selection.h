@@ -40,6 +40,11 @@ Status selection_consider(Selection *selection, const SelectionOptions *options,
 /* Fills in the test part's figures with the thresholds that are there. */
 Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad);
 
+/* What thresholds [K] come to on scores and truth [N, K]: macro and micro F1, and the 95 % interval of macro
+ * F1. Errors: no memory, other shapes. */
+Status thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
+                       double *micro_f1, Interval *interval);
+
 /* The logits of a whole part in its order, [count, K]. `pad` as in LoaderOptions. */
 Status predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits);
 

@@ -117,7 +117,7 @@ Status threshold_per_label(Tensor scores, Tensor truth, double global, double st
     for (int64_t k = 0; status_is_ok(&status) && k < scores.shape[1]; k++) {
         int64_t count = sort_decisions(scores, truth, k, k + 1, decisions, counts);
         double best, own = best_threshold(decisions, count, counts, 1, &best), n = (double)counts->support;
-        thresholds[k] = n > 0 ? (n * own + strength * global) / (n + strength) : global;
+        thresholds[k] = n > 0 && isfinite(strength) ? (n * own + strength * global) / (n + strength) : global;
     }
     mem_free(decisions);
     mem_free(counts);

@@ -28,7 +28,7 @@ Status threshold_global(Tensor scores, Tensor truth, double *threshold, double *
 /* One threshold for each label: t_k = (n_k own_k + strength global) / (n_k + strength), where own_k is the
  * label's best by itself and n_k its number of true examples. A label with few of them has an own_k that is
  * mostly chance, and so stays near the global one; strength 0 takes own_k as it is (the global one where
- * n_k = 0), and a very large one the global threshold everywhere. thresholds has room for K. */
+ * n_k = 0), INFINITY the global one everywhere. thresholds has room for K. */
 Status threshold_per_label(Tensor scores, Tensor truth, double global, double strength, double *thresholds);
 
 REEL_END_DECLS

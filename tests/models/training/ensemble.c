@@ -1,0 +1,125 @@
+/* Several models as one: the mean of their logits, counted again. */
+#include "models/training/ensemble.h"
+#include "models/training/threshold.h"
+#include "tensor/mem.h"
+#include "tensor/random.h"
+#include "tests/nn_support.h"
+
+#include <math.h>
+
+enum { RUNS = 3 };
+
+static Dataset *dataset;
+static RunResult runs[RUNS];
+static Arena arena;
+
+/* Logits that know something of the truth. */
+static float *logits_of(const DatasetPart *part, uint64_t seed)
+{
+    Tensor truth = dataset_part_label_matrix(&arena, part);
+    int64_t n = part->count * part->num_classes;
+    Random random = random_new(seed, 1);
+    float *logits = mem_alloc((size_t)n * sizeof *logits);
+    for (int64_t i = 0; i < n; i++)
+        logits[i] = 1.5f * tensor_f32(truth)[i] + (float)random_normal(&random);
+    return logits;
+}
+
+static void setup(void)
+{
+    DatasetOptions options = dataset_defaults();
+    options.valid_size = 0.25;
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+    for (int i = 0; i < RUNS; i++) {
+        runs[i] = (RunResult){0};
+        runs[i].selected.valid_logits = logits_of(&dataset->valid, 2 * (uint64_t)i);
+        runs[i].selected.test_logits = logits_of(&dataset->test, 2 * (uint64_t)i + 1);
+    }
+}
+
+static void teardown(void)
+{
+    for (int i = 0; i < RUNS; i++)
+        selection_free(&runs[i].selected);
+    dataset_free(dataset);
+    arena_free(&arena);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+/* The mean over the first `count` runs. */
+static Tensor mean_of(const DatasetPart *part, int count, bool valid)
+{
+    Tensor mean = tensor_zeros(&arena, DTYPE_F32, SHAPE(part->count, part->num_classes));
+    for (int i = 0; i < count; i++)
+        for (int64_t j = 0; j < part->count * part->num_classes; j++)
+            tensor_f32(mean)[j] +=
+                (valid ? runs[i].selected.valid_logits : runs[i].selected.test_logits)[j] / (float)count;
+    return mean;
+}
+
+/* One threshold for all labels, or one for each. */
+START_TEST(it_is_the_mean_of_the_logits)
+{
+    const double strength = _i ? 3 : INFINITY;
+    Ensemble ensemble;
+    Metrics metrics;
+    double threshold, valid_f1, thresholds[256];
+    ck_assert_ok(ensemble_find(&ensemble, runs, RUNS, dataset, strength));
+    ck_assert_int_eq(ensemble.members, RUNS);
+    Tensor valid = mean_of(&dataset->valid, RUNS, true), tested = mean_of(&dataset->test, RUNS, false),
+           truth = dataset_part_label_matrix(&arena, &dataset->valid);
+    ck_assert_ok(threshold_global(valid, truth, &threshold, &valid_f1));
+    ck_assert_double_eq_tol(ensemble.threshold, threshold, 1e-5);
+    ck_assert_double_eq_tol(ensemble.valid_f1, valid_f1, 1e-9);
+    ck_assert_ok(threshold_per_label(valid, truth, threshold, strength, thresholds));
+    ck_assert_ok(metrics_init(&metrics, dataset_num_classes(dataset)));
+    ck_assert(
+        metrics_add_each(&metrics, tested, dataset_part_label_matrix(&arena, &dataset->test), thresholds));
+    ck_assert_double_eq_tol(ensemble.tuned_f1, metrics_macro(&metrics).f1, 1e-9);
+    ck_assert_double_eq_tol(ensemble.tuned_micro_f1, metrics_micro(&metrics).f1, 1e-9);
+    ck_assert(ensemble.interval.low <= ensemble.tuned_f1 && ensemble.interval.high > ensemble.interval.low);
+    metrics_free(&metrics);
+}
+END_TEST
+
+START_TEST(runs_without_logits_are_left_out)
+{
+    Ensemble all, two;
+    ck_assert_ok(ensemble_find(&two, runs, 2, dataset, INFINITY));
+    mem_free(runs[2].selected.test_logits);
+    runs[2].selected.test_logits = NULL;
+    ck_assert_ok(ensemble_find(&all, runs, RUNS, dataset, INFINITY));
+    ck_assert_int_eq(all.members, 2);
+    ck_assert_double_eq(all.tuned_f1, two.tuned_f1);
+    ck_assert_ok(ensemble_find(&all, runs + 2, 1, dataset, INFINITY));
+    ck_assert_int_eq(all.members, 0);
+}
+END_TEST
+
+START_TEST(every_allocation_may_fail)
+{
+    bool fails = true;
+    for (int n = 0; fails; n++) {
+        Ensemble ensemble;
+        mem_fail_at(n, 0);
+        Status status = ensemble_find(&ensemble, runs, RUNS, dataset, 3);
+        mem_fail_at(-1, 0);
+        fails = !status_is_ok(&status);
+        ck_assert_int_lt(n, 100);
+        ck_assert(!fails || n > 0 || strstr(status.message, "memory"));
+    }
+}
+END_TEST
+
+Suite *models_ensemble_suite(void);
+Suite *models_ensemble_suite(void)
+{
+    Suite *suite = suite_create("models/ensemble");
+    TCase *tcase = tcase_create("ensemble");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, it_is_the_mean_of_the_logits, 0, 2);
+    tcase_add_test(tcase, runs_without_logits_are_left_out);
+    tcase_add_test(tcase, every_allocation_may_fail);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
