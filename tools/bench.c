@@ -4,9 +4,14 @@
 #include "tools/bench_bpe.h"
 #include "tools/options.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- Counting calls of malloc by anybody, BLIS and the C library among them ---- */
 
@@ -187,15 +192,51 @@ static void print_help(const Option *options, int count)
     options_print(options, count);
 }
 
+/* Whether a file can be written there later: a measurement takes minutes, and it would be a pity. */
+static Status check_path(const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat info;
+    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
+        return status_failed("%.200s: the path is too long; choose a shorter one", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return status_failed("%s: is a folder; name a file in it", path);
+    if (access(slash ? folder : ".", W_OK | X_OK) != 0)
+        return status_failed("%s: cannot be written there: %s; choose another path", path, strerror(errno));
+    return status_ok();
+}
+
+static Status check(const Settings *s)
+{
+    const BenchShape *shape = &s->bench.shape;
+    const int most = INT32_MAX / 2;
+    if (shape->distinct > shape->vocab)
+        return status_usage("--distinct %d: there are only %d ids", shape->distinct, shape->vocab);
+    if ((int64_t)shape->batch * shape->len > most)
+        return status_usage("--batch %d --len %d: too many tokens", shape->batch, shape->len);
+    if ((int64_t)shape->batch * shape->labels > most)
+        return status_usage("--batch %d --labels %d: too many decisions", shape->batch, shape->labels);
+    if (s->bench.seed > INT64_MAX) /* JSON has it as a signed integer */
+        return status_usage("--seed %llu: must be below 2^63", (unsigned long long)s->bench.seed);
+    if (s->scaling && s->bench.threads > BENCH_MAX_RUNS)
+        return status_usage("--scaling --threads %d: at most %d", s->bench.threads, BENCH_MAX_RUNS);
+    Status status = s->bench.json ? check_path(s->bench.json) : status_ok();
+    if (status_is_ok(&status) && s->growth && s->bench.drawing[0])
+        status = check_path(s->bench.drawing);
+    return status;
+}
+
 static Status run(Settings *s)
 {
     BenchShape *shape = &s->bench.shape;
     if (shape->distinct == 0)
         shape->distinct = shape->vocab < 21163 ? shape->vocab : 21163;
-    if (shape->distinct > shape->vocab)
-        return status_usage("--distinct %d: there are only %d ids", shape->distinct, shape->vocab);
-    if ((int64_t)shape->batch * shape->len > INT32_MAX / 2)
-        return status_usage("--batch %d --len %d: too many tokens", shape->batch, shape->len);
+    Status status = check(s);
+    if (!status_is_ok(&status))
+        return status;
     if (s->ops)
         return bench_ops(&s->bench);
     if (s->growth)
@@ -215,11 +256,9 @@ int main(int argc, char **argv)
     const Option options[] = SETTINGS_OPTIONS(&settings);
     int count = (int)(sizeof options / sizeof options[0]);
     Status status = options_parse(options, count, argc, argv, NULL, NULL);
-    if (status_is_ok(&status) && settings.help) {
+    if (status_is_ok(&status) && settings.help)
         print_help(options, count);
-        return 0;
-    }
-    if (status_is_ok(&status))
+    else if (status_is_ok(&status))
         status = run(&settings);
     return options_report("bench", &status);
 }

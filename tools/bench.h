@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Runs that may take turns. */
+enum { BENCH_MAX_RUNS = 64 };
+
 /* What a training step works on. embed, hidden and layers 0: the model's own. */
 typedef struct BenchShape {
     int batch, len, vocab, distinct, embed, hidden, layers, labels;
@@ -27,7 +30,7 @@ typedef struct BenchOptions {
 
 /* Models of the zoo, and those that only the bench knows; NULL where there is none of that name. */
 const ModelKind *bench_find_model(const char *name);
-/* Those of a list of names separated by commas, or all of the zoo. */
+/* Those of a list of names separated by commas, or all of the zoo: at most `most`. */
 Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count);
 
 /* The parts of the program. Each prints a table and writes options->json where it is given. */

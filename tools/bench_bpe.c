@@ -9,6 +9,7 @@
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,9 +122,9 @@ static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int thr
 static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, BpeBytes *out, Times *times)
 {
     out->size = 0;
-    double user = bench_cpu_seconds();
+    double began = user_seconds();
     Status status = bpe_decode(t, ids->ids, ids->count, true, out);
-    note(times, bench_cpu_seconds() - user);
+    note(times, user_seconds() - began);
     return status;
 }
 
@@ -178,6 +179,8 @@ static Status report(BpeBench *b, const char *path)
     bench_print_machine();
     printf("%.1f MB of text, medians of %d, user seconds\n", (double)b->text.size / 1e6, b->rounds);
     printf("train 8k       %8.3f s\ntrain 32k      %8.3f s   %.0f MB of memory\n", small, large, b->peak_mb);
+    if (bpe_vocab_size(b->words) < LARGE)
+        printf("the text gives %d tokens only: train on more\n", bpe_vocab_size(b->words));
     printf("encode         %8.1f MB/s\nencode GPT-2   %8.1f MB/s\ndecode         %8.1f MB/s\n", encode, bytes,
            decode);
     JsonWriter json = {0};
@@ -186,6 +189,7 @@ static Status report(BpeBench *b, const char *path)
     json_begin_object(&json, "bpe");
     json_number(&json, "train_8k_s", small);
     json_number(&json, "train_32k_s", large);
+    json_integer(&json, "train_32k_vocab", bpe_vocab_size(b->words));
     json_number(&json, "encode_mb_s", encode);
     json_number(&json, "encode_gpt2_mb_s", bytes);
     json_number(&json, "decode_mb_s", decode);
@@ -202,7 +206,7 @@ static Status read_text(BpeBench *b)
 {
     FILE *file = fopen(b->path, "rb");
     if (!file)
-        return status_failed("%s: cannot open", b->path);
+        return status_failed("%s: cannot read the file: %s; check the path", b->path, strerror(errno));
     char block[1 << 16];
     size_t got;
     Status status = status_ok();

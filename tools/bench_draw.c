@@ -61,7 +61,7 @@ Batch bench_draw_next(BenchDraw *draw)
         int64_t word = find_word(draw, total * random_uniform_f64(&draw->random));
         draw->ids[i] = (int32_t)(4 + word * (s->vocab - 4) / s->distinct);
     }
-    for (int32_t i = 0; i < s->batch * s->labels; i++)
+    for (int64_t i = 0; i < (int64_t)s->batch * s->labels; i++)
         draw->labels[i] = random_uniform_f64(&draw->random) < LABELS_PER_TEXT / s->labels;
     return (Batch){.size = s->batch,
                    .num_ids = count,

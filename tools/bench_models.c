@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_RUNS = 64 };
-
 /* Runs that take turns. */
 typedef struct Runs {
     int count;
-    BenchRun runs[MAX_RUNS];
+    BenchRun runs[BENCH_MAX_RUNS];
 } Runs;
 
 /* docs/examples/own_cell.c */
@@ -26,7 +24,9 @@ Status bench_choose_models(const char *list, const ModelKind **kinds, int most, 
 {
     *count = 0;
     if (strcmp(list, "all") == 0) {
-        for (; *count < zoo_count() && *count < most; ++*count)
+        if (zoo_count() > most)
+            return status_usage("--models all: more than %d models", most);
+        for (; *count < zoo_count(); ++*count)
             kinds[*count] = zoo_kind(*count);
         return status_ok();
     }
@@ -46,8 +46,8 @@ Status bench_choose_models(const char *list, const ModelKind **kinds, int most, 
 
 static Status start(Runs *runs, const ModelKind *kind, const BenchOptions *options, int threads)
 {
-    if (runs->count == MAX_RUNS)
-        return status_usage("more than %d models at a time", MAX_RUNS);
+    if (runs->count == BENCH_MAX_RUNS)
+        return status_usage("more than %d models at a time", BENCH_MAX_RUNS);
     BenchSetting setting = {.kind = kind,
                             .shape = options->shape,
                             .threads = threads,
@@ -61,7 +61,7 @@ static Status start(Runs *runs, const ModelKind *kind, const BenchOptions *optio
 
 static void end_all(Runs *runs)
 {
-    for (int i = 0; i < runs->count; i++)
+    for (int i = 0; runs && i < runs->count; i++)
         bench_run_end(&runs->runs[i]);
     mem_free(runs);
 }
@@ -97,7 +97,7 @@ static Figures figures_of(const BenchRun *run)
     f.gflops = f.executed / f.median.step;
     f.tokens_per_s = (double)run->shape.batch * run->shape.len / f.median.step;
     f.mallocs = (double)f.median.mallocs / run->count;
-    f.others = (double)f.median.other / run->count;
+    f.others = run->setting.malloc_calls ? (double)f.median.other / run->count : NAN;
     return f;
 }
 
@@ -166,9 +166,9 @@ static void write_settings(JsonWriter *json, const BenchOptions *options)
 
 Status bench_models(const BenchOptions *options)
 {
-    const ModelKind *kinds[MAX_RUNS];
+    const ModelKind *kinds[BENCH_MAX_RUNS];
     int count;
-    Status status = bench_choose_models(options->models, kinds, MAX_RUNS, &count);
+    Status status = bench_choose_models(options->models, kinds, BENCH_MAX_RUNS, &count);
     Runs *runs = mem_calloc(1, sizeof *runs);
     if (!runs)
         return status_no_memory(sizeof *runs, "the runs");
@@ -221,9 +221,9 @@ static void show_scaling(const Runs *runs, int first, int threads, JsonWriter *j
 
 Status bench_scaling(const BenchOptions *options)
 {
-    const ModelKind *kinds[MAX_RUNS];
+    const ModelKind *kinds[BENCH_MAX_RUNS];
     int count;
-    Status status = bench_choose_models(options->models, kinds, MAX_RUNS, &count);
+    Status status = bench_choose_models(options->models, kinds, BENCH_MAX_RUNS, &count);
     if (!status_is_ok(&status))
         return status;
     JsonWriter json = {0};
@@ -235,7 +235,7 @@ Status bench_scaling(const BenchOptions *options)
     for (int i = 0; i < count && status_is_ok(&status); i++) {
         Runs *runs = mem_calloc(1, sizeof *runs);
         if (!runs)
-            return status_no_memory(sizeof *runs, "the runs");
+            status = status_no_memory(sizeof *runs, "the runs");
         for (int t = 1; t <= options->threads && status_is_ok(&status); t++)
             status = start(runs, kinds[i], options, t);
         if (status_is_ok(&status))

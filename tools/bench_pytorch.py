@@ -32,24 +32,31 @@ STACKED = {"embed": 100, "hidden": 64}  # the sizes these two have in the zoo, w
 MATCHED = {"hidden": 96}
 
 
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
 def parse_options():
     p = argparse.ArgumentParser(description="Times training steps of the zoo's models in PyTorch (optional; Reel does not need it).")
     p.add_argument("--models", default="rnn,lstm,attention,stacked", help="names with commas, or all")
     p.add_argument("--forms", default="notebook,fastest")
-    p.add_argument("--batch", type=int, default=64)
-    p.add_argument("--len", type=int, default=64)
-    p.add_argument("--vocab", type=int, default=21163)
+    p.add_argument("--batch", type=positive, default=64)
+    p.add_argument("--len", type=positive, default=64)
+    p.add_argument("--vocab", type=positive, default=21163)
     p.add_argument("--distinct", type=int, default=0, help="words in use (default: min(vocab, 21163))")
-    p.add_argument("--embed", type=int, default=256, help="for all models but stacked, which has 100")
-    p.add_argument("--hidden", type=int, default=256, help="for all models but stacked (64) and lstm_matched (96)")
-    p.add_argument("--layers", type=int, default=2, help="of stacked")
-    p.add_argument("--labels", type=int, default=29)
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--repeats", type=int, default=15)
+    p.add_argument("--embed", type=positive, default=256, help="for all models but stacked, which has 100")
+    p.add_argument("--hidden", type=positive, default=256, help="for all models but stacked (64) and lstm_matched (96)")
+    p.add_argument("--layers", type=positive, default=2, help="of stacked")
+    p.add_argument("--labels", type=positive, default=29)
+    p.add_argument("--threads", type=positive, default=2)
+    p.add_argument("--repeats", type=positive, default=15)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--json", help="where to write the results")
     p.add_argument("--reel", help="a program with the options and the JSON of tools/bench, run once in every round")
-    p.add_argument("--rounds", type=int, default=5, help="rounds of repeats; --reel runs once in each")
+    p.add_argument("--rounds", type=positive, default=5, help="rounds of repeats; --reel runs once in each")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     return p.parse_args()
 
@@ -179,6 +186,8 @@ def reel_step_ms(options, o, name):
         command = [options.reel, "--models", name, "--json", out]
         for key in ("batch", "len", "vocab", "distinct", "embed", "hidden", "labels", "threads", "seed"):
             command += [f"--{key}", str(o[key])]
+        if name == "stacked":
+            command += ["--layers", str(o["layers"])]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with open(out) as f:
             return json.load(f)["models"][0]["step_ms"]

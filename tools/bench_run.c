@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,10 +117,11 @@ static Status take_step(Worker *w, BenchSample *sample)
     return status;
 }
 
+/* False, and no signal, where the other side has ended. */
 static bool send_all(int fd, const void *data, size_t size)
 {
     for (const char *at = data; size > 0;) {
-        ssize_t sent = write(fd, at, size);
+        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent <= 0)
@@ -145,13 +147,13 @@ static bool receive_all(int fd, void *data, size_t size)
 }
 
 /* Answers a letter at a time: s, a step; p, the peak; anything else ends it. */
-static void serve(const BenchSetting *setting, int in, int out)
+static void serve(const BenchSetting *setting, int line)
 {
     Worker w = {0};
     Answer answer = {.status = status_ok()};
     answer.status = open_worker(&w, setting, &answer);
-    bool open = send_all(out, &answer, sizeof answer) && status_is_ok(&answer.status);
-    for (char letter; open && receive_all(in, &letter, 1);) {
+    bool open = send_all(line, &answer, sizeof answer) && status_is_ok(&answer.status);
+    for (char letter; open && receive_all(line, &letter, 1);) {
         if (letter == 's') {
             answer.status = take_step(&w, &answer.sample);
         } else if (letter == 'p') {
@@ -160,7 +162,7 @@ static void serve(const BenchSetting *setting, int in, int out)
         } else {
             break;
         }
-        open = send_all(out, &answer, sizeof answer);
+        open = send_all(line, &answer, sizeof answer);
     }
     bench_draw_free(&w.draw);
     trainer_free(w.trainer);
@@ -171,7 +173,7 @@ static void serve(const BenchSetting *setting, int in, int out)
 
 static Status ask(BenchRun *run, char letter, Answer *answer)
 {
-    if ((letter && !send_all(run->to, &letter, 1)) || !receive_all(run->from, answer, sizeof *answer))
+    if ((letter && !send_all(run->line, &letter, 1)) || !receive_all(run->line, answer, sizeof *answer))
         return status_failed("%s: its process ended early; perhaps there is too little memory for it",
                              run->setting.kind->name);
     return answer->status;
@@ -180,24 +182,25 @@ static Status ask(BenchRun *run, char letter, Answer *answer)
 Status bench_run_start(BenchRun *run, const BenchSetting *setting)
 {
     *run = (BenchRun){.setting = *setting, .samples = mem_calloc(BENCH_MAX_SAMPLES, sizeof(BenchSample))};
-    int to[2], from[2];
+    int lines[2];
     if (!run->samples)
         return status_no_memory(BENCH_MAX_SAMPLES * sizeof(BenchSample), "samples");
-    if (pipe(to) != 0 || pipe(from) != 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, lines) != 0) {
+        Status status = status_failed("cannot make a connection to a process: %s", strerror(errno));
         mem_free(run->samples);
-        return status_failed("cannot make a pipe: %s", strerror(errno));
+        *run = (BenchRun){0};
+        return status;
     }
     fflush(NULL);
     run->process = fork();
     if (run->process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve(setting, to[0], from[1]);
+        close(lines[0]);
+        serve(setting, lines[1]);
         _exit(0);
     }
-    close(to[0]);
-    close(from[1]);
-    run->to = to[1];
-    run->from = from[0];
+    close(lines[1]);
+    run->line = lines[0];
     Answer answer;
     Status status = run->process < 0 ? status_failed("cannot start a process: %s", strerror(errno))
                                      : ask(run, 0, &answer);
@@ -215,13 +218,11 @@ void bench_run_end(BenchRun *run)
     if (!run->samples)
         return;
     char quit = 'q';
-    signal(SIGPIPE, SIG_IGN);
     if (run->process > 0) {
-        send_all(run->to, &quit, 1);
+        send_all(run->line, &quit, 1);
         waitpid(run->process, NULL, 0);
     }
-    close(run->to);
-    close(run->from);
+    close(run->line);
     mem_free(run->samples);
     *run = (BenchRun){0};
 }

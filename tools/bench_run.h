@@ -33,7 +33,7 @@ typedef struct BenchRun {
     BenchShape shape; /* with the model's own sizes filled in */
     int64_t parameters;
     pid_t process;
-    int to, from; /* pipes */
+    int line; /* to the process: a socket */
     int count;
     BenchSample *samples; /* [BENCH_MAX_SAMPLES] */
     int peak_count;

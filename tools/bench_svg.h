@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-enum { SVG_MAX_POINTS = 32, SVG_MAX_CURVES = 12 };
+enum { SVG_MAX_POINTS = 32, SVG_MAX_CURVES = 16 };
 
 typedef struct SvgCurve {
     const char *name;

@@ -1,11 +1,23 @@
 #include "tools/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* A program started with >&- would give the number of its standard output to the next file that it opens, a
+ * checkpoint, and print into it. What is put in the way can only be used the wrong way round, so that using
+ * it fails as before. */
+static void occupy_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* gets the lowest number */
+}
 
 static const Option *find(const Option *options, int count, const char *name, size_t length)
 {
@@ -60,6 +72,7 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
                      int *rest_count)
 {
     bool ended = false;
+    occupy_closed_streams();
     if (rest_count)
         *rest_count = 0;
     for (int i = 1; i < argc; i++) {
@@ -105,8 +118,11 @@ void options_print(const Option *options, int count)
 
 int options_report(const char *program, const Status *status)
 {
-    if (!status_is_ok(status))
-        fprintf(stderr, "%s: %s%s\n", program, status->message,
-                status->code == STATUS_USAGE ? " (--help lists the options)" : "");
-    return (int)status->code;
+    Status own = *status;
+    if (status_is_ok(&own) && (fflush(stdout) != 0 || ferror(stdout)))
+        own = status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+    if (!status_is_ok(&own))
+        fprintf(stderr, "%s: %s%s\n", program, own.message,
+                own.code == STATUS_USAGE ? " (--help lists the options)" : "");
+    return (int)own.code;
 }

@@ -19,12 +19,14 @@ typedef struct Option {
 } Option;
 
 /* Reads --name VALUE, --name=VALUE and --flag; what is no option goes to `rest` (may be NULL: then it is an
- * error), *rest_count of them. "--" ends the options. An error is STATUS_USAGE and names the option. */
+ * error), *rest_count of them. "--" ends the options. An error is STATUS_USAGE and names the option. To be
+ * called before a file is opened: a standard stream that is closed is kept from becoming that file. */
 Status options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
                      int *rest_count);
 /* Prints one line for each option. */
 void options_print(const Option *options, int count);
-/* Prints "PROGRAM: message" to stderr, with a hint at --help for a usage error; returns the exit code. */
+/* Prints "PROGRAM: message" to stderr, with a hint at --help for a usage error; returns the exit code. Output
+ * that could not be written to stdout is an error, too. */
 int options_report(const char *program, const Status *status);
 
 #endif

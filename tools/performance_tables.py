@@ -32,7 +32,7 @@ def models(d):
     table(head, [(m["name"], *(f"{m[k]:.1f}" for k in ("step_ms", "step_ms_min", "forward_ms", "backward_ms", "optimizer_ms", "cpu_ms")),
                   f"{m['gflop_notebook']:.2f}" if m["gflop_notebook"] else "", f"{m['gflop_executed']:.2f}", f"{m['gflops']:.0f}",
                   f"{m['peak_gflops']:.0f}", f"{100 * m['share_of_peak']:.0f} %", f"{m['tokens_per_s']:.0f}", f"{m['peak_rss_mb']:.0f}",
-                  f"{m['mallocs_per_step']:g}", f"{m['other_mallocs_per_step']:g}") for m in d["models"]])
+                  f"{m['mallocs_per_step']:g}", "" if m["other_mallocs_per_step"] is None else f"{m['other_mallocs_per_step']:g}") for m in d["models"]])
 
 
 def pytorch(d):

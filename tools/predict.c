@@ -59,6 +59,7 @@ static Status prepare(PredictRun *run)
     const Checkpoint *checkpoint = run->checkpoint;
     if (run->settings->attention && !checkpoint->model->kind->has_attention)
         return status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
+    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     size_t k = (size_t)(run->labels = checkpoint->labels.count);
     run->limits = mem_alloc(k * sizeof *run->limits);
     run->ranking = mem_alloc(k * sizeof *run->ranking);
@@ -69,7 +70,8 @@ static Status prepare(PredictRun *run)
         double threshold = predict_threshold(run, i);
         run->limits[i] = (float)log(threshold / (1 - threshold));
     }
-    run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
+                  !(terminal && strcmp(terminal, "dumb") == 0);
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
     run->began = clock_seconds();
     if (run->models > 1 && !(run->mean = mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))
@@ -92,6 +94,8 @@ static Status predict(const PredictSettings *settings, const char *const *models
         status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
     if (status_is_ok(&status))
         predict_show_speed(&run, true);
+    else if (run.shown > 0)
+        fputc('\n', stderr); /* the message gets a line of its own */
     predict_free_models(&run);
     mem_free(run.mean);
     mem_free(run.limits);
@@ -138,6 +142,9 @@ int main(int argc, char **argv)
     if (status_is_ok(&status) && !settings.help) {
         if (given > models + 1 || (given > models && settings.eval))
             status = status_usage("'%s': one argument too many", rest[given - 1]);
+        else if (settings.eval && (settings.top || settings.attention))
+            status = status_usage("--eval counts what is above the thresholds; leave out --%s",
+                                  settings.top ? "top" : "attention");
         else if (models > PREDICT_MODELS)
             status = status_usage("%d models are more than %d", models, PREDICT_MODELS);
         else

@@ -20,6 +20,7 @@ typedef struct PredictRun {
     const PredictSettings *settings;
     Checkpoint *checkpoints[PREDICT_MODELS];
     Predictor *predictors[PREDICT_MODELS];
+    const char *const *paths; /* of the models; borrowed */
     int models;
     const Checkpoint *checkpoint; /* the first one */
     Predictor *predictor;         /* the first one */
@@ -43,7 +44,7 @@ static inline const char *predict_label(const PredictRun *run, int32_t k)
 Status predict_load_models(PredictRun *run, const char *const *paths, int count);
 void predict_free_models(PredictRun *run);
 /* run->logits of at most PREDICT_TEXTS texts; of several models the mean. The
- * first one keeps its attention where asked to. */
+ * first one keeps its attention where asked to. Errors: no memory, a model that answers NaN. */
 Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
 /* The probability above which label k is predicted: of several models' thresholds the mean, of log-odds. */
 double predict_threshold(const PredictRun *run, int32_t k);

@@ -35,6 +35,7 @@ static Status same_labels(const StringTable *a, const StringTable *b, const char
 Status predict_load_models(PredictRun *run, const char *const *paths, int count)
 {
     Status status = status_ok();
+    run->paths = paths;
     for (int i = 0; i < count && status_is_ok(&status); i++) {
         status = checkpoint_load(&run->checkpoints[i], paths[i]);
         if (!status_is_ok(&status))
@@ -56,16 +57,30 @@ void predict_free_models(PredictRun *run)
     }
 }
 
+/* One model's. NaN is above no threshold, and would read as a text without labels. */
+static Status ask(PredictRun *run, int model, const TextSpan *texts, int64_t count, bool attention)
+{
+    Status status = predictor_run(run->predictors[model], texts, count, attention, run->logits);
+    size_t n = (size_t)count * (size_t)run->labels;
+    for (size_t i = 0; i < n && status_is_ok(&status); i++)
+        if (isnan(run->logits[i]))
+            status =
+                status_failed("%s: its answer to text %lld is not a number; some of its weights are none "
+                              "or too large, train it anew",
+                              run->paths[model], (long long)run->texts + (long long)i / run->labels + 1);
+    return status;
+}
+
 Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
 {
-    Status status = predictor_run(run->predictor, texts, count, attention, run->logits);
+    Status status = ask(run, 0, texts, count, attention);
     if (run->models == 1 || !status_is_ok(&status))
         return status;
     size_t n = (size_t)count * (size_t)run->labels;
     for (size_t i = 0; i < n; i++)
         run->mean[i] = run->logits[i] / (float)run->models;
     for (int m = 1; m < run->models && status_is_ok(&status); m++) {
-        status = predictor_run(run->predictors[m], texts, count, false, run->logits);
+        status = ask(run, m, texts, count, false);
         for (size_t i = 0; i < n && status_is_ok(&status); i++)
             run->mean[i] += run->logits[i] / (float)run->models;
     }

@@ -126,8 +126,15 @@ void predict_show_speed(PredictRun *run, bool last)
         return;
     run->shown = time;
     double seconds = time - run->began;
-    fprintf(stderr, "%s%lld texts, %.1f s, %.0f texts/s%s", run->shows ? "\r" : "", (long long)run->texts,
-            seconds, (double)run->texts / (seconds > 0 ? seconds : 1), last ? "\n" : "");
+    char line[96];
+    snprintf(line, sizeof line, "%lld texts, %.1f s, %.0f texts/s", (long long)run->texts, seconds,
+             (double)run->texts / (seconds > 0 ? seconds : 1));
+    if (run->shows) /* over what was there, which may have been longer */
+        fprintf(stderr, "\r%-*s", (int)sizeof line / 2, line);
+    else
+        fputs(line, stderr);
+    if (last)
+        fputc('\n', stderr);
 }
 
 void predict_progress(PredictRun *run, int64_t count)

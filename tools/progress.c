@@ -48,8 +48,7 @@ static void begin_model(Progress *progress, const RunProgress *at)
     memset(progress->counts, 0, sizeof progress->counts);
     progress->model = at->model;
     progress->epoch = 0;
-    progress->best_f1 = 0;
-    progress->best_epoch = 0;
+    progress->last_epoch = 0;
     progress->began = clock_seconds();
 }
 
@@ -77,10 +76,6 @@ static void note_batch(Progress *progress, const RunProgress *at)
 
 static void note_epoch(Progress *progress, const RunEpoch *epoch)
 {
-    if (progress->best_epoch == 0 || epoch->test_f1 > progress->best_f1) {
-        progress->best_f1 = epoch->test_f1;
-        progress->best_epoch = epoch->epoch;
-    }
     progress->last_loss = epoch->train_loss;
     progress->last_epoch = epoch->epoch;
 }
@@ -201,6 +196,8 @@ void progress_show(Progress *progress, const RunProgress *at)
         return;
     if (!progress->model)
         begin_model(progress, at);
+    progress->best_f1 = at->best_f1;
+    progress->best_epoch = at->best_epoch;
     if (at->finished) {
         const RunEpoch *epoch = at->finished;
         note_epoch(progress, epoch);
@@ -220,7 +217,7 @@ void progress_clear(Progress *progress)
     if (progress->quiet || !progress->model)
         return;
     take_away(progress);
-    if (progress->live && progress->best_epoch > 0) {
+    if (progress->live && progress->last_epoch > 0) {
         char tail[PROGRESS_LINE_SIZE], line[PROGRESS_LINE_SIZE];
         summary_tail(progress, tail);
         fprintf(progress->out, "%s\n", compose(progress, tail, progress->colour, line));

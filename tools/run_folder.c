@@ -42,7 +42,8 @@ Status run_folder_make(const char *path)
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return status_failed("%s: is not a folder; choose another with --out", path);
     if (access(path, W_OK | X_OK) != 0)
-        return status_failed("%s: cannot be written: %s; choose another with --out", path, strerror(errno));
+        return status_failed("%s: cannot be written: %s; make it writable, or choose another with --out",
+                             path, strerror(errno));
     return status_ok();
 }
 
@@ -120,6 +121,21 @@ static const char *settings_text(JsonWriter *json, const ZooSettings *s, RunFold
     return json_finish(json);
 }
 
+/* What another run in this folder has come to: beside the new settings it would pass for this run's. */
+static Status remove_old_results(const char *folder)
+{
+    static const char *const names[] = {"results.json", "report.json", "report.html"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path)
+            return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+        if (unlink(path) != 0 && errno != ENOENT)
+            return status_failed("%.400s: cannot remove what another run has left: %s; choose another --out",
+                                 path, strerror(errno));
+    }
+    return status_ok();
+}
+
 Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const Dataset *dataset, RunFiles *files)
 {
     char path[PATH_MAX], hash[CORPUS_HASH_SIZE], fingerprint[CORPUS_HASH_SIZE];
@@ -149,6 +165,8 @@ Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const Dataset 
         snprintf(files->id, sizeof files->id, "%08lx", crc & 0xffffffff);
         if (!s->resume)
             status = atomic_file_put(path, text, json.size);
+        if (status_is_ok(&status) && !s->resume)
+            status = remove_old_results(s->out);
     }
     json_free(&json);
     return status;

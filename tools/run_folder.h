@@ -23,8 +23,8 @@ Status run_folder_make(const char *path);
 Status run_folder_lock(RunFolder *folder, const char *path);
 /* Replaces the settings by those of the folder that --resume names. */
 Status run_folder_read_settings(RunFolder *folder, ZooSettings *s);
-/* Writes settings.json (of a new run), or checks that it says what is so (of one that goes on); either way
- * `files` gets the run's id. */
+/* Writes settings.json (of a new run) and removes the results of another run in the folder, or checks that it
+ * says what is so (of one that goes on); either way `files` gets the run's id. */
 Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const Dataset *dataset, RunFiles *files);
 
 #endif

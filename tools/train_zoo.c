@@ -358,6 +358,23 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *fir
     return status_is_ok(&status) ? dataset_read(dataset, path, &options) : status;
 }
 
+/* What a model would refuse at its turn is refused before any has trained. */
+static Status check_models(const ModelKind **kinds, int count, const RunOptions *run, const Dataset *dataset)
+{
+    ModelConfig config = run->config;
+    config.vocabulary = dataset->tokenizer.vocab_size;
+    config.labels = dataset_num_classes(dataset);
+    Status status = status_ok();
+    for (int i = 0; i < count && status_is_ok(&status); i++) {
+        Model *model;
+        status = model_new_without_values(&model, kinds[i], config);
+        if (status_is_ok(&status))
+            status = nn_module_status(&model->base);
+        model_free(model);
+    }
+    return status;
+}
+
 /* The data, the folder, and what stands in it. */
 static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
                       RunOptions *run, Dataset **dataset, Dataset **choice)
@@ -371,8 +388,10 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
         status = check_init(run->files.init, first, kinds, count, run, *dataset);
     checkpoint_free(first);
     if (status_is_ok(&status))
-        status = run_folder_make(s->out);
+        status = check_models(kinds, count, run, *dataset);
     if (status_is_ok(&status))
+        status = run_folder_make(s->out);
+    if (status_is_ok(&status) && !s->resume)
         status = run_folder_lock(folder, s->out);
     if (status_is_ok(&status))
         status = run_folder_settle(folder, s, *choice ? *choice : *dataset, &run->files);
@@ -389,7 +408,10 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
     const ModelKind *kinds[ZOO_MAX_MODELS];
     int count;
     RunOptions run;
-    Status status = s->resume ? run_folder_read_settings(folder, s) : status_ok();
+    /* Another run in that folder may be about to write other settings. */
+    Status status = s->resume ? run_folder_lock(folder, s->resume) : status_ok();
+    if (status_is_ok(&status) && s->resume)
+        status = run_folder_read_settings(folder, s);
     if (!s->out)
         s->out = "runs/zoo";
     if (status_is_ok(&status) && !s->data)
@@ -442,12 +464,12 @@ int main(int argc, char **argv)
         return options_report("train_zoo", &status);
     if (settings.help) {
         print_help(options, count);
-        return 0;
+        return options_report("train_zoo", &status);
     }
     if (settings.list) {
         for (int i = 0; i < zoo_count(); i++)
             printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
-        return 0;
+        return options_report("train_zoo", &status);
     }
     if (settings.compare) {
         if (!settings.out)

@@ -71,6 +71,9 @@ static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metric
         Status status = trainer_predict(trainer, &batch, scores, NULL);
         if (!status_is_ok(&status))
             return status;
+        if (!tensor_is_finite(scores))
+            return status_failed("the logits are not numbers; lower --lr, or find the op with "
+                                 "--check-finite");
         metrics_add(metrics, scores, batch.labels, 0.0);
     }
     return status_ok();
@@ -283,6 +286,8 @@ static void report(Run *run, RunProgress *progress)
     double per_batch =
         (clock_seconds() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
     progress->seconds_left = per_batch * (double)left;
+    progress->best_f1 = run->result->best_f1;
+    progress->best_epoch = run->result->best_epoch;
     run->watcher->progress(run->watcher->context, progress);
 }
 
@@ -382,7 +387,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
         run_evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
                      run->options->notebook, &result->metrics);
     if (!status_is_ok(&status))
-        return status;
+        return status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
     RunEpoch *epoch = &result->epochs[result->count++];
     *epoch = (RunEpoch){.epoch = at->epoch,
                         .train_loss = at->loss_sum / (double)at->seen,
@@ -400,6 +405,29 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
     report(run, progress);
     run->at = (TrainingState){.epoch = at->epoch + 1};
     return after_epoch(run, epoch);
+}
+
+/* Whether the last update left numbers: there is no later loss that would tell. */
+static Status check_weights(const Run *run)
+{
+    Arena arena;
+    Status status = status_ok();
+    arena_init(&arena, 0);
+    for (NnIterator it = nn_iterate(&run->model->base); status_is_ok(&status) && nn_next(&it);) {
+        Tensor value = nn_named_view(&it.named);
+        if (it.named.parameter->core.read) /* rows that are not up to date */
+            value = parameter_snapshot(&it.named.parameter->core, &arena);
+        if (!tensor_is_valid(value))
+            status = status_failed("%s: out of memory to check %s", run->kind->name, it.named.name);
+        else if (!tensor_is_finite(value))
+            status =
+                status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
+                              "find the op with --check-finite",
+                              run->kind->name, it.named.name);
+        arena_reset(&arena);
+    }
+    arena_free(&arena);
+    return status;
 }
 
 static Status train(Run *run)
@@ -420,6 +448,8 @@ static Status train(Run *run)
             return status_ok();
         }
         status = finish_epoch(run, &progress, began);
+        if (status_is_ok(&status) && is_over(run))
+            status = check_weights(run);
         if (status_is_ok(&status) && (stopped || is_over(run) || save_is_due(run)))
             status = save_last(run);
         if (!status_is_ok(&status))

@@ -85,6 +85,8 @@ typedef struct RunProgress {
     double seconds;           /* since this epoch began */
     double seconds_left;      /* of this model, as far as can be told */
     double loss;              /* mean of this epoch so far */
+    double best_f1;           /* of the finished epochs, an earlier process's too: on the test part */
+    int best_epoch;           /* 0: none yet */
     const RunEpoch *finished; /* not NULL: the epoch has ended with this */
 } RunProgress;
 
@@ -96,12 +98,13 @@ typedef struct RunWatcher {
 } RunWatcher;
 
 /* Trains a new model of `kind`. On success the caller has the result (run_result_free) and, where `model` is
- * not NULL, the model (model_free). A loss that is not finite is an error. */
+ * not NULL, the model (model_free). An error: a loss, the logits of the test part or, at the end, a weight is
+ * not finite. */
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher);
 void run_result_free(RunResult *result);
 
-/* Counts the predictions of a model on a part at probability 0.5. */
+/* Counts the predictions of a model on a part at probability 0.5. An error: logits that are not finite. */
 Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics);
 
 REEL_END_DECLS

@@ -1,5 +1,7 @@
 /* The contract of tools/bench: its options, and the names in its JSON. */
+#include "models/json/json_reader.h"
 #include "tools/bench_draw.h"
+#include "tools/bench_limits.h"
 #include "tools/bench_run.h"
 
 #include <check.h>
@@ -32,6 +34,17 @@ static char *take_file(const char *path)
     return text;
 }
 
+/* Fails where it is no JSON. */
+static void check_json(const char *text)
+{
+    JsonReader json;
+    json_reader_open(&json, text, strlen(text), "the results");
+    json_reader_skip(&json);
+    json_reader_end(&json);
+    ck_assert_msg(status_is_ok(&json.status), "%s\n%s", json.status.message, text);
+    json_reader_close(&json);
+}
+
 static int count(const char *text, const char *word)
 {
     int found = 0;
@@ -55,6 +68,7 @@ START_TEST(every_model_has_every_name)
         path);
     ck_assert_int_eq(run(arguments), 0);
     char *text = take_file(path);
+    check_json(text);
     ck_assert_int_eq(count(text, "\"models\": ["), 1);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char key[64];
@@ -84,6 +98,7 @@ START_TEST(byte_pairs_have_every_name)
                  threads, path);
         ck_assert_int_eq(run(arguments), 0);
         char *text = take_file(path);
+        check_json(text);
         ck_assert_int_eq(count(text, "\"bpe\": {"), 1);
         for (size_t i = 0; i < (threads == 1 ? 7 : sizeof names / sizeof names[0]); i++) {
             char key[64];
@@ -101,11 +116,68 @@ END_TEST
 
 START_TEST(wrong_usage_is_told_apart)
 {
-    static const char *const wrong[] = {"--models none", "--batch 0", "--vocab 10 --distinct 11", "--unknown",
-                                        "--len 100000 --batch 100000"};
+    static const char *const wrong[] = {"--models none",
+                                        "--batch 0",
+                                        "--vocab 10 --distinct 11",
+                                        "--unknown",
+                                        "--len 100000 --batch 100000",
+                                        "--labels 100000 --batch 100000",
+                                        "--threads 0",
+                                        "--seed 9223372036854775808",
+                                        "--scaling --threads 65"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(run(wrong[i]) == STATUS_USAGE, "%s", wrong[i]);
     ck_assert_int_eq(run("--help"), 0);
+}
+END_TEST
+
+#define TINY                                                                                                 \
+    "--batch 2 --len 3 --vocab 20 --embed 2 --hidden 2 --labels 2 --threads 1 --steps 1 --rounds 1 "         \
+    "--models "
+
+START_TEST(other_measurements_give_json_too)
+{
+    static const char *const ways[] = {"--scaling --threads 2", "--pipeline tests/fixtures/debian_120.tsv"};
+    char path[64], arguments[512];
+    snprintf(path, sizeof path, "/tmp/reel_bench_%d.json", (int)getpid());
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        snprintf(arguments, sizeof arguments, TINY "rnn %s --json %s", ways[i], path);
+        ck_assert_int_eq(run(arguments), 0);
+        char *text = take_file(path);
+        check_json(text);
+        free(text);
+    }
+    ck_assert_int_eq(run("--pipeline /nowhere/data.tsv"), STATUS_FAILED);
+}
+END_TEST
+
+START_TEST(where_results_cannot_go_is_said_before_measuring)
+{
+    ck_assert_int_eq(run("--growth --json /nowhere/bench.json"), STATUS_FAILED);
+    ck_assert_int_eq(run("--growth --drawing /nowhere/bench.svg"), STATUS_FAILED);
+    ck_assert_int_eq(run("--growth --json /tmp"), STATUS_FAILED);
+}
+END_TEST
+
+/* Each model takes a file number for its process. */
+START_TEST(too_few_file_numbers_are_an_error)
+{
+    const char *folder = getenv("REEL_TOOLS");
+    char command[1024];
+    snprintf(command, sizeof command, "ulimit -n 14; exec %s/bench " TINY "all > /dev/null 2>&1",
+             folder ? folder : "tools");
+    int status = system(command);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), STATUS_FAILED);
+}
+END_TEST
+
+START_TEST(limits_are_positive)
+{
+    for (int threads = 1; threads <= 3; threads++) {
+        ck_assert_double_gt(limits_sgemm(threads), 0);
+        ck_assert_double_gt(limits_copy(threads, 1 << 16), 0);
+    }
 }
 END_TEST
 
@@ -143,6 +215,16 @@ START_TEST(arithmetic_of_the_notebook)
     double attention = 6.0 * 64 * 2080 * (256 * 256 + 512) + 6.0 * 4096 * 3 * 256 * 256;
     ck_assert_double_eq(bench_notebook_flops("attention", &shape), lstm + attention + output);
     ck_assert_double_eq(bench_notebook_flops("own_cell", &shape), 0);
+    /* What torch.utils.flop_counter counts in tools/pytorch_models.py's models, and what it does not: the
+     * gradient of h_0, which is no product there, and the weighted sum, which is one of elements. */
+    shape = (BenchShape){.batch = 3, .len = 5, .embed = 7, .hidden = 11, .layers = 1, .labels = 4};
+    double first = 2.0 * 3 * 11 * 11, sums = 6.0 * 3 * 15 * 11, sums_before = 6.0 * 3 * 10 * 11;
+    ck_assert_double_eq(bench_notebook_flops("rnn", &shape), 17886 + first);
+    ck_assert_double_eq(bench_notebook_flops("lstm", &shape), 69168 + 4 * first);
+    ck_assert_double_eq(bench_notebook_flops("attention", &shape), 137478 + 4 * first + sums);
+    ck_assert_double_eq(bench_notebook_flops("attention_fed", &shape), 145200 + 4 * first + sums_before);
+    shape.layers = 2;
+    ck_assert_double_eq(bench_notebook_flops("stacked", &shape), 221694 + 8 * first + sums);
 }
 END_TEST
 
@@ -155,6 +237,10 @@ Suite *tools_bench_suite(void)
     tcase_add_test(tcase, every_model_has_every_name);
     tcase_add_test(tcase, byte_pairs_have_every_name);
     tcase_add_test(tcase, wrong_usage_is_told_apart);
+    tcase_add_test(tcase, other_measurements_give_json_too);
+    tcase_add_test(tcase, where_results_cannot_go_is_said_before_measuring);
+    tcase_add_test(tcase, too_few_file_numbers_are_an_error);
+    tcase_add_test(tcase, limits_are_positive);
     tcase_add_test(tcase, words_are_spread_over_the_vocabulary);
     tcase_add_test(tcase, arithmetic_of_the_notebook);
     suite_add_tcase(suite, tcase);

@@ -1,8 +1,10 @@
 #include "nn/state_dict.h"
 #include "tests/shell_support.h"
+#include "tests/skip_support.h"
 #include "tests/text_support.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +155,25 @@ START_TEST(attention_shows_a_weight_for_each_word)
 }
 END_TEST
 
+START_TEST(colours_are_for_terminals_that_have_them)
+{
+    static const struct {
+        const char *setting;
+        bool coloured;
+    } cases[] = {
+        {"TERM=xterm NO_COLOR=", true}, {"TERM=xterm NO_COLOR=1", false}, {"TERM=dumb NO_COLOR=", false}};
+    if (!shell_has("script")) {
+        test_skip("script (of bsdutils), which stands in for a terminal, is not installed");
+        return;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        shell_must("%s script -qec '%s/predict %s %s/texts --attention --top 1' /dev/null < /dev/null",
+                   cases[i].setting, tools, model, folder);
+        ck_assert_int_eq(strstr(shell_output(), "\033[48;5;") != NULL, cases[i].coloured);
+    }
+}
+END_TEST
+
 /* The logits of the program's own evaluation, counted again from its predictions. */
 START_TEST(evaluation_counts_what_is_predicted)
 {
@@ -217,6 +238,44 @@ START_TEST(members_that_are_not_known_are_named)
 }
 END_TEST
 
+/* NaN is above no threshold: without a word, such a model would find no labels anywhere. */
+START_TEST(a_model_that_answers_nan_is_refused)
+{
+    Npz *npz;
+    Arena arena;
+    NnSnapshot snapshot;
+    char spoilt[440], arguments[1000];
+    snprintf(spoilt, sizeof spoilt, "%s/spoilt.npz", folder);
+    Status status = npz_open(&npz, model);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    nn_snapshot_init(&snapshot);
+    arena_init(&arena, 0);
+    for (int i = 0; i < npz_count(npz); i++) {
+        const NpzMember *member = npz_member(npz, i);
+        if (strcmp(member->name, "fc.bias") != 0) {
+            nn_snapshot_member(&snapshot, npz, member);
+            continue;
+        }
+        Tensor bias;
+        status = npz_read_tensor(npz, member, &arena, &bias);
+        ck_assert_msg(status_is_ok(&status), "%s", status.message);
+        tensor_set(&bias, (int64_t[]){3}, NAN);
+        nn_snapshot_tensor(&snapshot, member->name, bias);
+    }
+    status = nn_snapshot_write(&snapshot, spoilt, (NpzOptions){0});
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    nn_snapshot_free(&snapshot);
+    arena_free(&arena);
+    npz_close(npz);
+    snprintf(arguments, sizeof arguments, "%s %s/texts", spoilt, folder);
+    must_fail(1, "spoilt.npz: its answer to text 1 is not a number", arguments);
+    snprintf(arguments, sizeof arguments, "%s %s %s/texts", model, spoilt, folder);
+    must_fail(1, "spoilt.npz: its answer to text 1 is not a number", arguments);
+    snprintf(arguments, sizeof arguments, "%s --eval tests/fixtures/debian_120.tsv", spoilt);
+    must_fail(1, "spoilt.npz: its answer to text 1 is not a number", arguments);
+}
+END_TEST
+
 START_TEST(what_cannot_be_done_is_said)
 {
     char arguments[900];
@@ -235,6 +294,11 @@ START_TEST(what_cannot_be_done_is_said)
     must_fail(2, "must lie between 0 and 1", arguments);
     snprintf(arguments, sizeof arguments, "%s %s/texts > /dev/full", model, folder);
     must_fail(1, "cannot write the output", arguments);
+    must_fail(1, "cannot write the output", "--help > /dev/full");
+    snprintf(arguments, sizeof arguments, "%s --eval tests/fixtures/debian_120.tsv --top 1", model);
+    must_fail(2, "leave out --top", arguments);
+    snprintf(arguments, sizeof arguments, "%s --eval tests/fixtures/debian_120.tsv --attention", model);
+    must_fail(2, "leave out --attention", arguments);
     must_fail(0, "usage: predict MODEL.npz", "--help");
 }
 END_TEST
@@ -252,8 +316,10 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, several_models_answer_together);
     tcase_add_test(tcase, json_is_a_line_for_each_text);
     tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
+    tcase_add_test(tcase, colours_are_for_terminals_that_have_them);
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);
     tcase_add_test(tcase, members_that_are_not_known_are_named);
+    tcase_add_test(tcase, a_model_that_answers_nan_is_refused);
     tcase_add_test(tcase, what_cannot_be_done_is_said);
     suite_add_tcase(suite, tcase);
     return suite;

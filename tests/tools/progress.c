@@ -12,11 +12,11 @@ static Progress to_file(FILE *file, bool live)
     return (Progress){.out = file, .live = live, .width = 80};
 }
 
-/* Plays a run whose loss falls from 0.5, batch by batch, and its epochs' ends. */
-static void play(Progress *progress, int epochs, int batches)
+/* Plays a run, from one of its epochs on, whose loss falls from 0.5, batch by batch, and its epochs' ends. */
+static void play_from(Progress *progress, int first, int epochs, int batches, double best, int best_epoch)
 {
     double loss = 0.5;
-    for (int e = 1; e <= epochs; e++) {
+    for (int e = first; e <= epochs; e++) {
         double sum = 0;
         for (int b = 1; b <= batches; b++, loss *= 0.95) {
             sum += loss;
@@ -28,14 +28,30 @@ static void play(Progress *progress, int epochs, int batches)
                               .tokens = 1000 * b,
                               .seconds = 0.01 * b,
                               .seconds_left = 83,
-                              .loss = sum / b};
+                              .loss = sum / b,
+                              .best_f1 = best,
+                              .best_epoch = best_epoch};
             progress_show(progress, &at);
         }
         RunEpoch epoch = {
             .epoch = e, .train_loss = sum / batches, .test_f1 = e == 2 ? 0.75 : 0.25, .seconds = 1};
-        RunProgress end = {.model = "lstm", .epoch = e, .epochs = epochs, .finished = &epoch};
+        if (best_epoch == 0 || epoch.test_f1 > best) {
+            best = epoch.test_f1;
+            best_epoch = e;
+        }
+        RunProgress end = {.model = "lstm",
+                           .epoch = e,
+                           .epochs = epochs,
+                           .finished = &epoch,
+                           .best_f1 = best,
+                           .best_epoch = best_epoch};
         progress_show(progress, &end);
     }
+}
+
+static void play(Progress *progress, int epochs, int batches)
+{
+    play_from(progress, 1, epochs, batches, 0, 0);
 }
 
 static char text[1 << 16];
@@ -82,6 +98,25 @@ START_TEST(a_terminal_gets_one_line_a_model_that_stays)
     /* The loss falls all the time: the sparkline goes from the highest mark to the lowest. */
     ck_assert_ptr_nonnull(strstr(got, "lstm          #"));
     ck_assert_ptr_nonnull(strstr(got, "_ 3 epochs"));
+}
+END_TEST
+
+START_TEST(the_best_is_that_of_the_whole_run)
+{
+    /* Goes on in epoch 3 with a best one that an earlier process has seen. */
+    FILE *file = tmpfile();
+    Progress progress = to_file(file, true);
+    play_from(&progress, 3, 4, 5, 0.875, 1);
+    progress_clear(&progress);
+    const char *got = written(file);
+    ck_assert_ptr_nonnull(strstr(got, "3/4 loss 0.5000 F1 0.875"));
+    ck_assert_ptr_nonnull(strstr(got, "best F1 0.8750 in 1,"));
+    /* The next model ends before its first epoch does, and is not summed up with this one's numbers. */
+    file = progress.out = tmpfile();
+    RunProgress at = {.model = "rnn", .epoch = 2, .epochs = 4, .batch = 1, .batches = 5, .best_epoch = 1};
+    progress_show(&progress, &at);
+    progress_clear(&progress);
+    ck_assert_ptr_null(strstr(written(file), "best F1"));
 }
 END_TEST
 
@@ -220,6 +255,7 @@ Suite *tools_progress_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_file_gets_the_epochs_lines_and_no_escape_codes);
     tcase_add_test(tcase, a_terminal_gets_one_line_a_model_that_stays);
+    tcase_add_test(tcase, the_best_is_that_of_the_whole_run);
     tcase_add_test(tcase, colour_is_only_where_it_is_wanted);
     tcase_add_test(tcase, quiet_is_quiet);
     tcase_add_test(tcase, a_line_never_wraps);

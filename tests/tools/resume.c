@@ -1,6 +1,7 @@
 /* tools/train_zoo: its folder, --resume, signals. What a run writes is tested in tests/models/training/run.c.
  */
 #include "tests/shell_support.h"
+#include "tests/skip_support.h"
 #include "tests/text_support.h"
 
 #include <check.h>
@@ -183,6 +184,65 @@ START_TEST(what_cannot_be_gone_on_with_is_refused)
 }
 END_TEST
 
+/* Results beside other settings would pass for what those have come to. */
+START_TEST(a_new_run_removes_the_results_of_an_old_one)
+{
+    shell_must("%s/train_zoo " OPTIONS "--out %s/run", tools, folder);
+    shell_must("%s/train_zoo " OPTIONS "--lr 1e-3 --checkpoint-every 1 --epochs 100000 --out %s/run & p=$!; "
+               "until grep -q '\"lr\": 0.001' %s/run/settings.json && [ %s/run/rnn.last.npz -nt "
+               "%s/run/settings.json ]; do :; done; kill -9 $p; wait $p; cd %s/run && ! ls results.json "
+               "report.json report.html 2>/dev/null",
+               tools, folder, folder, folder, folder, folder);
+}
+END_TEST
+
+/* What a model refuses is refused before another one has trained. */
+START_TEST(models_that_cannot_be_built_are_refused_at_once)
+{
+    ck_assert_int_eq(shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn,transformer "
+                               "--layers 9 --epochs 1 --out %s/run",
+                               tools, folder),
+                     1);
+    must_say(1, "transformer: at most 8 layers");
+    ck_assert_ptr_null(strstr(shell_output(), "epoch"));
+    ck_assert_int_eq(shell_run("ls %s/run", folder), 2);
+}
+END_TEST
+
+/* The folder is locked before its settings are read: the run that holds it may be about to write others. */
+START_TEST(a_folder_in_use_is_left_alone)
+{
+    if (!shell_has("flock")) {
+        test_skip("flock (of util-linux), which holds the folder, is not installed");
+        return;
+    }
+    shell_must("%s/train_zoo " OPTIONS "--models rnn --out %s/run", tools, folder);
+    /* While it is waited for, the settings change; what is gone on with are the new ones. */
+    shell_must(
+        "cd %s; (flock 9; : > held; sleep 0.7; sed -i 's/\"epochs\": 2/\"epochs\": 3/' run/settings.json) "
+        "9< run & for n in 1 2 3 4 5 6 7 8 9; do [ -e held ] || sleep 0.1; done; %s/train_zoo --resume "
+        "%s/run; wait",
+        folder, tools, folder);
+    must_say(0, "epoch  3/3");
+}
+END_TEST
+
+/* Without a standard output its number would be the checkpoint's, which would get the progress' lines. */
+START_TEST(a_closed_output_is_not_a_checkpoint)
+{
+    shell_must(
+        "cp tests/fixtures/debian_120.tsv %s; cd %s; "
+        "(exec <&- >&- 2>&-; exec %s/train_zoo --data debian_120.tsv --models rnn --epochs 100000 --embed "
+        "8 --hidden 8 --checkpoint-every 1 --out run) & p=$!; "
+        "until [ -e run/rnn.last.npz ]; do :; done; "
+        "for n in 0 1 2; do readlink /proc/$p/fd/$n; done; kill -9 $p; wait $p 2> /dev/null; true",
+        folder, folder, tools);
+    must_say(0, "/dev/null\n/dev/null\n/dev/null\n");
+    ck_assert_int_eq(shell_run("%s/train_zoo --list > /dev/full", tools), 1);
+    must_say(1, "cannot write the output");
+}
+END_TEST
+
 START_TEST(command_lines_that_cannot_be_run_are_refused)
 {
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --models rnn,lstm,rnn", tools), 2);
@@ -283,6 +343,10 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, an_ensemble_is_all_models_together);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
+    tcase_add_test(tcase, a_new_run_removes_the_results_of_an_old_one);
+    tcase_add_test(tcase, models_that_cannot_be_built_are_refused_at_once);
+    tcase_add_test(tcase, a_folder_in_use_is_left_alone);
+    tcase_add_test(tcase, a_closed_output_is_not_a_checkpoint);
     tcase_add_test(tcase, command_lines_that_cannot_be_run_are_refused);
     tcase_add_test(tcase, the_rows_of_the_validation_part_are_counted);
     tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);

@@ -305,6 +305,38 @@ START_TEST(a_loss_that_is_no_number_ends_the_run)
 }
 END_TEST
 
+/* After the last update there is no loss that would tell. */
+START_TEST(a_last_update_that_left_no_numbers_ends_the_run)
+{
+    RunOptions options = small_run(1);
+    options.batch = TRAIN;
+    options.trainer.optimizer = nn_optimizer_options(NN_SGD);
+    options.trainer.schedule.lr = 1e300;
+    check_failure(options, STATUS_FAILED, "attention: after epoch 1: the logits are not numbers");
+}
+END_TEST
+
+/* The bag, whose row for padding, which no text has, is spoilt while training. */
+static Var spoil_padding(Model *model, NnSequence text, Var *attention)
+{
+    NnParameter *first = nn_first_parameter(&model->base);
+    if (model->base.training)
+        tensor_set(&first->core.value, (int64_t[]){0, 0}, NAN);
+    return zoo_find("bag")->forward(model, text, attention);
+}
+
+START_TEST(a_weight_that_is_no_number_at_the_end_is_an_error)
+{
+    RunOptions options = small_run(2);
+    ModelKind kind = *zoo_find("bag");
+    kind.forward = spoil_padding;
+    options.trainer.shards = 1;
+    RunResult result;
+    ck_assert_failed(run_model(&result, NULL, &kind, dataset, &options, NULL), STATUS_FAILED,
+                     "bag: the last update left values in embedding.weight that are not numbers");
+}
+END_TEST
+
 START_TEST(no_memory_is_an_error)
 {
     RunOptions options = small_run(1);
@@ -344,6 +376,8 @@ Suite *models_run_suite(void)
     tcase_add_test(c, no_epochs_leave_a_new_model);
     tcase_add_test(c, options_out_of_range_are_errors);
     tcase_add_test(c, a_loss_that_is_no_number_ends_the_run);
+    tcase_add_test(c, a_last_update_that_left_no_numbers_ends_the_run);
+    tcase_add_test(c, a_weight_that_is_no_number_at_the_end_is_an_error);
     tcase_add_loop_test(c, no_memory_is_an_error, 0, MODELS);
     suite_add_tcase(suite, c);
     return suite;
