@@ -32,7 +32,7 @@ typedef struct BpeBench {
     BpeTokenizer *words, *bytes;
     Times train_small, train_large, encode, encode_bytes, decode;
     /* By the clock, on one thread and on all. */
-    Times train_one, train_threads, encode_one, encode_threads;
+    Times count_one, count_threads, train_one, train_threads, encode_one, encode_threads;
     double peak_mb;
 } BpeBench;
 
@@ -49,14 +49,18 @@ static void note(Times *times, double seconds)
         times->values[times->count++] = seconds;
 }
 
+/* `counting`: where the seconds by the clock are noted until the words are counted and brought together. */
 static Status learn(const BpeBench *b, BpePretokenizer pretokenizer, int64_t vocab, int threads,
-                    BpeTokenizer **out)
+                    Times *counting, BpeTokenizer **out)
 {
+    double began = clock_seconds();
     BpeOptions options = {.pretokenizer = pretokenizer, .vocab_size = vocab, .threads = threads};
     BpeCounter *counter = bpe_counter_new(&options);
     if (!counter)
         return status_no_memory(0, "the counter");
     Status status = bpe_counter_add_file(counter, b->path);
+    bpe_counter_counts(counter);
+    note(counting, clock_seconds() - began);
     if (status_is_ok(&status))
         status = bpe_train(out, counter);
     bpe_counter_free(counter);
@@ -70,7 +74,7 @@ static double peak_of_training(const BpeBench *b)
     pid_t child = fork();
     if (child == 0) {
         BpeTokenizer *tokenizer;
-        Status status = learn(b, BPE_WHITESPACE, LARGE, 1, &tokenizer);
+        Status status = learn(b, BPE_WHITESPACE, LARGE, 1, NULL, &tokenizer);
         _exit((int)status.code);
     }
     int result;
@@ -80,12 +84,14 @@ static double peak_of_training(const BpeBench *b)
     return (double)usage.ru_maxrss / 1024;
 }
 
-/* `clock`, `user`: where seconds of the clock and of the processor are noted, or NULL. */
-static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *clock, Times *user)
+/* `counting`, `clock`, `user`: where seconds of the clock (of counting, of all) and of the processor are
+ * noted, or NULL. */
+static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *counting, Times *clock,
+                               Times *user)
 {
     BpeTokenizer *tokenizer = NULL;
     double began = clock_seconds(), began_user = user_seconds();
-    Status status = learn(b, BPE_WHITESPACE, vocab, threads, &tokenizer);
+    Status status = learn(b, BPE_WHITESPACE, vocab, threads, counting, &tokenizer);
     note(user, user_seconds() - began_user);
     note(clock, clock_seconds() - began);
     bpe_tokenizer_free(tokenizer);
@@ -125,11 +131,11 @@ static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, BpeByte
 static Status run_round(BpeBench *b, Pool *pool, BpeIds *ids, BpeIds *ends, BpeBytes *decoded)
 {
     int threads = b->threads;
-    Status status = measure_training(b, SMALL, 1, NULL, &b->train_small);
+    Status status = measure_training(b, SMALL, 1, NULL, NULL, &b->train_small);
     if (status_is_ok(&status))
-        status = measure_training(b, LARGE, 1, &b->train_one, &b->train_large);
+        status = measure_training(b, LARGE, 1, &b->count_one, &b->train_one, &b->train_large);
     if (status_is_ok(&status) && threads > 1)
-        status = measure_training(b, LARGE, threads, &b->train_threads, NULL);
+        status = measure_training(b, LARGE, threads, &b->count_threads, &b->train_threads, NULL);
     if (status_is_ok(&status))
         status = measure_encoding(b, b->words, 1, NULL, ids, ends, &b->encode_one, &b->encode);
     if (status_is_ok(&status) && threads > 1)
@@ -152,8 +158,13 @@ static void report_threads(BpeBench *b, JsonWriter *json)
     double one = bench_median(b->train_one.values, b->train_one.count);
     double many = bench_median(b->train_threads.values, b->train_threads.count);
     double encode = speed(b, &b->encode_one), encode_many = speed(b, &b->encode_threads);
-    printf("by the clock, 1 and %d threads: train 32k %.3f and %.3f s, encode %.1f and %.1f MB/s\n",
-           b->threads, one, many, encode, encode_many);
+    double count = speed(b, &b->count_one), count_many = speed(b, &b->count_threads);
+    printf(
+        "by the clock, 1 and %d threads: count words %.1f and %.1f MB/s, train 32k %.3f and %.3f s, encode "
+        "%.1f and %.1f MB/s\n",
+        b->threads, count, count_many, one, many, encode, encode_many);
+    json_number(json, "count_clock_mb_s", count);
+    json_number(json, "count_threads_mb_s", count_many);
     json_number(json, "train_32k_clock_s", one);
     json_number(json, "train_32k_threads_s", many);
     json_number(json, "encode_clock_mb_s", encode);
@@ -230,9 +241,9 @@ Status bench_bpe(const BenchOptions *options, const char *path)
     Pool *pool = pool_new(b.threads);
     Status status = pool ? read_text(&b) : status_no_memory(0, "threads");
     if (status_is_ok(&status))
-        status = learn(&b, BPE_WHITESPACE, LARGE, 1, &b.words);
+        status = learn(&b, BPE_WHITESPACE, LARGE, 1, NULL, &b.words);
     if (status_is_ok(&status))
-        status = learn(&b, BPE_BYTELEVEL, LARGE, 1, &b.bytes);
+        status = learn(&b, BPE_BYTELEVEL, LARGE, 1, NULL, &b.bytes);
     for (int round = 0; round < b.rounds && status_is_ok(&status); round++)
         status = run_round(&b, pool, ids, ends, &decoded);
     if (status_is_ok(&status))

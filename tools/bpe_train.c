@@ -86,8 +86,10 @@ static Status train_on(const TrainArguments *a, BpeOptions *options, const char 
     meter_clear(&meter);
     if (status_is_ok(&status))
         status = bpe_save(tokenizer, a->out);
-    if (status_is_ok(&status))
+    if (status_is_ok(&status)) {
         report_training(a, tokenizer, counts, clock_seconds() - meter.start);
+        status = output_flush();
+    }
     bpe_tokenizer_free(tokenizer);
     return status;
 }
@@ -130,8 +132,10 @@ Status bpe_command_train(int argc, char **argv)
         return status;
     if ((!a.vocab && !a.merges) || !a.out || file_count == 0)
         return status_usage("train needs --vocab N (or --merges N), --out FILE and at least one text");
-    char *list = a.special ? mem_strdup(a.special) : NULL;
-    if (list)
+    char *list = mem_strdup(a.special ? a.special : "");
+    if (!list)
+        return status_no_memory(0, "special tokens");
+    if (a.special)
         status = split_specials(list, specials, &o.special_count);
     o.vocab_size = a.vocab;
     o.max_merges = a.merges;

@@ -366,13 +366,14 @@ bool bpe_counter_gather(BpeCounter *counter)
     for (int t = 1; t < counter->threads; t++) {
         Table *table = &counter->tables[t];
         for (size_t i = 0; i < table->slot_count; i++) {
-            const Slot *slot = &table->slots[i];
+            Slot *slot = &table->slots[i];
             if (is_empty(slot))
                 continue;
             BpePiece piece =
                 is_long(slot) ? long_piece(table, slot) : (BpePiece){(const char *)&slot->key, 0};
             if (!reserve(first, 1) || !add(first, slot->key, bpe_key_hash(slot->key), piece, slot->count))
                 return false;
+            slot->count = 0; /* should memory end here, the next call takes nothing twice */
         }
         first->pieces += table->pieces;
         mem_free(table->slots);

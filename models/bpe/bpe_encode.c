@@ -182,18 +182,21 @@ static bool remember(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, cons
 
 /* ---- Pieces that are not in the cache ---- */
 
-/* The token that is the whole piece, or BPE_NONE. */
-static int64_t whole_token(BpeEncoder *e, BpePiece piece)
+/* *id: the token that is the whole piece, or BPE_NONE. False: no memory. */
+static bool whole_token(BpeEncoder *e, BpePiece piece, int64_t *id)
 {
-    if (e->tokenizer->config.pretokenizer != BPE_BYTELEVEL)
-        return bpe_model_id(e->tokenizer, piece.text, piece.size);
+    if (e->tokenizer->config.pretokenizer != BPE_BYTELEVEL) {
+        *id = bpe_model_id(e->tokenizer, piece.text, piece.size);
+        return true;
+    }
     e->mapped.size = 0;
     if (!bpe_bytes_reserve(&e->mapped, 2 * piece.size))
-        return BPE_NONE;
+        return false;
     for (size_t i = 0; i < piece.size; i++)
         e->mapped.size +=
             (size_t)utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]), e->mapped.data + e->mapped.size);
-    return bpe_model_id(e->tokenizer, e->mapped.data, e->mapped.size);
+    *id = bpe_model_id(e->tokenizer, e->mapped.data, e->mapped.size);
+    return true;
 }
 
 /* The ids of a piece, in scratch.symbols. */
@@ -203,7 +206,9 @@ static bool merge_piece(BpeEncoder *e, BpePiece piece, size_t *count)
         return false;
     bool drops = e->dropout > 0;
     if (e->tokenizer->config.ignore_merges && !drops) {
-        int64_t whole = whole_token(e, piece);
+        int64_t whole;
+        if (!whole_token(e, piece, &whole))
+            return false;
         if (whole >= 0) {
             e->scratch.symbols[0] = (uint32_t)whole;
             *count = 1;
@@ -375,10 +380,18 @@ static bool encode_pieces(BpeEncoder *e, const char *text, size_t size, BpeIds *
 
 /* ---- Added tokens ---- */
 
+/* As Hugging Face finds them: what a token took on its right may be found again as another token, but one
+ * that takes white space on its left itself begins behind the token before, and does not count if nothing is
+ * left. */
 typedef struct Found {
-    size_t begin, end;
+    size_t begin, end, next; /* white space included; where the search goes on */
     uint32_t id;
 } Found;
+
+/* Places in t->added. */
+typedef struct Range {
+    size_t begin, end;
+} Range;
 
 static size_t space_before(const char *text, size_t from, size_t at)
 {
@@ -407,10 +420,11 @@ static size_t space_behind(const char *text, size_t at, size_t size)
     return at;
 }
 
-/* The leftmost added token at or behind `from`, the longest of those. */
-static bool find_added(const BpeTokenizer *t, const char *text, size_t from, size_t size, Found *found)
+/* The leftmost added token at or behind `at`, the longest of those; what is before `from` is another's. */
+static bool find_added(const BpeTokenizer *t, Range range, const char *text, size_t from, size_t at,
+                       size_t size, Found *found)
 {
-    for (size_t at = from; at < size; at++) {
+    for (; at < size; at++) {
         if (t->added_byte >= 0) {
             const char *next = memchr(text + at, t->added_byte, size - at);
             if (!next)
@@ -419,16 +433,16 @@ static bool find_added(const BpeTokenizer *t, const char *text, size_t from, siz
         } else if (!t->added_first[(uint8_t)text[at]]) {
             continue;
         }
-        for (size_t i = 0; i < t->added_count; i++) {
+        for (size_t i = range.begin; i < range.end; i++) {
             const BpeAdded *added = &t->added[i];
             size_t length = bpe_string_size(&t->tokens, added->id);
             if (length > size - at || memcmp(text + at, bpe_string(&t->tokens, added->id), length) != 0)
                 continue;
-            *found = (Found){at, at + length, added->id};
+            *found = (Found){at, at + length, at + length, added->id};
             if (added->lstrip)
-                found->begin = space_before(text, from, at);
-            if (added->rstrip)
-                found->end = space_behind(text, at + length, size);
+                found->begin = at > from ? space_before(text, from, at) : from;
+            if (added->rstrip) /* before `from` there is the white space that another took; it ends there */
+                found->end = found->end <= from ? from : space_behind(text, found->end, size);
             return true;
         }
     }
@@ -446,16 +460,37 @@ static bool encode_section(BpeEncoder *e, const char *text, size_t size, BpeIds 
            encode_pieces(e, e->prefixed.data, e->prefixed.size, ids, NULL);
 }
 
-static bool encode_text(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
+/* What is between the tokens that are "normalized". */
+static bool encode_normalized(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
 {
-    size_t at = 0;
-    Found found;
-    while (e->tokenizer->added_count && find_added(e->tokenizer, text, at, size, &found)) {
-        if (!encode_section(e, text + at, found.begin - at, ids) || !append(ids, &found.id, 1))
+    const BpeTokenizer *t = e->tokenizer;
+    Range range = {t->added_raw, t->added_count};
+    size_t at = 0, next = 0;
+    for (Found found; range.begin < range.end && find_added(t, range, text, at, next, size, &found);) {
+        if (found.begin > at && !encode_section(e, text + at, found.begin - at, ids))
+            return false;
+        if (found.begin < found.end && !append(ids, &found.id, 1))
             return false;
         at = found.end;
+        next = found.next;
     }
     return encode_section(e, text + at, size - at, ids);
+}
+
+static bool encode_text(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
+{
+    const BpeTokenizer *t = e->tokenizer;
+    Range range = {0, t->added_raw};
+    size_t at = 0, next = 0;
+    for (Found found; range.begin < range.end && find_added(t, range, text, at, next, size, &found);) {
+        if (found.begin > at && !encode_normalized(e, text + at, found.begin - at, ids))
+            return false;
+        if (found.begin < found.end && !append(ids, &found.id, 1))
+            return false;
+        at = found.end;
+        next = found.next;
+    }
+    return encode_normalized(e, text + at, size - at, ids);
 }
 
 static bool encode_line_by_line(BpeEncoder *e, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
@@ -485,8 +520,13 @@ Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeI
     const BpeTokenizer *t = encoder->tokenizer;
     Found found;
     bool prefixes = t->config.add_prefix_space && t->config.pretokenizer == BPE_BYTELEVEL;
-    bool plain = !prefixes && !(t->added_count && find_added(t, text, 0, size, &found));
-    return outcome(plain ? encode_pieces(encoder, text, size, ids, ends)
-                         : encode_line_by_line(encoder, text, size, ids, ends),
-                   ids);
+    Range all = {0, t->added_count};
+    bool plain = !prefixes && !(t->added_count && find_added(t, all, text, 0, 0, size, &found));
+    Status status = outcome(plain ? encode_pieces(encoder, text, size, ids, ends)
+                                  : encode_line_by_line(encoder, text, size, ids, ends),
+                            ids);
+    if (status_is_ok(&status) && ids->count > INT32_MAX)
+        return status_failed("more than %d ids of lines in one list: encode fewer lines at a time",
+                             INT32_MAX);
+    return status;
 }

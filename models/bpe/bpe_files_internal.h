@@ -5,6 +5,10 @@
 #include "models/bpe/bpe_internal.h"
 #include "models/json/json_reader.h"
 
+/* subword-nmt's cutting as one expression in a tokenizer.json: lines without blanks and carriage returns at
+ * both ends, cut at blanks. */
+#define BPE_SUBWORD_REGEX "[\\r ]*\\n[\\r ]*|\\A[\\r ]+|[\\r ]+\\z| "
+
 /* A whole file, at most BPE_MAX_FILE_BYTES; free with bpe_bytes_free(). */
 Status bpe_read_file(const char *path, BpeBytes *bytes);
 

@@ -79,10 +79,11 @@ static inline uint64_t bpe_load64(const void *p)
     return v;
 }
 
+/* The product alone would forget one factor where the other is 0. */
 static inline uint64_t bpe_mix(uint64_t a, uint64_t b)
 {
     __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+    return (uint64_t)product ^ (uint64_t)(product >> 64) ^ a ^ b;
 }
 
 uint64_t bpe_hash_bytes(const char *text, size_t size);
@@ -123,7 +124,8 @@ typedef struct BpeWord {
     size_t size;
     uint64_t count;
 } BpeWord;
-/* Brings the counts of all threads together; before the three below. False: no memory. */
+/* Brings the counts of all threads together; before the three below. False: no memory; may be called again.
+ */
 bool bpe_counter_gather(BpeCounter *counter);
 const BpeOptions *bpe_counter_options(const BpeCounter *counter);
 size_t bpe_counter_slots(const BpeCounter *counter);
@@ -198,11 +200,11 @@ struct BpeTokenizer {
     size_t *decoded_at; /* [count + 1] */
     BpeMerge *merges;   /* by rank */
     size_t merge_count;
-    BpeAdded *added; /* longest text first */
-    size_t added_count;
-    uint8_t *flags;           /* [count], of BPE_IS_... */
-    uint8_t added_first[256]; /* whether an added token begins with this byte */
-    int added_byte;           /* the byte that all of them begin with, or -1 */
+    BpeAdded *added; /* first those that are not "normalized", of each kind the longest text first */
+    size_t added_count, added_raw; /* all; those that are not "normalized" */
+    uint8_t *flags;                /* [count], of BPE_IS_... */
+    uint8_t added_first[256];      /* whether an added token begins with this byte */
+    int added_byte;                /* the byte that all of them begin with, or -1 */
     uint32_t *dense; /* [BPE_DENSE^2]: the ranks of pairs of low ids, which the alphabet mostly has */
     uint64_t *pairs;
     size_t pair_mask;

@@ -11,6 +11,8 @@
 enum { SCAN_LIMIT = 64, LIST_LIMIT = 20000 };
 
 #define GONE UINT32_MAX
+/* Twice a place or an entry has 32 bits, too. */
+#define MAX_PLACE (UINT32_MAX / 2)
 
 void bpe_scratch_free(BpeScratch *s)
 {
@@ -289,12 +291,12 @@ static bool append_pair(const BpeTokenizer *t, BpeScratch *s, Lists *lists, uint
     uint32_t rank = next == GONE ? BPE_NO_RANK : bpe_pair_rank(t, s->symbols[place], s->symbols[next]);
     if (rank == BPE_NO_RANK)
         return true;
+    if (lists->used > MAX_PLACE)
+        return false;
     if (lists->used == lists->capacity) {
         uint32_t *moved = mem_realloc(lists->entries, lists->capacity * 3 / 2 * 2 * sizeof *moved);
-        if (!moved || lists->used >= GONE / 2) {
-            lists->entries = moved ? moved : lists->entries;
+        if (!moved)
             return false;
-        }
         lists->entries = moved;
         lists->capacity = lists->capacity * 3 / 2;
     }
@@ -359,11 +361,13 @@ static bool reserve(BpeScratch *s, size_t count)
 {
     if (count <= s->capacity)
         return true;
+    if (count > MAX_PLACE)
+        return false;
     size_t wanted = count + count / 2 + 64;
     mem_free(s->symbols);
     s->symbols = mem_alloc(wanted * sizeof *s->symbols);
     s->capacity = s->symbols ? wanted : 0;
-    return s->capacity > 0 && count < GONE;
+    return s->capacity > 0;
 }
 
 /* The symbol of one character, or BPE_NONE. */

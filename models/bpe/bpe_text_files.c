@@ -33,7 +33,7 @@ static Status read_merges(const char *text, size_t size, const char *name, BpeTo
     while (status_is_ok(&status) && bpe_next_line(&lines)) {
         BpeMergeText merge;
         char what[200] = "two tokens with a blank between are expected";
-        if (is_version(&lines) || (lines.size == 0 && lines.at == lines.end))
+        if ((lines.number == 1 && is_version(&lines)) || (lines.size == 0 && lines.at == lines.end))
             continue;
         if (!bpe_split_merge(lines.text, lines.size, &merge) || !bpe_add_merge(parts, &capacity, merge, what))
             status = status_failed("%s:%zu: %s", name, lines.number, what);
@@ -73,6 +73,28 @@ Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const cha
     return status;
 }
 
+/* Whether the merge is read from its line as what it is: there is one blank, and carriage returns at the ends
+ * are not the line's. Hugging Face skips lines of merges.txt that begin like the first one. */
+static bool fits_line(const BpeTokenizer *t, const BpeMerge *m)
+{
+    const char *left = bpe_string(&t->tokens, m->left), *right = bpe_string(&t->tokens, m->right);
+    size_t left_size = bpe_string_size(&t->tokens, m->left),
+           right_size = bpe_string_size(&t->tokens, m->right);
+    bool skipped = t->config.pretokenizer == BPE_BYTELEVEL && strncmp(left, "#version", 8) == 0;
+    return !skipped && left[0] != '\r' && right[right_size - 1] != '\r' && !memchr(left, ' ', left_size) &&
+           !memchr(left, '\n', left_size) && !memchr(right, ' ', right_size) &&
+           !memchr(right, '\n', right_size);
+}
+
+static Status check_merges(const BpeTokenizer *t, const char *path)
+{
+    for (size_t i = 0; i < t->merge_count; i++)
+        if (!fits_line(t, &t->merges[i]))
+            return status_failed("%s: a line of this format cannot hold merge %zu; save a tokenizer.json",
+                                 path, i);
+    return status_ok();
+}
+
 static bool put_merges(const BpeTokenizer *t, BpeBytes *out)
 {
     bool fine = bpe_bytes_append(out, "#version: 0.2\n", 14);
@@ -100,6 +122,9 @@ Status bpe_save_gpt2(const BpeTokenizer *t, const char *vocab_path, const char *
 {
     if (t->config.pretokenizer != BPE_BYTELEVEL)
         return status_failed("%s: only a byte-level tokenizer can be saved as GPT-2's files", vocab_path);
+    Status fits = check_merges(t, merges_path);
+    if (!status_is_ok(&fits))
+        return fits;
     BpeBytes out = {0};
     bool fine = bpe_bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") &&
                 bpe_bytes_append(&out, "\n}\n", 3);
@@ -121,8 +146,15 @@ static bool is_symbol(const char *text, size_t size, uint32_t *code)
     return length > 0 && (rest == 0 || (rest == 4 && memcmp(text + length, BPE_WORD_END, 4) == 0));
 }
 
-/* Marks the symbols of all merges in `seen`. */
-static Status survey(const char *path, const BpeBytes *bytes, uint8_t *seen)
+static void mark(uint64_t *seen, const char *text, size_t size)
+{
+    uint32_t code;
+    if (is_symbol(text, size, &code))
+        seen[code / 64] |= (uint64_t)1 << code % 64;
+}
+
+/* Marks the symbols of all merges in `seen`, a bit for each code point. */
+static Status survey(const char *path, const BpeBytes *bytes, uint64_t *seen)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
     if (!bpe_next_line(&lines) || !is_version(&lines))
@@ -134,34 +166,36 @@ static Status survey(const char *path, const BpeBytes *bytes, uint8_t *seen)
         return status_failed("%s:1: only \"#version: 0.2\" is read", path);
     while (bpe_next_line(&lines)) {
         BpeMergeText m;
-        uint32_t code;
         if (lines.size == 0 && lines.at == lines.end)
             break;
         size_t valid = utf8_valid(lines.text, lines.size);
         if (valid < lines.size || !bpe_split_merge(lines.text, lines.size, &m))
             return status_failed("%s:%zu: two tokens in UTF-8 with a blank between are expected", path,
                                  lines.number);
-        if (is_symbol(m.left, m.left_size, &code))
-            seen[code] = 1;
-        if (is_symbol(m.right, m.right_size, &code))
-            seen[code] = 1;
+        mark(seen, m.left, m.left_size);
+        mark(seen, m.right, m.right_size);
     }
     return status_ok();
 }
 
-static bool add_symbols(BpeTokenizer *parts, const uint8_t *seen)
+static bool add_symbol(BpeTokenizer *parts, uint32_t code)
 {
-    for (uint32_t code = 0; code < MAX_CODE; code++) {
-        char text[8];
-        if (!seen[code])
-            continue;
-        size_t size = (size_t)utf8_encode(code, text);
-        memcpy(text + size, BPE_WORD_END, 4);
-        for (size_t with = 0; with <= 4; with += 4)
-            if (bpe_strings_find(&parts->tokens, text, size + with) < 0 &&
-                !bpe_strings_add(&parts->tokens, text, size + with))
+    char text[8];
+    size_t size = (size_t)utf8_encode(code, text);
+    memcpy(text + size, BPE_WORD_END, 4);
+    for (size_t with = 0; with <= 4; with += 4)
+        if (bpe_strings_find(&parts->tokens, text, size + with) < 0 &&
+            !bpe_strings_add(&parts->tokens, text, size + with))
+            return false;
+    return true;
+}
+
+static bool add_symbols(BpeTokenizer *parts, const uint64_t *seen)
+{
+    for (uint32_t i = 0; i < MAX_CODE / 64; i++)
+        for (uint64_t left = seen[i]; left; left &= left - 1)
+            if (!add_symbol(parts, i * 64 + (uint32_t)__builtin_ctzll(left)))
                 return false;
-    }
     return true;
 }
 
@@ -192,9 +226,9 @@ static Status add_merges(const char *path, const BpeBytes *bytes, BpeTokenizer *
 
 static Status read_codes(const char *path, const BpeBytes *bytes, const char *unk, BpeTokenizer *parts)
 {
-    uint8_t *seen = mem_calloc(MAX_CODE, 1);
+    uint64_t *seen = mem_calloc(MAX_CODE / 64, sizeof *seen);
     if (!seen)
-        return status_no_memory(MAX_CODE, "the alphabet");
+        return status_no_memory(MAX_CODE / 8, "the alphabet");
     Status status = survey(path, bytes, seen);
     bool fine = true;
     if (unk) {
@@ -242,5 +276,6 @@ Status bpe_save_codes(const BpeTokenizer *t, const char *path)
 {
     if (t->config.pretokenizer != BPE_SUBWORD_NMT)
         return status_failed("%s: only a subword-nmt tokenizer can be saved as codes", path);
-    return save_merges(t, path);
+    Status fits = check_merges(t, path);
+    return status_is_ok(&fits) ? save_merges(t, path) : fits;
 }

@@ -54,7 +54,8 @@ static bool make_pairs(BpeTokenizer *t)
     return true;
 }
 
-/* The bytes of a mapped text; a character that maps no byte stands for itself. Returns the size. */
+/* The bytes of a mapped text, or, as in Hugging Face, the text itself where one of its characters maps no
+ * byte. Returns the size. */
 static size_t unmap(const char *text, size_t size, char *out)
 {
     size_t written = 0;
@@ -62,13 +63,11 @@ static size_t unmap(const char *text, size_t size, char *out)
         uint32_t code;
         int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
         int byte = length ? bpe_code_to_byte(code) : -1;
-        if (byte >= 0) {
-            out[written++] = (char)byte;
-        } else {
-            length = length ? length : 1;
-            memcpy(out + written, text + at, (size_t)length);
-            written += (size_t)length;
+        if (byte < 0) {
+            memcpy(out, text, size);
+            return size;
         }
+        out[written++] = (char)byte;
         at += (size_t)length;
     }
     return written;
@@ -116,10 +115,13 @@ static void make_symbols(BpeTokenizer *t)
     }
 }
 
-static int longer_first(const void *a, const void *b, void *context)
+/* Those that are looked for first are first, the longest of them before others. */
+static int compare_added(const void *a, const void *b, void *context)
 {
     const BpeTokenizer *t = context;
     const BpeAdded *x = a, *y = b;
+    if (x->normalized != y->normalized)
+        return x->normalized - y->normalized;
     size_t p = bpe_string_size(&t->tokens, x->id), q = bpe_string_size(&t->tokens, y->id);
     return p != q ? (p < q) - (p > q) : (x->id > y->id) - (x->id < y->id);
 }
@@ -129,8 +131,10 @@ static bool make_added(BpeTokenizer *t)
     if (!(t->flags = mem_calloc(t->tokens.count, 1)))
         return false;
     if (t->added_count)
-        qsort_r(t->added, t->added_count, sizeof *t->added, longer_first, t);
+        qsort_r(t->added, t->added_count, sizeof *t->added, compare_added, t);
+    t->added_raw = 0;
     for (size_t i = 0; i < t->added_count; i++) {
+        t->added_raw += !t->added[i].normalized;
         uint8_t first = (uint8_t)bpe_string(&t->tokens, t->added[i].id)[0];
         t->flags[t->added[i].id] = (uint8_t)((t->added[i].special ? BPE_IS_SPECIAL : 0) |
                                              (t->added[i].outside ? BPE_IS_OUTSIDE : 0));

@@ -85,6 +85,9 @@ START_TEST(wrong_usage_is_2_and_failure_is_1)
                                            "echo 1 x | bpe decode --tokenizer tests/fixtures/bpe/odd.json -",
                                            "echo 999 | bpe decode --tokenizer tests/fixtures/bpe/odd.json -",
                                            "bpe info --tokenizer " TEXT};
+    static const char *const full[] = {"bpe train --vocab 300 --json --out @/t " TEXT,
+                                       "bpe info --json --tokenizer tests/fixtures/bpe/odd.json",
+                                       "bpe encode --ids --tokenizer tests/fixtures/bpe/odd.json " TEXT};
     char line[512];
     for (size_t i = 0; i < sizeof usage / sizeof usage[0]; i++) {
         snprintf(line, sizeof line, "%s 2> @/log", usage[i]);
@@ -95,6 +98,10 @@ START_TEST(wrong_usage_is_2_and_failure_is_1)
         ck_assert_msg(run(line) == 1, "%s", failures[i]);
     }
     ck_assert_int_eq(run("test -e @/x"), 1);
+    for (size_t i = 0; i < sizeof full / sizeof full[0]; i++) {
+        snprintf(line, sizeof line, "%s > /dev/full 2> @/log", full[i]);
+        ck_assert_msg(run(line) == 1, "%s", full[i]);
+    }
 }
 END_TEST
 

@@ -39,6 +39,24 @@ START_TEST(special_tokens_of_byte_level)
 }
 END_TEST
 
+/* As in Hugging Face, a token is mapped bytes as a whole or not at all. */
+START_TEST(tokens_that_are_no_mapped_bytes)
+{
+    static const char form[] =
+        "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":"
+        "{\"\\u0120a\":0,\"\\u0120\\u65E5\":1},\"merges\":[]}}";
+    const int32_t ids[] = {0, 1};
+    BpeTokenizer *t;
+    BpeBytes out = {0};
+    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ck_assert_ok(bpe_decode(t, ids, 2, true, &out));
+    ck_assert(bpe_bytes_append(&out, "", 1));
+    ck_assert_str_eq(out.data, " a\xC4\xA0\xE6\x97\xA5");
+    bpe_bytes_free(&out);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(ids_that_do_not_exist)
 {
     BpeTokenizer *t = bpe_support_load("whitespace.json");
@@ -59,6 +77,7 @@ Suite *models_bpe_decode_suite(void)
     tcase_add_test(tcase, tokens_are_separated_by_blanks);
     tcase_add_test(tcase, words_are_put_together);
     tcase_add_test(tcase, special_tokens_of_byte_level);
+    tcase_add_test(tcase, tokens_that_are_no_mapped_bytes);
     tcase_add_test(tcase, ids_that_do_not_exist);
     suite_add_tcase(suite, tcase);
     return suite;

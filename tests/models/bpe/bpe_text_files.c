@@ -104,6 +104,36 @@ START_TEST(broken_gpt2_files)
 }
 END_TEST
 
+/* A merge may begin like the line with the version, which is the first one alone. */
+START_TEST(version_is_a_word_too)
+{
+    BpeTokenizer *t;
+    ck_assert_ok(bpe_load_gpt2(&t, file_of("{\"#version\":0,\"s\":1,\"#versions\":2}"),
+                               file_of("#version: 0.2\n#version s\n")));
+    ck_assert_int_eq(bpe_merge_count(t), 1);
+    /* Hugging Face skips such a line wherever it stands. */
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "merge 0");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+/* Tokens that a line of two cannot tell apart: refused rather than written as something else. */
+START_TEST(merges_that_a_line_cannot_hold)
+{
+    BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .vocab_size = 30},
+                                        "a\rb a\rb a\rb", 11);
+    ck_assert_int_gt(bpe_merge_count(t), 0);
+    ck_assert_failed(bpe_save_codes(t, "unwritten"), STATUS_FAILED, "merge 0");
+    bpe_tokenizer_free(t);
+    static const char form[] = "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\","
+                               "\"vocab\":{\"a \":0,\"b\":1,\"a b\":2},\"merges\":[[\"a \",\"b\"]]}}";
+    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "merge 0");
+    ck_assert_int_ne(access("unwritten", F_OK), 0);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
 static Status codes(const char *text)
 {
     BpeTokenizer *t;
@@ -135,6 +165,8 @@ Suite *models_bpe_text_files_suite(void)
     tcase_add_test(tcase, codes_are_written_as_they_were_read);
     tcase_add_test(tcase, only_what_fits_the_format_is_written);
     tcase_add_test(tcase, broken_gpt2_files);
+    tcase_add_test(tcase, version_is_a_word_too);
+    tcase_add_test(tcase, merges_that_a_line_cannot_hold);
     tcase_add_test(tcase, broken_codes);
     suite_add_tcase(suite, tcase);
     return suite;
