@@ -15,12 +15,11 @@
 
 /* ---- While it runs ---- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
 
 static void on_interrupt(int signal)
 {
-    (void)signal;
-    interrupted = 1;
+    interrupted = signal;
 }
 
 static bool asked_to_stop(void *context)
@@ -484,5 +483,6 @@ int main(int argc, char **argv)
     run_folder_init(&folder);
     status = train_zoo(&settings, &folder);
     run_folder_free(&folder);
-    return options_report("train_zoo", &status);
+    int code = options_report("train_zoo", &status);
+    return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
 }

@@ -32,6 +32,9 @@ static void teardown(void)
     shell_remove_folder(folder);
 }
 
+/* Goes on in a loop of the shell: `until CONDITION` WAIT; also ends where the process has. */
+#define WAIT " || ! kill -0 $p 2>/dev/null; do sleep 0.01; done; "
+
 static void must_say(int code, const char *part)
 {
     ck_assert_msg(strstr(shell_output(), part) != NULL, "exit code %d; '%s' is not in: %s", code, part,
@@ -80,12 +83,13 @@ START_TEST(an_interrupted_run_says_how_to_go_on)
 {
     char advice[400];
     shell_must("%s/train_zoo " OPTIONS "--epochs 30 --out %s/whole", tools, folder);
-    shell_must("%s/train_zoo " OPTIONS "--epochs 30 --checkpoint-every 1 --out %s/cut & p=$!; "
-               "until [ -e %s/cut/rnn.last.npz ]; do :; done; kill -INT $p; wait $p",
-               tools, folder, folder);
+    int code = shell_run("%s/train_zoo " OPTIONS "--epochs 30 --checkpoint-every 1 --out %s/cut & p=$!; "
+                         "until [ -e %s/cut/rnn.last.npz ]" WAIT "kill -INT $p; wait $p",
+                         tools, folder, folder);
+    ck_assert_int_eq(code, 130);
     snprintf(advice, sizeof advice,
              "interrupted: ended after the batch in hand; go on with: train_zoo --resume %s/cut\n", folder);
-    must_say(0, advice);
+    must_say(130, advice);
     shell_must("! [ -e %s/cut/attention.last.npz ]", folder);
     shell_must("%s/train_zoo --resume %s/cut --checkpoint-every -1", tools, folder);
     check_same();
@@ -97,7 +101,7 @@ START_TEST(byte_pairs_go_on_too)
     shell_must("%s/train_zoo " OPTIONS "--tokenizer bpe --vocab 300 --out %s/whole", tools, folder);
     shell_must("%s/train_zoo " OPTIONS
                "--tokenizer bpe --vocab 300 --checkpoint-every 1 --out %s/cut & p=$!; "
-               "until [ -e %s/cut/rnn.last.npz ]; do :; done; kill -9 $p; wait $p; "
+               "until [ -e %s/cut/rnn.last.npz ]" WAIT "kill -9 $p; wait $p; "
                "%s/train_zoo --resume %s/cut --quiet",
                tools, folder, folder, tools, folder);
     check_same();
@@ -118,7 +122,7 @@ START_TEST(the_best_one_goes_on_too)
     must_say(0, "(95 % interval 0.");
     shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models best --epochs 3 --embed 8 --quiet "
                "--checkpoint-every 1 --out %s/cut & p=$!; "
-               "until [ -e %s/cut/choice/wide.last.npz ]; do :; done; kill -9 $p; wait $p; "
+               "until [ -e %s/cut/choice/wide.last.npz ]" WAIT "kill -9 $p; wait $p; "
                "%s/train_zoo --resume %s/cut --quiet",
                tools, folder, folder, tools, folder);
     shell_must(SAME_RESULTS, folder, folder, folder, folder);
@@ -195,7 +199,7 @@ START_TEST(a_new_run_removes_the_results_of_an_old_one)
     shell_must("%s/train_zoo " OPTIONS "--out %s/run", tools, folder);
     shell_must("%s/train_zoo " OPTIONS "--lr 1e-3 --checkpoint-every 1 --epochs 100000 --out %s/run & p=$!; "
                "until grep -q '\"lr\": 0.001' %s/run/settings.json && [ %s/run/rnn.last.npz -nt "
-               "%s/run/settings.json ]; do :; done; kill -9 $p; wait $p; cd %s/run && ! ls results.json "
+               "%s/run/settings.json ]" WAIT "kill -9 $p; wait $p; cd %s/run && ! ls results.json "
                "report.json report.html 2>/dev/null",
                tools, folder, folder, folder, folder, folder);
 }
@@ -239,7 +243,7 @@ START_TEST(a_closed_output_is_not_a_checkpoint)
         "cp tests/fixtures/debian_120.tsv %s; cd %s; "
         "(exec <&- >&- 2>&-; exec %s/train_zoo --data debian_120.tsv --models rnn --epochs 100000 --embed "
         "8 --hidden 8 --checkpoint-every 1 --out run) & p=$!; "
-        "until [ -e run/rnn.last.npz ]; do :; done; "
+        "until [ -e run/rnn.last.npz ]" WAIT
         "for n in 0 1 2; do readlink /proc/$p/fd/$n; done; kill -9 $p; wait $p 2> /dev/null; true",
         folder, folder, tools);
     must_say(0, "/dev/null\n/dev/null\n/dev/null\n");
