@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/reel-bpe-tool-XXXXXX";
+#define FOLDER "/tmp/reel-bpe-tool-XXXXXX"
+
+static char folder[sizeof FOLDER];
 
 /* Runs a command line in which "bpe " stands for the program and @ for the folder; the exit code. */
 static int run(const char *command)
@@ -28,6 +30,7 @@ static int run(const char *command)
 
 static void make_folder(void)
 {
+    strcpy(folder, FOLDER);
     ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 
