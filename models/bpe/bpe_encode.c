@@ -460,37 +460,30 @@ static bool encode_section(BpeEncoder *e, const char *text, size_t size, BpeIds 
            encode_pieces(e, e->prefixed.data, e->prefixed.size, ids, NULL);
 }
 
-/* What is between the tokens that are "normalized". */
-static bool encode_normalized(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
+/* First the tokens that are not "normalized" (pass 0), between them those that are, between these the text.
+ */
+static bool encode_pass(BpeEncoder *e, int pass, const char *text, size_t size, BpeIds *ids)
 {
     const BpeTokenizer *t = e->tokenizer;
-    Range range = {t->added_raw, t->added_count};
+    const Range ranges[2] = {{0, t->added_raw}, {t->added_raw, t->added_count}};
     size_t at = 0, next = 0;
+    if (pass == 2)
+        return encode_section(e, text, size, ids);
+    Range range = ranges[pass];
     for (Found found; range.begin < range.end && find_added(t, range, text, at, next, size, &found);) {
-        if (found.begin > at && !encode_section(e, text + at, found.begin - at, ids))
+        if (found.begin > at && !encode_pass(e, pass + 1, text + at, found.begin - at, ids))
             return false;
         if (found.begin < found.end && !append(ids, &found.id, 1))
             return false;
         at = found.end;
         next = found.next;
     }
-    return encode_section(e, text + at, size - at, ids);
+    return encode_pass(e, pass + 1, text + at, size - at, ids);
 }
 
 static bool encode_text(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
 {
-    const BpeTokenizer *t = e->tokenizer;
-    Range range = {0, t->added_raw};
-    size_t at = 0, next = 0;
-    for (Found found; range.begin < range.end && find_added(t, range, text, at, next, size, &found);) {
-        if (found.begin > at && !encode_normalized(e, text + at, found.begin - at, ids))
-            return false;
-        if (found.begin < found.end && !append(ids, &found.id, 1))
-            return false;
-        at = found.end;
-        next = found.next;
-    }
-    return encode_normalized(e, text + at, size - at, ids);
+    return encode_pass(e, 0, text, size, ids);
 }
 
 static bool encode_line_by_line(BpeEncoder *e, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
