@@ -8,42 +8,26 @@
 
 #include <math.h>
 
+/* The sum over k < n of `TERM`. */
+#define DEFINE_ROW_SUM(NAME, ARGUMENTS, TERM)                                                                \
+    static inline double NAME ARGUMENTS                                                                      \
+    {                                                                                                        \
+        double lane[8] = {0};                                                                                \
+        int64_t k = 0;                                                                                       \
+        while (k + 8 <= n)                                                                                   \
+            for (int j = 0; j < 8; j++, k++)                                                                 \
+                lane[j] += TERM;                                                                             \
+        for (; k < n; k++)                                                                                   \
+            lane[k & 7] += TERM;                                                                             \
+        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));    \
+    }
+
 #define DEFINE_ROW(T, SUFFIX)                                                                                \
-    static inline double row_sum_##SUFFIX(const T *x, int64_t n)                                             \
-    {                                                                                                        \
-        double lane[8] = {0};                                                                                \
-        int64_t i = 0;                                                                                       \
-        for (; i + 8 <= n; i += 8)                                                                           \
-            for (int j = 0; j < 8; j++)                                                                      \
-                lane[j] += (double)x[i + j];                                                                 \
-        for (; i < n; i++)                                                                                   \
-            lane[i & 7] += (double)x[i];                                                                     \
-        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));    \
-    }                                                                                                        \
-    /* sum_i x_i y_i */                                                                                      \
-    static inline double row_dot_##SUFFIX(const T *x, const T *y, int64_t n)                                 \
-    {                                                                                                        \
-        double lane[8] = {0};                                                                                \
-        int64_t i = 0;                                                                                       \
-        for (; i + 8 <= n; i += 8)                                                                           \
-            for (int j = 0; j < 8; j++)                                                                      \
-                lane[j] += (double)x[i + j] * (double)y[i + j];                                              \
-        for (; i < n; i++)                                                                                   \
-            lane[i & 7] += (double)x[i] * (double)y[i];                                                      \
-        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));    \
-    }                                                                                                        \
-    /* sum_i (x_i - mean)^2 */                                                                               \
-    static inline double row_squares_##SUFFIX(const T *x, double mean, int64_t n)                            \
-    {                                                                                                        \
-        double lane[8] = {0};                                                                                \
-        int64_t i = 0;                                                                                       \
-        for (; i + 8 <= n; i += 8)                                                                           \
-            for (int j = 0; j < 8; j++)                                                                      \
-                lane[j] += ((double)x[i + j] - mean) * ((double)x[i + j] - mean);                            \
-        for (; i < n; i++)                                                                                   \
-            lane[i & 7] += ((double)x[i] - mean) * ((double)x[i] - mean);                                    \
-        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));    \
-    }                                                                                                        \
+    DEFINE_ROW_SUM(row_sum_##SUFFIX, (const T *x, int64_t n), (double)x[k])                                  \
+    DEFINE_ROW_SUM(row_dot_##SUFFIX, (const T *x, const T *y, int64_t n), (double)x[k] * (double)y[k])       \
+    /* sum_k (x_k - mean)^2 */                                                                               \
+    DEFINE_ROW_SUM(row_squares_##SUFFIX, (const T *x, double mean, int64_t n),                               \
+                   ((double)x[k] - mean) * ((double)x[k] - mean))                                            \
     /* The largest of n > 0 elements; with a NaN among them, any of them. */                                 \
     static inline T row_max_##SUFFIX(const T *x, int64_t n)                                                  \
     {                                                                                                        \
@@ -70,6 +54,7 @@
 DEFINE_ROW(float, f32)
 DEFINE_ROW(double, f64)
 #undef DEFINE_ROW
+#undef DEFINE_ROW_SUM
 
 static inline void row_exp_f32(float *out, const float *x, int64_t n)
 {
