@@ -48,7 +48,7 @@ say = @:
 endif
 
 layers    := tensor autograd nn models
-folders   := $(layers) $(patsubst %/,%,$(wildcard models/*/))
+folders   := $(layers) $(patsubst %/,%,$(wildcard $(addsuffix /*/,$(layers))))
 lib_src   := $(wildcard $(addsuffix /*.c,$(folders)))
 lib_obj   := $(lib_src:%.c=$(B)/%.o)
 headers   := $(filter-out %_internal.h,$(wildcard $(addsuffix /*.h,$(folders))))
@@ -200,7 +200,7 @@ EMULATOR ?= $(valgrind)
 test_env += CK_FORK=no REEL_VALGRIND='$(valgrind)'
 endif
 
-## test: builds and runs the tests (SUITE='tensor/* nn/npz'; SANITIZE=address,undefined or thread; VALGRIND=1; SKIPS=fail)
+## test: builds and runs the tests (SUITE='autograd/* tensor/npz'; SANITIZE=address,undefined or thread; VALGRIND=1; SKIPS=fail)
 test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
 	@$(test_env) REEL_SKIPS=$(SKIPS) $(EMULATOR) $(B)/tests/run '$(SUITE)'
 
@@ -234,7 +234,7 @@ fuzz: build/fuzz/words
 	  -dict=build/fuzz/words -artifact_prefix=build/fuzz/ build/fuzz/corpus/$(TARGET) tests/fuzz/seeds/$(TARGET)
 
 # The words that the sources look for in what they read, for the fuzzers to try.
-build/fuzz/words: $(filter-out %/clean.c,$(filter nn/% models/%,$(lib_src))) $(tool_lib)
+build/fuzz/words: $(filter-out %/clean.c,$(filter tensor/storage/% nn/% models/%,$(lib_src))) $(tool_lib)
 	@mkdir -p $(@D)
 	$(Q)grep -oh '"[A-Za-z_<#][A-Za-z0-9_./<>-]\{1,30\}"' $^ | grep -v '\.h"' | sort -u > $@
 

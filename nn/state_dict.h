@@ -12,7 +12,7 @@
 #define REEL_NN_STATE_DICT_H
 
 #include "nn/module.h"
-#include "nn/npz.h"
+#include "tensor/storage/npz.h"
 
 REEL_BEGIN_DECLS
 

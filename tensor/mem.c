@@ -104,6 +104,23 @@ void *mem_grow(void *array, size_t count, size_t *capacity, size_t element_size)
     return moved;
 }
 
+void *mem_reserve(void *array, size_t count, size_t more, size_t *capacity, size_t element_size)
+{
+    if (*capacity - count >= more)
+        return array;
+    size_t wanted, larger = *capacity + *capacity / 2 + 64, bytes;
+    if (__builtin_add_overflow(count, more, &wanted))
+        return NULL;
+    if (larger < wanted)
+        larger = wanted;
+    if (__builtin_mul_overflow(larger, element_size, &bytes))
+        return NULL;
+    void *moved = mem_realloc(array, bytes);
+    if (moved)
+        *capacity = larger;
+    return moved;
+}
+
 MemStats mem_stats(void)
 {
     return (MemStats){.calls = atomic_load(&calls),

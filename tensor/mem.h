@@ -32,6 +32,8 @@ char *mem_strdup(const char *text);
 /* Makes room for one more element in an array that grows by doubling: when *capacity == count, the
  * array is reallocated. Returns the (possibly moved) array, or NULL with the old array untouched. */
 void *mem_grow(void *array, size_t count, size_t *capacity, size_t element_size);
+/* Makes room for `more` elements behind the first `count`, growing by half. Returns as mem_grow(). */
+void *mem_reserve(void *array, size_t count, size_t more, size_t *capacity, size_t element_size);
 
 /* The counts of now. */
 MemStats mem_stats(void);

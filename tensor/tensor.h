@@ -3,6 +3,7 @@
 #define REEL_TENSOR_TENSOR_H
 
 #include "tensor/arena.h"
+#include "tensor/bytes.h"
 #include "tensor/elementwise.h"
 #include "tensor/flops.h"
 #include "tensor/matmul.h"
@@ -14,6 +15,7 @@
 #include "tensor/reduce.h"
 #include "tensor/rows.h"
 #include "tensor/status.h"
+#include "tensor/utf8.h"
 #include "tensor/view.h"
 #include "tensor/vmath.h"
 

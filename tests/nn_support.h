@@ -4,7 +4,7 @@
 #define REEL_TESTS_NN_SUPPORT_H
 
 #include "nn/nn.h"
-#include "nn/npz_reader.h"
+#include "tensor/storage/npz_reader.h"
 #include "tests/text_support.h"
 
 #include <check.h>

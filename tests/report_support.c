@@ -1,5 +1,5 @@
 #include "tests/report_support.h"
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_writer.h"
 
 #include <check.h>
 #include <math.h>

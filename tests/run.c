@@ -1,5 +1,5 @@
 /* Runs every suite of the project with Check. An argument names the suites, with patterns
- * as of a shell: "tensor/v* nn/npz". The last line is Check's own:
+ * as of a shell: "tensor/v* nn/module". The last line is Check's own:
  * "100%: Checks: 240, Failures: 0, Errors: 0". Fails where a test failed, where none ran, and, with the
  * environment variable REEL_SKIPS=fail, where one was skipped (tests/skip_support.h). */
 #include "tests/skip_support.h"

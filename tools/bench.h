@@ -2,7 +2,7 @@
 #ifndef REEL_TOOLS_BENCH_H
 #define REEL_TOOLS_BENCH_H
 
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_writer.h"
 #include "models/model.h"
 #include "tensor/status.h"
 

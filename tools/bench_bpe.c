@@ -28,7 +28,7 @@ typedef struct Times {
 typedef struct BpeBench {
     const char *path;
     int threads, rounds;
-    BpeBytes text;
+    Bytes text;
     BpeTokenizer *words, *bytes;
     Times train_small, train_large, encode, encode_bytes, decode;
     /* By the clock, on one thread and on all. */
@@ -119,7 +119,7 @@ static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int thr
     return status;
 }
 
-static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, BpeBytes *out, Times *times)
+static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, Bytes *out, Times *times)
 {
     out->size = 0;
     double began = user_seconds();
@@ -128,7 +128,7 @@ static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, BpeByte
     return status;
 }
 
-static Status run_round(BpeBench *b, Pool *pool, BpeIds *ids, BpeIds *ends, BpeBytes *decoded)
+static Status run_round(BpeBench *b, Pool *pool, BpeIds *ids, BpeIds *ends, Bytes *decoded)
 {
     int threads = b->threads;
     Status status = measure_training(b, SMALL, 1, NULL, NULL, &b->train_small);
@@ -237,7 +237,7 @@ Status bench_bpe(const BenchOptions *options, const char *path)
     b.rounds = b.rounds < 3 ? 3 : b.rounds > MOST_ROUNDS ? MOST_ROUNDS : b.rounds;
     b.peak_mb = peak_of_training(&b); /* first: what is read later would count */
     BpeIds ids[MOST_THREADS] = {{0}}, ends[MOST_THREADS] = {{0}};
-    BpeBytes decoded = {0};
+    Bytes decoded = {0};
     Pool *pool = pool_new(b.threads);
     Status status = pool ? read_text(&b) : status_no_memory(0, "threads");
     if (status_is_ok(&status))
@@ -252,8 +252,8 @@ Status bench_bpe(const BenchOptions *options, const char *path)
         bpe_ids_free(&ids[i]);
         bpe_ids_free(&ends[i]);
     }
-    bpe_bytes_free(&decoded);
-    bpe_bytes_free(&b.text);
+    bytes_free(&decoded);
+    bytes_free(&b.text);
     bpe_tokenizer_free(b.words);
     bpe_tokenizer_free(b.bytes);
     pool_free(pool);

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/pool.h"
 #include "tensor/vmath.h"
 #include "tools/bench.h"

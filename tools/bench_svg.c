@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "tools/bench_svg.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/decls.h"
 
 #include <math.h>

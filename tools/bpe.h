@@ -4,7 +4,7 @@
 #define REEL_TOOLS_BPE_H
 
 #include "models/bpe/bpe.h"
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_writer.h"
 #include "tools/options.h"
 
 #include <stdbool.h>
@@ -36,7 +36,7 @@ void meter_clear(const Meter *meter);
 typedef struct Input {
     int fd;
     const char *name;
-    BpeBytes bytes; /* the block, then what was read behind it */
+    Bytes bytes; /* the block, then what was read behind it */
     size_t block;
     bool ended;
     uint64_t read;
@@ -52,6 +52,6 @@ Status output_flush(void);
 Status output_no_memory(void);
 void output_report(FILE *to, JsonWriter *json);
 /* Room for `more` bytes behind those there are; NULL: no memory. */
-char *bytes_room(BpeBytes *bytes, size_t more);
+char *bytes_room(Bytes *bytes, size_t more);
 
 #endif

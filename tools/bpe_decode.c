@@ -9,7 +9,7 @@ typedef struct Decoding {
     const BpeTokenizer *tokenizer;
     bool keep_special;
     BpeIds ids;
-    BpeBytes out;
+    Bytes out;
     uint64_t line;
 } Decoding;
 

@@ -18,7 +18,7 @@ typedef struct EncodeArguments {
 typedef struct EncodeWorker {
     BpeEncoder *encoder;
     BpeIds ids, ends;
-    BpeBytes out;
+    Bytes out;
     bool no_memory;
 } EncodeWorker;
 
@@ -43,7 +43,7 @@ static char *put_number(char *out, uint32_t number)
     return out;
 }
 
-static bool print_token(const Encoding *e, BpeBytes *out, int32_t id)
+static bool print_token(const Encoding *e, Bytes *out, int32_t id)
 {
     size_t size = 0;
     const char *text = bpe_token_text(e->tokenizer, id, &size);

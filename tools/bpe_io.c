@@ -51,7 +51,7 @@ void input_close(Input *input)
 
 static Status input_more(Input *input)
 {
-    BpeBytes *b = &input->bytes;
+    Bytes *b = &input->bytes;
     if (b->capacity - b->size < BPE_BLOCK_BYTES) {
         size_t wanted = b->capacity * 2 + BPE_BLOCK_BYTES;
         char *moved = mem_realloc(b->data, wanted);
@@ -73,7 +73,7 @@ static Status input_more(Input *input)
 
 Status input_next(Input *input, size_t at_least)
 {
-    BpeBytes *b = &input->bytes;
+    Bytes *b = &input->bytes;
     if (b->size > input->block)
         memmove(b->data, b->data + input->block, b->size - input->block);
     b->size -= input->block;
@@ -113,7 +113,7 @@ Status output_no_memory(void)
     return status_no_memory(BPE_BLOCK_BYTES, "output");
 }
 
-char *bytes_room(BpeBytes *bytes, size_t more)
+char *bytes_room(Bytes *bytes, size_t more)
 {
     if (bytes->capacity - bytes->size < more) {
         size_t wanted = bytes->capacity * 2 + more;

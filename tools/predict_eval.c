@@ -1,5 +1,5 @@
 /* tools/predict --eval: the quality on labelled texts. */
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_writer.h"
 #include "models/training/bootstrap.h"
 #include "models/training/metrics.h"
 #include "tensor/mem.h"

@@ -1,5 +1,5 @@
 /* tools/predict: one text's line, and on the standard error how fast it goes. */
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_writer.h"
 #include "models/training/threshold.h"
 #include "tensor/clock.h"
 #include "tools/predict.h"

@@ -1,7 +1,7 @@
 #include "tools/run_folder.h"
 
 #include "models/text/text_file.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 #include "tools/settings.h"
 

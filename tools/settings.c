@@ -1,6 +1,6 @@
 #include "tools/settings.h"
 
-#include "models/json/json_reader.h"
+#include "tensor/storage/json_reader.h"
 
 #include <inttypes.h>
 #include <math.h>

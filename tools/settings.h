@@ -2,7 +2,7 @@
 #ifndef REEL_TOOLS_SETTINGS_H
 #define REEL_TOOLS_SETTINGS_H
 
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_writer.h"
 #include "tensor/arena.h"
 #include "tools/options.h"
 

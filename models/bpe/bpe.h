@@ -7,6 +7,7 @@
 #ifndef REEL_MODELS_BPE_H
 #define REEL_MODELS_BPE_H
 
+#include "tensor/bytes.h"
 #include "tensor/decls.h"
 #include "tensor/pool.h"
 #include "tensor/random.h"
@@ -36,19 +37,13 @@ enum {
     BPE_MAX_SPECIAL_TOKENS = 4096   /* of one tokenizer */
 };
 
-/* Buffers that grow; start from {0}, free with the function of the same name. */
+/* A row of ids that grows; starts from {0}. */
 typedef struct BpeIds {
     int32_t *ids;
     size_t count, capacity;
 } BpeIds;
-/* Bytes in a row, growing. */
-typedef struct BpeBytes {
-    char *data; /* not ended by a NUL */
-    size_t size, capacity;
-} BpeBytes;
 /* Empty again, and without memory. */
 void bpe_ids_free(BpeIds *ids);
-void bpe_bytes_free(BpeBytes *bytes);
 
 /* ---- Training ---- */
 
@@ -133,14 +128,14 @@ void bpe_encoder_set_dropout(BpeEncoder *encoder, double probability, uint64_t s
 /* Appends the text of the ids. Byte level: the very bytes. Whitespace: tokens with blanks between.
  * subword-nmt: words with blanks between. Special tokens are left out where skip_special is true. */
 Status bpe_decode(const BpeTokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
-                  BpeBytes *text);
+                  Bytes *text);
 
 /* ---- Files ---- */
 
 /* Hugging Face's tokenizer.json, from memory and to memory. `name` stands in messages, which also say the
  * byte offset. */
 Status bpe_from_json(BpeTokenizer **tokenizer, const char *json, size_t size, const char *name);
-Status bpe_to_json(const BpeTokenizer *tokenizer, BpeBytes *json);
+Status bpe_to_json(const BpeTokenizer *tokenizer, Bytes *json);
 Status bpe_load(BpeTokenizer **tokenizer, const char *path);
 /* Written beside the target, then renamed: there is never half a file. */
 Status bpe_save(const BpeTokenizer *tokenizer, const char *path);

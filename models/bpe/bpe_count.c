@@ -23,7 +23,7 @@ typedef struct Slot {
 typedef struct Table {
     Slot *slots;
     size_t slot_count, used;
-    BpeBytes texts;
+    Bytes texts;
     uint64_t pieces;
 } Table;
 
@@ -84,8 +84,8 @@ static bool grow(Table *table)
 static bool fill(Table *table, Slot *slot, BpeKey key, BpePiece piece, uint64_t count)
 {
     uint64_t size = piece.size, place = table->texts.size;
-    if (piece.size > BPE_KEY_INLINE && (!bpe_bytes_append(&table->texts, (const char *)&size, sizeof size) ||
-                                        !bpe_bytes_append(&table->texts, piece.text, piece.size)))
+    if (piece.size > BPE_KEY_INLINE && (!bytes_append(&table->texts, (const char *)&size, sizeof size) ||
+                                        !bytes_append(&table->texts, piece.text, piece.size)))
         return false;
     *slot = (Slot){key, count, place};
     table->used++;
@@ -139,13 +139,13 @@ static bool count_text(Table *table, BpePretokenizer mode, BpeLines lines, const
 
 /* ---- Blanks in front of texts ---- */
 
-static bool append_prefixed(BpeBytes *out, const char *text, size_t size)
+static bool append_prefixed(Bytes *out, const char *text, size_t size)
 {
-    bool fine = size == 0 || text[0] == ' ' || bpe_bytes_append(out, " ", 1);
-    return fine && bpe_bytes_append(out, text, size);
+    bool fine = size == 0 || text[0] == ' ' || bytes_append(out, " ", 1);
+    return fine && bytes_append(out, text, size);
 }
 
-bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size)
+bool bpe_prefix_lines(Bytes *out, const char *text, size_t size)
 {
     out->size = 0;
     for (const char *end = text + size; text < end;) {
@@ -158,7 +158,7 @@ bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size)
     return true;
 }
 
-bool bpe_prefix_text(BpeBytes *out, const char *text, size_t size)
+bool bpe_prefix_text(Bytes *out, const char *text, size_t size)
 {
     out->size = 0;
     return append_prefixed(out, text, size);
@@ -171,14 +171,14 @@ typedef struct Reader {
     int fd;
     const char *path;
     BpePretokenizer mode;
-    BpeBytes rest; /* what was read behind the last border */
+    Bytes rest; /* what was read behind the last border */
     bool ended;
     uint64_t bytes;
     Status status;
 } Reader;
 
 /* The number of bytes of the block that end with a line, or (no line is that short) a word; 0: none does. */
-static size_t border(const BpeBytes *block, size_t from, BpePretokenizer mode)
+static size_t border(const Bytes *block, size_t from, BpePretokenizer mode)
 {
     const char *feed = block->size > from ? memrchr(block->data + from, '\n', block->size - from) : NULL;
     if (!feed && mode == BPE_WHITESPACE)
@@ -187,9 +187,9 @@ static size_t border(const BpeBytes *block, size_t from, BpePretokenizer mode)
 }
 
 /* Appends at most one BLOCK_BYTES. */
-static Status read_more(Reader *reader, BpeBytes *block)
+static Status read_more(Reader *reader, Bytes *block)
 {
-    if (!bpe_bytes_reserve(block, BLOCK_BYTES))
+    if (!bytes_reserve(block, BLOCK_BYTES))
         return status_no_memory(block->size + BLOCK_BYTES, "a block of text");
     ssize_t got;
     do
@@ -204,10 +204,10 @@ static Status read_more(Reader *reader, BpeBytes *block)
 }
 
 /* The next block of whole lines; an empty one at the end. Holds the lock. */
-static Status next_block(Reader *reader, BpeBytes *block)
+static Status next_block(Reader *reader, Bytes *block)
 {
     block->size = 0;
-    if (!bpe_bytes_append(block, reader->rest.data, reader->rest.size))
+    if (!bytes_append(block, reader->rest.data, reader->rest.size))
         return status_no_memory(reader->rest.size, "a block of text");
     reader->rest.size = 0;
     while (!reader->ended) {
@@ -218,7 +218,7 @@ static Status next_block(Reader *reader, BpeBytes *block)
         size_t whole = border(block, from, reader->mode);
         if (whole == 0)
             continue;
-        if (!bpe_bytes_append(&reader->rest, block->data + whole, block->size - whole))
+        if (!bytes_append(&reader->rest, block->data + whole, block->size - whole))
             return status_no_memory(block->size - whole, "a block of text");
         block->size = whole;
         break;
@@ -235,7 +235,7 @@ typedef struct Worker {
     bool reports, started;
 } Worker;
 
-static bool count_block(Worker *worker, const BpeBytes *block, BpeBytes *prefixed)
+static bool count_block(Worker *worker, const Bytes *block, Bytes *prefixed)
 {
     const BpeOptions *o = worker->options;
     BpeLines lines = o->pretokenizer == BPE_BYTELEVEL ? BPE_LINES_KEPT : BPE_ONE_TEXT;
@@ -249,7 +249,7 @@ static void *work(void *argument)
 {
     Worker *worker = argument;
     Reader *reader = worker->reader;
-    BpeBytes block = {0}, prefixed = {0};
+    Bytes block = {0}, prefixed = {0};
     for (;;) {
         pthread_mutex_lock(&reader->lock);
         if (status_is_ok(&reader->status))
@@ -269,8 +269,8 @@ static void *work(void *argument)
         if (worker->reports && worker->options->progress)
             worker->options->progress(worker->options->progress_context, "count", bytes, 0);
     }
-    bpe_bytes_free(&block);
-    bpe_bytes_free(&prefixed);
+    bytes_free(&block);
+    bytes_free(&prefixed);
     return NULL;
 }
 
@@ -304,7 +304,7 @@ Status bpe_counter_add_file(BpeCounter *counter, const char *path)
     run_workers(counter, &reader);
     counter->bytes += reader.bytes;
     pthread_mutex_destroy(&reader.lock);
-    bpe_bytes_free(&reader.rest);
+    bytes_free(&reader.rest);
     if (!is_stdin)
         close(reader.fd);
     return reader.status;
@@ -328,7 +328,7 @@ void bpe_counter_clear(BpeCounter *counter)
 {
     for (int i = 0; i < MAX_THREADS; i++) {
         mem_free(counter->tables[i].slots);
-        bpe_bytes_free(&counter->tables[i].texts);
+        bytes_free(&counter->tables[i].texts);
         counter->tables[i] = (Table){0};
     }
 }
@@ -346,10 +346,10 @@ Status bpe_counter_add(BpeCounter *counter, const char *text, size_t size)
     const BpeOptions *o = &counter->options;
     bool fine;
     if (o->add_prefix_space && o->pretokenizer == BPE_BYTELEVEL) {
-        BpeBytes prefixed = {0};
+        Bytes prefixed = {0};
         fine = bpe_prefix_text(&prefixed, text, size) &&
                count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, prefixed.data, prefixed.size);
-        bpe_bytes_free(&prefixed);
+        bytes_free(&prefixed);
     } else {
         fine = count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, text, size);
     }
@@ -377,7 +377,7 @@ bool bpe_counter_gather(BpeCounter *counter)
         }
         first->pieces += table->pieces;
         mem_free(table->slots);
-        bpe_bytes_free(&table->texts);
+        bytes_free(&table->texts);
         *table = (Table){0};
     }
     return true;

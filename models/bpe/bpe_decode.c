@@ -13,10 +13,9 @@ static const char *text_of(const BpeTokenizer *t, size_t id, size_t *size)
     return bpe_string(&t->tokens, id);
 }
 
-static bool put(BpeBytes *out, const char *text, size_t size)
+static bool put(Bytes *out, const char *text, size_t size)
 {
-    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) &&
-        !bpe_bytes_reserve(out, size + SHORT))
+    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) && !bytes_reserve(out, size + SHORT))
         return false;
     if (__builtin_expect(size <= SHORT, 1))
         memcpy(out->data + out->size, text, SHORT);
@@ -26,7 +25,7 @@ static bool put(BpeBytes *out, const char *text, size_t size)
     return true;
 }
 
-static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, BpeBytes *out)
+static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, Bytes *out)
 {
     for (size_t i = 0; i < count; i++) {
         size_t id = (size_t)ids[i], size;
@@ -44,7 +43,7 @@ static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count
 }
 
 /* Blanks between tokens. */
-static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, BpeBytes *out)
+static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, Bytes *out)
 {
     bool first = true;
     for (size_t i = 0; i < count; i++) {
@@ -60,7 +59,7 @@ static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t coun
 }
 
 /* Blanks behind words, but for the last one. */
-static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, BpeBytes *out)
+static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, Bytes *out)
 {
     bool owed = false;
     for (size_t i = 0; i < count; i++) {
@@ -76,7 +75,7 @@ static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count
     return true;
 }
 
-Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special, BpeBytes *out)
+Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special, Bytes *out)
 {
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)ids[i] >= t->tokens.count)

@@ -44,9 +44,9 @@ struct BpeEncoder {
     const BpeTokenizer *tokenizer;
     Slot *slots;
     size_t slot_count, used;
-    BpeBytes spilled;
+    Bytes spilled;
     BpeScratch scratch;
-    BpeBytes prefixed, mapped;
+    Bytes prefixed, mapped;
     double dropout;
     Random random;
     Batch batch;
@@ -71,9 +71,9 @@ void bpe_encoder_free(BpeEncoder *encoder)
     if (!encoder)
         return;
     mem_free(encoder->slots);
-    bpe_bytes_free(&encoder->spilled);
-    bpe_bytes_free(&encoder->prefixed);
-    bpe_bytes_free(&encoder->mapped);
+    bytes_free(&encoder->spilled);
+    bytes_free(&encoder->prefixed);
+    bytes_free(&encoder->mapped);
     bpe_scratch_free(&encoder->scratch);
     mem_free(encoder);
 }
@@ -143,7 +143,7 @@ static bool spill(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids
 {
     size_t place = e->spilled.size, size = piece.size > BPE_KEY_INLINE ? piece.size : 0;
     size_t padded = (size + 7) / 8 * 8, total = 8 + padded + (count * sizeof *ids + 7) / 8 * 8;
-    if (!bpe_bytes_reserve(&e->spilled, total))
+    if (!bytes_reserve(&e->spilled, total))
         return false;
     char *entry = e->spilled.data + place;
     uint64_t stored = size;
@@ -190,7 +190,7 @@ static bool whole_token(BpeEncoder *e, BpePiece piece, int64_t *id)
         return true;
     }
     e->mapped.size = 0;
-    if (!bpe_bytes_reserve(&e->mapped, 2 * piece.size))
+    if (!bytes_reserve(&e->mapped, 2 * piece.size))
         return false;
     for (size_t i = 0; i < piece.size; i++)
         e->mapped.size +=

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 /* Grows with what was read, so that no size that the system reports is believed. */
-static Status read_all(int fd, const char *path, BpeBytes *bytes)
+static Status read_all(int fd, const char *path, Bytes *bytes)
 {
     for (;;) {
         if (bytes->size > BPE_MAX_FILE_BYTES)
             return status_failed("%s: larger than %d bytes, the most that is read", path, BPE_MAX_FILE_BYTES);
-        if (!bpe_bytes_reserve(bytes, 1 << 16))
+        if (!bytes_reserve(bytes, 1 << 16))
             return status_no_memory(bytes->size, path);
         ssize_t got = read(fd, bytes->data + bytes->size, bytes->capacity - bytes->size);
         if (got < 0 && errno == EINTR)
@@ -26,16 +26,16 @@ static Status read_all(int fd, const char *path, BpeBytes *bytes)
     }
 }
 
-Status bpe_read_file(const char *path, BpeBytes *bytes)
+Status bpe_read_file(const char *path, Bytes *bytes)
 {
-    *bytes = (BpeBytes){0};
+    *bytes = (Bytes){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return status_failed("%s: cannot open: %s", path, strerror(errno));
     Status status = read_all(fd, path, bytes);
     close(fd);
     if (!status_is_ok(&status))
-        bpe_bytes_free(bytes);
+        bytes_free(bytes);
     return status;
 }
 
@@ -115,11 +115,11 @@ bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
 
 static bool find_product(const BpeStrings *tokens, BpeMergeText merge, int64_t *product)
 {
-    BpeBytes joined = {0};
-    bool fine = bpe_bytes_append(&joined, merge.left, merge.left_size) &&
-                bpe_bytes_append(&joined, merge.right, merge.right_size);
+    Bytes joined = {0};
+    bool fine = bytes_append(&joined, merge.left, merge.left_size) &&
+                bytes_append(&joined, merge.right, merge.right_size);
     *product = fine ? bpe_strings_find(tokens, joined.data, joined.size) : BPE_NONE;
-    bpe_bytes_free(&joined);
+    bytes_free(&joined);
     return fine;
 }
 

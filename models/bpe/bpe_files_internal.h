@@ -3,14 +3,14 @@
 #define REEL_MODELS_BPE_FILES_INTERNAL_H
 
 #include "models/bpe/bpe_internal.h"
-#include "models/json/json_reader.h"
+#include "tensor/storage/json_reader.h"
 
 /* subword-nmt's cutting as one expression in a tokenizer.json: lines without blanks and carriage returns at
  * both ends, cut at blanks. */
 #define BPE_SUBWORD_REGEX "[\\r ]*\\n[\\r ]*|\\A[\\r ]+|[\\r ]+\\z| "
 
-/* A whole file, at most BPE_MAX_FILE_BYTES; free with bpe_bytes_free(). */
-Status bpe_read_file(const char *path, BpeBytes *bytes);
+/* A whole file, at most BPE_MAX_FILE_BYTES; free with bytes_free(). */
+Status bpe_read_file(const char *path, Bytes *bytes);
 
 /* Tokens in the order of a file, each with its id. */
 typedef struct BpeVocabulary {
@@ -38,7 +38,7 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
 bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
 
 /* Appends the members of { "token": id, ... } in the order of ids, `indent` before each. False: no memory. */
-bool bpe_write_vocab(const BpeTokenizer *tokenizer, BpeBytes *out, const char *indent);
+bool bpe_write_vocab(const BpeTokenizer *tokenizer, Bytes *out, const char *indent);
 
 /* The files that are text, from memory; the names stand in messages. */
 Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,

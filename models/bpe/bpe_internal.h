@@ -3,7 +3,7 @@
 #define REEL_MODELS_BPE_INTERNAL_H
 
 #include "models/bpe/bpe.h"
-#include "models/text/utf8.h"
+#include "tensor/utf8.h"
 
 #include <string.h>
 
@@ -134,8 +134,8 @@ bool bpe_counter_word(const BpeCounter *counter, size_t slot, BpeWord *word);
 void bpe_counter_clear(BpeCounter *counter);
 
 /* Copies the text, or each of its lines, with a blank in front where there is none. */
-bool bpe_prefix_text(BpeBytes *out, const char *text, size_t size);
-bool bpe_prefix_lines(BpeBytes *out, const char *text, size_t size);
+bool bpe_prefix_text(Bytes *out, const char *text, size_t size);
+bool bpe_prefix_lines(Bytes *out, const char *text, size_t size);
 
 /* ---- Strings and their ids (bpe_strings.c) ---- */
 
@@ -303,9 +303,7 @@ bool bpe_piece_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, const
 
 /* Room for `more` further elements. False: no memory. */
 bool bpe_ids_reserve(BpeIds *ids, size_t more);
-bool bpe_bytes_reserve(BpeBytes *bytes, size_t more);
 /* count * element bytes, zero, on huge pages where the system gives them; free with mem_free(). */
 void *bpe_table_alloc(size_t count, size_t element);
-bool bpe_bytes_append(BpeBytes *bytes, const char *text, size_t size);
 
 #endif

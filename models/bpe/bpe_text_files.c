@@ -1,6 +1,6 @@
 /* GPT-2's vocab.json with merges.txt, and subword-nmt's codes. */
 #include "models/bpe/bpe_files_internal.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -60,7 +60,7 @@ Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t 
 Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
 {
     *tokenizer = NULL;
-    BpeBytes vocab, merges;
+    Bytes vocab, merges;
     Status status = bpe_read_file(vocab_path, &vocab);
     if (!status_is_ok(&status))
         return status;
@@ -68,8 +68,8 @@ Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const cha
     if (status_is_ok(&status))
         status = bpe_gpt2_from_memory(tokenizer, vocab.data, vocab.size, vocab_path, merges.data, merges.size,
                                       merges_path);
-    bpe_bytes_free(&vocab);
-    bpe_bytes_free(&merges);
+    bytes_free(&vocab);
+    bytes_free(&merges);
     return status;
 }
 
@@ -95,26 +95,25 @@ static Status check_merges(const BpeTokenizer *t, const char *path)
     return status_ok();
 }
 
-static bool put_merges(const BpeTokenizer *t, BpeBytes *out)
+static bool put_merges(const BpeTokenizer *t, Bytes *out)
 {
-    bool fine = bpe_bytes_append(out, "#version: 0.2\n", 14);
+    bool fine = bytes_append(out, "#version: 0.2\n", 14);
     for (size_t i = 0; i < t->merge_count && fine; i++) {
         const BpeMerge *m = &t->merges[i];
-        fine =
-            bpe_bytes_append(out, bpe_string(&t->tokens, m->left), bpe_string_size(&t->tokens, m->left)) &&
-            bpe_bytes_append(out, " ", 1) &&
-            bpe_bytes_append(out, bpe_string(&t->tokens, m->right), bpe_string_size(&t->tokens, m->right)) &&
-            bpe_bytes_append(out, "\n", 1);
+        fine = bytes_append(out, bpe_string(&t->tokens, m->left), bpe_string_size(&t->tokens, m->left)) &&
+               bytes_append(out, " ", 1) &&
+               bytes_append(out, bpe_string(&t->tokens, m->right), bpe_string_size(&t->tokens, m->right)) &&
+               bytes_append(out, "\n", 1);
     }
     return fine;
 }
 
 static Status save_merges(const BpeTokenizer *t, const char *path)
 {
-    BpeBytes out = {0};
+    Bytes out = {0};
     Status status = put_merges(t, &out) ? atomic_file_put(path, out.data, out.size)
                                         : status_no_memory(out.size, "merges");
-    bpe_bytes_free(&out);
+    bytes_free(&out);
     return status;
 }
 
@@ -125,12 +124,12 @@ Status bpe_save_gpt2(const BpeTokenizer *t, const char *vocab_path, const char *
     Status fits = check_merges(t, merges_path);
     if (!status_is_ok(&fits))
         return fits;
-    BpeBytes out = {0};
-    bool fine = bpe_bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") &&
-                bpe_bytes_append(&out, "\n}\n", 3);
+    Bytes out = {0};
+    bool fine =
+        bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") && bytes_append(&out, "\n}\n", 3);
     Status status =
         fine ? atomic_file_put(vocab_path, out.data, out.size) : status_no_memory(out.size, "vocab");
-    bpe_bytes_free(&out);
+    bytes_free(&out);
     return status_is_ok(&status) ? save_merges(t, merges_path) : status;
 }
 
@@ -154,7 +153,7 @@ static void mark(uint64_t *seen, const char *text, size_t size)
 }
 
 /* Marks the symbols of all merges in `seen`, a bit for each code point. */
-static Status survey(const char *path, const BpeBytes *bytes, uint64_t *seen)
+static Status survey(const char *path, const Bytes *bytes, uint64_t *seen)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
     if (!bpe_next_line(&lines) || !is_version(&lines))
@@ -200,10 +199,10 @@ static bool add_symbols(BpeTokenizer *parts, const uint64_t *seen)
 }
 
 /* The product of a merge gets the next id, unless it has one. */
-static Status add_merges(const char *path, const BpeBytes *bytes, BpeTokenizer *parts)
+static Status add_merges(const char *path, const Bytes *bytes, BpeTokenizer *parts)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
-    BpeBytes joined = {0};
+    Bytes joined = {0};
     size_t capacity = 0;
     Status status = status_ok();
     bpe_next_line(&lines);
@@ -213,18 +212,18 @@ static Status add_merges(const char *path, const BpeBytes *bytes, BpeTokenizer *
         joined.size = 0;
         if (!bpe_split_merge(lines.text, lines.size, &m))
             break; /* the empty end; all else has been looked at */
-        bool fine = bpe_bytes_append(&joined, m.left, m.left_size) &&
-                    bpe_bytes_append(&joined, m.right, m.right_size);
+        bool fine =
+            bytes_append(&joined, m.left, m.left_size) && bytes_append(&joined, m.right, m.right_size);
         if (fine && bpe_strings_find(&parts->tokens, joined.data, joined.size) < 0)
             fine = bpe_strings_add(&parts->tokens, joined.data, joined.size);
         if (!fine || !bpe_add_merge(parts, &capacity, m, what))
             status = status_failed("%s:%zu: %s", path, lines.number, what);
     }
-    bpe_bytes_free(&joined);
+    bytes_free(&joined);
     return status;
 }
 
-static Status read_codes(const char *path, const BpeBytes *bytes, const char *unk, BpeTokenizer *parts)
+static Status read_codes(const char *path, const Bytes *bytes, const char *unk, BpeTokenizer *parts)
 {
     uint64_t *seen = mem_calloc(MAX_CODE / 64, sizeof *seen);
     if (!seen)
@@ -248,7 +247,7 @@ Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t 
                              const char *unk_token)
 {
     *tokenizer = NULL;
-    const BpeBytes bytes = {.data = (char *)text, .size = size}; /* only read */
+    const Bytes bytes = {.data = (char *)text, .size = size}; /* only read */
     BpeTokenizer parts = {
         .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
     Status status = read_codes(name, &bytes, unk_token, &parts);
@@ -261,14 +260,14 @@ Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t 
 Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token)
 {
     *tokenizer = NULL;
-    BpeBytes bytes;
+    Bytes bytes;
     if (unk_token && (!*unk_token || utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
         return status_usage("the unk token is empty or not UTF-8");
     Status status = bpe_read_file(path, &bytes);
     if (!status_is_ok(&status))
         return status;
     status = bpe_codes_from_memory(tokenizer, bytes.data, bytes.size, path, unk_token);
-    bpe_bytes_free(&bytes);
+    bytes_free(&bytes);
     return status;
 }
 

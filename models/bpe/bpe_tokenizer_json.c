@@ -167,14 +167,14 @@ static bool read_model(Loader *l)
     return status_is_ok(&l->json.status);
 }
 
-static bool read_text(JsonReader *json, BpeBytes *text)
+static bool read_text(JsonReader *json, Bytes *text)
 {
     text->size = 0;
-    return json_reader_string(json) && (bpe_bytes_append(text, json->string.data, json->string.size) ||
+    return json_reader_string(json) && (bytes_append(text, json->string.data, json->string.size) ||
                                         json_reader_fail(json, "out of memory"));
 }
 
-static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, BpeBytes *content)
+static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, Bytes *content)
 {
     JsonReader *json = &l->json;
     bool first = true;
@@ -203,7 +203,7 @@ static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, BpeBytes
     return status_is_ok(&json->status);
 }
 
-static bool keep_added(Loader *l, BpeAdded added, int64_t id, const BpeBytes *content)
+static bool keep_added(Loader *l, BpeAdded added, int64_t id, const Bytes *content)
 {
     JsonReader *json = &l->json;
     if (added.single_word)
@@ -211,7 +211,7 @@ static bool keep_added(Loader *l, BpeAdded added, int64_t id, const BpeBytes *co
     if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS)
         return json_reader_fail(json, "more than %d added tokens", BPE_MAX_SPECIAL_TOKENS);
     json->string.size = 0;
-    if (!bpe_bytes_append(&json->string, content->data, content->size))
+    if (!bytes_append(&json->string, content->data, content->size))
         return json_reader_fail(json, "out of memory");
     size_t before = l->vocabulary.names.count;
     if (!bpe_vocabulary_add(&l->vocabulary, json, id))
@@ -232,10 +232,10 @@ static bool read_added(Loader *l)
     json_reader_open_array(&l->json);
     while (json_reader_next_item(&l->json, &first)) {
         BpeAdded added = {0};
-        BpeBytes content = {0};
+        Bytes content = {0};
         int64_t id = BPE_NONE;
         bool fine = read_added_members(l, &added, &id, &content) && keep_added(l, added, id, &content);
-        bpe_bytes_free(&content);
+        bytes_free(&content);
         if (!fine)
             return false;
     }
@@ -272,7 +272,7 @@ static bool read_merge(Loader *l)
 {
     JsonReader *json = &l->json;
     BpeMergeText merge;
-    BpeBytes left = {0};
+    Bytes left = {0};
     bool fine, first = true;
     char what[200];
     if (json_reader_peek(json) == JSON_STRING) {
@@ -282,7 +282,7 @@ static bool read_merge(Loader *l)
     } else {
         fine = json_reader_open_array(json) && json_reader_next_item(json, &first) &&
                json_reader_string(json) &&
-               (bpe_bytes_append(&left, json->string.data, json->string.size) ||
+               (bytes_append(&left, json->string.data, json->string.size) ||
                 json_reader_fail(json, "out of memory")) &&
                json_reader_next_item(json, &first) && json_reader_string(json);
         if (!fine || json_reader_next_item(json, &first))
@@ -292,7 +292,7 @@ static bool read_merge(Loader *l)
     }
     fine = fine && status_is_ok(&json->status) &&
            (bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) || json_reader_fail(json, "%s", what));
-    bpe_bytes_free(&left);
+    bytes_free(&left);
     return fine;
 }
 
@@ -418,10 +418,10 @@ Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, co
 Status bpe_load(BpeTokenizer **tokenizer, const char *path)
 {
     *tokenizer = NULL;
-    BpeBytes bytes;
+    Bytes bytes;
     Status status = bpe_read_file(path, &bytes);
     if (status_is_ok(&status))
         status = bpe_from_json(tokenizer, bytes.data, bytes.size, path);
-    bpe_bytes_free(&bytes);
+    bytes_free(&bytes);
     return status;
 }

@@ -1,17 +1,17 @@
 /* Writing Hugging Face's tokenizer.json. */
 #include "models/bpe/bpe_files_internal.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool put(BpeBytes *out, const char *text)
+static bool put(Bytes *out, const char *text)
 {
-    return bpe_bytes_append(out, text, strlen(text));
+    return bytes_append(out, text, strlen(text));
 }
 
-static bool put_token(const BpeTokenizer *t, BpeBytes *out, size_t id)
+static bool put_token(const BpeTokenizer *t, Bytes *out, size_t id)
 {
     return json_reader_write_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
 }
@@ -22,7 +22,7 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool put_added(const BpeTokenizer *t, BpeBytes *out)
+static bool put_added(const BpeTokenizer *t, Bytes *out)
 {
     BpeAdded *added = mem_alloc(t->added_count * sizeof *added);
     if (!added)
@@ -47,7 +47,7 @@ static bool put_added(const BpeTokenizer *t, BpeBytes *out)
     return fine && put(out, "],\n  ");
 }
 
-static bool put_parts(const BpeTokenizer *t, BpeBytes *out)
+static bool put_parts(const BpeTokenizer *t, Bytes *out)
 {
     char text[600];
     const char *trim = t->config.trim_offsets ? "true" : "false";
@@ -71,7 +71,7 @@ static bool put_parts(const BpeTokenizer *t, BpeBytes *out)
     }
 }
 
-static bool put_model_head(const BpeTokenizer *t, BpeBytes *out)
+static bool put_model_head(const BpeTokenizer *t, Bytes *out)
 {
     char text[300];
     bool fine = put(out, "\"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": ");
@@ -86,7 +86,7 @@ static bool put_model_head(const BpeTokenizer *t, BpeBytes *out)
     return fine && put(out, text);
 }
 
-bool bpe_write_vocab(const BpeTokenizer *t, BpeBytes *out, const char *indent)
+bool bpe_write_vocab(const BpeTokenizer *t, Bytes *out, const char *indent)
 {
     bool fine = true, first = true;
     for (size_t id = 0; id < t->tokens.count && fine; id++) {
@@ -100,7 +100,7 @@ bool bpe_write_vocab(const BpeTokenizer *t, BpeBytes *out, const char *indent)
     return fine;
 }
 
-Status bpe_to_json(const BpeTokenizer *t, BpeBytes *out)
+Status bpe_to_json(const BpeTokenizer *t, Bytes *out)
 {
     bool fine = put(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  ") &&
                 put_added(t, out) && put(out, "\"normalizer\": null,\n  ") && put_parts(t, out) &&
@@ -115,10 +115,10 @@ Status bpe_to_json(const BpeTokenizer *t, BpeBytes *out)
 
 Status bpe_save(const BpeTokenizer *tokenizer, const char *path)
 {
-    BpeBytes bytes = {0};
+    Bytes bytes = {0};
     Status status = bpe_to_json(tokenizer, &bytes);
     if (status_is_ok(&status))
         status = atomic_file_put(path, bytes.data, bytes.size);
-    bpe_bytes_free(&bytes);
+    bytes_free(&bytes);
     return status;
 }

@@ -1,7 +1,7 @@
 /* The page: head, what was run, the table; the figures are in files of their own. */
 #include "models/report/report.h"
 #include "models/report/report_internal.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 
 #include <math.h>

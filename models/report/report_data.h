@@ -6,6 +6,7 @@
 
 #include "models/training/metrics.h"
 #include "models/training/results.h"
+#include "models/training/spread.h"
 #include "tensor/arena.h"
 
 REEL_BEGIN_DECLS
@@ -129,16 +130,6 @@ Status report_data_begin(ReportRun *run, const Dataset *dataset);
 Status report_data_add(ReportRun *run, Model *model, const Dataset *dataset, const RunOptions *options);
 /* Writes report.json atomically. */
 Status report_data_write(const ReportRun *run, const char *path);
-
-/* ---- Mean and spread ---- */
-
-typedef struct Spread {
-    double mean, sd; /* sample standard deviation (n - 1); 0 for one value */
-    double low, high;
-    int n;
-} Spread;
-
-Spread spread_of(const double *values, int n);
 
 REEL_END_DECLS
 

@@ -1,9 +1,9 @@
 /* The two files that a run leaves for reports, and what must be true of them. */
-#include "models/json/json_fields.h"
+#include "tensor/storage/json_fields.h"
 #include "models/report/report_data.h"
 #include "models/report/report_internal.h"
 #include "models/text/text_file.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 
 #include <limits.h>

@@ -1,5 +1,5 @@
 #include "models/report/report_internal.h"
-#include "models/text/utf8.h"
+#include "tensor/utf8.h"
 #include "tensor/mem.h"
 
 #include <math.h>

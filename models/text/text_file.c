@@ -1,5 +1,5 @@
 #include "models/text/text_file.h"
-#include "models/text/utf8.h"
+#include "tensor/utf8.h"
 #include "tensor/mem.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 #include "models/training/checkpoint.h"
 
-#include "models/json/json_reader.h"
-#include "models/json/json_writer.h"
+#include "tensor/storage/json_reader.h"
+#include "tensor/storage/json_writer.h"
 #include "models/text/text_file.h"
 #include "tensor/mem.h"
 
@@ -91,13 +91,13 @@ static void add_lines(NnSnapshot *snapshot, const char *name, const StringTable 
 
 static void add_tokenizer(NnSnapshot *snapshot, const BpeTokenizer *bpe)
 {
-    BpeBytes json = {0};
+    Bytes json = {0};
     Status status = bpe_to_json(bpe, &json);
     if (status_is_ok(&status))
         nn_snapshot_bytes(snapshot, TOKENIZER, json.data, json.size);
     else if (status_is_ok(&snapshot->status))
         snapshot->status = status;
-    bpe_bytes_free(&json);
+    bytes_free(&json);
 }
 
 void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const CheckpointText *text)

@@ -1,8 +1,8 @@
 #include "models/training/results.h"
-#include "models/json/json_writer.h"
-#include "models/report/report_data.h"
+#include "tensor/storage/json_writer.h"
+#include "models/training/spread.h"
 #include "models/training/threshold.h"
-#include "nn/atomic_file.h"
+#include "tensor/storage/atomic_file.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "models/training/training_state.h"
 
-#include "models/json/json_fields.h"
+#include "tensor/storage/json_fields.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>

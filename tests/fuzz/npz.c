@@ -2,7 +2,7 @@
  * read out of bounds or undefined behaviour is a finding; so is a member that was listed and cannot be read
  * as bytes, and a message that is not one line. Fuzzers are to define
  * FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION, so that a wrong checksum does not keep them out. */
-#include "nn/npz.h"
+#include "tensor/storage/npz.h"
 #include "tensor/mem.h"
 
 #include <stdlib.h>

@@ -18,7 +18,7 @@ static void check_text(const BpeTokenizer *t, const char *text, size_t size)
 {
     BpeEncoder *encoder = bpe_encoder_new(t);
     BpeIds ids = {0};
-    BpeBytes back = {0};
+    Bytes back = {0};
     Status status = bpe_encode(encoder, text, size, &ids);
     require(status_is_ok(&status));
     for (size_t i = 0; i < ids.count; i++)
@@ -27,12 +27,12 @@ static void check_text(const BpeTokenizer *t, const char *text, size_t size)
     require(status_is_ok(&status));
     bpe_encoder_free(encoder);
     bpe_ids_free(&ids);
-    bpe_bytes_free(&back);
+    bytes_free(&back);
 }
 
 static void check_same(const BpeTokenizer *a)
 {
-    BpeBytes x = {0}, y = {0};
+    Bytes x = {0}, y = {0};
     BpeTokenizer *b;
     Status status = bpe_to_json(a, &x);
     require(status_is_ok(&status));
@@ -41,8 +41,8 @@ static void check_same(const BpeTokenizer *a)
     status = bpe_to_json(b, &y);
     require(status_is_ok(&status) && x.size == y.size && memcmp(x.data, y.data, x.size) == 0);
     bpe_tokenizer_free(b);
-    bpe_bytes_free(&x);
-    bpe_bytes_free(&y);
+    bytes_free(&x);
+    bytes_free(&y);
 }
 
 static void check(Status status, BpeTokenizer *t, const uint8_t *data, size_t size)

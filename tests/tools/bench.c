@@ -1,5 +1,5 @@
 /* The contract of tools/bench: its options, and the names in its JSON. */
-#include "models/json/json_reader.h"
+#include "tensor/storage/json_reader.h"
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_run.h"

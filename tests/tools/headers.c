@@ -18,7 +18,8 @@ enum { DIALECT_COUNT = sizeof dialects / sizeof dialects[0] };
 
 /* %s: compiler, language, standard. The second line is there because a file must declare something. */
 #define EACH_HEADER                                                                                          \
-    "ls tensor/*.h autograd/*.h nn/*.h models/*.h models/*/*.h | grep -v _internal | xargs -P 4 -I {} sh "   \
+    "ls tensor/*.h tensor/*/*.h autograd/*.h nn/*.h models/*.h models/*/*.h | grep -v _internal | xargs -P " \
+    "4 -I {} sh "                                                                                            \
     "-c "                                                                                                    \
     "'printf \"#include \\\"{}\\\"\\nextern int something;\\n\" | "                                          \
     "%s -x %s -std=%s -fsyntax-only -Wall -Wextra -Wpedantic -Werror -I. - && echo {} compiles'"

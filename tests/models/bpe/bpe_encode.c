@@ -20,7 +20,7 @@ START_TEST(tokens_as_subword_nmt)
 {
     BpeTokenizer *t = bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300},
                                              "tests/fixtures/bpe/text.txt");
-    BpeBytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture("codes.out"), got = {0};
+    Bytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture("codes.out"), got = {0};
     BpeEncoder *encoder = bpe_encoder_new(t);
     BpeIds ids = {0}, ends = {0};
     ck_assert_ok(bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
@@ -30,20 +30,20 @@ START_TEST(tokens_as_subword_nmt)
             size_t size;
             const char *token = bpe_token_text(t, ids.ids[at], &size);
             bool final = size >= 4 && strcmp(token + size - 4, BPE_WORD_END) == 0;
-            ck_assert(at == begin || bpe_bytes_append(&got, " ", 1));
-            ck_assert(bpe_bytes_append(&got, token, final ? size - 4 : size));
-            ck_assert(final || bpe_bytes_append(&got, "@@", 2));
+            ck_assert(at == begin || bytes_append(&got, " ", 1));
+            ck_assert(bytes_append(&got, token, final ? size - 4 : size));
+            ck_assert(final || bytes_append(&got, "@@", 2));
         }
-        ck_assert(bpe_bytes_append(&got, "\n", 1));
+        ck_assert(bytes_append(&got, "\n", 1));
     }
     ck_assert_uint_eq(got.size, expected.size);
     ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
     bpe_encoder_free(encoder);
     bpe_ids_free(&ids);
     bpe_ids_free(&ends);
-    bpe_bytes_free(&text);
-    bpe_bytes_free(&expected);
-    bpe_bytes_free(&got);
+    bytes_free(&text);
+    bytes_free(&expected);
+    bytes_free(&got);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -61,13 +61,13 @@ START_TEST(byte_level_gives_back_any_bytes)
             text[i] =
                 round % 3 ? (char)random_u32(&random) : " the's\n\xE6\x97\xA5\t\0"[random_below(&random, 12)];
         BpeIds ids = {0};
-        BpeBytes back = {0};
+        Bytes back = {0};
         ck_assert_ok(bpe_encode(encoder, text, size, &ids));
         ck_assert_ok(bpe_decode(t, ids.ids, ids.count, true, &back));
         ck_assert_uint_eq(back.size, size);
         ck_assert(size == 0 || memcmp(back.data, text, size) == 0);
         bpe_ids_free(&ids);
-        bpe_bytes_free(&back);
+        bytes_free(&back);
         mem_free(text);
     }
     bpe_encoder_free(encoder);
@@ -130,7 +130,7 @@ START_TEST(dropout)
     BpeIds none = dropped(e, 0, 1), some = dropped(e, 0.3, 1), again = dropped(e, 0.3, 1),
            other = dropped(e, 0.3, 2);
     BpeIds all = dropped(e, 1, 1), last = dropped(e, 0, 1);
-    BpeBytes text = {0};
+    Bytes text = {0};
     ck_assert(same(some, again));
     ck_assert(!same(some, other));
     ck_assert(same(none, last));
@@ -139,7 +139,7 @@ START_TEST(dropout)
     ck_assert_ok(bpe_decode(t, some.ids, some.count, true, &text));
     ck_assert_uint_eq(text.size, 20 * 42);
     ck_assert_int_eq(memcmp(text.data + 42, "real-time strategy", 18), 0);
-    bpe_bytes_free(&text);
+    bytes_free(&text);
     BpeIds *lists[] = {&none, &some, &again, &other, &all, &last};
     for (int i = 0; i < 6; i++)
         bpe_ids_free(lists[i]);
@@ -151,7 +151,7 @@ END_TEST
 START_TEST(the_parts_of_many_threads_are_the_whole)
 {
     BpeTokenizer *t = bpe_support_load("bytelevel.json");
-    BpeBytes text = bpe_support_fixture("text.txt");
+    Bytes text = bpe_support_fixture("text.txt");
     BpeEncoder *encoders[5];
     for (int i = 0; i < 5; i++)
         encoders[i] = bpe_encoder_new(t);
@@ -178,7 +178,7 @@ START_TEST(the_parts_of_many_threads_are_the_whole)
     pool_free(pool);
     for (int i = 0; i < 5; i++)
         bpe_encoder_free(encoders[i]);
-    bpe_bytes_free(&text);
+    bytes_free(&text);
     bpe_tokenizer_free(t);
 }
 END_TEST

@@ -6,20 +6,20 @@
 static void check(BpePretokenizer mode, BpeLines lines, const char *text, const char *expected)
 {
     size_t size = strlen(text);
-    BpeBytes exact = {0}, got = {0};
-    ck_assert(bpe_bytes_append(&exact, text, size));
+    Bytes exact = {0}, got = {0};
+    ck_assert(bytes_append(&exact, text, size));
     BpeSplitter splitter;
     BpePiece pieces[64];
     bpe_split(&splitter, mode, lines, exact.data, size);
     for (size_t count; (count = bpe_split_next(&splitter, pieces, 64)) > 0;)
         for (size_t i = 0; i < count; i++) {
-            ck_assert(got.size == 0 || bpe_bytes_append(&got, "|", 1));
-            ck_assert(bpe_bytes_append(&got, pieces[i].text, pieces[i].size));
+            ck_assert(got.size == 0 || bytes_append(&got, "|", 1));
+            ck_assert(bytes_append(&got, pieces[i].text, pieces[i].size));
         }
-    ck_assert(bpe_bytes_append(&got, "", 1));
+    ck_assert(bytes_append(&got, "", 1));
     ck_assert_str_eq(got.data, expected);
-    bpe_bytes_free(&exact);
-    bpe_bytes_free(&got);
+    bytes_free(&exact);
+    bytes_free(&got);
 }
 
 START_TEST(whitespace)

@@ -51,20 +51,20 @@ START_TEST(codes_are_written_as_they_were_read)
     ck_assert_int_eq(bpe_unk_id(t), 0);
     ck_assert_int_eq(bpe_merge_count(t), 300);
     ck_assert_ok(bpe_save_codes(t, path));
-    BpeBytes expected = bpe_support_fixture("codes"), got;
+    Bytes expected = bpe_support_fixture("codes"), got;
     char name[512];
     snprintf(name, sizeof name, "%s", path);
     FILE *file = fopen(name, "rb");
-    got = (BpeBytes){0};
+    got = (Bytes){0};
     for (int c; (c = fgetc(file)) != EOF;) {
         char byte = (char)c;
-        ck_assert(bpe_bytes_append(&got, &byte, 1));
+        ck_assert(bytes_append(&got, &byte, 1));
     }
     fclose(file);
     ck_assert_uint_eq(got.size, expected.size);
     ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
-    bpe_bytes_free(&got);
-    bpe_bytes_free(&expected);
+    bytes_free(&got);
+    bytes_free(&expected);
     bpe_tokenizer_free(t);
 }
 END_TEST

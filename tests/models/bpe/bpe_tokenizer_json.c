@@ -9,12 +9,12 @@ enum { NAME_COUNT = 4 };
 START_TEST(what_is_written_reads_the_same)
 {
     BpeTokenizer *t = bpe_support_load(NAMES[_i]), *back;
-    BpeBytes json = {0};
+    Bytes json = {0};
     ck_assert_ok(bpe_to_json(t, &json));
     ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
     ck_assert_int_eq(bpe_vocab_size(back), bpe_vocab_size(t));
-    bpe_bytes_free(&json);
+    bytes_free(&json);
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
 }
@@ -23,7 +23,7 @@ END_TEST
 /* A file that was cut off anywhere is an error that says where, and nothing leaks. */
 START_TEST(every_truncation_is_an_error)
 {
-    BpeBytes json = bpe_support_fixture(NAMES[_i]);
+    Bytes json = bpe_support_fixture(NAMES[_i]);
     int64_t live = mem_stats().live_blocks;
     for (size_t size = 0; size + 1 < json.size; size += size < 1500 ? 1 : 61) {
         BpeTokenizer *t;
@@ -32,25 +32,25 @@ START_TEST(every_truncation_is_an_error)
             ck_abort_msg("cut at %zu: '%s'", size, status.message);
         ck_assert_int_eq(mem_stats().live_blocks, live);
     }
-    bpe_bytes_free(&json);
+    bytes_free(&json);
 }
 END_TEST
 
 /* The odd fixture with one part replaced by another. */
 static Status with(const char *from, const char *to)
 {
-    BpeBytes json = bpe_support_fixture("odd.json"), changed = {0};
-    ck_assert(bpe_bytes_append(&json, "", 1));
+    Bytes json = bpe_support_fixture("odd.json"), changed = {0};
+    ck_assert(bytes_append(&json, "", 1));
     char *at = strstr(json.data, from);
     ck_assert_msg(at != NULL, "'%s' is not in the fixture", from);
-    ck_assert(bpe_bytes_append(&changed, json.data, (size_t)(at - json.data)));
-    ck_assert(bpe_bytes_append(&changed, to, strlen(to)));
-    ck_assert(bpe_bytes_append(&changed, at + strlen(from), strlen(at + strlen(from))));
+    ck_assert(bytes_append(&changed, json.data, (size_t)(at - json.data)));
+    ck_assert(bytes_append(&changed, to, strlen(to)));
+    ck_assert(bytes_append(&changed, at + strlen(from), strlen(at + strlen(from))));
     BpeTokenizer *t;
     Status status = bpe_from_json(&t, changed.data, changed.size, "changed");
     bpe_tokenizer_free(t);
-    bpe_bytes_free(&json);
-    bpe_bytes_free(&changed);
+    bytes_free(&json);
+    bytes_free(&changed);
     return status;
 }
 
@@ -114,11 +114,11 @@ START_TEST(a_long_unknown_token)
     BpeOptions options = {
         .vocab_size = 10, .special_tokens = &special, .special_count = 1, .unk_token = special};
     BpeTokenizer *t = bpe_support_learn(options, "a b", 3), *back;
-    BpeBytes json = {0};
+    Bytes json = {0};
     ck_assert_ok(bpe_to_json(t, &json));
     ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
-    bpe_bytes_free(&json);
+    bytes_free(&json);
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
 }
@@ -141,7 +141,7 @@ END_TEST
 
 START_TEST(no_memory_is_an_error)
 {
-    BpeBytes json = bpe_support_fixture("odd.json");
+    Bytes json = bpe_support_fixture("odd.json");
     BpeTokenizer *expected = bpe_support_load("odd.json");
     int64_t live = mem_stats().live_blocks;
     bool worked = false;
@@ -158,7 +158,7 @@ START_TEST(no_memory_is_an_error)
         ck_assert_int_eq(mem_stats().live_blocks, live);
     }
     ck_assert(worked);
-    bpe_bytes_free(&json);
+    bytes_free(&json);
     bpe_tokenizer_free(expected);
 }
 END_TEST

@@ -56,19 +56,19 @@ START_TEST(merges_as_subword_nmt)
 {
     BpeTokenizer *t =
         bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300}, TEXT);
-    BpeBytes codes = bpe_support_fixture("codes"), got = {0};
-    ck_assert(bpe_bytes_append(&got, "#version: 0.2\n", 14));
+    Bytes codes = bpe_support_fixture("codes"), got = {0};
+    ck_assert(bytes_append(&got, "#version: 0.2\n", 14));
     int32_t left, right, product;
     for (int64_t rank = 0; bpe_merge(t, rank, &left, &right, &product); rank++) {
         char line[256];
         int size = snprintf(line, sizeof line, "%s %s\n", bpe_token_text(t, left, NULL),
                             bpe_token_text(t, right, NULL));
-        ck_assert(bpe_bytes_append(&got, line, (size_t)size));
+        ck_assert(bytes_append(&got, line, (size_t)size));
     }
     ck_assert_uint_eq(got.size, codes.size);
     ck_assert_int_eq(memcmp(got.data, codes.data, codes.size), 0);
-    bpe_bytes_free(&codes);
-    bpe_bytes_free(&got);
+    bytes_free(&codes);
+    bytes_free(&got);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -165,14 +165,14 @@ END_TEST
 /* Large enough that the floor is lowered several times, with counts above the buckets. */
 START_TEST(phases_change_nothing)
 {
-    BpeBytes text = {0};
+    Bytes text = {0};
     Random random = random_new(11, 3);
     for (int i = 0; i < 200000; i++) {
         char word[4] = {(char)('a' + random_below(&random, 3)), (char)('a' + random_below(&random, 2)), 'z',
                         ' '};
-        ck_assert(bpe_bytes_append(&text, word + random_below(&random, 2), 3 - random_below(&random, 2)));
+        ck_assert(bytes_append(&text, word + random_below(&random, 2), 3 - random_below(&random, 2)));
         if (i % 3 == 0)
-            ck_assert(bpe_bytes_append(&text, " ", 1));
+            ck_assert(bytes_append(&text, " ", 1));
     }
     BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 2000}, text.data, text.size);
     BpeIds ids = bpe_support_encode(t, text.data, text.size);
@@ -184,7 +184,7 @@ START_TEST(phases_change_nothing)
     ck_assert_int_gt(counts[1999], 0);
     mem_free(counts);
     bpe_ids_free(&ids);
-    bpe_bytes_free(&text);
+    bytes_free(&text);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -284,12 +284,12 @@ static uint64_t total_of(const BpeCounter *counter)
 START_TEST(no_memory_counts_nothing_twice)
 {
     enum { WORDS = 600000 };
-    BpeBytes text = {0};
+    Bytes text = {0};
     Random random = random_new(3, 1);
     for (int i = 0; i < WORDS; i++) {
         char word[32];
         int size = snprintf(word, sizeof word, "%x\n", random_below(&random, 100000));
-        ck_assert(bpe_bytes_append(&text, word, (size_t)size));
+        ck_assert(bytes_append(&text, word, (size_t)size));
     }
     const char *path = text_support_file(text.data, text.size);
     for (int n = 0; n < 3; n++) {
@@ -304,7 +304,7 @@ START_TEST(no_memory_counts_nothing_twice)
         ck_assert_uint_eq(bpe_counter_counts(counter).pieces, WORDS);
         bpe_counter_free(counter);
     }
-    bpe_bytes_free(&text);
+    bytes_free(&text);
 }
 END_TEST
 

@@ -18,38 +18,6 @@ START_TEST(classes_of_single_characters)
 }
 END_TEST
 
-START_TEST(every_code_point_survives_utf8)
-{
-    for (uint32_t code = 0; code < 0x110000; code++) {
-        if (code >= 0xD800 && code < 0xE000)
-            continue;
-        char text[4];
-        uint32_t back;
-        int size = utf8_encode(code, text);
-        bool fine = utf8_decode((const uint8_t *)text, (size_t)size, &back) == size && back == code;
-        /* Cut off, it is no character. */
-        fine = fine && (size == 1 || utf8_decode((const uint8_t *)text, (size_t)size - 1, &back) == 0);
-        if (!fine)
-            ck_abort_msg("U+%04X", code);
-    }
-}
-END_TEST
-
-START_TEST(what_is_not_utf8_is_refused)
-{
-    static const char *const broken[] = {
-        "\x80",         "\xC0\x80",         "\xC1\xBF",         "\xE0\x80\x80", "\xE0\x9F\xBF",
-        "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80", "\xE2\x28\xA1\x20",
-        "\xFF"};
-    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
-        uint32_t code;
-        ck_assert_int_eq(utf8_decode((const uint8_t *)broken[i], strlen(broken[i]), &code), 0);
-        ck_assert_uint_eq(utf8_valid(broken[i], strlen(broken[i])), 0);
-    }
-    ck_assert_uint_eq(utf8_valid("ab\xC3\xA9\xC3", 5), 4);
-}
-END_TEST
-
 START_TEST(bytes_and_their_characters_are_one_to_one)
 {
     bool seen[0x144] = {false};
@@ -73,8 +41,6 @@ Suite *models_bpe_unicode_suite(void)
     Suite *suite = suite_create("models/bpe_unicode");
     TCase *tcase = tcase_create("unicode");
     tcase_add_test(tcase, classes_of_single_characters);
-    tcase_add_test(tcase, every_code_point_survives_utf8);
-    tcase_add_test(tcase, what_is_not_utf8_is_refused);
     tcase_add_test(tcase, bytes_and_their_characters_are_one_to_one);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -51,7 +51,7 @@ START_TEST(an_adopted_tokenizer_gives_the_same_ids)
     Subwords subwords = {.vocabulary = 24}, again = {0};
     Status status = make(&dataset, &subwords, &corpus);
     ck_assert_msg(status_is_ok(&status), "%s", status.message);
-    BpeBytes json = {0};
+    Bytes json = {0};
     BpeTokenizer *copy = NULL;
     status = bpe_to_json(subwords.tokenizer, &json);
     ck_assert(status_is_ok(&status));
@@ -68,7 +68,7 @@ START_TEST(an_adopted_tokenizer_gives_the_same_ids)
     ck_assert_mem_eq(a.ids, b.ids, a.count * sizeof *a.ids);
     id_list_free(&a);
     id_list_free(&b);
-    bpe_bytes_free(&json);
+    bytes_free(&json);
     dataset_free(dataset);
     corpus_free(&corpus);
     subwords_free(&subwords);

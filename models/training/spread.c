@@ -1,0 +1,21 @@
+#include "models/training/spread.h"
+
+#include <math.h>
+
+Spread spread_of(const double *values, int n)
+{
+    Spread spread = {.n = n};
+    if (n < 1)
+        return spread;
+    spread.low = spread.high = values[0];
+    for (int i = 0; i < n; i++) {
+        spread.mean += values[i] / n;
+        spread.low = fmin(spread.low, values[i]);
+        spread.high = fmax(spread.high, values[i]);
+    }
+    double squares = 0;
+    for (int i = 0; i < n; i++)
+        squares += (values[i] - spread.mean) * (values[i] - spread.mean);
+    spread.sd = n > 1 ? sqrt(squares / (n - 1)) : 0;
+    return spread;
+}

@@ -1,0 +1,20 @@
+/* Mean and spread of a few values, such as the seeds of one model. */
+#ifndef REEL_MODELS_SPREAD_H
+#define REEL_MODELS_SPREAD_H
+
+#include "tensor/decls.h"
+
+REEL_BEGIN_DECLS
+
+typedef struct Spread {
+    double mean, sd; /* sample standard deviation (n - 1); 0 for one value */
+    double low, high;
+    int n;
+} Spread;
+
+/* All zeros where there is no value. */
+Spread spread_of(const double *values, int n);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,26 @@
+/* A row of bytes that grows: what is read from a file or put together to be written. */
+#ifndef REEL_TENSOR_BYTES_H
+#define REEL_TENSOR_BYTES_H
+
+#include "tensor/decls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+REEL_BEGIN_DECLS
+
+/* Starts from {0}; bytes_free() makes it that again. */
+typedef struct Bytes {
+    char *data; /* not ended by a NUL */
+    size_t size, capacity;
+} Bytes;
+
+/* Room for `more` further bytes. False: no memory; nothing has changed. */
+bool bytes_reserve(Bytes *bytes, size_t more);
+/* Adds these at the end. False: no memory; nothing has changed. */
+bool bytes_append(Bytes *bytes, const char *data, size_t size);
+void bytes_free(Bytes *bytes);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,388 @@
+#include "tensor/storage/json_reader.h"
+#include "tensor/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void json_reader_open(JsonReader *json, const char *text, size_t size, const char *name)
+{
+    *json = (JsonReader){.name = name, .text = text, .size = size, .status = status_ok()};
+}
+
+void json_reader_close(JsonReader *json)
+{
+    bytes_free(&json->string);
+}
+
+bool json_reader_fail(JsonReader *json, const char *format, ...)
+{
+    if (!status_is_ok(&json->status))
+        return false;
+    char what[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    json->status = status_failed("%s: byte %zu: %s", json->name, json->at, what);
+    return false;
+}
+
+static bool is_fine(const JsonReader *json)
+{
+    return json->status.code == STATUS_OK;
+}
+
+/* The next byte that is no white space, or -1 at the end. */
+static int next_byte(JsonReader *json)
+{
+    while (json->at < json->size) {
+        char c = json->text[json->at];
+        if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
+            return (unsigned char)c;
+        json->at++;
+    }
+    return -1;
+}
+
+JsonKind json_reader_peek(JsonReader *json)
+{
+    if (!is_fine(json))
+        return JSON_BROKEN;
+    int c = next_byte(json);
+    switch (c) {
+    case 'n':
+        return JSON_NULL;
+    case 'f':
+        return JSON_FALSE;
+    case 't':
+        return JSON_TRUE;
+    case '"':
+        return JSON_STRING;
+    case '[':
+        return JSON_ARRAY;
+    case '{':
+        return JSON_OBJECT;
+    default:
+        if (c == '-' || (c >= '0' && c <= '9'))
+            return JSON_NUMBER;
+        json_reader_fail(json, c < 0 ? "the file ends where a value should be" : "no JSON value begins so");
+        return JSON_BROKEN;
+    }
+}
+
+static bool expect(JsonReader *json, JsonKind kind, const char *what)
+{
+    JsonKind found = json_reader_peek(json);
+    return found == kind || (found != JSON_BROKEN && json_reader_fail(json, "%s is expected here", what));
+}
+
+static bool word(JsonReader *json, const char *text)
+{
+    size_t size = strlen(text);
+    if (json->size - json->at < size || memcmp(json->text + json->at, text, size) != 0)
+        return json_reader_fail(json, "no JSON value begins so");
+    json->at += size;
+    return true;
+}
+
+bool json_reader_null(JsonReader *json)
+{
+    return expect(json, JSON_NULL, "null") && word(json, "null");
+}
+
+bool json_reader_bool(JsonReader *json, bool *out)
+{
+    JsonKind kind = json_reader_peek(json);
+    if (kind == JSON_TRUE || kind == JSON_FALSE) {
+        *out = kind == JSON_TRUE;
+        return word(json, *out ? "true" : "false");
+    }
+    return kind != JSON_BROKEN && json_reader_fail(json, "true or false is expected here");
+}
+
+/* ---- Numbers ---- */
+
+static bool is_digit(const JsonReader *json)
+{
+    return json->at < json->size && json->text[json->at] >= '0' && json->text[json->at] <= '9';
+}
+
+static bool digits(JsonReader *json)
+{
+    if (!is_digit(json))
+        return json_reader_fail(json, "a digit is expected here");
+    while (is_digit(json))
+        json->at++;
+    return true;
+}
+
+static bool take(JsonReader *json, const char *any)
+{
+    if (json->at >= json->size || !memchr(any, json->text[json->at], strlen(any)))
+        return false;
+    json->at++;
+    return true;
+}
+
+static bool number(JsonReader *json, bool *whole)
+{
+    *whole = true;
+    take(json, "-");
+    if (!take(json, "0") && !digits(json))
+        return false;
+    if (take(json, ".")) {
+        *whole = false;
+        if (!digits(json))
+            return false;
+    }
+    if (take(json, "eE")) {
+        *whole = false;
+        take(json, "+-");
+        if (!digits(json))
+            return false;
+    }
+    return true;
+}
+
+bool json_reader_int(JsonReader *json, int64_t *out)
+{
+    if (!expect(json, JSON_NUMBER, "a number"))
+        return false;
+    size_t begin = json->at;
+    bool whole;
+    if (!number(json, &whole))
+        return false;
+    size_t end = json->at;
+    json->at = begin;
+    bool negative = json->text[begin] == '-';
+    int64_t value = 0;
+    for (size_t i = begin + negative; whole && i < end; i++)
+        whole = !__builtin_mul_overflow(value, 10, &value) &&
+                !__builtin_add_overflow(value, json->text[i] - '0', &value);
+    if (!whole)
+        return json_reader_fail(json, "a whole number is expected here");
+    json->at = end;
+    *out = negative ? -value : value;
+    return true;
+}
+
+bool json_reader_int_in(JsonReader *json, int64_t low, int64_t high, int64_t *out)
+{
+    int64_t value;
+    if (!json_reader_int(json, &value))
+        return false;
+    if (value < low || value > high)
+        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
+                                (long long)high);
+    *out = value;
+    return true;
+}
+
+bool json_reader_number(JsonReader *json, double *out)
+{
+    if (!expect(json, JSON_NUMBER, "a number"))
+        return false;
+    size_t begin = json->at;
+    bool whole;
+    char text[64];
+    if (!number(json, &whole))
+        return false;
+    if (json->at - begin >= sizeof text)
+        return json_reader_fail(json, "a number of more than %zu characters", sizeof text - 1);
+    memcpy(text, json->text + begin, json->at - begin);
+    text[json->at - begin] = '\0';
+    *out = strtod(text, NULL);
+    return true;
+}
+
+/* ---- Strings ---- */
+
+static bool hex4(JsonReader *json, uint32_t *out)
+{
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++, json->at++) {
+        int c = json->at < json->size ? json->text[json->at] : 0;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return json_reader_fail(json, "\\u needs four hexadecimal digits");
+        value = value << 4 | (uint32_t)digit;
+    }
+    *out = value;
+    return true;
+}
+
+/* Behind "\u". Half a pair of surrogates is no character. */
+static bool unicode_escape(JsonReader *json)
+{
+    uint32_t code = 0, low = 0;
+    char text[4];
+    if (!hex4(json, &code))
+        return false;
+    if (code >= 0xD800 && code <= 0xDFFF) {
+        bool pair = code < 0xDC00 && take(json, "\\") && take(json, "u") && hex4(json, &low);
+        if (!pair || low < 0xDC00 || low > 0xDFFF)
+            return json_reader_fail(json, "half of a surrogate pair");
+        code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
+    }
+    return bytes_append(&json->string, text, (size_t)utf8_encode(code, text)) ||
+           json_reader_fail(json, "out of memory");
+}
+
+static bool escape(JsonReader *json)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    if (take(json, "u"))
+        return unicode_escape(json);
+    const char *found = json->at < json->size ? memchr(from, json->text[json->at], sizeof from - 1) : NULL;
+    if (!found)
+        return json_reader_fail(json, "no such escape");
+    json->at++;
+    return bytes_append(&json->string, &to[found - from], 1) || json_reader_fail(json, "out of memory");
+}
+
+bool json_reader_string(JsonReader *json)
+{
+    if (!expect(json, JSON_STRING, "a string"))
+        return false;
+    json->at++;
+    json->string.size = 0;
+    for (;;) {
+        size_t begin = json->at;
+        while (json->at < json->size && json->text[json->at] != '"' && json->text[json->at] != '\\' &&
+               (unsigned char)json->text[json->at] >= 0x20)
+            json->at++;
+        size_t size = json->at - begin, valid = utf8_valid(json->text + begin, size);
+        if (valid < size) {
+            json->at = begin + valid;
+            return json_reader_fail(json, "not UTF-8");
+        }
+        if (!bytes_append(&json->string, json->text + begin, size))
+            return json_reader_fail(json, "out of memory");
+        if (take(json, "\""))
+            return true;
+        if (!take(json, "\\"))
+            return json_reader_fail(json, json->at < json->size ? "a control character must be escaped"
+                                                                : "the file ends inside a string");
+        if (!escape(json))
+            return false;
+    }
+}
+
+bool json_reader_is(const JsonReader *json, const char *text)
+{
+    return json->string.size == strlen(text) && memcmp(json->string.data, text, json->string.size) == 0;
+}
+
+/* ---- Arrays and objects ---- */
+
+static bool enter(JsonReader *json, JsonKind kind, const char *what)
+{
+    if (!expect(json, kind, what))
+        return false;
+    if (++json->depth > JSON_READER_MAX_DEPTH)
+        return json_reader_fail(json, "nested more than %d deep", JSON_READER_MAX_DEPTH);
+    json->at++;
+    return true;
+}
+
+bool json_reader_open_object(JsonReader *json)
+{
+    return enter(json, JSON_OBJECT, "an object");
+}
+
+bool json_reader_open_array(JsonReader *json)
+{
+    return enter(json, JSON_ARRAY, "an array");
+}
+
+/* Whether another member follows; eats the comma or the closing bracket. */
+static bool more(JsonReader *json, bool *first, char closing)
+{
+    if (!is_fine(json))
+        return false;
+    int c = next_byte(json);
+    if (c == closing) {
+        json->at++;
+        json->depth--;
+        return false;
+    }
+    if (!*first && c != ',')
+        return json_reader_fail(json, "',' or '%c' is expected here", closing);
+    json->at += !*first;
+    *first = false;
+    return true;
+}
+
+bool json_reader_next_item(JsonReader *json, bool *first)
+{
+    return more(json, first, ']');
+}
+
+bool json_reader_next_key(JsonReader *json, bool *first)
+{
+    if (!more(json, first, '}') || !json_reader_string(json))
+        return false;
+    if (next_byte(json) != ':')
+        return json_reader_fail(json, "':' is expected here");
+    json->at++;
+    return true;
+}
+
+bool json_reader_skip(JsonReader *json)
+{
+    bool first = true, flag;
+    switch (json_reader_peek(json)) {
+    case JSON_NULL:
+        return json_reader_null(json);
+    case JSON_FALSE:
+    case JSON_TRUE:
+        return json_reader_bool(json, &flag);
+    case JSON_NUMBER:
+        return number(json, &flag);
+    case JSON_STRING:
+        return json_reader_string(json);
+    case JSON_ARRAY:
+        for (json_reader_open_array(json); json_reader_next_item(json, &first);)
+            json_reader_skip(json);
+        return is_fine(json);
+    case JSON_OBJECT:
+        for (json_reader_open_object(json); json_reader_next_key(json, &first);)
+            json_reader_skip(json);
+        return is_fine(json);
+    default:
+        return false;
+    }
+}
+
+bool json_reader_end(JsonReader *json)
+{
+    if (!is_fine(json))
+        return false;
+    return next_byte(json) < 0 || json_reader_fail(json, "something follows the end of the JSON value");
+}
+
+/* ---- Writing ---- */
+
+bool json_reader_write_string(Bytes *out, const char *text, size_t size)
+{
+    bool fine = bytes_append(out, "\"", 1);
+    for (size_t i = 0; i < size && fine; i++) {
+        unsigned char c = (unsigned char)text[i];
+        char escaped[8];
+        int length = 1;
+        escaped[0] = (char)c;
+        if (c == '"' || c == '\\')
+            length = snprintf(escaped, sizeof escaped, "\\%c", c);
+        else if (c == '\n' || c == '\r' || c == '\t')
+            length = snprintf(escaped, sizeof escaped, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+        else if (c < 0x20)
+            length = snprintf(escaped, sizeof escaped, "\\u%04x", c);
+        fine = bytes_append(out, escaped, (size_t)length);
+    }
+    return fine && bytes_append(out, "\"", 1);
+}

@@ -1,0 +1,73 @@
+/* Reads .npz files, and believes nothing in them that it has not checked.
+ *
+ * Opening checks the whole file once: every record and its copy, that the members lie end to end without
+ * gap or overlap from the first byte to the directory, the names (UTF-8, relative, none twice), and every
+ * member's length, CRC-32 and .npy header, by inflating it through a small buffer. Nothing is allocated on
+ * the word of a header: when a shape is seen here, its elements have been there. A file that is cut or
+ * has a byte changed is refused or gives exactly the same contents. Reading checks length and CRC again,
+ * since the file may have been changed in between.
+ *
+ * Refused although other programs may write it: encryption, several disks, methods other than stored and
+ * deflated, comments, data descriptors (a .npz that was written to a pipe), folders. */
+#ifndef REEL_TENSOR_NPZ_READER_H
+#define REEL_TENSOR_NPZ_READER_H
+
+#include "tensor/storage/npy.h"
+#include "tensor/arena.h"
+#include "tensor/decls.h"
+#include "tensor/status.h"
+#include "tensor/view.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+typedef struct NpzMember {
+    const char *name; /* as numpy.load gives it: an array's without ".npy" */
+    bool is_array;
+    NpyHeader array; /* where is_array; `shape` is as NumPy shows it */
+    uint64_t bytes;  /* of the contents, an array's without its header */
+    bool deflated;   /* the rest says where it lies in the file */
+    uint32_t crc;
+    uint64_t offset, size, packed_size;
+} NpzMember;
+
+/* An open file. */
+typedef struct Npz Npz;
+
+/* Opens and checks a file; *npz is NULL on failure. */
+Status npz_open(Npz **npz, const char *path);
+/* The same for bytes in memory, which must stay as they are until npz_close(). `label` stands for the
+ * file's name in messages. */
+Status npz_open_memory(Npz **npz, const void *data, size_t size, const char *label);
+/* NULL is allowed. */
+void npz_close(Npz *npz);
+
+/* The path that it was opened with. */
+const char *npz_path(const Npz *npz);
+/* The members in the order of the file, 0 to npz_count() - 1. They live as long as `npz`. */
+int npz_count(const Npz *npz);
+const NpzMember *npz_member(const Npz *npz, int index);
+/* NULL where there is none of this name. */
+const NpzMember *npz_find(const Npz *npz, const char *name);
+
+/* "f32", "f64", "i32" as Reel names them, and else NumPy's "<i8": for messages and listings. `text` has
+ * room for 32 bytes and is returned. */
+const char *npz_type_text(const NpzMember *member, char *text);
+
+/* An array as a contiguous tensor in the arena, whatever its byte order or its order in the file was:
+ * f16 and f32 as DTYPE_F32, f64 as DTYPE_F64, bool and integers as DTYPE_I32 (an error where a value does
+ * not fit). Other types and more than TENSOR_MAX_DIMS axes are errors. Threads may read at once, each into
+ * an arena of its own. */
+Status npz_read_tensor(const Npz *npz, const NpzMember *member, Arena *arena, Tensor *tensor);
+/* The contents in the arena: of an array its elements in C order and this machine's byte order, without
+ * the header; of any other member its bytes. A zero byte, not counted, stands behind. */
+Status npz_read_bytes(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size);
+/* All bytes of the member as they are in the file, an array's with its header: what npz_add_npy() takes. */
+Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size);
+
+REEL_END_DECLS
+
+#endif

@@ -1,0 +1,49 @@
+/* What the three files that read .npz share: npz_reader.c opens files and gives their members,
+ * npz_directory.c checks the frame of records, npz_stream.c reads and inflates the contents. */
+#ifndef REEL_TENSOR_NPZ_READER_INTERNAL_H
+#define REEL_TENSOR_NPZ_READER_INTERNAL_H
+
+#include "tensor/storage/npz_reader.h"
+
+struct Npz {
+    char *path;
+    int fd;              /* -1: the bytes are in memory */
+    const uint8_t *data; /* where they are in memory */
+    uint64_t size;
+    Arena arena; /* holds the members and their names */
+    NpzMember *members;
+    const NpzMember **by_name; /* sorted */
+    int count;
+};
+
+/* ---- Messages ---- */
+
+#define NPZ_RESTORE "the file is damaged, restore it from a copy or save it again"
+#define NPZ_REWRITE "write it again with numpy.savez_compressed or with Reel"
+
+Status npz_damaged(const Npz *npz, const char *what);
+Status npz_damaged_member(const Npz *npz, const char *name, const char *what);
+/* It is sound, but Reel does not read such. */
+Status npz_unsupported(const Npz *npz, const char *name, const char *what);
+
+/* ---- The frame ---- */
+
+/* Reads the directory into members and by_name. They lie end to end from the first byte on, their local
+ * headers say the same, and no name is there twice; their contents, and so `array` and `bytes`, are not yet
+ * known. */
+Status npz_read_directory(Npz *npz);
+/* Orders pointers to members by their names. */
+int npz_compare_members(const void *a, const void *b);
+
+/* ---- The contents ---- */
+
+/* Bytes of the file, all of them or an error. */
+Status npz_read_at(const Npz *npz, uint64_t offset, void *out, size_t size);
+/* Reads a member through a small buffer: its length and CRC-32 must be right, and an array's header, which is
+ * then in `array`, must fit its length. Fills in `bytes`. */
+Status npz_check_contents(const Npz *npz, NpzMember *member);
+/* What is behind the first `skip` bytes of a member, as it is in the file; length and CRC-32 are checked
+ * again. */
+Status npz_read_plain(const Npz *npz, const NpzMember *member, size_t skip, void *out);
+
+#endif

@@ -1,0 +1,163 @@
+#include "tensor/storage/json_fields.h"
+#include "tensor/mem.h"
+#include "tests/text_support.h"
+
+#include <math.h>
+
+typedef struct Point {
+    int x;
+    double y;
+} Point;
+
+typedef struct Thing {
+    char *name;
+    int64_t large;
+    bool flag;
+    double number;
+    Point *points;
+    int num_points;
+    char **words;
+    int num_words;
+} Thing;
+
+static const JsonField point_fields[] = {JSON_FIELD(Point, x, JSON_FIELD_INT),
+                                         JSON_FIELD(Point, y, JSON_FIELD_NUMBER)};
+static const JsonShape point_shape = JSON_SHAPE(Point, point_fields);
+static const JsonField thing_fields[] = {
+    JSON_FIELD(Thing, name, JSON_FIELD_TEXT),           JSON_FIELD(Thing, large, JSON_FIELD_INTEGER),
+    JSON_FIELD(Thing, flag, JSON_FIELD_BOOL),           JSON_FIELD(Thing, number, JSON_FIELD_NUMBER),
+    JSON_LIST(Thing, points, num_points, &point_shape), JSON_LIST(Thing, words, num_words, &JSON_TEXTS)};
+static const JsonShape thing_shape = JSON_SHAPE(Thing, thing_fields);
+
+static Arena arena;
+
+static void setup(void)
+{
+    arena_init(&arena, 1024);
+}
+
+static void teardown(void)
+{
+    mem_fail_at(-1, 0);
+    arena_free(&arena);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+
+static Status parse(Thing *thing, const char *text)
+{
+    memset(thing, 0, sizeof *thing);
+    return json_read_fields(text, strlen(text), "x.json", &thing_shape, thing, &arena);
+}
+
+START_TEST(what_is_written_is_read_again)
+{
+    Point points[20];
+    char *words[] = {"a", "", "tab\t quote\" \xC3\xA9"};
+    for (int i = 0; i < 20; i++)
+        points[i] = (Point){i - 3, i / 7.0};
+    Thing thing = {.name = "n", .large = INT64_MIN + 1, .flag = true, .number = 0.1}, back;
+    thing.points = points;
+    thing.num_points = 20;
+    thing.words = words;
+    thing.num_words = 3;
+    JsonWriter json = {0};
+    json_write_fields(&json, NULL, &thing_shape, &thing);
+    ck_assert_ok(parse(&back, json_finish(&json)));
+    json_free(&json);
+    ck_assert_str_eq(back.name, "n");
+    ck_assert_int_eq(back.large, thing.large);
+    ck_assert(back.flag && back.number == 0.1);
+    ck_assert_int_eq(back.num_points, 20);
+    for (int i = 0; i < 20; i++)
+        ck_assert(back.points[i].x == points[i].x && back.points[i].y == points[i].y);
+    ck_assert_int_eq(back.num_words, 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_str_eq(back.words[i], words[i]);
+}
+END_TEST
+
+START_TEST(unknown_keys_are_passed_over_and_missing_ones_stay)
+{
+    Thing thing;
+    ck_assert_ok(parse(&thing, "{\"new\": [1, {\"x\": null}], \"large\": 5, \"number\": null}"));
+    ck_assert_int_eq(thing.large, 5);
+    ck_assert(isnan(thing.number) && thing.name == NULL && thing.num_points == 0);
+}
+END_TEST
+
+START_TEST(strings_that_are_not_utf8_can_still_be_read)
+{
+    JsonWriter json = {.compact = true};
+    json_string(&json, NULL,
+                "a\xE9"
+                "b\xC3\xA9\xE2\x82");
+    ck_assert_str_eq(json_finish(&json), "\"a\xEF\xBF\xBD"
+                                         "b\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\"\n");
+    json_free(&json);
+    json = (JsonWriter){.compact = true};
+    json_string(&json, NULL, "\xFF");
+    ck_assert_str_eq(json_finish(&json), "\"\xEF\xBF\xBD\"\n");
+    json_free(&json);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} wrong[] = {
+    {"", "ends"},
+    {"[]", "an object"},
+    {"{\"name\": 3}", "a string"},
+    {"{\"name\": null}", "a string"},
+    {"{\"large\": 1.5}", "whole number"},
+    {"{\"large\": 9223372036854775808}", "whole number"},
+    {"{\"points\": [{\"x\": 3000000000}]}", "too large"},
+    {"{\"points\": {}}", "an array"},
+    {"{\"points\": [3]}", "an object"},
+    {"{\"flag\": 0}", "true or false"},
+    {"{\"number\": \"1\"}", "a number"},
+    {"{\"number\": 01}", "expected"},
+    {"{\"words\": [\"a\\u0000b\"]}", "zero byte"},
+    {"{\"words\": [\"\xFF\"]}", "UTF-8"},
+    {"{\"large\": 5} x", "follows"},
+    {"{\"large\": 5,}", "byte 12"},
+};
+
+START_TEST(what_is_wrong_is_said)
+{
+    Thing thing;
+    ck_assert_failed(parse(&thing, wrong[_i].text), STATUS_FAILED, wrong[_i].says);
+    ck_assert_failed(parse(&thing, wrong[_i].text), STATUS_FAILED, "x.json");
+}
+END_TEST
+
+START_TEST(a_failed_allocation_is_an_error)
+{
+    Thing thing;
+    for (int n = 0;; n++) {
+        arena_free(&arena);
+        mem_fail_at(n, 0);
+        Status status = parse(&thing, "{\"name\": \"n\", \"points\": [{}, {}], \"words\": [\"a\"]}");
+        mem_fail_at(-1, 0);
+        if (status_is_ok(&status)) {
+            ck_assert_int_gt(n, 0);
+            break;
+        }
+        ck_assert_failed(status, STATUS_FAILED, "memory");
+    }
+}
+END_TEST
+
+Suite *tensor_json_fields_suite(void);
+Suite *tensor_json_fields_suite(void)
+{
+    Suite *suite = suite_create("tensor/json_fields");
+    TCase *tcase = tcase_create("json_fields");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, what_is_written_is_read_again);
+    tcase_add_test(tcase, unknown_keys_are_passed_over_and_missing_ones_stay);
+    tcase_add_test(tcase, strings_that_are_not_utf8_can_still_be_read);
+    tcase_add_loop_test(tcase, what_is_wrong_is_said, 0, sizeof wrong / sizeof wrong[0]);
+    tcase_add_test(tcase, a_failed_allocation_is_an_error);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,166 @@
+#include "tensor/storage/npy.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+static char reason[NPY_REASON_SIZE];
+
+/* A header with this text, of a version. */
+static bool parse(int version, const char *text, NpyHeader *header)
+{
+    char bytes[2048] = "\x93NUMPY";
+    size_t length = strlen(text), prefix = version == 1 ? 10 : 12;
+    bytes[6] = (char)version;
+    bytes[8] = (char)(length & 255);
+    bytes[9] = (char)(length >> 8);
+    memcpy(bytes + prefix, text, length);
+    size_t whole = npy_header_length(bytes, NPY_PREFIX_BYTES, reason);
+    return whole == prefix + length && npy_parse(bytes, whole, header, reason);
+}
+
+static void takes(const char *text)
+{
+    NpyHeader header;
+    ck_assert_msg(parse(1, text, &header), "%s is refused: %s", text, reason);
+}
+
+static void refuses(const char *text)
+{
+    NpyHeader header;
+    reason[0] = '\0';
+    ck_assert_msg(!parse(1, text, &header), "%s is taken", text);
+    ck_assert_str_ne(reason, "");
+}
+
+START_TEST(every_field_is_read)
+{
+    for (int version = 1; version <= 3; version++) {
+        NpyHeader header;
+        ck_assert(parse(version, "{'descr': '>f8', 'fortran_order': True, 'shape': (2, 3), }   \n", &header));
+        ck_assert_int_eq(header.kind, 'f');
+        ck_assert_int_eq(header.item_bytes, 8);
+        ck_assert(header.big_endian && header.fortran_order);
+        ck_assert_int_eq(header.ndim, 2);
+        ck_assert_int_eq(header.shape[0], 2);
+        ck_assert_int_eq(header.shape[1], 3);
+        ck_assert_int_eq(header.count, 6);
+        ck_assert_int_eq(header.bytes, 48);
+    }
+}
+END_TEST
+
+START_TEST(other_spellings_of_the_same_are_read)
+{
+    takes("{'descr': '<f4', 'fortran_order': False, 'shape': ()}\n");
+    takes("{'shape':(3,),'fortran_order':False,'descr':'<f4'}\n");
+    takes("{\"fortran_order\": False, \"descr\": \"|u1\", \"shape\": (3, 4,),}\n");
+    takes("{'descr': '<U5', 'fortran_order': False, 'shape': (0, 9), }"
+          "\n");
+    takes("{'descr': '|S0', 'fortran_order': False, 'shape': (3,), }\n");
+    takes("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n");
+    takes("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (3,), }\n");
+}
+END_TEST
+
+START_TEST(what_numpy_does_not_write_is_refused)
+{
+    static const char *const bad[] = {
+        "",
+        "\n",
+        "{}\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), } x\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), \n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3 4), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (03,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3.,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': [3], }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775808,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 2147483648), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4294967296, 2147483648), }\n",
+        "{'descr': '<f4', 'fortran_order': 0, 'shape': (3,), }\n",
+        "{'descr': '<f4', 'fortran_order': Falsey, 'shape': (3,), }\n",
+        "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), 'more': 1}\n",
+        "{'descr': '<f4', 'fortran_order': False}\n",
+        "{'descr': '<f4' 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f3', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<i16', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '|f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<u1', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '=f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': 'f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4x', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4[s]', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f 4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<x4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<U4611686018427387904', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4\\x00', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4, 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': "
+        "(0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
+        "0,0,0,0,0,0,0,0), }\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refuses(bad[i]);
+}
+END_TEST
+
+START_TEST(the_prefix_is_checked)
+{
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x01\0\x76\0", 10, reason), 128);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x02\0\x74\0\0\0", 12, reason), 128);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x02\0\x74\0", 10, reason), 0);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x01\0\x76", 9, reason), 0);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x01\x01\x76\0", 10, reason), 0);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x04\0\x76\0\0\0", 12, reason), 0);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPX\x01\0\x76\0", 10, reason), 0);
+    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x02\0\xff\xff\xff\xff", 12, reason), 0);
+    ck_assert_ptr_nonnull(strstr(reason, "longer than 64 KiB"));
+}
+END_TEST
+
+START_TEST(what_is_written_is_numpys_own_and_comes_back)
+{
+    char bytes[NPY_HEADER_CAPACITY];
+    NpyHeader header;
+    const int64_t shape[NPY_MAX_DIMS] = {2, 3};
+    ck_assert_uint_eq(npy_format('f', 4, 2, shape, bytes), 128);
+    static const char text[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+    ck_assert_mem_eq(bytes, "\x93NUMPY\x01\0\x76\0", 10);
+    ck_assert_mem_eq(bytes + 10, text, sizeof text - 1);
+    ck_assert_int_eq(bytes[10 + sizeof text - 1], ' ');
+    ck_assert_int_eq(bytes[127], '\n');
+    int64_t large[NPY_MAX_DIMS];
+    for (int i = 0; i < NPY_MAX_DIMS; i++)
+        large[i] = i ? 1 : INT64_MAX;
+    for (int ndim = 0; ndim <= NPY_MAX_DIMS; ndim++) {
+        size_t size = npy_format('u', 1, ndim, large, bytes);
+        ck_assert_uint_eq(size % 64, 0);
+        ck_assert_msg(npy_parse(bytes, size, &header, reason), "%s", reason);
+        ck_assert_int_eq(header.ndim, ndim);
+        ck_assert_int_eq(header.count, ndim ? INT64_MAX : 1);
+        ck_assert_uint_eq(header.header_bytes, size);
+    }
+}
+END_TEST
+
+Suite *tensor_npy_suite(void);
+Suite *tensor_npy_suite(void)
+{
+    Suite *suite = suite_create("tensor/npy");
+    TCase *tcase = tcase_create("npy");
+    tcase_add_test(tcase, every_field_is_read);
+    tcase_add_test(tcase, other_spellings_of_the_same_are_read);
+    tcase_add_test(tcase, what_numpy_does_not_write_is_refused);
+    tcase_add_test(tcase, the_prefix_is_checked);
+    tcase_add_test(tcase, what_is_written_is_numpys_own_and_comes_back);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,882 @@
+#include "tensor/storage/npz.h"
+
+#include "tensor/storage/npz_format_internal.h"
+#include "tensor/mem.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define FIXTURE(name) "tests/fixtures/npz/" name ".npz"
+
+static char folder[32];
+static char path[64];
+static Arena arena;
+
+static void setup(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/reel-npz-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.npz", folder);
+    arena_init(&arena, 0);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    rmdir(folder);
+    arena_free(&arena);
+}
+
+static void ok(Status status)
+{
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+}
+
+/* The status is a failure with one line of message that holds `part`. */
+static void refused(Status status, const char *part)
+{
+    ck_assert(!status_is_ok(&status));
+    ck_assert_ptr_null(strchr(status.message, '\n'));
+    ck_assert_ptr_nonnull(strchr(status.message, ';'));
+    ck_assert_msg(strstr(status.message, part), "'%s' is not in: %s", part, status.message);
+}
+
+typedef struct Bytes {
+    uint8_t *data;
+    size_t size;
+} Bytes;
+
+static Bytes load(const char *name)
+{
+    Bytes bytes = {NULL, 0};
+    FILE *file = fopen(name, "rb");
+    ck_assert_msg(file != NULL, "%s", name);
+    fseek(file, 0, SEEK_END);
+    bytes.size = (size_t)ftell(file);
+    rewind(file);
+    bytes.data = malloc(bytes.size + 1);
+    ck_assert_uint_eq(fread(bytes.data, 1, bytes.size, file), bytes.size);
+    fclose(file);
+    return bytes;
+}
+
+/* Whether two open files have the same members with the same types, shapes and bytes. */
+static bool same_contents(const Npz *a, const Npz *b)
+{
+    bool same = npz_count(a) == npz_count(b);
+    for (int i = 0; same && i < npz_count(a); i++) {
+        const NpzMember *m = npz_member(a, i), *n = npz_member(b, i);
+        const void *p, *q;
+        size_t size, other;
+        ArenaMark mark = arena_mark(&arena);
+        ok(npz_read_bytes(a, m, &arena, &p, &size));
+        ok(npz_read_bytes(b, n, &arena, &q, &other));
+        same = strcmp(m->name, n->name) == 0 && m->is_array == n->is_array && size == other &&
+               memcmp(p, q, size) == 0 && m->array.kind == n->array.kind && m->array.ndim == n->array.ndim &&
+               memcmp(m->array.shape, n->array.shape, sizeof m->array.shape) == 0;
+        arena_rewind(&arena, mark);
+    }
+    return same;
+}
+
+static Tensor read_tensor(const Npz *npz, const char *name)
+{
+    Tensor t;
+    ck_assert_msg(npz_find(npz, name) != NULL, "no member %s", name);
+    ok(npz_read_tensor(npz, npz_find(npz, name), &arena, &t));
+    ck_assert(tensor_is_contiguous(&t));
+    return t;
+}
+
+/* A float tensor of two axes with element i, j equal to (4i + j - 5) / 8, as make_fixtures has it. */
+static void check_weight(Tensor t)
+{
+    ck_assert_int_eq(t.ndim, 2);
+    ck_assert_int_eq(t.shape[0], 3);
+    ck_assert_int_eq(t.shape[1], 4);
+    for (int i = 0; i < 12; i++)
+        ck_assert(t.dtype == DTYPE_F64 ? tensor_f64(t)[i] == (i - 5) / 8.0
+                                       : tensor_f32(t)[i] == (float)(i - 5) / 8);
+}
+
+static Tensor noise(int64_t rows, int64_t columns)
+{
+    Tensor t = tensor_new(&arena, DTYPE_F32, SHAPE(rows, columns));
+    uint32_t state = 1;
+    for (int64_t i = 0; i < rows * columns; i++) {
+        state = state * 1664525u + 1013904223u;
+        tensor_f32(t)[i] = (float)(int32_t)state * 0x1p-34f;
+    }
+    return t;
+}
+
+/* A small file of every sort of member. */
+static void write_sample(const char *name, NpzOptions options)
+{
+    NpzWriter *writer;
+    int64_t step = 1234567890123;
+    ok(npz_writer_open(&writer, name, options));
+    npz_add_tensor(writer, "fc.weight", noise(3, 4));
+    npz_add_array(writer, "reel/step", 'i', 8, 0, NULL, &step);
+    npz_add_bytes(writer, "reel/labels", "no\nyes\n", 7);
+    npz_add_bytes(writer, "reel/größe", "", 0);
+    ok(npz_writer_finish(writer));
+}
+
+/* ---- What NumPy has written ---- */
+
+START_TEST(numpy_files_are_read)
+{
+    static const char *const names[] = {FIXTURE("compressed"), FIXTURE("stored"), FIXTURE("zip64"),
+                                        FIXTURE("numpy124")};
+    for (int i = 0; i < 4; i++) {
+        Npz *npz;
+        ok(npz_open(&npz, names[i]));
+        ck_assert_int_eq(npz_count(npz), 2);
+        ck_assert_str_eq(npz_member(npz, 0)->name, "fc.weight");
+        check_weight(read_tensor(npz, "fc.weight"));
+        Tensor bias = read_tensor(npz, "fc.bias");
+        ck_assert_int_eq(bias.ndim, 1);
+        ck_assert_int_eq(bias.shape[0], 3);
+        ck_assert_float_eq(tensor_f32(bias)[2], 2);
+        ck_assert_ptr_null(npz_find(npz, "fc"));
+        npz_close(npz);
+    }
+}
+END_TEST
+
+/* Debian 12's Python writes a member's sizes into 32 bits and once more into 64. */
+START_TEST(sizes_that_stand_there_twice_must_agree)
+{
+    Bytes bytes = load(FIXTURE("numpy124"));
+    const size_t extra = 30 + sizeof "fc.weight.npy" - 1, values = extra + 4;
+    ck_assert_mem_eq(bytes.data + extra, "\1\0\20\0", 4); /* Zip64, two values */
+    ck_assert_mem_eq(bytes.data + values, bytes.data + 22, 4);
+    ck_assert_mem_eq(bytes.data + values + 8, bytes.data + 18, 4);
+    for (size_t i = values; i < values + 16; i++) {
+        Npz *npz;
+        bytes.data[i] ^= 1;
+        refused(npz_open_memory(&npz, bytes.data, bytes.size, "changed"), "its header differs");
+        bytes.data[i] ^= 1;
+    }
+    free(bytes.data);
+}
+END_TEST
+
+START_TEST(fortran_order_is_read_as_c_order)
+{
+    Npz *npz;
+    ok(npz_open(&npz, FIXTURE("fortran")));
+    ck_assert(npz_find(npz, "m")->array.fortran_order);
+    check_weight(read_tensor(npz, "m"));
+    Tensor t = read_tensor(npz, "t");
+    ck_assert_int_eq(t.ndim, 3);
+    for (int i = 0; i < 24; i++)
+        ck_assert_int_eq(tensor_i32(t)[i], i);
+    npz_close(npz);
+}
+END_TEST
+
+START_TEST(big_endian_is_read_as_native)
+{
+    Npz *npz;
+    ok(npz_open(&npz, FIXTURE("big_endian")));
+    check_weight(read_tensor(npz, "f4"));
+    check_weight(read_tensor(npz, "f8"));
+    check_weight(read_tensor(npz, "f"));
+    Tensor small = read_tensor(npz, "i4"), large = read_tensor(npz, "i8");
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(tensor_i32(small)[i], i - 3);
+        ck_assert_int_eq(tensor_i32(large)[i], i - 3);
+    }
+    npz_close(npz);
+}
+END_TEST
+
+static void check_integers(const Npz *npz, const char *name, int32_t first, int32_t last)
+{
+    Tensor t = read_tensor(npz, name);
+    ck_assert_int_eq(t.dtype, DTYPE_I32);
+    ck_assert_int_eq(tensor_i32(t)[0], first);
+    ck_assert_int_eq(tensor_i32(t)[tensor_numel(&t) - 1], last);
+}
+
+START_TEST(other_types_are_converted_exactly_or_refused)
+{
+    static const float halves[] = {0, -0.0f, 1, -2.5f, 65504, 0x1p-24f, 0x1p-14f};
+    Npz *npz;
+    Tensor t;
+    char text[32];
+    ok(npz_open(&npz, FIXTURE("dtypes")));
+    check_integers(npz, "b1", 1, 1);
+    check_integers(npz, "i1", -128, 127);
+    check_integers(npz, "u1", 0, 255);
+    check_integers(npz, "i2", -32768, 32767);
+    check_integers(npz, "u2", 0, 65535);
+    check_integers(npz, "i4", INT32_MIN, INT32_MAX);
+    check_integers(npz, "i8", 7, 7);
+    ck_assert_double_eq(tensor_f64(read_tensor(npz, "f8"))[0], 0.1);
+    t = read_tensor(npz, "f2");
+    for (int i = 0; i < 6; i++)
+        ck_assert(memcmp(&tensor_f32(t)[i], &halves[i], 4) == 0);
+    ck_assert(tensor_f32(t)[6] > 6e-5f && tensor_f32(t)[6] < 6.2e-5f);
+    ck_assert(tensor_f32(t)[7] > 1e38f);
+    t = read_tensor(npz, "empty");
+    ck_assert_int_eq(t.shape[0], 2);
+    ck_assert_int_eq(tensor_numel(&t), 0);
+    refused(npz_read_tensor(npz, npz_find(npz, "u4"), &arena, &t), "'u4': element 1 does not fit");
+    refused(npz_read_tensor(npz, npz_find(npz, "u8"), &arena, &t), "'u8': element 1 does not fit");
+    refused(npz_read_tensor(npz, npz_find(npz, "u"), &arena, &t), "'u': is <U2");
+    refused(npz_read_tensor(npz, npz_find(npz, "c8"), &arena, &t), "'c8': is <c8");
+    refused(npz_read_tensor(npz, npz_find(npz, "o"), &arena, &t), "'o': is |O");
+    ck_assert(!tensor_is_valid(t));
+    ck_assert_str_eq(npz_type_text(npz_find(npz, "i8"), text), "<i8");
+    ck_assert_str_eq(npz_type_text(npz_find(npz, "f8"), text), "f64");
+    npz_close(npz);
+}
+END_TEST
+
+START_TEST(bytes_of_any_type_can_be_had)
+{
+    Npz *npz;
+    const void *data;
+    size_t size;
+    static const uint32_t text[] = {0xe4, 0, 'b', 'c'};
+    ok(npz_open(&npz, FIXTURE("dtypes")));
+    ok(npz_read_bytes(npz, npz_find(npz, "u"), &arena, &data, &size));
+    ck_assert_uint_eq(size, sizeof text);
+    ck_assert_mem_eq(data, text, sizeof text);
+    uint64_t numbers[2] = {1, UINT64_MAX};
+    ok(npz_read_bytes(npz, npz_find(npz, "u8"), &arena, &data, &size));
+    ck_assert_uint_eq(size, sizeof numbers);
+    ck_assert_mem_eq(data, numbers, sizeof numbers);
+    npz_close(npz);
+}
+END_TEST
+
+START_TEST(old_headers_and_plain_members_are_read)
+{
+    Npz *npz;
+    const void *data;
+    size_t size;
+    ok(npz_open(&npz, FIXTURE("zip32")));
+    check_weight(read_tensor(npz, "v1"));
+    check_weight(read_tensor(npz, "v2"));
+    check_weight(read_tensor(npz, "v3"));
+    ok(npz_read_bytes(npz, npz_find(npz, "reel/config.json"), &arena, &data, &size));
+    ck_assert_uint_eq(size, 13);
+    ck_assert_str_eq(data, "{\"hidden\": 8}");
+    ok(npz_read_bytes(npz, npz_find(npz, "reel/empty"), &arena, &data, &size));
+    ck_assert_uint_eq(size, 0);
+    npz_close(npz);
+    ok(npz_open(&npz, FIXTURE("unicode")));
+    ck_assert_ptr_nonnull(npz_find(npz, "größe"));
+    ck_assert_float_eq(tensor_f32(read_tensor(npz, "重み"))[2], 2);
+    npz_close(npz);
+}
+END_TEST
+
+/* ---- Writing and reading back ---- */
+
+START_TEST(views_of_any_strides_come_back)
+{
+    Tensor base = noise(37, 29), t;
+    Tensor views[] = {base,
+                      tensor_transpose(base, 0, 1),
+                      tensor_slice(base, 1, 3, 20, 2),
+                      tensor_slice(base, 0, -1, TENSOR_END, -1),
+                      tensor_expand(tensor_slice(base, 0, 4, 5, 1), SHAPE(5, 1, 29)),
+                      tensor_slice(base, 0, 2, 2, 1),
+                      tensor_from(base.data, DTYPE_F32, 0, NULL),
+                      tensor_from(base.data, DTYPE_F64, SHAPE(2, 3, 1, 2)),
+                      tensor_from(base.data, DTYPE_I32, SHAPE(7))};
+    enum { COUNT = sizeof views / sizeof views[0] };
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 6}));
+    for (int i = 0; i < COUNT; i++) {
+        char name[] = {(char)('a' + i), '\0'};
+        npz_add_tensor(writer, name, views[i]);
+    }
+    ok(npz_writer_finish(writer));
+    Npz *npz;
+    ok(npz_open(&npz, path));
+    ck_assert_int_eq(npz_count(npz), COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        char name[] = {(char)('a' + i), '\0'};
+        t = read_tensor(npz, name);
+        ck_assert_msg(tensor_equal(t, views[i]), "view %d", i);
+    }
+    npz_close(npz);
+}
+END_TEST
+
+START_TEST(a_transposed_view_is_written_in_its_own_order)
+{
+    float elements[] = {0, 1, 2, 3, 4, 5}, turned[] = {0, 3, 1, 4, 2, 5};
+    NpzWriter *writer;
+    Npz *npz;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    npz_add_tensor(writer, "t", tensor_transpose(tensor_from(elements, DTYPE_F32, SHAPE(2, 3)), 0, 1));
+    ok(npz_writer_finish(writer));
+    ok(npz_open(&npz, path));
+    Tensor t = read_tensor(npz, "t");
+    ck_assert_int_eq(t.shape[0], 3);
+    ck_assert_mem_eq(t.data, turned, sizeof turned);
+    npz_close(npz);
+}
+END_TEST
+
+/* Members longer than a block, exactly one, two, and one byte more. */
+static void write_large(const char *name, NpzOptions options)
+{
+    Tensor t = noise(700, 1024);
+    size_t mib = 1 << 20;
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, name, options));
+    npz_add_tensor(writer, "weight", t);
+    npz_add_tensor(writer, "turned", tensor_transpose(t, 0, 1));
+    npz_add_bytes(writer, "one", t.data, mib);
+    npz_add_bytes(writer, "two", t.data, 2 * mib);
+    npz_add_bytes(writer, "more", t.data, mib + 1);
+    for (int i = 0; i < 20; i++) {
+        char small[8];
+        snprintf(small, sizeof small, "s%d", i);
+        npz_add_bytes(writer, small, t.data, (size_t)(100 * i));
+    }
+    ok(npz_writer_finish(writer));
+}
+
+START_TEST(the_bytes_do_not_depend_on_the_threads)
+{
+    static const int levels[] = {0, 1, 6};
+    for (int l = 0; l < 3; l++) {
+        write_large(path, (NpzOptions){.level = levels[l]});
+        Bytes one = load(path);
+        for (int threads = 2; threads <= 5; threads += 3) {
+            write_large(path, (NpzOptions){.level = levels[l], .threads = threads});
+            Bytes many = load(path);
+            ck_assert_uint_eq(one.size, many.size);
+            ck_assert(memcmp(one.data, many.data, one.size) == 0);
+            free(many.data);
+        }
+        free(one.data);
+        Npz *npz;
+        const void *data;
+        size_t size;
+        ok(npz_open(&npz, path));
+        Tensor t = noise(700, 1024);
+        ck_assert(tensor_equal(read_tensor(npz, "weight"), t));
+        ck_assert(tensor_equal(read_tensor(npz, "turned"), tensor_transpose(t, 0, 1)));
+        ok(npz_read_bytes(npz, npz_find(npz, "more"), &arena, &data, &size));
+        ck_assert_uint_eq(size, (1 << 20) + 1);
+        ck_assert(memcmp(data, t.data, size) == 0);
+        npz_close(npz);
+    }
+}
+END_TEST
+
+START_TEST(every_level_and_zip64_hold_the_same)
+{
+    Npz *first, *other;
+    write_sample(path, (NpzOptions){.level = 9});
+    Bytes bytes = load(path);
+    ok(npz_open_memory(&first, bytes.data, bytes.size, "first"));
+    for (int level = 0; level <= 9; level++)
+        for (int zip64 = 0; zip64 < 2; zip64++) {
+            write_sample(path, (NpzOptions){.level = level, .zip64 = zip64});
+            ok(npz_open(&other, path));
+            ck_assert(same_contents(first, other));
+            ck_assert_int_eq(npz_find(other, "reel/labels")->deflated, level > 0);
+            npz_close(other);
+        }
+    npz_close(first);
+    free(bytes.data);
+    NpzWriter *writer;
+    refused(npz_writer_open(&writer, path, (NpzOptions){.level = 10}), "compression level 10");
+}
+END_TEST
+
+START_TEST(an_empty_file_and_many_members)
+{
+    NpzWriter *writer;
+    Npz *npz;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    ok(npz_writer_finish(writer));
+    ok(npz_open(&npz, path));
+    ck_assert_int_eq(npz_count(npz), 0);
+    ck_assert_ptr_null(npz_find(npz, "x"));
+    ck_assert_ptr_null(npz_member(npz, 0));
+    npz_close(npz);
+    enum { MANY = 65536 }; /* more than 16 bits count, so that Zip64 is needed */
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        npz_add_bytes(writer, name, name, strlen(name));
+    }
+    ok(npz_writer_finish(writer));
+    ok(npz_open(&npz, path));
+    ck_assert_int_eq(npz_count(npz), MANY);
+    ck_assert_uint_eq(npz_find(npz, "54321")->bytes, 5);
+    npz_close(npz);
+}
+END_TEST
+
+/* The longest name that is read is also the longest that is written. */
+START_TEST(long_names_come_back)
+{
+    char name[NPZ_MAX_NAME + 2] = "";
+    Npz *npz;
+    NpzWriter *writer;
+    memset(name, 'n', NPZ_MAX_NAME);
+    for (int array = 0; array < 2; array++) {
+        name[NPZ_MAX_NAME - 4 * array] = '\0';
+        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        if (array)
+            npz_add_tensor(writer, name, noise(1, 1));
+        else
+            npz_add_bytes(writer, name, "x", 1);
+        ok(npz_writer_finish(writer));
+        ok(npz_open(&npz, path));
+        ck_assert_str_eq(npz_member(npz, 0)->name, name);
+        npz_close(npz);
+        strcat(name, "n");
+        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        if (array)
+            npz_add_tensor(writer, name, noise(1, 1));
+        else
+            npz_add_bytes(writer, name, "x", 1);
+        refused(npz_writer_finish(writer), array ? "its name is too long" : "longer than 1024");
+    }
+}
+END_TEST
+
+START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
+{
+    static const char *const names[] = {"",     "/abs", "a/../b", "..",   ".",        "a//b",     "a/",
+                                        "a\\b", "c:x",  "a\nb",   "\xff", "\xc0\x80", "\xc2\x85", "x.npy"};
+    write_sample(path, (NpzOptions){.level = 1});
+    Bytes before = load(path);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        NpzWriter *writer;
+        ok(npz_writer_open(&writer, path, (NpzOptions){.threads = 2}));
+        npz_add_bytes(writer, names[i], "x", 1);
+        npz_add_bytes(writer, "fine", "x", 1);
+        refused(npz_writer_finish(writer), "its name ");
+    }
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
+    npz_add_tensor(writer, "a", noise(1, 1));
+    npz_add_bytes(writer, "a", "x", 1);
+    refused(npz_writer_finish(writer), "'a' was added twice");
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
+    npz_add_tensor(writer, "a", tensor_invalid());
+    refused(npz_writer_finish(writer), "the tensor is not valid");
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1, .threads = 3}));
+    npz_add_tensor(writer, "a", noise(600, 1000));
+    npz_writer_abandon(writer);
+    Bytes after = load(path);
+    ck_assert_uint_eq(before.size, after.size);
+    ck_assert_mem_eq(before.data, after.data, after.size);
+    free(before.data);
+    free(after.data);
+}
+END_TEST
+
+/* ---- Damage ---- */
+
+/* The bytes are refused with a message, or hold exactly what `whole` holds. Returns whether refused. */
+static bool refused_or_same(const uint8_t *data, size_t size, const Npz *whole, const char *what)
+{
+    Npz *npz;
+    /* A copy of the exact size, so that the sanitizers see a read beyond the end. */
+    uint8_t *copy = malloc(size ? size : 1);
+    memcpy(copy, data, size);
+    Status status = npz_open_memory(&npz, copy, size, "damaged");
+    bool is_refused = !status_is_ok(&status);
+    if (is_refused)
+        refused(status, "damaged: ");
+    else
+        ck_assert_msg(same_contents(npz, whole), "%s gives another file", what);
+    npz_close(npz);
+    free(copy);
+    return is_refused;
+}
+
+static void damage(const char *name)
+{
+    Bytes bytes = load(name);
+    Npz *whole;
+    char what[200];
+    int survivors = 0;
+    ok(npz_open_memory(&whole, bytes.data, bytes.size, name));
+    for (size_t size = 0; size < bytes.size; size++)
+        ck_assert_msg(refused_or_same(bytes.data, size, whole, name), "%s cut at %zu is taken", name, size);
+    for (size_t i = 0; i < bytes.size; i++)
+        for (int bit = 0; bit <= 8; bit++) {
+            uint8_t mask = bit < 8 ? (uint8_t)(1 << bit) : 0xff;
+            bytes.data[i] ^= mask;
+            snprintf(what, sizeof what, "%s with byte %zu changed by %d", name, i, mask);
+            survivors += !refused_or_same(bytes.data, bytes.size, whole, what);
+            bytes.data[i] ^= mask;
+        }
+    /* What may change unseen: versions, attributes, the end padding of deflate. Not more. */
+    ck_assert_int_lt(survivors, 100 * npz_count(whole) + 100);
+    npz_close(whole);
+    free(bytes.data);
+}
+
+START_TEST(numpy_files_cut_or_changed_at_every_byte)
+{
+    static const char *const names[] = {FIXTURE("compressed"), FIXTURE("stored"), FIXTURE("fortran"),
+                                        FIXTURE("zip64"),      FIXTURE("zip32"),  FIXTURE("unicode")};
+    damage(names[_i]);
+}
+END_TEST
+
+START_TEST(own_files_cut_or_changed_at_every_byte)
+{
+    write_sample(path, (NpzOptions){.level = _i / 2 * 6, .zip64 = _i % 2});
+    damage(path);
+}
+END_TEST
+
+/* ---- Crafted files: the local header and the directory agree on a lie ---- */
+
+/* Replaces every occurrence; returns how many there were. */
+static int replace_all(Bytes bytes, const void *from, const void *to, size_t size)
+{
+    int count = 0;
+    for (size_t i = 0; i + size <= bytes.size; i++)
+        if (memcmp(bytes.data + i, from, size) == 0) {
+            memcpy(bytes.data + i, to, size);
+            count++;
+        }
+    return count;
+}
+
+static Bytes sample_of_two(int level)
+{
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = level}));
+    npz_add_bytes(writer, "aaaa", "0123456789", 10);
+    npz_add_bytes(writer, "bbbb", "0123456789", 10);
+    ok(npz_writer_finish(writer));
+    return load(path);
+}
+
+static void refused_bytes(Bytes bytes, const char *part)
+{
+    Npz *npz;
+    refused(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"), part);
+    ck_assert_ptr_null(npz);
+    free(bytes.data);
+}
+
+/* What is left of an array's name without ".npy" must be a name, too: no writer would take it. */
+START_TEST(an_array_without_a_name_is_refused)
+{
+    static const char name[] = "reel/x.npy", hole[] = "reelx/.npy";
+    NpzWriter *writer;
+    Npz *npz;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    npz_add_tensor(writer, "reel/x", noise(1, 1));
+    ok(npz_writer_finish(writer));
+    Bytes bytes = load(path);
+    ck_assert_int_eq(replace_all(bytes, name, hole, strlen(name)), 2);
+    refused(npz_open_memory(&npz, bytes.data, bytes.size, "memory"), "its name is a folder");
+    free(bytes.data);
+}
+END_TEST
+
+START_TEST(bad_names_are_refused)
+{
+    static const struct {
+        const char *name, *message;
+    } cases[] = {{"a/..", "part"},           {"/aaa", "relative path"}, {"aa//", "relative path"},
+                 {"a\0bb", "UTF-8"},         {"a\nbb", "UTF-8"},        {"a\\bb", "relative"},
+                 {"c:aa", "relative"},       {"bbbb", "twice"},         {"a\xc3\xa4x", "marked as"},
+                 {"\xed\xa0\x80x", "UTF-8"}, {"../a", "part"},          {"aaa/", "folder"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Bytes bytes = sample_of_two(0);
+        ck_assert_int_eq(replace_all(bytes, "aaaa", cases[i].name, 4), 2);
+        refused_bytes(bytes, cases[i].message);
+    }
+}
+END_TEST
+
+/* Changes a field of the first member in both headers; `at` is its place in the local one. */
+static Bytes with_field(int level, size_t at, uint64_t value, size_t width)
+{
+    Bytes bytes = sample_of_two(level);
+    size_t central = bytes.size - ZIP_END_BYTES - 2 * (ZIP_CENTRAL_BYTES + 4);
+    for (size_t i = 0; i < width; i++)
+        bytes.data[at + i] = bytes.data[central + at + 2 + i] = (uint8_t)(value >> 8 * i);
+    return bytes;
+}
+
+START_TEST(lies_in_both_headers_are_refused)
+{
+    int64_t peak = mem_stats().peak_bytes;
+    refused_bytes(with_field(6, 6, 1, 2), "'aaaa': it is encrypted");
+    refused_bytes(with_field(6, 6, 8, 2), "'aaaa': its sizes stand behind it");
+    refused_bytes(with_field(6, 6, 0x2000, 2), "'aaaa': it has flags");
+    refused_bytes(with_field(6, 8, 12, 2), "'aaaa': it is neither stored nor deflated");
+    refused_bytes(with_field(6, 14, 1, 4), "'aaaa': its checksum differs");
+    refused_bytes(with_field(0, 14, 1, 4), "'aaaa': its checksum differs");
+    refused_bytes(with_field(6, 22, 0xfffffff0, 4), "'aaaa': its length is more than its bytes can hold");
+    refused_bytes(with_field(6, 22, 11, 4), "'aaaa': it is shorter");
+    refused_bytes(with_field(6, 22, 9, 4), "'aaaa': it is longer");
+    refused_bytes(with_field(6, 22, 0, 4), "'aaaa': it is longer");
+    refused_bytes(with_field(0, 22, 11, 4), "'aaaa': its two lengths differ");
+    refused_bytes(with_field(6, 18, 0xfffffff0, 4), "'aaaa': it reaches into the directory");
+    refused_bytes(with_field(6, 18, 3, 4), "'bbbb' does not follow");
+    ck_assert_int_le(mem_stats().peak_bytes - peak, 8 << 20);
+}
+END_TEST
+
+/* What is put where it does not belong in a file of one deflated member, the text "hello". */
+typedef struct Slips {
+    size_t behind_stream, behind_member, behind_directory, behind_end;
+    const char *extra; /* of the directory's record */
+    size_t extra_size;
+} Slips;
+
+static uint8_t *put_fields(uint8_t *p, size_t packed_size, size_t extra_size)
+{
+    p = zip_put16(zip_put16(zip_put16(p, ZIP_VERSION), 0), ZIP_DEFLATED);
+    p = zip_put32(zip_put32(p, ZIP_DATE << 16), 0x3610a686); /* the CRC-32 of "hello" */
+    p = zip_put32(zip_put32(p, (uint32_t)packed_size), 5);
+    return zip_put16(zip_put16(p, 1), (unsigned)extra_size);
+}
+
+static Bytes handmade(Slips slips)
+{
+    static const uint8_t hello[] = {0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
+    uint8_t *data = calloc(1, 1024), *p = zip_put32(data, ZIP_LOCAL);
+    size_t packed_size = sizeof hello + slips.behind_stream;
+    p = put_fields(p, packed_size, 0);
+    *p++ = 'h';
+    memcpy(p, hello, sizeof hello);
+    p += packed_size + slips.behind_member;
+    uint8_t *directory = p;
+    p = zip_put16(zip_put32(p, ZIP_CENTRAL), ZIP_VERSION);
+    p = put_fields(p, packed_size, slips.extra_size) + 14; /* comment, disk, attributes, offset: 0 */
+    *p++ = 'h';
+    if (slips.extra_size > 0)
+        memcpy(p, slips.extra, slips.extra_size);
+    p += slips.extra_size + slips.behind_directory;
+    uint8_t *end = p;
+    p = zip_put32(zip_put32(p, ZIP_END), 0);
+    p = zip_put16(zip_put16(p, 1), 1);
+    p = zip_put32(zip_put32(p, (uint32_t)(end - directory)), (uint32_t)(directory - data)) + 2;
+    return (Bytes){data, (size_t)(p - data) + slips.behind_end};
+}
+
+START_TEST(bytes_that_belong_nowhere_are_refused)
+{
+    Npz *npz;
+    Bytes bytes = handmade((Slips){0});
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    ck_assert_uint_eq(npz_find(npz, "h")->bytes, 5);
+    npz_close(npz);
+    free(bytes.data);
+    bytes = handmade((Slips){.extra = "\x55\x54\x01\0x", .extra_size = 5}); /* a time: harmless */
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    npz_close(npz);
+    free(bytes.data);
+    refused_bytes(handmade((Slips){.behind_stream = 1}), "'h': something follows its end");
+    refused_bytes(handmade((Slips){.behind_stream = 100}), "'h': something follows its end");
+    refused_bytes(handmade((Slips){.behind_member = 1}), "bytes that belong to no member");
+    refused_bytes(handmade((Slips){.behind_directory = 1}), "bytes that belong to no member");
+    refused_bytes(handmade((Slips){.behind_end = 1}), "has something appended");
+    refused_bytes(handmade((Slips){.extra = "\1\0\0", .extra_size = 3}), "directory is not well formed");
+    refused_bytes(handmade((Slips){.extra = "\x55\x54\2\0x", .extra_size = 5}),
+                  "directory is not well formed");
+    refused_bytes(handmade((Slips){.extra = "\x75\x70\1\0x", .extra_size = 5}),
+                  "directory is not well formed");
+    refused_bytes(handmade((Slips){.extra = "\1\0\x8\0\5\0\0\0\0\0\0\0", .extra_size = 12}),
+                  "directory is not well formed");
+}
+END_TEST
+
+START_TEST(the_two_ends_of_zip64_must_agree)
+{
+    for (size_t at = 12; at >= 6; at--) { /* count, size and offset in the short record */
+        Bytes bytes = load(FIXTURE("zip64"));
+        bytes.data[bytes.size - at] ^= 1;
+        refused_bytes(bytes, "its end does not fit its directory");
+    }
+}
+END_TEST
+
+/* A stored .npy member with this header text and as many bytes of data. */
+static Status open_with_header(const char *text, size_t data_bytes)
+{
+    char npy[1024] = "\x93NUMPY\x01";
+    size_t length = strlen(text);
+    npy[8] = (char)(length & 255);
+    npy[9] = (char)(length >> 8);
+    memcpy(npy + 10, text, length);
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    npz_add_bytes(writer, "array_nqy", npy, 10 + length + data_bytes);
+    ok(npz_writer_finish(writer));
+    Bytes bytes = load(path);
+    ck_assert_int_eq(replace_all(bytes, "array_nqy", "array.npy", 9), 2);
+    Npz *npz;
+    Status status = npz_open_memory(&npz, bytes.data, bytes.size, "crafted");
+    npz_close(npz);
+    free(bytes.data);
+    return status;
+}
+
+START_TEST(array_headers_that_promise_too_much_are_refused)
+{
+    int64_t peak = mem_stats().peak_bytes;
+    ok(open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 24));
+    refused(open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 23),
+            "does not fit its shape");
+    refused(
+        open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1152921504606846976,), }\n", 24),
+        "does not fit its shape");
+    refused(
+        open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", 24),
+        "larger than any memory");
+    refused(open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, }\n", 24),
+            "'array': its shape");
+    ck_assert_int_le(mem_stats().peak_bytes - peak, 8 << 20);
+}
+END_TEST
+
+START_TEST(a_bomb_is_taken_at_its_size_and_no_more)
+{
+    /* 64 MiB of zeros in 64 KiB: sound, so it opens; and opening needs little memory. */
+    char *zeros = calloc(1, 64 << 20);
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 9, .threads = 2}));
+    npz_add_bytes(writer, "zeros", zeros, 64 << 20);
+    ok(npz_writer_finish(writer));
+    free(zeros);
+    int64_t live = mem_stats().live_bytes;
+    Npz *npz;
+    ok(npz_open(&npz, path));
+    ck_assert_uint_eq(npz_find(npz, "zeros")->bytes, 64 << 20);
+    ck_assert_int_le(mem_stats().live_bytes - live, 1 << 20);
+    npz_close(npz);
+}
+END_TEST
+
+START_TEST(other_files_are_refused_by_name)
+{
+    Npz *npz;
+    refused(npz_open(&npz, "/no/such/file.npz"), "/no/such/file.npz: cannot open: No such file");
+    refused(npz_open(&npz, "/tmp"), "/tmp: is a folder");
+    refused(npz_open(&npz, "/dev/null"), "/dev/null: is not a regular file");
+    refused(npz_open(&npz, "tests/tensor/storage/npz.c"), "tests/tensor/storage/npz.c: is not a .npz file");
+    refused(npz_open_memory(&npz, NULL, 0, "nothing"), "nothing: is too short");
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+static Status read_all(const char *name, Arena *into)
+{
+    Npz *npz;
+    Status status = npz_open(&npz, name);
+    for (int i = 0; status_is_ok(&status) && i < npz_count(npz); i++) {
+        Tensor t;
+        const void *data;
+        size_t size;
+        const NpzMember *member = npz_member(npz, i);
+        status = member->is_array ? npz_read_tensor(npz, member, into, &t)
+                                  : npz_read_bytes(npz, member, into, &data, &size);
+    }
+    npz_close(npz);
+    return status;
+}
+
+static Status write_two(int threads)
+{
+    float elements[6] = {1, 2, 3, 4, 5, 6};
+    NpzWriter *writer;
+    Status status = npz_writer_open(&writer, path, (NpzOptions){.level = 1, .threads = threads});
+    if (!status_is_ok(&status))
+        return status;
+    npz_add_tensor(writer, "a", tensor_from(elements, DTYPE_F32, SHAPE(2, 3)));
+    npz_add_bytes(writer, "b", elements, sizeof elements);
+    return npz_writer_finish(writer);
+}
+
+START_TEST(every_failed_allocation_is_a_message)
+{
+    int64_t live = mem_stats().live_blocks;
+    int failures = 0, n;
+    Status status;
+    for (int threads = 1; threads <= 2; threads++)
+        for (n = 0, failures = 0; failures == n; n++) {
+            mem_fail_at(n, 0);
+            status = write_two(threads);
+            mem_fail_at(-1, 0);
+            failures += !status_is_ok(&status);
+            if (!status_is_ok(&status))
+                ck_assert_ptr_nonnull(strstr(status.message, "out of memory"));
+            ck_assert_int_eq(mem_stats().live_blocks, live);
+        }
+    ck_assert_int_gt(failures, 5);
+    ok(write_two(1));
+    for (n = 0, failures = 0; failures == n; n++) {
+        Arena into;
+        arena_init(&into, 0);
+        mem_fail_at(n, 0);
+        status = read_all(FIXTURE("fortran"), &into);
+        mem_fail_at(-1, 0);
+        failures += !status_is_ok(&status);
+        if (!status_is_ok(&status))
+            ck_assert_ptr_nonnull(strstr(status.message, "out of memory"));
+        arena_free(&into);
+        ck_assert_int_eq(mem_stats().live_blocks, live);
+    }
+    ck_assert_int_gt(failures, 5);
+}
+END_TEST
+
+Suite *tensor_npz_suite(void);
+Suite *tensor_npz_suite(void)
+{
+    Suite *suite = suite_create("tensor/npz");
+    TCase *tcase = tcase_create("npz");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, numpy_files_are_read);
+    tcase_add_test(tcase, sizes_that_stand_there_twice_must_agree);
+    tcase_add_test(tcase, fortran_order_is_read_as_c_order);
+    tcase_add_test(tcase, big_endian_is_read_as_native);
+    tcase_add_test(tcase, other_types_are_converted_exactly_or_refused);
+    tcase_add_test(tcase, bytes_of_any_type_can_be_had);
+    tcase_add_test(tcase, old_headers_and_plain_members_are_read);
+    tcase_add_test(tcase, views_of_any_strides_come_back);
+    tcase_add_test(tcase, a_transposed_view_is_written_in_its_own_order);
+    tcase_add_test(tcase, the_bytes_do_not_depend_on_the_threads);
+    tcase_add_test(tcase, every_level_and_zip64_hold_the_same);
+    tcase_add_test(tcase, an_empty_file_and_many_members);
+    tcase_add_test(tcase, long_names_come_back);
+    tcase_add_test(tcase, what_cannot_be_added_sticks_and_leaves_the_old_file);
+    tcase_add_loop_test(tcase, numpy_files_cut_or_changed_at_every_byte, 0, 6);
+    tcase_add_loop_test(tcase, own_files_cut_or_changed_at_every_byte, 0, 4);
+    tcase_add_test(tcase, an_array_without_a_name_is_refused);
+    tcase_add_test(tcase, bad_names_are_refused);
+    tcase_add_test(tcase, lies_in_both_headers_are_refused);
+    tcase_add_test(tcase, bytes_that_belong_nowhere_are_refused);
+    tcase_add_test(tcase, the_two_ends_of_zip64_must_agree);
+    tcase_add_test(tcase, array_headers_that_promise_too_much_are_refused);
+    tcase_add_test(tcase, a_bomb_is_taken_at_its_size_and_no_more);
+    tcase_add_test(tcase, other_files_are_refused_by_name);
+    tcase_add_test(tcase, every_failed_allocation_is_a_message);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
