@@ -1,0 +1,130 @@
+/* tests/fixtures/runs: checkpoints and runs that version 0.1.0 wrote are read, answered from and gone on
+ * with. */
+#include "tensor/storage/npz_reader.h"
+#include "tensor/vmath.h"
+#include "tests/shell_support.h"
+#include "tests/skip_support.h"
+
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define RUNS "tests/fixtures/runs"
+
+static const char *folder, *tools;
+
+static void setup(void)
+{
+    folder = shell_folder();
+    tools = shell_setting("REEL_TOOLS");
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+/* Logits differ by rounding between processors; nothing else may. */
+START_TEST(every_checkpoint_answers_as_it_did)
+{
+    shell_must("sh " RUNS "/answers.sh %s/predict >%s/answers.txt && "
+               "paste -d ' ' " RUNS "/answers.txt %s/answers.txt | "
+               "awk '$1 != $5 || $2 != $6 || $3 != $7 || ($4 - $8) ^ 2 > (1e-5 * $4) ^ 2 { print; bad = 1 } "
+               "END { exit bad || NR != %d }'",
+               tools, folder, folder, 1024);
+}
+END_TEST
+
+/* The CRC-32 of a line "name CRC-32" for each weight, as make.sh has it. */
+static uint32_t weights_hash(const char *path)
+{
+    Npz *npz;
+    uLong hash = 0;
+    char line[256];
+    Status status = npz_open(&npz, path);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    for (int i = 0; i < npz_count(npz); i++) {
+        const NpzMember *member = npz_member(npz, i);
+        if (!member->is_array || strncmp(member->name, "reel/", 5) == 0)
+            continue;
+        int size = snprintf(line, sizeof line, "%s %08" PRIx32 "\n", member->name, member->crc);
+        hash = crc32(hash, (const Bytef *)line, (uInt)size);
+    }
+    npz_close(npz);
+    return (uint32_t)hash;
+}
+
+/* The corpus is put where the runs remember it. */
+static void go_on(const char *run)
+{
+    char path[128], text[600];
+    unsigned expected;
+    int files = 0;
+    if (vmath_level() == VMATH_PORTABLE) {
+        test_skip(
+            "the weights of tests/fixtures/runs are those of AVX2 and AVX-512; others round differently");
+        return;
+    }
+    shell_must("mkdir -p /tmp/reel-fixture && cp " RUNS "/corpus.tsv /tmp/reel-fixture/corpus.%d && "
+               "mv /tmp/reel-fixture/corpus.%d /tmp/reel-fixture/corpus.tsv && cp -r " RUNS "/%s %s && "
+               "chmod -R u+w %s && %s/train_zoo --resume %s/%s",
+               (int)getpid(), (int)getpid(), run, folder, folder, tools, folder, run);
+    /* It was gone on with, not begun again: the epochs that were done are not shown. */
+    ck_assert_msg(strstr(shell_output(), " 1/4 ") == NULL, "%s", shell_output());
+    FILE *list = fopen(RUNS "/weights.txt", "r");
+    ck_assert_ptr_nonnull(list);
+    while (fscanf(list, "%127s %x", path, &expected) == 2) {
+        if (strncmp(path, run, strlen(run)) != 0 || path[strlen(run)] != '/')
+            continue;
+        snprintf(text, sizeof text, "%s/%s", folder, path);
+        ck_assert_msg(weights_hash(text) == expected, "%s: %08" PRIx32 " instead of %08x", path,
+                      weights_hash(text), expected);
+        files++;
+    }
+    fclose(list);
+    ck_assert_int_gt(files, 0);
+}
+
+START_TEST(a_run_that_was_finished_stays)
+{
+    go_on("finished");
+}
+END_TEST
+
+START_TEST(a_run_killed_in_mid_epoch_ends_in_the_same_weights)
+{
+    go_on("adam");
+}
+END_TEST
+
+START_TEST(so_does_one_of_the_best_model)
+{
+    go_on("best");
+}
+END_TEST
+
+START_TEST(so_does_one_with_every_option)
+{
+    go_on("words_and_pairs");
+}
+END_TEST
+
+Suite *tools_kept_runs_suite(void);
+Suite *tools_kept_runs_suite(void)
+{
+    Suite *suite = suite_create("tools/kept_runs");
+    TCase *tcase = tcase_create("kept_runs");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, every_checkpoint_answers_as_it_did);
+    tcase_add_test(tcase, a_run_that_was_finished_stays);
+    tcase_add_test(tcase, a_run_killed_in_mid_epoch_ends_in_the_same_weights);
+    tcase_add_test(tcase, so_does_one_of_the_best_model);
+    tcase_add_test(tcase, so_does_one_with_every_option);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
