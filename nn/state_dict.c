@@ -177,7 +177,7 @@ Status nn_save(NnModule *module, const char *path)
     NnSnapshot snapshot;
     nn_snapshot_init(&snapshot);
     nn_snapshot_parameters(&snapshot, module);
-    Status status = nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1, .threads = 1});
+    Status status = nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1});
     nn_snapshot_free(&snapshot);
     return status;
 }

@@ -398,7 +398,7 @@ static Status prepare(Run *run)
         status = prepare_training(run, last);
     npz_close(last);
     if (status_is_ok(&status) && run->options->files.folder)
-        status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level, .threads = 1});
+        status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level});
     run->saved = clock_seconds();
     return status;
 }

@@ -3,7 +3,7 @@
  *
  * Why not minizip: it believes the central directory and does not compare it with the local headers; it
  * allows members that overlap, gaps, trailing bytes, any name, a name twice; it reads memory only through
- * a table of callbacks of one's own; and its writer deflates one member at a time on one core. All of that
+ * a table of callbacks of one's own; and its writer takes one member at a time. All of that
  * would have had to be checked or done around it, by parsing the same records again. What is left of the
  * format once compression is zlib's is the six records below. */
 #ifndef REEL_TENSOR_NPZ_FORMAT_INTERNAL_H

@@ -64,17 +64,14 @@ Status npz_writer_open(NpzWriter **result, const char *path, NpzOptions options)
     if (options.level < 0 || options.level > 9)
         return status_usage("%s: there is no compression level %d; choose 0 (none) to 9", path,
                             options.level);
-    options.threads = options.threads < 1                 ? 1
-                      : options.threads > NPZ_MAX_THREADS ? NPZ_MAX_THREADS
-                                                          : options.threads;
     NpzWriter *writer = mem_calloc(1, sizeof *writer);
     if (!writer)
         return status_no_memory(sizeof *writer, path);
     writer->options = options;
     writer->file.fd = -1;
-    Status status = npz_deflater_open(&writer->deflater, options.level, options.threads)
+    Status status = npz_deflater_open(&writer->deflater, options.level)
                         ? atomic_file_open(&writer->file, path)
-                        : status_no_memory((size_t)options.threads * NPZ_DEFLATER_BYTES, path);
+                        : status_no_memory(NPZ_DEFLATER_BYTES, path);
     if (!status_is_ok(&status)) {
         release(writer);
         return status;
@@ -198,38 +195,24 @@ static void write_end(NpzWriter *writer, uint64_t start)
 
 /* ---- Blocks ---- */
 
-/* Writes a block that is done, and the local header of its member where it was the last. */
-static void write_block(NpzWriter *writer, const NpzBlock *block)
+static Entry *adding(NpzWriter *writer)
 {
-    Entry *entry = &writer->entries[block->entry];
-    if (block->failed)
+    return &writer->entries[writer->count - 1];
+}
+
+/* Writes what has been appended since the last block. */
+static void write_block(NpzWriter *writer, bool last)
+{
+    Entry *entry = adding(writer);
+    NpzBlock block;
+    if (!npz_deflater_flush(&writer->deflater, entry->strategy, last, &block))
         fail(writer, status_failed("%s: zlib cannot deflate '%s'; try --compress 0", writer->file.target,
                                    entry->name));
-    if (block->first) {
-        entry->offset = writer->at;
-        writer->at += local_bytes(entry);
-    }
-    write_at(writer, writer->at, block->result, block->result_size);
-    writer->at += block->result_size;
-    entry->crc = (uint32_t)crc32_combine(entry->crc, block->crc, (z_off_t)block->in_size);
-    entry->size += block->in_size;
-    entry->packed_size += block->result_size;
-    if (block->last)
-        write_local(writer, entry);
-}
-
-static void write_oldest(NpzWriter *writer)
-{
-    write_block(writer, npz_deflater_wait(&writer->deflater));
-    npz_deflater_retire(&writer->deflater);
-}
-
-static void begin_block(NpzWriter *writer, bool first)
-{
-    if (npz_deflater_is_full(&writer->deflater))
-        write_oldest(writer);
-    size_t entry = writer->count - 1;
-    npz_deflater_begin(&writer->deflater, entry, writer->entries[entry].strategy, first);
+    write_at(writer, writer->at, block.bytes, block.size);
+    writer->at += block.size;
+    entry->crc = (uint32_t)crc32_combine(entry->crc, block.crc, (z_off_t)block.in_size);
+    entry->size += block.in_size;
+    entry->packed_size += block.size;
 }
 
 /* Appends to the member that is being added. A full block waits until it is known whether it is the last. */
@@ -240,16 +223,15 @@ static void append(NpzWriter *writer, const void *data, size_t size)
         size_t part = npz_deflater_fill(&writer->deflater, bytes, size);
         bytes += part;
         size -= part;
-        if (size > 0) {
-            npz_deflater_submit(&writer->deflater, false);
-            begin_block(writer, false);
-        }
+        if (size > 0)
+            write_block(writer, false);
     }
 }
 
 static void end_member(NpzWriter *writer)
 {
-    npz_deflater_submit(&writer->deflater, true);
+    write_block(writer, true);
+    write_local(writer, adding(writer));
 }
 
 /* ---- Adding ---- */
@@ -299,8 +281,9 @@ static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uin
     writer->entries[writer->count++] = (Entry){.name = full,
                                                .is_array = is_array,
                                                .zip64 = writer->options.zip64 || needs_zip64(size),
-                                               .strategy = strategy};
-    begin_block(writer, true);
+                                               .strategy = strategy,
+                                               .offset = writer->at};
+    writer->at += local_bytes(adding(writer)); /* written when the sizes are known */
     return true;
 }
 
@@ -455,8 +438,6 @@ static void check_duplicates(NpzWriter *writer)
 
 Status npz_writer_finish(NpzWriter *writer)
 {
-    while (npz_deflater_is_busy(&writer->deflater))
-        write_oldest(writer);
     check_duplicates(writer);
     uint64_t start = writer->at;
     for (size_t i = 0; i < writer->count; i++)

@@ -1,7 +1,7 @@
-/* Writes a .npz file: arrays and plain members, deflated on several cores, atomically.
+/* Writes a .npz file: arrays and plain members, deflated, atomically.
  *
  *     NpzWriter *writer;
- *     Status status = npz_writer_open(&writer, path, (NpzOptions){.level = 1, .threads = 2});
+ *     Status status = npz_writer_open(&writer, path, (NpzOptions){.level = 1});
  *     if (!status_is_ok(&status))
  *         return status;
  *     npz_add_tensor(writer, "fc.weight", weight);
@@ -10,8 +10,8 @@
  *
  * Errors stick to the writer: what is added after one is ignored, and finishing reports the first.
  * What is added is copied before the call returns. The bytes of the file depend on what was added and on
- * the level, not on the number of threads, nor on the time. (Another release of zlib may deflate to
- * other bytes; they inflate to the same.) */
+ * the level, not on the time. (Another release of zlib may deflate to other bytes; they inflate to the same.)
+ */
 #ifndef REEL_TENSOR_NPZ_WRITER_H
 #define REEL_TENSOR_NPZ_WRITER_H
 
@@ -24,14 +24,11 @@
 
 REEL_BEGIN_DECLS
 
-enum { NPZ_MAX_THREADS = 64 };
-
 /* How a file is written. */
 typedef struct NpzOptions {
-    int level;   /* 0: stored as it is, to 9: zlib's levels. Up to 6, floats are searched for runs only, which
-                  * is faster and no worse; 7 to 9 search them for repeated stretches too. */
-    int threads; /* that deflate; 0 or 1: the caller's own */
-    bool zip64;  /* 64-bit records also where the sizes do not need them (for tests) */
+    int level;  /* 0: stored as it is, to 9: zlib's levels. Up to 6, floats are searched for runs only, which
+                 * is faster and no worse; 7 to 9 search them for repeated stretches too. */
+    bool zip64; /* 64-bit records also where the sizes do not need them (for tests) */
 } NpzOptions;
 
 /* A file that is being written. */
