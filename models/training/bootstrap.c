@@ -2,6 +2,7 @@
 #include "tensor/mem.h"
 #include "tensor/random.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,13 +67,14 @@ Status bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double *th
     return status_ok();
 }
 
-/* Macro F1 on as many texts as there are, drawn with replacement. counts [K, 2]: hits, predicted + true. */
-static double resampled_f1(const Bootstrap *b, Random *random, int64_t *counts)
+/* Macro F1 on the texts as they are, or (random is not NULL) on as many, drawn with replacement.
+ * counts [K, 2]: hits, predicted + true. */
+static double macro_f1(const Bootstrap *b, Random *random, int64_t *counts)
 {
     double sum = 0;
     memset(counts, 0, 2 * (size_t)b->labels * sizeof *counts);
     for (int64_t i = 0; i < b->texts; i++) {
-        uint32_t text = random_below(random, (uint32_t)b->texts);
+        int64_t text = random ? (int64_t)random_below(random, (uint32_t)b->texts) : i;
         for (size_t at = text ? b->ends[text - 1] : 0; at < b->ends[text]; at++) {
             int64_t *count = counts + 2 * (size_t)(b->decisions[at] >> FLAG_BITS);
             uint32_t is_true = b->decisions[at] & IS_TRUE, predicted = (b->decisions[at] & IS_PREDICTED) / 2;
@@ -91,6 +93,21 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The deviations of the draws from their mean, taken for those of the estimate from its expectation. What
+ * rounding and a lopsided distribution could do is kept out: an interval contains its estimate, and F1 lies
+ * within 0 and 1. */
+static Interval centred(double estimate, double *found, int rounds)
+{
+    double mean = 0;
+    for (int i = 0; i < rounds; i++)
+        mean += found[i];
+    mean /= rounds;
+    qsort(found, (size_t)rounds, sizeof *found, ascending);
+    double below = found[(int)(0.025 * (rounds - 1) + 0.5)], above = found[(int)(0.975 * (rounds - 1) + 0.5)];
+    return (Interval){.low = fmax(0, fmin(estimate, estimate - (above - mean))),
+                      .high = fmin(1, fmax(estimate, estimate + (mean - below)))};
+}
+
 Status bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Interval *interval)
 {
     *interval = (Interval){0};
@@ -101,12 +118,11 @@ Status bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Interva
     double *found = mem_alloc(bytes);
     if (!found)
         return status_no_memory(bytes, "the bootstrap");
+    int64_t *counts = (int64_t *)(found + rounds);
     Random random = random_new(seed, random_stream("bootstrap"));
     for (int i = 0; i < rounds; i++)
-        found[i] = resampled_f1(b, &random, (int64_t *)(found + rounds));
-    qsort(found, (size_t)rounds, sizeof *found, ascending);
-    *interval =
-        (Interval){found[(int)(0.025 * (rounds - 1) + 0.5)], found[(int)(0.975 * (rounds - 1) + 0.5)]};
+        found[i] = macro_f1(b, &random, counts);
+    *interval = centred(macro_f1(b, NULL, counts), found, rounds);
     mem_free(found);
     return status_ok();
 }

@@ -1,10 +1,13 @@
-/* Intervals of macro F1: against the normal approximation, and where they must be points. */
+/* Intervals of macro F1: against the binomial distribution and the normal approximation, and on texts that
+ * are drawn from a known population. */
 #include "models/training/bootstrap.h"
+#include "models/training/metrics.h"
 #include "tensor/mem.h"
 #include "tensor/random.h"
 #include "tests/text_support.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { N = 400, K = 2 };
@@ -70,6 +73,133 @@ START_TEST(the_width_is_that_of_the_normal_approximation)
 }
 END_TEST
 
+/* All texts are true, each is predicted or not: F1 of a draw is 2m / (N + m), m of a binomial distribution,
+ * whose quantiles can be counted. Few texts, so that the distribution is lopsided. */
+START_TEST(the_ends_are_the_quantiles_of_the_deviation)
+{
+    enum { TEXTS = 12, HITS = 10, ROUNDS = 40000 };
+    double below = 0, mean = 0, quantiles[2] = {-1, -1}, estimate = 2.0 * HITS / (TEXTS + HITS);
+    for (int m = 0; m <= TEXTS; m++) {
+        double chance = exp(lgamma(TEXTS + 1) - lgamma(m + 1) - lgamma(TEXTS - m + 1)) *
+                        pow((double)HITS / TEXTS, m) * pow(1 - (double)HITS / TEXTS, TEXTS - m),
+               f1 = 2.0 * m / (TEXTS + m);
+        below += chance;
+        mean += chance * f1;
+        for (int q = 0; q < 2; q++)
+            if (quantiles[q] < 0 && below >= (q ? 0.975 : 0.025))
+                quantiles[q] = f1;
+    }
+    Bootstrap b;
+    Interval interval;
+    float ones[TEXTS], guess[TEXTS];
+    for (int i = 0; i < TEXTS; i++) {
+        ones[i] = 1;
+        guess[i] = i < HITS ? 1 : -1;
+    }
+    bootstrap_init(&b, 1);
+    ck_assert_ok(bootstrap_add(&b, tensor_from(guess, DTYPE_F32, SHAPE(TEXTS, 1)),
+                               tensor_from(ones, DTYPE_F32, SHAPE(TEXTS, 1)), NULL));
+    ck_assert_ok(bootstrap_macro_f1(&b, ROUNDS, 1, &interval));
+    bootstrap_free(&b);
+    ck_assert_double_eq_tol(interval.low, estimate - (quantiles[1] - mean), 2e-3);
+    ck_assert_double_eq_tol(interval.high, fmin(1, estimate + mean - quantiles[0]), 2e-3);
+}
+END_TEST
+
+/* Texts of a population: label k is true with the chance often[k], then predicted with the chance found[k],
+ * and otherwise with the chance wrong[k]. */
+enum { MOST = 200 };
+typedef struct {
+    int texts, labels;
+    double often[MOST], found[MOST], wrong[MOST];
+} Population;
+
+/* Labels from `rare` to `frequent`. */
+static Population population(int texts, int labels, double rare, double frequent, Random *random)
+{
+    Population p = {.texts = texts, .labels = labels};
+    for (int k = 0; k < labels; k++) {
+        p.often[k] = rare * pow(frequent / rare, k / (labels - 1.0));
+        p.found[k] = 0.2 + 0.7 * random_uniform(random);
+        p.wrong[k] = p.often[k] * (0.1 + 0.5 * random_uniform(random));
+    }
+    return p;
+}
+
+/* Draws texts; macro F1 of them, and where interval is not NULL the bootstrap's of that. */
+static double draw(const Population *p, Random *random, int rounds, Interval *interval)
+{
+    size_t size = (size_t)p->texts * (size_t)p->labels;
+    float *guess = malloc(size * sizeof *guess), *is_true = malloc(size * sizeof *is_true);
+    for (size_t i = 0; i < size; i++) {
+        size_t k = i % (size_t)p->labels;
+        is_true[i] = random_uniform(random) < p->often[k];
+        guess[i] = random_uniform(random) < (is_true[i] ? p->found[k] : p->wrong[k]) ? 1 : -1;
+    }
+    Tensor scores_ = tensor_from(guess, DTYPE_F32, SHAPE(p->texts, p->labels));
+    Tensor truth_ = tensor_from(is_true, DTYPE_F32, SHAPE(p->texts, p->labels));
+    Metrics metrics;
+    ck_assert_ok(metrics_init(&metrics, p->labels));
+    ck_assert(metrics_add(&metrics, scores_, truth_, 0));
+    double f1 = metrics_macro(&metrics).f1;
+    metrics_free(&metrics);
+    if (interval) {
+        Bootstrap b;
+        bootstrap_init(&b, p->labels);
+        ck_assert_ok(bootstrap_add(&b, scores_, truth_, NULL));
+        ck_assert_ok(bootstrap_macro_f1(&b, rounds, 0, interval));
+        bootstrap_free(&b);
+    }
+    free(guess);
+    free(is_true);
+    return f1;
+}
+
+/* Also where most labels have one text or none, so that all draws lie below. */
+START_TEST(an_interval_contains_its_estimate)
+{
+    Random random = random_new(7, 0);
+    for (int i = 0; i < 300; i++) {
+        Population p = population(2 + (int)random_below(&random, 150), 2 + (int)random_below(&random, 100),
+                                  0.002, 0.02 + 0.5 * random_uniform(&random), &random);
+        Interval interval;
+        double f1 = draw(&p, &random, 100, &interval);
+        ck_assert_msg(interval.low <= f1 && f1 <= interval.high, "%d texts, %d labels: %g to %g around %g",
+                      p.texts, p.labels, interval.low, interval.high, f1);
+        ck_assert(interval.low >= 0 && interval.high <= 1);
+    }
+}
+END_TEST
+
+/* The expectation is taken from many draws of the same population. */
+START_TEST(so_many_intervals_contain_the_expectation)
+{
+    static const struct {
+        int texts, labels;
+        double rare, frequent;
+        int least, most; /* of 200 */
+    } cases[] = {{300, 8, 0.1, 0.5, 178, 197},
+                 {400, 29, 0.01, 0.15, 174, 197}, /* 4 texts of the rarest */
+                 {150, 60, 0.005, 0.05, 156, 190} /* 0.75 */};
+    enum { INTERVALS = 200, DRAWS = 1500 };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        Random random = random_new(c, 1);
+        Population p = population(cases[c].texts, cases[c].labels, cases[c].rare, cases[c].frequent, &random);
+        double expectation = 0;
+        int covered = 0;
+        for (int i = 0; i < DRAWS; i++)
+            expectation += draw(&p, &random, 0, NULL) / DRAWS;
+        for (int i = 0; i < INTERVALS; i++) {
+            Interval interval;
+            draw(&p, &random, 300, &interval);
+            covered += interval.low <= expectation && expectation <= interval.high;
+        }
+        ck_assert_msg(covered >= cases[c].least && covered <= cases[c].most, "case %zu: %d of %d", c, covered,
+                      INTERVALS);
+    }
+}
+END_TEST
+
 START_TEST(what_cannot_be_is_an_error)
 {
     Bootstrap b;
@@ -92,9 +222,13 @@ Suite *models_bootstrap_suite(void)
 {
     Suite *suite = suite_create("models/bootstrap");
     TCase *tcase = tcase_create("bootstrap");
+    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, what_is_always_right_has_no_spread);
     tcase_add_test(tcase, the_width_is_that_of_the_normal_approximation);
+    tcase_add_test(tcase, the_ends_are_the_quantiles_of_the_deviation);
+    tcase_add_test(tcase, an_interval_contains_its_estimate);
+    tcase_add_test(tcase, so_many_intervals_contain_the_expectation);
     tcase_add_test(tcase, what_cannot_be_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;
