@@ -490,12 +490,14 @@ static bool run_sample(const Op *op, uint64_t seed, Layout layout, Outcome *outc
     return tape_ok(tape) && tensor_is_valid(outcome->output);
 }
 
-static bool same_outcome(const Outcome *a, const Outcome *b)
+/* The same but for rounding: a product without memory for panels is BLIS's, which adds up in another order.
+ */
+static void expect_same_outcome(const Op *op, const Outcome *got, const Outcome *wanted)
 {
-    bool same = a->count == b->count && tensor_equal(a->output, b->output);
-    for (int i = 0; i < a->count; i++)
-        same = same && tensor_equal(a->grads[i], b->grads[i]);
-    return same;
+    ck_assert_msg(got->count == wanted->count, "%s", op->name);
+    expect_same(got->output, wanted->output, 1e-5);
+    for (int i = 0; i < wanted->count; i++)
+        expect_same(got->grads[i], wanted->grads[i], 1e-5);
 }
 
 /* Without memory an op says so, or does all that it should: it never goes on with a part. */
@@ -516,7 +518,7 @@ START_TEST(every_allocation_of_an_op_may_fail)
             bool done = run_sample(op, (uint64_t)k, layouts[k % 2], &got);
             mem_fail_at(-1, 0);
             if (done)
-                ck_assert_msg(same_outcome(&wanted, &got), "%s: allocation %d", op->name, (int)n);
+                expect_same_outcome(op, &got, &wanted);
             else
                 ck_assert_msg(strstr(tape_status(tape)->message, "memory") ||
                                   strstr(tape_status(tape)->message, "allocation"),

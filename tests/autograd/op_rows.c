@@ -40,6 +40,50 @@ START_TEST(a_table_that_is_computed_gets_a_dense_gradient)
 }
 END_TEST
 
+/* Every `step`-th of the numbers, backwards with a negative step: an index with gaps. */
+static Var strided(Var index, int64_t step)
+{
+    Tensor t = var_value(index);
+    return tape_constant(tape, tensor_slice(t, 0, step < 0 ? -1 : 0, TENSOR_END, step));
+}
+
+START_TEST(an_index_may_have_strides)
+{
+    Var t = table(), index = INDEX(tape, SHAPE(5), 3, 0, 1, 2, 3);
+    Var rows = var_gather_rows(t, strided(index, 2)), back = var_gather_rows(t, strided(index, -2));
+    Var embedded = var_embedding(t, strided(index, 2), -1);
+    expect(var_value(rows), 0, 7, 8, 3, 4, 7, 8);
+    expect(var_value(back), 0, 7, 8, 3, 4, 7, 8);
+    expect(var_value(embedded), 0, 7, 8, 3, 4, 7, 8);
+    Var factors = LEAF(tape, SHAPE(3, 1), 1, 10, 100);
+    Var sum = var_add(var_mul(rows, factors), var_mul(embedded, factors));
+    ck_assert(tape_backward(var_sum(sum, AXES_ALL, false)));
+    expect(var_grad(t), 0, 0, 0, 20, 20, 0, 0, 202, 202);
+}
+END_TEST
+
+START_TEST(rows_are_gathered_from_a_stepped_slice_of_repeated_rows)
+{
+    for (int back = 0; back < 2; back++) {
+        tape_begin(tape);
+        Var t = table(), repeated = var_embedding(t, INDEX(tape, SHAPE(5), 3, 0, 1, 2, 2), -1);
+        /* Of the five rows every other one: of the table the rows 3, 1, 2, or 2, 1, 3. */
+        Var slice = back ? var_slice(repeated, 0, -1, TENSOR_END, -2) : var_slice(repeated, 0, 0, 5, 2);
+        Var picked = var_gather_rows(slice, strided(INDEX(tape, SHAPE(5), 1, 9, 0, 9, 1), 2));
+        if (back)
+            expect(var_value(picked), 0, 3, 4, 5, 6, 3, 4);
+        else
+            expect(var_value(picked), 0, 3, 4, 7, 8, 3, 4);
+        Var factors = LEAF(tape, SHAPE(3, 1), 1, 10, 100);
+        ck_assert(tape_backward(var_sum(var_mul(picked, factors), AXES_ALL, false)));
+        if (back)
+            expect(var_grad(t), 0, 0, 0, 101, 101, 10, 10, 0, 0);
+        else
+            expect(var_grad(t), 0, 0, 0, 101, 101, 0, 0, 10, 10);
+    }
+}
+END_TEST
+
 START_TEST(rows_that_are_not_there_are_an_error)
 {
     ck_assert(var_is_empty(var_embedding(table(), INDEX(tape, SHAPE(2), 1, 4), -1)));
@@ -94,6 +138,8 @@ Suite *autograd_op_rows_suite(void)
     tcase_add_test(cases, embedding_takes_rows_and_padding_gets_no_gradient);
     tcase_add_test(cases, ids_of_any_shape_give_one_axis_more);
     tcase_add_test(cases, a_table_that_is_computed_gets_a_dense_gradient);
+    tcase_add_test(cases, an_index_may_have_strides);
+    tcase_add_test(cases, rows_are_gathered_from_a_stepped_slice_of_repeated_rows);
     tcase_add_test(cases, rows_that_are_not_there_are_an_error);
     tcase_add_test(cases, every_op_sees_late_rows_up_to_date);
     suite_add_tcase(suite, cases);
