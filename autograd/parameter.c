@@ -25,6 +25,14 @@ void parameter_release(Parameter *parameter)
 void parameter_changed(Parameter *parameter)
 {
     parameter->version++;
+    parameter->is_lost = parameter->is_lost || parameter->is_behind;
+}
+
+void parameter_settle(Parameter *parameter)
+{
+    if (parameter->settle && tensor_is_valid(parameter->value))
+        parameter->settle(parameter->read_context);
+    parameter->is_behind = false;
 }
 
 const Panels *parameter_panels(Parameter *parameter, bool transposed)

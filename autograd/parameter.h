@@ -24,6 +24,8 @@ REEL_BEGIN_DECLS
 /* Writes the current values of rows ids[0..N) to out [N, ...]; a pure function, called from several threads.
  * An optimizer that updates rows late installs one, so that readers see what a dense update would show. */
 typedef void ParameterReader(const void *context, Tensor ids, Tensor out);
+/* Brings the value itself up to date, so that it may be written. */
+typedef void ParameterSettler(const void *context);
 
 /* One direction of products with the weight. */
 typedef struct ParameterPanels {
@@ -33,11 +35,14 @@ typedef struct ParameterPanels {
 } ParameterPanels;
 
 typedef struct Parameter {
-    Tensor value;          /* invalid until the model is initialised or loaded */
-    bool frozen;           /* true: no gradient is computed */
-    uint64_t version;      /* starts at 1, grows with each change of the value */
-    ParameterReader *read; /* NULL: the value itself is current */
+    Tensor value;             /* invalid until the model is initialised or loaded */
+    bool frozen;              /* true: no gradient is computed */
+    uint64_t version;         /* starts at 1, grows with each change of the value */
+    ParameterReader *read;    /* NULL: the value itself is current */
+    ParameterSettler *settle; /* comes with `read` */
     const void *read_context;
+    bool is_behind;            /* some rows are not up to date at the moment */
+    bool is_lost;              /* written while it was behind: what the value is, nobody can tell */
     ParameterPanels by_column; /* of W^T, for y = x W^T */
     ParameterPanels by_row;    /* of W, for dx = dy W */
 } Parameter;
@@ -46,7 +51,7 @@ typedef struct Parameter {
 void parameter_init(Parameter *parameter, Tensor value);
 /* Frees the panels; the value's memory is the owner's. */
 void parameter_release(Parameter *parameter);
-/* Says that the value was written. */
+/* Says that the value was written. Where rows are updated late, parameter_settle() must come before. */
 void parameter_changed(Parameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
  * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
@@ -55,6 +60,8 @@ const Panels *parameter_panels(Parameter *parameter, bool transposed);
 bool parameter_prepare(Parameter *parameter);
 /* out [N, ...] = the current rows `ids` (i32 [N], in range). */
 void parameter_read_rows(const Parameter *parameter, Tensor ids, Tensor out);
+/* Brings the value itself up to date. */
+void parameter_settle(Parameter *parameter);
 /* A copy of the whole current value. Invalid where there is no memory. */
 Tensor parameter_snapshot(const Parameter *parameter, Arena *arena);
 

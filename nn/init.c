@@ -1,6 +1,6 @@
 /* First values of parameters, drawn from a stream of their own: the same for a seed and a name, whatever
  * other parameters there are. */
-#include "nn/module.h"
+#include "nn/module_internal.h"
 #include "tensor/mem.h"
 
 #include <math.h>
@@ -80,6 +80,7 @@ Status nn_named_reset(const NnNamed *named, uint64_t seed)
 {
     Tensor t = nn_named_view(named);
     Random random = random_new(seed, random_stream(named->name));
+    parameter_settle(&named->parameter->core);
     NnInit init = init_of(named);
     switch (init.kind) {
     case NN_INIT_CONSTANT:

@@ -83,6 +83,12 @@ void late_rows_settle_all(OptimizerState *state, int32_t to)
         late_rows_settle(state, row, to);
 }
 
+void late_rows_settle_now(const void *context)
+{
+    const OptimizerState *state = context;
+    late_rows_settle_all((OptimizerState *)(uintptr_t)state, state->optimizer->step);
+}
+
 void late_rows_stand_still(OptimizerState *state)
 {
     int32_t now = state->optimizer->step;

@@ -1,5 +1,6 @@
-#include "nn/module.h"
+#include "nn/module_internal.h"
 #include "tensor/mem.h"
+#include "tensor/view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 void nn_module_init(NnModule *module)
 {
     memset(module, 0, sizeof *module);
+    module->self = module;
     module->scope.name = "";
     module->training = true;
     module->status = status_ok();
@@ -16,32 +18,118 @@ void nn_module_init(NnModule *module)
 
 void nn_module_fail(NnModule *module, Status status)
 {
-    if (status_is_ok(&module->status))
+    if (module->self == module && status_is_ok(&module->status))
         module->status = status;
+}
+
+Status nn_module_stays(const NnModule *module)
+{
+    if (module->self == module)
+        return status_ok();
+    if (!module->self)
+        return status_usage("a module is used before its init function was called");
+    const char *name = module->scope.name && *module->scope.name ? module->scope.name : "of the program";
+    return status_usage("module %s was copied, or returned by value, after it was initialised; initialise it "
+                        "where it stays, and pass it by pointer",
+                        name);
+}
+
+/* Notes that the name stands for something else already; true where it is free. */
+static bool name_is_free(NnModule *module, const char *name)
+{
+    char path[NN_NAME_SIZE];
+    if (!nn_module_has_name(module, name))
+        return true;
+    nn_module_path(module, path);
+    nn_module_fail(module, status_usage("%s%s: the name is taken by another part or parameter", path, name));
+    return false;
+}
+
+/* The same for what a part that adds nothing to names brings with it. */
+static bool names_are_free(NnModule *module, const NnModule *part)
+{
+    for (const NnParameter *p = part->parameters; p; p = p->next)
+        if (p->name && !name_is_free(module, p->name))
+            return false;
+    for (const NnSlice *slice = part->slices; slice; slice = slice->next)
+        if (!name_is_free(module, slice->name))
+            return false;
+    for (const NnPart *inner = part->parts; inner; inner = inner->next)
+        if (*inner->name ? !name_is_free(module, inner->name) : !names_are_free(module, inner->module))
+            return false;
+    return true;
+}
+
+static bool has_part(const NnModule *module, const NnModule *part, const char *name)
+{
+    for (const NnPart *p = module->parts; p; p = p->next)
+        if (p->module == part && strcmp(p->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the part may be added; notes why not. */
+static bool may_add(NnModule *module, NnModule *part, const char *name)
+{
+    Status status = nn_module_stays(part);
+    if (!status_is_ok(&status))
+        nn_module_fail(module, status);
+    else if (part == module || nn_module_contains(part, module))
+        nn_module_fail(module, status_usage("%s: a module cannot be a part of itself", name));
+    else if (nn_module_depth(module) + 1 + nn_module_height(part) > NN_MAX_DEPTH)
+        nn_module_fail(module, status_usage("%s: more than %d parts within parts", name, NN_MAX_DEPTH));
+    else
+        return *name ? name_is_free(module, name) : names_are_free(module, part);
+    return false;
 }
 
 void nn_module_add(NnModule *module, NnModule *part, const char *name)
 {
-    part->scope = (TapeScope){.name = name, .parent = &module->scope};
-    part->parent = module;
-    NnModule **link = &module->children;
-    while (*link)
-        link = &(*link)->next;
-    *link = part;
-}
-
-static void declare(NnModule *module, NnParameter *parameter, int ndim, const int64_t *shape)
-{
-    memset(parameter, 0, sizeof *parameter);
-    parameter_init(&parameter->core, tensor_invalid());
-    parameter->module = module;
-    parameter->ndim = ndim;
-    if (ndim < 1 || ndim > TENSOR_MAX_DIMS) {
-        nn_module_fail(module,
-                       status_failed("a parameter must have 1 to %d axes, not %d", TENSOR_MAX_DIMS, ndim));
-        parameter->ndim = 0;
+    if (module->self != module || has_part(module, part, name) || !may_add(module, part, name))
+        return;
+    NnPart *use = part->uses == 0 ? &part->first_use : mem_calloc(1, sizeof *use);
+    if (!use) {
+        nn_module_fail(module, status_no_memory(sizeof *use, name));
         return;
     }
+    *use = (NnPart){.module = part, .name = name};
+    if (part->uses++ == 0) {
+        part->scope = (TapeScope){.name = name, .parent = &module->scope};
+        part->parent = module;
+    }
+    NnPart **link = &module->parts;
+    while (*link)
+        link = &(*link)->next;
+    *link = use;
+}
+
+static bool has_parameter(const NnModule *module, const NnParameter *parameter)
+{
+    const NnParameter *p = module->parameters;
+    while (p && p != parameter)
+        p = p->next;
+    return p;
+}
+
+static bool declare(NnModule *module, NnParameter *parameter, int ndim, const int64_t *shape)
+{
+    if (module->self != module)
+        return false;
+    if (has_parameter(module, parameter)) {
+        nn_module_fail(module, status_usage("a parameter is declared twice; nn_parameter_tie() gives it "
+                                            "another name"));
+        return false;
+    }
+    memset(parameter, 0, sizeof *parameter);
+    parameter_init(&parameter->core, tensor_invalid());
+    parameter->self = parameter;
+    parameter->module = module;
+    if (ndim < 0 || ndim > TENSOR_MAX_DIMS) {
+        nn_module_fail(module,
+                       status_failed("a parameter must have 0 to %d axes, not %d", TENSOR_MAX_DIMS, ndim));
+        return false;
+    }
+    parameter->ndim = ndim;
     for (int i = 0; i < ndim; i++) {
         parameter->shape[i] = shape[i];
         if (shape[i] < 1)
@@ -52,24 +140,32 @@ static void declare(NnModule *module, NnParameter *parameter, int ndim, const in
     while (*link)
         link = &(*link)->next;
     *link = parameter;
+    return true;
 }
 
 void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
                              const int64_t *shape, NnInit init)
 {
-    declare(module, parameter, ndim, shape);
-    parameter->name = name;
+    bool is_free = module->self == module && name_is_free(module, name);
+    if (!declare(module, parameter, ndim, shape))
+        return;
+    parameter->name = is_free ? name : "";
     parameter->init = init;
 }
 
 void nn_module_add_block(NnModule *module, NnParameter *block, int ndim, const int64_t *shape)
 {
-    declare(module, block, ndim, shape);
+    if (ndim < 1)
+        nn_module_fail(module, status_failed("a block must have an axis to be cut along"));
+    else
+        declare(module, block, ndim, shape);
 }
 
 void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnParameter *block,
                          int64_t first, int64_t rows, NnInit init)
 {
+    if (module->self != module || !name_is_free(module, name))
+        return;
     *slice = (NnSlice){.name = name, .block = block, .first = first, .rows = rows, .init = init};
     if (first < 0 || rows < 1 || first > block->shape[0] - rows) {
         nn_module_fail(module, status_failed("%s: %lld rows from %lld on are not in a block of %lld", name,
@@ -86,133 +182,61 @@ void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnP
     *link = slice;
 }
 
-/* ---- Walking ---- */
-
-/* The module behind `module` in depth-first order below `root`, or NULL. */
-static NnModule *next_module(const NnModule *root, NnModule *module)
+void nn_parameter_tie(NnParameter *parameter, NnParameter *to)
 {
-    if (module->children)
-        return module->children;
-    while (module != root) {
-        if (module->next)
-            return module->next;
-        module = module->parent;
+    NnModule *module = parameter->module;
+    char path[NN_NAME_SIZE], other[NN_NAME_SIZE];
+    nn_parameter_path(parameter, path);
+    nn_parameter_path(to, other);
+    bool same = parameter->ndim == to->ndim;
+    for (int i = 0; same && i < to->ndim; i++)
+        same = parameter->shape[i] == to->shape[i];
+    if (parameter == to || parameter->is_shared || to->tied || parameter->slices || to->slices || !same ||
+        tensor_is_valid(parameter->core.value)) {
+        nn_module_fail(module, status_usage("%s cannot be tied to %s: both must be whole parameters of one "
+                                            "shape, tied once and before there are values",
+                                            path, other));
+        return;
     }
-    return NULL;
+    parameter->tied = to;
+    parameter->is_shared = to->is_shared = true;
 }
 
-NnParameter *nn_first_parameter(NnModule *module)
+/* ---- Values ---- */
+
+NnParameter *nn_parameter_itself(const NnParameter *parameter)
 {
-    for (NnModule *m = module; m; m = next_module(module, m))
-        if (m->parameters)
-            return m->parameters;
-    return NULL;
+    return (NnParameter *)(uintptr_t)(parameter->tied ? parameter->tied : parameter);
 }
 
-NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter)
+Status nn_parameter_allocate(NnParameter *parameter, Dtype dtype)
 {
-    if (parameter->next)
-        return parameter->next;
-    for (NnModule *m = next_module(root, parameter->module); m; m = next_module(root, m))
-        if (m->parameters)
-            return m->parameters;
-    return NULL;
-}
-
-/* "a.b" of the module's path below `root`, with a dot behind it unless it is empty. */
-static size_t module_prefix(const NnModule *root, const NnModule *module, char *path)
-{
-    if (!module || module == root)
-        return 0;
-    size_t used = module_prefix(root, module->parent, path);
-    if (*module->scope.name)
-        used += (size_t)snprintf(path + used, NN_NAME_SIZE - used, "%s.", module->scope.name);
-    return used < NN_NAME_SIZE ? used : NN_NAME_SIZE - 1;
-}
-
-static void fill_named(NnIterator *it, const char *name, NnParameter *parameter, int64_t first, int64_t rows)
-{
-    size_t used = module_prefix(it->root, it->module, it->named.name);
-    snprintf(it->named.name + used, NN_NAME_SIZE - used, "%s", name);
-    it->named.parameter = parameter;
-    it->named.first = first;
-    it->named.rows = rows;
-}
-
-NnIterator nn_iterate(NnModule *module)
-{
-    return (NnIterator){
-        .root = module, .module = module, .parameter = module->parameters, .slice = module->slices};
-}
-
-bool nn_next(NnIterator *it)
-{
-    while (it->module) {
-        while (it->parameter) {
-            NnParameter *parameter = it->parameter;
-            it->parameter = parameter->next;
-            if (!parameter->slices) {
-                fill_named(it, parameter->name, parameter, 0, parameter->shape[0]);
-                return true;
-            }
-        }
-        if (it->slice) {
-            NnSlice *slice = it->slice;
-            it->slice = slice->next;
-            fill_named(it, slice->name, slice->block, slice->first, slice->rows);
-            return true;
-        }
-        it->module = next_module(it->root, it->module);
-        if (it->module) {
-            it->parameter = it->module->parameters;
-            it->slice = it->module->slices;
-        }
-    }
-    return false;
-}
-
-Tensor nn_named_view(const NnNamed *named)
-{
-    return tensor_slice(named->parameter->core.value, 0, named->first, named->first + named->rows, 1);
-}
-
-bool nn_find(NnModule *module, const char *name, NnNamed *named)
-{
-    for (NnIterator it = nn_iterate(module); nn_next(&it);)
-        if (strcmp(it.named.name, name) == 0) {
-            *named = it.named;
-            return true;
-        }
-    return false;
-}
-
-int64_t nn_module_count(NnModule *module)
-{
-    int64_t count = 0;
-    for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p)) {
-        int64_t size = 1;
-        for (int i = 0; i < p->ndim; i++)
-            size *= p->shape[i];
-        count += size;
-    }
-    return count;
-}
-
-void nn_parameter_path(const NnParameter *parameter, char *path)
-{
-    size_t used = module_prefix(NULL, parameter->module, path);
-    const char *name = parameter->name ? parameter->name : parameter->slices ? parameter->slices->name : "";
-    snprintf(path + used, NN_NAME_SIZE - used, "%s", name);
-}
-
-/* ---- First values ---- */
-
-Status nn_module_status(NnModule *module)
-{
-    for (NnModule *m = module; m; m = next_module(module, m))
-        if (!status_is_ok(&m->status))
-            return m->status;
+    Tensor *value = &parameter->core.value;
+    if (tensor_is_valid(*value) && value->dtype == dtype)
+        return status_ok();
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(parameter, path);
+    if (parameter->core.read)
+        return status_failed("%s: an optimizer updates it as %s; free the optimizer before the type changes",
+                             path, dtype_name(value->dtype));
+    int64_t count = 1;
+    for (int i = 0; i < parameter->ndim; i++)
+        if (__builtin_mul_overflow(count, parameter->shape[i], &count))
+            count = INT64_MAX / 8;
+    size_t bytes = (size_t)count * dtype_size(dtype);
+    void *data = mem_alloc(bytes);
+    if (!data)
+        return status_no_memory(bytes, path);
+    mem_free(value->data);
+    *value = tensor_from(data, dtype, parameter->ndim, parameter->shape);
+    parameter_changed(&parameter->core);
     return status_ok();
+}
+
+void nn_parameter_begin_write(NnParameter *parameter)
+{
+    parameter_settle(&parameter->core);
+    parameter->core.is_lost = false;
 }
 
 static Status reset(NnModule *module, uint64_t seed, Dtype dtype)
@@ -220,23 +244,13 @@ static Status reset(NnModule *module, uint64_t seed, Dtype dtype)
     Status status = nn_module_status(module);
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p)) {
-        int64_t count = 1;
-        for (int i = 0; i < p->ndim; i++)
-            if (__builtin_mul_overflow(count, p->shape[i], &count))
-                count = INT64_MAX / 8;
-        size_t bytes = (size_t)count * dtype_size(dtype);
-        void *data = mem_alloc(bytes);
-        if (!data) {
-            char path[NN_NAME_SIZE];
-            nn_parameter_path(p, path);
-            return status_no_memory(bytes, path);
-        }
-        mem_free(p->core.value.data);
-        p->core.value = tensor_from(data, dtype, p->ndim, p->shape);
-        parameter_changed(&p->core);
+        status = nn_parameter_allocate(p, dtype);
+        if (status_is_ok(&status))
+            nn_parameter_begin_write(p);
     }
     for (NnIterator it = nn_iterate(module); status_is_ok(&status) && nn_next(&it);)
-        status = nn_named_reset(&it.named, seed);
+        if (!it.named.again)
+            status = nn_named_reset(&it.named, seed);
     return status;
 }
 
@@ -250,42 +264,162 @@ Status nn_module_reset_f64(NnModule *module, uint64_t seed)
     return reset(module, seed, DTYPE_F64);
 }
 
-void nn_module_free(NnModule *module)
+static Status lost(const NnParameter *parameter)
 {
-    for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p)) {
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(parameter, path);
+    return status_usage("parameter %s was written by hand while an optimizer updates its rows late; use "
+                        "nn_parameter_write()",
+                        path);
+}
+
+Status nn_parameter_status(const NnParameter *parameter)
+{
+    char path[NN_NAME_SIZE];
+    if (parameter->self != parameter)
+        return status_usage("a parameter was copied, or its module returned by value; initialise the module "
+                            "where it stays, and pass it by pointer");
+    const NnParameter *itself = nn_parameter_itself(parameter);
+    if (itself->core.is_lost)
+        return lost(itself);
+    if (tensor_is_valid(itself->core.value))
+        return status_ok();
+    nn_parameter_path(parameter, path);
+    return status_failed("parameter %s has no value yet: call nn_module_reset() or load a checkpoint", path);
+}
+
+Tensor nn_parameter_read(const NnParameter *parameter, Arena *arena)
+{
+    Status status = nn_parameter_status(parameter);
+    return status_is_ok(&status) ? parameter_snapshot(&nn_parameter_itself(parameter)->core, arena)
+                                 : tensor_invalid();
+}
+
+Status nn_parameter_write(NnParameter *parameter, Tensor value)
+{
+    Status status = nn_parameter_status(parameter);
+    NnParameter *itself = nn_parameter_itself(parameter);
+    bool has_value = tensor_is_valid(itself->core.value);
+    if (parameter->self != parameter)
+        return status;
+    bool same = value.ndim == itself->ndim && (value.dtype == DTYPE_F32 || value.dtype == DTYPE_F64);
+    for (int i = 0; same && i < value.ndim; i++)
+        same = value.shape[i] == itself->shape[i];
+    if (!same) {
+        char path[NN_NAME_SIZE], given[SHAPE_TEXT_SIZE], own[SHAPE_TEXT_SIZE];
+        nn_parameter_path(parameter, path);
+        return status_usage("parameter %s is %s and cannot be set to %s %s", path,
+                            shape_text(itself->ndim, itself->shape, own), dtype_name(value.dtype),
+                            tensor_shape_text(&value, given));
+    }
+    status = has_value ? status_ok() : nn_parameter_allocate(itself, value.dtype);
+    if (!status_is_ok(&status))
+        return status;
+    nn_parameter_begin_write(itself);
+    tensor_copy_into(itself->core.value, value);
+    parameter_changed(&itself->core);
+    return status_ok();
+}
+
+/* ---- The end ---- */
+
+/* Modules in the order in which they are freed. */
+typedef struct Freed {
+    NnModule *first, *last;
+} Freed;
+
+static Freed take_apart(NnModule *module);
+
+/* Parts may lie in memory that their parent allocated: they are freed first, from the leaves up; a part of
+ * several modules before all of them. */
+static void free_use(Freed *list, NnPart *use)
+{
+    NnModule *part = use->module;
+    bool is_shared = use != &part->first_use;
+    if (is_shared)
+        mem_free(use);
+    if (--part->uses > 0)
+        return;
+    part->parent = NULL;
+    part->scope.parent = NULL;
+    Freed inner = take_apart(part);
+    if (is_shared) {
+        inner.last->next_freed = list->first;
+        list->first = inner.first;
+        list->last = list->last ? list->last : inner.last;
+    } else {
+        if (list->last)
+            list->last->next_freed = inner.first;
+        list->first = list->first ? list->first : inner.first;
+        list->last = inner.last;
+    }
+}
+
+static Freed take_apart(NnModule *module)
+{
+    Freed list = {NULL, NULL};
+    for (NnPart *use = module->parts, *next; use; use = next) {
+        next = use->next;
+        if (use->module->parent == module) {
+            use->module->parent = NULL; /* it may live on elsewhere */
+            use->module->scope.parent = NULL;
+        }
+        free_use(&list, use);
+    }
+    module->parts = NULL;
+    module->next_freed = NULL;
+    if (list.last)
+        list.last->next_freed = module;
+    else
+        list.first = module;
+    list.last = module;
+    return list;
+}
+
+static void free_one(NnModule *module)
+{
+    for (NnParameter *p = module->parameters; p; p = p->next) {
         mem_free(p->core.value.data);
         parameter_release(&p->core);
         p->core.value = tensor_invalid();
     }
-    /* Parts may lie in memory that their parent allocated: they are released first, from the leaves up. */
-    for (NnModule *part = module->children, *next; part; part = next) {
-        next = part->next;
-        nn_module_free(part);
-    }
-    if (module->release)
-        module->release(module);
-    module->children = NULL;
     module->parameters = NULL;
     module->slices = NULL;
+    if (module->release)
+        module->release(module);
 }
+
+void nn_module_free(NnModule *module)
+{
+    if (module->self != module)
+        return;
+    for (NnModule *m = take_apart(module).first, *next; m; m = next) {
+        next = m->next_freed;
+        free_one(m);
+    }
+}
+
+/* ---- All at once ---- */
 
 void nn_module_train(NnModule *module, bool training)
 {
-    for (NnModule *m = module; m; m = next_module(module, m))
-        m->training = training;
+    for (NnPlace place = nn_place_first(module); place.module; nn_place_next(&place))
+        place.module->training = training;
 }
 
 void nn_module_freeze(NnModule *module, bool frozen)
 {
-    for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
-        p->core.frozen = frozen;
+    for (NnPlace place = nn_place_first(module); place.module; nn_place_next(&place))
+        for (NnParameter *p = place.module->parameters; p; p = p->next)
+            nn_parameter_itself(p)->core.frozen = frozen;
 }
 
 bool nn_module_prepare(NnModule *module)
 {
     bool ok = true;
-    for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
-        ok = parameter_prepare(&p->core) && ok;
+    for (NnPlace place = nn_place_first(module); place.module; nn_place_next(&place))
+        for (NnParameter *p = place.module->parameters; p; p = p->next)
+            ok = parameter_prepare(&nn_parameter_itself(p)->core) && ok;
     return ok;
 }
 
@@ -293,18 +427,21 @@ bool nn_module_prepare(NnModule *module)
 
 Var nn_var(NnParameter *parameter, Tape *tape)
 {
-    if (tensor_is_valid(parameter->core.value))
-        return tape_parameter(tape, &parameter->core);
-    char path[NN_NAME_SIZE];
-    nn_parameter_path(parameter, path);
-    return tape_fail(tape, "parameter %s has no value yet: call nn_module_reset() or load a checkpoint",
-                     path);
+    Status status = nn_parameter_status(parameter);
+    if (status_is_ok(&status))
+        return tape_parameter(tape, &nn_parameter_itself(parameter)->core);
+    return tape_fail(tape, "%s", status.message);
 }
 
 void nn_enter(NnModule *module, Tape *tape)
 {
-    if (tape)
-        tape_enter(tape, &module->scope);
+    static const TapeScope nowhere = {.name = ""};
+    if (!tape)
+        return;
+    Status status = nn_module_stays(module);
+    if (!status_is_ok(&status))
+        tape_fail(tape, "%s", status.message);
+    tape_enter(tape, status_is_ok(&status) ? &module->scope : &nowhere);
 }
 
 void nn_leave(Tape *tape)

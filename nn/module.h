@@ -3,7 +3,14 @@
  * A module is a struct whose first member is an NnModule named `base`. Its init function declares the
  * parameters and adds the parts; nothing is allocated for values until nn_module_reset() draws them or a
  * checkpoint is loaded. The tree that registration makes is the only list there is: names, counts, saving,
- * optimizing and freezing all come from it. Names and shapes are PyTorch's. */
+ * optimizing and freezing all come from it. Names and shapes are PyTorch's.
+ *
+ * A module stays where it was initialised, since its parent and its parameters point to each other: it is
+ * passed by pointer, and a struct that was copied, or returned by value, is an error wherever it is used.
+ *
+ * As in PyTorch, one module may be a part under several names or of several modules, and one parameter may
+ * stand in for another (nn_parameter_tie()). All its names are known and are saved; its numbers are counted,
+ * drawn and updated once. */
 #ifndef REEL_NN_MODULE_H
 #define REEL_NN_MODULE_H
 
@@ -15,7 +22,7 @@ typedef struct NnModule NnModule;
 typedef struct NnParameter NnParameter;
 typedef struct NnSlice NnSlice;
 
-enum { NN_NAME_SIZE = 160 };
+enum { NN_NAME_SIZE = 160, NN_MAX_DEPTH = 32 /* of parts within parts */ };
 
 /* How first values are drawn. */
 typedef struct NnInit {
@@ -37,12 +44,15 @@ struct NnParameter {
     const char *name;
     NnModule *module;
     NnParameter *next;
-    NnSlice *slices; /* NULL: the parameter goes by its own name */
+    const NnParameter *self; /* where it was declared */
+    NnParameter *tied;       /* stands in for this one: nn_parameter_tie() */
+    bool is_shared;          /* tied, or standing in for another */
+    NnSlice *slices;         /* NULL: the parameter goes by its own name */
     NnInit init;
     int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
     double fill_value;
     bool sparse; /* gradients come as rows: an optimizer may update late */
-    int ndim;
+    int ndim;    /* 0: one number */
     int64_t shape[TENSOR_MAX_DIMS];
 };
 
@@ -57,10 +67,22 @@ struct NnSlice {
     NnSlice *next_of_block;
 };
 
+/* A module as a part of another, under one name. */
+typedef struct NnPart {
+    NnModule *module;
+    const char *name;
+    struct NnPart *next; /* of the parent */
+} NnPart;
+
 /* A node of the tree of modules; the first member, `base`, of each. */
 struct NnModule {
-    TapeScope scope; /* the module's name in its parent, "" for one that adds nothing to names */
-    NnModule *parent, *children, *next;
+    TapeScope scope;      /* of messages: the name in the module that it was added to first */
+    const NnModule *self; /* where it was initialised */
+    NnModule *parent;     /* that it was added to first */
+    NnPart *parts;
+    NnPart first_use; /* as a part; further ones are allocated */
+    int uses;         /* how often it is a part */
+    NnModule *next_freed;
     NnParameter *parameters;
     NnSlice *slices;
     bool training;
@@ -71,15 +93,21 @@ struct NnModule {
 /* ---- Building ---- */
 
 void nn_module_init(NnModule *module);
-/* Adds a part under a name that outlives the module ("" to add nothing to its parts' names). */
+/* Adds a part under a name that outlives the module ("" to add nothing to its parts' names). The same part
+ * may be added again, here under another name or elsewhere. Errors, which nn_module_reset() returns: the name
+ * is taken by another part or parameter; the part contains the module. */
 void nn_module_add(NnModule *module, NnModule *part, const char *name);
-/* Declares a parameter. The struct is a member of the module's struct; values come with nn_module_reset(). */
+/* Declares a parameter of 0 axes (one number) or more. The struct is a member of the module's struct; values
+ * come with nn_module_reset(). */
 void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
                              const int64_t *shape, NnInit init);
 /* Declares a block that is only known by its slices. */
 void nn_module_add_block(NnModule *module, NnParameter *block, int ndim, const int64_t *shape);
 void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnParameter *block,
                          int64_t first, int64_t rows, NnInit init);
+/* From now on `parameter` is another name for `to`, which has the same shape and may belong to another module
+ * (tied weights: decoder.weight = encoder.weight). Both are declared; neither is tied further. */
+void nn_parameter_tie(NnParameter *parameter, NnParameter *to);
 /* Notes an error of building; the first one of the tree is what nn_module_reset() returns. */
 void nn_module_fail(NnModule *module, Status status);
 
@@ -90,13 +118,15 @@ void nn_module_fail(NnModule *module, Status status);
 /* ---- The tree as a whole ---- */
 
 /* Allocates all values (dtype f32 unless f64 is asked for by nn_module_reset_f64) and draws the first ones:
- * a pure function of the seed and of each parameter's name. Returns the first error of building, or of
- * memory. */
+ * a pure function of the seed and of each parameter's (first) name. Returns the first error of building, or
+ * of memory. An optimizer that lives goes on from the new values with the state that it has; other types of
+ * values than it was made for are an error. */
 Status nn_module_reset(NnModule *module, uint64_t seed);
 Status nn_module_reset_f64(NnModule *module, uint64_t seed);
-/* The first error while the tree was built. */
+/* The first error while the tree was built: a copied module, a name that two different parameters have. */
 Status nn_module_status(NnModule *module);
-/* Frees all values and what modules allocated. The structs are the caller's. */
+/* Frees all values and what modules allocated; a part that is also in use elsewhere stays. The structs are
+ * the caller's. Free optimizers first. */
 void nn_module_free(NnModule *module);
 /* Switches dropout and its like: true while training (the default), false to evaluate. */
 void nn_module_train(NnModule *module, bool training);
@@ -107,35 +137,52 @@ void nn_module_freeze(NnModule *module, bool frozen);
 typedef struct NnNamed {
     char name[NN_NAME_SIZE]; /* "lstm.weight_ih_l0" */
     NnParameter *parameter;
-    int64_t first, rows;
+    int64_t first, rows; /* of the first axis; 0 and 1 where there is none */
+    bool again;          /* the same numbers came under another name before */
 } NnNamed;
 /* The value as it is stored, a view; what an optimizer updates late it does not bring up to date, see
- * parameter_snapshot(). */
+ * nn_parameter_read(). */
 Tensor nn_named_view(const NnNamed *named);
 
 /* Draws the first values of one parameter (nn_module_reset() does it for all). */
 Status nn_named_reset(const NnNamed *named, uint64_t seed);
 
+/* A copy of a parameter's value as it is now, late rows included. Invalid where it has none yet, or there is
+ * no memory. */
+Tensor nn_parameter_read(const NnParameter *parameter, Arena *arena);
+/* Sets a parameter's value: `value` has its shape and is f32 or f64. A living optimizer goes on from there.
+ * Errors: another shape, no memory. */
+Status nn_parameter_write(NnParameter *parameter, Tensor value);
+
+/* A place in the tree, and the way to it from the root. */
+typedef struct NnPlace {
+    NnModule *module;
+    const NnPart *path[NN_MAX_DEPTH];
+    int depth;
+} NnPlace;
+
 /* Iterates in state_dict order: a module's own parameters and slices, then its parts'. Start with
  * nn_iterate(module), then while (nn_next(&it)) use it.named. */
 typedef struct NnIterator {
-    NnModule *root, *module;
+    NnModule *root;
+    NnPlace place;
     NnParameter *parameter;
     NnSlice *slice;
-    int stage;
+    int64_t count; /* names so far */
     NnNamed named;
 } NnIterator;
 NnIterator nn_iterate(NnModule *module);
 bool nn_next(NnIterator *it);
-/* The same over whole parameters and blocks: what an optimizer updates. */
+/* The same over whole parameters and blocks, each once: what an optimizer updates. */
 NnParameter *nn_first_parameter(NnModule *module);
 NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter);
 
 /* False where there is no parameter of that name. */
 bool nn_find(NnModule *module, const char *name, NnNamed *named);
-/* How many numbers the parameters hold. */
+/* How many numbers the parameters hold, those with several names once. */
 int64_t nn_module_count(NnModule *module);
-/* The path of a parameter, for messages; `path` has room for NN_NAME_SIZE bytes. */
+/* The path of a parameter, for messages; `path` has room for NN_NAME_SIZE bytes. Of a block, the path of its
+ * first slice. */
 void nn_parameter_path(const NnParameter *parameter, char *path);
 /* Packs the weights that products have used so far: once a step, before the shards' threads start. */
 bool nn_module_prepare(NnModule *module);

@@ -45,13 +45,15 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
         return status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
     int64_t size = tensor_numel(&value);
     OptimizerState *state = &o->states[o->count++];
-    *state = (OptimizerState){.optimizer = o, .parameter = p, .width = size / value.shape[0]};
+    *state =
+        (OptimizerState){.optimizer = o, .parameter = p, .width = value.ndim > 0 ? size / value.shape[0] : 1};
     bool moments = optimizer_is_adam(o), momentum = moments || o->options.momentum != 0;
     if (momentum)
         state->m = new_state(value.dtype, value.ndim, value.shape);
     if (moments)
         state->v = new_state(value.dtype, value.ndim, value.shape);
-    state->late = p->sparse && late_rows_are_possible(o) && value.dtype == DTYPE_F32;
+    /* What another optimizer updates late is brought up to date before each of our updates, of all rows. */
+    state->late = p->sparse && late_rows_are_possible(o) && value.dtype == DTYPE_F32 && !p->core.read;
     if (state->late) {
         state->last = new_state(DTYPE_I32, SHAPE(value.shape[0]));
         state->slots = mem_calloc((size_t)value.shape[0], sizeof *state->slots);
@@ -61,6 +63,7 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
         return status_no_memory((size_t)size * 2 * sizeof(float), path);
     if (state->late && moments) {
         p->core.read = late_rows_read;
+        p->core.settle = late_rows_settle_now;
         p->core.read_context = state;
     }
     return status_ok();
@@ -80,6 +83,9 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
     if (!in_range(&options))
         return status_usage("optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
                             "momentum, beta1 and beta2 in [0, 1)");
+    Status built = nn_module_status(module);
+    if (!status_is_ok(&built))
+        return built;
     int count = 0;
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
@@ -121,8 +127,9 @@ void nn_optimizer_free(NnOptimizer *o)
         OptimizerState *state = &o->states[i];
         Parameter *core = &state->parameter->core;
         if (core->read_context == state) {
-            late_rows_settle_all(state, o->step);
+            parameter_settle(core);
             core->read = NULL;
+            core->settle = NULL;
             core->read_context = NULL;
             parameter_changed(core);
         }
@@ -190,7 +197,7 @@ static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
     int64_t most = 0;
     for (int i = 0; i < o->count; i++) {
         Tensor value = o->states[i].parameter->core.value;
-        most += tensor_numel(&value) / DENSE_CHUNK + value.shape[0] / ROW_CHUNK + 2;
+        most += tensor_numel(&value) / DENSE_CHUNK + (value.ndim > 0 ? value.shape[0] : 1) / ROW_CHUNK + 2;
     }
     Arena *arena = tape_arena(tapes[0]);
     o->items = arena_alloc(arena, (size_t)most * sizeof *o->items);
@@ -207,7 +214,10 @@ static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
             return false;
         if (!any)
             continue;
-        Tensor value = state->parameter->core.value;
+        Parameter *core = &state->parameter->core;
+        if (core->read_context != state)
+            parameter_settle(core);
+        Tensor value = core->value;
         if (state->ids)
             add_items(o, state, state->rows, ROW_CHUNK);
         else
@@ -414,7 +424,11 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
         OptimizerState *state = o->items[i].state;
         if (i > 0 && o->items[i - 1].state == state)
             continue;
-        parameter_changed(&state->parameter->core);
+        Parameter *core = &state->parameter->core;
+        bool ours = core->read_context == state;
+        core->is_behind = core->is_behind && !ours;
+        parameter_changed(core);
+        core->is_behind = core->is_behind || ours;
         for (int64_t row = 0; state->late && !state->ids && row < state->last.shape[0]; row++)
             tensor_i32(state->last)[row] = o->step;
     }

@@ -66,6 +66,8 @@ void late_rows_read(const void *context, Tensor ids, Tensor out);
 /* Brings a row, or all of them, to after step `to`. */
 void late_rows_settle(OptimizerState *state, int64_t row, int32_t to);
 void late_rows_settle_all(OptimizerState *state, int32_t to);
+/* A parameter's settler. */
+void late_rows_settle_now(const void *context);
 /* The coming update leaves a frozen table as it is: its rows do not even go on with their momentum. */
 void late_rows_stand_still(OptimizerState *state);
 /* Finds the rows that get a gradient from any tape, and where it comes from: ids, sources, rows. False: no

@@ -1,5 +1,6 @@
 #include "nn/state_dict.h"
 
+#include "nn/module_internal.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -90,11 +91,17 @@ void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data,
 
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
 {
+    Status status = nn_module_status(module);
+    if (!status_is_ok(&status))
+        fail(snapshot, status);
     /* The slices of a block follow each other, and its rows are read once for all of them. */
     const NnParameter *read = NULL;
     Tensor current = tensor_invalid();
     for (NnIterator it = nn_iterate(module); nn_next(&it);) {
         const NnNamed *named = &it.named;
+        status = nn_parameter_status(named->parameter);
+        if (!status_is_ok(&status))
+            fail(snapshot, status);
         if (!named->parameter->core.read) {
             nn_snapshot_tensor(snapshot, named->name, nn_named_view(named));
             continue;
@@ -192,7 +199,7 @@ static Dtype dtype_of(const NnParameter *parameter)
 static bool same_shape(const NnNamed *named, const NpzMember *member)
 {
     const NnParameter *p = named->parameter;
-    bool same = member->array.ndim == p->ndim && member->array.shape[0] == named->rows;
+    bool same = member->array.ndim == p->ndim && (p->ndim == 0 || member->array.shape[0] == named->rows);
     for (int i = 1; same && i < p->ndim; i++)
         same = member->array.shape[i] == p->shape[i];
     return same;
@@ -222,11 +229,6 @@ static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOption
     const char *path = npz_path(npz);
     char type[32];
     *member = npz_find(npz, named->name);
-    if (named->parameter->core.read)
-        return status_failed(
-            "%s: parameter '%s' belongs to an optimizer that updates it late; load before the "
-            "optimizer is made",
-            path, named->name);
     if (!*member) {
         if (options.allow_missing && tensor_is_valid(named->parameter->core.value))
             return status_ok();
@@ -259,20 +261,6 @@ static Status check_extra(NnModule *module, const Npz *npz)
                                  "saved from another model",
                                  npz_path(npz), name);
     }
-    return status_ok();
-}
-
-static Status allocate(NnParameter *p)
-{
-    int64_t count = 1;
-    for (int i = 0; i < p->ndim; i++)
-        if (__builtin_mul_overflow(count, p->shape[i], &count))
-            count = INT64_MAX / 8;
-    size_t bytes = (size_t)count * sizeof(float);
-    void *data = mem_alloc(bytes);
-    if (!data)
-        return status_no_memory(bytes, "a parameter");
-    p->core.value = tensor_from(data, DTYPE_F32, p->ndim, p->shape);
     return status_ok();
 }
 
@@ -310,7 +298,7 @@ static Status allocate_all(Read *reads, int count)
     for (int i = 0; status_is_ok(&status) && i < count; i++) {
         reads[i].allocated = !tensor_is_valid(reads[i].named.parameter->core.value);
         if (reads[i].allocated)
-            status = allocate(reads[i].named.parameter);
+            status = nn_parameter_allocate(reads[i].named.parameter, DTYPE_F32);
     }
     for (int i = 0; !status_is_ok(&status) && i < count; i++)
         if (reads[i].allocated) {
@@ -338,6 +326,7 @@ static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Aren
     if (status_is_ok(&status))
         status = allocate_all(reads, count);
     for (int i = 0; status_is_ok(&status) && i < count; i++) {
+        nn_parameter_begin_write(reads[i].named.parameter);
         tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
         parameter_changed(&reads[i].named.parameter->core);
     }

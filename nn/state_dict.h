@@ -20,8 +20,8 @@ REEL_BEGIN_DECLS
  * an optimizer updates late is written as its current value. */
 Status nn_save(NnModule *module, const char *path);
 /* Reads all parameters, allocating those that have no value yet (as f32). Errors, with the parameter's name:
- * one is missing, has another shape or type, or is too many; the module is then as it was. Load before an
- * optimizer is made for the module: one that updates rows late would take the new values for old ones. */
+ * one is missing, has another shape or type, or is too many; the module is then as it was. An optimizer that
+ * lives goes on from the new values with the state that it has. */
 Status nn_load(NnModule *module, const char *path);
 
 typedef struct NnLoadOptions {

@@ -1,8 +1,11 @@
 #include "nn/module.h"
+#include "nn/nn.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static Arena arena;
 
@@ -122,6 +125,372 @@ START_TEST(long_names_are_cut_and_not_written_beyond)
     char path[NN_NAME_SIZE];
     nn_parameter_path(&part.bias, path);
     ck_assert_uint_lt(strlen(path), NN_NAME_SIZE);
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "158 characters at most");
+    nn_module_free(&m.base);
+}
+END_TEST
+
+/* ---- Where a module is ---- */
+
+typedef struct Small {
+    NnModule base;
+    NnLinear fc;
+} Small;
+
+static void small_init(Small *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, fc, nn_linear_init, 2, 2);
+}
+
+/* The error of what `m` and `fc` make of a row. */
+static void check_forward_refused(Small *m)
+{
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    Var x = tape_constant(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(1, 2)));
+    Var y = nn_linear(&m->fc, x);
+    ck_assert(var_is_empty(y));
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "module fc was copied");
+    tape_begin(tape);
+    ck_assert(var_is_empty(nn_var(&m->fc.weight, tape)));
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "copied");
+    tape_free(tape);
+}
+
+START_TEST(a_copied_module_is_refused_wherever_it_is_used)
+{
+    Small m, copy;
+    small_init(&m);
+    ck_assert_ok(nn_module_reset(&m.base, 1));
+    copy = m;
+    ck_assert_failed(nn_module_reset(&copy.base, 0), STATUS_USAGE, "was copied, or returned by value");
+    ck_assert_failed(nn_module_status(&copy.base), STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_save(&copy.base, "never.npz"), STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_load(&copy.base, "tests/fixtures/npz/dtypes.npz"), STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_parameter_write(&copy.fc.bias, m.fc.bias.core.value), STATUS_USAGE, "was copied");
+    NnOptimizer *optimizer;
+    ck_assert_failed(nn_optimizer_new(&optimizer, &copy.base, nn_optimizer_options(NN_SGD), NULL),
+                     STATUS_USAGE, "was copied");
+    check_forward_refused(&copy);
+    nn_module_train(&copy.base, false);
+    nn_module_freeze(&copy.base, true);
+    ck_assert(m.fc.base.training && !m.fc.weight.core.frozen);
+    ck_assert_int_eq(nn_module_count(&copy.base), 0);
+    nn_module_free(&copy.base); /* what it would free is the first one's */
+    ck_assert_int_eq(nn_module_count(&m.base), 6);
+    Small other; /* a part that is a copy */
+    nn_module_init(&other.base);
+    other.fc = m.fc;
+    nn_module_add(&other.base, &other.fc.base, "fc");
+    ck_assert_failed(nn_module_reset(&other.base, 0), STATUS_USAGE, "module fc was copied");
+    NnModule never = {.self = NULL};
+    ck_assert_failed(nn_module_reset(&never, 0), STATUS_USAGE, "before its init function");
+    nn_module_free(&other.base);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+/* ---- Parts and parameters in several places ---- */
+
+static void check_names(NnModule *module, const char *const *names, int count)
+{
+    NnIterator it = nn_iterate(module);
+    for (int i = 0; i < count; i++) {
+        ck_assert(nn_next(&it));
+        ck_assert_str_eq(it.named.name, names[i]);
+        NnNamed found;
+        ck_assert(nn_find(module, names[i], &found));
+        ck_assert_ptr_eq(found.parameter, it.named.parameter);
+        ck_assert_int_eq(found.again, it.named.again);
+    }
+    ck_assert(!nn_next(&it));
+}
+
+static int count_parameters(NnModule *module)
+{
+    int count = 0;
+    for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
+        ck_assert_int_lt(count++, 100);
+    return count;
+}
+
+START_TEST(a_part_may_be_added_again)
+{
+    Small m;
+    small_init(&m);
+    nn_module_add(&m.base, &m.fc.base, "head");
+    nn_module_add(&m.base, &m.fc.base, "fc"); /* known already */
+    ck_assert_ok(nn_module_reset(&m.base, 3));
+    check_names(&m.base, (const char *const[]){"fc.weight", "fc.bias", "head.weight", "head.bias"}, 4);
+    NnNamed named;
+    ck_assert(nn_find(&m.base, "head.bias", &named) && named.again);
+    ck_assert(nn_find(&m.base, "fc.bias", &named) && !named.again);
+    ck_assert_int_eq(nn_module_count(&m.base), 6);
+    ck_assert_int_eq(count_parameters(&m.base), 2);
+    Small one; /* drawn once, under the first name */
+    small_init(&one);
+    ck_assert_ok(nn_module_reset(&one.base, 3));
+    ck_assert(tensor_equal(one.fc.weight.core.value, m.fc.weight.core.value));
+    nn_module_free(&one.base);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(one_activation_may_stand_in_a_sequence_twice)
+{
+    NnSequential m;
+    NnLinear a, b;
+    NnRelu relu;
+    nn_sequential_init(&m);
+    nn_linear_init(&a, 2, 2);
+    nn_linear_init(&b, 2, 1);
+    nn_relu_init(&relu);
+    NN_SEQUENTIAL_ADD(&m, &a, nn_linear);
+    NN_SEQUENTIAL_ADD(&m, &relu, nn_relu);
+    NN_SEQUENTIAL_ADD(&m, &b, nn_linear);
+    NN_SEQUENTIAL_ADD(&m, &relu, nn_relu);
+    ck_assert_ok(nn_module_reset(&m.base, 3));
+    check_names(&m.base, (const char *const[]){"0.weight", "0.bias", "2.weight", "2.bias"}, 4);
+    ck_assert_int_eq(nn_module_count(&m.base), 9);
+    nn_module_train(&m.base, false);
+    ck_assert(!relu.base.training && !b.base.training);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(a_part_of_two_modules_is_a_part_of_both)
+{
+    Small a, b;
+    NnLinear own;
+    small_init(&a);
+    nn_module_init(&b.base);
+    nn_linear_init(&own, 2, 1);
+    nn_module_add(&b.base, &a.fc.base, "encoder");
+    nn_module_add(&b.base, &own.base, "own");
+    check_names(&a.base, (const char *const[]){"fc.weight", "fc.bias"}, 2);
+    check_names(&b.base, (const char *const[]){"encoder.weight", "encoder.bias", "own.weight", "own.bias"},
+                4);
+    ck_assert_int_eq(count_parameters(&b.base), 4);
+    NnModule root; /* both below one */
+    nn_module_init(&root);
+    nn_module_add(&root, &b.base, "b");
+    nn_module_add(&root, &a.base, "a");
+    ck_assert_int_eq(nn_module_count(&root), 9);
+    ck_assert_int_eq(count_parameters(&root), 4);
+    ck_assert_ok(nn_module_reset(&root, 1));
+    nn_module_free(&root); /* frees both, and what they share once */
+    ck_assert(!tensor_is_valid(a.fc.weight.core.value));
+    small_init(&a); /* one freed before the other */
+    nn_module_init(&b.base);
+    nn_module_add(&b.base, &a.fc.base, "encoder");
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    nn_module_free(&a.base);
+    ck_assert_int_eq(nn_module_count(&b.base), 6);
+    ck_assert(tensor_is_valid(a.fc.weight.core.value));
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(&a.fc.weight, path);
+    ck_assert_str_eq(path, "fc.weight");
+    nn_module_free(&b.base);
+    ck_assert(!tensor_is_valid(a.fc.weight.core.value));
+}
+END_TEST
+
+START_TEST(two_that_differ_cannot_have_one_name)
+{
+    Small m;
+    NnLinear other;
+    NnParameter p;
+    for (int way = 0; way < 5; way++) {
+        small_init(&m);
+        nn_linear_init(&other, 2, 2);
+        if (way == 0)
+            nn_module_add(&m.base, &other.base, "fc");
+        else if (way == 1)
+            nn_module_add_parameter(&m.base, &p, "fc", SHAPE(1), nn_init_constant(0));
+        else if (way == 2)
+            nn_module_add_parameter(&m.fc.base, &p, "weight", SHAPE(1), nn_init_constant(0));
+        else if (way == 3) /* what adds nothing to names */
+            nn_module_add(&m.fc.base, &other.base, "");
+        else {
+            nn_module_add(&m.base, &other.base, "");
+            nn_module_add_parameter(&other.base, &p, "fc", SHAPE(1), nn_init_constant(0));
+        }
+        /* Known at once, and not first where the model is saved. */
+        NnModule *where = way == 4 ? &other.base : way == 2 || way == 3 ? &m.fc.base : &m.base;
+        ck_assert_failed(where->status, STATUS_USAGE, "the name is taken");
+        ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, way == 2 ? "fc.weight" : "the name");
+        nn_module_free(&m.base);
+        nn_module_free(&other.base);
+    }
+    small_init(&m); /* names with dots are compared when the whole tree is known */
+    nn_module_add_parameter(&m.base, &p, "fc.bias", SHAPE(1), nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "two parameters have the name fc.bias");
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(a_module_is_no_part_of_itself)
+{
+    Small m, parts[2 * NN_MAX_DEPTH];
+    small_init(&m);
+    nn_module_add(&m.fc.base, &m.base, "up");
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "up: a module cannot be a part of itself");
+    nn_module_free(&m.base);
+    int count = (int)(sizeof parts / sizeof *parts);
+    for (int i = 0; i < count; i++)
+        nn_module_init(&parts[i].base);
+    for (int i = 1; i < count; i++)
+        nn_module_add(&parts[i - 1].base, &parts[i].base, "x");
+    ck_assert_failed(nn_module_reset(&parts[0].base, 0), STATUS_USAGE, "32 parts within parts");
+    nn_module_free(&parts[0].base);
+    nn_module_free(&parts[NN_MAX_DEPTH + 1].base);
+    small_init(&m); /* one parameter declared twice */
+    nn_module_add_parameter(&m.fc.base, &m.fc.weight, "again", SHAPE(1), nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "declared twice");
+    nn_module_free(&m.base);
+    small_init(&m);
+    nn_module_add_parameter(&m.base, &m.fc.bias, "again", SHAPE(1), nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "fc.: a parameter was declared again");
+    nn_module_free(&m.base);
+}
+END_TEST
+
+typedef struct Tied {
+    NnModule base;
+    NnEmbedding embedding;
+    NnLinear decoder;
+} Tied;
+
+static void tied_init(Tied *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, embedding, nn_embedding_init, 5, 3);
+    NN_ADD(m, decoder, nn_linear_init_without_bias, 3, 5);
+    nn_parameter_tie(&m->decoder.weight, &m->embedding.weight);
+}
+
+START_TEST(tied_weights_are_one_parameter_with_two_names)
+{
+    Tied m;
+    tied_init(&m);
+    ck_assert_ok(nn_module_reset(&m.base, 4));
+    check_names(&m.base, (const char *const[]){"embedding.weight", "decoder.weight"}, 2);
+    ck_assert_int_eq(nn_module_count(&m.base), 15);
+    ck_assert_int_eq(count_parameters(&m.base), 1);
+    ck_assert_int_eq(nn_module_count(&m.decoder.base), 15);
+    NnOptimizer *optimizer;
+    NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+    options.lr = 1;
+    ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    int32_t id = 2;
+    Var row = nn_embedding(&m.embedding, tape_constant(tape, tensor_from(&id, DTYPE_I32, SHAPE(1))));
+    Var logits = nn_linear(&m.decoder, row);
+    ck_assert(tape_backward(var_sum(logits, AXES_ALL, false)));
+    Tensor before = nn_parameter_read(&m.embedding.weight, tape_arena(tape));
+    ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+    Tensor after = nn_parameter_read(&m.decoder.weight, tape_arena(tape));
+    for (int64_t i = 0; i < 5; i++) /* d sum_i w_i w_2 / d w_k = w_2 + [k = 2] sum_i w_i, and once */
+        for (int64_t j = 0; j < 3; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < 5; k++)
+                sum += tensor_get(&before, (int64_t[]){k, j});
+            double g = tensor_get(&before, (int64_t[]){2, j}) + (i == 2 ? sum : 0);
+            ck_assert_double_eq_tol(tensor_get(&after, (int64_t[]){i, j}),
+                                    tensor_get(&before, (int64_t[]){i, j}) - g, 1e-5);
+        }
+    nn_optimizer_free(optimizer);
+    char path[] = "/tmp/reel-tied-XXXXXX";
+    close(mkstemp(path));
+    ck_assert_ok(nn_save(&m.base, path));
+    Npz *npz;
+    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_int_eq(npz_count(npz), 2);
+    npz_close(npz);
+    Tied other;
+    tied_init(&other);
+    ck_assert_ok(nn_load(&other.base, path));
+    ck_assert(tensor_equal(other.embedding.weight.core.value, after));
+    ck_assert(!tensor_is_valid(other.decoder.weight.core.value));
+    unlink(path);
+    NnLinear wide;
+    nn_linear_init(&wide, 4, 5);
+    nn_parameter_tie(&wide.weight, &m.embedding.weight);
+    ck_assert_failed(nn_module_reset(&wide.base, 0), STATUS_USAGE,
+                     "weight cannot be tied to embedding.weight");
+    nn_module_free(&wide.base);
+    nn_module_free(&other.base);
+    nn_module_free(&m.base);
+    tape_free(tape);
+}
+END_TEST
+
+/* ---- Values ---- */
+
+typedef struct Single {
+    NnModule base;
+    NnParameter p;
+} Single;
+
+START_TEST(a_parameter_of_no_axes_is_one_number)
+{
+    Single m;
+    nn_module_init(&m.base);
+    nn_module_add_parameter(&m.base, &m.p, "t", 0, NULL, nn_init_constant(2));
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    ck_assert_int_eq(nn_module_count(&m.base), 1);
+    for (int kind = NN_SGD; kind <= NN_ADAMW; kind++) {
+        NnOptimizerOptions options = nn_optimizer_options((NnOptimizerKind)kind);
+        options.lr = 0.1;
+        options.weight_decay = 0;
+        options.clip_norm = 100;
+        NnOptimizer *optimizer;
+        ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
+        ck_assert_ok(nn_parameter_write(&m.p, tensor_from((float[]){2}, DTYPE_F32, 0, NULL)));
+        Tape *tape = tape_new();
+        tape_begin(tape);
+        Var t = nn_var(&m.p, tape);
+        ck_assert(tape_backward(var_mul(t, t)));
+        ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+        ck_assert_double_eq_tol(tensor_item(m.p.core.value), kind == NN_SGD ? 1.6 : 1.9, 1e-6);
+        nn_optimizer_free(optimizer);
+        tape_free(tape);
+    }
+    char path[] = "/tmp/reel-scalar-XXXXXX";
+    close(mkstemp(path));
+    ck_assert_ok(nn_save(&m.base, path));
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    ck_assert_ok(nn_load(&m.base, path));
+    ck_assert_double_eq_tol(tensor_item(m.p.core.value), 1.9, 1e-6);
+    unlink(path);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(a_value_may_be_read_and_written)
+{
+    Small m;
+    small_init(&m);
+    ck_assert(!tensor_is_valid(nn_parameter_read(&m.fc.weight, &arena)));
+    double first[2] = {3, 4};
+    ck_assert_ok(nn_parameter_write(&m.fc.bias, tensor_from(first, DTYPE_F64, SHAPE(2)))); /* allocates */
+    ck_assert_int_eq(m.fc.bias.core.value.dtype, DTYPE_F64);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    uint64_t version = m.fc.bias.core.version;
+    ck_assert_ok(nn_parameter_write(&m.fc.bias, tensor_from(first, DTYPE_F64, SHAPE(2))));
+    ck_assert_int_eq(m.fc.bias.core.value.dtype, DTYPE_F32);
+    ck_assert_uint_gt(m.fc.bias.core.version, version);
+    Tensor now = nn_parameter_read(&m.fc.bias, &arena);
+    ck_assert_float_eq(tensor_f32(now)[1], 4);
+    tensor_fill(now, 0); /* a copy */
+    ck_assert_float_eq(tensor_f32(m.fc.bias.core.value)[1], 4);
+    ck_assert_failed(nn_parameter_write(&m.fc.weight, now), STATUS_USAGE,
+                     "fc.weight is [2, 2] and cannot be set to f32 [2]");
+    int32_t whole[2] = {1, 2};
+    ck_assert_failed(nn_parameter_write(&m.fc.bias, tensor_from(whole, DTYPE_I32, SHAPE(2))), STATUS_USAGE,
+                     "i32");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -261,8 +630,8 @@ START_TEST(the_first_error_of_building_is_reported)
     ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at least 1, not 0");
     nn_module_free(&m.base);
     nn_module_init(&m.base);
-    nn_module_add_parameter(&m.base, &m.p, "p", 0, NULL, nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "1 to 6 axes, not 0");
+    nn_module_add_parameter(&m.base, &m.p, "p", 7, NULL, nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "0 to 6 axes, not 7");
     nn_module_free(&m.base);
     nn_module_init(&m.base);
     nn_module_fail(&m.base, status_failed("first"));
@@ -299,14 +668,14 @@ END_TEST
 
 START_TEST(no_memory_for_values_is_an_error)
 {
-    for (int n = 0; n < 8; n++) {
+    for (int n = 0; n < 9; n++) { /* the names, then the values */
         Outer m;
         outer_init(&m);
         mem_fail_at(n, 0);
         Status status = nn_module_reset(&m.base, 0);
         mem_fail_at(-1, 0);
-        ck_assert_int_eq(status_is_ok(&status), n == 7);
-        ck_assert(n == 7 || strstr(status.message, "memory"));
+        ck_assert_int_eq(status_is_ok(&status), n == 8);
+        ck_assert(n == 8 || strstr(status.message, "memory"));
         ck_assert_ok(nn_module_reset(&m.base, 0)); /* can be tried again */
         nn_module_free(&m.base);
         ck_assert_int_eq(mem_stats().live_blocks, 0);
@@ -382,6 +751,15 @@ Suite *nn_module_suite(void)
     tcase_add_test(c, the_tree_is_the_list_of_names);
     tcase_add_test(c, whole_parameters_are_blocks_and_the_rest);
     tcase_add_test(c, long_names_are_cut_and_not_written_beyond);
+    tcase_add_test(c, a_copied_module_is_refused_wherever_it_is_used);
+    tcase_add_test(c, a_part_may_be_added_again);
+    tcase_add_test(c, one_activation_may_stand_in_a_sequence_twice);
+    tcase_add_test(c, a_part_of_two_modules_is_a_part_of_both);
+    tcase_add_test(c, two_that_differ_cannot_have_one_name);
+    tcase_add_test(c, a_module_is_no_part_of_itself);
+    tcase_add_test(c, tied_weights_are_one_parameter_with_two_names);
+    tcase_add_test(c, a_parameter_of_no_axes_is_one_number);
+    tcase_add_test(c, a_value_may_be_read_and_written);
     tcase_add_test(c, first_values_have_the_distributions_that_were_asked_for);
     tcase_add_test(c, orthogonal_first_values_are_orthogonal);
     tcase_add_test(c, first_values_depend_on_seed_and_name_alone);

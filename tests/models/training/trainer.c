@@ -135,7 +135,7 @@ static double distance(Run *a, Run *b)
 typedef struct Dropping {
     MODEL_HEAD;
     NnEmbedding embedding;
-    NnDropout dropout;
+    NnDropout drop;
     NnLinear fc;
 } Dropping;
 
@@ -146,7 +146,7 @@ static void dropping_build(Model *model)
 {
     Dropping *m = (Dropping *)model;
     NN_ADD(m, embedding, nn_embedding_init, model->config.vocabulary, model->config.embed);
-    NN_ADD(m, dropout, nn_dropout_init, 0.5);
+    NN_ADD(m, drop, nn_dropout_init, 0.5);
     NN_ADD(m, fc, nn_linear_init, model->config.embed, model->config.labels);
     model->output_bias = &m->fc.bias;
 }
@@ -157,8 +157,8 @@ static Var dropping_forward(Model *model, NnSequence text, Var *attention)
     Dropping *m = (Dropping *)model;
     Tape *tape = text.rows.tape;
     Var ones = tape_constant(tape, tensor_full(tape_arena(tape), DTYPE_F32, SHAPE(8), 1.0));
-    memcpy(masks[mask_count++ % 16], var_value(nn_dropout(&m->dropout, ones)).data, sizeof masks[0]);
-    NnSequence x = nn_dropout_sequence(&m->dropout, nn_embedding_sequence(&m->embedding, text));
+    memcpy(masks[mask_count++ % 16], var_value(nn_dropout(&m->drop, ones)).data, sizeof masks[0]);
+    NnSequence x = nn_dropout_sequence(&m->drop, nn_embedding_sequence(&m->embedding, text));
     return nn_linear(&m->fc, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts));
 }
 
@@ -356,9 +356,9 @@ START_TEST(a_frozen_part_is_not_trained)
 {
     Run run = start(zoo_find("attention"), with_shards(2, 1), 6),
         before = start(zoo_find("attention"), with_shards(2, 1), 6);
-    for (NnModule *part = run.model->base.children; part; part = part->next)
-        if (strcmp(part->scope.name, "embedding") == 0 || strcmp(part->scope.name, "lstm") == 0)
-            nn_module_freeze(part, true);
+    for (const NnPart *part = run.model->base.parts; part; part = part->next)
+        if (strcmp(part->name, "embedding") == 0 || strcmp(part->name, "lstm") == 0)
+            nn_module_freeze(part->module, true);
     train(&run, 5, 3);
     NnIterator x = nn_iterate(&run.model->base), y = nn_iterate(&before.model->base);
     while (nn_next(&x) && nn_next(&y)) {

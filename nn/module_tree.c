@@ -1,0 +1,324 @@
+/* Walking through the tree of modules, and the names that come from it. */
+#include "nn/module_internal.h"
+#include "tensor/mem.h"
+#include "tensor/random.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Places ---- */
+
+NnPlace nn_place_first(NnModule *module)
+{
+    return (NnPlace){.module = module->self == module ? module : NULL};
+}
+
+void nn_place_next(NnPlace *place)
+{
+    const NnPart *next = place->depth < NN_MAX_DEPTH ? place->module->parts : NULL;
+    if (next)
+        place->depth++;
+    while (!next && place->depth > 0)
+        if (!(next = place->path[place->depth - 1]->next))
+            place->depth--;
+    if (next)
+        place->path[place->depth - 1] = next;
+    place->module = next ? next->module : NULL;
+}
+
+bool nn_module_contains(const NnModule *module, const NnModule *part)
+{
+    for (const NnPart *p = module->parts; p; p = p->next)
+        if (p->module == part || nn_module_contains(p->module, part))
+            return true;
+    return false;
+}
+
+int nn_module_depth(const NnModule *module)
+{
+    return module->parent ? 1 + nn_module_depth(module->parent) : 0;
+}
+
+int nn_module_height(const NnModule *module)
+{
+    int height = 0;
+    for (const NnPart *p = module->parts; p; p = p->next) {
+        int below = 1 + nn_module_height(p->module);
+        height = below > height ? below : height;
+    }
+    return height;
+}
+
+/* Whether the way there leads through a module that is a part more than once. */
+static bool is_shared_place(const NnPlace *place)
+{
+    for (int i = 0; i < place->depth; i++)
+        if (place->path[i]->module->uses > 1)
+            return true;
+    return false;
+}
+
+/* ---- Whole parameters ---- */
+
+typedef struct ParameterWalk {
+    NnPlace place;
+    NnParameter *next;
+    int64_t count; /* that came so far */
+} ParameterWalk;
+
+static ParameterWalk walk_parameters(NnModule *root)
+{
+    ParameterWalk walk = {.place = nn_place_first(root)};
+    walk.next = walk.place.module ? walk.place.module->parameters : NULL;
+    return walk;
+}
+
+/* The next one, itself where it is tied; NULL after the last. One that is shared comes several times. */
+static NnParameter *walk_next(ParameterWalk *walk)
+{
+    while (walk->place.module && !walk->next) {
+        nn_place_next(&walk->place);
+        walk->next = walk->place.module ? walk->place.module->parameters : NULL;
+    }
+    if (!walk->next)
+        return NULL;
+    NnParameter *found = walk->next;
+    walk->next = found->next;
+    walk->count++;
+    return nn_parameter_itself(found);
+}
+
+/* The next one that did not come before. */
+static NnParameter *walk_next_new(NnModule *root, ParameterWalk *walk)
+{
+    NnParameter *found;
+    while ((found = walk_next(walk))) {
+        if (!found->is_shared && !is_shared_place(&walk->place))
+            return found;
+        ParameterWalk before = walk_parameters(root);
+        while (walk_next(&before) != found)
+            ;
+        if (before.count == walk->count)
+            return found;
+    }
+    return NULL;
+}
+
+NnParameter *nn_first_parameter(NnModule *module)
+{
+    ParameterWalk walk = walk_parameters(module);
+    return walk_next(&walk);
+}
+
+NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter)
+{
+    ParameterWalk walk = walk_parameters(root);
+    for (const NnParameter *p = walk_next(&walk); p && p != parameter;)
+        p = walk_next(&walk);
+    return walk.place.module ? walk_next_new(root, &walk) : NULL;
+}
+
+int64_t nn_module_count(NnModule *module)
+{
+    int64_t count = 0;
+    ParameterWalk walk = walk_parameters(module);
+    for (NnParameter *p; (p = walk_next_new(module, &walk));) {
+        int64_t size = 1;
+        for (int i = 0; i < p->ndim; i++)
+            size *= p->shape[i];
+        count += size;
+    }
+    return count;
+}
+
+/* ---- Names ---- */
+
+static size_t add_name(char *path, size_t used, const char *name, const char *behind)
+{
+    used += (size_t)snprintf(path + used, NN_NAME_SIZE - used, "%s%s", name, behind);
+    return used < NN_NAME_SIZE ? used : NN_NAME_SIZE - 1;
+}
+
+size_t nn_module_path(const NnModule *module, char *path)
+{
+    path[0] = '\0';
+    size_t used = module->parent ? nn_module_path(module->parent, path) : 0;
+    return *module->scope.name ? add_name(path, used, module->scope.name, ".") : used;
+}
+
+void nn_parameter_path(const NnParameter *parameter, char *path)
+{
+    size_t used = nn_module_path(parameter->module, path);
+    const char *name = parameter->name ? parameter->name : parameter->slices ? parameter->slices->name : "";
+    add_name(path, used, name, "");
+}
+
+/* Whether one of the parameter's names came before number `count`. */
+static bool came_before(NnModule *root, const NnNamed *named, int64_t count);
+
+static void fill_named(NnIterator *it, const char *name, NnParameter *parameter, int64_t first, int64_t rows)
+{
+    size_t used = 0;
+    for (int i = 0; i < it->place.depth; i++)
+        if (*it->place.path[i]->name)
+            used = add_name(it->named.name, used, it->place.path[i]->name, ".");
+    add_name(it->named.name, used, name, "");
+    it->named.parameter = nn_parameter_itself(parameter);
+    it->named.first = first;
+    it->named.rows = rows;
+    it->count++;
+}
+
+static void begin_module(NnIterator *it)
+{
+    it->parameter = it->place.module ? it->place.module->parameters : NULL;
+    it->slice = it->place.module ? it->place.module->slices : NULL;
+}
+
+NnIterator nn_iterate(NnModule *module)
+{
+    NnIterator it = {.root = module, .place = nn_place_first(module)};
+    begin_module(&it);
+    return it;
+}
+
+/* nn_next() without `again`. */
+static bool next_name(NnIterator *it)
+{
+    while (it->place.module) {
+        while (it->parameter) {
+            NnParameter *parameter = it->parameter;
+            it->parameter = parameter->next;
+            if (!parameter->slices) {
+                fill_named(it, parameter->name ? parameter->name : "", parameter, 0,
+                           parameter->ndim > 0 ? parameter->shape[0] : 1);
+                return true;
+            }
+        }
+        if (it->slice) {
+            NnSlice *slice = it->slice;
+            it->slice = slice->next;
+            fill_named(it, slice->name, slice->block, slice->first, slice->rows);
+            return true;
+        }
+        nn_place_next(&it->place);
+        begin_module(it);
+    }
+    return false;
+}
+
+static bool came_before(NnModule *root, const NnNamed *named, int64_t count)
+{
+    for (NnIterator it = nn_iterate(root); next_name(&it) && it.count < count;)
+        if (it.named.parameter == named->parameter && it.named.first == named->first)
+            return true;
+    return false;
+}
+
+bool nn_next(NnIterator *it)
+{
+    if (!next_name(it))
+        return false;
+    bool may_be = it->named.parameter->is_shared || is_shared_place(&it->place);
+    it->named.again = may_be && came_before(it->root, &it->named, it->count);
+    return true;
+}
+
+Tensor nn_named_view(const NnNamed *named)
+{
+    Tensor value = named->parameter->core.value;
+    return value.ndim == 0 ? value : tensor_slice(value, 0, named->first, named->first + named->rows, 1);
+}
+
+bool nn_find(NnModule *module, const char *name, NnNamed *named)
+{
+    for (NnIterator it = nn_iterate(module); nn_next(&it);)
+        if (strcmp(it.named.name, name) == 0) {
+            *named = it.named;
+            return true;
+        }
+    return false;
+}
+
+void nn_parameter_name(NnModule *root, const NnParameter *parameter, char *name)
+{
+    name[0] = '\0';
+    for (NnIterator it = nn_iterate(root); next_name(&it);)
+        if (it.named.parameter == parameter) {
+            memcpy(name, it.named.name, NN_NAME_SIZE);
+            return;
+        }
+}
+
+static bool has_own_name(const NnModule *module, const char *name)
+{
+    for (const NnParameter *p = module->parameters; p; p = p->next)
+        if (p->name && strcmp(p->name, name) == 0)
+            return true;
+    for (const NnSlice *slice = module->slices; slice; slice = slice->next)
+        if (strcmp(slice->name, name) == 0)
+            return true;
+    for (const NnPart *part = module->parts; part; part = part->next)
+        if (*part->name ? strcmp(part->name, name) == 0 : has_own_name(part->module, name))
+            return true;
+    return false;
+}
+
+bool nn_module_has_name(const NnModule *module, const char *name)
+{
+    while (!*module->scope.name && module->parent)
+        module = module->parent;
+    return has_own_name(module, name);
+}
+
+/* ---- What is wrong with it ---- */
+
+/* Names that no file can hold: too long, or twice. */
+static Status check_names(NnModule *module)
+{
+    size_t count = 0;
+    for (NnIterator it = nn_iterate(module); next_name(&it);)
+        count++;
+    uint64_t *seen = mem_alloc(count * sizeof *seen);
+    if (!seen && count > 0)
+        return status_no_memory(count * sizeof *seen, "the parameters' names");
+    Status status = status_ok();
+    size_t known = 0;
+    for (NnIterator it = nn_iterate(module); status_is_ok(&status) && next_name(&it);) {
+        const char *name = it.named.name;
+        if (strlen(name) + 1 >= NN_NAME_SIZE)
+            status = status_usage("%.60s...: a parameter's name has %d characters at most", name,
+                                  NN_NAME_SIZE - 2);
+        uint64_t hash = random_stream(name);
+        for (size_t i = 0; i < known && status_is_ok(&status); i++)
+            if (seen[i] == hash)
+                status = status_usage("two parameters have the name %s", name);
+        seen[known++] = hash;
+    }
+    mem_free(seen);
+    return status;
+}
+
+static Status check_module(const NnModule *module)
+{
+    Status status = nn_module_stays(module);
+    if (status_is_ok(&status))
+        status = module->status;
+    for (const NnParameter *p = module->parameters; p && status_is_ok(&status); p = p->next)
+        if (p->module != module) {
+            char path[NN_NAME_SIZE];
+            nn_module_path(module, path);
+            status = status_usage("%s: a parameter was declared again by another module; nn_parameter_tie() "
+                                  "gives it another name",
+                                  *path ? path : "the module");
+        }
+    return status;
+}
+
+Status nn_module_status(NnModule *module)
+{
+    Status status = nn_module_stays(module);
+    for (NnPlace place = nn_place_first(module); place.module && status_is_ok(&status); nn_place_next(&place))
+        status = check_module(place.module);
+    return status_is_ok(&status) ? check_names(module) : status;
+}
