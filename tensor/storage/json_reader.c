@@ -1,4 +1,5 @@
 #include "tensor/storage/json_reader.h"
+#include "tensor/storage/c_locale_internal.h"
 #include "tensor/utf8.h"
 
 #include <stdarg.h>
@@ -193,7 +194,9 @@ bool json_reader_number(JsonReader *json, double *out)
         return json_reader_fail(json, "a number of more than %zu characters", sizeof text - 1);
     memcpy(text, json->text + begin, json->at - begin);
     text[json->at - begin] = '\0';
+    locale_t before = c_locale_enter();
     *out = strtod(text, NULL);
+    c_locale_leave(before);
     return true;
 }
 

@@ -1,4 +1,6 @@
 #include "tensor/storage/json_writer.h"
+
+#include "tensor/storage/c_locale_internal.h"
 #include "tensor/mem.h"
 #include "tensor/utf8.h"
 
@@ -141,11 +143,13 @@ void json_number(JsonWriter *writer, const char *key, double value)
         return;
     }
     char text[40];
+    locale_t before = c_locale_enter();
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;
     }
+    c_locale_leave(before);
     begin_value(writer, key);
     append_text(writer, text);
 }

@@ -1,0 +1,19 @@
+/* Numbers in files have a point, whatever the program that links this library has told setlocale(): with
+ * "de_DE" printf() writes 0,5 and strtod() reads 0.5 as 0. Between these two calls the thread's numbers are
+ * C's. */
+#ifndef REEL_TENSOR_STORAGE_C_LOCALE_INTERNAL_H
+#define REEL_TENSOR_STORAGE_C_LOCALE_INTERNAL_H
+
+#include "tensor/decls.h"
+
+#include <locale.h>
+
+REEL_BEGIN_DECLS
+
+/* Gives the locale to hand to c_locale_leave(). */
+locale_t c_locale_enter(void);
+void c_locale_leave(locale_t before);
+
+REEL_END_DECLS
+
+#endif
