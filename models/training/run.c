@@ -232,11 +232,12 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
     return run_after_epoch(run, epoch);
 }
 
-/* Whether the last update left numbers: there is no later loss that would tell. */
-static Status check_weights(const Run *run)
+/* The first parameter with a value that is no number, by name, or "". */
+static Status find_bad_weight(const Run *run, NnNamed *bad)
 {
     Arena arena;
     Status status = status_ok();
+    bad->name[0] = '\0';
     arena_init(&arena, 0);
     for (NnIterator it = nn_iterate(&run->model->base); status_is_ok(&status) && nn_next(&it);) {
         Tensor value = nn_named_view(&it.named);
@@ -244,14 +245,25 @@ static Status check_weights(const Run *run)
             value = parameter_snapshot(&it.named.parameter->core, &arena);
         if (!tensor_is_valid(value))
             status = status_failed("%s: out of memory to check %s", run->kind->name, it.named.name);
-        else if (!tensor_is_finite(value))
-            status =
-                status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
-                              "find the op with --check-finite",
-                              run->kind->name, it.named.name);
+        else if (!tensor_is_finite(value)) {
+            *bad = it.named;
+            break;
+        }
         arena_reset(&arena);
     }
     arena_free(&arena);
+    return status;
+}
+
+/* Whether the last update left numbers: there is no later loss that would tell. */
+static Status check_weights(const Run *run)
+{
+    NnNamed bad;
+    Status status = find_bad_weight(run, &bad);
+    if (status_is_ok(&status) && bad.name[0])
+        status = status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
+                               "find the op with --check-finite",
+                               run->kind->name, bad.name);
     return status;
 }
 
@@ -330,6 +342,21 @@ static Status set_pos_weight(Run *run, double power, Tensor *pos_weight)
     return status_ok();
 }
 
+/* Weights to begin with, which must be numbers. */
+static Status load_first_weights(Run *run)
+{
+    NnNamed bad;
+    const char *path = run->options->files.init;
+    Status status = nn_load(&run->model->base, path);
+    if (status_is_ok(&status))
+        status = find_bad_weight(run, &bad);
+    if (status_is_ok(&status) && bad.name[0])
+        status = status_failed(
+            "%s: %s has values that are not numbers; begin with another file, or without --init", path,
+            bad.name);
+    return status;
+}
+
 /* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
 static Status prepare_model(Run *run, const Npz *last)
 {
@@ -347,7 +374,7 @@ static Status prepare_model(Run *run, const Npz *last)
     if (last)
         return nn_load_from(&run->model->base, last, (NnLoadOptions){0});
     if (options->files.init)
-        return nn_load(&run->model->base, options->files.init);
+        return load_first_weights(run);
     if (options->log_odds_bias && !options->notebook)
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
     return set_word_scores(run->model, dataset);

@@ -561,6 +561,28 @@ START_TEST(weights_are_begun_with)
 }
 END_TEST
 
+/* The message names the file, and not the learning rate of this run. */
+START_TEST(weights_that_are_no_numbers_are_not_begun_with)
+{
+    Watch watch = {0};
+    char path[400];
+    Checkpoint *c;
+    NnNamed bias;
+    ck_assert_ok(train("rnn", whole, &watch, NULL));
+    snprintf(path, sizeof path, "%s/rnn.best.npz", whole);
+    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert(nn_find(&c->model->base, "output_layer.bias", &bias));
+    ((float *)nn_named_view(&bias).data)[1] = NAN;
+    snprintf(path, sizeof path, "%s/nan.npz", folder);
+    ck_assert_ok(nn_save(&c->model->base, path));
+    checkpoint_free(c);
+    options.files.init = path;
+    watch = (Watch){0};
+    ck_assert_failed(train("rnn", cut, &watch, NULL), STATUS_FAILED,
+                     "nan.npz: output_layer.bias has values that are not numbers");
+}
+END_TEST
+
 /* ---- When the world is against it ---- */
 
 START_TEST(a_full_disk_stops_the_run_and_leaves_the_old_files)
@@ -647,6 +669,7 @@ Suite *models_resume_suite(void)
     tcase_add_test(tcase, members_of_others_survive);
     tcase_add_test(tcase, epochs_are_kept_when_asked_for);
     tcase_add_test(tcase, weights_are_begun_with);
+    tcase_add_test(tcase, weights_that_are_no_numbers_are_not_begun_with);
     tcase_add_test(tcase, a_full_disk_stops_the_run_and_leaves_the_old_files);
     tcase_add_test(tcase, a_folder_that_is_gone_is_an_error);
     tcase_add_test(tcase, memory_that_fails_is_an_error_at_every_place);
