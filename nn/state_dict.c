@@ -239,6 +239,10 @@ static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOption
         return status_failed("%s: '%s' is no array in the file and a parameter in the model; save it with "
                              "numpy.savez_compressed",
                              path, named->name);
+    if ((*member)->unreadable) {
+        Tensor none;
+        return npz_read_tensor(npz, *member, NULL, &none);
+    }
     if (!same_shape(named, *member))
         return shape_differs(named, npz, *member);
     Dtype dtype = dtype_of(named->parameter);

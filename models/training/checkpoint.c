@@ -165,7 +165,7 @@ static Status read_text(const Reader *reader, const char *name, const char **tex
             "%s: has no member %s; where it is a bare state_dict, export it as docs/pytorch.md "
             "shows",
             npz_path(reader->npz), name);
-    if (member->is_array && !is_text_array(&member->array))
+    if (member->is_array && !member->unreadable && !is_text_array(&member->array))
         return status_failed("%s: %s is no text; write it as an array of uint8, as docs/pytorch.md shows",
                              npz_path(reader->npz), name);
     Status status = npz_read_bytes(reader->npz, member, reader->arena, &bytes, size);

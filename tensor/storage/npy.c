@@ -35,9 +35,10 @@ size_t npy_header_length(const void *prefix, size_t size, char *reason)
     return length + (major > 1 ? 12 : 10);
 }
 
+/* Python's white space. */
 static void skip_space(Parser *parser)
 {
-    while (parser->at < parser->end && *parser->at == ' ')
+    while (parser->at < parser->end && *parser->at && strchr(" \t\n\r\f\v", *parser->at))
         parser->at++;
 }
 
@@ -88,6 +89,15 @@ static bool take_number(Parser *parser, int64_t *value)
     return parser->at > start && (*start != '0' || parser->at == start + 1);
 }
 
+/* A size, which Python 2 may have written as a long: 3L. */
+static bool take_size(Parser *parser, int64_t *value)
+{
+    if (!take_number(parser, value))
+        return false;
+    parser->at += parser->at < parser->end && *parser->at == 'L';
+    return true;
+}
+
 /* (), (3,), (3, 4) or (3, 4,); not (3), which is a number in Python. */
 static bool parse_shape(Parser *parser, NpyHeader *header)
 {
@@ -95,7 +105,7 @@ static bool parse_shape(Parser *parser, NpyHeader *header)
     if (!take(parser, '('))
         return refuse(parser, "its shape is not a tuple");
     while (!take(parser, ')')) {
-        if (!comma || header->ndim == NPY_MAX_DIMS || !take_number(parser, &header->shape[header->ndim]))
+        if (!comma || header->ndim == NPY_MAX_DIMS || !take_size(parser, &header->shape[header->ndim]))
             return refuse(parser, "its shape is not a tuple of at most 32 sizes");
         header->ndim++;
         comma = take(parser, ',');
@@ -129,31 +139,50 @@ static bool is_item_size(char kind, int64_t size)
     }
 }
 
-/* '<f4': byte order, kind, size (of U: in characters of 4 bytes), and [unit] for times. */
+/* What ml_dtypes writes for types that NumPy does not have: bytes that claim a byte order, or floats of one.
+ */
+static const char *foreign_type(char order, char kind, int64_t size)
+{
+    if (order == '<' && kind == 'V' && size == 2)
+        return "it is bfloat16, which NumPy does not have; save it as float32";
+    if (order == '<' && size == 1 && (kind == 'V' || kind == 'f'))
+        return "it is float8 or int4, which NumPy does not have; save it as float32";
+    return NULL;
+}
+
+/* The text of '<f4': byte order, kind, size (of U: in characters of 4 bytes), and [unit] for times. */
+static bool parse_type(Parser *parser, NpyHeader *header)
+{
+    bool ordered = parser->at < parser->end && memchr("<>|=", *parser->at, 4);
+    char order = ordered ? *parser->at++ : '=';
+    char kind = parser->at < parser->end ? *parser->at++ : '\0';
+    int64_t size = 0;
+    bool sized = parser->at < parser->end && *parser->at != ' ' && take_number(parser, &size);
+    header->kind = kind;
+    if (kind == 'O') /* "|O", or "|O8" as old versions write it: the size is that of a pointer */
+        return parser->at == parser->end || refuse(parser, "its dtype is none of NumPy's plain ones");
+    const char *foreign = sized && parser->at == parser->end ? foreign_type(order, kind, size) : NULL;
+    if (foreign)
+        return refuse(parser, foreign);
+    bool timed = (kind == 'M' || kind == 'm') && parser->at < parser->end && *parser->at == '[';
+    if (!sized || !is_item_size(kind, size) || (parser->at < parser->end && !timed))
+        return refuse(parser, "its dtype is none of NumPy's plain ones");
+    header->big_endian = order == '>';
+    return !__builtin_mul_overflow(size, kind == 'U' ? 4 : 1, &header->item_bytes) ||
+           refuse(parser, "its dtype is too large");
+}
+
 static bool parse_descr(Parser *parser, NpyHeader *header)
 {
     const char *text;
     size_t length;
-    if (!take_string(parser, &text, &length))
-        return refuse(parser, "its dtype is structured; save its fields as plain arrays");
-    if (length == 2 && memcmp(text, "|O", 2) == 0) {
-        header->kind = 'O';
-        return true;
+    if (take_string(parser, &text, &length)) {
+        Parser inner = {.at = text, .end = text + length, .reason = parser->reason};
+        return parse_type(&inner, header);
     }
-    Parser inner = {.at = text + 2, .end = text + length, .reason = parser->reason};
-    int64_t size;
-    if (length < 3 || !strchr("<>|", text[0]) || !text[0] || *inner.at == ' ' ||
-        !take_number(&inner, &size) || !is_item_size(text[1], size))
-        return refuse(parser, "its dtype is none of NumPy's plain ones");
-    header->kind = text[1];
-    header->big_endian = text[0] == '>';
-    bool timed = header->kind == 'M' || header->kind == 'm';
-    bool bytewise = header->kind == 'S' || header->kind == 'V' || (size == 1 && header->kind != 'U');
-    if ((text[0] == '|') != bytewise || (inner.at < inner.end && (!timed || *inner.at != '[')))
-        return refuse(parser, "its dtype is not written as NumPy writes it");
-    if (__builtin_mul_overflow(size, header->kind == 'U' ? 4 : 1, &header->item_bytes))
-        return refuse(parser, "its dtype is too large");
-    return true;
+    return refuse(parser, parser->at < parser->end && *parser->at == '['
+                              ? "its dtype is structured; save its fields as plain arrays"
+                              : "its dtype is not a string");
 }
 
 static bool parse_order(Parser *parser, NpyHeader *header)

@@ -42,7 +42,9 @@ enum { NPY_PREFIX_BYTES = 12 };
  * there are fewer). 0 where this is not a .npy file of a known version or the header is too long;
  * `reason` (room for NPY_REASON_SIZE bytes) then says why. */
 size_t npy_header_length(const void *prefix, size_t size, char *reason);
-/* Parses a whole header of `size` bytes. Strict: what NumPy does not write is refused, with a reason. */
+/* Parses a whole header of `size` bytes: what NumPy reads back, old and new, and other writers' spellings of
+ * the same ("<u1", "|f4", "(2L,)"). A byte order that is not said is taken for little-endian. All else is
+ * refused, with a reason. */
 bool npy_parse(const void *header, size_t size, NpyHeader *result, char *reason);
 
 /* Writes the header of a little-endian array in C order, version 1.0, padded as NumPy pads it so that

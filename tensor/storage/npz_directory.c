@@ -10,15 +10,17 @@ enum { MOST_EXPANSION = 1032 };
 
 /* ---- The directory ---- */
 
-/* One central record. Pointers lead into the directory as it was read. */
+/* One central record. Pointers lead into the directory as it was read; `extra` may be followed by a comment.
+ */
 typedef struct Record {
     const uint8_t *fixed, *name, *extra;
-    size_t name_bytes, extra_bytes;
+    size_t name_bytes, extra_bytes, bytes; /* `bytes`: of the whole record */
     uint64_t size, packed_size, offset;
 } Record;
 
 typedef struct Directory {
     uint64_t start, size, count;
+    uint64_t end; /* where the last record begins, behind the directory */
     uint8_t *bytes;
     uint8_t *scratch; /* for a local header, whatever its length */
 } Directory;
@@ -69,20 +71,26 @@ static bool widen(const uint8_t *extra, size_t size, uint64_t **values, int coun
     return wide_bytes == 0;
 }
 
+/* Why the bytes of a member whose record is sound cannot be had. */
 static const char *check_method(const Record *record)
 {
     unsigned flags = zip_get16(record->fixed + 8), method = zip_get16(record->fixed + 10);
     if (flags & 1)
         return "it is encrypted";
+    return method != ZIP_STORED && method != ZIP_DEFLATED ? "it is neither stored nor deflated" : NULL;
+}
+
+/* What is wrong with the record itself. */
+static const char *check_flags(const Record *record)
+{
+    unsigned flags = zip_get16(record->fixed + 8);
     if (flags & 8)
         return "its sizes stand behind it (it was written to a pipe)";
-    if (flags & ~(unsigned)ZIP_FLAGS_KNOWN)
+    if (flags & ~(unsigned)(ZIP_FLAGS_KNOWN | 1))
         return "it has flags that are not known";
-    if (method != ZIP_STORED && method != ZIP_DEFLATED)
-        return "it is neither stored nor deflated";
     if (!(flags & ZIP_FLAG_UTF8) && !npz_is_ascii((const char *)record->name, record->name_bytes))
         return "its name is neither ASCII nor marked as UTF-8";
-    return zip_get16(record->fixed + 6) > ZIP_VERSION_64 ? "it needs a newer version of zip" : NULL;
+    return NULL;
 }
 
 /* What one can know of sizes without inflating. */
@@ -104,12 +112,14 @@ static bool parse_record(const uint8_t *p, size_t left, Record *record)
                        .name = p + ZIP_CENTRAL_BYTES,
                        .name_bytes = zip_get16(p + 28),
                        .extra_bytes = zip_get16(p + 30),
+                       .bytes = ZIP_CENTRAL_BYTES + (size_t)zip_get16(p + 28) + zip_get16(p + 30) +
+                                zip_get16(p + 32),
                        .packed_size = zip_get32(p + 20),
                        .size = zip_get32(p + 24),
                        .offset = zip_get32(p + 42)};
     record->extra = record->name + record->name_bytes;
-    bool no_comment_one_disk = zip_get16(p + 32) == 0 && zip_get16(p + 34) == 0;
-    if (record->name_bytes + record->extra_bytes > left - ZIP_CENTRAL_BYTES || !no_comment_one_disk)
+    bool one_disk = zip_get16(p + 34) == 0;
+    if (record->bytes > left || !one_disk)
         return false;
     uint64_t *values[] = {&record->size, &record->packed_size, &record->offset};
     return widen(record->extra, record->extra_bytes, values, 3);
@@ -126,7 +136,7 @@ static Status check_local(const Npz *npz, Directory *directory, const Record *re
         return status;
     size_t name_bytes = zip_get16(local + 26), extra_bytes = zip_get16(local + 28);
     if (zip_get32(local) != ZIP_LOCAL || memcmp(local + 6, record->fixed + 8, 12) != 0 ||
-        name_bytes != record->name_bytes || zip_get16(local + 4) > ZIP_VERSION_64)
+        name_bytes != record->name_bytes)
         return npz_damaged_member(npz, name, "its header differs from the directory");
     status =
         npz_read_at(npz, record->offset + ZIP_LOCAL_BYTES, local + ZIP_LOCAL_BYTES, name_bytes + extra_bytes);
@@ -155,15 +165,18 @@ static Status check_record(Npz *npz, Directory *directory, const Record *record,
     if (!name)
         return status_no_memory(length + 1, npz->path);
     memcpy(name, record->name, length);
-    if ((wrong = check_method(record)))
+    if ((wrong = check_flags(record)))
         return npz_unsupported(npz, name, wrong);
-    if ((wrong = check_sizes(record)))
+    const char *locked = check_method(record);
+    if (!locked && (wrong = check_sizes(record)))
         return npz_damaged_member(npz, name, wrong);
     if (record->offset != *at)
         return status_failed("%s: member '%.120s' does not follow the one before it; " NPZ_RESTORE, npz->path,
                              name);
     *member = (NpzMember){.name = name,
                           .is_array = is_array,
+                          .unreadable = locked,
+                          .locked = locked != NULL,
                           .deflated = zip_get16(record->fixed + 10) == ZIP_DEFLATED,
                           .crc = zip_get32(record->fixed + 16),
                           .size = record->size,
@@ -185,7 +198,7 @@ static Status check_members(Npz *npz, Directory *directory)
         Record record;
         if (!parse_record(directory->bytes + used, (size_t)(directory->size - used), &record))
             return npz_damaged(npz, "its directory is not well formed");
-        used += ZIP_CENTRAL_BYTES + record.name_bytes + record.extra_bytes;
+        used += record.bytes;
         status = check_record(npz, directory, &record, &npz->members[i], &at);
         npz->count += status_is_ok(&status);
     }
@@ -218,13 +231,12 @@ static Status index_names(Npz *npz)
 static Status check_zip64_end(const Npz *npz, const uint8_t *end, Directory *directory)
 {
     uint8_t both[ZIP64_END_BYTES + ZIP64_LOCATOR_BYTES], *wide = both, *locator = both + ZIP64_END_BYTES;
-    uint64_t tail = ZIP_END_BYTES + sizeof both;
-    if (npz->size < tail)
+    if (directory->end < sizeof both)
         return npz_damaged(npz, "its end does not fit its directory");
-    Status status = npz_read_at(npz, npz->size - tail, both, sizeof both);
+    uint64_t at = directory->end - sizeof both;
+    Status status = npz_read_at(npz, at, both, sizeof both);
     if (!status_is_ok(&status))
         return status;
-    uint64_t at = npz->size - tail;
     bool sound = zip_get32(locator) == ZIP64_LOCATOR && zip_get32(locator + 4) == 0 &&
                  zip_get64(locator + 8) == at && zip_get32(locator + 16) == 1 &&
                  zip_get32(wide) == ZIP64_END && zip_get64(wide + 4) == ZIP64_END_BYTES - 12 &&
@@ -241,27 +253,55 @@ static Status check_zip64_end(const Npz *npz, const uint8_t *end, Directory *dir
     return sound ? status : npz_damaged(npz, "its end does not fit its directory");
 }
 
+/* The last record, behind which nothing but its comment may stand, which is of the length that it says. */
+static bool is_end(const uint8_t *p, size_t left)
+{
+    return zip_get32(p) == ZIP_END && zip_get16(p + 20) == left - ZIP_END_BYTES;
+}
+
+/* Looks for it from the end of the file on. */
+static Status find_end(const Npz *npz, uint8_t *end, uint64_t *at)
+{
+    *at = npz->size - ZIP_END_BYTES;
+    Status status = npz_read_at(npz, *at, end, ZIP_END_BYTES);
+    if (!status_is_ok(&status) || is_end(end, ZIP_END_BYTES))
+        return status;
+    size_t most = ZIP_END_BYTES + 65535, size = npz->size < most ? (size_t)npz->size : most;
+    size_t begin = size - ZIP_END_BYTES;
+    uint8_t *tail = mem_alloc(size);
+    if (!tail)
+        return status_no_memory(size, npz->path);
+    status = npz_read_at(npz, npz->size - size, tail, size);
+    while (begin > 0 && status_is_ok(&status) && !is_end(tail + begin, size - begin))
+        begin--;
+    if (status_is_ok(&status) && !is_end(tail + begin, size - begin))
+        status = npz_damaged(npz, "it does not end as a .npz file: it is cut, or has something appended");
+    memcpy(end, tail + begin, ZIP_END_BYTES);
+    *at = npz->size - size + begin;
+    mem_free(tail);
+    return status;
+}
+
 static Status find_directory(const Npz *npz, Directory *directory)
 {
     uint8_t end[ZIP_END_BYTES], first[4];
     if (npz->size < ZIP_END_BYTES)
         return status_failed("%s: is too short for a .npz file; give a model or an archive of numpy.savez",
                              npz->path);
-    Status status = npz_read_at(npz, npz->size - ZIP_END_BYTES, end, sizeof end);
-    if (status_is_ok(&status))
-        status = npz_read_at(npz, 0, first, sizeof first);
+    Status status = npz_read_at(npz, 0, first, sizeof first);
     if (!status_is_ok(&status))
         return status;
     if (zip_get32(first) != ZIP_LOCAL && zip_get32(first) != ZIP_END && zip_get32(first) != ZIP64_END)
         return status_failed("%s: is not a .npz file; give a model or an archive of numpy.savez", npz->path);
-    if (zip_get32(end) != ZIP_END || zip_get16(end + 20) != 0)
-        return npz_damaged(npz, "it does not end as a .npz file: it is cut, or has something appended");
+    status = find_end(npz, end, &directory->end);
+    if (!status_is_ok(&status))
+        return status;
     if (zip_get16(end + 4) != 0 || zip_get16(end + 6) != 0 || zip_get16(end + 8) != zip_get16(end + 10))
         return npz_damaged(npz, "its end does not fit its directory");
     directory->count = zip_get16(end + 10);
     directory->size = zip_get32(end + 12);
     directory->start = zip_get32(end + 16);
-    if (directory->start + directory->size != npz->size - ZIP_END_BYTES)
+    if (directory->start + directory->size != directory->end)
         status = check_zip64_end(npz, end, directory);
     if (status_is_ok(&status) && directory->count > directory->size / ZIP_CENTRAL_BYTES)
         return npz_damaged(npz, "its end does not fit its directory");

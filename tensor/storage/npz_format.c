@@ -1,43 +1,32 @@
 #include "tensor/storage/npz_format_internal.h"
 #include "tensor/mem.h"
+#include "tensor/utf8.h"
 
 #include <string.h>
 
-/* The length of the UTF-8 sequence at `p` (RFC 3629: no overlong forms, no surrogates), or 0. */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = p[0] < 0x80   ? 1
-                    : p[0] < 0xc0 ? 0
-                    : p[0] < 0xe0 ? 2
-                    : p[0] < 0xf0 ? 3
-                    : p[0] < 0xf8 ? 4
-                                  : 0;
-    if (length <= 1)
-        return length;
-    if (length > left)
-        return 0;
-    uint32_t code = p[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (p[i] & 0x3fu);
-    }
-    bool surrogate = code >= 0xd800 && code < 0xe000;
-    return code < least[length] || code > 0x10ffff || surrogate ? 0 : length;
-}
-
 static bool is_text(const char *name, size_t length)
 {
-    const unsigned char *p = (const unsigned char *)name, *end = p + length;
+    const uint8_t *p = (const uint8_t *)name, *end = p + length;
     while (p < end) {
-        size_t step = utf8_length(p, (size_t)(end - p));
-        bool control = *p < 32 || *p == 127 || (step == 2 && p[0] == 0xc2 && p[1] < 0xa0);
-        if (step == 0 || control)
+        uint32_t code;
+        int step = utf8_decode(p, (size_t)(end - p), &code);
+        if (step == 0 || code < 32 || (code >= 127 && code < 160))
             return false;
         p += step;
     }
     return true;
+}
+
+/* "c:" in front of a path; "w:0" is how TensorFlow counts the outputs of w. */
+static bool begins_with_drive(const char *name, size_t length)
+{
+    bool letter = length > 1 && ((name[0] >= 'a' && name[0] <= 'z') || (name[0] >= 'A' && name[0] <= 'Z'));
+    size_t digits = 2;
+    if (!letter || name[1] != ':')
+        return false;
+    while (digits < length && name[digits] >= '0' && name[digits] <= '9')
+        digits++;
+    return digits == 2 || digits < length;
 }
 
 const char *npz_check_name(const char *name, size_t length)
@@ -46,7 +35,7 @@ const char *npz_check_name(const char *name, size_t length)
         return "its name is empty or longer than 1024 bytes";
     if (!is_text(name, length))
         return "its name is not UTF-8 text without control characters";
-    if (memchr(name, '\\', length) || (length > 1 && name[1] == ':'))
+    if (memchr(name, '\\', length) || begins_with_drive(name, length))
         return "its name is not a relative path";
     for (size_t start = 0, end; start <= length; start = end + 1) {
         const char *slash = start < length ? memchr(name + start, '/', length - start) : NULL;

@@ -25,8 +25,11 @@ Status npz_damaged_member(const Npz *npz, const char *name, const char *what)
 
 Status npz_unsupported(const Npz *npz, const char *name, const char *what)
 {
-    return status_failed("%s: member '%.120s': %s; " NPZ_REWRITE, npz->path, name, what);
+    bool has_remedy = strchr(what, ';') != NULL;
+    return status_failed("%s: member '%.120s': %s%s", npz->path, name, what,
+                         has_remedy ? "" : "; " NPZ_REWRITE);
 }
+
 /* ---- Opening and closing ---- */
 
 static Npz *new_npz(const char *path)
@@ -196,6 +199,8 @@ Status npz_read_bytes(const Npz *npz, const NpzMember *member, Arena *arena, con
 {
     *data = NULL;
     *size = 0;
+    if (member->unreadable)
+        return npz_unsupported(npz, member->name, member->unreadable);
     char *bytes = member->bytes < SIZE_MAX ? arena_alloc(arena, (size_t)member->bytes + 1) : NULL;
     if (!bytes)
         return status_no_memory((size_t)member->bytes, npz->path);
@@ -212,6 +217,8 @@ Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, con
 {
     *data = NULL;
     *size = 0;
+    if (member->locked)
+        return npz_unsupported(npz, member->name, member->unreadable);
     void *bytes = arena_alloc(arena, (size_t)member->size);
     if (!bytes)
         return status_no_memory((size_t)member->size, npz->path);
@@ -316,6 +323,8 @@ const char *npz_type_text(const NpzMember *member, char *text)
         array->kind == 'S' || array->kind == 'V' || (array->item_bytes == 1 && array->kind != 'U');
     if (!member->is_array)
         snprintf(text, 32, "bytes");
+    else if (member->unreadable)
+        snprintf(text, 32, "unreadable");
     else if (array->kind == 'O')
         snprintf(text, 32, "|O");
     else if (held_by(array) != DTYPE_NONE && !needs_conversion(array))
@@ -334,6 +343,8 @@ Status npz_read_tensor(const Npz *npz, const NpzMember *member, Arena *arena, Te
     char type[32];
     const NpyHeader *array = &member->array;
     *tensor = tensor_invalid();
+    if (member->unreadable)
+        return npz_unsupported(npz, member->name, member->unreadable);
     if (!member->is_array || held_by(array) == DTYPE_NONE)
         return status_failed("%s: member '%.120s': is %s, not an array of numbers; save it as float32",
                              npz->path, member->name, npz_type_text(member, type));

@@ -7,8 +7,10 @@
  * has a byte changed is refused or gives exactly the same contents. Reading checks length and CRC again,
  * since the file may have been changed in between.
  *
- * Refused although other programs may write it: encryption, several disks, methods other than stored and
- * deflated, comments, data descriptors (a .npz that was written to a pipe), folders. */
+ * A member that is sound but not for Reel (encrypted, packed by another method, of a type that NumPy does not
+ * have) is listed with what is in the way, and refused when it is read. The whole file is refused, although
+ * other programs may write such, for several disks, data descriptors (a .npz that was written to a pipe),
+ * folders. */
 #ifndef REEL_TENSOR_NPZ_READER_H
 #define REEL_TENSOR_NPZ_READER_H
 
@@ -27,9 +29,11 @@ REEL_BEGIN_DECLS
 typedef struct NpzMember {
     const char *name; /* as numpy.load gives it: an array's without ".npy" */
     bool is_array;
-    NpyHeader array; /* where is_array; `shape` is as NumPy shows it */
-    uint64_t bytes;  /* of the contents, an array's without its header */
-    bool deflated;   /* the rest says where it lies in the file */
+    const char *unreadable; /* NULL, or why its values cannot be read */
+    bool locked;            /* nor its bytes: it is encrypted, or packed by another method */
+    NpyHeader array;        /* where is_array and not unreadable; `shape` is as NumPy shows it */
+    uint64_t bytes;         /* of the contents, a readable array's without its header */
+    bool deflated;          /* the rest says where it lies in the file */
     uint32_t crc;
     uint64_t offset, size, packed_size;
 } NpzMember;

@@ -39,9 +39,9 @@ int npz_compare_members(const void *a, const void *b);
 
 /* Bytes of the file, all of them or an error. */
 Status npz_read_at(const Npz *npz, uint64_t offset, void *out, size_t size);
-/* Reads a member through a small buffer: its length and CRC-32 must be right, and an array's header, which is
- * then in `array`, must fit its length. Fills in `bytes`. */
-Status npz_check_contents(const Npz *npz, NpzMember *member);
+/* Reads a member through a small buffer: its length and CRC-32 must be right. Fills in `bytes`, and `array`
+ * from an array's header, or `unreadable` where that cannot be or does not fit the length. */
+Status npz_check_contents(Npz *npz, NpzMember *member);
 /* What is behind the first `skip` bytes of a member, as it is in the file; length and CRC-32 are checked
  * again. */
 Status npz_read_plain(const Npz *npz, const NpzMember *member, size_t skip, void *out);

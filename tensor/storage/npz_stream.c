@@ -178,9 +178,9 @@ static Status stream_drain(Stream *stream)
 
 /* ---- Checking one member's contents ---- */
 
-static Status read_array_header(Stream *stream, NpzMember *member, char *text)
+/* An empty `reason` means that the header is in member->array. */
+static Status read_array_header(Stream *stream, NpzMember *member, char *text, char *reason)
 {
-    char reason[NPY_REASON_SIZE];
     size_t prefix = member->size < NPY_PREFIX_BYTES ? (size_t)member->size : NPY_PREFIX_BYTES;
     Status status = stream_read(stream, text, prefix);
     if (!status_is_ok(&status))
@@ -188,41 +188,55 @@ static Status read_array_header(Stream *stream, NpzMember *member, char *text)
     size_t length = npy_header_length(text, prefix, reason);
     if (length > member->size || (length > 0 && length < prefix)) {
         length = 0;
-        snprintf(reason, sizeof reason, "its .npy header is longer than itself");
+        snprintf(reason, NPY_REASON_SIZE, "its .npy header is longer than itself");
     }
     if (length == 0)
-        return npz_unsupported(stream->npz, member->name, reason);
+        return status;
     status = stream_read(stream, text + prefix, length - prefix);
-    if (status_is_ok(&status) && !npy_parse(text, length, &member->array, reason))
-        return npz_unsupported(stream->npz, member->name, reason);
+    if (status_is_ok(&status) && npy_parse(text, length, &member->array, reason)) {
+        uint64_t rest = member->size - length;
+        bool fits = member->array.kind == 'O' || (uint64_t)member->array.bytes == rest;
+        snprintf(reason, NPY_REASON_SIZE, "%s", fits ? "" : "its length does not fit its shape");
+    }
     return status;
 }
 
-/* Whether the header is to be believed is known once the CRC is: a damaged one gives its own message only
- * where the rest of the member is sound. */
-static Status check_stream(Stream *stream, NpzMember *member, char *text)
+/* Whether the header is to be believed is known once the CRC is: what it says counts only where all of the
+ * member is sound. */
+static Status check_stream(Stream *stream, NpzMember *member, char *text, char *reason)
 {
-    Status header = member->is_array ? read_array_header(stream, member, text) : status_ok();
-    Status status = stream_drain(stream);
-    if (!status_is_ok(&status) || !status_is_ok(&header))
-        return status_is_ok(&status) ? header : status;
-    member->bytes = member->size - (member->is_array ? member->array.header_bytes : 0);
-    if (member->is_array && member->array.kind != 'O' && (uint64_t)member->array.bytes != member->bytes)
-        return npz_damaged_member(stream->npz, member->name, "its length does not fit its shape");
+    Status status = member->is_array ? read_array_header(stream, member, text, reason) : status_ok();
+    if (status_is_ok(&status))
+        status = stream_drain(stream);
     return status;
 }
 
-Status npz_check_contents(const Npz *npz, NpzMember *member)
+/* The reason is kept as long as the file is open. */
+static Status set_unreadable(Npz *npz, NpzMember *member, const char *reason)
+{
+    member->array = (NpyHeader){0};
+    member->unreadable = arena_memdup(&npz->arena, reason, strlen(reason) + 1);
+    return member->unreadable ? status_ok() : status_no_memory(strlen(reason) + 1, npz->path);
+}
+
+Status npz_check_contents(Npz *npz, NpzMember *member)
 {
     Stream *stream;
+    char reason[NPY_REASON_SIZE] = "";
+    member->bytes = member->size;
+    if (member->locked)
+        return status_ok();
     char *text = mem_alloc(NPY_MAX_HEADER + 16);
     if (!text)
         return status_no_memory(NPY_MAX_HEADER + 16, npz->path);
     Status status = stream_open(&stream, npz, member);
     if (status_is_ok(&status))
-        status = check_stream(stream, member, text);
+        status = check_stream(stream, member, text, reason);
     stream_close(stream);
     mem_free(text);
+    if (status_is_ok(&status) && reason[0])
+        return set_unreadable(npz, member, reason);
+    member->bytes -= member->array.header_bytes;
     return status;
 }
 

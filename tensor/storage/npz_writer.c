@@ -347,14 +347,10 @@ void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_byte
 void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t size)
 {
     char reason[NPY_REASON_SIZE];
-    NpyHeader array;
+    NpyHeader array = {0};
     size_t length = npy_header_length(npy, size < NPY_PREFIX_BYTES ? size : NPY_PREFIX_BYTES, reason);
     bool known = length > 0 && length <= size && npy_parse(npy, length, &array, reason);
-    if (!known || (array.kind != 'O' && (uint64_t)array.bytes != size - length)) {
-        fail_name(writer, name, "this is no .npy file", "check where it is from");
-        return;
-    }
-    if (!begin_member(writer, name, true, size, strategy_for(writer, array.kind)))
+    if (!begin_member(writer, name, true, size, strategy_for(writer, known ? array.kind : 'V')))
         return;
     append(writer, npy, size);
     end_member(writer);

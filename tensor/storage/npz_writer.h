@@ -44,7 +44,7 @@ void npz_add_tensor(NpzWriter *writer, const char *name, Tensor tensor);
  * NPY_MAX_DIMS axes. */
 void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
                    const int64_t *shape, const void *data);
-/* Adds an array as a whole .npy file, header and elements, of any type that npy_parse() knows. */
+/* Adds an array as a whole .npy file, header and elements, whatever its type: what npz_read_whole() gives. */
 void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t size);
 /* Adds a member that is no array; numpy.load gives it as bytes. Its name must not end in ".npy". */
 void npz_add_bytes(NpzWriter *writer, const char *name, const void *data, size_t size);

@@ -28,8 +28,10 @@ static void read_member(const Npz *npz, const NpzMember *member, Arena *arena)
     require(npz_find(npz, member->name) == member && strlen(npz_type_text(member, type)) > 0);
     if (member->bytes > MOST_BYTES)
         return;
-    Status status = npz_read_bytes(npz, member, arena, &bytes, &count);
-    require(status_is_ok(&status) && count == member->bytes);
+    Status status = npz_read_whole(npz, member, arena, &bytes, &count);
+    require(member->locked || (status_is_ok(&status) && count == member->size));
+    status = npz_read_bytes(npz, member, arena, &bytes, &count);
+    require(member->unreadable || (status_is_ok(&status) && count == member->bytes));
     status = npz_read_tensor(npz, member, arena, &t);
     require(status_is_ok(&status) == tensor_is_valid(t));
     require(status_is_ok(&status) || !strchr(status.message, '\n'));

@@ -63,6 +63,54 @@ START_TEST(other_spellings_of_the_same_are_read)
 }
 END_TEST
 
+/* cnpy, NumPy of Python 2, and what else writes headers of its own. */
+START_TEST(other_writers_spellings_are_read)
+{
+    static const struct {
+        const char *descr;
+        char kind;
+        int item_bytes;
+        bool big_endian;
+    } cases[] = {{"<u1", 'u', 1, false}, {"<b1", 'b', 1, false}, {"|f4", 'f', 4, false},
+                 {"=f8", 'f', 8, false}, {"f4", 'f', 4, false},  {">f4", 'f', 4, true},
+                 {"|O8", 'O', 0, false}, {"|O4", 'O', 0, false}, {"<S3", 'S', 3, false},
+                 {"<c8", 'c', 8, false}, {"|V2", 'V', 2, false}};
+    NpyHeader header;
+    char text[200];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (3,), }\n",
+                 cases[i].descr);
+        ck_assert_msg(parse(1, text, &header), "%s: %s", text, reason);
+        ck_assert_int_eq(header.kind, cases[i].kind);
+        ck_assert_int_eq(header.item_bytes, cases[i].item_bytes);
+        ck_assert_int_eq(header.big_endian, cases[i].big_endian);
+        ck_assert_int_eq(header.count, 3);
+    }
+    ck_assert(parse(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2L, 30L), }\n", &header));
+    ck_assert_int_eq(header.shape[0], 2);
+    ck_assert_int_eq(header.shape[1], 30);
+    takes("{'descr':\t'<f4',\t'fortran_order':\tFalse, 'shape': (\t2\t,\t), }\t\n");
+    takes("{'descr': '<f4',\n 'fortran_order': False,\r\n 'shape': (2,)}\n");
+}
+END_TEST
+
+START_TEST(what_numpy_does_not_have_is_named)
+{
+    static const char *const cases[][2] = {
+        {"'<V2'", "it is bfloat16"},        {"'<V1'", "it is float8 or int4"},
+        {"'<f1'", "it is float8 or int4"},  {"'|f1'", "none of NumPy's plain ones"},
+        {"[('a', '<f4')]", "structured"},   {"('<f4', (2,))", "not a string"},
+        {"\t[('a', '<f4')]", "structured"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{'descr': %s, 'fortran_order': False, 'shape': (3,), }\n", cases[i][0]);
+        refuses(text);
+        ck_assert_msg(strstr(reason, cases[i][1]), "%s: %s", text, reason);
+    }
+}
+END_TEST
+
 START_TEST(what_numpy_does_not_write_is_refused)
 {
     static const char *const bad[] = {
@@ -91,10 +139,13 @@ START_TEST(what_numpy_does_not_write_is_refused)
         "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }\n",
         "{'descr': '<f3', 'fortran_order': False, 'shape': (3,), }\n",
         "{'descr': '<i16', 'fortran_order': False, 'shape': (3,), }\n",
-        "{'descr': '|f4', 'fortran_order': False, 'shape': (3,), }\n",
-        "{'descr': '<u1', 'fortran_order': False, 'shape': (3,), }\n",
-        "{'descr': '=f4', 'fortran_order': False, 'shape': (3,), }\n",
-        "{'descr': 'f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '?f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<<f4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '|Ox', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': 4, 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<c4', 'fortran_order': False, 'shape': (3,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3LL,), }\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (L,), }\n",
         "{'descr': '<f4x', 'fortran_order': False, 'shape': (3,), }\n",
         "{'descr': '<f4[s]', 'fortran_order': False, 'shape': (3,), }\n",
         "{'descr': '<f 4', 'fortran_order': False, 'shape': (3,), }\n",
@@ -158,6 +209,8 @@ Suite *tensor_npy_suite(void)
     TCase *tcase = tcase_create("npy");
     tcase_add_test(tcase, every_field_is_read);
     tcase_add_test(tcase, other_spellings_of_the_same_are_read);
+    tcase_add_test(tcase, other_writers_spellings_are_read);
+    tcase_add_test(tcase, what_numpy_does_not_have_is_named);
     tcase_add_test(tcase, what_numpy_does_not_write_is_refused);
     tcase_add_test(tcase, the_prefix_is_checked);
     tcase_add_test(tcase, what_is_written_is_numpys_own_and_comes_back);

@@ -496,10 +496,28 @@ START_TEST(long_names_come_back)
 }
 END_TEST
 
+/* TensorFlow counts the outputs of an op behind a colon. */
+START_TEST(a_colon_and_a_number_are_no_drive)
+{
+    static const char *const names[] = {"w:0", "dense/kernel:0", "w:12", "1:0x"};
+    NpzWriter *writer;
+    Npz *npz;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        npz_add_tensor(writer, names[i], noise(1, 1));
+    ok(npz_writer_finish(writer));
+    ok(npz_open(&npz, path));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        ck_assert_ptr_nonnull(npz_find(npz, names[i]));
+    npz_close(npz);
+}
+END_TEST
+
 START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
 {
-    static const char *const names[] = {"",     "/abs", "a/../b", "..",   ".",        "a//b",     "a/",
-                                        "a\\b", "c:x",  "a\nb",   "\xff", "\xc0\x80", "\xc2\x85", "x.npy"};
+    static const char *const names[] = {"",     "/abs", "a/../b",   "..",       ".",    "a//b",
+                                        "a/",   "a\\b", "c:x",      "c:",       "c:/0", "c:0/x",
+                                        "a\nb", "\xff", "\xc0\x80", "\xc2\x85", "x.npy"};
     write_sample(path, (NpzOptions){.level = 1});
     Bytes before = load(path);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -663,10 +681,8 @@ static Bytes with_field(int level, size_t at, uint64_t value, size_t width)
 START_TEST(lies_in_both_headers_are_refused)
 {
     int64_t peak = mem_stats().peak_bytes;
-    refused_bytes(with_field(6, 6, 1, 2), "'aaaa': it is encrypted");
     refused_bytes(with_field(6, 6, 8, 2), "'aaaa': its sizes stand behind it");
     refused_bytes(with_field(6, 6, 0x2000, 2), "'aaaa': it has flags");
-    refused_bytes(with_field(6, 8, 12, 2), "'aaaa': it is neither stored nor deflated");
     refused_bytes(with_field(6, 14, 1, 4), "'aaaa': its checksum differs");
     refused_bytes(with_field(0, 14, 1, 4), "'aaaa': its checksum differs");
     refused_bytes(with_field(6, 22, 0xfffffff0, 4), "'aaaa': its length is more than its bytes can hold");
@@ -680,11 +696,41 @@ START_TEST(lies_in_both_headers_are_refused)
 }
 END_TEST
 
-/* What is put where it does not belong in a file of one deflated member, the text "hello". */
+/* A member whose bytes cannot be had is listed, and only its use is refused. */
+static void check_locked(Bytes bytes, const char *message)
+{
+    Npz *npz;
+    const void *data;
+    size_t size;
+    char text[32];
+    Tensor t;
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    const NpzMember *member = npz_find(npz, "aaaa");
+    ck_assert(member && member->locked);
+    ck_assert_str_eq(npz_type_text(member, text), "bytes");
+    refused(npz_read_bytes(npz, member, &arena, &data, &size), message);
+    refused(npz_read_whole(npz, member, &arena, &data, &size), message);
+    refused(npz_read_tensor(npz, member, &arena, &t), message);
+    ok(npz_read_bytes(npz, npz_find(npz, "bbbb"), &arena, &data, &size));
+    ck_assert_str_eq(data, "0123456789");
+    npz_close(npz);
+    free(bytes.data);
+}
+
+START_TEST(a_member_that_is_locked_leaves_the_others)
+{
+    check_locked(with_field(6, 6, 1, 2), "'aaaa': it is encrypted; write it again");
+    check_locked(with_field(6, 8, 12, 2), "'aaaa': it is neither stored nor deflated; write it again");
+}
+END_TEST
+
+/* What is put where it does not belong in a file of one deflated member, the text "hello", and comments. */
 typedef struct Slips {
     size_t behind_stream, behind_member, behind_directory, behind_end;
     const char *extra; /* of the directory's record */
     size_t extra_size;
+    const char *comment, *end_comment; /* of the record, and of the archive */
+    size_t end_comment_size;
 } Slips;
 
 static uint8_t *put_fields(uint8_t *p, size_t packed_size, size_t extra_size)
@@ -706,17 +752,63 @@ static Bytes handmade(Slips slips)
     p += packed_size + slips.behind_member;
     uint8_t *directory = p;
     p = zip_put16(zip_put32(p, ZIP_CENTRAL), ZIP_VERSION);
-    p = put_fields(p, packed_size, slips.extra_size) + 14; /* comment, disk, attributes, offset: 0 */
+    size_t comment_size = slips.comment ? strlen(slips.comment) : 0;
+    p = zip_put16(put_fields(p, packed_size, slips.extra_size), (unsigned)comment_size);
+    p += 12; /* disk, attributes, offset: 0 */
     *p++ = 'h';
     if (slips.extra_size > 0)
         memcpy(p, slips.extra, slips.extra_size);
-    p += slips.extra_size + slips.behind_directory;
+    p += slips.extra_size;
+    if (comment_size > 0)
+        memcpy(p, slips.comment, comment_size);
+    p += comment_size + slips.behind_directory;
     uint8_t *end = p;
     p = zip_put32(zip_put32(p, ZIP_END), 0);
     p = zip_put16(zip_put16(p, 1), 1);
-    p = zip_put32(zip_put32(p, (uint32_t)(end - directory)), (uint32_t)(directory - data)) + 2;
+    p = zip_put32(zip_put32(p, (uint32_t)(end - directory)), (uint32_t)(directory - data));
+    p = zip_put16(p, (unsigned)slips.end_comment_size);
+    if (slips.end_comment_size > 0)
+        memcpy(p, slips.end_comment, slips.end_comment_size);
+    p += slips.end_comment_size;
     return (Bytes){data, (size_t)(p - data) + slips.behind_end};
 }
+
+static void takes_hello(Slips slips)
+{
+    Npz *npz;
+    const void *data;
+    size_t size;
+    Bytes bytes = handmade(slips);
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    ck_assert_int_eq(npz_count(npz), 1);
+    ok(npz_read_bytes(npz, npz_find(npz, "h"), &arena, &data, &size));
+    ck_assert_str_eq(data, "hello");
+    npz_close(npz);
+    free(bytes.data);
+}
+
+START_TEST(comments_are_passed_over)
+{
+    static char full[65535];
+    memset(full, 'c', sizeof full);
+    takes_hello((Slips){.comment = "weights"});
+    takes_hello((Slips){.comment = "weights", .extra = "\x55\x54\x01\0x", .extra_size = 5});
+    takes_hello((Slips){.end_comment = "made by me", .end_comment_size = 10});
+    takes_hello((Slips){.end_comment = "PK\5\6 is how it ends", .end_comment_size = 20});
+    takes_hello((Slips){.comment = "a", .end_comment = "b", .end_comment_size = 1});
+    refused_bytes(handmade((Slips){.end_comment = "made by me", .end_comment_size = 10, .behind_end = 1}),
+                  "has something appended");
+    Bytes bytes = handmade((Slips){0});
+    Npz *npz;
+    uint8_t *larger = realloc(bytes.data, bytes.size + sizeof full);
+    zip_put16(larger + bytes.size - 2, sizeof full); /* the longest there is */
+    memcpy(larger + bytes.size, full, sizeof full);
+    ok(npz_open_memory(&npz, larger, bytes.size + sizeof full, "handmade"));
+    npz_close(npz);
+    refused(npz_open_memory(&npz, larger, bytes.size + sizeof full - 1, "handmade"), "it is cut");
+    free(larger);
+}
+END_TEST
 
 START_TEST(bytes_that_belong_nowhere_are_refused)
 {
@@ -755,8 +847,8 @@ START_TEST(the_two_ends_of_zip64_must_agree)
 }
 END_TEST
 
-/* A stored .npy member with this header text and as many bytes of data. */
-static Status open_with_header(const char *text, size_t data_bytes)
+/* A file with a stored .npy member of this header text and as many bytes of data, and one that is sound. */
+static Bytes with_header(const char *text, size_t data_bytes)
 {
     char npy[1024] = "\x93NUMPY\x01";
     size_t length = strlen(text);
@@ -766,11 +858,23 @@ static Status open_with_header(const char *text, size_t data_bytes)
     NpzWriter *writer;
     ok(npz_writer_open(&writer, path, (NpzOptions){0}));
     npz_add_bytes(writer, "array_nqy", npy, 10 + length + data_bytes);
+    npz_add_tensor(writer, "sound", noise(2, 3));
     ok(npz_writer_finish(writer));
     Bytes bytes = load(path);
     ck_assert_int_eq(replace_all(bytes, "array_nqy", "array.npy", 9), 2);
+    return bytes;
+}
+
+/* Reads that member as a tensor. The other one can be read in any case. */
+static Status read_with_header(const char *text, size_t data_bytes)
+{
+    Bytes bytes = with_header(text, data_bytes);
     Npz *npz;
-    Status status = npz_open_memory(&npz, bytes.data, bytes.size, "crafted");
+    Tensor t;
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    ck_assert(tensor_equal(read_tensor(npz, "sound"), noise(2, 3)));
+    Status status = npz_read_tensor(npz, npz_find(npz, "array"), &arena, &t);
+    ck_assert(!status_is_ok(&status) || npz_find(npz, "array")->unreadable == NULL);
     npz_close(npz);
     free(bytes.data);
     return status;
@@ -779,18 +883,94 @@ static Status open_with_header(const char *text, size_t data_bytes)
 START_TEST(array_headers_that_promise_too_much_are_refused)
 {
     int64_t peak = mem_stats().peak_bytes;
-    ok(open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 24));
-    refused(open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 23),
+    ok(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 24));
+    refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 23),
+            "does not fit its shape");
+    refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 25),
+            "does not fit its shape");
+    refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 28),
             "does not fit its shape");
     refused(
-        open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1152921504606846976,), }\n", 24),
+        read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1152921504606846976,), }\n", 24),
         "does not fit its shape");
     refused(
-        open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", 24),
+        read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", 24),
         "larger than any memory");
-    refused(open_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, }\n", 24),
+    refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, }\n", 24),
             "'array': its shape");
     ck_assert_int_le(mem_stats().peak_bytes - peak, 8 << 20);
+}
+END_TEST
+
+/* A stored .npy member with this header text and these bytes, read as bytes. */
+static const void *bytes_behind(const char *text, const void *elements, size_t size)
+{
+    Bytes bytes = with_header(text, size);
+    Npz *npz;
+    const void *data;
+    size_t got;
+    uint8_t *from = NULL;
+    for (size_t i = 0; i + strlen(text) < bytes.size && !from; i++)
+        if (memcmp(bytes.data + i, text, strlen(text)) == 0)
+            from = bytes.data + i + strlen(text);
+    memcpy(from, elements, size);
+    uint32_t crc = (uint32_t)crc32(0, from - strlen(text) - 10, (uInt)(strlen(text) + 10 + size));
+    uint8_t old[4];
+    memcpy(old, bytes.data + 14, 4);
+    zip_put32(bytes.data + 14, crc);
+    ck_assert_int_eq(replace_all(bytes, old, bytes.data + 14, 4), 1); /* in the directory */
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    ok(npz_read_bytes(npz, npz_find(npz, "array"), &arena, &data, &got));
+    ck_assert_uint_eq(got, size);
+    npz_close(npz);
+    free(bytes.data);
+    return data;
+}
+
+/* The two parts of a complex number stay in their order, whatever the order of their bytes is. */
+START_TEST(complex_numbers_are_two_numbers)
+{
+    static const uint8_t big[] = {0x3f, 0x80, 0, 0, 0x40, 0, 0, 0, 0xbf, 0x80, 0, 0, 0x41, 0, 0, 0};
+    static const uint8_t large[] = {0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0};
+    static const float parts[] = {1, 2, -1, 8}, little[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const float turned[] = {1, 2, 5, 6, 3, 4, 7, 8};
+    static const double two[] = {1, -2};
+    ck_assert_mem_eq(bytes_behind("{'descr': '>c8', 'fortran_order': False, 'shape': (2,), }\n", big, 16),
+                     parts, sizeof parts);
+    ck_assert_mem_eq(bytes_behind("{'descr': '>c16', 'fortran_order': False, 'shape': (), }\n", large, 16),
+                     two, sizeof two);
+    ck_assert_mem_eq(bytes_behind("{'descr': '<c8', 'fortran_order': True, 'shape': (2, 2), }\n", little, 32),
+                     turned, sizeof turned);
+    refused(read_with_header("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }\n", 24),
+            "'array': is <c8, not an array of numbers");
+}
+END_TEST
+
+/* An array that cannot be read can still be listed, and go from file to file as it is. */
+START_TEST(an_array_that_cannot_be_read_is_kept_whole)
+{
+    Bytes bytes = with_header("{'descr': '<V2', 'fortran_order': False, 'shape': (3,), }\n", 6);
+    Npz *npz;
+    NpzWriter *writer;
+    const void *data, *again;
+    size_t size, other;
+    char text[32];
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    const NpzMember *member = npz_find(npz, "array");
+    ck_assert_str_eq(npz_type_text(member, text), "unreadable");
+    refused(npz_read_bytes(npz, member, &arena, &data, &size), "crafted: member 'array': it is bfloat16");
+    ok(npz_read_whole(npz, member, &arena, &data, &size));
+    ck_assert_uint_eq(size, member->bytes);
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
+    npz_add_npy(writer, "array", data, size);
+    ok(npz_writer_finish(writer));
+    npz_close(npz);
+    free(bytes.data);
+    ok(npz_open(&npz, path));
+    ok(npz_read_whole(npz, npz_find(npz, "array"), &arena, &again, &other));
+    ck_assert_uint_eq(other, size);
+    ck_assert_mem_eq(again, data, size);
+    npz_close(npz);
 }
 END_TEST
 
@@ -906,15 +1086,20 @@ Suite *tensor_npz_suite(void)
     tcase_add_test(tcase, every_level_and_zip64_hold_the_same);
     tcase_add_test(tcase, an_empty_file_and_many_members);
     tcase_add_test(tcase, long_names_come_back);
+    tcase_add_test(tcase, a_colon_and_a_number_are_no_drive);
     tcase_add_test(tcase, what_cannot_be_added_sticks_and_leaves_the_old_file);
     tcase_add_loop_test(tcase, numpy_files_cut_or_changed_at_every_byte, 0, 6);
     tcase_add_loop_test(tcase, own_files_cut_or_changed_at_every_byte, 0, 4);
     tcase_add_test(tcase, an_array_without_a_name_is_refused);
     tcase_add_test(tcase, bad_names_are_refused);
     tcase_add_test(tcase, lies_in_both_headers_are_refused);
+    tcase_add_test(tcase, a_member_that_is_locked_leaves_the_others);
+    tcase_add_test(tcase, comments_are_passed_over);
     tcase_add_test(tcase, bytes_that_belong_nowhere_are_refused);
     tcase_add_test(tcase, the_two_ends_of_zip64_must_agree);
     tcase_add_test(tcase, array_headers_that_promise_too_much_are_refused);
+    tcase_add_test(tcase, complex_numbers_are_two_numbers);
+    tcase_add_test(tcase, an_array_that_cannot_be_read_is_kept_whole);
     tcase_add_test(tcase, a_bomb_is_taken_at_its_size_and_no_more);
     tcase_add_test(tcase, other_files_are_refused_by_name);
     tcase_add_test(tcase, every_failed_allocation_is_a_message);
