@@ -138,6 +138,10 @@ static Var row_slice_columns(Var a)
 {
     return var_slice(a, 1, 1, 3, 1);
 }
+static Var row_slice_columns_back(Var a)
+{
+    return var_slice(a, 1, -1, TENSOR_END, -2);
+}
 static Var row_slice_twice(Var a)
 {
     return var_tanh(var_slice(var_slice(a, 0, 1, TENSOR_END, 1), 0, 0, 4, 1));
@@ -172,9 +176,11 @@ static Var row_gather(Var a)
 }
 
 static Unary *const row_functions[] = {
-    var_neg,     var_exp,      var_log,    var_sqrt,       var_abs,        var_relu,        var_tanh,
-    var_sigmoid, var_softplus, row_scale,  row_slice_rows, row_slice_back, row_slice_twice, row_slice_columns,
-    row_softmax, row_select,   row_concat, row_linear,     row_add,        row_gather};
+    var_neg,        var_exp,        var_log,         var_sqrt,          var_abs,
+    var_relu,       var_tanh,       var_sigmoid,     var_softplus,      row_scale,
+    row_slice_rows, row_slice_back, row_slice_twice, row_slice_columns, row_slice_columns_back,
+    row_softmax,    row_select,     row_concat,      row_linear,        row_add,
+    row_gather};
 enum { ROW_FUNCTIONS = sizeof row_functions / sizeof row_functions[0] };
 
 /* The same function of rows that are held as (rows, index), and of the same rows one by one. */

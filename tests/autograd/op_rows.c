@@ -84,6 +84,72 @@ START_TEST(rows_are_gathered_from_a_stepped_slice_of_repeated_rows)
 }
 END_TEST
 
+/* A table that one op reads by rows and another as a whole. */
+START_TEST(gradients_of_rows_and_whole_ones_add_up)
+{
+    for (int rows_last = 0; rows_last < 2; rows_last++) {
+        Parameter parameter;
+        tape_begin(tape);
+        parameter_init(&parameter, test_count_up(tape, DTYPE_F32, SHAPE(3, 2)));
+        Var t = tape_parameter(tape, &parameter), parts[2];
+        for (int i = 0; i < 2; i++)
+            parts[i] = i == rows_last
+                           ? var_sum(var_mul(t, t), AXES_ALL, false)
+                           : var_sum(var_embedding(t, INDEX(tape, SHAPE(3), 2, 0, 2), -1), AXES_ALL, false);
+        ck_assert(tape_backward(var_add(parts[0], parts[1])));
+        TapeGradient gradient = tape_gradient(tape, &parameter);
+        ck_assert(!tensor_is_valid(gradient.rows));
+        expect(gradient.dense, 0, 3, 5, 6, 8, 12, 14);
+        for (int i = 0; i < 2; i++) /* reading changes nothing */
+            expect(var_grad(t), 0, 3, 5, 6, 8, 12, 14);
+        parameter_release(&parameter);
+    }
+}
+END_TEST
+
+START_TEST(rows_are_given_once_with_no_id_twice)
+{
+    Parameter parameter;
+    parameter_init(&parameter, test_count_up(tape, DTYPE_F32, SHAPE(4, 1)));
+    Var t = tape_parameter(tape, &parameter);
+    Var first = var_embedding(t, INDEX(tape, SHAPE(3), 3, 1, 3), -1);
+    Var second = var_embedding(t, INDEX(tape, SHAPE(2), 0, 3), -1);
+    Var both = var_add(var_sum(first, AXES_ALL, false), var_scale(var_sum(second, AXES_ALL, false), 10, 0));
+    ck_assert(tape_backward(both));
+    for (int look = 0; look < 2; look++) {
+        TapeGradient gradient = tape_gradient(tape, &parameter);
+        ck_assert(tensor_is_valid(gradient.rows) && !tensor_is_valid(gradient.dense));
+        ck_assert_int_eq(gradient.ids.shape[0], 3);
+        double dense[4] = {0};
+        for (int i = 0; i < 3; i++)
+            dense[tensor_i32(gradient.ids)[i]] += (double)tensor_f32(gradient.rows)[i];
+        ck_assert(dense[0] == 10 && dense[1] == 1 && dense[2] == 0 && dense[3] == 12);
+    }
+    expect(var_grad(t), 0, 10, 1, 0, 12);
+    parameter_release(&parameter);
+}
+END_TEST
+
+START_TEST(rewinding_forgets_the_gradients_of_rows)
+{
+    Parameter parameter;
+    parameter_init(&parameter, test_count_up(tape, DTYPE_F32, SHAPE(3, 1)));
+    tape_parameter(tape, &parameter);
+    TapeMark mark = tape_mark(tape);
+    for (int id = 0; id < 2; id++) {
+        Var rows = var_embedding(tape_parameter(tape, &parameter), INDEX(tape, SHAPE(1), id), -1);
+        ck_assert(tape_backward(var_sum(rows, AXES_ALL, false)));
+        TapeGradient gradient = tape_gradient(tape, &parameter);
+        expect(gradient.ids, 0, id);
+        expect(gradient.rows, 0, 1);
+        tape_rewind(tape, mark);
+    }
+    TapeGradient none = tape_gradient(tape, &parameter);
+    ck_assert(!tensor_is_valid(none.rows) && !tensor_is_valid(none.dense));
+    parameter_release(&parameter);
+}
+END_TEST
+
 START_TEST(rows_that_are_not_there_are_an_error)
 {
     ck_assert(var_is_empty(var_embedding(table(), INDEX(tape, SHAPE(2), 1, 4), -1)));
@@ -140,6 +206,9 @@ Suite *autograd_op_rows_suite(void)
     tcase_add_test(cases, a_table_that_is_computed_gets_a_dense_gradient);
     tcase_add_test(cases, an_index_may_have_strides);
     tcase_add_test(cases, rows_are_gathered_from_a_stepped_slice_of_repeated_rows);
+    tcase_add_test(cases, gradients_of_rows_and_whole_ones_add_up);
+    tcase_add_test(cases, rows_are_given_once_with_no_id_twice);
+    tcase_add_test(cases, rewinding_forgets_the_gradients_of_rows);
     tcase_add_test(cases, rows_that_are_not_there_are_an_error);
     tcase_add_test(cases, every_op_sees_late_rows_up_to_date);
     suite_add_tcase(suite, cases);
