@@ -117,6 +117,58 @@ START_TEST(results_depend_on_seed_and_shards_alone)
 }
 END_TEST
 
+/* The mean of the losses of all decisions about the training part, by PyTorch's formula. */
+static double mean_loss(Model *model)
+{
+    const DatasetPart *part = &dataset->train;
+    Arena arena;
+    Trainer *trainer;
+    TrainerOptions options = trainer_defaults();
+    arena_init(&arena, 0);
+    ck_assert_ok(trainer_new(&trainer, model, &options));
+    Tensor logits = tensor_zeros(&arena, DTYPE_F32, SHAPE(part->count, K));
+    Tensor truth = dataset_part_label_matrix(&arena, part);
+    ck_assert_ok(predict_part(trainer, part, 7, false, tensor_f32(logits)));
+    double sum = 0;
+    for (int64_t i = 0; i < part->count * K; i++) {
+        double x = (double)tensor_f32(logits)[i], t = (double)tensor_f32(truth)[i];
+        sum += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
+    }
+    trainer_free(trainer);
+    arena_free(&arena);
+    return sum / (double)(part->count * K);
+}
+
+static void note_loss(void *context, const RunProgress *progress)
+{
+    if (!progress->finished)
+        *(double *)context = progress->loss;
+}
+
+/* A model that stands still has one loss, whatever the batches and shards: the last batch, which is smaller,
+ * counts by its texts. */
+START_TEST(the_loss_that_is_shown_is_the_mean_of_all_decisions)
+{
+    for (int shards = 1; shards <= 3; shards++) {
+        RunOptions options = small_run(2);
+        double shown = NAN;
+        Model *model;
+        options.trainer.shards = shards;
+        options.trainer.schedule.lr = 0;
+        options.batch = 50 - 9 * shards;
+        RunResult result =
+            run("rnn", &options, &(RunWatcher){.progress = note_loss, .context = &shown}, &model);
+        double wanted = mean_loss(model);
+        ck_assert(wanted > 0.05 && wanted < 0.5);
+        for (int e = 0; e < 2; e++)
+            ck_assert_double_eq_tol(result.epochs[e].train_loss, wanted, 1e-6);
+        ck_assert_double_eq_tol(shown, wanted, 1e-6);
+        run_result_free(&result);
+        model_free(model);
+    }
+}
+END_TEST
+
 static int64_t counts_sum(const Metrics *m, int which)
 {
     int64_t sum = 0;
@@ -369,6 +421,7 @@ Suite *models_run_suite(void)
     tcase_add_test(c, defaults_are_the_homeworks);
     tcase_add_loop_test(c, every_model_trains, 0, MODELS);
     tcase_add_loop_test(c, results_depend_on_seed_and_shards_alone, 0, MODELS);
+    tcase_add_test(c, the_loss_that_is_shown_is_the_mean_of_all_decisions);
     tcase_add_loop_test(c, the_model_that_is_left_is_the_one_that_was_measured, 0, MODELS);
     tcase_add_loop_test(c, the_notebooks_way_pads_and_starts_without_log_odds, 0, MODELS);
     tcase_add_test(c, a_watcher_sees_every_batch_and_changes_nothing);

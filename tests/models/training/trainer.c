@@ -1,3 +1,4 @@
+#include "models/text/tokenizer.h"
 #include "models/training/trainer.h"
 #include "tensor/mem.h"
 #include "tests/nn_support.h"
@@ -218,6 +219,90 @@ START_TEST(predictions_drop_nothing)
     predict(&run, &b.batch, two);
     ck_assert_mem_eq(one, two, sizeof one);
     finish(&run);
+}
+END_TEST
+
+/* ---- Dropped words: drawn from the seed, the step and the text's place in the batch ---- */
+
+enum { DROP_TEXTS = 8, DROP_WORDS = 12, DROP_STEPS = 6 };
+
+static bool dropped[DROP_STEPS + 1][DROP_TEXTS][DROP_WORDS]; /* the last: of a prediction */
+static int drop_step;
+
+/* Text b is <bos>, the same words as the others, b + 1 words more, <eos>. */
+static Var watching_forward(Model *model, NnSequence text, Var *attention)
+{
+    const NnPacking *packing = text.packing;
+    const int32_t *ids = tensor_i32(var_value(text.rows));
+    for (int32_t i = 0; i < packing->texts; i++) {
+        int32_t length = packing->length[i], b = length - DROP_WORDS - 3;
+        for (int32_t t = 0; t < length; t++) {
+            int32_t id = ids[packing->first[t] + packing->place[i]];
+            if (t >= 1 && t <= DROP_WORDS)
+                dropped[drop_step][b][t - 1] = id == TOKEN_UNK;
+            ck_assert_int_eq(id, t == 0 ? TOKEN_BOS : t == length - 1 ? TOKEN_EOS : id == TOKEN_UNK ? id : 9);
+        }
+    }
+    return dropping_forward(model, text, attention);
+}
+
+/* What is dropped in DROP_STEPS updates goes to `found`. */
+static void watch_words(uint64_t seed, int shards, double rate,
+                        bool found[DROP_STEPS][DROP_TEXTS][DROP_WORDS])
+{
+    ModelKind kind = dropping;
+    TrainerOptions options = with_shards(shards, 1);
+    TestBatch b = {.batch = {.size = DROP_TEXTS}};
+    float logits[DROP_TEXTS * K];
+    kind.forward = watching_forward;
+    options.seed = seed;
+    options.word_dropout = rate;
+    for (int i = 0; i < DROP_TEXTS; i++) {
+        b.lengths[i] = DROP_WORDS + 3 + i;
+        b.offsets[i + 1] = b.offsets[i] + b.lengths[i];
+        for (int32_t at = b.offsets[i]; at < b.offsets[i + 1]; at++)
+            b.ids[at] = at == b.offsets[i] ? TOKEN_BOS : at == b.offsets[i + 1] - 1 ? TOKEN_EOS : 9;
+    }
+    b.batch = (Batch){.size = DROP_TEXTS,
+                      .num_ids = b.offsets[DROP_TEXTS],
+                      .ids = b.ids,
+                      .offsets = b.offsets,
+                      .lengths = b.lengths,
+                      .labels = tensor_from(b.labels, DTYPE_F32, SHAPE(DROP_TEXTS, K))};
+    Run run = start(&kind, options, 4);
+    memset(dropped, 0, sizeof dropped);
+    for (drop_step = 0; drop_step < DROP_STEPS; drop_step++)
+        step(&run, &b.batch);
+    predict(&run, &b.batch, logits);
+    for (int i = 0; i < DROP_TEXTS * DROP_WORDS; i++)
+        ck_assert(!dropped[DROP_STEPS][i / DROP_WORDS][i % DROP_WORDS]);
+    memcpy(found, dropped, sizeof dropped[0] * DROP_STEPS);
+    finish(&run);
+}
+
+START_TEST(dropped_words_differ_by_seed_step_and_text_and_not_by_shard)
+{
+    static bool one[DROP_STEPS][DROP_TEXTS][DROP_WORDS], two[DROP_STEPS][DROP_TEXTS][DROP_WORDS];
+    int count = 0, same_text = 0, same_step = 0;
+    watch_words(5, 1, 0.3, one);
+    watch_words(5, 3, 0.3, two);
+    ck_assert_mem_eq(one, two, sizeof one);
+    watch_words(6, 1, 0.3, two);
+    ck_assert_mem_ne(one, two, sizeof one);
+    for (int s = 0; s < DROP_STEPS; s++)
+        for (int b = 0; b < DROP_TEXTS; b++) {
+            for (int w = 0; w < DROP_WORDS; w++)
+                count += one[s][b][w];
+            same_text += b > 0 && memcmp(one[s][b], one[s][0], sizeof one[s][b]) == 0;
+            same_step += s > 0 && memcmp(one[s][b], one[0][b], sizeof one[s][b]) == 0;
+        }
+    /* Two patterns of twelve words agree once in a thousand times. */
+    ck_assert_int_le(same_text, 1);
+    ck_assert_int_le(same_step, 1);
+    ck_assert(count > 115 && count < 231); /* of 576; 173 are expected, with a deviation of 11 */
+    watch_words(5, 1, 0, one);
+    for (int i = 0; i < DROP_STEPS * DROP_TEXTS * DROP_WORDS; i++)
+        ck_assert(!(&one[0][0][0])[i]);
 }
 END_TEST
 
@@ -558,6 +643,7 @@ Suite *models_trainer_suite(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, masks_differ_by_step_and_shard_and_not_by_run);
     tcase_add_test(c, predictions_drop_nothing);
+    tcase_add_test(c, dropped_words_differ_by_seed_step_and_text_and_not_by_shard);
     tcase_add_loop_test(c, bytes_depend_on_the_shards_and_not_on_the_threads, 0, MODELS);
     tcase_add_loop_test(c, shards_differ_by_rounding_alone, 0, MODELS);
     tcase_add_loop_test(c, evaluating_changes_no_weight, 0, MODELS);
