@@ -56,6 +56,8 @@ tool_src  := $(wildcard tools/*.c)
 tool_main := $(shell grep -l '^int main' $(tool_src) /dev/null)
 tool_lib  := $(filter-out $(tool_main),$(tool_src))
 tools     := $(tool_main:%.c=%)
+# What stands in tools/ is the plain build's: another one, for another processor say, has its programs below build/ alone.
+programs  := $(if $(filter build/release,$(B)),$(tools),$(tools:%=$(B)/%))
 test_src  := $(wildcard $(foreach d,$(folders) tools,tests/$(d)/*.c))
 fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
@@ -66,21 +68,17 @@ test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.
 .DELETE_ON_ERROR:
 
 ## all: the library and the programs (tools/NAME); CC=clang, CROSS=aarch64-linux-gnu-, V=1, -j as you like
-all: lib $(tools)
+all: lib $(programs)
 
-# Writes its second argument to a file, unless that is what the file says already: whatever depends on the
-# file is made anew when the text changes, and only then.
-write_if_changed = @mkdir -p $(dir $(1)) && printf '%s\n' $(2) | cmp -s - $(1) || printf '%s\n' $(2) > $(1)
+# Notes its second argument in a file while the Makefile is read, unless that is what the file says already:
+# whatever depends on the file is made anew when the text changes, and only then.
+note = $(shell mkdir -p $(dir $(1)); printf '%s\n' $(2) | cmp -s - $(1) || printf '%s\n' $(2) > $(1))
 
 flags := $(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(REEL_LIBS)
-$(B)/flags: FORCE
-	$(call write_if_changed,$@,'$(flags)')
-$(B)/library_objects: FORCE
-	$(call write_if_changed,$@,$(lib_obj))
-$(B)/tool_objects: FORCE
-	$(call write_if_changed,$@,$(tool_lib))
-$(B)/test_objects: FORCE
-	$(call write_if_changed,$@,$(test_obj))
+$(call note,$(B)/flags,'$(flags)')
+$(call note,$(B)/library_objects,$(lib_obj))
+$(call note,$(B)/tool_objects,$(tool_lib))
+$(call note,$(B)/test_objects,$(test_obj))
 
 ## lib: build/release/libreel.a
 lib: $(B)/libreel.a
@@ -104,9 +102,8 @@ $(B)/%.o: %.c $(B)/flags
 # The library's own sources see the plain functions; callers see the macros that note file and line.
 $(lib_obj): REEL_CFLAGS += -DREEL_LIBRARY
 
-# Copied whenever it differs: the last build that was asked for is the one that stands in tools/.
-$(tools): tools/%: $(B)/tools/% FORCE
-	@cmp -s $< $@ || { cp $< $@.new && mv $@.new $@; }
+$(tools): tools/%: build/release/tools/%
+	@cp $< $@.new && mv $@.new $@
 
 $(B)/tools/%: $(B)/tools/%.o $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/tool_objects
 	$(call say,LD,$@)
@@ -120,8 +117,8 @@ EPOCHS ?= 20
 OUT    ?= runs/zoo
 
 ## zoo: trains MODELS for EPOCHS on DATA and compares them; without DATA on Debian's package descriptions
-zoo: tools/train_zoo $(DATA)
-	tools/train_zoo --data $(DATA) --models $(MODELS) --epochs $(EPOCHS) --out $(OUT) $(ZOO_FLAGS)
+zoo: $(filter %/train_zoo,$(programs)) $(DATA)
+	$< --data $(DATA) --models $(MODELS) --epochs $(EPOCHS) --out $(OUT) $(ZOO_FLAGS)
 
 build/debian.tsv:
 	@mkdir -p $(@D)
@@ -131,8 +128,7 @@ build/debian.tsv:
 
 # A suite is a file: tests/LAYER/NAME.c, or tests/LAYER/FOLDER/NAME.c, defines `Suite *LAYER_NAME_suite(void)`.
 suites := $(foreach f,$(test_src),$(word 2,$(subst /, ,$(f)))/$(basename $(notdir $(f))))
-$(B)/tests/suites.h: FORCE
-	$(call write_if_changed,$@,$(foreach s,$(suites),'SUITE($(subst /,$(comma) ,$(s)))'))
+$(call note,$(B)/tests/suites.h,$(foreach s,$(suites),'SUITE($(subst /,$(comma) ,$(s)))'))
 
 $(B)/tests/run.o: tests/run.c $(B)/tests/suites.h
 $(B)/tests/run.o: REEL_CFLAGS += -I$(B)/tests
@@ -144,8 +140,7 @@ $(B)/tests/fuzz/%.o: tests/fuzz/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_$* -c -o $@ $<
 
-$(B)/tests/fuzz_targets.h: FORCE
-	$(call write_if_changed,$@,$(foreach f,$(fuzz_src:tests/fuzz/%.c=%),'FUZZ_TARGET($(f))'))
+$(call note,$(B)/tests/fuzz_targets.h,$(foreach f,$(fuzz_src:tests/fuzz/%.c=%),'FUZZ_TARGET($(f))'))
 
 $(B)/tests/tools/fuzz_replay.o: $(B)/tests/fuzz_targets.h
 $(B)/tests/tools/fuzz_replay.o: REEL_CFLAGS += -I$(B)/tests
@@ -177,8 +172,7 @@ $(examples): $(B)/%: %.c $(B)/libreel.a $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
 
-$(B)/docs/programs: FORCE
-	$(call write_if_changed,$@,$(sort $(page_programs)))
+$(call note,$(B)/docs/programs,$(sort $(page_programs)))
 
 # What the suites need to know of this build. A slow machine, and sanitizers, get more time.
 test_env := REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_DOCS=$(CURDIR)/$(B)/docs \
@@ -228,7 +222,7 @@ fuzzers   := $(fuzz_src:tests/fuzz/%.c=build/fuzz/fuzz-%)
 build_fuzzers = $(MAKE) CC=clang B=build/fuzz SANITIZE=address,undefined OPT=-O1 \
                 CFLAGS='-g -fsanitize=fuzzer-no-link -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION'
 fuzz: build/fuzz/words
-	$(Q)$(build_fuzzers) build/fuzz/fuzz-$(TARGET)
+	+$(Q)$(build_fuzzers) build/fuzz/fuzz-$(TARGET)
 	@mkdir -p build/fuzz/corpus/$(TARGET)
 	build/fuzz/fuzz-$(TARGET) -max_total_time=$(FUZZ_TIME) -timeout=20 -use_value_profile=1 \
 	  -dict=build/fuzz/words -artifact_prefix=build/fuzz/ build/fuzz/corpus/$(TARGET) tests/fuzz/seeds/$(TARGET)
@@ -240,7 +234,7 @@ build/fuzz/words: $(filter-out %/clean.c,$(filter tensor/storage/% nn/% models/%
 
 ## fuzzers: builds all of them (build/fuzz/fuzz-TARGET)
 fuzzers:
-	$(Q)$(build_fuzzers) $(fuzzers)
+	+$(Q)$(build_fuzzers) $(fuzzers)
 
 build/fuzz/fuzz-%: tests/fuzz/%.c $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a
 	$(call say,LD,$@)

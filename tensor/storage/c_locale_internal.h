@@ -4,16 +4,10 @@
 #ifndef REEL_TENSOR_STORAGE_C_LOCALE_INTERNAL_H
 #define REEL_TENSOR_STORAGE_C_LOCALE_INTERNAL_H
 
-#include "tensor/decls.h"
-
 #include <locale.h>
-
-REEL_BEGIN_DECLS
 
 /* Gives the locale to hand to c_locale_leave(). */
 locale_t c_locale_enter(void);
 void c_locale_leave(locale_t before);
-
-REEL_END_DECLS
 
 #endif
