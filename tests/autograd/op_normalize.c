@@ -46,6 +46,32 @@ START_TEST(softmax_does_not_overflow)
 }
 END_TEST
 
+/* Far above 0 and far below, wherever in the row the largest stands. */
+START_TEST(softmax_and_cross_entropy_do_not_depend_on_an_offset)
+{
+    static const double offsets[] = {-5000, 5000};
+    for (int size = 1; size <= 19; size++)
+        for (int most = 0; most < size; most++)
+            for (int k = 0; k < 4; k++) {
+                Dtype dtype = k % 2 ? DTYPE_F32 : DTYPE_F64;
+                double plain[19], moved[19];
+                tape_begin(tape);
+                for (int i = 0; i < size; i++) {
+                    plain[i] = i == most ? 3 : -0.125 * (i % 8);
+                    moved[i] = i == most ? offsets[k / 2] + 3 : offsets[k / 2] - 0.125 * (i % 8) - 1000;
+                    plain[i] -= i == most ? 0 : 1000;
+                }
+                Var x = tape_leaf(tape, test_values(tape, dtype, SHAPE(1, size), moved));
+                Var y = tape_leaf(tape, test_values(tape, dtype, SHAPE(1, size), plain));
+                expect_same(var_value(var_softmax(x, 1)), var_value(var_softmax(y, 1)), 1e-9);
+                expect(var_value(var_select(var_softmax(x, 1), 1, most)), 1e-9, 1);
+                expect(var_value(var_select(var_log_softmax(x, 1), 1, most)), 1e-9, 0);
+                Var class = INDEX(tape, SHAPE(1), most);
+                expect(var_value(var_cross_entropy(x, class, REDUCTION_MEAN)), 1e-9, 0);
+            }
+}
+END_TEST
+
 START_TEST(layer_norm_is_that_of_pytorch)
 {
     Var x = input(), w = LEAF(tape, SHAPE(3), 0.5, 1, 2), b = LEAF(tape, SHAPE(3), 0.1, 0, -0.1);
@@ -90,6 +116,7 @@ Suite *autograd_op_normalize_suite(void)
     tcase_add_test(cases, softmax_is_that_of_pytorch);
     tcase_add_test(cases, log_softmax_along_axis_0_is_that_of_pytorch);
     tcase_add_test(cases, softmax_does_not_overflow);
+    tcase_add_test(cases, softmax_and_cross_entropy_do_not_depend_on_an_offset);
     tcase_add_test(cases, layer_norm_is_that_of_pytorch);
     tcase_add_test(cases, weight_and_bias_of_layer_norm_are_optional);
     tcase_add_test(cases, what_does_not_fit_is_an_error);

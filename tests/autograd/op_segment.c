@@ -24,6 +24,18 @@ START_TEST(softmax_of_segments_is_softmax_of_each)
 }
 END_TEST
 
+START_TEST(softmax_of_segments_does_not_depend_on_an_offset_or_another_segment)
+{
+    Var s = INDEX(tape, SHAPE(6), 0, 1, 0, 1, 2, 2);
+    Var low = LEAF(tape, SHAPE(6), -5000, -7, -5000, -7, 5000, 5000);
+    expect(var_value(var_segment_softmax(low, s, 3)), 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5);
+    for (int first = 0; first < 2; first++) {
+        Var bad = LEAF(tape, SHAPE(6), first ? NAN : 3, 1, first ? 3 : NAN, 1, 2, 2);
+        expect(var_value(var_segment_softmax(bad, s, 3)), 0, NAN, 0.5, NAN, 0.5, 0.5, 0.5);
+    }
+}
+END_TEST
+
 START_TEST(the_first_of_equal_maxima_gets_the_gradient)
 {
     Var a = LEAF(tape, SHAPE(3, 2), 1, 5, 3, 4, 3, 9),
@@ -78,6 +90,7 @@ Suite *autograd_op_segment_suite(void)
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, segments_are_summed_and_empty_ones_are_0);
     tcase_add_test(cases, softmax_of_segments_is_softmax_of_each);
+    tcase_add_test(cases, softmax_of_segments_does_not_depend_on_an_offset_or_another_segment);
     tcase_add_test(cases, the_first_of_equal_maxima_gets_the_gradient);
     tcase_add_test(cases, nan_is_the_largest);
     tcase_add_test(cases, what_does_not_fit_is_an_error);
