@@ -26,6 +26,14 @@ START_TEST(an_error_says_op_shapes_modules_and_caller)
 }
 END_TEST
 
+START_TEST(an_error_says_the_shape_of_all_repeated_rows)
+{
+    Var rows = var_gather_rows(LEAF(tape, SHAPE(2, 1), 1, 2), INDEX(tape, SHAPE(3), 1, 0, 1));
+    ck_assert(var_is_empty(var_reshape(rows, SHAPE(5))));
+    assert_fails(tape, "reshape([3, 1])");
+}
+END_TEST
+
 START_TEST(errors_stick_until_the_next_step)
 {
     Var a = LEAF(tape, SHAPE(2), 1, 2);
@@ -272,6 +280,29 @@ START_TEST(check_finite_names_op_module_and_caller)
 }
 END_TEST
 
+/* A gradient of a part, and one of rows, that is made of finite numbers. */
+START_TEST(check_finite_sees_gradients_of_parts_and_rows)
+{
+    for (int rows = 0; rows < 2; rows++) {
+        tape_begin(tape);
+        tape_set_check_finite(tape, true);
+        Var zero = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(1, 1), NUMBERS(0)));
+        Var huge = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(1), NUMBERS(1e200)));
+        Var key = LEAF(tape, SHAPE(1, 1), 0), out;
+        if (rows)
+            out = var_embedding(LEAF(tape, SHAPE(1, 1), 0), INDEX(tape, SHAPE(1, 2), 0, 0), -1);
+        else
+            out = var_additive_score(zero, &key, 1, huge);
+        assert_ok(tape);
+        ck_assert(!tape_backward(var_sum(var_scale(out, rows ? 1e308 : 1e200, 0), AXES_ALL, false)));
+        if (rows)
+            assert_fails(tape, "embedding", "NaN or an infinity", __FILE__);
+        else
+            assert_fails(tape, "additive_score", "NaN or an infinity", __FILE__);
+    }
+}
+END_TEST
+
 START_TEST(scopes_survive_more_leaves_than_enters)
 {
     TapeScope scope = {.name = "a"};
@@ -426,6 +457,24 @@ START_TEST(rewinding_gives_nodes_and_memory_back)
 }
 END_TEST
 
+START_TEST(a_parameter_that_was_rewound_is_a_new_node)
+{
+    make_weights(1);
+    TapeMark mark = tape_mark(tape);
+    for (int i = 0; i < 3; i++) {
+        Var before = i ? VAR_NONE : LEAF(tape, SCALAR, 1), w = tape_parameter(tape, &weights[0]);
+        (void)before;
+        ck_assert_ptr_eq(var_value(w).data, weight_values[0]);
+        ck_assert(tape_backward(var_sum(var_mul(w, w), AXES_ALL, false)));
+        expect(tape_gradient(tape, &weights[0]).dense, 1e-6, 0, 0.2, 0.4, 0.6);
+        tape_rewind(tape, mark);
+        ck_assert(!tensor_is_valid(tape_gradient(tape, &weights[0]).dense));
+        assert_ok(tape);
+    }
+    free_weights(1);
+}
+END_TEST
+
 START_TEST(sparse_gradients_hold_no_id_twice)
 {
     float values[10] = {0};
@@ -458,12 +507,14 @@ Suite *autograd_tape_suite(void)
     TCase *errors = tcase_create("errors");
     tcase_add_checked_fixture(errors, tape_set_up, tape_tear_down);
     tcase_add_test(errors, an_error_says_op_shapes_modules_and_caller);
+    tcase_add_test(errors, an_error_says_the_shape_of_all_repeated_rows);
     tcase_add_test(errors, errors_stick_until_the_next_step);
     tcase_add_test(errors, a_stale_handle_is_an_error);
     tcase_add_test(errors, handles_of_two_tapes_are_an_error);
     tcase_add_test(errors, no_value_at_all_is_an_error_or_empty);
     tcase_add_test(errors, mixed_dtypes_are_an_error);
     tcase_add_test(errors, check_finite_names_op_module_and_caller);
+    tcase_add_test(errors, check_finite_sees_gradients_of_parts_and_rows);
     tcase_add_test(errors, scopes_survive_more_leaves_than_enters);
     suite_add_tcase(suite, errors);
     TCase *backward = tcase_create("backward");
@@ -488,6 +539,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(memory, a_steady_state_allocates_nothing);
     tcase_add_test(memory, every_allocation_may_fail);
     tcase_add_test(memory, rewinding_gives_nodes_and_memory_back);
+    tcase_add_test(memory, a_parameter_that_was_rewound_is_a_new_node);
     suite_add_tcase(suite, memory);
     return suite;
 }

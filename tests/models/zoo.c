@@ -105,6 +105,26 @@ START_TEST(settings_are_the_kinds_own_unless_given)
 }
 END_TEST
 
+/* A dropout of 0 is one that is given; what is not given is -1. */
+START_TEST(dropouts_are_the_kinds_own_unless_given)
+{
+    static const double given[][2] = {{-1, -1}, {0, 0}, {0.25, -1}, {-1, 0.25}};
+    for (int i = 0; i < zoo_count(); i++)
+        for (size_t k = 0; k < sizeof given / sizeof given[0]; k++) {
+            const ModelConfig *own = &zoo_kind(i)->defaults;
+            ModelConfig config = {
+                .vocabulary = 10, .labels = 3, .embed_dropout = given[k][0], .dropout = given[k][1]};
+            Model *model;
+            ck_assert_ok(model_new(&model, zoo_kind(i), config, 0));
+            ck_assert(model->config.embed_dropout == (given[k][0] < 0 ? own->embed_dropout : given[k][0]));
+            ck_assert(model->config.dropout == (given[k][1] < 0 ? own->dropout : given[k][1]));
+            ck_assert(model->embed_dropout.p == model->config.embed_dropout);
+            ck_assert(model->dropout.p == model->config.dropout);
+            model_free(model);
+        }
+}
+END_TEST
+
 START_TEST(settings_that_make_no_model_are_errors)
 {
     Model *model;
@@ -534,6 +554,7 @@ Suite *models_zoo_suite(void)
     tcase_add_test(c, the_list_begins_with_the_homeworks_models);
     tcase_add_test(c, models_have_the_notebooks_number_of_parameters);
     tcase_add_test(c, settings_are_the_kinds_own_unless_given);
+    tcase_add_test(c, dropouts_are_the_kinds_own_unless_given);
     tcase_add_test(c, settings_that_make_no_model_are_errors);
     tcase_add_test(c, the_output_bias_starts_at_the_log_odds);
     tcase_add_test(c, first_values_depend_on_the_seed_and_nothing_else);
