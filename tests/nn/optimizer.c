@@ -392,6 +392,14 @@ START_TEST(rows_that_wait_decay_through_a_slow_warm_up)
 }
 END_TEST
 
+/* Rows whose updates round to nothing still have momentum when the rate rises again. */
+START_TEST(rows_that_wait_move_on_when_the_rate_rises)
+{
+    NnSchedule schedule = {.kind = NN_STEP, .lr = 1e-14, .period = 10, .factor = 1e6};
+    compare_late("after a rate of almost 0", nn_optimizer_options(NN_ADAM), schedule, LONG_WAIT, 30);
+}
+END_TEST
+
 START_TEST(gradients_of_the_whole_table_may_come_between)
 {
     for (int i = 0; i < 5; i++) {
@@ -771,6 +779,7 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, late_rows_are_no_farther_from_adam_in_f64_than_dense_ones);
     tcase_add_test(c, late_rows_hold_where_momentum_dies_slowly);
     tcase_add_test(c, rows_that_wait_decay_through_a_slow_warm_up);
+    tcase_add_test(c, rows_that_wait_move_on_when_the_rate_rises);
     tcase_add_test(c, gradients_of_the_whole_table_may_come_between);
     tcase_add_test(c, a_frozen_table_stands_still);
     tcase_add_test(c, rows_that_wait_end_where_pytorchs_do);

@@ -169,6 +169,33 @@ START_TEST(the_loss_that_is_shown_is_the_mean_of_all_decisions)
 }
 END_TEST
 
+typedef struct TimeLeft {
+    double first, last, taken;
+} TimeLeft;
+
+static void note_time(void *context, const RunProgress *progress)
+{
+    TimeLeft *time = context;
+    if (progress->finished)
+        return;
+    if (progress->batch == 1)
+        time->first = progress->seconds_left;
+    time->last = progress->seconds_left;
+    time->taken = progress->seconds;
+}
+
+START_TEST(the_time_left_runs_out_with_the_batches)
+{
+    RunOptions options = small_run(1);
+    TimeLeft time = {0};
+    options.batch = 2;
+    RunResult result = run("rnn", &options, &(RunWatcher){.progress = note_time, .context = &time}, NULL);
+    ck_assert(time.first > 0);
+    ck_assert(time.last >= 0 && time.last < 0.5 * time.taken);
+    run_result_free(&result);
+}
+END_TEST
+
 static int64_t counts_sum(const Metrics *m, int which)
 {
     int64_t sum = 0;
@@ -421,6 +448,7 @@ Suite *models_run_suite(void)
     tcase_add_test(c, defaults_are_the_homeworks);
     tcase_add_loop_test(c, every_model_trains, 0, MODELS);
     tcase_add_loop_test(c, results_depend_on_seed_and_shards_alone, 0, MODELS);
+    tcase_add_test(c, the_time_left_runs_out_with_the_batches);
     tcase_add_test(c, the_loss_that_is_shown_is_the_mean_of_all_decisions);
     tcase_add_loop_test(c, the_model_that_is_left_is_the_one_that_was_measured, 0, MODELS);
     tcase_add_loop_test(c, the_notebooks_way_pads_and_starts_without_log_odds, 0, MODELS);
