@@ -31,6 +31,6 @@ const char *text_support_file(const char *bytes, size_t size)
 Corpus text_support_corpus(const char *tsv)
 {
     Corpus corpus;
-    ck_assert_ok(corpus_parse(&corpus, "test.tsv", tsv, strlen(tsv)));
+    ck_assert_ok(corpus_parse(&corpus, "test.tsv", tsv, strlen(tsv), NULL));
     return corpus;
 }

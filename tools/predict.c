@@ -15,29 +15,21 @@
 
 _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predicted in one go");
 
-#define SETTINGS_OPTIONS(s)                                                                                   \
-    {                                                                                                         \
-        {"top", "K", OPTION_INTEGER, &(s)->top, 1, 1e9, "the K most probable labels, whatever they reach"},   \
-            {"threshold", "X", OPTION_NUMBER, &(s)->threshold, 0, 1, "labels above X (the model's, or 0.5)"}, \
-            {"json", NULL, OPTION_FLAG, &(s)->json, 0, 0, "an object of JSON for each text"},                 \
-            {"attention", NULL, OPTION_FLAG, &(s)->attention, 0, 0, "show the weight of each word"},          \
-            {"eval",                                                                                          \
-             "FILE",                                                                                          \
-             OPTION_TEXT,                                                                                     \
-             &(s)->eval,                                                                                      \
-             0,                                                                                               \
-             0,                                                                                               \
-             "print the quality on a TSV with the columns text and labels"},                                  \
-            {"threads", "N", OPTION_INTEGER, &(s)->threads, 1, 1024, "threads (all processors)"},             \
-            {"quiet",                                                                                         \
-             NULL,                                                                                            \
-             OPTION_FLAG,                                                                                     \
-             &(s)->quiet,                                                                                     \
-             0,                                                                                               \
-             0,                                                                                               \
-             "neither speed nor warnings on the standard error"},                                             \
-            {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                       \
-    }
+/* clang-format off */
+#define SETTINGS_OPTIONS(s) {                                                                                 \
+    {"top", "K", OPTION_INTEGER, &(s)->top, 1, 1e9, "the K most probable labels, whatever they reach"},       \
+    {"threshold", "X", OPTION_NUMBER, &(s)->threshold, 0, 1, "labels above X (the model's, or 0.5)"},         \
+    {"json", NULL, OPTION_FLAG, &(s)->json, 0, 0, "an object of JSON for each text"},                         \
+    {"attention", NULL, OPTION_FLAG, &(s)->attention, 0, 0, "show the weight of each word"},                  \
+    {"eval", "FILE", OPTION_TEXT, &(s)->eval, 0, 0,                                                           \
+     "print the quality on a TSV with the columns text and labels"},                                          \
+    {"label-separator", "S", OPTION_TEXT, &(s)->label_separator, 0, 0,                                        \
+     "what separates the labels of a row of --eval (as the model was trained)"},                              \
+    {"threads", "N", OPTION_INTEGER, &(s)->threads, 1, 1024, "threads (all processors)"},                     \
+    {"quiet", NULL, OPTION_FLAG, &(s)->quiet, 0, 0, "neither speed nor warnings on the standard error"},      \
+    {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                               \
+}
+/* clang-format on */
 
 static Status predict_file(PredictRun *run, const char *path)
 {
@@ -145,6 +137,8 @@ int main(int argc, char **argv)
         else if (settings.eval && (settings.top || settings.attention))
             status = status_usage("--eval counts what is above the thresholds; leave out --%s",
                                   settings.top ? "top" : "attention");
+        else if (settings.label_separator && !settings.eval)
+            status = status_usage("--label-separator is for the labels of --eval");
         else if (models > PREDICT_MODELS)
             status = status_usage("%d models are more than %d", models, PREDICT_MODELS);
         else

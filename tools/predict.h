@@ -12,7 +12,7 @@ enum { PREDICT_TEXTS = 8192, PREDICT_MODELS = 32 };
 typedef struct PredictSettings {
     int top, threads;
     double threshold; /* NAN: the model's */
-    const char *eval;
+    const char *eval, *label_separator;
     bool json, attention, quiet, help;
 } PredictSettings;
 

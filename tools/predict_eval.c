@@ -22,12 +22,12 @@ static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t 
         if ((*numbers)[i] < 0 && unknown++ == 0)
             example = i;
     }
-    if (unknown == corpus->classes.count)
+    if (unknown > 0 && unknown == corpus->classes.count)
         return status_failed(
             "%s: the model knows none of its labels, such as '%.80s'; evaluate on data with the "
             "model's labels",
             run->settings->eval, string_table_text(&corpus->classes, example));
-    if (unknown)
+    if (unknown && !run->settings->quiet)
         fprintf(stderr,
                 "predict: %s: the model does not know %d of %d labels, such as '%s'; they do not count\n",
                 run->settings->eval, unknown, corpus->classes.count,
@@ -146,9 +146,13 @@ static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32
 Status predict_evaluate(PredictRun *run)
 {
     Corpus corpus;
-    Status status = corpus_read(&corpus, run->settings->eval);
+    const char *given = run->settings->label_separator;
+    const CorpusOptions options = {.label_separator = given ? given : run->checkpoint->text.label_separator};
+    Status status = corpus_read(&corpus, run->settings->eval, &options);
     if (!status_is_ok(&status))
         return status;
+    if (corpus.warning[0] && !run->settings->quiet)
+        fprintf(stderr, "predict: %s\n", corpus.warning);
     int32_t *numbers = NULL;
     Quality quality = {0};
     bootstrap_init(&quality.bootstrap, run->labels);

@@ -113,7 +113,9 @@ static const char *settings_text(JsonWriter *json, const ZooSettings *s, RunFold
     int count = zoo_options(&copy, options);
     json_begin_object(json, NULL);
     for (int i = 0; i < count; i++)
-        if (!is_of_command(options[i].name))
+        if (!is_of_command(options[i].name) &&
+            (copy.label_separator ||
+             strcmp(options[i].name, "label-separator") != 0)) /* older runs lack it */
             settings_write(json, &options[i]);
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
         settings_write(json, &more[i]);

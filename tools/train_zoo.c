@@ -35,14 +35,18 @@ static void show(void *context, const RunProgress *progress)
 
 static void print_head(const ZooSettings *s, const RunOptions *run, const Dataset *dataset)
 {
-    char valid[48] = "";
+    char valid[48] = "", unlabelled[48] = "";
     if (dataset->valid.count > 0)
         snprintf(valid, sizeof valid, ", %lld to validate", (long long)dataset->valid.count);
-    printf("%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels, %d different ids, %.1f ids a "
-           "text\n",
-           s->data, (long long)dataset_rows(dataset), dataset->hash, (long long)dataset->train.count, valid,
-           (long long)dataset->test.count, dataset_num_classes(dataset), dataset->tokenizer.vocab_size,
-           (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
+    if (dataset->unlabelled > 0)
+        snprintf(unlabelled, sizeof unlabelled, " (%lld rows without)", (long long)dataset->unlabelled);
+    printf(
+        "%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
+        "text\n",
+        s->data, (long long)dataset_rows(dataset), dataset->hash, (long long)dataset->train.count, valid,
+        (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
+        dataset->tokenizer.vocab_size,
+        (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epochs, batches of %d, lr %g, seed %llu, %d threads, %d shards%s\n", s->epochs, s->batch,
            s->lr, (unsigned long long)s->seed, s->threads, run->trainer.shards,
            s->notebook ? ", as the notebook reads" : "");
@@ -423,6 +427,8 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
         return status;
     Dataset *dataset = NULL, *choice = NULL;
     status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
+    if (dataset && dataset->warning[0])
+        fprintf(stderr, "train_zoo: %s\n", dataset->warning);
     if (status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);

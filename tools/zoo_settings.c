@@ -110,6 +110,8 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
          "weight of a label's true examples: its odds against to the power X (0: 1)"},
         {"stop-words", "FILE", OPTION_TEXT, &s->stop_words, 0, 0,
          "file of words to drop, or none (scikit-learn's English list but no, not)"},
+        {"label-separator", "S", OPTION_TEXT, &s->label_separator, 0, 0,
+         "what separates the labels of a row (a comma and a space)"},
         {"keep-digits", NULL, OPTION_FLAG, &s->keep_digits, 0, 0, "words of the letters a-z and the digits 0-9"},
         {"tokenizer", "KIND", OPTION_TEXT, &s->tokenizer, 0, 0,
          "words, or bpe: byte pairs of the training part (words)"},
@@ -222,6 +224,7 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
 DatasetOptions zoo_dataset_options(const ZooSettings *s)
 {
     DatasetOptions options = dataset_defaults();
+    options.corpus.label_separator = s->label_separator;
     options.clean.stop_words = s->stop_words;
     options.clean.keep_digits = s->keep_digits;
     options.vocabulary.min_df = s->min_df;

@@ -15,7 +15,7 @@ enum { ZOO_MAX_MODELS = 64, ZOO_MAX_OPTIONS = 64 };
 /* The value of each option (zoo_options() says what it means). */
 typedef struct ZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *resume,
-        *tokenizer;
+        *tokenizer, *label_separator;
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
     int checkpoint_every, keep, compress, patience;
     double valid, shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias,

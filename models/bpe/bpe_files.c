@@ -1,42 +1,26 @@
 #define _GNU_SOURCE
 #include "models/bpe/bpe_files_internal.h"
+#include "models/text/text_file.h"
 #include "tensor/mem.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
-
-/* Grows with what was read, so that no size that the system reports is believed. */
-static Status read_all(int fd, const char *path, Bytes *bytes)
-{
-    for (;;) {
-        if (bytes->size > BPE_MAX_FILE_BYTES)
-            return status_failed("%s: larger than %d bytes, the most that is read", path, BPE_MAX_FILE_BYTES);
-        if (!bytes_reserve(bytes, 1 << 16))
-            return status_no_memory(bytes->size, path);
-        ssize_t got = read(fd, bytes->data + bytes->size, bytes->capacity - bytes->size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return status_failed("%s: cannot read: %s", path, strerror(errno));
-        if (got == 0)
-            return status_ok();
-        bytes->size += (size_t)got;
-    }
-}
+#include <string.h>
 
 Status bpe_read_file(const char *path, Bytes *bytes)
 {
     *bytes = (Bytes){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return status_failed("%s: cannot open: %s", path, strerror(errno));
-    Status status = read_all(fd, path, bytes);
-    close(fd);
+    Status status = text_file_read(path, &bytes->data, &bytes->size);
     if (!status_is_ok(&status))
+        return status;
+    bytes->capacity = bytes->size;
+    if (bytes->size > BPE_MAX_FILE_BYTES) {
         bytes_free(bytes);
-    return status;
+        return status_failed("%s: larger than %d bytes, the most that is read", path, BPE_MAX_FILE_BYTES);
+    }
+    size_t mark = text_file_mark(bytes->data, bytes->size);
+    bytes->size -= mark;
+    memmove(bytes->data, bytes->data + mark, bytes->size);
+    return status_ok();
 }
 
 void bpe_vocabulary_free(BpeVocabulary *v)

@@ -97,14 +97,15 @@ static Status add_file(Cleaner *cleaner, const char *path)
     Status status = text_file_read(path, &bytes, &size);
     if (!status_is_ok(&status))
         return status;
-    status = text_file_check(path, bytes, size);
+    status = size > 0 ? text_file_check(path, bytes, size) : text_file_empty(path);
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] >= 'A' && bytes[i] <= 'Z')
             bytes[i] += 'a' - 'A';
         else if (bytes[i] >= '\t' && bytes[i] <= '\r')
             bytes[i] = ' ';
     }
-    TextSpan text = {bytes, size}, word;
+    size_t mark = text_file_mark(bytes, size);
+    TextSpan text = {bytes + mark, size - mark}, word;
     while (status_is_ok(&status) && text_next_word(&text, &word))
         status = cleaner_add_stop_word(cleaner, word);
     mem_free(bytes);

@@ -1,11 +1,22 @@
+#define _GNU_SOURCE /* memmem */
 #include "models/text/corpus.h"
 #include "models/text/text_file.h"
 #include "tensor/mem.h"
+#include "tensor/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+
+/* Rows whose labels look like several that something else separates. */
+typedef struct {
+    int64_t rows;
+    size_t line; /* of the first, and what stands there */
+    TextSpan text;
+    bool is_list;
+    char separator;
+} Doubt;
 
 /* Where the reader is. Lines count from 1. */
 typedef struct {
@@ -14,6 +25,9 @@ typedef struct {
     size_t line;
     int columns, text_column, labels_column;
     Corpus *corpus;
+    TextSpan separator;
+    bool doubts; /* the separator was not chosen: labels that hold another one are noticed */
+    Doubt doubt;
     size_t texts_capacity, offsets_capacity, labels_capacity, last_rows_capacity;
     size_t num_labels;
     int64_t *last_rows; /* [classes] the last row that bears each, to take none twice */
@@ -33,46 +47,90 @@ static TextSpan trim(TextSpan span)
     return span;
 }
 
-/* The next line without its end. False behind the last one. */
-static bool next_line(Reader *reader, TextSpan *line)
+/* The next line without its end; all CRs in front of the LF are of it. *more is false behind the last one. */
+static Status next_line(Reader *reader, TextSpan *line, bool *more)
 {
-    if (reader->at == reader->end)
-        return false;
+    *more = reader->at < reader->end;
+    if (!*more)
+        return status_ok();
     const char *feed = memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
     const char *stop = feed ? feed : reader->end;
     *line = (TextSpan){reader->at, (size_t)(stop - reader->at)};
-    if (line->length > 0 && stop[-1] == '\r')
+    while (line->length > 0 && line->bytes[line->length - 1] == '\r')
         line->length--;
     reader->at = feed ? feed + 1 : reader->end;
     reader->line++;
-    return true;
+    const char *lone = line->length > 0 ? memchr(line->bytes, '\r', line->length) : NULL;
+    return lone ? status_failed(
+                      "%s:%zu: byte %zu of the line is a CR that no LF follows; where lines end in CR "
+                      "alone, convert the file, as with `tr '\\r' '\\n'`, else take it out",
+                      reader->name, reader->line, (size_t)(lone - line->bytes) + 1)
+                : status_ok();
 }
 
-/* Takes the label in front of the next ", " off the front of `rest`; bytes == NULL marks the end. */
-static bool next_label(TextSpan *rest, TextSpan *label)
+/* Takes the label in front of the next separator off the front of `rest`; bytes == NULL marks the end. */
+static bool next_label(const Reader *reader, TextSpan *rest, TextSpan *label)
 {
     if (!rest->bytes)
         return false;
-    for (size_t i = 0; i + 1 < rest->length; i++)
-        if (rest->bytes[i] == ',' && rest->bytes[i + 1] == ' ') {
-            *label = (TextSpan){rest->bytes, i};
-            *rest = (TextSpan){rest->bytes + i + 2, rest->length - i - 2};
-            return true;
-        }
-    *label = *rest;
-    *rest = (TextSpan){NULL, 0};
+    const char *at = memmem(rest->bytes, rest->length, reader->separator.bytes, reader->separator.length);
+    size_t length = at ? (size_t)(at - rest->bytes) : rest->length, taken = length + reader->separator.length;
+    *label = (TextSpan){rest->bytes, length};
+    *rest = at ? (TextSpan){rest->bytes + taken, rest->length - taken} : (TextSpan){NULL, 0};
     return true;
 }
 
-static bool next_field(TextSpan *rest, TextSpan *field)
+/* The quote that closes what was opened in front of `at`; two in a row are one that is meant. NULL: none. */
+static const char *closing_quote(const char *at, const char *end)
 {
-    if (!rest->bytes)
-        return false;
+    while (at < end && (at = memchr(at, '"', (size_t)(end - at)))) {
+        if (at + 1 == end || at[1] != '"')
+            return at;
+        at += 2;
+    }
+    return NULL;
+}
+
+/* What a quoted field holds, made of it in its place. */
+static TextSpan unquote(TextSpan field)
+{
+    char *to = (char *)field.bytes + 1;
+    const char *from = to, *end = field.bytes + field.length - 1;
+    TextSpan text = {to, 0};
+    for (; from < end; from++) {
+        *to++ = *from;
+        from += *from == '"';
+    }
+    text.length = (size_t)(to - text.bytes);
+    return text;
+}
+
+/* A field that begins with a quote. One that does not close is text, unless its closing quote stands where
+ * fields end further on: then a csv writer has put a tab or a line's end between them. */
+static Status read_quoted(const Reader *reader, TextSpan *field)
+{
+    const char *end = field->bytes + field->length, *close = closing_quote(field->bytes + 1, end);
+    if (close == end - 1)
+        *field = unquote(*field);
+    if (close)
+        return status_ok();
+    close = closing_quote(field->bytes + 1, reader->end);
+    if (!close || (close + 1 < reader->end && !strchr("\t\r\n", close[1])))
+        return status_ok();
+    return status_failed("%s:%zu: a quoted field goes on behind %s; write each field on one line and without "
+                         "tabs, in pandas with `.str.replace(r'\\s+', ' ', regex=True)`",
+                         reader->name, reader->line,
+                         memchr(end, '\n', (size_t)(close - end)) ? "the end of the line" : "a tab");
+}
+
+/* Takes the next field off the front of `rest`; bytes == NULL marks the end. */
+static Status next_field(const Reader *reader, TextSpan *rest, TextSpan *field)
+{
     const char *tab = memchr(rest->bytes, '\t', rest->length);
     size_t length = tab ? (size_t)(tab - rest->bytes) : rest->length;
     *field = (TextSpan){rest->bytes, length};
     *rest = tab ? (TextSpan){tab + 1, rest->length - length - 1} : (TextSpan){NULL, 0};
-    return true;
+    return length > 0 && field->bytes[0] == '"' ? read_quoted(reader, field) : status_ok();
 }
 
 static bool is_name(TextSpan field, const char *name)
@@ -80,36 +138,104 @@ static bool is_name(TextSpan field, const char *name)
     return field.length == strlen(name) && memcmp(field.bytes, name, field.length) == 0;
 }
 
+static Status name_column(Reader *reader, TextSpan field)
+{
+    int *column = is_name(field, "text")     ? &reader->text_column
+                  : is_name(field, "labels") ? &reader->labels_column
+                                             : NULL;
+    if (column && *column >= 0)
+        return status_failed("%s:%zu: the header names the column '%.*s' twice; rename one of them",
+                             reader->name, reader->line, (int)field.length, field.bytes);
+    if (column)
+        *column = reader->columns;
+    return status_ok();
+}
+
 static Status read_header(Reader *reader)
 {
     TextSpan line = {"", 0}, field;
-    while (line.length == 0 && next_line(reader, &line))
-        ;
+    bool more = true;
+    Status status = status_ok();
+    while (line.length == 0 && more && status_is_ok(&status))
+        status = next_line(reader, &line, &more);
     reader->text_column = reader->labels_column = -1;
-    for (; next_field(&line, &field); reader->columns++) {
-        field = trim(field);
-        int *column = is_name(field, "text")     ? &reader->text_column
-                      : is_name(field, "labels") ? &reader->labels_column
-                                                 : NULL;
-        if (column && *column >= 0)
-            return status_failed("%s:%zu: the header names the column '%.*s' twice; rename one of them",
-                                 reader->name, reader->line, (int)field.length, field.bytes);
-        if (column)
-            *column = reader->columns;
+    for (; line.bytes && status_is_ok(&status); reader->columns++) {
+        status = next_field(reader, &line, &field);
+        if (status_is_ok(&status))
+            status = name_column(reader, trim(field));
     }
-    if (reader->text_column < 0 || reader->labels_column < 0)
+    if (status_is_ok(&status) && (reader->text_column < 0 || reader->labels_column < 0))
         return status_failed("%s:%zu: the header has no column '%s'; the first line must name the columns "
                              "'text' and 'labels', separated by a tab",
                              reader->name, reader->line, reader->text_column < 0 ? "text" : "labels");
-    return status_ok();
+    return status;
 }
+
+/* ---- Labels that look like several ---- */
+
+/* ['a', 'b'] of Python, ["a"] of JSON, {'a'} and ('a',) of Python. */
+static bool is_list(TextSpan labels)
+{
+    static const char *const brackets[] = {"[]", "{}", "()"};
+    const char *at = labels.bytes;
+    for (int i = 0; i < 3 && labels.length >= 2; i++)
+        if (at[0] == brackets[i][0] && at[labels.length - 1] == brackets[i][1] &&
+            (i == 0 || at[1] == '\'' || at[1] == '"'))
+            return true;
+    return false;
+}
+
+static void doubt(Reader *reader, TextSpan labels)
+{
+    TextSpan rest = labels, label = labels;
+    char separator = 0;
+    while (reader->doubts && !separator && next_label(reader, &rest, &label))
+        for (size_t i = 0; i < label.length && !separator; i++)
+            if (strchr(",;|", label.bytes[i]))
+                separator = label.bytes[i];
+    bool list = is_list(labels);
+    if ((list || separator) && reader->doubt.rows++ == 0) {
+        reader->doubt = (Doubt){.rows = 1, .line = reader->line, .is_list = list, .separator = separator};
+        reader->doubt.text = list ? labels : trim(label);
+    }
+}
+
+/* How much of the first ones is shown: whole characters. */
+static int shown_length(TextSpan text)
+{
+    size_t length = text.length < 60 ? text.length : 60;
+    while (length > 0 && length < text.length && ((unsigned char)text.bytes[length] & 0xC0) == 0x80)
+        length--;
+    return (int)length;
+}
+
+static void write_warning(const Reader *reader)
+{
+    const Doubt *doubt = &reader->doubt;
+    char rows[64] = "";
+    if (doubt->rows > 1)
+        snprintf(rows, sizeof rows, " (%lld rows are so)", (long long)doubt->rows);
+    if (doubt->is_list)
+        snprintf(reader->corpus->warning, CORPUS_WARNING_SIZE,
+                 "%.150s:%zu: the labels \"%.*s\" look like a list of Python's or JSON's%s; write them as "
+                 "'one, two', or with another separator that --label-separator names",
+                 reader->name, doubt->line, shown_length(doubt->text), doubt->text.bytes, rows);
+    else if (doubt->rows > 0)
+        snprintf(reader->corpus->warning, CORPUS_WARNING_SIZE,
+                 "%.150s:%zu: '%.*s' is one label and looks like several%s; where it is, say what separates "
+                 "them: --label-separator '%c'; where it is not: --label-separator '%s'",
+                 reader->name, doubt->line, shown_length(doubt->text), doubt->text.bytes, rows,
+                 doubt->separator, reader->corpus->label_separator);
+}
+
+/* ---- Rows ---- */
 
 static Status add_label(Reader *reader, TextSpan label)
 {
     Corpus *corpus = reader->corpus;
     if (label.length == 0)
-        return status_failed("%s:%zu: the row has an empty label; write the labels as 'one, two'",
-                             reader->name, reader->line);
+        return status_failed("%s:%zu: the row has an empty label; write the labels as 'one%stwo'",
+                             reader->name, reader->line, corpus->label_separator);
     int32_t before = corpus->classes.count;
     int64_t *last_rows =
         mem_grow(reader->last_rows, (size_t)before, &reader->last_rows_capacity, sizeof *last_rows);
@@ -134,9 +260,6 @@ static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
 {
     Corpus *corpus = reader->corpus;
     size_t row = (size_t)corpus->rows;
-    if (trim(labels).length == 0)
-        return status_failed("%s:%zu: the row has no labels; name at least one, or remove the row",
-                             reader->name, reader->line);
     TextSpan *texts = mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
     if (texts)
         corpus->texts = texts;
@@ -146,7 +269,13 @@ static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
     if (!texts || !offsets || row >= INT32_MAX)
         return status_no_memory(row * sizeof *texts, "the rows");
     TextSpan label;
-    while (next_label(&labels, &label)) {
+    if (trim(labels).length > 0)
+        doubt(reader, trim(labels));
+    else {
+        labels.bytes = NULL;
+        corpus->unlabelled++;
+    }
+    while (next_label(reader, &labels, &label)) {
         Status status = add_label(reader, trim(label));
         if (!status_is_ok(&status))
             return status;
@@ -161,7 +290,10 @@ static Status read_row(Reader *reader, TextSpan line)
 {
     TextSpan field, text = {"", 0}, labels = {"", 0};
     int columns = 0;
-    for (; next_field(&line, &field); columns++) {
+    for (; line.bytes; columns++) {
+        Status status = next_field(reader, &line, &field);
+        if (!status_is_ok(&status))
+            return status;
         if (columns == reader->text_column)
             text = field;
         if (columns == reader->labels_column)
@@ -190,11 +322,12 @@ static Status sort_classes(Corpus *corpus)
         return status_no_memory(bytes, "the labels");
     }
     for (int64_t row = 0; row < corpus->rows; row++) {
-        int32_t *labels = corpus->labels + corpus->label_offsets[row];
         int64_t count = corpus->label_offsets[row + 1] - corpus->label_offsets[row];
+        int32_t *labels = count > 0 ? corpus->labels + corpus->label_offsets[row] : NULL;
         for (int64_t i = 0; i < count; i++)
             labels[i] = new_ids[labels[i]];
-        qsort(labels, (size_t)count, sizeof *labels, compare_labels);
+        if (count > 1)
+            qsort(labels, (size_t)count, sizeof *labels, compare_labels);
     }
     mem_free(new_ids);
     return status_ok();
@@ -207,65 +340,85 @@ static Status read_rows(Reader *reader)
     if (!corpus->label_offsets)
         return status_no_memory(sizeof *corpus->label_offsets, "the rows");
     reader->offsets_capacity = 1;
-    TextSpan line;
-    while (next_line(reader, &line)) {
-        if (line.length == 0)
-            continue;
-        Status status = read_row(reader, line);
+    for (;;) {
+        TextSpan line = {"", 0};
+        bool more;
+        Status status = next_line(reader, &line, &more);
+        if (status_is_ok(&status) && !more)
+            break;
+        if (status_is_ok(&status) && line.length > 0)
+            status = read_row(reader, line);
         if (!status_is_ok(&status))
             return status;
     }
     if (corpus->rows == 0)
         return status_failed("%s:%zu: there are no rows behind the header; add some", reader->name,
                              reader->line + 1);
-    if (corpus->classes.count < 2)
-        return status_failed("%s:%zu: all rows have the same single label '%.100s'; there is nothing to "
-                             "learn, at least two are needed",
-                             reader->name, reader->line, string_table_text(&corpus->classes, 0));
+    write_warning(reader);
     return sort_classes(corpus);
 }
 
-/* Reads what corpus->bytes holds. */
-static Status parse(Corpus *corpus, const char *name)
+static Status set_separator(Corpus *corpus, const CorpusOptions *options)
 {
-    Status status = text_file_check(name, corpus->bytes, corpus->size);
+    const char *separator = options && options->label_separator ? options->label_separator : ", ";
+    size_t length = strlen(separator);
+    if (length == 0 || length >= CORPUS_SEPARATOR_SIZE || strpbrk(separator, "\t\r\n\"") ||
+        utf8_valid(separator, length) != length)
+        return status_usage(
+            "a separator of labels is 1 to %d bytes of UTF-8 without tabs, line ends and quotes",
+            CORPUS_SEPARATOR_SIZE - 1);
+    memcpy(corpus->label_separator, separator, length + 1);
+    return status_ok();
+}
+
+/* Reads what corpus->bytes holds. */
+static Status parse(Corpus *corpus, const char *name, const CorpusOptions *options)
+{
+    Status status = set_separator(corpus, options);
+    if (status_is_ok(&status))
+        status = text_file_check(name, corpus->bytes, corpus->size);
     if (!status_is_ok(&status))
         return status;
-    Reader reader = {
-        .name = name, .at = corpus->bytes, .end = corpus->bytes + corpus->size, .corpus = corpus};
-    if (corpus->size >= 3 && memcmp(reader.at, "\xEF\xBB\xBF", 3) == 0)
-        reader.at += 3;
+    snprintf(corpus->hash, sizeof corpus->hash, "%08lx",
+             (unsigned long)crc32_z(0, (const Bytef *)corpus->bytes, corpus->size));
+    Reader reader = {.name = name,
+                     .at = corpus->bytes + text_file_mark(corpus->bytes, corpus->size),
+                     .end = corpus->bytes + corpus->size,
+                     .corpus = corpus,
+                     .separator = text_span(corpus->label_separator),
+                     .doubts = !options || !options->label_separator};
     status = read_header(&reader);
     if (status_is_ok(&status))
         status = read_rows(&reader);
     mem_free(reader.last_rows);
-    snprintf(corpus->hash, sizeof corpus->hash, "%08lx",
-             (unsigned long)crc32_z(0, (const Bytef *)corpus->bytes, corpus->size));
     return status;
 }
 
-Status corpus_read(Corpus *corpus, const char *path)
+Status corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options)
 {
     *corpus = (Corpus){0};
     Status status = text_file_read(path, &corpus->bytes, &corpus->size);
+    if (status_is_ok(&status) && corpus->size == 0)
+        status = text_file_empty(path);
     if (status_is_ok(&status))
-        status = parse(corpus, path);
+        status = parse(corpus, path, options);
     if (!status_is_ok(&status))
         corpus_free(corpus);
     return status;
 }
 
-Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size)
+Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
+                    const CorpusOptions *options)
 {
     *corpus = (Corpus){0};
     if (size == 0)
-        return status_failed("%s: there is no text; a header and rows are needed", name);
+        return text_file_empty(name);
     corpus->bytes = mem_alloc(size);
     if (!corpus->bytes)
         return status_no_memory(size, name);
     memcpy(corpus->bytes, bytes, size);
     corpus->size = size;
-    Status status = parse(corpus, name);
+    Status status = parse(corpus, name, options);
     if (!status_is_ok(&status))
         corpus_free(corpus);
     return status;

@@ -1,9 +1,11 @@
 /* A labelled corpus: a TSV file in memory.
  *
  * The file is UTF-8. Its first line names the columns; `text` and `labels` must be among them, in any
- * place. A tab ends a field, nothing quotes it. The labels of a row are separated by ", "; white space
- * around a label does not count, nor does a label that is there twice. Lines end in LF or CRLF, the last
- * one need not; empty lines and a byte order mark are passed over. */
+ * place. A tab ends a field. A field that begins with a quote and whose closing quote ends it is what stands
+ * between them, with "" for a quote, as csv writers make it; other quotes are text. The labels of a row are
+ * separated by ", " or what the options say; white space around a label does not count, nor does a label that
+ * is there twice. A row may have none. Lines end in LF or CRLF, the last one need not; empty lines and a byte
+ * order mark are passed over. */
 #ifndef REEL_MODELS_CORPUS_H
 #define REEL_MODELS_CORPUS_H
 
@@ -18,7 +20,12 @@
 
 REEL_BEGIN_DECLS
 
-enum { CORPUS_HASH_SIZE = 9 };
+enum { CORPUS_HASH_SIZE = 9, CORPUS_SEPARATOR_SIZE = 32, CORPUS_WARNING_SIZE = 400 };
+
+/* All zeros are the homework's form. */
+typedef struct CorpusOptions {
+    const char *label_separator; /* NULL: ", "; else up to 31 bytes without tabs, line ends and quotes */
+} CorpusOptions;
 
 /* A corpus in memory. All zeros is an empty one. */
 typedef struct Corpus {
@@ -30,15 +37,23 @@ typedef struct Corpus {
     char *bytes;            /* the file */
     size_t size;
     char hash[CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
+    int64_t unlabelled;          /* rows without labels */
+    char label_separator[CORPUS_SEPARATOR_SIZE];
+    /* Where labels look as if they were several: how many rows' do, and the first of them, in one line that
+     * names the file. Else empty. */
+    char warning[CORPUS_WARNING_SIZE];
 } Corpus;
 
-/* Reads `path`. On success the caller frees the corpus with corpus_free(); otherwise it is empty.
- * Errors, with file and line: no such file, a directory, an empty file, no UTF-8, NUL bytes, a header
- * without the columns or with one of them twice, a row with too few or too many fields, a row without
- * labels or with an empty one, no rows, a single label in the whole file, no memory. */
-Status corpus_read(Corpus *corpus, const char *path);
+/* Reads `path`; options may be NULL. On success the caller frees the corpus with corpus_free(); otherwise it
+ * is empty.
+ * Errors, with file and line: those of text_file_read(), no UTF-8, NUL bytes, a CR without its LF, a header
+ * without the columns or with one of them twice, a row with too few or too many fields, a quoted field that
+ * goes on behind a tab or the end of its line, an empty label, no rows, no memory; a separator that cannot be
+ * is wrong usage. */
+Status corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options);
 /* The same from memory, which is copied; `name` stands for the path in messages. */
-Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size);
+Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
+                    const CorpusOptions *options);
 void corpus_free(Corpus *corpus);
 
 /* K. */

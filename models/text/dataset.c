@@ -283,6 +283,19 @@ static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, con
     return status;
 }
 
+/* Whether the labels tell any rows apart. */
+static Status check_labels(const Corpus *corpus, const char *name)
+{
+    if (corpus->classes.count == 0)
+        return status_failed("%s: no row has a label; there is nothing to learn, name some", name);
+    if (corpus->classes.count == 1 && corpus->unlabelled == 0)
+        return status_failed(
+            "%s: all rows have the same single label '%.100s'; there is nothing to learn, add "
+            "rows with others or without labels",
+            name, string_table_text(&corpus->classes, 0));
+    return status_ok();
+}
+
 Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const DatasetOptions *options)
 {
     const DatasetOptions defaults = dataset_defaults();
@@ -294,7 +307,10 @@ Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const 
                             "max_len is %d or more",
                             options->max_len, TOKENIZER_LEAST_MAX_LEN);
     Division rows;
-    Status status = divide(&rows, corpus, options);
+    Status status = check_labels(corpus, name);
+    if (!status_is_ok(&status))
+        return status;
+    status = divide(&rows, corpus, options);
     if (!status_is_ok(&status))
         return name_file(status, name);
     Dataset *dataset = mem_calloc(1, sizeof *dataset);
@@ -304,6 +320,9 @@ Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const 
     }
     dataset->max_len = options->max_len;
     memcpy(dataset->hash, corpus->hash, sizeof dataset->hash);
+    dataset->unlabelled = corpus->unlabelled;
+    memcpy(dataset->label_separator, corpus->label_separator, sizeof dataset->label_separator);
+    memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     status = fill(dataset, corpus, name, &rows, options);
     division_free(&rows);
     if (status_is_ok(&status))
@@ -317,7 +336,7 @@ Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *o
 {
     *dataset = NULL;
     Corpus corpus;
-    Status status = corpus_read(&corpus, path);
+    Status status = corpus_read(&corpus, path, options ? &options->corpus : NULL);
     if (!status_is_ok(&status))
         return status;
     status = dataset_new(dataset, &corpus, path, options);

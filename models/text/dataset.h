@@ -24,6 +24,7 @@ typedef struct DatasetOptions {
     uint32_t split_seed; /* random_state of the split */
     double valid_size;   /* part of the training rows, in [0, 1), that is set aside for validation, stratified
                             (models/text/stratify.h); the vocabulary is of the rest */
+    CorpusOptions corpus;
     CleanOptions clean;
     VocabularyOptions vocabulary;
     int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
@@ -59,13 +60,17 @@ typedef struct Dataset {
     TextSpan *train_texts;       /* [train.count] cleaned, or NULL: not kept */
     char *text_bytes;            /* their memory */
     char hash[CORPUS_HASH_SIZE]; /* of the file */
+    int64_t unlabelled;          /* rows without labels: nothing applies to them */
+    char label_separator[CORPUS_SEPARATOR_SIZE];
+    char warning[CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
 } Dataset;
 
 /* The homework's values: test_size 0.2, random_state 0, English stop words without "no" and "not",
  * min_df 2, max_df 0.9, max_len 64, words. */
 DatasetOptions dataset_defaults(void);
 /* Reads a TSV file (models/text/corpus.h); `options` may be NULL. dataset_free() frees what it made.
- * Errors: those of the parts, and: all texts are empty after cleaning. */
+ * Errors: those of the parts, and: all texts are empty after cleaning, no row has a label, or all the same
+ * single one. */
 Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options);
 /* From a corpus, which is not needed afterwards; `name` stands for the file in messages. */
 Status dataset_new(Dataset **dataset, const Corpus *corpus, const char *name, const DatasetOptions *options);

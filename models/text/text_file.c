@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,11 +20,25 @@ static Status cannot_read(const char *path, int error)
     return status_failed("%s: cannot read the file: %s; %s", path, strerror(error), remedy);
 }
 
+Status text_file_open(const char *path, int *fd)
+{
+    struct stat info;
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return cannot_read(path, errno);
+    Status status = fstat(*fd, &info) != 0  ? cannot_read(path, errno)
+                    : S_ISDIR(info.st_mode) ? status_failed("%s: is a directory; name a file in it", path)
+                                            : status_ok();
+    if (!status_is_ok(&status)) {
+        close(*fd);
+        *fd = -1;
+    }
+    return status;
+}
+
 /* Only a file or a pipe has an end that is worth waiting for. */
 static Status check_kind(const char *path, const struct stat *info)
 {
-    if (S_ISDIR(info->st_mode))
-        return status_failed("%s: is a directory; name a file in it", path);
     if (!S_ISREG(info->st_mode) && !S_ISFIFO(info->st_mode))
         return status_failed("%s: is neither a file nor a pipe; name a text file", path);
     return status_ok();
@@ -58,10 +73,6 @@ static Status read_all(int fd, const char *path, size_t expected, char **bytes, 
             break;
         used += (size_t)got;
     }
-    if (used == 0) {
-        mem_free(buffer);
-        return status_failed("%s: the file is empty; write something to it, or name another file", path);
-    }
     buffer[used] = '\0';
     *bytes = buffer;
     *size = used;
@@ -70,19 +81,48 @@ static Status read_all(int fd, const char *path, size_t expected, char **bytes, 
 
 Status text_file_read(const char *path, char **bytes, size_t *size)
 {
+    int fd;
     *bytes = NULL;
     *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return cannot_read(path, errno);
+    Status status = text_file_open(path, &fd);
+    if (!status_is_ok(&status))
+        return status;
     struct stat info;
-    Status status = fstat(fd, &info) == 0 ? check_kind(path, &info) : cannot_read(path, errno);
+    status = fstat(fd, &info) == 0 ? check_kind(path, &info) : cannot_read(path, errno);
     if (status_is_ok(&status)) {
         size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : FIRST_READ;
         status = read_all(fd, path, expected, bytes, size);
     }
     close(fd);
+    if (status_is_ok(&status))
+        status = text_file_check_mark(path, *bytes, *size);
+    if (!status_is_ok(&status)) {
+        mem_free(*bytes);
+        *bytes = NULL;
+        *size = 0;
+    }
     return status;
+}
+
+Status text_file_empty(const char *path)
+{
+    return status_failed("%s: the file is empty; write something to it, or name another file", path);
+}
+
+/* Neither mark can begin UTF-8. */
+Status text_file_check_mark(const char *path, const char *bytes, size_t size)
+{
+    bool little = size >= 2 && memcmp(bytes, "\xFF\xFE", 2) == 0;
+    if (!little && !(size >= 2 && memcmp(bytes, "\xFE\xFF", 2) == 0))
+        return status_ok();
+    return status_failed("%s:1: begins with the byte order mark of UTF-16 (%s); convert the file, as with "
+                         "`iconv -f UTF-16 -t UTF-8`",
+                         path, little ? "FF FE" : "FE FF");
+}
+
+size_t text_file_mark(const char *bytes, size_t size)
+{
+    return size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 }
 
 /* The length of the character at p, or 0 where there is none. NUL is refused too: it is ASCII, but in no
@@ -119,6 +159,9 @@ static Status bad_byte(const char *path, const char *bytes, size_t at)
 Status text_file_check(const char *path, const char *bytes, size_t size)
 {
     const unsigned char *p = (const unsigned char *)bytes;
+    Status status = text_file_check_mark(path, bytes, size);
+    if (!status_is_ok(&status))
+        return status;
     for (size_t i = 0; i < size;) {
         if (size - i >= 8 && eight_plain_bytes(p + i)) {
             i += 8;

@@ -1,4 +1,5 @@
-/* Reading a whole text file and making sure that it is one. */
+/* The one way to read a text file that a user names: all of it at once, or what opens it and looks at its
+ * first bytes where it is read in pieces. */
 #ifndef REEL_MODELS_TEXT_FILE_H
 #define REEL_MODELS_TEXT_FILE_H
 
@@ -9,14 +10,22 @@
 
 REEL_BEGIN_DECLS
 
+/* Opens `path` for reading. Errors: no such file, no permission, a directory. */
+Status text_file_open(const char *path, int *fd);
 /* Reads all of `path` into *bytes, which the caller frees with mem_free(). A pipe will do as well. The
  * bytes are followed by a NUL that *size does not count.
- * Errors: no such file, no permission, a directory or a device, an empty file, no memory. */
+ * Errors: those of text_file_open(), a device, UTF-16, no memory. An empty file is none. */
 Status text_file_read(const char *path, char **bytes, size_t *size);
+/* What is said of an empty file where there must be something. */
+Status text_file_empty(const char *path);
 
 /* Whether the bytes are UTF-8 (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF) without
  * NUL. The message names `path`, the line and the byte in it. */
 Status text_file_check(const char *path, const char *bytes, size_t size);
+/* Whether what a file begins with is not the byte order mark of UTF-16, which is named as what it is. */
+Status text_file_check_mark(const char *path, const char *bytes, size_t size);
+/* The length of UTF-8's byte order mark in front of the bytes: 3, or 0 where there is none. */
+size_t text_file_mark(const char *bytes, size_t size);
 
 REEL_END_DECLS
 

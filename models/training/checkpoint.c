@@ -37,7 +37,8 @@ CheckpointText checkpoint_text_of(const Dataset *dataset, bool notebook)
                             .labels = &dataset->classes,
                             .max_len = dataset->max_len,
                             .notebook = notebook,
-                            .data_hash = dataset->hash};
+                            .data_hash = dataset->hash,
+                            .label_separator = dataset->label_separator};
 }
 
 static void add_config(NnSnapshot *snapshot, const Model *model, const CheckpointText *text)
@@ -58,6 +59,8 @@ static void add_config(NnSnapshot *snapshot, const Model *model, const Checkpoin
     json_bool(&json, "keep_digits", text->cleaner->map['0'] == '0');
     if (text->data_hash && *text->data_hash)
         json_string(&json, "data_hash", text->data_hash);
+    if (text->label_separator && strcmp(text->label_separator, ", ") != 0)
+        json_string(&json, "label_separator", text->label_separator);
     json_end_object(&json);
     const char *bytes = json_finish(&json);
     if (bytes)
@@ -208,6 +211,19 @@ static bool read_hash(Checkpoint *checkpoint, JsonReader *json)
     return true;
 }
 
+static bool read_separator(Checkpoint *checkpoint, JsonReader *json)
+{
+    if (!json_reader_string(json))
+        return false;
+    if (json->string.size == 0 || json->string.size >= sizeof checkpoint->label_separator)
+        return json_reader_fail(json, "label_separator has %zu bytes, not 1 to %zu", json->string.size,
+                                sizeof checkpoint->label_separator - 1);
+    snprintf(checkpoint->label_separator, sizeof checkpoint->label_separator, "%.*s", (int)json->string.size,
+             json->string.data);
+    checkpoint->text.label_separator = checkpoint->label_separator;
+    return true;
+}
+
 static bool read_field(Reader *reader, JsonReader *json)
 {
     CheckpointText *text = &reader->checkpoint->text;
@@ -245,6 +261,8 @@ static bool read_field(Reader *reader, JsonReader *json)
         return json_reader_bool(json, &reader->keep_digits);
     if (json_reader_is(json, "data_hash"))
         return read_hash(reader->checkpoint, json);
+    if (json_reader_is(json, "label_separator"))
+        return read_separator(reader->checkpoint, json);
     return json_reader_skip(json);
 }
 

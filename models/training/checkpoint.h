@@ -25,8 +25,9 @@ typedef struct CheckpointText {
     const StringTable *labels;    /* K names */
     const float *thresholds;      /* [K] probabilities; NULL: 0.5 for all */
     int32_t max_len;
-    bool notebook;         /* texts are padded, and the state after the padding is read */
-    const char *data_hash; /* of the corpus that it was trained on, or NULL */
+    bool notebook;               /* texts are padded, and the state after the padding is read */
+    const char *data_hash;       /* of the corpus that it was trained on, or NULL */
+    const char *label_separator; /* what separates labels in that corpus; NULL: ", " */
 } CheckpointText;
 
 /* What a data set does with a text. */
@@ -42,6 +43,7 @@ typedef struct Checkpoint {
     StringTable labels;
     float *thresholds;
     char data_hash[CORPUS_HASH_SIZE];
+    char label_separator[CORPUS_SEPARATOR_SIZE];
     NnSnapshot unknown; /* members that Reel does not know; they are written again */
 } Checkpoint;
 

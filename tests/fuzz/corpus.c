@@ -33,7 +33,7 @@ static void check_corpus(const Corpus *corpus)
         require(corpus->texts[row].bytes >= corpus->bytes);
         require(corpus->texts[row].length <= (size_t)(end - corpus->texts[row].bytes));
         int64_t from = corpus->label_offsets[row], to = corpus->label_offsets[row + 1];
-        require(from < to);
+        require(from <= to);
         for (int64_t i = from; i < to; i++)
             require(corpus->labels[i] >= 0 && corpus->labels[i] < corpus_num_classes(corpus) &&
                     (i == from || corpus->labels[i - 1] < corpus->labels[i]));
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int64_t live = mem_stats().live_blocks;
     Corpus corpus;
-    Status status = corpus_parse(&corpus, "fuzz.tsv", (const char *)data, size);
+    Status status = corpus_parse(&corpus, "fuzz.tsv", (const char *)data, size, NULL);
     if (is_fine(&status)) {
         check_corpus(&corpus);
         DatasetOptions options = dataset_defaults();

@@ -209,6 +209,71 @@ START_TEST(evaluation_counts_what_is_predicted)
 }
 END_TEST
 
+static double macro_f1(void)
+{
+    const char *at = strstr(shell_output(), "\"macro\": {");
+    ck_assert_ptr_nonnull(at);
+    at = strstr(at, "\"f1\": ");
+    ck_assert_ptr_nonnull(at);
+    return strtod(at + strlen("\"f1\": "), NULL);
+}
+
+/* The same rows with another separator are the same data; the model knows which it was. */
+START_TEST(the_separator_of_labels_goes_with_the_model)
+{
+    shell_must(
+        "cd %s && sed '2,$s/, / | /g' $OLDPWD/tests/fixtures/debian_120.tsv > bars.tsv && "
+        "%s/train_zoo --data bars.tsv --label-separator '|' --models attention,lstm --epochs 12 --batch "
+        "8 --embed 8 --hidden 8 --lr 0.02 --quiet --out bars && "
+        "%s/predict %s texts --quiet > commas && %s/predict bars/attention.last.npz texts --quiet | cmp "
+        "- commas",
+        folder, tools, tools, model, tools);
+    shell_must("%s/predict %s --eval tests/fixtures/debian_120.tsv --threshold 0.2 --quiet --json", tools,
+               model);
+    double expected = macro_f1();
+    ck_assert_double_gt(expected, 0.05);
+    shell_must("%s/predict %s/bars/attention.last.npz --eval %s/bars.tsv --threshold 0.2 --quiet --json",
+               tools, folder, folder);
+    ck_assert_double_eq(macro_f1(), expected);
+    shell_must("%s/predict %s/bars/attention.last.npz --eval tests/fixtures/debian_120.tsv "
+               "--label-separator ', ' --threshold 0.2 --quiet --json",
+               tools, folder);
+    ck_assert_double_eq(macro_f1(), expected);
+    ck_assert_int_eq(shell_run("%s/predict %s --eval %s/bars.tsv", tools, model, folder), 0);
+    must_say("--label-separator '|'");
+    char arguments[500];
+    snprintf(arguments, sizeof arguments, "%s --label-separator ';' < /dev/null", model);
+    must_fail(2, "--label-separator is for the labels of --eval", arguments);
+    snprintf(arguments, sizeof arguments, "%s --label-separator '' --eval %s/bars.tsv", model, folder);
+    must_fail(2, "a separator of labels is 1 to 31 bytes", arguments);
+    /* Resuming reads the data as they were read. */
+    shell_must("%s/train_zoo --resume %s/bars", tools, folder);
+}
+END_TEST
+
+/* What training must refuse, evaluation need not: one label, none at all, rows without labels. */
+START_TEST(evaluation_takes_any_labels)
+{
+    char arguments[900];
+    shell_must("cd %s && printf 'text\tlabels\na game\tuse::gameplaying\na font\tuse::gameplaying\n' > "
+               "one.tsv && %s/predict %s --eval one.tsv --quiet --threshold 0 --json | tr -d '\\n '",
+               folder, tools, model);
+    must_say("\"texts\":2,");
+    must_say("\"label\":\"use::gameplaying\",\"precision\":1,\"recall\":1,\"f1\":1,\"support\":2}");
+    shell_must("cd %s && printf 'text\tlabels\na game\tuse::gameplaying\na font\t\n' > half.tsv && "
+               "%s/predict %s --eval half.tsv --quiet --threshold 0 --json | tr -d '\\n '",
+               folder, tools, model);
+    must_say("\"precision\":0.5,\"recall\":1,");
+    shell_must("cd %s && printf 'text\tlabels\na game\t\na font\t\n' > bare.tsv && "
+               "%s/predict %s --eval bare.tsv --quiet --threshold 0 --json | tr -d '\\n '",
+               folder, tools, model);
+    must_say("\"micro\":{\"precision\":0,\"recall\":0,\"f1\":0,\"support\":0}");
+    shell_must("printf 'text\tlabels\na game\tunheard of\na font\tunheard of\n' > %s/unheard.tsv", folder);
+    snprintf(arguments, sizeof arguments, "%s --eval %s/unheard.tsv", model, folder);
+    must_fail(1, "the model knows none of its labels, such as 'unheard of'", arguments);
+}
+END_TEST
+
 START_TEST(members_that_are_not_known_are_named)
 {
     Npz *npz;
@@ -318,6 +383,8 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
     tcase_add_test(tcase, colours_are_for_terminals_that_have_them);
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);
+    tcase_add_test(tcase, the_separator_of_labels_goes_with_the_model);
+    tcase_add_test(tcase, evaluation_takes_any_labels);
     tcase_add_test(tcase, members_that_are_not_known_are_named);
     tcase_add_test(tcase, a_model_that_answers_nan_is_refused);
     tcase_add_test(tcase, what_cannot_be_done_is_said);

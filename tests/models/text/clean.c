@@ -56,6 +56,9 @@ START_TEST(stop_words_from_a_file)
     const char *words = "\nno  Cat\r\n\tdon't";
     CleanOptions options = {.stop_words = text_support_file(words, strlen(words))};
     check_clean(&options, "The cat is no cat. Don't", "the is don t");
+    words = "\xEF\xBB\xBFthe\ncat\rmat"; /* the first word too, and old line ends */
+    options.stop_words = text_support_file(words, strlen(words));
+    check_clean(&options, "The cat on the mat", "on");
 }
 END_TEST
 
@@ -69,6 +72,8 @@ START_TEST(stop_word_files_that_are_none)
     const char *path = text_support_file("one\ntwo \xFF\n", 10);
     ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED,
                      ":2: byte 5");
+    path = text_support_file("\xFF\xFEt\0h\0e\0", 8);
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED, "UTF-16");
     path = text_support_file("", 0);
     ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED, "empty");
     for (int n = 0; n < 3; n++) {

@@ -7,7 +7,7 @@
 static Status parse(const char *tsv)
 {
     Corpus corpus;
-    Status status = corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv));
+    Status status = corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), NULL);
     if (status_is_ok(&status))
         corpus_free(&corpus);
     return status;
@@ -72,7 +72,7 @@ START_TEST(a_row_may_have_many_labels)
     for (int i = 0; i < 2 * MANY; i++)
         size += (size_t)sprintf(tsv + size, ", %d", 100000 + i * 7 % MANY);
     Corpus corpus;
-    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, size));
+    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, size, NULL));
     ck_assert_int_eq(corpus_num_classes(&corpus), MANY + 1);
     ck_assert_int_eq(corpus.label_offsets[1], MANY + 1);
     for (int i = 0; i <= MANY; i++)
@@ -116,11 +116,11 @@ START_TEST(a_file_is_read_and_hashed)
 {
     const char *tsv = "text\tlabels\none\ta\ntwo\tb\n";
     Corpus corpus;
-    ck_assert_ok(corpus_read(&corpus, text_support_file(tsv, strlen(tsv))));
+    ck_assert_ok(corpus_read(&corpus, text_support_file(tsv, strlen(tsv)), NULL));
     ck_assert_int_eq(corpus.rows, 2);
     ck_assert_str_eq(corpus.hash, "d63fc70a"); /* zlib.crc32() of the bytes */
     corpus_free(&corpus);
-    ck_assert_ok(corpus_read(&corpus, TEXT_SUPPORT_DEBIAN));
+    ck_assert_ok(corpus_read(&corpus, TEXT_SUPPORT_DEBIAN, NULL));
     ck_assert_int_eq(corpus.rows, 120);
     ck_assert_int_eq(corpus_num_classes(&corpus), 47);
     corpus_free(&corpus);
@@ -130,11 +130,11 @@ END_TEST
 START_TEST(files_that_are_none)
 {
     Corpus corpus;
-    ck_assert_failed(corpus_read(&corpus, "no/such.tsv"), STATUS_FAILED, "no/such.tsv: cannot read");
-    ck_assert_failed(corpus_read(&corpus, "tests"), STATUS_FAILED, "tests: is a directory");
-    ck_assert_failed(corpus_read(&corpus, "/dev/zero"), STATUS_FAILED, "neither a file nor a pipe");
-    ck_assert_failed(corpus_read(&corpus, text_support_file("", 0)), STATUS_FAILED, "is empty");
-    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "", 0), STATUS_FAILED, "x.tsv: ");
+    ck_assert_failed(corpus_read(&corpus, "no/such.tsv", NULL), STATUS_FAILED, "no/such.tsv: cannot read");
+    ck_assert_failed(corpus_read(&corpus, "tests", NULL), STATUS_FAILED, "tests: is a directory");
+    ck_assert_failed(corpus_read(&corpus, "/dev/zero", NULL), STATUS_FAILED, "neither a file nor a pipe");
+    ck_assert_failed(corpus_read(&corpus, text_support_file("", 0), NULL), STATUS_FAILED, "is empty");
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "", 0, NULL), STATUS_FAILED, "x.tsv: ");
     ck_assert_ptr_null(corpus.bytes);
     corpus_free(&corpus);
 }
@@ -162,10 +162,24 @@ START_TEST(rows_with_other_than_the_headers_fields)
 }
 END_TEST
 
-START_TEST(rows_without_labels)
+START_TEST(rows_without_labels_are_kept_and_counted)
 {
-    ck_assert_failed(parse("text\tlabels\nx\ta\ny\t\n"), STATUS_FAILED, "x.tsv:3: the row has no labels");
-    ck_assert_failed(parse("text\tlabels\nx\t \r\ny\tb\n"), STATUS_FAILED, "x.tsv:2: the row has no labels");
+    Corpus corpus = text_support_corpus("text\tlabels\nx\t\ny\tb, a\nz\t \r\nw\ta\nv\t");
+    ck_assert_int_eq(corpus.rows, 5);
+    ck_assert_int_eq(corpus.unlabelled, 3);
+    ck_assert_mem_eq(corpus.label_offsets, ((int64_t[]){0, 0, 2, 2, 3, 3}), 6 * sizeof(int64_t));
+    check_text(&corpus, 4, "v");
+    corpus_free(&corpus);
+    corpus = text_support_corpus("text\tlabels\tmore\nx\t\t1\ny\t\t2\n"); /* no label at all */
+    ck_assert_int_eq(corpus.unlabelled, 2);
+    ck_assert_int_eq(corpus_num_classes(&corpus), 0);
+    corpus_free(&corpus);
+    ck_assert_failed(parse("text\tlabels\nx\t\ny\n"), STATUS_FAILED, "x.tsv:3: the row has 1 field");
+}
+END_TEST
+
+START_TEST(empty_labels_are_none)
+{
     ck_assert_failed(parse("text\tlabels\nx\ta, , b\n"), STATUS_FAILED,
                      "x.tsv:2: the row has an empty label");
     ck_assert_failed(parse("text\tlabels\nx\ta, \ny\tb\n"), STATUS_FAILED,
@@ -174,9 +188,151 @@ START_TEST(rows_without_labels)
 }
 END_TEST
 
-START_TEST(one_label_is_not_enough)
+static Corpus separated(const char *separator, const char *tsv)
 {
-    ck_assert_failed(parse("text\tlabels\nx\ta\ny\ta, a\n"), STATUS_FAILED, "single label 'a'");
+    Corpus corpus;
+    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){separator}));
+    ck_assert_str_eq(corpus.label_separator, separator);
+    ck_assert_str_eq(corpus.warning, "");
+    return corpus;
+}
+
+START_TEST(another_separator_separates)
+{
+    static const char *const files[][2] = {{",", "text\tlabels\nx\ta,b\ny\t b , c\nz\tc\n"},
+                                           {";", "text\tlabels\nx\ta;b\ny\tb; c\nz\tc\n"},
+                                           {"|", "text\tlabels\nx\ta|b\ny\tb|c\nz\tc\n"},
+                                           {" and ", "text\tlabels\nx\ta and b\ny\tb and c\nz\tc\n"}};
+    for (int i = 0; i < 4; i++) {
+        Corpus corpus = separated(files[i][0], files[i][1]);
+        ck_assert_int_eq(corpus_num_classes(&corpus), 3);
+        ck_assert_mem_eq(corpus.labels, ((int32_t[]){0, 1, 1, 2, 2}), 5 * sizeof(int32_t));
+        corpus_free(&corpus);
+    }
+    Corpus corpus = separated("|", "text\tlabels\nx\tScience, Tech & Math\ny\tArts|Science, Tech & Math\n");
+    ck_assert_int_eq(corpus_num_classes(&corpus), 2);
+    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "Science, Tech & Math");
+    corpus_free(&corpus);
+    const char *tsv = "text\tlabels\nx\ta||b\n";
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){"|"}), STATUS_FAILED,
+                     "x.tsv:2: the row has an empty label; write the labels as 'one|two'");
+    static const char *const bad[] = {"", "\t", "a\nb", "\"", "\xFF", "0123456789 0123456789 0123456789"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_failed(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){bad[i]}),
+                         STATUS_USAGE, "a separator of labels is");
+}
+END_TEST
+
+START_TEST(labels_that_look_like_several_are_noticed)
+{
+    static const char *const files[][2] = {
+        {"text\tlabels\nx\ta\ny\ta,b\nz\tc,d\n",
+         "test.tsv:3: 'a,b' is one label and looks like several (2 rows are so); where it is, say what "
+         "separates them: --label-separator ','; where it is not: --label-separator ', '"},
+        {"text\tlabels\nx\ta, c\ny\ta, b;d\n", "test.tsv:3: 'b;d' is one label"},
+        {"text\tlabels\nx\ta\ny\ta; b\n", "--label-separator ';'"},
+        {"text\tlabels\nx\ta\ny\ta|b\n", "--label-separator '|'"},
+        {"text\tlabels\nx\t['a', 'b']\ny\t['a']\n",
+         "test.tsv:2: the labels \"['a', 'b']\" look like a list of Python's or JSON's (2 rows are so); "
+         "write "
+         "them as 'one, two', or with another separator that --label-separator names"},
+        {"text\tlabels\nx\ta\ny\t[\"a\", \"b\"]\n",
+         "test.tsv:3: the labels \"[\"a\", \"b\"]\" look like a list"},
+        {"text\tlabels\nx\ta\ny\t{'b', 'a'}\n", "look like a list"},
+        {"text\tlabels\nx\ta\ny\t('b',)\n", "look like a list"},
+        {"text\tlabels\nx\ta\ny\t[]\n", "look like a list"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        Corpus corpus = text_support_corpus(files[i][0]);
+        ck_assert_msg(strstr(corpus.warning, files[i][1]) != NULL, "'%s' is not in '%s'", files[i][1],
+                      corpus.warning);
+        corpus_free(&corpus);
+    }
+    /* A long one is shown in whole characters. */
+    char tsv[200] = "text\tlabels\nx\ta,";
+    for (int i = 0; i < 40; i++)
+        strcat(tsv, "\xC3\xA9");
+    Corpus corpus = text_support_corpus(tsv);
+    ck_assert_ptr_nonnull(strstr(corpus.warning, "\xC3\xA9' is one label"));
+    corpus_free(&corpus);
+    static const char *const fine[] = {"text\tlabels\nx\ta, b\ny\t(none)\n",
+                                       "text\tlabels\nx\tuse::a-b/c\ny\ta:b {c}\n"};
+    for (int i = 0; i < 2; i++) {
+        corpus = text_support_corpus(fine[i]);
+        ck_assert_str_eq(corpus.warning, "");
+        corpus_free(&corpus);
+    }
+}
+END_TEST
+
+/* What Python's csv.writer(delimiter='\t') and DataFrame.to_csv(sep='\t') make, with and without QUOTE_ALL.
+ */
+START_TEST(quoted_fields_are_what_is_quoted)
+{
+    Corpus corpus = text_support_corpus("\"text\"\t\"labels\"\r\n\"say \"\"hello\"\" now\"\t\"a, b\"\r\n"
+                                        "\"\"\t\"b\"\n\"\"\"\"\tc\nx\t\"\"\n\"a\"\"\"\td");
+    static const char *const texts[] = {"say \"hello\" now", "", "\"", "x", "a\""};
+    ck_assert_int_eq(corpus.rows, 5);
+    for (int i = 0; i < 5; i++)
+        check_text(&corpus, i, texts[i]);
+    ck_assert_int_eq(corpus_num_classes(&corpus), 4);
+    ck_assert_int_eq(corpus.unlabelled, 1);
+    ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a");
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(other_quotes_are_text)
+{
+    static const char *const texts[] = {
+        "\"unclosed", "a 17\" monitor", "\"Foo\" said the CEO", "x \"y\"", "\"a\" \"b\"", "\"\"open",
+        "\"a\"\"b",   " \"x\"",         "say \"\"no\"\"",       "\"x\" "};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char tsv[100];
+        snprintf(tsv, sizeof tsv, "text\tlabels\n%s\ta \"quoted\" one\nmore \"of\" it\tb\n", texts[i]);
+        Corpus corpus = text_support_corpus(tsv);
+        ck_assert_int_eq(corpus.rows, 2);
+        check_text(&corpus, 0, texts[i]);
+        ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a \"quoted\" one");
+        corpus_free(&corpus);
+    }
+}
+END_TEST
+
+START_TEST(quoted_fields_stay_on_their_line)
+{
+    ck_assert_failed(
+        parse("text\tlabels\nx\ta\n\"goal team\tmatch\nscore league\"\tsport\n"), STATUS_FAILED,
+        "x.tsv:3: a quoted field goes on behind the end of the line; write each field on one line");
+    ck_assert_failed(parse("text\tlabels\n\"two\nlines\"\ta\n"), STATUS_FAILED, "x.tsv:2: a quoted field");
+    ck_assert_failed(parse("text\tlabels\n\"two\r\n\"\"lines\"\"\"\r\n"), STATUS_FAILED,
+                     "behind the end of the");
+    ck_assert_failed(parse("text\tlabels\n\"one\ttwo\"\ta\n"), STATUS_FAILED, "goes on behind a tab");
+    ck_assert_failed(parse("text\tlabels\nx\t\"a,\nb\""), STATUS_FAILED, "x.tsv:2: a quoted field");
+    ck_assert_failed(parse("text\t\"la\nbels\"\nx\ta\n"), STATUS_FAILED, "x.tsv:1: a quoted field");
+}
+END_TEST
+
+START_TEST(a_cr_ends_no_line)
+{
+    ck_assert_failed(parse("text\tlabels\rone\ta\rtwo\tb\r"), STATUS_FAILED,
+                     "x.tsv:1: byte 12 of the line is a CR that no LF follows; where lines end in CR alone, "
+                     "convert the file, as with `tr '\\r' '\\n'`");
+    ck_assert_failed(parse("text\tlabels\none\ta\nt\rwo\tb\n"), STATUS_FAILED, "x.tsv:3: byte 2 of the line");
+    Corpus corpus = text_support_corpus("text\tlabels\r\r\none\ta\r\r\ntwo\tb\r\r\n"); /* converted twice */
+    check_text(&corpus, 1, "two");
+    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b");
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(utf16_is_named)
+{
+    Corpus corpus;
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "\xFF\xFEt\0e\0", 6, NULL), STATUS_FAILED,
+                     "x.tsv:1: begins with the byte order mark of UTF-16 (FF FE); convert the file");
+    ck_assert_failed(corpus_read(&corpus, text_support_file("\xFE\xFF\0t\0e", 6), NULL), STATUS_FAILED,
+                     "UTF-16 (FE FF)");
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -205,7 +361,7 @@ START_TEST(nul_bytes_are_found_wherever_they_are)
         memcpy(copy, tsv, size);
         copy[at] = '\0';
         Corpus corpus;
-        ck_assert_failed(corpus_parse(&corpus, "x.tsv", copy, size), STATUS_FAILED, "NUL");
+        ck_assert_failed(corpus_parse(&corpus, "x.tsv", copy, size, NULL), STATUS_FAILED, "NUL");
     }
 }
 END_TEST
@@ -222,10 +378,10 @@ START_TEST(broken_files_never_crash)
         memcpy(copy, tsv, size);
         for (int i = 0; i < 1 + round % 3; i++) {
             state = state * 1664525u + 1013904223u;
-            copy[(state >> 8) % size] = "\t\n\r ,a\xC3\xA9\0\xFF"[(state >> 24) % 10];
+            copy[(state >> 8) % size] = "\t\n\r ,a\xC3\xA9\0\xFF\"\""[(state >> 24) % 12];
         }
         Corpus corpus;
-        Status status = corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2);
+        Status status = corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2, NULL);
         read += status_is_ok(&status);
         ck_assert(status_is_ok(&status) || strncmp(status.message, "x.tsv:", 6) == 0);
         corpus_free(&corpus);
@@ -243,7 +399,7 @@ START_TEST(no_memory_is_a_status)
     for (int n = 0;; n++) {
         Corpus corpus;
         mem_fail_at(n, 0);
-        Status status = corpus_read(&corpus, path);
+        Status status = corpus_read(&corpus, path, NULL);
         mem_fail_at(-1, 0);
         if (status_is_ok(&status)) {
             corpus_free(&corpus);
@@ -272,8 +428,15 @@ Suite *models_corpus_suite(void)
     tcase_add_test(tcase, files_that_are_none);
     tcase_add_test(tcase, headers_without_the_columns);
     tcase_add_test(tcase, rows_with_other_than_the_headers_fields);
-    tcase_add_test(tcase, rows_without_labels);
-    tcase_add_test(tcase, one_label_is_not_enough);
+    tcase_add_test(tcase, rows_without_labels_are_kept_and_counted);
+    tcase_add_test(tcase, empty_labels_are_none);
+    tcase_add_test(tcase, another_separator_separates);
+    tcase_add_test(tcase, labels_that_look_like_several_are_noticed);
+    tcase_add_test(tcase, quoted_fields_are_what_is_quoted);
+    tcase_add_test(tcase, other_quotes_are_text);
+    tcase_add_test(tcase, quoted_fields_stay_on_their_line);
+    tcase_add_test(tcase, a_cr_ends_no_line);
+    tcase_add_test(tcase, utf16_is_named);
     tcase_add_test(tcase, bytes_that_are_no_text);
     tcase_add_test(tcase, nul_bytes_are_found_wherever_they_are);
     tcase_add_test(tcase, broken_files_never_crash);

@@ -3,6 +3,7 @@
 #include "tensor/mem.h"
 #include "tests/text_support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -200,9 +201,63 @@ static Status make(const char *tsv, const DatasetOptions *options)
     return status;
 }
 
+/* Rows to which nothing applies; the division of the rows is that of their number. */
+START_TEST(rows_without_labels_stay)
+{
+    char tsv[600];
+    snprintf(tsv, sizeof tsv, "%s", TEN);
+    char *label = strstr(tsv, "red the blue\ta") + strlen("red the blue\t");
+    memmove(label, label + 1, strlen(label));
+    Corpus corpus = text_support_corpus(tsv);
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
+    corpus_free(&corpus);
+    ck_assert_int_eq(dataset->unlabelled, 1);
+    ck_assert_int_eq(dataset_rows(dataset), 10);
+    ck_assert_mem_eq(dataset->train.rows, ((int32_t[]){4, 9, 1, 6, 7, 3, 0, 5}), 8 * sizeof(int32_t));
+    ck_assert_int_eq(dataset->train.label_offsets[2], dataset->train.label_offsets[3]);
+    ck_assert_mem_eq(dataset->train.label_counts, ((int64_t[]){4, 4, 0}), 3 * sizeof(int64_t));
+    float labels[3] = {7, 7, 7};
+    dataset_part_labels(&dataset->train, (int32_t[]){2}, 1, labels);
+    ck_assert_mem_eq(labels, ((float[]){0, 0, 0}), sizeof labels);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+/* Also in the parts: 40 rows of which every other has none, and a label that half of the others bear. */
+START_TEST(rows_without_labels_are_divided)
+{
+    char tsv[2000] = "text\tlabels\n";
+    for (int i = 0; i < 40; i++)
+        sprintf(tsv + strlen(tsv), "some words here\t%s\n", i % 2 ? "" : i % 4 ? "a, b" : "b");
+    Corpus corpus = text_support_corpus(tsv);
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.max_df = 1;
+    options.valid_size = 0.25;
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "x.tsv", &options));
+    corpus_free(&corpus);
+    const DatasetPart *valid = &dataset->valid;
+    int64_t none = 0;
+    ck_assert_int_eq(valid->count, 8);
+    for (int64_t i = 0; i < valid->count; i++)
+        none += valid->label_offsets[i] == valid->label_offsets[i + 1];
+    ck_assert_int_ge(none, 3);
+    ck_assert_int_le(none, 5);
+    dataset_free(dataset);
+}
+END_TEST
+
 START_TEST(data_sets_that_cannot_be)
 {
     Dataset *dataset;
+    ck_assert_failed(make("text\tlabels\nx y\ta\nx z\ta, a\n", NULL), STATUS_FAILED,
+                     "x.tsv: all rows have the same single label 'a'");
+    ck_assert_failed(make("text\tlabels\nx y\t\nx z\t\n", NULL), STATUS_FAILED, "x.tsv: no row has a label");
+    ck_assert_ok(
+        make("text\tlabels\nx y\ta\nx z\t\nx\ta\nx y\t\n", /* one label tells them apart */
+             &(DatasetOptions){.test_size = 0.25, .vocabulary = {.min_df = 1, .max_df = 1}, .max_len = 9}));
     ck_assert_failed(dataset_read(&dataset, "no/such.tsv", NULL), STATUS_FAILED, "no/such.tsv: ");
     ck_assert_ptr_null(dataset);
     ck_assert_failed(make("text\tlabels\nx\ta, b\n", NULL), STATUS_FAILED, "x.tsv: 1 row cannot be split");
@@ -287,6 +342,8 @@ Suite *models_dataset_suite(void)
     tcase_add_test(tcase, options_are_heeded);
     tcase_add_test(tcase, other_texts_are_encoded_likewise);
     tcase_add_test(tcase, a_tokenizer_can_be_brought_along);
+    tcase_add_test(tcase, rows_without_labels_stay);
+    tcase_add_test(tcase, rows_without_labels_are_divided);
     tcase_add_test(tcase, data_sets_that_cannot_be);
     tcase_add_test(tcase, no_memory_is_a_status);
     tcase_add_test(tcase, a_validation_part_is_taken_from_the_training_part);

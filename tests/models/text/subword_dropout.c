@@ -22,7 +22,7 @@ static void make(bool keep)
     options.fit = subwords_fit;
     options.fit_context = &subwords;
     options.keep_texts = keep;
-    Status status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1);
+    Status status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
     if (status_is_ok(&status))
         status = dataset_new(&dataset, &corpus, "memory", &options);
     ck_assert_msg(status_is_ok(&status), "%s", status.message);

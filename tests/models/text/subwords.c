@@ -17,7 +17,7 @@ static Status make(Dataset **dataset, Subwords *subwords, Corpus *corpus)
     DatasetOptions options = dataset_defaults();
     options.fit = subwords_fit;
     options.fit_context = subwords;
-    Status status = corpus_parse(corpus, "memory", corpus_text, sizeof corpus_text - 1);
+    Status status = corpus_parse(corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
     return status_is_ok(&status) ? dataset_new(dataset, corpus, "memory", &options) : status;
 }
 

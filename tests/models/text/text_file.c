@@ -16,6 +16,10 @@ START_TEST(a_file_is_read_whole)
     ck_assert_uint_eq(size, 4);
     ck_assert_mem_eq(bytes, "a\0b\n", 5); /* with the NUL behind it */
     mem_free(bytes);
+    ck_assert_ok(text_file_read(text_support_file("", 0), &bytes, &size));
+    ck_assert_uint_eq(size, 0);
+    ck_assert_int_eq(bytes[0], '\0');
+    mem_free(bytes);
 }
 END_TEST
 
@@ -55,11 +59,26 @@ START_TEST(what_cannot_be_read_leaves_nothing)
     ck_assert_uint_eq(size, 0);
     ck_assert_failed(text_file_read(".", &bytes, &size), STATUS_FAILED, ".: is a directory");
     ck_assert_failed(text_file_read("Makefile/x", &bytes, &size), STATUS_FAILED, "check the path");
-    ck_assert_failed(text_file_read(text_support_file("", 0), &bytes, &size), STATUS_FAILED, "is empty");
     mem_fail_at(0, 0);
     ck_assert_failed(text_file_read("Makefile", &bytes, &size), STATUS_FAILED, "out of memory");
     mem_fail_at(-1, 0);
     ck_assert_ptr_null(bytes);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(byte_order_marks_are_seen)
+{
+    char *bytes;
+    size_t size;
+    ck_assert_failed(
+        text_file_read(text_support_file("\xFF\xFEx\0", 4), &bytes, &size), STATUS_FAILED,
+        ":1: begins with the byte order mark of UTF-16 (FF FE); convert the file, as with `iconv");
+    ck_assert_ptr_null(bytes);
+    ck_assert_failed(text_file_check("x", "\xFE\xFF\0x", 4), STATUS_FAILED, "x:1: begins with");
+    ck_assert_failed(text_file_check("x", "\xFE", 1), STATUS_FAILED, "x:1: byte 1 of the line (0xFE)");
+    ck_assert_uint_eq(text_file_mark("\xEF\xBB\xBFx", 4), 3);
+    ck_assert_uint_eq(text_file_mark("\xEF\xBB", 2), 0);
     ck_assert_int_eq(mem_stats().live_blocks, 0);
 }
 END_TEST
@@ -115,6 +134,7 @@ Suite *models_text_file_suite(void)
     tcase_add_test(tcase, a_file_is_read_whole);
     tcase_add_test(tcase, a_pipe_is_read_to_its_end);
     tcase_add_test(tcase, what_cannot_be_read_leaves_nothing);
+    tcase_add_test(tcase, byte_order_marks_are_seen);
     tcase_add_test(tcase, single_bytes_are_judged_wherever_they_are);
     tcase_add_test(tcase, places_are_named);
     tcase_add_test(tcase, utf8_is_what_encodes_a_code_point);
