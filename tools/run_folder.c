@@ -1,6 +1,6 @@
 #include "tools/run_folder.h"
 
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 #include "tools/settings.h"

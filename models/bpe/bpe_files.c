@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "models/bpe/bpe_files_internal.h"
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>

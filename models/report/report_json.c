@@ -2,7 +2,7 @@
 #include "tensor/storage/json_fields.h"
 #include "models/report/report_data.h"
 #include "models/report/report_internal.h"
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 

@@ -1,5 +1,5 @@
 #include "models/text/clean.h"
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE /* memmem */
 #include "models/text/corpus.h"
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 #include "tensor/utf8.h"
 

@@ -2,7 +2,7 @@
 
 #include "tensor/storage/json_reader.h"
 #include "tensor/storage/json_writer.h"
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>

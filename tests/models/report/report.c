@@ -3,7 +3,7 @@
 #include "models/report/report.h"
 #include "models/report/report_data.h"
 #include "models/report/report_internal.h"
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 #include "tests/report_support.h"
 #include "tests/shell_support.h"

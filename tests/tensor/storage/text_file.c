@@ -1,4 +1,4 @@
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 #include "tests/text_support.h"
 
@@ -126,10 +126,10 @@ START_TEST(utf8_is_what_encodes_a_code_point)
 }
 END_TEST
 
-Suite *models_text_file_suite(void);
-Suite *models_text_file_suite(void)
+Suite *tensor_text_file_suite(void);
+Suite *tensor_text_file_suite(void)
 {
-    Suite *suite = suite_create("models/text_file");
+    Suite *suite = suite_create("tensor/text_file");
     TCase *tcase = tcase_create("text_file");
     tcase_add_test(tcase, a_file_is_read_whole);
     tcase_add_test(tcase, a_pipe_is_read_to_its_end);

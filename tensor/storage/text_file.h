@@ -1,7 +1,7 @@
 /* The one way to read a text file that a user names: all of it at once, or what opens it and looks at its
  * first bytes where it is read in pieces. */
-#ifndef REEL_MODELS_TEXT_FILE_H
-#define REEL_MODELS_TEXT_FILE_H
+#ifndef REEL_TENSOR_STORAGE_TEXT_FILE_H
+#define REEL_TENSOR_STORAGE_TEXT_FILE_H
 
 #include "tensor/decls.h"
 #include "tensor/status.h"

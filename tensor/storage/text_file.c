@@ -1,4 +1,4 @@
-#include "models/text/text_file.h"
+#include "tensor/storage/text_file.h"
 #include "tensor/utf8.h"
 #include "tensor/mem.h"
 
