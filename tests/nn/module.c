@@ -623,6 +623,25 @@ END_TEST
 
 /* ---- Errors ---- */
 
+START_TEST(parameters_of_one_shape_begin_differently)
+{
+    NnModule m;
+    NnParameter parameters[4];
+    static const char *const names[4] = {"a", "b", "c", "d"};
+    nn_module_init(&m);
+    for (int i = 0; i < 4; i++)
+        nn_module_add_parameter(&m, &parameters[i], names[i], SHAPE(3, 3),
+                                i < 2 ? nn_init_uniform(1) : nn_init_normal(1));
+    ck_assert_ok(nn_module_reset(&m, 5));
+    for (int i = 0; i < 4; i += 2) {
+        const float *x = tensor_f32(parameters[i].core.value), *y = tensor_f32(parameters[i + 1].core.value);
+        for (int k = 0; k < 9; k++)
+            ck_assert(x[k] != y[k]);
+    }
+    nn_module_free(&m);
+}
+END_TEST
+
 START_TEST(the_first_error_of_building_is_reported)
 {
     One m;
@@ -763,6 +782,7 @@ Suite *nn_module_suite(void)
     tcase_add_test(c, first_values_have_the_distributions_that_were_asked_for);
     tcase_add_test(c, orthogonal_first_values_are_orthogonal);
     tcase_add_test(c, first_values_depend_on_seed_and_name_alone);
+    tcase_add_test(c, parameters_of_one_shape_begin_differently);
     tcase_add_test(c, the_first_error_of_building_is_reported);
     tcase_add_test(c, a_slice_must_lie_in_its_block);
     tcase_add_test(c, no_memory_for_values_is_an_error);

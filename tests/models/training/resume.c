@@ -395,6 +395,24 @@ static void change_member(const char *path, const char *name, int32_t value, con
     arena_free(&arena);
 }
 
+START_TEST(the_time_that_earlier_processes_took_counts)
+{
+    RunResult result;
+    char path[400];
+    snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
+    for (int process = 0; process < 3; process++) {
+        Watch watch = {.stop_after = 1};
+        ck_assert_ok(train("rnn", whole, &watch, &result));
+        ck_assert(result.interrupted);
+        ck_assert_double_gt(result.seconds, process > 0 ? 1000 : 0);
+        ck_assert_double_lt(result.seconds, process > 0 ? 1e6 : 1000);
+        run_result_free(&result);
+        if (process == 0) /* a thousand seconds and more */
+            change_member(path, "reel/training.json", 0, "\n  \"seconds\": ", "\n  \"seconds\": 1000");
+    }
+}
+END_TEST
+
 /* Stops a run after some batches, changes a member of its file (see change_member()), and goes on: refused
  * with the message, and nothing is left in memory. */
 static void must_refuse_change(int stop_after, const char *member, int32_t value, const char *from,
@@ -663,6 +681,7 @@ Suite *models_resume_suite(void)
     tcase_add_test(tcase, a_finished_run_is_not_trained_again);
     tcase_add_test(tcase, files_of_another_run_are_not_gone_on_from);
     tcase_add_test(tcase, a_file_that_cannot_be_gone_on_from_is_an_error);
+    tcase_add_test(tcase, the_time_that_earlier_processes_took_counts);
     tcase_add_test(tcase, a_state_that_points_nowhere_is_refused);
     tcase_add_test(tcase, a_state_that_cannot_be_is_refused);
     tcase_add_test(tcase, another_runs_file_is_passed_over);

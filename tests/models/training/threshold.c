@@ -1,6 +1,7 @@
 #include "models/training/threshold.h"
 #include "models/training/metrics.h"
 #include "tensor/mem.h"
+#include "tensor/random.h"
 #include "tests/text_support.h"
 
 #include <math.h>
@@ -38,6 +39,37 @@ START_TEST(test_global_is_the_best_cut)
 }
 END_TEST
 
+/* Many labels, of which a cut changes one a little: the best of all cuts by counting each anew. */
+START_TEST(test_global_is_the_best_cut_of_many_labels)
+{
+    enum { ROWS = 30, LABELS = 40 };
+    static float scores[ROWS * LABELS], truth[ROWS * LABELS];
+    Random random = random_new(3, 0);
+    Metrics metrics;
+    ck_assert_ok(metrics_init(&metrics, LABELS));
+    for (int round = 0; round < 5; round++) {
+        double best = 0, threshold, f1;
+        for (int i = 0; i < ROWS * LABELS; i++) {
+            truth[i] = random_below(&random, 4) == 0;
+            scores[i] = (float)random_normal(&random) + truth[i];
+        }
+        Tensor s = tensor_from(scores, DTYPE_F32, SHAPE(ROWS, LABELS));
+        Tensor t = tensor_from(truth, DTYPE_F32, SHAPE(ROWS, LABELS));
+        ck_assert_ok(threshold_global(s, t, &threshold, &f1));
+        for (int i = -1; i < ROWS * LABELS; i++) {
+            metrics_reset(&metrics);
+            ck_assert(metrics_add(&metrics, s, t, i < 0 ? threshold : (double)scores[i]));
+            if (i < 0)
+                ck_assert_double_eq_tol(metrics_macro(&metrics).f1, f1, 1e-9);
+            else
+                best = fmax(best, metrics_macro(&metrics).f1);
+        }
+        ck_assert_double_eq_tol(f1, best, 1e-9);
+    }
+    metrics_free(&metrics);
+}
+END_TEST
+
 START_TEST(test_per_label_shrinks_towards_global)
 {
     double own[K], half[K], all[K];
@@ -72,6 +104,7 @@ Suite *models_threshold_suite(void)
     Suite *suite = suite_create("models/threshold");
     TCase *tcase = tcase_create("threshold");
     tcase_add_test(tcase, test_global_is_the_best_cut);
+    tcase_add_test(tcase, test_global_is_the_best_cut_of_many_labels);
     tcase_add_test(tcase, test_per_label_shrinks_towards_global);
     tcase_add_test(tcase, test_nan_ties_and_absent_labels);
     suite_add_tcase(suite, tcase);

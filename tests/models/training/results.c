@@ -1,0 +1,152 @@
+/* results.json: every number of runs that were made up stands where it belongs. */
+#include "models/training/results.h"
+#include "models/training/threshold.h"
+#include "tests/shell_support.h"
+#include "tests/text_support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *folder;
+static Dataset *dataset;
+static char *text; /* of the file */
+
+static void setup(void)
+{
+    DatasetOptions options = dataset_defaults();
+    folder = shell_folder();
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+}
+
+static void teardown(void)
+{
+    free(text);
+    text = NULL;
+    dataset_free(dataset);
+    shell_remove_folder(folder);
+}
+
+static void read_text(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    text = calloc(1, 1 << 16);
+    ck_assert_uint_gt(fread(text, 1, (1 << 16) - 1, file), 0);
+    fclose(file);
+}
+
+/* The number behind the key, searched for from the last of `place` on. */
+static double number(const char *const *place, const char *key)
+{
+    char quoted[80];
+    const char *at = text;
+    for (; *place; place++) {
+        at = strstr(at, *place);
+        ck_assert_msg(at != NULL, "there is no %s in %s", *place, text);
+    }
+    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
+    at = strstr(at, quoted);
+    ck_assert_msg(at != NULL, "there is no %s", key);
+    return strtod(at + strlen(quoted), NULL);
+}
+
+#define expect_number(wanted, key, ...)                                                                      \
+    ck_assert_double_eq_tol(number((const char *const[]){__VA_ARGS__, NULL}, key), wanted, 1e-9)
+
+/* Two epochs; all numbers differ by run. */
+static RunResult made_up(const char *name, uint64_t seed, double x, RunEpoch epochs[2])
+{
+    epochs[0] = (RunEpoch){.epoch = 1, .train_loss = 0.5 + x, .test_f1 = 0.4 + x, .test_micro_f1 = 0.45 + x};
+    epochs[1] = (RunEpoch){.epoch = 2, .train_loss = 0.3 + x, .test_f1 = 0.2 + x, .test_micro_f1 = 0.25 + x};
+    return (RunResult){.name = name,
+                       .seed = seed,
+                       .params = 1000,
+                       .params_without_embedding = 100,
+                       .count = 2,
+                       .epochs = epochs,
+                       .best_f1 = 0.4 + x,
+                       .best_epoch = 1,
+                       .seconds = 7 + x,
+                       .selected = {.epoch = 2,
+                                    .valid_f1 = 0.6 + x,
+                                    .threshold = 0.7,
+                                    .tuned_f1 = 0.1 + x,
+                                    .tuned_micro_f1 = 0.15 + x,
+                                    .tuned_interval = {.low = 0.05 + x, .high = 0.12 + x}}};
+}
+
+START_TEST(numbers_stand_where_they_belong)
+{
+    RunEpoch epochs[4][2];
+    char path[256];
+    const RunResult runs[4] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1]),
+                               made_up("lstm", 3, 0.01, epochs[2]), made_up("lstm", 4, 0.05, epochs[3])};
+    const Ensemble ensemble = {.members = 4, .threshold = -1, .valid_f1 = 0.81, .tuned_f1 = 0.82};
+    const Results results = {.data = "x.tsv",
+                             .dataset = dataset,
+                             .seed = 3,
+                             .threads = 5,
+                             .shards = 6,
+                             .batch = 7,
+                             .lr = 0.25,
+                             .models = runs,
+                             .count = 4,
+                             .ensemble = &ensemble};
+    ck_assert_int_eq(results_seeds(runs, 4), 2);
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    ck_assert_ok(results_write(&results, path));
+    read_text(path);
+    expect_number(120, "rows", "{");
+    expect_number((double)dataset->train.count, "train", "{");
+    expect_number((double)dataset->test.count, "test", "{");
+    expect_number(5, "threads", "{");
+    expect_number(6, "shards", "{");
+    expect_number(7, "batch", "{");
+    expect_number(0.25, "lr", "{");
+    for (int m = 0; m < 2; m++) {
+        const char *model = m ? "\"name\": \"lstm\"" : "\"name\": \"rnn\"";
+        double x = m ? 0.03 : 0.002, sd = sqrt(2) * (m ? 0.02 : 0.001);
+        expect_number(runs[2 * m].best_f1, "best_f1", model);
+        expect_number(1, "best_epoch", model);
+        expect_number(epochs[2 * m][1].test_f1, "last_f1", model);
+        expect_number(epochs[2 * m][1].test_micro_f1, "last_micro_f1", model);
+        expect_number(threshold_probability(0.7), "threshold", model);
+        expect_number(0.4 + x, "best_f1_mean", model);
+        expect_number(sd, "best_f1_sd", model);
+        expect_number(0.2 + x, "last_f1_mean", model);
+        expect_number(sd, "last_f1_sd", model);
+        expect_number(0.1 + x, "tuned_f1_mean", model);
+        expect_number(sd, "tuned_f1_sd", model);
+        for (int s = 0; s < 2; s++) {
+            const RunResult *run = &runs[2 * m + s];
+            const char *seed = s ? "\"seed\": 4" : "\"seed\": 3";
+            expect_number(run->best_f1, "best_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.valid_f1, "valid_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned_f1, "tuned_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned_micro_f1, "tuned_micro_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned_interval.low, "tuned_f1_low", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned_interval.high, "tuned_f1_high", model, "\"seeds\"", seed);
+            expect_number(run->seconds, "seconds", model, "\"seeds\"", seed);
+            expect_number(run->epochs[1].train_loss, "train_loss", model, "\"seeds\"", seed, "\"epoch\": 2");
+            expect_number(run->epochs[1].test_f1, "test_f1", model, "\"seeds\"", seed, "\"epoch\": 2");
+        }
+    }
+    expect_number(4, "members", "\"ensemble\"");
+    expect_number(threshold_probability(-1), "threshold", "\"ensemble\"");
+    expect_number(0.81, "valid_f1", "\"ensemble\"");
+    expect_number(0.82, "tuned_f1", "\"ensemble\"");
+}
+END_TEST
+
+Suite *models_results_suite(void);
+Suite *models_results_suite(void)
+{
+    Suite *suite = suite_create("models/results");
+    TCase *c = tcase_create("results");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, numbers_stand_where_they_belong);
+    suite_add_tcase(suite, c);
+    return suite;
+}
