@@ -260,6 +260,21 @@ START_TEST(filling_scalars_nothing_and_the_wrong_type)
 END_TEST
 
 /* An interval of two floats: half of the doubles would round to the excluded end. */
+/* Of 2^32 numbers four fall to every three of the bound: without rejection one of the three gets two. */
+START_TEST(a_bound_that_does_not_divide_the_numbers_is_met_evenly)
+{
+    Random random = random_new(8, 0);
+    int counts[3] = {0};
+    for (int i = 0; i < 6000; i++) {
+        uint32_t value = random_below(&random, 0xC0000000u);
+        ck_assert_uint_lt(value, 0xC0000000u);
+        counts[value % 3]++;
+    }
+    for (int k = 0; k < 3; k++)
+        ck_assert(counts[k] > 1800 && counts[k] < 2200); /* 2000 with a deviation of 37 */
+}
+END_TEST
+
 START_TEST(rounding_never_reaches_the_upper_end)
 {
     float x[64];
@@ -287,6 +302,7 @@ Suite *tensor_random_suite(void)
     tcase_add_test(tcase, filling_runs_in_c_order_through_any_strides);
     tcase_add_test(tcase, filling_much_is_filling_one_after_another);
     tcase_add_test(tcase, filling_scalars_nothing_and_the_wrong_type);
+    tcase_add_test(tcase, a_bound_that_does_not_divide_the_numbers_is_met_evenly);
     tcase_add_test(tcase, rounding_never_reaches_the_upper_end);
     suite_add_tcase(suite, tcase);
     return suite;
