@@ -228,6 +228,34 @@ static void write_warning(const Reader *reader)
                  doubt->separator, reader->corpus->label_separator);
 }
 
+/* Two labels that differ in the case of letters a-z alone are two, as in scikit-learn, and seldom meant so.
+ */
+static Status warn_of_case(const Reader *reader)
+{
+    const StringTable *classes = &reader->corpus->classes;
+    StringTable folded = {0};
+    Status status = status_ok();
+    for (int32_t id = 0; id < classes->count && !reader->corpus->warning[0]; id++) {
+        size_t length = classes->items[id].length;
+        char *lower = mem_strdup(string_table_text(classes, id));
+        for (size_t i = 0; lower && i < length; i++)
+            lower[i] = (char)(lower[i] >= 'A' && lower[i] <= 'Z' ? lower[i] - 'A' + 'a' : lower[i]);
+        int32_t first = lower ? string_table_add(&folded, (TextSpan){lower, length}) : -1;
+        mem_free(lower);
+        if (first < 0) {
+            status = status_no_memory(length + 1, "the labels' names");
+            break;
+        }
+        if (first < id)
+            snprintf(reader->corpus->warning, CORPUS_WARNING_SIZE,
+                     "%.150s: the labels '%.60s' and '%.60s' differ in upper and lower case alone and "
+                     "count as two; write them alike if they are one",
+                     reader->name, string_table_text(classes, first), string_table_text(classes, id));
+    }
+    string_table_free(&folded);
+    return status;
+}
+
 /* ---- Rows ---- */
 
 static Status add_label(Reader *reader, TextSpan label)
@@ -355,7 +383,8 @@ static Status read_rows(Reader *reader)
         return status_failed("%s:%zu: there are no rows behind the header; add some", reader->name,
                              reader->line + 1);
     write_warning(reader);
-    return sort_classes(corpus);
+    Status status = warn_of_case(reader);
+    return status_is_ok(&status) ? sort_classes(corpus) : status;
 }
 
 static Status set_separator(Corpus *corpus, const CorpusOptions *options)

@@ -39,8 +39,8 @@ typedef struct Corpus {
     char hash[CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
     int64_t unlabelled;          /* rows without labels */
     char label_separator[CORPUS_SEPARATOR_SIZE];
-    /* Where labels look as if they were several: how many rows' do, and the first of them, in one line that
-     * names the file. Else empty. */
+    /* Where labels look as if they were several (how many rows' do, and the first of them), or two of them
+     * differ in case alone: one line that names the file. Else empty. */
     char warning[CORPUS_WARNING_SIZE];
 } Corpus;
 

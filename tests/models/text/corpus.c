@@ -223,6 +223,19 @@ START_TEST(another_separator_separates)
 }
 END_TEST
 
+START_TEST(labels_that_differ_in_case_alone_are_noticed)
+{
+    Corpus corpus = text_support_corpus("text\tlabels\nx\tNews, sport\ny\tnews\n");
+    ck_assert_int_eq(corpus_num_classes(&corpus), 3);
+    ck_assert_str_eq(corpus.warning, "test.tsv: the labels 'News' and 'news' differ in upper and lower case "
+                                     "alone and count as two; write them alike if they are one");
+    corpus_free(&corpus);
+    corpus = text_support_corpus("text\tlabels\nx\tnew, news\ny\tnews\n");
+    ck_assert_str_eq(corpus.warning, "");
+    corpus_free(&corpus);
+}
+END_TEST
+
 START_TEST(labels_that_look_like_several_are_noticed)
 {
     static const char *const files[][2] = {
@@ -432,6 +445,7 @@ Suite *models_corpus_suite(void)
     tcase_add_test(tcase, empty_labels_are_none);
     tcase_add_test(tcase, another_separator_separates);
     tcase_add_test(tcase, labels_that_look_like_several_are_noticed);
+    tcase_add_test(tcase, labels_that_differ_in_case_alone_are_noticed);
     tcase_add_test(tcase, quoted_fields_are_what_is_quoted);
     tcase_add_test(tcase, other_quotes_are_text);
     tcase_add_test(tcase, quoted_fields_stay_on_their_line);
