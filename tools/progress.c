@@ -196,6 +196,14 @@ void progress_show(Progress *progress, const RunProgress *at)
         return;
     if (!progress->model)
         begin_model(progress, at);
+    if (at->again) {
+        take_away(progress);
+        fprintf(progress->out, "%.*s: begun again with %g of the learning rate\n",
+                (int)strcspn(at->again, ";"), at->again, at->rate);
+        fflush(progress->out);
+        begin_model(progress, at);
+        return;
+    }
     progress->best_f1 = at->best_f1;
     progress->best_epoch = at->best_epoch;
     if (at->finished) {

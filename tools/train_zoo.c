@@ -74,6 +74,11 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
                    results[i].name, chosen->epoch, threshold_probability(chosen->threshold), chosen->valid_f1,
                    chosen->tuned_f1, chosen->tuned_interval.low, chosen->tuned_interval.high);
     }
+    for (int i = 0; i < count; i++)
+        if (results[i].rate < 1)
+            printf(
+                "%-16s seed %llu: trained with %g of the learning rate, with more of which its loss grew\n",
+                results[i].name, (unsigned long long)results[i].seed, results[i].rate);
     printf("* macro F1, the homework's maximum over epochs on the test part\n");
 }
 
@@ -210,7 +215,11 @@ static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, 
         *result = chosen; /* nothing to report but that it was interrupted */
         return status;
     }
-    options->selected = zoo->choice ? &chosen.selected : NULL;
+    if (zoo->choice) {
+        options->selected = &chosen.selected;
+        options->form = chosen.form;
+        options->rate = chosen.rate;
+    }
     set_schedule(options, zoo->dataset);
     status = run_model(result, model, kind, zoo->dataset, options, &zoo->watcher);
     options->selected = NULL;

@@ -26,6 +26,7 @@ static void write_run(JsonWriter *json, const RunResult *run)
     json_number(json, "seconds", run->seconds);
     json_number(json, "peak_rss_mb", run->peak_rss_mb);
     json_bool(json, "interrupted", run->interrupted);
+    json_number(json, "rate", run->rate);
     json_begin_array(json, "epochs");
     for (int i = 0; i < run->count; i++) {
         json_begin_object(json, NULL);

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The least part of the learning rate that is tried: halved ten times. */
+#define LEAST_RATE (1.0 / 1024)
+
 /* ---- Peak memory: the kernel's high-water mark, which can be set back ---- */
 
 static void reset_peak_rss(void)
@@ -39,6 +42,8 @@ RunOptions run_defaults(void)
                           .config = {.embed_dropout = -1, .dropout = -1},
                           .trainer = trainer_defaults(),
                           .log_odds_bias = true,
+                          .form = LOSS_SUM,
+                          .rate = 1,
                           .selection = {.strength = INFINITY},
                           .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
     options.trainer.threads = options.trainer.shards = pool_processors();
@@ -55,7 +60,9 @@ void run_result_free(RunResult *result)
 
 /* ---- Evaluation ---- */
 
-static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metrics, float *logits)
+/* *finite: all logits are. */
+static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metrics, float *logits,
+                               bool *finite)
 {
     Batch batch;
     loader_start_epoch(loader, 0);
@@ -65,7 +72,8 @@ static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metric
         Status status = trainer_predict(trainer, &batch, scores, NULL);
         if (!status_is_ok(&status))
             return status;
-        if (!tensor_is_finite(scores))
+        *finite = tensor_is_finite(scores);
+        if (!*finite)
             return status_failed("the logits are not numbers; lower --lr, or find the op with "
                                  "--check-finite");
         metrics_add(metrics, scores, batch.labels, 0.0);
@@ -73,7 +81,8 @@ static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metric
     return status_ok();
 }
 
-Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
+static Status evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics,
+                       bool *finite)
 {
     Loader loader;
     LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
@@ -82,11 +91,18 @@ Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool p
         return status;
     size_t bytes = (size_t)batch * (size_t)part->num_classes * sizeof(float);
     float *logits = mem_alloc(bytes);
-    status = logits ? evaluate_batches(trainer, &loader, metrics, logits)
+    *finite = true;
+    status = logits ? evaluate_batches(trainer, &loader, metrics, logits, finite)
                     : status_no_memory(bytes, "the predictions of a batch");
     mem_free(logits);
     loader_free(&loader);
     return status;
+}
+
+Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
+{
+    bool finite;
+    return evaluate(trainer, part, batch, pad, metrics, &finite);
 }
 
 /* ---- Training ---- */
@@ -124,11 +140,13 @@ static Status train_batch(Run *run, const Batch *batch)
     Status status = trainer_step(run->trainer, batch, &loss);
     if (!status_is_ok(&status))
         return status;
-    if (!isfinite(loss))
+    if (!isfinite(loss)) {
+        run->diverged = true;
         return status_failed(
             "%s: the loss is not a number in epoch %d, batch %lld; lower --lr, or find the op "
             "with --check-finite",
             run->kind->name, at->epoch, (long long)at->batch + 1);
+    }
     at->loss_sum += loss * batch->size;
     at->seen += batch->size;
     at->tokens += batch->num_ids;
@@ -204,13 +222,36 @@ static bool is_over(const Run *run)
     return run->at.epoch > last || (run->dataset->valid.count > 0 && patience > 0 && since >= patience);
 }
 
+/* A run that breaks away need not end in infinities: saturated units can come to rest where they answer every
+ * text alike. Its loss tells. The loss of the labels' frequencies is what training starts from, where the
+ * output bias does. */
+static Status check_loss(Run *run)
+{
+    const RunOptions *options = run->options;
+    const RunResult *result = run->result;
+    double loss = run->at.loss_sum / (double)run->at.seen, least = INFINITY;
+    if (options->log_odds_bias && !options->notebook && !options->files.init)
+        least = run->loss.base;
+    for (int i = 0; i < result->count; i++)
+        least = fmin(least, result->epochs[i].train_loss);
+    if (run->at.form == LOSS_MEAN || loss <= 1.5 * least || loss <= 0.5 * run->loss.base)
+        return status_ok();
+    run->diverged = true;
+    return status_failed("%s: the loss grew to %.4g in epoch %d, from %.4g; lower --lr", run->kind->name,
+                         loss, run->at.epoch, least);
+}
+
 static Status finish_epoch(Run *run, RunProgress *progress, double began)
 {
     RunResult *result = run->result;
     TrainingState *at = &run->at;
-    Status status =
-        run_evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
-                     run->options->notebook, &result->metrics);
+    Status status = check_loss(run);
+    if (!status_is_ok(&status))
+        return status;
+    bool finite;
+    status = evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
+                      run->options->notebook, &result->metrics, &finite);
+    run->diverged = !finite;
     if (!status_is_ok(&status))
         return status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
     RunEpoch *epoch = &result->epochs[result->count++];
@@ -228,7 +269,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
         return status;
     progress->finished = epoch;
     report(run, progress);
-    run->at = (TrainingState){.epoch = at->epoch + 1};
+    run->at = (TrainingState){.epoch = at->epoch + 1, .form = at->form, .rate = at->rate};
     return run_after_epoch(run, epoch);
 }
 
@@ -256,18 +297,20 @@ static Status find_bad_weight(const Run *run, NnNamed *bad)
 }
 
 /* Whether the last update left numbers: there is no later loss that would tell. */
-static Status check_weights(const Run *run)
+static Status check_weights(Run *run)
 {
     NnNamed bad;
     Status status = find_bad_weight(run, &bad);
-    if (status_is_ok(&status) && bad.name[0])
+    run->diverged = bad.name[0] != '\0';
+    if (status_is_ok(&status) && run->diverged)
         status = status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
                                "find the op with --check-finite",
                                run->kind->name, bad.name);
     return status;
 }
 
-static Status train(Run *run)
+/* Trains from where the run is to its end. */
+static Status train_on(Run *run)
 {
     int epochs = run->options->epochs;
     while (!is_over(run)) {
@@ -326,22 +369,6 @@ static Status set_word_scores(Model *model, const Dataset *dataset)
     return status_ok();
 }
 
-/* ((1 - p) / p)^power for each label of frequency p in the training part; a label without examples gets 1. */
-static Status set_pos_weight(Run *run, double power, Tensor *pos_weight)
-{
-    const DatasetPart *part = &run->dataset->train;
-    size_t bytes = (size_t)part->num_classes * sizeof *run->pos_weight;
-    run->pos_weight = mem_alloc(bytes);
-    if (!run->pos_weight)
-        return status_no_memory(bytes, "the labels' weights");
-    for (int32_t k = 0; k < part->num_classes; k++) {
-        double p = (double)part->label_counts[k] / (double)part->count;
-        run->pos_weight[k] = p > 0 && p < 1 ? (float)pow((1 - p) / p, power) : 1.0f;
-    }
-    *pos_weight = tensor_from(run->pos_weight, DTYPE_F32, SHAPE(part->num_classes));
-    return status_ok();
-}
-
 /* Weights to begin with, which must be numbers. */
 static Status load_first_weights(Run *run)
 {
@@ -375,8 +402,10 @@ static Status prepare_model(Run *run, const Npz *last)
         return nn_load_from(&run->model->base, last, (NnLoadOptions){0});
     if (options->files.init)
         return load_first_weights(run);
-    if (options->log_odds_bias && !options->notebook)
+    if (options->log_odds_bias && !options->notebook) {
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
+        label_loss_shift_bias(&run->loss, run->at.form, run->model);
+    }
     return set_word_scores(run->model, dataset);
 }
 
@@ -384,13 +413,15 @@ static Status prepare_training(Run *run, const Npz *last)
 {
     const RunOptions *options = run->options;
     TrainerOptions trainer = options->trainer;
+    int32_t labels = dataset_num_classes(run->dataset);
     trainer.seed = options->seed;
-    Status status = status_ok();
-    if (options->pos_weight > 0)
-        status = set_pos_weight(run, options->pos_weight, &trainer.pos_weight);
-    if (!status_is_ok(&status))
-        return status;
-    status = trainer_new(&run->trainer, run->model, &trainer);
+    trainer.schedule.lr *= run->at.rate;
+    trainer.labels = run->loss.labels;
+    if (run->loss.pos_weight)
+        trainer.pos_weight = tensor_from(run->loss.pos_weight, DTYPE_F32, SHAPE(labels));
+    if (run->loss.pos_weight && run->at.form != LOSS_MEAN)
+        trainer.weight = tensor_from(run->loss.weight, DTYPE_F32, SHAPE(labels));
+    Status status = trainer_new(&run->trainer, run->model, &trainer);
     if (!status_is_ok(&status))
         return status;
     LoaderOptions loader = {
@@ -415,10 +446,12 @@ static Status prepare_training(Run *run, const Npz *last)
 static Status prepare(Run *run)
 {
     Npz *last = NULL;
-    run->at.epoch = 1;
+    run->at = run_beginning(run);
     Status status = prepare_result(run);
     if (status_is_ok(&status))
         status = run_open_last(run, &last);
+    if (status_is_ok(&status))
+        status = label_loss_init(&run->loss, run->at.form, &run->dataset->train, run->options->pos_weight);
     if (status_is_ok(&status))
         status = prepare_model(run, last);
     if (status_is_ok(&status))
@@ -427,6 +460,48 @@ static Status prepare(Run *run)
     if (status_is_ok(&status) && run->options->files.folder)
         status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level});
     run->saved = clock_seconds();
+    return status;
+}
+
+/* ---- Beginning again ---- */
+
+/* What is trained; the data, the loss and the files stay. */
+static void free_training(Run *run)
+{
+    loader_free(&run->loader);
+    subword_dropout_free(&run->dropout);
+    trainer_free(run->trainer);
+    model_free(run->model);
+    run->loader = (Loader){0};
+    run->dropout = (SubwordDropout){0};
+    run->trainer = NULL;
+    run->model = NULL;
+}
+
+/* Trains anew at half the learning rate. */
+static Status begin_again(Run *run, const char *why)
+{
+    RunProgress progress = {.model = run->kind->name, .epochs = run->options->epochs, .again = why};
+    free_training(run);
+    run_forget_result(run);
+    run->best_waits = false;
+    run->diverged = false;
+    run->at = (TrainingState){.epoch = 1, .form = run->at.form, .rate = run->at.rate / 2};
+    progress.rate = run->at.rate;
+    if (run->watcher && run->watcher->progress)
+        run->watcher->progress(run->watcher->context, &progress);
+    Status status = prepare_model(run, NULL);
+    return status_is_ok(&status) ? prepare_training(run, NULL) : status;
+}
+
+static Status train(Run *run)
+{
+    Status status = train_on(run);
+    while (run->diverged && run->at.rate > LEAST_RATE) {
+        status = begin_again(run, status.message);
+        if (status_is_ok(&status))
+            status = train_on(run);
+    }
     return status;
 }
 
@@ -457,14 +532,14 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     run_close_files(&run, &status);
     result->seconds = run_seconds(&run);
     result->peak_rss_mb = peak_rss_mb();
-    loader_free(&run.loader);
-    subword_dropout_free(&run.dropout);
-    trainer_free(run.trainer);
-    mem_free(run.pos_weight);
-    if (model && status_is_ok(&status))
+    result->form = run.at.form;
+    result->rate = run.at.rate;
+    if (model && status_is_ok(&status)) {
         *model = run.model;
-    else
-        model_free(run.model);
+        run.model = NULL;
+    }
+    free_training(&run);
+    label_loss_free(&run.loss);
     if (!status_is_ok(&status))
         run_result_free(result);
     return status;

@@ -4,6 +4,7 @@
 #define REEL_MODELS_RUN_H
 
 #include "models/text/dataset.h"
+#include "models/training/label_loss.h"
 #include "models/training/metrics.h"
 #include "models/training/selection.h"
 #include "models/training/trainer.h"
@@ -44,11 +45,14 @@ typedef struct RunOptions {
         pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
     double
         bpe_dropout; /* cut the training texts anew for each epoch (models/text/subword_dropout.h); 0: off */
+    LossForm form;   /* of the loss */
+    double rate;     /* what the learning rate is multiplied by at first: an earlier run's */
     RunFiles files;
 } RunOptions;
 
 /* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; sizes, first values and dropout as each kind has
- * them; the state at the last real token, log-odds bias; no files, and once a minute where there are. */
+ * them; the state at the last real token, log-odds bias; a sum over labels; no files, and once a minute where
+ * there are. */
 RunOptions run_defaults(void);
 
 /* What an epoch came to. */
@@ -72,7 +76,9 @@ typedef struct RunResult {
     double seconds;
     double peak_rss_mb;
     bool interrupted;
-    Metrics metrics;    /* on the test part, after the last epoch */
+    LossForm form;
+    double rate;     /* what the learning rate was multiplied by; below 1: the loss grew, see run_model() */
+    Metrics metrics; /* on the test part, after the last epoch */
     Selection selected; /* by the validation part; epoch 0: there is none */
 } RunResult;
 
@@ -88,6 +94,9 @@ typedef struct RunProgress {
     double best_f1;           /* of the finished epochs, an earlier process's too: on the test part */
     int best_epoch;           /* 0: none yet */
     const RunEpoch *finished; /* not NULL: the epoch has ended with this */
+    const char
+        *again; /* not NULL: why the model is trained anew from here, at `rate` times the learning rate */
+    double rate;
 } RunProgress;
 
 /* Who looks on, and may end a run. */
@@ -97,9 +106,11 @@ typedef struct RunWatcher {
     bool (*stop)(void *context); /* asked after each batch; true ends the run in good order; may be NULL */
 } RunWatcher;
 
-/* Trains a new model of `kind`. On success the caller has the result (run_result_free) and, where `model` is
- * not NULL, the model (model_free). An error: a loss, the logits of the test part or, at the end, a weight is
- * not finite. */
+/* Trains a new model of `kind`. Where its loss grows (to 1.5 times what it was at first or in any epoch
+ * before, and more than half of what the labels' frequencies alone give) or is not a number, the model is
+ * trained anew at half the learning rate, up to ten times. On success the caller has the result
+ * (run_result_free) and, where `model` is not NULL, the model (model_free). An error: a loss, the logits of
+ * the test part or, at the end, a weight is not finite. */
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher);
 void run_result_free(RunResult *result);

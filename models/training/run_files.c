@@ -121,6 +121,20 @@ bool run_save_is_due(const Run *run)
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
+TrainingState run_beginning(const Run *run)
+{
+    return (TrainingState){.epoch = 1, .form = run->options->form, .rate = run->options->rate};
+}
+
+void run_forget_result(Run *run)
+{
+    RunResult *result = run->result;
+    result->count = result->best_epoch = 0;
+    selection_free(&result->selected);
+    result->best_f1 = 0;
+    metrics_reset(&result->metrics);
+}
+
 Status run_open_last(Run *run, Npz **npz)
 {
     const RunFiles *files = &run->options->files;
@@ -144,11 +158,8 @@ Status run_open_last(Run *run, Npz **npz)
     }
     npz_close(*npz);
     *npz = NULL;
-    run->at = (TrainingState){.epoch = 1};
-    result->count = result->best_epoch = 0;
-    selection_free(&result->selected);
-    result->best_f1 = 0;
-    metrics_reset(&result->metrics);
+    run_forget_result(run);
+    run->at = run_beginning(run);
     return status_ok();
 }
 

@@ -17,16 +17,22 @@ typedef struct Run {
     Loader loader;
     SubwordDropout dropout; /* where options.bpe_dropout asks for it */
     RunResult *result;
-    TrainingState at;  /* where it is */
-    float *pos_weight; /* [K], or NULL */
-    Saver *saver;      /* NULL: no files */
-    NnSnapshot best;   /* the best weights, where they are not yet on their way to the file */
+    TrainingState at; /* where it is */
+    LabelLoss loss;
+    bool diverged;   /* an error is that of a loss, of logits or of weights that are not numbers */
+    Saver *saver;    /* NULL: no files */
+    NnSnapshot best; /* the best weights, where they are not yet on their way to the file */
     bool best_waits;
     NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
     double started, saved; /* when this process began, and when it last wrote */
     double seconds_before; /* that earlier processes took */
     int64_t batches_done;  /* by this process */
 } Run;
+
+/* Where it is before it begins. */
+TrainingState run_beginning(const Run *run);
+/* Takes back what has come of it. */
+void run_forget_result(Run *run);
 
 /* The seconds that the run has taken, those of earlier processes too. */
 double run_seconds(const Run *run);

@@ -197,16 +197,20 @@ static Tensor shard_labels(Trainer *trainer, const Shard *shard)
     return labels;
 }
 
+static Var constant_or_none(Tape *tape, Tensor value)
+{
+    return tensor_is_valid(value) ? tape_constant(tape, value) : VAR_NONE;
+}
+
 static void train_shard(Trainer *trainer, Shard *shard, Var logits, double started)
 {
     Tape *tape = shard->tape;
-    Var pos_weight = tensor_is_valid(trainer->options.pos_weight)
-                         ? tape_constant(tape, trainer->options.pos_weight)
-                         : VAR_NONE;
+    const TrainerOptions *options = &trainer->options;
     Var target = tape_constant(tape, shard_labels(trainer, shard));
-    Var sum = var_bce_with_logits(logits, target, pos_weight, VAR_NONE, REDUCTION_SUM);
-    double decisions = (double)trainer->batch->size * (double)trainer->batch->labels.shape[1];
-    Var loss = var_scale(sum, 1.0 / decisions, 0.0);
+    Var sum = var_bce_with_logits(logits, target, constant_or_none(tape, options->pos_weight),
+                                  constant_or_none(tape, options->weight), REDUCTION_SUM);
+    double labels = options->labels > 0 ? options->labels : (double)trainer->batch->labels.shape[1];
+    Var loss = var_scale(sum, 1.0 / ((double)trainer->batch->size * labels), 0.0);
     double middle = clock_seconds();
     tape_backward(loss);
     shard->loss = var_item(sum);

@@ -19,7 +19,10 @@ typedef struct TrainerOptions {
     uint64_t seed;       /* of dropout */
     double word_dropout; /* part of the ids that are replaced by <unk> while training, in [0, 1) */
     Tensor pos_weight;   /* f32 [K], or invalid: the loss's weight of positive labels */
-    bool check_finite;   /* debug: stop at the first NaN or infinity and name its op and module */
+    Tensor weight;       /* f32 [K], or invalid: of all of a label's decisions */
+    double labels; /* the gradient is that of the loss's mean over texts of its sum over labels, divided by
+                      this; 0: by K, which makes it a mean over labels */
+    bool check_finite; /* debug: stop at the first NaN or infinity and name its op and module */
 } TrainerOptions;
 
 /* One shard, one thread, Adam with the homework's lr 2e-3, constant. */
@@ -37,7 +40,8 @@ typedef struct Trainer Trainer;
 Status trainer_new(Trainer **trainer, Model *model, const TrainerOptions *options);
 void trainer_free(Trainer *trainer);
 
-/* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it. */
+/* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it,
+ * whatever options.labels is. */
 Status trainer_step(Trainer *trainer, const Batch *batch, double *loss);
 /* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
  * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of

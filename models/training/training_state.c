@@ -72,6 +72,8 @@ static void add_json(NnSnapshot *snapshot, const TrainingState *state, const Run
     json_integer(&json, "seen", state->seen);
     json_integer(&json, "tokens", state->tokens);
     json_number(&json, "seconds", state->seconds);
+    json_integer(&json, "loss_form", state->form);
+    json_number(&json, "rate", state->rate);
     add_result(&json, result);
     json_end_object(&json);
     const char *bytes = json_finish(&json);
@@ -116,7 +118,7 @@ typedef struct Stored {
     double *thresholds;
     RunEpoch *epochs;
     int64_t *counts;
-    int num_thresholds, num_epochs, num_counts;
+    int num_thresholds, num_epochs, num_counts, loss_form;
 } Stored;
 
 static const JsonField epoch_fields[] = {
@@ -140,6 +142,8 @@ static const JsonField stored_fields[] = {PLAIN("run", run, TEXT),
                                           PLAIN("seen", at.seen, INTEGER),
                                           PLAIN("tokens", at.tokens, INTEGER),
                                           PLAIN("seconds", at.seconds, NUMBER),
+                                          PLAIN("loss_form", loss_form, INT),
+                                          PLAIN("rate", at.rate, NUMBER),
                                           PLAIN("best_f1", result.best_f1, NUMBER),
                                           PLAIN("best_epoch", result.best_epoch, INT),
                                           PLAIN("selected_epoch", result.selected.epoch, INT),
@@ -176,12 +180,16 @@ static Status check_stored(const char *path, const Stored *s, int32_t labels, in
                   {"updates", s->at.updates, 0, INT32_MAX},
                   {"seen", s->at.seen, 0, MOST_COUNTED},
                   {"tokens", s->at.tokens, 0, MOST_COUNTED},
+                  {"loss_form", s->loss_form, LOSS_MEAN, LOSS_SUM},
                   {"test_examples", s->result.metrics.examples, 0, MOST_COUNTED},
                   {"the number of thresholds", s->num_thresholds, thresholds, thresholds},
                   {"the number of test_counts", s->num_counts, 3 * (int64_t)labels, 3 * (int64_t)labels}};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
             return impossible(path, ranges[i].what, ranges[i].value, ranges[i].low, ranges[i].high);
+    if (!(s->at.rate > 0 && s->at.rate <= 1))
+        return status_failed("%s: " TRAINING ": rate is %g and not in (0, 1]; go on from another file", path,
+                             s->at.rate);
     for (int i = 0; i < s->num_counts; i++)
         if (s->counts[i] < 0 || s->counts[i] > MOST_COUNTED)
             return impossible(path, "one of test_counts", s->counts[i], 0, MOST_COUNTED);
@@ -232,12 +240,13 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
         return status_failed("%s: has no member " TRAINING "; go on from a file that ends in .last.npz",
                              npz_path(npz));
     Arena arena;
-    Stored stored = {0};
+    Stored stored = {.loss_form = LOSS_MEAN, .at.rate = 1}; /* of what version 0.1.0 wrote */
     arena_init(&arena, 0);
     Status status = read_stored(npz, member, &stored, &arena);
     /* Also of a state that cannot be: it may be another run's. */
     snprintf(stored.at.run, sizeof stored.at.run, "%s", stored.run ? stored.run : "");
     *state = stored.at;
+    state->form = (LossForm)stored.loss_form;
     if (status_is_ok(&status))
         status = check_stored(npz_path(npz), &stored, result->metrics.num_labels, most_epochs);
     if (status_is_ok(&status))

@@ -247,12 +247,29 @@ START_TEST(the_program_is_live_on_a_terminal)
 }
 END_TEST
 
+/* What was seen of the first try does not count for the second. */
+START_TEST(a_model_that_is_begun_again_says_so)
+{
+    FILE *file = tmpfile();
+    Progress progress = to_file(file, false);
+    play(&progress, 1, 4);
+    RunProgress again = {.model = "lstm", .again = "lstm: the loss grew to 2; lower --lr", .rate = 0.5};
+    progress_show(&progress, &again);
+    ck_assert_int_eq(progress.last_epoch, 0);
+    for (int i = 0; i < PROGRESS_CELLS; i++)
+        ck_assert_int_eq(progress.counts[i], 0);
+    ck_assert_ptr_nonnull(
+        strstr(written(file), "\nlstm: the loss grew to 2: begun again with 0.5 of the learning rate\n"));
+}
+END_TEST
+
 Suite *tools_progress_suite(void);
 Suite *tools_progress_suite(void)
 {
     Suite *suite = suite_create("tools/progress");
     TCase *tcase = tcase_create("progress");
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, a_model_that_is_begun_again_says_so);
     tcase_add_test(tcase, a_file_gets_the_epochs_lines_and_no_escape_codes);
     tcase_add_test(tcase, a_terminal_gets_one_line_a_model_that_stays);
     tcase_add_test(tcase, the_best_is_that_of_the_whole_run);

@@ -292,6 +292,32 @@ START_TEST(every_optimizer_goes_on_exactly)
 }
 END_TEST
 
+/* What was begun again with a lower rate is stopped before and after that. */
+START_TEST(a_run_that_was_begun_again_goes_on_exactly)
+{
+    options.trainer.optimizer = nn_optimizer_options(NN_SGD);
+    options.trainer.schedule.lr = 2e4;
+    options.epochs = 3;
+    Watch watch = {0};
+    RunResult all, rest;
+    ck_assert_ok(train("wide", whole, &watch, &all));
+    int batches = watch.batches;
+    ck_assert(all.rate < 1 && batches > 9);
+    for (int stop = 1; stop < batches; stop++) {
+        shell_must("rm -rf %s", cut);
+        watch = (Watch){.stop_after = stop};
+        ck_assert_ok(train("wide", cut, &watch, &rest));
+        run_result_free(&rest);
+        watch = (Watch){0};
+        ck_assert_ok(train("wide", cut, &watch, &rest));
+        same_files("wide");
+        ck_assert(rest.rate == all.rate);
+        run_result_free(&rest);
+    }
+    run_result_free(&all);
+}
+END_TEST
+
 /* ---- What is gone on from, and what is not ---- */
 
 START_TEST(a_finished_run_is_not_trained_again)
@@ -480,6 +506,8 @@ START_TEST(a_state_that_cannot_be_is_refused)
          "test_counts is 5 and not from 6 to 6"},
         {"\"test_counts\": [", "\"test_counts\": [1, 1, 1, 1, 1, 1, 1], \"of\": [",
          "test_counts is 7 and not from 6 to 6"},
+        {"\"rate\": ", "\"rate\": 0, \"of\": ", "rate is 0 and not in (0, 1]"},
+        {"\"loss_form\": ", "\"loss_form\": 2, \"of\": ", "loss_form is 2 and not from 0 to 1"},
         {"\"train_loss\": ", "\"train_loss\": true, \"of\": ", "a number is expected here"},
         {"\"epochs\": [", "\"epochs\": [{}, {}, {}], \"of\": [",
          "the number of epochs is 3 and not from 0 to 2"},
@@ -676,6 +704,7 @@ Suite *models_resume_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_run_that_dies_anywhere_goes_on_to_the_same_bytes);
     tcase_add_test(tcase, a_run_that_dies_again_and_again_gets_there);
+    tcase_add_test(tcase, a_run_that_was_begun_again_goes_on_exactly);
     tcase_add_loop_test(tcase, every_optimizer_goes_on_exactly, 0,
                         (int)(sizeof variants / sizeof variants[0]));
     tcase_add_test(tcase, a_finished_run_is_not_trained_again);

@@ -4,6 +4,7 @@
 #include "tests/nn_support.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static Dataset *dataset;
 
@@ -384,6 +385,70 @@ START_TEST(a_loss_that_is_no_number_ends_the_run)
 }
 END_TEST
 
+typedef struct Again {
+    int times;
+    double rate;
+    char why[200]; /* the first time */
+} Again;
+
+static void note_again(void *context, const RunProgress *progress)
+{
+    Again *again = context;
+    if (!progress->again)
+        return;
+    again->times++;
+    again->rate = progress->rate;
+    if (again->times == 1)
+        snprintf(again->why, sizeof again->why, "%s", progress->again);
+}
+
+/* The recommended model, with so much of its rate. */
+static RunOptions steep_run(double rate)
+{
+    RunOptions options = small_run(12);
+    options.config = (ModelConfig){.embed_dropout = -1, .dropout = -1};
+    options.trainer.optimizer = nn_optimizer_options(NN_SGD);
+    options.trainer.schedule.lr = rate;
+    return options;
+}
+
+static void same_weights(Model *a, Model *b)
+{
+    NnParameter *q = nn_first_parameter(&b->base);
+    for (NnParameter *p = nn_first_parameter(&a->base); p;
+         p = nn_next_parameter(&a->base, p), q = nn_next_parameter(&b->base, q))
+        ck_assert_mem_eq(p->core.value.data, q->core.value.data,
+                         (size_t)tensor_numel(&p->core.value) * sizeof(float));
+}
+
+/* With the first rate the loss is soon infinite, with the second it grows and comes to rest. Then the run is
+ * one that was begun with the lower rate. */
+START_TEST(a_loss_that_grows_is_begun_again_with_a_lower_rate)
+{
+    static const double rates[] = {1920, 240};
+    static const char *const whys[] = {"wide: the loss is not a number in epoch", "wide: the loss grew to"};
+    RunOptions options = steep_run(rates[_i]);
+    Again again = {0};
+    RunWatcher watcher = {.context = &again, .progress = note_again};
+    Model *model, *other;
+    RunResult result = run("wide", &options, &watcher, &model);
+    ck_assert_int_ge(again.times, 1);
+    ck_assert(result.rate == again.rate && result.rate == pow(0.5, again.times));
+    ck_assert_int_eq(result.count, 12);
+    ck_assert(result.epochs[11].train_loss < result.epochs[0].train_loss);
+    ck_assert_msg(strstr(again.why, whys[_i]) != NULL, "%s", again.why);
+    options = steep_run(rates[_i] * result.rate);
+    RunResult low = run("wide", &options, NULL, &other);
+    ck_assert(low.rate == 1);
+    check_same(&result, &low);
+    same_weights(model, other);
+    run_result_free(&result);
+    run_result_free(&low);
+    model_free(model);
+    model_free(other);
+}
+END_TEST
+
 /* After the last update there is no loss that would tell. */
 START_TEST(a_last_update_that_left_no_numbers_ends_the_run)
 {
@@ -457,6 +522,7 @@ Suite *models_run_suite(void)
     tcase_add_test(c, no_epochs_leave_a_new_model);
     tcase_add_test(c, options_out_of_range_are_errors);
     tcase_add_test(c, a_loss_that_is_no_number_ends_the_run);
+    tcase_add_loop_test(c, a_loss_that_grows_is_begun_again_with_a_lower_rate, 0, 2);
     tcase_add_test(c, a_last_update_that_left_no_numbers_ends_the_run);
     tcase_add_test(c, a_weight_that_is_no_number_at_the_end_is_an_error);
     tcase_add_loop_test(c, no_memory_is_an_error, 0, MODELS);

@@ -437,6 +437,47 @@ START_TEST(positive_labels_can_weigh_more)
 }
 END_TEST
 
+/* The gradient's, not that of the loss that is told. */
+START_TEST(the_sum_over_labels_has_a_scale)
+{
+    TrainerOptions mean = with_shards(2, 1), sum = mean;
+    mean.optimizer = sum.optimizer = nn_optimizer_options(NN_SGD);
+    mean.schedule = sum.schedule = (NnSchedule){.kind = NN_CONSTANT, .lr = 0.5};
+    sum.labels = 2 * K;
+    sum.schedule.lr = 1;
+    Run a = start(zoo_find("rnn"), mean, 4), b = start(zoo_find("rnn"), sum, 4);
+    TestBatch batch;
+    Random random = random_new(7, 0);
+    make_batch(&batch, &random, 9, 5);
+    for (int i = 0; i < 3; i++)
+        ck_assert(step(&a, &batch.batch) == step(&b, &batch.batch));
+    finish(&a);
+    finish(&b);
+}
+END_TEST
+
+/* A label that weighs 0 does not matter; one that weighs 2 is as two. */
+START_TEST(labels_can_weigh_more)
+{
+    float weights[K] = {0, 1, 2};
+    TrainerOptions options = with_shards(2, 1);
+    options.weight = tensor_from(weights, DTYPE_F32, SHAPE(K));
+    Run run = start(zoo_find("rnn"), options, 4);
+    TestBatch b;
+    Random random = random_new(7, 0);
+    make_batch(&b, &random, 9, 5);
+    float logits[9 * K];
+    predict(&run, &b.batch, logits);
+    double expected = 0;
+    for (int i = 0; i < 9 * K; i++) {
+        double p = 1 / (1 + exp(-logits[i])), t = b.labels[i];
+        expected -= weights[i % K] * (t * log(p) + (1 - t) * log(1 - p));
+    }
+    ck_assert_double_eq_tol(step(&run, &b.batch), expected / (9 * K), 1e-6);
+    finish(&run);
+}
+END_TEST
+
 START_TEST(a_frozen_part_is_not_trained)
 {
     Run run = start(zoo_find("attention"), with_shards(2, 1), 6),
@@ -651,6 +692,8 @@ Suite *models_trainer_suite(void)
     tcase_add_loop_test(c, batches_may_be_smaller_than_the_shards, 0, MODELS);
     tcase_add_loop_test(c, the_loss_falls, 0, MODELS);
     tcase_add_test(c, positive_labels_can_weigh_more);
+    tcase_add_test(c, labels_can_weigh_more);
+    tcase_add_test(c, the_sum_over_labels_has_a_scale);
     tcase_add_test(c, a_frozen_part_is_not_trained);
     tcase_add_loop_test(c, a_steady_step_asks_for_no_memory, 0, MODELS);
     tcase_add_loop_test(c, an_allocation_that_fails_is_an_error, 0, MODELS);

@@ -1,0 +1,41 @@
+/* How a run's loss weighs its labels, so that a step of the optimizer does not depend on how many there are,
+ * how frequent they are, or how --pos-weight weighs them. */
+#ifndef REEL_MODELS_LABEL_LOSS_H
+#define REEL_MODELS_LABEL_LOSS_H
+
+#include "models/model.h"
+#include "models/text/dataset.h"
+
+REEL_BEGIN_DECLS
+
+/* How a loss is made from the labels' losses. A run keeps the form that it began with. */
+typedef enum LossForm {
+    LOSS_MEAN, /* the mean over texts and labels, as version 0.1.0 had it */
+    LOSS_SUM   /* a mean over texts and a sum over labels, whose curvature is bounded */
+} LossForm;
+
+/* A label of frequency p, whose true examples count w times as much, has the loss
+ *
+ *   l = u (w y softplus(-z) + (1 - y) softplus(z))        w = ((1 - p) / p)^power
+ *
+ * At the best constant logit, ln(w p / (1 - p)), where training starts, its curvature is u w p (1 - p) / (1 -
+ * p + w p): u = (1 - p + w p) / w makes that p (1 - p) whatever the weights are. For a power of at most 1 no
+ * example then counts more than twice; for a larger one u is made so much smaller.
+ *
+ * Layers that the labels share feel the sum of the curvatures, C = sum p (1 - p). The gradient that is
+ * followed is that of sum l / (57 max(1, C / 4)): see label_loss.c. */
+typedef struct LabelLoss {
+    float *pos_weight, *weight; /* [K] w, u; NULL: 1 */
+    double labels;              /* what the sum over labels is divided by; 0: K */
+    double base;                /* the mean loss of the best constant logits */
+} LabelLoss;
+
+/* From a training part. An error: no memory. */
+Status label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power);
+void label_loss_free(LabelLoss *loss);
+/* Moves an output bias from the labels' log-odds to the best constant logits. */
+void label_loss_shift_bias(const LabelLoss *loss, LossForm form, Model *model);
+
+REEL_END_DECLS
+
+#endif
