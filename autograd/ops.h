@@ -34,7 +34,9 @@ Var var_softplus(Var a);
 Var var_scale(Var a, double factor, double offset); /* factor * a + offset */
 
 /* ---- Choosing ---- */
-Var var_where(Var condition, Var a, Var b);         /* condition: i32, nonzero takes a */
+/* condition: i32, nonzero takes a. What is not taken gets the gradient 0, which is NaN times an infinite
+ * derivative: for the root of what may be 0, choose before the root as well. */
+Var var_where(Var condition, Var a, Var b);
 Var var_masked_fill(Var a, Var mask, double value); /* value where the i32 mask is nonzero */
 /* Zero with probability p, else a / (1 - p) (Srivastava et al. 2014), drawn from tape_random(). */
 Var var_dropout(Var a, double p);

@@ -15,9 +15,10 @@ void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width,
         m->weight.fill_first = padding_id;
         m->weight.fill_stop = padding_id + 1;
     }
-    if (padding_id >= vocabulary)
+    if (padding_id < -1 || padding_id >= vocabulary)
         nn_module_fail(&m->base,
-                       status_failed("nn_embedding: the padding id %lld is not below the vocabulary %lld",
+                       status_failed("nn_embedding: the padding id %lld is not below the vocabulary "
+                                     "%lld, and not -1 for none",
                                      (long long)padding_id, (long long)vocabulary));
 }
 

@@ -38,12 +38,28 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* The bytes of a space, seen or not, that the text begins with (`front`) or ends with; 0: none. The no-break
+ * space and what has no width come from spreadsheets and web pages. */
+static size_t space_at(TextSpan span, bool front)
+{
+    static const char *const wide[] = {"\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
+    if (span.length > 0 && is_space(span.bytes[front ? 0 : span.length - 1]))
+        return 1;
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++) {
+        size_t length = strlen(wide[i]);
+        if (length <= span.length &&
+            memcmp(front ? span.bytes : span.bytes + span.length - length, wide[i], length) == 0)
+            return length;
+    }
+    return 0;
+}
+
 static TextSpan trim(TextSpan span)
 {
-    while (span.length > 0 && is_space(span.bytes[0]))
-        span = (TextSpan){span.bytes + 1, span.length - 1};
-    while (span.length > 0 && is_space(span.bytes[span.length - 1]))
-        span.length--;
+    for (size_t length; (length = space_at(span, true)) > 0;)
+        span = (TextSpan){span.bytes + length, span.length - length};
+    for (size_t length; (length = space_at(span, false)) > 0;)
+        span.length -= length;
     return span;
 }
 

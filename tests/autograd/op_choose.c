@@ -28,6 +28,20 @@ START_TEST(a_masked_nan_gives_no_gradient)
 }
 END_TEST
 
+/* As in PyTorch: a derivative that is infinite where it is not taken makes NaN of the gradient 0, unless what
+ * goes into the root is chosen as well. */
+START_TEST(chosen_before_the_root_an_untaken_operand_gives_no_nan)
+{
+    Var x = LEAF(tape, SHAPE(2), -1, 4), taken = INDEX(tape, SHAPE(2), 0, 1);
+    Var one = LEAF(tape, SHAPE(1), 1), safe = var_where(taken, x, one);
+    ck_assert(tape_backward(var_sum(var_where(taken, var_sqrt(safe), x), AXES_ALL, false)));
+    expect(var_grad(x), 0, 1, 0.25);
+    Var y = LEAF(tape, SHAPE(2), -1, 4);
+    ck_assert(tape_backward(var_sum(var_where(taken, var_sqrt(y), y), AXES_ALL, false)));
+    expect(var_grad(y), 0, NAN, 0.25);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_an_error)
 {
     Var a = LEAF(tape, SHAPE(2), 1, 2);
@@ -90,6 +104,7 @@ Suite *autograd_op_choose_suite(void)
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, where_and_masked_fill_choose);
     tcase_add_test(cases, a_masked_nan_gives_no_gradient);
+    tcase_add_test(cases, chosen_before_the_root_an_untaken_operand_gives_no_nan);
     tcase_add_test(cases, what_does_not_fit_is_an_error);
     tcase_add_test(cases, dropout_drops_the_share_it_says_and_scales_the_rest);
     tcase_add_test(cases, dropout_repeats_with_its_generator_and_not_without);

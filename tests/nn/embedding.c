@@ -74,6 +74,9 @@ START_TEST(the_padding_row_is_zero_and_stays_so)
     nn_embedding_init_padded(&m, 5, 3, 5);
     ck_assert_failed(nn_module_reset(&m.base, 1), STATUS_FAILED, "padding id 5");
     nn_module_free(&m.base);
+    nn_embedding_init_padded(&m, 5, 3, -2); /* PyTorch counts it from the end; here it would be none */
+    ck_assert_failed(nn_module_reset(&m.base, 1), STATUS_FAILED, "padding id -2");
+    nn_module_free(&m.base);
 }
 END_TEST
 

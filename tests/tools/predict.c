@@ -74,6 +74,11 @@ START_TEST(any_bytes_are_a_text)
     shell_must("cd %s && printf 'a game\\r\\nA GAME!\\n' | %s/predict %s --top 1 --quiet | uniq | wc -l",
                folder, tools, model);
     ck_assert_int_eq(atoi(shell_output()), 1);
+    /* Only a line feed ends a line, whatever else Unicode and Python take for an end. */
+    shell_must("printf 'a\\302\\205b\\nc\\342\\200\\250d\\ne\\013f\\014g\\n' | %s/predict %s --top 1 "
+               "--quiet | wc -l",
+               tools, model);
+    ck_assert_int_eq(atoi(shell_output()), 3);
     /* A line that is longer than a window. */
     shell_must("cd %s && (head -1 texts | tr '\\n' ' '; head -c 9000000 /dev/zero | tr '\\0' '-'; echo; head "
                "-1 texts) | "

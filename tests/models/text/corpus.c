@@ -197,6 +197,23 @@ static Corpus separated(const char *separator, const char *tsv)
     return corpus;
 }
 
+/* Labels that look the same are the same: no-break spaces and what has no width go from their ends. */
+START_TEST(spaces_that_are_not_seen_part_no_labels)
+{
+    Corpus corpus = text_support_corpus("text\tlabels\nx\ta, b c\ny\ta\xC2\xA0,  b c\xE2\x80\x8B\n"
+                                        "z\t\xEF\xBB\xBF\xC2\xA0 a, \xC2\xA0"
+                                        "b c\n"
+                                        "w\tb\xC2\xA0"
+                                        "c\n");
+    ck_assert_int_eq(corpus_num_classes(&corpus), 3); /* within a name they are of it */
+    ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a");
+    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b c");
+    ck_assert_int_eq(corpus.label_offsets[3], 6);
+    corpus_free(&corpus);
+    ck_assert_failed(parse("text\tlabels\nx\ta, \xC2\xA0, b\n"), STATUS_FAILED, "empty label");
+}
+END_TEST
+
 START_TEST(another_separator_separates)
 {
     static const char *const files[][2] = {{",", "text\tlabels\nx\ta,b\ny\t b , c\nz\tc\n"},
@@ -443,6 +460,7 @@ Suite *models_corpus_suite(void)
     tcase_add_test(tcase, rows_with_other_than_the_headers_fields);
     tcase_add_test(tcase, rows_without_labels_are_kept_and_counted);
     tcase_add_test(tcase, empty_labels_are_none);
+    tcase_add_test(tcase, spaces_that_are_not_seen_part_no_labels);
     tcase_add_test(tcase, another_separator_separates);
     tcase_add_test(tcase, labels_that_look_like_several_are_noticed);
     tcase_add_test(tcase, labels_that_differ_in_case_alone_are_noticed);
