@@ -1,9 +1,9 @@
 #include "tools/line_stream.h"
 
 #include "tensor/mem.h"
+#include "tensor/storage/text_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,15 +11,15 @@
 
 Status line_stream_open(LineStream *stream, const char *path)
 {
-    struct stat info;
     bool standard = strcmp(path, "-") == 0;
-    *stream = (LineStream){.fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
-                           .name = standard ? "the standard input" : path,
-                           .capacity = LINE_STREAM_BYTES};
-    if (stream->fd < 0)
-        return status_failed("%s: cannot read the file: %s; check the path", path, strerror(errno));
-    if (fstat(stream->fd, &info) == 0 && S_ISDIR(info.st_mode))
-        return status_failed("%s: is a directory; name a file in it", path);
+    *stream = (LineStream){
+        .fd = STDIN_FILENO, .name = standard ? "the standard input" : path, .capacity = LINE_STREAM_BYTES};
+    Status status = standard ? status_ok() : text_file_open(path, &stream->fd);
+    if (!status_is_ok(&status))
+        return status;
+    struct stat info;
+    if (standard && fstat(STDIN_FILENO, &info) == 0 && S_ISDIR(info.st_mode))
+        return status_failed("%s: is a directory; name a file in it", stream->name);
     stream->bytes = mem_alloc(stream->capacity);
     stream->lines = mem_alloc(LINE_STREAM_LINES * sizeof *stream->lines);
     return stream->bytes && stream->lines ? status_ok() : status_no_memory(stream->capacity, path);
@@ -70,10 +70,19 @@ static Status grow(LineStream *stream)
     return status_ok();
 }
 
+/* Whether a line is there with its end; what was looked at is not looked at again. */
+static bool has_line(LineStream *stream)
+{
+    const char *feed = memchr(stream->bytes + stream->searched, '\n', stream->size - stream->searched);
+    stream->searched = feed ? (size_t)(feed - stream->bytes) : stream->size;
+    return feed != NULL;
+}
+
 /* Makes a window of the whole lines at the front. */
 static void cut_lines(LineStream *stream)
 {
-    char *at = stream->bytes, *end = stream->bytes + stream->size;
+    size_t mark = stream->begun ? 0 : text_file_mark(stream->bytes, stream->size);
+    char *at = stream->bytes + mark, *end = stream->bytes + stream->size;
     while (at < end && stream->count < LINE_STREAM_LINES) {
         char *feed = memchr(at, '\n', (size_t)(end - at));
         if (!feed && !stream->ended)
@@ -85,6 +94,7 @@ static void cut_lines(LineStream *stream)
         at = feed ? feed + 1 : end;
     }
     stream->used = (size_t)(at - stream->bytes);
+    stream->begun = true;
 }
 
 static void drop_window(LineStream *stream)
@@ -92,25 +102,24 @@ static void drop_window(LineStream *stream)
     memmove(stream->bytes, stream->bytes + stream->used, stream->size - stream->used);
     stream->size -= stream->used;
     stream->first += stream->count;
-    stream->used = 0;
+    stream->used = stream->searched = 0;
     stream->count = 0;
 }
 
+/* Reads as long as that is no waiting, or as no line is whole. */
 Status line_stream_next(LineStream *stream)
 {
     Status status = status_ok();
     drop_window(stream);
-    while (status_is_ok(&status) && stream->count == 0 && !(stream->ended && stream->size == 0)) {
-        if (!stream->ended && stream->size < stream->capacity)
-            status = read_some(stream);
-        if (!status_is_ok(&status))
-            return status;
-        bool full = stream->size == stream->capacity;
-        if (!stream->ended && !full && is_ready(stream))
-            continue;
-        cut_lines(stream);
-        if (stream->count == 0 && !stream->ended && full)
-            status = grow(stream);
+    while (status_is_ok(&status) && !stream->ended) {
+        bool whole = has_line(stream), full = stream->size == stream->capacity;
+        if (whole && (full || !is_ready(stream)))
+            break;
+        status = full ? grow(stream) : read_some(stream);
     }
+    if (status_is_ok(&status) && !stream->begun)
+        status = text_file_check_mark(stream->name, stream->bytes, stream->size);
+    if (status_is_ok(&status))
+        cut_lines(stream);
     return status;
 }

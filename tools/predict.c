@@ -38,6 +38,7 @@ static Status predict_file(PredictRun *run, const char *path)
     if (status_is_ok(&status))
         status = line_stream_next(&stream);
     while (status_is_ok(&status) && stream.count > 0) {
+        predict_look_at_lines(run, stream.lines, stream.count);
         status = predict_texts(run, stream.lines, stream.count);
         if (status_is_ok(&status))
             status = line_stream_next(&stream);
@@ -84,9 +85,12 @@ static Status predict(const PredictSettings *settings, const char *const *models
         status = prepare(&run);
     if (status_is_ok(&status))
         status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
-    if (status_is_ok(&status))
+    if (status_is_ok(&status)) {
         predict_show_speed(&run, true);
-    else if (run.shown > 0)
+        predict_warn(&run, settings->eval            ? settings->eval
+                           : strcmp(input, "-") == 0 ? "the standard input"
+                                                     : input);
+    } else if (run.shown > 0)
         fputc('\n', stderr); /* the message gets a line of its own */
     predict_free_models(&run);
     mem_free(run.mean);

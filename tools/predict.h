@@ -1,5 +1,6 @@
 /* What the parts of tools/predict share: predict.c sets up, predict_output.c writes the line of a text,
- * predict_eval.c measures quality on labelled texts, predict_models.c asks one model or several. */
+ * predict_eval.c measures quality on labelled texts, predict_models.c asks one model or several,
+ * predict_doubts.c warns of lines that are hardly texts. */
 #ifndef REEL_TOOLS_PREDICT_H
 #define REEL_TOOLS_PREDICT_H
 
@@ -16,6 +17,11 @@ typedef struct PredictSettings {
     bool json, attention, quiet, help;
 } PredictSettings;
 
+/* Texts of which there is something to say. */
+typedef struct PredictDoubt {
+    int64_t count, first; /* its number, from 1 */
+} PredictDoubt;
+
 typedef struct PredictRun {
     const PredictSettings *settings;
     Checkpoint *checkpoints[PREDICT_MODELS];
@@ -30,7 +36,9 @@ typedef struct PredictRun {
     float *mean;                  /* [PREDICT_TEXTS, K]: of several models; NULL: there is one */
     int32_t *ranking;             /* [K] */
     int64_t texts;                /* done */
-    bool colour, shows;           /* colours on the terminal; progress there */
+    PredictDoubt not_utf8, with_cr, empty;
+    int text_column;    /* of lines that begin with a TSV's header; 0: they do not */
+    bool colour, shows; /* colours on the terminal; progress there */
     double began, shown;
 } PredictRun;
 
@@ -53,6 +61,13 @@ double predict_threshold(const PredictRun *run, int32_t k);
 Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count);
 /* Whether all could be written to the standard output so far. */
 Status predict_check_output(void);
+
+/* Notes which lines, about to be predicted, are hardly texts. */
+void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count);
+/* Notes of which texts, the last `count` that the first model was asked, nothing was left. */
+void predict_look_at_texts(PredictRun *run, int64_t count);
+/* Says on the standard error what was noted about the file `name`. */
+void predict_warn(const PredictRun *run, const char *name);
 
 /* Predicts the texts of settings->eval and prints precision, recall, F1 and support of each label. */
 Status predict_evaluate(PredictRun *run);

@@ -74,6 +74,8 @@ static Status ask(PredictRun *run, int model, const TextSpan *texts, int64_t cou
 Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
 {
     Status status = ask(run, 0, texts, count, attention);
+    if (status_is_ok(&status))
+        predict_look_at_texts(run, count);
     if (run->models == 1 || !status_is_ok(&status))
         return status;
     size_t n = (size_t)count * (size_t)run->labels;

@@ -222,6 +222,12 @@ PredictorText predictor_text(const Predictor *p, int64_t i)
                            .weights = p->weights ? p->weights + p->offsets[i] : NULL};
 }
 
+bool predictor_text_is_empty(const Predictor *p, int64_t i)
+{
+    const int32_t *ids = p->ids.ids + p->offsets[i];
+    return length_of(p, i) >= TOKENIZER_LEAST_MAX_LEN && ids[1] == TOKEN_UNK && ids[2] == TOKEN_EOS;
+}
+
 const char *predictor_word(const Predictor *p, int32_t id)
 {
     if (p->checkpoint->tokenizer.bpe)

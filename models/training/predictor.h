@@ -30,6 +30,8 @@ typedef struct PredictorText {
 } PredictorText;
 /* Text number i of the last call. */
 PredictorText predictor_text(const Predictor *predictor, int64_t i);
+/* Whether nothing was left of text i that the model knows. */
+bool predictor_text_is_empty(const Predictor *predictor, int64_t i);
 /* The word or piece of an id. */
 const char *predictor_word(const Predictor *predictor, int32_t id);
 

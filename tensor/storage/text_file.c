@@ -156,21 +156,22 @@ static Status bad_byte(const char *path, const char *bytes, size_t at)
                          path, line, column, (unsigned char)bytes[at]);
 }
 
-Status text_file_check(const char *path, const char *bytes, size_t size)
+size_t text_file_bad_byte(const char *bytes, size_t size)
 {
     const unsigned char *p = (const unsigned char *)bytes;
-    Status status = text_file_check_mark(path, bytes, size);
-    if (!status_is_ok(&status))
-        return status;
-    for (size_t i = 0; i < size;) {
-        if (size - i >= 8 && eight_plain_bytes(p + i)) {
-            i += 8;
-            continue;
-        }
-        size_t length = sequence_length(p + i, size - i);
+    size_t i = 0;
+    while (i < size) {
+        size_t length = size - i >= 8 && eight_plain_bytes(p + i) ? 8 : sequence_length(p + i, size - i);
         if (length == 0)
-            return bad_byte(path, bytes, i);
+            break;
         i += length;
     }
-    return status_ok();
+    return i;
+}
+
+Status text_file_check(const char *path, const char *bytes, size_t size)
+{
+    Status status = text_file_check_mark(path, bytes, size);
+    size_t bad = status_is_ok(&status) ? text_file_bad_byte(bytes, size) : size;
+    return bad < size ? bad_byte(path, bytes, bad) : status;
 }

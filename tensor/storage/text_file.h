@@ -22,6 +22,8 @@ Status text_file_empty(const char *path);
 /* Whether the bytes are UTF-8 (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF) without
  * NUL. The message names `path`, the line and the byte in it. */
 Status text_file_check(const char *path, const char *bytes, size_t size);
+/* The offset of the first byte that is not of UTF-8 or is NUL; `size` where all is well. */
+size_t text_file_bad_byte(const char *bytes, size_t size);
 /* Whether what a file begins with is not the byte order mark of UTF-16, which is named as what it is. */
 Status text_file_check_mark(const char *path, const char *bytes, size_t size);
 /* The length of UTF-8's byte order mark in front of the bytes: 3, or 0 where there is none. */

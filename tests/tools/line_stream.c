@@ -1,6 +1,6 @@
 #include "tools/line_stream.h"
 
-#include "tests/nn_support.h"
+#include "tests/text_support.h"
 #include "tests/shell_support.h"
 
 #include <check.h>
@@ -120,6 +120,54 @@ START_TEST(a_pause_ends_a_window)
 }
 END_TEST
 
+/* Lines that are there are given before more is waited for: the writer may be waiting for answers. */
+START_TEST(whole_lines_wait_for_nothing)
+{
+    enum { LINES = LINE_STREAM_LINES + 1808 };
+    LineStream stream;
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    for (int i = 0; i < LINES; i++)
+        ck_assert_int_eq(write(ends[1], "x\n", 2), 2);
+    ck_assert_int_eq(write(ends[1], "half", 4), 4);
+    ck_assert_ok(line_stream_open(&stream, "-"));
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, LINE_STREAM_LINES);
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, LINES - LINE_STREAM_LINES);
+    ck_assert_int_eq(write(ends[1], " a line\n", 8), 8);
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, 1);
+    must_be(&stream, 0, "half a line");
+    line_stream_close(&stream);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(byte_order_marks_are_seen)
+{
+    LineStream stream;
+    write_file("\xEF\xBB\xBFone\n\xEF\xBB\xBFtwo", 13);
+    ck_assert_ok(line_stream_open(&stream, path));
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, 2);
+    must_be(&stream, 0, "one");
+    must_be(&stream, 1, "\xEF\xBB\xBFtwo"); /* in front of the file alone */
+    line_stream_close(&stream);
+    write_file("\xFF\xFEo\0n\0", 6);
+    ck_assert_ok(line_stream_open(&stream, path));
+    ck_assert_failed(line_stream_next(&stream), STATUS_FAILED,
+                     "lines:1: begins with the byte order mark of UTF-16");
+    line_stream_close(&stream);
+    ck_assert_failed(line_stream_open(&stream, "no/such"), STATUS_FAILED, "check the path");
+    line_stream_close(&stream);
+    ck_assert_failed(line_stream_open(&stream, folder), STATUS_FAILED, "is a directory");
+    line_stream_close(&stream);
+}
+END_TEST
+
 START_TEST(a_long_line_makes_room)
 {
     size_t size = (size_t)2 * LINE_STREAM_BYTES + 100;
@@ -155,6 +203,8 @@ Suite *tools_line_stream_suite(void)
     tcase_add_test(tcase, lines_end_in_either_way_or_not_at_all);
     tcase_add_test(tcase, windows_follow_each_other_without_a_gap);
     tcase_add_test(tcase, a_pause_ends_a_window);
+    tcase_add_test(tcase, whole_lines_wait_for_nothing);
+    tcase_add_test(tcase, byte_order_marks_are_seen);
     tcase_add_test(tcase, a_long_line_makes_room);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -90,6 +90,64 @@ START_TEST(any_bytes_are_a_text)
 }
 END_TEST
 
+/* A program that sends lines and waits for their answers, and one line at a time. */
+START_TEST(answers_come_before_more_is_waited_for)
+{
+    shell_must(
+        "cd %s && mkfifo in out && (%s/predict %s --top 1 --quiet < in > out & "
+        "exec 3> in 4< out; yes game | head -10000 >&3; head -10000 <&4 | wc -l > answered; "
+        "for i in 1 2 3; do echo font >&3; read -r line <&4 && echo \"$line\"; done > single; "
+        "printf 'half a' >&3; echo ' game' >&3; read -r line <&4 && echo \"$line\" > halves; "
+        "exec 3>&- 4<&-; wait) && cat answered && echo font | %s/predict %s --top 1 --quiet > font && "
+        "cat font font font | cmp - single && echo half a game | %s/predict %s --top 1 --quiet | cmp - "
+        "halves",
+        folder, tools, model, tools, model, tools, model);
+    ck_assert_int_eq(atoi(shell_output()), 10000);
+}
+END_TEST
+
+/* They are answered as they are, but not without a word. */
+START_TEST(lines_that_are_hardly_texts_are_counted)
+{
+    shell_must(
+        "cd %s && printf 'a game\\na caf\\351\\n\\na font\\n\\000\\n1 2 3\\n' > mixed && %s/predict %s mixed "
+        "2>&1 > lines && test $(wc -l < lines) = 6",
+        folder, tools, model);
+    must_say(
+        "predict: mixed: 2 of 6 texts are not UTF-8, and their other bytes stand for spaces; convert the "
+        "file, as with `iconv -f LATIN1 -t UTF-8`; the first is number 2\n");
+    must_say("predict: mixed: 4 of 6 texts have no words that the model knows once they are cleaned, and are "
+             "answered as an empty text is; the first is number 2\n");
+    shell_must(
+        "cd %s && { seq 9000 | sed 's/.*/a game/'; printf 'caf\\351\\n'; } | %s/predict %s 2>&1 > /dev/null",
+        folder, tools, model);
+    must_say("the standard input: 1 of 9001 texts are not UTF-8");
+    must_say("the first is number 9001\n");
+    shell_must("cd %s && printf 'a game\\ra font\\r\\na game\\n' | %s/predict %s 2>&1 > /dev/null", folder,
+               tools, model);
+    must_say("1 of 2 texts have a CR in them that no LF follows");
+    shell_must("%s/predict %s tests/fixtures/debian_120.tsv 2>&1 > /dev/null", tools, model);
+    must_say(
+        "predict: tests/fixtures/debian_120.tsv:1: looks like the header of a TSV, and all 121 lines were "
+        "taken for texts, with all their columns; give the texts alone, as `tail -n +2 | cut -f1` does");
+    shell_must("%s/predict %s tests/fixtures/debian_120.tsv --quiet 2>&1 > /dev/null", tools, model);
+    ck_assert_str_eq(shell_output(), "");
+    shell_must("%s/predict %s %s/texts 2>&1 > /dev/null", tools, model, folder);
+    ck_assert_ptr_null(strstr(shell_output(), "predict: "));
+    shell_must("cd %s && printf 'text\\tlabels\\na game\\tuse::gameplaying\\n1 2\\tuse::gameplaying\\n' > "
+               "one.tsv && "
+               "%s/predict %s --eval one.tsv 2>&1 > /dev/null",
+               folder, tools, model);
+    must_say("predict: one.tsv: 1 of 2 texts have no words");
+    ck_assert_int_eq(shell_run("printf '\\377\\376a\\000\\n\\000' | %s/predict %s", tools, model), 1);
+    must_say("the standard input:1: begins with the byte order mark of UTF-16 (FF FE); convert the file");
+    shell_must("cd %s && printf '\\357\\273\\277game\\n' | %s/predict %s --quiet --top 3 > a && echo game | "
+               "%s/predict "
+               "%s --quiet --top 3 | cmp - a",
+               folder, tools, model, tools, model);
+}
+END_TEST
+
 START_TEST(thresholds_choose_labels)
 {
     shell_must("cd %s && %s/predict %s texts --threshold 0 --quiet > all && %s/predict %s texts --threshold "
@@ -382,6 +440,8 @@ Suite *tools_predict_suite(void)
     tcase_add_unchecked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_line_is_answered_by_a_line_in_order);
     tcase_add_test(tcase, any_bytes_are_a_text);
+    tcase_add_test(tcase, answers_come_before_more_is_waited_for);
+    tcase_add_test(tcase, lines_that_are_hardly_texts_are_counted);
     tcase_add_test(tcase, thresholds_choose_labels);
     tcase_add_test(tcase, several_models_answer_together);
     tcase_add_test(tcase, json_is_a_line_for_each_text);
