@@ -30,6 +30,15 @@ B := build/$(config)
 REEL_CFLAGS := -std=gnu17 $(OPT) -Wall -Wextra -Wpedantic -Wmissing-prototypes -Wstrict-prototypes \
                -fvisibility=hidden -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP -I. -pthread
 REEL_LIBS   := -lblis -lz -lm -pthread
+
+# utf8proc normalizes texts for tokenizers that ask for it; UTF8PROC= builds without it.
+ifeq ($(CROSS),)
+UTF8PROC    ?= $(shell pkg-config --exists libutf8proc 2>/dev/null && echo yes)
+endif
+ifneq ($(UTF8PROC),)
+REEL_CFLAGS += -DREEL_UTF8PROC
+REEL_LIBS   := -lutf8proc $(REEL_LIBS)
+endif
 ifneq ($(SANITIZE),)
 REEL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDFLAGS     += -fsanitize=$(SANITIZE)
@@ -176,7 +185,7 @@ $(call note,$(B)/docs/programs,$(sort $(page_programs)))
 
 # What the suites need to know of this build. A slow machine, and sanitizers, get more time.
 test_env := REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_DOCS=$(CURDIR)/$(B)/docs \
-            REEL_MAKE='$(MAKE) CC="$(CC)" CROSS=$(CROSS) SANITIZE=$(SANITIZE) COVERAGE=$(COVERAGE) OPT="$(OPT)"' \
+            REEL_MAKE='$(MAKE) CC="$(CC)" CROSS=$(CROSS) UTF8PROC=$(UTF8PROC) SANITIZE=$(SANITIZE) COVERAGE=$(COVERAGE) OPT="$(OPT)"' \
             REEL_CC='$(CC)' REEL_LINK_FLAGS='$(LDFLAGS)' \
             CK_TIMEOUT_MULTIPLIER=$(or $(CK_TIMEOUT_MULTIPLIER),$(if $(SANITIZE)$(COVERAGE)$(CROSS),30,10))
 ifneq ($(SANITIZE),)
@@ -205,9 +214,11 @@ test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo
 
 TEXT  ?= tests/fixtures/bpe/text.txt
 VOCAB ?= 1000
-## check-bpe: byte pairs against tokenizers and subword-nmt, where they are installed (PYTHON= TEXT= VOCAB= SKIPS=fail)
+RUNS  ?= 50
+SEED  ?= 1
+## check-bpe: byte pairs against tokenizers and subword-nmt, where they are installed (PYTHON= TEXT= VOCAB= RUNS= SEED= SKIPS=fail)
 check-bpe: $(B)/tools/bpe
-	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/bpe_references.py $(TEXT) $(VOCAB)
+	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/bpe_references.py $(TEXT) $(VOCAB) $(RUNS) $(SEED)
 
 ## coverage: runs the tests with gcov and prints which part of each file's lines they reach
 coverage:

@@ -3,7 +3,7 @@
 # where they are all there. With `ci`, also what .ci/run needs.
 set -eu
 
-packages="make gcc g++ libc6-dev pkg-config libblis-dev zlib1g-dev check"
+packages="make gcc g++ libc6-dev pkg-config libblis-dev zlib1g-dev libutf8proc-dev check"
 case "${1-}" in
 "") ;;
 ci)

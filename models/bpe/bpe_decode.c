@@ -78,8 +78,9 @@ static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count
 Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special, Bytes *out)
 {
     for (size_t i = 0; i < count; i++)
-        if ((uint32_t)ids[i] >= t->tokens.count)
-            return status_failed("id %d (number %zu) is not in the vocabulary, which ends at %zu", ids[i],
+        if ((uint32_t)ids[i] >= t->tokens.count ||
+            (t->hole_count && bpe_string_size(&t->tokens, (size_t)ids[i]) == 0))
+            return status_failed("id %d (number %zu) is not in the vocabulary, whose last is %zu", ids[i],
                                  i + 1, t->tokens.count - 1);
     bool fine;
     if (t->config.pretokenizer == BPE_BYTELEVEL)

@@ -46,7 +46,7 @@ struct BpeEncoder {
     size_t slot_count, used;
     Bytes spilled;
     BpeScratch scratch;
-    Bytes prefixed, mapped;
+    Bytes valid, normalized, prefixed, mapped;
     double dropout;
     Random random;
     Batch batch;
@@ -72,6 +72,8 @@ void bpe_encoder_free(BpeEncoder *encoder)
         return;
     mem_free(encoder->slots);
     bytes_free(&encoder->spilled);
+    bytes_free(&encoder->valid);
+    bytes_free(&encoder->normalized);
     bytes_free(&encoder->prefixed);
     bytes_free(&encoder->mapped);
     bpe_scratch_free(&encoder->scratch);
@@ -420,7 +422,37 @@ static size_t space_behind(const char *text, size_t at, size_t size)
     return at;
 }
 
-/* The leftmost added token at or behind `at`, the longest of those; what is before `from` is another's. */
+/* Whether a character of words ends at `at`, or begins there. */
+static bool is_word_before(const char *text, size_t at)
+{
+    size_t before = at;
+    while (before > 0 && at - before < 4 && ((uint8_t)text[--before] & 0xC0) == 0x80)
+        continue;
+    uint32_t code;
+    int length = at > 0 ? utf8_decode((const uint8_t *)text + before, at - before, &code) : 0;
+    return length > 0 && before + (size_t)length == at && bpe_is_word(code);
+}
+
+static bool is_word_behind(const char *text, size_t at, size_t size)
+{
+    uint32_t code;
+    return at < size && utf8_decode((const uint8_t *)text + at, size - at, &code) && bpe_is_word(code);
+}
+
+/* The longest of the added tokens that begin at `at`, or NULL. */
+static const BpeAdded *added_at(const BpeTokenizer *t, Range range, const char *text, size_t at, size_t size)
+{
+    for (size_t i = range.begin; i < range.end; i++) {
+        const BpeAdded *added = &t->added[i];
+        size_t length = bpe_string_size(&t->patterns, added->pattern);
+        if (length <= size - at && memcmp(text + at, bpe_string(&t->patterns, added->pattern), length) == 0)
+            return added;
+    }
+    return NULL;
+}
+
+/* The leftmost added token at or behind `at`; what is before `from` is another's. One that must be a word of
+ * its own, and is not, is passed over as a whole. */
 static bool find_added(const BpeTokenizer *t, Range range, const char *text, size_t from, size_t at,
                        size_t size, Found *found)
 {
@@ -433,18 +465,20 @@ static bool find_added(const BpeTokenizer *t, Range range, const char *text, siz
         } else if (!t->added_first[(uint8_t)text[at]]) {
             continue;
         }
-        for (size_t i = range.begin; i < range.end; i++) {
-            const BpeAdded *added = &t->added[i];
-            size_t length = bpe_string_size(&t->tokens, added->id);
-            if (length > size - at || memcmp(text + at, bpe_string(&t->tokens, added->id), length) != 0)
-                continue;
-            *found = (Found){at, at + length, at + length, added->id};
-            if (added->lstrip)
-                found->begin = at > from ? space_before(text, from, at) : from;
-            if (added->rstrip) /* before `from` there is the white space that another took; it ends there */
-                found->end = found->end <= from ? from : space_behind(text, found->end, size);
-            return true;
+        const BpeAdded *added = added_at(t, range, text, at, size);
+        if (!added)
+            continue;
+        size_t end = at + bpe_string_size(&t->patterns, added->pattern);
+        if (added->single_word && (is_word_before(text, at) || is_word_behind(text, end, size))) {
+            at = end - 1;
+            continue;
         }
+        *found = (Found){at, end, end, added->id};
+        if (added->lstrip)
+            found->begin = at > from ? space_before(text, from, at) : from;
+        if (added->rstrip) /* before `from` there is the white space that another took; it ends there */
+            found->end = end <= from ? from : space_behind(text, end, size);
+        return true;
     }
     return false;
 }
@@ -460,11 +494,18 @@ static bool encode_section(BpeEncoder *e, const char *text, size_t size, BpeIds 
            encode_pieces(e, e->prefixed.data, e->prefixed.size, ids, NULL);
 }
 
-/* First the tokens that are not "normalized" (pass 0), between them those that are, between these the text.
- */
+/* First the tokens that are not "normalized" (pass 0); what is between them is normalized and searched for
+ * those that are (pass 1), between these the text. */
 static bool encode_pass(BpeEncoder *e, int pass, const char *text, size_t size, BpeIds *ids)
 {
     const BpeTokenizer *t = e->tokenizer;
+    if (pass == 1 && !bpe_is_normal(&t->config, text, size)) {
+        e->normalized.size = 0;
+        if (!bpe_normalize(&t->config, text, size, &e->normalized))
+            return false;
+        text = e->normalized.data;
+        size = e->normalized.size;
+    }
     const Range ranges[2] = {{0, t->added_raw}, {t->added_raw, t->added_count}};
     size_t at = 0, next = 0;
     if (pass == 2)
@@ -481,8 +522,38 @@ static bool encode_pass(BpeEncoder *e, int pass, const char *text, size_t size, 
     return encode_pass(e, pass + 1, text + at, size - at, ids);
 }
 
+/* Where byte level is not, bytes that are no UTF-8 count as U+FFFD. Mostly it is enough that their symbols
+ * do. */
+static bool is_valid(const BpeTokenizer *t, const char *text, size_t size)
+{
+    return !t->needs_valid || t->config.pretokenizer == BPE_BYTELEVEL || utf8_valid(text, size) == size;
+}
+
+static bool replace_invalid(const char *text, size_t size, Bytes *out)
+{
+    out->size = 0;
+    while (size) {
+        size_t valid = utf8_valid(text, size);
+        if (!bytes_append(out, text, valid))
+            return false;
+        if (valid == size)
+            break;
+        if (!bytes_append(out, BPE_REPLACEMENT, strlen(BPE_REPLACEMENT)))
+            return false;
+        text += valid + 1;
+        size -= valid + 1;
+    }
+    return true;
+}
+
 static bool encode_text(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
 {
+    if (!is_valid(e->tokenizer, text, size)) {
+        if (!replace_invalid(text, size, &e->valid))
+            return false;
+        text = e->valid.data;
+        size = e->valid.size;
+    }
     return encode_pass(e, 0, text, size, ids);
 }
 
@@ -514,7 +585,8 @@ Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeI
     Found found;
     bool prefixes = t->config.add_prefix_space && t->config.pretokenizer == BPE_BYTELEVEL;
     Range all = {0, t->added_count};
-    bool plain = !prefixes && !(t->added_count && find_added(t, all, text, 0, 0, size, &found));
+    bool plain = !prefixes && bpe_is_normal(&t->config, text, size) && is_valid(t, text, size) &&
+                 !(t->added_count && find_added(t, all, text, 0, 0, size, &found));
     Status status = outcome(plain ? encode_pieces(encoder, text, size, ids, ends)
                                   : encode_line_by_line(encoder, text, size, ids, ends),
                             ids);

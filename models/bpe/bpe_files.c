@@ -23,6 +23,18 @@ Status bpe_read_file(const char *path, Bytes *bytes)
     return status_ok();
 }
 
+const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN])
+{
+    size_t size = json->string.size < BPE_SHOWN ? json->string.size : BPE_SHOWN - 1;
+    size = size ? utf8_valid(json->string.data, size) : 0;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = (uint8_t)json->string.data[i];
+        out[i] = byte < 0x20 || byte == 0x7F ? '?' : (char)byte;
+    }
+    out[size] = '\0';
+    return out;
+}
+
 void bpe_vocabulary_free(BpeVocabulary *v)
 {
     bpe_strings_free(&v->names);
@@ -66,25 +78,35 @@ bool bpe_vocabulary_read(BpeVocabulary *v, JsonReader *json)
 
 bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *tokens)
 {
-    size_t count = v->names.count;
+    size_t count = 0;
+    for (size_t i = 0; i < v->names.count; i++)
+        count = v->ids[i] >= count ? (size_t)v->ids[i] + 1 : count;
+    if (count - v->names.count > BPE_MAX_HOLES && count > v->names.count)
+        return json_reader_fail(json, "id %zu among %zu tokens: more than %d ids below it have no token",
+                                count - 1, v->names.count, BPE_MAX_HOLES);
     uint32_t *places = mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
     bool fine = places != NULL || json_reader_fail(json, "out of memory");
-    for (size_t i = 0; fine && i < count; i++) {
-        if (v->ids[i] >= count)
-            fine = json_reader_fail(json, "id %u among %zu tokens: ids must be 0 to %zu, without holes",
-                                    v->ids[i], count, count - 1);
-        else if (places[v->ids[i]])
+    for (size_t i = 0; fine && i < v->names.count; i++) {
+        if (places[v->ids[i]])
             fine = json_reader_fail(json, "id %u is given to two tokens", v->ids[i]);
         else
             places[v->ids[i]] = (uint32_t)i + 1;
     }
     for (size_t id = 0; fine && id < count; id++) {
-        size_t i = places[id] - 1;
-        fine = bpe_strings_add(tokens, bpe_string(&v->names, i), bpe_string_size(&v->names, i)) ||
+        size_t place = places[id];
+        fine = (place ? bpe_strings_add(tokens, bpe_string(&v->names, place - 1),
+                                        bpe_string_size(&v->names, place - 1))
+                      : bpe_strings_add(tokens, "", 0)) ||
                json_reader_fail(json, "out of memory");
     }
     mem_free(places);
     return fine;
+}
+
+Status bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name)
+{
+    Status status = bpe_tokenizer_make(tokenizer, parts);
+    return status_is_ok(&status) ? status : status_failed("%s: %s", name, status.message);
 }
 
 bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)

@@ -9,6 +9,37 @@
  * both ends, cut at blanks. */
 #define BPE_SUBWORD_REGEX "[\\r ]*\\n[\\r ]*|\\A[\\r ]+|[\\r ]+\\z| "
 
+enum { BPE_SHOWN = 64 };
+/* The start of the last string as a message shows it: whole characters, on one line. Returns out. */
+const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN]);
+
+/* One part of a tokenizer's pipeline: the members of those that are known. */
+typedef struct BpePart {
+    char type[BPE_SHOWN], behavior[BPE_SHOWN], suffix[BPE_SHOWN];
+    size_t at; /* where in the file */
+    bool add_prefix_space, trim_offsets, use_regex, invert;
+    bool splits_words; /* by BPE_SUBWORD_REGEX */
+    bool adds_nothing; /* a template that is the text alone */
+} BpePart;
+
+enum { BPE_MAX_PARTS = BPE_MAX_NORMAL_FORMS };
+
+typedef struct BpeParts {
+    BpePart items[BPE_MAX_PARTS];
+    int count;
+    bool present; /* not null; may still be an empty Sequence */
+    size_t at;
+} BpeParts;
+
+typedef struct BpePipeline {
+    BpeParts normalizer, pretokenizer, post, decoder;
+} BpePipeline;
+
+/* Reads one part, a Sequence of them under the key `list`, or null. False: json has the error. */
+bool bpe_parts_read(JsonReader *json, BpeParts *parts, const char *list);
+/* Sets what the pipeline asks for, or refuses it. */
+bool bpe_pipeline_apply(JsonReader *json, const BpePipeline *pipeline, bool has_word_end, BpeConfig *config);
+
 /* A whole file, at most BPE_MAX_FILE_BYTES; free with bytes_free(). */
 Status bpe_read_file(const char *path, Bytes *bytes);
 
@@ -24,7 +55,8 @@ void bpe_vocabulary_free(BpeVocabulary *vocabulary);
 bool bpe_vocabulary_read(BpeVocabulary *vocabulary, JsonReader *json);
 /* Adds json->string under that id, unless it is there with that id already. */
 bool bpe_vocabulary_add(BpeVocabulary *vocabulary, JsonReader *json, int64_t id);
-/* Puts the tokens into `tokens` by id; the ids must be 0 to count - 1. */
+enum { BPE_MAX_HOLES = 1 << 18 }; /* ids without a token, below the largest that has one */
+/* Puts the tokens into `tokens` by id, and an empty string where an id has none. */
 bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, JsonReader *json, BpeStrings *tokens);
 
 /* Appends the merge of two tokens, which must be in parts->tokens together with what they make. `what` is
@@ -36,6 +68,9 @@ typedef struct BpeMergeText {
 bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200]);
 /* "left right", exactly one blank. */
 bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
+
+/* bpe_tokenizer_make(), with the file's name before what is wrong. */
+Status bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name);
 
 /* Appends the members of { "token": id, ... } in the order of ids, `indent` before each. False: no memory. */
 bool bpe_write_vocab(const BpeTokenizer *tokenizer, Bytes *out, const char *indent);

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define BPE_WORD_END "</w>"
+#define BPE_WORD_END    "</w>"
+#define BPE_REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
 enum { BPE_NONE = -1 };
 
@@ -24,9 +25,33 @@ static inline BpeClass bpe_class(uint32_t code)
                       3);
 }
 
+/* Code points where something begins (even places) and ends (odd ones). */
+extern const uint32_t bpe_unicode_words[], bpe_unicode_unnormalized[];
+extern const size_t bpe_unicode_words_count, bpe_unicode_unnormalized_count;
+
+/* \\w of Rust's regex: letters, marks, digits, connectors and joiners. */
+bool bpe_is_word(uint32_t code);
+/* Whether normalization leaves the character alone, as Hugging Face's older tables do. */
+bool bpe_is_unnormalized(uint32_t code);
+
 /* GPT-2's mapping of a byte to a printable character, and back (-1: not a mapped character). */
 uint32_t bpe_byte_to_code(uint8_t byte);
 int bpe_code_to_byte(uint32_t code);
+
+/* ---- Normalization (bpe_normalize.c) ---- */
+
+typedef enum { BPE_NFC, BPE_NFD, BPE_NFKC, BPE_NFKD } BpeNormalForm;
+enum { BPE_NORMAL_FORM_COUNT = 4 };
+typedef struct BpeConfig BpeConfig;
+
+const char *bpe_normal_form_name(BpeNormalForm form);
+bool bpe_normal_form_find(const char *name, BpeNormalForm *form);
+/* Whether Reel is built with a library that does it. */
+bool bpe_can_normalize(void);
+/* Whether it is seen at once that there is nothing to do. */
+bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size);
+/* Appends the normalized text. False: no memory. */
+bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, Bytes *out);
 
 /* ---- Pieces (bpe_pretokenize.c) ---- */
 
@@ -139,7 +164,8 @@ bool bpe_prefix_lines(Bytes *out, const char *text, size_t size);
 
 /* ---- Strings and their ids (bpe_strings.c) ---- */
 
-/* Strings kept one after the other, each ended by a NUL, and found by their text. */
+/* Strings kept one after the other, each ended by a NUL, and found by their text. An empty one has an index
+ * and is never found. */
 typedef struct BpeStrings {
     char *bytes;
     size_t bytes_used, bytes_capacity;
@@ -175,17 +201,21 @@ typedef struct BpeMerge {
 
 /* A token that is looked for in the text before it is cut into pieces. */
 typedef struct BpeAdded {
-    uint32_t id;
+    uint32_t id, pattern; /* `pattern`: which of t->patterns */
     bool special, lstrip, rstrip, single_word, normalized;
     bool outside; /* no token of the model: what is left of the text never becomes it */
 } BpeAdded;
 
-typedef struct BpeConfig {
+enum { BPE_MAX_NORMAL_FORMS = 8 };
+
+struct BpeConfig {
+    BpeNormalForm normal_forms[BPE_MAX_NORMAL_FORMS]; /* one after the other */
+    int normal_form_count;
     BpePretokenizer pretokenizer;
     bool add_prefix_space, trim_offsets;
     bool byte_fallback, fuse_unk, ignore_merges;
     int32_t unk_id; /* or BPE_NONE */
-} BpeConfig;
+};
 
 enum { BPE_IS_SPECIAL = 1, BPE_IS_OUTSIDE = 2 };
 
@@ -202,6 +232,9 @@ struct BpeTokenizer {
     size_t merge_count;
     BpeAdded *added; /* first those that are not "normalized", of each kind the longest text first */
     size_t added_count, added_raw; /* all; those that are not "normalized" */
+    BpeStrings patterns;           /* what added tokens are looked for as: those that are, normalized */
+    bool needs_valid;              /* what is no UTF-8 must be replaced before tokens are looked for */
+    size_t hole_count;             /* ids without a token */
     uint8_t *flags;                /* [count], of BPE_IS_... */
     uint8_t added_first[256];      /* whether an added token begins with this byte */
     int added_byte;                /* the byte that all of them begin with, or -1 */

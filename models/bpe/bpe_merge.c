@@ -370,39 +370,37 @@ static bool reserve(BpeScratch *s, size_t count)
     return s->capacity > 0;
 }
 
-/* The symbol of one character, or BPE_NONE. */
-static int32_t symbol_of(const BpeTokenizer *t, const char *text, size_t size, bool valid, bool is_final)
+/* A character as the vocabulary would have it; the size. */
+static size_t spell(const BpeTokenizer *t, uint32_t code, bool is_final, char out[8])
 {
-    if (!valid) {
-        text = "\xEF\xBF\xBD"; /* U+FFFD */
-        size = 3;
-    }
+    size_t size = (size_t)utf8_encode(code, out);
     if (!is_final || t->config.pretokenizer != BPE_SUBWORD_NMT)
-        return (int32_t)bpe_model_id(t, text, size);
-    char with_end[8];
-    memcpy(with_end, text, size);
-    memcpy(with_end + size, BPE_WORD_END, 4);
-    return (int32_t)bpe_model_id(t, with_end, size + 4);
+        return size;
+    memcpy(out + size, BPE_WORD_END, 4);
+    return size + 4;
+}
+
+/* The symbol of one character, or BPE_NONE. */
+static int32_t symbol_of(const BpeTokenizer *t, uint32_t code, bool is_final)
+{
+    char text[8];
+    size_t size = spell(t, code, is_final, text);
+    return (int32_t)bpe_model_id(t, text, size);
 }
 
 /* What stands for a character without a symbol goes to out[count]; the new count. Hugging Face keeps an
  * unknown token back until the next known symbol, so that several can be fused; *unk tells. */
-static size_t add_unknown(const BpeTokenizer *t, const char *text, size_t size, bool is_final, bool *unk,
-                          uint32_t *out, size_t count)
+static size_t add_unknown(const BpeTokenizer *t, uint32_t code, bool is_final, bool *unk, uint32_t *out,
+                          size_t count)
 {
     bool fallback = t->config.byte_fallback;
-    char with_end[8];
-    if (fallback && is_final && t->config.pretokenizer == BPE_SUBWORD_NMT) {
-        memcpy(with_end, text, size);
-        memcpy(with_end + size, BPE_WORD_END, 4);
-        text = with_end;
-        size += 4;
-    }
+    char bytes[8];
+    size_t size = spell(t, code, is_final, bytes);
     for (size_t i = 0; i < size && fallback; i++)
-        fallback = t->fallback_ids[(uint8_t)text[i]] >= 0;
+        fallback = t->fallback_ids[(uint8_t)bytes[i]] >= 0;
     if (fallback) {
         for (size_t i = 0; i < size; i++)
-            out[count++] = (uint32_t)t->fallback_ids[(uint8_t)text[i]];
+            out[count++] = (uint32_t)t->fallback_ids[(uint8_t)bytes[i]];
         return count;
     }
     if (t->config.unk_id < 0)
@@ -415,7 +413,8 @@ static size_t add_unknown(const BpeTokenizer *t, const char *text, size_t size, 
 
 bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, size_t size, size_t *count)
 {
-    if (!reserve(s, size + 5))
+    /* With fallback a byte becomes the two of its mapped character, or the three of U+FFFD. */
+    if (!reserve(s, (t->config.byte_fallback ? 3 * size : size) + 5))
         return false;
     bool bytes = t->config.pretokenizer == BPE_BYTELEVEL, unk = false;
     uint32_t *out = s->symbols;
@@ -423,19 +422,20 @@ bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, s
     for (size_t at = 0; at < size;) {
         uint8_t first = (uint8_t)text[at];
         int length = 1;
-        bool valid = true;
+        uint32_t code = first;
         int32_t symbol;
         if (bytes || first < 0x80) {
             symbol = at + 1 == size ? t->final_ids[first] : t->byte_ids[first];
         } else {
-            uint32_t code;
             length = utf8_decode((const uint8_t *)text + at, size - at, &code);
-            valid = length > 0;
-            length = valid ? length : 1;
-            symbol = symbol_of(t, text + at, (size_t)length, valid, at + (size_t)length == size);
+            code = length ? code : 0xFFFD;
+            length = length ? length : 1;
+            symbol = symbol_of(t, code, at + (size_t)length == size);
         }
         if (symbol < 0) {
-            n = add_unknown(t, text + at, (size_t)length, at + (size_t)length == size, &unk, out, n);
+            if (bytes)
+                code = bpe_byte_to_code(first);
+            n = add_unknown(t, code, at + (size_t)length == size, &unk, out, n);
         } else {
             if (unk)
                 out[n++] = (uint32_t)t->config.unk_id;

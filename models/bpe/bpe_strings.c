@@ -33,6 +33,8 @@ void bpe_strings_free(BpeStrings *strings)
 
 static void put(BpeStrings *strings, uint64_t hash, uint32_t index)
 {
+    if (bpe_string_size(strings, index) == 0)
+        return;
     size_t slot = hash & (strings->slot_count - 1);
     while (strings->slots[slot])
         slot = (slot + 1) & (strings->slot_count - 1);
@@ -83,8 +85,9 @@ static void finish(BpeStrings *strings, size_t size)
     char *text = strings->bytes + strings->bytes_used;
     text[size] = '\0';
     strings->bytes_used += size + 1;
-    put(strings, bpe_hash_bytes(text, size), (uint32_t)strings->count);
-    strings->at[++strings->count] = strings->bytes_used;
+    uint32_t index = (uint32_t)strings->count++;
+    strings->at[strings->count] = strings->bytes_used;
+    put(strings, bpe_hash_bytes(text, size), index);
 }
 
 bool bpe_strings_add(BpeStrings *strings, const char *text, size_t size)
@@ -122,7 +125,7 @@ void bpe_strings_drop_last(BpeStrings *strings)
 
 int64_t bpe_strings_find(const BpeStrings *strings, const char *text, size_t size)
 {
-    if (strings->slot_count == 0)
+    if (strings->slot_count == 0 || size == 0)
         return BPE_NONE;
     size_t mask = strings->slot_count - 1;
     for (size_t slot = bpe_hash_bytes(text, size) & mask; strings->slots[slot]; slot = (slot + 1) & mask) {

@@ -52,7 +52,7 @@ Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t 
     if (status_is_ok(&status))
         status = read_merges(merges, merges_size, merges_name, &parts);
     if (status_is_ok(&status))
-        return bpe_tokenizer_make(tokenizer, &parts);
+        return bpe_tokenizer_make_from(tokenizer, &parts, merges_name);
     bpe_tokenizer_drop(&parts);
     return status;
 }
@@ -86,8 +86,24 @@ static bool fits_line(const BpeTokenizer *t, const BpeMerge *m)
            !memchr(right, '\n', right_size);
 }
 
+/* What the text files have no place for and would change ids. */
+static Status check_settings(const BpeTokenizer *t, const char *path)
+{
+    const BpeConfig *config = &t->config;
+    const char *lost = config->normal_form_count ? "normalizer"
+                       : config->ignore_merges   ? "ignore_merges"
+                       : config->byte_fallback   ? "byte_fallback"
+                                                 : NULL;
+    return lost ? status_failed("%s: this format has no place for the tokenizer's %s; save a tokenizer.json",
+                                path, lost)
+                : status_ok();
+}
+
 static Status check_merges(const BpeTokenizer *t, const char *path)
 {
+    Status status = check_settings(t, path);
+    if (!status_is_ok(&status))
+        return status;
     for (size_t i = 0; i < t->merge_count; i++)
         if (!fits_line(t, &t->merges[i]))
             return status_failed("%s: a line of this format cannot hold merge %zu; save a tokenizer.json",
@@ -252,7 +268,7 @@ Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t 
         .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
     Status status = read_codes(name, &bytes, unk_token, &parts);
     if (status_is_ok(&status))
-        return bpe_tokenizer_make(tokenizer, &parts);
+        return bpe_tokenizer_make_from(tokenizer, &parts, name);
     bpe_tokenizer_drop(&parts);
     return status;
 }

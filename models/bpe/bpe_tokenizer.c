@@ -9,6 +9,7 @@
 void bpe_tokenizer_drop(BpeTokenizer *t)
 {
     bpe_strings_free(&t->tokens);
+    bpe_strings_free(&t->patterns);
     mem_free(t->decoded);
     mem_free(t->decoded_at);
     mem_free(t->merges);
@@ -122,23 +123,43 @@ static int compare_added(const void *a, const void *b, void *context)
     const BpeAdded *x = a, *y = b;
     if (x->normalized != y->normalized)
         return x->normalized - y->normalized;
-    size_t p = bpe_string_size(&t->tokens, x->id), q = bpe_string_size(&t->tokens, y->id);
+    size_t p = bpe_string_size(&t->patterns, x->pattern), q = bpe_string_size(&t->patterns, y->pattern);
     return p != q ? (p < q) - (p > q) : (x->id > y->id) - (x->id < y->id);
+}
+
+static bool make_patterns(BpeTokenizer *t)
+{
+    Bytes text = {0};
+    bool fine = true;
+    for (size_t i = 0; i < t->added_count && fine; i++) {
+        BpeAdded *added = &t->added[i];
+        const char *token = bpe_string(&t->tokens, added->id);
+        size_t size = bpe_string_size(&t->tokens, added->id);
+        text.size = 0;
+        added->pattern = (uint32_t)i;
+        fine = (added->normalized ? bpe_normalize(&t->config, token, size, &text)
+                                  : bytes_append(&text, token, size)) &&
+               bpe_strings_add(&t->patterns, text.data ? text.data : "", text.size);
+    }
+    bytes_free(&text);
+    return fine;
 }
 
 static bool make_added(BpeTokenizer *t)
 {
-    if (!(t->flags = mem_calloc(t->tokens.count, 1)))
+    if (!(t->flags = mem_calloc(t->tokens.count, 1)) || !make_patterns(t))
         return false;
     if (t->added_count)
         qsort_r(t->added, t->added_count, sizeof *t->added, compare_added, t);
     t->added_raw = 0;
+    t->needs_valid = t->config.ignore_merges;
     for (size_t i = 0; i < t->added_count; i++) {
         t->added_raw += !t->added[i].normalized;
-        uint8_t first = (uint8_t)bpe_string(&t->tokens, t->added[i].id)[0];
+        uint8_t first = (uint8_t)bpe_string(&t->patterns, t->added[i].pattern)[0];
         t->flags[t->added[i].id] = (uint8_t)((t->added[i].special ? BPE_IS_SPECIAL : 0) |
                                              (t->added[i].outside ? BPE_IS_OUTSIDE : 0));
         t->added_first[first] = 1;
+        t->needs_valid |= strstr(bpe_string(&t->patterns, t->added[i].pattern), BPE_REPLACEMENT) != NULL;
         t->added_byte = i == 0 || t->added_byte == first ? first : -1;
     }
     return true;
@@ -172,6 +193,29 @@ static bool make_rising(BpeTokenizer *t)
     return true;
 }
 
+/* Merges are of the model's own tokens. Of two added tokens that normalization makes the same, Hugging Face
+ * finds now the one, now the other. */
+static Status check_added(const BpeTokenizer *t)
+{
+    for (size_t i = 0; i < t->merge_count; i++) {
+        const BpeMerge *m = &t->merges[i];
+        if (bpe_is_outside(t, m->left) || bpe_is_outside(t, m->right) || bpe_is_outside(t, m->product))
+            return status_failed("merge %zu has an added token that is not in the model's vocabulary", i);
+    }
+    for (size_t i = t->added_raw + 1; i < t->added_count; i++)
+        for (size_t k = i; k-- > t->added_raw;) { /* as long ones stand together */
+            uint32_t a = t->added[i].pattern, b = t->added[k].pattern;
+            size_t size = bpe_string_size(&t->patterns, a);
+            if (bpe_string_size(&t->patterns, b) != size)
+                break;
+            if (memcmp(bpe_string(&t->patterns, a), bpe_string(&t->patterns, b), size) == 0)
+                return status_failed("added tokens %u and %u are the same when normalized: which of them is "
+                                     "found would be left to chance; take one of them out",
+                                     t->added[k].id, t->added[i].id);
+        }
+    return status_ok();
+}
+
 static Status check(const BpeTokenizer *t)
 {
     if (t->tokens.count > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
@@ -189,14 +233,20 @@ Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
     *tokenizer = NULL;
     Status status = check(parts);
     if (status_is_ok(&status)) {
+        for (size_t id = 0; id < parts->tokens.count; id++)
+            parts->hole_count += bpe_string_size(&parts->tokens, id) == 0;
         if (make_added(parts) && make_pairs(parts) && make_decoded(parts) && make_rising(parts) &&
             (*tokenizer = mem_alloc(sizeof **tokenizer)))
             make_symbols(parts);
         else
             status = status_no_memory(parts->tokens.bytes_used, "the tokenizer");
     }
+    if (status_is_ok(&status))
+        status = check_added(parts);
     if (!status_is_ok(&status)) {
         bpe_tokenizer_drop(parts);
+        mem_free(*tokenizer);
+        *tokenizer = NULL;
         return status;
     }
     **tokenizer = *parts;
@@ -231,7 +281,7 @@ int32_t bpe_unk_id(const BpeTokenizer *t)
 
 const char *bpe_token_text(const BpeTokenizer *t, int32_t id, size_t *size)
 {
-    if (id < 0 || (size_t)id >= t->tokens.count)
+    if (id < 0 || (size_t)id >= t->tokens.count || bpe_string_size(&t->tokens, (size_t)id) == 0)
         return NULL;
     if (size)
         *size = bpe_string_size(&t->tokens, (size_t)id);

@@ -8,83 +8,16 @@
 
 #include <stdio.h>
 
-/* A pre-tokenizer, decoder or post-processor: the members of those that are known. */
-typedef struct Part {
-    char type[32], pattern[64], behavior[16];
-    bool is_regex, add_prefix_space, trim_offsets, use_regex, invert;
-    char suffix[8];
-} Part;
-
 typedef struct Loader {
     JsonReader json;
     BpeTokenizer parts;
     BpeVocabulary vocabulary;
+    BpePipeline pipeline;
     size_t merge_capacity, added_capacity;
+    size_t model_count;                           /* tokens of the model; those behind them are added ones */
     size_t vocab_at, merges_at, added_at, unk_at; /* where in the text they are; 0: they are not there */
     bool has_word_end, has_model;
-    bool has_pretokenizer, has_decoder, has_post;
-    Part pretokenizer, decoder, post;
 } Loader;
-
-static bool copy_string(JsonReader *json, char *out, size_t room)
-{
-    if (!json_reader_string(json))
-        return false;
-    if (json->string.size >= room || (json->string.size && memchr(json->string.data, 0, json->string.size)))
-        return json_reader_fail(json, "a string of less than %zu characters is expected here", room);
-    memcpy(out, json->string.size ? json->string.data : "", json->string.size);
-    out[json->string.size] = '\0';
-    return true;
-}
-
-static bool read_pattern(JsonReader *json, Part *part)
-{
-    bool first = true;
-    json_reader_open_object(json);
-    while (json_reader_next_key(json, &first)) {
-        part->is_regex = json_reader_is(json, "Regex");
-        if (!part->is_regex && !json_reader_is(json, "String"))
-            return json_reader_fail(json, "a pattern is either \"String\" or \"Regex\"");
-        if (!copy_string(json, part->pattern, sizeof part->pattern))
-            return false;
-    }
-    return status_is_ok(&json->status);
-}
-
-static bool read_member(JsonReader *json, Part *part)
-{
-    if (json_reader_is(json, "type"))
-        return copy_string(json, part->type, sizeof part->type);
-    if (json_reader_is(json, "behavior"))
-        return copy_string(json, part->behavior, sizeof part->behavior);
-    if (json_reader_is(json, "suffix"))
-        return copy_string(json, part->suffix, sizeof part->suffix);
-    if (json_reader_is(json, "pattern"))
-        return read_pattern(json, part);
-    if (json_reader_is(json, "add_prefix_space"))
-        return json_reader_bool(json, &part->add_prefix_space);
-    if (json_reader_is(json, "trim_offsets"))
-        return json_reader_bool(json, &part->trim_offsets);
-    if (json_reader_is(json, "use_regex"))
-        return json_reader_bool(json, &part->use_regex);
-    if (json_reader_is(json, "invert"))
-        return json_reader_bool(json, &part->invert);
-    return json_reader_skip(json); /* what has unknown members has an unknown type too */
-}
-
-static bool read_part(JsonReader *json, Part *part, bool *present)
-{
-    *part = (Part){.add_prefix_space = true, .trim_offsets = true, .use_regex = true};
-    *present = json_reader_peek(json) != JSON_NULL;
-    if (!*present)
-        return json_reader_null(json);
-    bool first = true;
-    json_reader_open_object(json);
-    while (json_reader_next_key(json, &first))
-        if (!read_member(json, part))
-            return false;
-    return status_is_ok(&json->status);
-}
 
 /* A member that must be null (or "", or 0), since something else would change the ids. */
 static bool must_be_unset(JsonReader *json, const char *what)
@@ -127,13 +60,13 @@ static bool note(JsonReader *json, size_t *at)
 
 static bool read_model_member(Loader *l)
 {
+    char shown[BPE_SHOWN];
     JsonReader *json = &l->json;
     BpeConfig *config = &l->parts.config;
-    char type[32];
     if (json_reader_is(json, "type"))
-        return copy_string(json, type, sizeof type) &&
-               (strcmp(type, "BPE") == 0 ||
-                json_reader_fail(json, "model \"%s\": Reel knows \"BPE\" only", type));
+        return json_reader_string(json) &&
+               (json_reader_is(json, "BPE") ||
+                json_reader_fail(json, "model \"%s\": Reel knows \"BPE\" only", bpe_shown(json, shown)));
     if (json_reader_is(json, "vocab"))
         return note(json, &l->vocab_at);
     if (json_reader_is(json, "merges"))
@@ -152,8 +85,8 @@ static bool read_model_member(Loader *l)
         return must_be_unset(json, "dropout");
     if (json_reader_is(json, "continuing_subword_prefix"))
         return must_be_unset(json, "continuing_subword_prefix");
-    return json_reader_fail(json, "\"%.*s\" is no member of a BPE model", (int)(json->string.size % 64),
-                            json->string.data);
+    return json_reader_fail(json, "\"%s\" is no member of a BPE model that Reel knows",
+                            bpe_shown(json, shown));
 }
 
 static bool read_model(Loader *l)
@@ -203,26 +136,59 @@ static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, Bytes *c
     return status_is_ok(&json->status);
 }
 
+/* The id that Hugging Face (0.23) gives to an added token, whatever the file says: its own in the vocabulary,
+ * or the number of tokens that there are so far. */
+static int64_t id_there(const Loader *l, const Bytes *content)
+{
+    int64_t there = bpe_strings_find(&l->vocabulary.names, content->data, content->size);
+    return there >= 0 ? l->vocabulary.ids[there] : (int64_t)l->vocabulary.names.count;
+}
+
+/* The place of an added token with this id: its own, where it is listed again, or a new one behind the
+ * others. */
+static BpeAdded *place_of_added(Loader *l, int64_t id)
+{
+    for (size_t i = 0; i < l->parts.added_count; i++)
+        if (l->parts.added[i].id == id)
+            return &l->parts.added[i];
+    if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS) {
+        json_reader_fail(&l->json, "more than %d added tokens", BPE_MAX_SPECIAL_TOKENS);
+        return NULL;
+    }
+    BpeAdded *all = mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
+    if (!all) {
+        json_reader_fail(&l->json, "out of memory");
+        return NULL;
+    }
+    l->parts.added = all;
+    return &all[l->parts.added_count++];
+}
+
+/* Of a token that is listed twice the last one counts; one without text does nothing. */
 static bool keep_added(Loader *l, BpeAdded added, int64_t id, const Bytes *content)
 {
+    char shown[BPE_SHOWN];
     JsonReader *json = &l->json;
-    if (added.single_word)
-        return json_reader_fail(json, "an added token is \"single_word\", which Reel cannot do");
-    if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS)
-        return json_reader_fail(json, "more than %d added tokens", BPE_MAX_SPECIAL_TOKENS);
+    if (content->size == 0)
+        return true;
     json->string.size = 0;
     if (!bytes_append(&json->string, content->data, content->size))
         return json_reader_fail(json, "out of memory");
-    size_t before = l->vocabulary.names.count;
+    int64_t there = id_there(l, content);
+    if (id != there)
+        return json_reader_fail(json,
+                                "added token \"%s\" has id %lld here, but Hugging Face passes over that and "
+                                "gives it %lld; write this id, or rename the token",
+                                bpe_shown(json, shown), (long long)id, (long long)there);
     if (!bpe_vocabulary_add(&l->vocabulary, json, id))
         return false;
-    added.outside = l->vocabulary.names.count > before;
-    BpeAdded *all = mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
-    if (!all)
-        return json_reader_fail(json, "out of memory");
     added.id = (uint32_t)id;
-    l->parts.added = all;
-    all[l->parts.added_count++] = added;
+    added.outside =
+        bpe_strings_find(&l->vocabulary.names, content->data, content->size) >= (int64_t)l->model_count;
+    BpeAdded *place = place_of_added(l, id);
+    if (!place)
+        return false;
+    *place = added;
     return true;
 }
 
@@ -244,6 +210,7 @@ static bool read_added(Loader *l)
 
 static bool read_top_member(Loader *l)
 {
+    char shown[BPE_SHOWN];
     JsonReader *json = &l->json;
     if (json_reader_is(json, "version"))
         return json_reader_string(json) &&
@@ -253,19 +220,19 @@ static bool read_top_member(Loader *l)
     if (json_reader_is(json, "padding"))
         return must_be_unset(json, "padding");
     if (json_reader_is(json, "normalizer"))
-        return must_be_unset(json, "normalizer");
+        return bpe_parts_read(json, &l->pipeline.normalizer, "normalizers");
     if (json_reader_is(json, "added_tokens"))
         return note(json, &l->added_at);
     if (json_reader_is(json, "pre_tokenizer"))
-        return read_part(json, &l->pretokenizer, &l->has_pretokenizer);
+        return bpe_parts_read(json, &l->pipeline.pretokenizer, "pretokenizers");
     if (json_reader_is(json, "post_processor"))
-        return read_part(json, &l->post, &l->has_post);
+        return bpe_parts_read(json, &l->pipeline.post, "processors");
     if (json_reader_is(json, "decoder"))
-        return read_part(json, &l->decoder, &l->has_decoder);
+        return bpe_parts_read(json, &l->pipeline.decoder, "decoders");
     if (json_reader_is(json, "model"))
         return read_model(l);
-    return json_reader_fail(json, "\"%.*s\" is no member of a tokenizer", (int)(json->string.size % 64),
-                            json->string.data);
+    return json_reader_fail(json, "\"%s\" is no member of a tokenizer that Reel knows",
+                            bpe_shown(json, shown));
 }
 
 static bool read_merge(Loader *l)
@@ -306,65 +273,22 @@ static bool read_merges(Loader *l)
     return status_is_ok(&l->json.status);
 }
 
-/* ---- What it means ---- */
-
-static bool is_type(const Part *part, const char *type)
-{
-    return strcmp(part->type, type) == 0;
-}
-
-static bool choose_pretokenizer(Loader *l)
-{
-    BpeConfig *config = &l->parts.config;
-    const Part *p = &l->pretokenizer;
-    config->trim_offsets = true;
-    if (!l->has_pretokenizer)
-        return json_reader_fail(
-            &l->json, "without a pre_tokenizer; Reel knows WhitespaceSplit, ByteLevel, Split at blanks");
-    bool split = is_type(p, "Split") && !p->invert && strcmp(p->behavior, "Removed") == 0 &&
-                 strcmp(p->pattern, p->is_regex ? BPE_SUBWORD_REGEX : " ") == 0;
-    if (is_type(p, "WhitespaceSplit") && !l->has_word_end) {
-        config->pretokenizer = BPE_WHITESPACE;
-    } else if (is_type(p, "ByteLevel") && p->use_regex && !l->has_word_end) {
-        config->pretokenizer = BPE_BYTELEVEL;
-        config->add_prefix_space = p->add_prefix_space;
-        config->trim_offsets = p->trim_offsets;
-    } else if (split && l->has_word_end) {
-        config->pretokenizer = BPE_SUBWORD_NMT;
-    } else {
-        return json_reader_fail(
-            &l->json,
-            "pre_tokenizer \"%s\"%s; Reel knows WhitespaceSplit, ByteLevel with its expression, "
-            "and Split at blanks with the suffix " BPE_WORD_END,
-            p->type, l->has_word_end ? " with an end_of_word_suffix" : " as it is set here");
-    }
-    return true;
-}
-
-static bool check_parts(Loader *l)
-{
-    static const char *const decoders[] = {"", "ByteLevel", "BPEDecoder"};
-    if (l->has_post && !is_type(&l->post, "ByteLevel"))
-        return json_reader_fail(&l->json, "post_processor \"%s\" adds tokens, which Reel does not",
-                                l->post.type);
-    const char *fitting = decoders[l->parts.config.pretokenizer];
-    bool suffix_fits = l->parts.config.pretokenizer != BPE_SUBWORD_NMT || !l->has_decoder ||
-                       strcmp(l->decoder.suffix, BPE_WORD_END) == 0;
-    if (l->has_decoder && (!is_type(&l->decoder, fitting) || !suffix_fits))
-        return json_reader_fail(&l->json, "decoder \"%s\" does not fit pre_tokenizer \"%s\"", l->decoder.type,
-                                l->pretokenizer.type);
-    return true;
-}
+/* ---- The file ---- */
 
 static bool find_unk(Loader *l)
 {
+    char shown[BPE_SHOWN];
     JsonReader *json = &l->json;
     json->at = l->unk_at;
     if (!json_reader_string(json))
         return false;
-    int64_t id = bpe_strings_find(&l->parts.tokens, json->string.data, json->string.size);
-    l->parts.config.unk_id = (int32_t)id;
-    return id >= 0 || json_reader_fail(json, "unk_token is not in the vocabulary");
+    int64_t place = bpe_strings_find(&l->vocabulary.names, json->string.data, json->string.size);
+    if (place < 0 || place >= (int64_t)l->model_count)
+        return json_reader_fail(
+            json, "unk_token \"%s\" is not in the model's vocabulary; add it, or set it to null",
+            bpe_shown(json, shown));
+    l->parts.config.unk_id = (int32_t)l->vocabulary.ids[place];
+    return true;
 }
 
 static bool read_file(Loader *l)
@@ -379,11 +303,12 @@ static bool read_file(Loader *l)
         return false;
     if (!l->has_model || !l->vocab_at || !l->merges_at)
         return json_reader_fail(json, "without a model that has a vocab and merges");
-    if (!choose_pretokenizer(l) || !check_parts(l))
+    if (!bpe_pipeline_apply(json, &l->pipeline, l->has_word_end, &l->parts.config))
         return false;
     json->at = l->vocab_at;
     if (!bpe_vocabulary_read(&l->vocabulary, json))
         return false;
+    l->model_count = l->vocabulary.names.count;
     json->at = l->added_at;
     if ((l->added_at && !read_added(l)) || !bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
         return false;
@@ -406,7 +331,7 @@ Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, co
     bool fine = status_is_ok(&l->json.status) && read_file(l);
     Status status = l->json.status;
     if (fine)
-        status = bpe_tokenizer_make(tokenizer, &l->parts);
+        status = bpe_tokenizer_make_from(tokenizer, &l->parts, name);
     else
         bpe_tokenizer_drop(&l->parts);
     bpe_vocabulary_free(&l->vocabulary);

@@ -38,13 +38,25 @@ static bool put_added(const BpeTokenizer *t, Bytes *out)
         fine = fine && put(out, text) && put_token(t, out, added[i].id);
         snprintf(
             text, sizeof text,
-            ", \"single_word\": false, \"lstrip\": %s, \"rstrip\": %s, \"normalized\": %s, \"special\": %s}",
-            added[i].lstrip ? "true" : "false", added[i].rstrip ? "true" : "false",
-            added[i].normalized ? "true" : "false", added[i].special ? "true" : "false");
+            ", \"single_word\": %s, \"lstrip\": %s, \"rstrip\": %s, \"normalized\": %s, \"special\": %s}",
+            added[i].single_word ? "true" : "false", added[i].lstrip ? "true" : "false",
+            added[i].rstrip ? "true" : "false", added[i].normalized ? "true" : "false",
+            added[i].special ? "true" : "false");
         fine = fine && put(out, text);
     }
     mem_free(added);
     return fine && put(out, "],\n  ");
+}
+
+static bool put_normalizer(const BpeTokenizer *t, Bytes *out)
+{
+    int count = t->config.normal_form_count;
+    bool fine = put(out, "\"normalizer\": ") && (count || put(out, "null"));
+    fine = fine && (count < 2 || put(out, "{\"type\": \"Sequence\", \"normalizers\": ["));
+    for (int i = 0; i < count && fine; i++)
+        fine = put(out, i ? ", {\"type\": \"" : "{\"type\": \"") &&
+               put(out, bpe_normal_form_name(t->config.normal_forms[i])) && put(out, "\"}");
+    return fine && (count < 2 || put(out, "]}")) && put(out, ",\n  ");
 }
 
 static bool put_parts(const BpeTokenizer *t, Bytes *out)
@@ -92,7 +104,7 @@ bool bpe_write_vocab(const BpeTokenizer *t, Bytes *out, const char *indent)
     for (size_t id = 0; id < t->tokens.count && fine; id++) {
         char number[32];
         snprintf(number, sizeof number, ": %zu", id);
-        if (bpe_is_outside(t, id))
+        if (bpe_is_outside(t, id) || bpe_string_size(&t->tokens, id) == 0)
             continue;
         fine = put(out, first ? "" : ",") && put(out, indent) && put_token(t, out, id) && put(out, number);
         first = false;
@@ -103,9 +115,8 @@ bool bpe_write_vocab(const BpeTokenizer *t, Bytes *out, const char *indent)
 Status bpe_to_json(const BpeTokenizer *t, Bytes *out)
 {
     bool fine = put(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  ") &&
-                put_added(t, out) && put(out, "\"normalizer\": null,\n  ") && put_parts(t, out) &&
-                put_model_head(t, out) && bpe_write_vocab(t, out, "\n      ") &&
-                put(out, "\n    },\n    \"merges\": [");
+                put_added(t, out) && put_normalizer(t, out) && put_parts(t, out) && put_model_head(t, out) &&
+                bpe_write_vocab(t, out, "\n      ") && put(out, "\n    },\n    \"merges\": [");
     for (size_t i = 0; i < t->merge_count && fine; i++)
         fine = put(out, i ? ",\n      [" : "\n      [") && put_token(t, out, t->merges[i].left) &&
                put(out, ", ") && put_token(t, out, t->merges[i].right) && put(out, "]");

@@ -1,5 +1,29 @@
 #include "models/bpe/bpe_internal.h"
 
+/* Whether a code point is inside of one of the ranges. */
+static bool is_inside(uint32_t code, const uint32_t *turns, size_t count)
+{
+    size_t low = 0, high = count; /* how many turns are at or before it */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (turns[middle] <= code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low % 2;
+}
+
+bool bpe_is_word(uint32_t code)
+{
+    return bpe_class(code) == BPE_LETTER || is_inside(code, bpe_unicode_words, bpe_unicode_words_count);
+}
+
+bool bpe_is_unnormalized(uint32_t code)
+{
+    return is_inside(code, bpe_unicode_unnormalized, bpe_unicode_unnormalized_count);
+}
+
 /* Bytes that print in Latin-1 stand for themselves; the other 68 are U+0100 and on, in order: 0x00 to
  * 0x20, 0x7F to 0xA0, 0xAD. (OpenAI's GPT-2 encoder, bytes_to_unicode.) */
 uint32_t bpe_byte_to_code(uint8_t byte)

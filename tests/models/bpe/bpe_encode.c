@@ -212,6 +212,59 @@ START_TEST(added_tokens_in_the_order_of_hugging_face)
 }
 END_TEST
 
+/* A byte without a symbol falls back to the bytes of the character that it is mapped to, where these have
+ * tokens; what is no UTF-8 to those of U+FFFD (the ids are those of tokenizers 0.23). */
+START_TEST(fallback_is_of_characters)
+{
+    static const char level[] =
+        "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{\"type\":\"BPE\","
+        "\"byte_fallback\":true,\"vocab\":{\"<0xC4>\":0,\"<0xA0>\":1,\"<0x20>\":2,\"a\":3,\"<0x62>\":4},"
+        "\"merges\":[]}}";
+    static const char white[] =
+        "{\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},\"model\":{\"type\":\"BPE\",\"byte_fallback\":"
+        "true,"
+        "\"vocab\":{\"<0xFF>\":0,\"<0xEF>\":1,\"<0xBF>\":2,\"<0xBD>\":3},\"merges\":[]}}";
+    static const struct {
+        const char *form, *text;
+        size_t count;
+        int32_t ids[4];
+    } cases[] = {{level, " a", 3, {0, 1, 3}},
+                 {level, "ab", 2, {3, 4}},
+                 {level, "\n", 0, {0}},
+                 {white, "\xFF", 3, {1, 2, 3}},
+                 {white, "\xE6", 3, {1, 2, 3}}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        BpeTokenizer *t;
+        ck_assert_ok(bpe_from_json(&t, cases[i].form, strlen(cases[i].form), "memory"));
+        BpeIds ids = bpe_support_encode(t, cases[i].text, strlen(cases[i].text));
+        ck_assert_uint_eq(ids.count, cases[i].count);
+        for (size_t k = 0; k < ids.count; k++)
+            ck_assert_int_eq(ids.ids[k], cases[i].ids[k]);
+        bpe_ids_free(&ids);
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
+/* More bytes than a first reservation holds, all of them three ids. */
+START_TEST(long_pieces_that_fall_back)
+{
+    static const char form[] = "{\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},\"model\":{\"type\":"
+                               "\"BPE\",\"byte_fallback\":true,"
+                               "\"vocab\":{\"<0xEF>\":0,\"<0xBF>\":1,\"<0xBD>\":2},\"merges\":[]}}";
+    char text[3000];
+    memset(text, 0xFF, sizeof text);
+    BpeTokenizer *t;
+    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    BpeIds ids = bpe_support_encode(t, text, sizeof text);
+    ck_assert_uint_eq(ids.count, 9000);
+    for (size_t i = 0; i < ids.count; i++)
+        ck_assert_int_eq(ids.ids[i], (int32_t)(i % 3));
+    bpe_ids_free(&ids);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
 /* Ends of lines have 32 bits. The ids before are only said to be there. */
 START_TEST(more_ids_than_ends_can_say)
 {
@@ -298,6 +351,8 @@ Suite *models_bpe_encode_suite(void)
     tcase_add_test(tcase, dropout);
     tcase_add_test(tcase, the_parts_of_many_threads_are_the_whole);
     tcase_add_test(tcase, added_tokens_in_the_order_of_hugging_face);
+    tcase_add_test(tcase, fallback_is_of_characters);
+    tcase_add_test(tcase, long_pieces_that_fall_back);
     tcase_add_test(tcase, more_ids_than_ends_can_say);
     tcase_add_test(tcase, no_memory_never_changes_ids);
     tcase_add_test(tcase, no_memory_is_an_error);

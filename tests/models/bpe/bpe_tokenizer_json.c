@@ -54,6 +54,10 @@ static Status with(const char *from, const char *to)
     return status;
 }
 
+#define TEXT_A "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+#define POST(single)                                                                                         \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" single "],\"pair\":[]}"
+
 START_TEST(what_would_give_other_ids_is_refused)
 {
     static const struct {
@@ -61,10 +65,30 @@ START_TEST(what_would_give_other_ids_is_refused)
     } cases[] = {
         {"\"truncation\":null", "\"truncation\":{}", "truncation"},
         {"\"padding\":null", "\"padding\":{}", "padding"},
-        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Lowercase\"}", "normalizer"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Lowercase\"}", "normalizer \"Lowercase\""},
+        {"\"normalizer\":null",
+         "\"normalizer\":{\"normalizers\":[{\"type\":\"StripAccents\"}],\"type\":\"Sequence\"}",
+         "normalizer \"StripAccents\""},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Sequence\"}",
+         "a Sequence without \"normalizers\""},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":7}", "array"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[null]}", "object"},
         {"WhitespaceSplit", "Whitespace", "pre_tokenizer \"Whitespace\""},
+        {"WhitespaceSplit", "a\\u0000type\\n", "\"a?type?\""},
+        {"{\"type\":\"WhitespaceSplit\"}", "null", "without a pre_tokenizer"},
+        {"{\"type\":\"WhitespaceSplit\"}", "{\"type\":\"Sequence\",\"pretokenizers\":[]}",
+         "without a pre_tokenizer"},
+        {"{\"type\":\"WhitespaceSplit\"}",
+         "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},{\"type\":\"Digits\"}]}",
+         "\"WhitespaceSplit\" and \"Digits\" one after the other"},
         {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}",
          "TemplateProcessing"},
+        {"\"post_processor\":null", POST(""), "TemplateProcessing"},
+        {"\"post_processor\":null", POST(TEXT_A "," TEXT_A), "other ids than those of the text"},
+        {"\"post_processor\":null", POST("{\"Sequence\":{\"id\":\"B\"}}"), "TemplateProcessing"},
+        {"\"post_processor\":null", POST("{\"SpecialToken\":{\"id\":\"A\"}}"), "TemplateProcessing"},
+        {"\"post_processor\":null", POST("{\"SpecialToken\":{\"id\":\"<s>\"}}," TEXT_A), "set it to null"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}", "BertProcessing"},
         {"\"decoder\":null", "\"decoder\":{\"type\":\"ByteLevel\"}", "does not fit"},
         {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "Unigram"},
         {"\"dropout\":null", "\"dropout\":0.1", "dropout"},
@@ -72,13 +96,13 @@ START_TEST(what_would_give_other_ids_is_refused)
          "continuing_subword_prefix"},
         {"\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"@\"", "end_of_word_suffix"},
         {"\"fuse_unk\":true", "\"fuse_unk\":1", "true or false"},
-        {"\"unk_token\":\"<unk>\"", "\"unk_token\":\"<no>\"", "not in the vocabulary"},
-        {"\"single_word\":false", "\"single_word\":true", "single_word"},
+        {"\"unk_token\":\"<unk>\"", "\"unk_token\":\"<no>\"", "\"<no>\" is not in the model's vocabulary"},
+        {"\"unk_token\":\"<unk>\"", "\"unk_token\":\"\"", "\"\" is not in the model's vocabulary"},
         {"\"version\":\"1.0\"", "\"version\":\"2.0\"", "version"},
         {"\"version\":\"1.0\"", "\"unheard\":\"1.0\"", "unheard"},
         {"\"abc\":", "\"abd\":", "is not in the vocabulary"},
         {"\"abc\":", "\"ab\":", "two ids"},
-        {"\"abc\":", "\"abc\":1", "without holes"},
+        {"\"abc\":", "\"abc\":9999", "have no token"},
         {"\"abc\":", "\"abc\":-", "not within"},
         {"[\"b\",\"c\"]", "[\"b\"]", "array of two"},
         {"[\"b\",\"c\"]", "[\"b\",\"c\",\"c\"]", "array of two"},
@@ -101,6 +125,115 @@ START_TEST(what_gives_the_same_ids_is_read)
     ck_assert_ok(with("\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"\""));
     ck_assert_ok(with("\"type\":\"BPE\",", ""));
     ck_assert_ok(with("{\"version\"", " \n\t{\r\"version\""));
+    ck_assert_ok(with("\"normalizer\":null", "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[]}"));
+    ck_assert_ok(with("\"post_processor\":null", POST(TEXT_A)));
+    ck_assert_ok(with("\"post_processor\":null", "\"post_processor\":{\"type\":\"Sequence\",\"processors\":["
+                                                 "{\"type\":\"ByteLevel\"}]}"));
+    ck_assert_ok(with("{\"type\":\"WhitespaceSplit\"}",
+                      "{\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"}],\"type\":\"Sequence\"}"));
+    ck_assert_ok(with("\"single_word\":false", "\"single_word\":true"));
+}
+END_TEST
+
+/* Cut at U+0020 alone is not what subword-nmt does: it keeps a carriage return at the end of a line. */
+START_TEST(split_at_blanks_is_not_subword_nmt)
+{
+    static const char form[] = "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"%s\":\"%s\"},"
+                               "\"behavior\":\"%s\",\"invert\":%s},"
+                               "\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a</"
+                               "w>\":0,\"a\":1,\"\\r</w>\":2},"
+                               "\"merges\":[]}}";
+    static const char regex[] = "[\\\\r ]*\\\\n[\\\\r ]*|\\\\A[\\\\r ]+|[\\\\r ]+\\\\z| ";
+    const struct {
+        const char *kind, *pattern, *behavior, *invert;
+    } cases[] = {{"Regex", regex, "Removed", "false"},  {"String", " ", "Removed", "false"},
+                 {"Regex", " ", "Removed", "false"},    {"String", regex, "Removed", "false"},
+                 {"Regex", regex, "Isolated", "false"}, {"Regex", regex, "Removed", "true"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char file[800];
+        BpeTokenizer *t;
+        int size = snprintf(file, sizeof file, form, cases[i].kind, cases[i].pattern, cases[i].behavior,
+                            cases[i].invert);
+        Status status = bpe_from_json(&t, file, (size_t)size, "memory");
+        if (i > 0) {
+            ck_assert_failed(status, STATUS_FAILED, "pre_tokenizer \"Split\" with an end_of_word_suffix");
+            continue;
+        }
+        ck_assert_ok(status);
+        BpeIds ids = bpe_support_encode(t, "a\r", 2);
+        ck_assert_uint_eq(ids.count, 1);
+        ck_assert_int_eq(ids.ids[0], 0);
+        bpe_ids_free(&ids);
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
+/* How the files of known models are made, in small: read, or refused by what stands in the way. */
+START_TEST(files_as_models_have_them)
+{
+    static const char gpt2[] =
+        "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":2,\"special\":"
+        "true,"
+        "\"content\":\"<|endoftext|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+        "\"normalized\":true}],"
+        "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+        "\"trim_offsets\":true},\"post_processor\":%s,\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_"
+        "space\":true,"
+        "\"trim_offsets\":true},\"model\":{\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":"
+        "\"\","
+        "\"end_of_word_suffix\":\"\",\"fuse_unk\":false,\"vocab\":{\"a\":0,\"aa\":1,\"<|endoftext|>\":2},"
+        "\"merges\":[\"a a\"]}}";
+    static const char level[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":false}";
+    static const char neox[] =
+        "{\"added_tokens\":[{\"id\":1,\"content\":\"<|padding|>\",\"special\":true},{\"id\":2,\"content\":\" "
+        " \","
+        "\"normalized\":true}],\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":false},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
+    static const char rest[] = "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
+    static const char cut[] =
+        "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{"
+        "\"Regex\":"
+        "\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}|\\\\s+\"},"
+        "\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+        "\"use_regex\":false}]}";
+    static const struct {
+        const char *before, *message;
+    } refused[] = {
+        {"\"normalizer\":null", "\"Split\" and \"ByteLevel\" one after the other"}, /* Llama 3 */
+        {"\"normalizer\":{\"type\":\"NFC\"}", NULL},                                /* Qwen */
+        {"\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\"},{\"type\":"
+         "\"Replace\","
+         "\"pattern\":{\"String\":\" \"},\"content\":\"_\"}]}",
+         "normalizer \"Prepend\""}, /* Llama 2 */
+    };
+    BpeTokenizer *t;
+    char file[1500];
+    int size = snprintf(file, sizeof file, gpt2, level);
+    ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "gpt2"));
+    BpeIds ids = bpe_support_encode(t, "aaa<|endoftext|>", 16);
+    ck_assert_uint_eq(ids.count, 3);
+    ck_assert(ids.ids[0] == 1 && ids.ids[1] == 0 && ids.ids[2] == 2);
+    bpe_ids_free(&ids);
+    bpe_tokenizer_free(t);
+    size = snprintf(file, sizeof file, gpt2,
+                    "{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0]}");
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "roberta"), STATUS_FAILED,
+                     "post_processor \"RobertaProcessing\" gives other ids");
+    const char *const library = bpe_can_normalize() ? refused[0].message : "libutf8proc-dev";
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        size = snprintf(file, sizeof file, "{%s,%s,%s", refused[i].before, cut, rest);
+        ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), STATUS_FAILED,
+                         refused[i].message ? refused[i].message : library);
+    }
+    if (!bpe_can_normalize())
+        return;
+    ck_assert_ok(bpe_from_json(&t, neox, sizeof neox - 1, "neox"));
+    ids = bpe_support_encode(t, "a   a", 5);
+    ck_assert_uint_eq(ids.count, 3);
+    ck_assert(ids.ids[0] == 0 && ids.ids[1] == 2 && ids.ids[2] == 0);
+    bpe_ids_free(&ids);
+    bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -173,6 +306,8 @@ Suite *models_bpe_tokenizer_json_suite(void)
     tcase_add_loop_test(tcase, every_truncation_is_an_error, 0, NAME_COUNT);
     tcase_add_test(tcase, what_would_give_other_ids_is_refused);
     tcase_add_test(tcase, what_gives_the_same_ids_is_read);
+    tcase_add_test(tcase, split_at_blanks_is_not_subword_nmt);
+    tcase_add_test(tcase, files_as_models_have_them);
     tcase_add_test(tcase, a_long_unknown_token);
     tcase_add_test(tcase, files);
     tcase_add_test(tcase, no_memory_is_an_error);

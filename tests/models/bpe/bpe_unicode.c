@@ -18,6 +18,20 @@ START_TEST(classes_of_single_characters)
 }
 END_TEST
 
+START_TEST(words)
+{
+    static const uint32_t inside[] = {'a',    'Z',    '0',     '9',     '_',     0xAA,   0x301,
+                                      0x36F,  0x660,  0x200C,  0x200D,  0x203F,  0x2160, 0x24B6,
+                                      0x24E9, 0x4E2D, 0x1F130, 0x1F189, 0xE0100, 0xE01EF};
+    static const uint32_t outside[] = {0,      ' ',    '/',    ':',    '@',     '^',     '`',     0xB2,
+                                       0x200B, 0x200E, 0x24B5, 0x24EA, 0x1F600, 0xE00FF, 0xE01F0, 0x10FFFF};
+    for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++)
+        ck_assert_msg(bpe_is_word(inside[i]), "U+%04X", inside[i]);
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
+        ck_assert_msg(!bpe_is_word(outside[i]), "U+%04X", outside[i]);
+}
+END_TEST
+
 START_TEST(bytes_and_their_characters_are_one_to_one)
 {
     bool seen[0x144] = {false};
@@ -41,6 +55,7 @@ Suite *models_bpe_unicode_suite(void)
     Suite *suite = suite_create("models/bpe_unicode");
     TCase *tcase = tcase_create("unicode");
     tcase_add_test(tcase, classes_of_single_characters);
+    tcase_add_test(tcase, words);
     tcase_add_test(tcase, bytes_and_their_characters_are_one_to_one);
     suite_add_tcase(suite, tcase);
     return suite;

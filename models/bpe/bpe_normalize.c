@@ -1,0 +1,120 @@
+/* Unicode normalization of a text before it is cut, by utf8proc where Reel is built with it.
+ *
+ * Hugging Face's normalizers have tables of Unicode 9, utf8proc newer ones. Normalization never changes for a
+ * character that is assigned, so the two differ only at those that came later; these stay as they are here as
+ * there, and nothing is composed or put in order across them. Bytes that are no UTF-8 stay as well. */
+#include "models/bpe/bpe_internal.h"
+#include "tensor/mem.h"
+
+#ifdef REEL_UTF8PROC
+#include <utf8proc.h>
+#endif
+
+static const char *const names[] = {"NFC", "NFD", "NFKC", "NFKD"};
+
+const char *bpe_normal_form_name(BpeNormalForm form)
+{
+    return names[form];
+}
+
+bool bpe_normal_form_find(const char *name, BpeNormalForm *form)
+{
+    for (int i = 0; i < BPE_NORMAL_FORM_COUNT; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *form = (BpeNormalForm)i;
+            return true;
+        }
+    return false;
+}
+
+static bool is_ascii(const char *text, size_t size)
+{
+    uint64_t high = 0;
+    size_t at = 0;
+    for (; at + 8 <= size; at += 8)
+        high |= bpe_load64(text + at);
+    for (; at < size; at++)
+        high |= (uint64_t)(uint8_t)text[at];
+    return (high & 0x8080808080808080u) == 0;
+}
+
+bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size)
+{
+    return config->normal_form_count == 0 || is_ascii(text, size);
+}
+
+#ifdef REEL_UTF8PROC
+bool bpe_can_normalize(void)
+{
+    return true;
+}
+
+/* One run of characters that take part. */
+static bool normalize_run(BpeNormalForm form, const char *text, size_t size, Bytes *out)
+{
+    static const int options[] = {UTF8PROC_COMPOSE, UTF8PROC_DECOMPOSE, UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+                                  UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT};
+    utf8proc_option_t option = (utf8proc_option_t)(UTF8PROC_STABLE | options[form]);
+    const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
+    if (is_ascii(text, size))
+        return bytes_append(out, text, size);
+    utf8proc_ssize_t count = utf8proc_decompose(bytes, (utf8proc_ssize_t)size, NULL, 0, option);
+    utf8proc_int32_t *codes = count < 0 ? NULL : mem_alloc(((size_t)count + 1) * sizeof *codes);
+    if (!codes)
+        return false;
+    utf8proc_decompose(bytes, (utf8proc_ssize_t)size, codes, count, option);
+    utf8proc_ssize_t written = utf8proc_reencode(codes, count, option);
+    bool fine = written >= 0 && bytes_append(out, (const char *)codes, (size_t)written);
+    mem_free(codes);
+    return fine;
+}
+
+static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *out)
+{
+    size_t begin = 0;
+    for (size_t at = 0; at < size;) {
+        uint32_t code;
+        int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
+        size_t end = at + (length ? (size_t)length : 1);
+        if (length == 0 || bpe_is_unnormalized(code)) {
+            if (!normalize_run(form, text + begin, at - begin, out) ||
+                !bytes_append(out, text + at, end - at))
+                return false;
+            begin = end;
+        }
+        at = end;
+    }
+    return normalize_run(form, text + begin, size - begin, out);
+}
+#else
+bool bpe_can_normalize(void)
+{
+    return false;
+}
+
+/* No file that needs it is read. */
+static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *out)
+{
+    (void)form;
+    return bytes_append(out, text, size);
+}
+#endif
+
+bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, Bytes *out)
+{
+    if (config->normal_form_count == 0)
+        return bytes_append(out, text, size);
+    Bytes from = {0}, to = {0};
+    bool fine = normalize(config->normal_forms[0], text, size, &to);
+    for (int i = 1; i < config->normal_form_count && fine; i++) {
+        Bytes empty = from;
+        from = to;
+        to = empty;
+        to.size = 0;
+        fine = normalize(config->normal_forms[i], from.data ? from.data : "", from.size, &to);
+    }
+    fine = fine && bytes_append(out, to.data ? to.data : "", to.size);
+    bytes_free(&from);
+    bytes_free(&to);
+    return fine;
+}
