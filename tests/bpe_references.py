@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Reel's byte pairs against Hugging Face's tokenizers and subword-nmt, token for token, on a text of any size:
-`make check-bpe TEXT=FILE VOCAB=N`.
+`make check-bpe TEXT=FILE VOCAB=N RUNS=N SEED=N`.
 
 What is compared: the vocabulary and the merges that are learned, the ids of every line, the same ids from Reel's
-exported files loaded into the original, and the text decoded from them. A library that is not installed is skipped,
-which is counted; with SKIPS=fail that is a failure.
+exported files loaded into the original, and the text decoded from them; then RUNS random tokenizers
+(tests/bpe_random.py); and normalization and the borders of words, character by character. A library that is not
+installed is skipped, which is counted; with SKIPS=fail that is a failure.
 """
 
 import io
@@ -15,21 +16,31 @@ import subprocess
 import sys
 import tempfile
 
+import bpe_random
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BPE = pathlib.Path(os.environ.get("REEL_TOOLS", ROOT / "tools")) / "bpe"
 TEXT, VOCAB = sys.argv[1], int(sys.argv[2])
+RUNS, SEED = (int(number) for number in sys.argv[3:5])
 done, skipped = 0, []
 
 
-def reel(*arguments, output=None):
+def run_reel(*arguments, output=None):
+    """None, or the message with which it fails."""
     command = [str(BPE), *map(str, arguments)]
     with open(output or os.devnull, "wb") as out:
         result = subprocess.run(command, stdout=out, stderr=subprocess.PIPE)
-    assert result.returncode == 0, f"{' '.join(command)}: {result.stderr.decode()}"
+    assert result.returncode in (0, 1), f"{' '.join(command)}: {result.stderr.decode()}"
+    return result.stderr.decode() if result.returncode else None
 
 
-def text_lines():
-    with open(TEXT, encoding="utf-8", newline="\n") as file:
+def reel(*arguments, output=None):
+    message = run_reel(*arguments, output=output)
+    assert not message, f"{' '.join(map(str, arguments))}: {message}"
+
+
+def text_lines(path=TEXT):
+    with open(path, encoding="utf-8", newline="\n") as file:
         lines = file.read().split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -119,6 +130,44 @@ def subword_nmt(folder, lines):
     agree(f"subword-nmt: tokens of {len(lines)} lines", got, want)
 
 
+def random_tokenizers(folder):
+    def tried(what, got, want):
+        assert got == want, f"{what}: {got} and should be {want}"
+
+    refused = bpe_random.compare(RUNS, SEED, folder, run_reel, tried)
+    for message, runs in sorted(refused.items(), key=lambda entry: -len(entry[1])):
+        print(f"check-bpe: {len(runs)} random tokenizers refused, number {runs[0]} first: {message}")
+    count = sum(map(len, refused.values()))
+    assert count <= RUNS / 4, "most that is drawn should be read"
+    agree(f"random tokenizers: {RUNS - count} with seed {SEED}", 0, 0)
+
+
+def characters(folder):
+    """A file with each character between others, normalized; and beside a token that must be a word of its own."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, normalizers, AddedToken
+
+    codes = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and c not in (0x0A, ord("x"))]
+    with open(folder / "marks", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"a\u0345{chr(c)}\u0323\u0301\u1161\n" for c in codes)
+    with open(folder / "words", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{chr(c)}x x{chr(c)}\n" for c in codes)
+    for form in "NFC", "NFD", "NFKC", "NFKD":
+        theirs = Tokenizer(models.BPE({f"<0x{byte:02X}>": byte for byte in range(256)}, [], byte_fallback=True))
+        theirs.normalizer = getattr(normalizers, form)()
+        theirs.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        theirs.add_tokens([AddedToken("x", single_word=True)])
+        theirs.save(str(folder / "bytes.json"))
+        message = run_reel("convert", folder / "bytes.json", folder / "again.json")
+        if message and "utf8proc" in message:
+            skipped.append(f"normalization: {message.strip()}")
+            return
+        for name in ("marks", "words") if form == "NFC" else ("marks",):
+            reel("encode", "--tokenizer", folder / "bytes.json", "--ids", folder / name, output=folder / "ids")
+            lines = text_lines(folder / name)
+            want = [encoding.ids for encoding in theirs.encode_batch_fast(lines)]
+            agree(f"{form}: all characters, {name}", read_ids(folder / "ids"), want)
+
+
 def main():
     lines = text_lines()
     with tempfile.TemporaryDirectory() as name:
@@ -127,6 +176,8 @@ def main():
             "whitespace": lambda: hugging_face(folder, "whitespace", lines),
             "bytelevel": lambda: hugging_face(folder, "bytelevel", lines),
             "subword-nmt": lambda: subword_nmt(folder, lines),
+            "random tokenizers": lambda: random_tokenizers(folder),
+            "characters": lambda: characters(folder),
         }.items():
             try:
                 check()
