@@ -222,18 +222,54 @@ static Status shape_differs(const NnNamed *named, const Npz *npz, const NpzMembe
                          shape_text(named->parameter->ndim, shape, in_model));
 }
 
+/* The parameter's name in the file; `text` has room for FILE_NAME_SIZE bytes. */
+enum { FILE_NAME_SIZE = 2 * NN_NAME_SIZE };
+
+static const char *name_in_file(const NnNamed *named, NnLoadOptions options, char *text)
+{
+    snprintf(text, FILE_NAME_SIZE, "%s%s", options.prefix ? options.prefix : "", named->name);
+    return text;
+}
+
+/* How long the prefix is with which the file has the name, as wrappers such as DataParallel ("module.") and
+ * torch.compile ("_orig_mod.") put it before all names; 0: there is none. */
+static int find_prefix(const Npz *npz, const char *name, const char **full)
+{
+    size_t length = strlen(name);
+    for (int i = 0; i < npz_count(npz); i++) {
+        *full = npz_member(npz, i)->name;
+        size_t whole = strlen(*full);
+        if (whole > length + 1 && whole - length < NN_NAME_SIZE && (*full)[whole - length - 1] == '.' &&
+            strcmp(*full + whole - length, name) == 0)
+            return (int)(whole - length);
+    }
+    return 0;
+}
+
+static Status is_missing(const NnNamed *named, const Npz *npz)
+{
+    const char *full;
+    int prefix = find_prefix(npz, named->name, &full);
+    if (prefix > 0)
+        return status_failed(
+            "%s: parameter '%s' is '%.*s%s' in the file; take the prefix off with --init-prefix "
+            "%.*s (train_zoo) or NnLoadOptions.prefix",
+            npz_path(npz), named->name, prefix, full, named->name, prefix, full);
+    return status_failed("%s: parameter '%s' is missing in the file; it was saved from another model",
+                         npz_path(npz), named->name);
+}
+
 /* Whether the file has what the parameter needs; *member is NULL where it may keep its value. */
 static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOptions options,
                               const NpzMember **member)
 {
     const char *path = npz_path(npz);
-    char type[32];
-    *member = npz_find(npz, named->name);
+    char type[32], name[FILE_NAME_SIZE];
+    *member = npz_find(npz, name_in_file(named, options, name));
     if (!*member) {
         if (options.allow_missing && tensor_is_valid(named->parameter->core.value))
             return status_ok();
-        return status_failed("%s: parameter '%s' is missing in the file; it was saved from another model",
-                             path, named->name);
+        return is_missing(named, npz);
     }
     if (!(*member)->is_array)
         return status_failed("%s: '%s' is no array in the file and a parameter in the model; save it with "
@@ -255,12 +291,14 @@ static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOption
     return status_ok();
 }
 
-static Status check_extra(NnModule *module, const Npz *npz)
+static Status check_extra(NnModule *module, const Npz *npz, NnLoadOptions options)
 {
     NnNamed named;
+    size_t prefix = options.prefix ? strlen(options.prefix) : 0;
     for (int i = 0; i < npz_count(npz); i++) {
         const char *name = npz_member(npz, i)->name;
-        if (!nn_is_reel_member(name) && !nn_find(module, name, &named))
+        bool ours = prefix == 0 || strncmp(name, options.prefix, prefix) == 0;
+        if (!nn_is_reel_member(name) && !(ours && nn_find(module, name + prefix, &named)))
             return status_failed("%s: '%.100s' is in the file and the model has no such parameter; it was "
                                  "saved from another model",
                                  npz_path(npz), name);
@@ -326,7 +364,7 @@ static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Aren
     if (status_is_ok(&status))
         status = read_all(module, npz, options, arena, reads, &count);
     if (status_is_ok(&status) && !options.allow_extra)
-        status = check_extra(module, npz);
+        status = check_extra(module, npz, options);
     if (status_is_ok(&status))
         status = allocate_all(reads, count);
     for (int i = 0; status_is_ok(&status) && i < count; i++) {

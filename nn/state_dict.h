@@ -28,6 +28,7 @@ typedef struct NnLoadOptions {
     bool allow_missing; /* parameters without an array in the file keep their values */
     bool allow_extra;   /* arrays without a parameter are passed over */
     bool convert;       /* f16, f32 and f64 are converted to the parameter's type */
+    const char *prefix; /* NULL, or what stands before each name in the file: "module.", "_orig_mod." */
 } NnLoadOptions;
 
 /* The same from an open file. */

@@ -100,13 +100,13 @@ static Status same_names(const char *path, const char *what, const StringTable *
 }
 
 /* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
-static Status read_init(const char *path, Checkpoint **checkpoint)
+static Status read_init(const RunFiles *files, Checkpoint **checkpoint)
 {
     Npz *npz;
     *checkpoint = NULL;
-    Status status = npz_open(&npz, path);
+    Status status = npz_open(&npz, files->init);
     if (status_is_ok(&status) && npz_find(npz, "reel/config.json"))
-        status = checkpoint_load_from(checkpoint, npz);
+        status = checkpoint_load_from(checkpoint, npz, run_init_options(files));
     npz_close(npz);
     return status;
 }
@@ -393,7 +393,7 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
 {
     Checkpoint *first = NULL;
     run->files.init = s->resume ? folder->init_path : s->init;
-    Status status = run->files.init ? read_init(run->files.init, &first) : status_ok();
+    Status status = run->files.init ? read_init(&run->files, &first) : status_ok();
     if (status_is_ok(&status))
         status = read_data(s, folder, first, dataset, choice);
     if (status_is_ok(&status) && first)

@@ -143,6 +143,7 @@ void checkpoint_keep_unknown(NnSnapshot *snapshot, const Npz *npz)
 /* A checkpoint that is being read. */
 typedef struct Reader {
     const Npz *npz;
+    NnLoadOptions options;
     Arena *arena;
     Checkpoint *checkpoint;
     const ModelKind *kind;
@@ -442,7 +443,7 @@ static Status read_model(Reader *reader)
     config->labels = c->labels.count;
     status = model_new_without_values(&c->model, reader->kind, *config);
     if (status_is_ok(&status))
-        status = nn_load_from(&c->model->base, reader->npz, (NnLoadOptions){0});
+        status = nn_load_from(&c->model->base, reader->npz, reader->options);
     return status;
 }
 
@@ -467,7 +468,7 @@ static Status read_parts(Reader *reader)
     return status;
 }
 
-Status checkpoint_load_from(Checkpoint **out, const Npz *npz)
+Status checkpoint_load_from(Checkpoint **out, const Npz *npz, NnLoadOptions options)
 {
     Arena arena;
     *out = NULL;
@@ -478,6 +479,7 @@ Status checkpoint_load_from(Checkpoint **out, const Npz *npz)
     c->text.data_hash = c->data_hash;
     arena_init(&arena, 0);
     Reader reader = {.npz = npz,
+                     .options = options,
                      .arena = &arena,
                      .checkpoint = c,
                      .config = {.embed_dropout = -1, .dropout = -1}}; /* the kind's own */
@@ -500,7 +502,7 @@ Status checkpoint_load(Checkpoint **out, const char *path)
     *out = NULL;
     Status status = npz_open(&npz, path);
     if (status_is_ok(&status))
-        status = checkpoint_load_from(out, npz);
+        status = checkpoint_load_from(out, npz, (NnLoadOptions){0});
     npz_close(npz);
     return status;
 }

@@ -50,7 +50,8 @@ typedef struct Checkpoint {
 /* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of npz_open() and nn_load(), a member is
  * missing or says what cannot be, vocabulary or labels do not fit the weights. */
 Status checkpoint_load(Checkpoint **checkpoint, const char *path);
-Status checkpoint_load_from(Checkpoint **checkpoint, const Npz *npz);
+/* The same from an open file. `options` are those for its weights. */
+Status checkpoint_load_from(Checkpoint **checkpoint, const Npz *npz, NnLoadOptions options);
 void checkpoint_free(Checkpoint *checkpoint);
 
 /* Adds a model with its text to a file to be. */

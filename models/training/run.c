@@ -369,12 +369,21 @@ static Status set_word_scores(Model *model, const Dataset *dataset)
     return status_ok();
 }
 
+NnLoadOptions run_init_options(const RunFiles *files)
+{
+    return (NnLoadOptions){.convert = true, .prefix = files->init_prefix};
+}
+
 /* Weights to begin with, which must be numbers. */
 static Status load_first_weights(Run *run)
 {
     NnNamed bad;
     const char *path = run->options->files.init;
-    Status status = nn_load(&run->model->base, path);
+    Npz *npz;
+    Status status = npz_open(&npz, path);
+    if (status_is_ok(&status))
+        status = nn_load_from(&run->model->base, npz, run_init_options(&run->options->files));
+    npz_close(npz);
     if (status_is_ok(&status))
         status = find_bad_weight(run, &bad);
     if (status_is_ok(&status) && bad.name[0])

@@ -23,7 +23,8 @@ typedef struct RunFiles {
     int keep;       /* also FOLDER/<model>.epoch-E.npz, the weights after each of the last `keep` epochs */
     int level;      /* of compression, 0 to 9 */
     bool resume;    /* go on from `last` where there is one of this run */
-    const char *init; /* NULL, or a file with the weights to begin with */
+    const char *init;        /* NULL, or a file with the weights to begin with */
+    const char *init_prefix; /* NULL, or what stands before their names in it: "module.", "_orig_mod." */
 } RunFiles;
 
 enum { RUN_EVERY_SO_OFTEN = -1 };
@@ -114,6 +115,9 @@ typedef struct RunWatcher {
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher);
 void run_result_free(RunResult *result);
+
+/* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
+NnLoadOptions run_init_options(const RunFiles *files);
 
 /* Counts the predictions of a model on a part at probability 0.5. An error: logits that are not finite. */
 Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics);

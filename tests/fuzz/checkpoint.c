@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Checkpoint *c = NULL;
     Status status = npz_open_memory(&npz, data, size, "fuzz");
     if (is_fine(&status)) {
-        status = checkpoint_load_from(&c, npz);
+        status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
         if (is_fine(&status))
             run(c);
         read_state(npz, c ? c->model : NULL, c && c->labels.count < 1000 ? c->labels.count : 2);

@@ -215,6 +215,44 @@ START_TEST(what_is_asked_for_is_overlooked)
 }
 END_TEST
 
+/* As DataParallel and torch.compile name what they wrap. */
+START_TEST(a_prefix_is_offered_and_taken_off)
+{
+    static const char *const prefixes[] = {"module.", "_orig_mod.", "module._orig_mod."};
+    Own a, b;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        NpzWriter *writer;
+        char name[NN_NAME_SIZE + 20], message[100];
+        ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        for (NnIterator it = nn_iterate(&a.base); nn_next(&it);) {
+            snprintf(name, sizeof name, "%s%s", prefixes[i], it.named.name);
+            npz_add_tensor(writer, name, nn_named_view(&it.named));
+        }
+        npz_add_bytes(writer, "reel/note", "x", 1);
+        ck_assert_ok(npz_writer_finish(writer));
+        ck_assert_ok(nn_module_reset(&b.base, 2));
+        snprintf(message, sizeof message,
+                 "parameter 'upper' is '%supper' in the file; take the prefix off with --init-prefix %s ",
+                 prefixes[i], prefixes[i]);
+        must_refuse(load_with(&b, (NnLoadOptions){0}), message);
+        must_refuse(load_with(&b, (NnLoadOptions){.prefix = "other."}), message);
+        ck_assert(!same_values(&a.base, &b.base));
+        ck_assert_ok(load_with(&b, (NnLoadOptions){.prefix = prefixes[i]}));
+        ck_assert(same_values(&a.base, &b.base));
+    }
+    /* What stands there without the prefix is no parameter of the model. */
+    write_flawed(&a, EXTRA);
+    must_refuse(load_with(&b, (NnLoadOptions){.prefix = "module.", .allow_missing = true}),
+                "'upper' is in the file and the model has no such parameter");
+    must_refuse(load_with(&b, (NnLoadOptions){.prefix = "module."}), "'upper' is missing in the file");
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
 /* A few updates of some rows, so that the others lag behind. */
 static NnOptimizer *train_some_rows(Own *m, Tape *tape, int steps)
 {
@@ -406,6 +444,7 @@ Suite *nn_state_dict_suite(void)
     tcase_add_test(tcase, a_double_model_keeps_every_bit);
     tcase_add_test(tcase, a_difference_is_refused_by_name);
     tcase_add_test(tcase, what_is_asked_for_is_overlooked);
+    tcase_add_test(tcase, a_prefix_is_offered_and_taken_off);
     tcase_add_test(tcase, rows_that_lag_are_saved_as_they_would_be_read);
     tcase_add_test(tcase, a_snapshot_is_cut_from_what_comes_after);
     tcase_add_test(tcase, members_of_every_type_go_from_file_to_file_unchanged);

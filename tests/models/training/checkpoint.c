@@ -440,7 +440,7 @@ static bool is_refused(const char *bytes, size_t size, const Checkpoint *whole)
     memcpy(exact, bytes, size);
     Status status = npz_open_memory(&npz, exact, size, "damaged");
     if (status_is_ok(&status))
-        status = checkpoint_load_from(&c, npz);
+        status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
     npz_close(npz);
     free(exact);
     if (!status_is_ok(&status)) {
