@@ -2,6 +2,7 @@
 
 #include "nn/module_internal.h"
 #include "tensor/mem.h"
+#include "tensor/storage/safetensors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -179,12 +180,30 @@ Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOption
     return npz_writer_finish(writer);
 }
 
+/* The tensors alone. */
+static Status write_safetensors(NnSnapshot *snapshot, const char *path)
+{
+    int count = 0;
+    for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)
+        count++;
+    SafetensorsEntry *entries = arena_alloc(&snapshot->arena, (size_t)count * sizeof *entries);
+    if (!status_is_ok(&snapshot->status))
+        return snapshot->status;
+    if (!entries)
+        return status_no_memory((size_t)count * sizeof *entries, path);
+    count = 0;
+    for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)
+        entries[count++] = (SafetensorsEntry){m->name, m->tensor};
+    return safetensors_write(path, entries, count);
+}
+
 Status nn_save(NnModule *module, const char *path)
 {
     NnSnapshot snapshot;
     nn_snapshot_init(&snapshot);
     nn_snapshot_parameters(&snapshot, module);
-    Status status = nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1});
+    Status status = safetensors_is_path(path) ? write_safetensors(&snapshot, path)
+                                              : nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1});
     nn_snapshot_free(&snapshot);
     return status;
 }
@@ -282,8 +301,8 @@ static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOption
     if (!same_shape(named, *member))
         return shape_differs(named, npz, *member);
     Dtype dtype = dtype_of(named->parameter);
-    if ((*member)->array.kind != 'f' ||
-        (!options.convert && (*member)->array.item_bytes != (int64_t)dtype_size(dtype)))
+    bool is_float = (*member)->array.kind == 'f' || (*member)->array.kind == NPY_BFLOAT16;
+    if (!is_float || (!options.convert && (*member)->array.item_bytes != (int64_t)dtype_size(dtype)))
         return status_failed("%s: parameter '%s' is of type %s in the file and %s in the model; save it as "
                              "%s",
                              path, named->name, npz_type_text(*member, type), dtype_name(dtype),

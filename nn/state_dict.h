@@ -7,7 +7,8 @@
  *
  * The file is a .npz with one array for each parameter under its state_dict name, as
  * numpy.savez_compressed(path, **{k: v.numpy() for k, v in model.state_dict().items()}) writes it. Members
- * whose names begin with "reel/" are no parameters. docs/checkpoints.md describes what Reel puts there. */
+ * whose names begin with "reel/" are no parameters. A .safetensors file does as well. docs/checkpoints.md
+ * describes what Reel puts there. */
 #ifndef REEL_NN_STATE_DICT_H
 #define REEL_NN_STATE_DICT_H
 
@@ -16,8 +17,9 @@
 
 REEL_BEGIN_DECLS
 
-/* Writes all parameters, deflated at zlib's level 1; the file appears whole or not at all. A parameter that
- * an optimizer updates late is written as its current value. */
+/* Writes all parameters: to a path that ends in ".safetensors" in that format, else as .npz, deflated at
+ * zlib's level 1; the file appears whole or not at all. A parameter that an optimizer updates late is written
+ * as its current value. */
 Status nn_save(NnModule *module, const char *path);
 /* Reads all parameters, allocating those that have no value yet (as f32). Errors, with the parameter's name:
  * one is missing, has another shape or type, or is too many; the module is then as it was. An optimizer that
@@ -27,7 +29,7 @@ Status nn_load(NnModule *module, const char *path);
 typedef struct NnLoadOptions {
     bool allow_missing; /* parameters without an array in the file keep their values */
     bool allow_extra;   /* arrays without a parameter are passed over */
-    bool convert;       /* f16, f32 and f64 are converted to the parameter's type */
+    bool convert;       /* bf16, f16, f32 and f64 are converted to the parameter's type */
     const char *prefix; /* NULL, or what stands before each name in the file: "module.", "_orig_mod." */
 } NnLoadOptions;
 

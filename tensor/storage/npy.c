@@ -224,14 +224,14 @@ static bool parse_dict(Parser *parser, NpyHeader *header)
 }
 
 /* An empty axis makes an array empty whatever the others are, but those must still be possible. */
-static bool count_elements(Parser *parser, NpyHeader *header)
+bool npy_count(NpyHeader *header)
 {
     int64_t product = header->item_bytes > 0 ? header->item_bytes : 1, scratch;
     header->count = 1;
     for (int i = 0; i < header->ndim; i++) {
         scratch = header->shape[i] > 0 ? header->shape[i] : 1;
         if (__builtin_mul_overflow(product, scratch, &product))
-            return refuse(parser, "its shape is larger than any memory");
+            return false;
     }
     for (int i = 0; i < header->ndim; i++)
         header->count *= header->shape[i];
@@ -255,7 +255,7 @@ bool npy_parse(const void *bytes, size_t size, NpyHeader *header, char *reason)
     skip_space(&parser);
     if (parser.at != parser.end)
         return refuse(&parser, "its header has more than a dict");
-    return count_elements(&parser, header);
+    return npy_count(header) || refuse(&parser, "its shape is larger than any memory");
 }
 
 /* ---- Writing ---- */

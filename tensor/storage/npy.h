@@ -22,9 +22,13 @@ enum {
     NPY_REASON_SIZE = 160
 };
 
+/* bfloat16, which NumPy does not have but other files (safetensors.h). */
+#define NPY_BFLOAT16 'B'
+
 /* What the header of an array says. */
 typedef struct NpyHeader {
-    char kind; /* NumPy's letter: f i u b c (complex) S U V (bytes) M m (times) O (pickled objects) */
+    char kind;          /* NumPy's letter: f i u b c (complex) S U V (bytes) M m (times) O (pickled objects);
+                         * NPY_BFLOAT16 */
     int64_t item_bytes; /* of one element in the file; 0 for O, whose length says nothing */
     bool big_endian;
     bool fortran_order; /* the first index varies fastest in the file */
@@ -34,6 +38,9 @@ typedef struct NpyHeader {
     int64_t bytes;       /* count * item_bytes: overflow has been ruled out */
     size_t header_bytes; /* offset of the first element */
 } NpyHeader;
+
+/* Fills in `count` and `bytes` from shape and item_bytes. False: more than any memory. */
+bool npy_count(NpyHeader *header);
 
 /* Bytes that must be read to know how long the header is. */
 enum { NPY_PREFIX_BYTES = 12 };

@@ -214,7 +214,7 @@ int npz_compare_members(const void *a, const void *b)
     return strcmp((*(const NpzMember *const *)a)->name, (*(const NpzMember *const *)b)->name);
 }
 
-static Status index_names(Npz *npz)
+Status npz_index_names(Npz *npz)
 {
     for (int i = 0; i < npz->count; i++)
         npz->by_name[i] = &npz->members[i];
@@ -292,7 +292,9 @@ static Status find_directory(const Npz *npz, Directory *directory)
     if (!status_is_ok(&status))
         return status;
     if (zip_get32(first) != ZIP_LOCAL && zip_get32(first) != ZIP_END && zip_get32(first) != ZIP64_END)
-        return status_failed("%s: is not a .npz file; give a model or an archive of numpy.savez", npz->path);
+        return status_failed(
+            "%s: is neither a .npz nor a .safetensors file; give a model or an archive of numpy.savez",
+            npz->path);
     status = find_end(npz, end, &directory->end);
     if (!status_is_ok(&status))
         return status;
@@ -326,7 +328,7 @@ Status npz_read_directory(Npz *npz)
     if (status_is_ok(&status))
         status = check_members(npz, &directory);
     if (status_is_ok(&status))
-        status = index_names(npz);
+        status = npz_index_names(npz);
     mem_free(directory.bytes);
     mem_free(directory.scratch);
     return status;

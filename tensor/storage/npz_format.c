@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static bool is_text(const char *name, size_t length)
+bool npz_is_text(const char *name, size_t length)
 {
     const uint8_t *p = (const uint8_t *)name, *end = p + length;
     while (p < end) {
@@ -33,7 +33,7 @@ const char *npz_check_name(const char *name, size_t length)
 {
     if (length == 0 || length > NPZ_MAX_NAME)
         return "its name is empty or longer than 1024 bytes";
-    if (!is_text(name, length))
+    if (!npz_is_text(name, length))
         return "its name is not UTF-8 text without control characters";
     if (memchr(name, '\\', length) || begins_with_drive(name, length))
         return "its name is not a relative path";

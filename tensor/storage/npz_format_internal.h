@@ -74,6 +74,8 @@ static inline uint8_t *zip_put64(uint8_t *p, uint64_t value)
 /* Whether the name of a member, or of an array (then without ".npy"), is harmless: UTF-8 without control
  * characters, a relative path without "." and ".." and empty parts. NULL, or what is wrong. */
 const char *npz_check_name(const char *name, size_t length);
+/* Whether it is UTF-8 without control characters. */
+bool npz_is_text(const char *name, size_t length);
 bool npz_is_ascii(const char *name, size_t length);
 
 /* zlib's allocator, through tensor/mem.h. */

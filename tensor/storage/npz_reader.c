@@ -63,6 +63,8 @@ static Status open_file(Npz *npz)
 /* The frame, then all contents: nothing is inflated before the frame has been found sound. */
 static Status check_file(Npz *npz)
 {
+    if (npz_looks_like_safetensors(npz))
+        return npz_read_safetensors(npz);
     Status status = npz_read_directory(npz);
     for (int i = 0; i < npz->count && status_is_ok(&status); i++)
         status = npz_check_contents(npz, &npz->members[i]);
@@ -219,6 +221,8 @@ Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, con
     *size = 0;
     if (member->locked)
         return npz_unsupported(npz, member->name, member->unreadable);
+    if (npz->is_safetensors)
+        return npz_unsupported(npz, member->name, "it has no .npy header");
     void *bytes = arena_alloc(arena, (size_t)member->size);
     if (!bytes)
         return status_no_memory((size_t)member->size, npz->path);
@@ -236,6 +240,8 @@ Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, con
 static Dtype held_by(const NpyHeader *array)
 {
     switch (array->kind) {
+    case NPY_BFLOAT16:
+        return DTYPE_F32;
     case 'f':
         return array->item_bytes <= 4 ? DTYPE_F32 : array->item_bytes == 8 ? DTYPE_F64 : DTYPE_NONE;
     case 'b':
@@ -266,6 +272,15 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
+/* The upper half of a binary32. */
+static float bfloat_to_float(uint16_t upper)
+{
+    uint32_t bits = (uint32_t)upper << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* One integer; false where it does not fit into 64 bits with a sign. */
 static bool load_integer(const char *from, char kind, int64_t bytes, int64_t *value)
 {
@@ -289,9 +304,9 @@ static Status convert(const Npz *npz, const NpzMember *member, const char *from,
     for (int64_t i = 0; i < array->count; i++, from += array->item_bytes) {
         uint16_t half;
         int64_t value = 0;
-        if (array->kind == 'f') {
+        if (array->kind == 'f' || array->kind == NPY_BFLOAT16) {
             memcpy(&half, from, sizeof half);
-            tensor_f32(*to)[i] = half_to_float(half);
+            tensor_f32(*to)[i] = array->kind == 'f' ? half_to_float(half) : bfloat_to_float(half);
             continue;
         }
         bool fits = load_integer(from, array->kind, array->item_bytes, &value);
@@ -327,6 +342,8 @@ const char *npz_type_text(const NpzMember *member, char *text)
         snprintf(text, 32, "unreadable");
     else if (array->kind == 'O')
         snprintf(text, 32, "|O");
+    else if (array->kind == NPY_BFLOAT16)
+        snprintf(text, 32, "bf16");
     else if (held_by(array) != DTYPE_NONE && !needs_conversion(array))
         snprintf(text, 32, "%s", dtype_name(held_by(array)));
     else

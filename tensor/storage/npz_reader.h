@@ -1,4 +1,5 @@
-/* Reads .npz files, and believes nothing in them that it has not checked.
+/* Reads .npz files, and believes nothing in them that it has not checked. Files of the other format that
+ * weights come in, safetensors.h, are opened and read by the same functions.
  *
  * Opening checks the whole file once: every record and its copy, that the members lie end to end without
  * gap or overlap from the first byte to the directory, the names (UTF-8, relative, none twice), and every
@@ -62,9 +63,9 @@ const NpzMember *npz_find(const Npz *npz, const char *name);
 const char *npz_type_text(const NpzMember *member, char *text);
 
 /* An array as a contiguous tensor in the arena, whatever its byte order or its order in the file was:
- * f16 and f32 as DTYPE_F32, f64 as DTYPE_F64, bool and integers as DTYPE_I32 (an error where a value does
- * not fit). Other types and more than TENSOR_MAX_DIMS axes are errors. Threads may read at once, each into
- * an arena of its own. */
+ * bf16, f16 and f32 as DTYPE_F32, f64 as DTYPE_F64, bool and integers as DTYPE_I32 (an error where a value
+ * does not fit). Other types and more than TENSOR_MAX_DIMS axes are errors. Threads may read at once, each
+ * into an arena of its own. */
 Status npz_read_tensor(const Npz *npz, const NpzMember *member, Arena *arena, Tensor *tensor);
 /* The contents in the arena: of an array its elements in C order and this machine's byte order, without
  * the header; of any other member its bytes. A zero byte, not counted, stands behind. */

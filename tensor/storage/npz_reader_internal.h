@@ -1,5 +1,6 @@
-/* What the three files that read .npz share: npz_reader.c opens files and gives their members,
- * npz_directory.c checks the frame of records, npz_stream.c reads and inflates the contents. */
+/* What the files that read archives share: npz_reader.c opens files and gives their members, npz_directory.c
+ * checks the frame of a .npz file's records, safetensors_reader.c that of the other format, npz_stream.c
+ * reads and inflates the contents. */
 #ifndef REEL_TENSOR_NPZ_READER_INTERNAL_H
 #define REEL_TENSOR_NPZ_READER_INTERNAL_H
 
@@ -10,7 +11,8 @@ struct Npz {
     int fd;              /* -1: the bytes are in memory */
     const uint8_t *data; /* where they are in memory */
     uint64_t size;
-    Arena arena; /* holds the members and their names */
+    bool is_safetensors; /* without checksums; no member is deflated, none has a header */
+    Arena arena;         /* holds the members and their names */
     NpzMember *members;
     const NpzMember **by_name; /* sorted */
     int count;
@@ -32,6 +34,12 @@ Status npz_unsupported(const Npz *npz, const char *name, const char *what);
  * headers say the same, and no name is there twice; their contents, and so `array` and `bytes`, are not yet
  * known. */
 Status npz_read_directory(Npz *npz);
+/* The same from the header of a .safetensors file; `array` and `bytes` are then known. */
+Status npz_read_safetensors(Npz *npz);
+/* Whether that is what the file, by its name or its first bytes, is meant to be. */
+bool npz_looks_like_safetensors(const Npz *npz);
+/* Sorts by_name. An error: a name is there twice. */
+Status npz_index_names(Npz *npz);
 /* Orders pointers to members by their names. */
 int npz_compare_members(const void *a, const void *b);
 

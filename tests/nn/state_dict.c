@@ -215,6 +215,56 @@ START_TEST(what_is_asked_for_is_overlooked)
 }
 END_TEST
 
+START_TEST(safetensors_hold_a_model_too)
+{
+    Own a, b;
+    char other[320];
+    Npz *npz;
+    own_init(&a, WORDS);
+    own_init(&b, WORDS);
+    snprintf(other, sizeof other, "%s/model.safetensors", folder);
+    ck_assert_ok(nn_module_reset(&a.base, 1));
+    ck_assert_ok(nn_save(&a.base, other));
+    ck_assert_ok(nn_load(&b.base, other));
+    ck_assert(same_values(&a.base, &b.base));
+    ck_assert_ok(npz_open(&npz, other));
+    ck_assert_int_eq(npz_count(npz), 5);
+    ck_assert_str_eq(npz_member(npz, 1)->name, "lower");
+    npz_close(npz);
+    ck_assert_ok(nn_module_reset_f64(&a.base, 1));
+    ck_assert_ok(nn_save(&a.base, other));
+    must_refuse(nn_load(&b.base, other), "'upper' is of type f64 in the file and f32 in the model");
+    ck_assert_ok(nn_module_reset_f64(&b.base, 2));
+    ck_assert_ok(nn_load(&b.base, other));
+    ck_assert(same_values(&a.base, &b.base));
+    nn_module_free(&a.base);
+    nn_module_free(&b.base);
+}
+END_TEST
+
+/* bfloat16 is the type that most files of today are in. */
+START_TEST(bfloat16_is_converted_where_asked)
+{
+    static const char header[] = "{\"weight\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[0,4]},"
+                                 "\"bias\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[4,12]}}";
+    static const char elements[] = {'\x80', '\x3f', '\x20', '\xc0', 0, 0, 0, 0, 0, 0, '\xe0', '\x3f'};
+    char bytes[8 + sizeof header - 1 + sizeof elements] = {(char)(sizeof header - 1)};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, elements, sizeof elements);
+    NnLinear fc;
+    Npz *npz;
+    nn_linear_init(&fc, 2, 1);
+    ck_assert_ok(npz_open_memory(&npz, bytes, sizeof bytes, "half"));
+    must_refuse(nn_load_from(&fc.base, npz, (NnLoadOptions){0}), "'weight' is of type bf16 in the file");
+    ck_assert_ok(nn_load_from(&fc.base, npz, (NnLoadOptions){.convert = true}));
+    ck_assert_float_eq(tensor_f32(fc.weight.core.value)[0], 1);
+    ck_assert_float_eq(tensor_f32(fc.weight.core.value)[1], -2.5f);
+    ck_assert_float_eq(tensor_f32(fc.bias.core.value)[0], 0.5f);
+    npz_close(npz);
+    nn_module_free(&fc.base);
+}
+END_TEST
+
 /* As DataParallel and torch.compile name what they wrap. */
 START_TEST(a_prefix_is_offered_and_taken_off)
 {
@@ -444,6 +494,8 @@ Suite *nn_state_dict_suite(void)
     tcase_add_test(tcase, a_double_model_keeps_every_bit);
     tcase_add_test(tcase, a_difference_is_refused_by_name);
     tcase_add_test(tcase, what_is_asked_for_is_overlooked);
+    tcase_add_test(tcase, safetensors_hold_a_model_too);
+    tcase_add_test(tcase, bfloat16_is_converted_where_asked);
     tcase_add_test(tcase, a_prefix_is_offered_and_taken_off);
     tcase_add_test(tcase, rows_that_lag_are_saved_as_they_would_be_read);
     tcase_add_test(tcase, a_snapshot_is_cut_from_what_comes_after);
