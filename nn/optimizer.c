@@ -1,18 +1,16 @@
 #include "nn/optimizer_internal.h"
-#include "tensor/elementwise.h"
 #include "tensor/mem.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"
+#include "tensor/vmath.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
     DENSE_CHUNK = 16384, /* elements of a task of the pool */
     ROW_CHUNK = 16,      /* rows of one */
-    BUFFER = 2048,       /* elements whose gradient is summed at a time */
-    SETTINGS = 4096      /* updates whose settings have room at the start; then it doubles */
+    BUFFER = 2048        /* elements whose gradient is summed at a time */
 };
 
 NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
@@ -27,13 +25,11 @@ NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
 
 /* ---- Building ---- */
 
-static Tensor new_state(Dtype dtype, int ndim, const int64_t *shape)
+static bool new_moment(Tensor *moment, Tensor like)
 {
-    int64_t count = 1;
-    for (int i = 0; i < ndim; i++)
-        count *= shape[i];
-    void *data = mem_calloc((size_t)count, dtype_size(dtype));
-    return data ? tensor_from(data, dtype, ndim, shape) : tensor_invalid();
+    void *data = mem_calloc((size_t)tensor_numel(&like), dtype_size(like.dtype));
+    *moment = data ? tensor_from(data, like.dtype, like.ndim, like.shape) : tensor_invalid();
+    return data;
 }
 
 static Status add_state(NnOptimizer *o, NnParameter *p)
@@ -45,28 +41,18 @@ static Status add_state(NnOptimizer *o, NnParameter *p)
         return status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
     int64_t size = tensor_numel(&value);
     OptimizerState *state = &o->states[o->count++];
-    *state =
-        (OptimizerState){.optimizer = o, .parameter = p, .width = value.ndim > 0 ? size / value.shape[0] : 1};
-    bool moments = optimizer_is_adam(o), momentum = moments || o->options.momentum != 0;
-    if (momentum)
-        state->m = new_state(value.dtype, value.ndim, value.shape);
-    if (moments)
-        state->v = new_state(value.dtype, value.ndim, value.shape);
+    *state = (OptimizerState){.optimizer = o, .parameter = p, .dtype = value.dtype};
+    state->width = value.ndim > 0 ? size / value.shape[0] : 1;
     /* What another optimizer updates late is brought up to date before each of our updates, of all rows. */
-    state->late = p->sparse && late_rows_are_possible(o) && value.dtype == DTYPE_F32 && !p->core.read;
-    if (state->late) {
-        state->last = new_state(DTYPE_I32, SHAPE(value.shape[0]));
+    IdleRows idle = o->rule->idle_rows(&o->options);
+    state->by_rows = p->sparse && idle != ROWS_MOVE && value.dtype == DTYPE_F32 && !p->core.read;
+    int moments = o->rule->moments(&o->options);
+    bool ok = (moments < 1 || new_moment(&state->m, value)) && (moments < 2 || new_moment(&state->v, value));
+    if (ok && state->by_rows) {
         state->slots = mem_calloc((size_t)value.shape[0], sizeof *state->slots);
+        ok = state->slots && (idle != ROWS_ARE_LATE || late_rows_begin(state));
     }
-    if ((momentum && !tensor_is_valid(state->m)) || (moments && !tensor_is_valid(state->v)) ||
-        (state->late && (!tensor_is_valid(state->last) || !state->slots)))
-        return status_no_memory((size_t)size * 2 * sizeof(float), path);
-    if (state->late && moments) {
-        p->core.read = late_rows_read;
-        p->core.settle = late_rows_settle_now;
-        p->core.read_context = state;
-    }
-    return status_ok();
+    return ok ? status_ok() : status_no_memory((size_t)size * 2 * sizeof(float), path);
 }
 
 static bool in_range(const NnOptimizerOptions *options)
@@ -83,31 +69,27 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
     if (!in_range(&options))
         return status_usage("optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
                             "momentum, beta1 and beta2 in [0, 1)");
-    Status built = nn_module_status(module);
-    if (!status_is_ok(&built))
-        return built;
+    Status status = nn_module_status(module);
+    if (!status_is_ok(&status))
+        return status;
     int count = 0;
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
     NnOptimizer *o = mem_calloc(1, sizeof *o);
     OptimizerState *states = mem_calloc((size_t)count, sizeof *states);
-    VmathAdam *schedule = mem_alloc(SETTINGS * sizeof *schedule);
-    if (!o || !states || !schedule) {
+    if (!o || !states) {
         mem_free(o);
         mem_free(states);
-        mem_free(schedule);
         return status_no_memory((size_t)count * sizeof *states, "the optimizer");
     }
     *o = (NnOptimizer){.module = module,
                        .options = options,
+                       .rule = options.kind == NN_SGD ? &sgd_rule : &adam_rule,
                        .pool = pool,
                        .lr = options.lr,
                        .norm = NAN,
-                       .schedule = schedule,
-                       .schedule_capacity = SETTINGS,
+                       .memory = adam_memory(&options),
                        .states = states};
-    o->memory = late_rows_memory(&options);
-    Status status = status_ok();
     for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
          p = nn_next_parameter(module, p))
         status = add_state(o, p);
@@ -125,25 +107,37 @@ void nn_optimizer_free(NnOptimizer *o)
         return;
     for (int i = 0; i < o->count; i++) {
         OptimizerState *state = &o->states[i];
-        Parameter *core = &state->parameter->core;
-        if (core->read_context == state) {
-            parameter_settle(core);
-            core->read = NULL;
-            core->settle = NULL;
-            core->read_context = NULL;
-            parameter_changed(core);
-        }
+        late_rows_end(state);
         mem_free(state->m.data);
         mem_free(state->v.data);
         mem_free(state->last.data);
+        mem_free(state->schedule);
         mem_free(state->slots);
     }
-    mem_free(o->schedule);
     mem_free(o->states);
     mem_free(o);
 }
 
 /* ---- Gathering the gradients ---- */
+
+/* An error where the parameter is not what it was when the optimizer was made. */
+static Status check(const OptimizerState *state)
+{
+    const Parameter *core = &state->parameter->core;
+    Status status = nn_parameter_status(state->parameter);
+    if (!status_is_ok(&status))
+        return status;
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(state->parameter, path);
+    if (core->value.dtype != state->dtype)
+        return status_usage("parameter %s has become %s since the optimizer was made for %s; make it anew",
+                            path, dtype_name(core->value.dtype), dtype_name(state->dtype));
+    if (is_late(state) && core->read_context != state)
+        return status_usage("the struct of parameter %s was written over while an optimizer updates its rows "
+                            "late; use nn_parameter_read() and nn_parameter_write()",
+                            path);
+    return status_ok();
+}
 
 static Tensor densify(const TapeGradient *gradient, Tensor like, Arena *arena)
 {
@@ -155,10 +149,11 @@ static Tensor densify(const TapeGradient *gradient, Tensor like, Arena *arena)
     return dense;
 }
 
-/* Fetches a parameter's gradients. *any: there is one. False: no memory. */
+/* Fetches a parameter's gradients. *any: there is one, perhaps of zeros. False: no memory. */
 static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, bool *any)
 {
     Arena *arena = tape_arena(tapes[0]);
+    state->ids = NULL;
     state->dense = arena_calloc(arena, (size_t)o->tapes * sizeof *state->dense);
     state->sparse = arena_calloc(arena, (size_t)o->tapes * sizeof *state->sparse);
     if (!state->dense || !state->sparse)
@@ -166,12 +161,17 @@ static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, boo
     bool any_dense = false, any_rows = false;
     for (int t = 0; t < o->tapes; t++) {
         state->sparse[t] = tape_gradient(tapes[t], &state->parameter->core);
+        if (tensor_is_valid(state->sparse[t].rows)) {
+            state->sparse[t].rows = tensor_contiguous(tape_arena(tapes[t]), state->sparse[t].rows);
+            if (!tensor_is_valid(state->sparse[t].rows))
+                return false;
+        }
         any_dense = any_dense || tensor_is_valid(state->sparse[t].dense);
         any_rows = any_rows || tensor_is_valid(state->sparse[t].rows);
     }
     *any = any_dense || any_rows;
-    if (state->late && !any_dense)
-        return late_rows_find(o, state, arena);
+    if (*any && state->by_rows && !any_dense)
+        return late_rows_find(state, arena);
     for (int t = 0; t < o->tapes; t++) {
         if (!tensor_is_valid(state->sparse[t].rows) && !tensor_is_valid(state->sparse[t].dense))
             continue;
@@ -179,7 +179,6 @@ static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, boo
         if (!tensor_is_valid(state->dense[t]))
             return false;
     }
-    state->ids = NULL;
     return true;
 }
 
@@ -190,40 +189,39 @@ static void add_items(NnOptimizer *o, OptimizerState *state, int64_t total, int6
             .state = state, .begin = begin, .end = begin + chunk < total ? begin + chunk : total};
 }
 
-static bool gather_work(NnOptimizer *o, Tape *const *tapes, int count)
+static Status no_memory(const NnOptimizer *o)
+{
+    return status_failed("optimizer: out of memory in update %d", o->step + 1);
+}
+
+static Status gather_work(NnOptimizer *o, Tape *const *tapes, int count)
 {
     o->tapes = count;
     o->item_count = 0;
     int64_t most = 0;
     for (int i = 0; i < o->count; i++) {
-        Tensor value = o->states[i].parameter->core.value;
-        most += tensor_numel(&value) / DENSE_CHUNK + (value.ndim > 0 ? value.shape[0] : 1) / ROW_CHUNK + 2;
+        const OptimizerState *state = &o->states[i];
+        int64_t size = tensor_numel(&state->parameter->core.value);
+        most += size / DENSE_CHUNK + size / state->width / ROW_CHUNK + 2;
     }
     Arena *arena = tape_arena(tapes[0]);
     o->items = arena_alloc(arena, (size_t)most * sizeof *o->items);
     if (!o->items)
-        return false;
+        return no_memory(o);
     for (int i = 0; i < o->count; i++) {
         OptimizerState *state = &o->states[i];
         bool any = false;
-        if (state->parameter->core.frozen) {
-            late_rows_stand_still(state);
+        if (state->parameter->core.frozen)
             continue;
-        }
         if (!fetch(o, state, tapes, &any))
-            return false;
-        if (!any)
-            continue;
-        Parameter *core = &state->parameter->core;
-        if (core->read_context != state)
-            parameter_settle(core);
-        Tensor value = core->value;
-        if (state->ids)
+            return no_memory(o);
+        state->takes_part = any;
+        if (any && state->ids)
             add_items(o, state, state->rows, ROW_CHUNK);
-        else
-            add_items(o, state, tensor_numel(&value), DENSE_CHUNK);
+        else if (any)
+            add_items(o, state, tensor_numel(&state->parameter->core.value), DENSE_CHUNK);
     }
-    return true;
+    return status_ok();
 }
 
 /* ---- Sums over the tapes, and their norm ---- */
@@ -266,39 +264,43 @@ static void sum_row(const NnOptimizer *o, const OptimizerState *state, int64_t s
         sum[j] *= o->scale;
 }
 
+/* A piece of a gradient, in the parameter's type. */
+typedef union Piece {
+    float f32[BUFFER];
+    double f64[BUFFER];
+} Piece;
+
 /* Calls `visit` for pieces of at most BUFFER elements of an item, with the piece's place in the parameter and
  * its gradient. */
-typedef void Visit(OptimizerItem *item, int64_t at, void *gradient, int64_t count);
+typedef void Visit(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count);
 
 static void visit_pieces(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
 {
     OptimizerState *state = item->state;
-    _Alignas(64) double buffer[BUFFER];
-    bool f64 = state->parameter->core.value.dtype == DTYPE_F64;
+    _Alignas(64) Piece piece;
     if (state->ids) {
         for (int64_t slot = item->begin; slot < item->end; slot++)
             for (int64_t first = 0; first < state->width; first += BUFFER) {
                 int64_t count = state->width - first < BUFFER ? state->width - first : BUFFER;
-                sum_row(o, state, slot, first, count, (float *)buffer);
-                visit(item, state->ids[slot] * state->width + first, buffer, count);
+                sum_row(o, state, slot, first, count, piece.f32);
+                visit(item, state->ids[slot] * state->width + first, &piece, count);
             }
         return;
     }
     for (int64_t at = item->begin; at < item->end; at += BUFFER) {
         int64_t count = item->end - at < BUFFER ? item->end - at : BUFFER;
-        if (f64)
-            sum_dense_f64(o, state, at, count, buffer);
+        if (state->dtype == DTYPE_F64)
+            sum_dense_f64(o, state, at, count, piece.f64);
         else
-            sum_dense_f32(o, state, at, count, (float *)buffer);
-        visit(item, at, buffer, count);
+            sum_dense_f32(o, state, at, count, piece.f32);
+        visit(item, at, &piece, count);
     }
 }
 
-static void add_squares(OptimizerItem *item, int64_t at, void *gradient, int64_t count)
+static void add_squares(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count)
 {
     (void)at;
-    Dtype dtype = item->state->parameter->core.value.dtype;
-    item->squares += tensor_sum_of_squares(tensor_from(gradient, dtype, SHAPE(count)));
+    item->squares += tensor_sum_of_squares(tensor_from(gradient, item->state->dtype, SHAPE(count)));
 }
 
 static void square_task(void *context, int task)
@@ -307,90 +309,7 @@ static void square_task(void *context, int task)
     visit_pieces(o, &o->items[task], add_squares);
 }
 
-/* ---- Updating ---- */
-
-#define DEFINE_UPDATE(T, NAME)                                                                               \
-    static void NAME(const NnOptimizer *o, T *w, T *m, T *v, T *g, int64_t n)                                \
-    {                                                                                                        \
-        const NnOptimizerOptions *options = &o->options;                                                     \
-        if (options->weight_decay != 0 && options->kind != NN_ADAMW)                                         \
-            for (int64_t j = 0; j < n; j++)                                                                  \
-                g[j] += (T)options->weight_decay * w[j];                                                     \
-        if (options->kind == NN_SGD) {                                                                       \
-            for (int64_t j = 0; m && j < n; j++)                                                             \
-                g[j] = m[j] = (T)options->momentum * m[j] + g[j];                                            \
-            for (int64_t j = 0; j < n; j++)                                                                  \
-                w[j] -= (T)o->lr * g[j];                                                                     \
-            return;                                                                                          \
-        }                                                                                                    \
-        ADAM_UPDATE(w, m, v, g, n);                                                                          \
-    }
-#define ADAM_UPDATE(w, m, v, g, n) vmath_adam(w, m, v, g, &o->schedule[o->step - 1], (size_t)(n))
-DEFINE_UPDATE(float, update_f32)
-#undef ADAM_UPDATE
-/* In f64 the settings are taken from the options again, since the schedule's are f32. */
-#define ADAM_UPDATE(w, m, v, g, n) adam_f64(o, w, m, v, g, n)
-static void adam_f64(const NnOptimizer *o, double *w, double *m, double *v, const double *g, int64_t n)
-{
-    const NnOptimizerOptions *options = &o->options;
-    double bias1 = 1 - pow(options->beta1, o->step), bias2 = 1 - pow(options->beta2, o->step);
-    double keep = options->kind == NN_ADAMW ? 1 - o->lr * options->weight_decay : 1;
-    for (int64_t j = 0; j < n; j++) {
-        m[j] = options->beta1 * m[j] + (1 - options->beta1) * g[j];
-        v[j] = options->beta2 * v[j] + (1 - options->beta2) * g[j] * g[j];
-        w[j] = keep * w[j] - o->lr / bias1 * m[j] / (sqrt(v[j]) / sqrt(bias2) + options->eps);
-    }
-}
-DEFINE_UPDATE(double, update_f64)
-
-static void update_piece(OptimizerItem *item, int64_t at, void *gradient, int64_t count)
-{
-    OptimizerState *state = item->state;
-    const NnOptimizer *o = state->optimizer;
-    Tensor value = state->parameter->core.value;
-    if (state->ids && at % state->width == 0)
-        late_rows_settle(state, at / state->width, o->step - 1);
-    if (value.dtype == DTYPE_F32)
-        update_f32(o, tensor_f32(value) + at, state->m.data ? tensor_f32(state->m) + at : NULL,
-                   state->v.data ? tensor_f32(state->v) + at : NULL, gradient, count);
-    else
-        update_f64(o, tensor_f64(value) + at, state->m.data ? tensor_f64(state->m) + at : NULL,
-                   state->v.data ? tensor_f64(state->v) + at : NULL, gradient, count);
-    if (state->ids)
-        tensor_i32(state->last)[at / state->width] = o->step;
-}
-
-static void update_task(void *context, int task)
-{
-    NnOptimizer *o = context;
-    visit_pieces(o, &o->items[task], update_piece);
-}
-
-/* Adds this update's settings to the schedule. */
-static bool add_settings(NnOptimizer *o)
-{
-    const NnOptimizerOptions *options = &o->options;
-    VmathAdam *schedule = mem_grow(o->schedule, (size_t)o->step, &o->schedule_capacity, sizeof *schedule);
-    if (!schedule)
-        return false;
-    o->schedule = schedule;
-    int32_t t = o->step + 1;
-    double bias1 = 1 - pow(options->beta1, t), root2 = sqrt(1 - pow(options->beta2, t));
-    VmathAdam *now = &schedule[o->step];
-    memset(now, 0, sizeof *now);
-    now->beta1 = options->beta1;
-    now->beta2 = options->beta2;
-    now->step_size = (float)(o->lr * root2 / bias1);
-    now->eps = (float)(options->eps * root2);
-    now->keep = options->kind == NN_ADAMW ? (float)(1 - o->lr * options->weight_decay) : 1.0f;
-    /* Without gradient an update is at most step_size_k / step_size_{k-1} beta1 / sqrt(beta2) times the one
-     * before. Where that is not below 1, idle rows may still move later. */
-    if (t > 1 && now->step_size * options->beta1 > now[-1].step_size * sqrt(options->beta2))
-        o->rise = o->step;
-    return true;
-}
-
-static double clip(NnOptimizer *o)
+static double norm_of_gradients(NnOptimizer *o)
 {
     pool_run(o->pool, square_task, o, o->item_count);
     double squares = 0;
@@ -399,39 +318,75 @@ static double clip(NnOptimizer *o)
     return sqrt(squares);
 }
 
+/* ---- Updating ---- */
+
+static void update_piece(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count)
+{
+    OptimizerState *state = item->state;
+    const UpdateRule *rule = state->optimizer->rule;
+    Tensor value = state->parameter->core.value;
+    bool begins_row = is_late(state) && state->ids && at % state->width == 0;
+    if (begins_row)
+        late_rows_settle(state, at / state->width, state->steps - 1);
+    if (state->dtype == DTYPE_F32)
+        rule->update_f32(state, at, tensor_f32(value) + at, gradient->f32, count);
+    else
+        rule->update_f64(state, at, tensor_f64(value) + at, gradient->f64, count);
+    if (begins_row)
+        tensor_i32(state->last)[at / state->width] = state->steps;
+}
+
+static void update_task(void *context, int task)
+{
+    NnOptimizer *o = context;
+    visit_pieces(o, &o->items[task], update_piece);
+}
+
+/* Before the update of a parameter that takes part. */
+static void begin_update(OptimizerState *state)
+{
+    Parameter *core = &state->parameter->core;
+    if (is_late(state) && !state->ids)
+        late_rows_settle_all(state, state->steps);
+    else if (core->read_context != state)
+        parameter_settle(core); /* of another optimizer */
+    state->steps++;
+    state->optimizer->rule->begin(state);
+}
+
 Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
 {
+    Status status = count < 1 ? status_usage("optimizer: an update needs at least one tape") : status_ok();
     for (int t = 0; t < count; t++)
         if (!tape_ok(tapes[t]))
             return *tape_status(tapes[t]);
     o->scale = 1.0f;
-    if (count < 1)
-        return status_usage("optimizer: an update needs at least one tape");
-    if (!gather_work(o, tapes, count) || !add_settings(o))
-        return status_failed("optimizer: out of memory in update %d", o->step + 1);
+    for (int i = 0; i < o->count && status_is_ok(&status); i++) {
+        o->states[i].takes_part = false;
+        status = check(&o->states[i]);
+    }
+    if (status_is_ok(&status))
+        status = gather_work(o, tapes, count);
+    for (int i = 0; i < o->count && status_is_ok(&status); i++)
+        if (o->states[i].takes_part && is_late(&o->states[i]) &&
+            !late_rows_reserve(&o->states[i], o->states[i].steps + 1))
+            status = no_memory(o);
+    if (!status_is_ok(&status))
+        return status;
     o->norm = NAN;
     if (o->options.clip_norm > 0) {
-        o->norm = clip(o);
+        o->norm = norm_of_gradients(o);
         if (o->norm > o->options.clip_norm)
             o->scale = (float)(o->options.clip_norm / (o->norm + 1e-6));
     }
-    for (int i = 0; i < o->item_count; i++)
-        if (!o->items[i].state->ids && (i == 0 || o->items[i - 1].state != o->items[i].state))
-            late_rows_settle_all(o->items[i].state, o->step);
+    for (int i = 0; i < o->count; i++)
+        if (o->states[i].takes_part)
+            begin_update(&o->states[i]);
     o->step++;
     pool_run(o->pool, update_task, o, o->item_count);
-    for (int i = 0; i < o->item_count; i++) {
-        OptimizerState *state = o->items[i].state;
-        if (i > 0 && o->items[i - 1].state == state)
-            continue;
-        Parameter *core = &state->parameter->core;
-        bool ours = core->read_context == state;
-        core->is_behind = core->is_behind && !ours;
-        parameter_changed(core);
-        core->is_behind = core->is_behind || ours;
-        for (int64_t row = 0; state->late && !state->ids && row < state->last.shape[0]; row++)
-            tensor_i32(state->last)[row] = o->step;
-    }
+    for (int i = 0; i < o->count; i++)
+        if (o->states[i].takes_part)
+            late_rows_updated(&o->states[i]);
     return status_ok();
 }
 
@@ -448,56 +403,4 @@ int64_t nn_optimizer_steps(const NnOptimizer *o)
 double nn_optimizer_norm(const NnOptimizer *o)
 {
     return o->norm;
-}
-
-/* ---- For checkpoints ---- */
-
-bool nn_optimizer_state(NnOptimizer *o, int i, char *name, Tensor *state)
-{
-    enum { VMATH_ADAM_WORDS = sizeof(VmathAdam) / sizeof(int32_t) };
-    switch (i) {
-    case 0:
-        snprintf(name, NN_NAME_SIZE, "step");
-        *state = tensor_from(&o->step, DTYPE_I32, SHAPE(1));
-        return true;
-    case 1:
-        snprintf(name, NN_NAME_SIZE, "rise");
-        *state = tensor_from(&o->rise, DTYPE_I32, SHAPE(1));
-        return true;
-    case 2:
-        snprintf(name, NN_NAME_SIZE, "schedule");
-        *state = tensor_from(o->schedule, DTYPE_I32, SHAPE(o->step, VMATH_ADAM_WORDS));
-        return true;
-    default:
-        break;
-    }
-    int at = 3;
-    for (int k = 0; k < o->count; k++) {
-        const char *const stems[3] = {"m", "v", "last"};
-        const Tensor tensors[3] = {o->states[k].m, o->states[k].v, o->states[k].last};
-        for (int j = 0; j < 3; j++)
-            if (tensor_is_valid(tensors[j]) && at++ == i) {
-                char path[NN_NAME_SIZE];
-                nn_parameter_path(o->states[k].parameter, path);
-                snprintf(name, NN_NAME_SIZE, "%s/%.*s", stems[j], NN_NAME_SIZE - 8, path);
-                *state = tensors[j];
-                return true;
-            }
-    }
-    return false;
-}
-
-Status nn_optimizer_restore(NnOptimizer *o, int64_t steps)
-{
-    if (steps < 0 || steps > INT32_MAX / 2)
-        return status_failed("optimizer: %lld updates cannot be restored", (long long)steps);
-    size_t capacity = (size_t)steps + SETTINGS;
-    VmathAdam *schedule = mem_calloc(capacity, sizeof *schedule);
-    if (!schedule)
-        return status_no_memory(capacity * sizeof *schedule, "the optimizer's schedule");
-    mem_free(o->schedule);
-    o->schedule = schedule;
-    o->schedule_capacity = capacity;
-    o->step = (int32_t)steps;
-    return status_ok();
 }

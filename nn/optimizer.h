@@ -1,14 +1,20 @@
-/* Optimizers: SGD with momentum, Adam, AdamW; clipping by global norm.
+/* Optimizers: SGD with momentum, Adam, AdamW; clipping by global norm. As in PyTorch, a parameter that has no
+ * gradient in a step stands still, and Adam counts the updates of each parameter.
  *
  * A parameter that gets sparse gradients (an embedding) is updated late: a row is brought up to date when it
  * next gets a gradient, and readers see the value that a dense update would show. Kept for a row are (w, m,
  * v) at its last gradient; the value at any later step is a pure function of that and of the step, so that
  * looking changes nothing. Adam with (coupled) L2 weight decay, and SGD with momentum or decay, move every
- * row at every step and are dense. */
+ * row at every step and are dense; so is a second optimizer of the same parameter.
+ *
+ * nn_parameter_read() and nn_parameter_write() read and set a value while an optimizer lives; nn_load() and
+ * nn_module_reset() may be called too. Rows that were written by hand while others were late cannot be told
+ * apart from these: the next use of the parameter is an error. */
 #ifndef REEL_NN_OPTIMIZER_H
 #define REEL_NN_OPTIMIZER_H
 
 #include "nn/module.h"
+#include "nn/state_dict.h"
 #include "tensor/pool.h"
 
 REEL_BEGIN_DECLS
@@ -44,14 +50,22 @@ int64_t nn_optimizer_steps(const NnOptimizer *optimizer);
 /* The global norm of the gradients at the last update (before clipping; NAN where clipping is off). */
 double nn_optimizer_norm(const NnOptimizer *optimizer);
 
-/* ---- For checkpoints ---- */
+/* ---- Saving and loading ----
+ *
+ * A file holds all that an optimizer knows beside its options: counts of updates, moments, the learning rate,
+ * and the rows that it updates late as they were at their last gradient. A loop that saves model and
+ * optimizer, and one that makes both anew with the same options and loads both (nn_load(),
+ * nn_optimizer_load(), in either order), goes on to the same bytes as one that was not interrupted. */
 
-/* The state as named tensors: views that may be read, and written to restore. Names: "m/<parameter>",
- * "v/<parameter>", "last/<parameter>" (late rows), "step", "rise", "schedule". i counts from 0; false behind
- * the last. Call nn_optimizer_restore() first where a saved state is to be written. */
-bool nn_optimizer_state(NnOptimizer *optimizer, int i, char *name, Tensor *state);
-/* Makes room for a state after `steps` updates. */
-Status nn_optimizer_restore(NnOptimizer *optimizer, int64_t steps);
+/* Writes the state as members reel/optimizer/... of a .npz; the file appears whole or not at all. */
+Status nn_optimizer_save(NnOptimizer *optimizer, const char *path);
+/* Reads it, also from a model's file that has such members. Errors, after which the optimizer is as it was: a
+ * member is missing, of another shape, or cannot be; the state is of another kind of optimizer. */
+Status nn_optimizer_load(NnOptimizer *optimizer, const char *path);
+/* The same from an open file. */
+Status nn_optimizer_load_from(NnOptimizer *optimizer, const Npz *npz);
+/* Adds the state to a file to be: one file may hold a model and its optimizer. */
+void nn_snapshot_optimizer(NnSnapshot *snapshot, NnOptimizer *optimizer);
 
 /* ---- Learning-rate schedules ---- */
 

@@ -1,27 +1,69 @@
-/* What the optimizer and its late rows share. */
+/* What the optimizer, its rules (sgd.c, adam.c) and its late rows share. */
 #ifndef REEL_NN_OPTIMIZER_INTERNAL_H
 #define REEL_NN_OPTIMIZER_INTERNAL_H
 
+#include "nn/module_internal.h"
 #include "nn/optimizer.h"
-#include "tensor/vmath.h"
+
+typedef struct OptimizerState OptimizerState;
+
+/* The settings of one update by Adam: adam.c. */
+typedef struct AdamStep {
+    float step_size; /* lr sqrt(1 - beta2^t) / (1 - beta1^t) */
+    float eps;       /* epsilon sqrt(1 - beta2^t) */
+    float keep;      /* 1 - lr * decoupled weight decay */
+} AdamStep;
+
+/* What a row without gradient does in an update that its parameter takes part in. */
+typedef enum { ROWS_STAND, ROWS_ARE_LATE, ROWS_MOVE } IdleRows;
+
+/* A rule of updating. */
+typedef struct UpdateRule {
+    /* So many numbers are kept beside each of the parameter's: 1 m, 2 m and v. */
+    int (*moments)(const NnOptimizerOptions *options);
+    IdleRows (*idle_rows)(const NnOptimizerOptions *options);
+    /* Before update number state->steps of the parameter; late rows have room for its settings. */
+    void (*begin)(OptimizerState *state);
+    /* Updates w [n], which begins at number `at` of the parameter, from its gradient, which is written over.
+     */
+    void (*update_f32)(const OptimizerState *state, int64_t at, float *w, float *g, int64_t n);
+    void (*update_f64)(const OptimizerState *state, int64_t at, double *w, double *g, int64_t n);
+    /* Where rows are late: moves w [width] from after update `from` to after `to`, with gradients that are
+     * zero; m and v are those after `from`. */
+    void (*idle)(const OptimizerState *state, float *w, const float *m, const float *v, int32_t from,
+                 int32_t to);
+    /* The same for m and v themselves. */
+    void (*decay)(const OptimizerState *state, float *m, float *v, int32_t from, int32_t to);
+} UpdateRule;
+
+extern const UpdateRule sgd_rule, adam_rule;
 
 /* What belongs to one parameter. */
-typedef struct OptimizerState {
+struct OptimizerState {
     NnOptimizer *optimizer;
     NnParameter *parameter;
-    bool late;      /* rows are brought up to date when they are needed */
+    Dtype dtype;    /* of its value when the optimizer was made */
     int64_t width;  /* elements of a row */
+    int32_t steps;  /* updates that it took part in */
     Tensor m, v;    /* Adam's moments; m is SGD's momentum */
-    Tensor last;    /* late: i32 [V], the step of each row's last gradient; 0: none yet */
-    int32_t *slots; /* late: a sparse set over the rows, see late_rows_find() */
+    AdamStep now;   /* of the update at hand */
+    bool by_rows;   /* rows alone are updated where gradients are sparse */
+    int32_t *slots; /* by_rows: a sparse set over the rows, see late_rows_find() */
+
+    /* Rows that are late (late_rows.c). */
+    Tensor last;        /* i32 [V], the update of each row's last gradient; 0: none yet; invalid: not late */
+    AdamStep *schedule; /* [steps]: the settings of each update */
+    size_t capacity;
+    int32_t rise; /* no update of the schedule from here on is larger than the one before */
 
     /* Of the step that is being made; memory of the first tape's arena. */
+    bool takes_part;
     Tensor *dense; /* [tapes]: contiguous gradients, invalid where a tape has none */
     TapeGradient *sparse;
-    int32_t *ids;     /* [rows]: the rows that get a gradient */
+    int32_t *ids;     /* [rows]: the rows that get a gradient; NULL: all */
     int32_t *sources; /* [rows * tapes]: which row of which tape's gradient, or -1 */
     int64_t rows;
-} OptimizerState;
+};
 
 /* A range of a parameter's elements, or of its `ids`: the work of one task. */
 typedef struct OptimizerItem {
@@ -33,13 +75,11 @@ typedef struct OptimizerItem {
 struct NnOptimizer {
     NnModule *module;
     NnOptimizerOptions options;
+    const UpdateRule *rule;
     Pool *pool;
     double lr, norm;
-    int32_t step; /* updates made */
-    int32_t rise; /* no update of the schedule from here on is larger than the one before: add_settings() */
-    VmathAdam *schedule; /* [step]: the settings of each update */
-    size_t schedule_capacity;
-    int32_t memory; /* so many steps after a gradient its moments no longer move anything */
+    int32_t step;   /* updates made */
+    int32_t memory; /* so many updates after a gradient its moments no longer move anything */
     OptimizerState *states;
     int count;
 
@@ -49,29 +89,40 @@ struct NnOptimizer {
     float scale; /* of the gradients, by clipping */
 };
 
-/* Adam or AdamW: there are moments. */
-static inline bool optimizer_is_adam(const NnOptimizer *o)
-{
-    return o->options.kind != NN_SGD;
-}
+/* ---- Adam (adam.c) ---- */
+
+/* So many updates after a gradient its moments no longer move anything. */
+int32_t adam_memory(const NnOptimizerOptions *options);
+/* The settings of update `step`, from 1, at a learning rate. */
+AdamStep adam_step(const NnOptimizerOptions *options, double lr, int32_t step);
+/* Writes the settings of update `step` into the schedule, which has room for them. */
+void adam_schedule(OptimizerState *state, int32_t step, AdamStep settings);
+/* Beside the rule for tests: the loops, in all versions with the same bits. */
+void adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
+                 AdamStep step, size_t n);
 
 /* ---- Late rows (late_rows.c) ---- */
 
-/* Whether rows without gradient move in no way, or in one that can be made up for later. */
-bool late_rows_are_possible(const NnOptimizer *o);
-/* So many updates after a gradient its moments no longer move anything. */
-int32_t late_rows_memory(const NnOptimizerOptions *options);
-/* A parameter's reader: `context` is its state; ids i32 [n], out [n, ...] gets the rows as they are now. */
-void late_rows_read(const void *context, Tensor ids, Tensor out);
-/* Brings a row, or all of them, to after step `to`. */
+static inline bool is_late(const OptimizerState *state)
+{
+    return tensor_is_valid(state->last);
+}
+
+/* Makes a parameter late: false: no memory. */
+bool late_rows_begin(OptimizerState *state);
+/* Brings all rows up to date for good. */
+void late_rows_end(OptimizerState *state);
+/* Room in the schedule for `count` updates. False: no memory. */
+bool late_rows_reserve(OptimizerState *state, int32_t count);
+/* Brings a row, or all of them, to after update `to`. */
 void late_rows_settle(OptimizerState *state, int64_t row, int32_t to);
 void late_rows_settle_all(OptimizerState *state, int32_t to);
-/* A parameter's settler. */
-void late_rows_settle_now(const void *context);
-/* The coming update leaves a frozen table as it is: its rows do not even go on with their momentum. */
-void late_rows_stand_still(OptimizerState *state);
+/* Says that the value was updated by the optimizer, and which rows are up to date: `ids`, or all. */
+void late_rows_updated(OptimizerState *state);
+/* Says that the value is that of a file, whose rows are as the optimizer keeps them. */
+void late_rows_loaded(OptimizerState *state);
 /* Finds the rows that get a gradient from any tape, and where it comes from: ids, sources, rows. False: no
  * memory. */
-bool late_rows_find(NnOptimizer *o, OptimizerState *state, Arena *arena);
+bool late_rows_find(OptimizerState *state, Arena *arena);
 
 #endif

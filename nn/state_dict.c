@@ -370,6 +370,18 @@ static Status allocate_all(Read *reads, int count)
     return status;
 }
 
+/* Whether an optimizer that updates rows late shows these values already: then its rows stay as they are, and
+ * model and optimizer may be loaded in either order. */
+static bool is_there(const NnNamed *named, Tensor value, Arena *arena)
+{
+    const Parameter *core = &named->parameter->core;
+    if (!core->read || core->is_lost)
+        return false;
+    Tensor now = parameter_snapshot(core, arena);
+    return tensor_is_valid(now) &&
+           tensor_equal(tensor_slice(now, 0, named->first, named->first + named->rows, 1), value);
+}
+
 static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena)
 {
     size_t most = 0;
@@ -387,6 +399,8 @@ static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Aren
     if (status_is_ok(&status))
         status = allocate_all(reads, count);
     for (int i = 0; status_is_ok(&status) && i < count; i++) {
+        if (is_there(&reads[i].named, reads[i].value, arena))
+            continue;
         nn_parameter_begin_write(reads[i].named.parameter);
         tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
         parameter_changed(&reads[i].named.parameter->core);

@@ -107,17 +107,6 @@ void vmath_gated_memory_backward(const float *i, const float *f, const float *g,
     table()->gated_memory_backward(i, f, g, o, c_prev, tanh_c, dh, dc, di, df, dg, do_, dc_prev, n);
 }
 
-void vmath_adam(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t n)
-{
-    table()->adam(w, m, v, g, step, n);
-}
-
-void vmath_adam_idle(float *w, const float *m, const float *v, const VmathAdam *steps, size_t count,
-                     size_t may_stop, size_t n)
-{
-    table()->adam_idle(w, m, v, steps, count, may_stop, n);
-}
-
 void vmath_add(float *out, const float *a, const float *b, size_t n)
 {
     table()->add(out, a, b, n);

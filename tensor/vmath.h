@@ -23,7 +23,7 @@ void vmath_tanh(float *out, const float *x, size_t n);
 void vmath_sigmoid(float *out, const float *x, size_t n);  /* 1 / (1 + exp(-x)) */
 void vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
 
-/* ---- Fused loops that the ops of recurrent cells and the optimizers use ---- */
+/* ---- Fused loops that the ops of recurrent cells use ---- */
 
 /* A gated memory cell's pointwise part over `n` units (Hochreiter & Schmidhuber 1997, with forget gate):
  * i, f, g, o are the pre-activations on entry and the activated gates on return;
@@ -36,22 +36,6 @@ void vmath_gated_memory(float *i, float *f, float *g, float *o, const float *c_p
 void vmath_gated_memory_backward(const float *i, const float *f, const float *g, const float *o,
                                  const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
                                  float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n);
-
-/* One step of Adam (Kingma & Ba 2015, arXiv 1412.6980, in the order of the end of its section 2):
- * m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = keep w - step_size m / (sqrt(v) + eps).
- */
-typedef struct VmathAdam {
-    double beta1, beta2; /* double: in float, 1 - 0.999f is off by 2e-5 of itself */
-    float step_size;     /* lr sqrt(1 - beta2^t) / (1 - beta1^t) */
-    float eps;           /* epsilon sqrt(1 - beta2^t) */
-    float keep;          /* 1 - lr * decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) */
-} VmathAdam;
-/* g may be NULL, meaning zeros. */
-void vmath_adam(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t n);
-/* w after `count` steps with zero gradient, from the m and v before them, which are not changed. From step
- * number may_stop on, updates only shrink: where a step changes nothing, later ones do not either. */
-void vmath_adam_idle(float *w, const float *m, const float *v, const VmathAdam *steps, size_t count,
-                     size_t may_stop, size_t n);
 
 /* ---- Simple loops ---- */
 void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */

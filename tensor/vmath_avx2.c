@@ -58,10 +58,6 @@ VF_INLINE Vf vf_max(Vf a, Vf b)
 {
     return _mm256_max_ps(a, b);
 }
-VF_INLINE Vf vf_sqrt(Vf x)
-{
-    return _mm256_sqrt_ps(x);
-}
 VF_INLINE Vi vf_bits(Vf x)
 {
     return (Vi)_mm256_castps_si256(x);

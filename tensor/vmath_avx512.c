@@ -54,10 +54,6 @@ VF_INLINE Vf vf_max(Vf a, Vf b)
 {
     return _mm512_max_ps(a, b);
 }
-VF_INLINE Vf vf_sqrt(Vf x)
-{
-    return _mm512_sqrt_ps(x);
-}
 VF_INLINE Vi vf_bits(Vf x)
 {
     return (Vi)_mm512_castps_si512(x);

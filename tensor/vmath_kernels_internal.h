@@ -216,58 +216,6 @@ static void gated_memory_backward_loop(const float *i, const float *f, const flo
                                               at, count));
 }
 
-VF_INLINE void adam_step(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t at,
-                         size_t count)
-{
-    Vf grad = vf_load_or_zero(g, at, count);
-    Vf first = vf_fma(vf_splat((float)step->beta1), vf_load(m + at, count),
-                      vf_splat((float)(1.0 - step->beta1)) * grad);
-    Vf second = vf_fma(vf_splat((float)step->beta2), vf_load(v + at, count),
-                       vf_splat((float)(1.0 - step->beta2)) * grad * grad);
-    Vf scale = vf_sqrt(second) + vf_splat(step->eps);
-    Vf weight = vf_load(w + at, count) * vf_splat(step->keep) - vf_splat(step->step_size) * first / scale;
-    vf_store(m + at, first, count);
-    vf_store(v + at, second, count);
-    vf_store(w + at, weight, count);
-}
-
-static void adam_loop(float *w, float *m, float *v, const float *g, const VmathAdam *step, size_t n)
-{
-    VmathAdam settings = *step; /* a copy that the stores cannot alias */
-    EACH_VECTOR(n, adam_step(w, m, v, g, &settings, at, count));
-}
-
-/* Whether two vectors are the same, bit for bit. */
-VF_INLINE bool vf_same(Vf a, Vf b)
-{
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
-/* Whether anything still moves is looked at every so many steps. */
-enum { IDLE_LOOK = 8 };
-
-VF_INLINE void adam_idle_steps(float *w, const float *m, const float *v, const VmathAdam *steps,
-                               size_t steps_count, size_t may_stop, size_t at, size_t count)
-{
-    Vf weight = vf_load(w + at, count), first = vf_load(m + at, count), second = vf_load(v + at, count);
-    for (size_t k = 0; k < steps_count; k++) {
-        first = first * vf_splat((float)steps[k].beta1);
-        second = second * vf_splat((float)steps[k].beta2);
-        Vf scale = vf_sqrt(second) + vf_splat(steps[k].eps);
-        Vf moved = weight * vf_splat(steps[k].keep) - vf_splat(steps[k].step_size) * first / scale;
-        if (k % IDLE_LOOK == 0 && k >= may_stop && vf_same(moved, weight))
-            break;
-        weight = moved;
-    }
-    vf_store(w + at, weight, count);
-}
-
-static void adam_idle_loop(float *w, const float *m, const float *v, const VmathAdam *steps,
-                           size_t steps_count, size_t may_stop, size_t n)
-{
-    EACH_VECTOR(n, adam_idle_steps(w, m, v, steps, steps_count, may_stop, at, count));
-}
-
 /* ---- Simple loops ---- */
 
 static void add_loop(float *out, const float *a, const float *b, size_t n)
@@ -349,8 +297,6 @@ const VmathTable VMATH_TABLE = {
     .softplus = softplus_loop,
     .gated_memory = gated_memory_loop,
     .gated_memory_backward = gated_memory_backward_loop,
-    .adam = adam_loop,
-    .adam_idle = adam_idle_loop,
     .add = add_loop,
     .axpy = axpy_loop,
     .accumulate = accumulate_loop,

@@ -57,10 +57,6 @@ VF_INLINE Vf vf_max(Vf a, Vf b)
 {
     return a > b ? a : b;
 }
-VF_INLINE Vf vf_sqrt(Vf x)
-{
-    return __builtin_sqrtf(x);
-}
 VF_INLINE Vi vf_bits(Vf x)
 {
     Vi bits;

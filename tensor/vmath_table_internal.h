@@ -12,8 +12,6 @@ typedef struct VmathTable {
     VmathUnary *exp, *log, *tanh, *sigmoid, *softplus;
     __typeof__(vmath_gated_memory) *gated_memory;
     __typeof__(vmath_gated_memory_backward) *gated_memory_backward;
-    __typeof__(vmath_adam) *adam;
-    __typeof__(vmath_adam_idle) *adam_idle;
     __typeof__(vmath_add) *add;
     __typeof__(vmath_axpy) *axpy;
     __typeof__(vmath_accumulate) *accumulate;

@@ -449,7 +449,7 @@ static Status prepare_training(Run *run, const Npz *last)
             "%s: is at batch %lld of an epoch of %lld; delete the file to train the model from "
             "the start",
             npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
-    return training_state_restore(last, &run->at, trainer_optimizer(run->trainer), &run->model->base);
+    return training_state_restore(last, &run->at, trainer_optimizer(run->trainer));
 }
 
 static Status prepare(Run *run)

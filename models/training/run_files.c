@@ -86,7 +86,7 @@ Status run_save_last(Run *run)
     run->at.updates = nn_optimizer_steps(optimizer);
     run->at.seconds = run_seconds(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
-    training_state_snapshot(snapshot, &run->at, run->result, optimizer, &run->model->base);
+    training_state_snapshot(snapshot, &run->at, run->result, optimizer);
     nn_snapshot_append(snapshot, &run->unknown);
     file_path(run, "last", path);
     run->saved = clock_seconds();

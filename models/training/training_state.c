@@ -6,14 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRAINING  "reel/training.json"
-#define OPTIMIZER "reel/optimizer/"
-
-/* An embedding's rows as the optimizer keeps them: at their last gradient. The rows under the parameter's own
- * name are up to date, which they are made at the cost of rounding: from those no run could go on exactly. */
-#define LATE_ROWS OPTIMIZER "w/"
-
-enum { MEMBER_SIZE = NN_NAME_SIZE + 32 };
+#define TRAINING "reel/training.json"
 
 /* More than any run counts; sums of such numbers do not overflow. */
 #define MOST_COUNTED ((int64_t)1 << 40)
@@ -84,28 +77,11 @@ static void add_json(NnSnapshot *snapshot, const TrainingState *state, const Run
     json_free(&json);
 }
 
-static void late_name(const NnParameter *parameter, char *name)
-{
-    char path[NN_NAME_SIZE];
-    nn_parameter_path(parameter, path);
-    snprintf(name, MEMBER_SIZE, LATE_ROWS "%s", path);
-}
-
 void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, const RunResult *result,
-                             NnOptimizer *optimizer, NnModule *module)
+                             NnOptimizer *optimizer)
 {
-    char stem[NN_NAME_SIZE], name[MEMBER_SIZE];
-    Tensor tensor;
     add_json(snapshot, state, result);
-    for (int i = 0; nn_optimizer_state(optimizer, i, stem, &tensor); i++) {
-        snprintf(name, sizeof name, OPTIMIZER "%s", stem);
-        nn_snapshot_tensor(snapshot, name, tensor);
-    }
-    for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
-        if (p->core.read) {
-            late_name(p, name);
-            nn_snapshot_tensor(snapshot, name, p->core.value);
-        }
+    nn_snapshot_optimizer(snapshot, optimizer);
 }
 
 /* ---- Reading ---- */
@@ -255,87 +231,13 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
     return status;
 }
 
-/* A row's last gradient lies at no later update than the last one, which `step` counts. The optimizer takes
- * both for indices into its schedule. */
-static Status check_indices(const Npz *npz, const char *name, const char *stem, Tensor value, int64_t updates)
+Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer)
 {
-    if (strcmp(stem, "step") == 0 && tensor_i32(value)[0] != updates)
-        return status_failed("%s: %s is %d and not %lld; go on from another file", npz_path(npz), name,
-                             tensor_i32(value)[0], (long long)updates);
-    for (int64_t i = 0; strncmp(stem, "last/", 5) == 0 && i < value.shape[0]; i++)
-        if (tensor_i32(value)[i] < 0 || tensor_i32(value)[i] > updates)
-            return status_failed("%s: %s: row %lld is at update %d of %lld; go on from another file",
-                                 npz_path(npz), name, (long long)i, tensor_i32(value)[i], (long long)updates);
-    return status_ok();
-}
-
-/* Reads an array into memory that is there, which is left as it is where the array does not fit. `stem` is
- * the optimizer's name for it. */
-static Status read_into(const Npz *npz, const char *name, const char *stem, int64_t updates, Tensor target,
-                        Arena *arena)
-{
-    const NpzMember *member = npz_find(npz, name);
-    if (!member)
-        return status_failed("%s: has no member %s; go on from a file that ends in .last.npz", npz_path(npz),
-                             name);
-    ArenaMark mark = arena_mark(arena);
-    Tensor value = tensor_invalid();
-    Status status = npz_read_tensor(npz, member, arena, &value);
-    if (status_is_ok(&status) && (value.dtype != target.dtype || !tensor_same_shape(&value, &target))) {
-        char in_file[SHAPE_TEXT_SIZE], in_model[SHAPE_TEXT_SIZE];
+    Status status = nn_optimizer_load_from(optimizer, npz);
+    if (status_is_ok(&status) && nn_optimizer_steps(optimizer) != state->updates)
         status =
-            status_failed("%s: %s is %s %s in the file and %s %s in the model; go on with the same settings",
-                          npz_path(npz), name, dtype_name(value.dtype), tensor_shape_text(&value, in_file),
-                          dtype_name(target.dtype), tensor_shape_text(&target, in_model));
-    }
-    if (status_is_ok(&status))
-        status = check_indices(npz, name, stem, value, updates);
-    if (status_is_ok(&status))
-        tensor_copy_into(target, value);
-    arena_rewind(arena, mark);
-    return status;
-}
-
-/* The schedule has a row for each update: how many there were is believed, and room made for them, only where
- * the file has as many. */
-static Status check_schedule(const Npz *npz, int64_t updates)
-{
-    const NpzMember *member = npz_find(npz, OPTIMIZER "schedule");
-    if (!member || !member->is_array || member->array.ndim != 2 || member->array.shape[0] != updates)
-        return status_failed("%s: " OPTIMIZER
-                             "schedule does not have a row for each of %lld updates; go on from another file",
-                             npz_path(npz), (long long)updates);
-    return status_ok();
-}
-
-static Status restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer, NnModule *module,
-                      Arena *arena)
-{
-    char stem[NN_NAME_SIZE], name[MEMBER_SIZE];
-    Tensor tensor;
-    Status status = check_schedule(npz, state->updates);
-    if (status_is_ok(&status))
-        status = nn_optimizer_restore(optimizer, state->updates);
-    for (int i = 0; status_is_ok(&status) && nn_optimizer_state(optimizer, i, stem, &tensor); i++) {
-        snprintf(name, sizeof name, OPTIMIZER "%s", stem);
-        status = read_into(npz, name, stem, state->updates, tensor, arena);
-    }
-    for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
-         p = nn_next_parameter(module, p))
-        if (p->core.read) {
-            late_name(p, name);
-            status = read_into(npz, name, "w", state->updates, p->core.value, arena);
-            parameter_changed(&p->core);
-        }
-    return status;
-}
-
-Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer,
-                              NnModule *module)
-{
-    Arena arena;
-    arena_init(&arena, 0);
-    Status status = restore(npz, state, optimizer, module, &arena);
-    arena_free(&arena);
+            status_failed("%s: the optimizer has made %lld updates, and the run %lld; go on from another "
+                          "file",
+                          npz_path(npz), (long long)nn_optimizer_steps(optimizer), (long long)state->updates);
     return status;
 }

@@ -7,7 +7,7 @@
 #include "models/training/label_loss.h"
 #include "models/training/metrics.h"
 #include "models/training/run.h"
-#include "nn/state_dict.h"
+#include "nn/optimizer.h"
 
 REEL_BEGIN_DECLS
 
@@ -26,14 +26,13 @@ typedef struct TrainingState {
 
 /* Adds the state, the result so far (epochs, best, metrics) and the optimizer's state to a file to be. */
 void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, const RunResult *result,
-                             NnOptimizer *optimizer, NnModule *module);
+                             NnOptimizer *optimizer);
 
 /* Reads the state and the result; `result->epochs` has room for `most_epochs`, the metrics are initialised.
  * Errors: it is not there, or says what cannot be. */
 Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs);
-/* Reads the optimizer's state, and the rows that are updated late as they were. After nn_load_from(). */
-Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer,
-                              NnModule *module);
+/* Reads the optimizer's state. Errors: it is not there, or does not go with the training state. */
+Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer);
 
 REEL_END_DECLS
 

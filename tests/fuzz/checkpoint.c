@@ -61,7 +61,7 @@ static void read_state(const Npz *npz, Model *model, int32_t labels)
     if (fine && model) {
         status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM), NULL);
         require(status_is_ok(&status));
-        status = training_state_restore(npz, &state, optimizer, &model->base);
+        status = training_state_restore(npz, &state, optimizer);
         require(!strchr(status.message, '\n'));
         nn_optimizer_free(optimizer);
     }

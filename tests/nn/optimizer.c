@@ -5,16 +5,23 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static Arena arena;
+
+static char file[] = "/tmp/reel-optimizer-XXXXXX";
 
 static void setup(void)
 {
     arena_init(&arena, 0);
+    strcpy(strrchr(file, '-'), "-XXXXXX");
+    close(mkstemp(file));
 }
 
 static void teardown(void)
 {
+    unlink(file);
     arena_free(&arena);
     mem_fail_at(-1, 0);
     ck_assert_int_eq(mem_stats().live_blocks, 0);
@@ -50,9 +57,9 @@ static NnOptimizerOptions options_of(Fixture *fixture, const char *name)
 /* `own_gradients`: through a forward and backward of ours instead of the fixture's gradients. */
 static void compare_trajectory(const char *name, bool f64, bool own_gradients)
 {
-    char file[60];
-    snprintf(file, sizeof file, "optimizer_%s", name);
-    Fixture fixture = fixture_open(file);
+    char member[60];
+    snprintf(member, sizeof member, "optimizer_%s", name);
+    Fixture fixture = fixture_open(member);
     NnLinear m;
     nn_linear_init(&m, 4, 3);
     ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
@@ -566,22 +573,20 @@ END_TEST
 
 /* ---- State ---- */
 
-/* A second run that goes on where the first one stands. */
-static void copy_of(Run *run, NnOptimizerOptions options, Run *copy)
+/* A second run that goes on where the first one stands: model and optimizer from files, in either order. */
+static void copy_of(Run *run, NnOptimizerOptions options, bool optimizer_first, Run *copy)
 {
+    char model[] = "/tmp/reel-model-XXXXXX";
+    close(mkstemp(model));
+    ck_assert_ok(nn_save(&run->table.base, model));
+    ck_assert_ok(nn_optimizer_save(run->optimizer, file));
     start(copy, LATE, options, NULL);
-    ck_assert_ok(nn_optimizer_restore(copy->optimizer, nn_optimizer_steps(run->optimizer)));
-    tensor_copy_into(copy->table.weight.core.value, run->table.weight.core.value);
-    char name[NN_NAME_SIZE], other[NN_NAME_SIZE];
-    Tensor from, to;
-    int i = 0;
-    for (; nn_optimizer_state(run->optimizer, i, name, &from); i++) {
-        ck_assert(nn_optimizer_state(copy->optimizer, i, other, &to));
-        ck_assert_str_eq(name, other);
-        if (tensor_numel(&from) > 0)
-            ck_assert(tensor_copy_into(to, from));
-    }
-    ck_assert(!nn_optimizer_state(copy->optimizer, i, other, &to));
+    if (optimizer_first)
+        ck_assert_ok(nn_optimizer_load(copy->optimizer, file));
+    ck_assert_ok(nn_load(&copy->table.base, model));
+    if (!optimizer_first)
+        ck_assert_ok(nn_optimizer_load(copy->optimizer, file));
+    unlink(model);
 }
 
 START_TEST(a_restored_state_goes_on_bit_for_bit)
@@ -603,7 +608,7 @@ START_TEST(a_restored_state_goes_on_bit_for_bit)
                 step(&run, &event);
             }
             Run copy;
-            copy_of(&run, all[k], &copy);
+            copy_of(&run, all[k], p % 2, &copy);
             ck_assert_int_eq(nn_optimizer_steps(copy.optimizer), pauses[p]);
             ck_assert(tensor_equal(now(&run), now(&copy)));
             for (int s = 0; s < 50; s++) {
@@ -620,14 +625,248 @@ START_TEST(a_restored_state_goes_on_bit_for_bit)
 }
 END_TEST
 
-START_TEST(a_state_that_cannot_be_restored_is_an_error)
+START_TEST(a_state_that_does_not_fit_is_refused_whole)
 {
-    Run run;
-    start(&run, LATE, nn_optimizer_options(NN_ADAM), NULL);
-    ck_assert_failed(nn_optimizer_restore(run.optimizer, -1), STATUS_FAILED, "-1 updates");
-    ck_assert_failed(nn_optimizer_restore(run.optimizer, INT64_MAX), STATUS_FAILED, "updates");
-    ck_assert_int_eq(nn_optimizer_steps(run.optimizer), 0);
+    Run run, other;
+    NnOptimizerOptions adam = nn_optimizer_options(NN_ADAM), sgd = nn_optimizer_options(NN_SGD);
+    start(&run, LATE, adam, NULL);
+    Random random = random_new(6, 0);
+    Event event;
+    for (int s = 0; s < 5; s++) {
+        draw(&event, &random, 0.01);
+        step(&run, &event);
+    }
+    ck_assert_ok(nn_optimizer_save(run.optimizer, file));
+    start(&other, LATE, sgd, NULL);
+    ck_assert_failed(nn_optimizer_load(other.optimizer, file), STATUS_FAILED, "is of adam and not of sgd");
+    finish(&other);
+    start(&other, DENSE_F32, adam, NULL);
+    ck_assert_failed(nn_optimizer_load(other.optimizer, file), STATUS_FAILED,
+                     "last/weight: the rows are updated late in the file");
+    finish(&other);
+    start(&other, DENSE_F64, adam, NULL);
+    ck_assert_failed(nn_optimizer_load(other.optimizer, file), STATUS_FAILED, "m/weight is f32");
+    finish(&other);
+    start(&other, LATE, adam, NULL);
+    Tensor before = now(&other);
+    ck_assert_failed(nn_optimizer_load(other.optimizer, "tests/fixtures/npz/stored.npz"), STATUS_FAILED,
+                     "has no member reel/optimizer/step");
+    for (int64_t n = 0;; n++) { /* no memory, wherever */
+        mem_fail_at(n, 0);
+        Status status = nn_optimizer_load(other.optimizer, file);
+        mem_fail_at(-1, 0);
+        if (status_is_ok(&status))
+            break;
+        ck_assert_int_eq(nn_optimizer_steps(other.optimizer), 0);
+        ck_assert(tensor_equal(now(&other), before));
+    }
+    ck_assert(tensor_equal(now(&other), now(&run)));
+    finish(&other);
     finish(&run);
+}
+END_TEST
+
+/* ---- A parameter's own count ---- */
+
+typedef struct Pull {
+    NnModule base;
+    NnParameter p;
+} Pull;
+
+static void pull_start(Pull *m, NnOptimizerOptions options, NnOptimizer **optimizer, Tape **tape)
+{
+    nn_module_init(&m->base);
+    nn_module_add_parameter(&m->base, &m->p, "p", SHAPE(1), nn_init_constant(0));
+    ck_assert_ok(nn_module_reset(&m->base, 0));
+    ck_assert_ok(nn_optimizer_new(optimizer, &m->base, options, NULL));
+    *tape = tape_new();
+}
+
+static void pull_finish(Pull *m, NnOptimizer *optimizer, Tape *tape)
+{
+    nn_optimizer_free(optimizer);
+    nn_module_free(&m->base);
+    tape_free(tape);
+}
+
+START_TEST(adam_counts_the_updates_of_each_parameter)
+{
+    for (int kind = NN_ADAM; kind <= NN_ADAMW; kind++)
+        for (int way = 0; way < 2; way++) { /* frozen, or not on the tape */
+            Pull m;
+            NnOptimizer *optimizer;
+            Tape *tape;
+            pull_start(&m, nn_optimizer_options((NnOptimizerKind)kind), &optimizer, &tape);
+            for (int s = 0; s < 1005; s++) {
+                bool idle = s < 1000;
+                nn_module_freeze(&m.base, idle && way == 0);
+                tape_begin(tape);
+                Var own = tape_leaf(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(1)));
+                if (!idle || way == 0)
+                    own = var_add(own, nn_var(&m.p, tape));
+                ck_assert(tape_backward(var_sum(own, AXES_ALL, false)));
+                ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+            }
+            ck_assert_double_eq_tol(tensor_f32(m.p.core.value)[0], -0.005, 2e-7);
+            ck_assert_int_eq(nn_optimizer_steps(optimizer), 1005);
+            pull_finish(&m, optimizer, tape);
+        }
+}
+END_TEST
+
+/* Late or dense: one that no tape has on it stands still, and goes on where it was. */
+START_TEST(an_embedding_that_takes_no_part_stands_still)
+{
+    Run runs[3];
+    for (int k = 0; k < 3; k++)
+        start(&runs[k], (RunKind)k, nn_optimizer_options(NN_ADAM), NULL);
+    Random random = random_new(8, 0);
+    Event event;
+    for (int s = 0; s < 200; s++) {
+        draw(&event, &random, 0.01);
+        event.frozen = s % 11 == 5;
+        if (s % 4 == 3)
+            event.count = 0;
+        Tensor before[3];
+        for (int k = 0; k < 3; k++) {
+            before[k] = now(&runs[k]);
+            step(&runs[k], &event);
+            ck_assert_int_eq(tensor_equal(before[k], now(&runs[k])), event.count == 0 || event.frozen);
+        }
+        ck_assert_close(now(&runs[0]), now(&runs[2]), 2e-6);
+        ck_assert_close(now(&runs[1]), now(&runs[2]), 2e-6);
+    }
+    for (int k = 0; k < 3; k++)
+        finish(&runs[k]);
+}
+END_TEST
+
+/* ---- Who else writes ---- */
+
+static Run written;
+static void train_some(Run *run, int steps)
+{
+    Random random = random_new(9, 0);
+    Event event;
+    for (int s = 0; s < steps; s++) {
+        draw(&event, &random, 0.1);
+        step(run, &event);
+    }
+}
+
+START_TEST(a_value_may_be_set_while_rows_are_late)
+{
+    for (int way = 0; way < 4; way++) {
+        start(&written, LATE, nn_optimizer_options(NN_ADAM), NULL);
+        train_some(&written, 30);
+        Tensor late = now(&written), zeros = tensor_zeros(&arena, DTYPE_F32, SHAPE(ROWS, WIDTH));
+        ck_assert(!tensor_equal(late, written.table.weight.core.value)); /* or this shows nothing */
+        if (way == 0) {
+            ck_assert_ok(nn_parameter_write(&written.table.weight, zeros));
+            ck_assert(tensor_equal(now(&written), zeros));
+        } else if (way == 1) { /* what is read and set changes nothing */
+            ck_assert_ok(
+                nn_parameter_write(&written.table.weight, nn_parameter_read(&written.table.weight, &arena)));
+            ck_assert(tensor_equal(now(&written), late));
+        } else if (way == 2) {
+            const void *data = written.table.weight.core.value.data;
+            ck_assert_ok(nn_module_reset(&written.table.base, 3));
+            ck_assert_ptr_eq(written.table.weight.core.value.data, data);
+            NnEmbedding fresh;
+            nn_embedding_init(&fresh, ROWS, WIDTH);
+            ck_assert_ok(nn_module_reset(&fresh.base, 3));
+            ck_assert(tensor_equal(now(&written), fresh.weight.core.value));
+            nn_module_free(&fresh.base);
+        } else {
+            ck_assert_failed(nn_module_reset_f64(&written.table.base, 3), STATUS_FAILED,
+                             "weight: an optimizer updates it as f32");
+            ck_assert(tensor_equal(now(&written), late));
+        }
+        train_some(&written, 1); /* goes on */
+        finish(&written);
+    }
+}
+END_TEST
+
+START_TEST(rows_written_by_hand_are_refused_while_others_are_late)
+{
+    start(&written, LATE, nn_optimizer_options(NN_ADAM), NULL);
+    Parameter *core = &written.table.weight.core;
+    tensor_f32(core->value)[0] = 7; /* before the first update nothing is late */
+    parameter_changed(core);
+    train_some(&written, 30);
+    Tensor late = now(&written);
+    tensor_f32(core->value)[0] = 7;
+    parameter_changed(core);
+    const char *message = "weight was written by hand while an optimizer updates its rows late";
+    tape_begin(written.tape);
+    int32_t id = 1;
+    Var ids = tape_constant(written.tape, tensor_from(&id, DTYPE_I32, SHAPE(1)));
+    ck_assert(var_is_empty(nn_embedding(&written.table, ids)));
+    ck_assert_failed(*tape_status(written.tape), STATUS_FAILED, message);
+    tape_begin(written.tape);
+    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), STATUS_USAGE, message);
+    ck_assert_failed(nn_save(&written.table.base, file), STATUS_USAGE, message);
+    ck_assert_failed(nn_optimizer_save(written.optimizer, file), STATUS_USAGE, message);
+    ck_assert(!tensor_is_valid(nn_parameter_read(&written.table.weight, &arena)));
+    ck_assert_ok(nn_parameter_write(&written.table.weight, late)); /* mends it */
+    ck_assert(tensor_equal(now(&written), late));
+    train_some(&written, 1);
+    finish(&written);
+}
+END_TEST
+
+START_TEST(a_struct_that_is_written_over_is_refused)
+{
+    NnEmbedding backup;
+    start(&written, LATE, nn_optimizer_options(NN_ADAM), NULL);
+    nn_optimizer_free(written.optimizer);
+    backup = written.table;
+    ck_assert_ok(
+        nn_optimizer_new(&written.optimizer, &written.table.base, nn_optimizer_options(NN_ADAM), NULL));
+    train_some(&written, 3);
+    NnEmbedding trained = written.table;
+    written.table = backup;
+    tape_begin(written.tape);
+    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), STATUS_USAGE,
+                     "struct of parameter weight was written over");
+    written.table = trained;
+    finish(&written);
+}
+END_TEST
+
+/* Both move the same table: as two dense ones do. */
+START_TEST(two_optimizers_may_share_an_embedding)
+{
+    for (int idle = 0; idle < 2; idle++) {
+        Run late, dense;
+        NnOptimizer *more[2];
+        NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+        start(&late, LATE, options, NULL);
+        start(&dense, DENSE_F32, options, NULL);
+        options.beta1 = 0.5;
+        ck_assert_ok(nn_optimizer_new(&more[0], &late.table.base, options, NULL));
+        ck_assert_ok(nn_optimizer_new(&more[1], &dense.table.base, options, NULL));
+        Run *runs[2] = {&late, &dense};
+        Random random = random_new(4, 0);
+        for (int s = 0; s < 60; s++) {
+            Event event;
+            draw(&event, &random, 0.01);
+            if (event.count == 0)
+                event.ids[event.count++] = 0;
+            for (int k = 0; k < 2; k++) {
+                step(runs[k], &event);
+                nn_module_freeze(&runs[k]->table.base, idle);
+                ck_assert_ok(nn_optimizer_step(more[k], &runs[k]->tape, 1));
+                nn_module_freeze(&runs[k]->table.base, false);
+            }
+            ck_assert_close(now(&late), now(&dense), 2e-6);
+        }
+        nn_optimizer_free(more[0]);
+        nn_optimizer_free(more[1]);
+        finish(&late);
+        finish(&dense);
+    }
 }
 END_TEST
 
@@ -786,7 +1025,13 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, what_moves_every_row_is_dense);
     tcase_add_test(c, looking_changes_nothing);
     tcase_add_test(c, a_restored_state_goes_on_bit_for_bit);
-    tcase_add_test(c, a_state_that_cannot_be_restored_is_an_error);
+    tcase_add_test(c, a_state_that_does_not_fit_is_refused_whole);
+    tcase_add_test(c, adam_counts_the_updates_of_each_parameter);
+    tcase_add_test(c, an_embedding_that_takes_no_part_stands_still);
+    tcase_add_test(c, a_value_may_be_set_while_rows_are_late);
+    tcase_add_test(c, rows_written_by_hand_are_refused_while_others_are_late);
+    tcase_add_test(c, a_struct_that_is_written_over_is_refused);
+    tcase_add_test(c, two_optimizers_may_share_an_embedding);
     tcase_add_test(c, gradients_of_several_tapes_are_added_before_their_norm_is_taken);
     tcase_add_test(c, bytes_do_not_depend_on_the_threads);
     tcase_add_test(c, an_update_that_has_no_gradient_changes_nothing);

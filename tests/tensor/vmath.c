@@ -320,78 +320,6 @@ START_TEST(gated_memory_backward)
 }
 END_TEST
 
-typedef struct AdamState {
-    float w[N], m[N], v[N];
-} AdamState;
-
-static void run_adam(AdamState *s, bool with_gradient, bool null_gradient)
-{
-    float g[N];
-    fill(s->w, N, 1, 1);
-    fill(s->m, N, 2, 0.1f);
-    fill(s->v, N, 3, 1);
-    for (int i = 0; i < N; i++)
-        s->v[i] *= s->v[i];
-    s->m[0] = -0.0f;
-    fill(g, N, 4, 1);
-    if (!with_gradient)
-        memset(g, 0, sizeof g);
-    VmathAdam step = {0.9, 0.999, 1e-3f * 0.0547f / 0.271f, 1e-8f * 0.0547f, 0.99f};
-    vmath_adam(s->w, s->m, s->v, null_gradient ? NULL : g, &step, N);
-}
-
-START_TEST(adam)
-{
-    AdamState before, s, other;
-    fill(before.w, N, 1, 1);
-    fill(before.m, N, 2, 0.1f);
-    fill(before.v, N, 3, 1);
-    before.m[0] = -0.0f;
-    float g[N];
-    fill(g, N, 4, 1);
-    vmath_set_level(VMATH_PORTABLE);
-    run_adam(&s, true, false);
-    for (int i = 0; i < N; i++) {
-        double m = 0.9 * before.m[i] + 0.1 * g[i];
-        double v = 0.999 * ((double)before.v[i] * before.v[i]) + 0.001 * g[i] * (double)g[i];
-        double w = before.w[i] * 0.99 - 1e-3 / 0.271 * m / (sqrt(v) / 0.0547 + 1e-8);
-        near("m", s.m[i], m, 2e-7);
-        near("v", s.v[i], v, 2e-7);
-        near("w", s.w[i], w, 2e-7);
-    }
-    for (int level = 1; level < VMATH_LEVELS; level++)
-        if (vmath_set_level((VmathLevel)level)) {
-            run_adam(&other, true, false);
-            ck_assert_mem_eq(&other, &s, sizeof s);
-        }
-}
-END_TEST
-
-/* An optimizer that leaves rows without gradient for later counts on that. */
-START_TEST(adam_without_gradient_is_adam_with_zeros)
-{
-    AdamState zeros, null;
-    for (int level = 0; level < VMATH_LEVELS; level++)
-        if (vmath_set_level((VmathLevel)level)) {
-            run_adam(&zeros, false, false);
-            run_adam(&null, false, true);
-            ck_assert_mem_eq(&zeros, &null, sizeof null);
-        }
-}
-END_TEST
-
-/* v of an element that has gradients of one value only tends to that value's square: 1 - beta2 must not
- * be off, as 1 - 0.999f in single precision is by 2e-5. */
-START_TEST(adam_takes_one_minus_beta_in_double)
-{
-    float w = 0, m = 0, v = 0, g = 1;
-    VmathAdam step = {0.9, 0.999, 1e-3f, 1e-8f, 1.0f};
-    vmath_adam(&w, &m, &v, &g, &step, 1);
-    ck_assert_float_eq(m, 0.1f);
-    ck_assert_float_eq(v, 0.001f);
-}
-END_TEST
-
 /* ---- Simple loops ---- */
 
 START_TEST(add_and_axpy)
@@ -501,9 +429,6 @@ Suite *tensor_vmath_suite(void)
     tcase_add_test(tcase, every_length_gives_the_same_and_stays_inside);
     tcase_add_loop_test(tcase, gated_memory, 0, 2);
     tcase_add_loop_test(tcase, gated_memory_backward, 0, 8);
-    tcase_add_test(tcase, adam);
-    tcase_add_test(tcase, adam_without_gradient_is_adam_with_zeros);
-    tcase_add_test(tcase, adam_takes_one_minus_beta_in_double);
     tcase_add_test(tcase, add_and_axpy);
     tcase_add_test(tcase, sums);
     tcase_add_loop_test(tcase, the_environment_chooses_the_version, 0, 2);

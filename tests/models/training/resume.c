@@ -459,21 +459,23 @@ static void must_refuse_change(int stop_after, const char *member, int32_t value
     ck_assert_int_eq(mem_stats().live_blocks, live);
 }
 
-/* The optimizer takes these numbers for indices, also while it is freed; and makes room for so many updates.
- */
+/* The optimizer takes some of these numbers for indices, also while it is freed. */
 START_TEST(a_state_that_points_nowhere_is_refused)
 {
     static const struct {
         const char *name, *message;
         int32_t value;
         const char *from, *to;
-    } cases[] = {{"reel/optimizer/step", "step is 1000000 and not 2", 1000000, NULL, NULL},
-                 {"reel/optimizer/step", "step is -1 and not 2", -1, NULL, NULL},
+    } cases[] = {{"reel/optimizer/step", "has made 1000000 updates, and the run 2", 1000000, NULL, NULL},
+                 {"reel/optimizer/step", "step is -1 and not from 0", -1, NULL, NULL},
+                 {"reel/optimizer/steps", "steps is 1000000 and not from 0 to 2", 1000000, NULL, NULL},
+                 {"reel/optimizer/steps", "is at update 2 of 1", 1, NULL, NULL},
+                 {"reel/optimizer/steps", "steps is -1 and not from 0 to 2", -1, NULL, NULL},
                  {"reel/optimizer/last/embedding.weight", "row 0 is at update 3 of 2", 3, NULL, NULL},
                  {"reel/optimizer/last/embedding.weight", "row 0 is at update -100000000 of 2", -100000000,
                   NULL, NULL},
-                 {"reel/training.json", "a row for each of 3 updates", 0, "\"updates\": 2", "\"updates\": 3"},
-                 {"reel/training.json", "a row for each of 2000000000 updates", 0, "\"updates\": 2",
+                 {"reel/training.json", "2 updates, and the run 3", 0, "\"updates\": 2", "\"updates\": 3"},
+                 {"reel/training.json", "2 updates, and the run 2000000000", 0, "\"updates\": 2",
                   "\"updates\": 2000000000"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         must_refuse_change(2, cases[i].name, cases[i].value, cases[i].from, cases[i].to, cases[i].message);

@@ -1,0 +1,265 @@
+/* Adam (Kingma & Ba 2015, arXiv 1412.6980, in the order of the end of its section 2) and AdamW (Loshchilov &
+ * Hutter 2019, arXiv 1711.05101), for update t of a parameter:
+ *
+ *     m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *     w = keep w - step_size m / (sqrt(v) + eps sqrt(1 - beta2^t))
+ *     step_size = lr sqrt(1 - beta2^t) / (1 - beta1^t);  keep = 1 - lr decay (AdamW)
+ *
+ * Adam's own decay is added to the gradient. */
+#include "nn/optimizer_internal.h"
+#include "tensor/vmath.h"
+
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+static int moments(const NnOptimizerOptions *options)
+{
+    (void)options;
+    return 2;
+}
+
+static IdleRows idle_rows(const NnOptimizerOptions *options)
+{
+    return options->kind == NN_ADAMW || options->weight_decay == 0 ? ROWS_ARE_LATE : ROWS_MOVE;
+}
+
+/* ---- Settings ---- */
+
+AdamStep adam_step(const NnOptimizerOptions *options, double lr, int32_t step)
+{
+    double bias1 = 1 - pow(options->beta1, step), root2 = sqrt(1 - pow(options->beta2, step));
+    return (AdamStep){.step_size = (float)(lr * root2 / bias1),
+                      .eps = (float)(options->eps * root2),
+                      .keep = options->kind == NN_ADAMW ? (float)(1 - lr * options->weight_decay) : 1.0f};
+}
+
+/* Without gradient an update is at most step_size_k / step_size_{k-1} beta1 / sqrt(beta2) times the one
+ * before. Where that is not below 1, idle rows may still move later. */
+void adam_schedule(OptimizerState *state, int32_t step, AdamStep settings)
+{
+    const NnOptimizerOptions *options = &state->optimizer->options;
+    AdamStep *now = &state->schedule[step - 1];
+    *now = settings;
+    if (step > 1 && now->step_size * options->beta1 > now[-1].step_size * sqrt(options->beta2))
+        state->rise = step - 1;
+}
+
+static void begin(OptimizerState *state)
+{
+    const NnOptimizer *o = state->optimizer;
+    state->now = adam_step(&o->options, o->lr, state->steps);
+    if (is_late(state))
+        adam_schedule(state, state->steps, state->now);
+}
+
+/* At the same learning rate; once the power of beta1 / sqrt(beta2) is below 1e-9, no weight of f32 moves. */
+int32_t adam_memory(const NnOptimizerOptions *options)
+{
+    double ratio = options->beta1 / sqrt(options->beta2);
+    if (options->beta1 == 0)
+        return 1;
+    double steps = ratio < 1 ? ceil(log(1e-9) / log(ratio)) : INT32_MAX;
+    return steps < INT32_MAX ? (int32_t)steps : INT32_MAX;
+}
+
+/* ---- Loops, with the processor's fused product and sum or without: the bits are the same ---- */
+
+/* a b + c, rounded once. The product is exact in double, so rounding the double sum to float is right unless
+ * the sum lies in the middle between two floats, perhaps only by its own rounding. libm's fmaf, which
+ * switches rounding modes, is left for that and for denormals, whose middles lie elsewhere. */
+INLINE float fused(float a, float b, float c, bool by_processor)
+{
+    if (by_processor)
+        return __builtin_fmaf(a, b, c);
+    double sum = (double)a * b + c;
+    uint64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    bool is_middle = (bits & 0x1fffffff) == 0x10000000, is_tiny = fabs(sum) < 0x1p-126;
+    return __builtin_expect(is_middle | is_tiny, 0) ? fmaf(a, b, c) : (float)sum;
+}
+
+/* beta and 1 - beta: the latter from double, since 1 - 0.999f is off by 2e-5 of itself. */
+typedef struct Betas {
+    float beta1, rest1, beta2, rest2;
+} Betas;
+
+static Betas betas_of(const NnOptimizerOptions *options)
+{
+    return (Betas){.beta1 = (float)options->beta1,
+                   .rest1 = (float)(1.0 - options->beta1),
+                   .beta2 = (float)options->beta2,
+                   .rest2 = (float)(1.0 - options->beta2)};
+}
+
+INLINE void update_loop(float *restrict w, float *restrict m, float *restrict v, const float *restrict g,
+                        Betas betas, AdamStep step, size_t n, bool by_processor)
+{
+    for (size_t j = 0; j < n; j++) {
+        float grad = g[j];
+        float first = fused(betas.beta1, m[j], betas.rest1 * grad, by_processor);
+        float second = fused(betas.beta2, v[j], betas.rest2 * grad * grad, by_processor);
+        w[j] = w[j] * step.keep - step.step_size * first / (__builtin_sqrtf(second) + step.eps);
+        m[j] = first;
+        v[j] = second;
+    }
+}
+
+/* Blocks of elements are moved by all updates, large ones and for the rest small ones. Whether anything still
+ * moves is looked at every so many updates. */
+enum { IDLE_BLOCK = 64, IDLE_REST = 32, IDLE_LOOK = 8 };
+
+/* One update; whether it changed a bit of w. */
+INLINE bool idle_update(float *restrict w, float *restrict m, float *restrict v, int size, Betas betas,
+                        AdamStep step)
+{
+    uint32_t changed = 0;
+    for (int j = 0; j < size; j++) {
+        m[j] *= betas.beta1;
+        v[j] *= betas.beta2;
+        float moved = w[j] * step.keep - step.step_size * m[j] / (__builtin_sqrtf(v[j]) + step.eps);
+        uint32_t before, after;
+        memcpy(&before, &w[j], sizeof before);
+        memcpy(&after, &moved, sizeof after);
+        changed |= before ^ after;
+        w[j] = moved;
+    }
+    return changed;
+}
+
+INLINE void idle_block(float *restrict w, float *restrict m, float *restrict v, int size, Betas betas,
+                       const AdamStep *steps, int32_t count, int32_t may_stop)
+{
+    for (int32_t k = 0; k < count; k++)
+        if (k % IDLE_LOOK != 0 || k < may_stop)
+            idle_update(w, m, v, size, betas, steps[k]);
+        else if (!idle_update(w, m, v, size, betas, steps[k]))
+            return;
+}
+
+/* The first `used` of `size` elements; the others are idle. */
+INLINE void idle_copy(float *w, const float *m, const float *v, int64_t used, int size, Betas betas,
+                      const AdamStep *steps, int32_t count, int32_t may_stop)
+{
+    float weights[IDLE_BLOCK], first[IDLE_BLOCK], second[IDLE_BLOCK];
+    for (int64_t j = used; j < size; j++)
+        weights[j] = first[j] = 0, second[j] = 1;
+    memcpy(weights, w, sizeof *w * (size_t)used);
+    memcpy(first, m, sizeof *m * (size_t)used);
+    memcpy(second, v, sizeof *v * (size_t)used);
+    idle_block(weights, first, second, size, betas, steps, count, may_stop);
+    memcpy(w, weights, sizeof *w * (size_t)used);
+}
+
+/* w after `count` updates with zero gradient, from the m and v before them. From update number may_stop on,
+ * they only shrink: where one changes nothing, later ones do not either. */
+INLINE void idle_loop(float *w, const float *m, const float *v, Betas betas, const AdamStep *steps,
+                      int32_t count, int32_t may_stop, int64_t n)
+{
+    int64_t at = 0;
+    for (; at + IDLE_BLOCK <= n; at += IDLE_BLOCK)
+        idle_copy(w + at, m + at, v + at, IDLE_BLOCK, IDLE_BLOCK, betas, steps, count, may_stop);
+    for (; at + IDLE_REST <= n; at += IDLE_REST)
+        idle_copy(w + at, m + at, v + at, IDLE_REST, IDLE_REST, betas, steps, count, may_stop);
+    if (at < n)
+        idle_copy(w + at, m + at, v + at, n - at, IDLE_REST, betas, steps, count, may_stop);
+}
+
+#define DEFINE_LOOPS(SUFFIX, ATTRIBUTES, BY_PROCESSOR)                                                       \
+    ATTRIBUTES static void update_##SUFFIX(float *w, float *m, float *v, const float *g, Betas betas,        \
+                                           AdamStep step, size_t n)                                          \
+    {                                                                                                        \
+        update_loop(w, m, v, g, betas, step, n, BY_PROCESSOR);                                               \
+    }                                                                                                        \
+    ATTRIBUTES static void idle_##SUFFIX(float *w, const float *m, const float *v, Betas betas,              \
+                                         const AdamStep *steps, int32_t count, int32_t may_stop, int64_t n)  \
+    {                                                                                                        \
+        idle_loop(w, m, v, betas, steps, count, may_stop, n);                                                \
+    }
+#if defined(__x86_64__)
+#ifdef __clang__
+#define WIDE __attribute__((target("avx512f,avx2,fma")))
+#else
+#define WIDE __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512")))
+#endif
+DEFINE_LOOPS(portable, , false)
+DEFINE_LOOPS(avx2, __attribute__((target("avx2,fma"))), true)
+DEFINE_LOOPS(avx512, WIDE, true)
+#define BY_LEVEL(name, ...)                                                                                  \
+    (vmath_level() == VMATH_PORTABLE ? name##_portable(__VA_ARGS__)                                          \
+     : vmath_level() == VMATH_AVX2   ? name##_avx2(__VA_ARGS__)                                              \
+                                     : name##_avx512(__VA_ARGS__))
+#else
+DEFINE_LOOPS(plain, , true)
+#define BY_LEVEL(name, ...) name##_plain(__VA_ARGS__)
+#endif
+
+void adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
+                 AdamStep step, size_t n)
+{
+    BY_LEVEL(update, w, m, v, g, betas_of(options), step, n);
+}
+
+/* ---- The rule ---- */
+
+static void update_f32(const OptimizerState *state, int64_t at, float *w, float *g, int64_t n)
+{
+    const NnOptimizerOptions *options = &state->optimizer->options;
+    float decay = options->kind == NN_ADAM ? (float)options->weight_decay : 0;
+    for (int64_t j = 0; decay != 0 && j < n; j++)
+        g[j] += decay * w[j];
+    adam_update(w, tensor_f32(state->m) + at, tensor_f32(state->v) + at, g, options, state->now, (size_t)n);
+}
+
+/* The settings are taken from the options again, since the others are f32. */
+static void update_f64(const OptimizerState *state, int64_t at, double *w, double *g, int64_t n)
+{
+    const NnOptimizerOptions *options = &state->optimizer->options;
+    double lr = state->optimizer->lr, *m = tensor_f64(state->m) + at, *v = tensor_f64(state->v) + at;
+    double bias1 = 1 - pow(options->beta1, state->steps), bias2 = 1 - pow(options->beta2, state->steps);
+    double keep = options->kind == NN_ADAMW ? 1 - lr * options->weight_decay : 1;
+    double decay = options->kind == NN_ADAM ? options->weight_decay : 0;
+    for (int64_t j = 0; j < n; j++) {
+        double grad = g[j] + decay * w[j];
+        m[j] = options->beta1 * m[j] + (1 - options->beta1) * grad;
+        v[j] = options->beta2 * v[j] + (1 - options->beta2) * grad * grad;
+        w[j] = keep * w[j] - lr / bias1 * m[j] / (sqrt(v[j]) / sqrt(bias2) + options->eps);
+    }
+}
+
+static void idle(const OptimizerState *state, float *w, const float *m, const float *v, int32_t from,
+                 int32_t to)
+{
+    const NnOptimizer *o = state->optimizer;
+    int32_t moving = to - from < o->memory ? to - from : o->memory;
+    int32_t may_stop = state->rise > from ? state->rise - from : 0;
+    if (o->options.weight_decay != 0) /* a decay that rounds to nothing now need not do so later */
+        may_stop = moving;
+    BY_LEVEL(idle, w, m, v, betas_of(&o->options), state->schedule + from, moving, may_stop, state->width);
+    if (o->options.weight_decay == 0 || from + moving == to)
+        return;
+    double keep = 1;
+    for (int32_t k = from + moving; k < to; k++)
+        keep *= state->schedule[k].keep;
+    for (int64_t j = 0; j < state->width; j++)
+        w[j] = (float)(w[j] * keep);
+}
+
+static void decay(const OptimizerState *state, float *m, float *v, int32_t from, int32_t to)
+{
+    const NnOptimizerOptions *options = &state->optimizer->options;
+    float decay_m = (float)pow(options->beta1, to - from), decay_v = (float)pow(options->beta2, to - from);
+    for (int64_t j = 0; j < state->width; j++) {
+        m[j] *= decay_m;
+        v[j] *= decay_v;
+    }
+}
+
+const UpdateRule adam_rule = {.moments = moments,
+                              .idle_rows = idle_rows,
+                              .begin = begin,
+                              .update_f32 = update_f32,
+                              .update_f64 = update_f64,
+                              .idle = idle,
+                              .decay = decay};
