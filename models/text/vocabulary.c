@@ -62,12 +62,13 @@ VocabularyOptions vocabulary_defaults(void)
 static Status check_options(const VocabularyOptions *options, int64_t count)
 {
     if (options->min_df < 1)
-        return status_usage("a word cannot be asked to be in at least %d texts; min_df is 1 or more",
+        return status_usage("a word cannot be asked to be in at least %d texts; --min-df is 1 or more",
                             options->min_df);
     if (!(options->max_df > 0.0 && options->max_df <= 1.0))
-        return status_usage("a word cannot be asked to be in at most %g of the texts; max_df is more than 0 "
-                            "and at most 1",
-                            options->max_df);
+        return status_usage(
+            "a word cannot be asked to be in at most %g of the texts; --max-df is more than 0 "
+            "and at most 1",
+            options->max_df);
     if (count > INT32_MAX)
         return status_failed("%lld texts are too many; at most %d can be counted", (long long)count,
                              INT32_MAX);
@@ -123,7 +124,7 @@ Status vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t c
         status = status_no_memory((size_t)counts.words.count * sizeof(StringItem), "the vocabulary");
     else if (vocabulary_size(vocabulary) == NUM_SPECIAL_TOKENS)
         status = status_failed("no word is in at least %d of %lld training texts and in at most %g of them; "
-                               "lower min_df, raise max_df, or add texts",
+                               "lower --min-df, raise --max-df, or add texts",
                                options->min_df, (long long)count, options->max_df);
     counts_free(&counts);
     if (!status_is_ok(&status))

@@ -272,7 +272,7 @@ START_TEST(data_sets_that_cannot_be)
     ck_assert_failed(make(TEN, &options), STATUS_USAGE, "a test part of 2");
     options = dataset_defaults();
     options.vocabulary.min_df = -1;
-    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "min_df");
+    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "--min-df");
     options = dataset_defaults();
     options.clean.stop_words = "no/such";
     ck_assert_failed(make(TEN, &options), STATUS_FAILED, "no/such: ");

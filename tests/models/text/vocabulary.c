@@ -116,16 +116,16 @@ START_TEST(vocabularies_that_cannot_be)
     TextSpan texts[2] = {text_span("a b"), text_span("c")};
     Vocabulary vocabulary;
     VocabularyOptions options = {.min_df = 2, .max_df = 0.9};
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_FAILED, "lower min_df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_FAILED, "lower --min-df");
     ck_assert_failed(vocabulary_build(&vocabulary, texts, 0, &options), STATUS_FAILED, "no word");
     options.min_df = 0;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "min_df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--min-df");
     options = (VocabularyOptions){.min_df = 1, .max_df = 0.0};
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "max_df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--max-df");
     options.max_df = 1.5;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "max_df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--max-df");
     options.max_df = 0.0 / 0.0;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "max_df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--max-df");
     options.max_df = 1.0;
     int n = 0;
     for (;; n++) {
