@@ -25,6 +25,8 @@ _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predic
      "print the quality on a TSV with the columns text and labels"},                                          \
     {"label-separator", "S", OPTION_TEXT, &(s)->label_separator, 0, 0,                                        \
      "what separates the labels of a row of --eval (as the model was trained)"},                              \
+    {"export", "FILE", OPTION_TEXT, &(s)->export_path, 0, 0,                                                  \
+     "predict nothing: write the weights to FILE.safetensors or FILE.npz"},                                   \
     {"threads", "N", OPTION_INTEGER, &(s)->threads, 1, 1024, "threads (all processors)"},                     \
     {"quiet", NULL, OPTION_FLAG, &(s)->quiet, 0, 0, "neither speed nor warnings on the standard error"},      \
     {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                               \
@@ -141,10 +143,14 @@ int main(int argc, char **argv)
         else if (settings.eval && (settings.top || settings.attention))
             status = status_usage("--eval counts what is above the thresholds; leave out --%s",
                                   settings.top ? "top" : "attention");
+        else if (settings.export_path && (given > 1 || settings.eval))
+            status = status_usage("--export writes the weights of one model, and reads no texts");
         else if (settings.label_separator && !settings.eval)
             status = status_usage("--label-separator is for the labels of --eval");
         else if (models > PREDICT_MODELS)
             status = status_usage("%d models are more than %d", models, PREDICT_MODELS);
+        else if (settings.export_path)
+            status = predict_export(rest[0], settings.export_path);
         else
             status = predict(&settings, rest, models, given > models ? rest[models] : "-");
     }

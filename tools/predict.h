@@ -1,6 +1,7 @@
 /* What the parts of tools/predict share: predict.c sets up, predict_output.c writes the line of a text,
  * predict_eval.c measures quality on labelled texts, predict_models.c asks one model or several,
- * predict_doubts.c warns of lines that are hardly texts. */
+ * predict_doubts.c warns of lines that are hardly texts, predict_export.c writes the weights for other
+ * programs. */
 #ifndef REEL_TOOLS_PREDICT_H
 #define REEL_TOOLS_PREDICT_H
 
@@ -13,7 +14,7 @@ enum { PREDICT_TEXTS = 8192, PREDICT_MODELS = 32 };
 typedef struct PredictSettings {
     int top, threads;
     double threshold; /* NAN: the model's */
-    const char *eval, *label_separator;
+    const char *eval, *label_separator, *export_path;
     bool json, attention, quiet, help;
 } PredictSettings;
 
@@ -68,6 +69,10 @@ void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count
 void predict_look_at_texts(PredictRun *run, int64_t count);
 /* Says on the standard error what was noted about the file `name`. */
 void predict_warn(const PredictRun *run, const char *name);
+
+/* Writes the weights of a model, its state_dict and nothing else, as .safetensors or .npz: what the path ends
+ * in. */
+Status predict_export(const char *model, const char *path);
 
 /* Predicts the texts of settings->eval and prints precision, recall, F1 and support of each label. */
 Status predict_evaluate(PredictRun *run);

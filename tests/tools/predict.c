@@ -337,6 +337,49 @@ START_TEST(evaluation_takes_any_labels)
 }
 END_TEST
 
+/* The state_dict, bit for bit, in a file that --init and other programs read. */
+START_TEST(weights_are_exported_for_other_programs)
+{
+    char weights[440], arguments[1000];
+    Npz *whole, *alone;
+    Arena arena;
+    snprintf(weights, sizeof weights, "%s/weights.safetensors", folder);
+    for (int form = 0; form < 2; form++) {
+        shell_must("%s/predict %s --export %s < /dev/null", tools, model, weights);
+        ck_assert_ok(npz_open(&whole, model));
+        ck_assert_ok(npz_open(&alone, weights));
+        arena_init(&arena, 0);
+        int count = 0;
+        for (int i = 0; i < npz_count(whole); i++) {
+            const NpzMember *member = npz_member(whole, i);
+            Tensor a, b;
+            if (nn_is_reel_member(member->name))
+                continue;
+            ck_assert_str_eq(npz_member(alone, count++)->name, member->name);
+            ck_assert_ok(npz_read_tensor(whole, member, &arena, &a));
+            ck_assert_ok(npz_read_tensor(alone, npz_find(alone, member->name), &arena, &b));
+            ck_assert(tensor_equal(a, b));
+        }
+        ck_assert_int_eq(npz_count(alone), count);
+        ck_assert_int_gt(count, 5);
+        arena_free(&arena);
+        npz_close(whole);
+        npz_close(alone);
+        snprintf(weights, sizeof weights, "%s/weights.npz", folder);
+    }
+    snprintf(arguments, sizeof arguments, "%s --export %s", model, model);
+    must_fail(2, "is the model itself", arguments);
+    snprintf(arguments, sizeof arguments, "%s --export %s/weights.pt", model, folder);
+    must_fail(2, "ends neither in .safetensors nor in .npz", arguments);
+    snprintf(arguments, sizeof arguments, "%s %s --export %s/x.npz", model, model, folder);
+    must_fail(2, "--export writes the weights of one model", arguments);
+    snprintf(arguments, sizeof arguments, "%s --export /no/such/folder/x.safetensors", model);
+    must_fail(1, "/no/such/folder", arguments);
+    snprintf(arguments, sizeof arguments, "%s/weights.safetensors < /dev/null", folder);
+    must_fail(1, "has no member reel/config.json; where it is a bare state_dict", arguments);
+}
+END_TEST
+
 START_TEST(members_that_are_not_known_are_named)
 {
     Npz *npz;
@@ -450,6 +493,7 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);
     tcase_add_test(tcase, the_separator_of_labels_goes_with_the_model);
     tcase_add_test(tcase, evaluation_takes_any_labels);
+    tcase_add_test(tcase, weights_are_exported_for_other_programs);
     tcase_add_test(tcase, members_that_are_not_known_are_named);
     tcase_add_test(tcase, a_model_that_answers_nan_is_refused);
     tcase_add_test(tcase, what_cannot_be_done_is_said);

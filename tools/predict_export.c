@@ -1,0 +1,34 @@
+/* tools/predict: the weights of a model as a file for other programs. */
+#include "nn/state_dict.h"
+#include "tensor/storage/safetensors.h"
+#include "tools/predict.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_npz_path(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 4 && strcmp(path + length - 4, ".npz") == 0;
+}
+
+/* Weights alone are less than the model, which must not be lost to them. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, two;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+Status predict_export(const char *model, const char *path)
+{
+    if (!safetensors_is_path(path) && !is_npz_path(path))
+        return status_usage("--export: '%s' ends neither in .safetensors nor in .npz", path);
+    if (same_file(model, path))
+        return status_usage("--export: '%s' is the model itself; choose another name", path);
+    Checkpoint *checkpoint;
+    Status status = checkpoint_load(&checkpoint, model);
+    if (status_is_ok(&status))
+        status = nn_save(&checkpoint->model->base, path);
+    checkpoint_free(checkpoint);
+    return status;
+}
