@@ -214,6 +214,37 @@ START_TEST(attention_is_shown_word_by_word_with_the_labels)
 }
 END_TEST
 
+/* The first number behind `key`, which is searched for from `place` on. */
+static double number_behind(const char *place, const char *key)
+{
+    const char *at = place ? strstr(place, key) : NULL;
+    ck_assert_msg(at != NULL, "there is no %s", key);
+    return strtod(at + strlen(key), NULL);
+}
+
+/* Of label k model m has 3 + m - k of 10 - 2 k texts right and predicts 6 (tests/report_support.c). */
+START_TEST(the_figures_of_labels_are_the_counts)
+{
+    const char *text = make_page(1, 0.1, 1);
+    ck_assert_ptr_nonnull(
+        strstr(text, "role::program</th><td>8</td><td>0.286</td><td>0.429</td><td>0.571</td>"));
+    ck_assert_ptr_nonnull(strstr(text, "a &amp; b</th><td>6</td><td>0.167</td><td>0.333</td><td>0.500</td>"));
+    ck_assert_ptr_nonnull(strstr(text, "&lt;i&gt;</th><td>4</td><td>0.000</td><td>0.000</td><td>0.000</td>"));
+    ck_assert_ptr_nonnull(strstr(text, "precision 0.667, recall 0.500, F1 0.571"));
+    /* Missed most: 5 texts of label 0, 4 of 1 and of 3, 3 of 2. */
+    const char *confusions = strstr(text, "<section id=\"confusions\">");
+    ck_assert_ptr_nonnull(confusions);
+    const char *second = strstr(confusions, "role::program"), *third = strstr(confusions, "&lt;i&gt;"),
+               *fourth = strstr(confusions, "a &amp; b");
+    ck_assert(second && third && fourth && second < third && third < fourth);
+    ck_assert_int_eq(count_of(text, "<h3>Test text in row 1</h3>"), 1);
+    ck_assert_int_eq(count_of(text, "<h3>Test text in row 11</h3>"), 1);
+    /* Each bin has the same part of both parts: the stroke lies on top of the bar. */
+    const char *bins = strstr(text, "<title>0 to 7 ids: 12 to train, 3 to test</title>");
+    ck_assert_double_eq(number_behind(bins, "\" y=\""), number_behind(strstr(bins, "d=\"M"), " "));
+}
+END_TEST
+
 /* ---- What is said ---- */
 
 START_TEST(the_paragraph_says_no_more_than_the_seeds_do)
@@ -228,6 +259,9 @@ START_TEST(the_paragraph_says_no_more_than_the_seeds_do)
                                        "0.010"));
     text = make_page(3, 0.001, 1);
     ck_assert_ptr_nonnull(strstr(text, "do not tell it apart from <b>lstm</b> and <b>attention</b>"));
+    /* A standard error of a difference is 0.0082: 0.012 are between one and two. */
+    text = make_page(3, 0.012, 1);
+    ck_assert_ptr_nonnull(strstr(text, "do not tell it apart from <b>attention</b>"));
     ck_assert_ptr_nonnull(strstr(text, "3 of 3 lost more than 0.02"));
     ck_assert_ptr_nonnull(strstr(text, "chosen by a validation part"));
     ck_assert_ptr_nonnull(
@@ -449,9 +483,20 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
         ck_assert_ok(report_data_add(&run, model, dataset, &options));
         ck_assert_int_eq(run.num_details, 1);
         const ReportDetails *details = &run.details[0];
-        int64_t missed = 0, support = 0;
+        int64_t missed = 0, support = 0, beside_one = 0;
         for (int k = 0; k < 3; k++)
             support += k == 0 && always_one ? 0 : details->scores[k].support;
+        float bears[3];
+        for (int32_t i = 0; i < dataset->test.count; i++) {
+            dataset_part_labels(&dataset->test, &i, 1, bears);
+            beside_one += bears[0] != 0 && bears[2] != 0;
+        }
+        ck_assert_int_gt(beside_one, 0);
+        for (int i = 0; always_one && i < details->num_misses; i++) /* right is not instead */
+            if (details->misses[i].missed == 2)
+                ck_assert_int_eq(details->misses[i].texts, details->misses[i].instead < 0
+                                                               ? beside_one
+                                                               : details->scores[2].support - beside_one);
         for (int i = 0; i < details->num_misses; i++) {
             missed += details->misses[i].texts;
             ck_assert(details->misses[i].instead == -1 || (always_one && details->misses[i].instead == 0));
@@ -495,6 +540,7 @@ Suite *models_report_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_page_has_all_sections_and_figures);
     tcase_add_test(tcase, a_page_does_without_details);
+    tcase_add_test(tcase, the_figures_of_labels_are_the_counts);
     tcase_add_test(tcase, attention_is_shown_word_by_word_with_the_labels);
     tcase_add_test(tcase, the_paragraph_says_no_more_than_the_seeds_do);
     tcase_add_test(tcase, spread_is_the_sample_standard_deviation);

@@ -101,9 +101,24 @@ START_TEST(strings_that_are_not_utf8_can_still_be_read)
 }
 END_TEST
 
+START_TEST(escapes_are_the_characters_that_they_stand_for)
+{
+    Thing thing;
+    ck_assert_ok(parse(&thing, "{\"words\": [\"\\u00e9\\u20AC\", \"\\ud83d\\ude00\\uDBFF\\uDFFF\", "
+                               "\"\\b\\f\\n\\r\\t\\/\\\\\\\"\"]}"));
+    ck_assert_int_eq(thing.num_words, 3);
+    ck_assert_str_eq(thing.words[0], "\xC3\xA9\xE2\x82\xAC");
+    ck_assert_str_eq(thing.words[1], "\xF0\x9F\x98\x80\xF4\x8F\xBF\xBF");
+    ck_assert_str_eq(thing.words[2], "\b\f\n\r\t/\\\"");
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } wrong[] = {
+    {"{\"name\": \"\\ud83d\"}", "surrogate"},
+    {"{\"name\": \"\\ude00\"}", "surrogate"},
+    {"{\"name\": \"\\ud83d\\ud83d\"}", "surrogate"},
     {"", "ends"},
     {"[]", "an object"},
     {"{\"name\": 3}", "a string"},
@@ -155,6 +170,7 @@ Suite *tensor_json_fields_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, what_is_written_is_read_again);
     tcase_add_test(tcase, unknown_keys_are_passed_over_and_missing_ones_stay);
+    tcase_add_test(tcase, escapes_are_the_characters_that_they_stand_for);
     tcase_add_test(tcase, strings_that_are_not_utf8_can_still_be_read);
     tcase_add_loop_test(tcase, what_is_wrong_is_said, 0, sizeof wrong / sizeof wrong[0]);
     tcase_add_test(tcase, a_failed_allocation_is_an_error);
