@@ -82,6 +82,19 @@ START_TEST(dropout_drops_the_share_it_says_and_scales_the_rest)
 }
 END_TEST
 
+/* Who sets no generator at the start of a step has others from step to step. */
+START_TEST(dropout_goes_on_from_step_to_step)
+{
+    Tensor first = tensor_invalid(), ones = tensor_full(&arena, DTYPE_F64, SHAPE(64), 1);
+    for (int step = 0; step < 3; step++) {
+        tape_begin(tape);
+        Tensor mask = tensor_copy(&arena, var_value(var_dropout(tape_leaf(tape, ones), 0.5)));
+        ck_assert(step == 0 || !tensor_equal(mask, first));
+        first = step == 0 ? mask : first;
+    }
+}
+END_TEST
+
 START_TEST(dropout_repeats_with_its_generator_and_not_without)
 {
     tape_set_random(tape, random_new(5, 0));
@@ -107,6 +120,7 @@ Suite *autograd_op_choose_suite(void)
     tcase_add_test(cases, chosen_before_the_root_an_untaken_operand_gives_no_nan);
     tcase_add_test(cases, what_does_not_fit_is_an_error);
     tcase_add_test(cases, dropout_drops_the_share_it_says_and_scales_the_rest);
+    tcase_add_test(cases, dropout_goes_on_from_step_to_step);
     tcase_add_test(cases, dropout_repeats_with_its_generator_and_not_without);
     suite_add_tcase(suite, cases);
     return suite;

@@ -180,6 +180,23 @@ START_TEST(no_grad_and_detach_cut_the_path)
 }
 END_TEST
 
+START_TEST(gradients_stay_off_from_step_to_step)
+{
+    ck_assert(tape_set_grad_enabled(tape, false));
+    for (int step = 0; step < 2; step++) {
+        tape_begin(tape);
+        Var a = LEAF(tape, SHAPE(2), 1, 2);
+        ck_assert(!tape_backward(var_sum(var_mul(a, a), AXES_ALL, false)));
+        assert_fails(tape, "no value that wants a gradient");
+    }
+    ck_assert(!tape_set_grad_enabled(tape, true));
+    tape_begin(tape);
+    Var a = LEAF(tape, SHAPE(2), 1, 2);
+    ck_assert(tape_backward(var_sum(var_mul(a, a), AXES_ALL, false)));
+    expect(var_grad(a), 0, 2, 4);
+}
+END_TEST
+
 START_TEST(a_parameter_seen_without_gradients_first_still_gets_one)
 {
     float values[2] = {2, 3};
@@ -525,6 +542,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(backward, a_value_used_twice_gets_the_sum);
     tcase_add_test(backward, what_no_loss_depends_on_has_no_gradient);
     tcase_add_test(backward, no_grad_and_detach_cut_the_path);
+    tcase_add_test(backward, gradients_stay_off_from_step_to_step);
     tcase_add_test(backward, a_parameter_seen_without_gradients_first_still_gets_one);
     tcase_add_test(backward, a_detached_repeated_rows_value_keeps_its_rows);
     tcase_add_test(backward, retained_gradients_of_inner_values_add_up);
