@@ -76,7 +76,7 @@ static uint64_t malloc_calls(void)
 typedef struct Settings {
     BenchOptions bench;
     const char *pipeline, *bpe;
-    bool scaling, ops, growth, help;
+    bool scaling, ops, growth;
 } Settings;
 
 static Settings defaults(void)
@@ -179,7 +179,6 @@ static Settings defaults(void)
              0,                                                                                              \
              "instead: byte pairs learned from this text, and encoding and decoding it"},                    \
             {"json", "FILE", OPTION_TEXT, &(s)->bench.json, 0, 0, "where to write the results"},             \
-            {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                      \
     }
 
 static void print_help(const Option *options, int count)
@@ -224,7 +223,7 @@ static Status check(const Settings *s)
     if (s->scaling && s->bench.threads > BENCH_MAX_RUNS)
         return status_usage("--scaling --threads %d: at most %d", s->bench.threads, BENCH_MAX_RUNS);
     Status status = s->bench.json ? check_path(s->bench.json) : status_ok();
-    if (status_is_ok(&status) && s->growth && s->bench.drawing[0])
+    if (status_is_ok(&status) && s->growth)
         status = check_path(s->bench.drawing);
     return status;
 }
@@ -255,10 +254,13 @@ int main(int argc, char **argv)
     Settings settings = defaults();
     const Option options[] = SETTINGS_OPTIONS(&settings);
     int count = (int)(sizeof options / sizeof options[0]);
-    Status status = options_parse(options, count, argc, argv, NULL, NULL);
-    if (status_is_ok(&status) && settings.help)
+    Status status = status_ok();
+    if (options_ask_help(argc, argv)) {
         print_help(options, count);
-    else if (status_is_ok(&status))
+        return options_report("bench", &status);
+    }
+    status = options_parse(options, count, argc, argv, NULL, NULL, NULL);
+    if (status_is_ok(&status))
         status = run(&settings);
     return options_report("bench", &status);
 }

@@ -181,7 +181,7 @@ Status bench_growth(const BenchOptions *options)
     Status written = bench_write_json(&json, status_is_ok(&status) ? options->json : NULL);
     if (status_is_ok(&status))
         status = written;
-    if (status_is_ok(&status) && options->drawing[0])
+    if (status_is_ok(&status))
         status = svg_write(options->drawing, panels, AXES);
     return status;
 }

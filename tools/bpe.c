@@ -18,15 +18,17 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    Status status = status_usage("a command is expected: train, encode, decode, info or convert");
+    for (int i = 0; argc > 1 && i < OPTION_COUNT(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            status = commands[i].run(argc - 1, argv + 1);
+            return options_report("bpe", &status);
+        }
+    if (options_ask_help(argc, argv)) {
         puts("bpe COMMAND [options]; bpe COMMAND --help lists a command's options");
         for (int i = 0; i < OPTION_COUNT(commands); i++)
             printf("  %-10s %s\n", commands[i].name, commands[i].help);
-        return STATUS_OK;
+        status = status_ok();
     }
-    Status status = status_usage("a command is expected: train, encode, decode, info or convert");
-    for (int i = 0; argc > 1 && i < OPTION_COUNT(commands); i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            status = commands[i].run(argc - 1, argv + 1);
     return options_report("bpe", &status);
 }

@@ -43,14 +43,14 @@ Status bpe_command_convert(int argc, char **argv)
         {"to", "FORMAT", OPTION_TEXT, &to, 0, 0, "codes: subword-nmt's codes"},
         {"unk", "TOKEN", OPTION_TEXT, &unk, 0, 0, "from codes: the token for unknown symbols"},
     };
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (options_ask_help(argc, argv)) {
         puts("bpe convert --from FORMAT --to FORMAT IN... OUT...");
         options_print(options, OPTION_COUNT(options));
         return status_ok();
     }
     const char *files[argc];
     int count;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count);
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count, NULL);
     if (!status_is_ok(&status))
         return status;
     if (!is_format(from) || !is_format(to))

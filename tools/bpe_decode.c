@@ -87,7 +87,7 @@ Status bpe_command_decode(int argc, char **argv)
         {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
         {"keep-special", NULL, OPTION_FLAG, &d.keep_special, 0, 0, "print special tokens too"},
     };
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (options_ask_help(argc, argv)) {
         puts("bpe decode --tokenizer FILE IDS...   (- is standard input)\nOne line of text for each line of "
              "ids.");
         options_print(options, OPTION_COUNT(options));
@@ -95,7 +95,7 @@ Status bpe_command_decode(int argc, char **argv)
     }
     const char *files[argc];
     int file_count;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count);
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
     if (status_is_ok(&status) && (!path || file_count == 0))
         status = status_usage("decode needs --tokenizer FILE and at least one file of ids");
     BpeTokenizer *tokenizer = NULL;

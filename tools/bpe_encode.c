@@ -204,7 +204,7 @@ Status bpe_command_encode(int argc, char **argv)
         {"threads", "N", OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS, "threads; changes no result"},
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard error"},
     };
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (options_ask_help(argc, argv)) {
         puts("bpe encode --tokenizer FILE --ids TEXT...   (- is standard input)\nOne line for each line of "
              "text.");
         options_print(options, OPTION_COUNT(options));
@@ -212,7 +212,7 @@ Status bpe_command_encode(int argc, char **argv)
     }
     const char *files[argc];
     int file_count;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count);
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
     if (!status_is_ok(&status))
         return status;
     if (!a.tokenizer || file_count == 0)

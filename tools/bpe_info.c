@@ -42,13 +42,13 @@ Status bpe_command_info(int argc, char **argv)
         {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, "as JSON"},
     };
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (options_ask_help(argc, argv)) {
         puts("bpe info --tokenizer FILE [--json]");
         options_print(options, OPTION_COUNT(options));
         return status_ok();
     }
     BpeTokenizer *tokenizer;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL);
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL, NULL);
     if (status_is_ok(&status) && !path)
         status = status_usage("info needs --tokenizer FILE");
     if (status_is_ok(&status))

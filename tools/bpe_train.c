@@ -117,7 +117,7 @@ Status bpe_command_train(int argc, char **argv)
          "threads for counting; changes no result"},
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard output"},
     };
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (options_ask_help(argc, argv)) {
         puts("bpe train --vocab N --out FILE [options] TEXT...   (- is standard input)");
         options_print(options, OPTION_COUNT(options));
         return status_ok();
@@ -125,7 +125,7 @@ Status bpe_command_train(int argc, char **argv)
     const char *files[argc], *specials[MAX_SPECIALS];
     int file_count;
     BpeOptions o = {0};
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count);
+    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
     if (status_is_ok(&status))
         status = find_pretokenizer(a.pretokenizer, &o.pretokenizer);
     if (!status_is_ok(&status))

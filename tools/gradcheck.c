@@ -1,30 +1,17 @@
 /* Checks the gradient of every op and prints a table. */
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
+#include "tools/options.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: gradcheck [--op NAME] [--seed N] [--seeds COUNT] [--json] [--help]\n"
-    "\n"
-    "Checks the backward of every op against central differences in f64, and f32 against f64, with inputs\n"
-    "in all layouts (contiguous, transposed, sliced, broadcast, size-1, empty, behind another op, large).\n"
-    "\n"
-    "  --op NAME      this op alone\n"
-    "  --seed N       the first seed of shapes and values (default 0)\n"
-    "  --seeds COUNT  how many seeds to go through (default 3)\n"
-    "  --json         one JSON object a line instead of the table\n"
-    "\n"
-    "Exit code: 0 all gradients are right, 1 some are wrong, 2 wrong usage.\n";
-
-typedef struct Options {
+typedef struct Settings {
     const char *op;
-    uint64_t seed, seeds;
+    uint64_t seed;
+    int seeds;
     bool json;
-} Options;
+} Settings;
 
 /* What was found about one op. */
 typedef struct Row {
@@ -33,58 +20,6 @@ typedef struct Row {
     double worst, worst_f32;
     Status status; /* the first failure */
 } Row;
-
-static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *value)
-{
-    char *end;
-    errno = 0;
-    unsigned long long parsed = strtoull(text, &end, 10);
-    if (errno || end == text || *end || text[0] == '-' || parsed < least || parsed > most)
-        return false;
-    *value = parsed;
-    return true;
-}
-
-/* Returns whether to go on; otherwise *code is the exit code. */
-static bool parse(int argc, char **argv, Options *options, int *code)
-{
-    *code = STATUS_USAGE;
-    for (int i = 1; i < argc; i++) {
-        const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(name, "--help") == 0) {
-            fputs(usage, stdout);
-            *code = STATUS_OK;
-            return false;
-        }
-        if (strcmp(name, "--json") == 0) {
-            options->json = true;
-            continue;
-        }
-        bool known = strcmp(name, "--op") == 0 || strcmp(name, "--seed") == 0 || strcmp(name, "--seeds") == 0;
-        if (!known || !value) {
-            fprintf(stderr,
-                    known ? "gradcheck: %s needs a value\n" : "gradcheck: unknown option %s; see --help\n",
-                    name);
-            return false;
-        }
-        i++;
-        if (strcmp(name, "--op") == 0) {
-            options->op = value;
-            if (op_find(value))
-                continue;
-            fprintf(stderr, "gradcheck: there is no op named %s; without --op all are listed\n", value);
-            return false;
-        }
-        bool count = strcmp(name, "--seeds") == 0;
-        if (!parse_number(value, count, count ? 1000 : UINT64_MAX,
-                          count ? &options->seeds : &options->seed)) {
-            fprintf(stderr, "gradcheck: %s needs a whole number%s, not %s\n", name,
-                    count ? " from 1 to 1000" : "", value);
-            return false;
-        }
-    }
-    return true;
-}
 
 static void note(Row *row, const GradcheckResult *result, double *worst)
 {
@@ -95,13 +30,13 @@ static void note(Row *row, const GradcheckResult *result, double *worst)
         row->status = result->status;
 }
 
-static Row check_op(const Op *op, const Options *options)
+static Row check_op(const Op *op, const Settings *settings)
 {
     Row row = {.status = status_ok()};
     for (Layout layout = 0; layout < LAYOUT_COUNT; layout++, row.layouts++)
-        for (uint64_t i = 0; i < options->seeds; i++) {
-            GradcheckResult wide = gradcheck_op(op, layout, options->seed + i);
-            GradcheckResult narrow = gradcheck_op_f32(op, layout, options->seed + i);
+        for (uint64_t i = 0; i < (uint64_t)settings->seeds; i++) {
+            GradcheckResult wide = gradcheck_op(op, layout, settings->seed + i);
+            GradcheckResult narrow = gradcheck_op_f32(op, layout, settings->seed + i);
             note(&row, &wide, &row.worst);
             narrow.checked = 0;
             note(&row, &narrow, &row.worst_f32);
@@ -112,10 +47,10 @@ static Row check_op(const Op *op, const Options *options)
     return row;
 }
 
-static void print_row(const Op *op, const Row *row, const Options *options)
+static void print_row(const Op *op, const Row *row, const Settings *settings)
 {
     bool ok = status_is_ok(&row->status);
-    if (options->json) {
+    if (settings->json) {
         printf("{\"op\": \"%s\", \"layouts\": %d, \"elements\": %lld, \"worst_error\": %.3g, "
                "\"worst_error_f32\": %.3g, \"ok\": %s}\n",
                op->name, row->layouts, (long long)row->checked, row->worst, row->worst_f32,
@@ -128,24 +63,56 @@ static void print_row(const Op *op, const Row *row, const Options *options)
         printf("    %s\n", row->status.message);
 }
 
-int main(int argc, char **argv)
+static void print_help(const Option *options, int count)
 {
-    Options options = {.seeds = 3};
-    int code, wrong = 0, checked = 0;
-    if (!parse(argc, argv, &options, &code))
-        return code;
-    if (!options.json)
+    printf("usage: gradcheck [options]\n\n"
+           "Checks the backward of every op against central differences in f64, and f32 against f64, with "
+           "inputs\n"
+           "in all layouts (contiguous, transposed, sliced, broadcast, size-1, empty, behind another op, "
+           "large).\n"
+           "Exit code: 0 all gradients are right, 1 some are wrong, 2 wrong usage.\n\n");
+    options_print(options, count);
+}
+
+/* Checks the ops and prints what comes of it. */
+static Status check_ops(const Settings *settings)
+{
+    int wrong = 0, checked = 0;
+    if (settings->op && !op_find(settings->op))
+        return status_usage("--op %s: there is no such op; without --op all are listed", settings->op);
+    if (!settings->json)
         printf("%-16s %7s %9s %12s %12s\n", "op", "layouts", "elements", "worst error", "f32 vs f64");
     for (int i = 0; i < op_count(); i++) {
         const Op *op = op_at(i);
-        if (options.op && strcmp(options.op, op->name) != 0)
+        if (settings->op && strcmp(settings->op, op->name) != 0)
             continue;
-        Row row = check_op(op, &options);
-        print_row(op, &row, &options);
+        Row row = check_op(op, settings);
+        print_row(op, &row, settings);
         checked++;
         wrong += !status_is_ok(&row.status);
     }
-    if (!options.json)
+    if (!settings->json)
         printf("%d ops checked, %d wrong (tolerance %g)\n", checked, wrong, GRADCHECK_TOLERANCE);
-    return wrong ? STATUS_FAILED : STATUS_OK;
+    return wrong ? status_failed("the gradients of %d of %d ops are wrong", wrong, checked) : status_ok();
+}
+
+int main(int argc, char **argv)
+{
+    Settings settings = {.seeds = 3};
+    const Option options[] = {
+        {"op", "NAME", OPTION_TEXT, &settings.op, 0, 0, "this op alone"},
+        {"seed", "N", OPTION_SEED, &settings.seed, 0, 0, "the first seed of shapes and values (0)"},
+        {"seeds", "N", OPTION_INTEGER, &settings.seeds, 1, 1000, "how many seeds to go through (3)"},
+        {"json", NULL, OPTION_FLAG, &settings.json, 0, 0, "one JSON object a line instead of the table"},
+    };
+    int count = (int)(sizeof options / sizeof options[0]);
+    Status status = status_ok();
+    if (options_ask_help(argc, argv)) {
+        print_help(options, count);
+        return options_report("gradcheck", &status);
+    }
+    status = options_parse(options, count, argc, argv, NULL, NULL, NULL);
+    if (status_is_ok(&status))
+        status = check_ops(&settings);
+    return options_report("gradcheck", &status);
 }

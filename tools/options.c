@@ -33,7 +33,7 @@ static Status set_number(const Option *option, const char *text)
     errno = 0;
     double value = strtod(text, &end);
     bool integer = option->kind == OPTION_INTEGER;
-    if (end == text || *end || errno || !isfinite(value) || (integer && value != floor(value)))
+    if (end == text || *end || errno || isnan(value) || (integer && value != floor(value)))
         return status_usage("--%s %s: not %s", option->name, text, integer ? "a whole number" : "a number");
     if (value < option->low || value > option->high)
         return status_usage("--%s %s: must lie between %g and %g", option->name, text, option->low,
@@ -45,7 +45,7 @@ static Status set_number(const Option *option, const char *text)
     return status_ok();
 }
 
-static Status set(const Option *option, const char *text)
+Status options_set(const Option *option, const char *text)
 {
     char *end;
     switch (option->kind) {
@@ -53,6 +53,8 @@ static Status set(const Option *option, const char *text)
         *(bool *)option->value = true;
         return status_ok();
     case OPTION_TEXT:
+        if (!*text)
+            return status_usage("--%s: its value is empty; give one, or leave the option out", option->name);
         *(const char **)option->value = text;
         return status_ok();
     case OPTION_INTEGER:
@@ -68,8 +70,60 @@ static Status set(const Option *option, const char *text)
     return status_ok();
 }
 
+void options_copy(const Option *to, const Option *from)
+{
+    static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool),
+                                   [OPTION_TEXT] = sizeof(const char *),
+                                   [OPTION_INTEGER] = sizeof(int),
+                                   [OPTION_NUMBER] = sizeof(double),
+                                   [OPTION_SEED] = sizeof(uint64_t)};
+    memcpy(to->value, from->value, sizes[from->kind]);
+}
+
+bool options_ask_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+/* --no-NAME of a switch. */
+static const Option *find_switch(const Option *options, int count, const char *name)
+{
+    const Option *option =
+        strncmp(name, "no-", 3) == 0 ? find(options, count, name + 3, strlen(name + 3)) : NULL;
+    return option && option->kind == OPTION_FLAG ? option : NULL;
+}
+
+/* The option at argv[*at]; moves on to its value, where that is a word of its own. */
+static Status parse_option(const Option *options, int count, int argc, char **argv, int *at, bool *given)
+{
+    const char *name = argv[*at] + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
+    const Option *option = find(options, count, name, equals ? (size_t)(equals - name) : strlen(name)),
+                 *off = option ? NULL : find_switch(options, count, name);
+    if (off) {
+        *(bool *)off->value = false;
+        option = off;
+    }
+    if (!option)
+        return status_usage("unknown option '%s'", argv[*at]);
+    if (given)
+        given[option - options] = true;
+    if (off)
+        return status_ok();
+    if (option->kind == OPTION_FLAG && value)
+        return status_usage("--%s takes no value", option->name);
+    if (option->kind != OPTION_FLAG && !value) {
+        if (*at + 1 >= argc)
+            return status_usage("--%s needs a value", option->name);
+        value = argv[++*at];
+    }
+    return options_set(option, value);
+}
+
 Status options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
-                     int *rest_count)
+                     int *rest_count, bool *given)
 {
     bool ended = false;
     occupy_closed_streams();
@@ -80,6 +134,8 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
         if (ended || strncmp(word, "--", 2) != 0) {
             if (!rest)
                 return status_usage("'%s': an argument where an option is expected", word);
+            if (!*word)
+                return status_usage("an argument is empty; name a file or folder, or leave it out");
             rest[(*rest_count)++] = word;
             continue;
         }
@@ -87,33 +143,30 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
             ended = true;
             continue;
         }
-        const char *name = word + 2, *equals = strchr(name, '=');
-        const Option *option = find(options, count, name, equals ? (size_t)(equals - name) : strlen(name));
-        if (!option)
-            return status_usage("unknown option '%s'", word);
-        const char *value = equals ? equals + 1 : NULL;
-        if (option->kind == OPTION_FLAG && value)
-            return status_usage("--%s takes no value", option->name);
-        if (option->kind != OPTION_FLAG && !value) {
-            if (i + 1 >= argc)
-                return status_usage("--%s needs a value", option->name);
-            value = argv[++i];
-        }
-        Status status = set(option, value);
+        Status status = parse_option(options, count, argc, argv, &i, given);
         if (!status_is_ok(&status))
             return status;
     }
     return status_ok();
 }
 
+static void print_line(const char *name, const char *argument, const char *help)
+{
+    char left[64];
+    snprintf(left, sizeof left, "--%s%s%s", name, argument ? " " : "", argument ? argument : "");
+    printf("  %-26s %s\n", left, help);
+}
+
 void options_print(const Option *options, int count)
 {
+    bool switches = false;
     for (int i = 0; i < count; i++) {
-        char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].argument ? " " : "",
-                 options[i].argument ? options[i].argument : "");
-        printf("  %-26s %s\n", left, options[i].help);
+        print_line(options[i].name, options[i].argument, options[i].help);
+        switches = switches || options[i].kind == OPTION_FLAG;
     }
+    print_line("help", NULL, "this text");
+    if (switches)
+        printf("  %-26s %s\n", "--no-NAME", "turns off a switch (an option without a value)");
 }
 
 int options_report(const char *program, const Status *status)

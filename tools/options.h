@@ -4,6 +4,7 @@
 
 #include "tensor/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_SEED } OptionKind;
@@ -18,12 +19,20 @@ typedef struct Option {
     const char *help;
 } Option;
 
-/* Reads --name VALUE, --name=VALUE and --flag; what is no option goes to `rest` (may be NULL: then it is an
- * error), *rest_count of them. "--" ends the options. An error is STATUS_USAGE and names the option. To be
- * called before a file is opened: a standard stream that is closed is kept from becoming that file. */
+/* Whether --help is among the words before "--", also behind some that are wrong. To be asked first. */
+bool options_ask_help(int argc, char **argv);
+/* Reads --name VALUE, --name=VALUE, and of flags --name and --no-name; the last one counts. What is no option
+ * goes to `rest` (may be NULL: then it is an error), *rest_count of them. "--" ends the options. `given` (may
+ * be NULL) tells of each option whether it was there, and is not set otherwise. An error is STATUS_USAGE and
+ * names the option; an empty text is one. To be called before a file is opened: a standard stream that is
+ * closed is kept from becoming that file. */
 Status options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
-                     int *rest_count);
-/* Prints one line for each option. */
+                     int *rest_count, bool *given);
+/* Sets one option from its text. Infinity is a number where the range has it. */
+Status options_set(const Option *option, const char *text);
+/* Gives an option the value of another of its kind. */
+void options_copy(const Option *to, const Option *from);
+/* Prints one line for each option, --help and --no-NAME. */
 void options_print(const Option *options, int count);
 /* Prints "PROGRAM: message" to stderr, with a hint at --help for a usage error; returns the exit code. Output
  * that could not be written to stdout is an error, too. */

@@ -29,7 +29,6 @@ _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predic
      "predict nothing: write the weights to FILE.safetensors or FILE.npz"},                                   \
     {"threads", "N", OPTION_INTEGER, &(s)->threads, 1, 1024, "threads (all processors)"},                     \
     {"quiet", NULL, OPTION_FLAG, &(s)->quiet, 0, 0, "neither speed nor warnings on the standard error"},      \
-    {"help", NULL, OPTION_FLAG, &(s)->help, 0, 0, "this text"},                                               \
 }
 /* clang-format on */
 
@@ -129,15 +128,18 @@ int main(int argc, char **argv)
     PredictSettings settings = {.threads = pool_processors(), .threshold = NAN};
     const Option options[] = SETTINGS_OPTIONS(&settings);
     int count = (int)(sizeof options / sizeof options[0]), given = 0;
+    if (options_ask_help(argc, argv)) {
+        print_help(options, count);
+        Status fine = status_ok();
+        return options_report("predict", &fine);
+    }
     const char **rest = mem_alloc((size_t)argc * sizeof *rest);
     Status status =
-        rest ? options_parse(options, count, argc, argv, rest, &given) : status_no_memory(0, "predict");
-    if (status_is_ok(&status) && settings.help)
-        print_help(options, count);
-    else if (status_is_ok(&status) && given < 1)
+        rest ? options_parse(options, count, argc, argv, rest, &given, NULL) : status_no_memory(0, "predict");
+    if (status_is_ok(&status) && given < 1)
         status = status_usage("a model is required");
     int models = count_models(rest, given);
-    if (status_is_ok(&status) && !settings.help) {
+    if (status_is_ok(&status)) {
         if (given > models + 1 || (given > models && settings.eval))
             status = status_usage("'%s': one argument too many", rest[given - 1]);
         else if (settings.eval && (settings.top || settings.attention))

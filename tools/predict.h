@@ -15,7 +15,7 @@ typedef struct PredictSettings {
     int top, threads;
     double threshold; /* NAN: the model's */
     const char *eval, *label_separator, *export_path;
-    bool json, attention, quiet, help;
+    bool json, attention, quiet;
 } PredictSettings;
 
 /* Texts of which there is something to say. */

@@ -48,20 +48,20 @@ Status run_folder_make(const char *path)
 }
 
 /* What in settings.json is no option. */
-#define FOLDER_OPTIONS(f)                                                                                    \
-    {                                                                                                        \
-        {"data_path", "", OPTION_TEXT, &(f)->data_path, 0, 0, ""},                                           \
-            {"stop_words_path", "", OPTION_TEXT, &(f)->stop_words_path, 0, 0, ""},                           \
-            {"init_path", "", OPTION_TEXT, &(f)->init_path, 0, 0, ""},                                       \
-            {"data_hash", "", OPTION_TEXT, &(f)->data_hash, 0, 0, ""},                                       \
-            {"fingerprint", "", OPTION_TEXT, &(f)->fingerprint, 0, 0, ""},                                   \
-    }
+enum { FOLDER_OPTIONS = 7 };
 
-/* Of an option of this command, not of the run. */
-static bool is_of_command(const char *name)
+static void folder_options(RunFolder *f, Option options[FOLDER_OPTIONS])
 {
-    return strcmp(name, "resume") == 0 || strcmp(name, "quiet") == 0 || strcmp(name, "help") == 0 ||
-           strcmp(name, "list") == 0 || strcmp(name, "out") == 0 || strcmp(name, "compare") == 0;
+    const Option all[FOLDER_OPTIONS] = {
+        {"data_path", "", OPTION_TEXT, &f->data_path, 0, 0, ""},
+        {"stop_words_path", "", OPTION_TEXT, &f->stop_words_path, 0, 0, ""},
+        {"init_path", "", OPTION_TEXT, &f->init_path, 0, 0, ""},
+        {"data_hash", "", OPTION_TEXT, &f->data_hash, 0, 0, ""},
+        {"fingerprint", "", OPTION_TEXT, &f->fingerprint, 0, 0, ""},
+        {"init_hash", "", OPTION_TEXT, &f->init_hash, 0, 0, ""},
+        {"run", "", OPTION_TEXT, &f->run, 0, 0, ""},
+    };
+    memcpy(options, all, sizeof all);
 }
 
 /* Two runs in one folder would overwrite each other's files. One that was killed may still be on its way out
@@ -97,6 +97,13 @@ static const char *absolute(RunFolder *folder, const char *path)
     return copy;
 }
 
+/* `none` and `default` are no files. */
+static const char *absolute_stop_words(RunFolder *folder, const char *path)
+{
+    return path && (strcmp(path, "none") == 0 || strcmp(path, "default") == 0) ? path
+                                                                               : absolute(folder, path);
+}
+
 static Status settings_path(const char *folder, char *path, size_t size)
 {
     if (snprintf(path, size, "%s/settings.json", folder) >= (int)size)
@@ -104,105 +111,281 @@ static Status settings_path(const char *folder, char *path, size_t size)
     return status_ok();
 }
 
-/* The settings as text: what the run depends on. */
-static const char *settings_text(JsonWriter *json, const ZooSettings *s, RunFolder *folder)
+/* All that a run is told, as it stands in settings.json. */
+static const char *all_settings(JsonWriter *json, const ZooSettings *s, RunFolder *folder)
 {
     ZooSettings copy = *s;
-    Option options[ZOO_MAX_OPTIONS];
-    const Option more[] = FOLDER_OPTIONS(folder);
-    int count = zoo_options(&copy, options);
+    Setting settings[ZOO_MAX_OPTIONS];
+    Option more[FOLDER_OPTIONS];
+    int count = zoo_settings(&copy, settings);
+    folder_options(folder, more);
     json_begin_object(json, NULL);
     for (int i = 0; i < count; i++)
-        if (!is_of_command(options[i].name) &&
-            (copy.label_separator ||
-             strcmp(options[i].name, "label-separator") != 0)) /* older runs lack it */
-            settings_write(json, &options[i]);
-    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
+        if (settings[i].use != SETTING_COMMAND)
+            settings_write(json, &settings[i].option);
+    for (int i = 0; i < FOLDER_OPTIONS; i++)
         settings_write(json, &more[i]);
     json_end_object(json);
     return json_finish(json);
 }
 
-/* What another run in this folder has come to: beside the new settings it would pass for this run's. */
-static Status remove_old_results(const char *folder)
+/* The settings that a model's file must have been trained with. */
+static Status name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *files)
 {
-    static const char *const names[] = {"results.json", "report.json", "report.html"};
-    char path[PATH_MAX];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path)
-            return status_failed("%.200s: the path is too long; choose a shorter one", folder);
-        if (unlink(path) != 0 && errno != ENOENT)
-            return status_failed("%.400s: cannot remove what another run has left: %s; choose another --out",
-                                 path, strerror(errno));
+    ZooSettings copy = *s;
+    Setting settings[ZOO_MAX_OPTIONS];
+    int count = zoo_settings(&copy, settings), used = 0;
+    for (int i = 0; i < count; i++) {
+        const Setting *setting = &settings[i];
+        if (setting->use != SETTING_MODEL || setting->option.value == &copy.models)
+            continue;
+        const char *value = settings_text(&setting->option, &folder->arena);
+        if (!value)
+            return status_no_memory(0, "the settings");
+        const char *before = setting->option.kind == OPTION_FLAG ? "off" : setting->before;
+        folder->settings[used++] = (RunSetting){setting->option.name, value, before};
     }
+    folder->settings[used++] = (RunSetting){"data_hash", folder->data_hash, NULL};
+    folder->settings[used++] = (RunSetting){"fingerprint", folder->fingerprint, NULL};
+    files->settings = folder->settings;
+    files->num_settings = used;
+    snprintf(files->id, sizeof files->id, "%s", folder->run ? folder->run : "");
     return status_ok();
 }
 
-Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const Dataset *dataset, RunFiles *files)
+static Status remove_file(const char *folder, const char *name)
 {
-    char path[PATH_MAX], hash[CORPUS_HASH_SIZE], fingerprint[CORPUS_HASH_SIZE];
-    snprintf(hash, sizeof hash, "%s", dataset->hash);
-    dataset_fingerprint(dataset, fingerprint);
-    if (s->resume && strcmp(folder->data_hash, hash) != 0)
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
+        return status_failed("%.400s: cannot remove what another run has left: %s; choose another --out",
+                             path, strerror(errno));
+    return status_ok();
+}
+
+/* What another run in this folder has come to would pass for this run's beside the new settings, and so would
+ * the files that it could have gone on from. */
+static Status remove_old_run(const ZooSettings *s, const ModelKind *const *kinds, int count)
+{
+    static const char *const names[] = {"results.json", "report.json", "report.html"};
+    char name[256], seed[64] = "";
+    Status status = status_ok();
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status_is_ok(&status); i++)
+        status = remove_file(s->out, names[i]);
+    for (int n = 0; n < s->seeds; n++) {
+        if (n > 0)
+            snprintf(seed, sizeof seed, ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
+        for (int i = 0; i < 2 * count && status_is_ok(&status); i++) {
+            snprintf(name, sizeof name, "%s%s%s.last.npz", seed, i % 2 ? ZOO_CHOICE_FOLDER "/" : "",
+                     kinds[i / 2]->name);
+            status = remove_file(s->out, name);
+        }
+    }
+    return status;
+}
+
+/* Of a run that goes on. */
+static Status same_data(const RunFolder *folder, const ZooSettings *s, const char *hash,
+                        const char *fingerprint, const char *init_hash)
+{
+    if (strcmp(folder->data_hash, hash) != 0)
         return status_failed(
             "%s: has hash %s, and the run in %s was trained on data with hash %s; put the data "
             "back, or start a new run",
             folder->data_path, hash, s->out, folder->data_hash);
-    if (s->resume && strcmp(folder->fingerprint, fingerprint) != 0)
+    if (folder->init_hash && init_hash && strcmp(folder->init_hash, init_hash) != 0)
+        return status_failed(
+            "%s: is not the file that the run in %s began with; put it back, or start a new run",
+            folder->init_path, s->out);
+    if (strcmp(folder->fingerprint, fingerprint) != 0)
         return status_failed("%s: gives other ids than when the run in %s began; put the file of stop words "
                              "back, or start a new run",
                              folder->data_path, s->out);
-    if (!s->resume) {
-        folder->data_path = absolute(folder, s->data);
-        folder->stop_words_path = absolute(folder, s->stop_words);
-        folder->init_path = absolute(folder, s->init);
-        folder->data_hash = hash;
-        folder->fingerprint = fingerprint;
-    }
+    return status_ok();
+}
+
+static Status file_hash(const char *path, Arena *arena, const char **hash)
+{
+    char *bytes, text[CORPUS_HASH_SIZE];
+    size_t size;
+    *hash = NULL;
+    if (!path)
+        return status_ok();
+    Status status = text_file_read(path, &bytes, &size);
+    if (!status_is_ok(&status))
+        return status;
+    snprintf(text, sizeof text, "%08lx", crc32_z(0, (const Bytef *)bytes, size) & 0xffffffff);
+    mem_free(bytes);
+    *hash = arena_memdup(arena, text, sizeof text);
+    return *hash ? status_ok() : status_no_memory(sizeof text, path);
+}
+
+/* Writes the settings, where there are others than these. */
+static Status write_settings(RunFolder *folder, const ZooSettings *s)
+{
+    char path[PATH_MAX];
     JsonWriter json = {0};
-    const char *text = settings_text(&json, s, folder);
+    const char *text = all_settings(&json, s, folder);
     Status status = text ? settings_path(s->out, path, sizeof path) : status_no_memory(0, "the settings");
-    if (status_is_ok(&status)) {
-        uLong crc = crc32_z(0, (const Bytef *)text, json.size);
-        snprintf(files->id, sizeof files->id, "%08lx", crc & 0xffffffff);
-        if (!s->resume)
-            status = atomic_file_put(path, text, json.size);
-        if (status_is_ok(&status) && !s->resume)
-            status = remove_old_results(s->out);
-    }
+    if (status_is_ok(&status) && !(folder->written && strcmp(folder->written, text) == 0))
+        status = atomic_file_put(path, text, json.size);
     json_free(&json);
     return status;
 }
 
-Status run_folder_read_settings(RunFolder *folder, ZooSettings *s)
+Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds, int count,
+                         const Dataset *dataset, RunFiles *files)
 {
-    char path[PATH_MAX];
-    char *text;
+    char fingerprint[CORPUS_HASH_SIZE];
+    const char *init_hash;
+    dataset_fingerprint(dataset, fingerprint);
+    Status status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
+    if (status_is_ok(&status) && s->resume)
+        status = same_data(folder, s, dataset->hash, fingerprint, init_hash);
+    if (!status_is_ok(&status))
+        return status;
+    if (!s->resume) {
+        folder->data_path = absolute(folder, s->data);
+        folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
+        folder->init_path = absolute(folder, s->init);
+        folder->data_hash = arena_memdup(&folder->arena, dataset->hash, sizeof dataset->hash);
+        folder->fingerprint = arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
+        if (!folder->data_hash || !folder->fingerprint)
+            return status_no_memory(sizeof fingerprint, "the settings");
+        status = remove_old_run(s, kinds, count);
+    }
+    folder->init_hash = init_hash;
+    if (status_is_ok(&status))
+        status = name_settings(folder, s, files);
+    return status_is_ok(&status) ? write_settings(folder, s) : status;
+}
+
+/* ---- Going on ---- */
+
+/* What a run without any files would have: the settings as they were before there were any to choose. */
+static Status set_before(const Setting *settings, int count)
+{
+    Status status = status_ok();
+    for (int i = 0; i < count && status_is_ok(&status); i++)
+        if (settings[i].before)
+            status = options_set(&settings[i].option, settings[i].before);
+        else if (settings[i].use == SETTING_MODEL && settings[i].option.kind == OPTION_FLAG)
+            *(bool *)settings[i].option.value = false;
+    return status;
+}
+
+/* Takes what was given, where a run can go on with it. */
+static Status take_given(const char *folder, const Setting *given, const Setting *of_run)
+{
+    Arena arena;
+    Status status = status_ok();
+    arena_init(&arena, 0);
+    const char *mine = settings_text(&given->option, &arena), *its = settings_text(&of_run->option, &arena);
+    if (!mine || !its)
+        status = status_no_memory(0, "the settings");
+    else if (given->use == SETTING_MODEL && strcmp(mine, its) != 0)
+        status = status_usage(
+            "--%s %s: the run in %s was begun with %s, and would come to another model; leave the "
+            "option out, or start a new run with another --out",
+            given->option.name, mine, folder, *its ? its : "none");
+    else
+        options_copy(&of_run->option, &given->option);
+    arena_free(&arena);
+    return status;
+}
+
+/* A schedule leads the rate down over all epochs; and what was trained is not forgotten. */
+static Status check_length(const char *folder, const ZooSettings *s, int epochs)
+{
+    if (s->epochs != epochs && strcmp(s->schedule, "constant") != 0)
+        return status_usage(
+            "--epochs %d: the run in %s has --schedule %s, which has led the learning rate down over "
+            "%d epochs; leave the option out, or start a new run with another --out",
+            s->epochs, folder, s->schedule, epochs);
+    if (s->epochs < epochs)
+        return status_usage(
+            "--epochs %d: the run in %s is one of %d, which may become more but not fewer; end it "
+            "by Ctrl-C, or start a new run with another --out",
+            s->epochs, folder, epochs);
+    return status_ok();
+}
+
+/* The paths that were given. */
+static void take_paths(RunFolder *folder, const ZooSettings *s, const Setting *settings, int count,
+                       const bool *given)
+{
+    for (int i = 0; i < count; i++) {
+        if (settings[i].use != SETTING_FILE || !given[i])
+            continue;
+        if (settings[i].option.value == &s->data)
+            folder->data_path = absolute(folder, s->data);
+        else if (settings[i].option.value == &s->stop_words)
+            folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
+        else
+            folder->init_path = absolute(folder, s->init);
+    }
+}
+
+/* The run's id where settings.json has none, which is not the same as null. */
+#define ABSENT ""
+
+/* Reads settings.json. */
+static Status read_file(RunFolder *folder, const char *run, const Setting *settings, int count)
+{
+    char path[PATH_MAX], *text;
     size_t size;
-    ZooSettings given = *s, standard = zoo_defaults();
-    Option options[ZOO_MAX_OPTIONS], other[ZOO_MAX_OPTIONS];
-    const Option more[] = FOLDER_OPTIONS(folder);
-    int count = zoo_options(s, options);
-    zoo_options(&standard, other);
+    Option all[ZOO_MAX_OPTIONS + FOLDER_OPTIONS];
+    int used = 0;
     for (int i = 0; i < count; i++)
-        if ((!is_of_command(options[i].name) || strcmp(options[i].name, "out") == 0) &&
-            !settings_same(&options[i], &other[i]))
-            return status_usage(
-                "--resume goes on with the settings in %s; leave out --%s, or start a new run", given.resume,
-                options[i].name);
-    Status status = settings_path(given.resume, path, sizeof path);
+        if (settings[i].use != SETTING_COMMAND)
+            all[used++] = settings[i].option;
+    folder_options(folder, all + used);
+    Status status = settings_path(run, path, sizeof path);
     if (status_is_ok(&status))
         status = text_file_read(path, &text, &size);
     if (!status_is_ok(&status))
         return status_failed("%.350s; --resume needs the folder of a run (--out)", status.message);
-    status = settings_read(options, count, path, text, size, &folder->arena);
-    if (status_is_ok(&status))
-        status = settings_read(more, (int)(sizeof more / sizeof more[0]), path, text, size, &folder->arena);
-    mem_free(text);
-    if (status_is_ok(&status) &&
-        (!s->data || !folder->data_path || !folder->data_hash || !folder->fingerprint))
+    folder->run = ABSENT;
+    status = settings_read(all, used + FOLDER_OPTIONS, path, text, size, &folder->arena);
+    if (status_is_ok(&status) && !(folder->data_path && folder->data_hash && folder->fingerprint))
         status = status_failed("%s: does not name the data; it is not of a run", path);
-    s->out = s->resume = given.resume;
-    s->quiet = given.quiet;
+    folder->written = arena_memdup(&folder->arena, text, size + 1);
+    /* Checkpoints of version 0.1.0 know the run by the file itself. */
+    if (status_is_ok(&status) && folder->run && strcmp(folder->run, ABSENT) == 0) {
+        char id[RUN_ID_SIZE];
+        snprintf(id, sizeof id, "%08lx", crc32_z(0, (const Bytef *)text, size) & 0xffffffff);
+        folder->run = arena_memdup(&folder->arena, id, sizeof id);
+    }
+    mem_free(text);
+    return status;
+}
+
+Status run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given)
+{
+    ZooSettings command = *s;
+    Setting settings[ZOO_MAX_OPTIONS], of_command[ZOO_MAX_OPTIONS];
+    int count = zoo_settings(s, settings);
+    zoo_settings(&command, of_command);
+    *s = zoo_defaults();
+    Status status = set_before(settings, count);
+    if (status_is_ok(&status))
+        status = read_file(folder, command.resume, settings, count);
+    if (!status_is_ok(&status))
+        return status;
+    if (s->shards == 0) /* as many as there were threads, whatever there are now */
+        s->shards = s->threads;
+    if (strcmp(s->models, "best") == 0)
+        s->models = "wide"; /* version 0.1.0's */
+    int epochs = s->epochs;
+    for (int i = 0; i < count && status_is_ok(&status); i++)
+        if (given[i])
+            status = take_given(command.resume, &of_command[i], &settings[i]);
+    if (status_is_ok(&status) && s->out && strcmp(s->out, command.resume) != 0)
+        status = status_usage("--out %s: a run goes on in its own folder; leave the option out", s->out);
+    if (status_is_ok(&status))
+        status = check_length(command.resume, s, epochs);
+    take_paths(folder, s, settings, count, given);
+    s->out = s->resume = command.resume;
     return status;
 }

@@ -9,10 +9,14 @@
 /* What the folder holds about the run. */
 typedef struct RunFolder {
     const char *data_path, *stop_words_path, *init_path; /* absolute, of what was given */
-    const char *data_hash, *fingerprint;
-    Arena arena;       /* of strings that were read */
-    Subwords subwords; /* what --tokenizer bpe has learned */
-    int lock;          /* held while the run is on; -1: none */
+    const char *data_hash, *fingerprint, *init_hash;     /* NULL: not known yet */
+    const char
+        *run; /* the run's id in checkpoints of versions that did not name the settings there; or NULL */
+    const char *written;                  /* settings.json as it stands; NULL: there is none */
+    RunSetting settings[ZOO_MAX_OPTIONS]; /* that the models depend on */
+    Arena arena;                          /* of strings that were read */
+    Subwords subwords;                    /* what --tokenizer bpe has learned */
+    int lock;                             /* held while the run is on; -1: none */
 } RunFolder;
 
 void run_folder_init(RunFolder *folder);
@@ -21,10 +25,13 @@ void run_folder_free(RunFolder *folder);
 Status run_folder_make(const char *path);
 /* Keeps other runs out until run_folder_free(). */
 Status run_folder_lock(RunFolder *folder, const char *path);
-/* Replaces the settings by those of the folder that --resume names. */
-Status run_folder_read_settings(RunFolder *folder, ZooSettings *s);
-/* Writes settings.json (of a new run) and removes the results of another run in the folder, or checks that it
- * says what is so (of one that goes on); either way `files` gets the run's id. */
-Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const Dataset *dataset, RunFiles *files);
+/* Replaces the settings by those of the folder that --resume names, but for those that were given and change
+ * no model. An error: one that was given and would change it; it is named. */
+Status run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given);
+/* Writes settings.json. Of a new run, and removes before what another run has left in the folder: its
+ * results, and the files that these models would go on from. Of one that goes on, where it has new settings,
+ * after a look at whether the data are the same. `files` gets what a run is known by. */
+Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds, int count,
+                         const Dataset *dataset, RunFiles *files);
 
 #endif

@@ -1,12 +1,27 @@
 #include "tools/settings.h"
 
 #include "tensor/storage/json_reader.h"
+#include "tensor/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void write_text(JsonWriter *json, const char *name, const char *text)
+{
+    if (!text) {
+        json_null(json, name);
+    } else if (utf8_valid(text, strlen(text)) == strlen(text)) {
+        json_string(json, name, text);
+    } else {
+        json_begin_array(json, name);
+        for (; *text; text++)
+            json_integer(json, NULL, (unsigned char)*text);
+        json_end_array(json);
+    }
+}
 
 void settings_write(JsonWriter *json, const Option *option)
 {
@@ -16,10 +31,7 @@ void settings_write(JsonWriter *json, const Option *option)
         json_bool(json, option->name, *(const bool *)option->value);
         break;
     case OPTION_TEXT:
-        if (*(const char *const *)option->value)
-            json_string(json, option->name, *(const char *const *)option->value);
-        else
-            json_null(json, option->name);
+        write_text(json, option->name, *(const char *const *)option->value);
         break;
     case OPTION_INTEGER:
         json_integer(json, option->name, *(const int *)option->value);
@@ -34,12 +46,36 @@ void settings_write(JsonWriter *json, const Option *option)
     }
 }
 
+/* The bytes of a text that is not UTF-8. */
+static bool read_bytes(JsonReader *json, Arena *arena, const char **value)
+{
+    bool first = true;
+    size_t used = 0;
+    char *copy = arena_calloc(arena, json->size + 1); /* no fewer characters than bytes */
+    if (!copy)
+        return json_reader_fail(json, "out of memory");
+    json_reader_open_array(json);
+    while (json_reader_next_item(json, &first)) {
+        int64_t byte;
+        if (!json_reader_int_in(json, 1, 255, &byte))
+            return false;
+        copy[used++] = (char)byte;
+    }
+    *value = copy;
+    return status_is_ok(&json->status);
+}
+
 static bool read_text(JsonReader *json, const Option *option, Arena *arena)
 {
     const char **value = (const char **)option->value;
-    if (json_reader_peek(json) == JSON_NULL) {
+    switch (json_reader_peek(json)) {
+    case JSON_NULL:
         *value = NULL;
         return json_reader_null(json);
+    case JSON_ARRAY:
+        return read_bytes(json, arena, value);
+    default:
+        break;
     }
     if (!json_reader_string(json))
         return false;
@@ -52,18 +88,17 @@ static bool read_text(JsonReader *json, const Option *option, Arena *arena)
     return true;
 }
 
-/* Reads a number that the option allows; a default may lie outside of what may be given. */
+/* Reads a number that the option allows. Infinity is written as null. */
 static bool read_number(JsonReader *json, const Option *option)
 {
     bool integer = option->kind == OPTION_INTEGER;
-    double value, standard = integer ? *(const int *)option->value : *(const double *)option->value;
-    /* What is not finite is written as null. */
-    if (!integer && !isfinite(standard) && json_reader_peek(json) == JSON_NULL)
-        return json_reader_null(json);
-    if (!json_reader_number(json, &value))
+    double value = INFINITY;
+    if (!integer && option->high == INFINITY && json_reader_peek(json) == JSON_NULL) {
+        json_reader_null(json);
+    } else if (!json_reader_number(json, &value)) {
         return false;
-    if (value != standard &&
-        (!(value >= option->low && value <= option->high) || (integer && value != (double)(int)value)))
+    }
+    if (!(value >= option->low && value <= option->high) || (integer && value != (double)(int)value))
         return json_reader_fail(json, "%s cannot be %g", option->name, value);
     if (integer)
         *(int *)option->value = (int)value;
@@ -104,6 +139,12 @@ static const Option *find(const Option *options, int count, const JsonReader *js
     return NULL;
 }
 
+/* Of a name in a message. */
+static int name_length(const JsonReader *json)
+{
+    return json->string.size < 60 ? (int)json->string.size : 60;
+}
+
 Status settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
                      Arena *arena)
 {
@@ -113,7 +154,11 @@ Status settings_read(const Option *options, int count, const char *path, const c
     json_reader_open_object(&json);
     while (ok && json_reader_next_key(&json, &first)) {
         const Option *option = find(options, count, &json);
-        ok = option ? read_value(&json, option, arena) : json_reader_skip(&json);
+        ok = option ? read_value(&json, option, arena)
+                    : json_reader_fail(&json,
+                                       "this version knows no setting '%.*s'; go on with the one that "
+                                       "wrote it",
+                                       name_length(&json), json.string.size ? json.string.data : "");
     }
     json_reader_end(&json);
     Status status = json.status;
@@ -121,23 +166,30 @@ Status settings_read(const Option *options, int count, const char *path, const c
     return status;
 }
 
-bool settings_same(const Option *a, const Option *b)
+const char *settings_text(const Option *option, Arena *arena)
 {
-    const char *s, *t;
-    switch (a->kind) {
+    char text[40] = "";
+    const char *value = text;
+    switch (option->kind) {
     case OPTION_FLAG:
-        return *(const bool *)a->value == *(const bool *)b->value;
+        value = *(const bool *)option->value ? "on" : "off";
+        break;
     case OPTION_TEXT:
-        s = *(const char *const *)a->value;
-        t = *(const char *const *)b->value;
-        return s == t || (s && t && strcmp(s, t) == 0);
+        value = *(const char *const *)option->value;
+        break;
     case OPTION_INTEGER:
-        return *(const int *)a->value == *(const int *)b->value;
-    case OPTION_NUMBER:
-        return *(const double *)a->value == *(const double *)b->value ||
-               (isnan(*(const double *)a->value) && isnan(*(const double *)b->value));
+        snprintf(text, sizeof text, "%d", *(const int *)option->value);
+        break;
+    case OPTION_NUMBER: /* as many digits as tell it from others */
+        for (int digits = 6; digits <= 17; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, *(const double *)option->value);
+            if (strtod(text, NULL) == *(const double *)option->value)
+                break;
+        }
+        break;
     case OPTION_SEED:
-        return *(const uint64_t *)a->value == *(const uint64_t *)b->value;
+        snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
+        break;
     }
-    return false;
+    return value ? arena_memdup(arena, value, strlen(value) + 1) : "";
 }

@@ -5,13 +5,16 @@
 #include "models/training/results.h"
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
+#include "tensor/pool.h"
 #include "tools/progress.h"
 #include "tools/run_folder.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- While it runs ---- */
 
@@ -33,6 +36,18 @@ static void show(void *context, const RunProgress *progress)
     progress_show(context, progress);
 }
 
+/* Before the data are read, which takes its time. */
+static void print_first(const ZooSettings *s)
+{
+    int processors = pool_processors(), busy = s->threads < s->shards ? s->threads : s->shards;
+    if (busy < processors)
+        printf(
+            "%d of %d processors stay idle: a batch has %d parts (--shards; results depend on it), and there "
+            "are --threads %d\n",
+            processors - busy, processors, s->shards, s->threads);
+    fflush(stdout);
+}
+
 static void print_head(const ZooSettings *s, const RunOptions *run, const Dataset *dataset)
 {
     char valid[48] = "", unlabelled[48] = "";
@@ -50,6 +65,7 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
     printf("%d epochs, batches of %d, lr %g, seed %llu, %d threads, %d shards%s\n", s->epochs, s->batch,
            s->lr, (unsigned long long)s->seed, s->threads, run->trainer.shards,
            s->notebook ? ", as the notebook reads" : "");
+    fflush(stdout);
 }
 
 static void print_table(const RunResult *results, int count, bool several_seeds)
@@ -199,7 +215,7 @@ static Status sub_folder(const char *folder, const char *name, char path[PATH_MA
 static Status choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
 {
     char folder[PATH_MAX];
-    Status status = sub_folder(options.files.folder, "choice", folder);
+    Status status = sub_folder(options.files.folder, ZOO_CHOICE_FOLDER, folder);
     options.files.folder = folder;
     set_schedule(&options, zoo->choice);
     return status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
@@ -216,6 +232,11 @@ static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, 
         return status;
     }
     if (zoo->choice) {
+        progress_clear(&zoo->progress);
+        if (!zoo->settings->quiet)
+            printf("%s: epoch %d of %d was the best on the validation part; now on all training texts, up to "
+                   "there\n",
+                   kind->name, chosen.selected.epoch, options->epochs);
         options->selected = &chosen.selected;
         options->form = chosen.form;
         options->rate = chosen.rate;
@@ -243,7 +264,7 @@ static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
     Status status = status_ok();
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
-        snprintf(name, sizeof name, "seed-%llu", (unsigned long long)options.seed);
+        snprintf(name, sizeof name, ZOO_SEED_FOLDER, options.seed);
         status = sub_folder(s->out, name, folder);
         options.files.folder = folder;
     }
@@ -326,14 +347,15 @@ static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count
 static Status compare(const ZooSettings *s, const char *const *folders, int count)
 {
     char path[PATH_MAX];
+    const char *out = s->out ? s->out : "runs/compare";
     if (count < 1)
         return status_usage("--compare: name the folders of the runs");
     Status status = report_print(folders, count);
     if (!status_is_ok(&status))
         return status;
-    if (snprintf(path, sizeof path, "%s/report.html", s->out) >= (int)sizeof path)
-        return status_failed("%.200s: the path is too long; choose a shorter one", s->out);
-    status = run_folder_make(s->out);
+    if (snprintf(path, sizeof path, "%s/report.html", out) >= (int)sizeof path)
+        return status_failed("%.200s: the path is too long; choose a shorter one", out);
+    status = run_folder_make(out);
     if (status_is_ok(&status))
         status = report_write(folders, count, path);
     if (status_is_ok(&status))
@@ -349,7 +371,12 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *fir
     DatasetOptions options = zoo_dataset_options(s);
     const char *path = s->resume ? folder->data_path : s->data;
     if (s->resume)
-        options.clean.stop_words = folder->stop_words_path;
+        zoo_stop_words(&options, folder->stop_words_path);
+    if (s->resume && access(path, F_OK) != 0)
+        return status_failed(
+            "%.200s: is not there any more: %s; where it was moved, name it: --resume %.200s --data "
+            "FILE",
+            path, strerror(errno), s->resume);
     if (strcmp(s->tokenizer, "bpe") == 0) {
         if (s->refit)
             return status_usage("--refit: works with words only, not with byte pairs");
@@ -406,7 +433,9 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     if (status_is_ok(&status) && !s->resume)
         status = run_folder_lock(folder, s->out);
     if (status_is_ok(&status))
-        status = run_folder_settle(folder, s, *choice ? *choice : *dataset, &run->files);
+        status = run_folder_settle(folder, s, kinds, count, *choice ? *choice : *dataset, &run->files);
+    if (folder->run) /* of version 0.1.0, whose loss all its models have */
+        run->form = LOSS_MEAN;
     run->files.folder = s->out;
     run->files.every = s->checkpoint_every;
     run->files.keep = s->keep;
@@ -415,7 +444,7 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     return status;
 }
 
-static Status train_zoo(ZooSettings *s, RunFolder *folder)
+static Status train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
 {
     const ModelKind *kinds[ZOO_MAX_MODELS];
     int count;
@@ -423,7 +452,7 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
     /* Another run in that folder may be about to write other settings. */
     Status status = s->resume ? run_folder_lock(folder, s->resume) : status_ok();
     if (status_is_ok(&status) && s->resume)
-        status = run_folder_read_settings(folder, s);
+        status = run_folder_read_settings(folder, s, given);
     if (!s->out)
         s->out = "runs/zoo";
     if (status_is_ok(&status) && !s->data)
@@ -435,6 +464,8 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
     if (!status_is_ok(&status))
         return status;
     Dataset *dataset = NULL, *choice = NULL;
+    if (!s->quiet)
+        print_first(s);
     status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
     if (dataset && dataset->warning[0])
         fprintf(stderr, "train_zoo: %s\n", dataset->warning);
@@ -448,8 +479,11 @@ static Status train_zoo(ZooSettings *s, RunFolder *folder)
     return status;
 }
 
-static void print_help(const Option *options, int count)
+static void print_help(void)
 {
+    ZooSettings standard = zoo_defaults();
+    Option options[ZOO_MAX_OPTIONS];
+    int count = zoo_options(&standard, options);
     printf(
         "usage: train_zoo --data FILE [options]\n"
         "       train_zoo --compare RUN... [--out DIR]\n\n"
@@ -459,45 +493,68 @@ static void print_help(const Option *options, int count)
     options_print(options, count);
 }
 
-int main(int argc, char **argv)
+/* What the options say, and what else there is on the command line, which moves to the front of `argv`. */
+static Status read_command_line(ZooSettings *s, int argc, char **argv, bool *given, const char ***rest,
+                                int *rest_count)
 {
-    ZooSettings settings = zoo_defaults();
     Option options[ZOO_MAX_OPTIONS];
-    int count = zoo_options(&settings, options);
-    const char **rest = (const char **)argv; /* what is no option moves to the front */
-    int rest_count = 0;
-    Status status = options_parse(options, count, argc, argv, rest, &rest_count);
-    if (status_is_ok(&status) &&
-        strcmp(settings.models, "best") == 0) { /* what is given comes before its own */
-        settings = zoo_best();
-        status = options_parse(options, count, argc, argv, rest, &rest_count);
-    }
-    if (status_is_ok(&status) && rest_count > 0 && !settings.compare)
-        status = status_usage("'%.100s': an argument where an option is expected", rest[0]);
+    int count = zoo_options(s, options);
+    *rest = (const char **)argv;
+    Status status = options_parse(options, count, argc, argv, *rest, rest_count, given);
     if (!status_is_ok(&status))
-        return options_report("train_zoo", &status);
-    if (settings.help) {
-        print_help(options, count);
-        return options_report("train_zoo", &status);
+        return status;
+    if (*rest_count > 0 && !s->compare)
+        return status_usage("'%.100s': an argument where an option is expected", (*rest)[0]);
+    if (s->shards == 0)
+        s->shards = s->threads;
+    if (strcmp(s->models, "best") == 0 && s->resume) {
+        s->models = zoo_best().models;
+    } else if (strcmp(s->models, "best") == 0) {
+        const char *excluded = zoo_use_best(s, given);
+        if (excluded && !s->quiet)
+            printf("--models best without its --refit, which does not go with %s\n", excluded);
     }
-    if (settings.list) {
-        for (int i = 0; i < zoo_count(); i++)
-            printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
-        return options_report("train_zoo", &status);
-    }
-    if (settings.compare) {
-        if (!settings.out)
-            settings.out = "runs/compare";
-        status = compare(&settings, rest, rest_count);
-        return options_report("train_zoo", &status);
-    }
+    return status_ok();
+}
+
+static Status train_until_interrupted(ZooSettings *s, const bool *given)
+{
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     RunFolder folder;
     run_folder_init(&folder);
-    status = train_zoo(&settings, &folder);
+    Status status = train_zoo(s, given, &folder);
     run_folder_free(&folder);
+    return status;
+}
+
+static void list_models(void)
+{
+    for (int i = 0; i < zoo_count(); i++)
+        printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
+}
+
+int main(int argc, char **argv)
+{
+    ZooSettings settings = zoo_defaults();
+    bool given[ZOO_MAX_OPTIONS] = {false};
+    const char **rest;
+    int rest_count = 0;
+    Status status = status_ok();
+    if (options_ask_help(argc, argv)) {
+        print_help();
+        return options_report("train_zoo", &status);
+    }
+    status = read_command_line(&settings, argc, argv, given, &rest, &rest_count);
+    if (status_is_ok(&status)) {
+        if (settings.list)
+            list_models();
+        else if (settings.compare)
+            status = compare(&settings, rest, rest_count);
+        else
+            status = train_until_interrupted(&settings, given);
+    }
     int code = options_report("train_zoo", &status);
     return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
 }

@@ -22,6 +22,7 @@ ZooSettings zoo_defaults(void)
                          .batch = 64,
                          .max_len = 64,
                          .threads = pool_processors(),
+                         .shards = RUN_SHARDS,
                          .min_df = 2,
                          .checkpoint_every = RUN_EVERY_SO_OFTEN,
                          .compress = 1,
@@ -36,7 +37,7 @@ ZooSettings zoo_defaults(void)
 ZooSettings zoo_best(void)
 {
     ZooSettings s = zoo_defaults();
-    s.models = "best";
+    s.models = "wide";
     s.optimizer = "sgd";
     s.lr = 30;
     s.schedule = "cosine";
@@ -45,101 +46,205 @@ ZooSettings zoo_best(void)
     s.min_df = 1;
     s.keep_digits = true;
     s.stop_words = "none";
-    s.shards = 2;
     s.valid = 0.2;
     s.refit = true;
     s.shrinkage = 40;
     return s;
 }
 
-int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
+int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
 {
     /* clang-format off */
-    const Option all[] = {
-        {"data", "FILE", OPTION_TEXT, &s->data, 0, 0, "TSV with the columns text and labels (required)"},
-        {"models", "LIST", OPTION_TEXT, &s->models, 0, 0,
-         "names separated by commas, all (see --list), or best: the recommended one with its own settings"},
-        {"epochs", "N", OPTION_INTEGER, &s->epochs, 1, 1e6, "passes over the training part (50)"},
-        {"batch", "N", OPTION_INTEGER, &s->batch, 1, 1e6, "texts a batch (64)"},
-        {"lr", "X", OPTION_NUMBER, &s->lr, 1e-12, 1e3, "learning rate (2e-3)"},
-        {"max-len", "N", OPTION_INTEGER, &s->max_len, 3, 1e6, "ids a text, bos and eos included (64)"},
-        {"embed", "N", OPTION_INTEGER, &s->embed, 1, 1 << 20, "width of the embedding (the model's own)"},
-        {"hidden", "N", OPTION_INTEGER, &s->hidden, 1, 1 << 20, "width of the state (the model's own)"},
-        {"layers", "N", OPTION_INTEGER, &s->layers, 1, 1000,
-         "layers, of models that can have several (the model's own)"},
-        {"seed", "N", OPTION_SEED, &s->seed, 0, 0, "of first values, shuffling, dropout (0)"},
-        {"seeds", "N", OPTION_INTEGER, &s->seeds, 1, RESULTS_MAX_SEEDS,
-         "train each model from N seeds, --seed and on: mean and spread (1)"},
-        {"threads", "N", OPTION_INTEGER, &s->threads, 1, 1024, "threads (all processors)"},
-        {"shards", "N", OPTION_INTEGER, &s->shards, 1, 1024,
-         "parts of a batch; the results depend on it, not on threads (threads)"},
-        {"notebook", NULL, OPTION_FLAG, &s->notebook, 0, 0,
-         "read the state after the padding and start as PyTorch does, as the homework's notebook"},
-        {"output-bias", "KIND", OPTION_TEXT, &s->output_bias, 0, 0,
-         "log-odds (of the labels in the training part) or default (PyTorch's)"},
-        {"optimizer", "KIND", OPTION_TEXT, &s->optimizer, 0, 0, "adam, adamw or sgd (adam)"},
-        {"weight-decay", "X", OPTION_NUMBER, &s->weight_decay, 0, 10, "weight decay (0)"},
-        {"clip", "X", OPTION_NUMBER, &s->clip, 0, 1e9, "clip gradients to this global norm (0: off)"},
-        {"schedule", "KIND", OPTION_TEXT, &s->schedule, 0, 0, "constant or cosine (constant)"},
-        {"warmup", "N", OPTION_INTEGER, &s->warmup, 0, 1e9, "updates over which the learning rate rises (0)"},
-        {"valid", "X", OPTION_NUMBER, &s->valid, 0, 0.9,
-         "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},
-        {"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
-         "then train again on all training texts, up to that epoch and with that threshold"},
-        {"ensemble", NULL, OPTION_FLAG, &s->ensemble, 0, 0,
-         "also all models and seeds together: the mean of their logits (needs --valid)"},
-        {"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
-         "end after N epochs without a better one on the validation part (0: never)"},
-        {"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
-         "a threshold for each label, drawn to the common one with X examples' strength (inf: one for all)"},
-        {"dropout", "X", OPTION_NUMBER, &s->dropout, -1, 0.99,
-         "of what the output layer reads (the model's own)"},
-        {"embed-dropout", "X", OPTION_NUMBER, &s->embed_dropout, -1, 0.99,
-         "of the embeddings (the model's own)"},
-        {"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
-         "words replaced by <unk> while training (0)"},
-        {"bpe-dropout", "X", OPTION_NUMBER, &s->bpe_dropout, 0, 1,
-         "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
-        {"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
-         "deviation of the embeddings' first values (0: the model's own)"},
-        {"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
-         "first value of forget gates' biases (0: the model's own)"},
-        {"orthogonal", NULL, OPTION_FLAG, &s->orthogonal, 0, 0,
-         "orthogonal first values of recurrent weights"},
-        {"pos-weight", "X", OPTION_NUMBER, &s->pos_weight, 0, 10,
-         "weight of a label's true examples: its odds against to the power X (0: 1)"},
-        {"stop-words", "FILE", OPTION_TEXT, &s->stop_words, 0, 0,
-         "file of words to drop, or none (scikit-learn's English list but no, not)"},
-        {"label-separator", "S", OPTION_TEXT, &s->label_separator, 0, 0,
-         "what separates the labels of a row (a comma and a space)"},
-        {"keep-digits", NULL, OPTION_FLAG, &s->keep_digits, 0, 0, "words of the letters a-z and the digits 0-9"},
-        {"tokenizer", "KIND", OPTION_TEXT, &s->tokenizer, 0, 0,
-         "words, or bpe: byte pairs of the training part (words)"},
-        {"vocab", "N", OPTION_INTEGER, &s->vocab, 8, BPE_MAX_TOKENS,
-         "ids of bpe, special ones and letters included (8000)"},
-        {"min-df", "N", OPTION_INTEGER, &s->min_df, 1, 1e9, "drop words in fewer training texts (2)"},
-        {"max-df", "X", OPTION_NUMBER, &s->max_df, 1e-9, 1,
-         "drop words in more than this part of them (0.9)"},
-        {"init", "FILE", OPTION_TEXT, &s->init, 0, 0, "begin with the weights of this .npz file"},
-        {"out", "DIR", OPTION_TEXT, &s->out, 0, 0, "folder for all that is written (runs/zoo)"},
-        {"checkpoint-every", "N", OPTION_INTEGER, &s->checkpoint_every, -1, 1e9,
-         "save what --resume needs every N batches; 0: after each epoch; -1: once a minute (-1)"},
-        {"keep", "N", OPTION_INTEGER, &s->keep, 0, 1e6, "also keep the weights of N last epochs (0)"},
-        {"compress", "N", OPTION_INTEGER, &s->compress, 0, 9, "compression of checkpoints, 0-9 (1)"},
-        {"resume", "DIR", OPTION_TEXT, &s->resume, 0, 0,
-         "go on with the run in this folder, with its settings"},
-        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0,
-         "train nothing: put the finished runs in the folders RUN... side by side"},
-        {"check-finite", NULL, OPTION_FLAG, &s->check_finite, 0, 0,
-         "stop at the first NaN or infinity and name its op and module (slower)"},
-        {"quiet", NULL, OPTION_FLAG, &s->quiet, 0, 0, "no progress, only the table"},
-        {"list", NULL, OPTION_FLAG, &s->list, 0, 0, "list the models and exit"},
-        {"help", NULL, OPTION_FLAG, &s->help, 0, 0, "this text"},
+    const Setting all[] = {
+        {{"data", "FILE", OPTION_TEXT, &s->data, 0, 0,
+          "TSV with the columns text and labels (required)"},
+         SETTING_FILE, NULL},
+        {{"models", "LIST", OPTION_TEXT, &s->models, 0, 0,
+          "names separated by commas, all (see --list), or best: the recommended one with its own defaults (all)"},
+         SETTING_MODEL, "all"},
+        {{"epochs", "N", OPTION_INTEGER, &s->epochs, 1, 1e6,
+          "passes over the training part (50)"},
+         SETTING_LENGTH, "50"},
+        {{"batch", "N", OPTION_INTEGER, &s->batch, 1, 1e6,
+          "texts a batch (64)"},
+         SETTING_MODEL, "64"},
+        {{"lr", "X", OPTION_NUMBER, &s->lr, 1e-12, 1e3,
+          "learning rate (2e-3)"},
+         SETTING_MODEL, "0.002"},
+        {{"max-len", "N", OPTION_INTEGER, &s->max_len, 3, 1e6,
+          "ids a text, bos and eos included (64)"},
+         SETTING_MODEL, "64"},
+        {{"embed", "N", OPTION_INTEGER, &s->embed, 0, 1 << 20,
+          "width of the embedding (0: the model's own)"},
+         SETTING_MODEL, "0"},
+        {{"hidden", "N", OPTION_INTEGER, &s->hidden, 0, 1 << 20,
+          "width of the state (0: the model's own)"},
+         SETTING_MODEL, "0"},
+        {{"layers", "N", OPTION_INTEGER, &s->layers, 0, 1000,
+          "layers, of models that can have several (0: the model's own)"},
+         SETTING_MODEL, "0"},
+        {{"seed", "N", OPTION_SEED, &s->seed, 0, 0,
+          "of first values, shuffling, dropout (0)"},
+         SETTING_MODEL, "0"},
+        {{"seeds", "N", OPTION_INTEGER, &s->seeds, 1, RESULTS_MAX_SEEDS,
+          "train each model from N seeds, --seed and on: mean and spread (1)"},
+         SETTING_FREE, NULL},
+        {{"threads", "N", OPTION_INTEGER, &s->threads, 1, 1024,
+          "threads (all processors)"},
+         SETTING_FREE, NULL},
+        {{"shards", "N", OPTION_INTEGER, &s->shards, 0, 1024,
+          "parts of a batch, each for a thread; the results depend on it (2; 0: as many as threads)"},
+         SETTING_MODEL, "0"},
+        {{"notebook", NULL, OPTION_FLAG, &s->notebook, 0, 0,
+          "read the state after the padding and start as PyTorch does, as the homework's notebook"},
+         SETTING_MODEL, NULL},
+        {{"output-bias", "KIND", OPTION_TEXT, &s->output_bias, 0, 0,
+          "log-odds (of the labels in the training part) or default (PyTorch's) (log-odds)"},
+         SETTING_MODEL, "log-odds"},
+        {{"optimizer", "KIND", OPTION_TEXT, &s->optimizer, 0, 0,
+          "adam, adamw or sgd (adam)"},
+         SETTING_MODEL, "adam"},
+        {{"weight-decay", "X", OPTION_NUMBER, &s->weight_decay, 0, 10,
+          "weight decay (0)"},
+         SETTING_MODEL, "0"},
+        {{"clip", "X", OPTION_NUMBER, &s->clip, 0, 1e9,
+          "clip gradients to this global norm (0: off)"},
+         SETTING_MODEL, "0"},
+        {{"schedule", "KIND", OPTION_TEXT, &s->schedule, 0, 0,
+          "constant or cosine (constant)"},
+         SETTING_MODEL, "constant"},
+        {{"warmup", "N", OPTION_INTEGER, &s->warmup, 0, 1e9,
+          "updates over which the learning rate rises (0)"},
+         SETTING_MODEL, "0"},
+        {{"valid", "X", OPTION_NUMBER, &s->valid, 0, 0.9,
+          "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},
+         SETTING_MODEL, "0"},
+        {{"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
+          "then train again on all training texts, up to that epoch and with that threshold"},
+         SETTING_MODEL, NULL},
+        {{"ensemble", NULL, OPTION_FLAG, &s->ensemble, 0, 0,
+          "also all models and seeds together: the mean of their logits (needs --valid)"},
+         SETTING_FREE, NULL},
+        {{"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
+          "end after N epochs without a better one on the validation part (0: never)"},
+         SETTING_LENGTH, "0"},
+        {{"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
+          "a threshold for each label, drawn to the common one with X examples' strength (inf: one for all)"},
+         SETTING_MODEL, "inf"},
+        {{"dropout", "X", OPTION_NUMBER, &s->dropout, -1, 0.99,
+          "of what the output layer reads (-1: the model's own)"},
+         SETTING_MODEL, "-1"},
+        {{"embed-dropout", "X", OPTION_NUMBER, &s->embed_dropout, -1, 0.99,
+          "of the embeddings (-1: the model's own)"},
+         SETTING_MODEL, "-1"},
+        {{"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
+          "words replaced by <unk> while training (0)"},
+         SETTING_MODEL, "0"},
+        {{"bpe-dropout", "X", OPTION_NUMBER, &s->bpe_dropout, 0, 1,
+          "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
+         SETTING_MODEL, "0"},
+        {{"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
+          "deviation of the embeddings' first values (0: the model's own)"},
+         SETTING_MODEL, "0"},
+        {{"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
+          "first value of forget gates' biases (0: the model's own)"},
+         SETTING_MODEL, "0"},
+        {{"orthogonal", NULL, OPTION_FLAG, &s->orthogonal, 0, 0,
+          "orthogonal first values of recurrent weights"},
+         SETTING_MODEL, NULL},
+        {{"pos-weight", "X", OPTION_NUMBER, &s->pos_weight, 0, 10,
+          "weight of a label's true examples: its odds against to the power X (0: 1)"},
+         SETTING_MODEL, "0"},
+        {{"stop-words", "FILE", OPTION_TEXT, &s->stop_words, 0, 0,
+          "file of words to drop, none, or default: scikit-learn's English ones but no, not (default)"},
+         SETTING_FILE, NULL},
+        {{"label-separator", "S", OPTION_TEXT, &s->label_separator, 0, 0,
+          "what separates the labels of a row (a comma and a space)"},
+         SETTING_MODEL, NULL},
+        {{"keep-digits", NULL, OPTION_FLAG, &s->keep_digits, 0, 0,
+          "words of the letters a-z and the digits 0-9"},
+         SETTING_MODEL, NULL},
+        {{"tokenizer", "KIND", OPTION_TEXT, &s->tokenizer, 0, 0,
+          "words, or bpe: byte pairs of the training part (words)"},
+         SETTING_MODEL, "words"},
+        {{"vocab", "N", OPTION_INTEGER, &s->vocab, 8, BPE_MAX_TOKENS,
+          "ids of bpe, special ones and letters included (8000)"},
+         SETTING_MODEL, "8000"},
+        {{"min-df", "N", OPTION_INTEGER, &s->min_df, 1, 1e9,
+          "drop words in fewer training texts (2)"},
+         SETTING_MODEL, "2"},
+        {{"max-df", "X", OPTION_NUMBER, &s->max_df, 1e-9, 1,
+          "drop words in more than this part of them (0.9)"},
+         SETTING_MODEL, "0.9"},
+        {{"init", "FILE", OPTION_TEXT, &s->init, 0, 0,
+          "begin with the weights of this .npz file"},
+         SETTING_FILE, NULL},
+        {{"out", "DIR", OPTION_TEXT, &s->out, 0, 0,
+          "folder for all that is written (runs/zoo)"},
+         SETTING_COMMAND, NULL},
+        {{"checkpoint-every", "N", OPTION_INTEGER, &s->checkpoint_every, -1, 1e9,
+          "save what --resume needs every N batches; 0: after each epoch; -1: once a minute (-1)"},
+         SETTING_FREE, NULL},
+        {{"keep", "N", OPTION_INTEGER, &s->keep, 0, 1e6,
+          "also keep the weights of N last epochs (0)"},
+         SETTING_FREE, NULL},
+        {{"compress", "N", OPTION_INTEGER, &s->compress, 0, 9,
+          "compression of checkpoints, 0-9 (1)"},
+         SETTING_FREE, NULL},
+        {{"resume", "DIR", OPTION_TEXT, &s->resume, 0, 0,
+          "go on with the run in this folder; of its settings those may be new that leave the model as it is"},
+         SETTING_COMMAND, NULL},
+        {{"compare", NULL, OPTION_FLAG, &s->compare, 0, 0,
+          "train nothing: put the finished runs in the folders RUN... side by side"},
+         SETTING_COMMAND, NULL},
+        {{"check-finite", NULL, OPTION_FLAG, &s->check_finite, 0, 0,
+          "stop at the first NaN or infinity and name its op and module (slower)"},
+         SETTING_FREE, NULL},
+        {{"quiet", NULL, OPTION_FLAG, &s->quiet, 0, 0,
+          "no progress, only the table"},
+         SETTING_COMMAND, NULL},
+        {{"list", NULL, OPTION_FLAG, &s->list, 0, 0,
+          "list the models and exit"},
+         SETTING_COMMAND, NULL},
     };
     /* clang-format on */
     static_assert(sizeof all / sizeof all[0] <= ZOO_MAX_OPTIONS, "ZOO_MAX_OPTIONS is too small");
-    memcpy(options, all, sizeof all);
+    memcpy(settings, all, sizeof all);
     return (int)(sizeof all / sizeof all[0]);
+}
+
+int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
+{
+    Setting settings[ZOO_MAX_OPTIONS];
+    int count = zoo_settings(s, settings);
+    for (int i = 0; i < count; i++)
+        options[i] = settings[i].option;
+    return count;
+}
+
+/* Why --refit of --models best, which was not asked for, cannot be; NULL: it can. */
+static const char *no_refit(const ZooSettings *s)
+{
+    return s->valid == 0                      ? "--valid 0"
+           : strcmp(s->tokenizer, "bpe") == 0 ? "--tokenizer bpe"
+           : s->init                          ? "--init"
+                                              : NULL;
+}
+
+const char *zoo_use_best(ZooSettings *s, const bool *given)
+{
+    ZooSettings best = zoo_best();
+    Option options[ZOO_MAX_OPTIONS], others[ZOO_MAX_OPTIONS];
+    int count = zoo_options(s, options);
+    const char *excluded = NULL;
+    zoo_options(&best, others);
+    for (int i = 0; i < count; i++)
+        if (!given[i] || options[i].value == &s->models)
+            options_copy(&options[i], &others[i]);
+    for (int i = 0; i < count; i++)
+        if (options[i].value == &s->refit && !given[i] && (excluded = no_refit(s)))
+            s->refit = false;
+    return excluded;
 }
 
 Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count)
@@ -152,8 +257,6 @@ Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS
         }
         return status_ok();
     }
-    if (strcmp(list, "best") == 0)
-        list = "wide";
     for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
         char name[64];
@@ -194,7 +297,7 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->seed = s->seed;
     run->notebook = s->notebook;
     run->trainer.threads = s->threads;
-    run->trainer.shards = s->shards ? s->shards : s->threads;
+    run->trainer.shards = s->shards;
     run->trainer.check_finite = s->check_finite;
     if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
         return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
@@ -221,11 +324,16 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     return status_ok();
 }
 
+void zoo_stop_words(DatasetOptions *options, const char *name)
+{
+    options->clean.stop_words = name && strcmp(name, "default") == 0 ? NULL : name;
+}
+
 DatasetOptions zoo_dataset_options(const ZooSettings *s)
 {
     DatasetOptions options = dataset_defaults();
     options.corpus.label_separator = s->label_separator;
-    options.clean.stop_words = s->stop_words;
+    zoo_stop_words(&options, s->stop_words);
     options.clean.keep_digits = s->keep_digits;
     options.vocabulary.min_df = s->min_df;
     options.vocabulary.max_df = s->max_df;

@@ -1,4 +1,5 @@
 #include "models/training/checkpoint.h"
+#include "models/training/run_settings.h"
 
 #include "tensor/storage/json_reader.h"
 #include "tensor/storage/json_writer.h"
@@ -23,8 +24,9 @@ static bool is_known(const char *name)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)
             return true;
-    /* models/training/training_state.c writes these. */
-    return strcmp(name, "reel/training.json") == 0 || strncmp(name, "reel/optimizer/", 15) == 0;
+    /* models/training/training_state.c and run_settings.c write these. */
+    return strcmp(name, "reel/training.json") == 0 || strcmp(name, RUN_SETTINGS) == 0 ||
+           strncmp(name, "reel/optimizer/", 15) == 0;
 }
 
 /* ---- Writing ---- */

@@ -46,7 +46,8 @@ RunOptions run_defaults(void)
                           .rate = 1,
                           .selection = {.strength = INFINITY},
                           .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
-    options.trainer.threads = options.trainer.shards = pool_processors();
+    options.trainer.threads = pool_processors();
+    options.trainer.shards = RUN_SHARDS;
     return options;
 }
 
@@ -213,11 +214,16 @@ static Status select_epoch(Run *run, int epoch)
     return selection_test(selection, run->trainer, run->dataset, batch, options->notebook);
 }
 
+static int last_epoch(const RunOptions *options)
+{
+    return options->selected ? options->selected->epoch : options->epochs;
+}
+
 /* Whether no better epoch is to be expected. */
 static bool is_over(const Run *run)
 {
     const RunOptions *options = run->options;
-    int last = options->selected ? options->selected->epoch : options->epochs;
+    int last = last_epoch(options);
     int since = run->at.epoch - 1 - run->result->selected.epoch, patience = options->selection.patience;
     return run->at.epoch > last || (run->dataset->valid.count > 0 && patience > 0 && since >= patience);
 }
@@ -312,7 +318,7 @@ static Status check_weights(Run *run)
 /* Trains from where the run is to its end. */
 static Status train_on(Run *run)
 {
-    int epochs = run->options->epochs;
+    int epochs = last_epoch(run->options);
     while (!is_over(run)) {
         double began = clock_seconds();
         bool stopped;

@@ -13,21 +13,33 @@ REEL_BEGIN_DECLS
 
 enum { RUN_ID_SIZE = 9 };
 
+/* A setting that the weights depend on, as text. */
+typedef struct RunSetting {
+    const char *name, *value;
+    const char *before; /* the value that a file means which lacks it; NULL: "" */
+} RunSetting;
+
 /* The checkpoints of a run: FOLDER/<model>.last.npz, from which it goes on exactly, and
  * FOLDER/<model>.best.npz, the weights after the best epoch. They are written by a thread of their own. */
 typedef struct RunFiles {
-    const char *folder;   /* NULL: none */
-    char id[RUN_ID_SIZE]; /* of the settings: a run goes on only from files with the same */
+    const char *folder;         /* NULL: none */
+    const RunSetting *settings; /* [num_settings]: a run goes on only from files with the same */
+    int num_settings;
+    char id[RUN_ID_SIZE]; /* the same for files that name no settings */
     int every;      /* write `last` after so many batches; 0: after each epoch; RUN_EVERY_SO_OFTEN: ... */
     double seconds; /* ... when so many seconds have passed since the last time, and at the end of the run */
     int keep;       /* also FOLDER/<model>.epoch-E.npz, the weights after each of the last `keep` epochs */
     int level;      /* of compression, 0 to 9 */
-    bool resume;    /* go on from `last` where there is one of this run */
+    bool resume;    /* go on from `last` where there is one; of another run it is an error */
     const char *init;        /* NULL, or a file with the weights to begin with */
     const char *init_prefix; /* NULL, or what stands before their names in it: "module.", "_orig_mod." */
 } RunFiles;
 
 enum { RUN_EVERY_SO_OFTEN = -1 };
+
+/* Parts of a batch unless another number is asked for: the same on every machine, as the results depend on
+ * it. */
+enum { RUN_SHARDS = 2 };
 
 /* What a run is told. */
 typedef struct RunOptions {
@@ -52,8 +64,8 @@ typedef struct RunOptions {
 } RunOptions;
 
 /* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; sizes, first values and dropout as each kind has
- * them; the state at the last real token, log-odds bias; a sum over labels; no files, and once a minute where
- * there are. */
+ * them; the state at the last real token, log-odds bias; a sum over labels; RUN_SHARDS shards on all
+ * processors; no files, and once a minute where there are. */
 RunOptions run_defaults(void);
 
 /* What an epoch came to. */

@@ -1,5 +1,6 @@
 #include "models/training/checkpoint.h"
 #include "models/training/run_internal.h"
+#include "models/training/run_settings.h"
 #include "models/training/threshold.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
@@ -87,6 +88,7 @@ Status run_save_last(Run *run)
     run->at.seconds = run_seconds(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
     training_state_snapshot(snapshot, &run->at, run->result, optimizer);
+    run_settings_snapshot(snapshot, &run->options->files);
     nn_snapshot_append(snapshot, &run->unknown);
     file_path(run, "last", path);
     run->saved = clock_seconds();
@@ -148,19 +150,16 @@ Status run_open_last(Run *run, Npz **npz)
     if (status_is_ok(&status))
         status = training_state_read(*npz, &run->at, result, run->options->epochs);
     /* The run's id comes first in the file: the rest of another run's need not fit this one. */
-    bool others = run->at.run[0] && strcmp(run->at.run, files->id) != 0;
-    if (!status_is_ok(&status) && !others)
-        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
-    if (!others) {
-        run->seconds_before = run->at.seconds;
-        checkpoint_keep_unknown(&run->unknown, *npz);
-        return run->unknown.status;
+    if (*npz && (status_is_ok(&status) || run->at.run[0] || npz_find(*npz, RUN_SETTINGS))) {
+        Status same = run_settings_check(*npz, files, run->at.run);
+        if (!status_is_ok(&same))
+            return same;
     }
-    npz_close(*npz);
-    *npz = NULL;
-    run_forget_result(run);
-    run->at = run_beginning(run);
-    return status_ok();
+    if (!status_is_ok(&status))
+        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
+    run->seconds_before = run->at.seconds;
+    checkpoint_keep_unknown(&run->unknown, *npz);
+    return run->unknown.status;
 }
 
 void run_close_files(Run *run, Status *status)

@@ -25,7 +25,7 @@ static const char *const train[] = {
     "1 $V $T/train_zoo --resume nowhere",
     "0 $V $T/train_zoo $O --models rnn,attention --keep 1 --out words",
     "0 $V $T/train_zoo --resume words",
-    "2 $V $T/train_zoo --resume words --epochs 9",
+    "2 $V $T/train_zoo --resume words --lr 9",
     "0 $V $T/train_zoo $O --models rnn --init words/rnn.best.npz --out again",
     "1 $V $T/train_zoo $O --models lstm --init words/rnn.best.npz --out again",
     "1 $V $T/train_zoo $O --models rnn --init $D/Makefile --out again",

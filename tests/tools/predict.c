@@ -308,7 +308,7 @@ START_TEST(the_separator_of_labels_goes_with_the_model)
     snprintf(arguments, sizeof arguments, "%s --label-separator ';' < /dev/null", model);
     must_fail(2, "--label-separator is for the labels of --eval", arguments);
     snprintf(arguments, sizeof arguments, "%s --label-separator '' --eval %s/bars.tsv", model, folder);
-    must_fail(2, "a separator of labels is 1 to 31 bytes", arguments);
+    must_fail(2, "--label-separator: its value is empty", arguments);
     /* Resuming reads the data as they were read. */
     shell_must("%s/train_zoo --resume %s/bars", tools, folder);
 }

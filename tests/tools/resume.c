@@ -136,7 +136,7 @@ START_TEST(the_best_one_goes_on_too)
                folder, folder, folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --refit", tools), 2);
     must_say(2, "--refit: there is nothing to go by without --valid");
-    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models best --init x.npz", tools), 2);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models best --refit --init x.npz", tools), 2);
     must_say(2, "would fit one vocabulary");
 }
 END_TEST
@@ -177,10 +177,6 @@ START_TEST(what_cannot_be_gone_on_with_is_refused)
 {
     ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/nowhere", tools, folder), 1);
     must_say(1, "--resume needs the folder of a run");
-    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s --epochs 3", tools, folder), 2);
-    must_say(2, "leave out --epochs");
-    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s --out x", tools, folder), 2);
-    must_say(2, "leave out --out");
     shell_must("echo '{\"epochs\": 0}' > %s/settings.json", folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --resume %s", tools, folder), 1);
     must_say(1, "epochs cannot be 0");
@@ -190,6 +186,137 @@ START_TEST(what_cannot_be_gone_on_with_is_refused)
     shell_must("echo '{\"epochs\": 3}' > %s/settings.json", folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --resume %s", tools, folder), 1);
     must_say(1, "does not name the data");
+    shell_must("%s/train_zoo " OPTIONS "--out %s/run", tools, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/run --out x", tools, folder), 2);
+    must_say(2, "--out x: a run goes on in its own folder");
+    shell_must("%s/train_zoo --resume %s/run --out %s/run", tools, folder, folder);
+    shell_must("sed -i '2i\\  \"later-setting\": 3,' %s/run/settings.json", folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/run", tools, folder), 1);
+    must_say(1, "this version knows no setting 'later-setting'");
+}
+END_TEST
+
+/* Nothing in the folder changes when a run cannot go on. */
+static void must_refuse(int code, const char *options, const char *message)
+{
+    shell_must("cd %s && cat $(find run -type f | sort) | cksum > before", folder);
+    ck_assert_msg(shell_run("%s/train_zoo --resume %s/run %s", tools, folder, options) == code, "%s: %s",
+                  options, shell_output());
+    must_say(code, message);
+    if (code == 2)
+        must_say(code, "or start a new run");
+    shell_must("cd %s && cat $(find run -type f | sort) | cksum | cmp - before", folder);
+}
+
+START_TEST(what_changes_the_model_is_refused_by_name)
+{
+    static const char *const others[] = {"--models lstm",
+                                         "--batch 8",
+                                         "--lr 0.01",
+                                         "--max-len 32",
+                                         "--embed 4",
+                                         "--hidden 4",
+                                         "--layers 2",
+                                         "--seed 5",
+                                         "--shards 1",
+                                         "--notebook",
+                                         "--output-bias default",
+                                         "--optimizer sgd",
+                                         "--weight-decay 0.1",
+                                         "--clip 1",
+                                         "--schedule cosine",
+                                         "--warmup 5",
+                                         "--valid 0.2",
+                                         "--no-refit",
+                                         "--shrinkage 5",
+                                         "--dropout 0.1",
+                                         "--embed-dropout 0.1",
+                                         "--word-dropout 0.1",
+                                         "--bpe-dropout 0.1",
+                                         "--embed-scale 0.5",
+                                         "--forget-bias 1",
+                                         "--orthogonal",
+                                         "--pos-weight 0.5",
+                                         "--keep-digits",
+                                         "--tokenizer bpe",
+                                         "--vocab 300",
+                                         "--min-df 1",
+                                         "--max-df 0.5",
+                                         "--shrinkage 0"};
+    char name[32];
+    shell_must("%s/train_zoo " OPTIONS "--out %s/run", tools, folder);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(others[i], "--no-refit") == 0) { /* what the run has already */
+            shell_must("%s/train_zoo --resume %s/run --no-refit --lr 2e-3", tools, folder);
+            continue;
+        }
+        snprintf(name, sizeof name, "%.*s ", (int)strcspn(others[i], " "), others[i]);
+        must_refuse(2, others[i], name);
+    }
+    must_refuse(2, "--epochs 1", "--epochs 1: the run in ");
+    must_refuse(1, "--data /nowhere/x.tsv", "where it was moved, name it: --resume");
+    must_refuse(1, "--stop-words none", "gives other ids");
+    shell_must("sed -i 's/\"lr\": 0.002/\"lr\": 0.1/' %s/run/settings.json", folder);
+    must_refuse(1, "", "was trained with lr 0.002, and the run is one with lr 0.1");
+    shell_must("sed -i 's/\"lr\": 0.1/\"lr\": 0.002/' %s/run/settings.json && rm %s/run/rnn.last.npz && "
+               "cp tests/fixtures/runs/adam/rnn.last.npz %s/run",
+               folder, folder, folder);
+    must_refuse(1, "", "rnn.last.npz: is of another run");
+}
+END_TEST
+
+/* More epochs, other threads, the file elsewhere: the same weights as if all had been so from the start. */
+START_TEST(what_leaves_the_model_may_be_new)
+{
+    shell_must("%s/train_zoo " OPTIONS "--epochs 4 --seeds 2 --out %s/whole", tools, folder);
+    shell_must("cp tests/fixtures/debian_120.tsv %s/data.tsv && %s/train_zoo " OPTIONS
+               "--data %s/data.tsv --threads 1 --out %s/cut && mv %s/data.tsv %s/moved.tsv",
+               folder, tools, folder, folder, folder, folder);
+    shell_must(
+        "cd %s && %s/train_zoo --resume cut --epochs 4 --threads 2 --data moved.tsv --seeds 2 --keep 1 "
+        "--compress 0 --checkpoint-every 1 --check-finite --patience 9 --quiet",
+        folder, tools);
+    shell_must("grep -q '\"epochs\": 4' %s/cut/settings.json && grep -q moved.tsv %s/cut/settings.json",
+               folder, folder);
+    /* And the folder remembers it. */
+    shell_must("%s/train_zoo --resume %s/cut --compress 1 --quiet", tools, folder);
+    shell_must(
+        "for f in %s/whole %s/cut; do sed '/\"\\(seconds\\|peak_rss_mb\\|data\\)\":/d' $f/results.json > "
+        "$f/stripped; done; cmp %s/whole/stripped %s/cut/stripped",
+        folder, folder, folder, folder);
+}
+END_TEST
+
+/* A cosine ends with the last epoch. */
+START_TEST(a_schedule_has_its_length)
+{
+    shell_must("%s/train_zoo " OPTIONS "--schedule cosine --out %s/run", tools, folder);
+    must_refuse(2, "--epochs 4", "--schedule cosine");
+}
+END_TEST
+
+/* An older file lacks a setting that there was not yet: then it means what was done then. */
+START_TEST(a_setting_that_the_file_lacks_is_as_it_was)
+{
+    static const char *const lines =
+        "/\"\\(lr\\|clip\\|shrinkage\\|tokenizer\\|orthogonal\\|max-df\\|min-df\\|max-len\\|layers\\)\"/d";
+    shell_must("%s/train_zoo " OPTIONS "--epochs 4 --out %s/whole", tools, folder);
+    shell_must("%s/train_zoo " OPTIONS "--out %s/cut && sed -i '%s' %s/cut/settings.json", tools, folder,
+               lines, folder);
+    shell_must("%s/train_zoo --resume %s/cut --epochs 4 --quiet", tools, folder);
+    check_same();
+}
+END_TEST
+
+/* Bytes that are no UTF-8 in the names of files. */
+START_TEST(a_path_may_be_any_bytes)
+{
+    shell_must(
+        "cd %s && name=$(printf 'd\\351j\\340\\377') && cp $OLDPWD/tests/fixtures/debian_120.tsv $name.tsv "
+        "&& "
+        "echo the > $name.stop && %s/train_zoo " OPTIONS "--data $name.tsv --stop-words $name.stop "
+        "--out $name && %s/train_zoo --resume $name && %s/train_zoo --compare $name --out $name.compare",
+        folder, tools, tools, tools);
 }
 END_TEST
 
@@ -202,6 +329,12 @@ START_TEST(a_new_run_removes_the_results_of_an_old_one)
                "%s/run/settings.json ]" WAIT "kill -9 $p; wait $p; cd %s/run && ! ls results.json "
                "report.json report.html 2>/dev/null",
                tools, folder, folder, folder, folder, folder);
+    /* Nor is its attention gone on from, which the new one has not come to. */
+    shell_must(
+        "sed -i 's/\"epochs\": 100000/\"epochs\": 3/' %s/run/settings.json && rm %s/run/rnn.last.npz && "
+        "%s/train_zoo --resume %s/run",
+        folder, folder, tools, folder);
+    must_say(0, "attention     epoch  1/3");
 }
 END_TEST
 
@@ -352,6 +485,11 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, an_ensemble_is_all_models_together);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
+    tcase_add_test(tcase, what_changes_the_model_is_refused_by_name);
+    tcase_add_test(tcase, what_leaves_the_model_may_be_new);
+    tcase_add_test(tcase, a_schedule_has_its_length);
+    tcase_add_test(tcase, a_setting_that_the_file_lacks_is_as_it_was);
+    tcase_add_test(tcase, a_path_may_be_any_bytes);
     tcase_add_test(tcase, a_new_run_removes_the_results_of_an_old_one);
     tcase_add_test(tcase, models_that_cannot_be_built_are_refused_at_once);
     tcase_add_test(tcase, a_folder_in_use_is_left_alone);

@@ -1,0 +1,22 @@
+/* The settings of a run in the file that it goes on from, by their names: what the weights there came from.
+ */
+#ifndef REEL_MODELS_RUN_SETTINGS_H
+#define REEL_MODELS_RUN_SETTINGS_H
+
+#include "models/training/run.h"
+#include "nn/state_dict.h"
+
+REEL_BEGIN_DECLS
+
+/* The member that holds them. */
+#define RUN_SETTINGS "reel/settings.json"
+
+/* Adds the settings to a file to be; nothing where there are none. */
+void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files);
+/* Whether the run may go on from a file: it has the same settings, or, where one of the two names none, the
+ * same id, which is `id` in the file. An error names what differs. */
+Status run_settings_check(const Npz *npz, const RunFiles *files, const char *id);
+
+REEL_END_DECLS
+
+#endif
