@@ -173,6 +173,8 @@ class Draw:
                 text += self.some_text(12)
                 if self.marks and self.maybe():
                     text += self.r.choice(self.marks)
+            if self.maybe(0.1):  # longer than a block of 64 bytes, or than a word that is cached
+                text = (text * 9 + self.some_text(90, spaces=self.r.choice([0, 0.05])) + text)[:600]
             text = text.replace("\n", " ").encode()
             if self.mode != "bytelevel" and text and self.maybe(0.1):
                 place = self.r.randrange(len(text))

@@ -126,7 +126,8 @@ Status bpe_cells_make(BpeTrainer *t, BpeCounter *counter)
             t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
         }
         if (cells >= BPE_BORDER)
-            status = status_failed("the different words have %zu symbols, 4294967294 are the most", cells);
+            status = status_failed(
+                "the different words have %zu symbols, 4294967294 are the most: learn from less text", cells);
         else if (!t->cells || !t->counts || !number_alphabet(t, &alphabet))
             status = status_no_memory(cells * sizeof *t->cells, "the words");
         else {

@@ -80,8 +80,9 @@ Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool 
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)ids[i] >= t->tokens.count ||
             (t->hole_count && bpe_string_size(&t->tokens, (size_t)ids[i]) == 0))
-            return status_failed("id %d (number %zu) is not in the vocabulary, whose last is %zu", ids[i],
-                                 i + 1, t->tokens.count - 1);
+            return status_failed("id %d (number %zu) is not in the vocabulary, whose last is %zu: use the "
+                                 "tokenizer that encoded it",
+                                 ids[i], i + 1, t->tokens.count - 1);
     bool fine;
     if (t->config.pretokenizer == BPE_BYTELEVEL)
         fine = decode_bytes(t, ids, count, skip_special, out);

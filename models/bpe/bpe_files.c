@@ -23,16 +23,21 @@ Status bpe_read_file(const char *path, Bytes *bytes)
     return status_ok();
 }
 
-const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN])
+const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
 {
-    size_t size = json->string.size < BPE_SHOWN ? json->string.size : BPE_SHOWN - 1;
-    size = size ? utf8_valid(json->string.data, size) : 0;
+    size = size < BPE_SHOWN ? size : BPE_SHOWN - 1;
+    size = size ? utf8_valid(text, size) : 0;
     for (size_t i = 0; i < size; i++) {
-        uint8_t byte = (uint8_t)json->string.data[i];
+        uint8_t byte = (uint8_t)text[i];
         out[i] = byte < 0x20 || byte == 0x7F ? '?' : (char)byte;
     }
     out[size] = '\0';
     return out;
+}
+
+const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN])
+{
+    return bpe_show(json->string.data, json->string.size, out);
 }
 
 void bpe_vocabulary_free(BpeVocabulary *v)
@@ -44,14 +49,17 @@ void bpe_vocabulary_free(BpeVocabulary *v)
 
 bool bpe_vocabulary_add(BpeVocabulary *v, JsonReader *json, int64_t id)
 {
+    char shown[BPE_SHOWN];
     int64_t there = bpe_strings_find(&v->names, json->string.data, json->string.size);
     if (json->string.size == 0)
-        return json_reader_fail(json, "a token without text");
+        return json_reader_fail(json, "a token without text; take it out");
     if (there >= 0)
         return v->ids[there] == id ||
-               json_reader_fail(json, "a token has two ids, %u and %lld", v->ids[there], (long long)id);
+               json_reader_fail(json, "token \"%s\" has two ids, %u and %lld; keep one",
+                                bpe_shown(json, shown), v->ids[there], (long long)id);
     if (id < 0 || id >= BPE_MAX_TOKENS)
-        return json_reader_fail(json, "id %lld is not within 0 to %d", (long long)id, BPE_MAX_TOKENS - 1);
+        return json_reader_fail(json, "token \"%s\" has id %lld, which is not within 0 to %d",
+                                bpe_shown(json, shown), (long long)id, BPE_MAX_TOKENS - 1);
     uint32_t *ids = mem_grow(v->ids, v->names.count, &v->capacity, sizeof *ids);
     if (!ids)
         return json_reader_fail(json, "out of memory");
@@ -66,14 +74,25 @@ bool bpe_vocabulary_read(BpeVocabulary *v, JsonReader *json)
     bool first = true;
     json_reader_open_object(json);
     while (json_reader_next_key(json, &first)) {
+        char shown[BPE_SHOWN];
         int64_t id;
         size_t before = v->names.count;
         if (!json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
             return false;
         if (v->names.count == before)
-            return json_reader_fail(json, "a token is there twice");
+            return json_reader_fail(json, "token \"%s\" is there twice; take one out",
+                                    bpe_shown(json, shown));
     }
     return status_is_ok(&json->status);
+}
+
+static bool fail_same_id(const BpeVocabulary *v, JsonReader *json, size_t a, size_t b)
+{
+    char first[BPE_SHOWN], second[BPE_SHOWN];
+    return json_reader_fail(json, "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another",
+                            v->ids[b],
+                            bpe_show(bpe_string(&v->names, a), bpe_string_size(&v->names, a), first),
+                            bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
 }
 
 bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *tokens)
@@ -82,13 +101,14 @@ bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *t
     for (size_t i = 0; i < v->names.count; i++)
         count = v->ids[i] >= count ? (size_t)v->ids[i] + 1 : count;
     if (count - v->names.count > BPE_MAX_HOLES && count > v->names.count)
-        return json_reader_fail(json, "id %zu among %zu tokens: more than %d ids below it have no token",
-                                count - 1, v->names.count, BPE_MAX_HOLES);
+        return json_reader_fail(
+            json, "id %zu among %zu tokens: more than %d ids below it have no token; number the tokens anew",
+            count - 1, v->names.count, BPE_MAX_HOLES);
     uint32_t *places = mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
     bool fine = places != NULL || json_reader_fail(json, "out of memory");
     for (size_t i = 0; fine && i < v->names.count; i++) {
         if (places[v->ids[i]])
-            fine = json_reader_fail(json, "id %u is given to two tokens", v->ids[i]);
+            fine = fail_same_id(v, json, places[v->ids[i]] - 1, i);
         else
             places[v->ids[i]] = (uint32_t)i + 1;
     }
@@ -141,7 +161,7 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
         return false;
     }
     if (left < 0 || right < 0 || product < 0) {
-        snprintf(what, 200, "%s of merge %zu is not in the vocabulary",
+        snprintf(what, 200, "%s of merge %zu is not in the vocabulary; add it, or take the merge out",
                  left < 0    ? "the left token"
                  : right < 0 ? "the right token"
                              : "the result",

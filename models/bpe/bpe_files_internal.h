@@ -10,7 +10,9 @@
 #define BPE_SUBWORD_REGEX "[\\r ]*\\n[\\r ]*|\\A[\\r ]+|[\\r ]+\\z| "
 
 enum { BPE_SHOWN = 64 };
-/* The start of the last string as a message shows it: whole characters, on one line. Returns out. */
+/* The start of a text as a message shows it: whole characters, on one line. Returns out. */
+const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN]);
+/* The same of the last string that was read. */
 const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN]);
 
 /* One part of a tokenizer's pipeline: the members of those that are known. */

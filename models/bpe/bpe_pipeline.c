@@ -103,7 +103,8 @@ static bool read_part(JsonReader *json, BpeParts *parts, const char *list)
     json->at = part.at;
     if (strcmp(part.type, "Sequence") != 0) {
         if (parts->count == BPE_MAX_PARTS)
-            return json_reader_fail(json, "a Sequence of more than %d parts", BPE_MAX_PARTS);
+            return json_reader_fail(json, "a Sequence of more than %d parts, the most that Reel reads",
+                                    BPE_MAX_PARTS);
         parts->items[parts->count++] = part;
         json->at = end;
         return true;

@@ -200,7 +200,9 @@ static Status check_added(const BpeTokenizer *t)
     for (size_t i = 0; i < t->merge_count; i++) {
         const BpeMerge *m = &t->merges[i];
         if (bpe_is_outside(t, m->left) || bpe_is_outside(t, m->right) || bpe_is_outside(t, m->product))
-            return status_failed("merge %zu has an added token that is not in the model's vocabulary", i);
+            return status_failed("merge %zu has an added token that is not in the model's vocabulary; add it "
+                                 "there, or take the merge out",
+                                 i);
     }
     for (size_t i = t->added_raw + 1; i < t->added_count; i++)
         for (size_t k = i; k-- > t->added_raw;) { /* as long ones stand together */

@@ -46,7 +46,10 @@ static bool read_word_end(Loader *l)
         return false;
     l->has_word_end = json_reader_is(json, BPE_WORD_END);
     return l->has_word_end || json->string.size == 0 ||
-           json_reader_fail(json, "the only end_of_word_suffix that Reel knows is \"%s\"", BPE_WORD_END);
+           json_reader_fail(json,
+                            "the only end_of_word_suffix that Reel knows is \"%s\"; learn a tokenizer with "
+                            "tools/bpe train",
+                            BPE_WORD_END);
 }
 
 /* Notes where a value is, to come back when all else is known. */
@@ -66,7 +69,9 @@ static bool read_model_member(Loader *l)
     if (json_reader_is(json, "type"))
         return json_reader_string(json) &&
                (json_reader_is(json, "BPE") ||
-                json_reader_fail(json, "model \"%s\": Reel knows \"BPE\" only", bpe_shown(json, shown)));
+                json_reader_fail(json,
+                                 "model \"%s\": Reel knows \"BPE\" only; learn one with tools/bpe train",
+                                 bpe_shown(json, shown)));
     if (json_reader_is(json, "vocab"))
         return note(json, &l->vocab_at);
     if (json_reader_is(json, "merges"))
@@ -85,8 +90,9 @@ static bool read_model_member(Loader *l)
         return must_be_unset(json, "dropout");
     if (json_reader_is(json, "continuing_subword_prefix"))
         return must_be_unset(json, "continuing_subword_prefix");
-    return json_reader_fail(json, "\"%s\" is no member of a BPE model that Reel knows",
-                            bpe_shown(json, shown));
+    return json_reader_fail(
+        json, "\"%s\" is no member of a BPE model that Reel knows; take it out if no id depends on it",
+        bpe_shown(json, shown));
 }
 
 static bool read_model(Loader *l)
@@ -152,7 +158,8 @@ static BpeAdded *place_of_added(Loader *l, int64_t id)
         if (l->parts.added[i].id == id)
             return &l->parts.added[i];
     if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS) {
-        json_reader_fail(&l->json, "more than %d added tokens", BPE_MAX_SPECIAL_TOKENS);
+        json_reader_fail(&l->json, "more than %d added tokens; put the others into the vocabulary",
+                         BPE_MAX_SPECIAL_TOKENS);
         return NULL;
     }
     BpeAdded *all = mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
@@ -214,7 +221,10 @@ static bool read_top_member(Loader *l)
     JsonReader *json = &l->json;
     if (json_reader_is(json, "version"))
         return json_reader_string(json) &&
-               (json_reader_is(json, "1.0") || json_reader_fail(json, "a version other than 1.0"));
+               (json_reader_is(json, "1.0") ||
+                json_reader_fail(
+                    json, "version \"%s\": Reel reads \"1.0\"; save it with another release of tokenizers",
+                    bpe_shown(json, shown)));
     if (json_reader_is(json, "truncation"))
         return must_be_unset(json, "truncation");
     if (json_reader_is(json, "padding"))
@@ -231,8 +241,9 @@ static bool read_top_member(Loader *l)
         return bpe_parts_read(json, &l->pipeline.decoder, "decoders");
     if (json_reader_is(json, "model"))
         return read_model(l);
-    return json_reader_fail(json, "\"%s\" is no member of a tokenizer that Reel knows",
-                            bpe_shown(json, shown));
+    return json_reader_fail(
+        json, "\"%s\" is no member of a tokenizer that Reel knows; take it out if no id depends on it",
+        bpe_shown(json, shown));
 }
 
 static bool read_merge(Loader *l)
@@ -302,7 +313,8 @@ static bool read_file(Loader *l)
     if (!json_reader_end(json))
         return false;
     if (!l->has_model || !l->vocab_at || !l->merges_at)
-        return json_reader_fail(json, "without a model that has a vocab and merges");
+        return json_reader_fail(
+            json, "without a model that has a vocab and merges: no tokenizer.json of byte pairs");
     if (!bpe_pipeline_apply(json, &l->pipeline, l->has_word_end, &l->parts.config))
         return false;
     json->at = l->vocab_at;

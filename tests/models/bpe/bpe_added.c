@@ -78,6 +78,43 @@ START_TEST(its_flags_are_the_last_ones)
 }
 END_TEST
 
+/* What one took on its right may be found as another; what is on the left of one may be taken already. */
+START_TEST(white_space_beside_them)
+{
+    static const char form[] =
+        "{\"added_tokens\":[{\"id\":2,\"content\":\"<l>\",\"lstrip\":true},{\"id\":3,\"content\":\"<r>\","
+        "\"rstrip\":true},"
+        "{\"id\":4,\"content\":\"<b>\",\"lstrip\":true,\"rstrip\":true},{\"id\":5,\"content\":\"  \"},"
+        "{\"id\":6,\"content\":\"\\t\",\"lstrip\":true,\"rstrip\":true}],"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\u0120\":0,\"a\":1},\"merges\":[]}}";
+    static const char *const cases[][2] = {{"a <l> a", "1 2 0 1"},
+                                           {"a <r> a", "1 0 3 1"},
+                                           {"a <b> a", "1 4 1"},
+                                           {"<r> <l>", "3 2"},
+                                           {"<r>   <l> a", "3 5 2 0 1"},
+                                           {"<r> <r> a", "3 3 1"},
+                                           {"<b> <b>a", "4 4 1"},
+                                           {"<r>  a", "3 5 1"},
+                                           {"<r>   a", "3 5 0 1"},
+                                           {"a   <l>", "1 5 2"},
+                                           {" <l> <l> ", "2 2 0"},
+                                           {"<r> \t a", "3 1"},
+                                           {"\t <l> a", "6 2 0 1"},
+                                           {"<b>  <b> a", "4 5 4 1"},
+                                           {"\t  \t a", "6 5 6 1"},
+                                           {"<r>\xE3\x80\x80"
+                                            "a",
+                                            "3 1"},
+                                           {"a\xE2\x80\x83<l>", "1 2"}};
+    BpeTokenizer *t;
+    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check(t, cases[i][0], cases[i][1]);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(one_without_text_does_nothing)
 {
     BpeTokenizer *t = with("{\"id\":3,\"content\":\"\"},{\"id\":3,\"content\":\"x\"}");
@@ -199,6 +236,7 @@ Suite *models_bpe_added_suite(void)
     TCase *tcase = tcase_create("added");
     tcase_add_test(tcase, one_that_is_listed_twice_counts_as_the_last_time);
     tcase_add_test(tcase, its_flags_are_the_last_ones);
+    tcase_add_test(tcase, white_space_beside_them);
     tcase_add_test(tcase, one_without_text_does_nothing);
     tcase_add_test(tcase, single_words);
     tcase_add_test(tcase, ids_that_hugging_face_would_not_give);
