@@ -88,7 +88,7 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     NnSequence x = model_embed(model, &m->embedding, text);
     Var bias = var_add(nn_var(&m->lstm.bias_ih, tape), nn_var(&m->lstm.bias_hh, tape));
     Var projected = var_linear(x.rows, var_slice(weight_ih, 1, 0, embed, 1), bias); /* [N, 4H] */
-    NnScan scan = nn_scan(&cell, &run, nn_with_rows(x, projected), NULL);
+    NnScan scan = nn_scan(&cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
     return nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
 }
 

@@ -79,7 +79,7 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     Var bias = var_add(nn_var(&m->gates.W_bias, tape), nn_var(&m->gates.U_bias, tape));
     Var projected = var_linear(x.rows, nn_var(&m->gates.W, tape), bias); /* [N, 4H] */
     Var U = nn_var(&m->gates.U, tape);
-    NnScan scan = nn_scan(&cell, &U, nn_with_rows(x, projected), NULL);
+    NnScan scan = nn_scan(&cell, &U, nn_scan_input(nn_with_rows(x, projected), U), NULL);
     return nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
 }
 

@@ -39,7 +39,8 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     NnSequence x = model_embed(model, &m->embedding, text);
     Var projected = var_linear(x.rows, nn_var(&m->input_linear.weight, tape), nn_var(&m->bias_h, tape));
     Var hidden_weight = nn_var(&m->hidden_linear.weight, tape);
-    NnScan scan = nn_scan(&cell, &hidden_weight, nn_with_rows(x, projected), NULL);
+    NnScan scan =
+        nn_scan(&cell, &hidden_weight, nn_scan_input(nn_with_rows(x, projected), hidden_weight), NULL);
     return nn_linear(&m->output_layer, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
 }
 

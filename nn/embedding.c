@@ -1,5 +1,10 @@
 #include "nn/embedding.h"
 
+static Var forward(NnModule *module, Var ids)
+{
+    return nn_embedding((NnEmbedding *)(void *)module, ids);
+}
+
 void nn_embedding_init(NnEmbedding *m, int64_t vocabulary, int64_t width)
 {
     nn_embedding_init_padded(m, vocabulary, width, -1);
@@ -8,6 +13,7 @@ void nn_embedding_init(NnEmbedding *m, int64_t vocabulary, int64_t width)
 void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width, int64_t padding_id)
 {
     nn_module_init(&m->base);
+    m->base.forward = forward;
     m->padding_id = padding_id;
     nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(vocabulary, width), nn_init_normal(1.0));
     m->weight.sparse = true;

@@ -4,30 +4,45 @@
 
 /* ---- Activations ---- */
 
-static void init_activation(NnActivation *m, int axis)
+/* The functions below as a module's `forward`. */
+#define DEFINE_FORWARD(name, type)                                                                           \
+    static Var name##_forward(NnModule *module, Var x)                                                       \
+    {                                                                                                        \
+        return nn_##name((type *)(void *)module, x);                                                         \
+    }
+DEFINE_FORWARD(tanh, NnTanh)
+DEFINE_FORWARD(sigmoid, NnSigmoid)
+DEFINE_FORWARD(relu, NnRelu)
+DEFINE_FORWARD(softmax, NnSoftmax)
+DEFINE_FORWARD(dropout, NnDropout)
+DEFINE_FORWARD(layer_norm, NnLayerNorm)
+DEFINE_FORWARD(sequential, NnSequential)
+
+static void init_activation(NnActivation *m, NnForward *forward, int axis)
 {
     nn_module_init(&m->base);
+    m->base.forward = forward;
     m->axis = axis;
 }
 
 void nn_tanh_init(NnTanh *m)
 {
-    init_activation(m, 0);
+    init_activation(m, tanh_forward, 0);
 }
 
 void nn_sigmoid_init(NnSigmoid *m)
 {
-    init_activation(m, 0);
+    init_activation(m, sigmoid_forward, 0);
 }
 
 void nn_relu_init(NnRelu *m)
 {
-    init_activation(m, 0);
+    init_activation(m, relu_forward, 0);
 }
 
 void nn_softmax_init(NnSoftmax *m, int axis)
 {
-    init_activation(m, axis);
+    init_activation(m, softmax_forward, axis);
 }
 
 Var(nn_tanh)(NnTanh *m, Var x)
@@ -67,6 +82,7 @@ Var(nn_softmax)(NnSoftmax *m, Var x)
 void nn_dropout_init(NnDropout *m, double p)
 {
     nn_module_init(&m->base);
+    m->base.forward = dropout_forward;
     m->p = p;
     if (!(p >= 0 && p < 1))
         nn_module_fail(&m->base, status_failed("nn_dropout: p must lie in [0, 1), not %g", p));
@@ -92,6 +108,7 @@ NnSequence(nn_dropout_sequence)(NnDropout *m, NnSequence x)
 void nn_layer_norm_init(NnLayerNorm *m, int64_t width)
 {
     nn_module_init(&m->base);
+    m->base.forward = layer_norm_forward;
     m->eps = 1e-5;
     nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(width), nn_init_constant(1.0));
     nn_module_add_parameter(&m->base, &m->bias, "bias", SHAPE(width), nn_init_constant(0.0));
@@ -112,10 +129,11 @@ Var(nn_layer_norm)(NnLayerNorm *m, Var x)
 void nn_sequential_init(NnSequential *m)
 {
     nn_module_init(&m->base);
+    m->base.forward = sequential_forward;
     m->count = 0;
 }
 
-void nn_sequential_add(NnSequential *m, NnModule *part, NnForward *forward)
+void nn_sequential_add(NnSequential *m, NnModule *part)
 {
     static const char *const names[NN_SEQUENTIAL_MAX] = {
         "0",  "1",  "2",  "3",  "4",  "5",  "6",  "7",  "8",  "9",  "10", "11", "12", "13", "14", "15",
@@ -125,8 +143,11 @@ void nn_sequential_add(NnSequential *m, NnModule *part, NnForward *forward)
         return;
     }
     nn_module_add(&m->base, part, names[m->count]);
-    m->parts[m->count] = part;
-    m->forward[m->count++] = forward;
+    if (!part->forward)
+        nn_module_fail(&m->base, status_usage("nn_sequential: part %s has no function of one value: its init "
+                                              "function sets base.forward",
+                                              names[m->count]));
+    m->parts[m->count++] = part;
 }
 
 Var(nn_sequential)(NnSequential *m, Var x)
@@ -134,7 +155,8 @@ Var(nn_sequential)(NnSequential *m, Var x)
     Tape *tape = x.tape;
     nn_enter(&m->base, tape);
     for (int i = 0; i < m->count; i++)
-        x = m->forward[i](m->parts[i], x);
+        x = m->parts[i]->forward ? m->parts[i]->forward(m->parts[i], x)
+                                 : tape_fail(tape, "nn_sequential: part %d has no function of one value", i);
     nn_leave(tape);
     return x;
 }

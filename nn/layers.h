@@ -48,21 +48,16 @@ void nn_layer_norm_init(NnLayerNorm *m, int64_t width);
 Var nn_layer_norm(NnLayerNorm *m, Var x);
 
 /* ---- Sequential: parts in a row, named "0", "1", ... ---- */
-typedef Var NnForward(void *module, Var x);
 enum { NN_SEQUENTIAL_MAX = 32 };
 typedef struct NnSequential {
     NnModule base;
     int count;
     NnModule *parts[NN_SEQUENTIAL_MAX];
-    NnForward *forward[NN_SEQUENTIAL_MAX];
 } NnSequential;
 
 void nn_sequential_init(NnSequential *m);
-/* `part` is the `base` of an initialised module, `forward` its function. NN_SEQUENTIAL_ADD(&s, &fc,
- * nn_linear) does the casting. */
-void nn_sequential_add(NnSequential *m, NnModule *part, NnForward *forward);
-#define NN_SEQUENTIAL_ADD(m, part, function)                                                                 \
-    nn_sequential_add((m), &(part)->base, (NnForward *)(void (*)(void))(function))
+/* `part` is the `base` of an initialised module, whose init function has set `forward`. */
+void nn_sequential_add(NnSequential *m, NnModule *part);
 Var nn_sequential(NnSequential *m, Var x);
 
 /* ---- Losses as modules ---- */

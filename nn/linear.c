@@ -2,9 +2,15 @@
 
 #include <math.h>
 
+static Var forward(NnModule *module, Var x)
+{
+    return nn_linear((NnLinear *)(void *)module, x);
+}
+
 static void init(NnLinear *m, int64_t in, int64_t out, bool biased)
 {
     nn_module_init(&m->base);
+    m->base.forward = forward;
     NnInit uniform = nn_init_uniform(1.0 / sqrt((double)in));
     m->biased = biased;
     nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(out, in), uniform);

@@ -67,6 +67,9 @@ struct NnSlice {
     NnSlice *next_of_block;
 };
 
+/* What a module makes of one value: for nn_sequential(). */
+typedef Var NnForward(NnModule *module, Var x);
+
 /* A module as a part of another, under one name. */
 typedef struct NnPart {
     NnModule *module;
@@ -88,6 +91,7 @@ struct NnModule {
     bool training;
     Status status;                     /* the first error while the tree was built */
     void (*release)(NnModule *module); /* frees what the module itself allocated; may be NULL */
+    NnForward *forward; /* set by the init function; NULL: more than one value goes in or out */
 };
 
 /* ---- Building ---- */

@@ -166,7 +166,7 @@ static NnScan run_layer(NnRecurrent *m, NnRecurrentLayer *layer, NnSequence x)
     if (!m->kind->bias_in_step)
         bias = var_add(bias, run.bias_hh);
     Var projected = var_linear(x.rows, nn_var(&layer->weight_ih, tape), bias); /* [N, G H] */
-    return nn_scan(&m->kind->cell, &run, nn_with_rows(x, projected), NULL);
+    return nn_scan(&m->kind->cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
 }
 
 /* The states h of one layer at every token, both directions side by side. */

@@ -106,3 +106,11 @@ NnSequence(nn_scan_sequence)(NnScan scan, int state)
         parts[t] = scan.after[t * scan.states + state];
     return (NnSequence){.rows = var_concat(parts, scan.packing->steps, 0), .packing = scan.packing};
 }
+
+NnSequence(nn_scan_input)(NnSequence x, Var weight)
+{
+    if (!x.packing || x.packing->steps > 1 || !x.rows.tape || !tape_ok(x.rows.tape))
+        return x;
+    Var zeros = var_expand(tape_scalar(x.rows, 0), SHAPE(x.packing->rows, var_size(weight, 1)));
+    return nn_with_rows(x, var_addmm(x.rows, zeros, weight));
+}

@@ -38,12 +38,19 @@ Var nn_scan_last(NnScan scan, int state);
 /* State i after each step as a sequence: rows [N, H_i]. */
 NnSequence nn_scan_sequence(NnScan scan, int state);
 
+/* x [N, out] as it goes into the scan of a cell that leaves out the product of `weight` [out, in] with the
+ * first state, which is zero. In a batch whose texts have one token each that product is all there is: as in
+ * PyTorch, the weight then takes part, with a gradient of zeros, and an optimizer moves it by its momentum.
+ */
+NnSequence nn_scan_input(NnSequence x, Var weight);
+
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
 #define nn_scan(...)          TRACE(nn_scan(__VA_ARGS__))
 #define nn_scan_last(...)     TRACE(nn_scan_last(__VA_ARGS__))
 #define nn_scan_sequence(...) TRACE(nn_scan_sequence(__VA_ARGS__))
+#define nn_scan_input(...)    TRACE(nn_scan_input(__VA_ARGS__))
 #endif
 
 #endif

@@ -1,5 +1,4 @@
 #include "tensor/random.h"
-#include "tensor/pool.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -150,48 +149,11 @@ static void fill_axis(const Filling *filling, Tensor t, int axis, int64_t at)
         fill_axis(filling, t, axis + 1, at + i * t.strides[axis]);
 }
 
-/* Drawing an embedding's first values takes a quarter of a second on one core. */
-enum { PIECE = 1 << 16, NUMBERS_OF_NORMAL = 4, NUMBERS_OF_UNIFORM = 2 };
-
-typedef struct Pieces {
-    const Filling *filling;
-    Tensor flat; /* [n] */
-} Pieces;
-
-/* Piece number `piece`, from the counter that one thread would have come to. */
-static void fill_piece(void *context, int piece)
-{
-    const Pieces *pieces = context;
-    int64_t first = (int64_t)piece * PIECE;
-    Random random = *pieces->filling->random;
-    random.counter += (uint64_t)first * (pieces->filling->normal ? NUMBERS_OF_NORMAL : NUMBERS_OF_UNIFORM);
-    Filling filling = *pieces->filling;
-    filling.random = &random;
-    fill_axis(&filling, tensor_slice(pieces->flat, 0, first, first + PIECE, 1), 0, 0);
-}
-
-/* On all processors; false where that is not worth it or cannot be done. */
-static bool fill_in_pieces(const Filling *filling, Tensor t)
-{
-    int64_t n = tensor_numel(&t), count = (n + PIECE - 1) / PIECE;
-    if (count < 4 || count > INT32_MAX || !tensor_is_contiguous(&t))
-        return false;
-    Pool *pool = pool_new(pool_processors());
-    if (!pool)
-        return false;
-    Pieces pieces = {filling, tensor_view_as(t, SHAPE(n))};
-    pool_run(pool, fill_piece, &pieces, (int)count);
-    pool_free(pool);
-    filling->random->counter += (uint64_t)n * (filling->normal ? NUMBERS_OF_NORMAL : NUMBERS_OF_UNIFORM);
-    return true;
-}
-
 static void fill(const Filling *filling, Tensor t)
 {
     if (t.dtype != DTYPE_F32 && t.dtype != DTYPE_F64)
         return;
-    if (!fill_in_pieces(filling, t))
-        fill_axis(filling, t, 0, 0);
+    fill_axis(filling, t, 0, 0);
 }
 
 void random_fill_uniform(Random *random, Tensor t, double low, double high)

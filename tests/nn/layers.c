@@ -240,11 +240,11 @@ static void stack_init(Stack *m)
     nn_layer_norm_init(&m->norm, 5);
     nn_dropout_init(&m->dropout, 0.5);
     nn_linear_init(&m->second, 5, 2);
-    NN_SEQUENTIAL_ADD(&m->all, &m->first, nn_linear);
-    NN_SEQUENTIAL_ADD(&m->all, &m->tanh_, nn_tanh);
-    NN_SEQUENTIAL_ADD(&m->all, &m->norm, nn_layer_norm);
-    NN_SEQUENTIAL_ADD(&m->all, &m->dropout, nn_dropout);
-    NN_SEQUENTIAL_ADD(&m->all, &m->second, nn_linear);
+    nn_sequential_add(&m->all, &m->first.base);
+    nn_sequential_add(&m->all, &m->tanh_.base);
+    nn_sequential_add(&m->all, &m->norm.base);
+    nn_sequential_add(&m->all, &m->dropout.base);
+    nn_sequential_add(&m->all, &m->second.base);
 }
 
 static Var run_stack(Tape *t, Var input, void *context)
@@ -289,9 +289,17 @@ START_TEST(sequential_has_room_for_so_many_parts)
     ck_assert(tensor_equal(var_value(nn_sequential(&m, x)), var_value(x)));
     for (int i = 0; i <= NN_SEQUENTIAL_MAX; i++) {
         nn_tanh_init(&parts[i]);
-        NN_SEQUENTIAL_ADD(&m, &parts[i], nn_tanh);
+        nn_sequential_add(&m, &parts[i].base);
     }
     ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at most 32 parts");
+    nn_module_free(&m.base);
+    NnLstm lstm; /* a sequence goes in */
+    nn_lstm_init(&lstm, 2, 2);
+    nn_sequential_init(&m);
+    nn_sequential_add(&m, &lstm.base);
+    ck_assert(var_is_empty(nn_sequential(&m, x)));
+    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "part 0 has no function of one value");
+    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "part 0 has no function of one value");
     nn_module_free(&m.base);
 }
 END_TEST

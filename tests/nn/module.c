@@ -246,10 +246,10 @@ START_TEST(one_activation_may_stand_in_a_sequence_twice)
     nn_linear_init(&a, 2, 2);
     nn_linear_init(&b, 2, 1);
     nn_relu_init(&relu);
-    NN_SEQUENTIAL_ADD(&m, &a, nn_linear);
-    NN_SEQUENTIAL_ADD(&m, &relu, nn_relu);
-    NN_SEQUENTIAL_ADD(&m, &b, nn_linear);
-    NN_SEQUENTIAL_ADD(&m, &relu, nn_relu);
+    nn_sequential_add(&m, &a.base);
+    nn_sequential_add(&m, &relu.base);
+    nn_sequential_add(&m, &b.base);
+    nn_sequential_add(&m, &relu.base);
     ck_assert_ok(nn_module_reset(&m.base, 3));
     check_names(&m.base, (const char *const[]){"0.weight", "0.bias", "2.weight", "2.bias"}, 4);
     ck_assert_int_eq(nn_module_count(&m.base), 9);

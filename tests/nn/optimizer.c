@@ -870,6 +870,96 @@ START_TEST(two_optimizers_may_share_an_embedding)
 }
 END_TEST
 
+/* ---- Late rows, clipped and padded ---- */
+
+/* Norms of one to two times the limit, and far more; of rows, and of the whole table. */
+START_TEST(rows_that_wait_hold_where_gradients_are_clipped)
+{
+    const double limits[] = {0.5, 5, 50};
+    for (int kind = NN_ADAM; kind <= NN_ADAMW; kind++)
+        for (int i = 0; i < 3; i++) {
+            NnOptimizerOptions options = nn_optimizer_options((NnOptimizerKind)kind);
+            options.clip_norm = limits[i];
+            compare_late("clipped", options, schedule_number(1, 400), SPARSE_ONLY, 400);
+            compare_late("clipped", options, schedule_number(1, 400), WITH_WHOLE, 400);
+        }
+}
+END_TEST
+
+START_TEST(gradients_of_rows_are_clipped_to_the_norm)
+{
+    const double factors[] = {0.5, 0.99, 1.01, 1.3, 1.7, 2.5, 40};
+    for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
+        for (int whole = 0; whole < 2; whole++) {
+            NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+            options.clip_norm = 2;
+            Run run;
+            start(&run, LATE, options, NULL);
+            Random random = random_new(11, i);
+            Event event;
+            draw(&event, &random, 1);
+            event.count = 4;
+            event.whole = whole;
+            double squares = 0, g[ROWS * WIDTH] = {0};
+            for (int64_t k = 0; k < event.count; k++)
+                event.ids[k] = (int32_t)(k % 3); /* one twice */
+            for (int64_t k = 0; k < event.count * WIDTH; k++)
+                g[event.ids[k / WIDTH] * WIDTH + k % WIDTH] += event.gradients[k];
+            for (int k = 0; whole && k < ROWS * WIDTH; k++)
+                g[k] += event.whole_gradient[k];
+            for (int k = 0; k < ROWS * WIDTH; k++)
+                squares += g[k] * g[k];
+            double scale = factors[i] * 2 / sqrt(squares);
+            for (int64_t k = 0; k < event.count * WIDTH; k++)
+                event.gradients[k] = (float)(scale * event.gradients[k]);
+            for (int k = 0; k < ROWS * WIDTH; k++)
+                event.whole_gradient[k] = (float)(scale * event.whole_gradient[k]);
+            Tensor before = now(&run);
+            step(&run, &event);
+            Tensor after = now(&run);
+            ck_assert_double_eq_tol(nn_optimizer_norm(run.optimizer), 2 * factors[i], 2e-6 * factors[i]);
+            double kept = factors[i] > 1 ? 1 / factors[i] : 1;
+            for (int64_t k = 0; k < ROWS * WIDTH; k++)
+                ck_assert_double_eq_tol((double)tensor_f32(before)[k] - tensor_f32(after)[k],
+                                        kept * scale * g[k], 2e-6);
+            finish(&run);
+        }
+}
+END_TEST
+
+/* The row of the padding gets no gradient; what moves every row moves it too, as in PyTorch. */
+START_TEST(a_padding_row_stands_but_for_what_moves_all_rows)
+{
+    for (int way = 0; way < 6; way++) { /* SGD, Adam, AdamW; late and dense */
+        NnOptimizerOptions options = nn_optimizer_options((NnOptimizerKind)(way / 2));
+        options.lr = 0.1;
+        NnEmbedding table;
+        NnOptimizer *optimizer;
+        Tape *tape = tape_new();
+        nn_embedding_init_padded(&table, 4, 2, 1);
+        table.weight.sparse = way % 2;
+        ck_assert_ok(nn_module_reset(&table.base, 0));
+        Tensor row = tensor_select(table.weight.core.value, 0, 1);
+        ck_assert(tensor_equal(row, tensor_zeros(&arena, DTYPE_F32, SHAPE(2))));
+        tensor_fill(row, 1);
+        ck_assert_ok(nn_optimizer_new(&optimizer, &table.base, options, NULL));
+        for (int s = 0; s < 5; s++) {
+            int32_t ids[] = {1, 2, 1, s % 2 ? 3 : 1};
+            tape_begin(tape);
+            Var rows = nn_embedding(&table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(4))));
+            ck_assert(tape_backward(var_sum(var_mul(rows, rows), AXES_ALL, false)));
+            ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+        }
+        Tensor after = nn_parameter_read(&table.weight, &arena);
+        double expected = options.kind == NN_ADAMW ? pow(1 - options.lr * options.weight_decay, 5) : 1;
+        ck_assert_double_eq_tol(tensor_get(&after, (int64_t[]){1, 0}), expected, 1e-6);
+        nn_optimizer_free(optimizer);
+        nn_module_free(&table.base);
+        tape_free(tape);
+    }
+}
+END_TEST
+
 /* ---- Several tapes, several threads ---- */
 
 START_TEST(gradients_of_several_tapes_are_added_before_their_norm_is_taken)
@@ -1032,6 +1122,9 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, rows_written_by_hand_are_refused_while_others_are_late);
     tcase_add_test(c, a_struct_that_is_written_over_is_refused);
     tcase_add_test(c, two_optimizers_may_share_an_embedding);
+    tcase_add_test(c, rows_that_wait_hold_where_gradients_are_clipped);
+    tcase_add_test(c, gradients_of_rows_are_clipped_to_the_norm);
+    tcase_add_test(c, a_padding_row_stands_but_for_what_moves_all_rows);
     tcase_add_test(c, gradients_of_several_tapes_are_added_before_their_norm_is_taken);
     tcase_add_test(c, bytes_do_not_depend_on_the_threads);
     tcase_add_test(c, an_update_that_has_no_gradient_changes_nothing);

@@ -360,6 +360,53 @@ START_TEST(repeated_rows_change_nothing)
 }
 END_TEST
 
+/* Texts of one token: the recurrent weight takes part with a gradient of zeros, as in PyTorch, and an
+ * optimizer moves it on by its momentum. */
+START_TEST(a_recurrent_weight_takes_part_in_texts_of_one_token)
+{
+    static void (*const inits[])(NnRecurrent *, int64_t, int64_t) = {nn_rnn_init, nn_lstm_init, nn_gru_init};
+    static NnRecurrentOutput (*const runs[])(NnRecurrent *, NnSequence) = {(nn_rnn), (nn_lstm), (nn_gru)};
+    for (int k = 0; k < 3; k++) {
+        NnRecurrent m;
+        inits[k](&m, 2, 3);
+        ck_assert_ok(nn_module_reset(&m.base, 0));
+        NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+        options.lr = 1;
+        options.momentum = 0.5;
+        NnOptimizer *optimizer;
+        ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
+        Parameter *weight = &m.layers[0].weight_hh.core;
+        Tensor before = tensor_copy(&arena, weight->value), moved[3];
+        for (int s = 0; s < 3; s++) { /* two tokens, then one */
+            tape_begin(tape);
+            float x[] = {1, 2, -1, 0.5};
+            const int32_t lengths[] = {s == 0 ? 2 : 1, 1};
+            Var packed = tape_constant(tape, tensor_from(x, DTYPE_F32, SHAPE(2, 2)));
+            ck_assert(tape_backward(
+                var_sum(runs[k](&m, nn_pack_rows(packed, lengths, s == 0 ? 1 : 2)).last, AXES_ALL, false)));
+            TapeGradient g = tape_gradient(tape, weight);
+            ck_assert(tensor_is_valid(g.dense));
+            if (s > 0)
+                ck_assert(tensor_equal(g.dense, tensor_zeros(&arena, DTYPE_F32, SHAPE(g.dense.shape[0], 3))));
+            ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+            moved[s] = tensor_copy(&arena, weight->value);
+        }
+        int64_t n = tensor_numel(&before);
+        double most = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double first = (double)tensor_f32(moved[0])[i] - tensor_f32(before)[i];
+            most = fmax(most, fabs(first));
+            for (int s = 1; s < 3; s++)
+                ck_assert_double_eq_tol((double)tensor_f32(moved[s])[i] - tensor_f32(moved[s - 1])[i],
+                                        first * pow(0.5, s), 1e-6);
+        }
+        ck_assert_double_gt(most, 1e-3);
+        nn_optimizer_free(optimizer);
+        nn_module_free(&m.base);
+    }
+}
+END_TEST
+
 Suite *nn_recurrent_suite(void);
 Suite *nn_recurrent_suite(void)
 {
@@ -376,6 +423,7 @@ Suite *nn_recurrent_suite(void)
     tcase_add_loop_test(c, dropout_is_between_layers_and_only_while_training, 0, KINDS);
     tcase_add_loop_test(c, a_text_has_the_same_states_alone, 0, KINDS);
     tcase_add_loop_test(c, repeated_rows_change_nothing, 0, KINDS);
+    tcase_add_test(c, a_recurrent_weight_takes_part_in_texts_of_one_token);
     suite_add_tcase(suite, c);
     return suite;
 }

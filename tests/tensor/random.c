@@ -222,7 +222,7 @@ START_TEST(filling_runs_in_c_order_through_any_strides)
 }
 END_TEST
 
-/* Large tensors are filled by several threads, which must not show; nor that the counter starts anywhere. */
+/* Large tensors; the counter may start anywhere. */
 START_TEST(filling_much_is_filling_one_after_another)
 {
     enum { N = 5 * 65536 + 3 };
