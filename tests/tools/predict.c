@@ -1,3 +1,4 @@
+#include "models/training/checkpoint.h"
 #include "nn/state_dict.h"
 #include "tests/shell_support.h"
 #include "tests/skip_support.h"
@@ -272,6 +273,53 @@ START_TEST(evaluation_counts_what_is_predicted)
 }
 END_TEST
 
+/* Every label has a threshold of its own here, and the file more texts than are evaluated at once, of which
+ * the first 8,192 are of one half of the texts and the rest of the other. What is counted is what the
+ * probabilities and the thresholds in the file of the model say. */
+START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
+{
+    Checkpoint *checkpoint;
+    char path[500];
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 12 --batch 8 --embed 8 "
+        "--hidden 8 --lr 0.02 --valid 0.3 --shrinkage 1 --quiet --out %s/own",
+        tools, folder);
+    snprintf(path, sizeof path, "%s/own/bag.best.npz", folder);
+    Status status = checkpoint_load(&checkpoint, path);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_ptr_nonnull(checkpoint->text.thresholds);
+    snprintf(path, sizeof path, "%s/own/thresholds", folder);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    int different = 0;
+    for (int32_t k = 0; k < checkpoint->labels.count; k++) {
+        fprintf(file, "%s\t%.9g\n", string_table_text(&checkpoint->labels, k),
+                (double)checkpoint->text.thresholds[k]);
+        different += checkpoint->text.thresholds[k] != checkpoint->text.thresholds[0];
+    }
+    fclose(file);
+    checkpoint_free(checkpoint);
+    ck_assert_int_gt(different, 10);
+    shell_must(
+        "cd %s/own && tail -n +2 $OLDPWD/tests/fixtures/debian_120.tsv > rows && head -60 rows > first && "
+        "tail -60 "
+        "rows > second && { printf 'text\\tlabels\\n'; for i in $(seq 140); do cat first; done | head -8192; "
+        "for i "
+        "in $(seq 20); do cat second; done; } > long.tsv && %s/predict bag.best.npz --eval long.tsv --quiet "
+        "> quality && tail -n +2 long.tsv | cut -f1 | %s/predict bag.best.npz --threshold 0 --quiet > all && "
+        "tail -n +2 long.tsv | cut -f2 | paste - all > both && "
+        "awk -F'\\t' 'NR == FNR { limit[$1] = $2; next } { n = split($1, t, \", \"); split(\"\", true); "
+        "for (i = 1; i <= n; i++) { true[t[i]] = 1; support[t[i]]++ } for (i = 2; i < NF; i += 2) "
+        "if ($(i + 1) > limit[$i]) { said[$i]++; hits[$i] += ($i in true) } } END { for (k in limit) "
+        "printf \"%%s %%.4f %%d\\n\", k, (said[k] + support[k]) ? 2 * hits[k] / (said[k] + support[k]) : 0, "
+        "support[k] }' thresholds both | sort > counted && awk 'NF == 5 && $1 != \"micro\" && $1 != "
+        "\"macro\" && $1 != "
+        "\"label\" { print $1, $4, $5 }' quality | sort | diff - counted && grep -c . counted",
+        folder, tools, tools);
+    ck_assert_int_ge(atoi(shell_output()), 40);
+}
+END_TEST
+
 static double macro_f1(void)
 {
     const char *at = strstr(shell_output(), "\"macro\": {");
@@ -491,6 +539,7 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, attention_shows_a_weight_for_each_word);
     tcase_add_test(tcase, colours_are_for_terminals_that_have_them);
     tcase_add_test(tcase, evaluation_counts_what_is_predicted);
+    tcase_add_test(tcase, evaluation_heeds_each_labels_threshold_in_every_window);
     tcase_add_test(tcase, the_separator_of_labels_goes_with_the_model);
     tcase_add_test(tcase, evaluation_takes_any_labels);
     tcase_add_test(tcase, weights_are_exported_for_other_programs);

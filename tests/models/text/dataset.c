@@ -1,8 +1,10 @@
+#include "models/model.h"
 #include "models/text/dataset.h"
 #include "models/text/split.h"
 #include "tensor/mem.h"
 #include "tests/text_support.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -97,6 +99,31 @@ START_TEST(real_data_gives_the_ids_that_python_gives)
     ck_assert_uint_eq(crc_ids(&dataset->train), 0x7d2cc582);
     ck_assert_uint_eq(crc_ids(&dataset->test), 0x310f1af4);
     dataset_free(dataset);
+}
+END_TEST
+
+/* scikit-learn 1.9.1: TfidfVectorizer().fit() on the cleaned training texts of TEN, of which one is empty. */
+START_TEST(words_start_with_the_rarity_that_scikit_learn_gives)
+{
+    static const char *const words[] = {"blue", "green", "not", "red"};
+    static const double idf[] = {1.8109302162163288, 1.8109302162163288, 2.09861228866811, 1.587786664902119};
+    Corpus corpus = text_support_corpus(TEN);
+    Dataset *dataset;
+    Model *model;
+    int64_t frequencies[8];
+    ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
+    corpus_free(&corpus);
+    ck_assert(dataset_document_frequencies(dataset, frequencies));
+    ck_assert_ok(model_new(&model, zoo_find("wide"),
+                           (ModelConfig){.vocabulary = 8, .labels = 3, .embed = 2, .hidden = 1}, 0));
+    model_set_word_scores(model, frequencies, dataset->train.count);
+    for (int i = 0; i < 4; i++) {
+        int64_t at[] = {vocabulary_id(&dataset->vocabulary, text_span(words[i])), 0};
+        ck_assert_double_eq_tol(exp(tensor_get(&model->word_scores->core.value, at)), idf[i], 1e-6);
+    }
+    model_free(model);
+    dataset_free(dataset);
+    ck_assert_int_eq(mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -339,6 +366,7 @@ Suite *models_dataset_suite(void)
     tcase_add_test(tcase, ten_rows_by_hand);
     tcase_add_test(tcase, labels_belong_to_their_examples);
     tcase_add_test(tcase, real_data_gives_the_ids_that_python_gives);
+    tcase_add_test(tcase, words_start_with_the_rarity_that_scikit_learn_gives);
     tcase_add_test(tcase, options_are_heeded);
     tcase_add_test(tcase, other_texts_are_encoded_likewise);
     tcase_add_test(tcase, a_tokenizer_can_be_brought_along);

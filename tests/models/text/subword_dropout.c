@@ -2,6 +2,8 @@
 #include "models/text/subwords.h"
 
 #include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char corpus_text[] = "text\tlabels\n"
@@ -99,6 +101,82 @@ START_TEST(probability_0_changes_nothing_and_1_leaves_letters)
 }
 END_TEST
 
+/* One merge, so that a word stays in two pieces exactly as often as the merge is left out. */
+START_TEST(merges_are_left_out_as_often_as_is_said)
+{
+    enum { ROWS = 100, WORDS = 40 };
+    static const double probabilities[] = {0.1, 0.3, 0.5};
+    char *tsv = malloc(ROWS * WORDS * 3 + ROWS * 8 + 20);
+    char *to = tsv + sprintf(tsv, "text\tlabels\n");
+    for (int row = 0; row < ROWS; row++) {
+        for (int i = 0; i < WORDS; i++)
+            to += sprintf(to, "xy ");
+        to += sprintf(to, "\t%c\n", 'a' + row % 2);
+    }
+    DatasetOptions options = dataset_defaults();
+    subwords = (Subwords){.vocabulary = NUM_SPECIAL_TOKENS + 3};
+    options.fit = subwords_fit;
+    options.fit_context = &subwords;
+    options.keep_texts = true;
+    Status status = corpus_parse(&corpus, "memory", tsv, strlen(tsv), NULL);
+    free(tsv);
+    if (status_is_ok(&status))
+        status = dataset_new(&dataset, &corpus, "memory", &options);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    int64_t rows = dataset->train.count, merged = rows * WORDS;
+    ck_assert_int_eq(dataset->train.offsets[rows], merged + 2 * rows);
+    for (int i = 0; i < 3; i++) {
+        SubwordDropout dropout;
+        status = subword_dropout_init(&dropout, dataset, probabilities[i], 3);
+        ck_assert(status_is_ok(&status));
+        draw(&dropout, 0);
+        double apart = (double)(dropout.part.offsets[rows] - dataset->train.offsets[rows]) / (double)merged;
+        ck_assert_double_eq_tol(apart, probabilities[i], 0.035); /* four deviations of 3,200 draws */
+        subword_dropout_free(&dropout);
+    }
+    drop();
+}
+END_TEST
+
+/* What is drawn for a text depends on its row in the file, and not on the texts before it or on its place in
+ * the training part: a validation part that is taken out changes nothing of it. */
+START_TEST(a_text_is_cut_by_its_row_alone)
+{
+    make(true);
+    DatasetOptions options = dataset_defaults();
+    options.fit = subwords_fit; /* which has learned already */
+    options.fit_context = &subwords;
+    options.keep_texts = true;
+    options.valid_size = 0.5;
+    Dataset *half;
+    Status status = dataset_new(&half, &corpus, "memory", &options);
+    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_int_lt(half->train.count, dataset->train.count);
+    SubwordDropout all, some;
+    status = subword_dropout_init(&all, dataset, 0.4, 9);
+    ck_assert(status_is_ok(&status));
+    status = subword_dropout_init(&some, half, 0.4, 9);
+    ck_assert(status_is_ok(&status));
+    for (int64_t epoch = 0; epoch < 8; epoch++) {
+        draw(&all, epoch);
+        draw(&some, epoch);
+        for (int64_t i = 0; i < some.part.count; i++) {
+            int64_t j = 0;
+            while (all.part.rows[j] != some.part.rows[i])
+                j++;
+            int64_t length = some.part.offsets[i + 1] - some.part.offsets[i];
+            ck_assert_int_eq(all.part.offsets[j + 1] - all.part.offsets[j], length);
+            ck_assert_mem_eq(all.part.ids + all.part.offsets[j], some.part.ids + some.part.offsets[i],
+                             (size_t)length * sizeof *some.part.ids);
+        }
+    }
+    subword_dropout_free(&all);
+    subword_dropout_free(&some);
+    dataset_free(half);
+    drop();
+}
+END_TEST
+
 START_TEST(what_it_needs_is_asked_for)
 {
     SubwordDropout dropout;
@@ -120,6 +198,8 @@ Suite *models_subword_dropout_suite(void)
     TCase *tcase = tcase_create("dropout");
     tcase_add_test(tcase, an_epoch_is_a_function_of_seed_and_epoch);
     tcase_add_test(tcase, probability_0_changes_nothing_and_1_leaves_letters);
+    tcase_add_test(tcase, merges_are_left_out_as_often_as_is_said);
+    tcase_add_test(tcase, a_text_is_cut_by_its_row_alone);
     tcase_add_test(tcase, what_it_needs_is_asked_for);
     suite_add_tcase(suite, tcase);
     return suite;
