@@ -140,6 +140,9 @@ START_TEST(a_loss_must_be_one_number_that_wants_a_gradient)
     Var leaf = LEAF(tape, SCALAR, 3);
     ck_assert(tape_backward(leaf));
     expect(var_grad(leaf), 0, 1);
+    Var one = LEAF(tape, SHAPE(1, 1), 3); /* one number, whatever its axes */
+    ck_assert(tape_backward(var_mul(one, one)));
+    expect(var_grad(one), 0, 6);
     ck_assert(!tape_backward(op_second(leaf)));
     assert_fails(tape, "tape_backward", "empty value");
     ck_assert(!tape_backward(VAR_NONE));
@@ -177,6 +180,17 @@ START_TEST(no_grad_and_detach_cut_the_path)
     Var loss = var_sum(var_mul(a, var_add(constant, detached)), AXES_ALL, false);
     ck_assert(tape_backward(loss));
     expect(var_grad(a), 1e-12, exp(1) + 1, exp(2) + 4);
+}
+END_TEST
+
+START_TEST(sizes_are_counted_from_either_end)
+{
+    Var a = tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 3))),
+        rows = var_gather_rows(a, INDEX(tape, SHAPE(5), 0, 1, 0, 1, 1));
+    ck_assert(var_size(a, 1) == 3 && var_size(a, -1) == 3 && var_size(a, -2) == 2);
+    ck_assert(var_size(a, 2) == 0 && var_size(a, -3) == 0 && var_ndim(a) == 2);
+    ck_assert(var_size(rows, 0) == 5 && var_size(rows, -2) == 5 && var_size(rows, -1) == 3);
+    ck_assert(var_size(VAR_NONE, 0) == 0 && var_ndim(VAR_NONE) == 0);
 }
 END_TEST
 
@@ -542,6 +556,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(backward, a_value_used_twice_gets_the_sum);
     tcase_add_test(backward, what_no_loss_depends_on_has_no_gradient);
     tcase_add_test(backward, no_grad_and_detach_cut_the_path);
+    tcase_add_test(backward, sizes_are_counted_from_either_end);
     tcase_add_test(backward, gradients_stay_off_from_step_to_step);
     tcase_add_test(backward, a_parameter_seen_without_gradients_first_still_gets_one);
     tcase_add_test(backward, a_detached_repeated_rows_value_keeps_its_rows);

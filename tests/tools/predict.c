@@ -178,6 +178,12 @@ START_TEST(several_models_answer_together)
         "l($3); e = $2 - $4; if (d * d > 1e-3 || e * e > 1e-6) "
         "exit 1 } END { if (NR < 40) exit 1 }'",
         folder, tools);
+    /* So are thresholds: twice the same model chooses as many labels as it chooses alone. */
+    shell_must(
+        "cd tests/fixtures/runs && cut -f 1 corpus.tsv > %s/all && cd models && m=wide_thresholds.npz && "
+        "%s/predict $m %s/all --quiet | awk -F '\\t' '{ print NF }' > %s/alone && "
+        "%s/predict $m $m %s/all --quiet | awk -F '\\t' '{ print NF }' | cmp - %s/alone",
+        folder, tools, folder, folder, tools, folder, folder);
     shell_must("%s/predict %s %s/lstm.last.npz --eval tests/fixtures/debian_120.tsv --quiet", tools, model,
                folder);
     must_say("95 % interval of macro F1: 0.");
@@ -201,6 +207,9 @@ START_TEST(json_is_a_line_for_each_text)
     must_say("\"probability\": 0.");
     shell_must("cd %s && head -1 texts | %s/predict %s --json --attention --quiet", folder, tools, model);
     must_say("\"attention\": [{\"word\": \"<bos>\", \"weight\": 0.");
+    /* Lines are counted through all windows. */
+    shell_must("yes game | head -20000 | %s/predict %s --json --top 1 --quiet | tail -1", tools, model);
+    must_say("{\"line\": 20000, ");
 }
 END_TEST
 
@@ -458,34 +467,56 @@ START_TEST(members_that_are_not_known_are_named)
 END_TEST
 
 /* NaN is above no threshold: without a word, such a model would find no labels anywhere. */
-START_TEST(a_model_that_answers_nan_is_refused)
+/* Writes the model again to `path`; of the members that begin with `prefix` element `at`, or all (-1), is
+ * `value`. */
+static void change_model(const char *path, const char *prefix, int64_t at, double value)
 {
     Npz *npz;
     Arena arena;
     NnSnapshot snapshot;
-    char spoilt[440], arguments[1000];
-    snprintf(spoilt, sizeof spoilt, "%s/spoilt.npz", folder);
     Status status = npz_open(&npz, model);
     ck_assert_msg(status_is_ok(&status), "%s", status.message);
     nn_snapshot_init(&snapshot);
     arena_init(&arena, 0);
     for (int i = 0; i < npz_count(npz); i++) {
         const NpzMember *member = npz_member(npz, i);
-        if (strcmp(member->name, "fc.bias") != 0) {
+        if (strncmp(member->name, prefix, strlen(prefix)) != 0) {
             nn_snapshot_member(&snapshot, npz, member);
             continue;
         }
-        Tensor bias;
-        status = npz_read_tensor(npz, member, &arena, &bias);
+        Tensor tensor;
+        status = npz_read_tensor(npz, member, &arena, &tensor);
         ck_assert_msg(status_is_ok(&status), "%s", status.message);
-        tensor_set(&bias, (int64_t[]){3}, NAN);
-        nn_snapshot_tensor(&snapshot, member->name, bias);
+        if (at < 0)
+            tensor_fill(tensor, value);
+        else
+            tensor_set(&tensor, &at, value);
+        nn_snapshot_tensor(&snapshot, member->name, tensor);
     }
-    status = nn_snapshot_write(&snapshot, spoilt, (NpzOptions){0});
+    status = nn_snapshot_write(&snapshot, path, (NpzOptions){0});
     ck_assert_msg(status_is_ok(&status), "%s", status.message);
     nn_snapshot_free(&snapshot);
     arena_free(&arena);
     npz_close(npz);
+}
+
+START_TEST(labels_that_are_equally_probable_stay_in_their_order)
+{
+    char equal[440];
+    snprintf(equal, sizeof equal, "%s/equal.npz", folder);
+    change_model(equal, "fc.", -1, 0);
+    shell_must("cd %s && head -1 texts | %s/predict equal.npz --threshold 0.4 --quiet | tr '\\t' '\\n' | "
+               "paste - - | "
+               "cut -f 1 > equal && test $(wc -l < equal) -gt 40 && LC_ALL=C sort -c equal",
+               folder, tools);
+}
+END_TEST
+
+START_TEST(a_model_that_answers_nan_is_refused)
+{
+    char spoilt[440], arguments[1000];
+    snprintf(spoilt, sizeof spoilt, "%s/spoilt.npz", folder);
+    change_model(spoilt, "fc.bias", 3, NAN);
     snprintf(arguments, sizeof arguments, "%s %s/texts", spoilt, folder);
     must_fail(1, "spoilt.npz: its answer to text 1 is not a number", arguments);
     snprintf(arguments, sizeof arguments, "%s %s %s/texts", model, spoilt, folder);
@@ -544,6 +575,7 @@ Suite *tools_predict_suite(void)
     tcase_add_test(tcase, evaluation_takes_any_labels);
     tcase_add_test(tcase, weights_are_exported_for_other_programs);
     tcase_add_test(tcase, members_that_are_not_known_are_named);
+    tcase_add_test(tcase, labels_that_are_equally_probable_stay_in_their_order);
     tcase_add_test(tcase, a_model_that_answers_nan_is_refused);
     tcase_add_test(tcase, what_cannot_be_done_is_said);
     suite_add_tcase(suite, tcase);

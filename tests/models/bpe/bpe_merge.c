@@ -60,6 +60,7 @@ static BpeTokenizer *tokenizer(Random *random, bool shuffled)
     fill(random, text, sizeof text);
     for (size_t i = 9; i < sizeof text; i += 10)
         text[i] = ' ';
+    memcpy(text, "z ", 2); /* of the alphabet, and in no merge */
     BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 60}, text, sizeof text), *other;
     ck_assert(t->rising);
     if (!shuffled)
@@ -112,6 +113,31 @@ START_TEST(very_long_as_by_the_heap)
 }
 END_TEST
 
+/* Where ranks do not rise a merge may make a pair that an earlier one joins: such lengths do not go by lists.
+ */
+START_TEST(very_long_with_ranks_in_any_order)
+{
+    Random random = random_new(5, 1);
+    enum { BLOCK = 40, BLOCKS = 600 };
+    static char text[BLOCK * BLOCKS];
+    for (int round = 0; round < 4; round++) {
+        BpeTokenizer *t = tokenizer(&random, true);
+        fill(&random, text, BLOCK);
+        text[BLOCK - 1] = 'z'; /* no merge crosses it */
+        for (size_t i = BLOCK; i < sizeof text; i++)
+            text[i] = text[i - BLOCK];
+        BpeIds one = bpe_support_encode(t, text, BLOCK), all = bpe_support_encode(t, text, sizeof text);
+        ck_assert(!t->rising);
+        ck_assert_uint_eq(all.count, BLOCKS * one.count);
+        for (size_t i = 0; i < all.count; i++)
+            ck_assert_int_eq(all.ids[i], one.ids[i % one.count]);
+        bpe_ids_free(&one);
+        bpe_ids_free(&all);
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
 Suite *models_bpe_merge_suite(void);
 Suite *models_bpe_merge_suite(void)
 {
@@ -120,6 +146,7 @@ Suite *models_bpe_merge_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_length_as_defined);
     tcase_add_test(tcase, very_long_as_by_the_heap);
+    tcase_add_test(tcase, very_long_with_ranks_in_any_order);
     suite_add_tcase(suite, tcase);
     return suite;
 }

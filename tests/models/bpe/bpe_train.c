@@ -52,6 +52,25 @@ START_TEST(all_options_as_hugging_face)
 }
 END_TEST
 
+/* In symbols and exclusive, but that every pair of two may be merged, as in Hugging Face's trainer. */
+START_TEST(the_longest_token_has_one_symbol_less)
+{
+    static const char text[] = "abcdefgh abcdefgh abcdefgh";
+    for (int limit = 1; limit <= 10; limit++) {
+        size_t longest = 0, size;
+        BpeTokenizer *t = bpe_support_learn(
+            (BpeOptions){.pretokenizer = BPE_WHITESPACE, .vocab_size = 100, .max_token_length = limit}, text,
+            sizeof text - 1);
+        for (int64_t id = 0; id < bpe_vocab_size(t); id++) {
+            bpe_token_text(t, (int32_t)id, &size);
+            longest = size > longest ? size : longest;
+        }
+        ck_assert_uint_eq(longest, limit <= 4 ? 2 : limit <= 8 ? 4 : 8); /* tokens double */
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
 START_TEST(merges_as_subword_nmt)
 {
     BpeTokenizer *t =
@@ -359,6 +378,7 @@ Suite *models_bpe_train_suite(void)
     tcase_add_test(tcase, whitespace_as_hugging_face);
     tcase_add_test(tcase, byte_level_as_hugging_face);
     tcase_add_test(tcase, all_options_as_hugging_face);
+    tcase_add_test(tcase, the_longest_token_has_one_symbol_less);
     tcase_add_test(tcase, merges_as_subword_nmt);
     tcase_add_test(tcase, merges_follow_the_rule);
     tcase_add_test(tcase, phases_change_nothing);
