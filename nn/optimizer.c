@@ -376,6 +376,12 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
     o->norm = NAN;
     if (o->options.clip_norm > 0) {
         o->norm = norm_of_gradients(o);
+        if (!isfinite(o->norm))
+            return status_failed(
+                "optimizer: the norm of the gradients in update %lld is %g, so that they cannot be "
+                "clipped; nothing was changed, lower the learning rate or look with "
+                "tape_set_check_finite()",
+                (long long)o->step + 1, o->norm);
         if (o->norm > o->options.clip_norm)
             o->scale = (float)(o->options.clip_norm / (o->norm + 1e-6));
     }

@@ -43,7 +43,8 @@ Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOp
 /* Brings late rows up to date and frees. */
 void nn_optimizer_free(NnOptimizer *optimizer);
 void nn_optimizer_set_lr(NnOptimizer *optimizer, double lr);
-/* One update from the gradients of `count` tapes, added up in the order of the tapes. */
+/* One update from the gradients of `count` tapes, added up in the order of the tapes. An error, and nothing
+ * is changed: a tape has one, or gradients that are to be clipped have no finite norm. */
 Status nn_optimizer_step(NnOptimizer *optimizer, Tape *const *tapes, int count);
 /* How many updates have been made. */
 int64_t nn_optimizer_steps(const NnOptimizer *optimizer);

@@ -137,10 +137,8 @@ static void report(Run *run, RunProgress *progress)
 static Status train_batch(Run *run, const Batch *batch)
 {
     TrainingState *at = &run->at;
-    double loss;
+    double loss = 0;
     Status status = trainer_step(run->trainer, batch, &loss);
-    if (!status_is_ok(&status))
-        return status;
     if (!isfinite(loss)) {
         run->diverged = true;
         return status_failed(
@@ -148,6 +146,8 @@ static Status train_batch(Run *run, const Batch *batch)
             "with --check-finite",
             run->kind->name, at->epoch, (long long)at->batch + 1);
     }
+    if (!status_is_ok(&status))
+        return status;
     at->loss_sum += loss * batch->size;
     at->seen += batch->size;
     at->tokens += batch->num_ids;

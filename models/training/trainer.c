@@ -4,6 +4,7 @@
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 
+#include <math.h>
 #include <string.h>
 
 /* One shard of a batch: its texts, and what came of them. */
@@ -306,13 +307,15 @@ Status trainer_step(Trainer *trainer, const Batch *batch, double *loss)
         return status;
     double middle = clock_seconds();
     int used = trainer->options.shards < batch->size ? trainer->options.shards : batch->size;
-    status = nn_optimizer_step(trainer->optimizer, trainer->tapes, used);
-    trainer->times.optimizer = clock_seconds() - middle;
-    trainer->times.step = clock_seconds() - started;
     double sum = 0;
     for (int i = 0; i < used; i++)
         sum += trainer->shards[i].loss;
-    *loss = sum / ((double)batch->size * (double)batch->labels.shape[1]);
+    status = nn_optimizer_step(trainer->optimizer, trainer->tapes, used);
+    trainer->times.optimizer = clock_seconds() - middle;
+    trainer->times.step = clock_seconds() - started;
+    bool overflowed = !status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
+                      !isfinite(nn_optimizer_norm(trainer->optimizer));
+    *loss = overflowed ? NAN : sum / ((double)batch->size * (double)batch->labels.shape[1]);
     return status;
 }
 

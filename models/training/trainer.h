@@ -41,7 +41,7 @@ Status trainer_new(Trainer **trainer, Model *model, const TrainerOptions *option
 void trainer_free(Trainer *trainer);
 
 /* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it,
- * whatever options.labels is. */
+ * whatever options.labels is; NAN where gradients that are to be clipped have no finite norm, an error. */
 Status trainer_step(Trainer *trainer, const Batch *batch, double *loss);
 /* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
  * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of

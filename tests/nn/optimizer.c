@@ -163,6 +163,32 @@ static void compare_clipping(Fixture *fixture, const char *which, bool f64)
     tape_free(tape);
 }
 
+/* Scaled by 0 an infinite gradient would be NaN, and so would the weights. */
+START_TEST(gradients_without_a_finite_norm_are_not_clipped)
+{
+    NnLinear fc;
+    NnOptimizer *optimizer;
+    NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+    Tape *tape = tape_new();
+    float inputs[] = {1, INFINITY};
+    options.clip_norm = 1;
+    nn_linear_init(&fc, 2, 1);
+    ck_assert_ok(nn_module_reset(&fc.base, 1));
+    ck_assert_ok(nn_optimizer_new(&optimizer, &fc.base, options, NULL));
+    const float *weight = fc.weight.core.value.data, before[] = {weight[0], weight[1]};
+    tape_begin(tape);
+    Var x = tape_constant(tape, tensor_from(inputs, DTYPE_F32, SHAPE(1, 2)));
+    ck_assert(tape_backward(var_sum(nn_linear(&fc, x), AXES_ALL, false)));
+    ck_assert_failed(nn_optimizer_step(optimizer, &tape, 1), STATUS_FAILED,
+                     "norm of the gradients in update 1 is inf");
+    ck_assert(weight[0] == before[0] && weight[1] == before[1]);
+    ck_assert_int_eq(nn_optimizer_steps(optimizer), 0);
+    nn_optimizer_free(optimizer);
+    nn_module_free(&fc.base);
+    tape_free(tape);
+}
+END_TEST
+
 START_TEST(clipping_is_pytorchs)
 {
     Fixture fixture = fixture_open("clip_grad_norm");
@@ -1105,6 +1131,7 @@ Suite *nn_optimizer_suite(void)
     tcase_add_loop_test(c, updates_are_pytorchs, 0, 7);
     tcase_add_test(c, defaults_are_pytorchs);
     tcase_add_test(c, clipping_is_pytorchs);
+    tcase_add_test(c, gradients_without_a_finite_norm_are_not_clipped);
     tcase_add_test(c, late_rows_are_no_farther_from_adam_in_f64_than_dense_ones);
     tcase_add_test(c, late_rows_hold_where_momentum_dies_slowly);
     tcase_add_test(c, rows_that_wait_decay_through_a_slow_warm_up);
