@@ -773,6 +773,47 @@ static Bytes handmade(Slips slips)
     return (Bytes){data, (size_t)(p - data) + slips.behind_end};
 }
 
+/* Zeros in two stored blocks of deflate that end where the reader's buffer of 64 KiB does, and `more` behind.
+ */
+static Bytes with_full_buffer(size_t more)
+{
+    enum { BUFFER = 65536, HALF = BUFFER / 2, DATA = BUFFER - 10 };
+    uint8_t *packed = calloc(1, BUFFER + more), *zeros = calloc(1, DATA);
+    for (size_t i = 0; i < 2; i++) {
+        unsigned length = HALF - 5;
+        packed[i * HALF] = i == 1; /* the last one */
+        zip_put16(zip_put16(packed + i * HALF + 1, length), ~length & 0xffff);
+    }
+    NpzWriter *writer;
+    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    npz_add_bytes(writer, "zeros", packed, BUFFER + more);
+    ok(npz_writer_finish(writer));
+    Bytes bytes = load(path);
+    uint8_t *local = bytes.data, *central = bytes.data + bytes.size - ZIP_END_BYTES - ZIP_CENTRAL_BYTES - 5;
+    uint32_t crc = (uint32_t)crc32(0, zeros, DATA);
+    zip_put16(local + 8, ZIP_DEFLATED);
+    zip_put16(central + 10, ZIP_DEFLATED);
+    zip_put32(local + 14, crc);
+    zip_put32(central + 16, crc);
+    zip_put32(local + 22, DATA);
+    zip_put32(central + 24, DATA);
+    free(packed);
+    free(zeros);
+    return bytes;
+}
+
+START_TEST(what_follows_a_stream_is_seen_behind_a_full_buffer)
+{
+    Npz *npz;
+    Bytes bytes = with_full_buffer(0);
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    ck_assert_uint_eq(npz_find(npz, "zeros")->bytes, 65526);
+    npz_close(npz);
+    free(bytes.data);
+    refused_bytes(with_full_buffer(1), "'zeros': something follows its end");
+}
+END_TEST
+
 static void takes_hello(Slips slips)
 {
     Npz *npz;
@@ -896,6 +937,9 @@ START_TEST(array_headers_that_promise_too_much_are_refused)
     refused(
         read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }\n", 24),
         "larger than any memory");
+    refused(read_with_header("", 24), "'array': its .npy header is longer than itself"); /* than its prefix */
+    refused(read_with_header("\n", 24), "'array': its .npy header is longer than itself");
+    refused(read_with_header("\n\n", 24), "'array': its header is not a dict");
     refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, }\n", 24),
             "'array': its shape");
     ck_assert_int_le(mem_stats().peak_bytes - peak, 8 << 20);
@@ -1097,6 +1141,7 @@ Suite *tensor_npz_suite(void)
     tcase_add_test(tcase, a_member_that_is_locked_leaves_the_others);
     tcase_add_test(tcase, comments_are_passed_over);
     tcase_add_test(tcase, bytes_that_belong_nowhere_are_refused);
+    tcase_add_test(tcase, what_follows_a_stream_is_seen_behind_a_full_buffer);
     tcase_add_test(tcase, the_two_ends_of_zip64_must_agree);
     tcase_add_test(tcase, array_headers_that_promise_too_much_are_refused);
     tcase_add_test(tcase, complex_numbers_are_two_numbers);
