@@ -420,6 +420,7 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
 {
     Checkpoint *first = NULL;
     run->files.init = s->resume ? folder->init_path : s->init;
+    run->files.init_prefix = s->init_prefix;
     Status status = run->files.init ? read_init(&run->files, &first) : status_ok();
     if (status_is_ok(&status))
         status = read_data(s, folder, first, dataset, choice);

@@ -177,8 +177,11 @@ int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
           "drop words in more than this part of them (0.9)"},
          SETTING_MODEL, "0.9"},
         {{"init", "FILE", OPTION_TEXT, &s->init, 0, 0,
-          "begin with the weights of this .npz file"},
+          "begin with the weights of this .npz or .safetensors file"},
          SETTING_FILE, NULL},
+        {{"init-prefix", "TEXT", OPTION_TEXT, &s->init_prefix, 0, 0,
+          "what stands before the names in it, such as module. or _orig_mod."},
+         SETTING_FREE, NULL},
         {{"out", "DIR", OPTION_TEXT, &s->out, 0, 0,
           "folder for all that is written (runs/zoo)"},
          SETTING_COMMAND, NULL},
@@ -302,6 +305,8 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
         return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
     run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
+    if (s->init_prefix && !s->init)
+        return status_usage("--init-prefix: is of the names in the file of --init, which is missing");
     if (s->refit && s->init)
         return status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && s->valid == 0)

@@ -1,5 +1,6 @@
 /* tools/train_zoo: its folder, --resume, signals. What a run writes is tested in tests/models/training/run.c.
  */
+#include "nn/nn.h"
 #include "tests/shell_support.h"
 #include "tests/skip_support.h"
 #include "tests/text_support.h"
@@ -419,6 +420,68 @@ START_TEST(weights_to_begin_with_leave_dropout_as_it_is)
 }
 END_TEST
 
+/* The weights of a model as numbers of 16 or 64 bits, each name behind `prefix`. */
+static void write_weights(const char *from, const char *to, int item_bytes, const char *prefix)
+{
+    Npz *npz;
+    NpzWriter *writer;
+    Arena arena;
+    arena_init(&arena, 0);
+    ck_assert_ok(npz_open(&npz, from));
+    ck_assert_ok(npz_writer_open(&writer, to, (NpzOptions){0}));
+    for (int i = 0; i < npz_count(npz); i++) {
+        const NpzMember *member = npz_member(npz, i);
+        char name[200];
+        Tensor t;
+        if (nn_is_reel_member(member->name))
+            continue;
+        ck_assert_ok(npz_read_tensor(npz, member, &arena, &t));
+        int64_t count = tensor_numel(&t);
+        uint16_t *half = arena_calloc(&arena, (size_t)count * sizeof *half);
+        double *wide = arena_alloc(&arena, (size_t)count * sizeof *wide);
+        for (int64_t j = 0; j < count; j++) {
+            wide[j] = (double)tensor_f32(t)[j];
+            half[j] = tensor_f32(t)[j] < 0 ? 0xb800 : 0x3800; /* -0.5 or 0.5 */
+        }
+        snprintf(name, sizeof name, "%s%s", prefix, member->name);
+        npz_add_array(writer, name, 'f', item_bytes, t.ndim, t.shape, item_bytes == 8 ? (void *)wide : half);
+    }
+    ck_assert_ok(npz_writer_finish(writer));
+    npz_close(npz);
+    arena_free(&arena);
+}
+
+/* Of doubles the first weights are those of the model itself; halves are taken too. */
+START_TEST(weights_to_begin_with_are_converted_and_lose_a_prefix)
+{
+    static const char begin[] =
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --epochs 1 --quiet "
+        "--embed 8 --hidden 8 --out %s/%s --init %s";
+    char model[300], file[300], option[400];
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --epochs 1 --quiet --embed 8 "
+               "--hidden 8 --out %s/first",
+               tools, folder);
+    snprintf(model, sizeof model, "%s/first/rnn.last.npz", folder);
+    snprintf(file, sizeof file, "%s/weights.npz", folder);
+    shell_must(begin, tools, folder, "own", model);
+    write_weights(model, file, 8, "");
+    shell_must(begin, tools, folder, "wide", file);
+    shell_must("cmp %s/own/rnn.best.npz %s/wide/rnn.best.npz", folder, folder);
+    write_weights(model, file, 2, "");
+    shell_must(begin, tools, folder, "half", file);
+    ck_assert_int_ne(shell_run("cmp -s %s/own/rnn.best.npz %s/half/rnn.best.npz", folder, folder), 0);
+    write_weights(model, file, 8, "_orig_mod.");
+    ck_assert_int_eq(shell_run(begin, tools, folder, "wrapped", file), 1);
+    must_say(1, "take the prefix off with --init-prefix _orig_mod. ");
+    snprintf(option, sizeof option, "%s --init-prefix _orig_mod.", file);
+    shell_must(begin, tools, folder, "wrapped", option);
+    shell_must("cmp %s/own/rnn.best.npz %s/wrapped/rnn.best.npz", folder, folder);
+    shell_must("%s/train_zoo --resume %s/wrapped --epochs 2 --quiet", tools, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data x --init-prefix module.", tools), 2);
+    must_say(2, "--init-prefix");
+}
+END_TEST
+
 START_TEST(weights_to_begin_with_must_fit)
 {
     shell_must("%s/train_zoo " OPTIONS "--out %s/whole", tools, folder);
@@ -497,6 +560,7 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, command_lines_that_cannot_be_run_are_refused);
     tcase_add_test(tcase, the_rows_of_the_validation_part_are_counted);
     tcase_add_test(tcase, weights_to_begin_with_leave_dropout_as_it_is);
+    tcase_add_test(tcase, weights_to_begin_with_are_converted_and_lose_a_prefix);
     tcase_add_test(tcase, weights_to_begin_with_must_fit);
     tcase_add_test(tcase, byte_pairs_are_begun_with);
     suite_add_tcase(suite, tcase);

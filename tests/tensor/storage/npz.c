@@ -888,17 +888,12 @@ START_TEST(the_two_ends_of_zip64_must_agree)
 }
 END_TEST
 
-/* A file with a stored .npy member of this header text and as many bytes of data, and one that is sound. */
-static Bytes with_header(const char *text, size_t data_bytes)
+/* A file with these bytes as a stored .npy member, and one that is sound. */
+static Bytes with_npy(const char *npy, size_t size)
 {
-    char npy[1024] = "\x93NUMPY\x01";
-    size_t length = strlen(text);
-    npy[8] = (char)(length & 255);
-    npy[9] = (char)(length >> 8);
-    memcpy(npy + 10, text, length);
     NpzWriter *writer;
     ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    npz_add_bytes(writer, "array_nqy", npy, 10 + length + data_bytes);
+    npz_add_bytes(writer, "array_nqy", npy, size);
     npz_add_tensor(writer, "sound", noise(2, 3));
     ok(npz_writer_finish(writer));
     Bytes bytes = load(path);
@@ -906,10 +901,20 @@ static Bytes with_header(const char *text, size_t data_bytes)
     return bytes;
 }
 
-/* Reads that member as a tensor. The other one can be read in any case. */
-static Status read_with_header(const char *text, size_t data_bytes)
+/* The same of this header text and as many bytes of data. */
+static Bytes with_header(const char *text, size_t data_bytes)
 {
-    Bytes bytes = with_header(text, data_bytes);
+    char npy[1024] = "\x93NUMPY\x01";
+    size_t length = strlen(text);
+    npy[8] = (char)(length & 255);
+    npy[9] = (char)(length >> 8);
+    memcpy(npy + 10, text, length);
+    return with_npy(npy, 10 + length + data_bytes);
+}
+
+/* Reads that member as a tensor. The other one can be read in any case. */
+static Status read_array(Bytes bytes)
+{
     Npz *npz;
     Tensor t;
     ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
@@ -919,6 +924,11 @@ static Status read_with_header(const char *text, size_t data_bytes)
     npz_close(npz);
     free(bytes.data);
     return status;
+}
+
+static Status read_with_header(const char *text, size_t data_bytes)
+{
+    return read_array(with_header(text, data_bytes));
 }
 
 START_TEST(array_headers_that_promise_too_much_are_refused)
@@ -939,6 +949,10 @@ START_TEST(array_headers_that_promise_too_much_are_refused)
         "larger than any memory");
     refused(read_with_header("", 24), "'array': its .npy header is longer than itself"); /* than its prefix */
     refused(read_with_header("\n", 24), "'array': its .npy header is longer than itself");
+    refused(read_array(with_npy("\x93NUMPY\x01\0\xff\0abc", 13)), "its .npy header is longer than itself");
+    refused(read_array(with_npy("\x93NUMPY", 6)), "'array': it does not start as a .npy array");
+    refused(read_array(with_npy("hello", 5)), "'array': it does not start as a .npy array");
+    refused(read_array(with_npy("", 0)), "'array': it does not start as a .npy array");
     refused(read_with_header("\n\n", 24), "'array': its header is not a dict");
     refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, }\n", 24),
             "'array': its shape");
