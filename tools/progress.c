@@ -8,6 +8,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+/* Seconds between lines about the data. */
+enum { READING_SILENCE = 5 };
+
 enum { LEVELS = 8, NAME_COLUMNS = 14, LEAST_TAIL = 20 };
 
 static int terminal_width(void)
@@ -50,6 +53,7 @@ static void begin_model(Progress *progress, const RunProgress *at)
     progress->epoch = 0;
     progress->last_epoch = 0;
     progress->began = clock_seconds();
+    progress->drawn = progress->live ? 0 : progress->began;
 }
 
 /* at->loss is the mean of the epoch so far: the batch's own comes from the difference of sums. */
@@ -135,13 +139,13 @@ static int filled(const Progress *progress)
 /* What stands behind the sparkline, cut to the terminal's width: a line that wraps cannot be redrawn. */
 static void live_tail(const Progress *progress, const RunProgress *at, char text[PROGRESS_LINE_SIZE])
 {
-    char left[32], best[40] = "";
+    char left[32] = "?", best[40] = "";
     double rate = at->seconds > 0 ? (double)at->tokens / at->seconds : 0;
     if (progress->best_epoch > 0)
         snprintf(best, sizeof best, " F1 %.3f", progress->best_f1);
     snprintf(text, PROGRESS_LINE_SIZE, "%*s %*d/%d loss %.4f%s %.0fk tok/s %s left",
              PROGRESS_CELLS - filled(progress), "", at->epochs > 99 ? 3 : 2, at->epoch, at->epochs, at->loss,
-             best, rate / 1e3, progress_clock(at->seconds_left, left));
+             best, rate / 1e3, at->seconds_left < 0 ? left : progress_clock(at->seconds_left, left));
 }
 
 static void summary_tail(const Progress *progress, char text[PROGRESS_LINE_SIZE])
@@ -190,6 +194,36 @@ static void draw(Progress *progress, const RunProgress *at)
     progress->drawn = clock_seconds();
 }
 
+void progress_reading(Progress *progress, const char *doing, int64_t done, int64_t rows)
+{
+    double now = clock_seconds();
+    char place[64] = "";
+    if (progress->quiet)
+        return;
+    if (progress->began == 0)
+        progress->began = progress->drawn = now;
+    /* A new thing is said when it takes long, not when it begins: what is over in a second needs no word. */
+    if (now - progress->drawn < (progress->live ? 0.1 : READING_SILENCE) && !progress->impatient)
+        return;
+    if (rows > 0)
+        snprintf(place, sizeof place, " %lld of %lld", (long long)done, (long long)rows);
+    fprintf(progress->out, progress->live ? "\r%s%s\033[K" : "%s%s\n", doing, place);
+    fflush(progress->out);
+    progress->drawn = now;
+    progress->impatient = false;
+}
+
+/* Where no line can be drawn anew, a long epoch says now and then how far it is. */
+static void print_batch(Progress *progress, const RunProgress *at)
+{
+    char left[32] = "?";
+    fprintf(progress->out, "%-13s epoch %2d/%d  batch %lld/%lld  train loss %.4f  %s left\n", at->model,
+            at->epoch, at->epochs, (long long)at->batch, (long long)at->batches, at->loss,
+            at->seconds_left < 0 ? left : progress_clock(at->seconds_left, left));
+    fflush(progress->out);
+    progress->drawn = clock_seconds();
+}
+
 void progress_show(Progress *progress, const RunProgress *at)
 {
     if (progress->quiet)
@@ -213,18 +247,24 @@ void progress_show(Progress *progress, const RunProgress *at)
         fprintf(progress->out, "%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model,
                 epoch->epoch, at->epochs, epoch->train_loss, epoch->test_f1, epoch->seconds);
         fflush(progress->out);
+        progress->drawn = progress->live ? 0 : clock_seconds();
         return;
     }
     note_batch(progress, at);
-    if (progress->live && clock_seconds() - progress->drawn > 0.05)
+    double since = clock_seconds() - progress->drawn;
+    if (progress->live && since > 0.05)
         draw(progress, at);
+    else if (!progress->live && since > PROGRESS_SILENCE)
+        print_batch(progress, at);
 }
 
 void progress_clear(Progress *progress)
 {
-    if (progress->quiet || !progress->model)
+    if (progress->quiet)
         return;
     take_away(progress);
+    if (!progress->model)
+        return;
     if (progress->live && progress->last_epoch > 0) {
         char tail[PROGRESS_LINE_SIZE], line[PROGRESS_LINE_SIZE];
         summary_tail(progress, tail);

@@ -10,13 +10,17 @@
 
 enum { PROGRESS_CELLS = 14, PROGRESS_LINE_SIZE = 512 };
 
+/* Seconds after which a line is written where none can be drawn anew. */
+enum { PROGRESS_SILENCE = 30 };
+
 typedef struct Progress {
     FILE *out;
-    bool live;   /* redraw a line: out is a terminal */
-    bool colour; /* of the sparkline and the best epoch */
-    bool utf8;   /* the sparkline in block characters, otherwise in ASCII */
-    bool quiet;  /* nothing but results */
-    int width;   /* of the terminal, in columns */
+    bool live;      /* redraw a line: out is a terminal */
+    bool colour;    /* of the sparkline and the best epoch */
+    bool utf8;      /* the sparkline in block characters, otherwise in ASCII */
+    bool quiet;     /* nothing but results */
+    bool impatient; /* reading will take long: say so at once */
+    int width;      /* of the terminal, in columns */
 
     /* Of the model at hand. */
     const char *model;
@@ -33,9 +37,12 @@ typedef struct Progress {
 /* Writes to stdout. Live where stdout and stderr are terminals that can redraw a line (TERM is not dumb); in
  * colour unless NO_COLOR is set; block characters where the locale's encoding is UTF-8. */
 void progress_init(Progress *progress, bool quiet);
+/* What is done with the data before training, where that takes long; where lines stay, only now and
+ * then. */
+void progress_reading(Progress *progress, const char *doing, int64_t done, int64_t rows);
 /* Draws the live line, or the line of a finished epoch. */
 void progress_show(Progress *progress, const RunProgress *at);
-/* Ends a model: takes the live line away and leaves one that sums the model up. */
+/* Ends the reading, or a model: takes the live line away and leaves one that sums a model up. */
 void progress_clear(Progress *progress);
 
 /* The parts, for tests. */

@@ -14,7 +14,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Bytes of data that take seconds to read. */
+enum { LARGE_FILE = 1 << 25 };
 
 /* ---- While it runs ---- */
 
@@ -363,6 +367,11 @@ static Status compare(const ZooSettings *s, const char *const *folders, int coun
     return status;
 }
 
+static void show_reading(void *context, const char *doing, int64_t done, int64_t rows)
+{
+    progress_reading(context, doing, done, rows);
+}
+
 /* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
  * learned from them, or are those of the file to begin with. */
 static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset,
@@ -388,13 +397,22 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *fir
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
+    Progress progress;
+    struct stat info;
+    progress_init(&progress, s->quiet);
+    progress.impatient = stat(path, &info) == 0 && info.st_size > LARGE_FILE;
+    options.progress = show_reading;
+    options.progress_context = &progress;
     if (s->bpe_dropout > 0 && !options.fit)
         return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options.keep_texts = s->bpe_dropout > 0;
     Status status = s->refit ? dataset_read(choice, path, &options) : status_ok();
     if (s->refit)
         options.valid_size = 0;
-    return status_is_ok(&status) ? dataset_read(dataset, path, &options) : status;
+    if (status_is_ok(&status))
+        status = dataset_read(dataset, path, &options);
+    progress_clear(&progress);
+    return status;
 }
 
 /* What a model would refuse at its turn is refused before any has trained. */

@@ -18,6 +18,13 @@ static Status name_file(Status status, const char *name)
     return status.code == STATUS_FAILED ? status_failed("%s: %s", name, status.message) : status;
 }
 
+/* Tells who looks on, in a loop over rows now and then. */
+static void tell(const DatasetOptions *options, const char *doing, int64_t done, int64_t rows)
+{
+    if (options && options->progress && done % 1024 == 0)
+        options->progress(options->progress_context, doing, done, rows);
+}
+
 /* The cleaned texts of a corpus, in one block. */
 typedef struct {
     char *bytes;
@@ -30,7 +37,8 @@ static void clean_texts_free(CleanTexts *clean)
     mem_free(clean->texts);
 }
 
-static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus, const char *name)
+static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus, const char *name,
+                          const DatasetOptions *options)
 {
     size_t bytes = 0, used = 0;
     for (int64_t i = 0; i < corpus->rows; i++)
@@ -41,6 +49,7 @@ static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpu
         return status_no_memory(bytes, "the cleaned texts");
     for (int64_t i = 0; i < corpus->rows; i++) {
         char *out = clean->bytes + used;
+        tell(options, "cleaning texts", i, corpus->rows);
         clean->texts[i] = (TextSpan){out, cleaner_run(cleaner, corpus->texts[i], out)};
         used += clean->texts[i].length;
     }
@@ -150,6 +159,7 @@ static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const cha
         return status_no_memory(bytes, "the training texts");
     for (int64_t i = 0; i < rows->num_train; i++)
         texts[i] = clean->texts[rows->train[i]];
+    tell(options, options->fit ? "learning the tokenizer" : "counting words", 0, 0);
     Status status;
     if (options->fit) {
         status = options->fit(options->fit_context, texts, rows->num_train, &dataset->tokenizer);
@@ -167,13 +177,14 @@ static bool is_unknown(const int32_t *ids, int64_t count)
     return count == 3 && ids[1] == TOKEN_UNK;
 }
 
-static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Tokenizer *tokenizer,
-                       int32_t max_len)
+static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset *dataset,
+                       const DatasetOptions *options)
 {
     IdList list = {0};
     part->offsets[0] = 0;
     for (int64_t i = 0; i < part->count; i++) {
-        if (!tokenizer_encode(tokenizer, clean->texts[part->rows[i]], max_len, &list)) {
+        tell(options, "making ids", i, part->count);
+        if (!tokenizer_encode(&dataset->tokenizer, clean->texts[part->rows[i]], dataset->max_len, &list)) {
             Status status = status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
             id_list_free(&list);
             return status;
@@ -209,7 +220,7 @@ static Status fill_labels(DatasetPart *part, const Corpus *corpus)
 }
 
 static Status fill_part(DatasetPart *part, const int32_t *rows, int64_t count, const Corpus *corpus,
-                        const CleanTexts *clean, const Dataset *dataset)
+                        const CleanTexts *clean, const Dataset *dataset, const DatasetOptions *options)
 {
     size_t n = (size_t)count;
     part->count = count;
@@ -223,7 +234,7 @@ static Status fill_part(DatasetPart *part, const int32_t *rows, int64_t count, c
     memcpy(part->rows, rows, n * sizeof *rows);
     Status status = fill_labels(part, corpus);
     if (status_is_ok(&status))
-        status = fill_ids(part, clean, &dataset->tokenizer, dataset->max_len);
+        status = fill_ids(part, clean, dataset, options);
     return status;
 }
 
@@ -266,17 +277,17 @@ static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, con
     CleanTexts clean = {0};
     Status status = cleaner_init(&dataset->cleaner, &options->clean);
     if (status_is_ok(&status))
-        status = clean_texts(&clean, &dataset->cleaner, corpus, name);
+        status = clean_texts(&clean, &dataset->cleaner, corpus, name, options);
     if (status_is_ok(&status))
         status = fit_tokenizer(dataset, &clean, name, rows, options);
     if (status_is_ok(&status))
         status = copy_classes(dataset, corpus);
     if (status_is_ok(&status))
-        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &clean, dataset);
+        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &clean, dataset, options);
     if (status_is_ok(&status) && rows->num_valid > 0)
-        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset);
+        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset, options);
     if (status_is_ok(&status))
-        status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset);
+        status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset, options);
     if (status_is_ok(&status) && options->keep_texts)
         status = keep_texts(dataset, &clean);
     clean_texts_free(&clean);
@@ -336,6 +347,7 @@ Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *o
 {
     *dataset = NULL;
     Corpus corpus;
+    tell(options, "reading", 0, 0);
     Status status = corpus_read(&corpus, path, options ? &options->corpus : NULL);
     if (!status_is_ok(&status))
         return status;

@@ -19,6 +19,9 @@ REEL_BEGIN_DECLS
  * what the tokenizer refers to: it must live as long as the data set. */
 typedef Status (*TokenizerFit)(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
 
+/* Told what is being done, and with how many of how many rows (0 of 0: it cannot be said). */
+typedef void (*DatasetProgress)(void *context, const char *doing, int64_t done, int64_t rows);
+
 typedef struct DatasetOptions {
     double test_size;    /* part of the rows that is kept for testing, in (0, 1) */
     uint32_t split_seed; /* random_state of the split */
@@ -30,7 +33,9 @@ typedef struct DatasetOptions {
     int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
     TokenizerFit fit; /* NULL: words, as `vocabulary` says */
     void *fit_context;
-    bool keep_texts; /* the cleaned texts of the training part stay */
+    bool keep_texts;          /* the cleaned texts of the training part stay */
+    DatasetProgress progress; /* NULL: nobody looks on */
+    void *progress_context;
 } DatasetOptions;
 
 /* The examples of one part. All flat: example i has the ids from ids[offsets[i]] up to

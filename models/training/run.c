@@ -125,9 +125,12 @@ static void report(Run *run, RunProgress *progress)
     if (!run->watcher || !run->watcher->progress)
         return;
     int64_t left = progress->batches * (progress->epochs - progress->epoch + 1) - progress->batch;
-    double per_batch =
-        (clock_seconds() - run->started) / (double)(run->batches_done > 0 ? run->batches_done : 1);
-    progress->seconds_left = per_batch * (double)left;
+    /* The first batch is no measure: it pays for memory that later ones have, and for what came before. */
+    if (run->batches_done <= 1)
+        run->measured_from = clock_seconds();
+    progress->seconds_left = run->batches_done > 1 ? (clock_seconds() - run->measured_from) * (double)left /
+                                                         (double)(run->batches_done - 1)
+                                                   : -1;
     progress->best_f1 = run->result->best_f1;
     progress->best_epoch = run->result->best_epoch;
     run->watcher->progress(run->watcher->context, progress);

@@ -102,7 +102,7 @@ typedef struct RunProgress {
     int64_t batch, batches;   /* of this epoch */
     int64_t tokens;           /* trained on in this epoch */
     double seconds;           /* since this epoch began */
-    double seconds_left;      /* of this model, as far as can be told */
+    double seconds_left;      /* of this model, as far as can be told; negative: not yet */
     double loss;              /* mean of this epoch so far */
     double best_f1;           /* of the finished epochs, an earlier process's too: on the test part */
     int best_epoch;           /* 0: none yet */

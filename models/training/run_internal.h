@@ -27,6 +27,7 @@ typedef struct Run {
     double started, saved; /* when this process began, and when it last wrote */
     double seconds_before; /* that earlier processes took */
     int64_t batches_done;  /* by this process */
+    double measured_from;  /* when the first of them was done */
 } Run;
 
 /* Where it is before it begins. */

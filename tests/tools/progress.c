@@ -175,6 +175,57 @@ START_TEST(a_line_never_wraps)
 }
 END_TEST
 
+/* Into a file or pipe a line is written when nothing was for a while. */
+START_TEST(a_long_epoch_is_heard_of)
+{
+    FILE *file = tmpfile();
+    Progress progress = to_file(file, false);
+    RunProgress at = {.model = "lstm",
+                      .epoch = 1,
+                      .epochs = 9,
+                      .batch = 7,
+                      .batches = 900,
+                      .loss = 0.25,
+                      .seconds_left = -1};
+    progress_show(&progress, &at);
+    progress.drawn -= PROGRESS_SILENCE + 1;
+    progress_show(&progress, &at);
+    progress_show(&progress, &at);
+    progress.drawn -= PROGRESS_SILENCE + 1;
+    at.seconds_left = 83;
+    progress_show(&progress, &at);
+    ck_assert_str_eq(written(file), "lstm          epoch  1/9  batch 7/900  train loss 0.2500  ? left\n"
+                                    "lstm          epoch  1/9  batch 7/900  train loss 0.2500  1:23 left\n");
+}
+END_TEST
+
+/* Short work needs no word; a large file is named at once. */
+START_TEST(reading_says_how_far_it_is)
+{
+    FILE *file = tmpfile();
+    Progress progress = to_file(file, false);
+    progress_reading(&progress, "reading", 0, 0);
+    progress_reading(&progress, "cleaning texts", 1024, 4000);
+    progress.drawn -= 10;
+    progress_reading(&progress, "cleaning texts", 2048, 4000);
+    progress_reading(&progress, "making ids", 0, 4000);
+    progress_clear(&progress);
+    ck_assert_str_eq(written(file), "cleaning texts 2048 of 4000\n");
+    file = tmpfile();
+    progress = to_file(file, false);
+    progress.impatient = true;
+    progress_reading(&progress, "reading", 0, 0);
+    progress_reading(&progress, "cleaning texts", 1024, 4000);
+    ck_assert_str_eq(written(file), "reading\n");
+    file = tmpfile();
+    progress = to_file(file, true);
+    progress.impatient = true;
+    progress_reading(&progress, "cleaning texts", 1024, 4000);
+    progress_clear(&progress);
+    ck_assert_str_eq(written(file), "\rcleaning texts 1024 of 4000\033[K\r\033[K");
+}
+END_TEST
+
 START_TEST(the_sparkline_spans_low_to_high_in_both_alphabets)
 {
     char spark[200];
@@ -277,6 +328,8 @@ Suite *tools_progress_suite(void)
     tcase_add_test(tcase, quiet_is_quiet);
     tcase_add_test(tcase, a_line_never_wraps);
     tcase_add_test(tcase, the_sparkline_spans_low_to_high_in_both_alphabets);
+    tcase_add_test(tcase, a_long_epoch_is_heard_of);
+    tcase_add_test(tcase, reading_says_how_far_it_is);
     tcase_add_test(tcase, times_are_written_as_on_a_clock);
     tcase_add_test(tcase, the_program_writes_no_escape_codes_to_a_pipe);
     tcase_add_test(tcase, the_program_is_live_on_a_terminal);
