@@ -185,6 +185,26 @@ START_TEST(a_wrong_function_is_named_with_input_index_and_values)
 }
 END_TEST
 
+/* x^2 and a part of x that gives no gradient. */
+static Var a_little_off(Tape *tape, const Var *inputs, void *context)
+{
+    (void)tape;
+    return var_add(var_mul(inputs[0], inputs[0]), var_scale(var_detach(inputs[0]), *(double *)context, 0));
+}
+
+START_TEST(what_is_off_by_more_than_the_tolerance_is_rejected)
+{
+    double memory[3] = {0.5, 0.5, 0.5}, off = 0.5 * GRADCHECK_TOLERANCE;
+    Tensor x = tensor_from(memory, DTYPE_F64, SHAPE(3));
+    ck_assert_double_le(GRADCHECK_TOLERANCE, 1e-5);
+    GradcheckResult result = gradcheck("off", a_little_off, &off, &x, 1, 0);
+    ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+    off = 3 * GRADCHECK_TOLERANCE;
+    result = gradcheck("off", a_little_off, &off, &x, 1, 0);
+    ck_assert_int_eq(result.status.code, STATUS_FAILED);
+}
+END_TEST
+
 static Var fails(Tape *tape, const Var *inputs, void *context)
 {
     (void)tape, (void)context;
@@ -257,6 +277,7 @@ Suite *autograd_gradcheck_suite(void)
     tcase_add_loop_test(checker, a_broken_backward_is_rejected, 0, op_count());
     tcase_add_test(checker, a_function_is_checked_and_its_inputs_are_restored);
     tcase_add_test(checker, a_wrong_function_is_named_with_input_index_and_values);
+    tcase_add_test(checker, what_is_off_by_more_than_the_tolerance_is_rejected);
     tcase_add_test(checker, what_cannot_be_checked_is_an_error);
     tcase_add_test(checker, no_memory_is_an_error_and_leaks_nothing);
     suite_add_tcase(suite, checker);

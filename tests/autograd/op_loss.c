@@ -54,9 +54,13 @@ START_TEST(bce_is_that_of_pytorch)
     expect(var_value(loss), 1e-9, 25.37291372);
     ck_assert(tape_backward(loss));
     expect(var_grad(p), 1e-8, -250000001000.0, 0.3333333333, 0.0, 1.111111111);
-    Var bad = LEAF(tape, SHAPE(4), 0.5, 1.5, 0, 0);
-    ck_assert(var_is_empty(var_bce(bad, t, VAR_NONE, REDUCTION_MEAN)));
-    assert_fails(tape, "bce([4], [4])", "outside of [0, 1]");
+    for (int below = 0; below < 2; below++) {
+        tape_begin(tape);
+        Var bad = LEAF(tape, SHAPE(4), 0.5, below ? -1e-9 : 1.5, 0, 0);
+        t = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(4), NUMBERS(1.0, 0.0, 1.0, 0.5)));
+        ck_assert(var_is_empty(var_bce(bad, t, VAR_NONE, REDUCTION_MEAN)));
+        assert_fails(tape, "bce([4], [4])", "outside of [0, 1]");
+    }
 }
 END_TEST
 

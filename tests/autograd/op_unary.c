@@ -13,6 +13,7 @@ START_TEST(values_and_gradients_at_special_points)
     ck_assert(tape_backward(var_sum(var_abs(b), AXES_ALL, false)));
     expect(var_grad(b), 0, -1, 0, 1);
     expect(var_value(var_scale(a, -0.5, 1)), 0, 2, 1, -0.5);
+    expect(var_value(var_scale(a, 2, -1)), 0, -5, -1, 5);
     Var far = LEAF(tape, SHAPE(2), 1000, -1000);
     expect(var_value(var_softplus(far)), 0, 1000, 0);
     expect(var_value(var_sigmoid(far)), 0, 1, 0);
