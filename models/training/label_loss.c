@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-/* Learning rates were chosen on a corpus of 57 labels with C = 1.6, as the rates of a mean over labels. They
- * are kept as rates of the sum over labels divided by 57. Where C is above 4, a sum would be steeper than
- * what they were tried on. */
+/* Learning rates were chosen on a corpus of 57 labels, as the rates of a mean over labels, where the
+ * curvatures' sum is 1.6. They are kept as rates of the sum over labels divided by 57. Four times as steep a
+ * loss breaks away there, and is not gone near. */
 #define UNIT            57.0
 #define MOST_CURVATURE  4.0
 #define MOST_OF_EXAMPLE 2.0
@@ -49,7 +49,8 @@ Status label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, 
             loss->base -= u * (w * p * log(q) + (1 - p) * log(1 - q)) / (double)count;
         curvature += p * (1 - p);
     }
-    loss->labels = form == LOSS_SUM ? UNIT * fmax(1, curvature / MOST_CURVATURE) : 0;
+    if (form == LOSS_SUM)
+        loss->labels = UNIT * fmax(1, curvature / MOST_CURVATURE);
     return status_ok();
 }
 

@@ -22,8 +22,9 @@ typedef enum LossForm {
  * p + w p): u = (1 - p + w p) / w makes that p (1 - p) whatever the weights are. For a power of at most 1 no
  * example then counts more than twice; for a larger one u is made so much smaller.
  *
- * Layers that the labels share feel the sum of the curvatures, C = sum p (1 - p). The gradient that is
- * followed is that of sum l / (57 max(1, C / 4)): see label_loss.c. */
+ * That is at most 1/4, which a label's own row of the output layer bears. The layers that the labels share
+ * feel the sum of the curvatures; the gradient that is followed is that of sum l / (57 max(1, sum p (1 - p) /
+ * 4)): see label_loss.c. */
 typedef struct LabelLoss {
     float *pos_weight, *weight; /* [K] w, u; NULL: 1 */
     double labels;              /* what the sum over labels is divided by; 0: K */

@@ -238,12 +238,13 @@ static Status check_loss(Run *run)
 {
     const RunOptions *options = run->options;
     const RunResult *result = run->result;
-    double loss = run->at.loss_sum / (double)run->at.seen, least = INFINITY;
+    double loss = run->at.loss_sum / (double)run->at.seen, base = run->loss.base, least = INFINITY;
     if (options->log_odds_bias && !options->notebook && !options->files.init)
-        least = run->loss.base;
+        least = base;
     for (int i = 0; i < result->count; i++)
         least = fmin(least, result->epochs[i].train_loss);
-    if (run->at.form == LOSS_MEAN || loss <= 1.5 * least || loss <= 0.5 * run->loss.base)
+    bool grew = loss > 2 * least && loss > 0.5 * base, all_is_lost = least < 0.9 * base && loss > base;
+    if (run->at.form == LOSS_MEAN || (!grew && !all_is_lost))
         return status_ok();
     run->diverged = true;
     return status_failed("%s: the loss grew to %.4g in epoch %d, from %.4g; lower --lr", run->kind->name,

@@ -119,11 +119,11 @@ typedef struct RunWatcher {
     bool (*stop)(void *context); /* asked after each batch; true ends the run in good order; may be NULL */
 } RunWatcher;
 
-/* Trains a new model of `kind`. Where its loss grows (to 1.5 times what it was at first or in any epoch
- * before, and more than half of what the labels' frequencies alone give) or is not a number, the model is
- * trained anew at half the learning rate, up to ten times. On success the caller has the result
- * (run_result_free) and, where `model` is not NULL, the model (model_free). An error: a loss, the logits of
- * the test part or, at the end, a weight is not finite. */
+/* Trains a new model of `kind`. Its loss may be no number, or grow: to twice what it was at first or in any
+ * epoch before, and more than half of what the labels' frequencies alone come to; or to more than that, once
+ * it was below 0.9 of it. Then the model is trained anew at half the learning rate, up to ten times. On
+ * success the caller has the result (run_result_free) and, where `model` is not NULL, the model (model_free).
+ * An error: a loss, the logits of the test part or, at the end, a weight is not finite. */
 Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
                  const RunOptions *options, const RunWatcher *watcher);
 void run_result_free(RunResult *result);

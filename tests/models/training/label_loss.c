@@ -66,7 +66,7 @@ START_TEST(labels_add_up_until_they_are_too_steep)
     LabelLoss loss;
     for (int32_t labels = 2; labels <= 5000; labels += labels < 100 ? 1 : 490) {
         for (int32_t k = 0; k < labels; k++)
-            counts[k] = 2 * TEXTS / labels; /* two labels a text, at most four of this sort of 1/4 */
+            counts[k] = 2 * TEXTS / labels;
         loss = loss_of(LOSS_SUM, counts, labels, 0);
         ck_assert(loss.labels == 57);
         ck_assert_ptr_null(loss.pos_weight);
