@@ -1,10 +1,10 @@
 #define _GNU_SOURCE /* memrchr() */
 #include "tensor/clock.h"
 #include "tensor/mem.h"
+#include "tensor/storage/text_file.h"
 #include "tools/bpe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,9 +37,8 @@ void meter_clear(const Meter *meter)
 Status input_open(Input *input, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
-    *input = (Input){.fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
-                     .name = is_stdin ? "standard input" : path};
-    return input->fd < 0 ? status_failed("%s: cannot open: %s", path, strerror(errno)) : status_ok();
+    *input = (Input){.fd = STDIN_FILENO, .name = is_stdin ? "standard input" : path};
+    return is_stdin ? status_ok() : text_file_open(path, &input->fd);
 }
 
 void input_close(Input *input)

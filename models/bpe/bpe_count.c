@@ -5,9 +5,9 @@
  * before the first of them is used. */
 #include "models/bpe/bpe_internal.h"
 #include "tensor/mem.h"
+#include "tensor/storage/text_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -294,12 +294,13 @@ static void run_workers(BpeCounter *counter, Reader *reader)
 Status bpe_counter_add_file(BpeCounter *counter, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
-    Reader reader = {.fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
+    Reader reader = {.fd = STDIN_FILENO,
                      .path = is_stdin ? "standard input" : path,
                      .mode = counter->options.pretokenizer,
                      .status = status_ok()};
-    if (reader.fd < 0)
-        return status_failed("%s: cannot open: %s", path, strerror(errno));
+    Status status = is_stdin ? status_ok() : text_file_open(path, &reader.fd);
+    if (!status_is_ok(&status))
+        return status;
     pthread_mutex_init(&reader.lock, NULL);
     run_workers(counter, &reader);
     counter->bytes += reader.bytes;

@@ -20,15 +20,25 @@ static Status cannot_read(const char *path, int error)
     return status_failed("%s: cannot read the file: %s; %s", path, strerror(error), remedy);
 }
 
-Status text_file_open(const char *path, int *fd)
+/* Directories, and files (which a look does not change) in another encoding than they could be in. */
+static Status check_opened(const char *path, int fd)
 {
     struct stat info;
+    char first[2];
+    if (fstat(fd, &info) != 0)
+        return cannot_read(path, errno);
+    if (S_ISDIR(info.st_mode))
+        return status_failed("%s: is a directory; name a file in it", path);
+    ssize_t got = S_ISREG(info.st_mode) ? pread(fd, first, sizeof first, 0) : 0;
+    return got > 0 ? text_file_check_mark(path, first, (size_t)got) : status_ok();
+}
+
+Status text_file_open(const char *path, int *fd)
+{
     *fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*fd < 0)
         return cannot_read(path, errno);
-    Status status = fstat(*fd, &info) != 0  ? cannot_read(path, errno)
-                    : S_ISDIR(info.st_mode) ? status_failed("%s: is a directory; name a file in it", path)
-                                            : status_ok();
+    Status status = check_opened(path, *fd);
     if (!status_is_ok(&status)) {
         close(*fd);
         *fd = -1;

@@ -10,11 +10,12 @@
 
 REEL_BEGIN_DECLS
 
-/* Opens `path` for reading. Errors: no such file, no permission, a directory. */
+/* Opens `path` for reading. Errors: no such file, no permission, a directory, a file (of a pipe only reading
+ * tells) of UTF-16. */
 Status text_file_open(const char *path, int *fd);
 /* Reads all of `path` into *bytes, which the caller frees with mem_free(). A pipe will do as well. The
  * bytes are followed by a NUL that *size does not count.
- * Errors: those of text_file_open(), a device, UTF-16, no memory. An empty file is none. */
+ * Errors: those of text_file_open(), a device, a pipe with UTF-16, no memory. An empty file is none. */
 Status text_file_read(const char *path, char **bytes, size_t *size);
 /* What is said of an empty file where there must be something. */
 Status text_file_empty(const char *path);

@@ -101,6 +101,11 @@ START_TEST(wrong_usage_is_2_and_failure_is_1)
         ck_assert_msg(run(line) == 1, "%s", failures[i]);
     }
     ck_assert_int_eq(run("test -e @/x"), 1);
+    ck_assert_int_eq(run("printf '\\377\\376a\\000' > @/utf16"), 0);
+    ck_assert_int_eq(run("bpe train --vocab 10 --out @/x @/utf16 2> @/log"), 1);
+    ck_assert_int_eq(run("grep -q 'mark of UTF-16' @/log"), 0);
+    ck_assert_int_eq(run("bpe encode --tokenizer tests/fixtures/bpe/odd.json --ids @/utf16 2> @/log"), 1);
+    ck_assert_int_eq(run("grep -q 'mark of UTF-16' @/log"), 0);
     for (size_t i = 0; i < sizeof full / sizeof full[0]; i++) {
         snprintf(line, sizeof line, "%s > /dev/full 2> @/log", full[i]);
         ck_assert_msg(run(line) == 1, "%s", full[i]);

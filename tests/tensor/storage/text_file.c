@@ -75,6 +75,10 @@ START_TEST(byte_order_marks_are_seen)
         text_file_read(text_support_file("\xFF\xFEx\0", 4), &bytes, &size), STATUS_FAILED,
         ":1: begins with the byte order mark of UTF-16 (FF FE); convert the file, as with `iconv");
     ck_assert_ptr_null(bytes);
+    int fd;
+    ck_assert_failed(text_file_open(text_support_file("\xFE\xFF\0x", 4), &fd), STATUS_FAILED,
+                     "UTF-16 (FE FF)");
+    ck_assert_int_eq(fd, -1);
     ck_assert_failed(text_file_check("x", "\xFE\xFF\0x", 4), STATUS_FAILED, "x:1: begins with");
     ck_assert_failed(text_file_check("x", "\xFE", 1), STATUS_FAILED, "x:1: byte 1 of the line (0xFE)");
     ck_assert_uint_eq(text_file_mark("\xEF\xBB\xBFx", 4), 3);
