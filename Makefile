@@ -11,6 +11,8 @@ CFLAGS   ?= -g
 V        ?= 0
 SANITIZE ?=
 COVERAGE ?=
+# CHAPTERS=0: without repeated rows, put-off products and late rows; everything works, slower.
+CHAPTERS ?= 1
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 # The sanitizers check as much at -O1 and compile in a third of the time; gcov needs lines that are there.
@@ -25,6 +27,9 @@ config := $(patsubst %-,%,$(CROSS))-$(config)
 else ifeq ($(filter cc gcc,$(CC)),)
 config := $(subst $(empty) ,_,$(notdir $(CC)))-$(config)
 endif
+ifeq ($(CHAPTERS),0)
+config := $(config)-plain
+endif
 B := build/$(config)
 
 REEL_CFLAGS := -std=gnu17 $(OPT) -Wall -Wextra -Wpedantic -Wmissing-prototypes -Wstrict-prototypes \
@@ -38,6 +43,9 @@ endif
 ifneq ($(UTF8PROC),)
 REEL_CFLAGS += -DREEL_UTF8PROC
 REEL_LIBS   := -lutf8proc $(REEL_LIBS)
+endif
+ifeq ($(CHAPTERS),0)
+REEL_CFLAGS += -DREEL_CHAPTERS=0
 endif
 ifneq ($(SANITIZE),)
 REEL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
@@ -185,7 +193,7 @@ $(call note,$(B)/docs/programs,$(sort $(page_programs)))
 
 # What the suites need to know of this build. A slow machine, and sanitizers, get more time.
 test_env := REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_DOCS=$(CURDIR)/$(B)/docs \
-            REEL_MAKE='$(MAKE) CC="$(CC)" CROSS=$(CROSS) UTF8PROC=$(UTF8PROC) SANITIZE=$(SANITIZE) COVERAGE=$(COVERAGE) OPT="$(OPT)"' \
+            REEL_MAKE='$(MAKE) CC="$(CC)" CROSS=$(CROSS) UTF8PROC=$(UTF8PROC) SANITIZE=$(SANITIZE) COVERAGE=$(COVERAGE) CHAPTERS=$(CHAPTERS) OPT="$(OPT)"' \
             REEL_CC='$(CC)' REEL_LINK_FLAGS='$(LDFLAGS)' \
             CK_TIMEOUT_MULTIPLIER=$(or $(CK_TIMEOUT_MULTIPLIER),$(if $(SANITIZE)$(COVERAGE)$(CROSS),30,10))
 ifneq ($(SANITIZE),)
@@ -203,7 +211,7 @@ EMULATOR ?= $(valgrind)
 test_env += CK_FORK=no REEL_VALGRIND='$(valgrind)'
 endif
 
-## test: builds and runs the tests (SUITE='autograd/* tensor/npz'; SANITIZE=address,undefined or thread; VALGRIND=1; SKIPS=fail)
+## test: builds and runs the tests (SUITE='autograd/* tensor/npz'; SANITIZE=address,undefined or thread; CHAPTERS=0; VALGRIND=1; SKIPS=fail)
 test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
 	@$(test_env) REEL_SKIPS=$(SKIPS) $(EMULATOR) $(B)/tests/run '$(SUITE)'
 

@@ -24,7 +24,7 @@ typedef struct Check {
     const Tensor *inputs;
     int count;
     Var vars[MAX_INPUTS]; /* of the inputs, in the evaluation that is running */
-    const Op *op;
+    const OpKind *op;
     OpSample sample;
     Tensor weights; /* of the output's shape, without gaps */
     double largest_output;
@@ -60,18 +60,18 @@ static void check_free(Check *check)
  * wrong sign in the op that is checked. */
 static bool weigh_forward(OpContext *c)
 {
-    Tensor product = op_new_like(c, c->inputs[0]);
+    Tensor product = op_new_like(c, *c->in[0]);
     return op_output(c, 0, NULL) && tensor_is_valid(product) &&
-           tensor_binary(BINARY_MUL, product, c->inputs[0], c->inputs[1]) &&
-           tensor_sum_to(c->output, product, false);
+           tensor_binary(BINARY_MUL, product, *c->in[0], *c->in[1]) &&
+           tensor_sum_to(*c->out[0], product, false);
 }
 
-static void weigh_backward(OpContext *c)
+static void weigh_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, c->inputs[1]);
+    op_give(&terms[0], *c->in[1]);
 }
 
-static const Op op_weigh = {.name = "weigh", .forward = weigh_forward, .backward = weigh_backward};
+static const OpKind op_weigh = {.name = "weigh", .forward = weigh_forward, .backward = weigh_backward};
 
 /* ---- One evaluation ---- */
 
@@ -290,7 +290,7 @@ GradcheckResult gradcheck(const char *name, GradcheckFunction *function, void *c
     return result;
 }
 
-static Status check_init_op(Check *check, const Op *op, Layout layout, Dtype dtype, uint64_t seed)
+static Status check_init_op(Check *check, const OpKind *op, Layout layout, Dtype dtype, uint64_t seed)
 {
     char name[sizeof check->name];
     snprintf(name, sizeof name, "%s (%s, %s)", op->name, layout_name(layout), dtype_name(dtype));
@@ -302,7 +302,7 @@ static Status check_init_op(Check *check, const Op *op, Layout layout, Dtype dty
     return status;
 }
 
-GradcheckResult gradcheck_op(const Op *op, Layout layout, uint64_t seed)
+GradcheckResult gradcheck_op(const OpKind *op, Layout layout, uint64_t seed)
 {
     Check check;
     GradcheckResult result = {.status = check_init_op(&check, op, layout, DTYPE_F64, seed)};
@@ -327,7 +327,7 @@ static double distance(Tensor narrow, Tensor wide, double floor)
     return worst == 0 ? 0 : worst / largest;
 }
 
-GradcheckResult gradcheck_op_f32(const Op *op, Layout layout, uint64_t seed)
+GradcheckResult gradcheck_op_f32(const OpKind *op, Layout layout, uint64_t seed)
 {
     Check narrow, wide;
     Tensor narrow_grads[MAX_INPUTS], wide_grads[MAX_INPUTS];

@@ -46,10 +46,10 @@ typedef enum {
 const char *layout_name(Layout layout);
 
 /* Checks a registered op through its sample, in f64. An op without backward or sample is an error. */
-GradcheckResult gradcheck_op(const Op *op, Layout layout, uint64_t seed);
+GradcheckResult gradcheck_op(const OpKind *op, Layout layout, uint64_t seed);
 /* The same sample in f32 against f64: outputs within 1e-5 and gradients within 1e-4 of the tensor's largest
  * value (or of a tenth of the largest output, if that is more). */
-GradcheckResult gradcheck_op_f32(const Op *op, Layout layout, uint64_t seed);
+GradcheckResult gradcheck_op_f32(const OpKind *op, Layout layout, uint64_t seed);
 
 REEL_END_DECLS
 

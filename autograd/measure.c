@@ -1,6 +1,6 @@
 #include "autograd/measure.h"
 #include "autograd/sample_internal.h"
-#include "autograd/tape_internal.h"
+#include "autograd/walk_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,13 +8,23 @@
 
 static const Node *node_of(const Measure *measure)
 {
-    return &measure->tape->nodes[measure->node];
+    return tape_node(measure->tape, measure->node);
+}
+
+static const Tensor *output_of(const Measure *measure, int k)
+{
+    return &tape_value(measure->tape, node_of(measure)->first_output + (uint32_t)k)->t;
+}
+
+static Value *input_of(const Measure *measure, int i)
+{
+    return tape_value(measure->tape, node_input(measure->tape, node_of(measure), i));
 }
 
 /* ---- Drawing ---- */
 
 /* Evaluates the sample with every size n and finds the op's node. */
-static Status draw(Measure *m, const Op *op, int64_t n, uint64_t seed)
+static Status draw(Measure *m, const OpKind *op, int64_t n, uint64_t seed)
 {
     OpSample sample;
     arena_reset(&m->arena);
@@ -29,9 +39,9 @@ static Status draw(Measure *m, const Op *op, int64_t n, uint64_t seed)
     m->elements = 0;
     for (int i = 0; i < sample.count; i++)
         m->elements += tensor_numel(&sample.inputs[i]);
-    for (m->node = m->tape->count; m->node-- > 0;)
-        if (node_of(m)->op == op && !node_of(m)->is_second) {
-            m->elements += tensor_numel(&node_of(m)->value);
+    for (m->node = m->tape->node_count; m->node-- > 0;)
+        if (node_of(m)->op == op) {
+            m->elements += tensor_numel(output_of(m, 0));
             return status_ok();
         }
     return status_failed("%s: its sample does not use it", op->name);
@@ -50,28 +60,27 @@ static bool is_view_of(const Tensor *view, const Tensor *t)
 
 static bool draw_gradients(Measure *m, uint64_t seed)
 {
-    const Node *node = node_of(m);
     Random random = random_new(seed, random_stream("measure"));
-    m->grad = tensor_new(&m->arena, node->value.dtype, node->value.ndim, node->value.shape);
-    random_fill_uniform(&random, m->grad, -1, 1);
-    if (node->has_second) {
-        m->second_grad = tensor_new(&m->arena, node[1].value.dtype, node[1].value.ndim, node[1].value.shape);
-        random_fill_uniform(&random, m->second_grad, -1, 1);
+    bool done = node_of(m)->outputs <= MEASURE_MAX_OUTPUTS;
+    for (int k = 0; k < node_of(m)->outputs && done; k++) {
+        const Tensor *like = output_of(m, k);
+        m->grads[k] = tensor_new(&m->arena, like->dtype, like->ndim, like->shape);
+        random_fill_uniform(&random, m->grads[k], -1, 1);
+        done = tensor_is_valid(m->grads[k]);
     }
-    return tensor_is_valid(m->grad) && (!node->has_second || tensor_is_valid(m->second_grad));
+    return done;
 }
 
 static void count_bytes(Measure *m)
 {
-    const Node *node = node_of(m);
     bool view = false;
-    for (int i = 0; i < node->input_count; i++) {
-        const Node *input = &m->tape->nodes[node->inputs[i]];
-        m->input_bytes += bytes_of(&input->value);
-        view = view || is_view_of(&node->value, &input->value);
+    for (uint32_t i = 0; i < node_of(m)->count; i++) {
+        const Tensor *input = &input_of(m, (int)i)->t;
+        m->input_bytes += bytes_of(input);
+        view = view || is_view_of(output_of(m, 0), input);
     }
-    if (!view)
-        m->output_bytes = bytes_of(&node->value) + (node->has_second ? bytes_of(&node[1].value) : 0);
+    for (int k = 0; k < node_of(m)->outputs && !view; k++)
+        m->output_bytes += bytes_of(output_of(m, k));
 }
 
 /* The size at which the inputs have `wanted` elements, if they grow as they do from size 4 to 8. */
@@ -82,7 +91,7 @@ static int64_t size_for(int64_t wanted, int64_t at_4, int64_t at_8)
     return n < 8 ? 8 : n / 8 * 8;
 }
 
-Status measure_init(Measure *m, const Op *op, int64_t elements, uint64_t seed)
+Status measure_init(Measure *m, const OpKind *op, int64_t elements, uint64_t seed)
 {
     *m = (Measure){.tape = tape_new()};
     arena_init(&m->arena, 0);
@@ -117,13 +126,12 @@ void measure_free(Measure *m)
 
 void measure_shapes(const Measure *m, char *text, size_t size)
 {
-    const Node *node = node_of(m);
     char shape[SHAPE_TEXT_SIZE];
     size_t used = 0;
     text[0] = '\0';
-    for (int i = 0; i < node->input_count && used < size; i++)
+    for (uint32_t i = 0; i < node_of(m)->count && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? " " : "",
-                                 tensor_shape_text(&m->tape->nodes[node->inputs[i]].value, shape));
+                                 tensor_shape_text(&input_of(m, (int)i)->t, shape));
 }
 
 /* ---- Running ---- */
@@ -136,45 +144,41 @@ bool measure_forward(Measure *m)
     return done;
 }
 
-static void count_gradients(Measure *m)
+static void count_gradient(Measure *m, const Pending *pending)
 {
-    m->grad_bytes = 0;
-    for (int i = 0; i < node_of(m)->input_count; i++) {
-        const Node *input = &m->tape->nodes[node_of(m)->inputs[i]];
-        if (tensor_is_valid(input->grad) && !tensor_is_broadcast(&input->grad) &&
-            !is_view_of(&input->grad, &m->grad))
-            m->grad_bytes += bytes_of(&input->grad);
-        for (const RowGradient *part = input->row_gradients; part; part = part->next)
-            m->grad_bytes += bytes_of(&part->rows);
-    }
-}
-
-static void forget_gradients(Measure *m)
-{
-    for (int i = 0; i < node_of(m)->input_count; i++) {
-        Node *input = &m->tape->nodes[node_of(m)->inputs[i]];
-        input->grad = tensor_invalid();
-        input->grad_owned = false;
-        input->row_gradients = NULL;
-        input->pairs = (PairList){0};
-    }
+    bool of_grad = false;
+    for (int k = 0; k < node_of(m)->outputs; k++)
+        of_grad = of_grad || is_view_of(&pending->sum, &m->grads[k]);
+    if (tensor_is_valid(pending->sum) && !tensor_is_broadcast(&pending->sum) && !of_grad)
+        m->grad_bytes += bytes_of(&pending->sum);
+    for (const RowGradient *part = pending->rows; part; part = part->next)
+        m->grad_bytes += bytes_of(&part->rows);
 }
 
 bool measure_backward(Measure *m)
 {
-    Node *node = &m->tape->nodes[m->node];
-    if (!node->wants_grad)
+    const Node *node = node_of(m);
+    uint32_t first = node->first_output;
+    if (!tape_value(m->tape, first)->wants)
         return false;
-    forget_gradients(m);
     ArenaMark mark = arena_mark(&m->tape->arena);
-    node->grad = m->grad;
-    if (node->has_second)
-        node[1].grad = m->second_grad;
-    op_run_backward(m->tape, m->node);
-    for (int i = 0; i < node->input_count; i++)
-        tape_flush_pairs(m->tape, &m->tape->nodes[node->inputs[i]]);
-    count_gradients(m);
-    forget_gradients(m);
+    Walk walk;
+    bool done = walk_begin(&walk, m->tape);
+    for (uint32_t k = 0; k < node->outputs && done; k++) {
+        OpTerm grad = {.kind = OP_TERM_DENSE, .a = m->grads[k]};
+        done = walk_take(&walk, first + k, &grad);
+    }
+    if (done)
+        walk_node(&walk, m->node);
+    m->grad_bytes = 0;
+    for (uint32_t i = 0; i < node->count && done; i++) {
+        uint32_t input = node_input(m->tape, node, (int)i);
+        if (!walk.pending[input])
+            continue;
+        done = walk_finish(&walk, input);
+        count_gradient(m, walk.pending[input]);
+        walk_release(&walk, input);
+    }
     arena_rewind(&m->tape->arena, mark);
-    return tape_ok(m->tape);
+    return done && tape_ok(m->tape);
 }

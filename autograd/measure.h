@@ -7,11 +7,13 @@
 
 REEL_BEGIN_DECLS
 
+enum { MEASURE_MAX_OUTPUTS = 4 };
+
 typedef struct Measure {
     Tape *tape;
     Arena arena;   /* of the inputs */
     uint32_t node; /* the op's */
-    Tensor grad, second_grad;
+    Tensor grads[MEASURE_MAX_OUTPUTS];
     int64_t elements;     /* of all inputs and the output */
     int64_t input_bytes;  /* of all inputs */
     int64_t output_bytes; /* of the outputs; 0 where the output is a view of an input */
@@ -20,7 +22,7 @@ typedef struct Measure {
 
 /* Draws f32 inputs of about `elements` elements, the output's among them. On success measure_free() ends it.
  * Errors: an op without a sample, one whose sample does not use it, no memory. */
-Status measure_init(Measure *measure, const Op *op, int64_t elements, uint64_t seed);
+Status measure_init(Measure *measure, const OpKind *op, int64_t elements, uint64_t seed);
 void measure_free(Measure *measure);
 /* The shapes of the inputs, "[3, 4] [4]", cut where they are too long. */
 void measure_shapes(const Measure *measure, char *text, size_t size);

@@ -1,24 +1,20 @@
 /* How an op is written. An op is one block in one place: its formula, its forward, its backward, a
- * sample for the gradient check, and the Op that names them; autograd/op_list.h names the op once more,
+ * sample for the gradient check, and the OpKind that names them; autograd/op_list.h names the op once more,
  * and that is all. A program outside the library writes the same block and calls op_apply(); see
  * docs/new-op.md.
  *
  * The contract of backward
- * - It is called at most once for each tape_backward(), after everything that used the output has run
- *   backward, and only if a loss depends on the output and some input wants a gradient.
- * - c->grad is the whole gradient of the output, of the output's shape; it is never written again by
- *   anybody, so it may be passed on as it is.
- * - Gradients are given to op_add_grad(), the one door: it sums over axes on which the input was broadcast,
- *   and writes first or adds after. What is passed must be memory of the step's arena that nobody writes
- *   afterwards: the door may keep it instead of copying.
- * - An input for which op_needs_grad() is false need not be served (the door ignores what it gets).
- * - c->inputs, c->output and c->saved are as forward left them.
- *
- * Repeated rows
- * A value may be held as (rows [U, ...], index [N]), meaning rows[index[n]]: what an embedding makes of
- * a batch with repeated tokens. Ops get whole values, unless they set OP_ROWWISE (the output's row n depends
- * on row n of input 0 alone, elementwise or through shared operands): forward and backward then see the
- * distinct rows as input 0, and the output has the same index. OP_GETS_ROWS leaves it to the op. */
+ * - It is called at most once for each walk, after everything that used the outputs has run backward, and
+ *   only if some output has a gradient and some input wants one.
+ * - *c->grad[k] is the whole gradient of output k, of its shape; NULL: that output has none, it is zero. It
+ *   is not written again by anybody, so it may be passed on as it is.
+ * - It returns one term for each input in terms[i], by one of the op_give functions; what it does not set is
+ *   no gradient. The engine checks the terms and adds them up, and sums over axes on which an input was
+ *   broadcast. What is given must be memory of the step's arena (or of op_scratch()) that nobody writes
+ *   afterwards: the engine may keep it instead of copying. One tensor may be given to several inputs.
+ * - An input for which op_needs_grad() is false need not be served.
+ * - c->in, c->out and c->saved are as forward left them. Of values that backward does not read
+ *   (`backward_reads`) only the shape is there. */
 #ifndef REEL_AUTOGRAD_OP_H
 #define REEL_AUTOGRAD_OP_H
 
@@ -29,62 +25,110 @@ REEL_BEGIN_DECLS
 /* One use of an op, and the drawing of inputs for its check. */
 typedef struct OpContext OpContext;
 typedef struct OpSample OpSample;
+typedef struct OpKind OpKind;
+
+/* ---- Terms: what a gradient is the sum of ---- */
+
+typedef enum {
+    OP_TERM_NONE,   /* no gradient */
+    OP_TERM_DENSE,  /* a: of the input's shape, or of one that the input was broadcast to */
+    OP_TERM_PART,   /* a: of the indices start, start + step, ... of one axis; zero elsewhere */
+    OP_TERM_ROWS,   /* a [U, ...]: of the rows b, i32 [U]; zero elsewhere */
+    OP_TERM_PRODUCT /* a^T b, a [R, N], b [R, K]: put off until all uses of the input are known */
+} OpTermKind;
+
+typedef struct OpPart {
+    int axis;
+    int64_t start, step; /* start counts from the front */
+} OpPart;
+
+typedef struct OpTerm {
+    OpTermKind kind;
+    bool distinct; /* of rows: none stands twice */
+    bool of_held;  /* it is of what is held instead of the value (held_internal.h) */
+    OpPart part;
+    Tensor a, b;
+} OpTerm;
+
+/* The same over Vars, for gradients that have a graph of their own. */
+typedef struct OpVarTerm {
+    OpTermKind kind;
+    OpPart part;
+    Var a, b;
+} OpVarTerm;
+
+/* ---- The op ---- */
 
 enum {
-    OP_ROWWISE = 1 << 0,
-    OP_GETS_ROWS = 1 << 1,
-    /* Input 0 may be a parameter whose rows are updated late; the op reads it by parameter_read_rows(). Other
-     * ops get a copy that is up to date. */
-    OP_READS_LATE = 1 << 2
+    /* Row n of the outputs depends on row n of input 0 alone, elementwise or through operands that all rows
+     * share. Forward and backward may then be run on the distinct rows of a value that repeats its rows. */
+    OP_ROWWISE = 1 << 0
 };
 
+/* Bits of `lazy_forward` and `backward_reads`. */
+#define OP_IN(i)         (1u << (i))
+#define OP_OUT(k)        (1u << (16 + (k)))
+#define OP_READS_NOTHING (1u << 31)
+
+/* One use of an op as a formula sees it. */
+typedef struct OpUse {
+    const OpKind *op;
+    Tape *tape;
+    const void *attributes;
+    int count, outputs;
+    const Var *in, *out;
+    const Var *grad;   /* of each output; empty: zero */
+    const bool *wants; /* for each input: whether its gradient is wanted */
+} OpUse;
+
 /* An op: what it is called and does. */
-typedef struct Op {
+struct OpKind {
     const char *name;
-    /* Checks the inputs, makes c->output (op_output(), or a view of an input), fills it. False: op_error()
-     * was called. */
+    /* Checks the inputs, makes the outputs *c->out[k] (op_output(), or a view of an input), fills them.
+     * False: op_error() was called. */
     bool (*forward)(OpContext *c);
-    /* NULL: the output never wants a gradient. */
-    void (*backward)(OpContext *c);
+    /* The terms of the gradient on tensors; see above. NULL: `formula` is used. */
+    void (*backward)(OpContext *c, OpTerm *terms);
+    /* The same over Vars, in one to three lines: for gradients of gradients. */
+    void (*formula)(const OpUse *use, OpVarTerm *terms);
+    /* Instead of a formula, for an op that fuses others: the outputs computed from use->in by them. */
+    void (*composition)(const OpUse *use, Var *out);
     /* Draws inputs with op_sample() and applies the op to them, once for each call. */
     Var (*sample)(OpSample *s);
+    int outputs; /* 0 means 1 */
     unsigned flags;
-} Op;
+    /* The inputs that forward does not need to have in memory: OP_IN(0) | ...; it reads them by op_write(),
+     * op_read_rows() or op_whole(). */
+    unsigned lazy_forward;
+    /* What backward reads: OP_IN(0) | OP_OUT(0) | ...; of all else it gets the shape. 0: everything. */
+    unsigned backward_reads;
+};
 
 /* What forward and backward see of one use of an op. */
 struct OpContext {
     Tape *tape;
+    const OpKind *op;
     const void *attributes; /* what op_apply() was given: a copy that lives as long as the node */
-    int input_count;
-    const Tensor *inputs; /* values; the distinct rows for an input with an index (see OP_ROWWISE) */
-    const Tensor *index;  /* OP_GETS_ROWS: per input the row index, invalid where the value is whole */
-    Tensor output;
-    Tensor output_index; /* OP_GETS_ROWS: valid makes the output a repeated-rows value */
-    bool same_rows; /* OP_GETS_ROWS: the output is other rows of input 0's distinct rows (a slice of them):
-                     * gradients go there directly and backward is not called */
-    Tensor second;  /* a second output, if forward sets it; reached by op_second() */
-    Tensor grad;    /* backward: of the output, in the same form as the output. With a second output
-                     * either gradient may be invalid, meaning zero */
-    Tensor second_grad;
-    void *saved; /* from forward to backward; arena memory */
-    const Op *op;
+    void *saved;            /* from forward to backward; arena memory */
+    int count, outputs;
+    Tensor **in;   /* [count] the values of the inputs */
+    Tensor **out;  /* [outputs] */
+    Tensor **grad; /* backward: [outputs] gradients; NULL: zero */
+    struct Walk *walk;
     uint32_t node;
-    const uint32_t *input_nodes;
-    /* Sees every gradient on its way to the door; for the gradient checker's own tests, which break ops on
-     * purpose. False drops the gradient. */
-    bool (*filter)(OpContext *c, int input, Tensor *grad);
 };
 
 /* Applies an op. `attributes` (size bytes, may be NULL) are copied. Checks what is common to all ops:
- * empty and stale handles, handles of two tapes, mixed dtypes of floating inputs. */
-Var op_apply(const Op *op, const Var *inputs, int count, const void *attributes, size_t size);
+ * empty and stale handles, handles of two tapes, mixed dtypes of floating inputs. Returns output 0; the
+ * others are reached by var_output(). */
+Var op_apply(const OpKind *op, const Var *inputs, int count, const void *attributes, size_t size);
 
-/* The second output of an op that has one; empty otherwise. */
-Var op_second(Var first);
+/* Output number `which` of the op that made `v`; empty where there is none. */
+Var var_output(Var v, int which);
 
 /* ---- Inside forward ---- */
 
-/* Makes c->output: a new tensor of the dtype of input 0. */
+/* Makes output 0: a new tensor of the dtype of input 0. */
 bool op_output(OpContext *c, int ndim, const int64_t *shape);
 bool op_output_like(OpContext *c, Tensor t);
 /* Records an error with the op's name, the shapes of all inputs, the module path and the caller's
@@ -98,31 +142,95 @@ Tensor op_new(OpContext *c, int ndim, const int64_t *shape);
 Tensor op_new_like(OpContext *c, Tensor t);
 void *op_alloc(OpContext *c, size_t bytes);
 Arena *op_arena(OpContext *c);
+/* Input i in memory. */
+Tensor op_whole(OpContext *c, int input);
+/* out = input i, of its shape. */
+bool op_write(OpContext *c, int input, Tensor out);
+/* out [N, ...] = the rows `ids` (i32 [N], in range) of input i. */
+bool op_read_rows(OpContext *c, int input, Tensor ids, Tensor out);
+/* The parameter behind input i, or NULL: for ops that use its panels. */
+Parameter *op_parameter(const OpContext *c, int input);
 
 /* ---- Inside backward ---- */
 
 bool op_needs_grad(const OpContext *c, int input);
-/* The door. `grad` has the output-side shape of a broadcast operand, or the input's own shape. An
- * invalid tensor (an allocation that failed) is ignored. */
-void op_add_grad(OpContext *c, int input, Tensor grad);
-/* Adds `grad` to indices start, start + step, ... of one axis of the input's gradient; start counts from the
- * front. Many parts of one value cost no more than the value. The memory is not
- * kept, so it may be scratch. */
-void op_add_grad_slice(OpContext *c, int input, Tensor grad, int axis, int64_t start, int64_t step);
-/* Adds the gradient dy^T x, dy [R, N], x [R, K], to input [N, K]. The product is put off until the walk
- * backward reaches that value and done for all its uses in one go; both tensors must stay as they are until
- * then. */
-void op_add_grad_product(OpContext *c, int input, Tensor dy, Tensor x);
-/* Adds rows [U, ...] to the rows ids [U] (none twice) of the gradient of input; a leaf keeps them
- * sparse. */
-void op_add_grad_rows(OpContext *c, int input, Tensor rows, Tensor ids);
+/* Memory for terms that are parts: it is given back as soon as backward has returned and the parts are added.
+ */
+Arena *op_scratch(OpContext *c);
 
-/* Input i made whole, in an op that gets rows (OP_GETS_ROWS). */
-Tensor op_whole(OpContext *c, int input);
-/* The parameter behind input i, or NULL: for ops that use its panels, or its reader (OP_READS_LATE). */
-Parameter *op_parameter(const OpContext *c, int input);
-/* A map for finding distinct ids: int32 slots[size], arbitrary contents, kept by the tape. */
-int32_t *op_slots(OpContext *c, int64_t size);
+/* The gradient of an input. An invalid tensor (an allocation that failed) is no gradient. */
+static inline void op_give(OpTerm *term, Tensor grad)
+{
+    term->kind = tensor_is_valid(grad) ? OP_TERM_DENSE : OP_TERM_NONE;
+    term->distinct = term->of_held = false;
+    term->a = grad;
+}
+
+/* `grad` is of the indices start, start + step, ... of one axis; start counts from the front. Many parts of
+ * one value cost no more than the value. */
+static inline void op_give_part(OpTerm *term, Tensor grad, int axis, int64_t start, int64_t step)
+{
+    op_give(term, grad);
+    if (term->kind)
+        term->kind = OP_TERM_PART;
+    term->part.axis = axis;
+    term->part.start = start;
+    term->part.step = step;
+}
+
+/* `rows` [U, ...] is of the rows ids [U]; `distinct`: no id stands twice. A leaf keeps them sparse. */
+static inline void op_give_rows(OpTerm *term, Tensor rows, Tensor ids, bool distinct)
+{
+    op_give(term, rows);
+    if (term->kind)
+        term->kind = OP_TERM_ROWS;
+    term->b = ids;
+    term->distinct = distinct;
+}
+
+/* dy^T x, dy [R, N], x [R, K], of an input [N, K]. The product may be put off and done for all uses of the
+ * input in one go; both tensors must stay as they are until then. */
+static inline void op_give_product(OpTerm *term, Tensor dy, Tensor x)
+{
+    op_give(term, dy);
+    if (term->kind)
+        term->kind = tensor_is_valid(x) ? OP_TERM_PRODUCT : OP_TERM_NONE;
+    term->b = x;
+}
+
+/* ---- Inside formula ---- */
+
+static inline void op_give_var(OpVarTerm *term, Var grad)
+{
+    term->kind = var_is_empty(grad) ? OP_TERM_NONE : OP_TERM_DENSE;
+    term->a = grad;
+}
+
+static inline void op_give_var_part(OpVarTerm *term, Var grad, int axis, int64_t start, int64_t step)
+{
+    op_give_var(term, grad);
+    if (term->kind)
+        term->kind = OP_TERM_PART;
+    term->part.axis = axis;
+    term->part.start = start;
+    term->part.step = step;
+}
+
+static inline void op_give_var_rows(OpVarTerm *term, Var rows, Var ids)
+{
+    op_give_var(term, rows);
+    if (term->kind)
+        term->kind = OP_TERM_ROWS;
+    term->b = ids;
+}
+
+static inline void op_give_var_product(OpVarTerm *term, Var dy, Var x)
+{
+    op_give_var(term, dy);
+    if (term->kind)
+        term->kind = OP_TERM_PRODUCT;
+    term->b = x;
+}
 
 /* ---- Inside sample ---- */
 
@@ -144,7 +252,7 @@ Tape *op_sample_tape(OpSample *s);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define op_apply(...) TRACE(op_apply(__VA_ARGS__))
+#define op_apply(...) TRACE(Var, op_apply(__VA_ARGS__))
 #endif
 
 #endif

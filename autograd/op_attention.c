@@ -15,8 +15,8 @@
 
 static bool check_steps(OpContext *c, int first, int64_t rows, int64_t width)
 {
-    for (int i = first; i < c->input_count; i++) {
-        Tensor t = c->inputs[i];
+    for (int i = first; i < c->count; i++) {
+        Tensor t = *c->in[i];
         if (t.ndim != 2 || t.shape[0] < rows || t.shape[1] != width)
             return op_error(c, "step %d must be [at least %lld, %lld]", i - first, (long long)rows,
                             (long long)width);
@@ -27,10 +27,10 @@ static bool check_steps(OpContext *c, int first, int64_t rows, int64_t width)
 /* Each input with its last axis contiguous. */
 static const Tensor *contiguous_inputs(OpContext *c)
 {
-    Tensor *inputs = op_alloc(c, (size_t)c->input_count * sizeof *inputs);
-    for (int i = 0; inputs && i < c->input_count; i++) {
-        inputs[i] = c->inputs[i].ndim == 2 ? op_with_contiguous_rows(c, c->inputs[i])
-                                           : tensor_contiguous(op_arena(c), c->inputs[i]);
+    Tensor *inputs = op_alloc(c, (size_t)c->count * sizeof *inputs);
+    for (int i = 0; inputs && i < c->count; i++) {
+        inputs[i] = c->in[i]->ndim == 2 ? op_with_contiguous_rows(c, *c->in[i])
+                                        : tensor_contiguous(op_arena(c), *c->in[i]);
         if (!tensor_is_valid(inputs[i]))
             return NULL;
     }
@@ -93,13 +93,13 @@ enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
 
 static bool additive_score_forward(OpContext *c)
 {
-    Tensor query = c->inputs[SCORE_QUERY], v = c->inputs[SCORE_V];
+    Tensor query = *c->in[SCORE_QUERY], v = *c->in[SCORE_V];
     if (!op_wants_all_real(c, -1))
         return false;
     if (query.ndim != 2 || v.ndim != 1 || v.shape[0] != query.shape[1])
         return op_error(c, "query must be [N, A] and v [A]");
     int64_t rows = query.shape[0], width = query.shape[1];
-    int count = c->input_count - SCORE_KEYS;
+    int count = c->count - SCORE_KEYS;
     const Tensor *in = contiguous_inputs(c);
     Tensor hidden = op_new(c, SHAPE(width));
     if (!check_steps(c, SCORE_KEYS, rows, width) || !in || !op_output(c, SHAPE(rows, count)) ||
@@ -109,31 +109,33 @@ static bool additive_score_forward(OpContext *c)
         for (int64_t r = 0; r < rows; r++) {
             const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
             if (query.dtype == DTYPE_F32)
-                tensor_f32(c->output)[r * count + s] =
+                tensor_f32(*c->out[0])[r * count + s] =
                     score_f32(hidden.data, q, key, in[SCORE_V].data, width);
             else
-                tensor_f64(c->output)[r * count + s] =
+                tensor_f64(*c->out[0])[r * count + s] =
                     score_f64(hidden.data, q, key, in[SCORE_V].data, width);
         }
     return true;
 }
 
 /* The tanh is computed again: to keep it would take S times the memory of the keys. */
-static void additive_score_backward(OpContext *c)
+static void additive_score_backward(OpContext *c, OpTerm *terms)
 {
     const Tensor *in = contiguous_inputs(c);
-    Tensor g = tensor_contiguous(op_arena(c), c->grad);
+    Tensor g = tensor_contiguous(op_arena(c), *c->grad[0]);
     if (!in || !tensor_is_valid(g))
         return;
     int64_t rows = in[SCORE_QUERY].shape[0], width = in[SCORE_QUERY].shape[1];
-    int count = c->input_count - SCORE_KEYS;
+    int count = c->count - SCORE_KEYS;
     Tensor dquery = tensor_zeros(op_arena(c), g.dtype, SHAPE(rows, width));
     Tensor dv = tensor_zeros(op_arena(c), g.dtype, SHAPE(width));
-    Tensor dkey = op_new(c, SHAPE(rows, width)), hidden = op_new(c, SHAPE(width));
-    if (!tensor_is_valid(dquery) || !tensor_is_valid(dv) || !tensor_is_valid(dkey) ||
-        !tensor_is_valid(hidden))
+    Tensor hidden = op_new(c, SHAPE(width));
+    if (!tensor_is_valid(dquery) || !tensor_is_valid(dv) || !tensor_is_valid(hidden))
         return;
     for (int s = 0; s < count; s++) {
+        Tensor dkey = tensor_new(op_scratch(c), g.dtype, SHAPE(rows, width));
+        if (!tensor_is_valid(dkey))
+            return;
         for (int64_t r = 0; r < rows; r++) {
             const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
             if (g.dtype == DTYPE_F32) {
@@ -146,10 +148,10 @@ static void additive_score_backward(OpContext *c)
                                    op_row(dquery, r), op_row(dkey, r), dv.data, width);
             }
         }
-        op_add_grad_slice(c, SCORE_KEYS + s, dkey, 0, 0, 1);
+        op_give_part(&terms[SCORE_KEYS + s], dkey, 0, 0, 1);
     }
-    op_add_grad(c, SCORE_QUERY, dquery);
-    op_add_grad(c, SCORE_V, dv);
+    op_give(&terms[SCORE_QUERY], dquery);
+    op_give(&terms[SCORE_V], dv);
 }
 
 static Var additive_score_sample(OpSample *s)
@@ -163,7 +165,7 @@ static Var additive_score_sample(OpSample *s)
 }
 
 /* The inputs of a list op: `head` first, then the list. */
-static Var apply_to_list(Op *op, Tape *tape, const Var *head, int head_count, const Var *list, int count)
+static Var apply_to_list(OpKind *op, Tape *tape, const Var *head, int head_count, const Var *list, int count)
 {
     if (!tape)
         return VAR_NONE;
@@ -183,51 +185,53 @@ Var var_additive_score(Var query, const Var *keys, int count, Var v)
     return apply_to_list(&op_additive_score, query.tape, (Var[]){query, v}, 2, keys, count);
 }
 
-Op op_additive_score = {.name = "additive_score",
-                        .forward = additive_score_forward,
-                        .backward = additive_score_backward,
-                        .sample = additive_score_sample};
+OpKind op_additive_score = {.name = "additive_score",
+                            .forward = additive_score_forward,
+                            .backward = additive_score_backward,
+                            .sample = additive_score_sample};
 
 /* ---- weighted_sum: out[n] = sum over s of weights[n, s] values[s][n] ---- */
 
 static bool weighted_sum_forward(OpContext *c)
 {
-    Tensor weights = c->inputs[0];
-    int count = c->input_count - 1;
+    Tensor weights = *c->in[0];
+    int count = c->count - 1;
     if (!op_wants_all_real(c, -1))
         return false;
-    if (weights.ndim != 2 || weights.shape[1] != count || count < 1 || c->inputs[1].ndim != 2)
+    if (weights.ndim != 2 || weights.shape[1] != count || count < 1 || c->in[1]->ndim != 2)
         return op_error(c, "weights must be [N, S] for S > 0 values [N, H]");
-    int64_t rows = weights.shape[0], width = c->inputs[1].shape[1];
+    int64_t rows = weights.shape[0], width = c->in[1]->shape[1];
     const Tensor *in = contiguous_inputs(c);
-    c->output = tensor_zeros(op_arena(c), weights.dtype, SHAPE(rows, width));
-    if (!check_steps(c, 1, rows, width) || !in || !tensor_is_valid(c->output))
+    *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, SHAPE(rows, width));
+    if (!check_steps(c, 1, rows, width) || !in || !tensor_is_valid(*c->out[0]))
         return false;
     for (int s = 0; s < count; s++)
         for (int64_t r = 0; r < rows; r++) {
             if (weights.dtype == DTYPE_F32)
-                add_scaled_f32(op_row(c->output, r), ((float *)op_row(in[0], r))[s], op_row(in[1 + s], r),
+                add_scaled_f32(op_row(*c->out[0], r), ((float *)op_row(in[0], r))[s], op_row(in[1 + s], r),
                                width);
             else
-                add_scaled_f64(op_row(c->output, r), ((double *)op_row(in[0], r))[s], op_row(in[1 + s], r),
+                add_scaled_f64(op_row(*c->out[0], r), ((double *)op_row(in[0], r))[s], op_row(in[1 + s], r),
                                width);
         }
     return true;
 }
 
-static void weighted_sum_backward(OpContext *c)
+static void weighted_sum_backward(OpContext *c, OpTerm *terms)
 {
     const Tensor *in = contiguous_inputs(c);
-    Tensor g = op_with_contiguous_rows(c, c->grad);
+    Tensor g = op_with_contiguous_rows(c, *c->grad[0]);
     if (!in || !tensor_is_valid(g))
         return;
-    int count = c->input_count - 1;
+    int count = c->count - 1;
     int64_t rows = g.shape[0], width = g.shape[1];
-    Tensor dweights = op_new(c, SHAPE(rows, count)), dvalue = op_new(c, SHAPE(rows, width));
-    if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalue))
+    Tensor dweights = op_new(c, SHAPE(rows, count));
+    if (!tensor_is_valid(dweights))
         return;
     for (int s = 0; s < count; s++) {
-        tensor_fill(dvalue, 0.0);
+        Tensor dvalue = tensor_zeros(op_scratch(c), g.dtype, SHAPE(rows, width));
+        if (!tensor_is_valid(dvalue))
+            return;
         for (int64_t r = 0; r < rows; r++) {
             if (g.dtype == DTYPE_F32) {
                 tensor_f32(dweights)[r * count + s] = dot_f32(op_row(g, r), op_row(in[1 + s], r), width);
@@ -237,9 +241,9 @@ static void weighted_sum_backward(OpContext *c)
                 add_scaled_f64(op_row(dvalue, r), ((double *)op_row(in[0], r))[s], op_row(g, r), width);
             }
         }
-        op_add_grad_slice(c, 1 + s, dvalue, 0, 0, 1);
+        op_give_part(&terms[1 + s], dvalue, 0, 0, 1);
     }
-    op_add_grad(c, 0, dweights);
+    op_give(&terms[0], dweights);
 }
 
 static Var weighted_sum_sample(OpSample *s)
@@ -257,10 +261,10 @@ Var var_weighted_sum(Var weights, const Var *values, int count)
     return apply_to_list(&op_weighted_sum, weights.tape, (Var[]){weights}, 1, values, count);
 }
 
-Op op_weighted_sum = {.name = "weighted_sum",
-                      .forward = weighted_sum_forward,
-                      .backward = weighted_sum_backward,
-                      .sample = weighted_sum_sample};
+OpKind op_weighted_sum = {.name = "weighted_sum",
+                          .forward = weighted_sum_forward,
+                          .backward = weighted_sum_backward,
+                          .sample = weighted_sum_sample};
 
 /* ---- segment_score: out[n] = v . tanh(keys[n] + query[segment[n]]) ---- */
 
@@ -268,8 +272,8 @@ enum { SEGMENT_KEYS, SEGMENT_QUERY, SEGMENT_INDEX, SEGMENT_V };
 
 static bool segment_score_forward(OpContext *c)
 {
-    Tensor keys = c->inputs[SEGMENT_KEYS], query = c->inputs[SEGMENT_QUERY],
-           segment = c->inputs[SEGMENT_INDEX], v = c->inputs[SEGMENT_V];
+    Tensor keys = *c->in[SEGMENT_KEYS], query = *c->in[SEGMENT_QUERY], segment = *c->in[SEGMENT_INDEX],
+           v = *c->in[SEGMENT_V];
     if (!op_wants_all_real(c, SEGMENT_INDEX))
         return false;
     if (keys.ndim != 2 || query.ndim != 2 || v.ndim != 1 || keys.shape[1] != query.shape[1] ||
@@ -291,17 +295,17 @@ static bool segment_score_forward(OpContext *c)
         const void *key = op_row(in[SEGMENT_KEYS], n),
                    *q = op_row(in[SEGMENT_QUERY], tensor_i32(in[SEGMENT_INDEX])[n]);
         if (keys.dtype == DTYPE_F32)
-            tensor_f32(c->output)[n] = score_f32(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
+            tensor_f32(*c->out[0])[n] = score_f32(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
         else
-            tensor_f64(c->output)[n] = score_f64(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
+            tensor_f64(*c->out[0])[n] = score_f64(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
     }
     return true;
 }
 
-static void segment_score_backward(OpContext *c)
+static void segment_score_backward(OpContext *c, OpTerm *terms)
 {
     const Tensor *in = contiguous_inputs(c);
-    Tensor hidden = *(const Tensor *)c->saved, g = tensor_contiguous(op_arena(c), c->grad);
+    Tensor hidden = *(const Tensor *)c->saved, g = tensor_contiguous(op_arena(c), *c->grad[0]);
     if (!in || !tensor_is_valid(g))
         return;
     int64_t width = hidden.shape[1], queries = in[SEGMENT_QUERY].shape[0];
@@ -321,9 +325,9 @@ static void segment_score_backward(OpContext *c)
             score_backward_f64(tensor_f64(g)[n], op_row(hidden, n), in[SEGMENT_V].data, op_row(dquery, q),
                                op_row(dkeys, n), dv.data, width);
     }
-    op_add_grad(c, SEGMENT_KEYS, dkeys);
-    op_add_grad(c, SEGMENT_QUERY, dquery);
-    op_add_grad(c, SEGMENT_V, dv);
+    op_give(&terms[SEGMENT_KEYS], dkeys);
+    op_give(&terms[SEGMENT_QUERY], dquery);
+    op_give(&terms[SEGMENT_V], dv);
 }
 
 static Var segment_score_sample(OpSample *s)
@@ -339,10 +343,10 @@ Var var_segment_score(Var keys, Var query, Var segment, Var v)
     return op_apply(&op_segment_score, (Var[]){keys, query, segment, v}, 4, NULL, 0);
 }
 
-Op op_segment_score = {.name = "segment_score",
-                       .forward = segment_score_forward,
-                       .backward = segment_score_backward,
-                       .sample = segment_score_sample};
+OpKind op_segment_score = {.name = "segment_score",
+                           .forward = segment_score_forward,
+                           .backward = segment_score_backward,
+                           .sample = segment_score_sample};
 
 /* ---- segment_weighted_sum: out[s] = sum of weights[n] values[n] over segment[n] = s ---- */
 
@@ -350,7 +354,7 @@ enum { SUM_WEIGHTS, SUM_VALUES, SUM_INDEX };
 
 static bool segment_weighted_sum_forward(OpContext *c)
 {
-    Tensor weights = c->inputs[SUM_WEIGHTS], values = c->inputs[SUM_VALUES], segment = c->inputs[SUM_INDEX];
+    Tensor weights = *c->in[SUM_WEIGHTS], values = *c->in[SUM_VALUES], segment = *c->in[SUM_INDEX];
     int64_t count = *(const int64_t *)c->attributes;
     if (!op_wants_all_real(c, SUM_INDEX))
         return false;
@@ -361,11 +365,11 @@ static bool segment_weighted_sum_forward(OpContext *c)
         return op_error(c, "needs an i32 segment [N] below the count %lld", (long long)count);
     int64_t width = values.shape[1];
     const Tensor *in = contiguous_inputs(c);
-    c->output = tensor_zeros(op_arena(c), weights.dtype, SHAPE(count, width));
-    if (!in || !tensor_is_valid(c->output))
+    *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, SHAPE(count, width));
+    if (!in || !tensor_is_valid(*c->out[0]))
         return op_error(c, "out of memory");
     for (int64_t n = 0; n < weights.shape[0]; n++) {
-        void *out = op_row(c->output, tensor_i32(in[SUM_INDEX])[n]);
+        void *out = op_row(*c->out[0], tensor_i32(in[SUM_INDEX])[n]);
         if (weights.dtype == DTYPE_F32)
             vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), (size_t)width);
         else
@@ -374,10 +378,10 @@ static bool segment_weighted_sum_forward(OpContext *c)
     return true;
 }
 
-static void segment_weighted_sum_backward(OpContext *c)
+static void segment_weighted_sum_backward(OpContext *c, OpTerm *terms)
 {
     const Tensor *in = contiguous_inputs(c);
-    Tensor g = op_with_contiguous_rows(c, c->grad);
+    Tensor g = op_with_contiguous_rows(c, *c->grad[0]);
     if (!in || !tensor_is_valid(g))
         return;
     int64_t rows = in[SUM_WEIGHTS].shape[0], width = g.shape[1];
@@ -395,8 +399,8 @@ static void segment_weighted_sum_backward(OpContext *c)
             add_scaled_f64(op_row(dvalues, n), tensor_f64(in[SUM_WEIGHTS])[n], gradient, width);
         }
     }
-    op_add_grad(c, SUM_WEIGHTS, dweights);
-    op_add_grad(c, SUM_VALUES, dvalues);
+    op_give(&terms[SUM_WEIGHTS], dweights);
+    op_give(&terms[SUM_VALUES], dvalues);
 }
 
 static Var segment_weighted_sum_sample(OpSample *s)
@@ -412,7 +416,7 @@ Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count
     return op_apply(&op_segment_weighted_sum, (Var[]){weights, values, segment}, 3, &count, sizeof count);
 }
 
-Op op_segment_weighted_sum = {.name = "segment_weighted_sum",
-                              .forward = segment_weighted_sum_forward,
-                              .backward = segment_weighted_sum_backward,
-                              .sample = segment_weighted_sum_sample};
+OpKind op_segment_weighted_sum = {.name = "segment_weighted_sum",
+                                  .forward = segment_weighted_sum_forward,
+                                  .backward = segment_weighted_sum_backward,
+                                  .sample = segment_weighted_sum_sample};

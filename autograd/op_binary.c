@@ -10,26 +10,26 @@ static bool binary_output(OpContext *c)
     int64_t shape[TENSOR_MAX_DIMS];
     if (!op_wants_real(c, 0) || !op_wants_real(c, 1))
         return false;
-    if (!tensor_broadcast_shape(&c->inputs[0], &c->inputs[1], &ndim, shape))
+    if (!tensor_broadcast_shape(c->in[0], c->in[1], &ndim, shape))
         return op_error(c, "the shapes do not broadcast");
     return op_output(c, ndim, shape);
 }
 
 static bool binary_forward(OpContext *c, BinaryOp op)
 {
-    return binary_output(c) && tensor_binary(op, c->output, c->inputs[0], c->inputs[1]);
+    return binary_output(c) && tensor_binary(op, *c->out[0], *c->in[0], *c->in[1]);
 }
 
 /* A new tensor of the output's shape. */
 static Tensor binary(OpContext *c, BinaryOp op, Tensor a, Tensor b)
 {
-    Tensor out = op_new_like(c, c->output);
+    Tensor out = op_new_like(c, *c->out[0]);
     return tensor_is_valid(out) && tensor_binary(op, out, a, b) ? out : tensor_invalid();
 }
 
 static Tensor negated(OpContext *c, Tensor a)
 {
-    Tensor out = op_new_like(c, c->output);
+    Tensor out = op_new_like(c, *c->out[0]);
     return tensor_is_valid(out) && tensor_unary(UNARY_NEG, out, a) ? out : tensor_invalid();
 }
 
@@ -57,10 +57,10 @@ static bool add_forward(OpContext *c)
 {
     return binary_forward(c, BINARY_ADD);
 }
-static void add_backward(OpContext *c)
+static void add_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, c->grad);
-    op_add_grad(c, 1, c->grad);
+    op_give(&terms[0], *c->grad[0]);
+    op_give(&terms[1], *c->grad[0]);
 }
 static Var add_sample(OpSample *s)
 {
@@ -68,7 +68,11 @@ static Var add_sample(OpSample *s)
     sample_pair(s, -2, 2, &a, &b);
     return var_add(a, b);
 }
-Op op_add = {"add", add_forward, add_backward, add_sample, 0};
+OpKind op_add = {.name = "add",
+                 .forward = add_forward,
+                 .backward = add_backward,
+                 .sample = add_sample,
+                 .backward_reads = OP_READS_NOTHING};
 Var var_add(Var a, Var b)
 {
     return op_apply(&op_add, (Var[]){a, b}, 2, NULL, 0);
@@ -79,11 +83,11 @@ static bool sub_forward(OpContext *c)
 {
     return binary_forward(c, BINARY_SUB);
 }
-static void sub_backward(OpContext *c)
+static void sub_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, c->grad);
+    op_give(&terms[0], *c->grad[0]);
     if (op_needs_grad(c, 1))
-        op_add_grad(c, 1, negated(c, c->grad));
+        op_give(&terms[1], negated(c, *c->grad[0]));
 }
 static Var sub_sample(OpSample *s)
 {
@@ -91,7 +95,11 @@ static Var sub_sample(OpSample *s)
     sample_pair(s, -2, 2, &a, &b);
     return var_sub(a, b);
 }
-Op op_sub = {"sub", sub_forward, sub_backward, sub_sample, 0};
+OpKind op_sub = {.name = "sub",
+                 .forward = sub_forward,
+                 .backward = sub_backward,
+                 .sample = sub_sample,
+                 .backward_reads = OP_READS_NOTHING};
 Var var_sub(Var a, Var b)
 {
     return op_apply(&op_sub, (Var[]){a, b}, 2, NULL, 0);
@@ -102,11 +110,11 @@ static bool mul_forward(OpContext *c)
 {
     return binary_forward(c, BINARY_MUL);
 }
-static void mul_backward(OpContext *c)
+static void mul_backward(OpContext *c, OpTerm *terms)
 {
     for (int i = 0; i < 2; i++)
         if (op_needs_grad(c, i))
-            op_add_grad(c, i, binary(c, BINARY_MUL, c->grad, c->inputs[1 - i]));
+            op_give(&terms[i], binary(c, BINARY_MUL, *c->grad[0], *c->in[1 - i]));
 }
 static Var mul_sample(OpSample *s)
 {
@@ -114,7 +122,11 @@ static Var mul_sample(OpSample *s)
     sample_pair(s, -2, 2, &a, &b);
     return var_mul(a, b);
 }
-Op op_mul = {"mul", mul_forward, mul_backward, mul_sample, 0};
+OpKind op_mul = {.name = "mul",
+                 .forward = mul_forward,
+                 .backward = mul_backward,
+                 .sample = mul_sample,
+                 .backward_reads = OP_IN(0) | OP_IN(1)};
 Var var_mul(Var a, Var b)
 {
     return op_apply(&op_mul, (Var[]){a, b}, 2, NULL, 0);
@@ -125,14 +137,14 @@ static bool div_forward(OpContext *c)
 {
     return binary_forward(c, BINARY_DIV);
 }
-static void div_backward(OpContext *c)
+static void div_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = binary(c, BINARY_DIV, c->grad, c->inputs[1]);
-    op_add_grad(c, 0, da);
+    Tensor da = binary(c, BINARY_DIV, *c->grad[0], *c->in[1]);
+    op_give(&terms[0], da);
     if (op_needs_grad(c, 1) && tensor_is_valid(da)) {
         Tensor db = negated(c, da);
-        if (tensor_is_valid(db) && tensor_binary(BINARY_MUL, db, db, c->output))
-            op_add_grad(c, 1, db);
+        if (tensor_is_valid(db) && tensor_binary(BINARY_MUL, db, db, *c->out[0]))
+            op_give(&terms[1], db);
     }
 }
 static Var div_sample(OpSample *s)
@@ -141,7 +153,11 @@ static Var div_sample(OpSample *s)
     sample_pair(s, 0.5, 2, &a, &b);
     return var_div(a, b);
 }
-Op op_div = {"div", div_forward, div_backward, div_sample, 0};
+OpKind op_div = {.name = "div",
+                 .forward = div_forward,
+                 .backward = div_backward,
+                 .sample = div_sample,
+                 .backward_reads = OP_IN(1) | OP_OUT(0)};
 Var var_div(Var a, Var b)
 {
     return op_apply(&op_div, (Var[]){a, b}, 2, NULL, 0);
@@ -152,10 +168,11 @@ static bool pow_forward(OpContext *c)
 {
     return binary_forward(c, BINARY_POW);
 }
-static void pow_backward(OpContext *c)
+static void pow_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor like = c->output, g = op_dense(c, c->grad), da = op_new_like(c, like), db = op_new_like(c, like);
-    Tensor a = op_spread(c, c->inputs[0], like), b = op_spread(c, c->inputs[1], like);
+    Tensor like = *c->out[0], g = op_dense(c, *c->grad[0]), da = op_new_like(c, like),
+           db = op_new_like(c, like);
+    Tensor a = op_spread(c, *c->in[0], like), b = op_spread(c, *c->in[1], like);
     if (!tensor_is_valid(g) || !tensor_is_valid(da) || !tensor_is_valid(db) || !tensor_is_valid(a) ||
         !tensor_is_valid(b))
         return;
@@ -167,8 +184,8 @@ static void pow_backward(OpContext *c)
             pda[i] = y == 0 ? 0 : (real)((double)pg[i] * y * pow(x, y - 1));
             pdb[i] = x == 0 && y >= 0 ? 0 : (real)((double)pg[i] * (double)pf[i] * log(x));
         });
-    op_add_grad(c, 0, da);
-    op_add_grad(c, 1, db);
+    op_give(&terms[0], da);
+    op_give(&terms[1], db);
 }
 static Var pow_sample(OpSample *s)
 {
@@ -176,7 +193,7 @@ static Var pow_sample(OpSample *s)
     sample_pair(s, 0.5, 2, &a, &b);
     return var_pow(a, var_scale(b, 0.5, -0.5));
 }
-Op op_pow = {"pow", pow_forward, pow_backward, pow_sample, 0};
+OpKind op_pow = {.name = "pow", .forward = pow_forward, .backward = pow_backward, .sample = pow_sample};
 Var var_pow(Var a, Var b)
 {
     return op_apply(&op_pow, (Var[]){a, b}, 2, NULL, 0);
@@ -187,18 +204,18 @@ static bool maximum_forward(OpContext *c)
 {
     return binary_forward(c, BINARY_MAXIMUM);
 }
-static void maximum_backward(OpContext *c)
+static void maximum_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor equal = binary(c, BINARY_EQUAL, c->inputs[0], c->inputs[1]);
+    Tensor equal = binary(c, BINARY_EQUAL, *c->in[0], *c->in[1]);
     for (int i = 0; i < 2; i++) {
         if (!op_needs_grad(c, i))
             continue;
-        Tensor share = binary(c, BINARY_GREATER, c->inputs[i], c->inputs[1 - i]);
+        Tensor share = binary(c, BINARY_GREATER, *c->in[i], *c->in[1 - i]);
         if (!tensor_is_valid(share) || !tensor_is_valid(equal))
             return;
         tensor_axpby(share, 0.5, equal, 1);
-        tensor_binary(BINARY_MUL, share, share, c->grad);
-        op_add_grad(c, i, share);
+        tensor_binary(BINARY_MUL, share, share, *c->grad[0]);
+        op_give(&terms[i], share);
     }
 }
 static Var maximum_sample(OpSample *s)
@@ -208,7 +225,11 @@ static Var maximum_sample(OpSample *s)
     Var a = op_sample_away(s, SHAPE(n, m, 4), -2, 2, 0), b = op_sample(s, SHAPE(m, 1), -0.02, 0.02);
     return op_sample_choice(s, 2) ? var_maximum(a, b) : var_maximum(b, a);
 }
-Op op_maximum = {"maximum", maximum_forward, maximum_backward, maximum_sample, 0};
+OpKind op_maximum = {.name = "maximum",
+                     .forward = maximum_forward,
+                     .backward = maximum_backward,
+                     .sample = maximum_sample,
+                     .backward_reads = OP_IN(0) | OP_IN(1)};
 Var var_maximum(Var a, Var b)
 {
     return op_apply(&op_maximum, (Var[]){a, b}, 2, NULL, 0);

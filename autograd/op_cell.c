@@ -72,27 +72,27 @@ typedef struct GatedInputs {
 /* gates = z, or z + h W^T. */
 static bool fill_gates(OpContext *c, const GatedInputs *in, Tensor gates)
 {
-    bool filled = tensor_is_valid(c->index[0]) ? tensor_gather_rows(gates, c->inputs[0], c->index[0])
-                                               : tensor_copy_into(gates, c->inputs[0]);
-    if (!filled || in->h < 0)
-        return filled;
-    return op_times_weight(c, gates, op_whole(c, in->h), in->weight, 1.0);
+    if (!op_write(c, 0, gates))
+        return false;
+    if (in->h < 0)
+        return true;
+    return op_times_weight(c, gates, *c->in[in->h], in->weight, 1.0);
 }
 
 static bool check_gated_inputs(OpContext *c, const GatedInputs *in, int64_t n, int64_t hidden)
 {
-    Tensor z = c->inputs[0];
+    Tensor z = *c->in[0];
     if (!op_wants_all_real(c, -1))
         return false;
     if (z.ndim != 2 || z.shape[1] % 4 != 0 || !is_permutation_of_gates(&in->order))
         return op_error(c, "z must be [N, 4H], and the gates' places a permutation of 0..3");
     if (in->c_prev >= 0) {
-        Tensor c_prev = op_whole(c, in->c_prev);
+        Tensor c_prev = *c->in[in->c_prev];
         if (c_prev.ndim != 2 || c_prev.shape[0] != n || c_prev.shape[1] != hidden)
             return op_error(c, "c_prev must be [N, H]");
     }
     if (in->h >= 0) {
-        Tensor h = op_whole(c, in->h), weight = op_whole(c, in->weight);
+        Tensor h = *c->in[in->h], weight = *c->in[in->weight];
         if (h.ndim != 2 || weight.ndim != 2 || h.shape[0] != n || weight.shape[0] != 4 * hidden ||
             weight.shape[1] != h.shape[1])
             return op_error(c, "h must be [N, in] and the weight [4H, in]");
@@ -104,9 +104,8 @@ static bool gated_memory_forward(OpContext *c)
 {
     const GatedInputs *in = c->attributes;
     const GateOrder *order = &in->order;
-    Tensor z = c->inputs[0], index = c->index[0];
-    int64_t n = tensor_is_valid(index) ? index.shape[0] : z.shape[0],
-            hidden = z.ndim == 2 ? z.shape[1] / 4 : 0;
+    Tensor z = *c->in[0];
+    int64_t n = z.shape[0], hidden = z.ndim == 2 ? z.shape[1] / 4 : 0;
     if (!check_gated_inputs(c, in, n, hidden))
         return false;
     GatedSaved *saved = op_alloc(c, sizeof *saved);
@@ -114,9 +113,9 @@ static bool gated_memory_forward(OpContext *c)
         return false;
     *saved = (GatedSaved){.gates = op_new(c, SHAPE(n, 4 * hidden)), .tanh_c = op_new(c, SHAPE(n, hidden))};
     c->saved = saved;
-    c->second = op_new(c, SHAPE(n, hidden));
-    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
-    if (!op_output(c, SHAPE(n, hidden)) || !tensor_is_valid(c->second) || !tensor_is_valid(saved->tanh_c) ||
+    *c->out[1] = op_new(c, SHAPE(n, hidden));
+    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, *c->in[in->c_prev]) : tensor_invalid();
+    if (!op_output(c, SHAPE(n, hidden)) || !tensor_is_valid(*c->out[1]) || !tensor_is_valid(saved->tanh_c) ||
         !tensor_is_valid(saved->gates) || !fill_gates(c, in, saved->gates))
         return false;
     for (int64_t r = 0; r < n; r++) {
@@ -126,25 +125,26 @@ static bool gated_memory_forward(OpContext *c)
             float *g = gates;
             vmath_gated_memory(g + order->input * hidden, g + order->forget * hidden,
                                g + order->cell * hidden, g + order->output * hidden, op_row(c_prev, r),
-                               op_row(c->second, r), op_row(saved->tanh_c, r), op_row(c->output, r), width);
+                               op_row(*c->out[1], r), op_row(saved->tanh_c, r), op_row(*c->out[0], r), width);
         } else {
             double *g = gates;
             gated_memory_f64(g + order->input * hidden, g + order->forget * hidden, g + order->cell * hidden,
-                             g + order->output * hidden, op_row(c_prev, r), op_row(c->second, r),
-                             op_row(saved->tanh_c, r), op_row(c->output, r), width);
+                             g + order->output * hidden, op_row(c_prev, r), op_row(*c->out[1], r),
+                             op_row(saved->tanh_c, r), op_row(*c->out[0], r), width);
         }
     }
     return true;
 }
 
-static void gated_memory_backward(OpContext *c)
+static void gated_memory_backward(OpContext *c, OpTerm *terms)
 {
     const GatedInputs *in = c->attributes;
     const GateOrder *order = &in->order;
     const GatedSaved *saved = c->saved;
     Tensor dz = op_new_like(c, saved->gates), dc_prev = op_new_like(c, saved->tanh_c);
-    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, op_whole(c, in->c_prev)) : tensor_invalid();
-    Tensor dh = op_with_contiguous_rows(c, c->grad), dc = op_with_contiguous_rows(c, c->second_grad);
+    Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, *c->in[in->c_prev]) : tensor_invalid();
+    Tensor dh = c->grad[0] ? op_with_contiguous_rows(c, *c->grad[0]) : tensor_invalid(),
+           dc = c->grad[1] ? op_with_contiguous_rows(c, *c->grad[1]) : tensor_invalid();
     if (!tensor_is_valid(dz) || !tensor_is_valid(dc_prev))
         return;
     int64_t hidden = dc_prev.shape[1];
@@ -165,11 +165,11 @@ static void gated_memory_backward(OpContext *c)
                                       d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
         }
     }
-    op_add_grad(c, 0, dz);
+    op_give(&terms[0], dz);
     if (in->c_prev >= 0)
-        op_add_grad(c, in->c_prev, dc_prev);
+        op_give(&terms[in->c_prev], dc_prev);
     if (in->h >= 0)
-        op_add_weight_grads(c, dz, in->h, in->weight);
+        op_give_weight_terms(c, terms, dz, in->h, in->weight);
 }
 
 static Var gated_memory_sample(OpSample *s)
@@ -200,7 +200,7 @@ static Var apply_gated(Var z, Var h, Var weight, Var c_prev, GateOrder order, Va
         inputs[in.weight = count++] = weight;
     }
     Var out = op_apply(&op_gated_memory, inputs, count, &in, sizeof in);
-    *c = op_second(out);
+    *c = var_output(out, 1);
     return out;
 }
 
@@ -214,8 +214,10 @@ Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order,
     return apply_gated(x, h, weight, c_prev, order, c);
 }
 
-Op op_gated_memory = {.name = "gated_memory",
-                      .forward = gated_memory_forward,
-                      .backward = gated_memory_backward,
-                      .sample = gated_memory_sample,
-                      .flags = OP_GETS_ROWS};
+OpKind op_gated_memory = {.name = "gated_memory",
+                          .forward = gated_memory_forward,
+                          .backward = gated_memory_backward,
+                          .sample = gated_memory_sample,
+                          .outputs = 2,
+                          .lazy_forward = OP_IN(0),
+                          .backward_reads = OP_IN(1) | OP_IN(2) | OP_IN(3)};

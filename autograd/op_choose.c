@@ -4,34 +4,33 @@
 #include "tensor/random.h"
 
 /* The gradient where(condition, a, b). */
-static void add_grad_where(OpContext *c, int input, Tensor condition, Tensor a, Tensor b)
+static void give_where(OpContext *c, OpTerm *terms, int input, Tensor condition, Tensor a, Tensor b)
 {
-    Tensor grad = op_needs_grad(c, input) ? op_new_like(c, c->output) : tensor_invalid();
+    Tensor grad = op_needs_grad(c, input) ? op_new_like(c, *c->out[0]) : tensor_invalid();
     if (tensor_is_valid(grad) && tensor_is_valid(a) && tensor_is_valid(b) &&
         tensor_where(grad, condition, a, b))
-        op_add_grad(c, input, grad);
+        op_give(&terms[input], grad);
 }
 
 /* f(a, b) = condition ? a : b. The condition is input 2. */
 static bool where_forward(OpContext *c)
 {
-    const Tensor *in = c->inputs;
     Tensor pair = tensor_invalid();
     int ndim;
     int64_t shape[TENSOR_MAX_DIMS];
     if (!op_wants_real(c, 0) || !op_wants_real(c, 1) || !op_wants_i32(c, 2))
         return false;
-    pair.dtype = in[0].dtype;
-    if (!tensor_broadcast_shape(&in[0], &in[1], &pair.ndim, pair.shape) ||
-        !tensor_broadcast_shape(&pair, &in[2], &ndim, shape))
+    pair.dtype = c->in[0]->dtype;
+    if (!tensor_broadcast_shape(c->in[0], c->in[1], &pair.ndim, pair.shape) ||
+        !tensor_broadcast_shape(&pair, c->in[2], &ndim, shape))
         return op_error(c, "the shapes (the last is the condition's) do not broadcast");
-    return op_output(c, ndim, shape) && tensor_where(c->output, in[2], in[0], in[1]);
+    return op_output(c, ndim, shape) && tensor_where(*c->out[0], *c->in[2], *c->in[0], *c->in[1]);
 }
-static void where_backward(OpContext *c)
+static void where_backward(OpContext *c, OpTerm *terms)
 {
     Tensor zero = op_number(c, 0);
-    add_grad_where(c, 0, c->inputs[2], c->grad, zero);
-    add_grad_where(c, 1, c->inputs[2], zero, c->grad);
+    give_where(c, terms, 0, *c->in[2], *c->grad[0], zero);
+    give_where(c, terms, 1, *c->in[2], zero, *c->grad[0]);
 }
 static Var where_sample(OpSample *s)
 {
@@ -40,7 +39,11 @@ static Var where_sample(OpSample *s)
     Var a = op_sample(s, SHAPE(n, m, 4), -2, 2), b = op_sample(s, SHAPE(k, n, m, 4), -2, 2);
     return var_where(op_sample_index(s, SHAPE(k, 1, m, 4), 2), a, b);
 }
-Op op_where = {"where", where_forward, where_backward, where_sample, 0};
+OpKind op_where = {.name = "where",
+                   .forward = where_forward,
+                   .backward = where_backward,
+                   .sample = where_sample,
+                   .backward_reads = OP_IN(2)};
 Var var_where(Var condition, Var a, Var b)
 {
     return op_apply(&op_where, (Var[]){a, b, condition}, 3, NULL, 0);
@@ -49,17 +52,17 @@ Var var_where(Var condition, Var a, Var b)
 /* f(a) = mask ? value : a */
 static bool masked_fill_forward(OpContext *c)
 {
-    Tensor a = c->inputs[0], mask = c->inputs[1];
+    Tensor a = *c->in[0], mask = *c->in[1];
     if (!op_wants_real(c, 0) || !op_wants_i32(c, 1))
         return false;
     if (!tensor_is_valid(tensor_expand(mask, a.ndim, a.shape)))
         return op_error(c, "the mask does not broadcast to the value");
     Tensor value = op_number(c, *(const double *)c->attributes);
-    return tensor_is_valid(value) && op_output_like(c, a) && tensor_where(c->output, mask, value, a);
+    return tensor_is_valid(value) && op_output_like(c, a) && tensor_where(*c->out[0], mask, value, a);
 }
-static void masked_fill_backward(OpContext *c)
+static void masked_fill_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_where(c, 0, c->inputs[1], op_number(c, 0), c->grad);
+    give_where(c, terms, 0, *c->in[1], op_number(c, 0), *c->grad[0]);
 }
 static Var masked_fill_sample(OpSample *s)
 {
@@ -67,7 +70,11 @@ static Var masked_fill_sample(OpSample *s)
     Var a = op_sample(s, SHAPE(k, n, m, 4), -2, 2), mask = op_sample_index(s, SHAPE(n, m, 4), 2);
     return var_masked_fill(a, mask, -3);
 }
-Op op_masked_fill = {"masked_fill", masked_fill_forward, masked_fill_backward, masked_fill_sample, 0};
+OpKind op_masked_fill = {.name = "masked_fill",
+                         .forward = masked_fill_forward,
+                         .backward = masked_fill_backward,
+                         .sample = masked_fill_sample,
+                         .backward_reads = OP_IN(1)};
 Var var_masked_fill(Var a, Var mask, double value)
 {
     return op_apply(&op_masked_fill, (Var[]){a, mask}, 2, &value, sizeof value);
@@ -97,26 +104,30 @@ static bool dropout_forward(OpContext *c)
     if (!(p >= 0 && p < 1))
         return op_error(c, "the probability is %g, but must lie in [0, 1)", p);
     Tensor *keep = c->saved = op_alloc(c, sizeof *keep);
-    if (!keep || !op_output_like(c, c->inputs[0]))
+    if (!keep || !op_output_like(c, *c->in[0]))
         return false;
-    *keep = op_new_like(c, c->inputs[0]);
+    *keep = op_new_like(c, *c->in[0]);
     if (!tensor_is_valid(*keep))
         return false;
     fill_keep(*keep, p, tape_random(c->tape));
-    return tensor_binary(BINARY_MUL, c->output, c->inputs[0], *keep);
+    return tensor_binary(BINARY_MUL, *c->out[0], *c->in[0], *keep);
 }
-static void dropout_backward(OpContext *c)
+static void dropout_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = op_new_like(c, c->output);
-    if (tensor_is_valid(da) && tensor_binary(BINARY_MUL, da, c->grad, *(const Tensor *)c->saved))
-        op_add_grad(c, 0, da);
+    Tensor da = op_new_like(c, *c->out[0]);
+    if (tensor_is_valid(da) && tensor_binary(BINARY_MUL, da, *c->grad[0], *(const Tensor *)c->saved))
+        op_give(&terms[0], da);
 }
 static Var dropout_sample(OpSample *s)
 {
     return var_dropout(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2), 0.3);
 }
-Op op_dropout = {"dropout", dropout_forward, dropout_backward, dropout_sample, 0};
+OpKind op_dropout = {.name = "dropout",
+                     .forward = dropout_forward,
+                     .backward = dropout_backward,
+                     .sample = dropout_sample,
+                     .backward_reads = OP_READS_NOTHING};
 Var var_dropout(Var a, double p)
 {
-    return p == 0 ? a : op_apply(&op_dropout, &a, 1, &p, sizeof p);
+    return p == 0 ? var_alias(a) : op_apply(&op_dropout, &a, 1, &p, sizeof p);
 }

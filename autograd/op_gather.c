@@ -18,7 +18,7 @@ static void next_place(const Tensor *index, const Tensor *t, int axis, int64_t *
 
 static bool check_gather(OpContext *c, int *axis)
 {
-    Tensor a = c->inputs[0], index = c->inputs[1];
+    Tensor a = *c->in[0], index = *c->in[1];
     if (!op_wants_real(c, 0) || !op_wants_i32(c, 1) || !op_axis(c, *(const int *)c->attributes, a.ndim, axis))
         return false;
     if (index.ndim != a.ndim)
@@ -35,7 +35,7 @@ static bool gather_forward(OpContext *c)
     int axis;
     if (!check_gather(c, &axis))
         return false;
-    Tensor a = c->inputs[0], index = op_dense(c, c->inputs[1]);
+    Tensor a = *c->in[0], index = op_dense(c, *c->in[1]);
     int64_t n = tensor_numel(&index);
     Tensor flat = tensor_view_as(index, 1, &n);
     int64_t bad = tensor_is_valid(index) ? tensor_index_out_of_range(flat, a.shape[axis]) : -1;
@@ -46,17 +46,17 @@ static bool gather_forward(OpContext *c)
         return false;
     int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0;
     OP_REAL(
-        a.dtype, const real *from = a.data; real *to = c->output.data; for (int64_t i = 0; i < n; i++) {
+        a.dtype, const real *from = a.data; real *to = c->out[0]->data; for (int64_t i = 0; i < n; i++) {
             to[i] = from[offset + tensor_i32(index)[i] * a.strides[axis]];
             next_place(&index, &a, axis, at, &offset);
         });
     return true;
 }
-static void gather_backward(OpContext *c)
+static void gather_backward(OpContext *c, OpTerm *terms)
 {
     int axis = *(const int *)c->attributes;
-    axis = axis < 0 ? axis + c->inputs[0].ndim : axis;
-    Tensor index = op_dense(c, c->inputs[1]), g = op_dense(c, c->grad), da = op_new_like(c, c->inputs[0]);
+    axis = axis < 0 ? axis + c->in[0]->ndim : axis;
+    Tensor index = op_dense(c, *c->in[1]), g = op_dense(c, *c->grad[0]), da = op_new_like(c, *c->in[0]);
     if (!tensor_is_valid(index) || !tensor_is_valid(g) || !tensor_is_valid(da) || !tensor_fill(da, 0))
         return;
     int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0, n = tensor_numel(&index);
@@ -65,7 +65,7 @@ static void gather_backward(OpContext *c)
             to[offset + tensor_i32(index)[i] * da.strides[axis]] += from[i];
             next_place(&index, &da, axis, at, &offset);
         });
-    op_add_grad(c, 0, da);
+    op_give(&terms[0], da);
 }
 static Var gather_sample(OpSample *s)
 {
@@ -75,7 +75,11 @@ static Var gather_sample(OpSample *s)
         return var_gather(a, 1, op_sample_index(s, SHAPE(n, 7, k), m));
     return var_gather(a, -1, op_sample_index(s, SHAPE(n, m, 7), k));
 }
-Op op_gather = {"gather", gather_forward, gather_backward, gather_sample, 0};
+OpKind op_gather = {.name = "gather",
+                    .forward = gather_forward,
+                    .backward = gather_backward,
+                    .sample = gather_sample,
+                    .backward_reads = OP_IN(1)};
 Var var_gather(Var a, int axis, Var index)
 {
     return op_apply(&op_gather, (Var[]){a, index}, 2, &axis, sizeof axis);

@@ -15,7 +15,7 @@
     X(softmax) X(log_softmax) X(layer_norm)                /* op_normalize.c */ \
     X(matmul) X(linear) X(addmm)                           /* op_product.c */   \
     X(reshape) X(transpose) X(expand) X(slice) X(select)   /* op_shape.c */     \
-    X(concat) X(stack)                                                         \
+    X(alias) X(concat) X(stack)                                                         \
     X(embedding) X(gather_rows)                            /* op_rows.c */      \
     X(gather)                                              /* op_gather.c */    \
     X(segment_sum) X(segment_softmax) X(segment_max)       /* op_segment.c */   \
@@ -28,7 +28,7 @@
 REEL_BEGIN_DECLS
 
 /* op_add, op_sub, ...: the ops themselves. */
-#define OP_DECLARE(name) extern Op op_##name;
+#define OP_DECLARE(name) extern OpKind op_##name;
 OP_LIST(OP_DECLARE)
 #undef OP_DECLARE
 

@@ -26,9 +26,9 @@ static bool spread_weight(OpContext *c, int input, const char *name, Tensor x, T
         return false;
     if (op_needs_grad(c, input))
         return op_error(c, "%s gets no gradient here; pass var_detach() of it", name);
-    if (!tensor_is_valid(tensor_expand(c->inputs[input], x.ndim, x.shape)))
+    if (!tensor_is_valid(tensor_expand(*c->in[input], x.ndim, x.shape)))
         return op_error(c, "%s does not broadcast to the first operand", name);
-    *t = op_spread(c, c->inputs[input], x);
+    *t = op_spread(c, *c->in[input], x);
     return tensor_is_valid(*t);
 }
 
@@ -37,10 +37,10 @@ static bool check_pair(OpContext *c, Tensor *x, Tensor *target)
 {
     if (!op_wants_real(c, 0) || !op_wants_real(c, 1))
         return false;
-    if (!tensor_same_shape(&c->inputs[0], &c->inputs[1]))
+    if (!tensor_same_shape(c->in[0], c->in[1]))
         return op_error(c, "the target must have the shape of the first operand");
-    *x = op_dense(c, c->inputs[0]);
-    *target = op_dense(c, c->inputs[1]);
+    *x = op_dense(c, *c->in[0]);
+    *target = op_dense(c, *c->in[1]);
     return tensor_is_valid(*x) && tensor_is_valid(*target);
 }
 
@@ -49,7 +49,7 @@ static bool reduce_losses(OpContext *c, Tensor losses)
 {
     Reduction reduction = ((const Loss *)c->attributes)->reduction;
     if (reduction == REDUCTION_NONE) {
-        c->output = losses;
+        *c->out[0] = losses;
         return true;
     }
     if (reduction != REDUCTION_MEAN && reduction != REDUCTION_SUM)
@@ -58,7 +58,7 @@ static bool reduce_losses(OpContext *c, Tensor losses)
     int64_t n = tensor_numel(&losses);
     OP_REAL(losses.dtype, sum = row_sum((const real *)losses.data, n););
     return op_output(c, 0, NULL) &&
-           tensor_fill(c->output, reduction == REDUCTION_MEAN ? sum / (double)n : sum);
+           tensor_fill(*c->out[0], reduction == REDUCTION_MEAN ? sum / (double)n : sum);
 }
 
 /* The gradient of each element's loss. */
@@ -66,8 +66,8 @@ static Tensor spread_grad(OpContext *c, Tensor losses)
 {
     Reduction reduction = ((const Loss *)c->attributes)->reduction;
     if (reduction == REDUCTION_NONE)
-        return op_dense(c, c->grad);
-    double g = tensor_item(c->grad);
+        return op_dense(c, *c->grad[0]);
+    double g = tensor_item(*c->grad[0]);
     Tensor grad = op_new_like(c, losses);
     if (tensor_is_valid(grad))
         tensor_fill(grad, reduction == REDUCTION_MEAN ? g / (double)tensor_numel(&losses) : g);
@@ -107,7 +107,7 @@ static bool bce_forward(OpContext *c)
                            "bce_with_logits");
     return reduce_losses(c, losses);
 }
-static void bce_backward(OpContext *c)
+static void bce_backward(OpContext *c, OpTerm *terms)
 {
     Tensor p, t, w;
     if (!check_pair(c, &p, &t) || !spread_weight(c, ((const Loss *)c->attributes)->weight, "weight", p, &w))
@@ -123,8 +123,8 @@ static void bce_backward(OpContext *c)
             pdp[i] = (real)(h * (x - y) / fmax(x * (1 - x), 1e-12));
             pdt[i] = (real)(h * (fmax(log1p(-x), LOG_FLOOR) - fmax(log(x), LOG_FLOOR)));
         });
-    op_add_grad(c, 0, dp);
-    op_add_grad(c, 1, dt);
+    op_give(&terms[0], dp);
+    op_give(&terms[1], dt);
 }
 static Var bce_sample(OpSample *s)
 {
@@ -134,7 +134,7 @@ static Var bce_sample(OpSample *s)
     Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(m), 0.5, 2) : VAR_NONE;
     return var_bce(p, t, w, sample_reduction(s));
 }
-Op op_bce = {"bce", bce_forward, bce_backward, bce_sample, 0};
+OpKind op_bce = {.name = "bce", .forward = bce_forward, .backward = bce_backward, .sample = bce_sample};
 Var var_bce(Var p, Var target, Var weight, Reduction reduction)
 {
     Loss loss = {.reduction = reduction, .weight = weight.tape ? 2 : 0};
@@ -175,7 +175,7 @@ static bool bce_with_logits_forward(OpContext *c)
         });
     return reduce_losses(c, losses);
 }
-static void bce_with_logits_backward(OpContext *c)
+static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
 {
     Tensor x, t, w, q;
     if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
@@ -191,7 +191,7 @@ static void bce_with_logits_backward(OpContext *c)
             real value = (1 - pt[i]) - of_softplus * pdx[i];
             pdx[i] = pg[i] * (pw ? pw[i] * value : value);
         });
-    op_add_grad(c, 0, dx);
+    op_give(&terms[0], dx);
     Tensor dt = op_needs_grad(c, 1) ? of_negative(c, UNARY_SOFTPLUS, x) : tensor_invalid();
     if (!tensor_is_valid(dt))
         return;
@@ -201,7 +201,7 @@ static void bce_with_logits_backward(OpContext *c)
             real value = -px[i] + (pq ? (pq[i] - 1) * pdt[i] : 0);
             pdt[i] = pg[i] * (pw ? pw[i] * value : value);
         });
-    op_add_grad(c, 1, dt);
+    op_give(&terms[1], dt);
 }
 static Var bce_with_logits_sample(OpSample *s)
 {
@@ -211,8 +211,10 @@ static Var bce_with_logits_sample(OpSample *s)
     Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(n, 1), 0.5, 2) : VAR_NONE;
     return var_bce_with_logits(x, t, q, w, sample_reduction(s));
 }
-Op op_bce_with_logits = {"bce_with_logits", bce_with_logits_forward, bce_with_logits_backward,
-                         bce_with_logits_sample, 0};
+OpKind op_bce_with_logits = {.name = "bce_with_logits",
+                             .forward = bce_with_logits_forward,
+                             .backward = bce_with_logits_backward,
+                             .sample = bce_with_logits_sample};
 Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, Reduction reduction)
 {
     Var inputs[4] = {x, target};
@@ -231,7 +233,7 @@ Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, Reduction
  * the softmax [N, C]. */
 static bool check_classes(OpContext *c)
 {
-    Tensor x = c->inputs[0], k = c->inputs[1];
+    Tensor x = *c->in[0], k = *c->in[1];
     if (!op_wants_real(c, 0) || !op_wants_i32(c, 1))
         return false;
     if (x.ndim != 2 || k.ndim != 1 || k.shape[0] != x.shape[0])
@@ -248,7 +250,7 @@ static bool cross_entropy_forward(OpContext *c)
 {
     if (!check_classes(c))
         return false;
-    Tensor x = op_dense(c, c->inputs[0]), k = c->inputs[1], *y = c->saved = op_alloc(c, sizeof *y);
+    Tensor x = op_dense(c, *c->in[0]), k = *c->in[1], *y = c->saved = op_alloc(c, sizeof *y);
     int64_t rows = x.shape[0], size = x.shape[1];
     Tensor losses = op_new(c, 1, &rows);
     if (!y || !tensor_is_valid(x) || !tensor_is_valid(losses) || !tensor_is_valid(*y = op_new_like(c, x)))
@@ -268,9 +270,9 @@ static bool cross_entropy_forward(OpContext *c)
         });
     return reduce_losses(c, losses);
 }
-static void cross_entropy_backward(OpContext *c)
+static void cross_entropy_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor k = c->inputs[1], y = *(const Tensor *)c->saved, dx = op_new_like(c, y);
+    Tensor k = *c->in[1], y = *(const Tensor *)c->saved, dx = op_new_like(c, y);
     Tensor rows_like = y;
     rows_like.ndim = 1;
     Tensor g = spread_grad(c, rows_like);
@@ -285,7 +287,7 @@ static void cross_entropy_backward(OpContext *c)
                 pdx[j] = h * py[j];
             pdx[tensor_i32(k)[n * k.strides[0]]] -= h;
         });
-    op_add_grad(c, 0, dx);
+    op_give(&terms[0], dx);
 }
 static Var cross_entropy_sample(OpSample *s)
 {
@@ -293,8 +295,10 @@ static Var cross_entropy_sample(OpSample *s)
     Var x = op_sample(s, SHAPE(n, m + 1), -2, 2);
     return var_cross_entropy(x, op_sample_index(s, SHAPE(n), m + 1), sample_reduction(s));
 }
-Op op_cross_entropy = {"cross_entropy", cross_entropy_forward, cross_entropy_backward, cross_entropy_sample,
-                       0};
+OpKind op_cross_entropy = {.name = "cross_entropy",
+                           .forward = cross_entropy_forward,
+                           .backward = cross_entropy_backward,
+                           .sample = cross_entropy_sample};
 Var var_cross_entropy(Var logits, Var classes, Reduction reduction)
 {
     return op_apply(&op_cross_entropy, (Var[]){logits, classes}, 2, &(Loss){.reduction = reduction},
@@ -313,16 +317,16 @@ static bool mse_forward(OpContext *c)
     return tensor_is_valid(losses) && tensor_binary(BINARY_SUB, losses, x, t) &&
            tensor_unary(UNARY_SQUARE, losses, losses) && reduce_losses(c, losses);
 }
-static void mse_backward(OpContext *c)
+static void mse_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor x = c->inputs[0], g = spread_grad(c, x), dx = op_new_like(c, x);
-    if (!tensor_is_valid(g) || !tensor_is_valid(dx) || !tensor_binary(BINARY_SUB, dx, x, c->inputs[1]) ||
+    Tensor x = *c->in[0], g = spread_grad(c, x), dx = op_new_like(c, x);
+    if (!tensor_is_valid(g) || !tensor_is_valid(dx) || !tensor_binary(BINARY_SUB, dx, x, *c->in[1]) ||
         !tensor_binary(BINARY_MUL, dx, dx, g) || !tensor_axpby(dx, 2, dx, 0))
         return;
-    op_add_grad(c, 0, dx);
+    op_give(&terms[0], dx);
     Tensor dt = op_needs_grad(c, 1) ? op_new_like(c, x) : tensor_invalid();
     if (tensor_is_valid(dt) && tensor_unary(UNARY_NEG, dt, dx))
-        op_add_grad(c, 1, dt);
+        op_give(&terms[1], dt);
 }
 static Var mse_sample(OpSample *s)
 {
@@ -330,7 +334,7 @@ static Var mse_sample(OpSample *s)
     Var x = op_sample(s, SHAPE(n, m), -2, 2), t = op_sample(s, SHAPE(n, m), -2, 2);
     return var_mse(x, t, sample_reduction(s));
 }
-Op op_mse = {"mse", mse_forward, mse_backward, mse_sample, 0};
+OpKind op_mse = {.name = "mse", .forward = mse_forward, .backward = mse_backward, .sample = mse_sample};
 Var var_mse(Var x, Var target, Reduction reduction)
 {
     return op_apply(&op_mse, (Var[]){x, target}, 2, &(Loss){.reduction = reduction}, sizeof(Loss));

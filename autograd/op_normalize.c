@@ -21,14 +21,14 @@ static Rows rows_of(Tensor t)
 static bool softmax_begin(OpContext *c, Tensor *y, Rows *rows)
 {
     int axis;
-    if (!op_wants_real(c, 0) || !op_axis(c, *(const int *)c->attributes, c->inputs[0].ndim, &axis))
+    if (!op_wants_real(c, 0) || !op_axis(c, *(const int *)c->attributes, c->in[0]->ndim, &axis))
         return false;
-    Tensor a = tensor_transpose(c->inputs[0], axis, -1);
+    Tensor a = tensor_transpose(*c->in[0], axis, -1);
     *y = op_new_like(c, a);
     if (!tensor_is_valid(*y) || !tensor_copy_into(*y, a))
         return false;
     *rows = rows_of(*y);
-    c->output = tensor_transpose(*y, axis, -1);
+    *c->out[0] = tensor_transpose(*y, axis, -1);
     return true;
 }
 
@@ -36,8 +36,8 @@ static bool softmax_begin(OpContext *c, Tensor *y, Rows *rows)
 static bool softmax_backward_begin(OpContext *c, Tensor *y, Tensor *g, Tensor *da)
 {
     int axis = *(const int *)c->attributes;
-    *y = tensor_transpose(c->output, axis, -1);
-    *g = op_dense(c, tensor_transpose(c->grad, axis, -1));
+    *y = tensor_transpose(*c->out[0], axis, -1);
+    *g = op_dense(c, tensor_transpose(*c->grad[0], axis, -1));
     *da = op_new_like(c, *y);
     return tensor_is_valid(*g) && tensor_is_valid(*da);
 }
@@ -70,7 +70,7 @@ static bool softmax_forward(OpContext *c)
         });
     return true;
 }
-static void softmax_backward(OpContext *c)
+static void softmax_backward(OpContext *c, OpTerm *terms)
 {
     Tensor y, g, da;
     if (!softmax_backward_begin(c, &y, &g, &da))
@@ -84,14 +84,18 @@ static void softmax_backward(OpContext *c)
             for (int64_t i = 0; i < rows.size; i++)
                 pda[i] = py[i] * (pg[i] - dot);
         });
-    op_add_grad(c, 0, tensor_transpose(da, *(const int *)c->attributes, -1));
+    op_give(&terms[0], tensor_transpose(da, *(const int *)c->attributes, -1));
 }
 static Var softmax_sample(OpSample *s)
 {
     Var a = softmax_sample_input(s);
     return var_softmax(a, (int)op_sample_choice(s, 3) - 1);
 }
-Op op_softmax = {"softmax", softmax_forward, softmax_backward, softmax_sample, 0};
+OpKind op_softmax = {.name = "softmax",
+                     .forward = softmax_forward,
+                     .backward = softmax_backward,
+                     .sample = softmax_sample,
+                     .backward_reads = OP_OUT(0)};
 Var var_softmax(Var a, int axis)
 {
     return op_apply(&op_softmax, &a, 1, &axis, sizeof axis);
@@ -124,7 +128,7 @@ static bool log_softmax_forward(OpContext *c)
         });
     return true;
 }
-static void log_softmax_backward(OpContext *c)
+static void log_softmax_backward(OpContext *c, OpTerm *terms)
 {
     Tensor y, g, da;
     if (!softmax_backward_begin(c, &y, &g, &da) || !tensor_unary(UNARY_EXP, da, y))
@@ -138,14 +142,18 @@ static void log_softmax_backward(OpContext *c)
             for (int64_t i = 0; i < rows.size; i++)
                 pda[i] = pg[i] - pda[i] * sum;
         });
-    op_add_grad(c, 0, tensor_transpose(da, *(const int *)c->attributes, -1));
+    op_give(&terms[0], tensor_transpose(da, *(const int *)c->attributes, -1));
 }
 static Var log_softmax_sample(OpSample *s)
 {
     Var a = softmax_sample_input(s);
     return var_log_softmax(a, (int)op_sample_choice(s, 3) - 1);
 }
-Op op_log_softmax = {"log_softmax", log_softmax_forward, log_softmax_backward, log_softmax_sample, 0};
+OpKind op_log_softmax = {.name = "log_softmax",
+                         .forward = log_softmax_forward,
+                         .backward = log_softmax_backward,
+                         .sample = log_softmax_sample,
+                         .backward_reads = OP_OUT(0)};
 Var var_log_softmax(Var a, int axis)
 {
     return op_apply(&op_log_softmax, &a, 1, &axis, sizeof axis);
@@ -165,12 +173,12 @@ typedef struct LayerNormSaved {
 } LayerNormSaved;
 static bool layer_norm_check(OpContext *c, int input)
 {
-    Tensor a = c->inputs[0];
+    Tensor a = *c->in[0];
     if (input == 0)
         return true;
     if (!op_wants_real(c, input))
         return false;
-    if (c->inputs[input].ndim != 1 || c->inputs[input].shape[0] != a.shape[a.ndim - 1])
+    if (c->in[input]->ndim != 1 || c->in[input]->shape[0] != a.shape[a.ndim - 1])
         return op_error(c, "weight and bias must have the size of the last axis");
     return true;
 }
@@ -179,12 +187,12 @@ static bool layer_norm_forward(OpContext *c)
     const LayerNorm *norm = c->attributes;
     if (!op_wants_real(c, 0))
         return false;
-    if (c->inputs[0].ndim == 0)
+    if (c->in[0]->ndim == 0)
         return op_error(c, "there is no axis to normalise over");
     if (!layer_norm_check(c, norm->weight) || !layer_norm_check(c, norm->bias))
         return false;
-    Rows rows = rows_of(c->inputs[0]);
-    Tensor a = op_dense(c, c->inputs[0]);
+    Rows rows = rows_of(*c->in[0]);
+    Tensor a = op_dense(c, *c->in[0]);
     LayerNormSaved *saved = c->saved = op_alloc(c, sizeof *saved);
     if (!saved || !tensor_is_valid(a) || !op_output_like(c, a))
         return false;
@@ -202,20 +210,20 @@ static bool layer_norm_forward(OpContext *c)
             for (int64_t i = 0; i < rows.size; i++)
                 pn[i] = (real)(((double)pa[i] - mean) * saved->r[r]);
         });
-    bool ok = norm->weight ? tensor_binary(BINARY_MUL, c->output, saved->n, c->inputs[norm->weight])
-                           : tensor_copy_into(c->output, saved->n);
-    return ok && (!norm->bias || tensor_binary(BINARY_ADD, c->output, c->output, c->inputs[norm->bias]));
+    bool ok = norm->weight ? tensor_binary(BINARY_MUL, *c->out[0], saved->n, *c->in[norm->weight])
+                           : tensor_copy_into(*c->out[0], saved->n);
+    return ok && (!norm->bias || tensor_binary(BINARY_ADD, *c->out[0], *c->out[0], *c->in[norm->bias]));
 }
-static void layer_norm_backward(OpContext *c)
+static void layer_norm_backward(OpContext *c, OpTerm *terms)
 {
     const LayerNorm *norm = c->attributes;
     const LayerNormSaved *saved = c->saved;
-    Rows rows = rows_of(c->output);
-    Tensor h = op_new_like(c, c->output), dw = norm->weight ? op_new_like(c, c->output) : tensor_invalid();
+    Rows rows = rows_of(*c->out[0]);
+    Tensor h = op_new_like(c, *c->out[0]), dw = norm->weight ? op_new_like(c, *c->out[0]) : tensor_invalid();
     if (!tensor_is_valid(h))
         return;
-    bool ok = norm->weight ? tensor_binary(BINARY_MUL, h, c->grad, c->inputs[norm->weight])
-                           : tensor_copy_into(h, c->grad);
+    bool ok = norm->weight ? tensor_binary(BINARY_MUL, h, *c->grad[0], *c->in[norm->weight])
+                           : tensor_copy_into(h, *c->grad[0]);
     if (!ok)
         return;
     OP_REAL(
@@ -227,11 +235,11 @@ static void layer_norm_backward(OpContext *c)
             for (int64_t i = 0; i < rows.size; i++)
                 ph[i] = (real)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
         });
-    op_add_grad(c, 0, h);
-    if (norm->weight && tensor_is_valid(dw) && tensor_binary(BINARY_MUL, dw, c->grad, saved->n))
-        op_add_grad(c, norm->weight, dw);
+    op_give(&terms[0], h);
+    if (norm->weight && tensor_is_valid(dw) && tensor_binary(BINARY_MUL, dw, *c->grad[0], saved->n))
+        op_give(&terms[norm->weight], dw);
     if (norm->bias)
-        op_add_grad(c, norm->bias, c->grad);
+        op_give(&terms[norm->bias], *c->grad[0]);
 }
 static Var layer_norm_sample(OpSample *s)
 {
@@ -247,7 +255,10 @@ static Var layer_norm_sample(OpSample *s)
         return var_layer_norm(a, weight, bias, 0.1);
     }
 }
-Op op_layer_norm = {"layer_norm", layer_norm_forward, layer_norm_backward, layer_norm_sample, 0};
+OpKind op_layer_norm = {.name = "layer_norm",
+                        .forward = layer_norm_forward,
+                        .backward = layer_norm_backward,
+                        .sample = layer_norm_sample};
 Var var_layer_norm(Var a, Var weight, Var bias, double eps)
 {
     Var inputs[3] = {a};

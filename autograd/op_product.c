@@ -14,7 +14,7 @@ static Tensor matrix_transpose(Tensor t)
 
 static bool matmul_forward(OpContext *c)
 {
-    Tensor a = c->inputs[0], b = c->inputs[1];
+    Tensor a = *c->in[0], b = *c->in[1];
     if (!op_wants_all_real(c, -1))
         return false;
     if (a.ndim < 2 || b.ndim < 2)
@@ -31,30 +31,30 @@ static bool matmul_forward(OpContext *c)
         return op_error(c, "the leading axes do not broadcast");
     shape[ndim] = a.shape[a.ndim - 2];
     shape[ndim + 1] = b.shape[b.ndim - 1];
-    return op_output(c, ndim + 2, shape) && tensor_matmul(c->output, 1.0, a, b, 0.0);
+    return op_output(c, ndim + 2, shape) && tensor_matmul(*c->out[0], 1.0, a, b, 0.0);
 }
 
-/* dL/da or dL/db over the whole batch; the door sums where the operand was broadcast. */
-static void matmul_add_grad(OpContext *c, int input, Tensor x, Tensor y)
+/* The gradient of an operand over the whole batch: the engine sums where it was broadcast. */
+static void give_matmul(OpContext *c, OpTerm *terms, int input, Tensor x, Tensor y)
 {
-    Tensor operand = c->inputs[input];
+    const Tensor *operand = c->in[input];
     int64_t shape[TENSOR_MAX_DIMS];
-    int ndim = c->grad.ndim;
+    int ndim = c->grad[0]->ndim;
     for (int i = 0; i < ndim - 2; i++)
-        shape[i] = c->grad.shape[i];
-    shape[ndim - 2] = operand.shape[operand.ndim - 2];
-    shape[ndim - 1] = operand.shape[operand.ndim - 1];
+        shape[i] = c->grad[0]->shape[i];
+    shape[ndim - 2] = operand->shape[operand->ndim - 2];
+    shape[ndim - 1] = operand->shape[operand->ndim - 1];
     Tensor grad = op_new(c, ndim, shape);
     if (tensor_is_valid(grad) && tensor_matmul(grad, 1.0, x, y, 0.0))
-        op_add_grad(c, input, grad);
+        op_give(&terms[input], grad);
 }
 
-static void matmul_backward(OpContext *c)
+static void matmul_backward(OpContext *c, OpTerm *terms)
 {
     if (op_needs_grad(c, 0))
-        matmul_add_grad(c, 0, c->grad, matrix_transpose(c->inputs[1]));
+        give_matmul(c, terms, 0, *c->grad[0], matrix_transpose(*c->in[1]));
     if (op_needs_grad(c, 1))
-        matmul_add_grad(c, 1, matrix_transpose(c->inputs[0]), c->grad);
+        give_matmul(c, terms, 1, matrix_transpose(*c->in[0]), *c->grad[0]);
 }
 
 static Var matmul_sample(OpSample *s)
@@ -71,8 +71,11 @@ Var var_matmul(Var a, Var b)
     return op_apply(&op_matmul, (Var[]){a, b}, 2, NULL, 0);
 }
 
-Op op_matmul = {
-    .name = "matmul", .forward = matmul_forward, .backward = matmul_backward, .sample = matmul_sample};
+OpKind op_matmul = {.name = "matmul",
+                    .forward = matmul_forward,
+                    .backward = matmul_backward,
+                    .sample = matmul_sample,
+                    .backward_reads = OP_IN(0) | OP_IN(1)};
 
 /* ---- Shared by linear and addmm: products with a weight [out, in] ---- */
 
@@ -82,22 +85,22 @@ bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta
     const Panels *panels = parameter ? parameter_panels(parameter, true) : NULL;
     if (panels && panels_matmul(out, x, panels, beta, op_arena(c)))
         return true;
-    return tensor_matmul(out, 1.0, x, tensor_transpose(c->inputs[weight], 0, 1), beta);
+    return tensor_matmul(out, 1.0, x, tensor_transpose(*c->in[weight], 0, 1), beta);
 }
 
-void op_add_weight_grads(OpContext *c, Tensor dy, int x, int weight)
+void op_give_weight_terms(OpContext *c, OpTerm *terms, Tensor dy, int x, int weight)
 {
     if (op_needs_grad(c, x)) {
         Parameter *parameter = op_parameter(c, weight);
         const Panels *panels = parameter ? parameter_panels(parameter, false) : NULL;
-        Tensor dx = op_new(c, SHAPE(dy.shape[0], c->inputs[weight].shape[1]));
+        Tensor dx = op_new(c, SHAPE(dy.shape[0], c->in[weight]->shape[1]));
         bool done = tensor_is_valid(dx) && ((panels && panels_matmul(dx, dy, panels, 0.0, op_arena(c))) ||
-                                            tensor_matmul(dx, 1.0, dy, c->inputs[weight], 0.0));
+                                            tensor_matmul(dx, 1.0, dy, *c->in[weight], 0.0));
         if (done)
-            op_add_grad(c, x, dx);
+            op_give(&terms[x], dx);
     }
-    bool distinct = x == 0 && (c->op->flags & OP_ROWWISE);
-    op_add_grad_product(c, weight, dy, distinct ? c->inputs[x] : op_whole(c, x));
+    if (op_needs_grad(c, weight))
+        op_give_product(&terms[weight], dy, *c->in[x]);
 }
 
 static bool check_weight(OpContext *c, Tensor x, Tensor weight)
@@ -116,24 +119,24 @@ static bool check_weight(OpContext *c, Tensor x, Tensor weight)
 
 static bool linear_forward(OpContext *c)
 {
-    Tensor x = c->inputs[0], weight = c->inputs[1];
+    Tensor x = *c->in[0], weight = *c->in[1];
     if (!check_weight(c, x, weight))
         return false;
-    bool biased = c->input_count == 3;
-    if (biased && (c->inputs[2].ndim != 1 || c->inputs[2].shape[0] != weight.shape[0]))
+    bool biased = c->count == 3;
+    if (biased && (c->in[2]->ndim != 1 || c->in[2]->shape[0] != weight.shape[0]))
         return op_error(c, "the bias must be [out]");
     if (!op_output(c, SHAPE(x.shape[0], weight.shape[0])))
         return false;
     if (biased)
-        tensor_copy_into(c->output, c->inputs[2]);
-    return op_times_weight(c, c->output, x, 1, biased ? 1.0 : 0.0);
+        tensor_copy_into(*c->out[0], *c->in[2]);
+    return op_times_weight(c, *c->out[0], x, 1, biased ? 1.0 : 0.0);
 }
 
-static void linear_backward(OpContext *c)
+static void linear_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_weight_grads(c, c->grad, 0, 1);
-    if (c->input_count == 3)
-        op_add_grad(c, 2, c->grad);
+    op_give_weight_terms(c, terms, *c->grad[0], 0, 1);
+    if (c->count == 3)
+        op_give(&terms[2], *c->grad[0]);
 }
 
 static Var linear_sample(OpSample *s)
@@ -150,35 +153,30 @@ Var var_linear(Var x, Var weight, Var bias)
     return op_apply(&op_linear, (Var[]){x, weight, bias}, bias.tape ? 3 : 2, NULL, 0);
 }
 
-Op op_linear = {.name = "linear",
-                .forward = linear_forward,
-                .backward = linear_backward,
-                .sample = linear_sample,
-                .flags = OP_ROWWISE};
+OpKind op_linear = {.name = "linear",
+                    .forward = linear_forward,
+                    .backward = linear_backward,
+                    .sample = linear_sample,
+                    .flags = OP_ROWWISE,
+                    .backward_reads = OP_IN(0) | OP_IN(1)};
 
 /* ---- addmm: out = base + x W^T ---- */
 
 static bool addmm_forward(OpContext *c)
 {
-    Tensor x = op_whole(c, 1), weight = op_whole(c, 2), base = c->inputs[0], index = c->index[0];
-    if (!tensor_is_valid(x) || !tensor_is_valid(weight) || !check_weight(c, x, weight))
+    const Tensor *base = c->in[0], *x = c->in[1], *weight = c->in[2];
+    if (!check_weight(c, *x, *weight))
         return false;
-    int64_t rows = tensor_is_valid(index) ? index.shape[0] : base.shape[0];
-    if (base.ndim != 2 || rows != x.shape[0] || base.shape[1] != weight.shape[0])
+    if (base->ndim != 2 || base->shape[0] != x->shape[0] || base->shape[1] != weight->shape[0])
         return op_error(c, "the base must be [N, out]");
-    if (!op_output(c, SHAPE(rows, weight.shape[0])))
-        return false;
-    if (tensor_is_valid(index))
-        tensor_gather_rows(c->output, base, index);
-    else
-        tensor_copy_into(c->output, base);
-    return op_times_weight(c, c->output, x, 2, 1.0);
+    return op_output_like(c, *base) && op_write(c, 0, *c->out[0]) &&
+           op_times_weight(c, *c->out[0], *x, 2, 1.0);
 }
 
-static void addmm_backward(OpContext *c)
+static void addmm_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, c->grad);
-    op_add_weight_grads(c, c->grad, 1, 2);
+    op_give(&terms[0], *c->grad[0]);
+    op_give_weight_terms(c, terms, *c->grad[0], 1, 2);
 }
 
 static Var addmm_sample(OpSample *s)
@@ -194,8 +192,9 @@ Var var_addmm(Var base, Var x, Var weight)
     return op_apply(&op_addmm, (Var[]){base, x, weight}, 3, NULL, 0);
 }
 
-Op op_addmm = {.name = "addmm",
-               .forward = addmm_forward,
-               .backward = addmm_backward,
-               .sample = addmm_sample,
-               .flags = OP_GETS_ROWS};
+OpKind op_addmm = {.name = "addmm",
+                   .forward = addmm_forward,
+                   .backward = addmm_backward,
+                   .sample = addmm_sample,
+                   .lazy_forward = OP_IN(0),
+                   .backward_reads = OP_IN(1) | OP_IN(2)};

@@ -6,7 +6,7 @@
 
 /* out = beta out + x W^T, W being input number `weight`; on its panels where it is a parameter. */
 bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta);
-/* Gives the gradients of y = x W^T, from dy, to the inputs number x and weight. */
-void op_add_weight_grads(OpContext *c, Tensor dy, int x, int weight);
+/* The terms of y = x W^T, from dy, for the inputs number x and weight. */
+void op_give_weight_terms(OpContext *c, OpTerm *terms, Tensor dy, int x, int weight);
 
 #endif

@@ -10,7 +10,7 @@ typedef struct Reduce {
 
 static unsigned reduced_axes(const OpContext *c)
 {
-    unsigned all = (1u << c->inputs[0].ndim) - 1, axes = ((const Reduce *)c->attributes)->axes;
+    unsigned all = (1u << c->in[0]->ndim) - 1, axes = ((const Reduce *)c->attributes)->axes;
     return axes == AXES_ALL ? all : axes;
 }
 
@@ -19,7 +19,7 @@ static Tensor with_axes(const OpContext *c, Tensor t)
 {
     unsigned axes = reduced_axes(c);
     if (!((const Reduce *)c->attributes)->keepdim)
-        for (int i = 0; i < c->inputs[0].ndim; i++)
+        for (int i = 0; i < c->in[0]->ndim; i++)
             if (axes & AXIS(i))
                 t = tensor_unsqueeze(t, i);
     return t;
@@ -27,12 +27,12 @@ static Tensor with_axes(const OpContext *c, Tensor t)
 
 static Tensor spread(const OpContext *c, Tensor t)
 {
-    return tensor_expand(with_axes(c, t), c->inputs[0].ndim, c->inputs[0].shape);
+    return tensor_expand(with_axes(c, t), c->in[0]->ndim, c->in[0]->shape);
 }
 
 static bool reduce_forward(OpContext *c, ReduceOp op, bool average)
 {
-    Tensor a = c->inputs[0];
+    Tensor a = *c->in[0];
     unsigned axes = reduced_axes(c);
     if (!op_wants_real(c, 0))
         return false;
@@ -45,15 +45,15 @@ static bool reduce_forward(OpContext *c, ReduceOp op, bool average)
     }
     if (op == REDUCE_MAX && count == 0)
         return op_error(c, "there is no maximum of nothing");
-    if (!op_output(c, a.ndim, shape) || !tensor_reduce(op, c->output, a, axes))
+    if (!op_output(c, a.ndim, shape) || !tensor_reduce(op, *c->out[0], a, axes))
         return false;
     Tensor divisor = average ? op_number(c, (double)count) : tensor_invalid();
-    if (average && (!tensor_is_valid(divisor) || !tensor_binary(BINARY_DIV, c->output, c->output, divisor)))
+    if (average && (!tensor_is_valid(divisor) || !tensor_binary(BINARY_DIV, *c->out[0], *c->out[0], divisor)))
         return false;
     if (!((const Reduce *)c->attributes)->keepdim)
         for (int i = a.ndim; i-- > 0;)
             if (axes & AXIS(i))
-                c->output = tensor_squeeze(c->output, i);
+                *c->out[0] = tensor_squeeze(*c->out[0], i);
     return true;
 }
 
@@ -69,7 +69,7 @@ static unsigned sample_axes(OpSample *s)
     return choices[op_sample_choice(s, 5)];
 }
 
-static Var reduce(const Op *op, Var a, unsigned axes, bool keepdim)
+static Var reduce(const OpKind *op, Var a, unsigned axes, bool keepdim)
 {
     return op_apply(op, &a, 1, &(Reduce){.axes = axes, .keepdim = keepdim}, sizeof(Reduce));
 }
@@ -79,15 +79,19 @@ static bool sum_forward(OpContext *c)
 {
     return reduce_forward(c, REDUCE_SUM, false);
 }
-static void sum_backward(OpContext *c)
+static void sum_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, spread(c, c->grad));
+    op_give(&terms[0], spread(c, *c->grad[0]));
 }
 static Var sum_sample(OpSample *s)
 {
     return var_sum(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
 }
-Op op_sum = {"sum", sum_forward, sum_backward, sum_sample, 0};
+OpKind op_sum = {.name = "sum",
+                 .forward = sum_forward,
+                 .backward = sum_backward,
+                 .sample = sum_sample,
+                 .backward_reads = OP_READS_NOTHING};
 Var var_sum(Var a, unsigned axes, bool keepdim)
 {
     return reduce(&op_sum, a, axes, keepdim);
@@ -98,19 +102,23 @@ static bool mean_forward(OpContext *c)
 {
     return reduce_forward(c, REDUCE_SUM, true);
 }
-static void mean_backward(OpContext *c)
+static void mean_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor share = op_new_like(c, c->output);
-    int64_t outputs = tensor_numel(&c->output), inputs = tensor_numel(&c->inputs[0]);
+    Tensor share = op_new_like(c, *c->out[0]);
+    int64_t outputs = tensor_numel(c->out[0]), inputs = tensor_numel(c->in[0]);
     if (tensor_is_valid(share) &&
-        tensor_axpby(share, inputs ? (double)outputs / (double)inputs : 0, c->grad, 0))
-        op_add_grad(c, 0, spread(c, share));
+        tensor_axpby(share, inputs ? (double)outputs / (double)inputs : 0, *c->grad[0], 0))
+        op_give(&terms[0], spread(c, share));
 }
 static Var mean_sample(OpSample *s)
 {
     return var_mean(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
 }
-Op op_mean = {"mean", mean_forward, mean_backward, mean_sample, 0};
+OpKind op_mean = {.name = "mean",
+                  .forward = mean_forward,
+                  .backward = mean_backward,
+                  .sample = mean_sample,
+                  .backward_reads = OP_READS_NOTHING};
 Var var_mean(Var a, unsigned axes, bool keepdim)
 {
     return reduce(&op_mean, a, axes, keepdim);
@@ -121,15 +129,15 @@ static bool max_forward(OpContext *c)
 {
     return reduce_forward(c, REDUCE_MAX, false);
 }
-static void max_backward(OpContext *c)
+static void max_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor a = c->inputs[0], largest = with_axes(c, c->output);
+    Tensor a = *c->in[0], largest = with_axes(c, *c->out[0]);
     Tensor da = op_new_like(c, a), ties = op_new_like(c, largest);
     if (tensor_is_valid(da) && tensor_is_valid(ties) && tensor_binary(BINARY_EQUAL, da, a, largest) &&
         tensor_reduce(REDUCE_SUM, ties, da, reduced_axes(c)) &&
-        tensor_binary(BINARY_DIV, ties, with_axes(c, c->grad), ties) &&
+        tensor_binary(BINARY_DIV, ties, with_axes(c, *c->grad[0]), ties) &&
         tensor_binary(BINARY_MUL, da, da, ties))
-        op_add_grad(c, 0, da);
+        op_give(&terms[0], da);
 }
 static Var max_sample(OpSample *s)
 {
@@ -144,7 +152,7 @@ static Var max_sample(OpSample *s)
     Var apart = var_add(a, tape_constant(op_sample_tape(s), steps));
     return var_max(apart, AXIS(1), op_sample_choice(s, 2));
 }
-Op op_max = {"max", max_forward, max_backward, max_sample, 0};
+OpKind op_max = {.name = "max", .forward = max_forward, .backward = max_backward, .sample = max_sample};
 Var var_max(Var a, unsigned axes, bool keepdim)
 {
     return reduce(&op_max, a, axes, keepdim);

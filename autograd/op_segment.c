@@ -16,7 +16,7 @@ static int64_t segment_count(const OpContext *c)
 
 static bool check_segment(OpContext *c)
 {
-    Tensor a = c->inputs[0], segment = c->inputs[1];
+    Tensor a = *c->in[0], segment = *c->in[1];
     if (a.ndim < 1 || a.dtype == DTYPE_I32 || segment.dtype != DTYPE_I32 || segment.ndim != 1 ||
         segment.shape[0] != a.shape[0])
         return op_error(c, "needs a [N, ...] of f32 or f64 and an i32 segment [N]");
@@ -31,7 +31,7 @@ static bool check_segment(OpContext *c)
 
 static Tensor new_per_segment(OpContext *c, double value)
 {
-    Tensor a = c->inputs[0];
+    Tensor a = *c->in[0];
     a.shape[0] = segment_count(c);
     Tensor t = op_new_like(c, a);
     tensor_fill(t, value);
@@ -44,15 +44,15 @@ static bool segment_sum_forward(OpContext *c)
 {
     if (!check_segment(c))
         return false;
-    c->output = new_per_segment(c, 0.0);
-    return tensor_is_valid(c->output) && tensor_scatter_add_rows(c->output, c->inputs[0], c->inputs[1]);
+    *c->out[0] = new_per_segment(c, 0.0);
+    return tensor_is_valid(*c->out[0]) && tensor_scatter_add_rows(*c->out[0], *c->in[0], *c->in[1]);
 }
 
-static void segment_sum_backward(OpContext *c)
+static void segment_sum_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor grad = op_new_like(c, c->inputs[0]);
-    if (tensor_is_valid(grad) && tensor_gather_rows(grad, c->grad, c->inputs[1]))
-        op_add_grad(c, 0, grad);
+    Tensor grad = op_new_like(c, *c->in[0]);
+    if (tensor_is_valid(grad) && tensor_gather_rows(grad, *c->grad[0], *c->in[1]))
+        op_give(&terms[0], grad);
 }
 
 static Var segment_sum_sample(OpSample *s)
@@ -67,10 +67,11 @@ Var var_segment_sum(Var a, Var segment, int64_t count)
     return op_apply(&op_segment_sum, (Var[]){a, segment}, 2, &count, sizeof count);
 }
 
-Op op_segment_sum = {.name = "segment_sum",
-                     .forward = segment_sum_forward,
-                     .backward = segment_sum_backward,
-                     .sample = segment_sum_sample};
+OpKind op_segment_sum = {.name = "segment_sum",
+                         .forward = segment_sum_forward,
+                         .backward = segment_sum_backward,
+                         .sample = segment_sum_sample,
+                         .backward_reads = OP_IN(1)};
 
 /* ---- segment_softmax: out[n] = exp(a[n] - max) / sum of exp over the segment of n ---- */
 
@@ -88,10 +89,10 @@ static bool segment_softmax_forward(OpContext *c)
 {
     if (!check_segment(c))
         return false;
-    if (c->inputs[0].ndim != 1)
+    if (c->in[0]->ndim != 1)
         return op_error(c, "a must be [N]");
-    Tensor a = tensor_contiguous(op_arena(c), c->inputs[0]);
-    Tensor segment = tensor_contiguous(op_arena(c), c->inputs[1]);
+    Tensor a = tensor_contiguous(op_arena(c), *c->in[0]);
+    Tensor segment = tensor_contiguous(op_arena(c), *c->in[1]);
     Tensor largest = new_per_segment(c, -INFINITY), sum = new_per_segment(c, 0.0);
     Tensor per_row = op_new_like(c, a);
     if (!tensor_is_valid(a) || !tensor_is_valid(segment) || !op_output_like(c, a) ||
@@ -102,21 +103,21 @@ static bool segment_softmax_forward(OpContext *c)
     else
         segment_max_f64(tensor_f64(largest), tensor_f64(a), tensor_i32(segment), a.shape[0]);
     return tensor_gather_rows(per_row, largest, segment) &&
-           tensor_binary(BINARY_SUB, c->output, a, per_row) &&
-           tensor_unary(UNARY_EXP, c->output, c->output) &&
-           tensor_scatter_add_rows(sum, c->output, segment) && tensor_gather_rows(per_row, sum, segment) &&
-           tensor_binary(BINARY_DIV, c->output, c->output, per_row);
+           tensor_binary(BINARY_SUB, *c->out[0], a, per_row) &&
+           tensor_unary(UNARY_EXP, *c->out[0], *c->out[0]) &&
+           tensor_scatter_add_rows(sum, *c->out[0], segment) && tensor_gather_rows(per_row, sum, segment) &&
+           tensor_binary(BINARY_DIV, *c->out[0], *c->out[0], per_row);
 }
 
 /* da = y (g - sum over the segment of g y) */
-static void segment_softmax_backward(OpContext *c)
+static void segment_softmax_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor y = c->output, g = c->grad, segment = c->inputs[1];
+    Tensor y = *c->out[0], g = *c->grad[0], segment = *c->in[1];
     Tensor product = op_new_like(c, y), sum = new_per_segment(c, 0.0), grad = op_new_like(c, y);
     if (tensor_is_valid(product) && tensor_is_valid(grad) && tensor_binary(BINARY_MUL, product, g, y) &&
         tensor_scatter_add_rows(sum, product, segment) && tensor_gather_rows(grad, sum, segment) &&
         tensor_binary(BINARY_SUB, grad, g, grad) && tensor_binary(BINARY_MUL, grad, grad, y))
-        op_add_grad(c, 0, grad);
+        op_give(&terms[0], grad);
 }
 
 static Var segment_softmax_sample(OpSample *s)
@@ -131,10 +132,11 @@ Var var_segment_softmax(Var a, Var segment, int64_t count)
     return op_apply(&op_segment_softmax, (Var[]){a, segment}, 2, &count, sizeof count);
 }
 
-Op op_segment_softmax = {.name = "segment_softmax",
-                         .forward = segment_softmax_forward,
-                         .backward = segment_softmax_backward,
-                         .sample = segment_softmax_sample};
+OpKind op_segment_softmax = {.name = "segment_softmax",
+                             .forward = segment_softmax_forward,
+                             .backward = segment_softmax_backward,
+                             .sample = segment_softmax_sample,
+                             .backward_reads = OP_IN(1) | OP_OUT(0)};
 
 /* ---- segment_max: out[s][j] = max of a[n][j] over segment[n] = s ---- */
 
@@ -160,21 +162,21 @@ static bool segment_max_forward(OpContext *c)
 {
     if (!check_segment(c))
         return false;
-    Tensor a = tensor_contiguous(op_arena(c), c->inputs[0]);
-    Tensor segment = tensor_contiguous(op_arena(c), c->inputs[1]);
-    c->output = new_per_segment(c, 0.0);
-    if (!tensor_is_valid(c->output) || !tensor_is_valid(a) || !tensor_is_valid(segment))
+    Tensor a = tensor_contiguous(op_arena(c), *c->in[0]);
+    Tensor segment = tensor_contiguous(op_arena(c), *c->in[1]);
+    *c->out[0] = new_per_segment(c, 0.0);
+    if (!tensor_is_valid(*c->out[0]) || !tensor_is_valid(a) || !tensor_is_valid(segment))
         return false;
     int64_t n = a.shape[0], count = segment_count(c);
-    int64_t size = tensor_numel(&c->output), width = count ? size / count : 0;
+    int64_t size = tensor_numel(c->out[0]), width = count ? size / count : 0;
     int32_t *winner = op_alloc(c, (size_t)size * sizeof *winner);
     if (!winner)
         return false;
     memset(winner, -1, (size_t)size * sizeof *winner);
     if (a.dtype == DTYPE_F32)
-        take_max_f32(tensor_f32(c->output), winner, tensor_f32(a), tensor_i32(segment), n, width);
+        take_max_f32(tensor_f32(*c->out[0]), winner, tensor_f32(a), tensor_i32(segment), n, width);
     else
-        take_max_f64(tensor_f64(c->output), winner, tensor_f64(a), tensor_i32(segment), n, width);
+        take_max_f64(tensor_f64(*c->out[0]), winner, tensor_f64(a), tensor_i32(segment), n, width);
     for (int64_t i = 0; i < size; i++)
         if (winner[i] < 0)
             return op_error(c, "segment %lld has no rows", (long long)(i / width));
@@ -191,10 +193,10 @@ static bool segment_max_forward(OpContext *c)
 DEFINE_GIVE_BACK(float, give_back_f32)
 DEFINE_GIVE_BACK(double, give_back_f64)
 
-static void segment_max_backward(OpContext *c)
+static void segment_max_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor g = tensor_contiguous(op_arena(c), c->grad);
-    Tensor dx = tensor_zeros(op_arena(c), g.dtype, c->inputs[0].ndim, c->inputs[0].shape);
+    Tensor g = tensor_contiguous(op_arena(c), *c->grad[0]);
+    Tensor dx = tensor_zeros(op_arena(c), g.dtype, c->in[0]->ndim, c->in[0]->shape);
     if (!tensor_is_valid(g) || !tensor_is_valid(dx)) {
         op_error(c, "backward: out of memory");
         return;
@@ -204,7 +206,7 @@ static void segment_max_backward(OpContext *c)
         give_back_f32(tensor_f32(dx), c->saved, tensor_f32(g), size, width);
     else
         give_back_f64(tensor_f64(dx), c->saved, tensor_f64(g), size, width);
-    op_add_grad(c, 0, dx);
+    op_give(&terms[0], dx);
 }
 
 static Var segment_max_sample(OpSample *s)
@@ -231,7 +233,8 @@ Var var_segment_max(Var a, Var segment, int64_t count)
     return op_apply(&op_segment_max, (Var[]){a, segment}, 2, &count, sizeof count);
 }
 
-Op op_segment_max = {.name = "segment_max",
-                     .forward = segment_max_forward,
-                     .backward = segment_max_backward,
-                     .sample = segment_max_sample};
+OpKind op_segment_max = {.name = "segment_max",
+                         .forward = segment_max_forward,
+                         .backward = segment_max_backward,
+                         .sample = segment_max_sample,
+                         .backward_reads = OP_READS_NOTHING};

@@ -1,7 +1,7 @@
 /* Ops that only look at their input in another way: no element is computed. Outputs are views of the
  * input's memory, but for concat, stack, and a reshape that no view can do. */
 #include "autograd/op_support_internal.h"
-#include "autograd/tape_internal.h" /* tape_fail_memory() */
+#include "autograd/held_internal.h"
 
 #include <string.h>
 
@@ -35,7 +35,7 @@ static bool infer_shape(OpContext *c, Shape *shape)
 {
     char text[SHAPE_TEXT_SIZE];
     int open = -1;
-    int64_t have = tensor_numel(&c->inputs[0]), known = 1;
+    int64_t have = tensor_numel(c->in[0]), known = 1;
     if (!check_rank(c, shape->ndim))
         return false;
     shape_text(shape->ndim, shape->sizes, text);
@@ -58,16 +58,16 @@ static bool reshape_forward(OpContext *c)
     Shape shape = *(const Shape *)c->attributes;
     if (!infer_shape(c, &shape))
         return false;
-    c->output = tensor_reshape(op_arena(c), c->inputs[0], shape.ndim, shape.sizes);
-    if (!tensor_is_valid(c->output))
+    *c->out[0] = tensor_reshape(op_arena(c), *c->in[0], shape.ndim, shape.sizes);
+    if (!tensor_is_valid(*c->out[0]))
         tape_fail_memory(c->tape);
-    return tensor_is_valid(c->output);
+    return tensor_is_valid(*c->out[0]);
 }
-static void reshape_backward(OpContext *c)
+static void reshape_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = tensor_reshape(op_arena(c), c->grad, c->inputs[0].ndim, c->inputs[0].shape);
+    Tensor da = tensor_reshape(op_arena(c), *c->grad[0], c->in[0]->ndim, c->in[0]->shape);
     if (tensor_is_valid(da))
-        op_add_grad(c, 0, da);
+        op_give(&terms[0], da);
     else
         tape_fail_memory(c->tape);
 }
@@ -77,7 +77,11 @@ static Var reshape_sample(OpSample *s)
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
     return op_sample_choice(s, 2) ? var_reshape(a, SHAPE(n * m, k)) : var_reshape(a, SHAPE(k, -1, m));
 }
-Op op_reshape = {"reshape", reshape_forward, reshape_backward, reshape_sample, 0};
+OpKind op_reshape = {.name = "reshape",
+                     .forward = reshape_forward,
+                     .backward = reshape_backward,
+                     .sample = reshape_sample,
+                     .backward_reads = OP_READS_NOTHING};
 Var var_reshape(Var a, int ndim, const int64_t *shape)
 {
     Shape wanted = shape_of(ndim, shape);
@@ -89,22 +93,26 @@ static bool transpose_forward(OpContext *c)
 {
     const int *axes = c->attributes;
     int a, b;
-    if (!op_axis(c, axes[0], c->inputs[0].ndim, &a) || !op_axis(c, axes[1], c->inputs[0].ndim, &b))
+    if (!op_axis(c, axes[0], c->in[0]->ndim, &a) || !op_axis(c, axes[1], c->in[0]->ndim, &b))
         return false;
-    c->output = tensor_transpose(c->inputs[0], a, b);
+    *c->out[0] = tensor_transpose(*c->in[0], a, b);
     return true;
 }
-static void transpose_backward(OpContext *c)
+static void transpose_backward(OpContext *c, OpTerm *terms)
 {
     const int *axes = c->attributes;
-    op_add_grad(c, 0, tensor_transpose(c->grad, axes[0], axes[1]));
+    op_give(&terms[0], tensor_transpose(*c->grad[0], axes[0], axes[1]));
 }
 static Var transpose_sample(OpSample *s)
 {
     Var a = sample_cube(s);
     return var_transpose(a, (int)op_sample_choice(s, 3), -1);
 }
-Op op_transpose = {"transpose", transpose_forward, transpose_backward, transpose_sample, 0};
+OpKind op_transpose = {.name = "transpose",
+                       .forward = transpose_forward,
+                       .backward = transpose_backward,
+                       .sample = transpose_sample,
+                       .backward_reads = OP_READS_NOTHING};
 Var var_transpose(Var a, int axis_a, int axis_b)
 {
     return op_apply(&op_transpose, &a, 1, (int[]){axis_a, axis_b}, 2 * sizeof(int));
@@ -117,14 +125,14 @@ static bool expand_forward(OpContext *c)
     char text[SHAPE_TEXT_SIZE];
     if (!check_rank(c, shape->ndim))
         return false;
-    c->output = tensor_expand(c->inputs[0], shape->ndim, shape->sizes);
-    if (!tensor_is_valid(c->output))
+    *c->out[0] = tensor_expand(*c->in[0], shape->ndim, shape->sizes);
+    if (!tensor_is_valid(*c->out[0]))
         return op_error(c, "does not broadcast to %s", shape_text(shape->ndim, shape->sizes, text));
     return true;
 }
-static void expand_backward(OpContext *c)
+static void expand_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, c->grad); /* the door sums over what was broadcast */
+    op_give(&terms[0], *c->grad[0]); /* the door sums over what was broadcast */
 }
 static Var expand_sample(OpSample *s)
 {
@@ -132,7 +140,11 @@ static Var expand_sample(OpSample *s)
     Var a = op_sample(s, SHAPE(m, 1), -2, 2);
     return var_expand(a, SHAPE(n, m, k));
 }
-Op op_expand = {"expand", expand_forward, expand_backward, expand_sample, 0};
+OpKind op_expand = {.name = "expand",
+                    .forward = expand_forward,
+                    .backward = expand_backward,
+                    .sample = expand_sample,
+                    .backward_reads = OP_READS_NOTHING};
 Var var_expand(Var a, int ndim, const int64_t *shape)
 {
     Shape wanted = shape_of(ndim, shape);
@@ -149,31 +161,25 @@ static bool slice_forward(OpContext *c)
 {
     const Slice *s = c->attributes;
     int axis;
-    if (!op_axis(c, s->axis, c->inputs[0].ndim, &axis))
+    if (!op_axis(c, s->axis, c->in[0]->ndim, &axis))
         return false;
     if (s->step == 0)
         return op_error(c, "the step is 0");
-    bool repeated = tensor_is_valid(c->index[0]);
-    if (repeated && axis == 0) {
-        c->output = c->inputs[0];
-        c->output_index = tensor_slice(c->index[0], 0, s->start, s->stop, s->step);
-        c->same_rows = true;
-        return tensor_is_valid(c->output_index);
-    }
-    c->output = tensor_slice(repeated ? op_whole(c, 0) : c->inputs[0], axis, s->start, s->stop, s->step);
-    return tensor_is_valid(c->output);
+    if (axis == 0 && repeated_slice(c, s->start, s->stop, s->step))
+        return true;
+    Tensor a = op_whole(c, 0);
+    *c->out[0] = tensor_slice(a, axis, s->start, s->stop, s->step);
+    return tensor_is_valid(*c->out[0]);
 }
-static void slice_backward(OpContext *c)
+static void slice_backward(OpContext *c, OpTerm *terms)
 {
     const Slice *s = c->attributes;
-    int axis = s->axis < 0 ? s->axis + c->output.ndim : s->axis;
-    int64_t size =
-        axis == 0 && tensor_is_valid(c->index[0]) ? c->index[0].shape[0] : c->inputs[0].shape[axis];
-    int64_t start = s->start < 0 ? s->start + size : s->start;
-    if (tensor_numel(&c->output) == 0)
-        return;
-    start = start < 0 ? 0 : start >= size ? size - 1 : start; /* clipped as tensor_slice() does */
-    op_add_grad_slice(c, 0, c->grad, axis, start, s->step);
+    int axis = s->axis < 0 ? s->axis + c->out[0]->ndim : s->axis;
+    int64_t size = c->in[0]->shape[axis], start = s->start < 0 ? s->start + size : s->start;
+    if (c->out[0]->shape[axis] == size && s->step == 1)
+        op_give(&terms[0], *c->grad[0]);
+    else if (tensor_numel(c->out[0]) > 0) /* clipped as tensor_slice() does */
+        op_give_part(&terms[0], *c->grad[0], axis, start < 0 ? 0 : start >= size ? size - 1 : start, s->step);
 }
 static Var slice_sample(OpSample *s)
 {
@@ -187,14 +193,42 @@ static Var slice_sample(OpSample *s)
     Var part = var_slice(a, choice.axis, choice.start, choice.stop, choice.step);
     return var_add(part, var_sum(var_mul(a, a), AXIS(0) | AXIS(1) | AXIS(2), true));
 }
-Op op_slice = {"slice", slice_forward, slice_backward, slice_sample, OP_GETS_ROWS};
+OpKind op_slice = {.name = "slice",
+                   .forward = slice_forward,
+                   .backward = slice_backward,
+                   .sample = slice_sample,
+                   .lazy_forward = OP_IN(0),
+                   .backward_reads = OP_READS_NOTHING};
 Var var_slice(Var a, int axis, int64_t start, int64_t stop, int64_t step)
 {
-    int ndim = var_ndim(a), from_front = axis < 0 ? axis + ndim : axis;
-    bool in_range = from_front >= 0 && from_front < ndim;
-    if (in_range && start == 0 && step == 1 && stop >= var_size(a, axis))
-        return a;
     return op_apply(&op_slice, &a, 1, &(Slice){axis, start, stop, step}, sizeof(Slice));
+}
+
+/* f(a) = a, a value of its own: with a gradient that is not that of all uses of a */
+static bool alias_forward(OpContext *c)
+{
+    if (repeated_slice(c, 0, TENSOR_END, 1))
+        return true;
+    *c->out[0] = op_whole(c, 0);
+    return tensor_is_valid(*c->out[0]);
+}
+static void alias_backward(OpContext *c, OpTerm *terms)
+{
+    op_give(&terms[0], *c->grad[0]);
+}
+static Var alias_sample(OpSample *s)
+{
+    return var_alias(sample_cube(s));
+}
+OpKind op_alias = {.name = "alias",
+                   .forward = alias_forward,
+                   .backward = alias_backward,
+                   .sample = alias_sample,
+                   .lazy_forward = OP_IN(0),
+                   .backward_reads = OP_READS_NOTHING};
+Var var_alias(Var a)
+{
+    return op_apply(&op_alias, &a, 1, NULL, 0);
 }
 
 /* f(a) = a[index] along an axis, which goes */
@@ -206,20 +240,20 @@ static bool select_forward(OpContext *c)
 {
     const Select *s = c->attributes;
     int axis;
-    if (!op_axis(c, s->axis, c->inputs[0].ndim, &axis))
+    if (!op_axis(c, s->axis, c->in[0]->ndim, &axis))
         return false;
-    c->output = tensor_select(c->inputs[0], axis, s->index);
-    if (!tensor_is_valid(c->output))
+    *c->out[0] = tensor_select(*c->in[0], axis, s->index);
+    if (!tensor_is_valid(*c->out[0]))
         return op_error(c, "index %lld is out of range for size %lld of axis %d", (long long)s->index,
-                        (long long)c->inputs[0].shape[axis], axis);
+                        (long long)c->in[0]->shape[axis], axis);
     return true;
 }
-static void select_backward(OpContext *c)
+static void select_backward(OpContext *c, OpTerm *terms)
 {
     const Select *s = c->attributes;
-    int axis = s->axis < 0 ? s->axis + c->inputs[0].ndim : s->axis;
-    int64_t index = s->index < 0 ? s->index + c->inputs[0].shape[axis] : s->index;
-    op_add_grad_slice(c, 0, tensor_unsqueeze(c->grad, axis), axis, index, 1);
+    int axis = s->axis < 0 ? s->axis + c->in[0]->ndim : s->axis;
+    int64_t index = s->index < 0 ? s->index + c->in[0]->shape[axis] : s->index;
+    op_give_part(&terms[0], tensor_unsqueeze(*c->grad[0], axis), axis, index, 1);
 }
 static Var select_sample(OpSample *s)
 {
@@ -227,7 +261,11 @@ static Var select_sample(OpSample *s)
     int axis = 1 + (int)op_sample_choice(s, 2);
     return var_select(a, axis, op_sample_choice(s, 2) ? -1 : 0);
 }
-Op op_select = {"select", select_forward, select_backward, select_sample, 0};
+OpKind op_select = {.name = "select",
+                    .forward = select_forward,
+                    .backward = select_backward,
+                    .sample = select_sample,
+                    .backward_reads = OP_READS_NOTHING};
 Var var_select(Var a, int axis, int64_t index)
 {
     return op_apply(&op_select, &a, 1, &(Select){axis, index}, sizeof(Select));
@@ -236,8 +274,8 @@ Var var_select(Var a, int axis, int64_t index)
 /* Whether all inputs have one dtype and the sizes of input 0, but along `except` (-1: nowhere). */
 static bool check_parts(OpContext *c, int except)
 {
-    for (int i = 1; i < c->input_count; i++) {
-        Tensor a = c->inputs[0], b = c->inputs[i];
+    for (int i = 1; i < c->count; i++) {
+        Tensor a = *c->in[0], b = *c->in[i];
         if (a.dtype != b.dtype)
             return op_error(c, "parts of different dtypes (%s and %s)", dtype_name(a.dtype),
                             dtype_name(b.dtype));
@@ -249,25 +287,36 @@ static bool check_parts(OpContext *c, int except)
     return true;
 }
 
+static Tensor *copy_inputs(OpContext *c)
+{
+    Tensor *inputs = op_alloc(c, (size_t)c->count * sizeof *inputs);
+    for (int i = 0; inputs && i < c->count; i++)
+        inputs[i] = *c->in[i];
+    return inputs;
+}
+
 /* f(a, b, ...) = the parts one after the other along an axis */
 static bool concat_forward(OpContext *c)
 {
     int axis;
-    if (!op_axis(c, *(const int *)c->attributes, c->inputs[0].ndim, &axis) || !check_parts(c, axis))
+    if (!op_axis(c, *(const int *)c->attributes, c->in[0]->ndim, &axis) || !check_parts(c, axis))
         return false;
-    c->output = tensor_concat(op_arena(c), c->inputs, c->input_count, axis);
-    if (!tensor_is_valid(c->output))
+    Tensor *inputs = copy_inputs(c);
+    if (!inputs)
+        return false;
+    *c->out[0] = tensor_concat(op_arena(c), inputs, c->count, axis);
+    if (!tensor_is_valid(*c->out[0]))
         tape_fail_memory(c->tape);
-    return tensor_is_valid(c->output);
+    return tensor_is_valid(*c->out[0]);
 }
-static void concat_backward(OpContext *c)
+static void concat_backward(OpContext *c, OpTerm *terms)
 {
     int axis = *(const int *)c->attributes;
-    axis = axis < 0 ? axis + c->output.ndim : axis;
+    axis = axis < 0 ? axis + c->out[0]->ndim : axis;
     int64_t at = 0;
-    for (int i = 0; i < c->input_count; i++) {
-        int64_t size = c->inputs[i].shape[axis];
-        op_add_grad(c, i, tensor_slice(c->grad, axis, at, at + size, 1));
+    for (int i = 0; i < c->count; i++) {
+        int64_t size = c->in[i]->shape[axis];
+        op_give(&terms[i], tensor_slice(*c->grad[0], axis, at, at + size, 1));
         at += size;
     }
 }
@@ -280,7 +329,11 @@ static Var concat_sample(OpSample *s)
     parts[2] = op_sample(s, SHAPE(n, 1), -2, 2);
     return var_concat(parts, 3, op_sample_choice(s, 2) ? 1 : -1);
 }
-Op op_concat = {"concat", concat_forward, concat_backward, concat_sample, 0};
+OpKind op_concat = {.name = "concat",
+                    .forward = concat_forward,
+                    .backward = concat_backward,
+                    .sample = concat_sample,
+                    .backward_reads = OP_READS_NOTHING};
 Var var_concat(const Var *parts, int count, int axis)
 {
     return op_apply(&op_concat, parts, count, &axis, sizeof axis);
@@ -290,19 +343,22 @@ Var var_concat(const Var *parts, int count, int axis)
 static bool stack_forward(OpContext *c)
 {
     int axis;
-    if (!op_axis(c, *(const int *)c->attributes, c->inputs[0].ndim + 1, &axis) || !check_parts(c, -1))
+    if (!op_axis(c, *(const int *)c->attributes, c->in[0]->ndim + 1, &axis) || !check_parts(c, -1))
         return false;
-    if (c->inputs[0].ndim == TENSOR_MAX_DIMS)
+    if (c->in[0]->ndim == TENSOR_MAX_DIMS)
         return op_error(c, "there may be at most %d dimensions", TENSOR_MAX_DIMS);
-    c->output = tensor_stack(op_arena(c), c->inputs, c->input_count, axis);
-    if (!tensor_is_valid(c->output))
+    Tensor *inputs = copy_inputs(c);
+    if (!inputs)
+        return false;
+    *c->out[0] = tensor_stack(op_arena(c), inputs, c->count, axis);
+    if (!tensor_is_valid(*c->out[0]))
         tape_fail_memory(c->tape);
-    return tensor_is_valid(c->output);
+    return tensor_is_valid(*c->out[0]);
 }
-static void stack_backward(OpContext *c)
+static void stack_backward(OpContext *c, OpTerm *terms)
 {
-    for (int i = 0; i < c->input_count; i++)
-        op_add_grad(c, i, tensor_select(c->grad, *(const int *)c->attributes, i));
+    for (int i = 0; i < c->count; i++)
+        op_give(&terms[i], tensor_select(*c->grad[0], *(const int *)c->attributes, i));
 }
 static Var stack_sample(OpSample *s)
 {
@@ -312,7 +368,11 @@ static Var stack_sample(OpSample *s)
         parts[i] = op_sample(s, SHAPE(n, m), -2, 2);
     return var_stack(parts, 3, (int)op_sample_choice(s, 4) - 1);
 }
-Op op_stack = {"stack", stack_forward, stack_backward, stack_sample, 0};
+OpKind op_stack = {.name = "stack",
+                   .forward = stack_forward,
+                   .backward = stack_backward,
+                   .sample = stack_sample,
+                   .backward_reads = OP_READS_NOTHING};
 Var var_stack(const Var *parts, int count, int axis)
 {
     return op_apply(&op_stack, parts, count, &axis, sizeof axis);

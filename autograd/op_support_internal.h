@@ -18,7 +18,7 @@
 
 static inline bool op_wants_real(OpContext *c, int input)
 {
-    if (c->inputs[input].dtype != DTYPE_I32)
+    if (c->in[input]->dtype != DTYPE_I32)
         return true;
     return op_error(c, "input %d is i32, but must be f32 or f64", input);
 }
@@ -26,7 +26,7 @@ static inline bool op_wants_real(OpContext *c, int input)
 /* The same of all inputs but one (-1: of all). */
 static inline bool op_wants_all_real(OpContext *c, int but)
 {
-    for (int i = 0; i < c->input_count; i++)
+    for (int i = 0; i < c->count; i++)
         if (i != but && !op_wants_real(c, i))
             return false;
     return true;
@@ -34,9 +34,9 @@ static inline bool op_wants_all_real(OpContext *c, int but)
 
 static inline bool op_wants_i32(OpContext *c, int input)
 {
-    if (c->inputs[input].dtype == DTYPE_I32)
+    if (c->in[input]->dtype == DTYPE_I32)
         return true;
-    return op_error(c, "input %d is %s, but must be i32", input, dtype_name(c->inputs[input].dtype));
+    return op_error(c, "input %d is %s, but must be i32", input, dtype_name(c->in[input]->dtype));
 }
 
 /* Makes a negative axis count from the end; an error where there is none such. */

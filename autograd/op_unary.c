@@ -4,31 +4,30 @@
 
 static bool unary_forward(OpContext *c, UnaryOp op)
 {
-    return op_wants_real(c, 0) && op_output_like(c, c->inputs[0]) &&
-           tensor_unary(op, c->output, c->inputs[0]);
+    return op_wants_real(c, 0) && op_output_like(c, *c->in[0]) && tensor_unary(op, *c->out[0], *c->in[0]);
 }
 
 /* The gradient g * t or g / t. */
-static void add_grad_binary(OpContext *c, BinaryOp op, Tensor t)
+static void give_binary(OpContext *c, OpTerm *terms, BinaryOp op, Tensor t)
 {
-    Tensor da = op_new_like(c, c->output);
-    if (tensor_is_valid(da) && tensor_binary(op, da, c->grad, t))
-        op_add_grad(c, 0, da);
+    Tensor da = op_new_like(c, *c->out[0]);
+    if (tensor_is_valid(da) && tensor_binary(op, da, *c->grad[0], t))
+        op_give(&terms[0], da);
 }
 
 /* The gradient g * op(t). */
-static void add_grad_times(OpContext *c, UnaryOp op, Tensor t)
+static void give_times(OpContext *c, OpTerm *terms, UnaryOp op, Tensor t)
 {
-    Tensor da = op_new_like(c, c->output);
-    if (tensor_is_valid(da) && tensor_unary(op, da, t) && tensor_binary(BINARY_MUL, da, da, c->grad))
-        op_add_grad(c, 0, da);
+    Tensor da = op_new_like(c, *c->out[0]);
+    if (tensor_is_valid(da) && tensor_unary(op, da, t) && tensor_binary(BINARY_MUL, da, da, *c->grad[0]))
+        op_give(&terms[0], da);
 }
 
-static void add_grad_scaled(OpContext *c, double factor)
+static void give_scaled(OpContext *c, OpTerm *terms, double factor)
 {
-    Tensor da = op_new_like(c, c->output);
-    if (tensor_is_valid(da) && tensor_axpby(da, factor, c->grad, 0))
-        op_add_grad(c, 0, da);
+    Tensor da = op_new_like(c, *c->out[0]);
+    if (tensor_is_valid(da) && tensor_axpby(da, factor, *c->grad[0], 0))
+        op_give(&terms[0], da);
 }
 
 static Var sample_matrix(OpSample *s, double low, double high)
@@ -42,7 +41,7 @@ static Var sample_away_from_zero(OpSample *s)
     return op_sample_away(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2, 0);
 }
 
-static Var apply(const Op *op, Var a)
+static Var apply(const OpKind *op, Var a)
 {
     return op_apply(op, &a, 1, NULL, 0);
 }
@@ -52,15 +51,20 @@ static bool neg_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_NEG);
 }
-static void neg_backward(OpContext *c)
+static void neg_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_scaled(c, -1);
+    give_scaled(c, terms, -1);
 }
 static Var neg_sample(OpSample *s)
 {
     return var_neg(sample_matrix(s, -2, 2));
 }
-Op op_neg = {"neg", neg_forward, neg_backward, neg_sample, OP_ROWWISE};
+OpKind op_neg = {.name = "neg",
+                 .forward = neg_forward,
+                 .backward = neg_backward,
+                 .sample = neg_sample,
+                 .flags = OP_ROWWISE,
+                 .backward_reads = OP_READS_NOTHING};
 Var var_neg(Var a)
 {
     return apply(&op_neg, a);
@@ -71,15 +75,20 @@ static bool exp_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_EXP);
 }
-static void exp_backward(OpContext *c)
+static void exp_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_binary(c, BINARY_MUL, c->output);
+    give_binary(c, terms, BINARY_MUL, *c->out[0]);
 }
 static Var exp_sample(OpSample *s)
 {
     return var_exp(sample_matrix(s, -1, 1));
 }
-Op op_exp = {"exp", exp_forward, exp_backward, exp_sample, OP_ROWWISE};
+OpKind op_exp = {.name = "exp",
+                 .forward = exp_forward,
+                 .backward = exp_backward,
+                 .sample = exp_sample,
+                 .flags = OP_ROWWISE,
+                 .backward_reads = OP_OUT(0)};
 Var var_exp(Var a)
 {
     return apply(&op_exp, a);
@@ -90,15 +99,20 @@ static bool log_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_LOG);
 }
-static void log_backward(OpContext *c)
+static void log_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_binary(c, BINARY_DIV, c->inputs[0]);
+    give_binary(c, terms, BINARY_DIV, *c->in[0]);
 }
 static Var log_sample(OpSample *s)
 {
     return var_log(sample_matrix(s, 0.5, 3));
 }
-Op op_log = {"log", log_forward, log_backward, log_sample, OP_ROWWISE};
+OpKind op_log = {.name = "log",
+                 .forward = log_forward,
+                 .backward = log_backward,
+                 .sample = log_sample,
+                 .flags = OP_ROWWISE,
+                 .backward_reads = OP_IN(0)};
 Var var_log(Var a)
 {
     return apply(&op_log, a);
@@ -109,18 +123,23 @@ static bool sqrt_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_SQRT);
 }
-static void sqrt_backward(OpContext *c)
+static void sqrt_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = op_new_like(c, c->output);
-    if (tensor_is_valid(da) && tensor_axpby(da, 2, c->output, 0) &&
-        tensor_binary(BINARY_DIV, da, c->grad, da))
-        op_add_grad(c, 0, da);
+    Tensor da = op_new_like(c, *c->out[0]);
+    if (tensor_is_valid(da) && tensor_axpby(da, 2, *c->out[0], 0) &&
+        tensor_binary(BINARY_DIV, da, *c->grad[0], da))
+        op_give(&terms[0], da);
 }
 static Var sqrt_sample(OpSample *s)
 {
     return var_sqrt(sample_matrix(s, 0.5, 3));
 }
-Op op_sqrt = {"sqrt", sqrt_forward, sqrt_backward, sqrt_sample, OP_ROWWISE};
+OpKind op_sqrt = {.name = "sqrt",
+                  .forward = sqrt_forward,
+                  .backward = sqrt_backward,
+                  .sample = sqrt_sample,
+                  .flags = OP_ROWWISE,
+                  .backward_reads = OP_OUT(0)};
 Var var_sqrt(Var a)
 {
     return apply(&op_sqrt, a);
@@ -131,15 +150,20 @@ static bool abs_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_ABS);
 }
-static void abs_backward(OpContext *c)
+static void abs_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_times(c, UNARY_SIGN, c->inputs[0]);
+    give_times(c, terms, UNARY_SIGN, *c->in[0]);
 }
 static Var abs_sample(OpSample *s)
 {
     return var_abs(sample_away_from_zero(s));
 }
-Op op_abs = {"abs", abs_forward, abs_backward, abs_sample, OP_ROWWISE};
+OpKind op_abs = {.name = "abs",
+                 .forward = abs_forward,
+                 .backward = abs_backward,
+                 .sample = abs_sample,
+                 .flags = OP_ROWWISE,
+                 .backward_reads = OP_IN(0)};
 Var var_abs(Var a)
 {
     return apply(&op_abs, a);
@@ -150,15 +174,20 @@ static bool relu_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_RELU);
 }
-static void relu_backward(OpContext *c)
+static void relu_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_times(c, UNARY_SIGN, c->output);
+    give_times(c, terms, UNARY_SIGN, *c->out[0]);
 }
 static Var relu_sample(OpSample *s)
 {
     return var_relu(sample_away_from_zero(s));
 }
-Op op_relu = {"relu", relu_forward, relu_backward, relu_sample, OP_ROWWISE};
+OpKind op_relu = {.name = "relu",
+                  .forward = relu_forward,
+                  .backward = relu_backward,
+                  .sample = relu_sample,
+                  .flags = OP_ROWWISE,
+                  .backward_reads = OP_OUT(0)};
 Var var_relu(Var a)
 {
     return apply(&op_relu, a);
@@ -169,21 +198,26 @@ static bool tanh_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_TANH);
 }
-static void tanh_backward(OpContext *c)
+static void tanh_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor g = op_dense(c, c->grad), da = op_new_like(c, c->output);
+    Tensor g = op_dense(c, *c->grad[0]), da = op_new_like(c, *c->out[0]);
     if (!tensor_is_valid(g) || !tensor_is_valid(da))
         return;
     int64_t n = tensor_numel(&da);
-    OP_REAL(da.dtype, const real *f = c->output.data, *pg = g.data; real *pda = da.data;
+    OP_REAL(da.dtype, const real *f = c->out[0]->data, *pg = g.data; real *pda = da.data;
             for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * (1 - f[i] * f[i]););
-    op_add_grad(c, 0, da);
+    op_give(&terms[0], da);
 }
 static Var tanh_sample(OpSample *s)
 {
     return var_tanh(sample_matrix(s, -1, 1));
 }
-Op op_tanh = {"tanh", tanh_forward, tanh_backward, tanh_sample, OP_ROWWISE};
+OpKind op_tanh = {.name = "tanh",
+                  .forward = tanh_forward,
+                  .backward = tanh_backward,
+                  .sample = tanh_sample,
+                  .flags = OP_ROWWISE,
+                  .backward_reads = OP_OUT(0)};
 Var var_tanh(Var a)
 {
     return apply(&op_tanh, a);
@@ -194,21 +228,26 @@ static bool sigmoid_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_SIGMOID);
 }
-static void sigmoid_backward(OpContext *c)
+static void sigmoid_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor g = op_dense(c, c->grad), da = op_new_like(c, c->output);
+    Tensor g = op_dense(c, *c->grad[0]), da = op_new_like(c, *c->out[0]);
     if (!tensor_is_valid(g) || !tensor_is_valid(da))
         return;
     int64_t n = tensor_numel(&da);
-    OP_REAL(da.dtype, const real *f = c->output.data, *pg = g.data; real *pda = da.data;
+    OP_REAL(da.dtype, const real *f = c->out[0]->data, *pg = g.data; real *pda = da.data;
             for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * f[i] * (1 - f[i]););
-    op_add_grad(c, 0, da);
+    op_give(&terms[0], da);
 }
 static Var sigmoid_sample(OpSample *s)
 {
     return var_sigmoid(sample_matrix(s, -2, 2));
 }
-Op op_sigmoid = {"sigmoid", sigmoid_forward, sigmoid_backward, sigmoid_sample, OP_ROWWISE};
+OpKind op_sigmoid = {.name = "sigmoid",
+                     .forward = sigmoid_forward,
+                     .backward = sigmoid_backward,
+                     .sample = sigmoid_sample,
+                     .flags = OP_ROWWISE,
+                     .backward_reads = OP_OUT(0)};
 Var var_sigmoid(Var a)
 {
     return apply(&op_sigmoid, a);
@@ -219,15 +258,20 @@ static bool softplus_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_SOFTPLUS);
 }
-static void softplus_backward(OpContext *c)
+static void softplus_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_times(c, UNARY_SIGMOID, c->inputs[0]);
+    give_times(c, terms, UNARY_SIGMOID, *c->in[0]);
 }
 static Var softplus_sample(OpSample *s)
 {
     return var_softplus(sample_matrix(s, -2, 2));
 }
-Op op_softplus = {"softplus", softplus_forward, softplus_backward, softplus_sample, OP_ROWWISE};
+OpKind op_softplus = {.name = "softplus",
+                      .forward = softplus_forward,
+                      .backward = softplus_backward,
+                      .sample = softplus_sample,
+                      .flags = OP_ROWWISE,
+                      .backward_reads = OP_IN(0)};
 Var var_softplus(Var a)
 {
     return apply(&op_softplus, a);
@@ -240,21 +284,26 @@ typedef struct Scale {
 static bool scale_forward(OpContext *c)
 {
     const Scale *scale = c->attributes;
-    if (!op_wants_real(c, 0) || !op_output_like(c, c->inputs[0]))
+    if (!op_wants_real(c, 0) || !op_output_like(c, *c->in[0]))
         return false;
     Tensor offset = op_number(c, scale->offset);
-    return tensor_is_valid(offset) && tensor_axpby(c->output, scale->factor, c->inputs[0], 0) &&
-           (scale->offset == 0 || tensor_binary(BINARY_ADD, c->output, c->output, offset));
+    return tensor_is_valid(offset) && tensor_axpby(*c->out[0], scale->factor, *c->in[0], 0) &&
+           (scale->offset == 0 || tensor_binary(BINARY_ADD, *c->out[0], *c->out[0], offset));
 }
-static void scale_backward(OpContext *c)
+static void scale_backward(OpContext *c, OpTerm *terms)
 {
-    add_grad_scaled(c, ((const Scale *)c->attributes)->factor);
+    give_scaled(c, terms, ((const Scale *)c->attributes)->factor);
 }
 static Var scale_sample(OpSample *s)
 {
     return var_scale(sample_matrix(s, -2, 2), -1.5, 0.3);
 }
-Op op_scale = {"scale", scale_forward, scale_backward, scale_sample, OP_ROWWISE};
+OpKind op_scale = {.name = "scale",
+                   .forward = scale_forward,
+                   .backward = scale_backward,
+                   .sample = scale_sample,
+                   .flags = OP_ROWWISE,
+                   .backward_reads = OP_READS_NOTHING};
 Var var_scale(Var a, double factor, double offset)
 {
     return op_apply(&op_scale, &a, 1, &(Scale){factor, offset}, sizeof(Scale));

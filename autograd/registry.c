@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static Op *const registry[] = {
+static OpKind *const registry[] = {
 #define OP_ADDRESS(name) &op_##name,
     OP_LIST(OP_ADDRESS)
 #undef OP_ADDRESS
@@ -14,12 +14,12 @@ int op_count(void)
     return (int)(sizeof registry / sizeof registry[0]);
 }
 
-Op *op_at(int i)
+OpKind *op_at(int i)
 {
     return i >= 0 && i < op_count() ? registry[i] : NULL;
 }
 
-Op *op_find(const char *name)
+OpKind *op_find(const char *name)
 {
     for (int i = 0; i < op_count(); i++)
         if (strcmp(registry[i]->name, name) == 0)

@@ -46,7 +46,8 @@ void tape_begin(Tape *tape);
  * are given back, and their handles become stale. All gradients that the step has are forgotten. */
 typedef struct TapeMark {
     ArenaMark arena;
-    uint32_t count;
+    uint32_t values, nodes;
+    size_t inputs;
 } TapeMark;
 TapeMark tape_mark(const Tape *tape);
 void tape_rewind(Tape *tape, TapeMark mark);
@@ -116,15 +117,19 @@ void tape_set_check_finite(Tape *tape, bool check);
 void tape_set_random(Tape *tape, Random random);
 Random *tape_random(Tape *tape);
 
+TRACE_RETURNS(Var)
+TRACE_RETURNS(Tensor)
+TRACE_RETURNS(bool)
+
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define tape_constant(...)  TRACE(tape_constant(__VA_ARGS__))
-#define tape_leaf(...)      TRACE(tape_leaf(__VA_ARGS__))
-#define tape_parameter(...) TRACE(tape_parameter(__VA_ARGS__))
-#define tape_backward(...)  TRACE(tape_backward(__VA_ARGS__))
-#define var_value(...)      TRACE(var_value(__VA_ARGS__))
-#define var_detach(...)     TRACE(var_detach(__VA_ARGS__))
+#define tape_constant(...)  TRACE(Var, tape_constant(__VA_ARGS__))
+#define tape_leaf(...)      TRACE(Var, tape_leaf(__VA_ARGS__))
+#define tape_parameter(...) TRACE(Var, tape_parameter(__VA_ARGS__))
+#define tape_backward(...)  TRACE(bool, tape_backward(__VA_ARGS__))
+#define var_value(...)      TRACE(Tensor, var_value(__VA_ARGS__))
+#define var_detach(...)     TRACE(Var, var_detach(__VA_ARGS__))
 #endif
 
 #endif

@@ -4,52 +4,80 @@
 
 #include "autograd/op.h"
 
-#include <stddef.h>
+/* False: a build in which values are always in memory and products are multiplied at once. */
+#ifndef REEL_CHAPTERS
+#define REEL_CHAPTERS 1
+#endif
+
+typedef struct Walk Walk;
+typedef struct HeldKind HeldKind;
+
+/* How a value is held that is not in memory; each chapter has a struct that begins with this one. */
+typedef struct Held {
+    const HeldKind *kind;
+} Held;
+
+/* One tensor that a leaf or an op brought onto the tape. */
+typedef struct Value {
+    Tensor t;        /* always the shape; data is NULL while the value is only held */
+    Held *held;      /* NULL: in memory */
+    uint32_t maker;  /* its node */
+    uint32_t stamp;  /* of the step (0: never made) */
+    uint32_t record; /* 1 + the place of its record; 0: none */
+    bool wants;      /* a gradient */
+} Value;
+
+/* One use of an op, or a leaf (op NULL). */
+typedef struct Node {
+    const OpKind *op;
+    const void *attributes;
+    void *saved;
+    const TapeScope *scope;
+    const char *file;
+    uint32_t line;
+    uint32_t first_input, count; /* in the tape's list of inputs */
+    uint32_t first_output;
+    uint16_t outputs;
+} Node;
 
 /* Gradients of some rows of a leaf, the last that came first. */
 typedef struct RowGradient {
     struct RowGradient *next;
     Tensor rows, ids;
+    bool distinct; /* no id twice */
 } RowGradient;
 
-/* Products dy^T x that are still to be added to a gradient, in blocks of the arena. */
-typedef struct PairList {
-    PanelsPair *pairs;
-    int64_t count, capacity;
-} PairList;
-
-typedef struct Node {
-    const Op *op;         /* NULL: a leaf or a constant */
-    Parameter *parameter; /* of a leaf that is one */
-    Tensor value;         /* the distinct rows where `index` is valid */
-    Tensor index;         /* i32 [N]: row n of the value is value[index[n]] */
-    Tensor whole;         /* the value made whole, once somebody has asked */
-    Tensor grad;          /* in the form of `value`; invalid: nothing has come yet */
-    Tensor kept;          /* for var_retain_grad() */
-    RowGradient *row_gradients;
-    PairList pairs;
-    uint32_t *inputs;
-    int input_count;
-    const void *attributes;
-    void *saved;
-    const TapeScope *scope;
-    TraceSite site;
-    uint32_t stamp;
-    bool wants_grad;
-    bool grad_owned;   /* the memory of `grad` may be added to in place */
+/* What only few values have: a parameter behind them, a gradient that is kept. */
+typedef struct Record {
+    uint32_t value;
+    Parameter *parameter;
+    uint64_t version;  /* of the parameter when it came onto the tape */
+    Tensor grad;       /* of a leaf, or of a value whose gradient is retained */
+    RowGradient *rows; /* of a leaf: more gradient, of some rows */
+    bool grad_owned;   /* the memory of `grad` is its own */
     bool retain;       /* keep the gradient of an inner value */
-    bool same_rows;    /* other rows of the distinct rows of input 0: gradients go to that node's */
-    bool is_second;    /* the second output of the node before */
-    bool has_second;   /* the node behind is the second output */
     bool backward_run; /* tape_backward() has started here */
-} Node;
+} Record;
+
+/* Elements in blocks that never move. */
+enum { BLOCK_BITS = 10, BLOCK_SIZE = 1 << BLOCK_BITS };
+
+typedef struct Blocks {
+    char **blocks;
+    size_t count, capacity; /* of blocks */
+} Blocks;
 
 struct Tape {
     Arena arena;
-    Node *nodes;
-    uint32_t count;
-    size_t capacity;
-    uint32_t stamp; /* of the nodes that are made now */
+    Arena scratch; /* see op_scratch() */
+    Blocks values, nodes;
+    uint32_t value_count, node_count;
+    uint32_t *inputs;
+    size_t input_count, input_capacity;
+    Record *records;
+    size_t record_count, record_capacity;
+    uint32_t stamp;         /* of the values that are made now */
+    uint32_t retained_held; /* values not in memory whose gradient is retained */
     bool grad_enabled;
     bool check_finite;
     Status status;
@@ -57,41 +85,72 @@ struct Tape {
     const TapeScope **scopes; /* the stack that tape_leave() returns through */
     size_t scope_count, scope_capacity;
     Random random;
-    int32_t *slots; /* see op_slots() */
+    int32_t *slots; /* see tape_slots() */
     int64_t slot_count;
-    uint32_t *parameter_nodes; /* open hash: node index + 1, 0 is free */
+    uint32_t *parameter_values; /* open hash: index of a value + 1, 0 is free */
     size_t parameter_capacity, parameter_count;
 };
 
-/* The node of a handle, or NULL with an error recorded (stale) or not (empty). `user` names the op for
+static inline Value *tape_value(const Tape *tape, uint32_t i)
+{
+    return (Value *)(void *)tape->values.blocks[i >> BLOCK_BITS] + (i & (BLOCK_SIZE - 1));
+}
+
+static inline Node *tape_node(const Tape *tape, uint32_t i)
+{
+    return (Node *)(void *)tape->nodes.blocks[i >> BLOCK_BITS] + (i & (BLOCK_SIZE - 1));
+}
+
+/* Input i of a node. */
+static inline uint32_t node_input(const Tape *tape, const Node *node, int i)
+{
+    return tape->inputs[node->first_input + (uint32_t)i];
+}
+
+/* ---- tape.c ---- */
+
+/* The value of a handle, or NULL with an error recorded (stale) or not (empty). `user` names the op for
  * messages. */
-Node *tape_node(Var v, const char *user);
-/* A new node with the stamp, scope and site of now; NULL and an error where there is no memory. */
-Node *tape_add_node(Tape *tape);
-/* The node of a parameter in this step, or NULL. */
-Node *tape_find_parameter(const Tape *tape, const Parameter *parameter);
-Var tape_handle(Tape *tape, const Node *node);
+Value *tape_find(Var v, const char *user);
+/* A new node of the stamp, scope and place of now, with room for its inputs and its outputs (not yet made).
+ * Its number, or UINT32_MAX with an error where there is no memory. */
+uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs);
+/* Takes the last node back, or marks it as never made if others have come since. */
+void tape_drop_node(Tape *tape, uint32_t node);
+Var tape_handle(Tape *tape, uint32_t value);
 Var tape_empty(Tape *tape);
-/* The value of a node, made whole if need be; invalid where there is no memory. */
-Tensor tape_whole(Tape *tape, Node *node);
-/* The same; of a parameter whose rows are updated late, a copy that is up to date. */
-Tensor tape_readable(Tape *tape, Node *node);
-/* Adds to a node's gradient. `rows`: grad has the form of the distinct rows. */
-void tape_add_grad(Tape *tape, Node *node, Tensor grad, bool rows, const char *op_name);
-/* The same to indices start, start + step, ... of one axis; start counts from the front. */
-void tape_add_grad_slice(Tape *tape, Node *node, Tensor grad, int axis, int64_t start, int64_t step,
-                         const char *op_name);
-void tape_add_pair(Tape *tape, Node *node, Tensor dy, Tensor x);
-/* Turns the put-off products of a node into gradient. */
-void tape_flush_pairs(Tape *tape, Node *node);
-/* Runs a node's forward once more and drops what it makes. */
-bool op_rerun_forward(Tape *tape, uint32_t index);
-/* Runs a node's backward. */
-void op_run_backward(Tape *tape, uint32_t index);
-/* See op_slots(). */
-int32_t *tape_slots(Tape *tape, int64_t size);
 void tape_fail_memory(Tape *tape);
-/* " (in a.b.c, at file.c:12)" for messages. */
-void tape_place_text(const Tape *tape, const TapeScope *scope, TraceSite site, char *text, size_t size);
+
+/* ---- record.c ---- */
+
+/* The record of a value, made if need be; NULL where there is no memory. Records move when one is made. */
+Record *tape_record(Tape *tape, uint32_t value);
+/* The value of a parameter in this step, or NULL. */
+Value *tape_find_parameter(const Tape *tape, const Parameter *parameter);
+bool records_add_parameter(Tape *tape, uint32_t value, Parameter *parameter);
+/* Forgets the records of values that are gone, and all gradients. */
+void records_rewind(Tape *tape);
+
+/* ---- value.c ---- */
+
+/* The value in memory; NULL where there is none left. */
+Tensor *tape_whole(Tape *tape, Value *value);
+
+/* ---- apply.c ---- */
+
+/* Whether the outputs are there, and finite if that is asked for. */
+bool op_check_outputs(OpContext *c);
+/* Runs a node's forward once more and drops what it makes; for measuring. */
+bool op_rerun_forward(Tape *tape, uint32_t node);
+
+/* ---- sparse.c ---- */
+
+/* A map for finding distinct ids: slots[size], arbitrary contents. NULL where there is no memory. */
+int32_t *tape_slots(Tape *tape, int64_t size);
+/* Numbers the ids [n] in the order in which they first appear, behind `count` that have been numbered:
+ * place[i] is the number of ids[i], distinct[number] the id. Returns how many there are then. */
+int32_t number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count);
+/* All row gradients of a record as one in which no id stands twice, in the order of first appearance. */
+bool coalesce_rows(Tape *tape, Record *record, const Tensor *like);
 
 #endif

@@ -22,20 +22,24 @@ void trace_pop(void);
 /* The innermost site on this thread; file is NULL where there is none. */
 TraceSite trace_site(void);
 
-/* TRACE(f(x)): f(x), with the place of this line noted while it runs. */
+/* TRACE(T, f(x)): f(x), which returns a T, with the place of this line noted while it runs. An expression and
+ * not a block: what is made in the arguments, such as a compound literal, lives on after the call. Each type
+ * that is returned so is named once by TRACE_RETURNS(T). */
 #ifdef REEL_LIBRARY
-#define TRACE(call) call
+#define TRACE(T, call) call
 #elif defined(__cplusplus)
-#define TRACE(call) (::trace_push(__FILE__, __LINE__), ::trace_returned(call))
+#define TRACE(T, call) (::trace_push(__FILE__, __LINE__), ::trace_returned(call))
 #else
-#define TRACE(call)                                                                                          \
-    __extension__({                                                                                          \
-        trace_push(__FILE__, __LINE__);                                                                      \
-        __auto_type trace_result_ = call;                                                                    \
-        trace_pop();                                                                                         \
-        trace_result_;                                                                                       \
-    })
+#define TRACE(T, call) (trace_push(__FILE__, __LINE__), trace_returned_##T(call))
 #endif
+
+/* trace_returned_T(): passes a value on that a noted call has returned. */
+#define TRACE_RETURNS(T)                                                                                     \
+    static inline T trace_returned_##T(T value)                                                              \
+    {                                                                                                        \
+        trace_pop();                                                                                         \
+        return value;                                                                                        \
+    }
 
 REEL_END_DECLS
 

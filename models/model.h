@@ -100,7 +100,7 @@ NnRecurrentOptions model_recurrent_options(const Model *model);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define model_forward(...) TRACE(model_forward(__VA_ARGS__))
+#define model_forward(...) TRACE(Var, model_forward(__VA_ARGS__))
 #endif
 
 #endif

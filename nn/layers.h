@@ -76,16 +76,16 @@ Var nn_bce_with_logits(NnBceWithLogits *m, Var x, Var target);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_tanh(...)             TRACE(nn_tanh(__VA_ARGS__))
-#define nn_sigmoid(...)          TRACE(nn_sigmoid(__VA_ARGS__))
-#define nn_relu(...)             TRACE(nn_relu(__VA_ARGS__))
-#define nn_softmax(...)          TRACE(nn_softmax(__VA_ARGS__))
-#define nn_dropout(...)          TRACE(nn_dropout(__VA_ARGS__))
-#define nn_dropout_sequence(...) TRACE(nn_dropout_sequence(__VA_ARGS__))
-#define nn_layer_norm(...)       TRACE(nn_layer_norm(__VA_ARGS__))
-#define nn_sequential(...)       TRACE(nn_sequential(__VA_ARGS__))
-#define nn_bce(...)              TRACE(nn_bce(__VA_ARGS__))
-#define nn_bce_with_logits(...)  TRACE(nn_bce_with_logits(__VA_ARGS__))
+#define nn_tanh(...)             TRACE(Var, nn_tanh(__VA_ARGS__))
+#define nn_sigmoid(...)          TRACE(Var, nn_sigmoid(__VA_ARGS__))
+#define nn_relu(...)             TRACE(Var, nn_relu(__VA_ARGS__))
+#define nn_softmax(...)          TRACE(Var, nn_softmax(__VA_ARGS__))
+#define nn_dropout(...)          TRACE(Var, nn_dropout(__VA_ARGS__))
+#define nn_dropout_sequence(...) TRACE(NnSequence, nn_dropout_sequence(__VA_ARGS__))
+#define nn_layer_norm(...)       TRACE(Var, nn_layer_norm(__VA_ARGS__))
+#define nn_sequential(...)       TRACE(Var, nn_sequential(__VA_ARGS__))
+#define nn_bce(...)              TRACE(Var, nn_bce(__VA_ARGS__))
+#define nn_bce_with_logits(...)  TRACE(Var, nn_bce_with_logits(__VA_ARGS__))
 #endif
 
 #endif

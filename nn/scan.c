@@ -1,10 +1,16 @@
 #include "nn/scan.h"
 
+/* Rows first .. stop of a state; the state itself where that is all. */
+static Var some_rows(Var state, int64_t first, int64_t stop)
+{
+    return first == 0 && stop == var_size(state, 0) ? state : var_slice(state, 0, first, stop, 1);
+}
+
 /* The first `running` rows of each state: the texts are ordered by length, so those that end are last. */
 static void keep_running(const Var *state, int states, int32_t running, Var *before)
 {
     for (int i = 0; i < states; i++)
-        before[i] = state[i].tape ? var_slice(state[i], 0, 0, running, 1) : VAR_NONE;
+        before[i] = state[i].tape ? some_rows(state[i], 0, running) : VAR_NONE;
 }
 
 /* Rows in the order of the texts to the order of the places. */
@@ -88,7 +94,7 @@ Var(nn_scan_last)(NnScan scan, int state)
     for (int32_t t = packing->steps - 1; t >= 0; t--) {
         int32_t running = nn_running(packing, t), running_on = nn_running(packing, t + 1);
         if (running > running_on)
-            parts[count++] = var_slice(scan.after[t * scan.states + state], 0, running_on, running, 1);
+            parts[count++] = some_rows(scan.after[t * scan.states + state], running_on, running);
     }
     Var last = count == 1 ? parts[0] : var_concat(parts, count, 0);
     if (packing->sorted)

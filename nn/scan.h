@@ -44,13 +44,15 @@ NnSequence nn_scan_sequence(NnScan scan, int state);
  */
 NnSequence nn_scan_input(NnSequence x, Var weight);
 
+TRACE_RETURNS(NnScan)
+
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_scan(...)          TRACE(nn_scan(__VA_ARGS__))
-#define nn_scan_last(...)     TRACE(nn_scan_last(__VA_ARGS__))
-#define nn_scan_sequence(...) TRACE(nn_scan_sequence(__VA_ARGS__))
-#define nn_scan_input(...)    TRACE(nn_scan_input(__VA_ARGS__))
+#define nn_scan(...)          TRACE(NnScan, nn_scan(__VA_ARGS__))
+#define nn_scan_last(...)     TRACE(Var, nn_scan_last(__VA_ARGS__))
+#define nn_scan_sequence(...) TRACE(NnSequence, nn_scan_sequence(__VA_ARGS__))
+#define nn_scan_input(...)    TRACE(NnSequence, nn_scan_input(__VA_ARGS__))
 #endif
 
 #endif

@@ -9,8 +9,25 @@ static bool is_real(Dtype dtype)
     return dtype == DTYPE_F32 || dtype == DTYPE_F64;
 }
 
+/* Whether all have one shape and no gaps: most do, and then there is nothing to walk through. */
+static bool are_plain(int operands, const Tensor *const *tensors)
+{
+    for (int i = 0; i < operands; i++)
+        if (!tensor_is_contiguous(tensors[i]) || (i > 0 && !tensor_same_shape(tensors[0], tensors[i])))
+            return false;
+    return true;
+}
+
 static bool run(LoopKernel *kernel, int operands, const Tensor *const *tensors)
 {
+    if (are_plain(operands, tensors)) {
+        char *data[LOOP_MAX_OPERANDS];
+        static const int64_t stride[LOOP_MAX_OPERANDS] = {1, 1, 1, 1};
+        for (int i = 0; i < operands; i++)
+            data[i] = tensors[i]->data;
+        kernel(data, stride, tensor_numel(tensors[0]));
+        return true;
+    }
     Loop loop;
     if (!loop_init(&loop, operands, tensors))
         return false;

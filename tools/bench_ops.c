@@ -85,7 +85,7 @@ static void write_cost(JsonWriter *json, const char *key, const Cost *cost)
     json_end_object(json);
 }
 
-static Status measure_op(const Op *op, int64_t elements, uint64_t seed, const Limits *limits,
+static Status measure_op(const OpKind *op, int64_t elements, uint64_t seed, const Limits *limits,
                          JsonWriter *json)
 {
     Measure m;

@@ -30,7 +30,7 @@ static void note(Row *row, const GradcheckResult *result, double *worst)
         row->status = result->status;
 }
 
-static Row check_op(const Op *op, const Settings *settings)
+static Row check_op(const OpKind *op, const Settings *settings)
 {
     Row row = {.status = status_ok()};
     for (Layout layout = 0; layout < LAYOUT_COUNT; layout++, row.layouts++)
@@ -47,7 +47,7 @@ static Row check_op(const Op *op, const Settings *settings)
     return row;
 }
 
-static void print_row(const Op *op, const Row *row, const Settings *settings)
+static void print_row(const OpKind *op, const Row *row, const Settings *settings)
 {
     bool ok = status_is_ok(&row->status);
     if (settings->json) {
@@ -83,7 +83,7 @@ static Status check_ops(const Settings *settings)
     if (!settings->json)
         printf("%-16s %7s %9s %12s %12s\n", "op", "layouts", "elements", "worst error", "f32 vs f64");
     for (int i = 0; i < op_count(); i++) {
-        const Op *op = op_at(i);
+        const OpKind *op = op_at(i);
         if (settings->op && strcmp(settings->op, op->name) != 0)
             continue;
         Row row = check_op(op, settings);

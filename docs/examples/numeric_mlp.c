@@ -11,7 +11,7 @@
 /* out = f(a) for each element, f32 or f64; out is contiguous, a has any strides. */
 static bool map(OpContext *c, Tensor out, double (*f)(double))
 {
-    Tensor a = tensor_contiguous(op_arena(c), c->inputs[0]);
+    Tensor a = tensor_contiguous(op_arena(c), *c->in[0]);
     if (!tensor_is_valid(a) || !tensor_is_valid(out))
         return false;
     for (int64_t i = 0, n = tensor_numel(&a); i < n; i++) {
@@ -25,16 +25,16 @@ static bool map(OpContext *c, Tensor out, double (*f)(double))
 
 static bool sine_forward(OpContext *c)
 {
-    if (c->inputs[0].dtype == DTYPE_I32)
+    if (c->in[0]->dtype == DTYPE_I32)
         return op_error(c, "the input is i32, but must be f32 or f64");
-    return op_output_like(c, c->inputs[0]) && map(c, c->output, sin);
+    return op_output_like(c, *c->in[0]) && map(c, *c->out[0], sin);
 }
 
-static void sine_backward(OpContext *c)
+static void sine_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = op_new_like(c, c->output);
-    if (map(c, da, cos) && tensor_binary(BINARY_MUL, da, da, c->grad))
-        op_add_grad(c, 0, da);
+    Tensor da = op_new_like(c, *c->out[0]);
+    if (map(c, da, cos) && tensor_binary(BINARY_MUL, da, da, *c->grad[0]))
+        op_give(&terms[0], da);
 }
 
 static Var sine(Var a);
@@ -42,7 +42,8 @@ static Var sine_sample(OpSample *s)
 {
     return sine(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -3, 3));
 }
-static const Op op_sine = {"sine", sine_forward, sine_backward, sine_sample, OP_ROWWISE};
+static const OpKind op_sine = {
+    .name = "sine", .forward = sine_forward, .backward = sine_backward, .sample = sine_sample};
 static Var sine(Var a)
 {
     return op_apply(&op_sine, &a, 1, NULL, 0);

@@ -6,7 +6,7 @@
 
 START_TEST(every_op_runs_again_and_again)
 {
-    const Op *op = op_at(_i);
+    const OpKind *op = op_at(_i);
     Measure m;
     Status status = measure_init(&m, op, 3000, 1);
     ck_assert_msg(status_is_ok(&status), "%s", status.message);
@@ -53,7 +53,7 @@ END_TEST
 
 START_TEST(an_op_without_a_sample_is_refused)
 {
-    static const Op op = {.name = "nothing"};
+    static const OpKind op = {.name = "nothing"};
     Measure m;
     Status status = measure_init(&m, &op, 100, 1);
     ck_assert(!status_is_ok(&status));

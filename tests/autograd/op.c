@@ -13,27 +13,27 @@
 
 static bool powers_forward(OpContext *c)
 {
-    Tensor a = c->inputs[0];
+    Tensor a = *c->in[0];
     if (a.ndim != *(const int *)c->attributes)
         return op_error(c, "wanted are %d dimensions", *(const int *)c->attributes);
-    c->second = op_new_like(c, a);
-    return op_output_like(c, a) && tensor_is_valid(c->second) && tensor_unary(UNARY_SQUARE, c->second, a) &&
-           tensor_binary(BINARY_MUL, c->output, c->second, a);
+    *c->out[1] = op_new_like(c, a);
+    return op_output_like(c, a) && tensor_is_valid(*c->out[1]) && tensor_unary(UNARY_SQUARE, *c->out[1], a) &&
+           tensor_binary(BINARY_MUL, *c->out[0], *c->out[1], a);
 }
 
-static void powers_backward(OpContext *c)
+static void powers_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor a = c->inputs[0], da = op_new_like(c, a), factor = op_new_like(c, a);
+    Tensor a = *c->in[0], da = op_new_like(c, a), factor = op_new_like(c, a);
     tensor_fill(da, 0);
-    if (tensor_is_valid(c->grad)) {
-        tensor_axpby(factor, 3, c->second, 0);
-        tensor_addcmul(da, 1, factor, c->grad);
+    if (c->grad[0]) {
+        tensor_axpby(factor, 3, *c->out[1], 0);
+        tensor_addcmul(da, 1, factor, *c->grad[0]);
     }
-    if (tensor_is_valid(c->second_grad)) {
+    if (c->grad[1]) {
         tensor_axpby(factor, 2, a, 0);
-        tensor_addcmul(da, 1, factor, c->second_grad);
+        tensor_addcmul(da, 1, factor, *c->grad[1]);
     }
-    op_add_grad(c, 0, da);
+    op_give(&terms[0], da);
 }
 
 static Var powers(Var a, int ndim);
@@ -41,11 +41,14 @@ static Var powers(Var a, int ndim);
 static Var powers_sample(OpSample *s)
 {
     Var cube = powers(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -1, 1), 2);
-    return var_concat((Var[]){cube, op_second(cube)}, 2, 0);
+    return var_concat((Var[]){cube, var_output(cube, 1)}, 2, 0);
 }
 
-static const Op op_powers = {
-    .name = "powers", .forward = powers_forward, .backward = powers_backward, .sample = powers_sample};
+static const OpKind op_powers = {.name = "powers",
+                                 .forward = powers_forward,
+                                 .backward = powers_backward,
+                                 .sample = powers_sample,
+                                 .outputs = 2};
 
 static Var powers(Var a, int ndim)
 {
@@ -68,15 +71,15 @@ END_TEST
 START_TEST(either_output_alone_gives_a_gradient)
 {
     Var a = LEAF(tape, SHAPE(1), 2), b = LEAF(tape, SHAPE(1), 2), cube = powers(a, 1), other = powers(b, 1);
-    Var square = op_second(other);
+    Var square = var_output(other, 1);
     var_retain_grad(square);
     ck_assert(tape_backward(var_sum(cube, 1, false)));
     ck_assert(tape_backward(var_sum(square, 1, false)));
     expect(var_grad(a), 0, 12);
     expect(var_grad(b), 0, 4);
     expect(var_grad(square), 0, 1);
-    ck_assert(var_is_empty(op_second(a)));
-    ck_assert(var_is_empty(op_second(square)));
+    ck_assert(var_is_empty(var_output(a, 1)));
+    ck_assert(var_is_empty(var_output(square, 2)));
     assert_ok(tape);
 }
 END_TEST
@@ -87,15 +90,15 @@ static bool lazy_forward(OpContext *c)
     return false;
 }
 
-static void wrong_shape_backward(OpContext *c)
+static void wrong_shape_backward(OpContext *c, OpTerm *terms)
 {
-    op_add_grad(c, 0, op_new(c, SHAPE(7)));
+    op_give(&terms[0], op_new(c, SHAPE(7)));
 }
 
 START_TEST(a_second_output_may_be_a_weight)
 {
     Var a = LEAF(tape, SHAPE(1, 2), 2, 3), x = LEAF(tape, SHAPE(1, 2), 10, 100);
-    Var y = var_linear(x, op_second(powers(a, 2)), VAR_NONE);
+    Var y = var_linear(x, var_output(powers(a, 2), 1), VAR_NONE);
     expect(var_value(y), 0, 940);
     ck_assert(tape_backward(var_sum(y, AXES_ALL, false)));
     expect(var_grad(a), 0, 40, 600);
@@ -105,12 +108,13 @@ END_TEST
 
 START_TEST(mistakes_of_an_op_are_errors_with_its_name)
 {
-    const Op lazy = {.name = "lazy", .forward = lazy_forward};
+    const OpKind lazy = {.name = "lazy", .forward = lazy_forward};
     Var a = LEAF(tape, SHAPE(1), 2);
     ck_assert(var_is_empty(op_apply(&lazy, &a, 1, NULL, 0)));
     assert_fails(tape, "lazy");
     tape_begin(tape);
-    const Op wrong = {.name = "wrong", .forward = powers_forward, .backward = wrong_shape_backward};
+    const OpKind wrong = {
+        .name = "wrong", .forward = powers_forward, .backward = wrong_shape_backward, .outputs = 2};
     a = LEAF(tape, SHAPE(2), 2, 3);
     Var out = op_apply(&wrong, &a, 1, &(int){1}, sizeof(int));
     ck_assert(!tape_backward(var_sum(out, AXES_ALL, false)));
@@ -227,19 +231,19 @@ typedef struct GivenRows {
 
 static bool given_rows_forward(OpContext *c)
 {
-    return op_output(c, 0, NULL) && tensor_fill(c->output, 0);
+    return op_output(c, 0, NULL) && tensor_fill(*c->out[0], 0);
 }
 
-static void given_rows_backward(OpContext *c)
+static void given_rows_backward(OpContext *c, OpTerm *terms)
 {
     const GivenRows *given = c->attributes;
-    op_add_grad_rows(c, 0, given->rows, given->ids);
+    op_give_rows(&terms[0], given->rows, given->ids, true);
 }
 
-static const Op op_given_rows = {
+static const OpKind op_given_rows = {
     .name = "given_rows", .forward = given_rows_forward, .backward = given_rows_backward};
 
-START_TEST(the_door_checks_gradients_of_rows)
+START_TEST(gradients_of_rows_are_checked)
 {
     for (int k = 0; k < 12; k++) {
         tape_begin(tape);
@@ -474,7 +478,7 @@ typedef struct Outcome {
 
 /* Forward and backward of the sum, on a tape that asks the allocator for each block. The results go to
  * `arena`. */
-static bool run_sample(const Op *op, uint64_t seed, Layout layout, Outcome *outcome)
+static bool run_sample(const OpKind *op, uint64_t seed, Layout layout, Outcome *outcome)
 {
     OpSample sample;
     sample_init(&sample, tape, &arena, layout, DTYPE_F32, seed);
@@ -498,7 +502,7 @@ static bool run_sample(const Op *op, uint64_t seed, Layout layout, Outcome *outc
 
 /* The same but for rounding: a product without memory for panels is BLIS's, which adds up in another order.
  */
-static void expect_same_outcome(const Op *op, const Outcome *got, const Outcome *wanted)
+static void expect_same_outcome(const OpKind *op, const Outcome *got, const Outcome *wanted)
 {
     ck_assert_msg(got->count == wanted->count, "%s", op->name);
     expect_same(got->output, wanted->output, 1e-5);
@@ -509,7 +513,7 @@ static void expect_same_outcome(const Op *op, const Outcome *got, const Outcome 
 /* Without memory an op says so, or does all that it should: it never goes on with a part. */
 START_TEST(every_allocation_of_an_op_may_fail)
 {
-    const Op *op = op_at(_i);
+    const OpKind *op = op_at(_i);
     static const Layout layouts[] = {LAYOUT_CONTIGUOUS, LAYOUT_SLICED};
     for (int k = 0; k < 6; k++) {
         Outcome wanted, got;
@@ -548,7 +552,7 @@ Suite *autograd_op_suite(void)
     tcase_add_test(cases, mistakes_of_an_op_are_errors_with_its_name);
     tcase_add_loop_test(cases, repeated_rows_are_the_whole_rows, 0, ROW_FUNCTIONS);
     tcase_add_test(cases, repeated_rows_may_be_used_in_several_ways_at_once);
-    tcase_add_test(cases, the_door_checks_gradients_of_rows);
+    tcase_add_test(cases, gradients_of_rows_are_checked);
     tcase_add_loop_test(cases, nothing_that_is_passed_in_crashes, 0, 8);
     tcase_add_loop_test(cases, every_allocation_of_an_op_may_fail, 0, op_count());
     suite_add_tcase(suite, cases);

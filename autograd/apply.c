@@ -1,0 +1,263 @@
+/* Applying an op: the checks that all have in common, forward, recording; and what forward calls. */
+#include "autograd/walk_internal.h"
+#include "tensor/reduce.h"
+#include "tensor/rows.h"
+
+#include <string.h>
+
+/* More inputs or outputs than these are put into the arena. */
+enum { FEW_INPUTS = 8, FEW_OUTPUTS = 4 };
+
+/* ---- Checks ---- */
+
+/* The value of an input; NULL with the reason recorded if it is news. */
+static Value *resolve(const OpKind *op, Tape *tape, Var input, int i)
+{
+    if (input.tape && input.tape != tape) {
+        tape_fail(tape, "%s: input %d is a handle of another tape", op->name, i);
+        return NULL;
+    }
+    if (!input.tape) {
+        tape_fail(tape, "%s: input %d is not a value of a tape", op->name, i);
+        return NULL;
+    }
+    Value *value = tape_find(input, op->name);
+    if (!value && tape_ok(tape))
+        tape_fail(tape, "%s: input %d is an empty value", op->name, i);
+    return value;
+}
+
+static bool check_dtypes(OpContext *c)
+{
+    Dtype dtype = DTYPE_NONE;
+    for (int i = 0; i < c->count; i++) {
+        if (c->in[i]->dtype == DTYPE_I32 || c->in[i]->dtype == dtype)
+            continue;
+        if (dtype != DTYPE_NONE)
+            return op_error(c, "inputs of different dtypes (%s and %s)", dtype_name(dtype),
+                            dtype_name(c->in[i]->dtype));
+        dtype = c->in[i]->dtype;
+    }
+    return true;
+}
+
+bool op_check_outputs(OpContext *c)
+{
+    if (!tensor_is_valid(*c->out[0]))
+        return op_error(c, "made no output");
+    for (int k = 0; c->tape->check_finite && k < c->outputs; k++) {
+        const Tensor *t = c->out[k];
+        if (t->dtype != DTYPE_I32 && tensor_is_valid(*t) && !tensor_is_finite(*t))
+            return op_error(c, "made a NaN or an infinity");
+    }
+    return true;
+}
+
+/* ---- Forward ---- */
+
+/* What is held and not read lazily is put into memory. */
+static bool make_whole(OpContext *c, unsigned lazy)
+{
+    const Node *node = tape_node(c->tape, c->node);
+    for (int i = 0; i < c->count; i++) {
+        Value *value = tape_value(c->tape, node_input(c->tape, node, i));
+        if (value->held && !value->t.data && !(i < 16 && (lazy & OP_IN(i))) && !tape_whole(c->tape, value))
+            return false;
+    }
+    return true;
+}
+
+static const Held *held_by(const OpContext *c, int input)
+{
+    return tape_value(c->tape, node_input(c->tape, tape_node(c->tape, c->node), input))->held;
+}
+
+static bool run_forward(OpContext *c)
+{
+    const Held *held = c->count > 0 ? held_by(c, 0) : NULL;
+    bool done = false;
+    if (held && held->kind->apply && (c->op->flags & OP_ROWWISE) &&
+        (!make_whole(c, OP_IN(0)) || !held->kind->apply(c, held, &done)))
+        return false;
+    return done || (make_whole(c, c->op->lazy_forward) && c->op->forward(c) && op_check_outputs(c));
+}
+
+static Tape *tape_of(const Var *inputs, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (inputs[i].tape)
+            return inputs[i].tape;
+    return NULL;
+}
+
+/* Fills the context's lists from the node. */
+static void point_at_values(OpContext *c)
+{
+    const Node *node = tape_node(c->tape, c->node);
+    for (int i = 0; i < c->count; i++)
+        c->in[i] = &tape_value(c->tape, node_input(c->tape, node, i))->t;
+    for (int k = 0; k < c->outputs; k++)
+        c->out[k] = &tape_value(c->tape, node->first_output + (uint32_t)k)->t;
+}
+
+static Var fail(OpContext *c)
+{
+    Tape *tape = c->tape;
+    if (tape->arena.failed)
+        tape_fail_memory(tape);
+    if (tape_ok(tape))
+        tape_fail(tape, "%s: failed without saying why", c->op->name);
+    tape_drop_node(tape, c->node);
+    return tape_empty(tape);
+}
+
+/* The node is there before forward runs, which writes into the values of its outputs. */
+Var(op_apply)(const OpKind *op, const Var *inputs, int count, const void *attributes, size_t size)
+{
+    Tape *tape = tape_of(inputs, count);
+    if (!tape)
+        return (Var){0};
+    if (!tape_ok(tape))
+        return tape_empty(tape);
+    Tensor *few_in[FEW_INPUTS], *few_out[FEW_OUTPUTS];
+    OpContext c = {.tape = tape, .op = op, .count = count, .in = few_in, .out = few_out};
+    c.outputs = op->outputs ? op->outputs : 1;
+    c.node = tape_add_node(tape, op, count, c.outputs);
+    if (c.node == UINT32_MAX)
+        return tape_empty(tape);
+    Node *node = tape_node(tape, c.node);
+    bool wants = false;
+    for (int i = 0; i < count; i++) {
+        const Value *value = resolve(op, tape, inputs[i], i);
+        if (!value)
+            return fail(&c);
+        wants |= value->wants;
+        tape->inputs[node->first_input + (uint32_t)i] = inputs[i].index;
+    }
+    if (count > FEW_INPUTS)
+        c.in = op_alloc(&c, (size_t)count * sizeof *c.in);
+    if (c.outputs > FEW_OUTPUTS)
+        c.out = op_alloc(&c, (size_t)c.outputs * sizeof *c.out);
+    c.attributes = size ? arena_memdup(&tape->arena, attributes, size) : NULL;
+    if (!c.in || !c.out || (size && !c.attributes))
+        return fail(&c);
+    point_at_values(&c);
+    if (!check_dtypes(&c) || !run_forward(&c) || tape->arena.failed || !tape_ok(tape))
+        return fail(&c);
+    node->attributes = c.attributes;
+    node->saved = c.saved;
+    wants = wants && tape->grad_enabled && (op->backward || op->formula || op->composition);
+    for (int k = 0; k < c.outputs; k++) {
+        Value *value = tape_value(tape, node->first_output + (uint32_t)k);
+        value->stamp = tensor_is_valid(value->t) ? tape->stamp : 0;
+        value->wants = wants && value->t.dtype != DTYPE_I32;
+    }
+    return tape_handle(tape, node->first_output);
+}
+
+Var var_output(Var v, int which)
+{
+    if (!tape_find(v, "var_output"))
+        return tape_empty(v.tape);
+    const Node *node = tape_node(v.tape, tape_value(v.tape, v.index)->maker);
+    if (which < 0 || which >= node->outputs)
+        return tape_empty(v.tape);
+    return tape_handle(v.tape, node->first_output + (uint32_t)which);
+}
+
+bool op_rerun_forward(Tape *tape, uint32_t number)
+{
+    const Node *old = tape_node(tape, number);
+    uint32_t first = old->first_input, count = old->count;
+    uint32_t again = tape_add_node(tape, old->op, (int)count, old->outputs);
+    if (again == UINT32_MAX)
+        return false;
+    memcpy(tape->inputs + tape_node(tape, again)->first_input, tape->inputs + first,
+           count * sizeof *tape->inputs);
+    Tensor *in[64], *out[FEW_OUTPUTS];
+    OpContext c = {.tape = tape,
+                   .op = old->op,
+                   .attributes = old->attributes,
+                   .count = (int)count,
+                   .outputs = old->outputs,
+                   .in = in,
+                   .out = out,
+                   .node = again};
+    bool done = count <= 64 && old->outputs <= FEW_OUTPUTS;
+    if (done) {
+        point_at_values(&c);
+        done = run_forward(&c);
+    }
+    tape_drop_node(tape, again);
+    return done;
+}
+
+/* ---- What an op's code calls ---- */
+
+Tensor op_new(OpContext *c, int ndim, const int64_t *shape)
+{
+    Tensor t = tensor_new(&c->tape->arena, c->in[0]->dtype, ndim, shape);
+    if (!tensor_is_valid(t))
+        tape_fail_memory(c->tape);
+    return t;
+}
+
+Tensor op_new_like(OpContext *c, Tensor t)
+{
+    return op_new(c, t.ndim, t.shape);
+}
+
+bool op_output(OpContext *c, int ndim, const int64_t *shape)
+{
+    *c->out[0] = op_new(c, ndim, shape);
+    return tensor_is_valid(*c->out[0]);
+}
+
+bool op_output_like(OpContext *c, Tensor t)
+{
+    return op_output(c, t.ndim, t.shape);
+}
+
+void *op_alloc(OpContext *c, size_t bytes)
+{
+    void *block = arena_alloc(&c->tape->arena, bytes);
+    if (!block)
+        tape_fail_memory(c->tape);
+    return block;
+}
+
+Arena *op_arena(OpContext *c)
+{
+    return &c->tape->arena;
+}
+
+static Value *input_value(const OpContext *c, int input)
+{
+    return tape_value(c->tape, node_input(c->tape, tape_node(c->tape, c->node), input));
+}
+
+Tensor op_whole(OpContext *c, int input)
+{
+    Tensor *t = tape_whole(c->tape, input_value(c, input));
+    return t ? *t : tensor_invalid();
+}
+
+bool op_write(OpContext *c, int input, Tensor out)
+{
+    const Value *value = input_value(c, input);
+    return value->t.data || !value->held ? tensor_copy_into(out, value->t)
+                                         : value->held->kind->write(value->held, out);
+}
+
+bool op_read_rows(OpContext *c, int input, Tensor ids, Tensor out)
+{
+    const Value *value = input_value(c, input);
+    return value->t.data || !value->held ? tensor_gather_rows(out, value->t, ids)
+                                         : value->held->kind->read_rows(value->held, ids, out);
+}
+
+Parameter *op_parameter(const OpContext *c, int input)
+{
+    const Value *value = input_value(c, input);
+    return value->record && !value->held ? c->tape->records[value->record - 1].parameter : NULL;
+}

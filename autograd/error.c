@@ -1,0 +1,102 @@
+/* Errors of a tape, and the path of the modules that run, which they name. */
+#include "autograd/tape_internal.h"
+#include "tensor/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const Status *tape_status(const Tape *tape)
+{
+    return &tape->status;
+}
+
+bool tape_ok(const Tape *tape)
+{
+    return status_is_ok(&tape->status);
+}
+
+static size_t path_text(const TapeScope *scope, char *text, size_t size)
+{
+    size_t used = scope->parent ? path_text(scope->parent, text, size) : 0;
+    const char *name = scope->name ? scope->name : "";
+    int written = snprintf(text + used, size - used, "%s%s", used && *name ? "." : "", name);
+    return written < 0 || used + (size_t)written >= size ? size - 1 : used + (size_t)written;
+}
+
+/* " (in a.b.c, called at file.c:12)" */
+static void place_text(const TapeScope *scope, TraceSite site, char *text, size_t size)
+{
+    char path[200] = "";
+    if (scope)
+        path_text(scope, path, sizeof path);
+    text[0] = '\0';
+    if (*path && site.file)
+        snprintf(text, size, " (in %s, called at %s:%d)", path, site.file, site.line);
+    else if (*path)
+        snprintf(text, size, " (in %s)", path);
+    else if (site.file)
+        snprintf(text, size, " (called at %s:%d)", site.file, site.line);
+}
+
+Var tape_fail(Tape *tape, const char *format, ...)
+{
+    if (tape_ok(tape)) {
+        char text[400], place[300];
+        va_list args;
+        va_start(args, format);
+        vsnprintf(text, sizeof text, format, args);
+        va_end(args);
+        place_text(tape->scope, trace_site(), place, sizeof place);
+        tape->status = status_failed("%s%s", text, place);
+    }
+    return tape_empty(tape);
+}
+
+void tape_fail_memory(Tape *tape)
+{
+    tape_fail(tape, "out of memory: the step holds %zu MB", tape->arena.used >> 20);
+}
+
+void tape_enter(Tape *tape, const TapeScope *scope)
+{
+    const TapeScope **scopes =
+        mem_grow(tape->scopes, tape->scope_count, &tape->scope_capacity, sizeof *scopes);
+    if (!scopes) {
+        tape_fail_memory(tape);
+        tape->scope_count++; /* keeps enter and leave in step; the path of messages is then too short */
+        return;
+    }
+    tape->scopes = scopes;
+    if (tape->scope_count < tape->scope_capacity)
+        scopes[tape->scope_count] = tape->scope;
+    tape->scope_count++;
+    tape->scope = scope;
+}
+
+void tape_leave(Tape *tape)
+{
+    if (tape->scope_count == 0)
+        return;
+    tape->scope_count--;
+    if (tape->scope_count < tape->scope_capacity)
+        tape->scope = tape->scopes[tape->scope_count];
+}
+
+/* ---- Inside ops ---- */
+
+bool op_error(OpContext *c, const char *format, ...)
+{
+    char text[200], shapes[300] = "", shape[SHAPE_TEXT_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t used = 0;
+    const Node *node = tape_node(c->tape, c->node);
+    for (int i = 0; i < c->count && used < sizeof shapes - SHAPE_TEXT_SIZE; i++)
+        used +=
+            (size_t)snprintf(shapes + used, sizeof shapes - used, "%s%s", i ? ", " : "",
+                             tensor_shape_text(&tape_value(c->tape, node_input(c->tape, node, i))->t, shape));
+    tape_fail(c->tape, "%s%s(%s): %s", c->walk ? "backward of " : "", c->op->name, shapes, text);
+    return false;
+}

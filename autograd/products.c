@@ -1,0 +1,70 @@
+/* A chapter of speed: products dy^T x are put off until all uses of a weight have given theirs, and then done
+ * as one product over all rows, which are gathered while they are packed. A recurrent layer of T steps makes
+ * one product of its T, and one sum. */
+#include "autograd/walk_internal.h"
+#include "tensor/matmul.h"
+#include "tensor/reduce.h"
+
+#include <string.h>
+
+static bool multiply(Walk *walk, Tensor sum, const PanelsPair *pairs, int64_t count)
+{
+    Arena *arena = &walk->tape->arena;
+    if (REEL_CHAPTERS && sum.dtype == DTYPE_F32 && panels_accumulate(sum, pairs, count, 0.0, arena))
+        return true;
+    for (int64_t i = 0; i < count; i++)
+        if (!tensor_matmul(sum, 1.0, tensor_transpose(pairs[i].dy, 0, 1), pairs[i].x, i == 0 ? 0.0 : 1.0))
+            return false;
+    return true;
+}
+
+static bool add_product(Walk *walk, Pending *pending, const Tensor *like, const PanelsPair *pairs,
+                        int64_t count)
+{
+    Tape *tape = walk->tape;
+    Tensor sum = tensor_new(&tape->arena, like->dtype, like->ndim, like->shape);
+    if (!tensor_is_valid(sum) || !multiply(walk, sum, pairs, count)) {
+        tape_fail_memory(tape);
+        return false;
+    }
+    if (tape->check_finite && !tensor_is_finite(sum)) {
+        char shape[SHAPE_TEXT_SIZE];
+        tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s",
+                  pending->giver->name, tensor_shape_text(like, shape));
+        return false;
+    }
+    bool first = !tensor_is_valid(pending->sum);
+    bool done = fold_dense(walk, pending, like, &sum);
+    pending->owned |= first;
+    return done;
+}
+
+bool products_take(Walk *walk, Pending *pending, const Tensor *like, const OpTerm *term)
+{
+    PanelsPair pair = {.dy = term->a, .x = term->b};
+    PairList *list = &pending->products;
+    pending->giver = walk->running->op;
+    if (!REEL_CHAPTERS)
+        return add_product(walk, pending, like, &pair, 1);
+    if (list->count == list->capacity) {
+        int64_t capacity = list->capacity ? 2 * list->capacity : 8;
+        PanelsPair *pairs = arena_alloc(&walk->tape->arena, (size_t)capacity * sizeof *pairs);
+        if (!pairs) {
+            tape_fail_memory(walk->tape);
+            return false;
+        }
+        if (list->count)
+            memcpy(pairs, list->pairs, (size_t)list->count * sizeof *pairs);
+        list->pairs = pairs;
+        list->capacity = capacity;
+    }
+    list->pairs[list->count++] = pair;
+    return true;
+}
+
+bool products_finish(Walk *walk, Pending *pending, const Tensor *like)
+{
+    int64_t count = pending->products.count;
+    pending->products.count = 0;
+    return count == 0 || add_product(walk, pending, like, pending->products.pairs, count);
+}

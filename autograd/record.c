@@ -1,0 +1,110 @@
+/* What only few values have: a parameter behind them, a gradient that outlives its walk. */
+#include "autograd/tape_internal.h"
+#include "tensor/mem.h"
+
+#include <string.h>
+
+Record *tape_record(Tape *tape, uint32_t value)
+{
+    Value *v = tape_value(tape, value);
+    if (v->record)
+        return &tape->records[v->record - 1];
+    Record *records = mem_grow(tape->records, tape->record_count, &tape->record_capacity, sizeof *records);
+    if (!records) {
+        tape_fail_memory(tape);
+        return NULL;
+    }
+    tape->records = records;
+    v->record = (uint32_t)++tape->record_count;
+    Record *record = &records[tape->record_count - 1];
+    memset(record, 0, sizeof *record);
+    record->value = value;
+    return record;
+}
+
+/* ---- Parameters, found by their address ---- */
+
+static const Parameter *parameter_of(const Tape *tape, uint32_t value)
+{
+    return tape->records[tape_value(tape, value)->record - 1].parameter;
+}
+
+static size_t slot_of(const Tape *tape, const Parameter *parameter)
+{
+    size_t mask = tape->parameter_capacity - 1;
+    size_t slot = (size_t)(((uintptr_t)parameter >> 4) * 0x9E3779B97F4A7C15u >> 20) & mask;
+    while (tape->parameter_values[slot] && parameter_of(tape, tape->parameter_values[slot] - 1) != parameter)
+        slot = (slot + 1) & mask;
+    return slot;
+}
+
+Value *tape_find_parameter(const Tape *tape, const Parameter *parameter)
+{
+    if (tape->parameter_count == 0)
+        return NULL;
+    uint32_t found = tape->parameter_values[slot_of(tape, parameter)];
+    return found ? tape_value(tape, found - 1) : NULL;
+}
+
+/* Puts every parameter that has a record into a table of `capacity` slots (a power of two). */
+static bool rehash(Tape *tape, size_t capacity)
+{
+    if (capacity != tape->parameter_capacity) {
+        uint32_t *table = mem_alloc(capacity * sizeof *table);
+        if (!table)
+            return false;
+        mem_free(tape->parameter_values);
+        tape->parameter_values = table;
+        tape->parameter_capacity = capacity;
+    }
+    if (capacity > 0)
+        memset(tape->parameter_values, 0, capacity * sizeof *tape->parameter_values);
+    tape->parameter_count = 0;
+    for (size_t i = 0; i < tape->record_count; i++)
+        if (tape->records[i].parameter) {
+            tape->parameter_values[slot_of(tape, tape->records[i].parameter)] = tape->records[i].value + 1;
+            tape->parameter_count++;
+        }
+    return true;
+}
+
+bool records_add_parameter(Tape *tape, uint32_t value, Parameter *parameter)
+{
+    Record *record = NULL;
+    if (2 * (tape->parameter_count + 1) > tape->parameter_capacity &&
+        !rehash(tape, tape->parameter_capacity ? 2 * tape->parameter_capacity : 64))
+        tape_fail_memory(tape);
+    else
+        record = tape_record(tape, value);
+    if (!record)
+        return false;
+    size_t slot = slot_of(tape, parameter);
+    record->parameter = parameter;
+    record->version = parameter->version;
+    tape->parameter_values[slot] = value + 1;
+    tape->parameter_count++;
+    return true;
+}
+
+/* ---- Rewinding ---- */
+
+/* What a value that stays has got since, gradients, lay behind the mark; and what was differentiated may be
+ * so again. */
+void records_rewind(Tape *tape)
+{
+    size_t kept = 0, before = tape->record_count;
+    tape->retained_held = 0;
+    for (size_t i = 0; i < before; i++) {
+        const Record *old = &tape->records[i];
+        if (old->value >= tape->value_count)
+            continue;
+        Value *value = tape_value(tape, old->value);
+        tape->records[kept++] = (Record){
+            .value = old->value, .parameter = old->parameter, .version = old->version, .retain = old->retain};
+        value->record = (uint32_t)kept;
+        tape->retained_held += old->retain && value->held;
+    }
+    tape->record_count = kept;
+    if (before > 0)
+        rehash(tape, tape->parameter_capacity);
+}

@@ -1,0 +1,266 @@
+/* A chapter of speed: values whose rows repeat. A batch of 4,096 tokens holds some 1,500 different ones; its
+ * embedding is held as the distinct rows [U, ...] and an index [N], meaning rows[index[n]].
+ *
+ * - A rowwise op is run on the distinct rows, where each of them is in use and there are no more of them than
+ *   rows. Its output is held by the same index.
+ * - Other ops get the value in memory, or read it straight into memory of their own (op_write()).
+ * - Gradients of such a value, and of selections of its rows, are summed in the form of the distinct rows, at
+ *   the value that first held them (the root): first summed, then multiplied.
+ *
+ * A walk that is asked for the gradient of such a value itself runs plain: values count as in memory. */
+#include "autograd/walk_internal.h"
+#include "tensor/rows.h"
+
+#include <string.h>
+
+typedef struct Repeated {
+    Held held;
+    Tensor rows, index;
+    uint32_t root;                  /* the value that first held these rows */
+    enum { UNKNOWN, NO, YES } pays; /* to work on the distinct rows */
+} Repeated;
+
+static const HeldKind repeated_kind;
+
+static Repeated *repeated_of(const Value *value)
+{
+    return value->held && value->held->kind == &repeated_kind ? (Repeated *)(void *)value->held : NULL;
+}
+
+static uint32_t first_output(const OpContext *c)
+{
+    return tape_node(c->tape, c->node)->first_output;
+}
+
+static Repeated *input_held(const OpContext *c)
+{
+    return repeated_of(tape_value(c->tape, node_input(c->tape, tape_node(c->tape, c->node), 0)));
+}
+
+/* Whether each distinct row is in use, and there are no more of them than rows. */
+static bool pays(Tape *tape, Repeated *r)
+{
+    if (r->pays != UNKNOWN)
+        return r->pays == YES;
+    int64_t count = r->rows.shape[0], n = r->index.shape[0], used = 0;
+    r->pays = NO;
+    if (count > n)
+        return false;
+    ArenaMark mark = arena_mark(&tape->arena);
+    char *seen = arena_calloc(&tape->arena, (size_t)count);
+    for (int64_t i = 0; seen && i < n; i++) {
+        int32_t id = tensor_i32(r->index)[i * r->index.strides[0]];
+        used += !seen[id];
+        seen[id] = 1;
+    }
+    arena_rewind(&tape->arena, mark);
+    if (used == count)
+        r->pays = YES;
+    return used == count;
+}
+
+/* ---- Reading ---- */
+
+static bool write(const Held *held, Tensor out)
+{
+    const Repeated *r = (const Repeated *)(const void *)held;
+    return tensor_gather_rows(out, r->rows, r->index);
+}
+
+static bool read_rows(const Held *held, Tensor ids, Tensor out)
+{
+    const Repeated *r = (const Repeated *)(const void *)held;
+    Tensor id = r->index; /* one at a time: few are read so */
+    for (int64_t i = 0; i < ids.shape[0]; i++) {
+        int64_t at = tensor_i32(ids)[i * ids.strides[0]];
+        id = tensor_slice(r->index, 0, at, at + 1, 1);
+        if (!tensor_gather_rows(tensor_slice(out, 0, i, i + 1, 1), r->rows, id))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Making ---- */
+
+/* Turns output k into the value that is `rows` by `index`. */
+static bool hold(OpContext *c, int k, Tensor rows, Tensor index, uint32_t root, bool known_to_pay)
+{
+    Value *value = tape_value(c->tape, first_output(c) + (uint32_t)k);
+    Repeated *r = op_alloc(c, sizeof *r);
+    if (!r)
+        return false;
+    *r = (Repeated){.held = {&repeated_kind},
+                    .rows = rows,
+                    .index = index,
+                    .root = root,
+                    .pays = known_to_pay ? YES : UNKNOWN};
+    value->held = &r->held;
+    value->t = (Tensor){.dtype = rows.dtype, .ndim = rows.ndim};
+    memcpy(value->t.shape, rows.shape, sizeof rows.shape);
+    value->t.shape[0] = index.shape[0];
+    return true;
+}
+
+bool repeated_hold(OpContext *c, Tensor rows, Tensor index)
+{
+    if (REEL_CHAPTERS)
+        return hold(c, 0, rows, index, first_output(c), false);
+    Tensor like = rows;
+    like.shape[0] = index.shape[0];
+    return op_output_like(c, like) && tensor_gather_rows(*c->out[0], rows, index);
+}
+
+bool repeated_worth(OpContext *c, const Tensor *rows, Tensor index)
+{
+    Repeated r = {.rows = *rows, .index = index};
+    return REEL_CHAPTERS && pays(c->tape, &r);
+}
+
+bool repeated_gather(OpContext *c, Tensor index)
+{
+    const Repeated *r = input_held(c);
+    if (!r)
+        return false;
+    Tensor composed = tensor_new(op_arena(c), DTYPE_I32, SHAPE(index.shape[0]));
+    if (!tensor_is_valid(composed))
+        return op_error(c, "out of memory");
+    for (int64_t i = 0; i < index.shape[0]; i++)
+        tensor_i32(composed)[i] =
+            tensor_i32(r->index)[r->index.strides[0] * tensor_i32(index)[i * index.strides[0]]];
+    return hold(c, 0, r->rows, composed, r->root, false);
+}
+
+bool repeated_slice(OpContext *c, int64_t start, int64_t stop, int64_t step)
+{
+    const Repeated *r = input_held(c);
+    if (!r)
+        return false;
+    Tensor index = tensor_slice(r->index, 0, start, stop, step);
+    return tensor_is_valid(index) && hold(c, 0, r->rows, index, r->root, false);
+}
+
+/* ---- Rowwise ops ---- */
+
+static bool apply(OpContext *c, const Held *held, bool *done)
+{
+    Repeated *r = (Repeated *)(void *)(uintptr_t)held;
+    *done = pays(c->tape, r);
+    if (!*done)
+        return true;
+    Tensor *whole = c->in[0];
+    c->in[0] = &r->rows;
+    bool ok = c->op->forward(c) && op_check_outputs(c);
+    for (int k = 0; ok && k < c->outputs; k++) {
+        Tensor rows = *c->out[k];
+        if (!tensor_is_valid(rows))
+            continue;
+        if (rows.ndim < 1 || rows.shape[0] != r->rows.shape[0])
+            ok = op_error(c, "is said to be rowwise, but its output has another number of rows");
+        else
+            ok = hold(c, k, rows, r->index, first_output(c) + (uint32_t)k, true);
+    }
+    c->in[0] = whole;
+    return ok;
+}
+
+/* ---- Backward ---- */
+
+bool repeated_is_distinct(const OpContext *c)
+{
+    const Repeated *r = repeated_of(tape_value(c->tape, first_output(c)));
+    return r && r->root == first_output(c) && c->walk && !c->walk->plain;
+}
+
+static const Tensor *like(const Held *held)
+{
+    return &((const Repeated *)(const void *)held)->rows;
+}
+
+static void backward(OpContext *c, OpTerm *terms)
+{
+    Repeated *in = input_held(c);
+    if (!in || !(c->op->flags & OP_ROWWISE)) { /* the op that made the rows knows what it has */
+        if (walk_fetch(c, OP_OUT(0)))
+            c->op->backward(c, terms);
+        return;
+    }
+    c->in[0] = &in->rows;
+    for (int k = 0; k < c->outputs; k++) {
+        Repeated *out = repeated_of(tape_value(c->tape, first_output(c) + (uint32_t)k));
+        if (out)
+            c->out[k] = &out->rows;
+    }
+    if (!walk_fetch(c, OP_IN(0) | 0x7fff0000u))
+        return;
+    c->op->backward(c, terms);
+    terms[0].of_held = true;
+}
+
+/* A term of some of the rows by their places, as one of the distinct rows. */
+static bool add_by_index(Walk *walk, const Repeated *r, const Tensor *grad, Tensor index)
+{
+    Pending *pending = walk_pending(walk, r->root);
+    return pending && fold_rows(walk, pending, &r->rows, grad, index);
+}
+
+/* `grad`, of the shape of t, of which each row is the gradient of a row by the index. */
+static bool take_dense(Walk *walk, const Repeated *r, const Tensor *t, const Tensor *grad)
+{
+    if (tensor_same_shape(grad, t))
+        return add_by_index(walk, r, grad, r->index);
+    Pending sum = {.sum = {0}};
+    return fold_dense(walk, &sum, t, grad) && add_by_index(walk, r, &sum.sum, r->index);
+}
+
+static bool take_rows(Walk *walk, const Repeated *r, const Tensor *rows, Tensor ids)
+{
+    Tensor index = tensor_new(&walk->tape->arena, DTYPE_I32, SHAPE(ids.shape[0]));
+    if (!tensor_is_valid(index)) {
+        tape_fail_memory(walk->tape);
+        return false;
+    }
+    for (int64_t i = 0; i < ids.shape[0]; i++)
+        tensor_i32(index)[i] =
+            tensor_i32(r->index)[r->index.strides[0] * tensor_i32(ids)[i * ids.strides[0]]];
+    return add_by_index(walk, r, rows, index);
+}
+
+static bool take_part(Walk *walk, const Repeated *r, const OpTerm *term)
+{
+    if (term->part.axis == 0)
+        return add_by_index(walk, r, &term->a, part_of(r->index, &term->a, term->part));
+    Pending *pending = walk_pending(walk, r->root);
+    if (!pending || !fold_own(walk, pending, &r->rows))
+        return false;
+    return tensor_scatter_add_rows(part_of(pending->sum, &term->a, term->part), term->a, r->index);
+}
+
+static bool take_product(Walk *walk, const Repeated *r, const Tensor *t, const OpTerm *term)
+{
+    Pending product = {.sum = {0}};
+    return products_take(walk, &product, t, term) && products_finish(walk, &product, t) &&
+           add_by_index(walk, r, &product.sum, r->index);
+}
+
+static bool take(Walk *walk, uint32_t index, const OpTerm *term)
+{
+    const Value *value = tape_value(walk->tape, index);
+    const Repeated *r = repeated_of(value);
+    if (term->of_held)
+        return term_check(walk, &r->rows, term) && walk_add(walk, r->root, &r->rows, term);
+    if (!term_check(walk, &value->t, term))
+        return false;
+    switch (term->kind) {
+    case OP_TERM_DENSE:
+        return take_dense(walk, r, &value->t, &term->a);
+    case OP_TERM_PART:
+        return take_part(walk, r, term);
+    case OP_TERM_ROWS:
+        return take_rows(walk, r, &term->a, term->b);
+    default:
+        return take_product(walk, r, &value->t, term);
+    }
+}
+
+static const HeldKind repeated_kind = {
+    .write = write, .read_rows = read_rows, .apply = apply, .take = take, .backward = backward, .like = like};

@@ -1,0 +1,46 @@
+/* Reading values. */
+#include "autograd/held_internal.h"
+
+#include <math.h>
+
+Tensor *tape_whole(Tape *tape, Value *value)
+{
+    if (value->t.data || !value->held)
+        return &value->t;
+    Tensor t = tensor_new(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape);
+    if (!tensor_is_valid(t) || !value->held->kind->write(value->held, t)) {
+        tape_fail_memory(tape);
+        return NULL;
+    }
+    value->t = t;
+    return &value->t;
+}
+
+Tensor(var_value)(Var v)
+{
+    Value *value = tape_find(v, "var_value");
+    Tensor *t = value ? tape_whole(v.tape, value) : NULL;
+    return t ? *t : tensor_invalid();
+}
+
+int var_ndim(Var v)
+{
+    Value *value = tape_find(v, "var_ndim");
+    return value ? value->t.ndim : 0;
+}
+
+int64_t var_size(Var v, int axis)
+{
+    Value *value = tape_find(v, "var_size");
+    if (!value)
+        return 0;
+    if (axis < 0)
+        axis += value->t.ndim;
+    return axis < 0 || axis >= value->t.ndim ? 0 : value->t.shape[axis];
+}
+
+double var_item(Var v)
+{
+    Tensor t = (var_value)(v);
+    return tensor_is_valid(t) ? tensor_item(t) : NAN;
+}

@@ -1,0 +1,260 @@
+/* The walk: from the newest node to the oldest, each node's terms go to its inputs. */
+#include "autograd/walk_internal.h"
+
+#include <string.h>
+
+/* More inputs or outputs than these are put into the scratch arena. */
+enum { FEW_INPUTS = 8, FEW_OUTPUTS = 4 };
+
+bool walk_begin(Walk *walk, Tape *tape)
+{
+    *walk = (Walk){.tape = tape, .limit = tape->value_count, .plain = tape->retained_held > 0};
+    walk->pending = arena_calloc(&tape->arena, walk->limit * sizeof *walk->pending);
+    if (!walk->pending)
+        tape_fail_memory(tape);
+    return walk->pending != NULL;
+}
+
+/* ---- Terms ---- */
+
+static bool add_rows(Walk *walk, Pending *pending, const OpTerm *term)
+{
+    Arena *arena = &walk->tape->arena;
+    RowGradient *part = arena_alloc(arena, sizeof *part);
+    if (part) {
+        *part = (RowGradient){.next = pending->rows,
+                              .rows = tensor_contiguous(arena, term->a),
+                              .ids = tensor_contiguous(arena, term->b),
+                              .distinct = term->distinct};
+        pending->rows = part;
+    }
+    if (part && tensor_is_valid(part->rows) && tensor_is_valid(part->ids))
+        return true;
+    tape_fail_memory(walk->tape);
+    return false;
+}
+
+bool walk_add(Walk *walk, uint32_t value, const Tensor *like, const OpTerm *term)
+{
+    Pending *pending = walk_pending(walk, value);
+    if (!pending)
+        return false;
+    switch (term->kind) {
+    case OP_TERM_DENSE:
+        return fold_dense(walk, pending, like, &term->a);
+    case OP_TERM_PART:
+        return fold_part(walk, pending, like, &term->a, term->part);
+    case OP_TERM_ROWS:
+        return add_rows(walk, pending, term);
+    default:
+        return products_take(walk, pending, like, term);
+    }
+}
+
+bool walk_take(Walk *walk, uint32_t index, const OpTerm *term)
+{
+    if (term->kind == OP_TERM_NONE || !walk_wants(walk, index))
+        return tape_ok(walk->tape);
+    const Value *value = tape_value(walk->tape, index);
+    if (value->held && value->held->kind->take && !walk->plain)
+        return value->held->kind->take(walk, index, term);
+    return term_check(walk, &value->t, term) && walk_add(walk, index, &value->t, term);
+}
+
+static bool is_leaf(const Walk *walk, const Value *value)
+{
+    return !tape_node(walk->tape, value->maker)->op;
+}
+
+bool walk_finish(Walk *walk, uint32_t index)
+{
+    const Value *value = tape_value(walk->tape, index);
+    Pending *pending = walk->pending[index];
+    const Tensor *like = value->held && value->held->kind->like && !walk->plain
+                             ? value->held->kind->like(value->held)
+                             : &value->t;
+    if (!products_finish(walk, pending, like))
+        return false;
+    if (!pending->rows || (is_leaf(walk, value) && !walk->arrive))
+        return true;
+    RowGradient *first = NULL; /* in the order in which they came */
+    for (RowGradient *part = pending->rows, *next; part; part = next) {
+        next = part->next;
+        part->next = first;
+        first = part;
+    }
+    for (pending->rows = NULL; first; first = first->next)
+        if (!fold_rows(walk, pending, like, &first->rows, first->ids))
+            return false;
+    return true;
+}
+
+/* ---- Nodes ---- */
+
+bool walk_fetch(OpContext *c, unsigned except)
+{
+    Tape *tape = c->tape;
+    const Node *node = tape_node(tape, c->node);
+    unsigned reads = (c->op->backward_reads ? c->op->backward_reads : ~0u) & ~except;
+    for (int i = 0; i < c->count; i++) {
+        Value *value = tape_value(tape, node_input(tape, node, i));
+        if (value->held && !value->t.data && (i >= 16 || (reads & OP_IN(i))) && !tape_whole(tape, value))
+            return false;
+    }
+    for (int k = 0; k < c->outputs; k++) {
+        Value *value = tape_value(tape, node->first_output + (uint32_t)k);
+        if (value->held && !value->t.data && (reads & OP_OUT(k)) && !tape_whole(tape, value))
+            return false;
+    }
+    return true;
+}
+
+static void call_backward(OpContext *c, OpTerm *terms)
+{
+    const Held *held = tape_value(c->tape, tape_node(c->tape, c->node)->first_output)->held;
+    if (held && held->kind->backward && !c->walk->plain)
+        held->kind->backward(c, terms);
+    else if (walk_fetch(c, 0))
+        c->op->backward(c, terms);
+}
+
+static void run_backward(Walk *walk, uint32_t number)
+{
+    Tape *tape = walk->tape;
+    const Node *node = tape_node(tape, number);
+    Tensor *few_in[FEW_INPUTS], *few_out[2 * FEW_OUTPUTS];
+    OpTerm few_terms[FEW_INPUTS], *terms = few_terms;
+    int count = (int)node->count, outputs = node->outputs;
+    OpContext c = {.tape = tape,
+                   .op = node->op,
+                   .attributes = node->attributes,
+                   .saved = node->saved,
+                   .count = count,
+                   .outputs = outputs,
+                   .in = few_in,
+                   .out = few_out,
+                   .walk = walk,
+                   .node = number};
+    ArenaMark mark = arena_mark(&tape->scratch);
+    if (count > FEW_INPUTS) {
+        c.in = arena_alloc(&tape->scratch, (size_t)count * sizeof *c.in);
+        terms = arena_alloc(&tape->scratch, (size_t)count * sizeof *terms);
+    }
+    if (outputs > FEW_OUTPUTS)
+        c.out = arena_alloc(&tape->scratch, 2 * (size_t)outputs * sizeof *c.out);
+    if (!c.in || !c.out || !terms) {
+        tape_fail_memory(tape);
+        return;
+    }
+    c.grad = c.out + outputs;
+    for (int i = 0; i < count; i++) {
+        c.in[i] = &tape_value(tape, node_input(tape, node, i))->t;
+        terms[i].kind = OP_TERM_NONE;
+    }
+    for (int k = 0; k < outputs; k++) {
+        uint32_t value = node->first_output + (uint32_t)k;
+        Pending *pending = walk->pending[value];
+        c.out[k] = &tape_value(tape, value)->t;
+        c.grad[k] = pending && tensor_is_valid(pending->sum) ? &pending->sum : NULL;
+    }
+    bool reached = false;
+    for (int k = 0; k < outputs; k++)
+        reached |= c.grad[k] != NULL;
+    if (reached)
+        call_backward(&c, terms);
+    OpContext *outer = walk->running;
+    walk->running = &c;
+    for (walk->input = 0; walk->input < count; walk->input++)
+        if (!walk_take(walk, node_input(tape, node, walk->input), &terms[walk->input]))
+            break;
+    walk->running = outer;
+    arena_rewind(&tape->scratch, mark);
+    if (tape->arena.failed || tape->scratch.failed)
+        tape_fail_memory(tape);
+}
+
+/* The gradient of a leaf, or of a value whose gradient is retained, outlives the walk. */
+static void keep(Walk *walk, uint32_t index)
+{
+    Tape *tape = walk->tape;
+    Value *value = tape_value(tape, index);
+    Pending *pending = walk->pending[index];
+    bool leaf = is_leaf(walk, value);
+    if (!leaf && !(value->record && tape->records[value->record - 1].retain))
+        return;
+    Record *record = tape_record(tape, index);
+    if (!record)
+        return;
+    if (!leaf && tensor_is_valid(record->grad)) { /* of another loss */
+        Pending sum = {.sum = record->grad, .owned = record->grad_owned};
+        fold_dense(walk, &sum, &value->t, &pending->sum);
+        record->grad = sum.sum;
+        record->grad_owned = sum.owned;
+        return;
+    }
+    record->grad = pending->sum;
+    record->grad_owned = leaf && pending->owned; /* an inner value's has been lent to its inputs */
+    RowGradient **end = &pending->rows;
+    while (*end)
+        end = &(*end)->next;
+    *end = record->rows;
+    record->rows = pending->rows;
+}
+
+static bool any_wanted(const Walk *walk, const Node *node)
+{
+    for (uint32_t i = 0; i < node->count; i++)
+        if (walk_wants(walk, walk->tape->inputs[node->first_input + i]))
+            return true;
+    return false;
+}
+
+void walk_node(Walk *walk, uint32_t number)
+{
+    Tape *tape = walk->tape;
+    const Node *node = tape_node(tape, number);
+    uint32_t first = node->first_output, end = first + node->outputs;
+    bool reached = false;
+    for (uint32_t value = first; value < end; value++)
+        reached |= walk->pending[value] != NULL;
+    if (!reached)
+        return;
+    const TapeScope *scope = tape->scope;
+    tape->scope = node->scope;
+    trace_push(node->file, (int)node->line);
+    for (uint32_t value = first; value < end && tape_ok(tape); value++)
+        if (walk->pending[value])
+            walk_finish(walk, value);
+    if (tape_ok(tape) && any_wanted(walk, node))
+        run_backward(walk, number);
+    for (uint32_t value = first; value < end && tape_ok(tape); value++)
+        if (walk->pending[value]) {
+            if (walk->arrive)
+                walk->arrive(walk, value, walk->pending[value]);
+            else
+                keep(walk, value);
+            walk_release(walk, value);
+        }
+    trace_pop();
+    tape->scope = scope;
+}
+
+bool walk_run(Walk *walk, uint32_t first, uint32_t last)
+{
+    for (uint32_t number = first + 1; number-- > last && tape_ok(walk->tape);)
+        walk_node(walk, number);
+    return tape_ok(walk->tape);
+}
+
+/* ---- What an op's backward calls ---- */
+
+bool op_needs_grad(const OpContext *c, int input)
+{
+    uint32_t value = node_input(c->tape, tape_node(c->tape, c->node), input);
+    return c->walk ? walk_wants(c->walk, value) : tape_value(c->tape, value)->wants;
+}
+
+Arena *op_scratch(OpContext *c)
+{
+    return &c->tape->scratch;
+}

@@ -1,0 +1,84 @@
+/* The walk backward: from some outputs to the values they depend on. */
+#ifndef REEL_AUTOGRAD_WALK_INTERNAL_H
+#define REEL_AUTOGRAD_WALK_INTERNAL_H
+
+#include "autograd/held_internal.h"
+
+/* Products dy^T x that are still to be added to a gradient, in blocks of the arena. */
+typedef struct PairList {
+    PanelsPair *pairs;
+    int64_t count, capacity;
+} PairList;
+
+/* What has come so far for the gradient of one value. */
+typedef struct Pending {
+    struct Pending *next; /* in the list of those that are free */
+    Tensor sum;           /* of dense terms and parts; invalid: none has come */
+    bool owned;           /* the memory of `sum` is its own: it may be added to in place */
+    const OpKind *giver;  /* of the last product */
+    PairList products;    /* these wait for the value's turn, */
+    RowGradient *rows;    /* and these; the last that came first */
+} Pending;
+
+/* Walks nest: a backward may run one of its own. */
+struct Walk {
+    Tape *tape;
+    Pending **pending; /* [limit] by value; NULL: nothing has come */
+    Pending *free;
+    uint32_t limit;
+    const bool *on_path; /* [limit] the values whose gradient is wanted; NULL: all that want one */
+    bool plain;          /* values count as in memory, however they are held */
+    OpContext *running;  /* the use of an op whose terms are taken, and the number of the input; NULL: none */
+    int input;
+    /* Gets the gradient of a value at its turn, complete, instead of the leaf's record. NULL: leaves and
+     * retained values keep theirs. */
+    bool (*arrive)(Walk *walk, uint32_t value, Pending *pending);
+    void *context;
+};
+
+/* Makes a walk over the values that are there now; false (an error) where there is no memory. */
+bool walk_begin(Walk *walk, Tape *tape);
+/* The one door: checks a term of the gradient of a value and adds it to what is pending, or lets it wait. The
+ * memory of dense terms may be kept. False: an error was recorded. */
+bool walk_take(Walk *walk, uint32_t value, const OpTerm *term);
+/* The same without the checks, for a gradient that is summed in the form `like`. */
+bool walk_add(Walk *walk, uint32_t value, const Tensor *like, const OpTerm *term);
+/* Runs all nodes from the newest, `first`, down to `last`. */
+bool walk_run(Walk *walk, uint32_t first, uint32_t last);
+/* Runs one, if it has been reached. */
+void walk_node(Walk *walk, uint32_t node);
+/* Puts into memory what backward reads, but for those of `except`. False: there is none. */
+bool walk_fetch(OpContext *c, unsigned except);
+/* Adds what waits to the sum: products, and rows unless the value is a leaf. */
+bool walk_finish(Walk *walk, uint32_t value);
+
+static inline bool walk_wants(const Walk *walk, uint32_t value)
+{
+    return value < walk->limit && tape_value(walk->tape, value)->wants &&
+           (!walk->on_path || walk->on_path[value]);
+}
+
+/* ---- terms.c ---- */
+
+/* What is pending for a value, made if need be; NULL (an error) where there is no memory. */
+Pending *walk_pending(Walk *walk, uint32_t value);
+/* Forgets what is pending for a value. */
+void walk_release(Walk *walk, uint32_t value);
+/* Whether a term fits to a value of the form `like`; false: an error was recorded. */
+bool term_check(Walk *walk, const Tensor *like, const OpTerm *term);
+/* Adds to a sum of the form `like`. */
+bool fold_dense(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad);
+bool fold_part(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part);
+bool fold_rows(Walk *walk, Pending *pending, const Tensor *like, const Tensor *rows, Tensor ids);
+/* Makes the sum memory of its own; zeros if there was nothing. */
+bool fold_own(Walk *walk, Pending *pending, const Tensor *like);
+/* The indices of `t` that a part is of; as many as `grad` has. */
+Tensor part_of(Tensor t, const Tensor *grad, OpPart part);
+
+/* ---- Put-off products (products.c) ---- */
+
+bool products_take(Walk *walk, Pending *pending, const Tensor *like, const OpTerm *term);
+/* Adds the products that wait to the sum. */
+bool products_finish(Walk *walk, Pending *pending, const Tensor *like);
+
+#endif
