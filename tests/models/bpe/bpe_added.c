@@ -202,6 +202,14 @@ START_TEST(what_is_no_utf8)
     check(t, "a\xFF", "1");
     check(t, "a a\xEF\xBF\xBD a\xFF\xFF", "0 1 0");
     bpe_tokenizer_free(t);
+    /* Each byte of what is broken off counts. */
+    ck_assert_ok(
+        read("",
+             "\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":0,\"\xEF\xBF\xBD\":1},"
+             "\"merges\":[]}",
+             &t));
+    check(t, "a\xE6\x97 \xE6\x97\xA5\xF0\x9F\x98", "0 1 1 1 1 1");
+    bpe_tokenizer_free(t);
 }
 END_TEST
 

@@ -48,6 +48,8 @@ START_TEST(the_four_forms)
     /* Marks are put in order, and composed where that can be. */
     check_text(form(BPE_NFC), "s\xCC\x87\xCC\xA3", "\xE1\xB9\xA9");
     check_text(form(BPE_NFD), "\xE1\xB9\xA9", "s\xCC\xA3\xCC\x87");
+    check_text((BpeConfig){.normal_forms = {BPE_NFD, BPE_NFC, BPE_NFD, BPE_NFC}, .normal_form_count = 4},
+               "e\xCC\x81", "\xC3\xA9");
     check_text((BpeConfig){.normal_forms = {BPE_NFKD, BPE_NFC}, .normal_form_count = 2},
                "\xC3\xA9\xEF\xAC\x81",
                "\xC3\xA9"
