@@ -39,6 +39,21 @@ START_TEST(special_tokens_of_byte_level)
 }
 END_TEST
 
+/* Only special ones are left out, of those that are added as well. */
+START_TEST(added_tokens_of_byte_level)
+{
+    static const char form[] =
+        "{\"added_tokens\":[{\"id\":1,\"content\":\"<x>\"},{\"id\":2,\"content\":\"<s>\",\"special\":true}],"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
+    BpeTokenizer *t;
+    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    check(t, "a<x><s>a", true, "a<x>a");
+    check(t, "a<x><s>a", false, "a<x><s>a");
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
 /* As in Hugging Face, a token is mapped bytes as a whole or not at all. */
 START_TEST(tokens_that_are_no_mapped_bytes)
 {
@@ -77,6 +92,7 @@ Suite *models_bpe_decode_suite(void)
     tcase_add_test(tcase, tokens_are_separated_by_blanks);
     tcase_add_test(tcase, words_are_put_together);
     tcase_add_test(tcase, special_tokens_of_byte_level);
+    tcase_add_test(tcase, added_tokens_of_byte_level);
     tcase_add_test(tcase, tokens_that_are_no_mapped_bytes);
     tcase_add_test(tcase, ids_that_do_not_exist);
     suite_add_tcase(suite, tcase);

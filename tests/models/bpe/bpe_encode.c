@@ -250,6 +250,35 @@ START_TEST(fallback_is_of_characters)
 }
 END_TEST
 
+/* All of ASCII but the white space that cuts, as words of one symbol, in each way of cutting. */
+START_TEST(each_character_is_its_symbol)
+{
+    char text[512];
+    size_t size = 0;
+    for (int code = 0; code < 128; code++)
+        if (!(code >= '\t' && code <= '\r') && code != ' ') {
+            text[size++] = (char)code;
+            text[size++] = ' ';
+        }
+    for (int mode = 0; mode < 3; mode++) {
+        BpeTokenizer *t = bpe_support_learn(
+            (BpeOptions){.pretokenizer = (BpePretokenizer)mode, .vocab_size = 300, .min_frequency = 99}, text,
+            size);
+        for (size_t at = 0; at < size; at += 2) {
+            BpeIds ids = bpe_support_encode(t, text + at, 1);
+            Bytes back = {0};
+            ck_assert_msg(ids.count == 1, "mode %d, U+%04X: %zu ids", mode, (unsigned)text[at], ids.count);
+            ck_assert_ok(bpe_decode(t, ids.ids, 1, false, &back));
+            ck_assert_uint_eq(back.size, 1);
+            ck_assert_int_eq(back.data[0], text[at]);
+            bytes_free(&back);
+            bpe_ids_free(&ids);
+        }
+        bpe_tokenizer_free(t);
+    }
+}
+END_TEST
+
 /* More bytes than a first reservation holds, all of them three ids. */
 START_TEST(long_pieces_that_fall_back)
 {
@@ -356,6 +385,7 @@ Suite *models_bpe_encode_suite(void)
     tcase_add_test(tcase, the_parts_of_many_threads_are_the_whole);
     tcase_add_test(tcase, added_tokens_in_the_order_of_hugging_face);
     tcase_add_test(tcase, fallback_is_of_characters);
+    tcase_add_test(tcase, each_character_is_its_symbol);
     tcase_add_test(tcase, long_pieces_that_fall_back);
     tcase_add_test(tcase, more_ids_than_ends_can_say);
     tcase_add_test(tcase, no_memory_never_changes_ids);

@@ -92,6 +92,7 @@ START_TEST(broken_gpt2_files)
     static const char vocab[] = "{\"a\":0,\"b\":1,\"ab\":2}";
     ck_assert_ok(gpt2(vocab, "#version: 0.2\na b\n"));
     ck_assert_ok(gpt2(vocab, "a b"));
+    ck_assert_ok(gpt2(vocab, "#version: 0.2\r\na b\r\n"));
     ck_assert_ok(gpt2(vocab, ""));
     ck_assert_failed(gpt2(vocab, "#version: 0.2\na b c\n"), STATUS_FAILED, ":2: two tokens");
     ck_assert_failed(gpt2(vocab, "a b\n\nb a\n"), STATUS_FAILED, ":2: two tokens");

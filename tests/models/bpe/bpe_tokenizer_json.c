@@ -104,6 +104,7 @@ START_TEST(what_would_give_other_ids_is_refused)
         {"\"abc\":", "\"ab\":", "two ids"},
         {"\"abc\":", "\"abc\":9999", "have no token"},
         {"\"abc\":", "\"abc\":-", "not within"},
+        {"\"abc\":", "\"abc\":42949672960", "not within"},
         {"[\"b\",\"c\"]", "[\"b\"]", "array of two"},
         {"[\"b\",\"c\"]", "[\"b\",\"c\",\"c\"]", "array of two"},
         {"[\"b\",\"c\"]", "\"bc\"", "blank between"},
