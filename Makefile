@@ -167,6 +167,10 @@ $(B)/tests/run: $(test_obj) $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/test_ob
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %_objects,$^) $(check_libs) $(REEL_LIBS)
 
+$(B)/tests/optimizer_trials: $(B)/tests/optimizer_trials.o $(B)/tests/optimizer_support.o $(B)/libreel.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(REEL_LIBS)
+
 # The C programs in the pages under docs/ (tests/docs_blocks.awk says how they are told) and the examples:
 # compiled as a user compiles them. tests/tools/docs.c runs them.
 pages         := $(wildcard docs/*.md)
@@ -217,8 +221,8 @@ test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libr
 
 PYTHON ?= python3
 ## test-pytorch: compares with PyTorch, both ways, where it is installed (PYTHON=python3 SKIPS=fail)
-test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo
-	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch.py
+test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo $(B)/tests/optimizer_trials
+	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_TRIALS=$(CURDIR)/$(B)/tests/optimizer_trials REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch.py
 
 TEXT  ?= tests/fixtures/bpe/text.txt
 VOCAB ?= 1000

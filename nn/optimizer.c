@@ -242,7 +242,7 @@ static Status gather_work(NnOptimizer *o, Tape *const *tapes, int count)
                     sum[j] += g[j];                                                                          \
             first = false;                                                                                   \
         }                                                                                                    \
-        for (int64_t j = 0; o->scale != 1.0f && j < count; j++)                                              \
+        for (int64_t j = 0; o->scale != 1 && j < count; j++)                                                 \
             sum[j] *= (T)o->scale;                                                                           \
     }
 DEFINE_SUM_DENSE(float, sum_dense_f32)
@@ -260,8 +260,8 @@ static void sum_row(const NnOptimizer *o, const OptimizerState *state, int64_t s
         Tensor rows = state->sparse[t].rows;
         vmath_add(sum, sum, tensor_f32(rows) + source * rows.strides[0] + first, (size_t)count);
     }
-    for (int64_t j = 0; o->scale != 1.0f && j < count; j++)
-        sum[j] *= o->scale;
+    for (int64_t j = 0; o->scale != 1 && j < count; j++)
+        sum[j] *= (float)o->scale;
 }
 
 /* A piece of a gradient, in the parameter's type. */
@@ -360,7 +360,7 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
     for (int t = 0; t < count; t++)
         if (!tape_ok(tapes[t]))
             return *tape_status(tapes[t]);
-    o->scale = 1.0f;
+    o->scale = 1;
     for (int i = 0; i < o->count && status_is_ok(&status); i++) {
         o->states[i].takes_part = false;
         status = check(&o->states[i]);
@@ -383,7 +383,7 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
                 "tape_set_check_finite()",
                 (long long)o->step + 1, o->norm);
         if (o->norm > o->options.clip_norm)
-            o->scale = (float)(o->options.clip_norm / (o->norm + 1e-6));
+            o->scale = o->options.clip_norm / (o->norm + 1e-6);
     }
     for (int i = 0; i < o->count; i++)
         if (o->states[i].takes_part)

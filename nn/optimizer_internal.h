@@ -86,7 +86,7 @@ struct NnOptimizer {
     int tapes;
     OptimizerItem *items;
     int item_count;
-    float scale; /* of the gradients, by clipping */
+    double scale; /* of the gradients, by clipping */
 };
 
 /* ---- Adam (adam.c) ---- */

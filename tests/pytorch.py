@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+TRIALS = os.environ.get("REEL_TRIALS", ROOT / "build/release/tests/optimizer_trials")
 TOOLS = pathlib.Path(os.environ.get("REEL_TOOLS", ROOT / "tools"))
 LIMIT = 1e-5
 sys.path.insert(0, str(ROOT / "tools"))
@@ -23,6 +24,7 @@ try:
     import torch
     from pytorch_export import export, load
     from pytorch_models import MODELS, as_written
+    import optimizer_trials
 except ImportError as error:
     print(f"test-pytorch: 1 skipped: {error}")
     sys.exit(1 if os.environ.get("REEL_SKIPS") == "fail" else 0)
@@ -159,6 +161,24 @@ def through_safetensors(folder):
     return 1 + len(forms) + 2
 
 
+def optimizers(folder, count=384):
+    """Random settings: in f64 to rounding; in f32, where the embedding's rows are updated late, to 1e-6."""
+    rng = random.Random(5)
+    trials = [optimizer_trials.draw(rng) for _ in range(count)]
+    given, made = folder / "trials.npz", folder / "made.npz"
+    numpy.savez(given, **{f"{i}/{key}": value for i, trial in enumerate(trials) for key, value in trial.items()})
+    subprocess.run([TRIALS, given, made, str(count)], check=True)
+    worst = {"f32": 0.0, "f64": 0.0}
+    with numpy.load(made) as got:
+        for i, trial in enumerate(trials):
+            for dtype, of_torch, limit in (("f32", torch.float32, 1e-6), ("f64", torch.float64, 1e-12)):
+                for name, want in optimizer_trials.run(trial, of_torch).items():
+                    off = float((abs(got[f"{i}/{dtype}/{name}"] - want) / numpy.maximum(1, abs(want))).max())
+                    assert off < limit, f"trial {i}, {dtype}, {name}: off by {off:.1e}; options {trial['options'].tolist()}"
+                    worst[dtype] = max(worst[dtype], off)
+    return worst
+
+
 def documentation():
     source, page = (ROOT / "tools/pytorch_export.py").read_text(), (ROOT / "docs/pytorch.md").read_text()
     for block in page.split("```python\n")[1:]:
@@ -178,6 +198,9 @@ def main():
                     worst = max(worst, direction(pathlib.Path(folder), name, after_padding))
                 done += 1
     documentation()
+    with tempfile.TemporaryDirectory() as folder:
+        off = optimizers(pathlib.Path(folder))
+    print(f"test-pytorch: 384 random settings of optimizers within {off['f32']:.1e} in f32 and {off['f64']:.1e} in f64")
     skipped = 0 if safetensors else 1
     if safetensors:
         with tempfile.TemporaryDirectory() as folder:
