@@ -860,6 +860,22 @@ START_TEST(rows_written_by_hand_are_refused_while_others_are_late)
 }
 END_TEST
 
+START_TEST(rows_written_by_hand_are_refused_after_loading_too)
+{
+    start(&written, LATE, nn_optimizer_options(NN_ADAM), NULL);
+    train_some(&written, 30);
+    ck_assert_ok(nn_optimizer_save(written.optimizer, file));
+    ck_assert_ok(nn_optimizer_load(written.optimizer, file)); /* with rows that are not up to date */
+    Parameter *core = &written.table.weight.core;
+    tensor_f32(core->value)[0] = 7;
+    parameter_changed(core);
+    tape_begin(written.tape);
+    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), STATUS_USAGE,
+                     "weight was written by hand while an optimizer updates its rows late");
+    finish(&written);
+}
+END_TEST
+
 START_TEST(a_struct_that_is_written_over_is_refused)
 {
     NnEmbedding backup;
@@ -1166,6 +1182,7 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, an_embedding_that_takes_no_part_stands_still);
     tcase_add_test(c, a_value_may_be_set_while_rows_are_late);
     tcase_add_test(c, rows_written_by_hand_are_refused_while_others_are_late);
+    tcase_add_test(c, rows_written_by_hand_are_refused_after_loading_too);
     tcase_add_test(c, a_struct_that_is_written_over_is_refused);
     tcase_add_test(c, two_optimizers_may_share_an_embedding);
     tcase_add_test(c, rows_that_wait_hold_where_gradients_are_clipped);

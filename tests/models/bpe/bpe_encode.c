@@ -3,6 +3,7 @@
 #include "tensor/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 /* Unknown symbols by bytes and fused, whole pieces, an added token that eats the blank before it. */
@@ -148,6 +149,35 @@ START_TEST(dropout)
     for (int i = 0; i < 7; i++)
         bpe_ids_free(lists[i]);
     bpe_encoder_free(e);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
+/* Two merges that do not meet, and a dropout of 1/2: the first one is made at once with 1/2; or, left out,
+ * when the other was made and it comes back, with 1/2 times 1/2 times 1/2. */
+START_TEST(what_dropout_leaves_out_comes_back_after_the_next_merge)
+{
+    enum { DRAWS = 4000 };
+    static const char text[] = "ab ab ab cd cd abcd";
+    BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_WHITESPACE, .vocab_size = 6}, text,
+                                        sizeof text - 1);
+    BpeEncoder *encoder = bpe_encoder_new(t);
+    int32_t ab = bpe_token_id(t, "ab", 2), cd = bpe_token_id(t, "cd", 2);
+    ck_assert(ab >= 0 && cd > ab);
+    int count[2] = {0};
+    for (int i = 0; i < DRAWS; i++) {
+        BpeIds ids = {0};
+        bpe_encoder_set_dropout(encoder, 0.5, (uint64_t)i);
+        ck_assert_ok(bpe_encode(encoder, "abcd", 4, &ids));
+        for (size_t k = 0; k < ids.count; k++) {
+            count[0] += ids.ids[k] == ab;
+            count[1] += ids.ids[k] == cd;
+        }
+        bpe_ids_free(&ids);
+    }
+    ck_assert(abs(count[0] - DRAWS * 5 / 8) < 150); /* five deviations */
+    ck_assert(abs(count[1] - DRAWS / 2) < 160);
+    bpe_encoder_free(encoder);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -382,6 +412,7 @@ Suite *models_bpe_encode_suite(void)
     tcase_add_test(tcase, byte_level_gives_back_any_bytes);
     tcase_add_test(tcase, the_cache_changes_nothing);
     tcase_add_test(tcase, dropout);
+    tcase_add_test(tcase, what_dropout_leaves_out_comes_back_after_the_next_merge);
     tcase_add_test(tcase, the_parts_of_many_threads_are_the_whole);
     tcase_add_test(tcase, added_tokens_in_the_order_of_hugging_face);
     tcase_add_test(tcase, fallback_is_of_characters);
