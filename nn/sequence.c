@@ -189,7 +189,7 @@ Var(nn_step)(NnSequence sequence, int32_t t)
     if (!sequence.packing)
         return empty_sequence(sequence.rows.tape).rows;
     if (t < 0 || t >= sequence.packing->steps)
-        return tape_fail(sequence.rows.tape, "nn_step: there is no step %d of %d", t,
+        return tape_fail(sequence.rows.tape, "nn_step: step %d is out of range for %d steps", t,
                          sequence.packing->steps);
     return var_slice(sequence.rows, 0, sequence.packing->first[t], sequence.packing->first[t + 1], 1);
 }

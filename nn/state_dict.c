@@ -291,9 +291,10 @@ static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOption
         return is_missing(named, npz);
     }
     if (!(*member)->is_array)
-        return status_failed("%s: '%s' is no array in the file and a parameter in the model; save it with "
-                             "numpy.savez_compressed",
-                             path, named->name);
+        return status_failed(
+            "%s: '%s' is not an array in the file but a parameter of the model; save it with "
+            "numpy.savez_compressed",
+            path, named->name);
     if ((*member)->unreadable) {
         Tensor none;
         return npz_read_tensor(npz, *member, NULL, &none);

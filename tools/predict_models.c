@@ -64,10 +64,9 @@ static Status ask(PredictRun *run, int model, const TextSpan *texts, int64_t cou
     size_t n = (size_t)count * (size_t)run->labels;
     for (size_t i = 0; i < n && status_is_ok(&status); i++)
         if (isnan(run->logits[i]))
-            status =
-                status_failed("%s: its answer to text %lld is not a number; some of its weights are none "
-                              "or too large, train it anew",
-                              run->paths[model], (long long)run->texts + (long long)i / run->labels + 1);
+            status = status_failed("%s: its answer to text %lld is not a number; some of its weights are "
+                                   "NaN or too large, train it again",
+                                   run->paths[model], (long long)run->texts + (long long)i / run->labels + 1);
     return status;
 }
 

@@ -199,9 +199,10 @@ static Status same_data(const RunFolder *folder, const ZooSettings *s, const cha
             "%s: is not the file that the run in %s began with; put it back, or start a new run",
             folder->init_path, s->out);
     if (strcmp(folder->fingerprint, fingerprint) != 0)
-        return status_failed("%s: gives other ids than when the run in %s began; put the file of stop words "
-                             "back, or start a new run",
-                             folder->data_path, s->out);
+        return status_failed(
+            "%s: gives different ids from those that the run in %s began with; put the file of stop words "
+            "back, or start a new run",
+            folder->data_path, s->out);
     return status_ok();
 }
 
@@ -349,7 +350,8 @@ static Status read_file(RunFolder *folder, const char *run, const Setting *setti
     folder->run = ABSENT;
     status = settings_read(all, used + FOLDER_OPTIONS, path, text, size, &folder->arena);
     if (status_is_ok(&status) && !(folder->data_path && folder->data_hash && folder->fingerprint))
-        status = status_failed("%s: does not name the data; it is not of a run", path);
+        status = status_failed(
+            "%s: does not name the data, so it was not written by a run; choose the folder of another", path);
     folder->written = arena_memdup(&folder->arena, text, size + 1);
     /* Checkpoints of version 0.1.0 know the run by the file itself. */
     if (status_is_ok(&status) && folder->run && strcmp(folder->run, ABSENT) == 0) {

@@ -114,7 +114,7 @@ static bool read_seed(JsonReader *json, const Option *option)
         return false;
     snprintf(text, sizeof text, "%.*s", (int)json->string.size, json->string.data);
     *(uint64_t *)option->value = strtoull(text, &end, 10);
-    return (*text && !*end) || json_reader_fail(json, "%s is no whole number", option->name);
+    return (*text && !*end) || json_reader_fail(json, "%s must be a whole number", option->name);
 }
 
 static bool read_value(JsonReader *json, const Option *option, Arena *arena)

@@ -310,8 +310,7 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     if (s->refit && s->init)
         return status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && s->valid == 0)
-        return status_usage("--%s: there is nothing to go by without --valid",
-                            s->refit ? "refit" : "ensemble");
+        return status_usage("--%s needs a validation part; add --valid", s->refit ? "refit" : "ensemble");
     static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
     int kind = 0;
     while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)

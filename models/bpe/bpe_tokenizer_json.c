@@ -91,7 +91,7 @@ static bool read_model_member(Loader *l)
     if (json_reader_is(json, "continuing_subword_prefix"))
         return must_be_unset(json, "continuing_subword_prefix");
     return json_reader_fail(
-        json, "\"%s\" is no member of a BPE model that Reel knows; take it out if no id depends on it",
+        json, "\"%s\" is not a member of a BPE model that Reel knows; take it out if no id depends on it",
         bpe_shown(json, shown));
 }
 
@@ -242,7 +242,7 @@ static bool read_top_member(Loader *l)
     if (json_reader_is(json, "model"))
         return read_model(l);
     return json_reader_fail(
-        json, "\"%s\" is no member of a tokenizer that Reel knows; take it out if no id depends on it",
+        json, "\"%s\" is not a member of a tokenizer that Reel knows; take it out if no id depends on it",
         bpe_shown(json, shown));
 }
 

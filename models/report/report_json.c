@@ -180,7 +180,8 @@ static Status check_details(ReportRun *run, const char *path)
     for (int i = 0; hold && i < run->num_details; i++)
         hold = details_hold(run, &run->details[i]);
     if (!hold)
-        return status_failed("%s: its numbers contradict each other; delete it to do without details", path);
+        return status_failed(
+            "%s: its numbers contradict each other; delete it, and the report leaves its details out", path);
     bool same = run->details_hash && run->data_hash && strcmp(run->details_hash, run->data_hash) == 0;
     if (!same) {
         run->num_classes = run->num_bins = run->num_texts = run->num_details = 0;

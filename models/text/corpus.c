@@ -396,7 +396,7 @@ static Status read_rows(Reader *reader)
             return status;
     }
     if (corpus->rows == 0)
-        return status_failed("%s:%zu: there are no rows behind the header; add some", reader->name,
+        return status_failed("%s:%zu: there are no rows after the header; add some", reader->name,
                              reader->line + 1);
     write_warning(reader);
     Status status = warn_of_case(reader);

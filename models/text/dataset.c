@@ -131,7 +131,7 @@ static Status divide(Division *d, const Corpus *corpus, const DatasetOptions *op
 {
     *d = (Division){0};
     if (!(options->valid_size >= 0 && options->valid_size < 1))
-        return status_usage("a validation part of %g of the training rows is no part; it must lie in [0, 1)",
+        return status_usage("the validation part is %g of the training rows and must lie in [0, 1)",
                             options->valid_size);
     Status status = split_new(&d->split, corpus->rows, options->test_size, options->split_seed);
     if (!status_is_ok(&status))

@@ -8,8 +8,7 @@ Status split_new(Split *split, int64_t rows, double test_size, uint32_t random_s
 {
     *split = (Split){0};
     if (!(test_size > 0.0 && test_size < 1.0))
-        return status_usage("a test part of %g is no part; it must be more than 0 and less than 1",
-                            test_size);
+        return status_usage("the test part is %g and must be more than 0 and less than 1", test_size);
     if (rows > INT32_MAX)
         return status_failed("%lld rows are too many; at most %d can be split", (long long)rows, INT32_MAX);
     int64_t num_test = (int64_t)ceil(test_size * (double)rows), num_train = rows - num_test;

@@ -107,7 +107,7 @@ static Status check(int64_t count, const double *shares, int parts)
     double sum = 0;
     for (int p = 0; p < parts; p++) {
         if (!(shares[p] > 0))
-            return status_usage("a part of %g of the examples is no part; it must be more than 0", shares[p]);
+            return status_usage("a part is %g of the examples and must be more than 0", shares[p]);
         sum += shares[p];
     }
     return fabs(sum - 1) < 1e-6 ? status_ok() : status_usage("the parts add up to %g instead of 1", sum);

@@ -16,7 +16,7 @@ Status subword_dropout_init(SubwordDropout *d, const Dataset *dataset, double pr
 {
     *d = (SubwordDropout){.dataset = dataset, .probability = probability, .seed = seed};
     if (!(probability >= 0 && probability <= 1))
-        return status_usage("a BPE dropout of %g is none; it must lie in [0, 1]", probability);
+        return status_usage("the BPE dropout is %g and must lie in [0, 1]", probability);
     if (!dataset->tokenizer.bpe || !dataset->train_texts)
         return status_usage("BPE dropout needs a data set of byte pairs that has kept its texts");
     size_t bytes = (size_t)(dataset->train.count + 1) * sizeof(int64_t);

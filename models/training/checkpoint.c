@@ -172,7 +172,7 @@ static Status read_text(const Reader *reader, const char *name, const char **tex
             "shows",
             npz_path(reader->npz), name);
     if (member->is_array && !member->unreadable && !is_text_array(&member->array))
-        return status_failed("%s: %s is no text; write it as an array of uint8, as docs/pytorch.md shows",
+        return status_failed("%s: %s is not text; write it as an array of uint8, as docs/pytorch.md shows",
                              npz_path(reader->npz), name);
     Status status = npz_read_bytes(reader->npz, member, reader->arena, &bytes, size);
     *text = bytes;
@@ -307,7 +307,7 @@ static Status read_lines(const Reader *reader, const char *name, const char *con
     if (!status_is_ok(&status))
         return status;
     if (size > 0 && text[size - 1] != '\n')
-        return status_failed("%s: the last line of %s has no end; write one name a line",
+        return status_failed("%s: the last line of %s does not end in a line feed; write one name a line",
                              npz_path(reader->npz), name);
     for (size_t i = 0; i < size; i++)
         used += text[i] == '\n';
@@ -435,7 +435,8 @@ static Status read_model(Reader *reader)
     Checkpoint *c = reader->checkpoint;
     ModelConfig *config = &reader->config;
     if (c->labels.count < 1)
-        return status_failed("%s: %s names no label; save the model again", npz_path(reader->npz), LABELS);
+        return status_failed("%s: %s has no label in it; save the model again", npz_path(reader->npz),
+                             LABELS);
     Status status = check_size(reader, "words", config->vocabulary, c->tokenizer.vocab_size);
     if (status_is_ok(&status))
         status = check_size(reader, "labels", config->labels, c->labels.count);

@@ -456,7 +456,7 @@ static Status prepare_training(Run *run, const Npz *last)
         return status;
     if (run->at.batch >= loader_num_batches(&run->loader))
         return status_failed(
-            "%s: is at batch %lld of an epoch of %lld; delete the file to train the model from "
+            "%s: says batch %lld, and an epoch has %lld; delete the file to train the model from "
             "the start",
             npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
     return training_state_restore(last, &run->at, trainer_optimizer(run->trainer));

@@ -50,7 +50,7 @@ Status trainer_new(Trainer **out, Model *model, const TrainerOptions *options)
     if (options->shards < 1 || options->threads < 1)
         return status_usage("a trainer needs at least one shard and one thread");
     if (!(options->word_dropout >= 0 && options->word_dropout < 1))
-        return status_usage("a word dropout of %g is none; it must lie in [0, 1)", options->word_dropout);
+        return status_usage("the word dropout is %g and must lie in [0, 1)", options->word_dropout);
     Trainer *trainer = mem_calloc(1, sizeof *trainer);
     if (!trainer)
         return status_no_memory(sizeof *trainer, "the trainer");

@@ -68,7 +68,8 @@ JsonKind json_reader_peek(JsonReader *json)
     default:
         if (c == '-' || (c >= '0' && c <= '9'))
             return JSON_NUMBER;
-        json_reader_fail(json, c < 0 ? "the file ends where a value should be" : "no JSON value begins so");
+        json_reader_fail(json, c < 0 ? "the file ends where a value should be"
+                                     : "this is not the beginning of a JSON value");
         return JSON_BROKEN;
     }
 }
@@ -83,7 +84,7 @@ static bool word(JsonReader *json, const char *text)
 {
     size_t size = strlen(text);
     if (json->size - json->at < size || memcmp(json->text + json->at, text, size) != 0)
-        return json_reader_fail(json, "no JSON value begins so");
+        return json_reader_fail(json, "this is not the beginning of a JSON value");
     json->at += size;
     return true;
 }

@@ -162,7 +162,7 @@ START_TEST(a_difference_is_refused_by_name)
                  {AXES_DIFFER, "parameter 'fc.weight' is [1, 2, 3] in the file and [2, 3] in the model"},
                  {INTEGERS, "parameter 'fc.weight' is of type i32 in the file and f32 in the model"},
                  {HALVES, "parameter 'fc.weight' is of type <f2 in the file and f32 in the model"},
-                 {BYTES, "'fc.weight' is no array in the file"}};
+                 {BYTES, "'fc.weight' is not an array in the file"}};
     Own a, b;
     own_init(&a, WORDS);
     own_init(&b, WORDS);

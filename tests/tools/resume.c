@@ -136,7 +136,7 @@ START_TEST(the_best_one_goes_on_too)
                "%s/whole/settings.json && grep -q '\"optimizer\": \"sgd\"' %s/whole/settings.json",
                folder, folder, folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --refit", tools), 2);
-    must_say(2, "--refit: there is nothing to go by without --valid");
+    must_say(2, "--refit needs a validation part; add --valid");
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --models best --refit --init x.npz", tools), 2);
     must_say(2, "would fit one vocabulary");
 }
@@ -151,7 +151,7 @@ START_TEST(an_ensemble_is_all_models_together)
     must_say(0, "4 together: threshold 0.");
     shell_must("tr -d '\\n' < %s/whole/results.json | grep -q '\"ensemble\": *{ *\"members\": 4'", folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --ensemble", tools), 2);
-    must_say(2, "--ensemble: there is nothing to go by without --valid");
+    must_say(2, "--ensemble needs a validation part; add --valid");
 }
 END_TEST
 
@@ -256,7 +256,7 @@ START_TEST(what_changes_the_model_is_refused_by_name)
     }
     must_refuse(2, "--epochs 1", "--epochs 1: the run in ");
     must_refuse(1, "--data /nowhere/x.tsv", "where it was moved, name it: --resume");
-    must_refuse(1, "--stop-words none", "gives other ids");
+    must_refuse(1, "--stop-words none", "gives different ids");
     shell_must("sed -i 's/\"lr\": 0.002/\"lr\": 0.1/' %s/run/settings.json", folder);
     must_refuse(1, "", "was trained with lr 0.002, and the run is one with lr 0.1");
     shell_must("sed -i 's/\"lr\": 0.1/\"lr\": 0.002/' %s/run/settings.json && rm %s/run/rnn.last.npz && "

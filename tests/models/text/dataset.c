@@ -296,7 +296,7 @@ START_TEST(data_sets_that_cannot_be)
     ck_assert_failed(make(TEN, &options), STATUS_USAGE, "max_len is 3 or more");
     options = dataset_defaults();
     options.test_size = 2;
-    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "a test part of 2");
+    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "the test part is 2");
     options = dataset_defaults();
     options.vocabulary.min_df = -1;
     ck_assert_failed(make(TEN, &options), STATUS_USAGE, "--min-df");

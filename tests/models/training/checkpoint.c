@@ -307,7 +307,7 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
         {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\napple\n", "must be '<eos>'"},
         {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple\napple\n", "are both 'apple'"},
         {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\n\n", "is empty"},
-        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple", "has no end"},
+        {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple", "does not end in a line feed"},
         {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napp\xff\n", "reel/vocabulary.txt"},
         {"reel/vocabulary.txt", "<pad>\n<unk>\n<bos>\n<eos>\napple\n", "says 11 words and the file names 5"},
         {"reel/labels.txt", "blue\nfood\nother\n", "says 4 labels and the file names 3"},

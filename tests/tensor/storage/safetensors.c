@@ -278,7 +278,7 @@ START_TEST(headers_that_lie_are_refused)
         {"{" TENSOR("a", "F32\\n", "2", 0, 8) "}", 8, "a type that is no short text"},
         {"{" TENSOR("a", "\xff", "2", 0, 8) "}", 8, "not UTF-8"},
         {"{" A "} {}", 8, "something follows the end"},
-        {"{" A ",}", 8, "no JSON value begins so"},
+        {"{" A ",}", 8, "this is not the beginning of a JSON value"},
         {"{" A, 8, "is expected here"},
         {"[]", 0, "an object is expected"},
         {"", 0, "the file ends"},
