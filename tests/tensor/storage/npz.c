@@ -960,13 +960,10 @@ START_TEST(array_headers_that_promise_too_much_are_refused)
 }
 END_TEST
 
-/* A stored .npy member with this header text and these bytes, read as bytes. */
-static const void *bytes_behind(const char *text, const void *elements, size_t size)
+/* A file with a stored .npy member of this header text and these bytes. */
+static Bytes with_elements(const char *text, const void *elements, size_t size)
 {
     Bytes bytes = with_header(text, size);
-    Npz *npz;
-    const void *data;
-    size_t got;
     uint8_t *from = NULL;
     for (size_t i = 0; i + strlen(text) < bytes.size && !from; i++)
         if (memcmp(bytes.data + i, text, strlen(text)) == 0)
@@ -977,6 +974,16 @@ static const void *bytes_behind(const char *text, const void *elements, size_t s
     memcpy(old, bytes.data + 14, 4);
     zip_put32(bytes.data + 14, crc);
     ck_assert_int_eq(replace_all(bytes, old, bytes.data + 14, 4), 1); /* in the directory */
+    return bytes;
+}
+
+/* The elements as the reader gives them. */
+static const void *bytes_behind(const char *text, const void *elements, size_t size)
+{
+    Bytes bytes = with_elements(text, elements, size);
+    Npz *npz;
+    const void *data;
+    size_t got;
     ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
     ok(npz_read_bytes(npz, npz_find(npz, "array"), &arena, &data, &got));
     ck_assert_uint_eq(got, size);
@@ -1001,6 +1008,42 @@ START_TEST(complex_numbers_are_two_numbers)
                      turned, sizeof turned);
     refused(read_with_header("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }\n", 24),
             "'array': is <c8, not an array of numbers");
+}
+END_TEST
+
+START_TEST(text_is_read_in_the_machines_order)
+{
+    static const uint8_t big[] = {0, 0, 0, 'a', 0, 1, 0xf6, 0x00};
+    static const uint32_t points[] = {'a', 0x1f600};
+    ck_assert_mem_eq(bytes_behind("{'descr': '>U2', 'fortran_order': False, 'shape': (), }\n", big, 8),
+                     points, 8);
+    /* A zero byte, not counted, stands behind the bytes whatever was there before. */
+    ArenaMark mark = arena_mark(&arena);
+    memset(arena_alloc(&arena, 1 << 16), 'x', 1 << 16);
+    arena_rewind(&arena, mark);
+    ck_assert_str_eq(bytes_behind("{'descr': '|S4', 'fortran_order': False, 'shape': (), }\n", "text", 4),
+                     "text");
+}
+END_TEST
+
+/* Whatever is not 0 is true. */
+START_TEST(truth_has_one_value)
+{
+    Bytes bytes = with_elements("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }\n", "\1\0\377", 3);
+    Npz *npz;
+    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    Tensor t = read_tensor(npz, "array");
+    ck_assert(tensor_i32(t)[0] == 1 && tensor_i32(t)[1] == 0 && tensor_i32(t)[2] == 1);
+    npz_close(npz);
+    free(bytes.data);
+}
+END_TEST
+
+START_TEST(more_axes_than_a_tensor_has_are_an_error)
+{
+    ok(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1), }\n", 4));
+    refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1), }\n", 4),
+            "'array': has 7 axes, but a tensor at most 6; reshape it");
 }
 END_TEST
 
@@ -1159,6 +1202,9 @@ Suite *tensor_npz_suite(void)
     tcase_add_test(tcase, the_two_ends_of_zip64_must_agree);
     tcase_add_test(tcase, array_headers_that_promise_too_much_are_refused);
     tcase_add_test(tcase, complex_numbers_are_two_numbers);
+    tcase_add_test(tcase, text_is_read_in_the_machines_order);
+    tcase_add_test(tcase, truth_has_one_value);
+    tcase_add_test(tcase, more_axes_than_a_tensor_has_are_an_error);
     tcase_add_test(tcase, an_array_that_cannot_be_read_is_kept_whole);
     tcase_add_test(tcase, a_bomb_is_taken_at_its_size_and_no_more);
     tcase_add_test(tcase, other_files_are_refused_by_name);
