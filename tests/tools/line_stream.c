@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *folder;
@@ -146,6 +147,35 @@ START_TEST(whole_lines_wait_for_nothing)
 }
 END_TEST
 
+/* What was looked at of one window says nothing of the next. */
+START_TEST(half_a_line_is_waited_for)
+{
+    char line[1001];
+    LineStream stream;
+    int ends[2];
+    memset(line, 'x', 1000);
+    line[1000] = '\n';
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    ck_assert_ok(line_stream_open(&stream, "-"));
+    ck_assert_int_eq(write(ends[1], line, 1001), 1001);
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(write(ends[1], "\xEF\xBB\xBF", 3), 3); /* only in front of the file is it a mark */
+    pid_t writer = fork();
+    if (writer == 0) {
+        usleep(100000);
+        _exit(write(ends[1], "y\n", 2) != 2);
+    }
+    ck_assert_ok(line_stream_next(&stream));
+    ck_assert_int_eq(stream.count, 1);
+    must_be(&stream, 0, "\xEF\xBB\xBFy");
+    waitpid(writer, NULL, 0);
+    line_stream_close(&stream);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 START_TEST(byte_order_marks_are_seen)
 {
     LineStream stream;
@@ -212,6 +242,7 @@ Suite *tools_line_stream_suite(void)
     tcase_add_test(tcase, windows_follow_each_other_without_a_gap);
     tcase_add_test(tcase, a_pause_ends_a_window);
     tcase_add_test(tcase, whole_lines_wait_for_nothing);
+    tcase_add_test(tcase, half_a_line_is_waited_for);
     tcase_add_test(tcase, byte_order_marks_are_seen);
     tcase_add_test(tcase, a_long_line_makes_room);
     suite_add_tcase(suite, tcase);

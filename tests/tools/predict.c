@@ -119,11 +119,11 @@ START_TEST(lines_that_are_hardly_texts_are_counted)
         "file, as with `iconv -f LATIN1 -t UTF-8`; the first is number 2\n");
     must_say("predict: mixed: 4 of 6 texts have no words that the model knows once they are cleaned, and are "
              "answered as an empty text is; the first is number 2\n");
-    shell_must(
-        "cd %s && { seq 9000 | sed 's/.*/a game/'; printf 'caf\\351\\n'; } | %s/predict %s 2>&1 > /dev/null",
-        folder, tools, model);
-    must_say("the standard input: 1 of 9001 texts are not UTF-8");
-    must_say("the first is number 9001\n");
+    shell_must("cd %s && { seq 9000 | sed 's/.*/a game/'; printf 'caf\\351\\r9\\n'; } | %s/predict %s 2>&1 > "
+               "/dev/null | "
+               "grep 'the standard input: 1 of 9001 texts .*; the first is number 9001$' | cut -d' ' -f 9-11",
+               folder, tools, model);
+    ck_assert_str_eq(shell_output(), "are not UTF-8,\nhave a CR\nhave no words\n");
     shell_must("cd %s && printf 'a game\\ra font\\r\\na game\\n' | %s/predict %s 2>&1 > /dev/null", folder,
                tools, model);
     must_say("1 of 2 texts have a CR in them that no LF follows");
