@@ -1,6 +1,7 @@
 /* The optimizers against PyTorch, and late rows against dense updates in f64. */
 #include "nn/optimizer.h"
 #include "tensor/mem.h"
+#include "tensor/vmath.h"
 #include "tests/nn_support.h"
 #include "tests/optimizer_support.h"
 
@@ -1087,6 +1088,51 @@ START_TEST(bytes_do_not_depend_on_the_threads)
 }
 END_TEST
 
+/* beta1 m + (1 - beta1) g lies above the middle of two floats by less than a double shows: rounded to double
+ * first it would become the even one. */
+START_TEST(a_sum_is_rounded_once_on_every_processor)
+{
+    float found[VMATH_LEVELS] = {0};
+    VmathLevel before = vmath_level();
+    for (VmathLevel level = VMATH_PORTABLE; level < VMATH_LEVELS; level++) {
+        NnModule m;
+        NnParameter p;
+        NnOptimizer *optimizer;
+        NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+        const double gradients[2] = {-(0x1p-6 + 0x1p-24), 0x1p18 + 0x1p-5};
+        if (!vmath_set_level(level))
+            continue;
+        options.beta1 = 1 - 0x1p-18;
+        nn_module_init(&m);
+        nn_module_add_parameter(&m, &p, "p", SHAPE(1), nn_init_constant(0));
+        ck_assert_ok(nn_module_reset(&m, 0));
+        ck_assert_ok(nn_optimizer_new(&optimizer, &m, options, NULL));
+        Tape *tape = tape_new();
+        for (int i = 0; i < 2; i++) {
+            tape_begin(tape);
+            ck_assert(tape_backward(
+                pull(tape, &p, tensor_full(tape_arena(tape), DTYPE_F64, SHAPE(1), gradients[i]))));
+            ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+        }
+        Npz *npz;
+        Tensor saved;
+        ck_assert_ok(nn_optimizer_save(optimizer, file));
+        ck_assert_ok(npz_open(&npz, file));
+        for (int i = 0; i < npz_count(npz); i++)
+            if (strstr(npz_member(npz, i)->name, "/m/p")) {
+                ck_assert_ok(npz_read_tensor(npz, npz_member(npz, i), &arena, &saved));
+                found[level] = tensor_f32(saved)[0];
+            }
+        npz_close(npz);
+        ck_assert_msg(found[level] == 1 + 0x1p-23f, "%s: %a", vmath_level_name(level), (double)found[level]);
+        nn_optimizer_free(optimizer);
+        nn_module_free(&m);
+        tape_free(tape);
+    }
+    vmath_set_level(before);
+}
+END_TEST
+
 START_TEST(an_update_that_has_no_gradient_changes_nothing)
 {
     Pair m;
@@ -1190,6 +1236,7 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, a_padding_row_stands_but_for_what_moves_all_rows);
     tcase_add_test(c, gradients_of_several_tapes_are_added_before_their_norm_is_taken);
     tcase_add_test(c, bytes_do_not_depend_on_the_threads);
+    tcase_add_test(c, a_sum_is_rounded_once_on_every_processor);
     tcase_add_test(c, an_update_that_has_no_gradient_changes_nothing);
     tcase_add_test(c, a_tape_with_an_error_is_no_update);
     tcase_add_test(c, options_out_of_range_are_errors);
