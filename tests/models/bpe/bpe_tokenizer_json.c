@@ -238,6 +238,35 @@ START_TEST(files_as_models_have_them)
 }
 END_TEST
 
+START_TEST(settings_are_written)
+{
+    static const char form[] =
+        "{\"added_tokens\":[{\"id\":1,\"content\":\"x\",\"single_word\":true}],"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"use_regex\":%s},\"decoder\":%"
+        "s,"
+        "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"a\":0},\"merges\":[]}}";
+    static const char *const written[] = {"\"single_word\": true",
+                                          "\"add_prefix_space\": true, \"trim_offsets\": true",
+                                          "\"byte_fallback\": true"};
+    BpeTokenizer *t;
+    Bytes json = {0};
+    char file[600];
+    int size = snprintf(file, sizeof file, form, "false", "null");
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), STATUS_FAILED, "as it is set here");
+    size = snprintf(file, sizeof file, form, "true",
+                    "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\"},{\"type\":\"Fuse\"}]}");
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), STATUS_FAILED, "decoder \"Sequence\"");
+    size = snprintf(file, sizeof file, form, "true", "null");
+    ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "file"));
+    ck_assert_ok(bpe_to_json(t, &json));
+    ck_assert(bytes_append(&json, "", 1));
+    for (int i = 0; i < 3; i++)
+        ck_assert_msg(strstr(json.data, written[i]) != NULL, "%s", written[i]);
+    bytes_free(&json);
+    bpe_tokenizer_free(t);
+}
+END_TEST
+
 /* No token is too long to stand for unknown symbols. */
 START_TEST(a_long_unknown_token)
 {
@@ -309,6 +338,7 @@ Suite *models_bpe_tokenizer_json_suite(void)
     tcase_add_test(tcase, what_gives_the_same_ids_is_read);
     tcase_add_test(tcase, split_at_blanks_is_not_subword_nmt);
     tcase_add_test(tcase, files_as_models_have_them);
+    tcase_add_test(tcase, settings_are_written);
     tcase_add_test(tcase, a_long_unknown_token);
     tcase_add_test(tcase, files);
     tcase_add_test(tcase, no_memory_is_an_error);
