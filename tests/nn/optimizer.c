@@ -734,6 +734,25 @@ static void pull_finish(Pull *m, NnOptimizer *optimizer, Tape *tape)
     tape_free(tape);
 }
 
+START_TEST(the_learning_rate_is_part_of_the_state)
+{
+    Pull a, b;
+    NnOptimizer *first, *second;
+    Tape *tape, *other;
+    pull_start(&a, nn_optimizer_options(NN_SGD), &first, &tape);
+    pull_start(&b, nn_optimizer_options(NN_SGD), &second, &other);
+    nn_optimizer_set_lr(first, 0.25);
+    ck_assert_ok(nn_optimizer_save(first, file));
+    ck_assert_ok(nn_optimizer_load(second, file));
+    tape_begin(other);
+    ck_assert(tape_backward(var_sum(nn_var(&b.p, other), AXES_ALL, false)));
+    ck_assert_ok(nn_optimizer_step(second, &other, 1));
+    ck_assert_float_eq(tensor_f32(b.p.core.value)[0], -0.25f);
+    pull_finish(&a, first, tape);
+    pull_finish(&b, second, other);
+}
+END_TEST
+
 START_TEST(adam_counts_the_updates_of_each_parameter)
 {
     for (int kind = NN_ADAM; kind <= NN_ADAMW; kind++)
@@ -841,6 +860,12 @@ START_TEST(rows_written_by_hand_are_refused_while_others_are_late)
     parameter_changed(core);
     train_some(&written, 30);
     Tensor late = now(&written);
+    ck_assert_ok(nn_optimizer_save(written.optimizer, file));
+    tensor_f32(core->value)[0] = 7;
+    parameter_changed(core);
+    ck_assert(!tensor_is_valid(nn_parameter_read(&written.table.weight, &arena)));
+    ck_assert_ok(nn_optimizer_load(written.optimizer, file)); /* has all rows as they were */
+    ck_assert(tensor_equal(nn_parameter_read(&written.table.weight, &arena), late));
     tensor_f32(core->value)[0] = 7;
     parameter_changed(core);
     const char *message = "weight was written by hand while an optimizer updates its rows late";
@@ -917,9 +942,11 @@ START_TEST(two_optimizers_may_share_an_embedding)
                 event.ids[event.count++] = 0;
             for (int k = 0; k < 2; k++) {
                 step(runs[k], &event);
-                nn_module_freeze(&runs[k]->table.base, idle);
+                Tensor before = now(runs[k]);
+                nn_module_freeze(&runs[k]->table.base, idle); /* has gradients, and stands still */
                 ck_assert_ok(nn_optimizer_step(more[k], &runs[k]->tape, 1));
                 nn_module_freeze(&runs[k]->table.base, false);
+                ck_assert_int_eq(tensor_equal(now(runs[k]), before), idle);
             }
             ck_assert_close(now(&late), now(&dense), 2e-6);
         }
@@ -1224,6 +1251,7 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, looking_changes_nothing);
     tcase_add_test(c, a_restored_state_goes_on_bit_for_bit);
     tcase_add_test(c, a_state_that_does_not_fit_is_refused_whole);
+    tcase_add_test(c, the_learning_rate_is_part_of_the_state);
     tcase_add_test(c, adam_counts_the_updates_of_each_parameter);
     tcase_add_test(c, an_embedding_that_takes_no_part_stands_still);
     tcase_add_test(c, a_value_may_be_set_while_rows_are_late);
