@@ -110,46 +110,40 @@ INLINE void update_loop(float *restrict w, float *restrict m, float *restrict v,
  * moves is looked at every so many updates. */
 enum { IDLE_BLOCK = 64, IDLE_REST = 32, IDLE_LOOK = 8 };
 
-/* One update; whether it changed a bit of w. */
-INLINE bool idle_update(float *restrict w, float *restrict m, float *restrict v, int size, Betas betas,
+typedef struct IdleBlock {
+    float w[IDLE_BLOCK], m[IDLE_BLOCK], v[IDLE_BLOCK];
+} IdleBlock;
+
+/* One update of `size` elements, into `to`; whether it changed a bit of w. */
+INLINE bool idle_update(IdleBlock *to, const float *w, const float *m, const float *v, int size, Betas betas,
                         AdamStep step)
 {
     uint32_t changed = 0;
     for (int j = 0; j < size; j++) {
-        m[j] *= betas.beta1;
-        v[j] *= betas.beta2;
-        float moved = w[j] * step.keep - step.step_size * m[j] / (__builtin_sqrtf(v[j]) + step.eps);
+        float first = m[j] * betas.beta1, second = v[j] * betas.beta2;
+        float moved = w[j] * step.keep - step.step_size * first / (__builtin_sqrtf(second) + step.eps);
         uint32_t before, after;
         memcpy(&before, &w[j], sizeof before);
         memcpy(&after, &moved, sizeof after);
         changed |= before ^ after;
-        w[j] = moved;
+        to->w[j] = moved;
+        to->m[j] = first;
+        to->v[j] = second;
     }
     return changed;
 }
 
-INLINE void idle_block(float *restrict w, float *restrict m, float *restrict v, int size, Betas betas,
-                       const AdamStep *steps, int32_t count, int32_t may_stop)
+/* All updates of `size` elements: the first from where they are, the others in a copy. */
+INLINE void idle_block(float *w, const float *m, const float *v, int size, Betas betas, const AdamStep *steps,
+                       int32_t count, int32_t may_stop)
 {
-    for (int32_t k = 0; k < count; k++)
-        if (k % IDLE_LOOK != 0 || k < may_stop)
-            idle_update(w, m, v, size, betas, steps[k]);
-        else if (!idle_update(w, m, v, size, betas, steps[k]))
-            return;
-}
-
-/* The first `used` of `size` elements; the others are idle. */
-INLINE void idle_copy(float *w, const float *m, const float *v, int64_t used, int size, Betas betas,
-                      const AdamStep *steps, int32_t count, int32_t may_stop)
-{
-    float weights[IDLE_BLOCK], first[IDLE_BLOCK], second[IDLE_BLOCK];
-    for (int64_t j = used; j < size; j++)
-        weights[j] = first[j] = 0, second[j] = 1;
-    memcpy(weights, w, sizeof *w * (size_t)used);
-    memcpy(first, m, sizeof *m * (size_t)used);
-    memcpy(second, v, sizeof *v * (size_t)used);
-    idle_block(weights, first, second, size, betas, steps, count, may_stop);
-    memcpy(w, weights, sizeof *w * (size_t)used);
+    IdleBlock block;
+    bool moves = idle_update(&block, w, m, v, size, betas, steps[0]);
+    for (int32_t k = 1; k < count && (moves || k <= may_stop); k++) {
+        bool moved = idle_update(&block, block.w, block.m, block.v, size, betas, steps[k]);
+        moves = moved || k % IDLE_LOOK != 0;
+    }
+    memcpy(w, block.w, sizeof *w * (size_t)size);
 }
 
 /* w after `count` updates with zero gradient, from the m and v before them. From update number may_stop on,
@@ -159,11 +153,19 @@ INLINE void idle_loop(float *w, const float *m, const float *v, Betas betas, con
 {
     int64_t at = 0;
     for (; at + IDLE_BLOCK <= n; at += IDLE_BLOCK)
-        idle_copy(w + at, m + at, v + at, IDLE_BLOCK, IDLE_BLOCK, betas, steps, count, may_stop);
+        idle_block(w + at, m + at, v + at, IDLE_BLOCK, betas, steps, count, may_stop);
     for (; at + IDLE_REST <= n; at += IDLE_REST)
-        idle_copy(w + at, m + at, v + at, IDLE_REST, IDLE_REST, betas, steps, count, may_stop);
-    if (at < n)
-        idle_copy(w + at, m + at, v + at, n - at, IDLE_REST, betas, steps, count, may_stop);
+        idle_block(w + at, m + at, v + at, IDLE_REST, betas, steps, count, may_stop);
+    if (at == n)
+        return;
+    IdleBlock rest = {0};
+    memcpy(rest.w, w + at, sizeof *w * (size_t)(n - at));
+    memcpy(rest.m, m + at, sizeof *m * (size_t)(n - at));
+    memcpy(rest.v, v + at, sizeof *v * (size_t)(n - at));
+    for (int64_t j = n - at; j < IDLE_REST; j++)
+        rest.v[j] = 1;
+    idle_block(rest.w, rest.m, rest.v, IDLE_REST, betas, steps, count, may_stop);
+    memcpy(w + at, rest.w, sizeof *w * (size_t)(n - at));
 }
 
 #define DEFINE_LOOPS(SUFFIX, ATTRIBUTES, BY_PROCESSOR)                                                       \
