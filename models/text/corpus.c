@@ -244,6 +244,15 @@ static void write_warning(const Reader *reader)
                  doubt->separator, reader->corpus->label_separator);
 }
 
+static void warn_of_two(const Reader *reader, TextSpan first, TextSpan second)
+{
+    snprintf(
+        reader->corpus->warning, CORPUS_WARNING_SIZE,
+        "%.150s: the labels '%.*s' and '%.*s' differ in upper and lower case alone and count as two; write "
+        "them alike if they are one",
+        reader->name, shown_length(first), first.bytes, shown_length(second), second.bytes);
+}
+
 /* Two labels that differ in the case of letters a-z alone are two, as in scikit-learn, and seldom meant so.
  */
 static Status warn_of_case(const Reader *reader)
@@ -263,10 +272,8 @@ static Status warn_of_case(const Reader *reader)
             break;
         }
         if (first < id)
-            snprintf(reader->corpus->warning, CORPUS_WARNING_SIZE,
-                     "%.150s: the labels '%.60s' and '%.60s' differ in upper and lower case alone and "
-                     "count as two; write them alike if they are one",
-                     reader->name, string_table_text(classes, first), string_table_text(classes, id));
+            warn_of_two(reader, text_span(string_table_text(classes, first)),
+                        text_span(string_table_text(classes, id)));
     }
     string_table_free(&folded);
     return status;
