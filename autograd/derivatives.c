@@ -53,7 +53,7 @@ bool(tape_backward)(Var loss)
         return false;
     Record *record = tape_record(tape, loss.index);
     Walk walk;
-    if (!record || !walk_begin(&walk, tape))
+    if (!record || !walk_begin(&walk, tape, NULL))
         return false;
     record->backward_run = true;
     OpTerm one = {.kind = OP_TERM_DENSE};
@@ -135,4 +135,141 @@ TapeGradient tape_gradient(Tape *tape, const Parameter *parameter)
         gradient.dense = record->grad;
     }
     return gradient;
+}
+
+/* ---- Vector-Jacobian products ---- */
+
+/* Marks what depends on the inputs. */
+static bool find_path(Tape *tape, const Var *inputs, int m, Path *path)
+{
+    uint32_t first = UINT32_MAX;
+    for (int i = 0; i < m; i++) {
+        const Value *value = tape_find(inputs[i], "tape_vjp");
+        if (!value)
+            return false;
+        first = value->maker < first ? value->maker : first;
+    }
+    uint32_t base = m ? tape_node(tape, first)->first_output : 0, limit = tape->value_count;
+    bool *on = arena_calloc(&tape->arena, limit - base + 1);
+    if (!on) {
+        tape_fail_memory(tape);
+        return false;
+    }
+    for (int i = 0; i < m; i++)
+        on[inputs[i].index - base] = tape_value(tape, inputs[i].index)->wants;
+    for (uint32_t number = first; m && number < tape->node_count; number++) {
+        const Node *node = tape_node(tape, number);
+        bool depends = false;
+        for (uint32_t i = 0; i < node->count && !depends; i++) {
+            uint32_t input = tape->inputs[node->first_input + i];
+            depends = input >= base && on[input - base];
+        }
+        for (uint32_t k = 0; k < node->outputs && depends; k++)
+            on[node->first_output + k - base] |= tape_value(tape, node->first_output + k)->wants;
+    }
+    *path = (Path){.on = on, .base = base, .limit = limit, .first_node = m ? first : 0};
+    return true;
+}
+
+typedef struct Wanted {
+    const Var *inputs;
+    int count;
+    Tensor *gradients;
+} Wanted;
+
+static bool arrive(Walk *walk, uint32_t value, Pending *pending)
+{
+    const Wanted *wanted = walk->context;
+    for (int i = 0; i < wanted->count; i++)
+        if (wanted->inputs[i].index == value)
+            wanted->gradients[i] = pending->sum;
+    return true;
+}
+
+static bool tensor_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n,
+                       const Var *inputs, int m, Var *gradients)
+{
+    Walk walk;
+    Tensor *found = arena_calloc(&tape->arena, (size_t)m * sizeof *found);
+    if (!found)
+        tape_fail_memory(tape);
+    if (!found || !walk_begin(&walk, tape, path))
+        return false;
+    Wanted wanted = {inputs, m, found};
+    walk.arrive = arrive;
+    walk.context = &wanted;
+    for (int i = 0; i < m; i++)
+        walk.plain |= tape_value(tape, inputs[i].index)->held != NULL;
+    uint32_t last = 0;
+    for (int i = 0; i < n; i++) {
+        Tensor *t = tape_whole(tape, tape_value(tape, seeds[i].index));
+        OpTerm seed = {.kind = OP_TERM_DENSE};
+        if (!t)
+            return false;
+        seed.a = *t;
+        if (!walk_take(&walk, outputs[i].index, &seed))
+            return false;
+        uint32_t maker = tape_value(tape, outputs[i].index)->maker;
+        last = maker > last ? maker : last;
+    }
+    if (!walk_run(&walk, last, path->first_node))
+        return false;
+    for (int i = 0; i < m; i++)
+        gradients[i] = tensor_is_valid(found[i]) ? tape_constant(tape, found[i]) : tape_empty(tape);
+    return tape_ok(tape);
+}
+
+/* The seed of an output: what is given, or 1 for a number. */
+static Var seed_of(Tape *tape, Var output, const Var *seeds, int i)
+{
+    const Value *value = tape_find(output, "tape_vjp");
+    if (!value)
+        return tape_fail(tape, "tape_vjp: output %d is an empty value", i);
+    if (seeds) {
+        const Value *seed = tape_find(seeds[i], "tape_vjp");
+        if (!seed || !tensor_same_shape(&seed->t, &value->t))
+            return tape_fail(tape, "tape_vjp: seed %d has not the shape of its output", i);
+        return seeds[i];
+    }
+    if (tensor_numel(&value->t) != 1)
+        return tape_fail(tape, "tape_vjp: output %d is not one number and has no seed", i);
+    return tape_constant(tape, tensor_full(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape, 1.0));
+}
+
+bool(tape_vjp)(const Var *outputs, const Var *seeds, int n, const Var *inputs, int m, bool create_graph,
+               Var *gradients)
+{
+    Tape *tape = n > 0 ? outputs[0].tape : m > 0 ? inputs[0].tape : NULL;
+    Path path;
+    for (int i = 0; i < m; i++)
+        gradients[i] = (Var){.tape = tape};
+    if (!tape || !tape_ok(tape) || !check_versions(tape, "tape_vjp"))
+        return false;
+    for (int i = 0; i < m; i++)
+        if (inputs[i].tape != tape || var_is_empty(inputs[i]))
+            tape_fail(tape, "tape_vjp: input %d is an empty value, or of another tape", i);
+    Var *starts = arena_alloc(&tape->arena, (size_t)n * sizeof *starts);
+    if (!starts)
+        tape_fail_memory(tape);
+    for (int i = 0; i < n && tape_ok(tape); i++)
+        starts[i] = seed_of(tape, outputs[i], seeds, i);
+    if (!tape_ok(tape) || !find_path(tape, inputs, m, &path))
+        return false;
+    return (create_graph ? graph_vjp : tensor_vjp)(tape, &path, outputs, starts, n, inputs, m, gradients);
+}
+
+bool(tape_hvp)(Var loss, const Var *vectors, const Var *inputs, int m, Var *products)
+{
+    Tape *tape = loss.tape;
+    Var *outputs = tape ? arena_alloc(&tape->arena, 2 * (size_t)m * sizeof *outputs) : NULL;
+    if (!outputs || !tape_vjp(&loss, NULL, 1, inputs, m, true, outputs))
+        return false;
+    Var *seeds = outputs + m;
+    int n = 0;
+    for (int i = 0; i < m; i++)
+        if (!var_is_empty(outputs[i])) {
+            outputs[n] = outputs[i];
+            seeds[n++] = vectors[i];
+        }
+    return tape_vjp(outputs, seeds, n, inputs, m, false, products);
 }

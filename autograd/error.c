@@ -47,7 +47,9 @@ Var tape_fail(Tape *tape, const char *format, ...)
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
         place_text(tape->scope, trace_site(), place, sizeof place);
-        tape->status = status_failed("%s%s", text, place);
+        const OpKind *op = tape->differentiated;
+        tape->status = status_failed("%s%s%s%s%s", op ? "backward of " : "", op ? op->name : "",
+                                     op ? ": " : "", text, place);
     }
     return tape_empty(tape);
 }

@@ -47,6 +47,9 @@ const char *layout_name(Layout layout);
 
 /* Checks a registered op through its sample, in f64. An op without backward or sample is an error. */
 GradcheckResult gradcheck_op(const OpKind *op, Layout layout, uint64_t seed);
+/* The gradient of a weighted sum of the outputs, differentiated again, against differences of the gradient.
+ * An op that cannot be differentiated twice is an error. */
+GradcheckResult gradcheck_op_twice(const OpKind *op, Layout layout, uint64_t seed);
 /* The same sample in f32 against f64: outputs within 1e-5 and gradients within 1e-4 of the tensor's largest
  * value (or of a tenth of the largest output, if that is more). */
 GradcheckResult gradcheck_op_f32(const OpKind *op, Layout layout, uint64_t seed);

@@ -163,7 +163,7 @@ bool measure_backward(Measure *m)
         return false;
     ArenaMark mark = arena_mark(&m->tape->arena);
     Walk walk;
-    bool done = walk_begin(&walk, m->tape);
+    bool done = walk_begin(&walk, m->tape, NULL);
     for (uint32_t k = 0; k < node->outputs && done; k++) {
         OpTerm grad = {.kind = OP_TERM_DENSE, .a = m->grads[k]};
         done = walk_take(&walk, first + k, &grad);
@@ -173,10 +173,10 @@ bool measure_backward(Measure *m)
     m->grad_bytes = 0;
     for (uint32_t i = 0; i < node->count && done; i++) {
         uint32_t input = node_input(m->tape, node, (int)i);
-        if (!walk.pending[input])
+        if (!*walk_place(&walk, input))
             continue;
         done = walk_finish(&walk, input);
-        count_gradient(m, walk.pending[input]);
+        count_gradient(m, *walk_place(&walk, input));
         walk_release(&walk, input);
     }
     arena_rewind(&m->tape->arena, mark);

@@ -74,7 +74,7 @@ enum {
 typedef struct OpUse {
     const OpKind *op;
     Tape *tape;
-    const void *attributes;
+    const void *attributes, *saved;
     int count, outputs;
     const Var *in, *out;
     const Var *grad;   /* of each output; empty: zero */

@@ -185,9 +185,27 @@ Var var_additive_score(Var query, const Var *keys, int count, Var v)
     return apply_to_list(&op_additive_score, query.tape, (Var[]){query, v}, 2, keys, count);
 }
 
+static void additive_score_composition(const OpUse *use, Var *out)
+{
+    Tape *tape = use->tape;
+    Var query = use->in[SCORE_QUERY];
+    int count = use->count - SCORE_KEYS;
+    Var *scores = arena_alloc(tape_arena(tape), (size_t)count * sizeof *scores);
+    if (!scores) {
+        tape_fail(tape, "out of memory");
+        return;
+    }
+    for (int s = 0; s < count; s++) {
+        Var key = var_slice(use->in[SCORE_KEYS + s], 0, 0, var_size(query, 0), 1);
+        scores[s] = var_sum(var_mul(var_tanh(var_add(query, key)), use->in[SCORE_V]), AXIS(1), false);
+    }
+    *out = count > 0 ? var_stack(scores, count, 1) : use->out[0];
+}
+
 OpKind op_additive_score = {.name = "additive_score",
                             .forward = additive_score_forward,
                             .backward = additive_score_backward,
+                            .composition = additive_score_composition,
                             .sample = additive_score_sample};
 
 /* ---- weighted_sum: out[n] = sum over s of weights[n, s] values[s][n] ---- */
@@ -261,9 +279,20 @@ Var var_weighted_sum(Var weights, const Var *values, int count)
     return apply_to_list(&op_weighted_sum, weights.tape, (Var[]){weights}, 1, values, count);
 }
 
+static void weighted_sum_composition(const OpUse *use, Var *out)
+{
+    Var weights = use->in[0];
+    for (int s = 0; s < use->count - 1; s++) {
+        Var value = var_slice(use->in[1 + s], 0, 0, var_size(weights, 0), 1);
+        Var part = var_mul(var_slice(weights, 1, s, s + 1, 1), value);
+        *out = s == 0 ? part : var_add(*out, part);
+    }
+}
+
 OpKind op_weighted_sum = {.name = "weighted_sum",
                           .forward = weighted_sum_forward,
                           .backward = weighted_sum_backward,
+                          .composition = weighted_sum_composition,
                           .sample = weighted_sum_sample};
 
 /* ---- segment_score: out[n] = v . tanh(keys[n] + query[segment[n]]) ---- */
@@ -343,9 +372,17 @@ Var var_segment_score(Var keys, Var query, Var segment, Var v)
     return op_apply(&op_segment_score, (Var[]){keys, query, segment, v}, 4, NULL, 0);
 }
 
+static void segment_score_composition(const OpUse *use, Var *out)
+{
+    Var query = var_gather_rows(use->in[SEGMENT_QUERY], use->in[SEGMENT_INDEX]);
+    Var hidden = var_tanh(var_add(use->in[SEGMENT_KEYS], query));
+    *out = var_sum(var_mul(hidden, use->in[SEGMENT_V]), AXIS(1), false);
+}
+
 OpKind op_segment_score = {.name = "segment_score",
                            .forward = segment_score_forward,
                            .backward = segment_score_backward,
+                           .composition = segment_score_composition,
                            .sample = segment_score_sample};
 
 /* ---- segment_weighted_sum: out[s] = sum of weights[n] values[n] over segment[n] = s ---- */
@@ -416,7 +453,15 @@ Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count
     return op_apply(&op_segment_weighted_sum, (Var[]){weights, values, segment}, 3, &count, sizeof count);
 }
 
+static void segment_weighted_sum_composition(const OpUse *use, Var *out)
+{
+    Var weights = use->in[SUM_WEIGHTS];
+    Var product = var_mul(var_reshape(weights, SHAPE(var_size(weights, 0), 1)), use->in[SUM_VALUES]);
+    *out = var_segment_sum(product, use->in[SUM_INDEX], *(const int64_t *)use->attributes);
+}
+
 OpKind op_segment_weighted_sum = {.name = "segment_weighted_sum",
                                   .forward = segment_weighted_sum_forward,
                                   .backward = segment_weighted_sum_backward,
+                                  .composition = segment_weighted_sum_composition,
                                   .sample = segment_weighted_sum_sample};

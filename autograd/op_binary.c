@@ -52,6 +52,31 @@ static void sample_pair(OpSample *s, double low, double high, Var *a, Var *b)
     }
 }
 
+/* 1 where a is 0, else 0; i32. */
+static Var where_zero(Var a)
+{
+    Tensor t = tensor_contiguous(tape_arena(a.tape), var_value(a));
+    Tensor mask = tensor_new(tape_arena(a.tape), DTYPE_I32, t.ndim, t.shape);
+    if (!tensor_is_valid(t) || !tensor_is_valid(mask))
+        return tape_fail(a.tape, "out of memory");
+    for (int64_t i = 0, n = tensor_numel(&t); i < n; i++)
+        tensor_i32(mask)[i] = t.dtype == DTYPE_F32 ? tensor_f32(t)[i] == 0 : tensor_f64(t)[i] == 0;
+    return tape_constant(a.tape, mask);
+}
+
+/* Of maximum(a, b), the share of a: 1 where it is larger, 1/2 where equal, NaN where the maximum is. */
+static Tensor share_of(Arena *arena, Tensor maximum, Tensor a, Tensor b)
+{
+    Tensor share = tensor_new(arena, maximum.dtype, maximum.ndim, maximum.shape);
+    Tensor equal = tensor_new(arena, maximum.dtype, maximum.ndim, maximum.shape);
+    bool done = tensor_is_valid(share) && tensor_is_valid(equal) &&
+                tensor_binary(BINARY_GREATER, share, a, b) && tensor_binary(BINARY_EQUAL, equal, a, b) &&
+                tensor_axpby(share, 0.5, equal, 1) &&
+                tensor_binary(BINARY_EQUAL, equal, maximum, maximum) && /* 0 for NaN */
+                tensor_binary(BINARY_DIV, share, share, equal);
+    return done ? share : tensor_invalid();
+}
+
 /* f(a, b) = a + b */
 static bool add_forward(OpContext *c)
 {
@@ -68,9 +93,15 @@ static Var add_sample(OpSample *s)
     sample_pair(s, -2, 2, &a, &b);
     return var_add(a, b);
 }
+static void add_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], use->grad[0]);
+    op_give_var(&terms[1], use->grad[0]);
+}
 OpKind op_add = {.name = "add",
                  .forward = add_forward,
                  .backward = add_backward,
+                 .formula = add_formula,
                  .sample = add_sample,
                  .backward_reads = OP_READS_NOTHING};
 Var var_add(Var a, Var b)
@@ -95,9 +126,15 @@ static Var sub_sample(OpSample *s)
     sample_pair(s, -2, 2, &a, &b);
     return var_sub(a, b);
 }
+static void sub_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], use->grad[0]);
+    op_give_var(&terms[1], var_neg(use->grad[0]));
+}
 OpKind op_sub = {.name = "sub",
                  .forward = sub_forward,
                  .backward = sub_backward,
+                 .formula = sub_formula,
                  .sample = sub_sample,
                  .backward_reads = OP_READS_NOTHING};
 Var var_sub(Var a, Var b)
@@ -122,9 +159,15 @@ static Var mul_sample(OpSample *s)
     sample_pair(s, -2, 2, &a, &b);
     return var_mul(a, b);
 }
+static void mul_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_mul(use->grad[0], use->in[1]));
+    op_give_var(&terms[1], var_mul(use->grad[0], use->in[0]));
+}
 OpKind op_mul = {.name = "mul",
                  .forward = mul_forward,
                  .backward = mul_backward,
+                 .formula = mul_formula,
                  .sample = mul_sample,
                  .backward_reads = OP_IN(0) | OP_IN(1)};
 Var var_mul(Var a, Var b)
@@ -153,9 +196,16 @@ static Var div_sample(OpSample *s)
     sample_pair(s, 0.5, 2, &a, &b);
     return var_div(a, b);
 }
+static void div_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var da = var_div(use->grad[0], use->in[1]);
+    op_give_var(&terms[0], da);
+    op_give_var(&terms[1], var_neg(var_mul(da, use->out[0])));
+}
 OpKind op_div = {.name = "div",
                  .forward = div_forward,
                  .backward = div_backward,
+                 .formula = div_formula,
                  .sample = div_sample,
                  .backward_reads = OP_IN(1) | OP_OUT(0)};
 Var var_div(Var a, Var b)
@@ -193,7 +243,19 @@ static Var pow_sample(OpSample *s)
     sample_pair(s, 0.5, 2, &a, &b);
     return var_pow(a, var_scale(b, 0.5, -0.5));
 }
-OpKind op_pow = {.name = "pow", .forward = pow_forward, .backward = pow_backward, .sample = pow_sample};
+static void pow_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var a = use->in[0], b = use->in[1], g = use->grad[0];
+    Var power = var_masked_fill(var_scale(b, 1, -1), where_zero(b), 0); /* b = 0: 0 a^0 */
+    op_give_var(&terms[0], var_mul(var_mul(g, b), var_pow(a, power)));
+    Var log_a = var_log(var_masked_fill(a, where_zero(a), 1));
+    op_give_var(&terms[1], var_mul(var_mul(g, use->out[0]), log_a));
+}
+OpKind op_pow = {.name = "pow",
+                 .forward = pow_forward,
+                 .backward = pow_backward,
+                 .formula = pow_formula,
+                 .sample = pow_sample};
 Var var_pow(Var a, Var b)
 {
     return op_apply(&op_pow, (Var[]){a, b}, 2, NULL, 0);
@@ -206,14 +268,12 @@ static bool maximum_forward(OpContext *c)
 }
 static void maximum_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor equal = binary(c, BINARY_EQUAL, *c->in[0], *c->in[1]);
     for (int i = 0; i < 2; i++) {
         if (!op_needs_grad(c, i))
             continue;
-        Tensor share = binary(c, BINARY_GREATER, *c->in[i], *c->in[1 - i]);
-        if (!tensor_is_valid(share) || !tensor_is_valid(equal))
+        Tensor share = share_of(op_arena(c), *c->out[0], *c->in[i], *c->in[1 - i]);
+        if (!tensor_is_valid(share))
             return;
-        tensor_axpby(share, 0.5, equal, 1);
         tensor_binary(BINARY_MUL, share, share, *c->grad[0]);
         op_give(&terms[i], share);
     }
@@ -225,11 +285,23 @@ static Var maximum_sample(OpSample *s)
     Var a = op_sample_away(s, SHAPE(n, m, 4), -2, 2, 0), b = op_sample(s, SHAPE(m, 1), -0.02, 0.02);
     return op_sample_choice(s, 2) ? var_maximum(a, b) : var_maximum(b, a);
 }
+static void maximum_formula(const OpUse *use, OpVarTerm *terms)
+{
+    for (int i = 0; i < 2; i++) {
+        Tensor like = var_value(use->out[0]), a = var_value(use->in[i]), b = var_value(use->in[1 - i]);
+        Tensor share = share_of(tape_arena(use->tape), like, a, b);
+        if (!tensor_is_valid(share))
+            tape_fail(use->tape, "out of memory");
+        else
+            op_give_var(&terms[i], var_mul(use->grad[0], tape_constant(use->tape, share)));
+    }
+}
 OpKind op_maximum = {.name = "maximum",
                      .forward = maximum_forward,
                      .backward = maximum_backward,
+                     .formula = maximum_formula,
                      .sample = maximum_sample,
-                     .backward_reads = OP_IN(0) | OP_IN(1)};
+                     .backward_reads = OP_IN(0) | OP_IN(1) | OP_OUT(0)};
 Var var_maximum(Var a, Var b)
 {
     return op_apply(&op_maximum, (Var[]){a, b}, 2, NULL, 0);

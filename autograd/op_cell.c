@@ -172,6 +172,11 @@ static void gated_memory_backward(OpContext *c, OpTerm *terms)
         op_give_weight_terms(c, terms, dz, in->h, in->weight);
 }
 
+static Var gate(Var z, int place, int64_t hidden)
+{
+    return var_slice(z, 1, place * hidden, (place + 1) * hidden, 1);
+}
+
 static Var gated_memory_sample(OpSample *s)
 {
     static const GateOrder orders[2] = {{0, 1, 2, 3}, {1, 0, 2, 3}};
@@ -214,9 +219,25 @@ Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order,
     return apply_gated(x, h, weight, c_prev, order, c);
 }
 
+static void gated_memory_composition(const OpUse *use, Var *out)
+{
+    const GatedInputs *in = use->attributes;
+    Var z = in->h < 0 ? use->in[0] : var_addmm(use->in[0], use->in[in->h], use->in[in->weight]);
+    int64_t hidden = var_size(z, 1) / 4;
+    Var input = var_sigmoid(gate(z, in->order.input, hidden)),
+        forget = var_sigmoid(gate(z, in->order.forget, hidden));
+    Var cell = var_tanh(gate(z, in->order.cell, hidden)),
+        output = var_sigmoid(gate(z, in->order.output, hidden));
+    out[1] = var_mul(input, cell);
+    if (in->c_prev >= 0)
+        out[1] = var_add(var_mul(forget, use->in[in->c_prev]), out[1]);
+    out[0] = var_mul(output, var_tanh(out[1]));
+}
+
 OpKind op_gated_memory = {.name = "gated_memory",
                           .forward = gated_memory_forward,
                           .backward = gated_memory_backward,
+                          .composition = gated_memory_composition,
                           .sample = gated_memory_sample,
                           .outputs = 2,
                           .lazy_forward = OP_IN(0),

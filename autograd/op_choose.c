@@ -39,9 +39,16 @@ static Var where_sample(OpSample *s)
     Var a = op_sample(s, SHAPE(n, m, 4), -2, 2), b = op_sample(s, SHAPE(k, n, m, 4), -2, 2);
     return var_where(op_sample_index(s, SHAPE(k, 1, m, 4), 2), a, b);
 }
+static void where_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var condition = use->in[2], g = use->grad[0], zero = tape_scalar(g, 0);
+    op_give_var(&terms[0], var_where(condition, g, zero));
+    op_give_var(&terms[1], var_where(condition, zero, g));
+}
 OpKind op_where = {.name = "where",
                    .forward = where_forward,
                    .backward = where_backward,
+                   .formula = where_formula,
                    .sample = where_sample,
                    .backward_reads = OP_IN(2)};
 Var var_where(Var condition, Var a, Var b)
@@ -70,9 +77,14 @@ static Var masked_fill_sample(OpSample *s)
     Var a = op_sample(s, SHAPE(k, n, m, 4), -2, 2), mask = op_sample_index(s, SHAPE(n, m, 4), 2);
     return var_masked_fill(a, mask, -3);
 }
+static void masked_fill_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_masked_fill(use->grad[0], use->in[1], 0));
+}
 OpKind op_masked_fill = {.name = "masked_fill",
                          .forward = masked_fill_forward,
                          .backward = masked_fill_backward,
+                         .formula = masked_fill_formula,
                          .sample = masked_fill_sample,
                          .backward_reads = OP_IN(1)};
 Var var_masked_fill(Var a, Var mask, double value)
@@ -122,9 +134,15 @@ static Var dropout_sample(OpSample *s)
 {
     return var_dropout(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2), 0.3);
 }
+static void dropout_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var keep = tape_constant(use->tape, *(const Tensor *)use->saved);
+    op_give_var(&terms[0], var_mul(use->grad[0], keep));
+}
 OpKind op_dropout = {.name = "dropout",
                      .forward = dropout_forward,
                      .backward = dropout_backward,
+                     .formula = dropout_formula,
                      .sample = dropout_sample,
                      .backward_reads = OP_READS_NOTHING};
 Var var_dropout(Var a, double p)

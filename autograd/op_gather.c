@@ -75,9 +75,33 @@ static Var gather_sample(OpSample *s)
         return var_gather(a, 1, op_sample_index(s, SHAPE(n, 7, k), m));
     return var_gather(a, -1, op_sample_index(s, SHAPE(n, m, 7), k));
 }
+static void gather_composition(const OpUse *use, Var *out)
+{
+    Tape *tape = use->tape;
+    Tensor index = tensor_contiguous(tape_arena(tape), var_value(use->in[1])), a = var_value(use->in[0]);
+    int64_t n = tensor_numel(&index), size = tensor_numel(&a);
+    int axis = *(const int *)use->attributes, at_axis = axis < 0 ? axis + a.ndim : axis;
+    Tensor places = tensor_new(tape_arena(tape), DTYPE_I32, SHAPE(n));
+    Tensor like = tensor_from(NULL, DTYPE_I32, SHAPE(0));
+    if (!tensor_is_valid(index) || !tensor_is_valid(places)) {
+        tape_fail(tape, "out of memory");
+        return;
+    }
+    like = a; /* with the strides of a value without gaps */
+    for (int64_t d = a.ndim, stride = 1; d-- > 0; stride *= a.shape[d])
+        like.strides[d] = stride;
+    int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0;
+    for (int64_t i = 0; i < n; i++) {
+        tensor_i32(places)[i] = (int32_t)(offset + tensor_i32(index)[i] * like.strides[at_axis]);
+        next_place(&index, &like, at_axis, at, &offset);
+    }
+    Var flat = var_gather_rows(var_reshape(use->in[0], SHAPE(size)), tape_constant(tape, places));
+    *out = var_reshape(flat, index.ndim, index.shape);
+}
 OpKind op_gather = {.name = "gather",
                     .forward = gather_forward,
                     .backward = gather_backward,
+                    .composition = gather_composition,
                     .sample = gather_sample,
                     .backward_reads = OP_IN(1)};
 Var var_gather(Var a, int axis, Var index)

@@ -74,6 +74,22 @@ static Tensor spread_grad(OpContext *c, Tensor losses)
     return grad;
 }
 
+/* The gradient of each element's loss, times its weight, as a value. */
+static Var loss_grad(const OpUse *use)
+{
+    const Loss *loss = use->attributes;
+    Var x = use->in[0], g = use->grad[0];
+    if (loss->reduction != REDUCTION_NONE) {
+        int64_t shape[TENSOR_MAX_DIMS], n = 1;
+        for (int i = 0; i < var_ndim(x); i++)
+            n *= shape[i] = var_size(x, i);
+        if (loss->reduction == REDUCTION_MEAN)
+            g = var_scale(g, 1 / (double)n, 0);
+        g = var_expand(g, var_ndim(x), shape);
+    }
+    return loss->weight ? var_mul(g, use->in[loss->weight]) : g;
+}
+
 static Reduction sample_reduction(OpSample *s)
 {
     static const Reduction choices[] = {REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE};
@@ -134,7 +150,19 @@ static Var bce_sample(OpSample *s)
     Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(m), 0.5, 2) : VAR_NONE;
     return var_bce(p, t, w, sample_reduction(s));
 }
-OpKind op_bce = {.name = "bce", .forward = bce_forward, .backward = bce_backward, .sample = bce_sample};
+static void bce_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var p = use->in[0], t = use->in[1], g = loss_grad(use), rest = var_scale(p, -1, 1);
+    Var most = var_maximum(var_mul(p, rest), tape_scalar(p, 1e-12)), floor = tape_scalar(p, LOG_FLOOR);
+    op_give_var(&terms[0], var_mul(g, var_div(var_sub(p, t), most)));
+    op_give_var(&terms[1],
+                var_mul(g, var_sub(var_maximum(var_log(rest), floor), var_maximum(var_log(p), floor))));
+}
+OpKind op_bce = {.name = "bce",
+                 .forward = bce_forward,
+                 .backward = bce_backward,
+                 .formula = bce_formula,
+                 .sample = bce_sample};
 Var var_bce(Var p, Var target, Var weight, Reduction reduction)
 {
     Loss loss = {.reduction = reduction, .weight = weight.tape ? 2 : 0};
@@ -211,9 +239,25 @@ static Var bce_with_logits_sample(OpSample *s)
     Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(n, 1), 0.5, 2) : VAR_NONE;
     return var_bce_with_logits(x, t, q, w, sample_reduction(s));
 }
+static void bce_with_logits_formula(const OpUse *use, OpVarTerm *terms)
+{
+    const Loss *loss = use->attributes;
+    Var x = use->in[0], t = use->in[1], g = loss_grad(use), positive = var_sigmoid(x),
+        negative = var_sigmoid(var_neg(x));
+    /* dx = positive - t (positive + q negative) */
+    Var scaled = loss->pos_weight ? var_mul(use->in[loss->pos_weight], negative) : negative;
+    op_give_var(&terms[0], var_mul(g, var_sub(positive, var_mul(t, var_add(positive, scaled)))));
+    if (!use->wants[1])
+        return;
+    Var dt = var_neg(x);
+    if (loss->pos_weight)
+        dt = var_add(dt, var_mul(var_scale(use->in[loss->pos_weight], 1, -1), var_softplus(var_neg(x))));
+    op_give_var(&terms[1], var_mul(g, dt));
+}
 OpKind op_bce_with_logits = {.name = "bce_with_logits",
                              .forward = bce_with_logits_forward,
                              .backward = bce_with_logits_backward,
+                             .formula = bce_with_logits_formula,
                              .sample = bce_with_logits_sample};
 Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, Reduction reduction)
 {
@@ -295,9 +339,21 @@ static Var cross_entropy_sample(OpSample *s)
     Var x = op_sample(s, SHAPE(n, m + 1), -2, 2);
     return var_cross_entropy(x, op_sample_index(s, SHAPE(n), m + 1), sample_reduction(s));
 }
+static void cross_entropy_composition(const OpUse *use, Var *out)
+{
+    Var x = use->in[0], classes = use->in[1];
+    int64_t n = var_size(x, 0);
+    Var picked = var_gather(var_log_softmax(x, 1), 1, var_reshape(classes, SHAPE(n, 1)));
+    Var losses = var_neg(var_reshape(picked, SHAPE(n)));
+    Reduction reduction = ((const Loss *)use->attributes)->reduction;
+    *out = reduction == REDUCTION_NONE   ? losses
+           : reduction == REDUCTION_MEAN ? var_mean(losses, AXES_ALL, false)
+                                         : var_sum(losses, AXES_ALL, false);
+}
 OpKind op_cross_entropy = {.name = "cross_entropy",
                            .forward = cross_entropy_forward,
                            .backward = cross_entropy_backward,
+                           .composition = cross_entropy_composition,
                            .sample = cross_entropy_sample};
 Var var_cross_entropy(Var logits, Var classes, Reduction reduction)
 {
@@ -334,7 +390,17 @@ static Var mse_sample(OpSample *s)
     Var x = op_sample(s, SHAPE(n, m), -2, 2), t = op_sample(s, SHAPE(n, m), -2, 2);
     return var_mse(x, t, sample_reduction(s));
 }
-OpKind op_mse = {.name = "mse", .forward = mse_forward, .backward = mse_backward, .sample = mse_sample};
+static void mse_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var dx = var_scale(var_mul(loss_grad(use), var_sub(use->in[0], use->in[1])), 2, 0);
+    op_give_var(&terms[0], dx);
+    op_give_var(&terms[1], var_neg(dx));
+}
+OpKind op_mse = {.name = "mse",
+                 .forward = mse_forward,
+                 .backward = mse_backward,
+                 .formula = mse_formula,
+                 .sample = mse_sample};
 Var var_mse(Var x, Var target, Reduction reduction)
 {
     return op_apply(&op_mse, (Var[]){x, target}, 2, &(Loss){.reduction = reduction}, sizeof(Loss));

@@ -91,9 +91,16 @@ static Var softmax_sample(OpSample *s)
     Var a = softmax_sample_input(s);
     return var_softmax(a, (int)op_sample_choice(s, 3) - 1);
 }
+static void softmax_formula(const OpUse *use, OpVarTerm *terms)
+{
+    int axis = *(const int *)use->attributes;
+    Var f = use->out[0], g = use->grad[0], dot = var_sum(var_mul(g, f), AXIS(axis), true);
+    op_give_var(&terms[0], var_mul(f, var_sub(g, dot)));
+}
 OpKind op_softmax = {.name = "softmax",
                      .forward = softmax_forward,
                      .backward = softmax_backward,
+                     .formula = softmax_formula,
                      .sample = softmax_sample,
                      .backward_reads = OP_OUT(0)};
 Var var_softmax(Var a, int axis)
@@ -149,9 +156,16 @@ static Var log_softmax_sample(OpSample *s)
     Var a = softmax_sample_input(s);
     return var_log_softmax(a, (int)op_sample_choice(s, 3) - 1);
 }
+static void log_softmax_formula(const OpUse *use, OpVarTerm *terms)
+{
+    int axis = *(const int *)use->attributes;
+    Var g = use->grad[0], sum = var_sum(g, AXIS(axis), true);
+    op_give_var(&terms[0], var_sub(g, var_mul(var_exp(use->out[0]), sum)));
+}
 OpKind op_log_softmax = {.name = "log_softmax",
                          .forward = log_softmax_forward,
                          .backward = log_softmax_backward,
+                         .formula = log_softmax_formula,
                          .sample = log_softmax_sample,
                          .backward_reads = OP_OUT(0)};
 Var var_log_softmax(Var a, int axis)
@@ -255,9 +269,21 @@ static Var layer_norm_sample(OpSample *s)
         return var_layer_norm(a, weight, bias, 0.1);
     }
 }
+static void layer_norm_composition(const OpUse *use, Var *out)
+{
+    const LayerNorm *norm = use->attributes;
+    Var a = use->in[0], d = var_sub(a, var_mean(a, AXIS(-1), true));
+    Var variance = var_mean(var_mul(d, d), AXIS(-1), true);
+    *out = var_div(d, var_sqrt(var_scale(variance, 1, norm->eps)));
+    if (norm->weight)
+        *out = var_mul(*out, use->in[norm->weight]);
+    if (norm->bias)
+        *out = var_add(*out, use->in[norm->bias]);
+}
 OpKind op_layer_norm = {.name = "layer_norm",
                         .forward = layer_norm_forward,
                         .backward = layer_norm_backward,
+                        .composition = layer_norm_composition,
                         .sample = layer_norm_sample};
 Var var_layer_norm(Var a, Var weight, Var bias, double eps)
 {

@@ -71,9 +71,17 @@ Var var_matmul(Var a, Var b)
     return op_apply(&op_matmul, (Var[]){a, b}, 2, NULL, 0);
 }
 
+static void matmul_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var a = use->in[0], b = use->in[1], g = use->grad[0];
+    op_give_var(&terms[0], var_matmul(g, var_transpose(b, -2, -1)));
+    op_give_var(&terms[1], var_matmul(var_transpose(a, -2, -1), g));
+}
+
 OpKind op_matmul = {.name = "matmul",
                     .forward = matmul_forward,
                     .backward = matmul_backward,
+                    .formula = matmul_formula,
                     .sample = matmul_sample,
                     .backward_reads = OP_IN(0) | OP_IN(1)};
 
@@ -153,9 +161,19 @@ Var var_linear(Var x, Var weight, Var bias)
     return op_apply(&op_linear, (Var[]){x, weight, bias}, bias.tape ? 3 : 2, NULL, 0);
 }
 
+static void linear_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var g = use->grad[0];
+    op_give_var(&terms[0], var_matmul(g, use->in[1]));
+    op_give_var_product(&terms[1], g, use->in[0]);
+    if (use->count == 3)
+        op_give_var(&terms[2], g);
+}
+
 OpKind op_linear = {.name = "linear",
                     .forward = linear_forward,
                     .backward = linear_backward,
+                    .formula = linear_formula,
                     .sample = linear_sample,
                     .flags = OP_ROWWISE,
                     .backward_reads = OP_IN(0) | OP_IN(1)};
@@ -192,9 +210,18 @@ Var var_addmm(Var base, Var x, Var weight)
     return op_apply(&op_addmm, (Var[]){base, x, weight}, 3, NULL, 0);
 }
 
+static void addmm_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var g = use->grad[0];
+    op_give_var(&terms[0], g);
+    op_give_var(&terms[1], var_matmul(g, use->in[2]));
+    op_give_var_product(&terms[2], g, use->in[1]);
+}
+
 OpKind op_addmm = {.name = "addmm",
                    .forward = addmm_forward,
                    .backward = addmm_backward,
+                   .formula = addmm_formula,
                    .sample = addmm_sample,
                    .lazy_forward = OP_IN(0),
                    .backward_reads = OP_IN(1) | OP_IN(2)};

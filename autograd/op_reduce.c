@@ -8,10 +8,21 @@ typedef struct Reduce {
     bool keepdim;
 } Reduce;
 
+/* Bit i for axis i from the front; bits from the top count axes from the end. */
+static unsigned axes_of(unsigned axes, int ndim)
+{
+    unsigned all = (1u << ndim) - 1, from_front = axes & ~(~0u << (32 - TENSOR_MAX_DIMS));
+    if (axes == AXES_ALL)
+        return all;
+    for (int i = 1; i <= TENSOR_MAX_DIMS; i++)
+        if (axes & AXIS(-i))
+            from_front |= i <= ndim ? AXIS(ndim - i) : 1u << TENSOR_MAX_DIMS; /* an axis that is not there */
+    return from_front;
+}
+
 static unsigned reduced_axes(const OpContext *c)
 {
-    unsigned all = (1u << c->in[0]->ndim) - 1, axes = ((const Reduce *)c->attributes)->axes;
-    return axes == AXES_ALL ? all : axes;
+    return axes_of(((const Reduce *)c->attributes)->axes, c->in[0]->ndim);
 }
 
 /* `t` with the reduced axes back in place, of size 1. */
@@ -57,6 +68,28 @@ static bool reduce_forward(OpContext *c, ReduceOp op, bool average)
     return true;
 }
 
+static double count_of(Var v)
+{
+    double count = 1;
+    for (int i = 0; i < var_ndim(v); i++)
+        count *= (double)var_size(v, i);
+    return count;
+}
+
+/* A reduced value in the shape of the input. */
+static Var spread_var(const OpUse *use, Var v)
+{
+    Var a = use->in[0];
+    int ndim = var_ndim(a);
+    int64_t kept[TENSOR_MAX_DIMS], shape[TENSOR_MAX_DIMS];
+    unsigned axes = axes_of(((const Reduce *)use->attributes)->axes, ndim);
+    for (int i = 0; i < ndim; i++) {
+        shape[i] = var_size(a, i);
+        kept[i] = axes & AXIS(i) ? 1 : shape[i];
+    }
+    return var_expand(var_reshape(v, ndim, kept), ndim, shape);
+}
+
 static Var sample_cube(OpSample *s)
 {
     return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
@@ -87,9 +120,14 @@ static Var sum_sample(OpSample *s)
 {
     return var_sum(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
 }
+static void sum_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], spread_var(use, use->grad[0]));
+}
 OpKind op_sum = {.name = "sum",
                  .forward = sum_forward,
                  .backward = sum_backward,
+                 .formula = sum_formula,
                  .sample = sum_sample,
                  .backward_reads = OP_READS_NOTHING};
 Var var_sum(Var a, unsigned axes, bool keepdim)
@@ -114,9 +152,15 @@ static Var mean_sample(OpSample *s)
 {
     return var_mean(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
 }
+static void mean_formula(const OpUse *use, OpVarTerm *terms)
+{
+    double outputs = count_of(use->out[0]), inputs = count_of(use->in[0]);
+    op_give_var(&terms[0], spread_var(use, var_scale(use->grad[0], inputs > 0 ? outputs / inputs : 0, 0)));
+}
 OpKind op_mean = {.name = "mean",
                   .forward = mean_forward,
                   .backward = mean_backward,
+                  .formula = mean_formula,
                   .sample = mean_sample,
                   .backward_reads = OP_READS_NOTHING};
 Var var_mean(Var a, unsigned axes, bool keepdim)
@@ -152,7 +196,25 @@ static Var max_sample(OpSample *s)
     Var apart = var_add(a, tape_constant(op_sample_tape(s), steps));
     return var_max(apart, AXIS(1), op_sample_choice(s, 2));
 }
-OpKind op_max = {.name = "max", .forward = max_forward, .backward = max_backward, .sample = max_sample};
+static void max_formula(const OpUse *use, OpVarTerm *terms)
+{
+    /* Each maximum's share is constant while the same elements are the largest. */
+    Tape *tape = use->tape;
+    Tensor a = var_value(use->in[0]), largest = var_value(spread_var(use, use->out[0]));
+    Tensor share = tensor_new(tape_arena(tape), a.dtype, a.ndim, a.shape);
+    if (!tensor_is_valid(share) || !tensor_binary(BINARY_EQUAL, share, a, largest)) {
+        tape_fail(tape, "out of memory");
+        return;
+    }
+    Var equal = tape_constant(tape, share);
+    Var ties = var_sum(equal, ((const Reduce *)use->attributes)->axes, true);
+    op_give_var(&terms[0], var_mul(spread_var(use, use->grad[0]), var_div(equal, ties)));
+}
+OpKind op_max = {.name = "max",
+                 .forward = max_forward,
+                 .backward = max_backward,
+                 .formula = max_formula,
+                 .sample = max_sample};
 Var var_max(Var a, unsigned axes, bool keepdim)
 {
     return reduce(&op_max, a, axes, keepdim);

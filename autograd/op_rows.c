@@ -95,9 +95,29 @@ Var var_embedding(Var table, Var ids, int64_t padding_id)
     return op_apply(&op_embedding, (Var[]){table, ids}, 2, &padding_id, sizeof padding_id);
 }
 
+static void embedding_formula(const OpUse *use, OpVarTerm *terms)
+{
+    int64_t padding = *(const int64_t *)use->attributes;
+    const EmbeddingSaved *saved = use->saved;
+    int64_t n = saved->index.shape[0], width = var_size(use->in[0], 1);
+    Var ids = var_reshape(use->in[1], SHAPE(n)), rows = var_reshape(use->grad[0], SHAPE(n, width));
+    if (padding >= 0) {
+        Tensor id = var_value(ids), mask = tensor_new(tape_arena(use->tape), DTYPE_I32, SHAPE(n, 1));
+        if (!tensor_is_valid(mask)) {
+            tape_fail(use->tape, "out of memory");
+            return;
+        }
+        for (int64_t i = 0; i < n; i++)
+            tensor_i32(mask)[i] = tensor_i32(id)[i * id.strides[0]] == padding;
+        rows = var_masked_fill(rows, tape_constant(use->tape, mask), 0);
+    }
+    op_give_var_rows(&terms[0], rows, ids);
+}
+
 OpKind op_embedding = {.name = "embedding",
                        .forward = embedding_forward,
                        .backward = embedding_backward,
+                       .formula = embedding_formula,
                        .sample = embedding_sample,
                        .lazy_forward = OP_IN(0),
                        .backward_reads = OP_READS_NOTHING};
@@ -142,9 +162,15 @@ Var var_gather_rows(Var a, Var index)
     return op_apply(&op_gather_rows, (Var[]){a, index}, 2, NULL, 0);
 }
 
+static void gather_rows_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var_rows(&terms[0], use->grad[0], use->in[1]);
+}
+
 OpKind op_gather_rows = {.name = "gather_rows",
                          .forward = gather_rows_forward,
                          .backward = gather_rows_backward,
+                         .formula = gather_rows_formula,
                          .sample = gather_rows_sample,
                          .lazy_forward = OP_IN(0),
                          .backward_reads = OP_IN(1)};

@@ -67,9 +67,15 @@ Var var_segment_sum(Var a, Var segment, int64_t count)
     return op_apply(&op_segment_sum, (Var[]){a, segment}, 2, &count, sizeof count);
 }
 
+static void segment_sum_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_gather_rows(use->grad[0], use->in[1]));
+}
+
 OpKind op_segment_sum = {.name = "segment_sum",
                          .forward = segment_sum_forward,
                          .backward = segment_sum_backward,
+                         .formula = segment_sum_formula,
                          .sample = segment_sum_sample,
                          .backward_reads = OP_IN(1)};
 
@@ -132,9 +138,17 @@ Var var_segment_softmax(Var a, Var segment, int64_t count)
     return op_apply(&op_segment_softmax, (Var[]){a, segment}, 2, &count, sizeof count);
 }
 
+static void segment_softmax_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var y = use->out[0], g = use->grad[0], segment = use->in[1];
+    Var dot = var_segment_sum(var_mul(g, y), segment, *(const int64_t *)use->attributes);
+    op_give_var(&terms[0], var_mul(y, var_sub(g, var_gather_rows(dot, segment))));
+}
+
 OpKind op_segment_softmax = {.name = "segment_softmax",
                              .forward = segment_softmax_forward,
                              .backward = segment_softmax_backward,
+                             .formula = segment_softmax_formula,
                              .sample = segment_softmax_sample,
                              .backward_reads = OP_IN(1) | OP_OUT(0)};
 
@@ -233,8 +247,26 @@ Var var_segment_max(Var a, Var segment, int64_t count)
     return op_apply(&op_segment_max, (Var[]){a, segment}, 2, &count, sizeof count);
 }
 
+static void segment_max_composition(const OpUse *use, Var *out)
+{
+    Tape *tape = use->tape;
+    const int32_t *winner = use->saved;
+    Tensor like = var_value(use->out[0]), a = var_value(use->in[0]);
+    int64_t n = tensor_numel(&like), width = like.shape[0] ? n / like.shape[0] : 0;
+    Tensor places = tensor_new(tape_arena(tape), DTYPE_I32, SHAPE(n));
+    if (!tensor_is_valid(places)) {
+        tape_fail(tape, "out of memory");
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        tensor_i32(places)[i] = (int32_t)(winner[i] * width + i % width);
+    Var flat = var_gather_rows(var_reshape(use->in[0], SHAPE(tensor_numel(&a))), tape_constant(tape, places));
+    *out = var_reshape(flat, like.ndim, like.shape);
+}
+
 OpKind op_segment_max = {.name = "segment_max",
                          .forward = segment_max_forward,
                          .backward = segment_max_backward,
+                         .composition = segment_max_composition,
                          .sample = segment_max_sample,
                          .backward_reads = OP_READS_NOTHING};

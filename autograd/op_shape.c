@@ -25,6 +25,14 @@ static bool check_rank(OpContext *c, int ndim)
     return op_error(c, "the new shape has %d dimensions; there may be 0 to %d", ndim, TENSOR_MAX_DIMS);
 }
 
+static Shape sizes_of(Var v)
+{
+    Shape shape = {.ndim = var_ndim(v)};
+    for (int i = 0; i < shape.ndim; i++)
+        shape.sizes[i] = var_size(v, i);
+    return shape;
+}
+
 static Var sample_cube(OpSample *s)
 {
     return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
@@ -77,9 +85,15 @@ static Var reshape_sample(OpSample *s)
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
     return op_sample_choice(s, 2) ? var_reshape(a, SHAPE(n * m, k)) : var_reshape(a, SHAPE(k, -1, m));
 }
+static void reshape_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Shape shape = sizes_of(use->in[0]);
+    op_give_var(&terms[0], var_reshape(use->grad[0], shape.ndim, shape.sizes));
+}
 OpKind op_reshape = {.name = "reshape",
                      .forward = reshape_forward,
                      .backward = reshape_backward,
+                     .formula = reshape_formula,
                      .sample = reshape_sample,
                      .backward_reads = OP_READS_NOTHING};
 Var var_reshape(Var a, int ndim, const int64_t *shape)
@@ -108,9 +122,15 @@ static Var transpose_sample(OpSample *s)
     Var a = sample_cube(s);
     return var_transpose(a, (int)op_sample_choice(s, 3), -1);
 }
+static void transpose_formula(const OpUse *use, OpVarTerm *terms)
+{
+    const int *axes = use->attributes;
+    op_give_var(&terms[0], var_transpose(use->grad[0], axes[0], axes[1]));
+}
 OpKind op_transpose = {.name = "transpose",
                        .forward = transpose_forward,
                        .backward = transpose_backward,
+                       .formula = transpose_formula,
                        .sample = transpose_sample,
                        .backward_reads = OP_READS_NOTHING};
 Var var_transpose(Var a, int axis_a, int axis_b)
@@ -140,9 +160,14 @@ static Var expand_sample(OpSample *s)
     Var a = op_sample(s, SHAPE(m, 1), -2, 2);
     return var_expand(a, SHAPE(n, m, k));
 }
+static void expand_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], use->grad[0]); /* summed over what was broadcast */
+}
 OpKind op_expand = {.name = "expand",
                     .forward = expand_forward,
                     .backward = expand_backward,
+                    .formula = expand_formula,
                     .sample = expand_sample,
                     .backward_reads = OP_READS_NOTHING};
 Var var_expand(Var a, int ndim, const int64_t *shape)
@@ -193,9 +218,22 @@ static Var slice_sample(OpSample *s)
     Var part = var_slice(a, choice.axis, choice.start, choice.stop, choice.step);
     return var_add(part, var_sum(var_mul(a, a), AXIS(0) | AXIS(1) | AXIS(2), true));
 }
+static void slice_formula(const OpUse *use, OpVarTerm *terms)
+{
+    const Slice *s = use->attributes;
+    int axis = s->axis < 0 ? s->axis + var_ndim(use->out[0]) : s->axis;
+    int64_t size = var_size(use->in[0], axis), start = s->start < 0 ? s->start + size : s->start;
+    if (var_size(use->out[0], axis) > 0) /* clipped as tensor_slice() does */
+        op_give_var_part(&terms[0], use->grad[0], axis,
+                         start < 0       ? 0
+                         : start >= size ? size - 1
+                                         : start,
+                         s->step);
+}
 OpKind op_slice = {.name = "slice",
                    .forward = slice_forward,
                    .backward = slice_backward,
+                   .formula = slice_formula,
                    .sample = slice_sample,
                    .lazy_forward = OP_IN(0),
                    .backward_reads = OP_READS_NOTHING};
@@ -220,9 +258,14 @@ static Var alias_sample(OpSample *s)
 {
     return var_alias(sample_cube(s));
 }
+static void alias_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], use->grad[0]);
+}
 OpKind op_alias = {.name = "alias",
                    .forward = alias_forward,
                    .backward = alias_backward,
+                   .formula = alias_formula,
                    .sample = alias_sample,
                    .lazy_forward = OP_IN(0),
                    .backward_reads = OP_READS_NOTHING};
@@ -261,9 +304,19 @@ static Var select_sample(OpSample *s)
     int axis = 1 + (int)op_sample_choice(s, 2);
     return var_select(a, axis, op_sample_choice(s, 2) ? -1 : 0);
 }
+static void select_formula(const OpUse *use, OpVarTerm *terms)
+{
+    const Select *s = use->attributes;
+    Shape shape = sizes_of(use->in[0]);
+    int axis = s->axis < 0 ? s->axis + shape.ndim : s->axis;
+    int64_t index = s->index < 0 ? s->index + shape.sizes[axis] : s->index;
+    shape.sizes[axis] = 1;
+    op_give_var_part(&terms[0], var_reshape(use->grad[0], shape.ndim, shape.sizes), axis, index, 1);
+}
 OpKind op_select = {.name = "select",
                     .forward = select_forward,
                     .backward = select_backward,
+                    .formula = select_formula,
                     .sample = select_sample,
                     .backward_reads = OP_READS_NOTHING};
 Var var_select(Var a, int axis, int64_t index)
@@ -329,9 +382,20 @@ static Var concat_sample(OpSample *s)
     parts[2] = op_sample(s, SHAPE(n, 1), -2, 2);
     return var_concat(parts, 3, op_sample_choice(s, 2) ? 1 : -1);
 }
+static void concat_formula(const OpUse *use, OpVarTerm *terms)
+{
+    int axis = *(const int *)use->attributes;
+    int64_t at = 0;
+    for (int i = 0; i < use->count; i++) {
+        int64_t size = var_size(use->in[i], axis);
+        op_give_var(&terms[i], var_slice(use->grad[0], axis, at, at + size, 1));
+        at += size;
+    }
+}
 OpKind op_concat = {.name = "concat",
                     .forward = concat_forward,
                     .backward = concat_backward,
+                    .formula = concat_formula,
                     .sample = concat_sample,
                     .backward_reads = OP_READS_NOTHING};
 Var var_concat(const Var *parts, int count, int axis)
@@ -368,9 +432,15 @@ static Var stack_sample(OpSample *s)
         parts[i] = op_sample(s, SHAPE(n, m), -2, 2);
     return var_stack(parts, 3, (int)op_sample_choice(s, 4) - 1);
 }
+static void stack_formula(const OpUse *use, OpVarTerm *terms)
+{
+    for (int i = 0; i < use->count; i++)
+        op_give_var(&terms[i], var_select(use->grad[0], *(const int *)use->attributes, i));
+}
 OpKind op_stack = {.name = "stack",
                    .forward = stack_forward,
                    .backward = stack_backward,
+                   .formula = stack_formula,
                    .sample = stack_sample,
                    .backward_reads = OP_READS_NOTHING};
 Var var_stack(const Var *parts, int count, int axis)

@@ -46,6 +46,16 @@ static Var apply(const OpKind *op, Var a)
     return op_apply(op, &a, 1, NULL, 0);
 }
 
+/* sign(a), whose own derivative is 0. */
+static Var sign_of(Var a)
+{
+    Tensor t = var_value(a), sign = tensor_new(tape_arena(a.tape), t.dtype, t.ndim, t.shape);
+    if (!tensor_is_valid(sign))
+        return tape_fail(a.tape, "out of memory");
+    tensor_unary(UNARY_SIGN, sign, t);
+    return tape_constant(a.tape, sign);
+}
+
 /* f(a) = -a */
 static bool neg_forward(OpContext *c)
 {
@@ -59,9 +69,14 @@ static Var neg_sample(OpSample *s)
 {
     return var_neg(sample_matrix(s, -2, 2));
 }
+static void neg_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_neg(use->grad[0]));
+}
 OpKind op_neg = {.name = "neg",
                  .forward = neg_forward,
                  .backward = neg_backward,
+                 .formula = neg_formula,
                  .sample = neg_sample,
                  .flags = OP_ROWWISE,
                  .backward_reads = OP_READS_NOTHING};
@@ -83,9 +98,14 @@ static Var exp_sample(OpSample *s)
 {
     return var_exp(sample_matrix(s, -1, 1));
 }
+static void exp_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_mul(use->grad[0], use->out[0]));
+}
 OpKind op_exp = {.name = "exp",
                  .forward = exp_forward,
                  .backward = exp_backward,
+                 .formula = exp_formula,
                  .sample = exp_sample,
                  .flags = OP_ROWWISE,
                  .backward_reads = OP_OUT(0)};
@@ -107,9 +127,14 @@ static Var log_sample(OpSample *s)
 {
     return var_log(sample_matrix(s, 0.5, 3));
 }
+static void log_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_div(use->grad[0], use->in[0]));
+}
 OpKind op_log = {.name = "log",
                  .forward = log_forward,
                  .backward = log_backward,
+                 .formula = log_formula,
                  .sample = log_sample,
                  .flags = OP_ROWWISE,
                  .backward_reads = OP_IN(0)};
@@ -134,9 +159,14 @@ static Var sqrt_sample(OpSample *s)
 {
     return var_sqrt(sample_matrix(s, 0.5, 3));
 }
+static void sqrt_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_div(var_scale(use->grad[0], 0.5, 0), use->out[0]));
+}
 OpKind op_sqrt = {.name = "sqrt",
                   .forward = sqrt_forward,
                   .backward = sqrt_backward,
+                  .formula = sqrt_formula,
                   .sample = sqrt_sample,
                   .flags = OP_ROWWISE,
                   .backward_reads = OP_OUT(0)};
@@ -158,9 +188,14 @@ static Var abs_sample(OpSample *s)
 {
     return var_abs(sample_away_from_zero(s));
 }
+static void abs_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_mul(use->grad[0], sign_of(use->in[0])));
+}
 OpKind op_abs = {.name = "abs",
                  .forward = abs_forward,
                  .backward = abs_backward,
+                 .formula = abs_formula,
                  .sample = abs_sample,
                  .flags = OP_ROWWISE,
                  .backward_reads = OP_IN(0)};
@@ -182,9 +217,14 @@ static Var relu_sample(OpSample *s)
 {
     return var_relu(sample_away_from_zero(s));
 }
+static void relu_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_mul(use->grad[0], sign_of(use->out[0])));
+}
 OpKind op_relu = {.name = "relu",
                   .forward = relu_forward,
                   .backward = relu_backward,
+                  .formula = relu_formula,
                   .sample = relu_sample,
                   .flags = OP_ROWWISE,
                   .backward_reads = OP_OUT(0)};
@@ -212,9 +252,15 @@ static Var tanh_sample(OpSample *s)
 {
     return var_tanh(sample_matrix(s, -1, 1));
 }
+static void tanh_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var f = use->out[0];
+    op_give_var(&terms[0], var_mul(use->grad[0], var_scale(var_mul(f, f), -1, 1)));
+}
 OpKind op_tanh = {.name = "tanh",
                   .forward = tanh_forward,
                   .backward = tanh_backward,
+                  .formula = tanh_formula,
                   .sample = tanh_sample,
                   .flags = OP_ROWWISE,
                   .backward_reads = OP_OUT(0)};
@@ -242,9 +288,15 @@ static Var sigmoid_sample(OpSample *s)
 {
     return var_sigmoid(sample_matrix(s, -2, 2));
 }
+static void sigmoid_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var f = use->out[0];
+    op_give_var(&terms[0], var_mul(use->grad[0], var_mul(f, var_scale(f, -1, 1))));
+}
 OpKind op_sigmoid = {.name = "sigmoid",
                      .forward = sigmoid_forward,
                      .backward = sigmoid_backward,
+                     .formula = sigmoid_formula,
                      .sample = sigmoid_sample,
                      .flags = OP_ROWWISE,
                      .backward_reads = OP_OUT(0)};
@@ -266,9 +318,14 @@ static Var softplus_sample(OpSample *s)
 {
     return var_softplus(sample_matrix(s, -2, 2));
 }
+static void softplus_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_mul(use->grad[0], var_sigmoid(use->in[0])));
+}
 OpKind op_softplus = {.name = "softplus",
                       .forward = softplus_forward,
                       .backward = softplus_backward,
+                      .formula = softplus_formula,
                       .sample = softplus_sample,
                       .flags = OP_ROWWISE,
                       .backward_reads = OP_IN(0)};
@@ -298,9 +355,14 @@ static Var scale_sample(OpSample *s)
 {
     return var_scale(sample_matrix(s, -2, 2), -1.5, 0.3);
 }
+static void scale_formula(const OpUse *use, OpVarTerm *terms)
+{
+    op_give_var(&terms[0], var_scale(use->grad[0], ((const Scale *)use->attributes)->factor, 0));
+}
 OpKind op_scale = {.name = "scale",
                    .forward = scale_forward,
                    .backward = scale_backward,
+                   .formula = scale_formula,
                    .sample = scale_sample,
                    .flags = OP_ROWWISE,
                    .backward_reads = OP_READS_NOTHING};

@@ -9,8 +9,8 @@ REEL_BEGIN_DECLS
 
 /* Stands for an optional operand that is not given. */
 #define VAR_NONE ((Var){0})
-/* A set of axes: AXIS(0) | AXIS(2). */
-#define AXIS(i)  (1u << (i))
+/* A set of axes: AXIS(0) | AXIS(-1). */
+#define AXIS(i)  (1u << ((i)&31))
 #define AXES_ALL (~0u)
 
 /* ---- Elementwise, two operands ---- */

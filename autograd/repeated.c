@@ -179,6 +179,10 @@ static const Tensor *like(const Held *held)
 static void backward(OpContext *c, OpTerm *terms)
 {
     Repeated *in = input_held(c);
+    if (!c->op->backward) {
+        graph_backward(c, terms);
+        return;
+    }
     if (!in || !(c->op->flags & OP_ROWWISE)) { /* the op that made the rows knows what it has */
         if (walk_fetch(c, OP_OUT(0)))
             c->op->backward(c, terms);

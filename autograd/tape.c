@@ -61,6 +61,7 @@ void tape_begin(Tape *tape)
     tape->scope_count = 0;
     tape->scope = NULL;
     tape->status = status_ok();
+    tape->differentiated = NULL;
     records_rewind(tape);
     next_stamp(tape);
 }

@@ -81,6 +81,8 @@ Tensor var_value(Var v);
 /* Its sizes without making a repeated-rows value whole. 0 for an empty Var. */
 int var_ndim(Var v);
 int64_t var_size(Var v, int axis);
+/* Whether its gradient may be asked for: a leaf, or made of one while gradients were enabled. */
+bool var_wants_grad(Var v);
 /* A scalar's value; NaN for an empty Var. */
 double var_item(Var v);
 /* The same value, cut from the gradient's path. */
@@ -96,6 +98,17 @@ bool tape_backward(Var loss);
  * depended on it. For other values only after var_retain_grad(). */
 Tensor var_grad(Var v);
 void var_retain_grad(Var v);
+
+/* Gradients of other values than losses, with respect to some inputs: of the sum over i of outputs[i]
+ * seeds[i], seeds of their outputs' shapes (NULL: outputs are numbers, and the seeds 1). gradients[j] is that
+ * of inputs[j], of its shape, or an empty Var where no output depends on it. With `create_graph` gradients
+ * are values like any other, to compute a loss of or to differentiate again, as often as you like; without
+ * they are constants. What tape_backward() adds up is left alone. False: an error was recorded. */
+bool tape_vjp(const Var *outputs, const Var *seeds, int n, const Var *inputs, int m, bool create_graph,
+              Var *gradients);
+/* products[i] = sum over j of H[i, j] vectors[j]: the Hessian of a loss with respect to the inputs times
+ * vectors of their shapes, without making it. Empty where it is zero. */
+bool tape_hvp(Var loss, const Var *vectors, const Var *inputs, int m, Var *products);
 
 /* A parameter's gradient as an optimizer wants it. Either dense is valid, or rows and ids are
  * (gradients of some rows: rows [U, ...], ids i32 [U], no id twice), or none is. */
@@ -128,6 +141,8 @@ REEL_END_DECLS
 #define tape_leaf(...)      TRACE(Var, tape_leaf(__VA_ARGS__))
 #define tape_parameter(...) TRACE(Var, tape_parameter(__VA_ARGS__))
 #define tape_backward(...)  TRACE(bool, tape_backward(__VA_ARGS__))
+#define tape_vjp(...)       TRACE(bool, tape_vjp(__VA_ARGS__))
+#define tape_hvp(...)       TRACE(bool, tape_hvp(__VA_ARGS__))
 #define var_value(...)      TRACE(Tensor, var_value(__VA_ARGS__))
 #define var_detach(...)     TRACE(Var, var_detach(__VA_ARGS__))
 #endif

@@ -81,6 +81,7 @@ struct Tape {
     bool grad_enabled;
     bool check_finite;
     Status status;
+    const OpKind *differentiated; /* whose formula runs; NULL: none */
     const TapeScope *scope;
     const TapeScope **scopes; /* the stack that tape_leave() returns through */
     size_t scope_count, scope_capacity;

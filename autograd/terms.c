@@ -11,7 +11,7 @@
 
 Pending *walk_pending(Walk *walk, uint32_t value)
 {
-    Pending *pending = walk->pending[value];
+    Pending *pending = *walk_place(walk, value);
     if (pending)
         return pending;
     pending = walk->free;
@@ -34,15 +34,15 @@ Pending *walk_pending(Walk *walk, uint32_t value)
         pending->sum = record->grad;
         pending->owned = record->grad_owned;
     }
-    return walk->pending[value] = pending;
+    return *walk_place(walk, value) = pending;
 }
 
 void walk_release(Walk *walk, uint32_t value)
 {
-    Pending *pending = walk->pending[value];
+    Pending *pending = *walk_place(walk, value);
     if (!pending)
         return;
-    walk->pending[value] = NULL;
+    *walk_place(walk, value) = NULL;
     pending->next = walk->free;
     walk->free = pending;
 }

@@ -44,3 +44,9 @@ double var_item(Var v)
     Tensor t = (var_value)(v);
     return tensor_is_valid(t) ? tensor_item(t) : NAN;
 }
+
+bool var_wants_grad(Var v)
+{
+    const Value *value = tape_find(v, "var_wants_grad");
+    return value && value->wants;
+}

@@ -6,10 +6,11 @@
 /* More inputs or outputs than these are put into the scratch arena. */
 enum { FEW_INPUTS = 8, FEW_OUTPUTS = 4 };
 
-bool walk_begin(Walk *walk, Tape *tape)
+bool walk_begin(Walk *walk, Tape *tape, const Path *path)
 {
-    *walk = (Walk){.tape = tape, .limit = tape->value_count, .plain = tape->retained_held > 0};
-    walk->pending = arena_calloc(&tape->arena, walk->limit * sizeof *walk->pending);
+    *walk = (Walk){.tape = tape, .plain = tape->retained_held > 0};
+    walk->path = path ? *path : (Path){.limit = tape->value_count};
+    walk->pending = arena_calloc(&tape->arena, (walk->path.limit - walk->path.base) * sizeof *walk->pending);
     if (!walk->pending)
         tape_fail_memory(tape);
     return walk->pending != NULL;
@@ -69,7 +70,7 @@ static bool is_leaf(const Walk *walk, const Value *value)
 bool walk_finish(Walk *walk, uint32_t index)
 {
     const Value *value = tape_value(walk->tape, index);
-    Pending *pending = walk->pending[index];
+    Pending *pending = *walk_place(walk, index);
     const Tensor *like = value->held && value->held->kind->like && !walk->plain
                              ? value->held->kind->like(value->held)
                              : &value->t;
@@ -114,6 +115,8 @@ static void call_backward(OpContext *c, OpTerm *terms)
     const Held *held = tape_value(c->tape, tape_node(c->tape, c->node)->first_output)->held;
     if (held && held->kind->backward && !c->walk->plain)
         held->kind->backward(c, terms);
+    else if (!c->op->backward)
+        graph_backward(c, terms);
     else if (walk_fetch(c, 0))
         c->op->backward(c, terms);
 }
@@ -153,7 +156,7 @@ static void run_backward(Walk *walk, uint32_t number)
     }
     for (int k = 0; k < outputs; k++) {
         uint32_t value = node->first_output + (uint32_t)k;
-        Pending *pending = walk->pending[value];
+        Pending *pending = *walk_place(walk, value);
         c.out[k] = &tape_value(tape, value)->t;
         c.grad[k] = pending && tensor_is_valid(pending->sum) ? &pending->sum : NULL;
     }
@@ -178,7 +181,7 @@ static void keep(Walk *walk, uint32_t index)
 {
     Tape *tape = walk->tape;
     Value *value = tape_value(tape, index);
-    Pending *pending = walk->pending[index];
+    Pending *pending = *walk_place(walk, index);
     bool leaf = is_leaf(walk, value);
     if (!leaf && !(value->record && tape->records[value->record - 1].retain))
         return;
@@ -216,21 +219,21 @@ void walk_node(Walk *walk, uint32_t number)
     uint32_t first = node->first_output, end = first + node->outputs;
     bool reached = false;
     for (uint32_t value = first; value < end; value++)
-        reached |= walk->pending[value] != NULL;
+        reached |= *walk_place(walk, value) != NULL;
     if (!reached)
         return;
     const TapeScope *scope = tape->scope;
     tape->scope = node->scope;
     trace_push(node->file, (int)node->line);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
-        if (walk->pending[value])
+        if (*walk_place(walk, value))
             walk_finish(walk, value);
     if (tape_ok(tape) && any_wanted(walk, node))
         run_backward(walk, number);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
-        if (walk->pending[value]) {
+        if (*walk_place(walk, value)) {
             if (walk->arrive)
-                walk->arrive(walk, value, walk->pending[value]);
+                walk->arrive(walk, value, *walk_place(walk, value));
             else
                 keep(walk, value);
             walk_release(walk, value);

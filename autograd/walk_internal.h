@@ -20,15 +20,21 @@ typedef struct Pending {
     RowGradient *rows;    /* and these; the last that came first */
 } Pending;
 
+/* The values between some inputs and all that has been made of them. */
+typedef struct Path {
+    const bool *on; /* [limit - base]; NULL: every value */
+    uint32_t base, limit;
+    uint32_t first_node;
+} Path;
+
 /* Walks nest: a backward may run one of its own. */
 struct Walk {
     Tape *tape;
-    Pending **pending; /* [limit] by value; NULL: nothing has come */
+    Path path;         /* gradients of values on it are found */
+    Pending **pending; /* by value, from path.base; NULL: nothing has come */
     Pending *free;
-    uint32_t limit;
-    const bool *on_path; /* [limit] the values whose gradient is wanted; NULL: all that want one */
-    bool plain;          /* values count as in memory, however they are held */
-    OpContext *running;  /* the use of an op whose terms are taken, and the number of the input; NULL: none */
+    bool plain;         /* values count as in memory, however they are held */
+    OpContext *running; /* the use of an op whose terms are taken, and the number of the input; NULL: none */
     int input;
     /* Gets the gradient of a value at its turn, complete, instead of the leaf's record. NULL: leaves and
      * retained values keep theirs. */
@@ -36,8 +42,9 @@ struct Walk {
     void *context;
 };
 
-/* Makes a walk over the values that are there now; false (an error) where there is no memory. */
-bool walk_begin(Walk *walk, Tape *tape);
+/* Makes a walk along a path (NULL: over all values that are there now); false (an error) where there is no
+ * memory. */
+bool walk_begin(Walk *walk, Tape *tape, const Path *path);
 /* The one door: checks a term of the gradient of a value and adds it to what is pending, or lets it wait. The
  * memory of dense terms may be kept. False: an error was recorded. */
 bool walk_take(Walk *walk, uint32_t value, const OpTerm *term);
@@ -52,10 +59,20 @@ bool walk_fetch(OpContext *c, unsigned except);
 /* Adds what waits to the sum: products, and rows unless the value is a leaf. */
 bool walk_finish(Walk *walk, uint32_t value);
 
+static inline bool path_has(const Path *path, uint32_t value)
+{
+    return value >= path->base && value < path->limit && (!path->on || path->on[value - path->base]);
+}
+
 static inline bool walk_wants(const Walk *walk, uint32_t value)
 {
-    return value < walk->limit && tape_value(walk->tape, value)->wants &&
-           (!walk->on_path || walk->on_path[value]);
+    return path_has(&walk->path, value) && tape_value(walk->tape, value)->wants;
+}
+
+/* Where what is pending for a value stands. */
+static inline Pending **walk_place(const Walk *walk, uint32_t value)
+{
+    return &walk->pending[value - walk->path.base];
 }
 
 /* ---- terms.c ---- */
@@ -80,5 +97,17 @@ Tensor part_of(Tensor t, const Tensor *grad, OpPart part);
 bool products_take(Walk *walk, Pending *pending, const Tensor *like, const OpTerm *term);
 /* Adds the products that wait to the sum. */
 bool products_finish(Walk *walk, Pending *pending, const Tensor *like);
+
+/* ---- Gradients that are values of the tape (graph.c) ---- */
+
+/* The use of an op that a node stands for. */
+bool graph_use(OpUse *use, Tape *tape, uint32_t node, const Path *path);
+/* The terms of one use, by its op's formula or composition. */
+bool graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms);
+/* backward of an op that has only a formula or a composition. */
+void graph_backward(OpContext *c, OpTerm *terms);
+/* tape_vjp() with a graph. */
+bool graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n, const Var *inputs,
+               int m, Var *gradients);
 
 #endif

@@ -62,6 +62,7 @@ START_TEST(an_incomplete_op_is_an_error)
     ck_assert_ptr_nonnull(strstr(result.status.message, "no sample"));
     op = *op_find("mul");
     op.backward = NULL;
+    op.formula = NULL;
     result = gradcheck_op_f32(&op, LAYOUT_CONTIGUOUS, 0);
     ck_assert_int_eq(result.status.code, STATUS_FAILED);
     ck_assert_ptr_nonnull(strstr(result.status.message, "no backward"));

@@ -1,0 +1,352 @@
+/* Gradients that are values of the tape: the walk over formulas. Terms keep their kinds; the sum of a value's
+ * terms is one recorded op, whose gradient is a slice for each part and a gather for rows, so that nothing is
+ * padded or scattered on the way. */
+#include "autograd/ops.h"
+#include "autograd/walk_internal.h"
+
+#include <string.h>
+
+/* ---- The sum of terms: one op ---- */
+
+/* What the sum is of: its inputs are, for each term, `a`, and for rows also the ids. */
+typedef struct Sum {
+    int ndim;
+    int64_t shape[TENSOR_MAX_DIMS];
+    int count;
+    struct {
+        OpTermKind kind;
+        OpPart part;
+        int input;
+    } terms[];
+} Sum;
+
+static bool sum_forward(OpContext *c)
+{
+    const Sum *sum = c->attributes;
+    Tape *tape = c->tape;
+    Walk walk = {.tape = tape};
+    Pending pending = {.sum = {0}};
+    Tensor like = {.dtype = c->in[0]->dtype, .ndim = sum->ndim};
+    memcpy(like.shape, sum->shape, sizeof sum->shape);
+    for (int i = 0; i < sum->count; i++) {
+        const Tensor *a = c->in[sum->terms[i].input];
+        bool done = sum->terms[i].kind == OP_TERM_PART
+                        ? fold_part(&walk, &pending, &like, a, sum->terms[i].part)
+                    : sum->terms[i].kind == OP_TERM_ROWS
+                        ? fold_rows(&walk, &pending, &like, a, *c->in[sum->terms[i].input + 1])
+                        : fold_dense(&walk, &pending, &like, a);
+        if (!done)
+            return op_error(c, "a gradient does not fit to its value");
+    }
+    *c->out[0] = pending.sum;
+    return true;
+}
+
+/* The indices of `g` that a part with the sizes of `like` is of. */
+static Var slice_for(Var g, Var like, OpPart part)
+{
+    int64_t n = var_size(like, part.axis);
+    if (n == 0)
+        return var_slice(g, part.axis, 0, 0, 1);
+    int64_t last = part.start + part.step * (n - 1), stop = part.step > 0 ? last + 1 : last - 1;
+    return var_slice(g, part.axis, part.start, stop < 0 ? TENSOR_END : stop, part.step);
+}
+
+static void sum_formula(const OpUse *use, OpVarTerm *terms)
+{
+    const Sum *sum = use->attributes;
+    Var g = use->grad[0];
+    for (int i = 0; i < sum->count; i++) {
+        int input = sum->terms[i].input;
+        Var a = use->in[input];
+        int64_t shape[TENSOR_MAX_DIMS];
+        for (int d = 0; d < var_ndim(a); d++)
+            shape[d] = var_size(a, d);
+        if (sum->terms[i].kind == OP_TERM_PART)
+            op_give_var(&terms[input], slice_for(g, a, sum->terms[i].part));
+        else if (sum->terms[i].kind == OP_TERM_ROWS)
+            op_give_var(&terms[input], var_gather_rows(g, use->in[input + 1]));
+        else
+            op_give_var(&terms[input], var_expand(g, var_ndim(a), shape));
+    }
+}
+
+static const OpKind op_sum_of_terms = {
+    .name = "sum_of_terms", .forward = sum_forward, .formula = sum_formula};
+
+/* ---- What is pending ---- */
+
+typedef struct TermList {
+    OpVarTerm *terms;
+    int count, capacity;
+} TermList;
+
+typedef struct Graph {
+    Tape *tape;
+    Path path;
+    TermList *pending; /* by value, from path.base */
+} Graph;
+
+static bool no_memory(Tape *tape)
+{
+    tape_fail_memory(tape);
+    return false;
+}
+
+static bool add_term(Graph *graph, uint32_t value, const OpVarTerm *term)
+{
+    if (term->kind == OP_TERM_NONE || !path_has(&graph->path, value))
+        return tape_ok(graph->tape);
+    TermList *list = &graph->pending[value - graph->path.base];
+    if (list->count == list->capacity) {
+        int capacity = list->capacity ? 2 * list->capacity : 2;
+        OpVarTerm *terms = arena_alloc(&graph->tape->arena, (size_t)capacity * sizeof *terms);
+        if (!terms)
+            return no_memory(graph->tape);
+        if (list->count)
+            memcpy(terms, list->terms, (size_t)list->count * sizeof *terms);
+        list->terms = terms;
+        list->capacity = capacity;
+    }
+    list->terms[list->count++] = *term;
+    return true;
+}
+
+/* All products as one: of what is one below the other. */
+static void join_products(Graph *graph, TermList *list)
+{
+    int count = 0, kept = 0;
+    size_t bytes = (size_t)list->count * sizeof(Var);
+    Var *dy = arena_alloc(&graph->tape->arena, bytes), *x = arena_alloc(&graph->tape->arena, bytes);
+    if (!dy || !x) {
+        tape_fail_memory(graph->tape);
+        return;
+    }
+    for (int i = 0; i < list->count; i++) {
+        if (list->terms[i].kind == OP_TERM_PRODUCT) {
+            dy[count] = list->terms[i].a;
+            x[count++] = list->terms[i].b;
+        } else {
+            list->terms[kept++] = list->terms[i];
+        }
+    }
+    if (count == 0)
+        return;
+    Var left = count == 1 ? dy[0] : var_concat(dy, count, 0),
+        right = count == 1 ? x[0] : var_concat(x, count, 0);
+    op_give_var(&list->terms[kept], var_matmul(var_transpose(left, 0, 1), right));
+    list->count = kept + 1;
+}
+
+/* The gradient of a value. */
+static Var sum_terms(Graph *graph, uint32_t value)
+{
+    Tape *tape = graph->tape;
+    TermList *list = &graph->pending[value - graph->path.base];
+    join_products(graph, list);
+    if (!tape_ok(tape))
+        return tape_empty(tape);
+    const Tensor *like = &tape_value(tape, value)->t;
+    if (list->count == 1 && list->terms[0].kind == OP_TERM_DENSE) {
+        const Value *only = tape_find(list->terms[0].a, "tape_vjp");
+        if (!only || tensor_same_shape(&only->t, like))
+            return list->terms[0].a;
+    }
+    size_t count = (size_t)list->count, bytes = sizeof(Sum) + count * sizeof(((Sum *)0)->terms[0]);
+    Sum *sum = arena_calloc(&tape->arena, bytes);
+    Var *inputs = arena_alloc(&tape->arena, 2 * count * sizeof *inputs);
+    if (!sum || !inputs) {
+        tape_fail_memory(tape);
+        return tape_empty(tape);
+    }
+    sum->ndim = like->ndim;
+    memcpy(sum->shape, like->shape, sizeof like->shape);
+    sum->count = list->count;
+    int used = 0;
+    for (int i = 0; i < list->count; i++) {
+        const OpVarTerm *term = &list->terms[i];
+        sum->terms[i].kind = term->kind;
+        sum->terms[i].part = term->part;
+        sum->terms[i].input = used;
+        inputs[used++] = term->a;
+        if (term->kind == OP_TERM_ROWS)
+            inputs[used++] = term->b;
+    }
+    return op_apply(&op_sum_of_terms, inputs, used, sum, bytes);
+}
+
+/* ---- Nodes ---- */
+
+/* The terms of an op that names the composition which defines it: the composition is applied to aliases of
+ * the inputs, so that the walk through it ends there and does not go on through their history. */
+static void compose(const OpUse *use, bool create_graph, OpVarTerm *terms)
+{
+    Tape *tape = use->tape;
+    size_t count = (size_t)use->count, outputs = (size_t)use->outputs;
+    Var *alias = arena_alloc(&tape->arena, 2 * count * sizeof *alias);
+    Var *out = arena_calloc(&tape->arena, 2 * outputs * sizeof *out);
+    if (!alias || !out) {
+        tape_fail_memory(tape);
+        return;
+    }
+    Var *gradients = alias + count, *seeds = out + outputs;
+    for (int i = 0; i < use->count; i++) {
+        alias[i] = use->wants[i] ? var_alias(use->in[i]) : use->in[i];
+        gradients[i] = tape_empty(tape);
+    }
+    OpUse inner = *use;
+    inner.in = alias;
+    use->op->composition(&inner, out);
+    int reached = 0, wanted = 0;
+    for (int k = 0; k < use->outputs; k++)
+        if (!var_is_empty(use->grad[k]) && !var_is_empty(out[k])) {
+            out[reached] = out[k];
+            seeds[reached++] = use->grad[k];
+        }
+    for (int i = 0; i < use->count; i++)
+        if (use->wants[i])
+            alias[wanted++] = alias[i];
+    if (!tape_ok(tape) || !tape_vjp(out, seeds, reached, alias, wanted, create_graph, gradients))
+        return;
+    for (int i = 0, j = 0; i < use->count; i++)
+        if (use->wants[i])
+            op_give_var(&terms[i], gradients[j++]);
+}
+
+bool graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
+{
+    Tape *tape = use->tape;
+    memset(terms, 0, (size_t)use->count * sizeof *terms);
+    bool before = tape_set_grad_enabled(tape, create_graph || !use->op->formula);
+    const OpKind *outer = tape->differentiated;
+    tape->differentiated = use->op;
+    if (use->op->formula)
+        use->op->formula(use, terms);
+    else if (use->op->composition)
+        compose(use, create_graph, terms);
+    else
+        tape_fail(tape, "%s cannot be differentiated twice: it has neither a formula nor a composition",
+                  use->op->name);
+    tape->differentiated = outer;
+    tape_set_grad_enabled(tape, before);
+    return tape_ok(tape);
+}
+
+bool graph_use(OpUse *use, Tape *tape, uint32_t number, const Path *path)
+{
+    const Node *node = tape_node(tape, number);
+    Var *vars = arena_alloc(&tape->arena, (node->count + 2 * (size_t)node->outputs) * sizeof *vars);
+    bool *wants = arena_alloc(&tape->arena, node->count + 1);
+    if (!vars || !wants)
+        return no_memory(tape);
+    for (uint32_t i = 0; i < node->count; i++) {
+        uint32_t input = tape->inputs[node->first_input + i];
+        vars[i] = tape_handle(tape, input);
+        wants[i] = path ? path_has(path, input) : tape_value(tape, input)->wants;
+    }
+    for (uint32_t k = 0; k < node->outputs; k++) {
+        vars[node->count + k] = tape_handle(tape, node->first_output + k);
+        vars[node->count + node->outputs + k] = tape_empty(tape);
+    }
+    *use = (OpUse){.op = node->op,
+                   .tape = tape,
+                   .attributes = node->attributes,
+                   .saved = node->saved,
+                   .count = (int)node->count,
+                   .outputs = node->outputs,
+                   .in = vars,
+                   .out = vars + node->count,
+                   .grad = vars + node->count + node->outputs,
+                   .wants = wants};
+    return true;
+}
+
+static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Var *gradients)
+{
+    Tape *tape = graph->tape;
+    const Node *node = tape_node(tape, number);
+    uint32_t first = node->first_output, base = graph->path.base;
+    OpUse use;
+    bool reached = false, passes_on = false;
+    for (uint32_t k = 0; k < node->outputs; k++)
+        reached |= graph->pending[first + k - base].count > 0;
+    if (!reached)
+        return true;
+    if (!graph_use(&use, tape, number, &graph->path))
+        return false;
+    for (int i = 0; i < use.count; i++)
+        passes_on |= use.wants[i];
+    for (uint32_t k = 0; k < node->outputs && tape_ok(tape); k++) {
+        if (graph->pending[first + k - base].count == 0)
+            continue;
+        Var sum = sum_terms(graph, first + k);
+        ((Var *)(uintptr_t)use.grad)[k] = sum;
+        for (int j = 0; j < m; j++)
+            if (inputs[j].index == first + k)
+                gradients[j] = sum;
+    }
+    if (!passes_on || !tape_ok(tape))
+        return tape_ok(tape);
+    OpVarTerm *terms = arena_alloc(&tape->arena, node->count * sizeof *terms);
+    if (!terms)
+        return no_memory(tape);
+    bool done = graph_terms(&use, true, terms);
+    for (int i = 0; i < use.count && done; i++)
+        done = add_term(graph, node_input(tape, node, i), &terms[i]);
+    return done;
+}
+
+bool graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n, const Var *inputs,
+               int m, Var *gradients)
+{
+    Graph graph = {.tape = tape, .path = *path};
+    graph.pending = arena_calloc(&tape->arena, (path->limit - path->base) * sizeof *graph.pending);
+    if (!graph.pending)
+        return no_memory(tape);
+    uint32_t last = 0;
+    for (int i = 0; i < n; i++) {
+        OpVarTerm seed = {.kind = OP_TERM_DENSE, .a = seeds[i]};
+        if (!add_term(&graph, outputs[i].index, &seed))
+            return false;
+        uint32_t maker = tape_value(tape, outputs[i].index)->maker;
+        last = maker > last ? maker : last;
+    }
+    for (uint32_t number = last + 1; number-- > path->first_node && tape_ok(tape);) {
+        const Node *node = tape_node(tape, number);
+        const TapeScope *scope = tape->scope;
+        tape->scope = node->scope;
+        trace_push(node->file, (int)node->line);
+        run_node(&graph, number, inputs, m, gradients);
+        trace_pop();
+        tape->scope = scope;
+    }
+    return tape_ok(tape);
+}
+
+void graph_backward(OpContext *c, OpTerm *terms)
+{
+    Tape *tape = c->tape;
+    OpUse use;
+    OpVarTerm *found = arena_alloc(&tape->arena, (size_t)c->count * sizeof *found);
+    if (!found || !graph_use(&use, tape, c->node, NULL)) {
+        tape_fail_memory(tape);
+        return;
+    }
+    for (int i = 0; i < c->count; i++)
+        ((bool *)(uintptr_t)use.wants)[i] = op_needs_grad(c, i);
+    for (int k = 0; k < c->outputs; k++)
+        if (c->grad[k])
+            ((Var *)(uintptr_t)use.grad)[k] = tape_constant(tape, *c->grad[k]);
+    if (!graph_terms(&use, false, found))
+        return;
+    for (int i = 0; i < c->count; i++) {
+        if (found[i].kind == OP_TERM_NONE)
+            continue;
+        const Value *a = tape_find(found[i].a, c->op->name);
+        op_give(&terms[i], a ? *tape_whole(tape, tape_value(tape, found[i].a.index)) : tensor_invalid());
+        if (found[i].kind == OP_TERM_ROWS || found[i].kind == OP_TERM_PRODUCT)
+            terms[i].b = *tape_whole(tape, tape_value(tape, found[i].b.index));
+        terms[i].kind = found[i].kind;
+        terms[i].part = found[i].part;
+    }
+}
