@@ -199,6 +199,8 @@ static bool bce_with_logits_forward(OpContext *c)
         for (int64_t i = 0; i < n; i++) {
             real of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
             real value = (1 - pt[i]) * px[i] + of_softplus * loss[i];
+            if (value != value && isinf(px[i])) /* 0 times infinity, or the difference of two */
+                value = (px[i] > 0 ? pt[i] == 1 : of_softplus == 1 - pt[i]) ? 0 : (real)INFINITY;
             loss[i] = pw ? pw[i] * value : value;
         });
     return reduce_losses(c, losses);

@@ -46,6 +46,25 @@ START_TEST(bce_with_logits_is_finite_at_large_logits)
 }
 END_TEST
 
+/* A logit that is masked out by -INFINITY is right about a negative. PyTorch has NaN here. */
+START_TEST(bce_with_logits_of_an_infinite_logit_is_0_or_infinite)
+{
+    Var x = LEAF(tape, SHAPE(6), -INFINITY, INFINITY, -INFINITY, INFINITY, -INFINITY, 2);
+    Var t = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(6), NUMBERS(0, 1, 1, 0, 0.5, 0)));
+    Var q = tape_constant(tape, test_values(tape, DTYPE_F64, SHAPE(6), NUMBERS(3, 3, 3, 3, 3, 3)));
+    for (int weighted = 0; weighted < 2; weighted++) {
+        Var loss = var_bce_with_logits(x, t, weighted ? q : VAR_NONE, VAR_NONE, REDUCTION_NONE);
+        const double *values = var_value(loss).data;
+        ck_assert(values[0] == 0 && values[1] == 0);
+        ck_assert(isinf(values[2]) && isinf(values[3]) && isinf(values[4]) && values[2] > 0 && values[3] > 0);
+        ck_assert_double_eq_tol(values[5], log1p(exp(2)), 1e-12);
+    }
+    ck_assert(
+        tape_backward(var_sum(var_bce_with_logits(x, t, q, VAR_NONE, REDUCTION_NONE), AXES_ALL, false)));
+    expect(var_grad(x), 1e-12, 0, 0, -3, 1, -1.5, 1 / (1 + exp(-2)));
+}
+END_TEST
+
 START_TEST(bce_is_that_of_pytorch)
 {
     Var p = LEAF(tape, SHAPE(4), 0.0, 0.25, 1.0, 0.9);
@@ -126,6 +145,7 @@ Suite *autograd_op_loss_suite(void)
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, bce_with_logits_is_that_of_pytorch);
     tcase_add_test(cases, bce_with_logits_is_finite_at_large_logits);
+    tcase_add_test(cases, bce_with_logits_of_an_infinite_logit_is_0_or_infinite);
     tcase_add_test(cases, bce_is_that_of_pytorch);
     tcase_add_test(cases, cross_entropy_is_that_of_pytorch);
     tcase_add_test(cases, mse_is_that_of_pytorch);
