@@ -46,9 +46,9 @@ bool op_check_outputs(OpContext *c)
     if (!tensor_is_valid(*c->out[0]))
         return op_error(c, "made no output");
     for (int k = 0; c->tape->check_finite && k < c->outputs; k++) {
-        const Tensor *t = c->out[k];
-        bool is_held = !t->data; /* what it is made of was looked at */
-        if (t->dtype != DTYPE_I32 && tensor_is_valid(*t) && !is_held && !tensor_is_finite(*t))
+        const Value *value = tape_value(c->tape, tape_node(c->tape, c->node)->first_output + (uint32_t)k);
+        const Tensor *t = value->held && !value->t.data ? value->held->kind->like(value->held) : c->out[k];
+        if (t->dtype != DTYPE_I32 && tensor_is_valid(*t) && !tensor_is_finite(*t))
             return op_error(c, "made a NaN or an infinity");
     }
     return true;

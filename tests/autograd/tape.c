@@ -334,6 +334,22 @@ START_TEST(check_finite_sees_gradients_of_parts_and_rows)
 }
 END_TEST
 
+/* Of rows that are held once each, those that somebody selected. */
+START_TEST(check_finite_sees_values_that_repeat_their_rows)
+{
+    for (int used = 0; used < 2; used++) {
+        tape_begin(tape);
+        tape_set_check_finite(tape, true);
+        Var table = LEAF(tape, SHAPE(3, 1), 1, NAN, 2);
+        Var out = var_embedding(table, INDEX(tape, SHAPE(4), 0, 2, used, 0), -1);
+        if (used)
+            assert_fails(tape, "embedding", "NaN or an infinity", __FILE__);
+        else
+            expect(var_value(var_exp(out)), 1e-12, exp(1), exp(2), exp(1), exp(1));
+    }
+}
+END_TEST
+
 START_TEST(scopes_survive_more_leaves_than_enters)
 {
     TapeScope scope = {.name = "a"};
@@ -546,6 +562,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(errors, mixed_dtypes_are_an_error);
     tcase_add_test(errors, check_finite_names_op_module_and_caller);
     tcase_add_test(errors, check_finite_sees_gradients_of_parts_and_rows);
+    tcase_add_test(errors, check_finite_sees_values_that_repeat_their_rows);
     tcase_add_test(errors, scopes_survive_more_leaves_than_enters);
     suite_add_tcase(suite, errors);
     TCase *backward = tcase_create("backward");
