@@ -84,6 +84,33 @@ START_TEST(rows_are_gathered_from_a_stepped_slice_of_repeated_rows)
 }
 END_TEST
 
+/* As many rows as the table has, and one of the table not among them. */
+START_TEST(rows_that_nobody_selects_do_not_count)
+{
+    tape_set_check_finite(tape, true);
+    Var a = LEAF(tape, SHAPE(3, 1), 0, 4, 9), rows = var_gather_rows(a, INDEX(tape, SHAPE(4), 1, 2, 1, 2));
+    ck_assert(tape_backward(var_sum(var_sqrt(rows), AXES_ALL, false)));
+    expect(var_grad(a), 1e-15, 0, 0.5, 1.0 / 3);
+    Var b = LEAF(tape, SHAPE(3, 1), 0, 4, 9);
+    rows = var_slice(var_embedding(b, INDEX(tape, SHAPE(5), 0, 1, 2, 1, 2), -1), 0, 1, 5, 1);
+    ck_assert(tape_backward(var_sum(var_log(rows), AXES_ALL, false)));
+    expect(var_grad(b), 1e-15, 0, 0.5, 2.0 / 9);
+    assert_ok(tape);
+}
+END_TEST
+
+START_TEST(an_embedding_may_look_into_a_stepped_slice_of_repeated_rows)
+{
+    Var t = table(), rows = var_embedding(t, INDEX(tape, SHAPE(5), 3, 0, 1, 2, 2), -1);
+    Var slice = var_slice(rows, 0, 0, 5, 2); /* the rows 3, 1, 2 of the table */
+    Var looked = var_embedding(slice, INDEX(tape, SHAPE(3), 1, 2, 1), -1);
+    expect(var_value(looked), 0, 3, 4, 5, 6, 3, 4);
+    Var factors = LEAF(tape, SHAPE(3, 1), 1, 10, 100);
+    ck_assert(tape_backward(var_sum(var_mul(looked, factors), AXES_ALL, false)));
+    expect(var_grad(t), 0, 0, 0, 101, 101, 10, 10, 0, 0);
+}
+END_TEST
+
 /* A table that one op reads by rows and another as a whole. */
 START_TEST(gradients_of_rows_and_whole_ones_add_up)
 {
@@ -206,6 +233,8 @@ Suite *autograd_op_rows_suite(void)
     tcase_add_test(cases, a_table_that_is_computed_gets_a_dense_gradient);
     tcase_add_test(cases, an_index_may_have_strides);
     tcase_add_test(cases, rows_are_gathered_from_a_stepped_slice_of_repeated_rows);
+    tcase_add_test(cases, rows_that_nobody_selects_do_not_count);
+    tcase_add_test(cases, an_embedding_may_look_into_a_stepped_slice_of_repeated_rows);
     tcase_add_test(cases, gradients_of_rows_and_whole_ones_add_up);
     tcase_add_test(cases, rows_are_given_once_with_no_id_twice);
     tcase_add_test(cases, rewinding_forgets_the_gradients_of_rows);
