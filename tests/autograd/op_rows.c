@@ -157,6 +157,48 @@ START_TEST(rows_are_given_once_with_no_id_twice)
 }
 END_TEST
 
+/* By an embedding and by gather_rows(), which may give an id twice; of two losses. */
+START_TEST(row_gradients_of_several_losses_add_up)
+{
+    for (int gather = 0; gather < 2; gather++) {
+        Parameter parameter;
+        tape_begin(tape);
+        parameter_init(&parameter, test_count_up(tape, DTYPE_F32, SHAPE(4, 1)));
+        Var t = tape_parameter(tape, &parameter), ids = INDEX(tape, SHAPE(3), 3, 1, 3);
+        for (int loss = 1; loss <= 2; loss++) {
+            Var rows = gather ? var_gather_rows(t, ids) : var_embedding(t, ids, -1);
+            ck_assert(tape_backward(var_scale(var_sum(rows, AXES_ALL, false), loss, 0)));
+        }
+        TapeGradient gradient = tape_gradient(tape, &parameter);
+        double dense[4] = {0};
+        bool seen[4] = {false};
+        for (int64_t i = 0; tensor_is_valid(gradient.rows) && i < gradient.ids.shape[0]; i++) {
+            int32_t id = tensor_i32(gradient.ids)[i];
+            ck_assert(!seen[id]);
+            seen[id] = true;
+            dense[id] = (double)tensor_f32(gradient.rows)[i];
+        }
+        if (tensor_is_valid(gradient.rows))
+            ck_assert(dense[0] == 0 && dense[1] == 3 && dense[2] == 0 && dense[3] == 6);
+        expect(var_grad(t), 0, 0, 3, 0, 6);
+        parameter_release(&parameter);
+    }
+}
+END_TEST
+
+/* Which token mattered: each row has a gradient of its own, also where rows are equal. */
+START_TEST(the_gradient_of_an_embeddings_output_can_be_retained)
+{
+    Var t = table(), rows = var_embedding(t, INDEX(tape, SHAPE(3), 3, 0, 3), -1),
+        twice = var_scale(rows, 2, 0);
+    var_retain_grad(rows);
+    ck_assert(tape_backward(var_sum(var_mul(twice, LEAF(tape, SHAPE(3, 1), 1, 10, 100)), AXES_ALL, false)));
+    expect(var_grad(rows), 0, 2, 2, 20, 20, 200, 200);
+    expect(var_grad(t), 0, 20, 20, 0, 0, 0, 0, 202, 202);
+    assert_ok(tape);
+}
+END_TEST
+
 START_TEST(rewinding_forgets_the_gradients_of_rows)
 {
     Parameter parameter;
@@ -237,6 +279,8 @@ Suite *autograd_op_rows_suite(void)
     tcase_add_test(cases, an_embedding_may_look_into_a_stepped_slice_of_repeated_rows);
     tcase_add_test(cases, gradients_of_rows_and_whole_ones_add_up);
     tcase_add_test(cases, rows_are_given_once_with_no_id_twice);
+    tcase_add_test(cases, row_gradients_of_several_losses_add_up);
+    tcase_add_test(cases, the_gradient_of_an_embeddings_output_can_be_retained);
     tcase_add_test(cases, rewinding_forgets_the_gradients_of_rows);
     tcase_add_test(cases, rows_that_are_not_there_are_an_error);
     tcase_add_test(cases, every_op_sees_late_rows_up_to_date);

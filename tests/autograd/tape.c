@@ -250,6 +250,32 @@ START_TEST(retained_gradients_of_inner_values_add_up)
 }
 END_TEST
 
+START_TEST(a_retained_gradient_is_not_its_inputs)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), b = LEAF(tape, SHAPE(2), 3, 4), inner = var_add(a, b);
+    var_retain_grad(inner);
+    Var twice = var_add(var_scale(inner, 3, 0), var_scale(inner, 5, 0));
+    ck_assert(tape_backward(var_sum(twice, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_scale(inner, 2, 0), AXES_ALL, false)));
+    expect(var_grad(inner), 0, 10, 10);
+    expect(var_grad(a), 0, 10, 10);
+    expect(var_grad(b), 0, 10, 10);
+}
+END_TEST
+
+START_TEST(a_retained_gradient_is_retained_after_a_rewind)
+{
+    Var a = LEAF(tape, SHAPE(2), 1, 2), inner = var_mul(a, a);
+    var_retain_grad(inner);
+    TapeMark mark = tape_mark(tape);
+    for (int i = 1; i <= 3; i++) {
+        ck_assert(tape_backward(var_sum(var_scale(inner, i, 0), AXES_ALL, false)));
+        expect(var_grad(inner), 0, i, i);
+        tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 START_TEST(a_shared_gradient_is_not_added_into)
 {
     /* add() passes one gradient to both of its inputs; the one that gets more must not change the other. */
@@ -578,6 +604,8 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(backward, a_parameter_seen_without_gradients_first_still_gets_one);
     tcase_add_test(backward, a_detached_repeated_rows_value_keeps_its_rows);
     tcase_add_test(backward, retained_gradients_of_inner_values_add_up);
+    tcase_add_test(backward, a_retained_gradient_is_not_its_inputs);
+    tcase_add_test(backward, a_retained_gradient_is_retained_after_a_rewind);
     tcase_add_test(backward, a_shared_gradient_is_not_added_into);
     tcase_add_test(backward, many_slices_of_one_value_get_one_gradient);
     tcase_add_test(backward, sparse_gradients_hold_no_id_twice);
