@@ -515,9 +515,9 @@ END_TEST
 
 START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
 {
-    static const char *const names[] = {"",     "/abs", "a/../b",   "..",       ".",    "a//b",
-                                        "a/",   "a\\b", "c:x",      "c:",       "c:/0", "c:0/x",
-                                        "a\nb", "\xff", "\xc0\x80", "\xc2\x85", "x.npy"};
+    static const char *const names[] = {"",         "/abs",     "a/../b",   "..",   ".",     "a//b", "a/",
+                                        "a\\b",     "c:x",      "c:",       "c:/0", "c:0/x", "a\nb", "\xff",
+                                        "\xc0\x80", "\xc2\x85", "\xc2\x9f", "\x7f", "x.npy"};
     write_sample(path, (NpzOptions){.level = 1});
     Bytes before = load(path);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -888,6 +888,22 @@ START_TEST(the_two_ends_of_zip64_must_agree)
 }
 END_TEST
 
+/* Each member takes a record: a count that the directory has no room for is a lie, before memory is asked
+ * for. */
+START_TEST(more_members_than_records_are_refused)
+{
+    Bytes bytes = load(FIXTURE("zip64"));
+    uint8_t *end = bytes.data + bytes.size - ZIP_END_BYTES,
+            *wide = end - ZIP64_LOCATOR_BYTES - ZIP64_END_BYTES;
+    int64_t peak = mem_stats().peak_bytes;
+    ck_assert_uint_eq(zip_get32(wide), ZIP64_END);
+    zip_put64(zip_put64(wide + 24, 1 << 20), 1 << 20);
+    zip_put16(zip_put16(end + 8, ZIP_FULL16), ZIP_FULL16);
+    refused_bytes(bytes, "its end does not fit its directory");
+    ck_assert_int_le(mem_stats().peak_bytes - peak, 1 << 20);
+}
+END_TEST
+
 /* A file with these bytes as a stored .npy member, and one that is sound. */
 static Bytes with_npy(const char *npy, size_t size)
 {
@@ -1200,6 +1216,7 @@ Suite *tensor_npz_suite(void)
     tcase_add_test(tcase, bytes_that_belong_nowhere_are_refused);
     tcase_add_test(tcase, what_follows_a_stream_is_seen_behind_a_full_buffer);
     tcase_add_test(tcase, the_two_ends_of_zip64_must_agree);
+    tcase_add_test(tcase, more_members_than_records_are_refused);
     tcase_add_test(tcase, array_headers_that_promise_too_much_are_refused);
     tcase_add_test(tcase, complex_numbers_are_two_numbers);
     tcase_add_test(tcase, text_is_read_in_the_machines_order);
