@@ -9,15 +9,17 @@ export LC_ALL=C
 out=build/debian.tsv
 facets=use::,works-with::
 least=30
+most=0
 state=build/apt
 update=yes
 
 usage=$(
     cat <<END
-usage: tools/debian_corpus.sh [-o FILE] [-f FACETS] [-m N] [-s FOLDER] [-n]
+usage: tools/debian_corpus.sh [-o FILE] [-f FACETS] [-m N] [-k N] [-s FOLDER] [-n]
   -o FILE    where to write the corpus             ($out)
-  -f FACETS  facets of debtags that become labels  ($facets)
+  -f FACETS  facets of debtags that become labels, or all  ($facets)
   -m N       labels that fewer packages bear go    ($least)
+  -k N       only the N most frequent labels       (0: all)
   -s FOLDER  where apt keeps its lists             ($state)
   -n         do not download: use the lists that are there
 END
@@ -37,11 +39,12 @@ no_corpus() {
     fail "$*; pass a file of your own: make zoo DATA=file.tsv"
 }
 
-while getopts o:f:m:s:nh option; do
+while getopts o:f:m:k:s:nh option; do
     case $option in
     o) out=$OPTARG ;;
     f) facets=$OPTARG ;;
     m) least=$OPTARG ;;
+    k) most=$OPTARG ;;
     s) state=$OPTARG ;;
     n) update=no ;;
     h) echo "$usage" && exit 0 ;;
@@ -49,8 +52,8 @@ while getopts o:f:m:s:nh option; do
     esac
 done
 shift $((OPTIND - 1))
-case $#/$least in
-0/*[!0-9]* | 0/ | [1-9]*) usage_error ;;
+case $#/$least/$most in
+0/*[!0-9/]* | 0//* | 0/*/ | [1-9]*) usage_error ;;
 esac
 
 command -v apt-get >/dev/null || no_corpus "there is no apt-get here"
@@ -106,7 +109,7 @@ print_files <"$work/Packages" | awk -v facets="$facets" '
             count = split(tags, list, /[ ,\t]+/)
             for (i = 1; i <= count; i++)
                 for (j = 1; j <= number; j++)
-                    if (index(list[i], wanted[j]) == 1 && list[i] !~ /::TODO$/) {
+                    if ((facets == "all" || index(list[i], wanted[j]) == 1) && list[i] ~ /::/ && list[i] !~ /::TODO$/) {
                         chosen = chosen " " list[i]
                         break
                     }
@@ -152,7 +155,7 @@ print_files <"$work/Translations" | awk -v tags="$work/tags" '
 [ ! -e "$work/unreadable" ] || fail "cannot read $(head -n 1 "$work/unreadable"); remove $state and try again"
 
 # 3. The rows. Labels are sorted; a row whose labels are all rare goes, and so does a text seen before.
-awk -v least="$least" -v texts="$work/texts" -v counts="$work/counts" '
+awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/counts" '
     BEGIN {
         while ((getline line < texts) > 0) {
             tab = index(line, "\t")
@@ -165,7 +168,20 @@ awk -v least="$least" -v texts="$work/texts" -v counts="$work/counts" '
         for (i = 2; i <= NF; i++)
             if (!((rows, $i) in has)) { has[rows, $i] = 1; bearers[$i]++ }
     }
+    # The labels that the most packages bear; of equals the first by name.
+    function keep_most(    i, name, best) {
+        for (i = 0; i < most; i++) {
+            best = ""
+            for (name in bearers)
+                if (!(name in kept_name) && (best == "" || bearers[name] > bearers[best] ||
+                                             (bearers[name] == bearers[best] && name < best)))
+                    best = name
+            kept_name[best] = 1
+        }
+        for (name in bearers) if (!(name in kept_name)) bearers[name] = -1
+    }
     END {
+        if (most > 0) keep_most()
         for (r = 1; r <= rows; r++) {
             count = split(row[r], part, " ")
             kept = 0

@@ -38,7 +38,8 @@ def macro_f1(of, predicted):
 
 
 found = scores(fit, valid)
-thresholds = np.unique(np.quantile(found, np.linspace(0.9, 0.995, 60)))
+shares = np.concatenate([np.linspace(0.05, 0.9, 60), np.linspace(0.9, 0.999, 60)])
+thresholds = np.unique(np.quantile(found, shares))
 best = max(thresholds, key=lambda threshold: macro_f1(valid, found > threshold))
 print(f"validation part: {macro_f1(valid, found > 0):.4f} at 0, {macro_f1(valid, found > best):.4f} at {best:.3f}")
 found = scores(train, test)
