@@ -102,7 +102,7 @@ static Status evaluate(Trainer *trainer, const DatasetPart *part, int batch, boo
 
 Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
 {
-    bool finite;
+    bool finite = true;
     return evaluate(trainer, part, batch, pad, metrics, &finite);
 }
 
@@ -258,7 +258,7 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
     Status status = check_loss(run);
     if (!status_is_ok(&status))
         return status;
-    bool finite;
+    bool finite = true;
     status = evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
                       run->options->notebook, &result->metrics, &finite);
     run->diverged = !finite;
