@@ -293,6 +293,21 @@ START_TEST(a_prefix_is_offered_and_taken_off)
         ck_assert_ok(load_with(&b, (NnLoadOptions){.prefix = prefixes[i]}));
         ck_assert(same_values(&a.base, &b.base));
     }
+    /* Another text of the same length is not the prefix, nor is one that ends in the middle of a name. */
+    NpzWriter *writer;
+    ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    for (NnIterator it = nn_iterate(&a.base); nn_next(&it);) {
+        char name[NN_NAME_SIZE + 20];
+        snprintf(name, sizeof name, "module.%s", it.named.name);
+        npz_add_tensor(writer, name, nn_named_view(&it.named));
+    }
+    npz_add_tensor(writer, "ignore.upper", a.fc.bias.core.value);
+    ck_assert_ok(npz_writer_finish(writer));
+    must_refuse(load_with(&b, (NnLoadOptions){.prefix = "module."}), "'ignore.upper' is in the file");
+    ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    npz_add_tensor(writer, "the_upper", a.fc.bias.core.value);
+    ck_assert_ok(npz_writer_finish(writer));
+    must_refuse(load_with(&b, (NnLoadOptions){0}), "'upper' is missing in the file");
     /* What stands there without the prefix is no parameter of the model. */
     write_flawed(&a, EXTRA);
     must_refuse(load_with(&b, (NnLoadOptions){.prefix = "module.", .allow_missing = true}),

@@ -256,6 +256,7 @@ START_TEST(headers_that_lie_are_refused)
         {"{" TENSOR("a", "F32", "4611686018427387904", 0, 8) "}", 8,
          "'a': its shape is larger than any memory"},
         {"{" TENSOR("a", "F32", "4294967296,4294967298", 0, 8) "}", 8, "'a': its shape is larger"},
+        {"{" TENSOR("a", "F32", "1", 0, 8) "}", 8, "'a': its offsets do not fit its shape and type"},
         {"{" TENSOR("a", "F32", "-2", 0, 8) "}", 8, "is not from 0 to"},
         {"{" TENSOR("a", "F32", "2.0", 0, 8) "}", 8, "a whole number is expected"},
         {"{" A "," A "}", 8, "'a': its offsets overlap"},
@@ -291,6 +292,45 @@ START_TEST(headers_that_lie_are_refused)
         else
             ck_assert_msg(status_is_ok(&status), "%s: %s", cases[i].header, status.message);
     }
+}
+END_TEST
+
+/* A tensor of one element, all of whose bits are set. */
+static Status read_ones(const char *type, const char *shape, int item_bytes, Tensor *t)
+{
+    char bytes[300] = {0}, *header = bytes + 8;
+    int length = snprintf(header, 250, "{\"a\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[0,%d]}}",
+                          type, shape, item_bytes);
+    bytes[0] = (char)length;
+    memset(header + length, 0xff, (size_t)item_bytes);
+    Npz *npz;
+    ck_assert_ok(npz_open_memory(&npz, bytes, 8 + (size_t)(length + item_bytes), "ones.safetensors"));
+    Status status = npz_read_tensor(npz, npz_find(npz, "a"), &arena, t);
+    npz_close(npz);
+    return status;
+}
+
+START_TEST(integers_have_their_sign)
+{
+    static const struct {
+        const char *type;
+        int item_bytes, value;
+    } cases[] = {{"I8", 1, -1},  {"U8", 1, 255}, {"I16", 2, -1}, {"U16", 2, 65535},
+                 {"I32", 4, -1}, {"I64", 8, -1}, {"BOOL", 1, 1}};
+    Tensor t;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ck_assert_ok(read_ones(cases[i].type, "1", cases[i].item_bytes, &t));
+        ck_assert_msg(tensor_i32(t)[0] == cases[i].value, "%s: %d", cases[i].type, tensor_i32(t)[0]);
+    }
+    refused(read_ones("U32", "1", 4, &t), "'a': element 0 does not fit into 32 bits");
+    refused(read_ones("U64", "1", 8, &t), "'a': element 0 does not fit into 32 bits");
+    refused(read_ones("C64", "1", 8, &t), "'a': is <c8, not an array of numbers");
+    ck_assert_ok(read_ones("F32", "1,1,1,1,1,1", 4, &t));
+    refused(read_ones("F32", "1,1,1,1,1,1,1", 4, &t), "'a': has 7 axes, but a tensor at most 6");
+    refused(read_ones("F32", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", 4, &t),
+            "has 32 axes");
+    refused(read_ones("F32", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", 4, &t),
+            "it has more than 32 axes");
 }
 END_TEST
 
@@ -400,6 +440,7 @@ Suite *tensor_safetensors_suite(void)
     tcase_add_test(tcase, views_of_any_strides_come_back);
     tcase_add_test(tcase, a_file_may_be_empty);
     tcase_add_test(tcase, what_cannot_be_written_leaves_the_old_file);
+    tcase_add_test(tcase, integers_have_their_sign);
     tcase_add_test(tcase, headers_that_lie_are_refused);
     tcase_add_test(tcase, a_length_that_lies_is_refused);
     tcase_add_test(tcase, a_file_that_is_cut_is_refused);
