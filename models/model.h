@@ -46,6 +46,7 @@ struct ModelKind {
 struct Model {
     NnModule base;
     const ModelKind *kind;
+    TapeScope scope; /* of messages: around all parts, without being a part of their names */
     ModelConfig config;
     NnParameter *output_bias; /* [K]: what starts at the labels' log-odds */
     NnParameter *word_scores; /* [V, 1], or NULL: what starts at the words' inverse document frequencies */

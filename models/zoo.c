@@ -60,6 +60,8 @@ Status model_new_without_values(Model **out, const ModelKind *kind, ModelConfig 
     config.embed_dropout = config.embed_dropout >= 0 ? config.embed_dropout : own->embed_dropout;
     config.dropout = config.dropout >= 0 ? config.dropout : own->dropout;
     nn_module_init(&model->base);
+    model->scope.name = kind->name;
+    model->base.scope.parent = &model->scope;
     nn_dropout_init(&model->embed_dropout, config.embed_dropout);
     nn_dropout_init(&model->dropout, config.dropout);
     nn_module_add(&model->base, &model->embed_dropout.base, "embed_dropout");

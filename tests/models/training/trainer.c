@@ -675,6 +675,39 @@ START_TEST(the_first_value_that_is_not_finite_is_named)
 }
 END_TEST
 
+/* Also where the op stands in the model itself and not in a part of it: the model is named then. */
+START_TEST(a_value_that_is_not_finite_has_a_place_in_every_model)
+{
+    const ModelKind *kind = zoo_kind(_i);
+    TrainerOptions options = with_shards(1, 1);
+    options.check_finite = true;
+    TestBatch b;
+    Random random = random_new(2, 0);
+    make_batch(&b, &random, 6, 6);
+    Run first = start(kind, options, 5);
+    int parameters = 0, failures = 0;
+    for (NnIterator it = nn_iterate(&first.model->base); nn_next(&it);)
+        parameters++;
+    finish(&first);
+    for (int i = 0; i < parameters; i++) {
+        Run run = start(kind, options, 5);
+        NnIterator it = nn_iterate(&run.model->base);
+        for (int k = 0; k <= i; k++)
+            ck_assert(nn_next(&it));
+        tensor_fill(nn_named_view(&it.named), INFINITY);
+        parameter_changed(&it.named.parameter->core);
+        double loss;
+        Status status = trainer_step(run.trainer, &b.batch, &loss);
+        const char *place = strstr(status.message, "made a NaN or an infinity (in ");
+        if (!status_is_ok(&status)) /* behind a tanh infinity may be lost */
+            ck_assert_msg(place && strstr(place, kind->name), "%s: %s", it.named.name, status.message);
+        failures += !status_is_ok(&status);
+        finish(&run);
+    }
+    ck_assert_int_gt(failures, 1);
+}
+END_TEST
+
 Suite *models_trainer_suite(void);
 Suite *models_trainer_suite(void)
 {
@@ -700,6 +733,7 @@ Suite *models_trainer_suite(void)
     tcase_add_test(c, options_out_of_range_are_errors);
     tcase_add_loop_test(c, a_batch_that_cannot_be_read_changes_nothing, 0, MODELS);
     tcase_add_test(c, the_first_value_that_is_not_finite_is_named);
+    tcase_add_loop_test(c, a_value_that_is_not_finite_has_a_place_in_every_model, 0, zoo_count());
     suite_add_tcase(suite, c);
     return suite;
 }
