@@ -113,6 +113,41 @@ START_TEST(so_does_one_with_every_option)
 }
 END_TEST
 
+/* With the corpus where it is now, for more epochs, on other threads; and then the folder knows it. */
+START_TEST(a_run_may_go_further_than_it_was_to_go)
+{
+    shell_must("cp -r " RUNS
+               "/finished %s && chmod -R u+w %s && %s/train_zoo --resume %s/finished --data " RUNS
+               "/corpus.tsv --epochs 3 --threads 2",
+               folder, folder, tools, folder);
+    ck_assert_ptr_nonnull(strstr(shell_output(), " 3/3 "));
+    ck_assert_ptr_null(strstr(shell_output(), " 2/3 "));
+    shell_must("%s/train_zoo --resume %s/finished --epochs 4", tools, folder);
+    ck_assert_ptr_nonnull(strstr(shell_output(), " 4/4 "));
+    ck_assert_ptr_null(strstr(shell_output(), " 3/4 "));
+}
+END_TEST
+
+/* Version 0.1.0 knew a run by all of its settings: where they were changed by hand, nothing is begun again.
+ */
+START_TEST(a_run_with_other_settings_is_left_alone)
+{
+    shell_must("cp -r " RUNS
+               "/adam %s && chmod -R u+w %s && sed -i 's/\"lr\": 0.002/\"lr\": 0.1/' %s/adam/settings.json",
+               folder, folder, folder);
+    ck_assert_int_eq(
+        shell_run("%s/train_zoo --resume %s/adam --data " RUNS "/corpus.tsv --quiet", tools, folder), 1);
+    ck_assert_msg(strstr(shell_output(), "the settings beside it were changed") != NULL, "%s",
+                  shell_output());
+    shell_must(
+        "cp " RUNS
+        "/adam/settings.json %s/adam && sed -i 's/\"lr\": 0.002/\"lr\": 0.1/' %s/adam/settings.json && "
+        "cat %s/adam/*.npz | cksum > %s/now && cat " RUNS "/adam/*.npz | cksum | cmp - %s/now",
+        folder, folder, folder, folder, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/adam --lr 0.01", tools, folder), 2);
+}
+END_TEST
+
 Suite *tools_kept_runs_suite(void);
 Suite *tools_kept_runs_suite(void)
 {
@@ -125,6 +160,8 @@ Suite *tools_kept_runs_suite(void)
     tcase_add_test(tcase, a_run_killed_in_mid_epoch_ends_in_the_same_weights);
     tcase_add_test(tcase, so_does_one_of_the_best_model);
     tcase_add_test(tcase, so_does_one_with_every_option);
+    tcase_add_test(tcase, a_run_may_go_further_than_it_was_to_go);
+    tcase_add_test(tcase, a_run_with_other_settings_is_left_alone);
     suite_add_tcase(suite, tcase);
     return suite;
 }
