@@ -227,6 +227,7 @@ END_TEST
 /* Gives gradients of rows as it is told, to a leaf or to a value that was computed. */
 typedef struct GivenRows {
     Tensor rows, ids;
+    bool repeat; /* an id may stand there twice */
 } GivenRows;
 
 static bool given_rows_forward(OpContext *c)
@@ -237,11 +238,28 @@ static bool given_rows_forward(OpContext *c)
 static void given_rows_backward(OpContext *c, OpTerm *terms)
 {
     const GivenRows *given = c->attributes;
-    op_give_rows(&terms[0], given->rows, given->ids, true);
+    op_give_rows(&terms[0], given->rows, given->ids, !given->repeat);
 }
 
 static const OpKind op_given_rows = {
     .name = "given_rows", .forward = given_rows_forward, .backward = given_rows_backward};
+
+START_TEST(rows_that_are_given_twice_are_one_for_the_optimizer)
+{
+    Parameter table;
+    parameter_init(&table, test_count_up(tape, DTYPE_F32, SHAPE(3, 2)));
+    const GivenRows given = {.rows = test_count_up(tape, DTYPE_F32, SHAPE(3, 2)),
+                             .ids = test_values(tape, DTYPE_I32, SHAPE(3), NUMBERS(2, 0, 2)),
+                             .repeat = true};
+    Var t = tape_parameter(tape, &table);
+    ck_assert(tape_backward(op_apply(&op_given_rows, &t, 1, &given, sizeof given)));
+    TapeGradient gradient = tape_gradient(tape, &table);
+    expect(gradient.ids, 0, 2, 0);
+    expect(gradient.rows, 0, 1 + 5, 2 + 6, 3, 4);
+    expect(var_grad(t), 0, 3, 4, 0, 0, 6, 8);
+    parameter_release(&table);
+}
+END_TEST
 
 START_TEST(gradients_of_rows_are_checked)
 {
@@ -251,12 +269,12 @@ START_TEST(gradients_of_rows_are_checked)
         Tensor rows = test_count_up(tape, DTYPE_F64, SHAPE(2, 2));
         Tensor ids = test_values(tape, DTYPE_I32, SHAPE(3), NUMBERS(0, 9, 2));
         const GivenRows given[6] = {
-            {rows, tensor_slice(ids, 0, 0, TENSOR_END, 2)}, /* fits */
-            {rows, tensor_slice(ids, 0, 0, 2, 1)},          /* an id that is not there */
-            {rows, ids},
-            {rows, test_count_up(tape, DTYPE_F64, SHAPE(2))},
-            {test_count_up(tape, DTYPE_F64, SHAPE(2, 3)), tensor_slice(ids, 0, 0, TENSOR_END, 2)},
-            {test_count_up(tape, DTYPE_F32, SHAPE(2, 2)), tensor_slice(ids, 0, 0, TENSOR_END, 2)}};
+            {rows, tensor_slice(ids, 0, 0, TENSOR_END, 2), false}, /* fits */
+            {rows, tensor_slice(ids, 0, 0, 2, 1), false},          /* an id that is not there */
+            {rows, ids, false},
+            {rows, test_count_up(tape, DTYPE_F64, SHAPE(2)), false},
+            {test_count_up(tape, DTYPE_F64, SHAPE(2, 3)), tensor_slice(ids, 0, 0, TENSOR_END, 2), false},
+            {test_count_up(tape, DTYPE_F32, SHAPE(2, 2)), tensor_slice(ids, 0, 0, TENSOR_END, 2), false}};
         Var input = k < 6 ? a : var_scale(a, 2, 0);
         Var loss = op_apply(&op_given_rows, &input, 1, &given[k % 6], sizeof given[0]);
         if (k % 6 == 0) {
@@ -552,6 +570,7 @@ Suite *autograd_op_suite(void)
     tcase_add_test(cases, mistakes_of_an_op_are_errors_with_its_name);
     tcase_add_loop_test(cases, repeated_rows_are_the_whole_rows, 0, ROW_FUNCTIONS);
     tcase_add_test(cases, repeated_rows_may_be_used_in_several_ways_at_once);
+    tcase_add_test(cases, rows_that_are_given_twice_are_one_for_the_optimizer);
     tcase_add_test(cases, gradients_of_rows_are_checked);
     tcase_add_loop_test(cases, nothing_that_is_passed_in_crashes, 0, 8);
     tcase_add_loop_test(cases, every_allocation_of_an_op_may_fail, 0, op_count());
