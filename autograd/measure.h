@@ -9,6 +9,7 @@ REEL_BEGIN_DECLS
 
 enum { MEASURE_MAX_OUTPUTS = 4 };
 
+/* An op that is measured. */
 typedef struct Measure {
     Tape *tape;
     Arena arena;   /* of the inputs */

@@ -22,7 +22,10 @@ typedef struct NnModule NnModule;
 typedef struct NnParameter NnParameter;
 typedef struct NnSlice NnSlice;
 
-enum { NN_NAME_SIZE = 160, NN_MAX_DEPTH = 32 /* of parts within parts */ };
+/* Bytes of a name with all its dots. */
+enum { NN_NAME_SIZE = 160 };
+/* Parts within parts, at most. */
+enum { NN_MAX_DEPTH = 32 };
 
 /* How first values are drawn. */
 typedef struct NnInit {
