@@ -57,6 +57,9 @@ START_TEST(other_spellings_of_the_same_are_read)
     takes("{\"fortran_order\": False, \"descr\": \"|u1\", \"shape\": (3, 4,),}\n");
     takes("{'descr': '<U5', 'fortran_order': False, 'shape': (0, 9), }"
           "\n");
+    takes("{'descr': '<f16', 'fortran_order': False, 'shape': (3,), }\n"); /* x86's long double, and two of
+                                                                              them */
+    takes("{'descr': '<c32', 'fortran_order': False, 'shape': (3,), }\n");
     takes("{'descr': '|S0', 'fortran_order': False, 'shape': (3,), }\n");
     takes("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n");
     takes("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (3,), }\n");

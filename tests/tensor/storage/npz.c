@@ -420,6 +420,28 @@ START_TEST(the_bytes_are_zlibs_however_they_are_handed_over)
 }
 END_TEST
 
+static uint64_t packed_size(Tensor t, int level)
+{
+    NpzWriter *writer;
+    Npz *npz;
+    ok(npz_writer_open(&writer, path, (NpzOptions){.level = level}));
+    npz_add_tensor(writer, "t", t);
+    ok(npz_writer_finish(writer));
+    ok(npz_open(&npz, path));
+    uint64_t size = npz_find(npz, "t")->packed_size;
+    npz_close(npz);
+    return size;
+}
+
+/* Floats that repeat are found by the search alone, which begins at level 7. */
+START_TEST(higher_levels_search)
+{
+    Tensor row = noise(1, 1000), t = tensor_copy(&arena, tensor_expand(row, SHAPE(20, 1000)));
+    ck_assert_uint_gt(packed_size(t, 6), 60000);
+    ck_assert_uint_lt(packed_size(t, 7), 10000);
+}
+END_TEST
+
 START_TEST(every_level_and_zip64_hold_the_same)
 {
     Npz *first, *other;
@@ -1201,6 +1223,7 @@ Suite *tensor_npz_suite(void)
     tcase_add_test(tcase, a_transposed_view_is_written_in_its_own_order);
     tcase_add_test(tcase, long_members_come_back);
     tcase_add_test(tcase, the_bytes_are_zlibs_however_they_are_handed_over);
+    tcase_add_test(tcase, higher_levels_search);
     tcase_add_test(tcase, every_level_and_zip64_hold_the_same);
     tcase_add_test(tcase, an_empty_file_and_many_members);
     tcase_add_test(tcase, long_names_come_back);
