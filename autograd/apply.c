@@ -8,6 +8,9 @@
 /* More inputs or outputs than these are put into the arena. */
 enum { FEW_INPUTS = 8, FEW_OUTPUTS = 4 };
 
+/* The index of the Var without a tape that an op of no values returns. */
+enum { OF_NOTHING = 1 };
+
 /* ---- Checks ---- */
 
 /* The value of an input; NULL with the reason recorded if it is news. */
@@ -18,7 +21,8 @@ static Value *resolve(const OpKind *op, Tape *tape, Var input, int i)
         return NULL;
     }
     if (!input.tape) {
-        tape_fail(tape, "%s: input %d is not a value of a tape", op->name, i);
+        tape_fail(tape, "%s: input %d is not a value of a tape%s", op->name, i,
+                  input.index == OF_NOTHING ? ", but the result of an op that was given no values" : "");
         return NULL;
     }
     Value *value = tape_find(input, op->name);
@@ -62,7 +66,7 @@ static bool make_whole(OpContext *c, unsigned lazy)
     const Node *node = tape_node(c->tape, c->node);
     for (int i = 0; i < c->count; i++) {
         Value *value = tape_value(c->tape, node_input(c->tape, node, i));
-        if (value->held && !value->t.data && !(i < 16 && (lazy & OP_IN(i))) && !tape_whole(c->tape, value))
+        if (value->held && !value->t.data && !(lazy & OP_IN(i)) && !tape_whole(c->tape, value))
             return false;
     }
     return true;
@@ -116,8 +120,8 @@ static Var fail(OpContext *c)
 Var(op_apply)(const OpKind *op, const Var *inputs, int count, const void *attributes, size_t size)
 {
     Tape *tape = tape_of(inputs, count);
-    if (!tape)
-        return (Var){0};
+    if (!tape) /* there is no tape to record an error on; the op that gets this does it */
+        return (Var){.index = OF_NOTHING};
     if (!tape_ok(tape))
         return tape_empty(tape);
     Tensor *few_in[FEW_INPUTS], *few_out[FEW_OUTPUTS];
@@ -261,4 +265,10 @@ Parameter *op_parameter(const OpContext *c, int input)
 {
     const Value *value = input_value(c, input);
     return value->record && !value->held ? c->tape->records[value->record - 1].parameter : NULL;
+}
+
+const Parameter *op_parameter_behind(const OpContext *c, int input)
+{
+    const Value *value = input_value(c, input);
+    return value->record ? c->tape->records[value->record - 1].parameter : NULL;
 }

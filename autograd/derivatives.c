@@ -63,6 +63,18 @@ bool(tape_backward)(Var loss)
     return tape_ok(tape) && walk_take(&walk, loss.index, &one) && walk_run(&walk, value->maker, 0);
 }
 
+bool tape_backward_from(Var output, Tensor gradient)
+{
+    Tape *tape = output.tape;
+    const Value *value = tape_find(output, "tape_backward");
+    OpTerm seed = {.kind = OP_TERM_DENSE, .a = gradient};
+    Walk walk;
+    if (!value || !tape_ok(tape))
+        return false;
+    return !value->wants || (walk_begin(&walk, tape, NULL) && walk_take(&walk, output.index, &seed) &&
+                             walk_run(&walk, value->maker, 0));
+}
+
 void var_retain_grad(Var v)
 {
     const Value *value = tape_find(v, "var_retain_grad");

@@ -39,7 +39,9 @@ typedef enum {
     LAYOUT_SIZE_1,     /* every op_sample_size() is 1 */
     LAYOUT_EMPTY,      /* op_sample_size(s, 0) is 0 */
     LAYOUT_BEHIND,     /* each input is the result of another op */
-    LAYOUT_LARGE,      /* values ten times as large, where the op's domain allows it */
+    LAYOUT_REPEATED, /* rows by an index: each several times, or some of them and NaN in those that are not in
+                        use */
+    LAYOUT_LARGE,    /* values ten times as large, where the op's domain allows it */
     LAYOUT_COUNT
 } Layout;
 /* "contiguous", "transposed", ... */

@@ -65,8 +65,8 @@ enum {
     OP_ROWWISE = 1 << 0
 };
 
-/* Bits of `lazy_forward` and `backward_reads`. */
-#define OP_IN(i)         (1u << (i))
+/* Bits of `lazy_forward` and `backward_reads`; inputs from 15 on share one. */
+#define OP_IN(i)         (1u << ((i) < 15 ? (i) : 15))
 #define OP_OUT(k)        (1u << (16 + (k)))
 #define OP_READS_NOTHING (1u << 31)
 

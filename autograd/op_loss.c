@@ -172,17 +172,19 @@ Var var_bce(Var p, Var target, Var weight, Reduction reduction)
 /* ---- bce_with_logits ---- */
 
 /* f(x, t) = w ((1 - t) x + (1 + (q - 1) t) softplus(-x)), q the weight of the positive class.
- * df/dx = w ((1 - t) - (1 + (q - 1) t) sigmoid(-x)), df/dt = w (-x + (q - 1) softplus(-x)) */
+ * df/dx = w ((1 - t) sigmoid(x) - q t sigmoid(-x)), df/dt = w (-x + (q - 1) softplus(-x)) */
 static bool spread_weights(OpContext *c, Tensor x, Tensor *w, Tensor *q)
 {
     const Loss *loss = c->attributes;
     return spread_weight(c, loss->weight, "weight", x, w) &&
            spread_weight(c, loss->pos_weight, "pos_weight", x, q);
 }
-static Tensor of_negative(OpContext *c, UnaryOp op, Tensor x)
+/* op(-|x|): at both ends of the logits the functions lose nothing so. */
+static Tensor of_minus_magnitude(OpContext *c, UnaryOp op, Tensor x)
 {
     Tensor out = op_new_like(c, x);
-    bool ok = tensor_is_valid(out) && tensor_unary(UNARY_NEG, out, x) && tensor_unary(op, out, out);
+    bool ok = tensor_is_valid(out) && tensor_unary(UNARY_ABS, out, x) && tensor_unary(UNARY_NEG, out, out) &&
+              tensor_unary(op, out, out);
     return ok ? out : tensor_invalid();
 }
 static bool bce_with_logits_forward(OpContext *c)
@@ -190,7 +192,7 @@ static bool bce_with_logits_forward(OpContext *c)
     Tensor x, t, w, q;
     if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
         return false;
-    Tensor losses = of_negative(c, UNARY_SOFTPLUS, x);
+    Tensor losses = of_minus_magnitude(c, UNARY_SOFTPLUS, x);
     if (!tensor_is_valid(losses))
         return false;
     int64_t n = tensor_numel(&x);
@@ -198,9 +200,8 @@ static bool bce_with_logits_forward(OpContext *c)
         x.dtype, const real *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data; real *loss = losses.data;
         for (int64_t i = 0; i < n; i++) {
             real of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
-            real value = (1 - pt[i]) * px[i] + of_softplus * loss[i];
-            if (value != value && isinf(px[i])) /* 0 times infinity, or the difference of two */
-                value = (px[i] > 0 ? pt[i] == 1 : of_softplus == 1 - pt[i]) ? 0 : (real)INFINITY;
+            real of_x = px[i] >= 0 ? 1 - pt[i] : pq ? -pq[i] * pt[i] : -pt[i];
+            real value = (of_x != 0 ? of_x * px[i] : 0) + of_softplus * loss[i]; /* x may be infinite */
             loss[i] = pw ? pw[i] * value : value;
         });
     return reduce_losses(c, losses);
@@ -210,25 +211,27 @@ static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
     Tensor x, t, w, q;
     if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
         return;
-    Tensor g = spread_grad(c, x), dx = of_negative(c, UNARY_SIGMOID, x);
+    Tensor g = spread_grad(c, x), dx = of_minus_magnitude(c, UNARY_SIGMOID, x);
     if (!tensor_is_valid(g) || !tensor_is_valid(dx))
         return;
     int64_t n = tensor_numel(&x);
     OP_REAL(
-        x.dtype, const real *pt = t.data, *pw = w.data, *pq = q.data, *pg = g.data; real *pdx = dx.data;
-        for (int64_t i = 0; i < n; i++) {
-            real of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
-            real value = (1 - pt[i]) - of_softplus * pdx[i];
+        x.dtype, const real *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data, *pg = g.data;
+        real *pdx = dx.data; for (int64_t i = 0; i < n; i++) {
+            real small = pdx[i], large = 1 - small, positive = px[i] >= 0 ? large : small;
+            real negative = px[i] >= 0 ? small : large;
+            real value = (1 - pt[i]) * positive - (pq ? pq[i] * pt[i] : pt[i]) * negative;
             pdx[i] = pg[i] * (pw ? pw[i] * value : value);
         });
     op_give(&terms[0], dx);
-    Tensor dt = op_needs_grad(c, 1) ? of_negative(c, UNARY_SOFTPLUS, x) : tensor_invalid();
+    Tensor dt = op_needs_grad(c, 1) ? of_minus_magnitude(c, UNARY_SOFTPLUS, x) : tensor_invalid();
     if (!tensor_is_valid(dt))
         return;
     OP_REAL(
         x.dtype, const real *px = x.data, *pw = w.data, *pq = q.data, *pg = g.data; real *pdt = dt.data;
         for (int64_t i = 0; i < n; i++) {
-            real value = -px[i] + (pq ? (pq[i] - 1) * pdt[i] : 0);
+            real softplus = px[i] >= 0 ? pdt[i] : pdt[i] - px[i];
+            real value = -px[i] + (pq ? (pq[i] - 1) * softplus : 0);
             pdt[i] = pg[i] * (pw ? pw[i] * value : value);
         });
     op_give(&terms[1], dt);
@@ -246,9 +249,9 @@ static void bce_with_logits_formula(const OpUse *use, OpVarTerm *terms)
     const Loss *loss = use->attributes;
     Var x = use->in[0], t = use->in[1], g = loss_grad(use), positive = var_sigmoid(x),
         negative = var_sigmoid(var_neg(x));
-    /* dx = positive - t (positive + q negative) */
-    Var scaled = loss->pos_weight ? var_mul(use->in[loss->pos_weight], negative) : negative;
-    op_give_var(&terms[0], var_mul(g, var_sub(positive, var_mul(t, var_add(positive, scaled)))));
+    Var yes = loss->pos_weight ? var_mul(t, use->in[loss->pos_weight]) : t;
+    Var dx = var_sub(var_mul(var_scale(t, -1, 1), positive), var_mul(yes, negative));
+    op_give_var(&terms[0], var_mul(g, dx));
     if (!use->wants[1])
         return;
     Var dt = var_neg(x);
@@ -329,9 +332,13 @@ static void cross_entropy_backward(OpContext *c, OpTerm *terms)
         y.dtype, for (int64_t n = 0; n < y.shape[0]; n++) {
             const real *py = (real *)y.data + n * size;
             real *pdx = (real *)dx.data + n * size, h = ((real *)g.data)[n];
-            for (int64_t j = 0; j < size; j++)
+            double others = 0; /* 1 less the probability of the class, which may have rounded to 1 */
+            int32_t class = tensor_i32(k)[n * k.strides[0]];
+            for (int64_t j = 0; j < size; j++) {
+                others += j == class ? 0 : (double)py[j];
                 pdx[j] = h * py[j];
-            pdx[tensor_i32(k)[n * k.strides[0]]] -= h;
+            }
+            pdx[class] = (real)(-(double)h * others);
         });
     op_give(&terms[0], dx);
 }

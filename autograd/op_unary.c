@@ -2,6 +2,8 @@
 #include "autograd/op_support_internal.h"
 #include "tensor/elementwise.h"
 
+#include <math.h>
+
 static bool unary_forward(OpContext *c, UnaryOp op)
 {
     return op_wants_real(c, 0) && op_output_like(c, *c->in[0]) && tensor_unary(op, *c->out[0], *c->in[0]);
@@ -240,12 +242,18 @@ static bool tanh_forward(OpContext *c)
 }
 static void tanh_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor g = op_dense(c, *c->grad[0]), da = op_new_like(c, *c->out[0]);
-    if (!tensor_is_valid(g) || !tensor_is_valid(da))
+    Tensor g = op_dense(c, *c->grad[0]), x = op_dense(c, *c->in[0]), da = op_new_like(c, *c->out[0]);
+    if (!tensor_is_valid(g) || !tensor_is_valid(x) || !tensor_is_valid(da))
         return;
     int64_t n = tensor_numel(&da);
-    OP_REAL(da.dtype, const real *f = c->out[0]->data, *pg = g.data; real *pda = da.data;
-            for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * (1 - f[i] * f[i]););
+    OP_REAL(
+        da.dtype, const real *f = c->out[0]->data, *pg = g.data, *px = x.data; real *pda = da.data;
+        for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * (1 - f[i] * f[i]);
+        for (int64_t i = 0; i < n; i++) if (1 - f[i] * f[i] < (real)0.01) {
+            /* 1 - f^2 cancels: 1 / cosh^2 a */
+            double u = exp(-2 * fabs((double)px[i]));
+            pda[i] = pg[i] * (real)(4 * u / ((1 + u) * (1 + u)));
+        });
     op_give(&terms[0], da);
 }
 static Var tanh_sample(OpSample *s)
@@ -263,7 +271,7 @@ OpKind op_tanh = {.name = "tanh",
                   .formula = tanh_formula,
                   .sample = tanh_sample,
                   .flags = OP_ROWWISE,
-                  .backward_reads = OP_OUT(0)};
+                  .backward_reads = OP_IN(0) | OP_OUT(0)};
 Var var_tanh(Var a)
 {
     return apply(&op_tanh, a);

@@ -125,16 +125,58 @@ static Range range_of(const OpSample *s, double low, double high)
     return range;
 }
 
+/* index[i] = i modulo `rows`, n of them. */
+static Var rows_in_turn(OpSample *s, int64_t n, int64_t rows)
+{
+    Tensor index = tensor_new(tape_arena(s->tape), DTYPE_I32, SHAPE(n));
+    if (!tensor_is_valid(index))
+        return tape_fail(s->tape, "out of memory");
+    for (int64_t i = 0; i < n; i++)
+        tensor_i32(index)[i] = (int32_t)(i % rows);
+    return tape_constant(s->tape, index);
+}
+
+/* How many rows the leaf has behind n that are drawn: fewer, which repeat, or two more, which are not in use.
+ */
+static bool has_poison(const OpSample *s)
+{
+    return s->seed % 2 == 0;
+}
+
+static int64_t leaf_rows(const OpSample *s, int64_t n)
+{
+    return has_poison(s) ? n + 2 : (n + 1) / 2;
+}
+
+static Var repeat_rows(OpSample *s, Var leaf, int64_t n)
+{
+    int64_t rows = leaf_rows(s, n);
+    if (!has_poison(s))
+        return var_gather_rows(leaf, rows_in_turn(s, n, rows));
+    Var all = var_gather_rows(leaf, rows_in_turn(s, 2 * rows, rows)); /* is held as the leaf and an index */
+    return var_gather_rows(all, rows_in_turn(s, n, n));
+}
+
 /* LAYOUT_BEHIND shrinks towards `center`, which keeps the values in their range. */
 static Var sample_leaf(OpSample *s, int ndim, const int64_t *shape, Range range, double center)
 {
-    Tensor t = next_input(s, s->dtype, ndim, shape, range);
+    bool repeats = s->layout == LAYOUT_REPEATED && ndim > 0 && shape[0] > 0;
+    int64_t own[TENSOR_MAX_DIMS] = {0};
+    if (ndim > 0)
+        memcpy(own, shape, (size_t)ndim * sizeof *shape);
+    if (repeats)
+        own[0] = leaf_rows(s, shape[0]);
+    Tensor t = next_input(s, s->dtype, ndim, own, range);
+    if (repeats && has_poison(s))
+        tensor_fill(tensor_slice(t, 0, shape[0], TENSOR_END, 1), NAN);
     Var leaf = tape_leaf(s->tape, t);
     if (var_is_empty(leaf))
         return leaf;
     s->leaves[s->next_leaf] = t;
     s->vars[s->next_leaf++] = leaf;
     s->leaf_count = s->next_leaf;
+    if (repeats)
+        return repeat_rows(s, leaf, shape[0]);
     if (s->layout == LAYOUT_BROADCAST)
         return var_expand(leaf, ndim, shape);
     if (s->layout == LAYOUT_BEHIND)

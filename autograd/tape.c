@@ -34,6 +34,7 @@ void tape_free(Tape *tape)
 {
     if (!tape)
         return;
+    tape_free(tape->child);
     arena_free(&tape->arena);
     arena_free(&tape->scratch);
     free_blocks(&tape->values);
@@ -90,7 +91,7 @@ void tape_rewind(Tape *tape, TapeMark mark)
 
 size_t tape_peak_bytes(const Tape *tape)
 {
-    return tape->arena.peak + tape->scratch.peak;
+    return tape->arena.peak + tape->scratch.peak + (tape->child ? tape_peak_bytes(tape->child) : 0);
 }
 
 Arena *tape_arena(Tape *tape)

@@ -118,6 +118,14 @@ typedef struct TapeGradient {
 } TapeGradient;
 TapeGradient tape_gradient(Tape *tape, const Parameter *parameter);
 
+/* A part of a model: from inputs to one value of the tape that it is given, which may be another one than
+ * theirs. */
+typedef Var TapeFunction(Tape *tape, const Var *inputs, int count, void *context);
+/* function(inputs), of which no value is kept but the result: backward runs it once more, with the same
+ * random numbers. Parameters may be read inside; other values come as inputs. What context points to must
+ * live until backward has run. Cannot be differentiated twice. */
+Var tape_checkpoint(TapeFunction *function, void *context, const Var *inputs, int count);
+
 /* ---- Running ---- */
 
 /* Modules say that they run: paths in messages come from this. */
@@ -137,14 +145,15 @@ TRACE_RETURNS(bool)
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define tape_constant(...)  TRACE(Var, tape_constant(__VA_ARGS__))
-#define tape_leaf(...)      TRACE(Var, tape_leaf(__VA_ARGS__))
-#define tape_parameter(...) TRACE(Var, tape_parameter(__VA_ARGS__))
-#define tape_backward(...)  TRACE(bool, tape_backward(__VA_ARGS__))
-#define tape_vjp(...)       TRACE(bool, tape_vjp(__VA_ARGS__))
-#define tape_hvp(...)       TRACE(bool, tape_hvp(__VA_ARGS__))
-#define var_value(...)      TRACE(Tensor, var_value(__VA_ARGS__))
-#define var_detach(...)     TRACE(Var, var_detach(__VA_ARGS__))
+#define tape_constant(...)   TRACE(Var, tape_constant(__VA_ARGS__))
+#define tape_leaf(...)       TRACE(Var, tape_leaf(__VA_ARGS__))
+#define tape_parameter(...)  TRACE(Var, tape_parameter(__VA_ARGS__))
+#define tape_backward(...)   TRACE(bool, tape_backward(__VA_ARGS__))
+#define tape_checkpoint(...) TRACE(Var, tape_checkpoint(__VA_ARGS__))
+#define tape_vjp(...)        TRACE(bool, tape_vjp(__VA_ARGS__))
+#define tape_hvp(...)        TRACE(bool, tape_hvp(__VA_ARGS__))
+#define var_value(...)       TRACE(Tensor, var_value(__VA_ARGS__))
+#define var_detach(...)      TRACE(Var, var_detach(__VA_ARGS__))
 #endif
 
 #endif

@@ -70,6 +70,7 @@ typedef struct Blocks {
 struct Tape {
     Arena arena;
     Arena scratch; /* see op_scratch() */
+    Tape *child;   /* of tape_checkpoint(); NULL: none yet */
     Blocks values, nodes;
     uint32_t value_count, node_count;
     uint32_t *inputs;
@@ -143,6 +144,14 @@ Tensor *tape_whole(Tape *tape, Value *value);
 bool op_check_outputs(OpContext *c);
 /* Runs a node's forward once more and drops what it makes; for measuring. */
 bool op_rerun_forward(Tape *tape, uint32_t node);
+
+/* The parameter behind an input, whatever holds its value. */
+const Parameter *op_parameter_behind(const OpContext *c, int input);
+
+/* ---- derivatives.c ---- */
+
+/* tape_backward() of a value of any shape, whose gradient is given. */
+bool tape_backward_from(Var output, Tensor gradient);
 
 /* ---- sparse.c ---- */
 

@@ -99,7 +99,7 @@ bool walk_fetch(OpContext *c, unsigned except)
     unsigned reads = (c->op->backward_reads ? c->op->backward_reads : ~0u) & ~except;
     for (int i = 0; i < c->count; i++) {
         Value *value = tape_value(tape, node_input(tape, node, i));
-        if (value->held && !value->t.data && (i >= 16 || (reads & OP_IN(i))) && !tape_whole(tape, value))
+        if (value->held && !value->t.data && (reads & OP_IN(i)) && !tape_whole(tape, value))
             return false;
     }
     for (int k = 0; k < c->outputs; k++) {
