@@ -47,7 +47,7 @@ typedef enum {
 /* "contiguous", "transposed", ... */
 const char *layout_name(Layout layout);
 
-/* Checks a registered op through its sample, in f64. An op without backward or sample is an error. */
+/* Checks a registered op through its sample, in f64. An op without a gradient or a sample is an error. */
 GradcheckResult gradcheck_op(const OpKind *op, Layout layout, uint64_t seed);
 /* The gradient of a weighted sum of the outputs, differentiated again, against differences of the gradient.
  * An op that cannot be differentiated twice is an error. */

@@ -1,17 +1,17 @@
 /* How an op is written. An op is one block in one place: its formula, its forward, its backward, a
  * sample for the gradient check, and the OpKind that names them; autograd/op_list.h names the op once more,
- * and that is all. A program outside the library writes the same block and calls op_apply(); see
- * docs/new-op.md.
+ * and autograd/ops.h declares its function. A program outside the library writes the same block and calls
+ * op_apply(); see docs/new-op.md.
  *
  * The contract of backward
  * - It is called at most once for each walk, after everything that used the outputs has run backward, and
  *   only if some output has a gradient and some input wants one.
  * - *c->grad[k] is the whole gradient of output k, of its shape; NULL: that output has none, it is zero. It
  *   is not written again by anybody, so it may be passed on as it is.
- * - It returns one term for each input in terms[i], by one of the op_give functions; what it does not set is
- *   no gradient. The engine checks the terms and adds them up, and sums over axes on which an input was
- *   broadcast. What is given must be memory of the step's arena (or of op_scratch()) that nobody writes
- *   afterwards: the engine may keep it instead of copying. One tensor may be given to several inputs.
+ * - It returns one term for each input in terms[i], by one of the op_give functions; a term that is
+ *   not set is no gradient. The engine checks the terms and adds them up, and sums over axes on which an
+ * input was broadcast. What is given must be memory of the step's arena (or of op_scratch()) that nobody
+ * writes afterwards: the engine may keep it instead of copying. One tensor may be given to several inputs.
  * - An input for which op_needs_grad() is false need not be served.
  * - c->in, c->out and c->saved are as forward left them. Of values that backward does not read
  *   (`backward_reads`) only the shape is there. */
@@ -44,7 +44,7 @@ typedef struct OpPart {
 
 typedef struct OpTerm {
     OpTermKind kind;
-    bool distinct; /* of rows: none stands twice */
+    bool distinct; /* of rows: no id occurs twice */
     bool of_held;  /* it is of what is held instead of the value (held_internal.h) */
     OpPart part;
     Tensor a, b;
@@ -178,7 +178,7 @@ static inline void op_give_part(OpTerm *term, Tensor grad, int axis, int64_t sta
     term->part.step = step;
 }
 
-/* `rows` [U, ...] is of the rows ids [U]; `distinct`: no id stands twice. A leaf keeps them sparse. */
+/* `rows` [U, ...] is of the rows ids [U]; `distinct`: no id occurs twice. A leaf keeps them sparse. */
 static inline void op_give_rows(OpTerm *term, Tensor rows, Tensor ids, bool distinct)
 {
     op_give(term, rows);

@@ -39,7 +39,7 @@ static inline bool op_wants_i32(OpContext *c, int input)
     return op_error(c, "input %d is %s, but must be i32", input, dtype_name(c->in[input]->dtype));
 }
 
-/* Makes a negative axis count from the end; an error where there is none such. */
+/* The axis counted from the front where it is negative; one that is out of range is an error. */
 static inline bool op_axis(OpContext *c, int axis, int ndim, int *found)
 {
     *found = axis < 0 ? axis + ndim : axis;

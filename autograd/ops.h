@@ -71,9 +71,9 @@ Var var_stack(const Var *parts, int count, int axis);
 
 /* ---- Rows by index ---- */
 /* table [V, E], ids i32 of any shape S -> S + [E]. The gradient of a leaf table is sparse; rows of
- * padding_id (or none: -1) get none. ids [N] give a repeated-rows value. */
+ * padding_id (or none: -1) get none. ids [N] give a value held as repeated rows. */
 Var var_embedding(Var table, Var ids, int64_t padding_id);
-/* out[n, ...] = a[index[n], ...], index i32 [N]. A repeated-rows value. */
+/* out[n, ...] = a[index[n], ...], index i32 [N]. Held as repeated rows where that pays. */
 Var var_gather_rows(Var a, Var index);
 /* out[.., i, ..] = a[.., index[.., i, ..], ..] along `axis` (torch.gather): index i32 of a's rank. */
 Var var_gather(Var a, int axis, Var index);

@@ -42,7 +42,7 @@ typedef struct Parameter {
     ParameterSettler *settle; /* comes with `read` */
     const void *read_context;
     bool is_behind;            /* some rows are not up to date at the moment */
-    bool is_lost;              /* written while it was behind: what the value is, nobody can tell */
+    bool is_lost;              /* written while it was behind: the value is undefined */
     ParameterPanels by_column; /* of W^T, for y = x W^T */
     ParameterPanels by_row;    /* of W, for dx = dy W */
 } Parameter;

@@ -22,7 +22,7 @@ REEL_BEGIN_DECLS
 /* The record of one step after another. */
 typedef struct Tape Tape;
 
-/* A handle of a value on a tape; passed by value. `stamp` tells a handle of an earlier step. */
+/* A handle of a value on a tape; passed by value. By `stamp` a handle of an earlier step is recognised. */
 typedef struct Var {
     Tape *tape;
     uint32_t index;
@@ -68,7 +68,7 @@ size_t tape_peak_bytes(const Tape *tape);
 Var tape_constant(Tape *tape, Tensor value);
 /* A value whose gradient is wanted; f32 or f64. */
 Var tape_leaf(Tape *tape, Tensor value);
-/* A parameter, the same node each time in a step. Its gradient is wanted unless it is frozen. */
+/* A parameter, the same value each time in a step. Its gradient is wanted unless it is frozen. */
 Var tape_parameter(Tape *tape, Parameter *parameter);
 /* The scalar `value` in the dtype of `like`. */
 Var tape_scalar(Var like, double value);
@@ -76,9 +76,9 @@ Var tape_scalar(Var like, double value);
 /* ---- Values and gradients ---- */
 
 bool var_is_empty(Var v);
-/* The value, whole; invalid for an empty Var. It is a view into the step's memory. */
+/* The value, which is put into memory if need be; invalid for an empty Var. A view into the step's memory. */
 Tensor var_value(Var v);
-/* Its sizes without making a repeated-rows value whole. 0 for an empty Var. */
+/* Its sizes, for which it need not be in memory. 0 for an empty Var. */
 int var_ndim(Var v);
 int64_t var_size(Var v, int axis);
 /* Whether its gradient may be asked for: a leaf, or made of one while gradients were enabled. */

@@ -54,7 +54,7 @@ bool walk_add(Walk *walk, uint32_t value, const Tensor *like, const OpTerm *term
 bool walk_run(Walk *walk, uint32_t first, uint32_t last);
 /* Runs one, if it has been reached. */
 void walk_node(Walk *walk, uint32_t node);
-/* Puts into memory what backward reads, but for those of `except`. False: there is none. */
+/* Puts the inputs and outputs that backward reads into memory, except those in `except`. False: an error. */
 bool walk_fetch(OpContext *c, unsigned except);
 /* Adds what waits to the sum: products, and rows unless the value is a leaf. */
 bool walk_finish(Walk *walk, uint32_t value);
