@@ -23,7 +23,8 @@ struct HeldKind {
 
 /* ---- Repeated rows (repeated.c): a value that is rows [U, ...] and an index [N] ---- */
 
-/* Holds output 0 as the rows `rows` by `index`; in a build without chapters puts them into memory. */
+/* Holds output 0 as the rows `rows` by `index`; in a build without chapters, or for an op without backward,
+ * puts them into memory. */
 bool repeated_hold(OpContext *c, Tensor rows, Tensor index);
 /* Whether working on `rows` instead of the rows by index pays: each is in use, and they are not more. */
 bool repeated_worth(OpContext *c, const Tensor *rows, Tensor index);

@@ -2,7 +2,8 @@
  * embedding is held as the distinct rows [U, ...] and an index [N], meaning rows[index[n]].
  *
  * - A rowwise op is run on the distinct rows, where each of them is in use and there are no more of them than
- *   rows. Its output is held by the same index.
+ *   rows. Its output is held by the same index. An op that has only a formula is not: formulas see whole
+ * values.
  * - Other ops get the value in memory, or read it straight into memory of their own (op_write()).
  * - Gradients of such a value, and of selections of its rows, are summed in the form of the distinct rows, at
  *   the value that first held them (the root): first summed, then multiplied.
@@ -106,7 +107,7 @@ static bool hold(OpContext *c, int k, Tensor rows, Tensor index, uint32_t root, 
 
 bool repeated_hold(OpContext *c, Tensor rows, Tensor index)
 {
-    if (REEL_CHAPTERS)
+    if (REEL_CHAPTERS && c->op->backward)
         return hold(c, 0, rows, index, first_output(c), false);
     Tensor like = rows;
     like.shape[0] = index.shape[0];
@@ -147,7 +148,7 @@ bool repeated_slice(OpContext *c, int64_t start, int64_t stop, int64_t step)
 static bool apply(OpContext *c, const Held *held, bool *done)
 {
     Repeated *r = (Repeated *)(void *)(uintptr_t)held;
-    *done = pays(c->tape, r);
+    *done = c->op->backward && pays(c->tape, r);
     if (!*done)
         return true;
     Tensor *whole = c->in[0];

@@ -22,6 +22,22 @@ START_TEST(second_derivatives_are_the_differences_of_first_ones)
 }
 END_TEST
 
+/* Formulas and compositions are checked as gradients, too: by differences of the values. */
+START_TEST(formulas_alone_give_the_gradient)
+{
+    static const Layout layouts[] = {LAYOUT_CONTIGUOUS, LAYOUT_BROADCAST, LAYOUT_REPEATED};
+    OpKind *op = op_at(_i);
+    void (*backward)(OpContext *, OpTerm *) = op->backward;
+    op->backward = NULL;
+    for (int k = 0; k < 3; k++)
+        for (uint64_t seed = 0; seed < SEEDS; seed++) {
+            GradcheckResult result = gradcheck_op(op, layouts[k], seed);
+            ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+        }
+    op->backward = backward;
+}
+END_TEST
+
 START_TEST(a_gradient_is_a_value_of_the_tape)
 {
     Var a = LEAF(tape, SHAPE(2), 2, 3), g, h;
@@ -218,6 +234,7 @@ Suite *autograd_derivatives_suite(void)
     TCase *cases = tcase_create("derivatives");
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_loop_test(cases, second_derivatives_are_the_differences_of_first_ones, 0, op_count());
+    tcase_add_loop_test(cases, formulas_alone_give_the_gradient, 0, op_count());
     tcase_add_test(cases, a_gradient_is_a_value_of_the_tape);
     tcase_add_test(cases, derivatives_of_any_order);
     tcase_add_test(cases, an_op_with_a_formula_alone_is_enough);
