@@ -75,16 +75,6 @@ bool tape_backward_from(Var output, Tensor gradient)
                              walk_run(&walk, value->maker, 0));
 }
 
-void var_retain_grad(Var v)
-{
-    const Value *value = tape_find(v, "var_retain_grad");
-    Record *record = value ? tape_record(v.tape, v.index) : NULL;
-    if (!record || record->retain)
-        return;
-    record->retain = true;
-    v.tape->retained_held += value->held != NULL;
-}
-
 /* ---- Reading gradients ---- */
 
 static bool own(Tape *tape, Record *record)

@@ -6,74 +6,6 @@
 
 #include <string.h>
 
-/* ---- The sum of terms: one op ---- */
-
-/* What the sum is of: its inputs are, for each term, `a`, and for rows also the ids. */
-typedef struct Sum {
-    int ndim;
-    int64_t shape[TENSOR_MAX_DIMS];
-    int count;
-    struct {
-        OpTermKind kind;
-        OpPart part;
-        int input;
-    } terms[];
-} Sum;
-
-static bool sum_forward(OpContext *c)
-{
-    const Sum *sum = c->attributes;
-    Tape *tape = c->tape;
-    Walk walk = {.tape = tape};
-    Pending pending = {.sum = {0}};
-    Tensor like = {.dtype = c->in[0]->dtype, .ndim = sum->ndim};
-    memcpy(like.shape, sum->shape, sizeof sum->shape);
-    for (int i = 0; i < sum->count; i++) {
-        const Tensor *a = c->in[sum->terms[i].input];
-        bool done = sum->terms[i].kind == OP_TERM_PART
-                        ? fold_part(&walk, &pending, &like, a, sum->terms[i].part)
-                    : sum->terms[i].kind == OP_TERM_ROWS
-                        ? fold_rows(&walk, &pending, &like, a, *c->in[sum->terms[i].input + 1])
-                        : fold_dense(&walk, &pending, &like, a);
-        if (!done)
-            return op_error(c, "a gradient does not fit to its value");
-    }
-    *c->out[0] = pending.sum;
-    return true;
-}
-
-/* The indices of `g` that a part with the sizes of `like` is of. */
-static Var slice_for(Var g, Var like, OpPart part)
-{
-    int64_t n = var_size(like, part.axis);
-    if (n == 0)
-        return var_slice(g, part.axis, 0, 0, 1);
-    int64_t last = part.start + part.step * (n - 1), stop = part.step > 0 ? last + 1 : last - 1;
-    return var_slice(g, part.axis, part.start, stop < 0 ? TENSOR_END : stop, part.step);
-}
-
-static void sum_formula(const OpUse *use, OpVarTerm *terms)
-{
-    const Sum *sum = use->attributes;
-    Var g = use->grad[0];
-    for (int i = 0; i < sum->count; i++) {
-        int input = sum->terms[i].input;
-        Var a = use->in[input];
-        int64_t shape[TENSOR_MAX_DIMS];
-        for (int d = 0; d < var_ndim(a); d++)
-            shape[d] = var_size(a, d);
-        if (sum->terms[i].kind == OP_TERM_PART)
-            op_give_var(&terms[input], slice_for(g, a, sum->terms[i].part));
-        else if (sum->terms[i].kind == OP_TERM_ROWS)
-            op_give_var(&terms[input], var_gather_rows(g, use->in[input + 1]));
-        else
-            op_give_var(&terms[input], var_expand(g, var_ndim(a), shape));
-    }
-}
-
-static const OpKind op_sum_of_terms = {
-    .name = "sum_of_terms", .forward = sum_forward, .formula = sum_formula};
-
 /* ---- What is pending ---- */
 
 typedef struct TermList {
@@ -141,38 +73,9 @@ static void join_products(Graph *graph, TermList *list)
 /* The gradient of a value. */
 static Var sum_terms(Graph *graph, uint32_t value)
 {
-    Tape *tape = graph->tape;
     TermList *list = &graph->pending[value - graph->path.base];
     join_products(graph, list);
-    if (!tape_ok(tape))
-        return tape_empty(tape);
-    const Tensor *like = &tape_value(tape, value)->t;
-    if (list->count == 1 && list->terms[0].kind == OP_TERM_DENSE) {
-        const Value *only = tape_find(list->terms[0].a, "tape_vjp");
-        if (!only || tensor_same_shape(&only->t, like))
-            return list->terms[0].a;
-    }
-    size_t count = (size_t)list->count, bytes = sizeof(Sum) + count * sizeof(((Sum *)0)->terms[0]);
-    Sum *sum = arena_calloc(&tape->arena, bytes);
-    Var *inputs = arena_alloc(&tape->arena, 2 * count * sizeof *inputs);
-    if (!sum || !inputs) {
-        tape_fail_memory(tape);
-        return tape_empty(tape);
-    }
-    sum->ndim = like->ndim;
-    memcpy(sum->shape, like->shape, sizeof like->shape);
-    sum->count = list->count;
-    int used = 0;
-    for (int i = 0; i < list->count; i++) {
-        const OpVarTerm *term = &list->terms[i];
-        sum->terms[i].kind = term->kind;
-        sum->terms[i].part = term->part;
-        sum->terms[i].input = used;
-        inputs[used++] = term->a;
-        if (term->kind == OP_TERM_ROWS)
-            inputs[used++] = term->b;
-    }
-    return op_apply(&op_sum_of_terms, inputs, used, sum, bytes);
+    return graph_sum(graph->tape, &tape_value(graph->tape, value)->t, list->terms, list->count);
 }
 
 /* ---- Nodes ---- */
@@ -280,6 +183,7 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
         if (graph->pending[first + k - base].count == 0)
             continue;
         Var sum = sum_terms(graph, first + k);
+        record_call_hook(tape, first + k, sum);
         ((Var *)(uintptr_t)use.grad)[k] = sum;
         for (int j = 0; j < m; j++)
             if (inputs[j].index == first + k)

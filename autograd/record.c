@@ -22,6 +22,43 @@ Record *tape_record(Tape *tape, uint32_t value)
     return record;
 }
 
+/* ---- Gradients that are looked at ---- */
+
+/* The record of a value whose own gradient is asked for. */
+static Record *watch(Var v, const char *user)
+{
+    const Value *value = tape_find(v, user);
+    Record *record = value ? tape_record(v.tape, v.index) : NULL;
+    if (record && !record->retain && !record->hook)
+        v.tape->retained_held += value->held != NULL;
+    return record;
+}
+
+void var_retain_grad(Var v)
+{
+    Record *record = watch(v, "var_retain_grad");
+    if (record)
+        record->retain = true;
+}
+
+void var_set_hook(Var v, VarHook *hook, void *context)
+{
+    Record *record = watch(v, "var_set_hook");
+    if (record) {
+        record->hook = hook;
+        record->hook_context = context;
+    }
+}
+
+void record_call_hook(Tape *tape, uint32_t value, Var gradient)
+{
+    const Value *v = tape_value(tape, value);
+    if (v->record && tape->records[v->record - 1].hook && tape_ok(tape)) {
+        const Record *record = &tape->records[v->record - 1];
+        record->hook(gradient, record->hook_context);
+    }
+}
+
 /* ---- Parameters, found by their address ---- */
 
 static const Parameter *parameter_of(const Tape *tape, uint32_t value)

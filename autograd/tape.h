@@ -98,6 +98,10 @@ bool tape_backward(Var loss);
  * depended on it. For other values only after var_retain_grad(). */
 Tensor var_grad(Var v);
 void var_retain_grad(Var v);
+/* Shows the gradient of a value to a function, in each walk that finds it, once it is complete; with a graph
+ * it is a value like any other. One for each value. */
+typedef void VarHook(Var gradient, void *context);
+void var_set_hook(Var v, VarHook *hook, void *context);
 
 /* Gradients of other values than losses, with respect to some inputs: of the sum over i of outputs[i]
  * seeds[i], seeds of their outputs' shapes (NULL: outputs are numbers, and the seeds 1). gradients[j] is that

@@ -57,6 +57,8 @@ typedef struct Record {
     bool grad_owned;   /* the memory of `grad` is its own */
     bool retain;       /* keep the gradient of an inner value */
     bool backward_run; /* tape_backward() has started here */
+    VarHook *hook;     /* is shown the gradient; NULL: none */
+    void *hook_context;
 } Record;
 
 /* Elements in blocks that never move. */
@@ -130,6 +132,8 @@ Record *tape_record(Tape *tape, uint32_t value);
 /* The value of a parameter in this step, or NULL. */
 Value *tape_find_parameter(const Tape *tape, const Parameter *parameter);
 bool records_add_parameter(Tape *tape, uint32_t value, Parameter *parameter);
+/* Shows a value's gradient to its hook, if it has one. */
+void record_call_hook(Tape *tape, uint32_t value, Var gradient);
 /* Forgets the records of values that are gone, and all gradients. */
 void records_rewind(Tape *tape);
 

@@ -204,6 +204,22 @@ static void keep(Walk *walk, uint32_t index)
     record->rows = pending->rows;
 }
 
+/* Shows the gradient to the value's hook. */
+static void show(Walk *walk, uint32_t index)
+{
+    Tape *tape = walk->tape;
+    const Value *value = tape_value(tape, index);
+    const Pending *pending = *walk_place(walk, index);
+    if (!pending || !value->record || !tape->records[value->record - 1].hook)
+        return;
+    Pending sum = {.sum = pending->sum}; /* with the rows of a leaf */
+    for (const RowGradient *part = pending->rows; part; part = part->next)
+        if (!fold_rows(walk, &sum, &value->t, &part->rows, part->ids))
+            return;
+    if (tensor_is_valid(sum.sum))
+        record_call_hook(tape, index, tape_constant(tape, sum.sum));
+}
+
 static bool any_wanted(const Walk *walk, const Node *node)
 {
     for (uint32_t i = 0; i < node->count; i++)
@@ -228,6 +244,8 @@ void walk_node(Walk *walk, uint32_t number)
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
         if (*walk_place(walk, value))
             walk_finish(walk, value);
+    for (uint32_t value = first; value < end && tape_ok(tape); value++)
+        show(walk, value);
     if (tape_ok(tape) && any_wanted(walk, node))
         run_backward(walk, number);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)

@@ -104,6 +104,8 @@ bool products_finish(Walk *walk, Pending *pending, const Tensor *like);
 bool graph_use(OpUse *use, Tape *tape, uint32_t node, const Path *path);
 /* The terms of one use, by its op's formula or composition. */
 bool graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms);
+/* The sum of terms, dense ones, parts and rows, as a value of the shape of `like` (graph_sum.c). */
+Var graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count);
 /* backward of an op that has only a formula or a composition. */
 void graph_backward(OpContext *c, OpTerm *terms);
 /* tape_vjp() with a graph. */

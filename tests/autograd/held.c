@@ -112,6 +112,30 @@ START_TEST(any_value_may_retain_its_gradient)
 }
 END_TEST
 
+static void note(Var gradient, void *context)
+{
+    double *sum = context;
+    Tensor t = tensor_contiguous(&arena, var_value(gradient));
+    for (int64_t i = 0; i < tensor_numel(&t); i++)
+        *sum = 10 * *sum + tensor_f64(t)[i];
+}
+
+START_TEST(a_hook_is_shown_the_gradient)
+{
+    double seen[3] = {0};
+    Var t = LEAF(tape, SHAPE(3, 1), 1, 2, 3), rows = var_embedding(t, INDEX(tape, SHAPE(3), 0, 1, 1), -1);
+    Var loss = var_sum(var_mul(rows, LEAF(tape, SHAPE(3, 1), 4, 5, 6)), AXES_ALL, false), g;
+    var_set_hook(rows, note, &seen[0]);
+    var_set_hook(t, note, &seen[1]);
+    var_set_hook(loss, note, &seen[2]);
+    ck_assert(tape_vjp(&loss, NULL, 1, &t, 1, true, &g));
+    ck_assert(seen[0] == 456 && seen[1] == 510 && seen[2] == 1); /* t: 4, 5 + 6, 0 */
+    seen[0] = seen[1] = seen[2] = 0;
+    ck_assert(tape_backward(loss));
+    ck_assert(seen[0] == 456 && seen[1] == 510 && seen[2] == 1);
+}
+END_TEST
+
 START_TEST(a_value_that_is_the_same_has_a_gradient_of_its_own)
 {
     for (int kind = 0; kind < 3; kind++) {
@@ -288,6 +312,7 @@ Suite *autograd_held_suite(void)
     tcase_add_test(cases, memory_follows_the_rows_in_use);
     tcase_add_test(cases, a_weight_may_be_made_of_repeated_rows);
     tcase_add_test(cases, any_value_may_retain_its_gradient);
+    tcase_add_test(cases, a_hook_is_shown_the_gradient);
     tcase_add_test(cases, a_value_that_is_the_same_has_a_gradient_of_its_own);
     tcase_add_test(cases, gradients_share_no_memory);
     tcase_add_test(cases, a_loss_that_was_rewound_may_be_run_again);
