@@ -72,10 +72,9 @@ static bool write(const Held *held, Tensor out)
 static bool read_rows(const Held *held, Tensor ids, Tensor out)
 {
     const Repeated *r = (const Repeated *)(const void *)held;
-    Tensor id = r->index; /* one at a time: few are read so */
-    for (int64_t i = 0; i < ids.shape[0]; i++) {
+    for (int64_t i = 0; i < ids.shape[0]; i++) { /* one at a time: few are read so */
         int64_t at = tensor_i32(ids)[i * ids.strides[0]];
-        id = tensor_slice(r->index, 0, at, at + 1, 1);
+        Tensor id = tensor_slice(r->index, 0, at, at + 1, 1);
         if (!tensor_gather_rows(tensor_slice(out, 0, i, i + 1, 1), r->rows, id))
             return false;
     }
