@@ -1,5 +1,6 @@
 #include "tools/run_folder.h"
 
+#include "models/training/run_settings.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
@@ -153,15 +154,41 @@ static Status name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *f
     return status_ok();
 }
 
-static Status remove_file(const char *folder, const char *name)
+static Status too_long(const char *folder)
 {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
-        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+}
+
+static Status remove_file(const char *path)
+{
     if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
         return status_failed("%.400s: cannot remove what another run has left: %s; choose another --out",
                              path, strerror(errno));
     return status_ok();
+}
+
+static Status remove_last(const char *path, const RunFiles *files)
+{
+    (void)files;
+    return remove_file(path);
+}
+
+/* Calls `visit` for each file that a model of the run goes on from, whether it is there or not. */
+static Status each_last(const ZooSettings *s, const ModelKind *const *kinds, int count, const RunFiles *files,
+                        Status (*visit)(const char *path, const RunFiles *files))
+{
+    char path[PATH_MAX], seed[64] = "";
+    Status status = status_ok();
+    for (int n = 0; n < s->seeds; n++) {
+        if (n > 0)
+            snprintf(seed, sizeof seed, ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
+        for (int i = 0; i < 2 * count && status_is_ok(&status); i++)
+            status = snprintf(path, sizeof path, "%s/%s%s%s.last.npz", s->out, seed,
+                              i % 2 ? ZOO_CHOICE_FOLDER "/" : "", kinds[i / 2]->name) < (int)sizeof path
+                         ? visit(path, files)
+                         : too_long(s->out);
+    }
+    return status;
 }
 
 /* What another run in this folder has come to would pass for this run's beside the new settings, and so would
@@ -169,20 +196,12 @@ static Status remove_file(const char *folder, const char *name)
 static Status remove_old_run(const ZooSettings *s, const ModelKind *const *kinds, int count)
 {
     static const char *const names[] = {"results.json", "report.json", "report.html"};
-    char name[256], seed[64] = "";
+    char path[PATH_MAX];
     Status status = status_ok();
     for (size_t i = 0; i < sizeof names / sizeof names[0] && status_is_ok(&status); i++)
-        status = remove_file(s->out, names[i]);
-    for (int n = 0; n < s->seeds; n++) {
-        if (n > 0)
-            snprintf(seed, sizeof seed, ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
-        for (int i = 0; i < 2 * count && status_is_ok(&status); i++) {
-            snprintf(name, sizeof name, "%s%s%s.last.npz", seed, i % 2 ? ZOO_CHOICE_FOLDER "/" : "",
-                     kinds[i / 2]->name);
-            status = remove_file(s->out, name);
-        }
-    }
-    return status;
+        status = snprintf(path, sizeof path, "%s/%s", s->out, names[i]) < (int)sizeof path ? remove_file(path)
+                                                                                           : too_long(s->out);
+    return status_is_ok(&status) ? each_last(s, kinds, count, NULL, remove_last) : status;
 }
 
 /* Of a run that goes on. */
@@ -259,6 +278,8 @@ Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKin
     folder->init_hash = init_hash;
     if (status_is_ok(&status))
         status = name_settings(folder, s, files);
+    if (status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
+        status = each_last(s, kinds, count, files, run_settings_check_file);
     return status_is_ok(&status) ? write_settings(folder, s) : status;
 }
 

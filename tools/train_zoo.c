@@ -40,15 +40,21 @@ static void show(void *context, const RunProgress *progress)
     progress_show(context, progress);
 }
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 /* Before the data are read, which takes its time. */
 static void print_first(const ZooSettings *s)
 {
     int processors = pool_processors(), busy = s->threads < s->shards ? s->threads : s->shards;
     if (busy < processors)
-        printf(
-            "%d of %d processors stay idle: a batch has %d parts (--shards; results depend on it), and there "
-            "are --threads %d\n",
-            processors - busy, processors, s->shards, s->threads);
+        printf("%d of %d processors stay idle: a batch has %d part%s (--shards; results depend on it), and "
+               "there "
+               "%s --threads %d\n",
+               processors - busy, processors, s->shards, plural(s->shards), s->threads == 1 ? "is" : "are",
+               s->threads);
     fflush(stdout);
 }
 
@@ -58,7 +64,8 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
     if (dataset->valid.count > 0)
         snprintf(valid, sizeof valid, ", %lld to validate", (long long)dataset->valid.count);
     if (dataset->unlabelled > 0)
-        snprintf(unlabelled, sizeof unlabelled, " (%lld rows without)", (long long)dataset->unlabelled);
+        snprintf(unlabelled, sizeof unlabelled, " (%lld row%s without)", (long long)dataset->unlabelled,
+                 plural(dataset->unlabelled));
     printf(
         "%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
         "text\n",
@@ -66,9 +73,9 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
         (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
         dataset->tokenizer.vocab_size,
         (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
-    printf("%d epochs, batches of %d, lr %g, seed %llu, %d threads, %d shards%s\n", s->epochs, s->batch,
-           s->lr, (unsigned long long)s->seed, s->threads, run->trainer.shards,
-           s->notebook ? ", as the notebook reads" : "");
+    printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
+           plural(s->epochs), s->batch, s->lr, (unsigned long long)s->seed, s->threads, plural(s->threads),
+           run->trainer.shards, plural(run->trainer.shards), s->notebook ? ", as the notebook reads" : "");
     fflush(stdout);
 }
 

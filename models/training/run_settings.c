@@ -1,10 +1,12 @@
 #include "models/training/run_settings.h"
 
+#include "models/training/training_state.h"
 #include "tensor/storage/json_reader.h"
 #include "tensor/storage/json_writer.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files)
 {
@@ -108,5 +110,20 @@ Status run_settings_check(const Npz *npz, const RunFiles *files, const char *id)
     arena_init(&arena, 0);
     Status status = compare_all(npz, member, files, &arena);
     arena_free(&arena);
+    return status;
+}
+
+Status run_settings_check_file(const char *path, const RunFiles *files)
+{
+    char run[RUN_ID_SIZE];
+    Npz *npz;
+    if (access(path, F_OK) != 0)
+        return status_ok();
+    Status status = npz_open(&npz, path);
+    if (!status_is_ok(&status))
+        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
+    training_state_run(npz, run);
+    status = run_settings_check(npz, files, run);
+    npz_close(npz);
     return status;
 }

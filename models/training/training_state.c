@@ -231,6 +231,18 @@ Status training_state_read(const Npz *npz, TrainingState *state, RunResult *resu
     return status;
 }
 
+void training_state_run(const Npz *npz, char run[RUN_ID_SIZE])
+{
+    const NpzMember *member = npz_find(npz, TRAINING);
+    Arena arena;
+    Stored stored = {0};
+    arena_init(&arena, 0);
+    if (member)
+        read_stored(npz, member, &stored, &arena); /* what comes behind the id need not fit */
+    snprintf(run, RUN_ID_SIZE, "%s", stored.run ? stored.run : "");
+    arena_free(&arena);
+}
+
 Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer)
 {
     Status status = nn_optimizer_load_from(optimizer, npz);

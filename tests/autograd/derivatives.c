@@ -203,8 +203,8 @@ static const OpKind op_nested = {.name = "nested", .forward = square_forward, .b
 
 START_TEST(a_backward_may_apply_ops_and_walk)
 {
-    Var a = LEAF(tape, SHAPE(2), 3, 4), b = LEAF(tape, SHAPE(2), 3, 4), y = a;
-    y = op_apply(&op_nested, (Var[]){var_scale(a, 1, 0), b}, 2, NULL, 0);
+    Var a = LEAF(tape, SHAPE(2), 3, 4), b = LEAF(tape, SHAPE(2), 3, 4);
+    Var y = op_apply(&op_nested, (Var[]){var_scale(a, 1, 0), b}, 2, NULL, 0);
     Var loss = var_sum(var_add(y, var_add(var_scale(a, 10, 0), b)), AXES_ALL, false);
     ck_assert_msg(tape_backward(loss), "%s", tape_status(tape)->message);
     expect(var_grad(a), 1e-12, 16, 18);

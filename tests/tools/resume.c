@@ -263,6 +263,7 @@ START_TEST(what_changes_the_model_is_refused_by_name)
                "cp tests/fixtures/runs/adam/rnn.last.npz %s/run",
                folder, folder, folder);
     must_refuse(1, "", "rnn.last.npz: is of another run");
+    must_refuse(1, "--epochs 9 --threads 1", "rnn.last.npz: is of another run");
 }
 END_TEST
 
