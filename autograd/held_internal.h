@@ -1,5 +1,5 @@
-/* The interface of a chapter that holds values otherwise than in memory. The engine knows values that are
- * held by these functions alone. */
+/* The interface of a chapter that holds values in another form than a tensor in memory. The engine knows such
+ * values by these functions alone. */
 #ifndef REEL_AUTOGRAD_HELD_INTERNAL_H
 #define REEL_AUTOGRAD_HELD_INTERNAL_H
 

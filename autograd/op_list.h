@@ -4,7 +4,7 @@
 
 #include "autograd/op.h"
 
-/* Behind each group stands the file it is in. */
+/* On the right of each group: the file it is in. */
 /* clang-format off */
 #define OP_LIST(X)                                                             \
     X(add) X(sub) X(mul) X(div) X(pow) X(maximum)          /* op_binary.c */    \

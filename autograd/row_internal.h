@@ -44,7 +44,7 @@
             lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];                                                 \
         return lane[0];                                                                                      \
     }                                                                                                        \
-    /* Takes the largest from all, so that no exp of them overflows. */                                      \
+    /* Subtracts the largest element from all, so that their exp does not overflow. */                       \
     static inline void row_less_max_##SUFFIX(T *x, int64_t n)                                                \
     {                                                                                                        \
         T most = row_max_##SUFFIX(x, n);                                                                     \
@@ -76,7 +76,7 @@ static inline void row_exp_f64(double *out, const double *x, int64_t n)
 #define row_less_max(x, n)      ROW_CALL(row_less_max, x)(x, n)
 #define row_exp(out, x, n)      ROW_CALL(row_exp, x)(out, x, n)
 
-/* So many short rows are worked on together that row_exp() pays, and few enough that they stay in the cache.
+/* How many short rows are processed together: enough for row_exp() to pay, few enough to stay in the cache.
  */
 static inline int64_t row_block(int64_t size)
 {

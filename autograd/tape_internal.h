@@ -12,7 +12,7 @@
 typedef struct Walk Walk;
 typedef struct HeldKind HeldKind;
 
-/* How a value is held that is not in memory; each chapter has a struct that begins with this one. */
+/* How a value that is not in memory is held; each chapter has a struct that begins with this one. */
 typedef struct Held {
     const HeldKind *kind;
 } Held;
@@ -40,7 +40,7 @@ typedef struct Node {
     uint16_t outputs;
 } Node;
 
-/* Gradients of some rows of a leaf, the last that came first. */
+/* Gradients of some rows of a leaf, the most recent first. */
 typedef struct RowGradient {
     struct RowGradient *next;
     Tensor rows, ids;
@@ -116,7 +116,7 @@ static inline uint32_t node_input(const Tape *tape, const Node *node, int i)
 /* The value of a handle, or NULL with an error recorded (stale) or not (empty). `user` names the op for
  * messages. */
 Value *tape_find(Var v, const char *user);
-/* A new node of the stamp, scope and place of now, with room for its inputs and its outputs (not yet made).
+/* A new node with the current stamp, scope and place, and room for its inputs and its outputs (not yet made).
  * Its number, or UINT32_MAX with an error where there is no memory. */
 uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs);
 /* Takes the last node back, or marks it as never made if others have come since. */

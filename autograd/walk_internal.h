@@ -17,7 +17,7 @@ typedef struct Pending {
     bool owned;           /* the memory of `sum` is its own: it may be added to in place */
     const OpKind *giver;  /* of the last product */
     PairList products;    /* these wait for the value's turn, */
-    RowGradient *rows;    /* and these; the last that came first */
+    RowGradient *rows;    /* and these; the most recent first */
 } Pending;
 
 /* The values between some inputs and all that has been made of them. */
@@ -81,7 +81,7 @@ static inline Pending **walk_place(const Walk *walk, uint32_t value)
 Pending *walk_pending(Walk *walk, uint32_t value);
 /* Forgets what is pending for a value. */
 void walk_release(Walk *walk, uint32_t value);
-/* Whether a term fits to a value of the form `like`; false: an error was recorded. */
+/* Whether a term fits a value of the form `like`; false: an error was recorded. */
 bool term_check(Walk *walk, const Tensor *like, const OpTerm *term);
 /* Adds to a sum of the form `like`. */
 bool fold_dense(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad);
