@@ -1,6 +1,7 @@
 /* Elementwise ops of one operand. They are rowwise: repeated rows stay what they are. */
 #include "autograd/op_support_internal.h"
 #include "tensor/elementwise.h"
+#include "tensor/vmath.h"
 
 #include <math.h>
 
@@ -240,20 +241,49 @@ static bool tanh_forward(OpContext *c)
 {
     return unary_forward(c, UNARY_TANH);
 }
+/* Where 1 - f^2 cancels it is 1 / cosh^2 a = 4 u / (1 + u)^2, u = e^(-2 |a|): of some elements together. */
+enum { TANH_BLOCK = 256 };
+static const double TANH_CANCELS = 0x1p-10;
+
+static void mend_tanh_f32(float *da, const float *g, const float *f, const float *a, int64_t n)
+{
+    int64_t at[TANH_BLOCK];
+    float u[TANH_BLOCK];
+    for (int64_t i = 0, count = 0; i < n; i++) {
+        if (1 - f[i] * f[i] < (float)TANH_CANCELS) {
+            at[count] = i;
+            u[count++] = -2 * fabsf(a[i]);
+        }
+        if (count < TANH_BLOCK && i + 1 < n)
+            continue;
+        vmath_exp(u, u, (size_t)count);
+        for (int64_t k = 0; k < count; k++)
+            da[at[k]] = g[at[k]] * (4 * u[k] / ((1 + u[k]) * (1 + u[k])));
+        count = 0;
+    }
+}
+
+static void mend_tanh_f64(double *da, const double *g, const double *f, const double *a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (1 - f[i] * f[i] < TANH_CANCELS) {
+            double u = exp(-2 * fabs(a[i]));
+            da[i] = g[i] * (4 * u / ((1 + u) * (1 + u)));
+        }
+}
+
 static void tanh_backward(OpContext *c, OpTerm *terms)
 {
     Tensor g = op_dense(c, *c->grad[0]), x = op_dense(c, *c->in[0]), da = op_new_like(c, *c->out[0]);
     if (!tensor_is_valid(g) || !tensor_is_valid(x) || !tensor_is_valid(da))
         return;
     int64_t n = tensor_numel(&da);
-    OP_REAL(
-        da.dtype, const real *f = c->out[0]->data, *pg = g.data, *px = x.data; real *pda = da.data;
-        for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * (1 - f[i] * f[i]);
-        for (int64_t i = 0; i < n; i++) if (1 - f[i] * f[i] < (real)0.01) {
-            /* 1 - f^2 cancels: 1 / cosh^2 a */
-            double u = exp(-2 * fabs((double)px[i]));
-            pda[i] = pg[i] * (real)(4 * u / ((1 + u) * (1 + u)));
-        });
+    OP_REAL(da.dtype, const real *f = c->out[0]->data, *pg = g.data; real *pda = da.data;
+            for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * (1 - f[i] * f[i]););
+    if (da.dtype == DTYPE_F32)
+        mend_tanh_f32(da.data, g.data, c->out[0]->data, x.data, n);
+    else
+        mend_tanh_f64(da.data, g.data, c->out[0]->data, x.data, n);
     op_give(&terms[0], da);
 }
 static Var tanh_sample(OpSample *s)
