@@ -116,6 +116,45 @@ static Status measure_op(const OpKind *op, int64_t elements, uint64_t seed, cons
     return status;
 }
 
+/* What an op costs by itself: tanh and mul in turn, of one number. */
+static Status measure_own_cost(JsonWriter *json)
+{
+    enum { OPS = 100000, STEPS = 5 };
+    double one = 0.5, factor = 1.0001, first[2] = {0}, least[2] = {INFINITY, INFINITY};
+    Tape *tape = tape_new();
+    if (!tape)
+        return status_no_memory(0, "a tape");
+    for (int step = 0; step < STEPS && tape_ok(tape); step++) {
+        tape_begin(tape);
+        double start = clock_seconds();
+        Var x = tape_leaf(tape, tensor_from(&one, DTYPE_F64, 0, NULL)), y = x;
+        Var k = tape_leaf(tape, tensor_from(&factor, DTYPE_F64, 0, NULL));
+        for (int i = 0; i < OPS; i += 2)
+            y = var_mul(var_tanh(y), k);
+        double half = clock_seconds();
+        tape_backward(y);
+        double took[2] = {(half - start) / OPS * 1e9, (clock_seconds() - half) / OPS * 1e9};
+        for (int way = 0; way < 2; way++) {
+            first[way] = step == 0 ? took[way] : first[way];
+            least[way] = fmin(least[way], took[way]);
+        }
+    }
+    Status status = *tape_status(tape);
+    double bytes = (double)tape_peak_bytes(tape) / OPS;
+    tape_free(tape);
+    printf("an op on one number: forward %.0f ns, backward %.0f ns (in the first step %.0f and %.0f), %.0f "
+           "bytes of "
+           "data and gradients\n",
+           least[0], least[1], first[0], first[1], bytes);
+    json_begin_object(json, "own_cost");
+    json_number(json, "forward_ns", least[0]);
+    json_number(json, "backward_ns", least[1]);
+    json_number(json, "first_forward_ns", first[0]);
+    json_number(json, "first_backward_ns", first[1]);
+    json_end_object(json);
+    return status;
+}
+
 Status bench_ops(const BenchOptions *options)
 {
     JsonWriter json = {0};
@@ -126,11 +165,12 @@ Status bench_ops(const BenchOptions *options)
         printf("limits on one thread, %lld elements: products %.1f GFLOP/s, copies %.1f GB/s (read and "
                "written)\n",
                (long long)sizes[i], limits[i].gflops, limits[i].copy);
+    json_begin_object(&json, NULL);
+    bench_describe_machine(&json);
+    status = measure_own_cost(&json);
     printf("bytes are the least that must be moved: inputs and outputs; backward, the gradients of both\n");
     printf("%-22s %9s %10s %15s %5s %10s %15s %5s  %s\n", "op", "elements", "forward us", "", "limit",
            "backw. us", "", "limit", "inputs");
-    json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
     json_begin_array(&json, "ops");
     for (int i = 0; i < op_count() && status_is_ok(&status); i++)
         for (int size = 0; size < 2 && status_is_ok(&status); size++)
