@@ -39,7 +39,7 @@ END_TEST
 START_TEST(one_op_in_json)
 {
     ck_assert_int_eq(run("--op mul --json"), 0);
-    ck_assert_ptr_nonnull(strstr(output, "{\"op\": \"mul\", \"layouts\": 8, "));
+    ck_assert_ptr_nonnull(strstr(output, "{\"op\": \"mul\", \"layouts\": 9, "));
     ck_assert_ptr_nonnull(strstr(output, "\"ok\": true}"));
     ck_assert_ptr_eq(strchr(output, '\n'), output + strlen(output) - 1);
 }

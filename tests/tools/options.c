@@ -50,14 +50,14 @@ static bool given[COUNT];
 /* Reads words separated by blanks; `_` stands for an empty one. */
 static Status parse(const char *line)
 {
-    static char text[200];
-    char *words[WORDS] = {(char[]){"program"}};
+    static char text[200], program[] = "program", empty[] = "";
+    char *words[WORDS] = {program};
     int count = 1;
     snprintf(text, sizeof text, "%s", line);
     memset(&values, 0, sizeof values);
     memset(given, 0, sizeof given);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
-        words[count++] = strcmp(word, "_") == 0 ? (char[]){""} : word;
+        words[count++] = strcmp(word, "_") == 0 ? empty : word;
     return options_parse(options, COUNT, count, words, NULL, NULL, given);
 }
 
