@@ -148,6 +148,33 @@ START_TEST(a_broken_backward_is_rejected)
 }
 END_TEST
 
+/* Right in f64, and 1 % off in f32. */
+static void broken_in_f32(OpContext *c, OpTerm *terms)
+{
+    broken.backward(c, terms);
+    if (terms[0].a.dtype == DTYPE_F32)
+        break_term(c, &terms[0]);
+}
+
+START_TEST(a_backward_that_is_off_in_f32_is_rejected)
+{
+    OpKind *op = op_at(_i);
+    int rejected = 0, seen = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        broken.backward = op->backward;
+        broken.how = FACTOR_099;
+        broken.seen = 0;
+        op->backward = broken_in_f32;
+        GradcheckResult result = gradcheck_op_f32(op, LAYOUT_CONTIGUOUS, seed);
+        op->backward = broken.backward;
+        rejected += !status_is_ok(&result.status);
+        seen += broken.seen > 0;
+    }
+    ck_assert_int_gt(seen, 0);
+    ck_assert_msg(rejected == seen, "%s: %d of %d were rejected", op->name, rejected, seen);
+}
+END_TEST
+
 /* ---- Functions ---- */
 
 static Var squares(Tape *tape, const Var *inputs, void *context)
@@ -278,6 +305,7 @@ Suite *autograd_gradcheck_suite(void)
     suite_add_tcase(suite, ops);
     TCase *checker = tcase_create("checker");
     tcase_add_loop_test(checker, a_broken_backward_is_rejected, 0, op_count());
+    tcase_add_loop_test(checker, a_backward_that_is_off_in_f32_is_rejected, 0, op_count());
     tcase_add_test(checker, a_function_is_checked_and_its_inputs_are_restored);
     tcase_add_test(checker, a_wrong_function_is_named_with_input_index_and_values);
     tcase_add_test(checker, what_is_off_by_more_than_the_tolerance_is_rejected);

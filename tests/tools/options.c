@@ -219,7 +219,7 @@ START_TEST(what_was_not_asked_for_gives_way)
                folder);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char message[80], file[200];
-        snprintf(file, sizeof file, i == 1 ? "--vocab 200" : i == 2 ? "%s/first.npz" : "", folder);
+        snprintf(file, sizeof file, i == 1 ? "--vocab 200" : i == 2 ? "%s/first.npz" : " ", folder);
         snprintf(message, sizeof message, "without its --refit, which does not go with %s\n", cases[i]);
         shell_must(BEST "--out %s/run %s %s", tools, folder, cases[i], file);
         ck_assert_msg(strstr(shell_output(), message) != NULL, "%s", shell_output());
