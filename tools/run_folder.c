@@ -310,7 +310,7 @@ static Status take_given(const char *folder, const Setting *given, const Setting
         status = status_usage(
             "--%s %s: the run in %s was begun with %s, and would come to another model; leave the "
             "option out, or start a new run with another --out",
-            given->option.name, mine, folder, *its ? its : "none");
+            given->option.name, mine, folder, *its ? its : "the default");
     else
         options_copy(&of_run->option, &given->option);
     arena_free(&arena);
