@@ -1,6 +1,7 @@
 #include "tests/bpe_support.h"
 #include "tensor/mem.h"
 #include "tensor/random.h"
+#include "tests/shell_support.h"
 
 #include <stdio.h>
 
@@ -369,6 +370,36 @@ START_TEST(no_memory_is_an_error)
 }
 END_TEST
 
+/* A line is read in blocks of 1 MB and is one text all the same: cut at a blank, byte level would learn words
+ * that do not begin with one. */
+START_TEST(a_line_of_more_than_a_block_is_not_cut)
+{
+    const char *folder = shell_folder();
+    char path[200];
+    snprintf(path, sizeof path, "%s/line.txt", folder);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("zz", file);
+    for (int i = 0; i < 300000; i++)
+        fputs(" ab ac", file); /* the blank and the a are merged first */
+    fputs("\n", file);
+    fclose(file);
+    for (int threads = 1; threads <= 2; threads++) {
+        BpeTokenizer *t = bpe_support_learn_file(
+            (BpeOptions){.pretokenizer = BPE_BYTELEVEL, .vocab_size = 300, .threads = threads}, path);
+        ck_assert_int_ge(bpe_token_id(t,
+                                      "\xC4\xA0"
+                                      "ab",
+                                      4),
+                         0);
+        ck_assert_int_ge(bpe_token_id(t, "zz", 2), 0);
+        ck_assert(bpe_token_id(t, "ab", 2) < 0 && bpe_token_id(t, "ac", 2) < 0);
+        bpe_tokenizer_free(t);
+    }
+    shell_remove_folder(folder);
+}
+END_TEST
+
 Suite *models_bpe_train_suite(void);
 Suite *models_bpe_train_suite(void)
 {
@@ -380,6 +411,7 @@ Suite *models_bpe_train_suite(void)
     tcase_add_test(tcase, all_options_as_hugging_face);
     tcase_add_test(tcase, the_longest_token_has_one_symbol_less);
     tcase_add_test(tcase, merges_as_subword_nmt);
+    tcase_add_test(tcase, a_line_of_more_than_a_block_is_not_cut);
     tcase_add_test(tcase, merges_follow_the_rule);
     tcase_add_test(tcase, phases_change_nothing);
     tcase_add_test(tcase, one_letter_a_hundred_thousand_times);
