@@ -43,7 +43,7 @@ static const Option options[] = {
     {"seed", "N", OPTION_SEED, &values.seed, 0, 0, ""},
 };
 
-enum { COUNT = sizeof options / sizeof options[0], WORDS = 8 };
+enum { COUNT = sizeof options / sizeof options[0], WORDS = 16 };
 
 static bool given[COUNT];
 
