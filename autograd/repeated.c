@@ -86,8 +86,6 @@ static bool read_rows(const Held *held, Tensor ids, Tensor out)
 /* Turns output k into the value that is `rows` by `index`. */
 static bool hold(OpContext *c, int k, Tensor rows, Tensor index, uint32_t root, bool known_to_pay)
 {
-    if (c->tape->check_finite && rows.dtype != DTYPE_I32 && !tensor_is_finite(rows))
-        return op_error(c, "made a NaN or an infinity");
     Value *value = tape_value(c->tape, first_output(c) + (uint32_t)k);
     Repeated *r = op_alloc(c, sizeof *r);
     if (!r)
