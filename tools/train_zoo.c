@@ -1,7 +1,7 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
 #include "models/training/checkpoint.h"
-#include "models/report/report.h"
-#include "models/report/report_data.h"
+#include "tools/report/report.h"
+#include "tools/report/report_data.h"
 #include "models/training/results.h"
 #include "models/training/threshold.h"
 #include "tensor/mem.h"

@@ -87,7 +87,7 @@ END_TEST
 START_TEST(messages_in_troubleshooting_are_those_of_the_sources)
 {
     const char *folder = shell_folder();
-    shell_must("cat tools/*.c tools/*.sh $(find tensor autograd nn models -name '*.c') | tr '\\n' ' ' | "
+    shell_must("cat tools/*.sh $(find tensor autograd nn models tools -name '*.c') | tr '\\n' ' ' | "
                "sed 's/\" *\"//g; s/\\\\\\(.\\)/\\1/g' > '%s/all'",
                folder);
     shell_must("sed -n '/^## Messages of the programs/,/^## Building/p' docs/troubleshooting.md | "

@@ -1,5 +1,5 @@
 /* The paragraph that compares the models, and says how far the comparison carries. */
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 
 #include <math.h>
 #include <stdio.h>

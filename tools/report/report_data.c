@@ -1,5 +1,5 @@
 /* Collecting what the report shows beyond results.json: from the data set, and from each trained model. */
-#include "models/report/report_data.h"
+#include "tools/report/report_data.h"
 #include "models/bpe/bpe.h"
 #include "tensor/mem.h"
 

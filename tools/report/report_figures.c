@@ -1,5 +1,5 @@
 /* The figures that compare models: curves, quality, costs. */
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 
 #include <math.h>
 #include <stdio.h>

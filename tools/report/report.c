@@ -1,6 +1,6 @@
 /* The page: head, what was run, the table; the figures are in files of their own. */
-#include "models/report/report.h"
-#include "models/report/report_internal.h"
+#include "tools/report/report.h"
+#include "tools/report/report_internal.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 

@@ -1,5 +1,5 @@
 /* The figures about labels: F1 of each, what is missed for what, how many there are. */
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 #include "tensor/mem.h"
 
 #include <math.h>

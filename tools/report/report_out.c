@@ -1,4 +1,4 @@
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 #include "tensor/utf8.h"
 #include "tensor/mem.h"
 

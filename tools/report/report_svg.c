@@ -1,5 +1,5 @@
 /* Figures: axes, labels, markers. Coordinates are those of the viewBox; the page scales it to its width. */
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 
 #include <math.h>
 #include <stdarg.h>

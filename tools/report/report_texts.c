@@ -1,5 +1,5 @@
 /* Test texts as the models read them: words shaded by attention, predicted labels against the true ones. */
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 
 #include <math.h>
 #include <string.h>

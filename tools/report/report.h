@@ -1,7 +1,7 @@
 /* report.html: one page, without scripts or anything from a network, that compares the models of one or more
  * finished runs. */
-#ifndef REEL_MODELS_REPORT_H
-#define REEL_MODELS_REPORT_H
+#ifndef REEL_TOOLS_REPORT_H
+#define REEL_TOOLS_REPORT_H
 
 #include "tensor/decls.h"
 #include "tensor/status.h"

@@ -1,8 +1,8 @@
 /* What the files that write report.html share. */
-#ifndef REEL_MODELS_REPORT_INTERNAL_H
-#define REEL_MODELS_REPORT_INTERNAL_H
+#ifndef REEL_TOOLS_REPORT_INTERNAL_H
+#define REEL_TOOLS_REPORT_INTERNAL_H
 
-#include "models/report/report_data.h"
+#include "tools/report/report_data.h"
 
 #include <stddef.h>
 

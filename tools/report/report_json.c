@@ -1,7 +1,7 @@
 /* The two files that a run leaves for reports, and what must be true of them. */
 #include "tensor/storage/json_fields.h"
-#include "models/report/report_data.h"
-#include "models/report/report_internal.h"
+#include "tools/report/report_data.h"
+#include "tools/report/report_internal.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"

@@ -1,5 +1,5 @@
 /* How the page looks: light and dark, narrow and wide, on paper. */
-#include "models/report/report_internal.h"
+#include "tools/report/report_internal.h"
 
 /* Okabe and Ito's palette (jfly.uni-koeln.de/color), which the common colour blindnesses tell apart. Its
  * black is the text's colour here, so that it shows on a dark page; its yellow is left out, which shows on

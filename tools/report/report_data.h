@@ -1,8 +1,8 @@
 /* What a report of finished runs is made from: the results, and the details that are looked at after the last
  * epoch. Both are files of the run's folder (results.json, report.json), so that a report can be made again,
  * or of several runs together, without training. */
-#ifndef REEL_MODELS_REPORT_DATA_H
-#define REEL_MODELS_REPORT_DATA_H
+#ifndef REEL_TOOLS_REPORT_DATA_H
+#define REEL_TOOLS_REPORT_DATA_H
 
 #include "models/training/metrics.h"
 #include "models/training/results.h"

@@ -1,8 +1,8 @@
 /* report.html without a browser: it is well formed, holds what it should, and nothing of the data gets out of
  * its place; what is broken is refused. */
-#include "models/report/report.h"
-#include "models/report/report_data.h"
-#include "models/report/report_internal.h"
+#include "tools/report/report.h"
+#include "tools/report/report_data.h"
+#include "tools/report/report_internal.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 #include "tests/report_support.h"
@@ -531,10 +531,10 @@ START_TEST(long_names_lose_their_middle)
 }
 END_TEST
 
-Suite *models_report_suite(void);
-Suite *models_report_suite(void)
+Suite *tools_report_suite(void);
+Suite *tools_report_suite(void)
 {
-    Suite *suite = suite_create("models/report");
+    Suite *suite = suite_create("tools/report");
     TCase *tcase = tcase_create("report");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
