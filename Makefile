@@ -36,7 +36,7 @@ REEL_CFLAGS := -std=gnu17 $(OPT) -Wall -Wextra -Wpedantic -Wmissing-prototypes -
                -fvisibility=hidden -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP -I. -pthread
 REEL_LIBS   := -lblis -lz -lm -pthread
 
-# utf8proc normalizes texts for tokenizers that ask for it; UTF8PROC= builds without it.
+# utf8proc knows letters and normalizes texts, for byte pairs; UTF8PROC= builds without it.
 ifeq ($(CROSS),)
 UTF8PROC    ?= $(shell pkg-config --exists libutf8proc 2>/dev/null && echo yes)
 endif

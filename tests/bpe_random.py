@@ -8,7 +8,7 @@ import random
 
 CHARACTERS = list("aabbcde\u00e9\u0301\u0323\u00c5\u1e69\u212b\ufb01\u3042\u0301\u3099\uac00\u1100\u1161\u65e5\U0001f600\u200d\u2028\u00a0_7\u00b2.'-!")
 SPACES = [" ", " ", " ", "  ", "\t", "\r", "\r ", " \r", "\u3000", "\u00a0"]
-ODD = ["\0", "\x1f", "\x7f", "\u200b", "\ufeff", "\ufffd", "it's", "we'll", "</w>", "<0x41>", "\u09fe\u0301", "a\u1df6\u0323", "\u0f43", "\U0001f1e9\U0001f1ea"]
+ODD = ["\0", "\x1f", "\x7f", "\u200b", "\ufeff", "\ufffd", "it's", "we'll", "</w>", "<0x41>", "\u0901\u0301", "a\u1df5\u0323", "\u0f43", "\U0001f1e9\U0001f1ea"]
 SUBWORD_REGEX = "[\\r ]*\\n[\\r ]*|\\A[\\r ]+|[\\r ]+\\z| "
 
 

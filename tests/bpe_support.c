@@ -1,4 +1,5 @@
 #include "tests/bpe_support.h"
+#include "tests/skip_support.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -108,4 +109,15 @@ void bpe_support_check_same(const BpeTokenizer *a, const BpeTokenizer *b)
                       y.data + i);
     bytes_free(&x);
     bytes_free(&y);
+}
+
+START_TEST(without_utf8proc)
+{
+    test_skip("Reel is built without utf8proc");
+}
+END_TEST
+
+void bpe_support_add(TCase *tcase, const TTest *test)
+{
+    tcase_add_test(tcase, bpe_knows_unicode() ? test : without_utf8proc);
 }

@@ -19,4 +19,8 @@ void bpe_support_check_ids(const BpeTokenizer *tokenizer, const char *name);
 /* Tokens, merges and settings are the same. */
 void bpe_support_check_same(const BpeTokenizer *a, const BpeTokenizer *b);
 
+/* tcase_add_test() of a test that needs letters outside of ASCII, or normalization: counted as skipped in a
+ * build without utf8proc. */
+void bpe_support_add(TCase *tcase, const TTest *test);
+
 #endif

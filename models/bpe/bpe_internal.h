@@ -12,27 +12,17 @@
 
 enum { BPE_NONE = -1 };
 
-/* ---- Unicode (bpe_unicode.c, bpe_unicode_tables.c) ---- */
+/* ---- Unicode (bpe_unicode.c) ---- */
 
+/* Those of GPT-2's expression: the general categories L* and N*, and the property White_Space. */
 typedef enum { BPE_OTHER, BPE_LETTER, BPE_NUMBER, BPE_SPACE } BpeClass;
 
-extern const uint8_t bpe_unicode_index[4352];
-extern const uint8_t bpe_unicode_blocks[][64];
-
-static inline BpeClass bpe_class(uint32_t code)
-{
-    return (BpeClass)(bpe_unicode_blocks[bpe_unicode_index[code >> 8]][(code & 255) >> 2] >> 2 * (code & 3) &
-                      3);
-}
-
-/* Code points where something begins (even places) and ends (odd ones). */
-extern const uint32_t bpe_unicode_words[], bpe_unicode_unnormalized[];
-extern const size_t bpe_unicode_words_count, bpe_unicode_unnormalized_count;
-
+BpeClass bpe_class(uint32_t code);
 /* \\w of Rust's regex: letters, marks, digits, connectors and joiners. */
 bool bpe_is_word(uint32_t code);
-/* Whether normalization leaves the character alone, as Hugging Face's older tables do. */
-bool bpe_is_unnormalized(uint32_t code);
+/* Whether Reel is built with utf8proc. Without it letters and numbers outside of ASCII are not known, and
+ * nothing is normalized. */
+bool bpe_knows_unicode(void);
 
 /* GPT-2's mapping of a byte to a printable character, and back (-1: not a mapped character). */
 uint32_t bpe_byte_to_code(uint8_t byte);
@@ -46,8 +36,6 @@ typedef struct BpeConfig BpeConfig;
 
 const char *bpe_normal_form_name(BpeNormalForm form);
 bool bpe_normal_form_find(const char *name, BpeNormalForm *form);
-/* Whether Reel is built with a library that does it. */
-bool bpe_can_normalize(void);
 /* Whether it is seen at once that there is nothing to do. */
 bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size);
 /* Appends the normalized text. False: no memory. */
@@ -263,6 +251,9 @@ static inline int64_t bpe_model_id(const BpeTokenizer *t, const char *text, size
 
 /* Takes over what `parts` holds (config, tokens, merges, added) whether it succeeds or not. */
 Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts);
+/* Whether a build without utf8proc knows all that such a tokenizer asks for; the error says what it does not.
+ */
+Status bpe_check_unicode(const BpeConfig *config, bool single_words);
 /* Frees what it holds, not the struct. */
 void bpe_tokenizer_drop(BpeTokenizer *parts);
 

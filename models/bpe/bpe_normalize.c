@@ -1,8 +1,5 @@
-/* Unicode normalization of a text before it is cut, by utf8proc where Reel is built with it.
- *
- * Hugging Face's normalizers have tables of Unicode 9, utf8proc newer ones. Normalization never changes for a
- * character that is assigned, so the two differ only at those that came later; these stay as they are here as
- * there, and nothing is composed or put in order across them. Bytes that are no UTF-8 stay as well. */
+/* Unicode normalization of a text before it is cut, by utf8proc where Reel is built with it. Bytes that are
+ * no UTF-8 stay as they are, and nothing is composed or put in order across them. */
 #include "models/bpe/bpe_internal.h"
 #include "tensor/mem.h"
 
@@ -44,12 +41,7 @@ bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size)
 }
 
 #ifdef REEL_UTF8PROC
-bool bpe_can_normalize(void)
-{
-    return true;
-}
-
-/* One run of characters that take part. */
+/* One run of valid UTF-8. */
 static bool normalize_run(BpeNormalForm form, const char *text, size_t size, Bytes *out)
 {
     static const int options[] = {UTF8PROC_COMPOSE, UTF8PROC_DECOMPOSE, UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
@@ -71,27 +63,16 @@ static bool normalize_run(BpeNormalForm form, const char *text, size_t size, Byt
 
 static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *out)
 {
-    size_t begin = 0;
-    for (size_t at = 0; at < size;) {
-        uint32_t code;
-        int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
-        size_t end = at + (length ? (size_t)length : 1);
-        if (length == 0 || bpe_is_unnormalized(code)) {
-            if (!normalize_run(form, text + begin, at - begin, out) ||
-                !bytes_append(out, text + at, end - at))
-                return false;
-            begin = end;
-        }
-        at = end;
+    while (size > 0) {
+        size_t valid = utf8_valid(text, size), skipped = valid < size;
+        if (!normalize_run(form, text, valid, out) || !bytes_append(out, text + valid, skipped))
+            return false;
+        text += valid + skipped;
+        size -= valid + skipped;
     }
-    return normalize_run(form, text + begin, size - begin, out);
+    return true;
 }
 #else
-bool bpe_can_normalize(void)
-{
-    return false;
-}
-
 /* No file that needs it is read. */
 static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *out)
 {

@@ -145,11 +145,6 @@ static bool choose_normalizer(JsonReader *json, const BpeParts *parts, BpeConfig
                 "normalizer \"%s\", which Reel does not have: it knows NFC, NFD, NFKC and "
                 "NFKD, alone or in a Sequence",
                 part->type);
-        if (!bpe_can_normalize())
-            return json_reader_fail(json,
-                                    "normalizer \"%s\" needs the library utf8proc, without which Reel was "
-                                    "built: install libutf8proc-dev and build anew",
-                                    part->type);
         config->normal_form_count = i + 1;
     }
     return true;

@@ -218,8 +218,24 @@ static Status check_added(const BpeTokenizer *t)
     return status_ok();
 }
 
+Status bpe_check_unicode(const BpeConfig *config, bool single_words)
+{
+    const char *what = config->pretokenizer == BPE_BYTELEVEL ? "ByteLevel, which cuts at letters and numbers,"
+                       : config->normal_form_count           ? "a normalizer"
+                       : single_words                        ? "an added token that is a single_word"
+                                                             : NULL;
+    if (!what || bpe_knows_unicode())
+        return status_ok();
+    return status_failed("%s needs the library utf8proc, without which Reel was built: install "
+                         "libutf8proc-dev and build anew",
+                         what);
+}
+
 static Status check(const BpeTokenizer *t)
 {
+    bool single_words = false;
+    for (size_t i = 0; i < t->added_count; i++)
+        single_words = single_words || t->added[i].single_word;
     if (t->tokens.count > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
         return status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count,
                              t->merge_count, BPE_MAX_TOKENS);
@@ -227,7 +243,7 @@ static Status check(const BpeTokenizer *t)
         if (t->merges[i].left >= t->tokens.count || t->merges[i].right >= t->tokens.count ||
             t->merges[i].product >= t->tokens.count)
             return status_failed("merge %zu has a token that does not exist", i);
-    return status_ok();
+    return bpe_check_unicode(&t->config, single_words);
 }
 
 Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)

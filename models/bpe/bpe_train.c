@@ -475,7 +475,7 @@ static Status check_options(const BpeOptions *o)
                             BPE_MAX_TOKENS);
     if (o->min_frequency < 0 || o->max_merges < 0 || o->max_token_length < 0)
         return status_usage("minimum frequency, merges and token length must not be negative");
-    return status_ok();
+    return bpe_check_unicode(&(BpeConfig){.pretokenizer = o->pretokenizer}, false);
 }
 
 Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)

@@ -91,9 +91,9 @@ Suite *models_bpe_decode_suite(void)
     TCase *tcase = tcase_create("decoding");
     tcase_add_test(tcase, tokens_are_separated_by_blanks);
     tcase_add_test(tcase, words_are_put_together);
-    tcase_add_test(tcase, special_tokens_of_byte_level);
-    tcase_add_test(tcase, added_tokens_of_byte_level);
-    tcase_add_test(tcase, tokens_that_are_no_mapped_bytes);
+    bpe_support_add(tcase, special_tokens_of_byte_level);
+    bpe_support_add(tcase, added_tokens_of_byte_level);
+    bpe_support_add(tcase, tokens_that_are_no_mapped_bytes);
     tcase_add_test(tcase, ids_that_do_not_exist);
     suite_add_tcase(suite, tcase);
     return suite;

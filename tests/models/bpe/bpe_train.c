@@ -407,11 +407,11 @@ Suite *models_bpe_train_suite(void)
     TCase *tcase = tcase_create("training");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, whitespace_as_hugging_face);
-    tcase_add_test(tcase, byte_level_as_hugging_face);
-    tcase_add_test(tcase, all_options_as_hugging_face);
+    bpe_support_add(tcase, byte_level_as_hugging_face);
+    bpe_support_add(tcase, all_options_as_hugging_face);
     tcase_add_test(tcase, the_longest_token_has_one_symbol_less);
     tcase_add_test(tcase, merges_as_subword_nmt);
-    tcase_add_test(tcase, a_line_of_more_than_a_block_is_not_cut);
+    bpe_support_add(tcase, a_line_of_more_than_a_block_is_not_cut);
     tcase_add_test(tcase, merges_follow_the_rule);
     tcase_add_test(tcase, phases_change_nothing);
     tcase_add_test(tcase, one_letter_a_hundred_thousand_times);
