@@ -51,7 +51,7 @@ static Status run_once(const BenchOptions *options, const char *path, Start *sta
         return status;
     *texts = dataset->train.count + dataset->test.count;
     begun = clock_seconds();
-    ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size,
+    ModelConfig config = {.vocabulary = dataset->text.tokenizer.vocab_size,
                           .labels = dataset_num_classes(dataset)};
     TrainerOptions how = trainer_defaults();
     how.threads = options->threads;

@@ -54,7 +54,7 @@ static Status prepare(PredictRun *run)
     if (run->settings->attention && !checkpoint->model->kind->has_attention)
         return status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    size_t k = (size_t)(run->labels = checkpoint->labels.count);
+    size_t k = (size_t)(run->labels = checkpoint->text.labels.count);
     run->limits = mem_alloc(k * sizeof *run->limits);
     run->ranking = mem_alloc(k * sizeof *run->ranking);
     run->logits = mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);

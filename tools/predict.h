@@ -46,7 +46,7 @@ typedef struct PredictRun {
 /* The name of label k. */
 static inline const char *predict_label(const PredictRun *run, int32_t k)
 {
-    return string_table_text(&run->checkpoint->labels, k);
+    return string_table_text(&run->checkpoint->text.labels, k);
 }
 
 /* Reads the model files; several must name the same labels. */

@@ -17,8 +17,8 @@ static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t 
     if (!*numbers)
         return status_no_memory(bytes, "the labels");
     for (int32_t i = 0; i < corpus->classes.count; i++) {
-        (*numbers)[i] =
-            string_table_find(&run->checkpoint->labels, text_span(string_table_text(&corpus->classes, i)));
+        (*numbers)[i] = string_table_find(&run->checkpoint->text.labels,
+                                          text_span(string_table_text(&corpus->classes, i)));
         if ((*numbers)[i] < 0 && unknown++ == 0)
             example = i;
     }
@@ -146,8 +146,8 @@ static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32
 Status predict_evaluate(PredictRun *run)
 {
     Corpus corpus;
-    const char *given = run->settings->label_separator;
-    const CorpusOptions options = {.label_separator = given ? given : run->checkpoint->text.label_separator};
+    const char *given = run->settings->label_separator, *own = run->checkpoint->text.label_separator;
+    const CorpusOptions options = {.label_separator = given ? given : own[0] ? own : NULL};
     Status status = corpus_read(&corpus, run->settings->eval, &options);
     if (!status_is_ok(&status))
         return status;

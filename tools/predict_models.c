@@ -43,7 +43,7 @@ Status predict_load_models(PredictRun *run, const char *const *paths, int count)
         run->models = i + 1;
         if (!run->settings->quiet)
             report_unknown(paths[i], &run->checkpoints[i]->unknown);
-        status = same_labels(&run->checkpoints[0]->labels, &run->checkpoints[i]->labels, paths[i]);
+        status = same_labels(&run->checkpoints[0]->text.labels, &run->checkpoints[i]->text.labels, paths[i]);
     }
     run->checkpoint = run->checkpoints[0];
     return status;
@@ -95,7 +95,7 @@ double predict_threshold(const PredictRun *run, int32_t k)
     if (!isnan(run->settings->threshold))
         return run->settings->threshold;
     for (int i = 0; i < run->models; i++) {
-        const float *own = run->checkpoints[i]->text.thresholds;
+        const float *own = run->checkpoints[i]->thresholds;
         double threshold = own ? (double)own[k] : 0.5;
         if (run->models == 1)
             return threshold;

@@ -84,7 +84,6 @@ Status run_folder_lock(RunFolder *folder, const char *path)
 
 void run_folder_free(RunFolder *folder)
 {
-    subwords_free(&folder->subwords);
     if (folder->lock >= 0)
         close(folder->lock);
     arena_free(&folder->arena);
@@ -262,14 +261,15 @@ Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKin
     dataset_fingerprint(dataset, fingerprint);
     Status status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
     if (status_is_ok(&status) && s->resume)
-        status = same_data(folder, s, dataset->hash, fingerprint, init_hash);
+        status = same_data(folder, s, dataset->text.data_hash, fingerprint, init_hash);
     if (!status_is_ok(&status))
         return status;
     if (!s->resume) {
         folder->data_path = absolute(folder, s->data);
         folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
         folder->init_path = absolute(folder, s->init);
-        folder->data_hash = arena_memdup(&folder->arena, dataset->hash, sizeof dataset->hash);
+        folder->data_hash =
+            arena_memdup(&folder->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
         folder->fingerprint = arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
         if (!folder->data_hash || !folder->fingerprint)
             return status_no_memory(sizeof fingerprint, "the settings");

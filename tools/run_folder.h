@@ -15,7 +15,6 @@ typedef struct RunFolder {
     const char *written;                  /* settings.json as it stands; NULL: there is none */
     RunSetting settings[ZOO_MAX_OPTIONS]; /* that the models depend on */
     Arena arena;                          /* of strings that were read */
-    Subwords subwords;                    /* what --tokenizer bpe has learned */
     int lock;                             /* held while the run is on; -1: none */
 } RunFolder;
 

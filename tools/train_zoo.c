@@ -69,9 +69,9 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
     printf(
         "%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
         "text\n",
-        s->data, (long long)dataset_rows(dataset), dataset->hash, (long long)dataset->train.count, valid,
-        (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
-        dataset->tokenizer.vocab_size,
+        s->data, (long long)dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count,
+        valid, (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
+        dataset->text.tokenizer.vocab_size,
         (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
            plural(s->epochs), s->batch, s->lr, (unsigned long long)s->seed, s->threads, plural(s->threads),
@@ -148,18 +148,19 @@ static Status check_init(const char *path, const Checkpoint *checkpoint, const M
             status =
                 status_failed("%s: holds the model %s and cannot begin %s; choose --models %s", path,
                               checkpoint->model->kind->name, kinds[i]->name, checkpoint->model->kind->name);
-    if (status_is_ok(&status) && checkpoint->text.notebook != run->notebook)
+    if (status_is_ok(&status) && checkpoint->notebook != run->notebook)
         status = status_failed("%s: was trained %s; %s --notebook", path,
                                run->notebook ? "to read the last word" : "as the notebook reads",
                                run->notebook ? "leave out" : "add");
-    bool bpe = checkpoint->text.bpe != NULL;
-    if (status_is_ok(&status) && bpe != (dataset->tokenizer.bpe != NULL))
+    bool bpe = checkpoint->text.tokenizer.bpe != NULL;
+    if (status_is_ok(&status) && bpe != (dataset->text.tokenizer.bpe != NULL))
         status = status_failed("%s: reads %s; %s --tokenizer bpe", path, bpe ? "byte pairs" : "words",
                                bpe ? "add" : "leave out");
     if (status_is_ok(&status) && !bpe)
-        status = same_names(path, "words", &checkpoint->vocabulary.words, &dataset->vocabulary.words);
+        status =
+            same_names(path, "words", &checkpoint->text.vocabulary.words, &dataset->text.vocabulary.words);
     if (status_is_ok(&status))
-        status = same_names(path, "labels", &checkpoint->labels, &dataset->classes);
+        status = same_names(path, "labels", &checkpoint->text.labels, &dataset->text.labels);
     run->config.embed = checkpoint->model->config.embed;
     run->config.hidden = checkpoint->model->config.hidden;
     run->config.layers = checkpoint->model->config.layers;
@@ -381,7 +382,7 @@ static void show_reading(void *context, const char *doing, int64_t done, int64_t
 
 /* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
  * learned from them, or are those of the file to begin with. */
-static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *first, Dataset **dataset,
+static Status read_data(const ZooSettings *s, RunFolder *folder, const Checkpoint *first, Dataset **dataset,
                         Dataset **choice)
 {
     DatasetOptions options = zoo_dataset_options(s);
@@ -396,11 +397,8 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *fir
     if (strcmp(s->tokenizer, "bpe") == 0) {
         if (s->refit)
             return status_usage("--refit: works with words only, not with byte pairs");
-        folder->subwords.vocabulary = s->vocab;
-        if (first && first->text.bpe)
-            subwords_move(&folder->subwords, &first->subwords);
-        options.fit = subwords_fit;
-        options.fit_context = &folder->subwords;
+        options.byte_pairs = s->vocab;
+        options.bpe = first ? first->text.tokenizer.bpe : NULL;
     } else if (strcmp(s->tokenizer, "words") != 0) {
         return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
@@ -410,7 +408,7 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *fir
     progress.impatient = stat(path, &info) == 0 && info.st_size > LARGE_FILE;
     options.progress = show_reading;
     options.progress_context = &progress;
-    if (s->bpe_dropout > 0 && !options.fit)
+    if (s->bpe_dropout > 0 && options.byte_pairs == 0)
         return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options.keep_texts = s->bpe_dropout > 0;
     Status status = s->refit ? dataset_read(choice, path, &options) : status_ok();
@@ -426,7 +424,7 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, Checkpoint *fir
 static Status check_models(const ModelKind **kinds, int count, const RunOptions *run, const Dataset *dataset)
 {
     ModelConfig config = run->config;
-    config.vocabulary = dataset->tokenizer.vocab_size;
+    config.vocabulary = dataset->text.tokenizer.vocab_size;
     config.labels = dataset_num_classes(dataset);
     Status status = status_ok();
     for (int i = 0; i < count && status_is_ok(&status); i++) {

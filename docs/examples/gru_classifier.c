@@ -78,7 +78,7 @@ static Status run(const Dataset *dataset, int epochs)
     adam.lr = 1e-2;
     LoaderOptions in_batches = {.batch = 16, .shuffle = true};
     Tape *tape = tape_new();
-    classifier_init(&model, dataset->tokenizer.vocab_size, dataset_num_classes(dataset));
+    classifier_init(&model, dataset->text.tokenizer.vocab_size, dataset_num_classes(dataset));
     Status status = nn_module_reset(&model.base, 0);
     if (status_is_ok(&status) && tape)
         status = nn_optimizer_new(&optimizer, &model.base, adam, NULL);

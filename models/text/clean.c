@@ -114,7 +114,7 @@ static Status add_file(Cleaner *cleaner, const char *path)
 
 Status cleaner_init(Cleaner *cleaner, const CleanOptions *options)
 {
-    *cleaner = (Cleaner){0};
+    *cleaner = (Cleaner){.keep_digits = options->keep_digits};
     memset(cleaner->map, ' ', sizeof cleaner->map);
     for (int c = 'a'; c <= 'z'; c++)
         cleaner->map[c] = cleaner->map[c - 'a' + 'A'] = (char)c;

@@ -22,6 +22,7 @@ typedef struct CleanOptions {
 } CleanOptions;
 
 typedef struct Cleaner {
+    bool keep_digits;
     char map[256]; /* what stands for each byte: itself, its lower case, or a space */
     StringTable stop_words;
     uint32_t

@@ -159,14 +159,20 @@ static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const cha
         return status_no_memory(bytes, "the training texts");
     for (int64_t i = 0; i < rows->num_train; i++)
         texts[i] = clean->texts[rows->train[i]];
-    tell(options, options->fit ? "learning the tokenizer" : "counting words", 0, 0);
+    tell(options, options->fit || options->byte_pairs > 0 ? "learning the tokenizer" : "counting words", 0,
+         0);
     Status status;
+    ModelPipeline *text = &dataset->text;
     if (options->fit) {
-        status = options->fit(options->fit_context, texts, rows->num_train, &dataset->tokenizer);
+        status = options->fit(options->fit_context, texts, rows->num_train, &text->tokenizer);
+    } else if (options->bpe) {
+        status = subwords_copy(&text->subwords, options->bpe, &text->tokenizer);
+    } else if (options->byte_pairs > 0) {
+        status = subwords_fit(&text->subwords, texts, rows->num_train, &text->tokenizer);
     } else {
-        status = vocabulary_build(&dataset->vocabulary, texts, rows->num_train, &options->vocabulary);
+        status = vocabulary_build(&text->vocabulary, texts, rows->num_train, &options->vocabulary);
         status = name_file(status, name);
-        dataset->tokenizer = vocabulary_tokenizer(&dataset->vocabulary);
+        text->tokenizer = vocabulary_tokenizer(&text->vocabulary);
     }
     mem_free(texts);
     return status;
@@ -184,7 +190,8 @@ static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset
     part->offsets[0] = 0;
     for (int64_t i = 0; i < part->count; i++) {
         tell(options, "making ids", i, part->count);
-        if (!tokenizer_encode(&dataset->tokenizer, clean->texts[part->rows[i]], dataset->max_len, &list)) {
+        if (!tokenizer_encode(&dataset->text.tokenizer, clean->texts[part->rows[i]], dataset->text.max_len,
+                              &list)) {
             Status status = status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
             id_list_free(&list);
             return status;
@@ -265,7 +272,7 @@ static Status keep_texts(Dataset *dataset, CleanTexts *clean)
 static Status copy_classes(Dataset *dataset, const Corpus *corpus)
 {
     for (int32_t id = 0; id < corpus->classes.count; id++)
-        if (string_table_add(&dataset->classes, text_span(string_table_text(&corpus->classes, id))) < 0)
+        if (string_table_add(&dataset->text.labels, text_span(string_table_text(&corpus->classes, id))) < 0)
             return status_no_memory(corpus->classes.bytes_used, "the labels' names");
     return status_ok();
 }
@@ -275,9 +282,9 @@ static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, con
                    const DatasetOptions *options)
 {
     CleanTexts clean = {0};
-    Status status = cleaner_init(&dataset->cleaner, &options->clean);
+    Status status = cleaner_init(&dataset->text.cleaner, &options->clean);
     if (status_is_ok(&status))
-        status = clean_texts(&clean, &dataset->cleaner, corpus, name, options);
+        status = clean_texts(&clean, &dataset->text.cleaner, corpus, name, options);
     if (status_is_ok(&status))
         status = fit_tokenizer(dataset, &clean, name, rows, options);
     if (status_is_ok(&status))
@@ -329,10 +336,11 @@ Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const 
         division_free(&rows);
         return status_no_memory(sizeof *dataset, "the data set");
     }
-    dataset->max_len = options->max_len;
-    memcpy(dataset->hash, corpus->hash, sizeof dataset->hash);
+    dataset->text.max_len = options->max_len;
+    memcpy(dataset->text.data_hash, corpus->hash, sizeof dataset->text.data_hash);
+    memcpy(dataset->text.label_separator, corpus->label_separator, sizeof dataset->text.label_separator);
+    dataset->text.subwords.wanted = options->byte_pairs;
     dataset->unlabelled = corpus->unlabelled;
-    memcpy(dataset->label_separator, corpus->label_separator, sizeof dataset->label_separator);
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     status = fill(dataset, corpus, name, &rows, options);
     division_free(&rows);
@@ -363,9 +371,7 @@ void dataset_free(Dataset *dataset)
     part_free(&dataset->train);
     part_free(&dataset->valid);
     part_free(&dataset->test);
-    string_table_free(&dataset->classes);
-    cleaner_free(&dataset->cleaner);
-    vocabulary_free(&dataset->vocabulary);
+    model_pipeline_free(&dataset->text);
     mem_free(dataset->train_texts);
     mem_free(dataset->text_bytes);
     mem_free(dataset);
@@ -385,28 +391,17 @@ static uLong part_crc(uLong crc, const DatasetPart *part)
 void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE])
 {
     uLong crc = part_crc(part_crc(part_crc(0, &dataset->train), &dataset->valid), &dataset->test);
-    for (int32_t i = 0; i < dataset->classes.count; i++) {
-        const char *name = string_table_text(&dataset->classes, i);
+    for (int32_t i = 0; i < dataset->text.labels.count; i++) {
+        const char *name = string_table_text(&dataset->text.labels, i);
         crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
     }
     snprintf(text, CORPUS_HASH_SIZE, "%08lx", crc & 0xffffffff);
 }
 
-bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list)
-{
-    char *bytes = mem_alloc(text.length);
-    if (!bytes)
-        return false;
-    TextSpan clean = {bytes, cleaner_run(&dataset->cleaner, text, bytes)};
-    bool ok = tokenizer_encode(&dataset->tokenizer, clean, dataset->max_len, list);
-    mem_free(bytes);
-    return ok;
-}
-
 bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
 {
     const DatasetPart *part = &dataset->train;
-    int32_t size = dataset->tokenizer.vocab_size;
+    int32_t size = dataset->text.tokenizer.vocab_size;
     int64_t *last_seen = mem_calloc((size_t)size, sizeof *last_seen);
     if (!last_seen)
         return false;

@@ -2,11 +2,7 @@
 #ifndef REEL_MODELS_DATASET_H
 #define REEL_MODELS_DATASET_H
 
-#include "models/text/clean.h"
-#include "models/text/corpus.h"
-#include "models/text/string_table.h"
-#include "models/text/tokenizer.h"
-#include "models/text/vocabulary.h"
+#include "models/text/pipeline.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 #include "tensor/view.h"
@@ -30,8 +26,11 @@ typedef struct DatasetOptions {
     CorpusOptions corpus;
     CleanOptions clean;
     VocabularyOptions vocabulary;
-    int32_t max_len;  /* ids a text at most, bos and eos included; 3 or more */
-    TokenizerFit fit; /* NULL: words, as `vocabulary` says */
+    int32_t max_len; /* ids a text at most, bos and eos included; 3 or more */
+    int64_t
+        byte_pairs; /* ids of byte pairs, learned from the training part; 0: words, as `vocabulary` says */
+    const BpeTokenizer *bpe; /* NULL, or byte pairs that are there: nothing is learned, and a copy is kept */
+    TokenizerFit fit;        /* NULL, or the caller's own tokenizer */
     void *fit_context;
     bool keep_texts;          /* the cleaned texts of the training part stay */
     DatasetProgress progress; /* NULL: nobody looks on */
@@ -56,17 +55,11 @@ typedef struct DatasetPart {
 /* The parts, and what made ids of their texts. */
 typedef struct Dataset {
     DatasetPart train, test;
-    DatasetPart valid;   /* without examples unless options.valid_size asks for them */
-    StringTable classes; /* K of them, sorted */
-    Cleaner cleaner;
-    Vocabulary vocabulary; /* empty where options.fit made the tokenizer */
-    Tokenizer tokenizer;
-    int32_t max_len;
-    TextSpan *train_texts;       /* [train.count] cleaned, or NULL: not kept */
-    char *text_bytes;            /* their memory */
-    char hash[CORPUS_HASH_SIZE]; /* of the file */
-    int64_t unlabelled;          /* rows without labels: nothing applies to them */
-    char label_separator[CORPUS_SEPARATOR_SIZE];
+    DatasetPart valid;                 /* without examples unless options.valid_size asks for them */
+    ModelPipeline text;                /* what makes ids of a text; its labels are sorted */
+    TextSpan *train_texts;             /* [train.count] cleaned, or NULL: not kept */
+    char *text_bytes;                  /* their memory */
+    int64_t unlabelled;                /* rows without labels: nothing applies to them */
     char warning[CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
 } Dataset;
 
@@ -84,7 +77,7 @@ void dataset_free(Dataset *dataset);
 /* K. */
 static inline int32_t dataset_num_classes(const Dataset *dataset)
 {
-    return dataset->classes.count;
+    return dataset->text.labels.count;
 }
 /* How many rows the file has. */
 static inline int64_t dataset_rows(const Dataset *dataset)
@@ -94,8 +87,6 @@ static inline int64_t dataset_rows(const Dataset *dataset)
 /* CRC-32 of the examples of all parts and the labels' names, eight hexadecimal digits: the same data,
  * prepared in the same way, have the same. */
 void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE]);
-/* Cleans and encodes one more text, as the examples were. False where there is no memory. */
-bool dataset_encode(const Dataset *dataset, TextSpan text, IdList *list);
 
 /* In how many training texts each id is; room for tokenizer.vocab_size. False where there is no memory. */
 bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies);

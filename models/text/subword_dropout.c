@@ -17,15 +17,15 @@ Status subword_dropout_init(SubwordDropout *d, const Dataset *dataset, double pr
     *d = (SubwordDropout){.dataset = dataset, .probability = probability, .seed = seed};
     if (!(probability >= 0 && probability <= 1))
         return status_usage("the BPE dropout is %g and must lie in [0, 1]", probability);
-    if (!dataset->tokenizer.bpe || !dataset->train_texts)
+    if (!dataset->text.tokenizer.bpe || !dataset->train_texts)
         return status_usage("BPE dropout needs a data set of byte pairs that has kept its texts");
     size_t bytes = (size_t)(dataset->train.count + 1) * sizeof(int64_t);
     int64_t *offsets = mem_calloc((size_t)dataset->train.count + 1, sizeof *offsets);
-    d->encoder = bpe_encoder_new(dataset->tokenizer.bpe);
+    d->encoder = bpe_encoder_new(dataset->text.tokenizer.bpe);
     d->part = dataset->train;
     d->part.offsets = offsets;
     d->part.ids = NULL;
-    d->part.longest = dataset->max_len;
+    d->part.longest = dataset->text.max_len;
     if (offsets && d->encoder)
         return status_ok();
     subword_dropout_free(d);
@@ -43,11 +43,11 @@ static uint64_t text_seed(const SubwordDropout *d, int64_t epoch, int32_t row)
 Status subword_dropout_draw(SubwordDropout *d, int64_t epoch)
 {
     const Tokenizer tokenizer = {
-        .state = d, .vocab_size = d->dataset->tokenizer.vocab_size, .encode = encode};
+        .state = d, .vocab_size = d->dataset->text.tokenizer.vocab_size, .encode = encode};
     d->list.count = 0;
     for (int64_t i = 0; i < d->part.count; i++) {
         bpe_encoder_set_dropout(d->encoder, d->probability, text_seed(d, epoch, d->part.rows[i]));
-        if (!tokenizer_encode(&tokenizer, d->dataset->train_texts[i], d->dataset->max_len, &d->list))
+        if (!tokenizer_encode(&tokenizer, d->dataset->train_texts[i], d->dataset->text.max_len, &d->list))
             return status_no_memory(d->list.count * sizeof *d->list.ids, "the ids of the texts");
         d->part.offsets[i + 1] = (int64_t)d->list.count;
     }

@@ -47,6 +47,17 @@ Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *toke
     return status_ok();
 }
 
+Status subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer)
+{
+    Bytes json = {0};
+    BpeTokenizer *copy = NULL;
+    Status status = bpe_to_json(learned, &json);
+    if (status_is_ok(&status))
+        status = bpe_from_json(&copy, json.data, json.size, "the tokenizer");
+    bytes_free(&json);
+    return status_is_ok(&status) ? subwords_adopt(subwords, copy, tokenizer) : status;
+}
+
 static Status count_texts(BpeCounter *counter, const TextSpan *texts, int64_t count)
 {
     Status status = status_ok();
@@ -55,15 +66,10 @@ static Status count_texts(BpeCounter *counter, const TextSpan *texts, int64_t co
     return status;
 }
 
-Status subwords_fit(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+Status subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
 {
-    Subwords *subwords = context;
-    if (subwords->encoder) {
-        *tokenizer = handle(subwords);
-        return status_ok();
-    }
     BpeOptions options = {.pretokenizer = BPE_WHITESPACE,
-                          .vocab_size = subwords->vocabulary,
+                          .vocab_size = subwords->wanted,
                           .min_frequency = 2,
                           .special_tokens = special_tokens,
                           .special_count = NUM_SPECIAL_TOKENS,
@@ -77,13 +83,6 @@ Status subwords_fit(void *context, const TextSpan *texts, int64_t count, Tokeniz
         status = bpe_train(&learned, counter);
     bpe_counter_free(counter);
     return status_is_ok(&status) ? subwords_adopt(subwords, learned, tokenizer) : status;
-}
-
-void subwords_move(Subwords *to, Subwords *from)
-{
-    subwords_free(to);
-    *to = *from;
-    *from = (Subwords){0};
 }
 
 void subwords_free(Subwords *subwords)

@@ -10,22 +10,20 @@
 REEL_BEGIN_DECLS
 
 typedef struct Subwords {
-    int64_t vocabulary;      /* ids wanted, the special ones included */
+    int64_t wanted;          /* ids to be learned, the special ones included; 0: no byte pairs */
     BpeTokenizer *tokenizer; /* what was learned, or given; the struct's own */
     BpeEncoder *encoder;
     BpeIds scratch;
 } Subwords;
 
-/* For DatasetOptions.fit, with a Subwords as fit_context; `vocabulary` says how many ids are wanted. The
- * struct must outlive the data set; subwords_free() frees what was learned. One thread at a time encodes.
- * Where a tokenizer is there already (subwords_adopt(), subwords_move()), that is taken and nothing is
- * learned. */
-Status subwords_fit(void *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
+/* Learns `wanted` ids from cleaned texts; the handle is good as long as the struct. One thread at a time
+ * encodes. */
+Status subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
 /* The handle for a tokenizer that is there already, such as one of a checkpoint; takes it over, also where it
  * fails. Its first tokens must be the four special ones. */
 Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer);
-/* Hands a tokenizer over, such as a checkpoint's to a data set to be; `from` is empty afterwards. */
-void subwords_move(Subwords *to, Subwords *from);
+/* The same with a copy. */
+Status subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer);
 void subwords_free(Subwords *subwords);
 
 REEL_END_DECLS

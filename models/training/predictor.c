@@ -21,8 +21,7 @@ struct Predictor {
     int64_t *order;   /* [count] longest first */
     float *weights;   /* [ids.count] */
     size_t weights_capacity;
-    char *clean;
-    size_t clean_capacity;
+    Bytes clean; /* the text at hand */
 
     /* Of one batch. */
     int32_t *batch_ids, *batch_offsets, *batch_lengths;
@@ -37,7 +36,7 @@ Status predictor_new(Predictor **out, const Checkpoint *checkpoint, int threads)
     if (!p)
         return status_no_memory(sizeof *p, "the predictor");
     p->checkpoint = checkpoint;
-    p->labels = checkpoint->labels.count;
+    p->labels = checkpoint->text.labels.count;
     p->batch = TEXTS_PER_THREAD * threads;
     size_t batch = (size_t)p->batch;
     p->batch_offsets = mem_alloc((batch + 1) * sizeof *p->batch_offsets);
@@ -65,7 +64,7 @@ void predictor_free(Predictor *p)
     mem_free(p->offsets);
     mem_free(p->order);
     mem_free(p->weights);
-    mem_free(p->clean);
+    bytes_free(&p->clean);
     mem_free(p->batch_ids);
     mem_free(p->batch_offsets);
     mem_free(p->batch_lengths);
@@ -76,7 +75,7 @@ void predictor_free(Predictor *p)
 
 /* ---- Texts to ids ---- */
 
-static bool reserve(Predictor *p, int64_t count, size_t longest)
+static bool reserve(Predictor *p, int64_t count)
 {
     if (count > p->capacity) {
         int64_t *offsets = mem_realloc(p->offsets, (size_t)(count + 1) * sizeof *offsets);
@@ -87,27 +86,19 @@ static bool reserve(Predictor *p, int64_t count, size_t longest)
             return false;
         p->capacity = count;
     }
-    if (longest > p->clean_capacity || !p->clean) {
-        char *clean = mem_realloc(p->clean, longest);
-        if (!clean)
-            return false;
-        p->clean = clean;
-        p->clean_capacity = longest;
-    }
     return true;
 }
 
 static bool encode(Predictor *p, const TextSpan *texts, int64_t count)
 {
-    const CheckpointText *how = &p->checkpoint->text;
+    const ModelPipeline *how = &p->checkpoint->text;
     p->ids.count = 0;
     p->offsets[0] = 0;
     for (int64_t i = 0; i < count; i++) {
-        TextSpan clean = {p->clean, cleaner_run(how->cleaner, texts[i], p->clean)};
         size_t end = p->ids.count + (size_t)how->max_len;
-        if (!tokenizer_encode(&p->checkpoint->tokenizer, clean, how->max_len, &p->ids))
+        if (!model_pipeline_encode(how, texts[i], &p->clean, &p->ids))
             return false;
-        while (how->notebook && p->ids.count < end)
+        while (p->checkpoint->notebook && p->ids.count < end)
             if (!id_list_push(&p->ids, TOKEN_PAD))
                 return false;
         p->offsets[i + 1] = (int64_t)p->ids.count;
@@ -194,12 +185,9 @@ static Status run_batch(Predictor *p, const int64_t *texts, int32_t size, bool a
 
 Status predictor_run(Predictor *p, const TextSpan *texts, int64_t count, bool attention, float *logits)
 {
-    size_t longest = 0;
-    for (int64_t i = 0; i < count; i++)
-        longest = texts[i].length > longest ? texts[i].length : longest;
     p->count = 0;
     attention = attention && p->checkpoint->model->kind->has_attention;
-    if (!reserve(p, count, longest) || !encode(p, texts, count) || !order_by_length(p, count))
+    if (!reserve(p, count) || !encode(p, texts, count) || !order_by_length(p, count))
         return status_failed("out of memory for %lld texts", (long long)count);
     Status status = status_ok();
     for (int64_t at = 0; status_is_ok(&status) && at < count; at += p->batch) {
@@ -230,7 +218,5 @@ bool predictor_text_is_empty(const Predictor *p, int64_t i)
 
 const char *predictor_word(const Predictor *p, int32_t id)
 {
-    if (p->checkpoint->tokenizer.bpe)
-        return bpe_token_text(p->checkpoint->tokenizer.bpe, id, NULL);
-    return vocabulary_word(&p->checkpoint->vocabulary, id);
+    return model_pipeline_word(&p->checkpoint->text, id, NULL);
 }

@@ -111,14 +111,14 @@ Status results_write(const Results *results, const char *path)
     const Dataset *dataset = results->dataset;
     json_begin_object(&json, NULL);
     json_string(&json, "data", results->data);
-    json_string(&json, "data_hash", dataset->hash);
+    json_string(&json, "data_hash", dataset->text.data_hash);
     json_integer(&json, "rows", dataset_rows(dataset));
     json_integer(&json, "train", dataset->train.count);
     json_integer(&json, "valid", dataset->valid.count);
     json_integer(&json, "test", dataset->test.count);
     json_integer(&json, "labels", dataset_num_classes(dataset));
-    json_integer(&json, "vocab", dataset->tokenizer.vocab_size);
-    json_integer(&json, "max_len", dataset->max_len);
+    json_integer(&json, "vocab", dataset->text.tokenizer.vocab_size);
+    json_integer(&json, "max_len", dataset->text.max_len);
     json_integer(&json, "seed", (int64_t)results->seed);
     json_integer(&json, "threads", results->threads);
     json_integer(&json, "shards", results->shards);

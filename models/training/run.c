@@ -368,7 +368,7 @@ static Status set_word_scores(Model *model, const Dataset *dataset)
 {
     if (!model->word_scores)
         return status_ok();
-    size_t bytes = (size_t)dataset->tokenizer.vocab_size * sizeof(int64_t);
+    size_t bytes = (size_t)dataset->text.tokenizer.vocab_size * sizeof(int64_t);
     int64_t *frequencies = mem_alloc(bytes);
     if (!frequencies || !dataset_document_frequencies(dataset, frequencies)) {
         mem_free(frequencies);
@@ -409,7 +409,7 @@ static Status prepare_model(Run *run, const Npz *last)
     const RunOptions *options = run->options;
     const Dataset *dataset = run->dataset;
     ModelConfig config = options->config;
-    config.vocabulary = dataset->tokenizer.vocab_size;
+    config.vocabulary = dataset->text.tokenizer.vocab_size;
     config.labels = dataset_num_classes(dataset);
     Status status = last || options->files.init ? model_new_without_values(&run->model, run->kind, config)
                                                 : model_new(&run->model, run->kind, config, options->seed);

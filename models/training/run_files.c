@@ -19,17 +19,15 @@ static void file_path(const Run *run, const char *kind, char *path)
 
 static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
-    CheckpointText text = checkpoint_text_of(run->dataset, run->options->notebook);
     const Selection *selected = &run->result->selected;
     int32_t labels = dataset_num_classes(run->dataset);
     float *thresholds = selected->epoch ? mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
     for (int32_t k = 0; thresholds && k < labels; k++)
         thresholds[k] = (float)threshold_probability(selected->thresholds[k]);
-    text.thresholds = thresholds;
     if (selected->epoch && !thresholds)
         snapshot->status = status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
     else
-        checkpoint_snapshot(snapshot, run->model, &text);
+        checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook, thresholds);
     mem_free(thresholds);
 }
 

@@ -29,9 +29,9 @@ static void run(const Checkpoint *c)
 {
     const TextSpan texts[] = {text_span("red apple"), text_span(""), text_span("green truck fire sky")};
     Predictor *predictor;
-    if (c->text.max_len > 64 || c->labels.count > 1000)
+    if (c->text.max_len > 64 || c->text.labels.count > 1000)
         return;
-    float *logits = mem_alloc(3 * (size_t)c->labels.count * sizeof *logits);
+    float *logits = mem_alloc(3 * (size_t)c->text.labels.count * sizeof *logits);
     Status status = predictor_new(&predictor, c, 1);
     require(logits && status_is_ok(&status));
     status = predictor_run(predictor, texts, 3, true, logits);
@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
         if (is_fine(&status))
             run(c);
-        read_state(npz, c ? c->model : NULL, c && c->labels.count < 1000 ? c->labels.count : 2);
+        read_state(npz, c ? c->model : NULL, c && c->text.labels.count < 1000 ? c->text.labels.count : 2);
     }
     npz_close(npz);
     checkpoint_free(c);

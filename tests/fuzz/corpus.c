@@ -51,10 +51,10 @@ static void check_batches(const Dataset *dataset, const DatasetPart *part)
     while (loader_next(&loader, &batch)) {
         seen += batch.size;
         for (int32_t i = 0; i < batch.num_ids; i++)
-            require(batch.ids[i] >= 0 && batch.ids[i] < dataset->tokenizer.vocab_size);
+            require(batch.ids[i] >= 0 && batch.ids[i] < dataset->text.tokenizer.vocab_size);
         for (int32_t i = 0; i < batch.size; i++) {
             const int32_t *ids = batch.ids + batch.offsets[i];
-            require(batch.lengths[i] >= 3 && batch.lengths[i] <= dataset->max_len);
+            require(batch.lengths[i] >= 3 && batch.lengths[i] <= dataset->text.max_len);
             require(ids[0] == TOKEN_BOS && ids[batch.lengths[i] - 1] == TOKEN_EOS);
         }
     }

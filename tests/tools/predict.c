@@ -296,15 +296,15 @@ START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
     snprintf(path, sizeof path, "%s/own/bag.best.npz", folder);
     Status status = checkpoint_load(&checkpoint, path);
     ck_assert_msg(status_is_ok(&status), "%s", status.message);
-    ck_assert_ptr_nonnull(checkpoint->text.thresholds);
+    ck_assert_ptr_nonnull(checkpoint->thresholds);
     snprintf(path, sizeof path, "%s/own/thresholds", folder);
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
     int different = 0;
-    for (int32_t k = 0; k < checkpoint->labels.count; k++) {
-        fprintf(file, "%s\t%.9g\n", string_table_text(&checkpoint->labels, k),
-                (double)checkpoint->text.thresholds[k]);
-        different += checkpoint->text.thresholds[k] != checkpoint->text.thresholds[0];
+    for (int32_t k = 0; k < checkpoint->text.labels.count; k++) {
+        fprintf(file, "%s\t%.9g\n", string_table_text(&checkpoint->text.labels, k),
+                (double)checkpoint->thresholds[k]);
+        different += checkpoint->thresholds[k] != checkpoint->thresholds[0];
     }
     fclose(file);
     checkpoint_free(checkpoint);

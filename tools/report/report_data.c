@@ -35,7 +35,7 @@ static bool count_labels(ReportRun *run, const Dataset *dataset)
     run->num_classes = dataset_num_classes(dataset);
     run->classes = arena_calloc(&run->arena, (size_t)run->num_classes * sizeof *run->classes);
     for (int k = 0; run->classes && k < run->num_classes; k++) {
-        const char *name = string_table_text(&dataset->classes, k);
+        const char *name = string_table_text(&dataset->text.labels, k);
         run->classes[k] = (ReportLabel){.name = arena_memdup(&run->arena, name, strlen(name) + 1),
                                         .train = dataset->train.label_counts[k],
                                         .test = dataset->test.label_counts[k]};
@@ -68,13 +68,11 @@ static bool count_lengths(ReportRun *run, const Dataset *dataset)
 static char *word_of(Arena *arena, const Dataset *dataset, int32_t id)
 {
     char number[24];
-    const char *word = number;
-    size_t size = (size_t)snprintf(number, sizeof number, "#%d", id);
-    if (id < vocabulary_size(&dataset->vocabulary)) {
-        word = vocabulary_word(&dataset->vocabulary, id);
-        size = strlen(word);
-    } else if (dataset->tokenizer.bpe) {
-        word = bpe_token_text(dataset->tokenizer.bpe, id, &size);
+    size_t size;
+    const char *word = model_pipeline_word(&dataset->text, id, &size);
+    if (!word) {
+        size = (size_t)snprintf(number, sizeof number, "#%d", id);
+        word = number;
     }
     char *copy = arena_calloc(arena, size + 1);
     if (copy)
@@ -119,7 +117,7 @@ Status report_data_begin(ReportRun *run, const Dataset *dataset)
     *run = (ReportRun){0};
     arena_init(&run->arena, 0);
     run->train_ids = dataset->train.offsets[dataset->train.count];
-    run->details_hash = arena_memdup(&run->arena, dataset->hash, strlen(dataset->hash) + 1);
+    run->details_hash = arena_memdup(&run->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
     bool fine = run->details_hash && count_labels(run, dataset) && count_lengths(run, dataset) &&
                 choose_texts(run, dataset);
     return fine ? status_ok() : no_memory();

@@ -39,9 +39,9 @@ START_TEST(ten_rows_by_hand)
     ck_assert_mem_eq(dataset->train.rows, ((int32_t[]){4, 9, 1, 6, 7, 3, 0, 5}), 8 * sizeof(int32_t));
     ck_assert_mem_eq(dataset->test.rows, ((int32_t[]){2, 8}), 2 * sizeof(int32_t));
     /* blue 3, green 3, not 2 and red 4 of 8 training texts; yellow is in the test part alone. */
-    ck_assert_int_eq(vocabulary_size(&dataset->vocabulary), 8);
-    ck_assert_int_eq(dataset->tokenizer.vocab_size, 8);
-    ck_assert_str_eq(vocabulary_word(&dataset->vocabulary, 6), "not");
+    ck_assert_int_eq(vocabulary_size(&dataset->text.vocabulary), 8);
+    ck_assert_int_eq(dataset->text.tokenizer.vocab_size, 8);
+    ck_assert_str_eq(vocabulary_word(&dataset->text.vocabulary, 6), "not");
     check_ids(&dataset->train, 0, 5, (int32_t[]){2, 4, 4, 4, 3});
     check_ids(&dataset->train, 4, 5, (int32_t[]){2, 6, 7, 5, 3});
     check_ids(&dataset->train, 5, 3, (int32_t[]){2, 1, 3});
@@ -63,7 +63,7 @@ START_TEST(labels_belong_to_their_examples)
     ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
     corpus_free(&corpus);
     ck_assert_int_eq(dataset_num_classes(dataset), 3);
-    ck_assert_str_eq(string_table_text(&dataset->classes, 2), "c");
+    ck_assert_str_eq(string_table_text(&dataset->text.labels, 2), "c");
     ck_assert_mem_eq(dataset->train.label_counts, ((int64_t[]){5, 4, 0}), 3 * sizeof(int64_t));
     ck_assert_mem_eq(dataset->test.label_counts, ((int64_t[]){1, 0, 2}), 3 * sizeof(int64_t));
     Arena arena;
@@ -93,7 +93,7 @@ START_TEST(real_data_gives_the_ids_that_python_gives)
     ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
     ck_assert_int_eq(dataset->train.count, 96);
     ck_assert_int_eq(dataset->test.count, 24);
-    ck_assert_int_eq(vocabulary_size(&dataset->vocabulary), 495);
+    ck_assert_int_eq(vocabulary_size(&dataset->text.vocabulary), 495);
     ck_assert_int_eq(dataset->train.offsets[96], 2629);
     ck_assert_int_eq(dataset->test.offsets[24], 536);
     ck_assert_uint_eq(crc_ids(&dataset->train), 0x7d2cc582);
@@ -118,7 +118,7 @@ START_TEST(words_start_with_the_rarity_that_scikit_learn_gives)
                            (ModelConfig){.vocabulary = 8, .labels = 3, .embed = 2, .hidden = 1}, 0));
     model_set_word_scores(model, frequencies, dataset->train.count);
     for (int i = 0; i < 4; i++) {
-        int64_t at[] = {vocabulary_id(&dataset->vocabulary, text_span(words[i])), 0};
+        int64_t at[] = {vocabulary_id(&dataset->text.vocabulary, text_span(words[i])), 0};
         ck_assert_double_eq_tol(exp(tensor_get(&model->word_scores->core.value, at)), idf[i], 1e-6);
     }
     model_free(model);
@@ -140,7 +140,7 @@ START_TEST(options_are_heeded)
     ck_assert_int_eq(dataset->test.count, 5);
     ck_assert_int_eq(dataset->train.longest, 3);
     ck_assert_int_eq(dataset->test.longest, 3);
-    ck_assert_int_ge(vocabulary_id(&dataset->vocabulary, text_span("42")), 4);
+    ck_assert_int_ge(vocabulary_id(&dataset->text.vocabulary, text_span("42")), 4);
     dataset_free(dataset);
     options.split_seed = 1;
     ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", &options));
@@ -159,7 +159,10 @@ START_TEST(other_texts_are_encoded_likewise)
     Dataset *dataset;
     ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
     IdList list = {0};
-    ck_assert(dataset_encode(dataset, text_span("The RED; yellow\nnot-green"), &list));
+    Bytes scratch = {0};
+    ck_assert(
+        model_pipeline_encode(&dataset->text, text_span("The RED; yellow\nnot-green"), &scratch, &list));
+    bytes_free(&scratch);
     ck_assert_uint_eq(list.count, 5);
     ck_assert_mem_eq(list.ids, ((int32_t[]){2, 7, 6, 5, 3}), 5 * sizeof(int32_t));
     id_list_free(&list);
@@ -204,7 +207,7 @@ START_TEST(a_tokenizer_can_be_brought_along)
     Dataset *dataset;
     ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", &options));
     ck_assert_int_eq(fitted, 8);
-    ck_assert_int_eq(dataset->tokenizer.vocab_size, 31);
+    ck_assert_int_eq(dataset->text.tokenizer.vocab_size, 31);
     check_ids(&dataset->train, 2, 6, (int32_t[]){2, 22, 9, 8, 4, 3});
     dataset_free(dataset);
     options.fit = fit_nothing;

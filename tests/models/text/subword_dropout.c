@@ -14,15 +14,12 @@ static const char corpus_text[] = "text\tlabels\n"
                                   "new newer newest\ta\n";
 
 static Corpus corpus;
-static Subwords subwords;
 static Dataset *dataset;
 
 static void make(bool keep)
 {
     DatasetOptions options = dataset_defaults();
-    subwords = (Subwords){.vocabulary = 30};
-    options.fit = subwords_fit;
-    options.fit_context = &subwords;
+    options.byte_pairs = 30;
     options.keep_texts = keep;
     Status status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
     if (status_is_ok(&status))
@@ -34,7 +31,6 @@ static void drop(void)
 {
     dataset_free(dataset);
     corpus_free(&corpus);
-    subwords_free(&subwords);
 }
 
 static void draw(SubwordDropout *dropout, int64_t epoch)
@@ -114,9 +110,7 @@ START_TEST(merges_are_left_out_as_often_as_is_said)
         to += sprintf(to, "\t%c\n", 'a' + row % 2);
     }
     DatasetOptions options = dataset_defaults();
-    subwords = (Subwords){.vocabulary = NUM_SPECIAL_TOKENS + 3};
-    options.fit = subwords_fit;
-    options.fit_context = &subwords;
+    options.byte_pairs = NUM_SPECIAL_TOKENS + 3;
     options.keep_texts = true;
     Status status = corpus_parse(&corpus, "memory", tsv, strlen(tsv), NULL);
     free(tsv);
@@ -144,8 +138,7 @@ START_TEST(a_text_is_cut_by_its_row_alone)
 {
     make(true);
     DatasetOptions options = dataset_defaults();
-    options.fit = subwords_fit; /* which has learned already */
-    options.fit_context = &subwords;
+    options.bpe = dataset->text.tokenizer.bpe;
     options.keep_texts = true;
     options.valid_size = 0.5;
     Dataset *half;

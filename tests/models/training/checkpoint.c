@@ -1,3 +1,4 @@
+#include "models/text/dataset.h"
 #include "models/training/checkpoint.h"
 
 #include "models/training/predictor.h"
@@ -25,7 +26,6 @@ static const char TSV[] = "text\tlabels\n"
 static const char *folder;
 static char path[300], other[300];
 static Dataset *dataset;
-static Subwords subwords;
 static Arena arena;
 
 static void make_dataset(bool bpe)
@@ -35,11 +35,7 @@ static void make_dataset(bool bpe)
     options.vocabulary.min_df = 1;
     options.clean.stop_words = "none";
     options.max_len = 6;
-    subwords = (Subwords){.vocabulary = 30};
-    if (bpe) {
-        options.fit = subwords_fit;
-        options.fit_context = &subwords;
-    }
+    options.byte_pairs = bpe ? 30 : 0;
     ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &options));
     corpus_free(&corpus);
 }
@@ -56,7 +52,6 @@ static void setup(void)
 static void teardown(void)
 {
     dataset_free(dataset);
-    subwords_free(&subwords);
     arena_free(&arena);
     shell_remove_folder(folder);
 }
@@ -64,7 +59,7 @@ static void teardown(void)
 static Model *new_model(const char *name)
 {
     Model *model;
-    ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size,
+    ModelConfig config = {.vocabulary = dataset->text.tokenizer.vocab_size,
                           .labels = dataset_num_classes(dataset),
                           .embed =
                               zoo_find(name) == zoo_find("transformer") ? 4 : 3, /* its heads divide it */
@@ -77,9 +72,11 @@ static Model *new_model(const char *name)
 
 static void save(Model *model, bool notebook, const float *thresholds)
 {
-    CheckpointText text = checkpoint_text_of(dataset, notebook);
-    text.thresholds = thresholds;
-    ck_assert_ok(checkpoint_save(path, model, &text, (NpzOptions){.level = 1}));
+    Checkpoint all = {.model = model,
+                      .text = dataset->text,
+                      .notebook = notebook,
+                      .thresholds = (float *)(uintptr_t)thresholds};
+    ck_assert_ok(checkpoint_save(path, &all, (NpzOptions){.level = 1}));
 }
 
 static void save_one(const char *name, bool notebook, const float *thresholds)
@@ -116,14 +113,15 @@ static bool is_same_config(const ModelConfig *a, const ModelConfig *b)
 static bool same_checkpoint(const Checkpoint *a, const Checkpoint *b)
 {
     bool same = a->model->kind == b->model->kind && is_same_config(&a->model->config, &b->model->config) &&
-                a->text.max_len == b->text.max_len && a->text.notebook == b->text.notebook &&
-                strcmp(a->data_hash, b->data_hash) == 0 && a->labels.count == b->labels.count &&
-                a->vocabulary.words.count == b->vocabulary.words.count &&
-                memcmp(a->cleaner.map, b->cleaner.map, sizeof a->cleaner.map) == 0;
-    for (int32_t i = 0; same && i < a->labels.count; i++)
-        same = strcmp(string_table_text(&a->labels, i), string_table_text(&b->labels, i)) == 0;
-    for (int32_t i = 0; same && i < a->vocabulary.words.count; i++)
-        same = strcmp(vocabulary_word(&a->vocabulary, i), vocabulary_word(&b->vocabulary, i)) == 0;
+                a->text.max_len == b->text.max_len && a->notebook == b->notebook &&
+                strcmp(a->text.data_hash, b->text.data_hash) == 0 &&
+                a->text.labels.count == b->text.labels.count &&
+                a->text.vocabulary.words.count == b->text.vocabulary.words.count &&
+                memcmp(a->text.cleaner.map, b->text.cleaner.map, sizeof a->text.cleaner.map) == 0;
+    for (int32_t i = 0; same && i < a->text.labels.count; i++)
+        same = strcmp(string_table_text(&a->text.labels, i), string_table_text(&b->text.labels, i)) == 0;
+    for (int32_t i = 0; same && i < a->text.vocabulary.words.count; i++)
+        same = strcmp(vocabulary_word(&a->text.vocabulary, i), vocabulary_word(&b->text.vocabulary, i)) == 0;
     for (NnIterator it = nn_iterate(&a->model->base); same && nn_next(&it);) {
         NnNamed named;
         same = nn_find(&b->model->base, it.named.name, &named) &&
@@ -145,16 +143,16 @@ START_TEST(every_model_comes_back_whole)
     ck_assert_ok(checkpoint_load(&c, path));
     ck_assert_ptr_eq(c->model->kind, model->kind);
     ck_assert(is_same_config(&c->model->config, &model->config));
-    ck_assert_int_eq(c->text.notebook, notebook);
+    ck_assert_int_eq(c->notebook, notebook);
     ck_assert_int_eq(c->text.max_len, 6);
-    ck_assert_str_eq(c->data_hash, dataset->hash);
-    check_same_table(&c->labels, &dataset->classes);
-    check_same_table(&c->vocabulary.words, &dataset->vocabulary.words);
-    check_same_table(&c->cleaner.stop_words, &dataset->cleaner.stop_words);
-    ck_assert_mem_eq(c->cleaner.map, dataset->cleaner.map, sizeof c->cleaner.map);
-    ck_assert_int_eq(c->text.thresholds != NULL, notebook);
+    ck_assert_str_eq(c->text.data_hash, dataset->text.data_hash);
+    check_same_table(&c->text.labels, &dataset->text.labels);
+    check_same_table(&c->text.vocabulary.words, &dataset->text.vocabulary.words);
+    check_same_table(&c->text.cleaner.stop_words, &dataset->text.cleaner.stop_words);
+    ck_assert_mem_eq(c->text.cleaner.map, dataset->text.cleaner.map, sizeof c->text.cleaner.map);
+    ck_assert_int_eq(c->thresholds != NULL, notebook);
     if (notebook)
-        ck_assert_mem_eq(c->text.thresholds, thresholds, sizeof thresholds);
+        ck_assert_mem_eq(c->thresholds, thresholds, sizeof thresholds);
     NnIterator it = nn_iterate(&model->base), again = nn_iterate(&c->model->base);
     while (nn_next(&it)) {
         ck_assert(nn_next(&again));
@@ -184,7 +182,7 @@ START_TEST(what_is_loaded_and_saved_again_has_the_same_bytes)
     Checkpoint *c;
     save_one("attention", true, NULL);
     ck_assert_ok(checkpoint_load(&c, path));
-    ck_assert_ok(checkpoint_save(other, c->model, &c->text, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(other, c, (NpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     checkpoint_free(c);
 }
@@ -203,10 +201,10 @@ START_TEST(stop_words_and_digits_are_kept)
     Checkpoint *c;
     save_one("rnn", false, NULL);
     ck_assert_ok(checkpoint_load(&c, path));
-    check_same_table(&c->cleaner.stop_words, &dataset->cleaner.stop_words);
-    ck_assert_int_gt(c->cleaner.stop_words.count, 300);
+    check_same_table(&c->text.cleaner.stop_words, &dataset->text.cleaner.stop_words);
+    ck_assert_int_gt(c->text.cleaner.stop_words.count, 300);
     char out[32];
-    size_t size = cleaner_run(&c->cleaner, text_span("THE red, no 44!"), out);
+    size_t size = cleaner_run(&c->text.cleaner, text_span("THE red, no 44!"), out);
     ck_assert_int_eq((int)size, 9);
     ck_assert_mem_eq(out, "red no 44", 9);
     checkpoint_free(c);
@@ -220,17 +218,17 @@ START_TEST(byte_pairs_are_kept)
     Checkpoint *c;
     save_one("lstm", false, NULL);
     ck_assert_ok(checkpoint_load(&c, path));
-    ck_assert(c->text.bpe && !c->text.vocabulary);
+    ck_assert(c->text.tokenizer.bpe && c->text.vocabulary.words.count == 0);
     IdList a = {0}, b = {0};
-    ck_assert(dataset_encode(dataset, text_span("Apples and pies on fire"), &a));
-    char clean[64];
-    size_t size = cleaner_run(&c->cleaner, text_span("Apples and pies on fire"), clean);
-    ck_assert(tokenizer_encode(&c->tokenizer, (TextSpan){clean, size}, c->text.max_len, &b));
+    Bytes scratch = {0};
+    ck_assert(model_pipeline_encode(&dataset->text, text_span("Apples and pies on fire"), &scratch, &a));
+    ck_assert(model_pipeline_encode(&c->text, text_span("Apples and pies on fire"), &scratch, &b));
+    bytes_free(&scratch);
     ck_assert_uint_eq(a.count, b.count);
     ck_assert_mem_eq(a.ids, b.ids, a.count * sizeof *a.ids);
     id_list_free(&a);
     id_list_free(&b);
-    ck_assert_ok(checkpoint_save(other, c->model, &c->text, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(other, c, (NpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     checkpoint_free(c);
 }
@@ -363,8 +361,8 @@ START_TEST(text_may_be_an_array_of_bytes_as_numpy_writes_it)
             "d\n",
             true);
     ck_assert_ok(checkpoint_load(&c, other));
-    ck_assert_str_eq(string_table_text(&c->labels, 3), "r\xc3\xa9"
-                                                       "d");
+    ck_assert_str_eq(string_table_text(&c->text.labels, 3), "r\xc3\xa9"
+                                                            "d");
     checkpoint_free(c);
 }
 END_TEST
@@ -405,7 +403,7 @@ START_TEST(text_may_be_one_string_as_numpy_saves_what_it_has_loaded)
     ck_assert_int_ge(texts, 4);
     ck_assert_int_eq(empty, 1);
     ck_assert_ok(checkpoint_load(&c, other));
-    ck_assert_ok(checkpoint_save(other, c->model, &c->text, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(other, c, (NpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     checkpoint_free(c);
 }
@@ -420,7 +418,7 @@ START_TEST(what_reel_does_not_know_is_kept)
     ck_assert_ok(checkpoint_load(&c, other));
     ck_assert(nn_snapshot_has(&c->unknown, "reel/notes.txt"));
     nn_snapshot_init(&snapshot);
-    checkpoint_snapshot(&snapshot, c->model, &c->text);
+    checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
     nn_snapshot_append(&snapshot, &c->unknown);
     ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
@@ -457,8 +455,8 @@ START_TEST(a_file_that_is_cut_or_changed_is_the_same_model_or_refused)
     Npz *npz;
     Checkpoint *whole;
     Model *model = new_model(_i ? "lstm" : "rnn");
-    CheckpointText text = checkpoint_text_of(dataset, false);
-    ck_assert_ok(checkpoint_save(path, model, &text, (NpzOptions){.level = _i}));
+    Checkpoint all = {.model = model, .text = dataset->text};
+    ck_assert_ok(checkpoint_save(path, &all, (NpzOptions){.level = _i}));
     ck_assert_ok(checkpoint_load(&whole, path));
     FILE *file = fopen(path, "rb");
     static char bytes[1 << 16];
@@ -486,16 +484,16 @@ END_TEST
 START_TEST(memory_that_fails_is_an_error_at_every_place)
 {
     Model *model = new_model("attention");
-    CheckpointText text = checkpoint_text_of(dataset, false);
+    Checkpoint all = {.model = model, .text = dataset->text};
     Checkpoint *c = NULL;
     int failures = 0;
-    ck_assert_ok(checkpoint_save(path, model, &text, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(path, &all, (NpzOptions){.level = 1}));
     for (int load = 0; load < 2; load++)
         for (int n = 0;; n++) {
             int64_t live = mem_stats().live_blocks;
             mem_fail_at(n, n % 2);
-            Status status = load ? checkpoint_load(&c, path)
-                                 : checkpoint_save(other, model, &text, (NpzOptions){.level = 1});
+            Status status =
+                load ? checkpoint_load(&c, path) : checkpoint_save(other, &all, (NpzOptions){.level = 1});
             mem_fail_at(-1, 0);
             bool done = status_is_ok(&status);
             if (load && done)

@@ -77,7 +77,7 @@ START_TEST(every_model_trains)
     ck_assert_int_eq(result.count, 4);
     ck_assert(!result.interrupted);
     ck_assert_int_eq(result.params, model_count(model));
-    ck_assert_int_eq(result.params_without_embedding, result.params - 8 * dataset->tokenizer.vocab_size);
+    ck_assert_int_eq(result.params_without_embedding, result.params - 8 * dataset->text.tokenizer.vocab_size);
     ck_assert_int_eq(model->config.labels, K);
     double best = -1;
     int best_epoch = 0;

@@ -436,11 +436,11 @@ START_TEST(details_are_what_the_model_says_and_survive_their_file)
         for (int w = 0; w < reading->num_weights; w++)
             sum += reading->weights[w];
         ck_assert_double_eq_tol(sum, 1, 1e-5);
-        ck_assert_str_eq(run.texts[i].words[0], vocabulary_word(&dataset->vocabulary, TOKEN_BOS));
+        ck_assert_str_eq(run.texts[i].words[0], vocabulary_word(&dataset->text.vocabulary, TOKEN_BOS));
         ck_assert_int_gt(run.texts[i].num_labels, 0);
     }
     report_support_run(folder, 1, 0.1, 0);
-    shell_must("sed -i s/0123abcd/%s/ '%s/results.json'", dataset->hash, folder);
+    shell_must("sed -i s/0123abcd/%s/ '%s/results.json'", dataset->text.data_hash, folder);
     snprintf(path, sizeof path, "%s/report.json", folder);
     ck_assert_ok(report_data_write(&run, path));
     ck_assert_ok(report_run_read(&back, folder));
@@ -471,7 +471,8 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
     RunOptions options = run_defaults();
     options.trainer.threads = options.trainer.shards = 1;
     Model *model;
-    ModelConfig config = {.vocabulary = dataset->tokenizer.vocab_size, .labels = 3, .embed = 4, .hidden = 4};
+    ModelConfig config = {
+        .vocabulary = dataset->text.tokenizer.vocab_size, .labels = 3, .embed = 4, .hidden = 4};
     ck_assert_ok(model_new(&model, zoo_find("rnn"), config, 0));
     ReportRun run;
     ck_assert_ok(report_data_begin(&run, dataset));

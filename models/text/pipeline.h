@@ -1,0 +1,56 @@
+/* The way from a text to ids, and from the numbers of labels to their names: cleaner, tokenizer, labels and
+ * length as one object. Training builds it (models/text/dataset.h), checkpoints save and load it as one, and
+ * prediction asks it. */
+#ifndef REEL_MODELS_PIPELINE_H
+#define REEL_MODELS_PIPELINE_H
+
+#include "models/text/clean.h"
+#include "models/text/corpus.h"
+#include "models/text/string_table.h"
+#include "models/text/subwords.h"
+#include "models/text/tokenizer.h"
+#include "models/text/vocabulary.h"
+#include "nn/state_dict.h"
+#include "tensor/bytes.h"
+#include "tensor/storage/json_reader.h"
+#include "tensor/storage/json_writer.h"
+
+REEL_BEGIN_DECLS
+
+/* All zeros is an empty one that may be freed. It stays where it is: `tokenizer` refers to it. */
+typedef struct ModelPipeline {
+    Cleaner cleaner;
+    Vocabulary vocabulary; /* where ids are words, otherwise empty */
+    Subwords subwords;     /* where they are byte pairs */
+    Tokenizer tokenizer;   /* of one of these, or the caller's own; byte pairs: one thread at a time */
+    StringTable labels;    /* K names */
+    int32_t max_len;       /* ids a text at most, bos and eos included */
+    char data_hash[CORPUS_HASH_SIZE];            /* of the corpus that it was made from, or "" */
+    char label_separator[CORPUS_SEPARATOR_SIZE]; /* what separates labels in that corpus; "": ", " */
+} ModelPipeline;
+
+void model_pipeline_free(ModelPipeline *pipeline);
+
+/* Appends the ids of a text as it stands in a file; `scratch` is for the cleaned text. False where there is
+ * no memory; the list is then as before. */
+bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, Bytes *scratch, IdList *list);
+/* The word or the piece of an id, NULL where the tokenizer is the caller's own. */
+const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size);
+
+/* ---- In a checkpoint: some fields of reel/config.json, and members (docs/checkpoints.md) ---- */
+
+/* Whether a member of that name is the pipeline's. */
+bool model_pipeline_has_member(const char *name);
+/* Adds the members to a file to be, and its fields to the open object. */
+void model_pipeline_snapshot(const ModelPipeline *pipeline, NnSnapshot *snapshot);
+void model_pipeline_write_fields(const ModelPipeline *pipeline, JsonWriter *json);
+/* Reads the field whose key was read last, in front of what follows; another's is passed over. */
+bool model_pipeline_read_field(ModelPipeline *pipeline, JsonReader *json);
+/* Reads the members, when all fields are read. Errors name file and member. */
+Status model_pipeline_load(ModelPipeline *pipeline, const Npz *npz, Arena *arena);
+/* The bytes of a text member, plain or an array as numpy.savez makes one, checked to be UTF-8. */
+Status model_text_member(const Npz *npz, const char *name, Arena *arena, const char **text, size_t *size);
+
+REEL_END_DECLS
+
+#endif
