@@ -81,7 +81,7 @@ fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib shared test test-pytorch check-bpe coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
+.PHONY: all lib shared man test test-pytorch check-bpe coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -120,12 +120,26 @@ $(B)/%.o: %.c $(B)/flags
 # The library's own sources see the plain functions; callers see the macros that note file and line.
 $(lib_obj): REEL_CFLAGS += -DREEL_LIBRARY
 
+$(B)/tools/program.o: REEL_CFLAGS += -DREEL_VERSION='"$(VERSION)"'
+
 $(tools): tools/%: build/release/tools/%
 	@cp $< $@.new && mv $@.new $@
 
 $(B)/tools/%: $(B)/tools/%.o $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/tool_objects
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %_objects,$^) $(REEL_LIBS)
+
+# Installed the programs are called reel-NAME, train_zoo reel-train. Each writes its manual page itself, from the
+# table of options that it reads its command line by.
+installed = reel-$(patsubst train_zoo,train,$(notdir $(1)))
+man_pages := $(foreach t,$(tools),$(B)/man/$(call installed,$(t)).1)
+
+## man: the manual pages of the programs (build/release/man/reel-NAME.1)
+man: $(man_pages)
+$(foreach t,$(tools),$(eval $(B)/man/$(call installed,$(t)).1: $(B)/$(t)))
+$(man_pages):
+	@mkdir -p $(@D)
+	$(Q)$(EMULATOR) $< --man > $@
 
 # ---- The zoo ----
 
@@ -306,6 +320,8 @@ compile_commands.json: FORCE
 include_dir := $(DESTDIR)$(PREFIX)/include/reel
 lib_dir     := $(DESTDIR)$(PREFIX)/lib
 bin_dir     := $(DESTDIR)$(PREFIX)/bin
+man_dir     := $(DESTDIR)$(PREFIX)/share/man/man1
+words_dir   := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 define pkg_config
 prefix=$(PREFIX)
@@ -321,24 +337,27 @@ Libs.private: $(REEL_LIBS)
 endef
 export pkg_config
 
-## install: headers, libreel.a, libreel.so, reel.pc and the programs to PREFIX (/usr/local), below DESTDIR
-install: lib shared $(tools:%=$(B)/%)
+## install: headers, libreel.a, libreel.so, reel.pc; the programs, their manual pages and completion, to PREFIX (/usr/local), below DESTDIR
+install: lib shared $(tools:%=$(B)/%) $(man_pages)
 	@for folder in $(folders); do mkdir -p $(include_dir)/$$folder; done
-	@mkdir -p $(lib_dir)/pkgconfig $(bin_dir)
+	@mkdir -p $(lib_dir)/pkgconfig $(bin_dir) $(man_dir) $(words_dir)
 	@for header in $(headers); do install -m 644 $$header $(include_dir)/$$header || exit 1; done
 	install -m 644 $(B)/libreel.a $(lib_dir)/libreel.a
 	install -m 755 $(B)/libreel.so.$(VERSION) $(lib_dir)/libreel.so.$(VERSION)
 	ln -sf libreel.so.$(VERSION) $(lib_dir)/libreel.so.$(ABI)
 	ln -sf libreel.so.$(ABI) $(lib_dir)/libreel.so
 	@printf '%s\n' "$$pkg_config" > $(lib_dir)/pkgconfig/reel.pc
-	@for tool in $(tools); do install -m 755 $(B)/$$tool $(bin_dir) || exit 1; done
-	@echo "installed $(words $(headers)) headers, the library and $(notdir $(tools)) below $(DESTDIR)$(PREFIX)"
+	@$(foreach t,$(tools),install -m 755 $(B)/$(t) $(bin_dir)/$(call installed,$(t)) &&) true
+	@install -m 644 $(man_pages) $(man_dir)
+	@$(foreach t,$(tools),install -m 644 tools/completion.bash $(words_dir)/$(call installed,$(t)) &&) true
+	@echo "installed $(words $(headers)) headers, the library and $(foreach t,$(tools),$(call installed,$(t))) below $(DESTDIR)$(PREFIX)"
 
 ## uninstall: removes what install put there
 uninstall:
 	rm -f $(lib_dir)/libreel.a $(lib_dir)/libreel.so $(lib_dir)/libreel.so.$(ABI) $(lib_dir)/libreel.so.$(VERSION) \
 	  $(lib_dir)/pkgconfig/reel.pc
-	@rm -f $(tools:tools/%=$(bin_dir)/%) $(headers:%=$(include_dir)/%)
+	@rm -f $(foreach t,$(tools),$(bin_dir)/$(call installed,$(t)) $(man_dir)/$(call installed,$(t)).1 $(words_dir)/$(call installed,$(t)))
+	@rm -f $(headers:%=$(include_dir)/%)
 	@rmdir $(patsubst %,$(include_dir)/%,$(filter-out $(layers),$(folders)) $(layers)) $(include_dir) 2>/dev/null || true
 
 ## clean: removes all that was built

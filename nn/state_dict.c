@@ -272,7 +272,7 @@ static Status is_missing(const NnNamed *named, const Npz *npz)
     if (prefix > 0)
         return status_failed(
             "%s: parameter '%s' is '%.*s%s' in the file; take the prefix off with --init-prefix "
-            "%.*s (train_zoo) or NnLoadOptions.prefix",
+            "%.*s (reel-train) or NnLoadOptions.prefix",
             npz_path(npz), named->name, prefix, full, named->name, prefix, full);
     return status_failed("%s: parameter '%s' is missing in the file; it was saved from another model",
                          npz_path(npz), named->name);

@@ -2,7 +2,7 @@
 #include "tools/bench.h"
 #include "tensor/pool.h"
 #include "tools/bench_bpe.h"
-#include "tools/options.h"
+#include "tools/program.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -90,107 +90,6 @@ static Settings defaults(void)
                                 .malloc_calls = MALLOC_CALLS}};
 }
 
-#define SETTINGS_OPTIONS(s)                                                                                  \
-    {                                                                                                        \
-        {"models", "LIST", OPTION_TEXT, &(s)->bench.models, 0, 0, "names separated by commas, or all"},      \
-            {"batch", "N", OPTION_INTEGER, &(s)->bench.shape.batch, 1, 1e5, "texts a batch (64)"},           \
-            {"len", "N", OPTION_INTEGER, &(s)->bench.shape.len, 1, 1e5, "tokens a text (64)"},               \
-            {"vocab", "N", OPTION_INTEGER, &(s)->bench.shape.vocab, 5, 1e8, "ids (21163)"},                  \
-            {"distinct",                                                                                     \
-             "N",                                                                                            \
-             OPTION_INTEGER,                                                                                 \
-             &(s)->bench.shape.distinct,                                                                     \
-             1,                                                                                              \
-             1e8,                                                                                            \
-             "words in use (min(vocab, 21163))"},                                                            \
-            {"embed",                                                                                        \
-             "N",                                                                                            \
-             OPTION_INTEGER,                                                                                 \
-             &(s)->bench.shape.embed,                                                                        \
-             1,                                                                                              \
-             1 << 20,                                                                                        \
-             "width of the embedding (the model's own)"},                                                    \
-            {"hidden",                                                                                       \
-             "N",                                                                                            \
-             OPTION_INTEGER,                                                                                 \
-             &(s)->bench.shape.hidden,                                                                       \
-             1,                                                                                              \
-             1 << 20,                                                                                        \
-             "width of the state (the model's own)"},                                                        \
-            {"layers",                                                                                       \
-             "N",                                                                                            \
-             OPTION_INTEGER,                                                                                 \
-             &(s)->bench.shape.layers,                                                                       \
-             1,                                                                                              \
-             1000,                                                                                           \
-             "layers of attention and stacked (the model's own)"},                                           \
-            {"labels", "N", OPTION_INTEGER, &(s)->bench.shape.labels, 1, 1e5, "labels (29)"},                \
-            {"threads", "N", OPTION_INTEGER, &(s)->bench.threads, 1, 256, "threads (all processors)"},       \
-            {"shards", "N", OPTION_INTEGER, &(s)->bench.shards, 1, 1024, "parts of a batch (threads)"},      \
-            {"steps",                                                                                        \
-             "N",                                                                                            \
-             OPTION_INTEGER,                                                                                 \
-             &(s)->bench.steps,                                                                              \
-             1,                                                                                              \
-             4096,                                                                                           \
-             "steps measured, after 3 that are not (20)"},                                                   \
-            {"rounds",                                                                                       \
-             "N",                                                                                            \
-             OPTION_INTEGER,                                                                                 \
-             &(s)->bench.rounds,                                                                             \
-             1,                                                                                              \
-             256,                                                                                            \
-             "turns in which the models take them (5)"},                                                     \
-            {"seed", "N", OPTION_SEED, &(s)->bench.seed, 0, 0, "of weights, ids and labels (0)"},            \
-            {"scaling",                                                                                      \
-             NULL,                                                                                           \
-             OPTION_FLAG,                                                                                    \
-             &(s)->scaling,                                                                                  \
-             0,                                                                                              \
-             0,                                                                                              \
-             "instead: each model on 1 to --threads threads"},                                               \
-            {"ops", NULL, OPTION_FLAG, &(s)->ops, 0, 0, "instead: each op alone"},                           \
-            {"growth",                                                                                       \
-             NULL,                                                                                           \
-             OPTION_FLAG,                                                                                    \
-             &(s)->growth,                                                                                   \
-             0,                                                                                              \
-             0,                                                                                              \
-             "instead: how cost grows with length, batch, width, vocabulary"},                               \
-            {"drawing",                                                                                      \
-             "FILE",                                                                                         \
-             OPTION_TEXT,                                                                                    \
-             &(s)->bench.drawing,                                                                            \
-             0,                                                                                              \
-             0,                                                                                              \
-             "of --growth, SVG (build/growth.svg)"},                                                         \
-            {"pipeline",                                                                                     \
-             "FILE",                                                                                         \
-             OPTION_TEXT,                                                                                    \
-             &(s)->pipeline,                                                                                 \
-             0,                                                                                              \
-             0,                                                                                              \
-             "instead: from this TSV to the first batch"},                                                   \
-            {"bpe",                                                                                          \
-             "FILE",                                                                                         \
-             OPTION_TEXT,                                                                                    \
-             &(s)->bpe,                                                                                      \
-             0,                                                                                              \
-             0,                                                                                              \
-             "instead: byte pairs learned from this text, and encoding and decoding it"},                    \
-            {"json", "FILE", OPTION_TEXT, &(s)->bench.json, 0, 0, "where to write the results"},             \
-    }
-
-static void print_help(const Option *options, int count)
-{
-    printf("usage: bench [options]\n\n"
-           "Measures training steps (forward, backward, Adam) of the zoo's models on drawn ids, each model "
-           "in a\n"
-           "process of its own, in turns, and gives medians. The peak is what one-thread products of 1024^3\n"
-           "reach on all threads together, measured in the same process.\n\n");
-    options_print(options, count);
-}
-
 /* Whether a file can be written there later: a measurement takes minutes, and it would be a pity. */
 static Status check_path(const char *path)
 {
@@ -252,15 +151,51 @@ static Status run(Settings *s)
 int main(int argc, char **argv)
 {
     Settings settings = defaults();
-    const Option options[] = SETTINGS_OPTIONS(&settings);
-    int count = (int)(sizeof options / sizeof options[0]);
-    Status status = status_ok();
-    if (options_ask_help(argc, argv)) {
-        print_help(options, count);
-        return options_report("bench", &status);
-    }
-    status = options_parse(options, count, argc, argv, NULL, NULL, NULL);
+    BenchOptions *b = &settings.bench;
+    BenchShape *shape = &b->shape;
+    const Option options[] = {
+        {"models", "LIST", OPTION_TEXT, &b->models, 0, 0, "names separated by commas, or all"},
+        {"batch", "N", OPTION_INTEGER, &shape->batch, 1, 1e5, "texts a batch (64)"},
+        {"len", "N", OPTION_INTEGER, &shape->len, 1, 1e5, "tokens a text (64)"},
+        {"vocab", "N", OPTION_INTEGER, &shape->vocab, 5, 1e8, "ids (21163)"},
+        {"distinct", "N", OPTION_INTEGER, &shape->distinct, 1, 1e8, "words in use (min(vocab, 21163))"},
+        {"embed", "N", OPTION_INTEGER, &shape->embed, 1, 1 << 20, "width of the embedding (the model's own)"},
+        {"hidden", "N", OPTION_INTEGER, &shape->hidden, 1, 1 << 20, "width of the state (the model's own)"},
+        {"layers", "N", OPTION_INTEGER, &shape->layers, 1, 1000,
+         "layers of attention and stacked (the model's own)"},
+        {"labels", "N", OPTION_INTEGER, &shape->labels, 1, 1e5, "labels (29)"},
+        {"threads", "N", OPTION_INTEGER, &b->threads, 1, 256, "threads (all processors)"},
+        {"shards", "N", OPTION_INTEGER, &b->shards, 1, 1024, "parts of a batch (threads)"},
+        {"steps", "N", OPTION_INTEGER, &b->steps, 1, 4096, "steps measured, after 3 that are not (20)"},
+        {"rounds", "N", OPTION_INTEGER, &b->rounds, 1, 256, "turns in which the models take them (5)"},
+        {"seed", "N", OPTION_SEED, &b->seed, 0, 0, "of weights, ids and labels (0)"},
+        {"scaling", NULL, OPTION_FLAG, &settings.scaling, 0, 0,
+         "instead: each model on 1 to --threads threads"},
+        {"ops", NULL, OPTION_FLAG, &settings.ops, 0, 0, "instead: each op alone"},
+        {"growth", NULL, OPTION_FLAG, &settings.growth, 0, 0,
+         "instead: how cost grows with length, batch, width, vocabulary"},
+        {"drawing", "FILE", OPTION_TEXT, &b->drawing, 0, 0, "of --growth, SVG (build/growth.svg)"},
+        {"pipeline", "FILE", OPTION_TEXT, &settings.pipeline, 0, 0,
+         "instead: from this TSV to the first batch"},
+        {"bpe", "FILE", OPTION_TEXT, &settings.bpe, 0, 0,
+         "instead: byte pairs learned from this text, and encoding and decoding it"},
+        {"json", "FILE", OPTION_TEXT, &b->json, 0, 0, "where to write the results"},
+    };
+    const Program program = {
+        .name = "reel-bench",
+        .summary = "measure training steps, ops, and what else a run takes",
+        .synopsis = "[options]",
+        .description =
+            "Measures training steps (forward, backward, Adam) of the zoo's models on drawn ids, each model "
+            "in a process of its own, in turns, and gives medians. The peak is what one-thread products of "
+            "1024^3 reach on all threads together, measured in the same process.",
+        .options = options,
+        .count = OPTION_COUNT(options),
+    };
+    if (program_tells(&program, argc, argv))
+        return program_report(NULL);
+    Status status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
     if (status_is_ok(&status))
         status = run(&settings);
-    return options_report("bench", &status);
+    return program_report(&status);
 }

@@ -16,19 +16,33 @@ static const struct {
     {"convert", bpe_command_convert, "between tokenizer.json, GPT-2's and subword-nmt's files"},
 };
 
+/* For --help a line for each command, for the manual page all that it says of itself. */
+static void tell_commands(bool man)
+{
+    char *ask[] = {"", "--man", NULL};
+    for (int i = 0; i < OPTION_COUNT(commands); i++) {
+        if (man)
+            (void)commands[i].run(2, ask);
+        else
+            printf("  %-10s %s\n", commands[i].name, commands[i].help);
+    }
+    printf("%s", man ? "" : "\n");
+}
+
 int main(int argc, char **argv)
 {
-    Status status = status_usage("a command is expected: train, encode, decode, info or convert");
+    const Program program = {.name = "reel-bpe",
+                             .summary = "train, use, show and convert byte-pair tokenizers",
+                             .synopsis = "COMMAND [options]",
+                             .description = "COMMAND --help lists a command's options.",
+                             .commands = tell_commands};
     for (int i = 0; argc > 1 && i < OPTION_COUNT(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0) {
-            status = commands[i].run(argc - 1, argv + 1);
-            return options_report("bpe", &status);
+            Status status = commands[i].run(argc - 1, argv + 1);
+            return program_report(&status);
         }
-    if (options_ask_help(argc, argv)) {
-        puts("bpe COMMAND [options]; bpe COMMAND --help lists a command's options");
-        for (int i = 0; i < OPTION_COUNT(commands); i++)
-            printf("  %-10s %s\n", commands[i].name, commands[i].help);
-        status = status_ok();
-    }
-    return options_report("bpe", &status);
+    if (program_tells(&program, argc, argv))
+        return program_report(NULL);
+    Status status = status_usage("a command is expected: train, encode, decode, info or convert");
+    return program_report(&status);
 }

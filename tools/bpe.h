@@ -5,14 +5,12 @@
 
 #include "models/bpe/bpe.h"
 #include "tensor/storage/json_writer.h"
-#include "tools/options.h"
+#include "tools/program.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 
 enum { BPE_BLOCK_BYTES = 4 << 20, BPE_MAX_THREADS = 64 };
-
-#define OPTION_COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 /* Each takes the command line from its own name on. */
 Status bpe_command_train(int argc, char **argv);

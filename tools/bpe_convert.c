@@ -43,11 +43,15 @@ Status bpe_command_convert(int argc, char **argv)
         {"to", "FORMAT", OPTION_TEXT, &to, 0, 0, "codes: subword-nmt's codes"},
         {"unk", "TOKEN", OPTION_TEXT, &unk, 0, 0, "from codes: the token for unknown symbols"},
     };
-    if (options_ask_help(argc, argv)) {
-        puts("bpe convert --from FORMAT --to FORMAT IN... OUT...");
-        options_print(options, OPTION_COUNT(options));
+    const Program program = {.name = "convert",
+                             .summary = "convert between tokenizer.json, GPT-2's and subword-nmt's files",
+                             .synopsis = "--from FORMAT --to FORMAT IN... OUT...",
+                             .description = "",
+                             .options = options,
+                             .count = OPTION_COUNT(options),
+                             .is_command = true};
+    if (program_tells(&program, argc, argv))
         return status_ok();
-    }
     const char *files[argc];
     int count;
     Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count, NULL);

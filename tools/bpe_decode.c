@@ -87,12 +87,15 @@ Status bpe_command_decode(int argc, char **argv)
         {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
         {"keep-special", NULL, OPTION_FLAG, &d.keep_special, 0, 0, "print special tokens too"},
     };
-    if (options_ask_help(argc, argv)) {
-        puts("bpe decode --tokenizer FILE IDS...   (- is standard input)\nOne line of text for each line of "
-             "ids.");
-        options_print(options, OPTION_COUNT(options));
+    const Program program = {.name = "decode",
+                             .summary = "turn lines of ids into lines of text",
+                             .synopsis = "--tokenizer FILE IDS...",
+                             .description = "One line of text for each line of ids; - is standard input.",
+                             .options = options,
+                             .count = OPTION_COUNT(options),
+                             .is_command = true};
+    if (program_tells(&program, argc, argv))
         return status_ok();
-    }
     const char *files[argc];
     int file_count;
     Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);

@@ -204,12 +204,15 @@ Status bpe_command_encode(int argc, char **argv)
         {"threads", "N", OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS, "threads; changes no result"},
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard error"},
     };
-    if (options_ask_help(argc, argv)) {
-        puts("bpe encode --tokenizer FILE --ids TEXT...   (- is standard input)\nOne line for each line of "
-             "text.");
-        options_print(options, OPTION_COUNT(options));
+    const Program program = {.name = "encode",
+                             .summary = "turn lines of text into lines of ids",
+                             .synopsis = "--tokenizer FILE --ids TEXT...",
+                             .description = "One line for each line of text; - is standard input.",
+                             .options = options,
+                             .count = OPTION_COUNT(options),
+                             .is_command = true};
+    if (program_tells(&program, argc, argv))
         return status_ok();
-    }
     const char *files[argc];
     int file_count;
     Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);

@@ -42,11 +42,15 @@ Status bpe_command_info(int argc, char **argv)
         {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, "as JSON"},
     };
-    if (options_ask_help(argc, argv)) {
-        puts("bpe info --tokenizer FILE [--json]");
-        options_print(options, OPTION_COUNT(options));
+    const Program program = {.name = "info",
+                             .summary = "show what is in a tokenizer",
+                             .synopsis = "--tokenizer FILE [--json]",
+                             .description = "",
+                             .options = options,
+                             .count = OPTION_COUNT(options),
+                             .is_command = true};
+    if (program_tells(&program, argc, argv))
         return status_ok();
-    }
     BpeTokenizer *tokenizer;
     Status status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL, NULL);
     if (status_is_ok(&status) && !path)

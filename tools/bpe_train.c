@@ -117,11 +117,15 @@ Status bpe_command_train(int argc, char **argv)
          "threads for counting; changes no result"},
         {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard output"},
     };
-    if (options_ask_help(argc, argv)) {
-        puts("bpe train --vocab N --out FILE [options] TEXT...   (- is standard input)");
-        options_print(options, OPTION_COUNT(options));
+    const Program program = {.name = "train",
+                             .summary = "learn a tokenizer from texts",
+                             .synopsis = "--vocab N --out FILE [options] TEXT...",
+                             .description = "- is standard input.",
+                             .options = options,
+                             .count = OPTION_COUNT(options),
+                             .is_command = true};
+    if (program_tells(&program, argc, argv))
         return status_ok();
-    }
     const char *files[argc], *specials[MAX_SPECIALS];
     int file_count;
     BpeOptions o = {0};

@@ -1,7 +1,7 @@
 /* Checks the gradient of every op and prints a table. */
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "tools/options.h"
+#include "tools/program.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,17 +63,6 @@ static void print_row(const OpKind *op, const Row *row, const Settings *settings
         printf("    %s\n", row->status.message);
 }
 
-static void print_help(const Option *options, int count)
-{
-    printf("usage: gradcheck [options]\n\n"
-           "Checks the backward of every op against central differences in f64, and f32 against f64, with "
-           "inputs\n"
-           "in all layouts (contiguous, transposed, sliced, broadcast, size-1, empty, behind another op, "
-           "large).\n"
-           "Exit code: 0 all gradients are right, 1 some are wrong, 2 wrong usage.\n\n");
-    options_print(options, count);
-}
-
 /* Checks the ops and prints what comes of it. */
 static Status check_ops(const Settings *settings)
 {
@@ -105,14 +94,22 @@ int main(int argc, char **argv)
         {"seeds", "N", OPTION_INTEGER, &settings.seeds, 1, 1000, "how many seeds to go through (3)"},
         {"json", NULL, OPTION_FLAG, &settings.json, 0, 0, "one JSON object a line instead of the table"},
     };
-    int count = (int)(sizeof options / sizeof options[0]);
-    Status status = status_ok();
-    if (options_ask_help(argc, argv)) {
-        print_help(options, count);
-        return options_report("gradcheck", &status);
-    }
-    status = options_parse(options, count, argc, argv, NULL, NULL, NULL);
+    const Program program = {
+        .name = "reel-gradcheck",
+        .summary = "check the gradient of every op",
+        .synopsis = "[options]",
+        .description = "Checks the backward of every op against central differences in f64, and f32 against "
+                       "f64, with inputs "
+                       "in all layouts (contiguous, transposed, sliced, broadcast, size-1, empty, behind "
+                       "another op, large).\n"
+                       "Exit code: 0 all gradients are right, 1 some are wrong, 2 wrong usage.",
+        .options = options,
+        .count = OPTION_COUNT(options),
+    };
+    if (program_tells(&program, argc, argv))
+        return program_report(NULL);
+    Status status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
     if (status_is_ok(&status))
         status = check_ops(&settings);
-    return options_report("gradcheck", &status);
+    return program_report(&status);
 }

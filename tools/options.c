@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,14 +79,6 @@ void options_copy(const Option *to, const Option *from)
     memcpy(to->value, from->value, sizes[from->kind]);
 }
 
-bool options_ask_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0)
-            return true;
-    return false;
-}
-
 /* --no-NAME of a switch. */
 static const Option *find_switch(const Option *options, int count, const char *name)
 {
@@ -148,34 +139,4 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
             return status;
     }
     return status_ok();
-}
-
-static void print_line(const char *name, const char *argument, const char *help)
-{
-    char left[64];
-    snprintf(left, sizeof left, "--%s%s%s", name, argument ? " " : "", argument ? argument : "");
-    printf("  %-26s %s\n", left, help);
-}
-
-void options_print(const Option *options, int count)
-{
-    bool switches = false;
-    for (int i = 0; i < count; i++) {
-        print_line(options[i].name, options[i].argument, options[i].help);
-        switches = switches || options[i].kind == OPTION_FLAG;
-    }
-    print_line("help", NULL, "this text");
-    if (switches)
-        printf("  %-26s %s\n", "--no-NAME", "turns off a switch (an option without a value)");
-}
-
-int options_report(const char *program, const Status *status)
-{
-    Status own = *status;
-    if (status_is_ok(&own) && (fflush(stdout) != 0 || ferror(stdout)))
-        own = status_failed("cannot write the output: %s; check where it goes", strerror(errno));
-    if (!status_is_ok(&own))
-        fprintf(stderr, "%s: %s%s\n", program, own.message,
-                own.code == STATUS_USAGE ? " (--help lists the options)" : "");
-    return (int)own.code;
 }

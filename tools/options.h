@@ -19,8 +19,6 @@ typedef struct Option {
     const char *help;
 } Option;
 
-/* Whether --help is among the words before "--", also behind some that are wrong. To be asked first. */
-bool options_ask_help(int argc, char **argv);
 /* Reads --name VALUE, --name=VALUE, and of flags --name and --no-name; the last one counts. What is no option
  * goes to `rest` (may be NULL: then it is an error), *rest_count of them. "--" ends the options. `given` (may
  * be NULL) tells of each option whether it was there, and is not set otherwise. An error is STATUS_USAGE and
@@ -32,10 +30,5 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
 Status options_set(const Option *option, const char *text);
 /* Gives an option the value of another of its kind. */
 void options_copy(const Option *to, const Option *from);
-/* Prints one line for each option, --help and --no-NAME. */
-void options_print(const Option *options, int count);
-/* Prints "PROGRAM: message" to stderr, with a hint at --help for a usage error; returns the exit code. Output
- * that could not be written to stdout is an error, too. */
-int options_report(const char *program, const Status *status);
 
 #endif

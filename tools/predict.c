@@ -5,7 +5,7 @@
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/line_stream.h"
-#include "tools/options.h"
+#include "tools/program.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,23 +14,6 @@
 #include <unistd.h>
 
 _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predicted in one go");
-
-/* clang-format off */
-#define SETTINGS_OPTIONS(s) {                                                                                 \
-    {"top", "K", OPTION_INTEGER, &(s)->top, 1, 1e9, "the K most probable labels, whatever they reach"},       \
-    {"threshold", "X", OPTION_NUMBER, &(s)->threshold, 0, 1, "labels above X (the model's, or 0.5)"},         \
-    {"json", NULL, OPTION_FLAG, &(s)->json, 0, 0, "an object of JSON for each text"},                         \
-    {"attention", NULL, OPTION_FLAG, &(s)->attention, 0, 0, "show the weight of each word"},                  \
-    {"eval", "FILE", OPTION_TEXT, &(s)->eval, 0, 0,                                                           \
-     "print the quality on a TSV with the columns text and labels"},                                          \
-    {"label-separator", "S", OPTION_TEXT, &(s)->label_separator, 0, 0,                                        \
-     "what separates the labels of a row of --eval (as the model was trained)"},                              \
-    {"export", "FILE", OPTION_TEXT, &(s)->export_path, 0, 0,                                                  \
-     "predict nothing: write the weights to FILE.safetensors or FILE.npz"},                                   \
-    {"threads", "N", OPTION_INTEGER, &(s)->threads, 1, 1024, "threads (all processors)"},                     \
-    {"quiet", NULL, OPTION_FLAG, &(s)->quiet, 0, 0, "neither speed nor warnings on the standard error"},      \
-}
-/* clang-format on */
 
 static Status predict_file(PredictRun *run, const char *path)
 {
@@ -101,16 +84,6 @@ static Status predict(const PredictSettings *settings, const char *const *models
     return status;
 }
 
-static void print_help(const Option *options, int count)
-{
-    printf("usage: predict MODEL.npz... [FILE|-] [options]\n\n"
-           "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
-           "tabs,\n"
-           "the most probable first. Several models answer together, by the mean of their log-odds and of\n"
-           "their thresholds'. With --attention a column of the words and their weights comes first.\n\n");
-    options_print(options, count);
-}
-
 /* The first argument is a model, and so are those behind it that are called so. */
 static int count_models(const char *const *arguments, int count)
 {
@@ -123,39 +96,65 @@ static int count_models(const char *const *arguments, int count)
     return models;
 }
 
+static Status check(const PredictSettings *s, const char *const *rest, int given, int models)
+{
+    if (given < 1)
+        return status_usage("a model is required");
+    if (given > models + 1 || (given > models && s->eval))
+        return status_usage("'%s': one argument too many", rest[given - 1]);
+    if (s->eval && (s->top || s->attention))
+        return status_usage("--eval counts what is above the thresholds; leave out --%s",
+                            s->top ? "top" : "attention");
+    if (s->export_path && (given > 1 || s->eval))
+        return status_usage("--export writes the weights of one model, and reads no texts");
+    if (s->label_separator && !s->eval)
+        return status_usage("--label-separator is for the labels of --eval");
+    if (models > PREDICT_MODELS)
+        return status_usage("%d models are more than %d", models, PREDICT_MODELS);
+    return status_ok();
+}
+
 int main(int argc, char **argv)
 {
-    PredictSettings settings = {.threads = pool_processors(), .threshold = NAN};
-    const Option options[] = SETTINGS_OPTIONS(&settings);
-    int count = (int)(sizeof options / sizeof options[0]), given = 0;
-    if (options_ask_help(argc, argv)) {
-        print_help(options, count);
-        Status fine = status_ok();
-        return options_report("predict", &fine);
-    }
+    PredictSettings s = {.threads = pool_processors(), .threshold = NAN};
+    const Option options[] = {
+        {"top", "K", OPTION_INTEGER, &s.top, 1, 1e9, "the K most probable labels, whatever they reach"},
+        {"threshold", "X", OPTION_NUMBER, &s.threshold, 0, 1, "labels above X (the model's, or 0.5)"},
+        {"json", NULL, OPTION_FLAG, &s.json, 0, 0, "an object of JSON for each text"},
+        {"attention", NULL, OPTION_FLAG, &s.attention, 0, 0, "show the weight of each word"},
+        {"eval", "FILE", OPTION_TEXT, &s.eval, 0, 0,
+         "print the quality on a TSV with the columns text and labels"},
+        {"label-separator", "S", OPTION_TEXT, &s.label_separator, 0, 0,
+         "what separates the labels of a row of --eval (as the model was trained)"},
+        {"export", "FILE", OPTION_TEXT, &s.export_path, 0, 0,
+         "predict nothing: write the weights to FILE.safetensors or FILE.npz"},
+        {"threads", "N", OPTION_INTEGER, &s.threads, 1, 1024, "threads (all processors)"},
+        {"quiet", NULL, OPTION_FLAG, &s.quiet, 0, 0, "neither speed nor warnings on the standard error"},
+    };
+    const Program program = {
+        .name = "reel-predict",
+        .summary = "predict the labels of texts with a saved model",
+        .synopsis = "MODEL.npz... [FILE|-] [options]",
+        .description =
+            "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
+            "tabs, the "
+            "most probable first. Several models answer together, by the mean of their log-odds and of their "
+            "thresholds'. With --attention a column of the words and their weights comes first.",
+        .options = options,
+        .count = OPTION_COUNT(options),
+    };
+    if (program_tells(&program, argc, argv))
+        return program_report(NULL);
+    int given = 0;
     const char **rest = mem_alloc((size_t)argc * sizeof *rest);
-    Status status =
-        rest ? options_parse(options, count, argc, argv, rest, &given, NULL) : status_no_memory(0, "predict");
-    if (status_is_ok(&status) && given < 1)
-        status = status_usage("a model is required");
-    int models = count_models(rest, given);
-    if (status_is_ok(&status)) {
-        if (given > models + 1 || (given > models && settings.eval))
-            status = status_usage("'%s': one argument too many", rest[given - 1]);
-        else if (settings.eval && (settings.top || settings.attention))
-            status = status_usage("--eval counts what is above the thresholds; leave out --%s",
-                                  settings.top ? "top" : "attention");
-        else if (settings.export_path && (given > 1 || settings.eval))
-            status = status_usage("--export writes the weights of one model, and reads no texts");
-        else if (settings.label_separator && !settings.eval)
-            status = status_usage("--label-separator is for the labels of --eval");
-        else if (models > PREDICT_MODELS)
-            status = status_usage("%d models are more than %d", models, PREDICT_MODELS);
-        else if (settings.export_path)
-            status = predict_export(rest[0], settings.export_path);
-        else
-            status = predict(&settings, rest, models, given > models ? rest[models] : "-");
-    }
+    Status status = rest ? options_parse(options, program.count, argc, argv, rest, &given, NULL)
+                         : status_no_memory(0, "the arguments");
+    int models = status_is_ok(&status) ? count_models(rest, given) : 0;
+    if (status_is_ok(&status))
+        status = check(&s, rest, given, models);
+    if (status_is_ok(&status))
+        status = s.export_path ? predict_export(rest[0], s.export_path)
+                               : predict(&s, rest, models, given > models ? rest[models] : "-");
     mem_free(rest);
-    return options_report("predict", &status);
+    return program_report(&status);
 }

@@ -1,6 +1,7 @@
 /* tools/predict: lines that are hardly the texts that were meant. They are answered, and counted. */
 #include "tensor/storage/text_file.h"
 #include "tools/predict.h"
+#include "tools/program.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,8 +51,8 @@ void predict_look_at_texts(PredictRun *run, int64_t count)
 static void warn(const PredictRun *run, const char *name, const PredictDoubt *doubt, const char *what)
 {
     if (doubt->count > 0)
-        fprintf(stderr, "predict: %s: %lld of %lld texts %s; the first is number %lld\n", name,
-                (long long)doubt->count, (long long)run->texts, what, (long long)doubt->first);
+        program_warn("%s: %lld of %lld texts %s; the first is number %lld", name, (long long)doubt->count,
+                     (long long)run->texts, what, (long long)doubt->first);
 }
 
 void predict_warn(const PredictRun *run, const char *name)
@@ -59,11 +60,10 @@ void predict_warn(const PredictRun *run, const char *name)
     if (run->settings->quiet)
         return;
     if (run->text_column > 0)
-        fprintf(stderr,
-                "predict: %s:1: looks like the header of a TSV, and all %lld lines were taken for texts, "
-                "with all "
-                "their columns; give the texts alone, as `tail -n +2 | cut -f%d` does, or --eval the file\n",
-                name, (long long)run->texts, run->text_column);
+        program_warn(
+            "%s:1: looks like the header of a TSV, and all %lld lines were taken for texts, with all "
+            "their columns; give the texts alone, as `tail -n +2 | cut -f%d` does, or --eval the file",
+            name, (long long)run->texts, run->text_column);
     warn(run, name, &run->not_utf8,
          "are not UTF-8, and their other bytes stand for spaces; convert the file, as with `iconv -f LATIN1 "
          "-t "

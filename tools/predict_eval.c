@@ -4,6 +4,7 @@
 #include "models/training/metrics.h"
 #include "tensor/mem.h"
 #include "tools/predict.h"
+#include "tools/program.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,10 +29,9 @@ static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t 
             "model's labels",
             run->settings->eval, string_table_text(&corpus->classes, example));
     if (unknown && !run->settings->quiet)
-        fprintf(stderr,
-                "predict: %s: the model does not know %d of %d labels, such as '%s'; they do not count\n",
-                run->settings->eval, unknown, corpus->classes.count,
-                string_table_text(&corpus->classes, example));
+        program_warn("%s: the model does not know %d of %d labels, such as '%s'; they do not count",
+                     run->settings->eval, unknown, corpus->classes.count,
+                     string_table_text(&corpus->classes, example));
     return status_ok();
 }
 
@@ -152,7 +152,7 @@ Status predict_evaluate(PredictRun *run)
     if (!status_is_ok(&status))
         return status;
     if (corpus.warning[0] && !run->settings->quiet)
-        fprintf(stderr, "predict: %s\n", corpus.warning);
+        program_warn("%s", corpus.warning);
     int32_t *numbers = NULL;
     Quality quality = {0};
     bootstrap_init(&quality.bootstrap, run->labels);

@@ -2,6 +2,7 @@
 #include "tensor/mem.h"
 #include "models/training/threshold.h"
 #include "tools/predict.h"
+#include "tools/program.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static void report_unknown(const char *path, const NnSnapshot *unknown)
     const char *name = nn_snapshot_name(unknown, 0);
     if (!name)
         return;
-    fprintf(stderr, "predict: %s: passed over, since this Reel does not know them: ", path);
+    fprintf(stderr, "%s: %s: passed over, since this Reel does not know them: ", program_name(), path);
     for (int i = 0; i < SHOWN && name; name = nn_snapshot_name(unknown, ++i))
         fprintf(stderr, "%s%s", i ? ", " : "", name);
     fputs(name ? ", ...\n" : "\n", stderr);

@@ -76,8 +76,8 @@ Status run_folder_lock(RunFolder *folder, const char *path)
         if (errno != EWOULDBLOCK && errno != EINTR)
             break; /* a file system that knows no locks */
         if (i == TRIES || nanosleep(&pause, NULL) != 0)
-            return status_failed(
-                "%s: another train_zoo is at work in this folder; wait for it or choose another", path);
+            return status_failed("%s: another run is at work in this folder; wait for it or choose another",
+                                 path);
     }
     return status_ok();
 }

@@ -6,6 +6,7 @@
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
+#include "tools/program.h"
 #include "tools/progress.h"
 #include "tools/run_folder.h"
 
@@ -301,10 +302,8 @@ static Status add_ensemble(Zoo *zoo)
     if (!status_is_ok(&status))
         return status;
     if (zoo->ensemble.members < zoo->done)
-        fprintf(
-            stderr,
-            "train_zoo: %d of %d models were trained by an earlier process; the ensemble is of the rest\n",
-            zoo->done - zoo->ensemble.members, zoo->done);
+        program_warn("%d of %d models were trained by an earlier process; the ensemble is of the rest",
+                     zoo->done - zoo->ensemble.members, zoo->done);
     return write_results(zoo);
 }
 
@@ -324,7 +323,8 @@ static void print_outcome(const Zoo *zoo, bool fine)
         report_print(&s->out, 1);
     }
     if (interrupted && fine)
-        printf("interrupted: ended after the batch in hand; go on with: train_zoo --resume %s\n", s->out);
+        printf("interrupted: ended after the batch in hand; go on with: %s --resume %s\n", program_name(),
+               s->out);
     printf("results: %s/results.json\nreport: %s/report.html\n", s->out, s->out);
 }
 
@@ -342,7 +342,7 @@ static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count
     for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
     if (zoo.done == 0 && interrupted && status_is_ok(&status))
-        printf("interrupted: before the first batch; go on with: train_zoo --resume %s\n", s->out);
+        printf("interrupted: before the first batch; go on with: %s --resume %s\n", program_name(), s->out);
     if (s->ensemble && !interrupted && status_is_ok(&status))
         status = add_ensemble(&zoo);
     if (zoo.done > 0)
@@ -492,7 +492,7 @@ static Status train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
         print_first(s);
     status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
     if (dataset && dataset->warning[0])
-        fprintf(stderr, "train_zoo: %s\n", dataset->warning);
+        program_warn("%s", dataset->warning);
     if (status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);
@@ -503,18 +503,23 @@ static Status train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
     return status;
 }
 
-static void print_help(void)
+static bool tells(int argc, char **argv)
 {
     ZooSettings standard = zoo_defaults();
     Option options[ZOO_MAX_OPTIONS];
-    int count = zoo_options(&standard, options);
-    printf(
-        "usage: train_zoo --data FILE [options]\n"
-        "       train_zoo --compare RUN... [--out DIR]\n\n"
-        "Trains models of the zoo on a labelled corpus, one after another, shows their quality on the test\n"
-        "part after each epoch, and compares them in DIR/report.html. With --compare, makes one such page\n"
-        "(runs/compare/report.html) of several finished runs.\n\n");
-    options_print(options, count);
+    const Program program = {
+        .name = "reel-train",
+        .summary = "train text classifiers on a labelled corpus and compare them",
+        .synopsis = "--data FILE [options]\n--resume DIR [options]\n--compare RUN... [--out DIR]",
+        .description =
+            "Trains models of the zoo on a labelled corpus, one after another, shows their quality on the "
+            "test part "
+            "after each epoch, and compares them in DIR/report.html. With --compare, makes one such page "
+            "(runs/compare/report.html) of several finished runs.",
+        .options = options,
+        .count = zoo_options(&standard, options),
+    };
+    return program_tells(&program, argc, argv);
 }
 
 /* What the options say, and what else there is on the command line, which moves to the front of `argv`. */
@@ -565,12 +570,9 @@ int main(int argc, char **argv)
     bool given[ZOO_MAX_OPTIONS] = {false};
     const char **rest;
     int rest_count = 0;
-    Status status = status_ok();
-    if (options_ask_help(argc, argv)) {
-        print_help();
-        return options_report("train_zoo", &status);
-    }
-    status = read_command_line(&settings, argc, argv, given, &rest, &rest_count);
+    if (tells(argc, argv))
+        return program_report(NULL);
+    Status status = read_command_line(&settings, argc, argv, given, &rest, &rest_count);
     if (status_is_ok(&status)) {
         if (settings.list)
             list_models();
@@ -579,6 +581,6 @@ int main(int argc, char **argv)
         else
             status = train_until_interrupted(&settings, given);
     }
-    int code = options_report("train_zoo", &status);
+    int code = program_report(&status);
     return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
 }

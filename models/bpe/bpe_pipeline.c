@@ -151,8 +151,8 @@ static bool choose_normalizer(JsonReader *json, const BpeParts *parts, BpeConfig
 }
 
 #define KNOWN                                                                                                \
-    "Reel knows WhitespaceSplit, ByteLevel with its own expression, and Split as tools/bpe writes it for "   \
-    "subword-nmt; learn such a tokenizer with tools/bpe train"
+    "Reel knows WhitespaceSplit, ByteLevel with its own expression, and Split as reel-bpe writes it for "    \
+    "subword-nmt; learn such a tokenizer with reel-bpe train"
 
 static bool choose_pretokenizer(JsonReader *json, const BpeParts *parts, bool has_word_end, BpeConfig *config)
 {

@@ -48,7 +48,7 @@ static bool read_word_end(Loader *l)
     return l->has_word_end || json->string.size == 0 ||
            json_reader_fail(json,
                             "the only end_of_word_suffix that Reel knows is \"%s\"; learn a tokenizer with "
-                            "tools/bpe train",
+                            "reel-bpe train",
                             BPE_WORD_END);
 }
 
@@ -69,8 +69,7 @@ static bool read_model_member(Loader *l)
     if (json_reader_is(json, "type"))
         return json_reader_string(json) &&
                (json_reader_is(json, "BPE") ||
-                json_reader_fail(json,
-                                 "model \"%s\": Reel knows \"BPE\" only; learn one with tools/bpe train",
+                json_reader_fail(json, "model \"%s\": Reel knows \"BPE\" only; learn one with reel-bpe train",
                                  bpe_shown(json, shown)));
     if (json_reader_is(json, "vocab"))
         return note(json, &l->vocab_at);

@@ -60,7 +60,7 @@ static void parse_words(char *text, size_t size)
     Status status = options_parse(options, COUNT, count, words, rest, &rest_count, given);
     check(&values, &status);
     require(rest_count < count);
-    (void)options_ask_help(count, words);
+
     for (int i = 0; i < rest_count; i++)
         require(rest[i] >= text && rest[i] <= text + size);
     status = options_parse(options, COUNT, count, words, NULL, NULL, NULL);

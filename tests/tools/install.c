@@ -1,6 +1,7 @@
 /* make install into a scratch folder, programs built against what is there, static and shared, and make
  * uninstall, which leaves nothing. */
 #include "tests/shell_support.h"
+#include "tests/skip_support.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -71,8 +72,66 @@ END_TEST
 
 START_TEST(the_programs_are_installed_and_run)
 {
-    shell_must("cd '%s/opt/reel/bin' && ./train_zoo --list && ./train_zoo --help", folder);
+    shell_must("cd '%s/opt/reel/bin' && ls && ./reel-train --list && ./reel-train --help", folder);
+    static const char names[] = "reel-bench\nreel-bpe\nreel-gradcheck\nreel-predict\nreel-train\n";
+    ck_assert_int_eq(strncmp(shell_output(), names, sizeof names - 1), 0);
     ck_assert_ptr_nonnull(strstr(shell_output(), "attention_fed"));
+    ck_assert_ptr_nonnull(strstr(shell_output(), "usage: reel-train --data FILE"));
+    ck_assert_int_eq(shell_run("'%s/opt/reel/bin/reel-predict'", folder), 2);
+    ck_assert_ptr_nonnull(strstr(shell_output(), "reel-predict: a model is required"));
+}
+END_TEST
+
+/* Every program has a page, which names every option that --help names, in roff without a warning. */
+START_TEST(manual_pages)
+{
+    shell_must(
+        "cd '%s/opt/reel' && for program in $(ls bin); do page=share/man/man1/$program.1; "
+        "bin/$program --help | sed -n 's/^  \\(--[A-Za-z-]*\\).*/\\1/p' | while read -r option; do "
+        "sed 's/\\\\-/-/g' $page | grep -q \"^.fB$option.fR\" || echo \"$program: no $option\"; done; done; "
+        "sed 's/\\\\-/-/g' share/man/man1/reel-bpe.1 | grep -q -e '--max-token-length'",
+        folder);
+    ck_assert_str_eq(shell_output(), "");
+    if (!shell_has("groff"))
+        test_skip("groff is not installed");
+    else
+        shell_must("cd '%s/opt/reel/share/man/man1' && groff -man -ww -z *.1", folder);
+    ck_assert_str_eq(shell_output(), "");
+}
+END_TEST
+
+/* What bash offers for a line, the last word of which is being written. */
+static void complete(const char *line)
+{
+    shell_must(
+        "cd '%s/opt/reel' && PATH=$PWD/bin:$PATH bash -c '. share/bash-completion/completions/reel-train; "
+        "COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
+        "_reel \"${COMP_WORDS[0]}\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; "
+        "printf \"%%s \" \"${COMPREPLY[@]}\"'",
+        folder, line);
+}
+
+START_TEST(completion)
+{
+    static const char *const cases[][2] = {
+        {"reel-train --e", "--epochs --embed --ensemble --embed-dropout --embed-scale "},
+        {"reel-train --models att", "attention attention_fed "},
+        {"reel-train --out s", "share "},
+        {"reel-train --epochs \"\"", " "},
+        {"reel-predict --eval l", "lib "},
+        {"reel-predict --json i", "include "},
+        {"reel-bpe e", "encode "},
+        {"reel-bpe encode --dr", "--dropout "},
+        {"reel-gradcheck --op", "--op "},
+    };
+    if (!shell_has("bash")) {
+        test_skip("bash is not installed");
+        return;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        complete(cases[i][0]);
+        ck_assert_str_eq(shell_output(), cases[i][1]);
+    }
 }
 END_TEST
 
@@ -97,6 +156,8 @@ Suite *tools_install_suite(void)
     tcase_add_test(tcase, programs_build_against_the_static_library);
     tcase_add_test(tcase, only_public_symbols_are_exported);
     tcase_add_test(tcase, the_programs_are_installed_and_run);
+    tcase_add_test(tcase, manual_pages);
+    tcase_add_test(tcase, completion);
     tcase_add_test(tcase, uninstalling_leaves_nothing);
     suite_add_tcase(suite, tcase);
     return suite;
