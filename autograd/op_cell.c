@@ -4,11 +4,10 @@
 #include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
 #include "autograd/op_product_internal.h"
+#include "tensor/functions.h"
 #include "tensor/rows.h"
-#include "tensor/vmath.h"
 
 #include <math.h>
-#include <string.h>
 
 /* ---- gated_memory: c = s(f) c_prev + s(i) tanh(g), h = s(o) tanh(c) ---- */
 
@@ -17,40 +16,48 @@ typedef struct GatedSaved {
     Tensor tanh_c; /* [N, H] */
 } GatedSaved;
 
-/* The loops of vmath for f64, one unit at a time. */
+/* The loops for f32, in every version that processors need, and for f64. Blocks of units stay in the first
+ * cache from one function to the next. */
+enum { CELL_BLOCK = 256 };
+
+#define REAL           float
+#define NAME(name)     name##_f32
+#define FUSED(a, b, c) tensor_fused(a, b, c, fma)
+#define SIGMOID(x)     tensor_sigmoid_f32(x, fma)
+#define TANH(x)        tensor_tanh_f32(x, fma)
+#include "autograd/op_cell_loops_internal.h"
+#undef REAL
+#undef NAME
+#undef FUSED
+#undef SIGMOID
+#undef TANH
+TENSOR_LEVELS(memory_f32, memory_loop_f32,
+              (Gates_f32 a, const float *c_prev, float *c, float *tanh_c, float *h, size_t n), a, c_prev, c,
+              tanh_c, h, n)
+TENSOR_LEVELS(memory_backward_f32, memory_backward_loop_f32,
+              (Gates_f32 a, const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
+               Gates_f32 d, float *dc_prev, size_t n),
+              a, c_prev, tanh_c, dh, dc, d, dc_prev, n)
+
 static double sigmoid_f64(double x)
 {
     return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
 }
 
-static void gated_memory_f64(double *i, double *f, double *g, double *o, const double *c_prev, double *c,
-                             double *tanh_c, double *h, size_t n)
+#define REAL           double
+#define NAME(name)     name##_f64
+#define FUSED(a, b, c) ((a) * (b) + (c))
+#define SIGMOID(x)     sigmoid_f64(x)
+#define TANH(x)        tanh(x)
+#include "autograd/op_cell_loops_internal.h"
+static void memory_f64(Gates_f64 a, const double *c_prev, double *c, double *tanh_c, double *h, size_t n)
 {
-    for (size_t k = 0; k < n; k++) {
-        i[k] = sigmoid_f64(i[k]);
-        f[k] = sigmoid_f64(f[k]);
-        g[k] = tanh(g[k]);
-        o[k] = sigmoid_f64(o[k]);
-        c[k] = f[k] * (c_prev ? c_prev[k] : 0.0) + i[k] * g[k];
-        tanh_c[k] = tanh(c[k]);
-        h[k] = o[k] * tanh_c[k];
-    }
+    memory_loop_f64(a, c_prev, c, tanh_c, h, n, false);
 }
-
-static void gated_memory_backward_f64(const double *i, const double *f, const double *g, const double *o,
-                                      const double *c_prev, const double *tanh_c, const double *dh,
-                                      const double *dc, double *di, double *df, double *dg, double *do_,
-                                      double *dc_prev, size_t n)
+static void memory_backward_f64(Gates_f64 a, const double *c_prev, const double *tanh_c, const double *dh,
+                                const double *dc, Gates_f64 d, double *dc_prev, size_t n)
 {
-    for (size_t k = 0; k < n; k++) {
-        double d_out = dh ? dh[k] : 0.0;
-        double d_cell = (dc ? dc[k] : 0.0) + d_out * o[k] * (1 - tanh_c[k] * tanh_c[k]);
-        do_[k] = d_out * tanh_c[k] * o[k] * (1 - o[k]);
-        di[k] = d_cell * g[k] * i[k] * (1 - i[k]);
-        df[k] = d_cell * (c_prev ? c_prev[k] : 0.0) * f[k] * (1 - f[k]);
-        dg[k] = d_cell * i[k] * (1 - g[k] * g[k]);
-        dc_prev[k] = d_cell * f[k];
-    }
+    memory_backward_loop_f64(a, c_prev, tanh_c, dh, dc, d, dc_prev, n, false);
 }
 
 static bool is_permutation_of_gates(const GateOrder *order)
@@ -119,19 +126,13 @@ static bool gated_memory_forward(OpContext *c)
         !tensor_is_valid(saved->gates) || !fill_gates(c, in, saved->gates))
         return false;
     for (int64_t r = 0; r < n; r++) {
-        void *gates = op_row(saved->gates, r);
-        size_t width = (size_t)hidden;
-        if (z.dtype == DTYPE_F32) {
-            float *g = gates;
-            vmath_gated_memory(g + order->input * hidden, g + order->forget * hidden,
-                               g + order->cell * hidden, g + order->output * hidden, op_row(c_prev, r),
-                               op_row(*c->out[1], r), op_row(saved->tanh_c, r), op_row(*c->out[0], r), width);
-        } else {
-            double *g = gates;
-            gated_memory_f64(g + order->input * hidden, g + order->forget * hidden, g + order->cell * hidden,
-                             g + order->output * hidden, op_row(c_prev, r), op_row(*c->out[1], r),
-                             op_row(saved->tanh_c, r), op_row(*c->out[0], r), width);
-        }
+        void *before = op_row(c_prev, r), *cell = op_row(*c->out[1], r), *squashed = op_row(saved->tanh_c, r);
+        if (z.dtype == DTYPE_F32)
+            memory_f32(gates_of_f32(saved->gates, r, order), before, cell, squashed, op_row(*c->out[0], r),
+                       (size_t)hidden);
+        else
+            memory_f64(gates_of_f64(saved->gates, r, order), before, cell, squashed, op_row(*c->out[0], r),
+                       (size_t)hidden);
     }
     return true;
 }
@@ -148,22 +149,16 @@ static void gated_memory_backward(OpContext *c, OpTerm *terms)
     if (!tensor_is_valid(dz) || !tensor_is_valid(dc_prev))
         return;
     int64_t hidden = dc_prev.shape[1];
-    int64_t at_i = order->input * hidden, at_f = order->forget * hidden, at_g = order->cell * hidden,
-            at_o = order->output * hidden;
     for (int64_t r = 0; r < dz.shape[0]; r++) {
-        if (dz.dtype == DTYPE_F32) {
-            const float *g = op_row(saved->gates, r);
-            float *d = op_row(dz, r);
-            vmath_gated_memory_backward(g + at_i, g + at_f, g + at_g, g + at_o, op_row(c_prev, r),
-                                        op_row(saved->tanh_c, r), op_row(dh, r), op_row(dc, r), d + at_i,
-                                        d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
-        } else {
-            const double *g = op_row(saved->gates, r);
-            double *d = op_row(dz, r);
-            gated_memory_backward_f64(g + at_i, g + at_f, g + at_g, g + at_o, op_row(c_prev, r),
-                                      op_row(saved->tanh_c, r), op_row(dh, r), op_row(dc, r), d + at_i,
-                                      d + at_f, d + at_g, d + at_o, op_row(dc_prev, r), (size_t)hidden);
-        }
+        const void *before = op_row(c_prev, r), *squashed = op_row(saved->tanh_c, r);
+        if (dz.dtype == DTYPE_F32)
+            memory_backward_f32(gates_of_f32(saved->gates, r, order), before, squashed, op_row(dh, r),
+                                op_row(dc, r), gates_of_f32(dz, r, order), op_row(dc_prev, r),
+                                (size_t)hidden);
+        else
+            memory_backward_f64(gates_of_f64(saved->gates, r, order), before, squashed, op_row(dh, r),
+                                op_row(dc, r), gates_of_f64(dz, r, order), op_row(dc_prev, r),
+                                (size_t)hidden);
     }
     op_give(&terms[0], dz);
     if (in->c_prev >= 0)

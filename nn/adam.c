@@ -7,12 +7,10 @@
  *
  * Adam's own decay is added to the gradient. */
 #include "nn/optimizer_internal.h"
-#include "tensor/vmath.h"
+#include "tensor/levels.h"
 
 #include <math.h>
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
 
 static int moments(const NnOptimizerOptions *options)
 {
@@ -20,7 +18,7 @@ static int moments(const NnOptimizerOptions *options)
     return 2;
 }
 
-static IdleRows idle_rows(const NnOptimizerOptions *options)
+static IdleRows rows_without_gradient(const NnOptimizerOptions *options)
 {
     return options->kind == NN_ADAMW || options->weight_decay == 0 ? ROWS_ARE_LATE : ROWS_MOVE;
 }
@@ -64,21 +62,7 @@ int32_t adam_memory(const NnOptimizerOptions *options)
     return steps < INT32_MAX ? (int32_t)steps : INT32_MAX;
 }
 
-/* ---- Loops, with the processor's fused product and sum or without: the bits are the same ---- */
-
-/* a b + c, rounded once. The product is exact in double, so rounding the double sum to float is right unless
- * the sum lies in the middle between two floats, perhaps only by its own rounding. libm's fmaf, which
- * switches rounding modes, is left for that and for denormals, whose middles lie elsewhere. */
-INLINE float fused(float a, float b, float c, bool by_processor)
-{
-    if (by_processor)
-        return __builtin_fmaf(a, b, c);
-    double sum = (double)a * b + c;
-    uint64_t bits;
-    memcpy(&bits, &sum, sizeof bits);
-    bool is_middle = (bits & 0x1fffffff) == 0x10000000, is_tiny = fabs(sum) < 0x1p-126;
-    return __builtin_expect(is_middle | is_tiny, 0) ? fmaf(a, b, c) : (float)sum;
-}
+/* ---- Loops ---- */
 
 /* beta and 1 - beta: the latter from double, since 1 - 0.999f is off by 2e-5 of itself. */
 typedef struct Betas {
@@ -93,13 +77,13 @@ static Betas betas_of(const NnOptimizerOptions *options)
                    .rest2 = (float)(1.0 - options->beta2)};
 }
 
-INLINE void update_loop(float *restrict w, float *restrict m, float *restrict v, const float *restrict g,
-                        Betas betas, AdamStep step, size_t n, bool by_processor)
+TENSOR_INLINE void update_loop(float *restrict w, float *restrict m, float *restrict v,
+                               const float *restrict g, Betas betas, AdamStep step, size_t n, bool fma)
 {
     for (size_t j = 0; j < n; j++) {
         float grad = g[j];
-        float first = fused(betas.beta1, m[j], betas.rest1 * grad, by_processor);
-        float second = fused(betas.beta2, v[j], betas.rest2 * grad * grad, by_processor);
+        float first = tensor_fused(betas.beta1, m[j], betas.rest1 * grad, fma);
+        float second = tensor_fused(betas.beta2, v[j], betas.rest2 * grad * grad, fma);
         w[j] = w[j] * step.keep - step.step_size * first / (__builtin_sqrtf(second) + step.eps);
         m[j] = first;
         v[j] = second;
@@ -115,8 +99,8 @@ typedef struct IdleBlock {
 } IdleBlock;
 
 /* One update of `size` elements, into `to`; whether it changed a bit of w. */
-INLINE bool idle_update(IdleBlock *to, const float *w, const float *m, const float *v, int size, Betas betas,
-                        AdamStep step)
+TENSOR_INLINE bool idle_update(IdleBlock *to, const float *w, const float *m, const float *v, int size,
+                               Betas betas, AdamStep step)
 {
     uint32_t changed = 0;
     for (int j = 0; j < size; j++) {
@@ -134,8 +118,8 @@ INLINE bool idle_update(IdleBlock *to, const float *w, const float *m, const flo
 }
 
 /* All updates of `size` elements: the first from where they are, the others in a copy. */
-INLINE void idle_block(float *w, const float *m, const float *v, int size, Betas betas, const AdamStep *steps,
-                       int32_t count, int32_t may_stop)
+TENSOR_INLINE void idle_block(float *w, const float *m, const float *v, int size, Betas betas,
+                              const AdamStep *steps, int32_t count, int32_t may_stop)
 {
     IdleBlock block;
     bool moves = idle_update(&block, w, m, v, size, betas, steps[0]);
@@ -148,9 +132,10 @@ INLINE void idle_block(float *w, const float *m, const float *v, int size, Betas
 
 /* w after `count` updates with zero gradient, from the m and v before them. From update number may_stop on,
  * they only shrink: where one changes nothing, later ones do not either. */
-INLINE void idle_loop(float *w, const float *m, const float *v, Betas betas, const AdamStep *steps,
-                      int32_t count, int32_t may_stop, int64_t n)
+TENSOR_INLINE void idle_loop(float *w, const float *m, const float *v, Betas betas, const AdamStep *steps,
+                             int32_t count, int32_t may_stop, int64_t n, bool fma)
 {
+    (void)fma;
     int64_t at = 0;
     for (; at + IDLE_BLOCK <= n; at += IDLE_BLOCK)
         idle_block(w + at, m + at, v + at, IDLE_BLOCK, betas, steps, count, may_stop);
@@ -168,39 +153,18 @@ INLINE void idle_loop(float *w, const float *m, const float *v, Betas betas, con
     memcpy(w + at, rest.w, sizeof *w * (size_t)(n - at));
 }
 
-#define DEFINE_LOOPS(SUFFIX, ATTRIBUTES, BY_PROCESSOR)                                                       \
-    ATTRIBUTES static void update_##SUFFIX(float *w, float *m, float *v, const float *g, Betas betas,        \
-                                           AdamStep step, size_t n)                                          \
-    {                                                                                                        \
-        update_loop(w, m, v, g, betas, step, n, BY_PROCESSOR);                                               \
-    }                                                                                                        \
-    ATTRIBUTES static void idle_##SUFFIX(float *w, const float *m, const float *v, Betas betas,              \
-                                         const AdamStep *steps, int32_t count, int32_t may_stop, int64_t n)  \
-    {                                                                                                        \
-        idle_loop(w, m, v, betas, steps, count, may_stop, n);                                                \
-    }
-#if defined(__x86_64__)
-#ifdef __clang__
-#define WIDE __attribute__((target("avx512f,avx2,fma")))
-#else
-#define WIDE __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512")))
-#endif
-DEFINE_LOOPS(portable, , false)
-DEFINE_LOOPS(avx2, __attribute__((target("avx2,fma"))), true)
-DEFINE_LOOPS(avx512, WIDE, true)
-#define BY_LEVEL(name, ...)                                                                                  \
-    (vmath_level() == VMATH_PORTABLE ? name##_portable(__VA_ARGS__)                                          \
-     : vmath_level() == VMATH_AVX2   ? name##_avx2(__VA_ARGS__)                                              \
-                                     : name##_avx512(__VA_ARGS__))
-#else
-DEFINE_LOOPS(plain, , true)
-#define BY_LEVEL(name, ...) name##_plain(__VA_ARGS__)
-#endif
+TENSOR_LEVELS(update, update_loop,
+              (float *w, float *m, float *v, const float *g, Betas betas, AdamStep step, size_t n), w, m, v,
+              g, betas, step, n)
+TENSOR_LEVELS(idle_rows, idle_loop,
+              (float *w, const float *m, const float *v, Betas betas, const AdamStep *steps, int32_t count,
+               int32_t may_stop, int64_t n),
+              w, m, v, betas, steps, count, may_stop, n)
 
 void adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
                  AdamStep step, size_t n)
 {
-    BY_LEVEL(update, w, m, v, g, betas_of(options), step, n);
+    update(w, m, v, g, betas_of(options), step, n);
 }
 
 /* ---- The rule ---- */
@@ -238,7 +202,7 @@ static void idle(const OptimizerState *state, float *w, const float *m, const fl
     int32_t may_stop = state->rise > from ? state->rise - from : 0;
     if (o->options.weight_decay != 0) /* a decay that rounds to nothing now need not do so later */
         may_stop = moving;
-    BY_LEVEL(idle, w, m, v, betas_of(&o->options), state->schedule + from, moving, may_stop, state->width);
+    idle_rows(w, m, v, betas_of(&o->options), state->schedule + from, moving, may_stop, state->width);
     if (o->options.weight_decay == 0 || from + moving == to)
         return;
     double keep = 1;
@@ -259,7 +223,7 @@ static void decay(const OptimizerState *state, float *m, float *v, int32_t from,
 }
 
 const UpdateRule adam_rule = {.moments = moments,
-                              .idle_rows = idle_rows,
+                              .idle_rows = rows_without_gradient,
                               .begin = begin,
                               .update_f32 = update_f32,
                               .update_f64 = update_f64,

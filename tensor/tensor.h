@@ -6,6 +6,8 @@
 #include "tensor/bytes.h"
 #include "tensor/elementwise.h"
 #include "tensor/flops.h"
+#include "tensor/functions.h"
+#include "tensor/levels.h"
 #include "tensor/matmul.h"
 #include "tensor/mem.h"
 #include "tensor/mt19937.h"

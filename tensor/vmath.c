@@ -1,5 +1,6 @@
 #include "tensor/vmath.h"
-#include "tensor/vmath_table_internal.h"
+#include "tensor/functions.h"
+#include "tensor/loop_internal.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -8,51 +9,45 @@
 #include <xmmintrin.h>
 #endif
 
-/* NULL until the first use. Two threads may both choose; they choose the same. */
-static _Atomic(const VmathTable *) table_in_use;
+/* ---- The version in use ---- */
 
-/* NULL where the processor lacks that level. */
-static const VmathTable *table_of(VmathLevel level)
+/* VMATH_LEVELS until the first use. Two threads may both choose; they choose the same. */
+static _Atomic(VmathLevel) level_in_use = VMATH_LEVELS;
+
+static bool has(VmathLevel level)
 {
-    if (level == VMATH_PORTABLE)
-        return &vmath_portable_table;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-        return NULL;
-    if (level == VMATH_AVX2)
-        return &vmath_avx2_table;
-    if (level == VMATH_AVX512 && __builtin_cpu_supports("avx512f"))
-        return &vmath_avx512_table;
+    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return level == VMATH_PORTABLE || (level == VMATH_AVX2 && has_avx2) ||
+           (level == VMATH_AVX512 && has_avx2 && __builtin_cpu_supports("avx512f"));
+#else
+    return level == VMATH_PORTABLE;
 #endif
-    return NULL;
 }
 
-static const VmathTable *choose(void)
+static VmathLevel choose(void)
 {
     const char *wish = getenv("REEL_VMATH");
-    for (int level = 0; wish && level < VMATH_LEVELS; level++)
-        if (strcmp(wish, vmath_level_name(level)) == 0 && table_of(level))
-            return table_of(level);
-    for (int level = VMATH_LEVELS - 1; level > 0; level--)
-        if (table_of(level))
-            return table_of(level);
-    return &vmath_portable_table;
-}
-
-static const VmathTable *table(void)
-{
-    const VmathTable *found = atomic_load_explicit(&table_in_use, memory_order_acquire);
-    if (!found) {
-        found = choose();
-        atomic_store_explicit(&table_in_use, found, memory_order_release);
+    VmathLevel level = VMATH_PORTABLE;
+    for (int i = VMATH_PORTABLE; i < VMATH_LEVELS; i++) {
+        if (!has((VmathLevel)i))
+            continue;
+        level = (VmathLevel)i;
+        if (wish && strcmp(wish, vmath_level_name(level)) == 0)
+            break;
     }
-    return found;
+    return level;
 }
 
 VmathLevel vmath_level(void)
 {
-    return table()->level;
+    VmathLevel level = atomic_load_explicit(&level_in_use, memory_order_relaxed);
+    if (level == VMATH_LEVELS) {
+        level = choose();
+        atomic_store_explicit(&level_in_use, level, memory_order_relaxed);
+    }
+    return level;
 }
 
 const char *vmath_level_name(VmathLevel level)
@@ -63,73 +58,112 @@ const char *vmath_level_name(VmathLevel level)
 
 bool vmath_set_level(VmathLevel level)
 {
-    const VmathTable *wanted = table_of(level);
-    if (wanted)
-        atomic_store_explicit(&table_in_use, wanted, memory_order_release);
-    return wanted != NULL;
+    if (!has(level))
+        return false;
+    atomic_store_explicit(&level_in_use, level, memory_order_relaxed);
+    return true;
 }
 
-void vmath_exp(float *out, const float *x, size_t n)
+/* ---- Functions ---- */
+
+#define UNARY(name)                                                                                          \
+    TENSOR_INLINE void name##_loop(float *out, const float *x, size_t n, bool fma)                           \
+    {                                                                                                        \
+        LOOP_INDEPENDENT                                                                                     \
+        for (size_t i = 0; i < n; i++)                                                                       \
+            out[i] = tensor_##name##_f32(x[i], fma);                                                         \
+    }                                                                                                        \
+    TENSOR_LEVELS(name##_f32, name##_loop, (float *out, const float *x, size_t n), out, x, n)                \
+    void vmath_##name(float *out, const float *x, size_t n)                                                  \
+    {                                                                                                        \
+        name##_f32(out, x, n);                                                                               \
+    }
+UNARY(exp)
+UNARY(log)
+UNARY(tanh)
+UNARY(sigmoid)
+UNARY(softplus)
+
+/* ---- Simple loops ---- */
+
+TENSOR_INLINE void add_loop(float *out, const float *a, const float *b, size_t n, bool fma)
 {
-    table()->exp(out, x, n);
+    (void)fma;
+    LOOP_INDEPENDENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = a[i] + b[i];
 }
-
-void vmath_log(float *out, const float *x, size_t n)
-{
-    table()->log(out, x, n);
-}
-
-void vmath_tanh(float *out, const float *x, size_t n)
-{
-    table()->tanh(out, x, n);
-}
-
-void vmath_sigmoid(float *out, const float *x, size_t n)
-{
-    table()->sigmoid(out, x, n);
-}
-
-void vmath_softplus(float *out, const float *x, size_t n)
-{
-    table()->softplus(out, x, n);
-}
-
-void vmath_gated_memory(float *i, float *f, float *g, float *o, const float *c_prev, float *c, float *tanh_c,
-                        float *h, size_t n)
-{
-    table()->gated_memory(i, f, g, o, c_prev, c, tanh_c, h, n);
-}
-
-void vmath_gated_memory_backward(const float *i, const float *f, const float *g, const float *o,
-                                 const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
-                                 float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n)
-{
-    table()->gated_memory_backward(i, f, g, o, c_prev, tanh_c, dh, dc, di, df, dg, do_, dc_prev, n);
-}
-
+TENSOR_LEVELS(add, add_loop, (float *out, const float *a, const float *b, size_t n), out, a, b, n)
 void vmath_add(float *out, const float *a, const float *b, size_t n)
 {
-    table()->add(out, a, b, n);
+    add(out, a, b, n);
 }
 
+TENSOR_INLINE void axpy_loop(float *out, float alpha, const float *x, size_t n, bool fma)
+{
+    LOOP_INDEPENDENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = tensor_fused(alpha, x[i], out[i], fma);
+}
+TENSOR_LEVELS(axpy, axpy_loop, (float *out, float alpha, const float *x, size_t n), out, alpha, x, n)
 void vmath_axpy(float *out, float alpha, const float *x, size_t n)
 {
-    table()->axpy(out, alpha, x, n);
+    axpy(out, alpha, x, n);
 }
 
+TENSOR_INLINE void accumulate_loop(double *sums, const float *x, size_t n, bool fma)
+{
+    (void)fma;
+    LOOP_INDEPENDENT
+    for (size_t i = 0; i < n; i++)
+        sums[i] += (double)x[i];
+}
+TENSOR_LEVELS(accumulate, accumulate_loop, (double *sums, const float *x, size_t n), sums, x, n)
 void vmath_accumulate(double *sums, const float *x, size_t n)
 {
-    table()->accumulate(sums, x, n);
+    accumulate(sums, x, n);
 }
+
+/* Element j is summed into partial sum j mod 16; these are then added in halves. */
+enum { SUM_LANES = 16 };
+
+TENSOR_INLINE void sum_block(double *partial, const float *x, bool square)
+{
+    for (int j = 0; j < SUM_LANES; j++)
+        partial[j] += square ? (double)x[j] * (double)x[j] /* exact */ : (double)x[j];
+}
+
+TENSOR_INLINE void sum_loop(double *sum, const float *x, size_t n, bool square, bool fma)
+{
+    (void)fma;
+    double partial[SUM_LANES] = {0};
+    size_t at = 0;
+    for (; at + SUM_LANES <= n; at += SUM_LANES)
+        sum_block(partial, x + at, square);
+    if (at < n) {
+        float padded[SUM_LANES] = {0};
+        memcpy(padded, x + at, (n - at) * sizeof *x);
+        sum_block(partial, padded, square);
+    }
+    for (int half = SUM_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            partial[j] += partial[j + half];
+    *sum = partial[0];
+}
+TENSOR_LEVELS(sum_of, sum_loop, (double *sum, const float *x, size_t n, bool square), sum, x, n, square)
 
 double vmath_sum(const float *x, size_t n)
 {
-    return table()->sum(x, n);
+    double sum;
+    sum_of(&sum, x, n, false);
+    return sum;
 }
 
 double vmath_sum_of_squares(const float *x, size_t n)
 {
-    return table()->sum_of_squares(x, n);
+    double sum;
+    sum_of(&sum, x, n, true);
+    return sum;
 }
 
 /* ---- Denormals ---- */

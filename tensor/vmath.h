@@ -23,20 +23,6 @@ void vmath_tanh(float *out, const float *x, size_t n);
 void vmath_sigmoid(float *out, const float *x, size_t n);  /* 1 / (1 + exp(-x)) */
 void vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
 
-/* ---- Fused loops that the ops of recurrent cells use ---- */
-
-/* A gated memory cell's pointwise part over `n` units (Hochreiter & Schmidhuber 1997, with forget gate):
- * i, f, g, o are the pre-activations on entry and the activated gates on return;
- * c = f * c_prev + i * g, tanh_c = tanh(c), h = o * tanh_c. c_prev may be NULL, meaning zeros. */
-void vmath_gated_memory(float *i, float *f, float *g, float *o, const float *c_prev, float *c, float *tanh_c,
-                        float *h, size_t n);
-/* Its gradient: from dh and dc (either may be NULL, meaning zeros) to the pre-activations' di, df, dg, do_
- * and dc_prev. i, f, g, o are the activated gates. di, df, dg, do_ may take the memory of i, f, g, o, and
- * dc_prev that of dc. */
-void vmath_gated_memory_backward(const float *i, const float *f, const float *g, const float *o,
-                                 const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
-                                 float *di, float *df, float *dg, float *do_, float *dc_prev, size_t n);
-
 /* ---- Simple loops ---- */
 void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
 void vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */

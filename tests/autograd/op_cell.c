@@ -1,5 +1,8 @@
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
+#include "tensor/vmath.h"
+
+#include <math.h>
 
 static Var numbers(int64_t n, int64_t m, double start, double step)
 {
@@ -40,6 +43,56 @@ START_TEST(gated_memory_is_its_formula)
 }
 END_TEST
 
+/* Numbers of f32 in either dtype. */
+static void fill_with_sines(Tensor t, double factor)
+{
+    for (int64_t r = 0; r < t.shape[0]; r++)
+        for (int64_t k = 0; k < t.shape[1]; k++)
+            tensor_set(&t, (const int64_t[]){r, k},
+                       (float)(factor * sin((double)(7 * (r * t.shape[1] + k)))));
+}
+
+/* A cell in this version of the loops: values, and gradients from h, from c or from both. */
+static void run_cell(VmathLevel level, Dtype dtype, bool with_c_prev, int asked, Tensor results[4])
+{
+    enum { ROWS = 2, HIDDEN = 309 }; /* more than a block of units, and a tail */
+    vmath_set_level(level);
+    Tensor z = tensor_new(&arena, dtype, SHAPE(ROWS, 4 * HIDDEN)),
+           c_prev = tensor_new(&arena, dtype, SHAPE(ROWS, HIDDEN));
+    fill_with_sines(z, 6);
+    fill_with_sines(c_prev, 2);
+    Var in = tape_leaf(tape, z), before = with_c_prev ? tape_leaf(tape, c_prev) : VAR_NONE, c;
+    Var h = var_gated_memory(in, before, (GateOrder){1, 0, 2, 3}, &c);
+    Var loss = asked == 1 ? var_mul(h, h) : asked == 2 ? var_mul(c, c) : var_mul(h, c);
+    ck_assert(tape_backward(var_sum(loss, AXES_ALL, false)));
+    const Tensor all[4] = {var_value(h), var_value(c), var_grad(in),
+                           with_c_prev ? var_grad(before) : var_value(h)};
+    for (int i = 0; i < 4; i++)
+        results[i] = tensor_copy(&arena, all[i]);
+}
+
+/* Bits of _i: with c_prev; gradients from h, c or both. */
+START_TEST(gated_memory_of_f32_has_the_same_bits_in_every_version)
+{
+    Tensor first[4], other[4], wanted[4];
+    VmathLevel in_use = vmath_level();
+    bool with_c_prev = _i & 1;
+    int asked = 1 + (_i >> 1);
+    run_cell(VMATH_PORTABLE, DTYPE_F32, with_c_prev, asked, first);
+    run_cell(VMATH_PORTABLE, DTYPE_F64, with_c_prev, asked, wanted);
+    for (int i = 0; i < 4; i++)
+        expect_same(tensor_cast(&arena, first[i], DTYPE_F64), wanted[i], 2e-6);
+    for (int level = 1; level < VMATH_LEVELS; level++) {
+        if (!vmath_set_level((VmathLevel)level))
+            continue;
+        run_cell((VmathLevel)level, DTYPE_F32, with_c_prev, asked, other);
+        for (int i = 0; i < 4; i++)
+            ck_assert_mem_eq(other[i].data, first[i].data, sizeof(float) * (size_t)tensor_numel(&first[i]));
+    }
+    vmath_set_level(in_use);
+}
+END_TEST
+
 START_TEST(additive_score_and_weighted_sum_are_their_formulas)
 {
     Var q = numbers(2, 5, -1, 0.1), v = LEAF(tape, SHAPE(5), 1, -2, 3, 0.5, 0.25), keys[3], columns[3];
@@ -74,6 +127,7 @@ Suite *autograd_op_cell_suite(void)
     TCase *cases = tcase_create("op_cell");
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, gated_memory_is_its_formula);
+    tcase_add_loop_test(cases, gated_memory_of_f32_has_the_same_bits_in_every_version, 0, 6);
     tcase_add_test(cases, additive_score_and_weighted_sum_are_their_formulas);
     suite_add_tcase(suite, cases);
     return suite;

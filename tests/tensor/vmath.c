@@ -215,110 +215,7 @@ START_TEST(every_length_gives_the_same_and_stays_inside)
 }
 END_TEST
 
-/* ---- Fused loops, against double precision and in every version ---- */
-
 enum { N = 309 }; /* more than a block of the loops that work in blocks, and a tail */
-
-static void near(const char *what, float got, double want, double tolerance)
-{
-    ck_assert_msg(fabs(got - want) <= tolerance * (1 + fabs(want)), "%s: %.9g, not %.9g", what, got, want);
-}
-
-typedef struct Memory {
-    float i[N], f[N], g[N], o[N], c_prev[N], c[N], tanh_c[N], h[N];
-} Memory;
-
-static void run_memory(Memory *m, bool with_c_prev)
-{
-    memset(m, 0, sizeof *m);
-    fill(m->i, N, 1, 3);
-    fill(m->f, N, 2, 3);
-    fill(m->g, N, 3, 3);
-    fill(m->o, N, 4, 3);
-    fill(m->c_prev, N, 5, with_c_prev ? 2 : 0);
-    vmath_gated_memory(m->i, m->f, m->g, m->o, with_c_prev ? m->c_prev : NULL, m->c, m->tanh_c, m->h, N);
-}
-
-START_TEST(gated_memory)
-{
-    Memory x, m, other;
-    memset(&x, 0, sizeof x);
-    fill(x.i, N, 1, 3);
-    fill(x.f, N, 2, 3);
-    fill(x.g, N, 3, 3);
-    fill(x.o, N, 4, 3);
-    vmath_set_level(VMATH_PORTABLE);
-    run_memory(&m, _i);
-    for (int k = 0; k < N; k++) {
-        double i = sigmoid(x.i[k]), f = sigmoid(x.f[k]), g = tanh(x.g[k]), o = sigmoid(x.o[k]);
-        double c = f * m.c_prev[k] + i * g;
-        near("i", m.i[k], i, 3e-7);
-        near("f", m.f[k], f, 3e-7);
-        near("g", m.g[k], g, 3e-7);
-        near("o", m.o[k], o, 3e-7);
-        near("c", m.c[k], c, 5e-7);
-        near("tanh_c", m.tanh_c[k], tanh(c), 5e-7);
-        near("h", m.h[k], o * tanh(c), 5e-7);
-    }
-    for (int level = 1; level < VMATH_LEVELS; level++)
-        if (vmath_set_level((VmathLevel)level)) {
-            run_memory(&other, _i);
-            ck_assert_mem_eq(&other, &m, sizeof m);
-        }
-}
-END_TEST
-
-typedef struct MemoryGrad {
-    float di[N], df[N], dg[N], do_[N], dc_prev[N];
-} MemoryGrad;
-
-/* Bits of `given`: 1 dh, 2 dc, 4 c_prev. */
-static void run_memory_backward(const Memory *m, const float *dh, const float *dc, int given, MemoryGrad *d)
-{
-    vmath_gated_memory_backward(m->i, m->f, m->g, m->o, given & 4 ? m->c_prev : NULL, m->tanh_c,
-                                given & 1 ? dh : NULL, given & 2 ? dc : NULL, d->di, d->df, d->dg, d->do_,
-                                d->dc_prev, N);
-}
-
-START_TEST(gated_memory_backward)
-{
-    float dh[N], dc[N];
-    Memory m;
-    MemoryGrad d, other;
-    fill(dh, N, 6, 1);
-    fill(dc, N, 7, 1);
-    vmath_set_level(VMATH_PORTABLE);
-    run_memory(&m, _i & 4);
-    run_memory_backward(&m, dh, dc, _i, &d);
-    for (int k = 0; k < N; k++) {
-        double i = m.i[k], f = m.f[k], g = m.g[k], o = m.o[k], t = m.tanh_c[k];
-        double from_h = _i & 1 ? dh[k] : 0, grad = (_i & 2 ? dc[k] : 0) + from_h * o * (1 - t * t);
-        near("di", d.di[k], grad * g * i * (1 - i), 1e-6);
-        near("df", d.df[k], grad * m.c_prev[k] * f * (1 - f), 1e-6);
-        near("dg", d.dg[k], grad * i * (1 - g * g), 1e-6);
-        near("do", d.do_[k], from_h * t * o * (1 - o), 1e-6);
-        near("dc_prev", d.dc_prev[k], grad * f, 1e-6);
-    }
-    for (int level = 1; level < VMATH_LEVELS; level++)
-        if (vmath_set_level((VmathLevel)level)) {
-            run_memory_backward(&m, dh, dc, _i, &other);
-            ck_assert_mem_eq(&other, &d, sizeof d);
-            /* In place: the gradients take the gates' memory, dc_prev that of dc. */
-            Memory in_place = m;
-            float cell[N];
-            memcpy(cell, dc, sizeof cell);
-            vmath_gated_memory_backward(in_place.i, in_place.f, in_place.g, in_place.o,
-                                        _i & 4 ? m.c_prev : NULL, m.tanh_c, _i & 1 ? dh : NULL,
-                                        _i & 2 ? cell : NULL, in_place.i, in_place.f, in_place.g, in_place.o,
-                                        cell, N);
-            ck_assert_mem_eq(in_place.i, d.di, sizeof d.di);
-            ck_assert_mem_eq(in_place.f, d.df, sizeof d.df);
-            ck_assert_mem_eq(in_place.g, d.dg, sizeof d.dg);
-            ck_assert_mem_eq(in_place.o, d.do_, sizeof d.do_);
-            ck_assert_mem_eq(cell, d.dc_prev, sizeof cell);
-        }
-}
-END_TEST
 
 /* ---- Simple loops ---- */
 
@@ -427,8 +324,6 @@ Suite *tensor_vmath_suite(void)
     tcase_add_loop_test(tcase, neighbourhoods_of_thresholds, 0, FUNCTIONS);
     tcase_add_test(tcase, special_values);
     tcase_add_test(tcase, every_length_gives_the_same_and_stays_inside);
-    tcase_add_loop_test(tcase, gated_memory, 0, 2);
-    tcase_add_loop_test(tcase, gated_memory_backward, 0, 8);
     tcase_add_test(tcase, add_and_axpy);
     tcase_add_test(tcase, sums);
     tcase_add_loop_test(tcase, the_environment_chooses_the_version, 0, 2);
