@@ -45,14 +45,14 @@ static void refused(Status status, const char *part)
     ck_assert_msg(strstr(status.message, part), "'%s' is not in: %s", part, status.message);
 }
 
-typedef struct Bytes {
+typedef struct FileBytes {
     uint8_t *data;
     size_t size;
-} Bytes;
+} FileBytes;
 
-static Bytes load(const char *name)
+static FileBytes load(const char *name)
 {
-    Bytes bytes = {NULL, 0};
+    FileBytes bytes = {NULL, 0};
     FILE *file = fopen(name, "rb");
     ck_assert_msg(file != NULL, "%s", name);
     fseek(file, 0, SEEK_END);
@@ -152,7 +152,7 @@ END_TEST
 /* Debian 12's Python writes a member's sizes into 32 bits and once more into 64. */
 START_TEST(sizes_that_stand_there_twice_must_agree)
 {
-    Bytes bytes = load(FIXTURE("numpy124"));
+    FileBytes bytes = load(FIXTURE("numpy124"));
     const size_t extra = 30 + sizeof "fc.weight.npy" - 1, values = extra + 4;
     ck_assert_mem_eq(bytes.data + extra, "\1\0\20\0", 4); /* Zip64, two values */
     ck_assert_mem_eq(bytes.data + values, bytes.data + 22, 4);
@@ -371,10 +371,10 @@ START_TEST(long_members_come_back)
 END_TEST
 
 /* What zlib makes of it in blocks of 1 MiB that start afresh, runs alone; behind it nothing. */
-static Bytes deflated_in_blocks(const uint8_t *data, size_t size, int level)
+static FileBytes deflated_in_blocks(const uint8_t *data, size_t size, int level)
 {
     enum { BLOCK = 1 << 20 };
-    Bytes out = {malloc(size + size / 8 + BLOCK), 0};
+    FileBytes out = {malloc(size + size / 8 + BLOCK), 0};
     for (size_t at = 0; at < size; at += BLOCK) {
         bool last = size - at <= BLOCK;
         z_stream z = {.next_in = (Bytef *)data + at, .avail_in = last ? (uInt)(size - at) : BLOCK};
@@ -391,7 +391,7 @@ static Bytes deflated_in_blocks(const uint8_t *data, size_t size, int level)
 START_TEST(the_bytes_are_zlibs_however_they_are_handed_over)
 {
     Tensor t = noise(700, 1024), turned = tensor_transpose(t, 0, 1), copy = tensor_copy(&arena, turned);
-    Bytes files[2];
+    FileBytes files[2];
     for (int i = 0; i < 2; i++) {
         NpzWriter *writer;
         ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
@@ -405,7 +405,7 @@ START_TEST(the_bytes_are_zlibs_however_they_are_handed_over)
     uint8_t *whole = malloc(size);
     npy_format('f', 4, 2, turned.shape, (char *)whole);
     memcpy(whole + 128, copy.data, size - 128);
-    Bytes expected = deflated_in_blocks(whole, size, 1);
+    FileBytes expected = deflated_in_blocks(whole, size, 1);
     Npz *npz;
     ok(npz_open(&npz, path));
     const NpzMember *member = npz_find(npz, "turned");
@@ -446,7 +446,7 @@ START_TEST(every_level_and_zip64_hold_the_same)
 {
     Npz *first, *other;
     write_sample(path, (NpzOptions){.level = 9});
-    Bytes bytes = load(path);
+    FileBytes bytes = load(path);
     ok(npz_open_memory(&first, bytes.data, bytes.size, "first"));
     for (int level = 0; level <= 9; level++)
         for (int zip64 = 0; zip64 < 2; zip64++) {
@@ -541,7 +541,7 @@ START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
                                         "a\\b",     "c:x",      "c:",       "c:/0", "c:0/x", "a\nb", "\xff",
                                         "\xc0\x80", "\xc2\x85", "\xc2\x9f", "\x7f", "x.npy"};
     write_sample(path, (NpzOptions){.level = 1});
-    Bytes before = load(path);
+    FileBytes before = load(path);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         NpzWriter *writer;
         ok(npz_writer_open(&writer, path, (NpzOptions){0}));
@@ -560,7 +560,7 @@ START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
     ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
     npz_add_tensor(writer, "a", noise(600, 1000));
     npz_writer_abandon(writer);
-    Bytes after = load(path);
+    FileBytes after = load(path);
     ck_assert_uint_eq(before.size, after.size);
     ck_assert_mem_eq(before.data, after.data, after.size);
     free(before.data);
@@ -590,7 +590,7 @@ static bool refused_or_same(const uint8_t *data, size_t size, const Npz *whole, 
 
 static void damage(const char *name)
 {
-    Bytes bytes = load(name);
+    FileBytes bytes = load(name);
     Npz *whole;
     char what[200];
     int survivors = 0;
@@ -629,7 +629,7 @@ END_TEST
 /* ---- Crafted files: the local header and the directory agree on a lie ---- */
 
 /* Replaces every occurrence; returns how many there were. */
-static int replace_all(Bytes bytes, const void *from, const void *to, size_t size)
+static int replace_all(FileBytes bytes, const void *from, const void *to, size_t size)
 {
     int count = 0;
     for (size_t i = 0; i + size <= bytes.size; i++)
@@ -640,7 +640,7 @@ static int replace_all(Bytes bytes, const void *from, const void *to, size_t siz
     return count;
 }
 
-static Bytes sample_of_two(int level)
+static FileBytes sample_of_two(int level)
 {
     NpzWriter *writer;
     ok(npz_writer_open(&writer, path, (NpzOptions){.level = level}));
@@ -650,7 +650,7 @@ static Bytes sample_of_two(int level)
     return load(path);
 }
 
-static void refused_bytes(Bytes bytes, const char *part)
+static void refused_bytes(FileBytes bytes, const char *part)
 {
     Npz *npz;
     refused(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"), part);
@@ -667,7 +667,7 @@ START_TEST(an_array_without_a_name_is_refused)
     ok(npz_writer_open(&writer, path, (NpzOptions){0}));
     npz_add_tensor(writer, "reel/x", noise(1, 1));
     ok(npz_writer_finish(writer));
-    Bytes bytes = load(path);
+    FileBytes bytes = load(path);
     ck_assert_int_eq(replace_all(bytes, name, hole, strlen(name)), 2);
     refused(npz_open_memory(&npz, bytes.data, bytes.size, "memory"), "its name is a folder");
     free(bytes.data);
@@ -683,7 +683,7 @@ START_TEST(bad_names_are_refused)
                  {"c:aa", "relative"},       {"bbbb", "twice"},         {"a\xc3\xa4x", "marked as"},
                  {"\xed\xa0\x80x", "UTF-8"}, {"../a", "part"},          {"aaa/", "folder"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        Bytes bytes = sample_of_two(0);
+        FileBytes bytes = sample_of_two(0);
         ck_assert_int_eq(replace_all(bytes, "aaaa", cases[i].name, 4), 2);
         refused_bytes(bytes, cases[i].message);
     }
@@ -691,9 +691,9 @@ START_TEST(bad_names_are_refused)
 END_TEST
 
 /* Changes a field of the first member in both headers; `at` is its place in the local one. */
-static Bytes with_field(int level, size_t at, uint64_t value, size_t width)
+static FileBytes with_field(int level, size_t at, uint64_t value, size_t width)
 {
-    Bytes bytes = sample_of_two(level);
+    FileBytes bytes = sample_of_two(level);
     size_t central = bytes.size - ZIP_END_BYTES - 2 * (ZIP_CENTRAL_BYTES + 4);
     for (size_t i = 0; i < width; i++)
         bytes.data[at + i] = bytes.data[central + at + 2 + i] = (uint8_t)(value >> 8 * i);
@@ -719,7 +719,7 @@ START_TEST(lies_in_both_headers_are_refused)
 END_TEST
 
 /* A member whose bytes cannot be had is listed, and only its use is refused. */
-static void check_locked(Bytes bytes, const char *message)
+static void check_locked(FileBytes bytes, const char *message)
 {
     Npz *npz;
     const void *data;
@@ -763,7 +763,7 @@ static uint8_t *put_fields(uint8_t *p, size_t packed_size, size_t extra_size)
     return zip_put16(zip_put16(p, 1), (unsigned)extra_size);
 }
 
-static Bytes handmade(Slips slips)
+static FileBytes handmade(Slips slips)
 {
     static const uint8_t hello[] = {0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
     uint8_t *data = calloc(1, 1024), *p = zip_put32(data, ZIP_LOCAL);
@@ -792,12 +792,12 @@ static Bytes handmade(Slips slips)
     if (slips.end_comment_size > 0)
         memcpy(p, slips.end_comment, slips.end_comment_size);
     p += slips.end_comment_size;
-    return (Bytes){data, (size_t)(p - data) + slips.behind_end};
+    return (FileBytes){data, (size_t)(p - data) + slips.behind_end};
 }
 
 /* Zeros in two stored blocks of deflate that end where the reader's buffer of 64 KiB does, and `more` behind.
  */
-static Bytes with_full_buffer(size_t more)
+static FileBytes with_full_buffer(size_t more)
 {
     enum { BUFFER = 65536, HALF = BUFFER / 2, DATA = BUFFER - 10 };
     uint8_t *packed = calloc(1, BUFFER + more), *zeros = calloc(1, DATA);
@@ -810,7 +810,7 @@ static Bytes with_full_buffer(size_t more)
     ok(npz_writer_open(&writer, path, (NpzOptions){0}));
     npz_add_bytes(writer, "zeros", packed, BUFFER + more);
     ok(npz_writer_finish(writer));
-    Bytes bytes = load(path);
+    FileBytes bytes = load(path);
     uint8_t *local = bytes.data, *central = bytes.data + bytes.size - ZIP_END_BYTES - ZIP_CENTRAL_BYTES - 5;
     uint32_t crc = (uint32_t)crc32(0, zeros, DATA);
     zip_put16(local + 8, ZIP_DEFLATED);
@@ -827,7 +827,7 @@ static Bytes with_full_buffer(size_t more)
 START_TEST(what_follows_a_stream_is_seen_behind_a_full_buffer)
 {
     Npz *npz;
-    Bytes bytes = with_full_buffer(0);
+    FileBytes bytes = with_full_buffer(0);
     ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
     ck_assert_uint_eq(npz_find(npz, "zeros")->bytes, 65526);
     npz_close(npz);
@@ -841,7 +841,7 @@ static void takes_hello(Slips slips)
     Npz *npz;
     const void *data;
     size_t size;
-    Bytes bytes = handmade(slips);
+    FileBytes bytes = handmade(slips);
     ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
     ck_assert_int_eq(npz_count(npz), 1);
     ok(npz_read_bytes(npz, npz_find(npz, "h"), &arena, &data, &size));
@@ -861,7 +861,7 @@ START_TEST(comments_are_passed_over)
     takes_hello((Slips){.comment = "a", .end_comment = "b", .end_comment_size = 1});
     refused_bytes(handmade((Slips){.end_comment = "made by me", .end_comment_size = 10, .behind_end = 1}),
                   "has something appended");
-    Bytes bytes = handmade((Slips){0});
+    FileBytes bytes = handmade((Slips){0});
     Npz *npz;
     uint8_t *larger = realloc(bytes.data, bytes.size + sizeof full);
     zip_put16(larger + bytes.size - 2, sizeof full); /* the longest there is */
@@ -876,7 +876,7 @@ END_TEST
 START_TEST(bytes_that_belong_nowhere_are_refused)
 {
     Npz *npz;
-    Bytes bytes = handmade((Slips){0});
+    FileBytes bytes = handmade((Slips){0});
     ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
     ck_assert_uint_eq(npz_find(npz, "h")->bytes, 5);
     npz_close(npz);
@@ -903,7 +903,7 @@ END_TEST
 START_TEST(the_two_ends_of_zip64_must_agree)
 {
     for (size_t at = 12; at >= 6; at--) { /* count, size and offset in the short record */
-        Bytes bytes = load(FIXTURE("zip64"));
+        FileBytes bytes = load(FIXTURE("zip64"));
         bytes.data[bytes.size - at] ^= 1;
         refused_bytes(bytes, "its end does not fit its directory");
     }
@@ -914,7 +914,7 @@ END_TEST
  * for. */
 START_TEST(more_members_than_records_are_refused)
 {
-    Bytes bytes = load(FIXTURE("zip64"));
+    FileBytes bytes = load(FIXTURE("zip64"));
     uint8_t *end = bytes.data + bytes.size - ZIP_END_BYTES,
             *wide = end - ZIP64_LOCATOR_BYTES - ZIP64_END_BYTES;
     int64_t peak = mem_stats().peak_bytes;
@@ -927,20 +927,20 @@ START_TEST(more_members_than_records_are_refused)
 END_TEST
 
 /* A file with these bytes as a stored .npy member, and one that is sound. */
-static Bytes with_npy(const char *npy, size_t size)
+static FileBytes with_npy(const char *npy, size_t size)
 {
     NpzWriter *writer;
     ok(npz_writer_open(&writer, path, (NpzOptions){0}));
     npz_add_bytes(writer, "array_nqy", npy, size);
     npz_add_tensor(writer, "sound", noise(2, 3));
     ok(npz_writer_finish(writer));
-    Bytes bytes = load(path);
+    FileBytes bytes = load(path);
     ck_assert_int_eq(replace_all(bytes, "array_nqy", "array.npy", 9), 2);
     return bytes;
 }
 
 /* The same of this header text and as many bytes of data. */
-static Bytes with_header(const char *text, size_t data_bytes)
+static FileBytes with_header(const char *text, size_t data_bytes)
 {
     char npy[1024] = "\x93NUMPY\x01";
     size_t length = strlen(text);
@@ -951,7 +951,7 @@ static Bytes with_header(const char *text, size_t data_bytes)
 }
 
 /* Reads that member as a tensor. The other one can be read in any case. */
-static Status read_array(Bytes bytes)
+static Status read_array(FileBytes bytes)
 {
     Npz *npz;
     Tensor t;
@@ -999,9 +999,9 @@ START_TEST(array_headers_that_promise_too_much_are_refused)
 END_TEST
 
 /* A file with a stored .npy member of this header text and these bytes. */
-static Bytes with_elements(const char *text, const void *elements, size_t size)
+static FileBytes with_elements(const char *text, const void *elements, size_t size)
 {
-    Bytes bytes = with_header(text, size);
+    FileBytes bytes = with_header(text, size);
     uint8_t *from = NULL;
     for (size_t i = 0; i + strlen(text) < bytes.size && !from; i++)
         if (memcmp(bytes.data + i, text, strlen(text)) == 0)
@@ -1018,7 +1018,7 @@ static Bytes with_elements(const char *text, const void *elements, size_t size)
 /* The elements as the reader gives them. */
 static const void *bytes_behind(const char *text, const void *elements, size_t size)
 {
-    Bytes bytes = with_elements(text, elements, size);
+    FileBytes bytes = with_elements(text, elements, size);
     Npz *npz;
     const void *data;
     size_t got;
@@ -1067,7 +1067,8 @@ END_TEST
 /* Whatever is not 0 is true. */
 START_TEST(truth_has_one_value)
 {
-    Bytes bytes = with_elements("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }\n", "\1\0\377", 3);
+    FileBytes bytes =
+        with_elements("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }\n", "\1\0\377", 3);
     Npz *npz;
     ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
     Tensor t = read_tensor(npz, "array");
@@ -1088,7 +1089,7 @@ END_TEST
 /* An array that cannot be read can still be listed, and go from file to file as it is. */
 START_TEST(an_array_that_cannot_be_read_is_kept_whole)
 {
-    Bytes bytes = with_header("{'descr': '<V2', 'fortran_order': False, 'shape': (3,), }\n", 6);
+    FileBytes bytes = with_header("{'descr': '<V2', 'fortran_order': False, 'shape': (3,), }\n", 6);
     Npz *npz;
     NpzWriter *writer;
     const void *data, *again;
