@@ -33,13 +33,13 @@ static Value *resolve(const OpKind *op, Tape *tape, Var input, int i)
 
 static bool check_dtypes(OpContext *c)
 {
-    Dtype dtype = DTYPE_NONE;
+    TensorDtype dtype = TENSOR_DTYPE_NONE;
     for (int i = 0; i < c->count; i++) {
-        if (c->in[i]->dtype == DTYPE_I32 || c->in[i]->dtype == dtype)
+        if (c->in[i]->dtype == TENSOR_I32 || c->in[i]->dtype == dtype)
             continue;
-        if (dtype != DTYPE_NONE)
-            return op_error(c, "inputs of different dtypes (%s and %s)", dtype_name(dtype),
-                            dtype_name(c->in[i]->dtype));
+        if (dtype != TENSOR_DTYPE_NONE)
+            return op_error(c, "inputs of different dtypes (%s and %s)", tensor_dtype_name(dtype),
+                            tensor_dtype_name(c->in[i]->dtype));
         dtype = c->in[i]->dtype;
     }
     return true;
@@ -52,7 +52,7 @@ bool op_check_outputs(OpContext *c)
     for (int k = 0; c->tape->check_finite && k < c->outputs; k++) {
         const Value *value = tape_value(c->tape, tape_node(c->tape, c->node)->first_output + (uint32_t)k);
         const Tensor *t = value->held && !value->t.data ? value->held->kind->like(value->held) : c->out[k];
-        if (t->dtype != DTYPE_I32 && tensor_is_valid(*t) && !tensor_is_finite(*t))
+        if (t->dtype != TENSOR_I32 && tensor_is_valid(*t) && !tensor_is_finite(*t))
             return op_error(c, "made a NaN or an infinity");
     }
     return true;
@@ -143,7 +143,7 @@ Var(op_apply)(const OpKind *op, const Var *inputs, int count, const void *attrib
         c.in = op_alloc(&c, (size_t)count * sizeof *c.in);
     if (c.outputs > FEW_OUTPUTS)
         c.out = op_alloc(&c, (size_t)c.outputs * sizeof *c.out);
-    c.attributes = size ? arena_memdup(&tape->arena, attributes, size) : NULL;
+    c.attributes = size ? tensor_arena_memdup(&tape->arena, attributes, size) : NULL;
     if (!c.in || !c.out || (size && !c.attributes))
         return fail(&c);
     point_at_values(&c);
@@ -155,7 +155,7 @@ Var(op_apply)(const OpKind *op, const Var *inputs, int count, const void *attrib
     for (int k = 0; k < c.outputs; k++) {
         Value *value = tape_value(tape, node->first_output + (uint32_t)k);
         value->stamp = tensor_is_valid(value->t) ? tape->stamp : 0;
-        value->wants = wants && value->t.dtype != DTYPE_I32;
+        value->wants = wants && value->t.dtype != TENSOR_I32;
     }
     return tape_handle(tape, node->first_output);
 }
@@ -225,13 +225,13 @@ bool op_output_like(OpContext *c, Tensor t)
 
 void *op_alloc(OpContext *c, size_t bytes)
 {
-    void *block = arena_alloc(&c->tape->arena, bytes);
+    void *block = tensor_arena_alloc(&c->tape->arena, bytes);
     if (!block)
         tape_fail_memory(c->tape);
     return block;
 }
 
-Arena *op_arena(OpContext *c)
+TensorArena *op_arena(OpContext *c)
 {
     return &c->tape->arena;
 }
@@ -261,13 +261,13 @@ bool op_read_rows(OpContext *c, int input, Tensor ids, Tensor out)
                                          : value->held->kind->read_rows(value->held, ids, out);
 }
 
-Parameter *op_parameter(const OpContext *c, int input)
+TapeParameter *op_parameter(const OpContext *c, int input)
 {
     const Value *value = input_value(c, input);
     return value->record && !value->held ? c->tape->records[value->record - 1].parameter : NULL;
 }
 
-const Parameter *op_parameter_behind(const OpContext *c, int input)
+const TapeParameter *op_parameter_behind(const OpContext *c, int input)
 {
     const Value *value = input_value(c, input);
     return value->record ? c->tape->records[value->record - 1].parameter : NULL;

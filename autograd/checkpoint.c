@@ -10,7 +10,7 @@ typedef struct Checkpoint {
     TapeFunction *function;
     void *context;
     int count; /* of its inputs; the parameters that it read are further ones */
-    Random random;
+    TensorRandom random;
     Tensor result; /* of forward */
 } Checkpoint;
 
@@ -97,7 +97,7 @@ static const OpKind op_checkpoint = {.name = "checkpoint",
 /* The inputs and, behind them, the parameters that the child has read. */
 static Var *with_parameters(Tape *tape, const Tape *child, const Var *inputs, int count, int *all)
 {
-    Var *list = arena_alloc(&tape->arena, ((size_t)count + child->record_count) * sizeof *list);
+    Var *list = tensor_arena_alloc(&tape->arena, ((size_t)count + child->record_count) * sizeof *list);
     if (!list) {
         tape_fail_memory(tape);
         return NULL;
@@ -118,8 +118,8 @@ Var(tape_checkpoint)(TapeFunction *function, void *context, const Var *inputs, i
     Tape *child = child_of(tape);
     Checkpoint part = {
         .function = function, .context = context, .count = count, .random = *tape_random(tape)};
-    Tensor **in = arena_alloc(&tape->arena, (size_t)count * sizeof *in);
-    Var *leaves = arena_alloc(&tape->arena, (size_t)count * sizeof *leaves), *list = NULL;
+    Tensor **in = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *in);
+    Var *leaves = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *leaves), *list = NULL;
     if (!child || !in || !leaves) {
         tape_fail_memory(tape);
         return tape_empty(tape);

@@ -13,13 +13,13 @@ static bool check_versions(Tape *tape, const char *user)
         const Node *node = tape_node(tape, value->maker);
         if (!value->wants)
             continue;
-        char shape[SHAPE_TEXT_SIZE];
+        char shape[TENSOR_SHAPE_TEXT_SIZE];
         const TapeScope *scope = tape->scope;
         tape->scope = node->scope;
-        trace_push(node->file, (int)node->line);
+        tape_trace_push(node->file, (int)node->line);
         tape_fail(tape, "%s: a parameter of shape %s was changed after the step had read it", user,
                   tensor_shape_text(&value->t, shape));
-        trace_pop();
+        tape_trace_pop();
         tape->scope = scope;
         return false;
     }
@@ -31,7 +31,7 @@ static bool check_versions(Tape *tape, const char *user)
 static bool check_loss(Var loss, const Value *value)
 {
     Tape *tape = loss.tape;
-    char shape[SHAPE_TEXT_SIZE];
+    char shape[TENSOR_SHAPE_TEXT_SIZE];
     if (tensor_numel(&value->t) != 1)
         tape_fail(tape,
                   "tape_backward: the loss must be one number, but has shape %s; use var_sum or var_mean",
@@ -52,15 +52,15 @@ bool(tape_backward)(Var loss)
     if (!value || !tape_ok(tape) || !check_loss(loss, value))
         return false;
     Record *record = tape_record(tape, loss.index);
-    Walk walk;
-    if (!record || !walk_begin(&walk, tape, NULL))
+    TapeWalk walk;
+    if (!record || !tape_walk_begin(&walk, tape, NULL))
         return false;
     record->backward_run = true;
     OpTerm one = {.kind = OP_TERM_DENSE};
     one.a = tensor_full(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape, 1.0);
     if (!tensor_is_valid(one.a))
         tape_fail_memory(tape);
-    return tape_ok(tape) && walk_take(&walk, loss.index, &one) && walk_run(&walk, value->maker, 0);
+    return tape_ok(tape) && tape_walk_take(&walk, loss.index, &one) && tape_walk_run(&walk, value->maker, 0);
 }
 
 bool tape_backward_from(Var output, Tensor gradient)
@@ -68,11 +68,12 @@ bool tape_backward_from(Var output, Tensor gradient)
     Tape *tape = output.tape;
     const Value *value = tape_find(output, "tape_backward");
     OpTerm seed = {.kind = OP_TERM_DENSE, .a = gradient};
-    Walk walk;
+    TapeWalk walk;
     if (!value || !tape_ok(tape))
         return false;
-    return !value->wants || (walk_begin(&walk, tape, NULL) && walk_take(&walk, output.index, &seed) &&
-                             walk_run(&walk, value->maker, 0));
+    return !value->wants ||
+           (tape_walk_begin(&walk, tape, NULL) && tape_walk_take(&walk, output.index, &seed) &&
+            tape_walk_run(&walk, value->maker, 0));
 }
 
 /* ---- Reading gradients ---- */
@@ -118,7 +119,7 @@ Tensor var_grad(Var v)
     return densify(v.tape, record) && own(v.tape, record) ? record->grad : tensor_invalid();
 }
 
-TapeGradient tape_gradient(Tape *tape, const Parameter *parameter)
+TapeGradient tape_gradient(Tape *tape, const TapeParameter *parameter)
 {
     TapeGradient gradient = {0};
     const Value *leaf = tape_ok(tape) ? tape_find_parameter(tape, parameter) : NULL;
@@ -126,7 +127,7 @@ TapeGradient tape_gradient(Tape *tape, const Parameter *parameter)
         return gradient;
     Record *record = &tape->records[leaf->record - 1];
     bool sparse = !tensor_is_valid(record->grad);
-    if (!(sparse ? coalesce_rows(tape, record, &leaf->t) : densify(tape, record))) {
+    if (!(sparse ? tape_coalesce_rows(tape, record, &leaf->t) : densify(tape, record))) {
         tape_fail_memory(tape);
         return gradient;
     }
@@ -152,7 +153,7 @@ static bool find_path(Tape *tape, const Var *inputs, int m, Path *path)
         first = value->maker < first ? value->maker : first;
     }
     uint32_t base = m ? tape_node(tape, first)->first_output : 0, limit = tape->value_count;
-    bool *on = arena_calloc(&tape->arena, limit - base + 1);
+    bool *on = tensor_arena_calloc(&tape->arena, limit - base + 1);
     if (!on) {
         tape_fail_memory(tape);
         return false;
@@ -179,7 +180,7 @@ typedef struct Wanted {
     Tensor *gradients;
 } Wanted;
 
-static bool arrive(Walk *walk, uint32_t value, Pending *pending)
+static bool arrive(TapeWalk *walk, uint32_t value, Pending *pending)
 {
     const Wanted *wanted = walk->context;
     for (int i = 0; i < wanted->count; i++)
@@ -191,11 +192,11 @@ static bool arrive(Walk *walk, uint32_t value, Pending *pending)
 static bool tensor_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n,
                        const Var *inputs, int m, Var *gradients)
 {
-    Walk walk;
-    Tensor *found = arena_calloc(&tape->arena, (size_t)m * sizeof *found);
+    TapeWalk walk;
+    Tensor *found = tensor_arena_calloc(&tape->arena, (size_t)m * sizeof *found);
     if (!found)
         tape_fail_memory(tape);
-    if (!found || !walk_begin(&walk, tape, path))
+    if (!found || !tape_walk_begin(&walk, tape, path))
         return false;
     Wanted wanted = {inputs, m, found};
     walk.arrive = arrive;
@@ -209,12 +210,12 @@ static bool tensor_vjp(Tape *tape, const Path *path, const Var *outputs, const V
         if (!t)
             return false;
         seed.a = *t;
-        if (!walk_take(&walk, outputs[i].index, &seed))
+        if (!tape_walk_take(&walk, outputs[i].index, &seed))
             return false;
         uint32_t maker = tape_value(tape, outputs[i].index)->maker;
         last = maker > last ? maker : last;
     }
-    if (!walk_run(&walk, last, path->first_node))
+    if (!tape_walk_run(&walk, last, path->first_node))
         return false;
     for (int i = 0; i < m; i++)
         gradients[i] = tensor_is_valid(found[i]) ? tape_constant(tape, found[i]) : tape_empty(tape);
@@ -250,20 +251,21 @@ bool(tape_vjp)(const Var *outputs, const Var *seeds, int n, const Var *inputs, i
     for (int i = 0; i < m; i++)
         if (inputs[i].tape != tape || var_is_empty(inputs[i]))
             tape_fail(tape, "tape_vjp: input %d is an empty value, or of another tape", i);
-    Var *starts = arena_alloc(&tape->arena, (size_t)n * sizeof *starts);
+    Var *starts = tensor_arena_alloc(&tape->arena, (size_t)n * sizeof *starts);
     if (!starts)
         tape_fail_memory(tape);
     for (int i = 0; i < n && tape_ok(tape); i++)
         starts[i] = seed_of(tape, outputs[i], seeds, i);
     if (!tape_ok(tape) || !find_path(tape, inputs, m, &path))
         return false;
-    return (create_graph ? graph_vjp : tensor_vjp)(tape, &path, outputs, starts, n, inputs, m, gradients);
+    return (create_graph ? tape_graph_vjp : tensor_vjp)(tape, &path, outputs, starts, n, inputs, m,
+                                                        gradients);
 }
 
 bool(tape_hvp)(Var loss, const Var *vectors, const Var *inputs, int m, Var *products)
 {
     Tape *tape = loss.tape;
-    Var *outputs = tape ? arena_alloc(&tape->arena, 2 * (size_t)m * sizeof *outputs) : NULL;
+    Var *outputs = tape ? tensor_arena_alloc(&tape->arena, 2 * (size_t)m * sizeof *outputs) : NULL;
     if (!outputs || !tape_vjp(&loss, NULL, 1, inputs, m, true, outputs))
         return false;
     Var *seeds = outputs + m;

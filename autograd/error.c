@@ -5,14 +5,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-const Status *tape_status(const Tape *tape)
+const ReelStatus *tape_status(const Tape *tape)
 {
     return &tape->status;
 }
 
 bool tape_ok(const Tape *tape)
 {
-    return status_is_ok(&tape->status);
+    return reel_status_is_ok(&tape->status);
 }
 
 static size_t path_text(const TapeScope *scope, char *text, size_t size)
@@ -24,7 +24,7 @@ static size_t path_text(const TapeScope *scope, char *text, size_t size)
 }
 
 /* " (in a.b.c, called at file.c:12)" */
-static void place_text(const TapeScope *scope, TraceSite site, char *text, size_t size)
+static void place_text(const TapeScope *scope, TapeTraceSite site, char *text, size_t size)
 {
     char path[200] = "";
     if (scope)
@@ -46,10 +46,10 @@ Var tape_fail(Tape *tape, const char *format, ...)
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        place_text(tape->scope, trace_site(), place, sizeof place);
+        place_text(tape->scope, tape_trace_site(), place, sizeof place);
         const OpKind *op = tape->differentiated;
-        tape->status = status_failed("%s%s%s%s%s", op ? "backward of " : "", op ? op->name : "",
-                                     op ? ": " : "", text, place);
+        tape->status = reel_status_failed("%s%s%s%s%s", op ? "backward of " : "", op ? op->name : "",
+                                          op ? ": " : "", text, place);
     }
     return tape_empty(tape);
 }
@@ -62,7 +62,7 @@ void tape_fail_memory(Tape *tape)
 void tape_enter(Tape *tape, const TapeScope *scope)
 {
     const TapeScope **scopes =
-        mem_grow(tape->scopes, tape->scope_count, &tape->scope_capacity, sizeof *scopes);
+        reel_mem_grow(tape->scopes, tape->scope_count, &tape->scope_capacity, sizeof *scopes);
     if (!scopes) {
         tape_fail_memory(tape);
         tape->scope_count++; /* keeps enter and leave in step; the path of messages is then too short */
@@ -88,14 +88,14 @@ void tape_leave(Tape *tape)
 
 bool op_error(OpContext *c, const char *format, ...)
 {
-    char text[200], shapes[300] = "", shape[SHAPE_TEXT_SIZE];
+    char text[200], shapes[300] = "", shape[TENSOR_SHAPE_TEXT_SIZE];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     size_t used = 0;
     const Node *node = tape_node(c->tape, c->node);
-    for (int i = 0; i < c->count && used < sizeof shapes - SHAPE_TEXT_SIZE; i++)
+    for (int i = 0; i < c->count && used < sizeof shapes - TENSOR_SHAPE_TEXT_SIZE; i++)
         used +=
             (size_t)snprintf(shapes + used, sizeof shapes - used, "%s%s", i ? ", " : "",
                              tensor_shape_text(&tape_value(c->tape, node_input(c->tape, node, i))->t, shape));

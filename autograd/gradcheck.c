@@ -17,9 +17,9 @@ enum { WEIGHT_STREAM = 3, SECOND_STREAM = 4, MAX_INPUTS = 64 };
 typedef struct Check {
     char name[80];
     Tape *tape;
-    Arena arena; /* what outlives a step */
+    TensorArena arena; /* what outlives a step */
     uint64_t seed;
-    GradcheckFunction *function;
+    TapeGradcheckFunction *function;
     void *context;
     const Tensor *inputs;
     int count;
@@ -31,28 +31,28 @@ typedef struct Check {
     bool second; /* what is checked is the gradient, differentiated again */
 } Check;
 
-static const char *const layout_names[LAYOUT_COUNT] = {
+static const char *const layout_names[OP_LAYOUT_COUNT] = {
     "contiguous", "transposed", "sliced", "broadcast", "size-1", "empty", "behind", "repeated", "large"};
 
-const char *layout_name(Layout layout)
+const char *op_layout_name(OpLayout layout)
 {
-    return (unsigned)layout < LAYOUT_COUNT ? layout_names[layout] : "unknown";
+    return (unsigned)layout < OP_LAYOUT_COUNT ? layout_names[layout] : "unknown";
 }
 
-static Status check_init(Check *check, const char *name, uint64_t seed)
+static ReelStatus check_init(Check *check, const char *name, uint64_t seed)
 {
     memset(check, 0, sizeof *check);
     snprintf(check->name, sizeof check->name, "%s", name ? name : "");
     check->seed = seed;
-    arena_init(&check->arena, 0);
+    tensor_arena_init(&check->arena, 0);
     check->tape = tape_new();
-    return check->tape ? status_ok() : status_no_memory(0, "a tape");
+    return check->tape ? reel_status_ok() : reel_status_no_memory(0, "a tape");
 }
 
 static void check_free(Check *check)
 {
     tape_free(check->tape);
-    arena_free(&check->arena);
+    tensor_arena_free(&check->arena);
 }
 
 /* ---- The loss ---- */
@@ -63,7 +63,7 @@ static bool weigh_forward(OpContext *c)
 {
     Tensor product = op_new_like(c, *c->in[0]);
     return op_output(c, 0, NULL) && tensor_is_valid(product) &&
-           tensor_binary(BINARY_MUL, product, *c->in[0], *c->in[1]) &&
+           tensor_binary(TENSOR_BINARY_MUL, product, *c->in[0], *c->in[1]) &&
            tensor_sum_to(*c->out[0], product, false);
 }
 
@@ -84,26 +84,26 @@ static Var gradients_of(Check *check, Var out)
     Tensor like = var_value(out), weights = tensor_new(tape_arena(tape), like.dtype, like.ndim, like.shape);
     if (!tensor_is_valid(weights))
         return tape_fail(tape, "out of memory");
-    Random random = random_new(check->seed, SECOND_STREAM);
+    TensorRandom random = tensor_random_new(check->seed, SECOND_STREAM);
     for (int64_t i = 0, n = tensor_numel(&weights); i < n; i++)
-        tensor_f64(weights)[i] = 0.5 + random_uniform_f64(&random);
+        tensor_f64(weights)[i] = 0.5 + tensor_random_uniform_f64(&random);
     Var seed = tape_constant(tape, weights);
     if (!tape_vjp(&out, &seed, 1, check->vars, check->count, true, found))
         return (Var){.tape = tape};
     int count = 0;
     for (int i = 0; i < check->count; i++)
         if (!var_is_empty(found[i]))
-            parts[count++] = var_reshape(found[i], SHAPE(-1));
-    return count ? var_concat(parts, count, 0) : var_expand(tape_scalar(out, 0), SHAPE(1));
+            parts[count++] = var_reshape(found[i], TENSOR_SHAPE(-1));
+    return count ? var_concat(parts, count, 0) : var_expand(tape_scalar(out, 0), TENSOR_SHAPE(1));
 }
 
 /* The output on a new step; empty with an error on the tape. */
 static Var evaluate(Check *check)
 {
     tape_begin(check->tape);
-    tape_set_random(check->tape, random_new(check->seed, 0));
+    tape_set_random(check->tape, tensor_random_new(check->seed, 0));
     if (check->op) {
-        sample_begin(&check->sample);
+        op_sample_begin(&check->sample);
         Var out = check->op->sample(&check->sample);
         check->inputs = check->sample.leaves;
         check->count = check->sample.leaf_count;
@@ -115,11 +115,11 @@ static Var evaluate(Check *check)
     return check->function(check->tape, check->vars, check->context);
 }
 
-static Status status_of(const Check *check)
+static ReelStatus status_of(const Check *check)
 {
     if (tape_ok(check->tape))
-        return status_failed("%s: no value came back, and no error", check->name);
-    return status_failed("%s: %s", check->name, tape_status(check->tape)->message);
+        return reel_status_failed("%s: no value came back, and no error", check->name);
+    return reel_status_failed("%s: %s", check->name, tape_status(check->tape)->message);
 }
 
 /* Weights from 0.5 to 1.5 with random signs; rounded to f32, so that they are the same in both dtypes. */
@@ -128,12 +128,12 @@ static bool make_weights(Check *check, Tensor out)
     check->weights = tensor_new(&check->arena, out.dtype, out.ndim, out.shape);
     if (!tensor_is_valid(check->weights))
         return false;
-    Random random = random_new(check->seed, WEIGHT_STREAM);
+    TensorRandom random = tensor_random_new(check->seed, WEIGHT_STREAM);
     int64_t n = tensor_numel(&out);
     for (int64_t i = 0; i < n; i++) {
-        double w = (float)(0.5 + random_uniform_f64(&random));
-        w = random_below(&random, 2) ? w : -w;
-        if (out.dtype == DTYPE_F32)
+        double w = (float)(0.5 + tensor_random_uniform_f64(&random));
+        w = tensor_random_below(&random, 2) ? w : -w;
+        if (out.dtype == TENSOR_F32)
             tensor_f32(check->weights)[i] = (float)w;
         else
             tensor_f64(check->weights)[i] = w;
@@ -143,20 +143,20 @@ static bool make_weights(Check *check, Tensor out)
 
 /* Evaluates and runs backward; gradients [count] and the output go to the check's arena. A value on which the
  * output does not depend has gradient 0. */
-static Status analytic(Check *check, Tensor *gradients, Tensor *output)
+static ReelStatus analytic(Check *check, Tensor *gradients, Tensor *output)
 {
     Var out = evaluate(check);
     if (var_is_empty(out))
         return status_of(check);
     Tensor value = var_value(out);
-    if (value.dtype == DTYPE_I32)
-        return status_failed("%s: the output is i32", check->name);
+    if (value.dtype == TENSOR_I32)
+        return reel_status_failed("%s: the output is i32", check->name);
     *output = tensor_copy(&check->arena, value);
     if (!tensor_is_valid(*output) || !make_weights(check, value))
-        return status_no_memory(0, "a gradient check");
+        return reel_status_no_memory(0, "a gradient check");
     check->largest_output = 0;
     for (int64_t i = 0, n = tensor_numel(output); i < n; i++) {
-        double x = output->dtype == DTYPE_F32 ? (double)tensor_f32(*output)[i] : tensor_f64(*output)[i];
+        double x = output->dtype == TENSOR_F32 ? (double)tensor_f32(*output)[i] : tensor_f64(*output)[i];
         check->largest_output = fmax(check->largest_output, fabs(x));
     }
     Var weights = tape_constant(check->tape, check->weights);
@@ -167,46 +167,46 @@ static Status analytic(Check *check, Tensor *gradients, Tensor *output)
     for (int i = 0; i < check->count; i++) {
         Tensor grad = var_grad(check->vars[i]), like = check->inputs[i];
         if (tensor_is_valid(grad) && !tensor_same_shape(&grad, &like))
-            return status_failed("%s: the gradient of input %d has another shape than the input", check->name,
-                                 i);
+            return reel_status_failed("%s: the gradient of input %d has another shape than the input",
+                                      check->name, i);
         gradients[i] = tensor_is_valid(grad) ? tensor_copy(&check->arena, grad)
                                              : tensor_zeros(&check->arena, like.dtype, like.ndim, like.shape);
         if (!tensor_is_valid(gradients[i]))
-            return status_no_memory(0, "a gradient check");
+            return reel_status_no_memory(0, "a gradient check");
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* ---- Differences ---- */
 
 /* Adds factor * output to sums [elements of the output]. */
-static Status add_output(Check *check, double *sums, double factor)
+static ReelStatus add_output(Check *check, double *sums, double factor)
 {
     Var out = evaluate(check);
     if (var_is_empty(out))
         return status_of(check);
     Tensor value = tensor_contiguous(tape_arena(check->tape), var_value(out));
     if (!tensor_is_valid(value) || !tensor_same_shape(&value, &check->weights))
-        return status_failed("%s: the output's shape changed between evaluations", check->name);
+        return reel_status_failed("%s: the output's shape changed between evaluations", check->name);
     for (int64_t i = 0, n = tensor_numel(&value); i < n; i++)
         sums[i] += factor * tensor_f64(value)[i];
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* f' = (8 (f(x+h) - f(x-h)) - (f(x+2h) - f(x-2h))) / 12h + O(h^4), output by output before they are summed:
  * those that do not depend on x cancel to exactly 0. */
-static Status difference(Check *check, double *x, double *sums, double *derivative)
+static ReelStatus difference(Check *check, double *x, double *sums, double *derivative)
 {
     static const double steps[4] = {1, -1, 2, -2}, factors[4] = {8, -8, -1, 1};
     int64_t n = tensor_numel(&check->weights);
     if (isnan(*x)) { /* of a row that is not in use */
         *derivative = 0;
-        return status_ok();
+        return reel_status_ok();
     }
     double before = *x, h = ldexp(1, -10) * fmax(1, fabs(before) / 100);
     memset(sums, 0, (size_t)n * sizeof *sums);
-    Status status = status_ok();
-    for (int i = 0; i < 4 && status_is_ok(&status); i++) {
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < 4 && reel_status_is_ok(&status); i++) {
         *x = before + steps[i] * h;
         status = add_output(check, sums, factors[i]);
     }
@@ -228,35 +228,37 @@ static int64_t offset_of(const Tensor *t, int64_t element, int64_t *index)
     return offset;
 }
 
-static Status numeric(Check *check, int input, double *out)
+static ReelStatus numeric(Check *check, int input, double *out)
 {
     Tensor t = check->inputs[input];
     int64_t n = tensor_numel(&t), index[TENSOR_MAX_DIMS];
-    double *sums = arena_alloc(&check->arena, (size_t)tensor_numel(&check->weights) * sizeof *sums);
+    double *sums = tensor_arena_alloc(&check->arena, (size_t)tensor_numel(&check->weights) * sizeof *sums);
     if (!sums)
-        return status_no_memory(0, "a gradient check");
+        return reel_status_no_memory(0, "a gradient check");
     for (int64_t i = 0; i < n; i++) {
-        Status status = difference(check, tensor_f64(t) + offset_of(&t, i, index), sums, &out[i]);
-        if (!status_is_ok(&status))
+        ReelStatus status = difference(check, tensor_f64(t) + offset_of(&t, i, index), sums, &out[i]);
+        if (!reel_status_is_ok(&status))
             return status;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* ---- Comparing ---- */
 
-static Status mismatch(const Check *check, int input, const int64_t *index, double backward, double wanted,
-                       double error)
+static ReelStatus mismatch(const Check *check, int input, const int64_t *index, double backward,
+                           double wanted, double error)
 {
-    char shape[SHAPE_TEXT_SIZE], at[SHAPE_TEXT_SIZE];
+    char shape[TENSOR_SHAPE_TEXT_SIZE], at[TENSOR_SHAPE_TEXT_SIZE];
     Tensor t = check->inputs[input];
-    return status_failed("%s: input %d %s index %s: backward gives %.9g, differences give %.9g (relative "
-                         "error %.3g)",
-                         check->name, input, tensor_shape_text(&t, shape), shape_text(t.ndim, index, at),
-                         backward, wanted, error);
+    return reel_status_failed(
+        "%s: input %d %s index %s: backward gives %.9g, differences give %.9g (relative "
+        "error %.3g)",
+        check->name, input, tensor_shape_text(&t, shape), tensor_dims_text(t.ndim, index, at), backward,
+        wanted, error);
 }
 
-static void compare(Check *check, int input, Tensor gradient, const double *wanted, GradcheckResult *result)
+static void compare(Check *check, int input, Tensor gradient, const double *wanted,
+                    TapeGradcheckResult *result)
 {
     int64_t n = tensor_numel(&gradient), index[TENSOR_MAX_DIMS];
     const double *got = tensor_f64(gradient);
@@ -272,23 +274,24 @@ static void compare(Check *check, int input, Tensor gradient, const double *want
         result->checked++;
         if (!(error <= result->worst_error))
             result->worst_error = error;
-        if (!(error <= GRADCHECK_TOLERANCE) && status_is_ok(&result->status)) {
+        if (!(error <= TAPE_GRADCHECK_TOLERANCE) && reel_status_is_ok(&result->status)) {
             offset_of(&gradient, i, index);
             result->status = mismatch(check, input, index, got[i], wanted[i], error);
         }
     }
 }
 
-static GradcheckResult run(Check *check)
+static TapeGradcheckResult run(Check *check)
 {
-    GradcheckResult result = {0};
+    TapeGradcheckResult result = {0};
     Tensor gradients[MAX_INPUTS], output;
     result.status = analytic(check, gradients, &output);
     int count = check->count;
-    for (int i = 0; i < count && status_is_ok(&result.status); i++) {
-        double *wanted = arena_alloc(&check->arena, (size_t)tensor_numel(&gradients[i]) * sizeof *wanted);
-        Status status = wanted ? numeric(check, i, wanted) : status_no_memory(0, "a gradient check");
-        if (status_is_ok(&status))
+    for (int i = 0; i < count && reel_status_is_ok(&result.status); i++) {
+        double *wanted =
+            tensor_arena_alloc(&check->arena, (size_t)tensor_numel(&gradients[i]) * sizeof *wanted);
+        ReelStatus status = wanted ? numeric(check, i, wanted) : reel_status_no_memory(0, "a gradient check");
+        if (reel_status_is_ok(&status))
             compare(check, i, gradients[i], wanted, &result);
         else
             result.status = status;
@@ -298,17 +301,19 @@ static GradcheckResult run(Check *check)
 
 /* ---- Public ---- */
 
-GradcheckResult gradcheck(const char *name, GradcheckFunction *function, void *context, const Tensor *inputs,
-                          int count, uint64_t seed)
+TapeGradcheckResult tape_gradcheck(const char *name, TapeGradcheckFunction *function, void *context,
+                                   const Tensor *inputs, int count, uint64_t seed)
 {
     Check check;
-    GradcheckResult result = {.status = check_init(&check, name, seed)};
+    TapeGradcheckResult result = {.status = check_init(&check, name, seed)};
     if (count < 1 || count > MAX_INPUTS)
-        result.status = status_failed("%s: %d inputs; there may be 1 to %d", check.name, count, MAX_INPUTS);
-    for (int i = 0; i < count && status_is_ok(&result.status); i++)
-        if (inputs[i].dtype != DTYPE_F64 || tensor_is_broadcast(&inputs[i]))
-            result.status = status_failed("%s: input %d must be f64 and no broadcast view", check.name, i);
-    if (status_is_ok(&result.status)) {
+        result.status =
+            reel_status_failed("%s: %d inputs; there may be 1 to %d", check.name, count, MAX_INPUTS);
+    for (int i = 0; i < count && reel_status_is_ok(&result.status); i++)
+        if (inputs[i].dtype != TENSOR_F64 || tensor_is_broadcast(&inputs[i]))
+            result.status =
+                reel_status_failed("%s: input %d must be f64 and no broadcast view", check.name, i);
+    if (reel_status_is_ok(&result.status)) {
         check.function = function;
         check.context = context;
         check.inputs = inputs;
@@ -319,34 +324,35 @@ GradcheckResult gradcheck(const char *name, GradcheckFunction *function, void *c
     return result;
 }
 
-static Status check_init_op(Check *check, const OpKind *op, Layout layout, Dtype dtype, uint64_t seed)
+static ReelStatus check_init_op(Check *check, const OpKind *op, OpLayout layout, TensorDtype dtype,
+                                uint64_t seed)
 {
     char name[sizeof check->name];
-    snprintf(name, sizeof name, "%s (%s, %s)", op->name, layout_name(layout), dtype_name(dtype));
-    Status status = check_init(check, name, seed);
+    snprintf(name, sizeof name, "%s (%s, %s)", op->name, op_layout_name(layout), tensor_dtype_name(dtype));
+    ReelStatus status = check_init(check, name, seed);
     if (!(op->backward || op->formula || op->composition) || !op->sample)
-        return status_failed("%s: the op has no %s", op->name, op->sample ? "backward" : "sample");
+        return reel_status_failed("%s: the op has no %s", op->name, op->sample ? "backward" : "sample");
     check->op = op;
-    sample_init(&check->sample, check->tape, &check->arena, layout, dtype, seed);
+    op_sample_init(&check->sample, check->tape, &check->arena, layout, dtype, seed);
     return status;
 }
 
-GradcheckResult gradcheck_op(const OpKind *op, Layout layout, uint64_t seed)
+TapeGradcheckResult op_gradcheck(const OpKind *op, OpLayout layout, uint64_t seed)
 {
     Check check;
-    GradcheckResult result = {.status = check_init_op(&check, op, layout, DTYPE_F64, seed)};
-    if (status_is_ok(&result.status))
+    TapeGradcheckResult result = {.status = check_init_op(&check, op, layout, TENSOR_F64, seed)};
+    if (reel_status_is_ok(&result.status))
         result = run(&check);
     check_free(&check);
     return result;
 }
 
-GradcheckResult gradcheck_op_twice(const OpKind *op, Layout layout, uint64_t seed)
+TapeGradcheckResult op_gradcheck_twice(const OpKind *op, OpLayout layout, uint64_t seed)
 {
     Check check;
-    GradcheckResult result = {.status = check_init_op(&check, op, layout, DTYPE_F64, seed)};
+    TapeGradcheckResult result = {.status = check_init_op(&check, op, layout, TENSOR_F64, seed)};
     check.second = true;
-    if (status_is_ok(&result.status))
+    if (reel_status_is_ok(&result.status))
         result = run(&check);
     check_free(&check);
     return result;
@@ -367,32 +373,32 @@ static double distance(Tensor narrow, Tensor wide, double floor)
     return worst == 0 ? 0 : worst / largest;
 }
 
-GradcheckResult gradcheck_op_f32(const OpKind *op, Layout layout, uint64_t seed)
+TapeGradcheckResult op_gradcheck_f32(const OpKind *op, OpLayout layout, uint64_t seed)
 {
     Check narrow, wide;
     Tensor narrow_grads[MAX_INPUTS], wide_grads[MAX_INPUTS];
     Tensor narrow_out = tensor_invalid(), wide_out = tensor_invalid();
-    GradcheckResult result = {.status = check_init_op(&narrow, op, layout, DTYPE_F32, seed)};
-    Status other = check_init_op(&wide, op, layout, DTYPE_F64, seed);
-    if (status_is_ok(&result.status))
+    TapeGradcheckResult result = {.status = check_init_op(&narrow, op, layout, TENSOR_F32, seed)};
+    ReelStatus other = check_init_op(&wide, op, layout, TENSOR_F64, seed);
+    if (reel_status_is_ok(&result.status))
         result.status = other;
-    if (status_is_ok(&result.status))
+    if (reel_status_is_ok(&result.status))
         result.status = analytic(&narrow, narrow_grads, &narrow_out);
-    if (status_is_ok(&result.status))
+    if (reel_status_is_ok(&result.status))
         result.status = analytic(&wide, wide_grads, &wide_out);
-    if (status_is_ok(&result.status)) {
+    if (reel_status_is_ok(&result.status)) {
         result.worst_error = distance(narrow_out, wide_out, 0);
         if (!(result.worst_error <= 1e-5))
             result.status =
-                status_failed("%s: the output is off by %.3g of f64's", narrow.name, result.worst_error);
+                reel_status_failed("%s: the output is off by %.3g of f64's", narrow.name, result.worst_error);
     }
-    for (int i = 0; i < wide.count && status_is_ok(&result.status); i++) {
+    for (int i = 0; i < wide.count && reel_status_is_ok(&result.status); i++) {
         double error = distance(narrow_grads[i], wide_grads[i], 0.1 * wide.largest_output);
         result.checked += tensor_numel(&wide_grads[i]);
         result.worst_error = fmax(result.worst_error, error);
         if (!(error <= 1e-4))
-            result.status =
-                status_failed("%s: the gradient of input %d is off by %.3g of f64's", narrow.name, i, error);
+            result.status = reel_status_failed("%s: the gradient of input %d is off by %.3g of f64's",
+                                               narrow.name, i, error);
     }
     check_free(&narrow);
     check_free(&wide);

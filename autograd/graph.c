@@ -32,7 +32,7 @@ static bool add_term(Graph *graph, uint32_t value, const OpVarTerm *term)
     TermList *list = &graph->pending[value - graph->path.base];
     if (list->count == list->capacity) {
         int capacity = list->capacity ? 2 * list->capacity : 2;
-        OpVarTerm *terms = arena_alloc(&graph->tape->arena, (size_t)capacity * sizeof *terms);
+        OpVarTerm *terms = tensor_arena_alloc(&graph->tape->arena, (size_t)capacity * sizeof *terms);
         if (!terms)
             return no_memory(graph->tape);
         if (list->count)
@@ -49,7 +49,8 @@ static void join_products(Graph *graph, TermList *list)
 {
     int count = 0, kept = 0;
     size_t bytes = (size_t)list->count * sizeof(Var);
-    Var *dy = arena_alloc(&graph->tape->arena, bytes), *x = arena_alloc(&graph->tape->arena, bytes);
+    Var *dy = tensor_arena_alloc(&graph->tape->arena, bytes),
+        *x = tensor_arena_alloc(&graph->tape->arena, bytes);
     if (!dy || !x) {
         tape_fail_memory(graph->tape);
         return;
@@ -75,7 +76,7 @@ static Var sum_terms(Graph *graph, uint32_t value)
 {
     TermList *list = &graph->pending[value - graph->path.base];
     join_products(graph, list);
-    return graph_sum(graph->tape, &tape_value(graph->tape, value)->t, list->terms, list->count);
+    return tape_graph_sum(graph->tape, &tape_value(graph->tape, value)->t, list->terms, list->count);
 }
 
 /* ---- Nodes ---- */
@@ -86,8 +87,8 @@ static void compose(const OpUse *use, bool create_graph, OpVarTerm *terms)
 {
     Tape *tape = use->tape;
     size_t count = (size_t)use->count, outputs = (size_t)use->outputs;
-    Var *alias = arena_alloc(&tape->arena, 2 * count * sizeof *alias);
-    Var *out = arena_calloc(&tape->arena, 2 * outputs * sizeof *out);
+    Var *alias = tensor_arena_alloc(&tape->arena, 2 * count * sizeof *alias);
+    Var *out = tensor_arena_calloc(&tape->arena, 2 * outputs * sizeof *out);
     if (!alias || !out) {
         tape_fail_memory(tape);
         return;
@@ -116,7 +117,7 @@ static void compose(const OpUse *use, bool create_graph, OpVarTerm *terms)
             op_give_var(&terms[i], gradients[j++]);
 }
 
-bool graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
+bool tape_graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
 {
     Tape *tape = use->tape;
     memset(terms, 0, (size_t)use->count * sizeof *terms);
@@ -135,11 +136,11 @@ bool graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
     return tape_ok(tape);
 }
 
-bool graph_use(OpUse *use, Tape *tape, uint32_t number, const Path *path)
+bool tape_graph_use(OpUse *use, Tape *tape, uint32_t number, const Path *path)
 {
     const Node *node = tape_node(tape, number);
-    Var *vars = arena_alloc(&tape->arena, (node->count + 2 * (size_t)node->outputs) * sizeof *vars);
-    bool *wants = arena_alloc(&tape->arena, node->count + 1);
+    Var *vars = tensor_arena_alloc(&tape->arena, (node->count + 2 * (size_t)node->outputs) * sizeof *vars);
+    bool *wants = tensor_arena_alloc(&tape->arena, node->count + 1);
     if (!vars || !wants)
         return no_memory(tape);
     for (uint32_t i = 0; i < node->count; i++) {
@@ -175,7 +176,7 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
         reached |= graph->pending[first + k - base].count > 0;
     if (!reached)
         return true;
-    if (!graph_use(&use, tape, number, &graph->path))
+    if (!tape_graph_use(&use, tape, number, &graph->path))
         return false;
     for (int i = 0; i < use.count; i++)
         passes_on |= use.wants[i];
@@ -183,7 +184,7 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
         if (graph->pending[first + k - base].count == 0)
             continue;
         Var sum = sum_terms(graph, first + k);
-        record_call_hook(tape, first + k, sum);
+        tape_record_call_hook(tape, first + k, sum);
         ((Var *)(uintptr_t)use.grad)[k] = sum;
         for (int j = 0; j < m; j++)
             if (inputs[j].index == first + k)
@@ -191,20 +192,20 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
     }
     if (!passes_on || !tape_ok(tape))
         return tape_ok(tape);
-    OpVarTerm *terms = arena_alloc(&tape->arena, node->count * sizeof *terms);
+    OpVarTerm *terms = tensor_arena_alloc(&tape->arena, node->count * sizeof *terms);
     if (!terms)
         return no_memory(tape);
-    bool done = graph_terms(&use, true, terms);
+    bool done = tape_graph_terms(&use, true, terms);
     for (int i = 0; i < use.count && done; i++)
         done = add_term(graph, node_input(tape, node, i), &terms[i]);
     return done;
 }
 
-bool graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n, const Var *inputs,
-               int m, Var *gradients)
+bool tape_graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n,
+                    const Var *inputs, int m, Var *gradients)
 {
     Graph graph = {.tape = tape, .path = *path};
-    graph.pending = arena_calloc(&tape->arena, (path->limit - path->base) * sizeof *graph.pending);
+    graph.pending = tensor_arena_calloc(&tape->arena, (path->limit - path->base) * sizeof *graph.pending);
     if (!graph.pending)
         return no_memory(tape);
     uint32_t last = 0;
@@ -219,20 +220,20 @@ bool graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seed
         const Node *node = tape_node(tape, number);
         const TapeScope *scope = tape->scope;
         tape->scope = node->scope;
-        trace_push(node->file, (int)node->line);
+        tape_trace_push(node->file, (int)node->line);
         run_node(&graph, number, inputs, m, gradients);
-        trace_pop();
+        tape_trace_pop();
         tape->scope = scope;
     }
     return tape_ok(tape);
 }
 
-void graph_backward(OpContext *c, OpTerm *terms)
+void tape_graph_backward(OpContext *c, OpTerm *terms)
 {
     Tape *tape = c->tape;
     OpUse use;
-    OpVarTerm *found = arena_alloc(&tape->arena, (size_t)c->count * sizeof *found);
-    if (!found || !graph_use(&use, tape, c->node, NULL)) {
+    OpVarTerm *found = tensor_arena_alloc(&tape->arena, (size_t)c->count * sizeof *found);
+    if (!found || !tape_graph_use(&use, tape, c->node, NULL)) {
         tape_fail_memory(tape);
         return;
     }
@@ -241,7 +242,7 @@ void graph_backward(OpContext *c, OpTerm *terms)
     for (int k = 0; k < c->outputs; k++)
         if (c->grad[k])
             ((Var *)(uintptr_t)use.grad)[k] = tape_constant(tape, *c->grad[k]);
-    if (!graph_terms(&use, false, found))
+    if (!tape_graph_terms(&use, false, found))
         return;
     for (int i = 0; i < c->count; i++) {
         if (found[i].kind == OP_TERM_NONE)

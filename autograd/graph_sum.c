@@ -20,17 +20,17 @@ static bool sum_forward(OpContext *c)
 {
     const Sum *sum = c->attributes;
     Tape *tape = c->tape;
-    Walk walk = {.tape = tape};
+    TapeWalk walk = {.tape = tape};
     Pending pending = {.sum = {0}};
     Tensor like = {.dtype = c->in[0]->dtype, .ndim = sum->ndim};
     memcpy(like.shape, sum->shape, sizeof sum->shape);
     for (int i = 0; i < sum->count; i++) {
         const Tensor *a = c->in[sum->terms[i].input];
         bool done = sum->terms[i].kind == OP_TERM_PART
-                        ? fold_part(&walk, &pending, &like, a, sum->terms[i].part)
+                        ? tape_fold_part(&walk, &pending, &like, a, sum->terms[i].part)
                     : sum->terms[i].kind == OP_TERM_ROWS
-                        ? fold_rows(&walk, &pending, &like, a, *c->in[sum->terms[i].input + 1])
-                        : fold_dense(&walk, &pending, &like, a);
+                        ? tape_fold_rows(&walk, &pending, &like, a, *c->in[sum->terms[i].input + 1])
+                        : tape_fold_dense(&walk, &pending, &like, a);
         if (!done)
             return op_error(c, "a gradient does not fit to its value");
     }
@@ -70,7 +70,7 @@ static void sum_formula(const OpUse *use, OpVarTerm *terms)
 static const OpKind op_sum_of_terms = {
     .name = "sum_of_terms", .forward = sum_forward, .formula = sum_formula};
 
-Var graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count)
+Var tape_graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count)
 {
     if (!tape_ok(tape))
         return tape_empty(tape);
@@ -80,8 +80,8 @@ Var graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count)
             return terms[0].a;
     }
     size_t bytes = sizeof(Sum) + (size_t)count * sizeof(((Sum *)0)->terms[0]);
-    Sum *sum = arena_calloc(&tape->arena, bytes);
-    Var *inputs = arena_alloc(&tape->arena, 2 * (size_t)count * sizeof *inputs);
+    Sum *sum = tensor_arena_calloc(&tape->arena, bytes);
+    Var *inputs = tensor_arena_alloc(&tape->arena, 2 * (size_t)count * sizeof *inputs);
     if (!sum || !inputs) {
         tape_fail_memory(tape);
         return tape_empty(tape);

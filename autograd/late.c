@@ -6,35 +6,35 @@
 typedef struct Late {
     Held held;
     Tape *tape;
-    const Parameter *parameter;
+    const TapeParameter *parameter;
 } Late;
 
 static bool write(const Held *held, Tensor out)
 {
     const Late *late = (const Late *)(const void *)held;
-    Arena *arena = &late->tape->arena;
-    ArenaMark mark = arena_mark(arena);
-    Tensor ids = tensor_new(arena, DTYPE_I32, SHAPE(out.shape[0]));
+    TensorArena *arena = &late->tape->arena;
+    TensorArenaMark mark = tensor_arena_mark(arena);
+    Tensor ids = tensor_new(arena, TENSOR_I32, TENSOR_SHAPE(out.shape[0]));
     if (!tensor_is_valid(ids))
         return false;
     for (int64_t i = 0; i < out.shape[0]; i++)
         tensor_i32(ids)[i] = (int32_t)i;
-    parameter_read_rows(late->parameter, ids, out);
-    arena_rewind(arena, mark);
+    tape_parameter_read_rows(late->parameter, ids, out);
+    tensor_arena_rewind(arena, mark);
     return true;
 }
 
 static bool read_rows(const Held *held, Tensor ids, Tensor out)
 {
-    parameter_read_rows(((const Late *)(const void *)held)->parameter, ids, out);
+    tape_parameter_read_rows(((const Late *)(const void *)held)->parameter, ids, out);
     return true;
 }
 
 static const HeldKind late_kind = {.write = write, .read_rows = read_rows};
 
-bool late_hold(Tape *tape, Value *value, const Parameter *parameter)
+bool tape_late_hold(Tape *tape, Value *value, const TapeParameter *parameter)
 {
-    Late *late = arena_alloc(&tape->arena, sizeof *late);
+    Late *late = tensor_arena_alloc(&tape->arena, sizeof *late);
     if (!late) {
         tape_fail_memory(tape);
         return false;

@@ -6,17 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static const Node *node_of(const Measure *measure)
+static const Node *node_of(const OpMeasure *measure)
 {
     return tape_node(measure->tape, measure->node);
 }
 
-static const Tensor *output_of(const Measure *measure, int k)
+static const Tensor *output_of(const OpMeasure *measure, int k)
 {
     return &tape_value(measure->tape, node_of(measure)->first_output + (uint32_t)k)->t;
 }
 
-static Value *input_of(const Measure *measure, int i)
+static Value *input_of(const OpMeasure *measure, int i)
 {
     return tape_value(measure->tape, node_input(measure->tape, node_of(measure), i));
 }
@@ -24,15 +24,15 @@ static Value *input_of(const Measure *measure, int i)
 /* ---- Drawing ---- */
 
 /* Evaluates the sample with every size n and finds the op's node. */
-static Status draw(Measure *m, const OpKind *op, int64_t n, uint64_t seed)
+static ReelStatus draw(OpMeasure *m, const OpKind *op, int64_t n, uint64_t seed)
 {
     OpSample sample;
-    arena_reset(&m->arena);
-    sample_init(&sample, m->tape, &m->arena, LAYOUT_CONTIGUOUS, DTYPE_F32, seed);
+    tensor_arena_reset(&m->arena);
+    op_sample_init(&sample, m->tape, &m->arena, OP_LAYOUT_CONTIGUOUS, TENSOR_F32, seed);
     for (int i = 0; i < SAMPLE_SIZES; i++)
         sample.sizes[i] = n;
     tape_begin(m->tape);
-    sample_begin(&sample);
+    op_sample_begin(&sample);
     op->sample(&sample);
     if (!tape_ok(m->tape))
         return *tape_status(m->tape);
@@ -42,14 +42,14 @@ static Status draw(Measure *m, const OpKind *op, int64_t n, uint64_t seed)
     for (m->node = m->tape->node_count; m->node-- > 0;)
         if (node_of(m)->op == op) {
             m->elements += tensor_numel(output_of(m, 0));
-            return status_ok();
+            return reel_status_ok();
         }
-    return status_failed("%s: its sample does not use it", op->name);
+    return reel_status_failed("%s: its sample does not use it", op->name);
 }
 
 static int64_t bytes_of(const Tensor *t)
 {
-    return tensor_numel(t) * (int64_t)dtype_size(t->dtype);
+    return tensor_numel(t) * (int64_t)tensor_dtype_size(t->dtype);
 }
 
 static bool is_view_of(const Tensor *view, const Tensor *t)
@@ -58,20 +58,20 @@ static bool is_view_of(const Tensor *view, const Tensor *t)
     return at >= start && at < start + bytes_of(t);
 }
 
-static bool draw_gradients(Measure *m, uint64_t seed)
+static bool draw_gradients(OpMeasure *m, uint64_t seed)
 {
-    Random random = random_new(seed, random_stream("measure"));
-    bool done = node_of(m)->outputs <= MEASURE_MAX_OUTPUTS;
+    TensorRandom random = tensor_random_new(seed, tensor_random_stream("measure"));
+    bool done = node_of(m)->outputs <= OP_MEASURE_MAX_OUTPUTS;
     for (int k = 0; k < node_of(m)->outputs && done; k++) {
         const Tensor *like = output_of(m, k);
         m->grads[k] = tensor_new(&m->arena, like->dtype, like->ndim, like->shape);
-        random_fill_uniform(&random, m->grads[k], -1, 1);
+        tensor_random_fill_uniform(&random, m->grads[k], -1, 1);
         done = tensor_is_valid(m->grads[k]);
     }
     return done;
 }
 
-static void count_bytes(Measure *m)
+static void count_bytes(OpMeasure *m)
 {
     bool view = false;
     for (uint32_t i = 0; i < node_of(m)->count; i++) {
@@ -91,42 +91,42 @@ static int64_t size_for(int64_t wanted, int64_t at_4, int64_t at_8)
     return n < 8 ? 8 : n / 8 * 8;
 }
 
-Status measure_init(Measure *m, const OpKind *op, int64_t elements, uint64_t seed)
+ReelStatus op_measure_init(OpMeasure *m, const OpKind *op, int64_t elements, uint64_t seed)
 {
-    *m = (Measure){.tape = tape_new()};
-    arena_init(&m->arena, 0);
-    Status status = status_ok();
+    *m = (OpMeasure){.tape = tape_new()};
+    tensor_arena_init(&m->arena, 0);
+    ReelStatus status = reel_status_ok();
     if (!m->tape)
-        status = status_no_memory(0, "a tape");
+        status = reel_status_no_memory(0, "a tape");
     else if (!op->sample)
-        status = status_failed("%s: the op has no sample", op->name);
+        status = reel_status_failed("%s: the op has no sample", op->name);
     int64_t at_4 = 0;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = draw(m, op, 4, seed);
     at_4 = m->elements;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = draw(m, op, 8, seed);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = draw(m, op, size_for(elements, at_4, m->elements), seed);
-    if (status_is_ok(&status) && !draw_gradients(m, seed))
-        status = status_no_memory(0, "gradients");
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status) && !draw_gradients(m, seed))
+        status = reel_status_no_memory(0, "gradients");
+    if (reel_status_is_ok(&status))
         count_bytes(m);
     else
-        measure_free(m);
+        op_measure_free(m);
     return status;
 }
 
-void measure_free(Measure *m)
+void op_measure_free(OpMeasure *m)
 {
     tape_free(m->tape);
-    arena_free(&m->arena);
-    *m = (Measure){0};
+    tensor_arena_free(&m->arena);
+    *m = (OpMeasure){0};
 }
 
-void measure_shapes(const Measure *m, char *text, size_t size)
+void op_measure_shapes(const OpMeasure *m, char *text, size_t size)
 {
-    char shape[SHAPE_TEXT_SIZE];
+    char shape[TENSOR_SHAPE_TEXT_SIZE];
     size_t used = 0;
     text[0] = '\0';
     for (uint32_t i = 0; i < node_of(m)->count && used < size; i++)
@@ -136,15 +136,15 @@ void measure_shapes(const Measure *m, char *text, size_t size)
 
 /* ---- Running ---- */
 
-bool measure_forward(Measure *m)
+bool op_measure_forward(OpMeasure *m)
 {
-    ArenaMark mark = arena_mark(&m->tape->arena);
+    TensorArenaMark mark = tensor_arena_mark(&m->tape->arena);
     bool done = op_rerun_forward(m->tape, m->node);
-    arena_rewind(&m->tape->arena, mark);
+    tensor_arena_rewind(&m->tape->arena, mark);
     return done;
 }
 
-static void count_gradient(Measure *m, const Pending *pending)
+static void count_gradient(OpMeasure *m, const Pending *pending)
 {
     bool of_grad = false;
     for (int k = 0; k < node_of(m)->outputs; k++)
@@ -155,30 +155,30 @@ static void count_gradient(Measure *m, const Pending *pending)
         m->grad_bytes += bytes_of(&part->rows);
 }
 
-bool measure_backward(Measure *m)
+bool op_measure_backward(OpMeasure *m)
 {
     const Node *node = node_of(m);
     uint32_t first = node->first_output;
     if (!tape_value(m->tape, first)->wants)
         return false;
-    ArenaMark mark = arena_mark(&m->tape->arena);
-    Walk walk;
-    bool done = walk_begin(&walk, m->tape, NULL);
+    TensorArenaMark mark = tensor_arena_mark(&m->tape->arena);
+    TapeWalk walk;
+    bool done = tape_walk_begin(&walk, m->tape, NULL);
     for (uint32_t k = 0; k < node->outputs && done; k++) {
         OpTerm grad = {.kind = OP_TERM_DENSE, .a = m->grads[k]};
-        done = walk_take(&walk, first + k, &grad);
+        done = tape_walk_take(&walk, first + k, &grad);
     }
     if (done)
-        walk_node(&walk, m->node);
+        tape_walk_node(&walk, m->node);
     m->grad_bytes = 0;
     for (uint32_t i = 0; i < node->count && done; i++) {
         uint32_t input = node_input(m->tape, node, (int)i);
         if (!*walk_place(&walk, input))
             continue;
-        done = walk_finish(&walk, input);
+        done = tape_walk_finish(&walk, input);
         count_gradient(m, *walk_place(&walk, input));
-        walk_release(&walk, input);
+        tape_walk_release(&walk, input);
     }
-    arena_rewind(&m->tape->arena, mark);
+    tensor_arena_rewind(&m->tape->arena, mark);
     return done && tape_ok(m->tape);
 }

@@ -114,7 +114,7 @@ struct OpContext {
     Tensor **in;   /* [count] the values of the inputs */
     Tensor **out;  /* [outputs] */
     Tensor **grad; /* backward: [outputs] gradients; NULL: zero */
-    struct Walk *walk;
+    struct TapeWalk *walk;
     uint32_t node;
 };
 
@@ -141,7 +141,7 @@ bool op_error(OpContext *c, const char *format, ...) REEL_PRINTF(2, 3);
 Tensor op_new(OpContext *c, int ndim, const int64_t *shape);
 Tensor op_new_like(OpContext *c, Tensor t);
 void *op_alloc(OpContext *c, size_t bytes);
-Arena *op_arena(OpContext *c);
+TensorArena *op_arena(OpContext *c);
 /* Input i in memory. */
 Tensor op_whole(OpContext *c, int input);
 /* out = input i, of its shape. */
@@ -149,14 +149,14 @@ bool op_write(OpContext *c, int input, Tensor out);
 /* out [N, ...] = the rows `ids` (i32 [N], in range) of input i. */
 bool op_read_rows(OpContext *c, int input, Tensor ids, Tensor out);
 /* The parameter behind input i, or NULL: for ops that use its panels. */
-Parameter *op_parameter(const OpContext *c, int input);
+TapeParameter *op_parameter(const OpContext *c, int input);
 
 /* ---- Inside backward ---- */
 
 bool op_needs_grad(const OpContext *c, int input);
 /* Memory for terms that are parts: it is given back as soon as backward has returned and the parts are added.
  */
-Arena *op_scratch(OpContext *c);
+TensorArena *op_scratch(OpContext *c);
 
 /* The gradient of an input. An invalid tensor (an allocation that failed) is no gradient. */
 static inline void op_give(OpTerm *term, Tensor grad)
@@ -252,7 +252,7 @@ Tape *op_sample_tape(OpSample *s);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define op_apply(...) TRACE(Var, op_apply(__VA_ARGS__))
+#define op_apply(...) TAPE_TRACE(Var, op_apply(__VA_ARGS__))
 #endif
 
 #endif

@@ -41,7 +41,7 @@ static const Tensor *contiguous_inputs(OpContext *c)
 
 static void tanh_f32(float *out, const float *x, size_t n)
 {
-    vmath_tanh(out, x, n);
+    tensor_vmath_tanh(out, x, n);
 }
 
 static void tanh_f64(double *out, const double *x, size_t n)
@@ -101,14 +101,14 @@ static bool additive_score_forward(OpContext *c)
     int64_t rows = query.shape[0], width = query.shape[1];
     int count = c->count - SCORE_KEYS;
     const Tensor *in = contiguous_inputs(c);
-    Tensor hidden = op_new(c, SHAPE(width));
-    if (!check_steps(c, SCORE_KEYS, rows, width) || !in || !op_output(c, SHAPE(rows, count)) ||
+    Tensor hidden = op_new(c, TENSOR_SHAPE(width));
+    if (!check_steps(c, SCORE_KEYS, rows, width) || !in || !op_output(c, TENSOR_SHAPE(rows, count)) ||
         !tensor_is_valid(hidden))
         return false;
     for (int s = 0; s < count; s++)
         for (int64_t r = 0; r < rows; r++) {
             const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
-            if (query.dtype == DTYPE_F32)
+            if (query.dtype == TENSOR_F32)
                 tensor_f32(*c->out[0])[r * count + s] =
                     score_f32(hidden.data, q, key, in[SCORE_V].data, width);
             else
@@ -127,18 +127,18 @@ static void additive_score_backward(OpContext *c, OpTerm *terms)
         return;
     int64_t rows = in[SCORE_QUERY].shape[0], width = in[SCORE_QUERY].shape[1];
     int count = c->count - SCORE_KEYS;
-    Tensor dquery = tensor_zeros(op_arena(c), g.dtype, SHAPE(rows, width));
-    Tensor dv = tensor_zeros(op_arena(c), g.dtype, SHAPE(width));
-    Tensor hidden = op_new(c, SHAPE(width));
+    Tensor dquery = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(rows, width));
+    Tensor dv = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(width));
+    Tensor hidden = op_new(c, TENSOR_SHAPE(width));
     if (!tensor_is_valid(dquery) || !tensor_is_valid(dv) || !tensor_is_valid(hidden))
         return;
     for (int s = 0; s < count; s++) {
-        Tensor dkey = tensor_new(op_scratch(c), g.dtype, SHAPE(rows, width));
+        Tensor dkey = tensor_new(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
         if (!tensor_is_valid(dkey))
             return;
         for (int64_t r = 0; r < rows; r++) {
             const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
-            if (g.dtype == DTYPE_F32) {
+            if (g.dtype == TENSOR_F32) {
                 score_f32(hidden.data, q, key, in[SCORE_V].data, width);
                 score_backward_f32(tensor_f32(g)[r * count + s], hidden.data, in[SCORE_V].data,
                                    op_row(dquery, r), op_row(dkey, r), dv.data, width);
@@ -157,10 +157,10 @@ static void additive_score_backward(OpContext *c, OpTerm *terms)
 static Var additive_score_sample(OpSample *s)
 {
     int64_t rows = op_sample_size(s, 0), width = op_sample_size(s, 1);
-    Var query = op_sample(s, SHAPE(rows, width), -1, 1), v = op_sample(s, SHAPE(width), -1, 1);
+    Var query = op_sample(s, TENSOR_SHAPE(rows, width), -1, 1), v = op_sample(s, TENSOR_SHAPE(width), -1, 1);
     Var keys[3];
     for (int i = 0; i < 3; i++)
-        keys[i] = op_sample(s, SHAPE(rows + (2 - i), width), -1, 1);
+        keys[i] = op_sample(s, TENSOR_SHAPE(rows + (2 - i), width), -1, 1);
     return var_additive_score(query, keys, 3, v);
 }
 
@@ -171,7 +171,7 @@ static Var apply_to_list(OpKind *op, Tape *tape, const Var *head, int head_count
         return VAR_NONE;
     if (count < 0)
         return tape_fail(tape, "%s: a list of %d values", op->name, count);
-    Var *inputs = arena_alloc(tape_arena(tape), (size_t)(head_count + count) * sizeof *inputs);
+    Var *inputs = tensor_arena_alloc(tape_arena(tape), (size_t)(head_count + count) * sizeof *inputs);
     if (!inputs)
         return tape_fail(tape, "%s: out of memory", op->name);
     memcpy(inputs, head, (size_t)head_count * sizeof *inputs);
@@ -190,14 +190,14 @@ static void additive_score_composition(const OpUse *use, Var *out)
     Tape *tape = use->tape;
     Var query = use->in[SCORE_QUERY];
     int count = use->count - SCORE_KEYS;
-    Var *scores = arena_alloc(tape_arena(tape), (size_t)count * sizeof *scores);
+    Var *scores = tensor_arena_alloc(tape_arena(tape), (size_t)count * sizeof *scores);
     if (!scores) {
         tape_fail(tape, "out of memory");
         return;
     }
     for (int s = 0; s < count; s++) {
         Var key = var_slice(use->in[SCORE_KEYS + s], 0, 0, var_size(query, 0), 1);
-        scores[s] = var_sum(var_mul(var_tanh(var_add(query, key)), use->in[SCORE_V]), AXIS(1), false);
+        scores[s] = var_sum(var_mul(var_tanh(var_add(query, key)), use->in[SCORE_V]), TENSOR_AXIS(1), false);
     }
     *out = count > 0 ? var_stack(scores, count, 1) : use->out[0];
 }
@@ -220,12 +220,12 @@ static bool weighted_sum_forward(OpContext *c)
         return op_error(c, "weights must be [N, S] for S > 0 values [N, H]");
     int64_t rows = weights.shape[0], width = c->in[1]->shape[1];
     const Tensor *in = contiguous_inputs(c);
-    *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, SHAPE(rows, width));
+    *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, TENSOR_SHAPE(rows, width));
     if (!check_steps(c, 1, rows, width) || !in || !tensor_is_valid(*c->out[0]))
         return false;
     for (int s = 0; s < count; s++)
         for (int64_t r = 0; r < rows; r++) {
-            if (weights.dtype == DTYPE_F32)
+            if (weights.dtype == TENSOR_F32)
                 add_scaled_f32(op_row(*c->out[0], r), ((float *)op_row(in[0], r))[s], op_row(in[1 + s], r),
                                width);
             else
@@ -243,15 +243,15 @@ static void weighted_sum_backward(OpContext *c, OpTerm *terms)
         return;
     int count = c->count - 1;
     int64_t rows = g.shape[0], width = g.shape[1];
-    Tensor dweights = op_new(c, SHAPE(rows, count));
+    Tensor dweights = op_new(c, TENSOR_SHAPE(rows, count));
     if (!tensor_is_valid(dweights))
         return;
     for (int s = 0; s < count; s++) {
-        Tensor dvalue = tensor_zeros(op_scratch(c), g.dtype, SHAPE(rows, width));
+        Tensor dvalue = tensor_zeros(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
         if (!tensor_is_valid(dvalue))
             return;
         for (int64_t r = 0; r < rows; r++) {
-            if (g.dtype == DTYPE_F32) {
+            if (g.dtype == TENSOR_F32) {
                 tensor_f32(dweights)[r * count + s] = dot_f32(op_row(g, r), op_row(in[1 + s], r), width);
                 add_scaled_f32(op_row(dvalue, r), ((float *)op_row(in[0], r))[s], op_row(g, r), width);
             } else {
@@ -267,10 +267,10 @@ static void weighted_sum_backward(OpContext *c, OpTerm *terms)
 static Var weighted_sum_sample(OpSample *s)
 {
     int64_t rows = op_sample_size(s, 0), width = op_sample_size(s, 1);
-    Var weights = op_sample(s, SHAPE(rows, 3), -1, 1);
+    Var weights = op_sample(s, TENSOR_SHAPE(rows, 3), -1, 1);
     Var values[3];
     for (int i = 0; i < 3; i++)
-        values[i] = op_sample(s, SHAPE(rows + (2 - i), width), -1, 1);
+        values[i] = op_sample(s, TENSOR_SHAPE(rows + (2 - i), width), -1, 1);
     return var_weighted_sum(weights, values, 3);
 }
 
@@ -308,13 +308,13 @@ static bool segment_score_forward(OpContext *c)
     if (keys.ndim != 2 || query.ndim != 2 || v.ndim != 1 || keys.shape[1] != query.shape[1] ||
         v.shape[0] != keys.shape[1])
         return op_error(c, "needs keys [N, A], query [B, A] and v [A]");
-    if (segment.dtype != DTYPE_I32 || segment.ndim != 1 || segment.shape[0] != keys.shape[0] ||
+    if (segment.dtype != TENSOR_I32 || segment.ndim != 1 || segment.shape[0] != keys.shape[0] ||
         tensor_index_out_of_range(segment, query.shape[0]) >= 0)
         return op_error(c, "needs an i32 segment [N] below B");
     int64_t rows = keys.shape[0], width = keys.shape[1];
     const Tensor *in = contiguous_inputs(c);
     Tensor *hidden = op_alloc(c, sizeof *hidden);
-    if (!in || !hidden || !op_output(c, SHAPE(rows)))
+    if (!in || !hidden || !op_output(c, TENSOR_SHAPE(rows)))
         return false;
     *hidden = op_new_like(c, keys); /* the tanh, for backward */
     if (!tensor_is_valid(*hidden))
@@ -323,7 +323,7 @@ static bool segment_score_forward(OpContext *c)
     for (int64_t n = 0; n < rows; n++) {
         const void *key = op_row(in[SEGMENT_KEYS], n),
                    *q = op_row(in[SEGMENT_QUERY], tensor_i32(in[SEGMENT_INDEX])[n]);
-        if (keys.dtype == DTYPE_F32)
+        if (keys.dtype == TENSOR_F32)
             tensor_f32(*c->out[0])[n] = score_f32(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
         else
             tensor_f64(*c->out[0])[n] = score_f64(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
@@ -339,15 +339,15 @@ static void segment_score_backward(OpContext *c, OpTerm *terms)
         return;
     int64_t width = hidden.shape[1], queries = in[SEGMENT_QUERY].shape[0];
     Tensor dkeys = op_new_like(c, hidden);
-    Tensor dquery = tensor_zeros(op_arena(c), g.dtype, SHAPE(queries, width));
-    Tensor dv = tensor_zeros(op_arena(c), g.dtype, SHAPE(width));
+    Tensor dquery = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(queries, width));
+    Tensor dv = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(width));
     if (!tensor_is_valid(dkeys) || !tensor_is_valid(dquery) || !tensor_is_valid(dv)) {
         op_error(c, "backward: out of memory");
         return;
     }
     for (int64_t n = 0; n < hidden.shape[0]; n++) {
         int32_t q = tensor_i32(in[SEGMENT_INDEX])[n];
-        if (g.dtype == DTYPE_F32)
+        if (g.dtype == TENSOR_F32)
             score_backward_f32(tensor_f32(g)[n], op_row(hidden, n), in[SEGMENT_V].data, op_row(dquery, q),
                                op_row(dkeys, n), dv.data, width);
         else
@@ -362,9 +362,10 @@ static void segment_score_backward(OpContext *c, OpTerm *terms)
 static Var segment_score_sample(OpSample *s)
 {
     int64_t rows = op_sample_size(s, 0), width = op_sample_size(s, 1), queries = op_sample_size(s, 2);
-    Var keys = op_sample(s, SHAPE(rows, width), -1, 1), query = op_sample(s, SHAPE(queries, width), -1, 1);
-    Var segment = op_sample_index(s, SHAPE(rows), queries);
-    return var_segment_score(keys, query, segment, op_sample(s, SHAPE(width), -1, 1));
+    Var keys = op_sample(s, TENSOR_SHAPE(rows, width), -1, 1),
+        query = op_sample(s, TENSOR_SHAPE(queries, width), -1, 1);
+    Var segment = op_sample_index(s, TENSOR_SHAPE(rows), queries);
+    return var_segment_score(keys, query, segment, op_sample(s, TENSOR_SHAPE(width), -1, 1));
 }
 
 Var var_segment_score(Var keys, Var query, Var segment, Var v)
@@ -376,7 +377,7 @@ static void segment_score_composition(const OpUse *use, Var *out)
 {
     Var query = var_gather_rows(use->in[SEGMENT_QUERY], use->in[SEGMENT_INDEX]);
     Var hidden = var_tanh(var_add(use->in[SEGMENT_KEYS], query));
-    *out = var_sum(var_mul(hidden, use->in[SEGMENT_V]), AXIS(1), false);
+    *out = var_sum(var_mul(hidden, use->in[SEGMENT_V]), TENSOR_AXIS(1), false);
 }
 
 OpKind op_segment_score = {.name = "segment_score",
@@ -397,18 +398,18 @@ static bool segment_weighted_sum_forward(OpContext *c)
         return false;
     if (weights.ndim != 1 || values.ndim != 2 || values.shape[0] != weights.shape[0])
         return op_error(c, "needs weights [N] and values [N, H]");
-    if (segment.dtype != DTYPE_I32 || segment.ndim != 1 || segment.shape[0] != weights.shape[0] ||
+    if (segment.dtype != TENSOR_I32 || segment.ndim != 1 || segment.shape[0] != weights.shape[0] ||
         count < 0 || tensor_index_out_of_range(segment, count) >= 0)
         return op_error(c, "needs an i32 segment [N] below the count %lld", (long long)count);
     int64_t width = values.shape[1];
     const Tensor *in = contiguous_inputs(c);
-    *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, SHAPE(count, width));
+    *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, TENSOR_SHAPE(count, width));
     if (!in || !tensor_is_valid(*c->out[0]))
         return op_error(c, "out of memory");
     for (int64_t n = 0; n < weights.shape[0]; n++) {
         void *out = op_row(*c->out[0], tensor_i32(in[SUM_INDEX])[n]);
-        if (weights.dtype == DTYPE_F32)
-            vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), (size_t)width);
+        if (weights.dtype == TENSOR_F32)
+            tensor_vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), (size_t)width);
         else
             add_scaled_f64(out, tensor_f64(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), width);
     }
@@ -422,13 +423,13 @@ static void segment_weighted_sum_backward(OpContext *c, OpTerm *terms)
     if (!in || !tensor_is_valid(g))
         return;
     int64_t rows = in[SUM_WEIGHTS].shape[0], width = g.shape[1];
-    Tensor dweights = op_new(c, SHAPE(rows)),
-           dvalues = tensor_zeros(op_arena(c), g.dtype, SHAPE(rows, width));
+    Tensor dweights = op_new(c, TENSOR_SHAPE(rows)),
+           dvalues = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(rows, width));
     if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalues))
         return;
     for (int64_t n = 0; n < rows; n++) {
         const void *gradient = op_row(g, tensor_i32(in[SUM_INDEX])[n]);
-        if (g.dtype == DTYPE_F32) {
+        if (g.dtype == TENSOR_F32) {
             tensor_f32(dweights)[n] = dot_f32(gradient, op_row(in[SUM_VALUES], n), width);
             add_scaled_f32(op_row(dvalues, n), tensor_f32(in[SUM_WEIGHTS])[n], gradient, width);
         } else {
@@ -443,9 +444,9 @@ static void segment_weighted_sum_backward(OpContext *c, OpTerm *terms)
 static Var segment_weighted_sum_sample(OpSample *s)
 {
     int64_t rows = op_sample_size(s, 0), count = op_sample_size(s, 2);
-    Var weights = op_sample(s, SHAPE(rows), -1, 1);
-    Var values = op_sample(s, SHAPE(rows, op_sample_size(s, 1)), -1, 1);
-    return var_segment_weighted_sum(weights, values, op_sample_index(s, SHAPE(rows), count), count);
+    Var weights = op_sample(s, TENSOR_SHAPE(rows), -1, 1);
+    Var values = op_sample(s, TENSOR_SHAPE(rows, op_sample_size(s, 1)), -1, 1);
+    return var_segment_weighted_sum(weights, values, op_sample_index(s, TENSOR_SHAPE(rows), count), count);
 }
 
 Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count)
@@ -456,7 +457,7 @@ Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count
 static void segment_weighted_sum_composition(const OpUse *use, Var *out)
 {
     Var weights = use->in[SUM_WEIGHTS];
-    Var product = var_mul(var_reshape(weights, SHAPE(var_size(weights, 0), 1)), use->in[SUM_VALUES]);
+    Var product = var_mul(var_reshape(weights, TENSOR_SHAPE(var_size(weights, 0), 1)), use->in[SUM_VALUES]);
     *out = var_segment_sum(product, use->in[SUM_INDEX], *(const int64_t *)use->attributes);
 }
 

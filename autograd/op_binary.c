@@ -15,13 +15,13 @@ static bool binary_output(OpContext *c)
     return op_output(c, ndim, shape);
 }
 
-static bool binary_forward(OpContext *c, BinaryOp op)
+static bool binary_forward(OpContext *c, TensorBinaryOp op)
 {
     return binary_output(c) && tensor_binary(op, *c->out[0], *c->in[0], *c->in[1]);
 }
 
 /* A new tensor of the output's shape. */
-static Tensor binary(OpContext *c, BinaryOp op, Tensor a, Tensor b)
+static Tensor binary(OpContext *c, TensorBinaryOp op, Tensor a, Tensor b)
 {
     Tensor out = op_new_like(c, *c->out[0]);
     return tensor_is_valid(out) && tensor_binary(op, out, a, b) ? out : tensor_invalid();
@@ -30,7 +30,7 @@ static Tensor binary(OpContext *c, BinaryOp op, Tensor a, Tensor b)
 static Tensor negated(OpContext *c, Tensor a)
 {
     Tensor out = op_new_like(c, *c->out[0]);
-    return tensor_is_valid(out) && tensor_unary(UNARY_NEG, out, a) ? out : tensor_invalid();
+    return tensor_is_valid(out) && tensor_unary(TENSOR_UNARY_NEG, out, a) ? out : tensor_invalid();
 }
 
 /* A pair of operands whose shapes broadcast against each other in both directions. */
@@ -39,16 +39,16 @@ static void sample_pair(OpSample *s, double low, double high, Var *a, Var *b)
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
     switch (op_sample_choice(s, 3)) {
     case 0:
-        *a = op_sample(s, SHAPE(n, m), low, high);
-        *b = op_sample(s, SHAPE(n, m), low, high);
+        *a = op_sample(s, TENSOR_SHAPE(n, m), low, high);
+        *b = op_sample(s, TENSOR_SHAPE(n, m), low, high);
         break;
     case 1:
-        *a = op_sample(s, SHAPE(n, m, k), low, high);
-        *b = op_sample(s, SHAPE(m, k), low, high);
+        *a = op_sample(s, TENSOR_SHAPE(n, m, k), low, high);
+        *b = op_sample(s, TENSOR_SHAPE(m, k), low, high);
         break;
     default:
-        *a = op_sample(s, SHAPE(m, 1), low, high);
-        *b = op_sample(s, SHAPE(n, m, k), low, high);
+        *a = op_sample(s, TENSOR_SHAPE(m, 1), low, high);
+        *b = op_sample(s, TENSOR_SHAPE(n, m, k), low, high);
     }
 }
 
@@ -56,31 +56,31 @@ static void sample_pair(OpSample *s, double low, double high, Var *a, Var *b)
 static Var where_zero(Var a)
 {
     Tensor t = tensor_contiguous(tape_arena(a.tape), var_value(a));
-    Tensor mask = tensor_new(tape_arena(a.tape), DTYPE_I32, t.ndim, t.shape);
+    Tensor mask = tensor_new(tape_arena(a.tape), TENSOR_I32, t.ndim, t.shape);
     if (!tensor_is_valid(t) || !tensor_is_valid(mask))
         return tape_fail(a.tape, "out of memory");
     for (int64_t i = 0, n = tensor_numel(&t); i < n; i++)
-        tensor_i32(mask)[i] = t.dtype == DTYPE_F32 ? tensor_f32(t)[i] == 0 : tensor_f64(t)[i] == 0;
+        tensor_i32(mask)[i] = t.dtype == TENSOR_F32 ? tensor_f32(t)[i] == 0 : tensor_f64(t)[i] == 0;
     return tape_constant(a.tape, mask);
 }
 
 /* Of maximum(a, b), the share of a: 1 where it is larger, 1/2 where equal, NaN where the maximum is. */
-static Tensor share_of(Arena *arena, Tensor maximum, Tensor a, Tensor b)
+static Tensor share_of(TensorArena *arena, Tensor maximum, Tensor a, Tensor b)
 {
     Tensor share = tensor_new(arena, maximum.dtype, maximum.ndim, maximum.shape);
     Tensor equal = tensor_new(arena, maximum.dtype, maximum.ndim, maximum.shape);
     bool done = tensor_is_valid(share) && tensor_is_valid(equal) &&
-                tensor_binary(BINARY_GREATER, share, a, b) && tensor_binary(BINARY_EQUAL, equal, a, b) &&
-                tensor_axpby(share, 0.5, equal, 1) &&
-                tensor_binary(BINARY_EQUAL, equal, maximum, maximum) && /* 0 for NaN */
-                tensor_binary(BINARY_DIV, share, share, equal);
+                tensor_binary(TENSOR_BINARY_GREATER, share, a, b) &&
+                tensor_binary(TENSOR_BINARY_EQUAL, equal, a, b) && tensor_axpby(share, 0.5, equal, 1) &&
+                tensor_binary(TENSOR_BINARY_EQUAL, equal, maximum, maximum) && /* 0 for NaN */
+                tensor_binary(TENSOR_BINARY_DIV, share, share, equal);
     return done ? share : tensor_invalid();
 }
 
 /* f(a, b) = a + b */
 static bool add_forward(OpContext *c)
 {
-    return binary_forward(c, BINARY_ADD);
+    return binary_forward(c, TENSOR_BINARY_ADD);
 }
 static void add_backward(OpContext *c, OpTerm *terms)
 {
@@ -112,7 +112,7 @@ Var var_add(Var a, Var b)
 /* f(a, b) = a - b */
 static bool sub_forward(OpContext *c)
 {
-    return binary_forward(c, BINARY_SUB);
+    return binary_forward(c, TENSOR_BINARY_SUB);
 }
 static void sub_backward(OpContext *c, OpTerm *terms)
 {
@@ -145,13 +145,13 @@ Var var_sub(Var a, Var b)
 /* f(a, b) = a b;  df/da = b, df/db = a */
 static bool mul_forward(OpContext *c)
 {
-    return binary_forward(c, BINARY_MUL);
+    return binary_forward(c, TENSOR_BINARY_MUL);
 }
 static void mul_backward(OpContext *c, OpTerm *terms)
 {
     for (int i = 0; i < 2; i++)
         if (op_needs_grad(c, i))
-            op_give(&terms[i], binary(c, BINARY_MUL, *c->grad[0], *c->in[1 - i]));
+            op_give(&terms[i], binary(c, TENSOR_BINARY_MUL, *c->grad[0], *c->in[1 - i]));
 }
 static Var mul_sample(OpSample *s)
 {
@@ -178,15 +178,15 @@ Var var_mul(Var a, Var b)
 /* f(a, b) = a / b;  df/da = 1 / b, df/db = -f / b */
 static bool div_forward(OpContext *c)
 {
-    return binary_forward(c, BINARY_DIV);
+    return binary_forward(c, TENSOR_BINARY_DIV);
 }
 static void div_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = binary(c, BINARY_DIV, *c->grad[0], *c->in[1]);
+    Tensor da = binary(c, TENSOR_BINARY_DIV, *c->grad[0], *c->in[1]);
     op_give(&terms[0], da);
     if (op_needs_grad(c, 1) && tensor_is_valid(da)) {
         Tensor db = negated(c, da);
-        if (tensor_is_valid(db) && tensor_binary(BINARY_MUL, db, db, *c->out[0]))
+        if (tensor_is_valid(db) && tensor_binary(TENSOR_BINARY_MUL, db, db, *c->out[0]))
             op_give(&terms[1], db);
     }
 }
@@ -216,7 +216,7 @@ Var var_div(Var a, Var b)
 /* f(a, b) = a^b;  df/da = b a^(b-1), 0 where b = 0;  df/db = f ln a, 0 where a = 0 <= b */
 static bool pow_forward(OpContext *c)
 {
-    return binary_forward(c, BINARY_POW);
+    return binary_forward(c, TENSOR_BINARY_POW);
 }
 static void pow_backward(OpContext *c, OpTerm *terms)
 {
@@ -264,7 +264,7 @@ Var var_pow(Var a, Var b)
 /* f(a, b) = max(a, b);  df/da = 1 where a > b, 1/2 where a = b, else 0 */
 static bool maximum_forward(OpContext *c)
 {
-    return binary_forward(c, BINARY_MAXIMUM);
+    return binary_forward(c, TENSOR_BINARY_MAXIMUM);
 }
 static void maximum_backward(OpContext *c, OpTerm *terms)
 {
@@ -274,7 +274,7 @@ static void maximum_backward(OpContext *c, OpTerm *terms)
         Tensor share = share_of(op_arena(c), *c->out[0], *c->in[i], *c->in[1 - i]);
         if (!tensor_is_valid(share))
             return;
-        tensor_binary(BINARY_MUL, share, share, *c->grad[0]);
+        tensor_binary(TENSOR_BINARY_MUL, share, share, *c->grad[0]);
         op_give(&terms[i], share);
     }
 }
@@ -282,7 +282,8 @@ static Var maximum_sample(OpSample *s)
 {
     /* Far enough apart that no difference quotient crosses the kink. */
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
-    Var a = op_sample_away(s, SHAPE(n, m, 4), -2, 2, 0), b = op_sample(s, SHAPE(m, 1), -0.02, 0.02);
+    Var a = op_sample_away(s, TENSOR_SHAPE(n, m, 4), -2, 2, 0),
+        b = op_sample(s, TENSOR_SHAPE(m, 1), -0.02, 0.02);
     return op_sample_choice(s, 2) ? var_maximum(a, b) : var_maximum(b, a);
 }
 static void maximum_formula(const OpUse *use, OpVarTerm *terms)

@@ -60,7 +60,7 @@ static void memory_backward_f64(Gates_f64 a, const double *c_prev, const double 
     memory_backward_loop_f64(a, c_prev, tanh_c, dh, dc, d, dc_prev, n, false);
 }
 
-static bool is_permutation_of_gates(const GateOrder *order)
+static bool is_permutation_of_gates(const VarGateOrder *order)
 {
     unsigned seen = 0;
     const int places[4] = {order->input, order->forget, order->cell, order->output};
@@ -72,7 +72,7 @@ static bool is_permutation_of_gates(const GateOrder *order)
 
 /* What var_gated_memory() and var_gated_memory_step() are given, in this order; -1: absent. */
 typedef struct GatedInputs {
-    GateOrder order;
+    VarGateOrder order;
     int c_prev, h, weight; /* z is input 0 */
 } GatedInputs;
 
@@ -110,7 +110,7 @@ static bool check_gated_inputs(OpContext *c, const GatedInputs *in, int64_t n, i
 static bool gated_memory_forward(OpContext *c)
 {
     const GatedInputs *in = c->attributes;
-    const GateOrder *order = &in->order;
+    const VarGateOrder *order = &in->order;
     Tensor z = *c->in[0];
     int64_t n = z.shape[0], hidden = z.ndim == 2 ? z.shape[1] / 4 : 0;
     if (!check_gated_inputs(c, in, n, hidden))
@@ -118,16 +118,17 @@ static bool gated_memory_forward(OpContext *c)
     GatedSaved *saved = op_alloc(c, sizeof *saved);
     if (!saved)
         return false;
-    *saved = (GatedSaved){.gates = op_new(c, SHAPE(n, 4 * hidden)), .tanh_c = op_new(c, SHAPE(n, hidden))};
+    *saved = (GatedSaved){.gates = op_new(c, TENSOR_SHAPE(n, 4 * hidden)),
+                          .tanh_c = op_new(c, TENSOR_SHAPE(n, hidden))};
     c->saved = saved;
-    *c->out[1] = op_new(c, SHAPE(n, hidden));
+    *c->out[1] = op_new(c, TENSOR_SHAPE(n, hidden));
     Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, *c->in[in->c_prev]) : tensor_invalid();
-    if (!op_output(c, SHAPE(n, hidden)) || !tensor_is_valid(*c->out[1]) || !tensor_is_valid(saved->tanh_c) ||
-        !tensor_is_valid(saved->gates) || !fill_gates(c, in, saved->gates))
+    if (!op_output(c, TENSOR_SHAPE(n, hidden)) || !tensor_is_valid(*c->out[1]) ||
+        !tensor_is_valid(saved->tanh_c) || !tensor_is_valid(saved->gates) || !fill_gates(c, in, saved->gates))
         return false;
     for (int64_t r = 0; r < n; r++) {
         void *before = op_row(c_prev, r), *cell = op_row(*c->out[1], r), *squashed = op_row(saved->tanh_c, r);
-        if (z.dtype == DTYPE_F32)
+        if (z.dtype == TENSOR_F32)
             memory_f32(gates_of_f32(saved->gates, r, order), before, cell, squashed, op_row(*c->out[0], r),
                        (size_t)hidden);
         else
@@ -140,7 +141,7 @@ static bool gated_memory_forward(OpContext *c)
 static void gated_memory_backward(OpContext *c, OpTerm *terms)
 {
     const GatedInputs *in = c->attributes;
-    const GateOrder *order = &in->order;
+    const VarGateOrder *order = &in->order;
     const GatedSaved *saved = c->saved;
     Tensor dz = op_new_like(c, saved->gates), dc_prev = op_new_like(c, saved->tanh_c);
     Tensor c_prev = in->c_prev >= 0 ? op_with_contiguous_rows(c, *c->in[in->c_prev]) : tensor_invalid();
@@ -151,7 +152,7 @@ static void gated_memory_backward(OpContext *c, OpTerm *terms)
     int64_t hidden = dc_prev.shape[1];
     for (int64_t r = 0; r < dz.shape[0]; r++) {
         const void *before = op_row(c_prev, r), *squashed = op_row(saved->tanh_c, r);
-        if (dz.dtype == DTYPE_F32)
+        if (dz.dtype == TENSOR_F32)
             memory_backward_f32(gates_of_f32(saved->gates, r, order), before, squashed, op_row(dh, r),
                                 op_row(dc, r), gates_of_f32(dz, r, order), op_row(dc_prev, r),
                                 (size_t)hidden);
@@ -174,13 +175,14 @@ static Var gate(Var z, int place, int64_t hidden)
 
 static Var gated_memory_sample(OpSample *s)
 {
-    static const GateOrder orders[2] = {{0, 1, 2, 3}, {1, 0, 2, 3}};
+    static const VarGateOrder orders[2] = {{0, 1, 2, 3}, {1, 0, 2, 3}};
     int64_t n = op_sample_size(s, 0), hidden = op_sample_size(s, 1), width = op_sample_size(s, 2);
-    GateOrder order = orders[op_sample_choice(s, 2)];
-    Var z = op_sample(s, SHAPE(n, 4 * hidden), -2, 2);
-    Var c_prev = op_sample_choice(s, 3) ? op_sample(s, SHAPE(n, hidden), -1, 1) : VAR_NONE, h, c;
+    VarGateOrder order = orders[op_sample_choice(s, 2)];
+    Var z = op_sample(s, TENSOR_SHAPE(n, 4 * hidden), -2, 2);
+    Var c_prev = op_sample_choice(s, 3) ? op_sample(s, TENSOR_SHAPE(n, hidden), -1, 1) : VAR_NONE, h, c;
     if (op_sample_choice(s, 2)) {
-        Var x = op_sample(s, SHAPE(n, width), -1, 1), weight = op_sample(s, SHAPE(4 * hidden, width), -1, 1);
+        Var x = op_sample(s, TENSOR_SHAPE(n, width), -1, 1),
+            weight = op_sample(s, TENSOR_SHAPE(4 * hidden, width), -1, 1);
         h = var_gated_memory_step(z, x, weight, c_prev, order, &c);
     } else {
         h = var_gated_memory(z, c_prev, order, &c);
@@ -188,7 +190,7 @@ static Var gated_memory_sample(OpSample *s)
     return var_concat((Var[]){h, c}, 2, 1);
 }
 
-static Var apply_gated(Var z, Var h, Var weight, Var c_prev, GateOrder order, Var *c)
+static Var apply_gated(Var z, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c)
 {
     Var inputs[4] = {z};
     GatedInputs in = {.order = order, .c_prev = -1, .h = -1, .weight = -1};
@@ -204,12 +206,12 @@ static Var apply_gated(Var z, Var h, Var weight, Var c_prev, GateOrder order, Va
     return out;
 }
 
-Var var_gated_memory(Var z, Var c_prev, GateOrder order, Var *c)
+Var var_gated_memory(Var z, Var c_prev, VarGateOrder order, Var *c)
 {
     return apply_gated(z, VAR_NONE, VAR_NONE, c_prev, order, c);
 }
 
-Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order, Var *c)
+Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c)
 {
     return apply_gated(x, h, weight, c_prev, order, c);
 }

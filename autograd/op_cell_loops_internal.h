@@ -75,7 +75,7 @@ TENSOR_INLINE void NAME(memory_backward_loop)(NAME(Gates) a, const REAL *c_prev,
      dc_prev + at, n - at < CELL_BLOCK ? n - at : CELL_BLOCK, fma);
 }
 
-static NAME(Gates) NAME(gates_of)(Tensor row, int64_t r, const GateOrder *order)
+static NAME(Gates) NAME(gates_of)(Tensor row, int64_t r, const VarGateOrder *order)
 {
     REAL *at = op_row(row, r);
     int64_t hidden = row.shape[1] / 4;

@@ -36,8 +36,8 @@ static Var where_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
     /* An axis of 4, so that both are taken somewhere. */
-    Var a = op_sample(s, SHAPE(n, m, 4), -2, 2), b = op_sample(s, SHAPE(k, n, m, 4), -2, 2);
-    return var_where(op_sample_index(s, SHAPE(k, 1, m, 4), 2), a, b);
+    Var a = op_sample(s, TENSOR_SHAPE(n, m, 4), -2, 2), b = op_sample(s, TENSOR_SHAPE(k, n, m, 4), -2, 2);
+    return var_where(op_sample_index(s, TENSOR_SHAPE(k, 1, m, 4), 2), a, b);
 }
 static void where_formula(const OpUse *use, OpVarTerm *terms)
 {
@@ -74,7 +74,8 @@ static void masked_fill_backward(OpContext *c, OpTerm *terms)
 static Var masked_fill_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
-    Var a = op_sample(s, SHAPE(k, n, m, 4), -2, 2), mask = op_sample_index(s, SHAPE(n, m, 4), 2);
+    Var a = op_sample(s, TENSOR_SHAPE(k, n, m, 4), -2, 2),
+        mask = op_sample_index(s, TENSOR_SHAPE(n, m, 4), 2);
     return var_masked_fill(a, mask, -3);
 }
 static void masked_fill_formula(const OpUse *use, OpVarTerm *terms)
@@ -94,7 +95,7 @@ Var var_masked_fill(Var a, Var mask, double value)
 
 /* f(a) = a k / (1 - p), k = 0 with probability p, else 1 (Srivastava et al. 2014). One 32-bit number is
  * drawn for each element, in either dtype. What is saved is k / (1 - p). */
-static void fill_keep(Tensor keep, double p, Random *random)
+static void fill_keep(Tensor keep, double p, TensorRandom *random)
 {
     uint32_t words[4];
     uint64_t threshold = (uint64_t)(p * 4294967296.0), at = random->counter;
@@ -103,7 +104,7 @@ static void fill_keep(Tensor keep, double p, Random *random)
     OP_REAL(
         keep.dtype, real *out = keep.data; for (int64_t i = 0; i < n; i++, at++) {
             if (i == 0 || at % 4 == 0)
-                random_block(random->seed, random->stream, at / 4, words);
+                tensor_random_block(random->seed, random->stream, at / 4, words);
             out[i] = words[at % 4] < threshold ? 0 : (real)factor;
         });
     random->counter = at;
@@ -122,17 +123,17 @@ static bool dropout_forward(OpContext *c)
     if (!tensor_is_valid(*keep))
         return false;
     fill_keep(*keep, p, tape_random(c->tape));
-    return tensor_binary(BINARY_MUL, *c->out[0], *c->in[0], *keep);
+    return tensor_binary(TENSOR_BINARY_MUL, *c->out[0], *c->in[0], *keep);
 }
 static void dropout_backward(OpContext *c, OpTerm *terms)
 {
     Tensor da = op_new_like(c, *c->out[0]);
-    if (tensor_is_valid(da) && tensor_binary(BINARY_MUL, da, *c->grad[0], *(const Tensor *)c->saved))
+    if (tensor_is_valid(da) && tensor_binary(TENSOR_BINARY_MUL, da, *c->grad[0], *(const Tensor *)c->saved))
         op_give(&terms[0], da);
 }
 static Var dropout_sample(OpSample *s)
 {
-    return var_dropout(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2), 0.3);
+    return var_dropout(op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2), 0.3);
 }
 static void dropout_formula(const OpUse *use, OpVarTerm *terms)
 {

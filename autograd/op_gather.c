@@ -70,10 +70,10 @@ static void gather_backward(OpContext *c, OpTerm *terms)
 static Var gather_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
-    Var a = op_sample(s, SHAPE(n, m, k), -2, 2);
+    Var a = op_sample(s, TENSOR_SHAPE(n, m, k), -2, 2);
     if (op_sample_choice(s, 2))
-        return var_gather(a, 1, op_sample_index(s, SHAPE(n, 7, k), m));
-    return var_gather(a, -1, op_sample_index(s, SHAPE(n, m, 7), k));
+        return var_gather(a, 1, op_sample_index(s, TENSOR_SHAPE(n, 7, k), m));
+    return var_gather(a, -1, op_sample_index(s, TENSOR_SHAPE(n, m, 7), k));
 }
 static void gather_composition(const OpUse *use, Var *out)
 {
@@ -81,8 +81,8 @@ static void gather_composition(const OpUse *use, Var *out)
     Tensor index = tensor_contiguous(tape_arena(tape), var_value(use->in[1])), a = var_value(use->in[0]);
     int64_t n = tensor_numel(&index), size = tensor_numel(&a);
     int axis = *(const int *)use->attributes, at_axis = axis < 0 ? axis + a.ndim : axis;
-    Tensor places = tensor_new(tape_arena(tape), DTYPE_I32, SHAPE(n));
-    Tensor like = tensor_from(NULL, DTYPE_I32, SHAPE(0));
+    Tensor places = tensor_new(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(n));
+    Tensor like = tensor_from(NULL, TENSOR_I32, TENSOR_SHAPE(0));
     if (!tensor_is_valid(index) || !tensor_is_valid(places)) {
         tape_fail(tape, "out of memory");
         return;
@@ -95,7 +95,7 @@ static void gather_composition(const OpUse *use, Var *out)
         tensor_i32(places)[i] = (int32_t)(offset + tensor_i32(index)[i] * like.strides[at_axis]);
         next_place(&index, &like, at_axis, at, &offset);
     }
-    Var flat = var_gather_rows(var_reshape(use->in[0], SHAPE(size)), tape_constant(tape, places));
+    Var flat = var_gather_rows(var_reshape(use->in[0], TENSOR_SHAPE(size)), tape_constant(tape, places));
     *out = var_reshape(flat, index.ndim, index.shape);
 }
 OpKind op_gather = {.name = "gather",

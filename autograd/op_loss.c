@@ -7,7 +7,7 @@
 #include <math.h>
 
 typedef struct Loss {
-    Reduction reduction;
+    VarReduction reduction;
     int weight, pos_weight; /* numbers of these inputs, or 0 */
 } Loss;
 
@@ -47,30 +47,30 @@ static bool check_pair(OpContext *c, Tensor *x, Tensor *target)
 /* Makes the output of the losses of all elements, which have no gaps. */
 static bool reduce_losses(OpContext *c, Tensor losses)
 {
-    Reduction reduction = ((const Loss *)c->attributes)->reduction;
-    if (reduction == REDUCTION_NONE) {
+    VarReduction reduction = ((const Loss *)c->attributes)->reduction;
+    if (reduction == VAR_REDUCTION_NONE) {
         *c->out[0] = losses;
         return true;
     }
-    if (reduction != REDUCTION_MEAN && reduction != REDUCTION_SUM)
+    if (reduction != VAR_REDUCTION_MEAN && reduction != VAR_REDUCTION_SUM)
         return op_error(c, "%d is no reduction", (int)reduction);
     double sum = 0;
     int64_t n = tensor_numel(&losses);
     OP_REAL(losses.dtype, sum = row_sum((const real *)losses.data, n););
     return op_output(c, 0, NULL) &&
-           tensor_fill(*c->out[0], reduction == REDUCTION_MEAN ? sum / (double)n : sum);
+           tensor_fill(*c->out[0], reduction == VAR_REDUCTION_MEAN ? sum / (double)n : sum);
 }
 
 /* The gradient of each element's loss. */
 static Tensor spread_grad(OpContext *c, Tensor losses)
 {
-    Reduction reduction = ((const Loss *)c->attributes)->reduction;
-    if (reduction == REDUCTION_NONE)
+    VarReduction reduction = ((const Loss *)c->attributes)->reduction;
+    if (reduction == VAR_REDUCTION_NONE)
         return op_dense(c, *c->grad[0]);
     double g = tensor_item(*c->grad[0]);
     Tensor grad = op_new_like(c, losses);
     if (tensor_is_valid(grad))
-        tensor_fill(grad, reduction == REDUCTION_MEAN ? g / (double)tensor_numel(&losses) : g);
+        tensor_fill(grad, reduction == VAR_REDUCTION_MEAN ? g / (double)tensor_numel(&losses) : g);
     return grad;
 }
 
@@ -79,20 +79,20 @@ static Var loss_grad(const OpUse *use)
 {
     const Loss *loss = use->attributes;
     Var x = use->in[0], g = use->grad[0];
-    if (loss->reduction != REDUCTION_NONE) {
+    if (loss->reduction != VAR_REDUCTION_NONE) {
         int64_t shape[TENSOR_MAX_DIMS], n = 1;
         for (int i = 0; i < var_ndim(x); i++)
             n *= shape[i] = var_size(x, i);
-        if (loss->reduction == REDUCTION_MEAN)
+        if (loss->reduction == VAR_REDUCTION_MEAN)
             g = var_scale(g, 1 / (double)n, 0);
         g = var_expand(g, var_ndim(x), shape);
     }
     return loss->weight ? var_mul(g, use->in[loss->weight]) : g;
 }
 
-static Reduction sample_reduction(OpSample *s)
+static VarReduction sample_reduction(OpSample *s)
 {
-    static const Reduction choices[] = {REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE};
+    static const VarReduction choices[] = {VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE};
     return choices[op_sample_choice(s, 3)];
 }
 
@@ -146,8 +146,9 @@ static Var bce_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
     /* Probabilities from 0.27 to 0.73, however large the values of the sample. */
-    Var p = var_sigmoid(var_tanh(op_sample(s, SHAPE(n, m), -1, 1))), t = op_sample(s, SHAPE(n, m), 0, 1);
-    Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(m), 0.5, 2) : VAR_NONE;
+    Var p = var_sigmoid(var_tanh(op_sample(s, TENSOR_SHAPE(n, m), -1, 1))),
+        t = op_sample(s, TENSOR_SHAPE(n, m), 0, 1);
+    Var w = op_sample_choice(s, 2) ? op_sample_constant(s, TENSOR_SHAPE(m), 0.5, 2) : VAR_NONE;
     return var_bce(p, t, w, sample_reduction(s));
 }
 static void bce_formula(const OpUse *use, OpVarTerm *terms)
@@ -163,7 +164,7 @@ OpKind op_bce = {.name = "bce",
                  .backward = bce_backward,
                  .formula = bce_formula,
                  .sample = bce_sample};
-Var var_bce(Var p, Var target, Var weight, Reduction reduction)
+Var var_bce(Var p, Var target, Var weight, VarReduction reduction)
 {
     Loss loss = {.reduction = reduction, .weight = weight.tape ? 2 : 0};
     return op_apply(&op_bce, (Var[]){p, target, weight}, weight.tape ? 3 : 2, &loss, sizeof loss);
@@ -180,11 +181,11 @@ static bool spread_weights(OpContext *c, Tensor x, Tensor *w, Tensor *q)
            spread_weight(c, loss->pos_weight, "pos_weight", x, q);
 }
 /* op(-|x|): at both ends of the logits the functions lose nothing so. */
-static Tensor of_minus_magnitude(OpContext *c, UnaryOp op, Tensor x)
+static Tensor of_minus_magnitude(OpContext *c, TensorUnaryOp op, Tensor x)
 {
     Tensor out = op_new_like(c, x);
-    bool ok = tensor_is_valid(out) && tensor_unary(UNARY_ABS, out, x) && tensor_unary(UNARY_NEG, out, out) &&
-              tensor_unary(op, out, out);
+    bool ok = tensor_is_valid(out) && tensor_unary(TENSOR_UNARY_ABS, out, x) &&
+              tensor_unary(TENSOR_UNARY_NEG, out, out) && tensor_unary(op, out, out);
     return ok ? out : tensor_invalid();
 }
 static bool bce_with_logits_forward(OpContext *c)
@@ -192,7 +193,7 @@ static bool bce_with_logits_forward(OpContext *c)
     Tensor x, t, w, q;
     if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
         return false;
-    Tensor losses = of_minus_magnitude(c, UNARY_SOFTPLUS, x);
+    Tensor losses = of_minus_magnitude(c, TENSOR_UNARY_SOFTPLUS, x);
     if (!tensor_is_valid(losses))
         return false;
     int64_t n = tensor_numel(&x);
@@ -211,7 +212,7 @@ static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
     Tensor x, t, w, q;
     if (!check_pair(c, &x, &t) || !spread_weights(c, x, &w, &q))
         return;
-    Tensor g = spread_grad(c, x), dx = of_minus_magnitude(c, UNARY_SIGMOID, x);
+    Tensor g = spread_grad(c, x), dx = of_minus_magnitude(c, TENSOR_UNARY_SIGMOID, x);
     if (!tensor_is_valid(g) || !tensor_is_valid(dx))
         return;
     int64_t n = tensor_numel(&x);
@@ -224,7 +225,7 @@ static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
             pdx[i] = pg[i] * (pw ? pw[i] * value : value);
         });
     op_give(&terms[0], dx);
-    Tensor dt = op_needs_grad(c, 1) ? of_minus_magnitude(c, UNARY_SOFTPLUS, x) : tensor_invalid();
+    Tensor dt = op_needs_grad(c, 1) ? of_minus_magnitude(c, TENSOR_UNARY_SOFTPLUS, x) : tensor_invalid();
     if (!tensor_is_valid(dt))
         return;
     OP_REAL(
@@ -239,9 +240,9 @@ static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
 static Var bce_with_logits_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
-    Var x = op_sample(s, SHAPE(n, m), -2, 2), t = op_sample(s, SHAPE(n, m), 0, 1);
-    Var q = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(m), 0.5, 3) : VAR_NONE;
-    Var w = op_sample_choice(s, 2) ? op_sample_constant(s, SHAPE(n, 1), 0.5, 2) : VAR_NONE;
+    Var x = op_sample(s, TENSOR_SHAPE(n, m), -2, 2), t = op_sample(s, TENSOR_SHAPE(n, m), 0, 1);
+    Var q = op_sample_choice(s, 2) ? op_sample_constant(s, TENSOR_SHAPE(m), 0.5, 3) : VAR_NONE;
+    Var w = op_sample_choice(s, 2) ? op_sample_constant(s, TENSOR_SHAPE(n, 1), 0.5, 2) : VAR_NONE;
     return var_bce_with_logits(x, t, q, w, sample_reduction(s));
 }
 static void bce_with_logits_formula(const OpUse *use, OpVarTerm *terms)
@@ -264,7 +265,7 @@ OpKind op_bce_with_logits = {.name = "bce_with_logits",
                              .backward = bce_with_logits_backward,
                              .formula = bce_with_logits_formula,
                              .sample = bce_with_logits_sample};
-Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, Reduction reduction)
+Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, VarReduction reduction)
 {
     Var inputs[4] = {x, target};
     int count = 2;
@@ -345,26 +346,26 @@ static void cross_entropy_backward(OpContext *c, OpTerm *terms)
 static Var cross_entropy_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
-    Var x = op_sample(s, SHAPE(n, m + 1), -2, 2);
-    return var_cross_entropy(x, op_sample_index(s, SHAPE(n), m + 1), sample_reduction(s));
+    Var x = op_sample(s, TENSOR_SHAPE(n, m + 1), -2, 2);
+    return var_cross_entropy(x, op_sample_index(s, TENSOR_SHAPE(n), m + 1), sample_reduction(s));
 }
 static void cross_entropy_composition(const OpUse *use, Var *out)
 {
     Var x = use->in[0], classes = use->in[1];
     int64_t n = var_size(x, 0);
-    Var picked = var_gather(var_log_softmax(x, 1), 1, var_reshape(classes, SHAPE(n, 1)));
-    Var losses = var_neg(var_reshape(picked, SHAPE(n)));
-    Reduction reduction = ((const Loss *)use->attributes)->reduction;
-    *out = reduction == REDUCTION_NONE   ? losses
-           : reduction == REDUCTION_MEAN ? var_mean(losses, AXES_ALL, false)
-                                         : var_sum(losses, AXES_ALL, false);
+    Var picked = var_gather(var_log_softmax(x, 1), 1, var_reshape(classes, TENSOR_SHAPE(n, 1)));
+    Var losses = var_neg(var_reshape(picked, TENSOR_SHAPE(n)));
+    VarReduction reduction = ((const Loss *)use->attributes)->reduction;
+    *out = reduction == VAR_REDUCTION_NONE   ? losses
+           : reduction == VAR_REDUCTION_MEAN ? var_mean(losses, TENSOR_AXES_ALL, false)
+                                             : var_sum(losses, TENSOR_AXES_ALL, false);
 }
 OpKind op_cross_entropy = {.name = "cross_entropy",
                            .forward = cross_entropy_forward,
                            .backward = cross_entropy_backward,
                            .composition = cross_entropy_composition,
                            .sample = cross_entropy_sample};
-Var var_cross_entropy(Var logits, Var classes, Reduction reduction)
+Var var_cross_entropy(Var logits, Var classes, VarReduction reduction)
 {
     return op_apply(&op_cross_entropy, (Var[]){logits, classes}, 2, &(Loss){.reduction = reduction},
                     sizeof(Loss));
@@ -379,24 +380,24 @@ static bool mse_forward(OpContext *c)
     if (!check_pair(c, &x, &t))
         return false;
     Tensor losses = op_new_like(c, x);
-    return tensor_is_valid(losses) && tensor_binary(BINARY_SUB, losses, x, t) &&
-           tensor_unary(UNARY_SQUARE, losses, losses) && reduce_losses(c, losses);
+    return tensor_is_valid(losses) && tensor_binary(TENSOR_BINARY_SUB, losses, x, t) &&
+           tensor_unary(TENSOR_UNARY_SQUARE, losses, losses) && reduce_losses(c, losses);
 }
 static void mse_backward(OpContext *c, OpTerm *terms)
 {
     Tensor x = *c->in[0], g = spread_grad(c, x), dx = op_new_like(c, x);
-    if (!tensor_is_valid(g) || !tensor_is_valid(dx) || !tensor_binary(BINARY_SUB, dx, x, *c->in[1]) ||
-        !tensor_binary(BINARY_MUL, dx, dx, g) || !tensor_axpby(dx, 2, dx, 0))
+    if (!tensor_is_valid(g) || !tensor_is_valid(dx) || !tensor_binary(TENSOR_BINARY_SUB, dx, x, *c->in[1]) ||
+        !tensor_binary(TENSOR_BINARY_MUL, dx, dx, g) || !tensor_axpby(dx, 2, dx, 0))
         return;
     op_give(&terms[0], dx);
     Tensor dt = op_needs_grad(c, 1) ? op_new_like(c, x) : tensor_invalid();
-    if (tensor_is_valid(dt) && tensor_unary(UNARY_NEG, dt, dx))
+    if (tensor_is_valid(dt) && tensor_unary(TENSOR_UNARY_NEG, dt, dx))
         op_give(&terms[1], dt);
 }
 static Var mse_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
-    Var x = op_sample(s, SHAPE(n, m), -2, 2), t = op_sample(s, SHAPE(n, m), -2, 2);
+    Var x = op_sample(s, TENSOR_SHAPE(n, m), -2, 2), t = op_sample(s, TENSOR_SHAPE(n, m), -2, 2);
     return var_mse(x, t, sample_reduction(s));
 }
 static void mse_formula(const OpUse *use, OpVarTerm *terms)
@@ -410,7 +411,7 @@ OpKind op_mse = {.name = "mse",
                  .backward = mse_backward,
                  .formula = mse_formula,
                  .sample = mse_sample};
-Var var_mse(Var x, Var target, Reduction reduction)
+Var var_mse(Var x, Var target, VarReduction reduction)
 {
     return op_apply(&op_mse, (Var[]){x, target}, 2, &(Loss){.reduction = reduction}, sizeof(Loss));
 }

@@ -44,7 +44,8 @@ static bool softmax_backward_begin(OpContext *c, Tensor *y, Tensor *g, Tensor *d
 
 static Var softmax_sample_input(OpSample *s)
 {
-    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
+    return op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2,
+                     2);
 }
 
 /* f(a)_i = e^(a_i) / sum_j e^(a_j);  da = f (g - sum_j g_j f_j) */
@@ -94,7 +95,7 @@ static Var softmax_sample(OpSample *s)
 static void softmax_formula(const OpUse *use, OpVarTerm *terms)
 {
     int axis = *(const int *)use->attributes;
-    Var f = use->out[0], g = use->grad[0], dot = var_sum(var_mul(g, f), AXIS(axis), true);
+    Var f = use->out[0], g = use->grad[0], dot = var_sum(var_mul(g, f), TENSOR_AXIS(axis), true);
     op_give_var(&terms[0], var_mul(f, var_sub(g, dot)));
 }
 OpKind op_softmax = {.name = "softmax",
@@ -116,7 +117,7 @@ static bool log_softmax_forward(OpContext *c)
     if (!softmax_begin(c, &y, &rows))
         return false;
     int64_t block = row_block(rows.size);
-    Tensor e = op_new(c, SHAPE(block * rows.size));
+    Tensor e = op_new(c, TENSOR_SHAPE(block * rows.size));
     if (!tensor_is_valid(e))
         return false;
     OP_REAL(
@@ -138,7 +139,7 @@ static bool log_softmax_forward(OpContext *c)
 static void log_softmax_backward(OpContext *c, OpTerm *terms)
 {
     Tensor y, g, da;
-    if (!softmax_backward_begin(c, &y, &g, &da) || !tensor_unary(UNARY_EXP, da, y))
+    if (!softmax_backward_begin(c, &y, &g, &da) || !tensor_unary(TENSOR_UNARY_EXP, da, y))
         return;
     Rows rows = rows_of(y);
     OP_REAL(
@@ -159,7 +160,7 @@ static Var log_softmax_sample(OpSample *s)
 static void log_softmax_formula(const OpUse *use, OpVarTerm *terms)
 {
     int axis = *(const int *)use->attributes;
-    Var g = use->grad[0], sum = var_sum(g, AXIS(axis), true);
+    Var g = use->grad[0], sum = var_sum(g, TENSOR_AXIS(axis), true);
     op_give_var(&terms[0], var_sub(g, var_mul(var_exp(use->out[0]), sum)));
 }
 OpKind op_log_softmax = {.name = "log_softmax",
@@ -224,9 +225,10 @@ static bool layer_norm_forward(OpContext *c)
             for (int64_t i = 0; i < rows.size; i++)
                 pn[i] = (real)(((double)pa[i] - mean) * saved->r[r]);
         });
-    bool ok = norm->weight ? tensor_binary(BINARY_MUL, *c->out[0], saved->n, *c->in[norm->weight])
+    bool ok = norm->weight ? tensor_binary(TENSOR_BINARY_MUL, *c->out[0], saved->n, *c->in[norm->weight])
                            : tensor_copy_into(*c->out[0], saved->n);
-    return ok && (!norm->bias || tensor_binary(BINARY_ADD, *c->out[0], *c->out[0], *c->in[norm->bias]));
+    return ok &&
+           (!norm->bias || tensor_binary(TENSOR_BINARY_ADD, *c->out[0], *c->out[0], *c->in[norm->bias]));
 }
 static void layer_norm_backward(OpContext *c, OpTerm *terms)
 {
@@ -236,7 +238,7 @@ static void layer_norm_backward(OpContext *c, OpTerm *terms)
     Tensor h = op_new_like(c, *c->out[0]), dw = norm->weight ? op_new_like(c, *c->out[0]) : tensor_invalid();
     if (!tensor_is_valid(h))
         return;
-    bool ok = norm->weight ? tensor_binary(BINARY_MUL, h, *c->grad[0], *c->in[norm->weight])
+    bool ok = norm->weight ? tensor_binary(TENSOR_BINARY_MUL, h, *c->grad[0], *c->in[norm->weight])
                            : tensor_copy_into(h, *c->grad[0]);
     if (!ok)
         return;
@@ -250,7 +252,7 @@ static void layer_norm_backward(OpContext *c, OpTerm *terms)
                 ph[i] = (real)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
         });
     op_give(&terms[0], h);
-    if (norm->weight && tensor_is_valid(dw) && tensor_binary(BINARY_MUL, dw, *c->grad[0], saved->n))
+    if (norm->weight && tensor_is_valid(dw) && tensor_binary(TENSOR_BINARY_MUL, dw, *c->grad[0], saved->n))
         op_give(&terms[norm->weight], dw);
     if (norm->bias)
         op_give(&terms[norm->bias], *c->grad[0]);
@@ -258,8 +260,8 @@ static void layer_norm_backward(OpContext *c, OpTerm *terms)
 static Var layer_norm_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), d = op_sample_size(s, 1);
-    Var a = op_sample(s, SHAPE(n, d), -2, 2), weight = op_sample(s, SHAPE(d), 0.5, 2);
-    Var bias = op_sample(s, SHAPE(d), -1, 1);
+    Var a = op_sample(s, TENSOR_SHAPE(n, d), -2, 2), weight = op_sample(s, TENSOR_SHAPE(d), 0.5, 2);
+    Var bias = op_sample(s, TENSOR_SHAPE(d), -1, 1);
     switch (op_sample_choice(s, 4)) {
     case 0:
         return var_add(var_layer_norm(a, VAR_NONE, VAR_NONE, 0.1), var_mul(weight, bias));
@@ -272,8 +274,8 @@ static Var layer_norm_sample(OpSample *s)
 static void layer_norm_composition(const OpUse *use, Var *out)
 {
     const LayerNorm *norm = use->attributes;
-    Var a = use->in[0], d = var_sub(a, var_mean(a, AXIS(-1), true));
-    Var variance = var_mean(var_mul(d, d), AXIS(-1), true);
+    Var a = use->in[0], d = var_sub(a, var_mean(a, TENSOR_AXIS(-1), true));
+    Var variance = var_mean(var_mul(d, d), TENSOR_AXIS(-1), true);
     *out = var_div(d, var_sqrt(var_scale(variance, 1, norm->eps)));
     if (norm->weight)
         *out = var_mul(*out, use->in[norm->weight]);

@@ -61,8 +61,8 @@ static Var matmul_sample(OpSample *s)
 {
     int64_t batch = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2),
             n = op_sample_size(s, 3);
-    Var a = op_sample(s, SHAPE(batch, m, k), -1, 1);
-    Var b = op_sample(s, SHAPE(k, n), -1, 1);
+    Var a = op_sample(s, TENSOR_SHAPE(batch, m, k), -1, 1);
+    Var b = op_sample(s, TENSOR_SHAPE(k, n), -1, 1);
     return var_matmul(a, b);
 }
 
@@ -89,9 +89,9 @@ OpKind op_matmul = {.name = "matmul",
 
 bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta)
 {
-    Parameter *parameter = op_parameter(c, weight);
-    const Panels *panels = parameter ? parameter_panels(parameter, true) : NULL;
-    if (panels && panels_matmul(out, x, panels, beta, op_arena(c)))
+    TapeParameter *parameter = op_parameter(c, weight);
+    const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, true) : NULL;
+    if (panels && tensor_panels_matmul(out, x, panels, beta, op_arena(c)))
         return true;
     return tensor_matmul(out, 1.0, x, tensor_transpose(*c->in[weight], 0, 1), beta);
 }
@@ -99,11 +99,12 @@ bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta
 void op_give_weight_terms(OpContext *c, OpTerm *terms, Tensor dy, int x, int weight)
 {
     if (op_needs_grad(c, x)) {
-        Parameter *parameter = op_parameter(c, weight);
-        const Panels *panels = parameter ? parameter_panels(parameter, false) : NULL;
-        Tensor dx = op_new(c, SHAPE(dy.shape[0], c->in[weight]->shape[1]));
-        bool done = tensor_is_valid(dx) && ((panels && panels_matmul(dx, dy, panels, 0.0, op_arena(c))) ||
-                                            tensor_matmul(dx, 1.0, dy, *c->in[weight], 0.0));
+        TapeParameter *parameter = op_parameter(c, weight);
+        const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, false) : NULL;
+        Tensor dx = op_new(c, TENSOR_SHAPE(dy.shape[0], c->in[weight]->shape[1]));
+        bool done =
+            tensor_is_valid(dx) && ((panels && tensor_panels_matmul(dx, dy, panels, 0.0, op_arena(c))) ||
+                                    tensor_matmul(dx, 1.0, dy, *c->in[weight], 0.0));
         if (done)
             op_give(&terms[x], dx);
     }
@@ -133,7 +134,7 @@ static bool linear_forward(OpContext *c)
     bool biased = c->count == 3;
     if (biased && (c->in[2]->ndim != 1 || c->in[2]->shape[0] != weight.shape[0]))
         return op_error(c, "the bias must be [out]");
-    if (!op_output(c, SHAPE(x.shape[0], weight.shape[0])))
+    if (!op_output(c, TENSOR_SHAPE(x.shape[0], weight.shape[0])))
         return false;
     if (biased)
         tensor_copy_into(*c->out[0], *c->in[2]);
@@ -150,9 +151,9 @@ static void linear_backward(OpContext *c, OpTerm *terms)
 static Var linear_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), in = op_sample_size(s, 1), out = op_sample_size(s, 2);
-    Var x = op_sample(s, SHAPE(n, in), -1, 1);
-    Var weight = op_sample(s, SHAPE(out, in), -1, 1);
-    Var bias = op_sample_choice(s, 2) ? op_sample(s, SHAPE(out), -1, 1) : VAR_NONE;
+    Var x = op_sample(s, TENSOR_SHAPE(n, in), -1, 1);
+    Var weight = op_sample(s, TENSOR_SHAPE(out, in), -1, 1);
+    Var bias = op_sample_choice(s, 2) ? op_sample(s, TENSOR_SHAPE(out), -1, 1) : VAR_NONE;
     return var_linear(x, weight, bias);
 }
 
@@ -200,9 +201,9 @@ static void addmm_backward(OpContext *c, OpTerm *terms)
 static Var addmm_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), in = op_sample_size(s, 1), out = op_sample_size(s, 2);
-    Var base = op_sample(s, SHAPE(n, out), -1, 1);
-    Var x = op_sample(s, SHAPE(n, in), -1, 1);
-    return var_addmm(base, x, op_sample(s, SHAPE(out, in), -1, 1));
+    Var base = op_sample(s, TENSOR_SHAPE(n, out), -1, 1);
+    Var x = op_sample(s, TENSOR_SHAPE(n, in), -1, 1);
+    return var_addmm(base, x, op_sample(s, TENSOR_SHAPE(out, in), -1, 1));
 }
 
 Var var_addmm(Var base, Var x, Var weight)

@@ -12,11 +12,12 @@ typedef struct Reduce {
 static unsigned axes_of(unsigned axes, int ndim)
 {
     unsigned all = (1u << ndim) - 1, from_front = axes & ~(~0u << (32 - TENSOR_MAX_DIMS));
-    if (axes == AXES_ALL)
+    if (axes == TENSOR_AXES_ALL)
         return all;
     for (int i = 1; i <= TENSOR_MAX_DIMS; i++)
-        if (axes & AXIS(-i))
-            from_front |= i <= ndim ? AXIS(ndim - i) : 1u << TENSOR_MAX_DIMS; /* an axis that is not there */
+        if (axes & TENSOR_AXIS(-i))
+            from_front |=
+                i <= ndim ? TENSOR_AXIS(ndim - i) : 1u << TENSOR_MAX_DIMS; /* an axis that is not there */
     return from_front;
 }
 
@@ -31,7 +32,7 @@ static Tensor with_axes(const OpContext *c, Tensor t)
     unsigned axes = reduced_axes(c);
     if (!((const Reduce *)c->attributes)->keepdim)
         for (int i = 0; i < c->in[0]->ndim; i++)
-            if (axes & AXIS(i))
+            if (axes & TENSOR_AXIS(i))
                 t = tensor_unsqueeze(t, i);
     return t;
 }
@@ -41,7 +42,7 @@ static Tensor spread(const OpContext *c, Tensor t)
     return tensor_expand(with_axes(c, t), c->in[0]->ndim, c->in[0]->shape);
 }
 
-static bool reduce_forward(OpContext *c, ReduceOp op, bool average)
+static bool reduce_forward(OpContext *c, TensorReduceOp op, bool average)
 {
     Tensor a = *c->in[0];
     unsigned axes = reduced_axes(c);
@@ -51,19 +52,20 @@ static bool reduce_forward(OpContext *c, ReduceOp op, bool average)
         return op_error(c, "the axes (bits %#x) are out of range for %d dimensions", axes, a.ndim);
     int64_t shape[TENSOR_MAX_DIMS], count = 1;
     for (int i = 0; i < a.ndim; i++) {
-        shape[i] = axes & AXIS(i) ? 1 : a.shape[i];
-        count *= axes & AXIS(i) ? a.shape[i] : 1;
+        shape[i] = axes & TENSOR_AXIS(i) ? 1 : a.shape[i];
+        count *= axes & TENSOR_AXIS(i) ? a.shape[i] : 1;
     }
-    if (op == REDUCE_MAX && count == 0)
+    if (op == TENSOR_REDUCE_MAX && count == 0)
         return op_error(c, "there is no maximum of nothing");
     if (!op_output(c, a.ndim, shape) || !tensor_reduce(op, *c->out[0], a, axes))
         return false;
     Tensor divisor = average ? op_number(c, (double)count) : tensor_invalid();
-    if (average && (!tensor_is_valid(divisor) || !tensor_binary(BINARY_DIV, *c->out[0], *c->out[0], divisor)))
+    if (average &&
+        (!tensor_is_valid(divisor) || !tensor_binary(TENSOR_BINARY_DIV, *c->out[0], *c->out[0], divisor)))
         return false;
     if (!((const Reduce *)c->attributes)->keepdim)
         for (int i = a.ndim; i-- > 0;)
-            if (axes & AXIS(i))
+            if (axes & TENSOR_AXIS(i))
                 *c->out[0] = tensor_squeeze(*c->out[0], i);
     return true;
 }
@@ -85,20 +87,22 @@ static Var spread_var(const OpUse *use, Var v)
     unsigned axes = axes_of(((const Reduce *)use->attributes)->axes, ndim);
     for (int i = 0; i < ndim; i++) {
         shape[i] = var_size(a, i);
-        kept[i] = axes & AXIS(i) ? 1 : shape[i];
+        kept[i] = axes & TENSOR_AXIS(i) ? 1 : shape[i];
     }
     return var_expand(var_reshape(v, ndim, kept), ndim, shape);
 }
 
 static Var sample_cube(OpSample *s)
 {
-    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
+    return op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2,
+                     2);
 }
 
 /* Two axes of three at most, so that the gradient is not the same everywhere. */
 static unsigned sample_axes(OpSample *s)
 {
-    static const unsigned choices[] = {AXIS(0), AXIS(1), AXIS(2), AXIS(0) | AXIS(2), AXIS(1) | AXIS(2)};
+    static const unsigned choices[] = {TENSOR_AXIS(0), TENSOR_AXIS(1), TENSOR_AXIS(2),
+                                       TENSOR_AXIS(0) | TENSOR_AXIS(2), TENSOR_AXIS(1) | TENSOR_AXIS(2)};
     return choices[op_sample_choice(s, 5)];
 }
 
@@ -110,7 +114,7 @@ static Var reduce(const OpKind *op, Var a, unsigned axes, bool keepdim)
 /* f(a) = sum of a;  df/da = 1 */
 static bool sum_forward(OpContext *c)
 {
-    return reduce_forward(c, REDUCE_SUM, false);
+    return reduce_forward(c, TENSOR_REDUCE_SUM, false);
 }
 static void sum_backward(OpContext *c, OpTerm *terms)
 {
@@ -138,7 +142,7 @@ Var var_sum(Var a, unsigned axes, bool keepdim)
 /* f(a) = sum of a / n (NaN where n = 0);  df/da = 1 / n */
 static bool mean_forward(OpContext *c)
 {
-    return reduce_forward(c, REDUCE_SUM, true);
+    return reduce_forward(c, TENSOR_REDUCE_SUM, true);
 }
 static void mean_backward(OpContext *c, OpTerm *terms)
 {
@@ -171,16 +175,16 @@ Var var_mean(Var a, unsigned axes, bool keepdim)
 /* f(a) = max of a;  df/da = 1 / k where a is one of k equal maxima, else 0 */
 static bool max_forward(OpContext *c)
 {
-    return reduce_forward(c, REDUCE_MAX, false);
+    return reduce_forward(c, TENSOR_REDUCE_MAX, false);
 }
 static void max_backward(OpContext *c, OpTerm *terms)
 {
     Tensor a = *c->in[0], largest = with_axes(c, *c->out[0]);
     Tensor da = op_new_like(c, a), ties = op_new_like(c, largest);
-    if (tensor_is_valid(da) && tensor_is_valid(ties) && tensor_binary(BINARY_EQUAL, da, a, largest) &&
-        tensor_reduce(REDUCE_SUM, ties, da, reduced_axes(c)) &&
-        tensor_binary(BINARY_DIV, ties, with_axes(c, *c->grad[0]), ties) &&
-        tensor_binary(BINARY_MUL, da, da, ties))
+    if (tensor_is_valid(da) && tensor_is_valid(ties) && tensor_binary(TENSOR_BINARY_EQUAL, da, a, largest) &&
+        tensor_reduce(TENSOR_REDUCE_SUM, ties, da, reduced_axes(c)) &&
+        tensor_binary(TENSOR_BINARY_DIV, ties, with_axes(c, *c->grad[0]), ties) &&
+        tensor_binary(TENSOR_BINARY_MUL, da, da, ties))
         op_give(&terms[0], da);
 }
 static Var max_sample(OpSample *s)
@@ -188,13 +192,13 @@ static Var max_sample(OpSample *s)
     /* The middle axis is never empty. Steps between its rows keep the difference quotients from ties. */
     Var a = sample_cube(s);
     int64_t n = var_size(a, 1);
-    Tensor steps = tensor_new(tape_arena(op_sample_tape(s)), var_value(a).dtype, SHAPE(n, 1));
+    Tensor steps = tensor_new(tape_arena(op_sample_tape(s)), var_value(a).dtype, TENSOR_SHAPE(n, 1));
     if (!tensor_is_valid(steps))
         return tape_fail(op_sample_tape(s), "out of memory");
     for (int64_t i = 0; i < n; i++)
         tensor_set(&steps, (int64_t[]){i, 0}, 50.0 * (double)((3 * i + 1) % 7));
     Var apart = var_add(a, tape_constant(op_sample_tape(s), steps));
-    return var_max(apart, AXIS(1), op_sample_choice(s, 2));
+    return var_max(apart, TENSOR_AXIS(1), op_sample_choice(s, 2));
 }
 static void max_formula(const OpUse *use, OpVarTerm *terms)
 {
@@ -202,7 +206,7 @@ static void max_formula(const OpUse *use, OpVarTerm *terms)
     Tape *tape = use->tape;
     Tensor a = var_value(use->in[0]), largest = var_value(spread_var(use, use->out[0]));
     Tensor share = tensor_new(tape_arena(tape), a.dtype, a.ndim, a.shape);
-    if (!tensor_is_valid(share) || !tensor_binary(BINARY_EQUAL, share, a, largest)) {
+    if (!tensor_is_valid(share) || !tensor_binary(TENSOR_BINARY_EQUAL, share, a, largest)) {
         tape_fail(tape, "out of memory");
         return;
     }

@@ -17,7 +17,7 @@ static int64_t segment_count(const OpContext *c)
 static bool check_segment(OpContext *c)
 {
     Tensor a = *c->in[0], segment = *c->in[1];
-    if (a.ndim < 1 || a.dtype == DTYPE_I32 || segment.dtype != DTYPE_I32 || segment.ndim != 1 ||
+    if (a.ndim < 1 || a.dtype == TENSOR_I32 || segment.dtype != TENSOR_I32 || segment.ndim != 1 ||
         segment.shape[0] != a.shape[0])
         return op_error(c, "needs a [N, ...] of f32 or f64 and an i32 segment [N]");
     if (segment_count(c) < 0)
@@ -58,8 +58,8 @@ static void segment_sum_backward(OpContext *c, OpTerm *terms)
 static Var segment_sum_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), count = op_sample_size(s, 1);
-    Var a = op_sample(s, SHAPE(n, op_sample_size(s, 2)), -1, 1);
-    return var_segment_sum(a, op_sample_index(s, SHAPE(n), count), count);
+    Var a = op_sample(s, TENSOR_SHAPE(n, op_sample_size(s, 2)), -1, 1);
+    return var_segment_sum(a, op_sample_index(s, TENSOR_SHAPE(n), count), count);
 }
 
 Var var_segment_sum(Var a, Var segment, int64_t count)
@@ -104,15 +104,15 @@ static bool segment_softmax_forward(OpContext *c)
     if (!tensor_is_valid(a) || !tensor_is_valid(segment) || !op_output_like(c, a) ||
         !tensor_is_valid(per_row) || !tensor_is_valid(sum) || !tensor_is_valid(largest))
         return false;
-    if (a.dtype == DTYPE_F32)
+    if (a.dtype == TENSOR_F32)
         segment_max_f32(tensor_f32(largest), tensor_f32(a), tensor_i32(segment), a.shape[0]);
     else
         segment_max_f64(tensor_f64(largest), tensor_f64(a), tensor_i32(segment), a.shape[0]);
     return tensor_gather_rows(per_row, largest, segment) &&
-           tensor_binary(BINARY_SUB, *c->out[0], a, per_row) &&
-           tensor_unary(UNARY_EXP, *c->out[0], *c->out[0]) &&
+           tensor_binary(TENSOR_BINARY_SUB, *c->out[0], a, per_row) &&
+           tensor_unary(TENSOR_UNARY_EXP, *c->out[0], *c->out[0]) &&
            tensor_scatter_add_rows(sum, *c->out[0], segment) && tensor_gather_rows(per_row, sum, segment) &&
-           tensor_binary(BINARY_DIV, *c->out[0], *c->out[0], per_row);
+           tensor_binary(TENSOR_BINARY_DIV, *c->out[0], *c->out[0], per_row);
 }
 
 /* da = y (g - sum over the segment of g y) */
@@ -120,17 +120,18 @@ static void segment_softmax_backward(OpContext *c, OpTerm *terms)
 {
     Tensor y = *c->out[0], g = *c->grad[0], segment = *c->in[1];
     Tensor product = op_new_like(c, y), sum = new_per_segment(c, 0.0), grad = op_new_like(c, y);
-    if (tensor_is_valid(product) && tensor_is_valid(grad) && tensor_binary(BINARY_MUL, product, g, y) &&
-        tensor_scatter_add_rows(sum, product, segment) && tensor_gather_rows(grad, sum, segment) &&
-        tensor_binary(BINARY_SUB, grad, g, grad) && tensor_binary(BINARY_MUL, grad, grad, y))
+    if (tensor_is_valid(product) && tensor_is_valid(grad) &&
+        tensor_binary(TENSOR_BINARY_MUL, product, g, y) && tensor_scatter_add_rows(sum, product, segment) &&
+        tensor_gather_rows(grad, sum, segment) && tensor_binary(TENSOR_BINARY_SUB, grad, g, grad) &&
+        tensor_binary(TENSOR_BINARY_MUL, grad, grad, y))
         op_give(&terms[0], grad);
 }
 
 static Var segment_softmax_sample(OpSample *s)
 {
     int64_t n = 3 * op_sample_size(s, 0), count = op_sample_size(s, 1);
-    Var a = op_sample(s, SHAPE(n), -2, 2);
-    return var_segment_softmax(a, op_sample_index(s, SHAPE(n), count), count);
+    Var a = op_sample(s, TENSOR_SHAPE(n), -2, 2);
+    return var_segment_softmax(a, op_sample_index(s, TENSOR_SHAPE(n), count), count);
 }
 
 Var var_segment_softmax(Var a, Var segment, int64_t count)
@@ -187,7 +188,7 @@ static bool segment_max_forward(OpContext *c)
     if (!winner)
         return false;
     memset(winner, -1, (size_t)size * sizeof *winner);
-    if (a.dtype == DTYPE_F32)
+    if (a.dtype == TENSOR_F32)
         take_max_f32(tensor_f32(*c->out[0]), winner, tensor_f32(a), tensor_i32(segment), n, width);
     else
         take_max_f64(tensor_f64(*c->out[0]), winner, tensor_f64(a), tensor_i32(segment), n, width);
@@ -216,7 +217,7 @@ static void segment_max_backward(OpContext *c, OpTerm *terms)
         return;
     }
     int64_t size = tensor_numel(&g), width = g.shape[0] ? size / g.shape[0] : 0;
-    if (g.dtype == DTYPE_F32)
+    if (g.dtype == TENSOR_F32)
         give_back_f32(tensor_f32(dx), c->saved, tensor_f32(g), size, width);
     else
         give_back_f64(tensor_f64(dx), c->saved, tensor_f64(g), size, width);
@@ -227,10 +228,10 @@ static Var segment_max_sample(OpSample *s)
 {
     /* Row i is in segment i % count, so that each has one. Steps keep the difference quotients from ties. */
     int64_t n = 2 * op_sample_size(s, 0), width = op_sample_size(s, 2), count = n < 3 ? n : 3;
-    Var a = op_sample(s, SHAPE(n, width), -2, 2);
-    Arena *arena = tape_arena(op_sample_tape(s));
-    Tensor steps = tensor_new(arena, var_value(a).dtype, SHAPE(n, width));
-    Tensor segment = tensor_new(arena, DTYPE_I32, SHAPE(n));
+    Var a = op_sample(s, TENSOR_SHAPE(n, width), -2, 2);
+    TensorArena *arena = tape_arena(op_sample_tape(s));
+    Tensor steps = tensor_new(arena, var_value(a).dtype, TENSOR_SHAPE(n, width));
+    Tensor segment = tensor_new(arena, TENSOR_I32, TENSOR_SHAPE(n));
     if (!tensor_is_valid(steps) || !tensor_is_valid(segment))
         return tape_fail(op_sample_tape(s), "out of memory");
     for (int64_t i = 0; i < n; i++) {
@@ -253,14 +254,15 @@ static void segment_max_composition(const OpUse *use, Var *out)
     const int32_t *winner = use->saved;
     Tensor like = var_value(use->out[0]), a = var_value(use->in[0]);
     int64_t n = tensor_numel(&like), width = like.shape[0] ? n / like.shape[0] : 0;
-    Tensor places = tensor_new(tape_arena(tape), DTYPE_I32, SHAPE(n));
+    Tensor places = tensor_new(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(n));
     if (!tensor_is_valid(places)) {
         tape_fail(tape, "out of memory");
         return;
     }
     for (int64_t i = 0; i < n; i++)
         tensor_i32(places)[i] = (int32_t)(winner[i] * width + i % width);
-    Var flat = var_gather_rows(var_reshape(use->in[0], SHAPE(tensor_numel(&a))), tape_constant(tape, places));
+    Var flat =
+        var_gather_rows(var_reshape(use->in[0], TENSOR_SHAPE(tensor_numel(&a))), tape_constant(tape, places));
     *out = var_reshape(flat, like.ndim, like.shape);
 }
 

@@ -35,18 +35,19 @@ static Shape sizes_of(Var v)
 
 static Var sample_cube(OpSample *s)
 {
-    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2, 2);
+    return op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), op_sample_size(s, 2)), -2,
+                     2);
 }
 
 /* f(a) = a in another shape; one size may be -1 */
 static bool infer_shape(OpContext *c, Shape *shape)
 {
-    char text[SHAPE_TEXT_SIZE];
+    char text[TENSOR_SHAPE_TEXT_SIZE];
     int open = -1;
     int64_t have = tensor_numel(c->in[0]), known = 1;
     if (!check_rank(c, shape->ndim))
         return false;
-    shape_text(shape->ndim, shape->sizes, text);
+    tensor_dims_text(shape->ndim, shape->sizes, text);
     for (int i = 0; i < shape->ndim; i++) {
         if (shape->sizes[i] == -1 && open < 0)
             open = i;
@@ -83,7 +84,8 @@ static Var reshape_sample(OpSample *s)
 {
     Var a = sample_cube(s);
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
-    return op_sample_choice(s, 2) ? var_reshape(a, SHAPE(n * m, k)) : var_reshape(a, SHAPE(k, -1, m));
+    return op_sample_choice(s, 2) ? var_reshape(a, TENSOR_SHAPE(n * m, k))
+                                  : var_reshape(a, TENSOR_SHAPE(k, -1, m));
 }
 static void reshape_formula(const OpUse *use, OpVarTerm *terms)
 {
@@ -142,12 +144,12 @@ Var var_transpose(Var a, int axis_a, int axis_b)
 static bool expand_forward(OpContext *c)
 {
     const Shape *shape = c->attributes;
-    char text[SHAPE_TEXT_SIZE];
+    char text[TENSOR_SHAPE_TEXT_SIZE];
     if (!check_rank(c, shape->ndim))
         return false;
     *c->out[0] = tensor_expand(*c->in[0], shape->ndim, shape->sizes);
     if (!tensor_is_valid(*c->out[0]))
-        return op_error(c, "does not broadcast to %s", shape_text(shape->ndim, shape->sizes, text));
+        return op_error(c, "does not broadcast to %s", tensor_dims_text(shape->ndim, shape->sizes, text));
     return true;
 }
 static void expand_backward(OpContext *c, OpTerm *terms)
@@ -157,8 +159,8 @@ static void expand_backward(OpContext *c, OpTerm *terms)
 static Var expand_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
-    Var a = op_sample(s, SHAPE(m, 1), -2, 2);
-    return var_expand(a, SHAPE(n, m, k));
+    Var a = op_sample(s, TENSOR_SHAPE(m, 1), -2, 2);
+    return var_expand(a, TENSOR_SHAPE(n, m, k));
 }
 static void expand_formula(const OpUse *use, OpVarTerm *terms)
 {
@@ -190,7 +192,7 @@ static bool slice_forward(OpContext *c)
         return false;
     if (s->step == 0)
         return op_error(c, "the step is 0");
-    if (axis == 0 && repeated_slice(c, s->start, s->stop, s->step))
+    if (axis == 0 && tape_repeated_slice(c, s->start, s->stop, s->step))
         return true;
     Tensor a = op_whole(c, 0);
     *c->out[0] = tensor_slice(a, axis, s->start, s->stop, s->step);
@@ -216,7 +218,7 @@ static Var slice_sample(OpSample *s)
     Slice choice = choices[op_sample_choice(s, 4)];
     /* A second use: gradients of slices add to what has come before. */
     Var part = var_slice(a, choice.axis, choice.start, choice.stop, choice.step);
-    return var_add(part, var_sum(var_mul(a, a), AXIS(0) | AXIS(1) | AXIS(2), true));
+    return var_add(part, var_sum(var_mul(a, a), TENSOR_AXIS(0) | TENSOR_AXIS(1) | TENSOR_AXIS(2), true));
 }
 static void slice_formula(const OpUse *use, OpVarTerm *terms)
 {
@@ -245,7 +247,7 @@ Var var_slice(Var a, int axis, int64_t start, int64_t stop, int64_t step)
 /* f(a) = a, a value of its own: with a gradient that is not that of all uses of a */
 static bool alias_forward(OpContext *c)
 {
-    if (repeated_slice(c, 0, TENSOR_END, 1))
+    if (tape_repeated_slice(c, 0, TENSOR_END, 1))
         return true;
     *c->out[0] = op_whole(c, 0);
     return tensor_is_valid(*c->out[0]);
@@ -330,8 +332,8 @@ static bool check_parts(OpContext *c, int except)
     for (int i = 1; i < c->count; i++) {
         Tensor a = *c->in[0], b = *c->in[i];
         if (a.dtype != b.dtype)
-            return op_error(c, "parts of different dtypes (%s and %s)", dtype_name(a.dtype),
-                            dtype_name(b.dtype));
+            return op_error(c, "parts of different dtypes (%s and %s)", tensor_dtype_name(a.dtype),
+                            tensor_dtype_name(b.dtype));
         if (except >= 0 && a.ndim == b.ndim)
             b.shape[except] = a.shape[except];
         if (!tensor_same_shape(&a, &b))
@@ -377,9 +379,9 @@ static Var concat_sample(OpSample *s)
 {
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1), k = op_sample_size(s, 2);
     Var parts[3];
-    parts[0] = op_sample(s, SHAPE(n, m), -2, 2);
-    parts[1] = op_sample(s, SHAPE(n, k), -2, 2);
-    parts[2] = op_sample(s, SHAPE(n, 1), -2, 2);
+    parts[0] = op_sample(s, TENSOR_SHAPE(n, m), -2, 2);
+    parts[1] = op_sample(s, TENSOR_SHAPE(n, k), -2, 2);
+    parts[2] = op_sample(s, TENSOR_SHAPE(n, 1), -2, 2);
     return var_concat(parts, 3, op_sample_choice(s, 2) ? 1 : -1);
 }
 static void concat_formula(const OpUse *use, OpVarTerm *terms)
@@ -429,7 +431,7 @@ static Var stack_sample(OpSample *s)
     int64_t n = op_sample_size(s, 0), m = op_sample_size(s, 1);
     Var parts[3];
     for (int i = 0; i < 3; i++)
-        parts[i] = op_sample(s, SHAPE(n, m), -2, 2);
+        parts[i] = op_sample(s, TENSOR_SHAPE(n, m), -2, 2);
     return var_stack(parts, 3, (int)op_sample_choice(s, 4) - 1);
 }
 static void stack_formula(const OpUse *use, OpVarTerm *terms)

@@ -7,7 +7,7 @@
 /* Compiles the statements twice, with `real` as float and as double, and runs those of the dtype. */
 #define OP_REAL(dtype_, ...)                                                                                 \
     do {                                                                                                     \
-        if ((dtype_) == DTYPE_F32) {                                                                         \
+        if ((dtype_) == TENSOR_F32) {                                                                        \
             typedef float real;                                                                              \
             __VA_ARGS__                                                                                      \
         } else {                                                                                             \
@@ -18,7 +18,7 @@
 
 static inline bool op_wants_real(OpContext *c, int input)
 {
-    if (c->in[input]->dtype != DTYPE_I32)
+    if (c->in[input]->dtype != TENSOR_I32)
         return true;
     return op_error(c, "input %d is i32, but must be f32 or f64", input);
 }
@@ -34,9 +34,9 @@ static inline bool op_wants_all_real(OpContext *c, int but)
 
 static inline bool op_wants_i32(OpContext *c, int input)
 {
-    if (c->in[input]->dtype == DTYPE_I32)
+    if (c->in[input]->dtype == TENSOR_I32)
         return true;
-    return op_error(c, "input %d is %s, but must be i32", input, dtype_name(c->in[input]->dtype));
+    return op_error(c, "input %d is %s, but must be i32", input, tensor_dtype_name(c->in[input]->dtype));
 }
 
 /* The axis counted from the front where it is negative; one that is out of range is an error. */
@@ -80,7 +80,7 @@ static inline void *op_row(Tensor t, int64_t r)
 {
     if (!tensor_is_valid(t))
         return NULL;
-    return (char *)t.data + r * t.strides[0] * (int64_t)dtype_size(t.dtype);
+    return (char *)t.data + r * t.strides[0] * (int64_t)tensor_dtype_size(t.dtype);
 }
 
 /* The matrix itself, or a copy, with its last axis contiguous. */

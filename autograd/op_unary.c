@@ -5,13 +5,13 @@
 
 #include <math.h>
 
-static bool unary_forward(OpContext *c, UnaryOp op)
+static bool unary_forward(OpContext *c, TensorUnaryOp op)
 {
     return op_wants_real(c, 0) && op_output_like(c, *c->in[0]) && tensor_unary(op, *c->out[0], *c->in[0]);
 }
 
 /* The gradient g * t or g / t. */
-static void give_binary(OpContext *c, OpTerm *terms, BinaryOp op, Tensor t)
+static void give_binary(OpContext *c, OpTerm *terms, TensorBinaryOp op, Tensor t)
 {
     Tensor da = op_new_like(c, *c->out[0]);
     if (tensor_is_valid(da) && tensor_binary(op, da, *c->grad[0], t))
@@ -19,10 +19,11 @@ static void give_binary(OpContext *c, OpTerm *terms, BinaryOp op, Tensor t)
 }
 
 /* The gradient g * op(t). */
-static void give_times(OpContext *c, OpTerm *terms, UnaryOp op, Tensor t)
+static void give_times(OpContext *c, OpTerm *terms, TensorUnaryOp op, Tensor t)
 {
     Tensor da = op_new_like(c, *c->out[0]);
-    if (tensor_is_valid(da) && tensor_unary(op, da, t) && tensor_binary(BINARY_MUL, da, da, *c->grad[0]))
+    if (tensor_is_valid(da) && tensor_unary(op, da, t) &&
+        tensor_binary(TENSOR_BINARY_MUL, da, da, *c->grad[0]))
         op_give(&terms[0], da);
 }
 
@@ -35,13 +36,13 @@ static void give_scaled(OpContext *c, OpTerm *terms, double factor)
 
 static Var sample_matrix(OpSample *s, double low, double high)
 {
-    return op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), low, high);
+    return op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), low, high);
 }
 
 static Var sample_away_from_zero(OpSample *s)
 {
     /* Large enough to have both signs. */
-    return op_sample_away(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2, 0);
+    return op_sample_away(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1), 4), -2, 2, 0);
 }
 
 static Var apply(const OpKind *op, Var a)
@@ -55,14 +56,14 @@ static Var sign_of(Var a)
     Tensor t = var_value(a), sign = tensor_new(tape_arena(a.tape), t.dtype, t.ndim, t.shape);
     if (!tensor_is_valid(sign))
         return tape_fail(a.tape, "out of memory");
-    tensor_unary(UNARY_SIGN, sign, t);
+    tensor_unary(TENSOR_UNARY_SIGN, sign, t);
     return tape_constant(a.tape, sign);
 }
 
 /* f(a) = -a */
 static bool neg_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_NEG);
+    return unary_forward(c, TENSOR_UNARY_NEG);
 }
 static void neg_backward(OpContext *c, OpTerm *terms)
 {
@@ -91,11 +92,11 @@ Var var_neg(Var a)
 /* f(a) = e^a;  f' = f */
 static bool exp_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_EXP);
+    return unary_forward(c, TENSOR_UNARY_EXP);
 }
 static void exp_backward(OpContext *c, OpTerm *terms)
 {
-    give_binary(c, terms, BINARY_MUL, *c->out[0]);
+    give_binary(c, terms, TENSOR_BINARY_MUL, *c->out[0]);
 }
 static Var exp_sample(OpSample *s)
 {
@@ -120,11 +121,11 @@ Var var_exp(Var a)
 /* f(a) = ln a;  f' = 1 / a */
 static bool log_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_LOG);
+    return unary_forward(c, TENSOR_UNARY_LOG);
 }
 static void log_backward(OpContext *c, OpTerm *terms)
 {
-    give_binary(c, terms, BINARY_DIV, *c->in[0]);
+    give_binary(c, terms, TENSOR_BINARY_DIV, *c->in[0]);
 }
 static Var log_sample(OpSample *s)
 {
@@ -149,13 +150,13 @@ Var var_log(Var a)
 /* f(a) = a^(1/2);  f' = 1 / (2 f) */
 static bool sqrt_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_SQRT);
+    return unary_forward(c, TENSOR_UNARY_SQRT);
 }
 static void sqrt_backward(OpContext *c, OpTerm *terms)
 {
     Tensor da = op_new_like(c, *c->out[0]);
     if (tensor_is_valid(da) && tensor_axpby(da, 2, *c->out[0], 0) &&
-        tensor_binary(BINARY_DIV, da, *c->grad[0], da))
+        tensor_binary(TENSOR_BINARY_DIV, da, *c->grad[0], da))
         op_give(&terms[0], da);
 }
 static Var sqrt_sample(OpSample *s)
@@ -181,11 +182,11 @@ Var var_sqrt(Var a)
 /* f(a) = |a|;  f' = sign(a) */
 static bool abs_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_ABS);
+    return unary_forward(c, TENSOR_UNARY_ABS);
 }
 static void abs_backward(OpContext *c, OpTerm *terms)
 {
-    give_times(c, terms, UNARY_SIGN, *c->in[0]);
+    give_times(c, terms, TENSOR_UNARY_SIGN, *c->in[0]);
 }
 static Var abs_sample(OpSample *s)
 {
@@ -210,11 +211,11 @@ Var var_abs(Var a)
 /* f(a) = max(a, 0);  f' = sign(f) */
 static bool relu_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_RELU);
+    return unary_forward(c, TENSOR_UNARY_RELU);
 }
 static void relu_backward(OpContext *c, OpTerm *terms)
 {
-    give_times(c, terms, UNARY_SIGN, *c->out[0]);
+    give_times(c, terms, TENSOR_UNARY_SIGN, *c->out[0]);
 }
 static Var relu_sample(OpSample *s)
 {
@@ -239,7 +240,7 @@ Var var_relu(Var a)
 /* f(a) = tanh a;  f' = 1 - f^2 */
 static bool tanh_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_TANH);
+    return unary_forward(c, TENSOR_UNARY_TANH);
 }
 /* Where 1 - f^2 cancels it is 1 / cosh^2 a = 4 u / (1 + u)^2, u = e^(-2 |a|): of some elements together. */
 enum { TANH_BLOCK = 256 };
@@ -256,7 +257,7 @@ static void mend_tanh_f32(float *da, const float *g, const float *f, const float
         }
         if (count < TANH_BLOCK && i + 1 < n)
             continue;
-        vmath_exp(u, u, (size_t)count);
+        tensor_vmath_exp(u, u, (size_t)count);
         for (int64_t k = 0; k < count; k++)
             da[at[k]] = g[at[k]] * (4 * u[k] / ((1 + u[k]) * (1 + u[k])));
         count = 0;
@@ -280,7 +281,7 @@ static void tanh_backward(OpContext *c, OpTerm *terms)
     int64_t n = tensor_numel(&da);
     OP_REAL(da.dtype, const real *f = c->out[0]->data, *pg = g.data; real *pda = da.data;
             for (int64_t i = 0; i < n; i++) pda[i] = pg[i] * (1 - f[i] * f[i]););
-    if (da.dtype == DTYPE_F32)
+    if (da.dtype == TENSOR_F32)
         mend_tanh_f32(da.data, g.data, c->out[0]->data, x.data, n);
     else
         mend_tanh_f64(da.data, g.data, c->out[0]->data, x.data, n);
@@ -310,7 +311,7 @@ Var var_tanh(Var a)
 /* f(a) = 1 / (1 + e^-a);  f' = f (1 - f) */
 static bool sigmoid_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_SIGMOID);
+    return unary_forward(c, TENSOR_UNARY_SIGMOID);
 }
 static void sigmoid_backward(OpContext *c, OpTerm *terms)
 {
@@ -346,11 +347,11 @@ Var var_sigmoid(Var a)
 /* f(a) = ln(1 + e^a);  f' = sigmoid(a) */
 static bool softplus_forward(OpContext *c)
 {
-    return unary_forward(c, UNARY_SOFTPLUS);
+    return unary_forward(c, TENSOR_UNARY_SOFTPLUS);
 }
 static void softplus_backward(OpContext *c, OpTerm *terms)
 {
-    give_times(c, terms, UNARY_SIGMOID, *c->in[0]);
+    give_times(c, terms, TENSOR_UNARY_SIGMOID, *c->in[0]);
 }
 static Var softplus_sample(OpSample *s)
 {
@@ -383,7 +384,7 @@ static bool scale_forward(OpContext *c)
         return false;
     Tensor offset = op_number(c, scale->offset);
     return tensor_is_valid(offset) && tensor_axpby(*c->out[0], scale->factor, *c->in[0], 0) &&
-           (scale->offset == 0 || tensor_binary(BINARY_ADD, *c->out[0], *c->out[0], offset));
+           (scale->offset == 0 || tensor_binary(TENSOR_BINARY_ADD, *c->out[0], *c->out[0], offset));
 }
 static void scale_backward(OpContext *c, OpTerm *terms)
 {

@@ -9,9 +9,9 @@ REEL_BEGIN_DECLS
 
 /* Stands for an optional operand that is not given. */
 #define VAR_NONE ((Var){0})
-/* A set of axes: AXIS(0) | AXIS(-1). */
-#define AXIS(i)  (1u << ((i)&31))
-#define AXES_ALL (~0u)
+/* A set of axes: TENSOR_AXIS(0) | TENSOR_AXIS(-1). */
+#define TENSOR_AXIS(i)  (1u << ((i)&31))
+#define TENSOR_AXES_ALL (~0u)
 
 /* ---- Elementwise, two operands ---- */
 Var var_add(Var a, Var b);
@@ -87,14 +87,14 @@ Var var_segment_max(Var a, Var segment, int64_t count);
 
 /* ---- Cells: the elementwise parts of recurrent cells, fused ---- */
 /* Positions of the four gates in the axis of 4H pre-activations. */
-typedef struct GateOrder {
+typedef struct VarGateOrder {
     int input, forget, cell, output;
-} GateOrder;
+} VarGateOrder;
 /* z [N, 4H], c_prev [N, H] or VAR_NONE (zeros): c = sigmoid(z_f) c_prev + sigmoid(z_i) tanh(z_g),
  * h = sigmoid(z_o) tanh(c) (Hochreiter & Schmidhuber 1997; Gers et al. 2000). Returns h [N, H] and c. */
-Var var_gated_memory(Var z, Var c_prev, GateOrder order, Var *c);
+Var var_gated_memory(Var z, Var c_prev, VarGateOrder order, Var *c);
 /* The same of z = x + h W^T, x [N, 4H], h [N, in], weight [4H, in]; z is not kept. VAR_NONE as h: z = x. */
-Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, GateOrder order, Var *c);
+Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c);
 
 /* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused ---- */
 /* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32
@@ -110,15 +110,15 @@ Var var_additive_score(Var query, const Var *keys, int count, Var v);
 Var var_weighted_sum(Var weights, const Var *values, int count);
 
 /* ---- Losses ---- */
-typedef enum { REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE } Reduction;
+typedef enum { VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE } VarReduction;
 /* p in (0, 1), target of its shape; logarithms are clamped at -100 as PyTorch's. weight broadcasts; VAR_NONE.
  */
-Var var_bce(Var p, Var target, Var weight, Reduction reduction);
+Var var_bce(Var p, Var target, Var weight, VarReduction reduction);
 /* (1 - t) x + (1 + (pos_weight - 1) t) softplus(-x), times weight; both weights broadcast; VAR_NONE. */
-Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, Reduction reduction);
+Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, VarReduction reduction);
 /* logits [N, C], classes i32 [N]. */
-Var var_cross_entropy(Var logits, Var classes, Reduction reduction);
-Var var_mse(Var x, Var target, Reduction reduction);
+Var var_cross_entropy(Var logits, Var classes, VarReduction reduction);
+Var var_mse(Var x, Var target, VarReduction reduction);
 
 /* ---- The registry ---- */
 int op_count(void);
@@ -129,58 +129,58 @@ OpKind *op_find(const char *name);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define var_add(...)                  TRACE(Var, var_add(__VA_ARGS__))
-#define var_sub(...)                  TRACE(Var, var_sub(__VA_ARGS__))
-#define var_mul(...)                  TRACE(Var, var_mul(__VA_ARGS__))
-#define var_div(...)                  TRACE(Var, var_div(__VA_ARGS__))
-#define var_pow(...)                  TRACE(Var, var_pow(__VA_ARGS__))
-#define var_maximum(...)              TRACE(Var, var_maximum(__VA_ARGS__))
-#define var_neg(...)                  TRACE(Var, var_neg(__VA_ARGS__))
-#define var_exp(...)                  TRACE(Var, var_exp(__VA_ARGS__))
-#define var_log(...)                  TRACE(Var, var_log(__VA_ARGS__))
-#define var_sqrt(...)                 TRACE(Var, var_sqrt(__VA_ARGS__))
-#define var_abs(...)                  TRACE(Var, var_abs(__VA_ARGS__))
-#define var_relu(...)                 TRACE(Var, var_relu(__VA_ARGS__))
-#define var_tanh(...)                 TRACE(Var, var_tanh(__VA_ARGS__))
-#define var_sigmoid(...)              TRACE(Var, var_sigmoid(__VA_ARGS__))
-#define var_softplus(...)             TRACE(Var, var_softplus(__VA_ARGS__))
-#define var_scale(...)                TRACE(Var, var_scale(__VA_ARGS__))
-#define var_where(...)                TRACE(Var, var_where(__VA_ARGS__))
-#define var_masked_fill(...)          TRACE(Var, var_masked_fill(__VA_ARGS__))
-#define var_dropout(...)              TRACE(Var, var_dropout(__VA_ARGS__))
-#define var_sum(...)                  TRACE(Var, var_sum(__VA_ARGS__))
-#define var_mean(...)                 TRACE(Var, var_mean(__VA_ARGS__))
-#define var_max(...)                  TRACE(Var, var_max(__VA_ARGS__))
-#define var_softmax(...)              TRACE(Var, var_softmax(__VA_ARGS__))
-#define var_log_softmax(...)          TRACE(Var, var_log_softmax(__VA_ARGS__))
-#define var_layer_norm(...)           TRACE(Var, var_layer_norm(__VA_ARGS__))
-#define var_matmul(...)               TRACE(Var, var_matmul(__VA_ARGS__))
-#define var_linear(...)               TRACE(Var, var_linear(__VA_ARGS__))
-#define var_addmm(...)                TRACE(Var, var_addmm(__VA_ARGS__))
-#define var_reshape(...)              TRACE(Var, var_reshape(__VA_ARGS__))
-#define var_transpose(...)            TRACE(Var, var_transpose(__VA_ARGS__))
-#define var_expand(...)               TRACE(Var, var_expand(__VA_ARGS__))
-#define var_slice(...)                TRACE(Var, var_slice(__VA_ARGS__))
-#define var_alias(...)                TRACE(Var, var_alias(__VA_ARGS__))
-#define var_select(...)               TRACE(Var, var_select(__VA_ARGS__))
-#define var_concat(...)               TRACE(Var, var_concat(__VA_ARGS__))
-#define var_stack(...)                TRACE(Var, var_stack(__VA_ARGS__))
-#define var_embedding(...)            TRACE(Var, var_embedding(__VA_ARGS__))
-#define var_gather_rows(...)          TRACE(Var, var_gather_rows(__VA_ARGS__))
-#define var_gather(...)               TRACE(Var, var_gather(__VA_ARGS__))
-#define var_segment_sum(...)          TRACE(Var, var_segment_sum(__VA_ARGS__))
-#define var_segment_softmax(...)      TRACE(Var, var_segment_softmax(__VA_ARGS__))
-#define var_segment_max(...)          TRACE(Var, var_segment_max(__VA_ARGS__))
-#define var_gated_memory_step(...)    TRACE(Var, var_gated_memory_step(__VA_ARGS__))
-#define var_gated_memory(...)         TRACE(Var, var_gated_memory(__VA_ARGS__))
-#define var_segment_score(...)        TRACE(Var, var_segment_score(__VA_ARGS__))
-#define var_segment_weighted_sum(...) TRACE(Var, var_segment_weighted_sum(__VA_ARGS__))
-#define var_additive_score(...)       TRACE(Var, var_additive_score(__VA_ARGS__))
-#define var_weighted_sum(...)         TRACE(Var, var_weighted_sum(__VA_ARGS__))
-#define var_bce(...)                  TRACE(Var, var_bce(__VA_ARGS__))
-#define var_bce_with_logits(...)      TRACE(Var, var_bce_with_logits(__VA_ARGS__))
-#define var_cross_entropy(...)        TRACE(Var, var_cross_entropy(__VA_ARGS__))
-#define var_mse(...)                  TRACE(Var, var_mse(__VA_ARGS__))
+#define var_add(...)                  TAPE_TRACE(Var, var_add(__VA_ARGS__))
+#define var_sub(...)                  TAPE_TRACE(Var, var_sub(__VA_ARGS__))
+#define var_mul(...)                  TAPE_TRACE(Var, var_mul(__VA_ARGS__))
+#define var_div(...)                  TAPE_TRACE(Var, var_div(__VA_ARGS__))
+#define var_pow(...)                  TAPE_TRACE(Var, var_pow(__VA_ARGS__))
+#define var_maximum(...)              TAPE_TRACE(Var, var_maximum(__VA_ARGS__))
+#define var_neg(...)                  TAPE_TRACE(Var, var_neg(__VA_ARGS__))
+#define var_exp(...)                  TAPE_TRACE(Var, var_exp(__VA_ARGS__))
+#define var_log(...)                  TAPE_TRACE(Var, var_log(__VA_ARGS__))
+#define var_sqrt(...)                 TAPE_TRACE(Var, var_sqrt(__VA_ARGS__))
+#define var_abs(...)                  TAPE_TRACE(Var, var_abs(__VA_ARGS__))
+#define var_relu(...)                 TAPE_TRACE(Var, var_relu(__VA_ARGS__))
+#define var_tanh(...)                 TAPE_TRACE(Var, var_tanh(__VA_ARGS__))
+#define var_sigmoid(...)              TAPE_TRACE(Var, var_sigmoid(__VA_ARGS__))
+#define var_softplus(...)             TAPE_TRACE(Var, var_softplus(__VA_ARGS__))
+#define var_scale(...)                TAPE_TRACE(Var, var_scale(__VA_ARGS__))
+#define var_where(...)                TAPE_TRACE(Var, var_where(__VA_ARGS__))
+#define var_masked_fill(...)          TAPE_TRACE(Var, var_masked_fill(__VA_ARGS__))
+#define var_dropout(...)              TAPE_TRACE(Var, var_dropout(__VA_ARGS__))
+#define var_sum(...)                  TAPE_TRACE(Var, var_sum(__VA_ARGS__))
+#define var_mean(...)                 TAPE_TRACE(Var, var_mean(__VA_ARGS__))
+#define var_max(...)                  TAPE_TRACE(Var, var_max(__VA_ARGS__))
+#define var_softmax(...)              TAPE_TRACE(Var, var_softmax(__VA_ARGS__))
+#define var_log_softmax(...)          TAPE_TRACE(Var, var_log_softmax(__VA_ARGS__))
+#define var_layer_norm(...)           TAPE_TRACE(Var, var_layer_norm(__VA_ARGS__))
+#define var_matmul(...)               TAPE_TRACE(Var, var_matmul(__VA_ARGS__))
+#define var_linear(...)               TAPE_TRACE(Var, var_linear(__VA_ARGS__))
+#define var_addmm(...)                TAPE_TRACE(Var, var_addmm(__VA_ARGS__))
+#define var_reshape(...)              TAPE_TRACE(Var, var_reshape(__VA_ARGS__))
+#define var_transpose(...)            TAPE_TRACE(Var, var_transpose(__VA_ARGS__))
+#define var_expand(...)               TAPE_TRACE(Var, var_expand(__VA_ARGS__))
+#define var_slice(...)                TAPE_TRACE(Var, var_slice(__VA_ARGS__))
+#define var_alias(...)                TAPE_TRACE(Var, var_alias(__VA_ARGS__))
+#define var_select(...)               TAPE_TRACE(Var, var_select(__VA_ARGS__))
+#define var_concat(...)               TAPE_TRACE(Var, var_concat(__VA_ARGS__))
+#define var_stack(...)                TAPE_TRACE(Var, var_stack(__VA_ARGS__))
+#define var_embedding(...)            TAPE_TRACE(Var, var_embedding(__VA_ARGS__))
+#define var_gather_rows(...)          TAPE_TRACE(Var, var_gather_rows(__VA_ARGS__))
+#define var_gather(...)               TAPE_TRACE(Var, var_gather(__VA_ARGS__))
+#define var_segment_sum(...)          TAPE_TRACE(Var, var_segment_sum(__VA_ARGS__))
+#define var_segment_softmax(...)      TAPE_TRACE(Var, var_segment_softmax(__VA_ARGS__))
+#define var_segment_max(...)          TAPE_TRACE(Var, var_segment_max(__VA_ARGS__))
+#define var_gated_memory_step(...)    TAPE_TRACE(Var, var_gated_memory_step(__VA_ARGS__))
+#define var_gated_memory(...)         TAPE_TRACE(Var, var_gated_memory(__VA_ARGS__))
+#define var_segment_score(...)        TAPE_TRACE(Var, var_segment_score(__VA_ARGS__))
+#define var_segment_weighted_sum(...) TAPE_TRACE(Var, var_segment_weighted_sum(__VA_ARGS__))
+#define var_additive_score(...)       TAPE_TRACE(Var, var_additive_score(__VA_ARGS__))
+#define var_weighted_sum(...)         TAPE_TRACE(Var, var_weighted_sum(__VA_ARGS__))
+#define var_bce(...)                  TAPE_TRACE(Var, var_bce(__VA_ARGS__))
+#define var_bce_with_logits(...)      TAPE_TRACE(Var, var_bce_with_logits(__VA_ARGS__))
+#define var_cross_entropy(...)        TAPE_TRACE(Var, var_cross_entropy(__VA_ARGS__))
+#define var_mse(...)                  TAPE_TRACE(Var, var_mse(__VA_ARGS__))
 #endif
 
 #endif

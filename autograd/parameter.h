@@ -1,6 +1,6 @@
 /* A parameter: a tensor that lives as long as its model, as the tape sees it.
  *
- * The tape reads it; whoever writes it (an optimizer, a loader) calls parameter_changed(). What is
+ * The tape reads it; whoever writes it (an optimizer, a loader) calls tape_parameter_changed(). What is
  * derived from one version of the value, such as the panels for products, is kept here. */
 #ifndef REEL_AUTOGRAD_PARAMETER_H
 #define REEL_AUTOGRAD_PARAMETER_H
@@ -23,47 +23,47 @@ REEL_BEGIN_DECLS
 
 /* Writes the current values of rows ids[0..N) to out [N, ...]; a pure function, called from several threads.
  * An optimizer that updates rows late installs one, so that readers see what a dense update would show. */
-typedef void ParameterReader(const void *context, Tensor ids, Tensor out);
+typedef void TapeParameterReader(const void *context, Tensor ids, Tensor out);
 /* Brings the value itself up to date, so that it may be written. */
-typedef void ParameterSettler(const void *context);
+typedef void TapeParameterSettler(const void *context);
 
 /* One direction of products with the weight. */
-typedef struct ParameterPanels {
-    Panels panels;
+typedef struct TapeParameterPanels {
+    TensorPanels panels;
     REEL_ATOMIC(uint64_t) version; /* of the value that is packed; 0: none */
     REEL_ATOMIC(bool) wanted;      /* some product has asked for it */
-} ParameterPanels;
+} TapeParameterPanels;
 
-typedef struct Parameter {
-    Tensor value;             /* invalid until the model is initialised or loaded */
-    bool frozen;              /* true: no gradient is computed */
-    uint64_t version;         /* starts at 1, grows with each change of the value */
-    ParameterReader *read;    /* NULL: the value itself is current */
-    ParameterSettler *settle; /* comes with `read` */
+typedef struct TapeParameter {
+    Tensor value;                 /* invalid until the model is initialised or loaded */
+    bool frozen;                  /* true: no gradient is computed */
+    uint64_t version;             /* starts at 1, grows with each change of the value */
+    TapeParameterReader *read;    /* NULL: the value itself is current */
+    TapeParameterSettler *settle; /* comes with `read` */
     const void *read_context;
-    bool is_behind;            /* some rows are not up to date at the moment */
-    bool is_lost;              /* written while it was behind: the value is undefined */
-    ParameterPanels by_column; /* of W^T, for y = x W^T */
-    ParameterPanels by_row;    /* of W, for dx = dy W */
-} Parameter;
+    bool is_behind;                /* some rows are not up to date at the moment */
+    bool is_lost;                  /* written while it was behind: the value is undefined */
+    TapeParameterPanels by_column; /* of W^T, for y = x W^T */
+    TapeParameterPanels by_row;    /* of W, for dx = dy W */
+} TapeParameter;
 
 /* A parameter of version 1 over memory of the caller, which may come later (an invalid value). */
-void parameter_init(Parameter *parameter, Tensor value);
+void tape_parameter_init(TapeParameter *parameter, Tensor value);
 /* Frees the panels; the value's memory is the owner's. */
-void parameter_release(Parameter *parameter);
-/* Says that the value was written. Where rows are updated late, parameter_settle() must come before. */
-void parameter_changed(Parameter *parameter);
+void tape_parameter_release(TapeParameter *parameter);
+/* Says that the value was written. Where rows are updated late, tape_parameter_settle() must come before. */
+void tape_parameter_changed(TapeParameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
  * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
-const Panels *parameter_panels(Parameter *parameter, bool transposed);
+const TensorPanels *tape_parameter_panels(TapeParameter *parameter, bool transposed);
 /* Packs what products have wanted so far: call it after an update, before threads start. */
-bool parameter_prepare(Parameter *parameter);
+bool tape_parameter_prepare(TapeParameter *parameter);
 /* out [N, ...] = the current rows `ids` (i32 [N], in range). */
-void parameter_read_rows(const Parameter *parameter, Tensor ids, Tensor out);
+void tape_parameter_read_rows(const TapeParameter *parameter, Tensor ids, Tensor out);
 /* Brings the value itself up to date. */
-void parameter_settle(Parameter *parameter);
+void tape_parameter_settle(TapeParameter *parameter);
 /* A copy of the whole current value. Invalid where there is no memory. */
-Tensor parameter_snapshot(const Parameter *parameter, Arena *arena);
+Tensor tape_parameter_snapshot(const TapeParameter *parameter, TensorArena *arena);
 
 REEL_END_DECLS
 

@@ -7,10 +7,10 @@
 
 #include <string.h>
 
-static bool multiply(Walk *walk, Tensor sum, const PanelsPair *pairs, int64_t count)
+static bool multiply(TapeWalk *walk, Tensor sum, const TensorPanelsPair *pairs, int64_t count)
 {
-    Arena *arena = &walk->tape->arena;
-    if (REEL_CHAPTERS && sum.dtype == DTYPE_F32 && panels_accumulate(sum, pairs, count, 0.0, arena))
+    TensorArena *arena = &walk->tape->arena;
+    if (REEL_CHAPTERS && sum.dtype == TENSOR_F32 && tensor_panels_accumulate(sum, pairs, count, 0.0, arena))
         return true;
     for (int64_t i = 0; i < count; i++)
         if (!tensor_matmul(sum, 1.0, tensor_transpose(pairs[i].dy, 0, 1), pairs[i].x, i == 0 ? 0.0 : 1.0))
@@ -18,7 +18,7 @@ static bool multiply(Walk *walk, Tensor sum, const PanelsPair *pairs, int64_t co
     return true;
 }
 
-static bool add_product(Walk *walk, Pending *pending, const Tensor *like, const PanelsPair *pairs,
+static bool add_product(TapeWalk *walk, Pending *pending, const Tensor *like, const TensorPanelsPair *pairs,
                         int64_t count)
 {
     Tape *tape = walk->tape;
@@ -28,27 +28,27 @@ static bool add_product(Walk *walk, Pending *pending, const Tensor *like, const 
         return false;
     }
     if (tape->check_finite && !tensor_is_finite(sum)) {
-        char shape[SHAPE_TEXT_SIZE];
+        char shape[TENSOR_SHAPE_TEXT_SIZE];
         tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s",
                   pending->giver->name, tensor_shape_text(like, shape));
         return false;
     }
     bool first = !tensor_is_valid(pending->sum);
-    bool done = fold_dense(walk, pending, like, &sum);
+    bool done = tape_fold_dense(walk, pending, like, &sum);
     pending->owned |= first;
     return done;
 }
 
-bool products_take(Walk *walk, Pending *pending, const Tensor *like, const OpTerm *term)
+bool tape_products_take(TapeWalk *walk, Pending *pending, const Tensor *like, const OpTerm *term)
 {
-    PanelsPair pair = {.dy = term->a, .x = term->b};
+    TensorPanelsPair pair = {.dy = term->a, .x = term->b};
     PairList *list = &pending->products;
     pending->giver = walk->running->op;
     if (!REEL_CHAPTERS)
         return add_product(walk, pending, like, &pair, 1);
     if (list->count == list->capacity) {
         int64_t capacity = list->capacity ? 2 * list->capacity : 8;
-        PanelsPair *pairs = arena_alloc(&walk->tape->arena, (size_t)capacity * sizeof *pairs);
+        TensorPanelsPair *pairs = tensor_arena_alloc(&walk->tape->arena, (size_t)capacity * sizeof *pairs);
         if (!pairs) {
             tape_fail_memory(walk->tape);
             return false;
@@ -62,7 +62,7 @@ bool products_take(Walk *walk, Pending *pending, const Tensor *like, const OpTer
     return true;
 }
 
-bool products_finish(Walk *walk, Pending *pending, const Tensor *like)
+bool tape_products_finish(TapeWalk *walk, Pending *pending, const Tensor *like)
 {
     int64_t count = pending->products.count;
     pending->products.count = 0;

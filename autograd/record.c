@@ -9,7 +9,8 @@ Record *tape_record(Tape *tape, uint32_t value)
     Value *v = tape_value(tape, value);
     if (v->record)
         return &tape->records[v->record - 1];
-    Record *records = mem_grow(tape->records, tape->record_count, &tape->record_capacity, sizeof *records);
+    Record *records =
+        reel_mem_grow(tape->records, tape->record_count, &tape->record_capacity, sizeof *records);
     if (!records) {
         tape_fail_memory(tape);
         return NULL;
@@ -50,7 +51,7 @@ void var_set_hook(Var v, VarHook *hook, void *context)
     }
 }
 
-void record_call_hook(Tape *tape, uint32_t value, Var gradient)
+void tape_record_call_hook(Tape *tape, uint32_t value, Var gradient)
 {
     const Value *v = tape_value(tape, value);
     if (v->record && tape->records[v->record - 1].hook && tape_ok(tape)) {
@@ -61,12 +62,12 @@ void record_call_hook(Tape *tape, uint32_t value, Var gradient)
 
 /* ---- Parameters, found by their address ---- */
 
-static const Parameter *parameter_of(const Tape *tape, uint32_t value)
+static const TapeParameter *parameter_of(const Tape *tape, uint32_t value)
 {
     return tape->records[tape_value(tape, value)->record - 1].parameter;
 }
 
-static size_t slot_of(const Tape *tape, const Parameter *parameter)
+static size_t slot_of(const Tape *tape, const TapeParameter *parameter)
 {
     size_t mask = tape->parameter_capacity - 1;
     size_t slot = (size_t)(((uintptr_t)parameter >> 4) * 0x9E3779B97F4A7C15u >> 20) & mask;
@@ -75,7 +76,7 @@ static size_t slot_of(const Tape *tape, const Parameter *parameter)
     return slot;
 }
 
-Value *tape_find_parameter(const Tape *tape, const Parameter *parameter)
+Value *tape_find_parameter(const Tape *tape, const TapeParameter *parameter)
 {
     if (tape->parameter_count == 0)
         return NULL;
@@ -87,10 +88,10 @@ Value *tape_find_parameter(const Tape *tape, const Parameter *parameter)
 static bool rehash(Tape *tape, size_t capacity)
 {
     if (capacity != tape->parameter_capacity) {
-        uint32_t *table = mem_alloc(capacity * sizeof *table);
+        uint32_t *table = reel_mem_alloc(capacity * sizeof *table);
         if (!table)
             return false;
-        mem_free(tape->parameter_values);
+        reel_mem_free(tape->parameter_values);
         tape->parameter_values = table;
         tape->parameter_capacity = capacity;
     }
@@ -105,7 +106,7 @@ static bool rehash(Tape *tape, size_t capacity)
     return true;
 }
 
-bool records_add_parameter(Tape *tape, uint32_t value, Parameter *parameter)
+bool tape_records_add_parameter(Tape *tape, uint32_t value, TapeParameter *parameter)
 {
     Record *record = NULL;
     if (2 * (tape->parameter_count + 1) > tape->parameter_capacity &&
@@ -127,7 +128,7 @@ bool records_add_parameter(Tape *tape, uint32_t value, Parameter *parameter)
 
 /* What a value that stays has got since, gradients, lay behind the mark; and what was differentiated may be
  * so again. */
-void records_rewind(Tape *tape)
+void tape_records_rewind(Tape *tape)
 {
     size_t kept = 0, before = tape->record_count;
     tape->retained_held = 0;

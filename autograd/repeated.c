@@ -48,14 +48,14 @@ static bool pays(Tape *tape, Repeated *r)
     r->pays = NO;
     if (count > n)
         return false;
-    ArenaMark mark = arena_mark(&tape->arena);
-    char *seen = arena_calloc(&tape->arena, (size_t)count);
+    TensorArenaMark mark = tensor_arena_mark(&tape->arena);
+    char *seen = tensor_arena_calloc(&tape->arena, (size_t)count);
     for (int64_t i = 0; seen && i < n; i++) {
         int32_t id = tensor_i32(r->index)[i * r->index.strides[0]];
         used += !seen[id];
         seen[id] = 1;
     }
-    arena_rewind(&tape->arena, mark);
+    tensor_arena_rewind(&tape->arena, mark);
     if (used == count)
         r->pays = YES;
     return used == count;
@@ -102,7 +102,7 @@ static bool hold(OpContext *c, int k, Tensor rows, Tensor index, uint32_t root, 
     return true;
 }
 
-bool repeated_hold(OpContext *c, Tensor rows, Tensor index)
+bool tape_repeated_hold(OpContext *c, Tensor rows, Tensor index)
 {
     if (REEL_CHAPTERS && c->op->backward)
         return hold(c, 0, rows, index, first_output(c), false);
@@ -111,18 +111,18 @@ bool repeated_hold(OpContext *c, Tensor rows, Tensor index)
     return op_output_like(c, like) && tensor_gather_rows(*c->out[0], rows, index);
 }
 
-bool repeated_worth(OpContext *c, const Tensor *rows, Tensor index)
+bool tape_repeated_worth(OpContext *c, const Tensor *rows, Tensor index)
 {
     Repeated r = {.rows = *rows, .index = index};
     return REEL_CHAPTERS && pays(c->tape, &r);
 }
 
-bool repeated_gather(OpContext *c, Tensor index)
+bool tape_repeated_gather(OpContext *c, Tensor index)
 {
     const Repeated *r = input_held(c);
     if (!r)
         return false;
-    Tensor composed = tensor_new(op_arena(c), DTYPE_I32, SHAPE(index.shape[0]));
+    Tensor composed = tensor_new(op_arena(c), TENSOR_I32, TENSOR_SHAPE(index.shape[0]));
     if (!tensor_is_valid(composed))
         return op_error(c, "out of memory");
     for (int64_t i = 0; i < index.shape[0]; i++)
@@ -131,7 +131,7 @@ bool repeated_gather(OpContext *c, Tensor index)
     return hold(c, 0, r->rows, composed, r->root, false);
 }
 
-bool repeated_slice(OpContext *c, int64_t start, int64_t stop, int64_t step)
+bool tape_repeated_slice(OpContext *c, int64_t start, int64_t stop, int64_t step)
 {
     const Repeated *r = input_held(c);
     if (!r)
@@ -166,7 +166,7 @@ static bool apply(OpContext *c, const Held *held, bool *done)
 
 /* ---- Backward ---- */
 
-bool repeated_is_distinct(const OpContext *c)
+bool tape_repeated_is_distinct(const OpContext *c)
 {
     const Repeated *r = repeated_of(tape_value(c->tape, first_output(c)));
     return r && r->root == first_output(c) && c->walk && !c->walk->plain;
@@ -181,11 +181,11 @@ static void backward(OpContext *c, OpTerm *terms)
 {
     Repeated *in = input_held(c);
     if (!c->op->backward) {
-        graph_backward(c, terms);
+        tape_graph_backward(c, terms);
         return;
     }
     if (!in || !(c->op->flags & OP_ROWWISE)) { /* the op that made the rows knows what it has */
-        if (walk_fetch(c, OP_OUT(0)))
+        if (tape_walk_fetch(c, OP_OUT(0)))
             c->op->backward(c, terms);
         return;
     }
@@ -195,31 +195,31 @@ static void backward(OpContext *c, OpTerm *terms)
         if (out)
             c->out[k] = &out->rows;
     }
-    if (!walk_fetch(c, OP_IN(0) | 0x7fff0000u))
+    if (!tape_walk_fetch(c, OP_IN(0) | 0x7fff0000u))
         return;
     c->op->backward(c, terms);
     terms[0].of_held = true;
 }
 
 /* A term of some of the rows by their places, as one of the distinct rows. */
-static bool add_by_index(Walk *walk, const Repeated *r, const Tensor *grad, Tensor index)
+static bool add_by_index(TapeWalk *walk, const Repeated *r, const Tensor *grad, Tensor index)
 {
-    Pending *pending = walk_pending(walk, r->root);
-    return pending && fold_rows(walk, pending, &r->rows, grad, index);
+    Pending *pending = tape_walk_pending(walk, r->root);
+    return pending && tape_fold_rows(walk, pending, &r->rows, grad, index);
 }
 
 /* `grad`, of the shape of t, of which each row is the gradient of a row by the index. */
-static bool take_dense(Walk *walk, const Repeated *r, const Tensor *t, const Tensor *grad)
+static bool take_dense(TapeWalk *walk, const Repeated *r, const Tensor *t, const Tensor *grad)
 {
     if (tensor_same_shape(grad, t))
         return add_by_index(walk, r, grad, r->index);
     Pending sum = {.sum = {0}};
-    return fold_dense(walk, &sum, t, grad) && add_by_index(walk, r, &sum.sum, r->index);
+    return tape_fold_dense(walk, &sum, t, grad) && add_by_index(walk, r, &sum.sum, r->index);
 }
 
-static bool take_rows(Walk *walk, const Repeated *r, const Tensor *rows, Tensor ids)
+static bool take_rows(TapeWalk *walk, const Repeated *r, const Tensor *rows, Tensor ids)
 {
-    Tensor index = tensor_new(&walk->tape->arena, DTYPE_I32, SHAPE(ids.shape[0]));
+    Tensor index = tensor_new(&walk->tape->arena, TENSOR_I32, TENSOR_SHAPE(ids.shape[0]));
     if (!tensor_is_valid(index)) {
         tape_fail_memory(walk->tape);
         return false;
@@ -230,30 +230,30 @@ static bool take_rows(Walk *walk, const Repeated *r, const Tensor *rows, Tensor 
     return add_by_index(walk, r, rows, index);
 }
 
-static bool take_part(Walk *walk, const Repeated *r, const OpTerm *term)
+static bool take_part(TapeWalk *walk, const Repeated *r, const OpTerm *term)
 {
     if (term->part.axis == 0)
-        return add_by_index(walk, r, &term->a, part_of(r->index, &term->a, term->part));
-    Pending *pending = walk_pending(walk, r->root);
-    if (!pending || !fold_own(walk, pending, &r->rows))
+        return add_by_index(walk, r, &term->a, tape_part_of(r->index, &term->a, term->part));
+    Pending *pending = tape_walk_pending(walk, r->root);
+    if (!pending || !tape_fold_own(walk, pending, &r->rows))
         return false;
-    return tensor_scatter_add_rows(part_of(pending->sum, &term->a, term->part), term->a, r->index);
+    return tensor_scatter_add_rows(tape_part_of(pending->sum, &term->a, term->part), term->a, r->index);
 }
 
-static bool take_product(Walk *walk, const Repeated *r, const Tensor *t, const OpTerm *term)
+static bool take_product(TapeWalk *walk, const Repeated *r, const Tensor *t, const OpTerm *term)
 {
     Pending product = {.sum = {0}};
-    return products_take(walk, &product, t, term) && products_finish(walk, &product, t) &&
+    return tape_products_take(walk, &product, t, term) && tape_products_finish(walk, &product, t) &&
            add_by_index(walk, r, &product.sum, r->index);
 }
 
-static bool take(Walk *walk, uint32_t index, const OpTerm *term)
+static bool take(TapeWalk *walk, uint32_t index, const OpTerm *term)
 {
     const Value *value = tape_value(walk->tape, index);
     const Repeated *r = repeated_of(value);
     if (term->of_held)
-        return term_check(walk, &r->rows, term) && walk_add(walk, r->root, &r->rows, term);
-    if (!term_check(walk, &value->t, term))
+        return tape_term_check(walk, &r->rows, term) && tape_walk_add(walk, r->root, &r->rows, term);
+    if (!tape_term_check(walk, &value->t, term))
         return false;
     switch (term->kind) {
     case OP_TERM_DENSE:

@@ -58,7 +58,7 @@ DEFINE_ROW(double, f64)
 
 static inline void row_exp_f32(float *out, const float *x, int64_t n)
 {
-    vmath_exp(out, x, (size_t)n);
+    tensor_vmath_exp(out, x, (size_t)n);
 }
 
 static inline void row_exp_f64(double *out, const double *x, int64_t n)

@@ -7,22 +7,23 @@
 
 enum { CHOICE_STREAM = 1, SIZE_STREAM = 2, INPUT_STREAM = 100, MAX_TRIES = 1000 };
 
-/* How far from a kink values stay, and what LAYOUT_BEHIND multiplies by. */
+/* How far from a kink values stay, and what OP_LAYOUT_BEHIND multiplies by. */
 static const double KINK_DISTANCE = 0.05, BEHIND_FACTOR = 0.7;
 
-void sample_init(OpSample *s, Tape *tape, Arena *arena, Layout layout, Dtype dtype, uint64_t seed)
+void op_sample_init(OpSample *s, Tape *tape, TensorArena *arena, OpLayout layout, TensorDtype dtype,
+                    uint64_t seed)
 {
     *s = (OpSample){.tape = tape, .arena = arena, .layout = layout, .dtype = dtype, .seed = seed};
-    Random random = random_new(seed, SIZE_STREAM);
+    TensorRandom random = tensor_random_new(seed, SIZE_STREAM);
     for (int i = 0; i < SAMPLE_SIZES; i++)
-        s->sizes[i] = layout == LAYOUT_SIZE_1 ? 1 : 2 + random_below(&random, 4);
-    if (layout == LAYOUT_EMPTY)
+        s->sizes[i] = layout == OP_LAYOUT_SIZE_1 ? 1 : 2 + tensor_random_below(&random, 4);
+    if (layout == OP_LAYOUT_EMPTY)
         s->sizes[0] = 0;
 }
 
-void sample_begin(OpSample *s)
+void op_sample_begin(OpSample *s)
 {
-    s->choices = random_new(s->seed, CHOICE_STREAM);
+    s->choices = tensor_random_new(s->seed, CHOICE_STREAM);
     s->next = s->next_leaf = 0;
 }
 
@@ -38,30 +39,30 @@ int64_t op_sample_size(OpSample *s, int which)
 
 int64_t op_sample_choice(OpSample *s, int64_t limit)
 {
-    return limit > 0 ? random_below(&s->choices, (uint32_t)limit) : 0;
+    return limit > 0 ? tensor_random_below(&s->choices, (uint32_t)limit) : 0;
 }
 
 /* ---- Memory in the layout ---- */
 
 /* Memory of the shape, laid out as the layout says. What lies between the elements is NaN (i32: huge), so
  * that reading it shows. */
-static Tensor new_in_layout(OpSample *s, Dtype dtype, int ndim, const int64_t *shape)
+static Tensor new_in_layout(OpSample *s, TensorDtype dtype, int ndim, const int64_t *shape)
 {
     int64_t outer[TENSOR_MAX_DIMS] = {0};
     if (ndim > 0)
         memcpy(outer, shape, (size_t)ndim * sizeof *shape);
-    if (s->layout == LAYOUT_TRANSPOSED && ndim >= 2) {
+    if (s->layout == OP_LAYOUT_TRANSPOSED && ndim >= 2) {
         outer[ndim - 2] = shape[ndim - 1];
         outer[ndim - 1] = shape[ndim - 2];
         return tensor_transpose(tensor_new(s->arena, dtype, ndim, outer), -2, -1);
     }
-    if (s->layout == LAYOUT_BROADCAST && ndim >= 1 && shape[0] > 0)
+    if (s->layout == OP_LAYOUT_BROADCAST && ndim >= 1 && shape[0] > 0)
         outer[0] = 1;
-    if (s->layout != LAYOUT_SLICED)
+    if (s->layout != OP_LAYOUT_SLICED)
         return tensor_new(s->arena, dtype, ndim, outer);
     for (int i = 0; i < ndim; i++)
         outer[i] *= 2;
-    Tensor t = tensor_full(s->arena, dtype, ndim, outer, dtype == DTYPE_I32 ? 1e9 : NAN);
+    Tensor t = tensor_full(s->arena, dtype, ndim, outer, dtype == TENSOR_I32 ? 1e9 : NAN);
     for (int i = 0; i < ndim; i++)
         t = i == ndim - 1 ? tensor_slice(t, i, -1, TENSOR_END, -2) : tensor_slice(t, i, 0, TENSOR_END, 2);
     return t;
@@ -72,11 +73,11 @@ typedef struct Range {
 } Range;
 
 /* Rounded to f32, so that checks in both dtypes have the same values. */
-static double draw(Random *random, Range range)
+static double draw(TensorRandom *random, Range range)
 {
     double x = 0;
     for (int i = 0; i < MAX_TRIES; i++) {
-        x = (float)(range.low + (range.high - range.low) * random_uniform_f64(random));
+        x = (float)(range.low + (range.high - range.low) * tensor_random_uniform_f64(random));
         if (!(fabs(x - range.kink) < range.distance))
             break;
     }
@@ -84,7 +85,7 @@ static double draw(Random *random, Range range)
 }
 
 /* The next input's tensor. */
-static Tensor next_input(OpSample *s, Dtype dtype, int ndim, const int64_t *shape, Range range)
+static Tensor next_input(OpSample *s, TensorDtype dtype, int ndim, const int64_t *shape, Range range)
 {
     if (s->next < s->count)
         return s->inputs[s->next++];
@@ -93,16 +94,16 @@ static Tensor next_input(OpSample *s, Dtype dtype, int ndim, const int64_t *shap
         return tensor_invalid();
     }
     Tensor t = new_in_layout(s, dtype, ndim, shape);
-    Random random = random_new(s->seed, INPUT_STREAM + (uint64_t)s->count);
+    TensorRandom random = tensor_random_new(s->seed, INPUT_STREAM + (uint64_t)s->count);
     Tensor values = tensor_new(s->arena, dtype, t.ndim, t.shape);
     if (!tensor_is_valid(t) || !tensor_is_valid(values))
         return tensor_invalid();
     int64_t n = tensor_numel(&values);
     for (int64_t i = 0; i < n; i++) {
         double x = draw(&random, range);
-        if (dtype == DTYPE_I32)
+        if (dtype == TENSOR_I32)
             tensor_i32(values)[i] = (int32_t)floor(x);
-        else if (dtype == DTYPE_F32)
+        else if (dtype == TENSOR_F32)
             tensor_f32(values)[i] = (float)x;
         else
             tensor_f64(values)[i] = x;
@@ -118,7 +119,7 @@ static Tensor next_input(OpSample *s, Dtype dtype, int ndim, const int64_t *shap
 static Range range_of(const OpSample *s, double low, double high)
 {
     Range range = {.low = low, .high = high, .kink = NAN};
-    if (s->layout == LAYOUT_LARGE) {
+    if (s->layout == OP_LAYOUT_LARGE) {
         range.low = low < 0 ? 10 * low : low;
         range.high = high > 0 ? 10 * high : high;
     }
@@ -128,7 +129,7 @@ static Range range_of(const OpSample *s, double low, double high)
 /* index[i] = i modulo `rows`, n of them. */
 static Var rows_in_turn(OpSample *s, int64_t n, int64_t rows)
 {
-    Tensor index = tensor_new(tape_arena(s->tape), DTYPE_I32, SHAPE(n));
+    Tensor index = tensor_new(tape_arena(s->tape), TENSOR_I32, TENSOR_SHAPE(n));
     if (!tensor_is_valid(index))
         return tape_fail(s->tape, "out of memory");
     for (int64_t i = 0; i < n; i++)
@@ -157,10 +158,10 @@ static Var repeat_rows(OpSample *s, Var leaf, int64_t n)
     return var_gather_rows(all, rows_in_turn(s, n, n));
 }
 
-/* LAYOUT_BEHIND shrinks towards `center`, which keeps the values in their range. */
+/* OP_LAYOUT_BEHIND shrinks towards `center`, which keeps the values in their range. */
 static Var sample_leaf(OpSample *s, int ndim, const int64_t *shape, Range range, double center)
 {
-    bool repeats = s->layout == LAYOUT_REPEATED && ndim > 0 && shape[0] > 0;
+    bool repeats = s->layout == OP_LAYOUT_REPEATED && ndim > 0 && shape[0] > 0;
     int64_t own[TENSOR_MAX_DIMS] = {0};
     if (ndim > 0)
         memcpy(own, shape, (size_t)ndim * sizeof *shape);
@@ -177,9 +178,9 @@ static Var sample_leaf(OpSample *s, int ndim, const int64_t *shape, Range range,
     s->leaf_count = s->next_leaf;
     if (repeats)
         return repeat_rows(s, leaf, shape[0]);
-    if (s->layout == LAYOUT_BROADCAST)
+    if (s->layout == OP_LAYOUT_BROADCAST)
         return var_expand(leaf, ndim, shape);
-    if (s->layout == LAYOUT_BEHIND)
+    if (s->layout == OP_LAYOUT_BEHIND)
         return var_scale(leaf, BEHIND_FACTOR, (1 - BEHIND_FACTOR) * center);
     return leaf;
 }
@@ -194,17 +195,17 @@ Var op_sample_away(OpSample *s, int ndim, const int64_t *shape, double low, doub
     Range range = range_of(s, low, high);
     range.kink = kink;
     range.distance = KINK_DISTANCE;
-    if (s->layout == LAYOUT_LARGE && kink == 0)
+    if (s->layout == OP_LAYOUT_LARGE && kink == 0)
         range.distance *= 10;
-    if (s->layout == LAYOUT_BEHIND)
+    if (s->layout == OP_LAYOUT_BEHIND)
         range.distance /= BEHIND_FACTOR;
     return sample_leaf(s, ndim, shape, range, fmin(fmax(kink, low), high));
 }
 
-static Var sample_constant(OpSample *s, Dtype dtype, int ndim, const int64_t *shape, Range range)
+static Var sample_constant(OpSample *s, TensorDtype dtype, int ndim, const int64_t *shape, Range range)
 {
     Tensor t = next_input(s, dtype, ndim, shape, range);
-    if (s->layout == LAYOUT_BROADCAST)
+    if (s->layout == OP_LAYOUT_BROADCAST)
         t = tensor_expand(t, ndim, shape);
     return tape_constant(s->tape, t);
 }
@@ -216,6 +217,6 @@ Var op_sample_constant(OpSample *s, int ndim, const int64_t *shape, double low, 
 
 Var op_sample_index(OpSample *s, int ndim, const int64_t *shape, int64_t limit)
 {
-    return sample_constant(s, DTYPE_I32, ndim, shape,
+    return sample_constant(s, TENSOR_I32, ndim, shape,
                            (Range){.low = 0, .high = (double)limit - 1e-6, .kink = NAN});
 }

@@ -10,11 +10,11 @@ enum { SAMPLE_MAX_INPUTS = 16, SAMPLE_SIZES = 4 };
  * later ones find them as they are, perturbed perhaps. */
 struct OpSample {
     Tape *tape;
-    Arena *arena; /* for the inputs: longer than a step */
-    Layout layout;
-    Dtype dtype;
+    TensorArena *arena; /* for the inputs: longer than a step */
+    OpLayout layout;
+    TensorDtype dtype;
     uint64_t seed;
-    Random choices; /* starts anew with each evaluation */
+    TensorRandom choices; /* starts anew with each evaluation */
     int64_t sizes[SAMPLE_SIZES];
     int count;      /* inputs that exist, constants among them */
     int next;       /* the one that is drawn next in this evaluation */
@@ -25,8 +25,9 @@ struct OpSample {
     Var vars[SAMPLE_MAX_INPUTS];      /* their handles in this evaluation */
 };
 
-void sample_init(OpSample *s, Tape *tape, Arena *arena, Layout layout, Dtype dtype, uint64_t seed);
+void op_sample_init(OpSample *s, Tape *tape, TensorArena *arena, OpLayout layout, TensorDtype dtype,
+                    uint64_t seed);
 /* Before each evaluation, after tape_begin(). */
-void sample_begin(OpSample *s);
+void op_sample_begin(OpSample *s);
 
 #endif

@@ -8,12 +8,12 @@
 int32_t *tape_slots(Tape *tape, int64_t size)
 {
     if (size > tape->slot_count) {
-        int32_t *slots = mem_calloc((size_t)size, sizeof *slots);
+        int32_t *slots = reel_mem_calloc((size_t)size, sizeof *slots);
         if (!slots) {
             tape_fail_memory(tape);
             return NULL;
         }
-        mem_free(tape->slots);
+        reel_mem_free(tape->slots);
         tape->slots = slots;
         tape->slot_count = size;
     }
@@ -22,7 +22,7 @@ int32_t *tape_slots(Tape *tape, int64_t size)
 
 /* A sparse set (Briggs & Torczon 1993): a slot counts only if the entry it points to points back, so the map
  * need never be cleared. */
-int32_t number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count)
+int32_t tape_number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count)
 {
     for (int64_t i = 0; i < ids.shape[0]; i++) {
         int32_t id = tensor_i32(ids)[i * ids.strides[0]], slot = slots[id];
@@ -35,7 +35,7 @@ int32_t number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct
     return count;
 }
 
-bool coalesce_rows(Tape *tape, Record *record, const Tensor *like)
+bool tape_coalesce_rows(Tape *tape, Record *record, const Tensor *like)
 {
     RowGradient *list = record->rows;
     if (!list || (!list->next && list->distinct))
@@ -43,14 +43,14 @@ bool coalesce_rows(Tape *tape, Record *record, const Tensor *like)
     int64_t total = 0;
     for (RowGradient *part = list; part; part = part->next)
         total += part->ids.shape[0];
-    Tensor ids = tensor_new(&tape->arena, DTYPE_I32, SHAPE(total));
-    Tensor place = tensor_new(&tape->arena, DTYPE_I32, SHAPE(total));
+    Tensor ids = tensor_new(&tape->arena, TENSOR_I32, TENSOR_SHAPE(total));
+    Tensor place = tensor_new(&tape->arena, TENSOR_I32, TENSOR_SHAPE(total));
     int32_t *slots = tape_slots(tape, like->shape[0]), distinct = 0;
     if (!tensor_is_valid(ids) || !tensor_is_valid(place) || !slots)
         return false;
     int64_t at = 0;
     for (RowGradient *part = list; part; at += part->ids.shape[0], part = part->next)
-        distinct = number_ids(slots, part->ids, tensor_i32(place) + at, tensor_i32(ids), distinct);
+        distinct = tape_number_ids(slots, part->ids, tensor_i32(place) + at, tensor_i32(ids), distinct);
     int64_t shape[TENSOR_MAX_DIMS];
     memcpy(shape, like->shape, sizeof shape);
     shape[0] = distinct;

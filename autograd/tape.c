@@ -11,23 +11,23 @@ enum { TAPE_CHUNK_BYTES = 4 << 20, SCRATCH_CHUNK_BYTES = 1 << 16 };
 
 Tape *tape_new(void)
 {
-    Tape *tape = mem_calloc(1, sizeof *tape);
+    Tape *tape = reel_mem_calloc(1, sizeof *tape);
     if (!tape)
         return NULL;
-    arena_init(&tape->arena, TAPE_CHUNK_BYTES);
-    arena_init(&tape->scratch, SCRATCH_CHUNK_BYTES);
+    tensor_arena_init(&tape->arena, TAPE_CHUNK_BYTES);
+    tensor_arena_init(&tape->scratch, SCRATCH_CHUNK_BYTES);
     tape->stamp = 1;
     tape->grad_enabled = true;
-    tape->status = status_ok();
-    tape->random = random_new(0, 0);
+    tape->status = reel_status_ok();
+    tape->random = tensor_random_new(0, 0);
     return tape;
 }
 
 static void free_blocks(Blocks *blocks)
 {
     for (size_t i = 0; i < blocks->count; i++)
-        mem_free(blocks->blocks[i]);
-    mem_free(blocks->blocks);
+        reel_mem_free(blocks->blocks[i]);
+    reel_mem_free(blocks->blocks);
 }
 
 void tape_free(Tape *tape)
@@ -35,16 +35,16 @@ void tape_free(Tape *tape)
     if (!tape)
         return;
     tape_free(tape->child);
-    arena_free(&tape->arena);
-    arena_free(&tape->scratch);
+    tensor_arena_free(&tape->arena);
+    tensor_arena_free(&tape->scratch);
     free_blocks(&tape->values);
     free_blocks(&tape->nodes);
-    mem_free(tape->inputs);
-    mem_free(tape->records);
-    mem_free(tape->scopes);
-    mem_free(tape->slots);
-    mem_free(tape->parameter_values);
-    mem_free(tape);
+    reel_mem_free(tape->inputs);
+    reel_mem_free(tape->records);
+    reel_mem_free(tape->scopes);
+    reel_mem_free(tape->slots);
+    reel_mem_free(tape->parameter_values);
+    reel_mem_free(tape);
 }
 
 static void next_stamp(Tape *tape)
@@ -55,21 +55,21 @@ static void next_stamp(Tape *tape)
 
 void tape_begin(Tape *tape)
 {
-    arena_reset(&tape->arena);
-    arena_reset(&tape->scratch);
+    tensor_arena_reset(&tape->arena);
+    tensor_arena_reset(&tape->scratch);
     tape->value_count = tape->node_count = 0;
     tape->input_count = 0;
     tape->scope_count = 0;
     tape->scope = NULL;
-    tape->status = status_ok();
+    tape->status = reel_status_ok();
     tape->differentiated = NULL;
-    records_rewind(tape);
+    tape_records_rewind(tape);
     next_stamp(tape);
 }
 
 TapeMark tape_mark(const Tape *tape)
 {
-    return (TapeMark){.arena = arena_mark(&tape->arena),
+    return (TapeMark){.arena = tensor_arena_mark(&tape->arena),
                       .values = tape->value_count,
                       .nodes = tape->node_count,
                       .inputs = tape->input_count};
@@ -77,7 +77,7 @@ TapeMark tape_mark(const Tape *tape)
 
 void tape_rewind(Tape *tape, TapeMark mark)
 {
-    arena_rewind(&tape->arena, mark.arena);
+    tensor_arena_rewind(&tape->arena, mark.arena);
     tape->value_count = mark.values;
     tape->node_count = mark.nodes;
     tape->input_count = mark.inputs;
@@ -85,7 +85,7 @@ void tape_rewind(Tape *tape, TapeMark mark)
     for (uint32_t i = 0; i < mark.values; i++)
         if (tape_value(tape, i)->held)
             tape_value(tape, i)->t.data = NULL;
-    records_rewind(tape);
+    tape_records_rewind(tape);
     next_stamp(tape);
 }
 
@@ -94,7 +94,7 @@ size_t tape_peak_bytes(const Tape *tape)
     return tape->arena.peak + tape->scratch.peak + (tape->child ? tape_peak_bytes(tape->child) : 0);
 }
 
-Arena *tape_arena(Tape *tape)
+TensorArena *tape_arena(Tape *tape)
 {
     return &tape->arena;
 }
@@ -106,10 +106,10 @@ static bool reach(Tape *tape, Blocks *blocks, uint32_t i, size_t element_size)
 {
     if ((i >> BLOCK_BITS) < blocks->count)
         return true;
-    char **list = mem_grow(blocks->blocks, blocks->count, &blocks->capacity, sizeof *list);
+    char **list = reel_mem_grow(blocks->blocks, blocks->count, &blocks->capacity, sizeof *list);
     if (list)
         blocks->blocks = list;
-    char *block = list ? mem_alloc(BLOCK_SIZE * element_size) : NULL;
+    char *block = list ? reel_mem_alloc(BLOCK_SIZE * element_size) : NULL;
     if (!block) {
         tape_fail_memory(tape);
         return false;
@@ -122,8 +122,8 @@ static bool reserve_inputs(Tape *tape, int count)
 {
     if (tape->input_count + (size_t)count <= tape->input_capacity)
         return true;
-    uint32_t *inputs =
-        mem_reserve(tape->inputs, tape->input_count, (size_t)count, &tape->input_capacity, sizeof *inputs);
+    uint32_t *inputs = reel_mem_reserve(tape->inputs, tape->input_count, (size_t)count, &tape->input_capacity,
+                                        sizeof *inputs);
     if (!inputs) {
         tape_fail_memory(tape);
         return false;
@@ -137,7 +137,7 @@ uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs)
     uint32_t number = tape->node_count, value = tape->value_count;
     if (!reach(tape, &tape->nodes, number, sizeof(Node)) || !reserve_inputs(tape, count))
         return UINT32_MAX;
-    TraceSite site = trace_site();
+    TapeTraceSite site = tape_trace_site();
     *tape_node(tape, number) = (Node){.op = op,
                                       .scope = tape->scope,
                                       .file = site.file,
@@ -151,7 +151,7 @@ uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs)
             return UINT32_MAX;
         Value *v = tape_value(tape, value);
         v->t.data = NULL;
-        v->t.dtype = DTYPE_NONE;
+        v->t.dtype = TENSOR_DTYPE_NONE;
         v->held = NULL;
         v->maker = number;
         v->stamp = v->record = 0;
@@ -226,7 +226,7 @@ Var(tape_constant)(Tape *tape, Tensor value)
 
 Var(tape_leaf)(Tape *tape, Tensor value)
 {
-    if (value.dtype == DTYPE_I32)
+    if (value.dtype == TENSOR_I32)
         return tape_fail(tape, "tape_leaf: an i32 tensor has no gradient; use tape_constant");
     return add_leaf(tape, &value, tape->grad_enabled, "tape_leaf");
 }
@@ -239,7 +239,7 @@ Var tape_scalar(Var like, double value)
     return tape_constant(like.tape, tensor_full(&like.tape->arena, v->t.dtype, 0, NULL, value));
 }
 
-Var(tape_parameter)(Tape *tape, Parameter *parameter)
+Var(tape_parameter)(Tape *tape, TapeParameter *parameter)
 {
     if (!tape_ok(tape))
         return tape_empty(tape);
@@ -253,9 +253,9 @@ Var(tape_parameter)(Tape *tape, Parameter *parameter)
         return tape_fail(tape,
                          "a parameter has no value yet: call nn_module_reset() or load a checkpoint first");
     Var leaf = add_leaf(tape, &parameter->value, wants, "tape_parameter");
-    if (var_is_empty(leaf) || !records_add_parameter(tape, leaf.index, parameter))
+    if (var_is_empty(leaf) || !tape_records_add_parameter(tape, leaf.index, parameter))
         return tape_empty(tape);
-    if (parameter->read && !late_hold(tape, tape_value(tape, leaf.index), parameter))
+    if (parameter->read && !tape_late_hold(tape, tape_value(tape, leaf.index), parameter))
         return tape_empty(tape);
     return leaf;
 }
@@ -283,12 +283,12 @@ void tape_set_check_finite(Tape *tape, bool check)
     tape->check_finite = check;
 }
 
-void tape_set_random(Tape *tape, Random random)
+void tape_set_random(Tape *tape, TensorRandom random)
 {
     tape->random = random;
 }
 
-Random *tape_random(Tape *tape)
+TensorRandom *tape_random(Tape *tape)
 {
     return &tape->random;
 }

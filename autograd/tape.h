@@ -45,20 +45,20 @@ void tape_begin(Tape *tape);
 /* For what is needed for a while inside a step (inference in pieces): nodes and memory since the mark
  * are given back, and their handles become stale. All gradients that the step has are forgotten. */
 typedef struct TapeMark {
-    ArenaMark arena;
+    TensorArenaMark arena;
     uint32_t values, nodes;
     size_t inputs;
 } TapeMark;
 TapeMark tape_mark(const Tape *tape);
 void tape_rewind(Tape *tape, TapeMark mark);
 
-/* STATUS_OK, or the first error since tape_begin(). */
-const Status *tape_status(const Tape *tape);
+/* REEL_STATUS_OK, or the first error since tape_begin(). */
+const ReelStatus *tape_status(const Tape *tape);
 bool tape_ok(const Tape *tape);
 /* Records an error, unless there is one already; returns the empty Var. For code above the ops. */
 Var tape_fail(Tape *tape, const char *format, ...) REEL_PRINTF(2, 3);
 /* The arena of the step. */
-Arena *tape_arena(Tape *tape);
+TensorArena *tape_arena(Tape *tape);
 /* The largest number of bytes that a step has used. */
 size_t tape_peak_bytes(const Tape *tape);
 
@@ -69,7 +69,7 @@ Var tape_constant(Tape *tape, Tensor value);
 /* A value whose gradient is wanted; f32 or f64. */
 Var tape_leaf(Tape *tape, Tensor value);
 /* A parameter, the same value each time in a step. Its gradient is wanted unless it is frozen. */
-Var tape_parameter(Tape *tape, Parameter *parameter);
+Var tape_parameter(Tape *tape, TapeParameter *parameter);
 /* The scalar `value` in the dtype of `like`. */
 Var tape_scalar(Var like, double value);
 
@@ -121,7 +121,7 @@ typedef struct TapeGradient {
     Tensor dense;
     Tensor rows, ids;
 } TapeGradient;
-TapeGradient tape_gradient(Tape *tape, const Parameter *parameter);
+TapeGradient tape_gradient(Tape *tape, const TapeParameter *parameter);
 
 /* A part of a model: from inputs to one value of the tape that it is given, which may be another one than
  * theirs. */
@@ -140,25 +140,25 @@ void tape_leave(Tape *tape);
  */
 void tape_set_check_finite(Tape *tape, bool check);
 /* The generator that dropout draws from; set it at the start of a step to make the step repeatable. */
-void tape_set_random(Tape *tape, Random random);
-Random *tape_random(Tape *tape);
+void tape_set_random(Tape *tape, TensorRandom random);
+TensorRandom *tape_random(Tape *tape);
 
-TRACE_RETURNS(Var)
-TRACE_RETURNS(Tensor)
-TRACE_RETURNS(bool)
+TAPE_TRACE_RETURNS(Var)
+TAPE_TRACE_RETURNS(Tensor)
+TAPE_TRACE_RETURNS(bool)
 
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define tape_constant(...)   TRACE(Var, tape_constant(__VA_ARGS__))
-#define tape_leaf(...)       TRACE(Var, tape_leaf(__VA_ARGS__))
-#define tape_parameter(...)  TRACE(Var, tape_parameter(__VA_ARGS__))
-#define tape_backward(...)   TRACE(bool, tape_backward(__VA_ARGS__))
-#define tape_checkpoint(...) TRACE(Var, tape_checkpoint(__VA_ARGS__))
-#define tape_vjp(...)        TRACE(bool, tape_vjp(__VA_ARGS__))
-#define tape_hvp(...)        TRACE(bool, tape_hvp(__VA_ARGS__))
-#define var_value(...)       TRACE(Tensor, var_value(__VA_ARGS__))
-#define var_detach(...)      TRACE(Var, var_detach(__VA_ARGS__))
+#define tape_constant(...)   TAPE_TRACE(Var, tape_constant(__VA_ARGS__))
+#define tape_leaf(...)       TAPE_TRACE(Var, tape_leaf(__VA_ARGS__))
+#define tape_parameter(...)  TAPE_TRACE(Var, tape_parameter(__VA_ARGS__))
+#define tape_backward(...)   TAPE_TRACE(bool, tape_backward(__VA_ARGS__))
+#define tape_checkpoint(...) TAPE_TRACE(Var, tape_checkpoint(__VA_ARGS__))
+#define tape_vjp(...)        TAPE_TRACE(bool, tape_vjp(__VA_ARGS__))
+#define tape_hvp(...)        TAPE_TRACE(bool, tape_hvp(__VA_ARGS__))
+#define var_value(...)       TAPE_TRACE(Tensor, var_value(__VA_ARGS__))
+#define var_detach(...)      TAPE_TRACE(Var, var_detach(__VA_ARGS__))
 #endif
 
 #endif

@@ -9,7 +9,7 @@
 #define REEL_CHAPTERS 1
 #endif
 
-typedef struct Walk Walk;
+typedef struct TapeWalk TapeWalk;
 typedef struct HeldKind HeldKind;
 
 /* How a value that is not in memory is held; each chapter has a struct that begins with this one. */
@@ -50,7 +50,7 @@ typedef struct RowGradient {
 /* What only few values have: a parameter behind them, a gradient that is kept. */
 typedef struct Record {
     uint32_t value;
-    Parameter *parameter;
+    TapeParameter *parameter;
     uint64_t version;  /* of the parameter when it came onto the tape */
     Tensor grad;       /* of a leaf, or of a value whose gradient is retained */
     RowGradient *rows; /* of a leaf: more gradient, of some rows */
@@ -70,9 +70,9 @@ typedef struct Blocks {
 } Blocks;
 
 struct Tape {
-    Arena arena;
-    Arena scratch; /* see op_scratch() */
-    Tape *child;   /* of tape_checkpoint(); NULL: none yet */
+    TensorArena arena;
+    TensorArena scratch; /* see op_scratch() */
+    Tape *child;         /* of tape_checkpoint(); NULL: none yet */
     Blocks values, nodes;
     uint32_t value_count, node_count;
     uint32_t *inputs;
@@ -83,12 +83,12 @@ struct Tape {
     uint32_t retained_held; /* values not in memory whose gradient is retained */
     bool grad_enabled;
     bool check_finite;
-    Status status;
+    ReelStatus status;
     const OpKind *differentiated; /* whose formula runs; NULL: none */
     const TapeScope *scope;
     const TapeScope **scopes; /* the stack that tape_leave() returns through */
     size_t scope_count, scope_capacity;
-    Random random;
+    TensorRandom random;
     int32_t *slots; /* see tape_slots() */
     int64_t slot_count;
     uint32_t *parameter_values; /* open hash: index of a value + 1, 0 is free */
@@ -130,12 +130,12 @@ void tape_fail_memory(Tape *tape);
 /* The record of a value, made if need be; NULL where there is no memory. Records move when one is made. */
 Record *tape_record(Tape *tape, uint32_t value);
 /* The value of a parameter in this step, or NULL. */
-Value *tape_find_parameter(const Tape *tape, const Parameter *parameter);
-bool records_add_parameter(Tape *tape, uint32_t value, Parameter *parameter);
+Value *tape_find_parameter(const Tape *tape, const TapeParameter *parameter);
+bool tape_records_add_parameter(Tape *tape, uint32_t value, TapeParameter *parameter);
 /* Shows a value's gradient to its hook, if it has one. */
-void record_call_hook(Tape *tape, uint32_t value, Var gradient);
+void tape_record_call_hook(Tape *tape, uint32_t value, Var gradient);
 /* Forgets the records of values that are gone, and all gradients. */
-void records_rewind(Tape *tape);
+void tape_records_rewind(Tape *tape);
 
 /* ---- value.c ---- */
 
@@ -150,7 +150,7 @@ bool op_check_outputs(OpContext *c);
 bool op_rerun_forward(Tape *tape, uint32_t node);
 
 /* The parameter behind an input, whatever holds its value. */
-const Parameter *op_parameter_behind(const OpContext *c, int input);
+const TapeParameter *op_parameter_behind(const OpContext *c, int input);
 
 /* ---- derivatives.c ---- */
 
@@ -163,8 +163,8 @@ bool tape_backward_from(Var output, Tensor gradient);
 int32_t *tape_slots(Tape *tape, int64_t size);
 /* Numbers the ids [n] in the order in which they first appear, continuing after the `count` already numbered:
  * place[i] is the number of ids[i], distinct[number] the id. Returns how many there are then. */
-int32_t number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count);
+int32_t tape_number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count);
 /* All row gradients of a record as one in which no id stands twice, in the order of first appearance. */
-bool coalesce_rows(Tape *tape, Record *record, const Tensor *like);
+bool tape_coalesce_rows(Tape *tape, Record *record, const Tensor *like);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* ---- What is pending ---- */
 
-Pending *walk_pending(Walk *walk, uint32_t value)
+Pending *tape_walk_pending(TapeWalk *walk, uint32_t value)
 {
     Pending *pending = *walk_place(walk, value);
     if (pending)
@@ -18,12 +18,12 @@ Pending *walk_pending(Walk *walk, uint32_t value)
     if (pending)
         walk->free = pending->next;
     else
-        pending = arena_alloc(&walk->tape->arena, sizeof *pending);
+        pending = tensor_arena_alloc(&walk->tape->arena, sizeof *pending);
     if (!pending) {
         tape_fail_memory(walk->tape);
         return NULL;
     }
-    pending->sum.dtype = DTYPE_NONE;
+    pending->sum.dtype = TENSOR_DTYPE_NONE;
     pending->owned = false;
     pending->products.count = pending->products.capacity = 0;
     pending->rows = NULL;
@@ -37,7 +37,7 @@ Pending *walk_pending(Walk *walk, uint32_t value)
     return *walk_place(walk, value) = pending;
 }
 
-void walk_release(Walk *walk, uint32_t value)
+void tape_walk_release(TapeWalk *walk, uint32_t value)
 {
     Pending *pending = *walk_place(walk, value);
     if (!pending)
@@ -49,7 +49,7 @@ void walk_release(Walk *walk, uint32_t value)
 
 /* ---- Checks ---- */
 
-static bool refuse(Walk *walk, const char *what)
+static bool refuse(TapeWalk *walk, const char *what)
 {
     if (walk->running)
         return op_error(walk->running, "the %s not fit to input %d", what, walk->input);
@@ -85,7 +85,7 @@ static bool part_fits(const Tensor *like, const OpTerm *term)
 
 static bool rows_fit(Tensor like, const Tensor *rows, const Tensor *ids)
 {
-    if (ids->dtype != DTYPE_I32 || ids->ndim != 1 || rows->dtype != like.dtype || rows->ndim < 1 ||
+    if (ids->dtype != TENSOR_I32 || ids->ndim != 1 || rows->dtype != like.dtype || rows->ndim < 1 ||
         like.ndim < 1 || rows->shape[0] != ids->shape[0] ||
         tensor_index_out_of_range(*ids, like.shape[0]) >= 0)
         return false;
@@ -100,7 +100,7 @@ static bool product_fits(const Tensor *like, const Tensor *dy, const Tensor *x)
            x->shape[1] == like->shape[1];
 }
 
-bool term_check(Walk *walk, const Tensor *like, const OpTerm *term)
+bool tape_term_check(TapeWalk *walk, const Tensor *like, const OpTerm *term)
 {
     switch (term->kind) {
     case OP_TERM_DENSE:
@@ -128,17 +128,17 @@ bool term_check(Walk *walk, const Tensor *like, const OpTerm *term)
 
 /* ---- Sums ---- */
 
-static bool no_memory(Walk *walk)
+static bool no_memory(TapeWalk *walk)
 {
     tape_fail_memory(walk->tape);
     return false;
 }
 
-bool fold_own(Walk *walk, Pending *pending, const Tensor *like)
+bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like)
 {
     if (pending->owned)
         return true;
-    Arena *arena = &walk->tape->arena;
+    TensorArena *arena = &walk->tape->arena;
     Tensor own = tensor_is_valid(pending->sum) ? tensor_copy(arena, pending->sum)
                                                : tensor_zeros(arena, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(own))
@@ -147,7 +147,7 @@ bool fold_own(Walk *walk, Pending *pending, const Tensor *like)
     return pending->owned = true;
 }
 
-bool fold_dense(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad)
+bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad)
 {
     Tensor narrow;
     bool is_new = !tensor_same_shape(grad, like);
@@ -165,16 +165,16 @@ bool fold_dense(Walk *walk, Pending *pending, const Tensor *like, const Tensor *
         return true;
     }
     if (pending->owned)
-        return tensor_binary(BINARY_ADD, pending->sum, pending->sum, *grad);
+        return tensor_binary(TENSOR_BINARY_ADD, pending->sum, pending->sum, *grad);
     Tensor sum = tensor_new(&walk->tape->arena, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(sum))
         return no_memory(walk);
-    tensor_binary(BINARY_ADD, sum, pending->sum, *grad);
+    tensor_binary(TENSOR_BINARY_ADD, sum, pending->sum, *grad);
     pending->sum = sum;
     return pending->owned = true;
 }
 
-Tensor part_of(Tensor t, const Tensor *grad, OpPart part)
+Tensor tape_part_of(Tensor t, const Tensor *grad, OpPart part)
 {
     int64_t n = grad->shape[part.axis];
     if (n == 0)
@@ -183,16 +183,16 @@ Tensor part_of(Tensor t, const Tensor *grad, OpPart part)
     return tensor_slice(t, part.axis, part.start, stop < 0 ? TENSOR_END : stop, part.step);
 }
 
-bool fold_part(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part)
+bool tape_fold_part(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part)
 {
-    if (!fold_own(walk, pending, like))
+    if (!tape_fold_own(walk, pending, like))
         return false;
-    Tensor place = part_of(pending->sum, grad, part);
-    return tensor_binary(BINARY_ADD, place, place, *grad) || refuse(walk, "part of a gradient does");
+    Tensor place = tape_part_of(pending->sum, grad, part);
+    return tensor_binary(TENSOR_BINARY_ADD, place, place, *grad) || refuse(walk, "part of a gradient does");
 }
 
-bool fold_rows(Walk *walk, Pending *pending, const Tensor *like, const Tensor *rows, Tensor ids)
+bool tape_fold_rows(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *rows, Tensor ids)
 {
-    return fold_own(walk, pending, like) &&
+    return tape_fold_own(walk, pending, like) &&
            (tensor_scatter_add_rows(pending->sum, *rows, ids) || refuse(walk, "rows do"));
 }

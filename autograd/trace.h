@@ -11,33 +11,33 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct TraceSite {
+typedef struct TapeTraceSite {
     const char *file;
     int line;
-} TraceSite;
+} TapeTraceSite;
 
-/* Notes a call and forgets it again; for TRACE(). */
-void trace_push(const char *file, int line);
-void trace_pop(void);
+/* Notes a call and forgets it again; for TAPE_TRACE(). */
+void tape_trace_push(const char *file, int line);
+void tape_trace_pop(void);
 /* The innermost site on this thread; file is NULL where there is none. */
-TraceSite trace_site(void);
+TapeTraceSite tape_trace_site(void);
 
-/* TRACE(T, f(x)): f(x), which returns a T, with the place of this line noted while it runs. An expression and
- * not a block: what is made in the arguments, such as a compound literal, lives on after the call. Each type
- * that is returned so is named once by TRACE_RETURNS(T). */
+/* TAPE_TRACE(T, f(x)): f(x), which returns a T, with the place of this line noted while it runs. An
+ * expression and not a block: what is made in the arguments, such as a compound literal, lives on after the
+ * call. Each type that is returned so is named once by TAPE_TRACE_RETURNS(T). */
 #ifdef REEL_LIBRARY
-#define TRACE(T, call) call
+#define TAPE_TRACE(T, call) call
 #elif defined(__cplusplus)
-#define TRACE(T, call) (::trace_push(__FILE__, __LINE__), ::trace_returned(call))
+#define TAPE_TRACE(T, call) (::tape_trace_push(__FILE__, __LINE__), ::tape_trace_returned(call))
 #else
-#define TRACE(T, call) (trace_push(__FILE__, __LINE__), trace_returned_##T(call))
+#define TAPE_TRACE(T, call) (tape_trace_push(__FILE__, __LINE__), tape_trace_returned_##T(call))
 #endif
 
 /* trace_returned_T(): passes a value on that a noted call has returned. */
-#define TRACE_RETURNS(T)                                                                                     \
-    static inline T trace_returned_##T(T value)                                                              \
+#define TAPE_TRACE_RETURNS(T)                                                                                \
+    static inline T tape_trace_returned_##T(T value)                                                         \
     {                                                                                                        \
-        trace_pop();                                                                                         \
+        tape_trace_pop();                                                                                    \
         return value;                                                                                        \
     }
 
@@ -45,9 +45,9 @@ REEL_END_DECLS
 
 #ifdef __cplusplus
 template <typename T>
-static inline T trace_returned(T value)
+static inline T tape_trace_returned(T value)
 {
-    trace_pop();
+    tape_trace_pop();
     return value;
 }
 #endif

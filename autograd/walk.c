@@ -6,11 +6,12 @@
 /* More inputs or outputs than these are put into the scratch arena. */
 enum { FEW_INPUTS = 8, FEW_OUTPUTS = 4 };
 
-bool walk_begin(Walk *walk, Tape *tape, const Path *path)
+bool tape_walk_begin(TapeWalk *walk, Tape *tape, const Path *path)
 {
-    *walk = (Walk){.tape = tape, .plain = tape->retained_held > 0};
+    *walk = (TapeWalk){.tape = tape, .plain = tape->retained_held > 0};
     walk->path = path ? *path : (Path){.limit = tape->value_count};
-    walk->pending = arena_calloc(&tape->arena, (walk->path.limit - walk->path.base) * sizeof *walk->pending);
+    walk->pending =
+        tensor_arena_calloc(&tape->arena, (walk->path.limit - walk->path.base) * sizeof *walk->pending);
     if (!walk->pending)
         tape_fail_memory(tape);
     return walk->pending != NULL;
@@ -18,10 +19,10 @@ bool walk_begin(Walk *walk, Tape *tape, const Path *path)
 
 /* ---- Terms ---- */
 
-static bool add_rows(Walk *walk, Pending *pending, const OpTerm *term)
+static bool add_rows(TapeWalk *walk, Pending *pending, const OpTerm *term)
 {
-    Arena *arena = &walk->tape->arena;
-    RowGradient *part = arena_alloc(arena, sizeof *part);
+    TensorArena *arena = &walk->tape->arena;
+    RowGradient *part = tensor_arena_alloc(arena, sizeof *part);
     if (part) {
         *part = (RowGradient){.next = pending->rows,
                               .rows = tensor_contiguous(arena, term->a),
@@ -35,46 +36,46 @@ static bool add_rows(Walk *walk, Pending *pending, const OpTerm *term)
     return false;
 }
 
-bool walk_add(Walk *walk, uint32_t value, const Tensor *like, const OpTerm *term)
+bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpTerm *term)
 {
-    Pending *pending = walk_pending(walk, value);
+    Pending *pending = tape_walk_pending(walk, value);
     if (!pending)
         return false;
     switch (term->kind) {
     case OP_TERM_DENSE:
-        return fold_dense(walk, pending, like, &term->a);
+        return tape_fold_dense(walk, pending, like, &term->a);
     case OP_TERM_PART:
-        return fold_part(walk, pending, like, &term->a, term->part);
+        return tape_fold_part(walk, pending, like, &term->a, term->part);
     case OP_TERM_ROWS:
         return add_rows(walk, pending, term);
     default:
-        return products_take(walk, pending, like, term);
+        return tape_products_take(walk, pending, like, term);
     }
 }
 
-bool walk_take(Walk *walk, uint32_t index, const OpTerm *term)
+bool tape_walk_take(TapeWalk *walk, uint32_t index, const OpTerm *term)
 {
     if (term->kind == OP_TERM_NONE || !walk_wants(walk, index))
         return tape_ok(walk->tape);
     const Value *value = tape_value(walk->tape, index);
     if (value->held && value->held->kind->take && !walk->plain)
         return value->held->kind->take(walk, index, term);
-    return term_check(walk, &value->t, term) && walk_add(walk, index, &value->t, term);
+    return tape_term_check(walk, &value->t, term) && tape_walk_add(walk, index, &value->t, term);
 }
 
-static bool is_leaf(const Walk *walk, const Value *value)
+static bool is_leaf(const TapeWalk *walk, const Value *value)
 {
     return !tape_node(walk->tape, value->maker)->op;
 }
 
-bool walk_finish(Walk *walk, uint32_t index)
+bool tape_walk_finish(TapeWalk *walk, uint32_t index)
 {
     const Value *value = tape_value(walk->tape, index);
     Pending *pending = *walk_place(walk, index);
     const Tensor *like = value->held && value->held->kind->like && !walk->plain
                              ? value->held->kind->like(value->held)
                              : &value->t;
-    if (!products_finish(walk, pending, like))
+    if (!tape_products_finish(walk, pending, like))
         return false;
     if (!pending->rows || (is_leaf(walk, value) && !walk->arrive))
         return true;
@@ -85,14 +86,14 @@ bool walk_finish(Walk *walk, uint32_t index)
         first = part;
     }
     for (pending->rows = NULL; first; first = first->next)
-        if (!fold_rows(walk, pending, like, &first->rows, first->ids))
+        if (!tape_fold_rows(walk, pending, like, &first->rows, first->ids))
             return false;
     return true;
 }
 
 /* ---- Nodes ---- */
 
-bool walk_fetch(OpContext *c, unsigned except)
+bool tape_walk_fetch(OpContext *c, unsigned except)
 {
     Tape *tape = c->tape;
     const Node *node = tape_node(tape, c->node);
@@ -116,12 +117,12 @@ static void call_backward(OpContext *c, OpTerm *terms)
     if (held && held->kind->backward && !c->walk->plain)
         held->kind->backward(c, terms);
     else if (!c->op->backward)
-        graph_backward(c, terms);
-    else if (walk_fetch(c, 0))
+        tape_graph_backward(c, terms);
+    else if (tape_walk_fetch(c, 0))
         c->op->backward(c, terms);
 }
 
-static void run_backward(Walk *walk, uint32_t number)
+static void run_backward(TapeWalk *walk, uint32_t number)
 {
     Tape *tape = walk->tape;
     const Node *node = tape_node(tape, number);
@@ -138,13 +139,13 @@ static void run_backward(Walk *walk, uint32_t number)
                    .out = few_out,
                    .walk = walk,
                    .node = number};
-    ArenaMark mark = arena_mark(&tape->scratch);
+    TensorArenaMark mark = tensor_arena_mark(&tape->scratch);
     if (count > FEW_INPUTS) {
-        c.in = arena_alloc(&tape->scratch, (size_t)count * sizeof *c.in);
-        terms = arena_alloc(&tape->scratch, (size_t)count * sizeof *terms);
+        c.in = tensor_arena_alloc(&tape->scratch, (size_t)count * sizeof *c.in);
+        terms = tensor_arena_alloc(&tape->scratch, (size_t)count * sizeof *terms);
     }
     if (outputs > FEW_OUTPUTS)
-        c.out = arena_alloc(&tape->scratch, 2 * (size_t)outputs * sizeof *c.out);
+        c.out = tensor_arena_alloc(&tape->scratch, 2 * (size_t)outputs * sizeof *c.out);
     if (!c.in || !c.out || !terms) {
         tape_fail_memory(tape);
         return;
@@ -168,16 +169,16 @@ static void run_backward(Walk *walk, uint32_t number)
     OpContext *outer = walk->running;
     walk->running = &c;
     for (walk->input = 0; walk->input < count; walk->input++)
-        if (!walk_take(walk, node_input(tape, node, walk->input), &terms[walk->input]))
+        if (!tape_walk_take(walk, node_input(tape, node, walk->input), &terms[walk->input]))
             break;
     walk->running = outer;
-    arena_rewind(&tape->scratch, mark);
+    tensor_arena_rewind(&tape->scratch, mark);
     if (tape->arena.failed || tape->scratch.failed)
         tape_fail_memory(tape);
 }
 
 /* The gradient of a leaf, or of a value whose gradient is retained, outlives the walk. */
-static void keep(Walk *walk, uint32_t index)
+static void keep(TapeWalk *walk, uint32_t index)
 {
     Tape *tape = walk->tape;
     Value *value = tape_value(tape, index);
@@ -190,7 +191,7 @@ static void keep(Walk *walk, uint32_t index)
         return;
     if (!leaf && tensor_is_valid(record->grad)) { /* of another loss */
         Pending sum = {.sum = record->grad, .owned = record->grad_owned};
-        fold_dense(walk, &sum, &value->t, &pending->sum);
+        tape_fold_dense(walk, &sum, &value->t, &pending->sum);
         record->grad = sum.sum;
         record->grad_owned = sum.owned;
         return;
@@ -205,7 +206,7 @@ static void keep(Walk *walk, uint32_t index)
 }
 
 /* Shows the gradient to the value's hook. */
-static void show(Walk *walk, uint32_t index)
+static void show(TapeWalk *walk, uint32_t index)
 {
     Tape *tape = walk->tape;
     const Value *value = tape_value(tape, index);
@@ -214,13 +215,13 @@ static void show(Walk *walk, uint32_t index)
         return;
     Pending sum = {.sum = pending->sum}; /* with the rows of a leaf */
     for (const RowGradient *part = pending->rows; part; part = part->next)
-        if (!fold_rows(walk, &sum, &value->t, &part->rows, part->ids))
+        if (!tape_fold_rows(walk, &sum, &value->t, &part->rows, part->ids))
             return;
     if (tensor_is_valid(sum.sum))
-        record_call_hook(tape, index, tape_constant(tape, sum.sum));
+        tape_record_call_hook(tape, index, tape_constant(tape, sum.sum));
 }
 
-static bool any_wanted(const Walk *walk, const Node *node)
+static bool any_wanted(const TapeWalk *walk, const Node *node)
 {
     for (uint32_t i = 0; i < node->count; i++)
         if (walk_wants(walk, walk->tape->inputs[node->first_input + i]))
@@ -228,7 +229,7 @@ static bool any_wanted(const Walk *walk, const Node *node)
     return false;
 }
 
-void walk_node(Walk *walk, uint32_t number)
+void tape_walk_node(TapeWalk *walk, uint32_t number)
 {
     Tape *tape = walk->tape;
     const Node *node = tape_node(tape, number);
@@ -240,10 +241,10 @@ void walk_node(Walk *walk, uint32_t number)
         return;
     const TapeScope *scope = tape->scope;
     tape->scope = node->scope;
-    trace_push(node->file, (int)node->line);
+    tape_trace_push(node->file, (int)node->line);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
         if (*walk_place(walk, value))
-            walk_finish(walk, value);
+            tape_walk_finish(walk, value);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
         show(walk, value);
     if (tape_ok(tape) && any_wanted(walk, node))
@@ -254,16 +255,16 @@ void walk_node(Walk *walk, uint32_t number)
                 walk->arrive(walk, value, *walk_place(walk, value));
             else
                 keep(walk, value);
-            walk_release(walk, value);
+            tape_walk_release(walk, value);
         }
-    trace_pop();
+    tape_trace_pop();
     tape->scope = scope;
 }
 
-bool walk_run(Walk *walk, uint32_t first, uint32_t last)
+bool tape_walk_run(TapeWalk *walk, uint32_t first, uint32_t last)
 {
     for (uint32_t number = first + 1; number-- > last && tape_ok(walk->tape);)
-        walk_node(walk, number);
+        tape_walk_node(walk, number);
     return tape_ok(walk->tape);
 }
 
@@ -275,7 +276,7 @@ bool op_needs_grad(const OpContext *c, int input)
     return c->walk ? walk_wants(c->walk, value) : tape_value(c->tape, value)->wants;
 }
 
-Arena *op_scratch(OpContext *c)
+TensorArena *op_scratch(OpContext *c)
 {
     return &c->tape->scratch;
 }

@@ -6,7 +6,7 @@
 
 /* Products dy^T x that are still to be added to a gradient, in blocks of the arena. */
 typedef struct PairList {
-    PanelsPair *pairs;
+    TensorPanelsPair *pairs;
     int64_t count, capacity;
 } PairList;
 
@@ -28,7 +28,7 @@ typedef struct Path {
 } Path;
 
 /* Walks nest: a backward may run one of its own. */
-struct Walk {
+struct TapeWalk {
     Tape *tape;
     Path path;         /* gradients of values on it are found */
     Pending **pending; /* by value, from path.base; NULL: nothing has come */
@@ -38,39 +38,39 @@ struct Walk {
     int input;
     /* Gets the gradient of a value at its turn, complete, instead of the leaf's record. NULL: leaves and
      * retained values keep theirs. */
-    bool (*arrive)(Walk *walk, uint32_t value, Pending *pending);
+    bool (*arrive)(TapeWalk *walk, uint32_t value, Pending *pending);
     void *context;
 };
 
 /* Makes a walk along a path (NULL: over all values that are there now); false (an error) where there is no
  * memory. */
-bool walk_begin(Walk *walk, Tape *tape, const Path *path);
+bool tape_walk_begin(TapeWalk *walk, Tape *tape, const Path *path);
 /* The one door: checks a term of the gradient of a value and adds it to what is pending, or lets it wait. The
  * memory of dense terms may be kept. False: an error was recorded. */
-bool walk_take(Walk *walk, uint32_t value, const OpTerm *term);
+bool tape_walk_take(TapeWalk *walk, uint32_t value, const OpTerm *term);
 /* The same without the checks, for a gradient that is summed in the form `like`. */
-bool walk_add(Walk *walk, uint32_t value, const Tensor *like, const OpTerm *term);
+bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpTerm *term);
 /* Runs all nodes from the newest, `first`, down to `last`. */
-bool walk_run(Walk *walk, uint32_t first, uint32_t last);
+bool tape_walk_run(TapeWalk *walk, uint32_t first, uint32_t last);
 /* Runs one, if it has been reached. */
-void walk_node(Walk *walk, uint32_t node);
+void tape_walk_node(TapeWalk *walk, uint32_t node);
 /* Puts the inputs and outputs that backward reads into memory, except those in `except`. False: an error. */
-bool walk_fetch(OpContext *c, unsigned except);
+bool tape_walk_fetch(OpContext *c, unsigned except);
 /* Adds what waits to the sum: products, and rows unless the value is a leaf. */
-bool walk_finish(Walk *walk, uint32_t value);
+bool tape_walk_finish(TapeWalk *walk, uint32_t value);
 
 static inline bool path_has(const Path *path, uint32_t value)
 {
     return value >= path->base && value < path->limit && (!path->on || path->on[value - path->base]);
 }
 
-static inline bool walk_wants(const Walk *walk, uint32_t value)
+static inline bool walk_wants(const TapeWalk *walk, uint32_t value)
 {
     return path_has(&walk->path, value) && tape_value(walk->tape, value)->wants;
 }
 
 /* Where what is pending for a value stands. */
-static inline Pending **walk_place(const Walk *walk, uint32_t value)
+static inline Pending **walk_place(const TapeWalk *walk, uint32_t value)
 {
     return &walk->pending[value - walk->path.base];
 }
@@ -78,38 +78,38 @@ static inline Pending **walk_place(const Walk *walk, uint32_t value)
 /* ---- terms.c ---- */
 
 /* What is pending for a value, made if need be; NULL (an error) where there is no memory. */
-Pending *walk_pending(Walk *walk, uint32_t value);
+Pending *tape_walk_pending(TapeWalk *walk, uint32_t value);
 /* Forgets what is pending for a value. */
-void walk_release(Walk *walk, uint32_t value);
+void tape_walk_release(TapeWalk *walk, uint32_t value);
 /* Whether a term fits a value of the form `like`; false: an error was recorded. */
-bool term_check(Walk *walk, const Tensor *like, const OpTerm *term);
+bool tape_term_check(TapeWalk *walk, const Tensor *like, const OpTerm *term);
 /* Adds to a sum of the form `like`. */
-bool fold_dense(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad);
-bool fold_part(Walk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part);
-bool fold_rows(Walk *walk, Pending *pending, const Tensor *like, const Tensor *rows, Tensor ids);
+bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad);
+bool tape_fold_part(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part);
+bool tape_fold_rows(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *rows, Tensor ids);
 /* Makes the sum memory of its own; zeros if there was nothing. */
-bool fold_own(Walk *walk, Pending *pending, const Tensor *like);
+bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like);
 /* The indices of `t` that a part is of; as many as `grad` has. */
-Tensor part_of(Tensor t, const Tensor *grad, OpPart part);
+Tensor tape_part_of(Tensor t, const Tensor *grad, OpPart part);
 
 /* ---- Put-off products (products.c) ---- */
 
-bool products_take(Walk *walk, Pending *pending, const Tensor *like, const OpTerm *term);
+bool tape_products_take(TapeWalk *walk, Pending *pending, const Tensor *like, const OpTerm *term);
 /* Adds the products that wait to the sum. */
-bool products_finish(Walk *walk, Pending *pending, const Tensor *like);
+bool tape_products_finish(TapeWalk *walk, Pending *pending, const Tensor *like);
 
 /* ---- Gradients that are values of the tape (graph.c) ---- */
 
 /* The use of an op that a node stands for. */
-bool graph_use(OpUse *use, Tape *tape, uint32_t node, const Path *path);
+bool tape_graph_use(OpUse *use, Tape *tape, uint32_t node, const Path *path);
 /* The terms of one use, by its op's formula or composition. */
-bool graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms);
-/* The sum of terms, dense ones, parts and rows, as a value of the shape of `like` (graph_sum.c). */
-Var graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count);
+bool tape_graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms);
+/* The sum of terms, dense ones, parts and rows, as a value of the shape of `like` (tape_graph_sum.c). */
+Var tape_graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count);
 /* backward of an op that has only a formula or a composition. */
-void graph_backward(OpContext *c, OpTerm *terms);
+void tape_graph_backward(OpContext *c, OpTerm *terms);
 /* tape_vjp() with a graph. */
-bool graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n, const Var *inputs,
-               int m, Var *gradients);
+bool tape_graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var *seeds, int n,
+                    const Var *inputs, int m, Var *gradients);
 
 #endif

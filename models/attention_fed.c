@@ -24,10 +24,12 @@ static void cell_init(Cell *m, int64_t input, int64_t hidden)
 {
     nn_module_init(&m->base);
     NnInit uniform = nn_init_uniform(1 / sqrt((double)hidden));
-    nn_module_add_parameter(&m->base, &m->weight_ih, "weight_ih_l0", SHAPE(4 * hidden, input), uniform);
-    nn_module_add_parameter(&m->base, &m->weight_hh, "weight_hh_l0", SHAPE(4 * hidden, hidden), uniform);
-    nn_module_add_parameter(&m->base, &m->bias_ih, "bias_ih_l0", SHAPE(4 * hidden), uniform);
-    nn_module_add_parameter(&m->base, &m->bias_hh, "bias_hh_l0", SHAPE(4 * hidden), uniform);
+    nn_module_add_parameter(&m->base, &m->weight_ih, "weight_ih_l0", TENSOR_SHAPE(4 * hidden, input),
+                            uniform);
+    nn_module_add_parameter(&m->base, &m->weight_hh, "weight_hh_l0", TENSOR_SHAPE(4 * hidden, hidden),
+                            uniform);
+    nn_module_add_parameter(&m->base, &m->bias_ih, "bias_ih_l0", TENSOR_SHAPE(4 * hidden), uniform);
+    nn_module_add_parameter(&m->base, &m->bias_hh, "bias_hh_l0", TENSOR_SHAPE(4 * hidden), uniform);
 }
 
 static void build(Model *model)
@@ -54,7 +56,7 @@ typedef struct Run {
 /* x [n, 4H] is the projection of x_t with both biases. */
 static void step(void *self, Var x, const Var *before, Var *after)
 {
-    static const GateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
+    static const VarGateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
     Run *run = self;
     Var z = x;
     if (run->count > 0) {
@@ -81,8 +83,8 @@ static Var forward(Model *model, NnSequence text, Var *attention)
     Run run = {.m = m,
                .weight_context = var_slice(weight_ih, 1, embed, embed + hidden, 1),
                .weight_hh = nn_var(&m->lstm.weight_hh, tape),
-               .keys = arena_alloc(tape_arena(tape), list),
-               .values = arena_alloc(tape_arena(tape), list)};
+               .keys = tensor_arena_alloc(tape_arena(tape), list),
+               .values = tensor_arena_alloc(tape_arena(tape), list)};
     if (!run.keys || !run.values)
         return tape_fail(tape, "attention_fed: out of memory");
     NnSequence x = model_embed(model, &m->embedding, text);

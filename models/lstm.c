@@ -20,7 +20,7 @@ typedef struct Lstm {
     NnLinear fc;
 } Lstm;
 
-static const GateOrder notebook_order = {.forget = 0, .input = 1, .cell = 2, .output = 3};
+static const VarGateOrder notebook_order = {.forget = 0, .input = 1, .cell = 2, .output = 3};
 
 static void gates_init(Gates *m, const ModelConfig *config)
 {
@@ -32,10 +32,10 @@ static void gates_init(Gates *m, const ModelConfig *config)
         {"W_o.weight", "W_o.bias", "U_o.weight", "U_o.bias"},
     };
     nn_module_init(&m->base);
-    nn_module_add_block(&m->base, &m->W, SHAPE(GATES * hidden, embed));
-    nn_module_add_block(&m->base, &m->W_bias, SHAPE(GATES * hidden));
-    nn_module_add_block(&m->base, &m->U, SHAPE(GATES * hidden, hidden));
-    nn_module_add_block(&m->base, &m->U_bias, SHAPE(GATES * hidden));
+    nn_module_add_block(&m->base, &m->W, TENSOR_SHAPE(GATES * hidden, embed));
+    nn_module_add_block(&m->base, &m->W_bias, TENSOR_SHAPE(GATES * hidden));
+    nn_module_add_block(&m->base, &m->U, TENSOR_SHAPE(GATES * hidden, hidden));
+    nn_module_add_block(&m->base, &m->U_bias, TENSOR_SHAPE(GATES * hidden));
     NnInit of_x = nn_init_uniform(1 / sqrt((double)embed)), of_h = nn_init_uniform(1 / sqrt((double)hidden));
     enum { FORGET = 0, W_BIAS = 1, U_WEIGHT = 2 };
     for (int g = 0; g < GATES; g++) {

@@ -70,9 +70,9 @@ const ModelKind *zoo_find(const char *name);
 /* ---- One model ---- */
 
 /* A new model with first values drawn from the seed. */
-Status model_new(Model **model, const ModelKind *kind, ModelConfig config, uint64_t seed);
+ReelStatus model_new(Model **model, const ModelKind *kind, ModelConfig config, uint64_t seed);
 /* The same with no memory for values yet: for a model that is loaded (nn_load), which checks sizes first. */
-Status model_new_without_values(Model **model, const ModelKind *kind, ModelConfig config);
+ReelStatus model_new_without_values(Model **model, const ModelKind *kind, ModelConfig config);
 void model_free(Model *model);
 /* text -> logits [B, K]; attention may be NULL. */
 Var model_forward(Model *model, NnSequence text, Var *attention);
@@ -101,7 +101,7 @@ NnRecurrentOptions model_recurrent_options(const Model *model);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define model_forward(...) TRACE(Var, model_forward(__VA_ARGS__))
+#define model_forward(...) TAPE_TRACE(Var, model_forward(__VA_ARGS__))
 #endif
 
 #endif

@@ -13,7 +13,8 @@ static void build(Model *model)
 {
     Rnn *m = (Rnn *)model;
     const ModelConfig *config = &model->config;
-    nn_module_add_parameter(&m->base, &m->bias_h, "bias_h", SHAPE(config->hidden), nn_init_constant(0.0));
+    nn_module_add_parameter(&m->base, &m->bias_h, "bias_h", TENSOR_SHAPE(config->hidden),
+                            nn_init_constant(0.0));
     model_add_embedding(model, &m->embedding);
     NN_ADD(m, input_linear, nn_linear_init_without_bias, config->embed, config->hidden);
     NN_ADD(m, hidden_linear, nn_linear_init_without_bias, config->hidden, config->hidden);

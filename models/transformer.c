@@ -47,7 +47,7 @@ static void build(Model *model)
     Transformer *m = (Transformer *)model;
     const ModelConfig *config = &model->config;
     if (config->layers > MOST_LAYERS)
-        nn_module_fail(&m->base, status_failed("transformer: at most %d layers", MOST_LAYERS));
+        nn_module_fail(&m->base, reel_status_failed("transformer: at most %d layers", MOST_LAYERS));
     model_add_embedding(model, &m->embedding);
     for (int i = 0; i < config->layers && i < MOST_LAYERS; i++) {
         Block *block = &m->blocks[i];
@@ -65,8 +65,8 @@ static Var positions(NnSequence text, Var like, int64_t embed)
 {
     Tape *tape = like.tape;
     int64_t half = (embed + 1) / 2;
-    Dtype dtype = var_value(tape_scalar(like, 0)).dtype;
-    Tensor angles = tensor_new(tape_arena(tape), DTYPE_F32, SHAPE(text.packing->rows, embed));
+    TensorDtype dtype = var_value(tape_scalar(like, 0)).dtype;
+    Tensor angles = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(text.packing->rows, embed));
     if (!tensor_is_valid(angles))
         return tape_fail(tape, "transformer: out of memory");
     const NnPacking *packing = text.packing;
@@ -86,8 +86,8 @@ static Var head(Var projected, int part)
     int64_t texts = var_size(projected, 0), steps = var_size(projected, 1),
             embed = var_size(projected, 2) / 3;
     Var own = var_slice(projected, 2, part * embed, (part + 1) * embed, 1);
-    return var_transpose(var_reshape(own, SHAPE(texts, steps, heads_of(embed), embed / heads_of(embed))), 1,
-                         2);
+    return var_transpose(
+        var_reshape(own, TENSOR_SHAPE(texts, steps, heads_of(embed), embed / heads_of(embed))), 1, 2);
 }
 
 /* softmax(Q K^T / sqrt(d)) V over the words of each text, no weight on padding. */
@@ -101,10 +101,10 @@ static Var attend(Block *m, NnSequence x)
     Var query = head(projected, 0), key = head(projected, 1), value = head(projected, 2);
     Var scores = var_scale(var_matmul(query, var_transpose(key, 2, 3)),
                            1 / sqrt((double)(embed / heads_of(embed))), 0); /* [B, heads, T, T] */
-    Var mask = var_expand(var_reshape(nn_padding_mask(x), SHAPE(texts, 1, 1, steps)),
-                          SHAPE(texts, heads_of(embed), steps, steps));
+    Var mask = var_expand(var_reshape(nn_padding_mask(x), TENSOR_SHAPE(texts, 1, 1, steps)),
+                          TENSOR_SHAPE(texts, heads_of(embed), steps, steps));
     Var mixed = var_matmul(var_softmax(var_masked_fill(scores, mask, -1e9), 3), value);
-    Var joined = var_reshape(var_transpose(mixed, 1, 2), SHAPE(texts, steps, embed));
+    Var joined = var_reshape(var_transpose(mixed, 1, 2), TENSOR_SHAPE(texts, steps, embed));
     return nn_linear(&m->out_proj, nn_unpad(x, joined).rows);
 }
 

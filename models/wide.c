@@ -33,7 +33,7 @@ static void build(Model *model)
     const ModelConfig *config = &model->config;
     model_add_word_scores(model, &m->word_score);
     model_add_embedding(model, &m->embedding);
-    nn_module_add_parameter(&m->base, &m->bias, "bias", SHAPE(config->embed), nn_init_constant(0.0));
+    nn_module_add_parameter(&m->base, &m->bias, "bias", TENSOR_SHAPE(config->embed), nn_init_constant(0.0));
     NN_ADD(m, fc, nn_linear_init, config->embed, config->labels);
     model->output_bias = &m->fc.bias;
 }
@@ -83,11 +83,11 @@ static bool count_words(const Model *model, NnSequence text, Words *words)
     const NnPacking *packing = text.packing;
     if (var_is_empty(text.rows) || !packing)
         return false;
-    Arena *arena = tape_arena(tape);
+    TensorArena *arena = tape_arena(tape);
     size_t bytes = (size_t)packing->rows * sizeof(int32_t);
-    int32_t *ids = arena_alloc(arena, bytes), *texts = arena_alloc(arena, bytes);
-    Occurrence *sorted = arena_alloc(arena, (size_t)packing->steps * sizeof *sorted);
-    Tensor counts = tensor_new(arena, model->output_bias->core.value.dtype, SHAPE(packing->rows));
+    int32_t *ids = tensor_arena_alloc(arena, bytes), *texts = tensor_arena_alloc(arena, bytes);
+    Occurrence *sorted = tensor_arena_alloc(arena, (size_t)packing->steps * sizeof *sorted);
+    Tensor counts = tensor_new(arena, model->output_bias->core.value.dtype, TENSOR_SHAPE(packing->rows));
     if (!ids || !texts || !sorted || !tensor_is_valid(counts)) {
         tape_fail(tape, "wide: out of memory");
         return false;
@@ -103,8 +103,8 @@ static bool count_words(const Model *model, NnSequence text, Words *words)
             tensor_set(&counts, (int64_t[]){used}, log(1 + log(count_of(sorted, i, next))));
         }
     }
-    words->ids = tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(used)));
-    words->texts = tape_constant(tape, tensor_from(texts, DTYPE_I32, SHAPE(used)));
+    words->ids = tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(used)));
+    words->texts = tape_constant(tape, tensor_from(texts, TENSOR_I32, TENSOR_SHAPE(used)));
     words->log_counts = tape_constant(tape, tensor_slice(counts, 0, 0, used, 1));
     return true;
 }

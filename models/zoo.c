@@ -44,12 +44,12 @@ const ModelKind *zoo_find(const char *name)
     return NULL;
 }
 
-Status model_new_without_values(Model **out, const ModelKind *kind, ModelConfig config)
+ReelStatus model_new_without_values(Model **out, const ModelKind *kind, ModelConfig config)
 {
     *out = NULL;
-    Model *model = mem_calloc(1, kind->size);
+    Model *model = reel_mem_calloc(1, kind->size);
     if (!model)
-        return status_no_memory(kind->size, kind->name);
+        return reel_status_no_memory(kind->size, kind->name);
     config.embed = config.embed ? config.embed : kind->defaults.embed;
     config.hidden = config.hidden ? config.hidden : kind->defaults.hidden;
     config.layers = config.layers && kind->several_layers ? config.layers : kind->defaults.layers;
@@ -70,15 +70,15 @@ Status model_new_without_values(Model **out, const ModelKind *kind, ModelConfig 
     model->config = config;
     kind->build(model);
     *out = model;
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status model_new(Model **out, const ModelKind *kind, ModelConfig config, uint64_t seed)
+ReelStatus model_new(Model **out, const ModelKind *kind, ModelConfig config, uint64_t seed)
 {
-    Status status = model_new_without_values(out, kind, config);
-    if (status_is_ok(&status))
+    ReelStatus status = model_new_without_values(out, kind, config);
+    if (reel_status_is_ok(&status))
         status = nn_module_reset(&(*out)->base, seed);
-    if (!status_is_ok(&status)) {
+    if (!reel_status_is_ok(&status)) {
         model_free(*out);
         *out = NULL;
     }
@@ -90,7 +90,7 @@ void model_free(Model *model)
     if (!model)
         return;
     nn_module_free(&model->base);
-    mem_free(model);
+    reel_mem_free(model);
 }
 
 Var(model_forward)(Model *model, NnSequence text, Var *attention)
@@ -123,7 +123,7 @@ void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples
         count = count < 0.5 ? 0.5 : count > n - 0.5 ? n - 0.5 : count;
         tensor_set(&bias, (int64_t[]){k}, log(count / (n - count)));
     }
-    parameter_changed(&model->output_bias->core);
+    tape_parameter_changed(&model->output_bias->core);
 }
 
 void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t texts)
@@ -135,7 +135,7 @@ void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t tex
         double rarity = log((1.0 + (double)texts) / (1.0 + (double)frequencies[v])) + 1;
         tensor_set(&scores, (int64_t[]){v, 0}, log(rarity));
     }
-    parameter_changed(&model->word_scores->core);
+    tape_parameter_changed(&model->word_scores->core);
 }
 
 void model_add_embedding(Model *model, NnEmbedding *embedding)

@@ -25,7 +25,7 @@ static IdleRows rows_without_gradient(const NnOptimizerOptions *options)
 
 /* ---- Settings ---- */
 
-AdamStep adam_step(const NnOptimizerOptions *options, double lr, int32_t step)
+AdamStep nn_adam_step(const NnOptimizerOptions *options, double lr, int32_t step)
 {
     double bias1 = 1 - pow(options->beta1, step), root2 = sqrt(1 - pow(options->beta2, step));
     return (AdamStep){.step_size = (float)(lr * root2 / bias1),
@@ -35,7 +35,7 @@ AdamStep adam_step(const NnOptimizerOptions *options, double lr, int32_t step)
 
 /* Without gradient an update is at most step_size_k / step_size_{k-1} beta1 / sqrt(beta2) times the one
  * before. Where that is not below 1, idle rows may still move later. */
-void adam_schedule(OptimizerState *state, int32_t step, AdamStep settings)
+void nn_adam_schedule(OptimizerState *state, int32_t step, AdamStep settings)
 {
     const NnOptimizerOptions *options = &state->optimizer->options;
     AdamStep *now = &state->schedule[step - 1];
@@ -47,13 +47,13 @@ void adam_schedule(OptimizerState *state, int32_t step, AdamStep settings)
 static void begin(OptimizerState *state)
 {
     const NnOptimizer *o = state->optimizer;
-    state->now = adam_step(&o->options, o->lr, state->steps);
+    state->now = nn_adam_step(&o->options, o->lr, state->steps);
     if (is_late(state))
-        adam_schedule(state, state->steps, state->now);
+        nn_adam_schedule(state, state->steps, state->now);
 }
 
 /* At the same learning rate; once the power of beta1 / sqrt(beta2) is below 1e-9, no weight of f32 moves. */
-int32_t adam_memory(const NnOptimizerOptions *options)
+int32_t nn_adam_memory(const NnOptimizerOptions *options)
 {
     double ratio = options->beta1 / sqrt(options->beta2);
     if (options->beta1 == 0)
@@ -161,8 +161,8 @@ TENSOR_LEVELS(idle_rows, idle_loop,
                int32_t may_stop, int64_t n),
               w, m, v, betas, steps, count, may_stop, n)
 
-void adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
-                 AdamStep step, size_t n)
+void nn_adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
+                    AdamStep step, size_t n)
 {
     update(w, m, v, g, betas_of(options), step, n);
 }
@@ -175,7 +175,8 @@ static void update_f32(const OptimizerState *state, int64_t at, float *w, float 
     float decay = options->kind == NN_ADAM ? (float)options->weight_decay : 0;
     for (int64_t j = 0; decay != 0 && j < n; j++)
         g[j] += decay * w[j];
-    adam_update(w, tensor_f32(state->m) + at, tensor_f32(state->v) + at, g, options, state->now, (size_t)n);
+    nn_adam_update(w, tensor_f32(state->m) + at, tensor_f32(state->v) + at, g, options, state->now,
+                   (size_t)n);
 }
 
 /* The settings are taken from the options again, since the others are f32. */
@@ -222,10 +223,10 @@ static void decay(const OptimizerState *state, float *m, float *v, int32_t from,
     }
 }
 
-const UpdateRule adam_rule = {.moments = moments,
-                              .idle_rows = rows_without_gradient,
-                              .begin = begin,
-                              .update_f32 = update_f32,
-                              .update_f64 = update_f64,
-                              .idle = idle,
-                              .decay = decay};
+const UpdateRule nn_adam_rule = {.moments = moments,
+                                 .idle_rows = rows_without_gradient,
+                                 .begin = begin,
+                                 .update_f32 = update_f32,
+                                 .update_f64 = update_f64,
+                                 .idle = idle,
+                                 .decay = decay};

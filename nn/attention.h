@@ -28,14 +28,14 @@ NnAttention nn_additive_attention(NnAdditiveAttention *m, Var query, NnSequence 
 Var nn_attention_key(NnAdditiveAttention *m, Var value);
 Var nn_attention_over_steps(NnAdditiveAttention *m, Var query, const Var *keys, const Var *values, int count);
 
-TRACE_RETURNS(NnAttention)
+TAPE_TRACE_RETURNS(NnAttention)
 
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_additive_attention(...)   TRACE(NnAttention, nn_additive_attention(__VA_ARGS__))
-#define nn_attention_key(...)        TRACE(Var, nn_attention_key(__VA_ARGS__))
-#define nn_attention_over_steps(...) TRACE(Var, nn_attention_over_steps(__VA_ARGS__))
+#define nn_additive_attention(...)   TAPE_TRACE(NnAttention, nn_additive_attention(__VA_ARGS__))
+#define nn_attention_key(...)        TAPE_TRACE(Var, nn_attention_key(__VA_ARGS__))
+#define nn_attention_over_steps(...) TAPE_TRACE(Var, nn_attention_over_steps(__VA_ARGS__))
 #endif
 
 #endif

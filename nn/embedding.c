@@ -15,7 +15,8 @@ void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width,
     nn_module_init(&m->base);
     m->base.forward = forward;
     m->padding_id = padding_id;
-    nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(vocabulary, width), nn_init_normal(1.0));
+    nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(vocabulary, width),
+                            nn_init_normal(1.0));
     m->weight.sparse = true;
     if (padding_id >= 0) {
         m->weight.fill_first = padding_id;
@@ -23,9 +24,9 @@ void nn_embedding_init_padded(NnEmbedding *m, int64_t vocabulary, int64_t width,
     }
     if (padding_id < -1 || padding_id >= vocabulary)
         nn_module_fail(&m->base,
-                       status_failed("nn_embedding: the padding id %lld is not below the vocabulary "
-                                     "%lld, and not -1 for none",
-                                     (long long)padding_id, (long long)vocabulary));
+                       reel_status_failed("nn_embedding: the padding id %lld is not below the vocabulary "
+                                          "%lld, and not -1 for none",
+                                          (long long)padding_id, (long long)vocabulary));
 }
 
 Var(nn_embedding)(NnEmbedding *m, Var ids)

@@ -24,8 +24,8 @@ NnSequence nn_embedding_sequence(NnEmbedding *m, NnSequence ids);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_embedding(...)          TRACE(Var, nn_embedding(__VA_ARGS__))
-#define nn_embedding_sequence(...) TRACE(NnSequence, nn_embedding_sequence(__VA_ARGS__))
+#define nn_embedding(...)          TAPE_TRACE(Var, nn_embedding(__VA_ARGS__))
+#define nn_embedding_sequence(...) TAPE_TRACE(NnSequence, nn_embedding_sequence(__VA_ARGS__))
 #endif
 
 #endif

@@ -48,23 +48,23 @@ static void orthonormalize(double *q, int64_t rows, int64_t columns)
     }
 }
 
-static bool fill_orthogonal(Random *random, Tensor t, double gain)
+static bool fill_orthogonal(TensorRandom *random, Tensor t, double gain)
 {
     int64_t rows = t.shape[0], columns = t.shape[1];
     bool wide = rows <= columns;
     int64_t few = wide ? rows : columns, many = wide ? columns : rows;
-    double *q = mem_alloc((size_t)(few * many) * sizeof *q);
+    double *q = reel_mem_alloc((size_t)(few * many) * sizeof *q);
     if (!q)
         return false;
     for (int64_t i = 0; i < few * many; i++)
-        q[i] = random_normal(random);
+        q[i] = tensor_random_normal(random);
     orthonormalize(q, few, many);
     for (int64_t i = 0; i < few; i++)
         for (int64_t j = 0; j < many; j++) {
             int64_t index[2] = {wide ? i : j, wide ? j : i};
             tensor_set(&t, index, gain * q[i * many + j]);
         }
-    mem_free(q);
+    reel_mem_free(q);
     return true;
 }
 
@@ -76,30 +76,30 @@ static NnInit init_of(const NnNamed *named)
     return named->parameter->init;
 }
 
-Status nn_named_reset(const NnNamed *named, uint64_t seed)
+ReelStatus nn_named_reset(const NnNamed *named, uint64_t seed)
 {
     Tensor t = nn_named_view(named);
-    Random random = random_new(seed, random_stream(named->name));
-    parameter_settle(&named->parameter->core);
+    TensorRandom random = tensor_random_new(seed, tensor_random_stream(named->name));
+    tape_parameter_settle(&named->parameter->core);
     NnInit init = init_of(named);
     switch (init.kind) {
     case NN_INIT_CONSTANT:
         tensor_fill(t, init.value);
         break;
     case NN_INIT_UNIFORM:
-        random_fill_uniform(&random, t, -init.value, init.value);
+        tensor_random_fill_uniform(&random, t, -init.value, init.value);
         break;
     case NN_INIT_NORMAL:
-        random_fill_normal(&random, t, 0.0, init.value);
+        tensor_random_fill_normal(&random, t, 0.0, init.value);
         break;
     case NN_INIT_ORTHOGONAL:
         if (t.ndim != 2)
-            return status_failed("%s: orthogonal first values need a matrix", named->name);
+            return reel_status_failed("%s: orthogonal first values need a matrix", named->name);
         /* A stack of square matrices, such as the gates' [4H, H]: each for itself. */
         for (int64_t first = 0; first < t.shape[0]; first += t.shape[1]) {
             int64_t stop = t.shape[0] % t.shape[1] == 0 ? first + t.shape[1] : t.shape[0];
             if (!fill_orthogonal(&random, tensor_slice(t, 0, first, stop, 1), init.value))
-                return status_no_memory((size_t)tensor_numel(&t) * sizeof(double), named->name);
+                return reel_status_no_memory((size_t)tensor_numel(&t) * sizeof(double), named->name);
             if (stop == t.shape[0])
                 break;
         }
@@ -108,6 +108,6 @@ Status nn_named_reset(const NnNamed *named, uint64_t seed)
     const NnParameter *p = named->parameter;
     if (p->fill_first < p->fill_stop)
         tensor_fill(tensor_slice(t, 0, p->fill_first, p->fill_stop, 1), p->fill_value);
-    parameter_changed(&named->parameter->core);
-    return status_ok();
+    tape_parameter_changed(&named->parameter->core);
+    return reel_status_ok();
 }

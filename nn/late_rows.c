@@ -23,18 +23,18 @@ static void read_rows(const void *context, Tensor ids, Tensor out)
 static void settle_now(const void *context)
 {
     OptimizerState *state = (OptimizerState *)(uintptr_t)context;
-    late_rows_settle_all(state, state->steps);
+    nn_late_rows_settle_all(state, state->steps);
 }
 
-bool late_rows_begin(OptimizerState *state)
+bool nn_late_rows_begin(OptimizerState *state)
 {
-    Parameter *core = &state->parameter->core;
+    TapeParameter *core = &state->parameter->core;
     int64_t rows = core->value.shape[0];
-    void *last = mem_calloc((size_t)rows, sizeof(int32_t));
+    void *last = reel_mem_calloc((size_t)rows, sizeof(int32_t));
     if (!last)
         return false;
-    state->last = tensor_from(last, DTYPE_I32, SHAPE(rows));
-    if (!late_rows_reserve(state, SETTINGS))
+    state->last = tensor_from(last, TENSOR_I32, TENSOR_SHAPE(rows));
+    if (!nn_late_rows_reserve(state, SETTINGS))
         return false;
     core->read = read_rows;
     core->settle = settle_now;
@@ -42,30 +42,30 @@ bool late_rows_begin(OptimizerState *state)
     return true;
 }
 
-void late_rows_end(OptimizerState *state)
+void nn_late_rows_end(OptimizerState *state)
 {
-    Parameter *core = &state->parameter->core;
+    TapeParameter *core = &state->parameter->core;
     if (!is_late(state) || core->read_context != state)
         return;
-    parameter_settle(core);
+    tape_parameter_settle(core);
     core->read = NULL;
     core->settle = NULL;
     core->read_context = NULL;
-    parameter_changed(core);
+    tape_parameter_changed(core);
 }
 
-bool late_rows_reserve(OptimizerState *state, int32_t count)
+bool nn_late_rows_reserve(OptimizerState *state, int32_t count)
 {
     if (state->capacity >= (size_t)count)
         return true;
-    AdamStep *schedule = mem_reserve(state->schedule, state->capacity, (size_t)count - state->capacity,
-                                     &state->capacity, sizeof *schedule);
+    AdamStep *schedule = reel_mem_reserve(state->schedule, state->capacity, (size_t)count - state->capacity,
+                                          &state->capacity, sizeof *schedule);
     if (schedule)
         state->schedule = schedule;
     return schedule;
 }
 
-void late_rows_settle(OptimizerState *state, int64_t row, int32_t to)
+void nn_late_rows_settle(OptimizerState *state, int64_t row, int32_t to)
 {
     const UpdateRule *rule = state->optimizer->rule;
     int32_t *last = tensor_i32(state->last), from = last[row];
@@ -78,18 +78,18 @@ void late_rows_settle(OptimizerState *state, int64_t row, int32_t to)
     rule->decay(state, m, v, from, to);
 }
 
-void late_rows_settle_all(OptimizerState *state, int32_t to)
+void nn_late_rows_settle_all(OptimizerState *state, int32_t to)
 {
     for (int64_t row = 0; row < state->last.shape[0]; row++)
-        late_rows_settle(state, row, to);
+        nn_late_rows_settle(state, row, to);
 }
 
-void late_rows_updated(OptimizerState *state)
+void nn_late_rows_updated(OptimizerState *state)
 {
-    Parameter *core = &state->parameter->core;
+    TapeParameter *core = &state->parameter->core;
     if (is_late(state))
         core->is_behind = false;
-    parameter_changed(core);
+    tape_parameter_changed(core);
     if (!is_late(state))
         return;
     for (int64_t row = 0; !state->ids && row < state->last.shape[0]; row++)
@@ -97,17 +97,17 @@ void late_rows_updated(OptimizerState *state)
     core->is_behind = state->ids && state->rows < state->last.shape[0];
 }
 
-void late_rows_loaded(OptimizerState *state)
+void nn_late_rows_loaded(OptimizerState *state)
 {
-    Parameter *core = &state->parameter->core;
+    TapeParameter *core = &state->parameter->core;
     core->is_behind = core->is_lost = false;
-    parameter_changed(core);
+    tape_parameter_changed(core);
     for (int64_t row = 0; row < state->last.shape[0]; row++)
         core->is_behind = core->is_behind || tensor_i32(state->last)[row] < state->steps;
 }
 
 /* A sparse set: a slot counts only if the entry that it points to points back. */
-bool late_rows_find(OptimizerState *state, Arena *arena)
+bool nn_late_rows_find(OptimizerState *state, TensorArena *arena)
 {
     int tapes = state->optimizer->tapes;
     int64_t most = 0;
@@ -115,8 +115,8 @@ bool late_rows_find(OptimizerState *state, Arena *arena)
         if (tensor_is_valid(state->sparse[t].ids))
             most += state->sparse[t].ids.shape[0];
     state->rows = 0;
-    state->ids = arena_alloc(arena, (size_t)most * sizeof *state->ids);
-    state->sources = arena_alloc(arena, (size_t)(most * tapes) * sizeof *state->sources);
+    state->ids = tensor_arena_alloc(arena, (size_t)most * sizeof *state->ids);
+    state->sources = tensor_arena_alloc(arena, (size_t)(most * tapes) * sizeof *state->sources);
     if (!state->ids || !state->sources)
         return false;
     for (int t = 0; t < tapes; t++) {

@@ -85,7 +85,7 @@ void nn_dropout_init(NnDropout *m, double p)
     m->base.forward = dropout_forward;
     m->p = p;
     if (!(p >= 0 && p < 1))
-        nn_module_fail(&m->base, status_failed("nn_dropout: p must lie in [0, 1), not %g", p));
+        nn_module_fail(&m->base, reel_status_failed("nn_dropout: p must lie in [0, 1), not %g", p));
 }
 
 Var(nn_dropout)(NnDropout *m, Var x)
@@ -110,8 +110,8 @@ void nn_layer_norm_init(NnLayerNorm *m, int64_t width)
     nn_module_init(&m->base);
     m->base.forward = layer_norm_forward;
     m->eps = 1e-5;
-    nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(width), nn_init_constant(1.0));
-    nn_module_add_parameter(&m->base, &m->bias, "bias", SHAPE(width), nn_init_constant(0.0));
+    nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(width), nn_init_constant(1.0));
+    nn_module_add_parameter(&m->base, &m->bias, "bias", TENSOR_SHAPE(width), nn_init_constant(0.0));
 }
 
 Var(nn_layer_norm)(NnLayerNorm *m, Var x)
@@ -139,14 +139,15 @@ void nn_sequential_add(NnSequential *m, NnModule *part)
         "0",  "1",  "2",  "3",  "4",  "5",  "6",  "7",  "8",  "9",  "10", "11", "12", "13", "14", "15",
         "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30", "31"};
     if (m->count == NN_SEQUENTIAL_MAX) {
-        nn_module_fail(&m->base, status_failed("nn_sequential: at most %d parts", NN_SEQUENTIAL_MAX));
+        nn_module_fail(&m->base, reel_status_failed("nn_sequential: at most %d parts", NN_SEQUENTIAL_MAX));
         return;
     }
     nn_module_add(&m->base, part, names[m->count]);
     if (!part->forward)
-        nn_module_fail(&m->base, status_usage("nn_sequential: part %s has no function of one value: its init "
-                                              "function sets base.forward",
-                                              names[m->count]));
+        nn_module_fail(&m->base,
+                       reel_status_usage("nn_sequential: part %s has no function of one value: its init "
+                                         "function sets base.forward",
+                                         names[m->count]));
     m->parts[m->count++] = part;
 }
 
@@ -166,7 +167,7 @@ Var(nn_sequential)(NnSequential *m, Var x)
 void nn_bce_init(NnBce *m)
 {
     nn_module_init(&m->base);
-    m->reduction = REDUCTION_MEAN;
+    m->reduction = VAR_REDUCTION_MEAN;
     m->pos_weight = tensor_invalid();
 }
 

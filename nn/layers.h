@@ -63,7 +63,7 @@ Var nn_sequential(NnSequential *m, Var x);
 /* ---- Losses as modules ---- */
 typedef struct NnBce {
     NnModule base;
-    Reduction reduction;
+    VarReduction reduction;
     Tensor pos_weight; /* invalid: none; the memory is the caller's */
 } NnBce;
 typedef NnBce NnBceWithLogits;
@@ -76,16 +76,16 @@ Var nn_bce_with_logits(NnBceWithLogits *m, Var x, Var target);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_tanh(...)             TRACE(Var, nn_tanh(__VA_ARGS__))
-#define nn_sigmoid(...)          TRACE(Var, nn_sigmoid(__VA_ARGS__))
-#define nn_relu(...)             TRACE(Var, nn_relu(__VA_ARGS__))
-#define nn_softmax(...)          TRACE(Var, nn_softmax(__VA_ARGS__))
-#define nn_dropout(...)          TRACE(Var, nn_dropout(__VA_ARGS__))
-#define nn_dropout_sequence(...) TRACE(NnSequence, nn_dropout_sequence(__VA_ARGS__))
-#define nn_layer_norm(...)       TRACE(Var, nn_layer_norm(__VA_ARGS__))
-#define nn_sequential(...)       TRACE(Var, nn_sequential(__VA_ARGS__))
-#define nn_bce(...)              TRACE(Var, nn_bce(__VA_ARGS__))
-#define nn_bce_with_logits(...)  TRACE(Var, nn_bce_with_logits(__VA_ARGS__))
+#define nn_tanh(...)             TAPE_TRACE(Var, nn_tanh(__VA_ARGS__))
+#define nn_sigmoid(...)          TAPE_TRACE(Var, nn_sigmoid(__VA_ARGS__))
+#define nn_relu(...)             TAPE_TRACE(Var, nn_relu(__VA_ARGS__))
+#define nn_softmax(...)          TAPE_TRACE(Var, nn_softmax(__VA_ARGS__))
+#define nn_dropout(...)          TAPE_TRACE(Var, nn_dropout(__VA_ARGS__))
+#define nn_dropout_sequence(...) TAPE_TRACE(NnSequence, nn_dropout_sequence(__VA_ARGS__))
+#define nn_layer_norm(...)       TAPE_TRACE(Var, nn_layer_norm(__VA_ARGS__))
+#define nn_sequential(...)       TAPE_TRACE(Var, nn_sequential(__VA_ARGS__))
+#define nn_bce(...)              TAPE_TRACE(Var, nn_bce(__VA_ARGS__))
+#define nn_bce_with_logits(...)  TAPE_TRACE(Var, nn_bce_with_logits(__VA_ARGS__))
 #endif
 
 #endif

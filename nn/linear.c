@@ -13,9 +13,9 @@ static void init(NnLinear *m, int64_t in, int64_t out, bool biased)
     m->base.forward = forward;
     NnInit uniform = nn_init_uniform(1.0 / sqrt((double)in));
     m->biased = biased;
-    nn_module_add_parameter(&m->base, &m->weight, "weight", SHAPE(out, in), uniform);
+    nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(out, in), uniform);
     if (biased)
-        nn_module_add_parameter(&m->base, &m->bias, "bias", SHAPE(out), uniform);
+        nn_module_add_parameter(&m->base, &m->bias, "bias", TENSOR_SHAPE(out), uniform);
 }
 
 void nn_linear_init(NnLinear *m, int64_t in, int64_t out)

@@ -24,8 +24,8 @@ NnSequence nn_linear_sequence(NnLinear *m, NnSequence x);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_linear(...)          TRACE(Var, nn_linear(__VA_ARGS__))
-#define nn_linear_sequence(...) TRACE(NnSequence, nn_linear_sequence(__VA_ARGS__))
+#define nn_linear(...)          TAPE_TRACE(Var, nn_linear(__VA_ARGS__))
+#define nn_linear_sequence(...) TAPE_TRACE(NnSequence, nn_linear_sequence(__VA_ARGS__))
 #endif
 
 #endif

@@ -13,25 +13,26 @@ void nn_module_init(NnModule *module)
     module->self = module;
     module->scope.name = "";
     module->training = true;
-    module->status = status_ok();
+    module->status = reel_status_ok();
 }
 
-void nn_module_fail(NnModule *module, Status status)
+void nn_module_fail(NnModule *module, ReelStatus status)
 {
-    if (module->self == module && status_is_ok(&module->status))
+    if (module->self == module && reel_status_is_ok(&module->status))
         module->status = status;
 }
 
-Status nn_module_stays(const NnModule *module)
+ReelStatus nn_module_stays(const NnModule *module)
 {
     if (module->self == module)
-        return status_ok();
+        return reel_status_ok();
     if (!module->self)
-        return status_usage("a module is used before its init function was called");
+        return reel_status_usage("a module is used before its init function was called");
     const char *name = module->scope.name && *module->scope.name ? module->scope.name : "of the program";
-    return status_usage("module %s was copied, or returned by value, after it was initialised; initialise it "
-                        "where it stays, and pass it by pointer",
-                        name);
+    return reel_status_usage(
+        "module %s was copied, or returned by value, after it was initialised; initialise it "
+        "where it stays, and pass it by pointer",
+        name);
 }
 
 /* Notes that the name stands for something else already; true where it is free. */
@@ -41,7 +42,8 @@ static bool name_is_free(NnModule *module, const char *name)
     if (!nn_module_has_name(module, name))
         return true;
     nn_module_path(module, path);
-    nn_module_fail(module, status_usage("%s%s: the name is taken by another part or parameter", path, name));
+    nn_module_fail(module,
+                   reel_status_usage("%s%s: the name is taken by another part or parameter", path, name));
     return false;
 }
 
@@ -71,13 +73,13 @@ static bool has_part(const NnModule *module, const NnModule *part, const char *n
 /* Whether the part may be added; notes why not. */
 static bool may_add(NnModule *module, NnModule *part, const char *name)
 {
-    Status status = nn_module_stays(part);
-    if (!status_is_ok(&status))
+    ReelStatus status = nn_module_stays(part);
+    if (!reel_status_is_ok(&status))
         nn_module_fail(module, status);
     else if (part == module || nn_module_contains(part, module))
-        nn_module_fail(module, status_usage("%s: a module cannot be a part of itself", name));
+        nn_module_fail(module, reel_status_usage("%s: a module cannot be a part of itself", name));
     else if (nn_module_depth(module) + 1 + nn_module_height(part) > NN_MAX_DEPTH)
-        nn_module_fail(module, status_usage("%s: more than %d parts within parts", name, NN_MAX_DEPTH));
+        nn_module_fail(module, reel_status_usage("%s: more than %d parts within parts", name, NN_MAX_DEPTH));
     else
         return *name ? name_is_free(module, name) : names_are_free(module, part);
     return false;
@@ -87,9 +89,9 @@ void nn_module_add(NnModule *module, NnModule *part, const char *name)
 {
     if (module->self != module || has_part(module, part, name) || !may_add(module, part, name))
         return;
-    NnPart *use = part->uses == 0 ? &part->first_use : mem_calloc(1, sizeof *use);
+    NnPart *use = part->uses == 0 ? &part->first_use : reel_mem_calloc(1, sizeof *use);
     if (!use) {
-        nn_module_fail(module, status_no_memory(sizeof *use, name));
+        nn_module_fail(module, reel_status_no_memory(sizeof *use, name));
         return;
     }
     *use = (NnPart){.module = part, .name = name};
@@ -116,25 +118,25 @@ static bool declare(NnModule *module, NnParameter *parameter, int ndim, const in
     if (module->self != module)
         return false;
     if (has_parameter(module, parameter)) {
-        nn_module_fail(module, status_usage("a parameter is declared twice; nn_parameter_tie() gives it "
-                                            "another name"));
+        nn_module_fail(module, reel_status_usage("a parameter is declared twice; nn_parameter_tie() gives it "
+                                                 "another name"));
         return false;
     }
     memset(parameter, 0, sizeof *parameter);
-    parameter_init(&parameter->core, tensor_invalid());
+    tape_parameter_init(&parameter->core, tensor_invalid());
     parameter->self = parameter;
     parameter->module = module;
     if (ndim < 0 || ndim > TENSOR_MAX_DIMS) {
-        nn_module_fail(module,
-                       status_failed("a parameter must have 0 to %d axes, not %d", TENSOR_MAX_DIMS, ndim));
+        nn_module_fail(
+            module, reel_status_failed("a parameter must have 0 to %d axes, not %d", TENSOR_MAX_DIMS, ndim));
         return false;
     }
     parameter->ndim = ndim;
     for (int i = 0; i < ndim; i++) {
         parameter->shape[i] = shape[i];
         if (shape[i] < 1)
-            nn_module_fail(module, status_failed("a parameter's sizes must be at least 1, not %lld",
-                                                 (long long)shape[i]));
+            nn_module_fail(module, reel_status_failed("a parameter's sizes must be at least 1, not %lld",
+                                                      (long long)shape[i]));
     }
     NnParameter **link = &module->parameters;
     while (*link)
@@ -156,7 +158,7 @@ void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const cha
 void nn_module_add_block(NnModule *module, NnParameter *block, int ndim, const int64_t *shape)
 {
     if (ndim < 1)
-        nn_module_fail(module, status_failed("a block must have an axis to be cut along"));
+        nn_module_fail(module, reel_status_failed("a block must have an axis to be cut along"));
     else
         declare(module, block, ndim, shape);
 }
@@ -168,8 +170,9 @@ void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnP
         return;
     *slice = (NnSlice){.name = name, .block = block, .first = first, .rows = rows, .init = init};
     if (first < 0 || rows < 1 || first > block->shape[0] - rows) {
-        nn_module_fail(module, status_failed("%s: %lld rows from %lld on are not in a block of %lld", name,
-                                             (long long)rows, (long long)first, (long long)block->shape[0]));
+        nn_module_fail(module,
+                       reel_status_failed("%s: %lld rows from %lld on are not in a block of %lld", name,
+                                          (long long)rows, (long long)first, (long long)block->shape[0]));
         return;
     }
     NnSlice **link = &module->slices;
@@ -193,9 +196,10 @@ void nn_parameter_tie(NnParameter *parameter, NnParameter *to)
         same = parameter->shape[i] == to->shape[i];
     if (parameter == to || parameter->is_shared || to->tied || parameter->slices || to->slices || !same ||
         tensor_is_valid(parameter->core.value)) {
-        nn_module_fail(module, status_usage("%s cannot be tied to %s: both must be whole parameters of one "
-                                            "shape, tied once and before there are values",
-                                            path, other));
+        nn_module_fail(module,
+                       reel_status_usage("%s cannot be tied to %s: both must be whole parameters of one "
+                                         "shape, tied once and before there are values",
+                                         path, other));
         return;
     }
     parameter->tied = to;
@@ -209,116 +213,119 @@ NnParameter *nn_parameter_itself(const NnParameter *parameter)
     return (NnParameter *)(uintptr_t)(parameter->tied ? parameter->tied : parameter);
 }
 
-Status nn_parameter_allocate(NnParameter *parameter, Dtype dtype)
+ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype)
 {
     Tensor *value = &parameter->core.value;
     if (tensor_is_valid(*value) && value->dtype == dtype)
-        return status_ok();
+        return reel_status_ok();
     char path[NN_NAME_SIZE];
     nn_parameter_path(parameter, path);
     if (parameter->core.read)
-        return status_failed("%s: an optimizer updates it as %s; free the optimizer before the type changes",
-                             path, dtype_name(value->dtype));
+        return reel_status_failed(
+            "%s: an optimizer updates it as %s; free the optimizer before the type changes", path,
+            tensor_dtype_name(value->dtype));
     int64_t count = 1;
     for (int i = 0; i < parameter->ndim; i++)
         if (__builtin_mul_overflow(count, parameter->shape[i], &count))
             count = INT64_MAX / 8;
-    size_t bytes = (size_t)count * dtype_size(dtype);
-    void *data = mem_alloc(bytes);
+    size_t bytes = (size_t)count * tensor_dtype_size(dtype);
+    void *data = reel_mem_alloc(bytes);
     if (!data)
-        return status_no_memory(bytes, path);
-    mem_free(value->data);
+        return reel_status_no_memory(bytes, path);
+    reel_mem_free(value->data);
     *value = tensor_from(data, dtype, parameter->ndim, parameter->shape);
-    parameter_changed(&parameter->core);
-    return status_ok();
+    tape_parameter_changed(&parameter->core);
+    return reel_status_ok();
 }
 
 void nn_parameter_begin_write(NnParameter *parameter)
 {
-    parameter_settle(&parameter->core);
+    tape_parameter_settle(&parameter->core);
     parameter->core.is_lost = false;
 }
 
-static Status reset(NnModule *module, uint64_t seed, Dtype dtype)
+static ReelStatus reset(NnModule *module, uint64_t seed, TensorDtype dtype)
 {
-    Status status = nn_module_status(module);
-    for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
+    ReelStatus status = nn_module_status(module);
+    for (NnParameter *p = nn_first_parameter(module); p && reel_status_is_ok(&status);
          p = nn_next_parameter(module, p)) {
         status = nn_parameter_allocate(p, dtype);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             nn_parameter_begin_write(p);
     }
-    for (NnIterator it = nn_iterate(module); status_is_ok(&status) && nn_next(&it);)
+    for (NnIterator it = nn_iterate(module); reel_status_is_ok(&status) && nn_next(&it);)
         if (!it.named.again)
             status = nn_named_reset(&it.named, seed);
     return status;
 }
 
-Status nn_module_reset(NnModule *module, uint64_t seed)
+ReelStatus nn_module_reset(NnModule *module, uint64_t seed)
 {
-    return reset(module, seed, DTYPE_F32);
+    return reset(module, seed, TENSOR_F32);
 }
 
-Status nn_module_reset_f64(NnModule *module, uint64_t seed)
+ReelStatus nn_module_reset_f64(NnModule *module, uint64_t seed)
 {
-    return reset(module, seed, DTYPE_F64);
+    return reset(module, seed, TENSOR_F64);
 }
 
-static Status lost(const NnParameter *parameter)
+static ReelStatus lost(const NnParameter *parameter)
 {
     char path[NN_NAME_SIZE];
     nn_parameter_path(parameter, path);
-    return status_usage("parameter %s was written by hand while an optimizer updates its rows late; use "
-                        "nn_parameter_write()",
-                        path);
+    return reel_status_usage("parameter %s was written by hand while an optimizer updates its rows late; use "
+                             "nn_parameter_write()",
+                             path);
 }
 
-Status nn_parameter_status(const NnParameter *parameter)
+ReelStatus nn_parameter_status(const NnParameter *parameter)
 {
     char path[NN_NAME_SIZE];
     if (parameter->self != parameter)
-        return status_usage("a parameter was copied, or its module returned by value; initialise the module "
-                            "where it stays, and pass it by pointer");
+        return reel_status_usage(
+            "a parameter was copied, or its module returned by value; initialise the module "
+            "where it stays, and pass it by pointer");
     const NnParameter *itself = nn_parameter_itself(parameter);
     if (itself->core.is_lost)
         return lost(itself);
     if (tensor_is_valid(itself->core.value))
-        return status_ok();
+        return reel_status_ok();
     nn_parameter_path(parameter, path);
-    return status_failed("parameter %s has no value yet: call nn_module_reset() or load a checkpoint", path);
+    return reel_status_failed("parameter %s has no value yet: call nn_module_reset() or load a checkpoint",
+                              path);
 }
 
-Tensor nn_parameter_read(const NnParameter *parameter, Arena *arena)
+Tensor nn_parameter_read(const NnParameter *parameter, TensorArena *arena)
 {
-    Status status = nn_parameter_status(parameter);
-    return status_is_ok(&status) ? parameter_snapshot(&nn_parameter_itself(parameter)->core, arena)
-                                 : tensor_invalid();
+    ReelStatus status = nn_parameter_status(parameter);
+    return reel_status_is_ok(&status) ? tape_parameter_snapshot(&nn_parameter_itself(parameter)->core, arena)
+                                      : tensor_invalid();
 }
 
-Status nn_parameter_write(NnParameter *parameter, Tensor value)
+ReelStatus nn_parameter_write(NnParameter *parameter, Tensor value)
 {
-    Status status = nn_parameter_status(parameter);
+    ReelStatus status = nn_parameter_status(parameter);
     NnParameter *itself = nn_parameter_itself(parameter);
     bool has_value = tensor_is_valid(itself->core.value);
     if (parameter->self != parameter)
         return status;
-    bool same = value.ndim == itself->ndim && (value.dtype == DTYPE_F32 || value.dtype == DTYPE_F64);
+    bool same = value.ndim == itself->ndim && (value.dtype == TENSOR_F32 || value.dtype == TENSOR_F64);
     for (int i = 0; same && i < value.ndim; i++)
         same = value.shape[i] == itself->shape[i];
     if (!same) {
-        char path[NN_NAME_SIZE], given[SHAPE_TEXT_SIZE], own[SHAPE_TEXT_SIZE];
+        char path[NN_NAME_SIZE], given[TENSOR_SHAPE_TEXT_SIZE], own[TENSOR_SHAPE_TEXT_SIZE];
         nn_parameter_path(parameter, path);
-        return status_usage("parameter %s is %s and cannot be set to %s %s", path,
-                            shape_text(itself->ndim, itself->shape, own), dtype_name(value.dtype),
-                            tensor_shape_text(&value, given));
+        return reel_status_usage("parameter %s is %s and cannot be set to %s %s", path,
+                                 tensor_dims_text(itself->ndim, itself->shape, own),
+                                 tensor_dtype_name(value.dtype), tensor_shape_text(&value, given));
     }
-    status = has_value ? status_ok() : nn_parameter_allocate(itself, value.dtype);
-    if (!status_is_ok(&status))
+    status = has_value ? reel_status_ok() : nn_parameter_allocate(itself, value.dtype);
+    if (!reel_status_is_ok(&status))
         return status;
     nn_parameter_begin_write(itself);
     tensor_copy_into(itself->core.value, value);
-    parameter_changed(&itself->core);
-    return status_ok();
+    tape_parameter_changed(&itself->core);
+    return reel_status_ok();
 }
 
 /* ---- The end ---- */
@@ -337,7 +344,7 @@ static void free_use(Freed *list, NnPart *use)
     NnModule *part = use->module;
     bool is_shared = use != &part->first_use;
     if (is_shared)
-        mem_free(use);
+        reel_mem_free(use);
     if (--part->uses > 0)
         return;
     part->parent = NULL;
@@ -379,8 +386,8 @@ static Freed take_apart(NnModule *module)
 static void free_one(NnModule *module)
 {
     for (NnParameter *p = module->parameters; p; p = p->next) {
-        mem_free(p->core.value.data);
-        parameter_release(&p->core);
+        reel_mem_free(p->core.value.data);
+        tape_parameter_release(&p->core);
         p->core.value = tensor_invalid();
     }
     module->parameters = NULL;
@@ -419,7 +426,7 @@ bool nn_module_prepare(NnModule *module)
     bool ok = true;
     for (NnPlace place = nn_place_first(module); place.module; nn_place_next(&place))
         for (NnParameter *p = place.module->parameters; p; p = p->next)
-            ok = parameter_prepare(&nn_parameter_itself(p)->core) && ok;
+            ok = tape_parameter_prepare(&nn_parameter_itself(p)->core) && ok;
     return ok;
 }
 
@@ -427,8 +434,8 @@ bool nn_module_prepare(NnModule *module)
 
 Var nn_var(NnParameter *parameter, Tape *tape)
 {
-    Status status = nn_parameter_status(parameter);
-    if (status_is_ok(&status))
+    ReelStatus status = nn_parameter_status(parameter);
+    if (reel_status_is_ok(&status))
         return tape_parameter(tape, &nn_parameter_itself(parameter)->core);
     return tape_fail(tape, "%s", status.message);
 }
@@ -438,10 +445,10 @@ void nn_enter(NnModule *module, Tape *tape)
     static const TapeScope nowhere = {.name = ""};
     if (!tape)
         return;
-    Status status = nn_module_stays(module);
-    if (!status_is_ok(&status))
+    ReelStatus status = nn_module_stays(module);
+    if (!reel_status_is_ok(&status))
         tape_fail(tape, "%s", status.message);
-    tape_enter(tape, status_is_ok(&status) ? &module->scope : &nowhere);
+    tape_enter(tape, reel_status_is_ok(&status) ? &module->scope : &nowhere);
 }
 
 void nn_leave(Tape *tape)

@@ -43,7 +43,7 @@ NnInit nn_init_orthogonal(double gain);
 
 /* A parameter as its module declares it. */
 struct NnParameter {
-    Parameter core; /* what the tape sees: nn_var(parameter, tape) */
+    TapeParameter core; /* what the tape sees: nn_var(parameter, tape) */
     const char *name;
     NnModule *module;
     NnParameter *next;
@@ -92,7 +92,7 @@ struct NnModule {
     NnParameter *parameters;
     NnSlice *slices;
     bool training;
-    Status status;                     /* the first error while the tree was built */
+    ReelStatus status;                 /* the first error while the tree was built */
     void (*release)(NnModule *module); /* frees what the module itself allocated; may be NULL */
     NnForward *forward; /* set by the init function; NULL: more than one value goes in or out */
 };
@@ -116,7 +116,7 @@ void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnP
  * (tied weights: decoder.weight = encoder.weight). Both are declared; neither is tied further. */
 void nn_parameter_tie(NnParameter *parameter, NnParameter *to);
 /* Notes an error of building; the first one of the tree is what nn_module_reset() returns. */
-void nn_module_fail(NnModule *module, Status status);
+void nn_module_fail(NnModule *module, ReelStatus status);
 
 /* NN_ADD(m, fc, nn_linear_init, 256, 10): initialises the member and adds it under its name. */
 #define NN_ADD(m, field, init, ...)                                                                          \
@@ -128,10 +128,10 @@ void nn_module_fail(NnModule *module, Status status);
  * a pure function of the seed and of each parameter's (first) name. Returns the first error of building, or
  * of memory. An optimizer that lives goes on from the new values with the state that it has; other types of
  * values than it was made for are an error. */
-Status nn_module_reset(NnModule *module, uint64_t seed);
-Status nn_module_reset_f64(NnModule *module, uint64_t seed);
+ReelStatus nn_module_reset(NnModule *module, uint64_t seed);
+ReelStatus nn_module_reset_f64(NnModule *module, uint64_t seed);
 /* The first error while the tree was built: a copied module, a name that two different parameters have. */
-Status nn_module_status(NnModule *module);
+ReelStatus nn_module_status(NnModule *module);
 /* Frees all values and what modules allocated; a part that is also in use elsewhere stays. The structs are
  * the caller's. Free optimizers first. */
 void nn_module_free(NnModule *module);
@@ -152,14 +152,14 @@ typedef struct NnNamed {
 Tensor nn_named_view(const NnNamed *named);
 
 /* Draws the first values of one parameter (nn_module_reset() does it for all). */
-Status nn_named_reset(const NnNamed *named, uint64_t seed);
+ReelStatus nn_named_reset(const NnNamed *named, uint64_t seed);
 
 /* A copy of a parameter's value as it is now, late rows included. Invalid where it has none yet, or there is
  * no memory. */
-Tensor nn_parameter_read(const NnParameter *parameter, Arena *arena);
+Tensor nn_parameter_read(const NnParameter *parameter, TensorArena *arena);
 /* Sets a parameter's value: `value` has its shape and is f32 or f64. A living optimizer goes on from there.
  * Errors: another shape, no memory. */
-Status nn_parameter_write(NnParameter *parameter, Tensor value);
+ReelStatus nn_parameter_write(NnParameter *parameter, Tensor value);
 
 /* A place in the tree, and the way to it from the root. */
 typedef struct NnPlace {

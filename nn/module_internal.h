@@ -5,7 +5,7 @@
 #include "nn/module.h"
 
 /* An error where the module is not where it was initialised. */
-Status nn_module_stays(const NnModule *module);
+ReelStatus nn_module_stays(const NnModule *module);
 
 /* ---- The tree (module_tree.c) ---- */
 
@@ -29,11 +29,11 @@ void nn_parameter_name(NnModule *root, const NnParameter *parameter, char *name)
 /* The parameter that it is tied to, or itself. */
 NnParameter *nn_parameter_itself(const NnParameter *parameter);
 /* Memory for the value, unless it has some of this type. */
-Status nn_parameter_allocate(NnParameter *parameter, Dtype dtype);
-/* Before the whole value is written in place; parameter_changed() comes after. */
+ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype);
+/* Before the whole value is written in place; tape_parameter_changed() comes after. */
 void nn_parameter_begin_write(NnParameter *parameter);
 /* An error where the parameter cannot be read: copied, without value, or written past nn_parameter_write().
  */
-Status nn_parameter_status(const NnParameter *parameter);
+ReelStatus nn_parameter_status(const NnParameter *parameter);
 
 #endif

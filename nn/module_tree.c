@@ -274,51 +274,53 @@ bool nn_module_has_name(const NnModule *module, const char *name)
 /* ---- What is wrong with it ---- */
 
 /* Names that no file can hold: too long, or twice. */
-static Status check_names(NnModule *module)
+static ReelStatus check_names(NnModule *module)
 {
     size_t count = 0;
     for (NnIterator it = nn_iterate(module); next_name(&it);)
         count++;
-    uint64_t *seen = mem_alloc(count * sizeof *seen);
+    uint64_t *seen = reel_mem_alloc(count * sizeof *seen);
     if (!seen && count > 0)
-        return status_no_memory(count * sizeof *seen, "the parameters' names");
-    Status status = status_ok();
+        return reel_status_no_memory(count * sizeof *seen, "the parameters' names");
+    ReelStatus status = reel_status_ok();
     size_t known = 0;
-    for (NnIterator it = nn_iterate(module); status_is_ok(&status) && next_name(&it);) {
+    for (NnIterator it = nn_iterate(module); reel_status_is_ok(&status) && next_name(&it);) {
         const char *name = it.named.name;
         if (strlen(name) + 1 >= NN_NAME_SIZE)
-            status = status_usage("%.60s...: a parameter's name has %d characters at most", name,
-                                  NN_NAME_SIZE - 2);
-        uint64_t hash = random_stream(name);
-        for (size_t i = 0; i < known && status_is_ok(&status); i++)
+            status = reel_status_usage("%.60s...: a parameter's name has %d characters at most", name,
+                                       NN_NAME_SIZE - 2);
+        uint64_t hash = tensor_random_stream(name);
+        for (size_t i = 0; i < known && reel_status_is_ok(&status); i++)
             if (seen[i] == hash)
-                status = status_usage("two parameters have the name %s", name);
+                status = reel_status_usage("two parameters have the name %s", name);
         seen[known++] = hash;
     }
-    mem_free(seen);
+    reel_mem_free(seen);
     return status;
 }
 
-static Status check_module(const NnModule *module)
+static ReelStatus check_module(const NnModule *module)
 {
-    Status status = nn_module_stays(module);
-    if (status_is_ok(&status))
+    ReelStatus status = nn_module_stays(module);
+    if (reel_status_is_ok(&status))
         status = module->status;
-    for (const NnParameter *p = module->parameters; p && status_is_ok(&status); p = p->next)
+    for (const NnParameter *p = module->parameters; p && reel_status_is_ok(&status); p = p->next)
         if (p->module != module) {
             char path[NN_NAME_SIZE];
             nn_module_path(module, path);
-            status = status_usage("%s: a parameter was declared again by another module; nn_parameter_tie() "
+            status =
+                reel_status_usage("%s: a parameter was declared again by another module; nn_parameter_tie() "
                                   "gives it another name",
                                   *path ? path : "the module");
         }
     return status;
 }
 
-Status nn_module_status(NnModule *module)
+ReelStatus nn_module_status(NnModule *module)
 {
-    Status status = nn_module_stays(module);
-    for (NnPlace place = nn_place_first(module); place.module && status_is_ok(&status); nn_place_next(&place))
+    ReelStatus status = nn_module_stays(module);
+    for (NnPlace place = nn_place_first(module); place.module && reel_status_is_ok(&status);
+         nn_place_next(&place))
         status = check_module(place.module);
-    return status_is_ok(&status) ? check_names(module) : status;
+    return reel_status_is_ok(&status) ? check_names(module) : status;
 }

@@ -27,32 +27,33 @@ NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
 
 static bool new_moment(Tensor *moment, Tensor like)
 {
-    void *data = mem_calloc((size_t)tensor_numel(&like), dtype_size(like.dtype));
+    void *data = reel_mem_calloc((size_t)tensor_numel(&like), tensor_dtype_size(like.dtype));
     *moment = data ? tensor_from(data, like.dtype, like.ndim, like.shape) : tensor_invalid();
     return data;
 }
 
-static Status add_state(NnOptimizer *o, NnParameter *p)
+static ReelStatus add_state(NnOptimizer *o, NnParameter *p)
 {
     Tensor value = p->core.value;
     char path[NN_NAME_SIZE];
     nn_parameter_path(p, path);
     if (!tensor_is_valid(value))
-        return status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
+        return reel_status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first",
+                                  path);
     int64_t size = tensor_numel(&value);
     OptimizerState *state = &o->states[o->count++];
     *state = (OptimizerState){.optimizer = o, .parameter = p, .dtype = value.dtype};
     state->width = value.ndim > 0 ? size / value.shape[0] : 1;
     /* What another optimizer updates late is brought up to date before each of our updates, of all rows. */
     IdleRows idle = o->rule->idle_rows(&o->options);
-    state->by_rows = p->sparse && idle != ROWS_MOVE && value.dtype == DTYPE_F32 && !p->core.read;
+    state->by_rows = p->sparse && idle != ROWS_MOVE && value.dtype == TENSOR_F32 && !p->core.read;
     int moments = o->rule->moments(&o->options);
     bool ok = (moments < 1 || new_moment(&state->m, value)) && (moments < 2 || new_moment(&state->v, value));
     if (ok && state->by_rows) {
-        state->slots = mem_calloc((size_t)value.shape[0], sizeof *state->slots);
-        ok = state->slots && (idle != ROWS_ARE_LATE || late_rows_begin(state));
+        state->slots = reel_mem_calloc((size_t)value.shape[0], sizeof *state->slots);
+        ok = state->slots && (idle != ROWS_ARE_LATE || nn_late_rows_begin(state));
     }
-    return ok ? status_ok() : status_no_memory((size_t)size * 2 * sizeof(float), path);
+    return ok ? reel_status_ok() : reel_status_no_memory((size_t)size * 2 * sizeof(float), path);
 }
 
 static bool in_range(const NnOptimizerOptions *options)
@@ -63,37 +64,39 @@ static bool in_range(const NnOptimizerOptions *options)
            isfinite(options->weight_decay) && options->clip_norm >= 0;
 }
 
-Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options, Pool *pool)
+ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options,
+                            TensorPool *pool)
 {
     *optimizer = NULL;
     if (!in_range(&options))
-        return status_usage("optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
-                            "momentum, beta1 and beta2 in [0, 1)");
-    Status status = nn_module_status(module);
-    if (!status_is_ok(&status))
+        return reel_status_usage(
+            "optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
+            "momentum, beta1 and beta2 in [0, 1)");
+    ReelStatus status = nn_module_status(module);
+    if (!reel_status_is_ok(&status))
         return status;
     int count = 0;
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
-    NnOptimizer *o = mem_calloc(1, sizeof *o);
-    OptimizerState *states = mem_calloc((size_t)count, sizeof *states);
+    NnOptimizer *o = reel_mem_calloc(1, sizeof *o);
+    OptimizerState *states = reel_mem_calloc((size_t)count, sizeof *states);
     if (!o || !states) {
-        mem_free(o);
-        mem_free(states);
-        return status_no_memory((size_t)count * sizeof *states, "the optimizer");
+        reel_mem_free(o);
+        reel_mem_free(states);
+        return reel_status_no_memory((size_t)count * sizeof *states, "the optimizer");
     }
     *o = (NnOptimizer){.module = module,
                        .options = options,
-                       .rule = options.kind == NN_SGD ? &sgd_rule : &adam_rule,
+                       .rule = options.kind == NN_SGD ? &nn_sgd_rule : &nn_adam_rule,
                        .pool = pool,
                        .lr = options.lr,
                        .norm = NAN,
-                       .memory = adam_memory(&options),
+                       .memory = nn_adam_memory(&options),
                        .states = states};
-    for (NnParameter *p = nn_first_parameter(module); p && status_is_ok(&status);
+    for (NnParameter *p = nn_first_parameter(module); p && reel_status_is_ok(&status);
          p = nn_next_parameter(module, p))
         status = add_state(o, p);
-    if (!status_is_ok(&status)) {
+    if (!reel_status_is_ok(&status)) {
         nn_optimizer_free(o);
         return status;
     }
@@ -107,39 +110,41 @@ void nn_optimizer_free(NnOptimizer *o)
         return;
     for (int i = 0; i < o->count; i++) {
         OptimizerState *state = &o->states[i];
-        late_rows_end(state);
-        mem_free(state->m.data);
-        mem_free(state->v.data);
-        mem_free(state->last.data);
-        mem_free(state->schedule);
-        mem_free(state->slots);
+        nn_late_rows_end(state);
+        reel_mem_free(state->m.data);
+        reel_mem_free(state->v.data);
+        reel_mem_free(state->last.data);
+        reel_mem_free(state->schedule);
+        reel_mem_free(state->slots);
     }
-    mem_free(o->states);
-    mem_free(o);
+    reel_mem_free(o->states);
+    reel_mem_free(o);
 }
 
 /* ---- Gathering the gradients ---- */
 
 /* An error where the parameter is not what it was when the optimizer was made. */
-static Status check(const OptimizerState *state)
+static ReelStatus check(const OptimizerState *state)
 {
-    const Parameter *core = &state->parameter->core;
-    Status status = nn_parameter_status(state->parameter);
-    if (!status_is_ok(&status))
+    const TapeParameter *core = &state->parameter->core;
+    ReelStatus status = nn_parameter_status(state->parameter);
+    if (!reel_status_is_ok(&status))
         return status;
     char path[NN_NAME_SIZE];
     nn_parameter_path(state->parameter, path);
     if (core->value.dtype != state->dtype)
-        return status_usage("parameter %s has become %s since the optimizer was made for %s; make it anew",
-                            path, dtype_name(core->value.dtype), dtype_name(state->dtype));
+        return reel_status_usage(
+            "parameter %s has become %s since the optimizer was made for %s; make it anew", path,
+            tensor_dtype_name(core->value.dtype), tensor_dtype_name(state->dtype));
     if (is_late(state) && core->read_context != state)
-        return status_usage("the struct of parameter %s was written over while an optimizer updates its rows "
-                            "late; use nn_parameter_read() and nn_parameter_write()",
-                            path);
-    return status_ok();
+        return reel_status_usage(
+            "the struct of parameter %s was written over while an optimizer updates its rows "
+            "late; use nn_parameter_read() and nn_parameter_write()",
+            path);
+    return reel_status_ok();
 }
 
-static Tensor densify(const TapeGradient *gradient, Tensor like, Arena *arena)
+static Tensor densify(const TapeGradient *gradient, Tensor like, TensorArena *arena)
 {
     if (!tensor_is_valid(gradient->rows))
         return tensor_contiguous(arena, gradient->dense);
@@ -152,10 +157,10 @@ static Tensor densify(const TapeGradient *gradient, Tensor like, Arena *arena)
 /* Fetches a parameter's gradients. *any: there is one, perhaps of zeros. False: no memory. */
 static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, bool *any)
 {
-    Arena *arena = tape_arena(tapes[0]);
+    TensorArena *arena = tape_arena(tapes[0]);
     state->ids = NULL;
-    state->dense = arena_calloc(arena, (size_t)o->tapes * sizeof *state->dense);
-    state->sparse = arena_calloc(arena, (size_t)o->tapes * sizeof *state->sparse);
+    state->dense = tensor_arena_calloc(arena, (size_t)o->tapes * sizeof *state->dense);
+    state->sparse = tensor_arena_calloc(arena, (size_t)o->tapes * sizeof *state->sparse);
     if (!state->dense || !state->sparse)
         return false;
     bool any_dense = false, any_rows = false;
@@ -171,7 +176,7 @@ static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, boo
     }
     *any = any_dense || any_rows;
     if (*any && state->by_rows && !any_dense)
-        return late_rows_find(state, arena);
+        return nn_late_rows_find(state, arena);
     for (int t = 0; t < o->tapes; t++) {
         if (!tensor_is_valid(state->sparse[t].rows) && !tensor_is_valid(state->sparse[t].dense))
             continue;
@@ -189,12 +194,12 @@ static void add_items(NnOptimizer *o, OptimizerState *state, int64_t total, int6
             .state = state, .begin = begin, .end = begin + chunk < total ? begin + chunk : total};
 }
 
-static Status no_memory(const NnOptimizer *o)
+static ReelStatus no_memory(const NnOptimizer *o)
 {
-    return status_failed("optimizer: out of memory in update %d", o->step + 1);
+    return reel_status_failed("optimizer: out of memory in update %d", o->step + 1);
 }
 
-static Status gather_work(NnOptimizer *o, Tape *const *tapes, int count)
+static ReelStatus gather_work(NnOptimizer *o, Tape *const *tapes, int count)
 {
     o->tapes = count;
     o->item_count = 0;
@@ -204,8 +209,8 @@ static Status gather_work(NnOptimizer *o, Tape *const *tapes, int count)
         int64_t size = tensor_numel(&state->parameter->core.value);
         most += size / DENSE_CHUNK + size / state->width / ROW_CHUNK + 2;
     }
-    Arena *arena = tape_arena(tapes[0]);
-    o->items = arena_alloc(arena, (size_t)most * sizeof *o->items);
+    TensorArena *arena = tape_arena(tapes[0]);
+    o->items = tensor_arena_alloc(arena, (size_t)most * sizeof *o->items);
     if (!o->items)
         return no_memory(o);
     for (int i = 0; i < o->count; i++) {
@@ -221,7 +226,7 @@ static Status gather_work(NnOptimizer *o, Tape *const *tapes, int count)
         else if (any)
             add_items(o, state, tensor_numel(&state->parameter->core.value), DENSE_CHUNK);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* ---- Sums over the tapes, and their norm ---- */
@@ -258,7 +263,7 @@ static void sum_row(const NnOptimizer *o, const OptimizerState *state, int64_t s
         if (source < 0)
             continue;
         Tensor rows = state->sparse[t].rows;
-        vmath_add(sum, sum, tensor_f32(rows) + source * rows.strides[0] + first, (size_t)count);
+        tensor_vmath_add(sum, sum, tensor_f32(rows) + source * rows.strides[0] + first, (size_t)count);
     }
     for (int64_t j = 0; o->scale != 1 && j < count; j++)
         sum[j] *= (float)o->scale;
@@ -289,7 +294,7 @@ static void visit_pieces(const NnOptimizer *o, OptimizerItem *item, Visit *visit
     }
     for (int64_t at = item->begin; at < item->end; at += BUFFER) {
         int64_t count = item->end - at < BUFFER ? item->end - at : BUFFER;
-        if (state->dtype == DTYPE_F64)
+        if (state->dtype == TENSOR_F64)
             sum_dense_f64(o, state, at, count, piece.f64);
         else
             sum_dense_f32(o, state, at, count, piece.f32);
@@ -300,7 +305,7 @@ static void visit_pieces(const NnOptimizer *o, OptimizerItem *item, Visit *visit
 static void add_squares(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count)
 {
     (void)at;
-    item->squares += tensor_sum_of_squares(tensor_from(gradient, item->state->dtype, SHAPE(count)));
+    item->squares += tensor_sum_of_squares(tensor_from(gradient, item->state->dtype, TENSOR_SHAPE(count)));
 }
 
 static void square_task(void *context, int task)
@@ -311,7 +316,7 @@ static void square_task(void *context, int task)
 
 static double norm_of_gradients(NnOptimizer *o)
 {
-    pool_run(o->pool, square_task, o, o->item_count);
+    tensor_pool_run(o->pool, square_task, o, o->item_count);
     double squares = 0;
     for (int i = 0; i < o->item_count; i++)
         squares += o->items[i].squares;
@@ -327,8 +332,8 @@ static void update_piece(OptimizerItem *item, int64_t at, Piece *gradient, int64
     Tensor value = state->parameter->core.value;
     bool begins_row = is_late(state) && state->ids && at % state->width == 0;
     if (begins_row)
-        late_rows_settle(state, at / state->width, state->steps - 1);
-    if (state->dtype == DTYPE_F32)
+        nn_late_rows_settle(state, at / state->width, state->steps - 1);
+    if (state->dtype == TENSOR_F32)
         rule->update_f32(state, at, tensor_f32(value) + at, gradient->f32, count);
     else
         rule->update_f64(state, at, tensor_f64(value) + at, gradient->f64, count);
@@ -345,39 +350,40 @@ static void update_task(void *context, int task)
 /* Before the update of a parameter that takes part. */
 static void begin_update(OptimizerState *state)
 {
-    Parameter *core = &state->parameter->core;
+    TapeParameter *core = &state->parameter->core;
     if (is_late(state) && !state->ids)
-        late_rows_settle_all(state, state->steps);
+        nn_late_rows_settle_all(state, state->steps);
     else if (core->read_context != state)
-        parameter_settle(core); /* of another optimizer */
+        tape_parameter_settle(core); /* of another optimizer */
     state->steps++;
     state->optimizer->rule->begin(state);
 }
 
-Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
+ReelStatus nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
 {
-    Status status = count < 1 ? status_usage("optimizer: an update needs at least one tape") : status_ok();
+    ReelStatus status =
+        count < 1 ? reel_status_usage("optimizer: an update needs at least one tape") : reel_status_ok();
     for (int t = 0; t < count; t++)
         if (!tape_ok(tapes[t]))
             return *tape_status(tapes[t]);
     o->scale = 1;
-    for (int i = 0; i < o->count && status_is_ok(&status); i++) {
+    for (int i = 0; i < o->count && reel_status_is_ok(&status); i++) {
         o->states[i].takes_part = false;
         status = check(&o->states[i]);
     }
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = gather_work(o, tapes, count);
-    for (int i = 0; i < o->count && status_is_ok(&status); i++)
+    for (int i = 0; i < o->count && reel_status_is_ok(&status); i++)
         if (o->states[i].takes_part && is_late(&o->states[i]) &&
-            !late_rows_reserve(&o->states[i], o->states[i].steps + 1))
+            !nn_late_rows_reserve(&o->states[i], o->states[i].steps + 1))
             status = no_memory(o);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     o->norm = NAN;
     if (o->options.clip_norm > 0) {
         o->norm = norm_of_gradients(o);
         if (!isfinite(o->norm))
-            return status_failed(
+            return reel_status_failed(
                 "optimizer: the norm of the gradients in update %lld is %g, so that they cannot be "
                 "clipped; nothing was changed, lower the learning rate or look with "
                 "tape_set_check_finite()",
@@ -389,11 +395,11 @@ Status nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
         if (o->states[i].takes_part)
             begin_update(&o->states[i]);
     o->step++;
-    pool_run(o->pool, update_task, o, o->item_count);
+    tensor_pool_run(o->pool, update_task, o, o->item_count);
     for (int i = 0; i < o->count; i++)
         if (o->states[i].takes_part)
-            late_rows_updated(&o->states[i]);
-    return status_ok();
+            nn_late_rows_updated(&o->states[i]);
+    return reel_status_ok();
 }
 
 void nn_optimizer_set_lr(NnOptimizer *o, double lr)

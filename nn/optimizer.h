@@ -39,13 +39,14 @@ typedef struct NnOptimizer NnOptimizer;
 
 /* Updates the parameters of `module`, which must outlive the optimizer. `pool` may be NULL. Errors: an option
  * out of range, a parameter without value, no memory. */
-Status nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options, Pool *pool);
+ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options,
+                            TensorPool *pool);
 /* Brings late rows up to date and frees. */
 void nn_optimizer_free(NnOptimizer *optimizer);
 void nn_optimizer_set_lr(NnOptimizer *optimizer, double lr);
 /* One update from the gradients of `count` tapes, added up in the order of the tapes. An error, and nothing
  * is changed: a tape has one, or gradients that are to be clipped have no finite norm. */
-Status nn_optimizer_step(NnOptimizer *optimizer, Tape *const *tapes, int count);
+ReelStatus nn_optimizer_step(NnOptimizer *optimizer, Tape *const *tapes, int count);
 /* How many updates have been made. */
 int64_t nn_optimizer_steps(const NnOptimizer *optimizer);
 /* The global norm of the gradients at the last update (before clipping; NAN where clipping is off). */
@@ -59,12 +60,12 @@ double nn_optimizer_norm(const NnOptimizer *optimizer);
  * nn_optimizer_load(), in either order), goes on to the same bytes as one that was not interrupted. */
 
 /* Writes the state as members reel/optimizer/... of a .npz; the file appears whole or not at all. */
-Status nn_optimizer_save(NnOptimizer *optimizer, const char *path);
+ReelStatus nn_optimizer_save(NnOptimizer *optimizer, const char *path);
 /* Reads it, also from a model's file that has such members. Errors, after which the optimizer is as it was: a
  * member is missing, of another shape, or cannot be; the state is of another kind of optimizer. */
-Status nn_optimizer_load(NnOptimizer *optimizer, const char *path);
+ReelStatus nn_optimizer_load(NnOptimizer *optimizer, const char *path);
 /* The same from an open file. */
-Status nn_optimizer_load_from(NnOptimizer *optimizer, const Npz *npz);
+ReelStatus nn_optimizer_load_from(NnOptimizer *optimizer, const TensorNpz *npz);
 /* Adds the state to a file to be: one file may hold a model and its optimizer. */
 void nn_snapshot_optimizer(NnSnapshot *snapshot, NnOptimizer *optimizer);
 

@@ -36,19 +36,19 @@ typedef struct UpdateRule {
     void (*decay)(const OptimizerState *state, float *m, float *v, int32_t from, int32_t to);
 } UpdateRule;
 
-extern const UpdateRule sgd_rule, adam_rule;
+extern const UpdateRule nn_sgd_rule, nn_adam_rule;
 
 /* What belongs to one parameter. */
 struct OptimizerState {
     NnOptimizer *optimizer;
     NnParameter *parameter;
-    Dtype dtype;    /* of its value when the optimizer was made */
-    int64_t width;  /* elements of a row */
-    int32_t steps;  /* updates that it took part in */
-    Tensor m, v;    /* Adam's moments; m is SGD's momentum */
-    AdamStep now;   /* of the update at hand */
-    bool by_rows;   /* rows alone are updated where gradients are sparse */
-    int32_t *slots; /* by_rows: a sparse set over the rows, see late_rows_find() */
+    TensorDtype dtype; /* of its value when the optimizer was made */
+    int64_t width;     /* elements of a row */
+    int32_t steps;     /* updates that it took part in */
+    Tensor m, v;       /* Adam's moments; m is SGD's momentum */
+    AdamStep now;      /* of the update at hand */
+    bool by_rows;      /* rows alone are updated where gradients are sparse */
+    int32_t *slots;    /* by_rows: a sparse set over the rows, see nn_late_rows_find() */
 
     /* Rows that are late (late_rows.c). */
     Tensor last;        /* i32 [V], the update of each row's last gradient; 0: none yet; invalid: not late */
@@ -76,7 +76,7 @@ struct NnOptimizer {
     NnModule *module;
     NnOptimizerOptions options;
     const UpdateRule *rule;
-    Pool *pool;
+    TensorPool *pool;
     double lr, norm;
     int32_t step;   /* updates made */
     int32_t memory; /* so many updates after a gradient its moments no longer move anything */
@@ -92,14 +92,14 @@ struct NnOptimizer {
 /* ---- Adam (adam.c) ---- */
 
 /* So many updates after a gradient its moments no longer move anything. */
-int32_t adam_memory(const NnOptimizerOptions *options);
+int32_t nn_adam_memory(const NnOptimizerOptions *options);
 /* The settings of update `step`, from 1, at a learning rate. */
-AdamStep adam_step(const NnOptimizerOptions *options, double lr, int32_t step);
+AdamStep nn_adam_step(const NnOptimizerOptions *options, double lr, int32_t step);
 /* Writes the settings of update `step` into the schedule, which has room for them. */
-void adam_schedule(OptimizerState *state, int32_t step, AdamStep settings);
+void nn_adam_schedule(OptimizerState *state, int32_t step, AdamStep settings);
 /* Beside the rule for tests: the loops, in all versions with the same bits. */
-void adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
-                 AdamStep step, size_t n);
+void nn_adam_update(float *w, float *m, float *v, const float *g, const NnOptimizerOptions *options,
+                    AdamStep step, size_t n);
 
 /* ---- Late rows (late_rows.c) ---- */
 
@@ -109,20 +109,20 @@ static inline bool is_late(const OptimizerState *state)
 }
 
 /* Makes a parameter late: false: no memory. */
-bool late_rows_begin(OptimizerState *state);
+bool nn_late_rows_begin(OptimizerState *state);
 /* Brings all rows up to date for good. */
-void late_rows_end(OptimizerState *state);
+void nn_late_rows_end(OptimizerState *state);
 /* Room in the schedule for `count` updates. False: no memory. */
-bool late_rows_reserve(OptimizerState *state, int32_t count);
+bool nn_late_rows_reserve(OptimizerState *state, int32_t count);
 /* Brings a row, or all of them, to after update `to`. */
-void late_rows_settle(OptimizerState *state, int64_t row, int32_t to);
-void late_rows_settle_all(OptimizerState *state, int32_t to);
+void nn_late_rows_settle(OptimizerState *state, int64_t row, int32_t to);
+void nn_late_rows_settle_all(OptimizerState *state, int32_t to);
 /* Says that the value was updated by the optimizer, and which rows are up to date: `ids`, or all. */
-void late_rows_updated(OptimizerState *state);
+void nn_late_rows_updated(OptimizerState *state);
 /* Says that the value is that of a file, whose rows are as the optimizer keeps them. */
-void late_rows_loaded(OptimizerState *state);
+void nn_late_rows_loaded(OptimizerState *state);
 /* Finds the rows that get a gradient from any tape, and where it comes from: ids, sources, rows. False: no
  * memory. */
-bool late_rows_find(OptimizerState *state, Arena *arena);
+bool nn_late_rows_find(OptimizerState *state, TensorArena *arena);
 
 #endif

@@ -11,7 +11,7 @@ static int32_t *new_indices(NnSequence x, int64_t count)
     Tape *tape = x.rows.tape;
     if (!tape || !x.packing || !tape_ok(tape))
         return NULL;
-    int32_t *indices = arena_alloc(tape_arena(tape), (size_t)count * sizeof *indices);
+    int32_t *indices = tensor_arena_alloc(tape_arena(tape), (size_t)count * sizeof *indices);
     if (!indices)
         tape_fail(tape, "nn/pooling: out of memory");
     return indices;
@@ -24,13 +24,13 @@ static Var failed(NnSequence x)
 
 static Var index_var(NnSequence x, int32_t *indices, int ndim, const int64_t *shape)
 {
-    return tape_constant(x.rows.tape, tensor_from(indices, DTYPE_I32, ndim, shape));
+    return tape_constant(x.rows.tape, tensor_from(indices, TENSOR_I32, ndim, shape));
 }
 
 /* The rows with one of zeros behind them, which stands for what is not there. */
 static Var with_zero_row(Var rows)
 {
-    Var zeros = var_expand(tape_scalar(rows, 0.0), SHAPE(1, var_size(rows, 1)));
+    Var zeros = var_expand(tape_scalar(rows, 0.0), TENSOR_SHAPE(1, var_size(rows, 1)));
     return var_concat((Var[]){rows, zeros}, 2, 0);
 }
 
@@ -55,7 +55,7 @@ Var(nn_pool_mean)(NnSequence x)
     if (var_is_empty(x.rows))
         return failed(x);
     /* The softmax of equal scores is 1 / length. */
-    return nn_pool_weighted(x, var_expand(tape_scalar(x.rows, 0.0), SHAPE(var_size(x.rows, 0))), NULL);
+    return nn_pool_weighted(x, var_expand(tape_scalar(x.rows, 0.0), TENSOR_SHAPE(var_size(x.rows, 0))), NULL);
 }
 
 /* ---- Neighbours ---- */
@@ -73,7 +73,7 @@ static Var neighbours(NnSequence x, Var padded, int offset)
             bool is_there = other >= 0 && other < packing->length[packing->text[place]];
             source[packing->first[t] + place] = is_there ? packing->first[other] + place : packing->rows;
         }
-    return var_gather_rows(padded, index_var(x, source, SHAPE(packing->rows)));
+    return var_gather_rows(padded, index_var(x, source, TENSOR_SHAPE(packing->rows)));
 }
 
 enum { MOST_NEIGHBOURS = 32 };
@@ -109,8 +109,8 @@ Var(nn_pad)(NnSequence x)
         for (int32_t t = 0; t < packing->steps; t++)
             *at++ = t < packing->length[b] ? packing->first[t] + packing->place[b] : packing->rows;
     int64_t texts = packing->texts, steps = packing->steps;
-    Var rows = var_gather_rows(with_zero_row(x.rows), index_var(x, source, SHAPE(texts * steps)));
-    return var_reshape(rows, SHAPE(texts, steps, var_size(x.rows, 1)));
+    Var rows = var_gather_rows(with_zero_row(x.rows), index_var(x, source, TENSOR_SHAPE(texts * steps)));
+    return var_reshape(rows, TENSOR_SHAPE(texts, steps, var_size(x.rows, 1)));
 }
 
 NnSequence(nn_unpad)(NnSequence like, Var padded)
@@ -122,8 +122,9 @@ NnSequence(nn_unpad)(NnSequence like, Var padded)
     for (int32_t t = 0; t < packing->steps; t++)
         for (int32_t place = 0; place < nn_running(packing, t); place++)
             source[packing->first[t] + place] = packing->text[place] * packing->steps + t;
-    Var rows = var_reshape(padded, SHAPE((int64_t)packing->texts * packing->steps, var_size(padded, 2)));
-    return nn_with_rows(like, var_gather_rows(rows, index_var(like, source, SHAPE(packing->rows))));
+    Var rows =
+        var_reshape(padded, TENSOR_SHAPE((int64_t)packing->texts * packing->steps, var_size(padded, 2)));
+    return nn_with_rows(like, var_gather_rows(rows, index_var(like, source, TENSOR_SHAPE(packing->rows))));
 }
 
 Var nn_padding_mask(NnSequence x)
@@ -136,5 +137,5 @@ Var nn_padding_mask(NnSequence x)
     for (int32_t b = 0; b < packing->texts; b++)
         for (int32_t t = 0; t < packing->steps; t++)
             *at++ = t >= packing->length[b];
-    return index_var(x, mask, SHAPE(packing->texts, 1, packing->steps));
+    return index_var(x, mask, TENSOR_SHAPE(packing->texts, 1, packing->steps));
 }

@@ -27,12 +27,12 @@ Var nn_padding_mask(NnSequence x);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_pool_max(...)      TRACE(Var, nn_pool_max(__VA_ARGS__))
-#define nn_pool_mean(...)     TRACE(Var, nn_pool_mean(__VA_ARGS__))
-#define nn_pool_weighted(...) TRACE(Var, nn_pool_weighted(__VA_ARGS__))
-#define nn_windows(...)       TRACE(NnSequence, nn_windows(__VA_ARGS__))
-#define nn_pad(...)           TRACE(Var, nn_pad(__VA_ARGS__))
-#define nn_unpad(...)         TRACE(NnSequence, nn_unpad(__VA_ARGS__))
+#define nn_pool_max(...)      TAPE_TRACE(Var, nn_pool_max(__VA_ARGS__))
+#define nn_pool_mean(...)     TAPE_TRACE(Var, nn_pool_mean(__VA_ARGS__))
+#define nn_pool_weighted(...) TAPE_TRACE(Var, nn_pool_weighted(__VA_ARGS__))
+#define nn_windows(...)       TAPE_TRACE(NnSequence, nn_windows(__VA_ARGS__))
+#define nn_pad(...)           TAPE_TRACE(Var, nn_pad(__VA_ARGS__))
+#define nn_unpad(...)         TAPE_TRACE(NnSequence, nn_unpad(__VA_ARGS__))
 #endif
 
 #endif

@@ -22,7 +22,7 @@ static void rnn_step(void *self, Var x, const Var *before, Var *after)
 
 static void lstm_step(void *self, Var x, const Var *before, Var *after)
 {
-    static const GateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
+    static const VarGateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
     const CellRun *run = self;
     after[0] = var_gated_memory_step(x, before[0], run->weight_hh, before[1], order, &after[1]);
 }
@@ -37,8 +37,8 @@ static void gru_step(void *self, Var x, const Var *before, Var *after)
     const CellRun *run = self;
     int64_t n = var_size(x, 0), hidden = run->hidden;
     Var h = before[0];
-    Var u =
-        h.tape ? var_linear(h, run->weight_hh, run->bias_hh) : var_expand(run->bias_hh, SHAPE(n, 3 * hidden));
+    Var u = h.tape ? var_linear(h, run->weight_hh, run->bias_hh)
+                   : var_expand(run->bias_hh, TENSOR_SHAPE(n, 3 * hidden));
     Var reset_update =
         var_sigmoid(var_add(var_slice(x, 1, 0, 2 * hidden, 1), var_slice(u, 1, 0, 2 * hidden, 1)));
     Var reset = gate(reset_update, hidden, 0), update = gate(reset_update, hidden, 1);
@@ -74,7 +74,7 @@ static int directions(const NnRecurrent *m)
 static void release(NnModule *module)
 {
     NnRecurrent *m = (NnRecurrent *)(void *)module;
-    mem_free(m->layers);
+    reel_mem_free(m->layers);
     m->layers = NULL;
 }
 
@@ -88,10 +88,12 @@ static void add_layer(NnRecurrent *m, NnRecurrentLayer *layer, int index, bool r
     int64_t input = index == 0 ? m->input : m->hidden * directions(m);
     NnInit uniform = nn_init_uniform(1.0 / sqrt((double)m->hidden));
     NnInit recurrent = m->options.orthogonal ? nn_init_orthogonal(1.0) : uniform;
-    nn_module_add_parameter(&m->base, &layer->weight_ih, layer->names[0], SHAPE(width, input), uniform);
-    nn_module_add_parameter(&m->base, &layer->weight_hh, layer->names[1], SHAPE(width, m->hidden), recurrent);
-    nn_module_add_parameter(&m->base, &layer->bias_ih, layer->names[2], SHAPE(width), uniform);
-    nn_module_add_parameter(&m->base, &layer->bias_hh, layer->names[3], SHAPE(width), uniform);
+    nn_module_add_parameter(&m->base, &layer->weight_ih, layer->names[0], TENSOR_SHAPE(width, input),
+                            uniform);
+    nn_module_add_parameter(&m->base, &layer->weight_hh, layer->names[1], TENSOR_SHAPE(width, m->hidden),
+                            recurrent);
+    nn_module_add_parameter(&m->base, &layer->bias_ih, layer->names[2], TENSOR_SHAPE(width), uniform);
+    nn_module_add_parameter(&m->base, &layer->bias_hh, layer->names[3], TENSOR_SHAPE(width), uniform);
     if (m->kind == &lstm_kind && !isnan(m->options.forget_bias)) {
         layer->bias_ih.fill_first = m->hidden;
         layer->bias_ih.fill_stop = 2 * m->hidden;
@@ -110,14 +112,14 @@ static void init(NnRecurrent *m, const NnRecurrentKind *kind, int64_t input, int
     m->hidden = hidden;
     m->layers = NULL;
     if (options.layers < 1 || !(options.dropout >= 0 && options.dropout < 1)) {
-        nn_module_fail(&m->base,
-                       status_failed("%s: needs at least one layer and a dropout in [0, 1)", kind->name));
+        nn_module_fail(
+            &m->base, reel_status_failed("%s: needs at least one layer and a dropout in [0, 1)", kind->name));
         return;
     }
     int64_t count = (int64_t)options.layers * directions(m);
-    m->layers = mem_calloc((size_t)count, sizeof *m->layers);
+    m->layers = reel_mem_calloc((size_t)count, sizeof *m->layers);
     if (!m->layers) {
-        nn_module_fail(&m->base, status_no_memory((size_t)count * sizeof *m->layers, kind->name));
+        nn_module_fail(&m->base, reel_status_no_memory((size_t)count * sizeof *m->layers, kind->name));
         return;
     }
     for (int64_t i = 0; i < count; i++)
@@ -189,7 +191,7 @@ static NnRecurrentOutput run(NnRecurrent *m, NnSequence x)
         return out;
     nn_enter(&m->base, tape);
     size_t scans = (size_t)m->options.layers * (size_t)count;
-    out.scans = m->layers ? arena_calloc(tape_arena(tape), scans * sizeof *out.scans) : NULL;
+    out.scans = m->layers ? tensor_arena_calloc(tape_arena(tape), scans * sizeof *out.scans) : NULL;
     if (!out.scans)
         tape_fail(tape, "%s: out of memory, or not initialised", m->kind->name);
     for (int l = 0; l < m->options.layers && tape_ok(tape); l++) {

@@ -70,15 +70,15 @@ NnRecurrentOutput nn_gru(NnGru *m, NnSequence x);
 /* The top layer's state at every token: rows [N, D H]. Only a model that asks for it pays for it. */
 NnSequence nn_recurrent_sequence(NnRecurrentOutput out);
 
-TRACE_RETURNS(NnRecurrentOutput)
+TAPE_TRACE_RETURNS(NnRecurrentOutput)
 
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_rnn(...)                TRACE(NnRecurrentOutput, nn_rnn(__VA_ARGS__))
-#define nn_lstm(...)               TRACE(NnRecurrentOutput, nn_lstm(__VA_ARGS__))
-#define nn_gru(...)                TRACE(NnRecurrentOutput, nn_gru(__VA_ARGS__))
-#define nn_recurrent_sequence(...) TRACE(NnSequence, nn_recurrent_sequence(__VA_ARGS__))
+#define nn_rnn(...)                TAPE_TRACE(NnRecurrentOutput, nn_rnn(__VA_ARGS__))
+#define nn_lstm(...)               TAPE_TRACE(NnRecurrentOutput, nn_lstm(__VA_ARGS__))
+#define nn_gru(...)                TAPE_TRACE(NnRecurrentOutput, nn_gru(__VA_ARGS__))
+#define nn_recurrent_sequence(...) TAPE_TRACE(NnSequence, nn_recurrent_sequence(__VA_ARGS__))
 #endif
 
 #endif

@@ -18,7 +18,7 @@ static Var by_place(Var rows, const NnPacking *packing)
 {
     if (packing->sorted || !rows.tape)
         return rows;
-    Tensor text = tensor_from((int32_t *)(uintptr_t)packing->text, DTYPE_I32, SHAPE(packing->texts));
+    Tensor text = tensor_from((int32_t *)(uintptr_t)packing->text, TENSOR_I32, TENSOR_SHAPE(packing->texts));
     return var_gather_rows(rows, tape_constant(rows.tape, text));
 }
 
@@ -46,7 +46,7 @@ NnScan(nn_scan)(const NnCell *cell, void *self, NnSequence x, const Var *initial
     }
     const NnPacking *packing = x.packing;
     size_t count = (size_t)packing->steps * (size_t)cell->states;
-    Var *after = arena_calloc(tape_arena(tape), count * sizeof *after);
+    Var *after = tensor_arena_calloc(tape_arena(tape), count * sizeof *after);
     if (!after) {
         tape_fail(tape, "nn_scan: out of memory");
         return scan;
@@ -76,7 +76,7 @@ static Var *gather_parts(NnScan scan, int state)
         tape_fail(scan.tape, "nn_scan: there is no state %d, the cell has %d states", state, scan.states);
         return NULL;
     }
-    Var *parts = arena_alloc(tape_arena(scan.tape), (size_t)scan.packing->steps * sizeof *parts);
+    Var *parts = tensor_arena_alloc(tape_arena(scan.tape), (size_t)scan.packing->steps * sizeof *parts);
     if (!parts)
         tape_fail(scan.tape, "nn_scan: out of memory");
     return parts;
@@ -99,7 +99,8 @@ Var(nn_scan_last)(NnScan scan, int state)
     Var last = count == 1 ? parts[0] : var_concat(parts, count, 0);
     if (packing->sorted)
         return last;
-    Tensor place = tensor_from((int32_t *)(uintptr_t)packing->place, DTYPE_I32, SHAPE(packing->texts));
+    Tensor place =
+        tensor_from((int32_t *)(uintptr_t)packing->place, TENSOR_I32, TENSOR_SHAPE(packing->texts));
     return var_gather_rows(last, tape_constant(scan.tape, place));
 }
 
@@ -117,6 +118,6 @@ NnSequence(nn_scan_input)(NnSequence x, Var weight)
 {
     if (!x.packing || x.packing->steps > 1 || !x.rows.tape || !tape_ok(x.rows.tape))
         return x;
-    Var zeros = var_expand(tape_scalar(x.rows, 0), SHAPE(x.packing->rows, var_size(weight, 1)));
+    Var zeros = var_expand(tape_scalar(x.rows, 0), TENSOR_SHAPE(x.packing->rows, var_size(weight, 1)));
     return nn_with_rows(x, var_addmm(x.rows, zeros, weight));
 }

@@ -44,15 +44,15 @@ NnSequence nn_scan_sequence(NnScan scan, int state);
  */
 NnSequence nn_scan_input(NnSequence x, Var weight);
 
-TRACE_RETURNS(NnScan)
+TAPE_TRACE_RETURNS(NnScan)
 
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_scan(...)          TRACE(NnScan, nn_scan(__VA_ARGS__))
-#define nn_scan_last(...)     TRACE(Var, nn_scan_last(__VA_ARGS__))
-#define nn_scan_sequence(...) TRACE(NnSequence, nn_scan_sequence(__VA_ARGS__))
-#define nn_scan_input(...)    TRACE(NnSequence, nn_scan_input(__VA_ARGS__))
+#define nn_scan(...)          TAPE_TRACE(NnScan, nn_scan(__VA_ARGS__))
+#define nn_scan_last(...)     TAPE_TRACE(Var, nn_scan_last(__VA_ARGS__))
+#define nn_scan_sequence(...) TAPE_TRACE(NnSequence, nn_scan_sequence(__VA_ARGS__))
+#define nn_scan_input(...)    TAPE_TRACE(NnSequence, nn_scan_input(__VA_ARGS__))
 #endif
 
 #endif

@@ -9,7 +9,7 @@ static NnSequence empty_sequence(Tape *tape)
 
 static int32_t *new_indices(Tape *tape, int64_t count)
 {
-    int32_t *indices = arena_alloc(tape_arena(tape), (size_t)count * sizeof *indices);
+    int32_t *indices = tensor_arena_alloc(tape_arena(tape), (size_t)count * sizeof *indices);
     if (!indices)
         tape_fail(tape, "nn_pack: out of memory");
     return indices;
@@ -17,7 +17,7 @@ static int32_t *new_indices(Tape *tape, int64_t count)
 
 static Var index_var(Tape *tape, int32_t *indices, int64_t count)
 {
-    return tape_constant(tape, tensor_from(indices, DTYPE_I32, SHAPE(count)));
+    return tape_constant(tape, tensor_from(indices, TENSOR_I32, TENSOR_SHAPE(count)));
 }
 
 /* Places by length, longest first, equal lengths in the order of the texts: a counting sort. */
@@ -54,7 +54,7 @@ static bool place_texts(Tape *tape, NnPacking *packing)
 
 static NnPacking *new_packing(Tape *tape, const int32_t *lengths, int32_t texts)
 {
-    NnPacking *packing = arena_alloc(tape_arena(tape), sizeof *packing);
+    NnPacking *packing = tensor_arena_alloc(tape_arena(tape), sizeof *packing);
     int32_t *copy = new_indices(tape, texts);
     if (!packing || !copy) {
         tape_fail(tape, "nn_pack: out of memory");

@@ -48,16 +48,16 @@ static inline int32_t nn_running(const NnPacking *packing, int32_t t)
     return t < packing->steps ? packing->first[t + 1] - packing->first[t] : 0;
 }
 
-TRACE_RETURNS(NnSequence)
+TAPE_TRACE_RETURNS(NnSequence)
 
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_pack(...)      TRACE(NnSequence, nn_pack(__VA_ARGS__))
-#define nn_pack_rows(...) TRACE(NnSequence, nn_pack_rows(__VA_ARGS__))
-#define nn_unpack(...)    TRACE(Var, nn_unpack(__VA_ARGS__))
-#define nn_reverse(...)   TRACE(NnSequence, nn_reverse(__VA_ARGS__))
-#define nn_step(...)      TRACE(Var, nn_step(__VA_ARGS__))
+#define nn_pack(...)      TAPE_TRACE(NnSequence, nn_pack(__VA_ARGS__))
+#define nn_pack_rows(...) TAPE_TRACE(NnSequence, nn_pack_rows(__VA_ARGS__))
+#define nn_unpack(...)    TAPE_TRACE(Var, nn_unpack(__VA_ARGS__))
+#define nn_reverse(...)   TAPE_TRACE(NnSequence, nn_reverse(__VA_ARGS__))
+#define nn_step(...)      TAPE_TRACE(Var, nn_step(__VA_ARGS__))
 #endif
 
 #endif

@@ -32,8 +32,8 @@ static void begin(OptimizerState *state)
 DEFINE_UPDATE(float, update_f32)
 DEFINE_UPDATE(double, update_f64)
 
-const UpdateRule sgd_rule = {.moments = moments,
-                             .idle_rows = idle_rows,
-                             .begin = begin,
-                             .update_f32 = update_f32,
-                             .update_f64 = update_f64};
+const UpdateRule nn_sgd_rule = {.moments = moments,
+                                .idle_rows = idle_rows,
+                                .begin = begin,
+                                .update_f32 = update_f32,
+                                .update_f64 = update_f64};

@@ -26,38 +26,38 @@ struct NnSnapshotMember {
 void nn_snapshot_init(NnSnapshot *snapshot)
 {
     memset(snapshot, 0, sizeof *snapshot);
-    arena_init(&snapshot->arena, 0);
-    snapshot->status = status_ok();
+    tensor_arena_init(&snapshot->arena, 0);
+    snapshot->status = reel_status_ok();
 }
 
 void nn_snapshot_free(NnSnapshot *snapshot)
 {
-    arena_free(&snapshot->arena);
+    tensor_arena_free(&snapshot->arena);
     snapshot->first = snapshot->last = NULL;
 }
 
 void nn_snapshot_clear(NnSnapshot *snapshot)
 {
-    arena_reset(&snapshot->arena);
+    tensor_arena_reset(&snapshot->arena);
     snapshot->first = snapshot->last = NULL;
-    snapshot->status = status_ok();
+    snapshot->status = reel_status_ok();
 }
 
-static void fail(NnSnapshot *snapshot, Status status)
+static void fail(NnSnapshot *snapshot, ReelStatus status)
 {
-    if (status_is_ok(&snapshot->status))
+    if (reel_status_is_ok(&snapshot->status))
         snapshot->status = status;
 }
 
 /* A new member at the end, NULL where there is no memory or there was an error before. */
 static NnSnapshotMember *add(NnSnapshot *snapshot, const char *name)
 {
-    if (!status_is_ok(&snapshot->status))
+    if (!reel_status_is_ok(&snapshot->status))
         return NULL;
-    NnSnapshotMember *member = arena_calloc(&snapshot->arena, sizeof *member);
-    const char *copy = arena_memdup(&snapshot->arena, name, strlen(name) + 1);
+    NnSnapshotMember *member = tensor_arena_calloc(&snapshot->arena, sizeof *member);
+    const char *copy = tensor_arena_memdup(&snapshot->arena, name, strlen(name) + 1);
     if (!member || !copy) {
-        fail(snapshot, status_no_memory(sizeof *member, name));
+        fail(snapshot, reel_status_no_memory(sizeof *member, name));
         return NULL;
     }
     member->name = copy;
@@ -76,7 +76,8 @@ void nn_snapshot_tensor(NnSnapshot *snapshot, const char *name, Tensor tensor)
         return;
     member->tensor = tensor_copy(&snapshot->arena, tensor);
     if (!tensor_is_valid(member->tensor))
-        fail(snapshot, status_no_memory((size_t)tensor_numel(&tensor) * dtype_size(tensor.dtype), name));
+        fail(snapshot,
+             reel_status_no_memory((size_t)tensor_numel(&tensor) * tensor_dtype_size(tensor.dtype), name));
 }
 
 void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data, size_t size)
@@ -84,16 +85,16 @@ void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data,
     NnSnapshotMember *member = add(snapshot, name);
     if (!member)
         return;
-    member->bytes = arena_memdup(&snapshot->arena, data, size);
+    member->bytes = tensor_arena_memdup(&snapshot->arena, data, size);
     member->size = size;
     if (!member->bytes)
-        fail(snapshot, status_no_memory(size, name));
+        fail(snapshot, reel_status_no_memory(size, name));
 }
 
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
 {
-    Status status = nn_module_status(module);
-    if (!status_is_ok(&status))
+    ReelStatus status = nn_module_status(module);
+    if (!reel_status_is_ok(&status))
         fail(snapshot, status);
     /* The slices of a block follow each other, and its rows are read once for all of them. */
     const NnParameter *read = NULL;
@@ -101,7 +102,7 @@ void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
     for (NnIterator it = nn_iterate(module); nn_next(&it);) {
         const NnNamed *named = &it.named;
         status = nn_parameter_status(named->parameter);
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             fail(snapshot, status);
         if (!named->parameter->core.read) {
             nn_snapshot_tensor(snapshot, named->name, nn_named_view(named));
@@ -111,22 +112,22 @@ void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
         if (!member)
             return;
         if (read != named->parameter)
-            current = parameter_snapshot(&named->parameter->core, &snapshot->arena);
+            current = tape_parameter_snapshot(&named->parameter->core, &snapshot->arena);
         read = named->parameter;
         member->tensor = tensor_slice(current, 0, named->first, named->first + named->rows, 1);
         if (!tensor_is_valid(member->tensor))
-            fail(snapshot, status_failed("%s: out of memory for a copy of the parameter", named->name));
+            fail(snapshot, reel_status_failed("%s: out of memory for a copy of the parameter", named->name));
     }
 }
 
-void nn_snapshot_member(NnSnapshot *snapshot, const Npz *npz, const NpzMember *from)
+void nn_snapshot_member(NnSnapshot *snapshot, const TensorNpz *npz, const TensorNpzMember *from)
 {
     NnSnapshotMember *member = add(snapshot, from->name);
     if (!member)
         return;
     member->is_npy = from->is_array;
-    Status status = npz_read_whole(npz, from, &snapshot->arena, &member->bytes, &member->size);
-    if (!status_is_ok(&status))
+    ReelStatus status = tensor_npz_read_whole(npz, from, &snapshot->arena, &member->bytes, &member->size);
+    if (!reel_status_is_ok(&status))
         fail(snapshot, status);
 }
 
@@ -141,7 +142,7 @@ void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from)
         member->name = name;
         member->next = NULL;
     }
-    if (!status_is_ok(&from->status))
+    if (!reel_status_is_ok(&from->status))
         fail(snapshot, from->status);
 }
 
@@ -161,61 +162,62 @@ bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name)
     return false;
 }
 
-Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOptions options)
+ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options)
 {
-    if (!status_is_ok(&snapshot->status))
+    if (!reel_status_is_ok(&snapshot->status))
         return snapshot->status;
-    NpzWriter *writer;
-    Status status = npz_writer_open(&writer, path, options);
-    if (!status_is_ok(&status))
+    TensorNpzWriter *writer;
+    ReelStatus status = tensor_npz_writer_open(&writer, path, options);
+    if (!reel_status_is_ok(&status))
         return status;
     for (const NnSnapshotMember *m = snapshot->first; m; m = m->next) {
         if (tensor_is_valid(m->tensor))
-            npz_add_tensor(writer, m->name, m->tensor);
+            tensor_npz_add_tensor(writer, m->name, m->tensor);
         else if (m->is_npy)
-            npz_add_npy(writer, m->name, m->bytes, m->size);
+            tensor_npz_add_npy(writer, m->name, m->bytes, m->size);
         else
-            npz_add_bytes(writer, m->name, m->bytes, m->size);
+            tensor_npz_add_bytes(writer, m->name, m->bytes, m->size);
     }
-    return npz_writer_finish(writer);
+    return tensor_npz_writer_finish(writer);
 }
 
 /* The tensors alone. */
-static Status write_safetensors(NnSnapshot *snapshot, const char *path)
+static ReelStatus write_safetensors(NnSnapshot *snapshot, const char *path)
 {
     int count = 0;
     for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)
         count++;
-    SafetensorsEntry *entries = arena_alloc(&snapshot->arena, (size_t)count * sizeof *entries);
-    if (!status_is_ok(&snapshot->status))
+    TensorSafetensorsEntry *entries = tensor_arena_alloc(&snapshot->arena, (size_t)count * sizeof *entries);
+    if (!reel_status_is_ok(&snapshot->status))
         return snapshot->status;
     if (!entries)
-        return status_no_memory((size_t)count * sizeof *entries, path);
+        return reel_status_no_memory((size_t)count * sizeof *entries, path);
     count = 0;
     for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)
-        entries[count++] = (SafetensorsEntry){m->name, m->tensor};
-    return safetensors_write(path, entries, count);
+        entries[count++] = (TensorSafetensorsEntry){m->name, m->tensor};
+    return tensor_safetensors_write(path, entries, count);
 }
 
-Status nn_save(NnModule *module, const char *path)
+ReelStatus nn_save(NnModule *module, const char *path)
 {
     NnSnapshot snapshot;
     nn_snapshot_init(&snapshot);
     nn_snapshot_parameters(&snapshot, module);
-    Status status = safetensors_is_path(path) ? write_safetensors(&snapshot, path)
-                                              : nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1});
+    ReelStatus status = tensor_safetensors_is_path(path)
+                            ? write_safetensors(&snapshot, path)
+                            : nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = 1});
     nn_snapshot_free(&snapshot);
     return status;
 }
 
 /* ---- Loading ---- */
 
-static Dtype dtype_of(const NnParameter *parameter)
+static TensorDtype dtype_of(const NnParameter *parameter)
 {
-    return tensor_is_valid(parameter->core.value) ? parameter->core.value.dtype : DTYPE_F32;
+    return tensor_is_valid(parameter->core.value) ? parameter->core.value.dtype : TENSOR_F32;
 }
 
-static bool same_shape(const NnNamed *named, const NpzMember *member)
+static bool same_shape(const NnNamed *named, const TensorNpzMember *member)
 {
     const NnParameter *p = named->parameter;
     bool same = member->array.ndim == p->ndim && (p->ndim == 0 || member->array.shape[0] == named->rows);
@@ -224,9 +226,9 @@ static bool same_shape(const NnNamed *named, const NpzMember *member)
     return same;
 }
 
-static Status shape_differs(const NnNamed *named, const Npz *npz, const NpzMember *member)
+static ReelStatus shape_differs(const NnNamed *named, const TensorNpz *npz, const TensorNpzMember *member)
 {
-    char in_file[SHAPE_TEXT_SIZE], in_model[SHAPE_TEXT_SIZE];
+    char in_file[TENSOR_SHAPE_TEXT_SIZE], in_model[TENSOR_SHAPE_TEXT_SIZE];
     int64_t shape[TENSOR_MAX_DIMS];
     memcpy(shape, named->parameter->shape, sizeof shape);
     shape[0] = named->rows;
@@ -234,11 +236,12 @@ static Status shape_differs(const NnNamed *named, const Npz *npz, const NpzMembe
     if (ndim > TENSOR_MAX_DIMS)
         snprintf(in_file, sizeof in_file, "of %d axes", ndim);
     else
-        shape_text(ndim, member->array.shape, in_file);
-    return status_failed("%s: parameter '%s' is %s in the file and %s in the model; load it into a model of "
-                         "the same sizes",
-                         npz_path(npz), named->name, in_file,
-                         shape_text(named->parameter->ndim, shape, in_model));
+        tensor_dims_text(ndim, member->array.shape, in_file);
+    return reel_status_failed(
+        "%s: parameter '%s' is %s in the file and %s in the model; load it into a model of "
+        "the same sizes",
+        tensor_npz_path(npz), named->name, in_file,
+        tensor_dims_text(named->parameter->ndim, shape, in_model));
 }
 
 /* The parameter's name in the file; `text` has room for FILE_NAME_SIZE bytes. */
@@ -252,11 +255,11 @@ static const char *name_in_file(const NnNamed *named, NnLoadOptions options, cha
 
 /* How long the prefix is with which the file has the name, as wrappers such as DataParallel ("module.") and
  * torch.compile ("_orig_mod.") put it before all names; 0: there is none. */
-static int find_prefix(const Npz *npz, const char *name, const char **full)
+static int find_prefix(const TensorNpz *npz, const char *name, const char **full)
 {
     size_t length = strlen(name);
-    for (int i = 0; i < npz_count(npz); i++) {
-        *full = npz_member(npz, i)->name;
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        *full = tensor_npz_member(npz, i)->name;
         size_t whole = strlen(*full);
         if (whole > length + 1 && whole - length < NN_NAME_SIZE && (*full)[whole - length - 1] == '.' &&
             strcmp(*full + whole - length, name) == 0)
@@ -265,65 +268,67 @@ static int find_prefix(const Npz *npz, const char *name, const char **full)
     return 0;
 }
 
-static Status is_missing(const NnNamed *named, const Npz *npz)
+static ReelStatus is_missing(const NnNamed *named, const TensorNpz *npz)
 {
     const char *full;
     int prefix = find_prefix(npz, named->name, &full);
     if (prefix > 0)
-        return status_failed(
+        return reel_status_failed(
             "%s: parameter '%s' is '%.*s%s' in the file; take the prefix off with --init-prefix "
             "%.*s (reel-train) or NnLoadOptions.prefix",
-            npz_path(npz), named->name, prefix, full, named->name, prefix, full);
-    return status_failed("%s: parameter '%s' is missing in the file; it was saved from another model",
-                         npz_path(npz), named->name);
+            tensor_npz_path(npz), named->name, prefix, full, named->name, prefix, full);
+    return reel_status_failed("%s: parameter '%s' is missing in the file; it was saved from another model",
+                              tensor_npz_path(npz), named->name);
 }
 
 /* Whether the file has what the parameter needs; *member is NULL where it may keep its value. */
-static Status check_parameter(const NnNamed *named, const Npz *npz, NnLoadOptions options,
-                              const NpzMember **member)
+static ReelStatus check_parameter(const NnNamed *named, const TensorNpz *npz, NnLoadOptions options,
+                                  const TensorNpzMember **member)
 {
-    const char *path = npz_path(npz);
+    const char *path = tensor_npz_path(npz);
     char type[32], name[FILE_NAME_SIZE];
-    *member = npz_find(npz, name_in_file(named, options, name));
+    *member = tensor_npz_find(npz, name_in_file(named, options, name));
     if (!*member) {
         if (options.allow_missing && tensor_is_valid(named->parameter->core.value))
-            return status_ok();
+            return reel_status_ok();
         return is_missing(named, npz);
     }
     if (!(*member)->is_array)
-        return status_failed(
+        return reel_status_failed(
             "%s: '%s' is not an array in the file but a parameter of the model; save it with "
             "numpy.savez_compressed",
             path, named->name);
     if ((*member)->unreadable) {
         Tensor none;
-        return npz_read_tensor(npz, *member, NULL, &none);
+        return tensor_npz_read_tensor(npz, *member, NULL, &none);
     }
     if (!same_shape(named, *member))
         return shape_differs(named, npz, *member);
-    Dtype dtype = dtype_of(named->parameter);
-    bool is_float = (*member)->array.kind == 'f' || (*member)->array.kind == NPY_BFLOAT16;
-    if (!is_float || (!options.convert && (*member)->array.item_bytes != (int64_t)dtype_size(dtype)))
-        return status_failed("%s: parameter '%s' is of type %s in the file and %s in the model; save it as "
-                             "%s",
-                             path, named->name, npz_type_text(*member, type), dtype_name(dtype),
-                             dtype == DTYPE_F64 ? "float64" : "float32");
-    return status_ok();
+    TensorDtype dtype = dtype_of(named->parameter);
+    bool is_float = (*member)->array.kind == 'f' || (*member)->array.kind == TENSOR_NPY_BFLOAT16;
+    if (!is_float || (!options.convert && (*member)->array.item_bytes != (int64_t)tensor_dtype_size(dtype)))
+        return reel_status_failed(
+            "%s: parameter '%s' is of type %s in the file and %s in the model; save it as "
+            "%s",
+            path, named->name, tensor_npz_type_text(*member, type), tensor_dtype_name(dtype),
+            dtype == TENSOR_F64 ? "float64" : "float32");
+    return reel_status_ok();
 }
 
-static Status check_extra(NnModule *module, const Npz *npz, NnLoadOptions options)
+static ReelStatus check_extra(NnModule *module, const TensorNpz *npz, NnLoadOptions options)
 {
     NnNamed named;
     size_t prefix = options.prefix ? strlen(options.prefix) : 0;
-    for (int i = 0; i < npz_count(npz); i++) {
-        const char *name = npz_member(npz, i)->name;
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const char *name = tensor_npz_member(npz, i)->name;
         bool ours = prefix == 0 || strncmp(name, options.prefix, prefix) == 0;
         if (!nn_is_reel_member(name) && !(ours && nn_find(module, name + prefix, &named)))
-            return status_failed("%s: '%.100s' is in the file and the model has no such parameter; it was "
-                                 "saved from another model",
-                                 npz_path(npz), name);
+            return reel_status_failed(
+                "%s: '%.100s' is in the file and the model has no such parameter; it was "
+                "saved from another model",
+                tensor_npz_path(npz), name);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* What is read is kept apart until all of it is there. */
@@ -333,39 +338,39 @@ typedef struct Read {
     bool allocated; /* the parameter had no memory before */
 } Read;
 
-static Status read_all(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena, Read *reads,
-                       int *count)
+static ReelStatus read_all(NnModule *module, const TensorNpz *npz, NnLoadOptions options, TensorArena *arena,
+                           Read *reads, int *count)
 {
     *count = 0;
     for (NnIterator it = nn_iterate(module); nn_next(&it);) {
-        const NpzMember *member;
-        Status status = check_parameter(&it.named, npz, options, &member);
+        const TensorNpzMember *member;
+        ReelStatus status = check_parameter(&it.named, npz, options, &member);
         Read *read = &reads[*count];
-        if (status_is_ok(&status) && member) {
-            status = npz_read_tensor(npz, member, arena, &read->value);
+        if (reel_status_is_ok(&status) && member) {
+            status = tensor_npz_read_tensor(npz, member, arena, &read->value);
             read->named = it.named;
             read->allocated = false;
             ++*count;
         }
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             return status;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Memory for the parameters that have none: for all of them or for none. */
-static Status allocate_all(Read *reads, int count)
+static ReelStatus allocate_all(Read *reads, int count)
 {
-    Status status = status_ok();
-    for (int i = 0; status_is_ok(&status) && i < count; i++) {
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; reel_status_is_ok(&status) && i < count; i++) {
         reads[i].allocated = !tensor_is_valid(reads[i].named.parameter->core.value);
         if (reads[i].allocated)
-            status = nn_parameter_allocate(reads[i].named.parameter, DTYPE_F32);
+            status = nn_parameter_allocate(reads[i].named.parameter, TENSOR_F32);
     }
-    for (int i = 0; !status_is_ok(&status) && i < count; i++)
+    for (int i = 0; !reel_status_is_ok(&status) && i < count; i++)
         if (reads[i].allocated) {
             NnParameter *p = reads[i].named.parameter;
-            mem_free(p->core.value.data);
+            reel_mem_free(p->core.value.data);
             p->core.value = tensor_invalid();
         }
     return status;
@@ -373,57 +378,57 @@ static Status allocate_all(Read *reads, int count)
 
 /* Whether an optimizer that updates rows late shows these values already: then its rows stay as they are, and
  * model and optimizer may be loaded in either order. */
-static bool is_there(const NnNamed *named, Tensor value, Arena *arena)
+static bool is_there(const NnNamed *named, Tensor value, TensorArena *arena)
 {
-    const Parameter *core = &named->parameter->core;
+    const TapeParameter *core = &named->parameter->core;
     if (!core->read || core->is_lost)
         return false;
-    Tensor now = parameter_snapshot(core, arena);
+    Tensor now = tape_parameter_snapshot(core, arena);
     return tensor_is_valid(now) &&
            tensor_equal(tensor_slice(now, 0, named->first, named->first + named->rows, 1), value);
 }
 
-static Status load(NnModule *module, const Npz *npz, NnLoadOptions options, Arena *arena)
+static ReelStatus load(NnModule *module, const TensorNpz *npz, NnLoadOptions options, TensorArena *arena)
 {
     size_t most = 0;
     int count;
     for (NnIterator it = nn_iterate(module); nn_next(&it);)
         most++;
-    Read *reads = arena_alloc(arena, most * sizeof *reads);
+    Read *reads = tensor_arena_alloc(arena, most * sizeof *reads);
     if (!reads)
-        return status_no_memory(most * sizeof *reads, "the list of parameters");
-    Status status = nn_module_status(module);
-    if (status_is_ok(&status))
+        return reel_status_no_memory(most * sizeof *reads, "the list of parameters");
+    ReelStatus status = nn_module_status(module);
+    if (reel_status_is_ok(&status))
         status = read_all(module, npz, options, arena, reads, &count);
-    if (status_is_ok(&status) && !options.allow_extra)
+    if (reel_status_is_ok(&status) && !options.allow_extra)
         status = check_extra(module, npz, options);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = allocate_all(reads, count);
-    for (int i = 0; status_is_ok(&status) && i < count; i++) {
+    for (int i = 0; reel_status_is_ok(&status) && i < count; i++) {
         if (is_there(&reads[i].named, reads[i].value, arena))
             continue;
         nn_parameter_begin_write(reads[i].named.parameter);
         tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
-        parameter_changed(&reads[i].named.parameter->core);
+        tape_parameter_changed(&reads[i].named.parameter->core);
     }
     return status;
 }
 
-Status nn_load_from(NnModule *module, const Npz *npz, NnLoadOptions options)
+ReelStatus nn_load_from(NnModule *module, const TensorNpz *npz, NnLoadOptions options)
 {
-    Arena arena;
-    arena_init(&arena, 0);
-    Status status = load(module, npz, options, &arena);
-    arena_free(&arena);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    ReelStatus status = load(module, npz, options, &arena);
+    tensor_arena_free(&arena);
     return status;
 }
 
-Status nn_load(NnModule *module, const char *path)
+ReelStatus nn_load(NnModule *module, const char *path)
 {
-    Npz *npz;
-    Status status = npz_open(&npz, path);
-    if (status_is_ok(&status))
+    TensorNpz *npz;
+    ReelStatus status = tensor_npz_open(&npz, path);
+    if (reel_status_is_ok(&status))
         status = nn_load_from(module, npz, (NnLoadOptions){0});
-    npz_close(npz);
+    tensor_npz_close(npz);
     return status;
 }

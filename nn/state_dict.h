@@ -1,6 +1,6 @@
 /* Saving and loading the parameters of a module, of the zoo or of your own:
  *
- *     Status status = nn_save(&my_model.base, "my_model.npz");
+ *     ReelStatus status = nn_save(&my_model.base, "my_model.npz");
  *     ...
  *     my_model_init(&my_model);                        // no nn_module_reset() is needed
  *     status = nn_load(&my_model.base, "my_model.npz");
@@ -20,11 +20,11 @@ REEL_BEGIN_DECLS
 /* Writes all parameters: to a path that ends in ".safetensors" in that format, else as .npz, deflated at
  * zlib's level 1; the file appears whole or not at all. A parameter that an optimizer updates late is written
  * as its current value. */
-Status nn_save(NnModule *module, const char *path);
+ReelStatus nn_save(NnModule *module, const char *path);
 /* Reads all parameters, allocating those that have no value yet (as f32). Errors, with the parameter's name:
  * one is missing, has another shape or type, or is too many; the module is then as it was. An optimizer that
  * lives goes on from the new values with the state that it has. */
-Status nn_load(NnModule *module, const char *path);
+ReelStatus nn_load(NnModule *module, const char *path);
 
 typedef struct NnLoadOptions {
     bool allow_missing; /* parameters without an array in the file keep their values */
@@ -34,7 +34,7 @@ typedef struct NnLoadOptions {
 } NnLoadOptions;
 
 /* The same from an open file. */
-Status nn_load_from(NnModule *module, const Npz *npz, NnLoadOptions options);
+ReelStatus nn_load_from(NnModule *module, const TensorNpz *npz, NnLoadOptions options);
 /* Whether a member is for Reel: named "reel/...". */
 bool nn_is_reel_member(const char *name);
 
@@ -46,9 +46,9 @@ bool nn_is_reel_member(const char *name);
 typedef struct NnSnapshotMember NnSnapshotMember;
 
 typedef struct NnSnapshot {
-    Arena arena;
+    TensorArena arena;
     NnSnapshotMember *first, *last;
-    Status status;
+    ReelStatus status;
 } NnSnapshot;
 
 void nn_snapshot_init(NnSnapshot *snapshot);
@@ -61,13 +61,13 @@ void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data,
 /* Adds all parameters of a module, brought up to date, in state_dict order. */
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
 /* Adds a member of a file as it is there, array or not. */
-void nn_snapshot_member(NnSnapshot *snapshot, const Npz *npz, const NpzMember *member);
+void nn_snapshot_member(NnSnapshot *snapshot, const TensorNpz *npz, const TensorNpzMember *member);
 /* Adds the members of another one, which must outlive this one's use: they are not copied. */
 void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from);
 /* The name of member number i from 0, in the order in which they were added; NULL behind the last. */
 const char *nn_snapshot_name(const NnSnapshot *snapshot, int i);
 bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name);
-Status nn_snapshot_write(const NnSnapshot *snapshot, const char *path, NpzOptions options);
+ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options);
 
 REEL_END_DECLS
 

@@ -13,41 +13,41 @@
 REEL_BEGIN_DECLS
 
 /* A block of memory of an arena; private. */
-typedef struct ArenaChunk ArenaChunk;
+typedef struct TensorArenaChunk TensorArenaChunk;
 
-typedef struct Arena {
-    ArenaChunk *first;   /* chunks in the order in which they were made */
-    ArenaChunk *current; /* the one that is being filled, or NULL */
-    size_t chunk_bytes;  /* the least size of a new chunk */
-    size_t used;         /* bytes given out, padding included */
-    size_t peak;         /* the largest `used` so far */
-    bool failed;         /* an allocation has failed since the arena was made or reset */
-} Arena;
+typedef struct TensorArena {
+    TensorArenaChunk *first;   /* chunks in the order in which they were made */
+    TensorArenaChunk *current; /* the one that is being filled, or NULL */
+    size_t chunk_bytes;        /* the least size of a new chunk */
+    size_t used;               /* bytes given out, padding included */
+    size_t peak;               /* the largest `used` so far */
+    bool failed;               /* an allocation has failed since the arena was made or reset */
+} TensorArena;
 
 /* A place to come back to; only valid for the arena it was taken from. */
-typedef struct ArenaMark {
-    ArenaChunk *chunk;
+typedef struct TensorArenaMark {
+    TensorArenaChunk *chunk;
     size_t chunk_used;
     size_t used;
-} ArenaMark;
+} TensorArenaMark;
 
 /* An empty arena; nothing is allocated yet. chunk_bytes 0 means 1 MiB. */
-void arena_init(Arena *arena, size_t chunk_bytes);
+void tensor_arena_init(TensorArena *arena, size_t chunk_bytes);
 /* Frees all chunks; the arena is empty and may be used again. */
-void arena_free(Arena *arena);
+void tensor_arena_free(TensorArena *arena);
 /* `bytes` bytes aligned to 64, not initialised, or NULL when there is no memory. */
-void *arena_alloc(Arena *arena, size_t bytes);
+void *tensor_arena_alloc(TensorArena *arena, size_t bytes);
 /* The same, set to zero. */
-void *arena_calloc(Arena *arena, size_t bytes);
+void *tensor_arena_calloc(TensorArena *arena, size_t bytes);
 /* A copy of `bytes` bytes, or NULL. */
-void *arena_memdup(Arena *arena, const void *source, size_t bytes);
+void *tensor_arena_memdup(TensorArena *arena, const void *source, size_t bytes);
 
 /* The place where the arena is now. */
-ArenaMark arena_mark(const Arena *arena);
+TensorArenaMark tensor_arena_mark(const TensorArena *arena);
 /* Takes back all that was given out since the mark; the memory is kept for the next use. */
-void arena_rewind(Arena *arena, ArenaMark mark);
+void tensor_arena_rewind(TensorArena *arena, TensorArenaMark mark);
 /* Takes back everything, and makes one chunk of what were several. */
-void arena_reset(Arena *arena);
+void tensor_arena_reset(TensorArena *arena);
 
 REEL_END_DECLS
 

@@ -3,17 +3,17 @@
 
 #include <string.h>
 
-bool bytes_reserve(Bytes *bytes, size_t more)
+bool reel_bytes_reserve(ReelBytes *bytes, size_t more)
 {
-    char *moved = mem_reserve(bytes->data, bytes->size, more, &bytes->capacity, 1);
+    char *moved = reel_mem_reserve(bytes->data, bytes->size, more, &bytes->capacity, 1);
     if (moved)
         bytes->data = moved;
     return moved != NULL || more == 0;
 }
 
-bool bytes_append(Bytes *bytes, const char *data, size_t size)
+bool reel_bytes_append(ReelBytes *bytes, const char *data, size_t size)
 {
-    if (!bytes_reserve(bytes, size))
+    if (!reel_bytes_reserve(bytes, size))
         return false;
     if (size)
         memcpy(bytes->data + bytes->size, data, size);
@@ -21,8 +21,8 @@ bool bytes_append(Bytes *bytes, const char *data, size_t size)
     return true;
 }
 
-void bytes_free(Bytes *bytes)
+void reel_bytes_free(ReelBytes *bytes)
 {
-    mem_free(bytes->data);
-    *bytes = (Bytes){0};
+    reel_mem_free(bytes->data);
+    *bytes = (ReelBytes){0};
 }

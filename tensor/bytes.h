@@ -9,17 +9,17 @@
 
 REEL_BEGIN_DECLS
 
-/* Starts from {0}; bytes_free() makes it that again. */
-typedef struct Bytes {
+/* Starts from {0}; reel_bytes_free() makes it that again. */
+typedef struct ReelBytes {
     char *data; /* not ended by a NUL */
     size_t size, capacity;
-} Bytes;
+} ReelBytes;
 
 /* Room for `more` further bytes. False: no memory; nothing has changed. */
-bool bytes_reserve(Bytes *bytes, size_t more);
+bool reel_bytes_reserve(ReelBytes *bytes, size_t more);
 /* Adds these at the end. False: no memory; nothing has changed. */
-bool bytes_append(Bytes *bytes, const char *data, size_t size);
-void bytes_free(Bytes *bytes);
+bool reel_bytes_append(ReelBytes *bytes, const char *data, size_t size);
+void reel_bytes_free(ReelBytes *bytes);
 
 REEL_END_DECLS
 

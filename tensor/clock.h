@@ -6,7 +6,7 @@
 REEL_BEGIN_DECLS
 
 /* Seconds of a clock that only goes forward, from an arbitrary start. */
-double clock_seconds(void);
+double reel_clock_seconds(void);
 
 REEL_END_DECLS
 

@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-static bool is_real(Dtype dtype)
+static bool is_real(TensorDtype dtype)
 {
-    return dtype == DTYPE_F32 || dtype == DTYPE_F64;
+    return dtype == TENSOR_F32 || dtype == TENSOR_F64;
 }
 
 /* Whether all have one shape and no gaps: most do, and then there is nothing to walk through. */
@@ -18,7 +18,7 @@ static bool are_plain(int operands, const Tensor *const *tensors)
     return true;
 }
 
-static bool run(LoopKernel *kernel, int operands, const Tensor *const *tensors)
+static bool run(TensorLoopKernel *kernel, int operands, const Tensor *const *tensors)
 {
     if (are_plain(operands, tensors)) {
         char *data[LOOP_MAX_OPERANDS];
@@ -28,10 +28,10 @@ static bool run(LoopKernel *kernel, int operands, const Tensor *const *tensors)
         kernel(data, stride, tensor_numel(tensors[0]));
         return true;
     }
-    Loop loop;
-    if (!loop_init(&loop, operands, tensors))
+    TensorLoop loop;
+    if (!tensor_loop_init(&loop, operands, tensors))
         return false;
-    while (loop_next(&loop))
+    while (tensor_loop_next(&loop))
         kernel(loop.data, loop.stride, loop.n);
     return true;
 }
@@ -134,38 +134,38 @@ static void through_buffer(VectorFunction *function, char *const *data, const in
         through_buffer(function, data, stride, n);                                                           \
     }
 
-VECTOR_KERNEL(exp_f32, vmath_exp)
-VECTOR_KERNEL(log_f32, vmath_log)
-VECTOR_KERNEL(tanh_f32, vmath_tanh)
-VECTOR_KERNEL(sigmoid_f32, vmath_sigmoid)
-VECTOR_KERNEL(softplus_f32, vmath_softplus)
+VECTOR_KERNEL(exp_f32, tensor_vmath_exp)
+VECTOR_KERNEL(log_f32, tensor_vmath_log)
+VECTOR_KERNEL(tanh_f32, tensor_vmath_tanh)
+VECTOR_KERNEL(sigmoid_f32, tensor_vmath_sigmoid)
+VECTOR_KERNEL(softplus_f32, tensor_vmath_softplus)
 
 typedef struct KernelPair {
-    LoopKernel *f32, *f64;
+    TensorLoopKernel *f32, *f64;
 } KernelPair;
 
 static const KernelPair unary_kernels[] = {
-    [UNARY_NEG] = {neg_f32, neg_f64},
-    [UNARY_EXP] = {exp_f32, exp_f64},
-    [UNARY_LOG] = {log_f32, log_f64},
-    [UNARY_SQRT] = {sqrt_f32, sqrt_f64},
-    [UNARY_ABS] = {abs_f32, abs_f64},
-    [UNARY_SIGN] = {sign_f32, sign_f64},
-    [UNARY_RELU] = {relu_f32, relu_f64},
-    [UNARY_TANH] = {tanh_f32, tanh_f64},
-    [UNARY_SIGMOID] = {sigmoid_f32, sigmoid_f64},
-    [UNARY_SOFTPLUS] = {softplus_f32, softplus_f64},
-    [UNARY_SQUARE] = {square_f32, square_f64},
-    [UNARY_RECIPROCAL] = {reciprocal_f32, reciprocal_f64},
+    [TENSOR_UNARY_NEG] = {neg_f32, neg_f64},
+    [TENSOR_UNARY_EXP] = {exp_f32, exp_f64},
+    [TENSOR_UNARY_LOG] = {log_f32, log_f64},
+    [TENSOR_UNARY_SQRT] = {sqrt_f32, sqrt_f64},
+    [TENSOR_UNARY_ABS] = {abs_f32, abs_f64},
+    [TENSOR_UNARY_SIGN] = {sign_f32, sign_f64},
+    [TENSOR_UNARY_RELU] = {relu_f32, relu_f64},
+    [TENSOR_UNARY_TANH] = {tanh_f32, tanh_f64},
+    [TENSOR_UNARY_SIGMOID] = {sigmoid_f32, sigmoid_f64},
+    [TENSOR_UNARY_SOFTPLUS] = {softplus_f32, softplus_f64},
+    [TENSOR_UNARY_SQUARE] = {square_f32, square_f64},
+    [TENSOR_UNARY_RECIPROCAL] = {reciprocal_f32, reciprocal_f64},
 };
 
-bool tensor_unary(UnaryOp op, Tensor out, Tensor a)
+bool tensor_unary(TensorUnaryOp op, Tensor out, Tensor a)
 {
     if ((unsigned)op >= sizeof unary_kernels / sizeof unary_kernels[0] || !is_real(out.dtype) ||
         a.dtype != out.dtype || tensor_is_broadcast(&out))
         return false;
     KernelPair pair = unary_kernels[op];
-    return run(out.dtype == DTYPE_F32 ? pair.f32 : pair.f64, 2, (const Tensor *[]){&out, &a});
+    return run(out.dtype == TENSOR_F32 ? pair.f32 : pair.f64, 2, (const Tensor *[]){&out, &a});
 }
 
 /* ---- Two operands ---- */
@@ -235,23 +235,23 @@ POWER_KERNEL(pow_f32, float, powf)
 POWER_KERNEL(pow_f64, double, pow)
 
 static const KernelPair binary_kernels[] = {
-    [BINARY_ADD] = {add_f32, add_f64},
-    [BINARY_SUB] = {sub_f32, sub_f64},
-    [BINARY_MUL] = {mul_f32, mul_f64},
-    [BINARY_DIV] = {div_f32, div_f64},
-    [BINARY_POW] = {pow_f32, pow_f64},
-    [BINARY_MAXIMUM] = {maximum_f32, maximum_f64},
-    [BINARY_GREATER] = {greater_f32, greater_f64},
-    [BINARY_EQUAL] = {equal_f32, equal_f64},
+    [TENSOR_BINARY_ADD] = {add_f32, add_f64},
+    [TENSOR_BINARY_SUB] = {sub_f32, sub_f64},
+    [TENSOR_BINARY_MUL] = {mul_f32, mul_f64},
+    [TENSOR_BINARY_DIV] = {div_f32, div_f64},
+    [TENSOR_BINARY_POW] = {pow_f32, pow_f64},
+    [TENSOR_BINARY_MAXIMUM] = {maximum_f32, maximum_f64},
+    [TENSOR_BINARY_GREATER] = {greater_f32, greater_f64},
+    [TENSOR_BINARY_EQUAL] = {equal_f32, equal_f64},
 };
 
-bool tensor_binary(BinaryOp op, Tensor out, Tensor a, Tensor b)
+bool tensor_binary(TensorBinaryOp op, Tensor out, Tensor a, Tensor b)
 {
     if ((unsigned)op >= sizeof binary_kernels / sizeof binary_kernels[0] || !is_real(out.dtype) ||
         a.dtype != out.dtype || b.dtype != out.dtype || tensor_is_broadcast(&out))
         return false;
     KernelPair pair = binary_kernels[op];
-    return run(out.dtype == DTYPE_F32 ? pair.f32 : pair.f64, 3, (const Tensor *[]){&out, &a, &b});
+    return run(out.dtype == TENSOR_F32 ? pair.f32 : pair.f64, 3, (const Tensor *[]){&out, &a, &b});
 }
 
 /* ---- Accumulation ---- */
@@ -294,15 +294,15 @@ static bool fits(const Tensor *out, const Tensor *a)
 
 bool tensor_axpby(Tensor out, double alpha, Tensor a, double beta)
 {
-    Loop loop;
+    TensorLoop loop;
     if (!fits(&out, &a))
         return false;
     if (alpha == 1 && beta == 1) /* the addition of a gradient; the same bits, without the products */
-        return tensor_binary(BINARY_ADD, out, a, out);
-    if (!loop_init(&loop, 2, (const Tensor *[]){&out, &a}))
+        return tensor_binary(TENSOR_BINARY_ADD, out, a, out);
+    if (!tensor_loop_init(&loop, 2, (const Tensor *[]){&out, &a}))
         return false;
-    while (loop_next(&loop)) {
-        if (out.dtype == DTYPE_F32)
+    while (tensor_loop_next(&loop)) {
+        if (out.dtype == TENSOR_F32)
             axpby_f32(loop.data, loop.stride, loop.n, (float)alpha, (float)beta);
         else
             axpby_f64(loop.data, loop.stride, loop.n, alpha, beta);
@@ -337,11 +337,11 @@ ADDCMUL_KERNEL(addcmul_f64, double)
 
 bool tensor_addcmul(Tensor out, double alpha, Tensor a, Tensor b)
 {
-    Loop loop;
-    if (!fits(&out, &a) || !fits(&out, &b) || !loop_init(&loop, 3, (const Tensor *[]){&out, &a, &b}))
+    TensorLoop loop;
+    if (!fits(&out, &a) || !fits(&out, &b) || !tensor_loop_init(&loop, 3, (const Tensor *[]){&out, &a, &b}))
         return false;
-    while (loop_next(&loop)) {
-        if (out.dtype == DTYPE_F32)
+    while (tensor_loop_next(&loop)) {
+        if (out.dtype == TENSOR_F32)
             addcmul_f32(loop.data, loop.stride, loop.n, (float)alpha);
         else
             addcmul_f64(loop.data, loop.stride, loop.n, alpha);
@@ -369,8 +369,8 @@ WHERE_KERNEL(where_f64, double)
 
 bool tensor_where(Tensor out, Tensor condition, Tensor a, Tensor b)
 {
-    if (!fits(&out, &a) || !fits(&out, &b) || condition.dtype != DTYPE_I32)
+    if (!fits(&out, &a) || !fits(&out, &b) || condition.dtype != TENSOR_I32)
         return false;
-    return run(out.dtype == DTYPE_F32 ? where_f32 : where_f64, 4,
+    return run(out.dtype == TENSOR_F32 ? where_f32 : where_f64, 4,
                (const Tensor *[]){&out, &condition, &a, &b});
 }

@@ -11,35 +11,35 @@
 REEL_BEGIN_DECLS
 
 typedef enum {
-    UNARY_NEG,
-    UNARY_EXP,
-    UNARY_LOG,
-    UNARY_SQRT,
-    UNARY_ABS,
-    UNARY_SIGN, /* -1, 0, 1; NaN stays NaN */
-    UNARY_RELU,
-    UNARY_TANH,
-    UNARY_SIGMOID,
-    UNARY_SOFTPLUS, /* log(1 + exp(x)) */
-    UNARY_SQUARE,
-    UNARY_RECIPROCAL
-} UnaryOp;
+    TENSOR_UNARY_NEG,
+    TENSOR_UNARY_EXP,
+    TENSOR_UNARY_LOG,
+    TENSOR_UNARY_SQRT,
+    TENSOR_UNARY_ABS,
+    TENSOR_UNARY_SIGN, /* -1, 0, 1; NaN stays NaN */
+    TENSOR_UNARY_RELU,
+    TENSOR_UNARY_TANH,
+    TENSOR_UNARY_SIGMOID,
+    TENSOR_UNARY_SOFTPLUS, /* log(1 + exp(x)) */
+    TENSOR_UNARY_SQUARE,
+    TENSOR_UNARY_RECIPROCAL
+} TensorUnaryOp;
 
 /* Functions of two operands. */
 typedef enum {
-    BINARY_ADD,
-    BINARY_SUB,
-    BINARY_MUL,
-    BINARY_DIV,
-    BINARY_POW,
-    BINARY_MAXIMUM, /* NaN where either is NaN, as NumPy */
-    BINARY_GREATER, /* 1 where a > b, else 0 */
-    BINARY_EQUAL
-} BinaryOp;
+    TENSOR_BINARY_ADD,
+    TENSOR_BINARY_SUB,
+    TENSOR_BINARY_MUL,
+    TENSOR_BINARY_DIV,
+    TENSOR_BINARY_POW,
+    TENSOR_BINARY_MAXIMUM, /* NaN where either is NaN, as NumPy */
+    TENSOR_BINARY_GREATER, /* 1 where a > b, else 0 */
+    TENSOR_BINARY_EQUAL
+} TensorBinaryOp;
 
 /* out = op(a); out = op(a, b). */
-bool tensor_unary(UnaryOp op, Tensor out, Tensor a);
-bool tensor_binary(BinaryOp op, Tensor out, Tensor a, Tensor b);
+bool tensor_unary(TensorUnaryOp op, Tensor out, Tensor a);
+bool tensor_binary(TensorBinaryOp op, Tensor out, Tensor a, Tensor b);
 /* out = alpha * a + beta * out (beta 0: what was in out is not read). */
 bool tensor_axpby(Tensor out, double alpha, Tensor a, double beta);
 /* out = out + alpha * a * b: the gradient of a product, in one pass. */

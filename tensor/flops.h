@@ -9,9 +9,9 @@
 REEL_BEGIN_DECLS
 
 /* Notes products of [m, k] by [k, n], from any thread. Elementwise work does not count. */
-void flops_add_product(int64_t m, int64_t n, int64_t k);
+void tensor_flops_add_product(int64_t m, int64_t n, int64_t k);
 /* Floating-point operations in products since the start of the process. */
-uint64_t flops_count(void);
+uint64_t tensor_flops_count(void);
 
 REEL_END_DECLS
 

@@ -60,10 +60,10 @@ TENSOR_INLINE float tensor_fused(float a, float b, float c, bool by_processor)
     }                                                                                                        \
     static void name parameters                                                                              \
     {                                                                                                        \
-        VmathLevel level = vmath_level();                                                                    \
-        (level == VMATH_PORTABLE ? name##_portable                                                           \
-         : level == VMATH_AVX2   ? name##_avx2                                                               \
-                                 : name##_avx512)(__VA_ARGS__);                                                \
+        TensorVmathLevel level = tensor_vmath_level();                                                       \
+        (level == TENSOR_VMATH_PORTABLE ? name##_portable                                                    \
+         : level == TENSOR_VMATH_AVX2   ? name##_avx2                                                        \
+                                        : name##_avx512)(__VA_ARGS__);                                         \
     }
 #else
 #if defined(__FP_FAST_FMAF) || defined(__aarch64__)

@@ -38,7 +38,7 @@ static bool broadcast_stride(const Tensor *t, int axis, int ndim, int64_t size, 
 }
 
 /* The axes of size > 1 in C order, all operands broadcast to the first; -1 where they do not fit. */
-static int collect_axes(Loop *loop, const Tensor *const *tensors, Axis *axes)
+static int collect_axes(TensorLoop *loop, const Tensor *const *tensors, Axis *axes)
 {
     const Tensor *first = tensors[0];
     int count = 0;
@@ -51,7 +51,8 @@ static int collect_axes(Loop *loop, const Tensor *const *tensors, Axis *axes)
             continue;
         for (int i = 0; axis.stride[0] < 0 && i < loop->operands; i++) {
             if (loop->data[i] && axis.size)
-                loop->data[i] += (axis.size - 1) * axis.stride[i] * (int64_t)dtype_size(tensors[i]->dtype);
+                loop->data[i] +=
+                    (axis.size - 1) * axis.stride[i] * (int64_t)tensor_dtype_size(tensors[i]->dtype);
             if (i > 0)
                 axis.stride[i] = -axis.stride[i];
         }
@@ -82,12 +83,12 @@ static int sort_and_join(Axis *axes, int count, int operands)
     return count ? kept + 1 : 0;
 }
 
-bool loop_init(Loop *loop, int operands, const Tensor *const *tensors)
+bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tensors)
 {
     memset(loop, 0, sizeof *loop);
     loop->operands = operands;
     for (int i = 0; i < operands; i++) {
-        if (tensors[i]->dtype == DTYPE_NONE || tensors[i]->ndim > tensors[0]->ndim)
+        if (tensors[i]->dtype == TENSOR_DTYPE_NONE || tensors[i]->ndim > tensors[0]->ndim)
             return false;
         loop->data[i] = tensors[i]->data;
     }
@@ -109,13 +110,13 @@ bool loop_init(Loop *loop, int operands, const Tensor *const *tensors)
         loop->stride[i] = axes[count - 1].stride[i];
         for (int d = 0; d < loop->ndim; d++) {
             loop->shape[d] = axes[d].size;
-            loop->step[i][d] = axes[d].stride[i] * (int64_t)dtype_size(tensors[i]->dtype);
+            loop->step[i][d] = axes[d].stride[i] * (int64_t)tensor_dtype_size(tensors[i]->dtype);
         }
     }
     return true;
 }
 
-bool loop_next(Loop *loop)
+bool tensor_loop_next(TensorLoop *loop)
 {
     if (!loop->started) {
         loop->started = true;

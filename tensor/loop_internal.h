@@ -2,9 +2,9 @@
  *
  * The axes are put into the order in which the first operand (the output) lies in memory, its reversed
  * axes are turned round, and neighbours that lie as one axis in every operand are joined. What is left is
- * an inner axis for a kernel, as long as can be, and outer axes that loop_next() steps through:
+ * an inner axis for a kernel, as long as can be, and outer axes that tensor_loop_next() steps through:
  *
- *     while (loop_next(&loop))
+ *     while (tensor_loop_next(&loop))
  *         kernel(loop.data, loop.stride, loop.n);
  *
  * The order of the elements is therefore not that of the indices: for kernels that do not mind only. */
@@ -15,7 +15,7 @@
 
 enum { LOOP_MAX_OPERANDS = 4 };
 
-typedef struct Loop {
+typedef struct TensorLoop {
     int operands;
     int64_t n;                         /* length of the inner axis */
     int64_t stride[LOOP_MAX_OPERANDS]; /* of the inner axis, in elements */
@@ -26,13 +26,13 @@ typedef struct Loop {
     int64_t step[LOOP_MAX_OPERANDS][TENSOR_MAX_DIMS]; /* their strides, in bytes */
     int64_t index[TENSOR_MAX_DIMS];
     bool started;
-} Loop;
+} TensorLoop;
 
 /* The first tensor gives the shape and the others are broadcast to it; false where they do not fit or one
  * is invalid. Dtypes may differ. */
-bool loop_init(Loop *loop, int operands, const Tensor *const *tensors);
+bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tensors);
 /* Moves to the first run, then to the next; false when there is none (left). */
-bool loop_next(Loop *loop);
+bool tensor_loop_next(TensorLoop *loop);
 
 /* In front of a loop whose iterations are independent: operands are the output itself or apart from it. */
 #if defined(__clang__)
@@ -42,6 +42,6 @@ bool loop_next(Loop *loop);
 #endif
 
 /* A kernel over one run: n elements of each operand, strides in elements. */
-typedef void LoopKernel(char *const *data, const int64_t *stride, int64_t n);
+typedef void TensorLoopKernel(char *const *data, const int64_t *stride, int64_t n);
 
 #endif

@@ -37,14 +37,14 @@ static Tensor batches_of(const Tensor *t)
 
 /* c = alpha a b + beta c on one thread. BLIS's path for small matrices is off: with it the bits of a row
  * depend on how many rows there are. */
-static void multiply(Dtype dtype, double alpha, const void *a, const Matrix *a_as, const void *b,
+static void multiply(TensorDtype dtype, double alpha, const void *a, const Matrix *a_as, const void *b,
                      const Matrix *b_as, double beta, void *c, const Matrix *c_as)
 {
     rntm_t runtime = BLIS_RNTM_INITIALIZER; /* bli_rntm_init() is another function since BLIS 1.0 */
-    flops_add_product(c_as->rows, c_as->columns, a_as->columns);
+    tensor_flops_add_product(c_as->rows, c_as->columns, a_as->columns);
     bli_rntm_set_num_threads(1, &runtime);
     bli_rntm_disable_l3_sup(&runtime);
-    if (dtype == DTYPE_F32) {
+    if (dtype == TENSOR_F32) {
         float alpha_f32 = (float)alpha, beta_f32 = (float)beta;
         bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c_as->rows, c_as->columns, a_as->columns,
                      &alpha_f32, (float *)a, a_as->row_stride, a_as->column_stride, (float *)b,
@@ -74,8 +74,8 @@ static bool multiply_batches(Tensor out, double alpha, Tensor a, Tensor b, doubl
 {
     Matrix a_as = matrix_of(&a), b_as = matrix_of(&b), out_as = matrix_of(&out);
     Tensor out_batches = batches_of(&out), a_batches = batches_of(&a), b_batches = batches_of(&b);
-    Loop loop;
-    if (!loop_init(&loop, 3, (const Tensor *[]){&out_batches, &a_batches, &b_batches}))
+    TensorLoop loop;
+    if (!tensor_loop_init(&loop, 3, (const Tensor *[]){&out_batches, &a_batches, &b_batches}))
         return false;
     /* [B, M, K] x [K, N] is one product of B M rows. */
     bool one_product = loop.ndim == 0 && loop.n > 1 && loop.stride[2] == 0 && loop.stride[1] != 0 &&
@@ -85,8 +85,8 @@ static bool multiply_batches(Tensor out, double alpha, Tensor a, Tensor b, doubl
         stack(&a_as, loop.n, loop.stride[1]);
         loop.n = 1;
     }
-    int64_t size = (int64_t)dtype_size(out.dtype);
-    while (loop_next(&loop))
+    int64_t size = (int64_t)tensor_dtype_size(out.dtype);
+    while (tensor_loop_next(&loop))
         for (int64_t i = 0; i < loop.n; i++)
             multiply(out.dtype, alpha, loop.data[1] + i * loop.stride[1] * size, &a_as,
                      loop.data[2] + i * loop.stride[2] * size, &b_as, beta,
@@ -106,8 +106,8 @@ static bool batches_fit(const Tensor *out, const Tensor *t)
 
 bool tensor_matmul(Tensor out, double alpha, Tensor a, Tensor b, double beta)
 {
-    if ((out.dtype != DTYPE_F32 && out.dtype != DTYPE_F64) || a.dtype != out.dtype || b.dtype != out.dtype ||
-        out.ndim < 2 || a.ndim < 2 || b.ndim < 2 || tensor_is_broadcast(&out))
+    if ((out.dtype != TENSOR_F32 && out.dtype != TENSOR_F64) || a.dtype != out.dtype ||
+        b.dtype != out.dtype || out.ndim < 2 || a.ndim < 2 || b.ndim < 2 || tensor_is_broadcast(&out))
         return false;
     int64_t k = a.shape[a.ndim - 1];
     if (a.shape[a.ndim - 2] != out.shape[out.ndim - 2] || b.shape[b.ndim - 2] != k ||

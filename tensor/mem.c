@@ -39,7 +39,7 @@ static size_t *header_of(void *block)
     return (size_t *)(void *)((char *)block - ALIGNMENT);
 }
 
-void *mem_alloc(size_t size)
+void *reel_mem_alloc(size_t size)
 {
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     if (must_fail() || size > SIZE_MAX - 2 * ALIGNMENT)
@@ -54,29 +54,29 @@ void *mem_alloc(size_t size)
     return block;
 }
 
-void *mem_calloc(size_t count, size_t size)
+void *reel_mem_calloc(size_t count, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    void *block = mem_alloc(bytes);
+    void *block = reel_mem_alloc(bytes);
     if (block)
         memset(block, 0, bytes);
     return block;
 }
 
-void *mem_realloc(void *block, size_t size)
+void *reel_mem_realloc(void *block, size_t size)
 {
-    void *moved = mem_alloc(size);
+    void *moved = reel_mem_alloc(size);
     if (!moved || !block)
         return moved;
     size_t old = *header_of(block);
     memcpy(moved, block, old < size ? old : size);
-    mem_free(block);
+    reel_mem_free(block);
     return moved;
 }
 
-void mem_free(void *block)
+void reel_mem_free(void *block)
 {
     if (!block)
         return;
@@ -84,27 +84,27 @@ void mem_free(void *block)
     free((char *)block - ALIGNMENT);
 }
 
-char *mem_strdup(const char *text)
+char *reel_mem_strdup(const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *copy = mem_alloc(size);
+    char *copy = reel_mem_alloc(size);
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
-void *mem_grow(void *array, size_t count, size_t *capacity, size_t element_size)
+void *reel_mem_grow(void *array, size_t count, size_t *capacity, size_t element_size)
 {
     if (count < *capacity)
         return array;
     size_t wanted = *capacity < 8 ? 8 : *capacity * 2, bytes;
     if (__builtin_mul_overflow(wanted, element_size, &bytes))
         return NULL;
-    void *moved = mem_realloc(array, bytes);
+    void *moved = reel_mem_realloc(array, bytes);
     if (moved)
         *capacity = wanted;
     return moved;
 }
 
-void *mem_reserve(void *array, size_t count, size_t more, size_t *capacity, size_t element_size)
+void *reel_mem_reserve(void *array, size_t count, size_t more, size_t *capacity, size_t element_size)
 {
     if (*capacity - count >= more)
         return array;
@@ -115,21 +115,21 @@ void *mem_reserve(void *array, size_t count, size_t more, size_t *capacity, size
         larger = wanted;
     if (__builtin_mul_overflow(larger, element_size, &bytes))
         return NULL;
-    void *moved = mem_realloc(array, bytes);
+    void *moved = reel_mem_realloc(array, bytes);
     if (moved)
         *capacity = larger;
     return moved;
 }
 
-MemStats mem_stats(void)
+ReelMemStats reel_mem_stats(void)
 {
-    return (MemStats){.calls = atomic_load(&calls),
-                      .live_blocks = atomic_load(&live_blocks),
-                      .live_bytes = atomic_load(&live_bytes),
-                      .peak_bytes = atomic_load(&peak_bytes)};
+    return (ReelMemStats){.calls = atomic_load(&calls),
+                          .live_blocks = atomic_load(&live_blocks),
+                          .live_bytes = atomic_load(&live_bytes),
+                          .peak_bytes = atomic_load(&peak_bytes)};
 }
 
-void mem_fail_at(int64_t n, int persistent)
+void reel_mem_fail_at(int64_t n, int persistent)
 {
     atomic_store(&fail_persistent, persistent);
     atomic_store(&fail_in, n < 0 ? -1 : n);

@@ -2,7 +2,7 @@
 
 enum { MT_SIZE = 624, MT_MIDDLE = 397 };
 
-void mt19937_seed(Mt19937 *mt, uint32_t seed)
+void tensor_mt19937_seed(TensorMt19937 *mt, uint32_t seed)
 {
     mt->state[0] = seed;
     for (uint32_t i = 1; i < MT_SIZE; i++)
@@ -10,7 +10,7 @@ void mt19937_seed(Mt19937 *mt, uint32_t seed)
     mt->position = MT_SIZE;
 }
 
-static void twist(Mt19937 *mt)
+static void twist(TensorMt19937 *mt)
 {
     for (int i = 0; i < MT_SIZE; i++) {
         uint32_t next = mt->state[(i + 1) % MT_SIZE];
@@ -20,7 +20,7 @@ static void twist(Mt19937 *mt)
     mt->position = 0;
 }
 
-uint32_t mt19937_u32(Mt19937 *mt)
+uint32_t tensor_mt19937_u32(TensorMt19937 *mt)
 {
     if (mt->position >= MT_SIZE)
         twist(mt);
@@ -33,23 +33,23 @@ uint32_t mt19937_u32(Mt19937 *mt)
 
 /* Draws until a number under the smallest mask 2^k - 1 >= max falls into the interval. A max of 0 draws
  * nothing: that is part of the sequence. */
-uint32_t mt19937_interval(Mt19937 *mt, uint32_t max)
+uint32_t tensor_mt19937_interval(TensorMt19937 *mt, uint32_t max)
 {
     if (max == 0)
         return 0;
     uint32_t mask = UINT32_MAX >> __builtin_clz(max), value;
     do
-        value = mt19937_u32(mt) & mask;
+        value = tensor_mt19937_u32(mt) & mask;
     while (value > max);
     return value;
 }
 
-void mt19937_permutation(Mt19937 *mt, int32_t *out, int32_t n)
+void tensor_mt19937_permutation(TensorMt19937 *mt, int32_t *out, int32_t n)
 {
     for (int32_t i = 0; i < n; i++)
         out[i] = i;
     for (int32_t i = n - 1; i > 0; i--) {
-        uint32_t j = mt19937_interval(mt, (uint32_t)i);
+        uint32_t j = tensor_mt19937_interval(mt, (uint32_t)i);
         int32_t swapped = out[i];
         out[i] = out[j];
         out[j] = swapped;

@@ -9,18 +9,18 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct Mt19937 {
+typedef struct TensorMt19937 {
     uint32_t state[624];
     int position;
-} Mt19937;
+} TensorMt19937;
 
 /* As RandomState(seed). */
-void mt19937_seed(Mt19937 *mt, uint32_t seed);
-uint32_t mt19937_u32(Mt19937 *mt);
+void tensor_mt19937_seed(TensorMt19937 *mt, uint32_t seed);
+uint32_t tensor_mt19937_u32(TensorMt19937 *mt);
 /* In [0, max], by masked rejection as RandomState's shuffle does it. */
-uint32_t mt19937_interval(Mt19937 *mt, uint32_t max);
+uint32_t tensor_mt19937_interval(TensorMt19937 *mt, uint32_t max);
 /* RandomState.permutation(n). */
-void mt19937_permutation(Mt19937 *mt, int32_t *out, int32_t n);
+void tensor_mt19937_permutation(TensorMt19937 *mt, int32_t *out, int32_t n);
 
 REEL_END_DECLS
 

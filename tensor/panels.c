@@ -19,12 +19,12 @@ enum {
 
 static bool fallback_forced;
 
-void panels_force_fallback(bool force)
+void tensor_panels_force_fallback(bool force)
 {
     fallback_forced = force;
 }
 
-static bool use_fallback(const PanelsKernel *kernel)
+static bool use_fallback(const TensorPanelsKernel *kernel)
 {
     return fallback_forced || !kernel;
 }
@@ -43,12 +43,12 @@ static int64_t min_i64(int64_t a, int64_t b)
 
 /* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one
  * another at whole cache lines, one line apart so that they do not fall into the same sets of a cache. */
-static int64_t panel_stride(PanelsSide side, int64_t depth)
+static int64_t panel_stride(TensorPanelsSide side, int64_t depth)
 {
     return round_up(depth * side.packed, FLOATS_PER_LINE) + FLOATS_PER_LINE;
 }
 
-static int64_t panels_size(PanelsSide side, int64_t depth, int64_t count)
+static int64_t panels_size(TensorPanelsSide side, int64_t depth, int64_t count)
 {
     return (count + side.width - 1) / side.width * panel_stride(side, depth);
 }
@@ -68,8 +68,9 @@ static inline __attribute__((always_inline)) void spread_row(float *to, const fl
 }
 
 /* Packs the rows `first` .. `first + depth` of the panels from the matrix source [depth, count]. */
-static void pack_rows(float *panels, PanelsSide side, int64_t panel_depth, int64_t first, const float *source,
-                      int64_t depth, int64_t count, int64_t stride_depth, int64_t stride_count)
+static void pack_rows(float *panels, TensorPanelsSide side, int64_t panel_depth, int64_t first,
+                      const float *source, int64_t depth, int64_t count, int64_t stride_depth,
+                      int64_t stride_count)
 {
     int64_t stride = panel_stride(side, panel_depth);
     for (int64_t p = 0; p < depth; p++) {
@@ -119,8 +120,8 @@ static inline void transpose_4x4(float *to, int64_t to_stride, const float *from
 }
 
 /* One panel of `count` <= width elements from a source that is contiguous along the depth. */
-static void transpose_panel(float *to, PanelsSide side, const float *source, int64_t depth, int64_t count,
-                            int64_t stride_count)
+static void transpose_panel(float *to, TensorPanelsSide side, const float *source, int64_t depth,
+                            int64_t count, int64_t stride_count)
 {
     int64_t p = 0;
     if (count >= 4)
@@ -138,7 +139,7 @@ static void transpose_panel(float *to, PanelsSide side, const float *source, int
             to[p * side.packed + j] = 0;
 }
 
-static void pack(float *panels, PanelsSide side, const float *source, int64_t depth, int64_t count,
+static void pack(float *panels, TensorPanelsSide side, const float *source, int64_t depth, int64_t count,
                  int64_t stride_depth, int64_t stride_count)
 {
     if (stride_depth != 1) {
@@ -161,7 +162,7 @@ typedef struct Target {
 
 /* One tile, out [rows, columns]. A tile that is not whole, or whose rows are not contiguous, passes through
  * a small one: so every element comes from the same instructions, wherever it lies. */
-static void run_tile(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
+static void run_tile(const TensorPanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
                      bool add, const Target *out, const float *next_narrow, const float *next_wide)
 {
     int64_t rows = round_up(out->rows, kernel->row_unit),
@@ -192,7 +193,7 @@ static Target target_part(const Target *t, int64_t row, int64_t rows, int64_t co
 }
 
 /* out = narrow wide, added to out where `add`. The wide panels pass by once, each against all narrow ones. */
-static void run_block(const PanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
+static void run_block(const TensorPanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
                       bool add, const Target *out)
 {
     int64_t narrow_stride = panel_stride(kernel->narrow, depth),
@@ -246,7 +247,7 @@ static void multiply_plain(const Target *out, int64_t depth, const float *a, int
 
 static bool is_matrix(const Tensor *t)
 {
-    return t->dtype == DTYPE_F32 && t->ndim == 2 && t->shape[0] >= 0 && t->shape[1] >= 0;
+    return t->dtype == TENSOR_F32 && t->ndim == 2 && t->shape[0] >= 0 && t->shape[1] >= 0;
 }
 
 static bool is_target(const Tensor *t)
@@ -261,30 +262,30 @@ static Target target_of(Tensor t)
 }
 
 /* Without a kernel the "panels" are one panel, a plain copy. */
-static PanelsSide wide_side(const PanelsKernel *kernel, int64_t n)
+static TensorPanelsSide wide_side(const TensorPanelsKernel *kernel, int64_t n)
 {
-    return kernel ? kernel->wide : (PanelsSide){n + (n == 0), n + (n == 0)};
+    return kernel ? kernel->wide : (TensorPanelsSide){n + (n == 0), n + (n == 0)};
 }
 
-static int64_t k_block(const PanelsKernel *kernel, int64_t k)
+static int64_t k_block(const TensorPanelsKernel *kernel, int64_t k)
 {
     return kernel ? min_i64(kernel->k_block, k) : k;
 }
 
-bool panels_pack(Panels *panels, Tensor b)
+bool tensor_panels_pack(TensorPanels *panels, Tensor b)
 {
     if (!is_matrix(&b))
         return false;
-    const PanelsKernel *kernel = panels_kernel();
+    const TensorPanelsKernel *kernel = tensor_panels_kernel();
     int64_t depth = b.shape[0], count = b.shape[1], size = SLACK, step = k_block(kernel, depth);
-    PanelsSide side = wide_side(kernel, count);
+    TensorPanelsSide side = wide_side(kernel, count);
     for (int64_t p = 0; p < depth; p += step)
         size += panels_size(side, min_i64(step, depth - p), count);
     if ((size_t)size > panels->capacity) {
-        float *data = mem_alloc((size_t)size * sizeof *data);
+        float *data = reel_mem_alloc((size_t)size * sizeof *data);
         if (!data)
             return false;
-        mem_free(panels->data);
+        reel_mem_free(panels->data);
         panels->data = data;
         panels->capacity = (size_t)size;
     }
@@ -300,14 +301,14 @@ bool panels_pack(Panels *panels, Tensor b)
     return true;
 }
 
-void panels_free(Panels *panels)
+void tensor_panels_free(TensorPanels *panels)
 {
-    mem_free(panels->data);
-    *panels = (Panels){0};
+    reel_mem_free(panels->data);
+    *panels = (TensorPanels){0};
 }
 
 /* Each panel is a small matrix of its own to bli_sgemm. */
-static void matmul_fallback(PanelsSide side, const Target *out, const float *a, int64_t a_row,
+static void matmul_fallback(TensorPanelsSide side, const Target *out, const float *a, int64_t a_row,
                             int64_t a_column, const float *wide, int64_t depth, bool add)
 {
     for (int64_t j = 0; j < out->columns; j += side.width, wide += panel_stride(side, depth)) {
@@ -316,29 +317,29 @@ static void matmul_fallback(PanelsSide side, const Target *out, const float *a, 
     }
 }
 
-bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Arena *scratch)
+bool tensor_panels_matmul(Tensor out, Tensor a, const TensorPanels *panels, double beta, TensorArena *scratch)
 {
     if (!panels->data || !is_target(&out) || !is_matrix(&a) || a.shape[0] != out.shape[0] ||
         a.shape[1] != panels->k || out.shape[1] != panels->n)
         return false;
-    const PanelsKernel *kernel = panels->kernel;
+    const TensorPanelsKernel *kernel = panels->kernel;
     bool fallback = use_fallback(kernel);
     Target c = target_of(out);
     int64_t k_step = k_block(kernel, panels->k), row_step = fallback ? c.rows : kernel->narrow_block;
-    ArenaMark mark = arena_mark(scratch);
+    TensorArenaMark mark = tensor_arena_mark(scratch);
     float *narrow = NULL;
     if (!fallback) {
         int64_t size = panels_size(kernel->narrow, k_step, min_i64(row_step, c.rows)) + SLACK;
-        narrow = arena_alloc(scratch, (size_t)size * sizeof *narrow);
+        narrow = tensor_arena_alloc(scratch, (size_t)size * sizeof *narrow);
         if (!narrow)
             return false;
     }
-    flops_add_product(c.rows, c.columns, panels->k);
+    tensor_flops_add_product(c.rows, c.columns, panels->k);
     bool add = scale(&c, (float)beta);
     if (panels->k == 0 && !add)
         set_zero(&c);
     const float *wide = panels->data;
-    PanelsSide side = wide_side(kernel, c.columns);
+    TensorPanelsSide side = wide_side(kernel, c.columns);
     for (int64_t p = 0; p < panels->k; p += k_step, add = true) {
         int64_t depth = min_i64(k_step, panels->k - p);
         for (int64_t i = 0; i < c.rows; i += row_step) {
@@ -353,19 +354,19 @@ bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Aren
         }
         wide += panels_size(side, depth, c.columns);
     }
-    arena_rewind(scratch, mark);
+    tensor_arena_rewind(scratch, mark);
     return true;
 }
 
 /* A place among the rows of all pairs. */
 typedef struct Cursor {
-    const PanelsPair *pairs;
+    const TensorPanelsPair *pairs;
     int64_t pair, row;
 } Cursor;
 
 /* Packs `depth` rows of dy (columns first .. first + columns) or of x, from the cursor's place on. */
-static void gather(Cursor cursor, bool of_x, float *panels, PanelsSide side, int64_t depth, int64_t first,
-                   int64_t columns)
+static void gather(Cursor cursor, bool of_x, float *panels, TensorPanelsSide side, int64_t depth,
+                   int64_t first, int64_t columns)
 {
     for (int64_t done = 0; done < depth; cursor.pair++, cursor.row = 0) {
         const Tensor *t = of_x ? &cursor.pairs[cursor.pair].x : &cursor.pairs[cursor.pair].dy;
@@ -391,7 +392,7 @@ static Cursor advance(Cursor cursor, int64_t rows)
     return cursor;
 }
 
-static void accumulate_fallback(const Target *out, const PanelsPair *pairs, int64_t count, bool add)
+static void accumulate_fallback(const Target *out, const TensorPanelsPair *pairs, int64_t count, bool add)
 {
     for (int64_t i = 0; i < count; i++) {
         const Tensor *dy = &pairs[i].dy, *x = &pairs[i].x;
@@ -403,8 +404,9 @@ static void accumulate_fallback(const Target *out, const PanelsPair *pairs, int6
     }
 }
 
-static void accumulate_packed(const PanelsKernel *kernel, const Target *out, const PanelsPair *pairs,
-                              int64_t total, bool add, float *narrow, float *wide)
+static void accumulate_packed(const TensorPanelsKernel *kernel, const Target *out,
+                              const TensorPanelsPair *pairs, int64_t total, bool add, float *narrow,
+                              float *wide)
 {
     Cursor cursor = {pairs, 0, 0};
     for (int64_t p = 0; p < total; p += kernel->k_block, add = true) {
@@ -419,7 +421,7 @@ static void accumulate_packed(const PanelsKernel *kernel, const Target *out, con
     }
 }
 
-static bool pairs_fit(const Tensor *out, const PanelsPair *pairs, int64_t count, int64_t *rows)
+static bool pairs_fit(const Tensor *out, const TensorPanelsPair *pairs, int64_t count, int64_t *rows)
 {
     *rows = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -432,29 +434,30 @@ static bool pairs_fit(const Tensor *out, const PanelsPair *pairs, int64_t count,
     return true;
 }
 
-bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, double beta, Arena *scratch)
+bool tensor_panels_accumulate(Tensor out, const TensorPanelsPair *pairs, int64_t count, double beta,
+                              TensorArena *scratch)
 {
     int64_t total;
     if (!is_target(&out) || count < 0 || !pairs_fit(&out, pairs, count, &total))
         return false;
-    const PanelsKernel *kernel = panels_kernel();
+    const TensorPanelsKernel *kernel = tensor_panels_kernel();
     Target c = target_of(out);
     if (c.rows == 0 || c.columns == 0)
         return true;
-    ArenaMark mark = arena_mark(scratch);
+    TensorArenaMark mark = tensor_arena_mark(scratch);
     float *narrow = NULL, *wide = NULL;
     if (!use_fallback(kernel)) {
         int64_t depth = k_block(kernel, total), rows = min_i64(kernel->narrow_block, c.rows);
-        narrow =
-            arena_alloc(scratch, (size_t)(panels_size(kernel->narrow, depth, rows) + SLACK) * sizeof *narrow);
-        wide = arena_alloc(scratch,
-                           (size_t)(panels_size(kernel->wide, depth, c.columns) + SLACK) * sizeof *wide);
+        narrow = tensor_arena_alloc(scratch, (size_t)(panels_size(kernel->narrow, depth, rows) + SLACK) *
+                                                 sizeof *narrow);
+        wide = tensor_arena_alloc(scratch, (size_t)(panels_size(kernel->wide, depth, c.columns) + SLACK) *
+                                               sizeof *wide);
         if (!narrow || !wide) {
-            arena_rewind(scratch, mark);
+            tensor_arena_rewind(scratch, mark);
             return false;
         }
     }
-    flops_add_product(c.rows, c.columns, total);
+    tensor_flops_add_product(c.rows, c.columns, total);
     bool add = scale(&c, (float)beta);
     if (total == 0 && !add)
         set_zero(&c);
@@ -462,6 +465,6 @@ bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, doubl
         accumulate_packed(kernel, &c, pairs, total, add, narrow, wide);
     else
         accumulate_fallback(&c, pairs, count, add);
-    arena_rewind(scratch, mark);
+    tensor_arena_rewind(scratch, mark);
     return true;
 }

@@ -13,33 +13,35 @@
 REEL_BEGIN_DECLS
 
 /* B [K, N] in panels. Owns its memory. */
-typedef struct Panels {
+typedef struct TensorPanels {
     int64_t k, n;
     float *data; /* NULL: nothing packed yet */
     size_t capacity;
-    const struct PanelsKernel *kernel; /* the micro-kernel that it is packed for; NULL: a plain copy */
-} Panels;
+    const struct TensorPanelsKernel *kernel; /* the micro-kernel that it is packed for; NULL: a plain copy */
+} TensorPanels;
 
 /* Packs b [K, N] (f32, any strides), growing the memory if need be. False where there is none. */
-bool panels_pack(Panels *panels, Tensor b);
-void panels_free(Panels *panels);
+bool tensor_panels_pack(TensorPanels *panels, Tensor b);
+void tensor_panels_free(TensorPanels *panels);
 
 /* out = a B + beta * out, a [M, K] f32 with any strides, out [M, N] with any strides but 0.
  * `scratch` lends memory that is given back before the return. False where shapes do not fit or there
  * is no memory. */
-bool panels_matmul(Tensor out, Tensor a, const Panels *panels, double beta, Arena *scratch);
+bool tensor_panels_matmul(Tensor out, Tensor a, const TensorPanels *panels, double beta,
+                          TensorArena *scratch);
 
 /* One summand of a deferred product: x [rows, K] and dy [rows, N] share their rows. */
-typedef struct PanelsPair {
+typedef struct TensorPanelsPair {
     Tensor dy, x;
-} PanelsPair;
+} TensorPanelsPair;
 
 /* out = beta * out + sum over the pairs of dy^T x: out [N, K]. One product over all rows; they are
  * gathered while they are packed, so nothing need be contiguous. */
-bool panels_accumulate(Tensor out, const PanelsPair *pairs, int64_t count, double beta, Arena *scratch);
+bool tensor_panels_accumulate(Tensor out, const TensorPanelsPair *pairs, int64_t count, double beta,
+                              TensorArena *scratch);
 
 /* Tests: forces the fallback to bli_sgemm (true) or lets the panels be used (false). */
-void panels_force_fallback(bool force);
+void tensor_panels_force_fallback(bool force);
 
 REEL_END_DECLS
 

@@ -8,14 +8,14 @@
 /* A micro-kernel multiplies two packed panels into a tile of `out`: rows [<= narrow.width] come from a
  * narrow panel, columns [wide.width] from a wide one. Weights are packed as wide panels, which pass by
  * once per product while the few rows of the other operand stay in the caches. */
-typedef struct PanelsSide {
+typedef struct TensorPanelsSide {
     int64_t width;  /* elements of a panel at one place of the inner axis */
     int64_t packed; /* floats from there to the next place */
-} PanelsSide;
+} TensorPanelsSide;
 
-typedef struct PanelsKernel {
+typedef struct TensorPanelsKernel {
     const char *name;
-    PanelsSide narrow, wide;
+    TensorPanelsSide narrow, wide;
     int64_t k_block;               /* the longest inner axis of a panel */
     int64_t narrow_block;          /* rows of out whose panels stay in the L2 cache together */
     int64_t row_unit, column_unit; /* a tile's rows and columns are multiples of these */
@@ -24,16 +24,16 @@ typedef struct PanelsKernel {
      * The next two panels are a hint. */
     void (*run)(int64_t depth, int64_t rows, int64_t columns, const float *narrow, const float *wide,
                 bool add, float *out, int64_t row_stride, const float *next_narrow, const float *next_wide);
-} PanelsKernel;
+} TensorPanelsKernel;
 
 /* Tiles have at most that many elements. */
 enum { PANELS_MAX_TILE = 1024 };
 
 /* The one in use: the best that this processor has, or what the environment variable REEL_PANELS names.
  * NULL: none, only the fallback works. */
-const PanelsKernel *panels_kernel(void);
+const TensorPanelsKernel *tensor_panels_kernel(void);
 /* Tests: takes "avx512", "avx2", "blis" or "none" from now on; false where the processor (or the BLIS at
  * hand) lacks it. Not while other threads compute. Panels that were packed before stay valid. */
-bool panels_set_kernel(const char *name);
+bool tensor_panels_set_kernel(const char *name);
 
 #endif

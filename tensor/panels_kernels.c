@@ -142,25 +142,25 @@ __attribute__((target("avx2,fma"))) static void run_avx2(int64_t depth, int64_t 
     }
 }
 
-static const PanelsKernel kernel_avx512 = {.name = "avx512",
-                                           .narrow = {ROWS_512, ROWS_512},
-                                           .wide = {2 * LANES_512, 2 * LANES_512},
-                                           .k_block = 384,
-                                           .narrow_block = 192,
-                                           .row_unit = 1,
-                                           .column_unit = LANES_512,
-                                           .run = run_avx512};
+static const TensorPanelsKernel kernel_avx512 = {.name = "avx512",
+                                                 .narrow = {ROWS_512, ROWS_512},
+                                                 .wide = {2 * LANES_512, 2 * LANES_512},
+                                                 .k_block = 384,
+                                                 .narrow_block = 192,
+                                                 .row_unit = 1,
+                                                 .column_unit = LANES_512,
+                                                 .run = run_avx512};
 /* The same k_block: it decides the order of additions. */
-static const PanelsKernel kernel_avx2 = {.name = "avx2",
-                                         .narrow = {ROWS_256, ROWS_256},
-                                         .wide = {2 * LANES_256, 2 * LANES_256},
-                                         .k_block = 384,
-                                         .narrow_block = 192,
-                                         .row_unit = 1,
-                                         .column_unit = LANES_256,
-                                         .run = run_avx2};
+static const TensorPanelsKernel kernel_avx2 = {.name = "avx2",
+                                               .narrow = {ROWS_256, ROWS_256},
+                                               .wide = {2 * LANES_256, 2 * LANES_256},
+                                               .k_block = 384,
+                                               .narrow_block = 192,
+                                               .row_unit = 1,
+                                               .column_unit = LANES_256,
+                                               .run = run_avx2};
 
-static const PanelsKernel *native_kernel(const char *name)
+static const TensorPanelsKernel *native_kernel(const char *name)
 {
     if ((!name || strcmp(name, "avx512") == 0) && __builtin_cpu_supports("avx512f"))
         return &kernel_avx512;
@@ -172,7 +172,7 @@ static const PanelsKernel *native_kernel(const char *name)
 
 #else
 
-static const PanelsKernel *native_kernel(const char *name)
+static const TensorPanelsKernel *native_kernel(const char *name)
 {
     (void)name;
     return NULL;
@@ -189,7 +189,7 @@ static const PanelsKernel *native_kernel(const char *name)
 /* The interface of BLIS 0.9, which those two macros together tell: before, kernels took no sizes; after,
  * contexts are asked by other names. */
 
-static PanelsKernel kernel_blis;
+static TensorPanelsKernel kernel_blis;
 static sgemm_ukr_ft blis_run;
 static cntx_t *blis_context;
 
@@ -221,29 +221,30 @@ static void run_blis_transposed(int64_t depth, int64_t rows, int64_t columns, co
              blis_context);
 }
 
-static PanelsSide blis_side(bszid_t id)
+static TensorPanelsSide blis_side(bszid_t id)
 {
-    return (PanelsSide){bli_cntx_get_blksz_def_dt(BLIS_FLOAT, id, blis_context),
-                        bli_cntx_get_blksz_max_dt(BLIS_FLOAT, id, blis_context)};
+    return (TensorPanelsSide){bli_cntx_get_blksz_def_dt(BLIS_FLOAT, id, blis_context),
+                              bli_cntx_get_blksz_max_dt(BLIS_FLOAT, id, blis_context)};
 }
 
-static const PanelsKernel *find_blis_kernel(void)
+static const TensorPanelsKernel *find_blis_kernel(void)
 {
     bli_init();
     blis_context = bli_gks_query_cntx();
-    PanelsSide a = blis_side(BLIS_MR), b = blis_side(BLIS_NR);
+    TensorPanelsSide a = blis_side(BLIS_MR), b = blis_side(BLIS_NR);
     void_fp run = bli_cntx_get_l3_nat_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, blis_context);
     if (!run || a.width * b.width > PANELS_MAX_TILE)
         return NULL;
     memcpy(&blis_run, &run, sizeof run); /* void_fp is void *, which ISO C cannot cast to a function */
     bool by_rows = bli_cntx_get_l3_nat_ukr_prefs_dt(BLIS_FLOAT, BLIS_GEMM_UKR, blis_context);
-    kernel_blis = (PanelsKernel){.name = "blis",
-                                 .narrow = by_rows ? a : b,
-                                 .wide = by_rows ? b : a,
-                                 .row_unit = by_rows ? a.width : b.width,
-                                 .column_unit = by_rows ? b.width : a.width,
-                                 .k_block = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, blis_context),
-                                 .run = by_rows ? run_blis : run_blis_transposed};
+    kernel_blis =
+        (TensorPanelsKernel){.name = "blis",
+                             .narrow = by_rows ? a : b,
+                             .wide = by_rows ? b : a,
+                             .row_unit = by_rows ? a.width : b.width,
+                             .column_unit = by_rows ? b.width : a.width,
+                             .k_block = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, blis_context),
+                             .run = by_rows ? run_blis : run_blis_transposed};
     int64_t width = kernel_blis.narrow.width;
     kernel_blis.narrow_block = (144 + width - 1) / width * width;
     return &kernel_blis;
@@ -251,7 +252,7 @@ static const PanelsKernel *find_blis_kernel(void)
 
 #else
 
-static const PanelsKernel *find_blis_kernel(void)
+static const TensorPanelsKernel *find_blis_kernel(void)
 {
     return NULL;
 }
@@ -260,10 +261,10 @@ static const PanelsKernel *find_blis_kernel(void)
 
 /* ---- The choice ---- */
 
-static const PanelsKernel *chosen, *found_blis;
+static const TensorPanelsKernel *chosen, *found_blis;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static const PanelsKernel *kernel_named(const char *name)
+static const TensorPanelsKernel *kernel_named(const char *name)
 {
     if (strcmp(name, "blis") == 0)
         return found_blis;
@@ -283,16 +284,16 @@ static void choose(void)
         chosen = kernel_named(name);
 }
 
-const PanelsKernel *panels_kernel(void)
+const TensorPanelsKernel *tensor_panels_kernel(void)
 {
     pthread_once(&once, choose);
     return chosen;
 }
 
-bool panels_set_kernel(const char *name)
+bool tensor_panels_set_kernel(const char *name)
 {
     pthread_once(&once, choose);
-    const PanelsKernel *kernel = kernel_named(name);
+    const TensorPanelsKernel *kernel = kernel_named(name);
     if (!kernel && strcmp(name, "none") != 0)
         return false;
     chosen = kernel;

@@ -7,32 +7,32 @@
 #include <sched.h>
 #include <stdbool.h>
 
-struct Pool {
+struct TensorPool {
     int threads;
     pthread_t *others; /* [threads - 1] */
     int started;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     /* All below under the lock. */
-    PoolTask *task;
+    TensorPoolTask *task;
     void *context;
     int next, count, running;
-    unsigned round; /* grows with each pool_run() */
+    unsigned round; /* grows with each tensor_pool_run() */
     bool stop;
 };
 
 /* Takes tasks until none is left. Called and left with the lock held. */
-static void work_off(Pool *pool)
+static void work_off(TensorPool *pool)
 {
     while (pool->next < pool->count) {
         int task = pool->next++;
-        PoolTask *function = pool->task;
+        TensorPoolTask *function = pool->task;
         void *context = pool->context;
         pool->running++;
         pthread_mutex_unlock(&pool->lock);
-        unsigned mode = vmath_flush_denormals();
+        unsigned mode = tensor_vmath_flush_denormals();
         function(context, task);
-        vmath_restore(mode);
+        tensor_vmath_restore(mode);
         pthread_mutex_lock(&pool->lock);
         pool->running--;
     }
@@ -42,7 +42,7 @@ static void work_off(Pool *pool)
 
 static void *other_thread(void *argument)
 {
-    Pool *pool = argument;
+    TensorPool *pool = argument;
     pthread_mutex_lock(&pool->lock);
     unsigned seen = 0;
     for (;;) {
@@ -57,29 +57,29 @@ static void *other_thread(void *argument)
     return NULL;
 }
 
-Pool *pool_new(int threads)
+TensorPool *tensor_pool_new(int threads)
 {
-    Pool *pool = mem_calloc(1, sizeof *pool);
+    TensorPool *pool = reel_mem_calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
     pool->threads = threads < 1 ? 1 : threads;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
-    pool->others = mem_calloc((size_t)pool->threads, sizeof *pool->others);
+    pool->others = reel_mem_calloc((size_t)pool->threads, sizeof *pool->others);
     if (!pool->others) {
-        pool_free(pool);
+        tensor_pool_free(pool);
         return NULL;
     }
     for (; pool->started < pool->threads - 1; pool->started++)
         if (pthread_create(&pool->others[pool->started], NULL, other_thread, pool) != 0) {
-            pool_free(pool);
+            tensor_pool_free(pool);
             return NULL;
         }
     return pool;
 }
 
-void pool_free(Pool *pool)
+void tensor_pool_free(TensorPool *pool)
 {
     if (!pool)
         return;
@@ -92,22 +92,22 @@ void pool_free(Pool *pool)
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->done);
-    mem_free(pool->others);
-    mem_free(pool);
+    reel_mem_free(pool->others);
+    reel_mem_free(pool);
 }
 
-int pool_threads(const Pool *pool)
+int tensor_pool_threads(const TensorPool *pool)
 {
     return pool ? pool->threads : 1;
 }
 
-void pool_run(Pool *pool, PoolTask *task, void *context, int count)
+void tensor_pool_run(TensorPool *pool, TensorPoolTask *task, void *context, int count)
 {
     if (!pool || pool->threads == 1 || count <= 1) {
-        unsigned mode = vmath_flush_denormals();
+        unsigned mode = tensor_vmath_flush_denormals();
         for (int i = 0; i < count; i++)
             task(context, i);
-        vmath_restore(mode);
+        tensor_vmath_restore(mode);
         return;
     }
     pthread_mutex_lock(&pool->lock);
@@ -123,7 +123,7 @@ void pool_run(Pool *pool, PoolTask *task, void *context, int count)
     pthread_mutex_unlock(&pool->lock);
 }
 
-int pool_processors(void)
+int tensor_pool_processors(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)

@@ -8,19 +8,19 @@
 REEL_BEGIN_DECLS
 
 /* Threads that wait; and what they run, called with the number of the task. */
-typedef struct Pool Pool;
-typedef void PoolTask(void *context, int task);
+typedef struct TensorPool TensorPool;
+typedef void TensorPoolTask(void *context, int task);
 
 /* A pool of `threads` threads, the caller's among them (1: no others are started). NULL where there is
  * no memory or a thread cannot be started. */
-Pool *pool_new(int threads);
-void pool_free(Pool *pool);
-int pool_threads(const Pool *pool);
+TensorPool *tensor_pool_new(int threads);
+void tensor_pool_free(TensorPool *pool);
+int tensor_pool_threads(const TensorPool *pool);
 /* Runs tasks 0 .. count - 1 and returns when all are done. NULL as pool: one after another, here.
  * Denormals are flushed to zero inside tasks. Not from inside a task. */
-void pool_run(Pool *pool, PoolTask *task, void *context, int count);
+void tensor_pool_run(TensorPool *pool, TensorPoolTask *task, void *context, int count);
 /* How many processors this process may use. */
-int pool_processors(void);
+int tensor_pool_processors(void);
 
 REEL_END_DECLS
 

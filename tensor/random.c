@@ -5,12 +5,12 @@
 
 enum { PHILOX_ROUNDS = 10 };
 
-Random random_new(uint64_t seed, uint64_t stream)
+TensorRandom tensor_random_new(uint64_t seed, uint64_t stream)
 {
-    return (Random){.seed = seed, .stream = stream};
+    return (TensorRandom){.seed = seed, .stream = stream};
 }
 
-void random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
+void tensor_random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
 {
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32);
@@ -30,7 +30,7 @@ void random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4
     out[3] = c3;
 }
 
-uint64_t random_stream(const char *name)
+uint64_t tensor_random_stream(const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (const unsigned char *c = (const unsigned char *)name; *c; c++)
@@ -38,15 +38,15 @@ uint64_t random_stream(const char *name)
     return hash;
 }
 
-/* The next numbers. Number `counter` lies in block counter / 4, which is made anew in every call: a Random
- * is only a position. */
-static void draw(Random *random, uint32_t *out, int count)
+/* The next numbers. Number `counter` lies in block counter / 4, which is made anew in every call: a
+ * TensorRandom is only a position. */
+static void draw(TensorRandom *random, uint32_t *out, int count)
 {
     uint32_t block[4];
     for (int i = 0; i < count; i++) {
         uint64_t at = random->counter++;
         if (i == 0 || at % 4 == 0)
-            random_block(random->seed, random->stream, at / 4, block);
+            tensor_random_block(random->seed, random->stream, at / 4, block);
         out[i] = block[at % 4];
     }
 }
@@ -56,19 +56,19 @@ static double uniform_from(const uint32_t high_low[2])
     return (double)((uint64_t)high_low[0] << 21 | high_low[1] >> 11) * 0x1p-53;
 }
 
-uint32_t random_u32(Random *random)
+uint32_t tensor_random_u32(TensorRandom *random)
 {
     uint32_t number;
     draw(random, &number, 1);
     return number;
 }
 
-float random_uniform(Random *random)
+float tensor_random_uniform(TensorRandom *random)
 {
-    return (float)(random_u32(random) >> 8) * 0x1p-24f;
+    return (float)(tensor_random_u32(random) >> 8) * 0x1p-24f;
 }
 
-double random_uniform_f64(Random *random)
+double tensor_random_uniform_f64(TensorRandom *random)
 {
     uint32_t numbers[2];
     draw(random, numbers, 2);
@@ -77,19 +77,19 @@ double random_uniform_f64(Random *random)
 
 /* Lemire 2019, "Fast random integer generation in an interval": the high word of a product is uniform
  * once the 2^32 mod bound lowest values of the low word are rejected. */
-uint32_t random_below(Random *random, uint32_t bound)
+uint32_t tensor_random_below(TensorRandom *random, uint32_t bound)
 {
-    uint64_t product = (uint64_t)random_u32(random) * bound;
+    uint64_t product = (uint64_t)tensor_random_u32(random) * bound;
     if ((uint32_t)product < bound) {
         uint32_t rejected = -bound % bound;
         while ((uint32_t)product < rejected)
-            product = (uint64_t)random_u32(random) * bound;
+            product = (uint64_t)tensor_random_u32(random) * bound;
     }
     return (uint32_t)(product >> 32);
 }
 
-/* Of the pair that Box-Muller gives only the cosine is used: a Random has nowhere to keep the other. */
-double random_normal(Random *random)
+/* Of the pair that Box-Muller gives only the cosine is used: a TensorRandom has nowhere to keep the other. */
+double tensor_random_normal(TensorRandom *random)
 {
     const double two_pi = 6.283185307179586476925;
     uint32_t numbers[4];
@@ -98,12 +98,12 @@ double random_normal(Random *random)
     return radius * cos(two_pi * uniform_from(numbers + 2));
 }
 
-void random_permutation(Random *random, int32_t *out, int32_t n)
+void tensor_random_permutation(TensorRandom *random, int32_t *out, int32_t n)
 {
     for (int32_t i = 0; i < n; i++)
         out[i] = i;
     for (int32_t i = n - 1; i > 0; i--) {
-        uint32_t j = random_below(random, (uint32_t)i + 1);
+        uint32_t j = tensor_random_below(random, (uint32_t)i + 1);
         int32_t swapped = out[i];
         out[i] = out[j];
         out[j] = swapped;
@@ -113,7 +113,7 @@ void random_permutation(Random *random, int32_t *out, int32_t n)
 /* ---- Tensors ---- */
 
 typedef struct Filling {
-    Random *random;
+    TensorRandom *random;
     bool normal;
     double offset, scale; /* low, high - low; or mean, deviation */
     double below;         /* uniform: what rounding must not reach */
@@ -122,14 +122,14 @@ typedef struct Filling {
 static double fill_value(const Filling *filling)
 {
     if (filling->normal)
-        return filling->offset + filling->scale * random_normal(filling->random);
-    return filling->offset + filling->scale * random_uniform_f64(filling->random);
+        return filling->offset + filling->scale * tensor_random_normal(filling->random);
+    return filling->offset + filling->scale * tensor_random_uniform_f64(filling->random);
 }
 
 static void fill_element(const Filling *filling, Tensor t, int64_t at)
 {
     double value = fill_value(filling);
-    if (t.dtype == DTYPE_F64) {
+    if (t.dtype == TENSOR_F64) {
         bool reached = !filling->normal && value >= filling->below;
         ((double *)t.data)[at] = reached ? nextafter(filling->below, filling->offset) : value;
     } else {
@@ -151,17 +151,17 @@ static void fill_axis(const Filling *filling, Tensor t, int axis, int64_t at)
 
 static void fill(const Filling *filling, Tensor t)
 {
-    if (t.dtype != DTYPE_F32 && t.dtype != DTYPE_F64)
+    if (t.dtype != TENSOR_F32 && t.dtype != TENSOR_F64)
         return;
     fill_axis(filling, t, 0, 0);
 }
 
-void random_fill_uniform(Random *random, Tensor t, double low, double high)
+void tensor_random_fill_uniform(TensorRandom *random, Tensor t, double low, double high)
 {
     fill(&(Filling){.random = random, .offset = low, .scale = high - low, .below = high}, t);
 }
 
-void random_fill_normal(Random *random, Tensor t, double mean, double deviation)
+void tensor_random_fill_normal(TensorRandom *random, Tensor t, double mean, double deviation)
 {
     fill(&(Filling){.random = random, .normal = true, .offset = mean, .scale = deviation}, t);
 }

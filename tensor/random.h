@@ -11,36 +11,36 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct Random {
+typedef struct TensorRandom {
     uint64_t seed;    /* the key */
     uint64_t stream;  /* which sequence of this seed */
     uint64_t counter; /* how many 32-bit numbers have been drawn */
-} Random;
+} TensorRandom;
 
 /* A stream from its beginning. */
-Random random_new(uint64_t seed, uint64_t stream);
+TensorRandom tensor_random_new(uint64_t seed, uint64_t stream);
 /* The four 32-bit numbers of block `block` of a stream. */
-void random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4]);
+void tensor_random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4]);
 /* A stream number made from a name: FNV-1a, 64 bits. */
-uint64_t random_stream(const char *name);
+uint64_t tensor_random_stream(const char *name);
 
 /* The next number, 32 bits. */
-uint32_t random_u32(Random *random);
+uint32_t tensor_random_u32(TensorRandom *random);
 /* In [0, 1) with 24 bits. */
-float random_uniform(Random *random);
+float tensor_random_uniform(TensorRandom *random);
 /* In [0, 1) with 53 bits (two draws). */
-double random_uniform_f64(Random *random);
+double tensor_random_uniform_f64(TensorRandom *random);
 /* In [0, bound) without bias; bound > 0. */
-uint32_t random_below(Random *random, uint32_t bound);
+uint32_t tensor_random_below(TensorRandom *random, uint32_t bound);
 /* Standard normal (Box-Muller; four draws). */
-double random_normal(Random *random);
+double tensor_random_normal(TensorRandom *random);
 /* 0 .. n-1 in random order (Fisher-Yates). */
-void random_permutation(Random *random, int32_t *out, int32_t n);
-/* Fills a tensor of f32 or f64 in C order with low + (high - low) random_uniform_f64(), below `high` also
- * after rounding, or with mean + deviation random_normal(). f32 and f64 draw the same numbers. Leaves
- * tensors of another dtype, and invalid ones, as they are. */
-void random_fill_uniform(Random *random, Tensor t, double low, double high);
-void random_fill_normal(Random *random, Tensor t, double mean, double deviation);
+void tensor_random_permutation(TensorRandom *random, int32_t *out, int32_t n);
+/* Fills a tensor of f32 or f64 in C order with low + (high - low) tensor_random_uniform_f64(), below `high`
+ * also after rounding, or with mean + deviation tensor_random_normal(). f32 and f64 draw the same numbers.
+ * Leaves tensors of another dtype, and invalid ones, as they are. */
+void tensor_random_fill_uniform(TensorRandom *random, Tensor t, double low, double high);
+void tensor_random_fill_normal(TensorRandom *random, Tensor t, double mean, double deviation);
 
 REEL_END_DECLS
 

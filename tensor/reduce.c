@@ -120,7 +120,7 @@ FOLD_FUNCTIONS(larger_f64, double, LARGER)
 static void add_f32_columns_fast(double *sums, const void *in, int64_t stride, int64_t n)
 {
     if (stride == 1)
-        vmath_accumulate(sums, in, (size_t)n);
+        tensor_vmath_accumulate(sums, in, (size_t)n);
     else
         add_f32_columns(sums, in, stride, n);
 }
@@ -158,25 +158,25 @@ static double join_lanes(const Folding *folding, const double *lanes, int step)
 
 /* One reduction, laid out for walking. The outer axes are in `kept` and `folded`; the innermost of each
  * kind has fields of its own. Its strides are those of the input and of the output. */
-typedef struct Walk {
+typedef struct TapeWalk {
     Folding folding;
-    Dtype dtype;
+    TensorDtype dtype;
     const char *in;
     char *out;
     bool accumulate;
     Axes kept, folded;
     int64_t columns, column_in, column_out;
     int64_t run, run_in;
-} Walk;
+} TapeWalk;
 
-static const char *input_at(const Walk *walk, int64_t offset)
+static const char *input_at(const TapeWalk *walk, int64_t offset)
 {
-    return walk->in + offset * (int64_t)dtype_size(walk->dtype);
+    return walk->in + offset * (int64_t)tensor_dtype_size(walk->dtype);
 }
 
-static void store(const Walk *walk, int64_t offset, double value)
+static void store(const TapeWalk *walk, int64_t offset, double value)
 {
-    if (walk->dtype == DTYPE_F32) {
+    if (walk->dtype == TENSOR_F32) {
         float *place = (float *)(void *)walk->out + offset;
         *place = walk->accumulate ? *place + (float)value : (float)value;
     } else {
@@ -186,7 +186,7 @@ static void store(const Walk *walk, int64_t offset, double value)
 }
 
 /* The result of the sequence that starts `offset` elements into the input. */
-static double fold_row(const Walk *walk, int64_t offset)
+static double fold_row(const TapeWalk *walk, int64_t offset)
 {
     double lanes[LANES];
     for (int l = 0; l < LANES; l++)
@@ -199,7 +199,7 @@ static double fold_row(const Walk *walk, int64_t offset)
 }
 
 /* The results of `columns` sequences side by side, at most TILE. */
-static void fold_tile(const Walk *walk, int64_t in_offset, int64_t out_offset, int64_t columns)
+static void fold_tile(const TapeWalk *walk, int64_t in_offset, int64_t out_offset, int64_t columns)
 {
     double lanes[LANES][TILE];
     int64_t position = 0;
@@ -221,7 +221,7 @@ static int64_t magnitude(int64_t x)
     return x < 0 ? -x : x;
 }
 
-static void fold_all(const Walk *walk)
+static void fold_all(const TapeWalk *walk)
 {
     bool by_columns =
         walk->columns > 1 && (walk->run == 1 || magnitude(walk->column_in) < magnitude(walk->run_in));
@@ -265,13 +265,13 @@ static void fold(const Folding *folding, const Tensor *out, const Tensor *a, uns
                  bool accumulate)
 {
     int64_t unused;
-    Walk walk = {.folding = *folding,
-                 .dtype = a->dtype,
-                 .in = a->data,
-                 .out = out->data,
-                 .accumulate = accumulate,
-                 .kept = {.numel = 1},
-                 .folded = {.numel = 1}};
+    TapeWalk walk = {.folding = *folding,
+                     .dtype = a->dtype,
+                     .in = a->data,
+                     .out = out->data,
+                     .accumulate = accumulate,
+                     .kept = {.numel = 1},
+                     .folded = {.numel = 1}};
     for (int d = 0; d < a->ndim; d++) {
         bool is_folded = folded_axes >> d & 1;
         axes_add(is_folded ? &walk.folded : &walk.kept, a->shape[d], a->strides[d],
@@ -292,15 +292,15 @@ static void fold(const Folding *folding, const Tensor *out, const Tensor *a, uns
 
 /* ---- The interface ---- */
 
-static bool is_real(Dtype dtype)
+static bool is_real(TensorDtype dtype)
 {
-    return dtype == DTYPE_F32 || dtype == DTYPE_F64;
+    return dtype == TENSOR_F32 || dtype == TENSOR_F64;
 }
 
-bool tensor_reduce(ReduceOp op, Tensor out, Tensor a, unsigned axes)
+bool tensor_reduce(TensorReduceOp op, Tensor out, Tensor a, unsigned axes)
 {
     if (!is_real(a.dtype) || out.dtype != a.dtype || out.ndim != a.ndim || axes >> a.ndim ||
-        tensor_is_broadcast(&out) || (op != REDUCE_SUM && op != REDUCE_MAX))
+        tensor_is_broadcast(&out) || (op != TENSOR_REDUCE_SUM && op != TENSOR_REDUCE_MAX))
         return false;
     bool empty = false;
     for (int d = 0; d < a.ndim; d++) {
@@ -309,10 +309,12 @@ bool tensor_reduce(ReduceOp op, Tensor out, Tensor a, unsigned axes)
             return false;
         empty |= folded && a.shape[d] == 0;
     }
-    if (op == REDUCE_MAX && empty)
+    if (op == TENSOR_REDUCE_MAX && empty)
         return false;
-    bool single = a.dtype == DTYPE_F32;
-    const Folding *folding = op == REDUCE_MAX ? (single ? &max_f32 : &max_f64) : single ? &sum_f32 : &sum_f64;
+    bool single = a.dtype == TENSOR_F32;
+    const Folding *folding = op == TENSOR_REDUCE_MAX ? (single ? &max_f32 : &max_f64)
+                             : single                ? &sum_f32
+                                                     : &sum_f64;
     fold(folding, &out, &a, axes, false);
     return true;
 }
@@ -334,7 +336,7 @@ bool tensor_sum_to(Tensor out, Tensor a, bool accumulate)
     }
     if (axes == 0)
         return tensor_axpby(keep, 1, a, accumulate ? 1 : 0);
-    fold(a.dtype == DTYPE_F32 ? &sum_f32 : &sum_f64, &keep, &a, axes, accumulate);
+    fold(a.dtype == TENSOR_F32 ? &sum_f32 : &sum_f64, &keep, &a, axes, accumulate);
     return true;
 }
 
@@ -355,7 +357,7 @@ ARGMAX_FUNCTION(argmax_f64, double)
 bool tensor_argmax(Tensor out, Tensor a)
 {
     int last = a.ndim - 1;
-    if (!is_real(a.dtype) || out.dtype != DTYPE_I32 || last < 0 || tensor_is_broadcast(&out))
+    if (!is_real(a.dtype) || out.dtype != TENSOR_I32 || last < 0 || tensor_is_broadcast(&out))
         return false;
     Tensor first = tensor_select(a, last, 0);
     int64_t n = a.shape[last];
@@ -367,8 +369,8 @@ bool tensor_argmax(Tensor out, Tensor a)
     for (int64_t i = 0; i < rows.numel; i++) {
         int64_t offset = axes_offset(&rows, rows.in, i);
         tensor_i32(out)[axes_offset(&rows, rows.out, i)] =
-            a.dtype == DTYPE_F32 ? argmax_f32(tensor_f32(a) + offset, a.strides[last], n)
-                                 : argmax_f64(tensor_f64(a) + offset, a.strides[last], n);
+            a.dtype == TENSOR_F32 ? argmax_f32(tensor_f32(a) + offset, a.strides[last], n)
+                                  : argmax_f64(tensor_f64(a) + offset, a.strides[last], n);
     }
     return true;
 }
@@ -378,10 +380,10 @@ double tensor_sum_of_squares(Tensor a)
     double lanes[LANES] = {0};
     if (!is_real(a.dtype))
         return NAN;
-    Walk walk = {.folding = a.dtype == DTYPE_F32 ? squares_f32 : squares_f64,
-                 .dtype = a.dtype,
-                 .in = a.data,
-                 .folded = {.numel = 1}};
+    TapeWalk walk = {.folding = a.dtype == TENSOR_F32 ? squares_f32 : squares_f64,
+                     .dtype = a.dtype,
+                     .in = a.data,
+                     .folded = {.numel = 1}};
     int64_t unused;
     for (int d = 0; d < a.ndim; d++)
         axes_add(&walk.folded, a.shape[d], a.strides[d], 0);
@@ -408,14 +410,14 @@ FINITE_FUNCTION(finite_f64, uint64_t, 0x7ff0000000000000u)
 
 bool tensor_is_finite(Tensor a)
 {
-    Loop loop;
-    if (!loop_init(&loop, 1, (const Tensor *[]){&a}))
+    TensorLoop loop;
+    if (!tensor_loop_init(&loop, 1, (const Tensor *[]){&a}))
         return false;
-    if (a.dtype == DTYPE_I32)
+    if (a.dtype == TENSOR_I32)
         return true;
-    while (loop_next(&loop)) {
-        bool finite = a.dtype == DTYPE_F32 ? finite_f32(loop.data[0], loop.stride[0], loop.n)
-                                           : finite_f64(loop.data[0], loop.stride[0], loop.n);
+    while (tensor_loop_next(&loop)) {
+        bool finite = a.dtype == TENSOR_F32 ? finite_f32(loop.data[0], loop.stride[0], loop.n)
+                                            : finite_f64(loop.data[0], loop.stride[0], loop.n);
         if (!finite)
             return false;
     }

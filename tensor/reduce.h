@@ -8,11 +8,11 @@
 
 REEL_BEGIN_DECLS
 
-typedef enum { REDUCE_SUM, REDUCE_MAX } ReduceOp;
+typedef enum { TENSOR_REDUCE_SUM, TENSOR_REDUCE_MAX } TensorReduceOp;
 
 /* Bit i of `axes` reduces axis i; reduced axes stay in `out` with size 1 (keepdim). An empty sum is 0;
  * an empty max is an error (false). */
-bool tensor_reduce(ReduceOp op, Tensor out, Tensor a, unsigned axes);
+bool tensor_reduce(TensorReduceOp op, Tensor out, Tensor a, unsigned axes);
 /* The transpose of a broadcast: sums `a` over the axes on which `out` was broadcast to the shape of `a`
  * (missing in front, or of size 1), and adds the result to `out` if `accumulate`, else overwrites. */
 bool tensor_sum_to(Tensor out, Tensor a, bool accumulate);

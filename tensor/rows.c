@@ -6,7 +6,7 @@
 
 int64_t tensor_index_out_of_range(Tensor index, int64_t limit)
 {
-    if (index.dtype != DTYPE_I32 || index.ndim != 1)
+    if (index.dtype != TENSOR_I32 || index.ndim != 1)
         return 0;
     const int32_t *values = tensor_i32(index);
     for (int64_t n = 0; n < index.shape[0]; n++) {
@@ -20,8 +20,8 @@ int64_t tensor_index_out_of_range(Tensor index, int64_t limit)
 /* Whether rows [N, ...] and table [V, ...] belong together and every index is good. */
 static bool rows_fit(const Tensor *rows, const Tensor *table, const Tensor *index)
 {
-    if ((table->dtype != DTYPE_F32 && table->dtype != DTYPE_F64) || rows->dtype != table->dtype ||
-        index->dtype != DTYPE_I32 || index->ndim != 1 || rows->ndim != table->ndim || rows->ndim < 1 ||
+    if ((table->dtype != TENSOR_F32 && table->dtype != TENSOR_F64) || rows->dtype != table->dtype ||
+        index->dtype != TENSOR_I32 || index->ndim != 1 || rows->ndim != table->ndim || rows->ndim < 1 ||
         rows->shape[0] != index->shape[0])
         return false;
     for (int d = 1; d < rows->ndim; d++)
@@ -38,7 +38,7 @@ typedef struct Row {
 
 static Row first_row(Tensor t)
 {
-    Row row = {.view = t, .step = t.strides[0] * (int64_t)dtype_size(t.dtype)};
+    Row row = {.view = t, .step = t.strides[0] * (int64_t)tensor_dtype_size(t.dtype)};
     row.view.ndim--;
     for (int d = 0; d < row.view.ndim; d++) {
         row.view.shape[d] = t.shape[d + 1];
@@ -62,7 +62,7 @@ bool tensor_gather_rows(Tensor out, Tensor table, Tensor index)
         return true;
     Row to = first_row(out), from = first_row(table);
     bool plain = tensor_is_contiguous(&to.view) && tensor_is_contiguous(&from.view);
-    size_t bytes = (size_t)tensor_numel(&to.view) * dtype_size(out.dtype);
+    size_t bytes = (size_t)tensor_numel(&to.view) * tensor_dtype_size(out.dtype);
     const int32_t *values = tensor_i32(index);
     for (int64_t n = 0; n < index.shape[0]; n++) {
         int64_t source = values[n * index.strides[0]];
@@ -82,14 +82,15 @@ bool tensor_scatter_add_rows(Tensor table, Tensor rows, Tensor index)
         return true;
     Row to = first_row(table), from = first_row(rows);
     bool plain =
-        table.dtype == DTYPE_F32 && tensor_is_contiguous(&to.view) && tensor_is_contiguous(&from.view);
+        table.dtype == TENSOR_F32 && tensor_is_contiguous(&to.view) && tensor_is_contiguous(&from.view);
     size_t size = (size_t)tensor_numel(&to.view);
     const int32_t *values = tensor_i32(index);
     for (int64_t n = 0; n < index.shape[0]; n++) {
         int64_t target = values[n * index.strides[0]];
         if (plain) {
             float *sum = (float *)(void *)((char *)table.data + target * to.step);
-            vmath_add(sum, sum, (const float *)(const void *)((const char *)rows.data + n * from.step), size);
+            tensor_vmath_add(sum, sum, (const float *)(const void *)((const char *)rows.data + n * from.step),
+                             size);
         } else {
             tensor_axpby(row_at(&to, target), 1, row_at(&from, n), 1);
         }

@@ -3,17 +3,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-Status status_ok(void)
+ReelStatus reel_status_ok(void)
 {
-    Status status;
-    status.code = STATUS_OK;
+    ReelStatus status;
+    status.code = REEL_STATUS_OK;
     status.message[0] = '\0';
     return status;
 }
 
-static Status make(StatusCode code, const char *format, va_list args)
+static ReelStatus make(ReelStatusCode code, const char *format, va_list args)
 {
-    Status status;
+    ReelStatus status;
     status.code = code;
     vsnprintf(status.message, sizeof status.message, format, args);
     /* What is quoted (a path, an argument) may hold line feeds, or sequences that command a terminal. */
@@ -23,25 +23,25 @@ static Status make(StatusCode code, const char *format, va_list args)
     return status;
 }
 
-Status status_failed(const char *format, ...)
+ReelStatus reel_status_failed(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    Status status = make(STATUS_FAILED, format, args);
+    ReelStatus status = make(REEL_STATUS_FAILED, format, args);
     va_end(args);
     return status;
 }
 
-Status status_usage(const char *format, ...)
+ReelStatus reel_status_usage(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    Status status = make(STATUS_USAGE, format, args);
+    ReelStatus status = make(REEL_STATUS_USAGE, format, args);
     va_end(args);
     return status;
 }
 
-Status status_no_memory(size_t bytes, const char *what)
+ReelStatus reel_status_no_memory(size_t bytes, const char *what)
 {
-    return status_failed("out of memory: %zu bytes for %s", bytes, what);
+    return reel_status_failed("out of memory: %zu bytes for %s", bytes, what);
 }

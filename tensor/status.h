@@ -11,30 +11,30 @@ REEL_BEGIN_DECLS
 
 /* The values are the exit codes of Reel's programs. */
 typedef enum {
-    STATUS_OK = 0,
-    STATUS_FAILED = 1, /* data, I/O, memory */
-    STATUS_USAGE = 2   /* wrong options or arguments */
-} StatusCode;
+    REEL_STATUS_OK = 0,
+    REEL_STATUS_FAILED = 1, /* data, I/O, memory */
+    REEL_STATUS_USAGE = 2   /* wrong options or arguments */
+} ReelStatusCode;
 
 /* `message` is one line without a line feed: what is wrong, where (file:line), and the remedy. */
-typedef struct Status {
-    StatusCode code;
+typedef struct ReelStatus {
+    ReelStatusCode code;
     char message[508];
-} Status;
+} ReelStatus;
 
 /* All is well. */
-Status status_ok(void);
-/* STATUS_FAILED with a printf-style message; a message that is too long is cut. */
-Status status_failed(const char *format, ...) REEL_PRINTF(1, 2);
-/* STATUS_USAGE with a printf-style message. */
-Status status_usage(const char *format, ...) REEL_PRINTF(1, 2);
+ReelStatus reel_status_ok(void);
+/* REEL_STATUS_FAILED with a printf-style message; a message that is too long is cut. */
+ReelStatus reel_status_failed(const char *format, ...) REEL_PRINTF(1, 2);
+/* REEL_STATUS_USAGE with a printf-style message. */
+ReelStatus reel_status_usage(const char *format, ...) REEL_PRINTF(1, 2);
 /* The status for an allocation of `bytes` bytes that failed. */
-Status status_no_memory(size_t bytes, const char *what);
+ReelStatus reel_status_no_memory(size_t bytes, const char *what);
 
 /* Whether all is well. */
-static inline bool status_is_ok(const Status *status)
+static inline bool reel_status_is_ok(const ReelStatus *status)
 {
-    return status->code == STATUS_OK;
+    return status->code == REEL_STATUS_OK;
 }
 
 REEL_END_DECLS

@@ -7,7 +7,7 @@ static bool is_tail(uint8_t byte)
     return (byte & 0xC0) == 0x80;
 }
 
-int utf8_decode(const uint8_t *p, size_t left, uint32_t *code)
+int reel_utf8_decode(const uint8_t *p, size_t left, uint32_t *code)
 {
     uint8_t a = p[0];
     if (a < 0x80) {
@@ -32,7 +32,7 @@ int utf8_decode(const uint8_t *p, size_t left, uint32_t *code)
     return 0;
 }
 
-int utf8_encode(uint32_t code, char *out)
+int reel_utf8_encode(uint32_t code, char *out)
 {
     if (code < 0x80) {
         out[0] = (char)code;
@@ -56,12 +56,12 @@ int utf8_encode(uint32_t code, char *out)
     return 4;
 }
 
-size_t utf8_valid(const char *text, size_t size)
+size_t reel_utf8_valid(const char *text, size_t size)
 {
     const uint8_t *p = (const uint8_t *)text;
     for (size_t at = 0; at < size;) {
         uint32_t code;
-        int length = utf8_decode(p + at, size - at, &code);
+        int length = reel_utf8_decode(p + at, size - at, &code);
         if (length == 0)
             return at;
         at += (size_t)length;

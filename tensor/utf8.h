@@ -11,11 +11,11 @@ REEL_BEGIN_DECLS
 
 /* The length of the character at `p`, 1 to 4, or 0 where it is not well-formed UTF-8 (Unicode 16, table
  * 3-7); `left` > 0 bytes may be read. */
-int utf8_decode(const uint8_t *p, size_t left, uint32_t *code);
+int reel_utf8_decode(const uint8_t *p, size_t left, uint32_t *code);
 /* Writes the character `code` (a Unicode scalar value), up to 4 bytes, to `out`; returns how many. */
-int utf8_encode(uint32_t code, char *out);
+int reel_utf8_encode(uint32_t code, char *out);
 /* The offset of the first byte that is not well-formed, or size. */
-size_t utf8_valid(const char *text, size_t size);
+size_t reel_utf8_valid(const char *text, size_t size);
 
 REEL_END_DECLS
 

@@ -7,31 +7,31 @@
 
 /* ---- Dtypes and shapes ---- */
 
-size_t dtype_size(Dtype dtype)
+size_t tensor_dtype_size(TensorDtype dtype)
 {
     switch (dtype) {
-    case DTYPE_F32:
+    case TENSOR_F32:
         return sizeof(float);
-    case DTYPE_F64:
+    case TENSOR_F64:
         return sizeof(double);
-    case DTYPE_I32:
+    case TENSOR_I32:
         return sizeof(int32_t);
-    case DTYPE_NONE:
+    case TENSOR_DTYPE_NONE:
         break;
     }
     return 0;
 }
 
-const char *dtype_name(Dtype dtype)
+const char *tensor_dtype_name(TensorDtype dtype)
 {
     switch (dtype) {
-    case DTYPE_F32:
+    case TENSOR_F32:
         return "f32";
-    case DTYPE_F64:
+    case TENSOR_F64:
         return "f64";
-    case DTYPE_I32:
+    case TENSOR_I32:
         return "i32";
-    case DTYPE_NONE:
+    case TENSOR_DTYPE_NONE:
         break;
     }
     return "none";
@@ -39,12 +39,12 @@ const char *dtype_name(Dtype dtype)
 
 Tensor tensor_invalid(void)
 {
-    return (Tensor){.dtype = DTYPE_NONE};
+    return (Tensor){.dtype = TENSOR_DTYPE_NONE};
 }
 
 int64_t tensor_numel(const Tensor *t)
 {
-    if (t->dtype == DTYPE_NONE)
+    if (t->dtype == TENSOR_DTYPE_NONE)
         return 0;
     int64_t count = 1;
     for (int i = 0; i < t->ndim; i++)
@@ -54,7 +54,7 @@ int64_t tensor_numel(const Tensor *t)
 
 bool tensor_is_contiguous(const Tensor *t)
 {
-    if (t->dtype == DTYPE_NONE)
+    if (t->dtype == TENSOR_DTYPE_NONE)
         return false;
     if (tensor_numel(t) == 0)
         return true;
@@ -87,13 +87,13 @@ bool tensor_is_broadcast(const Tensor *t)
     return false;
 }
 
-char *shape_text(int ndim, const int64_t *shape, char *text)
+char *tensor_dims_text(int ndim, const int64_t *shape, char *text)
 {
     size_t used = 0;
     text[used++] = '[';
     for (int i = 0; i < ndim && i < TENSOR_MAX_DIMS; i++)
-        used +=
-            (size_t)snprintf(text + used, SHAPE_TEXT_SIZE - used, i ? ", %lld" : "%lld", (long long)shape[i]);
+        used += (size_t)snprintf(text + used, TENSOR_SHAPE_TEXT_SIZE - used, i ? ", %lld" : "%lld",
+                                 (long long)shape[i]);
     text[used++] = ']';
     text[used] = '\0';
     return text;
@@ -101,16 +101,16 @@ char *shape_text(int ndim, const int64_t *shape, char *text)
 
 char *tensor_shape_text(const Tensor *t, char *text)
 {
-    if (t->dtype == DTYPE_NONE)
+    if (t->dtype == TENSOR_DTYPE_NONE)
         return strcpy(text, "[invalid]");
-    return shape_text(t->ndim, t->shape, text);
+    return tensor_dims_text(t->ndim, t->shape, text);
 }
 
 /* Whether this is a shape whose elements can be counted and addressed. Axes of size 0 are counted as 1, so
  * that strides cannot overflow either. */
-static bool shape_is_possible(Dtype dtype, int ndim, const int64_t *shape)
+static bool shape_is_possible(TensorDtype dtype, int ndim, const int64_t *shape)
 {
-    int64_t bytes = (int64_t)dtype_size(dtype);
+    int64_t bytes = (int64_t)tensor_dtype_size(dtype);
     if (bytes == 0 || ndim < 0 || ndim > TENSOR_MAX_DIMS)
         return false;
     for (int i = 0; i < ndim; i++)
@@ -129,7 +129,7 @@ static int normal_axis(int axis, int ndim)
 
 static void *address(const Tensor *t, int64_t offset)
 {
-    return t->data ? (char *)t->data + offset * (int64_t)dtype_size(t->dtype) : NULL;
+    return t->data ? (char *)t->data + offset * (int64_t)tensor_dtype_size(t->dtype) : NULL;
 }
 
 /* ---- Memory that is there already, or new in an arena ---- */
@@ -145,7 +145,7 @@ static void set_contiguous(Tensor *t, int ndim, const int64_t *shape)
     }
 }
 
-Tensor tensor_from(void *data, Dtype dtype, int ndim, const int64_t *shape)
+Tensor tensor_from(void *data, TensorDtype dtype, int ndim, const int64_t *shape)
 {
     if (!shape_is_possible(dtype, ndim, shape))
         return tensor_invalid();
@@ -156,20 +156,20 @@ Tensor tensor_from(void *data, Dtype dtype, int ndim, const int64_t *shape)
 
 static size_t tensor_bytes(const Tensor *t)
 {
-    return (size_t)tensor_numel(t) * dtype_size(t->dtype);
+    return (size_t)tensor_numel(t) * tensor_dtype_size(t->dtype);
 }
 
-Tensor tensor_new(Arena *arena, Dtype dtype, int ndim, const int64_t *shape)
+Tensor tensor_new(TensorArena *arena, TensorDtype dtype, int ndim, const int64_t *shape)
 {
     if (!shape_is_possible(dtype, ndim, shape))
         return tensor_invalid();
     Tensor t = {.dtype = dtype};
     set_contiguous(&t, ndim, shape);
-    t.data = arena_alloc(arena, tensor_bytes(&t));
+    t.data = tensor_arena_alloc(arena, tensor_bytes(&t));
     return t.data ? t : tensor_invalid();
 }
 
-Tensor tensor_zeros(Arena *arena, Dtype dtype, int ndim, const int64_t *shape)
+Tensor tensor_zeros(TensorArena *arena, TensorDtype dtype, int ndim, const int64_t *shape)
 {
     Tensor t = tensor_new(arena, dtype, ndim, shape);
     if (tensor_is_valid(t))
@@ -177,7 +177,7 @@ Tensor tensor_zeros(Arena *arena, Dtype dtype, int ndim, const int64_t *shape)
     return t;
 }
 
-Tensor tensor_full(Arena *arena, Dtype dtype, int ndim, const int64_t *shape, double value)
+Tensor tensor_full(TensorArena *arena, TensorDtype dtype, int ndim, const int64_t *shape, double value)
 {
     Tensor t = tensor_new(arena, dtype, ndim, shape);
     if (tensor_is_valid(t))
@@ -185,7 +185,7 @@ Tensor tensor_full(Arena *arena, Dtype dtype, int ndim, const int64_t *shape, do
     return t;
 }
 
-Tensor tensor_cast(Arena *arena, Tensor t, Dtype dtype)
+Tensor tensor_cast(TensorArena *arena, Tensor t, TensorDtype dtype)
 {
     if (!tensor_is_valid(t))
         return t;
@@ -195,12 +195,12 @@ Tensor tensor_cast(Arena *arena, Tensor t, Dtype dtype)
     return copy;
 }
 
-Tensor tensor_copy(Arena *arena, Tensor t)
+Tensor tensor_copy(TensorArena *arena, Tensor t)
 {
     return tensor_cast(arena, t, t.dtype);
 }
 
-Tensor tensor_contiguous(Arena *arena, Tensor t)
+Tensor tensor_contiguous(TensorArena *arena, Tensor t)
 {
     return tensor_is_contiguous(&t) ? t : tensor_copy(arena, t);
 }
@@ -393,7 +393,7 @@ Tensor tensor_view_as(Tensor t, int ndim, const int64_t *shape)
     return view;
 }
 
-Tensor tensor_reshape(Arena *arena, Tensor t, int ndim, const int64_t *shape)
+Tensor tensor_reshape(TensorArena *arena, Tensor t, int ndim, const int64_t *shape)
 {
     Tensor view = tensor_view_as(t, ndim, shape);
     int64_t resolved[TENSOR_MAX_DIMS];
@@ -472,20 +472,20 @@ CONVERT_KERNEL(f64_from_i32, double, int32_t, (double)x)
 CONVERT_KERNEL(i32_from_f32, int32_t, float, to_i32((double)x))
 CONVERT_KERNEL(i32_from_f64, int32_t, double, to_i32(x))
 
-static LoopKernel *const convert_kernels[4][4] = {
-    [DTYPE_F32] = {[DTYPE_F32] = copy_f32, [DTYPE_F64] = f32_from_f64, [DTYPE_I32] = f32_from_i32},
-    [DTYPE_F64] = {[DTYPE_F32] = f64_from_f32, [DTYPE_F64] = copy_f64, [DTYPE_I32] = f64_from_i32},
-    [DTYPE_I32] = {[DTYPE_F32] = i32_from_f32, [DTYPE_F64] = i32_from_f64, [DTYPE_I32] = copy_i32}};
+static TensorLoopKernel *const convert_kernels[4][4] = {
+    [TENSOR_F32] = {[TENSOR_F32] = copy_f32, [TENSOR_F64] = f32_from_f64, [TENSOR_I32] = f32_from_i32},
+    [TENSOR_F64] = {[TENSOR_F32] = f64_from_f32, [TENSOR_F64] = copy_f64, [TENSOR_I32] = f64_from_i32},
+    [TENSOR_I32] = {[TENSOR_F32] = i32_from_f32, [TENSOR_F64] = i32_from_f64, [TENSOR_I32] = copy_i32}};
 
 bool tensor_copy_into(Tensor target, Tensor source)
 {
-    Loop loop;
-    if (tensor_is_broadcast(&target) || !loop_init(&loop, 2, (const Tensor *[]){&target, &source}))
+    TensorLoop loop;
+    if (tensor_is_broadcast(&target) || !tensor_loop_init(&loop, 2, (const Tensor *[]){&target, &source}))
         return false;
     bool plain = target.dtype == source.dtype && loop.stride[0] == 1 && loop.stride[1] == 1;
-    LoopKernel *kernel = convert_kernels[target.dtype][source.dtype];
-    size_t size = dtype_size(target.dtype);
-    while (loop_next(&loop)) {
+    TensorLoopKernel *kernel = convert_kernels[target.dtype][source.dtype];
+    size_t size = tensor_dtype_size(target.dtype);
+    while (tensor_loop_next(&loop)) {
         if (plain)
             memcpy(loop.data[0], loop.data[1], (size_t)loop.n * size);
         else
@@ -499,9 +499,9 @@ bool tensor_fill(Tensor target, double value)
     float f32 = (float)value;
     int32_t i32 = to_i32(value);
     Tensor source = {.dtype = target.dtype};
-    source.data = target.dtype == DTYPE_F32   ? (void *)&f32
-                  : target.dtype == DTYPE_I32 ? (void *)&i32
-                                              : &value;
+    source.data = target.dtype == TENSOR_F32   ? (void *)&f32
+                  : target.dtype == TENSOR_I32 ? (void *)&i32
+                                               : &value;
     return tensor_copy_into(target, source);
 }
 
@@ -516,7 +516,7 @@ static bool agree_but_for(const Tensor *a, const Tensor *b, int axis)
     return true;
 }
 
-Tensor tensor_concat(Arena *arena, const Tensor *tensors, int count, int axis)
+Tensor tensor_concat(TensorArena *arena, const Tensor *tensors, int count, int axis)
 {
     axis = count > 0 && tensor_is_valid(tensors[0]) ? normal_axis(axis, tensors[0].ndim) : -1;
     if (axis < 0)
@@ -536,7 +536,7 @@ Tensor tensor_concat(Arena *arena, const Tensor *tensors, int count, int axis)
     return whole;
 }
 
-Tensor tensor_stack(Arena *arena, const Tensor *tensors, int count, int axis)
+Tensor tensor_stack(TensorArena *arena, const Tensor *tensors, int count, int axis)
 {
     Tensor whole = count > 0 ? tensor_unsqueeze(tensors[0], axis) : tensor_invalid();
     if (!tensor_is_valid(whole))
@@ -566,13 +566,13 @@ double tensor_get(const Tensor *t, const int64_t *index)
 {
     const void *place = element(t, index);
     switch (t->dtype) {
-    case DTYPE_F32:
+    case TENSOR_F32:
         return *(const float *)place;
-    case DTYPE_F64:
+    case TENSOR_F64:
         return *(const double *)place;
-    case DTYPE_I32:
+    case TENSOR_I32:
         return *(const int32_t *)place;
-    case DTYPE_NONE:
+    case TENSOR_DTYPE_NONE:
         break;
     }
     return NAN;
@@ -581,11 +581,11 @@ double tensor_get(const Tensor *t, const int64_t *index)
 void tensor_set(const Tensor *t, const int64_t *index, double value)
 {
     void *place = element(t, index);
-    if (t->dtype == DTYPE_F32)
+    if (t->dtype == TENSOR_F32)
         *(float *)place = (float)value;
-    else if (t->dtype == DTYPE_F64)
+    else if (t->dtype == TENSOR_F64)
         *(double *)place = value;
-    else if (t->dtype == DTYPE_I32)
+    else if (t->dtype == TENSOR_I32)
         *(int32_t *)place = to_i32(value);
 }
 
@@ -596,12 +596,13 @@ double tensor_item(Tensor t)
 
 bool tensor_equal(Tensor a, Tensor b)
 {
-    Loop loop;
-    if (a.dtype != b.dtype || !tensor_same_shape(&a, &b) || !loop_init(&loop, 2, (const Tensor *[]){&a, &b}))
+    TensorLoop loop;
+    if (a.dtype != b.dtype || !tensor_same_shape(&a, &b) ||
+        !tensor_loop_init(&loop, 2, (const Tensor *[]){&a, &b}))
         return false;
-    size_t size = dtype_size(a.dtype);
+    size_t size = tensor_dtype_size(a.dtype);
     bool plain = loop.stride[0] == 1 && loop.stride[1] == 1;
-    while (loop_next(&loop)) {
+    while (tensor_loop_next(&loop)) {
         if (plain && memcmp(loop.data[0], loop.data[1], (size_t)loop.n * size) != 0)
             return false;
         for (int64_t i = 0; !plain && i < loop.n; i++)

@@ -16,35 +16,35 @@
 REEL_BEGIN_DECLS
 
 /* Types of elements. */
-typedef enum { DTYPE_NONE = 0, DTYPE_F32, DTYPE_F64, DTYPE_I32 } Dtype;
+typedef enum { TENSOR_DTYPE_NONE = 0, TENSOR_F32, TENSOR_F64, TENSOR_I32 } TensorDtype;
 
-enum { TENSOR_MAX_DIMS = 6, SHAPE_TEXT_SIZE = 160 };
+enum { TENSOR_MAX_DIMS = 6, TENSOR_SHAPE_TEXT_SIZE = 160 };
 
 /* A view of memory; see the head of this file. */
 typedef struct Tensor {
     void *data;
-    Dtype dtype; /* DTYPE_NONE: invalid */
-    int ndim;    /* 0 (a scalar) to TENSOR_MAX_DIMS */
+    TensorDtype dtype; /* TENSOR_DTYPE_NONE: invalid */
+    int ndim;          /* 0 (a scalar) to TENSOR_MAX_DIMS */
     int64_t shape[TENSOR_MAX_DIMS];
     int64_t strides[TENSOR_MAX_DIMS]; /* in elements */
 } Tensor;
 
-/* The two arguments `ndim, shape` of the functions below: SHAPE(2, 3). A scalar is `0, NULL`. */
-#define SHAPE(...)                                                                                           \
+/* The two arguments `ndim, shape` of the functions below: TENSOR_SHAPE(2, 3). A scalar is `0, NULL`. */
+#define TENSOR_SHAPE(...)                                                                                    \
     ((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))), ((const int64_t[]){__VA_ARGS__})
 
 /* Stands for "up to the end" in tensor_slice(). */
 #define TENSOR_END INT64_MAX
 
-/* Size in bytes of one element: 4, 8, 4; 0 for DTYPE_NONE. */
-size_t dtype_size(Dtype dtype);
+/* Size in bytes of one element: 4, 8, 4; 0 for TENSOR_DTYPE_NONE. */
+size_t tensor_dtype_size(TensorDtype dtype);
 /* "f32", "f64", "i32", "none". */
-const char *dtype_name(Dtype dtype);
+const char *tensor_dtype_name(TensorDtype dtype);
 
 /* Whether there is a tensor at all. */
 static inline bool tensor_is_valid(Tensor t)
 {
-    return t.dtype != DTYPE_NONE;
+    return t.dtype != TENSOR_DTYPE_NONE;
 }
 /* What a function returns that cannot do what it is asked. */
 Tensor tensor_invalid(void);
@@ -55,23 +55,23 @@ bool tensor_is_contiguous(const Tensor *t);
 bool tensor_same_shape(const Tensor *a, const Tensor *b);
 /* Whether two indices of the view can name the same element: a broadcast axis. No output may be so. */
 bool tensor_is_broadcast(const Tensor *t);
-/* "[3, 4]" written to `text`, which has room for SHAPE_TEXT_SIZE bytes; returns `text`. */
+/* "[3, 4]" written to `text`, which has room for TENSOR_SHAPE_TEXT_SIZE bytes; returns `text`. */
 char *tensor_shape_text(const Tensor *t, char *text);
-char *shape_text(int ndim, const int64_t *shape, char *text);
+char *tensor_dims_text(int ndim, const int64_t *shape, char *text);
 
 /* ---- Memory that is there already, or new in an arena ---- */
 
 /* A contiguous view of `data`. */
-Tensor tensor_from(void *data, Dtype dtype, int ndim, const int64_t *shape);
+Tensor tensor_from(void *data, TensorDtype dtype, int ndim, const int64_t *shape);
 /* Contiguous memory from the arena: not initialised, zeros, one value, or a contiguous copy of `t`. */
-Tensor tensor_new(Arena *arena, Dtype dtype, int ndim, const int64_t *shape);
-Tensor tensor_zeros(Arena *arena, Dtype dtype, int ndim, const int64_t *shape);
-Tensor tensor_full(Arena *arena, Dtype dtype, int ndim, const int64_t *shape, double value);
-Tensor tensor_copy(Arena *arena, Tensor t);
+Tensor tensor_new(TensorArena *arena, TensorDtype dtype, int ndim, const int64_t *shape);
+Tensor tensor_zeros(TensorArena *arena, TensorDtype dtype, int ndim, const int64_t *shape);
+Tensor tensor_full(TensorArena *arena, TensorDtype dtype, int ndim, const int64_t *shape, double value);
+Tensor tensor_copy(TensorArena *arena, Tensor t);
 /* `t` itself where it is contiguous, a copy otherwise. */
-Tensor tensor_contiguous(Arena *arena, Tensor t);
+Tensor tensor_contiguous(TensorArena *arena, Tensor t);
 /* A contiguous copy in another dtype. */
-Tensor tensor_cast(Arena *arena, Tensor t, Dtype dtype);
+Tensor tensor_cast(TensorArena *arena, Tensor t, TensorDtype dtype);
 
 /* ---- Views. A negative axis counts from the end. ---- */
 
@@ -90,7 +90,7 @@ Tensor tensor_squeeze(Tensor t, int axis);
 /* The same elements in another shape; one size may be -1. Invalid where that needs a copy. */
 Tensor tensor_view_as(Tensor t, int ndim, const int64_t *shape);
 /* The same, copying into the arena where a view cannot do it. */
-Tensor tensor_reshape(Arena *arena, Tensor t, int ndim, const int64_t *shape);
+Tensor tensor_reshape(TensorArena *arena, Tensor t, int ndim, const int64_t *shape);
 /* Broadcasts to a larger shape: new axes in front, and axes of size 1, get stride 0. */
 Tensor tensor_expand(Tensor t, int ndim, const int64_t *shape);
 /* NumPy's rule for two operands; false where the shapes do not fit. `shape` has TENSOR_MAX_DIMS places. */
@@ -103,8 +103,8 @@ bool tensor_broadcast_shape(const Tensor *a, const Tensor *b, int *ndim, int64_t
 bool tensor_copy_into(Tensor target, Tensor source);
 bool tensor_fill(Tensor target, double value);
 /* Joins along an existing axis, or along a new one. All must agree in dtype and in the other axes. */
-Tensor tensor_concat(Arena *arena, const Tensor *tensors, int count, int axis);
-Tensor tensor_stack(Arena *arena, const Tensor *tensors, int count, int axis);
+Tensor tensor_concat(TensorArena *arena, const Tensor *tensors, int count, int axis);
+Tensor tensor_stack(TensorArena *arena, const Tensor *tensors, int count, int axis);
 
 /* One element as a double, and back; the index has ndim places. For tests and printing, not for loops. */
 double tensor_get(const Tensor *t, const int64_t *index);

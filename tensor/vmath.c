@@ -11,52 +11,52 @@
 
 /* ---- The version in use ---- */
 
-/* VMATH_LEVELS until the first use. Two threads may both choose; they choose the same. */
-static _Atomic(VmathLevel) level_in_use = VMATH_LEVELS;
+/* TENSOR_VMATH_LEVELS until the first use. Two threads may both choose; they choose the same. */
+static _Atomic(TensorVmathLevel) level_in_use = TENSOR_VMATH_LEVELS;
 
-static bool has(VmathLevel level)
+static bool has(TensorVmathLevel level)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return level == VMATH_PORTABLE || (level == VMATH_AVX2 && has_avx2) ||
-           (level == VMATH_AVX512 && has_avx2 && __builtin_cpu_supports("avx512f"));
+    return level == TENSOR_VMATH_PORTABLE || (level == TENSOR_VMATH_AVX2 && has_avx2) ||
+           (level == TENSOR_VMATH_AVX512 && has_avx2 && __builtin_cpu_supports("avx512f"));
 #else
-    return level == VMATH_PORTABLE;
+    return level == TENSOR_VMATH_PORTABLE;
 #endif
 }
 
-static VmathLevel choose(void)
+static TensorVmathLevel choose(void)
 {
     const char *wish = getenv("REEL_VMATH");
-    VmathLevel level = VMATH_PORTABLE;
-    for (int i = VMATH_PORTABLE; i < VMATH_LEVELS; i++) {
-        if (!has((VmathLevel)i))
+    TensorVmathLevel level = TENSOR_VMATH_PORTABLE;
+    for (int i = TENSOR_VMATH_PORTABLE; i < TENSOR_VMATH_LEVELS; i++) {
+        if (!has((TensorVmathLevel)i))
             continue;
-        level = (VmathLevel)i;
-        if (wish && strcmp(wish, vmath_level_name(level)) == 0)
+        level = (TensorVmathLevel)i;
+        if (wish && strcmp(wish, tensor_vmath_level_name(level)) == 0)
             break;
     }
     return level;
 }
 
-VmathLevel vmath_level(void)
+TensorVmathLevel tensor_vmath_level(void)
 {
-    VmathLevel level = atomic_load_explicit(&level_in_use, memory_order_relaxed);
-    if (level == VMATH_LEVELS) {
+    TensorVmathLevel level = atomic_load_explicit(&level_in_use, memory_order_relaxed);
+    if (level == TENSOR_VMATH_LEVELS) {
         level = choose();
         atomic_store_explicit(&level_in_use, level, memory_order_relaxed);
     }
     return level;
 }
 
-const char *vmath_level_name(VmathLevel level)
+const char *tensor_vmath_level_name(TensorVmathLevel level)
 {
-    static const char *const names[VMATH_LEVELS] = {"portable", "avx2", "avx512"};
-    return (unsigned)level < VMATH_LEVELS ? names[level] : "none";
+    static const char *const names[TENSOR_VMATH_LEVELS] = {"portable", "avx2", "avx512"};
+    return (unsigned)level < TENSOR_VMATH_LEVELS ? names[level] : "none";
 }
 
-bool vmath_set_level(VmathLevel level)
+bool tensor_vmath_set_level(TensorVmathLevel level)
 {
     if (!has(level))
         return false;
@@ -74,7 +74,7 @@ bool vmath_set_level(VmathLevel level)
             out[i] = tensor_##name##_f32(x[i], fma);                                                         \
     }                                                                                                        \
     TENSOR_LEVELS(name##_f32, name##_loop, (float *out, const float *x, size_t n), out, x, n)                \
-    void vmath_##name(float *out, const float *x, size_t n)                                                  \
+    void tensor_vmath_##name(float *out, const float *x, size_t n)                                           \
     {                                                                                                        \
         name##_f32(out, x, n);                                                                               \
     }
@@ -94,7 +94,7 @@ TENSOR_INLINE void add_loop(float *out, const float *a, const float *b, size_t n
         out[i] = a[i] + b[i];
 }
 TENSOR_LEVELS(add, add_loop, (float *out, const float *a, const float *b, size_t n), out, a, b, n)
-void vmath_add(float *out, const float *a, const float *b, size_t n)
+void tensor_vmath_add(float *out, const float *a, const float *b, size_t n)
 {
     add(out, a, b, n);
 }
@@ -106,7 +106,7 @@ TENSOR_INLINE void axpy_loop(float *out, float alpha, const float *x, size_t n, 
         out[i] = tensor_fused(alpha, x[i], out[i], fma);
 }
 TENSOR_LEVELS(axpy, axpy_loop, (float *out, float alpha, const float *x, size_t n), out, alpha, x, n)
-void vmath_axpy(float *out, float alpha, const float *x, size_t n)
+void tensor_vmath_axpy(float *out, float alpha, const float *x, size_t n)
 {
     axpy(out, alpha, x, n);
 }
@@ -119,7 +119,7 @@ TENSOR_INLINE void accumulate_loop(double *sums, const float *x, size_t n, bool 
         sums[i] += (double)x[i];
 }
 TENSOR_LEVELS(accumulate, accumulate_loop, (double *sums, const float *x, size_t n), sums, x, n)
-void vmath_accumulate(double *sums, const float *x, size_t n)
+void tensor_vmath_accumulate(double *sums, const float *x, size_t n)
 {
     accumulate(sums, x, n);
 }
@@ -152,14 +152,14 @@ TENSOR_INLINE void sum_loop(double *sum, const float *x, size_t n, bool square, 
 }
 TENSOR_LEVELS(sum_of, sum_loop, (double *sum, const float *x, size_t n, bool square), sum, x, n, square)
 
-double vmath_sum(const float *x, size_t n)
+double tensor_vmath_sum(const float *x, size_t n)
 {
     double sum;
     sum_of(&sum, x, n, false);
     return sum;
 }
 
-double vmath_sum_of_squares(const float *x, size_t n)
+double tensor_vmath_sum_of_squares(const float *x, size_t n)
 {
     double sum;
     sum_of(&sum, x, n, true);
@@ -172,14 +172,14 @@ double vmath_sum_of_squares(const float *x, size_t n)
 
 enum { MXCSR_DENORMALS_ARE_ZERO = 0x0040, MXCSR_FLUSH_TO_ZERO = 0x8000 };
 
-unsigned vmath_flush_denormals(void)
+unsigned tensor_vmath_flush_denormals(void)
 {
     unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | MXCSR_DENORMALS_ARE_ZERO | MXCSR_FLUSH_TO_ZERO);
     return mode;
 }
 
-void vmath_restore(unsigned mode)
+void tensor_vmath_restore(unsigned mode)
 {
     _mm_setcsr(mode);
 }
@@ -188,7 +188,7 @@ void vmath_restore(unsigned mode)
 
 enum { FPCR_FLUSH_TO_ZERO = 1 << 24 };
 
-unsigned vmath_flush_denormals(void)
+unsigned tensor_vmath_flush_denormals(void)
 {
     uint64_t mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
@@ -196,19 +196,19 @@ unsigned vmath_flush_denormals(void)
     return (unsigned)mode;
 }
 
-void vmath_restore(unsigned mode)
+void tensor_vmath_restore(unsigned mode)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)mode));
 }
 
 #else
 
-unsigned vmath_flush_denormals(void)
+unsigned tensor_vmath_flush_denormals(void)
 {
     return 0;
 }
 
-void vmath_restore(unsigned mode)
+void tensor_vmath_restore(unsigned mode)
 {
     (void)mode;
 }

@@ -17,35 +17,40 @@
 REEL_BEGIN_DECLS
 
 /* out[i] = f(x[i]) for i < n; out may be x. */
-void vmath_exp(float *out, const float *x, size_t n);
-void vmath_log(float *out, const float *x, size_t n);
-void vmath_tanh(float *out, const float *x, size_t n);
-void vmath_sigmoid(float *out, const float *x, size_t n);  /* 1 / (1 + exp(-x)) */
-void vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
+void tensor_vmath_exp(float *out, const float *x, size_t n);
+void tensor_vmath_log(float *out, const float *x, size_t n);
+void tensor_vmath_tanh(float *out, const float *x, size_t n);
+void tensor_vmath_sigmoid(float *out, const float *x, size_t n);  /* 1 / (1 + exp(-x)) */
+void tensor_vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp(x)) */
 
 /* ---- Simple loops ---- */
-void vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
-void vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */
+void tensor_vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
+void tensor_vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */
 /* sums[i] += x[i], in double. */
-void vmath_accumulate(double *sums, const float *x, size_t n);
+void tensor_vmath_accumulate(double *sums, const float *x, size_t n);
 /* The sum in double precision partial sums, in an order that is the same for every version. */
-double vmath_sum(const float *x, size_t n);
-double vmath_sum_of_squares(const float *x, size_t n);
+double tensor_vmath_sum(const float *x, size_t n);
+double tensor_vmath_sum_of_squares(const float *x, size_t n);
 
 /* ---- The version in use ---- */
 
-typedef enum { VMATH_PORTABLE = 0, VMATH_AVX2, VMATH_AVX512, VMATH_LEVELS } VmathLevel;
-VmathLevel vmath_level(void);
-const char *vmath_level_name(VmathLevel level);
+typedef enum {
+    TENSOR_VMATH_PORTABLE = 0,
+    TENSOR_VMATH_AVX2,
+    TENSOR_VMATH_AVX512,
+    TENSOR_VMATH_LEVELS
+} TensorVmathLevel;
+TensorVmathLevel tensor_vmath_level(void);
+const char *tensor_vmath_level_name(TensorVmathLevel level);
 /* Tests: takes that version from now on; false where the processor lacks it. Not while other threads
  * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start;
  * a name that it does not know, or a version that the processor lacks, is passed over. */
-bool vmath_set_level(VmathLevel level);
+bool tensor_vmath_set_level(TensorVmathLevel level);
 
-/* Flushes denormals to zero on this thread and returns the mode that was set before; vmath_restore()
+/* Flushes denormals to zero on this thread and returns the mode that was set before; tensor_vmath_restore()
  * brings it back. */
-unsigned vmath_flush_denormals(void);
-void vmath_restore(unsigned mode);
+unsigned tensor_vmath_flush_denormals(void);
+void tensor_vmath_restore(unsigned mode);
 
 REEL_END_DECLS
 

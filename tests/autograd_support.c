@@ -2,13 +2,13 @@
 
 #include <math.h>
 
-Tensor test_values(Tape *tape, Dtype dtype, int ndim, const int64_t *shape, const double *values)
+Tensor test_values(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, const double *values)
 {
     Tensor t = tensor_new(tape_arena(tape), dtype, ndim, shape);
     for (int64_t i = 0, n = tensor_numel(&t); i < n; i++) {
-        if (dtype == DTYPE_F64)
+        if (dtype == TENSOR_F64)
             tensor_f64(t)[i] = values[i];
-        else if (dtype == DTYPE_F32)
+        else if (dtype == TENSOR_F32)
             tensor_f32(t)[i] = (float)values[i];
         else
             tensor_i32(t)[i] = (int32_t)values[i];
@@ -16,7 +16,7 @@ Tensor test_values(Tape *tape, Dtype dtype, int ndim, const int64_t *shape, cons
     return t;
 }
 
-Tensor test_count_up(Tape *tape, Dtype dtype, int ndim, const int64_t *shape)
+Tensor test_count_up(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape)
 {
     double numbers[1000];
     for (int i = 0; i < 1000; i++)
@@ -26,10 +26,10 @@ Tensor test_count_up(Tape *tape, Dtype dtype, int ndim, const int64_t *shape)
 
 void test_expect(const char *place, int line, Tensor t, int count, const double *wanted, double tolerance)
 {
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     ck_assert_msg(tensor_is_valid(t), "%s:%d: no tensor", place, line);
-    Tensor wide = tensor_cast(&arena, t, DTYPE_F64);
+    Tensor wide = tensor_cast(&arena, t, TENSOR_F64);
     ck_assert_msg(tensor_numel(&wide) == count, "%s:%d: %lld numbers, not %d", place, line,
                   (long long)tensor_numel(&wide), count);
     for (int i = 0; i < count; i++) {
@@ -38,17 +38,17 @@ void test_expect(const char *place, int line, Tensor t, int count, const double 
                     fabs(got - wanted[i]) <= tolerance * fmax(1, fabs(wanted[i]));
         ck_assert_msg(same, "%s:%d: number %d is %.10g, not %.10g", place, line, i, got, wanted[i]);
     }
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
 void test_expect_same(const char *place, int line, Tensor t, Tensor wanted, double tolerance)
 {
     ck_assert_msg(tensor_same_shape(&t, &wanted), "%s:%d: other shapes", place, line);
-    Arena arena;
-    arena_init(&arena, 0);
-    Tensor wide = tensor_cast(&arena, wanted, DTYPE_F64);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor wide = tensor_cast(&arena, wanted, TENSOR_F64);
     test_expect(place, line, t, (int)tensor_numel(&wide), tensor_f64(wide), tolerance);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
 void test_expect_error(const char *place, int line, const Tape *tape, const char *const *parts)

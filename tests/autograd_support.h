@@ -8,9 +8,9 @@
 #include <string.h>
 
 /* `values` in C order, as f64, f32 or i32, in the arena of the tape's step. */
-Tensor test_values(Tape *tape, Dtype dtype, int ndim, const int64_t *shape, const double *values);
+Tensor test_values(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, const double *values);
 /* The numbers 1, 2, 3, ... */
-Tensor test_count_up(Tape *tape, Dtype dtype, int ndim, const int64_t *shape);
+Tensor test_count_up(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape);
 /* The same values and shape. */
 void test_expect_same(const char *place, int line, Tensor t, Tensor wanted, double tolerance);
 void test_expect(const char *place, int line, Tensor t, int count, const double *wanted, double tolerance);
@@ -18,8 +18,9 @@ void test_expect(const char *place, int line, Tensor t, int count, const double 
 #define NUMBERS(...) ((const double[]){__VA_ARGS__})
 #define SCALAR       0, NULL
 /* A leaf of f64. */
-#define LEAF(tape, shape, ...)  tape_leaf(tape, test_values(tape, DTYPE_F64, shape, NUMBERS(__VA_ARGS__)))
-#define INDEX(tape, shape, ...) tape_constant(tape, test_values(tape, DTYPE_I32, shape, NUMBERS(__VA_ARGS__)))
+#define LEAF(tape, shape, ...) tape_leaf(tape, test_values(tape, TENSOR_F64, shape, NUMBERS(__VA_ARGS__)))
+#define INDEX(tape, shape, ...)                                                                              \
+    tape_constant(tape, test_values(tape, TENSOR_I32, shape, NUMBERS(__VA_ARGS__)))
 #define expect(t, tolerance, ...)                                                                            \
     test_expect(__FILE__, __LINE__, t, (int)(sizeof NUMBERS(__VA_ARGS__) / sizeof(double)),                  \
                 NUMBERS(__VA_ARGS__), tolerance)

@@ -5,26 +5,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-Bytes bpe_support_fixture(const char *name)
+ReelBytes bpe_support_fixture(const char *name)
 {
     char path[256];
     snprintf(path, sizeof path, "tests/fixtures/bpe/%s", name);
     FILE *file = fopen(path, "rb");
     ck_assert_msg(file != NULL, "%s", path);
-    Bytes bytes = {0};
+    ReelBytes bytes = {0};
     char block[4096];
     for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
-        ck_assert(bytes_append(&bytes, block, got));
+        ck_assert(reel_bytes_append(&bytes, block, got));
     fclose(file);
     return bytes;
 }
 
 BpeTokenizer *bpe_support_load(const char *name)
 {
-    Bytes bytes = bpe_support_fixture(name);
+    ReelBytes bytes = bpe_support_fixture(name);
     BpeTokenizer *tokenizer;
     ck_assert_ok(bpe_from_json(&tokenizer, bytes.data, bytes.size, name));
-    bytes_free(&bytes);
+    reel_bytes_free(&bytes);
     return tokenizer;
 }
 
@@ -63,11 +63,11 @@ BpeIds bpe_support_encode(const BpeTokenizer *tokenizer, const char *text, size_
 
 void bpe_support_check_ids(const BpeTokenizer *tokenizer, const char *name)
 {
-    Bytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture(name);
+    ReelBytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture(name);
     BpeEncoder *encoder = bpe_encoder_new(tokenizer);
     BpeIds ids = {0}, ends = {0};
     ck_assert_ok(bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
-    ck_assert(bytes_append(&expected, "", 1));
+    ck_assert(reel_bytes_append(&expected, "", 1));
     const char *at = expected.data, *line = text.data;
     size_t begin = 0;
     for (size_t i = 0; i < ends.count; i++) {
@@ -94,21 +94,21 @@ void bpe_support_check_ids(const BpeTokenizer *tokenizer, const char *name)
     bpe_encoder_free(encoder);
     bpe_ids_free(&ids);
     bpe_ids_free(&ends);
-    bytes_free(&text);
-    bytes_free(&expected);
+    reel_bytes_free(&text);
+    reel_bytes_free(&expected);
 }
 
 void bpe_support_check_same(const BpeTokenizer *a, const BpeTokenizer *b)
 {
-    Bytes x = {0}, y = {0};
+    ReelBytes x = {0}, y = {0};
     ck_assert_ok(bpe_to_json(a, &x));
     ck_assert_ok(bpe_to_json(b, &y));
     ck_assert_uint_eq(x.size, y.size);
     for (size_t i = 0; i < x.size; i++)
         ck_assert_msg(x.data[i] == y.data[i], "differs from byte %zu on: %.60s / %.60s", i, x.data + i,
                       y.data + i);
-    bytes_free(&x);
-    bytes_free(&y);
+    reel_bytes_free(&x);
+    reel_bytes_free(&y);
 }
 
 START_TEST(without_utf8proc)

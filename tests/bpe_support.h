@@ -6,7 +6,7 @@
 #include "tests/text_support.h"
 
 /* tests/fixtures/bpe/NAME as bytes. */
-Bytes bpe_support_fixture(const char *name);
+ReelBytes bpe_support_fixture(const char *name);
 /* The tokenizer in a fixture. */
 BpeTokenizer *bpe_support_load(const char *name);
 /* One learned from one text (whole), or from a file (by lines). */

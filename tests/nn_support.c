@@ -11,15 +11,15 @@ Fixture fixture_open(const char *name)
     Fixture fixture;
     char path[200];
     snprintf(path, sizeof path, "tests/fixtures/pytorch/%s.npz", name);
-    ck_assert_ok(npz_open(&fixture.npz, path));
-    arena_init(&fixture.arena, 0);
+    ck_assert_ok(tensor_npz_open(&fixture.npz, path));
+    tensor_arena_init(&fixture.arena, 0);
     return fixture;
 }
 
 void fixture_close(Fixture *fixture)
 {
-    npz_close(fixture->npz);
-    arena_free(&fixture->arena);
+    tensor_npz_close(fixture->npz);
+    tensor_arena_free(&fixture->arena);
 }
 
 Tensor fixture_tensor(Fixture *fixture, const char *format, ...)
@@ -29,10 +29,10 @@ Tensor fixture_tensor(Fixture *fixture, const char *format, ...)
     va_start(args, format);
     vsnprintf(name, sizeof name, format, args);
     va_end(args);
-    const NpzMember *member = npz_find(fixture->npz, name);
-    ck_assert_msg(member != NULL, "%s has no member %s", npz_path(fixture->npz), name);
+    const TensorNpzMember *member = tensor_npz_find(fixture->npz, name);
+    ck_assert_msg(member != NULL, "%s has no member %s", tensor_npz_path(fixture->npz), name);
     Tensor t;
-    ck_assert_ok(npz_read_tensor(fixture->npz, member, &fixture->arena, &t));
+    ck_assert_ok(tensor_npz_read_tensor(fixture->npz, member, &fixture->arena, &t));
     return t;
 }
 
@@ -43,14 +43,14 @@ double fixture_number(Fixture *fixture, const char *name)
 
 bool fixture_has(const Fixture *fixture, const char *name)
 {
-    return npz_find(fixture->npz, name) != NULL;
+    return tensor_npz_find(fixture->npz, name) != NULL;
 }
 
 /* The next member from *at on that is a parameter, or NULL. */
-static const NpzMember *next_parameter(const Npz *npz, int *at)
+static const TensorNpzMember *next_parameter(const TensorNpz *npz, int *at)
 {
-    while (*at < npz_count(npz)) {
-        const NpzMember *member = npz_member(npz, (*at)++);
+    while (*at < tensor_npz_count(npz)) {
+        const TensorNpzMember *member = tensor_npz_member(npz, (*at)++);
         if (strncmp(member->name, "reel/", 5) != 0)
             return member;
     }
@@ -61,26 +61,26 @@ void fixture_load(Fixture *fixture, NnModule *module)
 {
     int at = 0;
     for (NnIterator it = nn_iterate(module); nn_next(&it);) {
-        const NpzMember *member = next_parameter(fixture->npz, &at);
+        const TensorNpzMember *member = next_parameter(fixture->npz, &at);
         ck_assert_msg(member != NULL, "%s is more than the fixture has", it.named.name);
         ck_assert_str_eq(it.named.name, member->name);
         Tensor value = fixture_tensor(fixture, "%s", member->name), view = nn_named_view(&it.named);
-        char has[SHAPE_TEXT_SIZE], wants[SHAPE_TEXT_SIZE];
+        char has[TENSOR_SHAPE_TEXT_SIZE], wants[TENSOR_SHAPE_TEXT_SIZE];
         ck_assert_msg(tensor_same_shape(&value, &view), "%s is %s, not %s", it.named.name,
                       tensor_shape_text(&view, has), tensor_shape_text(&value, wants));
         ck_assert(tensor_copy_into(view, value));
-        parameter_changed(&it.named.parameter->core);
+        tape_parameter_changed(&it.named.parameter->core);
     }
-    const NpzMember *left = next_parameter(fixture->npz, &at);
+    const TensorNpzMember *left = next_parameter(fixture->npz, &at);
     ck_assert_msg(left == NULL, "the module lacks %s", left->name);
 }
 
 /* ---- Comparing ---- */
 
-Tensor named_gradient(Tape *tape, const NnNamed *named, Arena *arena)
+Tensor named_gradient(Tape *tape, const NnNamed *named, TensorArena *arena)
 {
     const NnParameter *p = named->parameter;
-    Tensor all = tensor_zeros(arena, DTYPE_F64, p->ndim, p->shape);
+    Tensor all = tensor_zeros(arena, TENSOR_F64, p->ndim, p->shape);
     TapeGradient gradient = tape_gradient(tape, &p->core);
     ck_assert(!tensor_is_valid(gradient.dense) || !tensor_is_valid(gradient.rows));
     if (tensor_is_valid(gradient.dense))
@@ -152,10 +152,10 @@ static Var evaluate(const Check *check, Var *input)
     Var out = check->function(check->tape, *input, check->context);
     ck_assert_tape_ok(check->tape);
     Tensor value = var_value(out);
-    Tensor weights = tensor_new(tape_arena(check->tape), DTYPE_F64, value.ndim, value.shape);
-    Random random = random_new(77, 0);
-    random_fill_uniform(&random, weights, -1, 1);
-    Var sum = var_sum(var_mul(out, tape_constant(check->tape, weights)), AXES_ALL, false);
+    Tensor weights = tensor_new(tape_arena(check->tape), TENSOR_F64, value.ndim, value.shape);
+    TensorRandom random = tensor_random_new(77, 0);
+    tensor_random_fill_uniform(&random, weights, -1, 1);
+    Var sum = var_sum(var_mul(out, tape_constant(check->tape, weights)), TENSOR_AXES_ALL, false);
     ck_assert_tape_ok(check->tape);
     return sum;
 }
@@ -201,8 +201,8 @@ void check_module_gradients(NnModule *module, ModuleFunction *function, void *co
     enum { MOST = 64 };
     Check check = {module, function, context, input, tape_new()};
     ck_assert_ptr_nonnull(check.tape);
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     Var leaf;
     tape_backward(evaluate(&check, &leaf));
     ck_assert_tape_ok(check.tape);
@@ -221,7 +221,7 @@ void check_module_gradients(NnModule *module, ModuleFunction *function, void *co
         compare(&check, it.named.name, nn_named_view(&it.named), gradients[count++]);
     if (tensor_is_valid(input))
         compare(&check, "the input", input, input_gradient);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     tape_free(check.tape);
 }
 

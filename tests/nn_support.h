@@ -11,8 +11,8 @@
 
 /* A file of tests/fixtures/pytorch; its tensors live until fixture_close(). */
 typedef struct Fixture {
-    Npz *npz;
-    Arena arena;
+    TensorNpz *npz;
+    TensorArena arena;
 } Fixture;
 
 Fixture fixture_open(const char *name);
@@ -25,7 +25,7 @@ bool fixture_has(const Fixture *fixture, const char *name);
 void fixture_load(Fixture *fixture, NnModule *module);
 
 /* The gradient of one named parameter, dense, as f64, in `arena`; zeros where there is none. */
-Tensor named_gradient(Tape *tape, const NnNamed *named, Arena *arena);
+Tensor named_gradient(Tape *tape, const NnNamed *named, TensorArena *arena);
 
 /* The largest |a - b|; infinite where shapes differ or a value is not finite. */
 double largest_difference(Tensor a, Tensor b);

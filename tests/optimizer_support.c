@@ -8,11 +8,11 @@ const char *const trial_parameters[TRIAL_PARAMETERS] = {"a", "b", "e"};
 enum { NOT_THERE, FROZEN, WITH_GRADIENT, ZERO_GRADIENT };
 
 typedef struct Trial {
-    const Npz *npz;
+    const TensorNpz *npz;
     int number;
     bool f64;
-    Arena *arena;
-    Status status;
+    TensorArena *arena;
+    ReelStatus status;
     NnModule base;
     NnParameter a, b; /* [3, 2], [2] */
     NnEmbedding e;    /* [6, 2], padded */
@@ -24,17 +24,17 @@ static Tensor member(Trial *t, const char *name)
     char path[60];
     Tensor value = tensor_invalid();
     snprintf(path, sizeof path, "%d/%s", t->number, name);
-    const NpzMember *found = npz_find(t->npz, path);
-    if (!found && status_is_ok(&t->status))
-        t->status = status_failed("%s: has no member %s", npz_path(t->npz), path);
-    if (status_is_ok(&t->status))
-        t->status = npz_read_tensor(t->npz, found, t->arena, &value);
+    const TensorNpzMember *found = tensor_npz_find(t->npz, path);
+    if (!found && reel_status_is_ok(&t->status))
+        t->status = reel_status_failed("%s: has no member %s", tensor_npz_path(t->npz), path);
+    if (reel_status_is_ok(&t->status))
+        t->status = tensor_npz_read_tensor(t->npz, found, t->arena, &value);
     return value;
 }
 
 static Tensor cast(const Trial *t, Tensor value)
 {
-    return tensor_cast(t->arena, value, t->f64 ? DTYPE_F64 : DTYPE_F32);
+    return tensor_cast(t->arena, value, t->f64 ? TENSOR_F64 : TENSOR_F32);
 }
 
 static NnParameter *parameter_of(Trial *t, int i)
@@ -45,7 +45,7 @@ static NnParameter *parameter_of(Trial *t, int i)
 static NnOptimizerOptions options_of(Trial *t)
 {
     Tensor given = member(t, "options");
-    if (!status_is_ok(&t->status))
+    if (!reel_status_is_ok(&t->status))
         return nn_optimizer_options(NN_SGD);
     const double *o = tensor_f64(given);
     return (NnOptimizerOptions){.kind = (NnOptimizerKind)o[0],
@@ -62,20 +62,20 @@ static void build(Trial *t)
 {
     Tensor padding = member(t, "padding");
     nn_module_init(&t->base);
-    if (!status_is_ok(&t->status))
+    if (!reel_status_is_ok(&t->status))
         return;
-    nn_module_add_parameter(&t->base, &t->a, "a", SHAPE(3, 2), nn_init_constant(0));
-    nn_module_add_parameter(&t->base, &t->b, "b", SHAPE(2), nn_init_constant(0));
+    nn_module_add_parameter(&t->base, &t->a, "a", TENSOR_SHAPE(3, 2), nn_init_constant(0));
+    nn_module_add_parameter(&t->base, &t->b, "b", TENSOR_SHAPE(2), nn_init_constant(0));
     nn_embedding_init_padded(&t->e, 6, 2, tensor_i32(padding)[0]);
     nn_module_add(&t->base, &t->e.base, "e");
     t->status = t->f64 ? nn_module_reset_f64(&t->base, 0) : nn_module_reset(&t->base, 0);
-    for (int i = 0; i < TRIAL_PARAMETERS && status_is_ok(&t->status); i++) {
+    for (int i = 0; i < TRIAL_PARAMETERS && reel_status_is_ok(&t->status); i++) {
         char name[20];
         snprintf(name, sizeof name, "first/%s", trial_parameters[i]);
         Tensor first = member(t, name);
         snprintf(name, sizeof name, "grad/%s", trial_parameters[i]);
         t->gradients[i] = member(t, name);
-        if (status_is_ok(&t->status))
+        if (reel_status_is_ok(&t->status))
             t->status = nn_parameter_write(parameter_of(t, i), first);
     }
     t->parts = member(t, "parts");
@@ -88,14 +88,14 @@ static Var pull(Trial *t, Tape *tape, int64_t step, int i)
     Var value = i == 2 ? nn_embedding(&t->e, tape_constant(tape, tensor_select(t->ids, 0, step)))
                        : nn_var(parameter_of(t, i), tape);
     Var gradient = tape_constant(tape, cast(t, tensor_select(t->gradients[i], 0, step)));
-    return var_sum(var_mul(value, gradient), AXES_ALL, false);
+    return var_sum(var_mul(value, gradient), TENSOR_AXES_ALL, false);
 }
 
 static void update(Trial *t, NnOptimizer *optimizer, Tape *tape, int64_t step)
 {
     bool any = false;
     tape_begin(tape);
-    Var loss = tape_constant(tape, cast(t, tensor_zeros(t->arena, DTYPE_F32, 0, NULL)));
+    Var loss = tape_constant(tape, cast(t, tensor_zeros(t->arena, TENSOR_F32, 0, NULL)));
     for (int i = 0; i < TRIAL_PARAMETERS; i++) {
         int part = tensor_i32(t->parts)[step * TRIAL_PARAMETERS + i];
         parameter_of(t, i)->core.frozen = part == FROZEN;
@@ -114,19 +114,19 @@ static void run(Trial *t, Tensor results[TRIAL_PARAMETERS])
     NnOptimizer *optimizer = NULL;
     NnOptimizerOptions options = options_of(t);
     Tensor rates = member(t, "rates");
-    if (status_is_ok(&t->status))
+    if (reel_status_is_ok(&t->status))
         t->status = nn_optimizer_new(&optimizer, &t->base, options, NULL);
     Tape *tape = tape_new();
     int64_t steps = rates.shape[0];
-    for (int i = 0; i < TRIAL_PARAMETERS && status_is_ok(&t->status); i++) {
+    for (int i = 0; i < TRIAL_PARAMETERS && reel_status_is_ok(&t->status); i++) {
         Tensor value = parameter_of(t, i)->core.value;
         results[i] =
             tensor_new(t->arena, value.dtype, value.ndim + 1, (const int64_t[]){steps, value.shape[0], 2});
     }
-    for (int64_t s = 0; s < steps && status_is_ok(&t->status); s++) {
+    for (int64_t s = 0; s < steps && reel_status_is_ok(&t->status); s++) {
         nn_optimizer_set_lr(optimizer, tensor_f64(rates)[s]);
         update(t, optimizer, tape, s);
-        for (int i = 0; i < TRIAL_PARAMETERS && status_is_ok(&t->status); i++)
+        for (int i = 0; i < TRIAL_PARAMETERS && reel_status_is_ok(&t->status); i++)
             tensor_copy_into(tensor_select(results[i], 0, s),
                              nn_parameter_read(parameter_of(t, i), t->arena));
     }
@@ -134,11 +134,12 @@ static void run(Trial *t, Tensor results[TRIAL_PARAMETERS])
     nn_optimizer_free(optimizer);
 }
 
-Status optimizer_trial(const Npz *npz, int trial, bool f64, Arena *arena, Tensor results[TRIAL_PARAMETERS])
+ReelStatus optimizer_trial(const TensorNpz *npz, int trial, bool f64, TensorArena *arena,
+                           Tensor results[TRIAL_PARAMETERS])
 {
-    Trial t = {.npz = npz, .number = trial, .f64 = f64, .arena = arena, .status = status_ok()};
+    Trial t = {.npz = npz, .number = trial, .f64 = f64, .arena = arena, .status = reel_status_ok()};
     build(&t);
-    if (status_is_ok(&t.status))
+    if (reel_status_is_ok(&t.status))
         run(&t, results);
     nn_module_free(&t.base);
     return t.status;

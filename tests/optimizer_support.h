@@ -10,6 +10,7 @@ extern const char *const trial_parameters[TRIAL_PARAMETERS];
 
 /* Trial number `trial` of a file: each parameter after each update, [T, ...], in `arena`. f32 updates the
  * embedding's rows late where that is possible. */
-Status optimizer_trial(const Npz *npz, int trial, bool f64, Arena *arena, Tensor results[TRIAL_PARAMETERS]);
+ReelStatus optimizer_trial(const TensorNpz *npz, int trial, bool f64, TensorArena *arena,
+                           Tensor results[TRIAL_PARAMETERS]);
 
 #endif

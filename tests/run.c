@@ -16,8 +16,8 @@
 #undef SUITE
 
 /* Check forks for every test, and looking for leaks when such a process ends takes a second each, ten minutes
- * in all. The suites count blocks themselves (mem_stats()); the programs that they run are looked at. A block
- * that is too large is NULL, as it is without the sanitizer. */
+ * in all. The suites count blocks themselves (reel_mem_stats()); the programs that they run are looked at. A
+ * block that is too large is NULL, as it is without the sanitizer. */
 const char *__asan_default_options(void); /* NOLINT: the sanitizer's name */
 __attribute__((visibility("default"))) const char *__asan_default_options(void) /* NOLINT */
 {

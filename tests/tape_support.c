@@ -3,12 +3,12 @@
 
 #include <check.h>
 
-Arena arena;
+TensorArena arena;
 Tape *tape;
 
 void tape_set_up(void)
 {
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     tape = tape_new();
     ck_assert_ptr_nonnull(tape);
     tape_begin(tape);
@@ -17,7 +17,7 @@ void tape_set_up(void)
 void tape_tear_down(void)
 {
     tape_free(tape);
-    arena_free(&arena);
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    tensor_arena_free(&arena);
+    reel_mem_fail_at(-1, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }

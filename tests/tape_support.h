@@ -6,7 +6,7 @@
 #include "autograd/tape.h"
 #include "tensor/arena.h"
 
-extern Arena arena;
+extern TensorArena arena;
 extern Tape *tape; /* in its first step */
 
 void tape_set_up(void);

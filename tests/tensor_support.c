@@ -28,17 +28,17 @@ static void fill_randomly(TestRandom *random, Tensor t)
     int64_t index[TENSOR_MAX_DIMS];
     for (bool more = test_first(t.ndim, t.shape, index); more; more = test_next(t.ndim, t.shape, index))
         tensor_set(&t, index,
-                   t.dtype == DTYPE_I32 ? (double)(test_below(random, 19) - 9) : test_uniform(random));
+                   t.dtype == TENSOR_I32 ? (double)(test_below(random, 19) - 9) : test_uniform(random));
 }
 
-Tensor test_tensor(Arena *arena, TestRandom *random, TestLayout layout, Dtype dtype, int ndim,
+Tensor test_tensor(TensorArena *arena, TestRandom *random, TestLayout layout, TensorDtype dtype, int ndim,
                    const int64_t *shape)
 {
     int64_t padded[TENSOR_MAX_DIMS], own[TENSOR_MAX_DIMS], step[TENSOR_MAX_DIMS], start[TENSOR_MAX_DIMS];
     int place[TENSOR_MAX_DIMS]; /* axis i of the tensor is axis place[i] of the block */
     for (int i = 0; i < ndim; i++) {
-        bool strided = layout != LAYOUT_CONTIGUOUS;
-        own[i] = layout == LAYOUT_BROADCAST && test_below(random, 3) == 0 ? 1 : shape[i];
+        bool strided = layout != OP_LAYOUT_CONTIGUOUS;
+        own[i] = layout == OP_LAYOUT_BROADCAST && test_below(random, 3) == 0 ? 1 : shape[i];
         step[i] = strided && test_below(random, 2) ? 1 + test_below(random, 3) : 1;
         start[i] = strided ? test_below(random, 3) : 0;
         int j = strided ? (int)test_below(random, i + 1) : i;
@@ -53,7 +53,7 @@ Tensor test_tensor(Arena *arena, TestRandom *random, TestLayout layout, Dtype dt
     t = tensor_permute(t, place);
     for (int i = 0; i < ndim; i++) {
         t = tensor_slice(t, i, start[i], TENSOR_END, step[i]);
-        if (layout != LAYOUT_CONTIGUOUS && test_below(random, 3) == 0)
+        if (layout != OP_LAYOUT_CONTIGUOUS && test_below(random, 3) == 0)
             t = tensor_slice(t, i, TENSOR_END, TENSOR_END, -1);
     }
     return tensor_expand(t, ndim, shape);
@@ -95,15 +95,15 @@ bool test_next(int ndim, const int64_t *shape, int64_t *index)
     return false;
 }
 
-TestBlock test_last_block(Arena *arena)
+TestBlock test_last_block(TensorArena *arena)
 {
-    size_t bytes = (size_t)tensor_numel(&last_block) * dtype_size(last_block.dtype);
-    return (TestBlock){last_block.data, arena_memdup(arena, last_block.data, bytes), bytes};
+    size_t bytes = (size_t)tensor_numel(&last_block) * tensor_dtype_size(last_block.dtype);
+    return (TestBlock){last_block.data, tensor_arena_memdup(arena, last_block.data, bytes), bytes};
 }
 
 bool test_outside_is_unchanged(const TestBlock *block, Tensor t)
 {
-    int64_t index[TENSOR_MAX_DIMS], size = (int64_t)dtype_size(t.dtype);
+    int64_t index[TENSOR_MAX_DIMS], size = (int64_t)tensor_dtype_size(t.dtype);
     for (bool more = test_first(t.ndim, t.shape, index); more; more = test_next(t.ndim, t.shape, index)) {
         const char *place = t.data;
         for (int i = 0; i < t.ndim; i++)

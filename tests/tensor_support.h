@@ -14,13 +14,13 @@ int64_t test_below(TestRandom *random, int64_t n);
 double test_uniform(TestRandom *random);
 
 typedef enum {
-    LAYOUT_CONTIGUOUS,
-    LAYOUT_STRIDED,  /* permuted, sliced with steps, reversed, with gaps */
-    LAYOUT_BROADCAST /* the same, and some axes with stride 0 */
+    OP_LAYOUT_CONTIGUOUS,
+    LAYOUT_STRIDED,     /* permuted, sliced with steps, reversed, with gaps */
+    OP_LAYOUT_BROADCAST /* the same, and some axes with stride 0 */
 } TestLayout;
 
 /* A tensor with values from -1 to 1 (i32: -9 to 9), alone in its memory or part of a larger block. */
-Tensor test_tensor(Arena *arena, TestRandom *random, TestLayout layout, Dtype dtype, int ndim,
+Tensor test_tensor(TensorArena *arena, TestRandom *random, TestLayout layout, TensorDtype dtype, int ndim,
                    const int64_t *shape);
 /* 1 to most_axes axes (0: a scalar is possible with least_axes 0) of 0 or 1 to `most` elements. */
 int test_shape(TestRandom *random, int least_axes, int most_axes, int64_t most, int64_t *shape);
@@ -36,7 +36,7 @@ typedef struct TestBlock {
     char *now, *before;
     size_t bytes;
 } TestBlock;
-TestBlock test_last_block(Arena *arena);
+TestBlock test_last_block(TensorArena *arena);
 bool test_outside_is_unchanged(const TestBlock *block, Tensor t);
 
 #endif

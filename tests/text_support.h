@@ -17,14 +17,14 @@ extern const char *const TEXT_SUPPORT_DEBIAN;
 
 #define ck_assert_ok(status)                                                                                 \
     do {                                                                                                     \
-        Status status_ = (status);                                                                           \
-        ck_assert_msg(status_is_ok(&status_), "%s", status_.message);                                        \
+        ReelStatus status_ = (status);                                                                       \
+        ck_assert_msg(reel_status_is_ok(&status_), "%s", status_.message);                                   \
     } while (0)
 
 /* The status has this code, and its message, a single line, contains the text. */
 #define ck_assert_failed(status, expected_code, part)                                                        \
     do {                                                                                                     \
-        Status status_ = (status);                                                                           \
+        ReelStatus status_ = (status);                                                                       \
         ck_assert_int_eq(status_.code, (expected_code));                                                     \
         ck_assert_msg(strstr(status_.message, (part)) != NULL, "'%s' does not contain '%s'",                 \
                       status_.message, (part));                                                              \

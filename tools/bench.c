@@ -83,7 +83,7 @@ static Settings defaults(void)
 {
     return (Settings){.bench = {.models = "all",
                                 .shape = {.batch = 64, .len = 64, .vocab = 21163, .labels = 29},
-                                .threads = pool_processors(),
+                                .threads = tensor_pool_processors(),
                                 .steps = 20,
                                 .rounds = 5,
                                 .drawing = "build/growth.svg",
@@ -91,49 +91,50 @@ static Settings defaults(void)
 }
 
 /* Whether a file can be written there later: a measurement takes minutes, and it would be a pity. */
-static Status check_path(const char *path)
+static ReelStatus check_path(const char *path)
 {
     char folder[PATH_MAX];
     struct stat info;
     if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
-        return status_failed("%.200s: the path is too long; choose a shorter one", path);
+        return reel_status_failed("%.200s: the path is too long; choose a shorter one", path);
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = '\0';
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return status_failed("%s: is a folder; name a file in it", path);
+        return reel_status_failed("%s: is a folder; name a file in it", path);
     if (access(slash ? folder : ".", W_OK | X_OK) != 0)
-        return status_failed("%s: cannot be written there: %s; choose another path", path, strerror(errno));
-    return status_ok();
+        return reel_status_failed("%s: cannot be written there: %s; choose another path", path,
+                                  strerror(errno));
+    return reel_status_ok();
 }
 
-static Status check(const Settings *s)
+static ReelStatus check(const Settings *s)
 {
     const BenchShape *shape = &s->bench.shape;
     const int most = INT32_MAX / 2;
     if (shape->distinct > shape->vocab)
-        return status_usage("--distinct %d: there are only %d ids", shape->distinct, shape->vocab);
+        return reel_status_usage("--distinct %d: there are only %d ids", shape->distinct, shape->vocab);
     if ((int64_t)shape->batch * shape->len > most)
-        return status_usage("--batch %d --len %d: too many tokens", shape->batch, shape->len);
+        return reel_status_usage("--batch %d --len %d: too many tokens", shape->batch, shape->len);
     if ((int64_t)shape->batch * shape->labels > most)
-        return status_usage("--batch %d --labels %d: too many decisions", shape->batch, shape->labels);
+        return reel_status_usage("--batch %d --labels %d: too many decisions", shape->batch, shape->labels);
     if (s->bench.seed > INT64_MAX) /* JSON has it as a signed integer */
-        return status_usage("--seed %llu: must be below 2^63", (unsigned long long)s->bench.seed);
+        return reel_status_usage("--seed %llu: must be below 2^63", (unsigned long long)s->bench.seed);
     if (s->scaling && s->bench.threads > BENCH_MAX_RUNS)
-        return status_usage("--scaling --threads %d: at most %d", s->bench.threads, BENCH_MAX_RUNS);
-    Status status = s->bench.json ? check_path(s->bench.json) : status_ok();
-    if (status_is_ok(&status) && s->growth)
+        return reel_status_usage("--scaling --threads %d: at most %d", s->bench.threads, BENCH_MAX_RUNS);
+    ReelStatus status = s->bench.json ? check_path(s->bench.json) : reel_status_ok();
+    if (reel_status_is_ok(&status) && s->growth)
         status = check_path(s->bench.drawing);
     return status;
 }
 
-static Status run(Settings *s)
+static ReelStatus run(Settings *s)
 {
     BenchShape *shape = &s->bench.shape;
     if (shape->distinct == 0)
         shape->distinct = shape->vocab < 21163 ? shape->vocab : 21163;
-    Status status = check(s);
-    if (!status_is_ok(&status))
+    ReelStatus status = check(s);
+    if (!reel_status_is_ok(&status))
         return status;
     if (s->ops)
         return bench_ops(&s->bench);
@@ -194,8 +195,8 @@ int main(int argc, char **argv)
     };
     if (program_tells(&program, argc, argv))
         return program_report(NULL);
-    Status status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
-    if (status_is_ok(&status))
+    ReelStatus status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
+    if (reel_status_is_ok(&status))
         status = run(&settings);
     return program_report(&status);
 }

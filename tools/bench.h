@@ -31,24 +31,24 @@ typedef struct BenchOptions {
 /* Models of the zoo, and those that only the bench knows; NULL where there is none of that name. */
 const ModelKind *bench_find_model(const char *name);
 /* Those of a list of names separated by commas, or all of the zoo: at most `most`. */
-Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count);
+ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count);
 
 /* The parts of the program. Each prints a table and writes options->json where it is given. */
-Status bench_models(const BenchOptions *options);
-Status bench_scaling(const BenchOptions *options);
-Status bench_ops(const BenchOptions *options);
-Status bench_growth(const BenchOptions *options);
-Status bench_pipeline(const BenchOptions *options, const char *path);
+ReelStatus bench_models(const BenchOptions *options);
+ReelStatus bench_scaling(const BenchOptions *options);
+ReelStatus bench_ops(const BenchOptions *options);
+ReelStatus bench_growth(const BenchOptions *options);
+ReelStatus bench_pipeline(const BenchOptions *options, const char *path);
 
 /* ---- For all of them ---- */
 
 double bench_cpu_seconds(void);                 /* of all threads of this process */
 double bench_median(double *values, int count); /* sorts them; NaN for none */
 /* Ends the text and writes it to `path` (NULL: nowhere); frees the writer either way. */
-Status bench_write_json(JsonWriter *json, const char *path);
+ReelStatus bench_write_json(ReelJsonWriter *json, const char *path);
 /* What was measured where: processor, number of processors, load, vector instructions. Into the object at
  * hand. */
-void bench_describe_machine(JsonWriter *json);
+void bench_describe_machine(ReelJsonWriter *json);
 /* The same in one line on stdout. */
 void bench_print_machine(void);
 

@@ -28,7 +28,7 @@ typedef struct Times {
 typedef struct BpeBench {
     const char *path;
     int threads, rounds;
-    Bytes text;
+    ReelBytes text;
     BpeTokenizer *words, *bytes;
     Times train_small, train_large, encode, encode_bytes, decode;
     /* By the clock, on one thread and on all. */
@@ -50,18 +50,18 @@ static void note(Times *times, double seconds)
 }
 
 /* `counting`: where the seconds by the clock are noted until the words are counted and brought together. */
-static Status learn(const BpeBench *b, BpePretokenizer pretokenizer, int64_t vocab, int threads,
-                    Times *counting, BpeTokenizer **out)
+static ReelStatus learn(const BpeBench *b, BpePretokenizer pretokenizer, int64_t vocab, int threads,
+                        Times *counting, BpeTokenizer **out)
 {
-    double began = clock_seconds();
+    double began = reel_clock_seconds();
     BpeOptions options = {.pretokenizer = pretokenizer, .vocab_size = vocab, .threads = threads};
     BpeCounter *counter = bpe_counter_new(&options);
     if (!counter)
-        return status_no_memory(0, "the counter");
-    Status status = bpe_counter_add_file(counter, b->path);
+        return reel_status_no_memory(0, "the counter");
+    ReelStatus status = bpe_counter_add_file(counter, b->path);
     bpe_counter_counts(counter);
-    note(counting, clock_seconds() - began);
-    if (status_is_ok(&status))
+    note(counting, reel_clock_seconds() - began);
+    if (reel_status_is_ok(&status))
         status = bpe_train(out, counter);
     bpe_counter_free(counter);
     return status;
@@ -74,7 +74,7 @@ static double peak_of_training(const BpeBench *b)
     pid_t child = fork();
     if (child == 0) {
         BpeTokenizer *tokenizer;
-        Status status = learn(b, BPE_WHITESPACE, LARGE, 1, NULL, &tokenizer);
+        ReelStatus status = learn(b, BPE_WHITESPACE, LARGE, 1, NULL, &tokenizer);
         _exit((int)status.code);
     }
     int result;
@@ -86,63 +86,63 @@ static double peak_of_training(const BpeBench *b)
 
 /* `counting`, `clock`, `user`: where seconds of the clock (of counting, of all) and of the processor are
  * noted, or NULL. */
-static Status measure_training(BpeBench *b, int64_t vocab, int threads, Times *counting, Times *clock,
-                               Times *user)
+static ReelStatus measure_training(BpeBench *b, int64_t vocab, int threads, Times *counting, Times *clock,
+                                   Times *user)
 {
     BpeTokenizer *tokenizer = NULL;
-    double began = clock_seconds(), began_user = user_seconds();
-    Status status = learn(b, BPE_WHITESPACE, vocab, threads, counting, &tokenizer);
+    double began = reel_clock_seconds(), began_user = user_seconds();
+    ReelStatus status = learn(b, BPE_WHITESPACE, vocab, threads, counting, &tokenizer);
     note(user, user_seconds() - began_user);
-    note(clock, clock_seconds() - began);
+    note(clock, reel_clock_seconds() - began);
     bpe_tokenizer_free(tokenizer);
     return status;
 }
 
 /* Encodes all lines; the ids of the last part stay in ids[0]. */
-static Status measure_encoding(const BpeBench *b, const BpeTokenizer *t, int threads, Pool *pool, BpeIds *ids,
-                               BpeIds *ends, Times *clock, Times *user)
+static ReelStatus measure_encoding(const BpeBench *b, const BpeTokenizer *t, int threads, TensorPool *pool,
+                                   BpeIds *ids, BpeIds *ends, Times *clock, Times *user)
 {
     BpeEncoder *encoders[MOST_THREADS] = {NULL};
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     for (int i = 0; i < threads; i++) {
         ids[i].count = ends[i].count = 0;
         if (!(encoders[i] = bpe_encoder_new(t)))
-            status = status_no_memory(0, "an encoder");
+            status = reel_status_no_memory(0, "an encoder");
     }
-    double began = clock_seconds(), began_user = user_seconds();
-    if (status_is_ok(&status))
+    double began = reel_clock_seconds(), began_user = user_seconds();
+    if (reel_status_is_ok(&status))
         status = bpe_encode_parallel(encoders, threads, pool, b->text.data, b->text.size, ids, ends);
     note(user, user_seconds() - began_user);
-    note(clock, clock_seconds() - began);
+    note(clock, reel_clock_seconds() - began);
     for (int i = 0; i < threads; i++)
         bpe_encoder_free(encoders[i]);
     return status;
 }
 
-static Status measure_decoding(const BpeTokenizer *t, const BpeIds *ids, Bytes *out, Times *times)
+static ReelStatus measure_decoding(const BpeTokenizer *t, const BpeIds *ids, ReelBytes *out, Times *times)
 {
     out->size = 0;
     double began = user_seconds();
-    Status status = bpe_decode(t, ids->ids, ids->count, true, out);
+    ReelStatus status = bpe_decode(t, ids->ids, ids->count, true, out);
     note(times, user_seconds() - began);
     return status;
 }
 
-static Status run_round(BpeBench *b, Pool *pool, BpeIds *ids, BpeIds *ends, Bytes *decoded)
+static ReelStatus run_round(BpeBench *b, TensorPool *pool, BpeIds *ids, BpeIds *ends, ReelBytes *decoded)
 {
     int threads = b->threads;
-    Status status = measure_training(b, SMALL, 1, NULL, NULL, &b->train_small);
-    if (status_is_ok(&status))
+    ReelStatus status = measure_training(b, SMALL, 1, NULL, NULL, &b->train_small);
+    if (reel_status_is_ok(&status))
         status = measure_training(b, LARGE, 1, &b->count_one, &b->train_one, &b->train_large);
-    if (status_is_ok(&status) && threads > 1)
+    if (reel_status_is_ok(&status) && threads > 1)
         status = measure_training(b, LARGE, threads, &b->count_threads, &b->train_threads, NULL);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = measure_encoding(b, b->words, 1, NULL, ids, ends, &b->encode_one, &b->encode);
-    if (status_is_ok(&status) && threads > 1)
+    if (reel_status_is_ok(&status) && threads > 1)
         status = measure_encoding(b, b->words, threads, pool, ids, ends, &b->encode_threads, NULL);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = measure_encoding(b, b->bytes, 1, NULL, ids, ends, NULL, &b->encode_bytes);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = measure_decoding(b->bytes, &ids[0], decoded, &b->decode);
     return status;
 }
@@ -153,7 +153,7 @@ static double speed(const BpeBench *b, Times *times)
     return median > 0 ? (double)b->text.size / 1e6 / median : 0;
 }
 
-static void report_threads(BpeBench *b, JsonWriter *json)
+static void report_threads(BpeBench *b, ReelJsonWriter *json)
 {
     double one = bench_median(b->train_one.values, b->train_one.count);
     double many = bench_median(b->train_threads.values, b->train_threads.count);
@@ -163,15 +163,15 @@ static void report_threads(BpeBench *b, JsonWriter *json)
         "by the clock, 1 and %d threads: count words %.1f and %.1f MB/s, train 32k %.3f and %.3f s, encode "
         "%.1f and %.1f MB/s\n",
         b->threads, count, count_many, one, many, encode, encode_many);
-    json_number(json, "count_clock_mb_s", count);
-    json_number(json, "count_threads_mb_s", count_many);
-    json_number(json, "train_32k_clock_s", one);
-    json_number(json, "train_32k_threads_s", many);
-    json_number(json, "encode_clock_mb_s", encode);
-    json_number(json, "encode_threads_mb_s", encode_many);
+    reel_json_number(json, "count_clock_mb_s", count);
+    reel_json_number(json, "count_threads_mb_s", count_many);
+    reel_json_number(json, "train_32k_clock_s", one);
+    reel_json_number(json, "train_32k_threads_s", many);
+    reel_json_number(json, "encode_clock_mb_s", encode);
+    reel_json_number(json, "encode_threads_mb_s", encode_many);
 }
 
-static Status report(BpeBench *b, const char *path)
+static ReelStatus report(BpeBench *b, const char *path)
 {
     double small = bench_median(b->train_small.values, b->train_small.count);
     double large = bench_median(b->train_large.values, b->train_large.count);
@@ -183,39 +183,39 @@ static Status report(BpeBench *b, const char *path)
         printf("the text gives %d tokens only: train on more\n", bpe_vocab_size(b->words));
     printf("encode         %8.1f MB/s\nencode GPT-2   %8.1f MB/s\ndecode         %8.1f MB/s\n", encode, bytes,
            decode);
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
     bench_describe_machine(&json);
-    json_begin_object(&json, "bpe");
-    json_number(&json, "train_8k_s", small);
-    json_number(&json, "train_32k_s", large);
-    json_integer(&json, "train_32k_vocab", bpe_vocab_size(b->words));
-    json_number(&json, "encode_mb_s", encode);
-    json_number(&json, "encode_gpt2_mb_s", bytes);
-    json_number(&json, "decode_mb_s", decode);
-    json_number(&json, "peak_rss_mb", b->peak_mb);
-    json_integer(&json, "threads", b->threads);
+    reel_json_begin_object(&json, "bpe");
+    reel_json_number(&json, "train_8k_s", small);
+    reel_json_number(&json, "train_32k_s", large);
+    reel_json_integer(&json, "train_32k_vocab", bpe_vocab_size(b->words));
+    reel_json_number(&json, "encode_mb_s", encode);
+    reel_json_number(&json, "encode_gpt2_mb_s", bytes);
+    reel_json_number(&json, "decode_mb_s", decode);
+    reel_json_number(&json, "peak_rss_mb", b->peak_mb);
+    reel_json_integer(&json, "threads", b->threads);
     if (b->threads > 1)
         report_threads(b, &json);
-    json_end_object(&json);
-    json_end_object(&json);
+    reel_json_end_object(&json);
+    reel_json_end_object(&json);
     return bench_write_json(&json, path);
 }
 
-static Status read_text(BpeBench *b)
+static ReelStatus read_text(BpeBench *b)
 {
     FILE *file = fopen(b->path, "rb");
     if (!file)
-        return status_failed("%s: cannot read the file: %s; check the path", b->path, strerror(errno));
+        return reel_status_failed("%s: cannot read the file: %s; check the path", b->path, strerror(errno));
     char block[1 << 16];
     size_t got;
-    Status status = status_ok();
-    while (status_is_ok(&status) && (got = fread(block, 1, sizeof block, file)) > 0) {
+    ReelStatus status = reel_status_ok();
+    while (reel_status_is_ok(&status) && (got = fread(block, 1, sizeof block, file)) > 0) {
         if (b->text.capacity - b->text.size < got) {
             size_t wanted = b->text.capacity * 2 + got;
-            char *moved = mem_realloc(b->text.data, wanted);
+            char *moved = reel_mem_realloc(b->text.data, wanted);
             if (!moved) {
-                status = status_no_memory(wanted, b->path);
+                status = reel_status_no_memory(wanted, b->path);
                 break;
             }
             b->text.data = moved;
@@ -224,38 +224,38 @@ static Status read_text(BpeBench *b)
         memcpy(b->text.data + b->text.size, block, got);
         b->text.size += got;
     }
-    if (status_is_ok(&status) && (ferror(file) || b->text.size == 0))
-        status = status_failed("%s: cannot be read, or is empty", b->path);
+    if (reel_status_is_ok(&status) && (ferror(file) || b->text.size == 0))
+        status = reel_status_failed("%s: cannot be read, or is empty", b->path);
     fclose(file);
     return status;
 }
 
-Status bench_bpe(const BenchOptions *options, const char *path)
+ReelStatus bench_bpe(const BenchOptions *options, const char *path)
 {
     BpeBench b = {.path = path, .threads = options->threads, .rounds = options->rounds};
     b.threads = b.threads < 1 ? 1 : b.threads > MOST_THREADS ? MOST_THREADS : b.threads;
     b.rounds = b.rounds < 3 ? 3 : b.rounds > MOST_ROUNDS ? MOST_ROUNDS : b.rounds;
     b.peak_mb = peak_of_training(&b); /* first: what is read later would count */
     BpeIds ids[MOST_THREADS] = {{0}}, ends[MOST_THREADS] = {{0}};
-    Bytes decoded = {0};
-    Pool *pool = pool_new(b.threads);
-    Status status = pool ? read_text(&b) : status_no_memory(0, "threads");
-    if (status_is_ok(&status))
+    ReelBytes decoded = {0};
+    TensorPool *pool = tensor_pool_new(b.threads);
+    ReelStatus status = pool ? read_text(&b) : reel_status_no_memory(0, "threads");
+    if (reel_status_is_ok(&status))
         status = learn(&b, BPE_WHITESPACE, LARGE, 1, NULL, &b.words);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = learn(&b, BPE_BYTELEVEL, LARGE, 1, NULL, &b.bytes);
-    for (int round = 0; round < b.rounds && status_is_ok(&status); round++)
+    for (int round = 0; round < b.rounds && reel_status_is_ok(&status); round++)
         status = run_round(&b, pool, ids, ends, &decoded);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = report(&b, options->json);
     for (int i = 0; i < b.threads; i++) {
         bpe_ids_free(&ids[i]);
         bpe_ids_free(&ends[i]);
     }
-    bytes_free(&decoded);
-    bytes_free(&b.text);
+    reel_bytes_free(&decoded);
+    reel_bytes_free(&b.text);
     bpe_tokenizer_free(b.words);
     bpe_tokenizer_free(b.bytes);
-    pool_free(pool);
+    tensor_pool_free(pool);
     return status;
 }

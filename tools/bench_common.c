@@ -32,14 +32,15 @@ double bench_median(double *values, int count)
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
-Status bench_write_json(JsonWriter *json, const char *path)
+ReelStatus bench_write_json(ReelJsonWriter *json, const char *path)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     if (path) {
-        const char *text = json_finish(json);
-        status = text ? atomic_file_put(path, text, json->size) : status_no_memory(json->size, path);
+        const char *text = reel_json_finish(json);
+        status =
+            text ? reel_atomic_file_put(path, text, json->size) : reel_status_no_memory(json->size, path);
     }
-    json_free(json);
+    reel_json_free(json);
     return status;
 }
 
@@ -68,20 +69,20 @@ static double load_average(void)
     return getloadavg(&load, 1) == 1 ? load : NAN;
 }
 
-void bench_describe_machine(JsonWriter *json)
+void bench_describe_machine(ReelJsonWriter *json)
 {
     char name[256];
     processor_name(name, sizeof name);
-    json_string(json, "processor", name);
-    json_integer(json, "processors", pool_processors());
-    json_string(json, "vectors", vmath_level_name(vmath_level()));
-    json_number(json, "load_average", load_average());
+    reel_json_string(json, "processor", name);
+    reel_json_integer(json, "processors", tensor_pool_processors());
+    reel_json_string(json, "vectors", tensor_vmath_level_name(tensor_vmath_level()));
+    reel_json_number(json, "load_average", load_average());
 }
 
 void bench_print_machine(void)
 {
     char name[256];
     processor_name(name, sizeof name);
-    printf("%s, %d processors; vectors %s; load average %.1f\n", name, pool_processors(),
-           vmath_level_name(vmath_level()), load_average());
+    printf("%s, %d processors; vectors %s; load average %.1f\n", name, tensor_pool_processors(),
+           tensor_vmath_level_name(tensor_vmath_level()), load_average());
 }

@@ -8,12 +8,12 @@ bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed)
 {
     size_t batch = (size_t)shape->batch, len = (size_t)shape->len;
     *draw = (BenchDraw){.shape = *shape,
-                        .random = random_new(seed, random_stream("bench")),
-                        .cumulated = mem_calloc((size_t)shape->distinct, sizeof(double)),
-                        .ids = mem_calloc(batch * len, sizeof(int32_t)),
-                        .offsets = mem_calloc(batch + 1, sizeof(int32_t)),
-                        .lengths = mem_calloc(batch, sizeof(int32_t)),
-                        .labels = mem_calloc(batch * (size_t)shape->labels, sizeof(float))};
+                        .random = tensor_random_new(seed, tensor_random_stream("bench")),
+                        .cumulated = reel_mem_calloc((size_t)shape->distinct, sizeof(double)),
+                        .ids = reel_mem_calloc(batch * len, sizeof(int32_t)),
+                        .offsets = reel_mem_calloc(batch + 1, sizeof(int32_t)),
+                        .lengths = reel_mem_calloc(batch, sizeof(int32_t)),
+                        .labels = reel_mem_calloc(batch * (size_t)shape->labels, sizeof(float))};
     if (!draw->cumulated || !draw->ids || !draw->offsets || !draw->lengths || !draw->labels) {
         bench_draw_free(draw);
         return false;
@@ -30,11 +30,11 @@ bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed)
 
 void bench_draw_free(BenchDraw *draw)
 {
-    mem_free(draw->cumulated);
-    mem_free(draw->ids);
-    mem_free(draw->offsets);
-    mem_free(draw->lengths);
-    mem_free(draw->labels);
+    reel_mem_free(draw->cumulated);
+    reel_mem_free(draw->ids);
+    reel_mem_free(draw->offsets);
+    reel_mem_free(draw->lengths);
+    reel_mem_free(draw->labels);
     *draw = (BenchDraw){0};
 }
 
@@ -58,15 +58,15 @@ Batch bench_draw_next(BenchDraw *draw)
     int32_t count = s->batch * s->len;
     double total = draw->cumulated[s->distinct - 1];
     for (int32_t i = 0; i < count; i++) {
-        int64_t word = find_word(draw, total * random_uniform_f64(&draw->random));
+        int64_t word = find_word(draw, total * tensor_random_uniform_f64(&draw->random));
         draw->ids[i] = (int32_t)(4 + word * (s->vocab - 4) / s->distinct);
     }
     for (int64_t i = 0; i < (int64_t)s->batch * s->labels; i++)
-        draw->labels[i] = random_uniform_f64(&draw->random) < LABELS_PER_TEXT / s->labels;
+        draw->labels[i] = tensor_random_uniform_f64(&draw->random) < LABELS_PER_TEXT / s->labels;
     return (Batch){.size = s->batch,
                    .num_ids = count,
                    .ids = draw->ids,
                    .offsets = draw->offsets,
                    .lengths = draw->lengths,
-                   .labels = tensor_from(draw->labels, DTYPE_F32, SHAPE(s->batch, s->labels))};
+                   .labels = tensor_from(draw->labels, TENSOR_F32, TENSOR_SHAPE(s->batch, s->labels))};
 }

@@ -10,7 +10,7 @@
 
 typedef struct BenchDraw {
     BenchShape shape;
-    Random random;
+    TensorRandom random;
     double *cumulated; /* [distinct] */
     int32_t *ids, *offsets, *lengths;
     float *labels;

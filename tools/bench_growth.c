@@ -44,8 +44,8 @@ typedef struct Point {
 } Point;
 
 /* One value of one axis for one model. The steps adapt to how long they take. */
-static Status measure_point(const BenchOptions *options, const ModelKind *kind, const Axis *axis, int value,
-                            Point *point)
+static ReelStatus measure_point(const BenchOptions *options, const ModelKind *kind, const Axis *axis,
+                                int value, Point *point)
 {
     BenchSetting setting = {.kind = kind,
                             .shape = options->shape,
@@ -55,21 +55,21 @@ static Status measure_point(const BenchOptions *options, const ModelKind *kind, 
     memcpy((char *)&setting.shape + axis->offset, &value, sizeof value);
     if (axis->offset == offsetof(BenchShape, vocab))
         setting.shape.distinct = value < WORDS_IN_USE ? value : WORDS_IN_USE;
-    BenchRun *run = mem_calloc(1, sizeof *run);
+    BenchRun *run = reel_mem_calloc(1, sizeof *run);
     if (!run)
-        return status_no_memory(sizeof *run, "a run");
-    Status status = bench_run_start(run, &setting);
-    for (double begun = clock_seconds(); status_is_ok(&status) && run->count < options->steps;) {
+        return reel_status_no_memory(sizeof *run, "a run");
+    ReelStatus status = bench_run_start(run, &setting);
+    for (double begun = reel_clock_seconds(); reel_status_is_ok(&status) && run->count < options->steps;) {
         status = bench_run_steps(run, 1, true);
-        if (run->count >= MAX_STEPS && clock_seconds() - begun > 1)
+        if (run->count >= MAX_STEPS && reel_clock_seconds() - begun > 1)
             break;
     }
-    if (status_is_ok(&status)) {
+    if (reel_status_is_ok(&status)) {
         BenchSample m = bench_run_median(run);
         *point = (Point){1e3 * m.step, 1e3 * m.cpu, m.peak_rss_mb};
     }
     bench_run_end(run);
-    mem_free(run);
+    reel_mem_free(run);
     return status;
 }
 
@@ -87,16 +87,16 @@ static double slope(const int *x, const double *y, int first, int count)
     return (n * sxy - sx * sy) / (n * sxx - sx * sx);
 }
 
-static void write_point(JsonWriter *json, const char *model, const Axis *axis, int value, const Point *p)
+static void write_point(ReelJsonWriter *json, const char *model, const Axis *axis, int value, const Point *p)
 {
-    json_begin_object(json, NULL);
-    json_string(json, "name", model);
-    json_string(json, "axis", axis->name);
-    json_integer(json, "value", value);
-    json_number(json, "step_ms", p->step_ms);
-    json_number(json, "cpu_ms", p->cpu_ms);
-    json_number(json, "peak_rss_mb", p->peak_rss_mb);
-    json_end_object(json);
+    reel_json_begin_object(json, NULL);
+    reel_json_string(json, "name", model);
+    reel_json_string(json, "axis", axis->name);
+    reel_json_integer(json, "value", value);
+    reel_json_number(json, "step_ms", p->step_ms);
+    reel_json_number(json, "cpu_ms", p->cpu_ms);
+    reel_json_number(json, "peak_rss_mb", p->peak_rss_mb);
+    reel_json_end_object(json);
 }
 
 /* Sums up what the points of an axis say. Memory: what is there without any text is taken off. */
@@ -126,8 +126,8 @@ static void sum_up(const Axis *axis, const char *model, const Point *points)
            100 * (memory[largest - 1] / middle - 1));
 }
 
-static Status measure_axis(const BenchOptions *options, const ModelKind *const *kinds, int models,
-                           const Axis *axis, SvgPanel *panel, JsonWriter *json)
+static ReelStatus measure_axis(const BenchOptions *options, const ModelKind *const *kinds, int models,
+                               const Axis *axis, SvgPanel *panel, ReelJsonWriter *json)
 {
     Point points[MAX_MODELS][MAX_VALUES] = {0};
     *panel = (SvgPanel){.title = axis->label,
@@ -142,8 +142,8 @@ static Status measure_axis(const BenchOptions *options, const ModelKind *const *
     for (int i = 0; i < axis->count; i++) {
         printf("%-14d", axis->values[i]);
         for (int k = 0; k < models; k++) {
-            Status status = measure_point(options, kinds[k], axis, axis->values[i], &points[k][i]);
-            if (!status_is_ok(&status))
+            ReelStatus status = measure_point(options, kinds[k], axis, axis->values[i], &points[k][i]);
+            if (!reel_status_is_ok(&status))
                 return status;
             const Point *p = &points[k][i];
             printf(" | %16.2f %7.2f %7.1f", p->step_ms, p->cpu_ms, p->peak_rss_mb);
@@ -158,30 +158,30 @@ static Status measure_axis(const BenchOptions *options, const ModelKind *const *
     }
     for (int k = 0; k < models; k++)
         sum_up(axis, kinds[k]->name, points[k]);
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status bench_growth(const BenchOptions *options)
+ReelStatus bench_growth(const BenchOptions *options)
 {
     const ModelKind *kinds[MAX_MODELS];
     SvgPanel panels[AXES];
     int models;
-    Status status = bench_choose_models(options->models, kinds, MAX_MODELS, &models);
-    if (!status_is_ok(&status))
+    ReelStatus status = bench_choose_models(options->models, kinds, MAX_MODELS, &models);
+    if (!reel_status_is_ok(&status))
         return status;
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
     bench_describe_machine(&json);
-    json_begin_array(&json, "growth");
+    reel_json_begin_array(&json, "growth");
     bench_print_machine();
-    for (int i = 0; i < AXES && status_is_ok(&status); i++)
+    for (int i = 0; i < AXES && reel_status_is_ok(&status); i++)
         status = measure_axis(options, kinds, models, &axes[i], &panels[i], &json);
-    json_end_array(&json);
-    json_end_object(&json);
-    Status written = bench_write_json(&json, status_is_ok(&status) ? options->json : NULL);
-    if (status_is_ok(&status))
+    reel_json_end_array(&json);
+    reel_json_end_object(&json);
+    ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
+    if (reel_status_is_ok(&status))
         status = written;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = svg_write(options->drawing, panels, AXES);
     return status;
 }

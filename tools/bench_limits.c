@@ -62,16 +62,16 @@ static void run_products(Part *part)
     float *data = part->memory;
     Tensor t[3];
     for (int i = 0; i < 3; i++) {
-        t[i] = tensor_from(data + (size_t)i * PRODUCT * PRODUCT, DTYPE_F32, SHAPE(PRODUCT, PRODUCT));
+        t[i] = tensor_from(data + (size_t)i * PRODUCT * PRODUCT, TENSOR_F32, TENSOR_SHAPE(PRODUCT, PRODUCT));
         tensor_fill(t[i], 0.5 * (i + 1));
     }
     tensor_matmul(t[0], 1, t[1], t[2], 0); /* the first one finds no buffers yet, and a core at rest */
     if (!gate_pass(part->start))
         return;
-    double started = clock_seconds();
+    double started = reel_clock_seconds();
     for (int i = 0; i < REPEATS; i++)
         tensor_matmul(t[0], 1, t[1], t[2], 0);
-    part->rate = REPEATS * 2.0 * PRODUCT * PRODUCT * PRODUCT / (clock_seconds() - started);
+    part->rate = REPEATS * 2.0 * PRODUCT * PRODUCT * PRODUCT / (reel_clock_seconds() - started);
 }
 
 static void run_copies(Part *part)
@@ -81,12 +81,12 @@ static void run_copies(Part *part)
     memset(first, 1, 2 * bytes);
     if (!gate_pass(part->start))
         return;
-    double started = clock_seconds();
+    double started = reel_clock_seconds();
     for (size_t i = 0; i < repeats; i++) {
         memcpy(second, first, bytes);
         __asm__ volatile("" : : "r"(second) : "memory"); /* every copy counts */
     }
-    part->rate = (double)repeats * 2.0 * (double)bytes / (clock_seconds() - started);
+    part->rate = (double)repeats * 2.0 * (double)bytes / (reel_clock_seconds() - started);
 }
 
 static void *run_part(void *argument)

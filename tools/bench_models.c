@@ -20,41 +20,41 @@ const ModelKind *bench_find_model(const char *name)
     return strcmp(name, own_cell_model.name) == 0 ? &own_cell_model : zoo_find(name);
 }
 
-Status bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count)
+ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count)
 {
     *count = 0;
     if (strcmp(list, "all") == 0) {
         if (zoo_count() > most)
-            return status_usage("--models all: more than %d models", most);
+            return reel_status_usage("--models all: more than %d models", most);
         for (; *count < zoo_count(); ++*count)
             kinds[*count] = zoo_kind(*count);
-        return status_ok();
+        return reel_status_ok();
     }
     for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)length, at);
         if (*count == most)
-            return status_usage("--models: more than %d models", most);
+            return reel_status_usage("--models: more than %d models", most);
         kinds[*count] = bench_find_model(name);
         if (!kinds[(*count)++])
-            return status_usage("--models: there is no model '%s'", name);
+            return reel_status_usage("--models: there is no model '%s'", name);
         at += length + (at[length] == ',');
     }
-    return *count ? status_ok() : status_usage("--models: no model is named");
+    return *count ? reel_status_ok() : reel_status_usage("--models: no model is named");
 }
 
-static Status start(Runs *runs, const ModelKind *kind, const BenchOptions *options, int threads)
+static ReelStatus start(Runs *runs, const ModelKind *kind, const BenchOptions *options, int threads)
 {
     if (runs->count == BENCH_MAX_RUNS)
-        return status_usage("more than %d models at a time", BENCH_MAX_RUNS);
+        return reel_status_usage("more than %d models at a time", BENCH_MAX_RUNS);
     BenchSetting setting = {.kind = kind,
                             .shape = options->shape,
                             .threads = threads,
                             .shards = options->shards ? options->shards : threads,
                             .seed = options->seed,
                             .malloc_calls = options->malloc_calls};
-    Status status = bench_run_start(&runs->runs[runs->count], &setting);
+    ReelStatus status = bench_run_start(&runs->runs[runs->count], &setting);
     runs->count += runs->runs[runs->count].samples != NULL;
     return status;
 }
@@ -63,22 +63,22 @@ static void end_all(Runs *runs)
 {
     for (int i = 0; runs && i < runs->count; i++)
         bench_run_end(&runs->runs[i]);
-    mem_free(runs);
+    reel_mem_free(runs);
 }
 
 /* In every round each run has some steps and then measures the peak. */
-static Status take_turns(Runs *runs, const BenchOptions *options)
+static ReelStatus take_turns(Runs *runs, const BenchOptions *options)
 {
     int each = (options->steps + options->rounds - 1) / options->rounds;
     for (int round = 0; round < options->rounds; round++)
         for (int i = 0; i < runs->count; i++) {
-            Status status = bench_run_steps(&runs->runs[i], each, true);
-            if (status_is_ok(&status))
+            ReelStatus status = bench_run_steps(&runs->runs[i], each, true);
+            if (reel_status_is_ok(&status))
                 status = bench_run_peak(&runs->runs[i]);
-            if (!status_is_ok(&status))
+            if (!reel_status_is_ok(&status))
                 return status;
         }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* ---- Showing ---- */
@@ -119,76 +119,76 @@ static void print_run(const BenchRun *run)
         100 * f.gflops / f.peak, f.tokens_per_s, m->peak_rss_mb, f.mallocs, f.others);
 }
 
-static void write_run(JsonWriter *json, const BenchRun *run)
+static void write_run(ReelJsonWriter *json, const BenchRun *run)
 {
     Figures f = figures_of(run);
     const BenchSample *m = &f.median;
-    json_begin_object(json, NULL);
-    json_string(json, "name", run->setting.kind->name);
-    json_number(json, "step_ms", 1e3 * m->step);
-    json_number(json, "step_ms_min", 1e3 * bench_run_least_step(run));
-    json_number(json, "forward_ms", 1e3 * m->forward);
-    json_number(json, "backward_ms", 1e3 * m->backward);
-    json_number(json, "optimizer_ms", 1e3 * m->optimizer);
-    json_number(json, "cpu_ms", 1e3 * m->cpu);
-    json_number(json, "gflop_notebook", f.notebook);
-    json_number(json, "gflop_executed", f.executed);
-    json_number(json, "gflops", f.gflops);
-    json_number(json, "peak_gflops", f.peak);
-    json_number(json, "share_of_peak", f.gflops / f.peak);
-    json_number(json, "tokens_per_s", f.tokens_per_s);
-    json_number(json, "peak_rss_mb", m->peak_rss_mb);
-    json_number(json, "mallocs_per_step", f.mallocs);
-    json_number(json, "other_mallocs_per_step", f.others);
-    json_integer(json, "threads", run->setting.threads);
-    json_integer(json, "shards", run->setting.shards);
-    json_integer(json, "params", run->parameters);
-    json_integer(json, "embed", run->shape.embed);
-    json_integer(json, "hidden", run->shape.hidden);
-    json_integer(json, "layers", run->shape.layers);
-    json_integer(json, "steps", run->count);
-    json_end_object(json);
+    reel_json_begin_object(json, NULL);
+    reel_json_string(json, "name", run->setting.kind->name);
+    reel_json_number(json, "step_ms", 1e3 * m->step);
+    reel_json_number(json, "step_ms_min", 1e3 * bench_run_least_step(run));
+    reel_json_number(json, "forward_ms", 1e3 * m->forward);
+    reel_json_number(json, "backward_ms", 1e3 * m->backward);
+    reel_json_number(json, "optimizer_ms", 1e3 * m->optimizer);
+    reel_json_number(json, "cpu_ms", 1e3 * m->cpu);
+    reel_json_number(json, "gflop_notebook", f.notebook);
+    reel_json_number(json, "gflop_executed", f.executed);
+    reel_json_number(json, "gflops", f.gflops);
+    reel_json_number(json, "peak_gflops", f.peak);
+    reel_json_number(json, "share_of_peak", f.gflops / f.peak);
+    reel_json_number(json, "tokens_per_s", f.tokens_per_s);
+    reel_json_number(json, "peak_rss_mb", m->peak_rss_mb);
+    reel_json_number(json, "mallocs_per_step", f.mallocs);
+    reel_json_number(json, "other_mallocs_per_step", f.others);
+    reel_json_integer(json, "threads", run->setting.threads);
+    reel_json_integer(json, "shards", run->setting.shards);
+    reel_json_integer(json, "params", run->parameters);
+    reel_json_integer(json, "embed", run->shape.embed);
+    reel_json_integer(json, "hidden", run->shape.hidden);
+    reel_json_integer(json, "layers", run->shape.layers);
+    reel_json_integer(json, "steps", run->count);
+    reel_json_end_object(json);
 }
 
-static void write_settings(JsonWriter *json, const BenchOptions *options)
+static void write_settings(ReelJsonWriter *json, const BenchOptions *options)
 {
-    json_begin_object(json, "settings");
-    json_integer(json, "batch", options->shape.batch);
-    json_integer(json, "len", options->shape.len);
-    json_integer(json, "vocab", options->shape.vocab);
-    json_integer(json, "distinct", options->shape.distinct);
-    json_integer(json, "labels", options->shape.labels);
-    json_integer(json, "seed", (int64_t)options->seed);
-    json_integer(json, "rounds", options->rounds);
+    reel_json_begin_object(json, "settings");
+    reel_json_integer(json, "batch", options->shape.batch);
+    reel_json_integer(json, "len", options->shape.len);
+    reel_json_integer(json, "vocab", options->shape.vocab);
+    reel_json_integer(json, "distinct", options->shape.distinct);
+    reel_json_integer(json, "labels", options->shape.labels);
+    reel_json_integer(json, "seed", (int64_t)options->seed);
+    reel_json_integer(json, "rounds", options->rounds);
     bench_describe_machine(json);
-    json_end_object(json);
+    reel_json_end_object(json);
 }
 
-Status bench_models(const BenchOptions *options)
+ReelStatus bench_models(const BenchOptions *options)
 {
     const ModelKind *kinds[BENCH_MAX_RUNS];
     int count;
-    Status status = bench_choose_models(options->models, kinds, BENCH_MAX_RUNS, &count);
-    Runs *runs = mem_calloc(1, sizeof *runs);
+    ReelStatus status = bench_choose_models(options->models, kinds, BENCH_MAX_RUNS, &count);
+    Runs *runs = reel_mem_calloc(1, sizeof *runs);
     if (!runs)
-        return status_no_memory(sizeof *runs, "the runs");
-    for (int i = 0; i < count && status_is_ok(&status); i++)
+        return reel_status_no_memory(sizeof *runs, "the runs");
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
         status = start(runs, kinds[i], options, options->threads);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = take_turns(runs, options);
-    if (status_is_ok(&status)) {
-        JsonWriter json = {0};
-        json_begin_object(&json, NULL);
+    if (reel_status_is_ok(&status)) {
+        ReelJsonWriter json = {0};
+        reel_json_begin_object(&json, NULL);
         write_settings(&json, options);
-        json_begin_array(&json, "models");
+        reel_json_begin_array(&json, "models");
         bench_print_machine();
         print_head();
         for (int i = 0; i < runs->count; i++) {
             print_run(&runs->runs[i]);
             write_run(&json, &runs->runs[i]);
         }
-        json_end_array(&json);
-        json_end_object(&json);
+        reel_json_end_array(&json);
+        reel_json_end_object(&json);
         status = bench_write_json(&json, options->json);
     }
     end_all(runs);
@@ -198,7 +198,7 @@ Status bench_models(const BenchOptions *options)
 /* ---- From one thread to all ---- */
 
 /* runs->runs[first + t - 1] has t threads. */
-static void show_scaling(const Runs *runs, int first, int threads, JsonWriter *json)
+static void show_scaling(const Runs *runs, int first, int threads, ReelJsonWriter *json)
 {
     const BenchRun *one = &runs->runs[first];
     double step = bench_run_median(one).step, peak = bench_run_median_peak(one);
@@ -208,44 +208,44 @@ static void show_scaling(const Runs *runs, int first, int threads, JsonWriter *j
         double products = bench_run_median_peak(run) / peak;
         printf("%-14s %7d %9.2f %9.2f %9.2f %9.2f\n", run->setting.kind->name, t,
                1e3 * bench_run_median(run).step, speedup, products, speedup / products);
-        json_begin_object(json, NULL);
-        json_string(json, "name", run->setting.kind->name);
-        json_integer(json, "threads", t);
-        json_number(json, "step_ms", 1e3 * bench_run_median(run).step);
-        json_number(json, "speedup", speedup);
-        json_number(json, "speedup_of_products", products);
-        json_number(json, "ratio", speedup / products);
-        json_end_object(json);
+        reel_json_begin_object(json, NULL);
+        reel_json_string(json, "name", run->setting.kind->name);
+        reel_json_integer(json, "threads", t);
+        reel_json_number(json, "step_ms", 1e3 * bench_run_median(run).step);
+        reel_json_number(json, "speedup", speedup);
+        reel_json_number(json, "speedup_of_products", products);
+        reel_json_number(json, "ratio", speedup / products);
+        reel_json_end_object(json);
     }
 }
 
-Status bench_scaling(const BenchOptions *options)
+ReelStatus bench_scaling(const BenchOptions *options)
 {
     const ModelKind *kinds[BENCH_MAX_RUNS];
     int count;
-    Status status = bench_choose_models(options->models, kinds, BENCH_MAX_RUNS, &count);
-    if (!status_is_ok(&status))
+    ReelStatus status = bench_choose_models(options->models, kinds, BENCH_MAX_RUNS, &count);
+    if (!reel_status_is_ok(&status))
         return status;
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
     write_settings(&json, options);
-    json_begin_array(&json, "scaling");
+    reel_json_begin_array(&json, "scaling");
     bench_print_machine();
     printf("%-14s %7s %9s %9s %9s %9s\n", "model", "threads", "step ms", "speedup", "products", "ratio");
-    for (int i = 0; i < count && status_is_ok(&status); i++) {
-        Runs *runs = mem_calloc(1, sizeof *runs);
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
+        Runs *runs = reel_mem_calloc(1, sizeof *runs);
         if (!runs)
-            status = status_no_memory(sizeof *runs, "the runs");
-        for (int t = 1; t <= options->threads && status_is_ok(&status); t++)
+            status = reel_status_no_memory(sizeof *runs, "the runs");
+        for (int t = 1; t <= options->threads && reel_status_is_ok(&status); t++)
             status = start(runs, kinds[i], options, t);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = take_turns(runs, options);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             show_scaling(runs, 0, options->threads, &json);
         end_all(runs);
     }
-    json_end_array(&json);
-    json_end_object(&json);
-    Status written = bench_write_json(&json, status_is_ok(&status) ? options->json : NULL);
-    return status_is_ok(&status) ? written : status;
+    reel_json_end_array(&json);
+    reel_json_end_object(&json);
+    ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
+    return reel_status_is_ok(&status) ? written : status;
 }

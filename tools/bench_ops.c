@@ -23,21 +23,21 @@ typedef struct Cost {
     double bytes;   /* that must be moved at least */
 } Cost;
 
-static Cost measure(Measure *m, bool (*run)(Measure *), double bytes)
+static Cost measure(OpMeasure *m, bool (*run)(OpMeasure *), double bytes)
 {
     double times[MAX_REPEATS];
     int count = 0;
     Cost cost = {.seconds = NAN, .bytes = bytes};
     if (!run(m))
         return cost;
-    uint64_t flops = flops_count();
-    for (double begun = clock_seconds();
-         count < MAX_REPEATS && (count < 5 || clock_seconds() - begun < SECONDS);) {
-        double started = clock_seconds();
+    uint64_t flops = tensor_flops_count();
+    for (double begun = reel_clock_seconds();
+         count < MAX_REPEATS && (count < 5 || reel_clock_seconds() - begun < SECONDS);) {
+        double started = reel_clock_seconds();
         run(m);
-        times[count++] = clock_seconds() - started;
+        times[count++] = reel_clock_seconds() - started;
     }
-    cost.gflop = 1e-9 * (double)(flops_count() - flops) / count;
+    cost.gflop = 1e-9 * (double)(tensor_flops_count() - flops) / count;
     cost.seconds = bench_median(times, count);
     return cost;
 }
@@ -74,109 +74,109 @@ static void print_cost(const Cost *cost, const Limits *limits)
                100 * rate / (products ? limits->gflops : limits->copy));
 }
 
-static void write_cost(JsonWriter *json, const char *key, const Cost *cost)
+static void write_cost(ReelJsonWriter *json, const char *key, const Cost *cost)
 {
-    json_begin_object(json, key);
-    json_number(json, "us", 1e6 * cost->seconds);
-    json_number(json, "bytes", cost->bytes);
-    json_number(json, "gb_per_s", 1e-9 * cost->bytes / cost->seconds);
-    json_number(json, "gflop", cost->gflop);
-    json_number(json, "gflops", cost->gflop / cost->seconds);
-    json_end_object(json);
+    reel_json_begin_object(json, key);
+    reel_json_number(json, "us", 1e6 * cost->seconds);
+    reel_json_number(json, "bytes", cost->bytes);
+    reel_json_number(json, "gb_per_s", 1e-9 * cost->bytes / cost->seconds);
+    reel_json_number(json, "gflop", cost->gflop);
+    reel_json_number(json, "gflops", cost->gflop / cost->seconds);
+    reel_json_end_object(json);
 }
 
-static Status measure_op(const OpKind *op, int64_t elements, uint64_t seed, const Limits *limits,
-                         JsonWriter *json)
+static ReelStatus measure_op(const OpKind *op, int64_t elements, uint64_t seed, const Limits *limits,
+                             ReelJsonWriter *json)
 {
-    Measure m;
-    Status status = measure_init(&m, op, elements, seed);
-    if (!status_is_ok(&status))
+    OpMeasure m;
+    ReelStatus status = op_measure_init(&m, op, elements, seed);
+    if (!reel_status_is_ok(&status))
         return status;
     char shapes[64];
-    measure_shapes(&m, shapes, sizeof shapes);
+    op_measure_shapes(&m, shapes, sizeof shapes);
     bool view = m.output_bytes == 0;
-    Cost forward = measure(&m, measure_forward, view ? 0 : (double)(m.input_bytes + m.output_bytes));
-    Cost backward = measure(&m, measure_backward, 0);
+    Cost forward = measure(&m, op_measure_forward, view ? 0 : (double)(m.input_bytes + m.output_bytes));
+    Cost backward = measure(&m, op_measure_backward, 0);
     backward.bytes = m.grad_bytes ? (double)(m.grad_bytes + m.output_bytes) : 0;
     printf("%-22s %9lld", op->name, (long long)m.elements);
     print_cost(&forward, limits);
     print_cost(&backward, limits);
     printf("  %s\n", shapes);
-    json_begin_object(json, NULL);
-    json_string(json, "name", op->name);
-    json_string(json, "inputs", shapes);
-    json_integer(json, "elements", m.elements);
-    json_bool(json, "view", view);
-    json_number(json, "limit_gflops", limits->gflops);
-    json_number(json, "limit_gb_per_s", limits->copy);
+    reel_json_begin_object(json, NULL);
+    reel_json_string(json, "name", op->name);
+    reel_json_string(json, "inputs", shapes);
+    reel_json_integer(json, "elements", m.elements);
+    reel_json_bool(json, "view", view);
+    reel_json_number(json, "limit_gflops", limits->gflops);
+    reel_json_number(json, "limit_gb_per_s", limits->copy);
     write_cost(json, "forward", &forward);
     write_cost(json, "backward", &backward);
-    json_end_object(json);
-    measure_free(&m);
+    reel_json_end_object(json);
+    op_measure_free(&m);
     return status;
 }
 
 /* What an op costs by itself: tanh and mul in turn, of one number. */
-static Status measure_own_cost(JsonWriter *json)
+static ReelStatus measure_own_cost(ReelJsonWriter *json)
 {
     enum { OPS = 100000, STEPS = 5 };
     double one = 0.5, factor = 1.0001, first[2] = {0}, least[2] = {INFINITY, INFINITY};
     Tape *tape = tape_new();
     if (!tape)
-        return status_no_memory(0, "a tape");
+        return reel_status_no_memory(0, "a tape");
     for (int step = 0; step < STEPS && tape_ok(tape); step++) {
         tape_begin(tape);
-        double start = clock_seconds();
-        Var x = tape_leaf(tape, tensor_from(&one, DTYPE_F64, 0, NULL)), y = x;
-        Var k = tape_leaf(tape, tensor_from(&factor, DTYPE_F64, 0, NULL));
+        double start = reel_clock_seconds();
+        Var x = tape_leaf(tape, tensor_from(&one, TENSOR_F64, 0, NULL)), y = x;
+        Var k = tape_leaf(tape, tensor_from(&factor, TENSOR_F64, 0, NULL));
         for (int i = 0; i < OPS; i += 2)
             y = var_mul(var_tanh(y), k);
-        double half = clock_seconds();
+        double half = reel_clock_seconds();
         tape_backward(y);
-        double took[2] = {(half - start) / OPS * 1e9, (clock_seconds() - half) / OPS * 1e9};
+        double took[2] = {(half - start) / OPS * 1e9, (reel_clock_seconds() - half) / OPS * 1e9};
         for (int way = 0; way < 2; way++) {
             first[way] = step == 0 ? took[way] : first[way];
             least[way] = fmin(least[way], took[way]);
         }
     }
-    Status status = *tape_status(tape);
+    ReelStatus status = *tape_status(tape);
     double bytes = (double)tape_peak_bytes(tape) / OPS;
     tape_free(tape);
     printf("an op on one number: forward %.0f ns, backward %.0f ns (in the first step %.0f and %.0f), %.0f "
            "bytes of "
            "data and gradients\n",
            least[0], least[1], first[0], first[1], bytes);
-    json_begin_object(json, "own_cost");
-    json_number(json, "forward_ns", least[0]);
-    json_number(json, "backward_ns", least[1]);
-    json_number(json, "first_forward_ns", first[0]);
-    json_number(json, "first_backward_ns", first[1]);
-    json_end_object(json);
+    reel_json_begin_object(json, "own_cost");
+    reel_json_number(json, "forward_ns", least[0]);
+    reel_json_number(json, "backward_ns", least[1]);
+    reel_json_number(json, "first_forward_ns", first[0]);
+    reel_json_number(json, "first_backward_ns", first[1]);
+    reel_json_end_object(json);
     return status;
 }
 
-Status bench_ops(const BenchOptions *options)
+ReelStatus bench_ops(const BenchOptions *options)
 {
-    JsonWriter json = {0};
+    ReelJsonWriter json = {0};
     Limits limits[2] = {find_limits(sizes[0]), find_limits(sizes[1])};
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     bench_print_machine();
     for (int i = 0; i < 2; i++)
         printf("limits on one thread, %lld elements: products %.1f GFLOP/s, copies %.1f GB/s (read and "
                "written)\n",
                (long long)sizes[i], limits[i].gflops, limits[i].copy);
-    json_begin_object(&json, NULL);
+    reel_json_begin_object(&json, NULL);
     bench_describe_machine(&json);
     status = measure_own_cost(&json);
     printf("bytes are the least that must be moved: inputs and outputs; backward, the gradients of both\n");
     printf("%-22s %9s %10s %15s %5s %10s %15s %5s  %s\n", "op", "elements", "forward us", "", "limit",
            "backw. us", "", "limit", "inputs");
-    json_begin_array(&json, "ops");
-    for (int i = 0; i < op_count() && status_is_ok(&status); i++)
-        for (int size = 0; size < 2 && status_is_ok(&status); size++)
+    reel_json_begin_array(&json, "ops");
+    for (int i = 0; i < op_count() && reel_status_is_ok(&status); i++)
+        for (int size = 0; size < 2 && reel_status_is_ok(&status); size++)
             status = measure_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
-    json_end_array(&json);
-    json_end_object(&json);
-    Status written = bench_write_json(&json, status_is_ok(&status) ? options->json : NULL);
-    return status_is_ok(&status) ? written : status;
+    reel_json_end_array(&json);
+    reel_json_end_object(&json);
+    ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
+    return reel_status_is_ok(&status) ? written : status;
 }

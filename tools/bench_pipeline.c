@@ -18,65 +18,65 @@ typedef struct Start {
 } Start;
 
 /* Evaluation is to run at the speed of training's forward half. */
-static Status compare_predict(Trainer *trainer, const Batch *batch, Arena *arena, Start *start)
+static ReelStatus compare_predict(Trainer *trainer, const Batch *batch, TensorArena *arena, Start *start)
 {
     enum { REPEATS = 5 };
     double forward[REPEATS], predict[REPEATS], loss;
-    Tensor logits = tensor_new(arena, DTYPE_F32, batch->labels.ndim, batch->labels.shape);
-    Status status = status_ok();
-    for (int i = 0; i < REPEATS && status_is_ok(&status); i++) {
+    Tensor logits = tensor_new(arena, TENSOR_F32, batch->labels.ndim, batch->labels.shape);
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < REPEATS && reel_status_is_ok(&status); i++) {
         status = trainer_step(trainer, batch, &loss);
         forward[i] = trainer_times(trainer).forward;
-        double begun = clock_seconds();
-        if (status_is_ok(&status))
+        double begun = reel_clock_seconds();
+        if (reel_status_is_ok(&status))
             status = trainer_predict(trainer, batch, logits, NULL);
-        predict[i] = clock_seconds() - begun;
+        predict[i] = reel_clock_seconds() - begun;
     }
     start->forward = bench_median(forward, REPEATS);
     start->predict = bench_median(predict, REPEATS);
     return status;
 }
 
-static Status run_once(const BenchOptions *options, const char *path, Start *start, int64_t *texts)
+static ReelStatus run_once(const BenchOptions *options, const char *path, Start *start, int64_t *texts)
 {
     Dataset *dataset = NULL;
     Loader loader = {0};
     Model *model = NULL;
     Trainer *trainer = NULL;
     Batch batch;
-    double begun = clock_seconds(), loss;
-    Status status = dataset_read(&dataset, path, NULL);
-    start->read = clock_seconds() - begun;
-    if (!status_is_ok(&status))
+    double begun = reel_clock_seconds(), loss;
+    ReelStatus status = dataset_read(&dataset, path, NULL);
+    start->read = reel_clock_seconds() - begun;
+    if (!reel_status_is_ok(&status))
         return status;
     *texts = dataset->train.count + dataset->test.count;
-    begun = clock_seconds();
+    begun = reel_clock_seconds();
     ModelConfig config = {.vocabulary = dataset->text.tokenizer.vocab_size,
                           .labels = dataset_num_classes(dataset)};
     TrainerOptions how = trainer_defaults();
     how.threads = options->threads;
     how.shards = options->shards ? options->shards : options->threads;
     status = model_new(&model, bench_find_model("lstm"), config, options->seed);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = trainer_new(&trainer, model, &how);
-    start->model = clock_seconds() - begun;
-    begun = clock_seconds();
+    start->model = reel_clock_seconds() - begun;
+    begun = reel_clock_seconds();
     LoaderOptions of_loader = loader_defaults();
     of_loader.batch = options->shape.batch;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = loader_init(&loader, &dataset->train, &of_loader);
-    if (status_is_ok(&status) && !loader_next(&loader, &batch))
-        status = status_failed("%s: no text to train on", path);
-    start->batch = clock_seconds() - begun;
-    begun = clock_seconds();
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status) && !loader_next(&loader, &batch))
+        status = reel_status_failed("%s: no text to train on", path);
+    start->batch = reel_clock_seconds() - begun;
+    begun = reel_clock_seconds();
+    if (reel_status_is_ok(&status))
         status = trainer_step(trainer, &batch, &loss);
-    start->step = clock_seconds() - begun;
-    Arena arena;
-    arena_init(&arena, 0);
-    if (status_is_ok(&status))
+    start->step = reel_clock_seconds() - begun;
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    if (reel_status_is_ok(&status))
         status = compare_predict(trainer, &batch, &arena, start);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     loader_free(&loader);
     trainer_free(trainer);
     model_free(model);
@@ -127,7 +127,7 @@ static double first_batch_of(const Start *s)
     return s->read + s->model + s->batch;
 }
 
-Status bench_pipeline(const BenchOptions *options, const char *path)
+ReelStatus bench_pipeline(const BenchOptions *options, const char *path)
 {
     static const struct {
         const char *key, *label;
@@ -142,22 +142,22 @@ Status bench_pipeline(const BenchOptions *options, const char *path)
     Start starts[MAX_ROUNDS];
     int64_t texts = 0;
     for (int i = 0; i < options->rounds; i++) {
-        Status status = run_once(options, path, &starts[i], &texts);
-        if (!status_is_ok(&status))
+        ReelStatus status = run_once(options, path, &starts[i], &texts);
+        if (!reel_status_is_ok(&status))
             return status;
     }
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
     bench_describe_machine(&json);
-    json_string(&json, "data", path);
-    json_integer(&json, "texts", texts);
+    reel_json_string(&json, "data", path);
+    reel_json_integer(&json, "texts", texts);
     bench_print_machine();
     printf("%s: %lld texts; medians of %d\n", path, (long long)texts, options->rounds);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         double ms = median_ms(starts, options->rounds, parts[i].of);
         printf("%9.1f ms  %s\n", ms, parts[i].label);
-        json_number(&json, parts[i].key, ms);
+        reel_json_number(&json, parts[i].key, ms);
     }
-    json_end_object(&json);
+    reel_json_end_object(&json);
     return bench_write_json(&json, options->json);
 }

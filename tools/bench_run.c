@@ -22,7 +22,7 @@ enum { WARM_UP = 3 };
 
 /* What the process answers: to being started, to a step, to a measurement of the peak. */
 typedef struct Answer {
-    Status status;
+    ReelStatus status;
     BenchShape shape;
     int64_t parameters;
     BenchSample sample;
@@ -63,7 +63,7 @@ static void reset_peak_rss(void)
     }
 }
 
-static Status open_worker(Worker *w, const BenchSetting *setting, Answer *answer)
+static ReelStatus open_worker(Worker *w, const BenchSetting *setting, Answer *answer)
 {
     const BenchShape *s = &setting->shape;
     w->setting = setting;
@@ -72,8 +72,8 @@ static Status open_worker(Worker *w, const BenchSetting *setting, Answer *answer
                           .embed = s->embed,
                           .hidden = s->hidden,
                           .layers = s->layers};
-    Status status = model_new(&w->model, setting->kind, config, setting->seed);
-    if (!status_is_ok(&status))
+    ReelStatus status = model_new(&w->model, setting->kind, config, setting->seed);
+    if (!reel_status_is_ok(&status))
         return status;
     answer->parameters = model_count(w->model);
     answer->shape = *s;
@@ -85,26 +85,26 @@ static Status open_worker(Worker *w, const BenchSetting *setting, Answer *answer
     options.shards = setting->shards;
     options.seed = setting->seed;
     status = trainer_new(&w->trainer, w->model, &options);
-    if (status_is_ok(&status) && !bench_draw_init(&w->draw, s, setting->seed))
-        status = status_no_memory(0, "batches");
+    if (reel_status_is_ok(&status) && !bench_draw_init(&w->draw, s, setting->seed))
+        status = reel_status_no_memory(0, "batches");
     return status;
 }
 
 static uint64_t count_mallocs(const Worker *w)
 {
-    return w->setting->malloc_calls ? w->setting->malloc_calls() : mem_stats().calls;
+    return w->setting->malloc_calls ? w->setting->malloc_calls() : reel_mem_stats().calls;
 }
 
-static Status take_step(Worker *w, BenchSample *sample)
+static ReelStatus take_step(Worker *w, BenchSample *sample)
 {
     Batch batch = bench_draw_next(&w->draw);
-    uint64_t flops = flops_count(), mallocs = mem_stats().calls, all = count_mallocs(w);
-    double cpu = bench_cpu_seconds(), started = clock_seconds();
-    Status status = trainer_step(w->trainer, &batch, &sample->loss);
-    sample->step = clock_seconds() - started;
+    uint64_t flops = tensor_flops_count(), mallocs = reel_mem_stats().calls, all = count_mallocs(w);
+    double cpu = bench_cpu_seconds(), started = reel_clock_seconds();
+    ReelStatus status = trainer_step(w->trainer, &batch, &sample->loss);
+    sample->step = reel_clock_seconds() - started;
     sample->cpu = bench_cpu_seconds() - cpu;
-    sample->flops = flops_count() - flops;
-    sample->mallocs = mem_stats().calls - mallocs;
+    sample->flops = tensor_flops_count() - flops;
+    sample->mallocs = reel_mem_stats().calls - mallocs;
     sample->other = count_mallocs(w) - all - sample->mallocs;
     TrainerTimes times = trainer_times(w->trainer);
     sample->forward = times.forward;
@@ -150,9 +150,9 @@ static bool receive_all(int fd, void *data, size_t size)
 static void serve(const BenchSetting *setting, int line)
 {
     Worker w = {0};
-    Answer answer = {.status = status_ok()};
+    Answer answer = {.status = reel_status_ok()};
     answer.status = open_worker(&w, setting, &answer);
-    bool open = send_all(line, &answer, sizeof answer) && status_is_ok(&answer.status);
+    bool open = send_all(line, &answer, sizeof answer) && reel_status_is_ok(&answer.status);
     for (char letter; open && receive_all(line, &letter, 1);) {
         if (letter == 's') {
             answer.status = take_step(&w, &answer.sample);
@@ -171,23 +171,24 @@ static void serve(const BenchSetting *setting, int line)
 
 /* ---- Outside ---- */
 
-static Status ask(BenchRun *run, char letter, Answer *answer)
+static ReelStatus ask(BenchRun *run, char letter, Answer *answer)
 {
     if ((letter && !send_all(run->line, &letter, 1)) || !receive_all(run->line, answer, sizeof *answer))
-        return status_failed("%s: its process ended early; perhaps there is too little memory for it",
-                             run->setting.kind->name);
+        return reel_status_failed("%s: its process ended early; perhaps there is too little memory for it",
+                                  run->setting.kind->name);
     return answer->status;
 }
 
-Status bench_run_start(BenchRun *run, const BenchSetting *setting)
+ReelStatus bench_run_start(BenchRun *run, const BenchSetting *setting)
 {
-    *run = (BenchRun){.setting = *setting, .samples = mem_calloc(BENCH_MAX_SAMPLES, sizeof(BenchSample))};
+    *run =
+        (BenchRun){.setting = *setting, .samples = reel_mem_calloc(BENCH_MAX_SAMPLES, sizeof(BenchSample))};
     int lines[2];
     if (!run->samples)
-        return status_no_memory(BENCH_MAX_SAMPLES * sizeof(BenchSample), "samples");
+        return reel_status_no_memory(BENCH_MAX_SAMPLES * sizeof(BenchSample), "samples");
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, lines) != 0) {
-        Status status = status_failed("cannot make a connection to a process: %s", strerror(errno));
-        mem_free(run->samples);
+        ReelStatus status = reel_status_failed("cannot make a connection to a process: %s", strerror(errno));
+        reel_mem_free(run->samples);
         *run = (BenchRun){0};
         return status;
     }
@@ -202,9 +203,9 @@ Status bench_run_start(BenchRun *run, const BenchSetting *setting)
     close(lines[1]);
     run->line = lines[0];
     Answer answer;
-    Status status = run->process < 0 ? status_failed("cannot start a process: %s", strerror(errno))
-                                     : ask(run, 0, &answer);
-    if (!status_is_ok(&status)) {
+    ReelStatus status = run->process < 0 ? reel_status_failed("cannot start a process: %s", strerror(errno))
+                                         : ask(run, 0, &answer);
+    if (!reel_status_is_ok(&status)) {
         bench_run_end(run);
         return status;
     }
@@ -223,30 +224,30 @@ void bench_run_end(BenchRun *run)
         waitpid(run->process, NULL, 0);
     }
     close(run->line);
-    mem_free(run->samples);
+    reel_mem_free(run->samples);
     *run = (BenchRun){0};
 }
 
-Status bench_run_steps(BenchRun *run, int count, bool keep)
+ReelStatus bench_run_steps(BenchRun *run, int count, bool keep)
 {
     for (int i = 0; i < count; i++) {
         Answer answer;
-        Status status = ask(run, 's', &answer);
-        if (!status_is_ok(&status))
+        ReelStatus status = ask(run, 's', &answer);
+        if (!reel_status_is_ok(&status))
             return status;
         if (!isfinite(answer.sample.loss))
-            return status_failed("%s: the loss is not finite", run->setting.kind->name);
+            return reel_status_failed("%s: the loss is not finite", run->setting.kind->name);
         if (keep && run->count < BENCH_MAX_SAMPLES)
             run->samples[run->count++] = answer.sample;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status bench_run_peak(BenchRun *run)
+ReelStatus bench_run_peak(BenchRun *run)
 {
     Answer answer;
-    Status status = ask(run, 'p', &answer);
-    if (status_is_ok(&status) && run->peak_count < (int)(sizeof run->peaks / sizeof run->peaks[0]))
+    ReelStatus status = ask(run, 'p', &answer);
+    if (reel_status_is_ok(&status) && run->peak_count < (int)(sizeof run->peaks / sizeof run->peaks[0]))
         run->peaks[run->peak_count++] = answer.peak;
     return status;
 }

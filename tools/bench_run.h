@@ -41,12 +41,12 @@ typedef struct BenchRun {
 } BenchRun;
 
 /* Starts the process, which builds the model. On success the caller ends it with bench_run_end(). */
-Status bench_run_start(BenchRun *run, const BenchSetting *setting);
+ReelStatus bench_run_start(BenchRun *run, const BenchSetting *setting);
 void bench_run_end(BenchRun *run);
 /* Trains so many steps, each on a batch of its own, and keeps their samples where `keep`. */
-Status bench_run_steps(BenchRun *run, int count, bool keep);
+ReelStatus bench_run_steps(BenchRun *run, int count, bool keep);
 /* Measures the peak of products there (limits_sgemm()) and keeps it. */
-Status bench_run_peak(BenchRun *run);
+ReelStatus bench_run_peak(BenchRun *run);
 
 /* The medians of the samples; flops are the mean, mallocs and other the sum over all of them. */
 BenchSample bench_run_median(const BenchRun *run);

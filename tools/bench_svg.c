@@ -110,13 +110,13 @@ static void draw_curve(FILE *file, const SvgCurve *curve, const Frame *f, int nu
     draw_text(file, WIDTH - RIGHT + 29, y, "start", "", "%s", curve->name);
 }
 
-Status svg_write(const char *path, const SvgPanel *panels, int count)
+ReelStatus svg_write(const char *path, const SvgPanel *panels, int count)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
     if (!file)
-        return status_no_memory(0, path);
+        return reel_status_no_memory(0, path);
     int rows = (count + COLUMNS - 1) / COLUMNS;
     fprintf(file,
             "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %d %d' font-family='sans-serif' "
@@ -132,8 +132,8 @@ Status svg_write(const char *path, const SvgPanel *panels, int count)
     }
     fputs("</svg>\n", file);
     bool whole = !ferror(file);
-    Status status =
-        fclose(file) == 0 && whole ? atomic_file_put(path, text, size) : status_no_memory(0, path);
+    ReelStatus status =
+        fclose(file) == 0 && whole ? reel_atomic_file_put(path, text, size) : reel_status_no_memory(0, path);
     free(text);
     return status;
 }

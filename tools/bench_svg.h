@@ -22,6 +22,6 @@ typedef struct SvgPanel {
 } SvgPanel;
 
 /* Writes the panels to `path`, two in a row. */
-Status svg_write(const char *path, const SvgPanel *panels, int count);
+ReelStatus svg_write(const char *path, const SvgPanel *panels, int count);
 
 #endif

@@ -6,7 +6,7 @@
 
 static const struct {
     const char *name;
-    Status (*run)(int argc, char **argv);
+    ReelStatus (*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
     {"train", bpe_command_train, "learn a tokenizer from texts"},
@@ -38,11 +38,11 @@ int main(int argc, char **argv)
                              .commands = tell_commands};
     for (int i = 0; argc > 1 && i < OPTION_COUNT(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0) {
-            Status status = commands[i].run(argc - 1, argv + 1);
+            ReelStatus status = commands[i].run(argc - 1, argv + 1);
             return program_report(&status);
         }
     if (program_tells(&program, argc, argv))
         return program_report(NULL);
-    Status status = status_usage("a command is expected: train, encode, decode, info or convert");
+    ReelStatus status = reel_status_usage("a command is expected: train, encode, decode, info or convert");
     return program_report(&status);
 }

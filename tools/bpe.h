@@ -13,11 +13,11 @@
 enum { BPE_BLOCK_BYTES = 4 << 20, BPE_MAX_THREADS = 64 };
 
 /* Each takes the command line from its own name on. */
-Status bpe_command_train(int argc, char **argv);
-Status bpe_command_encode(int argc, char **argv);
-Status bpe_command_decode(int argc, char **argv);
-Status bpe_command_info(int argc, char **argv);
-Status bpe_command_convert(int argc, char **argv);
+ReelStatus bpe_command_train(int argc, char **argv);
+ReelStatus bpe_command_encode(int argc, char **argv);
+ReelStatus bpe_command_decode(int argc, char **argv);
+ReelStatus bpe_command_info(int argc, char **argv);
+ReelStatus bpe_command_convert(int argc, char **argv);
 
 /* Progress: a line that is drawn anew, where stderr is a terminal. */
 typedef struct Meter {
@@ -34,22 +34,22 @@ void meter_clear(const Meter *meter);
 typedef struct Input {
     int fd;
     const char *name;
-    Bytes bytes; /* the block, then what was read behind it */
+    ReelBytes bytes; /* the block, then what was read behind it */
     size_t block;
     bool ended;
     uint64_t read;
 } Input;
 
-Status input_open(Input *input, const char *path);
+ReelStatus input_open(Input *input, const char *path);
 void input_close(Input *input);
 /* The next `at_least` bytes or more of whole lines, in bytes.data[0 .. block); 0 at the end. */
-Status input_next(Input *input, size_t at_least);
+ReelStatus input_next(Input *input, size_t at_least);
 
-Status output_write(const char *data, size_t size);
-Status output_flush(void);
-Status output_no_memory(void);
-void output_report(FILE *to, JsonWriter *json);
+ReelStatus output_write(const char *data, size_t size);
+ReelStatus output_flush(void);
+ReelStatus output_no_memory(void);
+void output_report(FILE *to, ReelJsonWriter *json);
 /* Room for `more` bytes behind those there are; NULL: no memory. */
-char *bytes_room(Bytes *bytes, size_t more);
+char *bytes_room(ReelBytes *bytes, size_t more);
 
 #endif

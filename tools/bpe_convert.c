@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static Status convert_files(const char *from, const char *to, const char *unk, const char **files, int count)
+static ReelStatus convert_files(const char *from, const char *to, const char *unk, const char **files,
+                                int count)
 {
     bool two_in = strcmp(from, "gpt2") == 0, two_out = strcmp(to, "gpt2") == 0;
     if (count != 2 + two_in + two_out)
-        return status_usage("convert --from %s --to %s takes %d files, not %d", from, to,
-                            2 + two_in + two_out, count);
+        return reel_status_usage("convert --from %s --to %s takes %d files, not %d", from, to,
+                                 2 + two_in + two_out, count);
     BpeTokenizer *tokenizer = NULL;
-    Status status;
+    ReelStatus status;
     if (two_in)
         status = bpe_load_gpt2(&tokenizer, files[0], files[1]);
     else if (strcmp(from, "codes") == 0)
@@ -19,11 +20,11 @@ static Status convert_files(const char *from, const char *to, const char *unk, c
     else
         status = bpe_load(&tokenizer, files[0]);
     const char **out = files + 1 + two_in;
-    if (status_is_ok(&status) && two_out)
+    if (reel_status_is_ok(&status) && two_out)
         status = bpe_save_gpt2(tokenizer, out[0], out[1]);
-    else if (status_is_ok(&status) && strcmp(to, "codes") == 0)
+    else if (reel_status_is_ok(&status) && strcmp(to, "codes") == 0)
         status = bpe_save_codes(tokenizer, out[0]);
-    else if (status_is_ok(&status))
+    else if (reel_status_is_ok(&status))
         status = bpe_save(tokenizer, out[0]);
     bpe_tokenizer_free(tokenizer);
     return status;
@@ -34,7 +35,7 @@ static bool is_format(const char *name)
     return strcmp(name, "json") == 0 || strcmp(name, "gpt2") == 0 || strcmp(name, "codes") == 0;
 }
 
-Status bpe_command_convert(int argc, char **argv)
+ReelStatus bpe_command_convert(int argc, char **argv)
 {
     const char *from = "json", *to = "json", *unk = NULL;
     const Option options[] = {
@@ -51,13 +52,13 @@ Status bpe_command_convert(int argc, char **argv)
                              .count = OPTION_COUNT(options),
                              .is_command = true};
     if (program_tells(&program, argc, argv))
-        return status_ok();
+        return reel_status_ok();
     const char *files[argc];
     int count;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count, NULL);
-    if (!status_is_ok(&status))
+    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count, NULL);
+    if (!reel_status_is_ok(&status))
         return status;
     if (!is_format(from) || !is_format(to))
-        return status_usage("%s: the formats are json, gpt2 and codes", is_format(from) ? to : from);
+        return reel_status_usage("%s: the formats are json, gpt2 and codes", is_format(from) ? to : from);
     return convert_files(from, to, unk, files, count);
 }

@@ -9,11 +9,11 @@ typedef struct Decoding {
     const BpeTokenizer *tokenizer;
     bool keep_special;
     BpeIds ids;
-    Bytes out;
+    ReelBytes out;
     uint64_t line;
 } Decoding;
 
-static Status parse_ids(Decoding *d, const char *name, const char *text, const char *end)
+static ReelStatus parse_ids(Decoding *d, const char *name, const char *text, const char *end)
 {
     const char *line = text;
     d->ids.count = 0;
@@ -28,49 +28,49 @@ static Status parse_ids(Decoding *d, const char *name, const char *text, const c
             id = id * 10 + (*text - '0');
         bool ended = text == end || *text == ' ' || *text == '\t' || *text == '\r';
         if (text == begin || !ended || id >= bpe_vocab_size(d->tokenizer))
-            return status_failed("%s:%llu: an id from 0 to %d is expected at column %zu", name,
-                                 (unsigned long long)d->line, bpe_vocab_size(d->tokenizer) - 1,
-                                 (size_t)(begin - line) + 1);
-        int32_t *ids = mem_grow(d->ids.ids, d->ids.count, &d->ids.capacity, sizeof *ids);
+            return reel_status_failed("%s:%llu: an id from 0 to %d is expected at column %zu", name,
+                                      (unsigned long long)d->line, bpe_vocab_size(d->tokenizer) - 1,
+                                      (size_t)(begin - line) + 1);
+        int32_t *ids = reel_mem_grow(d->ids.ids, d->ids.count, &d->ids.capacity, sizeof *ids);
         if (!ids)
             return output_no_memory();
         d->ids.ids = ids;
         ids[d->ids.count++] = (int32_t)id;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status decode_block(Decoding *d, const char *name, const char *text, size_t size)
+static ReelStatus decode_block(Decoding *d, const char *name, const char *text, size_t size)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     d->out.size = 0;
-    for (const char *end = text + size; text < end && status_is_ok(&status);) {
+    for (const char *end = text + size; text < end && reel_status_is_ok(&status);) {
         const char *feed = memchr(text, '\n', (size_t)(end - text));
         const char *stop = feed ? feed : end;
         d->line++;
         status = parse_ids(d, name, text, stop);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = bpe_decode(d->tokenizer, d->ids.ids, d->ids.count, !d->keep_special, &d->out);
-        if (status_is_ok(&status) && !bytes_room(&d->out, 1))
+        if (reel_status_is_ok(&status) && !bytes_room(&d->out, 1))
             status = output_no_memory();
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             d->out.data[d->out.size++] = '\n';
         text = stop + (feed != NULL);
     }
-    Status written = output_write(d->out.data, d->out.size);
-    return status_is_ok(&status) ? written : status;
+    ReelStatus written = output_write(d->out.data, d->out.size);
+    return reel_status_is_ok(&status) ? written : status;
 }
 
-static Status decode_file(Decoding *d, const char *path, Meter *meter)
+static ReelStatus decode_file(Decoding *d, const char *path, Meter *meter)
 {
     Input input;
-    Status status = input_open(&input, path);
-    if (!status_is_ok(&status))
+    ReelStatus status = input_open(&input, path);
+    if (!reel_status_is_ok(&status))
         return status;
     d->line = 0;
-    while (status_is_ok(&status)) {
+    while (reel_status_is_ok(&status)) {
         status = input_next(&input, 1);
-        if (!status_is_ok(&status) || input.block == 0)
+        if (!reel_status_is_ok(&status) || input.block == 0)
             break;
         status = decode_block(d, input.name, input.bytes.data, input.block);
         meter_bytes(meter, "decoding", input.read);
@@ -79,7 +79,7 @@ static Status decode_file(Decoding *d, const char *path, Meter *meter)
     return status;
 }
 
-Status bpe_command_decode(int argc, char **argv)
+ReelStatus bpe_command_decode(int argc, char **argv)
 {
     const char *path = NULL;
     Decoding d = {0};
@@ -95,24 +95,24 @@ Status bpe_command_decode(int argc, char **argv)
                              .count = OPTION_COUNT(options),
                              .is_command = true};
     if (program_tells(&program, argc, argv))
-        return status_ok();
+        return reel_status_ok();
     const char *files[argc];
     int file_count;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
-    if (status_is_ok(&status) && (!path || file_count == 0))
-        status = status_usage("decode needs --tokenizer FILE and at least one file of ids");
+    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
+    if (reel_status_is_ok(&status) && (!path || file_count == 0))
+        status = reel_status_usage("decode needs --tokenizer FILE and at least one file of ids");
     BpeTokenizer *tokenizer = NULL;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = bpe_load(&tokenizer, path);
     d.tokenizer = tokenizer;
     Meter meter = meter_start();
-    for (int i = 0; i < file_count && status_is_ok(&status); i++)
+    for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
         status = decode_file(&d, files[i], &meter);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = output_flush();
     meter_clear(&meter);
     bpe_tokenizer_free(tokenizer);
-    mem_free(d.ids.ids);
-    mem_free(d.out.data);
+    reel_mem_free(d.ids.ids);
+    reel_mem_free(d.out.data);
     return status;
 }

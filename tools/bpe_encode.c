@@ -18,7 +18,7 @@ typedef struct EncodeArguments {
 typedef struct EncodeWorker {
     BpeEncoder *encoder;
     BpeIds ids, ends;
-    Bytes out;
+    ReelBytes out;
     bool no_memory;
 } EncodeWorker;
 
@@ -27,7 +27,7 @@ typedef struct Encoding {
     const BpeTokenizer *tokenizer;
     EncodeWorker *workers;
     int count;
-    Pool *pool;
+    TensorPool *pool;
     uint64_t lines, ids;
 } Encoding;
 
@@ -43,7 +43,7 @@ static char *put_number(char *out, uint32_t number)
     return out;
 }
 
-static bool print_token(const Encoding *e, Bytes *out, int32_t id)
+static bool print_token(const Encoding *e, ReelBytes *out, int32_t id)
 {
     size_t size = 0;
     const char *text = bpe_token_text(e->tokenizer, id, &size);
@@ -83,7 +83,7 @@ static void print_part(void *context, int task)
     w->no_memory = !fine;
 }
 
-static Status encode_block(Encoding *e, const char *text, size_t size)
+static ReelStatus encode_block(Encoding *e, const char *text, size_t size)
 {
     BpeEncoder *encoders[BPE_MAX_THREADS];
     BpeIds ids[BPE_MAX_THREADS], ends[BPE_MAX_THREADS];
@@ -94,33 +94,33 @@ static Status encode_block(Encoding *e, const char *text, size_t size)
         ids[i] = w->ids;
         ends[i] = w->ends;
     }
-    Status status = bpe_encode_parallel(encoders, e->count, e->pool, text, size, ids, ends);
+    ReelStatus status = bpe_encode_parallel(encoders, e->count, e->pool, text, size, ids, ends);
     for (int i = 0; i < e->count; i++) {
         e->workers[i].ids = ids[i];
         e->workers[i].ends = ends[i];
         e->lines += ends[i].count;
         e->ids += ids[i].count;
     }
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
-    pool_run(e->pool, print_part, e, e->count);
+    tensor_pool_run(e->pool, print_part, e, e->count);
     for (int i = 0; i < e->count; i++)
         if (e->workers[i].no_memory)
             return output_no_memory();
-    for (int i = 0; i < e->count && status_is_ok(&status); i++)
+    for (int i = 0; i < e->count && reel_status_is_ok(&status); i++)
         status = output_write(e->workers[i].out.data, e->workers[i].out.size);
     return status;
 }
 
-static Status encode_file(Encoding *e, const char *path, Meter *meter, uint64_t *bytes)
+static ReelStatus encode_file(Encoding *e, const char *path, Meter *meter, uint64_t *bytes)
 {
     Input input;
-    Status status = input_open(&input, path);
-    if (!status_is_ok(&status))
+    ReelStatus status = input_open(&input, path);
+    if (!reel_status_is_ok(&status))
         return status;
-    while (status_is_ok(&status)) {
+    while (reel_status_is_ok(&status)) {
         status = input_next(&input, e->count > 1 ? (size_t)BPE_BLOCK_BYTES : 1);
-        if (!status_is_ok(&status) || input.block == 0)
+        if (!reel_status_is_ok(&status) || input.block == 0)
             break;
         status = encode_block(e, input.bytes.data, input.block);
         meter_bytes(meter, "encoding", *bytes + input.read);
@@ -130,18 +130,18 @@ static Status encode_file(Encoding *e, const char *path, Meter *meter, uint64_t 
     return status;
 }
 
-static Status encoding_start(Encoding *e)
+static ReelStatus encoding_start(Encoding *e)
 {
-    e->workers = mem_calloc((size_t)e->count, sizeof *e->workers);
-    e->pool = pool_new(e->count);
+    e->workers = reel_mem_calloc((size_t)e->count, sizeof *e->workers);
+    e->pool = tensor_pool_new(e->count);
     if (!e->workers || !e->pool)
-        return status_no_memory(0, "threads");
+        return reel_status_no_memory(0, "threads");
     for (int i = 0; i < e->count; i++) {
         if (!(e->workers[i].encoder = bpe_encoder_new(e->tokenizer)))
-            return status_no_memory(0, "an encoder");
+            return reel_status_no_memory(0, "an encoder");
         bpe_encoder_set_dropout(e->workers[i].encoder, e->arguments->dropout, e->arguments->seed);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 static void encoding_stop(Encoding *e)
@@ -150,49 +150,49 @@ static void encoding_stop(Encoding *e)
         bpe_encoder_free(e->workers[i].encoder);
         bpe_ids_free(&e->workers[i].ids);
         bpe_ids_free(&e->workers[i].ends);
-        mem_free(e->workers[i].out.data);
+        reel_mem_free(e->workers[i].out.data);
     }
-    mem_free(e->workers);
-    pool_free(e->pool);
+    reel_mem_free(e->workers);
+    tensor_pool_free(e->pool);
 }
 
 static void report_encoding(const Encoding *e, uint64_t bytes, double seconds)
 {
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
-    json_integer(&json, "bytes", (int64_t)bytes);
-    json_integer(&json, "lines", (int64_t)e->lines);
-    json_integer(&json, "ids", (int64_t)e->ids);
-    json_number(&json, "seconds", seconds);
-    json_integer(&json, "threads", e->count);
-    json_end_object(&json);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
+    reel_json_integer(&json, "bytes", (int64_t)bytes);
+    reel_json_integer(&json, "lines", (int64_t)e->lines);
+    reel_json_integer(&json, "ids", (int64_t)e->ids);
+    reel_json_number(&json, "seconds", seconds);
+    reel_json_integer(&json, "threads", e->count);
+    reel_json_end_object(&json);
     output_report(stderr, &json);
 }
 
-static Status encode_files(const EncodeArguments *a, const char **files, int file_count)
+static ReelStatus encode_files(const EncodeArguments *a, const char **files, int file_count)
 {
     BpeTokenizer *tokenizer;
-    Status status = bpe_load(&tokenizer, a->tokenizer);
-    if (!status_is_ok(&status))
+    ReelStatus status = bpe_load(&tokenizer, a->tokenizer);
+    if (!reel_status_is_ok(&status))
         return status;
     /* What dropout draws follows the texts one by one, so it has one encoder. */
     Encoding e = {.arguments = a, .tokenizer = tokenizer, .count = a->dropout > 0 ? 1 : a->threads};
     Meter meter = meter_start();
     uint64_t bytes = 0;
     status = encoding_start(&e);
-    for (int i = 0; i < file_count && status_is_ok(&status); i++)
+    for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
         status = encode_file(&e, files[i], &meter, &bytes);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = output_flush();
     meter_clear(&meter);
-    if (status_is_ok(&status) && a->json)
-        report_encoding(&e, bytes, clock_seconds() - meter.start);
+    if (reel_status_is_ok(&status) && a->json)
+        report_encoding(&e, bytes, reel_clock_seconds() - meter.start);
     encoding_stop(&e);
     bpe_tokenizer_free(tokenizer);
     return status;
 }
 
-Status bpe_command_encode(int argc, char **argv)
+ReelStatus bpe_command_encode(int argc, char **argv)
 {
     EncodeArguments a = {.threads = 1};
     const Option options[] = {
@@ -212,13 +212,13 @@ Status bpe_command_encode(int argc, char **argv)
                              .count = OPTION_COUNT(options),
                              .is_command = true};
     if (program_tells(&program, argc, argv))
-        return status_ok();
+        return reel_status_ok();
     const char *files[argc];
     int file_count;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
-    if (!status_is_ok(&status))
+    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
+    if (!reel_status_is_ok(&status))
         return status;
     if (!a.tokenizer || file_count == 0)
-        return status_usage("encode needs --tokenizer FILE and at least one text");
+        return reel_status_usage("encode needs --tokenizer FILE and at least one text");
     return encode_files(&a, files, file_count);
 }

@@ -23,18 +23,18 @@ static void print_info(const BpeTokenizer *t, bool as_json)
                longest);
         return;
     }
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
-    json_string(&json, "pretokenizer", name);
-    json_integer(&json, "vocab", bpe_vocab_size(t));
-    json_integer(&json, "merges", bpe_merge_count(t));
-    json_integer(&json, "unk_id", bpe_unk_id(t));
-    json_integer(&json, "longest_token_bytes", (int64_t)longest);
-    json_end_object(&json);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
+    reel_json_string(&json, "pretokenizer", name);
+    reel_json_integer(&json, "vocab", bpe_vocab_size(t));
+    reel_json_integer(&json, "merges", bpe_merge_count(t));
+    reel_json_integer(&json, "unk_id", bpe_unk_id(t));
+    reel_json_integer(&json, "longest_token_bytes", (int64_t)longest);
+    reel_json_end_object(&json);
     output_report(stdout, &json);
 }
 
-Status bpe_command_info(int argc, char **argv)
+ReelStatus bpe_command_info(int argc, char **argv)
 {
     const char *path = NULL;
     bool json = false;
@@ -50,14 +50,14 @@ Status bpe_command_info(int argc, char **argv)
                              .count = OPTION_COUNT(options),
                              .is_command = true};
     if (program_tells(&program, argc, argv))
-        return status_ok();
+        return reel_status_ok();
     BpeTokenizer *tokenizer;
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL, NULL);
-    if (status_is_ok(&status) && !path)
-        status = status_usage("info needs --tokenizer FILE");
-    if (status_is_ok(&status))
+    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL, NULL);
+    if (reel_status_is_ok(&status) && !path)
+        status = reel_status_usage("info needs --tokenizer FILE");
+    if (reel_status_is_ok(&status))
         status = bpe_load(&tokenizer, path);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     print_info(tokenizer, json);
     bpe_tokenizer_free(tokenizer);

@@ -13,12 +13,12 @@
 
 Meter meter_start(void)
 {
-    return (Meter){.shown = isatty(STDERR_FILENO), .start = clock_seconds()};
+    return (Meter){.shown = isatty(STDERR_FILENO), .start = reel_clock_seconds()};
 }
 
 void meter_bytes(Meter *meter, const char *what, uint64_t done)
 {
-    double at = clock_seconds();
+    double at = reel_clock_seconds();
     if (!meter->shown || at - meter->drawn < 0.1)
         return;
     meter->drawn = at;
@@ -34,52 +34,52 @@ void meter_clear(const Meter *meter)
 
 /* ---- Blocks of whole lines from files ---- */
 
-Status input_open(Input *input, const char *path)
+ReelStatus input_open(Input *input, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     *input = (Input){.fd = STDIN_FILENO, .name = is_stdin ? "standard input" : path};
-    return is_stdin ? status_ok() : text_file_open(path, &input->fd);
+    return is_stdin ? reel_status_ok() : reel_text_file_open(path, &input->fd);
 }
 
 void input_close(Input *input)
 {
     if (input->fd > STDIN_FILENO)
         close(input->fd);
-    mem_free(input->bytes.data);
+    reel_mem_free(input->bytes.data);
 }
 
-static Status input_more(Input *input)
+static ReelStatus input_more(Input *input)
 {
-    Bytes *b = &input->bytes;
+    ReelBytes *b = &input->bytes;
     if (b->capacity - b->size < BPE_BLOCK_BYTES) {
         size_t wanted = b->capacity * 2 + BPE_BLOCK_BYTES;
-        char *moved = mem_realloc(b->data, wanted);
+        char *moved = reel_mem_realloc(b->data, wanted);
         if (!moved)
-            return status_no_memory(wanted, "a block of text");
+            return reel_status_no_memory(wanted, "a block of text");
         b->data = moved;
         b->capacity = wanted;
     }
     ssize_t got = read(input->fd, b->data + b->size, b->capacity - b->size);
     if (got < 0 && errno == EINTR)
-        return status_ok();
+        return reel_status_ok();
     if (got < 0)
-        return status_failed("%s: cannot read: %s", input->name, strerror(errno));
+        return reel_status_failed("%s: cannot read: %s", input->name, strerror(errno));
     input->ended = got == 0;
     b->size += (size_t)got;
     input->read += (uint64_t)got;
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status input_next(Input *input, size_t at_least)
+ReelStatus input_next(Input *input, size_t at_least)
 {
-    Bytes *b = &input->bytes;
+    ReelBytes *b = &input->bytes;
     if (b->size > input->block)
         memmove(b->data, b->data + input->block, b->size - input->block);
     b->size -= input->block;
     input->block = 0;
     for (size_t looked = 0; input->block == 0 && !input->ended;) {
-        Status status = input_more(input);
-        if (!status_is_ok(&status))
+        ReelStatus status = input_more(input);
+        if (!reel_status_is_ok(&status))
             return status;
         if (b->size < at_least)
             continue;
@@ -90,33 +90,33 @@ Status input_next(Input *input, size_t at_least)
     }
     if (input->block == 0)
         input->block = b->size;
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status output_write(const char *data, size_t size)
+ReelStatus output_write(const char *data, size_t size)
 {
     if (fwrite(data, 1, size, stdout) != size)
-        return status_failed("standard output: cannot write: %s", strerror(errno));
-    return status_ok();
+        return reel_status_failed("standard output: cannot write: %s", strerror(errno));
+    return reel_status_ok();
 }
 
-Status output_flush(void)
+ReelStatus output_flush(void)
 {
     if (fflush(stdout) != 0)
-        return status_failed("standard output: cannot write: %s", strerror(errno));
-    return status_ok();
+        return reel_status_failed("standard output: cannot write: %s", strerror(errno));
+    return reel_status_ok();
 }
 
-Status output_no_memory(void)
+ReelStatus output_no_memory(void)
 {
-    return status_no_memory(BPE_BLOCK_BYTES, "output");
+    return reel_status_no_memory(BPE_BLOCK_BYTES, "output");
 }
 
-char *bytes_room(Bytes *bytes, size_t more)
+char *bytes_room(ReelBytes *bytes, size_t more)
 {
     if (bytes->capacity - bytes->size < more) {
         size_t wanted = bytes->capacity * 2 + more;
-        char *moved = mem_realloc(bytes->data, wanted);
+        char *moved = reel_mem_realloc(bytes->data, wanted);
         if (!moved)
             return NULL;
         bytes->data = moved;
@@ -125,10 +125,10 @@ char *bytes_room(Bytes *bytes, size_t more)
     return bytes->data + bytes->size;
 }
 
-void output_report(FILE *to, JsonWriter *json)
+void output_report(FILE *to, ReelJsonWriter *json)
 {
-    const char *text = json_finish(json);
+    const char *text = reel_json_finish(json);
     if (text)
         fputs(text, to);
-    json_free(json);
+    reel_json_free(json);
 }

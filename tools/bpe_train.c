@@ -13,8 +13,8 @@ static void show_training(void *context, const char *phase, uint64_t done, uint6
     Meter *meter = context;
     if (strcmp(phase, "count") == 0)
         meter_bytes(meter, "reading", done);
-    else if (meter->shown && clock_seconds() - meter->drawn > 0.1) {
-        meter->drawn = clock_seconds();
+    else if (meter->shown && reel_clock_seconds() - meter->drawn > 0.1) {
+        meter->drawn = reel_clock_seconds();
         fprintf(stderr, "\rlearning %llu of %llu tokens\033[K", (unsigned long long)done,
                 (unsigned long long)total);
     }
@@ -26,25 +26,25 @@ typedef struct TrainArguments {
     bool add_prefix_space, json;
 } TrainArguments;
 
-static Status find_pretokenizer(const char *name, BpePretokenizer *found)
+static ReelStatus find_pretokenizer(const char *name, BpePretokenizer *found)
 {
     for (int i = BPE_WHITESPACE; i <= BPE_SUBWORD_NMT; i++)
         if (strcmp(name, bpe_pretokenizer_name((BpePretokenizer)i)) == 0) {
             *found = (BpePretokenizer)i;
-            return status_ok();
+            return reel_status_ok();
         }
-    return status_usage("--pretokenizer %s: there are whitespace, bytelevel and subword-nmt", name);
+    return reel_status_usage("--pretokenizer %s: there are whitespace, bytelevel and subword-nmt", name);
 }
 
 /* Cuts `list` at its commas. */
-static Status split_specials(char *list, const char **specials, size_t *count)
+static ReelStatus split_specials(char *list, const char **specials, size_t *count)
 {
     for (char *text; (text = strsep(&list, ",")) != NULL;) {
         if (*count == MAX_SPECIALS)
-            return status_usage("--special: more than %d tokens", MAX_SPECIALS);
+            return reel_status_usage("--special: more than %d tokens", MAX_SPECIALS);
         specials[(*count)++] = text;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 static void report_training(const TrainArguments *a, const BpeTokenizer *t, BpeCounts counts, double seconds)
@@ -55,46 +55,46 @@ static void report_training(const TrainArguments *a, const BpeTokenizer *t, BpeC
                 (unsigned long long)counts.pieces, (unsigned long long)counts.different, seconds);
         return;
     }
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
-    json_string(&json, "tokenizer", a->out);
-    json_string(&json, "pretokenizer", bpe_pretokenizer_name(bpe_pretokenizer(t)));
-    json_integer(&json, "vocab", bpe_vocab_size(t));
-    json_integer(&json, "merges", bpe_merge_count(t));
-    json_integer(&json, "bytes", (int64_t)counts.bytes);
-    json_integer(&json, "pieces", (int64_t)counts.pieces);
-    json_integer(&json, "different_pieces", (int64_t)counts.different);
-    json_number(&json, "seconds", seconds);
-    json_end_object(&json);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
+    reel_json_string(&json, "tokenizer", a->out);
+    reel_json_string(&json, "pretokenizer", bpe_pretokenizer_name(bpe_pretokenizer(t)));
+    reel_json_integer(&json, "vocab", bpe_vocab_size(t));
+    reel_json_integer(&json, "merges", bpe_merge_count(t));
+    reel_json_integer(&json, "bytes", (int64_t)counts.bytes);
+    reel_json_integer(&json, "pieces", (int64_t)counts.pieces);
+    reel_json_integer(&json, "different_pieces", (int64_t)counts.different);
+    reel_json_number(&json, "seconds", seconds);
+    reel_json_end_object(&json);
     output_report(stdout, &json);
 }
 
-static Status train_on(const TrainArguments *a, BpeOptions *options, const char **files, int file_count)
+static ReelStatus train_on(const TrainArguments *a, BpeOptions *options, const char **files, int file_count)
 {
     Meter meter = meter_start();
     options->progress = show_training;
     options->progress_context = &meter;
     BpeCounter *counter = bpe_counter_new(options);
     BpeTokenizer *tokenizer = NULL;
-    Status status = counter ? status_ok() : status_no_memory(0, "the counter");
-    for (int i = 0; i < file_count && status_is_ok(&status); i++)
+    ReelStatus status = counter ? reel_status_ok() : reel_status_no_memory(0, "the counter");
+    for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
         status = bpe_counter_add_file(counter, files[i]);
     BpeCounts counts = counter ? bpe_counter_counts(counter) : (BpeCounts){0};
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = bpe_train(&tokenizer, counter);
     bpe_counter_free(counter);
     meter_clear(&meter);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = bpe_save(tokenizer, a->out);
-    if (status_is_ok(&status)) {
-        report_training(a, tokenizer, counts, clock_seconds() - meter.start);
+    if (reel_status_is_ok(&status)) {
+        report_training(a, tokenizer, counts, reel_clock_seconds() - meter.start);
         status = output_flush();
     }
     bpe_tokenizer_free(tokenizer);
     return status;
 }
 
-Status bpe_command_train(int argc, char **argv)
+ReelStatus bpe_command_train(int argc, char **argv)
 {
     TrainArguments a = {.threads = 1, .pretokenizer = "whitespace"};
     const Option options[] = {
@@ -125,20 +125,20 @@ Status bpe_command_train(int argc, char **argv)
                              .count = OPTION_COUNT(options),
                              .is_command = true};
     if (program_tells(&program, argc, argv))
-        return status_ok();
+        return reel_status_ok();
     const char *files[argc], *specials[MAX_SPECIALS];
     int file_count;
     BpeOptions o = {0};
-    Status status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
-    if (status_is_ok(&status))
+    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
+    if (reel_status_is_ok(&status))
         status = find_pretokenizer(a.pretokenizer, &o.pretokenizer);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     if ((!a.vocab && !a.merges) || !a.out || file_count == 0)
-        return status_usage("train needs --vocab N (or --merges N), --out FILE and at least one text");
-    char *list = mem_strdup(a.special ? a.special : "");
+        return reel_status_usage("train needs --vocab N (or --merges N), --out FILE and at least one text");
+    char *list = reel_mem_strdup(a.special ? a.special : "");
     if (!list)
-        return status_no_memory(0, "special tokens");
+        return reel_status_no_memory(0, "special tokens");
     if (a.special)
         status = split_specials(list, specials, &o.special_count);
     o.vocab_size = a.vocab;
@@ -149,8 +149,8 @@ Status bpe_command_train(int argc, char **argv)
     o.unk_token = a.unk;
     o.add_prefix_space = a.add_prefix_space;
     o.threads = a.threads;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = train_on(&a, &o, files, file_count);
-    mem_free(list);
+    reel_mem_free(list);
     return status;
 }

@@ -18,38 +18,38 @@ typedef struct Row {
     int layouts;
     int64_t checked;
     double worst, worst_f32;
-    Status status; /* the first failure */
+    ReelStatus status; /* the first failure */
 } Row;
 
-static void note(Row *row, const GradcheckResult *result, double *worst)
+static void note(Row *row, const TapeGradcheckResult *result, double *worst)
 {
     row->checked += result->checked;
     if (!(result->worst_error <= *worst))
         *worst = result->worst_error;
-    if (status_is_ok(&row->status))
+    if (reel_status_is_ok(&row->status))
         row->status = result->status;
 }
 
 static Row check_op(const OpKind *op, const Settings *settings)
 {
-    Row row = {.status = status_ok()};
-    for (Layout layout = 0; layout < LAYOUT_COUNT; layout++, row.layouts++)
+    Row row = {.status = reel_status_ok()};
+    for (OpLayout layout = 0; layout < OP_LAYOUT_COUNT; layout++, row.layouts++)
         for (uint64_t i = 0; i < (uint64_t)settings->seeds; i++) {
-            GradcheckResult wide = gradcheck_op(op, layout, settings->seed + i);
-            GradcheckResult narrow = gradcheck_op_f32(op, layout, settings->seed + i);
+            TapeGradcheckResult wide = op_gradcheck(op, layout, settings->seed + i);
+            TapeGradcheckResult narrow = op_gradcheck_f32(op, layout, settings->seed + i);
             note(&row, &wide, &row.worst);
             narrow.checked = 0;
             note(&row, &narrow, &row.worst_f32);
         }
     /* Nothing compared is nothing checked. */
-    if (row.checked == 0 && status_is_ok(&row.status))
-        row.status = status_failed("%s: no element was compared", op->name);
+    if (row.checked == 0 && reel_status_is_ok(&row.status))
+        row.status = reel_status_failed("%s: no element was compared", op->name);
     return row;
 }
 
 static void print_row(const OpKind *op, const Row *row, const Settings *settings)
 {
-    bool ok = status_is_ok(&row->status);
+    bool ok = reel_status_is_ok(&row->status);
     if (settings->json) {
         printf("{\"op\": \"%s\", \"layouts\": %d, \"elements\": %lld, \"worst_error\": %.3g, "
                "\"worst_error_f32\": %.3g, \"ok\": %s}\n",
@@ -64,11 +64,11 @@ static void print_row(const OpKind *op, const Row *row, const Settings *settings
 }
 
 /* Checks the ops and prints what comes of it. */
-static Status check_ops(const Settings *settings)
+static ReelStatus check_ops(const Settings *settings)
 {
     int wrong = 0, checked = 0;
     if (settings->op && !op_find(settings->op))
-        return status_usage("--op %s: there is no such op; without --op all are listed", settings->op);
+        return reel_status_usage("--op %s: there is no such op; without --op all are listed", settings->op);
     if (!settings->json)
         printf("%-16s %7s %9s %12s %12s\n", "op", "layouts", "elements", "worst error", "f32 vs f64");
     for (int i = 0; i < op_count(); i++) {
@@ -78,11 +78,12 @@ static Status check_ops(const Settings *settings)
         Row row = check_op(op, settings);
         print_row(op, &row, settings);
         checked++;
-        wrong += !status_is_ok(&row.status);
+        wrong += !reel_status_is_ok(&row.status);
     }
     if (!settings->json)
-        printf("%d ops checked, %d wrong (tolerance %g)\n", checked, wrong, GRADCHECK_TOLERANCE);
-    return wrong ? status_failed("the gradients of %d of %d ops are wrong", wrong, checked) : status_ok();
+        printf("%d ops checked, %d wrong (tolerance %g)\n", checked, wrong, TAPE_GRADCHECK_TOLERANCE);
+    return wrong ? reel_status_failed("the gradients of %d of %d ops are wrong", wrong, checked)
+                 : reel_status_ok();
 }
 
 int main(int argc, char **argv)
@@ -108,8 +109,8 @@ int main(int argc, char **argv)
     };
     if (program_tells(&program, argc, argv))
         return program_report(NULL);
-    Status status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
-    if (status_is_ok(&status))
+    ReelStatus status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
+    if (reel_status_is_ok(&status))
         status = check_ops(&settings);
     return program_report(&status);
 }

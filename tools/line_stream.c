@@ -9,28 +9,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-Status line_stream_open(LineStream *stream, const char *path)
+ReelStatus line_stream_open(LineStream *stream, const char *path)
 {
     bool standard = strcmp(path, "-") == 0;
     *stream = (LineStream){
         .fd = STDIN_FILENO, .name = standard ? "the standard input" : path, .capacity = LINE_STREAM_BYTES};
-    Status status = standard ? status_ok() : text_file_open(path, &stream->fd);
-    if (!status_is_ok(&status))
+    ReelStatus status = standard ? reel_status_ok() : reel_text_file_open(path, &stream->fd);
+    if (!reel_status_is_ok(&status))
         return status;
     struct stat info;
     if (standard && fstat(STDIN_FILENO, &info) == 0 && S_ISDIR(info.st_mode))
-        return status_failed("%s: is a directory; name a file in it", stream->name);
-    stream->bytes = mem_alloc(stream->capacity);
-    stream->lines = mem_alloc(LINE_STREAM_LINES * sizeof *stream->lines);
-    return stream->bytes && stream->lines ? status_ok() : status_no_memory(stream->capacity, path);
+        return reel_status_failed("%s: is a directory; name a file in it", stream->name);
+    stream->bytes = reel_mem_alloc(stream->capacity);
+    stream->lines = reel_mem_alloc(LINE_STREAM_LINES * sizeof *stream->lines);
+    return stream->bytes && stream->lines ? reel_status_ok() : reel_status_no_memory(stream->capacity, path);
 }
 
 void line_stream_close(LineStream *stream)
 {
     if (stream->fd > STDIN_FILENO)
         close(stream->fd);
-    mem_free(stream->bytes);
-    mem_free(stream->lines);
+    reel_mem_free(stream->bytes);
+    reel_mem_free(stream->lines);
 }
 
 /* Whether more can be read without waiting. */
@@ -41,33 +41,33 @@ static bool is_ready(const LineStream *stream)
 }
 
 /* Reads once, behind what is there. */
-static Status read_some(LineStream *stream)
+static ReelStatus read_some(LineStream *stream)
 {
     ssize_t got;
     do
         got = read(stream->fd, stream->bytes + stream->size, stream->capacity - stream->size);
     while (got < 0 && errno == EINTR);
     if (got < 0)
-        return status_failed("%s: cannot read: %s; check the disk, or copy the file elsewhere", stream->name,
-                             strerror(errno));
+        return reel_status_failed("%s: cannot read: %s; check the disk, or copy the file elsewhere",
+                                  stream->name, strerror(errno));
     stream->ended = got == 0;
     stream->size += (size_t)got;
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Makes room for a line that is longer than all that fits. */
-static Status grow(LineStream *stream)
+static ReelStatus grow(LineStream *stream)
 {
     size_t capacity = 2 * stream->capacity;
     if (stream->size >= LINE_STREAM_LONGEST)
-        return status_failed("%s:%lld: the line is longer than %d MB; a text is one line", stream->name,
-                             (long long)stream->first + 1, LINE_STREAM_LONGEST >> 20);
-    char *larger = mem_realloc(stream->bytes, capacity);
+        return reel_status_failed("%s:%lld: the line is longer than %d MB; a text is one line", stream->name,
+                                  (long long)stream->first + 1, LINE_STREAM_LONGEST >> 20);
+    char *larger = reel_mem_realloc(stream->bytes, capacity);
     if (!larger)
-        return status_no_memory(capacity, stream->name);
+        return reel_status_no_memory(capacity, stream->name);
     stream->bytes = larger;
     stream->capacity = capacity;
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Whether a line is there with its end; what was looked at is not looked at again. */
@@ -81,7 +81,7 @@ static bool has_line(LineStream *stream)
 /* Makes a window of the whole lines at the front. */
 static void cut_lines(LineStream *stream)
 {
-    size_t mark = stream->begun ? 0 : text_file_mark(stream->bytes, stream->size);
+    size_t mark = stream->begun ? 0 : reel_text_file_mark(stream->bytes, stream->size);
     char *at = stream->bytes + mark, *end = stream->bytes + stream->size;
     while (at < end && stream->count < LINE_STREAM_LINES) {
         char *feed = memchr(at, '\n', (size_t)(end - at));
@@ -107,19 +107,19 @@ static void drop_window(LineStream *stream)
 }
 
 /* Reads as long as that is no waiting, or as no line is whole. */
-Status line_stream_next(LineStream *stream)
+ReelStatus line_stream_next(LineStream *stream)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     drop_window(stream);
-    while (status_is_ok(&status) && !stream->ended) {
+    while (reel_status_is_ok(&status) && !stream->ended) {
         bool whole = has_line(stream), full = stream->size == stream->capacity;
         if (whole && (full || !is_ready(stream)))
             break;
         status = full ? grow(stream) : read_some(stream);
     }
-    if (status_is_ok(&status) && !stream->begun)
-        status = text_file_check_mark(stream->name, stream->bytes, stream->size);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status) && !stream->begun)
+        status = reel_text_file_check_mark(stream->name, stream->bytes, stream->size);
+    if (reel_status_is_ok(&status))
         cut_lines(stream);
     return status;
 }

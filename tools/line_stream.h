@@ -25,12 +25,12 @@ typedef struct LineStream {
 
 /* Opens a file, or with "-" the standard input. The path must outlive the stream. A byte order mark in front
  * of the first line is passed over. */
-Status line_stream_open(LineStream *stream, const char *path);
+ReelStatus line_stream_open(LineStream *stream, const char *path);
 /* After a failed opening too. */
 void line_stream_close(LineStream *stream);
 /* Goes on to the next window: a full one, or the whole lines that are there where the input pauses, so that
  * one can type, and a program may wait for its answer before it goes on. Errors: UTF-16, a line that is too
  * long, no memory. */
-Status line_stream_next(LineStream *stream);
+ReelStatus line_stream_next(LineStream *stream);
 
 #endif

@@ -26,36 +26,38 @@ static const Option *find(const Option *options, int count, const char *name, si
     return NULL;
 }
 
-static Status set_number(const Option *option, const char *text)
+static ReelStatus set_number(const Option *option, const char *text)
 {
     char *end;
     errno = 0;
     double value = strtod(text, &end);
     bool integer = option->kind == OPTION_INTEGER;
     if (end == text || *end || errno || isnan(value) || (integer && value != floor(value)))
-        return status_usage("--%s %s: not %s", option->name, text, integer ? "a whole number" : "a number");
+        return reel_status_usage("--%s %s: not %s", option->name, text,
+                                 integer ? "a whole number" : "a number");
     if (value < option->low || value > option->high)
-        return status_usage("--%s %s: must lie between %g and %g", option->name, text, option->low,
-                            option->high);
+        return reel_status_usage("--%s %s: must lie between %g and %g", option->name, text, option->low,
+                                 option->high);
     if (integer)
         *(int *)option->value = (int)value;
     else
         *(double *)option->value = value;
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status options_set(const Option *option, const char *text)
+ReelStatus options_set(const Option *option, const char *text)
 {
     char *end;
     switch (option->kind) {
     case OPTION_FLAG:
         *(bool *)option->value = true;
-        return status_ok();
+        return reel_status_ok();
     case OPTION_TEXT:
         if (!*text)
-            return status_usage("--%s: its value is empty; give one, or leave the option out", option->name);
+            return reel_status_usage("--%s: its value is empty; give one, or leave the option out",
+                                     option->name);
         *(const char **)option->value = text;
-        return status_ok();
+        return reel_status_ok();
     case OPTION_INTEGER:
     case OPTION_NUMBER:
         return set_number(option, text);
@@ -63,10 +65,10 @@ Status options_set(const Option *option, const char *text)
         errno = 0;
         *(uint64_t *)option->value = strtoull(text, &end, 10);
         if (end == text || *end || errno || strchr(text, '-'))
-            return status_usage("--%s %s: not a whole number from 0 to 2^64 - 1", option->name, text);
-        return status_ok();
+            return reel_status_usage("--%s %s: not a whole number from 0 to 2^64 - 1", option->name, text);
+        return reel_status_ok();
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 void options_copy(const Option *to, const Option *from)
@@ -88,7 +90,7 @@ static const Option *find_switch(const Option *options, int count, const char *n
 }
 
 /* The option at argv[*at]; moves on to its value, where that is a word of its own. */
-static Status parse_option(const Option *options, int count, int argc, char **argv, int *at, bool *given)
+static ReelStatus parse_option(const Option *options, int count, int argc, char **argv, int *at, bool *given)
 {
     const char *name = argv[*at] + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
     const Option *option = find(options, count, name, equals ? (size_t)(equals - name) : strlen(name)),
@@ -98,23 +100,23 @@ static Status parse_option(const Option *options, int count, int argc, char **ar
         option = off;
     }
     if (!option)
-        return status_usage("unknown option '%s'", argv[*at]);
+        return reel_status_usage("unknown option '%s'", argv[*at]);
     if (given)
         given[option - options] = true;
     if (off)
-        return status_ok();
+        return reel_status_ok();
     if (option->kind == OPTION_FLAG && value)
-        return status_usage("--%s takes no value", option->name);
+        return reel_status_usage("--%s takes no value", option->name);
     if (option->kind != OPTION_FLAG && !value) {
         if (*at + 1 >= argc)
-            return status_usage("--%s needs a value", option->name);
+            return reel_status_usage("--%s needs a value", option->name);
         value = argv[++*at];
     }
     return options_set(option, value);
 }
 
-Status options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
-                     int *rest_count, bool *given)
+ReelStatus options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
+                         int *rest_count, bool *given)
 {
     bool ended = false;
     occupy_closed_streams();
@@ -124,9 +126,9 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
         const char *word = argv[i];
         if (ended || strncmp(word, "--", 2) != 0) {
             if (!rest)
-                return status_usage("'%s': an argument where an option is expected", word);
+                return reel_status_usage("'%s': an argument where an option is expected", word);
             if (!*word)
-                return status_usage("an argument is empty; name a file or folder, or leave it out");
+                return reel_status_usage("an argument is empty; name a file or folder, or leave it out");
             rest[(*rest_count)++] = word;
             continue;
         }
@@ -134,9 +136,9 @@ Status options_parse(const Option *options, int count, int argc, char **argv, co
             ended = true;
             continue;
         }
-        Status status = parse_option(options, count, argc, argv, &i, given);
-        if (!status_is_ok(&status))
+        ReelStatus status = parse_option(options, count, argc, argv, &i, given);
+        if (!reel_status_is_ok(&status))
             return status;
     }
-    return status_ok();
+    return reel_status_ok();
 }

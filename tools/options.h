@@ -21,13 +21,13 @@ typedef struct Option {
 
 /* Reads --name VALUE, --name=VALUE, and of flags --name and --no-name; the last one counts. What is no option
  * goes to `rest` (may be NULL: then it is an error), *rest_count of them. "--" ends the options. `given` (may
- * be NULL) tells of each option whether it was there, and is not set otherwise. An error is STATUS_USAGE and
- * names the option; an empty text is one. To be called before a file is opened: a standard stream that is
+ * be NULL) tells of each option whether it was there, and is not set otherwise. An error is REEL_STATUS_USAGE
+ * and names the option; an empty text is one. To be called before a file is opened: a standard stream that is
  * closed is kept from becoming that file. */
-Status options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
-                     int *rest_count, bool *given);
+ReelStatus options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
+                         int *rest_count, bool *given);
 /* Sets one option from its text. Infinity is a number where the range has it. */
-Status options_set(const Option *option, const char *text);
+ReelStatus options_set(const Option *option, const char *text);
 /* Gives an option the value of another of its kind. */
 void options_copy(const Option *to, const Option *from);
 

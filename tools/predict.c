@@ -15,34 +15,34 @@
 
 _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predicted in one go");
 
-static Status predict_file(PredictRun *run, const char *path)
+static ReelStatus predict_file(PredictRun *run, const char *path)
 {
     LineStream stream;
-    Status status = line_stream_open(&stream, path);
-    if (status_is_ok(&status))
+    ReelStatus status = line_stream_open(&stream, path);
+    if (reel_status_is_ok(&status))
         status = line_stream_next(&stream);
-    while (status_is_ok(&status) && stream.count > 0) {
+    while (reel_status_is_ok(&status) && stream.count > 0) {
         predict_look_at_lines(run, stream.lines, stream.count);
         status = predict_texts(run, stream.lines, stream.count);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = line_stream_next(&stream);
     }
     line_stream_close(&stream);
     return status;
 }
 
-static Status prepare(PredictRun *run)
+static ReelStatus prepare(PredictRun *run)
 {
     const Checkpoint *checkpoint = run->checkpoint;
     if (run->settings->attention && !checkpoint->model->kind->has_attention)
-        return status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
+        return reel_status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     size_t k = (size_t)(run->labels = checkpoint->text.labels.count);
-    run->limits = mem_alloc(k * sizeof *run->limits);
-    run->ranking = mem_alloc(k * sizeof *run->ranking);
-    run->logits = mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);
+    run->limits = reel_mem_alloc(k * sizeof *run->limits);
+    run->ranking = reel_mem_alloc(k * sizeof *run->ranking);
+    run->logits = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);
     if (!run->limits || !run->ranking || !run->logits)
-        return status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
+        return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
     for (int32_t i = 0; i < run->labels; i++) {
         double threshold = predict_threshold(run, i);
         run->limits[i] = (float)log(threshold / (1 - threshold));
@@ -50,26 +50,26 @@ static Status prepare(PredictRun *run)
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
                   !(terminal && strcmp(terminal, "dumb") == 0);
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-    run->began = clock_seconds();
-    if (run->models > 1 && !(run->mean = mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))
-        return status_no_memory(PREDICT_TEXTS * k * sizeof *run->mean, "the predictions");
-    Status status = status_ok();
-    for (int i = 0; i < run->models && status_is_ok(&status); i++)
+    run->began = reel_clock_seconds();
+    if (run->models > 1 && !(run->mean = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))
+        return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->mean, "the predictions");
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < run->models && reel_status_is_ok(&status); i++)
         status = predictor_new(&run->predictors[i], run->checkpoints[i], run->settings->threads);
     run->predictor = run->predictors[0];
     return status;
 }
 
-static Status predict(const PredictSettings *settings, const char *const *models, int count,
-                      const char *input)
+static ReelStatus predict(const PredictSettings *settings, const char *const *models, int count,
+                          const char *input)
 {
     PredictRun run = {.settings = settings};
-    Status status = predict_load_models(&run, models, count);
-    if (status_is_ok(&status))
+    ReelStatus status = predict_load_models(&run, models, count);
+    if (reel_status_is_ok(&status))
         status = prepare(&run);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
-    if (status_is_ok(&status)) {
+    if (reel_status_is_ok(&status)) {
         predict_show_speed(&run, true);
         predict_warn(&run, settings->eval            ? settings->eval
                            : strcmp(input, "-") == 0 ? "the standard input"
@@ -77,10 +77,10 @@ static Status predict(const PredictSettings *settings, const char *const *models
     } else if (run.shown > 0)
         fputc('\n', stderr); /* the message gets a line of its own */
     predict_free_models(&run);
-    mem_free(run.mean);
-    mem_free(run.limits);
-    mem_free(run.ranking);
-    mem_free(run.logits);
+    reel_mem_free(run.mean);
+    reel_mem_free(run.limits);
+    reel_mem_free(run.ranking);
+    reel_mem_free(run.logits);
     return status;
 }
 
@@ -96,27 +96,27 @@ static int count_models(const char *const *arguments, int count)
     return models;
 }
 
-static Status check(const PredictSettings *s, const char *const *rest, int given, int models)
+static ReelStatus check(const PredictSettings *s, const char *const *rest, int given, int models)
 {
     if (given < 1)
-        return status_usage("a model is required");
+        return reel_status_usage("a model is required");
     if (given > models + 1 || (given > models && s->eval))
-        return status_usage("'%s': one argument too many", rest[given - 1]);
+        return reel_status_usage("'%s': one argument too many", rest[given - 1]);
     if (s->eval && (s->top || s->attention))
-        return status_usage("--eval counts what is above the thresholds; leave out --%s",
-                            s->top ? "top" : "attention");
+        return reel_status_usage("--eval counts what is above the thresholds; leave out --%s",
+                                 s->top ? "top" : "attention");
     if (s->export_path && (given > 1 || s->eval))
-        return status_usage("--export writes the weights of one model, and reads no texts");
+        return reel_status_usage("--export writes the weights of one model, and reads no texts");
     if (s->label_separator && !s->eval)
-        return status_usage("--label-separator is for the labels of --eval");
+        return reel_status_usage("--label-separator is for the labels of --eval");
     if (models > PREDICT_MODELS)
-        return status_usage("%d models are more than %d", models, PREDICT_MODELS);
-    return status_ok();
+        return reel_status_usage("%d models are more than %d", models, PREDICT_MODELS);
+    return reel_status_ok();
 }
 
 int main(int argc, char **argv)
 {
-    PredictSettings s = {.threads = pool_processors(), .threshold = NAN};
+    PredictSettings s = {.threads = tensor_pool_processors(), .threshold = NAN};
     const Option options[] = {
         {"top", "K", OPTION_INTEGER, &s.top, 1, 1e9, "the K most probable labels, whatever they reach"},
         {"threshold", "X", OPTION_NUMBER, &s.threshold, 0, 1, "labels above X (the model's, or 0.5)"},
@@ -146,15 +146,15 @@ int main(int argc, char **argv)
     if (program_tells(&program, argc, argv))
         return program_report(NULL);
     int given = 0;
-    const char **rest = mem_alloc((size_t)argc * sizeof *rest);
-    Status status = rest ? options_parse(options, program.count, argc, argv, rest, &given, NULL)
-                         : status_no_memory(0, "the arguments");
-    int models = status_is_ok(&status) ? count_models(rest, given) : 0;
-    if (status_is_ok(&status))
+    const char **rest = reel_mem_alloc((size_t)argc * sizeof *rest);
+    ReelStatus status = rest ? options_parse(options, program.count, argc, argv, rest, &given, NULL)
+                             : reel_status_no_memory(0, "the arguments");
+    int models = reel_status_is_ok(&status) ? count_models(rest, given) : 0;
+    if (reel_status_is_ok(&status))
         status = check(&s, rest, given, models);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = s.export_path ? predict_export(rest[0], s.export_path)
                                : predict(&s, rest, models, given > models ? rest[models] : "-");
-    mem_free(rest);
+    reel_mem_free(rest);
     return program_report(&status);
 }

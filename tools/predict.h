@@ -50,18 +50,18 @@ static inline const char *predict_label(const PredictRun *run, int32_t k)
 }
 
 /* Reads the model files; several must name the same labels. */
-Status predict_load_models(PredictRun *run, const char *const *paths, int count);
+ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int count);
 void predict_free_models(PredictRun *run);
 /* run->logits of at most PREDICT_TEXTS texts; of several models the mean. The
  * first one keeps its attention where asked to. Errors: no memory, a model that answers NaN. */
-Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
+ReelStatus predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
 /* The probability above which label k is predicted: of several models' thresholds the mean, of log-odds. */
 double predict_threshold(const PredictRun *run, int32_t k);
 
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */
-Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count);
+ReelStatus predict_texts(PredictRun *run, const TextSpan *texts, int64_t count);
 /* Whether all could be written to the standard output so far. */
-Status predict_check_output(void);
+ReelStatus predict_check_output(void);
 
 /* Notes which lines, about to be predicted, are hardly texts. */
 void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count);
@@ -72,10 +72,10 @@ void predict_warn(const PredictRun *run, const char *name);
 
 /* Writes the weights of a model, its state_dict and nothing else, as .safetensors or .npz: what the path ends
  * in. */
-Status predict_export(const char *model, const char *path);
+ReelStatus predict_export(const char *model, const char *path);
 
 /* Predicts the texts of settings->eval and prints precision, recall, F1 and support of each label. */
-Status predict_evaluate(PredictRun *run);
+ReelStatus predict_evaluate(PredictRun *run);
 
 /* Notes `count` more texts as done and, on a terminal, shows how fast. */
 void predict_progress(PredictRun *run, int64_t count);

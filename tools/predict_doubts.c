@@ -30,9 +30,9 @@ static int column_of(TextSpan line, const char *name)
 void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count)
 {
     const char *begin = lines[0].bytes, *end = lines[count - 1].bytes + lines[count - 1].length;
-    bool plain = text_file_bad_byte(begin, (size_t)(end - begin)) == (size_t)(end - begin);
+    bool plain = reel_text_file_bad_byte(begin, (size_t)(end - begin)) == (size_t)(end - begin);
     for (int64_t i = 0; i < count; i++) {
-        if (!plain && text_file_bad_byte(lines[i].bytes, lines[i].length) < lines[i].length)
+        if (!plain && reel_text_file_bad_byte(lines[i].bytes, lines[i].length) < lines[i].length)
             note(&run->not_utf8, run->texts + i + 1);
         if (lines[i].length > 0 && memchr(lines[i].bytes, '\r', lines[i].length))
             note(&run->with_cr, run->texts + i + 1);

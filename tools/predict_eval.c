@@ -10,13 +10,13 @@
 #include <string.h>
 
 /* The model's number of each of the corpus' labels, -1 where it knows none of that name. */
-static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t **numbers)
+static ReelStatus match_labels(const PredictRun *run, const Corpus *corpus, int32_t **numbers)
 {
     int32_t unknown = 0, example = 0;
     size_t bytes = (size_t)corpus->classes.count * sizeof **numbers;
-    *numbers = mem_alloc(bytes);
+    *numbers = reel_mem_alloc(bytes);
     if (!*numbers)
-        return status_no_memory(bytes, "the labels");
+        return reel_status_no_memory(bytes, "the labels");
     for (int32_t i = 0; i < corpus->classes.count; i++) {
         (*numbers)[i] = string_table_find(&run->checkpoint->text.labels,
                                           text_span(string_table_text(&corpus->classes, i)));
@@ -24,7 +24,7 @@ static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t 
             example = i;
     }
     if (unknown > 0 && unknown == corpus->classes.count)
-        return status_failed(
+        return reel_status_failed(
             "%s: the model knows none of its labels, such as '%.80s'; evaluate on data with the "
             "model's labels",
             run->settings->eval, string_table_text(&corpus->classes, example));
@@ -32,7 +32,7 @@ static Status match_labels(const PredictRun *run, const Corpus *corpus, int32_t 
         program_warn("%s: the model does not know %d of %d labels, such as '%s'; they do not count",
                      run->settings->eval, unknown, corpus->classes.count,
                      string_table_text(&corpus->classes, example));
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* What is counted, and how sure its macro F1 is. */
@@ -42,12 +42,12 @@ typedef struct Quality {
     Interval interval; /* 95 % */
 } Quality;
 
-static Status evaluate_window(PredictRun *run, const Corpus *corpus, const int32_t *numbers, int64_t first,
-                              int64_t count, float *truth, Quality *quality)
+static ReelStatus evaluate_window(PredictRun *run, const Corpus *corpus, const int32_t *numbers,
+                                  int64_t first, int64_t count, float *truth, Quality *quality)
 {
     size_t k = (size_t)run->labels;
-    Status status = predict_logits(run, corpus->texts + first, count, false);
-    if (!status_is_ok(&status))
+    ReelStatus status = predict_logits(run, corpus->texts + first, count, false);
+    if (!reel_status_is_ok(&status))
         return status;
     memset(truth, 0, (size_t)count * k * sizeof *truth);
     for (int64_t i = 0; i < count; i++) {
@@ -57,46 +57,46 @@ static Status evaluate_window(PredictRun *run, const Corpus *corpus, const int32
             if (numbers[corpus->labels[at]] >= 0)
                 truth[(size_t)i * k + (size_t)numbers[corpus->labels[at]]] = 1.0f;
     }
-    Tensor scores = tensor_from(run->logits, DTYPE_F32, SHAPE(count, run->labels));
-    Tensor targets = tensor_from(truth, DTYPE_F32, SHAPE(count, run->labels));
+    Tensor scores = tensor_from(run->logits, TENSOR_F32, TENSOR_SHAPE(count, run->labels));
+    Tensor targets = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(count, run->labels));
     metrics_add(&quality->metrics, scores, targets, 0.0);
     status = bootstrap_add(&quality->bootstrap, scores, targets, NULL);
     predict_progress(run, count);
     return status;
 }
 
-static void write_scores(JsonWriter *json, const char *key, const char *label, Scores scores)
+static void write_scores(ReelJsonWriter *json, const char *key, const char *label, Scores scores)
 {
-    json_begin_object(json, key);
+    reel_json_begin_object(json, key);
     if (label)
-        json_string(json, "label", label);
-    json_number(json, "precision", scores.precision);
-    json_number(json, "recall", scores.recall);
-    json_number(json, "f1", scores.f1);
-    json_integer(json, "support", scores.support);
-    json_end_object(json);
+        reel_json_string(json, "label", label);
+    reel_json_number(json, "precision", scores.precision);
+    reel_json_number(json, "recall", scores.recall);
+    reel_json_number(json, "f1", scores.f1);
+    reel_json_integer(json, "support", scores.support);
+    reel_json_end_object(json);
 }
 
-static Status print_quality_json(const PredictRun *run, const Quality *quality)
+static ReelStatus print_quality_json(const PredictRun *run, const Quality *quality)
 {
     const Metrics *metrics = &quality->metrics;
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
-    json_integer(&json, "texts", metrics->examples);
-    json_begin_array(&json, "labels");
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
+    reel_json_integer(&json, "texts", metrics->examples);
+    reel_json_begin_array(&json, "labels");
     for (int32_t k = 0; k < run->labels; k++)
         write_scores(&json, NULL, predict_label(run, k), metrics_label(metrics, k));
-    json_end_array(&json);
+    reel_json_end_array(&json);
     write_scores(&json, "micro", NULL, metrics_micro(metrics));
     write_scores(&json, "macro", NULL, metrics_macro(metrics));
-    json_number(&json, "macro_f1_low", quality->interval.low);
-    json_number(&json, "macro_f1_high", quality->interval.high);
-    json_end_object(&json);
-    const char *text = json_finish(&json);
+    reel_json_number(&json, "macro_f1_low", quality->interval.low);
+    reel_json_number(&json, "macro_f1_high", quality->interval.high);
+    reel_json_end_object(&json);
+    const char *text = reel_json_finish(&json);
     if (text)
         fputs(text, stdout);
-    json_free(&json);
-    return text ? status_ok() : status_no_memory(0, "the output");
+    reel_json_free(&json);
+    return text ? reel_status_ok() : reel_status_no_memory(0, "the output");
 }
 
 static void print_scores(int width, const char *name, Scores scores)
@@ -121,35 +121,36 @@ static void print_quality(const PredictRun *run, const Quality *quality)
     printf("95 %% interval of macro F1: %.4f to %.4f\n", quality->interval.low, quality->interval.high);
 }
 
-static Status evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32_t *numbers, Quality *quality)
+static ReelStatus evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32_t *numbers,
+                                  Quality *quality)
 {
     size_t bytes = (size_t)PREDICT_TEXTS * (size_t)run->labels * sizeof(float);
-    float *truth = mem_alloc(bytes);
-    Status status = truth ? status_ok() : status_no_memory(bytes, "the labels");
-    for (int64_t at = 0; status_is_ok(&status) && at < corpus->rows; at += PREDICT_TEXTS) {
+    float *truth = reel_mem_alloc(bytes);
+    ReelStatus status = truth ? reel_status_ok() : reel_status_no_memory(bytes, "the labels");
+    for (int64_t at = 0; reel_status_is_ok(&status) && at < corpus->rows; at += PREDICT_TEXTS) {
         int64_t left = corpus->rows - at;
         status = evaluate_window(run, corpus, numbers, at, left < PREDICT_TEXTS ? left : PREDICT_TEXTS, truth,
                                  quality);
     }
-    if (status_is_ok(&status) && corpus->rows > 0)
+    if (reel_status_is_ok(&status) && corpus->rows > 0)
         status = bootstrap_macro_f1(&quality->bootstrap, BOOTSTRAP_ROUNDS, 0, &quality->interval);
-    mem_free(truth);
-    if (!status_is_ok(&status))
+    reel_mem_free(truth);
+    if (!reel_status_is_ok(&status))
         return status;
     if (run->settings->json)
         status = print_quality_json(run, quality);
     else
         print_quality(run, quality);
-    return status_is_ok(&status) ? predict_check_output() : status;
+    return reel_status_is_ok(&status) ? predict_check_output() : status;
 }
 
-Status predict_evaluate(PredictRun *run)
+ReelStatus predict_evaluate(PredictRun *run)
 {
     Corpus corpus;
     const char *given = run->settings->label_separator, *own = run->checkpoint->text.label_separator;
     const CorpusOptions options = {.label_separator = given ? given : own[0] ? own : NULL};
-    Status status = corpus_read(&corpus, run->settings->eval, &options);
-    if (!status_is_ok(&status))
+    ReelStatus status = corpus_read(&corpus, run->settings->eval, &options);
+    if (!reel_status_is_ok(&status))
         return status;
     if (corpus.warning[0] && !run->settings->quiet)
         program_warn("%s", corpus.warning);
@@ -157,13 +158,13 @@ Status predict_evaluate(PredictRun *run)
     Quality quality = {0};
     bootstrap_init(&quality.bootstrap, run->labels);
     status = match_labels(run, &corpus, &numbers);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = metrics_init(&quality.metrics, run->labels);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = evaluate_corpus(run, &corpus, numbers, &quality);
     metrics_free(&quality.metrics);
     bootstrap_free(&quality.bootstrap);
-    mem_free(numbers);
+    reel_mem_free(numbers);
     corpus_free(&corpus);
     return status;
 }

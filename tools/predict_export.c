@@ -19,15 +19,15 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
 }
 
-Status predict_export(const char *model, const char *path)
+ReelStatus predict_export(const char *model, const char *path)
 {
-    if (!safetensors_is_path(path) && !is_npz_path(path))
-        return status_usage("--export: '%s' ends neither in .safetensors nor in .npz", path);
+    if (!tensor_safetensors_is_path(path) && !is_npz_path(path))
+        return reel_status_usage("--export: '%s' ends neither in .safetensors nor in .npz", path);
     if (same_file(model, path))
-        return status_usage("--export: '%s' is the model itself; choose another name", path);
+        return reel_status_usage("--export: '%s' is the model itself; choose another name", path);
     Checkpoint *checkpoint;
-    Status status = checkpoint_load(&checkpoint, model);
-    if (status_is_ok(&status))
+    ReelStatus status = checkpoint_load(&checkpoint, model);
+    if (reel_status_is_ok(&status))
         status = nn_save(&checkpoint->model->base, path);
     checkpoint_free(checkpoint);
     return status;

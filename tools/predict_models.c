@@ -22,24 +22,24 @@ static void report_unknown(const char *path, const NnSnapshot *unknown)
 }
 
 /* Models can be asked together where they name the same labels. */
-static Status same_labels(const StringTable *a, const StringTable *b, const char *path)
+static ReelStatus same_labels(const StringTable *a, const StringTable *b, const char *path)
 {
     bool same = a->count == b->count;
     for (int32_t k = 0; same && k < a->count; k++)
         same = strcmp(string_table_text(a, k), string_table_text(b, k)) == 0;
     return same
-               ? status_ok()
-               : status_failed(
+               ? reel_status_ok()
+               : reel_status_failed(
                      "%s: has other labels than the first model; ask models of the same data together", path);
 }
 
-Status predict_load_models(PredictRun *run, const char *const *paths, int count)
+ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int count)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     run->paths = paths;
-    for (int i = 0; i < count && status_is_ok(&status); i++) {
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         status = checkpoint_load(&run->checkpoints[i], paths[i]);
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             break;
         run->models = i + 1;
         if (!run->settings->quiet)
@@ -59,31 +59,32 @@ void predict_free_models(PredictRun *run)
 }
 
 /* One model's. NaN is above no threshold, and would read as a text without labels. */
-static Status ask(PredictRun *run, int model, const TextSpan *texts, int64_t count, bool attention)
+static ReelStatus ask(PredictRun *run, int model, const TextSpan *texts, int64_t count, bool attention)
 {
-    Status status = predictor_run(run->predictors[model], texts, count, attention, run->logits);
+    ReelStatus status = predictor_run(run->predictors[model], texts, count, attention, run->logits);
     size_t n = (size_t)count * (size_t)run->labels;
-    for (size_t i = 0; i < n && status_is_ok(&status); i++)
+    for (size_t i = 0; i < n && reel_status_is_ok(&status); i++)
         if (isnan(run->logits[i]))
-            status = status_failed("%s: its answer to text %lld is not a number; some of its weights are "
+            status =
+                reel_status_failed("%s: its answer to text %lld is not a number; some of its weights are "
                                    "NaN or too large, train it again",
                                    run->paths[model], (long long)run->texts + (long long)i / run->labels + 1);
     return status;
 }
 
-Status predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
+ReelStatus predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
 {
-    Status status = ask(run, 0, texts, count, attention);
-    if (status_is_ok(&status))
+    ReelStatus status = ask(run, 0, texts, count, attention);
+    if (reel_status_is_ok(&status))
         predict_look_at_texts(run, count);
-    if (run->models == 1 || !status_is_ok(&status))
+    if (run->models == 1 || !reel_status_is_ok(&status))
         return status;
     size_t n = (size_t)count * (size_t)run->labels;
     for (size_t i = 0; i < n; i++)
         run->mean[i] = run->logits[i] / (float)run->models;
-    for (int m = 1; m < run->models && status_is_ok(&status); m++) {
+    for (int m = 1; m < run->models && reel_status_is_ok(&status); m++) {
         status = ask(run, m, texts, count, false);
-        for (size_t i = 0; i < n && status_is_ok(&status); i++)
+        for (size_t i = 0; i < n && reel_status_is_ok(&status); i++)
             run->mean[i] += run->logits[i] / (float)run->models;
     }
     memcpy(run->logits, run->mean, n * sizeof *run->logits);

@@ -75,53 +75,53 @@ static void print_tsv(PredictRun *run, int64_t i, const float *logits)
     putchar('\n');
 }
 
-static void write_attention(JsonWriter *json, const PredictRun *run, PredictorText text)
+static void write_attention(ReelJsonWriter *json, const PredictRun *run, PredictorText text)
 {
-    json_begin_array(json, "attention");
+    reel_json_begin_array(json, "attention");
     for (int32_t w = 0; w < text.count; w++) {
-        json_begin_object(json, NULL);
-        json_string(json, "word", predictor_word(run->predictor, text.ids[w]));
-        json_number(json, "weight", (double)text.weights[w]);
-        json_end_object(json);
+        reel_json_begin_object(json, NULL);
+        reel_json_string(json, "word", predictor_word(run->predictor, text.ids[w]));
+        reel_json_number(json, "weight", (double)text.weights[w]);
+        reel_json_end_object(json);
     }
-    json_end_array(json);
+    reel_json_end_array(json);
 }
 
-static Status print_json(PredictRun *run, int64_t i, const float *logits)
+static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
 {
-    JsonWriter json = {.compact = true};
+    ReelJsonWriter json = {.compact = true};
     int32_t count = choose(run, logits);
-    json_begin_object(&json, NULL);
-    json_integer(&json, "line", run->texts + i + 1);
-    json_begin_array(&json, "labels");
+    reel_json_begin_object(&json, NULL);
+    reel_json_integer(&json, "line", run->texts + i + 1);
+    reel_json_begin_array(&json, "labels");
     for (int32_t k = 0; k < count; k++) {
-        json_begin_object(&json, NULL);
-        json_string(&json, "label", predict_label(run, run->ranking[k]));
-        json_number(&json, "probability", threshold_probability(logits[run->ranking[k]]));
-        json_end_object(&json);
+        reel_json_begin_object(&json, NULL);
+        reel_json_string(&json, "label", predict_label(run, run->ranking[k]));
+        reel_json_number(&json, "probability", threshold_probability(logits[run->ranking[k]]));
+        reel_json_end_object(&json);
     }
-    json_end_array(&json);
+    reel_json_end_array(&json);
     PredictorText text = predictor_text(run->predictor, i);
     if (run->settings->attention && text.weights)
         write_attention(&json, run, text);
-    json_end_object(&json);
-    const char *line = json_finish(&json);
+    reel_json_end_object(&json);
+    const char *line = reel_json_finish(&json);
     if (line)
         fputs(line, stdout);
-    json_free(&json);
-    return line ? status_ok() : status_no_memory(0, "the output");
+    reel_json_free(&json);
+    return line ? reel_status_ok() : reel_status_no_memory(0, "the output");
 }
 
-Status predict_check_output(void)
+ReelStatus predict_check_output(void)
 {
     return fflush(stdout) == 0 && !ferror(stdout)
-               ? status_ok()
-               : status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+               ? reel_status_ok()
+               : reel_status_failed("cannot write the output: %s; check where it goes", strerror(errno));
 }
 
 void predict_show_speed(PredictRun *run, bool last)
 {
-    double time = clock_seconds();
+    double time = reel_clock_seconds();
     if (run->settings->quiet || (!last && (!run->shows || time - run->shown < 0.2)))
         return;
     run->shown = time;
@@ -143,17 +143,17 @@ void predict_progress(PredictRun *run, int64_t count)
     predict_show_speed(run, false);
 }
 
-Status predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)
+ReelStatus predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)
 {
-    Status status = predict_logits(run, texts, count, run->settings->attention);
-    for (int64_t i = 0; status_is_ok(&status) && i < count; i++) {
+    ReelStatus status = predict_logits(run, texts, count, run->settings->attention);
+    for (int64_t i = 0; reel_status_is_ok(&status) && i < count; i++) {
         const float *logits = run->logits + i * run->labels;
         if (run->settings->json)
             status = print_json(run, i, logits);
         else
             print_tsv(run, i, logits);
     }
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = predict_check_output();
     predict_progress(run, count);
     return status;

@@ -27,13 +27,13 @@ void program_warn(const char *format, ...)
     va_end(arguments);
 }
 
-int program_report(const Status *status)
+int program_report(const ReelStatus *status)
 {
-    Status own = status ? *status : status_ok();
-    if (status_is_ok(&own) && (fflush(stdout) != 0 || ferror(stdout)))
-        own = status_failed("cannot write the output: %s; check where it goes", strerror(errno));
-    if (!status_is_ok(&own))
-        program_warn("%s%s", own.message, own.code == STATUS_USAGE ? " (--help lists the options)" : "");
+    ReelStatus own = status ? *status : reel_status_ok();
+    if (reel_status_is_ok(&own) && (fflush(stdout) != 0 || ferror(stdout)))
+        own = reel_status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+    if (!reel_status_is_ok(&own))
+        program_warn("%s%s", own.message, own.code == REEL_STATUS_USAGE ? " (--help lists the options)" : "");
     return (int)own.code;
 }
 

@@ -28,6 +28,6 @@ bool program_tells(const Program *program, int argc, char **argv);
 void program_warn(const char *format, ...) REEL_PRINTF(1, 2);
 /* Prints what went wrong (NULL: nothing), with a hint at --help for a usage error; returns the exit code.
  * Output that could not be written to stdout is an error, too. */
-int program_report(const Status *status);
+int program_report(const ReelStatus *status);
 
 #endif

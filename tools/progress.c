@@ -52,7 +52,7 @@ static void begin_model(Progress *progress, const RunProgress *at)
     progress->model = at->model;
     progress->epoch = 0;
     progress->last_epoch = 0;
-    progress->began = clock_seconds();
+    progress->began = reel_clock_seconds();
     progress->drawn = progress->live ? 0 : progress->began;
 }
 
@@ -154,7 +154,7 @@ static void summary_tail(const Progress *progress, char text[PROGRESS_LINE_SIZE]
     snprintf(text, PROGRESS_LINE_SIZE, "%*s %d epochs, loss %.4f, best F1 %.4f in %d, %s",
              PROGRESS_CELLS - filled(progress), "", progress->last_epoch, progress->last_loss,
              progress->best_f1, progress->best_epoch,
-             progress_clock(clock_seconds() - progress->began, time));
+             progress_clock(reel_clock_seconds() - progress->began, time));
 }
 
 /* Name, sparkline, tail; the sparkline goes where there is no room for it. */
@@ -191,12 +191,12 @@ static void draw(Progress *progress, const RunProgress *at)
     live_tail(progress, at, tail);
     fprintf(progress->out, "\r%s\033[K", compose(progress, tail, progress->colour, line));
     fflush(progress->out);
-    progress->drawn = clock_seconds();
+    progress->drawn = reel_clock_seconds();
 }
 
 void progress_reading(Progress *progress, const char *doing, int64_t done, int64_t rows)
 {
-    double now = clock_seconds();
+    double now = reel_clock_seconds();
     char place[64] = "";
     if (progress->quiet)
         return;
@@ -221,7 +221,7 @@ static void print_batch(Progress *progress, const RunProgress *at)
             at->epoch, at->epochs, (long long)at->batch, (long long)at->batches, at->loss,
             at->seconds_left < 0 ? left : progress_clock(at->seconds_left, left));
     fflush(progress->out);
-    progress->drawn = clock_seconds();
+    progress->drawn = reel_clock_seconds();
 }
 
 void progress_show(Progress *progress, const RunProgress *at)
@@ -247,11 +247,11 @@ void progress_show(Progress *progress, const RunProgress *at)
         fprintf(progress->out, "%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model,
                 epoch->epoch, at->epochs, epoch->train_loss, epoch->test_f1, epoch->seconds);
         fflush(progress->out);
-        progress->drawn = progress->live ? 0 : clock_seconds();
+        progress->drawn = progress->live ? 0 : reel_clock_seconds();
         return;
     }
     note_batch(progress, at);
-    double since = clock_seconds() - progress->drawn;
+    double since = reel_clock_seconds() - progress->drawn;
     if (progress->live && since > 0.05)
         draw(progress, at);
     else if (!progress->live && since > PROGRESS_SILENCE)

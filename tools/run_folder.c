@@ -21,31 +21,31 @@
 void run_folder_init(RunFolder *folder)
 {
     *folder = (RunFolder){.lock = -1};
-    arena_init(&folder->arena, 4096);
+    tensor_arena_init(&folder->arena, 4096);
 }
 
-Status run_folder_make(const char *path)
+ReelStatus run_folder_make(const char *path)
 {
     char part[1024];
     if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
-        return status_failed("%s: the path is too long", path);
+        return reel_status_failed("%s: the path is too long", path);
     for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
         if (slash)
             *slash = '\0';
         if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return status_failed("%s: cannot make the folder: %s; choose another with --out", part,
-                                 strerror(errno));
+            return reel_status_failed("%s: cannot make the folder: %s; choose another with --out", part,
+                                      strerror(errno));
         if (!slash)
             break;
         *slash = '/';
     }
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
-        return status_failed("%s: is not a folder; choose another with --out", path);
+        return reel_status_failed("%s: is not a folder; choose another with --out", path);
     if (access(path, W_OK | X_OK) != 0)
-        return status_failed("%s: cannot be written: %s; make it writable, or choose another with --out",
-                             path, strerror(errno));
-    return status_ok();
+        return reel_status_failed("%s: cannot be written: %s; make it writable, or choose another with --out",
+                                  path, strerror(errno));
+    return reel_status_ok();
 }
 
 /* What in settings.json is no option. */
@@ -67,7 +67,7 @@ static void folder_options(RunFolder *f, Option options[FOLDER_OPTIONS])
 
 /* Two runs in one folder would overwrite each other's files. One that was killed may still be on its way out
  * while the disk is busy, which is worth a few seconds of patience. */
-Status run_folder_lock(RunFolder *folder, const char *path)
+ReelStatus run_folder_lock(RunFolder *folder, const char *path)
 {
     enum { TRIES = 50 };
     const struct timespec pause = {.tv_nsec = 100000000};
@@ -76,23 +76,23 @@ Status run_folder_lock(RunFolder *folder, const char *path)
         if (errno != EWOULDBLOCK && errno != EINTR)
             break; /* a file system that knows no locks */
         if (i == TRIES || nanosleep(&pause, NULL) != 0)
-            return status_failed("%s: another run is at work in this folder; wait for it or choose another",
-                                 path);
+            return reel_status_failed(
+                "%s: another run is at work in this folder; wait for it or choose another", path);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 void run_folder_free(RunFolder *folder)
 {
     if (folder->lock >= 0)
         close(folder->lock);
-    arena_free(&folder->arena);
+    tensor_arena_free(&folder->arena);
 }
 
 static const char *absolute(RunFolder *folder, const char *path)
 {
     char *full = path ? realpath(path, NULL) : NULL;
-    const char *copy = full ? arena_memdup(&folder->arena, full, strlen(full) + 1) : path;
+    const char *copy = full ? tensor_arena_memdup(&folder->arena, full, strlen(full) + 1) : path;
     free(full);
     return copy;
 }
@@ -104,33 +104,33 @@ static const char *absolute_stop_words(RunFolder *folder, const char *path)
                                                                                : absolute(folder, path);
 }
 
-static Status settings_path(const char *folder, char *path, size_t size)
+static ReelStatus settings_path(const char *folder, char *path, size_t size)
 {
     if (snprintf(path, size, "%s/settings.json", folder) >= (int)size)
-        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
-    return status_ok();
+        return reel_status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    return reel_status_ok();
 }
 
 /* All that a run is told, as it stands in settings.json. */
-static const char *all_settings(JsonWriter *json, const ZooSettings *s, RunFolder *folder)
+static const char *all_settings(ReelJsonWriter *json, const ZooSettings *s, RunFolder *folder)
 {
     ZooSettings copy = *s;
     Setting settings[ZOO_MAX_OPTIONS];
     Option more[FOLDER_OPTIONS];
     int count = zoo_settings(&copy, settings);
     folder_options(folder, more);
-    json_begin_object(json, NULL);
+    reel_json_begin_object(json, NULL);
     for (int i = 0; i < count; i++)
         if (settings[i].use != SETTING_COMMAND)
             settings_write(json, &settings[i].option);
     for (int i = 0; i < FOLDER_OPTIONS; i++)
         settings_write(json, &more[i]);
-    json_end_object(json);
-    return json_finish(json);
+    reel_json_end_object(json);
+    return reel_json_finish(json);
 }
 
 /* The settings that a model's file must have been trained with. */
-static Status name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *files)
+static ReelStatus name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *files)
 {
     ZooSettings copy = *s;
     Setting settings[ZOO_MAX_OPTIONS];
@@ -141,7 +141,7 @@ static Status name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *f
             continue;
         const char *value = settings_text(&setting->option, &folder->arena);
         if (!value)
-            return status_no_memory(0, "the settings");
+            return reel_status_no_memory(0, "the settings");
         const char *before = setting->option.kind == OPTION_FLAG ? "off" : setting->before;
         folder->settings[used++] = (RunSetting){setting->option.name, value, before};
     }
@@ -150,38 +150,39 @@ static Status name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *f
     files->settings = folder->settings;
     files->num_settings = used;
     snprintf(files->id, sizeof files->id, "%s", folder->run ? folder->run : "");
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status too_long(const char *folder)
+static ReelStatus too_long(const char *folder)
 {
-    return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+    return reel_status_failed("%.200s: the path is too long; choose a shorter one", folder);
 }
 
-static Status remove_file(const char *path)
+static ReelStatus remove_file(const char *path)
 {
     if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
-        return status_failed("%.400s: cannot remove what another run has left: %s; choose another --out",
-                             path, strerror(errno));
-    return status_ok();
+        return reel_status_failed("%.400s: cannot remove what another run has left: %s; choose another --out",
+                                  path, strerror(errno));
+    return reel_status_ok();
 }
 
-static Status remove_last(const char *path, const RunFiles *files)
+static ReelStatus remove_last(const char *path, const RunFiles *files)
 {
     (void)files;
     return remove_file(path);
 }
 
 /* Calls `visit` for each file that a model of the run goes on from, whether it is there or not. */
-static Status each_last(const ZooSettings *s, const ModelKind *const *kinds, int count, const RunFiles *files,
-                        Status (*visit)(const char *path, const RunFiles *files))
+static ReelStatus each_last(const ZooSettings *s, const ModelKind *const *kinds, int count,
+                            const RunFiles *files,
+                            ReelStatus (*visit)(const char *path, const RunFiles *files))
 {
     char path[PATH_MAX], seed[64] = "";
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     for (int n = 0; n < s->seeds; n++) {
         if (n > 0)
             snprintf(seed, sizeof seed, ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
-        for (int i = 0; i < 2 * count && status_is_ok(&status); i++)
+        for (int i = 0; i < 2 * count && reel_status_is_ok(&status); i++)
             status = snprintf(path, sizeof path, "%s/%s%s%s.last.npz", s->out, seed,
                               i % 2 ? ZOO_CHOICE_FOLDER "/" : "", kinds[i / 2]->name) < (int)sizeof path
                          ? visit(path, files)
@@ -192,104 +193,105 @@ static Status each_last(const ZooSettings *s, const ModelKind *const *kinds, int
 
 /* What another run in this folder has come to would pass for this run's beside the new settings, and so would
  * the files that it could have gone on from. */
-static Status remove_old_run(const ZooSettings *s, const ModelKind *const *kinds, int count)
+static ReelStatus remove_old_run(const ZooSettings *s, const ModelKind *const *kinds, int count)
 {
     static const char *const names[] = {"results.json", "report.json", "report.html"};
     char path[PATH_MAX];
-    Status status = status_ok();
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && status_is_ok(&status); i++)
+    ReelStatus status = reel_status_ok();
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && reel_status_is_ok(&status); i++)
         status = snprintf(path, sizeof path, "%s/%s", s->out, names[i]) < (int)sizeof path ? remove_file(path)
                                                                                            : too_long(s->out);
-    return status_is_ok(&status) ? each_last(s, kinds, count, NULL, remove_last) : status;
+    return reel_status_is_ok(&status) ? each_last(s, kinds, count, NULL, remove_last) : status;
 }
 
 /* Of a run that goes on. */
-static Status same_data(const RunFolder *folder, const ZooSettings *s, const char *hash,
-                        const char *fingerprint, const char *init_hash)
+static ReelStatus same_data(const RunFolder *folder, const ZooSettings *s, const char *hash,
+                            const char *fingerprint, const char *init_hash)
 {
     if (strcmp(folder->data_hash, hash) != 0)
-        return status_failed(
+        return reel_status_failed(
             "%s: has hash %s, and the run in %s was trained on data with hash %s; put the data "
             "back, or start a new run",
             folder->data_path, hash, s->out, folder->data_hash);
     if (folder->init_hash && init_hash && strcmp(folder->init_hash, init_hash) != 0)
-        return status_failed(
+        return reel_status_failed(
             "%s: is not the file that the run in %s began with; put it back, or start a new run",
             folder->init_path, s->out);
     if (strcmp(folder->fingerprint, fingerprint) != 0)
-        return status_failed(
+        return reel_status_failed(
             "%s: gives different ids from those that the run in %s began with; put the file of stop words "
             "back, or start a new run",
             folder->data_path, s->out);
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status file_hash(const char *path, Arena *arena, const char **hash)
+static ReelStatus file_hash(const char *path, TensorArena *arena, const char **hash)
 {
     char *bytes, text[CORPUS_HASH_SIZE];
     size_t size;
     *hash = NULL;
     if (!path)
-        return status_ok();
-    Status status = text_file_read(path, &bytes, &size);
-    if (!status_is_ok(&status))
+        return reel_status_ok();
+    ReelStatus status = reel_text_file_read(path, &bytes, &size);
+    if (!reel_status_is_ok(&status))
         return status;
     snprintf(text, sizeof text, "%08lx", crc32_z(0, (const Bytef *)bytes, size) & 0xffffffff);
-    mem_free(bytes);
-    *hash = arena_memdup(arena, text, sizeof text);
-    return *hash ? status_ok() : status_no_memory(sizeof text, path);
+    reel_mem_free(bytes);
+    *hash = tensor_arena_memdup(arena, text, sizeof text);
+    return *hash ? reel_status_ok() : reel_status_no_memory(sizeof text, path);
 }
 
 /* Writes the settings, where there are others than these. */
-static Status write_settings(RunFolder *folder, const ZooSettings *s)
+static ReelStatus write_settings(RunFolder *folder, const ZooSettings *s)
 {
     char path[PATH_MAX];
-    JsonWriter json = {0};
+    ReelJsonWriter json = {0};
     const char *text = all_settings(&json, s, folder);
-    Status status = text ? settings_path(s->out, path, sizeof path) : status_no_memory(0, "the settings");
-    if (status_is_ok(&status) && !(folder->written && strcmp(folder->written, text) == 0))
-        status = atomic_file_put(path, text, json.size);
-    json_free(&json);
+    ReelStatus status =
+        text ? settings_path(s->out, path, sizeof path) : reel_status_no_memory(0, "the settings");
+    if (reel_status_is_ok(&status) && !(folder->written && strcmp(folder->written, text) == 0))
+        status = reel_atomic_file_put(path, text, json.size);
+    reel_json_free(&json);
     return status;
 }
 
-Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds, int count,
-                         const Dataset *dataset, RunFiles *files)
+ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds,
+                             int count, const Dataset *dataset, RunFiles *files)
 {
     char fingerprint[CORPUS_HASH_SIZE];
     const char *init_hash;
     dataset_fingerprint(dataset, fingerprint);
-    Status status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
-    if (status_is_ok(&status) && s->resume)
+    ReelStatus status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
+    if (reel_status_is_ok(&status) && s->resume)
         status = same_data(folder, s, dataset->text.data_hash, fingerprint, init_hash);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     if (!s->resume) {
         folder->data_path = absolute(folder, s->data);
         folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
         folder->init_path = absolute(folder, s->init);
         folder->data_hash =
-            arena_memdup(&folder->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
-        folder->fingerprint = arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
+            tensor_arena_memdup(&folder->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
+        folder->fingerprint = tensor_arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
         if (!folder->data_hash || !folder->fingerprint)
-            return status_no_memory(sizeof fingerprint, "the settings");
+            return reel_status_no_memory(sizeof fingerprint, "the settings");
         status = remove_old_run(s, kinds, count);
     }
     folder->init_hash = init_hash;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = name_settings(folder, s, files);
-    if (status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
+    if (reel_status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
         status = each_last(s, kinds, count, files, run_settings_check_file);
-    return status_is_ok(&status) ? write_settings(folder, s) : status;
+    return reel_status_is_ok(&status) ? write_settings(folder, s) : status;
 }
 
 /* ---- Going on ---- */
 
 /* What a run without any files would have: the settings as they were before there were any to choose. */
-static Status set_before(const Setting *settings, int count)
+static ReelStatus set_before(const Setting *settings, int count)
 {
-    Status status = status_ok();
-    for (int i = 0; i < count && status_is_ok(&status); i++)
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
         if (settings[i].before)
             status = options_set(&settings[i].option, settings[i].before);
         else if (settings[i].use == SETTING_MODEL && settings[i].option.kind == OPTION_FLAG)
@@ -298,39 +300,39 @@ static Status set_before(const Setting *settings, int count)
 }
 
 /* Takes what was given, where a run can go on with it. */
-static Status take_given(const char *folder, const Setting *given, const Setting *of_run)
+static ReelStatus take_given(const char *folder, const Setting *given, const Setting *of_run)
 {
-    Arena arena;
-    Status status = status_ok();
-    arena_init(&arena, 0);
+    TensorArena arena;
+    ReelStatus status = reel_status_ok();
+    tensor_arena_init(&arena, 0);
     const char *mine = settings_text(&given->option, &arena), *its = settings_text(&of_run->option, &arena);
     if (!mine || !its)
-        status = status_no_memory(0, "the settings");
+        status = reel_status_no_memory(0, "the settings");
     else if (given->use == SETTING_MODEL && strcmp(mine, its) != 0)
-        status = status_usage(
+        status = reel_status_usage(
             "--%s %s: the run in %s was begun with %s, and would come to another model; leave the "
             "option out, or start a new run with another --out",
             given->option.name, mine, folder, *its ? its : "the default");
     else
         options_copy(&of_run->option, &given->option);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return status;
 }
 
 /* A schedule leads the rate down over all epochs; and what was trained is not forgotten. */
-static Status check_length(const char *folder, const ZooSettings *s, int epochs)
+static ReelStatus check_length(const char *folder, const ZooSettings *s, int epochs)
 {
     if (s->epochs != epochs && strcmp(s->schedule, "constant") != 0)
-        return status_usage(
+        return reel_status_usage(
             "--epochs %d: the run in %s has --schedule %s, which has led the learning rate down over "
             "%d epochs; leave the option out, or start a new run with another --out",
             s->epochs, folder, s->schedule, epochs);
     if (s->epochs < epochs)
-        return status_usage(
+        return reel_status_usage(
             "--epochs %d: the run in %s is one of %d, which may become more but not fewer; end it "
             "by Ctrl-C, or start a new run with another --out",
             s->epochs, folder, epochs);
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* The paths that were given. */
@@ -353,7 +355,7 @@ static void take_paths(RunFolder *folder, const ZooSettings *s, const Setting *s
 #define ABSENT ""
 
 /* Reads settings.json. */
-static Status read_file(RunFolder *folder, const char *run, const Setting *settings, int count)
+static ReelStatus read_file(RunFolder *folder, const char *run, const Setting *settings, int count)
 {
     char path[PATH_MAX], *text;
     size_t size;
@@ -363,50 +365,50 @@ static Status read_file(RunFolder *folder, const char *run, const Setting *setti
         if (settings[i].use != SETTING_COMMAND)
             all[used++] = settings[i].option;
     folder_options(folder, all + used);
-    Status status = settings_path(run, path, sizeof path);
-    if (status_is_ok(&status))
-        status = text_file_read(path, &text, &size);
-    if (!status_is_ok(&status))
-        return status_failed("%.350s; --resume needs the folder of a run (--out)", status.message);
+    ReelStatus status = settings_path(run, path, sizeof path);
+    if (reel_status_is_ok(&status))
+        status = reel_text_file_read(path, &text, &size);
+    if (!reel_status_is_ok(&status))
+        return reel_status_failed("%.350s; --resume needs the folder of a run (--out)", status.message);
     folder->run = ABSENT;
     status = settings_read(all, used + FOLDER_OPTIONS, path, text, size, &folder->arena);
-    if (status_is_ok(&status) && !(folder->data_path && folder->data_hash && folder->fingerprint))
-        status = status_failed(
+    if (reel_status_is_ok(&status) && !(folder->data_path && folder->data_hash && folder->fingerprint))
+        status = reel_status_failed(
             "%s: does not name the data, so it was not written by a run; choose the folder of another", path);
-    folder->written = arena_memdup(&folder->arena, text, size + 1);
+    folder->written = tensor_arena_memdup(&folder->arena, text, size + 1);
     /* Checkpoints of version 0.1.0 know the run by the file itself. */
-    if (status_is_ok(&status) && folder->run && strcmp(folder->run, ABSENT) == 0) {
+    if (reel_status_is_ok(&status) && folder->run && strcmp(folder->run, ABSENT) == 0) {
         char id[RUN_ID_SIZE];
         snprintf(id, sizeof id, "%08lx", crc32_z(0, (const Bytef *)text, size) & 0xffffffff);
-        folder->run = arena_memdup(&folder->arena, id, sizeof id);
+        folder->run = tensor_arena_memdup(&folder->arena, id, sizeof id);
     }
-    mem_free(text);
+    reel_mem_free(text);
     return status;
 }
 
-Status run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given)
+ReelStatus run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given)
 {
     ZooSettings command = *s;
     Setting settings[ZOO_MAX_OPTIONS], of_command[ZOO_MAX_OPTIONS];
     int count = zoo_settings(s, settings);
     zoo_settings(&command, of_command);
     *s = zoo_defaults();
-    Status status = set_before(settings, count);
-    if (status_is_ok(&status))
+    ReelStatus status = set_before(settings, count);
+    if (reel_status_is_ok(&status))
         status = read_file(folder, command.resume, settings, count);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     if (s->shards == 0) /* as many as there were threads, whatever there are now */
         s->shards = s->threads;
     if (strcmp(s->models, "best") == 0)
         s->models = "wide"; /* version 0.1.0's */
     int epochs = s->epochs;
-    for (int i = 0; i < count && status_is_ok(&status); i++)
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
         if (given[i])
             status = take_given(command.resume, &of_command[i], &settings[i]);
-    if (status_is_ok(&status) && s->out && strcmp(s->out, command.resume) != 0)
-        status = status_usage("--out %s: a run goes on in its own folder; leave the option out", s->out);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status) && s->out && strcmp(s->out, command.resume) != 0)
+        status = reel_status_usage("--out %s: a run goes on in its own folder; leave the option out", s->out);
+    if (reel_status_is_ok(&status))
         status = check_length(command.resume, s, epochs);
     take_paths(folder, s, settings, count, given);
     s->out = s->resume = command.resume;

@@ -14,23 +14,23 @@ typedef struct RunFolder {
         *run; /* the run's id in checkpoints of versions that did not name the settings there; or NULL */
     const char *written;                  /* settings.json as it stands; NULL: there is none */
     RunSetting settings[ZOO_MAX_OPTIONS]; /* that the models depend on */
-    Arena arena;                          /* of strings that were read */
+    TensorArena arena;                    /* of strings that were read */
     int lock;                             /* held while the run is on; -1: none */
 } RunFolder;
 
 void run_folder_init(RunFolder *folder);
 void run_folder_free(RunFolder *folder);
 /* Makes a folder and those above it. */
-Status run_folder_make(const char *path);
+ReelStatus run_folder_make(const char *path);
 /* Keeps other runs out until run_folder_free(). */
-Status run_folder_lock(RunFolder *folder, const char *path);
+ReelStatus run_folder_lock(RunFolder *folder, const char *path);
 /* Replaces the settings by those of the folder that --resume names, but for those that were given and change
  * no model. An error: one that was given and would change it; it is named. */
-Status run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given);
+ReelStatus run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given);
 /* Writes settings.json. Of a new run, and removes before what another run has left in the folder: its
  * results, and the files that these models would go on from. Of one that goes on, where it has new settings,
  * after a look at whether the data are the same. `files` gets what a run is known by. */
-Status run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds, int count,
-                         const Dataset *dataset, RunFiles *files);
+ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds,
+                             int count, const Dataset *dataset, RunFiles *files);
 
 #endif

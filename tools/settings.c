@@ -9,79 +9,79 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void write_text(JsonWriter *json, const char *name, const char *text)
+static void write_text(ReelJsonWriter *json, const char *name, const char *text)
 {
     if (!text) {
-        json_null(json, name);
-    } else if (utf8_valid(text, strlen(text)) == strlen(text)) {
-        json_string(json, name, text);
+        reel_json_null(json, name);
+    } else if (reel_utf8_valid(text, strlen(text)) == strlen(text)) {
+        reel_json_string(json, name, text);
     } else {
-        json_begin_array(json, name);
+        reel_json_begin_array(json, name);
         for (; *text; text++)
-            json_integer(json, NULL, (unsigned char)*text);
-        json_end_array(json);
+            reel_json_integer(json, NULL, (unsigned char)*text);
+        reel_json_end_array(json);
     }
 }
 
-void settings_write(JsonWriter *json, const Option *option)
+void settings_write(ReelJsonWriter *json, const Option *option)
 {
     char text[32];
     switch (option->kind) {
     case OPTION_FLAG:
-        json_bool(json, option->name, *(const bool *)option->value);
+        reel_json_bool(json, option->name, *(const bool *)option->value);
         break;
     case OPTION_TEXT:
         write_text(json, option->name, *(const char *const *)option->value);
         break;
     case OPTION_INTEGER:
-        json_integer(json, option->name, *(const int *)option->value);
+        reel_json_integer(json, option->name, *(const int *)option->value);
         break;
     case OPTION_NUMBER:
-        json_number(json, option->name, *(const double *)option->value);
+        reel_json_number(json, option->name, *(const double *)option->value);
         break;
     case OPTION_SEED: /* more than a double holds exactly */
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
-        json_string(json, option->name, text);
+        reel_json_string(json, option->name, text);
         break;
     }
 }
 
 /* The bytes of a text that is not UTF-8. */
-static bool read_bytes(JsonReader *json, Arena *arena, const char **value)
+static bool read_bytes(ReelJsonReader *json, TensorArena *arena, const char **value)
 {
     bool first = true;
     size_t used = 0;
-    char *copy = arena_calloc(arena, json->size + 1); /* no fewer characters than bytes */
+    char *copy = tensor_arena_calloc(arena, json->size + 1); /* no fewer characters than bytes */
     if (!copy)
-        return json_reader_fail(json, "out of memory");
-    json_reader_open_array(json);
-    while (json_reader_next_item(json, &first)) {
+        return reel_json_reader_fail(json, "out of memory");
+    reel_json_reader_open_array(json);
+    while (reel_json_reader_next_item(json, &first)) {
         int64_t byte;
-        if (!json_reader_int_in(json, 1, 255, &byte))
+        if (!reel_json_reader_int_in(json, 1, 255, &byte))
             return false;
         copy[used++] = (char)byte;
     }
     *value = copy;
-    return status_is_ok(&json->status);
+    return reel_status_is_ok(&json->status);
 }
 
-static bool read_text(JsonReader *json, const Option *option, Arena *arena)
+static bool read_text(ReelJsonReader *json, const Option *option, TensorArena *arena)
 {
     const char **value = (const char **)option->value;
-    switch (json_reader_peek(json)) {
-    case JSON_NULL:
+    switch (reel_json_reader_peek(json)) {
+    case REEL_JSON_NULL:
         *value = NULL;
-        return json_reader_null(json);
-    case JSON_ARRAY:
+        return reel_json_reader_null(json);
+    case REEL_JSON_ARRAY:
         return read_bytes(json, arena, value);
     default:
         break;
     }
-    if (!json_reader_string(json))
+    if (!reel_json_reader_string(json))
         return false;
-    char *copy = arena_calloc(arena, json->string.size + 1);
+    char *copy = tensor_arena_calloc(arena, json->string.size + 1);
     if (!copy)
-        return json_reader_fail(json, "out of memory");
+        return reel_json_reader_fail(json, "out of memory");
     if (json->string.size)
         memcpy(copy, json->string.data, json->string.size);
     *value = copy;
@@ -89,17 +89,17 @@ static bool read_text(JsonReader *json, const Option *option, Arena *arena)
 }
 
 /* Reads a number that the option allows. Infinity is written as null. */
-static bool read_number(JsonReader *json, const Option *option)
+static bool read_number(ReelJsonReader *json, const Option *option)
 {
     bool integer = option->kind == OPTION_INTEGER;
     double value = INFINITY;
-    if (!integer && option->high == INFINITY && json_reader_peek(json) == JSON_NULL) {
-        json_reader_null(json);
-    } else if (!json_reader_number(json, &value)) {
+    if (!integer && option->high == INFINITY && reel_json_reader_peek(json) == REEL_JSON_NULL) {
+        reel_json_reader_null(json);
+    } else if (!reel_json_reader_number(json, &value)) {
         return false;
     }
     if (!(value >= option->low && value <= option->high) || (integer && value != (double)(int)value))
-        return json_reader_fail(json, "%s cannot be %g", option->name, value);
+        return reel_json_reader_fail(json, "%s cannot be %g", option->name, value);
     if (integer)
         *(int *)option->value = (int)value;
     else
@@ -107,21 +107,21 @@ static bool read_number(JsonReader *json, const Option *option)
     return true;
 }
 
-static bool read_seed(JsonReader *json, const Option *option)
+static bool read_seed(ReelJsonReader *json, const Option *option)
 {
     char text[32], *end;
-    if (!json_reader_string(json))
+    if (!reel_json_reader_string(json))
         return false;
     snprintf(text, sizeof text, "%.*s", (int)json->string.size, json->string.data);
     *(uint64_t *)option->value = strtoull(text, &end, 10);
-    return (*text && !*end) || json_reader_fail(json, "%s must be a whole number", option->name);
+    return (*text && !*end) || reel_json_reader_fail(json, "%s must be a whole number", option->name);
 }
 
-static bool read_value(JsonReader *json, const Option *option, Arena *arena)
+static bool read_value(ReelJsonReader *json, const Option *option, TensorArena *arena)
 {
     switch (option->kind) {
     case OPTION_FLAG:
-        return json_reader_bool(json, option->value);
+        return reel_json_reader_bool(json, option->value);
     case OPTION_TEXT:
         return read_text(json, option, arena);
     case OPTION_SEED:
@@ -131,42 +131,42 @@ static bool read_value(JsonReader *json, const Option *option, Arena *arena)
     }
 }
 
-static const Option *find(const Option *options, int count, const JsonReader *json)
+static const Option *find(const Option *options, int count, const ReelJsonReader *json)
 {
     for (int i = 0; i < count; i++)
-        if (json_reader_is(json, options[i].name))
+        if (reel_json_reader_is(json, options[i].name))
             return &options[i];
     return NULL;
 }
 
 /* Of a name in a message. */
-static int name_length(const JsonReader *json)
+static int name_length(const ReelJsonReader *json)
 {
     return json->string.size < 60 ? (int)json->string.size : 60;
 }
 
-Status settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
-                     Arena *arena)
+ReelStatus settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
+                         TensorArena *arena)
 {
-    JsonReader json;
+    ReelJsonReader json;
     bool first = true, ok = true;
-    json_reader_open(&json, text, size, path);
-    json_reader_open_object(&json);
-    while (ok && json_reader_next_key(&json, &first)) {
+    reel_json_reader_open(&json, text, size, path);
+    reel_json_reader_open_object(&json);
+    while (ok && reel_json_reader_next_key(&json, &first)) {
         const Option *option = find(options, count, &json);
         ok = option ? read_value(&json, option, arena)
-                    : json_reader_fail(&json,
-                                       "this version knows no setting '%.*s'; go on with the one that "
-                                       "wrote it",
-                                       name_length(&json), json.string.size ? json.string.data : "");
+                    : reel_json_reader_fail(&json,
+                                            "this version knows no setting '%.*s'; go on with the one that "
+                                            "wrote it",
+                                            name_length(&json), json.string.size ? json.string.data : "");
     }
-    json_reader_end(&json);
-    Status status = json.status;
-    json_reader_close(&json);
+    reel_json_reader_end(&json);
+    ReelStatus status = json.status;
+    reel_json_reader_close(&json);
     return status;
 }
 
-const char *settings_text(const Option *option, Arena *arena)
+const char *settings_text(const Option *option, TensorArena *arena)
 {
     char text[40] = "";
     const char *value = text;
@@ -191,5 +191,5 @@ const char *settings_text(const Option *option, Arena *arena)
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
         break;
     }
-    return value ? arena_memdup(arena, value, strlen(value) + 1) : "";
+    return value ? tensor_arena_memdup(arena, value, strlen(value) + 1) : "";
 }

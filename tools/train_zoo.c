@@ -49,7 +49,7 @@ static const char *plural(int64_t count)
 /* Before the data are read, which takes its time. */
 static void print_first(const ZooSettings *s)
 {
-    int processors = pool_processors(), busy = s->threads < s->shards ? s->threads : s->shards;
+    int processors = tensor_pool_processors(), busy = s->threads < s->shards ? s->threads : s->shards;
     if (busy < processors)
         printf("%d of %d processors stay idle: a batch has %d part%s (--shards; results depend on it), and "
                "there "
@@ -112,55 +112,55 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
 
 /* ---- Beginning with given weights ---- */
 
-static Status same_names(const char *path, const char *what, const StringTable *in_file,
-                         const StringTable *in_data)
+static ReelStatus same_names(const char *path, const char *what, const StringTable *in_file,
+                             const StringTable *in_data)
 {
     if (in_file->count != in_data->count)
-        return status_failed("%s: has %d %s and the data %d; begin with a model of the same data", path,
-                             in_file->count, what, in_data->count);
+        return reel_status_failed("%s: has %d %s and the data %d; begin with a model of the same data", path,
+                                  in_file->count, what, in_data->count);
     for (int32_t i = 0; i < in_file->count; i++)
         if (strcmp(string_table_text(in_file, i), string_table_text(in_data, i)) != 0)
-            return status_failed(
+            return reel_status_failed(
                 "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
                 "of the same data",
                 path, i, what, string_table_text(in_file, i), string_table_text(in_data, i));
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
-static Status read_init(const RunFiles *files, Checkpoint **checkpoint)
+static ReelStatus read_init(const RunFiles *files, Checkpoint **checkpoint)
 {
-    Npz *npz;
+    TensorNpz *npz;
     *checkpoint = NULL;
-    Status status = npz_open(&npz, files->init);
-    if (status_is_ok(&status) && npz_find(npz, "reel/config.json"))
+    ReelStatus status = tensor_npz_open(&npz, files->init);
+    if (reel_status_is_ok(&status) && tensor_npz_find(npz, "reel/config.json"))
         status = checkpoint_load_from(checkpoint, npz, run_init_options(files));
-    npz_close(npz);
+    tensor_npz_close(npz);
     return status;
 }
 
 /* What the file says must fit the data. Sizes are taken from it. */
-static Status check_init(const char *path, const Checkpoint *checkpoint, const ModelKind **kinds, int count,
-                         RunOptions *run, const Dataset *dataset)
+static ReelStatus check_init(const char *path, const Checkpoint *checkpoint, const ModelKind **kinds,
+                             int count, RunOptions *run, const Dataset *dataset)
 {
-    Status status = status_ok();
-    for (int i = 0; i < count && status_is_ok(&status); i++)
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
         if (kinds[i] != checkpoint->model->kind)
-            status =
-                status_failed("%s: holds the model %s and cannot begin %s; choose --models %s", path,
-                              checkpoint->model->kind->name, kinds[i]->name, checkpoint->model->kind->name);
-    if (status_is_ok(&status) && checkpoint->notebook != run->notebook)
-        status = status_failed("%s: was trained %s; %s --notebook", path,
-                               run->notebook ? "to read the last word" : "as the notebook reads",
-                               run->notebook ? "leave out" : "add");
+            status = reel_status_failed("%s: holds the model %s and cannot begin %s; choose --models %s",
+                                        path, checkpoint->model->kind->name, kinds[i]->name,
+                                        checkpoint->model->kind->name);
+    if (reel_status_is_ok(&status) && checkpoint->notebook != run->notebook)
+        status = reel_status_failed("%s: was trained %s; %s --notebook", path,
+                                    run->notebook ? "to read the last word" : "as the notebook reads",
+                                    run->notebook ? "leave out" : "add");
     bool bpe = checkpoint->text.tokenizer.bpe != NULL;
-    if (status_is_ok(&status) && bpe != (dataset->text.tokenizer.bpe != NULL))
-        status = status_failed("%s: reads %s; %s --tokenizer bpe", path, bpe ? "byte pairs" : "words",
-                               bpe ? "add" : "leave out");
-    if (status_is_ok(&status) && !bpe)
+    if (reel_status_is_ok(&status) && bpe != (dataset->text.tokenizer.bpe != NULL))
+        status = reel_status_failed("%s: reads %s; %s --tokenizer bpe", path, bpe ? "byte pairs" : "words",
+                                    bpe ? "add" : "leave out");
+    if (reel_status_is_ok(&status) && !bpe)
         status =
             same_names(path, "words", &checkpoint->text.vocabulary.words, &dataset->text.vocabulary.words);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = same_names(path, "labels", &checkpoint->text.labels, &dataset->text.labels);
     run->config.embed = checkpoint->model->config.embed;
     run->config.hidden = checkpoint->model->config.hidden;
@@ -185,7 +185,7 @@ typedef struct Zoo {
 } Zoo;
 
 /* After each model: results.json, report.json and the page made from them. */
-static Status write_results(Zoo *zoo)
+static ReelStatus write_results(Zoo *zoo)
 {
     const ZooSettings *s = zoo->settings;
     char path[PATH_MAX];
@@ -201,12 +201,12 @@ static Status write_results(Zoo *zoo)
                    .count = zoo->done,
                    .ensemble = zoo->ensemble.members ? &zoo->ensemble : NULL};
     snprintf(path, sizeof path, "%s/results.json", s->out);
-    Status status = results_write(&all, path);
+    ReelStatus status = results_write(&all, path);
     snprintf(path, sizeof path, "%s/report.json", s->out);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = report_data_write(&zoo->report, path);
     snprintf(path, sizeof path, "%s/report.html", s->out);
-    return status_is_ok(&status) ? report_write(&s->out, 1, path) : status;
+    return reel_status_is_ok(&status) ? report_write(&s->out, 1, path) : status;
 }
 
 /* Room for the learning rate's way down. */
@@ -217,30 +217,30 @@ static void set_schedule(RunOptions *options, const Dataset *dataset)
 }
 
 /* FOLDER/NAME, made. */
-static Status sub_folder(const char *folder, const char *name, char path[PATH_MAX])
+static ReelStatus sub_folder(const char *folder, const char *name, char path[PATH_MAX])
 {
     if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
-        return status_failed("%.200s: the path is too long; choose a shorter one", folder);
+        return reel_status_failed("%.200s: the path is too long; choose a shorter one", folder);
     return run_folder_make(path);
 }
 
 /* Trains with the validation part left out, only to choose epoch and thresholds by it. */
-static Status choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
+static ReelStatus choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
 {
     char folder[PATH_MAX];
-    Status status = sub_folder(options.files.folder, ZOO_CHOICE_FOLDER, folder);
+    ReelStatus status = sub_folder(options.files.folder, ZOO_CHOICE_FOLDER, folder);
     options.files.folder = folder;
     set_schedule(&options, zoo->choice);
-    return status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
-                                 : status;
+    return reel_status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
+                                      : status;
 }
 
 /* Trains a model; with --refit twice. */
-static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, Model **model)
+static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, Model **model)
 {
     RunResult chosen = {0}, *result = &zoo->results[zoo->done];
-    Status status = zoo->choice ? choose(zoo, kind, *options, &chosen) : status_ok();
-    if (!status_is_ok(&status) || chosen.interrupted) {
+    ReelStatus status = zoo->choice ? choose(zoo, kind, *options, &chosen) : reel_status_ok();
+    if (!reel_status_is_ok(&status) || chosen.interrupted) {
         *result = chosen; /* nothing to report but that it was interrupted */
         return status;
     }
@@ -258,7 +258,7 @@ static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, 
     status = run_model(result, model, kind, zoo->dataset, options, &zoo->watcher);
     options->selected = NULL;
     result->seconds += chosen.seconds;
-    if (status_is_ok(&status) && zoo->choice) { /* for the ensemble */
+    if (reel_status_is_ok(&status) && zoo->choice) { /* for the ensemble */
         result->selected.valid_logits = chosen.selected.valid_logits;
         chosen.selected.valid_logits = NULL;
     }
@@ -268,38 +268,38 @@ static Status train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, 
 
 /* One model from one seed, the first of which also gives the report its details. The checkpoints of the
  * others are in folders of their own. */
-static Status train_one(Zoo *zoo, const ModelKind *kind, int seed)
+static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
 {
     const ZooSettings *s = zoo->settings;
     char folder[PATH_MAX], name[32];
     RunOptions options = zoo->options;
     Model *model = NULL;
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
         snprintf(name, sizeof name, ZOO_SEED_FOLDER, options.seed);
         status = sub_folder(s->out, name, folder);
         options.files.folder = folder;
     }
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = train_model(zoo, kind, &options, &model);
     progress_clear(&zoo->progress);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     zoo->done++;
     if (seed == 0 && model)
         status = report_data_add(&zoo->report, model, zoo->dataset, &options);
     model_free(model);
-    return status_is_ok(&status) ? write_results(zoo) : status;
+    return reel_status_is_ok(&status) ? write_results(zoo) : status;
 }
 
 /* All models and seeds together. Logits of what an earlier process has finished are not at hand. */
-static Status add_ensemble(Zoo *zoo)
+static ReelStatus add_ensemble(Zoo *zoo)
 {
     const Dataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
-    Status status =
+    ReelStatus status =
         ensemble_find(&zoo->ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     if (zoo->ensemble.members < zoo->done)
         program_warn("%d of %d models were trained by an earlier process; the ensemble is of the rest",
@@ -328,49 +328,49 @@ static void print_outcome(const Zoo *zoo, bool fine)
     printf("results: %s/results.json\nreport: %s/report.html\n", s->out, s->out);
 }
 
-static Status train_all(const ZooSettings *s, const ModelKind **kinds, int count, const RunOptions *run,
-                        const Dataset *dataset, const Dataset *choice)
+static ReelStatus train_all(const ZooSettings *s, const ModelKind **kinds, int count, const RunOptions *run,
+                            const Dataset *dataset, const Dataset *choice)
 {
     Zoo zoo = {.settings = s, .dataset = dataset, .choice = choice, .options = *run};
     size_t runs = (size_t)count * (size_t)s->seeds;
-    zoo.results = mem_calloc(runs, sizeof *zoo.results);
+    zoo.results = reel_mem_calloc(runs, sizeof *zoo.results);
     if (!zoo.results)
-        return status_no_memory(runs * sizeof *zoo.results, "the results");
+        return reel_status_no_memory(runs * sizeof *zoo.results, "the results");
     progress_init(&zoo.progress, s->quiet);
     zoo.watcher = (RunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
-    Status status = report_data_begin(&zoo.report, dataset);
-    for (int i = 0; i < count * s->seeds && !interrupted && status_is_ok(&status); i++)
+    ReelStatus status = report_data_begin(&zoo.report, dataset);
+    for (int i = 0; i < count * s->seeds && !interrupted && reel_status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
-    if (zoo.done == 0 && interrupted && status_is_ok(&status))
+    if (zoo.done == 0 && interrupted && reel_status_is_ok(&status))
         printf("interrupted: before the first batch; go on with: %s --resume %s\n", program_name(), s->out);
-    if (s->ensemble && !interrupted && status_is_ok(&status))
+    if (s->ensemble && !interrupted && reel_status_is_ok(&status))
         status = add_ensemble(&zoo);
     if (zoo.done > 0)
-        print_outcome(&zoo, status_is_ok(&status));
+        print_outcome(&zoo, reel_status_is_ok(&status));
     for (int i = 0; i < zoo.done; i++)
         run_result_free(&zoo.results[i]);
-    mem_free(zoo.results);
+    reel_mem_free(zoo.results);
     report_run_free(&zoo.report);
     return status;
 }
 
 /* ---- Comparing finished runs ---- */
 
-static Status compare(const ZooSettings *s, const char *const *folders, int count)
+static ReelStatus compare(const ZooSettings *s, const char *const *folders, int count)
 {
     char path[PATH_MAX];
     const char *out = s->out ? s->out : "runs/compare";
     if (count < 1)
-        return status_usage("--compare: name the folders of the runs");
-    Status status = report_print(folders, count);
-    if (!status_is_ok(&status))
+        return reel_status_usage("--compare: name the folders of the runs");
+    ReelStatus status = report_print(folders, count);
+    if (!reel_status_is_ok(&status))
         return status;
     if (snprintf(path, sizeof path, "%s/report.html", out) >= (int)sizeof path)
-        return status_failed("%.200s: the path is too long; choose a shorter one", out);
+        return reel_status_failed("%.200s: the path is too long; choose a shorter one", out);
     status = run_folder_make(out);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = report_write(folders, count, path);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         printf("report: %s\n", path);
     return status;
 }
@@ -382,25 +382,25 @@ static void show_reading(void *context, const char *doing, int64_t done, int64_t
 
 /* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
  * learned from them, or are those of the file to begin with. */
-static Status read_data(const ZooSettings *s, RunFolder *folder, const Checkpoint *first, Dataset **dataset,
-                        Dataset **choice)
+static ReelStatus read_data(const ZooSettings *s, RunFolder *folder, const Checkpoint *first,
+                            Dataset **dataset, Dataset **choice)
 {
     DatasetOptions options = zoo_dataset_options(s);
     const char *path = s->resume ? folder->data_path : s->data;
     if (s->resume)
         zoo_stop_words(&options, folder->stop_words_path);
     if (s->resume && access(path, F_OK) != 0)
-        return status_failed(
+        return reel_status_failed(
             "%.200s: is not there any more: %s; where it was moved, name it: --resume %.200s --data "
             "FILE",
             path, strerror(errno), s->resume);
     if (strcmp(s->tokenizer, "bpe") == 0) {
         if (s->refit)
-            return status_usage("--refit: works with words only, not with byte pairs");
+            return reel_status_usage("--refit: works with words only, not with byte pairs");
         options.byte_pairs = s->vocab;
         options.bpe = first ? first->text.tokenizer.bpe : NULL;
     } else if (strcmp(s->tokenizer, "words") != 0) {
-        return status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
+        return reel_status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
     }
     Progress progress;
     struct stat info;
@@ -409,28 +409,29 @@ static Status read_data(const ZooSettings *s, RunFolder *folder, const Checkpoin
     options.progress = show_reading;
     options.progress_context = &progress;
     if (s->bpe_dropout > 0 && options.byte_pairs == 0)
-        return status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
+        return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options.keep_texts = s->bpe_dropout > 0;
-    Status status = s->refit ? dataset_read(choice, path, &options) : status_ok();
+    ReelStatus status = s->refit ? dataset_read(choice, path, &options) : reel_status_ok();
     if (s->refit)
         options.valid_size = 0;
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = dataset_read(dataset, path, &options);
     progress_clear(&progress);
     return status;
 }
 
 /* What a model would refuse at its turn is refused before any has trained. */
-static Status check_models(const ModelKind **kinds, int count, const RunOptions *run, const Dataset *dataset)
+static ReelStatus check_models(const ModelKind **kinds, int count, const RunOptions *run,
+                               const Dataset *dataset)
 {
     ModelConfig config = run->config;
     config.vocabulary = dataset->text.tokenizer.vocab_size;
     config.labels = dataset_num_classes(dataset);
-    Status status = status_ok();
-    for (int i = 0; i < count && status_is_ok(&status); i++) {
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         Model *model;
         status = model_new_without_values(&model, kinds[i], config);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = nn_module_status(&model->base);
         model_free(model);
     }
@@ -438,25 +439,25 @@ static Status check_models(const ModelKind **kinds, int count, const RunOptions 
 }
 
 /* The data, the folder, and what stands in it. */
-static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
-                      RunOptions *run, Dataset **dataset, Dataset **choice)
+static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
+                          RunOptions *run, Dataset **dataset, Dataset **choice)
 {
     Checkpoint *first = NULL;
     run->files.init = s->resume ? folder->init_path : s->init;
     run->files.init_prefix = s->init_prefix;
-    Status status = run->files.init ? read_init(&run->files, &first) : status_ok();
-    if (status_is_ok(&status))
+    ReelStatus status = run->files.init ? read_init(&run->files, &first) : reel_status_ok();
+    if (reel_status_is_ok(&status))
         status = read_data(s, folder, first, dataset, choice);
-    if (status_is_ok(&status) && first)
+    if (reel_status_is_ok(&status) && first)
         status = check_init(run->files.init, first, kinds, count, run, *dataset);
     checkpoint_free(first);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = check_models(kinds, count, run, *dataset);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = run_folder_make(s->out);
-    if (status_is_ok(&status) && !s->resume)
+    if (reel_status_is_ok(&status) && !s->resume)
         status = run_folder_lock(folder, s->out);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = run_folder_settle(folder, s, kinds, count, *choice ? *choice : *dataset, &run->files);
     if (folder->run) /* of version 0.1.0, whose loss all its models have */
         run->form = LOSS_MEAN;
@@ -468,24 +469,24 @@ static Status prepare(const ZooSettings *s, RunFolder *folder, const ModelKind *
     return status;
 }
 
-static Status train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
+static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
 {
     const ModelKind *kinds[ZOO_MAX_MODELS];
     int count;
     RunOptions run;
     /* Another run in that folder may be about to write other settings. */
-    Status status = s->resume ? run_folder_lock(folder, s->resume) : status_ok();
-    if (status_is_ok(&status) && s->resume)
+    ReelStatus status = s->resume ? run_folder_lock(folder, s->resume) : reel_status_ok();
+    if (reel_status_is_ok(&status) && s->resume)
         status = run_folder_read_settings(folder, s, given);
     if (!s->out)
         s->out = "runs/zoo";
-    if (status_is_ok(&status) && !s->data)
-        return status_usage("--data FILE is required");
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status) && !s->data)
+        return reel_status_usage("--data FILE is required");
+    if (reel_status_is_ok(&status))
         status = zoo_choose_models(s->models, kinds, &count);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = zoo_run_options(s, &run);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     Dataset *dataset = NULL, *choice = NULL;
     if (!s->quiet)
@@ -493,7 +494,7 @@ static Status train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
     status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
     if (dataset && dataset->warning[0])
         program_warn("%s", dataset->warning);
-    if (status_is_ok(&status)) {
+    if (reel_status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);
         status = train_all(s, kinds, count, &run, dataset, choice);
@@ -523,17 +524,17 @@ static bool tells(int argc, char **argv)
 }
 
 /* What the options say, and what else there is on the command line, which moves to the front of `argv`. */
-static Status read_command_line(ZooSettings *s, int argc, char **argv, bool *given, const char ***rest,
-                                int *rest_count)
+static ReelStatus read_command_line(ZooSettings *s, int argc, char **argv, bool *given, const char ***rest,
+                                    int *rest_count)
 {
     Option options[ZOO_MAX_OPTIONS];
     int count = zoo_options(s, options);
     *rest = (const char **)argv;
-    Status status = options_parse(options, count, argc, argv, *rest, rest_count, given);
-    if (!status_is_ok(&status))
+    ReelStatus status = options_parse(options, count, argc, argv, *rest, rest_count, given);
+    if (!reel_status_is_ok(&status))
         return status;
     if (*rest_count > 0 && !s->compare)
-        return status_usage("'%.100s': an argument where an option is expected", (*rest)[0]);
+        return reel_status_usage("'%.100s': an argument where an option is expected", (*rest)[0]);
     if (s->shards == 0)
         s->shards = s->threads;
     if (strcmp(s->models, "best") == 0 && s->resume) {
@@ -543,17 +544,17 @@ static Status read_command_line(ZooSettings *s, int argc, char **argv, bool *giv
         if (excluded && !s->quiet)
             printf("--models best without its --refit, which does not go with %s\n", excluded);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status train_until_interrupted(ZooSettings *s, const bool *given)
+static ReelStatus train_until_interrupted(ZooSettings *s, const bool *given)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     RunFolder folder;
     run_folder_init(&folder);
-    Status status = train_zoo(s, given, &folder);
+    ReelStatus status = train_zoo(s, given, &folder);
     run_folder_free(&folder);
     return status;
 }
@@ -572,8 +573,8 @@ int main(int argc, char **argv)
     int rest_count = 0;
     if (tells(argc, argv))
         return program_report(NULL);
-    Status status = read_command_line(&settings, argc, argv, given, &rest, &rest_count);
-    if (status_is_ok(&status)) {
+    ReelStatus status = read_command_line(&settings, argc, argv, given, &rest, &rest_count);
+    if (reel_status_is_ok(&status)) {
         if (settings.list)
             list_models();
         else if (settings.compare)

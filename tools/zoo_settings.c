@@ -21,7 +21,7 @@ ZooSettings zoo_defaults(void)
                          .epochs = 50,
                          .batch = 64,
                          .max_len = 64,
-                         .threads = pool_processors(),
+                         .threads = tensor_pool_processors(),
                          .shards = RUN_SHARDS,
                          .min_df = 2,
                          .checkpoint_every = RUN_EVERY_SO_OFTEN,
@@ -250,7 +250,7 @@ const char *zoo_use_best(ZooSettings *s, const bool *given)
     return excluded;
 }
 
-Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count)
+ReelStatus zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count)
 {
     *count = 0;
     if (strcmp(list, "all") == 0) {
@@ -258,7 +258,7 @@ Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS
             kinds[*count] = zoo_kind(*count);
             ++*count;
         }
-        return status_ok();
+        return reel_status_ok();
     }
     for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
@@ -266,19 +266,19 @@ Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS
         snprintf(name, sizeof name, "%.*s", (int)length, at);
         const ModelKind *kind = zoo_find(name);
         if (!kind)
-            return status_usage("--models: there is no model '%s' (--list names them)", name);
+            return reel_status_usage("--models: there is no model '%s' (--list names them)", name);
         for (int i = 0; i < *count; i++) /* their files would have the same names */
             if (kinds[i] == kind)
-                return status_usage("--models: %s is named twice", name);
+                return reel_status_usage("--models: %s is named twice", name);
         if (*count == ZOO_MAX_MODELS)
-            return status_usage("--models: more than %d models", ZOO_MAX_MODELS);
+            return reel_status_usage("--models: more than %d models", ZOO_MAX_MODELS);
         kinds[(*count)++] = kind;
         at += length + (at[length] == ',');
     }
-    return *count ? status_ok() : status_usage("--models: no model is named");
+    return *count ? reel_status_ok() : reel_status_usage("--models: no model is named");
 }
 
-Status zoo_run_options(const ZooSettings *s, RunOptions *run)
+ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
 {
     *run = run_defaults();
     run->epochs = s->epochs;
@@ -296,36 +296,38 @@ Status zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->trainer.word_dropout = s->word_dropout;
     run->bpe_dropout = s->bpe_dropout;
     if (s->seed > (uint64_t)(INT64_MAX - s->seeds)) /* results.json holds them as signed integers */
-        return status_usage("--seed %llu: the last seed must be below 2^63", (unsigned long long)s->seed);
+        return reel_status_usage("--seed %llu: the last seed must be below 2^63",
+                                 (unsigned long long)s->seed);
     run->seed = s->seed;
     run->notebook = s->notebook;
     run->trainer.threads = s->threads;
     run->trainer.shards = s->shards;
     run->trainer.check_finite = s->check_finite;
     if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
-        return status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
+        return reel_status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
     run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
     if (s->init_prefix && !s->init)
-        return status_usage("--init-prefix: is of the names in the file of --init, which is missing");
+        return reel_status_usage("--init-prefix: is of the names in the file of --init, which is missing");
     if (s->refit && s->init)
-        return status_usage("--refit: the weights of --init would fit one vocabulary of the two");
+        return reel_status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && s->valid == 0)
-        return status_usage("--%s needs a validation part; add --valid", s->refit ? "refit" : "ensemble");
+        return reel_status_usage("--%s needs a validation part; add --valid",
+                                 s->refit ? "refit" : "ensemble");
     static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
     int kind = 0;
     while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)
         kind++;
     if (kind == 3)
-        return status_usage("--optimizer %s: must be adam, adamw or sgd", s->optimizer);
+        return reel_status_usage("--optimizer %s: must be adam, adamw or sgd", s->optimizer);
     run->trainer.optimizer = nn_optimizer_options((NnOptimizerKind)kind);
     run->trainer.optimizer.weight_decay = s->weight_decay;
     run->trainer.optimizer.clip_norm = s->clip;
     if (strcmp(s->schedule, "constant") != 0 && strcmp(s->schedule, "cosine") != 0)
-        return status_usage("--schedule %s: must be constant or cosine", s->schedule);
+        return reel_status_usage("--schedule %s: must be constant or cosine", s->schedule);
     run->trainer.schedule = (NnSchedule){.kind = strcmp(s->schedule, "cosine") == 0 ? NN_COSINE : NN_CONSTANT,
                                          .lr = s->lr,
                                          .warmup = s->warmup};
-    return status_ok();
+    return reel_status_ok();
 }
 
 void zoo_stop_words(DatasetOptions *options, const char *name)

@@ -59,9 +59,9 @@ int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS]);
 /* Describes each option, with its place in `s`; returns how many. */
 int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS]);
 /* The models that --models names. */
-Status zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count);
+ReelStatus zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count);
 /* How to train, but for the files. */
-Status zoo_run_options(const ZooSettings *s, RunOptions *run);
+ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run);
 /* The stop words that --stop-words names. */
 void zoo_stop_words(DatasetOptions *options, const char *name);
 /* How to read the texts, but for a tokenizer that must be learned. */

@@ -53,7 +53,7 @@ static const char *take_batch(const char *at, int32_t *ids, int32_t *next, int32
     return at;
 }
 
-static Status train(CharLm *m, NnOptimizer *optimizer, Tape *tape)
+static ReelStatus train(CharLm *m, NnOptimizer *optimizer, Tape *tape)
 {
     static int32_t ids[LINES * MAX_LINE], next[LINES * MAX_LINE], offsets[LINES + 1];
     const char *at = text;
@@ -61,16 +61,16 @@ static Status train(CharLm *m, NnOptimizer *optimizer, Tape *tape)
         at = take_batch(at, ids, next, offsets);
         tape_begin(tape);
         Var logits = char_lm_forward(m, nn_pack(tape, ids, offsets, LINES));
-        Var target = tape_constant(tape, tensor_from(next, DTYPE_I32, SHAPE(offsets[LINES])));
-        Var loss = var_cross_entropy(logits, target, REDUCTION_MEAN);
+        Var target = tape_constant(tape, tensor_from(next, TENSOR_I32, TENSOR_SHAPE(offsets[LINES])));
+        Var loss = var_cross_entropy(logits, target, VAR_REDUCTION_MEAN);
         if (!tape_backward(loss))
             return *tape_status(tape);
-        if (nn_optimizer_step(optimizer, &tape, 1).code != STATUS_OK)
-            return status_failed("the update failed");
+        if (nn_optimizer_step(optimizer, &tape, 1).code != REEL_STATUS_OK)
+            return reel_status_failed("the update failed");
         if (step % 50 == 0)
             printf("step %3d: %.3f bits a character\n", step, var_item(loss) / log(2.0));
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* The likeliest line: reads what it has written so far, again and again. */
@@ -103,12 +103,12 @@ int main(int argc, char **argv)
     options.lr = 1e-2;
     Tape *tape = tape_new();
     char_lm_init(&model);
-    Status status = tape ? nn_module_reset(&model.base, 0) : status_failed("out of memory");
-    if (status_is_ok(&status))
+    ReelStatus status = tape ? nn_module_reset(&model.base, 0) : reel_status_failed("out of memory");
+    if (reel_status_is_ok(&status))
         status = nn_optimizer_new(&optimizer, &model.base, options, NULL);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = train(&model, optimizer, tape);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         write_line(&model, tape);
     else
         fprintf(stderr, "char_lm: %s\n", status.message);

@@ -32,26 +32,26 @@ static Var classifier_forward(Classifier *m, Tape *tape, const Batch *batch)
 }
 
 /* One pass over the training part; *mean is the loss of the average batch. */
-static Status train(Classifier *m, NnOptimizer *optimizer, Tape *tape, Loader *loader, double *mean)
+static ReelStatus train(Classifier *m, NnOptimizer *optimizer, Tape *tape, Loader *loader, double *mean)
 {
     Batch batch;
     *mean = 0;
     while (loader_next(loader, &batch)) {
         tape_begin(tape);
         Var loss = var_bce_with_logits(classifier_forward(m, tape, &batch), tape_constant(tape, batch.labels),
-                                       VAR_NONE, VAR_NONE, REDUCTION_MEAN);
+                                       VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
         if (!tape_backward(loss))
             return *tape_status(tape);
-        Status status = nn_optimizer_step(optimizer, &tape, 1);
-        if (!status_is_ok(&status))
+        ReelStatus status = nn_optimizer_step(optimizer, &tape, 1);
+        if (!reel_status_is_ok(&status))
             return status;
         *mean += var_item(loss) / (double)loader_num_batches(loader);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Counts the predictions on the test part, without gradients. */
-static Status test(Classifier *m, Tape *tape, Loader *loader, Metrics *metrics)
+static ReelStatus test(Classifier *m, Tape *tape, Loader *loader, Metrics *metrics)
 {
     Batch batch;
     metrics_reset(metrics);
@@ -65,10 +65,10 @@ static Status test(Classifier *m, Tape *tape, Loader *loader, Metrics *metrics)
             return *tape_status(tape);
         metrics_add(metrics, logits, batch.labels, 0.0);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status run(const Dataset *dataset, int epochs)
+static ReelStatus run(const Dataset *dataset, int epochs)
 {
     Classifier model;
     Loader training = {0}, testing = {0};
@@ -79,20 +79,20 @@ static Status run(const Dataset *dataset, int epochs)
     LoaderOptions in_batches = {.batch = 16, .shuffle = true};
     Tape *tape = tape_new();
     classifier_init(&model, dataset->text.tokenizer.vocab_size, dataset_num_classes(dataset));
-    Status status = nn_module_reset(&model.base, 0);
-    if (status_is_ok(&status) && tape)
+    ReelStatus status = nn_module_reset(&model.base, 0);
+    if (reel_status_is_ok(&status) && tape)
         status = nn_optimizer_new(&optimizer, &model.base, adam, NULL);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = loader_init(&training, &dataset->train, &in_batches);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = loader_init(&testing, &dataset->test, &in_batches);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = metrics_init(&metrics, dataset_num_classes(dataset));
     double loss;
-    for (int epoch = 0; tape && epoch < epochs && status_is_ok(&status); epoch++) {
+    for (int epoch = 0; tape && epoch < epochs && reel_status_is_ok(&status); epoch++) {
         loader_start_epoch(&training, epoch);
         status = train(&model, optimizer, tape, &training, &loss);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = test(&model, tape, &testing, &metrics);
         if (epoch % 5 == 4)
             printf("epoch %2d: loss %.4f, test micro F1 %.3f\n", epoch + 1, loss, metrics_micro(&metrics).f1);
@@ -109,10 +109,10 @@ static Status run(const Dataset *dataset, int epochs)
 int main(int argc, char **argv)
 {
     Dataset *dataset = NULL;
-    Status status = dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
-    if (status_is_ok(&status))
+    ReelStatus status = dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
+    if (reel_status_is_ok(&status))
         status = run(dataset, argc > 2 ? atoi(argv[2]) : 15);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         fprintf(stderr, "gru_classifier: %s\n", status.message);
     dataset_free(dataset);
     return (int)status.code;

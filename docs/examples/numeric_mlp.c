@@ -15,7 +15,7 @@ static bool map(OpContext *c, Tensor out, double (*f)(double))
     if (!tensor_is_valid(a) || !tensor_is_valid(out))
         return false;
     for (int64_t i = 0, n = tensor_numel(&a); i < n; i++) {
-        if (a.dtype == DTYPE_F32)
+        if (a.dtype == TENSOR_F32)
             tensor_f32(out)[i] = (float)f((double)tensor_f32(a)[i]);
         else
             tensor_f64(out)[i] = f(tensor_f64(a)[i]);
@@ -25,7 +25,7 @@ static bool map(OpContext *c, Tensor out, double (*f)(double))
 
 static bool sine_forward(OpContext *c)
 {
-    if (c->in[0]->dtype == DTYPE_I32)
+    if (c->in[0]->dtype == TENSOR_I32)
         return op_error(c, "the input is i32, but must be f32 or f64");
     return op_output_like(c, *c->in[0]) && map(c, *c->out[0], sin);
 }
@@ -33,14 +33,14 @@ static bool sine_forward(OpContext *c)
 static void sine_backward(OpContext *c, OpTerm *terms)
 {
     Tensor da = op_new_like(c, *c->out[0]);
-    if (map(c, da, cos) && tensor_binary(BINARY_MUL, da, da, *c->grad[0]))
+    if (map(c, da, cos) && tensor_binary(TENSOR_BINARY_MUL, da, da, *c->grad[0]))
         op_give(&terms[0], da);
 }
 
 static Var sine(Var a);
 static Var sine_sample(OpSample *s)
 {
-    return sine(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -3, 3));
+    return sine(op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -3, 3));
 }
 static const OpKind op_sine = {
     .name = "sine", .forward = sine_forward, .backward = sine_backward, .sample = sine_sample};
@@ -70,12 +70,12 @@ static Var network_loss(Network *m, Tape *tape, Tensor x, Tensor z)
 {
     Var h = sine(var_scale(nn_linear(&m->first, tape_constant(tape, x)), 5, 0));
     h = sine(nn_linear(&m->second, h));
-    return var_mse(nn_linear(&m->last, h), tape_constant(tape, z), REDUCTION_MEAN);
+    return var_mse(nn_linear(&m->last, h), tape_constant(tape, z), VAR_REDUCTION_MEAN);
 }
 
-static void draw(Random *random, Tensor x, Tensor z)
+static void draw(TensorRandom *random, Tensor x, Tensor z)
 {
-    random_fill_uniform(random, x, -1, 1);
+    tensor_random_fill_uniform(random, x, -1, 1);
     for (int64_t i = 0; i < POINTS; i++)
         tensor_f32(z)[i] = sinf(6 * tensor_f32(x)[2 * i]) * cosf(4 * tensor_f32(x)[2 * i + 1]);
 }
@@ -84,10 +84,10 @@ int main(void)
 {
     static float x[2][POINTS * 2], z[2][POINTS];
     Tensor xs[2], zs[2];
-    Random random = random_new(0, random_stream("points"));
+    TensorRandom random = tensor_random_new(0, tensor_random_stream("points"));
     for (int part = 0; part < 2; part++) {
-        xs[part] = tensor_from(x[part], DTYPE_F32, SHAPE(POINTS, 2));
-        zs[part] = tensor_from(z[part], DTYPE_F32, SHAPE(POINTS, 1));
+        xs[part] = tensor_from(x[part], TENSOR_F32, TENSOR_SHAPE(POINTS, 2));
+        zs[part] = tensor_from(z[part], TENSOR_F32, TENSOR_SHAPE(POINTS, 1));
         draw(&random, xs[part], zs[part]);
     }
     Network network;
@@ -96,19 +96,19 @@ int main(void)
     adam.lr = 5e-3;
     Tape *tape = tape_new();
     network_init(&network);
-    Status status = gradcheck_op(&op_sine, LAYOUT_CONTIGUOUS, 1).status;
-    if (status_is_ok(&status))
+    ReelStatus status = op_gradcheck(&op_sine, OP_LAYOUT_CONTIGUOUS, 1).status;
+    if (reel_status_is_ok(&status))
         status = nn_module_reset(&network.base, 0);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = nn_optimizer_new(&optimizer, &network.base, adam, NULL);
-    for (int step = 1; step <= STEPS && status_is_ok(&status); step++) {
+    for (int step = 1; step <= STEPS && reel_status_is_ok(&status); step++) {
         tape_begin(tape);
         bool done = tape_backward(network_loss(&network, tape, xs[0], zs[0]));
         status = done ? nn_optimizer_step(optimizer, &tape, 1) : *tape_status(tape);
         if (step % 100 == 0)
             printf("step %d: test error %.4f\n", step, var_item(network_loss(&network, tape, xs[1], zs[1])));
     }
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         fprintf(stderr, "numeric_mlp: %s\n", status.message);
     nn_optimizer_free(optimizer);
     nn_module_free(&network.base);

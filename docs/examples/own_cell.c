@@ -31,8 +31,8 @@ static void build(Model *model)
     NnInit uniform = nn_init_uniform(1 / sqrt((double)hidden));
     NN_ADD(m, embedding, nn_embedding_init, model->config.vocabulary, embed);
     NN_ADD(m, input, nn_linear_init, embed, 4 * hidden);
-    nn_module_add_parameter(&m->base, &m->recurrent, "recurrent", SHAPE(4 * hidden, hidden), uniform);
-    nn_module_add_parameter(&m->base, &m->peephole, "peephole", SHAPE(4, hidden), uniform);
+    nn_module_add_parameter(&m->base, &m->recurrent, "recurrent", TENSOR_SHAPE(4 * hidden, hidden), uniform);
+    nn_module_add_parameter(&m->base, &m->peephole, "peephole", TENSOR_SHAPE(4, hidden), uniform);
     NN_ADD(m, fc, nn_linear_init, hidden, model->config.labels);
     model->output_bias = &m->fc.bias;
 }
@@ -40,16 +40,17 @@ static void build(Model *model)
 /* One step for the n texts that still run: x [n, 4H] is W x_t + b already. */
 static void step(void *self, Var x, const Var *before, Var *after)
 {
-    static const GateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
+    static const VarGateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
     const Peephole *m = self;
     Tape *tape = x.tape;
     Var z = x;
     if (before[0].tape) {
         Var h = before[0], c = before[1];
         int64_t n = var_size(c, 0), hidden = var_size(c, 1);
-        Var seen = var_mul(var_reshape(c, SHAPE(n, 1, hidden)), nn_var((NnParameter *)&m->peephole, tape));
+        Var seen =
+            var_mul(var_reshape(c, TENSOR_SHAPE(n, 1, hidden)), nn_var((NnParameter *)&m->peephole, tape));
         z = var_add(var_addmm(x, h, nn_var((NnParameter *)&m->recurrent, tape)),
-                    var_reshape(seen, SHAPE(n, 4 * hidden)));
+                    var_reshape(seen, TENSOR_SHAPE(n, 4 * hidden)));
     }
     after[0] = var_gated_memory(z, before[1], order, &after[1]);
 }
@@ -85,12 +86,12 @@ static float is_positive(const int32_t *ids)
     return 0;
 }
 
-static Batch draw(Random *random)
+static Batch draw(TensorRandom *random)
 {
     static int32_t ids[TEXTS * LENGTH], offsets[TEXTS + 1], lengths[TEXTS];
     static float labels[TEXTS];
     for (int i = 0; i < TEXTS * LENGTH; i++)
-        ids[i] = (int32_t)random_below(random, WORDS);
+        ids[i] = (int32_t)tensor_random_below(random, WORDS);
     for (int i = 0; i < TEXTS; i++) {
         offsets[i + 1] = (i + 1) * LENGTH;
         lengths[i] = LENGTH;
@@ -101,7 +102,7 @@ static Batch draw(Random *random)
                    .ids = ids,
                    .offsets = offsets,
                    .lengths = lengths,
-                   .labels = tensor_from(labels, DTYPE_F32, SHAPE(TEXTS, 1))};
+                   .labels = tensor_from(labels, TENSOR_F32, TENSOR_SHAPE(TEXTS, 1))};
 }
 
 int main(void)
@@ -111,18 +112,18 @@ int main(void)
     ModelConfig config = {.vocabulary = WORDS, .labels = 1, .embed = 16, .hidden = 32};
     TrainerOptions options = trainer_defaults();
     options.threads = options.shards = 2;
-    Status status = model_new(&model, &own_cell_model, config, 1);
-    if (status_is_ok(&status))
+    ReelStatus status = model_new(&model, &own_cell_model, config, 1);
+    if (reel_status_is_ok(&status))
         status = trainer_new(&trainer, model, &options);
-    Random random = random_new(1, random_stream("texts"));
-    for (int i = 1; i <= STEPS && status_is_ok(&status); i++) {
+    TensorRandom random = tensor_random_new(1, tensor_random_stream("texts"));
+    for (int i = 1; i <= STEPS && reel_status_is_ok(&status); i++) {
         double loss;
         Batch batch = draw(&random);
         status = trainer_step(trainer, &batch, &loss);
         if (i % 50 == 0)
             printf("step %3d: loss %.4f\n", i, loss);
     }
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         fprintf(stderr, "own_cell: %s\n", status.message);
     trainer_free(trainer);
     model_free(model);

@@ -71,10 +71,10 @@ typedef struct BpeOptions {
 BpeCounter *bpe_counter_new(const BpeOptions *options);
 void bpe_counter_free(BpeCounter *counter);
 /* One text, as a whole: line feeds in it are characters like others (subword-nmt: ends of lines). */
-Status bpe_counter_add(BpeCounter *counter, const char *text, size_t size);
+ReelStatus bpe_counter_add(BpeCounter *counter, const char *text, size_t size);
 /* A file, line by line, each with its line feed; "-" is the standard input. The file is streamed: what is
  * in memory is a few megabytes, or its longest line. */
-Status bpe_counter_add_file(BpeCounter *counter, const char *path);
+ReelStatus bpe_counter_add_file(BpeCounter *counter, const char *path);
 /* Bytes of text, pieces and different pieces so far. */
 typedef struct BpeCounts {
     uint64_t bytes, pieces, different;
@@ -82,7 +82,7 @@ typedef struct BpeCounts {
 BpeCounts bpe_counter_counts(BpeCounter *counter);
 
 /* Learns a tokenizer; the counter is emptied on the way (its memory is needed), and must still be freed. */
-Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter);
+ReelStatus bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter);
 
 /* ---- A tokenizer ---- */
 
@@ -109,15 +109,15 @@ bool bpe_merge(const BpeTokenizer *tokenizer, int64_t rank, int32_t *left, int32
 BpeEncoder *bpe_encoder_new(const BpeTokenizer *tokenizer);
 void bpe_encoder_free(BpeEncoder *encoder);
 /* Appends the ids of one text. Any bytes are allowed, NUL and broken UTF-8 included. */
-Status bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids);
+ReelStatus bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids);
 /* Appends the ids of each line (without its line feed), and to `ends` the value of ids->count after each
  * line; a last line without a line feed counts. */
-Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends);
+ReelStatus bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends);
 /* bpe_encode_lines() by as many threads as the pool has: the text is cut into `count` parts of whole lines,
  * part i is encoded by encoders[i] and appended to ids[i] and ends[i] (whose numbers refer to ids[i]). The
  * parts one after the other are what one encoder gives. */
-Status bpe_encode_parallel(BpeEncoder *const *encoders, int count, Pool *pool, const char *text, size_t size,
-                           BpeIds *ids, BpeIds *ends);
+ReelStatus bpe_encode_parallel(BpeEncoder *const *encoders, int count, TensorPool *pool, const char *text,
+                               size_t size, BpeIds *ids, BpeIds *ends);
 /* BPE dropout (Provilkov, Emelianenko & Voita 2020, arXiv 1910.13267): before each merge every candidate
  * is left out with this probability, so that a text has many encodings. 0 (the start) turns it off. The
  * numbers drawn depend on the seed and on what was encoded since this call alone. */
@@ -127,26 +127,26 @@ void bpe_encoder_set_dropout(BpeEncoder *encoder, double probability, uint64_t s
 
 /* Appends the text of the ids. Byte level: the very bytes. Whitespace: tokens with blanks between.
  * subword-nmt: words with blanks between. Special tokens are left out where skip_special is true. */
-Status bpe_decode(const BpeTokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
-                  Bytes *text);
+ReelStatus bpe_decode(const BpeTokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
+                      ReelBytes *text);
 
 /* ---- Files ---- */
 
 /* Hugging Face's tokenizer.json, from memory and to memory. `name` stands in messages, which also say the
  * byte offset. */
-Status bpe_from_json(BpeTokenizer **tokenizer, const char *json, size_t size, const char *name);
-Status bpe_to_json(const BpeTokenizer *tokenizer, Bytes *json);
-Status bpe_load(BpeTokenizer **tokenizer, const char *path);
+ReelStatus bpe_from_json(BpeTokenizer **tokenizer, const char *json, size_t size, const char *name);
+ReelStatus bpe_to_json(const BpeTokenizer *tokenizer, ReelBytes *json);
+ReelStatus bpe_load(BpeTokenizer **tokenizer, const char *path);
 /* Written beside the target, then renamed: there is never half a file. */
-Status bpe_save(const BpeTokenizer *tokenizer, const char *path);
+ReelStatus bpe_save(const BpeTokenizer *tokenizer, const char *path);
 
 /* GPT-2's pair of files; only for byte level. */
-Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path);
-Status bpe_save_gpt2(const BpeTokenizer *tokenizer, const char *vocab_path, const char *merges_path);
+ReelStatus bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path);
+ReelStatus bpe_save_gpt2(const BpeTokenizer *tokenizer, const char *vocab_path, const char *merges_path);
 /* subword-nmt's codes (#version 0.2); only for subword-nmt. The file has no vocabulary: loading gives ids
  * to the symbols in the codes by code point, then to the merges; `unk_token` may be NULL. */
-Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token);
-Status bpe_save_codes(const BpeTokenizer *tokenizer, const char *path);
+ReelStatus bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token);
+ReelStatus bpe_save_codes(const BpeTokenizer *tokenizer, const char *path);
 
 REEL_END_DECLS
 

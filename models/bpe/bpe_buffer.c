@@ -6,7 +6,7 @@
 
 bool bpe_ids_reserve(BpeIds *ids, size_t more)
 {
-    int32_t *moved = mem_reserve(ids->ids, ids->count, more, &ids->capacity, sizeof *ids->ids);
+    int32_t *moved = reel_mem_reserve(ids->ids, ids->count, more, &ids->capacity, sizeof *ids->ids);
     if (moved)
         ids->ids = moved;
     return moved != NULL || more == 0;
@@ -14,7 +14,7 @@ bool bpe_ids_reserve(BpeIds *ids, size_t more)
 
 void bpe_ids_free(BpeIds *ids)
 {
-    mem_free(ids->ids);
+    reel_mem_free(ids->ids);
     *ids = (BpeIds){0};
 }
 
@@ -25,7 +25,7 @@ void *bpe_table_alloc(size_t count, size_t element)
     size_t bytes;
     if (__builtin_mul_overflow(count, element, &bytes))
         return NULL;
-    char *block = mem_alloc(bytes);
+    char *block = reel_mem_alloc(bytes);
     if (!block)
         return NULL;
 #if defined(MADV_HUGEPAGE)

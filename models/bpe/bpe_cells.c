@@ -21,7 +21,7 @@ static size_t next_symbol(BpePretokenizer mode, const BpeWord *word, size_t at, 
         *symbol = bpe_byte_to_code((uint8_t)word->text[at]);
         return 1;
     }
-    int length = utf8_decode((const uint8_t *)word->text + at, word->size - at, symbol);
+    int length = reel_utf8_decode((const uint8_t *)word->text + at, word->size - at, symbol);
     if (length == 0) {
         length = 1;
         *symbol = 0xFFFD;
@@ -57,7 +57,7 @@ static bool add_symbol(BpeTrainer *t, Alphabet *alphabet, uint32_t symbol)
 {
     char text[8];
     uint32_t code = symbol >= MAX_CODE ? symbol - MAX_CODE : symbol;
-    size_t size = (size_t)utf8_encode(code, text);
+    size_t size = (size_t)reel_utf8_encode(code, text);
     if (symbol >= MAX_CODE) {
         memcpy(text + size, BPE_WORD_END, 4);
         size += 4;
@@ -113,29 +113,29 @@ static void fill_cells(BpeTrainer *t, const BpeCounter *counter, const Alphabet 
     t->cell_count = to;
 }
 
-Status bpe_cells_make(BpeTrainer *t, BpeCounter *counter)
+ReelStatus bpe_cells_make(BpeTrainer *t, BpeCounter *counter)
 {
-    Alphabet alphabet = {.seen = mem_calloc(2 * MAX_CODE, 1),
-                         .ids = mem_alloc(2 * MAX_CODE * sizeof(uint32_t))};
-    Status status = status_no_memory(2 * MAX_CODE * sizeof(uint32_t), "the alphabet");
+    Alphabet alphabet = {.seen = reel_mem_calloc(2 * MAX_CODE, 1),
+                         .ids = reel_mem_alloc(2 * MAX_CODE * sizeof(uint32_t))};
+    ReelStatus status = reel_status_no_memory(2 * MAX_CODE * sizeof(uint32_t), "the alphabet");
     if (alphabet.seen && alphabet.ids) {
         survey(counter, t->options->pretokenizer, &alphabet);
         size_t cells = alphabet.cells + 1;
         if (cells < BPE_BORDER) {
             t->cells = bpe_table_alloc(cells, sizeof *t->cells);
-            t->counts = mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
+            t->counts = reel_mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
         }
         if (cells >= BPE_BORDER)
-            status = status_failed(
+            status = reel_status_failed(
                 "the different words have %zu symbols, 4294967294 are the most: learn from less text", cells);
         else if (!t->cells || !t->counts || !number_alphabet(t, &alphabet))
-            status = status_no_memory(cells * sizeof *t->cells, "the words");
+            status = reel_status_no_memory(cells * sizeof *t->cells, "the words");
         else {
             fill_cells(t, counter, &alphabet);
-            status = status_ok();
+            status = reel_status_ok();
         }
     }
-    mem_free(alphabet.seen);
-    mem_free(alphabet.ids);
+    reel_mem_free(alphabet.seen);
+    reel_mem_free(alphabet.ids);
     return status;
 }

@@ -23,7 +23,7 @@ typedef struct Slot {
 typedef struct Table {
     Slot *slots;
     size_t slot_count, used;
-    Bytes texts;
+    ReelBytes texts;
     uint64_t pieces;
 } Table;
 
@@ -74,7 +74,7 @@ static bool grow(Table *table)
             to = (to + 1) & (wanted - 1);
         slots[to] = table->slots[i];
     }
-    mem_free(table->slots);
+    reel_mem_free(table->slots);
     table->slots = slots;
     table->slot_count = wanted;
     return true;
@@ -84,8 +84,8 @@ static bool grow(Table *table)
 static bool fill(Table *table, Slot *slot, BpeKey key, BpePiece piece, uint64_t count)
 {
     uint64_t size = piece.size, place = table->texts.size;
-    if (piece.size > BPE_KEY_INLINE && (!bytes_append(&table->texts, (const char *)&size, sizeof size) ||
-                                        !bytes_append(&table->texts, piece.text, piece.size)))
+    if (piece.size > BPE_KEY_INLINE && (!reel_bytes_append(&table->texts, (const char *)&size, sizeof size) ||
+                                        !reel_bytes_append(&table->texts, piece.text, piece.size)))
         return false;
     *slot = (Slot){key, count, place};
     table->used++;
@@ -139,13 +139,13 @@ static bool count_text(Table *table, BpePretokenizer mode, BpeLines lines, const
 
 /* ---- Blanks in front of texts ---- */
 
-static bool append_prefixed(Bytes *out, const char *text, size_t size)
+static bool append_prefixed(ReelBytes *out, const char *text, size_t size)
 {
-    bool fine = size == 0 || text[0] == ' ' || bytes_append(out, " ", 1);
-    return fine && bytes_append(out, text, size);
+    bool fine = size == 0 || text[0] == ' ' || reel_bytes_append(out, " ", 1);
+    return fine && reel_bytes_append(out, text, size);
 }
 
-bool bpe_prefix_lines(Bytes *out, const char *text, size_t size)
+bool bpe_prefix_lines(ReelBytes *out, const char *text, size_t size)
 {
     out->size = 0;
     for (const char *end = text + size; text < end;) {
@@ -158,7 +158,7 @@ bool bpe_prefix_lines(Bytes *out, const char *text, size_t size)
     return true;
 }
 
-bool bpe_prefix_text(Bytes *out, const char *text, size_t size)
+bool bpe_prefix_text(ReelBytes *out, const char *text, size_t size)
 {
     out->size = 0;
     return append_prefixed(out, text, size);
@@ -171,14 +171,14 @@ typedef struct Reader {
     int fd;
     const char *path;
     BpePretokenizer mode;
-    Bytes rest; /* what was read behind the last border */
+    ReelBytes rest; /* what was read behind the last border */
     bool ended;
     uint64_t bytes;
-    Status status;
+    ReelStatus status;
 } Reader;
 
 /* The number of bytes of the block that end with a line, or (no line is that short) a word; 0: none does. */
-static size_t border(const Bytes *block, size_t from, BpePretokenizer mode)
+static size_t border(const ReelBytes *block, size_t from, BpePretokenizer mode)
 {
     const char *feed = block->size > from ? memrchr(block->data + from, '\n', block->size - from) : NULL;
     if (!feed && mode == BPE_WHITESPACE)
@@ -187,43 +187,43 @@ static size_t border(const Bytes *block, size_t from, BpePretokenizer mode)
 }
 
 /* Appends at most one BLOCK_BYTES. */
-static Status read_more(Reader *reader, Bytes *block)
+static ReelStatus read_more(Reader *reader, ReelBytes *block)
 {
-    if (!bytes_reserve(block, BLOCK_BYTES))
-        return status_no_memory(block->size + BLOCK_BYTES, "a block of text");
+    if (!reel_bytes_reserve(block, BLOCK_BYTES))
+        return reel_status_no_memory(block->size + BLOCK_BYTES, "a block of text");
     ssize_t got;
     do
         got = read(reader->fd, block->data + block->size, BLOCK_BYTES);
     while (got < 0 && errno == EINTR);
     if (got < 0)
-        return status_failed("%s: cannot read: %s", reader->path, strerror(errno));
+        return reel_status_failed("%s: cannot read: %s", reader->path, strerror(errno));
     reader->ended = got == 0;
     reader->bytes += (uint64_t)got;
     block->size += (size_t)got;
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* The next block of whole lines; an empty one at the end. Holds the lock. */
-static Status next_block(Reader *reader, Bytes *block)
+static ReelStatus next_block(Reader *reader, ReelBytes *block)
 {
     block->size = 0;
-    if (!bytes_append(block, reader->rest.data, reader->rest.size))
-        return status_no_memory(reader->rest.size, "a block of text");
+    if (!reel_bytes_append(block, reader->rest.data, reader->rest.size))
+        return reel_status_no_memory(reader->rest.size, "a block of text");
     reader->rest.size = 0;
     while (!reader->ended) {
         size_t from = block->size;
-        Status status = read_more(reader, block);
-        if (!status_is_ok(&status))
+        ReelStatus status = read_more(reader, block);
+        if (!reel_status_is_ok(&status))
             return status;
         size_t whole = border(block, from, reader->mode);
         if (whole == 0)
             continue;
-        if (!bytes_append(&reader->rest, block->data + whole, block->size - whole))
-            return status_no_memory(block->size - whole, "a block of text");
+        if (!reel_bytes_append(&reader->rest, block->data + whole, block->size - whole))
+            return reel_status_no_memory(block->size - whole, "a block of text");
         block->size = whole;
         break;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 typedef struct Worker {
@@ -235,7 +235,7 @@ typedef struct Worker {
     bool reports, started;
 } Worker;
 
-static bool count_block(Worker *worker, const Bytes *block, Bytes *prefixed)
+static bool count_block(Worker *worker, const ReelBytes *block, ReelBytes *prefixed)
 {
     const BpeOptions *o = worker->options;
     BpeLines lines = o->pretokenizer == BPE_BYTELEVEL ? BPE_LINES_KEPT : BPE_ONE_TEXT;
@@ -249,12 +249,12 @@ static void *work(void *argument)
 {
     Worker *worker = argument;
     Reader *reader = worker->reader;
-    Bytes block = {0}, prefixed = {0};
+    ReelBytes block = {0}, prefixed = {0};
     for (;;) {
         pthread_mutex_lock(&reader->lock);
-        if (status_is_ok(&reader->status))
+        if (reel_status_is_ok(&reader->status))
             reader->status = next_block(reader, &block);
-        bool stop = !status_is_ok(&reader->status) || block.size == 0;
+        bool stop = !reel_status_is_ok(&reader->status) || block.size == 0;
         uint64_t bytes = worker->bytes_before + reader->bytes;
         pthread_mutex_unlock(&reader->lock);
         if (stop)
@@ -262,15 +262,15 @@ static void *work(void *argument)
         if (!count_block(worker, &block, &prefixed)) {
             pthread_mutex_lock(&reader->lock);
             reader->status =
-                status_no_memory(worker->table->slot_count * 2 * sizeof(Slot), "the table of words");
+                reel_status_no_memory(worker->table->slot_count * 2 * sizeof(Slot), "the table of words");
             pthread_mutex_unlock(&reader->lock);
             break;
         }
         if (worker->reports && worker->options->progress)
             worker->options->progress(worker->options->progress_context, "count", bytes, 0);
     }
-    bytes_free(&block);
-    bytes_free(&prefixed);
+    reel_bytes_free(&block);
+    reel_bytes_free(&prefixed);
     return NULL;
 }
 
@@ -291,21 +291,21 @@ static void run_workers(BpeCounter *counter, Reader *reader)
             pthread_join(workers[i].thread, NULL);
 }
 
-Status bpe_counter_add_file(BpeCounter *counter, const char *path)
+ReelStatus bpe_counter_add_file(BpeCounter *counter, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     Reader reader = {.fd = STDIN_FILENO,
                      .path = is_stdin ? "standard input" : path,
                      .mode = counter->options.pretokenizer,
-                     .status = status_ok()};
-    Status status = is_stdin ? status_ok() : text_file_open(path, &reader.fd);
-    if (!status_is_ok(&status))
+                     .status = reel_status_ok()};
+    ReelStatus status = is_stdin ? reel_status_ok() : reel_text_file_open(path, &reader.fd);
+    if (!reel_status_is_ok(&status))
         return status;
     pthread_mutex_init(&reader.lock, NULL);
     run_workers(counter, &reader);
     counter->bytes += reader.bytes;
     pthread_mutex_destroy(&reader.lock);
-    bytes_free(&reader.rest);
+    reel_bytes_free(&reader.rest);
     if (!is_stdin)
         close(reader.fd);
     return reader.status;
@@ -315,7 +315,7 @@ Status bpe_counter_add_file(BpeCounter *counter, const char *path)
 
 BpeCounter *bpe_counter_new(const BpeOptions *options)
 {
-    BpeCounter *counter = mem_calloc(1, sizeof *counter);
+    BpeCounter *counter = reel_mem_calloc(1, sizeof *counter);
     if (!counter)
         return NULL;
     counter->options = *options;
@@ -328,8 +328,8 @@ BpeCounter *bpe_counter_new(const BpeOptions *options)
 void bpe_counter_clear(BpeCounter *counter)
 {
     for (int i = 0; i < MAX_THREADS; i++) {
-        mem_free(counter->tables[i].slots);
-        bytes_free(&counter->tables[i].texts);
+        reel_mem_free(counter->tables[i].slots);
+        reel_bytes_free(&counter->tables[i].texts);
         counter->tables[i] = (Table){0};
     }
 }
@@ -339,25 +339,25 @@ void bpe_counter_free(BpeCounter *counter)
     if (!counter)
         return;
     bpe_counter_clear(counter);
-    mem_free(counter);
+    reel_mem_free(counter);
 }
 
-Status bpe_counter_add(BpeCounter *counter, const char *text, size_t size)
+ReelStatus bpe_counter_add(BpeCounter *counter, const char *text, size_t size)
 {
     const BpeOptions *o = &counter->options;
     bool fine;
     if (o->add_prefix_space && o->pretokenizer == BPE_BYTELEVEL) {
-        Bytes prefixed = {0};
+        ReelBytes prefixed = {0};
         fine = bpe_prefix_text(&prefixed, text, size) &&
                count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, prefixed.data, prefixed.size);
-        bytes_free(&prefixed);
+        reel_bytes_free(&prefixed);
     } else {
         fine = count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, text, size);
     }
     if (!fine)
-        return status_no_memory(counter->tables[0].slot_count * 2 * sizeof(Slot), "the table of words");
+        return reel_status_no_memory(counter->tables[0].slot_count * 2 * sizeof(Slot), "the table of words");
     counter->bytes += size;
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* All counts into the first table. */
@@ -377,8 +377,8 @@ bool bpe_counter_gather(BpeCounter *counter)
             slot->count = 0; /* should memory end here, the next call takes nothing twice */
         }
         first->pieces += table->pieces;
-        mem_free(table->slots);
-        bytes_free(&table->texts);
+        reel_mem_free(table->slots);
+        reel_bytes_free(&table->texts);
         *table = (Table){0};
     }
     return true;

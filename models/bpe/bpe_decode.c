@@ -13,9 +13,10 @@ static const char *text_of(const BpeTokenizer *t, size_t id, size_t *size)
     return bpe_string(&t->tokens, id);
 }
 
-static bool put(Bytes *out, const char *text, size_t size)
+static bool put(ReelBytes *out, const char *text, size_t size)
 {
-    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) && !bytes_reserve(out, size + SHORT))
+    if (__builtin_expect(out->capacity - out->size < size + SHORT, 0) &&
+        !reel_bytes_reserve(out, size + SHORT))
         return false;
     if (__builtin_expect(size <= SHORT, 1))
         memcpy(out->data + out->size, text, SHORT);
@@ -25,7 +26,7 @@ static bool put(Bytes *out, const char *text, size_t size)
     return true;
 }
 
-static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, Bytes *out)
+static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, ReelBytes *out)
 {
     for (size_t i = 0; i < count; i++) {
         size_t id = (size_t)ids[i], size;
@@ -43,7 +44,7 @@ static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count
 }
 
 /* Blanks between tokens. */
-static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, Bytes *out)
+static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, ReelBytes *out)
 {
     bool first = true;
     for (size_t i = 0; i < count; i++) {
@@ -59,7 +60,7 @@ static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t coun
 }
 
 /* Blanks behind words, but for the last one. */
-static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, Bytes *out)
+static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, ReelBytes *out)
 {
     bool owed = false;
     for (size_t i = 0; i < count; i++) {
@@ -75,14 +76,16 @@ static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count
     return true;
 }
 
-Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special, Bytes *out)
+ReelStatus bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                      ReelBytes *out)
 {
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)ids[i] >= t->tokens.count ||
             (t->hole_count && bpe_string_size(&t->tokens, (size_t)ids[i]) == 0))
-            return status_failed("id %d (number %zu) is not in the vocabulary, whose last is %zu: use the "
-                                 "tokenizer that encoded it",
-                                 ids[i], i + 1, t->tokens.count - 1);
+            return reel_status_failed(
+                "id %d (number %zu) is not in the vocabulary, whose last is %zu: use the "
+                "tokenizer that encoded it",
+                ids[i], i + 1, t->tokens.count - 1);
     bool fine;
     if (t->config.pretokenizer == BPE_BYTELEVEL)
         fine = decode_bytes(t, ids, count, skip_special, out);
@@ -90,5 +93,5 @@ Status bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool 
         fine = decode_words(t, ids, count, skip_special, out);
     else
         fine = decode_tokens(t, ids, count, skip_special, out);
-    return fine ? status_ok() : status_no_memory(out->size, "the text of ids");
+    return fine ? reel_status_ok() : reel_status_no_memory(out->size, "the text of ids");
 }

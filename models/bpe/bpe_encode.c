@@ -44,21 +44,21 @@ struct BpeEncoder {
     const BpeTokenizer *tokenizer;
     Slot *slots;
     size_t slot_count, used;
-    Bytes spilled;
+    ReelBytes spilled;
     BpeScratch scratch;
-    Bytes valid, normalized, prefixed, mapped;
+    ReelBytes valid, normalized, prefixed, mapped;
     double dropout;
-    Random random;
+    TensorRandom random;
     Batch batch;
 };
 
 BpeEncoder *bpe_encoder_new(const BpeTokenizer *tokenizer)
 {
-    BpeEncoder *encoder = mem_calloc(1, sizeof *encoder);
+    BpeEncoder *encoder = reel_mem_calloc(1, sizeof *encoder);
     if (!encoder)
         return NULL;
     encoder->tokenizer = tokenizer;
-    encoder->slots = mem_calloc(FIRST_SLOTS, sizeof *encoder->slots);
+    encoder->slots = reel_mem_calloc(FIRST_SLOTS, sizeof *encoder->slots);
     encoder->slot_count = FIRST_SLOTS;
     if (encoder->slots)
         return encoder;
@@ -70,20 +70,20 @@ void bpe_encoder_free(BpeEncoder *encoder)
 {
     if (!encoder)
         return;
-    mem_free(encoder->slots);
-    bytes_free(&encoder->spilled);
-    bytes_free(&encoder->valid);
-    bytes_free(&encoder->normalized);
-    bytes_free(&encoder->prefixed);
-    bytes_free(&encoder->mapped);
+    reel_mem_free(encoder->slots);
+    reel_bytes_free(&encoder->spilled);
+    reel_bytes_free(&encoder->valid);
+    reel_bytes_free(&encoder->normalized);
+    reel_bytes_free(&encoder->prefixed);
+    reel_bytes_free(&encoder->mapped);
     bpe_scratch_free(&encoder->scratch);
-    mem_free(encoder);
+    reel_mem_free(encoder);
 }
 
 void bpe_encoder_set_dropout(BpeEncoder *encoder, double probability, uint64_t seed)
 {
     encoder->dropout = probability;
-    encoder->random = random_new(seed, random_stream("bpe dropout"));
+    encoder->random = tensor_random_new(seed, tensor_random_stream("bpe dropout"));
 }
 
 /* ---- The cache ---- */
@@ -135,7 +135,7 @@ static void make_room(BpeEncoder *e)
             to = (to + 1) & (wanted - 1);
         slots[to] = e->slots[i];
     }
-    mem_free(e->slots);
+    reel_mem_free(e->slots);
     e->slots = slots;
     e->slot_count = wanted;
 }
@@ -145,7 +145,7 @@ static bool spill(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids
 {
     size_t place = e->spilled.size, size = piece.size > BPE_KEY_INLINE ? piece.size : 0;
     size_t padded = (size + 7) / 8 * 8, total = 8 + padded + (count * sizeof *ids + 7) / 8 * 8;
-    if (!bytes_reserve(&e->spilled, total))
+    if (!reel_bytes_reserve(&e->spilled, total))
         return false;
     char *entry = e->spilled.data + place;
     uint64_t stored = size;
@@ -192,11 +192,11 @@ static bool whole_token(BpeEncoder *e, BpePiece piece, int64_t *id)
         return true;
     }
     e->mapped.size = 0;
-    if (!bytes_reserve(&e->mapped, 2 * piece.size))
+    if (!reel_bytes_reserve(&e->mapped, 2 * piece.size))
         return false;
     for (size_t i = 0; i < piece.size; i++)
-        e->mapped.size +=
-            (size_t)utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]), e->mapped.data + e->mapped.size);
+        e->mapped.size += (size_t)reel_utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]),
+                                                   e->mapped.data + e->mapped.size);
     *id = bpe_model_id(e->tokenizer, e->mapped.data, e->mapped.size);
     return true;
 }
@@ -402,7 +402,7 @@ static size_t space_before(const char *text, size_t from, size_t at)
         while (before > from && ((uint8_t)text[before] & 0xC0) == 0x80)
             before--;
         uint32_t code;
-        int length = utf8_decode((const uint8_t *)text + before, at - before, &code);
+        int length = reel_utf8_decode((const uint8_t *)text + before, at - before, &code);
         if (length == 0 || bpe_class(code) != BPE_SPACE)
             break;
         at = before;
@@ -414,7 +414,7 @@ static size_t space_behind(const char *text, size_t at, size_t size)
 {
     while (at < size) {
         uint32_t code;
-        int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
+        int length = reel_utf8_decode((const uint8_t *)text + at, size - at, &code);
         if (length == 0 || bpe_class(code) != BPE_SPACE)
             break;
         at += (size_t)length;
@@ -429,14 +429,14 @@ static bool is_word_before(const char *text, size_t at)
     while (before > 0 && at - before < 4 && ((uint8_t)text[--before] & 0xC0) == 0x80)
         continue;
     uint32_t code;
-    int length = at > 0 ? utf8_decode((const uint8_t *)text + before, at - before, &code) : 0;
+    int length = at > 0 ? reel_utf8_decode((const uint8_t *)text + before, at - before, &code) : 0;
     return length > 0 && before + (size_t)length == at && bpe_is_word(code);
 }
 
 static bool is_word_behind(const char *text, size_t at, size_t size)
 {
     uint32_t code;
-    return at < size && utf8_decode((const uint8_t *)text + at, size - at, &code) && bpe_is_word(code);
+    return at < size && reel_utf8_decode((const uint8_t *)text + at, size - at, &code) && bpe_is_word(code);
 }
 
 /* The longest of the added tokens that begin at `at`, or NULL. */
@@ -526,19 +526,19 @@ static bool encode_pass(BpeEncoder *e, int pass, const char *text, size_t size, 
  * do. */
 static bool is_valid(const BpeTokenizer *t, const char *text, size_t size)
 {
-    return !t->needs_valid || t->config.pretokenizer == BPE_BYTELEVEL || utf8_valid(text, size) == size;
+    return !t->needs_valid || t->config.pretokenizer == BPE_BYTELEVEL || reel_utf8_valid(text, size) == size;
 }
 
-static bool replace_invalid(const char *text, size_t size, Bytes *out)
+static bool replace_invalid(const char *text, size_t size, ReelBytes *out)
 {
     out->size = 0;
     while (size) {
-        size_t valid = utf8_valid(text, size);
-        if (!bytes_append(out, text, valid))
+        size_t valid = reel_utf8_valid(text, size);
+        if (!reel_bytes_append(out, text, valid))
             return false;
         if (valid == size)
             break;
-        if (!bytes_append(out, BPE_REPLACEMENT, strlen(BPE_REPLACEMENT)))
+        if (!reel_bytes_append(out, BPE_REPLACEMENT, strlen(BPE_REPLACEMENT)))
             return false;
         text += valid + 1;
         size -= valid + 1;
@@ -569,17 +569,18 @@ static bool encode_line_by_line(BpeEncoder *e, const char *text, size_t size, Bp
     return true;
 }
 
-static Status outcome(bool fine, const BpeIds *ids)
+static ReelStatus outcome(bool fine, const BpeIds *ids)
 {
-    return fine ? status_ok() : status_no_memory(ids->count * sizeof *ids->ids, "the ids of a text");
+    return fine ? reel_status_ok()
+                : reel_status_no_memory(ids->count * sizeof *ids->ids, "the ids of a text");
 }
 
-Status bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids)
+ReelStatus bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids)
 {
     return outcome(encode_text(encoder, text, size, ids), ids);
 }
 
-Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
+ReelStatus bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
 {
     const BpeTokenizer *t = encoder->tokenizer;
     Found found;
@@ -587,11 +588,11 @@ Status bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeI
     Range all = {0, t->added_count};
     bool plain = !prefixes && bpe_is_normal(&t->config, text, size) && is_valid(t, text, size) &&
                  !(t->added_count && find_added(t, all, text, 0, 0, size, &found));
-    Status status = outcome(plain ? encode_pieces(encoder, text, size, ids, ends)
-                                  : encode_line_by_line(encoder, text, size, ids, ends),
-                            ids);
-    if (status_is_ok(&status) && ids->count > INT32_MAX)
-        return status_failed("more than %d ids of lines in one list: encode fewer lines at a time",
-                             INT32_MAX);
+    ReelStatus status = outcome(plain ? encode_pieces(encoder, text, size, ids, ends)
+                                      : encode_line_by_line(encoder, text, size, ids, ends),
+                                ids);
+    if (reel_status_is_ok(&status) && ids->count > INT32_MAX)
+        return reel_status_failed("more than %d ids of lines in one list: encode fewer lines at a time",
+                                  INT32_MAX);
     return status;
 }

@@ -6,27 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
-Status bpe_read_file(const char *path, Bytes *bytes)
+ReelStatus bpe_read_file(const char *path, ReelBytes *bytes)
 {
-    *bytes = (Bytes){0};
-    Status status = text_file_read(path, &bytes->data, &bytes->size);
-    if (!status_is_ok(&status))
+    *bytes = (ReelBytes){0};
+    ReelStatus status = reel_text_file_read(path, &bytes->data, &bytes->size);
+    if (!reel_status_is_ok(&status))
         return status;
     bytes->capacity = bytes->size;
     if (bytes->size > BPE_MAX_FILE_BYTES) {
-        bytes_free(bytes);
-        return status_failed("%s: larger than %d bytes, the most that is read", path, BPE_MAX_FILE_BYTES);
+        reel_bytes_free(bytes);
+        return reel_status_failed("%s: larger than %d bytes, the most that is read", path,
+                                  BPE_MAX_FILE_BYTES);
     }
-    size_t mark = text_file_mark(bytes->data, bytes->size);
+    size_t mark = reel_text_file_mark(bytes->data, bytes->size);
     bytes->size -= mark;
     memmove(bytes->data, bytes->data + mark, bytes->size);
-    return status_ok();
+    return reel_status_ok();
 }
 
 const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
 {
     size = size < BPE_SHOWN ? size : BPE_SHOWN - 1;
-    size = size ? utf8_valid(text, size) : 0;
+    size = size ? reel_utf8_valid(text, size) : 0;
     for (size_t i = 0; i < size; i++) {
         uint8_t byte = (uint8_t)text[i];
         out[i] = byte < 0x20 || byte == 0x7F ? '?' : (char)byte;
@@ -35,7 +36,7 @@ const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
     return out;
 }
 
-const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN])
+const char *bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN])
 {
     return bpe_show(json->string.data, json->string.size, out);
 }
@@ -43,69 +44,69 @@ const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN])
 void bpe_vocabulary_free(BpeVocabulary *v)
 {
     bpe_strings_free(&v->names);
-    mem_free(v->ids);
+    reel_mem_free(v->ids);
     *v = (BpeVocabulary){0};
 }
 
-bool bpe_vocabulary_add(BpeVocabulary *v, JsonReader *json, int64_t id)
+bool bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
 {
     char shown[BPE_SHOWN];
     int64_t there = bpe_strings_find(&v->names, json->string.data, json->string.size);
     if (json->string.size == 0)
-        return json_reader_fail(json, "a token without text; take it out");
+        return reel_json_reader_fail(json, "a token without text; take it out");
     if (there >= 0)
         return v->ids[there] == id ||
-               json_reader_fail(json, "token \"%s\" has two ids, %u and %lld; keep one",
-                                bpe_shown(json, shown), v->ids[there], (long long)id);
+               reel_json_reader_fail(json, "token \"%s\" has two ids, %u and %lld; keep one",
+                                     bpe_shown(json, shown), v->ids[there], (long long)id);
     if (id < 0 || id >= BPE_MAX_TOKENS)
-        return json_reader_fail(json, "token \"%s\" has id %lld, which is not within 0 to %d",
-                                bpe_shown(json, shown), (long long)id, BPE_MAX_TOKENS - 1);
-    uint32_t *ids = mem_grow(v->ids, v->names.count, &v->capacity, sizeof *ids);
+        return reel_json_reader_fail(json, "token \"%s\" has id %lld, which is not within 0 to %d",
+                                     bpe_shown(json, shown), (long long)id, BPE_MAX_TOKENS - 1);
+    uint32_t *ids = reel_mem_grow(v->ids, v->names.count, &v->capacity, sizeof *ids);
     if (!ids)
-        return json_reader_fail(json, "out of memory");
+        return reel_json_reader_fail(json, "out of memory");
     v->ids = ids;
     ids[v->names.count] = (uint32_t)id;
     return bpe_strings_add(&v->names, json->string.data, json->string.size) ||
-           json_reader_fail(json, "out of memory");
+           reel_json_reader_fail(json, "out of memory");
 }
 
-bool bpe_vocabulary_read(BpeVocabulary *v, JsonReader *json)
+bool bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
 {
     bool first = true;
-    json_reader_open_object(json);
-    while (json_reader_next_key(json, &first)) {
+    reel_json_reader_open_object(json);
+    while (reel_json_reader_next_key(json, &first)) {
         char shown[BPE_SHOWN];
         int64_t id;
         size_t before = v->names.count;
-        if (!json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
+        if (!reel_json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
             return false;
         if (v->names.count == before)
-            return json_reader_fail(json, "token \"%s\" is there twice; take one out",
-                                    bpe_shown(json, shown));
+            return reel_json_reader_fail(json, "token \"%s\" is there twice; take one out",
+                                         bpe_shown(json, shown));
     }
-    return status_is_ok(&json->status);
+    return reel_status_is_ok(&json->status);
 }
 
-static bool fail_same_id(const BpeVocabulary *v, JsonReader *json, size_t a, size_t b)
+static bool fail_same_id(const BpeVocabulary *v, ReelJsonReader *json, size_t a, size_t b)
 {
     char first[BPE_SHOWN], second[BPE_SHOWN];
-    return json_reader_fail(json, "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another",
-                            v->ids[b],
-                            bpe_show(bpe_string(&v->names, a), bpe_string_size(&v->names, a), first),
-                            bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
+    return reel_json_reader_fail(
+        json, "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another", v->ids[b],
+        bpe_show(bpe_string(&v->names, a), bpe_string_size(&v->names, a), first),
+        bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
 }
 
-bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *tokens)
+bool bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, BpeStrings *tokens)
 {
     size_t count = 0;
     for (size_t i = 0; i < v->names.count; i++)
         count = v->ids[i] >= count ? (size_t)v->ids[i] + 1 : count;
     if (count - v->names.count > BPE_MAX_HOLES && count > v->names.count)
-        return json_reader_fail(
+        return reel_json_reader_fail(
             json, "id %zu among %zu tokens: more than %d ids below it have no token; number the tokens anew",
             count - 1, v->names.count, BPE_MAX_HOLES);
-    uint32_t *places = mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
-    bool fine = places != NULL || json_reader_fail(json, "out of memory");
+    uint32_t *places = reel_mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
+    bool fine = places != NULL || reel_json_reader_fail(json, "out of memory");
     for (size_t i = 0; fine && i < v->names.count; i++) {
         if (places[v->ids[i]])
             fine = fail_same_id(v, json, places[v->ids[i]] - 1, i);
@@ -117,16 +118,16 @@ bool bpe_vocabulary_sort(const BpeVocabulary *v, JsonReader *json, BpeStrings *t
         fine = (place ? bpe_strings_add(tokens, bpe_string(&v->names, place - 1),
                                         bpe_string_size(&v->names, place - 1))
                       : bpe_strings_add(tokens, "", 0)) ||
-               json_reader_fail(json, "out of memory");
+               reel_json_reader_fail(json, "out of memory");
     }
-    mem_free(places);
+    reel_mem_free(places);
     return fine;
 }
 
-Status bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name)
+ReelStatus bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name)
 {
-    Status status = bpe_tokenizer_make(tokenizer, parts);
-    return status_is_ok(&status) ? status : status_failed("%s: %s", name, status.message);
+    ReelStatus status = bpe_tokenizer_make(tokenizer, parts);
+    return reel_status_is_ok(&status) ? status : reel_status_failed("%s: %s", name, status.message);
 }
 
 bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
@@ -141,11 +142,11 @@ bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
 
 static bool find_product(const BpeStrings *tokens, BpeMergeText merge, int64_t *product)
 {
-    Bytes joined = {0};
-    bool fine = bytes_append(&joined, merge.left, merge.left_size) &&
-                bytes_append(&joined, merge.right, merge.right_size);
+    ReelBytes joined = {0};
+    bool fine = reel_bytes_append(&joined, merge.left, merge.left_size) &&
+                reel_bytes_append(&joined, merge.right, merge.right_size);
     *product = fine ? bpe_strings_find(tokens, joined.data, joined.size) : BPE_NONE;
-    bytes_free(&joined);
+    reel_bytes_free(&joined);
     return fine;
 }
 
@@ -153,7 +154,7 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
 {
     int64_t left = bpe_strings_find(&parts->tokens, merge.left, merge.left_size);
     int64_t right = bpe_strings_find(&parts->tokens, merge.right, merge.right_size), product;
-    BpeMerge *merges = mem_grow(parts->merges, parts->merge_count, capacity, sizeof *merges);
+    BpeMerge *merges = reel_mem_grow(parts->merges, parts->merge_count, capacity, sizeof *merges);
     if (merges)
         parts->merges = merges;
     if (!merges || !find_product(&parts->tokens, merge, &product)) {

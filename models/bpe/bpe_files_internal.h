@@ -13,7 +13,7 @@ enum { BPE_SHOWN = 64 };
 /* The start of a text as a message shows it: whole characters, on one line. Returns out. */
 const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN]);
 /* The same of the last string that was read. */
-const char *bpe_shown(const JsonReader *json, char out[BPE_SHOWN]);
+const char *bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN]);
 
 /* One part of a tokenizer's pipeline: the members of those that are known. */
 typedef struct BpePart {
@@ -38,12 +38,13 @@ typedef struct BpePipeline {
 } BpePipeline;
 
 /* Reads one part, a Sequence of them under the key `list`, or null. False: json has the error. */
-bool bpe_parts_read(JsonReader *json, BpeParts *parts, const char *list);
+bool bpe_parts_read(ReelJsonReader *json, BpeParts *parts, const char *list);
 /* Sets what the pipeline asks for, or refuses it. */
-bool bpe_pipeline_apply(JsonReader *json, const BpePipeline *pipeline, bool has_word_end, BpeConfig *config);
+bool bpe_pipeline_apply(ReelJsonReader *json, const BpePipeline *pipeline, bool has_word_end,
+                        BpeConfig *config);
 
-/* A whole file, at most BPE_MAX_FILE_BYTES; free with bytes_free(). */
-Status bpe_read_file(const char *path, Bytes *bytes);
+/* A whole file, at most BPE_MAX_FILE_BYTES; free with reel_bytes_free(). */
+ReelStatus bpe_read_file(const char *path, ReelBytes *bytes);
 
 /* Tokens in the order of a file, each with its id. */
 typedef struct BpeVocabulary {
@@ -54,12 +55,12 @@ typedef struct BpeVocabulary {
 
 void bpe_vocabulary_free(BpeVocabulary *vocabulary);
 /* Reads a JSON object { "token": id, ... }. False: json has the error. */
-bool bpe_vocabulary_read(BpeVocabulary *vocabulary, JsonReader *json);
+bool bpe_vocabulary_read(BpeVocabulary *vocabulary, ReelJsonReader *json);
 /* Adds json->string under that id, unless it is there with that id already. */
-bool bpe_vocabulary_add(BpeVocabulary *vocabulary, JsonReader *json, int64_t id);
+bool bpe_vocabulary_add(BpeVocabulary *vocabulary, ReelJsonReader *json, int64_t id);
 enum { BPE_MAX_HOLES = 1 << 18 }; /* ids without a token, below the largest that has one */
 /* Puts the tokens into `tokens` by id, and an empty string where an id has none. */
-bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, JsonReader *json, BpeStrings *tokens);
+bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, ReelJsonReader *json, BpeStrings *tokens);
 
 /* Appends the merge of two tokens, which must be in parts->tokens together with what they make. `what` is
  * filled with the reason where this is false. */
@@ -72,17 +73,17 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
 bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
 
 /* bpe_tokenizer_make(), with the file's name before what is wrong. */
-Status bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name);
+ReelStatus bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name);
 
 /* Appends the members of { "token": id, ... } in the order of ids, `indent` before each. False: no memory. */
-bool bpe_write_vocab(const BpeTokenizer *tokenizer, Bytes *out, const char *indent);
+bool bpe_write_vocab(const BpeTokenizer *tokenizer, ReelBytes *out, const char *indent);
 
 /* The files that are text, from memory; the names stand in messages. */
-Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
-                            const char *vocab_name, const char *merges, size_t merges_size,
-                            const char *merges_name);
-Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
-                             const char *unk_token);
+ReelStatus bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                                const char *vocab_name, const char *merges, size_t merges_size,
+                                const char *merges_name);
+ReelStatus bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
+                                 const char *unk_token);
 
 /* Lines of a text file. */
 typedef struct BpeLineReader {

@@ -39,7 +39,7 @@ bool bpe_normal_form_find(const char *name, BpeNormalForm *form);
 /* Whether it is seen at once that there is nothing to do. */
 bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size);
 /* Appends the normalized text. False: no memory. */
-bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, Bytes *out);
+bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, ReelBytes *out);
 
 /* ---- Pieces (bpe_pretokenize.c) ---- */
 
@@ -147,8 +147,8 @@ bool bpe_counter_word(const BpeCounter *counter, size_t slot, BpeWord *word);
 void bpe_counter_clear(BpeCounter *counter);
 
 /* Copies the text, or each of its lines, with a blank in front where there is none. */
-bool bpe_prefix_text(Bytes *out, const char *text, size_t size);
-bool bpe_prefix_lines(Bytes *out, const char *text, size_t size);
+bool bpe_prefix_text(ReelBytes *out, const char *text, size_t size);
+bool bpe_prefix_lines(ReelBytes *out, const char *text, size_t size);
 
 /* ---- Strings and their ids (bpe_strings.c) ---- */
 
@@ -250,10 +250,10 @@ static inline int64_t bpe_model_id(const BpeTokenizer *t, const char *text, size
 }
 
 /* Takes over what `parts` holds (config, tokens, merges, added) whether it succeeds or not. */
-Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts);
+ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts);
 /* Whether a build without utf8proc knows all that such a tokenizer asks for; the error says what it does not.
  */
-Status bpe_check_unicode(const BpeConfig *config, bool single_words);
+ReelStatus bpe_check_unicode(const BpeConfig *config, bool single_words);
 /* Frees what it holds, not the struct. */
 void bpe_tokenizer_drop(BpeTokenizer *parts);
 
@@ -308,7 +308,7 @@ void bpe_scratch_free(BpeScratch *scratch);
 /* Merges symbols[0 .. count) in place; the number of symbols left. False: no memory. random NULL: no dropout.
  */
 bool bpe_merge_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, size_t *count, double dropout,
-                       Random *random);
+                       TensorRandom *random);
 /* A piece of at most BPE_LANES symbols; see bpe_merge_words(). */
 enum { BPE_LANES = 16 };
 typedef struct BpeShortWord {
@@ -327,7 +327,7 @@ bool bpe_piece_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, const
 
 /* Room for `more` further elements. False: no memory. */
 bool bpe_ids_reserve(BpeIds *ids, size_t more);
-/* count * element bytes, zero, on huge pages where the system gives them; free with mem_free(). */
+/* count * element bytes, zero, on huge pages where the system gives them; free with reel_mem_free(). */
 void *bpe_table_alloc(size_t count, size_t element);
 
 #endif

@@ -16,11 +16,11 @@ enum { SCAN_LIMIT = 64, LIST_LIMIT = 20000 };
 
 void bpe_scratch_free(BpeScratch *s)
 {
-    mem_free(s->symbols);
-    mem_free(s->heap);
-    mem_free(s->skipped);
-    mem_free(s->links);
-    mem_free(s->lists);
+    reel_mem_free(s->symbols);
+    reel_mem_free(s->heap);
+    reel_mem_free(s->skipped);
+    reel_mem_free(s->links);
+    reel_mem_free(s->lists);
     *s = (BpeScratch){0};
 }
 
@@ -166,7 +166,7 @@ void bpe_merge_words(const BpeTokenizer *t, BpeShortWord *words, size_t count)
 /* Keys are rank << 32 | place. Links: next in links[2i], previous in links[2i + 1]. */
 static bool push(BpeScratch *s, uint64_t key)
 {
-    uint64_t *heap = mem_grow(s->heap, s->heap_count, &s->heap_capacity, sizeof *heap);
+    uint64_t *heap = reel_mem_grow(s->heap, s->heap_count, &s->heap_capacity, sizeof *heap);
     if (!heap)
         return false;
     s->heap = heap;
@@ -203,9 +203,9 @@ static bool push_pair(const BpeTokenizer *t, BpeScratch *s, uint32_t place)
 static bool make_links(BpeScratch *s, size_t count)
 {
     if (count > s->links_capacity) {
-        mem_free(s->links);
+        reel_mem_free(s->links);
         s->links_capacity = 0;
-        if (!(s->links = mem_alloc(count * 2 * sizeof *s->links)))
+        if (!(s->links = reel_mem_alloc(count * 2 * sizeof *s->links)))
             return false;
         s->links_capacity = count;
     }
@@ -245,7 +245,8 @@ static bool is_current(const BpeTokenizer *t, const BpeScratch *s, uint32_t plac
 }
 
 /* With dropout, a candidate is left out until the next merge is made; where all are, the piece is done. */
-static bool merge_by_heap(const BpeTokenizer *t, BpeScratch *s, size_t *count, double dropout, Random *random)
+static bool merge_by_heap(const BpeTokenizer *t, BpeScratch *s, size_t *count, double dropout,
+                          TensorRandom *random)
 {
     size_t skipped = 0;
     bool fine = make_links(s, *count);
@@ -257,8 +258,8 @@ static bool merge_by_heap(const BpeTokenizer *t, BpeScratch *s, size_t *count, d
         uint32_t rank = (uint32_t)(key >> 32), place = (uint32_t)key;
         if (!is_current(t, s, place, rank))
             continue;
-        if (random && random_uniform_f64(random) < dropout) {
-            uint64_t *keys = mem_grow(s->skipped, skipped, &s->skipped_capacity, sizeof *keys);
+        if (random && tensor_random_uniform_f64(random) < dropout) {
+            uint64_t *keys = reel_mem_grow(s->skipped, skipped, &s->skipped_capacity, sizeof *keys);
             if (!(fine = keys != NULL))
                 break;
             s->skipped = keys;
@@ -294,7 +295,7 @@ static bool append_pair(const BpeTokenizer *t, BpeScratch *s, Lists *lists, uint
     if (lists->used > MAX_PLACE)
         return false;
     if (lists->used == lists->capacity) {
-        uint32_t *moved = mem_realloc(lists->entries, lists->capacity * 3 / 2 * 2 * sizeof *moved);
+        uint32_t *moved = reel_mem_realloc(lists->entries, lists->capacity * 3 / 2 * 2 * sizeof *moved);
         if (!moved)
             return false;
         lists->entries = moved;
@@ -315,8 +316,8 @@ static bool append_pair(const BpeTokenizer *t, BpeScratch *s, Lists *lists, uint
 static bool merge_by_lists(const BpeTokenizer *t, BpeScratch *s, size_t *count)
 {
     Lists lists = {.capacity = *count};
-    lists.ends = mem_alloc(2 * t->merge_count * sizeof *lists.ends);
-    lists.entries = mem_alloc(2 * lists.capacity * sizeof *lists.entries);
+    lists.ends = reel_mem_alloc(2 * t->merge_count * sizeof *lists.ends);
+    lists.entries = reel_mem_alloc(2 * lists.capacity * sizeof *lists.entries);
     bool fine = lists.ends && lists.entries && make_links(s, *count);
     if (fine)
         memset(lists.ends, 0xFF, 2 * t->merge_count * sizeof *lists.ends);
@@ -334,13 +335,14 @@ static bool merge_by_lists(const BpeTokenizer *t, BpeScratch *s, size_t *count)
             fine = fine && append_pair(t, s, &lists, place);
         }
     }
-    mem_free(lists.ends);
-    mem_free(lists.entries);
+    reel_mem_free(lists.ends);
+    reel_mem_free(lists.entries);
     *count = gather(s, *count);
     return fine;
 }
 
-bool bpe_merge_symbols(const BpeTokenizer *t, BpeScratch *s, size_t *count, double dropout, Random *random)
+bool bpe_merge_symbols(const BpeTokenizer *t, BpeScratch *s, size_t *count, double dropout,
+                       TensorRandom *random)
 {
     if (*count < 2)
         return true;
@@ -364,8 +366,8 @@ static bool reserve(BpeScratch *s, size_t count)
     if (count > MAX_PLACE)
         return false;
     size_t wanted = count + count / 2 + 64;
-    mem_free(s->symbols);
-    s->symbols = mem_alloc(wanted * sizeof *s->symbols);
+    reel_mem_free(s->symbols);
+    s->symbols = reel_mem_alloc(wanted * sizeof *s->symbols);
     s->capacity = s->symbols ? wanted : 0;
     return s->capacity > 0;
 }
@@ -373,7 +375,7 @@ static bool reserve(BpeScratch *s, size_t count)
 /* A character as the vocabulary would have it; the size. */
 static size_t spell(const BpeTokenizer *t, uint32_t code, bool is_final, char out[8])
 {
-    size_t size = (size_t)utf8_encode(code, out);
+    size_t size = (size_t)reel_utf8_encode(code, out);
     if (!is_final || t->config.pretokenizer != BPE_SUBWORD_NMT)
         return size;
     memcpy(out + size, BPE_WORD_END, 4);
@@ -427,7 +429,7 @@ bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, s
         if (bytes || first < 0x80) {
             symbol = at + 1 == size ? t->final_ids[first] : t->byte_ids[first];
         } else {
-            length = utf8_decode((const uint8_t *)text + at, size - at, &code);
+            length = reel_utf8_decode((const uint8_t *)text + at, size - at, &code);
             code = length ? code : 0xFFFD;
             length = length ? length : 1;
             symbol = symbol_of(t, code, at + (size_t)length == size);

@@ -42,30 +42,30 @@ bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size)
 
 #ifdef REEL_UTF8PROC
 /* One run of valid UTF-8. */
-static bool normalize_run(BpeNormalForm form, const char *text, size_t size, Bytes *out)
+static bool normalize_run(BpeNormalForm form, const char *text, size_t size, ReelBytes *out)
 {
     static const int options[] = {UTF8PROC_COMPOSE, UTF8PROC_DECOMPOSE, UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
                                   UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT};
     utf8proc_option_t option = (utf8proc_option_t)(UTF8PROC_STABLE | options[form]);
     const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
     if (is_ascii(text, size))
-        return bytes_append(out, text, size);
+        return reel_bytes_append(out, text, size);
     utf8proc_ssize_t count = utf8proc_decompose(bytes, (utf8proc_ssize_t)size, NULL, 0, option);
-    utf8proc_int32_t *codes = count < 0 ? NULL : mem_alloc(((size_t)count + 1) * sizeof *codes);
+    utf8proc_int32_t *codes = count < 0 ? NULL : reel_mem_alloc(((size_t)count + 1) * sizeof *codes);
     if (!codes)
         return false;
     utf8proc_decompose(bytes, (utf8proc_ssize_t)size, codes, count, option);
     utf8proc_ssize_t written = utf8proc_reencode(codes, count, option);
-    bool fine = written >= 0 && bytes_append(out, (const char *)codes, (size_t)written);
-    mem_free(codes);
+    bool fine = written >= 0 && reel_bytes_append(out, (const char *)codes, (size_t)written);
+    reel_mem_free(codes);
     return fine;
 }
 
-static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *out)
+static bool normalize(BpeNormalForm form, const char *text, size_t size, ReelBytes *out)
 {
     while (size > 0) {
-        size_t valid = utf8_valid(text, size), skipped = valid < size;
-        if (!normalize_run(form, text, valid, out) || !bytes_append(out, text + valid, skipped))
+        size_t valid = reel_utf8_valid(text, size), skipped = valid < size;
+        if (!normalize_run(form, text, valid, out) || !reel_bytes_append(out, text + valid, skipped))
             return false;
         text += valid + skipped;
         size -= valid + skipped;
@@ -74,28 +74,28 @@ static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *
 }
 #else
 /* No file that needs it is read. */
-static bool normalize(BpeNormalForm form, const char *text, size_t size, Bytes *out)
+static bool normalize(BpeNormalForm form, const char *text, size_t size, ReelBytes *out)
 {
     (void)form;
-    return bytes_append(out, text, size);
+    return reel_bytes_append(out, text, size);
 }
 #endif
 
-bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, Bytes *out)
+bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, ReelBytes *out)
 {
     if (config->normal_form_count == 0)
-        return bytes_append(out, text, size);
-    Bytes from = {0}, to = {0};
+        return reel_bytes_append(out, text, size);
+    ReelBytes from = {0}, to = {0};
     bool fine = normalize(config->normal_forms[0], text, size, &to);
     for (int i = 1; i < config->normal_form_count && fine; i++) {
-        Bytes empty = from;
+        ReelBytes empty = from;
         from = to;
         to = empty;
         to.size = 0;
         fine = normalize(config->normal_forms[i], from.data ? from.data : "", from.size, &to);
     }
-    fine = fine && bytes_append(out, to.data ? to.data : "", to.size);
-    bytes_free(&from);
-    bytes_free(&to);
+    fine = fine && reel_bytes_append(out, to.data ? to.data : "", to.size);
+    reel_bytes_free(&from);
+    reel_bytes_free(&to);
     return fine;
 }

@@ -7,7 +7,7 @@ typedef struct Part {
     const char *text;
     size_t size;
     BpeIds *ids, *ends;
-    Status status;
+    ReelStatus status;
 } Part;
 
 static void encode_part(void *context, int task)
@@ -23,24 +23,24 @@ static size_t line_border(const char *text, size_t size, size_t at)
     return feed ? (size_t)(feed - text) + 1 : size;
 }
 
-Status bpe_encode_parallel(BpeEncoder *const *encoders, int count, Pool *pool, const char *text, size_t size,
-                           BpeIds *ids, BpeIds *ends)
+ReelStatus bpe_encode_parallel(BpeEncoder *const *encoders, int count, TensorPool *pool, const char *text,
+                               size_t size, BpeIds *ids, BpeIds *ends)
 {
-    Part *parts = mem_calloc((size_t)count, sizeof *parts);
+    Part *parts = reel_mem_calloc((size_t)count, sizeof *parts);
     if (!parts)
-        return status_no_memory((size_t)count * sizeof *parts, "parts of a text");
+        return reel_status_no_memory((size_t)count * sizeof *parts, "parts of a text");
     size_t begin = 0;
     for (int i = 0; i < count; i++) {
         size_t wanted = size / (size_t)count * (size_t)(i + 1), end = size;
         if (i + 1 < count)
             end = wanted > begin ? line_border(text, size, wanted - 1) : begin;
-        parts[i] = (Part){encoders[i], text + begin, end - begin, &ids[i], &ends[i], status_ok()};
+        parts[i] = (Part){encoders[i], text + begin, end - begin, &ids[i], &ends[i], reel_status_ok()};
         begin = end;
     }
-    pool_run(pool, encode_part, parts, count);
-    Status status = status_ok();
-    for (int i = 0; i < count && status_is_ok(&status); i++)
+    tensor_pool_run(pool, encode_part, parts, count);
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
         status = parts[i].status;
-    mem_free(parts);
+    reel_mem_free(parts);
     return status;
 }

@@ -72,7 +72,7 @@ void bpe_split(BpeSplitter *splitter, BpePretokenizer mode, BpeLines lines, cons
 static BpeClass class_at(const BpeSplitter *s, size_t at)
 {
     uint32_t code;
-    int length = utf8_decode((const uint8_t *)s->text + at, s->size - at, &code);
+    int length = reel_utf8_decode((const uint8_t *)s->text + at, s->size - at, &code);
     return length ? bpe_class(code) : BPE_OTHER;
 }
 
@@ -103,7 +103,7 @@ static void add_wide(BpeSplitter *s, Masks *m, size_t base, uint64_t *wide_space
         unsigned bit = (unsigned)__builtin_ctzll(high);
         size_t at = base + bit;
         uint32_t code;
-        unsigned length = (unsigned)utf8_decode((const uint8_t *)s->text + at, s->size - at, &code);
+        unsigned length = (unsigned)reel_utf8_decode((const uint8_t *)s->text + at, s->size - at, &code);
         if (length == 0) {
             high &= high - 1;
             continue;

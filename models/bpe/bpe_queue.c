@@ -47,7 +47,7 @@ static bool is_above(const BpeTrainer *t, const BpeHeap *heap, const BpeHeapEntr
 
 static bool heap_push(const BpeTrainer *t, BpeHeap *heap, BpeHeapEntry entry)
 {
-    BpeHeapEntry *entries = mem_grow(heap->entries, heap->count, &heap->capacity, sizeof *entries);
+    BpeHeapEntry *entries = reel_mem_grow(heap->entries, heap->count, &heap->capacity, sizeof *entries);
     if (!entries)
         return false;
     heap->entries = entries;

@@ -25,9 +25,9 @@ uint64_t bpe_hash_bytes(const char *text, size_t size)
 
 void bpe_strings_free(BpeStrings *strings)
 {
-    mem_free(strings->bytes);
-    mem_free(strings->at);
-    mem_free(strings->slots);
+    reel_mem_free(strings->bytes);
+    reel_mem_free(strings->at);
+    reel_mem_free(strings->slots);
     *strings = (BpeStrings){0};
 }
 
@@ -44,10 +44,10 @@ static void put(BpeStrings *strings, uint64_t hash, uint32_t index)
 static bool grow_slots(BpeStrings *strings)
 {
     size_t wanted = strings->slot_count ? strings->slot_count * 2 : 1024;
-    uint32_t *slots = mem_calloc(wanted, sizeof *slots);
+    uint32_t *slots = reel_mem_calloc(wanted, sizeof *slots);
     if (!slots)
         return false;
-    mem_free(strings->slots);
+    reel_mem_free(strings->slots);
     strings->slots = slots;
     strings->slot_count = wanted;
     for (size_t i = 0; i < strings->count; i++)
@@ -60,7 +60,7 @@ static bool reserve(BpeStrings *strings, size_t size)
 {
     if (strings->count + 2 > strings->at_capacity) {
         size_t wanted = strings->at_capacity * 2 + 1024;
-        size_t *at = mem_realloc(strings->at, wanted * sizeof *at);
+        size_t *at = reel_mem_realloc(strings->at, wanted * sizeof *at);
         if (!at)
             return false;
         at[0] = 0;
@@ -69,7 +69,7 @@ static bool reserve(BpeStrings *strings, size_t size)
     }
     if (strings->bytes_capacity - strings->bytes_used < size + 1 + SLACK) {
         size_t wanted = strings->bytes_capacity + strings->bytes_capacity / 2 + size + 4096 + SLACK;
-        char *bytes = mem_realloc(strings->bytes, wanted);
+        char *bytes = reel_mem_realloc(strings->bytes, wanted);
         if (!bytes)
             return false;
         strings->bytes = bytes;

@@ -7,15 +7,15 @@
 
 /* ---- GPT-2 ---- */
 
-static Status read_vocab(const char *text, size_t size, const char *name, BpeTokenizer *parts)
+static ReelStatus read_vocab(const char *text, size_t size, const char *name, BpeTokenizer *parts)
 {
-    JsonReader json;
+    ReelJsonReader json;
     BpeVocabulary vocabulary = {0};
-    json_reader_open(&json, text, size, name);
-    if (bpe_vocabulary_read(&vocabulary, &json) && json_reader_end(&json))
+    reel_json_reader_open(&json, text, size, name);
+    if (bpe_vocabulary_read(&vocabulary, &json) && reel_json_reader_end(&json))
         bpe_vocabulary_sort(&vocabulary, &json, &parts->tokens);
-    Status status = json.status;
-    json_reader_close(&json);
+    ReelStatus status = json.status;
+    reel_json_reader_close(&json);
     bpe_vocabulary_free(&vocabulary);
     return status;
 }
@@ -25,51 +25,51 @@ static bool is_version(const BpeLineReader *lines)
     return lines->size >= 8 && memcmp(lines->text, "#version", 8) == 0;
 }
 
-static Status read_merges(const char *text, size_t size, const char *name, BpeTokenizer *parts)
+static ReelStatus read_merges(const char *text, size_t size, const char *name, BpeTokenizer *parts)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     BpeLineReader lines = {.at = text, .end = text + size};
     size_t capacity = 0;
-    while (status_is_ok(&status) && bpe_next_line(&lines)) {
+    while (reel_status_is_ok(&status) && bpe_next_line(&lines)) {
         BpeMergeText merge;
         char what[200] = "two tokens with a blank between are expected";
         if ((lines.number == 1 && is_version(&lines)) || (lines.size == 0 && lines.at == lines.end))
             continue;
         if (!bpe_split_merge(lines.text, lines.size, &merge) || !bpe_add_merge(parts, &capacity, merge, what))
-            status = status_failed("%s:%zu: %s", name, lines.number, what);
+            status = reel_status_failed("%s:%zu: %s", name, lines.number, what);
     }
     return status;
 }
 
-Status bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
-                            const char *vocab_name, const char *merges, size_t merges_size,
-                            const char *merges_name)
+ReelStatus bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                                const char *vocab_name, const char *merges, size_t merges_size,
+                                const char *merges_name)
 {
     *tokenizer = NULL;
     BpeTokenizer parts = {
         .config = {.pretokenizer = BPE_BYTELEVEL, .trim_offsets = true, .unk_id = BPE_NONE}};
-    Status status = read_vocab(vocab, vocab_size, vocab_name, &parts);
-    if (status_is_ok(&status))
+    ReelStatus status = read_vocab(vocab, vocab_size, vocab_name, &parts);
+    if (reel_status_is_ok(&status))
         status = read_merges(merges, merges_size, merges_name, &parts);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         return bpe_tokenizer_make_from(tokenizer, &parts, merges_name);
     bpe_tokenizer_drop(&parts);
     return status;
 }
 
-Status bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
+ReelStatus bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
 {
     *tokenizer = NULL;
-    Bytes vocab, merges;
-    Status status = bpe_read_file(vocab_path, &vocab);
-    if (!status_is_ok(&status))
+    ReelBytes vocab, merges;
+    ReelStatus status = bpe_read_file(vocab_path, &vocab);
+    if (!reel_status_is_ok(&status))
         return status;
     status = bpe_read_file(merges_path, &merges);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = bpe_gpt2_from_memory(tokenizer, vocab.data, vocab.size, vocab_path, merges.data, merges.size,
                                       merges_path);
-    bytes_free(&vocab);
-    bytes_free(&merges);
+    reel_bytes_free(&vocab);
+    reel_bytes_free(&merges);
     return status;
 }
 
@@ -87,66 +87,69 @@ static bool fits_line(const BpeTokenizer *t, const BpeMerge *m)
 }
 
 /* What the text files have no place for and would change ids. */
-static Status check_settings(const BpeTokenizer *t, const char *path)
+static ReelStatus check_settings(const BpeTokenizer *t, const char *path)
 {
     const BpeConfig *config = &t->config;
     const char *lost = config->normal_form_count ? "normalizer"
                        : config->ignore_merges   ? "ignore_merges"
                        : config->byte_fallback   ? "byte_fallback"
                                                  : NULL;
-    return lost ? status_failed("%s: this format has no place for the tokenizer's %s; save a tokenizer.json",
-                                path, lost)
-                : status_ok();
+    return lost
+               ? reel_status_failed(
+                     "%s: this format has no place for the tokenizer's %s; save a tokenizer.json", path, lost)
+               : reel_status_ok();
 }
 
-static Status check_merges(const BpeTokenizer *t, const char *path)
+static ReelStatus check_merges(const BpeTokenizer *t, const char *path)
 {
-    Status status = check_settings(t, path);
-    if (!status_is_ok(&status))
+    ReelStatus status = check_settings(t, path);
+    if (!reel_status_is_ok(&status))
         return status;
     for (size_t i = 0; i < t->merge_count; i++)
         if (!fits_line(t, &t->merges[i]))
-            return status_failed("%s: a line of this format cannot hold merge %zu; save a tokenizer.json",
-                                 path, i);
-    return status_ok();
+            return reel_status_failed(
+                "%s: a line of this format cannot hold merge %zu; save a tokenizer.json", path, i);
+    return reel_status_ok();
 }
 
-static bool put_merges(const BpeTokenizer *t, Bytes *out)
+static bool put_merges(const BpeTokenizer *t, ReelBytes *out)
 {
-    bool fine = bytes_append(out, "#version: 0.2\n", 14);
+    bool fine = reel_bytes_append(out, "#version: 0.2\n", 14);
     for (size_t i = 0; i < t->merge_count && fine; i++) {
         const BpeMerge *m = &t->merges[i];
-        fine = bytes_append(out, bpe_string(&t->tokens, m->left), bpe_string_size(&t->tokens, m->left)) &&
-               bytes_append(out, " ", 1) &&
-               bytes_append(out, bpe_string(&t->tokens, m->right), bpe_string_size(&t->tokens, m->right)) &&
-               bytes_append(out, "\n", 1);
+        fine =
+            reel_bytes_append(out, bpe_string(&t->tokens, m->left), bpe_string_size(&t->tokens, m->left)) &&
+            reel_bytes_append(out, " ", 1) &&
+            reel_bytes_append(out, bpe_string(&t->tokens, m->right), bpe_string_size(&t->tokens, m->right)) &&
+            reel_bytes_append(out, "\n", 1);
     }
     return fine;
 }
 
-static Status save_merges(const BpeTokenizer *t, const char *path)
+static ReelStatus save_merges(const BpeTokenizer *t, const char *path)
 {
-    Bytes out = {0};
-    Status status = put_merges(t, &out) ? atomic_file_put(path, out.data, out.size)
-                                        : status_no_memory(out.size, "merges");
-    bytes_free(&out);
+    ReelBytes out = {0};
+    ReelStatus status = put_merges(t, &out) ? reel_atomic_file_put(path, out.data, out.size)
+                                            : reel_status_no_memory(out.size, "merges");
+    reel_bytes_free(&out);
     return status;
 }
 
-Status bpe_save_gpt2(const BpeTokenizer *t, const char *vocab_path, const char *merges_path)
+ReelStatus bpe_save_gpt2(const BpeTokenizer *t, const char *vocab_path, const char *merges_path)
 {
     if (t->config.pretokenizer != BPE_BYTELEVEL)
-        return status_failed("%s: only a byte-level tokenizer can be saved as GPT-2's files", vocab_path);
-    Status fits = check_merges(t, merges_path);
-    if (!status_is_ok(&fits))
+        return reel_status_failed("%s: only a byte-level tokenizer can be saved as GPT-2's files",
+                                  vocab_path);
+    ReelStatus fits = check_merges(t, merges_path);
+    if (!reel_status_is_ok(&fits))
         return fits;
-    Bytes out = {0};
-    bool fine =
-        bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") && bytes_append(&out, "\n}\n", 3);
-    Status status =
-        fine ? atomic_file_put(vocab_path, out.data, out.size) : status_no_memory(out.size, "vocab");
-    bytes_free(&out);
-    return status_is_ok(&status) ? save_merges(t, merges_path) : status;
+    ReelBytes out = {0};
+    bool fine = reel_bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") &&
+                reel_bytes_append(&out, "\n}\n", 3);
+    ReelStatus status = fine ? reel_atomic_file_put(vocab_path, out.data, out.size)
+                             : reel_status_no_memory(out.size, "vocab");
+    reel_bytes_free(&out);
+    return reel_status_is_ok(&status) ? save_merges(t, merges_path) : status;
 }
 
 /* ---- subword-nmt ---- */
@@ -156,7 +159,7 @@ enum { MAX_CODE = 0x110000 };
 /* Whether the token is one code point, perhaps with </w>. */
 static bool is_symbol(const char *text, size_t size, uint32_t *code)
 {
-    int length = size ? utf8_decode((const uint8_t *)text, size, code) : 0;
+    int length = size ? reel_utf8_decode((const uint8_t *)text, size, code) : 0;
     size_t rest = size - (size_t)length;
     return length > 0 && (rest == 0 || (rest == 4 && memcmp(text + length, BPE_WORD_END, 4) == 0));
 }
@@ -169,34 +172,34 @@ static void mark(uint64_t *seen, const char *text, size_t size)
 }
 
 /* Marks the symbols of all merges in `seen`, a bit for each code point. */
-static Status survey(const char *path, const Bytes *bytes, uint64_t *seen)
+static ReelStatus survey(const char *path, const ReelBytes *bytes, uint64_t *seen)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
     if (!bpe_next_line(&lines) || !is_version(&lines))
-        return status_failed(
+        return reel_status_failed(
             "%s:1: begins without \"#version: 0.2\": codes of version 0.1 are not read; learn "
             "them anew",
             path);
     if (lines.size != 13 || memcmp(lines.text, "#version: 0.2", 13) != 0)
-        return status_failed("%s:1: only \"#version: 0.2\" is read", path);
+        return reel_status_failed("%s:1: only \"#version: 0.2\" is read", path);
     while (bpe_next_line(&lines)) {
         BpeMergeText m;
         if (lines.size == 0 && lines.at == lines.end)
             break;
-        size_t valid = utf8_valid(lines.text, lines.size);
+        size_t valid = reel_utf8_valid(lines.text, lines.size);
         if (valid < lines.size || !bpe_split_merge(lines.text, lines.size, &m))
-            return status_failed("%s:%zu: two tokens in UTF-8 with a blank between are expected", path,
-                                 lines.number);
+            return reel_status_failed("%s:%zu: two tokens in UTF-8 with a blank between are expected", path,
+                                      lines.number);
         mark(seen, m.left, m.left_size);
         mark(seen, m.right, m.right_size);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 static bool add_symbol(BpeTokenizer *parts, uint32_t code)
 {
     char text[8];
-    size_t size = (size_t)utf8_encode(code, text);
+    size_t size = (size_t)reel_utf8_encode(code, text);
     memcpy(text + size, BPE_WORD_END, 4);
     for (size_t with = 0; with <= 4; with += 4)
         if (bpe_strings_find(&parts->tokens, text, size + with) < 0 &&
@@ -215,82 +218,82 @@ static bool add_symbols(BpeTokenizer *parts, const uint64_t *seen)
 }
 
 /* The product of a merge gets the next id, unless it has one. */
-static Status add_merges(const char *path, const Bytes *bytes, BpeTokenizer *parts)
+static ReelStatus add_merges(const char *path, const ReelBytes *bytes, BpeTokenizer *parts)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
-    Bytes joined = {0};
+    ReelBytes joined = {0};
     size_t capacity = 0;
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     bpe_next_line(&lines);
-    while (status_is_ok(&status) && bpe_next_line(&lines)) {
+    while (reel_status_is_ok(&status) && bpe_next_line(&lines)) {
         BpeMergeText m;
         char what[200] = "out of memory";
         joined.size = 0;
         if (!bpe_split_merge(lines.text, lines.size, &m))
             break; /* the empty end; all else has been looked at */
-        bool fine =
-            bytes_append(&joined, m.left, m.left_size) && bytes_append(&joined, m.right, m.right_size);
+        bool fine = reel_bytes_append(&joined, m.left, m.left_size) &&
+                    reel_bytes_append(&joined, m.right, m.right_size);
         if (fine && bpe_strings_find(&parts->tokens, joined.data, joined.size) < 0)
             fine = bpe_strings_add(&parts->tokens, joined.data, joined.size);
         if (!fine || !bpe_add_merge(parts, &capacity, m, what))
-            status = status_failed("%s:%zu: %s", path, lines.number, what);
+            status = reel_status_failed("%s:%zu: %s", path, lines.number, what);
     }
-    bytes_free(&joined);
+    reel_bytes_free(&joined);
     return status;
 }
 
-static Status read_codes(const char *path, const Bytes *bytes, const char *unk, BpeTokenizer *parts)
+static ReelStatus read_codes(const char *path, const ReelBytes *bytes, const char *unk, BpeTokenizer *parts)
 {
-    uint64_t *seen = mem_calloc(MAX_CODE / 64, sizeof *seen);
+    uint64_t *seen = reel_mem_calloc(MAX_CODE / 64, sizeof *seen);
     if (!seen)
-        return status_no_memory(MAX_CODE / 8, "the alphabet");
-    Status status = survey(path, bytes, seen);
+        return reel_status_no_memory(MAX_CODE / 8, "the alphabet");
+    ReelStatus status = survey(path, bytes, seen);
     bool fine = true;
     if (unk) {
         fine = bpe_strings_add(&parts->tokens, unk, strlen(unk)) &&
-               (parts->added = mem_calloc(1, sizeof *parts->added)) != NULL;
+               (parts->added = reel_mem_calloc(1, sizeof *parts->added)) != NULL;
         if (fine)
             parts->added[parts->added_count++] = (BpeAdded){.special = true};
         parts->config.unk_id = 0;
     }
-    if (status_is_ok(&status) && (!fine || !add_symbols(parts, seen)))
-        status = status_no_memory(parts->tokens.bytes_used, "the alphabet");
-    mem_free(seen);
-    return status_is_ok(&status) ? add_merges(path, bytes, parts) : status;
+    if (reel_status_is_ok(&status) && (!fine || !add_symbols(parts, seen)))
+        status = reel_status_no_memory(parts->tokens.bytes_used, "the alphabet");
+    reel_mem_free(seen);
+    return reel_status_is_ok(&status) ? add_merges(path, bytes, parts) : status;
 }
 
-Status bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
-                             const char *unk_token)
+ReelStatus bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
+                                 const char *unk_token)
 {
     *tokenizer = NULL;
-    const Bytes bytes = {.data = (char *)text, .size = size}; /* only read */
+    const ReelBytes bytes = {.data = (char *)text, .size = size}; /* only read */
     BpeTokenizer parts = {
         .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
-    Status status = read_codes(name, &bytes, unk_token, &parts);
-    if (status_is_ok(&status))
+    ReelStatus status = read_codes(name, &bytes, unk_token, &parts);
+    if (reel_status_is_ok(&status))
         return bpe_tokenizer_make_from(tokenizer, &parts, name);
     bpe_tokenizer_drop(&parts);
     return status;
 }
 
-Status bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token)
+ReelStatus bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token)
 {
     *tokenizer = NULL;
-    Bytes bytes;
-    if (unk_token && (!*unk_token || utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
-        return status_usage("the unk token is empty or not UTF-8");
-    Status status = bpe_read_file(path, &bytes);
-    if (!status_is_ok(&status))
+    ReelBytes bytes;
+    if (unk_token && (!*unk_token || reel_utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
+        return reel_status_usage("the unk token is empty or not UTF-8");
+    ReelStatus status = bpe_read_file(path, &bytes);
+    if (!reel_status_is_ok(&status))
         return status;
     status = bpe_codes_from_memory(tokenizer, bytes.data, bytes.size, path, unk_token);
-    bytes_free(&bytes);
+    reel_bytes_free(&bytes);
     return status;
 }
 
-Status bpe_save_codes(const BpeTokenizer *t, const char *path)
+ReelStatus bpe_save_codes(const BpeTokenizer *t, const char *path)
 {
     if (t->config.pretokenizer != BPE_SUBWORD_NMT)
-        return status_failed("%s: only a subword-nmt tokenizer can be saved as codes", path);
-    Status fits = check_merges(t, path);
-    return status_is_ok(&fits) ? save_merges(t, path) : fits;
+        return reel_status_failed("%s: only a subword-nmt tokenizer can be saved as codes", path);
+    ReelStatus fits = check_merges(t, path);
+    return reel_status_is_ok(&fits) ? save_merges(t, path) : fits;
 }

@@ -10,13 +10,13 @@ void bpe_tokenizer_drop(BpeTokenizer *t)
 {
     bpe_strings_free(&t->tokens);
     bpe_strings_free(&t->patterns);
-    mem_free(t->decoded);
-    mem_free(t->decoded_at);
-    mem_free(t->merges);
-    mem_free(t->added);
-    mem_free(t->flags);
-    mem_free(t->pairs);
-    mem_free(t->dense);
+    reel_mem_free(t->decoded);
+    reel_mem_free(t->decoded_at);
+    reel_mem_free(t->merges);
+    reel_mem_free(t->added);
+    reel_mem_free(t->flags);
+    reel_mem_free(t->pairs);
+    reel_mem_free(t->dense);
 }
 
 void bpe_tokenizer_free(BpeTokenizer *tokenizer)
@@ -24,7 +24,7 @@ void bpe_tokenizer_free(BpeTokenizer *tokenizer)
     if (!tokenizer)
         return;
     bpe_tokenizer_drop(tokenizer);
-    mem_free(tokenizer);
+    reel_mem_free(tokenizer);
 }
 
 /* Where a pair is merged twice in a file, the later rank holds, as in Hugging Face's table. */
@@ -36,8 +36,8 @@ static bool make_pairs(BpeTokenizer *t)
     size_t slots = (size_t)1 << bits;
     t->pair_mask = slots - 1;
     t->pair_shift = 64 - bits;
-    t->pairs = mem_alloc(slots * sizeof *t->pairs);
-    t->dense = mem_alloc(BPE_DENSE * BPE_DENSE * sizeof *t->dense);
+    t->pairs = reel_mem_alloc(slots * sizeof *t->pairs);
+    t->dense = reel_mem_alloc(BPE_DENSE * BPE_DENSE * sizeof *t->dense);
     if (!t->pairs || !t->dense)
         return false;
     memset(t->dense, 0xFF, BPE_DENSE * BPE_DENSE * sizeof *t->dense);
@@ -62,7 +62,7 @@ static size_t unmap(const char *text, size_t size, char *out)
     size_t written = 0;
     for (size_t at = 0; at < size;) {
         uint32_t code;
-        int length = utf8_decode((const uint8_t *)text + at, size - at, &code);
+        int length = reel_utf8_decode((const uint8_t *)text + at, size - at, &code);
         int byte = length ? bpe_code_to_byte(code) : -1;
         if (byte < 0) {
             memcpy(out, text, size);
@@ -79,8 +79,8 @@ static bool make_decoded(BpeTokenizer *t)
 {
     if (t->config.pretokenizer != BPE_BYTELEVEL)
         return true;
-    t->decoded = mem_alloc(t->tokens.bytes_used + 16);
-    t->decoded_at = mem_alloc((t->tokens.count + 1) * sizeof *t->decoded_at);
+    t->decoded = reel_mem_alloc(t->tokens.bytes_used + 16);
+    t->decoded_at = reel_mem_alloc((t->tokens.count + 1) * sizeof *t->decoded_at);
     if (!t->decoded || !t->decoded_at)
         return false;
     size_t used = 0;
@@ -104,7 +104,8 @@ static void make_symbols(BpeTokenizer *t)
     for (int byte = 0; byte < 256; byte++) {
         char text[16];
         bool mapped = t->config.pretokenizer == BPE_BYTELEVEL;
-        size_t size = (size_t)utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
+        size_t size =
+            (size_t)reel_utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
         t->byte_ids[byte] = mapped || byte < 128 ? id_of(t, text, size) : BPE_NONE;
         t->final_ids[byte] = t->byte_ids[byte];
         if (t->config.pretokenizer == BPE_SUBWORD_NMT) {
@@ -129,7 +130,7 @@ static int compare_added(const void *a, const void *b, void *context)
 
 static bool make_patterns(BpeTokenizer *t)
 {
-    Bytes text = {0};
+    ReelBytes text = {0};
     bool fine = true;
     for (size_t i = 0; i < t->added_count && fine; i++) {
         BpeAdded *added = &t->added[i];
@@ -138,16 +139,16 @@ static bool make_patterns(BpeTokenizer *t)
         text.size = 0;
         added->pattern = (uint32_t)i;
         fine = (added->normalized ? bpe_normalize(&t->config, token, size, &text)
-                                  : bytes_append(&text, token, size)) &&
+                                  : reel_bytes_append(&text, token, size)) &&
                bpe_strings_add(&t->patterns, text.data ? text.data : "", text.size);
     }
-    bytes_free(&text);
+    reel_bytes_free(&text);
     return fine;
 }
 
 static bool make_added(BpeTokenizer *t)
 {
-    if (!(t->flags = mem_calloc(t->tokens.count, 1)) || !make_patterns(t))
+    if (!(t->flags = reel_mem_calloc(t->tokens.count, 1)) || !make_patterns(t))
         return false;
     if (t->added_count)
         qsort_r(t->added, t->added_count, sizeof *t->added, compare_added, t);
@@ -168,7 +169,7 @@ static bool make_added(BpeTokenizer *t)
 /* Whether a merge never yields a pair of lower rank: then all merges of a rank can be made in one go. */
 static bool make_rising(BpeTokenizer *t)
 {
-    uint32_t *made = mem_alloc((t->tokens.count + 1) * sizeof *made);
+    uint32_t *made = reel_mem_alloc((t->tokens.count + 1) * sizeof *made);
     if (!made)
         return false;
     for (size_t i = 0; i < t->tokens.count; i++)
@@ -184,7 +185,7 @@ static bool make_rising(BpeTokenizer *t)
         const BpeMerge *m = &t->merges[rank];
         t->rising = made[m->left] <= rank && made[m->right] <= rank;
     }
-    mem_free(made);
+    reel_mem_free(made);
     int64_t base = t->merge_count ? (int64_t)t->merges[0].product : 0;
     t->product_base = base;
     for (size_t rank = 0; rank < t->merge_count; rank++)
@@ -195,14 +196,15 @@ static bool make_rising(BpeTokenizer *t)
 
 /* Merges are of the model's own tokens. Of two added tokens that normalization makes the same, Hugging Face
  * finds now the one, now the other. */
-static Status check_added(const BpeTokenizer *t)
+static ReelStatus check_added(const BpeTokenizer *t)
 {
     for (size_t i = 0; i < t->merge_count; i++) {
         const BpeMerge *m = &t->merges[i];
         if (bpe_is_outside(t, m->left) || bpe_is_outside(t, m->right) || bpe_is_outside(t, m->product))
-            return status_failed("merge %zu has an added token that is not in the model's vocabulary; add it "
-                                 "there, or take the merge out",
-                                 i);
+            return reel_status_failed(
+                "merge %zu has an added token that is not in the model's vocabulary; add it "
+                "there, or take the merge out",
+                i);
     }
     for (size_t i = t->added_raw + 1; i < t->added_count; i++)
         for (size_t k = i; k-- > t->added_raw;) { /* as long ones stand together */
@@ -211,59 +213,60 @@ static Status check_added(const BpeTokenizer *t)
             if (bpe_string_size(&t->patterns, b) != size)
                 break;
             if (memcmp(bpe_string(&t->patterns, a), bpe_string(&t->patterns, b), size) == 0)
-                return status_failed("added tokens %u and %u are the same when normalized: which of them is "
-                                     "found would be left to chance; take one of them out",
-                                     t->added[k].id, t->added[i].id);
+                return reel_status_failed(
+                    "added tokens %u and %u are the same when normalized: which of them is "
+                    "found would be left to chance; take one of them out",
+                    t->added[k].id, t->added[i].id);
         }
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status bpe_check_unicode(const BpeConfig *config, bool single_words)
+ReelStatus bpe_check_unicode(const BpeConfig *config, bool single_words)
 {
     const char *what = config->pretokenizer == BPE_BYTELEVEL ? "ByteLevel, which cuts at letters and numbers,"
                        : config->normal_form_count           ? "a normalizer"
                        : single_words                        ? "an added token that is a single_word"
                                                              : NULL;
     if (!what || bpe_knows_unicode())
-        return status_ok();
-    return status_failed("%s needs the library utf8proc, without which Reel was built: install "
-                         "libutf8proc-dev and build anew",
-                         what);
+        return reel_status_ok();
+    return reel_status_failed("%s needs the library utf8proc, without which Reel was built: install "
+                              "libutf8proc-dev and build anew",
+                              what);
 }
 
-static Status check(const BpeTokenizer *t)
+static ReelStatus check(const BpeTokenizer *t)
 {
     bool single_words = false;
     for (size_t i = 0; i < t->added_count; i++)
         single_words = single_words || t->added[i].single_word;
     if (t->tokens.count > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
-        return status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count,
-                             t->merge_count, BPE_MAX_TOKENS);
+        return reel_status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count,
+                                  t->merge_count, BPE_MAX_TOKENS);
     for (size_t i = 0; i < t->merge_count; i++)
         if (t->merges[i].left >= t->tokens.count || t->merges[i].right >= t->tokens.count ||
             t->merges[i].product >= t->tokens.count)
-            return status_failed("merge %zu has a token that does not exist", i);
+            return reel_status_failed("merge %zu has a token that does not exist", i);
     return bpe_check_unicode(&t->config, single_words);
 }
 
-Status bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
+ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
 {
     *tokenizer = NULL;
-    Status status = check(parts);
-    if (status_is_ok(&status)) {
+    ReelStatus status = check(parts);
+    if (reel_status_is_ok(&status)) {
         for (size_t id = 0; id < parts->tokens.count; id++)
             parts->hole_count += bpe_string_size(&parts->tokens, id) == 0;
         if (make_added(parts) && make_pairs(parts) && make_decoded(parts) && make_rising(parts) &&
-            (*tokenizer = mem_alloc(sizeof **tokenizer)))
+            (*tokenizer = reel_mem_alloc(sizeof **tokenizer)))
             make_symbols(parts);
         else
-            status = status_no_memory(parts->tokens.bytes_used, "the tokenizer");
+            status = reel_status_no_memory(parts->tokens.bytes_used, "the tokenizer");
     }
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = check_added(parts);
-    if (!status_is_ok(&status)) {
+    if (!reel_status_is_ok(&status)) {
         bpe_tokenizer_drop(parts);
-        mem_free(*tokenizer);
+        reel_mem_free(*tokenizer);
         *tokenizer = NULL;
         return status;
     }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 typedef struct Loader {
-    JsonReader json;
+    ReelJsonReader json;
     BpeTokenizer parts;
     BpeVocabulary vocabulary;
     BpePipeline pipeline;
@@ -20,76 +20,79 @@ typedef struct Loader {
 } Loader;
 
 /* A member that must be null (or "", or 0), since something else would change the ids. */
-static bool must_be_unset(JsonReader *json, const char *what)
+static bool must_be_unset(ReelJsonReader *json, const char *what)
 {
-    JsonKind kind = json_reader_peek(json);
+    ReelJsonKind kind = reel_json_reader_peek(json);
     size_t at = json->at;
     double number;
-    if (kind == JSON_NULL)
-        return json_reader_null(json);
-    if (kind == JSON_STRING && json_reader_string(json) && json->string.size == 0)
+    if (kind == REEL_JSON_NULL)
+        return reel_json_reader_null(json);
+    if (kind == REEL_JSON_STRING && reel_json_reader_string(json) && json->string.size == 0)
         return true;
-    if (kind == JSON_NUMBER && json_reader_number(json, &number) && number == 0)
+    if (kind == REEL_JSON_NUMBER && reel_json_reader_number(json, &number) && number == 0)
         return true;
-    if (!status_is_ok(&json->status))
+    if (!reel_status_is_ok(&json->status))
         return false;
     json->at = at;
-    return json_reader_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
+    return reel_json_reader_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
 }
 
 static bool read_word_end(Loader *l)
 {
-    JsonReader *json = &l->json;
-    if (json_reader_peek(json) == JSON_NULL)
-        return json_reader_null(json);
-    if (!json_reader_string(json))
+    ReelJsonReader *json = &l->json;
+    if (reel_json_reader_peek(json) == REEL_JSON_NULL)
+        return reel_json_reader_null(json);
+    if (!reel_json_reader_string(json))
         return false;
-    l->has_word_end = json_reader_is(json, BPE_WORD_END);
+    l->has_word_end = reel_json_reader_is(json, BPE_WORD_END);
     return l->has_word_end || json->string.size == 0 ||
-           json_reader_fail(json,
-                            "the only end_of_word_suffix that Reel knows is \"%s\"; learn a tokenizer with "
-                            "reel-bpe train",
-                            BPE_WORD_END);
+           reel_json_reader_fail(
+               json,
+               "the only end_of_word_suffix that Reel knows is \"%s\"; learn a tokenizer with "
+               "reel-bpe train",
+               BPE_WORD_END);
 }
 
 /* Notes where a value is, to come back when all else is known. */
-static bool note(JsonReader *json, size_t *at)
+static bool note(ReelJsonReader *json, size_t *at)
 {
-    if (json_reader_peek(json) == JSON_BROKEN)
+    if (reel_json_reader_peek(json) == REEL_JSON_BROKEN)
         return false;
     *at = json->at;
-    return json_reader_skip(json);
+    return reel_json_reader_skip(json);
 }
 
 static bool read_model_member(Loader *l)
 {
     char shown[BPE_SHOWN];
-    JsonReader *json = &l->json;
+    ReelJsonReader *json = &l->json;
     BpeConfig *config = &l->parts.config;
-    if (json_reader_is(json, "type"))
-        return json_reader_string(json) &&
-               (json_reader_is(json, "BPE") ||
-                json_reader_fail(json, "model \"%s\": Reel knows \"BPE\" only; learn one with reel-bpe train",
-                                 bpe_shown(json, shown)));
-    if (json_reader_is(json, "vocab"))
+    if (reel_json_reader_is(json, "type"))
+        return reel_json_reader_string(json) &&
+               (reel_json_reader_is(json, "BPE") ||
+                reel_json_reader_fail(json,
+                                      "model \"%s\": Reel knows \"BPE\" only; learn one with reel-bpe train",
+                                      bpe_shown(json, shown)));
+    if (reel_json_reader_is(json, "vocab"))
         return note(json, &l->vocab_at);
-    if (json_reader_is(json, "merges"))
+    if (reel_json_reader_is(json, "merges"))
         return note(json, &l->merges_at);
-    if (json_reader_is(json, "unk_token"))
-        return json_reader_peek(json) == JSON_NULL ? json_reader_null(json) : note(json, &l->unk_at);
-    if (json_reader_is(json, "end_of_word_suffix"))
+    if (reel_json_reader_is(json, "unk_token"))
+        return reel_json_reader_peek(json) == REEL_JSON_NULL ? reel_json_reader_null(json)
+                                                             : note(json, &l->unk_at);
+    if (reel_json_reader_is(json, "end_of_word_suffix"))
         return read_word_end(l);
-    if (json_reader_is(json, "fuse_unk"))
-        return json_reader_bool(json, &config->fuse_unk);
-    if (json_reader_is(json, "byte_fallback"))
-        return json_reader_bool(json, &config->byte_fallback);
-    if (json_reader_is(json, "ignore_merges"))
-        return json_reader_bool(json, &config->ignore_merges);
-    if (json_reader_is(json, "dropout"))
+    if (reel_json_reader_is(json, "fuse_unk"))
+        return reel_json_reader_bool(json, &config->fuse_unk);
+    if (reel_json_reader_is(json, "byte_fallback"))
+        return reel_json_reader_bool(json, &config->byte_fallback);
+    if (reel_json_reader_is(json, "ignore_merges"))
+        return reel_json_reader_bool(json, &config->ignore_merges);
+    if (reel_json_reader_is(json, "dropout"))
         return must_be_unset(json, "dropout");
-    if (json_reader_is(json, "continuing_subword_prefix"))
+    if (reel_json_reader_is(json, "continuing_subword_prefix"))
         return must_be_unset(json, "continuing_subword_prefix");
-    return json_reader_fail(
+    return reel_json_reader_fail(
         json, "\"%s\" is not a member of a BPE model that Reel knows; take it out if no id depends on it",
         bpe_shown(json, shown));
 }
@@ -98,52 +101,52 @@ static bool read_model(Loader *l)
 {
     bool first = true;
     l->has_model = true;
-    json_reader_open_object(&l->json);
-    while (json_reader_next_key(&l->json, &first))
+    reel_json_reader_open_object(&l->json);
+    while (reel_json_reader_next_key(&l->json, &first))
         if (!read_model_member(l))
             return false;
-    return status_is_ok(&l->json.status);
+    return reel_status_is_ok(&l->json.status);
 }
 
-static bool read_text(JsonReader *json, Bytes *text)
+static bool read_text(ReelJsonReader *json, ReelBytes *text)
 {
     text->size = 0;
-    return json_reader_string(json) && (bytes_append(text, json->string.data, json->string.size) ||
-                                        json_reader_fail(json, "out of memory"));
+    return reel_json_reader_string(json) && (reel_bytes_append(text, json->string.data, json->string.size) ||
+                                             reel_json_reader_fail(json, "out of memory"));
 }
 
-static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, Bytes *content)
+static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, ReelBytes *content)
 {
-    JsonReader *json = &l->json;
+    ReelJsonReader *json = &l->json;
     bool first = true;
-    json_reader_open_object(json);
-    while (json_reader_next_key(json, &first)) {
+    reel_json_reader_open_object(json);
+    while (reel_json_reader_next_key(json, &first)) {
         bool fine;
-        if (json_reader_is(json, "id"))
-            fine = json_reader_int(json, id);
-        else if (json_reader_is(json, "content"))
+        if (reel_json_reader_is(json, "id"))
+            fine = reel_json_reader_int(json, id);
+        else if (reel_json_reader_is(json, "content"))
             fine = read_text(json, content);
-        else if (json_reader_is(json, "special"))
-            fine = json_reader_bool(json, &added->special);
-        else if (json_reader_is(json, "lstrip"))
-            fine = json_reader_bool(json, &added->lstrip);
-        else if (json_reader_is(json, "rstrip"))
-            fine = json_reader_bool(json, &added->rstrip);
-        else if (json_reader_is(json, "single_word"))
-            fine = json_reader_bool(json, &added->single_word);
-        else if (json_reader_is(json, "normalized"))
-            fine = json_reader_bool(json, &added->normalized);
+        else if (reel_json_reader_is(json, "special"))
+            fine = reel_json_reader_bool(json, &added->special);
+        else if (reel_json_reader_is(json, "lstrip"))
+            fine = reel_json_reader_bool(json, &added->lstrip);
+        else if (reel_json_reader_is(json, "rstrip"))
+            fine = reel_json_reader_bool(json, &added->rstrip);
+        else if (reel_json_reader_is(json, "single_word"))
+            fine = reel_json_reader_bool(json, &added->single_word);
+        else if (reel_json_reader_is(json, "normalized"))
+            fine = reel_json_reader_bool(json, &added->normalized);
         else
-            fine = json_reader_skip(json);
+            fine = reel_json_reader_skip(json);
         if (!fine)
             return false;
     }
-    return status_is_ok(&json->status);
+    return reel_status_is_ok(&json->status);
 }
 
 /* The id that Hugging Face (0.23) gives to an added token, whatever the file says: its own in the vocabulary,
  * or the number of tokens that there are so far. */
-static int64_t id_there(const Loader *l, const Bytes *content)
+static int64_t id_there(const Loader *l, const ReelBytes *content)
 {
     int64_t there = bpe_strings_find(&l->vocabulary.names, content->data, content->size);
     return there >= 0 ? l->vocabulary.ids[there] : (int64_t)l->vocabulary.names.count;
@@ -157,13 +160,13 @@ static BpeAdded *place_of_added(Loader *l, int64_t id)
         if (l->parts.added[i].id == id)
             return &l->parts.added[i];
     if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS) {
-        json_reader_fail(&l->json, "more than %d added tokens; put the others into the vocabulary",
-                         BPE_MAX_SPECIAL_TOKENS);
+        reel_json_reader_fail(&l->json, "more than %d added tokens; put the others into the vocabulary",
+                              BPE_MAX_SPECIAL_TOKENS);
         return NULL;
     }
-    BpeAdded *all = mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
+    BpeAdded *all = reel_mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
     if (!all) {
-        json_reader_fail(&l->json, "out of memory");
+        reel_json_reader_fail(&l->json, "out of memory");
         return NULL;
     }
     l->parts.added = all;
@@ -171,21 +174,22 @@ static BpeAdded *place_of_added(Loader *l, int64_t id)
 }
 
 /* Of a token that is listed twice the last one counts; one without text does nothing. */
-static bool keep_added(Loader *l, BpeAdded added, int64_t id, const Bytes *content)
+static bool keep_added(Loader *l, BpeAdded added, int64_t id, const ReelBytes *content)
 {
     char shown[BPE_SHOWN];
-    JsonReader *json = &l->json;
+    ReelJsonReader *json = &l->json;
     if (content->size == 0)
         return true;
     json->string.size = 0;
-    if (!bytes_append(&json->string, content->data, content->size))
-        return json_reader_fail(json, "out of memory");
+    if (!reel_bytes_append(&json->string, content->data, content->size))
+        return reel_json_reader_fail(json, "out of memory");
     int64_t there = id_there(l, content);
     if (id != there)
-        return json_reader_fail(json,
-                                "added token \"%s\" has id %lld here, but Hugging Face passes over that and "
-                                "gives it %lld; write this id, or rename the token",
-                                bpe_shown(json, shown), (long long)id, (long long)there);
+        return reel_json_reader_fail(
+            json,
+            "added token \"%s\" has id %lld here, but Hugging Face passes over that and "
+            "gives it %lld; write this id, or rename the token",
+            bpe_shown(json, shown), (long long)id, (long long)there);
     if (!bpe_vocabulary_add(&l->vocabulary, json, id))
         return false;
     added.id = (uint32_t)id;
@@ -201,86 +205,87 @@ static bool keep_added(Loader *l, BpeAdded added, int64_t id, const Bytes *conte
 static bool read_added(Loader *l)
 {
     bool first = true;
-    json_reader_open_array(&l->json);
-    while (json_reader_next_item(&l->json, &first)) {
+    reel_json_reader_open_array(&l->json);
+    while (reel_json_reader_next_item(&l->json, &first)) {
         BpeAdded added = {0};
-        Bytes content = {0};
+        ReelBytes content = {0};
         int64_t id = BPE_NONE;
         bool fine = read_added_members(l, &added, &id, &content) && keep_added(l, added, id, &content);
-        bytes_free(&content);
+        reel_bytes_free(&content);
         if (!fine)
             return false;
     }
-    return status_is_ok(&l->json.status);
+    return reel_status_is_ok(&l->json.status);
 }
 
 static bool read_top_member(Loader *l)
 {
     char shown[BPE_SHOWN];
-    JsonReader *json = &l->json;
-    if (json_reader_is(json, "version"))
-        return json_reader_string(json) &&
-               (json_reader_is(json, "1.0") ||
-                json_reader_fail(
+    ReelJsonReader *json = &l->json;
+    if (reel_json_reader_is(json, "version"))
+        return reel_json_reader_string(json) &&
+               (reel_json_reader_is(json, "1.0") ||
+                reel_json_reader_fail(
                     json, "version \"%s\": Reel reads \"1.0\"; save it with another release of tokenizers",
                     bpe_shown(json, shown)));
-    if (json_reader_is(json, "truncation"))
+    if (reel_json_reader_is(json, "truncation"))
         return must_be_unset(json, "truncation");
-    if (json_reader_is(json, "padding"))
+    if (reel_json_reader_is(json, "padding"))
         return must_be_unset(json, "padding");
-    if (json_reader_is(json, "normalizer"))
+    if (reel_json_reader_is(json, "normalizer"))
         return bpe_parts_read(json, &l->pipeline.normalizer, "normalizers");
-    if (json_reader_is(json, "added_tokens"))
+    if (reel_json_reader_is(json, "added_tokens"))
         return note(json, &l->added_at);
-    if (json_reader_is(json, "pre_tokenizer"))
+    if (reel_json_reader_is(json, "pre_tokenizer"))
         return bpe_parts_read(json, &l->pipeline.pretokenizer, "pretokenizers");
-    if (json_reader_is(json, "post_processor"))
+    if (reel_json_reader_is(json, "post_processor"))
         return bpe_parts_read(json, &l->pipeline.post, "processors");
-    if (json_reader_is(json, "decoder"))
+    if (reel_json_reader_is(json, "decoder"))
         return bpe_parts_read(json, &l->pipeline.decoder, "decoders");
-    if (json_reader_is(json, "model"))
+    if (reel_json_reader_is(json, "model"))
         return read_model(l);
-    return json_reader_fail(
+    return reel_json_reader_fail(
         json, "\"%s\" is not a member of a tokenizer that Reel knows; take it out if no id depends on it",
         bpe_shown(json, shown));
 }
 
 static bool read_merge(Loader *l)
 {
-    JsonReader *json = &l->json;
+    ReelJsonReader *json = &l->json;
     BpeMergeText merge;
-    Bytes left = {0};
+    ReelBytes left = {0};
     bool fine, first = true;
     char what[200];
-    if (json_reader_peek(json) == JSON_STRING) {
-        fine = json_reader_string(json) &&
+    if (reel_json_reader_peek(json) == REEL_JSON_STRING) {
+        fine = reel_json_reader_string(json) &&
                (bpe_split_merge(json->string.data, json->string.size, &merge) ||
-                json_reader_fail(json, "a merge is two tokens with a blank between"));
+                reel_json_reader_fail(json, "a merge is two tokens with a blank between"));
     } else {
-        fine = json_reader_open_array(json) && json_reader_next_item(json, &first) &&
-               json_reader_string(json) &&
-               (bytes_append(&left, json->string.data, json->string.size) ||
-                json_reader_fail(json, "out of memory")) &&
-               json_reader_next_item(json, &first) && json_reader_string(json);
-        if (!fine || json_reader_next_item(json, &first))
-            fine = json_reader_fail(json, "a merge is an array of two tokens");
+        fine = reel_json_reader_open_array(json) && reel_json_reader_next_item(json, &first) &&
+               reel_json_reader_string(json) &&
+               (reel_bytes_append(&left, json->string.data, json->string.size) ||
+                reel_json_reader_fail(json, "out of memory")) &&
+               reel_json_reader_next_item(json, &first) && reel_json_reader_string(json);
+        if (!fine || reel_json_reader_next_item(json, &first))
+            fine = reel_json_reader_fail(json, "a merge is an array of two tokens");
         merge = (BpeMergeText){left.data ? left.data : "", json->string.data ? json->string.data : "",
                                left.size, json->string.size};
     }
-    fine = fine && status_is_ok(&json->status) &&
-           (bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) || json_reader_fail(json, "%s", what));
-    bytes_free(&left);
+    fine = fine && reel_status_is_ok(&json->status) &&
+           (bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) ||
+            reel_json_reader_fail(json, "%s", what));
+    reel_bytes_free(&left);
     return fine;
 }
 
 static bool read_merges(Loader *l)
 {
     bool first = true;
-    json_reader_open_array(&l->json);
-    while (json_reader_next_item(&l->json, &first))
+    reel_json_reader_open_array(&l->json);
+    while (reel_json_reader_next_item(&l->json, &first))
         if (!read_merge(l))
             return false;
-    return status_is_ok(&l->json.status);
+    return reel_status_is_ok(&l->json.status);
 }
 
 /* ---- The file ---- */
@@ -288,13 +293,13 @@ static bool read_merges(Loader *l)
 static bool find_unk(Loader *l)
 {
     char shown[BPE_SHOWN];
-    JsonReader *json = &l->json;
+    ReelJsonReader *json = &l->json;
     json->at = l->unk_at;
-    if (!json_reader_string(json))
+    if (!reel_json_reader_string(json))
         return false;
     int64_t place = bpe_strings_find(&l->vocabulary.names, json->string.data, json->string.size);
     if (place < 0 || place >= (int64_t)l->model_count)
-        return json_reader_fail(
+        return reel_json_reader_fail(
             json, "unk_token \"%s\" is not in the model's vocabulary; add it, or set it to null",
             bpe_shown(json, shown));
     l->parts.config.unk_id = (int32_t)l->vocabulary.ids[place];
@@ -303,16 +308,16 @@ static bool find_unk(Loader *l)
 
 static bool read_file(Loader *l)
 {
-    JsonReader *json = &l->json;
+    ReelJsonReader *json = &l->json;
     bool first = true;
-    json_reader_open_object(json);
-    while (json_reader_next_key(json, &first))
+    reel_json_reader_open_object(json);
+    while (reel_json_reader_next_key(json, &first))
         if (!read_top_member(l))
             return false;
-    if (!json_reader_end(json))
+    if (!reel_json_reader_end(json))
         return false;
     if (!l->has_model || !l->vocab_at || !l->merges_at)
-        return json_reader_fail(
+        return reel_json_reader_fail(
             json, "without a model that has a vocab and merges: no tokenizer.json of byte pairs");
     if (!bpe_pipeline_apply(json, &l->pipeline, l->has_word_end, &l->parts.config))
         return false;
@@ -330,34 +335,34 @@ static bool read_file(Loader *l)
     return !l->unk_at || find_unk(l);
 }
 
-Status bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name)
+ReelStatus bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name)
 {
     *tokenizer = NULL;
-    Loader *l = mem_calloc(1, sizeof *l);
+    Loader *l = reel_mem_calloc(1, sizeof *l);
     if (!l)
-        return status_no_memory(sizeof *l, name);
-    json_reader_open(&l->json, text, size, name);
+        return reel_status_no_memory(sizeof *l, name);
+    reel_json_reader_open(&l->json, text, size, name);
     if (size > BPE_MAX_FILE_BYTES)
-        json_reader_fail(&l->json, "larger than %d bytes, the most that is read", BPE_MAX_FILE_BYTES);
-    bool fine = status_is_ok(&l->json.status) && read_file(l);
-    Status status = l->json.status;
+        reel_json_reader_fail(&l->json, "larger than %d bytes, the most that is read", BPE_MAX_FILE_BYTES);
+    bool fine = reel_status_is_ok(&l->json.status) && read_file(l);
+    ReelStatus status = l->json.status;
     if (fine)
         status = bpe_tokenizer_make_from(tokenizer, &l->parts, name);
     else
         bpe_tokenizer_drop(&l->parts);
     bpe_vocabulary_free(&l->vocabulary);
-    json_reader_close(&l->json);
-    mem_free(l);
+    reel_json_reader_close(&l->json);
+    reel_mem_free(l);
     return status;
 }
 
-Status bpe_load(BpeTokenizer **tokenizer, const char *path)
+ReelStatus bpe_load(BpeTokenizer **tokenizer, const char *path)
 {
     *tokenizer = NULL;
-    Bytes bytes;
-    Status status = bpe_read_file(path, &bytes);
-    if (status_is_ok(&status))
+    ReelBytes bytes;
+    ReelStatus status = bpe_read_file(path, &bytes);
+    if (reel_status_is_ok(&status))
         status = bpe_from_json(tokenizer, bytes.data, bytes.size, path);
-    bytes_free(&bytes);
+    reel_bytes_free(&bytes);
     return status;
 }

@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool put(Bytes *out, const char *text)
+static bool put(ReelBytes *out, const char *text)
 {
-    return bytes_append(out, text, strlen(text));
+    return reel_bytes_append(out, text, strlen(text));
 }
 
-static bool put_token(const BpeTokenizer *t, Bytes *out, size_t id)
+static bool put_token(const BpeTokenizer *t, ReelBytes *out, size_t id)
 {
-    return json_reader_write_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
+    return reel_json_reader_write_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
 }
 
 static int by_id(const void *a, const void *b)
@@ -22,9 +22,9 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool put_added(const BpeTokenizer *t, Bytes *out)
+static bool put_added(const BpeTokenizer *t, ReelBytes *out)
 {
-    BpeAdded *added = mem_alloc(t->added_count * sizeof *added);
+    BpeAdded *added = reel_mem_alloc(t->added_count * sizeof *added);
     if (!added)
         return false;
     if (t->added_count)
@@ -44,11 +44,11 @@ static bool put_added(const BpeTokenizer *t, Bytes *out)
             added[i].special ? "true" : "false");
         fine = fine && put(out, text);
     }
-    mem_free(added);
+    reel_mem_free(added);
     return fine && put(out, "],\n  ");
 }
 
-static bool put_normalizer(const BpeTokenizer *t, Bytes *out)
+static bool put_normalizer(const BpeTokenizer *t, ReelBytes *out)
 {
     int count = t->config.normal_form_count;
     bool fine = put(out, "\"normalizer\": ") && (count || put(out, "null"));
@@ -59,7 +59,7 @@ static bool put_normalizer(const BpeTokenizer *t, Bytes *out)
     return fine && (count < 2 || put(out, "]}")) && put(out, ",\n  ");
 }
 
-static bool put_parts(const BpeTokenizer *t, Bytes *out)
+static bool put_parts(const BpeTokenizer *t, ReelBytes *out)
 {
     char text[600];
     const char *trim = t->config.trim_offsets ? "true" : "false";
@@ -77,13 +77,13 @@ static bool put_parts(const BpeTokenizer *t, Bytes *out)
         return put(out, text);
     default:
         return put(out, "\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": ") &&
-               json_reader_write_string(out, BPE_SUBWORD_REGEX, sizeof BPE_SUBWORD_REGEX - 1) &&
+               reel_json_reader_write_string(out, BPE_SUBWORD_REGEX, sizeof BPE_SUBWORD_REGEX - 1) &&
                put(out, "}, \"behavior\": \"Removed\", \"invert\": false},\n  \"post_processor\": null,\n  "
                         "\"decoder\": {\"type\": \"BPEDecoder\", \"suffix\": \"" BPE_WORD_END "\"},\n  ");
     }
 }
 
-static bool put_model_head(const BpeTokenizer *t, Bytes *out)
+static bool put_model_head(const BpeTokenizer *t, ReelBytes *out)
 {
     char text[300];
     bool fine = put(out, "\"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": ");
@@ -98,7 +98,7 @@ static bool put_model_head(const BpeTokenizer *t, Bytes *out)
     return fine && put(out, text);
 }
 
-bool bpe_write_vocab(const BpeTokenizer *t, Bytes *out, const char *indent)
+bool bpe_write_vocab(const BpeTokenizer *t, ReelBytes *out, const char *indent)
 {
     bool fine = true, first = true;
     for (size_t id = 0; id < t->tokens.count && fine; id++) {
@@ -112,7 +112,7 @@ bool bpe_write_vocab(const BpeTokenizer *t, Bytes *out, const char *indent)
     return fine;
 }
 
-Status bpe_to_json(const BpeTokenizer *t, Bytes *out)
+ReelStatus bpe_to_json(const BpeTokenizer *t, ReelBytes *out)
 {
     bool fine = put(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  ") &&
                 put_added(t, out) && put_normalizer(t, out) && put_parts(t, out) && put_model_head(t, out) &&
@@ -121,15 +121,15 @@ Status bpe_to_json(const BpeTokenizer *t, Bytes *out)
         fine = put(out, i ? ",\n      [" : "\n      [") && put_token(t, out, t->merges[i].left) &&
                put(out, ", ") && put_token(t, out, t->merges[i].right) && put(out, "]");
     fine = fine && put(out, "\n    ]\n  }\n}\n");
-    return fine ? status_ok() : status_no_memory(out->size, "a tokenizer's file");
+    return fine ? reel_status_ok() : reel_status_no_memory(out->size, "a tokenizer's file");
 }
 
-Status bpe_save(const BpeTokenizer *tokenizer, const char *path)
+ReelStatus bpe_save(const BpeTokenizer *tokenizer, const char *path)
 {
-    Bytes bytes = {0};
-    Status status = bpe_to_json(tokenizer, &bytes);
-    if (status_is_ok(&status))
-        status = atomic_file_put(path, bytes.data, bytes.size);
-    bytes_free(&bytes);
+    ReelBytes bytes = {0};
+    ReelStatus status = bpe_to_json(tokenizer, &bytes);
+    if (reel_status_is_ok(&status))
+        status = reel_atomic_file_put(path, bytes.data, bytes.size);
+    reel_bytes_free(&bytes);
     return status;
 }

@@ -38,16 +38,16 @@ static void put_pair(BpeTrainer *t, uint32_t index)
 /* Room for one more pair. */
 static bool reserve_pair(BpeTrainer *t)
 {
-    BpePair *pairs = mem_grow(t->pairs, t->pair_count, &t->pair_capacity, sizeof *pairs);
+    BpePair *pairs = reel_mem_grow(t->pairs, t->pair_count, &t->pair_capacity, sizeof *pairs);
     if (!pairs || t->pair_count >= BPE_NO_PAIR - 1)
         return false;
     t->pairs = pairs;
     if (t->pair_slots && t->pair_count * 2 <= t->pair_mask)
         return true;
     size_t slots = t->pair_slots ? (t->pair_mask + 1) * 2 : 1 << 14;
-    mem_free(t->pair_slots);
+    reel_mem_free(t->pair_slots);
     t->pair_mask = slots - 1;
-    if (!(t->pair_slots = mem_calloc(slots, sizeof *t->pair_slots)))
+    if (!(t->pair_slots = reel_mem_calloc(slots, sizeof *t->pair_slots)))
         return false;
     for (size_t i = 0; i < t->pair_count; i++)
         put_pair(t, (uint32_t)i);
@@ -111,7 +111,7 @@ static bool make_pairs(BpeTrainer *t, uint32_t token, bool neighbour_is_left, si
         }
     }
     uint32_t *places = NULL;
-    if (*kept && !(places = arena_alloc(&t->places, *kept * sizeof *places)))
+    if (*kept && !(places = tensor_arena_alloc(&t->places, *kept * sizeof *places)))
         return false;
     for (size_t i = 0; i < t->touched_count && *kept; i++) {
         uint32_t other = t->touched[i];
@@ -177,7 +177,7 @@ static uint32_t *places_by_left(const BpeTrainer *t, size_t *ends)
         ends[i] = total;
         total += count;
     }
-    uint32_t *places = mem_alloc((total + 1) * sizeof *places);
+    uint32_t *places = reel_mem_alloc((total + 1) * sizeof *places);
     for (size_t i = 1; places && i < t->cell_count; i++)
         if (t->cells[i].token != BPE_BORDER && t->cells[i + 1].token != BPE_BORDER)
             places[ends[t->cells[i].token]++] = (uint32_t)i;
@@ -206,19 +206,19 @@ static bool start_phase(BpeTrainer *t, uint64_t floor)
     t->dropped = false;
     t->pair_count = 0;
     bpe_queue_start(t);
-    arena_reset(&t->places);
+    tensor_arena_reset(&t->places);
     if (t->pair_slots)
         memset(t->pair_slots, 0, (t->pair_mask + 1) * sizeof *t->pair_slots);
     size_t tokens = t->parts.tokens.count;
-    size_t *ends = mem_calloc(tokens + 1, sizeof *ends);
+    size_t *ends = reel_mem_calloc(tokens + 1, sizeof *ends);
     uint32_t *places = ends ? places_by_left(t, ends) : NULL;
     bool fine = places != NULL;
     for (size_t token = 0; fine && token < tokens; token++) {
         size_t begin = token ? ends[token - 1] : 0;
         fine = pairs_of_left(t, (uint32_t)token, places + begin, ends[token] - begin);
     }
-    mem_free(places);
-    mem_free(ends);
+    reel_mem_free(places);
+    reel_mem_free(ends);
     return fine;
 }
 
@@ -226,7 +226,7 @@ static bool start_phase(BpeTrainer *t, uint64_t floor)
 
 static void *resized(void *block, size_t count, size_t element, bool *fine)
 {
-    void *moved = mem_realloc(block, count * element);
+    void *moved = reel_mem_realloc(block, count * element);
     *fine &= moved != NULL;
     return moved ? moved : block;
 }
@@ -348,7 +348,7 @@ static bool merge(BpeTrainer *t, uint32_t index)
     if (token == BPE_BORDER)
         return true;
     BpeMerge *merges =
-        mem_grow(t->parts.merges, t->parts.merge_count, &t->merge_capacity, sizeof *t->parts.merges);
+        reel_mem_grow(t->parts.merges, t->parts.merge_count, &t->merge_capacity, sizeof *t->parts.merges);
     if (!merges)
         return false;
     t->parts.merges = merges;
@@ -357,9 +357,9 @@ static bool merge(BpeTrainer *t, uint32_t index)
     t->lengths[token] = t->lengths[pair.left] + t->lengths[pair.right];
     replace(t, &pair, token);
     if (pair.place_count > t->neighbour_capacity) {
-        mem_free(t->neighbours);
+        reel_mem_free(t->neighbours);
         t->neighbour_capacity = pair.place_count * (size_t)3 / 2;
-        if (!(t->neighbours = mem_alloc(t->neighbour_capacity * sizeof *t->neighbours)))
+        if (!(t->neighbours = reel_mem_alloc(t->neighbour_capacity * sizeof *t->neighbours)))
             return false;
     }
     return pairs_on_left(t, token, &pair) && pairs_on_right(t, token, &pair);
@@ -411,22 +411,23 @@ static bool learn(BpeTrainer *t)
 
 /* ---- The whole ---- */
 
-static Status add_specials(BpeTrainer *t)
+static ReelStatus add_specials(BpeTrainer *t)
 {
     const BpeOptions *o = t->options;
     BpeTokenizer *parts = &t->parts;
     if (o->special_count > BPE_MAX_SPECIAL_TOKENS)
-        return status_usage("%zu special tokens, %d are the most", o->special_count, BPE_MAX_SPECIAL_TOKENS);
-    parts->added = mem_calloc(o->special_count, sizeof *parts->added);
+        return reel_status_usage("%zu special tokens, %d are the most", o->special_count,
+                                 BPE_MAX_SPECIAL_TOKENS);
+    parts->added = reel_mem_calloc(o->special_count, sizeof *parts->added);
     for (size_t i = 0; i < o->special_count; i++) {
         const char *text = o->special_tokens[i];
         size_t size = strlen(text);
-        if (size == 0 || utf8_valid(text, size) != size)
-            return status_usage("special token %zu is empty or not UTF-8", i);
+        if (size == 0 || reel_utf8_valid(text, size) != size)
+            return reel_status_usage("special token %zu is empty or not UTF-8", i);
         if (bpe_strings_find(&parts->tokens, text, size) >= 0)
-            return status_usage("special token '%s' is given twice", text);
+            return reel_status_usage("special token '%s' is given twice", text);
         if (!parts->added || !bpe_trainer_reserve_token(t) || !bpe_strings_add(&parts->tokens, text, size))
-            return status_no_memory(size, "special tokens");
+            return reel_status_no_memory(size, "special tokens");
         t->spans[i] = 1;
         t->lengths[i] = 0;
         parts->added[parts->added_count++] = (BpeAdded){.id = (uint32_t)i, .special = true};
@@ -434,18 +435,18 @@ static Status add_specials(BpeTrainer *t)
     if (o->unk_token) {
         parts->config.unk_id = (int32_t)bpe_strings_find(&parts->tokens, o->unk_token, strlen(o->unk_token));
         if (parts->config.unk_id < 0)
-            return status_usage("unk token '%s' is not one of the special tokens", o->unk_token);
+            return reel_status_usage("unk token '%s' is not one of the special tokens", o->unk_token);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status prepare(BpeTrainer *t, BpeCounter *counter)
+static ReelStatus prepare(BpeTrainer *t, BpeCounter *counter)
 {
-    Status status = add_specials(t);
-    if (!status_is_ok(&status))
+    ReelStatus status = add_specials(t);
+    if (!reel_status_is_ok(&status))
         return status;
     if (!bpe_counter_gather(counter))
-        return status_no_memory(bpe_counter_slots(counter), "the table of words");
+        return reel_status_no_memory(bpe_counter_slots(counter), "the table of words");
     status = bpe_cells_make(t, counter);
     bpe_counter_clear(counter);
     return status;
@@ -453,37 +454,37 @@ static Status prepare(BpeTrainer *t, BpeCounter *counter)
 
 static void trainer_free(BpeTrainer *t)
 {
-    mem_free(t->cells);
-    mem_free(t->counts);
-    mem_free(t->spans);
-    mem_free(t->lengths);
-    mem_free(t->pair_slots);
-    mem_free(t->tallies);
-    mem_free(t->touched);
-    mem_free(t->pairs);
-    mem_free(t->neighbours);
-    mem_free(t->buckets);
-    mem_free(t->high.entries);
-    mem_free(t->level_heap.entries);
-    arena_free(&t->places);
+    reel_mem_free(t->cells);
+    reel_mem_free(t->counts);
+    reel_mem_free(t->spans);
+    reel_mem_free(t->lengths);
+    reel_mem_free(t->pair_slots);
+    reel_mem_free(t->tallies);
+    reel_mem_free(t->touched);
+    reel_mem_free(t->pairs);
+    reel_mem_free(t->neighbours);
+    reel_mem_free(t->buckets);
+    reel_mem_free(t->high.entries);
+    reel_mem_free(t->level_heap.entries);
+    tensor_arena_free(&t->places);
 }
 
-static Status check_options(const BpeOptions *o)
+static ReelStatus check_options(const BpeOptions *o)
 {
     if (o->vocab_size < 0 || o->vocab_size > BPE_MAX_TOKENS)
-        return status_usage("vocabulary of %lld: 1 to %d are possible", (long long)o->vocab_size,
-                            BPE_MAX_TOKENS);
+        return reel_status_usage("vocabulary of %lld: 1 to %d are possible", (long long)o->vocab_size,
+                                 BPE_MAX_TOKENS);
     if (o->min_frequency < 0 || o->max_merges < 0 || o->max_token_length < 0)
-        return status_usage("minimum frequency, merges and token length must not be negative");
+        return reel_status_usage("minimum frequency, merges and token length must not be negative");
     return bpe_check_unicode(&(BpeConfig){.pretokenizer = o->pretokenizer}, false);
 }
 
-Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)
+ReelStatus bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)
 {
     const BpeOptions *o = bpe_counter_options(counter);
     *tokenizer = NULL;
-    Status status = check_options(o);
-    if (!status_is_ok(&status))
+    ReelStatus status = check_options(o);
+    if (!reel_status_is_ok(&status))
         return status;
     BpeTrainer t = {.options = o};
     t.min_frequency = o->min_frequency                     ? (uint64_t)o->min_frequency
@@ -493,14 +494,14 @@ Status bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)
                                  .add_prefix_space = o->add_prefix_space,
                                  .trim_offsets = true,
                                  .unk_id = BPE_NONE};
-    arena_init(&t.places, 0);
-    t.buckets = mem_alloc(BPE_BUCKETS * sizeof *t.buckets);
-    status = t.buckets ? prepare(&t, counter) : status_no_memory(BPE_BUCKETS, "the queue");
-    if (status_is_ok(&status) && !learn(&t))
-        status = status_no_memory(t.pair_count * sizeof(BpePair), "learning merges");
+    tensor_arena_init(&t.places, 0);
+    t.buckets = reel_mem_alloc(BPE_BUCKETS * sizeof *t.buckets);
+    status = t.buckets ? prepare(&t, counter) : reel_status_no_memory(BPE_BUCKETS, "the queue");
+    if (reel_status_is_ok(&status) && !learn(&t))
+        status = reel_status_no_memory(t.pair_count * sizeof(BpePair), "learning merges");
     BpeTokenizer parts = t.parts;
     trainer_free(&t);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         return bpe_tokenizer_make(tokenizer, &parts);
     bpe_tokenizer_drop(&parts);
     return status;

@@ -64,7 +64,7 @@ typedef struct BpeTrainer {
     size_t pair_count, pair_capacity;
     uint32_t *pair_slots; /* open addressing, by left and right: index + 1, or 0 */
     size_t pair_mask;
-    Arena places;
+    TensorArena places;
     uint32_t *neighbours; /* of the places of one merge */
     size_t neighbour_capacity;
 
@@ -81,7 +81,7 @@ bool bpe_trainer_reserve_token(BpeTrainer *t);
 /* ---- From words to cells (bpe_cells.c) ---- */
 
 /* Gives ids to the alphabet and fills cells and counts from the words. */
-Status bpe_cells_make(BpeTrainer *t, BpeCounter *counter);
+ReelStatus bpe_cells_make(BpeTrainer *t, BpeCounter *counter);
 
 /* ---- The queue of pairs (bpe_queue.c) ---- */
 

@@ -64,13 +64,14 @@ static uint32_t length_bit(TextSpan word)
     return 1u << (word.length < 31 ? word.length : 31);
 }
 
-Status cleaner_add_stop_word(Cleaner *cleaner, TextSpan word)
+ReelStatus cleaner_add_stop_word(Cleaner *cleaner, TextSpan word)
 {
     if (word.length == 0)
-        return status_ok();
+        return reel_status_ok();
     cleaner->stop_lengths[(unsigned char)word.bytes[0]] |= length_bit(word);
-    return string_table_add(&cleaner->stop_words, word) < 0 ? status_no_memory(word.length, "the stop words")
-                                                            : status_ok();
+    return string_table_add(&cleaner->stop_words, word) < 0
+               ? reel_status_no_memory(word.length, "the stop words")
+               : reel_status_ok();
 }
 
 /* Most words are told from stop words by their first letter and length, without a look into the table. */
@@ -80,39 +81,39 @@ static bool is_stop_word(const Cleaner *cleaner, TextSpan word)
            string_table_find(&cleaner->stop_words, word) >= 0;
 }
 
-static Status add_english(Cleaner *cleaner)
+static ReelStatus add_english(Cleaner *cleaner)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     for (size_t i = 0; i < sizeof ENGLISH_STOP_WORDS / sizeof *ENGLISH_STOP_WORDS; i++)
-        if (status_is_ok(&status) && !is_negation(ENGLISH_STOP_WORDS[i]))
+        if (reel_status_is_ok(&status) && !is_negation(ENGLISH_STOP_WORDS[i]))
             status = cleaner_add_stop_word(cleaner, text_span(ENGLISH_STOP_WORDS[i]));
     return status;
 }
 
 /* A word with anything but letters in it ("don't") can do no harm: no cleaned text has it. */
-static Status add_file(Cleaner *cleaner, const char *path)
+static ReelStatus add_file(Cleaner *cleaner, const char *path)
 {
     char *bytes;
     size_t size;
-    Status status = text_file_read(path, &bytes, &size);
-    if (!status_is_ok(&status))
+    ReelStatus status = reel_text_file_read(path, &bytes, &size);
+    if (!reel_status_is_ok(&status))
         return status;
-    status = size > 0 ? text_file_check(path, bytes, size) : text_file_empty(path);
+    status = size > 0 ? reel_text_file_check(path, bytes, size) : reel_text_file_empty(path);
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] >= 'A' && bytes[i] <= 'Z')
             bytes[i] += 'a' - 'A';
         else if (bytes[i] >= '\t' && bytes[i] <= '\r')
             bytes[i] = ' ';
     }
-    size_t mark = text_file_mark(bytes, size);
+    size_t mark = reel_text_file_mark(bytes, size);
     TextSpan text = {bytes + mark, size - mark}, word;
-    while (status_is_ok(&status) && text_next_word(&text, &word))
+    while (reel_status_is_ok(&status) && text_next_word(&text, &word))
         status = cleaner_add_stop_word(cleaner, word);
-    mem_free(bytes);
+    reel_mem_free(bytes);
     return status;
 }
 
-Status cleaner_init(Cleaner *cleaner, const CleanOptions *options)
+ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options)
 {
     *cleaner = (Cleaner){.keep_digits = options->keep_digits};
     memset(cleaner->map, ' ', sizeof cleaner->map);
@@ -120,10 +121,10 @@ Status cleaner_init(Cleaner *cleaner, const CleanOptions *options)
         cleaner->map[c] = cleaner->map[c - 'a' + 'A'] = (char)c;
     for (int c = '0'; options->keep_digits && c <= '9'; c++)
         cleaner->map[c] = (char)c;
-    Status status = !options->stop_words                       ? add_english(cleaner)
-                    : strcmp(options->stop_words, "none") == 0 ? status_ok()
-                                                               : add_file(cleaner, options->stop_words);
-    if (!status_is_ok(&status))
+    ReelStatus status = !options->stop_words                       ? add_english(cleaner)
+                        : strcmp(options->stop_words, "none") == 0 ? reel_status_ok()
+                                                                   : add_file(cleaner, options->stop_words);
+    if (!reel_status_is_ok(&status))
         cleaner_free(cleaner);
     return status;
 }

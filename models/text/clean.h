@@ -29,10 +29,10 @@ typedef struct Cleaner {
         stop_lengths[256]; /* by first byte: bit n where a stop word has n bytes, bit 31 for 31 and more */
 } Cleaner;
 
-/* Errors: those of text_file_read() and text_file_check() for the stop words' file, no memory. */
-Status cleaner_init(Cleaner *cleaner, const CleanOptions *options);
+/* Errors: those of reel_text_file_read() and reel_text_file_check() for the stop words' file, no memory. */
+ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options);
 /* One more stop word, in lower case: as kept in a checkpoint. Errors: no memory. */
-Status cleaner_add_stop_word(Cleaner *cleaner, TextSpan word);
+ReelStatus cleaner_add_stop_word(Cleaner *cleaner, TextSpan word);
 void cleaner_free(Cleaner *cleaner);
 
 /* Writes the cleaned text to `out`, which has room for text.length bytes and may be text.bytes itself:

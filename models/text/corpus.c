@@ -64,11 +64,11 @@ static TextSpan trim(TextSpan span)
 }
 
 /* The next line without its end; all CRs in front of the LF are of it. *more is false behind the last one. */
-static Status next_line(Reader *reader, TextSpan *line, bool *more)
+static ReelStatus next_line(Reader *reader, TextSpan *line, bool *more)
 {
     *more = reader->at < reader->end;
     if (!*more)
-        return status_ok();
+        return reel_status_ok();
     const char *feed = memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
     const char *stop = feed ? feed : reader->end;
     *line = (TextSpan){reader->at, (size_t)(stop - reader->at)};
@@ -77,11 +77,11 @@ static Status next_line(Reader *reader, TextSpan *line, bool *more)
     reader->at = feed ? feed + 1 : reader->end;
     reader->line++;
     const char *lone = line->length > 0 ? memchr(line->bytes, '\r', line->length) : NULL;
-    return lone ? status_failed(
+    return lone ? reel_status_failed(
                       "%s:%zu: byte %zu of the line is a CR that no LF follows; where lines end in CR "
                       "alone, convert the file, as with `tr '\\r' '\\n'`, else take it out",
                       reader->name, reader->line, (size_t)(lone - line->bytes) + 1)
-                : status_ok();
+                : reel_status_ok();
 }
 
 /* Takes the label in front of the next separator off the front of `rest`; bytes == NULL marks the end. */
@@ -123,30 +123,31 @@ static TextSpan unquote(TextSpan field)
 
 /* A field that begins with a quote. One that does not close is text, unless its closing quote stands where
  * fields end further on: then a csv writer has put a tab or a line's end between them. */
-static Status read_quoted(const Reader *reader, TextSpan *field)
+static ReelStatus read_quoted(const Reader *reader, TextSpan *field)
 {
     const char *end = field->bytes + field->length, *close = closing_quote(field->bytes + 1, end);
     if (close == end - 1)
         *field = unquote(*field);
     if (close)
-        return status_ok();
+        return reel_status_ok();
     close = closing_quote(field->bytes + 1, reader->end);
     if (!close || (close + 1 < reader->end && !strchr("\t\r\n", close[1])))
-        return status_ok();
-    return status_failed("%s:%zu: a quoted field goes on behind %s; write each field on one line and without "
-                         "tabs, in pandas with `.str.replace(r'\\s+', ' ', regex=True)`",
-                         reader->name, reader->line,
-                         memchr(end, '\n', (size_t)(close - end)) ? "the end of the line" : "a tab");
+        return reel_status_ok();
+    return reel_status_failed(
+        "%s:%zu: a quoted field goes on behind %s; write each field on one line and without "
+        "tabs, in pandas with `.str.replace(r'\\s+', ' ', regex=True)`",
+        reader->name, reader->line,
+        memchr(end, '\n', (size_t)(close - end)) ? "the end of the line" : "a tab");
 }
 
 /* Takes the next field off the front of `rest`; bytes == NULL marks the end. */
-static Status next_field(const Reader *reader, TextSpan *rest, TextSpan *field)
+static ReelStatus next_field(const Reader *reader, TextSpan *rest, TextSpan *field)
 {
     const char *tab = memchr(rest->bytes, '\t', rest->length);
     size_t length = tab ? (size_t)(tab - rest->bytes) : rest->length;
     *field = (TextSpan){rest->bytes, length};
     *rest = tab ? (TextSpan){tab + 1, rest->length - length - 1} : (TextSpan){NULL, 0};
-    return length > 0 && field->bytes[0] == '"' ? read_quoted(reader, field) : status_ok();
+    return length > 0 && field->bytes[0] == '"' ? read_quoted(reader, field) : reel_status_ok();
 }
 
 static bool is_name(TextSpan field, const char *name)
@@ -154,36 +155,37 @@ static bool is_name(TextSpan field, const char *name)
     return field.length == strlen(name) && memcmp(field.bytes, name, field.length) == 0;
 }
 
-static Status name_column(Reader *reader, TextSpan field)
+static ReelStatus name_column(Reader *reader, TextSpan field)
 {
     int *column = is_name(field, "text")     ? &reader->text_column
                   : is_name(field, "labels") ? &reader->labels_column
                                              : NULL;
     if (column && *column >= 0)
-        return status_failed("%s:%zu: the header names the column '%.*s' twice; rename one of them",
-                             reader->name, reader->line, (int)field.length, field.bytes);
+        return reel_status_failed("%s:%zu: the header names the column '%.*s' twice; rename one of them",
+                                  reader->name, reader->line, (int)field.length, field.bytes);
     if (column)
         *column = reader->columns;
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status read_header(Reader *reader)
+static ReelStatus read_header(Reader *reader)
 {
     TextSpan line = {"", 0}, field;
     bool more = true;
-    Status status = status_ok();
-    while (line.length == 0 && more && status_is_ok(&status))
+    ReelStatus status = reel_status_ok();
+    while (line.length == 0 && more && reel_status_is_ok(&status))
         status = next_line(reader, &line, &more);
     reader->text_column = reader->labels_column = -1;
-    for (; line.bytes && status_is_ok(&status); reader->columns++) {
+    for (; line.bytes && reel_status_is_ok(&status); reader->columns++) {
         status = next_field(reader, &line, &field);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = name_column(reader, trim(field));
     }
-    if (status_is_ok(&status) && (reader->text_column < 0 || reader->labels_column < 0))
-        return status_failed("%s:%zu: the header has no column '%s'; the first line must name the columns "
-                             "'text' and 'labels', separated by a tab",
-                             reader->name, reader->line, reader->text_column < 0 ? "text" : "labels");
+    if (reel_status_is_ok(&status) && (reader->text_column < 0 || reader->labels_column < 0))
+        return reel_status_failed(
+            "%s:%zu: the header has no column '%s'; the first line must name the columns "
+            "'text' and 'labels', separated by a tab",
+            reader->name, reader->line, reader->text_column < 0 ? "text" : "labels");
     return status;
 }
 
@@ -255,20 +257,20 @@ static void warn_of_two(const Reader *reader, TextSpan first, TextSpan second)
 
 /* Two labels that differ in the case of letters a-z alone are two, as in scikit-learn, and seldom meant so.
  */
-static Status warn_of_case(const Reader *reader)
+static ReelStatus warn_of_case(const Reader *reader)
 {
     const StringTable *classes = &reader->corpus->classes;
     StringTable folded = {0};
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     for (int32_t id = 0; id < classes->count && !reader->corpus->warning[0]; id++) {
         size_t length = classes->items[id].length;
-        char *lower = mem_strdup(string_table_text(classes, id));
+        char *lower = reel_mem_strdup(string_table_text(classes, id));
         for (size_t i = 0; lower && i < length; i++)
             lower[i] = (char)(lower[i] >= 'A' && lower[i] <= 'Z' ? lower[i] - 'A' + 'a' : lower[i]);
         int32_t first = lower ? string_table_add(&folded, (TextSpan){lower, length}) : -1;
-        mem_free(lower);
+        reel_mem_free(lower);
         if (first < 0) {
-            status = status_no_memory(length + 1, "the labels' names");
+            status = reel_status_no_memory(length + 1, "the labels' names");
             break;
         }
         if (first < id)
@@ -281,44 +283,45 @@ static Status warn_of_case(const Reader *reader)
 
 /* ---- Rows ---- */
 
-static Status add_label(Reader *reader, TextSpan label)
+static ReelStatus add_label(Reader *reader, TextSpan label)
 {
     Corpus *corpus = reader->corpus;
     if (label.length == 0)
-        return status_failed("%s:%zu: the row has an empty label; write the labels as 'one%stwo'",
-                             reader->name, reader->line, corpus->label_separator);
+        return reel_status_failed("%s:%zu: the row has an empty label; write the labels as 'one%stwo'",
+                                  reader->name, reader->line, corpus->label_separator);
     int32_t before = corpus->classes.count;
     int64_t *last_rows =
-        mem_grow(reader->last_rows, (size_t)before, &reader->last_rows_capacity, sizeof *last_rows);
+        reel_mem_grow(reader->last_rows, (size_t)before, &reader->last_rows_capacity, sizeof *last_rows);
     if (last_rows)
         reader->last_rows = last_rows;
     int32_t id = last_rows ? string_table_add(&corpus->classes, label) : -1;
     if (id < 0)
-        return status_no_memory(label.length, "the labels' names");
+        return reel_status_no_memory(label.length, "the labels' names");
     if (id < before && last_rows[id] == corpus->rows)
-        return status_ok();
+        return reel_status_ok();
     last_rows[id] = corpus->rows;
     int32_t *labels =
-        mem_grow(corpus->labels, reader->num_labels, &reader->labels_capacity, sizeof *corpus->labels);
+        reel_mem_grow(corpus->labels, reader->num_labels, &reader->labels_capacity, sizeof *corpus->labels);
     if (!labels)
-        return status_no_memory(reader->num_labels * sizeof *labels, "the labels");
+        return reel_status_no_memory(reader->num_labels * sizeof *labels, "the labels");
     corpus->labels = labels;
     labels[reader->num_labels++] = id;
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
+static ReelStatus add_row(Reader *reader, TextSpan text, TextSpan labels)
 {
     Corpus *corpus = reader->corpus;
     size_t row = (size_t)corpus->rows;
-    TextSpan *texts = mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
+    TextSpan *texts = reel_mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
     if (texts)
         corpus->texts = texts;
-    int64_t *offsets = mem_grow(corpus->label_offsets, row + 1, &reader->offsets_capacity, sizeof *offsets);
+    int64_t *offsets =
+        reel_mem_grow(corpus->label_offsets, row + 1, &reader->offsets_capacity, sizeof *offsets);
     if (offsets)
         corpus->label_offsets = offsets;
     if (!texts || !offsets || row >= INT32_MAX)
-        return status_no_memory(row * sizeof *texts, "the rows");
+        return reel_status_no_memory(row * sizeof *texts, "the rows");
     TextSpan label;
     if (trim(labels).length > 0)
         doubt(reader, trim(labels));
@@ -327,23 +330,23 @@ static Status add_row(Reader *reader, TextSpan text, TextSpan labels)
         corpus->unlabelled++;
     }
     while (next_label(reader, &labels, &label)) {
-        Status status = add_label(reader, trim(label));
-        if (!status_is_ok(&status))
+        ReelStatus status = add_label(reader, trim(label));
+        if (!reel_status_is_ok(&status))
             return status;
     }
     texts[row] = text;
     offsets[row + 1] = (int64_t)reader->num_labels;
     corpus->rows++;
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status read_row(Reader *reader, TextSpan line)
+static ReelStatus read_row(Reader *reader, TextSpan line)
 {
     TextSpan field, text = {"", 0}, labels = {"", 0};
     int columns = 0;
     for (; line.bytes; columns++) {
-        Status status = next_field(reader, &line, &field);
-        if (!status_is_ok(&status))
+        ReelStatus status = next_field(reader, &line, &field);
+        if (!reel_status_is_ok(&status))
             return status;
         if (columns == reader->text_column)
             text = field;
@@ -351,9 +354,10 @@ static Status read_row(Reader *reader, TextSpan line)
             labels = field;
     }
     if (columns != reader->columns)
-        return status_failed("%s:%zu: the row has %d field%s and the header %d; separate the fields by one "
-                             "tab each, and write no tab within a field",
-                             reader->name, reader->line, columns, columns == 1 ? "" : "s", reader->columns);
+        return reel_status_failed(
+            "%s:%zu: the row has %d field%s and the header %d; separate the fields by one "
+            "tab each, and write no tab within a field",
+            reader->name, reader->line, columns, columns == 1 ? "" : "s", reader->columns);
     return add_row(reader, text, labels);
 }
 
@@ -364,13 +368,13 @@ static int compare_labels(const void *a, const void *b)
 }
 
 /* Sorts the classes, and the labels of every row by the new numbers. */
-static Status sort_classes(Corpus *corpus)
+static ReelStatus sort_classes(Corpus *corpus)
 {
     size_t bytes = (size_t)corpus->classes.count * sizeof(int32_t);
-    int32_t *new_ids = mem_alloc(bytes);
+    int32_t *new_ids = reel_mem_alloc(bytes);
     if (!new_ids || !string_table_sort(&corpus->classes, new_ids)) {
-        mem_free(new_ids);
-        return status_no_memory(bytes, "the labels");
+        reel_mem_free(new_ids);
+        return reel_status_no_memory(bytes, "the labels");
     }
     for (int64_t row = 0; row < corpus->rows; row++) {
         int64_t count = corpus->label_offsets[row + 1] - corpus->label_offsets[row];
@@ -380,116 +384,116 @@ static Status sort_classes(Corpus *corpus)
         if (count > 1)
             qsort(labels, (size_t)count, sizeof *labels, compare_labels);
     }
-    mem_free(new_ids);
-    return status_ok();
+    reel_mem_free(new_ids);
+    return reel_status_ok();
 }
 
-static Status read_rows(Reader *reader)
+static ReelStatus read_rows(Reader *reader)
 {
     Corpus *corpus = reader->corpus;
-    corpus->label_offsets = mem_calloc(1, sizeof *corpus->label_offsets);
+    corpus->label_offsets = reel_mem_calloc(1, sizeof *corpus->label_offsets);
     if (!corpus->label_offsets)
-        return status_no_memory(sizeof *corpus->label_offsets, "the rows");
+        return reel_status_no_memory(sizeof *corpus->label_offsets, "the rows");
     reader->offsets_capacity = 1;
     for (;;) {
         TextSpan line = {"", 0};
         bool more;
-        Status status = next_line(reader, &line, &more);
-        if (status_is_ok(&status) && !more)
+        ReelStatus status = next_line(reader, &line, &more);
+        if (reel_status_is_ok(&status) && !more)
             break;
-        if (status_is_ok(&status) && line.length > 0)
+        if (reel_status_is_ok(&status) && line.length > 0)
             status = read_row(reader, line);
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             return status;
     }
     if (corpus->rows == 0)
-        return status_failed("%s:%zu: there are no rows after the header; add some", reader->name,
-                             reader->line + 1);
+        return reel_status_failed("%s:%zu: there are no rows after the header; add some", reader->name,
+                                  reader->line + 1);
     write_warning(reader);
-    Status status = warn_of_case(reader);
-    return status_is_ok(&status) ? sort_classes(corpus) : status;
+    ReelStatus status = warn_of_case(reader);
+    return reel_status_is_ok(&status) ? sort_classes(corpus) : status;
 }
 
-static Status set_separator(Corpus *corpus, const CorpusOptions *options)
+static ReelStatus set_separator(Corpus *corpus, const CorpusOptions *options)
 {
     const char *separator = options && options->label_separator ? options->label_separator : ", ";
     size_t length = strlen(separator);
     if (length == 0 || length >= CORPUS_SEPARATOR_SIZE || strpbrk(separator, "\t\r\n\"") ||
-        utf8_valid(separator, length) != length)
-        return status_usage(
+        reel_utf8_valid(separator, length) != length)
+        return reel_status_usage(
             "a separator of labels is 1 to %d bytes of UTF-8 without tabs, line ends and quotes",
             CORPUS_SEPARATOR_SIZE - 1);
     memcpy(corpus->label_separator, separator, length + 1);
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Reads what corpus->bytes holds. */
-static Status parse(Corpus *corpus, const char *name, const CorpusOptions *options)
+static ReelStatus parse(Corpus *corpus, const char *name, const CorpusOptions *options)
 {
-    Status status = set_separator(corpus, options);
-    if (status_is_ok(&status))
-        status = text_file_check(name, corpus->bytes, corpus->size);
-    if (!status_is_ok(&status))
+    ReelStatus status = set_separator(corpus, options);
+    if (reel_status_is_ok(&status))
+        status = reel_text_file_check(name, corpus->bytes, corpus->size);
+    if (!reel_status_is_ok(&status))
         return status;
     snprintf(corpus->hash, sizeof corpus->hash, "%08lx",
              (unsigned long)crc32_z(0, (const Bytef *)corpus->bytes, corpus->size));
     Reader reader = {.name = name,
-                     .at = corpus->bytes + text_file_mark(corpus->bytes, corpus->size),
+                     .at = corpus->bytes + reel_text_file_mark(corpus->bytes, corpus->size),
                      .end = corpus->bytes + corpus->size,
                      .corpus = corpus,
                      .separator = text_span(corpus->label_separator),
                      .doubts = !options || !options->label_separator};
     status = read_header(&reader);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = read_rows(&reader);
-    mem_free(reader.last_rows);
+    reel_mem_free(reader.last_rows);
     return status;
 }
 
-Status corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options)
+ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options)
 {
     *corpus = (Corpus){0};
-    Status status = text_file_read(path, &corpus->bytes, &corpus->size);
-    if (status_is_ok(&status) && corpus->size == 0)
-        status = text_file_empty(path);
-    if (status_is_ok(&status))
+    ReelStatus status = reel_text_file_read(path, &corpus->bytes, &corpus->size);
+    if (reel_status_is_ok(&status) && corpus->size == 0)
+        status = reel_text_file_empty(path);
+    if (reel_status_is_ok(&status))
         status = parse(corpus, path, options);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         corpus_free(corpus);
     return status;
 }
 
-Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
-                    const CorpusOptions *options)
+ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
+                        const CorpusOptions *options)
 {
     *corpus = (Corpus){0};
     if (size == 0)
-        return text_file_empty(name);
-    corpus->bytes = mem_alloc(size);
+        return reel_text_file_empty(name);
+    corpus->bytes = reel_mem_alloc(size);
     if (!corpus->bytes)
-        return status_no_memory(size, name);
+        return reel_status_no_memory(size, name);
     memcpy(corpus->bytes, bytes, size);
     corpus->size = size;
-    Status status = parse(corpus, name, options);
-    if (!status_is_ok(&status))
+    ReelStatus status = parse(corpus, name, options);
+    if (!reel_status_is_ok(&status))
         corpus_free(corpus);
     return status;
 }
 
 void corpus_free(Corpus *corpus)
 {
-    mem_free(corpus->texts);
-    mem_free(corpus->label_offsets);
-    mem_free(corpus->labels);
+    reel_mem_free(corpus->texts);
+    reel_mem_free(corpus->label_offsets);
+    reel_mem_free(corpus->labels);
     string_table_free(&corpus->classes);
-    mem_free(corpus->bytes);
+    reel_mem_free(corpus->bytes);
     *corpus = (Corpus){0};
 }
 
-Tensor corpus_label_matrix(Arena *arena, const Corpus *corpus, const int32_t *rows, int64_t count)
+Tensor corpus_label_matrix(TensorArena *arena, const Corpus *corpus, const int32_t *rows, int64_t count)
 {
     int64_t classes = corpus_num_classes(corpus);
-    Tensor matrix = tensor_zeros(arena, DTYPE_F32, SHAPE(count, classes)); /* [count, classes] */
+    Tensor matrix = tensor_zeros(arena, TENSOR_F32, TENSOR_SHAPE(count, classes)); /* [count, classes] */
     if (!tensor_is_valid(matrix))
         return matrix;
     for (int64_t i = 0; i < count; i++) {

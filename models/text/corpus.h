@@ -46,14 +46,14 @@ typedef struct Corpus {
 
 /* Reads `path`; options may be NULL. On success the caller frees the corpus with corpus_free(); otherwise it
  * is empty.
- * Errors, with file and line: those of text_file_read(), no UTF-8, NUL bytes, a CR without its LF, a header
- * without the columns or with one of them twice, a row with too few or too many fields, a quoted field that
- * goes on behind a tab or the end of its line, an empty label, no rows, no memory; a separator that cannot be
- * is wrong usage. */
-Status corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options);
+ * Errors, with file and line: those of reel_text_file_read(), no UTF-8, NUL bytes, a CR without its LF, a
+ * header without the columns or with one of them twice, a row with too few or too many fields, a quoted field
+ * that goes on behind a tab or the end of its line, an empty label, no rows, no memory; a separator that
+ * cannot be is wrong usage. */
+ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options);
 /* The same from memory, which is copied; `name` stands for the path in messages. */
-Status corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
-                    const CorpusOptions *options);
+ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
+                        const CorpusOptions *options);
 void corpus_free(Corpus *corpus);
 
 /* K. */
@@ -63,7 +63,7 @@ static inline int32_t corpus_num_classes(const Corpus *corpus)
 }
 /* The labels of some rows (NULL: of the first `count`) as zeros and ones, f32 [count, classes]. Invalid
  * where there is no memory. */
-Tensor corpus_label_matrix(Arena *arena, const Corpus *corpus, const int32_t *rows, int64_t count);
+Tensor corpus_label_matrix(TensorArena *arena, const Corpus *corpus, const int32_t *rows, int64_t count);
 
 REEL_END_DECLS
 

@@ -13,9 +13,9 @@ DatasetOptions dataset_defaults(void)
 }
 
 /* What is wrong with the data says in which file. */
-static Status name_file(Status status, const char *name)
+static ReelStatus name_file(ReelStatus status, const char *name)
 {
-    return status.code == STATUS_FAILED ? status_failed("%s: %s", name, status.message) : status;
+    return status.code == REEL_STATUS_FAILED ? reel_status_failed("%s: %s", name, status.message) : status;
 }
 
 /* Tells who looks on, in a loop over rows now and then. */
@@ -33,20 +33,20 @@ typedef struct {
 
 static void clean_texts_free(CleanTexts *clean)
 {
-    mem_free(clean->bytes);
-    mem_free(clean->texts);
+    reel_mem_free(clean->bytes);
+    reel_mem_free(clean->texts);
 }
 
-static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus, const char *name,
-                          const DatasetOptions *options)
+static ReelStatus clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus,
+                              const char *name, const DatasetOptions *options)
 {
     size_t bytes = 0, used = 0;
     for (int64_t i = 0; i < corpus->rows; i++)
         bytes += corpus->texts[i].length;
-    clean->bytes = mem_alloc(bytes);
-    clean->texts = mem_alloc((size_t)corpus->rows * sizeof *clean->texts);
+    clean->bytes = reel_mem_alloc(bytes);
+    clean->texts = reel_mem_alloc((size_t)corpus->rows * sizeof *clean->texts);
     if (!clean->bytes || !clean->texts)
-        return status_no_memory(bytes, "the cleaned texts");
+        return reel_status_no_memory(bytes, "the cleaned texts");
     for (int64_t i = 0; i < corpus->rows; i++) {
         char *out = clean->bytes + used;
         tell(options, "cleaning texts", i, corpus->rows);
@@ -54,10 +54,11 @@ static Status clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpu
         used += clean->texts[i].length;
     }
     if (used == 0)
-        return status_failed("%s: all texts are empty after cleaning, which keeps words of the letters a-z "
-                             "that are no stop words; check the column 'text', or the stop words",
-                             name);
-    return status_ok();
+        return reel_status_failed(
+            "%s: all texts are empty after cleaning, which keeps words of the letters a-z "
+            "that are no stop words; check the column 'text', or the stop words",
+            name);
+    return reel_status_ok();
 }
 
 /* ---- The division of the rows ---- */
@@ -72,20 +73,20 @@ typedef struct Division {
 static void division_free(Division *division)
 {
     split_free(&division->split);
-    mem_free(division->rows);
+    reel_mem_free(division->rows);
 }
 
 /* part_of [num_train]: 1 for the rows of the split's training part that become the validation part. */
-static Status stratify_rows(const Corpus *corpus, const Split *split, double valid_size, uint32_t seed,
-                            int32_t *part_of)
+static ReelStatus stratify_rows(const Corpus *corpus, const Split *split, double valid_size, uint32_t seed,
+                                int32_t *part_of)
 {
     int64_t n = split->num_train, total = 0;
     for (int64_t i = 0; i < n; i++)
         total += corpus->label_offsets[split->train[i] + 1] - corpus->label_offsets[split->train[i]];
     size_t bytes = (size_t)(n + 1) * sizeof(int64_t) + (size_t)total * sizeof(int32_t);
-    int64_t *offsets = mem_alloc(bytes);
+    int64_t *offsets = reel_mem_alloc(bytes);
     if (!offsets)
-        return status_no_memory(bytes, "the validation part");
+        return reel_status_no_memory(bytes, "the validation part");
     int32_t *labels = (int32_t *)(offsets + n + 1);
     offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -93,22 +94,22 @@ static Status stratify_rows(const Corpus *corpus, const Split *split, double val
         offsets[i + 1] = offsets[i] + ends[1] - ends[0];
         memcpy(labels + offsets[i], corpus->labels + ends[0], (size_t)(ends[1] - ends[0]) * sizeof *labels);
     }
-    Status status = stratify(offsets, labels, n, corpus_num_classes(corpus),
-                             (double[]){1 - valid_size, valid_size}, 2, seed, part_of);
-    mem_free(offsets);
+    ReelStatus status = stratify(offsets, labels, n, corpus_num_classes(corpus),
+                                 (double[]){1 - valid_size, valid_size}, 2, seed, part_of);
+    reel_mem_free(offsets);
     return status;
 }
 
 /* Takes the validation part out of the split's training part; both keep their order. */
-static Status set_aside(Division *d, const Corpus *corpus, double valid_size, uint32_t seed)
+static ReelStatus set_aside(Division *d, const Corpus *corpus, double valid_size, uint32_t seed)
 {
     int64_t n = d->split.num_train;
     size_t bytes = (size_t)n * sizeof(int32_t);
-    int32_t *part_of = mem_alloc(bytes);
-    d->rows = mem_alloc(bytes);
-    Status status = part_of && d->rows ? stratify_rows(corpus, &d->split, valid_size, seed, part_of)
-                                       : status_no_memory(bytes, "the validation part");
-    if (status_is_ok(&status)) {
+    int32_t *part_of = reel_mem_alloc(bytes);
+    d->rows = reel_mem_alloc(bytes);
+    ReelStatus status = part_of && d->rows ? stratify_rows(corpus, &d->split, valid_size, seed, part_of)
+                                           : reel_status_no_memory(bytes, "the validation part");
+    if (reel_status_is_ok(&status)) {
         d->num_train = 0;
         for (int64_t i = 0; i < n; i++)
             d->num_train += part_of[i] == 0;
@@ -119,22 +120,23 @@ static Status set_aside(Division *d, const Corpus *corpus, double valid_size, ui
         d->train = d->rows;
         d->valid = d->rows + d->num_train;
         if (d->num_train == 0 || d->num_valid == 0)
-            status = status_failed("%lld rows cannot be divided into a training and a validation part (%g of "
+            status =
+                reel_status_failed("%lld rows cannot be divided into a training and a validation part (%g of "
                                    "them); add rows, or ask for another part",
                                    (long long)n, valid_size);
     }
-    mem_free(part_of);
+    reel_mem_free(part_of);
     return status;
 }
 
-static Status divide(Division *d, const Corpus *corpus, const DatasetOptions *options)
+static ReelStatus divide(Division *d, const Corpus *corpus, const DatasetOptions *options)
 {
     *d = (Division){0};
     if (!(options->valid_size >= 0 && options->valid_size < 1))
-        return status_usage("the validation part is %g of the training rows and must lie in [0, 1)",
-                            options->valid_size);
-    Status status = split_new(&d->split, corpus->rows, options->test_size, options->split_seed);
-    if (!status_is_ok(&status))
+        return reel_status_usage("the validation part is %g of the training rows and must lie in [0, 1)",
+                                 options->valid_size);
+    ReelStatus status = split_new(&d->split, corpus->rows, options->test_size, options->split_seed);
+    if (!reel_status_is_ok(&status))
         return status;
     d->num_train = d->split.num_train;
     d->train = d->split.train;
@@ -142,7 +144,7 @@ static Status divide(Division *d, const Corpus *corpus, const DatasetOptions *op
     d->test = d->split.test;
     if (options->valid_size > 0)
         status = set_aside(d, corpus, options->valid_size, options->split_seed);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         division_free(d);
     return status;
 }
@@ -150,18 +152,18 @@ static Status divide(Division *d, const Corpus *corpus, const DatasetOptions *op
 /* ---- Filling ---- */
 
 /* The texts of the training part, for what learns from them. */
-static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name, const Division *rows,
-                            const DatasetOptions *options)
+static ReelStatus fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name,
+                                const Division *rows, const DatasetOptions *options)
 {
     size_t bytes = (size_t)rows->num_train * sizeof(TextSpan);
-    TextSpan *texts = mem_alloc(bytes);
+    TextSpan *texts = reel_mem_alloc(bytes);
     if (!texts)
-        return status_no_memory(bytes, "the training texts");
+        return reel_status_no_memory(bytes, "the training texts");
     for (int64_t i = 0; i < rows->num_train; i++)
         texts[i] = clean->texts[rows->train[i]];
     tell(options, options->fit || options->byte_pairs > 0 ? "learning the tokenizer" : "counting words", 0,
          0);
-    Status status;
+    ReelStatus status;
     ModelPipeline *text = &dataset->text;
     if (options->fit) {
         status = options->fit(options->fit_context, texts, rows->num_train, &text->tokenizer);
@@ -174,7 +176,7 @@ static Status fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const cha
         status = name_file(status, name);
         text->tokenizer = vocabulary_tokenizer(&text->vocabulary);
     }
-    mem_free(texts);
+    reel_mem_free(texts);
     return status;
 }
 
@@ -183,8 +185,8 @@ static bool is_unknown(const int32_t *ids, int64_t count)
     return count == 3 && ids[1] == TOKEN_UNK;
 }
 
-static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset *dataset,
-                       const DatasetOptions *options)
+static ReelStatus fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset *dataset,
+                           const DatasetOptions *options)
 {
     IdList list = {0};
     part->offsets[0] = 0;
@@ -192,7 +194,7 @@ static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset
         tell(options, "making ids", i, part->count);
         if (!tokenizer_encode(&dataset->text.tokenizer, clean->texts[part->rows[i]], dataset->text.max_len,
                               &list)) {
-            Status status = status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
+            ReelStatus status = reel_status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
             id_list_free(&list);
             return status;
         }
@@ -203,17 +205,17 @@ static Status fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset
         part->empty += is_unknown(list.ids + part->offsets[i], length);
     }
     part->ids = list.ids;
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status fill_labels(DatasetPart *part, const Corpus *corpus)
+static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus)
 {
     int64_t total = 0;
     for (int64_t i = 0; i < part->count; i++)
         total += corpus->label_offsets[part->rows[i] + 1] - corpus->label_offsets[part->rows[i]];
-    part->labels = mem_alloc((size_t)total * sizeof *part->labels);
+    part->labels = reel_mem_alloc((size_t)total * sizeof *part->labels);
     if (!part->labels)
-        return status_no_memory((size_t)total * sizeof *part->labels, "the labels");
+        return reel_status_no_memory((size_t)total * sizeof *part->labels, "the labels");
     part->label_offsets[0] = 0;
     for (int64_t i = 0; i < part->count; i++) {
         int64_t to = part->label_offsets[i], from = corpus->label_offsets[part->rows[i]];
@@ -223,118 +225,118 @@ static Status fill_labels(DatasetPart *part, const Corpus *corpus)
         }
         part->label_offsets[i + 1] = to;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status fill_part(DatasetPart *part, const int32_t *rows, int64_t count, const Corpus *corpus,
-                        const CleanTexts *clean, const Dataset *dataset, const DatasetOptions *options)
+static ReelStatus fill_part(DatasetPart *part, const int32_t *rows, int64_t count, const Corpus *corpus,
+                            const CleanTexts *clean, const Dataset *dataset, const DatasetOptions *options)
 {
     size_t n = (size_t)count;
     part->count = count;
     part->num_classes = corpus_num_classes(corpus);
-    part->rows = mem_alloc(n * sizeof *part->rows);
-    part->offsets = mem_alloc((n + 1) * sizeof *part->offsets);
-    part->label_offsets = mem_alloc((n + 1) * sizeof *part->label_offsets);
-    part->label_counts = mem_calloc((size_t)part->num_classes, sizeof *part->label_counts);
+    part->rows = reel_mem_alloc(n * sizeof *part->rows);
+    part->offsets = reel_mem_alloc((n + 1) * sizeof *part->offsets);
+    part->label_offsets = reel_mem_alloc((n + 1) * sizeof *part->label_offsets);
+    part->label_counts = reel_mem_calloc((size_t)part->num_classes, sizeof *part->label_counts);
     if (!part->rows || !part->offsets || !part->label_offsets || !part->label_counts)
-        return status_no_memory(n * (sizeof *part->rows + 2 * sizeof *part->offsets), "the examples");
+        return reel_status_no_memory(n * (sizeof *part->rows + 2 * sizeof *part->offsets), "the examples");
     memcpy(part->rows, rows, n * sizeof *rows);
-    Status status = fill_labels(part, corpus);
-    if (status_is_ok(&status))
+    ReelStatus status = fill_labels(part, corpus);
+    if (reel_status_is_ok(&status))
         status = fill_ids(part, clean, dataset, options);
     return status;
 }
 
 static void part_free(DatasetPart *part)
 {
-    mem_free(part->rows);
-    mem_free(part->offsets);
-    mem_free(part->ids);
-    mem_free(part->label_offsets);
-    mem_free(part->labels);
-    mem_free(part->label_counts);
+    reel_mem_free(part->rows);
+    reel_mem_free(part->offsets);
+    reel_mem_free(part->ids);
+    reel_mem_free(part->label_offsets);
+    reel_mem_free(part->labels);
+    reel_mem_free(part->label_counts);
 }
 
 /* The data set takes the texts over. */
-static Status keep_texts(Dataset *dataset, CleanTexts *clean)
+static ReelStatus keep_texts(Dataset *dataset, CleanTexts *clean)
 {
     size_t count = (size_t)dataset->train.count;
-    dataset->train_texts = mem_alloc(count * sizeof *dataset->train_texts);
+    dataset->train_texts = reel_mem_alloc(count * sizeof *dataset->train_texts);
     if (!dataset->train_texts)
-        return status_no_memory(count * sizeof *dataset->train_texts, "the training texts");
+        return reel_status_no_memory(count * sizeof *dataset->train_texts, "the training texts");
     for (size_t i = 0; i < count; i++)
         dataset->train_texts[i] = clean->texts[dataset->train.rows[i]];
     dataset->text_bytes = clean->bytes;
     clean->bytes = NULL;
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status copy_classes(Dataset *dataset, const Corpus *corpus)
+static ReelStatus copy_classes(Dataset *dataset, const Corpus *corpus)
 {
     for (int32_t id = 0; id < corpus->classes.count; id++)
         if (string_table_add(&dataset->text.labels, text_span(string_table_text(&corpus->classes, id))) < 0)
-            return status_no_memory(corpus->classes.bytes_used, "the labels' names");
-    return status_ok();
+            return reel_status_no_memory(corpus->classes.bytes_used, "the labels' names");
+    return reel_status_ok();
 }
 
 /* Everything between the split and the examples. */
-static Status fill(Dataset *dataset, const Corpus *corpus, const char *name, const Division *rows,
-                   const DatasetOptions *options)
+static ReelStatus fill(Dataset *dataset, const Corpus *corpus, const char *name, const Division *rows,
+                       const DatasetOptions *options)
 {
     CleanTexts clean = {0};
-    Status status = cleaner_init(&dataset->text.cleaner, &options->clean);
-    if (status_is_ok(&status))
+    ReelStatus status = cleaner_init(&dataset->text.cleaner, &options->clean);
+    if (reel_status_is_ok(&status))
         status = clean_texts(&clean, &dataset->text.cleaner, corpus, name, options);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = fit_tokenizer(dataset, &clean, name, rows, options);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = copy_classes(dataset, corpus);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &clean, dataset, options);
-    if (status_is_ok(&status) && rows->num_valid > 0)
+    if (reel_status_is_ok(&status) && rows->num_valid > 0)
         status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset, options);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset, options);
-    if (status_is_ok(&status) && options->keep_texts)
+    if (reel_status_is_ok(&status) && options->keep_texts)
         status = keep_texts(dataset, &clean);
     clean_texts_free(&clean);
     return status;
 }
 
 /* Whether the labels tell any rows apart. */
-static Status check_labels(const Corpus *corpus, const char *name)
+static ReelStatus check_labels(const Corpus *corpus, const char *name)
 {
     if (corpus->classes.count == 0)
-        return status_failed("%s: no row has a label; there is nothing to learn, name some", name);
+        return reel_status_failed("%s: no row has a label; there is nothing to learn, name some", name);
     if (corpus->classes.count == 1 && corpus->unlabelled == 0)
-        return status_failed(
+        return reel_status_failed(
             "%s: all rows have the same single label '%.100s'; there is nothing to learn, add "
             "rows with others or without labels",
             name, string_table_text(&corpus->classes, 0));
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const DatasetOptions *options)
+ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, const DatasetOptions *options)
 {
     const DatasetOptions defaults = dataset_defaults();
     *out = NULL;
     if (!options)
         options = &defaults;
     if (options->max_len < TOKENIZER_LEAST_MAX_LEN)
-        return status_usage("at most %d ids a text leave no room for a word between <bos> and <eos>; "
-                            "max_len is %d or more",
-                            options->max_len, TOKENIZER_LEAST_MAX_LEN);
+        return reel_status_usage("at most %d ids a text leave no room for a word between <bos> and <eos>; "
+                                 "max_len is %d or more",
+                                 options->max_len, TOKENIZER_LEAST_MAX_LEN);
     Division rows;
-    Status status = check_labels(corpus, name);
-    if (!status_is_ok(&status))
+    ReelStatus status = check_labels(corpus, name);
+    if (!reel_status_is_ok(&status))
         return status;
     status = divide(&rows, corpus, options);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return name_file(status, name);
-    Dataset *dataset = mem_calloc(1, sizeof *dataset);
+    Dataset *dataset = reel_mem_calloc(1, sizeof *dataset);
     if (!dataset) {
         division_free(&rows);
-        return status_no_memory(sizeof *dataset, "the data set");
+        return reel_status_no_memory(sizeof *dataset, "the data set");
     }
     dataset->text.max_len = options->max_len;
     memcpy(dataset->text.data_hash, corpus->hash, sizeof dataset->text.data_hash);
@@ -344,20 +346,20 @@ Status dataset_new(Dataset **out, const Corpus *corpus, const char *name, const 
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     status = fill(dataset, corpus, name, &rows, options);
     division_free(&rows);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         *out = dataset;
     else
         dataset_free(dataset);
     return status;
 }
 
-Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options)
+ReelStatus dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options)
 {
     *dataset = NULL;
     Corpus corpus;
     tell(options, "reading", 0, 0);
-    Status status = corpus_read(&corpus, path, options ? &options->corpus : NULL);
-    if (!status_is_ok(&status))
+    ReelStatus status = corpus_read(&corpus, path, options ? &options->corpus : NULL);
+    if (!reel_status_is_ok(&status))
         return status;
     status = dataset_new(dataset, &corpus, path, options);
     corpus_free(&corpus);
@@ -372,9 +374,9 @@ void dataset_free(Dataset *dataset)
     part_free(&dataset->valid);
     part_free(&dataset->test);
     model_pipeline_free(&dataset->text);
-    mem_free(dataset->train_texts);
-    mem_free(dataset->text_bytes);
-    mem_free(dataset);
+    reel_mem_free(dataset->train_texts);
+    reel_mem_free(dataset->text_bytes);
+    reel_mem_free(dataset);
 }
 
 static uLong part_crc(uLong crc, const DatasetPart *part)
@@ -402,7 +404,7 @@ bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
 {
     const DatasetPart *part = &dataset->train;
     int32_t size = dataset->text.tokenizer.vocab_size;
-    int64_t *last_seen = mem_calloc((size_t)size, sizeof *last_seen);
+    int64_t *last_seen = reel_mem_calloc((size_t)size, sizeof *last_seen);
     if (!last_seen)
         return false;
     memset(frequencies, 0, (size_t)size * sizeof *frequencies);
@@ -412,7 +414,7 @@ bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
             frequencies[id] += last_seen[id] != i + 1;
             last_seen[id] = i + 1;
         }
-    mem_free(last_seen);
+    reel_mem_free(last_seen);
     return true;
 }
 
@@ -426,9 +428,9 @@ void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64
     }
 }
 
-Tensor dataset_part_label_matrix(Arena *arena, const DatasetPart *part)
+Tensor dataset_part_label_matrix(TensorArena *arena, const DatasetPart *part)
 {
-    Tensor matrix = tensor_new(arena, DTYPE_F32, SHAPE(part->count, part->num_classes));
+    Tensor matrix = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
     if (tensor_is_valid(matrix))
         dataset_part_labels(part, NULL, part->count, tensor_f32(matrix));
     return matrix;

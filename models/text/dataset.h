@@ -13,7 +13,7 @@ REEL_BEGIN_DECLS
 
 /* Makes a tokenizer from the cleaned texts of the training part. `context` is the caller's, and so is
  * what the tokenizer refers to: it must live as long as the data set. */
-typedef Status (*TokenizerFit)(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
+typedef ReelStatus (*TokenizerFit)(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
 
 /* Told what is being done, and with how many of how many rows (0 of 0: it cannot be said). */
 typedef void (*DatasetProgress)(void *context, const char *doing, int64_t done, int64_t rows);
@@ -69,9 +69,10 @@ DatasetOptions dataset_defaults(void);
 /* Reads a TSV file (models/text/corpus.h); `options` may be NULL. dataset_free() frees what it made.
  * Errors: those of the parts, and: all texts are empty after cleaning, no row has a label, or all the same
  * single one. */
-Status dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options);
+ReelStatus dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options);
 /* From a corpus, which is not needed afterwards; `name` stands for the file in messages. */
-Status dataset_new(Dataset **dataset, const Corpus *corpus, const char *name, const DatasetOptions *options);
+ReelStatus dataset_new(Dataset **dataset, const Corpus *corpus, const char *name,
+                       const DatasetOptions *options);
 void dataset_free(Dataset *dataset);
 
 /* K. */
@@ -95,7 +96,7 @@ bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies);
  * [count, num_classes] floats. */
 void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64_t count, float *out);
 /* The labels of all examples, f32 [count, num_classes]. Invalid where there is no memory. */
-Tensor dataset_part_label_matrix(Arena *arena, const DatasetPart *part);
+Tensor dataset_part_label_matrix(TensorArena *arena, const DatasetPart *part);
 
 REEL_END_DECLS
 

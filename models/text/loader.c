@@ -10,37 +10,38 @@ LoaderOptions loader_defaults(void)
     return (LoaderOptions){.batch = 64, .shuffle = true};
 }
 
-Status loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options)
+ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options)
 {
     *loader = (Loader){.part = part, .options = *options};
     if (options->batch < 1)
-        return status_usage("a batch of %d examples cannot be loaded; ask for 1 or more", options->batch);
+        return reel_status_usage("a batch of %d examples cannot be loaded; ask for 1 or more",
+                                 options->batch);
     /* No batch holds more than the whole part. */
     int64_t most = options->batch < part->count ? options->batch : part->count;
     if (most * part->longest > INT32_MAX)
-        return status_usage("a batch of %d texts of %d ids is too large; ask for a smaller one",
-                            options->batch, part->longest);
+        return reel_status_usage("a batch of %d texts of %d ids is too large; ask for a smaller one",
+                                 options->batch, part->longest);
     size_t batch = (size_t)most, classes = (size_t)part->num_classes, longest = (size_t)part->longest;
-    loader->order = mem_alloc((size_t)part->count * sizeof *loader->order);
-    loader->ids = mem_alloc(batch * longest * sizeof *loader->ids);
-    loader->offsets = mem_alloc((batch + 1) * sizeof *loader->offsets);
-    loader->lengths = mem_alloc(batch * sizeof *loader->lengths);
-    loader->labels = mem_alloc(batch * classes * sizeof *loader->labels);
+    loader->order = reel_mem_alloc((size_t)part->count * sizeof *loader->order);
+    loader->ids = reel_mem_alloc(batch * longest * sizeof *loader->ids);
+    loader->offsets = reel_mem_alloc((batch + 1) * sizeof *loader->offsets);
+    loader->lengths = reel_mem_alloc(batch * sizeof *loader->lengths);
+    loader->labels = reel_mem_alloc(batch * classes * sizeof *loader->labels);
     if (!loader->order || !loader->ids || !loader->offsets || !loader->lengths || !loader->labels) {
         loader_free(loader);
-        return status_no_memory(batch * (longest + classes) * sizeof(int32_t), "the batches");
+        return reel_status_no_memory(batch * (longest + classes) * sizeof(int32_t), "the batches");
     }
     loader_start_epoch(loader, 0);
-    return status_ok();
+    return reel_status_ok();
 }
 
 void loader_free(Loader *loader)
 {
-    mem_free(loader->order);
-    mem_free(loader->ids);
-    mem_free(loader->offsets);
-    mem_free(loader->lengths);
-    mem_free(loader->labels);
+    reel_mem_free(loader->order);
+    reel_mem_free(loader->ids);
+    reel_mem_free(loader->offsets);
+    reel_mem_free(loader->lengths);
+    reel_mem_free(loader->labels);
     *loader = (Loader){0};
 }
 
@@ -54,8 +55,9 @@ void loader_start_epoch(Loader *loader, int64_t epoch)
     int32_t count = (int32_t)loader->part->count;
     loader->next = 0;
     if (loader->options.shuffle) {
-        Random random = random_new(loader->options.seed, random_stream("loader") + (uint64_t)epoch);
-        random_permutation(&random, loader->order, count);
+        TensorRandom random =
+            tensor_random_new(loader->options.seed, tensor_random_stream("loader") + (uint64_t)epoch);
+        tensor_random_permutation(&random, loader->order, count);
         return;
     }
     for (int32_t i = 0; i < count; i++)
@@ -101,12 +103,13 @@ bool loader_next(Loader *loader, Batch *batch)
     loader->offsets[size] = used;
     dataset_part_labels(part, examples, size, loader->labels);
     loader->next += size;
-    *batch = (Batch){.size = size,
-                     .num_ids = used,
-                     .examples = examples,
-                     .ids = loader->ids,
-                     .offsets = loader->offsets,
-                     .lengths = loader->lengths,
-                     .labels = tensor_from(loader->labels, DTYPE_F32, SHAPE(size, part->num_classes))};
+    *batch =
+        (Batch){.size = size,
+                .num_ids = used,
+                .examples = examples,
+                .ids = loader->ids,
+                .offsets = loader->offsets,
+                .lengths = loader->lengths,
+                .labels = tensor_from(loader->labels, TENSOR_F32, TENSOR_SHAPE(size, part->num_classes))};
     return true;
 }

@@ -46,7 +46,7 @@ typedef struct Loader {
 LoaderOptions loader_defaults(void);
 /* The part must outlive the loader, which begins with epoch 0 and allocates nothing afterwards.
  * Errors: a batch size below 1 or too large to count its ids, no memory. */
-Status loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options);
+ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options);
 void loader_free(Loader *loader);
 
 /* Batches an epoch. */

@@ -12,10 +12,10 @@ void model_pipeline_free(ModelPipeline *pipeline)
     *pipeline = (ModelPipeline){0};
 }
 
-bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, Bytes *scratch, IdList *list)
+bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, ReelBytes *scratch, IdList *list)
 {
     scratch->size = 0;
-    if (!bytes_reserve(scratch, text.length))
+    if (!reel_bytes_reserve(scratch, text.length))
         return false;
     TextSpan clean = {scratch->data, cleaner_run(&pipeline->cleaner, text, scratch->data)};
     return tokenizer_encode(&pipeline->tokenizer, clean, pipeline->max_len, list);

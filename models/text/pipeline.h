@@ -33,7 +33,7 @@ void model_pipeline_free(ModelPipeline *pipeline);
 
 /* Appends the ids of a text as it stands in a file; `scratch` is for the cleaned text. False where there is
  * no memory; the list is then as before. */
-bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, Bytes *scratch, IdList *list);
+bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, ReelBytes *scratch, IdList *list);
 /* The word or the piece of an id, NULL where the tokenizer is the caller's own. */
 const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size);
 
@@ -43,13 +43,14 @@ const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_
 bool model_pipeline_has_member(const char *name);
 /* Adds the members to a file to be, and its fields to the open object. */
 void model_pipeline_snapshot(const ModelPipeline *pipeline, NnSnapshot *snapshot);
-void model_pipeline_write_fields(const ModelPipeline *pipeline, JsonWriter *json);
+void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *json);
 /* Reads the field whose key was read last, in front of what follows; another's is passed over. */
-bool model_pipeline_read_field(ModelPipeline *pipeline, JsonReader *json);
+bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json);
 /* Reads the members, when all fields are read. Errors name file and member. */
-Status model_pipeline_load(ModelPipeline *pipeline, const Npz *npz, Arena *arena);
+ReelStatus model_pipeline_load(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena);
 /* The bytes of a text member, plain or an array as numpy.savez makes one, checked to be UTF-8. */
-Status model_text_member(const Npz *npz, const char *name, Arena *arena, const char **text, size_t *size);
+ReelStatus model_text_member(const TensorNpz *npz, const char *name, TensorArena *arena, const char **text,
+                             size_t *size);
 
 REEL_END_DECLS
 

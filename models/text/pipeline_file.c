@@ -22,26 +22,26 @@ bool model_pipeline_has_member(const char *name)
 
 /* ---- Writing ---- */
 
-void model_pipeline_write_fields(const ModelPipeline *pipeline, JsonWriter *json)
+void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *json)
 {
-    json_integer(json, "pad_id", TOKEN_PAD);
-    json_integer(json, "max_len", pipeline->max_len);
-    json_string(json, "tokenizer", pipeline->tokenizer.bpe ? "bpe" : "words");
-    json_bool(json, "keep_digits", pipeline->cleaner.keep_digits);
+    reel_json_integer(json, "pad_id", TOKEN_PAD);
+    reel_json_integer(json, "max_len", pipeline->max_len);
+    reel_json_string(json, "tokenizer", pipeline->tokenizer.bpe ? "bpe" : "words");
+    reel_json_bool(json, "keep_digits", pipeline->cleaner.keep_digits);
     if (pipeline->data_hash[0])
-        json_string(json, "data_hash", pipeline->data_hash);
+        reel_json_string(json, "data_hash", pipeline->data_hash);
     if (pipeline->label_separator[0] && strcmp(pipeline->label_separator, ", ") != 0)
-        json_string(json, "label_separator", pipeline->label_separator);
+        reel_json_string(json, "label_separator", pipeline->label_separator);
 }
 
 /* One string a line. */
 static void add_lines(NnSnapshot *snapshot, const char *name, const StringTable *table)
 {
     size_t size = table->bytes_used;
-    char *lines = mem_alloc(size);
+    char *lines = reel_mem_alloc(size);
     if (!lines) {
-        if (status_is_ok(&snapshot->status))
-            snapshot->status = status_no_memory(size, name);
+        if (reel_status_is_ok(&snapshot->status))
+            snapshot->status = reel_status_no_memory(size, name);
         return;
     }
     /* The table ends each string with a NUL, but not in the order of the numbers once it was sorted. */
@@ -53,18 +53,18 @@ static void add_lines(NnSnapshot *snapshot, const char *name, const StringTable 
         lines[used++] = '\n';
     }
     nn_snapshot_bytes(snapshot, name, lines, used);
-    mem_free(lines);
+    reel_mem_free(lines);
 }
 
 static void add_tokenizer(NnSnapshot *snapshot, const BpeTokenizer *bpe)
 {
-    Bytes json = {0};
-    Status status = bpe_to_json(bpe, &json);
-    if (status_is_ok(&status))
+    ReelBytes json = {0};
+    ReelStatus status = bpe_to_json(bpe, &json);
+    if (reel_status_is_ok(&status))
         nn_snapshot_bytes(snapshot, TOKENIZER, json.data, json.size);
-    else if (status_is_ok(&snapshot->status))
+    else if (reel_status_is_ok(&snapshot->status))
         snapshot->status = status;
-    bytes_free(&json);
+    reel_bytes_free(&json);
 }
 
 void model_pipeline_snapshot(const ModelPipeline *pipeline, NnSnapshot *snapshot)
@@ -79,117 +79,120 @@ void model_pipeline_snapshot(const ModelPipeline *pipeline, NnSnapshot *snapshot
 
 /* ---- Fields ---- */
 
-static bool read_tokenizer_kind(ModelPipeline *pipeline, JsonReader *json)
+static bool read_tokenizer_kind(ModelPipeline *pipeline, ReelJsonReader *json)
 {
-    if (!json_reader_string(json))
+    if (!reel_json_reader_string(json))
         return false;
-    pipeline->subwords.wanted = json_reader_is(json, "bpe");
-    return pipeline->subwords.wanted || json_reader_is(json, "words") ||
-           json_reader_fail(json, "'%.*s' is neither 'words' nor 'bpe'", (int)json->string.size,
-                            json->string.data);
+    pipeline->subwords.wanted = reel_json_reader_is(json, "bpe");
+    return pipeline->subwords.wanted || reel_json_reader_is(json, "words") ||
+           reel_json_reader_fail(json, "'%.*s' is neither 'words' nor 'bpe'", (int)json->string.size,
+                                 json->string.data);
 }
 
-static bool read_hash(ModelPipeline *pipeline, JsonReader *json)
+static bool read_hash(ModelPipeline *pipeline, ReelJsonReader *json)
 {
-    if (!json_reader_string(json))
+    if (!reel_json_reader_string(json))
         return false;
     snprintf(pipeline->data_hash, sizeof pipeline->data_hash, "%.*s", (int)json->string.size,
              json->string.data);
     return true;
 }
 
-static bool read_separator(ModelPipeline *pipeline, JsonReader *json)
+static bool read_separator(ModelPipeline *pipeline, ReelJsonReader *json)
 {
-    if (!json_reader_string(json))
+    if (!reel_json_reader_string(json))
         return false;
     if (json->string.size == 0 || json->string.size >= sizeof pipeline->label_separator)
-        return json_reader_fail(json, "label_separator has %zu bytes, not 1 to %zu", json->string.size,
-                                sizeof pipeline->label_separator - 1);
+        return reel_json_reader_fail(json, "label_separator has %zu bytes, not 1 to %zu", json->string.size,
+                                     sizeof pipeline->label_separator - 1);
     snprintf(pipeline->label_separator, sizeof pipeline->label_separator, "%.*s", (int)json->string.size,
              json->string.data);
     return true;
 }
 
-static bool read_max_len(ModelPipeline *pipeline, JsonReader *json)
+static bool read_max_len(ModelPipeline *pipeline, ReelJsonReader *json)
 {
     int64_t value = 0;
-    bool ok = json_reader_int_in(json, TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
+    bool ok = reel_json_reader_int_in(json, TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
     pipeline->max_len = (int32_t)value;
     return ok;
 }
 
-bool model_pipeline_read_field(ModelPipeline *pipeline, JsonReader *json)
+bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
 {
     int64_t value;
-    if (json_reader_is(json, "max_len"))
+    if (reel_json_reader_is(json, "max_len"))
         return read_max_len(pipeline, json);
-    if (json_reader_is(json, "pad_id"))
-        return json_reader_int_in(json, TOKEN_PAD, TOKEN_PAD, &value);
-    if (json_reader_is(json, "tokenizer"))
+    if (reel_json_reader_is(json, "pad_id"))
+        return reel_json_reader_int_in(json, TOKEN_PAD, TOKEN_PAD, &value);
+    if (reel_json_reader_is(json, "tokenizer"))
         return read_tokenizer_kind(pipeline, json);
-    if (json_reader_is(json, "keep_digits"))
-        return json_reader_bool(json, &pipeline->cleaner.keep_digits);
-    if (json_reader_is(json, "data_hash"))
+    if (reel_json_reader_is(json, "keep_digits"))
+        return reel_json_reader_bool(json, &pipeline->cleaner.keep_digits);
+    if (reel_json_reader_is(json, "data_hash"))
         return read_hash(pipeline, json);
-    if (json_reader_is(json, "label_separator"))
+    if (reel_json_reader_is(json, "label_separator"))
         return read_separator(pipeline, json);
-    return json_reader_skip(json);
+    return reel_json_reader_skip(json);
 }
 
 /* ---- Members ---- */
 
 /* Arrays that numpy.savez makes of text: of uint8, or one string of bytes, which is what numpy.load gives for
  * a plain member. */
-static bool is_text_array(const NpyHeader *array)
+static bool is_text_array(const TensorNpyHeader *array)
 {
     bool bytes = array->item_bytes == 1 && (array->kind == 'u' || array->kind == 'S');
     return bytes || (array->kind == 'S' && array->count == 1);
 }
 
-Status model_text_member(const Npz *npz, const char *name, Arena *arena, const char **text, size_t *size)
+ReelStatus model_text_member(const TensorNpz *npz, const char *name, TensorArena *arena, const char **text,
+                             size_t *size)
 {
-    const NpzMember *member = npz_find(npz, name);
+    const TensorNpzMember *member = tensor_npz_find(npz, name);
     const void *bytes = NULL;
     if (!member)
-        return status_failed(
+        return reel_status_failed(
             "%s: has no member %s; where it is a bare state_dict, export it as docs/pytorch.md "
             "shows",
-            npz_path(npz), name);
+            tensor_npz_path(npz), name);
     if (member->is_array && !member->unreadable && !is_text_array(&member->array))
-        return status_failed("%s: %s is not text; write it as an array of uint8, as docs/pytorch.md shows",
-                             npz_path(npz), name);
-    Status status = npz_read_bytes(npz, member, arena, &bytes, size);
+        return reel_status_failed(
+            "%s: %s is not text; write it as an array of uint8, as docs/pytorch.md shows",
+            tensor_npz_path(npz), name);
+    ReelStatus status = tensor_npz_read_bytes(npz, member, arena, &bytes, size);
     *text = bytes;
     bool padded = member->is_array && member->array.kind == 'S' && member->array.count == 1;
     while (padded && *size > 0 && (*text)[*size - 1] == '\0') /* no text is one zero byte */
         --*size;
     char label[400];
-    snprintf(label, sizeof label, "%.300s: %s", npz_path(npz), name);
-    return status_is_ok(&status) ? text_file_check(label, *text, *size) : status;
+    snprintf(label, sizeof label, "%.300s: %s", tensor_npz_path(npz), name);
+    return reel_status_is_ok(&status) ? reel_text_file_check(label, *text, *size) : status;
 }
 
 /* Cuts text into lines, each ended by a NUL in place of its line feed. */
-static Status read_lines(const Npz *npz, const char *name, Arena *arena, const char *const **lines,
-                         int32_t *count)
+static ReelStatus read_lines(const TensorNpz *npz, const char *name, TensorArena *arena,
+                             const char *const **lines, int32_t *count)
 {
     const char *text = NULL;
     size_t size, used = 0;
     *lines = NULL;
     *count = 0;
-    Status status = model_text_member(npz, name, arena, &text, &size);
-    if (!status_is_ok(&status))
+    ReelStatus status = model_text_member(npz, name, arena, &text, &size);
+    if (!reel_status_is_ok(&status))
         return status;
     if (size > 0 && text[size - 1] != '\n')
-        return status_failed("%s: the last line of %s does not end in a line feed; write one name a line",
-                             npz_path(npz), name);
+        return reel_status_failed(
+            "%s: the last line of %s does not end in a line feed; write one name a line",
+            tensor_npz_path(npz), name);
     for (size_t i = 0; i < size; i++)
         used += text[i] == '\n';
     if (used > INT32_MAX)
-        return status_failed("%s: %s has too many lines", npz_path(npz), name);
-    const char **found = arena_alloc(arena, used * sizeof *found);
-    char *copy = arena_memdup(arena, text, size);
+        return reel_status_failed("%s: %s has too many lines", tensor_npz_path(npz), name);
+    const char **found = tensor_arena_alloc(arena, used * sizeof *found);
+    char *copy = tensor_arena_memdup(arena, text, size);
     if (!found || !copy)
-        return status_no_memory(used * sizeof *found + size, name);
+        return reel_status_no_memory(used * sizeof *found + size, name);
     char *at = copy;
     for (size_t i = 0; i < used; i++) {
         char *end = memchr(at, '\n', (size_t)(copy + size - at));
@@ -203,74 +206,74 @@ static Status read_lines(const Npz *npz, const char *name, Arena *arena, const c
 }
 
 /* None empty and none twice. */
-static Status read_labels(ModelPipeline *pipeline, const Npz *npz, Arena *arena)
+static ReelStatus read_labels(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
     const char *const *lines;
     int32_t count;
-    Status status = read_lines(npz, LABELS, arena, &lines, &count);
-    for (int32_t i = 0; status_is_ok(&status) && i < count; i++) {
+    ReelStatus status = read_lines(npz, LABELS, arena, &lines, &count);
+    for (int32_t i = 0; reel_status_is_ok(&status) && i < count; i++) {
         int32_t given = lines[i][0] ? string_table_add(&pipeline->labels, text_span(lines[i])) : i;
         if (given < 0)
-            status = status_no_memory(strlen(lines[i]), LABELS);
+            status = reel_status_no_memory(strlen(lines[i]), LABELS);
         else if (given != i || !lines[i][0])
-            status = status_failed("%s: %s: line %d is %s; save the model again", npz_path(npz), LABELS,
-                                   i + 1, lines[i][0] ? "there twice" : "empty");
+            status = reel_status_failed("%s: %s: line %d is %s; save the model again", tensor_npz_path(npz),
+                                        LABELS, i + 1, lines[i][0] ? "there twice" : "empty");
     }
     return status;
 }
 
-static Status read_bpe(ModelPipeline *pipeline, const Npz *npz, Arena *arena)
+static ReelStatus read_bpe(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
     BpeTokenizer *learned = NULL;
     const char *text = NULL;
     size_t size;
-    Status status = model_text_member(npz, TOKENIZER, arena, &text, &size);
-    if (!status_is_ok(&status))
+    ReelStatus status = model_text_member(npz, TOKENIZER, arena, &text, &size);
+    if (!reel_status_is_ok(&status))
         return status;
     char label[400];
-    snprintf(label, sizeof label, "%.300s: " TOKENIZER, npz_path(npz));
+    snprintf(label, sizeof label, "%.300s: " TOKENIZER, tensor_npz_path(npz));
     status = bpe_from_json(&learned, text, size, label);
-    if (!status_is_ok(&status))
-        return status_failed("%.440s; see docs/checkpoints.md", status.message);
+    if (!reel_status_is_ok(&status))
+        return reel_status_failed("%.440s; see docs/checkpoints.md", status.message);
     status = subwords_adopt(&pipeline->subwords, learned, &pipeline->tokenizer);
-    return status_is_ok(&status) ? status
-                                 : status_failed("%s: %s: %.300s; see docs/checkpoints.md", npz_path(npz),
-                                                 TOKENIZER, status.message);
+    return reel_status_is_ok(&status) ? status
+                                      : reel_status_failed("%s: %s: %.300s; see docs/checkpoints.md",
+                                                           tensor_npz_path(npz), TOKENIZER, status.message);
 }
 
-static Status read_vocabulary(ModelPipeline *pipeline, const Npz *npz, Arena *arena)
+static ReelStatus read_vocabulary(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
     const char *const *words;
     int32_t count;
-    Status status = read_lines(npz, VOCABULARY, arena, &words, &count);
-    if (status_is_ok(&status))
+    ReelStatus status = read_lines(npz, VOCABULARY, arena, &words, &count);
+    if (reel_status_is_ok(&status))
         status = vocabulary_restore(&pipeline->vocabulary, words, count);
-    if (!status_is_ok(&status))
-        return strncmp(status.message, npz_path(npz), strlen(npz_path(npz))) == 0
+    if (!reel_status_is_ok(&status))
+        return strncmp(status.message, tensor_npz_path(npz), strlen(tensor_npz_path(npz))) == 0
                    ? status
-                   : status_failed("%s: %s", npz_path(npz), status.message);
+                   : reel_status_failed("%s: %s", tensor_npz_path(npz), status.message);
     pipeline->tokenizer = vocabulary_tokenizer(&pipeline->vocabulary);
     return status;
 }
 
-static Status read_cleaner(ModelPipeline *pipeline, const Npz *npz, Arena *arena)
+static ReelStatus read_cleaner(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
     CleanOptions options = {.stop_words = "none", .keep_digits = pipeline->cleaner.keep_digits};
-    Status status = cleaner_init(&pipeline->cleaner, &options);
+    ReelStatus status = cleaner_init(&pipeline->cleaner, &options);
     const char *const *words;
     int32_t count = 0;
-    if (status_is_ok(&status) && npz_find(npz, STOP_WORDS))
+    if (reel_status_is_ok(&status) && tensor_npz_find(npz, STOP_WORDS))
         status = read_lines(npz, STOP_WORDS, arena, &words, &count);
-    for (int32_t i = 0; status_is_ok(&status) && i < count; i++)
+    for (int32_t i = 0; reel_status_is_ok(&status) && i < count; i++)
         status = cleaner_add_stop_word(&pipeline->cleaner, text_span(words[i]));
     return status;
 }
 
-Status model_pipeline_load(ModelPipeline *pipeline, const Npz *npz, Arena *arena)
+ReelStatus model_pipeline_load(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
-    Status status = read_cleaner(pipeline, npz, arena);
-    if (status_is_ok(&status))
+    ReelStatus status = read_cleaner(pipeline, npz, arena);
+    if (reel_status_is_ok(&status))
         status = pipeline->subwords.wanted ? read_bpe(pipeline, npz, arena)
                                            : read_vocabulary(pipeline, npz, arena);
-    return status_is_ok(&status) ? read_labels(pipeline, npz, arena) : status;
+    return reel_status_is_ok(&status) ? read_labels(pipeline, npz, arena) : status;
 }

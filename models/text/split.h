@@ -19,7 +19,7 @@ typedef struct Split {
  * for index: with RandomState(random_state).permutation(rows), the first ceil(test_size * rows) are the
  * test part and the rest, in that order, is the training part.
  * Errors: test_size not within (0, 1), a part that would be empty, no memory. */
-Status split_new(Split *split, int64_t rows, double test_size, uint32_t random_state);
+ReelStatus split_new(Split *split, int64_t rows, double test_size, uint32_t random_state);
 void split_free(Split *split);
 
 REEL_END_DECLS

@@ -18,18 +18,18 @@ typedef struct Stratifier {
     int64_t *left;                     /* [num_labels] examples that are not assigned yet */
     int32_t *order;                    /* [count] the examples, shuffled */
     int32_t *part_of;                  /* [count] the caller's */
-    Random random;
+    TensorRandom random;
 } Stratifier;
 
 static bool init(Stratifier *s, const double *shares)
 {
     size_t labels = (size_t)s->num_labels;
-    s->wanted_of = mem_calloc(labels * (size_t)s->parts, sizeof *s->wanted_of);
-    s->left = mem_calloc(labels, sizeof *s->left);
-    s->order = mem_alloc((size_t)s->count * sizeof *s->order);
+    s->wanted_of = reel_mem_calloc(labels * (size_t)s->parts, sizeof *s->wanted_of);
+    s->left = reel_mem_calloc(labels, sizeof *s->left);
+    s->order = reel_mem_alloc((size_t)s->count * sizeof *s->order);
     if (!s->wanted_of || !s->left || !s->order)
         return false;
-    random_permutation(&s->random, s->order, (int32_t)s->count);
+    tensor_random_permutation(&s->random, s->order, (int32_t)s->count);
     for (int64_t at = s->label_offsets[0]; at < s->label_offsets[s->count]; at++)
         s->left[s->labels[at]]++;
     for (int p = 0; p < s->parts; p++) {
@@ -63,7 +63,7 @@ static int neediest(Stratifier *s, const double *of_label)
         if (more >= 1e-9) {
             best = p;
             ties = 1;
-        } else if (more > -1e-9 && random_below(&s->random, (uint32_t)++ties) == 0) {
+        } else if (more > -1e-9 && tensor_random_below(&s->random, (uint32_t)++ties) == 0) {
             best = p;
         }
     }
@@ -99,25 +99,27 @@ static void deal(Stratifier *s)
             assign(s, s->order[i], neediest(s, NULL));
 }
 
-static Status check(int64_t count, const double *shares, int parts)
+static ReelStatus check(int64_t count, const double *shares, int parts)
 {
     if (parts < 1 || parts > STRATIFY_MAX_PARTS || count > INT32_MAX)
-        return status_usage("%lld examples cannot be divided into %d parts; at most %d examples and %d parts",
-                            (long long)count, parts, INT32_MAX, STRATIFY_MAX_PARTS);
+        return reel_status_usage(
+            "%lld examples cannot be divided into %d parts; at most %d examples and %d parts",
+            (long long)count, parts, INT32_MAX, STRATIFY_MAX_PARTS);
     double sum = 0;
     for (int p = 0; p < parts; p++) {
         if (!(shares[p] > 0))
-            return status_usage("a part is %g of the examples and must be more than 0", shares[p]);
+            return reel_status_usage("a part is %g of the examples and must be more than 0", shares[p]);
         sum += shares[p];
     }
-    return fabs(sum - 1) < 1e-6 ? status_ok() : status_usage("the parts add up to %g instead of 1", sum);
+    return fabs(sum - 1) < 1e-6 ? reel_status_ok()
+                                : reel_status_usage("the parts add up to %g instead of 1", sum);
 }
 
-Status stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count, int32_t num_labels,
-                const double *shares, int parts, uint64_t seed, int32_t *part_of)
+ReelStatus stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count, int32_t num_labels,
+                    const double *shares, int parts, uint64_t seed, int32_t *part_of)
 {
-    Status status = check(count, shares, parts);
-    if (!status_is_ok(&status) || count == 0)
+    ReelStatus status = check(count, shares, parts);
+    if (!reel_status_is_ok(&status) || count == 0)
         return status;
     Stratifier s = {.label_offsets = label_offsets,
                     .labels = labels,
@@ -125,13 +127,13 @@ Status stratify(const int64_t *label_offsets, const int32_t *labels, int64_t cou
                     .num_labels = num_labels,
                     .parts = parts,
                     .part_of = part_of,
-                    .random = random_new(seed, random_stream("stratify"))};
+                    .random = tensor_random_new(seed, tensor_random_stream("stratify"))};
     if (init(&s, shares))
         deal(&s);
     else
-        status = status_no_memory((size_t)count * sizeof *s.order, "the division of the examples");
-    mem_free(s.wanted_of);
-    mem_free(s.left);
-    mem_free(s.order);
+        status = reel_status_no_memory((size_t)count * sizeof *s.order, "the division of the examples");
+    reel_mem_free(s.wanted_of);
+    reel_mem_free(s.left);
+    reel_mem_free(s.order);
     return status;
 }

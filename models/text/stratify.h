@@ -18,8 +18,8 @@ enum { STRATIFY_MAX_PARTS = 64 };
  * Example i bears labels[label_offsets[i]] up to labels[label_offsets[i + 1]], all below num_labels.
  * shares [parts] are positive and add up to 1; part_of [count] gets a part below `parts` for each example.
  * Errors: parts or shares out of range, no memory. */
-Status stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count, int32_t num_labels,
-                const double *shares, int parts, uint64_t seed, int32_t *part_of);
+ReelStatus stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count, int32_t num_labels,
+                    const double *shares, int parts, uint64_t seed, int32_t *part_of);
 
 REEL_END_DECLS
 

@@ -51,10 +51,10 @@ static bool reserve(StringTable *table, size_t length)
 {
     if ((size_t)table->count + 1 > table->num_slots / 2) {
         size_t larger = table->num_slots ? table->num_slots * 2 : FIRST_SLOTS;
-        int32_t *slots = mem_alloc(larger * sizeof *slots);
+        int32_t *slots = reel_mem_alloc(larger * sizeof *slots);
         if (!slots)
             return false;
-        mem_free(table->slots);
+        reel_mem_free(table->slots);
         table->slots = slots;
         table->num_slots = larger;
         fill_slots(table);
@@ -63,14 +63,14 @@ static bool reserve(StringTable *table, size_t length)
         size_t larger = table->bytes_capacity ? table->bytes_capacity * 2 : FIRST_BYTES;
         if (larger - table->bytes_used < length + 1)
             larger = table->bytes_used + length + 1;
-        char *bytes = mem_realloc(table->bytes, larger);
+        char *bytes = reel_mem_realloc(table->bytes, larger);
         if (!bytes)
             return false;
         table->bytes = bytes;
         table->bytes_capacity = larger;
     }
     StringItem *items =
-        mem_grow(table->items, (size_t)table->count, &table->items_capacity, sizeof *table->items);
+        reel_mem_grow(table->items, (size_t)table->count, &table->items_capacity, sizeof *table->items);
     if (!items)
         return false;
     table->items = items;
@@ -121,11 +121,11 @@ bool string_table_sort(StringTable *table, int32_t *new_ids)
     size_t count = (size_t)table->count;
     if (count == 0)
         return true;
-    SortKey *keys = mem_alloc(count * sizeof *keys);
-    StringItem *items = mem_alloc(count * sizeof *items);
+    SortKey *keys = reel_mem_alloc(count * sizeof *keys);
+    StringItem *items = reel_mem_alloc(count * sizeof *items);
     if (!keys || !items) {
-        mem_free(keys);
-        mem_free(items);
+        reel_mem_free(keys);
+        reel_mem_free(items);
         return false;
     }
     for (int32_t id = 0; id < table->count; id++)
@@ -138,15 +138,15 @@ bool string_table_sort(StringTable *table, int32_t *new_ids)
     }
     memcpy(table->items, items, count * sizeof *items);
     fill_slots(table);
-    mem_free(keys);
-    mem_free(items);
+    reel_mem_free(keys);
+    reel_mem_free(items);
     return true;
 }
 
 void string_table_free(StringTable *table)
 {
-    mem_free(table->items);
-    mem_free(table->bytes);
-    mem_free(table->slots);
+    reel_mem_free(table->items);
+    reel_mem_free(table->bytes);
+    reel_mem_free(table->slots);
     *table = (StringTable){0};
 }

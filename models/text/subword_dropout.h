@@ -21,11 +21,11 @@ typedef struct SubwordDropout {
 
 /* The data set must outlive the struct, be of byte pairs and have kept its texts (DatasetOptions.keep_texts).
  * Before each merge every candidate is left out with `probability`, in [0, 1]. */
-Status subword_dropout_init(SubwordDropout *dropout, const Dataset *dataset, double probability,
-                            uint64_t seed);
+ReelStatus subword_dropout_init(SubwordDropout *dropout, const Dataset *dataset, double probability,
+                                uint64_t seed);
 /* Cuts all texts for an epoch: each is a function of (seed, epoch, its row, the text), so any epoch can be
  * drawn again or out of turn. */
-Status subword_dropout_draw(SubwordDropout *dropout, int64_t epoch);
+ReelStatus subword_dropout_draw(SubwordDropout *dropout, int64_t epoch);
 /* Also of a struct that is all zero. */
 void subword_dropout_free(SubwordDropout *dropout);
 

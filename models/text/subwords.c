@@ -9,8 +9,8 @@ static bool encode(const void *state, TextSpan text, size_t limit, IdList *list)
     /* The encoder's cache and the scratch list change, never what is encoded. */
     Subwords *subwords = (Subwords *)(uintptr_t)state;
     subwords->scratch.count = 0;
-    Status status = bpe_encode(subwords->encoder, text.bytes, text.length, &subwords->scratch);
-    if (!status_is_ok(&status))
+    ReelStatus status = bpe_encode(subwords->encoder, text.bytes, text.length, &subwords->scratch);
+    if (!reel_status_is_ok(&status))
         return false;
     size_t count = subwords->scratch.count < limit ? subwords->scratch.count : limit;
     size_t before = list->count;
@@ -30,43 +30,43 @@ static Tokenizer handle(const Subwords *subwords)
                        .bpe = subwords->tokenizer};
 }
 
-Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer)
+ReelStatus subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer)
 {
     subwords->tokenizer = learned;
     for (int32_t id = 0; id < NUM_SPECIAL_TOKENS; id++) {
         const char *special = special_tokens[id];
         if (bpe_token_id(learned, special, strlen(special)) != id)
-            return status_failed(
+            return reel_status_failed(
                 "the tokenizer's first tokens must be <pad> <unk> <bos> <eos>, but %s has id %d", special,
                 bpe_token_id(learned, special, strlen(special)));
     }
     subwords->encoder = bpe_encoder_new(learned);
     if (!subwords->encoder)
-        return status_failed("out of memory for the tokenizer's encoder");
+        return reel_status_failed("out of memory for the tokenizer's encoder");
     *tokenizer = handle(subwords);
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer)
+ReelStatus subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer)
 {
-    Bytes json = {0};
+    ReelBytes json = {0};
     BpeTokenizer *copy = NULL;
-    Status status = bpe_to_json(learned, &json);
-    if (status_is_ok(&status))
+    ReelStatus status = bpe_to_json(learned, &json);
+    if (reel_status_is_ok(&status))
         status = bpe_from_json(&copy, json.data, json.size, "the tokenizer");
-    bytes_free(&json);
-    return status_is_ok(&status) ? subwords_adopt(subwords, copy, tokenizer) : status;
+    reel_bytes_free(&json);
+    return reel_status_is_ok(&status) ? subwords_adopt(subwords, copy, tokenizer) : status;
 }
 
-static Status count_texts(BpeCounter *counter, const TextSpan *texts, int64_t count)
+static ReelStatus count_texts(BpeCounter *counter, const TextSpan *texts, int64_t count)
 {
-    Status status = status_ok();
-    for (int64_t i = 0; i < count && status_is_ok(&status); i++)
+    ReelStatus status = reel_status_ok();
+    for (int64_t i = 0; i < count && reel_status_is_ok(&status); i++)
         status = bpe_counter_add(counter, texts[i].bytes, texts[i].length);
     return status;
 }
 
-Status subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+ReelStatus subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
 {
     BpeOptions options = {.pretokenizer = BPE_WHITESPACE,
                           .vocab_size = subwords->wanted,
@@ -76,13 +76,13 @@ Status subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, To
                           .unk_token = special_tokens[TOKEN_UNK]};
     BpeCounter *counter = bpe_counter_new(&options);
     if (!counter)
-        return status_failed("out of memory for counting byte pairs");
+        return reel_status_failed("out of memory for counting byte pairs");
     BpeTokenizer *learned = NULL;
-    Status status = count_texts(counter, texts, count);
-    if (status_is_ok(&status))
+    ReelStatus status = count_texts(counter, texts, count);
+    if (reel_status_is_ok(&status))
         status = bpe_train(&learned, counter);
     bpe_counter_free(counter);
-    return status_is_ok(&status) ? subwords_adopt(subwords, learned, tokenizer) : status;
+    return reel_status_is_ok(&status) ? subwords_adopt(subwords, learned, tokenizer) : status;
 }
 
 void subwords_free(Subwords *subwords)

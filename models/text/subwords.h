@@ -18,12 +18,12 @@ typedef struct Subwords {
 
 /* Learns `wanted` ids from cleaned texts; the handle is good as long as the struct. One thread at a time
  * encodes. */
-Status subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
+ReelStatus subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
 /* The handle for a tokenizer that is there already, such as one of a checkpoint; takes it over, also where it
  * fails. Its first tokens must be the four special ones. */
-Status subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer);
+ReelStatus subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer);
 /* The same with a copy. */
-Status subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer);
+ReelStatus subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer);
 void subwords_free(Subwords *subwords);
 
 REEL_END_DECLS

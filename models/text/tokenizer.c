@@ -3,7 +3,7 @@
 
 bool id_list_push(IdList *list, int32_t id)
 {
-    int32_t *ids = mem_grow(list->ids, list->count, &list->capacity, sizeof *ids);
+    int32_t *ids = reel_mem_grow(list->ids, list->count, &list->capacity, sizeof *ids);
     if (!ids)
         return false;
     list->ids = ids;
@@ -13,7 +13,7 @@ bool id_list_push(IdList *list, int32_t id)
 
 void id_list_free(IdList *list)
 {
-    mem_free(list->ids);
+    reel_mem_free(list->ids);
     *list = (IdList){0};
 }
 

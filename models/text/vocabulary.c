@@ -16,18 +16,18 @@ typedef struct {
 static void counts_free(WordCounts *counts)
 {
     string_table_free(&counts->words);
-    mem_free(counts->texts);
-    mem_free(counts->last);
+    reel_mem_free(counts->texts);
+    reel_mem_free(counts->last);
 }
 
 /* Room for the counts of one more word. */
 static bool counts_grow(WordCounts *counts)
 {
     size_t used = (size_t)counts->words.count;
-    int32_t *texts = mem_grow(counts->texts, used, &counts->texts_capacity, sizeof *texts);
+    int32_t *texts = reel_mem_grow(counts->texts, used, &counts->texts_capacity, sizeof *texts);
     if (texts)
         counts->texts = texts;
-    int32_t *last = mem_grow(counts->last, used, &counts->last_capacity, sizeof *last);
+    int32_t *last = reel_mem_grow(counts->last, used, &counts->last_capacity, sizeof *last);
     if (last)
         counts->last = last;
     return texts && last;
@@ -59,20 +59,20 @@ VocabularyOptions vocabulary_defaults(void)
     return (VocabularyOptions){.min_df = 2, .max_df = 0.9};
 }
 
-static Status check_options(const VocabularyOptions *options, int64_t count)
+static ReelStatus check_options(const VocabularyOptions *options, int64_t count)
 {
     if (options->min_df < 1)
-        return status_usage("a word cannot be asked to be in at least %d texts; --min-df is 1 or more",
-                            options->min_df);
+        return reel_status_usage("a word cannot be asked to be in at least %d texts; --min-df is 1 or more",
+                                 options->min_df);
     if (!(options->max_df > 0.0 && options->max_df <= 1.0))
-        return status_usage(
+        return reel_status_usage(
             "a word cannot be asked to be in at most %g of the texts; --max-df is more than 0 "
             "and at most 1",
             options->max_df);
     if (count > INT32_MAX)
-        return status_failed("%lld texts are too many; at most %d can be counted", (long long)count,
-                             INT32_MAX);
-    return status_ok();
+        return reel_status_failed("%lld texts are too many; at most %d can be counted", (long long)count,
+                                  INT32_MAX);
+    return reel_status_ok();
 }
 
 static bool add_special_words(StringTable *words)
@@ -89,7 +89,7 @@ static bool choose_words(Vocabulary *vocabulary, WordCounts *counts, int64_t cou
 {
     int32_t number = counts->words.count;
     size_t bytes = (size_t)number * sizeof(int32_t);
-    int32_t *new_ids = mem_alloc(bytes), *texts = mem_alloc(bytes);
+    int32_t *new_ids = reel_mem_alloc(bytes), *texts = reel_mem_alloc(bytes);
     bool ok = new_ids && texts && string_table_sort(&counts->words, new_ids) &&
               add_special_words(&vocabulary->words);
     for (int32_t old = 0; ok && old < number; old++)
@@ -103,17 +103,17 @@ static bool choose_words(Vocabulary *vocabulary, WordCounts *counts, int64_t cou
         else
             ok = string_table_add(&vocabulary->words, text_span(word)) >= 0;
     }
-    mem_free(new_ids);
-    mem_free(texts);
+    reel_mem_free(new_ids);
+    reel_mem_free(texts);
     return ok;
 }
 
-Status vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t count,
-                        const VocabularyOptions *options)
+ReelStatus vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t count,
+                            const VocabularyOptions *options)
 {
     *vocabulary = (Vocabulary){0};
-    Status status = check_options(options, count);
-    if (!status_is_ok(&status))
+    ReelStatus status = check_options(options, count);
+    if (!reel_status_is_ok(&status))
         return status;
     WordCounts counts = {0};
     bool ok = true;
@@ -121,46 +121,50 @@ Status vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t c
         ok = count_text(&counts, texts[i], (int32_t)i);
     ok = ok && choose_words(vocabulary, &counts, count, options);
     if (!ok)
-        status = status_no_memory((size_t)counts.words.count * sizeof(StringItem), "the vocabulary");
+        status = reel_status_no_memory((size_t)counts.words.count * sizeof(StringItem), "the vocabulary");
     else if (vocabulary_size(vocabulary) == NUM_SPECIAL_TOKENS)
-        status = status_failed("no word is in at least %d of %lld training texts and in at most %g of them; "
+        status =
+            reel_status_failed("no word is in at least %d of %lld training texts and in at most %g of them; "
                                "lower --min-df, raise --max-df, or add texts",
                                options->min_df, (long long)count, options->max_df);
     counts_free(&counts);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         vocabulary_free(vocabulary);
     return status;
 }
 
-static Status restore_word(Vocabulary *vocabulary, const char *word, int32_t id)
+static ReelStatus restore_word(Vocabulary *vocabulary, const char *word, int32_t id)
 {
     if (id < NUM_SPECIAL_TOKENS && strcmp(word, SPECIAL_WORDS[id]) != 0)
-        return status_failed("word %d of the vocabulary is '%.100s' and must be '%s'; use a vocabulary that "
-                             "Reel has saved",
-                             id, word, SPECIAL_WORDS[id]);
+        return reel_status_failed(
+            "word %d of the vocabulary is '%.100s' and must be '%s'; use a vocabulary that "
+            "Reel has saved",
+            id, word, SPECIAL_WORDS[id]);
     if (word[0] == '\0')
-        return status_failed("word %d of the vocabulary is empty; use one that Reel has saved", id);
+        return reel_status_failed("word %d of the vocabulary is empty; use one that Reel has saved", id);
     int32_t given = string_table_add(&vocabulary->words, text_span(word));
     if (given < 0)
-        return status_no_memory(strlen(word), "the vocabulary");
+        return reel_status_no_memory(strlen(word), "the vocabulary");
     if (given != id)
-        return status_failed("the words %d and %d of the vocabulary are both '%.100s'; use one that Reel has "
-                             "saved",
-                             given, id, word);
-    return status_ok();
+        return reel_status_failed(
+            "the words %d and %d of the vocabulary are both '%.100s'; use one that Reel has "
+            "saved",
+            given, id, word);
+    return reel_status_ok();
 }
 
-Status vocabulary_restore(Vocabulary *vocabulary, const char *const *words, int32_t count)
+ReelStatus vocabulary_restore(Vocabulary *vocabulary, const char *const *words, int32_t count)
 {
     *vocabulary = (Vocabulary){0};
-    Status status = count >= NUM_SPECIAL_TOKENS
-                        ? status_ok()
-                        : status_failed("a vocabulary of %d words has no room for <pad> <unk> <bos> <eos>; "
-                                        "use one that Reel has saved",
-                                        count);
-    for (int32_t id = 0; status_is_ok(&status) && id < count; id++)
+    ReelStatus status =
+        count >= NUM_SPECIAL_TOKENS
+            ? reel_status_ok()
+            : reel_status_failed("a vocabulary of %d words has no room for <pad> <unk> <bos> <eos>; "
+                                 "use one that Reel has saved",
+                                 count);
+    for (int32_t id = 0; reel_status_is_ok(&status) && id < count; id++)
         status = restore_word(vocabulary, words[id], id);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         vocabulary_free(vocabulary);
     return status;
 }

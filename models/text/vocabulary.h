@@ -30,11 +30,11 @@ typedef struct Vocabulary {
 VocabularyOptions vocabulary_defaults(void);
 /* Counts the words of cleaned texts, which should be the training part alone.
  * Errors: an option out of range, no word left, no memory. On error it is empty. */
-Status vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t count,
-                        const VocabularyOptions *options);
+ReelStatus vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t count,
+                            const VocabularyOptions *options);
 /* From what vocabulary_word() gave for the ids 0 to count - 1, as kept in a checkpoint; copies.
  * Errors: the four special words are not in front, a word is empty or there twice, no memory. */
-Status vocabulary_restore(Vocabulary *vocabulary, const char *const *words, int32_t count);
+ReelStatus vocabulary_restore(Vocabulary *vocabulary, const char *const *words, int32_t count);
 void vocabulary_free(Vocabulary *vocabulary);
 
 /* V, the special words included. */

@@ -16,8 +16,8 @@ void bootstrap_init(Bootstrap *b, int32_t labels)
 
 void bootstrap_free(Bootstrap *b)
 {
-    mem_free(b->ends);
-    mem_free(b->decisions);
+    reel_mem_free(b->ends);
+    reel_mem_free(b->decisions);
     *b = (Bootstrap){0};
 }
 
@@ -28,7 +28,7 @@ static bool reserve(Bootstrap *b, int64_t texts)
     size_t decisions = b->used + (size_t)b->labels;
     if (wanted > b->text_capacity) {
         int64_t capacity = wanted > 2 * b->text_capacity ? wanted : 2 * b->text_capacity;
-        size_t *ends = mem_realloc(b->ends, (size_t)capacity * sizeof *ends);
+        size_t *ends = reel_mem_realloc(b->ends, (size_t)capacity * sizeof *ends);
         if (!ends)
             return false;
         b->ends = ends;
@@ -36,7 +36,7 @@ static bool reserve(Bootstrap *b, int64_t texts)
     }
     if (decisions > b->capacity) {
         size_t capacity = 2 * decisions + 1024;
-        uint32_t *larger = mem_realloc(b->decisions, capacity * sizeof *larger);
+        uint32_t *larger = reel_mem_realloc(b->decisions, capacity * sizeof *larger);
         if (!larger)
             return false;
         b->decisions = larger;
@@ -45,14 +45,15 @@ static bool reserve(Bootstrap *b, int64_t texts)
     return true;
 }
 
-Status bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double *thresholds)
+ReelStatus bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double *thresholds)
 {
-    if (scores.dtype != DTYPE_F32 || truth.dtype != DTYPE_F32 || scores.ndim != 2 ||
+    if (scores.dtype != TENSOR_F32 || truth.dtype != TENSOR_F32 || scores.ndim != 2 ||
         scores.shape[1] != b->labels || !tensor_same_shape(&scores, &truth))
-        return status_failed("a bootstrap needs f32 scores and truth of one shape [N, %d]", b->labels);
+        return reel_status_failed("a bootstrap needs f32 scores and truth of one shape [N, %d]", b->labels);
     for (int64_t i = 0; i < scores.shape[0]; i++) {
         if (!reserve(b, 1))
-            return status_no_memory((b->used + (size_t)b->labels) * sizeof *b->decisions, "the bootstrap");
+            return reel_status_no_memory((b->used + (size_t)b->labels) * sizeof *b->decisions,
+                                         "the bootstrap");
         const float *score = tensor_f32(scores) + i * scores.strides[0];
         const float *is_true = tensor_f32(truth) + i * truth.strides[0];
         for (int32_t k = 0; k < b->labels; k++) {
@@ -64,17 +65,17 @@ Status bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double *th
         }
         b->ends[b->texts++] = b->used;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Macro F1 on the texts as they are, or (random is not NULL) on as many, drawn with replacement.
  * counts [K, 2]: hits, predicted + true. */
-static double macro_f1(const Bootstrap *b, Random *random, int64_t *counts)
+static double macro_f1(const Bootstrap *b, TensorRandom *random, int64_t *counts)
 {
     double sum = 0;
     memset(counts, 0, 2 * (size_t)b->labels * sizeof *counts);
     for (int64_t i = 0; i < b->texts; i++) {
-        int64_t text = random ? (int64_t)random_below(random, (uint32_t)b->texts) : i;
+        int64_t text = random ? (int64_t)tensor_random_below(random, (uint32_t)b->texts) : i;
         for (size_t at = text ? b->ends[text - 1] : 0; at < b->ends[text]; at++) {
             int64_t *count = counts + 2 * (size_t)(b->decisions[at] >> FLAG_BITS);
             uint32_t is_true = b->decisions[at] & IS_TRUE, predicted = (b->decisions[at] & IS_PREDICTED) / 2;
@@ -108,21 +109,21 @@ static Interval centred(double estimate, double *found, int rounds)
                       .high = fmin(1, fmax(estimate, estimate + (mean - below)))};
 }
 
-Status bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Interval *interval)
+ReelStatus bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Interval *interval)
 {
     *interval = (Interval){0};
     if (b->texts < 1 || b->texts > INT32_MAX || rounds < 1)
-        return status_failed("a bootstrap needs texts and rounds, not %lld and %d", (long long)b->texts,
-                             rounds);
+        return reel_status_failed("a bootstrap needs texts and rounds, not %lld and %d", (long long)b->texts,
+                                  rounds);
     size_t bytes = (size_t)rounds * sizeof(double) + 2 * (size_t)b->labels * sizeof(int64_t);
-    double *found = mem_alloc(bytes);
+    double *found = reel_mem_alloc(bytes);
     if (!found)
-        return status_no_memory(bytes, "the bootstrap");
+        return reel_status_no_memory(bytes, "the bootstrap");
     int64_t *counts = (int64_t *)(found + rounds);
-    Random random = random_new(seed, random_stream("bootstrap"));
+    TensorRandom random = tensor_random_new(seed, tensor_random_stream("bootstrap"));
     for (int i = 0; i < rounds; i++)
         found[i] = macro_f1(b, &random, counts);
     *interval = centred(macro_f1(b, NULL, counts), found, rounds);
-    mem_free(found);
-    return status_ok();
+    reel_mem_free(found);
+    return reel_status_ok();
 }

@@ -50,10 +50,10 @@ void bootstrap_init(Bootstrap *bootstrap, int32_t labels);
 void bootstrap_free(Bootstrap *bootstrap);
 /* Adds texts: scores and truth f32 [n, K] in any strides; a label is predicted where its score is greater
  * than thresholds[k] (NULL: 0). Errors: other shapes or dtypes, no memory. */
-Status bootstrap_add(Bootstrap *bootstrap, Tensor scores, Tensor truth, const double *thresholds);
+ReelStatus bootstrap_add(Bootstrap *bootstrap, Tensor scores, Tensor truth, const double *thresholds);
 /* The interval of macro F1 over all K labels. The same seed gives the same interval. Errors: no texts, no
  * memory. */
-Status bootstrap_macro_f1(const Bootstrap *bootstrap, int rounds, uint64_t seed, Interval *interval);
+ReelStatus bootstrap_macro_f1(const Bootstrap *bootstrap, int rounds, uint64_t seed, Interval *interval);
 
 REEL_END_DECLS
 

@@ -19,20 +19,20 @@ typedef struct Checkpoint {
     NnSnapshot unknown; /* members that Reel does not know; they are written again */
 } Checkpoint;
 
-/* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of npz_open() and nn_load(), a member is
- * missing or says what cannot be, vocabulary or labels do not fit the weights. */
-Status checkpoint_load(Checkpoint **checkpoint, const char *path);
+/* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of tensor_npz_open() and nn_load(), a
+ * member is missing or says what cannot be, vocabulary or labels do not fit the weights. */
+ReelStatus checkpoint_load(Checkpoint **checkpoint, const char *path);
 /* The same from an open file. `options` are those for its weights. */
-Status checkpoint_load_from(Checkpoint **checkpoint, const Npz *npz, NnLoadOptions options);
+ReelStatus checkpoint_load_from(Checkpoint **checkpoint, const TensorNpz *npz, NnLoadOptions options);
 void checkpoint_free(Checkpoint *checkpoint);
 
 /* Adds a model with its text to a file to be; thresholds [K], or NULL. */
 void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
                          const float *thresholds);
 /* Adds the members of a file that are named "reel/..." and that Reel does not know. */
-void checkpoint_keep_unknown(NnSnapshot *snapshot, const Npz *npz);
+void checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
 /* Writes a checkpoint's model, text and thresholds at once. */
-Status checkpoint_save(const char *path, const Checkpoint *checkpoint, NpzOptions options);
+ReelStatus checkpoint_save(const char *path, const Checkpoint *checkpoint, TensorNpzOptions options);
 
 REEL_END_DECLS
 

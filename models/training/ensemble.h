@@ -20,8 +20,8 @@ typedef struct Ensemble {
 
 /* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part;
  * `strength` as in threshold_per_label(). Errors: no memory. */
-Status ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset,
-                     double strength);
+ReelStatus ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset,
+                         double strength);
 
 REEL_END_DECLS
 

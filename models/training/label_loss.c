@@ -22,16 +22,16 @@ static void weigh(LossForm form, double p, double power, float *pos_weight, floa
     *weight = (float)u;
 }
 
-Status label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power)
+ReelStatus label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power)
 {
     size_t count = (size_t)part->num_classes;
     *loss = (LabelLoss){0};
     if (power > 0) {
-        loss->pos_weight = mem_alloc(count * sizeof *loss->pos_weight);
-        loss->weight = mem_alloc(count * sizeof *loss->weight);
+        loss->pos_weight = reel_mem_alloc(count * sizeof *loss->pos_weight);
+        loss->weight = reel_mem_alloc(count * sizeof *loss->weight);
         if (!loss->pos_weight || !loss->weight) {
             label_loss_free(loss);
-            return status_no_memory(2 * count * sizeof(float), "the labels' weights");
+            return reel_status_no_memory(2 * count * sizeof(float), "the labels' weights");
         }
     }
     double curvature = 0;
@@ -51,13 +51,13 @@ Status label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, 
     }
     if (form == LOSS_SUM)
         loss->labels = UNIT * fmax(1, curvature / MOST_CURVATURE);
-    return status_ok();
+    return reel_status_ok();
 }
 
 void label_loss_free(LabelLoss *loss)
 {
-    mem_free(loss->pos_weight);
-    mem_free(loss->weight);
+    reel_mem_free(loss->pos_weight);
+    reel_mem_free(loss->weight);
     *loss = (LabelLoss){0};
 }
 
@@ -68,5 +68,5 @@ void label_loss_shift_bias(const LabelLoss *loss, LossForm form, Model *model)
         return;
     for (int64_t k = 0; k < bias.shape[0]; k++)
         tensor_set(&bias, (int64_t[]){k}, tensor_get(&bias, (int64_t[]){k}) + log(loss->pos_weight[k]));
-    parameter_changed(&model->output_bias->core);
+    tape_parameter_changed(&model->output_bias->core);
 }

@@ -32,7 +32,7 @@ typedef struct LabelLoss {
 } LabelLoss;
 
 /* From a training part. An error: no memory. */
-Status label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power);
+ReelStatus label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power);
 void label_loss_free(LabelLoss *loss);
 /* Moves an output bias from the labels' log-odds to the best constant logits. */
 void label_loss_shift_bias(const LabelLoss *loss, LossForm form, Model *model);

@@ -3,17 +3,17 @@
 
 #include <string.h>
 
-Status metrics_init(Metrics *metrics, int32_t num_labels)
+ReelStatus metrics_init(Metrics *metrics, int32_t num_labels)
 {
     *metrics = (Metrics){.num_labels = num_labels};
-    metrics->labels = mem_calloc((size_t)num_labels, sizeof *metrics->labels);
-    return metrics->labels ? status_ok()
-                           : status_no_memory((size_t)num_labels * sizeof(LabelCounts), "the metrics");
+    metrics->labels = reel_mem_calloc((size_t)num_labels, sizeof *metrics->labels);
+    return metrics->labels ? reel_status_ok()
+                           : reel_status_no_memory((size_t)num_labels * sizeof(LabelCounts), "the metrics");
 }
 
 void metrics_free(Metrics *metrics)
 {
-    mem_free(metrics->labels);
+    reel_mem_free(metrics->labels);
     *metrics = (Metrics){0};
 }
 
@@ -26,7 +26,7 @@ void metrics_reset(Metrics *metrics)
 /* stride 0: one threshold for all labels. */
 static bool add(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds, int stride)
 {
-    if (scores.dtype != DTYPE_F32 || truth.dtype != DTYPE_F32 || scores.ndim != 2 ||
+    if (scores.dtype != TENSOR_F32 || truth.dtype != TENSOR_F32 || scores.ndim != 2 ||
         scores.shape[1] != metrics->num_labels || !tensor_same_shape(&scores, &truth))
         return false;
     for (int64_t i = 0; i < scores.shape[0]; i++) {

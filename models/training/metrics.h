@@ -32,7 +32,7 @@ typedef struct Scores {
 } Scores;
 
 /* Errors: no memory. */
-Status metrics_init(Metrics *metrics, int32_t num_labels);
+ReelStatus metrics_init(Metrics *metrics, int32_t num_labels);
 void metrics_free(Metrics *metrics);
 void metrics_reset(Metrics *metrics);
 /* Adds n examples. A label is predicted where its score is greater than the threshold (0.5 for

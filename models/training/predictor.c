@@ -21,7 +21,7 @@ struct Predictor {
     int64_t *order;   /* [count] longest first */
     float *weights;   /* [ids.count] */
     size_t weights_capacity;
-    Bytes clean; /* the text at hand */
+    ReelBytes clean; /* the text at hand */
 
     /* Of one batch. */
     int32_t *batch_ids, *batch_offsets, *batch_lengths;
@@ -29,26 +29,27 @@ struct Predictor {
     float *batch_logits, *batch_weights;
 };
 
-Status predictor_new(Predictor **out, const Checkpoint *checkpoint, int threads)
+ReelStatus predictor_new(Predictor **out, const Checkpoint *checkpoint, int threads)
 {
     *out = NULL;
-    Predictor *p = mem_calloc(1, sizeof *p);
+    Predictor *p = reel_mem_calloc(1, sizeof *p);
     if (!p)
-        return status_no_memory(sizeof *p, "the predictor");
+        return reel_status_no_memory(sizeof *p, "the predictor");
     p->checkpoint = checkpoint;
     p->labels = checkpoint->text.labels.count;
     p->batch = TEXTS_PER_THREAD * threads;
     size_t batch = (size_t)p->batch;
-    p->batch_offsets = mem_alloc((batch + 1) * sizeof *p->batch_offsets);
-    p->batch_lengths = mem_alloc(batch * sizeof *p->batch_lengths);
-    p->batch_logits = mem_alloc(batch * (size_t)p->labels * sizeof *p->batch_logits);
+    p->batch_offsets = reel_mem_alloc((batch + 1) * sizeof *p->batch_offsets);
+    p->batch_lengths = reel_mem_alloc(batch * sizeof *p->batch_lengths);
+    p->batch_logits = reel_mem_alloc(batch * (size_t)p->labels * sizeof *p->batch_logits);
     TrainerOptions options = trainer_defaults();
     options.shards = options.threads = threads;
     options.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
-    Status status = p->batch_offsets && p->batch_lengths && p->batch_logits
-                        ? trainer_new(&p->trainer, checkpoint->model, &options)
-                        : status_no_memory(batch * (size_t)p->labels * sizeof(float), "the predictor");
-    if (status_is_ok(&status))
+    ReelStatus status =
+        p->batch_offsets && p->batch_lengths && p->batch_logits
+            ? trainer_new(&p->trainer, checkpoint->model, &options)
+            : reel_status_no_memory(batch * (size_t)p->labels * sizeof(float), "the predictor");
+    if (reel_status_is_ok(&status))
         *out = p;
     else
         predictor_free(p);
@@ -61,16 +62,16 @@ void predictor_free(Predictor *p)
         return;
     trainer_free(p->trainer);
     id_list_free(&p->ids);
-    mem_free(p->offsets);
-    mem_free(p->order);
-    mem_free(p->weights);
-    bytes_free(&p->clean);
-    mem_free(p->batch_ids);
-    mem_free(p->batch_offsets);
-    mem_free(p->batch_lengths);
-    mem_free(p->batch_logits);
-    mem_free(p->batch_weights);
-    mem_free(p);
+    reel_mem_free(p->offsets);
+    reel_mem_free(p->order);
+    reel_mem_free(p->weights);
+    reel_bytes_free(&p->clean);
+    reel_mem_free(p->batch_ids);
+    reel_mem_free(p->batch_offsets);
+    reel_mem_free(p->batch_lengths);
+    reel_mem_free(p->batch_logits);
+    reel_mem_free(p->batch_weights);
+    reel_mem_free(p);
 }
 
 /* ---- Texts to ids ---- */
@@ -78,9 +79,9 @@ void predictor_free(Predictor *p)
 static bool reserve(Predictor *p, int64_t count)
 {
     if (count > p->capacity) {
-        int64_t *offsets = mem_realloc(p->offsets, (size_t)(count + 1) * sizeof *offsets);
+        int64_t *offsets = reel_mem_realloc(p->offsets, (size_t)(count + 1) * sizeof *offsets);
         p->offsets = offsets ? offsets : p->offsets;
-        int64_t *order = mem_realloc(p->order, (size_t)count * sizeof *order);
+        int64_t *order = reel_mem_realloc(p->order, (size_t)count * sizeof *order);
         p->order = order ? order : p->order;
         if (!offsets || !order)
             return false;
@@ -115,7 +116,7 @@ static int64_t length_of(const Predictor *p, int64_t i)
 static bool order_by_length(Predictor *p, int64_t count)
 {
     int64_t most = p->checkpoint->text.max_len;
-    int64_t *starts = mem_calloc((size_t)most + 2, sizeof *starts);
+    int64_t *starts = reel_mem_calloc((size_t)most + 2, sizeof *starts);
     if (!starts)
         return false;
     for (int64_t i = 0; i < count; i++)
@@ -124,7 +125,7 @@ static bool order_by_length(Predictor *p, int64_t count)
         starts[k] += starts[k - 1];
     for (int64_t i = 0; i < count; i++)
         p->order[starts[most - length_of(p, i)]++] = i;
-    mem_free(starts);
+    reel_mem_free(starts);
     return true;
 }
 
@@ -133,16 +134,16 @@ static bool order_by_length(Predictor *p, int64_t count)
 static bool reserve_batch(Predictor *p, size_t ids, bool attention)
 {
     if (ids > p->batch_capacity || !p->batch_ids) {
-        int32_t *larger = mem_realloc(p->batch_ids, ids * sizeof *larger);
+        int32_t *larger = reel_mem_realloc(p->batch_ids, ids * sizeof *larger);
         p->batch_ids = larger ? larger : p->batch_ids;
-        float *weights = mem_realloc(p->batch_weights, ids * sizeof *weights);
+        float *weights = reel_mem_realloc(p->batch_weights, ids * sizeof *weights);
         p->batch_weights = weights ? weights : p->batch_weights;
         if (!larger || !weights)
             return false;
         p->batch_capacity = ids;
     }
     if (attention && p->ids.count > p->weights_capacity) {
-        float *weights = mem_realloc(p->weights, p->ids.count * sizeof *weights);
+        float *weights = reel_mem_realloc(p->weights, p->ids.count * sizeof *weights);
         if (!weights)
             return false;
         p->weights = weights;
@@ -151,13 +152,13 @@ static bool reserve_batch(Predictor *p, size_t ids, bool attention)
     return true;
 }
 
-static Status run_batch(Predictor *p, const int64_t *texts, int32_t size, bool attention, float *logits)
+static ReelStatus run_batch(Predictor *p, const int64_t *texts, int32_t size, bool attention, float *logits)
 {
     size_t ids = 0, k = (size_t)p->labels;
     for (int32_t i = 0; i < size; i++)
         ids += (size_t)length_of(p, texts[i]);
     if (!reserve_batch(p, ids, attention))
-        return status_no_memory(ids * sizeof(int32_t), "a batch");
+        return reel_status_no_memory(ids * sizeof(int32_t), "a batch");
     int32_t used = 0;
     for (int32_t i = 0; i < size; i++) {
         int32_t length = (int32_t)length_of(p, texts[i]);
@@ -172,9 +173,9 @@ static Status run_batch(Predictor *p, const int64_t *texts, int32_t size, bool a
                    .ids = p->batch_ids,
                    .offsets = p->batch_offsets,
                    .lengths = p->batch_lengths};
-    Tensor scores = tensor_from(p->batch_logits, DTYPE_F32, SHAPE(size, p->labels));
-    Status status = trainer_predict(p->trainer, &batch, scores, attention ? p->batch_weights : NULL);
-    for (int32_t i = 0; status_is_ok(&status) && i < size; i++) {
+    Tensor scores = tensor_from(p->batch_logits, TENSOR_F32, TENSOR_SHAPE(size, p->labels));
+    ReelStatus status = trainer_predict(p->trainer, &batch, scores, attention ? p->batch_weights : NULL);
+    for (int32_t i = 0; reel_status_is_ok(&status) && i < size; i++) {
         memcpy(logits + (size_t)texts[i] * k, p->batch_logits + (size_t)i * k, k * sizeof *logits);
         if (attention)
             memcpy(p->weights + p->offsets[texts[i]], p->batch_weights + p->batch_offsets[i],
@@ -183,19 +184,19 @@ static Status run_batch(Predictor *p, const int64_t *texts, int32_t size, bool a
     return status;
 }
 
-Status predictor_run(Predictor *p, const TextSpan *texts, int64_t count, bool attention, float *logits)
+ReelStatus predictor_run(Predictor *p, const TextSpan *texts, int64_t count, bool attention, float *logits)
 {
     p->count = 0;
     attention = attention && p->checkpoint->model->kind->has_attention;
     if (!reserve(p, count) || !encode(p, texts, count) || !order_by_length(p, count))
-        return status_failed("out of memory for %lld texts", (long long)count);
-    Status status = status_ok();
-    for (int64_t at = 0; status_is_ok(&status) && at < count; at += p->batch) {
+        return reel_status_failed("out of memory for %lld texts", (long long)count);
+    ReelStatus status = reel_status_ok();
+    for (int64_t at = 0; reel_status_is_ok(&status) && at < count; at += p->batch) {
         int64_t left = count - at;
         status = run_batch(p, p->order + at, left < p->batch ? (int32_t)left : p->batch, attention, logits);
     }
     if (!attention) {
-        mem_free(p->weights);
+        reel_mem_free(p->weights);
         p->weights = NULL;
         p->weights_capacity = 0;
     }

@@ -11,15 +11,15 @@ REEL_BEGIN_DECLS
 typedef struct Predictor Predictor;
 
 /* The checkpoint must outlive it. */
-Status predictor_new(Predictor **predictor, const Checkpoint *checkpoint, int threads);
+ReelStatus predictor_new(Predictor **predictor, const Checkpoint *checkpoint, int threads);
 /* NULL is allowed. */
 void predictor_free(Predictor *predictor);
 
 /* The logits of texts as they stand in a file: f32 [count, K] into memory of the caller. Texts are batched by
  * length; a text's logits do not depend on the others, bit for bit. A model that reads after the padding, as
  * the notebook does, gets every text padded to max_len. */
-Status predictor_run(Predictor *predictor, const TextSpan *texts, int64_t count, bool attention,
-                     float *logits);
+ReelStatus predictor_run(Predictor *predictor, const TextSpan *texts, int64_t count, bool attention,
+                         float *logits);
 
 /* Of text i of the last run: its ids, and where attention was asked for their weights, which add up to 1.
  * Good until the next run. */

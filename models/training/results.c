@@ -7,37 +7,37 @@
 #include <string.h>
 
 /* What one run came to; inside the model for its first seed, and in "seeds" for each. */
-static void write_run(JsonWriter *json, const RunResult *run)
+static void write_run(ReelJsonWriter *json, const RunResult *run)
 {
     const RunEpoch *last = run->count ? &run->epochs[run->count - 1] : NULL;
-    json_number(json, "best_f1", run->best_f1);
-    json_integer(json, "best_epoch", run->best_epoch);
-    json_number(json, "last_f1", last ? last->test_f1 : 0);
-    json_number(json, "last_micro_f1", last ? last->test_micro_f1 : 0);
+    reel_json_number(json, "best_f1", run->best_f1);
+    reel_json_integer(json, "best_epoch", run->best_epoch);
+    reel_json_number(json, "last_f1", last ? last->test_f1 : 0);
+    reel_json_number(json, "last_micro_f1", last ? last->test_micro_f1 : 0);
     if (run->selected.epoch) {
-        json_integer(json, "selected_epoch", run->selected.epoch);
-        json_number(json, "valid_f1", run->selected.valid_f1);
-        json_number(json, "threshold", threshold_probability(run->selected.threshold));
-        json_number(json, "tuned_f1", run->selected.tuned_f1);
-        json_number(json, "tuned_micro_f1", run->selected.tuned_micro_f1);
-        json_number(json, "tuned_f1_low", run->selected.tuned_interval.low);
-        json_number(json, "tuned_f1_high", run->selected.tuned_interval.high);
+        reel_json_integer(json, "selected_epoch", run->selected.epoch);
+        reel_json_number(json, "valid_f1", run->selected.valid_f1);
+        reel_json_number(json, "threshold", threshold_probability(run->selected.threshold));
+        reel_json_number(json, "tuned_f1", run->selected.tuned_f1);
+        reel_json_number(json, "tuned_micro_f1", run->selected.tuned_micro_f1);
+        reel_json_number(json, "tuned_f1_low", run->selected.tuned_interval.low);
+        reel_json_number(json, "tuned_f1_high", run->selected.tuned_interval.high);
     }
-    json_number(json, "seconds", run->seconds);
-    json_number(json, "peak_rss_mb", run->peak_rss_mb);
-    json_bool(json, "interrupted", run->interrupted);
-    json_number(json, "rate", run->rate);
-    json_begin_array(json, "epochs");
+    reel_json_number(json, "seconds", run->seconds);
+    reel_json_number(json, "peak_rss_mb", run->peak_rss_mb);
+    reel_json_bool(json, "interrupted", run->interrupted);
+    reel_json_number(json, "rate", run->rate);
+    reel_json_begin_array(json, "epochs");
     for (int i = 0; i < run->count; i++) {
-        json_begin_object(json, NULL);
-        json_integer(json, "epoch", run->epochs[i].epoch);
-        json_number(json, "train_loss", run->epochs[i].train_loss);
-        json_number(json, "test_f1", run->epochs[i].test_f1);
-        json_number(json, "test_micro_f1", run->epochs[i].test_micro_f1);
-        json_number(json, "seconds", run->epochs[i].seconds);
-        json_end_object(json);
+        reel_json_begin_object(json, NULL);
+        reel_json_integer(json, "epoch", run->epochs[i].epoch);
+        reel_json_number(json, "train_loss", run->epochs[i].train_loss);
+        reel_json_number(json, "test_f1", run->epochs[i].test_f1);
+        reel_json_number(json, "test_micro_f1", run->epochs[i].test_micro_f1);
+        reel_json_number(json, "seconds", run->epochs[i].seconds);
+        reel_json_end_object(json);
     }
-    json_end_array(json);
+    reel_json_end_array(json);
 }
 
 int results_seeds(const RunResult *runs, int count)
@@ -50,7 +50,7 @@ int results_seeds(const RunResult *runs, int count)
 }
 
 /* Mean and spread of the homework's F1 and of the last epoch's. */
-static void write_spread(JsonWriter *json, const RunResult *runs, int seeds)
+static void write_spread(ReelJsonWriter *json, const RunResult *runs, int seeds)
 {
     double best[RESULTS_MAX_SEEDS], last[RESULTS_MAX_SEEDS], tuned[RESULTS_MAX_SEEDS];
     int n = 0, chosen = 0;
@@ -62,82 +62,83 @@ static void write_spread(JsonWriter *json, const RunResult *runs, int seeds)
             last[n++] = runs[i].epochs[runs[i].count - 1].test_f1;
         }
     Spread of_best = spread_of(best, n), of_last = spread_of(last, n);
-    json_number(json, "best_f1_mean", of_best.mean);
-    json_number(json, "best_f1_sd", of_best.sd);
-    json_number(json, "last_f1_mean", of_last.mean);
-    json_number(json, "last_f1_sd", of_last.sd);
+    reel_json_number(json, "best_f1_mean", of_best.mean);
+    reel_json_number(json, "best_f1_sd", of_best.sd);
+    reel_json_number(json, "last_f1_mean", of_last.mean);
+    reel_json_number(json, "last_f1_sd", of_last.sd);
     if (chosen > 0) {
-        json_number(json, "tuned_f1_mean", spread_of(tuned, chosen).mean);
-        json_number(json, "tuned_f1_sd", spread_of(tuned, chosen).sd);
+        reel_json_number(json, "tuned_f1_mean", spread_of(tuned, chosen).mean);
+        reel_json_number(json, "tuned_f1_sd", spread_of(tuned, chosen).sd);
     }
 }
 
 /* One model with all its seeds. */
-static void write_model(JsonWriter *json, const RunResult *runs, int seeds)
+static void write_model(ReelJsonWriter *json, const RunResult *runs, int seeds)
 {
-    json_begin_object(json, NULL);
-    json_string(json, "name", runs->name);
-    json_integer(json, "params", runs->params);
-    json_integer(json, "params_without_embedding", runs->params_without_embedding);
+    reel_json_begin_object(json, NULL);
+    reel_json_string(json, "name", runs->name);
+    reel_json_integer(json, "params", runs->params);
+    reel_json_integer(json, "params_without_embedding", runs->params_without_embedding);
     write_run(json, runs);
     write_spread(json, runs, seeds);
-    json_begin_array(json, "seeds");
+    reel_json_begin_array(json, "seeds");
     for (int i = 0; i < seeds; i++) {
-        json_begin_object(json, NULL);
-        json_integer(json, "seed", (int64_t)runs[i].seed);
+        reel_json_begin_object(json, NULL);
+        reel_json_integer(json, "seed", (int64_t)runs[i].seed);
         write_run(json, &runs[i]);
-        json_end_object(json);
+        reel_json_end_object(json);
     }
-    json_end_array(json);
-    json_end_object(json);
+    reel_json_end_array(json);
+    reel_json_end_object(json);
 }
 
-static void write_ensemble(JsonWriter *json, const Ensemble *ensemble)
+static void write_ensemble(ReelJsonWriter *json, const Ensemble *ensemble)
 {
-    json_begin_object(json, "ensemble");
-    json_integer(json, "members", ensemble->members);
-    json_number(json, "valid_f1", ensemble->valid_f1);
-    json_number(json, "threshold", threshold_probability(ensemble->threshold));
-    json_number(json, "tuned_f1", ensemble->tuned_f1);
-    json_number(json, "tuned_micro_f1", ensemble->tuned_micro_f1);
-    json_number(json, "tuned_f1_low", ensemble->interval.low);
-    json_number(json, "tuned_f1_high", ensemble->interval.high);
-    json_end_object(json);
+    reel_json_begin_object(json, "ensemble");
+    reel_json_integer(json, "members", ensemble->members);
+    reel_json_number(json, "valid_f1", ensemble->valid_f1);
+    reel_json_number(json, "threshold", threshold_probability(ensemble->threshold));
+    reel_json_number(json, "tuned_f1", ensemble->tuned_f1);
+    reel_json_number(json, "tuned_micro_f1", ensemble->tuned_micro_f1);
+    reel_json_number(json, "tuned_f1_low", ensemble->interval.low);
+    reel_json_number(json, "tuned_f1_high", ensemble->interval.high);
+    reel_json_end_object(json);
 }
 
-Status results_write(const Results *results, const char *path)
+ReelStatus results_write(const Results *results, const char *path)
 {
-    JsonWriter json = {0};
+    ReelJsonWriter json = {0};
     const Dataset *dataset = results->dataset;
-    json_begin_object(&json, NULL);
-    json_string(&json, "data", results->data);
-    json_string(&json, "data_hash", dataset->text.data_hash);
-    json_integer(&json, "rows", dataset_rows(dataset));
-    json_integer(&json, "train", dataset->train.count);
-    json_integer(&json, "valid", dataset->valid.count);
-    json_integer(&json, "test", dataset->test.count);
-    json_integer(&json, "labels", dataset_num_classes(dataset));
-    json_integer(&json, "vocab", dataset->text.tokenizer.vocab_size);
-    json_integer(&json, "max_len", dataset->text.max_len);
-    json_integer(&json, "seed", (int64_t)results->seed);
-    json_integer(&json, "threads", results->threads);
-    json_integer(&json, "shards", results->shards);
-    json_integer(&json, "batch", results->batch);
-    json_number(&json, "lr", results->lr);
-    json_bool(&json, "notebook", results->notebook);
-    json_string(&json, "best_f1_is",
-                "the maximum over epochs of macro F1 on the test part, as in the homework");
-    json_begin_array(&json, "models");
+    reel_json_begin_object(&json, NULL);
+    reel_json_string(&json, "data", results->data);
+    reel_json_string(&json, "data_hash", dataset->text.data_hash);
+    reel_json_integer(&json, "rows", dataset_rows(dataset));
+    reel_json_integer(&json, "train", dataset->train.count);
+    reel_json_integer(&json, "valid", dataset->valid.count);
+    reel_json_integer(&json, "test", dataset->test.count);
+    reel_json_integer(&json, "labels", dataset_num_classes(dataset));
+    reel_json_integer(&json, "vocab", dataset->text.tokenizer.vocab_size);
+    reel_json_integer(&json, "max_len", dataset->text.max_len);
+    reel_json_integer(&json, "seed", (int64_t)results->seed);
+    reel_json_integer(&json, "threads", results->threads);
+    reel_json_integer(&json, "shards", results->shards);
+    reel_json_integer(&json, "batch", results->batch);
+    reel_json_number(&json, "lr", results->lr);
+    reel_json_bool(&json, "notebook", results->notebook);
+    reel_json_string(&json, "best_f1_is",
+                     "the maximum over epochs of macro F1 on the test part, as in the homework");
+    reel_json_begin_array(&json, "models");
     for (int i = 0, seeds; i < results->count; i += seeds) {
         seeds = results_seeds(results->models + i, results->count - i);
         write_model(&json, &results->models[i], seeds);
     }
-    json_end_array(&json);
+    reel_json_end_array(&json);
     if (results->ensemble)
         write_ensemble(&json, results->ensemble);
-    json_end_object(&json);
-    const char *text = json_finish(&json);
-    Status status = text ? atomic_file_put(path, text, json.size) : status_no_memory(json.size, path);
-    json_free(&json);
+    reel_json_end_object(&json);
+    const char *text = reel_json_finish(&json);
+    ReelStatus status =
+        text ? reel_atomic_file_put(path, text, json.size) : reel_status_no_memory(json.size, path);
+    reel_json_free(&json);
     return status;
 }

@@ -24,7 +24,7 @@ enum { RESULTS_MAX_SEEDS = 64 };
 /* How many of the runs, from the first on, are seeds of one model: the same name, and rising seeds. */
 int results_seeds(const RunResult *runs, int count);
 /* Writes `path` atomically. */
-Status results_write(const Results *results, const char *path);
+ReelStatus results_write(const Results *results, const char *path);
 
 REEL_END_DECLS
 

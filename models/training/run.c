@@ -46,14 +46,14 @@ RunOptions run_defaults(void)
                           .rate = 1,
                           .selection = {.strength = INFINITY},
                           .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
-    options.trainer.threads = pool_processors();
+    options.trainer.threads = tensor_pool_processors();
     options.trainer.shards = RUN_SHARDS;
     return options;
 }
 
 void run_result_free(RunResult *result)
 {
-    mem_free(result->epochs);
+    reel_mem_free(result->epochs);
     metrics_free(&result->metrics);
     selection_free(&result->selected);
     result->epochs = NULL;
@@ -62,45 +62,45 @@ void run_result_free(RunResult *result)
 /* ---- Evaluation ---- */
 
 /* *finite: all logits are. */
-static Status evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metrics, float *logits,
-                               bool *finite)
+static ReelStatus evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metrics, float *logits,
+                                   bool *finite)
 {
     Batch batch;
     loader_start_epoch(loader, 0);
     metrics_reset(metrics);
     while (loader_next(loader, &batch)) {
-        Tensor scores = tensor_from(logits, DTYPE_F32, SHAPE(batch.size, metrics->num_labels));
-        Status status = trainer_predict(trainer, &batch, scores, NULL);
-        if (!status_is_ok(&status))
+        Tensor scores = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch.size, metrics->num_labels));
+        ReelStatus status = trainer_predict(trainer, &batch, scores, NULL);
+        if (!reel_status_is_ok(&status))
             return status;
         *finite = tensor_is_finite(scores);
         if (!*finite)
-            return status_failed("the logits are not numbers; lower --lr, or find the op with "
-                                 "--check-finite");
+            return reel_status_failed("the logits are not numbers; lower --lr, or find the op with "
+                                      "--check-finite");
         metrics_add(metrics, scores, batch.labels, 0.0);
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics,
-                       bool *finite)
+static ReelStatus evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics,
+                           bool *finite)
 {
     Loader loader;
     LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
-    Status status = loader_init(&loader, part, &options);
-    if (!status_is_ok(&status))
+    ReelStatus status = loader_init(&loader, part, &options);
+    if (!reel_status_is_ok(&status))
         return status;
     size_t bytes = (size_t)batch * (size_t)part->num_classes * sizeof(float);
-    float *logits = mem_alloc(bytes);
+    float *logits = reel_mem_alloc(bytes);
     *finite = true;
     status = logits ? evaluate_batches(trainer, &loader, metrics, logits, finite)
-                    : status_no_memory(bytes, "the predictions of a batch");
-    mem_free(logits);
+                    : reel_status_no_memory(bytes, "the predictions of a batch");
+    reel_mem_free(logits);
     loader_free(&loader);
     return status;
 }
 
-Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
+ReelStatus run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
 {
     bool finite = true;
     return evaluate(trainer, part, batch, pad, metrics, &finite);
@@ -110,7 +110,7 @@ Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool p
 
 double run_seconds(const Run *run)
 {
-    return run->seconds_before + clock_seconds() - run->started;
+    return run->seconds_before + reel_clock_seconds() - run->started;
 }
 
 /* ---- One epoch ---- */
@@ -127,9 +127,9 @@ static void report(Run *run, RunProgress *progress)
     int64_t left = progress->batches * (progress->epochs - progress->epoch + 1) - progress->batch;
     /* The first batch is no measure: it pays for memory that later ones have, and for what came before. */
     if (run->batches_done <= 1)
-        run->measured_from = clock_seconds();
-    progress->seconds_left = run->batches_done > 1 ? (clock_seconds() - run->measured_from) * (double)left /
-                                                         (double)(run->batches_done - 1)
+        run->measured_from = reel_clock_seconds();
+    progress->seconds_left = run->batches_done > 1 ? (reel_clock_seconds() - run->measured_from) *
+                                                         (double)left / (double)(run->batches_done - 1)
                                                    : -1;
     progress->best_f1 = run->result->best_f1;
     progress->best_epoch = run->result->best_epoch;
@@ -137,64 +137,64 @@ static void report(Run *run, RunProgress *progress)
 }
 
 /* One update with its bookkeeping. */
-static Status train_batch(Run *run, const Batch *batch)
+static ReelStatus train_batch(Run *run, const Batch *batch)
 {
     TrainingState *at = &run->at;
     double loss = 0;
-    Status status = trainer_step(run->trainer, batch, &loss);
+    ReelStatus status = trainer_step(run->trainer, batch, &loss);
     if (!isfinite(loss)) {
         run->diverged = true;
-        return status_failed(
+        return reel_status_failed(
             "%s: the loss is not a number in epoch %d, batch %lld; lower --lr, or find the op "
             "with --check-finite",
             run->kind->name, at->epoch, (long long)at->batch + 1);
     }
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     at->loss_sum += loss * batch->size;
     at->seen += batch->size;
     at->tokens += batch->num_ids;
     at->batch++;
     run->batches_done++;
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* The rest of a pass over the training part. *stopped: the watcher asked to end in the middle. */
-static Status train_epoch(Run *run, RunProgress *progress, bool *stopped)
+static ReelStatus train_epoch(Run *run, RunProgress *progress, bool *stopped)
 {
     TrainingState *at = &run->at;
-    double began = clock_seconds();
+    double began = reel_clock_seconds();
     int64_t tokens_before = at->tokens;
     Batch batch;
     if (run->options->bpe_dropout > 0) {
-        Status status = subword_dropout_draw(&run->dropout, at->epoch - 1);
-        if (!status_is_ok(&status))
+        ReelStatus status = subword_dropout_draw(&run->dropout, at->epoch - 1);
+        if (!reel_status_is_ok(&status))
             return status;
     }
     loader_start_epoch(&run->loader, at->epoch - 1);
     loader_seek(&run->loader, at->batch);
     *stopped = false;
     while (!*stopped && loader_next(&run->loader, &batch)) {
-        Status status = train_batch(run, &batch);
-        if (!status_is_ok(&status))
+        ReelStatus status = train_batch(run, &batch);
+        if (!reel_status_is_ok(&status))
             return status;
         progress->batch = at->batch;
         progress->tokens = at->tokens - tokens_before;
-        progress->seconds = clock_seconds() - began;
+        progress->seconds = reel_clock_seconds() - began;
         progress->loss = at->loss_sum / (double)at->seen;
         report(run, progress);
         *stopped = wants_stop(run);
         if (at->batch < progress->batches && (*stopped || run_save_is_due(run)))
             status = run_save_last(run);
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             return status;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* ---- The validation part's choice ---- */
 
-static Status select_epoch(Run *run, int epoch)
+static ReelStatus select_epoch(Run *run, int epoch)
 {
     const RunOptions *options = run->options;
     Selection *selection = &run->result->selected;
@@ -203,11 +203,11 @@ static Status select_epoch(Run *run, int epoch)
         return selection_consider(selection, &options->selection, run->trainer, run->dataset, batch,
                                   options->notebook, epoch);
     if (!options->selected || epoch != options->selected->epoch)
-        return status_ok();
+        return reel_status_ok();
     /* What an earlier run has chosen, tried on the test part. */
     const Selection *chosen = options->selected;
-    Status status = selection_reserve(selection, dataset_num_classes(run->dataset));
-    if (!status_is_ok(&status))
+    ReelStatus status = selection_reserve(selection, dataset_num_classes(run->dataset));
+    if (!reel_status_is_ok(&status))
         return status;
     memcpy(selection->thresholds, chosen->thresholds,
            (size_t)dataset_num_classes(run->dataset) * sizeof *chosen->thresholds);
@@ -234,7 +234,7 @@ static bool is_over(const Run *run)
 /* A run that breaks away need not end in infinities: saturated units can come to rest where they answer every
  * text alike. Its loss tells. The loss of the labels' frequencies is what training starts from, where the
  * output bias does. */
-static Status check_loss(Run *run)
+static ReelStatus check_loss(Run *run)
 {
     const RunOptions *options = run->options;
     const RunResult *result = run->result;
@@ -245,37 +245,37 @@ static Status check_loss(Run *run)
         least = fmin(least, result->epochs[i].train_loss);
     bool grew = loss > 2 * least && loss > 0.5 * base, all_is_lost = least < 0.9 * base && loss > base;
     if (run->at.form == LOSS_MEAN || (!grew && !all_is_lost))
-        return status_ok();
+        return reel_status_ok();
     run->diverged = true;
-    return status_failed("%s: the loss grew to %.4g in epoch %d, from %.4g; lower --lr", run->kind->name,
-                         loss, run->at.epoch, least);
+    return reel_status_failed("%s: the loss grew to %.4g in epoch %d, from %.4g; lower --lr", run->kind->name,
+                              loss, run->at.epoch, least);
 }
 
-static Status finish_epoch(Run *run, RunProgress *progress, double began)
+static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
 {
     RunResult *result = run->result;
     TrainingState *at = &run->at;
-    Status status = check_loss(run);
-    if (!status_is_ok(&status))
+    ReelStatus status = check_loss(run);
+    if (!reel_status_is_ok(&status))
         return status;
     bool finite = true;
     status = evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
                       run->options->notebook, &result->metrics, &finite);
     run->diverged = !finite;
-    if (!status_is_ok(&status))
-        return status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
+    if (!reel_status_is_ok(&status))
+        return reel_status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
     RunEpoch *epoch = &result->epochs[result->count++];
     *epoch = (RunEpoch){.epoch = at->epoch,
                         .train_loss = at->loss_sum / (double)at->seen,
                         .test_f1 = metrics_macro(&result->metrics).f1,
                         .test_micro_f1 = metrics_micro(&result->metrics).f1,
-                        .seconds = clock_seconds() - began};
+                        .seconds = reel_clock_seconds() - began};
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
     }
     status = select_epoch(run, epoch->epoch);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     progress->finished = epoch;
     report(run, progress);
@@ -284,99 +284,100 @@ static Status finish_epoch(Run *run, RunProgress *progress, double began)
 }
 
 /* The first parameter with a value that is no number, by name, or "". */
-static Status find_bad_weight(const Run *run, NnNamed *bad)
+static ReelStatus find_bad_weight(const Run *run, NnNamed *bad)
 {
-    Arena arena;
-    Status status = status_ok();
+    TensorArena arena;
+    ReelStatus status = reel_status_ok();
     bad->name[0] = '\0';
-    arena_init(&arena, 0);
-    for (NnIterator it = nn_iterate(&run->model->base); status_is_ok(&status) && nn_next(&it);) {
+    tensor_arena_init(&arena, 0);
+    for (NnIterator it = nn_iterate(&run->model->base); reel_status_is_ok(&status) && nn_next(&it);) {
         Tensor value = nn_named_view(&it.named);
         if (it.named.parameter->core.read) /* rows that are not up to date */
-            value = parameter_snapshot(&it.named.parameter->core, &arena);
+            value = tape_parameter_snapshot(&it.named.parameter->core, &arena);
         if (!tensor_is_valid(value))
-            status = status_failed("%s: out of memory to check %s", run->kind->name, it.named.name);
+            status = reel_status_failed("%s: out of memory to check %s", run->kind->name, it.named.name);
         else if (!tensor_is_finite(value)) {
             *bad = it.named;
             break;
         }
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return status;
 }
 
 /* Whether the last update left numbers: there is no later loss that would tell. */
-static Status check_weights(Run *run)
+static ReelStatus check_weights(Run *run)
 {
     NnNamed bad;
-    Status status = find_bad_weight(run, &bad);
+    ReelStatus status = find_bad_weight(run, &bad);
     run->diverged = bad.name[0] != '\0';
-    if (status_is_ok(&status) && run->diverged)
-        status = status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
+    if (reel_status_is_ok(&status) && run->diverged)
+        status =
+            reel_status_failed("%s: the last update left values in %s that are not numbers; lower --lr, or "
                                "find the op with --check-finite",
                                run->kind->name, bad.name);
     return status;
 }
 
 /* Trains from where the run is to its end. */
-static Status train_on(Run *run)
+static ReelStatus train_on(Run *run)
 {
     int epochs = last_epoch(run->options);
     while (!is_over(run)) {
-        double began = clock_seconds();
+        double began = reel_clock_seconds();
         bool stopped;
         RunProgress progress = {.model = run->kind->name,
                                 .epoch = run->at.epoch,
                                 .epochs = epochs,
                                 .batches = loader_num_batches(&run->loader)};
-        Status status = train_epoch(run, &progress, &stopped);
-        if (!status_is_ok(&status))
+        ReelStatus status = train_epoch(run, &progress, &stopped);
+        if (!reel_status_is_ok(&status))
             return status;
         if (stopped && progress.batch < progress.batches) {
             run->result->interrupted = true;
-            return status_ok();
+            return reel_status_ok();
         }
         status = finish_epoch(run, &progress, began);
-        if (status_is_ok(&status) && is_over(run))
+        if (reel_status_is_ok(&status) && is_over(run))
             status = check_weights(run);
-        if (status_is_ok(&status) && (stopped || is_over(run) || run_save_is_due(run)))
+        if (reel_status_is_ok(&status) && (stopped || is_over(run) || run_save_is_due(run)))
             status = run_save_last(run);
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             return status;
         if (stopped) {
             run->result->interrupted = !is_over(run);
-            return status_ok();
+            return reel_status_ok();
         }
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* ---- Preparing ---- */
 
-static Status prepare_result(Run *run)
+static ReelStatus prepare_result(Run *run)
 {
     RunResult *result = run->result;
     size_t bytes = (size_t)run->options->epochs * sizeof *result->epochs;
-    result->epochs = mem_alloc(bytes);
+    result->epochs = reel_mem_alloc(bytes);
     if (!result->epochs)
-        return status_no_memory(bytes, "the epochs");
+        return reel_status_no_memory(bytes, "the epochs");
     return metrics_init(&result->metrics, dataset_num_classes(run->dataset));
 }
 
-static Status set_word_scores(Model *model, const Dataset *dataset)
+static ReelStatus set_word_scores(Model *model, const Dataset *dataset)
 {
     if (!model->word_scores)
-        return status_ok();
+        return reel_status_ok();
     size_t bytes = (size_t)dataset->text.tokenizer.vocab_size * sizeof(int64_t);
-    int64_t *frequencies = mem_alloc(bytes);
+    int64_t *frequencies = reel_mem_alloc(bytes);
     if (!frequencies || !dataset_document_frequencies(dataset, frequencies)) {
-        mem_free(frequencies);
-        return status_no_memory(bytes, "the words' frequencies");
+        reel_mem_free(frequencies);
+        return reel_status_no_memory(bytes, "the words' frequencies");
     }
     model_set_word_scores(model, frequencies, dataset->train.count);
-    mem_free(frequencies);
-    return status_ok();
+    reel_mem_free(frequencies);
+    return reel_status_ok();
 }
 
 NnLoadOptions run_init_options(const RunFiles *files)
@@ -385,35 +386,36 @@ NnLoadOptions run_init_options(const RunFiles *files)
 }
 
 /* Weights to begin with, which must be numbers. */
-static Status load_first_weights(Run *run)
+static ReelStatus load_first_weights(Run *run)
 {
     NnNamed bad;
     const char *path = run->options->files.init;
-    Npz *npz;
-    Status status = npz_open(&npz, path);
-    if (status_is_ok(&status))
+    TensorNpz *npz;
+    ReelStatus status = tensor_npz_open(&npz, path);
+    if (reel_status_is_ok(&status))
         status = nn_load_from(&run->model->base, npz, run_init_options(&run->options->files));
-    npz_close(npz);
-    if (status_is_ok(&status))
+    tensor_npz_close(npz);
+    if (reel_status_is_ok(&status))
         status = find_bad_weight(run, &bad);
-    if (status_is_ok(&status) && bad.name[0])
-        status = status_failed(
+    if (reel_status_is_ok(&status) && bad.name[0])
+        status = reel_status_failed(
             "%s: %s has values that are not numbers; begin with another file, or without --init", path,
             bad.name);
     return status;
 }
 
 /* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
-static Status prepare_model(Run *run, const Npz *last)
+static ReelStatus prepare_model(Run *run, const TensorNpz *last)
 {
     const RunOptions *options = run->options;
     const Dataset *dataset = run->dataset;
     ModelConfig config = options->config;
     config.vocabulary = dataset->text.tokenizer.vocab_size;
     config.labels = dataset_num_classes(dataset);
-    Status status = last || options->files.init ? model_new_without_values(&run->model, run->kind, config)
-                                                : model_new(&run->model, run->kind, config, options->seed);
-    if (!status_is_ok(&status))
+    ReelStatus status = last || options->files.init
+                            ? model_new_without_values(&run->model, run->kind, config)
+                            : model_new(&run->model, run->kind, config, options->seed);
+    if (!reel_status_is_ok(&status))
         return status;
     run->result->params = model_count(run->model);
     run->result->params_without_embedding = model_count_without_embedding(run->model);
@@ -428,7 +430,7 @@ static Status prepare_model(Run *run, const Npz *last)
     return set_word_scores(run->model, dataset);
 }
 
-static Status prepare_training(Run *run, const Npz *last)
+static ReelStatus prepare_training(Run *run, const TensorNpz *last)
 {
     const RunOptions *options = run->options;
     TrainerOptions trainer = options->trainer;
@@ -437,11 +439,11 @@ static Status prepare_training(Run *run, const Npz *last)
     trainer.schedule.lr *= run->at.rate;
     trainer.labels = run->loss.labels;
     if (run->loss.pos_weight)
-        trainer.pos_weight = tensor_from(run->loss.pos_weight, DTYPE_F32, SHAPE(labels));
+        trainer.pos_weight = tensor_from(run->loss.pos_weight, TENSOR_F32, TENSOR_SHAPE(labels));
     if (run->loss.pos_weight && run->at.form != LOSS_MEAN)
-        trainer.weight = tensor_from(run->loss.weight, DTYPE_F32, SHAPE(labels));
-    Status status = trainer_new(&run->trainer, run->model, &trainer);
-    if (!status_is_ok(&status))
+        trainer.weight = tensor_from(run->loss.weight, TENSOR_F32, TENSOR_SHAPE(labels));
+    ReelStatus status = trainer_new(&run->trainer, run->model, &trainer);
+    if (!reel_status_is_ok(&status))
         return status;
     LoaderOptions loader = {
         .batch = options->batch, .shuffle = true, .pad = options->notebook, .seed = options->seed};
@@ -450,35 +452,35 @@ static Status prepare_training(Run *run, const Npz *last)
         status = subword_dropout_init(&run->dropout, run->dataset, options->bpe_dropout, options->seed);
         part = &run->dropout.part;
     }
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = loader_init(&run->loader, part, &loader);
-    if (!status_is_ok(&status) || !last)
+    if (!reel_status_is_ok(&status) || !last)
         return status;
     if (run->at.batch >= loader_num_batches(&run->loader))
-        return status_failed(
+        return reel_status_failed(
             "%s: says batch %lld, and an epoch has %lld; delete the file to train the model from "
             "the start",
-            npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
+            tensor_npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
     return training_state_restore(last, &run->at, trainer_optimizer(run->trainer));
 }
 
-static Status prepare(Run *run)
+static ReelStatus prepare(Run *run)
 {
-    Npz *last = NULL;
+    TensorNpz *last = NULL;
     run->at = run_beginning(run);
-    Status status = prepare_result(run);
-    if (status_is_ok(&status))
+    ReelStatus status = prepare_result(run);
+    if (reel_status_is_ok(&status))
         status = run_open_last(run, &last);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = label_loss_init(&run->loss, run->at.form, &run->dataset->train, run->options->pos_weight);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = prepare_model(run, last);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = prepare_training(run, last);
-    npz_close(last);
-    if (status_is_ok(&status) && run->options->files.folder)
-        status = saver_new(&run->saver, (NpzOptions){.level = run->options->files.level});
-    run->saved = clock_seconds();
+    tensor_npz_close(last);
+    if (reel_status_is_ok(&status) && run->options->files.folder)
+        status = saver_new(&run->saver, (TensorNpzOptions){.level = run->options->files.level});
+    run->saved = reel_clock_seconds();
     return status;
 }
 
@@ -498,7 +500,7 @@ static void free_training(Run *run)
 }
 
 /* Trains anew at half the learning rate. */
-static Status begin_again(Run *run, const char *why)
+static ReelStatus begin_again(Run *run, const char *why)
 {
     RunProgress progress = {.model = run->kind->name, .epochs = run->options->epochs, .again = why};
     free_training(run);
@@ -509,23 +511,23 @@ static Status begin_again(Run *run, const char *why)
     progress.rate = run->at.rate;
     if (run->watcher && run->watcher->progress)
         run->watcher->progress(run->watcher->context, &progress);
-    Status status = prepare_model(run, NULL);
-    return status_is_ok(&status) ? prepare_training(run, NULL) : status;
+    ReelStatus status = prepare_model(run, NULL);
+    return reel_status_is_ok(&status) ? prepare_training(run, NULL) : status;
 }
 
-static Status train(Run *run)
+static ReelStatus train(Run *run)
 {
-    Status status = train_on(run);
+    ReelStatus status = train_on(run);
     while (run->diverged && run->at.rate > LEAST_RATE) {
         status = begin_again(run, status.message);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = train_on(run);
     }
     return status;
 }
 
-Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
-                 const RunOptions *options, const RunWatcher *watcher)
+ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
+                     const RunOptions *options, const RunWatcher *watcher)
 {
     memset(result, 0, sizeof *result);
     result->name = kind->name;
@@ -533,7 +535,7 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
     if (model)
         *model = NULL;
     if (options->epochs < 0 || options->batch < 1)
-        return status_usage(
+        return reel_status_usage(
             "%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d", kind->name,
             options->epochs, options->batch);
     reset_peak_rss();
@@ -542,24 +544,24 @@ Status run_model(RunResult *result, Model **model, const ModelKind *kind, const 
                .dataset = dataset,
                .kind = kind,
                .result = result,
-               .started = clock_seconds()};
+               .started = reel_clock_seconds()};
     nn_snapshot_init(&run.unknown);
     nn_snapshot_init(&run.best);
-    Status status = prepare(&run);
-    if (status_is_ok(&status))
+    ReelStatus status = prepare(&run);
+    if (reel_status_is_ok(&status))
         status = train(&run);
     run_close_files(&run, &status);
     result->seconds = run_seconds(&run);
     result->peak_rss_mb = peak_rss_mb();
     result->form = run.at.form;
     result->rate = run.at.rate;
-    if (model && status_is_ok(&status)) {
+    if (model && reel_status_is_ok(&status)) {
         *model = run.model;
         run.model = NULL;
     }
     free_training(&run);
     label_loss_free(&run.loss);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         run_result_free(result);
     return status;
 }

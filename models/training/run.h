@@ -124,15 +124,15 @@ typedef struct RunWatcher {
  * it was below 0.9 of it. Then the model is trained anew at half the learning rate, up to ten times. On
  * success the caller has the result (run_result_free) and, where `model` is not NULL, the model (model_free).
  * An error: a loss, the logits of the test part or, at the end, a weight is not finite. */
-Status run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
-                 const RunOptions *options, const RunWatcher *watcher);
+ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
+                     const RunOptions *options, const RunWatcher *watcher);
 void run_result_free(RunResult *result);
 
 /* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
 NnLoadOptions run_init_options(const RunFiles *files);
 
 /* Counts the predictions of a model on a part at probability 0.5. An error: logits that are not finite. */
-Status run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics);
+ReelStatus run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics);
 
 REEL_END_DECLS
 

@@ -21,22 +21,22 @@ static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
     const Selection *selected = &run->result->selected;
     int32_t labels = dataset_num_classes(run->dataset);
-    float *thresholds = selected->epoch ? mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
+    float *thresholds = selected->epoch ? reel_mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
     for (int32_t k = 0; thresholds && k < labels; k++)
         thresholds[k] = (float)threshold_probability(selected->thresholds[k]);
     if (selected->epoch && !thresholds)
-        snapshot->status = status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
+        snapshot->status = reel_status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
     else
         checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook, thresholds);
-    mem_free(thresholds);
+    reel_mem_free(thresholds);
 }
 
 /* The weights after an epoch, where the last `keep` are kept. */
-static Status save_weights(Run *run, int epoch)
+static ReelStatus save_weights(Run *run, int epoch)
 {
     char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
     int keep = run->options->files.keep;
-    Status status;
+    ReelStatus status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
@@ -51,12 +51,12 @@ static Status save_weights(Run *run, int epoch)
 
 /* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
  * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
-static Status save_best(Run *run)
+static ReelStatus save_best(Run *run)
 {
     char path[PATH_SIZE];
-    Status status;
+    ReelStatus status;
     if (!run->best_waits)
-        return status_ok();
+        return reel_status_ok();
     NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
     if (!snapshot)
         return status;
@@ -68,14 +68,14 @@ static Status save_best(Run *run)
     return saver_submit(run->saver, snapshot, path, NULL);
 }
 
-Status run_save_last(Run *run)
+ReelStatus run_save_last(Run *run)
 {
     char path[PATH_SIZE];
-    Status status;
+    ReelStatus status;
     if (!run->saver)
-        return status_ok();
+        return reel_status_ok();
     status = save_best(run);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
@@ -89,7 +89,7 @@ Status run_save_last(Run *run)
     run_settings_snapshot(snapshot, &run->options->files);
     nn_snapshot_append(snapshot, &run->unknown);
     file_path(run, "last", path);
-    run->saved = clock_seconds();
+    run->saved = reel_clock_seconds();
     return saver_submit(run->saver, snapshot, path, NULL);
 }
 
@@ -99,16 +99,16 @@ static int best_epoch(const Run *run)
     return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
 }
 
-Status run_after_epoch(Run *run, const RunEpoch *epoch)
+ReelStatus run_after_epoch(Run *run, const RunEpoch *epoch)
 {
     if (!run->saver)
-        return status_ok();
+        return reel_status_ok();
     if (best_epoch(run) == epoch->epoch) {
         nn_snapshot_clear(&run->best);
         copy_weights(run, &run->best);
         run->best_waits = true;
     }
-    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : status_ok();
+    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : reel_status_ok();
 }
 
 bool run_save_is_due(const Run *run)
@@ -117,7 +117,7 @@ bool run_save_is_due(const Run *run)
     if (!run->saver)
         return false;
     if (files->every == RUN_EVERY_SO_OFTEN)
-        return clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
+        return reel_clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
@@ -135,7 +135,7 @@ void run_forget_result(Run *run)
     metrics_reset(&result->metrics);
 }
 
-Status run_open_last(Run *run, Npz **npz)
+ReelStatus run_open_last(Run *run, TensorNpz **npz)
 {
     const RunFiles *files = &run->options->files;
     RunResult *result = run->result;
@@ -143,28 +143,29 @@ Status run_open_last(Run *run, Npz **npz)
     *npz = NULL;
     file_path(run, "last", path);
     if (!files->folder || !files->resume || access(path, F_OK) != 0)
-        return status_ok();
-    Status status = npz_open(npz, path);
-    if (status_is_ok(&status))
+        return reel_status_ok();
+    ReelStatus status = tensor_npz_open(npz, path);
+    if (reel_status_is_ok(&status))
         status = training_state_read(*npz, &run->at, result, run->options->epochs);
     /* The run's id comes first in the file: the rest of another run's need not fit this one. */
-    if (*npz && (status_is_ok(&status) || run->at.run[0] || npz_find(*npz, RUN_SETTINGS))) {
-        Status same = run_settings_check(*npz, files, run->at.run);
-        if (!status_is_ok(&same))
+    if (*npz && (reel_status_is_ok(&status) || run->at.run[0] || tensor_npz_find(*npz, RUN_SETTINGS))) {
+        ReelStatus same = run_settings_check(*npz, files, run->at.run);
+        if (!reel_status_is_ok(&same))
             return same;
     }
-    if (!status_is_ok(&status))
-        return status_failed("%.400s; or delete the file to train the model from the start", status.message);
+    if (!reel_status_is_ok(&status))
+        return reel_status_failed("%.400s; or delete the file to train the model from the start",
+                                  status.message);
     run->seconds_before = run->at.seconds;
     checkpoint_keep_unknown(&run->unknown, *npz);
     return run->unknown.status;
 }
 
-void run_close_files(Run *run, Status *status)
+void run_close_files(Run *run, ReelStatus *status)
 {
-    Status best = run->saver ? save_best(run) : status_ok(), saved = saver_free(run->saver);
-    if (status_is_ok(status))
-        *status = status_is_ok(&saved) ? best : saved;
+    ReelStatus best = run->saver ? save_best(run) : reel_status_ok(), saved = saver_free(run->saver);
+    if (reel_status_is_ok(status))
+        *status = reel_status_is_ok(&saved) ? best : saved;
     nn_snapshot_free(&run->best);
     nn_snapshot_free(&run->unknown);
 }

@@ -41,15 +41,15 @@ double run_seconds(const Run *run);
 /* ---- Its checkpoints ---- */
 
 /* Opens the file to go on from and reads where it is; *npz is NULL where there is none of this run. */
-Status run_open_last(Run *run, Npz **npz);
+ReelStatus run_open_last(Run *run, TensorNpz **npz);
 /* Keeps the weights after an epoch, where it is the best or the last `keep` are kept. */
-Status run_after_epoch(Run *run, const RunEpoch *epoch);
+ReelStatus run_after_epoch(Run *run, const RunEpoch *epoch);
 /* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
 bool run_save_is_due(const Run *run);
 /* Hands `last` to the thread that writes, and the best weights before it. Nothing where there are no files.
  */
-Status run_save_last(Run *run);
+ReelStatus run_save_last(Run *run);
 /* Waits for what is being written. A failure goes to *status, unless there is one. */
-void run_close_files(Run *run, Status *status);
+void run_close_files(Run *run, ReelStatus *status);
 
 #endif

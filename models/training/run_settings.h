@@ -15,9 +15,9 @@ REEL_BEGIN_DECLS
 void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files);
 /* Whether the run may go on from a file: it has the same settings, or, where one of the two names none, the
  * same id, which is `id` in the file. An error names what differs. */
-Status run_settings_check(const Npz *npz, const RunFiles *files, const char *id);
+ReelStatus run_settings_check(const TensorNpz *npz, const RunFiles *files, const char *id);
 /* The same of the file at `path`, before anything is begun; a file that is not there is no error. */
-Status run_settings_check_file(const char *path, const RunFiles *files);
+ReelStatus run_settings_check_file(const char *path, const RunFiles *files);
 
 REEL_END_DECLS
 

@@ -18,20 +18,20 @@ typedef struct Job {
 
 /* Jobs go round in a ring: filled by the caller, submitted, written by the thread. */
 struct Saver {
-    NpzOptions options;
+    TensorNpzOptions options;
     Job jobs[JOBS];
     uint64_t submitted, written;
     bool stop;
-    Status status; /* the first failure */
+    ReelStatus status; /* the first failure */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
 };
 
-static Status write_job(const Saver *saver, const Job *job)
+static ReelStatus write_job(const Saver *saver, const Job *job)
 {
-    Status status = nn_snapshot_write(&job->snapshot, job->path, saver->options);
-    if (status_is_ok(&status) && job->remove[0])
+    ReelStatus status = nn_snapshot_write(&job->snapshot, job->path, saver->options);
+    if (reel_status_is_ok(&status) && job->remove[0])
         unlink(job->remove);
     return status;
 }
@@ -45,14 +45,14 @@ static void *run(void *context)
             pthread_cond_wait(&saver->changed, &saver->lock);
         if (saver->written == saver->submitted)
             break;
-        bool go_on = status_is_ok(&saver->status);
+        bool go_on = reel_status_is_ok(&saver->status);
         Job *job = &saver->jobs[saver->written % JOBS];
         pthread_mutex_unlock(&saver->lock);
-        Status status = go_on ? write_job(saver, job) : status_ok();
+        ReelStatus status = go_on ? write_job(saver, job) : reel_status_ok();
         /* A copy of weights and moments is large, and the next one is far away. */
         nn_snapshot_free(&job->snapshot);
         pthread_mutex_lock(&saver->lock);
-        if (!status_is_ok(&status))
+        if (!reel_status_is_ok(&status))
             saver->status = status;
         saver->written++;
         pthread_cond_broadcast(&saver->changed);
@@ -61,14 +61,14 @@ static void *run(void *context)
     return NULL;
 }
 
-Status saver_new(Saver **out, NpzOptions options)
+ReelStatus saver_new(Saver **out, TensorNpzOptions options)
 {
     *out = NULL;
-    Saver *saver = mem_calloc(1, sizeof *saver);
+    Saver *saver = reel_mem_calloc(1, sizeof *saver);
     if (!saver)
-        return status_no_memory(sizeof *saver, "the saver");
+        return reel_status_no_memory(sizeof *saver, "the saver");
     saver->options = options;
-    saver->status = status_ok();
+    saver->status = reel_status_ok();
     for (int i = 0; i < JOBS; i++)
         nn_snapshot_init(&saver->jobs[i].snapshot);
     pthread_mutex_init(&saver->lock, NULL);
@@ -82,32 +82,32 @@ Status saver_new(Saver **out, NpzOptions options)
     if (error != 0) {
         pthread_cond_destroy(&saver->changed);
         pthread_mutex_destroy(&saver->lock);
-        mem_free(saver);
-        return status_failed("cannot start a thread that writes checkpoints: %s", strerror(error));
+        reel_mem_free(saver);
+        return reel_status_failed("cannot start a thread that writes checkpoints: %s", strerror(error));
     }
     *out = saver;
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status saver_free(Saver *saver)
+ReelStatus saver_free(Saver *saver)
 {
     if (!saver)
-        return status_ok();
+        return reel_status_ok();
     pthread_mutex_lock(&saver->lock);
     saver->stop = true;
     pthread_cond_broadcast(&saver->changed);
     pthread_mutex_unlock(&saver->lock);
     pthread_join(saver->thread, NULL);
-    Status status = saver->status;
+    ReelStatus status = saver->status;
     for (int i = 0; i < JOBS; i++)
         nn_snapshot_free(&saver->jobs[i].snapshot);
     pthread_cond_destroy(&saver->changed);
     pthread_mutex_destroy(&saver->lock);
-    mem_free(saver);
+    reel_mem_free(saver);
     return status;
 }
 
-NnSnapshot *saver_begin(Saver *saver, Status *status)
+NnSnapshot *saver_begin(Saver *saver, ReelStatus *status)
 {
     pthread_mutex_lock(&saver->lock);
     while (saver->submitted - saver->written == JOBS)
@@ -115,25 +115,25 @@ NnSnapshot *saver_begin(Saver *saver, Status *status)
     *status = saver->status;
     Job *job = &saver->jobs[saver->submitted % JOBS];
     pthread_mutex_unlock(&saver->lock);
-    if (!status_is_ok(status))
+    if (!reel_status_is_ok(status))
         return NULL;
     nn_snapshot_clear(&job->snapshot);
     return &job->snapshot;
 }
 
-Status saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove)
+ReelStatus saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove)
 {
     Job *job = &saver->jobs[saver->submitted % JOBS];
-    if (!status_is_ok(&snapshot->status))
+    if (!reel_status_is_ok(&snapshot->status))
         return snapshot->status;
     if (snprintf(job->path, sizeof job->path, "%s", path) >= (int)sizeof job->path ||
         snprintf(job->remove, sizeof job->remove, "%s", remove ? remove : "") >= (int)sizeof job->remove)
-        return status_failed("%.300s: the path is too long; choose a shorter one", path);
+        return reel_status_failed("%.300s: the path is too long; choose a shorter one", path);
     pthread_mutex_lock(&saver->lock);
     saver->submitted++;
     pthread_cond_broadcast(&saver->changed);
     pthread_mutex_unlock(&saver->lock);
-    return status_ok();
+    return reel_status_ok();
 }
 
 bool saver_is_idle(Saver *saver)
@@ -144,12 +144,12 @@ bool saver_is_idle(Saver *saver)
     return idle;
 }
 
-Status saver_wait(Saver *saver)
+ReelStatus saver_wait(Saver *saver)
 {
     pthread_mutex_lock(&saver->lock);
     while (saver->submitted != saver->written)
         pthread_cond_wait(&saver->changed, &saver->lock);
-    Status status = saver->status;
+    ReelStatus status = saver->status;
     pthread_mutex_unlock(&saver->lock);
     return status;
 }

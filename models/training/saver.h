@@ -13,19 +13,19 @@ REEL_BEGIN_DECLS
 typedef struct Saver Saver;
 
 /* Starts one; its options are those of the files that it writes. */
-Status saver_new(Saver **saver, NpzOptions options);
+ReelStatus saver_new(Saver **saver, TensorNpzOptions options);
 /* Waits for what is being written; returns the first failure. NULL is allowed. */
-Status saver_free(Saver *saver);
+ReelStatus saver_free(Saver *saver);
 
 /* An empty snapshot to be filled; waits until one is free. The first failure so far is in *status, and the
  * result is then NULL. */
-NnSnapshot *saver_begin(Saver *saver, Status *status);
+NnSnapshot *saver_begin(Saver *saver, ReelStatus *status);
 /* Gives the snapshot to the thread, to be written to `path`; afterwards `remove` (may be NULL) is deleted. */
-Status saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove);
+ReelStatus saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove);
 /* Whether saver_begin() would not have to wait. */
 bool saver_is_idle(Saver *saver);
 /* Waits until all is written; the first failure. */
-Status saver_wait(Saver *saver);
+ReelStatus saver_wait(Saver *saver);
 
 REEL_END_DECLS
 

@@ -6,29 +6,30 @@
 
 void selection_free(Selection *selection)
 {
-    mem_free(selection->thresholds);
-    mem_free(selection->valid_logits);
-    mem_free(selection->test_logits);
+    reel_mem_free(selection->thresholds);
+    reel_mem_free(selection->valid_logits);
+    reel_mem_free(selection->test_logits);
     *selection = (Selection){0};
 }
 
-Status selection_reserve(Selection *selection, int32_t num_labels)
+ReelStatus selection_reserve(Selection *selection, int32_t num_labels)
 {
     if (!selection->thresholds)
-        selection->thresholds = mem_calloc((size_t)num_labels, sizeof *selection->thresholds);
-    return selection->thresholds ? status_ok()
-                                 : status_no_memory((size_t)num_labels * sizeof(double), "the thresholds");
+        selection->thresholds = reel_mem_calloc((size_t)num_labels, sizeof *selection->thresholds);
+    return selection->thresholds
+               ? reel_status_ok()
+               : reel_status_no_memory((size_t)num_labels * sizeof(double), "the thresholds");
 }
 
-Status predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits)
+ReelStatus predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits)
 {
     Loader loader;
     LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
-    Status status = loader_init(&loader, part, &options);
+    ReelStatus status = loader_init(&loader, part, &options);
     Batch at;
-    while (status_is_ok(&status) && loader_next(&loader, &at)) {
+    while (reel_status_is_ok(&status) && loader_next(&loader, &at)) {
         status = trainer_predict(trainer, &at,
-                                 tensor_from(logits, DTYPE_F32, at.labels.ndim, at.labels.shape), NULL);
+                                 tensor_from(logits, TENSOR_F32, at.labels.ndim, at.labels.shape), NULL);
         logits += (int64_t)at.size * part->num_classes;
     }
     loader_free(&loader);
@@ -36,14 +37,14 @@ Status predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool p
 }
 
 /* The logits of a part in memory of their own. */
-static Status predict_new(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float **logits)
+static ReelStatus predict_new(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float **logits)
 {
     size_t bytes = (size_t)part->count * (size_t)part->num_classes * sizeof **logits;
-    *logits = mem_alloc(bytes);
-    Status status = *logits ? predict_part(trainer, part, batch, pad, *logits)
-                            : status_no_memory(bytes, "the predictions of a part");
-    if (!status_is_ok(&status)) {
-        mem_free(*logits);
+    *logits = reel_mem_alloc(bytes);
+    ReelStatus status = *logits ? predict_part(trainer, part, batch, pad, *logits)
+                                : reel_status_no_memory(bytes, "the predictions of a part");
+    if (!reel_status_is_ok(&status)) {
+        reel_mem_free(*logits);
         *logits = NULL;
     }
     return status;
@@ -51,75 +52,75 @@ static Status predict_new(Trainer *trainer, const DatasetPart *part, int batch, 
 
 static Tensor as_matrix(float *logits, const DatasetPart *part)
 {
-    return tensor_from(logits, DTYPE_F32, SHAPE(part->count, part->num_classes));
+    return tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
 }
 
-Status thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
-                       double *micro_f1, Interval *interval)
+ReelStatus thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
+                           double *micro_f1, Interval *interval)
 {
     Metrics metrics;
     Bootstrap bootstrap;
     int32_t labels = (int32_t)scores.shape[1];
     if (!tensor_is_valid(truth))
-        return status_no_memory(0, "the labels of the test part");
-    Status status = metrics_init(&metrics, labels);
-    if (!status_is_ok(&status))
+        return reel_status_no_memory(0, "the labels of the test part");
+    ReelStatus status = metrics_init(&metrics, labels);
+    if (!reel_status_is_ok(&status))
         return status;
     if (!metrics_add_each(&metrics, scores, truth, thresholds))
-        status = status_failed("thresholds need f32 scores and truth of one shape [N, K]");
+        status = reel_status_failed("thresholds need f32 scores and truth of one shape [N, K]");
     *macro_f1 = metrics_macro(&metrics).f1;
     *micro_f1 = metrics_micro(&metrics).f1;
     metrics_free(&metrics);
     bootstrap_init(&bootstrap, labels);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = bootstrap_add(&bootstrap, scores, truth, thresholds);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = bootstrap_macro_f1(&bootstrap, BOOTSTRAP_ROUNDS, 0, interval);
     bootstrap_free(&bootstrap);
     return status;
 }
 
-Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad)
+ReelStatus selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad)
 {
     const DatasetPart *part = &dataset->test;
-    Arena arena = {0};
-    mem_free(selection->test_logits);
-    Status status = predict_new(trainer, part, batch, pad, &selection->test_logits);
-    if (status_is_ok(&status))
+    TensorArena arena = {0};
+    reel_mem_free(selection->test_logits);
+    ReelStatus status = predict_new(trainer, part, batch, pad, &selection->test_logits);
+    if (reel_status_is_ok(&status))
         status =
             thresholds_test(as_matrix(selection->test_logits, part), dataset_part_label_matrix(&arena, part),
                             selection->thresholds, &selection->tuned_f1, &selection->tuned_micro_f1,
                             &selection->tuned_interval);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return status;
 }
 
-Status selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
-                          const Dataset *dataset, int batch, bool pad, int epoch)
+ReelStatus selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
+                              const Dataset *dataset, int batch, bool pad, int epoch)
 {
     const DatasetPart *part = &dataset->valid;
     float *logits;
-    Status status = predict_new(trainer, part, batch, pad, &logits);
-    if (!status_is_ok(&status))
+    ReelStatus status = predict_new(trainer, part, batch, pad, &logits);
+    if (!reel_status_is_ok(&status))
         return status;
-    Arena arena = {0};
+    TensorArena arena = {0};
     Tensor scores = as_matrix(logits, part), truth = dataset_part_label_matrix(&arena, part);
     double threshold, f1 = 0;
     status = threshold_global(scores, truth, &threshold, &f1);
-    if (status_is_ok(&status) && (selection->epoch == 0 || f1 > selection->valid_f1)) {
-        mem_free(selection->valid_logits);
+    if (reel_status_is_ok(&status) && (selection->epoch == 0 || f1 > selection->valid_f1)) {
+        reel_mem_free(selection->valid_logits);
         selection->valid_logits = logits;
         logits = NULL;
         selection->epoch = epoch;
         selection->valid_f1 = f1;
         selection->threshold = threshold;
         status = selection_reserve(selection, part->num_classes);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = threshold_per_label(scores, truth, threshold, options->strength, selection->thresholds);
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             status = selection_test(selection, trainer, dataset, batch, pad);
     }
-    mem_free(logits);
-    arena_free(&arena);
+    reel_mem_free(logits);
+    tensor_arena_free(&arena);
     return status;
 }

@@ -31,22 +31,23 @@ typedef struct Selection {
 /* Frees the thresholds. */
 void selection_free(Selection *selection);
 /* Room for the thresholds, all 0. */
-Status selection_reserve(Selection *selection, int32_t num_labels);
+ReelStatus selection_reserve(Selection *selection, int32_t num_labels);
 
 /* After an epoch: tunes a threshold on the validation part, and where the macro F1 is better than that of
  * every epoch before, selects the epoch. */
-Status selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
-                          const Dataset *dataset, int batch, bool pad, int epoch);
+ReelStatus selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
+                              const Dataset *dataset, int batch, bool pad, int epoch);
 /* Fills in the test part's figures with the thresholds that are there. */
-Status selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad);
+ReelStatus selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch,
+                          bool pad);
 
 /* What thresholds [K] come to on scores and truth [N, K]: macro and micro F1, and the 95 % interval of macro
  * F1. Errors: no memory, other shapes. */
-Status thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
-                       double *micro_f1, Interval *interval);
+ReelStatus thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
+                           double *micro_f1, Interval *interval);
 
 /* The logits of a whole part in its order, [count, K]. `pad` as in LoaderOptions. */
-Status predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits);
+ReelStatus predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits);
 
 REEL_END_DECLS
 

@@ -30,7 +30,7 @@ static double f1(Count c)
 
 static bool fits(Tensor scores, Tensor truth)
 {
-    return scores.dtype == DTYPE_F32 && truth.dtype == DTYPE_F32 && scores.ndim == 2 &&
+    return scores.dtype == TENSOR_F32 && truth.dtype == TENSOR_F32 && scores.ndim == 2 &&
            tensor_same_shape(&scores, &truth);
 }
 
@@ -79,47 +79,48 @@ static double best_threshold(const Decision *decisions, int64_t count, Count *co
     return threshold;
 }
 
-static Status new_buffers(Tensor scores, Decision **decisions, Count **counts)
+static ReelStatus new_buffers(Tensor scores, Decision **decisions, Count **counts)
 {
     size_t bytes = (size_t)tensor_numel(&scores) * sizeof **decisions;
-    *decisions = mem_alloc(bytes);
-    *counts = mem_alloc((size_t)scores.shape[1] * sizeof **counts);
-    return *decisions && *counts ? status_ok() : status_no_memory(bytes, "the scores to be sorted");
+    *decisions = reel_mem_alloc(bytes);
+    *counts = reel_mem_alloc((size_t)scores.shape[1] * sizeof **counts);
+    return *decisions && *counts ? reel_status_ok() : reel_status_no_memory(bytes, "the scores to be sorted");
 }
 
-Status threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1)
+ReelStatus threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1)
 {
     if (!fits(scores, truth))
-        return status_failed("thresholds need f32 scores and truth of one shape [N, K]");
+        return reel_status_failed("thresholds need f32 scores and truth of one shape [N, K]");
     Decision *decisions;
     Count *counts;
-    Status status = new_buffers(scores, &decisions, &counts);
-    if (status_is_ok(&status)) {
+    ReelStatus status = new_buffers(scores, &decisions, &counts);
+    if (reel_status_is_ok(&status)) {
         int64_t count = sort_decisions(scores, truth, 0, scores.shape[1], decisions, counts);
         double best;
         *threshold = best_threshold(decisions, count, counts, scores.shape[1], &best);
         if (macro_f1)
             *macro_f1 = best;
     }
-    mem_free(decisions);
-    mem_free(counts);
+    reel_mem_free(decisions);
+    reel_mem_free(counts);
     return status;
 }
 
-Status threshold_per_label(Tensor scores, Tensor truth, double global, double strength, double *thresholds)
+ReelStatus threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
+                               double *thresholds)
 {
     if (!fits(scores, truth) || !(strength >= 0))
-        return status_failed(
+        return reel_status_failed(
             "thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
     Decision *decisions;
     Count *counts;
-    Status status = new_buffers(scores, &decisions, &counts);
-    for (int64_t k = 0; status_is_ok(&status) && k < scores.shape[1]; k++) {
+    ReelStatus status = new_buffers(scores, &decisions, &counts);
+    for (int64_t k = 0; reel_status_is_ok(&status) && k < scores.shape[1]; k++) {
         int64_t count = sort_decisions(scores, truth, k, k + 1, decisions, counts);
         double best, own = best_threshold(decisions, count, counts, 1, &best), n = (double)counts->support;
         thresholds[k] = n > 0 && isfinite(strength) ? (n * own + strength * global) / (n + strength) : global;
     }
-    mem_free(decisions);
-    mem_free(counts);
+    reel_mem_free(decisions);
+    reel_mem_free(counts);
     return status;
 }

@@ -23,13 +23,14 @@ static inline double threshold_probability(double log_odds)
  * the two scores beside it; of equally good ones the highest. *macro_f1 (may be NULL) is what it reaches on
  * these scores, which flatters: it was chosen on them.
  * Errors: other shapes or dtypes, no memory. */
-Status threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1);
+ReelStatus threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1);
 
 /* One threshold for each label: t_k = (n_k own_k + strength global) / (n_k + strength), where own_k is the
  * label's best by itself and n_k its number of true examples. A label with few of them has an own_k that is
  * mostly chance, and so stays near the global one; strength 0 takes own_k as it is (the global one where
  * n_k = 0), INFINITY the global one everywhere. thresholds has room for K. */
-Status threshold_per_label(Tensor scores, Tensor truth, double global, double strength, double *thresholds);
+ReelStatus threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
+                               double *thresholds);
 
 REEL_END_DECLS
 

@@ -16,14 +16,14 @@ typedef struct Shard {
     int32_t count;
     double loss; /* the sum over this shard's decisions */
     double forward, backward;
-    Status status;
+    ReelStatus status;
 } Shard;
 
 struct Trainer {
     Model *model;
     TrainerOptions options;
     NnOptimizer *optimizer;
-    Pool *pool;
+    TensorPool *pool;
     Shard *shards;
     Tape **tapes;   /* of the shards, as the optimizer takes them */
     int32_t *order; /* the batch's texts, longest first */
@@ -44,23 +44,23 @@ TrainerOptions trainer_defaults(void)
     return options;
 }
 
-Status trainer_new(Trainer **out, Model *model, const TrainerOptions *options)
+ReelStatus trainer_new(Trainer **out, Model *model, const TrainerOptions *options)
 {
     *out = NULL;
     if (options->shards < 1 || options->threads < 1)
-        return status_usage("a trainer needs at least one shard and one thread");
+        return reel_status_usage("a trainer needs at least one shard and one thread");
     if (!(options->word_dropout >= 0 && options->word_dropout < 1))
-        return status_usage("the word dropout is %g and must lie in [0, 1)", options->word_dropout);
-    Trainer *trainer = mem_calloc(1, sizeof *trainer);
+        return reel_status_usage("the word dropout is %g and must lie in [0, 1)", options->word_dropout);
+    Trainer *trainer = reel_mem_calloc(1, sizeof *trainer);
     if (!trainer)
-        return status_no_memory(sizeof *trainer, "the trainer");
+        return reel_status_no_memory(sizeof *trainer, "the trainer");
     size_t count = (size_t)options->shards;
     *trainer = (Trainer){.model = model,
                          .options = *options,
-                         .pool = pool_new(options->threads),
-                         .shards = mem_calloc(count, sizeof(Shard)),
-                         .tapes = mem_calloc(count, sizeof(Tape *))};
-    Status status = status_ok();
+                         .pool = tensor_pool_new(options->threads),
+                         .shards = reel_mem_calloc(count, sizeof(Shard)),
+                         .tapes = reel_mem_calloc(count, sizeof(Tape *))};
+    ReelStatus status = reel_status_ok();
     bool complete = trainer->pool && trainer->shards && trainer->tapes;
     for (size_t i = 0; i < count && complete; i++) {
         trainer->shards[i].tape = trainer->tapes[i] = tape_new();
@@ -69,10 +69,10 @@ Status trainer_new(Trainer **out, Model *model, const TrainerOptions *options)
             tape_set_check_finite(trainer->tapes[i], options->check_finite);
     }
     if (!complete)
-        status = status_failed("out of memory or threads for %d shards", options->shards);
-    if (status_is_ok(&status))
+        status = reel_status_failed("out of memory or threads for %d shards", options->shards);
+    if (reel_status_is_ok(&status))
         status = nn_optimizer_new(&trainer->optimizer, &model->base, options->optimizer, trainer->pool);
-    if (!status_is_ok(&status)) {
+    if (!reel_status_is_ok(&status)) {
         trainer_free(trainer);
         return status;
     }
@@ -87,22 +87,22 @@ void trainer_free(Trainer *trainer)
     nn_optimizer_free(trainer->optimizer);
     for (int i = 0; trainer->shards && i < trainer->options.shards; i++) {
         tape_free(trainer->shards[i].tape);
-        mem_free(trainer->shards[i].ids);
-        mem_free(trainer->shards[i].offsets);
-        mem_free(trainer->shards[i].texts);
+        reel_mem_free(trainer->shards[i].ids);
+        reel_mem_free(trainer->shards[i].offsets);
+        reel_mem_free(trainer->shards[i].texts);
     }
-    pool_free(trainer->pool);
-    mem_free(trainer->shards);
-    mem_free(trainer->tapes);
-    mem_free(trainer->order);
-    mem_free(trainer);
+    tensor_pool_free(trainer->pool);
+    reel_mem_free(trainer->shards);
+    reel_mem_free(trainer->tapes);
+    reel_mem_free(trainer->order);
+    reel_mem_free(trainer);
 }
 
 /* ---- Splitting a batch ---- */
 
 static bool grow_indices(int32_t **array, int32_t count)
 {
-    int32_t *larger = mem_realloc(*array, (size_t)count * sizeof *larger);
+    int32_t *larger = reel_mem_realloc(*array, (size_t)count * sizeof *larger);
     if (larger)
         *array = larger;
     return larger != NULL;
@@ -155,9 +155,11 @@ static void order_by_length(Trainer *trainer, const Batch *batch)
 static void drop_words(const Trainer *trainer, int32_t text, int32_t *ids, int32_t length)
 {
     uint64_t step = (uint64_t)nn_optimizer_steps(trainer->optimizer);
-    Random random = random_new(trainer->options.seed ^ random_stream("words"), (step << 24) + (uint64_t)text);
+    TensorRandom random = tensor_random_new(trainer->options.seed ^ tensor_random_stream("words"),
+                                            (step << 24) + (uint64_t)text);
     for (int32_t i = 0; i < length; i++)
-        if (ids[i] >= NUM_SPECIAL_TOKENS && random_uniform_f64(&random) < trainer->options.word_dropout)
+        if (ids[i] >= NUM_SPECIAL_TOKENS &&
+            tensor_random_uniform_f64(&random) < trainer->options.word_dropout)
             ids[i] = TOKEN_UNK;
 }
 
@@ -192,7 +194,7 @@ static void deal(Trainer *trainer, const Batch *batch)
 static Tensor shard_labels(Trainer *trainer, const Shard *shard)
 {
     Tensor all = trainer->batch->labels;
-    Tensor labels = tensor_new(tape_arena(shard->tape), DTYPE_F32, SHAPE(shard->count, all.shape[1]));
+    Tensor labels = tensor_new(tape_arena(shard->tape), TENSOR_F32, TENSOR_SHAPE(shard->count, all.shape[1]));
     for (int32_t i = 0; tensor_is_valid(labels) && i < shard->count; i++)
         tensor_copy_into(tensor_select(labels, 0, i), tensor_select(all, 0, shard->texts[i]));
     return labels;
@@ -209,14 +211,14 @@ static void train_shard(Trainer *trainer, Shard *shard, Var logits, double start
     const TrainerOptions *options = &trainer->options;
     Var target = tape_constant(tape, shard_labels(trainer, shard));
     Var sum = var_bce_with_logits(logits, target, constant_or_none(tape, options->pos_weight),
-                                  constant_or_none(tape, options->weight), REDUCTION_SUM);
+                                  constant_or_none(tape, options->weight), VAR_REDUCTION_SUM);
     double labels = options->labels > 0 ? options->labels : (double)trainer->batch->labels.shape[1];
     Var loss = var_scale(sum, 1.0 / ((double)trainer->batch->size * labels), 0.0);
-    double middle = clock_seconds();
+    double middle = reel_clock_seconds();
     tape_backward(loss);
     shard->loss = var_item(sum);
     shard->forward = middle - started;
-    shard->backward = clock_seconds() - middle;
+    shard->backward = reel_clock_seconds() - middle;
 }
 
 static void give_predictions(Trainer *trainer, Shard *shard, NnSequence text, Var logits, Var attention)
@@ -239,16 +241,16 @@ static void run_shard(void *context, int index)
     Trainer *trainer = context;
     Shard *shard = &trainer->shards[index];
     Tape *tape = shard->tape;
-    double started = clock_seconds();
+    double started = reel_clock_seconds();
     tape_begin(tape);
     tape_set_grad_enabled(tape, trainer->training);
-    shard->status = status_ok();
+    shard->status = reel_status_ok();
     shard->loss = shard->forward = shard->backward = 0;
     if (shard->count == 0)
         return;
     uint64_t step = (uint64_t)nn_optimizer_steps(trainer->optimizer);
-    tape_set_random(tape, random_new(trainer->options.seed ^ random_stream("dropout"),
-                                     step * (uint64_t)trainer->options.shards + (uint64_t)index));
+    tape_set_random(tape, tensor_random_new(trainer->options.seed ^ tensor_random_stream("dropout"),
+                                            step * (uint64_t)trainer->options.shards + (uint64_t)index));
     NnSequence text = nn_pack(tape, shard->ids, shard->offsets, shard->count);
     Var attention = VAR_NONE;
     Var logits = model_forward(trainer->model, text, trainer->attention ? &attention : NULL);
@@ -259,71 +261,71 @@ static void run_shard(void *context, int index)
     shard->status = *tape_status(tape);
 }
 
-static Status run_all(Trainer *trainer, const Batch *batch, bool training)
+static ReelStatus run_all(Trainer *trainer, const Batch *batch, bool training)
 {
     if (batch->size < 1)
-        return status_failed("a batch must have at least one text");
+        return reel_status_failed("a batch must have at least one text");
     if (!reserve(trainer, batch))
-        return status_failed("out of memory for a batch of %d texts", batch->size);
-    double started = clock_seconds();
+        return reel_status_failed("out of memory for a batch of %d texts", batch->size);
+    double started = reel_clock_seconds();
     trainer->batch = batch;
     trainer->training = training;
     deal(trainer, batch);
     nn_module_train(&trainer->model->base, training);
     if (!nn_module_prepare(&trainer->model->base))
-        return status_failed("out of memory for packed weights");
-    double prepared = clock_seconds() - started;
-    pool_run(trainer->pool, run_shard, trainer, trainer->options.shards);
+        return reel_status_failed("out of memory for packed weights");
+    double prepared = reel_clock_seconds() - started;
+    tensor_pool_run(trainer->pool, run_shard, trainer, trainer->options.shards);
     trainer->times = (TrainerTimes){.prepare = prepared};
     for (int i = 0; i < trainer->options.shards; i++) {
         const Shard *shard = &trainer->shards[i];
-        if (!status_is_ok(&shard->status))
+        if (!reel_status_is_ok(&shard->status))
             return shard->status;
         if (shard->forward > trainer->times.forward)
             trainer->times.forward = shard->forward;
         if (shard->backward > trainer->times.backward)
             trainer->times.backward = shard->backward;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 static bool is_batch_by_labels(const Trainer *trainer, const Batch *batch, Tensor t)
 {
-    return t.dtype == DTYPE_F32 && t.ndim == 2 && t.shape[0] == batch->size &&
+    return t.dtype == TENSOR_F32 && t.ndim == 2 && t.shape[0] == batch->size &&
            t.shape[1] == trainer->model->config.labels;
 }
 
-Status trainer_step(Trainer *trainer, const Batch *batch, double *loss)
+ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss)
 {
-    double started = clock_seconds();
+    double started = reel_clock_seconds();
     if (!is_batch_by_labels(trainer, batch, batch->labels))
-        return status_failed("trainer: the labels of %d texts must be f32 [%d, %lld]", batch->size,
-                             batch->size, (long long)trainer->model->config.labels);
+        return reel_status_failed("trainer: the labels of %d texts must be f32 [%d, %lld]", batch->size,
+                                  batch->size, (long long)trainer->model->config.labels);
     nn_optimizer_set_lr(trainer->optimizer,
                         nn_schedule_lr(&trainer->options.schedule, nn_optimizer_steps(trainer->optimizer)));
     trainer->attention = NULL;
-    Status status = run_all(trainer, batch, true);
-    if (!status_is_ok(&status))
+    ReelStatus status = run_all(trainer, batch, true);
+    if (!reel_status_is_ok(&status))
         return status;
-    double middle = clock_seconds();
+    double middle = reel_clock_seconds();
     int used = trainer->options.shards < batch->size ? trainer->options.shards : batch->size;
     double sum = 0;
     for (int i = 0; i < used; i++)
         sum += trainer->shards[i].loss;
     status = nn_optimizer_step(trainer->optimizer, trainer->tapes, used);
-    trainer->times.optimizer = clock_seconds() - middle;
-    trainer->times.step = clock_seconds() - started;
-    bool overflowed = !status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
+    trainer->times.optimizer = reel_clock_seconds() - middle;
+    trainer->times.step = reel_clock_seconds() - started;
+    bool overflowed = !reel_status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
                       !isfinite(nn_optimizer_norm(trainer->optimizer));
     *loss = overflowed ? NAN : sum / ((double)batch->size * (double)batch->labels.shape[1]);
     return status;
 }
 
-Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention)
+ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention)
 {
     if (!is_batch_by_labels(trainer, batch, logits))
-        return status_failed("trainer: the logits of %d texts must be f32 [%d, %lld]", batch->size,
-                             batch->size, (long long)trainer->model->config.labels);
+        return reel_status_failed("trainer: the logits of %d texts must be f32 [%d, %lld]", batch->size,
+                                  batch->size, (long long)trainer->model->config.labels);
     trainer->logits = logits;
     trainer->attention = attention;
     return run_all(trainer, batch, false);

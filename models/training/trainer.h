@@ -37,16 +37,16 @@ typedef struct TrainerTimes {
 typedef struct Trainer Trainer;
 
 /* The model must outlive the trainer. Errors: an option out of range, no memory. */
-Status trainer_new(Trainer **trainer, Model *model, const TrainerOptions *options);
+ReelStatus trainer_new(Trainer **trainer, Model *model, const TrainerOptions *options);
 void trainer_free(Trainer *trainer);
 
 /* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it,
  * whatever options.labels is; NAN where gradients that are to be clipped have no finite norm, an error. */
-Status trainer_step(Trainer *trainer, const Batch *batch, double *loss);
+ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss);
 /* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
  * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of
  * batch->ids. */
-Status trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
+ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
 
 /* What the trainer holds: its optimizer, its options, the times of the last step. */
 NnOptimizer *trainer_optimizer(Trainer *trainer);

@@ -13,68 +13,68 @@
 
 /* ---- Writing ---- */
 
-static void add_result(JsonWriter *json, const RunResult *result)
+static void add_result(ReelJsonWriter *json, const RunResult *result)
 {
-    json_number(json, "best_f1", result->best_f1);
-    json_integer(json, "best_epoch", result->best_epoch);
+    reel_json_number(json, "best_f1", result->best_f1);
+    reel_json_integer(json, "best_epoch", result->best_epoch);
     if (result->selected.epoch) {
         const Selection *selected = &result->selected;
-        json_integer(json, "selected_epoch", selected->epoch);
-        json_number(json, "valid_f1", selected->valid_f1);
-        json_number(json, "threshold", selected->threshold);
-        json_number(json, "tuned_f1", selected->tuned_f1);
-        json_number(json, "tuned_micro_f1", selected->tuned_micro_f1);
-        json_number(json, "tuned_f1_low", selected->tuned_interval.low);
-        json_number(json, "tuned_f1_high", selected->tuned_interval.high);
-        json_begin_array(json, "thresholds");
+        reel_json_integer(json, "selected_epoch", selected->epoch);
+        reel_json_number(json, "valid_f1", selected->valid_f1);
+        reel_json_number(json, "threshold", selected->threshold);
+        reel_json_number(json, "tuned_f1", selected->tuned_f1);
+        reel_json_number(json, "tuned_micro_f1", selected->tuned_micro_f1);
+        reel_json_number(json, "tuned_f1_low", selected->tuned_interval.low);
+        reel_json_number(json, "tuned_f1_high", selected->tuned_interval.high);
+        reel_json_begin_array(json, "thresholds");
         for (int32_t k = 0; k < result->metrics.num_labels; k++)
-            json_number(json, NULL, selected->thresholds[k]);
-        json_end_array(json);
+            reel_json_number(json, NULL, selected->thresholds[k]);
+        reel_json_end_array(json);
     }
-    json_begin_array(json, "epochs");
+    reel_json_begin_array(json, "epochs");
     for (int i = 0; i < result->count; i++) {
         const RunEpoch *epoch = &result->epochs[i];
-        json_begin_object(json, NULL);
-        json_number(json, "train_loss", epoch->train_loss);
-        json_number(json, "test_f1", epoch->test_f1);
-        json_number(json, "test_micro_f1", epoch->test_micro_f1);
-        json_number(json, "seconds", epoch->seconds);
-        json_end_object(json);
+        reel_json_begin_object(json, NULL);
+        reel_json_number(json, "train_loss", epoch->train_loss);
+        reel_json_number(json, "test_f1", epoch->test_f1);
+        reel_json_number(json, "test_micro_f1", epoch->test_micro_f1);
+        reel_json_number(json, "seconds", epoch->seconds);
+        reel_json_end_object(json);
     }
-    json_end_array(json);
+    reel_json_end_array(json);
     const Metrics *metrics = &result->metrics;
-    json_integer(json, "test_examples", metrics->examples);
-    json_begin_array(json, "test_counts"); /* of each label: hits, predicted, support */
+    reel_json_integer(json, "test_examples", metrics->examples);
+    reel_json_begin_array(json, "test_counts"); /* of each label: hits, predicted, support */
     for (int32_t k = 0; k < metrics->num_labels; k++) {
-        json_integer(json, NULL, metrics->labels[k].hits);
-        json_integer(json, NULL, metrics->labels[k].predicted);
-        json_integer(json, NULL, metrics->labels[k].support);
+        reel_json_integer(json, NULL, metrics->labels[k].hits);
+        reel_json_integer(json, NULL, metrics->labels[k].predicted);
+        reel_json_integer(json, NULL, metrics->labels[k].support);
     }
-    json_end_array(json);
+    reel_json_end_array(json);
 }
 
 static void add_json(NnSnapshot *snapshot, const TrainingState *state, const RunResult *result)
 {
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
-    json_string(&json, "run", state->run);
-    json_integer(&json, "epoch", state->epoch);
-    json_integer(&json, "batch", state->batch);
-    json_integer(&json, "updates", state->updates);
-    json_number(&json, "loss_sum", state->loss_sum);
-    json_integer(&json, "seen", state->seen);
-    json_integer(&json, "tokens", state->tokens);
-    json_number(&json, "seconds", state->seconds);
-    json_integer(&json, "loss_form", state->form);
-    json_number(&json, "rate", state->rate);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
+    reel_json_string(&json, "run", state->run);
+    reel_json_integer(&json, "epoch", state->epoch);
+    reel_json_integer(&json, "batch", state->batch);
+    reel_json_integer(&json, "updates", state->updates);
+    reel_json_number(&json, "loss_sum", state->loss_sum);
+    reel_json_integer(&json, "seen", state->seen);
+    reel_json_integer(&json, "tokens", state->tokens);
+    reel_json_number(&json, "seconds", state->seconds);
+    reel_json_integer(&json, "loss_form", state->form);
+    reel_json_number(&json, "rate", state->rate);
     add_result(&json, result);
-    json_end_object(&json);
-    const char *bytes = json_finish(&json);
+    reel_json_end_object(&json);
+    const char *bytes = reel_json_finish(&json);
     if (bytes)
         nn_snapshot_bytes(snapshot, TRAINING, bytes, json.size);
-    else if (status_is_ok(&snapshot->status))
-        snapshot->status = status_no_memory(json.size, TRAINING);
-    json_free(&json);
+    else if (reel_status_is_ok(&snapshot->status))
+        snapshot->status = reel_status_no_memory(json.size, TRAINING);
+    reel_json_free(&json);
 }
 
 void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, const RunResult *result,
@@ -97,52 +97,55 @@ typedef struct Stored {
     int num_thresholds, num_epochs, num_counts, loss_form;
 } Stored;
 
-static const JsonField epoch_fields[] = {
-    JSON_FIELD(RunEpoch, train_loss, JSON_FIELD_NUMBER), JSON_FIELD(RunEpoch, test_f1, JSON_FIELD_NUMBER),
-    JSON_FIELD(RunEpoch, test_micro_f1, JSON_FIELD_NUMBER), JSON_FIELD(RunEpoch, seconds, JSON_FIELD_NUMBER)};
-static const JsonShape epoch_shape = JSON_SHAPE(RunEpoch, epoch_fields);
+static const ReelJsonField epoch_fields[] = {REEL_JSON_FIELD(RunEpoch, train_loss, REEL_JSON_FIELD_NUMBER),
+                                             REEL_JSON_FIELD(RunEpoch, test_f1, REEL_JSON_FIELD_NUMBER),
+                                             REEL_JSON_FIELD(RunEpoch, test_micro_f1, REEL_JSON_FIELD_NUMBER),
+                                             REEL_JSON_FIELD(RunEpoch, seconds, REEL_JSON_FIELD_NUMBER)};
+static const ReelJsonShape epoch_shape = REEL_JSON_SHAPE(RunEpoch, epoch_fields);
 
 #define PLAIN(name, member, kind)                                                                            \
     {                                                                                                        \
-        name, JSON_FIELD_##kind, offsetof(Stored, member), 0, NULL                                           \
+        name, REEL_JSON_FIELD_##kind, offsetof(Stored, member), 0, NULL                                      \
     }
 #define LIST(name, member, shape)                                                                            \
     {                                                                                                        \
-        name, JSON_FIELD_LIST, offsetof(Stored, member), offsetof(Stored, num_##member), shape               \
+        name, REEL_JSON_FIELD_LIST, offsetof(Stored, member), offsetof(Stored, num_##member), shape          \
     }
-static const JsonField stored_fields[] = {PLAIN("run", run, TEXT),
-                                          PLAIN("epoch", at.epoch, INT),
-                                          PLAIN("batch", at.batch, INTEGER),
-                                          PLAIN("updates", at.updates, INTEGER),
-                                          PLAIN("loss_sum", at.loss_sum, NUMBER),
-                                          PLAIN("seen", at.seen, INTEGER),
-                                          PLAIN("tokens", at.tokens, INTEGER),
-                                          PLAIN("seconds", at.seconds, NUMBER),
-                                          PLAIN("loss_form", loss_form, INT),
-                                          PLAIN("rate", at.rate, NUMBER),
-                                          PLAIN("best_f1", result.best_f1, NUMBER),
-                                          PLAIN("best_epoch", result.best_epoch, INT),
-                                          PLAIN("selected_epoch", result.selected.epoch, INT),
-                                          PLAIN("valid_f1", result.selected.valid_f1, NUMBER),
-                                          PLAIN("threshold", result.selected.threshold, NUMBER),
-                                          PLAIN("tuned_f1", result.selected.tuned_f1, NUMBER),
-                                          PLAIN("tuned_micro_f1", result.selected.tuned_micro_f1, NUMBER),
-                                          PLAIN("tuned_f1_low", result.selected.tuned_interval.low, NUMBER),
-                                          PLAIN("tuned_f1_high", result.selected.tuned_interval.high, NUMBER),
-                                          LIST("thresholds", thresholds, &JSON_NUMBERS),
-                                          LIST("epochs", epochs, &epoch_shape),
-                                          PLAIN("test_examples", result.metrics.examples, INTEGER),
-                                          LIST("test_counts", counts, &JSON_INTEGERS)};
-static const JsonShape stored_shape = JSON_SHAPE(Stored, stored_fields);
+static const ReelJsonField stored_fields[] = {
+    PLAIN("run", run, TEXT),
+    PLAIN("epoch", at.epoch, INT),
+    PLAIN("batch", at.batch, INTEGER),
+    PLAIN("updates", at.updates, INTEGER),
+    PLAIN("loss_sum", at.loss_sum, NUMBER),
+    PLAIN("seen", at.seen, INTEGER),
+    PLAIN("tokens", at.tokens, INTEGER),
+    PLAIN("seconds", at.seconds, NUMBER),
+    PLAIN("loss_form", loss_form, INT),
+    PLAIN("rate", at.rate, NUMBER),
+    PLAIN("best_f1", result.best_f1, NUMBER),
+    PLAIN("best_epoch", result.best_epoch, INT),
+    PLAIN("selected_epoch", result.selected.epoch, INT),
+    PLAIN("valid_f1", result.selected.valid_f1, NUMBER),
+    PLAIN("threshold", result.selected.threshold, NUMBER),
+    PLAIN("tuned_f1", result.selected.tuned_f1, NUMBER),
+    PLAIN("tuned_micro_f1", result.selected.tuned_micro_f1, NUMBER),
+    PLAIN("tuned_f1_low", result.selected.tuned_interval.low, NUMBER),
+    PLAIN("tuned_f1_high", result.selected.tuned_interval.high, NUMBER),
+    LIST("thresholds", thresholds, &reel_json_numbers),
+    LIST("epochs", epochs, &epoch_shape),
+    PLAIN("test_examples", result.metrics.examples, INTEGER),
+    LIST("test_counts", counts, &reel_json_integers)};
+static const ReelJsonShape stored_shape = REEL_JSON_SHAPE(Stored, stored_fields);
 
-static Status impossible(const char *path, const char *what, int64_t value, int64_t low, int64_t high)
+static ReelStatus impossible(const char *path, const char *what, int64_t value, int64_t low, int64_t high)
 {
-    return status_failed("%s: " TRAINING ": %s is %lld and not from %lld to %lld; go on from another file",
-                         path, what, (long long)value, (long long)low, (long long)high);
+    return reel_status_failed("%s: " TRAINING
+                              ": %s is %lld and not from %lld to %lld; go on from another file",
+                              path, what, (long long)value, (long long)low, (long long)high);
 }
 
 /* Whether the numbers can be, and go together. */
-static Status check_stored(const char *path, const Stored *s, int32_t labels, int most_epochs)
+static ReelStatus check_stored(const char *path, const Stored *s, int32_t labels, int most_epochs)
 {
     int epochs = s->num_epochs, thresholds = s->result.selected.epoch ? labels : 0;
     const struct {
@@ -164,15 +167,15 @@ static Status check_stored(const char *path, const Stored *s, int32_t labels, in
         if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
             return impossible(path, ranges[i].what, ranges[i].value, ranges[i].low, ranges[i].high);
     if (!(s->at.rate > 0 && s->at.rate <= 1))
-        return status_failed("%s: " TRAINING ": rate is %g and not in (0, 1]; go on from another file", path,
-                             s->at.rate);
+        return reel_status_failed("%s: " TRAINING ": rate is %g and not in (0, 1]; go on from another file",
+                                  path, s->at.rate);
     for (int i = 0; i < s->num_counts; i++)
         if (s->counts[i] < 0 || s->counts[i] > MOST_COUNTED)
             return impossible(path, "one of test_counts", s->counts[i], 0, MOST_COUNTED);
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status take_result(const Stored *s, RunResult *result)
+static ReelStatus take_result(const Stored *s, RunResult *result)
 {
     Metrics *metrics = &result->metrics;
     result->best_f1 = s->result.best_f1;
@@ -188,68 +191,69 @@ static Status take_result(const Stored *s, RunResult *result)
         metrics->labels[k] = (LabelCounts){.hits = counts[0], .predicted = counts[1], .support = counts[2]};
     }
     result->selected = s->result.selected;
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     if (s->num_thresholds > 0)
         status = selection_reserve(&result->selected, metrics->num_labels);
-    for (int i = 0; status_is_ok(&status) && i < s->num_thresholds; i++)
+    for (int i = 0; reel_status_is_ok(&status) && i < s->num_thresholds; i++)
         result->selected.thresholds[i] = s->thresholds[i];
     return status;
 }
 
-static Status read_stored(const Npz *npz, const NpzMember *member, Stored *stored, Arena *arena)
+static ReelStatus read_stored(const TensorNpz *npz, const TensorNpzMember *member, Stored *stored,
+                              TensorArena *arena)
 {
     const void *text;
     size_t size;
     char label[400];
-    Status status = npz_read_bytes(npz, member, arena, &text, &size);
-    if (!status_is_ok(&status))
+    ReelStatus status = tensor_npz_read_bytes(npz, member, arena, &text, &size);
+    if (!reel_status_is_ok(&status))
         return status;
-    snprintf(label, sizeof label, "%.300s: " TRAINING, npz_path(npz));
-    return json_read_fields(text, size, label, &stored_shape, stored, arena);
+    snprintf(label, sizeof label, "%.300s: " TRAINING, tensor_npz_path(npz));
+    return reel_json_read_fields(text, size, label, &stored_shape, stored, arena);
 }
 
-Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs)
+ReelStatus training_state_read(const TensorNpz *npz, TrainingState *state, RunResult *result, int most_epochs)
 {
     *state = (TrainingState){0};
-    const NpzMember *member = npz_find(npz, TRAINING);
+    const TensorNpzMember *member = tensor_npz_find(npz, TRAINING);
     if (!member)
-        return status_failed("%s: has no member " TRAINING "; go on from a file that ends in .last.npz",
-                             npz_path(npz));
-    Arena arena;
+        return reel_status_failed("%s: has no member " TRAINING "; go on from a file that ends in .last.npz",
+                                  tensor_npz_path(npz));
+    TensorArena arena;
     Stored stored = {.loss_form = LOSS_MEAN, .at.rate = 1}; /* of what version 0.1.0 wrote */
-    arena_init(&arena, 0);
-    Status status = read_stored(npz, member, &stored, &arena);
+    tensor_arena_init(&arena, 0);
+    ReelStatus status = read_stored(npz, member, &stored, &arena);
     /* Also of a state that cannot be: it may be another run's. */
     snprintf(stored.at.run, sizeof stored.at.run, "%s", stored.run ? stored.run : "");
     *state = stored.at;
     state->form = (LossForm)stored.loss_form;
-    if (status_is_ok(&status))
-        status = check_stored(npz_path(npz), &stored, result->metrics.num_labels, most_epochs);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
+        status = check_stored(tensor_npz_path(npz), &stored, result->metrics.num_labels, most_epochs);
+    if (reel_status_is_ok(&status))
         status = take_result(&stored, result);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return status;
 }
 
-void training_state_run(const Npz *npz, char run[RUN_ID_SIZE])
+void training_state_run(const TensorNpz *npz, char run[RUN_ID_SIZE])
 {
-    const NpzMember *member = npz_find(npz, TRAINING);
-    Arena arena;
+    const TensorNpzMember *member = tensor_npz_find(npz, TRAINING);
+    TensorArena arena;
     Stored stored = {0};
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     if (member)
         read_stored(npz, member, &stored, &arena); /* what comes behind the id need not fit */
     snprintf(run, RUN_ID_SIZE, "%s", stored.run ? stored.run : "");
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
-Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer)
+ReelStatus training_state_restore(const TensorNpz *npz, const TrainingState *state, NnOptimizer *optimizer)
 {
-    Status status = nn_optimizer_load_from(optimizer, npz);
-    if (status_is_ok(&status) && nn_optimizer_steps(optimizer) != state->updates)
-        status =
-            status_failed("%s: the optimizer has made %lld updates, and the run %lld; go on from another "
-                          "file",
-                          npz_path(npz), (long long)nn_optimizer_steps(optimizer), (long long)state->updates);
+    ReelStatus status = nn_optimizer_load_from(optimizer, npz);
+    if (reel_status_is_ok(&status) && nn_optimizer_steps(optimizer) != state->updates)
+        status = reel_status_failed(
+            "%s: the optimizer has made %lld updates, and the run %lld; go on from another "
+            "file",
+            tensor_npz_path(npz), (long long)nn_optimizer_steps(optimizer), (long long)state->updates);
     return status;
 }

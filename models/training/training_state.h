@@ -30,11 +30,12 @@ void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, c
 
 /* Reads the state and the result; `result->epochs` has room for `most_epochs`, the metrics are initialised.
  * Errors: it is not there, or says what cannot be. */
-Status training_state_read(const Npz *npz, TrainingState *state, RunResult *result, int most_epochs);
+ReelStatus training_state_read(const TensorNpz *npz, TrainingState *state, RunResult *result,
+                               int most_epochs);
 /* The id of the run that the state is of, or "" where it has none. */
-void training_state_run(const Npz *npz, char run[RUN_ID_SIZE]);
+void training_state_run(const TensorNpz *npz, char run[RUN_ID_SIZE]);
 /* Reads the optimizer's state. Errors: it is not there, or does not go with the training state. */
-Status training_state_restore(const Npz *npz, const TrainingState *state, NnOptimizer *optimizer);
+ReelStatus training_state_restore(const TensorNpz *npz, const TrainingState *state, NnOptimizer *optimizer);
 
 REEL_END_DECLS
 

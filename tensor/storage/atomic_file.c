@@ -34,9 +34,9 @@ static const char *remedy(int error)
     }
 }
 
-static Status failed(const char *path, const char *what, int error)
+static ReelStatus failed(const char *path, const char *what, int error)
 {
-    return status_failed("%s: cannot %s: %s; %s", path, what, strerror(error), remedy(error));
+    return reel_status_failed("%s: cannot %s: %s; %s", path, what, strerror(error), remedy(error));
 }
 
 /* `path`, or where it leads if it is a symbolic link to something that exists. */
@@ -45,21 +45,22 @@ static char *resolve(const char *path)
     struct stat info;
     char real[PATH_MAX];
     bool is_link = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
-    return mem_strdup(is_link && realpath(path, real) ? real : path);
+    return reel_mem_strdup(is_link && realpath(path, real) ? real : path);
 }
 
-static Status check_target(const char *path)
+static ReelStatus check_target(const char *path)
 {
     size_t length = strlen(path);
     struct stat info;
     if (length == 0)
-        return status_failed("cannot write a file without a name; give a path");
+        return reel_status_failed("cannot write a file without a name; give a path");
     bool exists = stat(path, &info) == 0;
     if (path[length - 1] == '/' || (exists && S_ISDIR(info.st_mode)))
-        return status_failed("%s: is a directory; give the path of a file", path);
+        return reel_status_failed("%s: is a directory; give the path of a file", path);
     if (exists && !S_ISREG(info.st_mode))
-        return status_failed("%s: is not a regular file, so it cannot be replaced; give another path", path);
-    return status_ok();
+        return reel_status_failed("%s: is not a regular file, so it cannot be replaced; give another path",
+                                  path);
+    return reel_status_ok();
 }
 
 /* Whether the name still leads to the open file: another writer may have renamed or removed it between
@@ -90,16 +91,16 @@ static int open_locked(const char *path)
     }
 }
 
-static void forget(AtomicFile *file)
+static void forget(ReelAtomicFile *file)
 {
     if (file->fd >= 0)
         close(file->fd);
-    mem_free(file->target);
-    mem_free(file->temporary);
-    *file = (AtomicFile){.fd = -1};
+    reel_mem_free(file->target);
+    reel_mem_free(file->temporary);
+    *file = (ReelAtomicFile){.fd = -1};
 }
 
-void atomic_file_abandon(AtomicFile *file)
+void reel_atomic_file_abandon(ReelAtomicFile *file)
 {
     /* Removed while the lock is held, so that it is never another writer's file that goes. */
     if (file->temporary && file->fd >= 0)
@@ -107,43 +108,43 @@ void atomic_file_abandon(AtomicFile *file)
     forget(file);
 }
 
-static Status start(AtomicFile *file)
+static ReelStatus start(ReelAtomicFile *file)
 {
     struct stat info;
     file->fd = open_locked(file->temporary);
     if (file->fd < 0 && errno == EWOULDBLOCK)
-        return status_failed("%s: is being written by another process; wait for it or give another path",
-                             file->target);
+        return reel_status_failed("%s: is being written by another process; wait for it or give another path",
+                                  file->target);
     if (file->fd < 0)
         return failed(file->target, "create the temporary file beside it", errno);
     if (ftruncate(file->fd, 0) != 0)
         return failed(file->target, "empty the temporary file beside it", errno);
     if (stat(file->target, &info) == 0 && fchmod(file->fd, info.st_mode & 0777) != 0)
         return failed(file->target, "keep the permissions", errno);
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status atomic_file_open(AtomicFile *file, const char *path)
+ReelStatus reel_atomic_file_open(ReelAtomicFile *file, const char *path)
 {
-    *file = (AtomicFile){.fd = -1};
-    Status status = check_target(path);
-    if (!status_is_ok(&status))
+    *file = (ReelAtomicFile){.fd = -1};
+    ReelStatus status = check_target(path);
+    if (!reel_status_is_ok(&status))
         return status;
     file->target = resolve(path);
     size_t size = file->target ? strlen(file->target) + sizeof ".tmp" : 0;
-    file->temporary = file->target ? mem_alloc(size) : NULL;
+    file->temporary = file->target ? reel_mem_alloc(size) : NULL;
     if (!file->temporary) {
         forget(file);
-        return status_no_memory(size, path);
+        return reel_status_no_memory(size, path);
     }
     snprintf(file->temporary, size, "%s.tmp", file->target);
     status = start(file);
-    if (!status_is_ok(&status))
-        atomic_file_abandon(file);
+    if (!reel_status_is_ok(&status))
+        reel_atomic_file_abandon(file);
     return status;
 }
 
-Status atomic_file_write(AtomicFile *file, uint64_t offset, const void *data, size_t size)
+ReelStatus reel_atomic_file_write(ReelAtomicFile *file, uint64_t offset, const void *data, size_t size)
 {
     const char *bytes = data;
     while (size > 0) {
@@ -156,11 +157,11 @@ Status atomic_file_write(AtomicFile *file, uint64_t offset, const void *data, si
         offset += (uint64_t)written;
         size -= (size_t)written;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* Makes the rename itself durable. */
-static Status sync_folder(const char *path)
+static ReelStatus sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char folder[PATH_MAX];
@@ -172,21 +173,21 @@ static Status sync_folder(const char *path)
     /* A folder that may be written but not listed cannot be opened; file systems that cannot sync a
      * folder say EINVAL. Neither is a failure of the write. */
     if (fd < 0)
-        return errno == EACCES ? status_ok() : failed(path, "sync its folder", errno);
+        return errno == EACCES ? reel_status_ok() : failed(path, "sync its folder", errno);
     int error = fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : errno;
     close(fd);
-    return error ? failed(path, "sync its folder", error) : status_ok();
+    return error ? failed(path, "sync its folder", error) : reel_status_ok();
 }
 
-Status atomic_file_commit(AtomicFile *file)
+ReelStatus reel_atomic_file_commit(ReelAtomicFile *file)
 {
-    Status status = status_ok();
+    ReelStatus status = reel_status_ok();
     if (fsync(file->fd) != 0)
         status = failed(file->target, "write to the disk", errno);
     else if (rename(file->temporary, file->target) != 0)
         status = failed(file->target, "put the new file in place", errno);
-    if (!status_is_ok(&status)) {
-        atomic_file_abandon(file);
+    if (!reel_status_is_ok(&status)) {
+        reel_atomic_file_abandon(file);
         return status;
     }
     status = sync_folder(file->target);
@@ -194,16 +195,16 @@ Status atomic_file_commit(AtomicFile *file)
     return status;
 }
 
-Status atomic_file_put(const char *path, const void *data, size_t size)
+ReelStatus reel_atomic_file_put(const char *path, const void *data, size_t size)
 {
-    AtomicFile file;
-    Status status = atomic_file_open(&file, path);
-    if (!status_is_ok(&status))
+    ReelAtomicFile file;
+    ReelStatus status = reel_atomic_file_open(&file, path);
+    if (!reel_status_is_ok(&status))
         return status;
-    status = atomic_file_write(&file, 0, data, size);
-    if (!status_is_ok(&status)) {
-        atomic_file_abandon(&file);
+    status = reel_atomic_file_write(&file, 0, data, size);
+    if (!reel_status_is_ok(&status)) {
+        reel_atomic_file_abandon(&file);
         return status;
     }
-    return atomic_file_commit(&file);
+    return reel_atomic_file_commit(&file);
 }

@@ -17,25 +17,25 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct AtomicFile {
+typedef struct ReelAtomicFile {
     char *target;    /* symbolic links are followed, so that a link stays a link */
     char *temporary; /* NULL: not open */
     int fd;
-} AtomicFile;
+} ReelAtomicFile;
 
 /* Opens the temporary file. The permissions of an existing target are kept. On failure there is nothing
  * to close. */
-Status atomic_file_open(AtomicFile *file, const char *path);
+ReelStatus reel_atomic_file_open(ReelAtomicFile *file, const char *path);
 /* Writes all `size` bytes at `offset`. Beyond a failure the file can only be abandoned. */
-Status atomic_file_write(AtomicFile *file, uint64_t offset, const void *data, size_t size);
+ReelStatus reel_atomic_file_write(ReelAtomicFile *file, uint64_t offset, const void *data, size_t size);
 /* Makes the file appear under its name and closes it, or removes the temporary file. Where only the last
  * step fails (the sync of the folder), the new file is in place but may not survive a power failure. */
-Status atomic_file_commit(AtomicFile *file);
+ReelStatus reel_atomic_file_commit(ReelAtomicFile *file);
 /* Removes the temporary file; the target stays as it was. Allowed after any of the above. */
-void atomic_file_abandon(AtomicFile *file);
+void reel_atomic_file_abandon(ReelAtomicFile *file);
 
 /* All in one: the file at `path` has exactly these bytes, or is what it was. */
-Status atomic_file_put(const char *path, const void *data, size_t size);
+ReelStatus reel_atomic_file_put(const char *path, const void *data, size_t size);
 
 REEL_END_DECLS
 

@@ -11,13 +11,13 @@ static void make(void)
 }
 
 /* newlocale() of "C" needs no file and no memory in glibc; were it to fail, the locale stays as it is. */
-locale_t c_locale_enter(void)
+locale_t reel_c_locale_enter(void)
 {
     pthread_once(&once, make);
     return c_locale ? uselocale(c_locale) : (locale_t)0;
 }
 
-void c_locale_leave(locale_t before)
+void reel_c_locale_leave(locale_t before)
 {
     if (before)
         uselocale(before);

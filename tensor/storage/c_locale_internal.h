@@ -6,8 +6,8 @@
 
 #include <locale.h>
 
-/* Gives the locale to hand to c_locale_leave(). */
-locale_t c_locale_enter(void);
-void c_locale_leave(locale_t before);
+/* Gives the locale to hand to reel_c_locale_leave(). */
+locale_t reel_c_locale_enter(void);
+void reel_c_locale_leave(locale_t before);
 
 #endif

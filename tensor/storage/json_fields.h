@@ -11,60 +11,61 @@
 REEL_BEGIN_DECLS
 
 typedef enum {
-    JSON_FIELD_TEXT,    /* char *, NULL where missing */
-    JSON_FIELD_INT,     /* int */
-    JSON_FIELD_INTEGER, /* int64_t */
-    JSON_FIELD_NUMBER,  /* double; null is NaN */
-    JSON_FIELD_BOOL,    /* bool */
-    JSON_FIELD_LIST     /* a pointer to elements and an int that counts them */
-} JsonFieldKind;
+    REEL_JSON_FIELD_TEXT,    /* char *, NULL where missing */
+    REEL_JSON_FIELD_INT,     /* int */
+    REEL_JSON_FIELD_INTEGER, /* int64_t */
+    REEL_JSON_FIELD_NUMBER,  /* double; null is NaN */
+    REEL_JSON_FIELD_BOOL,    /* bool */
+    REEL_JSON_FIELD_LIST     /* a pointer to elements and an int that counts them */
+} ReelJsonFieldKind;
 
-typedef struct JsonShape JsonShape;
+typedef struct ReelJsonShape ReelJsonShape;
 
 /* One member: its key in the object, its type, and where it is in the struct. */
-typedef struct JsonField {
+typedef struct ReelJsonField {
     const char *name; /* NULL: the value itself, without an object around it (lists of numbers) */
-    JsonFieldKind kind;
+    ReelJsonFieldKind kind;
     size_t offset;
-    size_t count_offset; /* LIST: of the int */
-    const JsonShape *of; /* LIST: of the elements */
-} JsonField;
+    size_t count_offset;     /* LIST: of the int */
+    const ReelJsonShape *of; /* LIST: of the elements */
+} ReelJsonField;
 
 /* A struct as a table of its members. */
-struct JsonShape {
+struct ReelJsonShape {
     size_t size; /* of the struct */
-    const JsonField *fields;
+    const ReelJsonField *fields;
     int count;
 };
 
 /* A member whose key is its name. */
-#define JSON_FIELD(type, member, kind)                                                                       \
+#define REEL_JSON_FIELD(type, member, kind)                                                                  \
     {                                                                                                        \
 #member, kind, offsetof(type, member), 0, NULL                                                       \
     }
 /* A list and the int that counts its elements, which have the shape `shape`. */
-#define JSON_LIST(type, member, counter, shape)                                                              \
+#define REEL_JSON_LIST(type, member, counter, shape)                                                         \
     {                                                                                                        \
-#member, JSON_FIELD_LIST, offsetof(type, member), offsetof(type, counter), shape                     \
+#member, REEL_JSON_FIELD_LIST, offsetof(type, member), offsetof(type, counter), shape                \
     }
 /* The shape of a struct from the array of its members. */
-#define JSON_SHAPE(type, fields)                                                                             \
+#define REEL_JSON_SHAPE(type, fields)                                                                        \
     {                                                                                                        \
         sizeof(type), fields, (int)(sizeof(fields) / sizeof(fields)[0])                                      \
     }
 
 /* What lists of strings, of int, of int64_t and of double have as elements. */
-extern const JsonShape JSON_TEXTS;
-extern const JsonShape JSON_INTS;     /* of int */
-extern const JsonShape JSON_INTEGERS; /* of int64_t */
-extern const JsonShape JSON_NUMBERS;  /* of double */
+extern const ReelJsonShape reel_json_texts;
+extern const ReelJsonShape reel_json_ints;     /* of int */
+extern const ReelJsonShape reel_json_integers; /* of int64_t */
+extern const ReelJsonShape reel_json_numbers;  /* of double */
 
 /* Writes the struct as an object under `key` (NULL in an array and at the top). */
-void json_write_fields(JsonWriter *writer, const char *key, const JsonShape *shape, const void *object);
+void reel_json_write_fields(ReelJsonWriter *writer, const char *key, const ReelJsonShape *shape,
+                            const void *object);
 /* Reads a whole JSON text, ended by a zero byte, whose value is an object. Memory for strings and lists comes
  * from the arena. `name` stands for the file in messages. Errors: no JSON, another type, no memory. */
-Status json_read_fields(const char *text, size_t size, const char *name, const JsonShape *shape, void *object,
-                        Arena *arena);
+ReelStatus reel_json_read_fields(const char *text, size_t size, const char *name, const ReelJsonShape *shape,
+                                 void *object, TensorArena *arena);
 
 REEL_END_DECLS
 

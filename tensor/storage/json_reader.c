@@ -7,36 +7,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-void json_reader_open(JsonReader *json, const char *text, size_t size, const char *name)
+void reel_json_reader_open(ReelJsonReader *json, const char *text, size_t size, const char *name)
 {
-    *json = (JsonReader){.name = name, .text = text, .size = size, .status = status_ok()};
+    *json = (ReelJsonReader){.name = name, .text = text, .size = size, .status = reel_status_ok()};
 }
 
-void json_reader_close(JsonReader *json)
+void reel_json_reader_close(ReelJsonReader *json)
 {
-    bytes_free(&json->string);
+    reel_bytes_free(&json->string);
 }
 
-bool json_reader_fail(JsonReader *json, const char *format, ...)
+bool reel_json_reader_fail(ReelJsonReader *json, const char *format, ...)
 {
-    if (!status_is_ok(&json->status))
+    if (!reel_status_is_ok(&json->status))
         return false;
     char what[300];
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    json->status = status_failed("%s: byte %zu: %s", json->name, json->at, what);
+    json->status = reel_status_failed("%s: byte %zu: %s", json->name, json->at, what);
     return false;
 }
 
-static bool is_fine(const JsonReader *json)
+static bool is_fine(const ReelJsonReader *json)
 {
-    return json->status.code == STATUS_OK;
+    return json->status.code == REEL_STATUS_OK;
 }
 
 /* The next byte that is no white space, or -1 at the end. */
-static int next_byte(JsonReader *json)
+static int next_byte(ReelJsonReader *json)
 {
     while (json->at < json->size) {
         char c = json->text[json->at];
@@ -47,80 +47,81 @@ static int next_byte(JsonReader *json)
     return -1;
 }
 
-JsonKind json_reader_peek(JsonReader *json)
+ReelJsonKind reel_json_reader_peek(ReelJsonReader *json)
 {
     if (!is_fine(json))
-        return JSON_BROKEN;
+        return REEL_JSON_BROKEN;
     int c = next_byte(json);
     switch (c) {
     case 'n':
-        return JSON_NULL;
+        return REEL_JSON_NULL;
     case 'f':
-        return JSON_FALSE;
+        return REEL_JSON_FALSE;
     case 't':
-        return JSON_TRUE;
+        return REEL_JSON_TRUE;
     case '"':
-        return JSON_STRING;
+        return REEL_JSON_STRING;
     case '[':
-        return JSON_ARRAY;
+        return REEL_JSON_ARRAY;
     case '{':
-        return JSON_OBJECT;
+        return REEL_JSON_OBJECT;
     default:
         if (c == '-' || (c >= '0' && c <= '9'))
-            return JSON_NUMBER;
-        json_reader_fail(json, c < 0 ? "the file ends where a value should be"
-                                     : "this is not the beginning of a JSON value");
-        return JSON_BROKEN;
+            return REEL_JSON_NUMBER;
+        reel_json_reader_fail(json, c < 0 ? "the file ends where a value should be"
+                                          : "this is not the beginning of a JSON value");
+        return REEL_JSON_BROKEN;
     }
 }
 
-static bool expect(JsonReader *json, JsonKind kind, const char *what)
+static bool expect(ReelJsonReader *json, ReelJsonKind kind, const char *what)
 {
-    JsonKind found = json_reader_peek(json);
-    return found == kind || (found != JSON_BROKEN && json_reader_fail(json, "%s is expected here", what));
+    ReelJsonKind found = reel_json_reader_peek(json);
+    return found == kind ||
+           (found != REEL_JSON_BROKEN && reel_json_reader_fail(json, "%s is expected here", what));
 }
 
-static bool word(JsonReader *json, const char *text)
+static bool word(ReelJsonReader *json, const char *text)
 {
     size_t size = strlen(text);
     if (json->size - json->at < size || memcmp(json->text + json->at, text, size) != 0)
-        return json_reader_fail(json, "this is not the beginning of a JSON value");
+        return reel_json_reader_fail(json, "this is not the beginning of a JSON value");
     json->at += size;
     return true;
 }
 
-bool json_reader_null(JsonReader *json)
+bool reel_json_reader_null(ReelJsonReader *json)
 {
-    return expect(json, JSON_NULL, "null") && word(json, "null");
+    return expect(json, REEL_JSON_NULL, "null") && word(json, "null");
 }
 
-bool json_reader_bool(JsonReader *json, bool *out)
+bool reel_json_reader_bool(ReelJsonReader *json, bool *out)
 {
-    JsonKind kind = json_reader_peek(json);
-    if (kind == JSON_TRUE || kind == JSON_FALSE) {
-        *out = kind == JSON_TRUE;
+    ReelJsonKind kind = reel_json_reader_peek(json);
+    if (kind == REEL_JSON_TRUE || kind == REEL_JSON_FALSE) {
+        *out = kind == REEL_JSON_TRUE;
         return word(json, *out ? "true" : "false");
     }
-    return kind != JSON_BROKEN && json_reader_fail(json, "true or false is expected here");
+    return kind != REEL_JSON_BROKEN && reel_json_reader_fail(json, "true or false is expected here");
 }
 
 /* ---- Numbers ---- */
 
-static bool is_digit(const JsonReader *json)
+static bool is_digit(const ReelJsonReader *json)
 {
     return json->at < json->size && json->text[json->at] >= '0' && json->text[json->at] <= '9';
 }
 
-static bool digits(JsonReader *json)
+static bool digits(ReelJsonReader *json)
 {
     if (!is_digit(json))
-        return json_reader_fail(json, "a digit is expected here");
+        return reel_json_reader_fail(json, "a digit is expected here");
     while (is_digit(json))
         json->at++;
     return true;
 }
 
-static bool take(JsonReader *json, const char *any)
+static bool take(ReelJsonReader *json, const char *any)
 {
     if (json->at >= json->size || !memchr(any, json->text[json->at], strlen(any)))
         return false;
@@ -128,7 +129,7 @@ static bool take(JsonReader *json, const char *any)
     return true;
 }
 
-static bool number(JsonReader *json, bool *whole)
+static bool number(ReelJsonReader *json, bool *whole)
 {
     *whole = true;
     take(json, "-");
@@ -148,9 +149,9 @@ static bool number(JsonReader *json, bool *whole)
     return true;
 }
 
-bool json_reader_int(JsonReader *json, int64_t *out)
+bool reel_json_reader_int(ReelJsonReader *json, int64_t *out)
 {
-    if (!expect(json, JSON_NUMBER, "a number"))
+    if (!expect(json, REEL_JSON_NUMBER, "a number"))
         return false;
     size_t begin = json->at;
     bool whole;
@@ -164,27 +165,27 @@ bool json_reader_int(JsonReader *json, int64_t *out)
         whole = !__builtin_mul_overflow(value, 10, &value) &&
                 !__builtin_add_overflow(value, json->text[i] - '0', &value);
     if (!whole)
-        return json_reader_fail(json, "a whole number is expected here");
+        return reel_json_reader_fail(json, "a whole number is expected here");
     json->at = end;
     *out = negative ? -value : value;
     return true;
 }
 
-bool json_reader_int_in(JsonReader *json, int64_t low, int64_t high, int64_t *out)
+bool reel_json_reader_int_in(ReelJsonReader *json, int64_t low, int64_t high, int64_t *out)
 {
     int64_t value;
-    if (!json_reader_int(json, &value))
+    if (!reel_json_reader_int(json, &value))
         return false;
     if (value < low || value > high)
-        return json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
-                                (long long)high);
+        return reel_json_reader_fail(json, "%lld is not from %lld to %lld", (long long)value, (long long)low,
+                                     (long long)high);
     *out = value;
     return true;
 }
 
-bool json_reader_number(JsonReader *json, double *out)
+bool reel_json_reader_number(ReelJsonReader *json, double *out)
 {
-    if (!expect(json, JSON_NUMBER, "a number"))
+    if (!expect(json, REEL_JSON_NUMBER, "a number"))
         return false;
     size_t begin = json->at;
     bool whole;
@@ -192,18 +193,18 @@ bool json_reader_number(JsonReader *json, double *out)
     if (!number(json, &whole))
         return false;
     if (json->at - begin >= sizeof text)
-        return json_reader_fail(json, "a number of more than %zu characters", sizeof text - 1);
+        return reel_json_reader_fail(json, "a number of more than %zu characters", sizeof text - 1);
     memcpy(text, json->text + begin, json->at - begin);
     text[json->at - begin] = '\0';
-    locale_t before = c_locale_enter();
+    locale_t before = reel_c_locale_enter();
     *out = strtod(text, NULL);
-    c_locale_leave(before);
+    reel_c_locale_leave(before);
     return true;
 }
 
 /* ---- Strings ---- */
 
-static bool hex4(JsonReader *json, uint32_t *out)
+static bool hex4(ReelJsonReader *json, uint32_t *out)
 {
     uint32_t value = 0;
     for (int i = 0; i < 4; i++, json->at++) {
@@ -213,7 +214,7 @@ static bool hex4(JsonReader *json, uint32_t *out)
                     : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                            : -1;
         if (digit < 0)
-            return json_reader_fail(json, "\\u needs four hexadecimal digits");
+            return reel_json_reader_fail(json, "\\u needs four hexadecimal digits");
         value = value << 4 | (uint32_t)digit;
     }
     *out = value;
@@ -221,7 +222,7 @@ static bool hex4(JsonReader *json, uint32_t *out)
 }
 
 /* Behind "\u". Half a pair of surrogates is no character. */
-static bool unicode_escape(JsonReader *json)
+static bool unicode_escape(ReelJsonReader *json)
 {
     uint32_t code = 0, low = 0;
     char text[4];
@@ -230,28 +231,29 @@ static bool unicode_escape(JsonReader *json)
     if (code >= 0xD800 && code <= 0xDFFF) {
         bool pair = code < 0xDC00 && take(json, "\\") && take(json, "u") && hex4(json, &low);
         if (!pair || low < 0xDC00 || low > 0xDFFF)
-            return json_reader_fail(json, "half of a surrogate pair");
+            return reel_json_reader_fail(json, "half of a surrogate pair");
         code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
     }
-    return bytes_append(&json->string, text, (size_t)utf8_encode(code, text)) ||
-           json_reader_fail(json, "out of memory");
+    return reel_bytes_append(&json->string, text, (size_t)reel_utf8_encode(code, text)) ||
+           reel_json_reader_fail(json, "out of memory");
 }
 
-static bool escape(JsonReader *json)
+static bool escape(ReelJsonReader *json)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (take(json, "u"))
         return unicode_escape(json);
     const char *found = json->at < json->size ? memchr(from, json->text[json->at], sizeof from - 1) : NULL;
     if (!found)
-        return json_reader_fail(json, "no such escape");
+        return reel_json_reader_fail(json, "no such escape");
     json->at++;
-    return bytes_append(&json->string, &to[found - from], 1) || json_reader_fail(json, "out of memory");
+    return reel_bytes_append(&json->string, &to[found - from], 1) ||
+           reel_json_reader_fail(json, "out of memory");
 }
 
-bool json_reader_string(JsonReader *json)
+bool reel_json_reader_string(ReelJsonReader *json)
 {
-    if (!expect(json, JSON_STRING, "a string"))
+    if (!expect(json, REEL_JSON_STRING, "a string"))
         return false;
     json->at++;
     json->string.size = 0;
@@ -260,52 +262,52 @@ bool json_reader_string(JsonReader *json)
         while (json->at < json->size && json->text[json->at] != '"' && json->text[json->at] != '\\' &&
                (unsigned char)json->text[json->at] >= 0x20)
             json->at++;
-        size_t size = json->at - begin, valid = utf8_valid(json->text + begin, size);
+        size_t size = json->at - begin, valid = reel_utf8_valid(json->text + begin, size);
         if (valid < size) {
             json->at = begin + valid;
-            return json_reader_fail(json, "not UTF-8");
+            return reel_json_reader_fail(json, "not UTF-8");
         }
-        if (!bytes_append(&json->string, json->text + begin, size))
-            return json_reader_fail(json, "out of memory");
+        if (!reel_bytes_append(&json->string, json->text + begin, size))
+            return reel_json_reader_fail(json, "out of memory");
         if (take(json, "\""))
             return true;
         if (!take(json, "\\"))
-            return json_reader_fail(json, json->at < json->size ? "a control character must be escaped"
-                                                                : "the file ends inside a string");
+            return reel_json_reader_fail(json, json->at < json->size ? "a control character must be escaped"
+                                                                     : "the file ends inside a string");
         if (!escape(json))
             return false;
     }
 }
 
-bool json_reader_is(const JsonReader *json, const char *text)
+bool reel_json_reader_is(const ReelJsonReader *json, const char *text)
 {
     return json->string.size == strlen(text) && memcmp(json->string.data, text, json->string.size) == 0;
 }
 
 /* ---- Arrays and objects ---- */
 
-static bool enter(JsonReader *json, JsonKind kind, const char *what)
+static bool enter(ReelJsonReader *json, ReelJsonKind kind, const char *what)
 {
     if (!expect(json, kind, what))
         return false;
-    if (++json->depth > JSON_READER_MAX_DEPTH)
-        return json_reader_fail(json, "nested more than %d deep", JSON_READER_MAX_DEPTH);
+    if (++json->depth > REEL_JSON_READER_MAX_DEPTH)
+        return reel_json_reader_fail(json, "nested more than %d deep", REEL_JSON_READER_MAX_DEPTH);
     json->at++;
     return true;
 }
 
-bool json_reader_open_object(JsonReader *json)
+bool reel_json_reader_open_object(ReelJsonReader *json)
 {
-    return enter(json, JSON_OBJECT, "an object");
+    return enter(json, REEL_JSON_OBJECT, "an object");
 }
 
-bool json_reader_open_array(JsonReader *json)
+bool reel_json_reader_open_array(ReelJsonReader *json)
 {
-    return enter(json, JSON_ARRAY, "an array");
+    return enter(json, REEL_JSON_ARRAY, "an array");
 }
 
 /* Whether another member follows; eats the comma or the closing bracket. */
-static bool more(JsonReader *json, bool *first, char closing)
+static bool more(ReelJsonReader *json, bool *first, char closing)
 {
     if (!is_fine(json))
         return false;
@@ -316,65 +318,65 @@ static bool more(JsonReader *json, bool *first, char closing)
         return false;
     }
     if (!*first && c != ',')
-        return json_reader_fail(json, "',' or '%c' is expected here", closing);
+        return reel_json_reader_fail(json, "',' or '%c' is expected here", closing);
     json->at += !*first;
     *first = false;
     return true;
 }
 
-bool json_reader_next_item(JsonReader *json, bool *first)
+bool reel_json_reader_next_item(ReelJsonReader *json, bool *first)
 {
     return more(json, first, ']');
 }
 
-bool json_reader_next_key(JsonReader *json, bool *first)
+bool reel_json_reader_next_key(ReelJsonReader *json, bool *first)
 {
-    if (!more(json, first, '}') || !json_reader_string(json))
+    if (!more(json, first, '}') || !reel_json_reader_string(json))
         return false;
     if (next_byte(json) != ':')
-        return json_reader_fail(json, "':' is expected here");
+        return reel_json_reader_fail(json, "':' is expected here");
     json->at++;
     return true;
 }
 
-bool json_reader_skip(JsonReader *json)
+bool reel_json_reader_skip(ReelJsonReader *json)
 {
     bool first = true, flag;
-    switch (json_reader_peek(json)) {
-    case JSON_NULL:
-        return json_reader_null(json);
-    case JSON_FALSE:
-    case JSON_TRUE:
-        return json_reader_bool(json, &flag);
-    case JSON_NUMBER:
+    switch (reel_json_reader_peek(json)) {
+    case REEL_JSON_NULL:
+        return reel_json_reader_null(json);
+    case REEL_JSON_FALSE:
+    case REEL_JSON_TRUE:
+        return reel_json_reader_bool(json, &flag);
+    case REEL_JSON_NUMBER:
         return number(json, &flag);
-    case JSON_STRING:
-        return json_reader_string(json);
-    case JSON_ARRAY:
-        for (json_reader_open_array(json); json_reader_next_item(json, &first);)
-            json_reader_skip(json);
+    case REEL_JSON_STRING:
+        return reel_json_reader_string(json);
+    case REEL_JSON_ARRAY:
+        for (reel_json_reader_open_array(json); reel_json_reader_next_item(json, &first);)
+            reel_json_reader_skip(json);
         return is_fine(json);
-    case JSON_OBJECT:
-        for (json_reader_open_object(json); json_reader_next_key(json, &first);)
-            json_reader_skip(json);
+    case REEL_JSON_OBJECT:
+        for (reel_json_reader_open_object(json); reel_json_reader_next_key(json, &first);)
+            reel_json_reader_skip(json);
         return is_fine(json);
     default:
         return false;
     }
 }
 
-bool json_reader_end(JsonReader *json)
+bool reel_json_reader_end(ReelJsonReader *json)
 {
     if (!is_fine(json))
         return false;
-    return next_byte(json) < 0 || json_reader_fail(json, "something follows the end of the JSON value");
+    return next_byte(json) < 0 || reel_json_reader_fail(json, "something follows the end of the JSON value");
 }
 
 /* ---- Writing ---- */
 
-bool json_reader_write_string(Bytes *out, const char *text, size_t size)
+bool reel_json_reader_write_string(ReelBytes *out, const char *text, size_t size)
 {
-    bool fine = bytes_append(out, "\"", 1);
+    bool fine = reel_bytes_append(out, "\"", 1);
     for (size_t i = 0; i < size && fine; i++) {
         unsigned char c = (unsigned char)text[i];
         char escaped[8];
@@ -386,7 +388,7 @@ bool json_reader_write_string(Bytes *out, const char *text, size_t size)
             length = snprintf(escaped, sizeof escaped, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
         else if (c < 0x20)
             length = snprintf(escaped, sizeof escaped, "\\u%04x", c);
-        fine = bytes_append(out, escaped, (size_t)length);
+        fine = reel_bytes_append(out, escaped, (size_t)length);
     }
-    return fine && bytes_append(out, "\"", 1);
+    return fine && reel_bytes_append(out, "\"", 1);
 }

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void append(JsonWriter *writer, const char *bytes, size_t size)
+static void append(ReelJsonWriter *writer, const char *bytes, size_t size)
 {
     if (writer->failed)
         return;
     if (writer->capacity - writer->size < size + 1) {
         size_t capacity = 2 * writer->capacity + size + 256;
-        char *larger = mem_realloc(writer->text, capacity);
+        char *larger = reel_mem_realloc(writer->text, capacity);
         if (!larger) {
             writer->failed = true;
             return;
@@ -27,21 +27,21 @@ static void append(JsonWriter *writer, const char *bytes, size_t size)
     writer->size += size;
 }
 
-static void append_text(JsonWriter *writer, const char *text)
+static void append_text(ReelJsonWriter *writer, const char *text)
 {
     append(writer, text, strlen(text));
 }
 
 /* A file's name may be any bytes, but JSON is UTF-8: U+FFFD stands for what is none. */
-static void append_quoted(JsonWriter *writer, const char *text)
+static void append_quoted(ReelJsonWriter *writer, const char *text)
 {
-    size_t valid = utf8_valid(text, strlen(text));
+    size_t valid = reel_utf8_valid(text, strlen(text));
     append_text(writer, "\"");
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         char escape[8];
         if ((const char *)p == text + valid) {
             append_text(writer, "\xEF\xBF\xBD");
-            valid += 1 + utf8_valid(text + valid + 1, strlen(text + valid + 1));
+            valid += 1 + reel_utf8_valid(text + valid + 1, strlen(text + valid + 1));
             continue;
         }
         if (*p == '"' || *p == '\\')
@@ -57,7 +57,7 @@ static void append_quoted(JsonWriter *writer, const char *text)
     append_text(writer, "\"");
 }
 
-static void new_line(JsonWriter *writer)
+static void new_line(ReelJsonWriter *writer)
 {
     if (writer->compact)
         return;
@@ -67,7 +67,7 @@ static void new_line(JsonWriter *writer)
 }
 
 /* The comma, the line and the key in front of a value. */
-static void begin_value(JsonWriter *writer, const char *key)
+static void begin_value(ReelJsonWriter *writer, const char *key)
 {
     if (writer->depth > 0) {
         if (writer->filled[writer->depth])
@@ -81,18 +81,18 @@ static void begin_value(JsonWriter *writer, const char *key)
     }
 }
 
-static void begin(JsonWriter *writer, const char *key, const char *bracket)
+static void begin(ReelJsonWriter *writer, const char *key, const char *bracket)
 {
     begin_value(writer, key);
     append_text(writer, bracket);
-    if (writer->depth + 1 < JSON_MAX_DEPTH)
+    if (writer->depth + 1 < REEL_JSON_MAX_DEPTH)
         writer->depth++;
     else
         writer->failed = true;
     writer->filled[writer->depth] = false;
 }
 
-static void end(JsonWriter *writer, const char *bracket)
+static void end(ReelJsonWriter *writer, const char *bracket)
 {
     bool filled = writer->filled[writer->depth];
     if (writer->depth > 0)
@@ -102,33 +102,33 @@ static void end(JsonWriter *writer, const char *bracket)
     append_text(writer, bracket);
 }
 
-void json_begin_object(JsonWriter *writer, const char *key)
+void reel_json_begin_object(ReelJsonWriter *writer, const char *key)
 {
     begin(writer, key, "{");
 }
 
-void json_end_object(JsonWriter *writer)
+void reel_json_end_object(ReelJsonWriter *writer)
 {
     end(writer, "}");
 }
 
-void json_begin_array(JsonWriter *writer, const char *key)
+void reel_json_begin_array(ReelJsonWriter *writer, const char *key)
 {
     begin(writer, key, "[");
 }
 
-void json_end_array(JsonWriter *writer)
+void reel_json_end_array(ReelJsonWriter *writer)
 {
     end(writer, "]");
 }
 
-void json_string(JsonWriter *writer, const char *key, const char *value)
+void reel_json_string(ReelJsonWriter *writer, const char *key, const char *value)
 {
     begin_value(writer, key);
     append_quoted(writer, value);
 }
 
-void json_integer(JsonWriter *writer, const char *key, int64_t value)
+void reel_json_integer(ReelJsonWriter *writer, const char *key, int64_t value)
 {
     char text[32];
     snprintf(text, sizeof text, "%lld", (long long)value);
@@ -136,37 +136,37 @@ void json_integer(JsonWriter *writer, const char *key, int64_t value)
     append_text(writer, text);
 }
 
-void json_number(JsonWriter *writer, const char *key, double value)
+void reel_json_number(ReelJsonWriter *writer, const char *key, double value)
 {
     if (!isfinite(value)) {
-        json_null(writer, key);
+        reel_json_null(writer, key);
         return;
     }
     char text[40];
-    locale_t before = c_locale_enter();
+    locale_t before = reel_c_locale_enter();
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;
     }
-    c_locale_leave(before);
+    reel_c_locale_leave(before);
     begin_value(writer, key);
     append_text(writer, text);
 }
 
-void json_bool(JsonWriter *writer, const char *key, bool value)
+void reel_json_bool(ReelJsonWriter *writer, const char *key, bool value)
 {
     begin_value(writer, key);
     append_text(writer, value ? "true" : "false");
 }
 
-void json_null(JsonWriter *writer, const char *key)
+void reel_json_null(ReelJsonWriter *writer, const char *key)
 {
     begin_value(writer, key);
     append_text(writer, "null");
 }
 
-const char *json_finish(JsonWriter *writer)
+const char *reel_json_finish(ReelJsonWriter *writer)
 {
     append(writer, "\n", 2);
     if (!writer->failed)
@@ -174,8 +174,8 @@ const char *json_finish(JsonWriter *writer)
     return writer->failed ? NULL : writer->text;
 }
 
-void json_free(JsonWriter *writer)
+void reel_json_free(ReelJsonWriter *writer)
 {
-    mem_free(writer->text);
-    *writer = (JsonWriter){0};
+    reel_mem_free(writer->text);
+    *writer = (ReelJsonWriter){0};
 }

@@ -11,34 +11,34 @@
 
 REEL_BEGIN_DECLS
 
-enum { JSON_MAX_DEPTH = 32 };
+enum { REEL_JSON_MAX_DEPTH = 32 };
 
 /* All zeros is an empty one. */
-typedef struct JsonWriter {
-    char *text; /* [size], not terminated; json_finish() gives it with a zero behind */
+typedef struct ReelJsonWriter {
+    char *text; /* [size], not terminated; reel_json_finish() gives it with a zero behind */
     size_t size, capacity;
     int depth;
-    bool filled[JSON_MAX_DEPTH]; /* whether something stands at this depth already */
-    bool failed;                 /* no memory */
-    bool compact;                /* all on one line */
-} JsonWriter;
+    bool filled[REEL_JSON_MAX_DEPTH]; /* whether something stands at this depth already */
+    bool failed;                      /* no memory */
+    bool compact;                     /* all on one line */
+} ReelJsonWriter;
 
 /* `key` is NULL inside an array and at the top. */
-void json_begin_object(JsonWriter *writer, const char *key);
-void json_end_object(JsonWriter *writer);
-void json_begin_array(JsonWriter *writer, const char *key);
-void json_end_array(JsonWriter *writer);
+void reel_json_begin_object(ReelJsonWriter *writer, const char *key);
+void reel_json_end_object(ReelJsonWriter *writer);
+void reel_json_begin_array(ReelJsonWriter *writer, const char *key);
+void reel_json_end_array(ReelJsonWriter *writer);
 /* Bytes that are not UTF-8 become U+FFFD. */
-void json_string(JsonWriter *writer, const char *key, const char *value);
-void json_integer(JsonWriter *writer, const char *key, int64_t value);
+void reel_json_string(ReelJsonWriter *writer, const char *key, const char *value);
+void reel_json_integer(ReelJsonWriter *writer, const char *key, int64_t value);
 /* With as many digits as it takes to read the same double; null where it is not finite. */
-void json_number(JsonWriter *writer, const char *key, double value);
-void json_bool(JsonWriter *writer, const char *key, bool value);
-void json_null(JsonWriter *writer, const char *key);
+void reel_json_number(ReelJsonWriter *writer, const char *key, double value);
+void reel_json_bool(ReelJsonWriter *writer, const char *key, bool value);
+void reel_json_null(ReelJsonWriter *writer, const char *key);
 /* The text so far with a line feed and a zero byte behind it; NULL where there was no memory. It is the
  * writer's. */
-const char *json_finish(JsonWriter *writer);
-void json_free(JsonWriter *writer);
+const char *reel_json_finish(ReelJsonWriter *writer);
+void reel_json_free(ReelJsonWriter *writer);
 
 REEL_END_DECLS
 

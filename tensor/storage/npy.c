@@ -14,11 +14,11 @@ typedef struct Parser {
 
 static bool refuse(Parser *parser, const char *why)
 {
-    snprintf(parser->reason, NPY_REASON_SIZE, "%s", why);
+    snprintf(parser->reason, TENSOR_NPY_REASON_SIZE, "%s", why);
     return false;
 }
 
-size_t npy_header_length(const void *prefix, size_t size, char *reason)
+size_t tensor_npy_header_length(const void *prefix, size_t size, char *reason)
 {
     const unsigned char *bytes = prefix;
     Parser parser = {.reason = reason};
@@ -30,7 +30,7 @@ size_t npy_header_length(const void *prefix, size_t size, char *reason)
     size_t length = bytes[8] | (size_t)bytes[9] << 8;
     if (major > 1)
         length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
-    if (length > NPY_MAX_HEADER)
+    if (length > TENSOR_NPY_MAX_HEADER)
         return refuse(&parser, "its .npy header is longer than 64 KiB");
     return length + (major > 1 ? 12 : 10);
 }
@@ -99,13 +99,13 @@ static bool take_size(Parser *parser, int64_t *value)
 }
 
 /* (), (3,), (3, 4) or (3, 4,); not (3), which is a number in Python. */
-static bool parse_shape(Parser *parser, NpyHeader *header)
+static bool parse_shape(Parser *parser, TensorNpyHeader *header)
 {
     bool comma = true;
     if (!take(parser, '('))
         return refuse(parser, "its shape is not a tuple");
     while (!take(parser, ')')) {
-        if (!comma || header->ndim == NPY_MAX_DIMS || !take_size(parser, &header->shape[header->ndim]))
+        if (!comma || header->ndim == TENSOR_NPY_MAX_DIMS || !take_size(parser, &header->shape[header->ndim]))
             return refuse(parser, "its shape is not a tuple of at most 32 sizes");
         header->ndim++;
         comma = take(parser, ',');
@@ -151,7 +151,7 @@ static const char *foreign_type(char order, char kind, int64_t size)
 }
 
 /* The text of '<f4': byte order, kind, size (of U: in characters of 4 bytes), and [unit] for times. */
-static bool parse_type(Parser *parser, NpyHeader *header)
+static bool parse_type(Parser *parser, TensorNpyHeader *header)
 {
     bool ordered = parser->at < parser->end && memchr("<>|=", *parser->at, 4);
     char order = ordered ? *parser->at++ : '=';
@@ -172,7 +172,7 @@ static bool parse_type(Parser *parser, NpyHeader *header)
            refuse(parser, "its dtype is too large");
 }
 
-static bool parse_descr(Parser *parser, NpyHeader *header)
+static bool parse_descr(Parser *parser, TensorNpyHeader *header)
 {
     const char *text;
     size_t length;
@@ -185,7 +185,7 @@ static bool parse_descr(Parser *parser, NpyHeader *header)
                               : "its dtype is not a string");
 }
 
-static bool parse_order(Parser *parser, NpyHeader *header)
+static bool parse_order(Parser *parser, TensorNpyHeader *header)
 {
     header->fortran_order = take_word(parser, "True");
     if (!header->fortran_order && !take_word(parser, "False"))
@@ -194,11 +194,11 @@ static bool parse_order(Parser *parser, NpyHeader *header)
 }
 
 /* {'key': value, ...} with each of the three keys once, in any order. */
-static bool parse_dict(Parser *parser, NpyHeader *header)
+static bool parse_dict(Parser *parser, TensorNpyHeader *header)
 {
     static const struct {
         const char *key;
-        bool (*parse)(Parser *, NpyHeader *);
+        bool (*parse)(Parser *, TensorNpyHeader *);
     } fields[] = {{"descr", parse_descr}, {"fortran_order", parse_order}, {"shape", parse_shape}};
     bool seen[3] = {false}, comma = true;
     if (!take(parser, '{'))
@@ -224,7 +224,7 @@ static bool parse_dict(Parser *parser, NpyHeader *header)
 }
 
 /* An empty axis makes an array empty whatever the others are, but those must still be possible. */
-bool npy_count(NpyHeader *header)
+bool tensor_npy_count(TensorNpyHeader *header)
 {
     int64_t product = header->item_bytes > 0 ? header->item_bytes : 1, scratch;
     header->count = 1;
@@ -239,10 +239,11 @@ bool npy_count(NpyHeader *header)
     return true;
 }
 
-bool npy_parse(const void *bytes, size_t size, NpyHeader *header, char *reason)
+bool tensor_npy_parse(const void *bytes, size_t size, TensorNpyHeader *header, char *reason)
 {
-    *header = (NpyHeader){.header_bytes = size};
-    size_t length = npy_header_length(bytes, size < NPY_PREFIX_BYTES ? size : NPY_PREFIX_BYTES, reason);
+    *header = (TensorNpyHeader){.header_bytes = size};
+    size_t length = tensor_npy_header_length(
+        bytes, size < TENSOR_NPY_PREFIX_BYTES ? size : TENSOR_NPY_PREFIX_BYTES, reason);
     if (length == 0)
         return false;
     const char *text = bytes;
@@ -255,14 +256,14 @@ bool npy_parse(const void *bytes, size_t size, NpyHeader *header, char *reason)
     skip_space(&parser);
     if (parser.at != parser.end)
         return refuse(&parser, "its header has more than a dict");
-    return npy_count(header) || refuse(&parser, "its shape is larger than any memory");
+    return tensor_npy_count(header) || refuse(&parser, "its shape is larger than any memory");
 }
 
 /* ---- Writing ---- */
 
-size_t npy_format(char kind, int item_bytes, int ndim, const int64_t *shape, char *out)
+size_t tensor_npy_format(char kind, int item_bytes, int ndim, const int64_t *shape, char *out)
 {
-    char order = item_bytes == 1 ? '|' : '<', dict[NPY_HEADER_CAPACITY - 128];
+    char order = item_bytes == 1 ? '|' : '<', dict[TENSOR_NPY_HEADER_CAPACITY - 128];
     size_t used = (size_t)snprintf(
         dict, sizeof dict, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (", order, kind, item_bytes);
     for (int i = 0; i < ndim; i++)

@@ -5,28 +5,28 @@
 
 #include <string.h>
 
-bool npz_deflater_open(NpzDeflater *deflater, int level)
+bool tensor_npz_deflater_open(NpzDeflater *deflater, int level)
 {
-    *deflater = (NpzDeflater){.level = level, .in = mem_alloc(NPZ_BLOCK_BYTES)};
+    *deflater = (NpzDeflater){.level = level, .in = reel_mem_alloc(NPZ_BLOCK_BYTES)};
     if (!deflater->in || level == 0)
         return deflater->in != NULL;
-    deflater->out = mem_alloc(NPZ_BLOCK_OUT_BYTES);
-    deflater->stream = (z_stream){.zalloc = npz_zalloc, .zfree = npz_zfree};
+    deflater->out = reel_mem_alloc(NPZ_BLOCK_OUT_BYTES);
+    deflater->stream = (z_stream){.zalloc = tensor_npz_zalloc, .zfree = tensor_npz_zfree};
     deflater->has_stream = deflateInit2(&deflater->stream, level, Z_DEFLATED, -MAX_WBITS, MAX_MEM_LEVEL,
                                         Z_DEFAULT_STRATEGY) == Z_OK;
     return deflater->out && deflater->has_stream;
 }
 
-void npz_deflater_close(NpzDeflater *deflater)
+void tensor_npz_deflater_close(NpzDeflater *deflater)
 {
     if (deflater->has_stream)
         deflateEnd(&deflater->stream);
-    mem_free(deflater->in);
-    mem_free(deflater->out);
+    reel_mem_free(deflater->in);
+    reel_mem_free(deflater->out);
     *deflater = (NpzDeflater){0};
 }
 
-size_t npz_deflater_fill(NpzDeflater *deflater, const void *data, size_t size)
+size_t tensor_npz_deflater_fill(NpzDeflater *deflater, const void *data, size_t size)
 {
     size_t room = NPZ_BLOCK_BYTES - deflater->in_size, part = room < size ? room : size;
     memcpy(deflater->in + deflater->in_size, data, part);
@@ -34,7 +34,7 @@ size_t npz_deflater_fill(NpzDeflater *deflater, const void *data, size_t size)
     return part;
 }
 
-bool npz_deflater_flush(NpzDeflater *deflater, int strategy, bool last, NpzBlock *block)
+bool tensor_npz_deflater_flush(NpzDeflater *deflater, int strategy, bool last, NpzBlock *block)
 {
     z_stream *stream = &deflater->stream;
     size_t size = deflater->in_size;

@@ -37,11 +37,11 @@ typedef struct NpzBlock {
 } NpzBlock;
 
 /* False: no memory; it must be closed all the same. */
-bool npz_deflater_open(NpzDeflater *deflater, int level);
-void npz_deflater_close(NpzDeflater *deflater);
+bool tensor_npz_deflater_open(NpzDeflater *deflater, int level);
+void tensor_npz_deflater_close(NpzDeflater *deflater);
 /* Adds to the block as many of the bytes as there is room for, and says how many. */
-size_t npz_deflater_fill(NpzDeflater *deflater, const void *data, size_t size);
+size_t tensor_npz_deflater_fill(NpzDeflater *deflater, const void *data, size_t size);
 /* Deflates the block, and begins another. `last`: the member ends with it. False: zlib failed. */
-bool npz_deflater_flush(NpzDeflater *deflater, int strategy, bool last, NpzBlock *block);
+bool tensor_npz_deflater_flush(NpzDeflater *deflater, int strategy, bool last, NpzBlock *block);
 
 #endif

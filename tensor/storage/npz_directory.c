@@ -88,7 +88,7 @@ static const char *check_flags(const Record *record)
         return "its sizes stand behind it (it was written to a pipe)";
     if (flags & ~(unsigned)(ZIP_FLAGS_KNOWN | 1))
         return "it has flags that are not known";
-    if (!(flags & ZIP_FLAG_UTF8) && !npz_is_ascii((const char *)record->name, record->name_bytes))
+    if (!(flags & ZIP_FLAG_UTF8) && !tensor_npz_is_ascii((const char *)record->name, record->name_bytes))
         return "its name is neither ASCII nor marked as UTF-8";
     return NULL;
 }
@@ -127,115 +127,115 @@ static bool parse_record(const uint8_t *p, size_t left, Record *record)
 
 /* Compares the local header with the central record: all that both have but the versions and the extra
  * fields. On success *end is where the contents start. */
-static Status check_local(const Npz *npz, Directory *directory, const Record *record, const char *name,
-                          uint64_t *contents)
+static ReelStatus check_local(const TensorNpz *npz, Directory *directory, const Record *record,
+                              const char *name, uint64_t *contents)
 {
     uint8_t *local = directory->scratch;
-    Status status = npz_read_at(npz, record->offset, local, ZIP_LOCAL_BYTES);
-    if (!status_is_ok(&status))
+    ReelStatus status = tensor_npz_read_at(npz, record->offset, local, ZIP_LOCAL_BYTES);
+    if (!reel_status_is_ok(&status))
         return status;
     size_t name_bytes = zip_get16(local + 26), extra_bytes = zip_get16(local + 28);
     if (zip_get32(local) != ZIP_LOCAL || memcmp(local + 6, record->fixed + 8, 12) != 0 ||
         name_bytes != record->name_bytes)
-        return npz_damaged_member(npz, name, "its header differs from the directory");
-    status =
-        npz_read_at(npz, record->offset + ZIP_LOCAL_BYTES, local + ZIP_LOCAL_BYTES, name_bytes + extra_bytes);
-    if (!status_is_ok(&status))
+        return tensor_npz_damaged_member(npz, name, "its header differs from the directory");
+    status = tensor_npz_read_at(npz, record->offset + ZIP_LOCAL_BYTES, local + ZIP_LOCAL_BYTES,
+                                name_bytes + extra_bytes);
+    if (!reel_status_is_ok(&status))
         return status;
     uint64_t packed_size = zip_get32(local + 18), size = zip_get32(local + 22);
     uint64_t *values[] = {&size, &packed_size};
     if (!widen(local + ZIP_LOCAL_BYTES + name_bytes, extra_bytes, values, 2) || size != record->size ||
         packed_size != record->packed_size || memcmp(local + ZIP_LOCAL_BYTES, record->name, name_bytes) != 0)
-        return npz_damaged_member(npz, name, "its header differs from the directory");
+        return tensor_npz_damaged_member(npz, name, "its header differs from the directory");
     *contents = record->offset + ZIP_LOCAL_BYTES + name_bytes + extra_bytes;
     return status;
 }
 
 /* The member that a record describes; it must lie at *at, which is moved behind it. */
-static Status check_record(Npz *npz, Directory *directory, const Record *record, NpzMember *member,
-                           uint64_t *at)
+static ReelStatus check_record(TensorNpz *npz, Directory *directory, const Record *record,
+                               TensorNpzMember *member, uint64_t *at)
 {
     size_t length = record->name_bytes; /* of the name that numpy.load gives */
     bool is_array = length > 4 && memcmp(record->name + length - 4, ".npy", 4) == 0;
     length -= is_array ? 4 : 0;
-    const char *wrong = npz_check_name((const char *)record->name, length);
+    const char *wrong = tensor_npz_check_name((const char *)record->name, length);
     if (wrong)
-        return status_failed("%s: member %d: %s; " NPZ_REWRITE, npz->path, npz->count + 1, wrong);
-    char *name = arena_calloc(&npz->arena, length + 1);
+        return reel_status_failed("%s: member %d: %s; " NPZ_REWRITE, npz->path, npz->count + 1, wrong);
+    char *name = tensor_arena_calloc(&npz->arena, length + 1);
     if (!name)
-        return status_no_memory(length + 1, npz->path);
+        return reel_status_no_memory(length + 1, npz->path);
     memcpy(name, record->name, length);
     if ((wrong = check_flags(record)))
-        return npz_unsupported(npz, name, wrong);
+        return tensor_npz_unsupported(npz, name, wrong);
     const char *locked = check_method(record);
     if (!locked && (wrong = check_sizes(record)))
-        return npz_damaged_member(npz, name, wrong);
+        return tensor_npz_damaged_member(npz, name, wrong);
     if (record->offset != *at)
-        return status_failed("%s: member '%.120s' does not follow the one before it; " NPZ_RESTORE, npz->path,
-                             name);
-    *member = (NpzMember){.name = name,
-                          .is_array = is_array,
-                          .unreadable = locked,
-                          .locked = locked != NULL,
-                          .deflated = zip_get16(record->fixed + 10) == ZIP_DEFLATED,
-                          .crc = zip_get32(record->fixed + 16),
-                          .size = record->size,
-                          .packed_size = record->packed_size};
-    Status status = check_local(npz, directory, record, name, &member->offset);
-    if (!status_is_ok(&status))
+        return reel_status_failed("%s: member '%.120s' does not follow the one before it; " NPZ_RESTORE,
+                                  npz->path, name);
+    *member = (TensorNpzMember){.name = name,
+                                .is_array = is_array,
+                                .unreadable = locked,
+                                .locked = locked != NULL,
+                                .deflated = zip_get16(record->fixed + 10) == ZIP_DEFLATED,
+                                .crc = zip_get32(record->fixed + 16),
+                                .size = record->size,
+                                .packed_size = record->packed_size};
+    ReelStatus status = check_local(npz, directory, record, name, &member->offset);
+    if (!reel_status_is_ok(&status))
         return status;
     if (member->offset > directory->start || member->packed_size > directory->start - member->offset)
-        return npz_damaged_member(npz, name, "it reaches into the directory");
+        return tensor_npz_damaged_member(npz, name, "it reaches into the directory");
     *at = member->offset + member->packed_size;
     return status;
 }
 
-static Status check_members(Npz *npz, Directory *directory)
+static ReelStatus check_members(TensorNpz *npz, Directory *directory)
 {
     uint64_t at = 0, used = 0;
-    Status status = npz_read_at(npz, directory->start, directory->bytes, (size_t)directory->size);
-    for (uint64_t i = 0; i < directory->count && status_is_ok(&status); i++) {
+    ReelStatus status = tensor_npz_read_at(npz, directory->start, directory->bytes, (size_t)directory->size);
+    for (uint64_t i = 0; i < directory->count && reel_status_is_ok(&status); i++) {
         Record record;
         if (!parse_record(directory->bytes + used, (size_t)(directory->size - used), &record))
-            return npz_damaged(npz, "its directory is not well formed");
+            return tensor_npz_damaged(npz, "its directory is not well formed");
         used += record.bytes;
         status = check_record(npz, directory, &record, &npz->members[i], &at);
-        npz->count += status_is_ok(&status);
+        npz->count += reel_status_is_ok(&status);
     }
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     if (used != directory->size || at != directory->start)
-        return npz_damaged(npz, "there are bytes that belong to no member");
+        return tensor_npz_damaged(npz, "there are bytes that belong to no member");
     return status;
 }
 
-int npz_compare_members(const void *a, const void *b)
+int tensor_npz_compare_members(const void *a, const void *b)
 {
-    return strcmp((*(const NpzMember *const *)a)->name, (*(const NpzMember *const *)b)->name);
+    return strcmp((*(const TensorNpzMember *const *)a)->name, (*(const TensorNpzMember *const *)b)->name);
 }
 
-Status npz_index_names(Npz *npz)
+ReelStatus tensor_npz_index_names(TensorNpz *npz)
 {
     for (int i = 0; i < npz->count; i++)
         npz->by_name[i] = &npz->members[i];
-    qsort(npz->by_name, (size_t)npz->count, sizeof *npz->by_name, npz_compare_members);
+    qsort(npz->by_name, (size_t)npz->count, sizeof *npz->by_name, tensor_npz_compare_members);
     for (int i = 1; i < npz->count; i++)
-        if (npz_compare_members(&npz->by_name[i - 1], &npz->by_name[i]) == 0)
-            return status_failed("%s: member '%.120s' is there twice; " NPZ_REWRITE, npz->path,
-                                 npz->by_name[i]->name);
-    return status_ok();
+        if (tensor_npz_compare_members(&npz->by_name[i - 1], &npz->by_name[i]) == 0)
+            return reel_status_failed("%s: member '%.120s' is there twice; " NPZ_REWRITE, npz->path,
+                                      npz->by_name[i]->name);
+    return reel_status_ok();
 }
 
 /* ---- The end of the file, which says where the directory is ---- */
 
-static Status check_zip64_end(const Npz *npz, const uint8_t *end, Directory *directory)
+static ReelStatus check_zip64_end(const TensorNpz *npz, const uint8_t *end, Directory *directory)
 {
     uint8_t both[ZIP64_END_BYTES + ZIP64_LOCATOR_BYTES], *wide = both, *locator = both + ZIP64_END_BYTES;
     if (directory->end < sizeof both)
-        return npz_damaged(npz, "its end does not fit its directory");
+        return tensor_npz_damaged(npz, "its end does not fit its directory");
     uint64_t at = directory->end - sizeof both;
-    Status status = npz_read_at(npz, at, both, sizeof both);
-    if (!status_is_ok(&status))
+    ReelStatus status = tensor_npz_read_at(npz, at, both, sizeof both);
+    if (!reel_status_is_ok(&status))
         return status;
     bool sound = zip_get32(locator) == ZIP64_LOCATOR && zip_get32(locator + 4) == 0 &&
                  zip_get64(locator + 8) == at && zip_get32(locator + 16) == 1 &&
@@ -250,7 +250,7 @@ static Status check_zip64_end(const Npz *npz, const uint8_t *end, Directory *dir
             (narrow[1] == ZIP_FULL32 || narrow[1] == directory->size) &&
             (narrow[2] == ZIP_FULL32 || narrow[2] == directory->start) && directory->start <= at &&
             directory->size == at - directory->start;
-    return sound ? status : npz_damaged(npz, "its end does not fit its directory");
+    return sound ? status : tensor_npz_damaged(npz, "its end does not fit its directory");
 }
 
 /* The last record, behind which nothing but its comment may stand, which is of the length that it says. */
@@ -260,76 +260,77 @@ static bool is_end(const uint8_t *p, size_t left)
 }
 
 /* Looks for it from the end of the file on. */
-static Status find_end(const Npz *npz, uint8_t *end, uint64_t *at)
+static ReelStatus find_end(const TensorNpz *npz, uint8_t *end, uint64_t *at)
 {
     *at = npz->size - ZIP_END_BYTES;
-    Status status = npz_read_at(npz, *at, end, ZIP_END_BYTES);
-    if (!status_is_ok(&status) || is_end(end, ZIP_END_BYTES))
+    ReelStatus status = tensor_npz_read_at(npz, *at, end, ZIP_END_BYTES);
+    if (!reel_status_is_ok(&status) || is_end(end, ZIP_END_BYTES))
         return status;
     size_t most = ZIP_END_BYTES + 65535, size = npz->size < most ? (size_t)npz->size : most;
     size_t begin = size - ZIP_END_BYTES;
-    uint8_t *tail = mem_alloc(size);
+    uint8_t *tail = reel_mem_alloc(size);
     if (!tail)
-        return status_no_memory(size, npz->path);
-    status = npz_read_at(npz, npz->size - size, tail, size);
-    while (begin > 0 && status_is_ok(&status) && !is_end(tail + begin, size - begin))
+        return reel_status_no_memory(size, npz->path);
+    status = tensor_npz_read_at(npz, npz->size - size, tail, size);
+    while (begin > 0 && reel_status_is_ok(&status) && !is_end(tail + begin, size - begin))
         begin--;
-    if (status_is_ok(&status) && !is_end(tail + begin, size - begin))
-        status = npz_damaged(npz, "it does not end as a .npz file: it is cut, or has something appended");
+    if (reel_status_is_ok(&status) && !is_end(tail + begin, size - begin))
+        status =
+            tensor_npz_damaged(npz, "it does not end as a .npz file: it is cut, or has something appended");
     memcpy(end, tail + begin, ZIP_END_BYTES);
     *at = npz->size - size + begin;
-    mem_free(tail);
+    reel_mem_free(tail);
     return status;
 }
 
-static Status find_directory(const Npz *npz, Directory *directory)
+static ReelStatus find_directory(const TensorNpz *npz, Directory *directory)
 {
     uint8_t end[ZIP_END_BYTES], first[4];
     if (npz->size < ZIP_END_BYTES)
-        return status_failed("%s: is too short for a .npz file; give a model or an archive of numpy.savez",
-                             npz->path);
-    Status status = npz_read_at(npz, 0, first, sizeof first);
-    if (!status_is_ok(&status))
+        return reel_status_failed(
+            "%s: is too short for a .npz file; give a model or an archive of numpy.savez", npz->path);
+    ReelStatus status = tensor_npz_read_at(npz, 0, first, sizeof first);
+    if (!reel_status_is_ok(&status))
         return status;
     if (zip_get32(first) != ZIP_LOCAL && zip_get32(first) != ZIP_END && zip_get32(first) != ZIP64_END)
-        return status_failed(
+        return reel_status_failed(
             "%s: is neither a .npz nor a .safetensors file; give a model or an archive of numpy.savez",
             npz->path);
     status = find_end(npz, end, &directory->end);
-    if (!status_is_ok(&status))
+    if (!reel_status_is_ok(&status))
         return status;
     if (zip_get16(end + 4) != 0 || zip_get16(end + 6) != 0 || zip_get16(end + 8) != zip_get16(end + 10))
-        return npz_damaged(npz, "its end does not fit its directory");
+        return tensor_npz_damaged(npz, "its end does not fit its directory");
     directory->count = zip_get16(end + 10);
     directory->size = zip_get32(end + 12);
     directory->start = zip_get32(end + 16);
     if (directory->start + directory->size != directory->end)
         status = check_zip64_end(npz, end, directory);
-    if (status_is_ok(&status) && directory->count > directory->size / ZIP_CENTRAL_BYTES)
-        return npz_damaged(npz, "its end does not fit its directory");
+    if (reel_status_is_ok(&status) && directory->count > directory->size / ZIP_CENTRAL_BYTES)
+        return tensor_npz_damaged(npz, "its end does not fit its directory");
     return status;
 }
 
-Status npz_read_directory(Npz *npz)
+ReelStatus tensor_npz_read_directory(TensorNpz *npz)
 {
     Directory directory = {0};
-    Status status = find_directory(npz, &directory);
-    if (!status_is_ok(&status))
+    ReelStatus status = find_directory(npz, &directory);
+    if (!reel_status_is_ok(&status))
         return status;
     if (directory.count > INT32_MAX)
-        return npz_damaged(npz, "it has more members than can be");
+        return tensor_npz_damaged(npz, "it has more members than can be");
     /* The directory is as long as it says: both buffers are justified by the file's own length. */
-    directory.bytes = mem_alloc((size_t)directory.size);
-    directory.scratch = mem_alloc(SCRATCH_BYTES);
-    npz->members = arena_alloc(&npz->arena, (size_t)directory.count * sizeof *npz->members);
-    npz->by_name = arena_alloc(&npz->arena, (size_t)directory.count * sizeof *npz->by_name);
+    directory.bytes = reel_mem_alloc((size_t)directory.size);
+    directory.scratch = reel_mem_alloc(SCRATCH_BYTES);
+    npz->members = tensor_arena_alloc(&npz->arena, (size_t)directory.count * sizeof *npz->members);
+    npz->by_name = tensor_arena_alloc(&npz->arena, (size_t)directory.count * sizeof *npz->by_name);
     if (!directory.bytes || !directory.scratch || !npz->members || !npz->by_name)
-        status = status_no_memory((size_t)directory.size, npz->path);
-    if (status_is_ok(&status))
+        status = reel_status_no_memory((size_t)directory.size, npz->path);
+    if (reel_status_is_ok(&status))
         status = check_members(npz, &directory);
-    if (status_is_ok(&status))
-        status = npz_index_names(npz);
-    mem_free(directory.bytes);
-    mem_free(directory.scratch);
+    if (reel_status_is_ok(&status))
+        status = tensor_npz_index_names(npz);
+    reel_mem_free(directory.bytes);
+    reel_mem_free(directory.scratch);
     return status;
 }

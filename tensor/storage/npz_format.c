@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-bool npz_is_text(const char *name, size_t length)
+bool tensor_npz_is_text(const char *name, size_t length)
 {
     const uint8_t *p = (const uint8_t *)name, *end = p + length;
     while (p < end) {
         uint32_t code;
-        int step = utf8_decode(p, (size_t)(end - p), &code);
+        int step = reel_utf8_decode(p, (size_t)(end - p), &code);
         if (step == 0 || code < 32 || (code >= 127 && code < 160))
             return false;
         p += step;
@@ -29,11 +29,11 @@ static bool begins_with_drive(const char *name, size_t length)
     return digits == 2 || digits < length;
 }
 
-const char *npz_check_name(const char *name, size_t length)
+const char *tensor_npz_check_name(const char *name, size_t length)
 {
     if (length == 0 || length > NPZ_MAX_NAME)
         return "its name is empty or longer than 1024 bytes";
-    if (!npz_is_text(name, length))
+    if (!tensor_npz_is_text(name, length))
         return "its name is not UTF-8 text without control characters";
     if (memchr(name, '\\', length) || begins_with_drive(name, length))
         return "its name is not a relative path";
@@ -49,7 +49,7 @@ const char *npz_check_name(const char *name, size_t length)
     return NULL;
 }
 
-bool npz_is_ascii(const char *name, size_t length)
+bool tensor_npz_is_ascii(const char *name, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)name[i] >= 0x80)
@@ -57,19 +57,19 @@ bool npz_is_ascii(const char *name, size_t length)
     return true;
 }
 
-void *npz_zalloc(void *opaque, unsigned count, unsigned size)
+void *tensor_npz_zalloc(void *opaque, unsigned count, unsigned size)
 {
     (void)opaque;
-    return mem_calloc(count, size);
+    return reel_mem_calloc(count, size);
 }
 
-void npz_zfree(void *opaque, void *block)
+void tensor_npz_zfree(void *opaque, void *block)
 {
     (void)opaque;
-    mem_free(block);
+    reel_mem_free(block);
 }
 
-void npz_swap(void *data, size_t unit, size_t count)
+void tensor_npz_swap(void *data, size_t unit, size_t count)
 {
     unsigned char *p = data;
     for (; count > 0; count--, p += unit)

@@ -73,16 +73,16 @@ static inline uint8_t *zip_put64(uint8_t *p, uint64_t value)
 
 /* Whether the name of a member, or of an array (then without ".npy"), is harmless: UTF-8 without control
  * characters, a relative path without "." and ".." and empty parts. NULL, or what is wrong. */
-const char *npz_check_name(const char *name, size_t length);
+const char *tensor_npz_check_name(const char *name, size_t length);
 /* Whether it is UTF-8 without control characters. */
-bool npz_is_text(const char *name, size_t length);
-bool npz_is_ascii(const char *name, size_t length);
+bool tensor_npz_is_text(const char *name, size_t length);
+bool tensor_npz_is_ascii(const char *name, size_t length);
 
 /* zlib's allocator, through tensor/mem.h. */
-void *npz_zalloc(void *opaque, unsigned count, unsigned size);
-void npz_zfree(void *opaque, void *block);
+void *tensor_npz_zalloc(void *opaque, unsigned count, unsigned size);
+void tensor_npz_zfree(void *opaque, void *block);
 
 /* Reverses the bytes of each of `count` numbers of `unit` bytes. */
-void npz_swap(void *data, size_t unit, size_t count);
+void tensor_npz_swap(void *data, size_t unit, size_t count);
 
 #endif

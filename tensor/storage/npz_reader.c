@@ -13,134 +13,134 @@
 
 /* ---- Messages ---- */
 
-Status npz_damaged(const Npz *npz, const char *what)
+ReelStatus tensor_npz_damaged(const TensorNpz *npz, const char *what)
 {
-    return status_failed("%s: %s; " NPZ_RESTORE, npz->path, what);
+    return reel_status_failed("%s: %s; " NPZ_RESTORE, npz->path, what);
 }
 
-Status npz_damaged_member(const Npz *npz, const char *name, const char *what)
+ReelStatus tensor_npz_damaged_member(const TensorNpz *npz, const char *name, const char *what)
 {
-    return status_failed("%s: member '%.120s': %s; " NPZ_RESTORE, npz->path, name, what);
+    return reel_status_failed("%s: member '%.120s': %s; " NPZ_RESTORE, npz->path, name, what);
 }
 
-Status npz_unsupported(const Npz *npz, const char *name, const char *what)
+ReelStatus tensor_npz_unsupported(const TensorNpz *npz, const char *name, const char *what)
 {
     bool has_remedy = strchr(what, ';') != NULL;
-    return status_failed("%s: member '%.120s': %s%s", npz->path, name, what,
-                         has_remedy ? "" : "; " NPZ_REWRITE);
+    return reel_status_failed("%s: member '%.120s': %s%s", npz->path, name, what,
+                              has_remedy ? "" : "; " NPZ_REWRITE);
 }
 
 /* ---- Opening and closing ---- */
 
-static Npz *new_npz(const char *path)
+static TensorNpz *new_npz(const char *path)
 {
-    Npz *npz = mem_calloc(1, sizeof *npz);
+    TensorNpz *npz = reel_mem_calloc(1, sizeof *npz);
     if (!npz)
         return NULL;
-    arena_init(&npz->arena, 4096);
+    tensor_arena_init(&npz->arena, 4096);
     npz->fd = -1;
-    npz->path = mem_strdup(path);
+    npz->path = reel_mem_strdup(path);
     if (!npz->path) {
-        npz_close(npz);
+        tensor_npz_close(npz);
         return NULL;
     }
     return npz;
 }
 
-static Status open_file(Npz *npz)
+static ReelStatus open_file(TensorNpz *npz)
 {
     struct stat info;
     npz->fd = open(npz->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (npz->fd < 0 || fstat(npz->fd, &info) != 0)
-        return status_failed("%s: cannot open: %s; check the path", npz->path, strerror(errno));
+        return reel_status_failed("%s: cannot open: %s; check the path", npz->path, strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return status_failed("%s: is %s; give a .npz file", npz->path,
-                             S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+        return reel_status_failed("%s: is %s; give a .npz file", npz->path,
+                                  S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
     npz->size = (uint64_t)info.st_size;
-    return status_ok();
+    return reel_status_ok();
 }
 
 /* The frame, then all contents: nothing is inflated before the frame has been found sound. */
-static Status check_file(Npz *npz)
+static ReelStatus check_file(TensorNpz *npz)
 {
-    if (npz_looks_like_safetensors(npz))
-        return npz_read_safetensors(npz);
-    Status status = npz_read_directory(npz);
-    for (int i = 0; i < npz->count && status_is_ok(&status); i++)
-        status = npz_check_contents(npz, &npz->members[i]);
+    if (tensor_npz_looks_like_safetensors(npz))
+        return tensor_npz_read_safetensors(npz);
+    ReelStatus status = tensor_npz_read_directory(npz);
+    for (int i = 0; i < npz->count && reel_status_is_ok(&status); i++)
+        status = tensor_npz_check_contents(npz, &npz->members[i]);
     return status;
 }
 
-static Status finish_opening(Npz **result, Npz *npz, Status status)
+static ReelStatus finish_opening(TensorNpz **result, TensorNpz *npz, ReelStatus status)
 {
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = check_file(npz);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         *result = npz;
     else
-        npz_close(npz);
+        tensor_npz_close(npz);
     return status;
 }
 
-Status npz_open(Npz **result, const char *path)
+ReelStatus tensor_npz_open(TensorNpz **result, const char *path)
 {
     *result = NULL;
-    Npz *npz = new_npz(path);
+    TensorNpz *npz = new_npz(path);
     if (!npz)
-        return status_no_memory(sizeof *npz, path);
+        return reel_status_no_memory(sizeof *npz, path);
     return finish_opening(result, npz, open_file(npz));
 }
 
-Status npz_open_memory(Npz **result, const void *data, size_t size, const char *label)
+ReelStatus tensor_npz_open_memory(TensorNpz **result, const void *data, size_t size, const char *label)
 {
     *result = NULL;
-    Npz *npz = new_npz(label);
+    TensorNpz *npz = new_npz(label);
     if (!npz)
-        return status_no_memory(sizeof *npz, label);
+        return reel_status_no_memory(sizeof *npz, label);
     npz->data = data;
     npz->size = size;
-    return finish_opening(result, npz, status_ok());
+    return finish_opening(result, npz, reel_status_ok());
 }
 
-void npz_close(Npz *npz)
+void tensor_npz_close(TensorNpz *npz)
 {
     if (!npz)
         return;
     if (npz->fd >= 0)
         close(npz->fd);
-    arena_free(&npz->arena);
-    mem_free(npz->path);
-    mem_free(npz);
+    tensor_arena_free(&npz->arena);
+    reel_mem_free(npz->path);
+    reel_mem_free(npz);
 }
 
-const char *npz_path(const Npz *npz)
+const char *tensor_npz_path(const TensorNpz *npz)
 {
     return npz->path;
 }
 
-int npz_count(const Npz *npz)
+int tensor_npz_count(const TensorNpz *npz)
 {
     return npz->count;
 }
 
-const NpzMember *npz_member(const Npz *npz, int index)
+const TensorNpzMember *tensor_npz_member(const TensorNpz *npz, int index)
 {
     return index >= 0 && index < npz->count ? &npz->members[index] : NULL;
 }
 
-const NpzMember *npz_find(const Npz *npz, const char *name)
+const TensorNpzMember *tensor_npz_find(const TensorNpz *npz, const char *name)
 {
-    NpzMember wanted = {.name = name};
-    const NpzMember *key = &wanted;
-    const NpzMember **found =
-        bsearch(&key, npz->by_name, (size_t)npz->count, sizeof *npz->by_name, npz_compare_members);
+    TensorNpzMember wanted = {.name = name};
+    const TensorNpzMember *key = &wanted;
+    const TensorNpzMember **found =
+        bsearch(&key, npz->by_name, (size_t)npz->count, sizeof *npz->by_name, tensor_npz_compare_members);
     return found ? *found : NULL;
 }
 
 /* ---- Reading ---- */
 
 /* The numbers in an element that have a byte order of their own. */
-static size_t swapped_unit(const NpyHeader *array)
+static size_t swapped_unit(const TensorNpyHeader *array)
 {
     switch (array->kind) {
     case 'U':
@@ -157,9 +157,10 @@ static size_t swapped_unit(const NpyHeader *array)
 }
 
 /* Copies elements in Fortran order to C order. */
-static void reorder(const NpyHeader *array, const char *from, char *to)
+static void reorder(const TensorNpyHeader *array, const char *from, char *to)
 {
-    int64_t index[NPY_MAX_DIMS] = {0}, strides[NPY_MAX_DIMS], stride = array->item_bytes, offset = 0;
+    int64_t index[TENSOR_NPY_MAX_DIMS] = {0}, strides[TENSOR_NPY_MAX_DIMS], stride = array->item_bytes,
+            offset = 0;
     for (int axis = 0; axis < array->ndim; axis++) {
         strides[axis] = stride;
         stride *= array->shape[axis];
@@ -178,56 +179,58 @@ static void reorder(const NpyHeader *array, const char *from, char *to)
 }
 
 /* The contents in C order and native byte order. `out` has room for member->bytes. */
-static Status read_native(const Npz *npz, const NpzMember *member, void *out)
+static ReelStatus read_native(const TensorNpz *npz, const TensorNpzMember *member, void *out)
 {
-    const NpyHeader *array = &member->array;
+    const TensorNpyHeader *array = &member->array;
     bool reordered = member->is_array && array->fortran_order && array->ndim > 1 && array->item_bytes > 0;
-    char *plain = reordered ? mem_alloc((size_t)member->bytes) : out;
+    char *plain = reordered ? reel_mem_alloc((size_t)member->bytes) : out;
     if (!plain)
-        return status_no_memory((size_t)member->bytes, npz->path);
-    Status status = npz_read_plain(npz, member, member->is_array ? array->header_bytes : 0, plain);
+        return reel_status_no_memory((size_t)member->bytes, npz->path);
+    ReelStatus status = tensor_npz_read_plain(npz, member, member->is_array ? array->header_bytes : 0, plain);
     if (reordered) {
-        if (status_is_ok(&status))
+        if (reel_status_is_ok(&status))
             reorder(array, plain, out);
-        mem_free(plain);
+        reel_mem_free(plain);
     }
     bool swapped = member->is_array && array->big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
-    if (swapped && status_is_ok(&status) && swapped_unit(array) > 1)
-        npz_swap(out, swapped_unit(array), (size_t)member->bytes / swapped_unit(array));
+    if (swapped && reel_status_is_ok(&status) && swapped_unit(array) > 1)
+        tensor_npz_swap(out, swapped_unit(array), (size_t)member->bytes / swapped_unit(array));
     return status;
 }
 
-Status npz_read_bytes(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size)
+ReelStatus tensor_npz_read_bytes(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
+                                 const void **data, size_t *size)
 {
     *data = NULL;
     *size = 0;
     if (member->unreadable)
-        return npz_unsupported(npz, member->name, member->unreadable);
-    char *bytes = member->bytes < SIZE_MAX ? arena_alloc(arena, (size_t)member->bytes + 1) : NULL;
+        return tensor_npz_unsupported(npz, member->name, member->unreadable);
+    char *bytes = member->bytes < SIZE_MAX ? tensor_arena_alloc(arena, (size_t)member->bytes + 1) : NULL;
     if (!bytes)
-        return status_no_memory((size_t)member->bytes, npz->path);
+        return reel_status_no_memory((size_t)member->bytes, npz->path);
     bytes[member->bytes] = '\0';
-    Status status = read_native(npz, member, bytes);
-    if (status_is_ok(&status)) {
+    ReelStatus status = read_native(npz, member, bytes);
+    if (reel_status_is_ok(&status)) {
         *data = bytes;
         *size = (size_t)member->bytes;
     }
     return status;
 }
 
-Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size)
+ReelStatus tensor_npz_read_whole(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
+                                 const void **data, size_t *size)
 {
     *data = NULL;
     *size = 0;
     if (member->locked)
-        return npz_unsupported(npz, member->name, member->unreadable);
+        return tensor_npz_unsupported(npz, member->name, member->unreadable);
     if (npz->is_safetensors)
-        return npz_unsupported(npz, member->name, "it has no .npy header");
-    void *bytes = arena_alloc(arena, (size_t)member->size);
+        return tensor_npz_unsupported(npz, member->name, "it has no .npy header");
+    void *bytes = tensor_arena_alloc(arena, (size_t)member->size);
     if (!bytes)
-        return status_no_memory((size_t)member->size, npz->path);
-    Status status = npz_read_plain(npz, member, 0, bytes);
-    if (status_is_ok(&status)) {
+        return reel_status_no_memory((size_t)member->size, npz->path);
+    ReelStatus status = tensor_npz_read_plain(npz, member, 0, bytes);
+    if (reel_status_is_ok(&status)) {
         *data = bytes;
         *size = (size_t)member->size;
     }
@@ -236,24 +239,24 @@ Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, con
 
 /* ---- Conversion to the types of a tensor ---- */
 
-/* The dtype that holds an array's values, DTYPE_NONE where there is none. */
-static Dtype held_by(const NpyHeader *array)
+/* The dtype that holds an array's values, TENSOR_DTYPE_NONE where there is none. */
+static TensorDtype held_by(const TensorNpyHeader *array)
 {
     switch (array->kind) {
-    case NPY_BFLOAT16:
-        return DTYPE_F32;
+    case TENSOR_NPY_BFLOAT16:
+        return TENSOR_F32;
     case 'f':
-        return array->item_bytes <= 4 ? DTYPE_F32 : array->item_bytes == 8 ? DTYPE_F64 : DTYPE_NONE;
+        return array->item_bytes <= 4 ? TENSOR_F32 : array->item_bytes == 8 ? TENSOR_F64 : TENSOR_DTYPE_NONE;
     case 'b':
     case 'i':
     case 'u':
-        return DTYPE_I32;
+        return TENSOR_I32;
     default:
-        return DTYPE_NONE;
+        return TENSOR_DTYPE_NONE;
     }
 }
 
-static bool needs_conversion(const NpyHeader *array)
+static bool needs_conversion(const TensorNpyHeader *array)
 {
     return array->kind == 'f' ? array->item_bytes == 2 : array->kind != 'i' || array->item_bytes != 4;
 }
@@ -298,42 +301,42 @@ static bool load_integer(const char *from, char kind, int64_t bytes, int64_t *va
     return kind == 'i' || raw <= INT64_MAX;
 }
 
-static Status convert(const Npz *npz, const NpzMember *member, const char *from, Tensor *to)
+static ReelStatus convert(const TensorNpz *npz, const TensorNpzMember *member, const char *from, Tensor *to)
 {
-    const NpyHeader *array = &member->array;
+    const TensorNpyHeader *array = &member->array;
     for (int64_t i = 0; i < array->count; i++, from += array->item_bytes) {
         uint16_t half;
         int64_t value = 0;
-        if (array->kind == 'f' || array->kind == NPY_BFLOAT16) {
+        if (array->kind == 'f' || array->kind == TENSOR_NPY_BFLOAT16) {
             memcpy(&half, from, sizeof half);
             tensor_f32(*to)[i] = array->kind == 'f' ? half_to_float(half) : bfloat_to_float(half);
             continue;
         }
         bool fits = load_integer(from, array->kind, array->item_bytes, &value);
         if (!fits || value < INT32_MIN || value > INT32_MAX)
-            return status_failed("%s: member '%.120s': element %" PRId64
-                                 " does not fit into 32 bits; save it as a float",
-                                 npz->path, member->name, i);
+            return reel_status_failed("%s: member '%.120s': element %" PRId64
+                                      " does not fit into 32 bits; save it as a float",
+                                      npz->path, member->name, i);
         tensor_i32(*to)[i] = array->kind == 'b' ? value != 0 : (int32_t)value;
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status read_converted(const Npz *npz, const NpzMember *member, Tensor *tensor)
+static ReelStatus read_converted(const TensorNpz *npz, const TensorNpzMember *member, Tensor *tensor)
 {
-    char *raw = mem_alloc((size_t)member->bytes);
+    char *raw = reel_mem_alloc((size_t)member->bytes);
     if (!raw)
-        return status_no_memory((size_t)member->bytes, npz->path);
-    Status status = read_native(npz, member, raw);
-    if (status_is_ok(&status))
+        return reel_status_no_memory((size_t)member->bytes, npz->path);
+    ReelStatus status = read_native(npz, member, raw);
+    if (reel_status_is_ok(&status))
         status = convert(npz, member, raw, tensor);
-    mem_free(raw);
+    reel_mem_free(raw);
     return status;
 }
 
-const char *npz_type_text(const NpzMember *member, char *text)
+const char *tensor_npz_type_text(const TensorNpzMember *member, char *text)
 {
-    const NpyHeader *array = &member->array;
+    const TensorNpyHeader *array = &member->array;
     bool bytewise =
         array->kind == 'S' || array->kind == 'V' || (array->item_bytes == 1 && array->kind != 'U');
     if (!member->is_array)
@@ -342,10 +345,10 @@ const char *npz_type_text(const NpzMember *member, char *text)
         snprintf(text, 32, "unreadable");
     else if (array->kind == 'O')
         snprintf(text, 32, "|O");
-    else if (array->kind == NPY_BFLOAT16)
+    else if (array->kind == TENSOR_NPY_BFLOAT16)
         snprintf(text, 32, "bf16");
-    else if (held_by(array) != DTYPE_NONE && !needs_conversion(array))
-        snprintf(text, 32, "%s", dtype_name(held_by(array)));
+    else if (held_by(array) != TENSOR_DTYPE_NONE && !needs_conversion(array))
+        snprintf(text, 32, "%s", tensor_dtype_name(held_by(array)));
     else
         snprintf(text, 32, "%c%c%" PRId64,
                  bytewise            ? '|'
@@ -355,25 +358,26 @@ const char *npz_type_text(const NpzMember *member, char *text)
     return text;
 }
 
-Status npz_read_tensor(const Npz *npz, const NpzMember *member, Arena *arena, Tensor *tensor)
+ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
+                                  Tensor *tensor)
 {
     char type[32];
-    const NpyHeader *array = &member->array;
+    const TensorNpyHeader *array = &member->array;
     *tensor = tensor_invalid();
     if (member->unreadable)
-        return npz_unsupported(npz, member->name, member->unreadable);
-    if (!member->is_array || held_by(array) == DTYPE_NONE)
-        return status_failed("%s: member '%.120s': is %s, not an array of numbers; save it as float32",
-                             npz->path, member->name, npz_type_text(member, type));
+        return tensor_npz_unsupported(npz, member->name, member->unreadable);
+    if (!member->is_array || held_by(array) == TENSOR_DTYPE_NONE)
+        return reel_status_failed("%s: member '%.120s': is %s, not an array of numbers; save it as float32",
+                                  npz->path, member->name, tensor_npz_type_text(member, type));
     if (array->ndim > TENSOR_MAX_DIMS)
-        return status_failed("%s: member '%.120s': has %d axes, but a tensor at most %d; reshape it",
-                             npz->path, member->name, array->ndim, TENSOR_MAX_DIMS);
+        return reel_status_failed("%s: member '%.120s': has %d axes, but a tensor at most %d; reshape it",
+                                  npz->path, member->name, array->ndim, TENSOR_MAX_DIMS);
     Tensor result = tensor_new(arena, held_by(array), array->ndim, array->shape);
     if (!tensor_is_valid(result))
-        return status_no_memory((size_t)member->bytes, npz->path);
-    Status status = needs_conversion(array) ? read_converted(npz, member, &result)
-                                            : read_native(npz, member, result.data);
-    if (status_is_ok(&status))
+        return reel_status_no_memory((size_t)member->bytes, npz->path);
+    ReelStatus status = needs_conversion(array) ? read_converted(npz, member, &result)
+                                                : read_native(npz, member, result.data);
+    if (reel_status_is_ok(&status))
         *tensor = result;
     return status;
 }

@@ -27,51 +27,55 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct NpzMember {
+typedef struct TensorNpzMember {
     const char *name; /* as numpy.load gives it: an array's without ".npy" */
     bool is_array;
     const char *unreadable; /* NULL, or why its values cannot be read */
     bool locked;            /* nor its bytes: it is encrypted, or packed by another method */
-    NpyHeader array;        /* where is_array and not unreadable; `shape` is as NumPy shows it */
+    TensorNpyHeader array;  /* where is_array and not unreadable; `shape` is as NumPy shows it */
     uint64_t bytes;         /* of the contents, a readable array's without its header */
     bool deflated;          /* the rest says where it lies in the file */
     uint32_t crc;
     uint64_t offset, size, packed_size;
-} NpzMember;
+} TensorNpzMember;
 
 /* An open file. */
-typedef struct Npz Npz;
+typedef struct TensorNpz TensorNpz;
 
 /* Opens and checks a file; *npz is NULL on failure. */
-Status npz_open(Npz **npz, const char *path);
-/* The same for bytes in memory, which must stay as they are until npz_close(). `label` stands for the
+ReelStatus tensor_npz_open(TensorNpz **npz, const char *path);
+/* The same for bytes in memory, which must stay as they are until tensor_npz_close(). `label` stands for the
  * file's name in messages. */
-Status npz_open_memory(Npz **npz, const void *data, size_t size, const char *label);
+ReelStatus tensor_npz_open_memory(TensorNpz **npz, const void *data, size_t size, const char *label);
 /* NULL is allowed. */
-void npz_close(Npz *npz);
+void tensor_npz_close(TensorNpz *npz);
 
 /* The path that it was opened with. */
-const char *npz_path(const Npz *npz);
-/* The members in the order of the file, 0 to npz_count() - 1. They live as long as `npz`. */
-int npz_count(const Npz *npz);
-const NpzMember *npz_member(const Npz *npz, int index);
+const char *tensor_npz_path(const TensorNpz *npz);
+/* The members in the order of the file, 0 to tensor_npz_count() - 1. They live as long as `npz`. */
+int tensor_npz_count(const TensorNpz *npz);
+const TensorNpzMember *tensor_npz_member(const TensorNpz *npz, int index);
 /* NULL where there is none of this name. */
-const NpzMember *npz_find(const Npz *npz, const char *name);
+const TensorNpzMember *tensor_npz_find(const TensorNpz *npz, const char *name);
 
 /* "f32", "f64", "i32" as Reel names them, and else NumPy's "<i8": for messages and listings. `text` has
  * room for 32 bytes and is returned. */
-const char *npz_type_text(const NpzMember *member, char *text);
+const char *tensor_npz_type_text(const TensorNpzMember *member, char *text);
 
 /* An array as a contiguous tensor in the arena, whatever its byte order or its order in the file was:
- * bf16, f16 and f32 as DTYPE_F32, f64 as DTYPE_F64, bool and integers as DTYPE_I32 (an error where a value
+ * bf16, f16 and f32 as TENSOR_F32, f64 as TENSOR_F64, bool and integers as TENSOR_I32 (an error where a value
  * does not fit). Other types and more than TENSOR_MAX_DIMS axes are errors. Threads may read at once, each
  * into an arena of its own. */
-Status npz_read_tensor(const Npz *npz, const NpzMember *member, Arena *arena, Tensor *tensor);
+ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
+                                  Tensor *tensor);
 /* The contents in the arena: of an array its elements in C order and this machine's byte order, without
  * the header; of any other member its bytes. A zero byte, not counted, stands behind. */
-Status npz_read_bytes(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size);
-/* All bytes of the member as they are in the file, an array's with its header: what npz_add_npy() takes. */
-Status npz_read_whole(const Npz *npz, const NpzMember *member, Arena *arena, const void **data, size_t *size);
+ReelStatus tensor_npz_read_bytes(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
+                                 const void **data, size_t *size);
+/* All bytes of the member as they are in the file, an array's with its header: what tensor_npz_add_npy()
+ * takes. */
+ReelStatus tensor_npz_read_whole(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
+                                 const void **data, size_t *size);
 
 REEL_END_DECLS
 

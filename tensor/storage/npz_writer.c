@@ -19,10 +19,10 @@ typedef struct Entry {
     uint64_t offset, size, packed_size;
 } Entry;
 
-struct NpzWriter {
-    AtomicFile file;
-    NpzOptions options;
-    Status status;
+struct TensorNpzWriter {
+    ReelAtomicFile file;
+    TensorNpzOptions options;
+    ReelStatus status;
     uint64_t at; /* where the next byte of the file goes */
     Entry *entries;
     size_t count, capacity;
@@ -35,44 +35,44 @@ struct NpzWriter {
  * with level 6). Who asks for a level above this one gets the search all the same. */
 enum { LEVEL_OF_SEARCH = 7 };
 
-static void fail(NpzWriter *writer, Status status)
+static void fail(TensorNpzWriter *writer, ReelStatus status)
 {
-    if (status_is_ok(&writer->status))
+    if (reel_status_is_ok(&writer->status))
         writer->status = status;
 }
 
-static bool is_failed(const NpzWriter *writer)
+static bool is_failed(const TensorNpzWriter *writer)
 {
-    return !status_is_ok(&writer->status);
+    return !reel_status_is_ok(&writer->status);
 }
 
 /* ---- Opening and closing ---- */
 
-static void release(NpzWriter *writer)
+static void release(TensorNpzWriter *writer)
 {
-    npz_deflater_close(&writer->deflater);
-    atomic_file_abandon(&writer->file);
+    tensor_npz_deflater_close(&writer->deflater);
+    reel_atomic_file_abandon(&writer->file);
     for (size_t i = 0; i < writer->count; i++)
-        mem_free(writer->entries[i].name);
-    mem_free(writer->entries);
-    mem_free(writer);
+        reel_mem_free(writer->entries[i].name);
+    reel_mem_free(writer->entries);
+    reel_mem_free(writer);
 }
 
-Status npz_writer_open(NpzWriter **result, const char *path, NpzOptions options)
+ReelStatus tensor_npz_writer_open(TensorNpzWriter **result, const char *path, TensorNpzOptions options)
 {
     *result = NULL;
     if (options.level < 0 || options.level > 9)
-        return status_usage("%s: there is no compression level %d; choose 0 (none) to 9", path,
-                            options.level);
-    NpzWriter *writer = mem_calloc(1, sizeof *writer);
+        return reel_status_usage("%s: there is no compression level %d; choose 0 (none) to 9", path,
+                                 options.level);
+    TensorNpzWriter *writer = reel_mem_calloc(1, sizeof *writer);
     if (!writer)
-        return status_no_memory(sizeof *writer, path);
+        return reel_status_no_memory(sizeof *writer, path);
     writer->options = options;
     writer->file.fd = -1;
-    Status status = npz_deflater_open(&writer->deflater, options.level)
-                        ? atomic_file_open(&writer->file, path)
-                        : status_no_memory(NPZ_DEFLATER_BYTES, path);
-    if (!status_is_ok(&status)) {
+    ReelStatus status = tensor_npz_deflater_open(&writer->deflater, options.level)
+                            ? reel_atomic_file_open(&writer->file, path)
+                            : reel_status_no_memory(NPZ_DEFLATER_BYTES, path);
+    if (!reel_status_is_ok(&status)) {
         release(writer);
         return status;
     }
@@ -80,24 +80,24 @@ Status npz_writer_open(NpzWriter **result, const char *path, NpzOptions options)
     return status;
 }
 
-void npz_writer_abandon(NpzWriter *writer)
+void tensor_npz_writer_abandon(TensorNpzWriter *writer)
 {
     if (writer)
         release(writer);
 }
 
-uint64_t npz_writer_bytes(const NpzWriter *writer)
+uint64_t tensor_npz_writer_bytes(const TensorNpzWriter *writer)
 {
     return writer->at;
 }
 
 /* ---- Records ---- */
 
-static void write_at(NpzWriter *writer, uint64_t offset, const void *data, size_t size)
+static void write_at(TensorNpzWriter *writer, uint64_t offset, const void *data, size_t size)
 {
     if (!is_failed(writer)) {
-        Status status = atomic_file_write(&writer->file, offset, data, size);
-        if (!status_is_ok(&status))
+        ReelStatus status = reel_atomic_file_write(&writer->file, offset, data, size);
+        if (!reel_status_is_ok(&status))
             fail(writer, status);
     }
 }
@@ -109,11 +109,11 @@ static size_t local_bytes(const Entry *entry)
 
 /* The fields that the local and the central header have in common, from "version needed" to the length
  * of the name. */
-static uint8_t *put_common(uint8_t *p, const NpzWriter *writer, const Entry *entry)
+static uint8_t *put_common(uint8_t *p, const TensorNpzWriter *writer, const Entry *entry)
 {
     size_t length = strlen(entry->name);
     p = zip_put16(p, entry->zip64 ? ZIP_VERSION_64 : ZIP_VERSION);
-    p = zip_put16(p, npz_is_ascii(entry->name, length) ? 0 : ZIP_FLAG_UTF8);
+    p = zip_put16(p, tensor_npz_is_ascii(entry->name, length) ? 0 : ZIP_FLAG_UTF8);
     p = zip_put16(p, writer->options.level > 0 ? ZIP_DEFLATED : ZIP_STORED);
     p = zip_put16(p, 0);
     p = zip_put16(p, ZIP_DATE);
@@ -130,7 +130,7 @@ static uint8_t *put_name(uint8_t *p, const char *name)
     return p + length;
 }
 
-static void write_local(NpzWriter *writer, const Entry *entry)
+static void write_local(TensorNpzWriter *writer, const Entry *entry)
 {
     uint8_t record[ZIP_LOCAL_BYTES + NPZ_MAX_NAME + 20], *p = zip_put32(record, ZIP_LOCAL);
     p = put_common(p, writer, entry);
@@ -145,7 +145,7 @@ static void write_local(NpzWriter *writer, const Entry *entry)
     write_at(writer, entry->offset, record, (size_t)(p - record));
 }
 
-static void write_central(NpzWriter *writer, const Entry *entry)
+static void write_central(TensorNpzWriter *writer, const Entry *entry)
 {
     uint8_t record[ZIP_CENTRAL_BYTES + NPZ_MAX_NAME + 28], *p = zip_put32(record, ZIP_CENTRAL);
     bool far = entry->offset >= ZIP_FULL32;
@@ -169,7 +169,7 @@ static void write_central(NpzWriter *writer, const Entry *entry)
     writer->at += (uint64_t)(p - record);
 }
 
-static void write_end(NpzWriter *writer, uint64_t start)
+static void write_end(TensorNpzWriter *writer, uint64_t start)
 {
     uint8_t record[ZIP64_END_BYTES + ZIP64_LOCATOR_BYTES + ZIP_END_BYTES], *p = record;
     uint64_t count = writer->count, size = writer->at - start;
@@ -195,19 +195,19 @@ static void write_end(NpzWriter *writer, uint64_t start)
 
 /* ---- Blocks ---- */
 
-static Entry *adding(NpzWriter *writer)
+static Entry *adding(TensorNpzWriter *writer)
 {
     return &writer->entries[writer->count - 1];
 }
 
 /* Writes what has been appended since the last block. */
-static void write_block(NpzWriter *writer, bool last)
+static void write_block(TensorNpzWriter *writer, bool last)
 {
     Entry *entry = adding(writer);
     NpzBlock block;
-    if (!npz_deflater_flush(&writer->deflater, entry->strategy, last, &block))
-        fail(writer, status_failed("%s: zlib cannot deflate '%s'; try --compress 0", writer->file.target,
-                                   entry->name));
+    if (!tensor_npz_deflater_flush(&writer->deflater, entry->strategy, last, &block))
+        fail(writer, reel_status_failed("%s: zlib cannot deflate '%s'; try --compress 0", writer->file.target,
+                                        entry->name));
     write_at(writer, writer->at, block.bytes, block.size);
     writer->at += block.size;
     entry->crc = (uint32_t)crc32_combine(entry->crc, block.crc, (z_off_t)block.in_size);
@@ -216,11 +216,11 @@ static void write_block(NpzWriter *writer, bool last)
 }
 
 /* Appends to the member that is being added. A full block waits until it is known whether it is the last. */
-static void append(NpzWriter *writer, const void *data, size_t size)
+static void append(TensorNpzWriter *writer, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
     while (size > 0) {
-        size_t part = npz_deflater_fill(&writer->deflater, bytes, size);
+        size_t part = tensor_npz_deflater_fill(&writer->deflater, bytes, size);
         bytes += part;
         size -= part;
         if (size > 0)
@@ -228,7 +228,7 @@ static void append(NpzWriter *writer, const void *data, size_t size)
     }
 }
 
-static void end_member(NpzWriter *writer)
+static void end_member(TensorNpzWriter *writer)
 {
     write_block(writer, true);
     write_local(writer, adding(writer));
@@ -243,20 +243,21 @@ static bool needs_zip64(uint64_t size)
 }
 
 /* A message is one line of text, whatever the name is. */
-static void fail_name(NpzWriter *writer, const char *name, const char *why, const char *remedy)
+static void fail_name(TensorNpzWriter *writer, const char *name, const char *why, const char *remedy)
 {
     char shown[100];
     size_t length = 0;
     for (; name[length] && length < sizeof shown - 1; length++)
         shown[length] = name[length] < ' ' || name[length] > '~' ? '?' : name[length];
     shown[length] = '\0';
-    fail(writer, status_failed("%s: cannot add '%s': %s; %s", writer->file.target, shown, why, remedy));
+    fail(writer, reel_status_failed("%s: cannot add '%s': %s; %s", writer->file.target, shown, why, remedy));
 }
 
-static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uint64_t size, int strategy)
+static bool begin_member(TensorNpzWriter *writer, const char *name, bool is_array, uint64_t size,
+                         int strategy)
 {
     size_t length = strlen(name);
-    const char *wrong = npz_check_name(name, length);
+    const char *wrong = tensor_npz_check_name(name, length);
     bool npy = length >= 4 && strcmp(name + length - 4, ".npy") == 0;
     if (is_failed(writer))
         return false;
@@ -268,13 +269,13 @@ static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uin
         fail_name(writer, name, wrong, "rename it");
         return false;
     }
-    Entry *grown = mem_grow(writer->entries, writer->count, &writer->capacity, sizeof *grown);
+    Entry *grown = reel_mem_grow(writer->entries, writer->count, &writer->capacity, sizeof *grown);
     if (grown)
         writer->entries = grown;
-    char *full = mem_alloc(length + 5);
+    char *full = reel_mem_alloc(length + 5);
     if (!grown || !full) {
-        mem_free(full);
-        fail(writer, status_no_memory(length + 5, writer->file.target));
+        reel_mem_free(full);
+        fail(writer, reel_status_no_memory(length + 5, writer->file.target));
         return false;
     }
     snprintf(full, length + 5, "%s%s", name, is_array ? ".npy" : "");
@@ -287,7 +288,7 @@ static bool begin_member(NpzWriter *writer, const char *name, bool is_array, uin
     return true;
 }
 
-void npz_add_bytes(NpzWriter *writer, const char *name, const void *data, size_t size)
+void tensor_npz_add_bytes(TensorNpzWriter *writer, const char *name, const void *data, size_t size)
 {
     if (!begin_member(writer, name, false, size, Z_DEFAULT_STRATEGY))
         return;
@@ -296,14 +297,14 @@ void npz_add_bytes(NpzWriter *writer, const char *name, const void *data, size_t
 }
 
 /* Appends numbers of this machine's byte order as little-endian ones. */
-static void append_numbers(NpzWriter *writer, const void *data, size_t item_bytes, size_t count)
+static void append_numbers(TensorNpzWriter *writer, const void *data, size_t item_bytes, size_t count)
 {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const char *items = data;
     for (size_t i = 0; i < count; i++) {
         char item[16];
         memcpy(item, items + i * item_bytes, item_bytes);
-        npz_swap(item, item_bytes, 1);
+        tensor_npz_swap(item, item_bytes, 1);
         append(writer, item, item_bytes);
     }
 #else
@@ -311,30 +312,30 @@ static void append_numbers(NpzWriter *writer, const void *data, size_t item_byte
 #endif
 }
 
-static int strategy_for(const NpzWriter *writer, char kind)
+static int strategy_for(const TensorNpzWriter *writer, char kind)
 {
     return kind == 'f' && writer->options.level < LEVEL_OF_SEARCH ? Z_RLE : Z_DEFAULT_STRATEGY;
 }
 
-static bool begin_array(NpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
+static bool begin_array(TensorNpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
                         const int64_t *shape, uint64_t bytes)
 {
-    char header[NPY_HEADER_CAPACITY];
+    char header[TENSOR_NPY_HEADER_CAPACITY];
     if (!begin_member(writer, name, true, bytes + sizeof header, strategy_for(writer, kind)))
         return false;
-    append(writer, header, npy_format(kind, item_bytes, ndim, shape, header));
+    append(writer, header, tensor_npy_format(kind, item_bytes, ndim, shape, header));
     return true;
 }
 
-void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
-                   const int64_t *shape, const void *data)
+void tensor_npz_add_array(TensorNpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
+                          const int64_t *shape, const void *data)
 {
     uint64_t bytes = (uint64_t)item_bytes;
     bool known = strchr("fiub", kind) && kind &&
                  (item_bytes == 1 || item_bytes == 2 || item_bytes == 4 || item_bytes == 8);
     for (int i = 0; known && i < ndim; i++)
         known = shape[i] >= 0 && !__builtin_mul_overflow(bytes, (uint64_t)shape[i], &bytes);
-    if (!known || ndim < 0 || ndim > NPY_MAX_DIMS) {
+    if (!known || ndim < 0 || ndim > TENSOR_NPY_MAX_DIMS) {
         fail_name(writer, name, "this is no array of numbers", "check its type and shape");
         return;
     }
@@ -344,12 +345,13 @@ void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_byte
     end_member(writer);
 }
 
-void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t size)
+void tensor_npz_add_npy(TensorNpzWriter *writer, const char *name, const void *npy, size_t size)
 {
-    char reason[NPY_REASON_SIZE];
-    NpyHeader array = {0};
-    size_t length = npy_header_length(npy, size < NPY_PREFIX_BYTES ? size : NPY_PREFIX_BYTES, reason);
-    bool known = length > 0 && length <= size && npy_parse(npy, length, &array, reason);
+    char reason[TENSOR_NPY_REASON_SIZE];
+    TensorNpyHeader array = {0};
+    size_t length = tensor_npy_header_length(
+        npy, size < TENSOR_NPY_PREFIX_BYTES ? size : TENSOR_NPY_PREFIX_BYTES, reason);
+    bool known = length > 0 && length <= size && tensor_npy_parse(npy, length, &array, reason);
     if (!begin_member(writer, name, true, size, strategy_for(writer, known ? array.kind : 'V')))
         return;
     append(writer, npy, size);
@@ -357,7 +359,8 @@ void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t si
 }
 
 /* Appends `count` elements that lie `stride` elements apart. */
-static void append_row(NpzWriter *writer, const char *data, size_t item_bytes, int64_t count, int64_t stride)
+static void append_row(TensorNpzWriter *writer, const char *data, size_t item_bytes, int64_t count,
+                       int64_t stride)
 {
     char run[4096];
     if (stride == 1) {
@@ -374,7 +377,8 @@ static void append_row(NpzWriter *writer, const char *data, size_t item_bytes, i
 }
 
 /* Appends the elements of the axes from `axis` on, in C order. */
-static void append_axes(NpzWriter *writer, const Tensor *t, int axis, const char *data, size_t item_bytes)
+static void append_axes(TensorNpzWriter *writer, const Tensor *t, int axis, const char *data,
+                        size_t item_bytes)
 {
     if (axis >= t->ndim - 1) {
         append_row(writer, data, item_bytes, t->ndim ? t->shape[axis] : 1, t->ndim ? t->strides[axis] : 1);
@@ -384,14 +388,14 @@ static void append_axes(NpzWriter *writer, const Tensor *t, int axis, const char
         append_axes(writer, t, axis + 1, data + i * t->strides[axis] * (int64_t)item_bytes, item_bytes);
 }
 
-void npz_add_tensor(NpzWriter *writer, const char *name, Tensor t)
+void tensor_npz_add_tensor(TensorNpzWriter *writer, const char *name, Tensor t)
 {
     if (!tensor_is_valid(t)) {
         fail_name(writer, name, "the tensor is not valid", "check how it was made");
         return;
     }
-    size_t item_bytes = dtype_size(t.dtype), count = (size_t)tensor_numel(&t);
-    char kind = t.dtype == DTYPE_I32 ? 'i' : 'f';
+    size_t item_bytes = tensor_dtype_size(t.dtype), count = (size_t)tensor_numel(&t);
+    char kind = t.dtype == TENSOR_I32 ? 'i' : 'f';
     if (!begin_array(writer, name, kind, (int)item_bytes, t.ndim, t.shape, count * item_bytes))
         return;
     if (tensor_is_contiguous(&t))
@@ -409,11 +413,11 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Two members that numpy.load would give the same name: one ".npy" is as good as none. */
-static void check_duplicates(NpzWriter *writer)
+static void check_duplicates(TensorNpzWriter *writer)
 {
-    char **names = mem_alloc((writer->count + 1) * sizeof *names);
+    char **names = reel_mem_alloc((writer->count + 1) * sizeof *names);
     if (!names) {
-        fail(writer, status_no_memory(writer->count * sizeof *names, writer->file.target));
+        fail(writer, reel_status_no_memory(writer->count * sizeof *names, writer->file.target));
         return;
     }
     for (size_t i = 0; i < writer->count; i++) {
@@ -424,24 +428,24 @@ static void check_duplicates(NpzWriter *writer)
     qsort(names, writer->count, sizeof *names, compare_names);
     for (size_t i = 1; i < writer->count; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            fail(writer,
-                 status_failed("%s: '%.100s' was added twice; rename one", writer->file.target, names[i]));
+            fail(writer, reel_status_failed("%s: '%.100s' was added twice; rename one", writer->file.target,
+                                            names[i]));
     for (size_t i = 0; i < writer->count; i++)
         if (writer->entries[i].is_array)
             writer->entries[i].name[strlen(writer->entries[i].name)] = '.';
-    mem_free(names);
+    reel_mem_free(names);
 }
 
-Status npz_writer_finish(NpzWriter *writer)
+ReelStatus tensor_npz_writer_finish(TensorNpzWriter *writer)
 {
     check_duplicates(writer);
     uint64_t start = writer->at;
     for (size_t i = 0; i < writer->count; i++)
         write_central(writer, &writer->entries[i]);
     write_end(writer, start);
-    Status status = writer->status;
-    if (status_is_ok(&status))
-        status = atomic_file_commit(&writer->file);
+    ReelStatus status = writer->status;
+    if (reel_status_is_ok(&status))
+        status = reel_atomic_file_commit(&writer->file);
     release(writer);
     return status;
 }

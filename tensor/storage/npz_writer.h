@@ -1,12 +1,12 @@
 /* Writes a .npz file: arrays and plain members, deflated, atomically.
  *
- *     NpzWriter *writer;
- *     Status status = npz_writer_open(&writer, path, (NpzOptions){.level = 1});
- *     if (!status_is_ok(&status))
+ *     TensorNpzWriter *writer;
+ *     ReelStatus status = tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1});
+ *     if (!reel_status_is_ok(&status))
  *         return status;
- *     npz_add_tensor(writer, "fc.weight", weight);
- *     npz_add_bytes(writer, "reel/config.json", text, strlen(text));
- *     return npz_writer_finish(writer);
+ *     tensor_npz_add_tensor(writer, "fc.weight", weight);
+ *     tensor_npz_add_bytes(writer, "reel/config.json", text, strlen(text));
+ *     return tensor_npz_writer_finish(writer);
  *
  * Errors stick to the writer: what is added after one is ignored, and finishing reports the first.
  * What is added is copied before the call returns. The bytes of the file depend on what was added and on
@@ -25,37 +25,38 @@
 REEL_BEGIN_DECLS
 
 /* How a file is written. */
-typedef struct NpzOptions {
+typedef struct TensorNpzOptions {
     int level;  /* 0: stored as it is, to 9: zlib's levels. Up to 6, floats are searched for runs only, which
                  * is faster and no worse; 7 to 9 search them for repeated stretches too. */
     bool zip64; /* 64-bit records also where the sizes do not need them (for tests) */
-} NpzOptions;
+} TensorNpzOptions;
 
 /* A file that is being written. */
-typedef struct NpzWriter NpzWriter;
+typedef struct TensorNpzWriter TensorNpzWriter;
 
 /* Opens the temporary file beside `path`; see atomic_file.h. */
-Status npz_writer_open(NpzWriter **writer, const char *path, NpzOptions options);
+ReelStatus tensor_npz_writer_open(TensorNpzWriter **writer, const char *path, TensorNpzOptions options);
 
 /* Adds a view with any strides as the array `name`.npy, little-endian, in C order. */
-void npz_add_tensor(NpzWriter *writer, const char *name, Tensor tensor);
+void tensor_npz_add_tensor(TensorNpzWriter *writer, const char *name, Tensor tensor);
 /* Adds a contiguous array of a type that Tensor lacks. `kind` is NumPy's letter ('f', 'i', 'u', 'b') and
  * `item_bytes` the size of an element in this machine's byte order: ('u', 1) is uint8. At most
- * NPY_MAX_DIMS axes. */
-void npz_add_array(NpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
-                   const int64_t *shape, const void *data);
-/* Adds an array as a whole .npy file, header and elements, whatever its type: what npz_read_whole() gives. */
-void npz_add_npy(NpzWriter *writer, const char *name, const void *npy, size_t size);
+ * TENSOR_NPY_MAX_DIMS axes. */
+void tensor_npz_add_array(TensorNpzWriter *writer, const char *name, char kind, int item_bytes, int ndim,
+                          const int64_t *shape, const void *data);
+/* Adds an array as a whole .npy file, header and elements, whatever its type: what tensor_npz_read_whole()
+ * gives. */
+void tensor_npz_add_npy(TensorNpzWriter *writer, const char *name, const void *npy, size_t size);
 /* Adds a member that is no array; numpy.load gives it as bytes. Its name must not end in ".npy". */
-void npz_add_bytes(NpzWriter *writer, const char *name, const void *data, size_t size);
+void tensor_npz_add_bytes(TensorNpzWriter *writer, const char *name, const void *data, size_t size);
 
 /* The number of bytes written so far, of those that are finished. */
-uint64_t npz_writer_bytes(const NpzWriter *writer);
+uint64_t tensor_npz_writer_bytes(const TensorNpzWriter *writer);
 
 /* Writes the directory and puts the file in place, or leaves what was there. Frees the writer always. */
-Status npz_writer_finish(NpzWriter *writer);
+ReelStatus tensor_npz_writer_finish(TensorNpzWriter *writer);
 /* Leaves what was there, and frees the writer. NULL is allowed. */
-void npz_writer_abandon(NpzWriter *writer);
+void tensor_npz_writer_abandon(TensorNpzWriter *writer);
 
 REEL_END_DECLS
 

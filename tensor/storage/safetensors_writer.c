@@ -11,7 +11,7 @@
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
 
-bool safetensors_is_path(const char *path)
+bool tensor_safetensors_is_path(const char *path)
 {
     static const char end[] = ".safetensors";
     size_t length = strlen(path), tail = sizeof end - 1;
@@ -20,19 +20,19 @@ bool safetensors_is_path(const char *path)
 
 /* ---- What may be written ---- */
 
-static Status check_entry(const char *path, const SafetensorsEntry *entry)
+static ReelStatus check_entry(const char *path, const TensorSafetensorsEntry *entry)
 {
     size_t length = strlen(entry->name);
-    if (length == 0 || length > NPZ_MAX_NAME || !npz_is_text(entry->name, length) ||
+    if (length == 0 || length > NPZ_MAX_NAME || !tensor_npz_is_text(entry->name, length) ||
         strcmp(entry->name, "__metadata__") == 0)
-        return status_failed(
+        return reel_status_failed(
             "%s: a name is empty, longer than 1024 bytes, \"__metadata__\" or not UTF-8 text; "
             "rename the tensor",
             path);
     if (!tensor_is_valid(entry->tensor))
-        return status_failed("%s: the tensor '%.100s' is not valid; check how it was made", path,
-                             entry->name);
-    return status_ok();
+        return reel_status_failed("%s: the tensor '%.100s' is not valid; check how it was made", path,
+                                  entry->name);
+    return reel_status_ok();
 }
 
 static int compare_names(const void *a, const void *b)
@@ -40,22 +40,22 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static Status check_entries(const char *path, const SafetensorsEntry *entries, int count)
+static ReelStatus check_entries(const char *path, const TensorSafetensorsEntry *entries, int count)
 {
-    Status status = status_ok();
-    const char **names = mem_alloc((size_t)count * sizeof *names);
+    ReelStatus status = reel_status_ok();
+    const char **names = reel_mem_alloc((size_t)count * sizeof *names);
     if (!names)
-        return status_no_memory((size_t)count * sizeof *names, path);
-    for (int i = 0; i < count && status_is_ok(&status); i++) {
+        return reel_status_no_memory((size_t)count * sizeof *names, path);
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         status = check_entry(path, &entries[i]);
         names[i] = entries[i].name;
     }
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         qsort(names, (size_t)count, sizeof *names, compare_names);
-    for (int i = 1; i < count && status_is_ok(&status); i++)
+    for (int i = 1; i < count && reel_status_is_ok(&status); i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            status = status_failed("%s: '%.100s' was added twice; rename one", path, names[i]);
-    mem_free(names);
+            status = reel_status_failed("%s: '%.100s' was added twice; rename one", path, names[i]);
+    reel_mem_free(names);
     return status;
 }
 
@@ -63,97 +63,97 @@ static Status check_entries(const char *path, const SafetensorsEntry *entries, i
 
 static size_t bytes_of(const Tensor *t)
 {
-    return (size_t)tensor_numel(t) * dtype_size(t->dtype);
+    return (size_t)tensor_numel(t) * tensor_dtype_size(t->dtype);
 }
 
-static const char *type_of(Dtype dtype)
+static const char *type_of(TensorDtype dtype)
 {
-    return dtype == DTYPE_F64 ? "F64" : dtype == DTYPE_I32 ? "I32" : "F32";
+    return dtype == TENSOR_F64 ? "F64" : dtype == TENSOR_I32 ? "I32" : "F32";
 }
 
 /* The text without its end, into the writer's memory. False: no memory. */
-static bool format_header(JsonWriter *json, const SafetensorsEntry *entries, int count)
+static bool format_header(ReelJsonWriter *json, const TensorSafetensorsEntry *entries, int count)
 {
     int64_t at = 0;
     json->compact = true;
-    json_begin_object(json, NULL);
-    json_begin_object(json, "__metadata__");
-    json_string(json, "format", "pt");
-    json_end_object(json);
+    reel_json_begin_object(json, NULL);
+    reel_json_begin_object(json, "__metadata__");
+    reel_json_string(json, "format", "pt");
+    reel_json_end_object(json);
     for (int i = 0; i < count; i++) {
         const Tensor *t = &entries[i].tensor;
-        json_begin_object(json, entries[i].name);
-        json_string(json, "dtype", type_of(t->dtype));
-        json_begin_array(json, "shape");
+        reel_json_begin_object(json, entries[i].name);
+        reel_json_string(json, "dtype", type_of(t->dtype));
+        reel_json_begin_array(json, "shape");
         for (int axis = 0; axis < t->ndim; axis++)
-            json_integer(json, NULL, t->shape[axis]);
-        json_end_array(json);
-        json_begin_array(json, "data_offsets");
-        json_integer(json, NULL, at);
-        json_integer(json, NULL, at += (int64_t)bytes_of(t));
-        json_end_array(json);
-        json_end_object(json);
+            reel_json_integer(json, NULL, t->shape[axis]);
+        reel_json_end_array(json);
+        reel_json_begin_array(json, "data_offsets");
+        reel_json_integer(json, NULL, at);
+        reel_json_integer(json, NULL, at += (int64_t)bytes_of(t));
+        reel_json_end_array(json);
+        reel_json_end_object(json);
     }
-    json_end_object(json);
+    reel_json_end_object(json);
     return !json->failed;
 }
 
 /* ---- Writing ---- */
 
 /* The elements in C order and little-endian. */
-static Status write_tensor(AtomicFile *file, uint64_t at, Tensor t)
+static ReelStatus write_tensor(ReelAtomicFile *file, uint64_t at, Tensor t)
 {
     bool as_it_is = tensor_is_contiguous(&t) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     Tensor plain = as_it_is ? t : tensor_copy(&arena, t);
-    Status status = status_no_memory(bytes_of(&t), file->target);
+    ReelStatus status = reel_status_no_memory(bytes_of(&t), file->target);
     if (tensor_is_valid(plain)) {
         if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
-            npz_swap(plain.data, dtype_size(plain.dtype), (size_t)tensor_numel(&plain));
-        status = atomic_file_write(file, at, plain.data, bytes_of(&plain));
+            tensor_npz_swap(plain.data, tensor_dtype_size(plain.dtype), (size_t)tensor_numel(&plain));
+        status = reel_atomic_file_write(file, at, plain.data, bytes_of(&plain));
     }
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return status;
 }
 
-static Status write_all(AtomicFile *file, const char *header, size_t size, const SafetensorsEntry *entries,
-                        int count)
+static ReelStatus write_all(ReelAtomicFile *file, const char *header, size_t size,
+                            const TensorSafetensorsEntry *entries, int count)
 {
     static const char blanks[ALIGNMENT] = "        ";
     uint8_t length[LENGTH_BYTES];
     size_t padding = (ALIGNMENT - size % ALIGNMENT) % ALIGNMENT;
     zip_put64(length, size + padding);
-    Status status = atomic_file_write(file, 0, length, sizeof length);
-    if (status_is_ok(&status))
-        status = atomic_file_write(file, LENGTH_BYTES, header, size);
-    if (status_is_ok(&status))
-        status = atomic_file_write(file, LENGTH_BYTES + size, blanks, padding);
+    ReelStatus status = reel_atomic_file_write(file, 0, length, sizeof length);
+    if (reel_status_is_ok(&status))
+        status = reel_atomic_file_write(file, LENGTH_BYTES, header, size);
+    if (reel_status_is_ok(&status))
+        status = reel_atomic_file_write(file, LENGTH_BYTES + size, blanks, padding);
     uint64_t at = LENGTH_BYTES + size + padding;
-    for (int i = 0; i < count && status_is_ok(&status); i++) {
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         status = write_tensor(file, at, entries[i].tensor);
         at += bytes_of(&entries[i].tensor);
     }
     return status;
 }
 
-Status safetensors_write(const char *path, const SafetensorsEntry *entries, int count)
+ReelStatus tensor_safetensors_write(const char *path, const TensorSafetensorsEntry *entries, int count)
 {
-    AtomicFile file;
-    JsonWriter json = {0};
-    Status status = check_entries(path, entries, count);
-    if (status_is_ok(&status) && !format_header(&json, entries, count))
-        status = status_no_memory(json.size, path);
-    if (status_is_ok(&status)) {
-        status = atomic_file_open(&file, path);
-        if (status_is_ok(&status)) {
+    ReelAtomicFile file;
+    ReelJsonWriter json = {0};
+    ReelStatus status = check_entries(path, entries, count);
+    if (reel_status_is_ok(&status) && !format_header(&json, entries, count))
+        status = reel_status_no_memory(json.size, path);
+    if (reel_status_is_ok(&status)) {
+        status = reel_atomic_file_open(&file, path);
+        if (reel_status_is_ok(&status)) {
             status = write_all(&file, json.text, json.size, entries, count);
-            if (status_is_ok(&status))
-                status = atomic_file_commit(&file);
+            if (reel_status_is_ok(&status))
+                status = reel_atomic_file_commit(&file);
             else
-                atomic_file_abandon(&file);
+                reel_atomic_file_abandon(&file);
         }
     }
-    json_free(&json);
+    reel_json_free(&json);
     return status;
 }

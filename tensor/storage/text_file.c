@@ -12,34 +12,34 @@
 
 enum { FIRST_READ = 1 << 16 };
 
-static Status cannot_read(const char *path, int error)
+static ReelStatus cannot_read(const char *path, int error)
 {
     const char *remedy = error == ENOENT || error == ENOTDIR ? "check the path"
                          : error == EACCES                   ? "make it readable"
                                                              : "check the disk, or copy the file elsewhere";
-    return status_failed("%s: cannot read the file: %s; %s", path, strerror(error), remedy);
+    return reel_status_failed("%s: cannot read the file: %s; %s", path, strerror(error), remedy);
 }
 
 /* Directories, and files (which a look does not change) in another encoding than they could be in. */
-static Status check_opened(const char *path, int fd)
+static ReelStatus check_opened(const char *path, int fd)
 {
     struct stat info;
     char first[2];
     if (fstat(fd, &info) != 0)
         return cannot_read(path, errno);
     if (S_ISDIR(info.st_mode))
-        return status_failed("%s: is a directory; name a file in it", path);
+        return reel_status_failed("%s: is a directory; name a file in it", path);
     ssize_t got = S_ISREG(info.st_mode) ? pread(fd, first, sizeof first, 0) : 0;
-    return got > 0 ? text_file_check_mark(path, first, (size_t)got) : status_ok();
+    return got > 0 ? reel_text_file_check_mark(path, first, (size_t)got) : reel_status_ok();
 }
 
-Status text_file_open(const char *path, int *fd)
+ReelStatus reel_text_file_open(const char *path, int *fd)
 {
     *fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*fd < 0)
         return cannot_read(path, errno);
-    Status status = check_opened(path, *fd);
-    if (!status_is_ok(&status)) {
+    ReelStatus status = check_opened(path, *fd);
+    if (!reel_status_is_ok(&status)) {
         close(*fd);
         *fd = -1;
     }
@@ -47,26 +47,26 @@ Status text_file_open(const char *path, int *fd)
 }
 
 /* Only a file or a pipe has an end that is worth waiting for. */
-static Status check_kind(const char *path, const struct stat *info)
+static ReelStatus check_kind(const char *path, const struct stat *info)
 {
     if (!S_ISREG(info->st_mode) && !S_ISFIFO(info->st_mode))
-        return status_failed("%s: is neither a file nor a pipe; name a text file", path);
-    return status_ok();
+        return reel_status_failed("%s: is neither a file nor a pipe; name a text file", path);
+    return reel_status_ok();
 }
 
-static Status read_all(int fd, const char *path, size_t expected, char **bytes, size_t *size)
+static ReelStatus read_all(int fd, const char *path, size_t expected, char **bytes, size_t *size)
 {
     size_t capacity = expected + 2, used = 0; /* room to see the end of the file, and for the NUL */
-    char *buffer = mem_alloc(capacity);
+    char *buffer = reel_mem_alloc(capacity);
     if (!buffer)
-        return status_no_memory(capacity, path);
+        return reel_status_no_memory(capacity, path);
     for (;;) {
         if (capacity - used < 2) {
             size_t larger = capacity * 2;
-            char *moved = mem_realloc(buffer, larger);
+            char *moved = reel_mem_realloc(buffer, larger);
             if (!moved) {
-                mem_free(buffer);
-                return status_no_memory(larger, path);
+                reel_mem_free(buffer);
+                return reel_status_no_memory(larger, path);
             }
             buffer = moved;
             capacity = larger;
@@ -76,7 +76,7 @@ static Status read_all(int fd, const char *path, size_t expected, char **bytes, 
             continue;
         if (got < 0) {
             int error = errno;
-            mem_free(buffer);
+            reel_mem_free(buffer);
             return cannot_read(path, error);
         }
         if (got == 0)
@@ -86,51 +86,52 @@ static Status read_all(int fd, const char *path, size_t expected, char **bytes, 
     buffer[used] = '\0';
     *bytes = buffer;
     *size = used;
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status text_file_read(const char *path, char **bytes, size_t *size)
+ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size)
 {
     int fd;
     *bytes = NULL;
     *size = 0;
-    Status status = text_file_open(path, &fd);
-    if (!status_is_ok(&status))
+    ReelStatus status = reel_text_file_open(path, &fd);
+    if (!reel_status_is_ok(&status))
         return status;
     struct stat info;
     status = fstat(fd, &info) == 0 ? check_kind(path, &info) : cannot_read(path, errno);
-    if (status_is_ok(&status)) {
+    if (reel_status_is_ok(&status)) {
         size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : FIRST_READ;
         status = read_all(fd, path, expected, bytes, size);
     }
     close(fd);
-    if (status_is_ok(&status))
-        status = text_file_check_mark(path, *bytes, *size);
-    if (!status_is_ok(&status)) {
-        mem_free(*bytes);
+    if (reel_status_is_ok(&status))
+        status = reel_text_file_check_mark(path, *bytes, *size);
+    if (!reel_status_is_ok(&status)) {
+        reel_mem_free(*bytes);
         *bytes = NULL;
         *size = 0;
     }
     return status;
 }
 
-Status text_file_empty(const char *path)
+ReelStatus reel_text_file_empty(const char *path)
 {
-    return status_failed("%s: the file is empty; write something to it, or name another file", path);
+    return reel_status_failed("%s: the file is empty; write something to it, or name another file", path);
 }
 
 /* Neither mark can begin UTF-8. */
-Status text_file_check_mark(const char *path, const char *bytes, size_t size)
+ReelStatus reel_text_file_check_mark(const char *path, const char *bytes, size_t size)
 {
     bool little = size >= 2 && memcmp(bytes, "\xFF\xFE", 2) == 0;
     if (!little && !(size >= 2 && memcmp(bytes, "\xFE\xFF", 2) == 0))
-        return status_ok();
-    return status_failed("%s:1: begins with the byte order mark of UTF-16 (%s); convert the file, as with "
-                         "`iconv -f UTF-16 -t UTF-8`",
-                         path, little ? "FF FE" : "FE FF");
+        return reel_status_ok();
+    return reel_status_failed(
+        "%s:1: begins with the byte order mark of UTF-16 (%s); convert the file, as with "
+        "`iconv -f UTF-16 -t UTF-8`",
+        path, little ? "FF FE" : "FE FF");
 }
 
-size_t text_file_mark(const char *bytes, size_t size)
+size_t reel_text_file_mark(const char *bytes, size_t size)
 {
     return size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 }
@@ -140,7 +141,7 @@ size_t text_file_mark(const char *bytes, size_t size)
 static size_t sequence_length(const unsigned char *p, size_t left)
 {
     uint32_t code;
-    return p[0] ? (size_t)utf8_decode(p, left, &code) : 0;
+    return p[0] ? (size_t)reel_utf8_decode(p, left, &code) : 0;
 }
 
 /* Eight bytes of 1 to 127 at once: no top bit set, and (x - 1) borrows into the top bit only from 0. */
@@ -151,7 +152,7 @@ static int eight_plain_bytes(const unsigned char *p)
     return ((word | (word - 0x0101010101010101u)) & 0x8080808080808080u) == 0;
 }
 
-static Status bad_byte(const char *path, const char *bytes, size_t at)
+static ReelStatus bad_byte(const char *path, const char *bytes, size_t at)
 {
     size_t line = 1, start = 0;
     for (const char *feed; (feed = memchr(bytes + start, '\n', at - start));
@@ -159,14 +160,15 @@ static Status bad_byte(const char *path, const char *bytes, size_t at)
         line++;
     size_t column = at - start + 1;
     if (bytes[at] == '\0')
-        return status_failed("%s:%zu: byte %zu of the line is NUL; this is no plain text, save it as UTF-8",
-                             path, line, column);
-    return status_failed("%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file, "
-                         "as with `iconv -f LATIN1 -t UTF-8`",
-                         path, line, column, (unsigned char)bytes[at]);
+        return reel_status_failed(
+            "%s:%zu: byte %zu of the line is NUL; this is no plain text, save it as UTF-8", path, line,
+            column);
+    return reel_status_failed("%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file, "
+                              "as with `iconv -f LATIN1 -t UTF-8`",
+                              path, line, column, (unsigned char)bytes[at]);
 }
 
-size_t text_file_bad_byte(const char *bytes, size_t size)
+size_t reel_text_file_bad_byte(const char *bytes, size_t size)
 {
     const unsigned char *p = (const unsigned char *)bytes;
     size_t i = 0;
@@ -179,9 +181,9 @@ size_t text_file_bad_byte(const char *bytes, size_t size)
     return i;
 }
 
-Status text_file_check(const char *path, const char *bytes, size_t size)
+ReelStatus reel_text_file_check(const char *path, const char *bytes, size_t size)
 {
-    Status status = text_file_check_mark(path, bytes, size);
-    size_t bad = status_is_ok(&status) ? text_file_bad_byte(bytes, size) : size;
+    ReelStatus status = reel_text_file_check_mark(path, bytes, size);
+    size_t bad = reel_status_is_ok(&status) ? reel_text_file_bad_byte(bytes, size) : size;
     return bad < size ? bad_byte(path, bytes, bad) : status;
 }

@@ -12,23 +12,23 @@ REEL_BEGIN_DECLS
 
 /* Opens `path` for reading. Errors: no such file, no permission, a directory, a file (of a pipe only reading
  * tells) of UTF-16. */
-Status text_file_open(const char *path, int *fd);
-/* Reads all of `path` into *bytes, which the caller frees with mem_free(). A pipe will do as well. The
+ReelStatus reel_text_file_open(const char *path, int *fd);
+/* Reads all of `path` into *bytes, which the caller frees with reel_mem_free(). A pipe will do as well. The
  * bytes are followed by a NUL that *size does not count.
- * Errors: those of text_file_open(), a device, a pipe with UTF-16, no memory. An empty file is none. */
-Status text_file_read(const char *path, char **bytes, size_t *size);
+ * Errors: those of reel_text_file_open(), a device, a pipe with UTF-16, no memory. An empty file is none. */
+ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size);
 /* What is said of an empty file where there must be something. */
-Status text_file_empty(const char *path);
+ReelStatus reel_text_file_empty(const char *path);
 
 /* Whether the bytes are UTF-8 (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF) without
  * NUL. The message names `path`, the line and the byte in it. */
-Status text_file_check(const char *path, const char *bytes, size_t size);
+ReelStatus reel_text_file_check(const char *path, const char *bytes, size_t size);
 /* The offset of the first byte that is not of UTF-8 or is NUL; `size` where all is well. */
-size_t text_file_bad_byte(const char *bytes, size_t size);
+size_t reel_text_file_bad_byte(const char *bytes, size_t size);
 /* Whether what a file begins with is not the byte order mark of UTF-16, which is named as what it is. */
-Status text_file_check_mark(const char *path, const char *bytes, size_t size);
+ReelStatus reel_text_file_check_mark(const char *path, const char *bytes, size_t size);
 /* The length of UTF-8's byte order mark in front of the bytes: 3, or 0 where there is none. */
-size_t text_file_mark(const char *bytes, size_t size);
+size_t reel_text_file_mark(const char *bytes, size_t size);
 
 REEL_END_DECLS
 

@@ -6,7 +6,7 @@
 enum { WIDTH = 32, ROWS = 64, LAYERS = 16, VOCABULARY = 40 };
 
 static float memory[2][WIDTH * WIDTH + VOCABULARY * WIDTH];
-static Parameter weight, table;
+static TapeParameter weight, table;
 
 static void set_up(void)
 {
@@ -15,14 +15,14 @@ static void set_up(void)
         memory[0][i] = (float)((i * 7919) % 101 - 50) * 0.004f;
     for (int i = 0; i < VOCABULARY * WIDTH; i++)
         memory[1][i] = (float)((i * 104729) % 97 - 48) * 0.02f;
-    parameter_init(&weight, tensor_from(memory[0], DTYPE_F32, SHAPE(WIDTH, WIDTH)));
-    parameter_init(&table, tensor_from(memory[1], DTYPE_F32, SHAPE(VOCABULARY, WIDTH)));
+    tape_parameter_init(&weight, tensor_from(memory[0], TENSOR_F32, TENSOR_SHAPE(WIDTH, WIDTH)));
+    tape_parameter_init(&table, tensor_from(memory[1], TENSOR_F32, TENSOR_SHAPE(VOCABULARY, WIDTH)));
 }
 
 static void tear_down(void)
 {
-    parameter_release(&weight);
-    parameter_release(&table);
+    tape_parameter_release(&weight);
+    tape_parameter_release(&table);
     tape_tear_down();
 }
 
@@ -49,16 +49,16 @@ static size_t step(bool again, Tensor *loss, Tensor *leaf, Tensor *dense, Tensor
     tape_free(tape);
     tape = tape_new();
     tape_begin(tape);
-    tape_set_random(tape, random_new(5, 0));
-    Tensor ids = tensor_new(tape_arena(tape), DTYPE_I32, SHAPE(ROWS));
+    tape_set_random(tape, tensor_random_new(5, 0));
+    Tensor ids = tensor_new(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(ROWS));
     for (int i = 0; i < ROWS; i++)
         tensor_i32(ids)[i] = (i * i) % 23;
     Var x = part(look_up, again, tape_constant(tape, ids));
-    Var scale = tape_leaf(tape, tensor_full(tape_arena(tape), DTYPE_F32, SHAPE(ROWS, WIDTH), 0.5));
+    Var scale = tape_leaf(tape, tensor_full(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(ROWS, WIDTH), 0.5));
     x = var_mul(x, scale);
     for (int i = 0; i < LAYERS; i++)
         x = part(layer, again, x);
-    Var mean = var_mean(var_mul(x, x), AXES_ALL, false);
+    Var mean = var_mean(var_mul(x, x), TENSOR_AXES_ALL, false);
     ck_assert_msg(tape_backward(mean), "%s", tape_status(tape)->message);
     *loss = tensor_copy(&arena, var_value(mean));
     *leaf = tensor_copy(&arena, var_grad(scale));
@@ -86,7 +86,7 @@ END_TEST
 static Var fails(Tape *t, const Var *inputs, int count, void *context)
 {
     (void)t, (void)count, (void)context;
-    return var_reshape(inputs[0], SHAPE(99));
+    return var_reshape(inputs[0], TENSOR_SHAPE(99));
 }
 
 static Var outside(Tape *t, const Var *inputs, int count, void *context)
@@ -97,16 +97,16 @@ static Var outside(Tape *t, const Var *inputs, int count, void *context)
 
 START_TEST(mistakes_in_a_part_are_errors_of_the_tape)
 {
-    Var a = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(2, WIDTH))), g;
+    Var a = tape_leaf(tape, test_count_up(tape, TENSOR_F32, TENSOR_SHAPE(2, WIDTH))), g;
     ck_assert(var_is_empty(tape_checkpoint(fails, NULL, &a, 1)));
     assert_fails(tape, "reshape([2, 32])");
     tape_begin(tape);
-    a = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(2, WIDTH)));
+    a = tape_leaf(tape, test_count_up(tape, TENSOR_F32, TENSOR_SHAPE(2, WIDTH)));
     ck_assert(var_is_empty(tape_checkpoint(outside, &a, &a, 1)));
     assert_fails(tape, "tape_checkpoint", "no value of the tape");
     tape_begin(tape);
-    a = tape_leaf(tape, test_count_up(tape, DTYPE_F32, SHAPE(2, WIDTH)));
-    Var y = var_sum(tape_checkpoint(layer, NULL, &a, 1), AXES_ALL, false);
+    a = tape_leaf(tape, test_count_up(tape, TENSOR_F32, TENSOR_SHAPE(2, WIDTH)));
+    Var y = var_sum(tape_checkpoint(layer, NULL, &a, 1), TENSOR_AXES_ALL, false);
     ck_assert(!tape_vjp(&y, NULL, 1, &a, 1, true, &g));
     assert_fails(tape, "checkpoint cannot be differentiated twice");
 }

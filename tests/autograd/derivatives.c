@@ -12,12 +12,12 @@ enum { SEEDS = 3 };
 START_TEST(second_derivatives_are_the_differences_of_first_ones)
 {
     const OpKind *op = op_at(_i);
-    static const Layout layouts[] = {LAYOUT_CONTIGUOUS, LAYOUT_TRANSPOSED, LAYOUT_SLICED,
-                                     LAYOUT_BROADCAST,  LAYOUT_SIZE_1,     LAYOUT_BEHIND};
+    static const OpLayout layouts[] = {OP_LAYOUT_CONTIGUOUS, OP_LAYOUT_TRANSPOSED, OP_LAYOUT_SLICED,
+                                       OP_LAYOUT_BROADCAST,  OP_LAYOUT_SIZE_1,     OP_LAYOUT_BEHIND};
     for (size_t k = 0; k < sizeof layouts / sizeof *layouts; k++)
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            GradcheckResult result = gradcheck_op_twice(op, layouts[k], seed);
-            ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+            TapeGradcheckResult result = op_gradcheck_twice(op, layouts[k], seed);
+            ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
         }
 }
 END_TEST
@@ -25,14 +25,14 @@ END_TEST
 /* Formulas and compositions are checked as gradients, too: by differences of the values. */
 START_TEST(formulas_alone_give_the_gradient)
 {
-    static const Layout layouts[] = {LAYOUT_CONTIGUOUS, LAYOUT_BROADCAST, LAYOUT_REPEATED};
+    static const OpLayout layouts[] = {OP_LAYOUT_CONTIGUOUS, OP_LAYOUT_BROADCAST, OP_LAYOUT_REPEATED};
     OpKind *op = op_at(_i);
     void (*backward)(OpContext *, OpTerm *) = op->backward;
     op->backward = NULL;
     for (int k = 0; k < 3; k++)
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            GradcheckResult result = gradcheck_op(op, layouts[k], seed);
-            ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+            TapeGradcheckResult result = op_gradcheck(op, layouts[k], seed);
+            ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
         }
     op->backward = backward;
 }
@@ -40,11 +40,11 @@ END_TEST
 
 START_TEST(a_gradient_is_a_value_of_the_tape)
 {
-    Var a = LEAF(tape, SHAPE(2), 2, 3), g, h;
-    Var y = var_sum(var_mul(var_mul(a, a), a), AXES_ALL, false);
+    Var a = LEAF(tape, TENSOR_SHAPE(2), 2, 3), g, h;
+    Var y = var_sum(var_mul(var_mul(a, a), a), TENSOR_AXES_ALL, false);
     ck_assert(tape_vjp(&y, NULL, 1, &a, 1, true, &g));
     expect(var_value(g), 0, 12, 27);
-    Var penalty = var_sum(var_mul(g, g), AXES_ALL, false); /* 9 a^4 */
+    Var penalty = var_sum(var_mul(g, g), TENSOR_AXES_ALL, false); /* 9 a^4 */
     ck_assert(tape_vjp(&penalty, NULL, 1, &a, 1, false, &h));
     expect(var_value(h), 1e-12, 36 * 8, 36 * 27);
     ck_assert(tape_backward(penalty));
@@ -133,9 +133,9 @@ static Var lstm_like(Var x, Var weight, int steps)
     Var h = var_scale(x, 0.1, 0), c = h;
     for (int t = 0; t < steps; t++) {
         Var z = var_linear(x, weight, VAR_NONE);
-        h = var_gated_memory_step(z, h, weight, c, (GateOrder){0, 1, 2, 3}, &c);
+        h = var_gated_memory_step(z, h, weight, c, (VarGateOrder){0, 1, 2, 3}, &c);
     }
-    return var_sum(var_mul(h, h), AXES_ALL, false);
+    return var_sum(var_mul(h, h), TENSOR_AXES_ALL, false);
 }
 
 /* The first trap: a composition that is walked through must end at the op's own inputs. */
@@ -144,9 +144,9 @@ START_TEST(a_hessian_vector_product_through_a_recurrence_is_the_difference_of_gr
     double numbers[16], h = 1e-5;
     for (int i = 0; i < 16; i++)
         numbers[i] = sin(i + 1);
-    Tensor w = test_values(tape, DTYPE_F64, SHAPE(8, 2), numbers), grads[2];
-    Var x = LEAF(tape, SHAPE(1, 2), 0.3, -0.7), weight = tape_leaf(tape, w), product;
-    Var vector = tape_constant(tape, test_count_up(tape, DTYPE_F64, SHAPE(8, 2)));
+    Tensor w = test_values(tape, TENSOR_F64, TENSOR_SHAPE(8, 2), numbers), grads[2];
+    Var x = LEAF(tape, TENSOR_SHAPE(1, 2), 0.3, -0.7), weight = tape_leaf(tape, w), product;
+    Var vector = tape_constant(tape, test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(8, 2)));
     Var loss = lstm_like(x, weight, 6);
     ck_assert_msg(tape_hvp(loss, &vector, &weight, 1, &product), "%s", tape_status(tape)->message);
     for (int side = 0; side < 2; side++) {
@@ -166,9 +166,9 @@ END_TEST
  * that is pending of it is released. */
 START_TEST(a_vjp_may_stop_at_one_of_several_outputs)
 {
-    Var z = LEAF(tape, SHAPE(1, 4), 0.1, 0.2, 0.3, 0.4), c, h, g[2];
-    h = var_gated_memory(z, VAR_NONE, (GateOrder){0, 1, 2, 3}, &c);
-    Var both[2] = {h, c}, y = var_sum(var_add(var_scale(h, 2, 0), var_mul(c, c)), AXES_ALL, false);
+    Var z = LEAF(tape, TENSOR_SHAPE(1, 4), 0.1, 0.2, 0.3, 0.4), c, h, g[2];
+    h = var_gated_memory(z, VAR_NONE, (VarGateOrder){0, 1, 2, 3}, &c);
+    Var both[2] = {h, c}, y = var_sum(var_add(var_scale(h, 2, 0), var_mul(c, c)), TENSOR_AXES_ALL, false);
     for (int graph = 0; graph < 2; graph++) {
         ck_assert(tape_vjp(&y, NULL, 1, both, 2, graph, g));
         expect(var_value(g[0]), 0, 2);
@@ -177,7 +177,7 @@ START_TEST(a_vjp_may_stop_at_one_of_several_outputs)
         expect(var_value(g[0]), 1e-15, 2 * var_item(c));
     }
     /* A gradient of the second output alone reaches the node. */
-    Var only = var_sum(c, AXES_ALL, false);
+    Var only = var_sum(c, TENSOR_AXES_ALL, false);
     ck_assert(tape_backward(only));
     ck_assert(tensor_is_valid(var_grad(z)));
 }
@@ -197,15 +197,15 @@ static void nested_backward(OpContext *c, OpTerm *terms)
 }
 static bool square_forward(OpContext *c)
 {
-    return op_output_like(c, *c->in[0]) && tensor_binary(BINARY_MUL, *c->out[0], *c->in[0], *c->in[0]);
+    return op_output_like(c, *c->in[0]) && tensor_binary(TENSOR_BINARY_MUL, *c->out[0], *c->in[0], *c->in[0]);
 }
 static const OpKind op_nested = {.name = "nested", .forward = square_forward, .backward = nested_backward};
 
 START_TEST(a_backward_may_apply_ops_and_walk)
 {
-    Var a = LEAF(tape, SHAPE(2), 3, 4), b = LEAF(tape, SHAPE(2), 3, 4);
+    Var a = LEAF(tape, TENSOR_SHAPE(2), 3, 4), b = LEAF(tape, TENSOR_SHAPE(2), 3, 4);
     Var y = op_apply(&op_nested, (Var[]){var_scale(a, 1, 0), b}, 2, NULL, 0);
-    Var loss = var_sum(var_add(y, var_add(var_scale(a, 10, 0), b)), AXES_ALL, false);
+    Var loss = var_sum(var_add(y, var_add(var_scale(a, 10, 0), b)), TENSOR_AXES_ALL, false);
     ck_assert_msg(tape_backward(loss), "%s", tape_status(tape)->message);
     expect(var_grad(a), 1e-12, 16, 18);
     expect(var_grad(b), 1e-12, 7, 9);
@@ -214,12 +214,12 @@ END_TEST
 
 START_TEST(what_is_asked_wrongly_is_an_error)
 {
-    Var a = LEAF(tape, SHAPE(2), 3, 4), y = var_mul(a, a), g;
+    Var a = LEAF(tape, TENSOR_SHAPE(2), 3, 4), y = var_mul(a, a), g;
     ck_assert(!tape_vjp(&y, NULL, 1, &a, 1, false, &g));
     assert_fails(tape, "tape_vjp", "not one number");
     tape_begin(tape);
-    a = LEAF(tape, SHAPE(2), 3, 4);
-    Var b = LEAF(tape, SHAPE(2), 3, 4), sum = var_sum(a, AXES_ALL, false);
+    a = LEAF(tape, TENSOR_SHAPE(2), 3, 4);
+    Var b = LEAF(tape, TENSOR_SHAPE(2), 3, 4), sum = var_sum(a, TENSOR_AXES_ALL, false);
     ck_assert(tape_vjp(&sum, NULL, 1, &b, 1, true, &g));
     ck_assert(var_is_empty(g));
     ck_assert(!tape_vjp(&sum, &a, 1, &b, 1, true, &g));

@@ -30,25 +30,25 @@ START_TEST(gradients_are_the_differences_in_every_layout)
 {
     const OpKind *op = op_at(_i);
     int64_t checked = 0;
-    for (Layout layout = 0; layout < LAYOUT_COUNT; layout++)
+    for (OpLayout layout = 0; layout < OP_LAYOUT_COUNT; layout++)
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            GradcheckResult result = gradcheck_op(op, layout, seed);
-            ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+            TapeGradcheckResult result = op_gradcheck(op, layout, seed);
+            ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
             checked += result.checked;
-            if (layout != LAYOUT_EMPTY)
+            if (layout != OP_LAYOUT_EMPTY)
                 ck_assert_msg(result.checked > 0, "%s (%s): nothing was checked", op->name,
-                              layout_name(layout));
+                              op_layout_name(layout));
         }
-    ck_assert_int_gt(checked, SEEDS * LAYOUT_COUNT);
+    ck_assert_int_gt(checked, SEEDS * OP_LAYOUT_COUNT);
 }
 END_TEST
 
 START_TEST(f32_agrees_with_f64)
 {
-    for (Layout layout = 0; layout < LAYOUT_COUNT; layout++)
+    for (OpLayout layout = 0; layout < OP_LAYOUT_COUNT; layout++)
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            GradcheckResult result = gradcheck_op_f32(op_at(_i), layout, seed);
-            ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+            TapeGradcheckResult result = op_gradcheck_f32(op_at(_i), layout, seed);
+            ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
         }
 }
 END_TEST
@@ -57,14 +57,14 @@ START_TEST(an_incomplete_op_is_an_error)
 {
     OpKind op = *op_find("mul");
     op.sample = NULL;
-    GradcheckResult result = gradcheck_op(&op, LAYOUT_CONTIGUOUS, 0);
-    ck_assert_int_eq(result.status.code, STATUS_FAILED);
+    TapeGradcheckResult result = op_gradcheck(&op, OP_LAYOUT_CONTIGUOUS, 0);
+    ck_assert_int_eq(result.status.code, REEL_STATUS_FAILED);
     ck_assert_ptr_nonnull(strstr(result.status.message, "no sample"));
     op = *op_find("mul");
     op.backward = NULL;
     op.formula = NULL;
-    result = gradcheck_op_f32(&op, LAYOUT_CONTIGUOUS, 0);
-    ck_assert_int_eq(result.status.code, STATUS_FAILED);
+    result = op_gradcheck_f32(&op, OP_LAYOUT_CONTIGUOUS, 0);
+    ck_assert_int_eq(result.status.code, REEL_STATUS_FAILED);
     ck_assert_ptr_nonnull(strstr(result.status.message, "no backward"));
 }
 END_TEST
@@ -121,9 +121,9 @@ static int check_is_rejected(OpKind *op, Break how, int input, uint64_t seed)
     broken.input = input;
     broken.seen = 0;
     op->backward = broken_backward;
-    GradcheckResult result = gradcheck_op(op, LAYOUT_CONTIGUOUS, seed);
+    TapeGradcheckResult result = op_gradcheck(op, OP_LAYOUT_CONTIGUOUS, seed);
     op->backward = broken.backward;
-    bool passed = status_is_ok(&result.status);
+    bool passed = reel_status_is_ok(&result.status);
     ck_assert_msg(!passed || broken.seen == 0,
                   "%s passed with its backward broken (way %d, input %d, seed %d)", op->name, (int)how, input,
                   (int)seed);
@@ -141,8 +141,8 @@ START_TEST(a_broken_backward_is_rejected)
             ck_assert_int_gt(check_is_rejected(op, how, 0, seed), 0);
         for (int input = 0; input < 6; input++)
             dropped += check_is_rejected(op, DROPPED, input, seed);
-        GradcheckResult mended = gradcheck_op(op, LAYOUT_CONTIGUOUS, seed);
-        ck_assert_msg(status_is_ok(&mended.status), "%s", mended.status.message);
+        TapeGradcheckResult mended = op_gradcheck(op, OP_LAYOUT_CONTIGUOUS, seed);
+        ck_assert_msg(reel_status_is_ok(&mended.status), "%s", mended.status.message);
     }
     ck_assert_int_gt(dropped, 0);
 }
@@ -152,7 +152,7 @@ END_TEST
 static void broken_in_f32(OpContext *c, OpTerm *terms)
 {
     broken.backward(c, terms);
-    if (terms[0].a.dtype == DTYPE_F32)
+    if (terms[0].a.dtype == TENSOR_F32)
         break_term(c, &terms[0]);
 }
 
@@ -165,9 +165,9 @@ START_TEST(a_backward_that_is_off_in_f32_is_rejected)
         broken.how = FACTOR_099;
         broken.seen = 0;
         op->backward = broken_in_f32;
-        GradcheckResult result = gradcheck_op_f32(op, LAYOUT_CONTIGUOUS, seed);
+        TapeGradcheckResult result = op_gradcheck_f32(op, OP_LAYOUT_CONTIGUOUS, seed);
         op->backward = broken.backward;
-        rejected += !status_is_ok(&result.status);
+        rejected += !reel_status_is_ok(&result.status);
         seen += broken.seen > 0;
     }
     ck_assert_int_gt(seen, 0);
@@ -187,10 +187,10 @@ static Var squares(Tape *tape, const Var *inputs, void *context)
 START_TEST(a_function_is_checked_and_its_inputs_are_restored)
 {
     double memory[6] = {1, -2, 3, 0.5, 4, 100};
-    Tensor x = tensor_transpose(tensor_from(memory, DTYPE_F64, SHAPE(2, 3)), 0, 1);
+    Tensor x = tensor_transpose(tensor_from(memory, TENSOR_F64, TENSOR_SHAPE(2, 3)), 0, 1);
     int calls = 0;
-    GradcheckResult result = gradcheck("squares", squares, &calls, &x, 1, 7);
-    ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+    TapeGradcheckResult result = tape_gradcheck("squares", squares, &calls, &x, 1, 7);
+    ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
     ck_assert_int_eq(result.checked, 6);
     ck_assert_int_eq(calls, 1 + 4 * 6);
     ck_assert(memory[0] == 1 && memory[1] == -2 && memory[5] == 100);
@@ -206,9 +206,10 @@ static Var cut_off(Tape *tape, const Var *inputs, void *context)
 START_TEST(a_wrong_function_is_named_with_input_index_and_values)
 {
     double memory[2][2] = {{1, 2}, {3, 4}};
-    Tensor x[2] = {tensor_from(memory[0], DTYPE_F64, SHAPE(2)), tensor_from(memory[1], DTYPE_F64, SHAPE(2))};
-    GradcheckResult result = gradcheck("cut off", cut_off, NULL, x, 2, 0);
-    ck_assert_int_eq(result.status.code, STATUS_FAILED);
+    Tensor x[2] = {tensor_from(memory[0], TENSOR_F64, TENSOR_SHAPE(2)),
+                   tensor_from(memory[1], TENSOR_F64, TENSOR_SHAPE(2))};
+    TapeGradcheckResult result = tape_gradcheck("cut off", cut_off, NULL, x, 2, 0);
+    ck_assert_int_eq(result.status.code, REEL_STATUS_FAILED);
     ck_assert_ptr_nonnull(strstr(result.status.message, "cut off: input 1 [2] index [0]: backward gives "));
     ck_assert_ptr_nonnull(strstr(result.status.message, ", differences give "));
     ck_assert(result.worst_error > 0.1);
@@ -224,21 +225,21 @@ static Var a_little_off(Tape *tape, const Var *inputs, void *context)
 
 START_TEST(what_is_off_by_more_than_the_tolerance_is_rejected)
 {
-    double memory[3] = {0.5, 0.5, 0.5}, off = 0.5 * GRADCHECK_TOLERANCE;
-    Tensor x = tensor_from(memory, DTYPE_F64, SHAPE(3));
-    ck_assert_double_le(GRADCHECK_TOLERANCE, 1e-5);
-    GradcheckResult result = gradcheck("off", a_little_off, &off, &x, 1, 0);
-    ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
-    off = 3 * GRADCHECK_TOLERANCE;
-    result = gradcheck("off", a_little_off, &off, &x, 1, 0);
-    ck_assert_int_eq(result.status.code, STATUS_FAILED);
+    double memory[3] = {0.5, 0.5, 0.5}, off = 0.5 * TAPE_GRADCHECK_TOLERANCE;
+    Tensor x = tensor_from(memory, TENSOR_F64, TENSOR_SHAPE(3));
+    ck_assert_double_le(TAPE_GRADCHECK_TOLERANCE, 1e-5);
+    TapeGradcheckResult result = tape_gradcheck("off", a_little_off, &off, &x, 1, 0);
+    ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
+    off = 3 * TAPE_GRADCHECK_TOLERANCE;
+    result = tape_gradcheck("off", a_little_off, &off, &x, 1, 0);
+    ck_assert_int_eq(result.status.code, REEL_STATUS_FAILED);
 }
 END_TEST
 
 static Var fails(Tape *tape, const Var *inputs, void *context)
 {
     (void)tape, (void)context;
-    return var_reshape(inputs[0], SHAPE(7));
+    return var_reshape(inputs[0], TENSOR_SHAPE(7));
 }
 
 static Var nothing(Tape *tape, const Var *inputs, void *context)
@@ -251,25 +252,25 @@ START_TEST(what_cannot_be_checked_is_an_error)
 {
     double memory[4] = {1, 2, 3, 4};
     float narrow[4] = {1, 2, 3, 4};
-    Tensor x = tensor_from(memory, DTYPE_F64, SHAPE(4));
+    Tensor x = tensor_from(memory, TENSOR_F64, TENSOR_SHAPE(4));
     int calls = 0;
     struct {
-        GradcheckFunction *function;
+        TapeGradcheckFunction *function;
         Tensor input;
         int count;
         const char *says;
     } cases[] = {
         {fails, x, 1, "reshape([4])"},
         {nothing, x, 1, "no value"},
-        {squares, tensor_from(narrow, DTYPE_F32, SHAPE(4)), 1, "must be f64"},
-        {squares, tensor_expand(tensor_slice(x, 0, 0, 1, 1), SHAPE(4)), 1, "no broadcast view"},
+        {squares, tensor_from(narrow, TENSOR_F32, TENSOR_SHAPE(4)), 1, "must be f64"},
+        {squares, tensor_expand(tensor_slice(x, 0, 0, 1, 1), TENSOR_SHAPE(4)), 1, "no broadcast view"},
         {squares, x, 0, "inputs"},
         {squares, x, 1000, "inputs"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        GradcheckResult result =
-            gradcheck("case", cases[i].function, &calls, &cases[i].input, cases[i].count, 0);
-        ck_assert_int_eq(result.status.code, STATUS_FAILED);
+        TapeGradcheckResult result =
+            tape_gradcheck("case", cases[i].function, &calls, &cases[i].input, cases[i].count, 0);
+        ck_assert_int_eq(result.status.code, REEL_STATUS_FAILED);
         ck_assert_msg(strstr(result.status.message, cases[i].says), "%s", result.status.message);
     }
 }
@@ -277,13 +278,13 @@ END_TEST
 
 START_TEST(no_memory_is_an_error_and_leaks_nothing)
 {
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     for (int n = 0; n < 20; n++) {
-        mem_fail_at(n, 1);
-        GradcheckResult result = gradcheck_op(op_find("linear"), LAYOUT_SLICED, 0);
-        mem_fail_at(-1, 0);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
-        if (status_is_ok(&result.status)) {
+        reel_mem_fail_at(n, 1);
+        TapeGradcheckResult result = op_gradcheck(op_find("linear"), OP_LAYOUT_SLICED, 0);
+        reel_mem_fail_at(-1, 0);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
+        if (reel_status_is_ok(&result.status)) {
             ck_assert_int_gt(n, 2);
             return;
         }

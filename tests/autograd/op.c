@@ -17,8 +17,9 @@ static bool powers_forward(OpContext *c)
     if (a.ndim != *(const int *)c->attributes)
         return op_error(c, "wanted are %d dimensions", *(const int *)c->attributes);
     *c->out[1] = op_new_like(c, a);
-    return op_output_like(c, a) && tensor_is_valid(*c->out[1]) && tensor_unary(UNARY_SQUARE, *c->out[1], a) &&
-           tensor_binary(BINARY_MUL, *c->out[0], *c->out[1], a);
+    return op_output_like(c, a) && tensor_is_valid(*c->out[1]) &&
+           tensor_unary(TENSOR_UNARY_SQUARE, *c->out[1], a) &&
+           tensor_binary(TENSOR_BINARY_MUL, *c->out[0], *c->out[1], a);
 }
 
 static void powers_backward(OpContext *c, OpTerm *terms)
@@ -40,7 +41,7 @@ static Var powers(Var a, int ndim);
 
 static Var powers_sample(OpSample *s)
 {
-    Var cube = powers(op_sample(s, SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -1, 1), 2);
+    Var cube = powers(op_sample(s, TENSOR_SHAPE(op_sample_size(s, 0), op_sample_size(s, 1)), -1, 1), 2);
     return var_concat((Var[]){cube, var_output(cube, 1)}, 2, 0);
 }
 
@@ -57,20 +58,21 @@ static Var powers(Var a, int ndim)
 
 START_TEST(an_op_of_ones_own_is_like_any_other)
 {
-    for (Layout layout = 0; layout < LAYOUT_COUNT; layout++) {
-        GradcheckResult result = gradcheck_op(&op_powers, layout, 1);
-        ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
-        result = gradcheck_op_f32(&op_powers, layout, 1);
-        ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+    for (OpLayout layout = 0; layout < OP_LAYOUT_COUNT; layout++) {
+        TapeGradcheckResult result = op_gradcheck(&op_powers, layout, 1);
+        ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
+        result = op_gradcheck_f32(&op_powers, layout, 1);
+        ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
     }
-    ck_assert(var_is_empty(powers(LEAF(tape, SHAPE(1), 2), 3)));
+    ck_assert(var_is_empty(powers(LEAF(tape, TENSOR_SHAPE(1), 2), 3)));
     assert_fails(tape, "powers([1]): wanted are 3 dimensions");
 }
 END_TEST
 
 START_TEST(either_output_alone_gives_a_gradient)
 {
-    Var a = LEAF(tape, SHAPE(1), 2), b = LEAF(tape, SHAPE(1), 2), cube = powers(a, 1), other = powers(b, 1);
+    Var a = LEAF(tape, TENSOR_SHAPE(1), 2), b = LEAF(tape, TENSOR_SHAPE(1), 2), cube = powers(a, 1),
+        other = powers(b, 1);
     Var square = var_output(other, 1);
     var_retain_grad(square);
     ck_assert(tape_backward(var_sum(cube, 1, false)));
@@ -92,15 +94,15 @@ static bool lazy_forward(OpContext *c)
 
 static void wrong_shape_backward(OpContext *c, OpTerm *terms)
 {
-    op_give(&terms[0], op_new(c, SHAPE(7)));
+    op_give(&terms[0], op_new(c, TENSOR_SHAPE(7)));
 }
 
 START_TEST(a_second_output_may_be_a_weight)
 {
-    Var a = LEAF(tape, SHAPE(1, 2), 2, 3), x = LEAF(tape, SHAPE(1, 2), 10, 100);
+    Var a = LEAF(tape, TENSOR_SHAPE(1, 2), 2, 3), x = LEAF(tape, TENSOR_SHAPE(1, 2), 10, 100);
     Var y = var_linear(x, var_output(powers(a, 2), 1), VAR_NONE);
     expect(var_value(y), 0, 940);
-    ck_assert(tape_backward(var_sum(y, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(y, TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 40, 600);
     expect(var_grad(x), 0, 4, 9);
 }
@@ -109,15 +111,15 @@ END_TEST
 START_TEST(mistakes_of_an_op_are_errors_with_its_name)
 {
     const OpKind lazy = {.name = "lazy", .forward = lazy_forward};
-    Var a = LEAF(tape, SHAPE(1), 2);
+    Var a = LEAF(tape, TENSOR_SHAPE(1), 2);
     ck_assert(var_is_empty(op_apply(&lazy, &a, 1, NULL, 0)));
     assert_fails(tape, "lazy");
     tape_begin(tape);
     const OpKind wrong = {
         .name = "wrong", .forward = powers_forward, .backward = wrong_shape_backward, .outputs = 2};
-    a = LEAF(tape, SHAPE(2), 2, 3);
+    a = LEAF(tape, TENSOR_SHAPE(2), 2, 3);
     Var out = op_apply(&wrong, &a, 1, &(int){1}, sizeof(int));
-    ck_assert(!tape_backward(var_sum(out, AXES_ALL, false)));
+    ck_assert(!tape_backward(var_sum(out, TENSOR_AXES_ALL, false)));
     assert_fails(tape, "backward of wrong", "[2]");
 }
 END_TEST
@@ -165,7 +167,7 @@ static Var row_concat(Var a)
 static Var row_linear(Var a)
 {
     static double memory[12] = {1, -1, 0.5, 2, -0.25, 0.75, 1.5, -2, 0.1, 0.3, -0.6, 0.9};
-    return var_linear(a, tape_leaf(a.tape, tensor_from(memory, DTYPE_F64, SHAPE(3, 4))), VAR_NONE);
+    return var_linear(a, tape_leaf(a.tape, tensor_from(memory, TENSOR_F64, TENSOR_SHAPE(3, 4))), VAR_NONE);
 }
 static Var row_add(Var a)
 {
@@ -173,10 +175,10 @@ static Var row_add(Var a)
 }
 static Var row_gather(Var a)
 {
-    int32_t *ids = arena_alloc(tape_arena(a.tape), 4 * sizeof *ids);
+    int32_t *ids = tensor_arena_alloc(tape_arena(a.tape), 4 * sizeof *ids);
     for (int i = 0; i < 4; i++)
         ids[i] = (3 * i + 1) % 7;
-    return var_gather_rows(a, tape_constant(a.tape, tensor_from(ids, DTYPE_I32, SHAPE(4))));
+    return var_gather_rows(a, tape_constant(a.tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(4))));
 }
 
 static Unary *const row_functions[] = {
@@ -190,11 +192,11 @@ enum { ROW_FUNCTIONS = sizeof row_functions / sizeof row_functions[0] };
 /* The same function of rows that are held as (rows, index), and of the same rows one by one. */
 START_TEST(repeated_rows_are_the_whole_rows)
 {
-    Tensor values = tensor_new(tape_arena(tape), DTYPE_F64, SHAPE(4, 4));
-    Random random = random_new(3, 0);
-    random_fill_uniform(&random, values, 0.5, 2);
+    Tensor values = tensor_new(tape_arena(tape), TENSOR_F64, TENSOR_SHAPE(4, 4));
+    TensorRandom random = tensor_random_new(3, 0);
+    tensor_random_fill_uniform(&random, values, 0.5, 2);
     Var a = tape_leaf(tape, values), b = tape_leaf(tape, values);
-    Var index = INDEX(tape, SHAPE(7), 3, 0, 0, 2, 3, 3, 1);
+    Var index = INDEX(tape, TENSOR_SHAPE(7), 3, 0, 0, 2, 3, 3, 1);
     Var rows = var_gather_rows(a, index), parts[7];
     for (int i = 0; i < 7; i++)
         parts[i] = var_select(b, 0, tensor_i32(var_value(index))[i]);
@@ -203,20 +205,21 @@ START_TEST(repeated_rows_are_the_whole_rows)
     assert_ok(tape);
     expect_same(var_value(one), var_value(two), 1e-14);
     ck_assert_int_eq(var_size(one, 0), var_value(two).shape[0]);
-    ck_assert(tape_backward(var_sum(var_mul(one, one), AXES_ALL, false)));
-    ck_assert(tape_backward(var_sum(var_mul(two, two), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(one, one), TENSOR_AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(two, two), TENSOR_AXES_ALL, false)));
     expect_same(var_grad(a), var_grad(b), 1e-14);
 }
 END_TEST
 
 START_TEST(repeated_rows_may_be_used_in_several_ways_at_once)
 {
-    Var a = LEAF(tape, SHAPE(3, 1), 1, 2, 3), rows = var_gather_rows(a, INDEX(tape, SHAPE(4), 2, 0, 2, 1));
-    Var loss = var_sum(var_scale(rows, 2, 0), AXES_ALL, false);
-    loss = var_add(loss, var_sum(var_mul(rows, rows), AXES_ALL, false));
-    loss = var_add(loss, var_sum(var_slice(rows, 0, 0, 2, 1), AXES_ALL, false));
-    Var again = var_gather_rows(var_exp(var_slice(rows, 0, 1, 4, 1)), INDEX(tape, SHAPE(2), 0, 2));
-    loss = var_add(loss, var_sum(again, AXES_ALL, false));
+    Var a = LEAF(tape, TENSOR_SHAPE(3, 1), 1, 2, 3),
+        rows = var_gather_rows(a, INDEX(tape, TENSOR_SHAPE(4), 2, 0, 2, 1));
+    Var loss = var_sum(var_scale(rows, 2, 0), TENSOR_AXES_ALL, false);
+    loss = var_add(loss, var_sum(var_mul(rows, rows), TENSOR_AXES_ALL, false));
+    loss = var_add(loss, var_sum(var_slice(rows, 0, 0, 2, 1), TENSOR_AXES_ALL, false));
+    Var again = var_gather_rows(var_exp(var_slice(rows, 0, 1, 4, 1)), INDEX(tape, TENSOR_SHAPE(2), 0, 2));
+    loss = var_add(loss, var_sum(again, TENSOR_AXES_ALL, false));
     ck_assert(tape_backward(loss));
     expect(var_grad(a), 1e-12, 2 + 2 + 1 + exp(1), 2 + 4 + exp(2), 2 * (2 + 6) + 1);
     var_retain_grad(rows);
@@ -246,10 +249,10 @@ static const OpKind op_given_rows = {
 
 START_TEST(rows_that_are_given_twice_are_one_for_the_optimizer)
 {
-    Parameter table;
-    parameter_init(&table, test_count_up(tape, DTYPE_F32, SHAPE(3, 2)));
-    const GivenRows given = {.rows = test_count_up(tape, DTYPE_F32, SHAPE(3, 2)),
-                             .ids = test_values(tape, DTYPE_I32, SHAPE(3), NUMBERS(2, 0, 2)),
+    TapeParameter table;
+    tape_parameter_init(&table, test_count_up(tape, TENSOR_F32, TENSOR_SHAPE(3, 2)));
+    const GivenRows given = {.rows = test_count_up(tape, TENSOR_F32, TENSOR_SHAPE(3, 2)),
+                             .ids = test_values(tape, TENSOR_I32, TENSOR_SHAPE(3), NUMBERS(2, 0, 2)),
                              .repeat = true};
     Var t = tape_parameter(tape, &table);
     ck_assert(tape_backward(op_apply(&op_given_rows, &t, 1, &given, sizeof given)));
@@ -257,7 +260,7 @@ START_TEST(rows_that_are_given_twice_are_one_for_the_optimizer)
     expect(gradient.ids, 0, 2, 0);
     expect(gradient.rows, 0, 1 + 5, 2 + 6, 3, 4);
     expect(var_grad(t), 0, 3, 4, 0, 0, 6, 8);
-    parameter_release(&table);
+    tape_parameter_release(&table);
 }
 END_TEST
 
@@ -265,16 +268,18 @@ START_TEST(gradients_of_rows_are_checked)
 {
     for (int k = 0; k < 12; k++) {
         tape_begin(tape);
-        Var a = LEAF(tape, SHAPE(3, 2), 0, 0, 0, 0, 0, 0);
-        Tensor rows = test_count_up(tape, DTYPE_F64, SHAPE(2, 2));
-        Tensor ids = test_values(tape, DTYPE_I32, SHAPE(3), NUMBERS(0, 9, 2));
+        Var a = LEAF(tape, TENSOR_SHAPE(3, 2), 0, 0, 0, 0, 0, 0);
+        Tensor rows = test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2, 2));
+        Tensor ids = test_values(tape, TENSOR_I32, TENSOR_SHAPE(3), NUMBERS(0, 9, 2));
         const GivenRows given[6] = {
             {rows, tensor_slice(ids, 0, 0, TENSOR_END, 2), false}, /* fits */
             {rows, tensor_slice(ids, 0, 0, 2, 1), false},          /* an id that is not there */
             {rows, ids, false},
-            {rows, test_count_up(tape, DTYPE_F64, SHAPE(2)), false},
-            {test_count_up(tape, DTYPE_F64, SHAPE(2, 3)), tensor_slice(ids, 0, 0, TENSOR_END, 2), false},
-            {test_count_up(tape, DTYPE_F32, SHAPE(2, 2)), tensor_slice(ids, 0, 0, TENSOR_END, 2), false}};
+            {rows, test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2)), false},
+            {test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2, 3)), tensor_slice(ids, 0, 0, TENSOR_END, 2),
+             false},
+            {test_count_up(tape, TENSOR_F32, TENSOR_SHAPE(2, 2)), tensor_slice(ids, 0, 0, TENSOR_END, 2),
+             false}};
         Var input = k < 6 ? a : var_scale(a, 2, 0);
         Var loss = op_apply(&op_given_rows, &input, 1, &given[k % 6], sizeof given[0]);
         if (k % 6 == 0) {
@@ -291,83 +296,88 @@ END_TEST
 
 /* ---- Whatever is passed in ---- */
 
-static int64_t pick(Random *random, int64_t low, int64_t high)
+static int64_t pick(TensorRandom *random, int64_t low, int64_t high)
 {
-    return low + (int64_t)random_below(random, (uint32_t)(high - low + 1));
+    return low + (int64_t)tensor_random_below(random, (uint32_t)(high - low + 1));
 }
 
-static Var any_value(Random *random)
+static Var any_value(TensorRandom *random)
 {
     int64_t shape[TENSOR_MAX_DIMS];
     int ndim = (int)pick(random, 0, pick(random, 0, 3) ? 3 : TENSOR_MAX_DIMS);
     for (int i = 0; i < ndim; i++)
         shape[i] = pick(random, 0, 3);
-    Dtype dtype = pick(random, 0, 3) ? DTYPE_F64 : pick(random, 0, 2) ? DTYPE_I32 : DTYPE_F32;
+    TensorDtype dtype = pick(random, 0, 3) ? TENSOR_F64 : pick(random, 0, 2) ? TENSOR_I32 : TENSOR_F32;
     Tensor t = test_count_up(tape, dtype, ndim, shape);
-    if (dtype == DTYPE_I32)
+    if (dtype == TENSOR_I32)
         for (int64_t i = 0, n = tensor_numel(&t); i < n; i++)
             tensor_i32(t)[i] = (int32_t)pick(random, -1, 3);
     if (ndim && pick(random, 0, 2) == 0)
         t = tensor_transpose(t, 0, -1);
-    Var v = dtype == DTYPE_I32 ? tape_constant(tape, t) : tape_leaf(tape, t);
-    if (ndim && dtype != DTYPE_I32 && shape[0] > 0 && pick(random, 0, 3) == 0 && t.shape[0] > 0)
-        v = var_gather_rows(v, tape_constant(tape, test_values(tape, DTYPE_I32, SHAPE(2), NUMBERS(0, 0))));
+    Var v = dtype == TENSOR_I32 ? tape_constant(tape, t) : tape_leaf(tape, t);
+    if (ndim && dtype != TENSOR_I32 && shape[0] > 0 && pick(random, 0, 3) == 0 && t.shape[0] > 0)
+        v = var_gather_rows(
+            v, tape_constant(tape, test_values(tape, TENSOR_I32, TENSOR_SHAPE(2), NUMBERS(0, 0))));
     return v;
 }
 
-static int64_t any_number(Random *random)
+static int64_t any_number(TensorRandom *random)
 {
     static const int64_t numbers[] = {0, 1, 2, 3, 4, 7, -1, -2, -3, -5, 100, INT64_MAX, INT64_MIN, INT32_MAX};
     return numbers[pick(random, 0, sizeof numbers / sizeof numbers[0] - 1)];
 }
 
 /* Of that shape, but now and then of another dtype than f64. */
-static Var any_of_shape(Random *random, int ndim, const int64_t *shape)
+static Var any_of_shape(TensorRandom *random, int ndim, const int64_t *shape)
 {
     int dtype = (int)pick(random, 0, 9);
     if (dtype == 0)
-        return tape_constant(tape, test_count_up(tape, DTYPE_I32, ndim, shape));
-    return tape_leaf(tape, test_count_up(tape, dtype == 1 ? DTYPE_F32 : DTYPE_F64, ndim, shape));
+        return tape_constant(tape, test_count_up(tape, TENSOR_I32, ndim, shape));
+    return tape_leaf(tape, test_count_up(tape, dtype == 1 ? TENSOR_F32 : TENSOR_F64, ndim, shape));
 }
 
 /* Shapes that fit. */
-static Var any_gates(Random *random)
+static Var any_gates(TensorRandom *random)
 {
     int64_t n = pick(random, 0, 3), hidden = pick(random, 0, 3), width = pick(random, 0, 3);
-    Var z = any_of_shape(random, SHAPE(n, 4 * hidden)), c_prev = any_of_shape(random, SHAPE(n, hidden)), c;
+    Var z = any_of_shape(random, TENSOR_SHAPE(n, 4 * hidden)),
+        c_prev = any_of_shape(random, TENSOR_SHAPE(n, hidden)), c;
     if (pick(random, 0, 1))
-        return var_gated_memory(z, c_prev, (GateOrder){0, 1, 2, 3}, &c);
-    Var h = any_of_shape(random, SHAPE(n, width)), weight = any_of_shape(random, SHAPE(4 * hidden, width));
-    return var_gated_memory_step(z, h, weight, c_prev, (GateOrder){0, 1, 2, 3}, &c);
+        return var_gated_memory(z, c_prev, (VarGateOrder){0, 1, 2, 3}, &c);
+    Var h = any_of_shape(random, TENSOR_SHAPE(n, width)),
+        weight = any_of_shape(random, TENSOR_SHAPE(4 * hidden, width));
+    return var_gated_memory_step(z, h, weight, c_prev, (VarGateOrder){0, 1, 2, 3}, &c);
 }
 
-static Var any_attention(Random *random)
+static Var any_attention(TensorRandom *random)
 {
     int64_t n = pick(random, 0, 3), width = pick(random, 0, 3);
-    Var rows[2] = {any_of_shape(random, SHAPE(n, width)), any_of_shape(random, SHAPE(n + 1, width))};
-    Var v = any_of_shape(random, SHAPE(width)), query = any_of_shape(random, SHAPE(n, width));
-    Tensor zeros = tensor_zeros(tape_arena(tape), DTYPE_I32, SHAPE(n));
+    Var rows[2] = {any_of_shape(random, TENSOR_SHAPE(n, width)),
+                   any_of_shape(random, TENSOR_SHAPE(n + 1, width))};
+    Var v = any_of_shape(random, TENSOR_SHAPE(width)), query = any_of_shape(random, TENSOR_SHAPE(n, width));
+    Tensor zeros = tensor_zeros(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(n));
     switch (pick(random, 0, 3)) {
     case 0:
         return var_additive_score(query, rows, 2, v);
     case 1:
-        return var_weighted_sum(any_of_shape(random, SHAPE(n, 2)), rows, 2);
+        return var_weighted_sum(any_of_shape(random, TENSOR_SHAPE(n, 2)), rows, 2);
     case 2:
         return var_segment_score(query, rows[1], tape_constant(tape, zeros), v);
     default:
-        return var_segment_weighted_sum(any_of_shape(random, SHAPE(n)), query, tape_constant(tape, zeros), 1);
+        return var_segment_weighted_sum(any_of_shape(random, TENSOR_SHAPE(n)), query,
+                                        tape_constant(tape, zeros), 1);
     }
 }
 
-static Var any_op(Random *random)
+static Var any_op(TensorRandom *random)
 {
     Var a = any_value(random), b = any_value(random), d = any_value(random), e = VAR_NONE;
     Var list[3] = {a, pick(random, 0, 1) ? a : b, d};
     int64_t i = any_number(random), j = any_number(random), k = any_number(random);
     int64_t shape[TENSOR_MAX_DIMS + 2] = {i, j, k, 1, 1, 1, 1, 1};
     int axis = (int)pick(random, -4, 4), rank = (int)pick(random, -1, 8);
-    unsigned axes = pick(random, 0, 3) ? (unsigned)pick(random, 0, 15) : AXES_ALL;
-    Reduction reduction = (Reduction)pick(random, 0, 3);
+    unsigned axes = pick(random, 0, 3) ? (unsigned)pick(random, 0, 15) : TENSOR_AXES_ALL;
+    VarReduction reduction = (VarReduction)pick(random, 0, 3);
     switch (pick(random, 0, 43)) {
     case 0:
         return var_add(a, b);
@@ -456,13 +466,13 @@ static Var any_op(Random *random)
     case 42:
         return any_attention(random);
     default:
-        return var_gated_memory(a, b, (GateOrder){0, 1, 2, (int)k}, &e);
+        return var_gated_memory(a, b, (VarGateOrder){0, 1, 2, (int)k}, &e);
     }
 }
 
 START_TEST(nothing_that_is_passed_in_crashes)
 {
-    Random random = random_new((uint64_t)_i, 9);
+    TensorRandom random = tensor_random_new((uint64_t)_i, 9);
     int good = 0, bad = 0;
     for (int round = 0; round < 2000; round++) {
         tape_begin(tape);
@@ -476,9 +486,9 @@ START_TEST(nothing_that_is_passed_in_crashes)
         }
         good++;
         Tensor value = var_value(out); /* expand may have made it huge */
-        if (value.dtype == DTYPE_I32 || tensor_numel(&value) > 10000)
+        if (value.dtype == TENSOR_I32 || tensor_numel(&value) > 10000)
             continue;
-        Var loss = var_sum(out, AXES_ALL, false);
+        Var loss = var_sum(out, TENSOR_AXES_ALL, false);
         if (!tape_backward(loss))
             assert_fails(tape, "no value that wants a gradient");
     }
@@ -496,16 +506,16 @@ typedef struct Outcome {
 
 /* Forward and backward of the sum, on a tape that asks the allocator for each block. The results go to
  * `arena`. */
-static bool run_sample(const OpKind *op, uint64_t seed, Layout layout, Outcome *outcome)
+static bool run_sample(const OpKind *op, uint64_t seed, OpLayout layout, Outcome *outcome)
 {
     OpSample sample;
-    sample_init(&sample, tape, &arena, layout, DTYPE_F32, seed);
-    arena_free(tape_arena(tape));
+    op_sample_init(&sample, tape, &arena, layout, TENSOR_F32, seed);
+    tensor_arena_free(tape_arena(tape));
     tape_arena(tape)->chunk_bytes = 1;
     tape_begin(tape);
-    tape_set_random(tape, random_new(seed, 0));
-    sample_begin(&sample);
-    Var out = op->sample(&sample), loss = var_sum(var_mul(out, out), AXES_ALL, false);
+    tape_set_random(tape, tensor_random_new(seed, 0));
+    op_sample_begin(&sample);
+    Var out = op->sample(&sample), loss = var_sum(var_mul(out, out), TENSOR_AXES_ALL, false);
     if (!tape_backward(loss))
         return false;
     outcome->output = tensor_copy(&arena, var_value(out));
@@ -532,28 +542,28 @@ static void expect_same_outcome(const OpKind *op, const Outcome *got, const Outc
 START_TEST(every_allocation_of_an_op_may_fail)
 {
     const OpKind *op = op_at(_i);
-    static const Layout layouts[] = {LAYOUT_CONTIGUOUS, LAYOUT_SLICED};
+    static const OpLayout layouts[] = {OP_LAYOUT_CONTIGUOUS, OP_LAYOUT_SLICED};
     for (int k = 0; k < 6; k++) {
         Outcome wanted, got;
-        ck_assert_ptr_nonnull(arena_alloc(&arena, 1)); /* later blocks of it are in the same chunk */
-        uint64_t before = mem_stats().calls;
+        ck_assert_ptr_nonnull(tensor_arena_alloc(&arena, 1)); /* later blocks of it are in the same chunk */
+        uint64_t before = reel_mem_stats().calls;
         ck_assert_msg(run_sample(op, (uint64_t)k, layouts[k % 2], &wanted), "%s", tape_status(tape)->message);
-        int64_t calls = (int64_t)(mem_stats().calls - before);
+        int64_t calls = (int64_t)(reel_mem_stats().calls - before);
         ck_assert_int_gt(calls, 4);
-        ArenaMark mark = arena_mark(&arena);
+        TensorArenaMark mark = tensor_arena_mark(&arena);
         for (int64_t n = 0; n < calls; n++) {
-            mem_fail_at(n, 0);
+            reel_mem_fail_at(n, 0);
             bool done = run_sample(op, (uint64_t)k, layouts[k % 2], &got);
-            mem_fail_at(-1, 0);
+            reel_mem_fail_at(-1, 0);
             if (done)
                 expect_same_outcome(op, &got, &wanted);
             else
                 ck_assert_msg(strstr(tape_status(tape)->message, "memory") ||
                                   strstr(tape_status(tape)->message, "allocation"),
                               "%s", tape_status(tape)->message);
-            arena_rewind(&arena, mark);
+            tensor_arena_rewind(&arena, mark);
         }
-        arena_rewind(&arena, (ArenaMark){0});
+        tensor_arena_rewind(&arena, (TensorArenaMark){0});
     }
 }
 END_TEST

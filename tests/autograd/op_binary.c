@@ -5,12 +5,12 @@
 
 START_TEST(operands_broadcast_both_ways)
 {
-    Var a = LEAF(tape, SHAPE(2, 1), 1, 2), b = LEAF(tape, SHAPE(3), 10, 20, 30);
+    Var a = LEAF(tape, TENSOR_SHAPE(2, 1), 1, 2), b = LEAF(tape, TENSOR_SHAPE(3), 10, 20, 30);
     Var sum = var_add(a, b);
     expect(var_value(sum), 0, 11, 21, 31, 12, 22, 32);
     expect(var_value(var_sub(a, b)), 0, -9, -19, -29, -8, -18, -28);
     expect(var_value(var_div(b, a)), 0, 10, 20, 30, 5, 10, 15);
-    ck_assert(tape_backward(var_sum(var_mul(sum, b), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(sum, b), TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 60, 60);
     expect(var_grad(b), 0, 2 * 11 + 1 + 20, 2 * 21 + 1 + 40, 2 * 31 + 1 + 60);
 }
@@ -18,32 +18,33 @@ END_TEST
 
 START_TEST(powers_have_pytorchs_gradients_at_zero)
 {
-    Var a = LEAF(tape, SHAPE(4), 0, 2, 0, 3), b = LEAF(tape, SHAPE(4), 0, 3, 2, -1);
-    ck_assert(tape_backward(var_sum(var_pow(a, b), AXES_ALL, false)));
+    Var a = LEAF(tape, TENSOR_SHAPE(4), 0, 2, 0, 3), b = LEAF(tape, TENSOR_SHAPE(4), 0, 3, 2, -1);
+    ck_assert(tape_backward(var_sum(var_pow(a, b), TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 1e-9, 0, 12, 0, -0.1111111111);
     expect(var_grad(b), 1e-9, 0, 5.545177444, 0, 0.3662040962);
     /* A constant exponent: negative bases are fine. */
-    Var c = LEAF(tape, SHAPE(2), -2, -3), two = tape_scalar(c, 2);
-    ck_assert(tape_backward(var_sum(var_pow(c, two), AXES_ALL, false)));
+    Var c = LEAF(tape, TENSOR_SHAPE(2), -2, -3), two = tape_scalar(c, 2);
+    ck_assert(tape_backward(var_sum(var_pow(c, two), TENSOR_AXES_ALL, false)));
     expect(var_grad(c), 0, -4, -6);
 }
 END_TEST
 
 START_TEST(ties_of_maximum_share_in_halves)
 {
-    Var a = LEAF(tape, SHAPE(3), 1, 2, 3), b = LEAF(tape, SHAPE(3), 1, 3, 2), most = var_maximum(a, b);
+    Var a = LEAF(tape, TENSOR_SHAPE(3), 1, 2, 3), b = LEAF(tape, TENSOR_SHAPE(3), 1, 3, 2),
+        most = var_maximum(a, b);
     expect(var_value(most), 0, 1, 3, 3);
-    ck_assert(tape_backward(var_sum(most, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(most, TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 0.5, 0, 1);
     expect(var_grad(b), 0, 0.5, 1, 0);
-    Var nan = LEAF(tape, SHAPE(3), NAN, 1, NAN);
+    Var nan = LEAF(tape, TENSOR_SHAPE(3), NAN, 1, NAN);
     expect(var_value(var_maximum(a, nan)), 0, NAN, 2, NAN);
 }
 END_TEST
 
 START_TEST(integers_are_an_error)
 {
-    Var i = INDEX(tape, SHAPE(2), 1, 2);
+    Var i = INDEX(tape, TENSOR_SHAPE(2), 1, 2);
     ck_assert(var_is_empty(var_add(i, i)));
     assert_fails(tape, "add([2], [2])", "i32");
 }

@@ -6,7 +6,7 @@
 
 static Var numbers(int64_t n, int64_t m, double start, double step)
 {
-    Tensor t = tensor_new(tape_arena(tape), DTYPE_F64, SHAPE(n, m));
+    Tensor t = tensor_new(tape_arena(tape), TENSOR_F64, TENSOR_SHAPE(n, m));
     for (int64_t i = 0; i < n * m; i++)
         tensor_f64(t)[i] = start + step * (double)(i % 17);
     return tape_leaf(tape, t);
@@ -20,10 +20,10 @@ static Var gate(Var z, int place)
 /* The fused op against the composition that defines it, values and gradients. */
 START_TEST(gated_memory_is_its_formula)
 {
-    const GateOrder orders[] = {{0, 1, 2, 3}, {1, 0, 3, 2}};
+    const VarGateOrder orders[] = {{0, 1, 2, 3}, {1, 0, 3, 2}};
     for (int i = 0; i < 4; i++) {
         tape_begin(tape);
-        GateOrder order = orders[i & 1];
+        VarGateOrder order = orders[i & 1];
         Var za = numbers(4, 12, -1.5, 0.2), zb = numbers(4, 12, -1.5, 0.2), c, first = VAR_NONE;
         Var ca = i < 2 ? numbers(4, 3, -1, 0.15) : VAR_NONE, cb = i < 2 ? numbers(4, 3, -1, 0.15) : VAR_NONE;
         Var h = var_gated_memory(za, ca, order, &c);
@@ -34,8 +34,8 @@ START_TEST(gated_memory_is_its_formula)
         Var h2 = var_mul(var_sigmoid(gate(zb, order.output)), var_tanh(c2));
         expect_same(var_value(h), var_value(h2), 1e-14);
         expect_same(var_value(c), var_value(c2), 1e-14);
-        ck_assert(tape_backward(var_sum(var_mul(h, var_exp(c)), AXES_ALL, false)));
-        ck_assert(tape_backward(var_sum(var_mul(h2, var_exp(c2)), AXES_ALL, false)));
+        ck_assert(tape_backward(var_sum(var_mul(h, var_exp(c)), TENSOR_AXES_ALL, false)));
+        ck_assert(tape_backward(var_sum(var_mul(h2, var_exp(c2)), TENSOR_AXES_ALL, false)));
         expect_same(var_grad(za), var_grad(zb), 1e-13);
         if (i < 2)
             expect_same(var_grad(ca), var_grad(cb), 1e-13);
@@ -53,18 +53,19 @@ static void fill_with_sines(Tensor t, double factor)
 }
 
 /* A cell in this version of the loops: values, and gradients from h, from c or from both. */
-static void run_cell(VmathLevel level, Dtype dtype, bool with_c_prev, int asked, Tensor results[4])
+static void run_cell(TensorVmathLevel level, TensorDtype dtype, bool with_c_prev, int asked,
+                     Tensor results[4])
 {
     enum { ROWS = 2, HIDDEN = 309 }; /* more than a block of units, and a tail */
-    vmath_set_level(level);
-    Tensor z = tensor_new(&arena, dtype, SHAPE(ROWS, 4 * HIDDEN)),
-           c_prev = tensor_new(&arena, dtype, SHAPE(ROWS, HIDDEN));
+    tensor_vmath_set_level(level);
+    Tensor z = tensor_new(&arena, dtype, TENSOR_SHAPE(ROWS, 4 * HIDDEN)),
+           c_prev = tensor_new(&arena, dtype, TENSOR_SHAPE(ROWS, HIDDEN));
     fill_with_sines(z, 6);
     fill_with_sines(c_prev, 2);
     Var in = tape_leaf(tape, z), before = with_c_prev ? tape_leaf(tape, c_prev) : VAR_NONE, c;
-    Var h = var_gated_memory(in, before, (GateOrder){1, 0, 2, 3}, &c);
+    Var h = var_gated_memory(in, before, (VarGateOrder){1, 0, 2, 3}, &c);
     Var loss = asked == 1 ? var_mul(h, h) : asked == 2 ? var_mul(c, c) : var_mul(h, c);
-    ck_assert(tape_backward(var_sum(loss, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(loss, TENSOR_AXES_ALL, false)));
     const Tensor all[4] = {var_value(h), var_value(c), var_grad(in),
                            with_c_prev ? var_grad(before) : var_value(h)};
     for (int i = 0; i < 4; i++)
@@ -75,33 +76,34 @@ static void run_cell(VmathLevel level, Dtype dtype, bool with_c_prev, int asked,
 START_TEST(gated_memory_of_f32_has_the_same_bits_in_every_version)
 {
     Tensor first[4], other[4], wanted[4];
-    VmathLevel in_use = vmath_level();
+    TensorVmathLevel in_use = tensor_vmath_level();
     bool with_c_prev = _i & 1;
     int asked = 1 + (_i >> 1);
-    run_cell(VMATH_PORTABLE, DTYPE_F32, with_c_prev, asked, first);
-    run_cell(VMATH_PORTABLE, DTYPE_F64, with_c_prev, asked, wanted);
+    run_cell(TENSOR_VMATH_PORTABLE, TENSOR_F32, with_c_prev, asked, first);
+    run_cell(TENSOR_VMATH_PORTABLE, TENSOR_F64, with_c_prev, asked, wanted);
     for (int i = 0; i < 4; i++)
-        expect_same(tensor_cast(&arena, first[i], DTYPE_F64), wanted[i], 2e-6);
-    for (int level = 1; level < VMATH_LEVELS; level++) {
-        if (!vmath_set_level((VmathLevel)level))
+        expect_same(tensor_cast(&arena, first[i], TENSOR_F64), wanted[i], 2e-6);
+    for (int level = 1; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
             continue;
-        run_cell((VmathLevel)level, DTYPE_F32, with_c_prev, asked, other);
+        run_cell((TensorVmathLevel)level, TENSOR_F32, with_c_prev, asked, other);
         for (int i = 0; i < 4; i++)
             ck_assert_mem_eq(other[i].data, first[i].data, sizeof(float) * (size_t)tensor_numel(&first[i]));
     }
-    vmath_set_level(in_use);
+    tensor_vmath_set_level(in_use);
 }
 END_TEST
 
 START_TEST(additive_score_and_weighted_sum_are_their_formulas)
 {
-    Var q = numbers(2, 5, -1, 0.1), v = LEAF(tape, SHAPE(5), 1, -2, 3, 0.5, 0.25), keys[3], columns[3];
-    Var q2 = numbers(2, 5, -1, 0.1), v2 = LEAF(tape, SHAPE(5), 1, -2, 3, 0.5, 0.25), keys2[3], sum = VAR_NONE;
+    Var q = numbers(2, 5, -1, 0.1), v = LEAF(tape, TENSOR_SHAPE(5), 1, -2, 3, 0.5, 0.25), keys[3], columns[3];
+    Var q2 = numbers(2, 5, -1, 0.1), v2 = LEAF(tape, TENSOR_SHAPE(5), 1, -2, 3, 0.5, 0.25), keys2[3],
+        sum = VAR_NONE;
     for (int s = 0; s < 3; s++) {
         keys[s] = numbers(4 - s, 5, 0.3 * s, -0.1);
         keys2[s] = numbers(4 - s, 5, 0.3 * s, -0.1);
         Var first = var_slice(keys2[s], 0, 0, 2, 1);
-        columns[s] = var_sum(var_mul(var_tanh(var_add(q2, first)), v2), AXIS(1), false);
+        columns[s] = var_sum(var_mul(var_tanh(var_add(q2, first)), v2), TENSOR_AXIS(1), false);
     }
     Var score = var_additive_score(q, keys, 3, v), score2 = var_stack(columns, 3, 1);
     Var out = var_weighted_sum(var_softmax(score, 1), keys, 3), weights = var_softmax(score2, 1);
@@ -111,8 +113,8 @@ START_TEST(additive_score_and_weighted_sum_are_their_formulas)
     }
     expect_same(var_value(score), var_value(score2), 1e-14);
     expect_same(var_value(out), var_value(sum), 1e-14);
-    ck_assert(tape_backward(var_sum(var_mul(out, out), AXES_ALL, false)));
-    ck_assert(tape_backward(var_sum(var_mul(sum, sum), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(out, out), TENSOR_AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(sum, sum), TENSOR_AXES_ALL, false)));
     expect_same(var_grad(q), var_grad(q2), 1e-13);
     expect_same(var_grad(v), var_grad(v2), 1e-13);
     for (int s = 0; s < 3; s++)

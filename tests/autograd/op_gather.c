@@ -3,11 +3,11 @@
 
 START_TEST(elements_are_taken_along_an_axis)
 {
-    Var a = tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 3)));
-    Var out = var_gather(a, 1, INDEX(tape, SHAPE(2, 2), 2, 2, 0, 1));
+    Var a = tape_leaf(tape, test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2, 3)));
+    Var out = var_gather(a, 1, INDEX(tape, TENSOR_SHAPE(2, 2), 2, 2, 0, 1));
     expect(var_value(out), 0, 3, 3, 4, 5);
-    expect(var_value(var_gather(a, -2, INDEX(tape, SHAPE(1, 3), 1, 0, 1))), 0, 4, 2, 6);
-    ck_assert(tape_backward(var_sum(var_mul(out, out), AXES_ALL, false)));
+    expect(var_value(var_gather(a, -2, INDEX(tape, TENSOR_SHAPE(1, 3), 1, 0, 1))), 0, 4, 2, 6);
+    ck_assert(tape_backward(var_sum(var_mul(out, out), TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 0, 0, 12, 8, 10, 0);
 }
 END_TEST
@@ -16,10 +16,10 @@ START_TEST(what_does_not_fit_is_an_error)
 {
     for (int i = 0; i < 4; i++) {
         tape_begin(tape);
-        Var a = tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 3)));
-        Var index = i == 0   ? INDEX(tape, SHAPE(1, 1), 3)
-                    : i == 1 ? INDEX(tape, SHAPE(1), 0)
-                    : i == 2 ? INDEX(tape, SHAPE(3, 1), 0, 0, 0)
+        Var a = tape_leaf(tape, test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2, 3)));
+        Var index = i == 0   ? INDEX(tape, TENSOR_SHAPE(1, 1), 3)
+                    : i == 1 ? INDEX(tape, TENSOR_SHAPE(1), 0)
+                    : i == 2 ? INDEX(tape, TENSOR_SHAPE(3, 1), 0, 0, 0)
                              : a;
         static const char *const says[] = {"index 3 is out of range for size 3", "dimensions", "larger",
                                            "i32"};

@@ -5,14 +5,14 @@
 
 static Var input(void)
 {
-    return LEAF(tape, SHAPE(2, 3), 0.5, -1.0, 2.0, 0.0, 3.0, -0.25);
+    return LEAF(tape, TENSOR_SHAPE(2, 3), 0.5, -1.0, 2.0, 0.0, 3.0, -0.25);
 }
 
 /* The loss with weights that differ. Numbers are those of PyTorch 2 in float64. */
 static bool run(Var out)
 {
-    Var weights = LEAF(tape, SHAPE(2, 3), 1, 2, 3, -1, 0.5, 2);
-    return tape_backward(var_sum(var_mul(out, weights), AXES_ALL, false));
+    Var weights = LEAF(tape, TENSOR_SHAPE(2, 3), 1, 2, 3, -1, 0.5, 2);
+    return tape_backward(var_sum(var_mul(out, weights), TENSOR_AXES_ALL, false));
 }
 
 START_TEST(softmax_is_that_of_pytorch)
@@ -38,11 +38,11 @@ END_TEST
 
 START_TEST(softmax_does_not_overflow)
 {
-    Var x = LEAF(tape, SHAPE(2, 2), 1e5, 1e5 - 1, -INFINITY, 3);
+    Var x = LEAF(tape, TENSOR_SHAPE(2, 2), 1e5, 1e5 - 1, -INFINITY, 3);
     expect(var_value(var_softmax(x, 1)), 1e-12, 1 / (1 + exp(-1)), 1 / (1 + exp(1)), 0, 1);
     expect(var_value(var_log_softmax(x, 1)), 1e-9, -log(1 + exp(-1)), -log(1 + exp(1)), -INFINITY, 0);
-    Var none = LEAF(tape, SHAPE(2, 0), 0);
-    ck_assert(tape_backward(var_sum(var_softmax(none, 1), AXES_ALL, false)));
+    Var none = LEAF(tape, TENSOR_SHAPE(2, 0), 0);
+    ck_assert(tape_backward(var_sum(var_softmax(none, 1), TENSOR_AXES_ALL, false)));
 }
 END_TEST
 
@@ -53,7 +53,7 @@ START_TEST(softmax_and_cross_entropy_do_not_depend_on_an_offset)
     for (int size = 1; size <= 19; size++)
         for (int most = 0; most < size; most++)
             for (int k = 0; k < 4; k++) {
-                Dtype dtype = k % 2 ? DTYPE_F32 : DTYPE_F64;
+                TensorDtype dtype = k % 2 ? TENSOR_F32 : TENSOR_F64;
                 double plain[19], moved[19];
                 tape_begin(tape);
                 for (int i = 0; i < size; i++) {
@@ -61,20 +61,21 @@ START_TEST(softmax_and_cross_entropy_do_not_depend_on_an_offset)
                     moved[i] = i == most ? offsets[k / 2] + 3 : offsets[k / 2] - 0.125 * (i % 8) - 1000;
                     plain[i] -= i == most ? 0 : 1000;
                 }
-                Var x = tape_leaf(tape, test_values(tape, dtype, SHAPE(1, size), moved));
-                Var y = tape_leaf(tape, test_values(tape, dtype, SHAPE(1, size), plain));
+                Var x = tape_leaf(tape, test_values(tape, dtype, TENSOR_SHAPE(1, size), moved));
+                Var y = tape_leaf(tape, test_values(tape, dtype, TENSOR_SHAPE(1, size), plain));
                 expect_same(var_value(var_softmax(x, 1)), var_value(var_softmax(y, 1)), 1e-9);
                 expect(var_value(var_select(var_softmax(x, 1), 1, most)), 1e-9, 1);
                 expect(var_value(var_select(var_log_softmax(x, 1), 1, most)), 1e-9, 0);
-                Var class = INDEX(tape, SHAPE(1), most);
-                expect(var_value(var_cross_entropy(x, class, REDUCTION_MEAN)), 1e-9, 0);
+                Var class = INDEX(tape, TENSOR_SHAPE(1), most);
+                expect(var_value(var_cross_entropy(x, class, VAR_REDUCTION_MEAN)), 1e-9, 0);
             }
 }
 END_TEST
 
 START_TEST(layer_norm_is_that_of_pytorch)
 {
-    Var x = input(), w = LEAF(tape, SHAPE(3), 0.5, 1, 2), b = LEAF(tape, SHAPE(3), 0.1, 0, -0.1);
+    Var x = input(), w = LEAF(tape, TENSOR_SHAPE(3), 0.5, 1, 2),
+        b = LEAF(tape, TENSOR_SHAPE(3), 0.1, 0, -0.1);
     Var y = var_layer_norm(x, w, b, 1e-5);
     expect(var_value(y), 1e-9, 0.1, -1.224740789, 2.349481578, -0.2103822447, 1.410828385, -1.680127791);
     ck_assert(run(y));
@@ -87,7 +88,7 @@ END_TEST
 
 START_TEST(weight_and_bias_of_layer_norm_are_optional)
 {
-    Var x = input(), one = LEAF(tape, SHAPE(3), 1, 1, 1), zero = LEAF(tape, SHAPE(3), 0, 0, 0);
+    Var x = input(), one = LEAF(tape, TENSOR_SHAPE(3), 1, 1, 1), zero = LEAF(tape, TENSOR_SHAPE(3), 0, 0, 0);
     Tensor plain = var_value(var_layer_norm(x, VAR_NONE, VAR_NONE, 1e-5));
     expect_same(var_value(var_layer_norm(x, one, VAR_NONE, 1e-5)), plain, 0);
     expect_same(var_value(var_layer_norm(x, VAR_NONE, zero, 1e-5)), plain, 0);
@@ -99,7 +100,7 @@ START_TEST(what_does_not_fit_is_an_error)
     ck_assert(var_is_empty(var_softmax(input(), 2)));
     assert_fails(tape, "softmax([2, 3])", "axis 2 is out of range");
     tape_begin(tape);
-    ck_assert(var_is_empty(var_layer_norm(input(), VAR_NONE, LEAF(tape, SHAPE(2), 1, 2), 1e-5)));
+    ck_assert(var_is_empty(var_layer_norm(input(), VAR_NONE, LEAF(tape, TENSOR_SHAPE(2), 1, 2), 1e-5)));
     assert_fails(tape, "layer_norm([2, 3], [2])", "size of the last axis");
     tape_begin(tape);
     ck_assert(var_is_empty(var_layer_norm(LEAF(tape, SCALAR, 1), VAR_NONE, VAR_NONE, 1e-5)));

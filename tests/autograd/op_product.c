@@ -2,22 +2,22 @@
 #include "tests/tape_support.h"
 #include "tensor/random.h"
 
-static Var numbers(Dtype dtype, int ndim, const int64_t *shape, uint64_t seed)
+static Var numbers(TensorDtype dtype, int ndim, const int64_t *shape, uint64_t seed)
 {
     Tensor t = tensor_new(tape_arena(tape), dtype, ndim, shape);
-    Random random = random_new(seed, 0);
-    random_fill_uniform(&random, t, -1, 1);
+    TensorRandom random = tensor_random_new(seed, 0);
+    tensor_random_fill_uniform(&random, t, -1, 1);
     return tape_leaf(tape, t);
 }
 
 START_TEST(matmul_multiplies_batches_that_broadcast)
 {
-    Var a = tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 1, 2, 2))),
-        b = LEAF(tape, SHAPE(2, 1), 1, -1);
+    Var a = tape_leaf(tape, test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2, 1, 2, 2))),
+        b = LEAF(tape, TENSOR_SHAPE(2, 1), 1, -1);
     Var out = var_matmul(a, b);
     ck_assert_int_eq(var_ndim(out), 4);
     expect(var_value(out), 0, -1, -1, -1, -1);
-    ck_assert(tape_backward(var_sum(out, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(out, TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 1, -1, 1, -1, 1, -1, 1, -1);
     expect(var_grad(b), 0, 1 + 3 + 5 + 7, 2 + 4 + 6 + 8);
 }
@@ -26,45 +26,48 @@ END_TEST
 /* A parameter runs on panels, a leaf through the general product. */
 START_TEST(linear_of_a_parameter_is_linear_of_a_leaf)
 {
-    Parameter weight;
-    Var values = numbers(DTYPE_F32, SHAPE(33, 17), 1), x = numbers(DTYPE_F32, SHAPE(9, 17), 2);
-    Var x2 = numbers(DTYPE_F32, SHAPE(9, 17), 2), bias = numbers(DTYPE_F32, SHAPE(33), 3);
-    parameter_init(&weight, var_value(values));
+    TapeParameter weight;
+    Var values = numbers(TENSOR_F32, TENSOR_SHAPE(33, 17), 1),
+        x = numbers(TENSOR_F32, TENSOR_SHAPE(9, 17), 2);
+    Var x2 = numbers(TENSOR_F32, TENSOR_SHAPE(9, 17), 2), bias = numbers(TENSOR_F32, TENSOR_SHAPE(33), 3);
+    tape_parameter_init(&weight, var_value(values));
     Var w = tape_parameter(tape, &weight), y = var_tanh(var_linear(x, w, bias));
     Var y2 = var_tanh(var_add(var_matmul(x2, var_transpose(values, 0, 1)), bias));
     expect_same(var_value(y), var_value(y2), 1e-6);
-    ck_assert(tape_backward(var_sum(y, AXES_ALL, false)));
-    ck_assert(tape_backward(var_sum(y2, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(y, TENSOR_AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(y2, TENSOR_AXES_ALL, false)));
     expect_same(var_grad(x), var_grad(x2), 1e-5);
     expect_same(var_grad(w), var_grad(values), 1e-5);
-    parameter_release(&weight);
+    tape_parameter_release(&weight);
 }
 END_TEST
 
 START_TEST(a_changed_parameter_is_packed_anew)
 {
     float memory[4] = {1, 2, 3, 4};
-    Parameter weight;
-    parameter_init(&weight, tensor_from(memory, DTYPE_F32, SHAPE(2, 2)));
+    TapeParameter weight;
+    tape_parameter_init(&weight, tensor_from(memory, TENSOR_F32, TENSOR_SHAPE(2, 2)));
     for (int round = 0; round < 3; round++) {
         tape_begin(tape);
-        Var x = tape_constant(tape, test_values(tape, DTYPE_F32, SHAPE(1, 2), NUMBERS(1, 10)));
+        Var x = tape_constant(tape, test_values(tape, TENSOR_F32, TENSOR_SHAPE(1, 2), NUMBERS(1, 10)));
         Var y = var_linear(x, tape_parameter(tape, &weight), VAR_NONE);
         expect(var_value(y), 0, memory[0] + 10 * memory[1], memory[2] + 10 * memory[3]);
         memory[round] += 5;
-        parameter_changed(&weight);
+        tape_parameter_changed(&weight);
     }
-    parameter_release(&weight);
+    tape_parameter_release(&weight);
 }
 END_TEST
 
 START_TEST(addmm_adds_to_repeated_rows)
 {
-    Var base = LEAF(tape, SHAPE(2, 1), 10, 20), x = LEAF(tape, SHAPE(3, 2), 1, 2, 3, 4, 5, 6);
-    Var w = LEAF(tape, SHAPE(1, 2), 1, -2), rows = var_gather_rows(base, INDEX(tape, SHAPE(3), 1, 0, 1));
+    Var base = LEAF(tape, TENSOR_SHAPE(2, 1), 10, 20), x = LEAF(tape, TENSOR_SHAPE(3, 2), 1, 2, 3, 4, 5, 6);
+    Var w = LEAF(tape, TENSOR_SHAPE(1, 2), 1, -2),
+        rows = var_gather_rows(base, INDEX(tape, TENSOR_SHAPE(3), 1, 0, 1));
     Var y = var_addmm(rows, x, w);
     expect(var_value(y), 0, 20 - 3, 10 - 5, 20 - 7);
-    ck_assert(tape_backward(var_sum(var_mul(y, LEAF(tape, SHAPE(3, 1), 1, 10, 100)), AXES_ALL, false)));
+    ck_assert(tape_backward(
+        var_sum(var_mul(y, LEAF(tape, TENSOR_SHAPE(3, 1), 1, 10, 100)), TENSOR_AXES_ALL, false)));
     expect(var_grad(base), 0, 10, 101);
     expect(var_grad(w), 0, 1 + 30 + 500, 2 + 40 + 600);
 }
@@ -72,17 +75,17 @@ END_TEST
 
 START_TEST(shapes_that_do_not_fit_are_errors)
 {
-    Var a = numbers(DTYPE_F64, SHAPE(2, 3), 1);
+    Var a = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
     ck_assert(var_is_empty(var_matmul(a, a)));
     assert_fails(tape, "matmul([2, 3], [2, 3])", "inner sizes differ");
     tape_begin(tape);
-    a = numbers(DTYPE_F64, SHAPE(2, 3), 1);
-    ck_assert(var_is_empty(var_linear(a, numbers(DTYPE_F64, SHAPE(4, 2), 1), VAR_NONE)));
+    a = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
+    ck_assert(var_is_empty(var_linear(a, numbers(TENSOR_F64, TENSOR_SHAPE(4, 2), 1), VAR_NONE)));
     assert_fails(tape, "linear([2, 3], [4, 2])", "3 columns");
     tape_begin(tape);
-    a = numbers(DTYPE_F64, SHAPE(2, 3), 1);
-    ck_assert(
-        var_is_empty(var_linear(a, numbers(DTYPE_F64, SHAPE(4, 3), 1), numbers(DTYPE_F64, SHAPE(3), 1))));
+    a = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
+    ck_assert(var_is_empty(
+        var_linear(a, numbers(TENSOR_F64, TENSOR_SHAPE(4, 3), 1), numbers(TENSOR_F64, TENSOR_SHAPE(3), 1))));
     assert_fails(tape, "linear([2, 3], [4, 3], [3])", "bias");
 }
 END_TEST

@@ -3,7 +3,7 @@
 
 static Var matrix(void)
 {
-    return tape_leaf(tape, test_count_up(tape, DTYPE_F64, SHAPE(2, 3)));
+    return tape_leaf(tape, test_count_up(tape, TENSOR_F64, TENSOR_SHAPE(2, 3)));
 }
 
 START_TEST(views_share_the_memory_of_their_input)
@@ -11,8 +11,8 @@ START_TEST(views_share_the_memory_of_their_input)
     Var a = matrix();
     char *data = var_value(a).data;
     ck_assert_ptr_eq(var_value(var_transpose(a, 0, 1)).data, data);
-    ck_assert_ptr_eq(var_value(var_reshape(a, SHAPE(3, 2))).data, data);
-    ck_assert_ptr_eq(var_value(var_expand(a, SHAPE(4, 2, 3))).data, data);
+    ck_assert_ptr_eq(var_value(var_reshape(a, TENSOR_SHAPE(3, 2))).data, data);
+    ck_assert_ptr_eq(var_value(var_expand(a, TENSOR_SHAPE(4, 2, 3))).data, data);
     ck_assert_ptr_eq(var_value(var_slice(a, 1, 1, 3, 1)).data, data + sizeof(double));
     ck_assert_ptr_eq(var_value(var_select(a, 0, 1)).data, data + 3 * sizeof(double));
     ck_assert_ptr_eq(var_value(var_slice(a, -1, 0, TENSOR_END, 1)).data, data);
@@ -21,12 +21,12 @@ END_TEST
 
 START_TEST(reshape_infers_one_size_and_copies_where_it_must)
 {
-    Var a = matrix(), flat = var_reshape(var_transpose(a, 0, 1), SHAPE(-1));
+    Var a = matrix(), flat = var_reshape(var_transpose(a, 0, 1), TENSOR_SHAPE(-1));
     expect(var_value(flat), 0, 1, 4, 2, 5, 3, 6);
-    Var cube = var_reshape(a, SHAPE(3, -1, 1));
+    Var cube = var_reshape(a, TENSOR_SHAPE(3, -1, 1));
     ck_assert(var_size(cube, 0) == 3 && var_size(cube, 1) == 2);
     ck_assert_int_eq(var_ndim(var_reshape(var_slice(var_slice(a, 0, 0, 1, 1), 1, 2, 3, 1), 0, NULL)), 0);
-    ck_assert(tape_backward(var_sum(var_mul(flat, LEAF(tape, SHAPE(6), 1, 2, 3, 4, 5, 6)), 1, false)));
+    ck_assert(tape_backward(var_sum(var_mul(flat, LEAF(tape, TENSOR_SHAPE(6), 1, 2, 3, 4, 5, 6)), 1, false)));
     expect(var_grad(a), 0, 1, 3, 5, 2, 4, 6);
 }
 END_TEST
@@ -57,9 +57,9 @@ START_TEST(slices_and_selections_count_as_numpy_does)
     expect(var_value(var_slice(a, 1, -100, 2, 1)), 0, 1, 2, 4, 5);
     expect(var_value(var_select(a, -1, -3)), 0, 1, 4);
     Var first = var_slice(a, 1, -100, 2, 1), last = var_slice(a, 1, 100, TENSOR_END, -2);
-    ck_assert(tape_backward(var_sum(first, AXES_ALL, false)));
-    ck_assert(tape_backward(var_scale(var_sum(last, AXES_ALL, false), 10, 0)));
-    ck_assert(tape_backward(var_scale(var_sum(var_select(a, 0, -1), AXES_ALL, false), 100, 0)));
+    ck_assert(tape_backward(var_sum(first, TENSOR_AXES_ALL, false)));
+    ck_assert(tape_backward(var_scale(var_sum(last, TENSOR_AXES_ALL, false), 10, 0)));
+    ck_assert(tape_backward(var_scale(var_sum(var_select(a, 0, -1), TENSOR_AXES_ALL, false), 100, 0)));
     expect(var_grad(a), 0, 11, 1, 10, 111, 101, 110);
     ck_assert(var_is_empty(var_select(a, 1, 3)));
     assert_fails(tape, "select([2, 3])", "index 3 is out of range for size 3 of axis 1");
@@ -74,13 +74,13 @@ END_TEST
 
 START_TEST(concat_and_stack_join)
 {
-    Var a = matrix(), b = LEAF(tape, SHAPE(2, 1), 7, 8), none = LEAF(tape, SHAPE(2, 0), 0);
+    Var a = matrix(), b = LEAF(tape, TENSOR_SHAPE(2, 1), 7, 8), none = LEAF(tape, TENSOR_SHAPE(2, 0), 0);
     Var joined = var_concat((Var[]){a, none, b, b}, 4, -1);
     expect(var_value(joined), 0, 1, 2, 3, 7, 7, 4, 5, 6, 8, 8);
     Var piled = var_stack((Var[]){b, b}, 2, -1);
     ck_assert_int_eq(var_ndim(piled), 3);
     expect(var_value(piled), 0, 7, 7, 8, 8);
-    ck_assert(tape_backward(var_sum(var_mul(joined, joined), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(var_mul(joined, joined), TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 2, 4, 6, 8, 10, 12);
     expect(var_grad(b), 0, 28, 32);
     Var parts[20];
@@ -90,16 +90,16 @@ START_TEST(concat_and_stack_join)
         expect(var_value(var_slice(var_concat(parts, count, 0), 0, -1, TENSOR_END, 1)), 0, 8);
     Var many = var_concat(parts, 20, 0);
     ck_assert_int_eq(var_size(many, 0), 40);
-    ck_assert(tape_backward(var_sum(many, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(many, TENSOR_AXES_ALL, false)));
     expect(var_grad(b), 0, 48, 52);
-    Var ids = var_concat((Var[]){INDEX(tape, SHAPE(1), 4), INDEX(tape, SHAPE(2), 5, 6)}, 2, 0);
+    Var ids = var_concat((Var[]){INDEX(tape, TENSOR_SHAPE(1), 4), INDEX(tape, TENSOR_SHAPE(2), 5, 6)}, 2, 0);
     expect(var_value(ids), 0, 4, 5, 6);
     assert_ok(tape);
     ck_assert(var_is_empty(var_concat((Var[]){a, b}, 2, 0)));
     assert_fails(tape, "concat([2, 3], [2, 1])", "part 1");
     tape_begin(tape);
     Var c = matrix();
-    ck_assert(var_is_empty(var_stack((Var[]){c, INDEX(tape, SHAPE(2, 3), 1, 2, 3, 4, 5, 6)}, 2, 0)));
+    ck_assert(var_is_empty(var_stack((Var[]){c, INDEX(tape, TENSOR_SHAPE(2, 3), 1, 2, 3, 4, 5, 6)}, 2, 0)));
     assert_fails(tape, "stack", "different dtypes");
 }
 END_TEST

@@ -14,61 +14,63 @@ static void read_doubled(const void *context, Tensor ids, Tensor out)
 
 START_TEST(panels_are_packed_once_for_a_version)
 {
-    Parameter p;
-    int64_t live = mem_stats().live_blocks;
-    parameter_init(&p, tensor_from(memory, DTYPE_F32, SHAPE(3, 2)));
-    ck_assert(parameter_prepare(&p)); /* nobody has asked for any */
-    ck_assert_int_eq(mem_stats().live_blocks, live);
-    const Panels *transposed = parameter_panels(&p, true), *plain = parameter_panels(&p, false);
+    TapeParameter p;
+    int64_t live = reel_mem_stats().live_blocks;
+    tape_parameter_init(&p, tensor_from(memory, TENSOR_F32, TENSOR_SHAPE(3, 2)));
+    ck_assert(tape_parameter_prepare(&p)); /* nobody has asked for any */
+    ck_assert_int_eq(reel_mem_stats().live_blocks, live);
+    const TensorPanels *transposed = tape_parameter_panels(&p, true),
+                       *plain = tape_parameter_panels(&p, false);
     ck_assert(transposed && plain && transposed != plain);
     ck_assert(transposed->k == 2 && transposed->n == 3 && plain->k == 3 && plain->n == 2);
-    uint64_t calls = mem_stats().calls;
-    ck_assert_ptr_eq(parameter_panels(&p, true), transposed);
-    parameter_changed(&p);
-    ck_assert(parameter_prepare(&p));
+    uint64_t calls = reel_mem_stats().calls;
+    ck_assert_ptr_eq(tape_parameter_panels(&p, true), transposed);
+    tape_parameter_changed(&p);
+    ck_assert(tape_parameter_prepare(&p));
     ck_assert_uint_eq(p.by_row.version, p.version);
     ck_assert_uint_eq(p.by_column.version, p.version);
-    ck_assert_uint_eq(mem_stats().calls, calls);
-    parameter_release(&p);
-    ck_assert_int_eq(mem_stats().live_blocks, live);
+    ck_assert_uint_eq(reel_mem_stats().calls, calls);
+    tape_parameter_release(&p);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, live);
 }
 END_TEST
 
 START_TEST(what_has_no_panels_says_so)
 {
-    Parameter p;
+    TapeParameter p;
     double wide[4] = {0};
-    parameter_init(&p, tensor_from(wide, DTYPE_F64, SHAPE(2, 2)));
-    ck_assert_ptr_null(parameter_panels(&p, false));
-    parameter_init(&p, tensor_from(memory, DTYPE_F32, SHAPE(6)));
-    ck_assert_ptr_null(parameter_panels(&p, false));
-    parameter_init(&p, tensor_from(memory, DTYPE_F32, SHAPE(3, 2)));
-    mem_fail_at(0, 1);
-    ck_assert_ptr_null(parameter_panels(&p, false));
-    mem_fail_at(-1, 0);
-    ck_assert_ptr_nonnull(parameter_panels(&p, false));
-    parameter_release(&p);
+    tape_parameter_init(&p, tensor_from(wide, TENSOR_F64, TENSOR_SHAPE(2, 2)));
+    ck_assert_ptr_null(tape_parameter_panels(&p, false));
+    tape_parameter_init(&p, tensor_from(memory, TENSOR_F32, TENSOR_SHAPE(6)));
+    ck_assert_ptr_null(tape_parameter_panels(&p, false));
+    tape_parameter_init(&p, tensor_from(memory, TENSOR_F32, TENSOR_SHAPE(3, 2)));
+    reel_mem_fail_at(0, 1);
+    ck_assert_ptr_null(tape_parameter_panels(&p, false));
+    reel_mem_fail_at(-1, 0);
+    ck_assert_ptr_nonnull(tape_parameter_panels(&p, false));
+    tape_parameter_release(&p);
 }
 END_TEST
 
 START_TEST(rows_and_snapshots_are_current)
 {
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     int32_t numbers[2] = {2, 0};
-    Tensor ids = tensor_from(numbers, DTYPE_I32, SHAPE(2)), out = tensor_new(&arena, DTYPE_F32, SHAPE(2, 2));
-    Parameter p;
-    parameter_init(&p, tensor_from(memory, DTYPE_F32, SHAPE(3, 2)));
-    parameter_read_rows(&p, ids, out);
+    Tensor ids = tensor_from(numbers, TENSOR_I32, TENSOR_SHAPE(2)),
+           out = tensor_new(&arena, TENSOR_F32, TENSOR_SHAPE(2, 2));
+    TapeParameter p;
+    tape_parameter_init(&p, tensor_from(memory, TENSOR_F32, TENSOR_SHAPE(3, 2)));
+    tape_parameter_read_rows(&p, ids, out);
     expect(out, 0, 5, 6, 1, 2);
-    expect(parameter_snapshot(&p, &arena), 0, 1, 2, 3, 4, 5, 6);
+    expect(tape_parameter_snapshot(&p, &arena), 0, 1, 2, 3, 4, 5, 6);
     p.read = read_doubled;
-    parameter_read_rows(&p, ids, out);
+    tape_parameter_read_rows(&p, ids, out);
     expect(out, 0, 10, 12, 2, 4);
-    expect(parameter_snapshot(&p, &arena), 0, 2, 4, 6, 8, 10, 12);
+    expect(tape_parameter_snapshot(&p, &arena), 0, 2, 4, 6, 8, 10, 12);
     expect(p.value, 0, 1, 2, 3, 4, 5, 6);
-    parameter_release(&p);
-    arena_free(&arena);
+    tape_parameter_release(&p);
+    tensor_arena_free(&arena);
 }
 END_TEST
 

@@ -18,10 +18,10 @@ static void require(bool condition)
         abort();
 }
 
-static bool is_fine(const Status *status)
+static bool is_fine(const ReelStatus *status)
 {
-    require(status_is_ok(status) || (!strchr(status->message, '\n') && strchr(status->message, ';')));
-    return status_is_ok(status);
+    require(reel_status_is_ok(status) || (!strchr(status->message, '\n') && strchr(status->message, ';')));
+    return reel_status_is_ok(status);
 }
 
 /* Texts are short and few, and so is what a fuzzer is to wait for. */
@@ -31,11 +31,11 @@ static void run(const Checkpoint *c)
     Predictor *predictor;
     if (c->text.max_len > 64 || c->text.labels.count > 1000)
         return;
-    float *logits = mem_alloc(3 * (size_t)c->text.labels.count * sizeof *logits);
-    Status status = predictor_new(&predictor, c, 1);
-    require(logits && status_is_ok(&status));
+    float *logits = reel_mem_alloc(3 * (size_t)c->text.labels.count * sizeof *logits);
+    ReelStatus status = predictor_new(&predictor, c, 1);
+    require(logits && reel_status_is_ok(&status));
     status = predictor_run(predictor, texts, 3, true, logits);
-    require(status_is_ok(&status));
+    require(reel_status_is_ok(&status));
     for (int i = 0; i < 3; i++) {
         PredictorText text = predictor_text(predictor, i);
         require(text.count >= 3 && text.count <= c->text.max_len);
@@ -43,24 +43,24 @@ static void run(const Checkpoint *c)
             require(predictor_word(predictor, text.ids[j]) != NULL);
     }
     predictor_free(predictor);
-    mem_free(logits);
+    reel_mem_free(logits);
 }
 
-static void read_state(const Npz *npz, Model *model, int32_t labels)
+static void read_state(const TensorNpz *npz, Model *model, int32_t labels)
 {
     enum { EPOCHS = 3 };
     RunEpoch epochs[EPOCHS];
     RunResult result = {.epochs = epochs};
     TrainingState state;
     NnOptimizer *optimizer;
-    Status status = metrics_init(&result.metrics, labels);
-    require(status_is_ok(&status));
+    ReelStatus status = metrics_init(&result.metrics, labels);
+    require(reel_status_is_ok(&status));
     status = training_state_read(npz, &state, &result, EPOCHS);
-    bool fine = status_is_ok(&status);
+    bool fine = reel_status_is_ok(&status);
     require(!strchr(status.message, '\n'));
     if (fine && model) {
         status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM), NULL);
-        require(status_is_ok(&status));
+        require(reel_status_is_ok(&status));
         status = training_state_restore(npz, &state, optimizer);
         require(!strchr(status.message, '\n'));
         nn_optimizer_free(optimizer);
@@ -70,18 +70,18 @@ static void read_state(const Npz *npz, Model *model, int32_t labels)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int64_t live = mem_stats().live_blocks;
-    Npz *npz;
+    int64_t live = reel_mem_stats().live_blocks;
+    TensorNpz *npz;
     Checkpoint *c = NULL;
-    Status status = npz_open_memory(&npz, data, size, "fuzz");
+    ReelStatus status = tensor_npz_open_memory(&npz, data, size, "fuzz");
     if (is_fine(&status)) {
         status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
         if (is_fine(&status))
             run(c);
         read_state(npz, c ? c->model : NULL, c && c->text.labels.count < 1000 ? c->text.labels.count : 2);
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
     checkpoint_free(c);
-    require(mem_stats().live_blocks == live);
+    require(reel_mem_stats().live_blocks == live);
     return 0;
 }

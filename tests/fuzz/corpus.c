@@ -17,12 +17,12 @@ static void require(bool condition)
 }
 
 /* What is refused is refused in one line, and what is wrong with the data says where. */
-static bool is_fine(const Status *status)
+static bool is_fine(const ReelStatus *status)
 {
-    if (status_is_ok(status))
+    if (reel_status_is_ok(status))
         return true;
     require(strchr(status->message, '\n') == NULL);
-    require(status->code == STATUS_FAILED && strncmp(status->message, "fuzz.tsv:", 9) == 0);
+    require(status->code == REEL_STATUS_FAILED && strncmp(status->message, "fuzz.tsv:", 9) == 0);
     return false;
 }
 
@@ -44,8 +44,8 @@ static void check_batches(const Dataset *dataset, const DatasetPart *part)
 {
     LoaderOptions options = {.batch = 3, .shuffle = true, .pad = true};
     Loader loader;
-    Status status = loader_init(&loader, part, &options);
-    require(status_is_ok(&status));
+    ReelStatus status = loader_init(&loader, part, &options);
+    require(reel_status_is_ok(&status));
     Batch batch;
     int64_t seen = 0;
     while (loader_next(&loader, &batch)) {
@@ -64,9 +64,9 @@ static void check_batches(const Dataset *dataset, const DatasetPart *part)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     Corpus corpus;
-    Status status = corpus_parse(&corpus, "fuzz.tsv", (const char *)data, size, NULL);
+    ReelStatus status = corpus_parse(&corpus, "fuzz.tsv", (const char *)data, size, NULL);
     if (is_fine(&status)) {
         check_corpus(&corpus);
         DatasetOptions options = dataset_defaults();
@@ -81,6 +81,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dataset_free(dataset);
     }
     corpus_free(&corpus);
-    require(mem_stats().live_blocks == live);
+    require(reel_mem_stats().live_blocks == live);
     return 0;
 }

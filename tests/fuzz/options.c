@@ -39,10 +39,10 @@ typedef struct Values {
 
 enum { WORDS = 64, COUNT = 5 };
 
-static void check(const Values *v, const Status *status)
+static void check(const Values *v, const ReelStatus *status)
 {
     require(!strchr(status->message, '\n'));
-    require(status_is_ok(status) || status->message[0]);
+    require(reel_status_is_ok(status) || status->message[0]);
     require(v->integer >= 1 && v->integer <= 1000000);
     require(v->number >= 1e-12 && v->number <= 1e3);
 }
@@ -57,7 +57,7 @@ static void parse_words(char *text, size_t size)
     int count = 1, rest_count;
     for (size_t at = 0; at < size && count < WORDS; at += strlen(text + at) + 1)
         words[count++] = text + at;
-    Status status = options_parse(options, COUNT, count, words, rest, &rest_count, given);
+    ReelStatus status = options_parse(options, COUNT, count, words, rest, &rest_count, given);
     check(&values, &status);
     require(rest_count < count);
 
@@ -72,28 +72,28 @@ static void parse_settings(const char *text, size_t size)
 {
     Values values = {.integer = 50, .number = 1}, again = values;
     const Option options[] = OPTIONS(&values), others[] = OPTIONS(&again);
-    Arena arena;
-    arena_init(&arena, 4096);
-    Status status = settings_read(options, COUNT, "fuzz", text, size, &arena);
+    TensorArena arena;
+    tensor_arena_init(&arena, 4096);
+    ReelStatus status = settings_read(options, COUNT, "fuzz", text, size, &arena);
     check(&values, &status);
-    JsonWriter json = {0};
-    json_begin_object(&json, NULL);
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
     for (int i = 0; i < COUNT; i++)
         settings_write(&json, &options[i]);
-    json_end_object(&json);
-    const char *written = json_finish(&json);
+    reel_json_end_object(&json);
+    const char *written = reel_json_finish(&json);
     require(written != NULL);
     status = settings_read(others, COUNT, "fuzz", written, json.size, &arena);
-    require(status_is_ok(&status));
+    require(reel_status_is_ok(&status));
     for (int i = 0; i < COUNT; i++)
         require(strcmp(settings_text(&options[i], &arena), settings_text(&others[i], &arena)) == 0);
-    json_free(&json);
-    arena_free(&arena);
+    reel_json_free(&json);
+    tensor_arena_free(&arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     char *text = malloc(size + 1);
     require(text != NULL);
     if (size)
@@ -102,6 +102,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse_words(text, size);
     parse_settings(text, size);
     free(text);
-    require(mem_stats().live_blocks == live);
+    require(reel_mem_stats().live_blocks == live);
     return 0;
 }

@@ -20,26 +20,27 @@ static void require(bool condition)
 }
 
 /* Reads every tensor; those that a Tensor can hold are put into `entries`. Returns how many. */
-static int read_all(const Npz *npz, size_t size, Arena *arena, SafetensorsEntry *entries)
+static int read_all(const TensorNpz *npz, size_t size, TensorArena *arena, TensorSafetensorsEntry *entries)
 {
     uint64_t sum = 0;
     int count = 0;
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *member = npz_member(npz, i);
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
         char type[32];
         const void *bytes;
         size_t got;
         Tensor t;
         sum += member->bytes;
-        require(npz_find(npz, member->name) == member && strlen(npz_type_text(member, type)) > 0);
-        Status status = npz_read_bytes(npz, member, arena, &bytes, &got);
-        require(status_is_ok(&status) ? got == member->bytes : member->unreadable != NULL);
-        status = npz_read_tensor(npz, member, arena, &t);
-        require(status_is_ok(&status) == tensor_is_valid(t));
-        require(status_is_ok(&status) || !strchr(status.message, '\n'));
-        if (status_is_ok(&status)) {
+        require(tensor_npz_find(npz, member->name) == member &&
+                strlen(tensor_npz_type_text(member, type)) > 0);
+        ReelStatus status = tensor_npz_read_bytes(npz, member, arena, &bytes, &got);
+        require(reel_status_is_ok(&status) ? got == member->bytes : member->unreadable != NULL);
+        status = tensor_npz_read_tensor(npz, member, arena, &t);
+        require(reel_status_is_ok(&status) == tensor_is_valid(t));
+        require(reel_status_is_ok(&status) || !strchr(status.message, '\n'));
+        if (reel_status_is_ok(&status)) {
             require(tensor_is_contiguous(&t) && tensor_numel(&t) == member->array.count);
-            entries[count++] = (SafetensorsEntry){member->name, t};
+            entries[count++] = (TensorSafetensorsEntry){member->name, t};
         }
     }
     require(sum < size); /* no byte is claimed twice, and the length and the header are nobody's */
@@ -47,42 +48,44 @@ static int read_all(const Npz *npz, size_t size, Arena *arena, SafetensorsEntry 
 }
 
 /* What is written is read as what it was. */
-static void write_and_read(const SafetensorsEntry *entries, int count, Arena *arena)
+static void write_and_read(const TensorSafetensorsEntry *entries, int count, TensorArena *arena)
 {
     static char path[64];
     if (!path[0])
         snprintf(path, sizeof path, "/tmp/reel-fuzz-%ld.safetensors", (long)getpid());
-    Npz *npz;
-    Status status = safetensors_write(path, entries, count);
-    require(status_is_ok(&status));
-    status = npz_open(&npz, path);
-    require(status_is_ok(&status) && npz_count(npz) == count);
+    TensorNpz *npz;
+    ReelStatus status = tensor_safetensors_write(path, entries, count);
+    require(reel_status_is_ok(&status));
+    status = tensor_npz_open(&npz, path);
+    require(reel_status_is_ok(&status) && tensor_npz_count(npz) == count);
     for (int i = 0; i < count; i++) {
         Tensor t;
-        status = npz_read_tensor(npz, npz_find(npz, entries[i].name), arena, &t);
-        require(status_is_ok(&status) && t.dtype == entries[i].tensor.dtype &&
-                memcmp(t.data, entries[i].tensor.data, (size_t)tensor_numel(&t) * dtype_size(t.dtype)) == 0);
+        status = tensor_npz_read_tensor(npz, tensor_npz_find(npz, entries[i].name), arena, &t);
+        require(reel_status_is_ok(&status) && t.dtype == entries[i].tensor.dtype &&
+                memcmp(t.data, entries[i].tensor.data,
+                       (size_t)tensor_numel(&t) * tensor_dtype_size(t.dtype)) == 0);
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
     unlink(path);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int64_t live = mem_stats().live_blocks;
-    Npz *npz;
-    Arena arena;
-    arena_init(&arena, 0);
-    Status status = npz_open_memory(&npz, data, size, "fuzz.safetensors");
-    require(status_is_ok(&status) == (npz != NULL));
+    int64_t live = reel_mem_stats().live_blocks;
+    TensorNpz *npz;
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    ReelStatus status = tensor_npz_open_memory(&npz, data, size, "fuzz.safetensors");
+    require(reel_status_is_ok(&status) == (npz != NULL));
     require(npz || (!strchr(status.message, '\n') && strchr(status.message, ';')));
-    if (npz && npz_count(npz) < 1000) {
-        SafetensorsEntry *entries = arena_alloc(&arena, (size_t)npz_count(npz) * sizeof *entries);
+    if (npz && tensor_npz_count(npz) < 1000) {
+        TensorSafetensorsEntry *entries =
+            tensor_arena_alloc(&arena, (size_t)tensor_npz_count(npz) * sizeof *entries);
         int count = read_all(npz, size, &arena, entries);
         write_and_read(entries, count, &arena);
     }
-    npz_close(npz);
-    arena_free(&arena);
-    require(mem_stats().live_blocks == live);
+    tensor_npz_close(npz);
+    tensor_arena_free(&arena);
+    require(reel_mem_stats().live_blocks == live);
     return 0;
 }

@@ -18,36 +18,36 @@ static void check_text(const BpeTokenizer *t, const char *text, size_t size)
 {
     BpeEncoder *encoder = bpe_encoder_new(t);
     BpeIds ids = {0};
-    Bytes back = {0};
-    Status status = bpe_encode(encoder, text, size, &ids);
-    require(status_is_ok(&status));
+    ReelBytes back = {0};
+    ReelStatus status = bpe_encode(encoder, text, size, &ids);
+    require(reel_status_is_ok(&status));
     for (size_t i = 0; i < ids.count; i++)
         require(ids.ids[i] >= 0 && ids.ids[i] < bpe_vocab_size(t));
     status = bpe_decode(t, ids.ids, ids.count, true, &back);
-    require(status_is_ok(&status));
+    require(reel_status_is_ok(&status));
     bpe_encoder_free(encoder);
     bpe_ids_free(&ids);
-    bytes_free(&back);
+    reel_bytes_free(&back);
 }
 
 static void check_same(const BpeTokenizer *a)
 {
-    Bytes x = {0}, y = {0};
+    ReelBytes x = {0}, y = {0};
     BpeTokenizer *b;
-    Status status = bpe_to_json(a, &x);
-    require(status_is_ok(&status));
+    ReelStatus status = bpe_to_json(a, &x);
+    require(reel_status_is_ok(&status));
     status = bpe_from_json(&b, x.data, x.size, "again");
-    require(status_is_ok(&status));
+    require(reel_status_is_ok(&status));
     status = bpe_to_json(b, &y);
-    require(status_is_ok(&status) && x.size == y.size && memcmp(x.data, y.data, x.size) == 0);
+    require(reel_status_is_ok(&status) && x.size == y.size && memcmp(x.data, y.data, x.size) == 0);
     bpe_tokenizer_free(b);
-    bytes_free(&x);
-    bytes_free(&y);
+    reel_bytes_free(&x);
+    reel_bytes_free(&y);
 }
 
-static void check(Status status, BpeTokenizer *t, const uint8_t *data, size_t size)
+static void check(ReelStatus status, BpeTokenizer *t, const uint8_t *data, size_t size)
 {
-    require(status_is_ok(&status) == (t != NULL));
+    require(reel_status_is_ok(&status) == (t != NULL));
     if (!t) {
         require(strchr(status.message, '\n') == NULL && strncmp(status.message, "fuzz", 4) == 0);
         return;
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *text = (const char *)data, *zero = size ? memchr(text, 0, size) : NULL;
     size_t first = zero ? (size_t)(zero - text) : size;
     BpeTokenizer *t;
-    Status status = bpe_from_json(&t, text, size, "fuzz");
+    ReelStatus status = bpe_from_json(&t, text, size, "fuzz");
     check(status, t, data, size);
     status = bpe_codes_from_memory(&t, text, size, "fuzz", NULL);
     check(status, t, data, size);

@@ -25,7 +25,7 @@ static Var loss_of(Model *model, Tape *tape)
 {
     tape_begin(tape);
     Var logits = model_forward(model, nn_pack(tape, IDS, OFFSETS, 3), NULL);
-    return var_sum(var_mul(logits, var_tanh(logits)), AXES_ALL, false);
+    return var_sum(var_mul(logits, var_tanh(logits)), TENSOR_AXES_ALL, false);
 }
 
 START_TEST(gradients_are_those_of_differences)
@@ -46,11 +46,11 @@ START_TEST(gradients_are_those_of_differences)
             double *at = (double *)value.data + places[i], kept = *at, side[2];
             for (int k = 0; k < 2; k++) {
                 *at = kept + (k ? 1e-5 : -1e-5);
-                parameter_changed(&p->core);
+                tape_parameter_changed(&p->core);
                 side[k] = var_item(loss_of(model, tape));
             }
             *at = kept;
-            parameter_changed(&p->core);
+            tape_parameter_changed(&p->core);
             double numeric = (side[1] - side[0]) / 2e-5;
             ck_assert_msg(fabs(numeric - analytic[i]) <= 1e-6 * fmax(1, fabs(numeric)),
                           "%s %s[%lld]: %g, not %g", NAMES[_i], p->name, (long long)places[i], analytic[i],

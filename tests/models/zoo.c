@@ -11,9 +11,9 @@
 
 static void teardown(void)
 {
-    panels_force_fallback(false);
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    tensor_panels_force_fallback(false);
+    reel_mem_fail_at(-1, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 /* ---- Building ---- */
@@ -46,7 +46,7 @@ static Model *new_model(int model, ModelConfig config, uint64_t seed)
 static Model *declared(const char *name, ModelConfig config)
 {
     const ModelKind *kind = zoo_find(name);
-    Model *model = mem_calloc(1, kind->size);
+    Model *model = reel_mem_calloc(1, kind->size);
     ck_assert_ptr_nonnull(model);
     config.embed = kind->defaults.embed;
     config.hidden = kind->defaults.hidden;
@@ -134,14 +134,15 @@ START_TEST(settings_that_make_no_model_are_errors)
                                {.vocabulary = 9, .labels = 3, .embed = 4, .hidden = -1}};
     for (int i = 0; i < MODELS; i++)
         for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
-            ck_assert_failed(model_new(&model, zoo_kind(i), bad[k], 0), STATUS_FAILED, "at least 1");
+            ck_assert_failed(model_new(&model, zoo_kind(i), bad[k], 0), REEL_STATUS_FAILED, "at least 1");
             ck_assert_ptr_null(model);
         }
     ModelConfig config = fixture_config(5);
     config.layers = -1;
-    ck_assert_failed(model_new(&model, zoo_find("stacked"), config, 0), STATUS_FAILED, "at least one layer");
+    ck_assert_failed(model_new(&model, zoo_find("stacked"), config, 0), REEL_STATUS_FAILED,
+                     "at least one layer");
     config = (ModelConfig){.vocabulary = INT64_MAX / 2, .labels = 2, .embed = 1000, .hidden = 2};
-    ck_assert_failed(model_new(&model, zoo_find("rnn"), config, 0), STATUS_FAILED, "embedding.weight");
+    ck_assert_failed(model_new(&model, zoo_find("rnn"), config, 0), REEL_STATUS_FAILED, "embedding.weight");
 }
 END_TEST
 
@@ -213,7 +214,7 @@ static void take_texts(Texts *texts, Fixture *fixture, const int32_t *order, boo
                            .ids = texts->ids,
                            .offsets = texts->offsets,
                            .lengths = texts->lengths,
-                           .labels = tensor_from(texts->labels, DTYPE_F32, SHAPE(6, 5))};
+                           .labels = tensor_from(texts->labels, TENSOR_F32, TENSOR_SHAPE(6, 5))};
 }
 
 /* The rows of the fixture's logits in that order. */
@@ -230,7 +231,7 @@ static void check_gradients(Fixture *fixture, Model *model, Tape *tape)
     for (NnIterator it = nn_iterate(&model->base); nn_next(&it);) {
         Tensor expected = fixture_tensor(fixture, "reel/grad/%s", it.named.name);
         bool f64 =
-            it.named.parameter->core.value.dtype == DTYPE_F64; /* then only the file's rounding is left */
+            it.named.parameter->core.value.dtype == TENSOR_F64; /* then only the file's rounding is left */
         ck_assert_norm_close(named_gradient(tape, &it.named, &fixture->arena), expected, f64 ? 1e-6 : 1e-4,
                              it.named.name);
     }
@@ -246,10 +247,11 @@ static void compare_on_tape(Fixture *fixture, Model *model, Tape *tape, const in
     NnSequence text = nn_pack(tape, texts.ids, texts.offsets, 6);
     Var logits = model_forward(model, text, NULL);
     ck_assert_tape_ok(tape);
-    bool f64 = model->output_bias->core.value.dtype == DTYPE_F64;
+    bool f64 = model->output_bias->core.value.dtype == TENSOR_F64;
     ck_assert_close(var_value(logits), ordered_logits(fixture, order), f64 ? 1e-6 : 1e-5);
     Tensor labels = tensor_cast(tape_arena(tape), texts.batch.labels, model->output_bias->core.value.dtype);
-    Var loss = var_bce_with_logits(logits, tape_constant(tape, labels), VAR_NONE, VAR_NONE, REDUCTION_MEAN);
+    Var loss =
+        var_bce_with_logits(logits, tape_constant(tape, labels), VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
     ck_assert_double_eq_tol(var_item(loss), fixture_number(fixture, "reel/loss"), 1e-6);
     tape_backward(loss);
     ck_assert_tape_ok(tape);
@@ -291,7 +293,7 @@ END_TEST
 
 START_TEST(logits_and_gradients_are_pytorchs_without_panels)
 {
-    panels_force_fallback(true);
+    tensor_panels_force_fallback(true);
     for (int notebook = 0; notebook < 2; notebook++)
         compare_in_all_orders(_i, notebook, false);
 }
@@ -306,11 +308,11 @@ END_TEST
 
 START_TEST(logits_and_gradients_are_pytorchs_at_every_level)
 {
-    VmathLevel before = vmath_level();
-    for (int level = 0; level < VMATH_LEVELS; level++)
-        if (vmath_set_level((VmathLevel)level))
+    TensorVmathLevel before = tensor_vmath_level();
+    for (int level = 0; level < TENSOR_VMATH_LEVELS; level++)
+        if (tensor_vmath_set_level((TensorVmathLevel)level))
             compare_in_all_orders(_i, false, false);
-    ck_assert(vmath_set_level(before));
+    ck_assert(tensor_vmath_set_level(before));
 }
 END_TEST
 
@@ -331,7 +333,7 @@ static void compare_in_shards(int i, bool notebook, int shards, const int32_t *o
     ck_assert_ok(trainer_new(&trainer, model, &options));
     Texts texts;
     take_texts(&texts, &fixture, order, notebook);
-    Tensor logits = tensor_zeros(&fixture.arena, DTYPE_F32, SHAPE(6, 5));
+    Tensor logits = tensor_zeros(&fixture.arena, TENSOR_F32, TENSOR_SHAPE(6, 5));
     ck_assert_ok(trainer_predict(trainer, &texts.batch, logits, NULL));
     ck_assert_close(logits, ordered_logits(&fixture, order), 1e-5);
     double loss;
@@ -340,8 +342,8 @@ static void compare_in_shards(int i, bool notebook, int shards, const int32_t *o
     for (NnIterator it = nn_iterate(&model->base); nn_next(&it);) {
         Tensor before = fixture_tensor(&fixture, "%s", it.named.name), after = nn_named_view(&it.named);
         Tensor gradient = fixture_tensor(&fixture, "reel/grad/%s", it.named.name);
-        Tensor expected = tensor_cast(&fixture.arena, before, DTYPE_F64);
-        Tensor taken = tensor_cast(&fixture.arena, after, DTYPE_F64);
+        Tensor expected = tensor_cast(&fixture.arena, before, TENSOR_F64);
+        Tensor taken = tensor_cast(&fixture.arena, after, TENSOR_F64);
         for (int64_t k = 0, n = tensor_numel(&before); k < n; k++) {
             tensor_f64(taken)[k] = (tensor_f64(expected)[k] - tensor_f64(taken)[k]) / lr;
             tensor_f64(expected)[k] = tensor_f32(gradient)[k];
@@ -376,7 +378,7 @@ START_TEST(attention_weights_add_up_to_one_in_each_text)
         options.shards = 2;
         Trainer *trainer;
         ck_assert_ok(trainer_new(&trainer, model, &options));
-        Tensor logits = tensor_zeros(&fixture.arena, DTYPE_F32, SHAPE(6, 5));
+        Tensor logits = tensor_zeros(&fixture.arena, TENSOR_F32, TENSOR_SHAPE(6, 5));
         float weights[64];
         for (int k = 0; k < 64; k++)
             weights[k] = -1;
@@ -441,13 +443,13 @@ static Tensor logits_of(Model *model, Tape *tape, const TextPool *pool, const in
     return logits;
 }
 
-static void compare_with_alone(Model *model, Tape *tape, const TextPool *pool, Random *random)
+static void compare_with_alone(Model *model, Tape *tape, const TextPool *pool, TensorRandom *random)
 {
     int32_t chosen[POOL];
-    int32_t count = 1 + (int32_t)random_below(random, POOL);
-    random_permutation(random, chosen, POOL);
-    for (int32_t i = 0; random_below(random, 4) == 0 && i < count; i++)
-        chosen[i] = (int32_t)random_below(random, POOL); /* some texts more than once */
+    int32_t count = 1 + (int32_t)tensor_random_below(random, POOL);
+    tensor_random_permutation(random, chosen, POOL);
+    for (int32_t i = 0; tensor_random_below(random, 4) == 0 && i < count; i++)
+        chosen[i] = (int32_t)tensor_random_below(random, POOL); /* some texts more than once */
     Tensor logits = logits_of(model, tape, pool, chosen, count);
     for (int32_t i = 0; i < count; i++)
         ck_assert_msg(tensor_equal(tensor_select(logits, 0, i), tensor_select(pool->alone, 0, chosen[i])),
@@ -460,21 +462,21 @@ static void check_independence(int i, int64_t embed, int64_t hidden, int rounds)
     Model *model = new_model(i, config, 1);
     nn_module_train(&model->base, false);
     Tape *tape = tape_new();
-    Random random = random_new(8, (uint64_t)i);
+    TensorRandom random = tensor_random_new(8, (uint64_t)i);
     TextPool pool;
-    Arena arena;
-    arena_init(&arena, 0);
-    pool.alone = tensor_zeros(&arena, DTYPE_F32, SHAPE(POOL, K));
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    pool.alone = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(POOL, K));
     for (int32_t b = 0; b < POOL; b++) {
-        pool.length[b] = 1 + (int32_t)random_below(&random, LONGEST);
+        pool.length[b] = 1 + (int32_t)tensor_random_below(&random, LONGEST);
         for (int k = 0; k < LONGEST; k++)
-            pool.ids[b][k] = (int32_t)random_below(&random, VOCAB);
+            pool.ids[b][k] = (int32_t)tensor_random_below(&random, VOCAB);
         tensor_copy_into(tensor_select(pool.alone, 0, b),
                          tensor_select(logits_of(model, tape, &pool, &b, 1), 0, 0));
     }
     for (int round = 0; round < rounds; round++)
         compare_with_alone(model, tape, &pool, &random);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     tape_free(tape);
     model_free(model);
 }
@@ -489,7 +491,7 @@ END_TEST
 
 START_TEST(a_text_has_the_same_logits_whoever_shares_its_batch_without_panels)
 {
-    panels_force_fallback(true);
+    tensor_panels_force_fallback(true);
     check_independence(_i, 11, 13, test_rounds(20));
     check_independence(_i, 32, 24, test_rounds(20));
 }
@@ -513,11 +515,12 @@ static void check_error(Model *model, const int32_t *ids, const int32_t *offsets
 {
     Tape *tape = tape_new();
     tape_begin(tape);
-    Var loss = var_sum(model_forward(model, nn_pack(tape, ids, offsets, texts), NULL), AXES_ALL, false);
+    Var loss =
+        var_sum(model_forward(model, nn_pack(tape, ids, offsets, texts), NULL), TENSOR_AXES_ALL, false);
     ck_assert(var_is_empty(loss));
     ck_assert(!tape_backward(loss));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, part);
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/models/zoo.c:");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, part);
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/models/zoo.c:");
     tape_free(tape);
 }
 

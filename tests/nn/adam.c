@@ -13,24 +13,24 @@ typedef struct AdamState {
 } AdamState;
 
 static NnOptimizerOptions options;
-static VmathLevel level;
+static TensorVmathLevel level;
 
 static void setup(void)
 {
-    level = vmath_level();
+    level = tensor_vmath_level();
     options = nn_optimizer_options(NN_ADAM);
 }
 
 static void teardown(void)
 {
-    vmath_set_level(level);
+    tensor_vmath_set_level(level);
 }
 
 static void fill(float *x, uint64_t stream, double scale)
 {
-    Random random = random_new(7, stream);
+    TensorRandom random = tensor_random_new(7, stream);
     for (int i = 0; i < N; i++)
-        x[i] = (float)(scale * random_normal(&random));
+        x[i] = (float)(scale * tensor_random_normal(&random));
 }
 
 static AdamState start(void)
@@ -51,8 +51,8 @@ START_TEST(an_update_is_that_of_the_formula)
     fill(g, 4, 1);
     const AdamStep step = {1e-3f * 0.0547f / 0.271f, 1e-8f * 0.0547f, 0.99f};
     AdamState before = start(), first = before;
-    vmath_set_level(VMATH_PORTABLE);
-    adam_update(first.w, first.m, first.v, g, &options, step, N);
+    tensor_vmath_set_level(TENSOR_VMATH_PORTABLE);
+    nn_adam_update(first.w, first.m, first.v, g, &options, step, N);
     for (int i = 0; i < N; i++) {
         double m = 0.9 * before.m[i] + 0.1 * g[i];
         double v = 0.999 * before.v[i] + 0.001 * g[i] * (double)g[i];
@@ -61,10 +61,10 @@ START_TEST(an_update_is_that_of_the_formula)
         ck_assert_double_eq_tol(first.v[i], v, 2e-7 * v);
         ck_assert_double_eq_tol(first.w[i], w, 2e-7 * fabs(w) + 1e-8);
     }
-    for (int other = 1; other < VMATH_LEVELS; other++)
-        if (vmath_set_level((VmathLevel)other)) {
+    for (int other = 1; other < TENSOR_VMATH_LEVELS; other++)
+        if (tensor_vmath_set_level((TensorVmathLevel)other)) {
             AdamState s = before;
-            adam_update(s.w, s.m, s.v, g, &options, step, N);
+            nn_adam_update(s.w, s.m, s.v, g, &options, step, N);
             ck_assert_mem_eq(&s, &first, sizeof s);
         }
 }
@@ -75,7 +75,7 @@ END_TEST
 START_TEST(one_minus_beta_is_taken_in_double)
 {
     float w = 0, m = 0, v = 0, g = 1;
-    adam_update(&w, &m, &v, &g, &options, (AdamStep){1e-3f, 1e-8f, 1.0f}, 1);
+    nn_adam_update(&w, &m, &v, &g, &options, (AdamStep){1e-3f, 1e-8f, 1.0f}, 1);
     ck_assert_float_eq(m, 0.1f);
     ck_assert_float_eq(v, 0.001f);
 }
@@ -85,20 +85,20 @@ END_TEST
 START_TEST(idle_updates_are_updates_with_gradients_of_zero)
 {
     for (int kind = NN_ADAM; kind <= NN_ADAMW; kind++)
-        for (int other = 0; other < VMATH_LEVELS; other++) {
-            if (!vmath_set_level((VmathLevel)other))
+        for (int other = 0; other < TENSOR_VMATH_LEVELS; other++) {
+            if (!tensor_vmath_set_level((TensorVmathLevel)other))
                 continue;
             options = nn_optimizer_options((NnOptimizerKind)kind);
-            NnOptimizer o = {.options = options, .memory = adam_memory(&options)};
+            NnOptimizer o = {.options = options, .memory = nn_adam_memory(&options)};
             AdamStep schedule[STEPS];
             OptimizerState state = {.optimizer = &o, .width = N, .schedule = schedule};
             AdamState updated = start(), idle = updated;
             for (int k = 0; k < STEPS; k++) {
                 float zeros[N] = {0};
-                adam_schedule(&state, k + 1, adam_step(&options, 0.01 / (k + 1), k + 1));
-                adam_update(updated.w, updated.m, updated.v, zeros, &options, schedule[k], N);
+                nn_adam_schedule(&state, k + 1, nn_adam_step(&options, 0.01 / (k + 1), k + 1));
+                nn_adam_update(updated.w, updated.m, updated.v, zeros, &options, schedule[k], N);
             }
-            adam_rule.idle(&state, idle.w, idle.m, idle.v, 0, STEPS);
+            nn_adam_rule.idle(&state, idle.w, idle.m, idle.v, 0, STEPS);
             ck_assert_mem_eq(idle.w, updated.w, sizeof idle.w);
         }
 }

@@ -8,11 +8,11 @@
 enum { TEXTS = 4, ROWS = 11, MEMORY = 3, QUERY = 2, HIDDEN = 5 };
 static const int32_t lengths[TEXTS] = {3, 1, 5, 2};
 
-static Tensor noise(Dtype dtype, int64_t rows, int64_t columns, uint64_t seed)
+static Tensor noise(TensorDtype dtype, int64_t rows, int64_t columns, uint64_t seed)
 {
-    Tensor t = tensor_new(&arena, dtype, SHAPE(rows, columns));
-    Random random = random_new(seed, 0);
-    random_fill_uniform(&random, t, -1, 1);
+    Tensor t = tensor_new(&arena, dtype, TENSOR_SHAPE(rows, columns));
+    TensorRandom random = tensor_random_new(seed, 0);
+    tensor_random_fill_uniform(&random, t, -1, 1);
     return t;
 }
 
@@ -53,7 +53,7 @@ static void by_hand(const NnAdditiveAttention *m, Tensor query, int64_t text, Te
 
 static void check_formula(bool f64)
 {
-    Dtype dtype = f64 ? DTYPE_F64 : DTYPE_F32;
+    TensorDtype dtype = f64 ? TENSOR_F64 : TENSOR_F32;
     double limit = f64 ? 1e-13 : 2e-6;
     NnAdditiveAttention m;
     nn_additive_attention_init(&m, MEMORY, QUERY, HIDDEN);
@@ -102,18 +102,18 @@ START_TEST(over_steps_it_is_the_same)
     nn_additive_attention_init(&m, MEMORY, QUERY, HIDDEN);
     ck_assert_ok(nn_module_reset_f64(&m.base, 2));
     enum { STEPS = 4, RUNNING = 3 };
-    Tensor steps[STEPS], query = noise(DTYPE_F64, RUNNING, QUERY, 3);
+    Tensor steps[STEPS], query = noise(TENSOR_F64, RUNNING, QUERY, 3);
     Var keys[STEPS], values[STEPS];
     for (int s = 0; s < STEPS; s++) {
         steps[s] =
-            noise(DTYPE_F64, RUNNING + STEPS - s, MEMORY, 10 + (uint64_t)s); /* more texts ran earlier */
+            noise(TENSOR_F64, RUNNING + STEPS - s, MEMORY, 10 + (uint64_t)s); /* more texts ran earlier */
         values[s] = tape_constant(tape, steps[s]);
         keys[s] = nn_attention_key(&m, values[s]);
     }
     Tensor context = var_value(nn_attention_over_steps(&m, tape_constant(tape, query), keys, values, STEPS));
     ck_assert_tape_ok(tape);
     ck_assert_int_eq(context.shape[0], RUNNING);
-    Tensor memory = tensor_zeros(&arena, DTYPE_F64, SHAPE(STEPS, MEMORY));
+    Tensor memory = tensor_zeros(&arena, TENSOR_F64, TENSOR_SHAPE(STEPS, MEMORY));
     for (int64_t n = 0; n < RUNNING; n++) {
         for (int s = 0; s < STEPS; s++)
             tensor_copy_into(tensor_select(memory, 0, s), tensor_select(steps[s], 0, n));
@@ -140,11 +140,11 @@ static Var run(Tape *t, Var input, void *context)
     Var memory = var_tanh(tape_constant(t, c->memory));
     if (!c->over_steps) {
         NnAttention out = nn_additive_attention(&c->m, input, nn_pack_rows(memory, lengths, TEXTS));
-        return var_concat((Var[]){var_reshape(out.context, SHAPE(TEXTS * MEMORY)), out.weights}, 2, 0);
+        return var_concat((Var[]){var_reshape(out.context, TENSOR_SHAPE(TEXTS * MEMORY)), out.weights}, 2, 0);
     }
     Var keys[2], values[2];
     for (int s = 0; s < 2; s++) {
-        values[s] = var_add(var_slice(memory, 0, s, s + 5, 1), var_mean(input, AXES_ALL, false));
+        values[s] = var_add(var_slice(memory, 0, s, s + 5, 1), var_mean(input, TENSOR_AXES_ALL, false));
         keys[s] = nn_attention_key(&c->m, values[s]);
     }
     return nn_attention_over_steps(&c->m, input, keys, values, 2);
@@ -153,10 +153,10 @@ static Var run(Tape *t, Var input, void *context)
 START_TEST(backward_agrees_with_differences)
 {
     for (int over_steps = 0; over_steps < 2; over_steps++) {
-        Checked c = {.memory = noise(DTYPE_F64, ROWS, MEMORY, 5), .over_steps = over_steps};
+        Checked c = {.memory = noise(TENSOR_F64, ROWS, MEMORY, 5), .over_steps = over_steps};
         nn_additive_attention_init(&c.m, MEMORY, QUERY, HIDDEN);
         ck_assert_ok(nn_module_reset_f64(&c.m.base, 2));
-        check_module_gradients(&c.m.base, run, &c, noise(DTYPE_F64, TEXTS, QUERY, 6));
+        check_module_gradients(&c.m.base, run, &c, noise(TENSOR_F64, TEXTS, QUERY, 6));
         nn_module_free(&c.m.base);
     }
 }
@@ -178,17 +178,17 @@ START_TEST(shapes_that_do_not_fit_are_errors_with_path_and_place)
     for (int i = 0; i < 3; i++) {
         tape_begin(tape);
         NnSequence s =
-            nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, wrong[i][2], 1)), lengths, TEXTS);
-        Var query = tape_constant(tape, noise(DTYPE_F32, wrong[i][0], wrong[i][1], 2));
+            nn_pack_rows(tape_constant(tape, noise(TENSOR_F32, ROWS, wrong[i][2], 1)), lengths, TEXTS);
+        Var query = tape_constant(tape, noise(TENSOR_F32, wrong[i][0], wrong[i][1], 2));
         NnAttention out = nn_additive_attention(&net.look, query, s);
         ck_assert(var_is_empty(out.context) && var_is_empty(out.weights));
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "look");
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/attention.c:");
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "look");
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/attention.c:");
         out = nn_additive_attention(&net.look, query, s);
         ck_assert(var_is_empty(out.context));
     }
     tape_begin(tape);
-    Var query = tape_constant(tape, noise(DTYPE_F32, TEXTS, QUERY, 2));
+    Var query = tape_constant(tape, noise(TENSOR_F32, TEXTS, QUERY, 2));
     ck_assert(var_is_empty(nn_attention_over_steps(&net.look, query, NULL, NULL, 0)));
     ck_assert(!tape_ok(tape));
     ck_assert(var_is_empty(nn_attention_over_steps(&net.look, VAR_NONE, NULL, NULL, 0)));

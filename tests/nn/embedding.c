@@ -13,12 +13,12 @@ START_TEST(ids_of_any_shape_become_rows)
     for (int ndim = 0; ndim < 4; ndim++) {
         const int64_t shapes[4][3] = {{1}, {8}, {2, 4}, {2, 2, 2}};
         tape_begin(tape);
-        Tensor index = tensor_from(ids, DTYPE_I32, ndim, shapes[ndim]);
+        Tensor index = tensor_from(ids, TENSOR_I32, ndim, shapes[ndim]);
         Tensor rows = var_value(nn_embedding(&m, tape_constant(tape, index)));
         ck_assert_tape_ok(tape);
         ck_assert_int_eq(rows.ndim, ndim + 1);
         int64_t n = tensor_numel(&index);
-        Tensor flat = tensor_view_as(rows, SHAPE(n, 4));
+        Tensor flat = tensor_view_as(rows, TENSOR_SHAPE(n, 4));
         for (int64_t i = 0; i < n; i++)
             ck_assert(tensor_equal(tensor_select(flat, 0, i), tensor_select(table, 0, ids[i])));
     }
@@ -34,9 +34,9 @@ START_TEST(the_gradient_is_sparse_and_adds_up)
         ck_assert_ok(nn_module_reset(&m.base, 1));
         int32_t ids[] = {7, 3, 7, 999, 7, 3};
         tape_begin(tape);
-        Tensor index =
-            shaped ? tensor_from(ids, DTYPE_I32, SHAPE(2, 3)) : tensor_from(ids, DTYPE_I32, SHAPE(6));
-        tape_backward(var_sum(nn_embedding(&m, tape_constant(tape, index)), AXES_ALL, false));
+        Tensor index = shaped ? tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(2, 3))
+                              : tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(6));
+        tape_backward(var_sum(nn_embedding(&m, tape_constant(tape, index)), TENSOR_AXES_ALL, false));
         ck_assert_tape_ok(tape);
         TapeGradient g = tape_gradient(tape, &m.weight.core);
         ck_assert(!tensor_is_valid(g.dense));
@@ -55,15 +55,15 @@ START_TEST(the_padding_row_is_zero_and_stays_so)
     NnEmbedding m;
     nn_embedding_init_padded(&m, 5, 3, 2);
     ck_assert_ok(nn_module_reset(&m.base, 1));
-    Tensor zero = tensor_zeros(&arena, DTYPE_F32, SHAPE(3));
+    Tensor zero = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(3));
     for (int64_t i = 0; i < 5; i++)
         ck_assert_int_eq(tensor_equal(tensor_select(m.weight.core.value, 0, i), zero), i == 2);
     for (int shaped = 0; shaped < 2; shaped++) {
         int32_t ids[] = {2, 1, 2, 4};
         tape_begin(tape);
-        Tensor index =
-            shaped ? tensor_from(ids, DTYPE_I32, SHAPE(2, 2)) : tensor_from(ids, DTYPE_I32, SHAPE(4));
-        tape_backward(var_sum(nn_embedding(&m, tape_constant(tape, index)), AXES_ALL, false));
+        Tensor index = shaped ? tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(2, 2))
+                              : tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(4));
+        tape_backward(var_sum(nn_embedding(&m, tape_constant(tape, index)), TENSOR_AXES_ALL, false));
         NnNamed named;
         ck_assert(nn_find(&m.base, "weight", &named));
         Tensor g = named_gradient(tape, &named, &arena);
@@ -72,10 +72,10 @@ START_TEST(the_padding_row_is_zero_and_stays_so)
     }
     nn_module_free(&m.base);
     nn_embedding_init_padded(&m, 5, 3, 5);
-    ck_assert_failed(nn_module_reset(&m.base, 1), STATUS_FAILED, "padding id 5");
+    ck_assert_failed(nn_module_reset(&m.base, 1), REEL_STATUS_FAILED, "padding id 5");
     nn_module_free(&m.base);
     nn_embedding_init_padded(&m, 5, 3, -2); /* PyTorch counts it from the end; here it would be none */
-    ck_assert_failed(nn_module_reset(&m.base, 1), STATUS_FAILED, "padding id -2");
+    ck_assert_failed(nn_module_reset(&m.base, 1), REEL_STATUS_FAILED, "padding id -2");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -84,7 +84,7 @@ static Var run(Tape *t, Var input, void *context)
 {
     (void)input;
     static int32_t ids[] = {1, 3, 1, 0, 1, 2};
-    Var rows = nn_embedding(context, tape_constant(t, tensor_from(ids, DTYPE_I32, SHAPE(6))));
+    Var rows = nn_embedding(context, tape_constant(t, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(6))));
     return var_mul(rows, var_tanh(rows));
 }
 
@@ -107,14 +107,15 @@ START_TEST(ids_outside_of_the_table_are_errors)
     for (int i = 0; i < 4; i++) {
         int32_t ids[] = {0, 4, bad[i], 1};
         tape_begin(tape);
-        ck_assert(var_is_empty(nn_embedding(&m, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(4))))));
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "at place 2");
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/embedding.c:");
+        ck_assert(var_is_empty(
+            nn_embedding(&m, tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(4))))));
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "at place 2");
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/embedding.c:");
     }
     tape_begin(tape);
-    Tensor real = tensor_zeros(&arena, DTYPE_F32, SHAPE(3));
+    Tensor real = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(3));
     ck_assert(var_is_empty(nn_embedding(&m, tape_constant(tape, real))));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "i32");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "i32");
     nn_module_free(&m.base);
 }
 END_TEST

@@ -7,11 +7,11 @@
 #include <math.h>
 #include <stdio.h>
 
-static Tensor noise(Dtype dtype, int64_t rows, int64_t columns)
+static Tensor noise(TensorDtype dtype, int64_t rows, int64_t columns)
 {
-    Tensor t = tensor_new(&arena, dtype, SHAPE(rows, columns));
-    Random random = random_new(3, 0);
-    random_fill_uniform(&random, t, -2, 2);
+    Tensor t = tensor_new(&arena, dtype, TENSOR_SHAPE(rows, columns));
+    TensorRandom random = tensor_random_new(3, 0);
+    tensor_random_fill_uniform(&random, t, -2, 2);
     return t;
 }
 
@@ -28,12 +28,12 @@ START_TEST(layer_norm_is_pytorchs)
         ck_assert_double_eq(tensor_get(&m.weight.core.value, (int64_t[]){3}), 1);
         ck_assert_double_eq(tensor_get(&m.bias.core.value, (int64_t[]){3}), 0);
         fixture_load(&fixture, &m.base);
-        Dtype dtype = m.weight.core.value.dtype;
+        TensorDtype dtype = m.weight.core.value.dtype;
         tape_begin(tape);
         Var x = tape_leaf(tape, tensor_cast(&arena, fixture_tensor(&fixture, "reel/input"), dtype));
         Var y = nn_layer_norm(&m, x);
         Tensor g = tensor_cast(&arena, fixture_tensor(&fixture, "reel/grad_output"), dtype);
-        tape_backward(var_sum(var_mul(y, tape_constant(tape, g)), AXES_ALL, false));
+        tape_backward(var_sum(var_mul(y, tape_constant(tape, g)), TENSOR_AXES_ALL, false));
         ck_assert_tape_ok(tape);
         ck_assert_close(var_value(y), fixture_tensor(&fixture, "reel/output"),
                         f64 ? 1e-6 : 1e-4); /* one row's mean is 100 */
@@ -49,28 +49,29 @@ START_TEST(layer_norm_is_pytorchs)
 }
 END_TEST
 
-static Var given(Fixture *fixture, const char *name, Dtype dtype)
+static Var given(Fixture *fixture, const char *name, TensorDtype dtype)
 {
     return tape_constant(tape, tensor_cast(&arena, fixture_tensor(fixture, "%s", name), dtype));
 }
 
 /* One of the fixture's losses of x; `modules`: through the module where there is one. */
-static Var loss_of(Fixture *fixture, const char *name, Var x, Dtype dtype, bool modules)
+static Var loss_of(Fixture *fixture, const char *name, Var x, TensorDtype dtype, bool modules)
 {
     Var targets = given(fixture, "targets", dtype);
     NnBceWithLogits m;
     nn_bce_with_logits_init(&m);
     if (strcmp(name, "bce_with_logits") == 0)
         return modules ? nn_bce_with_logits(&m, x, targets)
-                       : var_bce_with_logits(x, targets, VAR_NONE, VAR_NONE, REDUCTION_MEAN);
+                       : var_bce_with_logits(x, targets, VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
     if (strcmp(name, "bce_with_logits_weighted") == 0)
         return var_bce_with_logits(x, targets, given(fixture, "pos_weight", dtype),
-                                   given(fixture, "weight", dtype), REDUCTION_MEAN);
+                                   given(fixture, "weight", dtype), VAR_REDUCTION_MEAN);
     if (strcmp(name, "bce") == 0)
-        return modules ? nn_bce(&m, x, targets) : var_bce(x, targets, VAR_NONE, REDUCTION_MEAN);
+        return modules ? nn_bce(&m, x, targets) : var_bce(x, targets, VAR_NONE, VAR_REDUCTION_MEAN);
     if (strcmp(name, "cross_entropy") == 0)
-        return var_cross_entropy(x, tape_constant(tape, fixture_tensor(fixture, "classes")), REDUCTION_MEAN);
-    return var_mse(x, targets, REDUCTION_MEAN);
+        return var_cross_entropy(x, tape_constant(tape, fixture_tensor(fixture, "classes")),
+                                 VAR_REDUCTION_MEAN);
+    return var_mse(x, targets, VAR_REDUCTION_MEAN);
 }
 
 START_TEST(losses_are_pytorchs)
@@ -81,7 +82,7 @@ START_TEST(losses_are_pytorchs)
     for (int i = 0; i < 5; i++)
         for (int f64 = 0; f64 < 2; f64++)
             for (int modules = 0; modules < 2; modules++) {
-                Dtype dtype = f64 ? DTYPE_F64 : DTYPE_F32;
+                TensorDtype dtype = f64 ? TENSOR_F64 : TENSOR_F32;
                 tape_begin(tape);
                 Var x = tape_leaf(
                     tape,
@@ -103,12 +104,12 @@ START_TEST(a_loss_module_has_reduction_and_weights)
     NnBceWithLogits m;
     nn_bce_with_logits_init(&m);
     float weights[3] = {1, 2, 3};
-    m.pos_weight = tensor_from(weights, DTYPE_F32, SHAPE(3));
-    Tensor x = noise(DTYPE_F32, 4, 3), target = tensor_zeros(&arena, DTYPE_F32, SHAPE(4, 3));
+    m.pos_weight = tensor_from(weights, TENSOR_F32, TENSOR_SHAPE(3));
+    Tensor x = noise(TENSOR_F32, 4, 3), target = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(4, 3));
     for (int64_t i = 0; i < 12; i += 2)
         tensor_f32(target)[i] = 1;
     double sum = 0;
-    m.reduction = REDUCTION_NONE;
+    m.reduction = VAR_REDUCTION_NONE;
     Tensor each = var_value(nn_bce_with_logits(&m, tape_constant(tape, x), tape_constant(tape, target)));
     ck_assert(tensor_same_shape(&each, &x));
     for (int64_t i = 0; i < 12; i++) {
@@ -117,7 +118,7 @@ START_TEST(a_loss_module_has_reduction_and_weights)
         ck_assert_double_eq_tol(tensor_f32(each)[i], expected, 1e-5);
         sum += expected;
     }
-    m.reduction = REDUCTION_SUM;
+    m.reduction = VAR_REDUCTION_SUM;
     ck_assert_double_eq_tol(
         var_item(nn_bce_with_logits(&m, tape_constant(tape, x), tape_constant(tape, target))), sum, 1e-4);
 }
@@ -136,7 +137,7 @@ START_TEST(activations_are_their_functions)
     nn_relu_init(&relu);
     nn_softmax_init(&rows, 1);
     nn_softmax_init(&columns, 0);
-    Tensor x = noise(DTYPE_F32, 3, 4);
+    Tensor x = noise(TENSOR_F32, 3, 4);
     Var v = tape_constant(tape, x);
     Tensor t = var_value(nn_tanh(&tanh_, v)), s = var_value(nn_sigmoid(&sigmoid, v)),
            r = var_value(nn_relu(&relu, v)), by_row = var_value(nn_softmax(&rows, v)),
@@ -162,10 +163,10 @@ START_TEST(dropout_drops_while_training_and_scales_what_is_left)
 {
     NnDropout m;
     nn_dropout_init(&m, 0.3);
-    Tensor x = noise(DTYPE_F32, 100, 100);
-    tape_set_random(tape, random_new(1, 2));
+    Tensor x = noise(TENSOR_F32, 100, 100);
+    tape_set_random(tape, tensor_random_new(1, 2));
     Var leaf = tape_leaf(tape, x), y = nn_dropout(&m, leaf);
-    tape_backward(var_sum(y, AXES_ALL, false));
+    tape_backward(var_sum(y, TENSOR_AXES_ALL, false));
     Tensor value = var_value(y), g = var_grad(leaf);
     int zeros = 0;
     for (int64_t i = 0; i < 10000; i++) {
@@ -180,7 +181,7 @@ START_TEST(dropout_drops_while_training_and_scales_what_is_left)
         Tensor second = var_value(nn_dropout(&m, tape_constant(tape, x)));
         ck_assert(!tensor_equal(second, first));
         tape_begin(tape);
-        tape_set_random(tape, random_new(1, 2));
+        tape_set_random(tape, tensor_random_new(1, 2));
         ck_assert(tensor_equal(var_value(nn_dropout(&m, tape_constant(tape, x))), first));
     }
     nn_module_train(&m.base, false);
@@ -197,7 +198,7 @@ START_TEST(dropout_takes_probabilities_below_one)
     for (int i = 0; i < 5; i++) {
         NnDropout m;
         nn_dropout_init(&m, bad[i]);
-        ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "[0, 1)");
+        ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "[0, 1)");
     }
 }
 END_TEST
@@ -209,8 +210,8 @@ START_TEST(dropout_of_a_sequence_is_row_by_row)
     /* Rows that repeat get masks of their own. */
     float one_row[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     int32_t zeros[16] = {0};
-    Var repeated = var_gather_rows(tape_constant(tape, tensor_from(one_row, DTYPE_F32, SHAPE(1, 8))),
-                                   tape_constant(tape, tensor_from(zeros, DTYPE_I32, SHAPE(16))));
+    Var repeated = var_gather_rows(tape_constant(tape, tensor_from(one_row, TENSOR_F32, TENSOR_SHAPE(1, 8))),
+                                   tape_constant(tape, tensor_from(zeros, TENSOR_I32, TENSOR_SHAPE(16))));
     NnSequence s = nn_pack_rows(repeated, (int32_t[]){10, 6}, 2);
     NnSequence dropped = nn_dropout_sequence(&m, s);
     ck_assert_ptr_eq(dropped.packing, s.packing);
@@ -263,7 +264,7 @@ START_TEST(sequential_runs_its_parts_in_a_row)
     for (NnIterator it = nn_iterate(&m.all.base); nn_next(&it); i++)
         ck_assert_str_eq(it.named.name, names[i]);
     ck_assert_int_eq(i, 6);
-    Tensor x = noise(DTYPE_F64, 3, 4);
+    Tensor x = noise(TENSOR_F64, 3, 4);
     Var v = tape_constant(tape, x);
     nn_module_train(&m.all.base, false); /* reaches the dropout */
     Var by_hand = nn_linear(&m.second, nn_layer_norm(&m.norm, nn_tanh(&m.tanh_, nn_linear(&m.first, v))));
@@ -272,9 +273,9 @@ START_TEST(sequential_runs_its_parts_in_a_row)
     nn_module_train(&m.all.base, true);
     ck_assert(!tensor_equal(var_value(nn_sequential(&m.all, v)), var_value(by_hand)));
     tape_begin(tape);
-    ck_assert(var_is_empty(nn_sequential(&m.all, tape_constant(tape, noise(DTYPE_F64, 3, 5)))));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "0");
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/layers.c:");
+    ck_assert(var_is_empty(nn_sequential(&m.all, tape_constant(tape, noise(TENSOR_F64, 3, 5)))));
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "0");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/layers.c:");
     nn_module_free(&m.all.base);
 }
 END_TEST
@@ -285,21 +286,21 @@ START_TEST(sequential_has_room_for_so_many_parts)
     NnTanh parts[NN_SEQUENTIAL_MAX + 1];
     nn_sequential_init(&m);
     ck_assert_ok(nn_module_reset(&m.base, 0)); /* none at all */
-    Var x = tape_constant(tape, noise(DTYPE_F32, 2, 2));
+    Var x = tape_constant(tape, noise(TENSOR_F32, 2, 2));
     ck_assert(tensor_equal(var_value(nn_sequential(&m, x)), var_value(x)));
     for (int i = 0; i <= NN_SEQUENTIAL_MAX; i++) {
         nn_tanh_init(&parts[i]);
         nn_sequential_add(&m, &parts[i].base);
     }
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at most 32 parts");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "at most 32 parts");
     nn_module_free(&m.base);
     NnLstm lstm; /* a sequence goes in */
     nn_lstm_init(&lstm, 2, 2);
     nn_sequential_init(&m);
     nn_sequential_add(&m, &lstm.base);
     ck_assert(var_is_empty(nn_sequential(&m, x)));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "part 0 has no function of one value");
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "part 0 has no function of one value");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "part 0 has no function of one value");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, "part 0 has no function of one value");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -322,7 +323,7 @@ START_TEST(empty_values_pass_through)
                   var_is_empty(nn_softmax(&softmax, x)) && var_is_empty(nn_bce(&bce, x, x)) &&
                   var_is_empty(nn_bce_with_logits(&bce, x, x)));
     }
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "on purpose");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "on purpose");
     nn_module_free(&m.all.base);
 }
 END_TEST

@@ -6,11 +6,11 @@
 
 #include <math.h>
 
-static Tensor noise(Dtype dtype, int64_t rows, int64_t columns)
+static Tensor noise(TensorDtype dtype, int64_t rows, int64_t columns)
 {
-    Tensor t = tensor_new(&arena, dtype, SHAPE(rows, columns));
-    Random random = random_new(3, 0);
-    random_fill_uniform(&random, t, -1, 1);
+    Tensor t = tensor_new(&arena, dtype, TENSOR_SHAPE(rows, columns));
+    TensorRandom random = tensor_random_new(3, 0);
+    tensor_random_fill_uniform(&random, t, -1, 1);
     return t;
 }
 
@@ -39,7 +39,7 @@ START_TEST(it_is_a_product_and_a_bias)
                 (biased ? nn_linear_init : nn_linear_init_without_bias)(&m, sizes[i][1], sizes[i][2]);
                 ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 1) : nn_module_reset(&m.base, 1));
                 ck_assert_int_eq(nn_module_count(&m.base), sizes[i][2] * (sizes[i][1] + biased));
-                Tensor x = noise(f64 ? DTYPE_F64 : DTYPE_F32, sizes[i][0], sizes[i][1]);
+                Tensor x = noise(f64 ? TENSOR_F64 : TENSOR_F32, sizes[i][0], sizes[i][1]);
                 tape_begin(tape);
                 check(&m, x, var_value(nn_linear(&m, tape_constant(tape, x))));
                 nn_module_free(&m.base);
@@ -78,7 +78,7 @@ START_TEST(repeated_rows_give_the_same_rows)
     ck_assert_ok(nn_module_reset(&table.base, 1));
     ck_assert_ok(nn_module_reset(&m.base, 1));
     int32_t ids[] = {3, 3, 0, 6, 3, 0, 1, 3, 6};
-    Var x = nn_embedding(&table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(9))));
+    Var x = nn_embedding(&table, tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(9))));
     Tensor whole = tensor_copy(&arena, var_value(x));
     Tensor y = var_value(nn_linear(&m, x));
     check(&m, whole, y);
@@ -100,7 +100,7 @@ START_TEST(backward_agrees_with_differences)
         NnLinear m;
         (biased ? nn_linear_init : nn_linear_init_without_bias)(&m, 4, 3);
         ck_assert_ok(nn_module_reset_f64(&m.base, 1));
-        check_module_gradients(&m.base, run, &m, noise(DTYPE_F64, 5, 4));
+        check_module_gradients(&m.base, run, &m, noise(TENSOR_F64, 5, 4));
         nn_module_free(&m.base);
     }
 }
@@ -118,21 +118,21 @@ START_TEST(shapes_that_do_not_fit_are_errors_with_path_and_place)
     nn_module_init(&net.base);
     NN_ADD(&net, fc, nn_linear_init, 4, 3);
     ck_assert_ok(nn_module_reset(&net.base, 1));
-    Var y = nn_linear(&net.fc, tape_constant(tape, noise(DTYPE_F32, 5, 6)));
+    Var y = nn_linear(&net.fc, tape_constant(tape, noise(TENSOR_F32, 5, 6)));
     ck_assert(var_is_empty(y));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "linear([5, 6], [3, 4]");
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "fc");
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/linear.c:");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "linear([5, 6], [3, 4]");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "fc");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/linear.c:");
     ck_assert(var_is_empty(nn_linear(&net.fc, y)));
     tape_begin(tape);
-    ck_assert(var_is_empty(nn_linear(&net.fc, tape_constant(tape, noise(DTYPE_F64, 5, 4)))));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "dtypes");
+    ck_assert(var_is_empty(nn_linear(&net.fc, tape_constant(tape, noise(TENSOR_F64, 5, 4)))));
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "dtypes");
     tape_begin(tape);
     ck_assert(var_is_empty(nn_linear(&net.fc, VAR_NONE)));
     nn_module_free(&net.base);
     NnLinear empty;
     nn_linear_init(&empty, 0, 3);
-    ck_assert_failed(nn_module_reset(&empty.base, 0), STATUS_FAILED, "at least 1");
+    ck_assert_failed(nn_module_reset(&empty.base, 0), REEL_STATUS_FAILED, "at least 1");
     nn_module_free(&empty.base);
 }
 END_TEST
@@ -142,7 +142,7 @@ START_TEST(a_sequence_keeps_its_layout)
     NnLinear m;
     nn_linear_init(&m, 4, 3);
     ck_assert_ok(nn_module_reset(&m.base, 1));
-    Tensor x = noise(DTYPE_F32, 6, 4);
+    Tensor x = noise(TENSOR_F32, 6, 4);
     NnSequence s = nn_pack_rows(tape_constant(tape, x), (int32_t[]){1, 3, 2}, 3);
     NnSequence y = nn_linear_sequence(&m, s);
     ck_assert_ptr_eq(y.packing, s.packing);

@@ -7,18 +7,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static Arena arena;
+static TensorArena arena;
 
 static void setup(void)
 {
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
 }
 
 static void teardown(void)
 {
-    arena_free(&arena);
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    tensor_arena_free(&arena);
+    reel_mem_fail_at(-1, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 /* ---- A tree: part "inner" with a block in two slices, a part without a name, parameters before parts ----
@@ -40,8 +40,8 @@ typedef struct Outer {
 static void inner_init(Inner *m, int64_t width)
 {
     nn_module_init(&m->base);
-    nn_module_add_block(&m->base, &m->block, SHAPE(2 * width, 3));
-    nn_module_add_parameter(&m->base, &m->plain, "plain", SHAPE(width), nn_init_constant(0.5));
+    nn_module_add_block(&m->base, &m->block, TENSOR_SHAPE(2 * width, 3));
+    nn_module_add_parameter(&m->base, &m->plain, "plain", TENSOR_SHAPE(width), nn_init_constant(0.5));
     nn_module_add_slice(&m->base, &m->lower, "lower", &m->block, width, width, nn_init_uniform(0.25));
     nn_module_add_slice(&m->base, &m->upper, "upper", &m->block, 0, width, nn_init_normal(2.0));
 }
@@ -53,7 +53,7 @@ static void outer_init(Outer *m)
     inner_init(&m->nameless, 2);
     nn_module_add(&m->base, &m->nameless.base, "");
     NN_ADD(m, last, nn_linear_init, 3, 2);
-    nn_module_add_parameter(&m->base, &m->own, "own", SHAPE(1, 2, 3), nn_init_uniform(1.0));
+    nn_module_add_parameter(&m->base, &m->own, "own", TENSOR_SHAPE(1, 2, 3), nn_init_uniform(1.0));
 }
 
 START_TEST(the_tree_is_the_list_of_names)
@@ -125,7 +125,7 @@ START_TEST(long_names_are_cut_and_not_written_beyond)
     char path[NN_NAME_SIZE];
     nn_parameter_path(&part.bias, path);
     ck_assert_uint_lt(strlen(path), NN_NAME_SIZE);
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "158 characters at most");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, "158 characters at most");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -148,13 +148,13 @@ static void check_forward_refused(Small *m)
 {
     Tape *tape = tape_new();
     tape_begin(tape);
-    Var x = tape_constant(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(1, 2)));
+    Var x = tape_constant(tape, tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(1, 2)));
     Var y = nn_linear(&m->fc, x);
     ck_assert(var_is_empty(y));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "module fc was copied");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "module fc was copied");
     tape_begin(tape);
     ck_assert(var_is_empty(nn_var(&m->fc.weight, tape)));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "copied");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "copied");
     tape_free(tape);
 }
 
@@ -164,14 +164,15 @@ START_TEST(a_copied_module_is_refused_wherever_it_is_used)
     small_init(&m);
     ck_assert_ok(nn_module_reset(&m.base, 1));
     copy = m;
-    ck_assert_failed(nn_module_reset(&copy.base, 0), STATUS_USAGE, "was copied, or returned by value");
-    ck_assert_failed(nn_module_status(&copy.base), STATUS_USAGE, "was copied");
-    ck_assert_failed(nn_save(&copy.base, "never.npz"), STATUS_USAGE, "was copied");
-    ck_assert_failed(nn_load(&copy.base, "tests/fixtures/npz/dtypes.npz"), STATUS_USAGE, "was copied");
-    ck_assert_failed(nn_parameter_write(&copy.fc.bias, m.fc.bias.core.value), STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_module_reset(&copy.base, 0), REEL_STATUS_USAGE, "was copied, or returned by value");
+    ck_assert_failed(nn_module_status(&copy.base), REEL_STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_save(&copy.base, "never.npz"), REEL_STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_load(&copy.base, "tests/fixtures/npz/dtypes.npz"), REEL_STATUS_USAGE, "was copied");
+    ck_assert_failed(nn_parameter_write(&copy.fc.bias, m.fc.bias.core.value), REEL_STATUS_USAGE,
+                     "was copied");
     NnOptimizer *optimizer;
     ck_assert_failed(nn_optimizer_new(&optimizer, &copy.base, nn_optimizer_options(NN_SGD), NULL),
-                     STATUS_USAGE, "was copied");
+                     REEL_STATUS_USAGE, "was copied");
     check_forward_refused(&copy);
     nn_module_train(&copy.base, false);
     nn_module_freeze(&copy.base, true);
@@ -183,9 +184,9 @@ START_TEST(a_copied_module_is_refused_wherever_it_is_used)
     nn_module_init(&other.base);
     other.fc = m.fc;
     nn_module_add(&other.base, &other.fc.base, "fc");
-    ck_assert_failed(nn_module_reset(&other.base, 0), STATUS_USAGE, "module fc was copied");
+    ck_assert_failed(nn_module_reset(&other.base, 0), REEL_STATUS_USAGE, "module fc was copied");
     NnModule never = {.self = NULL};
-    ck_assert_failed(nn_module_reset(&never, 0), STATUS_USAGE, "before its init function");
+    ck_assert_failed(nn_module_reset(&never, 0), REEL_STATUS_USAGE, "before its init function");
     nn_module_free(&other.base);
     nn_module_free(&m.base);
 }
@@ -307,25 +308,25 @@ START_TEST(two_that_differ_cannot_have_one_name)
         if (way == 0)
             nn_module_add(&m.base, &other.base, "fc");
         else if (way == 1)
-            nn_module_add_parameter(&m.base, &p, "fc", SHAPE(1), nn_init_constant(0));
+            nn_module_add_parameter(&m.base, &p, "fc", TENSOR_SHAPE(1), nn_init_constant(0));
         else if (way == 2)
-            nn_module_add_parameter(&m.fc.base, &p, "weight", SHAPE(1), nn_init_constant(0));
+            nn_module_add_parameter(&m.fc.base, &p, "weight", TENSOR_SHAPE(1), nn_init_constant(0));
         else if (way == 3) /* what adds nothing to names */
             nn_module_add(&m.fc.base, &other.base, "");
         else {
             nn_module_add(&m.base, &other.base, "");
-            nn_module_add_parameter(&other.base, &p, "fc", SHAPE(1), nn_init_constant(0));
+            nn_module_add_parameter(&other.base, &p, "fc", TENSOR_SHAPE(1), nn_init_constant(0));
         }
         /* Known at once, and not first where the model is saved. */
         NnModule *where = way == 4 ? &other.base : way == 2 || way == 3 ? &m.fc.base : &m.base;
-        ck_assert_failed(where->status, STATUS_USAGE, "the name is taken");
-        ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, way == 2 ? "fc.weight" : "the name");
+        ck_assert_failed(where->status, REEL_STATUS_USAGE, "the name is taken");
+        ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, way == 2 ? "fc.weight" : "the name");
         nn_module_free(&m.base);
         nn_module_free(&other.base);
     }
     small_init(&m); /* names with dots are compared when the whole tree is known */
-    nn_module_add_parameter(&m.base, &p, "fc.bias", SHAPE(1), nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "two parameters have the name fc.bias");
+    nn_module_add_parameter(&m.base, &p, "fc.bias", TENSOR_SHAPE(1), nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, "two parameters have the name fc.bias");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -335,23 +336,24 @@ START_TEST(a_module_is_no_part_of_itself)
     Small m, parts[2 * NN_MAX_DEPTH];
     small_init(&m);
     nn_module_add(&m.fc.base, &m.base, "up");
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "up: a module cannot be a part of itself");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE,
+                     "up: a module cannot be a part of itself");
     nn_module_free(&m.base);
     int count = (int)(sizeof parts / sizeof *parts);
     for (int i = 0; i < count; i++)
         nn_module_init(&parts[i].base);
     for (int i = 1; i < count; i++)
         nn_module_add(&parts[i - 1].base, &parts[i].base, "x");
-    ck_assert_failed(nn_module_reset(&parts[0].base, 0), STATUS_USAGE, "32 parts within parts");
+    ck_assert_failed(nn_module_reset(&parts[0].base, 0), REEL_STATUS_USAGE, "32 parts within parts");
     nn_module_free(&parts[0].base);
     nn_module_free(&parts[NN_MAX_DEPTH + 1].base);
     small_init(&m); /* one parameter declared twice */
-    nn_module_add_parameter(&m.fc.base, &m.fc.weight, "again", SHAPE(1), nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "declared twice");
+    nn_module_add_parameter(&m.fc.base, &m.fc.weight, "again", TENSOR_SHAPE(1), nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, "declared twice");
     nn_module_free(&m.base);
     small_init(&m);
-    nn_module_add_parameter(&m.base, &m.fc.bias, "again", SHAPE(1), nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_USAGE, "fc.: a parameter was declared again");
+    nn_module_add_parameter(&m.base, &m.fc.bias, "again", TENSOR_SHAPE(1), nn_init_constant(0));
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, "fc.: a parameter was declared again");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -386,9 +388,9 @@ START_TEST(tied_weights_are_one_parameter_with_two_names)
     Tape *tape = tape_new();
     tape_begin(tape);
     int32_t id = 2;
-    Var row = nn_embedding(&m.embedding, tape_constant(tape, tensor_from(&id, DTYPE_I32, SHAPE(1))));
+    Var row = nn_embedding(&m.embedding, tape_constant(tape, tensor_from(&id, TENSOR_I32, TENSOR_SHAPE(1))));
     Var logits = nn_linear(&m.decoder, row);
-    ck_assert(tape_backward(var_sum(logits, AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(logits, TENSOR_AXES_ALL, false)));
     Tensor before = nn_parameter_read(&m.embedding.weight, tape_arena(tape));
     ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
     Tensor after = nn_parameter_read(&m.decoder.weight, tape_arena(tape));
@@ -405,10 +407,10 @@ START_TEST(tied_weights_are_one_parameter_with_two_names)
     char path[] = "/tmp/reel-tied-XXXXXX";
     close(mkstemp(path));
     ck_assert_ok(nn_save(&m.base, path));
-    Npz *npz;
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 2);
-    npz_close(npz);
+    TensorNpz *npz;
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 2);
+    tensor_npz_close(npz);
     Tied other;
     tied_init(&other);
     ck_assert_ok(nn_load(&other.base, path));
@@ -418,7 +420,7 @@ START_TEST(tied_weights_are_one_parameter_with_two_names)
     NnLinear wide;
     nn_linear_init(&wide, 4, 5);
     nn_parameter_tie(&wide.weight, &m.embedding.weight);
-    ck_assert_failed(nn_module_reset(&wide.base, 0), STATUS_USAGE,
+    ck_assert_failed(nn_module_reset(&wide.base, 0), REEL_STATUS_USAGE,
                      "weight cannot be tied to embedding.weight");
     nn_module_free(&wide.base);
     nn_module_free(&other.base);
@@ -448,7 +450,7 @@ START_TEST(a_parameter_of_no_axes_is_one_number)
         options.clip_norm = 100;
         NnOptimizer *optimizer;
         ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
-        ck_assert_ok(nn_parameter_write(&m.p, tensor_from((float[]){2}, DTYPE_F32, 0, NULL)));
+        ck_assert_ok(nn_parameter_write(&m.p, tensor_from((float[]){2}, TENSOR_F32, 0, NULL)));
         Tape *tape = tape_new();
         tape_begin(tape);
         Var t = nn_var(&m.p, tape);
@@ -475,22 +477,23 @@ START_TEST(a_value_may_be_read_and_written)
     small_init(&m);
     ck_assert(!tensor_is_valid(nn_parameter_read(&m.fc.weight, &arena)));
     double first[2] = {3, 4};
-    ck_assert_ok(nn_parameter_write(&m.fc.bias, tensor_from(first, DTYPE_F64, SHAPE(2)))); /* allocates */
-    ck_assert_int_eq(m.fc.bias.core.value.dtype, DTYPE_F64);
+    ck_assert_ok(
+        nn_parameter_write(&m.fc.bias, tensor_from(first, TENSOR_F64, TENSOR_SHAPE(2)))); /* allocates */
+    ck_assert_int_eq(m.fc.bias.core.value.dtype, TENSOR_F64);
     ck_assert_ok(nn_module_reset(&m.base, 0));
     uint64_t version = m.fc.bias.core.version;
-    ck_assert_ok(nn_parameter_write(&m.fc.bias, tensor_from(first, DTYPE_F64, SHAPE(2))));
-    ck_assert_int_eq(m.fc.bias.core.value.dtype, DTYPE_F32);
+    ck_assert_ok(nn_parameter_write(&m.fc.bias, tensor_from(first, TENSOR_F64, TENSOR_SHAPE(2))));
+    ck_assert_int_eq(m.fc.bias.core.value.dtype, TENSOR_F32);
     ck_assert_uint_gt(m.fc.bias.core.version, version);
     Tensor now = nn_parameter_read(&m.fc.bias, &arena);
     ck_assert_float_eq(tensor_f32(now)[1], 4);
     tensor_fill(now, 0); /* a copy */
     ck_assert_float_eq(tensor_f32(m.fc.bias.core.value)[1], 4);
-    ck_assert_failed(nn_parameter_write(&m.fc.weight, now), STATUS_USAGE,
+    ck_assert_failed(nn_parameter_write(&m.fc.weight, now), REEL_STATUS_USAGE,
                      "fc.weight is [2, 2] and cannot be set to f32 [2]");
     int32_t whole[2] = {1, 2};
-    ck_assert_failed(nn_parameter_write(&m.fc.bias, tensor_from(whole, DTYPE_I32, SHAPE(2))), STATUS_USAGE,
-                     "i32");
+    ck_assert_failed(nn_parameter_write(&m.fc.bias, tensor_from(whole, TENSOR_I32, TENSOR_SHAPE(2))),
+                     REEL_STATUS_USAGE, "i32");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -523,7 +526,7 @@ typedef struct One {
 static void one(One *m, int64_t rows, int64_t columns, NnInit init)
 {
     nn_module_init(&m->base);
-    nn_module_add_parameter(&m->base, &m->p, "p", SHAPE(rows, columns), init);
+    nn_module_add_parameter(&m->base, &m->p, "p", TENSOR_SHAPE(rows, columns), init);
 }
 
 START_TEST(first_values_have_the_distributions_that_were_asked_for)
@@ -584,8 +587,8 @@ START_TEST(orthogonal_first_values_are_orthogonal)
         !tensor_equal(tensor_slice(m.p.core.value, 0, 0, 6, 1), tensor_slice(m.p.core.value, 0, 6, 12, 1)));
     nn_module_free(&m.base);
     nn_module_init(&m.base);
-    nn_module_add_parameter(&m.base, &m.p, "p", SHAPE(4), nn_init_orthogonal(1));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "need a matrix");
+    nn_module_add_parameter(&m.base, &m.p, "p", TENSOR_SHAPE(4), nn_init_orthogonal(1));
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "need a matrix");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -605,12 +608,12 @@ START_TEST(first_values_depend_on_seed_and_name_alone)
     ck_assert(!tensor_equal(a.inner.block.core.value, b.inner.block.core.value));
     ck_assert(!tensor_equal(a.own.core.value, b.own.core.value));
     nn_module_init(&c.base);
-    nn_module_add_parameter(&c.base, &c.p, "own", SHAPE(1, 2, 3), nn_init_uniform(1.0));
+    nn_module_add_parameter(&c.base, &c.p, "own", TENSOR_SHAPE(1, 2, 3), nn_init_uniform(1.0));
     ck_assert_ok(nn_module_reset(&c.base, 5));
     ck_assert(tensor_equal(a.own.core.value, c.p.core.value)); /* whatever else there is */
     ck_assert_ok(nn_module_reset_f64(&c.base, 5));
-    ck_assert_int_eq(c.p.core.value.dtype, DTYPE_F64);
-    ck_assert(tensor_equal(tensor_cast(&arena, c.p.core.value, DTYPE_F32), a.own.core.value));
+    ck_assert_int_eq(c.p.core.value.dtype, TENSOR_F64);
+    ck_assert(tensor_equal(tensor_cast(&arena, c.p.core.value, TENSOR_F32), a.own.core.value));
     NnNamed named;
     ck_assert(nn_find(&b.base, "inner.upper", &named));
     ck_assert_ok(nn_named_reset(&named, 5)); /* one alone */
@@ -630,7 +633,7 @@ START_TEST(parameters_of_one_shape_begin_differently)
     static const char *const names[4] = {"a", "b", "c", "d"};
     nn_module_init(&m);
     for (int i = 0; i < 4; i++)
-        nn_module_add_parameter(&m, &parameters[i], names[i], SHAPE(3, 3),
+        nn_module_add_parameter(&m, &parameters[i], names[i], TENSOR_SHAPE(3, 3),
                                 i < 2 ? nn_init_uniform(1) : nn_init_normal(1));
     ck_assert_ok(nn_module_reset(&m, 5));
     for (int i = 0; i < 4; i += 2) {
@@ -646,24 +649,24 @@ START_TEST(the_first_error_of_building_is_reported)
 {
     One m;
     one(&m, 0, 3, nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at least 1, not 0");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "at least 1, not 0");
     nn_module_free(&m.base);
     nn_module_init(&m.base);
     nn_module_add_parameter(&m.base, &m.p, "p", 7, NULL, nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "0 to 6 axes, not 7");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "0 to 6 axes, not 7");
     nn_module_free(&m.base);
     nn_module_init(&m.base);
-    nn_module_fail(&m.base, status_failed("first"));
-    nn_module_fail(&m.base, status_failed("second"));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "first");
+    nn_module_fail(&m.base, reel_status_failed("first"));
+    nn_module_fail(&m.base, reel_status_failed("second"));
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "first");
     nn_module_free(&m.base);
     Outer outer; /* of a part's part */
     outer_init(&outer);
-    nn_module_fail(&outer.last.base, status_failed("deep"));
-    ck_assert_failed(nn_module_reset(&outer.base, 0), STATUS_FAILED, "deep");
+    nn_module_fail(&outer.last.base, reel_status_failed("deep"));
+    ck_assert_failed(nn_module_reset(&outer.base, 0), REEL_STATUS_FAILED, "deep");
     nn_module_free(&outer.base);
     one(&m, INT64_MAX / 2, INT64_MAX / 2, nn_init_constant(0));
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "p");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "p");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -676,10 +679,10 @@ START_TEST(a_slice_must_lie_in_its_block)
         NnParameter block;
         NnSlice slice;
         nn_module_init(&m);
-        nn_module_add_block(&m, &block, SHAPE(4, 2));
+        nn_module_add_block(&m, &block, TENSOR_SHAPE(4, 2));
         nn_module_add_slice(&m, &slice, "gate", &block, outside[i][0], outside[i][1], nn_init_uniform(1));
-        ck_assert_failed(nn_module_reset(&m, 0), STATUS_FAILED, "gate");
-        ck_assert_failed(nn_module_reset(&m, 0), STATUS_FAILED, "a block of 4");
+        ck_assert_failed(nn_module_reset(&m, 0), REEL_STATUS_FAILED, "gate");
+        ck_assert_failed(nn_module_reset(&m, 0), REEL_STATUS_FAILED, "a block of 4");
         nn_module_free(&m);
     }
 }
@@ -690,14 +693,14 @@ START_TEST(no_memory_for_values_is_an_error)
     for (int n = 0; n < 9; n++) { /* the names, then the values */
         Outer m;
         outer_init(&m);
-        mem_fail_at(n, 0);
-        Status status = nn_module_reset(&m.base, 0);
-        mem_fail_at(-1, 0);
-        ck_assert_int_eq(status_is_ok(&status), n == 8);
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = nn_module_reset(&m.base, 0);
+        reel_mem_fail_at(-1, 0);
+        ck_assert_int_eq(reel_status_is_ok(&status), n == 8);
         ck_assert(n == 8 || strstr(status.message, "memory"));
         ck_assert_ok(nn_module_reset(&m.base, 0)); /* can be tried again */
         nn_module_free(&m.base);
-        ck_assert_int_eq(mem_stats().live_blocks, 0);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     }
 }
 END_TEST
@@ -709,7 +712,7 @@ START_TEST(a_parameter_without_value_is_named)
     Tape *tape = tape_new();
     tape_begin(tape);
     ck_assert(var_is_empty(nn_var(&m.last.bias, tape)));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "last.bias has no value yet");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "last.bias has no value yet");
     tape_free(tape);
     nn_module_free(&m.base);
 }
@@ -748,8 +751,8 @@ START_TEST(a_frozen_part_gets_no_gradient)
         nn_module_freeze(&a.base, frozen & 1);
         nn_module_freeze(&b.base, frozen & 2);
         tape_begin(tape);
-        Var x = tape_leaf(tape, tensor_full(tape_arena(tape), DTYPE_F32, SHAPE(2, 3), 0.5));
-        tape_backward(var_sum(var_tanh(nn_linear(&b, nn_linear(&a, x))), AXES_ALL, false));
+        Var x = tape_leaf(tape, tensor_full(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(2, 3), 0.5));
+        tape_backward(var_sum(var_tanh(nn_linear(&b, nn_linear(&a, x))), TENSOR_AXES_ALL, false));
         ck_assert_tape_ok(tape);
         ck_assert(tensor_is_valid(var_grad(x))); /* gradients pass through */
         ck_assert_int_eq(tensor_is_valid(tape_gradient(tape, &a.weight.core).dense), !(frozen & 1));

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static Arena arena;
+static TensorArena arena;
 
 static char file[] = "/tmp/reel-optimizer-XXXXXX";
 
 static void setup(void)
 {
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     strcpy(strrchr(file, '-'), "-XXXXXX");
     close(mkstemp(file));
 }
@@ -24,9 +24,9 @@ static void setup(void)
 static void teardown(void)
 {
     unlink(file);
-    arena_free(&arena);
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    tensor_arena_free(&arena);
+    reel_mem_fail_at(-1, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 /* ---- PyTorch's trajectories ---- */
@@ -35,7 +35,7 @@ static void teardown(void)
 static Var pull(Tape *tape, NnParameter *p, Tensor gradient)
 {
     Tensor g = tensor_cast(tape_arena(tape), gradient, p->core.value.dtype);
-    return var_sum(var_mul(nn_var(p, tape), tape_constant(tape, g)), AXES_ALL, false);
+    return var_sum(var_mul(nn_var(p, tape), tape_constant(tape, g)), TENSOR_AXES_ALL, false);
 }
 
 static NnOptimizerOptions options_of(Fixture *fixture, const char *name)
@@ -69,7 +69,7 @@ static void compare_trajectory(const char *name, bool f64, bool own_gradients)
     NnOptimizer *optimizer;
     ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options_of(&fixture, name), NULL));
     Tape *tape = tape_new();
-    Dtype dtype = f64 ? DTYPE_F64 : DTYPE_F32;
+    TensorDtype dtype = f64 ? TENSOR_F64 : TENSOR_F32;
     Tensor x = tensor_cast(&arena, fixture_tensor(&fixture, "reel/input"), dtype),
            y = tensor_cast(&arena, fixture_tensor(&fixture, "reel/target"), dtype);
     Tensor weights = fixture_tensor(&fixture, "reel/step/weight"),
@@ -80,7 +80,7 @@ static void compare_trajectory(const char *name, bool f64, bool own_gradients)
     for (int64_t s = 0; s < 20; s++) {
         tape_begin(tape);
         Var loss = own_gradients ? var_mse(nn_linear(&m, tape_constant(tape, x)), tape_constant(tape, y),
-                                           REDUCTION_MEAN)
+                                           VAR_REDUCTION_MEAN)
                                  : var_add(pull(tape, &m.weight, tensor_select(grads, 0, s)),
                                            pull(tape, &m.bias, tensor_select(bias_grads, 0, s)));
         ck_assert(!own_gradients || fabs(var_item(loss) - tensor_get(&losses, &s)) < 1e-5);
@@ -152,8 +152,8 @@ static void compare_clipping(Fixture *fixture, const char *which, bool f64)
 {
     Pair m;
     nn_module_init(&m.base);
-    nn_module_add_parameter(&m.base, &m.a, "a", SHAPE(3, 4), nn_init_constant(0));
-    nn_module_add_parameter(&m.base, &m.b, "b", SHAPE(5), nn_init_constant(0));
+    nn_module_add_parameter(&m.base, &m.a, "a", TENSOR_SHAPE(3, 4), nn_init_constant(0));
+    nn_module_add_parameter(&m.base, &m.b, "b", TENSOR_SHAPE(5), nn_init_constant(0));
     ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
     NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
     char name[40];
@@ -196,9 +196,9 @@ START_TEST(gradients_without_a_finite_norm_are_not_clipped)
     ck_assert_ok(nn_optimizer_new(&optimizer, &fc.base, options, NULL));
     const float *weight = fc.weight.core.value.data, before[] = {weight[0], weight[1]};
     tape_begin(tape);
-    Var x = tape_constant(tape, tensor_from(inputs, DTYPE_F32, SHAPE(1, 2)));
-    ck_assert(tape_backward(var_sum(nn_linear(&fc, x), AXES_ALL, false)));
-    ck_assert_failed(nn_optimizer_step(optimizer, &tape, 1), STATUS_FAILED,
+    Var x = tape_constant(tape, tensor_from(inputs, TENSOR_F32, TENSOR_SHAPE(1, 2)));
+    ck_assert(tape_backward(var_sum(nn_linear(&fc, x), TENSOR_AXES_ALL, false)));
+    ck_assert_failed(nn_optimizer_step(optimizer, &tape, 1), REEL_STATUS_FAILED,
                      "norm of the gradients in update 1 is inf");
     ck_assert(weight[0] == before[0] && weight[1] == before[1]);
     ck_assert_int_eq(nn_optimizer_steps(optimizer), 0);
@@ -233,7 +233,7 @@ typedef struct Run {
 typedef enum { LATE, DENSE_F32, DENSE_F64 } RunKind;
 
 /* In place: a module knows where its parameters are. */
-static void start(Run *run, RunKind kind, NnOptimizerOptions options, Pool *pool)
+static void start(Run *run, RunKind kind, NnOptimizerOptions options, TensorPool *pool)
 {
     nn_embedding_init(&run->table, ROWS, WIDTH);
     run->table.weight.sparse = kind == LATE;
@@ -269,22 +269,23 @@ typedef struct Event {
 static void step(Run *run, const Event *event)
 {
     Tape *tape = run->tape;
-    Dtype dtype = run->table.weight.core.value.dtype;
+    TensorDtype dtype = run->table.weight.core.value.dtype;
     nn_module_freeze(&run->table.base, event->frozen);
     tape_begin(tape);
-    Var loss = tape_scalar(tape_constant(tape, tensor_zeros(tape_arena(tape), dtype, SHAPE(1))), 0.0);
+    Var loss = tape_scalar(tape_constant(tape, tensor_zeros(tape_arena(tape), dtype, TENSOR_SHAPE(1))), 0.0);
     if (event->count > 0) {
-        Var ids =
-            tape_constant(tape, tensor_from((void *)(uintptr_t)event->ids, DTYPE_I32, SHAPE(event->count)));
-        Tensor g = tensor_from((void *)(uintptr_t)event->gradients, DTYPE_F32, SHAPE(event->count, WIDTH));
+        Var ids = tape_constant(
+            tape, tensor_from((void *)(uintptr_t)event->ids, TENSOR_I32, TENSOR_SHAPE(event->count)));
+        Tensor g =
+            tensor_from((void *)(uintptr_t)event->gradients, TENSOR_F32, TENSOR_SHAPE(event->count, WIDTH));
         Var weighted = var_mul(nn_embedding(&run->table, ids),
                                tape_constant(tape, tensor_cast(tape_arena(tape), g, dtype)));
-        loss = var_add(loss, var_sum(weighted, AXES_ALL, false));
+        loss = var_add(loss, var_sum(weighted, TENSOR_AXES_ALL, false));
     }
     if (event->whole)
-        loss = var_add(
-            loss, pull(tape, &run->table.weight,
-                       tensor_from((void *)(uintptr_t)event->whole_gradient, DTYPE_F32, SHAPE(ROWS, WIDTH))));
+        loss = var_add(loss, pull(tape, &run->table.weight,
+                                  tensor_from((void *)(uintptr_t)event->whole_gradient, TENSOR_F32,
+                                              TENSOR_SHAPE(ROWS, WIDTH))));
     ck_assert_tape_ok(tape);
     if ((event->count > 0 || event->whole) && !event->frozen)
         ck_assert(tape_backward(loss));
@@ -294,21 +295,21 @@ static void step(Run *run, const Event *event)
 
 static Tensor now(const Run *run)
 {
-    return parameter_snapshot(&run->table.weight.core, &arena);
+    return tape_parameter_snapshot(&run->table.weight.core, &arena);
 }
 
 /* Row r has a gradient with probability 1 / (1 + r^2): from always to all but never. */
-static void draw(Event *event, Random *random, double lr)
+static void draw(Event *event, TensorRandom *random, double lr)
 {
     *event = (Event){.lr = lr};
     for (int32_t row = 0; row < ROWS; row++)
-        if (event->count < MOST && random_uniform(random) < 1.0 / (1 + row * row))
+        if (event->count < MOST && tensor_random_uniform(random) < 1.0 / (1 + row * row))
             event->ids[event->count++] = row;
-    double size = exp(2 * random_normal(random)); /* gradients of very different sizes */
+    double size = exp(2 * tensor_random_normal(random)); /* gradients of very different sizes */
     for (int64_t i = 0; i < event->count * WIDTH; i++)
-        event->gradients[i] = (float)(size * random_normal(random));
+        event->gradients[i] = (float)(size * tensor_random_normal(random));
     for (int i = 0; i < ROWS * WIDTH; i++)
-        event->whole_gradient[i] = (float)(0.1 * random_normal(random));
+        event->whole_gradient[i] = (float)(0.1 * tensor_random_normal(random));
 }
 
 /* Of rows that are busy and of rows that mostly wait, which are less far off. */
@@ -341,7 +342,7 @@ static void compare_late(const char *what, NnOptimizerOptions options, NnSchedul
     start(&dense, DENSE_F32, options, NULL);
     start(&truth, DENSE_F64, options, NULL);
     ck_assert(late.table.weight.core.read != NULL);
-    Random random = random_new(21, 0);
+    TensorRandom random = tensor_random_new(21, 0);
     Distances of_late = {0}, of_dense = {0};
     for (int s = 0; s < steps; s++) {
         Event event;
@@ -353,17 +354,17 @@ static void compare_late(const char *what, NnOptimizerOptions options, NnSchedul
         if (mix == LONG_WAIT)
             event.count = s < 3 ? MOST : 1;
         for (int k = 0; mix == LONG_WAIT && k < event.count * WIDTH; k++)
-            event.gradients[k] = (float)(10 * random_normal(&random));
+            event.gradients[k] = (float)(10 * tensor_random_normal(&random));
         if (event.count == 0) /* a dense optimizer makes no update without a gradient */
             event.ids[event.count++] = 0;
         step(&late, &event);
         step(&dense, &event);
         step(&truth, &event);
         if (s % 10 == 9) {
-            ArenaMark mark = arena_mark(&arena);
+            TensorArenaMark mark = tensor_arena_mark(&arena);
             add_distances(&of_late, now(&late), now(&truth));
             add_distances(&of_dense, now(&dense), now(&truth));
-            arena_rewind(&arena, mark);
+            tensor_arena_rewind(&arena, mark);
         }
     }
     for (int g = 0; g < 2; g++) {
@@ -467,7 +468,7 @@ START_TEST(a_frozen_table_stands_still)
         compare_late("adam", nn_optimizer_options(NN_ADAM), schedule_number(i, 400), WITH_FREEZING, 400);
     Run run;
     start(&run, LATE, nn_optimizer_options(NN_ADAMW), NULL);
-    Random random = random_new(2, 0);
+    TensorRandom random = tensor_random_new(2, 0);
     Event event;
     for (int s = 0; s < 5; s++) {
         draw(&event, &random, 0.01);
@@ -504,19 +505,20 @@ static void compare_idle_rows(const char *name, NnOptimizerKind kind)
         for (; at < places.shape[0] && tensor_get(&places, (int64_t[]){at, 0}) == (double)s; at++)
             ids[at - from] = (int32_t)tensor_get(&places, (int64_t[]){at, 1});
         tape_begin(tape);
-        Var rows = nn_embedding(&table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(at - from))));
+        Var rows =
+            nn_embedding(&table, tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(at - from))));
         Var g = tape_constant(tape, tensor_slice(grads, 0, from, at, 1));
-        tape_backward(var_sum(var_mul(rows, g), AXES_ALL, false));
+        tape_backward(var_sum(var_mul(rows, g), TENSOR_AXES_ALL, false));
         nn_optimizer_set_lr(optimizer, tensor_get(&rates, &s));
         ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
         if ((s + 1) % every == 0) {
             Tensor expected = tensor_select(noted, 0, s / every);
-            ck_assert_close(parameter_snapshot(&table.weight.core, &arena), expected,
+            ck_assert_close(tape_parameter_snapshot(&table.weight.core, &arena), expected,
                             3e-6); /* of weights up to 2, after 300 steps in f32 */
         }
     }
     ck_assert_int_eq(at, places.shape[0]);
-    Tensor shown = parameter_snapshot(&table.weight.core, &arena);
+    Tensor shown = tape_parameter_snapshot(&table.weight.core, &arena);
     nn_optimizer_free(optimizer); /* brings all rows up to date */
     ck_assert(table.weight.core.read == NULL);
     ck_assert(tensor_equal(table.weight.core.value, shown));
@@ -541,7 +543,7 @@ START_TEST(what_moves_every_row_is_dense)
         start(&run, LATE, options, NULL);
         start(&truth, DENSE_F64, options, NULL);
         ck_assert(run.table.weight.core.read == NULL);
-        Random random = random_new(3, 0);
+        TensorRandom random = tensor_random_new(3, 0);
         for (int s = 0; s < 100; s++) {
             Event event;
             draw(&event, &random, 0.01);
@@ -567,18 +569,18 @@ static void look(Run *run)
     for (int i = 0; i < ROWS; i++)
         ids[i] = ROWS - 1 - i;
     Tensor snapshot = now(run);
-    Tensor rows =
-        var_value(nn_embedding(&run->table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(ROWS)))));
+    Tensor rows = var_value(
+        nn_embedding(&run->table, tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(ROWS)))));
     ck_assert(
         tensor_equal(tensor_contiguous(&arena, tensor_slice(rows, 0, TENSOR_END, TENSOR_END, -1)), snapshot));
     Var whole = nn_var(&run->table.weight, tape);
     ck_assert(tensor_equal(var_value(whole), snapshot));
     /* Ops other than the embedding see the same values. */
     ck_assert(tensor_equal(var_value(var_scale(whole, 1.0, 0.0)), snapshot));
-    Var eye = tape_constant(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(WIDTH, WIDTH)));
+    Var eye = tape_constant(tape, tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(WIDTH, WIDTH)));
     for (int64_t i = 0; i < WIDTH; i++)
         tensor_set(&(Tensor){.data = var_value(eye).data,
-                             .dtype = DTYPE_F32,
+                             .dtype = TENSOR_F32,
                              .ndim = 2,
                              .shape = {WIDTH, WIDTH},
                              .strides = {WIDTH, 1}},
@@ -596,7 +598,7 @@ START_TEST(looking_changes_nothing)
         Run watched, alone;
         start(&watched, LATE, nn_optimizer_options(kinds[k]), NULL);
         start(&alone, LATE, nn_optimizer_options(kinds[k]), NULL);
-        Random random = random_new(5, 0);
+        TensorRandom random = tensor_random_new(5, 0);
         for (int s = 0; s < 120; s++) {
             Event event;
             draw(&event, &random, s < 40 ? 1e-3 * s : 0.01);
@@ -611,7 +613,7 @@ START_TEST(looking_changes_nothing)
         ck_assert(tensor_equal(now(&watched), now(&alone)));
         finish(&watched);
         finish(&alone);
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -646,7 +648,7 @@ START_TEST(a_restored_state_goes_on_bit_for_bit)
         for (int p = 0; p < 5; p++) {
             Run run;
             start(&run, LATE, all[k], NULL);
-            Random random = random_new(6, 0);
+            TensorRandom random = tensor_random_new(6, 0);
             Event event;
             for (int s = 0; s < pauses[p]; s++) {
                 draw(&event, &random, 1e-4 * (s + 1));
@@ -665,7 +667,7 @@ START_TEST(a_restored_state_goes_on_bit_for_bit)
             ck_assert(tensor_equal(now(&run), now(&copy)));
             finish(&run);
             finish(&copy);
-            arena_reset(&arena);
+            tensor_arena_reset(&arena);
         }
 }
 END_TEST
@@ -675,7 +677,7 @@ START_TEST(a_state_that_does_not_fit_is_refused_whole)
     Run run, other;
     NnOptimizerOptions adam = nn_optimizer_options(NN_ADAM), sgd = nn_optimizer_options(NN_SGD);
     start(&run, LATE, adam, NULL);
-    Random random = random_new(6, 0);
+    TensorRandom random = tensor_random_new(6, 0);
     Event event;
     for (int s = 0; s < 5; s++) {
         draw(&event, &random, 0.01);
@@ -683,24 +685,25 @@ START_TEST(a_state_that_does_not_fit_is_refused_whole)
     }
     ck_assert_ok(nn_optimizer_save(run.optimizer, file));
     start(&other, LATE, sgd, NULL);
-    ck_assert_failed(nn_optimizer_load(other.optimizer, file), STATUS_FAILED, "is of adam and not of sgd");
+    ck_assert_failed(nn_optimizer_load(other.optimizer, file), REEL_STATUS_FAILED,
+                     "is of adam and not of sgd");
     finish(&other);
     start(&other, DENSE_F32, adam, NULL);
-    ck_assert_failed(nn_optimizer_load(other.optimizer, file), STATUS_FAILED,
+    ck_assert_failed(nn_optimizer_load(other.optimizer, file), REEL_STATUS_FAILED,
                      "last/weight: the rows are updated late in the file");
     finish(&other);
     start(&other, DENSE_F64, adam, NULL);
-    ck_assert_failed(nn_optimizer_load(other.optimizer, file), STATUS_FAILED, "m/weight is f32");
+    ck_assert_failed(nn_optimizer_load(other.optimizer, file), REEL_STATUS_FAILED, "m/weight is f32");
     finish(&other);
     start(&other, LATE, adam, NULL);
     Tensor before = now(&other);
-    ck_assert_failed(nn_optimizer_load(other.optimizer, "tests/fixtures/npz/stored.npz"), STATUS_FAILED,
+    ck_assert_failed(nn_optimizer_load(other.optimizer, "tests/fixtures/npz/stored.npz"), REEL_STATUS_FAILED,
                      "has no member reel/optimizer/step");
     for (int64_t n = 0;; n++) { /* no memory, wherever */
-        mem_fail_at(n, 0);
-        Status status = nn_optimizer_load(other.optimizer, file);
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status))
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = nn_optimizer_load(other.optimizer, file);
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status))
             break;
         ck_assert_int_eq(nn_optimizer_steps(other.optimizer), 0);
         ck_assert(tensor_equal(now(&other), before));
@@ -721,7 +724,7 @@ typedef struct Pull {
 static void pull_start(Pull *m, NnOptimizerOptions options, NnOptimizer **optimizer, Tape **tape)
 {
     nn_module_init(&m->base);
-    nn_module_add_parameter(&m->base, &m->p, "p", SHAPE(1), nn_init_constant(0));
+    nn_module_add_parameter(&m->base, &m->p, "p", TENSOR_SHAPE(1), nn_init_constant(0));
     ck_assert_ok(nn_module_reset(&m->base, 0));
     ck_assert_ok(nn_optimizer_new(optimizer, &m->base, options, NULL));
     *tape = tape_new();
@@ -745,7 +748,7 @@ START_TEST(the_learning_rate_is_part_of_the_state)
     ck_assert_ok(nn_optimizer_save(first, file));
     ck_assert_ok(nn_optimizer_load(second, file));
     tape_begin(other);
-    ck_assert(tape_backward(var_sum(nn_var(&b.p, other), AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(nn_var(&b.p, other), TENSOR_AXES_ALL, false)));
     ck_assert_ok(nn_optimizer_step(second, &other, 1));
     ck_assert_float_eq(tensor_f32(b.p.core.value)[0], -0.25f);
     pull_finish(&a, first, tape);
@@ -765,10 +768,10 @@ START_TEST(adam_counts_the_updates_of_each_parameter)
                 bool idle = s < 1000;
                 nn_module_freeze(&m.base, idle && way == 0);
                 tape_begin(tape);
-                Var own = tape_leaf(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(1)));
+                Var own = tape_leaf(tape, tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(1)));
                 if (!idle || way == 0)
                     own = var_add(own, nn_var(&m.p, tape));
-                ck_assert(tape_backward(var_sum(own, AXES_ALL, false)));
+                ck_assert(tape_backward(var_sum(own, TENSOR_AXES_ALL, false)));
                 ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
             }
             ck_assert_double_eq_tol(tensor_f32(m.p.core.value)[0], -0.005, 2e-7);
@@ -784,7 +787,7 @@ START_TEST(an_embedding_that_takes_no_part_stands_still)
     Run runs[3];
     for (int k = 0; k < 3; k++)
         start(&runs[k], (RunKind)k, nn_optimizer_options(NN_ADAM), NULL);
-    Random random = random_new(8, 0);
+    TensorRandom random = tensor_random_new(8, 0);
     Event event;
     for (int s = 0; s < 200; s++) {
         draw(&event, &random, 0.01);
@@ -810,7 +813,7 @@ END_TEST
 static Run written;
 static void train_some(Run *run, int steps)
 {
-    Random random = random_new(9, 0);
+    TensorRandom random = tensor_random_new(9, 0);
     Event event;
     for (int s = 0; s < steps; s++) {
         draw(&event, &random, 0.1);
@@ -823,7 +826,7 @@ START_TEST(a_value_may_be_set_while_rows_are_late)
     for (int way = 0; way < 4; way++) {
         start(&written, LATE, nn_optimizer_options(NN_ADAM), NULL);
         train_some(&written, 30);
-        Tensor late = now(&written), zeros = tensor_zeros(&arena, DTYPE_F32, SHAPE(ROWS, WIDTH));
+        Tensor late = now(&written), zeros = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(ROWS, WIDTH));
         ck_assert(!tensor_equal(late, written.table.weight.core.value)); /* or this shows nothing */
         if (way == 0) {
             ck_assert_ok(nn_parameter_write(&written.table.weight, zeros));
@@ -842,7 +845,7 @@ START_TEST(a_value_may_be_set_while_rows_are_late)
             ck_assert(tensor_equal(now(&written), fresh.weight.core.value));
             nn_module_free(&fresh.base);
         } else {
-            ck_assert_failed(nn_module_reset_f64(&written.table.base, 3), STATUS_FAILED,
+            ck_assert_failed(nn_module_reset_f64(&written.table.base, 3), REEL_STATUS_FAILED,
                              "weight: an optimizer updates it as f32");
             ck_assert(tensor_equal(now(&written), late));
         }
@@ -855,29 +858,29 @@ END_TEST
 START_TEST(rows_written_by_hand_are_refused_while_others_are_late)
 {
     start(&written, LATE, nn_optimizer_options(NN_ADAM), NULL);
-    Parameter *core = &written.table.weight.core;
+    TapeParameter *core = &written.table.weight.core;
     tensor_f32(core->value)[0] = 7; /* before the first update nothing is late */
-    parameter_changed(core);
+    tape_parameter_changed(core);
     train_some(&written, 30);
     Tensor late = now(&written);
     ck_assert_ok(nn_optimizer_save(written.optimizer, file));
     tensor_f32(core->value)[0] = 7;
-    parameter_changed(core);
+    tape_parameter_changed(core);
     ck_assert(!tensor_is_valid(nn_parameter_read(&written.table.weight, &arena)));
     ck_assert_ok(nn_optimizer_load(written.optimizer, file)); /* has all rows as they were */
     ck_assert(tensor_equal(nn_parameter_read(&written.table.weight, &arena), late));
     tensor_f32(core->value)[0] = 7;
-    parameter_changed(core);
+    tape_parameter_changed(core);
     const char *message = "weight was written by hand while an optimizer updates its rows late";
     tape_begin(written.tape);
     int32_t id = 1;
-    Var ids = tape_constant(written.tape, tensor_from(&id, DTYPE_I32, SHAPE(1)));
+    Var ids = tape_constant(written.tape, tensor_from(&id, TENSOR_I32, TENSOR_SHAPE(1)));
     ck_assert(var_is_empty(nn_embedding(&written.table, ids)));
-    ck_assert_failed(*tape_status(written.tape), STATUS_FAILED, message);
+    ck_assert_failed(*tape_status(written.tape), REEL_STATUS_FAILED, message);
     tape_begin(written.tape);
-    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), STATUS_USAGE, message);
-    ck_assert_failed(nn_save(&written.table.base, file), STATUS_USAGE, message);
-    ck_assert_failed(nn_optimizer_save(written.optimizer, file), STATUS_USAGE, message);
+    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), REEL_STATUS_USAGE, message);
+    ck_assert_failed(nn_save(&written.table.base, file), REEL_STATUS_USAGE, message);
+    ck_assert_failed(nn_optimizer_save(written.optimizer, file), REEL_STATUS_USAGE, message);
     ck_assert(!tensor_is_valid(nn_parameter_read(&written.table.weight, &arena)));
     ck_assert_ok(nn_parameter_write(&written.table.weight, late)); /* mends it */
     ck_assert(tensor_equal(now(&written), late));
@@ -892,11 +895,11 @@ START_TEST(rows_written_by_hand_are_refused_after_loading_too)
     train_some(&written, 30);
     ck_assert_ok(nn_optimizer_save(written.optimizer, file));
     ck_assert_ok(nn_optimizer_load(written.optimizer, file)); /* with rows that are not up to date */
-    Parameter *core = &written.table.weight.core;
+    TapeParameter *core = &written.table.weight.core;
     tensor_f32(core->value)[0] = 7;
-    parameter_changed(core);
+    tape_parameter_changed(core);
     tape_begin(written.tape);
-    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), STATUS_USAGE,
+    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), REEL_STATUS_USAGE,
                      "weight was written by hand while an optimizer updates its rows late");
     finish(&written);
 }
@@ -914,7 +917,7 @@ START_TEST(a_struct_that_is_written_over_is_refused)
     NnEmbedding trained = written.table;
     written.table = backup;
     tape_begin(written.tape);
-    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), STATUS_USAGE,
+    ck_assert_failed(nn_optimizer_step(written.optimizer, &written.tape, 1), REEL_STATUS_USAGE,
                      "struct of parameter weight was written over");
     written.table = trained;
     finish(&written);
@@ -934,7 +937,7 @@ START_TEST(two_optimizers_may_share_an_embedding)
         ck_assert_ok(nn_optimizer_new(&more[0], &late.table.base, options, NULL));
         ck_assert_ok(nn_optimizer_new(&more[1], &dense.table.base, options, NULL));
         Run *runs[2] = {&late, &dense};
-        Random random = random_new(4, 0);
+        TensorRandom random = tensor_random_new(4, 0);
         for (int s = 0; s < 60; s++) {
             Event event;
             draw(&event, &random, 0.01);
@@ -983,7 +986,7 @@ START_TEST(gradients_of_rows_are_clipped_to_the_norm)
             options.clip_norm = 2;
             Run run;
             start(&run, LATE, options, NULL);
-            Random random = random_new(11, i);
+            TensorRandom random = tensor_random_new(11, i);
             Event event;
             draw(&event, &random, 1);
             event.count = 4;
@@ -1028,14 +1031,15 @@ START_TEST(a_padding_row_stands_but_for_what_moves_all_rows)
         table.weight.sparse = way % 2;
         ck_assert_ok(nn_module_reset(&table.base, 0));
         Tensor row = tensor_select(table.weight.core.value, 0, 1);
-        ck_assert(tensor_equal(row, tensor_zeros(&arena, DTYPE_F32, SHAPE(2))));
+        ck_assert(tensor_equal(row, tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(2))));
         tensor_fill(row, 1);
         ck_assert_ok(nn_optimizer_new(&optimizer, &table.base, options, NULL));
         for (int s = 0; s < 5; s++) {
             int32_t ids[] = {1, 2, 1, s % 2 ? 3 : 1};
             tape_begin(tape);
-            Var rows = nn_embedding(&table, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(4))));
-            ck_assert(tape_backward(var_sum(var_mul(rows, rows), AXES_ALL, false)));
+            Var rows =
+                nn_embedding(&table, tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(4))));
+            ck_assert(tape_backward(var_sum(var_mul(rows, rows), TENSOR_AXES_ALL, false)));
             ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
         }
         Tensor after = nn_parameter_read(&table.weight, &arena);
@@ -1064,10 +1068,10 @@ START_TEST(gradients_of_several_tapes_are_added_before_their_norm_is_taken)
         Tensor before = now(&run);
         for (int t = 0; t < 3; t++) {
             tape_begin(tapes[t]);
-            Var index = tape_constant(tapes[t], tensor_from(ids[t], DTYPE_I32, SHAPE(3)));
-            Var loss = var_sum(nn_embedding(&run.table, index), AXES_ALL, false);
+            Var index = tape_constant(tapes[t], tensor_from(ids[t], TENSOR_I32, TENSOR_SHAPE(3)));
+            Var loss = var_sum(nn_embedding(&run.table, index), TENSOR_AXES_ALL, false);
             if (dense && t == 1)
-                loss = var_add(loss, var_sum(nn_var(&run.table.weight, tapes[t]), AXES_ALL, false));
+                loss = var_add(loss, var_sum(nn_var(&run.table.weight, tapes[t]), TENSOR_AXES_ALL, false));
             tape_backward(var_scale(loss, t + 1, 0.0));
             for (int k = 0; k < 3; k++)
                 sum[ids[t][k]] += t + 1;
@@ -1095,11 +1099,11 @@ START_TEST(bytes_do_not_depend_on_the_threads)
 {
     NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
     options.clip_norm = 0.5;
-    Pool *pool = pool_new(3);
+    TensorPool *pool = tensor_pool_new(3);
     Run one, three;
     start(&one, LATE, options, NULL);
     start(&three, LATE, options, pool);
-    Random random = random_new(5, 0);
+    TensorRandom random = tensor_random_new(5, 0);
     for (int s = 0; s < 60; s++) {
         Event event;
         draw(&event, &random, 0.01);
@@ -1111,7 +1115,7 @@ START_TEST(bytes_do_not_depend_on_the_threads)
     ck_assert(nn_optimizer_norm(one.optimizer) == nn_optimizer_norm(three.optimizer));
     finish(&one);
     finish(&three);
-    pool_free(pool);
+    tensor_pool_free(pool);
 }
 END_TEST
 
@@ -1119,44 +1123,45 @@ END_TEST
  * first it would become the even one. */
 START_TEST(a_sum_is_rounded_once_on_every_processor)
 {
-    float found[VMATH_LEVELS] = {0};
-    VmathLevel before = vmath_level();
-    for (VmathLevel level = VMATH_PORTABLE; level < VMATH_LEVELS; level++) {
+    float found[TENSOR_VMATH_LEVELS] = {0};
+    TensorVmathLevel before = tensor_vmath_level();
+    for (TensorVmathLevel level = TENSOR_VMATH_PORTABLE; level < TENSOR_VMATH_LEVELS; level++) {
         NnModule m;
         NnParameter p;
         NnOptimizer *optimizer;
         NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
         const double gradients[2] = {-(0x1p-6 + 0x1p-24), 0x1p18 + 0x1p-5};
-        if (!vmath_set_level(level))
+        if (!tensor_vmath_set_level(level))
             continue;
         options.beta1 = 1 - 0x1p-18;
         nn_module_init(&m);
-        nn_module_add_parameter(&m, &p, "p", SHAPE(1), nn_init_constant(0));
+        nn_module_add_parameter(&m, &p, "p", TENSOR_SHAPE(1), nn_init_constant(0));
         ck_assert_ok(nn_module_reset(&m, 0));
         ck_assert_ok(nn_optimizer_new(&optimizer, &m, options, NULL));
         Tape *tape = tape_new();
         for (int i = 0; i < 2; i++) {
             tape_begin(tape);
             ck_assert(tape_backward(
-                pull(tape, &p, tensor_full(tape_arena(tape), DTYPE_F64, SHAPE(1), gradients[i]))));
+                pull(tape, &p, tensor_full(tape_arena(tape), TENSOR_F64, TENSOR_SHAPE(1), gradients[i]))));
             ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
         }
-        Npz *npz;
+        TensorNpz *npz;
         Tensor saved;
         ck_assert_ok(nn_optimizer_save(optimizer, file));
-        ck_assert_ok(npz_open(&npz, file));
-        for (int i = 0; i < npz_count(npz); i++)
-            if (strstr(npz_member(npz, i)->name, "/m/p")) {
-                ck_assert_ok(npz_read_tensor(npz, npz_member(npz, i), &arena, &saved));
+        ck_assert_ok(tensor_npz_open(&npz, file));
+        for (int i = 0; i < tensor_npz_count(npz); i++)
+            if (strstr(tensor_npz_member(npz, i)->name, "/m/p")) {
+                ck_assert_ok(tensor_npz_read_tensor(npz, tensor_npz_member(npz, i), &arena, &saved));
                 found[level] = tensor_f32(saved)[0];
             }
-        npz_close(npz);
-        ck_assert_msg(found[level] == 1 + 0x1p-23f, "%s: %a", vmath_level_name(level), (double)found[level]);
+        tensor_npz_close(npz);
+        ck_assert_msg(found[level] == 1 + 0x1p-23f, "%s: %a", tensor_vmath_level_name(level),
+                      (double)found[level]);
         nn_optimizer_free(optimizer);
         nn_module_free(&m);
         tape_free(tape);
     }
-    vmath_set_level(before);
+    tensor_vmath_set_level(before);
 }
 END_TEST
 
@@ -1164,8 +1169,8 @@ START_TEST(an_update_that_has_no_gradient_changes_nothing)
 {
     Pair m;
     nn_module_init(&m.base);
-    nn_module_add_parameter(&m.base, &m.a, "a", SHAPE(3, 4), nn_init_uniform(1));
-    nn_module_add_parameter(&m.base, &m.b, "b", SHAPE(5), nn_init_uniform(1));
+    nn_module_add_parameter(&m.base, &m.a, "a", TENSOR_SHAPE(3, 4), nn_init_uniform(1));
+    nn_module_add_parameter(&m.base, &m.b, "b", TENSOR_SHAPE(5), nn_init_uniform(1));
     ck_assert_ok(nn_module_reset(&m.base, 0));
     NnOptimizer *optimizer;
     ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, nn_optimizer_options(NN_ADAMW), NULL));
@@ -1176,8 +1181,8 @@ START_TEST(an_update_that_has_no_gradient_changes_nothing)
     ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1)); /* no backward at all */
     ck_assert(tensor_equal(m.a.core.value, a));
     tape_begin(tape);
-    tape_backward(
-        var_add(var_sum(nn_var(&m.a, tape), AXES_ALL, false), var_sum(nn_var(&m.b, tape), AXES_ALL, false)));
+    tape_backward(var_add(var_sum(nn_var(&m.a, tape), TENSOR_AXES_ALL, false),
+                          var_sum(nn_var(&m.b, tape), TENSOR_AXES_ALL, false)));
     TapeGradient none = tape_gradient(tape, &m.b.core);
     ck_assert(!tensor_is_valid(none.dense) && !tensor_is_valid(none.rows));
     ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
@@ -1196,10 +1201,10 @@ START_TEST(a_tape_with_an_error_is_no_update)
     Tensor before = now(&run);
     tape_begin(run.tape);
     int32_t id = ROWS;
-    tape_backward(
-        var_sum(nn_embedding(&run.table, tape_constant(run.tape, tensor_from(&id, DTYPE_I32, SHAPE(1)))),
-                AXES_ALL, false));
-    ck_assert_failed(nn_optimizer_step(run.optimizer, &run.tape, 1), STATUS_FAILED, "embedding");
+    tape_backward(var_sum(
+        nn_embedding(&run.table, tape_constant(run.tape, tensor_from(&id, TENSOR_I32, TENSOR_SHAPE(1)))),
+        TENSOR_AXES_ALL, false));
+    ck_assert_failed(nn_optimizer_step(run.optimizer, &run.tape, 1), REEL_STATUS_FAILED, "embedding");
     ck_assert_int_eq(nn_optimizer_steps(run.optimizer), 0);
     ck_assert(tensor_equal(now(&run), before));
     finish(&run);
@@ -1212,7 +1217,7 @@ START_TEST(options_out_of_range_are_errors)
     nn_linear_init(&m, 2, 2);
     NnOptimizer *optimizer;
     ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, nn_optimizer_options(NN_ADAM), NULL),
-                     STATUS_FAILED, "weight has no value yet");
+                     REEL_STATUS_FAILED, "weight has no value yet");
     ck_assert_ok(nn_module_reset(&m.base, 0));
     for (int i = 0; i < 8; i++) {
         NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
@@ -1220,7 +1225,8 @@ START_TEST(options_out_of_range_are_errors)
                                   &options.eps,      &options.weight_decay, &options.clip_norm,
                                   &options.momentum, &options.beta1};
         *values[i] = i == 7 ? 1.0 : i % 2 ? -0.1 : NAN;
-        ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, options, NULL), STATUS_USAGE, "optimizer");
+        ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, options, NULL), REEL_STATUS_USAGE,
+                         "optimizer");
         ck_assert_ptr_null(optimizer);
     }
     nn_optimizer_free(NULL);

@@ -24,9 +24,9 @@ static double values[ROWS * WIDTH] = {1, -2, 3, 4, -5, 6, 7, 8.5, 9, -1.5, 0.5, 
 
 START_TEST(test_gradients)
 {
-    Tensor x = tensor_from(values, DTYPE_F64, SHAPE(ROWS, WIDTH));
-    GradcheckResult result = gradcheck("pooling", all_pools, NULL, &x, 1, 3);
-    ck_assert_msg(status_is_ok(&result.status), "%s", result.status.message);
+    Tensor x = tensor_from(values, TENSOR_F64, TENSOR_SHAPE(ROWS, WIDTH));
+    TapeGradcheckResult result = tape_gradcheck("pooling", all_pools, NULL, &x, 1, 3);
+    ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
     ck_assert_int_eq(result.checked, ROWS * WIDTH);
 }
 END_TEST
@@ -41,7 +41,7 @@ START_TEST(test_values)
 {
     Tape *tape = tape_new();
     tape_begin(tape);
-    Var rows = tape_constant(tape, tensor_from(values, DTYPE_F64, SHAPE(ROWS, WIDTH)));
+    Var rows = tape_constant(tape, tensor_from(values, TENSOR_F64, TENSOR_SHAPE(ROWS, WIDTH)));
     NnSequence x = nn_pack_rows(rows, lengths, 3);
     Var mean = nn_pool_mean(x), max = nn_pool_max(x), windows = nn_unpack(nn_windows(x, 1, 1)),
         padded = nn_pad(x);
@@ -63,7 +63,7 @@ START_TEST(test_values)
     ck_assert_int_eq((int)tensor_get(&mask, (int64_t[]){0, 0, 1}), 0);
     ck_assert_int_eq((int)tensor_get(&mask, (int64_t[]){0, 0, 2}), 1);
     tape_free(tape);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 

@@ -12,7 +12,7 @@
 
 static void teardown(void)
 {
-    panels_force_fallback(false);
+    tensor_panels_force_fallback(false);
     tape_tear_down();
 }
 
@@ -42,10 +42,10 @@ static NnRecurrentOptions layered(int layers, bool bidirectional)
 static Var weighted(Var value, Tensor weights)
 {
     Tensor g = tensor_cast(tape_arena(value.tape), weights, var_value(value).dtype);
-    return var_sum(var_mul(value, tape_constant(value.tape, g)), AXES_ALL, false);
+    return var_sum(var_mul(value, tape_constant(value.tape, g)), TENSOR_AXES_ALL, false);
 }
 
-static Dtype dtype_of(const NnRecurrent *m)
+static TensorDtype dtype_of(const NnRecurrent *m)
 {
     return m->layers[0].weight_ih.core.value.dtype;
 }
@@ -68,8 +68,8 @@ static Var check_last(Fixture *fixture, NnRecurrentOutput out, int state, const 
 
 static void compare(Fixture *fixture, NnRecurrent *m, int kind)
 {
-    double limit = dtype_of(m) == DTYPE_F64 ? 1e-6 : 1e-5,
-           gradient_limit = dtype_of(m) == DTYPE_F64 ? 1e-6 : 1e-4;
+    double limit = dtype_of(m) == TENSOR_F64 ? 1e-6 : 1e-5,
+           gradient_limit = dtype_of(m) == TENSOR_F64 ? 1e-6 : 1e-4;
     tape_begin(tape);
     Tensor offsets = fixture_tensor(fixture, "reel/offsets");
     int32_t lengths[4];
@@ -117,17 +117,17 @@ static void compare_with_pytorch(int kind, bool deep, bool f64)
 
 START_TEST(outputs_states_and_gradients_are_pytorchs)
 {
-    VmathLevel before = vmath_level();
+    TensorVmathLevel before = tensor_vmath_level();
     for (int deep = 0; deep < 2; deep++) {
         compare_with_pytorch(_i, deep, false);
         compare_with_pytorch(_i, deep, true);
-        panels_force_fallback(true);
+        tensor_panels_force_fallback(true);
         compare_with_pytorch(_i, deep, false);
-        panels_force_fallback(false);
-        for (int level = 0; level < VMATH_LEVELS; level++)
-            if (vmath_set_level((VmathLevel)level))
+        tensor_panels_force_fallback(false);
+        for (int level = 0; level < TENSOR_VMATH_LEVELS; level++)
+            if (tensor_vmath_set_level((TensorVmathLevel)level))
                 compare_with_pytorch(_i, deep, false);
-        vmath_set_level(before);
+        tensor_vmath_set_level(before);
     }
 }
 END_TEST
@@ -151,11 +151,11 @@ static Var run(Tape *t, Var input, void *context)
     return c->last_alone ? out.last : var_concat((Var[]){out.last, nn_recurrent_sequence(out).rows}, 2, 0);
 }
 
-static Tensor noise(Dtype dtype, int64_t rows, int64_t columns)
+static Tensor noise(TensorDtype dtype, int64_t rows, int64_t columns)
 {
-    Tensor t = tensor_new(&arena, dtype, SHAPE(rows, columns));
-    Random random = random_new(3, 0);
-    random_fill_uniform(&random, t, -1, 1);
+    Tensor t = tensor_new(&arena, dtype, TENSOR_SHAPE(rows, columns));
+    TensorRandom random = tensor_random_new(3, 0);
+    tensor_random_fill_uniform(&random, t, -1, 1);
     return t;
 }
 
@@ -165,7 +165,7 @@ START_TEST(backward_agrees_with_differences)
         Checked c = {.kind = _i, .last_alone = form % 2};
         kinds[_i].init(&c.m, 3, 2, layered(1 + form / 2, form >= 2));
         ck_assert_ok(nn_module_reset_f64(&c.m.base, 4));
-        check_module_gradients(&c.m.base, run, &c, noise(DTYPE_F64, ROWS, 3));
+        check_module_gradients(&c.m.base, run, &c, noise(TENSOR_F64, ROWS, 3));
         nn_module_free(&c.m.base);
     }
 }
@@ -229,27 +229,27 @@ START_TEST(settings_that_make_no_module_are_errors)
     bad[3].dropout = -0.1;
     bad[4].dropout = NAN;
     for (int i = 0; i < 6; i++) {
-        mem_fail_at(i == 5 ? 0 : -1, 0); /* what asks for too much may also get it */
+        reel_mem_fail_at(i == 5 ? 0 : -1, 0); /* what asks for too much may also get it */
         kinds[_i].init(&m, 3, 2, bad[i]);
-        mem_fail_at(-1, 0);
-        ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED,
+        reel_mem_fail_at(-1, 0);
+        ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED,
                          i == 5 ? "memory" : "at least one layer and a dropout in [0, 1)");
         tape_begin(tape);
-        Var x = tape_constant(tape, noise(DTYPE_F32, ROWS, 3));
+        Var x = tape_constant(tape, noise(TENSOR_F32, ROWS, 3));
         ck_assert(var_is_empty(kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS)).last));
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, kinds[_i].name);
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, kinds[_i].name);
         nn_module_free(&m.base);
     }
     kinds[_i].init(&m, 0, 2, nn_recurrent_options());
-    ck_assert_failed(nn_module_reset(&m.base, 0), STATUS_FAILED, "at least 1");
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED, "at least 1");
     nn_module_free(&m.base);
     kinds[_i].init(&m, 3, 2, nn_recurrent_options()); /* no values */
     tape_begin(tape);
     ck_assert(var_is_empty(
         kinds[_i]
-            .forward(&m, nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, 3)), lengths, TEXTS))
+            .forward(&m, nn_pack_rows(tape_constant(tape, noise(TENSOR_F32, ROWS, 3)), lengths, TEXTS))
             .last));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "has no value yet");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "has no value yet");
     nn_module_free(&m.base);
 }
 END_TEST
@@ -267,12 +267,12 @@ START_TEST(rows_of_another_width_are_errors_with_path_and_place)
     NN_ADD(&net, encoder, nn_lstm_init, 3, 2);
     ck_assert_ok(nn_module_reset(&net.base, 0));
     NnRecurrentOutput out =
-        nn_lstm(&net.encoder, nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, 4)), lengths, TEXTS));
+        nn_lstm(&net.encoder, nn_pack_rows(tape_constant(tape, noise(TENSOR_F32, ROWS, 4)), lengths, TEXTS));
     ck_assert(var_is_empty(out.last));
     ck_assert(var_is_empty(nn_recurrent_sequence(out).rows));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "linear([10, 4], [8, 3]");
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "encoder");
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/recurrent.c:");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "linear([10, 4], [8, 3]");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "encoder");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/recurrent.c:");
     nn_module_free(&net.base);
 }
 END_TEST
@@ -293,16 +293,17 @@ START_TEST(dropout_is_between_layers_and_only_while_training)
         for (int i = 0; i < 4; i++) {
             nn_module_train(&m.base, i < 3);
             tape_begin(tape);
-            tape_set_random(tape, random_new(i == 2 ? 7 : 6, 0));
-            Var x = tape_constant(tape, noise(DTYPE_F32, ROWS, 3));
+            tape_set_random(tape, tensor_random_new(i == 2 ? 7 : 6, 0));
+            Var x = tape_constant(tape, noise(TENSOR_F32, ROWS, 3));
             results[i] =
                 tensor_copy(&arena, var_value(kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS)).last));
         }
         tape_begin(tape);
-        Tensor expected = var_value(
-            kinds[_i]
-                .forward(&plain, nn_pack_rows(tape_constant(tape, noise(DTYPE_F32, ROWS, 3)), lengths, TEXTS))
-                .last);
+        Tensor expected =
+            var_value(kinds[_i]
+                          .forward(&plain, nn_pack_rows(tape_constant(tape, noise(TENSOR_F32, ROWS, 3)),
+                                                        lengths, TEXTS))
+                          .last);
         ck_assert(tensor_equal(results[3], expected));
         ck_assert(tensor_equal(results[0], results[1]));
         ck_assert_int_eq(tensor_equal(results[0], results[2]), layers == 1);
@@ -321,7 +322,7 @@ START_TEST(a_text_has_the_same_states_alone)
         NnRecurrent m;
         kinds[_i].init(&m, 5, 9, layered(1 + deep, deep));
         ck_assert_ok(nn_module_reset(&m.base, 0));
-        Tensor x = noise(DTYPE_F32, ROWS, 5);
+        Tensor x = noise(TENSOR_F32, ROWS, 5);
         tape_begin(tape);
         Tensor all = tensor_copy(
             &arena,
@@ -375,19 +376,20 @@ START_TEST(a_recurrent_weight_takes_part_in_texts_of_one_token)
         options.momentum = 0.5;
         NnOptimizer *optimizer;
         ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
-        Parameter *weight = &m.layers[0].weight_hh.core;
+        TapeParameter *weight = &m.layers[0].weight_hh.core;
         Tensor before = tensor_copy(&arena, weight->value), moved[3];
         for (int s = 0; s < 3; s++) { /* two tokens, then one */
             tape_begin(tape);
             float x[] = {1, 2, -1, 0.5};
             const int32_t lengths[] = {s == 0 ? 2 : 1, 1};
-            Var packed = tape_constant(tape, tensor_from(x, DTYPE_F32, SHAPE(2, 2)));
-            ck_assert(tape_backward(
-                var_sum(runs[k](&m, nn_pack_rows(packed, lengths, s == 0 ? 1 : 2)).last, AXES_ALL, false)));
+            Var packed = tape_constant(tape, tensor_from(x, TENSOR_F32, TENSOR_SHAPE(2, 2)));
+            ck_assert(tape_backward(var_sum(runs[k](&m, nn_pack_rows(packed, lengths, s == 0 ? 1 : 2)).last,
+                                            TENSOR_AXES_ALL, false)));
             TapeGradient g = tape_gradient(tape, weight);
             ck_assert(tensor_is_valid(g.dense));
             if (s > 0)
-                ck_assert(tensor_equal(g.dense, tensor_zeros(&arena, DTYPE_F32, SHAPE(g.dense.shape[0], 3))));
+                ck_assert(tensor_equal(g.dense,
+                                       tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(g.dense.shape[0], 3))));
             ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
             moved[s] = tensor_copy(&arena, weight->value);
         }

@@ -20,17 +20,17 @@ static const int32_t lengths[TEXTS] = {3, 1, 6, 3, 4, 1};
 
 static Tensor noise(int64_t rows, uint64_t seed)
 {
-    Tensor t = tensor_new(&arena, DTYPE_F64, SHAPE(rows, 2));
-    Random random = random_new(seed, 0);
-    random_fill_uniform(&random, t, -1, 1);
+    Tensor t = tensor_new(&arena, TENSOR_F64, TENSOR_SHAPE(rows, 2));
+    TensorRandom random = tensor_random_new(seed, 0);
+    tensor_random_fill_uniform(&random, t, -1, 1);
     return t;
 }
 
 /* The same by hand, text by text: states after each step, [ROWS, 2] each, in the order of the texts. */
 static void by_hand(Tensor x, const Tensor *initial, Tensor *a, Tensor *b)
 {
-    *a = tensor_zeros(&arena, DTYPE_F64, SHAPE(ROWS, 2));
-    *b = tensor_zeros(&arena, DTYPE_F64, SHAPE(ROWS, 2));
+    *a = tensor_zeros(&arena, TENSOR_F64, TENSOR_SHAPE(ROWS, 2));
+    *b = tensor_zeros(&arena, TENSOR_F64, TENSOR_SHAPE(ROWS, 2));
     for (int64_t text = 0, row = 0; text < TEXTS; row += lengths[text++])
         for (int64_t k = 0; k < 2; k++) {
             double state = initial ? tensor_get(&initial[0], (int64_t[]){text, k}) : 0;
@@ -128,12 +128,12 @@ START_TEST(a_cell_that_breaks_its_promise_is_named)
     tape_begin(tape);
     NnScan scan = nn_scan(&(NnCell){.step = forgetful_step, .states = 2}, NULL,
                           nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "state 1 of step 0 empty");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "state 1 of step 0 empty");
     ck_assert(var_is_empty(nn_scan_last(scan, 0)));
     tape_begin(tape);
     nn_scan(&(NnCell){.step = tall_step, .states = 1}, NULL,
             nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "state 0 of step 0 must have a row for each");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "state 0 of step 0 must have a row for each");
 }
 END_TEST
 
@@ -146,22 +146,22 @@ START_TEST(a_scan_that_fails_leaves_empty_values)
         tape_begin(tape);
         bad.states = i ? NN_MAX_STATES + 1 : 0;
         NnScan scan = nn_scan(&bad, &calls, nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "1 to 4 states");
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "1 to 4 states");
         ck_assert(var_is_empty(nn_scan_last(scan, 0)) && var_is_empty(nn_scan_sequence(scan, 0).rows));
     }
     ck_assert_int_eq(calls, 0);
     tape_begin(tape);
     NnScan scan = nn_scan(&(NnCell){.step = broken_step, .states = 1}, &calls,
                           nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "matmul");
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/scan.c:");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "matmul");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/scan.c:");
     ck_assert_int_eq(calls, 2); /* no further than the error */
     ck_assert(var_is_empty(nn_scan_last(scan, 0)) && var_is_empty(nn_scan_sequence(scan, 0).rows));
     /* A state of the scan that does not exist. */
     tape_begin(tape);
     scan = nn_scan(&cell, &calls, nn_pack_rows(tape_constant(tape, x), lengths, TEXTS), NULL);
     ck_assert(var_is_empty(nn_scan_last(scan, 2)));
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "2 states");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "2 states");
 }
 END_TEST
 

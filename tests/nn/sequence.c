@@ -3,12 +3,12 @@
 #include "tests/nn_support.h"
 #include "tests/tape_support.h"
 
-static Random rng;
+static TensorRandom rng;
 
 static void setup(void)
 {
     tape_set_up();
-    rng = random_new(4, 0);
+    rng = tensor_random_new(4, 0);
 }
 
 enum { MOST = 20 };
@@ -16,10 +16,11 @@ enum { MOST = 20 };
 /* Random lengths, often equal, sometimes sorted. */
 static int32_t draw_lengths(int32_t *lengths, int32_t *total)
 {
-    int32_t texts = 1 + (int32_t)random_below(&rng, MOST), most = 1 + (int32_t)random_below(&rng, 9);
+    int32_t texts = 1 + (int32_t)tensor_random_below(&rng, MOST),
+            most = 1 + (int32_t)tensor_random_below(&rng, 9);
     *total = 0;
     for (int32_t b = 0; b < texts; b++) {
-        lengths[b] = 1 + (int32_t)random_below(&rng, (uint32_t)most);
+        lengths[b] = 1 + (int32_t)tensor_random_below(&rng, (uint32_t)most);
         *total += lengths[b];
     }
     return texts;
@@ -94,10 +95,10 @@ START_TEST(unpacking_brings_the_order_of_the_texts_back)
         int32_t lengths[MOST], total;
         int32_t texts = draw_lengths(lengths, &total);
         tape_begin(tape);
-        Tensor x = tensor_new(tape_arena(tape), DTYPE_F32, SHAPE(total, 3)),
-               g = tensor_new(tape_arena(tape), DTYPE_F32, SHAPE(total, 3));
-        random_fill_uniform(&rng, x, -1, 1);
-        random_fill_uniform(&rng, g, -1, 1);
+        Tensor x = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(total, 3)),
+               g = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(total, 3));
+        tensor_random_fill_uniform(&rng, x, -1, 1);
+        tensor_random_fill_uniform(&rng, g, -1, 1);
         Var leaf = tape_leaf(tape, x);
         NnSequence s = nn_pack_rows(leaf, lengths, texts);
         check_packing(s.packing, lengths, texts);
@@ -111,11 +112,11 @@ START_TEST(unpacking_brings_the_order_of_the_texts_back)
                 tensor_contiguous(&arena, tensor_slice(var_value(reversed), 0, at, at + lengths[b], 1)),
                 tensor_contiguous(&arena, tensor_slice(tensor_slice(x, 0, at, at + lengths[b], 1), 0,
                                                        TENSOR_END, TENSOR_END, -1))));
-        tape_backward(var_sum(var_mul(back, tape_constant(tape, g)), AXES_ALL, false));
+        tape_backward(var_sum(var_mul(back, tape_constant(tape, g)), TENSOR_AXES_ALL, false));
         ck_assert_tape_ok(tape);
         ck_assert(tensor_equal(var_grad(leaf), g));
         ck_assert_ptr_eq(nn_with_rows(s, leaf).packing, s.packing);
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -134,26 +135,26 @@ START_TEST(what_cannot_be_packed_is_an_error)
         tape_begin(tape);
         NnSequence s = nn_pack(tape, ids, bad[i].offsets, bad[i].texts);
         ck_assert_ptr_null(s.packing);
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, bad[i].part);
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "tests/nn/sequence.c:");
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, bad[i].part);
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "tests/nn/sequence.c:");
         /* Whatever is done with it stays empty. */
         ck_assert(var_is_empty(nn_step(s, 0)) && var_is_empty(nn_unpack(s)) &&
                   var_is_empty(nn_reverse(s).rows));
         ck_assert(var_is_empty(nn_text_of_row(s)) && var_is_empty(nn_position_of_row(s)));
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, bad[i].part);
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, bad[i].part);
     }
     tape_begin(tape);
-    Var rows = tape_constant(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(5, 2)));
+    Var rows = tape_constant(tape, tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(5, 2)));
     ck_assert_ptr_null(nn_pack_rows(rows, (int32_t[]){2, 2}, 2).packing);
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "add up to 4, but there are 5 rows");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "add up to 4, but there are 5 rows");
     tape_begin(tape);
-    rows = tape_constant(tape, tensor_zeros(tape_arena(tape), DTYPE_F32, SHAPE(5, 2)));
+    rows = tape_constant(tape, tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(5, 2)));
     ck_assert_ptr_null(nn_pack_rows(rows, (int32_t[]){INT32_MAX, INT32_MAX}, 2).packing);
-    ck_assert_failed(*tape_status(tape), STATUS_FAILED, "at most");
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "at most");
     for (int32_t t = -1; t < 6; t += 6) {
         tape_begin(tape);
         ck_assert(var_is_empty(nn_step(nn_pack(tape, ids, (int32_t[]){0, 1, 3}, 2), t)));
-        ck_assert_failed(*tape_status(tape), STATUS_FAILED, "is out of range for");
+        ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "is out of range for");
     }
     ck_assert_ptr_null(nn_pack_rows(VAR_NONE, (int32_t[]){1}, 1).packing);
 }

@@ -28,7 +28,7 @@ enum { WORDS = 7, WIDTH = 3, OUT = 2 };
 static void own_init(Own *m, int64_t words)
 {
     nn_module_init(&m->base);
-    nn_module_add_block(&m->base, &m->block, SHAPE(4, WIDTH));
+    nn_module_add_block(&m->base, &m->block, TENSOR_SHAPE(4, WIDTH));
     nn_module_add_slice(&m->base, &m->slices[0], "upper", &m->block, 0, 1, nn_init_uniform(1));
     nn_module_add_slice(&m->base, &m->slices[1], "lower", &m->block, 1, 3, nn_init_uniform(1));
     NN_ADD(m, embedding, nn_embedding_init, words, WIDTH);
@@ -59,9 +59,9 @@ static bool same_values(NnModule *a, NnModule *b)
     return true;
 }
 
-static void must_refuse(Status status, const char *part)
+static void must_refuse(ReelStatus status, const char *part)
 {
-    ck_assert(!status_is_ok(&status));
+    ck_assert(!reel_status_is_ok(&status));
     ck_assert_ptr_null(strchr(status.message, '\n'));
     ck_assert_ptr_nonnull(strchr(status.message, ';'));
     ck_assert_msg(strstr(status.message, part) != NULL, "'%s' is not in: %s", part, status.message);
@@ -91,16 +91,16 @@ START_TEST(names_are_those_of_the_state_dict_in_its_order)
 {
     static const char *const names[] = {"upper", "lower", "embedding.weight", "fc.weight", "fc.bias"};
     Own a;
-    Npz *npz;
+    TensorNpz *npz;
     own_init(&a, WORDS);
     ck_assert_ok(nn_module_reset(&a.base, 1));
     ck_assert_ok(nn_save(&a.base, path));
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 5);
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 5);
     for (int i = 0; i < 5; i++)
-        ck_assert_str_eq(npz_member(npz, i)->name, names[i]);
-    ck_assert_int_eq(npz_member(npz, 1)->array.shape[0], 3);
-    npz_close(npz);
+        ck_assert_str_eq(tensor_npz_member(npz, i)->name, names[i]);
+    ck_assert_int_eq(tensor_npz_member(npz, 1)->array.shape[0], 3);
+    tensor_npz_close(npz);
     nn_module_free(&a.base);
 }
 END_TEST
@@ -127,28 +127,29 @@ typedef enum { MISSING, EXTRA, SHAPE_DIFFERS, AXES_DIFFER, INTEGERS, BYTES, HALV
 
 static void write_flawed(Own *m, Flaw flaw)
 {
-    NpzWriter *writer;
+    TensorNpzWriter *writer;
     float zeros[64] = {0};
-    ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    ck_assert_ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
     for (NnIterator it = nn_iterate(&m->base); nn_next(&it);) {
         Tensor view = nn_named_view(&it.named);
         if (strcmp(it.named.name, "fc.weight") != 0 || flaw == EXTRA)
-            npz_add_tensor(writer, it.named.name, view);
+            tensor_npz_add_tensor(writer, it.named.name, view);
         else if (flaw == SHAPE_DIFFERS)
-            npz_add_tensor(writer, it.named.name, tensor_transpose(view, 0, 1));
+            tensor_npz_add_tensor(writer, it.named.name, tensor_transpose(view, 0, 1));
         else if (flaw == AXES_DIFFER)
-            npz_add_tensor(writer, it.named.name, tensor_unsqueeze(view, 0));
+            tensor_npz_add_tensor(writer, it.named.name, tensor_unsqueeze(view, 0));
         else if (flaw == INTEGERS)
-            npz_add_tensor(writer, it.named.name, tensor_from(zeros, DTYPE_I32, SHAPE(OUT, WIDTH)));
+            tensor_npz_add_tensor(writer, it.named.name,
+                                  tensor_from(zeros, TENSOR_I32, TENSOR_SHAPE(OUT, WIDTH)));
         else if (flaw == HALVES)
-            npz_add_array(writer, it.named.name, 'f', 2, 2, (const int64_t[]){OUT, WIDTH}, zeros);
+            tensor_npz_add_array(writer, it.named.name, 'f', 2, 2, (const int64_t[]){OUT, WIDTH}, zeros);
         else if (flaw == BYTES)
-            npz_add_bytes(writer, it.named.name, "x", 1);
+            tensor_npz_add_bytes(writer, it.named.name, "x", 1);
     }
     if (flaw == EXTRA)
-        npz_add_tensor(writer, "fc.scale", tensor_from(zeros, DTYPE_F32, SHAPE(OUT)));
-    npz_add_bytes(writer, "reel/note", "x", 1);
-    ck_assert_ok(npz_writer_finish(writer));
+        tensor_npz_add_tensor(writer, "fc.scale", tensor_from(zeros, TENSOR_F32, TENSOR_SHAPE(OUT)));
+    tensor_npz_add_bytes(writer, "reel/note", "x", 1);
+    ck_assert_ok(tensor_npz_writer_finish(writer));
 }
 
 START_TEST(a_difference_is_refused_by_name)
@@ -180,12 +181,12 @@ START_TEST(a_difference_is_refused_by_name)
 }
 END_TEST
 
-static Status load_with(Own *m, NnLoadOptions options)
+static ReelStatus load_with(Own *m, NnLoadOptions options)
 {
-    Npz *npz;
-    ck_assert_ok(npz_open(&npz, path));
-    Status status = nn_load_from(&m->base, npz, options);
-    npz_close(npz);
+    TensorNpz *npz;
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ReelStatus status = nn_load_from(&m->base, npz, options);
+    tensor_npz_close(npz);
     return status;
 }
 
@@ -219,7 +220,7 @@ START_TEST(safetensors_hold_a_model_too)
 {
     Own a, b;
     char other[320];
-    Npz *npz;
+    TensorNpz *npz;
     own_init(&a, WORDS);
     own_init(&b, WORDS);
     snprintf(other, sizeof other, "%s/model.safetensors", folder);
@@ -227,10 +228,10 @@ START_TEST(safetensors_hold_a_model_too)
     ck_assert_ok(nn_save(&a.base, other));
     ck_assert_ok(nn_load(&b.base, other));
     ck_assert(same_values(&a.base, &b.base));
-    ck_assert_ok(npz_open(&npz, other));
-    ck_assert_int_eq(npz_count(npz), 5);
-    ck_assert_str_eq(npz_member(npz, 1)->name, "lower");
-    npz_close(npz);
+    ck_assert_ok(tensor_npz_open(&npz, other));
+    ck_assert_int_eq(tensor_npz_count(npz), 5);
+    ck_assert_str_eq(tensor_npz_member(npz, 1)->name, "lower");
+    tensor_npz_close(npz);
     ck_assert_ok(nn_module_reset_f64(&a.base, 1));
     ck_assert_ok(nn_save(&a.base, other));
     must_refuse(nn_load(&b.base, other), "'upper' is of type f64 in the file and f32 in the model");
@@ -252,15 +253,15 @@ START_TEST(bfloat16_is_converted_where_asked)
     memcpy(bytes + 8, header, sizeof header - 1);
     memcpy(bytes + 8 + sizeof header - 1, elements, sizeof elements);
     NnLinear fc;
-    Npz *npz;
+    TensorNpz *npz;
     nn_linear_init(&fc, 2, 1);
-    ck_assert_ok(npz_open_memory(&npz, bytes, sizeof bytes, "half"));
+    ck_assert_ok(tensor_npz_open_memory(&npz, bytes, sizeof bytes, "half"));
     must_refuse(nn_load_from(&fc.base, npz, (NnLoadOptions){0}), "'weight' is of type bf16 in the file");
     ck_assert_ok(nn_load_from(&fc.base, npz, (NnLoadOptions){.convert = true}));
     ck_assert_float_eq(tensor_f32(fc.weight.core.value)[0], 1);
     ck_assert_float_eq(tensor_f32(fc.weight.core.value)[1], -2.5f);
     ck_assert_float_eq(tensor_f32(fc.bias.core.value)[0], 0.5f);
-    npz_close(npz);
+    tensor_npz_close(npz);
     nn_module_free(&fc.base);
 }
 END_TEST
@@ -274,15 +275,15 @@ START_TEST(a_prefix_is_offered_and_taken_off)
     own_init(&b, WORDS);
     ck_assert_ok(nn_module_reset(&a.base, 1));
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        NpzWriter *writer;
+        TensorNpzWriter *writer;
         char name[NN_NAME_SIZE + 20], message[100];
-        ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        ck_assert_ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
         for (NnIterator it = nn_iterate(&a.base); nn_next(&it);) {
             snprintf(name, sizeof name, "%s%s", prefixes[i], it.named.name);
-            npz_add_tensor(writer, name, nn_named_view(&it.named));
+            tensor_npz_add_tensor(writer, name, nn_named_view(&it.named));
         }
-        npz_add_bytes(writer, "reel/note", "x", 1);
-        ck_assert_ok(npz_writer_finish(writer));
+        tensor_npz_add_bytes(writer, "reel/note", "x", 1);
+        ck_assert_ok(tensor_npz_writer_finish(writer));
         ck_assert_ok(nn_module_reset(&b.base, 2));
         snprintf(message, sizeof message,
                  "parameter 'upper' is '%supper' in the file; take the prefix off with --init-prefix %s ",
@@ -294,19 +295,19 @@ START_TEST(a_prefix_is_offered_and_taken_off)
         ck_assert(same_values(&a.base, &b.base));
     }
     /* Another text of the same length is not the prefix, nor is one that ends in the middle of a name. */
-    NpzWriter *writer;
-    ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    TensorNpzWriter *writer;
+    ck_assert_ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
     for (NnIterator it = nn_iterate(&a.base); nn_next(&it);) {
         char name[NN_NAME_SIZE + 20];
         snprintf(name, sizeof name, "module.%s", it.named.name);
-        npz_add_tensor(writer, name, nn_named_view(&it.named));
+        tensor_npz_add_tensor(writer, name, nn_named_view(&it.named));
     }
-    npz_add_tensor(writer, "ignore.upper", a.fc.bias.core.value);
-    ck_assert_ok(npz_writer_finish(writer));
+    tensor_npz_add_tensor(writer, "ignore.upper", a.fc.bias.core.value);
+    ck_assert_ok(tensor_npz_writer_finish(writer));
     must_refuse(load_with(&b, (NnLoadOptions){.prefix = "module."}), "'ignore.upper' is in the file");
-    ck_assert_ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    npz_add_tensor(writer, "the_upper", a.fc.bias.core.value);
-    ck_assert_ok(npz_writer_finish(writer));
+    ck_assert_ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+    tensor_npz_add_tensor(writer, "the_upper", a.fc.bias.core.value);
+    ck_assert_ok(tensor_npz_writer_finish(writer));
     must_refuse(load_with(&b, (NnLoadOptions){0}), "'upper' is missing in the file");
     /* What stands there without the prefix is no parameter of the model. */
     write_flawed(&a, EXTRA);
@@ -328,8 +329,10 @@ static NnOptimizer *train_some_rows(Own *m, Tape *tape, int steps)
     for (int i = 0; i < steps; i++) {
         int32_t ids[2] = {i % 3, (i + 1) % 5};
         tape_begin(tape);
-        Var rows = nn_embedding(&m->embedding, tape_constant(tape, tensor_from(ids, DTYPE_I32, SHAPE(2))));
-        Var loss = var_mean(var_mul(nn_linear(&m->fc, rows), nn_linear(&m->fc, rows)), AXES_ALL, false);
+        Var rows =
+            nn_embedding(&m->embedding, tape_constant(tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(2))));
+        Var loss =
+            var_mean(var_mul(nn_linear(&m->fc, rows), nn_linear(&m->fc, rows)), TENSOR_AXES_ALL, false);
         ck_assert(tape_backward(loss));
         ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
     }
@@ -344,10 +347,10 @@ START_TEST(rows_that_lag_are_saved_as_they_would_be_read)
     ck_assert_ok(nn_module_reset(&a.base, 1));
     Tape *tape = tape_new();
     NnOptimizer *optimizer = train_some_rows(&a, tape, 7);
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     Tensor raw = tensor_copy(&arena, a.embedding.weight.core.value);
-    Tensor now = parameter_snapshot(&a.embedding.weight.core, &arena);
+    Tensor now = tape_parameter_snapshot(&a.embedding.weight.core, &arena);
     ck_assert(!tensor_equal(raw, now)); /* or this test shows nothing */
     ck_assert_ok(nn_save(&a.base, path));
     ck_assert(tensor_equal(raw, a.embedding.weight.core.value)); /* looking changes nothing */
@@ -358,7 +361,7 @@ START_TEST(rows_that_lag_are_saved_as_they_would_be_read)
     nn_optimizer_free(optimizer);
     ck_assert(tensor_equal(now, a.embedding.weight.core.value));
     tape_free(tape);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     nn_module_free(&a.base);
     nn_module_free(&b.base);
 }
@@ -367,7 +370,7 @@ END_TEST
 START_TEST(a_snapshot_is_cut_from_what_comes_after)
 {
     Own a, b;
-    Npz *npz;
+    TensorNpz *npz;
     NnSnapshot snapshot, more;
     own_init(&a, WORDS);
     own_init(&b, WORDS);
@@ -383,20 +386,20 @@ START_TEST(a_snapshot_is_cut_from_what_comes_after)
         ck_assert(nn_snapshot_has(&snapshot, "reel/more") && !nn_snapshot_has(&snapshot, "more"));
     }
     tensor_fill(b.fc.weight.core.value, 5);
-    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1}));
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 6);
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = 1}));
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 6);
     ck_assert_ok(nn_load_from(&b.base, npz, (NnLoadOptions){0}));
     ck_assert(same_values(&a.base, &b.base));
     /* A member of another type goes from file to file as it is. */
     nn_snapshot_clear(&snapshot);
-    for (int i = 0; i < npz_count(npz); i++)
-        nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    for (int i = 0; i < tensor_npz_count(npz); i++)
+        nn_snapshot_member(&snapshot, npz, tensor_npz_member(npz, i));
     char other[320];
     snprintf(other, sizeof other, "%s.2", path);
-    ck_assert_ok(nn_snapshot_write(&snapshot, other, (NpzOptions){.level = 1}));
+    ck_assert_ok(nn_snapshot_write(&snapshot, other, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
-    npz_close(npz);
+    tensor_npz_close(npz);
     nn_snapshot_free(&snapshot);
     nn_snapshot_free(&more);
     nn_module_free(&a.base);
@@ -410,25 +413,25 @@ START_TEST(members_of_every_type_go_from_file_to_file_unchanged)
     static const char *const fixtures[] = {"dtypes", "fortran", "big_endian"};
     for (size_t f = 0; f < sizeof fixtures / sizeof fixtures[0]; f++) {
         char from[200];
-        Npz *npz, *copy;
+        TensorNpz *npz, *copy;
         NnSnapshot snapshot;
         nn_snapshot_init(&snapshot);
         snprintf(from, sizeof from, "tests/fixtures/npz/%s.npz", fixtures[f]);
-        ck_assert_ok(npz_open(&npz, from));
-        for (int i = 0; i < npz_count(npz); i++)
-            nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
-        ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){.level = 1}));
-        ck_assert_ok(npz_open(&copy, path));
-        ck_assert_int_eq(npz_count(copy), npz_count(npz));
-        for (int i = 0; i < npz_count(npz); i++) {
-            const NpzMember *a = npz_member(npz, i), *b = npz_find(copy, a->name);
+        ck_assert_ok(tensor_npz_open(&npz, from));
+        for (int i = 0; i < tensor_npz_count(npz); i++)
+            nn_snapshot_member(&snapshot, npz, tensor_npz_member(npz, i));
+        ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = 1}));
+        ck_assert_ok(tensor_npz_open(&copy, path));
+        ck_assert_int_eq(tensor_npz_count(copy), tensor_npz_count(npz));
+        for (int i = 0; i < tensor_npz_count(npz); i++) {
+            const TensorNpzMember *a = tensor_npz_member(npz, i), *b = tensor_npz_find(copy, a->name);
             ck_assert_ptr_nonnull(b);
             /* Length and CRC-32 are those of the whole member, header and all. */
             ck_assert_uint_eq(a->size, b->size);
             ck_assert_uint_eq(a->crc, b->crc);
         }
-        npz_close(npz);
-        npz_close(copy);
+        tensor_npz_close(npz);
+        tensor_npz_close(copy);
         nn_snapshot_free(&snapshot);
     }
 }
@@ -440,8 +443,8 @@ START_TEST(a_snapshot_keeps_its_first_error)
     nn_snapshot_init(&snapshot);
     nn_snapshot_tensor(&snapshot, "broken", tensor_invalid());
     nn_snapshot_bytes(&snapshot, "fine", "x", 1);
-    Status status = nn_snapshot_write(&snapshot, path, (NpzOptions){0});
-    ck_assert(!status_is_ok(&status));
+    ReelStatus status = nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0});
+    ck_assert(!reel_status_is_ok(&status));
     ck_assert_ptr_nonnull(strstr(status.message, "broken"));
     ck_assert_int_ne(access(path, F_OK), 0);
     nn_snapshot_free(&snapshot);
@@ -457,18 +460,18 @@ START_TEST(memory_that_fails_is_an_error_at_every_place)
     for (int save = 0; save < 2; save++)
         for (int n = 0;; n++) {
             own_init(&b, WORDS);
-            int64_t live = mem_stats().live_blocks;
-            mem_fail_at(n, n % 2);
-            Status status = save ? nn_save(&a.base, path) : nn_load(&b.base, path);
-            mem_fail_at(-1, 0);
-            bool done = status_is_ok(&status);
+            int64_t live = reel_mem_stats().live_blocks;
+            reel_mem_fail_at(n, n % 2);
+            ReelStatus status = save ? nn_save(&a.base, path) : nn_load(&b.base, path);
+            reel_mem_fail_at(-1, 0);
+            bool done = reel_status_is_ok(&status);
             if (!done && !save)
                 for (NnParameter *p = nn_first_parameter(&b.base); p; p = nn_next_parameter(&b.base, p))
                     ck_assert(!tensor_is_valid(p->core.value)); /* as it was: without values */
             if (save == 0 && n == 0 && !done && access(path, F_OK) != 0)
                 ck_assert_ok(nn_save(&a.base, path));
             nn_module_free(&b.base);
-            ck_assert_int_eq(mem_stats().live_blocks, live);
+            ck_assert_int_eq(reel_mem_stats().live_blocks, live);
             if (done)
                 break;
             failures++;

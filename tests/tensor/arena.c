@@ -7,11 +7,11 @@
 
 START_TEST(blocks_are_aligned_and_distinct)
 {
-    Arena arena;
-    arena_init(&arena, 256);
+    TensorArena arena;
+    tensor_arena_init(&arena, 256);
     unsigned char *blocks[40];
     for (int i = 0; i < 40; i++) {
-        blocks[i] = arena_alloc(&arena, 100);
+        blocks[i] = tensor_arena_alloc(&arena, 100);
         ck_assert_ptr_nonnull(blocks[i]);
         ck_assert_uint_eq((uintptr_t)blocks[i] % 64, 0);
         memset(blocks[i], i, 100);
@@ -19,50 +19,50 @@ START_TEST(blocks_are_aligned_and_distinct)
     for (int i = 0; i < 40; i++)
         for (int j = 0; j < 100; j++)
             ck_assert_int_eq(blocks[i][j], i);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 END_TEST
 
 START_TEST(rewinding_gives_the_same_memory_again_and_allocates_nothing)
 {
-    Arena arena;
-    arena_init(&arena, 256);
-    arena_alloc(&arena, 10);
-    ArenaMark mark = arena_mark(&arena);
-    void *first = arena_alloc(&arena, 200), *large = arena_alloc(&arena, 5000);
+    TensorArena arena;
+    tensor_arena_init(&arena, 256);
+    tensor_arena_alloc(&arena, 10);
+    TensorArenaMark mark = tensor_arena_mark(&arena);
+    void *first = tensor_arena_alloc(&arena, 200), *large = tensor_arena_alloc(&arena, 5000);
     size_t used = arena.used;
-    uint64_t calls = mem_stats().calls;
+    uint64_t calls = reel_mem_stats().calls;
     for (int round = 0; round < 3; round++) {
-        arena_rewind(&arena, mark);
-        ck_assert_ptr_eq(arena_alloc(&arena, 200), first);
-        ck_assert_ptr_eq(arena_alloc(&arena, 5000), large);
+        tensor_arena_rewind(&arena, mark);
+        ck_assert_ptr_eq(tensor_arena_alloc(&arena, 200), first);
+        ck_assert_ptr_eq(tensor_arena_alloc(&arena, 5000), large);
     }
-    ck_assert_uint_eq(mem_stats().calls, calls);
+    ck_assert_uint_eq(reel_mem_stats().calls, calls);
     ck_assert_uint_eq(arena.used, used);
     ck_assert_uint_eq(arena.peak, used);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 END_TEST
 
 START_TEST(no_memory_is_null_and_the_arena_stays_usable)
 {
-    int64_t live = mem_stats().live_blocks;
-    Arena arena;
-    arena_init(&arena, 256);
-    ck_assert_ptr_nonnull(arena_alloc(&arena, 200));
+    int64_t live = reel_mem_stats().live_blocks;
+    TensorArena arena;
+    tensor_arena_init(&arena, 256);
+    ck_assert_ptr_nonnull(tensor_arena_alloc(&arena, 200));
     for (int n = 0; n < 2; n++) {
-        mem_fail_at(n, 0);
-        ck_assert_ptr_null(arena_alloc(&arena, 1000));
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(n, 0);
+        ck_assert_ptr_null(tensor_arena_alloc(&arena, 1000));
+        reel_mem_fail_at(-1, 0);
     }
     ck_assert(arena.failed);
-    arena_reset(&arena);
+    tensor_arena_reset(&arena);
     ck_assert(!arena.failed);
-    ck_assert_ptr_null(arena_alloc(&arena, SIZE_MAX));
-    ck_assert_ptr_nonnull(arena_alloc(&arena, 1000));
+    ck_assert_ptr_null(tensor_arena_alloc(&arena, SIZE_MAX));
+    ck_assert_ptr_nonnull(tensor_arena_alloc(&arena, 1000));
     ck_assert(arena.failed); /* until the next reset */
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, live);
+    tensor_arena_free(&arena);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, live);
 }
 END_TEST
 

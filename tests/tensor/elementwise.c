@@ -5,88 +5,88 @@
 #include <math.h>
 #include <string.h>
 
-static Arena arena;
+static TensorArena arena;
 static TestRandom rng;
 
 static void setup(void)
 {
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     rng.state = 2;
 }
 
 static void teardown(void)
 {
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
-static double naive_unary(UnaryOp op, double x)
+static double naive_unary(TensorUnaryOp op, double x)
 {
     switch (op) {
-    case UNARY_NEG:
+    case TENSOR_UNARY_NEG:
         return -x;
-    case UNARY_EXP:
+    case TENSOR_UNARY_EXP:
         return exp(x);
-    case UNARY_LOG:
+    case TENSOR_UNARY_LOG:
         return log(x);
-    case UNARY_SQRT:
+    case TENSOR_UNARY_SQRT:
         return sqrt(x);
-    case UNARY_ABS:
+    case TENSOR_UNARY_ABS:
         return fabs(x);
-    case UNARY_SIGN:
+    case TENSOR_UNARY_SIGN:
         return isnan(x) ? x : x > 0 ? 1 : x < 0 ? -1 : 0;
-    case UNARY_RELU:
+    case TENSOR_UNARY_RELU:
         return isnan(x) ? x : fmax(x, 0);
-    case UNARY_TANH:
+    case TENSOR_UNARY_TANH:
         return tanh(x);
-    case UNARY_SIGMOID:
+    case TENSOR_UNARY_SIGMOID:
         return 1 / (1 + exp(-x));
-    case UNARY_SOFTPLUS:
+    case TENSOR_UNARY_SOFTPLUS:
         return x > 30 ? x : log1p(exp(x));
-    case UNARY_SQUARE:
+    case TENSOR_UNARY_SQUARE:
         return x * x;
-    case UNARY_RECIPROCAL:
+    case TENSOR_UNARY_RECIPROCAL:
         return 1 / x;
     }
     return NAN;
 }
 
-static double naive_binary(BinaryOp op, double x, double y)
+static double naive_binary(TensorBinaryOp op, double x, double y)
 {
     switch (op) {
-    case BINARY_ADD:
+    case TENSOR_BINARY_ADD:
         return x + y;
-    case BINARY_SUB:
+    case TENSOR_BINARY_SUB:
         return x - y;
-    case BINARY_MUL:
+    case TENSOR_BINARY_MUL:
         return x * y;
-    case BINARY_DIV:
+    case TENSOR_BINARY_DIV:
         return x / y;
-    case BINARY_POW:
+    case TENSOR_BINARY_POW:
         return pow(x, y);
-    case BINARY_MAXIMUM:
+    case TENSOR_BINARY_MAXIMUM:
         return isnan(x) || isnan(y) ? NAN : fmax(x, y);
-    case BINARY_GREATER:
+    case TENSOR_BINARY_GREATER:
         return x > y;
-    case BINARY_EQUAL:
+    case TENSOR_BINARY_EQUAL:
         return x == y;
     }
     return NAN;
 }
 
 /* Within a few units in the last place, NaN where NaN is expected. */
-static void assert_close(Dtype dtype, double value, double expected)
+static void assert_close(TensorDtype dtype, double value, double expected)
 {
     if (isnan(expected) || isinf(expected)) {
         ck_assert(isnan(expected) ? isnan(value) : value == expected);
         return;
     }
     double tolerance =
-        (dtype == DTYPE_F32 ? 4e-7 : 1e-14) * fmax(fabs(expected), dtype == DTYPE_F32 ? 1e-30 : 1e-300);
+        (dtype == TENSOR_F32 ? 4e-7 : 1e-14) * fmax(fabs(expected), dtype == TENSOR_F32 ? 1e-30 : 1e-300);
     ck_assert_msg(fabs(value - expected) <= tolerance, "%.17g instead of %.17g", value, expected);
 }
 
 /* An operand that can be broadcast to the shape. */
-static Tensor random_operand(Dtype dtype, int ndim, const int64_t *shape)
+static Tensor random_operand(TensorDtype dtype, int ndim, const int64_t *shape)
 {
     int64_t narrower[TENSOR_MAX_DIMS];
     int less = test_narrower_shape(&rng, ndim, shape, narrower);
@@ -96,7 +96,7 @@ static Tensor random_operand(Dtype dtype, int ndim, const int64_t *shape)
 /* 0 and other values, about as often. */
 static Tensor random_condition(int ndim, const int64_t *shape)
 {
-    Tensor t = random_operand(DTYPE_I32, ndim, shape);
+    Tensor t = random_operand(TENSOR_I32, ndim, shape);
     int64_t index[TENSOR_MAX_DIMS];
     for (bool more = test_first(t.ndim, t.shape, index); more; more = test_next(t.ndim, t.shape, index))
         if (test_below(&rng, 2))
@@ -104,12 +104,12 @@ static Tensor random_condition(int ndim, const int64_t *shape)
     return t;
 }
 
-static Dtype random_dtype(void)
+static TensorDtype random_dtype(void)
 {
-    return test_below(&rng, 2) ? DTYPE_F32 : DTYPE_F64;
+    return test_below(&rng, 2) ? TENSOR_F32 : TENSOR_F64;
 }
 
-static Tensor random_output(Dtype dtype, int ndim, const int64_t *shape)
+static Tensor random_output(TensorDtype dtype, int ndim, const int64_t *shape)
 {
     return test_tensor(&arena, &rng, (TestLayout)test_below(&rng, 2), dtype, ndim, shape);
 }
@@ -117,8 +117,8 @@ static Tensor random_output(Dtype dtype, int ndim, const int64_t *shape)
 START_TEST(unary_functions_agree_with_plain_loops)
 {
     for (int round = 0; round < 4000; round++) {
-        UnaryOp op = (UnaryOp)(round % (UNARY_RECIPROCAL + 1));
-        Dtype dtype = random_dtype();
+        TensorUnaryOp op = (TensorUnaryOp)(round % (TENSOR_UNARY_RECIPROCAL + 1));
+        TensorDtype dtype = random_dtype();
         int64_t shape[TENSOR_MAX_DIMS], index[TENSOR_MAX_DIMS];
         int ndim = round % 10 ? test_shape(&rng, 0, 4, 6, shape) : test_shape(&rng, 1, 1, 1000, shape);
         Tensor a = random_operand(dtype, ndim, shape), out = random_output(dtype, ndim, shape);
@@ -129,7 +129,7 @@ START_TEST(unary_functions_agree_with_plain_loops)
         ck_assert(test_outside_is_unchanged(&block, out));
         for (bool more = test_first(ndim, shape, index); more; more = test_next(ndim, shape, index))
             assert_close(dtype, tensor_get(&out, index), naive_unary(op, tensor_get(&wide, index)));
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -137,12 +137,12 @@ END_TEST
 START_TEST(binary_functions_agree_with_plain_loops)
 {
     for (int round = 0; round < 6000; round++) {
-        BinaryOp op = (BinaryOp)(round % (BINARY_EQUAL + 1));
-        Dtype dtype = random_dtype();
+        TensorBinaryOp op = (TensorBinaryOp)(round % (TENSOR_BINARY_EQUAL + 1));
+        TensorDtype dtype = random_dtype();
         int64_t shape[TENSOR_MAX_DIMS], index[TENSOR_MAX_DIMS];
         int ndim = test_shape(&rng, 0, 4, 6, shape), in_place = (int)test_below(&rng, 6);
         Tensor a = random_operand(dtype, ndim, shape), b = random_operand(dtype, ndim, shape);
-        if (op == BINARY_EQUAL && test_below(&rng, 2))
+        if (op == TENSOR_BINARY_EQUAL && test_below(&rng, 2))
             b = a;
         Tensor out = random_output(dtype, ndim, shape);
         TestBlock block = test_last_block(&arena);
@@ -157,7 +157,7 @@ START_TEST(binary_functions_agree_with_plain_loops)
         for (bool more = test_first(ndim, shape, index); more; more = test_next(ndim, shape, index))
             assert_close(dtype, tensor_get(&out, index),
                          naive_binary(op, tensor_get(&wide_a, index), tensor_get(&wide_b, index)));
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -166,7 +166,7 @@ START_TEST(accumulation_and_selection_agree_with_plain_loops)
 {
     const double factors[] = {0, 1, -1, 0.3};
     for (int round = 0; round < 4000; round++) {
-        Dtype dtype = random_dtype();
+        TensorDtype dtype = random_dtype();
         int64_t shape[TENSOR_MAX_DIMS], index[TENSOR_MAX_DIMS];
         int ndim = test_shape(&rng, 0, 4, 6, shape), which = round % 3;
         double alpha = factors[test_below(&rng, 4)], beta = factors[test_below(&rng, 4)];
@@ -189,17 +189,17 @@ START_TEST(accumulation_and_selection_agree_with_plain_loops)
                               : which == 1                      ? o + alpha * x * y
                               : tensor_get(&wide_c, index) != 0 ? x
                                                                 : y;
-            ck_assert_double_eq_tol(tensor_get(&out, index), expected, dtype == DTYPE_F32 ? 3e-7 : 1e-15);
+            ck_assert_double_eq_tol(tensor_get(&out, index), expected, dtype == TENSOR_F32 ? 3e-7 : 1e-15);
         }
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
 
 START_TEST(beta_zero_does_not_read_the_output)
 {
-    Tensor out = tensor_full(&arena, DTYPE_F32, SHAPE(9), NAN),
-           a = tensor_full(&arena, DTYPE_F32, SHAPE(9), 2);
+    Tensor out = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9), NAN),
+           a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9), 2);
     ck_assert(tensor_axpby(out, 3, a, 0));
     for (int i = 0; i < 9; i++)
         ck_assert_float_eq(tensor_f32(out)[i], 6);
@@ -210,7 +210,7 @@ END_TEST
 START_TEST(every_layout_gives_the_same_bits)
 {
     for (int round = 0; round < 3000; round++) {
-        Dtype dtype = random_dtype();
+        TensorDtype dtype = random_dtype();
         int64_t shape[TENSOR_MAX_DIMS];
         int ndim = round % 4 ? test_shape(&rng, 1, 3, 12, shape) : test_shape(&rng, 1, 1, 700, shape);
         Tensor a = random_operand(dtype, ndim, shape), b = random_operand(dtype, ndim, shape);
@@ -220,8 +220,8 @@ START_TEST(every_layout_gives_the_same_bits)
         Tensor out = test_tensor(&arena, &rng, LAYOUT_STRIDED, dtype, ndim, shape);
         tensor_fill(plain, 0.7);
         tensor_fill(out, 0.7);
-        UnaryOp unary = (UnaryOp)(round % (UNARY_RECIPROCAL + 1));
-        BinaryOp binary = (BinaryOp)(round % (BINARY_EQUAL + 1));
+        TensorUnaryOp unary = (TensorUnaryOp)(round % (TENSOR_UNARY_RECIPROCAL + 1));
+        TensorBinaryOp binary = (TensorBinaryOp)(round % (TENSOR_BINARY_EQUAL + 1));
         switch (test_below(&rng, 4)) {
         case 0:
             ck_assert(tensor_unary(unary, plain, plain_a) && tensor_unary(unary, out, a));
@@ -236,7 +236,7 @@ START_TEST(every_layout_gives_the_same_bits)
             ck_assert(tensor_addcmul(plain, 0.3, plain_a, plain_b) && tensor_addcmul(out, 0.3, a, b));
         }
         ck_assert(tensor_equal(plain, tensor_copy(&arena, out)));
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -246,28 +246,28 @@ START_TEST(special_values)
     const double inf = INFINITY, nan = NAN;
     const double values[] = {0.0, -0.0, 1, -1, 40, -40, 800, -800, inf, -inf, nan};
     for (int d = 0; d < 2; d++) {
-        Dtype dtype = d ? DTYPE_F64 : DTYPE_F32;
-        Tensor x = tensor_cast(&arena, tensor_from((void *)values, DTYPE_F64, SHAPE(11)), dtype);
-        Tensor out = tensor_zeros(&arena, dtype, SHAPE(11));
-        Tensor grid = tensor_zeros(&arena, dtype, SHAPE(11, 11));
-        for (int op = UNARY_NEG; op <= UNARY_RECIPROCAL; op++) {
-            ck_assert(tensor_unary((UnaryOp)op, out, x));
+        TensorDtype dtype = d ? TENSOR_F64 : TENSOR_F32;
+        Tensor x = tensor_cast(&arena, tensor_from((void *)values, TENSOR_F64, TENSOR_SHAPE(11)), dtype);
+        Tensor out = tensor_zeros(&arena, dtype, TENSOR_SHAPE(11));
+        Tensor grid = tensor_zeros(&arena, dtype, TENSOR_SHAPE(11, 11));
+        for (int op = TENSOR_UNARY_NEG; op <= TENSOR_UNARY_RECIPROCAL; op++) {
+            ck_assert(tensor_unary((TensorUnaryOp)op, out, x));
             for (int64_t i = 0; i < 11; i++) {
-                double expected = naive_unary((UnaryOp)op, values[i]);
-                if (dtype == DTYPE_F32 && fabs(expected) < 1e-37 && expected != 0) /* denormal or zero */
+                double expected = naive_unary((TensorUnaryOp)op, values[i]);
+                if (dtype == TENSOR_F32 && fabs(expected) < 1e-37 && expected != 0) /* denormal or zero */
                     ck_assert_double_lt(fabs(tensor_get(&out, &i)), 1e-37);
                 else
                     assert_close(dtype, tensor_get(&out, &i),
-                                 dtype == DTYPE_F32 ? (float)expected : expected);
+                                 dtype == TENSOR_F32 ? (float)expected : expected);
             }
         }
-        for (int op = BINARY_ADD; op <= BINARY_EQUAL; op++) {
-            ck_assert(tensor_binary((BinaryOp)op, grid, tensor_unsqueeze(x, 1), x));
+        for (int op = TENSOR_BINARY_ADD; op <= TENSOR_BINARY_EQUAL; op++) {
+            ck_assert(tensor_binary((TensorBinaryOp)op, grid, tensor_unsqueeze(x, 1), x));
             for (int64_t i = 0; i < 11; i++)
                 for (int64_t j = 0; j < 11; j++) {
-                    double expected = naive_binary((BinaryOp)op, values[i], values[j]);
+                    double expected = naive_binary((TensorBinaryOp)op, values[i], values[j]);
                     assert_close(dtype, tensor_get(&grid, (int64_t[]){i, j}),
-                                 dtype == DTYPE_F32 ? (float)expected : expected);
+                                 dtype == TENSOR_F32 ? (float)expected : expected);
                 }
         }
     }
@@ -276,32 +276,32 @@ END_TEST
 
 START_TEST(what_does_not_fit_is_refused_and_nothing_is_written)
 {
-    Tensor a = tensor_full(&arena, DTYPE_F32, SHAPE(2, 3), 1),
-           f64 = tensor_full(&arena, DTYPE_F64, SHAPE(2, 3), 1);
-    Tensor i32 = tensor_full(&arena, DTYPE_I32, SHAPE(2, 3), 1), bad = tensor_invalid();
-    Tensor out = tensor_full(&arena, DTYPE_F32, SHAPE(2, 3), 5), expected = tensor_copy(&arena, out);
-    Tensor four = tensor_full(&arena, DTYPE_F32, SHAPE(4), 1);
-    Tensor broadcast = tensor_expand(tensor_slice(out, 0, 0, 1, 1), SHAPE(2, 3));
+    Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(2, 3), 1),
+           f64 = tensor_full(&arena, TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
+    Tensor i32 = tensor_full(&arena, TENSOR_I32, TENSOR_SHAPE(2, 3), 1), bad = tensor_invalid();
+    Tensor out = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(2, 3), 5), expected = tensor_copy(&arena, out);
+    Tensor four = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(4), 1);
+    Tensor broadcast = tensor_expand(tensor_slice(out, 0, 0, 1, 1), TENSOR_SHAPE(2, 3));
     Tensor wrong[] = {f64, i32, bad, four, tensor_unsqueeze(a, 0), tensor_transpose(a, 0, 1)};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        ck_assert(!tensor_unary(UNARY_NEG, out, wrong[i]));
-        ck_assert(!tensor_binary(BINARY_ADD, out, a, wrong[i]) &&
-                  !tensor_binary(BINARY_ADD, out, wrong[i], a));
+        ck_assert(!tensor_unary(TENSOR_UNARY_NEG, out, wrong[i]));
+        ck_assert(!tensor_binary(TENSOR_BINARY_ADD, out, a, wrong[i]) &&
+                  !tensor_binary(TENSOR_BINARY_ADD, out, wrong[i], a));
         ck_assert(!tensor_axpby(out, 1, wrong[i], 1) && !tensor_axpby(out, 2, wrong[i], 1));
         ck_assert(!tensor_addcmul(out, 1, a, wrong[i]) && !tensor_addcmul(out, 1, wrong[i], a));
         ck_assert(!tensor_where(out, i32, a, wrong[i]) && !tensor_where(out, i32, wrong[i], a));
-        ck_assert(wrong[i].dtype == DTYPE_I32 || !tensor_where(out, wrong[i], a, a));
+        ck_assert(wrong[i].dtype == TENSOR_I32 || !tensor_where(out, wrong[i], a, a));
     }
     Tensor outputs[] = {broadcast, i32, bad};
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
-        ck_assert(!tensor_unary(UNARY_NEG, outputs[i], outputs[i]));
-        ck_assert(!tensor_binary(BINARY_ADD, outputs[i], outputs[i], outputs[i]));
+        ck_assert(!tensor_unary(TENSOR_UNARY_NEG, outputs[i], outputs[i]));
+        ck_assert(!tensor_binary(TENSOR_BINARY_ADD, outputs[i], outputs[i], outputs[i]));
         ck_assert(!tensor_axpby(outputs[i], 1, outputs[i], 1) && !tensor_axpby(outputs[i], 2, outputs[i], 1));
         ck_assert(!tensor_addcmul(outputs[i], 1, outputs[i], outputs[i]));
         ck_assert(!tensor_where(outputs[i], i32, outputs[i], outputs[i]));
     }
-    ck_assert(!tensor_unary((UnaryOp)99, out, a) && !tensor_unary((UnaryOp)-1, out, a));
-    ck_assert(!tensor_binary((BinaryOp)99, out, a, a));
+    ck_assert(!tensor_unary((TensorUnaryOp)99, out, a) && !tensor_unary((TensorUnaryOp)-1, out, a));
+    ck_assert(!tensor_binary((TensorBinaryOp)99, out, a, a));
     ck_assert(tensor_equal(out, expected));
 }
 END_TEST

@@ -8,56 +8,56 @@
 
 START_TEST(products_count_two_operations_for_each_multiplication)
 {
-    Arena arena;
-    arena_init(&arena, 0);
-    Tensor a = tensor_full(&arena, DTYPE_F32, SHAPE(3, 2, 5), 1);
-    Tensor b = tensor_full(&arena, DTYPE_F32, SHAPE(5, 7), 1);
-    Tensor out = tensor_zeros(&arena, DTYPE_F32, SHAPE(3, 2, 7));
-    uint64_t before = flops_count();
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(3, 2, 5), 1);
+    Tensor b = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(5, 7), 1);
+    Tensor out = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(3, 2, 7));
+    uint64_t before = tensor_flops_count();
     ck_assert(tensor_matmul(out, 1, a, b, 0));
-    ck_assert_uint_eq(flops_count() - before, 2 * 3 * 2 * 5 * 7);
-    arena_free(&arena);
+    ck_assert_uint_eq(tensor_flops_count() - before, 2 * 3 * 2 * 5 * 7);
+    tensor_arena_free(&arena);
 }
 END_TEST
 
 /* The same with the panels' kernel and with what stands in for it. */
 START_TEST(packed_products_count)
 {
-    Arena arena;
-    arena_init(&arena, 0);
-    Tensor a = tensor_full(&arena, DTYPE_F32, SHAPE(9, 5), 1);
-    Tensor b = tensor_full(&arena, DTYPE_F32, SHAPE(5, 7), 1);
-    Tensor out = tensor_zeros(&arena, DTYPE_F32, SHAPE(9, 7));
-    Tensor sum = tensor_zeros(&arena, DTYPE_F32, SHAPE(7, 5));
-    panels_force_fallback(_i == 1);
-    Panels panels = {0};
-    ck_assert(panels_pack(&panels, b));
-    uint64_t before = flops_count();
-    ck_assert(panels_matmul(out, a, &panels, 0, &arena));
-    ck_assert_uint_eq(flops_count() - before, 2 * 9 * 5 * 7);
-    before = flops_count();
-    PanelsPair pairs[2] = {{out, a}, {out, a}};
-    ck_assert(panels_accumulate(sum, pairs, 2, 0, &arena));
-    ck_assert_uint_eq(flops_count() - before, 2 * (2 * 9) * 5 * 7);
-    panels_force_fallback(false);
-    panels_free(&panels);
-    arena_free(&arena);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9, 5), 1);
+    Tensor b = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(5, 7), 1);
+    Tensor out = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(9, 7));
+    Tensor sum = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(7, 5));
+    tensor_panels_force_fallback(_i == 1);
+    TensorPanels panels = {0};
+    ck_assert(tensor_panels_pack(&panels, b));
+    uint64_t before = tensor_flops_count();
+    ck_assert(tensor_panels_matmul(out, a, &panels, 0, &arena));
+    ck_assert_uint_eq(tensor_flops_count() - before, 2 * 9 * 5 * 7);
+    before = tensor_flops_count();
+    TensorPanelsPair pairs[2] = {{out, a}, {out, a}};
+    ck_assert(tensor_panels_accumulate(sum, pairs, 2, 0, &arena));
+    ck_assert_uint_eq(tensor_flops_count() - before, 2 * (2 * 9) * 5 * 7);
+    tensor_panels_force_fallback(false);
+    tensor_panels_free(&panels);
+    tensor_arena_free(&arena);
 }
 END_TEST
 
 static void add(void *context, int task)
 {
     (void)context;
-    flops_add_product(task, 1, 1);
+    tensor_flops_add_product(task, 1, 1);
 }
 
 START_TEST(all_threads_count)
 {
-    Pool *pool = pool_new(3);
-    uint64_t before = flops_count();
-    pool_run(pool, add, NULL, 1000);
-    ck_assert_uint_eq(flops_count() - before, 999 * 1000);
-    pool_free(pool);
+    TensorPool *pool = tensor_pool_new(3);
+    uint64_t before = tensor_flops_count();
+    tensor_pool_run(pool, add, NULL, 1000);
+    ck_assert_uint_eq(tensor_flops_count() - before, 999 * 1000);
+    tensor_pool_free(pool);
 }
 END_TEST
 

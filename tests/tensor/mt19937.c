@@ -5,15 +5,15 @@
 
 START_TEST(raw_numbers)
 {
-    Mt19937 mt;
-    mt19937_seed(&mt, 0);
+    TensorMt19937 mt;
+    tensor_mt19937_seed(&mt, 0);
     const uint32_t first[] = {2357136044u, 2546248239u, 3071714933u, 3626093760u, 2588848963u, 3684848379u};
     for (int i = 0; i < 6; i++)
-        ck_assert_uint_eq(mt19937_u32(&mt), first[i]);
-    mt19937_seed(&mt, 12345);
+        ck_assert_uint_eq(tensor_mt19937_u32(&mt), first[i]);
+    tensor_mt19937_seed(&mt, 12345);
     uint32_t last = 0;
     for (int i = 0; i < 2000; i++) {
-        last = mt19937_u32(&mt);
+        last = tensor_mt19937_u32(&mt);
         if (i == 0)
             ck_assert_uint_eq(last, 3992670690u);
         if (i == 623)
@@ -27,21 +27,21 @@ END_TEST
 
 START_TEST(an_interval_of_one_draws_nothing)
 {
-    Mt19937 mt;
-    mt19937_seed(&mt, 0);
-    ck_assert_uint_eq(mt19937_interval(&mt, 0), 0);
-    ck_assert_uint_eq(mt19937_interval(&mt, UINT32_MAX), 2357136044u);
+    TensorMt19937 mt;
+    tensor_mt19937_seed(&mt, 0);
+    ck_assert_uint_eq(tensor_mt19937_interval(&mt, 0), 0);
+    ck_assert_uint_eq(tensor_mt19937_interval(&mt, UINT32_MAX), 2357136044u);
     for (uint32_t max = 1; max < 300; max++)
-        ck_assert_uint_le(mt19937_interval(&mt, max), max);
+        ck_assert_uint_le(tensor_mt19937_interval(&mt, max), max);
 }
 END_TEST
 
 static void check_permutation(uint32_t seed, const int32_t *want, int32_t n)
 {
     int32_t got[64];
-    Mt19937 mt;
-    mt19937_seed(&mt, seed);
-    mt19937_permutation(&mt, got, n);
+    TensorMt19937 mt;
+    tensor_mt19937_seed(&mt, seed);
+    tensor_mt19937_permutation(&mt, got, n);
     for (int32_t i = 0; i < n; i++)
         ck_assert_int_eq(got[i], want[i]);
 }
@@ -84,9 +84,9 @@ START_TEST(long_permutations)
     };
     static int32_t permutation[100000];
     for (int i = 0; i < 4; i++) {
-        Mt19937 mt;
-        mt19937_seed(&mt, golden[i].seed);
-        mt19937_permutation(&mt, permutation, golden[i].n);
+        TensorMt19937 mt;
+        tensor_mt19937_seed(&mt, golden[i].seed);
+        tensor_mt19937_permutation(&mt, permutation, golden[i].n);
         ck_assert_uint_eq(hash_of(permutation, golden[i].n), golden[i].hash);
     }
 }
@@ -110,9 +110,9 @@ START_TEST(the_split_is_scikit_learns)
     };
     static int32_t permutation[6596];
     for (int k = 0; k < 3; k++) {
-        Mt19937 mt;
-        mt19937_seed(&mt, 0);
-        mt19937_permutation(&mt, permutation, golden[k].n);
+        TensorMt19937 mt;
+        tensor_mt19937_seed(&mt, 0);
+        tensor_mt19937_permutation(&mt, permutation, golden[k].n);
         for (int i = 0; i < 8; i++) {
             ck_assert_int_eq(permutation[i], golden[k].test[i]);
             ck_assert_int_eq(permutation[golden[k].n_test + i], golden[k].train[i]);

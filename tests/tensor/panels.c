@@ -68,7 +68,7 @@ static Matrix matrix_new(int64_t rows, int64_t columns, Storage storage)
     for (size_t i = 0; i < m.size; i++)
         m.block[i] = draw_value();
     m.view = (Tensor){.data = m.block + first,
-                      .dtype = DTYPE_F32,
+                      .dtype = TENSOR_F32,
                       .ndim = 2,
                       .shape = {rows, columns},
                       .strides = {row_stride, column_stride}};
@@ -158,14 +158,14 @@ static double *numbers(int64_t count)
     return values;
 }
 
-static Panels pack(Tensor b)
+static TensorPanels pack(Tensor b)
 {
-    Panels panels = {0};
-    ck_assert(panels_pack(&panels, b));
+    TensorPanels panels = {0};
+    ck_assert(tensor_panels_pack(&panels, b));
     return panels;
 }
 
-static Arena scratch;
+static TensorArena scratch;
 
 /* Every way of computing: a micro-kernel, none at all (plain copies through bli_sgemm), and the fallback
  * on what was packed for a kernel. */
@@ -176,27 +176,27 @@ enum { PATHS = sizeof paths / sizeof paths[0], PACKED = 3 /* those with a kernel
 static bool take_path(int path)
 {
     bool fallback = path == PATHS - 1;
-    panels_force_fallback(fallback);
-    if (fallback || panels_set_kernel(paths[path]))
+    tensor_panels_force_fallback(fallback);
+    if (fallback || tensor_panels_set_kernel(paths[path]))
         return true;
     fprintf(stderr, "skipped: no kernel '%s' for panels here\n", paths[path]);
     return false;
 }
 
-static const PanelsKernel *best;
+static const TensorPanelsKernel *best;
 
 static void set_up(void)
 {
     random_state = 12345;
-    arena_init(&scratch, 0);
-    best = panels_kernel();
+    tensor_arena_init(&scratch, 0);
+    best = tensor_panels_kernel();
 }
 
 static void tear_down(void)
 {
-    ck_assert(panels_set_kernel(best ? best->name : "none"));
-    panels_force_fallback(false);
-    arena_free(&scratch);
+    ck_assert(tensor_panels_set_kernel(best ? best->name : "none"));
+    tensor_panels_force_fallback(false);
+    tensor_arena_free(&scratch);
 }
 
 /* ---- Values ---- */
@@ -209,16 +209,16 @@ static void check_matmul(int64_t m, int64_t n, int64_t k, double beta)
     Matrix out = matrix_new(m, n, draw(STORAGES));
     if (beta == 0 && m > 0 && n > 0) /* must not be read */
         *at(out.view, m - 1, n - 1) = NAN;
-    Panels panels = pack(b.view);
+    TensorPanels panels = pack(b.view);
     double *expected = numbers(m * n), *magnitude = numbers(m * n);
     naive_start(expected, magnitude, out.view, beta);
     naive_product(expected, magnitude, a.view, b.view);
     float *before = copy_of(&out);
-    ck_assert(panels_matmul(out.view, a.view, &panels, beta, &scratch));
+    ck_assert(tensor_panels_matmul(out.view, a.view, &panels, beta, &scratch));
     check_close(out.view, expected, magnitude, k);
     check_surroundings(&out, before);
     ck_assert_uint_eq(scratch.used, 0);
-    panels_free(&panels);
+    tensor_panels_free(&panels);
     free(before), free(expected), free(magnitude);
     free(a.block), free(b.block), free(out.block);
 }
@@ -258,16 +258,16 @@ START_TEST(a_broadcast_operand_is_read_as_any_other)
             a.view.strides[axis] *= !(zero >> axis & 1);
             b.view.strides[axis] *= !(zero >> (2 + axis) & 1);
         }
-        Panels panels = pack(b.view);
-        PanelsPair pair = {transposed(a.view), b.view};
+        TensorPanels panels = pack(b.view);
+        TensorPanelsPair pair = {transposed(a.view), b.view};
         double *expected = numbers(800), *magnitude = numbers(800);
         naive_product(expected, magnitude, a.view, b.view);
-        ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
+        ck_assert(tensor_panels_matmul(out.view, a.view, &panels, 0, &scratch));
         check_close(out.view, expected, magnitude, 30);
         naive_product(expected, magnitude, a.view, b.view);
-        ck_assert(panels_accumulate(out.view, &pair, 1, 1, &scratch));
+        ck_assert(tensor_panels_accumulate(out.view, &pair, 1, 1, &scratch));
         check_close(out.view, expected, magnitude, 60);
-        panels_free(&panels);
+        tensor_panels_free(&panels);
         free(expected), free(magnitude), free(a.block), free(b.block), free(out.block);
     }
 }
@@ -277,7 +277,7 @@ END_TEST
 static void check_accumulate(int64_t n, int64_t k, int64_t count, uint32_t longest, double beta)
 {
     Matrix dy[80], x[80];
-    PanelsPair pairs[80];
+    TensorPanelsPair pairs[80];
     int64_t total = 0;
     Matrix out = matrix_new(n, k, draw(STORAGES));
     double *expected = numbers(n * k), *magnitude = numbers(n * k);
@@ -286,14 +286,14 @@ static void check_accumulate(int64_t n, int64_t k, int64_t count, uint32_t longe
         int64_t rows = draw(longest + 1);
         dy[i] = matrix_new(rows, n, draw(STORAGES));
         x[i] = matrix_new(rows, k, draw(STORAGES));
-        pairs[i] = (PanelsPair){dy[i].view, x[i].view};
+        pairs[i] = (TensorPanelsPair){dy[i].view, x[i].view};
         naive_product(expected, magnitude, transposed(dy[i].view), x[i].view);
         total += rows;
     }
     if (beta == 0 && n > 0 && k > 0)
         *at(out.view, 0, k - 1) = NAN;
     float *before = copy_of(&out);
-    ck_assert(panels_accumulate(out.view, pairs, count, beta, &scratch));
+    ck_assert(tensor_panels_accumulate(out.view, pairs, count, beta, &scratch));
     check_close(out.view, expected, magnitude, total);
     check_surroundings(&out, before);
     ck_assert_uint_eq(scratch.used, 0);
@@ -343,27 +343,27 @@ START_TEST(a_row_does_not_depend_on_its_neighbours)
     double beta = betas[_i % 8 / 2];
     Matrix a = matrix_new(M, k, BY_ROWS), b = matrix_new(k, N, BY_ROWS), start = matrix_new(M, N, BY_ROWS);
     Matrix whole = matrix_new(M, N, BY_ROWS), out = matrix_new(M, N, BY_ROWS);
-    Panels panels = pack(b.view);
+    TensorPanels panels = pack(b.view);
     memcpy(whole.block, start.block, start.size * sizeof(float));
-    ck_assert(panels_matmul(whole.view, a.view, &panels, beta, &scratch));
+    ck_assert(tensor_panels_matmul(whole.view, a.view, &panels, beta, &scratch));
     for (int64_t count = 1; count <= 14; count++) {
         int64_t first = draw((uint32_t)(M - count + 1));
         memcpy(out.block, start.block, start.size * sizeof(float));
-        ck_assert(panels_matmul(rows_of(out.view, first, count), rows_of(a.view, first, count), &panels, beta,
-                                &scratch));
+        ck_assert(tensor_panels_matmul(rows_of(out.view, first, count), rows_of(a.view, first, count),
+                                       &panels, beta, &scratch));
         for (int64_t i = first; i < first + count; i++)
             ck_assert(memcmp(at(out.view, i, 0), at(whole.view, i, 0), N * sizeof(float)) == 0);
     }
     /* A neighbour that is not a number stays by itself. */
     *at(a.view, 3, 1) = NAN;
     memcpy(out.block, start.block, start.size * sizeof(float));
-    ck_assert(panels_matmul(out.view, a.view, &panels, beta, &scratch));
+    ck_assert(tensor_panels_matmul(out.view, a.view, &panels, beta, &scratch));
     for (int64_t i = 0; i < M; i++)
         if (i == 3)
             ck_assert(isnan(*at(out.view, i, 5)));
         else
             ck_assert(memcmp(at(out.view, i, 0), at(whole.view, i, 0), N * sizeof(float)) == 0);
-    panels_free(&panels);
+    tensor_panels_free(&panels);
     free(a.block), free(b.block), free(start.block), free(whole.block), free(out.block);
 }
 END_TEST
@@ -375,8 +375,8 @@ START_TEST(a_product_does_not_depend_on_the_storage)
     if (!take_path(_i))
         return;
     Matrix a = matrix_new(M, K, BY_ROWS), b = matrix_new(K, N, BY_ROWS), out = matrix_new(M, N, BY_ROWS);
-    Panels panels = pack(b.view);
-    ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
+    TensorPanels panels = pack(b.view);
+    ck_assert(tensor_panels_matmul(out.view, a.view, &panels, 0, &scratch));
     for (Storage s = 0; s < STORAGES; s++) {
         Matrix other_a = matrix_new(M, K, s), other_b = matrix_new(K, N, s), other = matrix_new(M, N, s);
         for (int64_t i = 0; i < M; i++)
@@ -385,14 +385,14 @@ START_TEST(a_product_does_not_depend_on_the_storage)
         for (int64_t k = 0; k < K; k++)
             for (int64_t j = 0; j < N; j++)
                 *at(other_b.view, k, j) = *at(b.view, k, j);
-        ck_assert(panels_pack(&panels, other_b.view));
-        ck_assert(panels_matmul(other.view, other_a.view, &panels, 0, &scratch));
+        ck_assert(tensor_panels_pack(&panels, other_b.view));
+        ck_assert(tensor_panels_matmul(other.view, other_a.view, &panels, 0, &scratch));
         for (int64_t i = 0; i < M; i++)
             for (int64_t j = 0; j < N; j++)
                 ck_assert(memcmp(at(other.view, i, j), at(out.view, i, j), sizeof(float)) == 0);
         free(other_a.block), free(other_b.block), free(other.block);
     }
-    panels_free(&panels);
+    tensor_panels_free(&panels);
     free(a.block), free(b.block), free(out.block);
 }
 END_TEST
@@ -405,16 +405,16 @@ START_TEST(accumulation_does_not_depend_on_how_rows_are_paired)
         return;
     Matrix dy = matrix_new(ROWS, N, BY_ROWS_WIDE), x = matrix_new(ROWS, K, BY_ROWS);
     Matrix whole = matrix_new(N, K, BY_ROWS), out = matrix_new(N, K, BY_ROWS);
-    PanelsPair pair = {dy.view, x.view}, pairs[ROWS];
-    ck_assert(panels_accumulate(whole.view, &pair, 1, 0, &scratch));
+    TensorPanelsPair pair = {dy.view, x.view}, pairs[ROWS];
+    ck_assert(tensor_panels_accumulate(whole.view, &pair, 1, 0, &scratch));
     for (int round = 0; round < 10; round++) {
         int64_t count = 0;
         for (int64_t row = 0, rows; row < ROWS; row += rows, count++) {
             rows = 1 + draw(64);
             rows = rows < ROWS - row ? rows : ROWS - row;
-            pairs[count] = (PanelsPair){rows_of(dy.view, row, rows), rows_of(x.view, row, rows)};
+            pairs[count] = (TensorPanelsPair){rows_of(dy.view, row, rows), rows_of(x.view, row, rows)};
         }
-        ck_assert(panels_accumulate(out.view, pairs, count, 0, &scratch));
+        ck_assert(tensor_panels_accumulate(out.view, pairs, count, 0, &scratch));
         ck_assert(memcmp(out.view.data, whole.view.data, sizeof(float) * N * K) == 0);
     }
     free(dy.block), free(x.block), free(whole.block), free(out.block);
@@ -427,23 +427,23 @@ START_TEST(all_vector_widths_give_the_same_bits)
     enum { M = 31, N = 99, K = 800 };
     Matrix a = matrix_new(M, K, BY_ROWS), b = matrix_new(K, N, BY_ROWS), dy = matrix_new(M, N, BY_ROWS);
     Matrix out[2], gradient[2];
-    Panels panels[2] = {{0}, {0}};
-    PanelsPair pairs[] = {{dy.view, a.view}, {dy.view, a.view}};
+    TensorPanels panels[2] = {{0}, {0}};
+    TensorPanelsPair pairs[] = {{dy.view, a.view}, {dy.view, a.view}};
     bool both = true;
     for (int path = 0; path < 2; path++) {
         out[path] = matrix_new(M, N, BY_ROWS), gradient[path] = matrix_new(N, K, BY_ROWS);
         both = take_path(path) && both;
-        ck_assert(panels_pack(&panels[path], b.view));
-        ck_assert(panels_accumulate(gradient[path].view, pairs, 2, 0, &scratch));
+        ck_assert(tensor_panels_pack(&panels[path], b.view));
+        ck_assert(tensor_panels_accumulate(gradient[path].view, pairs, 2, 0, &scratch));
     }
     for (int path = 0; path < 2; path++)
-        ck_assert(panels_matmul(out[path].view, a.view, &panels[path], 0, &scratch));
+        ck_assert(tensor_panels_matmul(out[path].view, a.view, &panels[path], 0, &scratch));
     if (both) {
         ck_assert(memcmp(out[0].view.data, out[1].view.data, sizeof(float) * M * N) == 0);
         ck_assert(memcmp(gradient[0].view.data, gradient[1].view.data, sizeof(float) * N * K) == 0);
     }
     for (int path = 0; path < 2; path++) {
-        panels_free(&panels[path]);
+        tensor_panels_free(&panels[path]);
         free(out[path].block), free(gradient[path].block);
     }
     free(a.block), free(b.block), free(dy.block);
@@ -452,13 +452,13 @@ END_TEST
 
 START_TEST(a_kernel_that_is_not_there_is_refused)
 {
-    ck_assert(!panels_set_kernel("abacus"));
-    ck_assert_ptr_eq(panels_kernel(), best);
+    ck_assert(!tensor_panels_set_kernel("abacus"));
+    ck_assert_ptr_eq(tensor_panels_kernel(), best);
 }
 END_TEST
 
 typedef struct Job {
-    const Panels *panels;
+    const TensorPanels *panels;
     Tensor a, dy, out, gradient;
     bool done;
 } Job;
@@ -466,14 +466,14 @@ typedef struct Job {
 static void *run_job(void *argument)
 {
     Job *job = argument;
-    Arena own;
-    arena_init(&own, 0);
-    PanelsPair pair = {job->dy, job->a};
+    TensorArena own;
+    tensor_arena_init(&own, 0);
+    TensorPanelsPair pair = {job->dy, job->a};
     job->done = true;
     for (int i = 0; i < 5; i++)
-        job->done = job->done && panels_matmul(job->out, job->a, job->panels, 0, &own) &&
-                    panels_accumulate(job->gradient, &pair, 1, 0, &own);
-    arena_free(&own);
+        job->done = job->done && tensor_panels_matmul(job->out, job->a, job->panels, 0, &own) &&
+                    tensor_panels_accumulate(job->gradient, &pair, 1, 0, &own);
+    tensor_arena_free(&own);
     return NULL;
 }
 
@@ -484,7 +484,7 @@ START_TEST(threads_with_their_own_scratch_share_panels)
         return;
     Matrix a = matrix_new(M, K, BY_ROWS), b = matrix_new(K, N, BY_ROWS), dy = matrix_new(M, N, BY_ROWS);
     Matrix out[THREADS], gradient[THREADS];
-    Panels panels = pack(b.view);
+    TensorPanels panels = pack(b.view);
     Job jobs[THREADS];
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
@@ -503,7 +503,7 @@ START_TEST(threads_with_their_own_scratch_share_panels)
     }
     for (int i = 0; i < THREADS; i++)
         free(out[i].block), free(gradient[i].block);
-    panels_free(&panels);
+    tensor_panels_free(&panels);
     free(a.block), free(b.block), free(dy.block);
 }
 END_TEST
@@ -515,36 +515,36 @@ START_TEST(what_does_not_fit_is_refused)
     if (!take_path(_i))
         return;
     Matrix a = matrix_new(3, 4, BY_ROWS), b = matrix_new(4, 5, BY_ROWS), out = matrix_new(3, 5, BY_ROWS);
-    Panels none = {0}, panels = pack(b.view);
+    TensorPanels none = {0}, panels = pack(b.view);
     Tensor wrong;
     float *before = copy_of(&out);
-    ck_assert(!panels_matmul(out.view, a.view, &none, 0, &scratch));
-    ck_assert(!panels_matmul(rows_of(out.view, 0, 2), a.view, &panels, 0, &scratch));
-    ck_assert(!panels_matmul(out.view, transposed(a.view), &panels, 0, &scratch));
-    ck_assert(!panels_matmul(a.view, a.view, &panels, 0, &scratch));
+    ck_assert(!tensor_panels_matmul(out.view, a.view, &none, 0, &scratch));
+    ck_assert(!tensor_panels_matmul(rows_of(out.view, 0, 2), a.view, &panels, 0, &scratch));
+    ck_assert(!tensor_panels_matmul(out.view, transposed(a.view), &panels, 0, &scratch));
+    ck_assert(!tensor_panels_matmul(a.view, a.view, &panels, 0, &scratch));
     for (int axis = 0; axis < 2; axis++) {
         wrong = out.view, wrong.strides[axis] = 0;
-        ck_assert(!panels_matmul(wrong, a.view, &panels, 0, &scratch));
+        ck_assert(!tensor_panels_matmul(wrong, a.view, &panels, 0, &scratch));
     }
-    wrong = out.view, wrong.dtype = DTYPE_I32;
-    ck_assert(!panels_matmul(wrong, a.view, &panels, 0, &scratch));
-    wrong = a.view, wrong.dtype = DTYPE_F64;
-    ck_assert(!panels_matmul(out.view, wrong, &panels, 0, &scratch));
-    wrong.dtype = DTYPE_NONE;
-    ck_assert(!panels_matmul(out.view, wrong, &panels, 0, &scratch));
+    wrong = out.view, wrong.dtype = TENSOR_I32;
+    ck_assert(!tensor_panels_matmul(wrong, a.view, &panels, 0, &scratch));
+    wrong = a.view, wrong.dtype = TENSOR_F64;
+    ck_assert(!tensor_panels_matmul(out.view, wrong, &panels, 0, &scratch));
+    wrong.dtype = TENSOR_DTYPE_NONE;
+    ck_assert(!tensor_panels_matmul(out.view, wrong, &panels, 0, &scratch));
     wrong = a.view, wrong.ndim = 3, wrong.shape[2] = 1;
-    ck_assert(!panels_matmul(out.view, wrong, &panels, 0, &scratch));
-    wrong = b.view, wrong.dtype = DTYPE_F64;
-    ck_assert(!panels_pack(&panels, wrong));
+    ck_assert(!tensor_panels_matmul(out.view, wrong, &panels, 0, &scratch));
+    wrong = b.view, wrong.dtype = TENSOR_F64;
+    ck_assert(!tensor_panels_pack(&panels, wrong));
     wrong = b.view, wrong.ndim = 1;
-    ck_assert(!panels_pack(&panels, wrong));
+    ck_assert(!tensor_panels_pack(&panels, wrong));
     ck_assert(memcmp(before, out.block, out.size * sizeof(float)) == 0);
     /* A stride 0 on an axis of one element is no broadcast; and the panels are still the old ones. */
     wrong = rows_of(out.view, 0, 1), wrong.strides[0] = 0;
-    ck_assert(panels_matmul(wrong, rows_of(a.view, 0, 1), &panels, 0, &scratch));
-    panels_free(&panels);
+    ck_assert(tensor_panels_matmul(wrong, rows_of(a.view, 0, 1), &panels, 0, &scratch));
+    tensor_panels_free(&panels);
     ck_assert_ptr_null(panels.data);
-    panels_free(&panels);
+    tensor_panels_free(&panels);
     free(before), free(a.block), free(b.block), free(out.block);
 }
 END_TEST
@@ -554,27 +554,27 @@ START_TEST(pairs_that_do_not_fit_are_refused)
     if (!take_path(_i))
         return;
     Matrix dy = matrix_new(6, 3, BY_ROWS), x = matrix_new(6, 4, BY_ROWS), out = matrix_new(3, 4, BY_ROWS);
-    PanelsPair pairs[2] = {{dy.view, x.view}, {dy.view, x.view}};
+    TensorPanelsPair pairs[2] = {{dy.view, x.view}, {dy.view, x.view}};
     float *before = copy_of(&out);
     Tensor wrong = out.view;
-    ck_assert(!panels_accumulate(transposed(out.view), pairs, 2, 0, &scratch));
-    ck_assert(!panels_accumulate(out.view, pairs, -1, 0, &scratch));
+    ck_assert(!tensor_panels_accumulate(transposed(out.view), pairs, 2, 0, &scratch));
+    ck_assert(!tensor_panels_accumulate(out.view, pairs, -1, 0, &scratch));
     wrong.strides[0] = 0;
-    ck_assert(!panels_accumulate(wrong, pairs, 2, 0, &scratch));
-    wrong = out.view, wrong.dtype = DTYPE_F64;
-    ck_assert(!panels_accumulate(wrong, pairs, 2, 0, &scratch));
+    ck_assert(!tensor_panels_accumulate(wrong, pairs, 2, 0, &scratch));
+    wrong = out.view, wrong.dtype = TENSOR_F64;
+    ck_assert(!tensor_panels_accumulate(wrong, pairs, 2, 0, &scratch));
     pairs[1].x = rows_of(x.view, 0, 5);
-    ck_assert(!panels_accumulate(out.view, pairs, 2, 0, &scratch));
+    ck_assert(!tensor_panels_accumulate(out.view, pairs, 2, 0, &scratch));
     pairs[1].x = dy.view;
-    ck_assert(!panels_accumulate(out.view, pairs, 2, 0, &scratch));
-    pairs[1] = (PanelsPair){x.view, x.view};
-    ck_assert(!panels_accumulate(out.view, pairs, 2, 0, &scratch));
-    pairs[1] = (PanelsPair){dy.view, x.view};
-    pairs[1].dy.dtype = DTYPE_I32;
-    ck_assert(!panels_accumulate(out.view, pairs, 2, 0, &scratch));
-    pairs[1] = (PanelsPair){dy.view, x.view};
+    ck_assert(!tensor_panels_accumulate(out.view, pairs, 2, 0, &scratch));
+    pairs[1] = (TensorPanelsPair){x.view, x.view};
+    ck_assert(!tensor_panels_accumulate(out.view, pairs, 2, 0, &scratch));
+    pairs[1] = (TensorPanelsPair){dy.view, x.view};
+    pairs[1].dy.dtype = TENSOR_I32;
+    ck_assert(!tensor_panels_accumulate(out.view, pairs, 2, 0, &scratch));
+    pairs[1] = (TensorPanelsPair){dy.view, x.view};
     pairs[1].x.ndim = 0;
-    ck_assert(!panels_accumulate(out.view, pairs, 2, 0, &scratch));
+    ck_assert(!tensor_panels_accumulate(out.view, pairs, 2, 0, &scratch));
     ck_assert(memcmp(before, out.block, out.size * sizeof(float)) == 0);
     free(before), free(dy.block), free(x.block), free(out.block);
 }
@@ -587,45 +587,45 @@ START_TEST(without_memory_all_fail_and_nothing_is_written)
     Matrix a = matrix_new(9, 300, BY_ROWS), b = matrix_new(300, 50, BY_ROWS),
            out = matrix_new(9, 50, BY_ROWS);
     Matrix small = matrix_new(300, 4, BY_ROWS), few = matrix_new(9, 4, BY_ROWS);
-    PanelsPair pair = {out.view, a.view};
+    TensorPanelsPair pair = {out.view, a.view};
     Matrix gradient = matrix_new(50, 300, BY_ROWS);
     float *before = copy_of(&gradient);
-    int64_t live = mem_stats().live_blocks;
-    Panels panels = {0};
-    mem_fail_at(0, 0);
-    ck_assert(!panels_pack(&panels, b.view));
+    int64_t live = reel_mem_stats().live_blocks;
+    TensorPanels panels = {0};
+    reel_mem_fail_at(0, 0);
+    ck_assert(!tensor_panels_pack(&panels, b.view));
     ck_assert_ptr_null(panels.data);
     panels = pack(small.view);
-    mem_fail_at(0, 0);
-    ck_assert(!panels_pack(&panels, b.view));
-    mem_fail_at(-1, 0);
-    ck_assert(panels_matmul(few.view, a.view, &panels, 0, &scratch)); /* the old ones are whole */
-    panels_free(&panels);
-    arena_free(&scratch);
+    reel_mem_fail_at(0, 0);
+    ck_assert(!tensor_panels_pack(&panels, b.view));
+    reel_mem_fail_at(-1, 0);
+    ck_assert(tensor_panels_matmul(few.view, a.view, &panels, 0, &scratch)); /* the old ones are whole */
+    tensor_panels_free(&panels);
+    tensor_arena_free(&scratch);
 
-    arena_init(&scratch, 64); /* so small that every block is a chunk of its own */
+    tensor_arena_init(&scratch, 64); /* so small that every block is a chunk of its own */
     panels = pack(b.view);
     bool done = false;
     int failures = 0;
-    for (int n = 0; !done; n++, arena_free(&scratch)) {
-        mem_fail_at(n, 1);
-        done = panels_accumulate(gradient.view, &pair, 1, 0.5, &scratch);
-        mem_fail_at(-1, 0);
+    for (int n = 0; !done; n++, tensor_arena_free(&scratch)) {
+        reel_mem_fail_at(n, 1);
+        done = tensor_panels_accumulate(gradient.view, &pair, 1, 0.5, &scratch);
+        reel_mem_fail_at(-1, 0);
         ck_assert_uint_eq(scratch.used, 0);
         failures += !done;
         if (!done)
             ck_assert(memcmp(before, gradient.block, gradient.size * sizeof(float)) == 0);
     }
     ck_assert_int_ge(failures, 2);
-    mem_fail_at(0, 1);
+    reel_mem_fail_at(0, 1);
     memcpy(before, out.block, 450 * sizeof(float));
-    ck_assert(!panels_matmul(out.view, a.view, &panels, 0.5, &scratch));
-    mem_fail_at(-1, 0);
+    ck_assert(!tensor_panels_matmul(out.view, a.view, &panels, 0.5, &scratch));
+    reel_mem_fail_at(-1, 0);
     ck_assert(memcmp(before, out.block, 450 * sizeof(float)) == 0);
-    ck_assert(panels_matmul(out.view, a.view, &panels, 0.5, &scratch));
-    arena_free(&scratch);
-    panels_free(&panels);
-    ck_assert_int_eq(mem_stats().live_blocks, live);
+    ck_assert(tensor_panels_matmul(out.view, a.view, &panels, 0.5, &scratch));
+    tensor_arena_free(&scratch);
+    tensor_panels_free(&panels);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     free(before), free(a.block), free(b.block), free(out.block);
     free(small.block), free(few.block), free(gradient.block);
 }
@@ -638,18 +638,18 @@ START_TEST(a_steady_state_allocates_nothing)
     Matrix a = matrix_new(64, 300, BY_ROWS), b = matrix_new(300, 50, BY_ROWS),
            out = matrix_new(64, 50, BY_ROWS);
     Matrix gradient = matrix_new(50, 300, BY_ROWS);
-    PanelsPair pair = {out.view, a.view};
-    Panels panels = {0};
+    TensorPanelsPair pair = {out.view, a.view};
+    TensorPanels panels = {0};
     uint64_t calls = 0;
     for (int round = 0; round < 4; round++) {
-        ck_assert(panels_pack(&panels, b.view));
-        ck_assert(panels_matmul(out.view, a.view, &panels, 0, &scratch));
-        ck_assert(panels_accumulate(gradient.view, &pair, 1, 0, &scratch));
+        ck_assert(tensor_panels_pack(&panels, b.view));
+        ck_assert(tensor_panels_matmul(out.view, a.view, &panels, 0, &scratch));
+        ck_assert(tensor_panels_accumulate(gradient.view, &pair, 1, 0, &scratch));
         if (round == 0)
-            calls = mem_stats().calls;
+            calls = reel_mem_stats().calls;
     }
-    ck_assert_uint_eq(mem_stats().calls, calls);
-    panels_free(&panels);
+    ck_assert_uint_eq(reel_mem_stats().calls, calls);
+    tensor_panels_free(&panels);
     free(a.block), free(b.block), free(out.block), free(gradient.block);
 }
 END_TEST

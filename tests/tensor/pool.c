@@ -11,7 +11,7 @@ static atomic_int calls[MOST + 1], running;
 
 static void teardown(void)
 {
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static void note(void *context, int task)
@@ -21,14 +21,14 @@ static void note(void *context, int task)
     atomic_fetch_sub(&running, 1);
 }
 
-/* On `pool`, which may be NULL: each task once, and all of them before pool_run() returns. */
-static void run_each(Pool *pool)
+/* On `pool`, which may be NULL: each task once, and all of them before tensor_pool_run() returns. */
+static void run_each(TensorPool *pool)
 {
     static const int counts[] = {0, 1, 2, 3, 63, 64, 65, 128, MOST};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         int amount = 7;
         memset(calls, 0, sizeof calls);
-        pool_run(pool, note, &amount, counts[i]);
+        tensor_pool_run(pool, note, &amount, counts[i]);
         ck_assert_int_eq(atomic_load(&running), 0);
         for (int task = 0; task <= MOST; task++)
             ck_assert_int_eq(atomic_load(&calls[task]), task < counts[i] ? 7 : 0);
@@ -38,17 +38,17 @@ static void run_each(Pool *pool)
 START_TEST(each_task_is_run_once)
 {
     run_each(NULL);
-    ck_assert_int_eq(pool_threads(NULL), 1);
+    ck_assert_int_eq(tensor_pool_threads(NULL), 1);
     for (int threads = 0; threads <= 5; threads++) {
-        Pool *pool = pool_new(threads);
+        TensorPool *pool = tensor_pool_new(threads);
         ck_assert_ptr_nonnull(pool);
-        ck_assert_int_eq(pool_threads(pool), threads ? threads : 1);
+        ck_assert_int_eq(tensor_pool_threads(pool), threads ? threads : 1);
         for (int round = 0; round < 4; round++)
             run_each(pool);
-        pool_free(pool);
+        tensor_pool_free(pool);
     }
-    pool_free(NULL);
-    ck_assert_int_ge(pool_processors(), 1);
+    tensor_pool_free(NULL);
+    ck_assert_int_ge(tensor_pool_processors(), 1);
 }
 END_TEST
 

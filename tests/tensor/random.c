@@ -23,7 +23,7 @@ START_TEST(known_answers)
     for (int i = 0; i < 3; i++) {
         const uint32_t *r = rows[i];
         uint32_t out[4];
-        random_block(join(r[4], r[5]), join(r[2], r[3]), join(r[0], r[1]), out);
+        tensor_random_block(join(r[4], r[5]), join(r[2], r[3]), join(r[0], r[1]), out);
         for (int j = 0; j < 4; j++)
             ck_assert_uint_eq(out[j], r[6 + j]);
     }
@@ -32,43 +32,43 @@ END_TEST
 
 START_TEST(a_name_makes_a_stream)
 {
-    ck_assert_uint_eq(random_stream(""), 0xcbf29ce484222325u);
-    ck_assert_uint_eq(random_stream("a"), 0xaf63dc4c8601ec8cu);
-    ck_assert_uint_eq(random_stream("foobar"), 0x85944171f73967e8u);
+    ck_assert_uint_eq(tensor_random_stream(""), 0xcbf29ce484222325u);
+    ck_assert_uint_eq(tensor_random_stream("a"), 0xaf63dc4c8601ec8cu);
+    ck_assert_uint_eq(tensor_random_stream("foobar"), 0x85944171f73967e8u);
 }
 END_TEST
 
 START_TEST(numbers_are_the_blocks_in_order_and_any_position_can_be_returned_to)
 {
-    Random random = random_new(7, 9);
+    TensorRandom random = tensor_random_new(7, 9);
     uint32_t drawn[40], block[4];
     for (int i = 0; i < 40; i++)
-        drawn[i] = random_u32(&random);
+        drawn[i] = tensor_random_u32(&random);
     ck_assert_uint_eq(random.counter, 40);
     for (int i = 0; i < 40; i++) {
-        random_block(7, 9, (uint64_t)i / 4, block);
+        tensor_random_block(7, 9, (uint64_t)i / 4, block);
         ck_assert_uint_eq(drawn[i], block[i % 4]);
     }
     for (int i = 39; i >= 0; i--) {
         random.counter = (uint64_t)i;
-        ck_assert_uint_eq(random_u32(&random), drawn[i]);
+        ck_assert_uint_eq(tensor_random_u32(&random), drawn[i]);
     }
     /* However they are asked for, and from whatever position. */
     for (uint64_t at = 0; at < 8; at++) {
-        Random pair = random, four = random;
+        TensorRandom pair = random, four = random;
         pair.counter = four.counter = at;
-        ck_assert_double_eq(random_uniform_f64(&pair),
+        ck_assert_double_eq(tensor_random_uniform_f64(&pair),
                             (drawn[at] * 0x1p21 + (drawn[at + 1] >> 11)) * 0x1p-53);
         ck_assert_uint_eq(pair.counter, at + 2);
-        double first = random_uniform_f64(&four), second = random_uniform_f64(&four);
+        double first = tensor_random_uniform_f64(&four), second = tensor_random_uniform_f64(&four);
         ck_assert_uint_eq(four.counter, at + 4);
         four.counter = at;
         double normal = sqrt(-2 * log(1 - first)) * cos(2 * 3.141592653589793 * second);
-        ck_assert_double_eq_tol(random_normal(&four), normal, 1e-14);
+        ck_assert_double_eq_tol(tensor_random_normal(&four), normal, 1e-14);
     }
-    Random other_stream = random_new(7, 10), other_seed = random_new(8, 9);
-    ck_assert_uint_ne(random_u32(&other_stream), drawn[0]);
-    ck_assert_uint_ne(random_u32(&other_seed), drawn[0]);
+    TensorRandom other_stream = tensor_random_new(7, 10), other_seed = tensor_random_new(8, 9);
+    ck_assert_uint_ne(tensor_random_u32(&other_stream), drawn[0]);
+    ck_assert_uint_ne(tensor_random_u32(&other_seed), drawn[0]);
 }
 END_TEST
 
@@ -87,19 +87,19 @@ static void check_even(const int *count)
 
 START_TEST(uniform_numbers_are_even_and_below_one)
 {
-    Random random = random_new(1, 2);
+    TensorRandom random = tensor_random_new(1, 2);
     int single[BINS] = {0}, twice[BINS] = {0}, pairs[BINS] = {0}, below[BINS] = {0};
     int previous = 0, inside = 0;
     for (int i = 0; i < DRAWS; i++) {
-        float x = random_uniform(&random);
-        double y = random_uniform_f64(&random);
+        float x = tensor_random_uniform(&random);
+        double y = tensor_random_uniform_f64(&random);
         inside += x >= 0 && x < 1 && y >= 0 && y < 1;
         int bin = (int)(x * BINS);
         single[bin]++;
         twice[(int)(y * BINS)]++;
         pairs[(bin / 8) * 8 + previous / 8]++;
         previous = bin;
-        below[random_below(&random, BINS)]++;
+        below[tensor_random_below(&random, BINS)]++;
     }
     ck_assert_int_eq(inside, DRAWS);
     check_even(single);
@@ -111,10 +111,10 @@ END_TEST
 
 START_TEST(doubles_fill_53_bits)
 {
-    Random random = random_new(3, 0);
+    TensorRandom random = tensor_random_new(3, 0);
     uint64_t any = 0, all = UINT64_MAX;
     for (int i = 0; i < 1000; i++) {
-        uint64_t bits = (uint64_t)(random_uniform_f64(&random) * 0x1p53);
+        uint64_t bits = (uint64_t)(tensor_random_uniform_f64(&random) * 0x1p53);
         any |= bits;
         all &= bits;
     }
@@ -126,28 +126,28 @@ END_TEST
 /* A bound of 3/4 of the range, where a plain remainder would draw the lower third twice as often. */
 START_TEST(below_has_no_bias)
 {
-    Random random = random_new(4, 0);
+    TensorRandom random = tensor_random_new(4, 0);
     uint32_t bound = 3u << 30;
     int low = 0, inside = 0;
     for (int i = 0; i < DRAWS; i++) {
-        uint32_t x = random_below(&random, bound);
+        uint32_t x = tensor_random_below(&random, bound);
         inside += x < bound;
         low += x < bound / 3;
     }
     ck_assert_int_eq(inside, DRAWS);
     ck_assert_double_lt(fabs(low - DRAWS / 3.0), 4.5 * sqrt(DRAWS * 2 / 9.0));
     for (int i = 0; i < 100; i++)
-        ck_assert_uint_eq(random_below(&random, 1), 0);
+        ck_assert_uint_eq(tensor_random_below(&random, 1), 0);
 }
 END_TEST
 
 START_TEST(normal_numbers_have_their_moments)
 {
-    Random random = random_new(5, 0);
+    TensorRandom random = tensor_random_new(5, 0);
     double sum[4] = {0}, previous = 0, lag = 0;
     int beyond_2 = 0, finite = 0;
     for (int i = 0; i < DRAWS; i++) {
-        double x = random_normal(&random), power = 1;
+        double x = tensor_random_normal(&random), power = 1;
         finite += isfinite(x) != 0;
         for (int k = 0; k < 4; k++)
             sum[k] += power *= x;
@@ -167,20 +167,20 @@ END_TEST
 
 START_TEST(permutations_are_permutations_and_all_as_likely)
 {
-    Random random = random_new(6, 0);
+    TensorRandom random = tensor_random_new(6, 0);
     int32_t p[1000];
     bool seen[1000] = {false};
-    random_permutation(&random, p, 1000);
+    tensor_random_permutation(&random, p, 1000);
     for (int i = 0; i < 1000; i++) {
         ck_assert(p[i] >= 0 && p[i] < 1000 && !seen[p[i]]);
         seen[p[i]] = true;
     }
-    random_permutation(&random, p, 0);
-    random_permutation(&random, p, 1);
+    tensor_random_permutation(&random, p, 0);
+    tensor_random_permutation(&random, p, 1);
     ck_assert_int_eq(p[0], 0);
     int count[24] = {0};
     for (int i = 0; i < 24000; i++) {
-        random_permutation(&random, p, 4);
+        tensor_random_permutation(&random, p, 4);
         int index = p[0] * 6 + (p[1] - (p[1] > p[0])) * 2 + (p[2] > p[3]);
         count[index]++;
     }
@@ -193,7 +193,8 @@ END_TEST
 
 /* ---- Tensors ---- */
 
-static Tensor view(void *data, Dtype dtype, int64_t rows, int64_t columns, int64_t row_stride, int64_t stride)
+static Tensor view(void *data, TensorDtype dtype, int64_t rows, int64_t columns, int64_t row_stride,
+                   int64_t stride)
 {
     return (Tensor){
         .data = data, .dtype = dtype, .ndim = 2, .shape = {rows, columns}, .strides = {row_stride, stride}};
@@ -204,19 +205,20 @@ START_TEST(filling_runs_in_c_order_through_any_strides)
     float plain[12], transposed[12];
     double wide[12];
     for (int normal = 0; normal < 2; normal++) {
-        void (*fill)(Random *, Tensor, double, double) = normal ? random_fill_normal : random_fill_uniform;
-        Random a = random_new(1, 1), b = a, c = a;
-        fill(&a, view(plain, DTYPE_F32, 3, 4, 4, 1), -2, 3);
-        fill(&b, view(transposed, DTYPE_F32, 3, 4, 1, 3), -2, 3);
-        fill(&c, view(wide + 11, DTYPE_F64, 3, 4, -4, -1), -2, 3);
+        void (*fill)(TensorRandom *, Tensor, double, double) =
+            normal ? tensor_random_fill_normal : tensor_random_fill_uniform;
+        TensorRandom a = tensor_random_new(1, 1), b = a, c = a;
+        fill(&a, view(plain, TENSOR_F32, 3, 4, 4, 1), -2, 3);
+        fill(&b, view(transposed, TENSOR_F32, 3, 4, 1, 3), -2, 3);
+        fill(&c, view(wide + 11, TENSOR_F64, 3, 4, -4, -1), -2, 3);
         ck_assert_uint_eq(a.counter, c.counter);
         for (int i = 0; i < 3; i++)
             for (int j = 0; j < 4; j++) {
                 ck_assert_float_eq(plain[i * 4 + j], transposed[j * 3 + i]);
                 ck_assert_float_eq(plain[i * 4 + j], (float)wide[11 - i * 4 - j]);
             }
-        Random d = random_new(1, 1);
-        double first = normal ? -2 + 3 * random_normal(&d) : -2 + 5 * random_uniform_f64(&d);
+        TensorRandom d = tensor_random_new(1, 1);
+        double first = normal ? -2 + 3 * tensor_random_normal(&d) : -2 + 5 * tensor_random_uniform_f64(&d);
         ck_assert_double_eq(wide[11], first);
     }
 }
@@ -228,13 +230,15 @@ START_TEST(filling_much_is_filling_one_after_another)
     enum { N = 5 * 65536 + 3 };
     float *x = malloc(N * sizeof *x);
     for (int normal = 0; normal < 2; normal++) {
-        Random a = random_new(7, 3), b;
-        random_u32(&a);
+        TensorRandom a = tensor_random_new(7, 3), b;
+        tensor_random_u32(&a);
         b = a;
-        (normal ? random_fill_normal : random_fill_uniform)(&a, view(x, DTYPE_F32, 1, N, N, 1), -2, 3);
+        (normal ? tensor_random_fill_normal : tensor_random_fill_uniform)(&a, view(x, TENSOR_F32, 1, N, N, 1),
+                                                                          -2, 3);
         for (int i = 0; i < N; i++) {
             float one;
-            (normal ? random_fill_normal : random_fill_uniform)(&b, view(&one, DTYPE_F32, 1, 1, 1, 1), -2, 3);
+            (normal ? tensor_random_fill_normal
+                    : tensor_random_fill_uniform)(&b, view(&one, TENSOR_F32, 1, 1, 1, 1), -2, 3);
             ck_assert_msg(x[i] == one, "element %d", i);
         }
         ck_assert_uint_eq(a.counter, b.counter);
@@ -245,15 +249,15 @@ END_TEST
 
 START_TEST(filling_scalars_nothing_and_the_wrong_type)
 {
-    Random random = random_new(1, 1);
+    TensorRandom random = tensor_random_new(1, 1);
     double one = 99;
-    random_fill_uniform(&random, (Tensor){.data = &one, .dtype = DTYPE_F64}, 0, 1);
+    tensor_random_fill_uniform(&random, (Tensor){.data = &one, .dtype = TENSOR_F64}, 0, 1);
     ck_assert(one >= 0 && one < 1);
     uint64_t counter = random.counter;
     int32_t integer = 5;
-    random_fill_uniform(&random, view(NULL, DTYPE_F32, 3, 0, 0, 1), 0, 1);
-    random_fill_uniform(&random, (Tensor){.dtype = DTYPE_NONE}, 0, 1);
-    random_fill_normal(&random, (Tensor){.data = &integer, .dtype = DTYPE_I32}, 0, 1);
+    tensor_random_fill_uniform(&random, view(NULL, TENSOR_F32, 3, 0, 0, 1), 0, 1);
+    tensor_random_fill_uniform(&random, (Tensor){.dtype = TENSOR_DTYPE_NONE}, 0, 1);
+    tensor_random_fill_normal(&random, (Tensor){.data = &integer, .dtype = TENSOR_I32}, 0, 1);
     ck_assert_int_eq(integer, 5);
     ck_assert_uint_eq(random.counter, counter);
 }
@@ -263,10 +267,10 @@ END_TEST
 /* Of 2^32 numbers four fall to every three of the bound: without rejection one of the three gets two. */
 START_TEST(a_bound_that_does_not_divide_the_numbers_is_met_evenly)
 {
-    Random random = random_new(8, 0);
+    TensorRandom random = tensor_random_new(8, 0);
     int counts[3] = {0};
     for (int i = 0; i < 6000; i++) {
-        uint32_t value = random_below(&random, 0xC0000000u);
+        uint32_t value = tensor_random_below(&random, 0xC0000000u);
         ck_assert_uint_lt(value, 0xC0000000u);
         counts[value % 3]++;
     }
@@ -278,9 +282,9 @@ END_TEST
 START_TEST(rounding_never_reaches_the_upper_end)
 {
     float x[64];
-    Random random = random_new(1, 1);
+    TensorRandom random = tensor_random_new(1, 1);
     float high = nextafterf(1.0f, 2.0f);
-    random_fill_uniform(&random, view(x, DTYPE_F32, 8, 8, 8, 1), 1.0, high);
+    tensor_random_fill_uniform(&random, view(x, TENSOR_F32, 8, 8, 8, 1), 1.0, high);
     for (int i = 0; i < 64; i++)
         ck_assert_float_eq(x[i], 1.0f);
 }

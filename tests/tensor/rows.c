@@ -5,23 +5,23 @@
 #include <math.h>
 #include <string.h>
 
-static Arena arena;
+static TensorArena arena;
 static TestRandom rng;
 
 static void setup(void)
 {
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     rng.state = 5;
 }
 
 static void teardown(void)
 {
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
 /* A table [V, ...], an index [N] into it, and rows [N, ...], in random layouts. */
 typedef struct Case {
-    Dtype dtype;
+    TensorDtype dtype;
     int ndim;
     int64_t row_shape[TENSOR_MAX_DIMS]; /* shape[0] is the number of rows */
     int64_t table_shape[TENSOR_MAX_DIMS];
@@ -30,7 +30,7 @@ typedef struct Case {
 
 static Case random_case(void)
 {
-    Case c = {.dtype = test_below(&rng, 2) ? DTYPE_F32 : DTYPE_F64};
+    Case c = {.dtype = test_below(&rng, 2) ? TENSOR_F32 : TENSOR_F64};
     c.ndim = test_shape(&rng, 1, 3, 6, c.row_shape);
     if (c.ndim == 2 && test_below(&rng, 2))
         c.row_shape[1] = 1 + test_below(&rng, 70);
@@ -38,7 +38,7 @@ static Case random_case(void)
     c.table_shape[0] = test_below(&rng, 8);
     if (c.table_shape[0] == 0)
         c.row_shape[0] = 0;
-    c.index = test_tensor(&arena, &rng, (TestLayout)test_below(&rng, 3), DTYPE_I32, 1, c.row_shape);
+    c.index = test_tensor(&arena, &rng, (TestLayout)test_below(&rng, 3), TENSOR_I32, 1, c.row_shape);
     for (int64_t n = 0; n < c.row_shape[0]; n++)
         tensor_set(&c.index, &n, (double)test_below(&rng, c.table_shape[0]));
     return c;
@@ -61,7 +61,7 @@ START_TEST(gathered_rows_are_those_of_the_table)
             from[0] = (int64_t)tensor_get(&c.index, index);
             ck_assert_double_eq(tensor_get(&out, index), tensor_get(&table, from));
         }
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -86,7 +86,7 @@ START_TEST(scattered_rows_are_added_in_their_order)
         ck_assert(tensor_scatter_add_rows(table, rows, c.index));
         ck_assert(test_outside_is_unchanged(&block, table));
         ck_assert(tensor_equal(table, expected)); /* all bits: the order is part of the contract */
-        arena_reset(&arena);
+        tensor_arena_reset(&arena);
     }
 }
 END_TEST
@@ -94,12 +94,12 @@ END_TEST
 START_TEST(an_index_out_of_range_is_found_before_anything_is_written)
 {
     const int32_t bad[] = {-1, 4, INT32_MIN, INT32_MAX};
-    Tensor table = tensor_full(&arena, DTYPE_F32, SHAPE(4, 2), 1),
-           rows = tensor_full(&arena, DTYPE_F32, SHAPE(3, 2), 2);
+    Tensor table = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(4, 2), 1),
+           rows = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(3, 2), 2);
     Tensor table_before = tensor_copy(&arena, table), rows_before = tensor_copy(&arena, rows);
     for (int i = 0; i < 4; i++)
         for (int64_t place = 0; place < 3; place++) {
-            Tensor index = tensor_zeros(&arena, DTYPE_I32, SHAPE(3));
+            Tensor index = tensor_zeros(&arena, TENSOR_I32, TENSOR_SHAPE(3));
             ck_assert_int_eq(tensor_index_out_of_range(index, 4), -1);
             tensor_i32(index)[place] = bad[i];
             ck_assert_int_eq(tensor_index_out_of_range(index, 4), place);
@@ -109,19 +109,19 @@ START_TEST(an_index_out_of_range_is_found_before_anything_is_written)
                       !tensor_scatter_add_rows(table, rows, index));
         }
     ck_assert(tensor_equal(table, table_before) && tensor_equal(rows, rows_before));
-    Tensor none = tensor_zeros(&arena, DTYPE_I32, SHAPE(0));
+    Tensor none = tensor_zeros(&arena, TENSOR_I32, TENSOR_SHAPE(0));
     ck_assert_int_eq(tensor_index_out_of_range(none, 0), -1);
 }
 END_TEST
 
 START_TEST(what_does_not_fit_is_refused)
 {
-    Tensor table = tensor_full(&arena, DTYPE_F32, SHAPE(4, 2), 1),
-           rows = tensor_full(&arena, DTYPE_F32, SHAPE(3, 2), 2);
-    Tensor index = tensor_zeros(&arena, DTYPE_I32, SHAPE(3)), bad = tensor_invalid();
+    Tensor table = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(4, 2), 1),
+           rows = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(3, 2), 2);
+    Tensor index = tensor_zeros(&arena, TENSOR_I32, TENSOR_SHAPE(3)), bad = tensor_invalid();
     Tensor wrong[] = {bad,
-                      tensor_cast(&arena, rows, DTYPE_F64),
-                      tensor_cast(&arena, rows, DTYPE_I32),
+                      tensor_cast(&arena, rows, TENSOR_F64),
+                      tensor_cast(&arena, rows, TENSOR_I32),
                       tensor_slice(rows, 0, 0, 2, 1),
                       tensor_slice(rows, 1, 0, 1, 1),
                       tensor_select(rows, 1, 0),
@@ -129,21 +129,21 @@ START_TEST(what_does_not_fit_is_refused)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert(!tensor_gather_rows(wrong[i], table, index) &&
                   !tensor_scatter_add_rows(table, wrong[i], index));
-    Tensor indices[] = {bad, tensor_cast(&arena, index, DTYPE_F32), tensor_unsqueeze(index, 0),
-                        tensor_zeros(&arena, DTYPE_I32, SHAPE(2))};
+    Tensor indices[] = {bad, tensor_cast(&arena, index, TENSOR_F32), tensor_unsqueeze(index, 0),
+                        tensor_zeros(&arena, TENSOR_I32, TENSOR_SHAPE(2))};
     for (size_t i = 0; i < sizeof indices / sizeof indices[0]; i++)
         ck_assert(!tensor_gather_rows(rows, table, indices[i]) &&
                   !tensor_scatter_add_rows(table, rows, indices[i]));
     ck_assert(!tensor_gather_rows(rows, bad, index) && !tensor_scatter_add_rows(bad, rows, index));
     Tensor one = tensor_slice(table, 0, 0, 1, 1);
-    ck_assert(!tensor_gather_rows(tensor_expand(one, SHAPE(3, 2)), table, index));
-    ck_assert(!tensor_scatter_add_rows(tensor_expand(one, SHAPE(4, 2)), rows, index));
-    ck_assert(tensor_equal(table, tensor_full(&arena, DTYPE_F32, SHAPE(4, 2), 1)));
-    Tensor scalar = tensor_zeros(&arena, DTYPE_F32, 0, NULL);
+    ck_assert(!tensor_gather_rows(tensor_expand(one, TENSOR_SHAPE(3, 2)), table, index));
+    ck_assert(!tensor_scatter_add_rows(tensor_expand(one, TENSOR_SHAPE(4, 2)), rows, index));
+    ck_assert(tensor_equal(table, tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(4, 2), 1)));
+    Tensor scalar = tensor_zeros(&arena, TENSOR_F32, 0, NULL);
     ck_assert(!tensor_gather_rows(scalar, scalar, index));
     /* No rows of an empty table are fine. */
-    Tensor none = tensor_zeros(&arena, DTYPE_F32, SHAPE(0, 2));
-    ck_assert(tensor_gather_rows(none, none, tensor_zeros(&arena, DTYPE_I32, SHAPE(0))));
+    Tensor none = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(0, 2));
+    ck_assert(tensor_gather_rows(none, none, tensor_zeros(&arena, TENSOR_I32, TENSOR_SHAPE(0))));
     ck_assert(!tensor_gather_rows(rows, none, index));
 }
 END_TEST

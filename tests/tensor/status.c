@@ -5,12 +5,12 @@
 
 START_TEST(a_message_is_one_line_whatever_it_quotes)
 {
-    Status status = status_failed("%s: byte %d", "a\nb\x1b[31m\t\x7f", 7);
-    ck_assert_int_eq(status.code, STATUS_FAILED);
+    ReelStatus status = reel_status_failed("%s: byte %d", "a\nb\x1b[31m\t\x7f", 7);
+    ck_assert_int_eq(status.code, REEL_STATUS_FAILED);
     ck_assert_str_eq(status.message, "a?b?[31m??: byte 7");
-    status = status_usage("--lr %s", "gr\xc3\xbc\xc3\x9f"
-                                     "e\r");
-    ck_assert_int_eq(status.code, STATUS_USAGE);
+    status = reel_status_usage("--lr %s", "gr\xc3\xbc\xc3\x9f"
+                                          "e\r");
+    ck_assert_int_eq(status.code, REEL_STATUS_USAGE);
     ck_assert_str_eq(status.message, "--lr gr\xc3\xbc\xc3\x9f"
                                      "e?");
 }
@@ -21,12 +21,12 @@ START_TEST(a_long_message_is_cut)
     char text[1000];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    Status status = status_failed("%s", text);
+    ReelStatus status = reel_status_failed("%s", text);
     ck_assert_uint_eq(strlen(status.message), sizeof status.message - 1);
-    status = status_no_memory(123, "the weights");
+    status = reel_status_no_memory(123, "the weights");
     ck_assert_str_eq(status.message, "out of memory: 123 bytes for the weights");
-    status = status_ok();
-    ck_assert(status_is_ok(&status));
+    status = reel_status_ok();
+    ck_assert(reel_status_is_ok(&status));
     ck_assert_str_eq(status.message, "");
 }
 END_TEST

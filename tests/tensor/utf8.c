@@ -10,10 +10,10 @@ START_TEST(every_code_point_survives_utf8)
             continue;
         char text[4];
         uint32_t back;
-        int size = utf8_encode(code, text);
-        bool fine = utf8_decode((const uint8_t *)text, (size_t)size, &back) == size && back == code;
+        int size = reel_utf8_encode(code, text);
+        bool fine = reel_utf8_decode((const uint8_t *)text, (size_t)size, &back) == size && back == code;
         /* Cut off, it is no character. */
-        fine = fine && (size == 1 || utf8_decode((const uint8_t *)text, (size_t)size - 1, &back) == 0);
+        fine = fine && (size == 1 || reel_utf8_decode((const uint8_t *)text, (size_t)size - 1, &back) == 0);
         if (!fine)
             ck_abort_msg("U+%04X", code);
     }
@@ -28,10 +28,10 @@ START_TEST(what_is_not_utf8_is_refused)
         "\xFF"};
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         uint32_t code;
-        ck_assert_int_eq(utf8_decode((const uint8_t *)broken[i], strlen(broken[i]), &code), 0);
-        ck_assert_uint_eq(utf8_valid(broken[i], strlen(broken[i])), 0);
+        ck_assert_int_eq(reel_utf8_decode((const uint8_t *)broken[i], strlen(broken[i]), &code), 0);
+        ck_assert_uint_eq(reel_utf8_valid(broken[i], strlen(broken[i])), 0);
     }
-    ck_assert_uint_eq(utf8_valid("ab\xC3\xA9\xC3", 5), 4);
+    ck_assert_uint_eq(reel_utf8_valid("ab\xC3\xA9\xC3", 5), 4);
 }
 END_TEST
 

@@ -26,11 +26,11 @@ static const struct {
     Unary *function;
     double (*exact)(double);
 } functions[] = {
-    {"exp", vmath_exp, exp},
-    {"log", vmath_log, log},
-    {"tanh", vmath_tanh, tanh},
-    {"sigmoid", vmath_sigmoid, sigmoid},
-    {"softplus", vmath_softplus, softplus},
+    {"exp", tensor_vmath_exp, exp},
+    {"log", tensor_vmath_log, log},
+    {"tanh", tensor_vmath_tanh, tanh},
+    {"sigmoid", tensor_vmath_sigmoid, sigmoid},
+    {"softplus", tensor_vmath_softplus, softplus},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
@@ -81,21 +81,21 @@ static bool all_are(const float *x, size_t n, float value)
 static void check_chunk(int f, const float *x, size_t n)
 {
     float first[CHUNK], out[CHUNK];
-    vmath_set_level(VMATH_PORTABLE);
+    tensor_vmath_set_level(TENSOR_VMATH_PORTABLE);
     functions[f].function(first, x, n);
     for (size_t i = 0; i < n; i++) {
         float want = (float)functions[f].exact(x[i]);
         if (ulps(first[i], want) > MAX_ULP) /* a passing ck_assert_msg is a system call */
             ck_abort_msg("%s(%a) = %a, not %a", functions[f].name, x[i], first[i], want);
     }
-    for (int level = VMATH_PORTABLE + 1; level < VMATH_LEVELS; level++) {
-        if (!vmath_set_level((VmathLevel)level))
+    for (int level = TENSOR_VMATH_PORTABLE + 1; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
             continue;
         functions[f].function(out, x, n);
         for (size_t i = 0; i < n; i++)
             if (memcmp(out + i, first + i, sizeof *out) != 0)
                 ck_abort_msg("%s(%a): %s gives %a, not %a", functions[f].name, x[i],
-                             vmath_level_name((VmathLevel)level), out[i], first[i]);
+                             tensor_vmath_level_name((TensorVmathLevel)level), out[i], first[i]);
     }
 }
 
@@ -175,8 +175,8 @@ START_TEST(special_values)
         {NAN, NAN, 1, 0, 0.5f, 0.5f, 0x1.136562p-2f},
         {NAN, NAN, INFINITY, 0, 0x1.62e430p-1f, 0x1.62e430p-1f, 0x1.40c7acp-2f},
     };
-    for (int level = 0; level < VMATH_LEVELS; level++) {
-        if (!vmath_set_level((VmathLevel)level))
+    for (int level = 0; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
             continue;
         for (int f = 0; f < FUNCTIONS; f++) {
             float out[7];
@@ -196,8 +196,8 @@ START_TEST(every_length_gives_the_same_and_stays_inside)
     float x[70], whole[70], out[71];
     fill(x, 70, 1, 4.0f);
     for (int f = 0; f < FUNCTIONS; f++)
-        for (int level = 0; level < VMATH_LEVELS; level++) {
-            if (!vmath_set_level((VmathLevel)level))
+        for (int level = 0; level < TENSOR_VMATH_LEVELS; level++) {
+            if (!tensor_vmath_set_level((TensorVmathLevel)level))
                 continue;
             functions[f].function(whole, x, 70);
             for (size_t n = 0; n <= 67; n++) {
@@ -224,15 +224,15 @@ START_TEST(add_and_axpy)
     float a[N], b[N], out[N + 1];
     fill(a, N, 1, 5);
     fill(b, N, 2, 5);
-    for (int level = 0; level < VMATH_LEVELS; level++) {
-        if (!vmath_set_level((VmathLevel)level))
+    for (int level = 0; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
             continue;
         for (size_t n = 0; n <= N; n++) {
             out[n] = 77;
-            vmath_add(out, a, b, n);
+            tensor_vmath_add(out, a, b, n);
             for (size_t i = 0; i < n; i++)
                 ck_assert_float_eq(out[i], a[i] + b[i]);
-            vmath_axpy(out, 0.3f, a, n);
+            tensor_vmath_axpy(out, 0.3f, a, n);
             for (size_t i = 0; i < n; i++)
                 ck_assert_float_eq(out[i], fmaf(0.3f, a[i], a[i] + b[i]));
             ck_assert_float_eq(out[n], 77);
@@ -252,14 +252,14 @@ START_TEST(sums)
             sum += (long double)x[i];
             squares += (long double)x[i] * x[i];
         }
-        vmath_set_level(VMATH_PORTABLE);
-        double first = vmath_sum(x, n), first_squares = vmath_sum_of_squares(x, n);
+        tensor_vmath_set_level(TENSOR_VMATH_PORTABLE);
+        double first = tensor_vmath_sum(x, n), first_squares = tensor_vmath_sum_of_squares(x, n);
         ck_assert_double_eq_tol(first, (double)sum, 1e-8);
         ck_assert_double_eq_tol(first_squares, (double)squares, 1e-12 * (double)squares + 1e-300);
-        for (int level = 1; level < VMATH_LEVELS; level++)
-            if (vmath_set_level((VmathLevel)level)) {
-                ck_assert_double_eq(vmath_sum(x, n), first);
-                ck_assert_double_eq(vmath_sum_of_squares(x, n), first_squares);
+        for (int level = 1; level < TENSOR_VMATH_LEVELS; level++)
+            if (tensor_vmath_set_level((TensorVmathLevel)level)) {
+                ck_assert_double_eq(tensor_vmath_sum(x, n), first);
+                ck_assert_double_eq(tensor_vmath_sum_of_squares(x, n), first_squares);
             }
     }
 }
@@ -275,22 +275,22 @@ START_TEST(the_environment_chooses_the_version)
     }
     setenv("REEL_VMATH", _i == 0 ? "portable" : "no such version", 1);
     if (_i == 0) {
-        ck_assert_int_eq(vmath_level(), VMATH_PORTABLE);
+        ck_assert_int_eq(tensor_vmath_level(), TENSOR_VMATH_PORTABLE);
         return;
     }
-    VmathLevel widest = vmath_level();
-    for (int level = widest + 1; level < VMATH_LEVELS; level++)
-        ck_assert(!vmath_set_level((VmathLevel)level));
-    ck_assert_int_eq(vmath_level(), widest);
+    TensorVmathLevel widest = tensor_vmath_level();
+    for (int level = widest + 1; level < TENSOR_VMATH_LEVELS; level++)
+        ck_assert(!tensor_vmath_set_level((TensorVmathLevel)level));
+    ck_assert_int_eq(tensor_vmath_level(), widest);
 }
 END_TEST
 
 START_TEST(levels_have_names)
 {
-    ck_assert_str_eq(vmath_level_name(VMATH_PORTABLE), "portable");
-    ck_assert_str_eq(vmath_level_name(VMATH_AVX2), "avx2");
-    ck_assert_str_eq(vmath_level_name(VMATH_AVX512), "avx512");
-    ck_assert(!vmath_set_level(VMATH_LEVELS));
+    ck_assert_str_eq(tensor_vmath_level_name(TENSOR_VMATH_PORTABLE), "portable");
+    ck_assert_str_eq(tensor_vmath_level_name(TENSOR_VMATH_AVX2), "avx2");
+    ck_assert_str_eq(tensor_vmath_level_name(TENSOR_VMATH_AVX512), "avx512");
+    ck_assert(!tensor_vmath_set_level(TENSOR_VMATH_LEVELS));
 }
 END_TEST
 
@@ -301,12 +301,12 @@ START_TEST(denormals_are_flushed_and_come_back)
         return;
     }
     volatile float tiny = 0x1p-126f, half = 0.5f;
-    unsigned mode = vmath_flush_denormals();
+    unsigned mode = tensor_vmath_flush_denormals();
     float flushed = tiny * half;
-    unsigned nested = vmath_flush_denormals();
-    vmath_restore(nested);
+    unsigned nested = tensor_vmath_flush_denormals();
+    tensor_vmath_restore(nested);
     float still_flushed = tiny * half;
-    vmath_restore(mode);
+    tensor_vmath_restore(mode);
     float kept = tiny * half;
     ck_assert_float_eq(flushed, 0.0f);
     ck_assert_float_eq(still_flushed, 0.0f);

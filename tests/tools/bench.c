@@ -37,12 +37,12 @@ static char *take_file(const char *path)
 /* Fails where it is no JSON. */
 static void check_json(const char *text)
 {
-    JsonReader json;
-    json_reader_open(&json, text, strlen(text), "the results");
-    json_reader_skip(&json);
-    json_reader_end(&json);
-    ck_assert_msg(status_is_ok(&json.status), "%s\n%s", json.status.message, text);
-    json_reader_close(&json);
+    ReelJsonReader json;
+    reel_json_reader_open(&json, text, strlen(text), "the results");
+    reel_json_reader_skip(&json);
+    reel_json_reader_end(&json);
+    ck_assert_msg(reel_status_is_ok(&json.status), "%s\n%s", json.status.message, text);
+    reel_json_reader_close(&json);
 }
 
 static int count(const char *text, const char *word)
@@ -110,7 +110,7 @@ START_TEST(byte_pairs_have_every_name)
         free(text);
     }
     unlink(text_path);
-    ck_assert_int_eq(run("--bpe /nowhere/text.txt"), STATUS_FAILED);
+    ck_assert_int_eq(run("--bpe /nowhere/text.txt"), REEL_STATUS_FAILED);
 }
 END_TEST
 
@@ -126,7 +126,7 @@ START_TEST(wrong_usage_is_told_apart)
                                         "--seed 9223372036854775808",
                                         "--scaling --threads 65"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        ck_assert_msg(run(wrong[i]) == STATUS_USAGE, "%s", wrong[i]);
+        ck_assert_msg(run(wrong[i]) == REEL_STATUS_USAGE, "%s", wrong[i]);
     ck_assert_int_eq(run("--help"), 0);
 }
 END_TEST
@@ -147,15 +147,15 @@ START_TEST(other_measurements_give_json_too)
         check_json(text);
         free(text);
     }
-    ck_assert_int_eq(run("--pipeline /nowhere/data.tsv"), STATUS_FAILED);
+    ck_assert_int_eq(run("--pipeline /nowhere/data.tsv"), REEL_STATUS_FAILED);
 }
 END_TEST
 
 START_TEST(where_results_cannot_go_is_said_before_measuring)
 {
-    ck_assert_int_eq(run("--growth --json /nowhere/bench.json"), STATUS_FAILED);
-    ck_assert_int_eq(run("--growth --drawing /nowhere/bench.svg"), STATUS_FAILED);
-    ck_assert_int_eq(run("--growth --json /tmp"), STATUS_FAILED);
+    ck_assert_int_eq(run("--growth --json /nowhere/bench.json"), REEL_STATUS_FAILED);
+    ck_assert_int_eq(run("--growth --drawing /nowhere/bench.svg"), REEL_STATUS_FAILED);
+    ck_assert_int_eq(run("--growth --json /tmp"), REEL_STATUS_FAILED);
 }
 END_TEST
 
@@ -168,7 +168,7 @@ START_TEST(too_few_file_numbers_are_an_error)
              folder ? folder : "tools");
     int status = system(command);
     ck_assert(WIFEXITED(status));
-    ck_assert_int_eq(WEXITSTATUS(status), STATUS_FAILED);
+    ck_assert_int_eq(WEXITSTATUS(status), REEL_STATUS_FAILED);
 }
 END_TEST
 

@@ -42,19 +42,19 @@ END_TEST
 /* The CRC-32 of a line "name CRC-32" for each weight, as make.sh has it. */
 static uint32_t weights_hash(const char *path)
 {
-    Npz *npz;
+    TensorNpz *npz;
     uLong hash = 0;
     char line[256];
-    Status status = npz_open(&npz, path);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *member = npz_member(npz, i);
+    ReelStatus status = tensor_npz_open(&npz, path);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
         if (!member->is_array || strncmp(member->name, "reel/", 5) == 0)
             continue;
         int size = snprintf(line, sizeof line, "%s %08" PRIx32 "\n", member->name, member->crc);
         hash = crc32(hash, (const Bytef *)line, (uInt)size);
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
     return (uint32_t)hash;
 }
 
@@ -64,7 +64,7 @@ static void go_on(const char *run)
     char path[128], text[600];
     unsigned expected;
     int files = 0;
-    if (vmath_level() == VMATH_PORTABLE) {
+    if (tensor_vmath_level() == TENSOR_VMATH_PORTABLE) {
         test_skip(
             "the weights of tests/fixtures/runs are those of AVX2 and AVX-512; others round differently");
         return;

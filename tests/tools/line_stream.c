@@ -187,7 +187,7 @@ START_TEST(byte_order_marks_are_seen)
     must_be(&stream, 1, "\xEF\xBB\xBFtwo"); /* in front of the file alone */
     line_stream_close(&stream);
     write_file("\xFF\xFEo\0n\0", 6);
-    ck_assert_failed(line_stream_open(&stream, path), STATUS_FAILED,
+    ck_assert_failed(line_stream_open(&stream, path), REEL_STATUS_FAILED,
                      "lines:1: begins with the byte order mark of UTF-16");
     line_stream_close(&stream);
     int ends[2]; /* of which opening tells nothing */
@@ -195,13 +195,13 @@ START_TEST(byte_order_marks_are_seen)
     ck_assert_int_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
     ck_assert_int_eq(write(ends[1], "\xFE\xFF\0o\0\n", 6), 6);
     ck_assert_ok(line_stream_open(&stream, "-"));
-    ck_assert_failed(line_stream_next(&stream), STATUS_FAILED, "the standard input:1: begins with");
+    ck_assert_failed(line_stream_next(&stream), REEL_STATUS_FAILED, "the standard input:1: begins with");
     line_stream_close(&stream);
     close(ends[0]);
     close(ends[1]);
-    ck_assert_failed(line_stream_open(&stream, "no/such"), STATUS_FAILED, "check the path");
+    ck_assert_failed(line_stream_open(&stream, "no/such"), REEL_STATUS_FAILED, "check the path");
     line_stream_close(&stream);
-    ck_assert_failed(line_stream_open(&stream, folder), STATUS_FAILED, "is a directory");
+    ck_assert_failed(line_stream_open(&stream, folder), REEL_STATUS_FAILED, "is a directory");
     line_stream_close(&stream);
 }
 END_TEST

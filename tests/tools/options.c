@@ -48,7 +48,7 @@ enum { COUNT = sizeof options / sizeof options[0], WORDS = 16 };
 static bool given[COUNT];
 
 /* Reads words separated by blanks; `_` stands for an empty one. */
-static Status parse(const char *line)
+static ReelStatus parse(const char *line)
 {
     static char text[200], program[] = "program", empty[] = "";
     char *words[WORDS] = {program};
@@ -107,8 +107,8 @@ START_TEST(what_has_no_sense_is_refused)
         {"word", "'word': an argument where an option is expected"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        Status status = parse(wrong[i][0]);
-        ck_assert_msg(status.code == STATUS_USAGE && strstr(status.message, wrong[i][1]), "%s: %s",
+        ReelStatus status = parse(wrong[i][0]);
+        ck_assert_msg(status.code == REEL_STATUS_USAGE && strstr(status.message, wrong[i][1]), "%s: %s",
                       wrong[i][0], status.message);
     }
 }
@@ -119,7 +119,8 @@ START_TEST(an_argument_may_not_be_empty)
     char *words[] = {(char[]){"program"}, (char[]){"a"}, (char[]){""}};
     const char *rest[3];
     int count;
-    ck_assert_failed(options_parse(options, COUNT, 3, words, rest, &count, NULL), STATUS_USAGE, "is empty");
+    ck_assert_failed(options_parse(options, COUNT, 3, words, rest, &count, NULL), REEL_STATUS_USAGE,
+                     "is empty");
 }
 END_TEST
 

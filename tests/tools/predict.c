@@ -294,8 +294,8 @@ START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
         "--hidden 8 --lr 0.02 --valid 0.3 --shrinkage 1 --quiet --out %s/own",
         tools, folder);
     snprintf(path, sizeof path, "%s/own/bag.best.npz", folder);
-    Status status = checkpoint_load(&checkpoint, path);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = checkpoint_load(&checkpoint, path);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     ck_assert_ptr_nonnull(checkpoint->thresholds);
     snprintf(path, sizeof path, "%s/own/thresholds", folder);
     FILE *file = fopen(path, "w");
@@ -398,30 +398,30 @@ END_TEST
 START_TEST(weights_are_exported_for_other_programs)
 {
     char weights[440], arguments[1000];
-    Npz *whole, *alone;
-    Arena arena;
+    TensorNpz *whole, *alone;
+    TensorArena arena;
     snprintf(weights, sizeof weights, "%s/weights.safetensors", folder);
     for (int form = 0; form < 2; form++) {
         shell_must("%s/predict %s --export %s < /dev/null", tools, model, weights);
-        ck_assert_ok(npz_open(&whole, model));
-        ck_assert_ok(npz_open(&alone, weights));
-        arena_init(&arena, 0);
+        ck_assert_ok(tensor_npz_open(&whole, model));
+        ck_assert_ok(tensor_npz_open(&alone, weights));
+        tensor_arena_init(&arena, 0);
         int count = 0;
-        for (int i = 0; i < npz_count(whole); i++) {
-            const NpzMember *member = npz_member(whole, i);
+        for (int i = 0; i < tensor_npz_count(whole); i++) {
+            const TensorNpzMember *member = tensor_npz_member(whole, i);
             Tensor a, b;
             if (nn_is_reel_member(member->name))
                 continue;
-            ck_assert_str_eq(npz_member(alone, count++)->name, member->name);
-            ck_assert_ok(npz_read_tensor(whole, member, &arena, &a));
-            ck_assert_ok(npz_read_tensor(alone, npz_find(alone, member->name), &arena, &b));
+            ck_assert_str_eq(tensor_npz_member(alone, count++)->name, member->name);
+            ck_assert_ok(tensor_npz_read_tensor(whole, member, &arena, &a));
+            ck_assert_ok(tensor_npz_read_tensor(alone, tensor_npz_find(alone, member->name), &arena, &b));
             ck_assert(tensor_equal(a, b));
         }
-        ck_assert_int_eq(npz_count(alone), count);
+        ck_assert_int_eq(tensor_npz_count(alone), count);
         ck_assert_int_gt(count, 5);
-        arena_free(&arena);
-        npz_close(whole);
-        npz_close(alone);
+        tensor_arena_free(&arena);
+        tensor_npz_close(whole);
+        tensor_npz_close(alone);
         snprintf(weights, sizeof weights, "%s/weights.npz", folder);
     }
     snprintf(arguments, sizeof arguments, "%s --export %s", model, model);
@@ -439,21 +439,21 @@ END_TEST
 
 START_TEST(members_that_are_not_known_are_named)
 {
-    Npz *npz;
+    TensorNpz *npz;
     NnSnapshot snapshot;
     char other[440];
     snprintf(other, sizeof other, "%s/other.npz", folder);
-    Status status = npz_open(&npz, model);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = tensor_npz_open(&npz, model);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     nn_snapshot_init(&snapshot);
-    for (int i = 0; i < npz_count(npz); i++)
-        nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    for (int i = 0; i < tensor_npz_count(npz); i++)
+        nn_snapshot_member(&snapshot, npz, tensor_npz_member(npz, i));
     nn_snapshot_bytes(&snapshot, "reel/notes.txt", "by heart", 8);
     nn_snapshot_bytes(&snapshot, "reel/later/more", "", 0);
-    status = nn_snapshot_write(&snapshot, other, (NpzOptions){0});
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    status = nn_snapshot_write(&snapshot, other, (TensorNpzOptions){0});
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     nn_snapshot_free(&snapshot);
-    npz_close(npz);
+    tensor_npz_close(npz);
     shell_must(
         "cd %s && %s/predict %s texts 2>&1 > with && %s/predict %s texts --quiet > without && cmp with "
         "without",
@@ -471,33 +471,33 @@ END_TEST
  * `value`. */
 static void change_model(const char *path, const char *prefix, int64_t at, double value)
 {
-    Npz *npz;
-    Arena arena;
+    TensorNpz *npz;
+    TensorArena arena;
     NnSnapshot snapshot;
-    Status status = npz_open(&npz, model);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = tensor_npz_open(&npz, model);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     nn_snapshot_init(&snapshot);
-    arena_init(&arena, 0);
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *member = npz_member(npz, i);
+    tensor_arena_init(&arena, 0);
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
         if (strncmp(member->name, prefix, strlen(prefix)) != 0) {
             nn_snapshot_member(&snapshot, npz, member);
             continue;
         }
         Tensor tensor;
-        status = npz_read_tensor(npz, member, &arena, &tensor);
-        ck_assert_msg(status_is_ok(&status), "%s", status.message);
+        status = tensor_npz_read_tensor(npz, member, &arena, &tensor);
+        ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
         if (at < 0)
             tensor_fill(tensor, value);
         else
             tensor_set(&tensor, &at, value);
         nn_snapshot_tensor(&snapshot, member->name, tensor);
     }
-    status = nn_snapshot_write(&snapshot, path, (NpzOptions){0});
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    status = nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0});
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     nn_snapshot_free(&snapshot);
-    arena_free(&arena);
-    npz_close(npz);
+    tensor_arena_free(&arena);
+    tensor_npz_close(npz);
 }
 
 START_TEST(labels_that_are_equally_probable_stay_in_their_order)

@@ -18,30 +18,30 @@ typedef enum Frequencies {
 
 enum { MOST_LABELS_OF_TEXT = 64, OWN_WORDS = 3, NOISE_WORDS = 300 };
 
-static int32_t draw(Random *random, int32_t below)
+static int32_t draw(TensorRandom *random, int32_t below)
 {
-    return (int32_t)(random_uniform_f64(random) * below);
+    return (int32_t)(tensor_random_uniform_f64(random) * below);
 }
 
 /* The labels of a text: numbers below `labels`, in `chosen`. */
-static int draw_labels(Random *random, Frequencies how, int32_t text, int32_t labels, int32_t *chosen)
+static int draw_labels(TensorRandom *random, Frequencies how, int32_t text, int32_t labels, int32_t *chosen)
 {
     int count = 0;
     switch (how) {
     case BALANCED:
         chosen[count++] = draw(random, labels);
-        if (random_uniform_f64(random) < 0.3)
+        if (tensor_random_uniform_f64(random) < 0.3)
             chosen[count++] = draw(random, labels);
         break;
     case COMMON:
-        if (random_uniform_f64(random) < 0.84)
+        if (tensor_random_uniform_f64(random) < 0.84)
             chosen[count++] = 0;
-        if (random_uniform_f64(random) < 0.5)
+        if (tensor_random_uniform_f64(random) < 0.5)
             chosen[count++] = 1 + draw(random, labels - 1);
         break;
     case ZIPF:
         for (int32_t k = 0; k < labels && count < MOST_LABELS_OF_TEXT; k++)
-            if (random_uniform_f64(random) < 1.0 / (k + 1))
+            if (tensor_random_uniform_f64(random) < 1.0 / (k + 1))
                 chosen[count++] = k;
         break;
     case MANY:
@@ -59,13 +59,13 @@ static Dataset *generate(Frequencies how, int32_t labels, int32_t rows, uint64_t
     char *tsv;
     size_t size;
     FILE *file = open_memstream(&tsv, &size);
-    Random random = random_new(seed, 17);
+    TensorRandom random = tensor_random_new(seed, 17);
     fprintf(file, "text\tlabels\n");
     for (int32_t i = 0; i < rows; i++) {
         int32_t chosen[MOST_LABELS_OF_TEXT];
         int count = draw_labels(&random, how, i, labels, chosen);
         for (int w = 0; w < 6; w++) {
-            double u = random_uniform_f64(&random);
+            double u = tensor_random_uniform_f64(&random);
             fprintf(file, "n%d ", (int)(u * u * NOISE_WORDS));
         }
         for (int c = 0; c < 2 * count; c++)

@@ -424,32 +424,33 @@ END_TEST
 /* The weights of a model as numbers of 16 or 64 bits, each name behind `prefix`. */
 static void write_weights(const char *from, const char *to, int item_bytes, const char *prefix)
 {
-    Npz *npz;
-    NpzWriter *writer;
-    Arena arena;
-    arena_init(&arena, 0);
-    ck_assert_ok(npz_open(&npz, from));
-    ck_assert_ok(npz_writer_open(&writer, to, (NpzOptions){0}));
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *member = npz_member(npz, i);
+    TensorNpz *npz;
+    TensorNpzWriter *writer;
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    ck_assert_ok(tensor_npz_open(&npz, from));
+    ck_assert_ok(tensor_npz_writer_open(&writer, to, (TensorNpzOptions){0}));
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
         char name[200];
         Tensor t;
         if (nn_is_reel_member(member->name))
             continue;
-        ck_assert_ok(npz_read_tensor(npz, member, &arena, &t));
+        ck_assert_ok(tensor_npz_read_tensor(npz, member, &arena, &t));
         int64_t count = tensor_numel(&t);
-        uint16_t *half = arena_calloc(&arena, (size_t)count * sizeof *half);
-        double *wide = arena_alloc(&arena, (size_t)count * sizeof *wide);
+        uint16_t *half = tensor_arena_calloc(&arena, (size_t)count * sizeof *half);
+        double *wide = tensor_arena_alloc(&arena, (size_t)count * sizeof *wide);
         for (int64_t j = 0; j < count; j++) {
             wide[j] = (double)tensor_f32(t)[j];
             half[j] = tensor_f32(t)[j] < 0 ? 0xb800 : 0x3800; /* -0.5 or 0.5 */
         }
         snprintf(name, sizeof name, "%s%s", prefix, member->name);
-        npz_add_array(writer, name, 'f', item_bytes, t.ndim, t.shape, item_bytes == 8 ? (void *)wide : half);
+        tensor_npz_add_array(writer, name, 'f', item_bytes, t.ndim, t.shape,
+                             item_bytes == 8 ? (void *)wide : half);
     }
-    ck_assert_ok(npz_writer_finish(writer));
-    npz_close(npz);
-    arena_free(&arena);
+    ck_assert_ok(tensor_npz_writer_finish(writer));
+    tensor_npz_close(npz);
+    tensor_arena_free(&arena);
 }
 
 /* Of doubles the first weights are those of the model itself; halves are taken too. */

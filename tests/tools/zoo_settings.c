@@ -140,21 +140,21 @@ typedef struct Numbers {
 } Numbers;
 
 /* Over one member of a model's file, or (NULL) all weights; `from` is the file that distances count from. */
-static Numbers read_numbers(const Npz *npz, const Npz *from, const char *name)
+static Numbers read_numbers(const TensorNpz *npz, const TensorNpz *from, const char *name)
 {
     Numbers n = {.low = INFINITY, .high = -INFINITY};
-    Arena arena;
-    arena_init(&arena, 0);
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *member = npz_member(npz, i);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
         if (name ? strcmp(member->name, name) != 0
                  : !member->is_array || strncmp(member->name, "reel/", 5) == 0)
             continue;
         Tensor value, start = tensor_invalid();
-        ck_assert_ok(npz_read_tensor(npz, member, &arena, &value));
-        const NpzMember *there = from ? npz_find(from, member->name) : NULL;
+        ck_assert_ok(tensor_npz_read_tensor(npz, member, &arena, &value));
+        const TensorNpzMember *there = from ? tensor_npz_find(from, member->name) : NULL;
         if (there)
-            ck_assert_ok(npz_read_tensor(from, there, &arena, &start));
+            ck_assert_ok(tensor_npz_read_tensor(from, there, &arena, &start));
         bool comparable = tensor_is_valid(start) && tensor_same_shape(&value, &start);
         for (int64_t k = 0; k < tensor_numel(&value); k++) {
             double x = tensor_f32(value)[k], d = comparable ? x - tensor_f32(start)[k] : 0;
@@ -166,7 +166,7 @@ static Numbers read_numbers(const Npz *npz, const Npz *from, const char *name)
             n.count++;
         }
     }
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     ck_assert_msg(n.count > 0, "no member %s", name ? name : "");
     return n;
 }
@@ -176,18 +176,18 @@ static double measure_weights(const char *run, const char *measure)
 {
     char path[400], kind[32], start[400];
     const char *name = strchr(measure, ' ');
-    Npz *npz, *from = NULL;
+    TensorNpz *npz, *from = NULL;
     shell_must("cd %s/%s && ls *.last.npz | head -1", folder, run);
     snprintf(kind, sizeof kind, "%.*s", (int)strcspn(shell_output(), "."), shell_output());
     snprintf(path, sizeof path, "%s/%s/%s.%s.npz", folder, run, kind,
              name && strstr(name, "reel/") ? "best" : "last");
     snprintf(start, sizeof start, "%s/start/%s.last.npz", folder, kind);
-    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_ok(tensor_npz_open(&npz, path));
     if (!name)
-        ck_assert_ok(npz_open(&from, start));
+        ck_assert_ok(tensor_npz_open(&from, start));
     Numbers n = read_numbers(npz, from, name ? name + 1 : NULL);
-    npz_close(npz);
-    npz_close(from);
+    tensor_npz_close(npz);
+    tensor_npz_close(from);
     return strncmp(measure, "distance", 8) == 0 ? sqrt(n.distance)
            : strncmp(measure, "mean", 4) == 0   ? n.sum / (double)n.count
            : strncmp(measure, "rms", 3) == 0    ? sqrt(n.squares / (double)n.count)

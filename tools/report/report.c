@@ -22,9 +22,9 @@ static double median_epoch_seconds(const ReportModel *model)
     size_t count = 0, all = 0;
     for (int s = 0; s < model->num_seeds; s++)
         all += (size_t)model->seeds[s].count;
-    double *values = mem_alloc(all * sizeof *values);
+    double *values = reel_mem_alloc(all * sizeof *values);
     if (!values || all == 0) {
-        mem_free(values);
+        reel_mem_free(values);
         return 0;
     }
     for (int s = 0; s < model->num_seeds; s++)
@@ -33,7 +33,7 @@ static double median_epoch_seconds(const ReportModel *model)
                 values[count++] = model->seeds[s].epochs[i].seconds;
     qsort(values, count, sizeof *values, ascending);
     double median = count ? (values[(count - 1) / 2] + values[count / 2]) / 2 : 0;
-    mem_free(values);
+    reel_mem_free(values);
     return median;
 }
 
@@ -99,15 +99,15 @@ static bool on_same_data(const ReportRun *runs, int count)
     return true;
 }
 
-static Status report_init(Report *report, const ReportRun *runs, int num_runs)
+static ReelStatus report_init(Report *report, const ReportRun *runs, int num_runs)
 {
     int count = 0;
     for (int i = 0; i < num_runs; i++)
         count += runs[i].num_models;
     *report = (Report){.runs = runs, .num_runs = num_runs, .same_data = on_same_data(runs, num_runs)};
-    report->series = mem_calloc((size_t)count, sizeof *report->series);
+    report->series = reel_mem_calloc((size_t)count, sizeof *report->series);
     if (!report->series)
-        return status_no_memory((size_t)count * sizeof *report->series, "the report");
+        return reel_status_no_memory((size_t)count * sizeof *report->series, "the report");
     for (int i = 0; i < num_runs; i++)
         for (int m = 0; m < runs[i].num_models; m++) {
             ReportSeries *series = &report->series[report->count];
@@ -119,12 +119,12 @@ static Status report_init(Report *report, const ReportRun *runs, int num_runs)
             report->tuned = report->tuned || series->tuned.n > 0;
             report->count++;
         }
-    return status_ok();
+    return reel_status_ok();
 }
 
 static void report_free(Report *report)
 {
-    mem_free(report->series);
+    reel_mem_free(report->series);
     report_out_free(&report->out);
 }
 
@@ -361,56 +361,56 @@ static void free_runs(ReportRun *runs, int count)
 {
     for (int i = 0; runs && i < count; i++)
         report_run_free(&runs[i]);
-    mem_free(runs);
+    reel_mem_free(runs);
 }
 
 /* Runs in folders of the same name keep their whole path as a label. */
-static Status read_runs(ReportRun *runs, const char *const *folders, int count)
+static ReelStatus read_runs(ReportRun *runs, const char *const *folders, int count)
 {
     for (int i = 0; i < count; i++) {
-        Status status = report_run_read(&runs[i], folders[i]);
-        if (!status_is_ok(&status))
+        ReelStatus status = report_run_read(&runs[i], folders[i]);
+        if (!reel_status_is_ok(&status))
             return status;
     }
     for (int i = 0; i < count; i++)
         for (int j = 0; j < i; j++)
             if (strcmp(runs[i].label, runs[j].label) == 0) {
-                runs[i].label = arena_memdup(&runs[i].arena, folders[i], strlen(folders[i]) + 1);
+                runs[i].label = tensor_arena_memdup(&runs[i].arena, folders[i], strlen(folders[i]) + 1);
                 if (!runs[i].label)
-                    return status_failed("out of memory for the report");
+                    return reel_status_failed("out of memory for the report");
                 break;
             }
-    return status_ok();
+    return reel_status_ok();
 }
 
-typedef Status (*WithReport)(Report *report, const char *path);
+typedef ReelStatus (*WithReport)(Report *report, const char *path);
 
-static Status with_runs(const char *const *folders, int count, const char *path, WithReport use)
+static ReelStatus with_runs(const char *const *folders, int count, const char *path, WithReport use)
 {
     if (count < 1)
-        return status_usage("a report needs at least one run's folder");
-    ReportRun *runs = mem_calloc((size_t)count, sizeof *runs);
+        return reel_status_usage("a report needs at least one run's folder");
+    ReportRun *runs = reel_mem_calloc((size_t)count, sizeof *runs);
     if (!runs)
-        return status_no_memory((size_t)count * sizeof *runs, "the runs");
+        return reel_status_no_memory((size_t)count * sizeof *runs, "the runs");
     Report report = {0};
-    Status status = read_runs(runs, folders, count);
-    if (status_is_ok(&status))
+    ReelStatus status = read_runs(runs, folders, count);
+    if (reel_status_is_ok(&status))
         status = report_init(&report, runs, count);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = use(&report, path);
     report_free(&report);
     free_runs(runs, count);
     return status;
 }
 
-static Status write_page(Report *report, const char *path)
+static ReelStatus write_page(Report *report, const char *path)
 {
     page(report);
-    return report->out.failed ? status_no_memory(report->out.capacity, path)
-                              : atomic_file_put(path, report->out.text, report->out.size);
+    return report->out.failed ? reel_status_no_memory(report->out.capacity, path)
+                              : reel_atomic_file_put(path, report->out.text, report->out.size);
 }
 
-Status report_write(const char *const *folders, int count, const char *path)
+ReelStatus report_write(const char *const *folders, int count, const char *path)
 {
     return with_runs(folders, count, path, write_page);
 }
@@ -425,7 +425,7 @@ static void print_spread(const Spread *spread, bool seeds)
         printf(" %9.4f", spread->mean);
 }
 
-static Status print_table(Report *report, const char *path)
+static ReelStatus print_table(Report *report, const char *path)
 {
     (void)path;
     int width = 14;
@@ -446,10 +446,10 @@ static Status print_table(Report *report, const char *path)
            seeds ? "; mean +- standard deviation over the seeds" : "");
     if (!report->same_data)
         printf("the runs are on different data: their scores do not compare\n");
-    return status_ok();
+    return reel_status_ok();
 }
 
-Status report_print(const char *const *folders, int count)
+ReelStatus report_print(const char *const *folders, int count)
 {
     return with_runs(folders, count, NULL, print_table);
 }

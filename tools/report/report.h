@@ -10,9 +10,9 @@ REEL_BEGIN_DECLS
 
 /* Reads the runs' folders (results.json, and report.json where there is one) and writes the page to `path`,
  * atomically. Errors: those of the files; no memory. */
-Status report_write(const char *const *folders, int count, const char *path);
+ReelStatus report_write(const char *const *folders, int count, const char *path);
 /* The same runs as a table on stdout. */
-Status report_print(const char *const *folders, int count);
+ReelStatus report_print(const char *const *folders, int count);
 
 REEL_END_DECLS
 

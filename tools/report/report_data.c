@@ -11,7 +11,7 @@ enum { REPORT_TEXTS = 12, REPORT_BINS = 24, REPORT_MISSES = 400 };
 
 void report_run_free(ReportRun *run)
 {
-    arena_free(&run->arena);
+    tensor_arena_free(&run->arena);
     *run = (ReportRun){0};
 }
 
@@ -23,9 +23,9 @@ const ReportDetails *report_details(const ReportRun *run, const char *model)
     return NULL;
 }
 
-static Status no_memory(void)
+static ReelStatus no_memory(void)
 {
-    return status_failed("out of memory for the report");
+    return reel_status_failed("out of memory for the report");
 }
 
 /* ---- The data set ---- */
@@ -33,10 +33,10 @@ static Status no_memory(void)
 static bool count_labels(ReportRun *run, const Dataset *dataset)
 {
     run->num_classes = dataset_num_classes(dataset);
-    run->classes = arena_calloc(&run->arena, (size_t)run->num_classes * sizeof *run->classes);
+    run->classes = tensor_arena_calloc(&run->arena, (size_t)run->num_classes * sizeof *run->classes);
     for (int k = 0; run->classes && k < run->num_classes; k++) {
         const char *name = string_table_text(&dataset->text.labels, k);
-        run->classes[k] = (ReportLabel){.name = arena_memdup(&run->arena, name, strlen(name) + 1),
+        run->classes[k] = (ReportLabel){.name = tensor_arena_memdup(&run->arena, name, strlen(name) + 1),
                                         .train = dataset->train.label_counts[k],
                                         .test = dataset->test.label_counts[k]};
         if (!run->classes[k].name)
@@ -51,7 +51,7 @@ static bool count_lengths(ReportRun *run, const Dataset *dataset)
         dataset->train.longest > dataset->test.longest ? dataset->train.longest : dataset->test.longest;
     int width = (longest + REPORT_BINS) / REPORT_BINS; /* lengths 0 to longest */
     run->num_bins = longest / width + 1;
-    run->bins = arena_calloc(&run->arena, (size_t)run->num_bins * sizeof *run->bins);
+    run->bins = tensor_arena_calloc(&run->arena, (size_t)run->num_bins * sizeof *run->bins);
     if (!run->bins)
         return false;
     for (int i = 0; i < run->num_bins; i++) {
@@ -65,7 +65,7 @@ static bool count_lengths(ReportRun *run, const Dataset *dataset)
     return true;
 }
 
-static char *word_of(Arena *arena, const Dataset *dataset, int32_t id)
+static char *word_of(TensorArena *arena, const Dataset *dataset, int32_t id)
 {
     char number[24];
     size_t size;
@@ -74,7 +74,7 @@ static char *word_of(Arena *arena, const Dataset *dataset, int32_t id)
         size = (size_t)snprintf(number, sizeof number, "#%d", id);
         word = number;
     }
-    char *copy = arena_calloc(arena, size + 1);
+    char *copy = tensor_arena_calloc(arena, size + 1);
     if (copy)
         memcpy(copy, word, size);
     return copy;
@@ -86,10 +86,10 @@ static bool copy_text(ReportRun *run, ReportText *text, const Dataset *dataset, 
     int64_t begin = part->offsets[example], labels = part->label_offsets[example];
     text->row = part->rows[example];
     text->num_words = (int)(part->offsets[example + 1] - begin);
-    text->words = arena_calloc(&run->arena, (size_t)text->num_words * sizeof *text->words);
+    text->words = tensor_arena_calloc(&run->arena, (size_t)text->num_words * sizeof *text->words);
     text->num_labels = (int)(part->label_offsets[example + 1] - labels);
-    text->labels =
-        arena_memdup(&run->arena, part->labels + labels, (size_t)text->num_labels * sizeof *text->labels);
+    text->labels = tensor_arena_memdup(&run->arena, part->labels + labels,
+                                       (size_t)text->num_labels * sizeof *text->labels);
     for (int i = 0; text->words && i < text->num_words; i++)
         if (!(text->words[i] = word_of(&run->arena, dataset, part->ids[begin + i])))
             return false;
@@ -105,22 +105,23 @@ static int64_t example_of(const ReportRun *run, const Dataset *dataset, int i)
 static bool choose_texts(ReportRun *run, const Dataset *dataset)
 {
     run->num_texts = dataset->test.count < REPORT_TEXTS ? (int)dataset->test.count : REPORT_TEXTS;
-    run->texts = arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *run->texts);
+    run->texts = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *run->texts);
     for (int i = 0; run->texts && i < run->num_texts; i++)
         if (!copy_text(run, &run->texts[i], dataset, example_of(run, dataset, i)))
             return false;
     return run->texts != NULL;
 }
 
-Status report_data_begin(ReportRun *run, const Dataset *dataset)
+ReelStatus report_data_begin(ReportRun *run, const Dataset *dataset)
 {
     *run = (ReportRun){0};
-    arena_init(&run->arena, 0);
+    tensor_arena_init(&run->arena, 0);
     run->train_ids = dataset->train.offsets[dataset->train.count];
-    run->details_hash = arena_memdup(&run->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
+    run->details_hash =
+        tensor_arena_memdup(&run->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
     bool fine = run->details_hash && count_labels(run, dataset) && count_lengths(run, dataset) &&
                 choose_texts(run, dataset);
-    return fine ? status_ok() : no_memory();
+    return fine ? reel_status_ok() : no_memory();
 }
 
 /* ---- A model ---- */
@@ -159,10 +160,10 @@ static void count_misses(Look *look, const Batch *batch, Tensor scores)
 
 static bool note_reading(Look *look, ReportReading *reading, const Batch *batch, int32_t place, int num_words)
 {
-    Arena *arena = &look->run->arena;
+    TensorArena *arena = &look->run->arena;
     int32_t classes = look->metrics.num_labels;
     const float *score = look->logits + (size_t)place * (size_t)classes;
-    reading->predicted = arena_calloc(arena, (size_t)classes * sizeof *reading->predicted);
+    reading->predicted = tensor_arena_calloc(arena, (size_t)classes * sizeof *reading->predicted);
     if (!reading->predicted)
         return false;
     for (int32_t k = 0; k < classes; k++)
@@ -171,7 +172,7 @@ static bool note_reading(Look *look, ReportReading *reading, const Batch *batch,
     if (!look->attention)
         return true;
     reading->num_weights = num_words;
-    reading->weights = arena_calloc(arena, (size_t)num_words * sizeof *reading->weights);
+    reading->weights = tensor_arena_calloc(arena, (size_t)num_words * sizeof *reading->weights);
     for (int i = 0; reading->weights && i < num_words; i++)
         reading->weights[i] = (double)look->attention[batch->offsets[place] + i];
     return reading->weights != NULL;
@@ -188,20 +189,21 @@ static bool note_readings(Look *look, const Batch *batch)
     return true;
 }
 
-static Status look_at_batches(Look *look, Trainer *trainer, Loader *loader)
+static ReelStatus look_at_batches(Look *look, Trainer *trainer, Loader *loader)
 {
     Batch batch;
     while (loader_next(loader, &batch)) {
-        Tensor scores = tensor_from(look->logits, DTYPE_F32, SHAPE(batch.size, look->metrics.num_labels));
-        Status status = trainer_predict(trainer, &batch, scores, look->attention);
-        if (!status_is_ok(&status))
+        Tensor scores =
+            tensor_from(look->logits, TENSOR_F32, TENSOR_SHAPE(batch.size, look->metrics.num_labels));
+        ReelStatus status = trainer_predict(trainer, &batch, scores, look->attention);
+        if (!reel_status_is_ok(&status))
             return status;
         metrics_add(&look->metrics, scores, batch.labels, 0.0);
         count_misses(look, &batch, scores);
         if (!note_readings(look, &batch))
             return no_memory();
     }
-    return status_ok();
+    return reel_status_ok();
 }
 
 static int more_texts_first(const void *a, const void *b)
@@ -219,7 +221,7 @@ static bool keep_misses(Look *look)
 {
     int classes = look->metrics.num_labels, count = 0;
     size_t cells = (size_t)classes * ((size_t)classes + 1);
-    ReportMiss *all = mem_alloc(cells * sizeof *all);
+    ReportMiss *all = reel_mem_alloc(cells * sizeof *all);
     if (!all)
         return false;
     for (int missed = 0; missed < classes; missed++)
@@ -232,20 +234,21 @@ static bool keep_misses(Look *look)
     ReportDetails *details = look->details;
     details->num_misses = count < REPORT_MISSES ? count : REPORT_MISSES;
     details->misses =
-        arena_memdup(&look->run->arena, all, (size_t)details->num_misses * sizeof *details->misses);
-    mem_free(all);
+        tensor_arena_memdup(&look->run->arena, all, (size_t)details->num_misses * sizeof *details->misses);
+    reel_mem_free(all);
     return details->misses != NULL;
 }
 
 static bool keep_scores(Look *look)
 {
     look->details->num_scores = look->metrics.num_labels;
-    look->details->scores = arena_memdup(&look->run->arena, look->metrics.labels,
-                                         (size_t)look->metrics.num_labels * sizeof *look->details->scores);
+    look->details->scores =
+        tensor_arena_memdup(&look->run->arena, look->metrics.labels,
+                            (size_t)look->metrics.num_labels * sizeof *look->details->scores);
     return look->details->scores != NULL;
 }
 
-static Status look_at(Look *look, Model *model, const RunOptions *options)
+static ReelStatus look_at(Look *look, Model *model, const RunOptions *options)
 {
     /* SGD keeps no state, and nothing is updated here. */
     TrainerOptions settings = options->trainer;
@@ -253,14 +256,14 @@ static Status look_at(Look *look, Model *model, const RunOptions *options)
     LoaderOptions loading = {.batch = options->batch, .pad = options->notebook};
     Trainer *trainer = NULL;
     Loader loader = {0};
-    Status status = trainer_new(&trainer, model, &settings);
-    if (status_is_ok(&status))
+    ReelStatus status = trainer_new(&trainer, model, &settings);
+    if (reel_status_is_ok(&status))
         status = loader_init(&loader, &look->dataset->test, &loading);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = look_at_batches(look, trainer, &loader);
     loader_free(&loader);
     trainer_free(trainer);
-    if (status_is_ok(&status) && (!keep_scores(look) || !keep_misses(look)))
+    if (reel_status_is_ok(&status) && (!keep_scores(look) || !keep_misses(look)))
         return no_memory();
     return status;
 }
@@ -272,7 +275,7 @@ static ReportDetails *place_for(ReportRun *run, const char *name)
     while (i < run->num_details && strcmp(run->details[i].name, name) != 0)
         i++;
     if (i == run->num_details) {
-        ReportDetails *larger = arena_calloc(&run->arena, ((size_t)i + 1) * sizeof *larger);
+        ReportDetails *larger = tensor_arena_calloc(&run->arena, ((size_t)i + 1) * sizeof *larger);
         if (!larger)
             return NULL;
         if (i)
@@ -280,9 +283,9 @@ static ReportDetails *place_for(ReportRun *run, const char *name)
         run->details = larger;
     }
     ReportDetails *details = &run->details[i];
-    *details = (ReportDetails){.name = arena_memdup(&run->arena, name, strlen(name) + 1),
+    *details = (ReportDetails){.name = tensor_arena_memdup(&run->arena, name, strlen(name) + 1),
                                .num_readings = run->num_texts};
-    details->readings = arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *details->readings);
+    details->readings = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *details->readings);
     if (!details->name || !details->readings)
         return NULL;
     if (i == run->num_details)
@@ -290,25 +293,25 @@ static ReportDetails *place_for(ReportRun *run, const char *name)
     return details;
 }
 
-Status report_data_add(ReportRun *run, Model *model, const Dataset *dataset, const RunOptions *options)
+ReelStatus report_data_add(ReportRun *run, Model *model, const Dataset *dataset, const RunOptions *options)
 {
     size_t classes = (size_t)dataset_num_classes(dataset), batch = (size_t)options->batch;
     Look look = {.run = run, .dataset = dataset, .details = place_for(run, model->kind->name)};
     if (!look.details)
         return no_memory();
     look.details->has_attention = model->kind->has_attention;
-    Status status = metrics_init(&look.metrics, (int32_t)classes);
-    if (!status_is_ok(&status))
+    ReelStatus status = metrics_init(&look.metrics, (int32_t)classes);
+    if (!reel_status_is_ok(&status))
         return status;
-    look.confused = mem_calloc(classes * (classes + 1), sizeof *look.confused);
-    look.logits = mem_calloc(batch * classes, sizeof *look.logits);
+    look.confused = reel_mem_calloc(classes * (classes + 1), sizeof *look.confused);
+    look.logits = reel_mem_calloc(batch * classes, sizeof *look.logits);
     if (look.details->has_attention)
-        look.attention = mem_calloc(batch * (size_t)dataset->test.longest, sizeof *look.attention);
+        look.attention = reel_mem_calloc(batch * (size_t)dataset->test.longest, sizeof *look.attention);
     bool complete = look.confused && look.logits && (look.attention || !look.details->has_attention);
     status = complete ? look_at(&look, model, options) : no_memory();
-    mem_free(look.confused);
-    mem_free(look.logits);
-    mem_free(look.attention);
+    reel_mem_free(look.confused);
+    reel_mem_free(look.logits);
+    reel_mem_free(look.attention);
     metrics_free(&look.metrics);
     return status;
 }

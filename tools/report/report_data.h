@@ -109,13 +109,13 @@ typedef struct ReportRun {
     ReportDetails *details;
     int num_details;
 
-    Arena arena; /* all of the above lives here */
+    TensorArena arena; /* all of the above lives here */
 } ReportRun;
 
 /* Reads FOLDER/results.json and, where it is there, FOLDER/report.json. Free with report_run_free() whatever
  * the result. Errors: no such file, no JSON, no models in it, numbers that contradict each other, no memory.
  */
-Status report_run_read(ReportRun *run, const char *folder);
+ReelStatus report_run_read(ReportRun *run, const char *folder);
 void report_run_free(ReportRun *run);
 /* The details of a model, NULL where there are none. */
 const ReportDetails *report_details(const ReportRun *run, const char *model);
@@ -124,12 +124,12 @@ const ReportDetails *report_details(const ReportRun *run, const char *model);
 
 /* Begins the details of a run: labels, lengths, about a dozen test texts at even distances (not chosen by
  * result). Free with report_run_free() whatever the result. */
-Status report_data_begin(ReportRun *run, const Dataset *dataset);
+ReelStatus report_data_begin(ReportRun *run, const Dataset *dataset);
 /* Looks at a trained model: one pass over the test part. What an earlier call noted under the same name is
  * replaced. Errors: those of predicting. */
-Status report_data_add(ReportRun *run, Model *model, const Dataset *dataset, const RunOptions *options);
+ReelStatus report_data_add(ReportRun *run, Model *model, const Dataset *dataset, const RunOptions *options);
 /* Writes report.json atomically. */
-Status report_data_write(const ReportRun *run, const char *path);
+ReelStatus report_data_write(const ReportRun *run, const char *path);
 
 REEL_END_DECLS
 

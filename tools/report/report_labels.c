@@ -152,7 +152,7 @@ void report_classes(Report *report)
         return;
     const ReportDetails *details = report->series[shown].details;
     int count = details->num_scores;
-    Ranked *order = mem_alloc((size_t)count * sizeof *order);
+    Ranked *order = reel_mem_alloc((size_t)count * sizeof *order);
     if (!order) {
         report->out.failed = true;
         return;
@@ -164,7 +164,7 @@ void report_classes(Report *report)
     draw_classes(report, shown, order, count);
     class_table(report, shown, order, count);
     report_put(&report->out, "</section>\n");
-    mem_free(order);
+    reel_mem_free(order);
 }
 
 /* ---- What is missed for what ---- */
@@ -173,14 +173,14 @@ void report_classes(Report *report)
 static int choose_missed(const ReportDetails *details, int *labels)
 {
     int count = details->num_scores, chosen = 0;
-    Ranked *order = mem_alloc((size_t)count * sizeof *order);
+    Ranked *order = reel_mem_alloc((size_t)count * sizeof *order);
     for (int k = 0; order && k < count; k++)
         order[k] = (Ranked){k, (double)(details->scores[k].support - details->scores[k].hits), 0};
     if (order)
         qsort(order, (size_t)count, sizeof *order, higher_first);
     for (; order && chosen < count && chosen < MATRIX && order[chosen].key > 0; chosen++)
         labels[chosen] = order[chosen].label;
-    mem_free(order);
+    reel_mem_free(order);
     return chosen;
 }
 
@@ -355,7 +355,7 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
 
 static void draw_data(Report *report, const ReportRun *run)
 {
-    Ranked *order = mem_alloc(((size_t)run->num_classes + 1) * sizeof *order);
+    Ranked *order = reel_mem_alloc(((size_t)run->num_classes + 1) * sizeof *order);
     if (!order) {
         report->out.failed = true;
         return;
@@ -369,7 +369,7 @@ static void draw_data(Report *report, const ReportRun *run)
     if (run->num_classes > 0)
         draw_frequencies(report, run, order);
     report_put(&report->out, "</div>\n");
-    mem_free(order);
+    reel_mem_free(order);
 }
 
 /* Whether an earlier run is on the same data and has been shown. */

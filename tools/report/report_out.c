@@ -9,7 +9,7 @@
 
 void report_out_free(ReportOut *out)
 {
-    mem_free(out->text);
+    reel_mem_free(out->text);
     *out = (ReportOut){0};
 }
 
@@ -19,7 +19,7 @@ static bool reserve(ReportOut *out, size_t more)
     if (out->failed || out->capacity - out->size > more)
         return !out->failed;
     size_t capacity = 2 * out->capacity + more + 4096;
-    char *larger = mem_realloc(out->text, capacity);
+    char *larger = reel_mem_realloc(out->text, capacity);
     if (!larger) {
         out->failed = true;
         return false;
@@ -61,7 +61,7 @@ void report_putf(ReportOut *out, const char *format, ...)
 static size_t character(const unsigned char *p)
 {
     uint32_t code;
-    size_t size = (size_t)utf8_decode(p, 4, &code);
+    size_t size = (size_t)reel_utf8_decode(p, 4, &code);
     bool control = size && (code < 0x20 || (code >= 0x7F && code < 0xA0));
     bool no_character = size && (code == 0xFFFE || code == 0xFFFF);
     return control || no_character ? 0 : size;

@@ -7,7 +7,7 @@
 #define MODEL      "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2},\"merges\":[]}"
 
 /* A tokenizer with these added tokens. */
-static Status read(const char *added, const char *rest, BpeTokenizer **t)
+static ReelStatus read(const char *added, const char *rest, BpeTokenizer **t)
 {
     char form[2000];
     int size = snprintf(form, sizeof form, "{\"added_tokens\":[%s]," WHITESPACE ",%s}", added, rest);
@@ -52,11 +52,11 @@ START_TEST(one_that_is_listed_twice_counts_as_the_last_time)
     bpe_tokenizer_free(t);
     t = with("{\"id\":1,\"content\":\"b\",\"single_word\":true},{\"id\":1,\"content\":\"b\"}");
     check(t, "abc", "0 1 2");
-    Bytes json = {0};
+    ReelBytes json = {0};
     ck_assert_ok(bpe_to_json(t, &json));
-    ck_assert(bytes_append(&json, "", 1));
+    ck_assert(reel_bytes_append(&json, "", 1));
     ck_assert_ptr_null(strstr(json.data, "\"single_word\": true"));
-    bytes_free(&json);
+    reel_bytes_free(&json);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -122,7 +122,8 @@ START_TEST(one_without_text_does_nothing)
     ck_assert_int_eq(bpe_vocab_size(t), 4);
     bpe_tokenizer_free(t);
     ck_assert_failed(read("{\"id\":3,\"content\":\"\"},{\"id\":4,\"content\":\"x\"}", MODEL, &t),
-                     STATUS_FAILED, "\"x\" has id 4 here, but Hugging Face passes over that and gives it 3");
+                     REEL_STATUS_FAILED,
+                     "\"x\" has id 4 here, but Hugging Face passes over that and gives it 3");
 }
 END_TEST
 
@@ -155,10 +156,10 @@ START_TEST(ids_that_hugging_face_would_not_give)
 {
     BpeTokenizer *t;
     static const char hole[] = "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":7},\"merges\":[]}";
-    ck_assert_failed(read("{\"id\":9,\"content\":\"x\"}", MODEL, &t), STATUS_FAILED, "gives it 3");
-    ck_assert_failed(read("{\"id\":9,\"content\":\"a\"}", MODEL, &t), STATUS_FAILED, "gives it 0");
-    ck_assert_failed(read("{\"content\":\"x\"}", MODEL, &t), STATUS_FAILED, "has id -1");
-    ck_assert_failed(read("{\"id\":8,\"content\":\"x\"}", hole, &t), STATUS_FAILED, "gives it 2");
+    ck_assert_failed(read("{\"id\":9,\"content\":\"x\"}", MODEL, &t), REEL_STATUS_FAILED, "gives it 3");
+    ck_assert_failed(read("{\"id\":9,\"content\":\"a\"}", MODEL, &t), REEL_STATUS_FAILED, "gives it 0");
+    ck_assert_failed(read("{\"content\":\"x\"}", MODEL, &t), REEL_STATUS_FAILED, "has id -1");
+    ck_assert_failed(read("{\"id\":8,\"content\":\"x\"}", hole, &t), REEL_STATUS_FAILED, "gives it 2");
     ck_assert_ok(read("{\"id\":2,\"content\":\"x\"},{\"id\":3,\"content\":\"y\"}", hole, &t));
     check(t, "axby", "0 2 7 3");
     bpe_tokenizer_free(t);
@@ -167,7 +168,7 @@ START_TEST(ids_that_hugging_face_would_not_give)
     bpe_tokenizer_free(t);
     ck_assert_failed(read("{\"id\":2,\"content\":\"x\"}",
                           "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]}", &t),
-                     STATUS_FAILED, "id 2 is given to two tokens");
+                     REEL_STATUS_FAILED, "id 2 is given to two tokens");
 }
 END_TEST
 
@@ -179,9 +180,9 @@ START_TEST(the_model_does_not_know_them)
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[[\"a\",\"b\"]]}";
     static const char unk[] =
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"unk_token\":\"x\",\"merges\":[]}";
-    ck_assert_failed(read("{\"id\":2,\"content\":\"ab\"}", merged, &t), STATUS_FAILED,
+    ck_assert_failed(read("{\"id\":2,\"content\":\"ab\"}", merged, &t), REEL_STATUS_FAILED,
                      "memory: merge 0 has an added token");
-    ck_assert_failed(read("{\"id\":1,\"content\":\"x\"}", unk, &t), STATUS_FAILED,
+    ck_assert_failed(read("{\"id\":1,\"content\":\"x\"}", unk, &t), REEL_STATUS_FAILED,
                      "\"x\" is not in the model's vocabulary");
 }
 END_TEST
@@ -216,24 +217,24 @@ END_TEST
 START_TEST(ids_without_a_token)
 {
     BpeTokenizer *t, *back;
-    Bytes json = {0}, text = {0};
+    ReelBytes json = {0}, text = {0};
     ck_assert_ok(read("", "\"model\":{\"type\":\"BPE\",\"vocab\":{\"b\":7,\"a\":2},\"merges\":[]}", &t));
     ck_assert_int_eq(bpe_vocab_size(t), 8);
     check(t, "ab", "2 7");
     ck_assert_ptr_null(bpe_token_text(t, 3, NULL));
     ck_assert_int_eq(bpe_token_id(t, "", 0), -1);
-    ck_assert_failed(bpe_decode(t, (const int32_t[]){2, 3}, 2, false, &text), STATUS_FAILED,
+    ck_assert_failed(bpe_decode(t, (const int32_t[]){2, 3}, 2, false, &text), REEL_STATUS_FAILED,
                      "id 3 (number 2) is not in the vocabulary");
     ck_assert_ok(bpe_to_json(t, &json));
     ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
-    bytes_free(&json);
+    reel_bytes_free(&json);
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
     ck_assert_ok(read("", "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":262144},\"merges\":[]}", &t));
     bpe_tokenizer_free(t);
     ck_assert_failed(read("", "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":262145},\"merges\":[]}", &t),
-                     STATUS_FAILED, "more than 262144 ids below it have no token");
+                     REEL_STATUS_FAILED, "more than 262144 ids below it have no token");
 }
 END_TEST
 

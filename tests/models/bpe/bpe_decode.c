@@ -3,12 +3,12 @@
 static void check(const BpeTokenizer *t, const char *text, bool skip, const char *expected)
 {
     BpeIds ids = bpe_support_encode(t, text, strlen(text));
-    Bytes back = {0};
+    ReelBytes back = {0};
     ck_assert_ok(bpe_decode(t, ids.ids, ids.count, skip, &back));
-    ck_assert(bytes_append(&back, "", 1));
+    ck_assert(reel_bytes_append(&back, "", 1));
     ck_assert_str_eq(back.data, expected);
     bpe_ids_free(&ids);
-    bytes_free(&back);
+    reel_bytes_free(&back);
 }
 
 START_TEST(tokens_are_separated_by_blanks)
@@ -62,12 +62,12 @@ START_TEST(tokens_that_are_no_mapped_bytes)
         "{\"\\u0120a\":0,\"\\u0120\\u65E5\":1},\"merges\":[]}}";
     const int32_t ids[] = {0, 1};
     BpeTokenizer *t;
-    Bytes out = {0};
+    ReelBytes out = {0};
     ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
     ck_assert_ok(bpe_decode(t, ids, 2, true, &out));
-    ck_assert(bytes_append(&out, "", 1));
+    ck_assert(reel_bytes_append(&out, "", 1));
     ck_assert_str_eq(out.data, " a\xC4\xA0\xE6\x97\xA5");
-    bytes_free(&out);
+    reel_bytes_free(&out);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -76,9 +76,9 @@ START_TEST(ids_that_do_not_exist)
 {
     BpeTokenizer *t = bpe_support_load("whitespace.json");
     const int32_t high[] = {1, 400}, negative[] = {-1};
-    Bytes out = {0};
-    ck_assert_failed(bpe_decode(t, high, 2, true, &out), STATUS_FAILED, "id 400 (number 2)");
-    ck_assert_failed(bpe_decode(t, negative, 1, true, &out), STATUS_FAILED, "id -1");
+    ReelBytes out = {0};
+    ck_assert_failed(bpe_decode(t, high, 2, true, &out), REEL_STATUS_FAILED, "id 400 (number 2)");
+    ck_assert_failed(bpe_decode(t, negative, 1, true, &out), REEL_STATUS_FAILED, "id -1");
     ck_assert_uint_eq(out.size, 0);
     bpe_tokenizer_free(t);
 }

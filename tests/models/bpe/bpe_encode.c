@@ -21,7 +21,7 @@ START_TEST(tokens_as_subword_nmt)
 {
     BpeTokenizer *t = bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300},
                                              "tests/fixtures/bpe/text.txt");
-    Bytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture("codes.out"), got = {0};
+    ReelBytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture("codes.out"), got = {0};
     BpeEncoder *encoder = bpe_encoder_new(t);
     BpeIds ids = {0}, ends = {0};
     ck_assert_ok(bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
@@ -31,20 +31,20 @@ START_TEST(tokens_as_subword_nmt)
             size_t size;
             const char *token = bpe_token_text(t, ids.ids[at], &size);
             bool final = size >= 4 && strcmp(token + size - 4, BPE_WORD_END) == 0;
-            ck_assert(at == begin || bytes_append(&got, " ", 1));
-            ck_assert(bytes_append(&got, token, final ? size - 4 : size));
-            ck_assert(final || bytes_append(&got, "@@", 2));
+            ck_assert(at == begin || reel_bytes_append(&got, " ", 1));
+            ck_assert(reel_bytes_append(&got, token, final ? size - 4 : size));
+            ck_assert(final || reel_bytes_append(&got, "@@", 2));
         }
-        ck_assert(bytes_append(&got, "\n", 1));
+        ck_assert(reel_bytes_append(&got, "\n", 1));
     }
     ck_assert_uint_eq(got.size, expected.size);
     ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
     bpe_encoder_free(encoder);
     bpe_ids_free(&ids);
     bpe_ids_free(&ends);
-    bytes_free(&text);
-    bytes_free(&expected);
-    bytes_free(&got);
+    reel_bytes_free(&text);
+    reel_bytes_free(&expected);
+    reel_bytes_free(&got);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -54,22 +54,22 @@ START_TEST(byte_level_gives_back_any_bytes)
 {
     BpeTokenizer *t = bpe_support_load("bytelevel.json");
     BpeEncoder *encoder = bpe_encoder_new(t);
-    Random random = random_new(1, 1);
+    TensorRandom random = tensor_random_new(1, 1);
     for (int round = 0; round < 3000; round++) {
-        size_t size = random_below(&random, round % 50 ? 90 : 5000);
-        char *text = mem_alloc(size);
+        size_t size = tensor_random_below(&random, round % 50 ? 90 : 5000);
+        char *text = reel_mem_alloc(size);
         for (size_t i = 0; i < size; i++)
-            text[i] =
-                round % 3 ? (char)random_u32(&random) : " the's\n\xE6\x97\xA5\t\0"[random_below(&random, 12)];
+            text[i] = round % 3 ? (char)tensor_random_u32(&random)
+                                : " the's\n\xE6\x97\xA5\t\0"[tensor_random_below(&random, 12)];
         BpeIds ids = {0};
-        Bytes back = {0};
+        ReelBytes back = {0};
         ck_assert_ok(bpe_encode(encoder, text, size, &ids));
         ck_assert_ok(bpe_decode(t, ids.ids, ids.count, true, &back));
         ck_assert_uint_eq(back.size, size);
         ck_assert(size == 0 || memcmp(back.data, text, size) == 0);
         bpe_ids_free(&ids);
-        bytes_free(&back);
-        mem_free(text);
+        reel_bytes_free(&back);
+        reel_mem_free(text);
     }
     bpe_encoder_free(encoder);
     bpe_tokenizer_free(t);
@@ -82,14 +82,14 @@ START_TEST(the_cache_changes_nothing)
 {
     BpeTokenizer *t = bpe_support_load("whitespace.json");
     BpeEncoder *warm = bpe_encoder_new(t);
-    Random random = random_new(2, 1);
+    TensorRandom random = tensor_random_new(2, 1);
     BpeIds first = {0}, second = {0};
     for (int round = 0; round < 2; round++) {
         random.counter = 0;
         for (int i = 0; i < 12000; i++) {
             char word[64];
-            int size = snprintf(word, sizeof word, "%x%.*s", random_u32(&random),
-                                (int)random_below(&random, 30), "strategy-theyheroabcaaaaaaaaaa");
+            int size = snprintf(word, sizeof word, "%x%.*s", tensor_random_u32(&random),
+                                (int)tensor_random_below(&random, 30), "strategy-theyheroabcaaaaaaaaaa");
             ck_assert_ok(bpe_encode(warm, word, (size_t)size, round ? &second : &first));
             if (i % 500 == 0) {
                 BpeIds cold = bpe_support_encode(t, word, (size_t)size), *all = round ? &second : &first;
@@ -131,7 +131,7 @@ START_TEST(dropout)
     BpeIds none = dropped(e, 0, 1), some = dropped(e, 0.3, 1), again = dropped(e, 0.3, 1),
            other = dropped(e, 0.3, 2);
     BpeIds all = dropped(e, 1, 1), last = dropped(e, 0, 1);
-    Bytes text = {0};
+    ReelBytes text = {0};
     ck_assert(same(some, again));
     ck_assert(!same(some, other));
     ck_assert(same(none, last));
@@ -140,7 +140,7 @@ START_TEST(dropout)
     ck_assert_ok(bpe_decode(t, some.ids, some.count, true, &text));
     ck_assert_uint_eq(text.size, 20 * 42);
     ck_assert_int_eq(memcmp(text.data + 42, "real-time strategy", 18), 0);
-    bytes_free(&text);
+    reel_bytes_free(&text);
     /* Whole pieces come first only where nothing is dropped, as with Hugging Face. */
     t->config.ignore_merges = true;
     BpeIds whole = dropped(e, 0.3, 1);
@@ -185,11 +185,11 @@ END_TEST
 START_TEST(the_parts_of_many_threads_are_the_whole)
 {
     BpeTokenizer *t = bpe_support_load("bytelevel.json");
-    Bytes text = bpe_support_fixture("text.txt");
+    ReelBytes text = bpe_support_fixture("text.txt");
     BpeEncoder *encoders[5];
     for (int i = 0; i < 5; i++)
         encoders[i] = bpe_encoder_new(t);
-    Pool *pool = pool_new(2);
+    TensorPool *pool = tensor_pool_new(2);
     for (size_t size = 0; size <= text.size; size += size < 40 ? 1 : 397) {
         BpeIds ids[5] = {0}, ends[5] = {0}, whole = {0}, whole_ends = {0};
         ck_assert_ok(bpe_encode_parallel(encoders, 5, pool, text.data, size, ids, ends));
@@ -209,10 +209,10 @@ START_TEST(the_parts_of_many_threads_are_the_whole)
         bpe_ids_free(&whole);
         bpe_ids_free(&whole_ends);
     }
-    pool_free(pool);
+    tensor_pool_free(pool);
     for (int i = 0; i < 5; i++)
         bpe_encoder_free(encoders[i]);
-    bytes_free(&text);
+    reel_bytes_free(&text);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -296,12 +296,12 @@ START_TEST(each_character_is_its_symbol)
             size);
         for (size_t at = 0; at < size; at += 2) {
             BpeIds ids = bpe_support_encode(t, text + at, 1);
-            Bytes back = {0};
+            ReelBytes back = {0};
             ck_assert_msg(ids.count == 1, "mode %d, U+%04X: %zu ids", mode, (unsigned)text[at], ids.count);
             ck_assert_ok(bpe_decode(t, ids.ids, 1, false, &back));
             ck_assert_uint_eq(back.size, 1);
             ck_assert_int_eq(back.data[0], text[at]);
-            bytes_free(&back);
+            reel_bytes_free(&back);
             bpe_ids_free(&ids);
         }
         bpe_tokenizer_free(t);
@@ -340,7 +340,7 @@ START_TEST(more_ids_than_ends_can_say)
     BpeIds ids = {block, (size_t)INT32_MAX - 1, capacity}, ends = {0};
     ck_assert_ok(bpe_encode_lines(e, "a\n", 2, &ids, &ends));
     ck_assert_int_eq(ends.ids[0], INT32_MAX);
-    ck_assert_failed(bpe_encode_lines(e, "a\n", 2, &ids, &ends), STATUS_FAILED, "2147483647 ids");
+    ck_assert_failed(bpe_encode_lines(e, "a\n", 2, &ids, &ends), REEL_STATUS_FAILED, "2147483647 ids");
     bpe_ids_free(&ends);
     munmap(block, bytes);
     bpe_encoder_free(e);
@@ -359,10 +359,10 @@ START_TEST(no_memory_never_changes_ids)
     for (int n = 0; n < 8; n++) {
         BpeEncoder *e = bpe_encoder_new(t);
         BpeIds ids = {0};
-        mem_fail_at(n, 0);
-        Status status = bpe_encode(e, "ab", 2, &ids);
-        mem_fail_at(-1, 0);
-        ck_assert(!status_is_ok(&status) || (ids.count == 1 && ids.ids[0] == 2));
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = bpe_encode(e, "ab", 2, &ids);
+        reel_mem_fail_at(-1, 0);
+        ck_assert(!reel_status_is_ok(&status) || (ids.count == 1 && ids.ids[0] == 2));
         bpe_ids_free(&ids);
         bpe_encoder_free(e);
     }
@@ -376,16 +376,16 @@ START_TEST(no_memory_is_an_error)
     static const char text[] =
         "some words, one_that_is_longer_than_a_slot_of_the_cache and \xE6\x97\xA5 <unk> some words";
     BpeIds expected = bpe_support_encode(t, text, sizeof text - 1);
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     bool worked = false;
     for (int n = 0; !worked && n < 200; n++) { /* one allocation, then that one and all behind it */
         BpeIds ids = {0};
-        mem_fail_at(n / 2, n % 2);
+        reel_mem_fail_at(n / 2, n % 2);
         BpeEncoder *e = bpe_encoder_new(t);
-        Status status = e ? bpe_encode(e, text, sizeof text - 1, &ids) : status_failed("memory");
-        mem_fail_at(-1, 0);
-        worked = status_is_ok(&status) && n % 2;
-        ck_assert(!status_is_ok(&status) || same(ids, expected));
+        ReelStatus status = e ? bpe_encode(e, text, sizeof text - 1, &ids) : reel_status_failed("memory");
+        reel_mem_fail_at(-1, 0);
+        worked = reel_status_is_ok(&status) && n % 2;
+        ck_assert(!reel_status_is_ok(&status) || same(ids, expected));
         if (e) { /* it is as good as new */
             ids.count = 0;
             ck_assert_ok(bpe_encode(e, text, sizeof text - 1, &ids));
@@ -393,7 +393,7 @@ START_TEST(no_memory_is_an_error)
         }
         bpe_encoder_free(e);
         bpe_ids_free(&ids);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
     bpe_ids_free(&expected);

@@ -28,7 +28,7 @@ static void check(const BpeTokenizer *t, const char *text, size_t size)
     BpeScratch scratch = {0};
     size_t count, expected_count;
     ck_assert(bpe_piece_symbols(t, &scratch, text, size, &count));
-    uint32_t *expected = mem_alloc((count + 1) * sizeof *expected);
+    uint32_t *expected = reel_mem_alloc((count + 1) * sizeof *expected);
     memcpy(expected, scratch.symbols, count * sizeof *expected);
     BpeShortWord word = {.alive = count > 0 && count <= BPE_LANES ? (1u << count) - 1 : 0};
     if (word.alive) {
@@ -43,18 +43,18 @@ static void check(const BpeTokenizer *t, const char *text, size_t size)
     for (uint32_t left = word.alive; left; left &= left - 1)
         ck_assert_uint_eq(word.symbols[__builtin_ctz(left)], expected[at++]);
     ck_assert(!word.alive || at == count);
-    mem_free(expected);
+    reel_mem_free(expected);
     bpe_scratch_free(&scratch);
 }
 
-static void fill(Random *random, char *text, size_t size)
+static void fill(TensorRandom *random, char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        text[i] = (char)('a' + random_below(random, 2 + random_below(random, 2)));
+        text[i] = (char)('a' + tensor_random_below(random, 2 + tensor_random_below(random, 2)));
 }
 
 /* Ranks in the order of learning, and in any order. */
-static BpeTokenizer *tokenizer(Random *random, bool shuffled)
+static BpeTokenizer *tokenizer(TensorRandom *random, bool shuffled)
 {
     char text[600];
     fill(random, text, sizeof text);
@@ -65,11 +65,11 @@ static BpeTokenizer *tokenizer(Random *random, bool shuffled)
     ck_assert(t->rising);
     if (!shuffled)
         return t;
-    BpeTokenizer parts = {.config = t->config, .merges = mem_alloc(t->merge_count * sizeof *t->merges)};
+    BpeTokenizer parts = {.config = t->config, .merges = reel_mem_alloc(t->merge_count * sizeof *t->merges)};
     for (size_t i = 0; i < t->tokens.count; i++)
         ck_assert(bpe_strings_add(&parts.tokens, bpe_string(&t->tokens, i), bpe_string_size(&t->tokens, i)));
     int32_t order[64];
-    random_permutation(random, order, (int32_t)t->merge_count);
+    tensor_random_permutation(random, order, (int32_t)t->merge_count);
     for (size_t i = 0; i < t->merge_count; i++)
         parts.merges[parts.merge_count++] = t->merges[order[i]];
     ck_assert_ok(bpe_tokenizer_make(&other, &parts));
@@ -79,7 +79,7 @@ static BpeTokenizer *tokenizer(Random *random, bool shuffled)
 
 START_TEST(every_length_as_defined)
 {
-    Random random = random_new(3, 1);
+    TensorRandom random = tensor_random_new(3, 1);
     char text[300];
     for (int round = 0; round < 12; round++) {
         BpeTokenizer *t = tokenizer(&random, round % 2);
@@ -95,9 +95,9 @@ END_TEST
 /* 20,000 symbols and more go by lists, if ranks rise: against the heap, which other ranks force. */
 START_TEST(very_long_as_by_the_heap)
 {
-    Random random = random_new(4, 1);
+    TensorRandom random = tensor_random_new(4, 1);
     enum { SIZE = 30000 };
-    char *text = mem_alloc(SIZE);
+    char *text = reel_mem_alloc(SIZE);
     fill(&random, text, SIZE);
     memset(text, 'a', 5000);
     BpeTokenizer *t = tokenizer(&random, false);
@@ -109,7 +109,7 @@ START_TEST(very_long_as_by_the_heap)
     bpe_ids_free(&by_lists);
     bpe_ids_free(&by_heap);
     bpe_tokenizer_free(t);
-    mem_free(text);
+    reel_mem_free(text);
 }
 END_TEST
 
@@ -117,7 +117,7 @@ END_TEST
  */
 START_TEST(very_long_with_ranks_in_any_order)
 {
-    Random random = random_new(5, 1);
+    TensorRandom random = tensor_random_new(5, 1);
     enum { BLOCK = 40, BLOCKS = 600 };
     static char text[BLOCK * BLOCKS];
     for (int round = 0; round < 4; round++) {

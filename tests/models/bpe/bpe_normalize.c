@@ -15,17 +15,17 @@ static bool refused(const char *normalizer)
                         "{\"normalizer\":%s,\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},\"model\":{"
                         "\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
                         normalizer);
-    ck_assert_failed(bpe_from_json(&t, form, (size_t)size, "memory"), STATUS_FAILED, "libutf8proc-dev");
+    ck_assert_failed(bpe_from_json(&t, form, (size_t)size, "memory"), REEL_STATUS_FAILED, "libutf8proc-dev");
     return true;
 }
 
 static void check_text(BpeConfig config, const char *text, const char *expected)
 {
-    Bytes got = {0};
+    ReelBytes got = {0};
     ck_assert(bpe_normalize(&config, text, strlen(text), &got));
-    ck_assert(bytes_append(&got, "", 1));
+    ck_assert(reel_bytes_append(&got, "", 1));
     ck_assert_str_eq(got.data, expected);
-    bytes_free(&got);
+    reel_bytes_free(&got);
 }
 
 static BpeConfig form(BpeNormalForm form)
@@ -64,12 +64,12 @@ START_TEST(what_is_left_alone)
         return;
     check_text(form(BPE_NFC), "e\xFF\xCC\x81 \xC3\xA9\xC3 e\xCC\x81\xE6\x97",
                "e\xFF\xCC\x81 \xC3\xA9\xC3 \xC3\xA9\xE6\x97");
-    Bytes got = {0};
+    ReelBytes got = {0};
     BpeConfig config = form(BPE_NFC);
     ck_assert(bpe_normalize(&config, "\0e\xCC\x81\0", 5, &got));
     ck_assert_uint_eq(got.size, 4);
     ck_assert_int_eq(memcmp(got.data, "\0\xC3\xA9\0", 4), 0);
-    bytes_free(&got);
+    reel_bytes_free(&got);
 }
 END_TEST
 
@@ -105,7 +105,7 @@ START_TEST(texts_and_added_tokens)
     if (refused("{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFD\"}]}"))
         return;
     BpeTokenizer *t, *back;
-    Bytes json = {0};
+    ReelBytes json = {0};
     ck_assert_ok(bpe_from_json(&t, FORM, sizeof FORM - 1, "memory"));
     ck_assert_ok(bpe_to_json(t, &json));
     ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
@@ -119,8 +119,8 @@ START_TEST(texts_and_added_tokens)
         check_ids(one, "a", 1, (const int32_t[]){0});
         check_ids(one, "", 0, (const int32_t[]){0});
     }
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "byte-level");
-    bytes_free(&json);
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "byte-level");
+    reel_bytes_free(&json);
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
 }
@@ -139,7 +139,7 @@ START_TEST(added_tokens_that_become_the_same)
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
     char file[600];
     int size = snprintf(file, sizeof file, same, "true");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "memory"), STATUS_FAILED,
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "memory"), REEL_STATUS_FAILED,
                      "memory: added tokens 1 and 3 are the same when normalized");
     size = snprintf(file, sizeof file, same, "false");
     ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "memory"));
@@ -164,7 +164,7 @@ START_TEST(files_without_a_place_for_it)
                      "\"merges\":[]}}",
                      settings[i], i ? "" : "\"model\":{");
         ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "memory"));
-        ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, names[i]);
+        ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, names[i]);
         bpe_tokenizer_free(t);
     }
 }
@@ -178,26 +178,26 @@ START_TEST(no_memory_is_an_error)
     BpeTokenizer *expected;
     ck_assert_ok(bpe_from_json(&expected, FORM, sizeof FORM - 1, "memory"));
     BpeIds right = bpe_support_encode(expected, text, sizeof text - 1);
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     bool worked = false;
     for (int n = 0; !worked && n < 2000; n++) { /* one allocation, then that one and all behind it */
         BpeTokenizer *t;
         BpeIds ids = {0};
-        mem_fail_at(n / 2, n % 2);
-        Status status = bpe_from_json(&t, FORM, sizeof FORM - 1, "memory");
+        reel_mem_fail_at(n / 2, n % 2);
+        ReelStatus status = bpe_from_json(&t, FORM, sizeof FORM - 1, "memory");
         BpeEncoder *encoder = t ? bpe_encoder_new(t) : NULL;
         if (encoder)
             status = bpe_encode(encoder, text, sizeof text - 1, &ids);
-        mem_fail_at(-1, 0);
-        worked = encoder && status_is_ok(&status) && n % 2;
-        if (encoder && status_is_ok(&status)) {
+        reel_mem_fail_at(-1, 0);
+        worked = encoder && reel_status_is_ok(&status) && n % 2;
+        if (encoder && reel_status_is_ok(&status)) {
             ck_assert_uint_eq(ids.count, right.count);
             ck_assert_int_eq(memcmp(ids.ids, right.ids, ids.count * sizeof *ids.ids), 0);
         }
         bpe_ids_free(&ids);
         bpe_encoder_free(encoder);
         bpe_tokenizer_free(t);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
     bpe_ids_free(&right);

@@ -6,20 +6,20 @@
 static void check(BpePretokenizer mode, BpeLines lines, const char *text, const char *expected)
 {
     size_t size = strlen(text);
-    Bytes exact = {0}, got = {0};
-    ck_assert(bytes_append(&exact, text, size));
+    ReelBytes exact = {0}, got = {0};
+    ck_assert(reel_bytes_append(&exact, text, size));
     BpeSplitter splitter;
     BpePiece pieces[64];
     bpe_split(&splitter, mode, lines, exact.data, size);
     for (size_t count; (count = bpe_split_next(&splitter, pieces, 64)) > 0;)
         for (size_t i = 0; i < count; i++) {
-            ck_assert(got.size == 0 || bytes_append(&got, "|", 1));
-            ck_assert(bytes_append(&got, pieces[i].text, pieces[i].size));
+            ck_assert(got.size == 0 || reel_bytes_append(&got, "|", 1));
+            ck_assert(reel_bytes_append(&got, pieces[i].text, pieces[i].size));
         }
-    ck_assert(bytes_append(&got, "", 1));
+    ck_assert(reel_bytes_append(&got, "", 1));
     ck_assert_str_eq(got.data, expected);
-    bytes_free(&exact);
-    bytes_free(&got);
+    reel_bytes_free(&exact);
+    reel_bytes_free(&got);
 }
 
 START_TEST(whitespace)
@@ -90,12 +90,13 @@ END_TEST
 
 START_TEST(byte_level_pieces_are_the_whole_text)
 {
-    Random random = random_new(5, 1);
+    TensorRandom random = tensor_random_new(5, 1);
     char text[700];
     for (int round = 0; round < 500; round++) {
-        size_t size = random_below(&random, sizeof text), at = 0;
+        size_t size = tensor_random_below(&random, sizeof text), at = 0;
         for (size_t i = 0; i < size; i++)
-            text[i] = round % 2 ? (char)random_u32(&random) : " a'st1\n\xC2\xA0!"[random_below(&random, 10)];
+            text[i] = round % 2 ? (char)tensor_random_u32(&random)
+                                : " a'st1\n\xC2\xA0!"[tensor_random_below(&random, 10)];
         BpeSplitter splitter;
         BpePiece pieces[64];
         bpe_split(&splitter, BPE_BYTELEVEL, (BpeLines)(round % 2), text, size);

@@ -51,20 +51,20 @@ START_TEST(codes_are_written_as_they_were_read)
     ck_assert_int_eq(bpe_unk_id(t), 0);
     ck_assert_int_eq(bpe_merge_count(t), 300);
     ck_assert_ok(bpe_save_codes(t, path));
-    Bytes expected = bpe_support_fixture("codes"), got;
+    ReelBytes expected = bpe_support_fixture("codes"), got;
     char name[512];
     snprintf(name, sizeof name, "%s", path);
     FILE *file = fopen(name, "rb");
-    got = (Bytes){0};
+    got = (ReelBytes){0};
     for (int c; (c = fgetc(file)) != EOF;) {
         char byte = (char)c;
-        ck_assert(bytes_append(&got, &byte, 1));
+        ck_assert(reel_bytes_append(&got, &byte, 1));
     }
     fclose(file);
     ck_assert_uint_eq(got.size, expected.size);
     ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
-    bytes_free(&got);
-    bytes_free(&expected);
+    reel_bytes_free(&got);
+    reel_bytes_free(&expected);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -72,17 +72,17 @@ END_TEST
 START_TEST(only_what_fits_the_format_is_written)
 {
     BpeTokenizer *t = bpe_support_load("whitespace.json");
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "byte-level");
-    ck_assert_failed(bpe_save_codes(t, "unwritten"), STATUS_FAILED, "subword-nmt");
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "byte-level");
+    ck_assert_failed(bpe_save_codes(t, "unwritten"), REEL_STATUS_FAILED, "subword-nmt");
     bpe_tokenizer_free(t);
 }
 END_TEST
 
-static Status gpt2(const char *vocab, const char *merges)
+static ReelStatus gpt2(const char *vocab, const char *merges)
 {
     BpeTokenizer *t;
-    Status status = bpe_load_gpt2(&t, file_of(vocab), file_of(merges));
-    ck_assert(status_is_ok(&status) == (t != NULL));
+    ReelStatus status = bpe_load_gpt2(&t, file_of(vocab), file_of(merges));
+    ck_assert(reel_status_is_ok(&status) == (t != NULL));
     bpe_tokenizer_free(t);
     return status;
 }
@@ -94,15 +94,15 @@ START_TEST(broken_gpt2_files)
     ck_assert_ok(gpt2(vocab, "a b"));
     ck_assert_ok(gpt2(vocab, "#version: 0.2\r\na b\r\n"));
     ck_assert_ok(gpt2(vocab, ""));
-    ck_assert_failed(gpt2(vocab, "#version: 0.2\na b c\n"), STATUS_FAILED, ":2: two tokens");
-    ck_assert_failed(gpt2(vocab, "a b\n\nb a\n"), STATUS_FAILED, ":2: two tokens");
-    ck_assert_failed(gpt2(vocab, "a b\nb a\n"), STATUS_FAILED, ":2: the result of merge 1");
-    ck_assert_failed(gpt2(vocab, "x b\n"), STATUS_FAILED, ":1: the left token");
-    ck_assert_failed(gpt2("{\"a\":0", ""), STATUS_FAILED, "byte 6");
-    ck_assert_failed(gpt2("{\"a\":0}}", ""), STATUS_FAILED, "byte 7");
+    ck_assert_failed(gpt2(vocab, "#version: 0.2\na b c\n"), REEL_STATUS_FAILED, ":2: two tokens");
+    ck_assert_failed(gpt2(vocab, "a b\n\nb a\n"), REEL_STATUS_FAILED, ":2: two tokens");
+    ck_assert_failed(gpt2(vocab, "a b\nb a\n"), REEL_STATUS_FAILED, ":2: the result of merge 1");
+    ck_assert_failed(gpt2(vocab, "x b\n"), REEL_STATUS_FAILED, ":1: the left token");
+    ck_assert_failed(gpt2("{\"a\":0", ""), REEL_STATUS_FAILED, "byte 6");
+    ck_assert_failed(gpt2("{\"a\":0}}", ""), REEL_STATUS_FAILED, "byte 7");
     ck_assert_ok(gpt2("{\"a\":1}", ""));
-    ck_assert_failed(gpt2("{\"a\":999999}", ""), STATUS_FAILED, "have no token");
-    ck_assert_failed(gpt2("{\"a\":0,\"b\":0}", ""), STATUS_FAILED, "two tokens");
+    ck_assert_failed(gpt2("{\"a\":999999}", ""), REEL_STATUS_FAILED, "have no token");
+    ck_assert_failed(gpt2("{\"a\":0,\"b\":0}", ""), REEL_STATUS_FAILED, "two tokens");
 }
 END_TEST
 
@@ -114,7 +114,7 @@ START_TEST(version_is_a_word_too)
                                file_of("#version: 0.2\n#version s\n")));
     ck_assert_int_eq(bpe_merge_count(t), 1);
     /* Hugging Face skips such a line wherever it stands. */
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "merge 0");
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "merge 0");
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -125,22 +125,22 @@ START_TEST(merges_that_a_line_cannot_hold)
     BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .vocab_size = 30},
                                         "a\rb a\rb a\rb", 11);
     ck_assert_int_gt(bpe_merge_count(t), 0);
-    ck_assert_failed(bpe_save_codes(t, "unwritten"), STATUS_FAILED, "merge 0");
+    ck_assert_failed(bpe_save_codes(t, "unwritten"), REEL_STATUS_FAILED, "merge 0");
     bpe_tokenizer_free(t);
     static const char form[] = "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\","
                                "\"vocab\":{\"a \":0,\"b\":1,\"a b\":2},\"merges\":[[\"a \",\"b\"]]}}";
     ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), STATUS_FAILED, "merge 0");
+    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "merge 0");
     ck_assert_int_ne(access("unwritten", F_OK), 0);
     bpe_tokenizer_free(t);
 }
 END_TEST
 
-static Status codes(const char *text)
+static ReelStatus codes(const char *text)
 {
     BpeTokenizer *t;
-    Status status = bpe_load_codes(&t, file_of(text), NULL);
-    ck_assert(status_is_ok(&status) == (t != NULL));
+    ReelStatus status = bpe_load_codes(&t, file_of(text), NULL);
+    ck_assert(reel_status_is_ok(&status) == (t != NULL));
     bpe_tokenizer_free(t);
     return status;
 }
@@ -148,13 +148,13 @@ static Status codes(const char *text)
 START_TEST(broken_codes)
 {
     ck_assert_ok(codes("#version: 0.2\na b\nab c</w>\n"));
-    ck_assert_failed(codes(""), STATUS_FAILED, ":1: ");
-    ck_assert_failed(codes("a b\n"), STATUS_FAILED, "version 0.1");
-    ck_assert_failed(codes("#version: 0.3\na b\n"), STATUS_FAILED, "0.2");
-    ck_assert_failed(codes("#version: 0.2\na\n"), STATUS_FAILED, ":2: ");
-    ck_assert_failed(codes("#version: 0.2\na b\n\na c\n"), STATUS_FAILED, ":3: ");
-    ck_assert_failed(codes("#version: 0.2\na \xFF\n"), STATUS_FAILED, ":2: ");
-    ck_assert_failed(codes("#version: 0.2\na b\nxy c\n"), STATUS_FAILED, ":3: the left token");
+    ck_assert_failed(codes(""), REEL_STATUS_FAILED, ":1: ");
+    ck_assert_failed(codes("a b\n"), REEL_STATUS_FAILED, "version 0.1");
+    ck_assert_failed(codes("#version: 0.3\na b\n"), REEL_STATUS_FAILED, "0.2");
+    ck_assert_failed(codes("#version: 0.2\na\n"), REEL_STATUS_FAILED, ":2: ");
+    ck_assert_failed(codes("#version: 0.2\na b\n\na c\n"), REEL_STATUS_FAILED, ":3: ");
+    ck_assert_failed(codes("#version: 0.2\na \xFF\n"), REEL_STATUS_FAILED, ":2: ");
+    ck_assert_failed(codes("#version: 0.2\na b\nxy c\n"), REEL_STATUS_FAILED, ":3: the left token");
 }
 END_TEST
 

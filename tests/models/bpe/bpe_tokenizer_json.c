@@ -10,12 +10,12 @@ enum { NAME_COUNT = 4 };
 START_TEST(what_is_written_reads_the_same)
 {
     BpeTokenizer *t = bpe_support_load(NAMES[_i]), *back;
-    Bytes json = {0};
+    ReelBytes json = {0};
     ck_assert_ok(bpe_to_json(t, &json));
     ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
     ck_assert_int_eq(bpe_vocab_size(back), bpe_vocab_size(t));
-    bytes_free(&json);
+    reel_bytes_free(&json);
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
 }
@@ -24,34 +24,34 @@ END_TEST
 /* A file that was cut off anywhere is an error that says where, and nothing leaks. */
 START_TEST(every_truncation_is_an_error)
 {
-    Bytes json = bpe_support_fixture(NAMES[_i]);
-    int64_t live = mem_stats().live_blocks;
+    ReelBytes json = bpe_support_fixture(NAMES[_i]);
+    int64_t live = reel_mem_stats().live_blocks;
     for (size_t size = 0; size + 1 < json.size; size += size < 1500 ? 1 : 61) {
         BpeTokenizer *t;
-        Status status = bpe_from_json(&t, json.data, size, "cut");
-        if (status_is_ok(&status) || t || strncmp(status.message, "cut: byte ", 10) != 0)
+        ReelStatus status = bpe_from_json(&t, json.data, size, "cut");
+        if (reel_status_is_ok(&status) || t || strncmp(status.message, "cut: byte ", 10) != 0)
             ck_abort_msg("cut at %zu: '%s'", size, status.message);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
-    bytes_free(&json);
+    reel_bytes_free(&json);
 }
 END_TEST
 
 /* The odd fixture with one part replaced by another. */
-static Status with(const char *from, const char *to)
+static ReelStatus with(const char *from, const char *to)
 {
-    Bytes json = bpe_support_fixture("odd.json"), changed = {0};
-    ck_assert(bytes_append(&json, "", 1));
+    ReelBytes json = bpe_support_fixture("odd.json"), changed = {0};
+    ck_assert(reel_bytes_append(&json, "", 1));
     char *at = strstr(json.data, from);
     ck_assert_msg(at != NULL, "'%s' is not in the fixture", from);
-    ck_assert(bytes_append(&changed, json.data, (size_t)(at - json.data)));
-    ck_assert(bytes_append(&changed, to, strlen(to)));
-    ck_assert(bytes_append(&changed, at + strlen(from), strlen(at + strlen(from))));
+    ck_assert(reel_bytes_append(&changed, json.data, (size_t)(at - json.data)));
+    ck_assert(reel_bytes_append(&changed, to, strlen(to)));
+    ck_assert(reel_bytes_append(&changed, at + strlen(from), strlen(at + strlen(from))));
     BpeTokenizer *t;
-    Status status = bpe_from_json(&t, changed.data, changed.size, "changed");
+    ReelStatus status = bpe_from_json(&t, changed.data, changed.size, "changed");
     bpe_tokenizer_free(t);
-    bytes_free(&json);
-    bytes_free(&changed);
+    reel_bytes_free(&json);
+    reel_bytes_free(&changed);
     return status;
 }
 
@@ -112,10 +112,10 @@ START_TEST(what_would_give_other_ids_is_refused)
         {"[\"b\",\"c\"]", "7", "array"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        Status status = with(cases[i].from, cases[i].to);
-        ck_assert_msg(!status_is_ok(&status), "%s -> %s is read", cases[i].from, cases[i].to);
-        ck_assert_failed(status, STATUS_FAILED, cases[i].message);
-        ck_assert_failed(status, STATUS_FAILED, "changed: byte ");
+        ReelStatus status = with(cases[i].from, cases[i].to);
+        ck_assert_msg(!reel_status_is_ok(&status), "%s -> %s is read", cases[i].from, cases[i].to);
+        ck_assert_failed(status, REEL_STATUS_FAILED, cases[i].message);
+        ck_assert_failed(status, REEL_STATUS_FAILED, "changed: byte ");
     }
 }
 END_TEST
@@ -156,9 +156,10 @@ START_TEST(split_at_blanks_is_not_subword_nmt)
         BpeTokenizer *t;
         int size = snprintf(file, sizeof file, form, cases[i].kind, cases[i].pattern, cases[i].behavior,
                             cases[i].invert);
-        Status status = bpe_from_json(&t, file, (size_t)size, "memory");
+        ReelStatus status = bpe_from_json(&t, file, (size_t)size, "memory");
         if (i > 0) {
-            ck_assert_failed(status, STATUS_FAILED, "pre_tokenizer \"Split\" with an end_of_word_suffix");
+            ck_assert_failed(status, REEL_STATUS_FAILED,
+                             "pre_tokenizer \"Split\" with an end_of_word_suffix");
             continue;
         }
         ck_assert_ok(status);
@@ -220,12 +221,12 @@ START_TEST(files_as_models_have_them)
     bpe_tokenizer_free(t);
     size = snprintf(file, sizeof file, gpt2,
                     "{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0]}");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "roberta"), STATUS_FAILED,
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "roberta"), REEL_STATUS_FAILED,
                      "post_processor \"RobertaProcessing\" gives other ids");
     const char *const library = bpe_knows_unicode() ? refused[0].message : "libutf8proc-dev";
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         size = snprintf(file, sizeof file, "{%s,%s,%s", refused[i].before, cut, rest);
-        ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), STATUS_FAILED,
+        ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
                          refused[i].message ? refused[i].message : library);
     }
     if (!bpe_knows_unicode())
@@ -250,20 +251,21 @@ START_TEST(settings_are_written)
                                           "\"add_prefix_space\": true, \"trim_offsets\": true",
                                           "\"byte_fallback\": true"};
     BpeTokenizer *t;
-    Bytes json = {0};
+    ReelBytes json = {0};
     char file[600];
     int size = snprintf(file, sizeof file, form, "false", "null");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), STATUS_FAILED, "as it is set here");
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED, "as it is set here");
     size = snprintf(file, sizeof file, form, "true",
                     "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\"},{\"type\":\"Fuse\"}]}");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), STATUS_FAILED, "decoder \"Sequence\"");
+    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
+                     "decoder \"Sequence\"");
     size = snprintf(file, sizeof file, form, "true", "null");
     ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "file"));
     ck_assert_ok(bpe_to_json(t, &json));
-    ck_assert(bytes_append(&json, "", 1));
+    ck_assert(reel_bytes_append(&json, "", 1));
     for (int i = 0; i < 3; i++)
         ck_assert_msg(strstr(json.data, written[i]) != NULL, "%s", written[i]);
-    bytes_free(&json);
+    reel_bytes_free(&json);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -278,11 +280,11 @@ START_TEST(a_long_unknown_token)
     BpeOptions options = {
         .vocab_size = 10, .special_tokens = &special, .special_count = 1, .unk_token = special};
     BpeTokenizer *t = bpe_support_learn(options, "a b", 3), *back;
-    Bytes json = {0};
+    ReelBytes json = {0};
     ck_assert_ok(bpe_to_json(t, &json));
     ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
-    bytes_free(&json);
+    reel_bytes_free(&json);
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
 }
@@ -292,12 +294,12 @@ START_TEST(files)
 {
     BpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
     const char *path = text_support_file("old", 3);
-    ck_assert_failed(bpe_load(&back, "no/such/file"), STATUS_FAILED, "no/such/file");
-    ck_assert_failed(bpe_load(&back, path), STATUS_FAILED, "byte 0");
+    ck_assert_failed(bpe_load(&back, "no/such/file"), REEL_STATUS_FAILED, "no/such/file");
+    ck_assert_failed(bpe_load(&back, path), REEL_STATUS_FAILED, "byte 0");
     ck_assert_ok(bpe_save(t, path));
     ck_assert_ok(bpe_load(&back, path));
     bpe_support_check_same(t, back);
-    ck_assert_failed(bpe_save(t, "no/such/folder/file"), STATUS_FAILED, "no/such/folder");
+    ck_assert_failed(bpe_save(t, "no/such/folder/file"), REEL_STATUS_FAILED, "no/such/folder");
     bpe_tokenizer_free(t);
     bpe_tokenizer_free(back);
 }
@@ -305,24 +307,24 @@ END_TEST
 
 START_TEST(no_memory_is_an_error)
 {
-    Bytes json = bpe_support_fixture("odd.json");
+    ReelBytes json = bpe_support_fixture("odd.json");
     BpeTokenizer *expected = bpe_support_load("odd.json");
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     bool worked = false;
     for (int n = 0; !worked && n < 6000; n++) { /* one allocation, then that one and all behind it */
         BpeTokenizer *t;
-        mem_fail_at(n / 2, n % 2);
-        Status status = bpe_from_json(&t, json.data, json.size, "odd.json");
-        mem_fail_at(-1, 0);
-        worked = status_is_ok(&status) && n % 2;
-        ck_assert(status_is_ok(&status) == (t != NULL));
+        reel_mem_fail_at(n / 2, n % 2);
+        ReelStatus status = bpe_from_json(&t, json.data, json.size, "odd.json");
+        reel_mem_fail_at(-1, 0);
+        worked = reel_status_is_ok(&status) && n % 2;
+        ck_assert(reel_status_is_ok(&status) == (t != NULL));
         if (t)
             bpe_support_check_same(t, expected);
         bpe_tokenizer_free(t);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
-    bytes_free(&json);
+    reel_bytes_free(&json);
     bpe_tokenizer_free(expected);
 }
 END_TEST

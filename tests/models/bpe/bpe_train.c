@@ -76,19 +76,19 @@ START_TEST(merges_as_subword_nmt)
 {
     BpeTokenizer *t =
         bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300}, TEXT);
-    Bytes codes = bpe_support_fixture("codes"), got = {0};
-    ck_assert(bytes_append(&got, "#version: 0.2\n", 14));
+    ReelBytes codes = bpe_support_fixture("codes"), got = {0};
+    ck_assert(reel_bytes_append(&got, "#version: 0.2\n", 14));
     int32_t left, right, product;
     for (int64_t rank = 0; bpe_merge(t, rank, &left, &right, &product); rank++) {
         char line[256];
         int size = snprintf(line, sizeof line, "%s %s\n", bpe_token_text(t, left, NULL),
                             bpe_token_text(t, right, NULL));
-        ck_assert(bytes_append(&got, line, (size_t)size));
+        ck_assert(reel_bytes_append(&got, line, (size_t)size));
     }
     ck_assert_uint_eq(got.size, codes.size);
     ck_assert_int_eq(memcmp(got.data, codes.data, codes.size), 0);
-    bytes_free(&codes);
-    bytes_free(&got);
+    reel_bytes_free(&codes);
+    reel_bytes_free(&got);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -156,14 +156,17 @@ static size_t naive_words(const BpeTokenizer *t, const char *text, Naive *words)
 
 START_TEST(merges_follow_the_rule)
 {
-    Random random = random_new(7, 2);
+    TensorRandom random = tensor_random_new(7, 2);
     static Naive words[MOST];
     for (int round = 0; round < 120; round++) {
         char text[MOST] = "";
-        size_t size = 1 + random_below(&random, MOST - 2);
-        uint32_t letters = 1 + random_below(&random, 4), blanks = random_below(&random, 3) ? 8 : 1000;
+        size_t size = 1 + tensor_random_below(&random, MOST - 2);
+        uint32_t letters = 1 + tensor_random_below(&random, 4),
+                 blanks = tensor_random_below(&random, 3) ? 8 : 1000;
         for (size_t i = 0; i < size; i++)
-            text[i] = random_below(&random, blanks) == 0 ? ' ' : (char)('a' + random_below(&random, letters));
+            text[i] = tensor_random_below(&random, blanks) == 0
+                          ? ' '
+                          : (char)('a' + tensor_random_below(&random, letters));
         BpeTokenizer *t = bpe_support_learn((BpeOptions){0}, text, size);
         size_t word_count = naive_words(t, text, words);
         int32_t left, right, product;
@@ -185,26 +188,27 @@ END_TEST
 /* Large enough that the floor is lowered several times, with counts above the buckets. */
 START_TEST(phases_change_nothing)
 {
-    Bytes text = {0};
-    Random random = random_new(11, 3);
+    ReelBytes text = {0};
+    TensorRandom random = tensor_random_new(11, 3);
     for (int i = 0; i < 200000; i++) {
-        char word[4] = {(char)('a' + random_below(&random, 3)), (char)('a' + random_below(&random, 2)), 'z',
-                        ' '};
-        ck_assert(bytes_append(&text, word + random_below(&random, 2), 3 - random_below(&random, 2)));
+        char word[4] = {(char)('a' + tensor_random_below(&random, 3)),
+                        (char)('a' + tensor_random_below(&random, 2)), 'z', ' '};
+        ck_assert(reel_bytes_append(&text, word + tensor_random_below(&random, 2),
+                                    3 - tensor_random_below(&random, 2)));
         if (i % 3 == 0)
-            ck_assert(bytes_append(&text, " ", 1));
+            ck_assert(reel_bytes_append(&text, " ", 1));
     }
     BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 2000}, text.data, text.size);
     BpeIds ids = bpe_support_encode(t, text.data, text.size);
-    int64_t *counts = mem_calloc((size_t)bpe_vocab_size(t), sizeof *counts);
+    int64_t *counts = reel_mem_calloc((size_t)bpe_vocab_size(t), sizeof *counts);
     for (size_t i = 0; i < ids.count; i++)
         counts[ids.ids[i]]++;
     ck_assert_int_eq(bpe_vocab_size(t), 2000);
     ck_assert_uint_lt(ids.count * 3, text.size);
     ck_assert_int_gt(counts[1999], 0);
-    mem_free(counts);
+    reel_mem_free(counts);
     bpe_ids_free(&ids);
-    bytes_free(&text);
+    reel_bytes_free(&text);
     bpe_tokenizer_free(t);
 }
 END_TEST
@@ -212,7 +216,7 @@ END_TEST
 START_TEST(one_letter_a_hundred_thousand_times)
 {
     size_t size = 100000;
-    char *text = mem_alloc(size);
+    char *text = reel_mem_alloc(size);
     memset(text, 'a', size);
     BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 1000}, text, size);
     BpeIds ids = bpe_support_encode(t, text, size);
@@ -220,7 +224,7 @@ START_TEST(one_letter_a_hundred_thousand_times)
     ck_assert_int_lt(bpe_vocab_size(t), 60);
     bpe_ids_free(&ids);
     bpe_tokenizer_free(t);
-    mem_free(text);
+    reel_mem_free(text);
 }
 END_TEST
 
@@ -239,12 +243,12 @@ START_TEST(nothing_to_learn_from)
 }
 END_TEST
 
-static Status learn_with(BpeOptions options)
+static ReelStatus learn_with(BpeOptions options)
 {
     BpeTokenizer *t;
     BpeCounter *counter = bpe_counter_new(&options);
-    Status status = bpe_train(&t, counter);
-    ck_assert(status_is_ok(&status) || t == NULL);
+    ReelStatus status = bpe_train(&t, counter);
+    ck_assert(reel_status_is_ok(&status) || t == NULL);
     bpe_tokenizer_free(t);
     bpe_counter_free(counter);
     return status;
@@ -253,17 +257,18 @@ static Status learn_with(BpeOptions options)
 START_TEST(bad_options_are_usage_errors)
 {
     static const char *const twice[] = {"<a>", "<a>"}, *const broken[] = {"\xFF"}, *const empty[] = {""};
-    ck_assert_failed(learn_with((BpeOptions){.vocab_size = -1}), STATUS_USAGE, "vocabulary");
-    ck_assert_failed(learn_with((BpeOptions){.min_frequency = -1}), STATUS_USAGE, "negative");
-    ck_assert_failed(learn_with((BpeOptions){.special_tokens = twice, .special_count = 2}), STATUS_USAGE,
+    ck_assert_failed(learn_with((BpeOptions){.vocab_size = -1}), REEL_STATUS_USAGE, "vocabulary");
+    ck_assert_failed(learn_with((BpeOptions){.min_frequency = -1}), REEL_STATUS_USAGE, "negative");
+    ck_assert_failed(learn_with((BpeOptions){.special_tokens = twice, .special_count = 2}), REEL_STATUS_USAGE,
                      "twice");
-    ck_assert_failed(learn_with((BpeOptions){.special_tokens = broken, .special_count = 1}), STATUS_USAGE,
-                     "UTF-8");
-    ck_assert_failed(learn_with((BpeOptions){.special_tokens = empty, .special_count = 1}), STATUS_USAGE,
+    ck_assert_failed(learn_with((BpeOptions){.special_tokens = broken, .special_count = 1}),
+                     REEL_STATUS_USAGE, "UTF-8");
+    ck_assert_failed(learn_with((BpeOptions){.special_tokens = empty, .special_count = 1}), REEL_STATUS_USAGE,
                      "empty");
-    ck_assert_failed(learn_with((BpeOptions){.unk_token = "<u>"}), STATUS_USAGE, "not one of the special");
+    ck_assert_failed(learn_with((BpeOptions){.unk_token = "<u>"}), REEL_STATUS_USAGE,
+                     "not one of the special");
     BpeCounter *counter = bpe_counter_new(&(BpeOptions){0});
-    ck_assert_failed(bpe_counter_add_file(counter, "no/such/file"), STATUS_FAILED, "no/such/file");
+    ck_assert_failed(bpe_counter_add_file(counter, "no/such/file"), REEL_STATUS_FAILED, "no/such/file");
     bpe_counter_free(counter);
 }
 END_TEST
@@ -304,27 +309,27 @@ static uint64_t total_of(const BpeCounter *counter)
 START_TEST(no_memory_counts_nothing_twice)
 {
     enum { WORDS = 600000 };
-    Bytes text = {0};
-    Random random = random_new(3, 1);
+    ReelBytes text = {0};
+    TensorRandom random = tensor_random_new(3, 1);
     for (int i = 0; i < WORDS; i++) {
         char word[32];
-        int size = snprintf(word, sizeof word, "%x\n", random_below(&random, 100000));
-        ck_assert(bytes_append(&text, word, (size_t)size));
+        int size = snprintf(word, sizeof word, "%x\n", tensor_random_below(&random, 100000));
+        ck_assert(reel_bytes_append(&text, word, (size_t)size));
     }
     const char *path = text_support_file(text.data, text.size);
     for (int n = 0; n < 3; n++) {
         BpeOptions options = {.threads = 4};
         BpeCounter *counter = bpe_counter_new(&options);
         ck_assert_ok(bpe_counter_add_file(counter, path));
-        mem_fail_at(n, 1);
+        reel_mem_fail_at(n, 1);
         bpe_counter_counts(counter);
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(-1, 0);
         ck_assert(bpe_counter_gather(counter));
         ck_assert_uint_eq(total_of(counter), WORDS);
         ck_assert_uint_eq(bpe_counter_counts(counter).pieces, WORDS);
         bpe_counter_free(counter);
     }
-    bytes_free(&text);
+    reel_bytes_free(&text);
 }
 END_TEST
 
@@ -347,23 +352,24 @@ START_TEST(no_memory_is_an_error)
         "a long enough text to learn from, aaaa bbbb abab the the a_word_longer_than_a_slot ab";
     bool worked = false;
     BpeTokenizer *expected = bpe_support_learn((BpeOptions){.vocab_size = 40}, text, sizeof text - 1);
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     for (int n = 0; !worked && n < 1000; n++) { /* one allocation, then that one and all behind it */
         BpeOptions options = {.vocab_size = 40};
         BpeTokenizer *t = NULL;
-        mem_fail_at(n / 2, n % 2);
+        reel_mem_fail_at(n / 2, n % 2);
         BpeCounter *counter = bpe_counter_new(&options);
-        Status status = counter ? bpe_counter_add(counter, text, sizeof text - 1) : status_failed("memory");
-        if (status_is_ok(&status))
+        ReelStatus status =
+            counter ? bpe_counter_add(counter, text, sizeof text - 1) : reel_status_failed("memory");
+        if (reel_status_is_ok(&status))
             status = bpe_train(&t, counter);
-        mem_fail_at(-1, 0);
-        worked = status_is_ok(&status) && n % 2;
-        ck_assert(status_is_ok(&status) == (t != NULL));
+        reel_mem_fail_at(-1, 0);
+        worked = reel_status_is_ok(&status) && n % 2;
+        ck_assert(reel_status_is_ok(&status) == (t != NULL));
         if (t)
             bpe_support_check_same(t, expected);
         bpe_tokenizer_free(t);
         bpe_counter_free(counter);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
     bpe_tokenizer_free(expected);

@@ -18,7 +18,7 @@ static void check_clean(const CleanOptions *options, const char *text, const cha
     ck_assert_uint_eq(cleaner_run(&cleaner, (TextSpan){place, size}, place), length);
     ck_assert_mem_eq(place, expected, length);
     cleaner_free(&cleaner);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 START_TEST(letters_stay)
@@ -65,23 +65,25 @@ END_TEST
 START_TEST(stop_word_files_that_are_none)
 {
     Cleaner cleaner;
-    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = "no/such"}), STATUS_FAILED,
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = "no/such"}), REEL_STATUS_FAILED,
                      "no/such: ");
-    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = "tests"}), STATUS_FAILED,
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = "tests"}), REEL_STATUS_FAILED,
                      "directory");
     const char *path = text_support_file("one\ntwo \xFF\n", 10);
-    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED,
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), REEL_STATUS_FAILED,
                      ":2: byte 5");
     path = text_support_file("\xFF\xFEt\0h\0e\0", 8);
-    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED, "UTF-16");
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), REEL_STATUS_FAILED,
+                     "UTF-16");
     path = text_support_file("", 0);
-    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), STATUS_FAILED, "empty");
+    ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.stop_words = path}), REEL_STATUS_FAILED,
+                     "empty");
     for (int n = 0; n < 3; n++) {
-        mem_fail_at(n, 0);
-        ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){0}), STATUS_FAILED, "out of memory");
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(n, 0);
+        ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){0}), REEL_STATUS_FAILED, "out of memory");
+        reel_mem_fail_at(-1, 0);
     }
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 

@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
-static Status parse(const char *tsv)
+static ReelStatus parse(const char *tsv)
 {
     Corpus corpus;
-    Status status = corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), NULL);
-    if (status_is_ok(&status))
+    ReelStatus status = corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), NULL);
+    if (reel_status_is_ok(&status))
         corpus_free(&corpus);
     return status;
 }
@@ -45,8 +45,8 @@ START_TEST(labels_are_those_of_multi_label_binarizer)
     ck_assert_int_eq(corpus_num_classes(&corpus), 8);
     for (int k = 0; k < 8; k++)
         ck_assert_str_eq(string_table_text(&corpus.classes, k), classes[k]);
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     Tensor all = corpus_label_matrix(&arena, &corpus, NULL, 4);
     ck_assert_int_eq(all.shape[0], 4);
     ck_assert_int_eq(all.shape[1], 8);
@@ -57,7 +57,7 @@ START_TEST(labels_are_those_of_multi_label_binarizer)
     for (int64_t row = 0; row < 4; row++)
         for (int64_t i = corpus.label_offsets[row] + 1; i < corpus.label_offsets[row + 1]; i++)
             ck_assert_int_lt(corpus.labels[i - 1], corpus.labels[i]);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     corpus_free(&corpus);
 }
 END_TEST
@@ -67,7 +67,7 @@ START_TEST(a_row_may_have_many_labels)
 {
     enum { MANY = 50000 };
     size_t size = 0;
-    char *tsv = mem_alloc(2 * MANY * 10 + 100);
+    char *tsv = reel_mem_alloc(2 * MANY * 10 + 100);
     size += (size_t)sprintf(tsv, "text\tlabels\nx\ty");
     for (int i = 0; i < 2 * MANY; i++)
         size += (size_t)sprintf(tsv + size, ", %d", 100000 + i * 7 % MANY);
@@ -77,7 +77,7 @@ START_TEST(a_row_may_have_many_labels)
     ck_assert_int_eq(corpus.label_offsets[1], MANY + 1);
     for (int i = 0; i <= MANY; i++)
         ck_assert_int_eq(corpus.labels[i], i);
-    mem_free(tsv);
+    reel_mem_free(tsv);
     corpus_free(&corpus);
 }
 END_TEST
@@ -130,11 +130,13 @@ END_TEST
 START_TEST(files_that_are_none)
 {
     Corpus corpus;
-    ck_assert_failed(corpus_read(&corpus, "no/such.tsv", NULL), STATUS_FAILED, "no/such.tsv: cannot read");
-    ck_assert_failed(corpus_read(&corpus, "tests", NULL), STATUS_FAILED, "tests: is a directory");
-    ck_assert_failed(corpus_read(&corpus, "/dev/zero", NULL), STATUS_FAILED, "neither a file nor a pipe");
-    ck_assert_failed(corpus_read(&corpus, text_support_file("", 0), NULL), STATUS_FAILED, "is empty");
-    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "", 0, NULL), STATUS_FAILED, "x.tsv: ");
+    ck_assert_failed(corpus_read(&corpus, "no/such.tsv", NULL), REEL_STATUS_FAILED,
+                     "no/such.tsv: cannot read");
+    ck_assert_failed(corpus_read(&corpus, "tests", NULL), REEL_STATUS_FAILED, "tests: is a directory");
+    ck_assert_failed(corpus_read(&corpus, "/dev/zero", NULL), REEL_STATUS_FAILED,
+                     "neither a file nor a pipe");
+    ck_assert_failed(corpus_read(&corpus, text_support_file("", 0), NULL), REEL_STATUS_FAILED, "is empty");
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "", 0, NULL), REEL_STATUS_FAILED, "x.tsv: ");
     ck_assert_ptr_null(corpus.bytes);
     corpus_free(&corpus);
 }
@@ -142,23 +144,23 @@ END_TEST
 
 START_TEST(headers_without_the_columns)
 {
-    ck_assert_failed(parse("text\tlabel\nx\ta\n"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabel\nx\ta\n"), REEL_STATUS_FAILED,
                      "x.tsv:1: the header has no column 'labels'");
-    ck_assert_failed(parse("labels\nx\n"), STATUS_FAILED, "x.tsv:1: the header has no column 'text'");
-    ck_assert_failed(parse("text,labels\nx,a\n"), STATUS_FAILED, "separated by a tab");
-    ck_assert_failed(parse("text\tlabels\ttext\nx\ta\ty\n"), STATUS_FAILED, "'text' twice");
-    ck_assert_failed(parse("\n"), STATUS_FAILED, "no column 'text'");
-    ck_assert_failed(parse("text\tlabels\n"), STATUS_FAILED, "x.tsv:2: there are no rows");
+    ck_assert_failed(parse("labels\nx\n"), REEL_STATUS_FAILED, "x.tsv:1: the header has no column 'text'");
+    ck_assert_failed(parse("text,labels\nx,a\n"), REEL_STATUS_FAILED, "separated by a tab");
+    ck_assert_failed(parse("text\tlabels\ttext\nx\ta\ty\n"), REEL_STATUS_FAILED, "'text' twice");
+    ck_assert_failed(parse("\n"), REEL_STATUS_FAILED, "no column 'text'");
+    ck_assert_failed(parse("text\tlabels\n"), REEL_STATUS_FAILED, "x.tsv:2: there are no rows");
 }
 END_TEST
 
 START_TEST(rows_with_other_than_the_headers_fields)
 {
-    ck_assert_failed(parse("text\tlabels\nx\ta\ny\n"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabels\nx\ta\ny\n"), REEL_STATUS_FAILED,
                      "x.tsv:3: the row has 1 field and the header 2");
-    ck_assert_failed(parse("text\tlabels\n\nx\ta\tb\ny\tc\n"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabels\n\nx\ta\tb\ny\tc\n"), REEL_STATUS_FAILED,
                      "x.tsv:3: the row has 3 fields and the header 2");
-    ck_assert_failed(parse("text\tlabels\nx\ta\t\n"), STATUS_FAILED, "x.tsv:2: the row has 3 fields");
+    ck_assert_failed(parse("text\tlabels\nx\ta\t\n"), REEL_STATUS_FAILED, "x.tsv:2: the row has 3 fields");
 }
 END_TEST
 
@@ -174,17 +176,18 @@ START_TEST(rows_without_labels_are_kept_and_counted)
     ck_assert_int_eq(corpus.unlabelled, 2);
     ck_assert_int_eq(corpus_num_classes(&corpus), 0);
     corpus_free(&corpus);
-    ck_assert_failed(parse("text\tlabels\nx\t\ny\n"), STATUS_FAILED, "x.tsv:3: the row has 1 field");
+    ck_assert_failed(parse("text\tlabels\nx\t\ny\n"), REEL_STATUS_FAILED, "x.tsv:3: the row has 1 field");
 }
 END_TEST
 
 START_TEST(empty_labels_are_none)
 {
-    ck_assert_failed(parse("text\tlabels\nx\ta, , b\n"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabels\nx\ta, , b\n"), REEL_STATUS_FAILED,
                      "x.tsv:2: the row has an empty label");
-    ck_assert_failed(parse("text\tlabels\nx\ta, \ny\tb\n"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabels\nx\ta, \ny\tb\n"), REEL_STATUS_FAILED,
                      "x.tsv:2: the row has an empty label"); /* and not one named "a," */
-    ck_assert_failed(parse("labels\ttext\n, a\tx\n"), STATUS_FAILED, "x.tsv:2: the row has an empty label");
+    ck_assert_failed(parse("labels\ttext\n, a\tx\n"), REEL_STATUS_FAILED,
+                     "x.tsv:2: the row has an empty label");
 }
 END_TEST
 
@@ -210,7 +213,7 @@ START_TEST(spaces_that_are_not_seen_part_no_labels)
     ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b c");
     ck_assert_int_eq(corpus.label_offsets[3], 6);
     corpus_free(&corpus);
-    ck_assert_failed(parse("text\tlabels\nx\ta, \xC2\xA0, b\n"), STATUS_FAILED, "empty label");
+    ck_assert_failed(parse("text\tlabels\nx\ta, \xC2\xA0, b\n"), REEL_STATUS_FAILED, "empty label");
 }
 END_TEST
 
@@ -231,12 +234,13 @@ START_TEST(another_separator_separates)
     ck_assert_str_eq(string_table_text(&corpus.classes, 1), "Science, Tech & Math");
     corpus_free(&corpus);
     const char *tsv = "text\tlabels\nx\ta||b\n";
-    ck_assert_failed(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){"|"}), STATUS_FAILED,
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){"|"}),
+                     REEL_STATUS_FAILED,
                      "x.tsv:2: the row has an empty label; write the labels as 'one|two'");
     static const char *const bad[] = {"", "\t", "a\nb", "\"", "\xFF", "0123456789 0123456789 0123456789"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_failed(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){bad[i]}),
-                         STATUS_USAGE, "a separator of labels is");
+                         REEL_STATUS_USAGE, "a separator of labels is");
 }
 END_TEST
 
@@ -331,23 +335,25 @@ END_TEST
 START_TEST(quoted_fields_stay_on_their_line)
 {
     ck_assert_failed(
-        parse("text\tlabels\nx\ta\n\"goal team\tmatch\nscore league\"\tsport\n"), STATUS_FAILED,
+        parse("text\tlabels\nx\ta\n\"goal team\tmatch\nscore league\"\tsport\n"), REEL_STATUS_FAILED,
         "x.tsv:3: a quoted field goes on behind the end of the line; write each field on one line");
-    ck_assert_failed(parse("text\tlabels\n\"two\nlines\"\ta\n"), STATUS_FAILED, "x.tsv:2: a quoted field");
-    ck_assert_failed(parse("text\tlabels\n\"two\r\n\"\"lines\"\"\"\r\n"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabels\n\"two\nlines\"\ta\n"), REEL_STATUS_FAILED,
+                     "x.tsv:2: a quoted field");
+    ck_assert_failed(parse("text\tlabels\n\"two\r\n\"\"lines\"\"\"\r\n"), REEL_STATUS_FAILED,
                      "behind the end of the");
-    ck_assert_failed(parse("text\tlabels\n\"one\ttwo\"\ta\n"), STATUS_FAILED, "goes on behind a tab");
-    ck_assert_failed(parse("text\tlabels\nx\t\"a,\nb\""), STATUS_FAILED, "x.tsv:2: a quoted field");
-    ck_assert_failed(parse("text\t\"la\nbels\"\nx\ta\n"), STATUS_FAILED, "x.tsv:1: a quoted field");
+    ck_assert_failed(parse("text\tlabels\n\"one\ttwo\"\ta\n"), REEL_STATUS_FAILED, "goes on behind a tab");
+    ck_assert_failed(parse("text\tlabels\nx\t\"a,\nb\""), REEL_STATUS_FAILED, "x.tsv:2: a quoted field");
+    ck_assert_failed(parse("text\t\"la\nbels\"\nx\ta\n"), REEL_STATUS_FAILED, "x.tsv:1: a quoted field");
 }
 END_TEST
 
 START_TEST(a_cr_ends_no_line)
 {
-    ck_assert_failed(parse("text\tlabels\rone\ta\rtwo\tb\r"), STATUS_FAILED,
+    ck_assert_failed(parse("text\tlabels\rone\ta\rtwo\tb\r"), REEL_STATUS_FAILED,
                      "x.tsv:1: byte 12 of the line is a CR that no LF follows; where lines end in CR alone, "
                      "convert the file, as with `tr '\\r' '\\n'`");
-    ck_assert_failed(parse("text\tlabels\none\ta\nt\rwo\tb\n"), STATUS_FAILED, "x.tsv:3: byte 2 of the line");
+    ck_assert_failed(parse("text\tlabels\none\ta\nt\rwo\tb\n"), REEL_STATUS_FAILED,
+                     "x.tsv:3: byte 2 of the line");
     Corpus corpus = text_support_corpus("text\tlabels\r\r\none\ta\r\r\ntwo\tb\r\r\n"); /* converted twice */
     check_text(&corpus, 1, "two");
     ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b");
@@ -358,11 +364,11 @@ END_TEST
 START_TEST(utf16_is_named)
 {
     Corpus corpus;
-    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "\xFF\xFEt\0e\0", 6, NULL), STATUS_FAILED,
+    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "\xFF\xFEt\0e\0", 6, NULL), REEL_STATUS_FAILED,
                      "x.tsv:1: begins with the byte order mark of UTF-16 (FF FE); convert the file");
-    ck_assert_failed(corpus_read(&corpus, text_support_file("\xFE\xFF\0t\0e", 6), NULL), STATUS_FAILED,
+    ck_assert_failed(corpus_read(&corpus, text_support_file("\xFE\xFF\0t\0e", 6), NULL), REEL_STATUS_FAILED,
                      "UTF-16 (FE FF)");
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -375,7 +381,7 @@ START_TEST(bytes_that_are_no_text)
     char tsv[100];
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(tsv, sizeof tsv, "text\tlabels\nsome text of more than eight bytes\ta\nx %s\tb\n", bad[i]);
-        ck_assert_failed(parse(tsv), STATUS_FAILED, "x.tsv:3: byte 3 of the line");
+        ck_assert_failed(parse(tsv), REEL_STATUS_FAILED, "x.tsv:3: byte 3 of the line");
     }
     ck_assert_ok(parse("text\tlabels\n\x7F \xC2\x80 \xDF\xBF \xE0\xA0\x80 \xED\x9F\xBF \xEF\xBF\xBD\ta\n"
                        "\xF0\x90\x80\x80 \xF4\x8F\xBF\xBF\tb\n"));
@@ -391,7 +397,7 @@ START_TEST(nul_bytes_are_found_wherever_they_are)
         memcpy(copy, tsv, size);
         copy[at] = '\0';
         Corpus corpus;
-        ck_assert_failed(corpus_parse(&corpus, "x.tsv", copy, size, NULL), STATUS_FAILED, "NUL");
+        ck_assert_failed(corpus_parse(&corpus, "x.tsv", copy, size, NULL), REEL_STATUS_FAILED, "NUL");
     }
 }
 END_TEST
@@ -411,13 +417,13 @@ START_TEST(broken_files_never_crash)
             copy[(state >> 8) % size] = "\t\n\r ,a\xC3\xA9\0\xFF\"\""[(state >> 24) % 12];
         }
         Corpus corpus;
-        Status status = corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2, NULL);
-        read += status_is_ok(&status);
-        ck_assert(status_is_ok(&status) || strncmp(status.message, "x.tsv:", 6) == 0);
+        ReelStatus status = corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2, NULL);
+        read += reel_status_is_ok(&status);
+        ck_assert(reel_status_is_ok(&status) || strncmp(status.message, "x.tsv:", 6) == 0);
         corpus_free(&corpus);
     }
     ck_assert_int_gt(read, 100);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -428,19 +434,19 @@ START_TEST(no_memory_is_a_status)
     int failures = 0;
     for (int n = 0;; n++) {
         Corpus corpus;
-        mem_fail_at(n, 0);
-        Status status = corpus_read(&corpus, path, NULL);
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status)) {
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = corpus_read(&corpus, path, NULL);
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status)) {
             corpus_free(&corpus);
             break;
         }
-        ck_assert_failed(status, STATUS_FAILED, "out of memory");
-        ck_assert_int_eq(mem_stats().live_blocks, 0);
+        ck_assert_failed(status, REEL_STATUS_FAILED, "out of memory");
+        ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
         failures++;
     }
     ck_assert_int_gt(failures, 5);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 

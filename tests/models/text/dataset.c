@@ -52,7 +52,7 @@ START_TEST(ten_rows_by_hand)
     ck_assert_int_eq(dataset->train.longest, 5);
     ck_assert_int_eq(dataset->test.longest, 4);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -66,8 +66,8 @@ START_TEST(labels_belong_to_their_examples)
     ck_assert_str_eq(string_table_text(&dataset->text.labels, 2), "c");
     ck_assert_mem_eq(dataset->train.label_counts, ((int64_t[]){5, 4, 0}), 3 * sizeof(int64_t));
     ck_assert_mem_eq(dataset->test.label_counts, ((int64_t[]){1, 0, 2}), 3 * sizeof(int64_t));
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     Tensor test = dataset_part_label_matrix(&arena, &dataset->test);
     ck_assert_int_eq(test.shape[0], 2);
     ck_assert_int_eq(test.shape[1], 3);
@@ -75,7 +75,7 @@ START_TEST(labels_belong_to_their_examples)
     float two[6];
     dataset_part_labels(&dataset->train, (int32_t[]){7, 0}, 2, two);
     ck_assert_mem_eq(two, ((float[]){0, 1, 0, 1, 1, 0}), sizeof two);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     dataset_free(dataset);
 }
 END_TEST
@@ -123,7 +123,7 @@ START_TEST(words_start_with_the_rarity_that_scikit_learn_gives)
     }
     model_free(model);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -159,10 +159,10 @@ START_TEST(other_texts_are_encoded_likewise)
     Dataset *dataset;
     ck_assert_ok(dataset_new(&dataset, &corpus, "ten.tsv", NULL));
     IdList list = {0};
-    Bytes scratch = {0};
+    ReelBytes scratch = {0};
     ck_assert(
         model_pipeline_encode(&dataset->text, text_span("The RED; yellow\nnot-green"), &scratch, &list));
-    bytes_free(&scratch);
+    reel_bytes_free(&scratch);
     ck_assert_uint_eq(list.count, 5);
     ck_assert_mem_eq(list.ids, ((int32_t[]){2, 7, 6, 5, 3}), 5 * sizeof(int32_t));
     id_list_free(&list);
@@ -181,19 +181,19 @@ static bool encode_letters(const void *state, TextSpan text, size_t limit, IdLis
     return true;
 }
 
-static Status fit_letters(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+static ReelStatus fit_letters(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
 {
     *(int64_t *)context = count;
     ck_assert_uint_eq(texts[2].length, strlen("red blue"));
     ck_assert_mem_eq(texts[2].bytes, "red blue", strlen("red blue"));
     *tokenizer = (Tokenizer){.state = context, .vocab_size = 31, .encode = encode_letters};
-    return status_ok();
+    return reel_status_ok();
 }
 
-static Status fit_nothing(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
+static ReelStatus fit_nothing(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer)
 {
     (void)context, (void)texts, (void)count, (void)tokenizer;
-    return status_failed("no tokenizer today");
+    return reel_status_failed("no tokenizer today");
 }
 
 START_TEST(a_tokenizer_can_be_brought_along)
@@ -211,23 +211,23 @@ START_TEST(a_tokenizer_can_be_brought_along)
     check_ids(&dataset->train, 2, 6, (int32_t[]){2, 22, 9, 8, 4, 3});
     dataset_free(dataset);
     options.fit = fit_nothing;
-    ck_assert_failed(dataset_new(&dataset, &corpus, "ten.tsv", &options), STATUS_FAILED,
+    ck_assert_failed(dataset_new(&dataset, &corpus, "ten.tsv", &options), REEL_STATUS_FAILED,
                      "no tokenizer today");
     ck_assert_ptr_null(dataset);
     corpus_free(&corpus);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
-static Status make(const char *tsv, const DatasetOptions *options)
+static ReelStatus make(const char *tsv, const DatasetOptions *options)
 {
     Corpus corpus = text_support_corpus(tsv);
     Dataset *dataset;
-    Status status = dataset_new(&dataset, &corpus, "x.tsv", options);
-    ck_assert_int_eq(status_is_ok(&status), dataset != NULL);
+    ReelStatus status = dataset_new(&dataset, &corpus, "x.tsv", options);
+    ck_assert_int_eq(reel_status_is_ok(&status), dataset != NULL);
     corpus_free(&corpus);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     return status;
 }
 
@@ -251,7 +251,7 @@ START_TEST(rows_without_labels_stay)
     dataset_part_labels(&dataset->train, (int32_t[]){2}, 1, labels);
     ck_assert_mem_eq(labels, ((float[]){0, 0, 0}), sizeof labels);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -282,30 +282,33 @@ END_TEST
 START_TEST(data_sets_that_cannot_be)
 {
     Dataset *dataset;
-    ck_assert_failed(make("text\tlabels\nx y\ta\nx z\ta, a\n", NULL), STATUS_FAILED,
+    ck_assert_failed(make("text\tlabels\nx y\ta\nx z\ta, a\n", NULL), REEL_STATUS_FAILED,
                      "x.tsv: all rows have the same single label 'a'");
-    ck_assert_failed(make("text\tlabels\nx y\t\nx z\t\n", NULL), STATUS_FAILED, "x.tsv: no row has a label");
+    ck_assert_failed(make("text\tlabels\nx y\t\nx z\t\n", NULL), REEL_STATUS_FAILED,
+                     "x.tsv: no row has a label");
     ck_assert_ok(
         make("text\tlabels\nx y\ta\nx z\t\nx\ta\nx y\t\n", /* one label tells them apart */
              &(DatasetOptions){.test_size = 0.25, .vocabulary = {.min_df = 1, .max_df = 1}, .max_len = 9}));
-    ck_assert_failed(dataset_read(&dataset, "no/such.tsv", NULL), STATUS_FAILED, "no/such.tsv: ");
+    ck_assert_failed(dataset_read(&dataset, "no/such.tsv", NULL), REEL_STATUS_FAILED, "no/such.tsv: ");
     ck_assert_ptr_null(dataset);
-    ck_assert_failed(make("text\tlabels\nx\ta, b\n", NULL), STATUS_FAILED, "x.tsv: 1 row cannot be split");
-    ck_assert_failed(make("text\tlabels\nthe\ta\n1 2\tb\n\ta\n", NULL), STATUS_FAILED,
+    ck_assert_failed(make("text\tlabels\nx\ta, b\n", NULL), REEL_STATUS_FAILED,
+                     "x.tsv: 1 row cannot be split");
+    ck_assert_failed(make("text\tlabels\nthe\ta\n1 2\tb\n\ta\n", NULL), REEL_STATUS_FAILED,
                      "x.tsv: all texts are empty after cleaning");
-    ck_assert_failed(make("text\tlabels\nx y\ta\nz\tb\nw\ta\n", NULL), STATUS_FAILED, "x.tsv: no word is in");
+    ck_assert_failed(make("text\tlabels\nx y\ta\nz\tb\nw\ta\n", NULL), REEL_STATUS_FAILED,
+                     "x.tsv: no word is in");
     DatasetOptions options = dataset_defaults();
     options.max_len = 2;
-    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "max_len is 3 or more");
+    ck_assert_failed(make(TEN, &options), REEL_STATUS_USAGE, "max_len is 3 or more");
     options = dataset_defaults();
     options.test_size = 2;
-    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "the test part is 2");
+    ck_assert_failed(make(TEN, &options), REEL_STATUS_USAGE, "the test part is 2");
     options = dataset_defaults();
     options.vocabulary.min_df = -1;
-    ck_assert_failed(make(TEN, &options), STATUS_USAGE, "--min-df");
+    ck_assert_failed(make(TEN, &options), REEL_STATUS_USAGE, "--min-df");
     options = dataset_defaults();
     options.clean.stop_words = "no/such";
-    ck_assert_failed(make(TEN, &options), STATUS_FAILED, "no/such: ");
+    ck_assert_failed(make(TEN, &options), REEL_STATUS_FAILED, "no/such: ");
 }
 END_TEST
 
@@ -314,18 +317,18 @@ START_TEST(no_memory_is_a_status)
     Dataset *dataset;
     int n = 0;
     for (;; n++) {
-        mem_fail_at(n, 0);
-        Status status = dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL);
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status))
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL);
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status))
             break;
-        ck_assert_failed(status, STATUS_FAILED, "out of memory");
+        ck_assert_failed(status, REEL_STATUS_FAILED, "out of memory");
         ck_assert_ptr_null(dataset);
-        ck_assert_int_eq(mem_stats().live_blocks, 0);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     }
     ck_assert_int_gt(n, 40);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -356,8 +359,8 @@ START_TEST(a_validation_part_is_taken_from_the_training_part)
     dataset_free(whole);
     dataset_free(divided);
     options.valid_size = 1;
-    ck_assert_failed(dataset_read(&divided, TEXT_SUPPORT_DEBIAN, &options), STATUS_USAGE, "[0, 1)");
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_failed(dataset_read(&divided, TEXT_SUPPORT_DEBIAN, &options), REEL_STATUS_USAGE, "[0, 1)");
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 

@@ -15,7 +15,7 @@ static void teardown(void)
 {
     loader_free(&loader);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static void start(int32_t batch, bool shuffle, bool pad, uint64_t seed)
@@ -153,10 +153,10 @@ START_TEST(epochs_allocate_nothing)
 {
     int32_t order[96];
     start(10, true, true, 0);
-    uint64_t calls = mem_stats().calls;
+    uint64_t calls = reel_mem_stats().calls;
     epoch_order(1, order);
     epoch_order(2, order);
-    ck_assert_uint_eq(mem_stats().calls, calls);
+    ck_assert_uint_eq(reel_mem_stats().calls, calls);
 }
 END_TEST
 
@@ -165,12 +165,13 @@ START_TEST(loaders_that_cannot_be)
     LoaderOptions options = loader_defaults();
     ck_assert_int_eq(options.batch, 64);
     options.batch = 0;
-    ck_assert_failed(loader_init(&loader, &dataset->train, &options), STATUS_USAGE, "a batch of 0");
+    ck_assert_failed(loader_init(&loader, &dataset->train, &options), REEL_STATUS_USAGE, "a batch of 0");
     options.batch = 64;
     for (int n = 0; n < 5; n++) {
-        mem_fail_at(n, 0);
-        ck_assert_failed(loader_init(&loader, &dataset->train, &options), STATUS_FAILED, "out of memory");
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(n, 0);
+        ck_assert_failed(loader_init(&loader, &dataset->train, &options), REEL_STATUS_FAILED,
+                         "out of memory");
+        reel_mem_fail_at(-1, 0);
     }
 }
 END_TEST

@@ -10,42 +10,42 @@
 static const char TSV[] = "text\tlabels\nRed apple 3\ta\nblue sky\tb\nred sky\ta; b\ngreen apple\tb\n";
 
 /* A data set's pipeline, as the bytes of a file that holds nothing else. */
-static void save(const ModelPipeline *pipeline, Bytes *json, NnSnapshot *snapshot)
+static void save(const ModelPipeline *pipeline, ReelBytes *json, NnSnapshot *snapshot)
 {
-    JsonWriter writer = {0};
-    json_begin_object(&writer, NULL);
-    json_integer(&writer, "another", 1);
+    ReelJsonWriter writer = {0};
+    reel_json_begin_object(&writer, NULL);
+    reel_json_integer(&writer, "another", 1);
     model_pipeline_write_fields(pipeline, &writer);
-    json_end_object(&writer);
-    const char *text = json_finish(&writer);
-    ck_assert(text && bytes_append(json, text, writer.size));
-    json_free(&writer);
+    reel_json_end_object(&writer);
+    const char *text = reel_json_finish(&writer);
+    ck_assert(text && reel_bytes_append(json, text, writer.size));
+    reel_json_free(&writer);
     nn_snapshot_init(snapshot);
     model_pipeline_snapshot(pipeline, snapshot);
 }
 
-static void load(ModelPipeline *pipeline, const Bytes *json, const char *path)
+static void load(ModelPipeline *pipeline, const ReelBytes *json, const char *path)
 {
-    JsonReader reader;
+    ReelJsonReader reader;
     bool first = true;
-    json_reader_open(&reader, json->data, json->size, "config");
-    json_reader_open_object(&reader);
-    while (json_reader_next_key(&reader, &first) && model_pipeline_read_field(pipeline, &reader))
+    reel_json_reader_open(&reader, json->data, json->size, "config");
+    reel_json_reader_open_object(&reader);
+    while (reel_json_reader_next_key(&reader, &first) && model_pipeline_read_field(pipeline, &reader))
         continue;
-    ck_assert(json_reader_end(&reader));
-    json_reader_close(&reader);
-    Npz *npz;
-    Arena arena;
-    arena_init(&arena, 0);
-    ck_assert_ok(npz_open(&npz, path));
+    ck_assert(reel_json_reader_end(&reader));
+    reel_json_reader_close(&reader);
+    TensorNpz *npz;
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    ck_assert_ok(tensor_npz_open(&npz, path));
     ck_assert_ok(model_pipeline_load(pipeline, npz, &arena));
-    npz_close(npz);
-    arena_free(&arena);
+    tensor_npz_close(npz);
+    tensor_arena_free(&arena);
 }
 
 static void same_ids(const ModelPipeline *a, const ModelPipeline *b, const char *text)
 {
-    Bytes scratch = {0};
+    ReelBytes scratch = {0};
     IdList first = {0}, second = {0};
     ck_assert(model_pipeline_encode(a, text_span(text), &scratch, &first));
     ck_assert(model_pipeline_encode(b, text_span(text), &scratch, &second));
@@ -53,7 +53,7 @@ static void same_ids(const ModelPipeline *a, const ModelPipeline *b, const char 
     ck_assert_mem_eq(first.ids, second.ids, first.count * sizeof *first.ids);
     id_list_free(&first);
     id_list_free(&second);
-    bytes_free(&scratch);
+    reel_bytes_free(&scratch);
 }
 
 START_TEST(it_is_saved_and_loaded_as_one)
@@ -69,12 +69,12 @@ START_TEST(it_is_saved_and_loaded_as_one)
     ck_assert_ok(corpus_parse(&corpus, "x.tsv", TSV, sizeof TSV - 1, &options.corpus));
     ck_assert_ok(dataset_new(&dataset, &corpus, "x.tsv", &options));
     corpus_free(&corpus);
-    Bytes json = {0};
+    ReelBytes json = {0};
     NnSnapshot snapshot;
     ModelPipeline again = {0};
     const char *path = _i ? "build/pipeline_1.npz" : "build/pipeline_0.npz";
     save(&dataset->text, &json, &snapshot);
-    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     load(&again, &json, path);
     remove(path);
     ck_assert_int_eq(again.max_len, 7);
@@ -90,9 +90,9 @@ START_TEST(it_is_saved_and_loaded_as_one)
     ck_assert_ptr_null(model_pipeline_word(&again, again.tokenizer.vocab_size, NULL));
     model_pipeline_free(&again);
     nn_snapshot_free(&snapshot);
-    bytes_free(&json);
+    reel_bytes_free(&json);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 

@@ -41,23 +41,23 @@ START_TEST(splits_are_scikit_learns)
     ck_assert_uint_eq(crc(split.train, split.num_train), SPLITS[_i].train_crc);
     ck_assert_uint_eq(crc(split.test, split.num_test), SPLITS[_i].test_crc);
     split_free(&split);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
 START_TEST(parts_that_cannot_be)
 {
     Split split;
-    ck_assert_failed(split_new(&split, 1, 0.2, 0), STATUS_FAILED, "1 row cannot be split");
-    ck_assert_failed(split_new(&split, 0, 0.2, 0), STATUS_FAILED, "0 rows cannot be split");
-    ck_assert_failed(split_new(&split, 10, 0.95, 0), STATUS_FAILED, "10 rows cannot be split");
-    ck_assert_failed(split_new(&split, 10, 0.0, 0), STATUS_USAGE, "more than 0 and less than 1");
-    ck_assert_failed(split_new(&split, 10, 1.0, 0), STATUS_USAGE, "more than 0 and less than 1");
-    ck_assert_failed(split_new(&split, 10, 0.0 / 0.0, 0), STATUS_USAGE, "more than 0 and less than 1");
-    ck_assert_failed(split_new(&split, INT64_MAX, 0.2, 0), STATUS_FAILED, "too many");
-    mem_fail_at(0, 0);
-    ck_assert_failed(split_new(&split, 10, 0.2, 0), STATUS_FAILED, "out of memory");
-    mem_fail_at(-1, 0);
+    ck_assert_failed(split_new(&split, 1, 0.2, 0), REEL_STATUS_FAILED, "1 row cannot be split");
+    ck_assert_failed(split_new(&split, 0, 0.2, 0), REEL_STATUS_FAILED, "0 rows cannot be split");
+    ck_assert_failed(split_new(&split, 10, 0.95, 0), REEL_STATUS_FAILED, "10 rows cannot be split");
+    ck_assert_failed(split_new(&split, 10, 0.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
+    ck_assert_failed(split_new(&split, 10, 1.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
+    ck_assert_failed(split_new(&split, 10, 0.0 / 0.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
+    ck_assert_failed(split_new(&split, INT64_MAX, 0.2, 0), REEL_STATUS_FAILED, "too many");
+    reel_mem_fail_at(0, 0);
+    ck_assert_failed(split_new(&split, 10, 0.2, 0), REEL_STATUS_FAILED, "out of memory");
+    reel_mem_fail_at(-1, 0);
     split_free(&split);
 }
 END_TEST

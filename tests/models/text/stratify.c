@@ -40,7 +40,7 @@ START_TEST(test_every_label_keeps_its_share)
         for (int k = 0; k < K; k++)
             ck_assert_double_le(fabs(of_label[k][p] - shares[p] * all[k]), 2);
     }
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -68,11 +68,11 @@ START_TEST(test_errors)
     const int64_t offsets[] = {0, 1};
     const int32_t labels[] = {0};
     int32_t part_of[1];
-    ck_assert_failed(stratify(offsets, labels, 1, 1, (double[]){0.5, 0.4}, 2, 0, part_of), STATUS_USAGE,
+    ck_assert_failed(stratify(offsets, labels, 1, 1, (double[]){0.5, 0.4}, 2, 0, part_of), REEL_STATUS_USAGE,
                      "add up");
-    ck_assert_failed(stratify(offsets, labels, 1, 1, (double[]){1, 0}, 2, 0, part_of), STATUS_USAGE,
+    ck_assert_failed(stratify(offsets, labels, 1, 1, (double[]){1, 0}, 2, 0, part_of), REEL_STATUS_USAGE,
                      "more than 0");
-    ck_assert_failed(stratify(offsets, labels, 1, 1, NULL, 0, 0, part_of), STATUS_USAGE, "parts");
+    ck_assert_failed(stratify(offsets, labels, 1, 1, NULL, 0, 0, part_of), REEL_STATUS_USAGE, "parts");
 }
 END_TEST
 

@@ -30,7 +30,7 @@ START_TEST(every_string_has_its_number)
     ck_assert_int_eq(string_table_find(&table, (TextSpan){"w12", 2}),
                      string_table_find(&table, text_span("w1")));
     string_table_free(&table);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -48,7 +48,7 @@ START_TEST(sorting_numbers_anew)
 {
     StringTable table = {0};
     char text[16];
-    int32_t *new_ids = mem_alloc(MANY * sizeof *new_ids);
+    int32_t *new_ids = reel_mem_alloc(MANY * sizeof *new_ids);
     for (int i = 0; i < MANY; i++)
         string_table_add(&table, numbered(text, i));
     ck_assert(string_table_sort(&table, new_ids));
@@ -60,7 +60,7 @@ START_TEST(sorting_numbers_anew)
             ck_assert_int_lt(strcmp(before, string_table_text(&table, i)), 0);
         }
     }
-    mem_free(new_ids);
+    reel_mem_free(new_ids);
     string_table_free(&table);
 }
 END_TEST
@@ -72,9 +72,9 @@ START_TEST(no_memory_leaves_the_table_as_it_was)
     int failures = 0;
     for (int i = 0; i < 300; i++) {
         for (int n = 0;; n++) {
-            mem_fail_at(n, 0);
+            reel_mem_fail_at(n, 0);
             int32_t id = string_table_add(&table, numbered(text, i));
-            mem_fail_at(-1, 0);
+            reel_mem_fail_at(-1, 0);
             if (id >= 0)
                 break;
             failures++;
@@ -86,9 +86,9 @@ START_TEST(no_memory_leaves_the_table_as_it_was)
     }
     ck_assert_int_gt(failures, 6);
     for (int n = 0; n < 2; n++) {
-        mem_fail_at(n, 0);
+        reel_mem_fail_at(n, 0);
         ck_assert(!string_table_sort(&table, NULL));
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(-1, 0);
     }
     for (int i = 0; i < 300; i++)
         ck_assert_int_eq(string_table_find(&table, numbered(text, i)), i);

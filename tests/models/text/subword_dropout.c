@@ -21,10 +21,10 @@ static void make(bool keep)
     DatasetOptions options = dataset_defaults();
     options.byte_pairs = 30;
     options.keep_texts = keep;
-    Status status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
-    if (status_is_ok(&status))
+    ReelStatus status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
+    if (reel_status_is_ok(&status))
         status = dataset_new(&dataset, &corpus, "memory", &options);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
 }
 
 static void drop(void)
@@ -35,8 +35,8 @@ static void drop(void)
 
 static void draw(SubwordDropout *dropout, int64_t epoch)
 {
-    Status status = subword_dropout_draw(dropout, epoch);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = subword_dropout_draw(dropout, epoch);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
 }
 
 /* Whether two parts have the same ids. */
@@ -51,12 +51,12 @@ START_TEST(an_epoch_is_a_function_of_seed_and_epoch)
 {
     make(true);
     SubwordDropout one, other, third;
-    Status status = subword_dropout_init(&one, dataset, 0.3, 7);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = subword_dropout_init(&one, dataset, 0.3, 7);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     status = subword_dropout_init(&other, dataset, 0.3, 7);
-    ck_assert(status_is_ok(&status));
+    ck_assert(reel_status_is_ok(&status));
     status = subword_dropout_init(&third, dataset, 0.3, 8);
-    ck_assert(status_is_ok(&status));
+    ck_assert(reel_status_is_ok(&status));
     draw(&one, 0);
     draw(&one, 1);
     draw(&one, 5);
@@ -77,10 +77,10 @@ START_TEST(probability_0_changes_nothing_and_1_leaves_letters)
 {
     make(true);
     SubwordDropout none, all;
-    Status status = subword_dropout_init(&none, dataset, 0, 1);
-    ck_assert(status_is_ok(&status));
+    ReelStatus status = subword_dropout_init(&none, dataset, 0, 1);
+    ck_assert(reel_status_is_ok(&status));
     status = subword_dropout_init(&all, dataset, 1, 1);
-    ck_assert(status_is_ok(&status));
+    ck_assert(reel_status_is_ok(&status));
     draw(&none, 3);
     draw(&all, 3);
     ck_assert(same(&none.part, &dataset->train));
@@ -112,17 +112,17 @@ START_TEST(merges_are_left_out_as_often_as_is_said)
     DatasetOptions options = dataset_defaults();
     options.byte_pairs = NUM_SPECIAL_TOKENS + 3;
     options.keep_texts = true;
-    Status status = corpus_parse(&corpus, "memory", tsv, strlen(tsv), NULL);
+    ReelStatus status = corpus_parse(&corpus, "memory", tsv, strlen(tsv), NULL);
     free(tsv);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = dataset_new(&dataset, &corpus, "memory", &options);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     int64_t rows = dataset->train.count, merged = rows * WORDS;
     ck_assert_int_eq(dataset->train.offsets[rows], merged + 2 * rows);
     for (int i = 0; i < 3; i++) {
         SubwordDropout dropout;
         status = subword_dropout_init(&dropout, dataset, probabilities[i], 3);
-        ck_assert(status_is_ok(&status));
+        ck_assert(reel_status_is_ok(&status));
         draw(&dropout, 0);
         double apart = (double)(dropout.part.offsets[rows] - dataset->train.offsets[rows]) / (double)merged;
         ck_assert_double_eq_tol(apart, probabilities[i], 0.035); /* four deviations of 3,200 draws */
@@ -142,14 +142,14 @@ START_TEST(a_text_is_cut_by_its_row_alone)
     options.keep_texts = true;
     options.valid_size = 0.5;
     Dataset *half;
-    Status status = dataset_new(&half, &corpus, "memory", &options);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = dataset_new(&half, &corpus, "memory", &options);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     ck_assert_int_lt(half->train.count, dataset->train.count);
     SubwordDropout all, some;
     status = subword_dropout_init(&all, dataset, 0.4, 9);
-    ck_assert(status_is_ok(&status));
+    ck_assert(reel_status_is_ok(&status));
     status = subword_dropout_init(&some, half, 0.4, 9);
-    ck_assert(status_is_ok(&status));
+    ck_assert(reel_status_is_ok(&status));
     for (int64_t epoch = 0; epoch < 8; epoch++) {
         draw(&all, epoch);
         draw(&some, epoch);
@@ -174,12 +174,12 @@ START_TEST(what_it_needs_is_asked_for)
 {
     SubwordDropout dropout;
     make(false);
-    Status status = subword_dropout_init(&dropout, dataset, 0.1, 1);
-    ck_assert_int_eq(status.code, STATUS_USAGE);
+    ReelStatus status = subword_dropout_init(&dropout, dataset, 0.1, 1);
+    ck_assert_int_eq(status.code, REEL_STATUS_USAGE);
     drop();
     make(true);
     status = subword_dropout_init(&dropout, dataset, 1.5, 1);
-    ck_assert_int_eq(status.code, STATUS_USAGE);
+    ck_assert_int_eq(status.code, REEL_STATUS_USAGE);
     drop();
 }
 END_TEST

@@ -12,20 +12,20 @@ static const char corpus_text[] = "text\tlabels\n"
                                   "wide wider widest\tb\n"
                                   "new newer newest\ta\n";
 
-static Status make(Dataset **dataset, Corpus *corpus)
+static ReelStatus make(Dataset **dataset, Corpus *corpus)
 {
     DatasetOptions options = dataset_defaults();
     options.byte_pairs = 24;
-    Status status = corpus_parse(corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
-    return status_is_ok(&status) ? dataset_new(dataset, corpus, "memory", &options) : status;
+    ReelStatus status = corpus_parse(corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
+    return reel_status_is_ok(&status) ? dataset_new(dataset, corpus, "memory", &options) : status;
 }
 
 START_TEST(a_data_set_is_encoded_with_pairs_learned_from_its_training_part)
 {
     Corpus corpus = {0};
     Dataset *dataset = NULL;
-    Status status = make(&dataset, &corpus);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = make(&dataset, &corpus);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     ck_assert_int_eq(dataset->text.tokenizer.vocab_size, bpe_vocab_size(dataset->text.tokenizer.bpe));
     ck_assert_int_le(dataset->text.tokenizer.vocab_size, 24);
     for (int64_t i = 0; i < dataset->train.count; i++) {
@@ -46,11 +46,11 @@ START_TEST(a_copied_tokenizer_gives_the_same_ids)
     Corpus corpus = {0};
     Dataset *dataset = NULL;
     Subwords again = {0};
-    Status status = make(&dataset, &corpus);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ReelStatus status = make(&dataset, &corpus);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     Tokenizer tokenizer;
     status = subwords_copy(&again, dataset->text.tokenizer.bpe, &tokenizer);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     TextSpan text = {.bytes = "newest lower unseen", .length = 19};
     IdList a = {0}, b = {0};
     ck_assert(tokenizer_encode(&dataset->text.tokenizer, text, 64, &a));
@@ -69,16 +69,16 @@ START_TEST(a_tokenizer_without_the_special_tokens_is_refused)
 {
     BpeOptions options = {.vocab_size = 20};
     BpeCounter *counter = bpe_counter_new(&options);
-    Status status = bpe_counter_add(counter, "aa ab aa", 8);
-    ck_assert(status_is_ok(&status));
+    ReelStatus status = bpe_counter_add(counter, "aa ab aa", 8);
+    ck_assert(reel_status_is_ok(&status));
     BpeTokenizer *learned = NULL;
     status = bpe_train(&learned, counter);
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     bpe_counter_free(counter);
     Subwords subwords = {0};
     Tokenizer tokenizer;
     status = subwords_adopt(&subwords, learned, &tokenizer);
-    ck_assert_int_eq(status.code, STATUS_FAILED);
+    ck_assert_int_eq(status.code, REEL_STATUS_FAILED);
     ck_assert_ptr_nonnull(strstr(status.message, "<pad>"));
     subwords_free(&subwords);
 }

@@ -25,16 +25,16 @@ START_TEST(texts_stand_between_bos_and_eos)
     ck_assert_uint_eq(list.count, sizeof expected / sizeof *expected);
     ck_assert_mem_eq(list.ids, expected, sizeof expected);
     id_list_free(&list);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
 START_TEST(no_memory_leaves_the_list_as_it_was)
 {
     IdList list = {0};
-    mem_fail_at(0, 0);
+    reel_mem_fail_at(0, 0);
     ck_assert(!tokenizer_encode(&BYTES, text_span("abc"), 64, &list));
-    mem_fail_at(-1, 0);
+    reel_mem_fail_at(-1, 0);
     ck_assert_uint_eq(list.count, 0);
     ck_assert(tokenizer_encode(&BYTES, text_span("abc"), 64, &list));
     ck_assert(!tokenizer_encode(&BYTES, text_span("ab!"), 64, &list));

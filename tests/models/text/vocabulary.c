@@ -47,7 +47,7 @@ START_TEST(words_are_sorted_behind_the_special_ones)
     vocabulary_free(&homework);
     vocabulary_free(&edge);
     vocabulary_free(&rare);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -94,20 +94,21 @@ START_TEST(words_can_be_kept_and_restored)
     check_words(&again, 8, words);
     vocabulary_free(&again);
 
-    ck_assert_failed(vocabulary_restore(&again, words, 3), STATUS_FAILED, "no room");
-    ck_assert_failed(vocabulary_restore(&again, words + 1, 7), STATUS_FAILED, "'<unk>' and must be '<pad>'");
+    ck_assert_failed(vocabulary_restore(&again, words, 3), REEL_STATUS_FAILED, "no room");
+    ck_assert_failed(vocabulary_restore(&again, words + 1, 7), REEL_STATUS_FAILED,
+                     "'<unk>' and must be '<pad>'");
     const char *twice[] = {WORDS("a", "b", "a")}, *empty[] = {WORDS("a", "")};
-    ck_assert_failed(vocabulary_restore(&again, twice, 7), STATUS_FAILED,
+    ck_assert_failed(vocabulary_restore(&again, twice, 7), REEL_STATUS_FAILED,
                      "4 and 6 of the vocabulary are both 'a'");
-    ck_assert_failed(vocabulary_restore(&again, empty, 6), STATUS_FAILED,
+    ck_assert_failed(vocabulary_restore(&again, empty, 6), REEL_STATUS_FAILED,
                      "word 5 of the vocabulary is empty");
     for (int n = 0; n < 3; n++) {
-        mem_fail_at(n, 0);
-        ck_assert_failed(vocabulary_restore(&again, words, 8), STATUS_FAILED, "out of memory");
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(n, 0);
+        ck_assert_failed(vocabulary_restore(&again, words, 8), REEL_STATUS_FAILED, "out of memory");
+        reel_mem_fail_at(-1, 0);
     }
     vocabulary_free(&vocabulary);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -116,26 +117,26 @@ START_TEST(vocabularies_that_cannot_be)
     TextSpan texts[2] = {text_span("a b"), text_span("c")};
     Vocabulary vocabulary;
     VocabularyOptions options = {.min_df = 2, .max_df = 0.9};
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_FAILED, "lower --min-df");
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 0, &options), STATUS_FAILED, "no word");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_FAILED, "lower --min-df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 0, &options), REEL_STATUS_FAILED, "no word");
     options.min_df = 0;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--min-df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--min-df");
     options = (VocabularyOptions){.min_df = 1, .max_df = 0.0};
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--max-df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 1.5;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--max-df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 0.0 / 0.0;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), STATUS_USAGE, "--max-df");
+    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 1.0;
     int n = 0;
     for (;; n++) {
-        mem_fail_at(n, 0);
-        Status status = vocabulary_build(&vocabulary, texts, 2, &options);
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status))
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = vocabulary_build(&vocabulary, texts, 2, &options);
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status))
             break;
-        ck_assert_failed(status, STATUS_FAILED, "out of memory");
-        ck_assert_int_eq(mem_stats().live_blocks, 0);
+        ck_assert_failed(status, REEL_STATUS_FAILED, "out of memory");
+        ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     }
     ck_assert_int_gt(n, 5);
     vocabulary_free(&vocabulary);

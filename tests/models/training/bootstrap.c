@@ -15,7 +15,7 @@ static float scores[N][K], truth[N][K];
 
 static Tensor matrix(float (*values)[K], int64_t n)
 {
-    return tensor_from(values, DTYPE_F32, SHAPE(n, K));
+    return tensor_from(values, TENSOR_F32, TENSOR_SHAPE(n, K));
 }
 
 static void setup(void)
@@ -34,7 +34,7 @@ static Interval interval_of(int64_t n, const double *thresholds, uint64_t seed)
         bootstrap_add(&b, matrix(scores + n / 2, n - n / 2), matrix(truth + n / 2, n - n / 2), thresholds));
     ck_assert_ok(bootstrap_macro_f1(&b, BOOTSTRAP_ROUNDS, seed, &interval));
     bootstrap_free(&b);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     return interval;
 }
 
@@ -98,8 +98,8 @@ static void check_quantiles(int texts, int hits)
         guess[i] = i < hits ? 1 : -1;
     }
     bootstrap_init(&b, 1);
-    ck_assert_ok(bootstrap_add(&b, tensor_from(guess, DTYPE_F32, SHAPE(texts, 1)),
-                               tensor_from(ones, DTYPE_F32, SHAPE(texts, 1)), NULL));
+    ck_assert_ok(bootstrap_add(&b, tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(texts, 1)),
+                               tensor_from(ones, TENSOR_F32, TENSOR_SHAPE(texts, 1)), NULL));
     ck_assert_ok(bootstrap_macro_f1(&b, ROUNDS, 1, &interval));
     bootstrap_free(&b);
     ck_assert_double_eq_tol(interval.low, estimate - (quantiles[1] - mean), 3e-3);
@@ -122,29 +122,29 @@ typedef struct {
 } Population;
 
 /* Labels from `rare` to `frequent`. */
-static Population population(int texts, int labels, double rare, double frequent, Random *random)
+static Population population(int texts, int labels, double rare, double frequent, TensorRandom *random)
 {
     Population p = {.texts = texts, .labels = labels};
     for (int k = 0; k < labels; k++) {
         p.often[k] = rare * pow(frequent / rare, k / (labels - 1.0));
-        p.found[k] = 0.2 + 0.7 * random_uniform(random);
-        p.wrong[k] = p.often[k] * (0.1 + 0.5 * random_uniform(random));
+        p.found[k] = 0.2 + 0.7 * tensor_random_uniform(random);
+        p.wrong[k] = p.often[k] * (0.1 + 0.5 * tensor_random_uniform(random));
     }
     return p;
 }
 
 /* Draws texts; macro F1 of them, and where interval is not NULL the bootstrap's of that. */
-static double draw(const Population *p, Random *random, int rounds, Interval *interval)
+static double draw(const Population *p, TensorRandom *random, int rounds, Interval *interval)
 {
     size_t size = (size_t)p->texts * (size_t)p->labels;
     float *guess = malloc(size * sizeof *guess), *is_true = malloc(size * sizeof *is_true);
     for (size_t i = 0; i < size; i++) {
         size_t k = i % (size_t)p->labels;
-        is_true[i] = random_uniform(random) < p->often[k];
-        guess[i] = random_uniform(random) < (is_true[i] ? p->found[k] : p->wrong[k]) ? 1 : -1;
+        is_true[i] = tensor_random_uniform(random) < p->often[k];
+        guess[i] = tensor_random_uniform(random) < (is_true[i] ? p->found[k] : p->wrong[k]) ? 1 : -1;
     }
-    Tensor scores_ = tensor_from(guess, DTYPE_F32, SHAPE(p->texts, p->labels));
-    Tensor truth_ = tensor_from(is_true, DTYPE_F32, SHAPE(p->texts, p->labels));
+    Tensor scores_ = tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels));
+    Tensor truth_ = tensor_from(is_true, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels));
     Metrics metrics;
     ck_assert_ok(metrics_init(&metrics, p->labels));
     ck_assert(metrics_add(&metrics, scores_, truth_, 0));
@@ -165,10 +165,11 @@ static double draw(const Population *p, Random *random, int rounds, Interval *in
 /* Also where most labels have one text or none, so that all draws lie below. */
 START_TEST(an_interval_contains_its_estimate)
 {
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     for (int i = 0; i < 300; i++) {
-        Population p = population(2 + (int)random_below(&random, 150), 2 + (int)random_below(&random, 100),
-                                  0.002, 0.02 + 0.5 * random_uniform(&random), &random);
+        Population p =
+            population(2 + (int)tensor_random_below(&random, 150), 2 + (int)tensor_random_below(&random, 100),
+                       0.002, 0.02 + 0.5 * tensor_random_uniform(&random), &random);
         Interval interval;
         double f1 = draw(&p, &random, 100, &interval);
         ck_assert_msg(interval.low <= f1 && f1 <= interval.high, "%d texts, %d labels: %g to %g around %g",
@@ -190,7 +191,7 @@ START_TEST(so_many_intervals_contain_the_expectation)
                  {150, 60, 0.005, 0.05, 156, 190} /* 0.75 */};
     enum { INTERVALS = 200, DRAWS = 700 };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        Random random = random_new(c, 1);
+        TensorRandom random = tensor_random_new(c, 1);
         Population p = population(cases[c].texts, cases[c].labels, cases[c].rare, cases[c].frequent, &random);
         double expectation = 0;
         int covered = 0;
@@ -212,15 +213,17 @@ START_TEST(what_cannot_be_is_an_error)
     Bootstrap b;
     Interval interval;
     bootstrap_init(&b, K + 1);
-    ck_assert_failed(bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), STATUS_FAILED, "[N, 3]");
-    ck_assert_failed(bootstrap_macro_f1(&b, 10, 0, &interval), STATUS_FAILED, "needs texts");
+    ck_assert_failed(bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
+                     "[N, 3]");
+    ck_assert_failed(bootstrap_macro_f1(&b, 10, 0, &interval), REEL_STATUS_FAILED, "needs texts");
     bootstrap_free(&b);
     bootstrap_init(&b, K);
-    mem_fail_at(0, 1);
-    ck_assert_failed(bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), STATUS_FAILED, "memory");
-    mem_fail_at(-1, 0);
+    reel_mem_fail_at(0, 1);
+    ck_assert_failed(bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
+                     "memory");
+    reel_mem_fail_at(-1, 0);
     bootstrap_free(&b);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 

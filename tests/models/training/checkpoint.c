@@ -26,7 +26,7 @@ static const char TSV[] = "text\tlabels\n"
 static const char *folder;
 static char path[300], other[300];
 static Dataset *dataset;
-static Arena arena;
+static TensorArena arena;
 
 static void make_dataset(bool bpe)
 {
@@ -45,14 +45,14 @@ static void setup(void)
     folder = shell_folder();
     snprintf(path, sizeof path, "%s/model.npz", folder);
     snprintf(other, sizeof other, "%s/other.npz", folder);
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     make_dataset(false);
 }
 
 static void teardown(void)
 {
     dataset_free(dataset);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     shell_remove_folder(folder);
 }
 
@@ -76,7 +76,7 @@ static void save(Model *model, bool notebook, const float *thresholds)
                       .text = dataset->text,
                       .notebook = notebook,
                       .thresholds = (float *)(uintptr_t)thresholds};
-    ck_assert_ok(checkpoint_save(path, &all, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
 }
 
 static void save_one(const char *name, bool notebook, const float *thresholds)
@@ -86,9 +86,9 @@ static void save_one(const char *name, bool notebook, const float *thresholds)
     model_free(model);
 }
 
-static void must_refuse(Status status, const char *part)
+static void must_refuse(ReelStatus status, const char *part)
 {
-    ck_assert(!status_is_ok(&status));
+    ck_assert(!reel_status_is_ok(&status));
     ck_assert_ptr_null(strchr(status.message, '\n'));
     ck_assert_ptr_nonnull(strchr(status.message, ';'));
     ck_assert_msg(strstr(status.message, part) != NULL, "'%s' is not in: %s", part, status.message);
@@ -182,7 +182,7 @@ START_TEST(what_is_loaded_and_saved_again_has_the_same_bytes)
     Checkpoint *c;
     save_one("attention", true, NULL);
     ck_assert_ok(checkpoint_load(&c, path));
-    ck_assert_ok(checkpoint_save(other, c, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     checkpoint_free(c);
 }
@@ -220,15 +220,15 @@ START_TEST(byte_pairs_are_kept)
     ck_assert_ok(checkpoint_load(&c, path));
     ck_assert(c->text.tokenizer.bpe && c->text.vocabulary.words.count == 0);
     IdList a = {0}, b = {0};
-    Bytes scratch = {0};
+    ReelBytes scratch = {0};
     ck_assert(model_pipeline_encode(&dataset->text, text_span("Apples and pies on fire"), &scratch, &a));
     ck_assert(model_pipeline_encode(&c->text, text_span("Apples and pies on fire"), &scratch, &b));
-    bytes_free(&scratch);
+    reel_bytes_free(&scratch);
     ck_assert_uint_eq(a.count, b.count);
     ck_assert_mem_eq(a.ids, b.ids, a.count * sizeof *a.ids);
     id_list_free(&a);
     id_list_free(&b);
-    ck_assert_ok(checkpoint_save(other, c, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     checkpoint_free(c);
 }
@@ -240,37 +240,37 @@ END_TEST
  * array of uint8 where `array`). */
 static void rewrite(const char *name, const char *text, bool array)
 {
-    Npz *npz;
+    TensorNpz *npz;
     NnSnapshot snapshot;
-    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_ok(tensor_npz_open(&npz, path));
     nn_snapshot_init(&snapshot);
-    for (int i = 0; i < npz_count(npz); i++)
-        if (strcmp(npz_member(npz, i)->name, name) != 0)
-            nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
-    npz_close(npz);
+    for (int i = 0; i < tensor_npz_count(npz); i++)
+        if (strcmp(tensor_npz_member(npz, i)->name, name) != 0)
+            nn_snapshot_member(&snapshot, npz, tensor_npz_member(npz, i));
+    tensor_npz_close(npz);
     if (text && !array)
         nn_snapshot_bytes(&snapshot, name, text, strlen(text));
-    ck_assert_ok(nn_snapshot_write(&snapshot, other, (NpzOptions){0}));
+    ck_assert_ok(nn_snapshot_write(&snapshot, other, (TensorNpzOptions){0}));
     if (text && array) {
-        NpzWriter *writer;
+        TensorNpzWriter *writer;
         char name_of_copy[320];
         snprintf(name_of_copy, sizeof name_of_copy, "%s.copy", other);
-        ck_assert_ok(npz_open(&npz, other));
-        ck_assert_ok(npz_writer_open(&writer, name_of_copy, (NpzOptions){0}));
-        for (int i = 0; i < npz_count(npz); i++) {
+        ck_assert_ok(tensor_npz_open(&npz, other));
+        ck_assert_ok(tensor_npz_writer_open(&writer, name_of_copy, (TensorNpzOptions){0}));
+        for (int i = 0; i < tensor_npz_count(npz); i++) {
             const void *bytes;
             size_t size;
-            const NpzMember *m = npz_member(npz, i);
-            ck_assert_ok(npz_read_bytes(npz, m, &arena, &bytes, &size));
+            const TensorNpzMember *m = tensor_npz_member(npz, i);
+            ck_assert_ok(tensor_npz_read_bytes(npz, m, &arena, &bytes, &size));
             if (m->is_array)
-                npz_add_array(writer, m->name, m->array.kind, (int)m->array.item_bytes, m->array.ndim,
-                              m->array.shape, bytes);
+                tensor_npz_add_array(writer, m->name, m->array.kind, (int)m->array.item_bytes, m->array.ndim,
+                                     m->array.shape, bytes);
             else
-                npz_add_bytes(writer, m->name, bytes, size);
+                tensor_npz_add_bytes(writer, m->name, bytes, size);
         }
-        npz_add_array(writer, name, 'u', 1, 1, (const int64_t[]){(int64_t)strlen(text)}, text);
-        ck_assert_ok(npz_writer_finish(writer));
-        npz_close(npz);
+        tensor_npz_add_array(writer, name, 'u', 1, 1, (const int64_t[]){(int64_t)strlen(text)}, text);
+        ck_assert_ok(tensor_npz_writer_finish(writer));
+        tensor_npz_close(npz);
         ck_assert_int_eq(rename(name_of_copy, other), 0);
     }
     nn_snapshot_free(&snapshot);
@@ -319,10 +319,10 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Checkpoint *c;
         rewrite(cases[i].member, cases[i].text, false);
-        int64_t live = mem_stats().live_blocks;
+        int64_t live = reel_mem_stats().live_blocks;
         must_refuse(checkpoint_load(&c, other), cases[i].message);
         ck_assert_ptr_null(c);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
 }
 END_TEST
@@ -344,10 +344,10 @@ START_TEST(byte_pairs_that_cannot_be_read_are_refused)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Checkpoint *c;
         rewrite("reel/tokenizer.json", cases[i].text, false);
-        int64_t live = mem_stats().live_blocks;
+        int64_t live = reel_mem_stats().live_blocks;
         must_refuse(checkpoint_load(&c, other), cases[i].message);
         ck_assert_ptr_null(c);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
 }
 END_TEST
@@ -370,40 +370,40 @@ END_TEST
 /* As numpy.savez_compressed(path, **numpy.load(path)) has it: each text is an array of one string. */
 START_TEST(text_may_be_one_string_as_numpy_saves_what_it_has_loaded)
 {
-    Npz *npz;
+    TensorNpz *npz;
     Checkpoint *c;
-    NpzWriter *writer;
+    TensorNpzWriter *writer;
     save_one("rnn", false, NULL);
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_ok(npz_writer_open(&writer, other, (NpzOptions){0}));
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_ok(tensor_npz_writer_open(&writer, other, (TensorNpzOptions){0}));
     int texts = 0, empty = 0;
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *m = npz_member(npz, i);
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *m = tensor_npz_member(npz, i);
         const void *bytes;
         size_t size;
-        ck_assert_ok(npz_read_whole(npz, m, &arena, &bytes, &size));
+        ck_assert_ok(tensor_npz_read_whole(npz, m, &arena, &bytes, &size));
         if (m->is_array) {
-            npz_add_npy(writer, m->name, bytes, size);
+            tensor_npz_add_npy(writer, m->name, bytes, size);
             continue;
         }
         size_t length = size ? size : 1; /* NumPy has no empty strings */
-        char *npy = arena_calloc(&arena, 128 + length);
+        char *npy = tensor_arena_calloc(&arena, 128 + length);
         int header = snprintf(
             npy, 128, "\x93NUMPY\x01%c\x76%c{'descr': '|S%zu', 'fortran_order': False, 'shape': (), }", 0, 0,
             length);
         memset(npy + header, ' ', 128 - (size_t)header);
         npy[127] = '\n';
         memcpy(npy + 128, bytes, size);
-        npz_add_npy(writer, m->name, npy, 128 + length);
+        tensor_npz_add_npy(writer, m->name, npy, 128 + length);
         texts++;
         empty += size == 0;
     }
-    ck_assert_ok(npz_writer_finish(writer));
-    npz_close(npz);
+    ck_assert_ok(tensor_npz_writer_finish(writer));
+    tensor_npz_close(npz);
     ck_assert_int_ge(texts, 4);
     ck_assert_int_eq(empty, 1);
     ck_assert_ok(checkpoint_load(&c, other));
-    ck_assert_ok(checkpoint_save(other, c, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     checkpoint_free(c);
 }
@@ -420,7 +420,7 @@ START_TEST(what_reel_does_not_know_is_kept)
     nn_snapshot_init(&snapshot);
     checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
     nn_snapshot_append(&snapshot, &c->unknown);
-    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     nn_snapshot_free(&snapshot);
     checkpoint_free(c);
@@ -432,16 +432,16 @@ END_TEST
 /* Whether bytes are refused, with a message. Otherwise they must be exactly the same model. */
 static bool is_refused(const char *bytes, size_t size, const Checkpoint *whole)
 {
-    Npz *npz;
+    TensorNpz *npz;
     Checkpoint *c = NULL;
     char *exact = malloc(size + !size); /* so that the sanitizers see a read beyond the end */
     memcpy(exact, bytes, size);
-    Status status = npz_open_memory(&npz, exact, size, "damaged");
-    if (status_is_ok(&status))
+    ReelStatus status = tensor_npz_open_memory(&npz, exact, size, "damaged");
+    if (reel_status_is_ok(&status))
         status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(exact);
-    if (!status_is_ok(&status)) {
+    if (!reel_status_is_ok(&status)) {
         must_refuse(status, "damaged");
         return true;
     }
@@ -452,11 +452,11 @@ static bool is_refused(const char *bytes, size_t size, const Checkpoint *whole)
 
 START_TEST(a_file_that_is_cut_or_changed_is_the_same_model_or_refused)
 {
-    Npz *npz;
+    TensorNpz *npz;
     Checkpoint *whole;
     Model *model = new_model(_i ? "lstm" : "rnn");
     Checkpoint all = {.model = model, .text = dataset->text};
-    ck_assert_ok(checkpoint_save(path, &all, (NpzOptions){.level = _i}));
+    ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = _i}));
     ck_assert_ok(checkpoint_load(&whole, path));
     FILE *file = fopen(path, "rb");
     static char bytes[1 << 16];
@@ -473,9 +473,9 @@ START_TEST(a_file_that_is_cut_or_changed_is_the_same_model_or_refused)
             bytes[i] ^= (char)mask;
         }
     /* Versions and attributes in the directory mean nothing for the contents. */
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_lt(survivors, 50 * npz_count(npz));
-    npz_close(npz);
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_lt(survivors, 50 * tensor_npz_count(npz));
+    tensor_npz_close(npz);
     checkpoint_free(whole);
     model_free(model);
 }
@@ -487,18 +487,18 @@ START_TEST(memory_that_fails_is_an_error_at_every_place)
     Checkpoint all = {.model = model, .text = dataset->text};
     Checkpoint *c = NULL;
     int failures = 0;
-    ck_assert_ok(checkpoint_save(path, &all, (NpzOptions){.level = 1}));
+    ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
     for (int load = 0; load < 2; load++)
         for (int n = 0;; n++) {
-            int64_t live = mem_stats().live_blocks;
-            mem_fail_at(n, n % 2);
-            Status status =
-                load ? checkpoint_load(&c, path) : checkpoint_save(other, &all, (NpzOptions){.level = 1});
-            mem_fail_at(-1, 0);
-            bool done = status_is_ok(&status);
+            int64_t live = reel_mem_stats().live_blocks;
+            reel_mem_fail_at(n, n % 2);
+            ReelStatus status = load ? checkpoint_load(&c, path)
+                                     : checkpoint_save(other, &all, (TensorNpzOptions){.level = 1});
+            reel_mem_fail_at(-1, 0);
+            bool done = reel_status_is_ok(&status);
             if (load && done)
                 checkpoint_free(c);
-            ck_assert_int_eq(mem_stats().live_blocks, live);
+            ck_assert_int_eq(reel_mem_stats().live_blocks, live);
             if (done)
                 break;
             failures++;

@@ -11,17 +11,17 @@ enum { RUNS = 3 };
 
 static Dataset *dataset;
 static RunResult runs[RUNS];
-static Arena arena;
+static TensorArena arena;
 
 /* Logits that know something of the truth. */
 static float *logits_of(const DatasetPart *part, uint64_t seed)
 {
     Tensor truth = dataset_part_label_matrix(&arena, part);
     int64_t n = part->count * part->num_classes;
-    Random random = random_new(seed, 1);
-    float *logits = mem_alloc((size_t)n * sizeof *logits);
+    TensorRandom random = tensor_random_new(seed, 1);
+    float *logits = reel_mem_alloc((size_t)n * sizeof *logits);
     for (int64_t i = 0; i < n; i++)
-        logits[i] = 1.5f * tensor_f32(truth)[i] + (float)random_normal(&random);
+        logits[i] = 1.5f * tensor_f32(truth)[i] + (float)tensor_random_normal(&random);
     return logits;
 }
 
@@ -42,14 +42,14 @@ static void teardown(void)
     for (int i = 0; i < RUNS; i++)
         selection_free(&runs[i].selected);
     dataset_free(dataset);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    tensor_arena_free(&arena);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 /* The mean over the first `count` runs. */
 static Tensor mean_of(const DatasetPart *part, int count, bool valid)
 {
-    Tensor mean = tensor_zeros(&arena, DTYPE_F32, SHAPE(part->count, part->num_classes));
+    Tensor mean = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
     for (int i = 0; i < count; i++)
         for (int64_t j = 0; j < part->count * part->num_classes; j++)
             tensor_f32(mean)[j] +=
@@ -86,7 +86,7 @@ START_TEST(runs_without_logits_are_left_out)
 {
     Ensemble all, two;
     ck_assert_ok(ensemble_find(&two, runs, 2, dataset, INFINITY));
-    mem_free(runs[2].selected.test_logits);
+    reel_mem_free(runs[2].selected.test_logits);
     runs[2].selected.test_logits = NULL;
     ck_assert_ok(ensemble_find(&all, runs, RUNS, dataset, INFINITY));
     ck_assert_int_eq(all.members, 2);
@@ -101,10 +101,10 @@ START_TEST(every_allocation_may_fail)
     bool fails = true;
     for (int n = 0; fails; n++) {
         Ensemble ensemble;
-        mem_fail_at(n, 0);
-        Status status = ensemble_find(&ensemble, runs, RUNS, dataset, 3);
-        mem_fail_at(-1, 0);
-        fails = !status_is_ok(&status);
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = ensemble_find(&ensemble, runs, RUNS, dataset, 3);
+        reel_mem_fail_at(-1, 0);
+        fails = !reel_status_is_ok(&status);
         ck_assert_int_lt(n, 100);
         ck_assert(!fails || n > 0 || strstr(status.message, "memory"));
     }

@@ -120,12 +120,12 @@ START_TEST(no_memory_is_an_error)
     DatasetPart part = {.count = TEXTS, .label_counts = frequencies, .num_classes = FREQUENCIES};
     LabelLoss loss;
     for (int n = 0; n < 2; n++) {
-        int64_t live = mem_stats().live_blocks;
-        mem_fail_at(n, 0);
-        Status status = label_loss_init(&loss, LOSS_SUM, &part, 1);
-        mem_fail_at(-1, 0);
-        ck_assert_failed(status, STATUS_FAILED, "memory");
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        int64_t live = reel_mem_stats().live_blocks;
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = label_loss_init(&loss, LOSS_SUM, &part, 1);
+        reel_mem_fail_at(-1, 0);
+        ck_assert_failed(status, REEL_STATUS_FAILED, "memory");
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
 }
 END_TEST

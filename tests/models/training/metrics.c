@@ -35,12 +35,12 @@ static void setup(void)
 static void teardown(void)
 {
     metrics_free(&metrics);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static Tensor rows(const float (*matrix)[K], int64_t from, int64_t count)
 {
-    return tensor_from((void *)(uintptr_t)matrix[from], DTYPE_F32, SHAPE(count, K));
+    return tensor_from((void *)(uintptr_t)matrix[from], TENSOR_F32, TENSOR_SHAPE(count, K));
 }
 
 static void check_scores(Scores found, Scores expected)
@@ -85,7 +85,7 @@ START_TEST(strides_do_not_matter)
     for (int i = 0; i < N; i++)
         for (int k = 0; k < K; k++)
             turned[k][i] = SCORES[i][k];
-    Tensor scores = tensor_transpose(tensor_from(turned, DTYPE_F32, SHAPE(K, N)), 0, 1);
+    Tensor scores = tensor_transpose(tensor_from(turned, TENSOR_F32, TENSOR_SHAPE(K, N)), 0, 1);
     ck_assert(metrics_add(&metrics, scores, rows(TRUTH, 0, N), 0.5));
     check_all();
 }
@@ -97,7 +97,8 @@ START_TEST(logits_are_compared_with_zero)
     for (int i = 0; i < N; i++)
         for (int k = 0; k < K; k++)
             logits[i][k] = SCORES[i][k] == 0.5f ? 0.0f : (float)log(SCORES[i][k] / (1.0 - SCORES[i][k]));
-    ck_assert(metrics_add(&metrics, tensor_from(logits, DTYPE_F32, SHAPE(N, K)), rows(TRUTH, 0, N), 0.0));
+    ck_assert(
+        metrics_add(&metrics, tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(N, K)), rows(TRUTH, 0, N), 0.0));
     check_all();
 }
 END_TEST
@@ -107,7 +108,8 @@ START_TEST(nothing_counted_is_zero)
     check_scores(metrics_micro(&metrics), (Scores){0});
     check_scores(metrics_macro(&metrics), (Scores){0});
     float scores[1][K] = {{NAN, NAN, INFINITY, -INFINITY, NAN}};
-    ck_assert(metrics_add(&metrics, tensor_from(scores, DTYPE_F32, SHAPE(1, K)), rows(TRUTH, 0, 1), 0.5));
+    ck_assert(
+        metrics_add(&metrics, tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(1, K)), rows(TRUTH, 0, 1), 0.5));
     check_scores(metrics_micro(&metrics), (Scores){1.0, 0.5, 2.0 / 3.0, 2});
 }
 END_TEST
@@ -116,15 +118,16 @@ START_TEST(other_shapes_are_refused)
 {
     double wide[K] = {0};
     ck_assert(!metrics_add(&metrics, rows(SCORES, 0, 3), rows(TRUTH, 0, 2), 0.5));
-    ck_assert(!metrics_add(&metrics, tensor_from(wide, DTYPE_F64, SHAPE(1, K)), rows(TRUTH, 0, 1), 0.5));
+    ck_assert(
+        !metrics_add(&metrics, tensor_from(wide, TENSOR_F64, TENSOR_SHAPE(1, K)), rows(TRUTH, 0, 1), 0.5));
     ck_assert(!metrics_add(&metrics, tensor_invalid(), tensor_invalid(), 0.5));
     Tensor narrow = tensor_slice(rows(SCORES, 0, 3), 1, 0, 2, 1);
     ck_assert(!metrics_add(&metrics, narrow, narrow, 0.5));
     ck_assert_int_eq(metrics.examples, 0);
     Metrics none;
-    mem_fail_at(0, 0);
-    ck_assert_failed(metrics_init(&none, K), STATUS_FAILED, "out of memory");
-    mem_fail_at(-1, 0);
+    reel_mem_fail_at(0, 0);
+    ck_assert_failed(metrics_init(&none, K), REEL_STATUS_FAILED, "out of memory");
+    reel_mem_fail_at(-1, 0);
 }
 END_TEST
 

@@ -120,16 +120,16 @@ static bool stop_then(void *context)
     return watch->stop_after && watch->batches >= watch->stop_after;
 }
 
-static Status train(const char *kind, const char *where, Watch *watch, RunResult *result)
+static ReelStatus train(const char *kind, const char *where, Watch *watch, RunResult *result)
 {
     RunWatcher watcher = {.context = watch, .progress = count_batches, .stop = stop_then};
     RunResult mine;
     mkdir(where, 0777);
     options.files.folder = where;
-    Status status = run_model(&mine, NULL, zoo_find(kind), dataset, &options, &watcher);
+    ReelStatus status = run_model(&mine, NULL, zoo_find(kind), dataset, &options, &watcher);
     if (result)
         *result = mine;
-    else if (status_is_ok(&status))
+    else if (reel_status_is_ok(&status))
         run_result_free(&mine);
     return status;
 }
@@ -142,10 +142,10 @@ static bool train_and_die(const char *kind, const char *where, int place)
     if (child == 0) {
         Watch watch = {0};
         die_at = place;
-        Status status = train(kind, where, &watch, NULL);
-        if (!status_is_ok(&status))
+        ReelStatus status = train(kind, where, &watch, NULL);
+        if (!reel_status_is_ok(&status))
             fprintf(stderr, "%s\n", status.message);
-        _exit(status_is_ok(&status) ? 0 : 1);
+        _exit(reel_status_is_ok(&status) ? 0 : 1);
     }
     int how;
     while (waitpid(child, &how, 0) < 0 && errno == EINTR)
@@ -172,13 +172,13 @@ static void drop_times(char *text)
     *to = '\0';
 }
 
-static void same_member(const Npz *a, const Npz *b, const char *name, Arena *arena)
+static void same_member(const TensorNpz *a, const TensorNpz *b, const char *name, TensorArena *arena)
 {
     const void *p, *q;
     size_t size, other;
-    ck_assert_msg(npz_find(b, name) != NULL, "%s is missing", name);
-    ck_assert_ok(npz_read_bytes(a, npz_find(a, name), arena, &p, &size));
-    ck_assert_ok(npz_read_bytes(b, npz_find(b, name), arena, &q, &other));
+    ck_assert_msg(tensor_npz_find(b, name) != NULL, "%s is missing", name);
+    ck_assert_ok(tensor_npz_read_bytes(a, tensor_npz_find(a, name), arena, &p, &size));
+    ck_assert_ok(tensor_npz_read_bytes(b, tensor_npz_find(b, name), arena, &q, &other));
     if (strcmp(name, "reel/training.json") == 0) {
         drop_times((char *)(uintptr_t)p);
         drop_times((char *)(uintptr_t)q);
@@ -192,20 +192,20 @@ static void same_member(const Npz *a, const Npz *b, const char *name, Arena *are
 static void same_files(const char *kind)
 {
     char a[400], b[400];
-    Arena arena;
-    Npz *one, *two;
+    TensorArena arena;
+    TensorNpz *one, *two;
     ck_assert_int_eq(shell_run("cmp %s/%s.best.npz %s/%s.best.npz", whole, kind, cut, kind), 0);
     snprintf(a, sizeof a, "%s/%s.last.npz", whole, kind);
     snprintf(b, sizeof b, "%s/%s.last.npz", cut, kind);
-    ck_assert_ok(npz_open(&one, a));
-    ck_assert_ok(npz_open(&two, b));
-    ck_assert_int_eq(npz_count(one), npz_count(two));
-    arena_init(&arena, 0);
-    for (int i = 0; i < npz_count(one); i++)
-        same_member(one, two, npz_member(one, i)->name, &arena);
-    arena_free(&arena);
-    npz_close(one);
-    npz_close(two);
+    ck_assert_ok(tensor_npz_open(&one, a));
+    ck_assert_ok(tensor_npz_open(&two, b));
+    ck_assert_int_eq(tensor_npz_count(one), tensor_npz_count(two));
+    tensor_arena_init(&arena, 0);
+    for (int i = 0; i < tensor_npz_count(one); i++)
+        same_member(one, two, tensor_npz_member(one, i)->name, &arena);
+    tensor_arena_free(&arena);
+    tensor_npz_close(one);
+    tensor_npz_close(two);
     ck_assert_int_eq(shell_run("test $(ls %s | wc -l) = 2", cut), 0);
 }
 
@@ -347,7 +347,7 @@ static void must_be_refused(const char *message)
 {
     Watch watch = {0};
     shell_must("cp %s/rnn.last.npz %s/saved.npz", whole, whole);
-    ck_assert_failed(train("rnn", whole, &watch, NULL), STATUS_FAILED, message);
+    ck_assert_failed(train("rnn", whole, &watch, NULL), REEL_STATUS_FAILED, message);
     ck_assert_int_eq(watch.batches, 0);
     shell_must("cmp %s/rnn.last.npz %s/saved.npz", whole, whole);
 }
@@ -422,13 +422,13 @@ START_TEST(a_file_that_cannot_be_gone_on_from_is_an_error)
     ck_assert_ok(train("rnn", whole, &watch, NULL));
     snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
     shell_must("cp %s %s/saved && head -c 1000 %s/saved > %s", path, whole, whole, path);
-    Status status = train("rnn", whole, &watch, NULL);
-    ck_assert_failed(status, STATUS_FAILED, "delete the file to train the model from the start");
+    ReelStatus status = train("rnn", whole, &watch, NULL);
+    ck_assert_failed(status, REEL_STATUS_FAILED, "delete the file to train the model from the start");
     /* One of a model with other sizes. */
     shell_must("cp %s/saved %s", whole, path);
     options.config.hidden = 5;
     status = train("rnn", whole, &watch, NULL);
-    ck_assert_failed(status, STATUS_FAILED, "is [3] in the file and [5] in the model");
+    ck_assert_failed(status, REEL_STATUS_FAILED, "is [3] in the file and [5] in the model");
     /* The best weights are no place to go on from. */
     options.config.hidden = 3;
     options.files.every = 0;
@@ -436,7 +436,7 @@ START_TEST(a_file_that_cannot_be_gone_on_from_is_an_error)
     ck_assert_ok(train("rnn", whole, &watch, NULL));
     shell_must("cp %s/rnn.best.npz %s", whole, path);
     status = train("rnn", whole, &watch, NULL);
-    ck_assert_failed(status, STATUS_FAILED, "has no member reel/training.json");
+    ck_assert_failed(status, REEL_STATUS_FAILED, "has no member reel/training.json");
 }
 END_TEST
 
@@ -444,19 +444,19 @@ END_TEST
  * in reel/training.json changed to `to`. */
 static void change_member(const char *path, const char *name, int32_t value, const char *from, const char *to)
 {
-    Npz *npz;
+    TensorNpz *npz;
     NnSnapshot snapshot;
-    Arena arena;
-    arena_init(&arena, 0);
-    ck_assert_ok(npz_open(&npz, path));
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    ck_assert_ok(tensor_npz_open(&npz, path));
     nn_snapshot_init(&snapshot);
-    for (int i = 0; i < npz_count(npz); i++) {
-        const NpzMember *member = npz_member(npz, i);
+    for (int i = 0; i < tensor_npz_count(npz); i++) {
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
         if (strcmp(member->name, name) != 0) {
             nn_snapshot_member(&snapshot, npz, member);
         } else if (member->is_array) {
             Tensor t;
-            ck_assert_ok(npz_read_tensor(npz, member, &arena, &t));
+            ck_assert_ok(tensor_npz_read_tensor(npz, member, &arena, &t));
             for (int64_t k = 0; k < tensor_numel(&t); k++)
                 tensor_i32(t)[k] = value;
             nn_snapshot_tensor(&snapshot, name, t);
@@ -464,7 +464,7 @@ static void change_member(const char *path, const char *name, int32_t value, con
             const void *text;
             size_t size;
             char changed[4096];
-            ck_assert_ok(npz_read_bytes(npz, member, &arena, &text, &size));
+            ck_assert_ok(tensor_npz_read_bytes(npz, member, &arena, &text, &size));
             const char *at = strstr(text, from);
             ck_assert_msg(at != NULL, "'%s' is not in: %s", from, (const char *)text);
             int length = snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - (const char *)text),
@@ -473,10 +473,10 @@ static void change_member(const char *path, const char *name, int32_t value, con
             nn_snapshot_bytes(&snapshot, name, changed, (size_t)length);
         }
     }
-    npz_close(npz);
-    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    tensor_npz_close(npz);
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     nn_snapshot_free(&snapshot);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
 START_TEST(the_time_that_earlier_processes_took_counts)
@@ -511,10 +511,10 @@ static void must_refuse_change(int stop_after, const char *member, int32_t value
     }
     shell_must("cp %s/saved %s", whole, path);
     change_member(path, member, value, from, to);
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     watch = (Watch){0};
-    ck_assert_failed(train("rnn", whole, &watch, NULL), STATUS_FAILED, message);
-    ck_assert_int_eq(mem_stats().live_blocks, live);
+    ck_assert_failed(train("rnn", whole, &watch, NULL), REEL_STATUS_FAILED, message);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, live);
 }
 
 /* The optimizer takes some of these numbers for indices, also while it is freed. */
@@ -581,23 +581,23 @@ START_TEST(members_of_others_survive)
 {
     Watch watch = {.stop_after = 2};
     char path[400];
-    Npz *npz;
+    TensorNpz *npz;
     NnSnapshot snapshot;
     ck_assert_ok(train("rnn", whole, &watch, NULL));
     snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
-    ck_assert_ok(npz_open(&npz, path));
+    ck_assert_ok(tensor_npz_open(&npz, path));
     nn_snapshot_init(&snapshot);
-    for (int i = 0; i < npz_count(npz); i++)
-        nn_snapshot_member(&snapshot, npz, npz_member(npz, i));
+    for (int i = 0; i < tensor_npz_count(npz); i++)
+        nn_snapshot_member(&snapshot, npz, tensor_npz_member(npz, i));
     nn_snapshot_bytes(&snapshot, "reel/notes.txt", "mine", 4);
-    ck_assert_ok(nn_snapshot_write(&snapshot, path, (NpzOptions){0}));
+    ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     nn_snapshot_free(&snapshot);
-    npz_close(npz);
+    tensor_npz_close(npz);
     watch = (Watch){0};
     ck_assert_ok(train("rnn", whole, &watch, NULL));
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_ptr_nonnull(npz_find(npz, "reel/notes.txt"));
-    npz_close(npz);
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_ptr_nonnull(tensor_npz_find(npz, "reel/notes.txt"));
+    tensor_npz_close(npz);
 }
 END_TEST
 
@@ -621,8 +621,8 @@ START_TEST(weights_are_begun_with)
 {
     Watch watch = {0};
     char path[400];
-    Npz *one, *two;
-    Arena arena;
+    TensorNpz *one, *two;
+    TensorArena arena;
     ck_assert_ok(train("rnn", whole, &watch, NULL));
     snprintf(path, sizeof path, "%s/rnn.best.npz", whole);
     options.files.init = path;
@@ -631,18 +631,18 @@ START_TEST(weights_are_begun_with)
     options.trainer.optimizer = nn_optimizer_options(NN_SGD);
     watch = (Watch){0};
     ck_assert_ok(train("rnn", cut, &watch, NULL));
-    ck_assert_ok(npz_open(&one, path));
+    ck_assert_ok(tensor_npz_open(&one, path));
     snprintf(path, sizeof path, "%s/rnn.best.npz", cut);
-    ck_assert_ok(npz_open(&two, path));
-    arena_init(&arena, 0);
+    ck_assert_ok(tensor_npz_open(&two, path));
+    tensor_arena_init(&arena, 0);
     same_member(one, two, "embedding.weight", &arena);
     same_member(one, two, "hidden_linear.weight", &arena);
-    arena_free(&arena);
-    npz_close(one);
-    npz_close(two);
+    tensor_arena_free(&arena);
+    tensor_npz_close(one);
+    tensor_npz_close(two);
     options.files.init = "nowhere.npz";
     options.files.resume = false;
-    ck_assert_failed(train("rnn", cut, &watch, NULL), STATUS_FAILED, "nowhere.npz");
+    ck_assert_failed(train("rnn", cut, &watch, NULL), REEL_STATUS_FAILED, "nowhere.npz");
 }
 END_TEST
 
@@ -663,7 +663,7 @@ START_TEST(weights_that_are_no_numbers_are_not_begun_with)
     checkpoint_free(c);
     options.files.init = path;
     watch = (Watch){0};
-    ck_assert_failed(train("rnn", cut, &watch, NULL), STATUS_FAILED,
+    ck_assert_failed(train("rnn", cut, &watch, NULL), REEL_STATUS_FAILED,
                      "nan.npz: output_layer.bias has values that are not numbers");
 }
 END_TEST
@@ -681,9 +681,10 @@ START_TEST(a_full_disk_stops_the_run_and_leaves_the_old_files)
         struct rlimit limit = {.rlim_cur = 2000, .rlim_max = 2000};
         setrlimit(RLIMIT_FSIZE, &limit);
         watch = (Watch){0};
-        Status status = train("lstm", cut, &watch, NULL);
-        _exit(!status_is_ok(&status) && strstr(status.message, ".npz") && strchr(status.message, ';') ? 0
-                                                                                                      : 1);
+        ReelStatus status = train("lstm", cut, &watch, NULL);
+        _exit(!reel_status_is_ok(&status) && strstr(status.message, ".npz") && strchr(status.message, ';')
+                  ? 0
+                  : 1);
     }
     int how;
     ck_assert_int_eq(waitpid(child, &how, 0), child);
@@ -701,8 +702,8 @@ START_TEST(a_folder_that_is_gone_is_an_error)
     RunResult result;
     options.files.folder = "/nowhere/at/all";
     RunWatcher watcher = {.context = &watch, .progress = count_batches};
-    Status status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, &watcher);
-    ck_assert_failed(status, STATUS_FAILED, "/nowhere/at/all");
+    ReelStatus status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, &watcher);
+    ck_assert_failed(status, REEL_STATUS_FAILED, "/nowhere/at/all");
 }
 END_TEST
 
@@ -720,12 +721,12 @@ START_TEST(memory_that_fails_is_an_error_at_every_place)
             if (!second)
                 shell_must("rm -rf %s", cut);
             watch = (Watch){.stop_after = !second};
-            int64_t live = mem_stats().live_blocks;
-            mem_fail_at(n, n % 2);
-            Status status = train("attention", cut, &watch, NULL);
-            mem_fail_at(-1, 0);
-            ck_assert_int_eq(mem_stats().live_blocks, live);
-            if (status_is_ok(&status))
+            int64_t live = reel_mem_stats().live_blocks;
+            reel_mem_fail_at(n, n % 2);
+            ReelStatus status = train("attention", cut, &watch, NULL);
+            reel_mem_fail_at(-1, 0);
+            ck_assert_int_eq(reel_mem_stats().live_blocks, live);
+            if (reel_status_is_ok(&status))
                 break;
             failures++;
             ck_assert_ptr_null(strchr(status.message, '\n'));

@@ -17,9 +17,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-    mem_fail_at(-1, 0);
+    reel_mem_fail_at(-1, 0);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static const char *const names[] = {"rnn", "lstm", "lstm_matched", "attention", "attention_fed", "stacked"};
@@ -122,12 +122,12 @@ END_TEST
 static double mean_loss(Model *model)
 {
     const DatasetPart *part = &dataset->train;
-    Arena arena;
+    TensorArena arena;
     Trainer *trainer;
     TrainerOptions options = trainer_defaults();
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
     ck_assert_ok(trainer_new(&trainer, model, &options));
-    Tensor logits = tensor_zeros(&arena, DTYPE_F32, SHAPE(part->count, K));
+    Tensor logits = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(part->count, K));
     Tensor truth = dataset_part_label_matrix(&arena, part);
     ck_assert_ok(predict_part(trainer, part, 7, false, tensor_f32(logits)));
     double sum = 0;
@@ -136,7 +136,7 @@ static double mean_loss(Model *model)
         sum += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
     }
     trainer_free(trainer);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return sum / (double)(part->count * K);
 }
 
@@ -349,7 +349,7 @@ END_TEST
 
 /* ---- Errors ---- */
 
-static void check_failure(RunOptions options, StatusCode code, const char *part)
+static void check_failure(RunOptions options, ReelStatusCode code, const char *part)
 {
     RunResult result;
     Model *model = (Model *)&result; /* must be taken back */
@@ -362,19 +362,19 @@ static void check_failure(RunOptions options, StatusCode code, const char *part)
 START_TEST(options_out_of_range_are_errors)
 {
     RunOptions options = small_run(-1);
-    check_failure(options, STATUS_USAGE, "epochs");
+    check_failure(options, REEL_STATUS_USAGE, "epochs");
     options = small_run(1);
     options.batch = 0;
-    check_failure(options, STATUS_USAGE, "batches");
+    check_failure(options, REEL_STATUS_USAGE, "batches");
     options = small_run(1);
     options.config.hidden = -2;
-    check_failure(options, STATUS_FAILED, "at least 1");
+    check_failure(options, REEL_STATUS_FAILED, "at least 1");
     options = small_run(1);
     options.trainer.shards = 0;
-    check_failure(options, STATUS_USAGE, "shard");
+    check_failure(options, REEL_STATUS_USAGE, "shard");
     options = small_run(1);
     options.trainer.optimizer.beta1 = 1;
-    check_failure(options, STATUS_USAGE, "beta1");
+    check_failure(options, REEL_STATUS_USAGE, "beta1");
 }
 END_TEST
 
@@ -383,9 +383,9 @@ START_TEST(a_loss_that_is_no_number_ends_the_run)
     RunOptions options = small_run(5);
     options.trainer.optimizer = nn_optimizer_options(NN_SGD);
     options.trainer.schedule.lr = 1e300; /* infinite in f32 */
-    check_failure(options, STATUS_FAILED, "attention: the loss is not a number in epoch 1");
+    check_failure(options, REEL_STATUS_FAILED, "attention: the loss is not a number in epoch 1");
     options.trainer.check_finite = true;
-    check_failure(options, STATUS_FAILED, "NaN or an infinity");
+    check_failure(options, REEL_STATUS_FAILED, "NaN or an infinity");
 }
 END_TEST
 
@@ -460,7 +460,7 @@ START_TEST(a_last_update_that_left_no_numbers_ends_the_run)
     options.batch = TRAIN;
     options.trainer.optimizer = nn_optimizer_options(NN_SGD);
     options.trainer.schedule.lr = 1e300;
-    check_failure(options, STATUS_FAILED, "attention: after epoch 1: the logits are not numbers");
+    check_failure(options, REEL_STATUS_FAILED, "attention: after epoch 1: the logits are not numbers");
 }
 END_TEST
 
@@ -480,7 +480,7 @@ START_TEST(a_weight_that_is_no_number_at_the_end_is_an_error)
     kind.forward = spoil_padding;
     options.trainer.shards = 1;
     RunResult result;
-    ck_assert_failed(run_model(&result, NULL, &kind, dataset, &options, NULL), STATUS_FAILED,
+    ck_assert_failed(run_model(&result, NULL, &kind, dataset, &options, NULL), REEL_STATUS_FAILED,
                      "bag: the last update left values in embedding.weight that are not numbers");
 }
 END_TEST
@@ -489,20 +489,20 @@ START_TEST(no_memory_is_an_error)
 {
     RunOptions options = small_run(1);
     options.config.embed = options.config.hidden = 3;
-    uint64_t before = mem_stats().calls;
+    uint64_t before = reel_mem_stats().calls;
     RunResult result = run(names[_i], &options, NULL, NULL);
     run_result_free(&result);
-    int64_t all = (int64_t)(mem_stats().calls - before), live = mem_stats().live_blocks;
+    int64_t all = (int64_t)(reel_mem_stats().calls - before), live = reel_mem_stats().live_blocks;
     for (int64_t n = 0; n < all; n++) {
-        mem_fail_at(n, 0);
-        Status status = run_model(&result, NULL, zoo_find(names[_i]), dataset, &options, NULL);
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status))
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = run_model(&result, NULL, zoo_find(names[_i]), dataset, &options, NULL);
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status))
             run_result_free(&result);
         else
             ck_assert_msg(strstr(status.message, "memory") != NULL, "call %lld: '%s'", (long long)n,
                           status.message);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
 }
 END_TEST

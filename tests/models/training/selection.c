@@ -18,9 +18,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-    mem_fail_at(-1, 0);
+    reel_mem_fail_at(-1, 0);
     dataset_free(dataset);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static RunOptions small_run(int epochs)
@@ -39,15 +39,15 @@ static RunOptions small_run(int epochs)
 static double f1_of(const DatasetPart *part, float *logits, const double *thresholds, double threshold)
 {
     Metrics metrics;
-    Arena arena = {0};
-    Tensor scores = tensor_from(logits, DTYPE_F32, SHAPE(part->count, part->num_classes)),
+    TensorArena arena = {0};
+    Tensor scores = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes)),
            truth = dataset_part_label_matrix(&arena, part);
     ck_assert_ok(metrics_init(&metrics, part->num_classes));
     ck_assert(thresholds ? metrics_add_each(&metrics, scores, truth, thresholds)
                          : metrics_add(&metrics, scores, truth, threshold));
     double f1 = metrics_macro(&metrics).f1;
     metrics_free(&metrics);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
     return f1;
 }
 
@@ -113,10 +113,10 @@ START_TEST(no_memory_is_an_error)
     bool ended = false;
     for (int64_t n = 0; !ended && n < 100000; n += 1 + n / 30) {
         RunResult result;
-        mem_fail_at(n, 0);
-        Status status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, NULL);
-        mem_fail_at(-1, 0);
-        ended = status_is_ok(&status);
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, NULL);
+        reel_mem_fail_at(-1, 0);
+        ended = reel_status_is_ok(&status);
         if (ended)
             run_result_free(&result);
     }

@@ -14,7 +14,7 @@ static const float TRUTH[N][K] = {{1, 1}, {1, 1}, {0, 0}, {0, 0}, {0, 1}};
 
 static Tensor matrix(const float (*values)[K])
 {
-    return tensor_from((void *)(uintptr_t)values, DTYPE_F32, SHAPE(N, K));
+    return tensor_from((void *)(uintptr_t)values, TENSOR_F32, TENSOR_SHAPE(N, K));
 }
 
 /* Against every cut there is, counted by models/training/metrics.h. */
@@ -35,7 +35,7 @@ START_TEST(test_global_is_the_best_cut)
     ck_assert_double_eq_tol(metrics_macro(&metrics).f1, best, 1e-12);
     ck_assert_double_eq_tol(f1, best, 1e-12);
     metrics_free(&metrics);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
@@ -44,17 +44,17 @@ START_TEST(test_global_is_the_best_cut_of_many_labels)
 {
     enum { ROWS = 30, LABELS = 40 };
     static float scores[ROWS * LABELS], truth[ROWS * LABELS];
-    Random random = random_new(3, 0);
+    TensorRandom random = tensor_random_new(3, 0);
     Metrics metrics;
     ck_assert_ok(metrics_init(&metrics, LABELS));
     for (int round = 0; round < 5; round++) {
         double best = 0, threshold, f1;
         for (int i = 0; i < ROWS * LABELS; i++) {
-            truth[i] = random_below(&random, 4) == 0;
-            scores[i] = (float)random_normal(&random) + truth[i];
+            truth[i] = tensor_random_below(&random, 4) == 0;
+            scores[i] = (float)tensor_random_normal(&random) + truth[i];
         }
-        Tensor s = tensor_from(scores, DTYPE_F32, SHAPE(ROWS, LABELS));
-        Tensor t = tensor_from(truth, DTYPE_F32, SHAPE(ROWS, LABELS));
+        Tensor s = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
+        Tensor t = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
         ck_assert_ok(threshold_global(s, t, &threshold, &f1));
         for (int i = -1; i < ROWS * LABELS; i++) {
             metrics_reset(&metrics);
@@ -94,7 +94,8 @@ START_TEST(test_nan_ties_and_absent_labels)
     ck_assert_double_eq(thresholds[1], 7);              /* never true: the global one */
     ck_assert_ok(threshold_global(matrix(scores), matrix(truth), &threshold, &f1));
     ck_assert_double_eq_tol(f1, 0.5 * 2 * 2 / (3 + 3.0), 1e-12);
-    ck_assert_failed(threshold_global((Tensor){0}, matrix(truth), &threshold, &f1), STATUS_FAILED, "shape");
+    ck_assert_failed(threshold_global((Tensor){0}, matrix(truth), &threshold, &f1), REEL_STATUS_FAILED,
+                     "shape");
 }
 END_TEST
 

@@ -8,8 +8,8 @@
 
 static void teardown(void)
 {
-    mem_fail_at(-1, 0);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    reel_mem_fail_at(-1, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 /* ---- Small models and batches ---- */
@@ -30,23 +30,24 @@ typedef struct TestBatch {
     float labels[MOST_TEXTS * K];
 } TestBatch;
 
-static void make_batch(TestBatch *b, Random *random, int32_t size, int32_t longest)
+static void make_batch(TestBatch *b, TensorRandom *random, int32_t size, int32_t longest)
 {
     b->offsets[0] = 0;
     for (int32_t i = 0; i < size; i++) {
-        b->lengths[i] = 1 + (int32_t)random_below(random, (uint32_t)longest);
+        b->lengths[i] = 1 + (int32_t)tensor_random_below(random, (uint32_t)longest);
         b->offsets[i + 1] = b->offsets[i] + b->lengths[i];
         for (int32_t k = b->offsets[i]; k < b->offsets[i + 1]; k++)
-            b->ids[k] = (int32_t)(random_uniform(random) * random_uniform(random) * V); /* some more often */
+            b->ids[k] = (int32_t)(tensor_random_uniform(random) * tensor_random_uniform(random) *
+                                  V); /* some more often */
         for (int k = 0; k < K; k++)
-            b->labels[i * K + k] = random_below(random, 3) == 0 ? 1.0f : 0.0f;
+            b->labels[i * K + k] = tensor_random_below(random, 3) == 0 ? 1.0f : 0.0f;
     }
     b->batch = (Batch){.size = size,
                        .num_ids = b->offsets[size],
                        .ids = b->ids,
                        .offsets = b->offsets,
                        .lengths = b->lengths,
-                       .labels = tensor_from(b->labels, DTYPE_F32, SHAPE(size, K))};
+                       .labels = tensor_from(b->labels, TENSOR_F32, TENSOR_SHAPE(size, K))};
 }
 
 typedef struct Run {
@@ -88,11 +89,11 @@ static double step(Run *run, const Batch *batch)
 /* A number of batches drawn from the seed. Returns the sum of the losses. */
 static double train(Run *run, int steps, uint64_t seed)
 {
-    Random random = random_new(seed, 0);
+    TensorRandom random = tensor_random_new(seed, 0);
     TestBatch b;
     double sum = 0;
     for (int s = 0; s < steps; s++) {
-        make_batch(&b, &random, 1 + (int32_t)random_below(&random, MOST_TEXTS), 12);
+        make_batch(&b, &random, 1 + (int32_t)tensor_random_below(&random, MOST_TEXTS), 12);
         sum += step(run, &b.batch);
     }
     return sum;
@@ -100,34 +101,34 @@ static double train(Run *run, int steps, uint64_t seed)
 
 static void predict(Run *run, const Batch *batch, float *logits)
 {
-    ck_assert_ok(
-        trainer_predict(run->trainer, batch, tensor_from(logits, DTYPE_F32, SHAPE(batch->size, K)), NULL));
+    ck_assert_ok(trainer_predict(run->trainer, batch,
+                                 tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch->size, K)), NULL));
 }
 
 /* All parameters as readers see them have the same bytes. */
 static bool same_weights(Run *a, Run *b)
 {
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     bool same = true;
     NnParameter *p = nn_first_parameter(&a->model->base), *q = nn_first_parameter(&b->model->base);
     for (; p && q; p = nn_next_parameter(&a->model->base, p), q = nn_next_parameter(&b->model->base, q))
-        same =
-            same && tensor_equal(parameter_snapshot(&p->core, &arena), parameter_snapshot(&q->core, &arena));
-    arena_free(&arena);
+        same = same && tensor_equal(tape_parameter_snapshot(&p->core, &arena),
+                                    tape_parameter_snapshot(&q->core, &arena));
+    tensor_arena_free(&arena);
     return same && !p && !q;
 }
 
 static double distance(Run *a, Run *b)
 {
-    Arena arena;
-    arena_init(&arena, 0);
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
     double largest = 0;
     NnParameter *p = nn_first_parameter(&a->model->base), *q = nn_first_parameter(&b->model->base);
     for (; p && q; p = nn_next_parameter(&a->model->base, p), q = nn_next_parameter(&b->model->base, q))
-        largest = fmax(largest, largest_difference(parameter_snapshot(&p->core, &arena),
-                                                   parameter_snapshot(&q->core, &arena)));
-    arena_free(&arena);
+        largest = fmax(largest, largest_difference(tape_parameter_snapshot(&p->core, &arena),
+                                                   tape_parameter_snapshot(&q->core, &arena)));
+    tensor_arena_free(&arena);
     return largest;
 }
 
@@ -157,7 +158,7 @@ static Var dropping_forward(Model *model, NnSequence text, Var *attention)
     (void)attention;
     Dropping *m = (Dropping *)model;
     Tape *tape = text.rows.tape;
-    Var ones = tape_constant(tape, tensor_full(tape_arena(tape), DTYPE_F32, SHAPE(8), 1.0));
+    Var ones = tape_constant(tape, tensor_full(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(8), 1.0));
     memcpy(masks[mask_count++ % 16], var_value(nn_dropout(&m->drop, ones)).data, sizeof masks[0]);
     NnSequence x = nn_dropout_sequence(&m->drop, nn_embedding_sequence(&m->embedding, text));
     return nn_linear(&m->fc, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts));
@@ -174,7 +175,7 @@ START_TEST(masks_differ_by_step_and_shard_and_not_by_run)
 {
     float first[16][8] = {{0}};
     TestBatch b;
-    Random random = random_new(1, 0);
+    TensorRandom random = tensor_random_new(1, 0);
     make_batch(&b, &random, 8, 5);
     for (int run_number = 0; run_number < 3; run_number++) {
         TrainerOptions options = with_shards(2, 1);
@@ -209,7 +210,7 @@ START_TEST(predictions_drop_nothing)
 {
     Run run = start(&dropping, with_shards(2, 1), 4);
     TestBatch b;
-    Random random = random_new(1, 0);
+    TensorRandom random = tensor_random_new(1, 0);
     make_batch(&b, &random, 8, 5);
     float one[8 * K], two[8 * K];
     predict(&run, &b.batch, one);
@@ -268,7 +269,7 @@ static void watch_words(uint64_t seed, int shards, double rate,
                       .ids = b.ids,
                       .offsets = b.offsets,
                       .lengths = b.lengths,
-                      .labels = tensor_from(b.labels, DTYPE_F32, SHAPE(DROP_TEXTS, K))};
+                      .labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(DROP_TEXTS, K))};
     Run run = start(&kind, options, 4);
     memset(dropped, 0, sizeof dropped);
     for (drop_step = 0; drop_step < DROP_STEPS; drop_step++)
@@ -340,7 +341,7 @@ START_TEST(evaluating_changes_no_weight)
     Run often = start(zoo_find(names[_i]), with_shards(3, 2), 6),
         never = start(zoo_find(names[_i]), with_shards(3, 2), 6);
     TestBatch b;
-    Random random = random_new(4, 0), other = random_new(5, 0);
+    TensorRandom random = tensor_random_new(4, 0), other = tensor_random_new(5, 0);
     float logits[MOST_TEXTS * K];
     for (int s = 0; s < 15; s++) {
         make_batch(&b, &random, 1 + s, 12);
@@ -362,7 +363,7 @@ START_TEST(predictions_are_those_of_a_model_that_was_never_late)
     Run run = start(zoo_find(names[_i]), with_shards(2, 1), 6);
     train(&run, 20, 3);
     TestBatch b;
-    Random random = random_new(9, 0);
+    TensorRandom random = tensor_random_new(9, 0);
     make_batch(&b, &random, 20, 12);
     float before[20 * K], after[20 * K];
     predict(&run, &b.batch, before);
@@ -382,7 +383,7 @@ START_TEST(batches_may_be_smaller_than_the_shards)
     Run eight = start(zoo_find(names[_i]), with_shards(8, 3), 6),
         one = start(zoo_find(names[_i]), with_shards(1, 1), 6);
     TestBatch b;
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     const int32_t sizes[] = {20, 1, 3, 8, 1, 24, 7, 2};
     for (int i = 0; i < 8; i++) {
         make_batch(&b, &random, sizes[i], i % 3 == 1 ? 1 : 12); /* texts of one id as well */
@@ -406,7 +407,7 @@ START_TEST(the_loss_falls)
     options.schedule = (NnSchedule){.kind = NN_CONSTANT, .lr = 0.02};
     Run run = start(zoo_find(names[_i]), options, 8);
     TestBatch b;
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     make_batch(&b, &random, 16, 8);
     double first = step(&run, &b.batch), last = first;
     for (int s = 0; s < 150; s++)
@@ -420,10 +421,10 @@ START_TEST(positive_labels_can_weigh_more)
 {
     float weights[K] = {1, 2, 5};
     TrainerOptions options = with_shards(2, 1);
-    options.pos_weight = tensor_from(weights, DTYPE_F32, SHAPE(K));
+    options.pos_weight = tensor_from(weights, TENSOR_F32, TENSOR_SHAPE(K));
     Run run = start(zoo_find("rnn"), options, 4);
     TestBatch b;
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     make_batch(&b, &random, 9, 5);
     float logits[9 * K];
     predict(&run, &b.batch, logits);
@@ -447,7 +448,7 @@ START_TEST(the_sum_over_labels_has_a_scale)
     sum.schedule.lr = 1;
     Run a = start(zoo_find("rnn"), mean, 4), b = start(zoo_find("rnn"), sum, 4);
     TestBatch batch;
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     make_batch(&batch, &random, 9, 5);
     for (int i = 0; i < 3; i++)
         ck_assert(step(&a, &batch.batch) == step(&b, &batch.batch));
@@ -461,10 +462,10 @@ START_TEST(labels_can_weigh_more)
 {
     float weights[K] = {0, 1, 2};
     TrainerOptions options = with_shards(2, 1);
-    options.weight = tensor_from(weights, DTYPE_F32, SHAPE(K));
+    options.weight = tensor_from(weights, TENSOR_F32, TENSOR_SHAPE(K));
     Run run = start(zoo_find("rnn"), options, 4);
     TestBatch b;
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     make_batch(&b, &random, 9, 5);
     float logits[9 * K];
     predict(&run, &b.batch, logits);
@@ -504,7 +505,7 @@ START_TEST(a_steady_step_asks_for_no_memory)
     options.optimizer.clip_norm = 1;
     Run run = start(zoo_find(names[_i]), options, 8);
     TestBatch b;
-    Random random = random_new(7, 0);
+    TensorRandom random = tensor_random_new(7, 0);
     float logits[MOST_TEXTS * K];
     for (int s = 0; s < 3; s++) { /* the largest batch that there will be */
         make_batch(&b, &random, MOST_TEXTS, 1);
@@ -521,37 +522,38 @@ START_TEST(a_steady_step_asks_for_no_memory)
     uint64_t calls = 0;
     for (int s = 0; s < 100; s++) {
         if (s == 30) /* a batch of texts of all lengths has more nodes than one of equal ones */
-            calls = mem_stats().calls;
-        make_batch(&b, &random, 1 + (int32_t)random_below(&random, MOST_TEXTS), 12);
+            calls = reel_mem_stats().calls;
+        make_batch(&b, &random, 1 + (int32_t)tensor_random_below(&random, MOST_TEXTS), 12);
         step(&run, &b.batch);
         if (s % 7 == 0)
             predict(&run, &b.batch, logits);
     }
-    ck_assert_uint_eq(mem_stats().calls - calls, 0);
+    ck_assert_uint_eq(reel_mem_stats().calls - calls, 0);
     finish(&run);
 }
 END_TEST
 
 /* A whole small life. The status of what failed first. */
-static Status live(const ModelKind *kind, const TrainerOptions *options, bool *finished)
+static ReelStatus live(const ModelKind *kind, const TrainerOptions *options, bool *finished)
 {
     Model *model;
     Trainer *trainer = NULL;
     TestBatch b;
-    Random random = random_new(3, 0);
+    TensorRandom random = tensor_random_new(3, 0);
     float logits[MOST_TEXTS * K];
     double loss = 0;
     *finished = false;
-    Status status = model_new(&model, kind, small(4), 1);
-    if (status_is_ok(&status))
+    ReelStatus status = model_new(&model, kind, small(4), 1);
+    if (reel_status_is_ok(&status))
         status = trainer_new(&trainer, model, options);
-    for (int s = 0; s < 2 && status_is_ok(&status); s++) {
+    for (int s = 0; s < 2 && reel_status_is_ok(&status); s++) {
         make_batch(&b, &random, 5 + s, 6);
         status = trainer_step(trainer, &b.batch, &loss);
     }
-    if (status_is_ok(&status))
-        status = trainer_predict(trainer, &b.batch, tensor_from(logits, DTYPE_F32, SHAPE(6, K)), NULL);
-    if (status_is_ok(&status)) {
+    if (reel_status_is_ok(&status))
+        status =
+            trainer_predict(trainer, &b.batch, tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(6, K)), NULL);
+    if (reel_status_is_ok(&status)) {
         *finished = true;
         ck_assert(isfinite(loss));
         for (int i = 0; i < 6 * K; i++)
@@ -568,15 +570,15 @@ START_TEST(an_allocation_that_fails_is_an_error)
         TrainerOptions options = with_shards(2, _i % 2 + 1);
         options.optimizer.clip_norm = 1;
         bool finished;
-        uint64_t before = mem_stats().calls;
+        uint64_t before = reel_mem_stats().calls;
         ck_assert_ok(live(zoo_find(names[_i]), &options, &finished));
-        int64_t all = (int64_t)(mem_stats().calls - before), survived = 0;
+        int64_t all = (int64_t)(reel_mem_stats().calls - before), survived = 0;
         ck_assert_int_gt(all, 20);
         for (int64_t n = 0; n < all; n++) {
-            mem_fail_at(n, persistent);
-            Status status = live(zoo_find(names[_i]), &options, &finished);
-            mem_fail_at(-1, 0);
-            ck_assert_int_eq(mem_stats().live_blocks, 0);
+            reel_mem_fail_at(n, persistent);
+            ReelStatus status = live(zoo_find(names[_i]), &options, &finished);
+            reel_mem_fail_at(-1, 0);
+            ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
             survived += finished;
             if (!finished)
                 ck_assert_msg(strstr(status.message, "memory") != NULL, "call %lld of %lld: '%s'",
@@ -597,14 +599,14 @@ START_TEST(options_out_of_range_are_errors)
     Trainer *trainer;
     ck_assert_ok(model_new(&model, zoo_find("rnn"), small(4), 0));
     TrainerOptions options = with_shards(0, 1);
-    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "shard");
+    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "shard");
     options = with_shards(1, 0);
-    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "thread");
+    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "thread");
     options = with_shards(-1, -1);
-    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "shard");
+    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "shard");
     options = with_shards(1, 1);
     options.optimizer.beta2 = 1;
-    ck_assert_failed(trainer_new(&trainer, model, &options), STATUS_USAGE, "beta");
+    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "beta");
     ck_assert_ptr_null(trainer);
     trainer_free(NULL);
     model_free(model);
@@ -619,33 +621,33 @@ START_TEST(a_batch_that_cannot_be_read_changes_nothing)
     train(&run, 3, 1);
     train(&other, 3, 1);
     TestBatch b;
-    Random random = random_new(2, 0);
+    TensorRandom random = tensor_random_new(2, 0);
     double loss;
     make_batch(&b, &random, 9, 6);
     b.ids[b.offsets[4]] = V;
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "embedding");
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "id 23");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "embedding");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "id 23");
     float logits[9 * K];
-    Tensor out = tensor_from(logits, DTYPE_F32, SHAPE(9, K));
-    ck_assert_failed(trainer_predict(run.trainer, &b.batch, out, NULL), STATUS_FAILED, "id 23");
+    Tensor out = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(9, K));
+    ck_assert_failed(trainer_predict(run.trainer, &b.batch, out, NULL), REEL_STATUS_FAILED, "id 23");
     b.ids[b.offsets[4]] = 0;
     b.offsets[9] = b.offsets[8];
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "no tokens");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "no tokens");
     make_batch(&b, &random, 9, 6);
     Batch wrong = b.batch;
     wrong.size = 0;
-    wrong.labels = tensor_from(b.labels, DTYPE_F32, SHAPE(0, K));
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "at least one text");
+    wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(0, K));
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "at least one text");
     wrong = b.batch;
-    wrong.labels = tensor_from(b.labels, DTYPE_F32, SHAPE(8, K));
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "labels");
-    wrong.labels = tensor_from(b.labels, DTYPE_F32, SHAPE(9, K - 1));
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "[9, 3]");
+    wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(8, K));
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
+    wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(9, K - 1));
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "[9, 3]");
     wrong.labels = tensor_invalid();
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), STATUS_FAILED, "labels");
+    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
     ck_assert_failed(
-        trainer_predict(run.trainer, &b.batch, tensor_from(logits, DTYPE_F32, SHAPE(8, K)), NULL),
-        STATUS_FAILED, "logits");
+        trainer_predict(run.trainer, &b.batch, tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(8, K)), NULL),
+        REEL_STATUS_FAILED, "logits");
     ck_assert_int_eq(nn_optimizer_steps(trainer_optimizer(run.trainer)), 3);
     ck_assert(same_weights(&run, &other));
     ck_assert(train(&run, 3, 8) == train(&other, 3, 8));
@@ -661,16 +663,16 @@ START_TEST(the_first_value_that_is_not_finite_is_named)
     options.check_finite = true;
     Run run = start(zoo_find("attention"), options, 5);
     TestBatch b;
-    Random random = random_new(2, 0);
+    TensorRandom random = tensor_random_new(2, 0);
     make_batch(&b, &random, 6, 6);
     step(&run, &b.batch);
     NnNamed named;
     ck_assert(nn_find(&run.model->base, "W_c.weight", &named));
     tensor_fill(nn_named_view(&named), NAN);
-    parameter_changed(&named.parameter->core);
+    tape_parameter_changed(&named.parameter->core);
     double loss;
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "W_c");
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), STATUS_FAILED, "linear");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "W_c");
+    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "linear");
     finish(&run);
 }
 END_TEST
@@ -682,7 +684,7 @@ START_TEST(a_value_that_is_not_finite_has_a_place_in_every_model)
     TrainerOptions options = with_shards(1, 1);
     options.check_finite = true;
     TestBatch b;
-    Random random = random_new(2, 0);
+    TensorRandom random = tensor_random_new(2, 0);
     make_batch(&b, &random, 6, 6);
     Run first = start(kind, options, 5);
     int parameters = 0, failures = 0;
@@ -695,13 +697,13 @@ START_TEST(a_value_that_is_not_finite_has_a_place_in_every_model)
         for (int k = 0; k <= i; k++)
             ck_assert(nn_next(&it));
         tensor_fill(nn_named_view(&it.named), INFINITY);
-        parameter_changed(&it.named.parameter->core);
+        tape_parameter_changed(&it.named.parameter->core);
         double loss;
-        Status status = trainer_step(run.trainer, &b.batch, &loss);
+        ReelStatus status = trainer_step(run.trainer, &b.batch, &loss);
         const char *place = strstr(status.message, "made a NaN or an infinity (in ");
-        if (!status_is_ok(&status)) /* behind a tanh infinity may be lost */
+        if (!reel_status_is_ok(&status)) /* behind a tanh infinity may be lost */
             ck_assert_msg(place && strstr(place, kind->name), "%s: %s", it.named.name, status.message);
-        failures += !status_is_ok(&status);
+        failures += !reel_status_is_ok(&status);
         finish(&run);
     }
     ck_assert_int_gt(failures, 1);

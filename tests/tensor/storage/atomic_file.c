@@ -37,14 +37,14 @@ static void teardown(void)
     rmdir(folder);
 }
 
-static void ok(Status status)
+static void ok(ReelStatus status)
 {
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
 }
 
-static void refused(Status status, const char *part)
+static void refused(ReelStatus status, const char *part)
 {
-    ck_assert(!status_is_ok(&status));
+    ck_assert(!reel_status_is_ok(&status));
     ck_assert_ptr_null(strchr(status.message, '\n'));
     ck_assert_msg(strstr(status.message, part), "'%s' is not in: %s", part, status.message);
 }
@@ -67,29 +67,29 @@ static void no_temporary_file(void)
 
 START_TEST(the_file_appears_with_the_commit)
 {
-    AtomicFile file;
-    ok(atomic_file_put(path, "old", 3));
+    ReelAtomicFile file;
+    ok(reel_atomic_file_put(path, "old", 3));
     holds(path, "old");
-    ok(atomic_file_open(&file, path));
-    ok(atomic_file_write(&file, 4, "file", 4));
-    ok(atomic_file_write(&file, 0, "new ", 4));
+    ok(reel_atomic_file_open(&file, path));
+    ok(reel_atomic_file_write(&file, 4, "file", 4));
+    ok(reel_atomic_file_write(&file, 0, "new ", 4));
     holds(path, "old");
-    ok(atomic_file_commit(&file));
+    ok(reel_atomic_file_commit(&file));
     holds(path, "new file");
     no_temporary_file();
-    atomic_file_abandon(&file);
+    reel_atomic_file_abandon(&file);
     holds(path, "new file");
 }
 END_TEST
 
 START_TEST(abandoning_leaves_the_old_file)
 {
-    AtomicFile file;
-    ok(atomic_file_put(path, "old", 3));
-    ok(atomic_file_open(&file, path));
-    ok(atomic_file_write(&file, 0, "new", 3));
-    atomic_file_abandon(&file);
-    atomic_file_abandon(&file);
+    ReelAtomicFile file;
+    ok(reel_atomic_file_put(path, "old", 3));
+    ok(reel_atomic_file_open(&file, path));
+    ok(reel_atomic_file_write(&file, 0, "new", 3));
+    reel_atomic_file_abandon(&file);
+    reel_atomic_file_abandon(&file);
     holds(path, "old");
     no_temporary_file();
 }
@@ -100,7 +100,7 @@ START_TEST(a_relative_name_is_put_into_the_current_folder)
     char before[4096];
     ck_assert_ptr_nonnull(getcwd(before, sizeof before));
     ck_assert_int_eq(chdir(folder), 0);
-    ok(atomic_file_put("file", "here", 4));
+    ok(reel_atomic_file_put("file", "here", 4));
     holds(path, "here");
     ck_assert_int_eq(chdir(before), 0);
 }
@@ -111,10 +111,10 @@ START_TEST(a_full_disk_leaves_the_old_file)
 {
     static char much[100000];
     struct rlimit limit = {.rlim_cur = 50000, .rlim_max = RLIM_INFINITY};
-    ok(atomic_file_put(path, "old", 3));
+    ok(reel_atomic_file_put(path, "old", 3));
     signal(SIGXFSZ, SIG_IGN);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    Status status = atomic_file_put(path, much, sizeof much);
+    ReelStatus status = reel_atomic_file_put(path, much, sizeof much);
     limit.rlim_cur = RLIM_INFINITY;
     setrlimit(RLIMIT_FSIZE, &limit);
     refused(status, "/file: cannot write: File too large; raise the limit");
@@ -125,12 +125,12 @@ END_TEST
 
 START_TEST(a_folder_without_permission_leaves_the_old_file)
 {
-    ok(atomic_file_put(path, "old", 3));
+    ok(reel_atomic_file_put(path, "old", 3));
     ck_assert_int_eq(chmod(folder, 0555), 0);
     bool root = geteuid() == 0;
     if (root) /* to whom permissions do not apply */
         ck_assert_int_eq(seteuid(65534), 0);
-    Status status = atomic_file_put(path, "new", 3);
+    ReelStatus status = reel_atomic_file_put(path, "new", 3);
     if (root)
         ck_assert_int_eq(seteuid(0), 0);
     chmod(folder, 0755);
@@ -143,26 +143,26 @@ END_TEST
 START_TEST(targets_that_are_no_files_are_refused)
 {
     char fifo[64], name[600];
-    refused(atomic_file_put(folder, "x", 1), ": is a directory; give the path of a file");
-    refused(atomic_file_put("/tmp/", "x", 1), "/tmp/: is a directory");
-    refused(atomic_file_put("", "x", 1), "without a name");
-    refused(atomic_file_put("/dev/null", "x", 1), "/dev/null: is not a regular file");
-    refused(atomic_file_put("/no/such/folder/file", "x", 1), "create the folder first");
+    refused(reel_atomic_file_put(folder, "x", 1), ": is a directory; give the path of a file");
+    refused(reel_atomic_file_put("/tmp/", "x", 1), "/tmp/: is a directory");
+    refused(reel_atomic_file_put("", "x", 1), "without a name");
+    refused(reel_atomic_file_put("/dev/null", "x", 1), "/dev/null: is not a regular file");
+    refused(reel_atomic_file_put("/no/such/folder/file", "x", 1), "create the folder first");
     snprintf(fifo, sizeof fifo, "%s/fifo", folder);
     ck_assert_int_eq(mkfifo(fifo, 0666), 0);
-    refused(atomic_file_put(fifo, "x", 1), "is not a regular file");
+    refused(reel_atomic_file_put(fifo, "x", 1), "is not a regular file");
     snprintf(name, sizeof name, "%s/%0300d", folder, 0);
-    refused(atomic_file_put(name, "x", 1), "choose a shorter name");
+    refused(reel_atomic_file_put(name, "x", 1), "choose a shorter name");
 }
 END_TEST
 
 START_TEST(a_failed_rename_removes_the_temporary_file)
 {
-    AtomicFile file;
-    ok(atomic_file_open(&file, path));
-    ok(atomic_file_write(&file, 0, "new", 3));
+    ReelAtomicFile file;
+    ok(reel_atomic_file_open(&file, path));
+    ok(reel_atomic_file_write(&file, 0, "new", 3));
     ck_assert_int_eq(mkdir(path, 0755), 0);
-    Status status = atomic_file_commit(&file);
+    ReelStatus status = reel_atomic_file_commit(&file);
     rmdir(path);
     refused(status, "cannot put the new file in place");
     no_temporary_file();
@@ -174,10 +174,10 @@ START_TEST(links_and_permissions_are_kept)
     char link[64];
     struct stat info;
     snprintf(link, sizeof link, "%s/link", folder);
-    ok(atomic_file_put(path, "old", 3));
+    ok(reel_atomic_file_put(path, "old", 3));
     ck_assert_int_eq(chmod(path, 0640), 0);
     ck_assert_int_eq(symlink("file", link), 0);
-    ok(atomic_file_put(link, "new", 3));
+    ok(reel_atomic_file_put(link, "new", 3));
     ck_assert_int_eq(lstat(link, &info), 0);
     ck_assert(S_ISLNK(info.st_mode));
     holds(path, "new");
@@ -188,13 +188,13 @@ END_TEST
 
 START_TEST(two_writers_at_once_do_not_mix)
 {
-    AtomicFile first, second;
-    ok(atomic_file_open(&first, path));
-    ok(atomic_file_write(&first, 0, "first", 5));
-    refused(atomic_file_open(&second, path), "is being written by another process");
-    ok(atomic_file_commit(&first));
+    ReelAtomicFile first, second;
+    ok(reel_atomic_file_open(&first, path));
+    ok(reel_atomic_file_write(&first, 0, "first", 5));
+    refused(reel_atomic_file_open(&second, path), "is being written by another process");
+    ok(reel_atomic_file_commit(&first));
     holds(path, "first");
-    ok(atomic_file_put(path, "second", 6));
+    ok(reel_atomic_file_put(path, "second", 6));
     holds(path, "second");
 }
 END_TEST
@@ -203,9 +203,9 @@ START_TEST(a_link_in_place_of_the_temporary_file_is_not_followed)
 {
     char victim[64];
     snprintf(victim, sizeof victim, "%s/victim", folder);
-    ok(atomic_file_put(victim, "untouched", 9));
+    ok(reel_atomic_file_put(victim, "untouched", 9));
     ck_assert_int_eq(symlink("victim", temporary), 0);
-    refused(atomic_file_put(path, "new", 3), "cannot create the temporary file");
+    refused(reel_atomic_file_put(path, "new", 3), "cannot create the temporary file");
     holds(victim, "untouched");
 }
 END_TEST
@@ -218,12 +218,12 @@ START_TEST(a_killed_writer_leaves_the_old_or_the_new_file)
     static char text[2][SIZE], found[SIZE + 1];
     memset(text[0], 'a', SIZE);
     memset(text[1], 'b', SIZE);
-    ok(atomic_file_put(path, text[0], SIZE));
+    ok(reel_atomic_file_put(path, text[0], SIZE));
     for (int round = 0; round < 60; round++) {
         pid_t child = fork();
         if (child == 0)
             for (int i = 0;; i ^= 1)
-                atomic_file_put(path, text[i], SIZE);
+                reel_atomic_file_put(path, text[i], SIZE);
         usleep((useconds_t)(200 * round));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
@@ -233,7 +233,7 @@ START_TEST(a_killed_writer_leaves_the_old_or_the_new_file)
         fclose(file);
         ck_assert(memcmp(found, text[found[0] == 'b'], SIZE) == 0);
     }
-    ok(atomic_file_put(path, "end", 3));
+    ok(reel_atomic_file_put(path, "end", 3));
     holds(path, "end");
     no_temporary_file();
 }
@@ -241,13 +241,13 @@ END_TEST
 
 START_TEST(no_memory_is_a_message)
 {
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     for (int n = 0; n < 2; n++) {
-        mem_fail_at(n, 0);
-        Status status = atomic_file_put(path, "x", 1);
-        mem_fail_at(-1, 0);
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = reel_atomic_file_put(path, "x", 1);
+        reel_mem_fail_at(-1, 0);
         refused(status, "out of memory");
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
         no_temporary_file();
     }
 }

@@ -30,18 +30,18 @@ static bool german(void)
 START_TEST(numbers_have_a_point_and_the_program_its_own_locale_back)
 {
     if (german()) {
-        JsonWriter writer = {0};
-        JsonReader reader;
+        ReelJsonWriter writer = {0};
+        ReelJsonReader reader;
         double value = 0;
         char comma[16];
-        json_number(&writer, NULL, 0.1);
-        const char *text = json_finish(&writer);
+        reel_json_number(&writer, NULL, 0.1);
+        const char *text = reel_json_finish(&writer);
         ck_assert_ptr_nonnull(text);
         ck_assert_ptr_nonnull(strstr(text, "0.1"));
-        json_reader_open(&reader, "1234.5", 6, "a text");
-        ck_assert(json_reader_number(&reader, &value));
+        reel_json_reader_open(&reader, "1234.5", 6, "a text");
+        ck_assert(reel_json_reader_number(&reader, &value));
         ck_assert_double_eq(value, 1234.5);
-        json_free(&writer);
+        reel_json_free(&writer);
         snprintf(comma, sizeof comma, "%g", 2.25);
         ck_assert_str_eq(comma, "2,25");
     }

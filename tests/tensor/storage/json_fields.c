@@ -20,33 +20,35 @@ typedef struct Thing {
     int num_words;
 } Thing;
 
-static const JsonField point_fields[] = {JSON_FIELD(Point, x, JSON_FIELD_INT),
-                                         JSON_FIELD(Point, y, JSON_FIELD_NUMBER)};
-static const JsonShape point_shape = JSON_SHAPE(Point, point_fields);
-static const JsonField thing_fields[] = {
-    JSON_FIELD(Thing, name, JSON_FIELD_TEXT),           JSON_FIELD(Thing, large, JSON_FIELD_INTEGER),
-    JSON_FIELD(Thing, flag, JSON_FIELD_BOOL),           JSON_FIELD(Thing, number, JSON_FIELD_NUMBER),
-    JSON_LIST(Thing, points, num_points, &point_shape), JSON_LIST(Thing, words, num_words, &JSON_TEXTS)};
-static const JsonShape thing_shape = JSON_SHAPE(Thing, thing_fields);
+static const ReelJsonField point_fields[] = {REEL_JSON_FIELD(Point, x, REEL_JSON_FIELD_INT),
+                                             REEL_JSON_FIELD(Point, y, REEL_JSON_FIELD_NUMBER)};
+static const ReelJsonShape point_shape = REEL_JSON_SHAPE(Point, point_fields);
+static const ReelJsonField thing_fields[] = {REEL_JSON_FIELD(Thing, name, REEL_JSON_FIELD_TEXT),
+                                             REEL_JSON_FIELD(Thing, large, REEL_JSON_FIELD_INTEGER),
+                                             REEL_JSON_FIELD(Thing, flag, REEL_JSON_FIELD_BOOL),
+                                             REEL_JSON_FIELD(Thing, number, REEL_JSON_FIELD_NUMBER),
+                                             REEL_JSON_LIST(Thing, points, num_points, &point_shape),
+                                             REEL_JSON_LIST(Thing, words, num_words, &reel_json_texts)};
+static const ReelJsonShape thing_shape = REEL_JSON_SHAPE(Thing, thing_fields);
 
-static Arena arena;
+static TensorArena arena;
 
 static void setup(void)
 {
-    arena_init(&arena, 1024);
+    tensor_arena_init(&arena, 1024);
 }
 
 static void teardown(void)
 {
-    mem_fail_at(-1, 0);
-    arena_free(&arena);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    reel_mem_fail_at(-1, 0);
+    tensor_arena_free(&arena);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
-static Status parse(Thing *thing, const char *text)
+static ReelStatus parse(Thing *thing, const char *text)
 {
     memset(thing, 0, sizeof *thing);
-    return json_read_fields(text, strlen(text), "x.json", &thing_shape, thing, &arena);
+    return reel_json_read_fields(text, strlen(text), "x.json", &thing_shape, thing, &arena);
 }
 
 START_TEST(what_is_written_is_read_again)
@@ -60,10 +62,10 @@ START_TEST(what_is_written_is_read_again)
     thing.num_points = 20;
     thing.words = words;
     thing.num_words = 3;
-    JsonWriter json = {0};
-    json_write_fields(&json, NULL, &thing_shape, &thing);
-    ck_assert_ok(parse(&back, json_finish(&json)));
-    json_free(&json);
+    ReelJsonWriter json = {0};
+    reel_json_write_fields(&json, NULL, &thing_shape, &thing);
+    ck_assert_ok(parse(&back, reel_json_finish(&json)));
+    reel_json_free(&json);
     ck_assert_str_eq(back.name, "n");
     ck_assert_int_eq(back.large, thing.large);
     ck_assert(back.flag && back.number == 0.1);
@@ -87,17 +89,17 @@ END_TEST
 
 START_TEST(strings_that_are_not_utf8_can_still_be_read)
 {
-    JsonWriter json = {.compact = true};
-    json_string(&json, NULL,
-                "a\xE9"
-                "b\xC3\xA9\xE2\x82");
-    ck_assert_str_eq(json_finish(&json), "\"a\xEF\xBF\xBD"
-                                         "b\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\"\n");
-    json_free(&json);
-    json = (JsonWriter){.compact = true};
-    json_string(&json, NULL, "\xFF");
-    ck_assert_str_eq(json_finish(&json), "\"\xEF\xBF\xBD\"\n");
-    json_free(&json);
+    ReelJsonWriter json = {.compact = true};
+    reel_json_string(&json, NULL,
+                     "a\xE9"
+                     "b\xC3\xA9\xE2\x82");
+    ck_assert_str_eq(reel_json_finish(&json), "\"a\xEF\xBF\xBD"
+                                              "b\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\"\n");
+    reel_json_free(&json);
+    json = (ReelJsonWriter){.compact = true};
+    reel_json_string(&json, NULL, "\xFF");
+    ck_assert_str_eq(reel_json_finish(&json), "\"\xEF\xBF\xBD\"\n");
+    reel_json_free(&json);
 }
 END_TEST
 
@@ -140,8 +142,8 @@ static const struct {
 START_TEST(what_is_wrong_is_said)
 {
     Thing thing;
-    ck_assert_failed(parse(&thing, wrong[_i].text), STATUS_FAILED, wrong[_i].says);
-    ck_assert_failed(parse(&thing, wrong[_i].text), STATUS_FAILED, "x.json");
+    ck_assert_failed(parse(&thing, wrong[_i].text), REEL_STATUS_FAILED, wrong[_i].says);
+    ck_assert_failed(parse(&thing, wrong[_i].text), REEL_STATUS_FAILED, "x.json");
 }
 END_TEST
 
@@ -149,15 +151,15 @@ START_TEST(a_failed_allocation_is_an_error)
 {
     Thing thing;
     for (int n = 0;; n++) {
-        arena_free(&arena);
-        mem_fail_at(n, 0);
-        Status status = parse(&thing, "{\"name\": \"n\", \"points\": [{}, {}], \"words\": [\"a\"]}");
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status)) {
+        tensor_arena_free(&arena);
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = parse(&thing, "{\"name\": \"n\", \"points\": [{}, {}], \"words\": [\"a\"]}");
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status)) {
             ck_assert_int_gt(n, 0);
             break;
         }
-        ck_assert_failed(status, STATUS_FAILED, "memory");
+        ck_assert_failed(status, REEL_STATUS_FAILED, "memory");
     }
 }
 END_TEST

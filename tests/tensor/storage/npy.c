@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static char reason[NPY_REASON_SIZE];
+static char reason[TENSOR_NPY_REASON_SIZE];
 
 /* A header with this text, of a version. */
-static bool parse(int version, const char *text, NpyHeader *header)
+static bool parse(int version, const char *text, TensorNpyHeader *header)
 {
     char bytes[2048] = "\x93NUMPY";
     size_t length = strlen(text), prefix = version == 1 ? 10 : 12;
@@ -15,19 +15,19 @@ static bool parse(int version, const char *text, NpyHeader *header)
     bytes[8] = (char)(length & 255);
     bytes[9] = (char)(length >> 8);
     memcpy(bytes + prefix, text, length);
-    size_t whole = npy_header_length(bytes, NPY_PREFIX_BYTES, reason);
-    return whole == prefix + length && npy_parse(bytes, whole, header, reason);
+    size_t whole = tensor_npy_header_length(bytes, TENSOR_NPY_PREFIX_BYTES, reason);
+    return whole == prefix + length && tensor_npy_parse(bytes, whole, header, reason);
 }
 
 static void takes(const char *text)
 {
-    NpyHeader header;
+    TensorNpyHeader header;
     ck_assert_msg(parse(1, text, &header), "%s is refused: %s", text, reason);
 }
 
 static void refuses(const char *text)
 {
-    NpyHeader header;
+    TensorNpyHeader header;
     reason[0] = '\0';
     ck_assert_msg(!parse(1, text, &header), "%s is taken", text);
     ck_assert_str_ne(reason, "");
@@ -36,7 +36,7 @@ static void refuses(const char *text)
 START_TEST(every_field_is_read)
 {
     for (int version = 1; version <= 3; version++) {
-        NpyHeader header;
+        TensorNpyHeader header;
         ck_assert(parse(version, "{'descr': '>f8', 'fortran_order': True, 'shape': (2, 3), }   \n", &header));
         ck_assert_int_eq(header.kind, 'f');
         ck_assert_int_eq(header.item_bytes, 8);
@@ -78,7 +78,7 @@ START_TEST(other_writers_spellings_are_read)
                  {"=f8", 'f', 8, false}, {"f4", 'f', 4, false},  {">f4", 'f', 4, true},
                  {"|O8", 'O', 0, false}, {"|O4", 'O', 0, false}, {"<S3", 'S', 3, false},
                  {"<c8", 'c', 8, false}, {"|V2", 'V', 2, false}};
-    NpyHeader header;
+    TensorNpyHeader header;
     char text[200];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (3,), }\n",
@@ -168,36 +168,36 @@ END_TEST
 
 START_TEST(the_prefix_is_checked)
 {
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x01\0\x76\0", 10, reason), 128);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x02\0\x74\0\0\0", 12, reason), 128);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x02\0\x74\0", 10, reason), 0);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x01\0\x76", 9, reason), 0);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x01\x01\x76\0", 10, reason), 0);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x04\0\x76\0\0\0", 12, reason), 0);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPX\x01\0\x76\0", 10, reason), 0);
-    ck_assert_uint_eq(npy_header_length("\x93NUMPY\x02\0\xff\xff\xff\xff", 12, reason), 0);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x01\0\x76\0", 10, reason), 128);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x02\0\x74\0\0\0", 12, reason), 128);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x02\0\x74\0", 10, reason), 0);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x01\0\x76", 9, reason), 0);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x01\x01\x76\0", 10, reason), 0);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x04\0\x76\0\0\0", 12, reason), 0);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPX\x01\0\x76\0", 10, reason), 0);
+    ck_assert_uint_eq(tensor_npy_header_length("\x93NUMPY\x02\0\xff\xff\xff\xff", 12, reason), 0);
     ck_assert_ptr_nonnull(strstr(reason, "longer than 64 KiB"));
 }
 END_TEST
 
 START_TEST(what_is_written_is_numpys_own_and_comes_back)
 {
-    char bytes[NPY_HEADER_CAPACITY];
-    NpyHeader header;
-    const int64_t shape[NPY_MAX_DIMS] = {2, 3};
-    ck_assert_uint_eq(npy_format('f', 4, 2, shape, bytes), 128);
+    char bytes[TENSOR_NPY_HEADER_CAPACITY];
+    TensorNpyHeader header;
+    const int64_t shape[TENSOR_NPY_MAX_DIMS] = {2, 3};
+    ck_assert_uint_eq(tensor_npy_format('f', 4, 2, shape, bytes), 128);
     static const char text[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
     ck_assert_mem_eq(bytes, "\x93NUMPY\x01\0\x76\0", 10);
     ck_assert_mem_eq(bytes + 10, text, sizeof text - 1);
     ck_assert_int_eq(bytes[10 + sizeof text - 1], ' ');
     ck_assert_int_eq(bytes[127], '\n');
-    int64_t large[NPY_MAX_DIMS];
-    for (int i = 0; i < NPY_MAX_DIMS; i++)
+    int64_t large[TENSOR_NPY_MAX_DIMS];
+    for (int i = 0; i < TENSOR_NPY_MAX_DIMS; i++)
         large[i] = i ? 1 : INT64_MAX;
-    for (int ndim = 0; ndim <= NPY_MAX_DIMS; ndim++) {
-        size_t size = npy_format('u', 1, ndim, large, bytes);
+    for (int ndim = 0; ndim <= TENSOR_NPY_MAX_DIMS; ndim++) {
+        size_t size = tensor_npy_format('u', 1, ndim, large, bytes);
         ck_assert_uint_eq(size % 64, 0);
-        ck_assert_msg(npy_parse(bytes, size, &header, reason), "%s", reason);
+        ck_assert_msg(tensor_npy_parse(bytes, size, &header, reason), "%s", reason);
         ck_assert_int_eq(header.ndim, ndim);
         ck_assert_int_eq(header.count, ndim ? INT64_MAX : 1);
         ck_assert_uint_eq(header.header_bytes, size);

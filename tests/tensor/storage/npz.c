@@ -14,32 +14,32 @@
 
 static char folder[32];
 static char path[64];
-static Arena arena;
+static TensorArena arena;
 
 static void setup(void)
 {
     snprintf(folder, sizeof folder, "/tmp/reel-npz-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/model.npz", folder);
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
 }
 
 static void teardown(void)
 {
     unlink(path);
     rmdir(folder);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
-static void ok(Status status)
+static void ok(ReelStatus status)
 {
-    ck_assert_msg(status_is_ok(&status), "%s", status.message);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
 }
 
 /* The status is a failure with one line of message that holds `part`. */
-static void refused(Status status, const char *part)
+static void refused(ReelStatus status, const char *part)
 {
-    ck_assert(!status_is_ok(&status));
+    ck_assert(!reel_status_is_ok(&status));
     ck_assert_ptr_null(strchr(status.message, '\n'));
     ck_assert_ptr_nonnull(strchr(status.message, ';'));
     ck_assert_msg(strstr(status.message, part), "'%s' is not in: %s", part, status.message);
@@ -65,29 +65,29 @@ static FileBytes load(const char *name)
 }
 
 /* Whether two open files have the same members with the same types, shapes and bytes. */
-static bool same_contents(const Npz *a, const Npz *b)
+static bool same_contents(const TensorNpz *a, const TensorNpz *b)
 {
-    bool same = npz_count(a) == npz_count(b);
-    for (int i = 0; same && i < npz_count(a); i++) {
-        const NpzMember *m = npz_member(a, i), *n = npz_member(b, i);
+    bool same = tensor_npz_count(a) == tensor_npz_count(b);
+    for (int i = 0; same && i < tensor_npz_count(a); i++) {
+        const TensorNpzMember *m = tensor_npz_member(a, i), *n = tensor_npz_member(b, i);
         const void *p, *q;
         size_t size, other;
-        ArenaMark mark = arena_mark(&arena);
-        ok(npz_read_bytes(a, m, &arena, &p, &size));
-        ok(npz_read_bytes(b, n, &arena, &q, &other));
+        TensorArenaMark mark = tensor_arena_mark(&arena);
+        ok(tensor_npz_read_bytes(a, m, &arena, &p, &size));
+        ok(tensor_npz_read_bytes(b, n, &arena, &q, &other));
         same = strcmp(m->name, n->name) == 0 && m->is_array == n->is_array && size == other &&
                memcmp(p, q, size) == 0 && m->array.kind == n->array.kind && m->array.ndim == n->array.ndim &&
                memcmp(m->array.shape, n->array.shape, sizeof m->array.shape) == 0;
-        arena_rewind(&arena, mark);
+        tensor_arena_rewind(&arena, mark);
     }
     return same;
 }
 
-static Tensor read_tensor(const Npz *npz, const char *name)
+static Tensor read_tensor(const TensorNpz *npz, const char *name)
 {
     Tensor t;
-    ck_assert_msg(npz_find(npz, name) != NULL, "no member %s", name);
-    ok(npz_read_tensor(npz, npz_find(npz, name), &arena, &t));
+    ck_assert_msg(tensor_npz_find(npz, name) != NULL, "no member %s", name);
+    ok(tensor_npz_read_tensor(npz, tensor_npz_find(npz, name), &arena, &t));
     ck_assert(tensor_is_contiguous(&t));
     return t;
 }
@@ -99,13 +99,13 @@ static void check_weight(Tensor t)
     ck_assert_int_eq(t.shape[0], 3);
     ck_assert_int_eq(t.shape[1], 4);
     for (int i = 0; i < 12; i++)
-        ck_assert(t.dtype == DTYPE_F64 ? tensor_f64(t)[i] == (i - 5) / 8.0
-                                       : tensor_f32(t)[i] == (float)(i - 5) / 8);
+        ck_assert(t.dtype == TENSOR_F64 ? tensor_f64(t)[i] == (i - 5) / 8.0
+                                        : tensor_f32(t)[i] == (float)(i - 5) / 8);
 }
 
 static Tensor noise(int64_t rows, int64_t columns)
 {
-    Tensor t = tensor_new(&arena, DTYPE_F32, SHAPE(rows, columns));
+    Tensor t = tensor_new(&arena, TENSOR_F32, TENSOR_SHAPE(rows, columns));
     uint32_t state = 1;
     for (int64_t i = 0; i < rows * columns; i++) {
         state = state * 1664525u + 1013904223u;
@@ -115,16 +115,16 @@ static Tensor noise(int64_t rows, int64_t columns)
 }
 
 /* A small file of every sort of member. */
-static void write_sample(const char *name, NpzOptions options)
+static void write_sample(const char *name, TensorNpzOptions options)
 {
-    NpzWriter *writer;
+    TensorNpzWriter *writer;
     int64_t step = 1234567890123;
-    ok(npz_writer_open(&writer, name, options));
-    npz_add_tensor(writer, "fc.weight", noise(3, 4));
-    npz_add_array(writer, "reel/step", 'i', 8, 0, NULL, &step);
-    npz_add_bytes(writer, "reel/labels", "no\nyes\n", 7);
-    npz_add_bytes(writer, "reel/größe", "", 0);
-    ok(npz_writer_finish(writer));
+    ok(tensor_npz_writer_open(&writer, name, options));
+    tensor_npz_add_tensor(writer, "fc.weight", noise(3, 4));
+    tensor_npz_add_array(writer, "reel/step", 'i', 8, 0, NULL, &step);
+    tensor_npz_add_bytes(writer, "reel/labels", "no\nyes\n", 7);
+    tensor_npz_add_bytes(writer, "reel/größe", "", 0);
+    ok(tensor_npz_writer_finish(writer));
 }
 
 /* ---- What NumPy has written ---- */
@@ -134,17 +134,17 @@ START_TEST(numpy_files_are_read)
     static const char *const names[] = {FIXTURE("compressed"), FIXTURE("stored"), FIXTURE("zip64"),
                                         FIXTURE("numpy124")};
     for (int i = 0; i < 4; i++) {
-        Npz *npz;
-        ok(npz_open(&npz, names[i]));
-        ck_assert_int_eq(npz_count(npz), 2);
-        ck_assert_str_eq(npz_member(npz, 0)->name, "fc.weight");
+        TensorNpz *npz;
+        ok(tensor_npz_open(&npz, names[i]));
+        ck_assert_int_eq(tensor_npz_count(npz), 2);
+        ck_assert_str_eq(tensor_npz_member(npz, 0)->name, "fc.weight");
         check_weight(read_tensor(npz, "fc.weight"));
         Tensor bias = read_tensor(npz, "fc.bias");
         ck_assert_int_eq(bias.ndim, 1);
         ck_assert_int_eq(bias.shape[0], 3);
         ck_assert_float_eq(tensor_f32(bias)[2], 2);
-        ck_assert_ptr_null(npz_find(npz, "fc"));
-        npz_close(npz);
+        ck_assert_ptr_null(tensor_npz_find(npz, "fc"));
+        tensor_npz_close(npz);
     }
 }
 END_TEST
@@ -158,9 +158,9 @@ START_TEST(sizes_that_stand_there_twice_must_agree)
     ck_assert_mem_eq(bytes.data + values, bytes.data + 22, 4);
     ck_assert_mem_eq(bytes.data + values + 8, bytes.data + 18, 4);
     for (size_t i = values; i < values + 16; i++) {
-        Npz *npz;
+        TensorNpz *npz;
         bytes.data[i] ^= 1;
-        refused(npz_open_memory(&npz, bytes.data, bytes.size, "changed"), "its header differs");
+        refused(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "changed"), "its header differs");
         bytes.data[i] ^= 1;
     }
     free(bytes.data);
@@ -169,22 +169,22 @@ END_TEST
 
 START_TEST(fortran_order_is_read_as_c_order)
 {
-    Npz *npz;
-    ok(npz_open(&npz, FIXTURE("fortran")));
-    ck_assert(npz_find(npz, "m")->array.fortran_order);
+    TensorNpz *npz;
+    ok(tensor_npz_open(&npz, FIXTURE("fortran")));
+    ck_assert(tensor_npz_find(npz, "m")->array.fortran_order);
     check_weight(read_tensor(npz, "m"));
     Tensor t = read_tensor(npz, "t");
     ck_assert_int_eq(t.ndim, 3);
     for (int i = 0; i < 24; i++)
         ck_assert_int_eq(tensor_i32(t)[i], i);
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
 START_TEST(big_endian_is_read_as_native)
 {
-    Npz *npz;
-    ok(npz_open(&npz, FIXTURE("big_endian")));
+    TensorNpz *npz;
+    ok(tensor_npz_open(&npz, FIXTURE("big_endian")));
     check_weight(read_tensor(npz, "f4"));
     check_weight(read_tensor(npz, "f8"));
     check_weight(read_tensor(npz, "f"));
@@ -193,14 +193,14 @@ START_TEST(big_endian_is_read_as_native)
         ck_assert_int_eq(tensor_i32(small)[i], i - 3);
         ck_assert_int_eq(tensor_i32(large)[i], i - 3);
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
-static void check_integers(const Npz *npz, const char *name, int32_t first, int32_t last)
+static void check_integers(const TensorNpz *npz, const char *name, int32_t first, int32_t last)
 {
     Tensor t = read_tensor(npz, name);
-    ck_assert_int_eq(t.dtype, DTYPE_I32);
+    ck_assert_int_eq(t.dtype, TENSOR_I32);
     ck_assert_int_eq(tensor_i32(t)[0], first);
     ck_assert_int_eq(tensor_i32(t)[tensor_numel(&t) - 1], last);
 }
@@ -208,10 +208,10 @@ static void check_integers(const Npz *npz, const char *name, int32_t first, int3
 START_TEST(other_types_are_converted_exactly_or_refused)
 {
     static const float halves[] = {0, -0.0f, 1, -2.5f, 65504, 0x1p-24f, 0x1p-14f};
-    Npz *npz;
+    TensorNpz *npz;
     Tensor t;
     char text[32];
-    ok(npz_open(&npz, FIXTURE("dtypes")));
+    ok(tensor_npz_open(&npz, FIXTURE("dtypes")));
     check_integers(npz, "b1", 1, 1);
     check_integers(npz, "i1", -128, 127);
     check_integers(npz, "u1", 0, 255);
@@ -228,55 +228,57 @@ START_TEST(other_types_are_converted_exactly_or_refused)
     t = read_tensor(npz, "empty");
     ck_assert_int_eq(t.shape[0], 2);
     ck_assert_int_eq(tensor_numel(&t), 0);
-    refused(npz_read_tensor(npz, npz_find(npz, "u4"), &arena, &t), "'u4': element 1 does not fit");
-    refused(npz_read_tensor(npz, npz_find(npz, "u8"), &arena, &t), "'u8': element 1 does not fit");
-    refused(npz_read_tensor(npz, npz_find(npz, "u"), &arena, &t), "'u': is <U2");
-    refused(npz_read_tensor(npz, npz_find(npz, "c8"), &arena, &t), "'c8': is <c8");
-    refused(npz_read_tensor(npz, npz_find(npz, "o"), &arena, &t), "'o': is |O");
+    refused(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "u4"), &arena, &t),
+            "'u4': element 1 does not fit");
+    refused(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "u8"), &arena, &t),
+            "'u8': element 1 does not fit");
+    refused(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "u"), &arena, &t), "'u': is <U2");
+    refused(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "c8"), &arena, &t), "'c8': is <c8");
+    refused(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "o"), &arena, &t), "'o': is |O");
     ck_assert(!tensor_is_valid(t));
-    ck_assert_str_eq(npz_type_text(npz_find(npz, "i8"), text), "<i8");
-    ck_assert_str_eq(npz_type_text(npz_find(npz, "f8"), text), "f64");
-    npz_close(npz);
+    ck_assert_str_eq(tensor_npz_type_text(tensor_npz_find(npz, "i8"), text), "<i8");
+    ck_assert_str_eq(tensor_npz_type_text(tensor_npz_find(npz, "f8"), text), "f64");
+    tensor_npz_close(npz);
 }
 END_TEST
 
 START_TEST(bytes_of_any_type_can_be_had)
 {
-    Npz *npz;
+    TensorNpz *npz;
     const void *data;
     size_t size;
     static const uint32_t text[] = {0xe4, 0, 'b', 'c'};
-    ok(npz_open(&npz, FIXTURE("dtypes")));
-    ok(npz_read_bytes(npz, npz_find(npz, "u"), &arena, &data, &size));
+    ok(tensor_npz_open(&npz, FIXTURE("dtypes")));
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "u"), &arena, &data, &size));
     ck_assert_uint_eq(size, sizeof text);
     ck_assert_mem_eq(data, text, sizeof text);
     uint64_t numbers[2] = {1, UINT64_MAX};
-    ok(npz_read_bytes(npz, npz_find(npz, "u8"), &arena, &data, &size));
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "u8"), &arena, &data, &size));
     ck_assert_uint_eq(size, sizeof numbers);
     ck_assert_mem_eq(data, numbers, sizeof numbers);
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
 START_TEST(old_headers_and_plain_members_are_read)
 {
-    Npz *npz;
+    TensorNpz *npz;
     const void *data;
     size_t size;
-    ok(npz_open(&npz, FIXTURE("zip32")));
+    ok(tensor_npz_open(&npz, FIXTURE("zip32")));
     check_weight(read_tensor(npz, "v1"));
     check_weight(read_tensor(npz, "v2"));
     check_weight(read_tensor(npz, "v3"));
-    ok(npz_read_bytes(npz, npz_find(npz, "reel/config.json"), &arena, &data, &size));
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "reel/config.json"), &arena, &data, &size));
     ck_assert_uint_eq(size, 13);
     ck_assert_str_eq(data, "{\"hidden\": 8}");
-    ok(npz_read_bytes(npz, npz_find(npz, "reel/empty"), &arena, &data, &size));
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "reel/empty"), &arena, &data, &size));
     ck_assert_uint_eq(size, 0);
-    npz_close(npz);
-    ok(npz_open(&npz, FIXTURE("unicode")));
-    ck_assert_ptr_nonnull(npz_find(npz, "größe"));
+    tensor_npz_close(npz);
+    ok(tensor_npz_open(&npz, FIXTURE("unicode")));
+    ck_assert_ptr_nonnull(tensor_npz_find(npz, "größe"));
     ck_assert_float_eq(tensor_f32(read_tensor(npz, "重み"))[2], 2);
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
@@ -289,83 +291,84 @@ START_TEST(views_of_any_strides_come_back)
                       tensor_transpose(base, 0, 1),
                       tensor_slice(base, 1, 3, 20, 2),
                       tensor_slice(base, 0, -1, TENSOR_END, -1),
-                      tensor_expand(tensor_slice(base, 0, 4, 5, 1), SHAPE(5, 1, 29)),
+                      tensor_expand(tensor_slice(base, 0, 4, 5, 1), TENSOR_SHAPE(5, 1, 29)),
                       tensor_slice(base, 0, 2, 2, 1),
-                      tensor_from(base.data, DTYPE_F32, 0, NULL),
-                      tensor_from(base.data, DTYPE_F64, SHAPE(2, 3, 1, 2)),
-                      tensor_from(base.data, DTYPE_I32, SHAPE(7))};
+                      tensor_from(base.data, TENSOR_F32, 0, NULL),
+                      tensor_from(base.data, TENSOR_F64, TENSOR_SHAPE(2, 3, 1, 2)),
+                      tensor_from(base.data, TENSOR_I32, TENSOR_SHAPE(7))};
     enum { COUNT = sizeof views / sizeof views[0] };
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 6}));
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 6}));
     for (int i = 0; i < COUNT; i++) {
         char name[] = {(char)('a' + i), '\0'};
-        npz_add_tensor(writer, name, views[i]);
+        tensor_npz_add_tensor(writer, name, views[i]);
     }
-    ok(npz_writer_finish(writer));
-    Npz *npz;
-    ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), COUNT);
+    ok(tensor_npz_writer_finish(writer));
+    TensorNpz *npz;
+    ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), COUNT);
     for (int i = 0; i < COUNT; i++) {
         char name[] = {(char)('a' + i), '\0'};
         t = read_tensor(npz, name);
         ck_assert_msg(tensor_equal(t, views[i]), "view %d", i);
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
 START_TEST(a_transposed_view_is_written_in_its_own_order)
 {
     float elements[] = {0, 1, 2, 3, 4, 5}, turned[] = {0, 3, 1, 4, 2, 5};
-    NpzWriter *writer;
-    Npz *npz;
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    npz_add_tensor(writer, "t", tensor_transpose(tensor_from(elements, DTYPE_F32, SHAPE(2, 3)), 0, 1));
-    ok(npz_writer_finish(writer));
-    ok(npz_open(&npz, path));
+    TensorNpzWriter *writer;
+    TensorNpz *npz;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+    tensor_npz_add_tensor(writer, "t",
+                          tensor_transpose(tensor_from(elements, TENSOR_F32, TENSOR_SHAPE(2, 3)), 0, 1));
+    ok(tensor_npz_writer_finish(writer));
+    ok(tensor_npz_open(&npz, path));
     Tensor t = read_tensor(npz, "t");
     ck_assert_int_eq(t.shape[0], 3);
     ck_assert_mem_eq(t.data, turned, sizeof turned);
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
 /* Members longer than a block, exactly one, two, and one byte more. */
-static void write_large(const char *name, NpzOptions options)
+static void write_large(const char *name, TensorNpzOptions options)
 {
     Tensor t = noise(700, 1024);
     size_t mib = 1 << 20;
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, name, options));
-    npz_add_tensor(writer, "weight", t);
-    npz_add_tensor(writer, "turned", tensor_transpose(t, 0, 1));
-    npz_add_bytes(writer, "one", t.data, mib);
-    npz_add_bytes(writer, "two", t.data, 2 * mib);
-    npz_add_bytes(writer, "more", t.data, mib + 1);
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, name, options));
+    tensor_npz_add_tensor(writer, "weight", t);
+    tensor_npz_add_tensor(writer, "turned", tensor_transpose(t, 0, 1));
+    tensor_npz_add_bytes(writer, "one", t.data, mib);
+    tensor_npz_add_bytes(writer, "two", t.data, 2 * mib);
+    tensor_npz_add_bytes(writer, "more", t.data, mib + 1);
     for (int i = 0; i < 20; i++) {
         char small[8];
         snprintf(small, sizeof small, "s%d", i);
-        npz_add_bytes(writer, small, t.data, (size_t)(100 * i));
+        tensor_npz_add_bytes(writer, small, t.data, (size_t)(100 * i));
     }
-    ok(npz_writer_finish(writer));
+    ok(tensor_npz_writer_finish(writer));
 }
 
 START_TEST(long_members_come_back)
 {
     static const int levels[] = {0, 1, 6};
     for (int l = 0; l < 3; l++) {
-        write_large(path, (NpzOptions){.level = levels[l]});
-        Npz *npz;
+        write_large(path, (TensorNpzOptions){.level = levels[l]});
+        TensorNpz *npz;
         const void *data;
         size_t size;
-        ok(npz_open(&npz, path));
+        ok(tensor_npz_open(&npz, path));
         Tensor t = noise(700, 1024);
         ck_assert(tensor_equal(read_tensor(npz, "weight"), t));
         ck_assert(tensor_equal(read_tensor(npz, "turned"), tensor_transpose(t, 0, 1)));
-        ok(npz_read_bytes(npz, npz_find(npz, "more"), &arena, &data, &size));
+        ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "more"), &arena, &data, &size));
         ck_assert_uint_eq(size, (1 << 20) + 1);
         ck_assert(memcmp(data, t.data, size) == 0);
-        npz_close(npz);
+        tensor_npz_close(npz);
     }
 }
 END_TEST
@@ -393,26 +396,26 @@ START_TEST(the_bytes_are_zlibs_however_they_are_handed_over)
     Tensor t = noise(700, 1024), turned = tensor_transpose(t, 0, 1), copy = tensor_copy(&arena, turned);
     FileBytes files[2];
     for (int i = 0; i < 2; i++) {
-        NpzWriter *writer;
-        ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
-        npz_add_tensor(writer, "turned", i ? copy : turned);
-        ok(npz_writer_finish(writer));
+        TensorNpzWriter *writer;
+        ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1}));
+        tensor_npz_add_tensor(writer, "turned", i ? copy : turned);
+        ok(tensor_npz_writer_finish(writer));
         files[i] = load(path);
     }
     ck_assert_uint_eq(files[0].size, files[1].size);
     ck_assert_mem_eq(files[0].data, files[1].data, files[0].size);
     size_t size = 128 + 700 * 1024 * sizeof(float);
     uint8_t *whole = malloc(size);
-    npy_format('f', 4, 2, turned.shape, (char *)whole);
+    tensor_npy_format('f', 4, 2, turned.shape, (char *)whole);
     memcpy(whole + 128, copy.data, size - 128);
     FileBytes expected = deflated_in_blocks(whole, size, 1);
-    Npz *npz;
-    ok(npz_open(&npz, path));
-    const NpzMember *member = npz_find(npz, "turned");
+    TensorNpz *npz;
+    ok(tensor_npz_open(&npz, path));
+    const TensorNpzMember *member = tensor_npz_find(npz, "turned");
     ck_assert_uint_eq(member->size, size);
     ck_assert_uint_eq(member->packed_size, expected.size);
     ck_assert_mem_eq(files[0].data + member->offset, expected.data, expected.size);
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(whole);
     free(expected.data);
     free(files[0].data);
@@ -422,21 +425,21 @@ END_TEST
 
 static uint64_t packed_size(Tensor t, int level)
 {
-    NpzWriter *writer;
-    Npz *npz;
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = level}));
-    npz_add_tensor(writer, "t", t);
-    ok(npz_writer_finish(writer));
-    ok(npz_open(&npz, path));
-    uint64_t size = npz_find(npz, "t")->packed_size;
-    npz_close(npz);
+    TensorNpzWriter *writer;
+    TensorNpz *npz;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = level}));
+    tensor_npz_add_tensor(writer, "t", t);
+    ok(tensor_npz_writer_finish(writer));
+    ok(tensor_npz_open(&npz, path));
+    uint64_t size = tensor_npz_find(npz, "t")->packed_size;
+    tensor_npz_close(npz);
     return size;
 }
 
 /* Floats that repeat are found by the search alone, which begins at level 7. */
 START_TEST(higher_levels_search)
 {
-    Tensor row = noise(1, 1000), t = tensor_copy(&arena, tensor_expand(row, SHAPE(20, 1000)));
+    Tensor row = noise(1, 1000), t = tensor_copy(&arena, tensor_expand(row, TENSOR_SHAPE(20, 1000)));
     ck_assert_uint_gt(packed_size(t, 6), 60000);
     ck_assert_uint_lt(packed_size(t, 7), 10000);
 }
@@ -444,48 +447,48 @@ END_TEST
 
 START_TEST(every_level_and_zip64_hold_the_same)
 {
-    Npz *first, *other;
-    write_sample(path, (NpzOptions){.level = 9});
+    TensorNpz *first, *other;
+    write_sample(path, (TensorNpzOptions){.level = 9});
     FileBytes bytes = load(path);
-    ok(npz_open_memory(&first, bytes.data, bytes.size, "first"));
+    ok(tensor_npz_open_memory(&first, bytes.data, bytes.size, "first"));
     for (int level = 0; level <= 9; level++)
         for (int zip64 = 0; zip64 < 2; zip64++) {
-            write_sample(path, (NpzOptions){.level = level, .zip64 = zip64});
-            ok(npz_open(&other, path));
+            write_sample(path, (TensorNpzOptions){.level = level, .zip64 = zip64});
+            ok(tensor_npz_open(&other, path));
             ck_assert(same_contents(first, other));
-            ck_assert_int_eq(npz_find(other, "reel/labels")->deflated, level > 0);
-            npz_close(other);
+            ck_assert_int_eq(tensor_npz_find(other, "reel/labels")->deflated, level > 0);
+            tensor_npz_close(other);
         }
-    npz_close(first);
+    tensor_npz_close(first);
     free(bytes.data);
-    NpzWriter *writer;
-    refused(npz_writer_open(&writer, path, (NpzOptions){.level = 10}), "compression level 10");
+    TensorNpzWriter *writer;
+    refused(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 10}), "compression level 10");
 }
 END_TEST
 
 START_TEST(an_empty_file_and_many_members)
 {
-    NpzWriter *writer;
-    Npz *npz;
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    ok(npz_writer_finish(writer));
-    ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 0);
-    ck_assert_ptr_null(npz_find(npz, "x"));
-    ck_assert_ptr_null(npz_member(npz, 0));
-    npz_close(npz);
+    TensorNpzWriter *writer;
+    TensorNpz *npz;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+    ok(tensor_npz_writer_finish(writer));
+    ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 0);
+    ck_assert_ptr_null(tensor_npz_find(npz, "x"));
+    ck_assert_ptr_null(tensor_npz_member(npz, 0));
+    tensor_npz_close(npz);
     enum { MANY = 65536 }; /* more than 16 bits count, so that Zip64 is needed */
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
     for (int i = 0; i < MANY; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d", i);
-        npz_add_bytes(writer, name, name, strlen(name));
+        tensor_npz_add_bytes(writer, name, name, strlen(name));
     }
-    ok(npz_writer_finish(writer));
-    ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), MANY);
-    ck_assert_uint_eq(npz_find(npz, "54321")->bytes, 5);
-    npz_close(npz);
+    ok(tensor_npz_writer_finish(writer));
+    ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), MANY);
+    ck_assert_uint_eq(tensor_npz_find(npz, "54321")->bytes, 5);
+    tensor_npz_close(npz);
 }
 END_TEST
 
@@ -493,27 +496,27 @@ END_TEST
 START_TEST(long_names_come_back)
 {
     char name[NPZ_MAX_NAME + 2] = "";
-    Npz *npz;
-    NpzWriter *writer;
+    TensorNpz *npz;
+    TensorNpzWriter *writer;
     memset(name, 'n', NPZ_MAX_NAME);
     for (int array = 0; array < 2; array++) {
         name[NPZ_MAX_NAME - 4 * array] = '\0';
-        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
         if (array)
-            npz_add_tensor(writer, name, noise(1, 1));
+            tensor_npz_add_tensor(writer, name, noise(1, 1));
         else
-            npz_add_bytes(writer, name, "x", 1);
-        ok(npz_writer_finish(writer));
-        ok(npz_open(&npz, path));
-        ck_assert_str_eq(npz_member(npz, 0)->name, name);
-        npz_close(npz);
+            tensor_npz_add_bytes(writer, name, "x", 1);
+        ok(tensor_npz_writer_finish(writer));
+        ok(tensor_npz_open(&npz, path));
+        ck_assert_str_eq(tensor_npz_member(npz, 0)->name, name);
+        tensor_npz_close(npz);
         strcat(name, "n");
-        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+        ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
         if (array)
-            npz_add_tensor(writer, name, noise(1, 1));
+            tensor_npz_add_tensor(writer, name, noise(1, 1));
         else
-            npz_add_bytes(writer, name, "x", 1);
-        refused(npz_writer_finish(writer), array ? "its name is too long" : "longer than 1024");
+            tensor_npz_add_bytes(writer, name, "x", 1);
+        refused(tensor_npz_writer_finish(writer), array ? "its name is too long" : "longer than 1024");
     }
 }
 END_TEST
@@ -522,16 +525,16 @@ END_TEST
 START_TEST(a_colon_and_a_number_are_no_drive)
 {
     static const char *const names[] = {"w:0", "dense/kernel:0", "w:12", "1:0x"};
-    NpzWriter *writer;
-    Npz *npz;
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
+    TensorNpzWriter *writer;
+    TensorNpz *npz;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        npz_add_tensor(writer, names[i], noise(1, 1));
-    ok(npz_writer_finish(writer));
-    ok(npz_open(&npz, path));
+        tensor_npz_add_tensor(writer, names[i], noise(1, 1));
+    ok(tensor_npz_writer_finish(writer));
+    ok(tensor_npz_open(&npz, path));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        ck_assert_ptr_nonnull(npz_find(npz, names[i]));
-    npz_close(npz);
+        ck_assert_ptr_nonnull(tensor_npz_find(npz, names[i]));
+    tensor_npz_close(npz);
 }
 END_TEST
 
@@ -540,26 +543,26 @@ START_TEST(what_cannot_be_added_sticks_and_leaves_the_old_file)
     static const char *const names[] = {"",         "/abs",     "a/../b",   "..",   ".",     "a//b", "a/",
                                         "a\\b",     "c:x",      "c:",       "c:/0", "c:0/x", "a\nb", "\xff",
                                         "\xc0\x80", "\xc2\x85", "\xc2\x9f", "\x7f", "x.npy"};
-    write_sample(path, (NpzOptions){.level = 1});
+    write_sample(path, (TensorNpzOptions){.level = 1});
     FileBytes before = load(path);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        NpzWriter *writer;
-        ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-        npz_add_bytes(writer, names[i], "x", 1);
-        npz_add_bytes(writer, "fine", "x", 1);
-        refused(npz_writer_finish(writer), "its name ");
+        TensorNpzWriter *writer;
+        ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+        tensor_npz_add_bytes(writer, names[i], "x", 1);
+        tensor_npz_add_bytes(writer, "fine", "x", 1);
+        refused(tensor_npz_writer_finish(writer), "its name ");
     }
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
-    npz_add_tensor(writer, "a", noise(1, 1));
-    npz_add_bytes(writer, "a", "x", 1);
-    refused(npz_writer_finish(writer), "'a' was added twice");
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
-    npz_add_tensor(writer, "a", tensor_invalid());
-    refused(npz_writer_finish(writer), "the tensor is not valid");
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
-    npz_add_tensor(writer, "a", noise(600, 1000));
-    npz_writer_abandon(writer);
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1}));
+    tensor_npz_add_tensor(writer, "a", noise(1, 1));
+    tensor_npz_add_bytes(writer, "a", "x", 1);
+    refused(tensor_npz_writer_finish(writer), "'a' was added twice");
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1}));
+    tensor_npz_add_tensor(writer, "a", tensor_invalid());
+    refused(tensor_npz_writer_finish(writer), "the tensor is not valid");
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1}));
+    tensor_npz_add_tensor(writer, "a", noise(600, 1000));
+    tensor_npz_writer_abandon(writer);
     FileBytes after = load(path);
     ck_assert_uint_eq(before.size, after.size);
     ck_assert_mem_eq(before.data, after.data, after.size);
@@ -571,19 +574,19 @@ END_TEST
 /* ---- Damage ---- */
 
 /* The bytes are refused with a message, or hold exactly what `whole` holds. Returns whether refused. */
-static bool refused_or_same(const uint8_t *data, size_t size, const Npz *whole, const char *what)
+static bool refused_or_same(const uint8_t *data, size_t size, const TensorNpz *whole, const char *what)
 {
-    Npz *npz;
+    TensorNpz *npz;
     /* A copy of the exact size, so that the sanitizers see a read beyond the end. */
     uint8_t *copy = malloc(size ? size : 1);
     memcpy(copy, data, size);
-    Status status = npz_open_memory(&npz, copy, size, "damaged");
-    bool is_refused = !status_is_ok(&status);
+    ReelStatus status = tensor_npz_open_memory(&npz, copy, size, "damaged");
+    bool is_refused = !reel_status_is_ok(&status);
     if (is_refused)
         refused(status, "damaged: ");
     else
         ck_assert_msg(same_contents(npz, whole), "%s gives another file", what);
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(copy);
     return is_refused;
 }
@@ -591,10 +594,10 @@ static bool refused_or_same(const uint8_t *data, size_t size, const Npz *whole, 
 static void damage(const char *name)
 {
     FileBytes bytes = load(name);
-    Npz *whole;
+    TensorNpz *whole;
     char what[200];
     int survivors = 0;
-    ok(npz_open_memory(&whole, bytes.data, bytes.size, name));
+    ok(tensor_npz_open_memory(&whole, bytes.data, bytes.size, name));
     for (size_t size = 0; size < bytes.size; size++)
         ck_assert_msg(refused_or_same(bytes.data, size, whole, name), "%s cut at %zu is taken", name, size);
     for (size_t i = 0; i < bytes.size; i++)
@@ -606,8 +609,8 @@ static void damage(const char *name)
             bytes.data[i] ^= mask;
         }
     /* What may change unseen: versions, attributes, the end padding of deflate. Not more. */
-    ck_assert_int_lt(survivors, 100 * npz_count(whole) + 100);
-    npz_close(whole);
+    ck_assert_int_lt(survivors, 100 * tensor_npz_count(whole) + 100);
+    tensor_npz_close(whole);
     free(bytes.data);
 }
 
@@ -621,7 +624,7 @@ END_TEST
 
 START_TEST(own_files_cut_or_changed_at_every_byte)
 {
-    write_sample(path, (NpzOptions){.level = _i / 2 * 6, .zip64 = _i % 2});
+    write_sample(path, (TensorNpzOptions){.level = _i / 2 * 6, .zip64 = _i % 2});
     damage(path);
 }
 END_TEST
@@ -642,18 +645,18 @@ static int replace_all(FileBytes bytes, const void *from, const void *to, size_t
 
 static FileBytes sample_of_two(int level)
 {
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = level}));
-    npz_add_bytes(writer, "aaaa", "0123456789", 10);
-    npz_add_bytes(writer, "bbbb", "0123456789", 10);
-    ok(npz_writer_finish(writer));
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = level}));
+    tensor_npz_add_bytes(writer, "aaaa", "0123456789", 10);
+    tensor_npz_add_bytes(writer, "bbbb", "0123456789", 10);
+    ok(tensor_npz_writer_finish(writer));
     return load(path);
 }
 
 static void refused_bytes(FileBytes bytes, const char *part)
 {
-    Npz *npz;
-    refused(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"), part);
+    TensorNpz *npz;
+    refused(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"), part);
     ck_assert_ptr_null(npz);
     free(bytes.data);
 }
@@ -662,14 +665,14 @@ static void refused_bytes(FileBytes bytes, const char *part)
 START_TEST(an_array_without_a_name_is_refused)
 {
     static const char name[] = "reel/x.npy", hole[] = "reelx/.npy";
-    NpzWriter *writer;
-    Npz *npz;
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    npz_add_tensor(writer, "reel/x", noise(1, 1));
-    ok(npz_writer_finish(writer));
+    TensorNpzWriter *writer;
+    TensorNpz *npz;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+    tensor_npz_add_tensor(writer, "reel/x", noise(1, 1));
+    ok(tensor_npz_writer_finish(writer));
     FileBytes bytes = load(path);
     ck_assert_int_eq(replace_all(bytes, name, hole, strlen(name)), 2);
-    refused(npz_open_memory(&npz, bytes.data, bytes.size, "memory"), "its name is a folder");
+    refused(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "memory"), "its name is a folder");
     free(bytes.data);
 }
 END_TEST
@@ -702,7 +705,7 @@ static FileBytes with_field(int level, size_t at, uint64_t value, size_t width)
 
 START_TEST(lies_in_both_headers_are_refused)
 {
-    int64_t peak = mem_stats().peak_bytes;
+    int64_t peak = reel_mem_stats().peak_bytes;
     refused_bytes(with_field(6, 6, 8, 2), "'aaaa': its sizes stand behind it");
     refused_bytes(with_field(6, 6, 0x2000, 2), "'aaaa': it has flags");
     refused_bytes(with_field(6, 14, 1, 4), "'aaaa': its checksum differs");
@@ -714,28 +717,28 @@ START_TEST(lies_in_both_headers_are_refused)
     refused_bytes(with_field(0, 22, 11, 4), "'aaaa': its two lengths differ");
     refused_bytes(with_field(6, 18, 0xfffffff0, 4), "'aaaa': it reaches into the directory");
     refused_bytes(with_field(6, 18, 3, 4), "'bbbb' does not follow");
-    ck_assert_int_le(mem_stats().peak_bytes - peak, 8 << 20);
+    ck_assert_int_le(reel_mem_stats().peak_bytes - peak, 8 << 20);
 }
 END_TEST
 
 /* A member whose bytes cannot be had is listed, and only its use is refused. */
 static void check_locked(FileBytes bytes, const char *message)
 {
-    Npz *npz;
+    TensorNpz *npz;
     const void *data;
     size_t size;
     char text[32];
     Tensor t;
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
-    const NpzMember *member = npz_find(npz, "aaaa");
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    const TensorNpzMember *member = tensor_npz_find(npz, "aaaa");
     ck_assert(member && member->locked);
-    ck_assert_str_eq(npz_type_text(member, text), "bytes");
-    refused(npz_read_bytes(npz, member, &arena, &data, &size), message);
-    refused(npz_read_whole(npz, member, &arena, &data, &size), message);
-    refused(npz_read_tensor(npz, member, &arena, &t), message);
-    ok(npz_read_bytes(npz, npz_find(npz, "bbbb"), &arena, &data, &size));
+    ck_assert_str_eq(tensor_npz_type_text(member, text), "bytes");
+    refused(tensor_npz_read_bytes(npz, member, &arena, &data, &size), message);
+    refused(tensor_npz_read_whole(npz, member, &arena, &data, &size), message);
+    refused(tensor_npz_read_tensor(npz, member, &arena, &t), message);
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "bbbb"), &arena, &data, &size));
     ck_assert_str_eq(data, "0123456789");
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(bytes.data);
 }
 
@@ -806,10 +809,10 @@ static FileBytes with_full_buffer(size_t more)
         packed[i * HALF] = i == 1; /* the last one */
         zip_put16(zip_put16(packed + i * HALF + 1, length), ~length & 0xffff);
     }
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    npz_add_bytes(writer, "zeros", packed, BUFFER + more);
-    ok(npz_writer_finish(writer));
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+    tensor_npz_add_bytes(writer, "zeros", packed, BUFFER + more);
+    ok(tensor_npz_writer_finish(writer));
     FileBytes bytes = load(path);
     uint8_t *local = bytes.data, *central = bytes.data + bytes.size - ZIP_END_BYTES - ZIP_CENTRAL_BYTES - 5;
     uint32_t crc = (uint32_t)crc32(0, zeros, DATA);
@@ -826,11 +829,11 @@ static FileBytes with_full_buffer(size_t more)
 
 START_TEST(what_follows_a_stream_is_seen_behind_a_full_buffer)
 {
-    Npz *npz;
+    TensorNpz *npz;
     FileBytes bytes = with_full_buffer(0);
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
-    ck_assert_uint_eq(npz_find(npz, "zeros")->bytes, 65526);
-    npz_close(npz);
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    ck_assert_uint_eq(tensor_npz_find(npz, "zeros")->bytes, 65526);
+    tensor_npz_close(npz);
     free(bytes.data);
     refused_bytes(with_full_buffer(1), "'zeros': something follows its end");
 }
@@ -838,15 +841,15 @@ END_TEST
 
 static void takes_hello(Slips slips)
 {
-    Npz *npz;
+    TensorNpz *npz;
     const void *data;
     size_t size;
     FileBytes bytes = handmade(slips);
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
-    ck_assert_int_eq(npz_count(npz), 1);
-    ok(npz_read_bytes(npz, npz_find(npz, "h"), &arena, &data, &size));
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    ck_assert_int_eq(tensor_npz_count(npz), 1);
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "h"), &arena, &data, &size));
     ck_assert_str_eq(data, "hello");
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(bytes.data);
 }
 
@@ -862,28 +865,28 @@ START_TEST(comments_are_passed_over)
     refused_bytes(handmade((Slips){.end_comment = "made by me", .end_comment_size = 10, .behind_end = 1}),
                   "has something appended");
     FileBytes bytes = handmade((Slips){0});
-    Npz *npz;
+    TensorNpz *npz;
     uint8_t *larger = realloc(bytes.data, bytes.size + sizeof full);
     zip_put16(larger + bytes.size - 2, sizeof full); /* the longest there is */
     memcpy(larger + bytes.size, full, sizeof full);
-    ok(npz_open_memory(&npz, larger, bytes.size + sizeof full, "handmade"));
-    npz_close(npz);
-    refused(npz_open_memory(&npz, larger, bytes.size + sizeof full - 1, "handmade"), "it is cut");
+    ok(tensor_npz_open_memory(&npz, larger, bytes.size + sizeof full, "handmade"));
+    tensor_npz_close(npz);
+    refused(tensor_npz_open_memory(&npz, larger, bytes.size + sizeof full - 1, "handmade"), "it is cut");
     free(larger);
 }
 END_TEST
 
 START_TEST(bytes_that_belong_nowhere_are_refused)
 {
-    Npz *npz;
+    TensorNpz *npz;
     FileBytes bytes = handmade((Slips){0});
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
-    ck_assert_uint_eq(npz_find(npz, "h")->bytes, 5);
-    npz_close(npz);
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    ck_assert_uint_eq(tensor_npz_find(npz, "h")->bytes, 5);
+    tensor_npz_close(npz);
     free(bytes.data);
     bytes = handmade((Slips){.extra = "\x55\x54\x01\0x", .extra_size = 5}); /* a time: harmless */
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
-    npz_close(npz);
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "handmade"));
+    tensor_npz_close(npz);
     free(bytes.data);
     refused_bytes(handmade((Slips){.behind_stream = 1}), "'h': something follows its end");
     refused_bytes(handmade((Slips){.behind_stream = 100}), "'h': something follows its end");
@@ -917,23 +920,23 @@ START_TEST(more_members_than_records_are_refused)
     FileBytes bytes = load(FIXTURE("zip64"));
     uint8_t *end = bytes.data + bytes.size - ZIP_END_BYTES,
             *wide = end - ZIP64_LOCATOR_BYTES - ZIP64_END_BYTES;
-    int64_t peak = mem_stats().peak_bytes;
+    int64_t peak = reel_mem_stats().peak_bytes;
     ck_assert_uint_eq(zip_get32(wide), ZIP64_END);
     zip_put64(zip_put64(wide + 24, 1 << 20), 1 << 20);
     zip_put16(zip_put16(end + 8, ZIP_FULL16), ZIP_FULL16);
     refused_bytes(bytes, "its end does not fit its directory");
-    ck_assert_int_le(mem_stats().peak_bytes - peak, 1 << 20);
+    ck_assert_int_le(reel_mem_stats().peak_bytes - peak, 1 << 20);
 }
 END_TEST
 
 /* A file with these bytes as a stored .npy member, and one that is sound. */
 static FileBytes with_npy(const char *npy, size_t size)
 {
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, path, (NpzOptions){0}));
-    npz_add_bytes(writer, "array_nqy", npy, size);
-    npz_add_tensor(writer, "sound", noise(2, 3));
-    ok(npz_writer_finish(writer));
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){0}));
+    tensor_npz_add_bytes(writer, "array_nqy", npy, size);
+    tensor_npz_add_tensor(writer, "sound", noise(2, 3));
+    ok(tensor_npz_writer_finish(writer));
     FileBytes bytes = load(path);
     ck_assert_int_eq(replace_all(bytes, "array_nqy", "array.npy", 9), 2);
     return bytes;
@@ -951,27 +954,27 @@ static FileBytes with_header(const char *text, size_t data_bytes)
 }
 
 /* Reads that member as a tensor. The other one can be read in any case. */
-static Status read_array(FileBytes bytes)
+static ReelStatus read_array(FileBytes bytes)
 {
-    Npz *npz;
+    TensorNpz *npz;
     Tensor t;
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
     ck_assert(tensor_equal(read_tensor(npz, "sound"), noise(2, 3)));
-    Status status = npz_read_tensor(npz, npz_find(npz, "array"), &arena, &t);
-    ck_assert(!status_is_ok(&status) || npz_find(npz, "array")->unreadable == NULL);
-    npz_close(npz);
+    ReelStatus status = tensor_npz_read_tensor(npz, tensor_npz_find(npz, "array"), &arena, &t);
+    ck_assert(!reel_status_is_ok(&status) || tensor_npz_find(npz, "array")->unreadable == NULL);
+    tensor_npz_close(npz);
     free(bytes.data);
     return status;
 }
 
-static Status read_with_header(const char *text, size_t data_bytes)
+static ReelStatus read_with_header(const char *text, size_t data_bytes)
 {
     return read_array(with_header(text, data_bytes));
 }
 
 START_TEST(array_headers_that_promise_too_much_are_refused)
 {
-    int64_t peak = mem_stats().peak_bytes;
+    int64_t peak = reel_mem_stats().peak_bytes;
     ok(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 24));
     refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 23),
             "does not fit its shape");
@@ -994,7 +997,7 @@ START_TEST(array_headers_that_promise_too_much_are_refused)
     refused(read_with_header("\n\n", 24), "'array': its header is not a dict");
     refused(read_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (2, }\n", 24),
             "'array': its shape");
-    ck_assert_int_le(mem_stats().peak_bytes - peak, 8 << 20);
+    ck_assert_int_le(reel_mem_stats().peak_bytes - peak, 8 << 20);
 }
 END_TEST
 
@@ -1019,13 +1022,13 @@ static FileBytes with_elements(const char *text, const void *elements, size_t si
 static const void *bytes_behind(const char *text, const void *elements, size_t size)
 {
     FileBytes bytes = with_elements(text, elements, size);
-    Npz *npz;
+    TensorNpz *npz;
     const void *data;
     size_t got;
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
-    ok(npz_read_bytes(npz, npz_find(npz, "array"), &arena, &data, &got));
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    ok(tensor_npz_read_bytes(npz, tensor_npz_find(npz, "array"), &arena, &data, &got));
     ck_assert_uint_eq(got, size);
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(bytes.data);
     return data;
 }
@@ -1056,9 +1059,9 @@ START_TEST(text_is_read_in_the_machines_order)
     ck_assert_mem_eq(bytes_behind("{'descr': '>U2', 'fortran_order': False, 'shape': (), }\n", big, 8),
                      points, 8);
     /* A zero byte, not counted, stands behind the bytes whatever was there before. */
-    ArenaMark mark = arena_mark(&arena);
-    memset(arena_alloc(&arena, 1 << 16), 'x', 1 << 16);
-    arena_rewind(&arena, mark);
+    TensorArenaMark mark = tensor_arena_mark(&arena);
+    memset(tensor_arena_alloc(&arena, 1 << 16), 'x', 1 << 16);
+    tensor_arena_rewind(&arena, mark);
     ck_assert_str_eq(bytes_behind("{'descr': '|S4', 'fortran_order': False, 'shape': (), }\n", "text", 4),
                      "text");
 }
@@ -1069,11 +1072,11 @@ START_TEST(truth_has_one_value)
 {
     FileBytes bytes =
         with_elements("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }\n", "\1\0\377", 3);
-    Npz *npz;
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    TensorNpz *npz;
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
     Tensor t = read_tensor(npz, "array");
     ck_assert(tensor_i32(t)[0] == 1 && tensor_i32(t)[1] == 0 && tensor_i32(t)[2] == 1);
-    npz_close(npz);
+    tensor_npz_close(npz);
     free(bytes.data);
 }
 END_TEST
@@ -1090,27 +1093,28 @@ END_TEST
 START_TEST(an_array_that_cannot_be_read_is_kept_whole)
 {
     FileBytes bytes = with_header("{'descr': '<V2', 'fortran_order': False, 'shape': (3,), }\n", 6);
-    Npz *npz;
-    NpzWriter *writer;
+    TensorNpz *npz;
+    TensorNpzWriter *writer;
     const void *data, *again;
     size_t size, other;
     char text[32];
-    ok(npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
-    const NpzMember *member = npz_find(npz, "array");
-    ck_assert_str_eq(npz_type_text(member, text), "unreadable");
-    refused(npz_read_bytes(npz, member, &arena, &data, &size), "crafted: member 'array': it is bfloat16");
-    ok(npz_read_whole(npz, member, &arena, &data, &size));
+    ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "crafted"));
+    const TensorNpzMember *member = tensor_npz_find(npz, "array");
+    ck_assert_str_eq(tensor_npz_type_text(member, text), "unreadable");
+    refused(tensor_npz_read_bytes(npz, member, &arena, &data, &size),
+            "crafted: member 'array': it is bfloat16");
+    ok(tensor_npz_read_whole(npz, member, &arena, &data, &size));
     ck_assert_uint_eq(size, member->bytes);
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 1}));
-    npz_add_npy(writer, "array", data, size);
-    ok(npz_writer_finish(writer));
-    npz_close(npz);
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1}));
+    tensor_npz_add_npy(writer, "array", data, size);
+    ok(tensor_npz_writer_finish(writer));
+    tensor_npz_close(npz);
     free(bytes.data);
-    ok(npz_open(&npz, path));
-    ok(npz_read_whole(npz, npz_find(npz, "array"), &arena, &again, &other));
+    ok(tensor_npz_open(&npz, path));
+    ok(tensor_npz_read_whole(npz, tensor_npz_find(npz, "array"), &arena, &again, &other));
     ck_assert_uint_eq(other, size);
     ck_assert_mem_eq(again, data, size);
-    npz_close(npz);
+    tensor_npz_close(npz);
 }
 END_TEST
 
@@ -1118,89 +1122,89 @@ START_TEST(a_bomb_is_taken_at_its_size_and_no_more)
 {
     /* 64 MiB of zeros in 64 KiB: sound, so it opens; and opening needs little memory. */
     char *zeros = calloc(1, 64 << 20);
-    NpzWriter *writer;
-    ok(npz_writer_open(&writer, path, (NpzOptions){.level = 9}));
-    npz_add_bytes(writer, "zeros", zeros, 64 << 20);
-    ok(npz_writer_finish(writer));
+    TensorNpzWriter *writer;
+    ok(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 9}));
+    tensor_npz_add_bytes(writer, "zeros", zeros, 64 << 20);
+    ok(tensor_npz_writer_finish(writer));
     free(zeros);
-    int64_t live = mem_stats().live_bytes;
-    Npz *npz;
-    ok(npz_open(&npz, path));
-    ck_assert_uint_eq(npz_find(npz, "zeros")->bytes, 64 << 20);
-    ck_assert_int_le(mem_stats().live_bytes - live, 1 << 20);
-    npz_close(npz);
+    int64_t live = reel_mem_stats().live_bytes;
+    TensorNpz *npz;
+    ok(tensor_npz_open(&npz, path));
+    ck_assert_uint_eq(tensor_npz_find(npz, "zeros")->bytes, 64 << 20);
+    ck_assert_int_le(reel_mem_stats().live_bytes - live, 1 << 20);
+    tensor_npz_close(npz);
 }
 END_TEST
 
 START_TEST(other_files_are_refused_by_name)
 {
-    Npz *npz;
-    refused(npz_open(&npz, "/no/such/file.npz"), "/no/such/file.npz: cannot open: No such file");
-    refused(npz_open(&npz, "/tmp"), "/tmp: is a folder");
-    refused(npz_open(&npz, "/dev/null"), "/dev/null: is not a regular file");
-    refused(npz_open(&npz, "tests/tensor/storage/npz.c"),
+    TensorNpz *npz;
+    refused(tensor_npz_open(&npz, "/no/such/file.npz"), "/no/such/file.npz: cannot open: No such file");
+    refused(tensor_npz_open(&npz, "/tmp"), "/tmp: is a folder");
+    refused(tensor_npz_open(&npz, "/dev/null"), "/dev/null: is not a regular file");
+    refused(tensor_npz_open(&npz, "tests/tensor/storage/npz.c"),
             "tests/tensor/storage/npz.c: is neither a .npz nor");
-    refused(npz_open_memory(&npz, NULL, 0, "nothing"), "nothing: is too short");
+    refused(tensor_npz_open_memory(&npz, NULL, 0, "nothing"), "nothing: is too short");
 }
 END_TEST
 
 /* ---- Memory ---- */
 
-static Status read_all(const char *name, Arena *into)
+static ReelStatus read_all(const char *name, TensorArena *into)
 {
-    Npz *npz;
-    Status status = npz_open(&npz, name);
-    for (int i = 0; status_is_ok(&status) && i < npz_count(npz); i++) {
+    TensorNpz *npz;
+    ReelStatus status = tensor_npz_open(&npz, name);
+    for (int i = 0; reel_status_is_ok(&status) && i < tensor_npz_count(npz); i++) {
         Tensor t;
         const void *data;
         size_t size;
-        const NpzMember *member = npz_member(npz, i);
-        status = member->is_array ? npz_read_tensor(npz, member, into, &t)
-                                  : npz_read_bytes(npz, member, into, &data, &size);
+        const TensorNpzMember *member = tensor_npz_member(npz, i);
+        status = member->is_array ? tensor_npz_read_tensor(npz, member, into, &t)
+                                  : tensor_npz_read_bytes(npz, member, into, &data, &size);
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
     return status;
 }
 
-static Status write_two(void)
+static ReelStatus write_two(void)
 {
     float elements[6] = {1, 2, 3, 4, 5, 6};
-    NpzWriter *writer;
-    Status status = npz_writer_open(&writer, path, (NpzOptions){.level = 1});
-    if (!status_is_ok(&status))
+    TensorNpzWriter *writer;
+    ReelStatus status = tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1});
+    if (!reel_status_is_ok(&status))
         return status;
-    npz_add_tensor(writer, "a", tensor_from(elements, DTYPE_F32, SHAPE(2, 3)));
-    npz_add_bytes(writer, "b", elements, sizeof elements);
-    return npz_writer_finish(writer);
+    tensor_npz_add_tensor(writer, "a", tensor_from(elements, TENSOR_F32, TENSOR_SHAPE(2, 3)));
+    tensor_npz_add_bytes(writer, "b", elements, sizeof elements);
+    return tensor_npz_writer_finish(writer);
 }
 
 START_TEST(every_failed_allocation_is_a_message)
 {
-    int64_t live = mem_stats().live_blocks;
+    int64_t live = reel_mem_stats().live_blocks;
     int failures = 0, n;
-    Status status;
+    ReelStatus status;
     for (n = 0, failures = 0; failures == n; n++) {
-        mem_fail_at(n, 0);
+        reel_mem_fail_at(n, 0);
         status = write_two();
-        mem_fail_at(-1, 0);
-        failures += !status_is_ok(&status);
-        if (!status_is_ok(&status))
+        reel_mem_fail_at(-1, 0);
+        failures += !reel_status_is_ok(&status);
+        if (!reel_status_is_ok(&status))
             ck_assert_ptr_nonnull(strstr(status.message, "out of memory"));
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert_int_gt(failures, 5);
     ok(write_two());
     for (n = 0, failures = 0; failures == n; n++) {
-        Arena into;
-        arena_init(&into, 0);
-        mem_fail_at(n, 0);
+        TensorArena into;
+        tensor_arena_init(&into, 0);
+        reel_mem_fail_at(n, 0);
         status = read_all(FIXTURE("fortran"), &into);
-        mem_fail_at(-1, 0);
-        failures += !status_is_ok(&status);
-        if (!status_is_ok(&status))
+        reel_mem_fail_at(-1, 0);
+        failures += !reel_status_is_ok(&status);
+        if (!reel_status_is_ok(&status))
             ck_assert_ptr_nonnull(strstr(status.message, "out of memory"));
-        arena_free(&into);
-        ck_assert_int_eq(mem_stats().live_blocks, live);
+        tensor_arena_free(&into);
+        ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert_int_gt(failures, 5);
 }

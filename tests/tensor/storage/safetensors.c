@@ -15,42 +15,42 @@
 
 static const char *folder;
 static char path[300];
-static Arena arena;
+static TensorArena arena;
 
 static void setup(void)
 {
     folder = shell_folder();
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    arena_init(&arena, 0);
+    tensor_arena_init(&arena, 0);
 }
 
 static void teardown(void)
 {
     shell_remove_folder(folder);
-    arena_free(&arena);
+    tensor_arena_free(&arena);
 }
 
 /* The status is a failure with one line of message that holds `part`. */
-static void refused(Status status, const char *part)
+static void refused(ReelStatus status, const char *part)
 {
-    ck_assert_msg(!status_is_ok(&status), "no '%s'", part);
+    ck_assert_msg(!reel_status_is_ok(&status), "no '%s'", part);
     ck_assert_ptr_null(strchr(status.message, '\n'));
     ck_assert_ptr_nonnull(strchr(status.message, ';'));
     ck_assert_msg(strstr(status.message, part), "'%s' is not in: %s", part, status.message);
 }
 
-static Tensor read_tensor(const Npz *npz, const char *name)
+static Tensor read_tensor(const TensorNpz *npz, const char *name)
 {
     Tensor t;
-    ck_assert_msg(npz_find(npz, name) != NULL, "no tensor %s", name);
-    ck_assert_ok(npz_read_tensor(npz, npz_find(npz, name), &arena, &t));
+    ck_assert_msg(tensor_npz_find(npz, name) != NULL, "no tensor %s", name);
+    ck_assert_ok(tensor_npz_read_tensor(npz, tensor_npz_find(npz, name), &arena, &t));
     return t;
 }
 
 static char *load(const char *name, size_t *size)
 {
     FILE *file = fopen(name, "rb");
-    char *data = arena_alloc(&arena, 1 << 16);
+    char *data = tensor_arena_alloc(&arena, 1 << 16);
     ck_assert_ptr_nonnull(file);
     *size = fread(data, 1, 1 << 16, file);
     fclose(file);
@@ -59,15 +59,16 @@ static char *load(const char *name, size_t *size)
 
 /* ---- What Hugging Face's library has written ---- */
 
-static void check_numbers(const Npz *npz, const char *name, Dtype dtype, int count, const double *expected)
+static void check_numbers(const TensorNpz *npz, const char *name, TensorDtype dtype, int count,
+                          const double *expected)
 {
     Tensor t = read_tensor(npz, name);
     ck_assert_int_eq(t.dtype, dtype);
     ck_assert_int_eq(tensor_numel(&t), count);
     for (int i = 0; i < count; i++) {
-        double value = dtype == DTYPE_F64   ? tensor_f64(t)[i]
-                       : dtype == DTYPE_F32 ? (double)tensor_f32(t)[i]
-                                            : tensor_i32(t)[i];
+        double value = dtype == TENSOR_F64   ? tensor_f64(t)[i]
+                       : dtype == TENSOR_F32 ? (double)tensor_f32(t)[i]
+                                             : tensor_i32(t)[i];
         ck_assert_msg(value == expected[i] && signbit(value) == signbit(expected[i]), "%s[%d] is %g", name, i,
                       value);
     }
@@ -75,53 +76,53 @@ static void check_numbers(const Npz *npz, const char *name, Dtype dtype, int cou
 
 START_TEST(its_file_is_read)
 {
-    Npz *npz;
+    TensorNpz *npz;
     Tensor t;
     char text[32];
-    ck_assert_ok(npz_open(&npz, FIXTURE));
-    ck_assert_int_eq(npz_count(npz), 12);
+    ck_assert_ok(tensor_npz_open(&npz, FIXTURE));
+    ck_assert_int_eq(tensor_npz_count(npz), 12);
     t = read_tensor(npz, "fc.weight");
     ck_assert_int_eq(t.ndim, 2);
     ck_assert_int_eq(t.shape[0], 3);
     ck_assert_int_eq(t.shape[1], 4);
     for (int i = 0; i < 12; i++)
         ck_assert_float_eq(tensor_f32(t)[i], (float)(i - 5) / 8);
-    check_numbers(npz, "fc.bias", DTYPE_F64, 3, (const double[]){0.5, -1, 2});
-    check_numbers(npz, "half", DTYPE_F32, 6, (const double[]){0, -0.0, 1, -2.5, 65504, 0x1p-24});
-    check_numbers(npz, "brain", DTYPE_F32, 4, (const double[]){1, -2.5, 3.140625, INFINITY});
-    check_numbers(npz, "small", DTYPE_I32, 2, (const double[]){-128, 127});
-    check_numbers(npz, "flags", DTYPE_I32, 2, (const double[]){1, 0});
-    check_numbers(npz, "bytes", DTYPE_I32, 2, (const double[]){0, 255});
-    check_numbers(npz, "größe/重み", DTYPE_F32, 2, (const double[]){1, 2});
-    check_numbers(npz, "w:0", DTYPE_F32, 1, (const double[]){3});
-    check_numbers(npz, "count", DTYPE_I32, 1, (const double[]){7});
+    check_numbers(npz, "fc.bias", TENSOR_F64, 3, (const double[]){0.5, -1, 2});
+    check_numbers(npz, "half", TENSOR_F32, 6, (const double[]){0, -0.0, 1, -2.5, 65504, 0x1p-24});
+    check_numbers(npz, "brain", TENSOR_F32, 4, (const double[]){1, -2.5, 3.140625, INFINITY});
+    check_numbers(npz, "small", TENSOR_I32, 2, (const double[]){-128, 127});
+    check_numbers(npz, "flags", TENSOR_I32, 2, (const double[]){1, 0});
+    check_numbers(npz, "bytes", TENSOR_I32, 2, (const double[]){0, 255});
+    check_numbers(npz, "größe/重み", TENSOR_F32, 2, (const double[]){1, 2});
+    check_numbers(npz, "w:0", TENSOR_F32, 1, (const double[]){3});
+    check_numbers(npz, "count", TENSOR_I32, 1, (const double[]){7});
     ck_assert_int_eq(read_tensor(npz, "count").ndim, 0);
     t = read_tensor(npz, "empty");
     ck_assert_int_eq(t.ndim, 3);
     ck_assert_int_eq(t.shape[2], 3);
     ck_assert_int_eq(tensor_numel(&t), 0);
-    ck_assert_str_eq(npz_type_text(npz_find(npz, "brain"), text), "bf16");
-    ck_assert_str_eq(npz_type_text(npz_find(npz, "eight"), text), "unreadable");
-    refused(npz_read_tensor(npz, npz_find(npz, "eight"), &arena, &t),
+    ck_assert_str_eq(tensor_npz_type_text(tensor_npz_find(npz, "brain"), text), "bf16");
+    ck_assert_str_eq(tensor_npz_type_text(tensor_npz_find(npz, "eight"), text), "unreadable");
+    refused(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "eight"), &arena, &t),
             "'eight': its type is F8_E4M3, which Reel does not read; save it as F32");
-    ck_assert_ptr_null(npz_find(npz, "__metadata__"));
-    npz_close(npz);
+    ck_assert_ptr_null(tensor_npz_find(npz, "__metadata__"));
+    tensor_npz_close(npz);
 }
 END_TEST
 
 /* The bytes tell what it is, whatever the file is called. */
 START_TEST(the_name_of_the_file_is_of_no_matter)
 {
-    Npz *npz;
+    TensorNpz *npz;
     size_t size;
     char *data = load(FIXTURE, &size);
-    ck_assert_ok(npz_open_memory(&npz, data, size, "weights"));
-    ck_assert_int_eq(npz_count(npz), 12);
-    npz_close(npz);
+    ck_assert_ok(tensor_npz_open_memory(&npz, data, size, "weights"));
+    ck_assert_int_eq(tensor_npz_count(npz), 12);
+    tensor_npz_close(npz);
     shell_must("cp tests/fixtures/npz/stored.npz %s", path);
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 2);
-    npz_close(npz);
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 2);
+    tensor_npz_close(npz);
 }
 END_TEST
 
@@ -129,31 +130,31 @@ END_TEST
 
 START_TEST(views_of_any_strides_come_back)
 {
-    Tensor base = tensor_new(&arena, DTYPE_F32, SHAPE(5, 6));
+    Tensor base = tensor_new(&arena, TENSOR_F32, TENSOR_SHAPE(5, 6));
     for (int i = 0; i < 30; i++)
         tensor_f32(base)[i] = (float)i / 8;
-    const SafetensorsEntry entries[] = {
+    const TensorSafetensorsEntry entries[] = {
         {"fc.weight", base},
         {"turned", tensor_transpose(base, 0, 1)},
         {"stepped", tensor_slice(base, 1, -1, TENSOR_END, -2)},
         {"empty", tensor_slice(base, 0, 2, 2, 1)},
         {"größe \"重み\"", tensor_select(base, 0, 3)},
-        {"one", tensor_from(base.data, DTYPE_F32, 0, NULL)},
-        {"double", tensor_from(base.data, DTYPE_F64, SHAPE(3, 1, 2))},
-        {"integers", tensor_from(base.data, DTYPE_I32, SHAPE(7))},
+        {"one", tensor_from(base.data, TENSOR_F32, 0, NULL)},
+        {"double", tensor_from(base.data, TENSOR_F64, TENSOR_SHAPE(3, 1, 2))},
+        {"integers", tensor_from(base.data, TENSOR_I32, TENSOR_SHAPE(7))},
     };
     enum { COUNT = sizeof entries / sizeof entries[0] };
-    Npz *npz;
-    ck_assert_ok(safetensors_write(path, entries, COUNT));
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), COUNT);
+    TensorNpz *npz;
+    ck_assert_ok(tensor_safetensors_write(path, entries, COUNT));
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), COUNT);
     for (int i = 0; i < COUNT; i++) {
-        ck_assert_str_eq(npz_member(npz, i)->name, entries[i].name); /* in the order given */
+        ck_assert_str_eq(tensor_npz_member(npz, i)->name, entries[i].name); /* in the order given */
         Tensor t = read_tensor(npz, entries[i].name);
         ck_assert_int_eq(t.dtype, entries[i].tensor.dtype);
         ck_assert(tensor_equal(t, entries[i].tensor));
     }
-    npz_close(npz);
+    tensor_npz_close(npz);
     size_t size;
     char *data = load(path, &size);
     ck_assert_int_eq(data[0] % 8, 0); /* the elements are aligned */
@@ -165,36 +166,37 @@ END_TEST
 
 START_TEST(a_file_may_be_empty)
 {
-    Npz *npz;
-    ck_assert_ok(safetensors_write(path, NULL, 0));
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 0);
-    ck_assert_ptr_null(npz_find(npz, "fc.weight"));
-    npz_close(npz);
+    TensorNpz *npz;
+    ck_assert_ok(tensor_safetensors_write(path, NULL, 0));
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 0);
+    ck_assert_ptr_null(tensor_npz_find(npz, "fc.weight"));
+    tensor_npz_close(npz);
 }
 END_TEST
 
 START_TEST(what_cannot_be_written_leaves_the_old_file)
 {
     float zero = 0;
-    Tensor t = tensor_from(&zero, DTYPE_F32, SHAPE(1));
+    Tensor t = tensor_from(&zero, TENSOR_F32, TENSOR_SHAPE(1));
     char name[1100];
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
-    const SafetensorsEntry sound = {"sound", t};
-    ck_assert_ok(safetensors_write(path, &sound, 1));
+    const TensorSafetensorsEntry sound = {"sound", t};
+    ck_assert_ok(tensor_safetensors_write(path, &sound, 1));
     const char *const names[] = {"", "__metadata__", "a\nb", "\xff", "\xc2\x85", name};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        refused(safetensors_write(path, (SafetensorsEntry[]){sound, {names[i], t}}, 2), "rename the tensor");
-    refused(safetensors_write(path, (SafetensorsEntry[]){sound, {"x", t}, sound}, 3),
+        refused(tensor_safetensors_write(path, (TensorSafetensorsEntry[]){sound, {names[i], t}}, 2),
+                "rename the tensor");
+    refused(tensor_safetensors_write(path, (TensorSafetensorsEntry[]){sound, {"x", t}, sound}, 3),
             "'sound' was added twice");
-    refused(safetensors_write(path, (SafetensorsEntry[]){sound, {"x", tensor_invalid()}}, 2),
+    refused(tensor_safetensors_write(path, (TensorSafetensorsEntry[]){sound, {"x", tensor_invalid()}}, 2),
             "the tensor 'x' is not valid");
-    refused(safetensors_write("/no/such/folder/x.safetensors", &sound, 1), "/no/such/folder");
-    Npz *npz;
-    ck_assert_ok(npz_open(&npz, path));
-    ck_assert_int_eq(npz_count(npz), 1);
-    npz_close(npz);
+    refused(tensor_safetensors_write("/no/such/folder/x.safetensors", &sound, 1), "/no/such/folder");
+    TensorNpz *npz;
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    ck_assert_int_eq(tensor_npz_count(npz), 1);
+    tensor_npz_close(npz);
     ck_assert_int_ne(shell_run("ls %s | grep -v '^model.safetensors$'", folder),
                      0); /* nothing else lies about */
 }
@@ -203,7 +205,7 @@ END_TEST
 /* ---- Damage ---- */
 
 /* A file with this header and as many bytes behind it. */
-static Status open_with(const char *header, size_t data_bytes, Npz **npz)
+static ReelStatus open_with(const char *header, size_t data_bytes, TensorNpz **npz)
 {
     size_t length = strlen(header), size = 8 + length + data_bytes;
     char *data = malloc(size); /* of the exact size, so that the sanitizers see a read beyond the end */
@@ -211,11 +213,11 @@ static Status open_with(const char *header, size_t data_bytes, Npz **npz)
     data[0] = (char)(length & 255);
     data[1] = (char)(length >> 8);
     memcpy(data + 8, header, length);
-    Status status = npz_open_memory(npz, data, size, "crafted.safetensors");
-    ck_assert(status_is_ok(&status) == (*npz != NULL));
+    ReelStatus status = tensor_npz_open_memory(npz, data, size, "crafted.safetensors");
+    ck_assert(reel_status_is_ok(&status) == (*npz != NULL));
     if (*npz)
-        ck_assert_int_ge(npz_count(*npz), 0);
-    npz_close(*npz);
+        ck_assert_int_ge(tensor_npz_count(*npz), 0);
+    tensor_npz_close(*npz);
     free(data);
     return status;
 }
@@ -285,28 +287,28 @@ START_TEST(headers_that_lie_are_refused)
         {"", 0, "the file ends"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        Npz *npz;
-        Status status = open_with(cases[i].header, cases[i].data_bytes, &npz);
+        TensorNpz *npz;
+        ReelStatus status = open_with(cases[i].header, cases[i].data_bytes, &npz);
         if (cases[i].message)
             refused(status, cases[i].message);
         else
-            ck_assert_msg(status_is_ok(&status), "%s: %s", cases[i].header, status.message);
+            ck_assert_msg(reel_status_is_ok(&status), "%s: %s", cases[i].header, status.message);
     }
 }
 END_TEST
 
 /* A tensor of one element, all of whose bits are set. */
-static Status read_ones(const char *type, const char *shape, int item_bytes, Tensor *t)
+static ReelStatus read_ones(const char *type, const char *shape, int item_bytes, Tensor *t)
 {
     char bytes[300] = {0}, *header = bytes + 8;
     int length = snprintf(header, 250, "{\"a\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[0,%d]}}",
                           type, shape, item_bytes);
     bytes[0] = (char)length;
     memset(header + length, 0xff, (size_t)item_bytes);
-    Npz *npz;
-    ck_assert_ok(npz_open_memory(&npz, bytes, 8 + (size_t)(length + item_bytes), "ones.safetensors"));
-    Status status = npz_read_tensor(npz, npz_find(npz, "a"), &arena, t);
-    npz_close(npz);
+    TensorNpz *npz;
+    ck_assert_ok(tensor_npz_open_memory(&npz, bytes, 8 + (size_t)(length + item_bytes), "ones.safetensors"));
+    ReelStatus status = tensor_npz_read_tensor(npz, tensor_npz_find(npz, "a"), &arena, t);
+    tensor_npz_close(npz);
     return status;
 }
 
@@ -346,19 +348,19 @@ START_TEST(a_length_that_lies_is_refused)
                  {100, 20, "its header is longer than the file"},
                  {UINT64_MAX, 20, "its header is longer than the file"},
                  {UINT64_MAX - 7, 20, "its header is longer than the file"}};
-    int64_t peak = mem_stats().peak_bytes;
+    int64_t peak = reel_mem_stats().peak_bytes;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char data[20] = {0};
-        Npz *npz;
+        TensorNpz *npz;
         for (int byte = 0; byte < 8; byte++)
             data[byte] = (char)(cases[i].length >> 8 * byte);
-        refused(npz_open_memory(&npz, data, cases[i].size, "crafted.safetensors"), cases[i].message);
+        refused(tensor_npz_open_memory(&npz, data, cases[i].size, "crafted.safetensors"), cases[i].message);
     }
-    ck_assert_int_le(mem_stats().peak_bytes - peak, 1 << 20);
+    ck_assert_int_le(reel_mem_stats().peak_bytes - peak, 1 << 20);
     shell_must("printf '\\001\\341\\365\\005\\0\\0\\0\\0{' > %s && truncate -s 200000000 %s", path, path);
-    Npz *npz;
-    refused(npz_open(&npz, path), "its header is longer than 100 MB");
-    ck_assert_int_le(mem_stats().peak_bytes - peak, 1 << 20);
+    TensorNpz *npz;
+    refused(tensor_npz_open(&npz, path), "its header is longer than 100 MB");
+    ck_assert_int_le(reel_mem_stats().peak_bytes - peak, 1 << 20);
 }
 END_TEST
 
@@ -367,11 +369,11 @@ START_TEST(a_file_that_is_cut_is_refused)
     size_t size;
     char *data = load(FIXTURE, &size);
     for (size_t i = 0; i < size; i++) {
-        Npz *npz;
+        TensorNpz *npz;
         char *copy = malloc(i ? i : 1);
         memcpy(copy, data, i);
-        Status status = npz_open_memory(&npz, copy, i, "cut.safetensors");
-        ck_assert(!status_is_ok(&status) && !strchr(status.message, '\n'));
+        ReelStatus status = tensor_npz_open_memory(&npz, copy, i, "cut.safetensors");
+        ck_assert(!reel_status_is_ok(&status) && !strchr(status.message, '\n'));
         free(copy);
     }
 }
@@ -386,19 +388,19 @@ START_TEST(a_header_with_any_byte_changed_does_no_harm)
     int refusals = 0;
     for (size_t i = 0; i < header; i++)
         for (int bit = 0; bit < 8; bit++) {
-            Npz *npz;
+            TensorNpz *npz;
             data[i] ^= (char)(1 << bit);
-            Status status = npz_open_memory(&npz, data, size, "changed.safetensors");
-            for (int m = 0; npz && m < npz_count(npz); m++) {
-                const NpzMember *member = npz_member(npz, m);
+            ReelStatus status = tensor_npz_open_memory(&npz, data, size, "changed.safetensors");
+            for (int m = 0; npz && m < tensor_npz_count(npz); m++) {
+                const TensorNpzMember *member = tensor_npz_member(npz, m);
                 const void *bytes;
                 size_t got;
                 if (!member->unreadable)
-                    ck_assert_ok(npz_read_bytes(npz, member, &arena, &bytes, &got));
+                    ck_assert_ok(tensor_npz_read_bytes(npz, member, &arena, &bytes, &got));
             }
-            refusals += !status_is_ok(&status);
-            npz_close(npz);
-            arena_reset(&arena);
+            refusals += !reel_status_is_ok(&status);
+            tensor_npz_close(npz);
+            tensor_arena_reset(&arena);
             data = load(FIXTURE, &size);
         }
     ck_assert_int_gt(refusals, 1000);
@@ -408,21 +410,22 @@ END_TEST
 START_TEST(every_failed_allocation_is_a_message)
 {
     float elements[6] = {1, 2, 3, 4, 5, 6};
-    Tensor t = tensor_from(elements, DTYPE_F32, SHAPE(2, 3));
-    const SafetensorsEntry entries[] = {{"a", t}, {"b", tensor_transpose(t, 0, 1)}};
-    int64_t live = mem_stats().live_blocks;
+    Tensor t = tensor_from(elements, TENSOR_F32, TENSOR_SHAPE(2, 3));
+    const TensorSafetensorsEntry entries[] = {{"a", t}, {"b", tensor_transpose(t, 0, 1)}};
+    int64_t live = reel_mem_stats().live_blocks;
     for (int reading = 0; reading < 2; reading++) {
         int failures = 0, n;
         for (n = 0; failures == n; n++) {
-            Npz *npz = NULL;
-            mem_fail_at(n, 0);
-            Status status = reading ? npz_open(&npz, path) : safetensors_write(path, entries, 2);
-            mem_fail_at(-1, 0);
-            failures += !status_is_ok(&status);
-            if (!status_is_ok(&status))
+            TensorNpz *npz = NULL;
+            reel_mem_fail_at(n, 0);
+            ReelStatus status =
+                reading ? tensor_npz_open(&npz, path) : tensor_safetensors_write(path, entries, 2);
+            reel_mem_fail_at(-1, 0);
+            failures += !reel_status_is_ok(&status);
+            if (!reel_status_is_ok(&status))
                 ck_assert_msg(strstr(status.message, "out of memory"), "%s", status.message);
-            npz_close(npz);
-            ck_assert_int_eq(mem_stats().live_blocks, live);
+            tensor_npz_close(npz);
+            ck_assert_int_eq(reel_mem_stats().live_blocks, live);
         }
         ck_assert_int_gt(failures, 3);
     }

@@ -27,10 +27,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-    mem_fail_at(-1, 0);
-    mem_free(page);
+    reel_mem_fail_at(-1, 0);
+    reel_mem_free(page);
     shell_remove_folder(folder);
-    ck_assert_int_eq(mem_stats().live_blocks, 0);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static const char *make_page(int seeds, double gap, int details)
@@ -38,8 +38,8 @@ static const char *make_page(int seeds, double gap, int details)
     size_t size;
     report_support_run(folder, seeds, gap, details);
     ck_assert_ok(report_write(&folder, 1, page_path));
-    mem_free(page);
-    ck_assert_ok(text_file_read(page_path, &page, &size));
+    reel_mem_free(page);
+    ck_assert_ok(reel_text_file_read(page_path, &page, &size));
     ck_assert_uint_eq(strlen(page), size);
     return page;
 }
@@ -294,7 +294,7 @@ START_TEST(runs_are_put_side_by_side)
     report_support_run(other, 2, 0.05, 1);
     const char *folders[] = {folder, other};
     ck_assert_ok(report_write(folders, 2, page_path));
-    ck_assert_ok(text_file_read(page_path, &page, &size));
+    ck_assert_ok(reel_text_file_read(page_path, &page, &size));
     check_page(page);
     ck_assert_ptr_nonnull(strstr(page, "<h1>2 runs compared</h1>"));
     ck_assert_ptr_nonnull(strstr(page, "other/attention"));
@@ -303,8 +303,8 @@ START_TEST(runs_are_put_side_by_side)
     /* Other data in one of them: nothing is ranked. */
     shell_must("sed -i s/0123abcd/89abcdef/ '%s/results.json' '%s/report.json'", other, other);
     ck_assert_ok(report_write(folders, 2, page_path));
-    mem_free(page);
-    ck_assert_ok(text_file_read(page_path, &page, &size));
+    reel_mem_free(page);
+    ck_assert_ok(reel_text_file_read(page_path, &page, &size));
     check_page(page);
     ck_assert_ptr_nonnull(strstr(page, "The runs are on different data"));
     ck_assert_ptr_null(strstr(page, "highest macro F1"));
@@ -347,18 +347,18 @@ START_TEST(what_is_broken_is_refused_and_the_old_page_stays)
 {
     make_page(1, 0.1, 1);
     shell_must("sed -i '%s' '%s/%s'", broken[_i].edit, folder, broken[_i].file);
-    Status status = report_write(&folder, 1, page_path);
-    ck_assert_failed(status, STATUS_FAILED, broken[_i].says);
-    ck_assert_failed(status, STATUS_FAILED, broken[_i].file);
+    ReelStatus status = report_write(&folder, 1, page_path);
+    ck_assert_failed(status, REEL_STATUS_FAILED, broken[_i].says);
+    ck_assert_failed(status, REEL_STATUS_FAILED, broken[_i].file);
     shell_must("grep -q '</html>' '%s'", page_path);
 }
 END_TEST
 
 START_TEST(what_is_not_there_is_said)
 {
-    ck_assert_failed(report_write(&folder, 1, page_path), STATUS_FAILED, "results.json");
+    ck_assert_failed(report_write(&folder, 1, page_path), REEL_STATUS_FAILED, "results.json");
     ck_assert_int_ne(access(page_path, F_OK), 0);
-    ck_assert_failed(report_write(&folder, 0, page_path), STATUS_USAGE, "folder");
+    ck_assert_failed(report_write(&folder, 0, page_path), REEL_STATUS_USAGE, "folder");
 }
 END_TEST
 
@@ -368,12 +368,12 @@ START_TEST(failed_allocations_are_errors)
     report_support_run(folder, 2, 0.1, 1);
     int failures = 0;
     for (int n = 0;; n += n < 40 ? 1 : 16) {
-        mem_fail_at(n, 0);
-        Status status = report_write(&folder, 1, page_path);
-        mem_fail_at(-1, 0);
-        if (status_is_ok(&status))
+        reel_mem_fail_at(n, 0);
+        ReelStatus status = report_write(&folder, 1, page_path);
+        reel_mem_fail_at(-1, 0);
+        if (reel_status_is_ok(&status))
             break;
-        ck_assert_failed(status, STATUS_FAILED, "memory");
+        ck_assert_failed(status, REEL_STATUS_FAILED, "memory");
         failures++;
     }
     ck_assert_int_gt(failures, 5);
@@ -382,7 +382,7 @@ END_TEST
 
 /* ---- Collecting ---- */
 
-static Status collect(ReportRun *run, const Dataset *dataset, const char *kind, RunOptions *options)
+static ReelStatus collect(ReportRun *run, const Dataset *dataset, const char *kind, RunOptions *options)
 {
     Model *model = NULL;
     *options = run_defaults();
@@ -392,11 +392,11 @@ static Status collect(ReportRun *run, const Dataset *dataset, const char *kind, 
     options->trainer.threads = 1;
     options->trainer.shards = 2;
     RunResult result;
-    Status status = run_model(&result, &model, zoo_find(kind), dataset, options, NULL);
-    if (!status_is_ok(&status))
+    ReelStatus status = run_model(&result, &model, zoo_find(kind), dataset, options, NULL);
+    if (!reel_status_is_ok(&status))
         return status;
     status = report_data_begin(run, dataset);
-    if (status_is_ok(&status))
+    if (reel_status_is_ok(&status))
         status = report_data_add(run, model, dataset, options);
     /* The details are of the same predictions as the run's last evaluation. */
     const ReportDetails *details = report_details(run, kind);
@@ -480,7 +480,7 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
         Tensor bias = model->output_bias->core.value; /* labels in order: one, three, two */
         for (int64_t k = 0; k < 3; k++)
             tensor_set(&bias, &k, k == 0 && always_one ? 100 : -100);
-        parameter_changed(&model->output_bias->core);
+        tape_parameter_changed(&model->output_bias->core);
         ck_assert_ok(report_data_add(&run, model, dataset, &options));
         ck_assert_int_eq(run.num_details, 1);
         const ReportDetails *details = &run.details[0];
