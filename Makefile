@@ -117,6 +117,10 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -c -o $@ $<
 
+# Debian's blis.h includes omp.h and uses nothing of it: a compiler that has none (clang without its libomp-dev) gets this.
+$(call note,$(B)/omp/omp.h,'/* empty */')
+$(patsubst %.c,$(B)/%.o,$(shell grep -l 'blis.h>' $(lib_src))): REEL_CFLAGS += -idirafter $(B)/omp
+
 # The library's own sources see the plain functions; callers see the macros that note file and line.
 $(lib_obj): REEL_CFLAGS += -DREEL_LIBRARY
 
