@@ -1,7 +1,6 @@
 /* Measures Reel: training steps of the zoo's models, its ops, how cost grows, and what else a run takes. */
 #include "tools/bench.h"
 #include "tensor/pool.h"
-#include "tools/bench_bpe.h"
 #include "tools/program.h"
 
 #include <errno.h>

@@ -4,16 +4,12 @@
  * many threads by the clock. Encoders start with an empty cache. Memory is that of a process of its own
  * that does nothing but train. */
 #define _GNU_SOURCE
-#include "tools/bench_bpe.h"
+#include "tools/bench.h"
 #include "models/bpe/bpe.h"
 #include "tensor/clock.h"
-#include "tensor/mem.h"
+#include "tensor/storage/text_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -204,30 +200,8 @@ static ReelStatus report(BpeBench *b, const char *path)
 
 static ReelStatus read_text(BpeBench *b)
 {
-    FILE *file = fopen(b->path, "rb");
-    if (!file)
-        return reel_status_failed("%s: cannot read the file: %s; check the path", b->path, strerror(errno));
-    char block[1 << 16];
-    size_t got;
-    ReelStatus status = reel_status_ok();
-    while (reel_status_is_ok(&status) && (got = fread(block, 1, sizeof block, file)) > 0) {
-        if (b->text.capacity - b->text.size < got) {
-            size_t wanted = b->text.capacity * 2 + got;
-            char *moved = reel_mem_realloc(b->text.data, wanted);
-            if (!moved) {
-                status = reel_status_no_memory(wanted, b->path);
-                break;
-            }
-            b->text.data = moved;
-            b->text.capacity = wanted;
-        }
-        memcpy(b->text.data + b->text.size, block, got);
-        b->text.size += got;
-    }
-    if (reel_status_is_ok(&status) && (ferror(file) || b->text.size == 0))
-        status = reel_status_failed("%s: cannot be read, or is empty", b->path);
-    fclose(file);
-    return status;
+    ReelStatus status = reel_text_file_read(b->path, &b->text.data, &b->text.size);
+    return reel_status_is_ok(&status) && b->text.size == 0 ? reel_text_file_empty(b->path) : status;
 }
 
 ReelStatus bench_bpe(const BenchOptions *options, const char *path)

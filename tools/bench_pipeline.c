@@ -3,22 +3,25 @@
 #include "tensor/clock.h"
 #include "tools/bench.h"
 
-#include <math.h>
 #include <stdio.h>
 
 enum { MAX_ROUNDS = 256 };
 
-/* Seconds. */
-typedef struct Start {
-    double read;             /* the file to splits, clean texts, vocabulary and ids */
-    double model;            /* weights drawn, the trainer made */
-    double batch;            /* the first batch put together */
-    double step;             /* the first step, which makes the tapes' memory */
-    double forward, predict; /* the forward half of a later step, and a prediction, of one batch */
-} Start;
+/* What is measured, in seconds. */
+typedef enum { READ, MODEL, BATCH, FIRST_BATCH, FIRST_STEP, FORWARD, PREDICT, PARTS } Part;
+
+static const struct {
+    const char *key, *label;
+} parts[PARTS] = {[READ] = {"read_ms", "reading, cleaning, vocabulary, ids"},
+                  [MODEL] = {"model_ms", "an lstm and its trainer"},
+                  [BATCH] = {"batch_ms", "the first batch"},
+                  [FIRST_BATCH] = {"start_to_first_batch_ms", "all of these"},
+                  [FIRST_STEP] = {"first_step_ms", "the first step (later ones find memory made)"},
+                  [FORWARD] = {"forward_ms", "the forward half of later steps on that batch"},
+                  [PREDICT] = {"predict_ms", "predicting that batch"}};
 
 /* Evaluation is to run at the speed of training's forward half. */
-static ReelStatus compare_predict(Trainer *trainer, const Batch *batch, TensorArena *arena, Start *start)
+static ReelStatus compare_predict(Trainer *trainer, const Batch *batch, TensorArena *arena, double *seconds)
 {
     enum { REPEATS = 5 };
     double forward[REPEATS], predict[REPEATS], loss;
@@ -32,12 +35,12 @@ static ReelStatus compare_predict(Trainer *trainer, const Batch *batch, TensorAr
             status = trainer_predict(trainer, batch, logits, NULL);
         predict[i] = reel_clock_seconds() - begun;
     }
-    start->forward = bench_median(forward, REPEATS);
-    start->predict = bench_median(predict, REPEATS);
+    seconds[FORWARD] = bench_median(forward, REPEATS);
+    seconds[PREDICT] = bench_median(predict, REPEATS);
     return status;
 }
 
-static ReelStatus run_once(const BenchOptions *options, const char *path, Start *start, int64_t *texts)
+static ReelStatus run_once(const BenchOptions *options, const char *path, double *seconds, int64_t *texts)
 {
     Dataset *dataset = NULL;
     Loader loader = {0};
@@ -46,7 +49,7 @@ static ReelStatus run_once(const BenchOptions *options, const char *path, Start 
     Batch batch;
     double begun = reel_clock_seconds(), loss;
     ReelStatus status = dataset_read(&dataset, path, NULL);
-    start->read = reel_clock_seconds() - begun;
+    seconds[READ] = reel_clock_seconds() - begun;
     if (!reel_status_is_ok(&status))
         return status;
     *texts = dataset->train.count + dataset->test.count;
@@ -59,7 +62,7 @@ static ReelStatus run_once(const BenchOptions *options, const char *path, Start 
     status = model_new(&model, bench_find_model("lstm"), config, options->seed);
     if (reel_status_is_ok(&status))
         status = trainer_new(&trainer, model, &how);
-    start->model = reel_clock_seconds() - begun;
+    seconds[MODEL] = reel_clock_seconds() - begun;
     begun = reel_clock_seconds();
     LoaderOptions of_loader = loader_defaults();
     of_loader.batch = options->shape.batch;
@@ -67,15 +70,16 @@ static ReelStatus run_once(const BenchOptions *options, const char *path, Start 
         status = loader_init(&loader, &dataset->train, &of_loader);
     if (reel_status_is_ok(&status) && !loader_next(&loader, &batch))
         status = reel_status_failed("%s: no text to train on", path);
-    start->batch = reel_clock_seconds() - begun;
+    seconds[BATCH] = reel_clock_seconds() - begun;
+    seconds[FIRST_BATCH] = seconds[READ] + seconds[MODEL] + seconds[BATCH];
     begun = reel_clock_seconds();
     if (reel_status_is_ok(&status))
         status = trainer_step(trainer, &batch, &loss);
-    start->step = reel_clock_seconds() - begun;
+    seconds[FIRST_STEP] = reel_clock_seconds() - begun;
     TensorArena arena;
     tensor_arena_init(&arena, 0);
     if (reel_status_is_ok(&status))
-        status = compare_predict(trainer, &batch, &arena, start);
+        status = compare_predict(trainer, &batch, &arena, seconds);
     tensor_arena_free(&arena);
     loader_free(&loader);
     trainer_free(trainer);
@@ -84,67 +88,16 @@ static ReelStatus run_once(const BenchOptions *options, const char *path, Start 
     return status;
 }
 
-static double median_ms(const Start *starts, int count, double (*of)(const Start *))
-{
-    double values[MAX_ROUNDS];
-    for (int i = 0; i < count; i++)
-        values[i] = 1e3 * of(&starts[i]);
-    return bench_median(values, count);
-}
-
-static double read_of(const Start *s)
-{
-    return s->read;
-}
-
-static double model_of(const Start *s)
-{
-    return s->model;
-}
-
-static double batch_of(const Start *s)
-{
-    return s->batch;
-}
-
-static double step_of(const Start *s)
-{
-    return s->step;
-}
-
-static double forward_of(const Start *s)
-{
-    return s->forward;
-}
-
-static double predict_of(const Start *s)
-{
-    return s->predict;
-}
-
-static double first_batch_of(const Start *s)
-{
-    return s->read + s->model + s->batch;
-}
-
 ReelStatus bench_pipeline(const BenchOptions *options, const char *path)
 {
-    static const struct {
-        const char *key, *label;
-        double (*of)(const Start *);
-    } parts[] = {{"read_ms", "reading, cleaning, vocabulary, ids", read_of},
-                 {"model_ms", "an lstm and its trainer", model_of},
-                 {"batch_ms", "the first batch", batch_of},
-                 {"start_to_first_batch_ms", "all of these", first_batch_of},
-                 {"first_step_ms", "the first step (later ones find memory made)", step_of},
-                 {"forward_ms", "the forward half of later steps on that batch", forward_of},
-                 {"predict_ms", "predicting that batch", predict_of}};
-    Start starts[MAX_ROUNDS];
+    double seconds[PARTS][MAX_ROUNDS], one[PARTS] = {0};
     int64_t texts = 0;
     for (int i = 0; i < options->rounds; i++) {
-        ReelStatus status = run_once(options, path, &starts[i], &texts);
+        ReelStatus status = run_once(options, path, one, &texts);
         if (!reel_status_is_ok(&status))
             return status;
+        for (int part = 0; part < PARTS; part++)
+            seconds[part][i] = one[part];
     }
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
@@ -153,8 +106,8 @@ ReelStatus bench_pipeline(const BenchOptions *options, const char *path)
     reel_json_integer(&json, "texts", texts);
     bench_print_machine();
     printf("%s: %lld texts; medians of %d\n", path, (long long)texts, options->rounds);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        double ms = median_ms(starts, options->rounds, parts[i].of);
+    for (int i = 0; i < PARTS; i++) {
+        double ms = 1e3 * bench_median(seconds[i], options->rounds);
         printf("%9.1f ms  %s\n", ms, parts[i].label);
         reel_json_number(&json, parts[i].key, ms);
     }
