@@ -1,0 +1,161 @@
+/* What the README and the pages claim: links and paths lead somewhere, commands and their options are there,
+ * numbers of parameters are those of the zoo, and scores name the corpus that they belong to. */
+#include "models/model.h"
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGES "README.md tests/README.md tests/fuzz/README.md docs/*.md docs/notes/*.md"
+/* docs/notes is as it was written, and names what is gone. */
+#define LIVING_PAGES "README.md tests/README.md docs/*.md"
+
+static void must_say_nothing(const char *command)
+{
+    shell_must("%s", command);
+    ck_assert_str_eq(shell_output(), "");
+}
+
+START_TEST(links_lead_somewhere)
+{
+    must_say_nothing(
+        "for page in " PAGES "; do grep -o '](\\([^)]*\\))' $page | sed 's/^](//; s/)$//' | "
+        "grep -v '^https*:' | while read -r link; do "
+        "file=${link%%#*}; target=$(dirname $page)/$file; [ -n \"$file\" ] || target=$page; "
+        "[ -e \"$target\" ] || { echo \"$page: $link\"; continue; }; "
+        "case $link in *'#'*) sed -n 's/^##* //p' \"$target\" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\\n-' | "
+        "grep -qx -- \"${link#*#}\" || echo \"$page: no heading: $link\";; esac; done; done");
+}
+END_TEST
+
+/* Files, folders, patterns of them, and suites. */
+START_TEST(paths_are_there)
+{
+    must_say_nothing(
+        "for page in " LIVING_PAGES "; do grep -oE "
+        "'`(tensor|autograd|nn|models|tools|tests|docs)/[a-z0-9_./*-]*`' $page | tr -d '`' | sort -u | "
+        "while read -r path; do ls -d $path >/dev/null 2>&1 || [ -e $REEL_TOOLS/../$path ] || "
+        "find tests/${path%%/*} -name \"${path##*/}.c\" | grep -q . || echo \"$page: $path\"; done; done");
+}
+END_TEST
+
+START_TEST(targets_of_make_are_there)
+{
+    must_say_nothing("grep -ohE '(^|[`&] *)make( -j2)? [a-z][a-z_./-]*' " LIVING_PAGES
+                     " | sed 's/.*make\\( -j2\\)* //' | "
+                     "grep -vx gcc | sort -u | while read -r target; do "
+                     "grep -qE \"^(.PHONY:.* )?$target( |:|$)\" Makefile || echo \"make $target\"; done");
+}
+END_TEST
+
+/* The commands of the pages: what begins with tools/PROGRAM in a block of the shell. */
+START_TEST(options_are_there)
+{
+    must_say_nothing(
+        "cat " LIVING_PAGES " | sed -n '/^```sh/,/^```/p' | sed 's/  *#.*//' | grep -oE "
+        "'(tools/[a-z_]+( (train|encode|decode|info|convert) )?|common=).*' | while read -r line; do "
+        "line=$(echo \"$line\" | sed 's/^common=\"/tools\\/train_zoo /'); set -- $line; program=${1#tools/}; "
+        "case $program in train_zoo|predict|gradcheck|bench) command=;; bpe) command=$2;; *) continue;; "
+        "esac; "
+        "$REEL_TOOLS/$program $command --help > /tmp/reel-help-$$; "
+        "for word in $line; do case $word in --*) name=${word%%=*}; name=${name%\\\"}; "
+        "grep -q -- \"^  $name \" /tmp/reel-help-$$ || "
+        "grep -q -- \"^  --${name#--no-} \" /tmp/reel-help-$$ || "
+        "echo \"$program has no $name\";; esac; done; done; rm -f /tmp/reel-help-$$");
+}
+END_TEST
+
+START_TEST(packages_are_those_that_are_installed)
+{
+    must_say_nothing(
+        "grep -qF \"\\`$(sed -n 's/^packages=\"\\(.*\\)\"/\\1/p' tools/debian_packages.sh)\\`\" README.md || "
+        "echo 'README.md does not name the packages of tools/debian_packages.sh'");
+}
+END_TEST
+
+/* "1,234" beside the model's name, with 10,538 words and 57 labels. */
+START_TEST(parameters_are_those_of_the_zoo)
+{
+    static const char *const pages[] = {"README.md", "docs/homework.md", "docs/results.md"};
+    int found = 0;
+    for (int i = 0; i < zoo_count(); i++) {
+        Model *model;
+        ReelStatus status =
+            model_new_without_values(&model, zoo_kind(i), (ModelConfig){.vocabulary = 10538, .labels = 57});
+        ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
+        long long count = (long long)model_count(model);
+        model_free(model);
+        for (size_t page = 0; page < sizeof pages / sizeof pages[0]; page++) {
+            shell_must("grep -E '^[|] %s(, 2 layers)? [|]' %s | grep -oE '[0-9]+,[0-9]{3},[0-9]{3}' | head "
+                       "-n 1 | tr -d ,",
+                       zoo_kind(i)->name, pages[page]);
+            if (!*shell_output())
+                continue;
+            ck_assert_msg(atoll(shell_output()) == count, "%s: %s has %lld parameters", pages[page],
+                          zoo_kind(i)->name, count);
+            found++;
+        }
+    }
+    ck_assert_int_gt(found, 10);
+}
+END_TEST
+
+START_TEST(scores_name_their_corpus)
+{
+    must_say_nothing(
+        "for page in README.md docs/*.md; do grep -qE '0[.][0-9]{3} ± 0[.][0-9]{3} [|]' $page || continue; "
+        "grep -qE '`[0-9a-f]{8}`' $page || echo \"$page: of which corpus?\"; done");
+    must_say_nothing("grep -c 'hash `fb8b320b`' docs/homework.md docs/results.md | grep ':0' || true");
+}
+END_TEST
+
+/* Aims and dates are for docs/notes. */
+START_TEST(pages_say_what_holds)
+{
+    must_say_nothing(
+        "grep -nEi '[0-9]+ (january|february|march|april|may|june|july|august|september|october|november|"
+        "december) 20[0-9]{2}|the aims? |goal' README.md docs/*.md || true");
+}
+END_TEST
+
+START_TEST(the_readmes_model_compiles)
+{
+    const char *folder = shell_folder();
+    shell_must(
+        "sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```' > '%s/readme.c' && [ -s '%s/readme.c' ] && "
+        "%s -std=gnu17 -Wall -Wextra -Werror -Wno-unused-function -I. -fsyntax-only '%s/readme.c'",
+        folder, folder, shell_setting("REEL_CC"), folder);
+    shell_remove_folder(folder);
+}
+END_TEST
+
+/* Suites are in the folders of what they test. */
+START_TEST(suites_are_beside_what_they_test)
+{
+    must_say_nothing(
+        "find tests/tensor tests/autograd tests/nn tests/models tests/tools -type d | sed 's/^tests.//' | "
+        "while read -r folder; do [ -d $folder ] || echo \"no folder $folder\"; done");
+}
+END_TEST
+
+Suite *tools_pages_suite(void);
+Suite *tools_pages_suite(void)
+{
+    Suite *suite = suite_create("tools/pages");
+    TCase *tcase = tcase_create("pages");
+    tcase_set_timeout(tcase, 20);
+    tcase_add_test(tcase, links_lead_somewhere);
+    tcase_add_test(tcase, paths_are_there);
+    tcase_add_test(tcase, targets_of_make_are_there);
+    tcase_add_test(tcase, options_are_there);
+    tcase_add_test(tcase, packages_are_those_that_are_installed);
+    tcase_add_test(tcase, parameters_are_those_of_the_zoo);
+    tcase_add_test(tcase, scores_name_their_corpus);
+    tcase_add_test(tcase, pages_say_what_holds);
+    tcase_add_test(tcase, the_readmes_model_compiles);
+    tcase_add_test(tcase, suites_are_beside_what_they_test);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
