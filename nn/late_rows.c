@@ -92,9 +92,9 @@ void nn_late_rows_updated(OptimizerState *state)
     tape_parameter_changed(core);
     if (!is_late(state))
         return;
-    for (int64_t row = 0; !state->ids && row < state->last.shape[0]; row++)
+    for (int64_t row = 0; !state->goes_by_rows && row < state->last.shape[0]; row++)
         tensor_i32(state->last)[row] = state->steps;
-    core->is_behind = state->ids && state->rows < state->last.shape[0];
+    core->is_behind = state->goes_by_rows && state->rows.count < state->last.shape[0];
 }
 
 void nn_late_rows_loaded(OptimizerState *state)
@@ -104,33 +104,4 @@ void nn_late_rows_loaded(OptimizerState *state)
     tape_parameter_changed(core);
     for (int64_t row = 0; row < state->last.shape[0]; row++)
         core->is_behind = core->is_behind || tensor_i32(state->last)[row] < state->steps;
-}
-
-/* A sparse set: a slot counts only if the entry that it points to points back. */
-bool nn_late_rows_find(OptimizerState *state, TensorArena *arena)
-{
-    int tapes = state->optimizer->tapes;
-    int64_t most = 0;
-    for (int t = 0; t < tapes; t++)
-        if (tensor_is_valid(state->sparse[t].ids))
-            most += state->sparse[t].ids.shape[0];
-    state->rows = 0;
-    state->ids = tensor_arena_alloc(arena, (size_t)most * sizeof *state->ids);
-    state->sources = tensor_arena_alloc(arena, (size_t)(most * tapes) * sizeof *state->sources);
-    if (!state->ids || !state->sources)
-        return false;
-    for (int t = 0; t < tapes; t++) {
-        Tensor ids = state->sparse[t].ids;
-        for (int64_t i = 0; tensor_is_valid(ids) && i < ids.shape[0]; i++) {
-            int32_t id = tensor_i32(ids)[i * ids.strides[0]], slot = state->slots[id];
-            if (slot < 0 || slot >= state->rows || state->ids[slot] != id) {
-                slot = state->slots[id] = (int32_t)state->rows;
-                state->ids[state->rows++] = id;
-                for (int k = 0; k < tapes; k++)
-                    state->sources[slot * tapes + k] = -1;
-            }
-            state->sources[slot * tapes + t] = (int32_t)i;
-        }
-    }
-    return true;
 }

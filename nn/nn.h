@@ -8,6 +8,8 @@
 #include "nn/linear.h"
 #include "nn/module.h"
 #include "nn/optimizer.h"
+#include "nn/parallel.h"
+#include "nn/pieces.h"
 #include "nn/pooling.h"
 #include "nn/recurrent.h"
 #include "nn/scan.h"

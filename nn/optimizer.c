@@ -1,16 +1,13 @@
 #include "nn/optimizer_internal.h"
 #include "tensor/mem.h"
 #include "tensor/reduce.h"
-#include "tensor/rows.h"
-#include "tensor/vmath.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
     DENSE_CHUNK = 16384, /* elements of a task of the pool */
-    ROW_CHUNK = 16,      /* rows of one */
-    BUFFER = 2048        /* elements whose gradient is summed at a time */
+    ROW_CHUNK = 16       /* rows of one */
 };
 
 NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
@@ -49,10 +46,8 @@ static ReelStatus add_state(NnOptimizer *o, NnParameter *p)
     state->by_rows = p->sparse && idle != ROWS_MOVE && value.dtype == TENSOR_F32 && !p->core.read;
     int moments = o->rule->moments(&o->options);
     bool ok = (moments < 1 || new_moment(&state->m, value)) && (moments < 2 || new_moment(&state->v, value));
-    if (ok && state->by_rows) {
-        state->slots = reel_mem_calloc((size_t)value.shape[0], sizeof *state->slots);
-        ok = state->slots && (idle != ROWS_ARE_LATE || nn_late_rows_begin(state));
-    }
+    if (ok && state->by_rows && idle == ROWS_ARE_LATE)
+        ok = nn_late_rows_begin(state);
     return ok ? reel_status_ok() : reel_status_no_memory((size_t)size * 2 * sizeof(float), path);
 }
 
@@ -64,8 +59,7 @@ static bool in_range(const NnOptimizerOptions *options)
            isfinite(options->weight_decay) && options->clip_norm >= 0;
 }
 
-ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options,
-                            TensorPool *pool)
+ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options)
 {
     *optimizer = NULL;
     if (!in_range(&options))
@@ -88,7 +82,6 @@ ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimiz
     *o = (NnOptimizer){.module = module,
                        .options = options,
                        .rule = options.kind == NN_SGD ? &nn_sgd_rule : &nn_adam_rule,
-                       .pool = pool,
                        .lr = options.lr,
                        .norm = NAN,
                        .memory = nn_adam_memory(&options),
@@ -115,7 +108,6 @@ void nn_optimizer_free(NnOptimizer *o)
         reel_mem_free(state->v.data);
         reel_mem_free(state->last.data);
         reel_mem_free(state->schedule);
-        reel_mem_free(state->slots);
     }
     reel_mem_free(o->states);
     reel_mem_free(o);
@@ -144,45 +136,39 @@ static ReelStatus check(const OptimizerState *state)
     return reel_status_ok();
 }
 
-static Tensor densify(const TapeGradient *gradient, Tensor like, TensorArena *arena)
-{
-    if (!tensor_is_valid(gradient->rows))
-        return tensor_contiguous(arena, gradient->dense);
-    Tensor dense = tensor_zeros(arena, like.dtype, like.ndim, like.shape);
-    if (tensor_is_valid(dense) && !tensor_scatter_add_rows(dense, gradient->rows, gradient->ids))
-        return tensor_invalid();
-    return dense;
-}
-
 /* Fetches a parameter's gradients. *any: there is one, perhaps of zeros. False: no memory. */
-static bool fetch(NnOptimizer *o, OptimizerState *state, Tape *const *tapes, bool *any)
+static bool fetch(NnOptimizer *o, OptimizerState *state, const NnPieces *pieces, bool *any)
 {
-    TensorArena *arena = tape_arena(tapes[0]);
-    state->ids = NULL;
-    state->dense = tensor_arena_calloc(arena, (size_t)o->tapes * sizeof *state->dense);
-    state->sparse = tensor_arena_calloc(arena, (size_t)o->tapes * sizeof *state->sparse);
-    if (!state->dense || !state->sparse)
+    TensorArena *arena = pieces->arena;
+    TapeGradient *gradients = tensor_arena_alloc(arena, (size_t)pieces->count * sizeof *gradients);
+    state->addends = tensor_arena_alloc(arena, (size_t)pieces->count * sizeof *state->addends);
+    state->addend_count = 0;
+    state->goes_by_rows = false;
+    if (!gradients || !state->addends)
         return false;
     bool any_dense = false, any_rows = false;
-    for (int t = 0; t < o->tapes; t++) {
-        state->sparse[t] = tape_gradient(tapes[t], &state->parameter->core);
-        if (tensor_is_valid(state->sparse[t].rows)) {
-            state->sparse[t].rows = tensor_contiguous(tape_arena(tapes[t]), state->sparse[t].rows);
-            if (!tensor_is_valid(state->sparse[t].rows))
+    for (int i = 0; i < pieces->count; i++) {
+        TapeGradient *g = &gradients[i];
+        *g = pieces->gradient(pieces->context, i, state->parameter);
+        if (tensor_is_valid(g->rows)) {
+            g->rows = tensor_contiguous(arena, g->rows);
+            if (!tensor_is_valid(g->rows))
                 return false;
         }
-        any_dense = any_dense || tensor_is_valid(state->sparse[t].dense);
-        any_rows = any_rows || tensor_is_valid(state->sparse[t].rows);
+        any_dense = any_dense || tensor_is_valid(g->dense);
+        any_rows = any_rows || tensor_is_valid(g->rows);
     }
     *any = any_dense || any_rows;
-    if (*any && state->by_rows && !any_dense)
-        return nn_late_rows_find(state, arena);
-    for (int t = 0; t < o->tapes; t++) {
-        if (!tensor_is_valid(state->sparse[t].rows) && !tensor_is_valid(state->sparse[t].dense))
+    state->goes_by_rows = *any && state->by_rows && !any_dense;
+    if (state->goes_by_rows)
+        return sum_rows_find(&state->rows, gradients, NULL, o->pieces, arena);
+    for (int i = 0; i < pieces->count; i++) {
+        if (!tensor_is_valid(gradients[i].rows) && !tensor_is_valid(gradients[i].dense))
             continue;
-        state->dense[t] = densify(&state->sparse[t], state->parameter->core.value, tape_arena(tapes[t]));
-        if (!tensor_is_valid(state->dense[t]))
+        Tensor dense = sum_densify(&gradients[i], state->parameter->core.value, arena);
+        if (!tensor_is_valid(dense))
             return false;
+        state->addends[state->addend_count++] = (Addend){i, dense.data};
     }
     return true;
 }
@@ -199,9 +185,18 @@ static ReelStatus no_memory(const NnOptimizer *o)
     return reel_status_failed("optimizer: out of memory in update %d", o->step + 1);
 }
 
-static ReelStatus gather_work(NnOptimizer *o, Tape *const *tapes, int count)
+/* An error of a piece: of the step, or of reading its gradients. */
+static ReelStatus check_pieces(const NnPieces *pieces)
 {
-    o->tapes = count;
+    for (int i = 0; i < pieces->count; i++)
+        if (!reel_status_is_ok(pieces->status(pieces->context, i)))
+            return *pieces->status(pieces->context, i);
+    return reel_status_ok();
+}
+
+static ReelStatus gather_work(NnOptimizer *o, const NnPieces *pieces)
+{
+    o->pieces = pieces->count;
     o->item_count = 0;
     int64_t most = 0;
     for (int i = 0; i < o->count; i++) {
@@ -209,8 +204,7 @@ static ReelStatus gather_work(NnOptimizer *o, Tape *const *tapes, int count)
         int64_t size = tensor_numel(&state->parameter->core.value);
         most += size / DENSE_CHUNK + size / state->width / ROW_CHUNK + 2;
     }
-    TensorArena *arena = tape_arena(tapes[0]);
-    o->items = tensor_arena_alloc(arena, (size_t)most * sizeof *o->items);
+    o->items = tensor_arena_alloc(pieces->arena, (size_t)most * sizeof *o->items);
     if (!o->items)
         return no_memory(o);
     for (int i = 0; i < o->count; i++) {
@@ -218,91 +212,63 @@ static ReelStatus gather_work(NnOptimizer *o, Tape *const *tapes, int count)
         bool any = false;
         if (state->parameter->core.frozen)
             continue;
-        if (!fetch(o, state, tapes, &any))
+        if (!fetch(o, state, pieces, &any))
             return no_memory(o);
         state->takes_part = any;
-        if (any && state->ids)
-            add_items(o, state, state->rows, ROW_CHUNK);
+        if (any && state->goes_by_rows)
+            add_items(o, state, state->rows.count, ROW_CHUNK);
         else if (any)
             add_items(o, state, tensor_numel(&state->parameter->core.value), DENSE_CHUNK);
     }
-    return reel_status_ok();
+    return check_pieces(pieces);
 }
 
-/* ---- Sums over the tapes, and their norm ---- */
+/* ---- Sums over the pieces, and their norm ---- */
 
-#define DEFINE_SUM_DENSE(T, NAME)                                                                            \
-    static void NAME(const NnOptimizer *o, const OptimizerState *state, int64_t begin, int64_t count,        \
-                     T *sum)                                                                                 \
+#define DEFINE_GRADIENT(T, TYPE)                                                                             \
+    static void gradient_##TYPE(const NnOptimizer *o, const Addend *addends, int64_t addend_count,           \
+                                int64_t at, int64_t count, SumBuffer *buffers)                               \
     {                                                                                                        \
-        bool first = true;                                                                                   \
-        for (int t = 0; t < o->tapes; t++) {                                                                 \
-            if (!tensor_is_valid(state->dense[t]))                                                           \
-                continue;                                                                                    \
-            const T *g = (const T *)state->dense[t].data + begin;                                            \
-            if (first)                                                                                       \
-                memcpy(sum, g, (size_t)count * sizeof *sum);                                                 \
-            else                                                                                             \
-                for (int64_t j = 0; j < count; j++)                                                          \
-                    sum[j] += g[j];                                                                          \
-            first = false;                                                                                   \
-        }                                                                                                    \
+        const T *sum = sum_addends_##TYPE(addends, (int)addend_count, 0, o->pieces, at, count, buffers);     \
+        T *g = buffers[0].TYPE;                                                                              \
+        if (sum != g)                                                                                        \
+            memcpy(g, sum, (size_t)count * sizeof *g);                                                       \
         for (int64_t j = 0; o->scale != 1 && j < count; j++)                                                 \
-            sum[j] *= (T)o->scale;                                                                           \
+            g[j] *= (T)o->scale;                                                                             \
     }
-DEFINE_SUM_DENSE(float, sum_dense_f32)
-DEFINE_SUM_DENSE(double, sum_dense_f64)
+DEFINE_GRADIENT(float, f32)
+DEFINE_GRADIENT(double, f64)
 
-/* Elements first .. first + count of the gradient of the row at `slot`. */
-static void sum_row(const NnOptimizer *o, const OptimizerState *state, int64_t slot, int64_t first,
-                    int64_t count, float *sum)
-{
-    memset(sum, 0, (size_t)count * sizeof *sum);
-    for (int t = 0; t < o->tapes; t++) {
-        int32_t source = state->sources[slot * o->tapes + t];
-        if (source < 0)
-            continue;
-        Tensor rows = state->sparse[t].rows;
-        tensor_vmath_add(sum, sum, tensor_f32(rows) + source * rows.strides[0] + first, (size_t)count);
-    }
-    for (int64_t j = 0; o->scale != 1 && j < count; j++)
-        sum[j] *= (float)o->scale;
-}
+/* Calls `visit` for parts of at most SUM_CHUNK elements of an item, with the part's place in the parameter
+ * and its gradient. */
+typedef void Visit(OptimizerItem *item, int64_t at, SumBuffer *gradient, int64_t count);
 
-/* A piece of a gradient, in the parameter's type. */
-typedef union Piece {
-    float f32[BUFFER];
-    double f64[BUFFER];
-} Piece;
-
-/* Calls `visit` for pieces of at most BUFFER elements of an item, with the piece's place in the parameter and
- * its gradient. */
-typedef void Visit(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count);
-
-static void visit_pieces(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
+static void visit_parts(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
 {
     OptimizerState *state = item->state;
-    _Alignas(64) Piece piece;
-    if (state->ids) {
-        for (int64_t slot = item->begin; slot < item->end; slot++)
-            for (int64_t first = 0; first < state->width; first += BUFFER) {
-                int64_t count = state->width - first < BUFFER ? state->width - first : BUFFER;
-                sum_row(o, state, slot, first, count, piece.f32);
-                visit(item, state->ids[slot] * state->width + first, &piece, count);
+    _Alignas(64) SumBuffer buffers[SUM_DEPTH];
+    if (state->goes_by_rows) {
+        const SumRows *rows = &state->rows;
+        for (int64_t k = item->begin; k < item->end; k++)
+            for (int64_t at = 0; at < state->width; at += SUM_CHUNK) {
+                int64_t count = state->width - at < SUM_CHUNK ? state->width - at : SUM_CHUNK;
+                gradient_f32(o, rows->addends + rows->first[k], rows->first[k + 1] - rows->first[k], at,
+                             count, buffers);
+                visit(item, rows->ids[k] * state->width + at, buffers, count);
             }
         return;
     }
-    for (int64_t at = item->begin; at < item->end; at += BUFFER) {
-        int64_t count = item->end - at < BUFFER ? item->end - at : BUFFER;
+    for (int64_t at = item->begin; at < item->end; at += SUM_CHUNK) {
+        int64_t count = item->end - at < SUM_CHUNK ? item->end - at : SUM_CHUNK;
         if (state->dtype == TENSOR_F64)
-            sum_dense_f64(o, state, at, count, piece.f64);
+            gradient_f64(o, state->addends, state->addend_count, at, count, buffers);
         else
-            sum_dense_f32(o, state, at, count, piece.f32);
-        visit(item, at, &piece, count);
+            gradient_f32(o, state->addends, state->addend_count, at, count, buffers);
+        visit(item, at, buffers, count);
     }
 }
 
-static void add_squares(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count)
+static void add_squares(OptimizerItem *item, int64_t at, SumBuffer *gradient, int64_t count)
 {
     (void)at;
     item->squares += tensor_sum_of_squares(tensor_from(gradient, item->state->dtype, TENSOR_SHAPE(count)));
@@ -311,12 +277,12 @@ static void add_squares(OptimizerItem *item, int64_t at, Piece *gradient, int64_
 static void square_task(void *context, int task)
 {
     NnOptimizer *o = context;
-    visit_pieces(o, &o->items[task], add_squares);
+    visit_parts(o, &o->items[task], add_squares);
 }
 
-static double norm_of_gradients(NnOptimizer *o)
+static double norm_of_gradients(NnOptimizer *o, TensorPool *pool)
 {
-    tensor_pool_run(o->pool, square_task, o, o->item_count);
+    tensor_pool_run(pool, square_task, o, o->item_count);
     double squares = 0;
     for (int i = 0; i < o->item_count; i++)
         squares += o->items[i].squares;
@@ -325,12 +291,12 @@ static double norm_of_gradients(NnOptimizer *o)
 
 /* ---- Updating ---- */
 
-static void update_piece(OptimizerItem *item, int64_t at, Piece *gradient, int64_t count)
+static void update_part(OptimizerItem *item, int64_t at, SumBuffer *gradient, int64_t count)
 {
     OptimizerState *state = item->state;
     const UpdateRule *rule = state->optimizer->rule;
     Tensor value = state->parameter->core.value;
-    bool begins_row = is_late(state) && state->ids && at % state->width == 0;
+    bool begins_row = is_late(state) && state->goes_by_rows && at % state->width == 0;
     if (begins_row)
         nn_late_rows_settle(state, at / state->width, state->steps - 1);
     if (state->dtype == TENSOR_F32)
@@ -344,14 +310,14 @@ static void update_piece(OptimizerItem *item, int64_t at, Piece *gradient, int64
 static void update_task(void *context, int task)
 {
     NnOptimizer *o = context;
-    visit_pieces(o, &o->items[task], update_piece);
+    visit_parts(o, &o->items[task], update_part);
 }
 
 /* Before the update of a parameter that takes part. */
 static void begin_update(OptimizerState *state)
 {
     TapeParameter *core = &state->parameter->core;
-    if (is_late(state) && !state->ids)
+    if (is_late(state) && !state->goes_by_rows)
         nn_late_rows_settle_all(state, state->steps);
     else if (core->read_context != state)
         tape_parameter_settle(core); /* of another optimizer */
@@ -359,47 +325,57 @@ static void begin_update(OptimizerState *state)
     state->optimizer->rule->begin(state);
 }
 
-ReelStatus nn_optimizer_step(NnOptimizer *o, Tape *const *tapes, int count)
+/* All that can fail, before anything is changed. */
+static ReelStatus prepare_update(NnOptimizer *o, const NnPieces *pieces)
 {
-    ReelStatus status =
-        count < 1 ? reel_status_usage("optimizer: an update needs at least one tape") : reel_status_ok();
-    for (int t = 0; t < count; t++)
-        if (!tape_ok(tapes[t]))
-            return *tape_status(tapes[t]);
+    ReelStatus status = check_pieces(pieces);
     o->scale = 1;
+    o->norm = NAN;
     for (int i = 0; i < o->count && reel_status_is_ok(&status); i++) {
         o->states[i].takes_part = false;
         status = check(&o->states[i]);
     }
     if (reel_status_is_ok(&status))
-        status = gather_work(o, tapes, count);
+        status = gather_work(o, pieces);
     for (int i = 0; i < o->count && reel_status_is_ok(&status); i++)
         if (o->states[i].takes_part && is_late(&o->states[i]) &&
             !nn_late_rows_reserve(&o->states[i], o->states[i].steps + 1))
             status = no_memory(o);
+    if (!reel_status_is_ok(&status) || o->options.clip_norm == 0)
+        return status;
+    o->norm = norm_of_gradients(o, pieces->pool);
+    if (!isfinite(o->norm))
+        return reel_status_failed(
+            "optimizer: the norm of the gradients in update %lld is %g, so that they cannot be "
+            "clipped; nothing was changed, lower the learning rate or look with "
+            "tape_set_check_finite()",
+            (long long)o->step + 1, o->norm);
+    if (o->norm > o->options.clip_norm)
+        o->scale = o->options.clip_norm / (o->norm + 1e-6);
+    return status;
+}
+
+ReelStatus nn_optimizer_step(NnOptimizer *o, NnPieces pieces)
+{
+    if (pieces.count < 1 || pieces.count > NN_MOST_SHARDS)
+        return reel_status_usage("optimizer: an update takes 1 to %d pieces of a gradient, not %d",
+                                 NN_MOST_SHARDS, pieces.count);
+    ReelStatus status = prepare_update(o, &pieces);
     if (!reel_status_is_ok(&status))
         return status;
-    o->norm = NAN;
-    if (o->options.clip_norm > 0) {
-        o->norm = norm_of_gradients(o);
-        if (!isfinite(o->norm))
-            return reel_status_failed(
-                "optimizer: the norm of the gradients in update %lld is %g, so that they cannot be "
-                "clipped; nothing was changed, lower the learning rate or look with "
-                "tape_set_check_finite()",
-                (long long)o->step + 1, o->norm);
-        if (o->norm > o->options.clip_norm)
-            o->scale = o->options.clip_norm / (o->norm + 1e-6);
-    }
     for (int i = 0; i < o->count; i++)
         if (o->states[i].takes_part)
             begin_update(&o->states[i]);
     o->step++;
-    tensor_pool_run(o->pool, update_task, o, o->item_count);
-    for (int i = 0; i < o->count; i++)
-        if (o->states[i].takes_part)
-            nn_late_rows_updated(&o->states[i]);
-    return reel_status_ok();
+    tensor_pool_run(pieces.pool, update_task, o, o->item_count);
+    for (int i = 0; i < o->count; i++) {
+        OptimizerState *state = &o->states[i];
+        if (state->takes_part)
+            nn_late_rows_updated(state);
+        if (pieces.clear)
+            pieces.clear(pieces.context, state->parameter);
+    }
+    return status;
 }
 
 void nn_optimizer_set_lr(NnOptimizer *o, double lr)

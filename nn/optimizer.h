@@ -13,9 +13,8 @@
 #ifndef REEL_NN_OPTIMIZER_H
 #define REEL_NN_OPTIMIZER_H
 
-#include "nn/module.h"
+#include "nn/pieces.h"
 #include "nn/state_dict.h"
-#include "tensor/pool.h"
 
 REEL_BEGIN_DECLS
 
@@ -37,16 +36,17 @@ NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind);
 /* An optimizer and its state. */
 typedef struct NnOptimizer NnOptimizer;
 
-/* Updates the parameters of `module`, which must outlive the optimizer. `pool` may be NULL. Errors: an option
- * out of range, a parameter without value, no memory. */
-ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options,
-                            TensorPool *pool);
+/* Updates the parameters of `module`, which must outlive the optimizer. Errors: an option out of range, a
+ * parameter without value, no memory. */
+ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options);
 /* Brings late rows up to date and frees. */
 void nn_optimizer_free(NnOptimizer *optimizer);
 void nn_optimizer_set_lr(NnOptimizer *optimizer, double lr);
-/* One update from the gradients of `count` tapes, added up in the order of the tapes. An error, and nothing
- * is changed: a tape has one, or gradients that are to be clipped have no finite norm. */
-ReelStatus nn_optimizer_step(NnOptimizer *optimizer, Tape *const *tapes, int count);
+/* One update from the sum of the pieces: nn_tape_pieces(&tape, 1) after tape_backward(),
+ * nn_parallel_pieces(p) after nn_parallel_backward(). Of the pieces, what belongs to its parameters is
+ * cleared. An error, and nothing is changed: a piece has one, or gradients that are to be clipped have no
+ * finite norm. */
+ReelStatus nn_optimizer_step(NnOptimizer *optimizer, NnPieces pieces);
 /* How many updates have been made. */
 int64_t nn_optimizer_steps(const NnOptimizer *optimizer);
 /* The global norm of the gradients at the last update (before clipping; NAN where clipping is off). */

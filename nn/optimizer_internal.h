@@ -4,6 +4,7 @@
 
 #include "nn/module_internal.h"
 #include "nn/optimizer.h"
+#include "nn/sum_internal.h"
 
 typedef struct OptimizerState OptimizerState;
 
@@ -48,7 +49,6 @@ struct OptimizerState {
     Tensor m, v;       /* Adam's moments; m is SGD's momentum */
     AdamStep now;      /* of the update at hand */
     bool by_rows;      /* rows alone are updated where gradients are sparse */
-    int32_t *slots;    /* by_rows: a sparse set over the rows, see nn_late_rows_find() */
 
     /* Rows that are late (late_rows.c). */
     Tensor last;        /* i32 [V], the update of each row's last gradient; 0: none yet; invalid: not late */
@@ -56,16 +56,15 @@ struct OptimizerState {
     size_t capacity;
     int32_t rise; /* no update of the schedule from here on is larger than the one before */
 
-    /* Of the step that is being made; memory of the first tape's arena. */
+    /* Of the update that is being made; memory of the pieces' arena. */
     bool takes_part;
-    Tensor *dense; /* [tapes]: contiguous gradients, invalid where a tape has none */
-    TapeGradient *sparse;
-    int32_t *ids;     /* [rows]: the rows that get a gradient; NULL: all */
-    int32_t *sources; /* [rows * tapes]: which row of which tape's gradient, or -1 */
-    int64_t rows;
+    bool goes_by_rows; /* only `rows` get a gradient, and are all that is updated */
+    Addend *addends;   /* otherwise: the pieces that have one */
+    int addend_count;
+    SumRows rows;
 };
 
-/* A range of a parameter's elements, or of its `ids`: the work of one task. */
+/* A range of a parameter's elements, or of its `rows`: the work of one task. */
 typedef struct OptimizerItem {
     OptimizerState *state;
     int64_t begin, end;
@@ -76,14 +75,13 @@ struct NnOptimizer {
     NnModule *module;
     NnOptimizerOptions options;
     const UpdateRule *rule;
-    TensorPool *pool;
     double lr, norm;
     int32_t step;   /* updates made */
     int32_t memory; /* so many updates after a gradient its moments no longer move anything */
     OptimizerState *states;
     int count;
 
-    int tapes;
+    int pieces;
     OptimizerItem *items;
     int item_count;
     double scale; /* of the gradients, by clipping */
@@ -117,12 +115,9 @@ bool nn_late_rows_reserve(OptimizerState *state, int32_t count);
 /* Brings a row, or all of them, to after update `to`. */
 void nn_late_rows_settle(OptimizerState *state, int64_t row, int32_t to);
 void nn_late_rows_settle_all(OptimizerState *state, int32_t to);
-/* Says that the value was updated by the optimizer, and which rows are up to date: `ids`, or all. */
+/* Says that the value was updated by the optimizer, and which rows are up to date: `rows`, or all. */
 void nn_late_rows_updated(OptimizerState *state);
 /* Says that the value is that of a file, whose rows are as the optimizer keeps them. */
 void nn_late_rows_loaded(OptimizerState *state);
-/* Finds the rows that get a gradient from any tape, and where it comes from: ids, sources, rows. False: no
- * memory. */
-bool nn_late_rows_find(OptimizerState *state, TensorArena *arena);
 
 #endif

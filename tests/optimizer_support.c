@@ -106,7 +106,7 @@ static void update(Trial *t, NnOptimizer *optimizer, Tape *tape, int64_t step)
     }
     if (any && tape_ok(tape))
         tape_backward(loss);
-    t->status = nn_optimizer_step(optimizer, &tape, 1);
+    t->status = nn_optimizer_step(optimizer, nn_tape_pieces(&tape, 1));
 }
 
 static void run(Trial *t, Tensor results[TRIAL_PARAMETERS])
@@ -115,7 +115,7 @@ static void run(Trial *t, Tensor results[TRIAL_PARAMETERS])
     NnOptimizerOptions options = options_of(t);
     Tensor rates = member(t, "rates");
     if (reel_status_is_ok(&t->status))
-        t->status = nn_optimizer_new(&optimizer, &t->base, options, NULL);
+        t->status = nn_optimizer_new(&optimizer, &t->base, options);
     Tape *tape = tape_new();
     int64_t steps = rates.shape[0];
     for (int i = 0; i < TRIAL_PARAMETERS && reel_status_is_ok(&t->status); i++) {

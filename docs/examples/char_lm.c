@@ -65,7 +65,7 @@ static ReelStatus train(CharLm *m, NnOptimizer *optimizer, Tape *tape)
         Var loss = var_cross_entropy(logits, target, VAR_REDUCTION_MEAN);
         if (!tape_backward(loss))
             return *tape_status(tape);
-        if (nn_optimizer_step(optimizer, &tape, 1).code != REEL_STATUS_OK)
+        if (nn_optimizer_step(optimizer, nn_tape_pieces(&tape, 1)).code != REEL_STATUS_OK)
             return reel_status_failed("the update failed");
         if (step % 50 == 0)
             printf("step %3d: %.3f bits a character\n", step, var_item(loss) / log(2.0));
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
     char_lm_init(&model);
     ReelStatus status = tape ? nn_module_reset(&model.base, 0) : reel_status_failed("out of memory");
     if (reel_status_is_ok(&status))
-        status = nn_optimizer_new(&optimizer, &model.base, options, NULL);
+        status = nn_optimizer_new(&optimizer, &model.base, options);
     if (reel_status_is_ok(&status))
         status = train(&model, optimizer, tape);
     if (reel_status_is_ok(&status))

@@ -1,5 +1,5 @@
-/* A GRU text classifier with a training loop of its own: gru_classifier [FILE.tsv [EPOCHS]]; see
- * docs/data.md. */
+/* A GRU text classifier with a training loop of its own, on all cores: gru_classifier [FILE.tsv [EPOCHS
+ * [THREADS]]]; see docs/data.md and docs/parallel.md. */
 #include "models/text/dataset.h"
 #include "models/text/loader.h"
 #include "models/training/metrics.h"
@@ -24,51 +24,75 @@ static void classifier_init(Classifier *m, int64_t words, int64_t labels)
     NN_ADD(m, fc, nn_linear_init, 2 * 48, labels);
 }
 
-static Var classifier_forward(Classifier *m, Tape *tape, const Batch *batch)
+/* A batch is cut into so many parts; results depend on it, and not on the threads that execute them. */
+enum { SHARDS = 4 };
+
+typedef struct {
+    Classifier *model;
+    const Batch *batch;
+    Metrics *metrics;
+} Work;
+
+/* The logits [texts, labels] of a shard's texts, and what they should be; called from several threads. */
+static Var forward(const Work *work, Tape *tape, int shard, Tensor *labels)
 {
-    NnSequence text = nn_pack(tape, batch->ids, batch->offsets, batch->size);
-    NnSequence x = nn_embedding_sequence(&m->embedding, text);
-    return nn_linear(&m->fc, nn_gru(&m->gru, x).last); /* [B, labels] */
+    Classifier *m = work->model;
+    int32_t size = work->batch->size, first = size * shard / SHARDS, last = size * (shard + 1) / SHARDS;
+    *labels = tensor_slice(work->batch->labels, 0, first, last, 1);
+    if (first == last)
+        return VAR_NONE;
+    NnSequence text = nn_pack(tape, work->batch->ids, work->batch->offsets + first, last - first);
+    return nn_linear(&m->fc, nn_gru(&m->gru, nn_embedding_sequence(&m->embedding, text)).last);
 }
 
-/* One pass over the training part; *mean is the loss of the average batch. */
-static ReelStatus train(Classifier *m, NnOptimizer *optimizer, Tape *tape, Loader *loader, double *mean)
+/* A shard's part of the mean over the batch. */
+static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
+{
+    const Work *work = context;
+    Tensor labels;
+    Var logits = forward(work, tape, shard, &labels);
+    if (!logits.tape || shards != SHARDS)
+        return VAR_NONE;
+    Var sum = var_bce_with_logits(logits, tape_constant(tape, labels), VAR_NONE, VAR_NONE, VAR_REDUCTION_SUM);
+    return var_scale(sum, 1.0 / (double)tensor_numel(&work->batch->labels), 0.0);
+}
+
+static Tensor logits_of_shard(void *context, Tape *tape, int shard)
+{
+    Tensor labels;
+    return var_value(forward(context, tape, shard, &labels));
+}
+
+static void count_shard(void *context, int shard, Tensor logits)
+{
+    const Work *work = context;
+    int32_t size = work->batch->size, first = size * shard / SHARDS, last = size * (shard + 1) / SHARDS;
+    if (first < last)
+        metrics_add(work->metrics, logits, tensor_slice(work->batch->labels, 0, first, last, 1), 0.0);
+}
+
+/* One pass over the training part, the mean loss to *mean, or with `metrics` over the test part. */
+static ReelStatus pass(Classifier *m, NnParallel *parallel, NnOptimizer *optimizer, Loader *loader,
+                       double *mean, Metrics *metrics)
 {
     Batch batch;
-    *mean = 0;
-    while (loader_next(loader, &batch)) {
-        tape_begin(tape);
-        Var loss = var_bce_with_logits(classifier_forward(m, tape, &batch), tape_constant(tape, batch.labels),
-                                       VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
-        if (!tape_backward(loss))
-            return *tape_status(tape);
-        ReelStatus status = nn_optimizer_step(optimizer, &tape, 1);
-        if (!reel_status_is_ok(&status))
-            return status;
-        *mean += var_item(loss) / (double)loader_num_batches(loader);
+    Work work = {.model = m, .batch = &batch, .metrics = metrics};
+    ReelStatus status = reel_status_ok();
+    double loss;
+    while (reel_status_is_ok(&status) && loader_next(loader, &batch)) {
+        if (metrics) {
+            status = nn_parallel_each(parallel, logits_of_shard, count_shard, &work, SHARDS);
+            continue;
+        }
+        status = nn_parallel_backward(parallel, loss_of_shard, &work, &loss);
+        if (reel_status_is_ok(&status))
+            status = nn_optimizer_step(optimizer, nn_parallel_pieces(parallel));
+        *mean += loss / (double)loader_num_batches(loader);
     }
-    return reel_status_ok();
+    return status;
 }
 
-/* Counts the predictions on the test part, without gradients. */
-static ReelStatus test(Classifier *m, Tape *tape, Loader *loader, Metrics *metrics)
-{
-    Batch batch;
-    metrics_reset(metrics);
-    loader_start_epoch(loader, 0);
-    while (loader_next(loader, &batch)) {
-        tape_begin(tape);
-        bool before = tape_set_grad_enabled(tape, false);
-        Tensor logits = var_value(classifier_forward(m, tape, &batch));
-        tape_set_grad_enabled(tape, before);
-        if (!tape_ok(tape))
-            return *tape_status(tape);
-        metrics_add(metrics, logits, batch.labels, 0.0);
-    }
-    return reel_status_ok();
-}
-
-static ReelStatus run(const Dataset *dataset, int epochs)
+static ReelStatus run(const Dataset *dataset, int epochs, int threads)
 {
     Classifier model;
     Loader training = {0}, testing = {0};
@@ -77,23 +101,28 @@ static ReelStatus run(const Dataset *dataset, int epochs)
     NnOptimizerOptions adam = nn_optimizer_options(NN_ADAM);
     adam.lr = 1e-2;
     LoaderOptions in_batches = {.batch = 16, .shuffle = true};
-    Tape *tape = tape_new();
+    NnParallel *parallel = NULL;
+    NnParallelOptions cores = {.shards = SHARDS, .threads = threads};
     classifier_init(&model, dataset->text.tokenizer.vocab_size, dataset_num_classes(dataset));
     ReelStatus status = nn_module_reset(&model.base, 0);
-    if (reel_status_is_ok(&status) && tape)
-        status = nn_optimizer_new(&optimizer, &model.base, adam, NULL);
+    if (reel_status_is_ok(&status))
+        status = nn_parallel_new(&parallel, &model.base, &cores);
+    if (reel_status_is_ok(&status))
+        status = nn_optimizer_new(&optimizer, &model.base, adam);
     if (reel_status_is_ok(&status))
         status = loader_init(&training, &dataset->train, &in_batches);
     if (reel_status_is_ok(&status))
         status = loader_init(&testing, &dataset->test, &in_batches);
     if (reel_status_is_ok(&status))
         status = metrics_init(&metrics, dataset_num_classes(dataset));
-    double loss;
-    for (int epoch = 0; tape && epoch < epochs && reel_status_is_ok(&status); epoch++) {
+    for (int epoch = 0; epoch < epochs && reel_status_is_ok(&status); epoch++) {
+        double loss = 0;
+        metrics_reset(&metrics);
         loader_start_epoch(&training, epoch);
-        status = train(&model, optimizer, tape, &training, &loss);
+        loader_start_epoch(&testing, 0);
+        status = pass(&model, parallel, optimizer, &training, &loss, NULL);
         if (reel_status_is_ok(&status))
-            status = test(&model, tape, &testing, &metrics);
+            status = pass(&model, parallel, NULL, &testing, NULL, &metrics);
         if (epoch % 5 == 4)
             printf("epoch %2d: loss %.4f, test micro F1 %.3f\n", epoch + 1, loss, metrics_micro(&metrics).f1);
     }
@@ -101,8 +130,8 @@ static ReelStatus run(const Dataset *dataset, int epochs)
     loader_free(&training);
     loader_free(&testing);
     nn_optimizer_free(optimizer);
+    nn_parallel_free(parallel);
     nn_module_free(&model.base);
-    tape_free(tape);
     return status;
 }
 
@@ -111,7 +140,8 @@ int main(int argc, char **argv)
     Dataset *dataset = NULL;
     ReelStatus status = dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
     if (reel_status_is_ok(&status))
-        status = run(dataset, argc > 2 ? atoi(argv[2]) : 15);
+        status =
+            run(dataset, argc > 2 ? atoi(argv[2]) : 15, argc > 3 ? atoi(argv[3]) : tensor_pool_processors());
     if (!reel_status_is_ok(&status))
         fprintf(stderr, "gru_classifier: %s\n", status.message);
     dataset_free(dataset);

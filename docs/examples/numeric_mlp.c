@@ -100,11 +100,11 @@ int main(void)
     if (reel_status_is_ok(&status))
         status = nn_module_reset(&network.base, 0);
     if (reel_status_is_ok(&status))
-        status = nn_optimizer_new(&optimizer, &network.base, adam, NULL);
+        status = nn_optimizer_new(&optimizer, &network.base, adam);
     for (int step = 1; step <= STEPS && reel_status_is_ok(&status); step++) {
         tape_begin(tape);
         bool done = tape_backward(network_loss(&network, tape, xs[0], zs[0]));
-        status = done ? nn_optimizer_step(optimizer, &tape, 1) : *tape_status(tape);
+        status = done ? nn_optimizer_step(optimizer, nn_tape_pieces(&tape, 1)) : *tape_status(tape);
         if (step % 100 == 0)
             printf("step %d: test error %.4f\n", step, var_item(network_loss(&network, tape, xs[1], zs[1])));
     }

@@ -2,32 +2,27 @@
 #include "models/text/tokenizer.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
-#include "tensor/pool.h"
 
 #include <math.h>
 #include <string.h>
 
-/* One shard of a batch: its texts, and what came of them. */
-typedef struct Shard {
-    Tape *tape;
+/* The texts of a batch that one shard has. */
+typedef struct Share {
     int32_t *ids;     /* the texts one after another */
     int32_t *offsets; /* [texts + 1] */
     int32_t *texts;   /* [count]: their places in the batch */
     int32_t count;
-    double loss; /* the sum over this shard's decisions */
-    double forward, backward;
-    ReelStatus status;
-} Shard;
+} Share;
 
 struct Trainer {
     Model *model;
     TrainerOptions options;
+    NnParallel *parallel;
     NnOptimizer *optimizer;
-    TensorPool *pool;
-    Shard *shards;
-    Tape **tapes;   /* of the shards, as the optimizer takes them */
+    Share *shares;  /* [shards] */
     int32_t *order; /* the batch's texts, longest first */
-    int32_t text_capacity, id_capacity;
+    int32_t *first; /* [length_capacity + 2]: of sorting them */
+    int32_t text_capacity, id_capacity, length_capacity;
     TrainerTimes times;
 
     /* Of the call at hand. */
@@ -54,24 +49,18 @@ ReelStatus trainer_new(Trainer **out, Model *model, const TrainerOptions *option
     Trainer *trainer = reel_mem_calloc(1, sizeof *trainer);
     if (!trainer)
         return reel_status_no_memory(sizeof *trainer, "the trainer");
-    size_t count = (size_t)options->shards;
     *trainer = (Trainer){.model = model,
                          .options = *options,
-                         .pool = tensor_pool_new(options->threads),
-                         .shards = reel_mem_calloc(count, sizeof(Shard)),
-                         .tapes = reel_mem_calloc(count, sizeof(Tape *))};
-    ReelStatus status = reel_status_ok();
-    bool complete = trainer->pool && trainer->shards && trainer->tapes;
-    for (size_t i = 0; i < count && complete; i++) {
-        trainer->shards[i].tape = trainer->tapes[i] = tape_new();
-        complete = trainer->tapes[i] != NULL;
-        if (complete)
-            tape_set_check_finite(trainer->tapes[i], options->check_finite);
-    }
-    if (!complete)
-        status = reel_status_failed("out of memory or threads for %d shards", options->shards);
+                         .shares = reel_mem_calloc((size_t)options->shards, sizeof(Share))};
+    NnParallelOptions parallel = {.shards = options->shards,
+                                  .threads = options->threads,
+                                  .seed = options->seed,
+                                  .check_finite = options->check_finite};
+    ReelStatus status = trainer->shares
+                            ? nn_parallel_new(&trainer->parallel, &model->base, &parallel)
+                            : reel_status_no_memory((size_t)options->shards * sizeof(Share), "the trainer");
     if (reel_status_is_ok(&status))
-        status = nn_optimizer_new(&trainer->optimizer, &model->base, options->optimizer, trainer->pool);
+        status = nn_optimizer_new(&trainer->optimizer, &model->base, options->optimizer);
     if (!reel_status_is_ok(&status)) {
         trainer_free(trainer);
         return status;
@@ -85,16 +74,15 @@ void trainer_free(Trainer *trainer)
     if (!trainer)
         return;
     nn_optimizer_free(trainer->optimizer);
-    for (int i = 0; trainer->shards && i < trainer->options.shards; i++) {
-        tape_free(trainer->shards[i].tape);
-        reel_mem_free(trainer->shards[i].ids);
-        reel_mem_free(trainer->shards[i].offsets);
-        reel_mem_free(trainer->shards[i].texts);
+    nn_parallel_free(trainer->parallel);
+    for (int i = 0; trainer->shares && i < trainer->options.shards; i++) {
+        reel_mem_free(trainer->shares[i].ids);
+        reel_mem_free(trainer->shares[i].offsets);
+        reel_mem_free(trainer->shares[i].texts);
     }
-    tensor_pool_free(trainer->pool);
-    reel_mem_free(trainer->shards);
-    reel_mem_free(trainer->tapes);
+    reel_mem_free(trainer->shares);
     reel_mem_free(trainer->order);
+    reel_mem_free(trainer->first);
     reel_mem_free(trainer);
 }
 
@@ -108,10 +96,28 @@ static bool grow_indices(int32_t **array, int32_t count)
     return larger != NULL;
 }
 
-/* Room for a batch in every shard, whatever its share of it. Grows to the largest batch and stays. */
+static int32_t length_of(const Batch *batch, int32_t text)
+{
+    return batch->offsets[text + 1] - batch->offsets[text];
+}
+
+static int32_t longest_of(const Batch *batch)
+{
+    int32_t longest = 0;
+    for (int32_t i = 0; i < batch->size; i++)
+        longest = length_of(batch, i) > longest ? length_of(batch, i) : longest;
+    return longest;
+}
+
+/* Room for a batch in every share, however much it gets. Grows to the largest batch and stays. */
 static bool reserve(Trainer *trainer, const Batch *batch)
 {
-    int32_t texts = trainer->text_capacity, ids = trainer->id_capacity;
+    int32_t texts = trainer->text_capacity, ids = trainer->id_capacity, longest = longest_of(batch);
+    if (longest > trainer->length_capacity || !trainer->first) {
+        if (!grow_indices(&trainer->first, longest + 2))
+            return false;
+        trainer->length_capacity = longest;
+    }
     if (batch->size > texts) {
         texts = batch->size;
         if (!grow_indices(&trainer->order, texts))
@@ -122,9 +128,9 @@ static bool reserve(Trainer *trainer, const Batch *batch)
     if (texts == trainer->text_capacity && ids == trainer->id_capacity)
         return true;
     for (int i = 0; i < trainer->options.shards; i++) {
-        Shard *shard = &trainer->shards[i];
-        if (!grow_indices(&shard->ids, ids) || !grow_indices(&shard->offsets, texts + 1) ||
-            !grow_indices(&shard->texts, texts))
+        Share *share = &trainer->shares[i];
+        if (!grow_indices(&share->ids, ids) || !grow_indices(&share->offsets, texts + 1) ||
+            !grow_indices(&share->texts, texts))
             return false;
     }
     trainer->text_capacity = texts;
@@ -132,22 +138,17 @@ static bool reserve(Trainer *trainer, const Batch *batch)
     return true;
 }
 
-static int32_t length_of(const Batch *batch, int32_t text)
-{
-    return batch->offsets[text + 1] - batch->offsets[text];
-}
-
-/* The texts longest first, equal ones in their order (insertion sort: batches are small and half of the
- * work is done where they repeat). */
+/* The texts longest first, equal ones in their order: a counting sort. */
 static void order_by_length(Trainer *trainer, const Batch *batch)
 {
-    int32_t *order = trainer->order;
-    for (int32_t i = 0; i < batch->size; i++) {
-        int32_t length = length_of(batch, i), at = i;
-        for (; at > 0 && length_of(batch, order[at - 1]) < length; at--)
-            order[at] = order[at - 1];
-        order[at] = i;
-    }
+    int32_t longest = longest_of(batch), *first = trainer->first;
+    memset(first, 0, ((size_t)longest + 2) * sizeof *first);
+    for (int32_t i = 0; i < batch->size; i++)
+        first[longest - length_of(batch, i) + 1]++;
+    for (int32_t l = 0; l <= longest; l++)
+        first[l + 1] += first[l];
+    for (int32_t i = 0; i < batch->size; i++)
+        trainer->order[first[longest - length_of(batch, i)]++] = i;
 }
 
 /* Replaces words by <unk> (Iyyer et al. 2015, section 3.1), drawn for each text of the batch by itself, so
@@ -163,14 +164,14 @@ static void drop_words(const Trainer *trainer, int32_t text, int32_t *ids, int32
             ids[i] = TOKEN_UNK;
 }
 
-static void give(const Trainer *trainer, Shard *shard, const Batch *batch, int32_t text)
+static void give(const Trainer *trainer, Share *share, const Batch *batch, int32_t text)
 {
-    int32_t length = length_of(batch, text), at = shard->offsets[shard->count];
-    memcpy(shard->ids + at, batch->ids + batch->offsets[text], (size_t)length * sizeof *shard->ids);
+    int32_t length = length_of(batch, text), at = share->offsets[share->count];
+    memcpy(share->ids + at, batch->ids + batch->offsets[text], (size_t)length * sizeof *share->ids);
     if (trainer->training && trainer->options.word_dropout > 0)
-        drop_words(trainer, text, shard->ids + at, length);
-    shard->texts[shard->count++] = text;
-    shard->offsets[shard->count] = at + length;
+        drop_words(trainer, text, share->ids + at, length);
+    share->texts[share->count++] = text;
+    share->offsets[share->count] = at + length;
 }
 
 /* Deals the texts out by length, there and back again, so that the shards have the same to do. */
@@ -178,25 +179,25 @@ static void deal(Trainer *trainer, const Batch *batch)
 {
     int count = trainer->options.shards;
     for (int i = 0; i < count; i++) {
-        trainer->shards[i].count = 0;
-        trainer->shards[i].offsets[0] = 0;
+        trainer->shares[i].count = 0;
+        trainer->shares[i].offsets[0] = 0;
     }
     order_by_length(trainer, batch);
     for (int32_t i = 0; i < batch->size; i++) {
         int round = i / count, place = i % count;
-        give(trainer, &trainer->shards[round % 2 ? count - 1 - place : place], batch, trainer->order[i]);
+        give(trainer, &trainer->shares[round % 2 ? count - 1 - place : place], batch, trainer->order[i]);
     }
 }
 
 /* ---- Running a shard ---- */
 
 /* The rows of the batch's labels that belong to the shard: [texts, K]. */
-static Tensor shard_labels(Trainer *trainer, const Shard *shard)
+static Tensor share_labels(const Trainer *trainer, const Share *share, Tape *tape)
 {
     Tensor all = trainer->batch->labels;
-    Tensor labels = tensor_new(tape_arena(shard->tape), TENSOR_F32, TENSOR_SHAPE(shard->count, all.shape[1]));
-    for (int32_t i = 0; tensor_is_valid(labels) && i < shard->count; i++)
-        tensor_copy_into(tensor_select(labels, 0, i), tensor_select(all, 0, shard->texts[i]));
+    Tensor labels = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(share->count, all.shape[1]));
+    for (int32_t i = 0; tensor_is_valid(labels) && i < share->count; i++)
+        tensor_copy_into(tensor_select(labels, 0, i), tensor_select(all, 0, share->texts[i]));
     return labels;
 }
 
@@ -205,87 +206,82 @@ static Var constant_or_none(Tape *tape, Tensor value)
     return tensor_is_valid(value) ? tape_constant(tape, value) : VAR_NONE;
 }
 
-static void train_shard(Trainer *trainer, Shard *shard, Var logits, double started)
+static Var forward(const Trainer *trainer, const Share *share, Tape *tape, NnSequence *text, Var *attention)
 {
-    Tape *tape = shard->tape;
+    *text = nn_pack(tape, share->ids, share->offsets, share->count);
+    return model_forward(trainer->model, *text, attention);
+}
+
+static Var loss_of_shard(void *context, Tape *tape, int index, int count)
+{
+    const Trainer *trainer = context;
     const TrainerOptions *options = &trainer->options;
-    Var target = tape_constant(tape, shard_labels(trainer, shard));
+    const Share *share = &trainer->shares[index];
+    (void)count;
+    if (share->count == 0)
+        return VAR_NONE;
+    NnSequence text;
+    Var logits = forward(trainer, share, tape, &text, NULL);
+    Var target = tape_constant(tape, share_labels(trainer, share, tape));
     Var sum = var_bce_with_logits(logits, target, constant_or_none(tape, options->pos_weight),
                                   constant_or_none(tape, options->weight), VAR_REDUCTION_SUM);
+    nn_parallel_report(trainer->parallel, index, var_item(sum));
     double labels = options->labels > 0 ? options->labels : (double)trainer->batch->labels.shape[1];
-    Var loss = var_scale(sum, 1.0 / ((double)trainer->batch->size * labels), 0.0);
-    double middle = reel_clock_seconds();
-    tape_backward(loss);
-    shard->loss = var_item(sum);
-    shard->forward = middle - started;
-    shard->backward = reel_clock_seconds() - middle;
+    return var_scale(sum, 1.0 / ((double)trainer->batch->size * labels), 0.0);
 }
 
-static void give_predictions(Trainer *trainer, Shard *shard, NnSequence text, Var logits, Var attention)
+/* The logits of a shard's texts, [texts, K], and behind them the weights of its ids, where these are wanted.
+ */
+static Tensor predict_shard(void *context, Tape *tape, int index)
 {
-    Tensor values = var_value(logits);
-    for (int32_t i = 0; tensor_is_valid(values) && i < shard->count; i++)
-        tensor_copy_into(tensor_select(trainer->logits, 0, shard->texts[i]), tensor_select(values, 0, i));
-    if (!trainer->attention || !attention.tape)
-        return;
-    Tensor weights = var_value(nn_unpack(nn_with_rows(text, attention)));
-    for (int32_t i = 0; tensor_is_valid(weights) && i < shard->count; i++) {
-        int32_t length = shard->offsets[i + 1] - shard->offsets[i];
-        memcpy(trainer->attention + trainer->batch->offsets[shard->texts[i]],
-               tensor_f32(weights) + shard->offsets[i], (size_t)length * sizeof(float));
-    }
-}
-
-static void run_shard(void *context, int index)
-{
-    Trainer *trainer = context;
-    Shard *shard = &trainer->shards[index];
-    Tape *tape = shard->tape;
-    double started = reel_clock_seconds();
-    tape_begin(tape);
-    tape_set_grad_enabled(tape, trainer->training);
-    shard->status = reel_status_ok();
-    shard->loss = shard->forward = shard->backward = 0;
-    if (shard->count == 0)
-        return;
-    uint64_t step = (uint64_t)nn_optimizer_steps(trainer->optimizer);
-    tape_set_random(tape, tensor_random_new(trainer->options.seed ^ tensor_random_stream("dropout"),
-                                            step * (uint64_t)trainer->options.shards + (uint64_t)index));
-    NnSequence text = nn_pack(tape, shard->ids, shard->offsets, shard->count);
+    const Trainer *trainer = context;
+    const Share *share = &trainer->shares[index];
+    if (share->count == 0)
+        return tensor_invalid();
+    NnSequence text;
     Var attention = VAR_NONE;
-    Var logits = model_forward(trainer->model, text, trainer->attention ? &attention : NULL);
-    if (trainer->training)
-        train_shard(trainer, shard, logits, started);
-    else
-        give_predictions(trainer, shard, text, logits, attention);
-    shard->status = *tape_status(tape);
+    Tensor logits = tensor_contiguous(
+        tape_arena(tape),
+        var_value(forward(trainer, share, tape, &text, trainer->attention ? &attention : NULL)));
+    if (!attention.tape || !tensor_is_valid(logits))
+        return logits;
+    Tensor weights = var_value(nn_unpack(nn_with_rows(text, attention)));
+    int64_t scores = tensor_numel(&logits), ids = share->offsets[share->count];
+    Tensor both = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(scores + ids));
+    if (!tensor_is_valid(weights) || !tensor_is_valid(both))
+        return tensor_invalid();
+    memcpy(tensor_f32(both), tensor_f32(logits), (size_t)scores * sizeof(float));
+    memcpy(tensor_f32(both) + scores, tensor_f32(weights), (size_t)ids * sizeof(float));
+    return both;
 }
 
-static ReelStatus run_all(Trainer *trainer, const Batch *batch, bool training)
+static void take_predictions(void *context, int index, Tensor result)
+{
+    const Trainer *trainer = context;
+    const Share *share = &trainer->shares[index];
+    int64_t labels = trainer->logits.shape[1], scores = share->count * labels;
+    for (int32_t i = 0; tensor_is_valid(result) && i < share->count; i++)
+        tensor_copy_into(tensor_select(trainer->logits, 0, share->texts[i]),
+                         tensor_from(tensor_f32(result) + i * labels, TENSOR_F32, TENSOR_SHAPE(labels)));
+    if (!tensor_is_valid(result) || tensor_numel(&result) == scores)
+        return;
+    for (int32_t i = 0; i < share->count; i++)
+        memcpy(trainer->attention + trainer->batch->offsets[share->texts[i]],
+               tensor_f32(result) + scores + share->offsets[i],
+               (size_t)(share->offsets[i + 1] - share->offsets[i]) * sizeof(float));
+}
+
+/* Gives each shard its texts. */
+static ReelStatus begin_batch(Trainer *trainer, const Batch *batch, bool training)
 {
     if (batch->size < 1)
         return reel_status_failed("a batch must have at least one text");
     if (!reserve(trainer, batch))
         return reel_status_failed("out of memory for a batch of %d texts", batch->size);
-    double started = reel_clock_seconds();
     trainer->batch = batch;
     trainer->training = training;
     deal(trainer, batch);
     nn_module_train(&trainer->model->base, training);
-    if (!nn_module_prepare(&trainer->model->base))
-        return reel_status_failed("out of memory for packed weights");
-    double prepared = reel_clock_seconds() - started;
-    tensor_pool_run(trainer->pool, run_shard, trainer, trainer->options.shards);
-    trainer->times = (TrainerTimes){.prepare = prepared};
-    for (int i = 0; i < trainer->options.shards; i++) {
-        const Shard *shard = &trainer->shards[i];
-        if (!reel_status_is_ok(&shard->status))
-            return shard->status;
-        if (shard->forward > trainer->times.forward)
-            trainer->times.forward = shard->forward;
-        if (shard->backward > trainer->times.backward)
-            trainer->times.backward = shard->backward;
-    }
     return reel_status_ok();
 }
 
@@ -303,18 +299,22 @@ ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss)
                                   batch->size, (long long)trainer->model->config.labels);
     nn_optimizer_set_lr(trainer->optimizer,
                         nn_schedule_lr(&trainer->options.schedule, nn_optimizer_steps(trainer->optimizer)));
-    trainer->attention = NULL;
-    ReelStatus status = run_all(trainer, batch, true);
+    double sum = 0;
+    ReelStatus status = begin_batch(trainer, batch, true);
+    double dealt = reel_clock_seconds() - started;
+    nn_parallel_set_step(trainer->parallel, nn_optimizer_steps(trainer->optimizer));
+    if (reel_status_is_ok(&status))
+        status = nn_parallel_backward(trainer->parallel, loss_of_shard, trainer, &sum);
     if (!reel_status_is_ok(&status))
         return status;
     double middle = reel_clock_seconds();
-    int used = trainer->options.shards < batch->size ? trainer->options.shards : batch->size;
-    double sum = 0;
-    for (int i = 0; i < used; i++)
-        sum += trainer->shards[i].loss;
-    status = nn_optimizer_step(trainer->optimizer, trainer->tapes, used);
-    trainer->times.optimizer = reel_clock_seconds() - middle;
-    trainer->times.step = reel_clock_seconds() - started;
+    NnParallelTimes times = nn_parallel_times(trainer->parallel);
+    status = nn_optimizer_step(trainer->optimizer, nn_parallel_pieces(trainer->parallel));
+    trainer->times = (TrainerTimes){.prepare = dealt + times.prepare,
+                                    .forward = times.forward,
+                                    .backward = times.backward,
+                                    .optimizer = reel_clock_seconds() - middle,
+                                    .step = reel_clock_seconds() - started};
     bool overflowed = !reel_status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
                       !isfinite(nn_optimizer_norm(trainer->optimizer));
     *loss = overflowed ? NAN : sum / ((double)batch->size * (double)batch->labels.shape[1]);
@@ -328,7 +328,10 @@ ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, 
                                   batch->size, (long long)trainer->model->config.labels);
     trainer->logits = logits;
     trainer->attention = attention;
-    return run_all(trainer, batch, false);
+    ReelStatus status = begin_batch(trainer, batch, false);
+    return reel_status_is_ok(&status) ? nn_parallel_each(trainer->parallel, predict_shard, take_predictions,
+                                                         trainer, trainer->options.shards)
+                                      : status;
 }
 
 NnOptimizer *trainer_optimizer(Trainer *trainer)
@@ -348,8 +351,5 @@ TrainerTimes trainer_times(const Trainer *trainer)
 
 size_t trainer_tape_bytes(const Trainer *trainer)
 {
-    size_t bytes = 0;
-    for (int i = 0; i < trainer->options.shards; i++)
-        bytes += tape_peak_bytes(trainer->tapes[i]);
-    return bytes;
+    return nn_parallel_tape_bytes(trainer->parallel);
 }

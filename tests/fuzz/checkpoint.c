@@ -59,7 +59,7 @@ static void read_state(const TensorNpz *npz, Model *model, int32_t labels)
     bool fine = reel_status_is_ok(&status);
     require(!strchr(status.message, '\n'));
     if (fine && model) {
-        status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM), NULL);
+        status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM));
         require(reel_status_is_ok(&status));
         status = training_state_restore(npz, &state, optimizer);
         require(!strchr(status.message, '\n'));

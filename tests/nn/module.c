@@ -171,7 +171,7 @@ START_TEST(a_copied_module_is_refused_wherever_it_is_used)
     ck_assert_failed(nn_parameter_write(&copy.fc.bias, m.fc.bias.core.value), REEL_STATUS_USAGE,
                      "was copied");
     NnOptimizer *optimizer;
-    ck_assert_failed(nn_optimizer_new(&optimizer, &copy.base, nn_optimizer_options(NN_SGD), NULL),
+    ck_assert_failed(nn_optimizer_new(&optimizer, &copy.base, nn_optimizer_options(NN_SGD)),
                      REEL_STATUS_USAGE, "was copied");
     check_forward_refused(&copy);
     nn_module_train(&copy.base, false);
@@ -384,7 +384,7 @@ START_TEST(tied_weights_are_one_parameter_with_two_names)
     NnOptimizer *optimizer;
     NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
     options.lr = 1;
-    ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
+    ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options));
     Tape *tape = tape_new();
     tape_begin(tape);
     int32_t id = 2;
@@ -392,7 +392,7 @@ START_TEST(tied_weights_are_one_parameter_with_two_names)
     Var logits = nn_linear(&m.decoder, row);
     ck_assert(tape_backward(var_sum(logits, TENSOR_AXES_ALL, false)));
     Tensor before = nn_parameter_read(&m.embedding.weight, tape_arena(tape));
-    ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+    ck_assert_ok(nn_optimizer_step(optimizer, nn_tape_pieces(&tape, 1)));
     Tensor after = nn_parameter_read(&m.decoder.weight, tape_arena(tape));
     for (int64_t i = 0; i < 5; i++) /* d sum_i w_i w_2 / d w_k = w_2 + [k = 2] sum_i w_i, and once */
         for (int64_t j = 0; j < 3; j++) {
@@ -449,13 +449,13 @@ START_TEST(a_parameter_of_no_axes_is_one_number)
         options.weight_decay = 0;
         options.clip_norm = 100;
         NnOptimizer *optimizer;
-        ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options, NULL));
+        ck_assert_ok(nn_optimizer_new(&optimizer, &m.base, options));
         ck_assert_ok(nn_parameter_write(&m.p, tensor_from((float[]){2}, TENSOR_F32, 0, NULL)));
         Tape *tape = tape_new();
         tape_begin(tape);
         Var t = nn_var(&m.p, tape);
         ck_assert(tape_backward(var_mul(t, t)));
-        ck_assert_ok(nn_optimizer_step(optimizer, &tape, 1));
+        ck_assert_ok(nn_optimizer_step(optimizer, nn_tape_pieces(&tape, 1)));
         ck_assert_double_eq_tol(tensor_item(m.p.core.value), kind == NN_SGD ? 1.6 : 1.9, 1e-6);
         nn_optimizer_free(optimizer);
         tape_free(tape);

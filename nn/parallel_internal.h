@@ -1,0 +1,60 @@
+/* What the parts of nn/parallel.h share. */
+#ifndef REEL_NN_PARALLEL_INTERNAL_H
+#define REEL_NN_PARALLEL_INTERNAL_H
+
+#include "nn/parallel.h"
+#include "nn/sum_internal.h"
+
+/* A gradient that has outlived its tape: it is waiting for more to be added. */
+typedef struct KeptGradient {
+    Tensor dense;             /* invalid: not needed yet */
+    bool has_dense, has_rows; /* at most one of them */
+    int32_t *ids;             /* [count] */
+    char *rows;               /* [count] rows as the parameter's */
+    int64_t count;
+    size_t id_capacity, row_capacity;
+    int32_t *slots; /* by id: its place among `ids`, if that points back */
+} KeptGradient;
+
+/* Adds a gradient (contiguous) of a parameter with this value. False: no memory. */
+bool kept_add(KeptGradient *kept, const TapeGradient *gradient, Tensor value);
+/* Whether anything has been added. */
+static inline bool kept_any(const KeptGradient *kept)
+{
+    return kept->has_dense || kept->has_rows;
+}
+/* What has been added. */
+TapeGradient kept_view(const KeptGradient *kept, Tensor value);
+/* Forgets it; the memory stays. */
+void kept_clear(KeptGradient *kept);
+void kept_free(KeptGradient *kept);
+
+typedef struct Shard {
+    Tape *tape;
+    TapeGradient *fresh; /* [parameters]: of the last step, in its memory */
+    KeptGradient *kept;  /* [parameters]: of those before that no update has read */
+    double value;        /* what the loss's function has come to */
+    double forward, backward;
+    ReelStatus status;
+} Shard;
+
+struct NnParallel {
+    NnModule *module;
+    NnParallelOptions options;
+    TensorPool *pool;
+    Shard *shards;            /* [options.shards] */
+    NnParameter **parameters; /* [parameter_count], by address */
+    int parameter_count;
+    int64_t step;
+    TensorArena arena; /* of the update */
+    NnParallelTimes times;
+
+    /* Of the call at hand. */
+    NnShardLoss *loss;
+    NnShardTask *task;
+    void *context;
+    Tensor *results; /* [options.shards] */
+    int first_task;
+};
+
+#endif
