@@ -91,6 +91,16 @@ void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data,
         fail(snapshot, reel_status_no_memory(size, name));
 }
 
+void nn_snapshot_json(NnSnapshot *snapshot, const char *name, ReelJsonWriter *json)
+{
+    const char *text = reel_json_finish(json);
+    if (text)
+        nn_snapshot_bytes(snapshot, name, text, json->size);
+    else
+        fail(snapshot, reel_status_no_memory(json->size, name));
+    reel_json_free(json);
+}
+
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
 {
     ReelStatus status = nn_module_status(module);

@@ -13,6 +13,7 @@
 #define REEL_NN_STATE_DICT_H
 
 #include "nn/module.h"
+#include "tensor/storage/json_writer.h"
 #include "tensor/storage/npz.h"
 
 REEL_BEGIN_DECLS
@@ -58,6 +59,8 @@ void nn_snapshot_clear(NnSnapshot *snapshot);
 /* Adds a copy of an array or of text. */
 void nn_snapshot_tensor(NnSnapshot *snapshot, const char *name, Tensor tensor);
 void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data, size_t size);
+/* Adds the writer's text and frees the writer. */
+void nn_snapshot_json(NnSnapshot *snapshot, const char *name, ReelJsonWriter *json);
 /* Adds all parameters of a module, brought up to date, in state_dict order. */
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
 /* Adds a member of a file as it is there, array or not. */

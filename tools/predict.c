@@ -43,10 +43,8 @@ static ReelStatus prepare(PredictRun *run)
     run->logits = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);
     if (!run->limits || !run->ranking || !run->logits)
         return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
-    for (int32_t i = 0; i < run->labels; i++) {
-        double threshold = predict_threshold(run, i);
-        run->limits[i] = (float)log(threshold / (1 - threshold));
-    }
+    for (int32_t i = 0; i < run->labels; i++)
+        run->limits[i] = (float)predict_threshold(run, i);
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
                   !(terminal && strcmp(terminal, "dumb") == 0);
     run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);

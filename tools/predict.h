@@ -55,7 +55,7 @@ void predict_free_models(PredictRun *run);
 /* run->logits of at most PREDICT_TEXTS texts; of several models the mean. The
  * first one keeps its attention where asked to. Errors: no memory, a model that answers NaN. */
 ReelStatus predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
-/* The probability above which label k is predicted: of several models' thresholds the mean, of log-odds. */
+/* The logit above which label k is predicted: of several models' thresholds the mean. */
 double predict_threshold(const PredictRun *run, int32_t k);
 
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */

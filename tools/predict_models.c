@@ -95,14 +95,14 @@ double predict_threshold(const PredictRun *run, int32_t k)
 {
     double sum = 0;
     if (!isnan(run->settings->threshold))
-        return run->settings->threshold;
+        return threshold_log_odds(run->settings->threshold);
+    const double most = threshold_log_odds(1 - 1e-7); /* one that decides by itself leaves no mean */
     for (int i = 0; i < run->models; i++) {
-        const float *own = run->checkpoints[i]->thresholds;
-        double threshold = own ? (double)own[k] : 0.5;
+        const double *own = run->checkpoints[i]->thresholds;
+        double threshold = own ? own[k] : 0;
         if (run->models == 1)
             return threshold;
-        threshold = fmin(fmax(threshold, 1e-7), 1 - 1e-7); /* one that decides by itself leaves no mean */
-        sum += log(threshold / (1 - threshold));
+        sum += fmin(fmax(threshold, -most), most);
     }
-    return threshold_probability(sum / run->models);
+    return sum / run->models;
 }

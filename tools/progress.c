@@ -50,32 +50,19 @@ static void begin_model(Progress *progress, const RunProgress *at)
     memset(progress->sums, 0, sizeof progress->sums);
     memset(progress->counts, 0, sizeof progress->counts);
     progress->model = at->model;
-    progress->epoch = 0;
     progress->last_epoch = 0;
     progress->began = reel_clock_seconds();
     progress->drawn = progress->live ? 0 : progress->began;
 }
 
-/* at->loss is the mean of the epoch so far: the batch's own comes from the difference of sums. */
 static void note_batch(Progress *progress, const RunProgress *at)
 {
-    if (progress->epoch != at->epoch) {
-        progress->epoch = at->epoch;
-        progress->sum_before = 0;
-        progress->batch_before = 0;
-    }
-    int64_t batches = at->batch - progress->batch_before;
-    if (batches < 1)
-        return;
-    double sum = at->loss * (double)at->batch;
     int64_t done = (at->epoch - 1) * at->batches + at->batch - 1, all = at->epochs * at->batches;
     int64_t cell = all > 0 ? done * PROGRESS_CELLS / all : 0;
     if (cell >= 0 && cell < PROGRESS_CELLS) {
-        progress->sums[cell] += (sum - progress->sum_before) / (double)batches;
+        progress->sums[cell] += at->batch_loss;
         progress->counts[cell]++;
     }
-    progress->sum_before = sum;
-    progress->batch_before = at->batch;
 }
 
 static void note_epoch(Progress *progress, const RunEpoch *epoch)

@@ -26,9 +26,6 @@ typedef struct Progress {
     const char *model;
     double sums[PROGRESS_CELLS]; /* of the loss of the batches that fall into each cell */
     int counts[PROGRESS_CELLS];
-    double sum_before; /* of this epoch's loss, to tell a batch's loss from the mean */
-    int64_t batch_before;
-    int epoch;
     double best_f1, last_loss;
     int best_epoch, last_epoch;
     double drawn, began;

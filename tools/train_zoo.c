@@ -1,13 +1,11 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
 #include "models/training/checkpoint.h"
-#include "tools/report/report.h"
-#include "tools/report/report_data.h"
-#include "models/training/results.h"
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/program.h"
 #include "tools/progress.h"
+#include "tools/report/report.h"
 #include "tools/run_folder.h"
 
 #include <errno.h>
@@ -86,21 +84,21 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
            "best F1*", "epoch", "last F1", "micro F1", "seconds", "peak MB");
     for (int i = 0; i < count; i++) {
         const RunResult *r = &results[i];
-        const RunEpoch *last = r->count ? &r->epochs[r->count - 1] : NULL;
         printf("%-16s ", r->name);
         if (several_seeds)
             printf("%5llu ", (unsigned long long)r->seed);
         printf("%11lld %8.4f %6d %8.4f %9.4f %9.1f %8.0f%s\n", (long long)r->params, r->best_f1,
-               r->best_epoch, last ? last->test_f1 : 0.0, last ? last->test_micro_f1 : 0.0, r->seconds,
-               r->peak_rss_mb, r->interrupted ? "  (interrupted)" : "");
+               r->best_epoch, r->last_f1, r->last_micro_f1, r->seconds, r->peak_rss_mb,
+               r->interrupted ? "  (interrupted)" : "");
     }
     for (int i = 0; i < count; i++) {
         const Selection *chosen = &results[i].selected;
         if (chosen->epoch)
             printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
                    "part (95 %% interval %.4f to %.4f)\n",
-                   results[i].name, chosen->epoch, threshold_probability(chosen->threshold), chosen->valid_f1,
-                   chosen->tuned_f1, chosen->tuned_interval.low, chosen->tuned_interval.high);
+                   results[i].name, chosen->epoch, threshold_probability(chosen->tuned.threshold),
+                   chosen->tuned.valid_f1, chosen->tuned.macro_f1, chosen->tuned.interval.low,
+                   chosen->tuned.interval.high);
     }
     for (int i = 0; i < count; i++)
         if (results[i].rate < 1)
@@ -178,35 +176,40 @@ typedef struct Zoo {
     RunOptions options;
     RunWatcher watcher;
     Progress progress;
-    ReportRun report;   /* what report.json is to hold */
+    ReportRun report;   /* with results.json in it */
     RunResult *results; /* [done], the seeds of a model one after another */
     int done;
-    Ensemble ensemble; /* of all that is done; members 0: none */
 } Zoo;
 
-/* After each model: results.json, report.json and the page made from them. */
+/* FOLDER/NAME of the run. */
+static ReelStatus path_of(const Zoo *zoo, const char *name, char path[PATH_MAX])
+{
+    return snprintf(path, PATH_MAX, "%s/%s", zoo->settings->out, name) < PATH_MAX
+               ? reel_status_ok()
+               : reel_status_failed("%.200s: the path is too long; choose a shorter one", zoo->settings->out);
+}
+
+/* results.json, after each model. */
 static ReelStatus write_results(Zoo *zoo)
 {
-    const ZooSettings *s = zoo->settings;
     char path[PATH_MAX];
-    Results all = {.data = s->data,
-                   .dataset = zoo->dataset,
-                   .seed = s->seed,
-                   .threads = s->threads,
-                   .shards = zoo->options.trainer.shards,
-                   .batch = s->batch,
-                   .lr = s->lr,
-                   .notebook = s->notebook,
-                   .models = zoo->results,
-                   .count = zoo->done,
-                   .ensemble = zoo->ensemble.members ? &zoo->ensemble : NULL};
-    snprintf(path, sizeof path, "%s/results.json", s->out);
-    ReelStatus status = results_write(&all, path);
-    snprintf(path, sizeof path, "%s/report.json", s->out);
+    Results *results = &zoo->report.results;
+    ReelStatus status = results_set_runs(results, zoo->results, zoo->done, &zoo->report.arena);
     if (reel_status_is_ok(&status))
-        status = report_data_write(&zoo->report, path);
-    snprintf(path, sizeof path, "%s/report.html", s->out);
-    return reel_status_is_ok(&status) ? report_write(&s->out, 1, path) : status;
+        status = path_of(zoo, "results.json", path);
+    return reel_status_is_ok(&status) ? results_write(results, path) : status;
+}
+
+/* report.json, and the page made from it and from the results; at the end. */
+static ReelStatus write_report(Zoo *zoo)
+{
+    char path[PATH_MAX];
+    ReelStatus status = path_of(zoo, "report.json", path);
+    if (reel_status_is_ok(&status))
+        status = report_save(&zoo->report, path);
+    if (reel_status_is_ok(&status))
+        status = path_of(zoo, "report.html", path);
+    return reel_status_is_ok(&status) ? report_write(&zoo->report, 1, path) : status;
 }
 
 /* Room for the learning rate's way down. */
@@ -236,12 +239,13 @@ static ReelStatus choose(Zoo *zoo, const ModelKind *kind, RunOptions options, Ru
 }
 
 /* Trains a model; with --refit twice. */
-static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options, Model **model)
+static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options)
 {
     RunResult chosen = {0}, *result = &zoo->results[zoo->done];
     ReelStatus status = zoo->choice ? choose(zoo, kind, *options, &chosen) : reel_status_ok();
     if (!reel_status_is_ok(&status) || chosen.interrupted) {
         *result = chosen; /* nothing to report but that it was interrupted */
+        model_predictions_free(&result->test);
         return status;
     }
     if (zoo->choice) {
@@ -255,7 +259,7 @@ static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *optio
         options->rate = chosen.rate;
     }
     set_schedule(options, zoo->dataset);
-    status = run_model(result, model, kind, zoo->dataset, options, &zoo->watcher);
+    status = run_model(result, NULL, kind, zoo->dataset, options, &zoo->watcher);
     options->selected = NULL;
     result->seconds += chosen.seconds;
     if (reel_status_is_ok(&status) && zoo->choice) { /* for the ensemble */
@@ -273,7 +277,6 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
     const ZooSettings *s = zoo->settings;
     char folder[PATH_MAX], name[32];
     RunOptions options = zoo->options;
-    Model *model = NULL;
     ReelStatus status = reel_status_ok();
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
@@ -282,14 +285,14 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
         options.files.folder = folder;
     }
     if (reel_status_is_ok(&status))
-        status = train_model(zoo, kind, &options, &model);
+        status = train_model(zoo, kind, &options);
     progress_clear(&zoo->progress);
     if (!reel_status_is_ok(&status))
         return status;
-    zoo->done++;
-    if (seed == 0 && model)
-        status = report_data_add(&zoo->report, model, zoo->dataset, &options);
-    model_free(model);
+    RunResult *result = &zoo->results[zoo->done++];
+    if (seed == 0 && result->test.logits)
+        status = report_add(&zoo->report, kind, zoo->dataset, result);
+    model_predictions_free(&result->test);
     return reel_status_is_ok(&status) ? write_results(zoo) : status;
 }
 
@@ -297,13 +300,14 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
 static ReelStatus add_ensemble(Zoo *zoo)
 {
     const Dataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
+    Ensemble *ensemble = &zoo->report.results.ensemble;
     ReelStatus status =
-        ensemble_find(&zoo->ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
+        ensemble_find(ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
     if (!reel_status_is_ok(&status))
         return status;
-    if (zoo->ensemble.members < zoo->done)
+    if (ensemble->members < zoo->done)
         program_warn("%d of %d models were trained by an earlier process; the ensemble is of the rest",
-                     zoo->done - zoo->ensemble.members, zoo->done);
+                     zoo->done - ensemble->members, zoo->done);
     return write_results(zoo);
 }
 
@@ -311,16 +315,16 @@ static void print_outcome(const Zoo *zoo, bool fine)
 {
     const ZooSettings *s = zoo->settings;
     print_table(zoo->results, zoo->done, s->seeds > 1);
-    const Ensemble *e = &zoo->ensemble;
+    const Ensemble *e = &zoo->report.results.ensemble;
     if (e->members)
         printf(
             "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
             "interval %.4f to %.4f)\n",
-            e->members, threshold_probability(e->threshold), e->valid_f1, e->tuned_f1, e->interval.low,
-            e->interval.high);
+            e->members, threshold_probability(e->tuned.threshold), e->tuned.valid_f1, e->tuned.macro_f1,
+            e->tuned.interval.low, e->tuned.interval.high);
     if (s->seeds > 1 && fine) {
         printf("\n");
-        report_print(&s->out, 1);
+        report_print(&zoo->report, 1);
     }
     if (interrupted && fine)
         printf("interrupted: ended after the batch in hand; go on with: %s --resume %s\n", program_name(),
@@ -338,40 +342,63 @@ static ReelStatus train_all(const ZooSettings *s, const ModelKind **kinds, int c
         return reel_status_no_memory(runs * sizeof *zoo.results, "the results");
     progress_init(&zoo.progress, s->quiet);
     zoo.watcher = (RunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
-    ReelStatus status = report_data_begin(&zoo.report, dataset);
+    ReelStatus status = report_begin(&zoo.report, s->out, dataset);
+    Results *results = &zoo.report.results;
+    results->data = s->data;
+    results->seed = (int64_t)s->seed;
+    results->threads = s->threads;
+    results->shards = run->trainer.shards;
+    results->batch = s->batch;
+    results->lr = s->lr;
+    results->notebook = s->notebook;
     for (int i = 0; i < count * s->seeds && !interrupted && reel_status_is_ok(&status); i++)
         status = train_one(&zoo, kinds[i / s->seeds], i % s->seeds);
     if (zoo.done == 0 && interrupted && reel_status_is_ok(&status))
         printf("interrupted: before the first batch; go on with: %s --resume %s\n", program_name(), s->out);
     if (s->ensemble && !interrupted && reel_status_is_ok(&status))
         status = add_ensemble(&zoo);
-    if (zoo.done > 0)
+    if (zoo.done > 0) { /* of what there is, also after an error */
+        ReelStatus written = write_report(&zoo);
+        status = reel_status_is_ok(&status) ? written : status;
         print_outcome(&zoo, reel_status_is_ok(&status));
+    }
     for (int i = 0; i < zoo.done; i++)
         run_result_free(&zoo.results[i]);
     reel_mem_free(zoo.results);
-    report_run_free(&zoo.report);
+    report_free(&zoo.report, 1);
     return status;
 }
 
 /* ---- Comparing finished runs ---- */
 
-static ReelStatus compare(const ZooSettings *s, const char *const *folders, int count)
+static ReelStatus compare_runs(const ReportRun *runs, int count, const char *out)
 {
     char path[PATH_MAX];
-    const char *out = s->out ? s->out : "runs/compare";
-    if (count < 1)
-        return reel_status_usage("--compare: name the folders of the runs");
-    ReelStatus status = report_print(folders, count);
+    ReelStatus status = report_print(runs, count);
     if (!reel_status_is_ok(&status))
         return status;
     if (snprintf(path, sizeof path, "%s/report.html", out) >= (int)sizeof path)
         return reel_status_failed("%.200s: the path is too long; choose a shorter one", out);
     status = run_folder_make(out);
     if (reel_status_is_ok(&status))
-        status = report_write(folders, count, path);
+        status = report_write(runs, count, path);
     if (reel_status_is_ok(&status))
         printf("report: %s\n", path);
+    return status;
+}
+
+static ReelStatus compare(const ZooSettings *s, const char *const *folders, int count)
+{
+    if (count < 1)
+        return reel_status_usage("--compare: name the folders of the runs");
+    ReportRun *runs = reel_mem_calloc((size_t)count, sizeof *runs);
+    if (!runs)
+        return reel_status_no_memory((size_t)count * sizeof *runs, "the runs");
+    ReelStatus status = report_read(runs, folders, count);
+    if (reel_status_is_ok(&status))
+        status = compare_runs(runs, count, s->out ? s->out : "runs/compare");
+    report_free(runs, count);
+    reel_mem_free(runs);
     return status;
 }
 

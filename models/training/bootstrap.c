@@ -1,4 +1,5 @@
 #include "models/training/bootstrap.h"
+#include "models/training/metrics.h"
 #include "tensor/mem.h"
 #include "tensor/random.h"
 
@@ -69,22 +70,23 @@ ReelStatus bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double
 }
 
 /* Macro F1 on the texts as they are, or (random is not NULL) on as many, drawn with replacement.
- * counts [K, 2]: hits, predicted + true. */
-static double macro_f1(const Bootstrap *b, TensorRandom *random, int64_t *counts)
+ */
+static double macro_f1(const Bootstrap *b, TensorRandom *random, LabelCounts *counts)
 {
     double sum = 0;
-    memset(counts, 0, 2 * (size_t)b->labels * sizeof *counts);
+    memset(counts, 0, (size_t)b->labels * sizeof *counts);
     for (int64_t i = 0; i < b->texts; i++) {
         int64_t text = random ? (int64_t)tensor_random_below(random, (uint32_t)b->texts) : i;
         for (size_t at = text ? b->ends[text - 1] : 0; at < b->ends[text]; at++) {
-            int64_t *count = counts + 2 * (size_t)(b->decisions[at] >> FLAG_BITS);
+            LabelCounts *count = &counts[b->decisions[at] >> FLAG_BITS];
             uint32_t is_true = b->decisions[at] & IS_TRUE, predicted = (b->decisions[at] & IS_PREDICTED) / 2;
-            count[0] += is_true & predicted;
-            count[1] += is_true + predicted;
+            count->hits += is_true & predicted;
+            count->predicted += predicted;
+            count->support += is_true;
         }
     }
     for (int32_t k = 0; k < b->labels; k++)
-        sum += counts[2 * k + 1] ? 2.0 * (double)counts[2 * k] / (double)counts[2 * k + 1] : 0.0;
+        sum += metrics_f1(counts[k]);
     return sum / b->labels;
 }
 
@@ -115,11 +117,11 @@ ReelStatus bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Int
     if (b->texts < 1 || b->texts > INT32_MAX || rounds < 1)
         return reel_status_failed("a bootstrap needs texts and rounds, not %lld and %d", (long long)b->texts,
                                   rounds);
-    size_t bytes = (size_t)rounds * sizeof(double) + 2 * (size_t)b->labels * sizeof(int64_t);
+    size_t bytes = (size_t)rounds * sizeof(double) + (size_t)b->labels * sizeof(LabelCounts);
     double *found = reel_mem_alloc(bytes);
     if (!found)
         return reel_status_no_memory(bytes, "the bootstrap");
-    int64_t *counts = (int64_t *)(found + rounds);
+    LabelCounts *counts = (LabelCounts *)(found + rounds);
     TensorRandom random = tensor_random_new(seed, tensor_random_stream("bootstrap"));
     for (int i = 0; i < rounds; i++)
         found[i] = macro_f1(b, &random, counts);

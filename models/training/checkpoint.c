@@ -1,5 +1,6 @@
 #include "models/training/checkpoint.h"
 #include "models/training/run_settings.h"
+#include "models/training/threshold.h"
 
 #include "tensor/storage/json_reader.h"
 #include "tensor/storage/json_writer.h"
@@ -12,7 +13,9 @@
 #define CONFIG     "reel/config.json"
 #define THRESHOLDS "reel/thresholds"
 
-enum { FORMAT = 1, MOST_LAYERS = 1000 };
+/* What stands as "format": thresholds are probabilities in the first, logits in the second, which is written
+ * where there are any. */
+enum { FORMAT = 1, FORMAT_OF_LOGITS = 2, MOST_LAYERS = 1000 };
 
 static bool is_known(const char *name)
 {
@@ -25,11 +28,12 @@ static bool is_known(const char *name)
 
 /* ---- Writing ---- */
 
-static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipeline *text, bool notebook)
+static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipeline *text, bool notebook,
+                       bool thresholds)
 {
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
-    reel_json_integer(&json, "format", FORMAT);
+    reel_json_integer(&json, "format", thresholds ? FORMAT_OF_LOGITS : FORMAT);
     reel_json_string(&json, "model", model->kind->name);
     reel_json_integer(&json, "vocabulary", model->config.vocabulary);
     reel_json_integer(&json, "labels", model->config.labels);
@@ -39,24 +43,19 @@ static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipe
     reel_json_string(&json, "reading", notebook ? "after-padding" : "last-token");
     model_pipeline_write_fields(text, &json);
     reel_json_end_object(&json);
-    const char *bytes = reel_json_finish(&json);
-    if (bytes)
-        nn_snapshot_bytes(snapshot, CONFIG, bytes, json.size);
-    else if (reel_status_is_ok(&snapshot->status))
-        snapshot->status = reel_status_no_memory(json.size, CONFIG);
-    reel_json_free(&json);
+    nn_snapshot_json(snapshot, CONFIG, &json);
 }
 
 void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                         const float *thresholds)
+                         const double *thresholds)
 {
     nn_snapshot_parameters(snapshot, &model->base);
-    add_config(snapshot, model, text, notebook);
+    add_config(snapshot, model, text, notebook, thresholds != NULL);
     model_pipeline_snapshot(text, snapshot);
     if (thresholds)
         nn_snapshot_tensor(
             snapshot, THRESHOLDS,
-            tensor_from((void *)(uintptr_t)thresholds, TENSOR_F32, TENSOR_SHAPE(text->labels.count)));
+            tensor_from((void *)(uintptr_t)thresholds, TENSOR_F64, TENSOR_SHAPE(text->labels.count)));
 }
 
 ReelStatus checkpoint_save(const char *path, const Checkpoint *c, TensorNpzOptions options)
@@ -88,6 +87,7 @@ typedef struct Reader {
     Checkpoint *checkpoint;
     const ModelKind *kind;
     ModelConfig config;
+    int64_t format;
 } Reader;
 
 /* Reads a string that must be one of two; *second tells which. */
@@ -116,7 +116,7 @@ static bool read_field(Reader *reader, ReelJsonReader *json)
     int64_t value = 0;
     bool ok;
     if (reel_json_reader_is(json, "format"))
-        return reel_json_reader_int_in(json, 1, FORMAT, &value);
+        return reel_json_reader_int_in(json, FORMAT, FORMAT_OF_LOGITS, &reader->format);
     if (reel_json_reader_is(json, "model"))
         return read_kind(reader, json);
     if (reel_json_reader_is(json, "vocabulary"))
@@ -174,14 +174,17 @@ static ReelStatus read_thresholds(Reader *reader)
     ReelStatus status = tensor_npz_read_tensor(reader->npz, member, reader->arena, &t);
     if (!reel_status_is_ok(&status))
         return status;
-    if (t.dtype != TENSOR_F32 || t.ndim != 1 || t.shape[0] != c->text.labels.count)
-        return reel_status_failed("%s: %s is not one float32 for each of the %d labels",
+    if ((t.dtype != TENSOR_F32 && t.dtype != TENSOR_F64) || t.ndim != 1 || t.shape[0] != c->text.labels.count)
+        return reel_status_failed("%s: %s is not one number for each of the %d labels",
                                   tensor_npz_path(reader->npz), THRESHOLDS, c->text.labels.count);
-    size_t bytes = (size_t)c->text.labels.count * sizeof(float);
+    size_t bytes = (size_t)c->text.labels.count * sizeof *c->thresholds;
     c->thresholds = reel_mem_alloc(bytes);
     if (!c->thresholds)
         return reel_status_no_memory(bytes, THRESHOLDS);
-    memcpy(c->thresholds, t.data, bytes);
+    for (int32_t k = 0; k < c->text.labels.count; k++) {
+        double threshold = tensor_get(&t, (int64_t[]){k});
+        c->thresholds[k] = reader->format < FORMAT_OF_LOGITS ? threshold_log_odds(threshold) : threshold;
+    }
     return status;
 }
 

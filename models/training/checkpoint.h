@@ -15,7 +15,7 @@ typedef struct Checkpoint {
     Model *model;
     ModelPipeline text;
     bool notebook;      /* texts are padded, and the state after the padding is read */
-    float *thresholds;  /* [K] probabilities; NULL: 0.5 for all */
+    double *thresholds; /* [K] logits; NULL: 0 for all */
     NnSnapshot unknown; /* members that Reel does not know; they are written again */
 } Checkpoint;
 
@@ -28,7 +28,7 @@ void checkpoint_free(Checkpoint *checkpoint);
 
 /* Adds a model with its text to a file to be; thresholds [K], or NULL. */
 void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                         const float *thresholds);
+                         const double *thresholds);
 /* Adds the members of a file that are named "reel/..." and that Reel does not know. */
 void checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
 /* Writes a checkpoint's model, text and thresholds at once. */

@@ -1,5 +1,4 @@
 #include "models/training/ensemble.h"
-#include "models/training/threshold.h"
 #include "tensor/mem.h"
 
 /* Adds logits, times `share`. */
@@ -37,22 +36,12 @@ ReelStatus ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, c
             add_logits(sums, runs[i].selected.valid_logits, nv, 1.0 / members);
             add_logits(sums + nv, runs[i].selected.test_logits, nt, 1.0 / members);
         }
-    TensorArena arena = {0};
-    Tensor scores = tensor_from(sums, TENSOR_F32, TENSOR_SHAPE(valid->count, labels)),
-           truth = dataset_part_label_matrix(&arena, valid);
-    Ensemble found = {.members = members};
-    ReelStatus status = tensor_is_valid(truth)
-                            ? threshold_global(scores, truth, &found.threshold, &found.valid_f1)
-                            : reel_status_no_memory(0, "the labels of the validation part");
+    Ensemble found = {.members = members, .tuned.valid_f1 = -1};
+    ReelStatus status = thresholds_tune(&found.tuned, thresholds, sums, valid, strength);
     if (reel_status_is_ok(&status))
-        status = threshold_per_label(scores, truth, found.threshold, strength, thresholds);
-    if (reel_status_is_ok(&status))
-        status = thresholds_test(tensor_from(sums + nv, TENSOR_F32, TENSOR_SHAPE(tested->count, labels)),
-                                 dataset_part_label_matrix(&arena, tested), thresholds, &found.tuned_f1,
-                                 &found.tuned_micro_f1, &found.interval);
+        status = thresholds_test(&found.tuned, thresholds, sums + nv, tested);
     if (reel_status_is_ok(&status))
         *ensemble = found;
-    tensor_arena_free(&arena);
     reel_mem_free(thresholds);
     reel_mem_free(sums);
     return status;

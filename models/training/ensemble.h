@@ -12,10 +12,7 @@ REEL_BEGIN_DECLS
 /* What an ensemble came to. All zeros: there is none. */
 typedef struct Ensemble {
     int members;
-    double valid_f1;                 /* macro F1 on the validation part at the one best threshold */
-    double threshold;                /* that threshold, of logits */
-    double tuned_f1, tuned_micro_f1; /* on the test part with it, or with each label's */
-    Interval interval;               /* 95 % of tuned_f1 over other test texts */
+    ModelTuned tuned;
 } Ensemble;
 
 /* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part;

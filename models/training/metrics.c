@@ -60,17 +60,17 @@ static double ratio(int64_t part, int64_t whole)
     return whole > 0 ? (double)part / (double)whole : 0.0;
 }
 
-static Scores scores_of(LabelCounts counts)
+Scores metrics_of(LabelCounts counts)
 {
     return (Scores){.precision = ratio(counts.hits, counts.predicted),
                     .recall = ratio(counts.hits, counts.support),
-                    .f1 = ratio(2 * counts.hits, counts.predicted + counts.support),
+                    .f1 = metrics_f1(counts),
                     .support = counts.support};
 }
 
 Scores metrics_label(const Metrics *metrics, int32_t k)
 {
-    return scores_of(metrics->labels[k]);
+    return metrics_of(metrics->labels[k]);
 }
 
 Scores metrics_micro(const Metrics *metrics)
@@ -81,7 +81,7 @@ Scores metrics_micro(const Metrics *metrics)
         sum.predicted += metrics->labels[k].predicted;
         sum.support += metrics->labels[k].support;
     }
-    return scores_of(sum);
+    return metrics_of(sum);
 }
 
 Scores metrics_macro(const Metrics *metrics)

@@ -17,6 +17,13 @@ typedef struct LabelCounts {
     int64_t support;   /* true */
 } LabelCounts;
 
+/* 2 hits / (predicted + support); 0 where that divides by zero. */
+static inline double metrics_f1(LabelCounts counts)
+{
+    int64_t whole = counts.predicted + counts.support;
+    return whole > 0 ? 2.0 * (double)counts.hits / (double)whole : 0.0;
+}
+
 /* Counts over batches, so that nothing of the size of the data is kept. */
 typedef struct Metrics {
     int32_t num_labels; /* K */
@@ -25,7 +32,7 @@ typedef struct Metrics {
 } Metrics;
 
 /* With zero_division=0: what would divide by zero is 0.
- *   precision = hits / predicted, recall = hits / support, F1 = 2 hits / (predicted + support) */
+ *   precision = hits / predicted, recall = hits / support */
 typedef struct Scores {
     double precision, recall, f1;
     int64_t support;
@@ -42,6 +49,8 @@ bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold
 /* The same with a threshold for each label, [K]. */
 bool metrics_add_each(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds);
 
+/* Of one label. */
+Scores metrics_of(LabelCounts counts);
 /* Of label k. */
 Scores metrics_label(const Metrics *metrics, int32_t k);
 /* Over all decisions together: f1_score(average='micro', zero_division=0). */

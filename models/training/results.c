@@ -1,46 +1,111 @@
 #include "models/training/results.h"
-#include "tensor/storage/json_writer.h"
-#include "models/training/spread.h"
 #include "models/training/threshold.h"
-#include "tensor/storage/atomic_file.h"
+#include "tensor/mem.h"
+#include "tensor/storage/text_file.h"
 
+#include <math.h>
 #include <string.h>
 
-/* What one run came to; inside the model for its first seed, and in "seeds" for each. */
-static void write_run(ReelJsonWriter *json, const RunResult *run)
+/* 2: thresholds are logits. Files without a number have probabilities. */
+enum { FORMAT = 2 };
+
+/* ---- The table ---- */
+
+/* clang-format off */
+REEL_JSON_TABLE(epoch_shape, RunEpoch,
+    REEL_JSON_NAMED(RunEpoch, "epoch",         epoch,         INT),
+    REEL_JSON_NAMED(RunEpoch, "train_loss",    train_loss,    NUMBER),
+    REEL_JSON_NAMED(RunEpoch, "test_f1",       test_f1,       NUMBER),
+    REEL_JSON_NAMED(RunEpoch, "test_micro_f1", test_micro_f1, NUMBER),
+    REEL_JSON_NAMED(RunEpoch, "seconds",       seconds,       NUMBER));
+
+REEL_JSON_TABLE(tuned_shape, ModelTuned,
+    REEL_JSON_NAMED(ModelTuned, "valid_f1",       valid_f1,      NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "threshold",      threshold,     NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "tuned_f1",       macro_f1,      NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "tuned_micro_f1", micro_f1,      NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "tuned_f1_low",   interval.low,  NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "tuned_f1_high",  interval.high, NUMBER));
+
+REEL_JSON_TABLE(selection_shape, Selection,
+    REEL_JSON_NAMED(Selection, "selected_epoch", epoch, INT),
+    REEL_JSON_PART(Selection,  NULL,             tuned, REEL_JSON_ALWAYS, &tuned_shape));
+
+static const ReelJsonField run_fields[] = {
+    REEL_JSON_NAMED(RunResult, "best_f1",       best_f1,       NUMBER),
+    REEL_JSON_NAMED(RunResult, "best_epoch",    best_epoch,    INT),
+    REEL_JSON_NAMED(RunResult, "last_f1",       last_f1,       NUMBER),
+    REEL_JSON_NAMED(RunResult, "last_micro_f1", last_micro_f1, NUMBER),
+    REEL_JSON_PART(RunResult,  NULL,            selected,      offsetof(RunResult, selected.epoch), &selection_shape),
+    REEL_JSON_NAMED(RunResult, "seconds",       seconds,       NUMBER),
+    REEL_JSON_NAMED(RunResult, "peak_rss_mb",   peak_rss_mb,   NUMBER),
+    REEL_JSON_NAMED(RunResult, "interrupted",   interrupted,   BOOL),
+    REEL_JSON_NAMED(RunResult, "rate",          rate,          NUMBER),
+    REEL_JSON_LIST(RunResult, epochs, count, &epoch_shape)};
+const ReelJsonShape MODEL_RUN_SHAPE = REEL_JSON_SHAPE(RunResult, run_fields);
+
+REEL_JSON_TABLE(seed_shape, RunResult,
+    REEL_JSON_NAMED(RunResult, "seed", seed, INTEGER),
+    {NULL, JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE});
+
+REEL_JSON_TABLE(tuned_spread_shape, Spread,
+    REEL_JSON_NAMED(Spread, "tuned_f1_mean", mean, NUMBER),
+    REEL_JSON_NAMED(Spread, "tuned_f1_sd",   sd,   NUMBER));
+
+REEL_JSON_TABLE(model_shape, ModelResult,
+    REEL_JSON_NAMED(ModelResult, "name",                     name,                     TEXT),
+    REEL_JSON_NAMED(ModelResult, "params",                   params,                   INTEGER),
+    REEL_JSON_NAMED(ModelResult, "params_without_embedding", params_without_embedding, INTEGER),
+    REEL_JSON_PART(ModelResult,  NULL,                       first,                    REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE),
+    REEL_JSON_NAMED(ModelResult, "best_f1_mean",             best.mean,                NUMBER),
+    REEL_JSON_NAMED(ModelResult, "best_f1_sd",               best.sd,                  NUMBER),
+    REEL_JSON_NAMED(ModelResult, "last_f1_mean",             last.mean,                NUMBER),
+    REEL_JSON_NAMED(ModelResult, "last_f1_sd",               last.sd,                  NUMBER),
+    REEL_JSON_PART(ModelResult,  NULL,                       tuned,                    offsetof(ModelResult, tuned.n), &tuned_spread_shape),
+    REEL_JSON_LIST(ModelResult, seeds, num_seeds, &seed_shape));
+
+REEL_JSON_TABLE(ensemble_shape, Ensemble,
+    REEL_JSON_NAMED(Ensemble, "members", members, INT),
+    REEL_JSON_PART(Ensemble,  NULL,      tuned,   REEL_JSON_ALWAYS, &tuned_shape));
+
+REEL_JSON_TABLE(results_shape, Results,
+    REEL_JSON_NAMED(Results, "format",     format,     INT),
+    REEL_JSON_NAMED(Results, "data",       data,       TEXT),
+    REEL_JSON_NAMED(Results, "data_hash",  data_hash,  TEXT),
+    REEL_JSON_NAMED(Results, "rows",       rows,       INTEGER),
+    REEL_JSON_NAMED(Results, "train",      train,      INTEGER),
+    REEL_JSON_NAMED(Results, "valid",      valid,      INTEGER),
+    REEL_JSON_NAMED(Results, "test",       test,       INTEGER),
+    REEL_JSON_NAMED(Results, "labels",     labels,     INTEGER),
+    REEL_JSON_NAMED(Results, "vocab",      vocab,      INTEGER),
+    REEL_JSON_NAMED(Results, "max_len",    max_len,    INTEGER),
+    REEL_JSON_NAMED(Results, "seed",       seed,       INTEGER),
+    REEL_JSON_NAMED(Results, "threads",    threads,    INTEGER),
+    REEL_JSON_NAMED(Results, "shards",     shards,     INTEGER),
+    REEL_JSON_NAMED(Results, "batch",      batch,      INTEGER),
+    REEL_JSON_NAMED(Results, "lr",         lr,         NUMBER),
+    REEL_JSON_NAMED(Results, "notebook",   notebook,   BOOL),
+    REEL_JSON_NAMED(Results, "best_f1_is", best_f1_is, TEXT),
+    REEL_JSON_LIST(Results, models, num_models, &model_shape),
+    REEL_JSON_PART(Results,  "ensemble",   ensemble,   offsetof(Results, ensemble.members), &ensemble_shape));
+/* clang-format on */
+
+/* ---- From runs ---- */
+
+void results_set_dataset(Results *results, const Dataset *dataset)
 {
-    const RunEpoch *last = run->count ? &run->epochs[run->count - 1] : NULL;
-    reel_json_number(json, "best_f1", run->best_f1);
-    reel_json_integer(json, "best_epoch", run->best_epoch);
-    reel_json_number(json, "last_f1", last ? last->test_f1 : 0);
-    reel_json_number(json, "last_micro_f1", last ? last->test_micro_f1 : 0);
-    if (run->selected.epoch) {
-        reel_json_integer(json, "selected_epoch", run->selected.epoch);
-        reel_json_number(json, "valid_f1", run->selected.valid_f1);
-        reel_json_number(json, "threshold", threshold_probability(run->selected.threshold));
-        reel_json_number(json, "tuned_f1", run->selected.tuned_f1);
-        reel_json_number(json, "tuned_micro_f1", run->selected.tuned_micro_f1);
-        reel_json_number(json, "tuned_f1_low", run->selected.tuned_interval.low);
-        reel_json_number(json, "tuned_f1_high", run->selected.tuned_interval.high);
-    }
-    reel_json_number(json, "seconds", run->seconds);
-    reel_json_number(json, "peak_rss_mb", run->peak_rss_mb);
-    reel_json_bool(json, "interrupted", run->interrupted);
-    reel_json_number(json, "rate", run->rate);
-    reel_json_begin_array(json, "epochs");
-    for (int i = 0; i < run->count; i++) {
-        reel_json_begin_object(json, NULL);
-        reel_json_integer(json, "epoch", run->epochs[i].epoch);
-        reel_json_number(json, "train_loss", run->epochs[i].train_loss);
-        reel_json_number(json, "test_f1", run->epochs[i].test_f1);
-        reel_json_number(json, "test_micro_f1", run->epochs[i].test_micro_f1);
-        reel_json_number(json, "seconds", run->epochs[i].seconds);
-        reel_json_end_object(json);
-    }
-    reel_json_end_array(json);
+    results->data_hash = dataset->text.data_hash;
+    results->rows = dataset_rows(dataset);
+    results->train = dataset->train.count;
+    results->valid = dataset->valid.count;
+    results->test = dataset->test.count;
+    results->labels = dataset_num_classes(dataset);
+    results->vocab = dataset->text.tokenizer.vocab_size;
+    results->max_len = dataset->text.max_len;
 }
 
-int results_seeds(const RunResult *runs, int count)
+/* How many of the runs, from the first on, are seeds of one model: the same name, and rising seeds. */
+static int seeds_of_one(const RunResult *runs, int count)
 {
     int seeds = 1;
     while (seeds < count && strcmp(runs[seeds].name, runs[0].name) == 0 &&
@@ -49,96 +114,96 @@ int results_seeds(const RunResult *runs, int count)
     return seeds;
 }
 
-/* Mean and spread of the homework's F1 and of the last epoch's. */
-static void write_spread(ReelJsonWriter *json, const RunResult *runs, int seeds)
+/* Mean and spread of a figure over the seeds that finished an epoch and, where asked for, chose one. */
+static Spread over_seeds(const ModelResult *model, size_t offset, bool chosen)
 {
-    double best[RESULTS_MAX_SEEDS], last[RESULTS_MAX_SEEDS], tuned[RESULTS_MAX_SEEDS];
-    int n = 0, chosen = 0;
-    for (int i = 0; i < seeds && i < RESULTS_MAX_SEEDS; i++)
-        if (runs[i].count > 0) {
-            if (runs[i].selected.epoch)
-                tuned[chosen++] = runs[i].selected.tuned_f1;
-            best[n] = runs[i].best_f1;
-            last[n++] = runs[i].epochs[runs[i].count - 1].test_f1;
-        }
-    Spread of_best = spread_of(best, n), of_last = spread_of(last, n);
-    reel_json_number(json, "best_f1_mean", of_best.mean);
-    reel_json_number(json, "best_f1_sd", of_best.sd);
-    reel_json_number(json, "last_f1_mean", of_last.mean);
-    reel_json_number(json, "last_f1_sd", of_last.sd);
-    if (chosen > 0) {
-        reel_json_number(json, "tuned_f1_mean", spread_of(tuned, chosen).mean);
-        reel_json_number(json, "tuned_f1_sd", spread_of(tuned, chosen).sd);
+    double values[RESULTS_MAX_SEEDS];
+    int n = 0;
+    for (int s = 0; s < model->num_seeds && n < RESULTS_MAX_SEEDS; s++) {
+        const RunResult *seed = &model->seeds[s];
+        double value = *(const double *)((const char *)seed + offset);
+        if (seed->count > 0 && (!chosen || seed->selected.epoch > 0) && isfinite(value))
+            values[n++] = value;
     }
+    return spread_of(values, n);
 }
 
-/* One model with all its seeds. */
-static void write_model(ReelJsonWriter *json, const RunResult *runs, int seeds)
+/* What follows from the seeds. */
+static void sum_up(ModelResult *model)
 {
-    reel_json_begin_object(json, NULL);
-    reel_json_string(json, "name", runs->name);
-    reel_json_integer(json, "params", runs->params);
-    reel_json_integer(json, "params_without_embedding", runs->params_without_embedding);
-    write_run(json, runs);
-    write_spread(json, runs, seeds);
-    reel_json_begin_array(json, "seeds");
-    for (int i = 0; i < seeds; i++) {
-        reel_json_begin_object(json, NULL);
-        reel_json_integer(json, "seed", (int64_t)runs[i].seed);
-        write_run(json, &runs[i]);
-        reel_json_end_object(json);
-    }
-    reel_json_end_array(json);
-    reel_json_end_object(json);
+    model->first = model->seeds[0];
+    model->best = over_seeds(model, offsetof(RunResult, best_f1), false);
+    model->last = over_seeds(model, offsetof(RunResult, last_f1), false);
+    model->micro = over_seeds(model, offsetof(RunResult, last_micro_f1), false);
+    model->tuned = over_seeds(model, offsetof(RunResult, selected.tuned.macro_f1), true);
 }
 
-static void write_ensemble(ReelJsonWriter *json, const Ensemble *ensemble)
+ReelStatus results_set_runs(Results *results, RunResult *runs, int count, TensorArena *arena)
 {
-    reel_json_begin_object(json, "ensemble");
-    reel_json_integer(json, "members", ensemble->members);
-    reel_json_number(json, "valid_f1", ensemble->valid_f1);
-    reel_json_number(json, "threshold", threshold_probability(ensemble->threshold));
-    reel_json_number(json, "tuned_f1", ensemble->tuned_f1);
-    reel_json_number(json, "tuned_micro_f1", ensemble->tuned_micro_f1);
-    reel_json_number(json, "tuned_f1_low", ensemble->interval.low);
-    reel_json_number(json, "tuned_f1_high", ensemble->interval.high);
-    reel_json_end_object(json);
+    results->num_models = 0;
+    results->models = tensor_arena_calloc(arena, (size_t)count * sizeof *results->models);
+    if (!results->models)
+        return reel_status_no_memory((size_t)count * sizeof *results->models, "the results");
+    for (int i = 0, seeds; i < count; i += seeds) {
+        ModelResult *model = &results->models[results->num_models++];
+        seeds = seeds_of_one(runs + i, count - i);
+        *model = (ModelResult){.name = runs[i].name,
+                               .params = runs[i].params,
+                               .params_without_embedding = runs[i].params_without_embedding,
+                               .seeds = runs + i,
+                               .num_seeds = seeds};
+        sum_up(model);
+    }
+    return reel_status_ok();
 }
+
+/* ---- The file ---- */
 
 ReelStatus results_write(const Results *results, const char *path)
 {
     ReelJsonWriter json = {0};
-    const Dataset *dataset = results->dataset;
-    reel_json_begin_object(&json, NULL);
-    reel_json_string(&json, "data", results->data);
-    reel_json_string(&json, "data_hash", dataset->text.data_hash);
-    reel_json_integer(&json, "rows", dataset_rows(dataset));
-    reel_json_integer(&json, "train", dataset->train.count);
-    reel_json_integer(&json, "valid", dataset->valid.count);
-    reel_json_integer(&json, "test", dataset->test.count);
-    reel_json_integer(&json, "labels", dataset_num_classes(dataset));
-    reel_json_integer(&json, "vocab", dataset->text.tokenizer.vocab_size);
-    reel_json_integer(&json, "max_len", dataset->text.max_len);
-    reel_json_integer(&json, "seed", (int64_t)results->seed);
-    reel_json_integer(&json, "threads", results->threads);
-    reel_json_integer(&json, "shards", results->shards);
-    reel_json_integer(&json, "batch", results->batch);
-    reel_json_number(&json, "lr", results->lr);
-    reel_json_bool(&json, "notebook", results->notebook);
-    reel_json_string(&json, "best_f1_is",
-                     "the maximum over epochs of macro F1 on the test part, as in the homework");
-    reel_json_begin_array(&json, "models");
-    for (int i = 0, seeds; i < results->count; i += seeds) {
-        seeds = results_seeds(results->models + i, results->count - i);
-        write_model(&json, &results->models[i], seeds);
+    Results all = *results;
+    all.format = FORMAT;
+    all.best_f1_is = "the maximum over epochs of macro F1 on the test part, as in the homework";
+    reel_json_write_fields(&json, NULL, &results_shape, &all);
+    return reel_json_save(&json, path);
+}
+
+static void to_logit(double *threshold)
+{
+    *threshold = threshold_log_odds(*threshold);
+}
+
+static ReelStatus complete(Results *results, const char *path)
+{
+    if (results->num_models < 1)
+        return reel_status_failed("%s: no models in it; is it the results.json of a training run?", path);
+    for (int i = 0; i < results->num_models; i++) {
+        ModelResult *model = &results->models[i];
+        if (!model->name)
+            return reel_status_failed("%s: model %d has no name", path, i + 1);
+        if (model->num_seeds < 1) {
+            model->first.seed = (uint64_t)results->seed;
+            model->seeds = &model->first;
+            model->num_seeds = 1;
+        }
+        for (int s = 0; s < model->num_seeds && results->format < FORMAT; s++)
+            to_logit(&model->seeds[s].selected.tuned.threshold);
+        sum_up(model);
     }
-    reel_json_end_array(&json);
-    if (results->ensemble)
-        write_ensemble(&json, results->ensemble);
-    reel_json_end_object(&json);
-    const char *text = reel_json_finish(&json);
-    ReelStatus status =
-        text ? reel_atomic_file_put(path, text, json.size) : reel_status_no_memory(json.size, path);
-    reel_json_free(&json);
-    return status;
+    if (results->format < FORMAT)
+        to_logit(&results->ensemble.tuned.threshold);
+    return reel_status_ok();
+}
+
+ReelStatus results_read(Results *results, const char *path, TensorArena *arena)
+{
+    char *text = NULL;
+    size_t size = 0;
+    *results = (Results){0};
+    ReelStatus status = reel_text_file_read(path, &text, &size);
+    if (reel_status_is_ok(&status))
+        status = reel_json_read_fields(text, size, path, &results_shape, results, arena);
+    reel_mem_free(text);
+    return reel_status_is_ok(&status) ? complete(results, path) : status;
 }

@@ -1,30 +1,58 @@
-/* results.json: what a run of the zoo came to. The names in it are a contract. */
+/* What training came to: one table of fields, from which the files are written and read: results.json (whose
+ * names are a contract), and in a checkpoint reel/training.json. */
 #ifndef REEL_MODELS_RESULTS_H
 #define REEL_MODELS_RESULTS_H
 
 #include "models/training/ensemble.h"
 #include "models/training/run.h"
+#include "models/training/spread.h"
+#include "tensor/storage/json_fields.h"
 
 REEL_BEGIN_DECLS
 
-typedef struct Results {
-    const char *data; /* the path that was given */
-    const Dataset *dataset;
-    uint64_t seed; /* the first */
-    int threads, shards, batch;
-    double lr;
-    bool notebook;
-    const RunResult *models; /* [count]: the seeds of one model one after another */
-    int count;
-    const Ensemble *ensemble; /* of all of them, or NULL */
-} Results;
+/* One run of one model from one seed: the members of RunResult that are kept in files. */
+extern const ReelJsonShape MODEL_RUN_SHAPE;
 
 enum { RESULTS_MAX_SEEDS = 64 };
 
-/* How many of the runs, from the first on, are seeds of one model: the same name, and rising seeds. */
-int results_seeds(const RunResult *runs, int count);
-/* Writes `path` atomically. */
+/* A model with all its seeds. */
+typedef struct ModelResult {
+    const char *name;
+    int64_t params, params_without_embedding;
+    RunResult first;  /* seeds[0] */
+    RunResult *seeds; /* [num_seeds], one or more */
+    int num_seeds;
+    Spread best, last, micro; /* of F1, over the seeds that finished an epoch */
+    Spread tuned;             /* over those of them with a validation part */
+} ModelResult;
+
+/* results.json. */
+typedef struct Results {
+    int format;
+    const char *data;      /* the path that was given */
+    const char *data_hash; /* NULL: not known */
+    int64_t rows, train, valid, test, labels, vocab, max_len;
+    int64_t seed; /* the first */
+    int64_t threads, shards, batch;
+    double lr;
+    bool notebook;
+    const char *best_f1_is;
+    ModelResult *models; /* [num_models] */
+    int num_models;
+    Ensemble ensemble; /* of all of them; members 0: none */
+} Results;
+
+/* The facts about the data. */
+void results_set_dataset(Results *results, const Dataset *dataset);
+/* Groups runs, in which the seeds of one model follow one another, rising, as models; the runs are borrowed.
+ * An error: no memory. */
+ReelStatus results_set_runs(Results *results, RunResult *runs, int count, TensorArena *arena);
+
+/* Writes `path`, whole or not at all. */
 ReelStatus results_write(const Results *results, const char *path);
+/* Reads what this version or an earlier one wrote; strings and lists go to the arena. Errors: no such file,
+ * no JSON, no models in it, no memory. */
+ReelStatus results_read(Results *results, const char *path, TensorArena *arena);
 
 REEL_END_DECLS
 

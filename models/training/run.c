@@ -55,55 +55,34 @@ void run_result_free(RunResult *result)
 {
     reel_mem_free(result->epochs);
     metrics_free(&result->metrics);
+    model_predictions_free(&result->test);
     selection_free(&result->selected);
     result->epochs = NULL;
 }
 
-/* ---- Evaluation ---- */
+/* ---- What the model says of a part ---- */
 
-/* *finite: all logits are. */
-static ReelStatus evaluate_batches(Trainer *trainer, Loader *loader, Metrics *metrics, float *logits,
-                                   bool *finite)
+static ReelStatus predict(Run *run, ModelPredictions *predictions, const DatasetPart *part, bool attends,
+                          Metrics *metrics)
 {
-    Batch batch;
-    loader_start_epoch(loader, 0);
-    metrics_reset(metrics);
-    while (loader_next(loader, &batch)) {
-        Tensor scores = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch.size, metrics->num_labels));
-        ReelStatus status = trainer_predict(trainer, &batch, scores, NULL);
-        if (!reel_status_is_ok(&status))
-            return status;
-        *finite = tensor_is_finite(scores);
-        if (!*finite)
-            return reel_status_failed("the logits are not numbers; lower --lr, or find the op with "
-                                      "--check-finite");
-        metrics_add(metrics, scores, batch.labels, 0.0);
-    }
-    return reel_status_ok();
+    bool pad = run->options->notebook;
+    return model_predict_part(predictions, run->trainer, part, pad ? run->options->batch : 256, pad, attends,
+                              metrics);
 }
 
-static ReelStatus evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics,
-                           bool *finite)
+/* What the report and the counts are made from. */
+static ReelStatus predict_test(Run *run)
 {
-    Loader loader;
-    LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
-    ReelStatus status = loader_init(&loader, part, &options);
+    RunResult *result = run->result;
+    const DatasetPart *part = &run->dataset->test;
+    ReelStatus status = predict(run, &result->test, part, run->kind->has_attention, &result->metrics);
     if (!reel_status_is_ok(&status))
         return status;
-    size_t bytes = (size_t)batch * (size_t)part->num_classes * sizeof(float);
-    float *logits = reel_mem_alloc(bytes);
-    *finite = true;
-    status = logits ? evaluate_batches(trainer, &loader, metrics, logits, finite)
-                    : reel_status_no_memory(bytes, "the predictions of a batch");
-    reel_mem_free(logits);
-    loader_free(&loader);
-    return status;
-}
-
-ReelStatus run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics)
-{
-    bool finite = true;
-    return evaluate(trainer, part, batch, pad, metrics, &finite);
+    run->diverged = !tensor_is_finite(
+        tensor_from(result->test.logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes)));
+    return run->diverged ? reel_status_failed("the logits are not numbers; lower --lr, or find the op with "
+                                              "--check-finite")
+                         : reel_status_ok();
 }
 
 /* ---- Training ---- */
@@ -137,12 +116,12 @@ static void report(Run *run, RunProgress *progress)
 }
 
 /* One update with its bookkeeping. */
-static ReelStatus train_batch(Run *run, const Batch *batch)
+static ReelStatus train_batch(Run *run, const Batch *batch, double *loss)
 {
     TrainingState *at = &run->at;
-    double loss = 0;
-    ReelStatus status = trainer_step(run->trainer, batch, &loss);
-    if (!isfinite(loss)) {
+    *loss = 0;
+    ReelStatus status = trainer_step(run->trainer, batch, loss);
+    if (!isfinite(*loss)) {
         run->diverged = true;
         return reel_status_failed(
             "%s: the loss is not a number in epoch %d, batch %lld; lower --lr, or find the op "
@@ -151,7 +130,7 @@ static ReelStatus train_batch(Run *run, const Batch *batch)
     }
     if (!reel_status_is_ok(&status))
         return status;
-    at->loss_sum += loss * batch->size;
+    at->loss_sum += *loss * batch->size;
     at->seen += batch->size;
     at->tokens += batch->num_ids;
     at->batch++;
@@ -175,7 +154,7 @@ static ReelStatus train_epoch(Run *run, RunProgress *progress, bool *stopped)
     loader_seek(&run->loader, at->batch);
     *stopped = false;
     while (!*stopped && loader_next(&run->loader, &batch)) {
-        ReelStatus status = train_batch(run, &batch);
+        ReelStatus status = train_batch(run, &batch, &progress->batch_loss);
         if (!reel_status_is_ok(&status))
             return status;
         progress->batch = at->batch;
@@ -197,24 +176,18 @@ static ReelStatus train_epoch(Run *run, RunProgress *progress, bool *stopped)
 static ReelStatus select_epoch(Run *run, int epoch)
 {
     const RunOptions *options = run->options;
-    Selection *selection = &run->result->selected;
-    int batch = options->notebook ? options->batch : 256;
-    if (run->dataset->valid.count > 0)
-        return selection_consider(selection, &options->selection, run->trainer, run->dataset, batch,
-                                  options->notebook, epoch);
+    RunResult *result = run->result;
+    const Dataset *dataset = run->dataset;
+    if (dataset->valid.count > 0) {
+        ReelStatus status = predict(run, &run->valid, &dataset->valid, false, NULL);
+        return reel_status_is_ok(&status)
+                   ? selection_consider(&result->selected, &options->selection, dataset, run->valid.logits,
+                                        result->test.logits, epoch)
+                   : status;
+    }
     if (!options->selected || epoch != options->selected->epoch)
         return reel_status_ok();
-    /* What an earlier run has chosen, tried on the test part. */
-    const Selection *chosen = options->selected;
-    ReelStatus status = selection_reserve(selection, dataset_num_classes(run->dataset));
-    if (!reel_status_is_ok(&status))
-        return status;
-    memcpy(selection->thresholds, chosen->thresholds,
-           (size_t)dataset_num_classes(run->dataset) * sizeof *chosen->thresholds);
-    selection->epoch = epoch;
-    selection->valid_f1 = chosen->valid_f1;
-    selection->threshold = chosen->threshold;
-    return selection_test(selection, run->trainer, run->dataset, batch, options->notebook);
+    return selection_take(&result->selected, options->selected, dataset, result->test.logits);
 }
 
 static int last_epoch(const RunOptions *options)
@@ -244,7 +217,7 @@ static ReelStatus check_loss(Run *run)
     for (int i = 0; i < result->count; i++)
         least = fmin(least, result->epochs[i].train_loss);
     bool grew = loss > 2 * least && loss > 0.5 * base, all_is_lost = least < 0.9 * base && loss > base;
-    if (run->at.form == LOSS_MEAN || (!grew && !all_is_lost))
+    if (run->result->form == LOSS_MEAN || (!grew && !all_is_lost))
         return reel_status_ok();
     run->diverged = true;
     return reel_status_failed("%s: the loss grew to %.4g in epoch %d, from %.4g; lower --lr", run->kind->name,
@@ -258,10 +231,7 @@ static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
     ReelStatus status = check_loss(run);
     if (!reel_status_is_ok(&status))
         return status;
-    bool finite = true;
-    status = evaluate(run->trainer, &run->dataset->test, run->options->notebook ? run->options->batch : 256,
-                      run->options->notebook, &result->metrics, &finite);
-    run->diverged = !finite;
+    status = predict_test(run);
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
     RunEpoch *epoch = &result->epochs[result->count++];
@@ -270,6 +240,8 @@ static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
                         .test_f1 = metrics_macro(&result->metrics).f1,
                         .test_micro_f1 = metrics_micro(&result->metrics).f1,
                         .seconds = reel_clock_seconds() - began};
+    result->last_f1 = epoch->test_f1;
+    result->last_micro_f1 = epoch->test_micro_f1;
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
@@ -279,7 +251,7 @@ static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
         return status;
     progress->finished = epoch;
     report(run, progress);
-    run->at = (TrainingState){.epoch = at->epoch + 1, .form = at->form, .rate = at->rate};
+    run->at = (TrainingState){.epoch = at->epoch + 1};
     return run_after_epoch(run, epoch);
 }
 
@@ -425,7 +397,7 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
         return load_first_weights(run);
     if (options->log_odds_bias && !options->notebook) {
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
-        label_loss_shift_bias(&run->loss, run->at.form, run->model);
+        label_loss_shift_bias(&run->loss, run->result->form, run->model);
     }
     return set_word_scores(run->model, dataset);
 }
@@ -436,11 +408,11 @@ static ReelStatus prepare_training(Run *run, const TensorNpz *last)
     TrainerOptions trainer = options->trainer;
     int32_t labels = dataset_num_classes(run->dataset);
     trainer.seed = options->seed;
-    trainer.schedule.lr *= run->at.rate;
+    trainer.schedule.lr *= run->result->rate;
     trainer.labels = run->loss.labels;
     if (run->loss.pos_weight)
         trainer.pos_weight = tensor_from(run->loss.pos_weight, TENSOR_F32, TENSOR_SHAPE(labels));
-    if (run->loss.pos_weight && run->at.form != LOSS_MEAN)
+    if (run->loss.pos_weight && run->result->form != LOSS_MEAN)
         trainer.weight = tensor_from(run->loss.weight, TENSOR_F32, TENSOR_SHAPE(labels));
     ReelStatus status = trainer_new(&run->trainer, run->model, &trainer);
     if (!reel_status_is_ok(&status))
@@ -467,12 +439,15 @@ static ReelStatus prepare_training(Run *run, const TensorNpz *last)
 static ReelStatus prepare(Run *run)
 {
     TensorNpz *last = NULL;
-    run->at = run_beginning(run);
+    run->at = (TrainingState){.epoch = 1};
+    run->result->form = run->options->form;
+    run->result->rate = run->options->rate;
     ReelStatus status = prepare_result(run);
     if (reel_status_is_ok(&status))
         status = run_open_last(run, &last);
     if (reel_status_is_ok(&status))
-        status = label_loss_init(&run->loss, run->at.form, &run->dataset->train, run->options->pos_weight);
+        status =
+            label_loss_init(&run->loss, run->result->form, &run->dataset->train, run->options->pos_weight);
     if (reel_status_is_ok(&status))
         status = prepare_model(run, last);
     if (reel_status_is_ok(&status))
@@ -507,8 +482,8 @@ static ReelStatus begin_again(Run *run, const char *why)
     run_forget_result(run);
     run->best_waits = false;
     run->diverged = false;
-    run->at = (TrainingState){.epoch = 1, .form = run->at.form, .rate = run->at.rate / 2};
-    progress.rate = run->at.rate;
+    run->at = (TrainingState){.epoch = 1};
+    progress.rate = run->result->rate /= 2;
     if (run->watcher && run->watcher->progress)
         run->watcher->progress(run->watcher->context, &progress);
     ReelStatus status = prepare_model(run, NULL);
@@ -518,12 +493,22 @@ static ReelStatus begin_again(Run *run, const char *why)
 static ReelStatus train(Run *run)
 {
     ReelStatus status = train_on(run);
-    while (run->diverged && run->at.rate > LEAST_RATE) {
+    while (run->diverged && run->result->rate > LEAST_RATE) {
         status = begin_again(run, status.message);
         if (reel_status_is_ok(&status))
             status = train_on(run);
     }
     return status;
+}
+
+/* Where this process has finished no epoch, nobody has asked the model yet. The counts are those of the last
+ * epoch. */
+static ReelStatus ask_at_last(Run *run)
+{
+    RunResult *result = run->result;
+    return result->test.logits ? reel_status_ok()
+                               : predict(run, &result->test, &run->dataset->test, run->kind->has_attention,
+                                         result->count ? NULL : &result->metrics);
 }
 
 ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
@@ -550,17 +535,18 @@ ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, co
     ReelStatus status = prepare(&run);
     if (reel_status_is_ok(&status))
         status = train(&run);
+    if (reel_status_is_ok(&status))
+        status = ask_at_last(&run);
     run_close_files(&run, &status);
     result->seconds = run_seconds(&run);
     result->peak_rss_mb = peak_rss_mb();
-    result->form = run.at.form;
-    result->rate = run.at.rate;
     if (model && reel_status_is_ok(&status)) {
         *model = run.model;
         run.model = NULL;
     }
     free_training(&run);
     label_loss_free(&run.loss);
+    model_predictions_free(&run.valid);
     if (!reel_status_is_ok(&status))
         run_result_free(result);
     return status;

@@ -5,9 +5,8 @@
 
 #include "models/text/dataset.h"
 #include "models/training/label_loss.h"
-#include "models/training/metrics.h"
+#include "models/training/predictions.h"
 #include "models/training/selection.h"
-#include "models/training/trainer.h"
 
 REEL_BEGIN_DECLS
 
@@ -82,17 +81,19 @@ typedef struct RunResult {
     const char *name;
     uint64_t seed;
     int64_t params, params_without_embedding;
-    int count;        /* epochs that were finished, before it was interrupted too */
-    RunEpoch *epochs; /* [count] */
-    double best_f1;   /* the homework's maximum over epochs, on the test part */
-    int best_epoch;   /* from 1; 0: none */
+    int count;                     /* epochs that were finished, before it was interrupted too */
+    RunEpoch *epochs;              /* [count] */
+    double best_f1;                /* the homework's maximum over epochs, on the test part */
+    int best_epoch;                /* from 1; 0: none */
+    double last_f1, last_micro_f1; /* of the last epoch */
     double seconds;
     double peak_rss_mb;
     bool interrupted;
     LossForm form;
     double rate;     /* what the learning rate was multiplied by; below 1: the loss grew, see run_model() */
     Metrics metrics; /* on the test part, after the last epoch */
-    Selection selected; /* by the validation part; epoch 0: there is none */
+    ModelPredictions test; /* what they were counted from */
+    Selection selected;    /* by the validation part; epoch 0: there is none */
 } RunResult;
 
 /* What a watcher sees, after each batch and after each epoch. */
@@ -103,6 +104,7 @@ typedef struct RunProgress {
     int64_t tokens;           /* trained on in this epoch */
     double seconds;           /* since this epoch began */
     double seconds_left;      /* of this model, as far as can be told; negative: not yet */
+    double batch_loss;        /* of this batch */
     double loss;              /* mean of this epoch so far */
     double best_f1;           /* of the finished epochs, an earlier process's too: on the test part */
     int best_epoch;           /* 0: none yet */
@@ -130,9 +132,6 @@ void run_result_free(RunResult *result);
 
 /* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
 NnLoadOptions run_init_options(const RunFiles *files);
-
-/* Counts the predictions of a model on a part at probability 0.5. An error: logits that are not finite. */
-ReelStatus run_evaluate(Trainer *trainer, const DatasetPart *part, int batch, bool pad, Metrics *metrics);
 
 REEL_END_DECLS
 

@@ -1,9 +1,7 @@
 #include "models/training/checkpoint.h"
 #include "models/training/run_internal.h"
 #include "models/training/run_settings.h"
-#include "models/training/threshold.h"
 #include "tensor/clock.h"
-#include "tensor/mem.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,15 +18,8 @@ static void file_path(const Run *run, const char *kind, char *path)
 static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
     const Selection *selected = &run->result->selected;
-    int32_t labels = dataset_num_classes(run->dataset);
-    float *thresholds = selected->epoch ? reel_mem_alloc((size_t)labels * sizeof *thresholds) : NULL;
-    for (int32_t k = 0; thresholds && k < labels; k++)
-        thresholds[k] = (float)threshold_probability(selected->thresholds[k]);
-    if (selected->epoch && !thresholds)
-        snapshot->status = reel_status_no_memory((size_t)labels * sizeof *thresholds, "the thresholds");
-    else
-        checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook, thresholds);
-    reel_mem_free(thresholds);
+    checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook,
+                        selected->epoch ? selected->thresholds : NULL);
 }
 
 /* The weights after an epoch, where the last `keep` are kept. */
@@ -83,7 +74,7 @@ ReelStatus run_save_last(Run *run)
     NnOptimizer *optimizer = trainer_optimizer(run->trainer);
     copy_weights(run, snapshot);
     run->at.updates = nn_optimizer_steps(optimizer);
-    run->at.seconds = run_seconds(run);
+    run->result->seconds = run_seconds(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
     training_state_snapshot(snapshot, &run->at, run->result, optimizer);
     run_settings_snapshot(snapshot, &run->options->files);
@@ -121,18 +112,14 @@ bool run_save_is_due(const Run *run)
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
-TrainingState run_beginning(const Run *run)
-{
-    return (TrainingState){.epoch = 1, .form = run->options->form, .rate = run->options->rate};
-}
-
 void run_forget_result(Run *run)
 {
     RunResult *result = run->result;
     result->count = result->best_epoch = 0;
     selection_free(&result->selected);
-    result->best_f1 = 0;
+    result->best_f1 = result->last_f1 = result->last_micro_f1 = 0;
     metrics_reset(&result->metrics);
+    model_predictions_free(&result->test);
 }
 
 ReelStatus run_open_last(Run *run, TensorNpz **npz)
@@ -156,7 +143,7 @@ ReelStatus run_open_last(Run *run, TensorNpz **npz)
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%.400s; or delete the file to train the model from the start",
                                   status.message);
-    run->seconds_before = run->at.seconds;
+    run->seconds_before = result->seconds;
     checkpoint_keep_unknown(&run->unknown, *npz);
     return run->unknown.status;
 }

@@ -19,9 +19,10 @@ typedef struct Run {
     RunResult *result;
     TrainingState at; /* where it is */
     LabelLoss loss;
-    bool diverged;   /* an error is that of a loss, of logits or of weights that are not numbers */
-    Saver *saver;    /* NULL: no files */
-    NnSnapshot best; /* the best weights, where they are not yet on their way to the file */
+    ModelPredictions valid; /* after the last epoch */
+    bool diverged;          /* an error is that of a loss, of logits or of weights that are not numbers */
+    Saver *saver;           /* NULL: no files */
+    NnSnapshot best;        /* the best weights, where they are not yet on their way to the file */
     bool best_waits;
     NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
     double started, saved; /* when this process began, and when it last wrote */
@@ -30,8 +31,6 @@ typedef struct Run {
     double measured_from;  /* when the first of them was done */
 } Run;
 
-/* Where it is before it begins. */
-TrainingState run_beginning(const Run *run);
 /* Takes back what has come of it. */
 void run_forget_result(Run *run);
 

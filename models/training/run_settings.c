@@ -17,12 +17,7 @@ void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files)
     for (int i = 0; i < files->num_settings; i++)
         reel_json_string(&json, files->settings[i].name, files->settings[i].value);
     reel_json_end_object(&json);
-    const char *bytes = reel_json_finish(&json);
-    if (bytes)
-        nn_snapshot_bytes(snapshot, RUN_SETTINGS, bytes, json.size);
-    else if (reel_status_is_ok(&snapshot->status))
-        snapshot->status = reel_status_no_memory(json.size, RUN_SETTINGS);
-    reel_json_free(&json);
+    nn_snapshot_json(snapshot, RUN_SETTINGS, &json);
 }
 
 /* "" is the value of a text that was not given. */

@@ -2,7 +2,7 @@
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 
-#include <math.h>
+#include <string.h>
 
 void selection_free(Selection *selection)
 {
@@ -21,106 +21,106 @@ ReelStatus selection_reserve(Selection *selection, int32_t num_labels)
                : reel_status_no_memory((size_t)num_labels * sizeof(double), "the thresholds");
 }
 
-ReelStatus predict_part(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float *logits)
+/* ---- Thresholds for a part ---- */
+
+/* Its logits and labels as matrices [count, K]. */
+static ReelStatus as_matrices(TensorArena *arena, const float *logits, const DatasetPart *part,
+                              Tensor *scores, Tensor *truth)
 {
-    Loader loader;
-    LoaderOptions options = {.batch = batch, .shuffle = false, .pad = pad};
-    ReelStatus status = loader_init(&loader, part, &options);
-    Batch at;
-    while (reel_status_is_ok(&status) && loader_next(&loader, &at)) {
-        status = trainer_predict(trainer, &at,
-                                 tensor_from(logits, TENSOR_F32, at.labels.ndim, at.labels.shape), NULL);
-        logits += (int64_t)at.size * part->num_classes;
+    *scores =
+        tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
+    *truth = dataset_part_label_matrix(arena, part);
+    return tensor_is_valid(*truth) ? reel_status_ok() : reel_status_no_memory(0, "the labels of a part");
+}
+
+ReelStatus thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
+                           const DatasetPart *part, double strength)
+{
+    TensorArena arena = {0};
+    Tensor scores, truth;
+    double threshold, f1;
+    ReelStatus status = as_matrices(&arena, logits, part, &scores, &truth);
+    if (reel_status_is_ok(&status))
+        status = threshold_global(scores, truth, &threshold, &f1);
+    if (reel_status_is_ok(&status) && f1 > tuned->valid_f1) {
+        status = threshold_per_label(scores, truth, threshold, strength, thresholds);
+        tuned->valid_f1 = f1;
+        tuned->threshold = threshold;
     }
-    loader_free(&loader);
+    tensor_arena_free(&arena);
     return status;
 }
 
-/* The logits of a part in memory of their own. */
-static ReelStatus predict_new(Trainer *trainer, const DatasetPart *part, int batch, bool pad, float **logits)
+ReelStatus thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,
+                           const DatasetPart *part)
 {
-    size_t bytes = (size_t)part->count * (size_t)part->num_classes * sizeof **logits;
-    *logits = reel_mem_alloc(bytes);
-    ReelStatus status = *logits ? predict_part(trainer, part, batch, pad, *logits)
-                                : reel_status_no_memory(bytes, "the predictions of a part");
-    if (!reel_status_is_ok(&status)) {
-        reel_mem_free(*logits);
-        *logits = NULL;
-    }
-    return status;
-}
-
-static Tensor as_matrix(float *logits, const DatasetPart *part)
-{
-    return tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
-}
-
-ReelStatus thresholds_test(Tensor scores, Tensor truth, const double *thresholds, double *macro_f1,
-                           double *micro_f1, Interval *interval)
-{
-    Metrics metrics;
+    TensorArena arena = {0};
+    Metrics metrics = {0};
     Bootstrap bootstrap;
-    int32_t labels = (int32_t)scores.shape[1];
-    if (!tensor_is_valid(truth))
-        return reel_status_no_memory(0, "the labels of the test part");
-    ReelStatus status = metrics_init(&metrics, labels);
-    if (!reel_status_is_ok(&status))
-        return status;
-    if (!metrics_add_each(&metrics, scores, truth, thresholds))
-        status = reel_status_failed("thresholds need f32 scores and truth of one shape [N, K]");
-    *macro_f1 = metrics_macro(&metrics).f1;
-    *micro_f1 = metrics_micro(&metrics).f1;
-    metrics_free(&metrics);
-    bootstrap_init(&bootstrap, labels);
+    Tensor scores, truth;
+    bootstrap_init(&bootstrap, part->num_classes);
+    ReelStatus status = as_matrices(&arena, logits, part, &scores, &truth);
     if (reel_status_is_ok(&status))
+        status = metrics_init(&metrics, part->num_classes);
+    if (reel_status_is_ok(&status)) {
+        metrics_add_each(&metrics, scores, truth, thresholds);
+        tuned->macro_f1 = metrics_macro(&metrics).f1;
+        tuned->micro_f1 = metrics_micro(&metrics).f1;
         status = bootstrap_add(&bootstrap, scores, truth, thresholds);
+    }
     if (reel_status_is_ok(&status))
-        status = bootstrap_macro_f1(&bootstrap, BOOTSTRAP_ROUNDS, 0, interval);
+        status = bootstrap_macro_f1(&bootstrap, BOOTSTRAP_ROUNDS, 0, &tuned->interval);
     bootstrap_free(&bootstrap);
-    return status;
-}
-
-ReelStatus selection_test(Selection *selection, Trainer *trainer, const Dataset *dataset, int batch, bool pad)
-{
-    const DatasetPart *part = &dataset->test;
-    TensorArena arena = {0};
-    reel_mem_free(selection->test_logits);
-    ReelStatus status = predict_new(trainer, part, batch, pad, &selection->test_logits);
-    if (reel_status_is_ok(&status))
-        status =
-            thresholds_test(as_matrix(selection->test_logits, part), dataset_part_label_matrix(&arena, part),
-                            selection->thresholds, &selection->tuned_f1, &selection->tuned_micro_f1,
-                            &selection->tuned_interval);
+    metrics_free(&metrics);
     tensor_arena_free(&arena);
     return status;
 }
 
-ReelStatus selection_consider(Selection *selection, const SelectionOptions *options, Trainer *trainer,
-                              const Dataset *dataset, int batch, bool pad, int epoch)
+/* ---- Choosing an epoch ---- */
+
+static bool keep(float **copy, const float *logits, const DatasetPart *part)
 {
-    const DatasetPart *part = &dataset->valid;
-    float *logits;
-    ReelStatus status = predict_new(trainer, part, batch, pad, &logits);
+    size_t bytes = (size_t)part->count * (size_t)part->num_classes * sizeof **copy;
+    if (!*copy && !(*copy = reel_mem_alloc(bytes)))
+        return false;
+    memcpy(*copy, logits, bytes);
+    return true;
+}
+
+/* Tries the thresholds that are there. */
+static ReelStatus test(Selection *selection, const Dataset *dataset, const float *logits)
+{
+    return keep(&selection->test_logits, logits, &dataset->test)
+               ? thresholds_test(&selection->tuned, selection->thresholds, logits, &dataset->test)
+               : reel_status_no_memory(0, "the logits of the test part");
+}
+
+ReelStatus selection_consider(Selection *selection, const SelectionOptions *options, const Dataset *dataset,
+                              const float *valid, const float *tested, int epoch)
+{
+    ModelTuned tuned = {.valid_f1 = selection->epoch ? selection->tuned.valid_f1 : -1};
+    double before = tuned.valid_f1;
+    ReelStatus status = selection_reserve(selection, dataset_num_classes(dataset));
+    if (reel_status_is_ok(&status))
+        status = thresholds_tune(&tuned, selection->thresholds, valid, &dataset->valid, options->strength);
+    if (!reel_status_is_ok(&status) || tuned.valid_f1 <= before)
+        return status;
+    selection->epoch = epoch;
+    selection->tuned = tuned;
+    if (!keep(&selection->valid_logits, valid, &dataset->valid))
+        return reel_status_no_memory(0, "the logits of the validation part");
+    return test(selection, dataset, tested);
+}
+
+ReelStatus selection_take(Selection *selection, const Selection *chosen, const Dataset *dataset,
+                          const float *tested)
+{
+    int32_t labels = dataset_num_classes(dataset);
+    ReelStatus status = selection_reserve(selection, labels);
     if (!reel_status_is_ok(&status))
         return status;
-    TensorArena arena = {0};
-    Tensor scores = as_matrix(logits, part), truth = dataset_part_label_matrix(&arena, part);
-    double threshold, f1 = 0;
-    status = threshold_global(scores, truth, &threshold, &f1);
-    if (reel_status_is_ok(&status) && (selection->epoch == 0 || f1 > selection->valid_f1)) {
-        reel_mem_free(selection->valid_logits);
-        selection->valid_logits = logits;
-        logits = NULL;
-        selection->epoch = epoch;
-        selection->valid_f1 = f1;
-        selection->threshold = threshold;
-        status = selection_reserve(selection, part->num_classes);
-        if (reel_status_is_ok(&status))
-            status = threshold_per_label(scores, truth, threshold, options->strength, selection->thresholds);
-        if (reel_status_is_ok(&status))
-            status = selection_test(selection, trainer, dataset, batch, pad);
-    }
-    reel_mem_free(logits);
-    tensor_arena_free(&arena);
-    return status;
+    memcpy(selection->thresholds, chosen->thresholds, (size_t)labels * sizeof *chosen->thresholds);
+    selection->epoch = chosen->epoch;
+    selection->tuned = chosen->tuned;
+    return test(selection, dataset, tested);
 }

@@ -1,4 +1,5 @@
 #include "models/training/threshold.h"
+#include "models/training/metrics.h"
 #include "tensor/mem.h"
 
 #include <math.h>
@@ -12,20 +13,10 @@ typedef struct Decision {
     bool is_true;
 } Decision;
 
-typedef struct Count {
-    int64_t hits, predicted, support;
-} Count;
-
 static int highest_first(const void *a, const void *b)
 {
     float x = ((const Decision *)a)->score, y = ((const Decision *)b)->score;
     return (x < y) - (x > y);
-}
-
-static double f1(Count c)
-{
-    int64_t below = c.predicted + c.support;
-    return below > 0 ? 2.0 * (double)c.hits / (double)below : 0.0;
 }
 
 static bool fits(Tensor scores, Tensor truth)
@@ -37,7 +28,7 @@ static bool fits(Tensor scores, Tensor truth)
 /* The decisions of labels first to stop - 1, sorted, NaN left out; counts[k] gets their support. Returns how
  * many there are. */
 static int64_t sort_decisions(Tensor scores, Tensor truth, int64_t first, int64_t stop, Decision *decisions,
-                              Count *counts)
+                              LabelCounts *counts)
 {
     int64_t used = 0;
     memset(counts, 0, (size_t)(stop - first) * sizeof *counts);
@@ -54,17 +45,17 @@ static int64_t sort_decisions(Tensor scores, Tensor truth, int64_t first, int64_
 }
 
 /* The best threshold for the mean F1 of the labels whose counts are given. */
-static double best_threshold(const Decision *decisions, int64_t count, Count *counts, int64_t labels,
+static double best_threshold(const Decision *decisions, int64_t count, LabelCounts *counts, int64_t labels,
                              double *best_f1)
 {
     double sum = 0, best = 0;
     double threshold = count ? (double)decisions[0].score + 1.0 : 0.0; /* predicts nothing */
     for (int64_t i = 0; i < count; i++) {
-        Count *c = &counts[decisions[i].label];
-        sum -= f1(*c);
+        LabelCounts *c = &counts[decisions[i].label];
+        sum -= metrics_f1(*c);
         c->predicted++;
         c->hits += decisions[i].is_true;
-        sum += f1(*c);
+        sum += metrics_f1(*c);
         bool last = i + 1 == count;
         if (!last && decisions[i + 1].score == decisions[i].score)
             continue; /* no threshold comes between them */
@@ -79,7 +70,7 @@ static double best_threshold(const Decision *decisions, int64_t count, Count *co
     return threshold;
 }
 
-static ReelStatus new_buffers(Tensor scores, Decision **decisions, Count **counts)
+static ReelStatus new_buffers(Tensor scores, Decision **decisions, LabelCounts **counts)
 {
     size_t bytes = (size_t)tensor_numel(&scores) * sizeof **decisions;
     *decisions = reel_mem_alloc(bytes);
@@ -92,7 +83,7 @@ ReelStatus threshold_global(Tensor scores, Tensor truth, double *threshold, doub
     if (!fits(scores, truth))
         return reel_status_failed("thresholds need f32 scores and truth of one shape [N, K]");
     Decision *decisions;
-    Count *counts;
+    LabelCounts *counts;
     ReelStatus status = new_buffers(scores, &decisions, &counts);
     if (reel_status_is_ok(&status)) {
         int64_t count = sort_decisions(scores, truth, 0, scores.shape[1], decisions, counts);
@@ -113,7 +104,7 @@ ReelStatus threshold_per_label(Tensor scores, Tensor truth, double global, doubl
         return reel_status_failed(
             "thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
     Decision *decisions;
-    Count *counts;
+    LabelCounts *counts;
     ReelStatus status = new_buffers(scores, &decisions, &counts);
     for (int64_t k = 0; reel_status_is_ok(&status) && k < scores.shape[1]; k++) {
         int64_t count = sort_decisions(scores, truth, k, k + 1, decisions, counts);

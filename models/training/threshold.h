@@ -13,10 +13,16 @@ REEL_BEGIN_DECLS
 /* A label is predicted where its score is greater than the threshold, as in models/training/metrics.h. Scores
  * and truth are f32 [N, K], in any strides; NaN scores are never predicted. */
 
-/* A threshold, or any log-odds, as the probability that is shown and saved. */
+/* A threshold, or any log-odds, as the probability that is shown. */
 static inline double threshold_probability(double log_odds)
 {
     return 1 / (1 + exp(-log_odds));
+}
+
+/* The other way. Outside of (0, 1) it is no number, or infinite. */
+static inline double threshold_log_odds(double probability)
+{
+    return log(probability / (1 - probability));
 }
 
 /* The one threshold with the best macro F1: of all that tell different predictions apart, the middle between

@@ -4,8 +4,6 @@
 #ifndef REEL_MODELS_TRAINING_STATE_H
 #define REEL_MODELS_TRAINING_STATE_H
 
-#include "models/training/label_loss.h"
-#include "models/training/metrics.h"
 #include "models/training/run.h"
 #include "nn/optimizer.h"
 
@@ -18,10 +16,6 @@ typedef struct TrainingState {
     int64_t updates;       /* of the optimizer in all */
     double loss_sum;       /* over the epoch's examples so far */
     int64_t seen, tokens;  /* of them */
-    double seconds;        /* that the run has taken */
-    LossForm form;         /* of the loss */
-    double rate; /* what the learning rate is multiplied by: it was made smaller where the loss grew; in (0,
-                    1] */
 } TrainingState;
 
 /* Adds the state, the result so far (epochs, best, metrics) and the optimizer's state to a file to be. */

@@ -18,6 +18,17 @@ const ReelJsonShape reel_json_numbers = PLAIN(double, REEL_JSON_FIELD_NUMBER);
 
 static void write_object(ReelJsonWriter *writer, const char *key, const ReelJsonShape *shape,
                          const char *object);
+static void write_members(ReelJsonWriter *writer, const ReelJsonShape *shape, const char *object);
+
+static void write_part(ReelJsonWriter *writer, const ReelJsonField *field, const char *object)
+{
+    if (field->count_offset != REEL_JSON_ALWAYS && *(const int *)(object + field->count_offset) == 0)
+        return;
+    if (field->name)
+        write_object(writer, field->name, field->of, object + field->offset);
+    else
+        write_members(writer, field->of, object + field->offset);
+}
 
 static void write_field(ReelJsonWriter *writer, const ReelJsonField *field, const char *object)
 {
@@ -45,19 +56,33 @@ static void write_field(ReelJsonWriter *writer, const ReelJsonField *field, cons
             write_object(writer, NULL, field->of, *(char *const *)at + (size_t)i * field->of->size);
         reel_json_end_array(writer);
         break;
+    case JSON_FIELD_PART:
+        write_part(writer, field, object);
+        break;
     }
+}
+
+static void write_members(ReelJsonWriter *writer, const ReelJsonShape *shape, const char *object)
+{
+    for (int i = 0; i < shape->count; i++)
+        write_field(writer, &shape->fields[i], object);
+}
+
+/* Whether elements are values without a name. */
+static bool is_plain(const ReelJsonShape *shape)
+{
+    return !shape->fields[0].name && shape->fields[0].kind != JSON_FIELD_PART;
 }
 
 static void write_object(ReelJsonWriter *writer, const char *key, const ReelJsonShape *shape,
                          const char *object)
 {
-    if (!shape->fields[0].name) {
+    if (is_plain(shape)) {
         write_field(writer, &shape->fields[0], object);
         return;
     }
     reel_json_begin_object(writer, key);
-    for (int i = 0; i < shape->count; i++)
-        write_field(writer, &shape->fields[i], object);
+    write_members(writer, shape, object);
     reel_json_end_object(writer);
 }
 
@@ -151,28 +176,39 @@ static bool read_field(ReelJsonReader *json, const ReelJsonField *field, char *o
         return reel_json_reader_bool(json, (bool *)at);
     case REEL_JSON_FIELD_LIST:
         return read_list(json, field, object, arena);
+    case JSON_FIELD_PART:
+        return read_object(json, field->of, at, arena);
     }
     return false;
 }
 
-static const ReelJsonField *find(const ReelJsonReader *json, const ReelJsonShape *shape)
+/* The member of this name, also in parts that have none; *object becomes the struct that it is in. */
+static const ReelJsonField *find(const ReelJsonReader *json, const ReelJsonShape *shape, char **object)
 {
-    for (int i = 0; i < shape->count; i++)
-        if (reel_json_reader_is(json, shape->fields[i].name))
-            return &shape->fields[i];
+    for (int i = 0; i < shape->count; i++) {
+        const ReelJsonField *field = &shape->fields[i], *inner;
+        char *part = *object + field->offset;
+        if (field->name && reel_json_reader_is(json, field->name))
+            return field;
+        if (!field->name && (inner = find(json, field->of, &part))) {
+            *object = part;
+            return inner;
+        }
+    }
     return NULL;
 }
 
 static bool read_object(ReelJsonReader *json, const ReelJsonShape *shape, char *object, TensorArena *arena)
 {
     bool first = true;
-    if (!shape->fields[0].name)
+    if (is_plain(shape))
         return read_field(json, &shape->fields[0], object, arena);
     if (!reel_json_reader_open_object(json))
         return false;
     while (reel_json_reader_next_key(json, &first)) {
-        const ReelJsonField *field = find(json, shape);
-        if (field ? !read_field(json, field, object, arena) : !reel_json_reader_skip(json))
+        char *place = object;
+        const ReelJsonField *field = find(json, shape, &place);
+        if (field ? !read_field(json, field, place, arena) : !reel_json_reader_skip(json))
             return false;
     }
     return reel_status_is_ok(&json->status);

@@ -1,5 +1,6 @@
 #include "tensor/storage/json_writer.h"
 
+#include "tensor/storage/atomic_file.h"
 #include "tensor/storage/c_locale_internal.h"
 #include "tensor/mem.h"
 #include "tensor/utf8.h"
@@ -178,4 +179,13 @@ void reel_json_free(ReelJsonWriter *writer)
 {
     reel_mem_free(writer->text);
     *writer = (ReelJsonWriter){0};
+}
+
+ReelStatus reel_json_save(ReelJsonWriter *writer, const char *path)
+{
+    const char *text = reel_json_finish(writer);
+    ReelStatus status =
+        text ? reel_atomic_file_put(path, text, writer->size) : reel_status_no_memory(writer->size, path);
+    reel_json_free(writer);
+    return status;
 }

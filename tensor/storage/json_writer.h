@@ -39,6 +39,8 @@ void reel_json_null(ReelJsonWriter *writer, const char *key);
  * writer's. */
 const char *reel_json_finish(ReelJsonWriter *writer);
 void reel_json_free(ReelJsonWriter *writer);
+/* Writes the text to a file, whole or not at all, and frees the writer. */
+ReelStatus reel_json_save(ReelJsonWriter *writer, const char *path);
 
 REEL_END_DECLS
 

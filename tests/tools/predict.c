@@ -1,4 +1,5 @@
 #include "models/training/checkpoint.h"
+#include "models/training/threshold.h"
 #include "nn/state_dict.h"
 #include "tests/shell_support.h"
 #include "tests/skip_support.h"
@@ -303,7 +304,7 @@ START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
     int different = 0;
     for (int32_t k = 0; k < checkpoint->text.labels.count; k++) {
         fprintf(file, "%s\t%.9g\n", string_table_text(&checkpoint->text.labels, k),
-                (double)checkpoint->thresholds[k]);
+                threshold_probability(checkpoint->thresholds[k]));
         different += checkpoint->thresholds[k] != checkpoint->thresholds[0];
     }
     fclose(file);

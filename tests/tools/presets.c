@@ -129,8 +129,8 @@ START_TEST(the_recommended_model_holds)
         ck_assert_msg(result.rate >= (cases[_i].rows > 200 ? 1 : 0.5), "seed %d: needed %g of the rate", seed,
                       result.rate);
         ck_assert(last->train_loss < first->train_loss);
-        ck_assert_msg(result.selected.tuned_f1 >= cases[_i].least, "seed %d: macro F1 %g", seed,
-                      result.selected.tuned_f1);
+        ck_assert_msg(result.selected.tuned.macro_f1 >= cases[_i].least, "seed %d: macro F1 %g", seed,
+                      result.selected.tuned.macro_f1);
         run_result_free(&result);
         dataset_free(dataset);
     }

@@ -28,6 +28,7 @@ static void play_from(Progress *progress, int first, int epochs, int batches, do
                               .tokens = 1000 * b,
                               .seconds = 0.01 * b,
                               .seconds_left = 83,
+                              .batch_loss = loss,
                               .loss = sum / b,
                               .best_f1 = best,
                               .best_epoch = best_epoch};

@@ -139,6 +139,11 @@ typedef struct Numbers {
     int64_t count;
 } Numbers;
 
+static double element(Tensor t, int64_t k)
+{
+    return t.dtype == TENSOR_F64 ? tensor_f64(t)[k] : (double)tensor_f32(t)[k];
+}
+
 /* Over one member of a model's file, or (NULL) all weights; `from` is the file that distances count from. */
 static Numbers read_numbers(const TensorNpz *npz, const TensorNpz *from, const char *name)
 {
@@ -157,7 +162,7 @@ static Numbers read_numbers(const TensorNpz *npz, const TensorNpz *from, const c
             ck_assert_ok(tensor_npz_read_tensor(from, there, &arena, &start));
         bool comparable = tensor_is_valid(start) && tensor_same_shape(&value, &start);
         for (int64_t k = 0; k < tensor_numel(&value); k++) {
-            double x = tensor_f32(value)[k], d = comparable ? x - tensor_f32(start)[k] : 0;
+            double x = element(value, k), d = comparable ? x - element(start, k) : 0;
             n.sum += x;
             n.squares += x * x;
             n.distance += d * d;

@@ -1,5 +1,4 @@
 /* The page: head, what was run, the table; the figures are in files of their own. */
-#include "tools/report/report.h"
 #include "tools/report/report_internal.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
@@ -17,7 +16,7 @@ static int ascending(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static double median_epoch_seconds(const ReportModel *model)
+static double median_epoch_seconds(const ModelResult *model)
 {
     size_t count = 0, all = 0;
     for (int s = 0; s < model->num_seeds; s++)
@@ -37,49 +36,25 @@ static double median_epoch_seconds(const ReportModel *model)
     return median;
 }
 
-typedef double (*SeedValue)(const ReportSeed *seed);
-
-static double best_f1(const ReportSeed *seed)
+/* NULL where there are none. */
+static const ReportDetails *details_of(const ReportRun *run, const char *model)
 {
-    return seed->best_f1;
+    for (int i = 0; i < run->num_details; i++)
+        if (strcmp(run->details[i].name, model) == 0)
+            return &run->details[i];
+    return NULL;
 }
 
-static double last_f1(const ReportSeed *seed)
-{
-    return seed->last_f1;
-}
-
-static double micro_f1(const ReportSeed *seed)
-{
-    return seed->last_micro_f1;
-}
-
-/* NaN: there is none. */
-static double tuned_f1(const ReportSeed *seed)
-{
-    return seed->selected_epoch > 0 ? seed->tuned_f1 : NAN;
-}
-
-static Spread over_seeds(const ReportModel *model, SeedValue value)
-{
-    double values[RESULTS_MAX_SEEDS];
-    int n = 0;
-    for (int s = 0; s < model->num_seeds && n < RESULTS_MAX_SEEDS; s++)
-        if (model->seeds[s].count > 0 && isfinite(value(&model->seeds[s])))
-            values[n++] = value(&model->seeds[s]);
-    return spread_of(values, n);
-}
-
-static void make_series(ReportSeries *series, const ReportRun *run, const ReportModel *model,
+static void make_series(ReportSeries *series, const ReportRun *run, const ModelResult *model,
                         bool several_runs)
 {
     *series = (ReportSeries){.run = run,
                              .model = model,
-                             .details = report_details(run, model->name),
-                             .best = over_seeds(model, best_f1),
-                             .last = over_seeds(model, last_f1),
-                             .micro = over_seeds(model, micro_f1),
-                             .tuned = over_seeds(model, tuned_f1),
+                             .details = details_of(run, model->name),
+                             .best = model->best,
+                             .last = model->last,
+                             .micro = model->micro,
+                             .tuned = model->tuned,
                              .epoch_seconds = median_epoch_seconds(model)};
     if (several_runs)
         snprintf(series->name, sizeof series->name, "%s/%s", run->label, model->name);
@@ -94,24 +69,25 @@ static void make_series(ReportSeries *series, const ReportRun *run, const Report
 static bool on_same_data(const ReportRun *runs, int count)
 {
     for (int i = 1; i < count; i++)
-        if (!runs[0].data_hash || !runs[i].data_hash || strcmp(runs[0].data_hash, runs[i].data_hash) != 0)
+        if (!runs[0].results.data_hash || !runs[i].results.data_hash ||
+            strcmp(runs[0].results.data_hash, runs[i].results.data_hash) != 0)
             return false;
     return true;
 }
 
-static ReelStatus report_init(Report *report, const ReportRun *runs, int num_runs)
+static ReelStatus init(Report *report, const ReportRun *runs, int num_runs)
 {
     int count = 0;
     for (int i = 0; i < num_runs; i++)
-        count += runs[i].num_models;
+        count += runs[i].results.num_models;
     *report = (Report){.runs = runs, .num_runs = num_runs, .same_data = on_same_data(runs, num_runs)};
     report->series = reel_mem_calloc((size_t)count, sizeof *report->series);
     if (!report->series)
         return reel_status_no_memory((size_t)count * sizeof *report->series, "the report");
     for (int i = 0; i < num_runs; i++)
-        for (int m = 0; m < runs[i].num_models; m++) {
+        for (int m = 0; m < runs[i].results.num_models; m++) {
             ReportSeries *series = &report->series[report->count];
-            make_series(series, &runs[i], &runs[i].models[m], num_runs > 1);
+            make_series(series, &runs[i], &runs[i].results.models[m], num_runs > 1);
             if (series->best.mean > report->series[report->best].best.mean)
                 report->best = report->count;
             if (series->best.n > report->max_seeds)
@@ -122,7 +98,7 @@ static ReelStatus report_init(Report *report, const ReportRun *runs, int num_run
     return reel_status_ok();
 }
 
-static void report_free(Report *report)
+static void free_report(Report *report)
 {
     reel_mem_free(report->series);
     report_out_free(&report->out);
@@ -143,7 +119,7 @@ static void count_fact(ReportOut *out, const char *what, int64_t value)
     fact(out, what, report_count(text, value));
 }
 
-static void run_facts(ReportOut *out, const ReportRun *run)
+static void run_facts(ReportOut *out, const Results *run)
 {
     char text[100], train[32], valid[32], test[32];
     report_put(out, "<dl>\n");
@@ -181,7 +157,7 @@ static void what_was_run(Report *report)
             report_text(out, report->runs[i].label);
             report_put(out, "</h3>\n");
         }
-        run_facts(out, &report->runs[i]);
+        run_facts(out, &report->runs[i].results);
     }
     report_put(out, "</section>\n");
 }
@@ -199,7 +175,7 @@ static void spread_cell(ReportOut *out, const Spread *spread)
 }
 
 /* The best epochs of the seeds: "12", or "9 to 14". */
-static void epoch_cell(ReportOut *out, const ReportModel *model)
+static void epoch_cell(ReportOut *out, const ModelResult *model)
 {
     int low = 0, high = 0;
     for (int s = 0; s < model->num_seeds; s++) {
@@ -213,7 +189,7 @@ static void epoch_cell(ReportOut *out, const ReportModel *model)
         report_putf(out, "<td>%d to %d</td>", low, high);
 }
 
-static double total_seconds(const ReportModel *model)
+static double total_seconds(const ModelResult *model)
 {
     double seconds = 0;
     for (int s = 0; s < model->num_seeds; s++)
@@ -225,7 +201,7 @@ static void table_row(Report *report, int i)
 {
     ReportOut *out = &report->out;
     const ReportSeries *series = &report->series[i];
-    const ReportModel *model = series->model;
+    const ModelResult *model = series->model;
     char text[32];
     report_putf(out, "<tr%s><th scope=\"row\">", i == report->best ? " class=\"top\"" : "");
     report_text(out, series->name);
@@ -241,8 +217,8 @@ static void table_row(Report *report, int i)
         spread_cell(out, &series->tuned);
     report_putf(out, "<td>%s</td>", report_duration(text, series->epoch_seconds));
     report_putf(out, "<td>%s</td>", report_duration(text, total_seconds(model)));
-    if (model->peak_rss_mb > 0 && isfinite(model->peak_rss_mb))
-        report_putf(out, "<td>%.0f</td></tr>\n", model->peak_rss_mb);
+    if (model->first.peak_rss_mb > 0 && isfinite(model->first.peak_rss_mb))
+        report_putf(out, "<td>%.0f</td></tr>\n", model->first.peak_rss_mb);
     else
         report_put(out, "<td>\xE2\x80\x93</td></tr>\n");
 }
@@ -287,7 +263,7 @@ static void title(Report *report)
     else
         report_putf(out, "%d model%s on ", report->count, report->count > 1 ? "s" : "");
     if (report->num_runs == 1) {
-        const char *data = report->runs[0].data ? report->runs[0].data : "?";
+        const char *data = report->runs[0].results.data ? report->runs[0].results.data : "?";
         const char *slash = strrchr(data, '/');
         report_text(out, slash && slash[1] ? slash + 1 : data);
     }
@@ -357,62 +333,18 @@ static void page(Report *report)
 
 /* ---- Runs in, page out ---- */
 
-static void free_runs(ReportRun *runs, int count)
+ReelStatus report_write(const ReportRun *runs, int count, const char *path)
 {
-    for (int i = 0; runs && i < count; i++)
-        report_run_free(&runs[i]);
-    reel_mem_free(runs);
-}
-
-/* Runs in folders of the same name keep their whole path as a label. */
-static ReelStatus read_runs(ReportRun *runs, const char *const *folders, int count)
-{
-    for (int i = 0; i < count; i++) {
-        ReelStatus status = report_run_read(&runs[i], folders[i]);
-        if (!reel_status_is_ok(&status))
-            return status;
-    }
-    for (int i = 0; i < count; i++)
-        for (int j = 0; j < i; j++)
-            if (strcmp(runs[i].label, runs[j].label) == 0) {
-                runs[i].label = tensor_arena_memdup(&runs[i].arena, folders[i], strlen(folders[i]) + 1);
-                if (!runs[i].label)
-                    return reel_status_failed("out of memory for the report");
-                break;
-            }
-    return reel_status_ok();
-}
-
-typedef ReelStatus (*WithReport)(Report *report, const char *path);
-
-static ReelStatus with_runs(const char *const *folders, int count, const char *path, WithReport use)
-{
-    if (count < 1)
-        return reel_status_usage("a report needs at least one run's folder");
-    ReportRun *runs = reel_mem_calloc((size_t)count, sizeof *runs);
-    if (!runs)
-        return reel_status_no_memory((size_t)count * sizeof *runs, "the runs");
-    Report report = {0};
-    ReelStatus status = read_runs(runs, folders, count);
+    Report report;
+    ReelStatus status = init(&report, runs, count);
     if (reel_status_is_ok(&status))
-        status = report_init(&report, runs, count);
+        page(&report);
+    if (report.out.failed)
+        status = reel_status_no_memory(report.out.capacity, path);
     if (reel_status_is_ok(&status))
-        status = use(&report, path);
-    report_free(&report);
-    free_runs(runs, count);
+        status = reel_atomic_file_put(path, report.out.text, report.out.size);
+    free_report(&report);
     return status;
-}
-
-static ReelStatus write_page(Report *report, const char *path)
-{
-    page(report);
-    return report->out.failed ? reel_status_no_memory(report->out.capacity, path)
-                              : reel_atomic_file_put(path, report->out.text, report->out.size);
-}
-
-ReelStatus report_write(const char *const *folders, int count, const char *path)
-{
-    return with_runs(folders, count, path, write_page);
 }
 
 static void print_spread(const Spread *spread, bool seeds)
@@ -425,9 +357,8 @@ static void print_spread(const Spread *spread, bool seeds)
         printf(" %9.4f", spread->mean);
 }
 
-static ReelStatus print_table(Report *report, const char *path)
+static void print_table(const Report *report)
 {
-    (void)path;
     int width = 14;
     bool seeds = report->max_seeds > 1;
     for (int i = 0; i < report->count; i++)
@@ -446,10 +377,14 @@ static ReelStatus print_table(Report *report, const char *path)
            seeds ? "; mean +- standard deviation over the seeds" : "");
     if (!report->same_data)
         printf("the runs are on different data: their scores do not compare\n");
-    return reel_status_ok();
 }
 
-ReelStatus report_print(const char *const *folders, int count)
+ReelStatus report_print(const ReportRun *runs, int count)
 {
-    return with_runs(folders, count, NULL, print_table);
+    Report report;
+    ReelStatus status = init(&report, runs, count);
+    if (reel_status_is_ok(&status))
+        print_table(&report);
+    free_report(&report);
+    return status;
 }

@@ -1,5 +1,5 @@
 /* Collecting what the report shows beyond results.json: from the data set, and from each trained model. */
-#include "tools/report/report_data.h"
+#include "tools/report/report_internal.h"
 #include "models/bpe/bpe.h"
 #include "tensor/mem.h"
 
@@ -9,18 +9,10 @@
 
 enum { REPORT_TEXTS = 12, REPORT_BINS = 24, REPORT_MISSES = 400 };
 
-void report_run_free(ReportRun *run)
+void report_free(ReportRun *runs, int count)
 {
-    tensor_arena_free(&run->arena);
-    *run = (ReportRun){0};
-}
-
-const ReportDetails *report_details(const ReportRun *run, const char *model)
-{
-    for (int i = 0; i < run->num_details; i++)
-        if (strcmp(run->details[i].name, model) == 0)
-            return &run->details[i];
-    return NULL;
+    for (int i = 0; i < count; i++)
+        tensor_arena_free(&runs[i].arena);
 }
 
 static ReelStatus no_memory(void)
@@ -34,14 +26,10 @@ static bool count_labels(ReportRun *run, const Dataset *dataset)
 {
     run->num_classes = dataset_num_classes(dataset);
     run->classes = tensor_arena_calloc(&run->arena, (size_t)run->num_classes * sizeof *run->classes);
-    for (int k = 0; run->classes && k < run->num_classes; k++) {
-        const char *name = string_table_text(&dataset->text.labels, k);
-        run->classes[k] = (ReportLabel){.name = tensor_arena_memdup(&run->arena, name, strlen(name) + 1),
+    for (int k = 0; run->classes && k < run->num_classes; k++)
+        run->classes[k] = (ReportLabel){.name = string_table_text(&dataset->text.labels, k),
                                         .train = dataset->train.label_counts[k],
                                         .test = dataset->test.label_counts[k]};
-        if (!run->classes[k].name)
-            return false;
-    }
     return run->classes != NULL;
 }
 
@@ -112,98 +100,68 @@ static bool choose_texts(ReportRun *run, const Dataset *dataset)
     return run->texts != NULL;
 }
 
-ReelStatus report_data_begin(ReportRun *run, const Dataset *dataset)
+/* The folder's own name: what stands behind the last slash. */
+static char *label_of(TensorArena *arena, const char *folder)
+{
+    size_t end = strlen(folder);
+    while (end > 1 && folder[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && folder[begin - 1] != '/')
+        begin--;
+    char *label = tensor_arena_calloc(arena, end - begin + 1);
+    if (label)
+        memcpy(label, folder + begin, end - begin);
+    return label;
+}
+
+ReelStatus report_open(ReportRun *run, const char *folder)
 {
     *run = (ReportRun){0};
     tensor_arena_init(&run->arena, 0);
+    run->label = label_of(&run->arena, folder);
+    return run->label ? reel_status_ok() : no_memory();
+}
+
+ReelStatus report_begin(ReportRun *run, const char *folder, const Dataset *dataset)
+{
+    ReelStatus status = report_open(run, folder);
+    run->details_hash = dataset->text.data_hash;
     run->train_ids = dataset->train.offsets[dataset->train.count];
-    run->details_hash =
-        tensor_arena_memdup(&run->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
-    bool fine = run->details_hash && count_labels(run, dataset) && count_lengths(run, dataset) &&
+    results_set_dataset(&run->results, dataset);
+    bool fine = reel_status_is_ok(&status) && count_labels(run, dataset) && count_lengths(run, dataset) &&
                 choose_texts(run, dataset);
     return fine ? reel_status_ok() : no_memory();
 }
 
 /* ---- A model ---- */
 
-/* One pass over the test part. */
-typedef struct Look {
-    ReportRun *run;
-    ReportDetails *details;
-    const Dataset *dataset;
-    Metrics metrics;
-    int64_t *confused; /* [K, K + 1]: missed x predicted instead; the last column: nothing instead */
-    float *logits;     /* [batch, K] */
-    float *attention;  /* [ids of a batch], NULL where the model has none */
-} Look;
-
-static void count_misses(Look *look, const Batch *batch, Tensor scores)
+static bool contains(const int32_t *labels, int64_t count, int32_t label)
 {
-    int64_t classes = look->metrics.num_labels;
-    for (int32_t i = 0; i < batch->size; i++) {
-        const float *score = tensor_f32(scores) + i * classes;
-        const float *is_true = tensor_f32(batch->labels) + i * batch->labels.strides[0];
-        for (int64_t missed = 0; missed < classes; missed++) {
-            if (is_true[missed] == 0.0f || score[missed] > 0)
-                continue;
-            int64_t *row = look->confused + missed * (classes + 1);
-            int wrong = 0;
-            for (int64_t k = 0; k < classes; k++) {
-                bool instead = score[k] > 0 && is_true[k] == 0.0f;
-                row[k] += instead;
-                wrong += instead;
-            }
-            row[classes] += wrong == 0;
-        }
+    for (int64_t i = 0; i < count; i++)
+        if (labels[i] == label)
+            return true;
+    return false;
+}
+
+/* What was missed, and what was predicted in its place: counts [K, K + 1], in the last column of nothing.
+ * `wrong` has room for K. */
+static void count_misses(const DatasetPart *part, const float *logits, int32_t *wrong, int64_t *counts)
+{
+    int32_t classes = part->num_classes;
+    for (int64_t i = 0; i < part->count; i++, logits += classes) {
+        const int32_t *labels = part->labels + part->label_offsets[i];
+        int64_t borne = part->label_offsets[i + 1] - part->label_offsets[i];
+        int32_t wrongs = 0;
+        for (int32_t k = 0; k < classes; k++)
+            if (logits[k] > 0 && !contains(labels, borne, k))
+                wrong[wrongs++] = k;
+        if (wrongs == 0)
+            wrong[wrongs++] = classes;
+        for (int64_t j = 0; j < borne; j++)
+            for (int32_t w = 0; w < wrongs && !(logits[labels[j]] > 0); w++)
+                counts[(int64_t)labels[j] * (classes + 1) + wrong[w]]++;
     }
-}
-
-static bool note_reading(Look *look, ReportReading *reading, const Batch *batch, int32_t place, int num_words)
-{
-    TensorArena *arena = &look->run->arena;
-    int32_t classes = look->metrics.num_labels;
-    const float *score = look->logits + (size_t)place * (size_t)classes;
-    reading->predicted = tensor_arena_calloc(arena, (size_t)classes * sizeof *reading->predicted);
-    if (!reading->predicted)
-        return false;
-    for (int32_t k = 0; k < classes; k++)
-        if (score[k] > 0)
-            reading->predicted[reading->num_predicted++] = k;
-    if (!look->attention)
-        return true;
-    reading->num_weights = num_words;
-    reading->weights = tensor_arena_calloc(arena, (size_t)num_words * sizeof *reading->weights);
-    for (int i = 0; reading->weights && i < num_words; i++)
-        reading->weights[i] = (double)look->attention[batch->offsets[place] + i];
-    return reading->weights != NULL;
-}
-
-/* The chosen texts that are in this batch. */
-static bool note_readings(Look *look, const Batch *batch)
-{
-    for (int i = 0; i < look->details->num_readings; i++)
-        for (int32_t place = 0; place < batch->size; place++)
-            if (batch->examples[place] == example_of(look->run, look->dataset, i) &&
-                !note_reading(look, &look->details->readings[i], batch, place, look->run->texts[i].num_words))
-                return false;
-    return true;
-}
-
-static ReelStatus look_at_batches(Look *look, Trainer *trainer, Loader *loader)
-{
-    Batch batch;
-    while (loader_next(loader, &batch)) {
-        Tensor scores =
-            tensor_from(look->logits, TENSOR_F32, TENSOR_SHAPE(batch.size, look->metrics.num_labels));
-        ReelStatus status = trainer_predict(trainer, &batch, scores, look->attention);
-        if (!reel_status_is_ok(&status))
-            return status;
-        metrics_add(&look->metrics, scores, batch.labels, 0.0);
-        count_misses(look, &batch, scores);
-        if (!note_readings(look, &batch))
-            return no_memory();
-    }
-    return reel_status_ok();
 }
 
 static int more_texts_first(const void *a, const void *b)
@@ -217,101 +175,91 @@ static int more_texts_first(const void *a, const void *b)
 }
 
 /* Keeps the most frequent pairs. */
-static bool keep_misses(Look *look)
+static bool keep_misses(ReportDetails *details, const int64_t *counts, int classes, TensorArena *arena)
 {
-    int classes = look->metrics.num_labels, count = 0;
-    size_t cells = (size_t)classes * ((size_t)classes + 1);
-    ReportMiss *all = reel_mem_alloc(cells * sizeof *all);
+    int64_t cells = (int64_t)classes * (classes + 1), found = 0, used = 0;
+    for (int64_t i = 0; i < cells; i++)
+        found += counts[i] > 0;
+    ReportMiss *all = reel_mem_alloc(((size_t)found + 1) * sizeof *all);
     if (!all)
         return false;
-    for (int missed = 0; missed < classes; missed++)
-        for (int k = 0; k <= classes; k++) {
-            int64_t texts = look->confused[(int64_t)missed * (classes + 1) + k];
-            if (texts > 0)
-                all[count++] = (ReportMiss){missed, k < classes ? k : -1, texts};
+    for (int64_t i = 0; i < cells; i++)
+        if (counts[i] > 0) {
+            int missed = (int)(i / (classes + 1)), instead = (int)(i % (classes + 1));
+            all[used++] = (ReportMiss){missed, instead < classes ? instead : -1, counts[i]};
         }
-    qsort(all, (size_t)count, sizeof *all, more_texts_first);
-    ReportDetails *details = look->details;
-    details->num_misses = count < REPORT_MISSES ? count : REPORT_MISSES;
-    details->misses =
-        tensor_arena_memdup(&look->run->arena, all, (size_t)details->num_misses * sizeof *details->misses);
+    qsort(all, (size_t)found, sizeof *all, more_texts_first);
+    details->num_misses = found < REPORT_MISSES ? (int)found : REPORT_MISSES;
+    details->misses = tensor_arena_memdup(arena, all, (size_t)details->num_misses * sizeof *all);
     reel_mem_free(all);
     return details->misses != NULL;
 }
 
-static bool keep_scores(Look *look)
+static bool note_misses(ReportDetails *details, const DatasetPart *part, const float *logits,
+                        TensorArena *arena)
 {
-    look->details->num_scores = look->metrics.num_labels;
-    look->details->scores =
-        tensor_arena_memdup(&look->run->arena, look->metrics.labels,
-                            (size_t)look->metrics.num_labels * sizeof *look->details->scores);
-    return look->details->scores != NULL;
-}
-
-static ReelStatus look_at(Look *look, Model *model, const RunOptions *options)
-{
-    /* SGD keeps no state, and nothing is updated here. */
-    TrainerOptions settings = options->trainer;
-    settings.optimizer = nn_optimizer_options(NN_SGD);
-    LoaderOptions loading = {.batch = options->batch, .pad = options->notebook};
-    Trainer *trainer = NULL;
-    Loader loader = {0};
-    ReelStatus status = trainer_new(&trainer, model, &settings);
-    if (reel_status_is_ok(&status))
-        status = loader_init(&loader, &look->dataset->test, &loading);
-    if (reel_status_is_ok(&status))
-        status = look_at_batches(look, trainer, &loader);
-    loader_free(&loader);
-    trainer_free(trainer);
-    if (reel_status_is_ok(&status) && (!keep_scores(look) || !keep_misses(look)))
-        return no_memory();
-    return status;
-}
-
-/* The place for a model of this name; its old details go. */
-static ReportDetails *place_for(ReportRun *run, const char *name)
-{
-    int i = 0;
-    while (i < run->num_details && strcmp(run->details[i].name, name) != 0)
-        i++;
-    if (i == run->num_details) {
-        ReportDetails *larger = tensor_arena_calloc(&run->arena, ((size_t)i + 1) * sizeof *larger);
-        if (!larger)
-            return NULL;
-        if (i)
-            memcpy(larger, run->details, (size_t)i * sizeof *larger);
-        run->details = larger;
+    size_t classes = (size_t)part->num_classes;
+    int64_t *counts = reel_mem_calloc(classes * (classes + 1), sizeof *counts);
+    int32_t *wrong = reel_mem_alloc((classes + 1) * sizeof *wrong);
+    bool fine = counts && wrong;
+    if (fine) {
+        count_misses(part, logits, wrong, counts);
+        fine = keep_misses(details, counts, part->num_classes, arena);
     }
-    ReportDetails *details = &run->details[i];
-    *details = (ReportDetails){.name = tensor_arena_memdup(&run->arena, name, strlen(name) + 1),
-                               .num_readings = run->num_texts};
-    details->readings = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *details->readings);
-    if (!details->name || !details->readings)
-        return NULL;
-    if (i == run->num_details)
-        run->num_details++;
-    return details;
+    reel_mem_free(counts);
+    reel_mem_free(wrong);
+    return fine;
 }
 
-ReelStatus report_data_add(ReportRun *run, Model *model, const Dataset *dataset, const RunOptions *options)
+/* What the model made of one of the texts. */
+static bool note_reading(ReportReading *reading, const DatasetPart *part, const ModelPredictions *predictions,
+                         int64_t example, TensorArena *arena)
 {
-    size_t classes = (size_t)dataset_num_classes(dataset), batch = (size_t)options->batch;
-    Look look = {.run = run, .dataset = dataset, .details = place_for(run, model->kind->name)};
-    if (!look.details)
+    int32_t classes = part->num_classes;
+    const float *logits = predictions->logits + example * classes;
+    int64_t begin = part->offsets[example];
+    reading->predicted = tensor_arena_calloc(arena, (size_t)classes * sizeof *reading->predicted);
+    for (int32_t k = 0; reading->predicted && k < classes; k++)
+        if (logits[k] > 0)
+            reading->predicted[reading->num_predicted++] = k;
+    if (!predictions->attention || !reading->predicted)
+        return reading->predicted != NULL;
+    reading->num_weights = (int)(part->offsets[example + 1] - begin);
+    reading->weights = tensor_arena_calloc(arena, (size_t)reading->num_weights * sizeof *reading->weights);
+    for (int i = 0; reading->weights && i < reading->num_weights; i++)
+        reading->weights[i] = (double)predictions->attention[begin + i];
+    return reading->weights != NULL;
+}
+
+/* Room for one more model. */
+static ReportDetails *new_details(ReportRun *run)
+{
+    size_t count = (size_t)run->num_details;
+    ReportDetails *larger = tensor_arena_calloc(&run->arena, (count + 1) * sizeof *larger);
+    if (larger && count)
+        memcpy(larger, run->details, count * sizeof *larger);
+    run->details = larger ? larger : run->details;
+    return larger ? &run->details[run->num_details++] : NULL;
+}
+
+ReelStatus report_add(ReportRun *run, const ModelKind *kind, const Dataset *dataset, const RunResult *result)
+{
+    const DatasetPart *part = &dataset->test;
+    size_t labels = (size_t)part->num_classes;
+    ReportDetails *details = new_details(run);
+    if (!details)
         return no_memory();
-    look.details->has_attention = model->kind->has_attention;
-    ReelStatus status = metrics_init(&look.metrics, (int32_t)classes);
-    if (!reel_status_is_ok(&status))
-        return status;
-    look.confused = reel_mem_calloc(classes * (classes + 1), sizeof *look.confused);
-    look.logits = reel_mem_calloc(batch * classes, sizeof *look.logits);
-    if (look.details->has_attention)
-        look.attention = reel_mem_calloc(batch * (size_t)dataset->test.longest, sizeof *look.attention);
-    bool complete = look.confused && look.logits && (look.attention || !look.details->has_attention);
-    status = complete ? look_at(&look, model, options) : no_memory();
-    reel_mem_free(look.confused);
-    reel_mem_free(look.logits);
-    reel_mem_free(look.attention);
-    metrics_free(&look.metrics);
-    return status;
+    *details = (ReportDetails){.name = kind->name,
+                               .has_attention = kind->has_attention,
+                               .num_scores = part->num_classes,
+                               .num_readings = run->num_texts};
+    details->scores =
+        tensor_arena_memdup(&run->arena, result->metrics.labels, labels * sizeof *details->scores);
+    details->readings = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *details->readings);
+    bool fine =
+        details->scores && details->readings && note_misses(details, part, result->test.logits, &run->arena);
+    for (int i = 0; fine && i < run->num_texts; i++)
+        fine = note_reading(&details->readings[i], part, &result->test, example_of(run, dataset, i),
+                            &run->arena);
+    return fine ? reel_status_ok() : no_memory();
 }

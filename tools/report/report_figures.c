@@ -44,7 +44,7 @@ static double f1_of(const RunEpoch *epoch)
 }
 
 /* Over the seeds that have finished epoch number i (from 0). */
-static Spread at_epoch(const ReportModel *model, int i, EpochValue value)
+static Spread at_epoch(const ModelResult *model, int i, EpochValue value)
 {
     double values[RESULTS_MAX_SEEDS];
     int n = 0;
@@ -54,7 +54,7 @@ static Spread at_epoch(const ReportModel *model, int i, EpochValue value)
     return spread_of(values, n);
 }
 
-static int most_epochs(const ReportModel *model)
+static int most_epochs(const ModelResult *model)
 {
     int most = 0;
     for (int s = 0; s < model->num_seeds; s++)
@@ -63,7 +63,7 @@ static int most_epochs(const ReportModel *model)
 }
 
 /* The range over the seeds as a pale band. */
-static void draw_band(Chart *chart, const ReportModel *model, int epochs, EpochValue value)
+static void draw_band(Chart *chart, const ModelResult *model, int epochs, EpochValue value)
 {
     report_put(chart->out, "<path class=\"band\" d=\"");
     for (int i = 0; i < epochs; i++)
@@ -76,7 +76,7 @@ static void draw_band(Chart *chart, const ReportModel *model, int epochs, EpochV
 }
 
 /* The epoch of the highest mean, from 0. */
-static int best_epoch_of(const ReportModel *model, int epochs)
+static int best_epoch_of(const ModelResult *model, int epochs)
 {
     int best = 0;
     for (int i = 1; i < epochs; i++)
@@ -88,7 +88,7 @@ static int best_epoch_of(const ReportModel *model, int epochs)
 static void draw_curve(Report *report, Chart *chart, int series, EpochValue value)
 {
     ReportOut *out = chart->out;
-    const ReportModel *model = report->series[series].model;
+    const ModelResult *model = report->series[series].model;
     int epochs = most_epochs(model);
     if (epochs == 0)
         return;
@@ -120,7 +120,7 @@ static void draw_curves(Report *report, EpochValue value, const char *title, con
     double high = 0;
     int epochs = 1;
     for (int i = 0; i < report->count; i++) {
-        const ReportModel *model = report->series[i].model;
+        const ModelResult *model = report->series[i].model;
         int count = most_epochs(model);
         epochs = count > epochs ? count : epochs;
         for (int e = 0; e < count; e++)
@@ -190,7 +190,7 @@ static void quality_row(Report *report, Chart *chart, int i)
                     report_x(chart, series->best.mean + series->best.sd));
     for (int s = 0; s < series->model->num_seeds; s++)
         if (series->model->seeds[s].count > 0) {
-            const ReportSeed *seed = &series->model->seeds[s];
+            const RunResult *seed = &series->model->seeds[s];
             report_putf(out,
                         "<path class=\"open\" d=\"M%.1f %.1fV%.1f\"><title>seed %lld: best %.4f in epoch %d, "
                         "last %.4f</title></path>",
@@ -295,7 +295,7 @@ static void draw_parameters(Report *report)
     chart.x1 = report_round_up(high);
     report_axis_x(&chart, "parameters", false);
     for (int i = 0; i < report->count; i++) {
-        const ReportModel *model = report->series[i].model;
+        const ModelResult *model = report->series[i].model;
         char text[32];
         draw_bar(report, &chart, i, (double)model->params_without_embedding, (double)model->params);
         report_label(chart.out, WIDTH - 4, row_y(&chart, i) + 4, "end", "t", "%s",

@@ -2,11 +2,14 @@
 #ifndef REEL_TOOLS_REPORT_INTERNAL_H
 #define REEL_TOOLS_REPORT_INTERNAL_H
 
-#include "tools/report/report_data.h"
+#include "tools/report/report.h"
 
 #include <stddef.h>
 
 enum { REPORT_PATH_SIZE = 1200, REPORT_NAME_SIZE = 120 };
+
+/* Begins a run with the name of its folder. */
+ReelStatus report_open(ReportRun *run, const char *folder);
 
 /* ---- Text that grows ---- */
 
@@ -37,7 +40,7 @@ char *report_duration(char text[32], double seconds);
 /* One model of one run, under one name, colour, dash and marker in all figures. */
 typedef struct ReportSeries {
     const ReportRun *run;
-    const ReportModel *model;
+    const ModelResult *model;
     const ReportDetails *details; /* may be NULL */
     char name[REPORT_NAME_SIZE];  /* with the run's where there are several */
     Spread best, last, micro;     /* of F1, over the seeds that finished an epoch */

@@ -9,13 +9,6 @@
 
 enum { WIDTH = 460, ROW = 20, MOST_ROWS = 40, MATRIX = 12, PAIRS = 10 };
 
-/* As Metrics counts: 2 hits / (predicted + support), 0 where that divides by zero. */
-static double f1_of(const LabelCounts *counts)
-{
-    double whole = (double)counts->predicted + (double)counts->support;
-    return whole > 0 ? 2 * (double)counts->hits / whole : 0;
-}
-
 typedef struct Ranked {
     int label;
     double key, second;
@@ -45,7 +38,8 @@ static int shown_series(const Report *report)
 static bool same_labels(const ReportSeries *a, const ReportSeries *b)
 {
     return a->details && b->details && a->details->num_scores == b->details->num_scores &&
-           a->run->data_hash && b->run->data_hash && strcmp(a->run->data_hash, b->run->data_hash) == 0;
+           a->run->results.data_hash && b->run->results.data_hash &&
+           strcmp(a->run->results.data_hash, b->run->results.data_hash) == 0;
 }
 
 /* ---- F1 of each label ---- */
@@ -55,26 +49,26 @@ static void class_row(Report *report, Chart *chart, int shown, int label, int ro
     ReportOut *out = chart->out;
     const ReportSeries *best = &report->series[shown];
     const LabelCounts *counts = &best->details->scores[label];
-    double low = 1, high = 0, y = chart->top + ROW * (row + 0.5), f1 = f1_of(counts);
+    double low = 1, high = 0, y = chart->top + ROW * (row + 0.5);
+    Scores scores = metrics_of(*counts);
     int others = 0;
     for (int i = 0; i < report->count; i++)
         if (i != shown && same_labels(best, &report->series[i])) {
-            double other = f1_of(&report->series[i].details->scores[label]);
+            double other = metrics_f1(report->series[i].details->scores[label]);
             low = fmin(low, other);
             high = fmax(high, other);
             others++;
         }
     report_name(out, chart->left - 6, y + 4, "end", best->run->classes[label].name, 19);
-    report_putf(out, "<g><title>precision %.3f, recall %.3f, F1 %.3f</title>",
-                counts->predicted > 0 ? (double)counts->hits / (double)counts->predicted : 0.0,
-                counts->support > 0 ? (double)counts->hits / (double)counts->support : 0.0, f1);
+    report_putf(out, "<g><title>precision %.3f, recall %.3f, F1 %.3f</title>", scores.precision,
+                scores.recall, scores.f1);
     report_putf(out, "<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"12\"/></g>",
-                chart->left, y - 6, report_x(chart, f1) - chart->left);
+                chart->left, y - 6, report_x(chart, scores.f1) - chart->left);
     if (others > 0)
         report_putf(out, "<path class=\"whisker\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8\"/>",
                     report_x(chart, low), y, report_x(chart, high), report_x(chart, low), y - 4,
                     report_x(chart, high), y - 4);
-    report_label(out, chart->right + 34, y + 4, "end", "t", "%.2f", f1);
+    report_label(out, chart->right + 34, y + 4, "end", "t", "%.2f", scores.f1);
     report_label(out, WIDTH - 4, y + 4, "end", "tick", "%lld", (long long)counts->support);
 }
 
@@ -99,7 +93,7 @@ static void class_table(Report *report, int shown, const Ranked *order, int coun
         report_putf(out, "</th><td>%lld</td>", (long long)best->run->classes[label].test);
         for (int i = 0; i < report->count; i++)
             if (same_labels(best, &report->series[i]))
-                report_putf(out, "<td>%.3f</td>", f1_of(&report->series[i].details->scores[label]));
+                report_putf(out, "<td>%.3f</td>", metrics_f1(report->series[i].details->scores[label]));
         report_put(out, "</tr>\n");
     }
     report_put(out, "</tbody></table></div></details>\n");
@@ -158,7 +152,7 @@ void report_classes(Report *report)
         return;
     }
     for (int k = 0; k < count; k++)
-        order[k] = (Ranked){k, f1_of(&details->scores[k]), (double)details->scores[k].support};
+        order[k] = (Ranked){k, metrics_f1(details->scores[k]), (double)details->scores[k].support};
     qsort(order, (size_t)count, sizeof *order, higher_first);
     report_put(&report->out, "<section id=\"labels\"><h2>Label by label</h2>\n");
     draw_classes(report, shown, order, count);
@@ -288,8 +282,8 @@ static void draw_lengths(Report *report, const ReportRun *run)
     Chart chart = report_chart(report, WIDTH, 280, "Lengths of the texts");
     double high = 0;
     for (int i = 0; i < run->num_bins; i++) {
-        high = fmax(high, (double)run->bins[i].train / fmax(1, (double)run->train));
-        high = fmax(high, (double)run->bins[i].test / fmax(1, (double)run->test));
+        high = fmax(high, (double)run->bins[i].train / fmax(1, (double)run->results.train));
+        high = fmax(high, (double)run->bins[i].test / fmax(1, (double)run->results.test));
     }
     chart.x0 = run->bins[0].from;
     chart.x1 = run->bins[run->num_bins - 1].to + 1;
@@ -298,8 +292,8 @@ static void draw_lengths(Report *report, const ReportRun *run)
     report_axis_x(&chart, "ids a text, <bos> and <eos> included", true);
     for (int i = 0; i < run->num_bins; i++) {
         const ReportBin *bin = &run->bins[i];
-        double train = 100 * (double)bin->train / fmax(1, (double)run->train);
-        double test = 100 * (double)bin->test / fmax(1, (double)run->test);
+        double train = 100 * (double)bin->train / fmax(1, (double)run->results.train);
+        double test = 100 * (double)bin->test / fmax(1, (double)run->results.test);
         double x = report_x(&chart, bin->from), next = report_x(&chart, bin->to + 1);
         report_putf(
             chart.out,
@@ -324,16 +318,16 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
     double high = 0;
     for (int row = 0; row < rows; row++) {
         const ReportLabel *label = &run->classes[order[row].label];
-        high = fmax(high, (double)label->train / fmax(1, (double)run->train));
-        high = fmax(high, (double)label->test / fmax(1, (double)run->test));
+        high = fmax(high, (double)label->train / fmax(1, (double)run->results.train));
+        high = fmax(high, (double)label->test / fmax(1, (double)run->results.test));
     }
     chart.x1 = report_round_up(100 * high);
     report_axis_x(&chart, "texts that bear it, % of their part", false);
     for (int row = 0; row < rows; row++) {
         const ReportLabel *label = &run->classes[order[row].label];
         double y = chart.top + ROW * (row + 0.5);
-        double train = report_x(&chart, 100 * (double)label->train / fmax(1, (double)run->train));
-        double test = report_x(&chart, 100 * (double)label->test / fmax(1, (double)run->test));
+        double train = report_x(&chart, 100 * (double)label->train / fmax(1, (double)run->results.train));
+        double test = report_x(&chart, 100 * (double)label->test / fmax(1, (double)run->results.test));
         report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 19);
         report_putf(
             chart.out,
@@ -394,9 +388,9 @@ void report_data_figures(Report *report)
         const ReportRun *run = &report->runs[i];
         if (run->num_classes < 1 || shown_before(report, i))
             continue;
-        if (report->num_runs > 1 && run->data) {
+        if (report->num_runs > 1 && run->results.data) {
             report_put(&report->out, "<p class=\"note\">");
-            report_text(&report->out, run->data);
+            report_text(&report->out, run->results.data);
             report_put(&report->out, "</p>\n");
         }
         draw_data(report, run);

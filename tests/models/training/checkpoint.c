@@ -70,16 +70,16 @@ static Model *new_model(const char *name)
     return model;
 }
 
-static void save(Model *model, bool notebook, const float *thresholds)
+static void save(Model *model, bool notebook, const double *thresholds)
 {
     Checkpoint all = {.model = model,
                       .text = dataset->text,
                       .notebook = notebook,
-                      .thresholds = (float *)(uintptr_t)thresholds};
+                      .thresholds = (double *)(uintptr_t)thresholds};
     ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
 }
 
-static void save_one(const char *name, bool notebook, const float *thresholds)
+static void save_one(const char *name, bool notebook, const double *thresholds)
 {
     Model *model = new_model(name);
     save(model, notebook, thresholds);
@@ -136,7 +136,7 @@ START_TEST(every_model_comes_back_whole)
 {
     const char *name = zoo_kind(_i / 2)->name;
     bool notebook = _i % 2;
-    const float thresholds[] = {0.1f, 0.25f, 0.5f, 0.75f};
+    const double thresholds[] = {-2.5, -1.25, 0, 0.7};
     Model *model = new_model(name);
     Checkpoint *c;
     save(model, notebook, notebook ? thresholds : NULL);
@@ -291,7 +291,7 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"hidden\": 0}", "0 is not from 1 to"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"hidden\": 1e3}", "a whole number"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"reading\": \"first\"}", "is neither"},
-        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"format\": 2}", "2 is not from 1 to 1"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"format\": 3}", "3 is not from 1 to 2"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"pad_id\": 5}", "5 is not from 0 to 0"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"embed\": 3, \"hidden\": 2000000000}",
          "parameter 'bias_h' is [2] in the file and [2000000000] in the model"},

@@ -69,15 +69,16 @@ START_TEST(it_is_the_mean_of_the_logits)
     Tensor valid = mean_of(&dataset->valid, RUNS, true), tested = mean_of(&dataset->test, RUNS, false),
            truth = dataset_part_label_matrix(&arena, &dataset->valid);
     ck_assert_ok(threshold_global(valid, truth, &threshold, &valid_f1));
-    ck_assert_double_eq_tol(ensemble.threshold, threshold, 1e-5);
-    ck_assert_double_eq_tol(ensemble.valid_f1, valid_f1, 1e-9);
+    ck_assert_double_eq_tol(ensemble.tuned.threshold, threshold, 1e-5);
+    ck_assert_double_eq_tol(ensemble.tuned.valid_f1, valid_f1, 1e-9);
     ck_assert_ok(threshold_per_label(valid, truth, threshold, strength, thresholds));
     ck_assert_ok(metrics_init(&metrics, dataset_num_classes(dataset)));
     ck_assert(
         metrics_add_each(&metrics, tested, dataset_part_label_matrix(&arena, &dataset->test), thresholds));
-    ck_assert_double_eq_tol(ensemble.tuned_f1, metrics_macro(&metrics).f1, 1e-9);
-    ck_assert_double_eq_tol(ensemble.tuned_micro_f1, metrics_micro(&metrics).f1, 1e-9);
-    ck_assert(ensemble.interval.low <= ensemble.tuned_f1 && ensemble.interval.high > ensemble.interval.low);
+    ck_assert_double_eq_tol(ensemble.tuned.macro_f1, metrics_macro(&metrics).f1, 1e-9);
+    ck_assert_double_eq_tol(ensemble.tuned.micro_f1, metrics_micro(&metrics).f1, 1e-9);
+    ck_assert(ensemble.tuned.interval.low <= ensemble.tuned.macro_f1 &&
+              ensemble.tuned.interval.high > ensemble.tuned.interval.low);
     metrics_free(&metrics);
 }
 END_TEST
@@ -90,7 +91,7 @@ START_TEST(runs_without_logits_are_left_out)
     runs[2].selected.test_logits = NULL;
     ck_assert_ok(ensemble_find(&all, runs, RUNS, dataset, INFINITY));
     ck_assert_int_eq(all.members, 2);
-    ck_assert_double_eq(all.tuned_f1, two.tuned_f1);
+    ck_assert_double_eq(all.tuned.macro_f1, two.tuned.macro_f1);
     ck_assert_ok(ensemble_find(&all, runs + 2, 1, dataset, INFINITY));
     ck_assert_int_eq(all.members, 0);
 }

@@ -1,6 +1,5 @@
 /* results.json: every number of runs that were made up stands where it belongs. */
 #include "models/training/results.h"
-#include "models/training/threshold.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
 
@@ -68,33 +67,36 @@ static RunResult made_up(const char *name, uint64_t seed, double x, RunEpoch epo
                        .epochs = epochs,
                        .best_f1 = 0.4 + x,
                        .best_epoch = 1,
+                       .last_f1 = 0.2 + x,
+                       .last_micro_f1 = 0.25 + x,
                        .seconds = 7 + x,
                        .selected = {.epoch = 2,
-                                    .valid_f1 = 0.6 + x,
-                                    .threshold = 0.7,
-                                    .tuned_f1 = 0.1 + x,
-                                    .tuned_micro_f1 = 0.15 + x,
-                                    .tuned_interval = {.low = 0.05 + x, .high = 0.12 + x}}};
+                                    .tuned = {.valid_f1 = 0.6 + x,
+                                              .threshold = 0.7,
+                                              .macro_f1 = 0.1 + x,
+                                              .micro_f1 = 0.15 + x,
+                                              .interval = {.low = 0.05 + x, .high = 0.12 + x}}}};
 }
 
 START_TEST(numbers_stand_where_they_belong)
 {
     RunEpoch epochs[4][2];
     char path[256];
-    const RunResult runs[4] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1]),
-                               made_up("lstm", 3, 0.01, epochs[2]), made_up("lstm", 4, 0.05, epochs[3])};
-    const Ensemble ensemble = {.members = 4, .threshold = -1, .valid_f1 = 0.81, .tuned_f1 = 0.82};
-    const Results results = {.data = "x.tsv",
-                             .dataset = dataset,
-                             .seed = 3,
-                             .threads = 5,
-                             .shards = 6,
-                             .batch = 7,
-                             .lr = 0.25,
-                             .models = runs,
-                             .count = 4,
-                             .ensemble = &ensemble};
-    ck_assert_int_eq(results_seeds(runs, 4), 2);
+    RunResult runs[4] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1]),
+                         made_up("lstm", 3, 0.01, epochs[2]), made_up("lstm", 4, 0.05, epochs[3])};
+    TensorArena arena = {0};
+    Results results = {
+        .data = "x.tsv",
+        .seed = 3,
+        .threads = 5,
+        .shards = 6,
+        .batch = 7,
+        .lr = 0.25,
+        .ensemble = {.members = 4, .tuned = {.threshold = -1, .valid_f1 = 0.81, .macro_f1 = 0.82}}};
+    results_set_dataset(&results, dataset);
+    ck_assert_ok(results_set_runs(&results, runs, 4, &arena));
+    ck_assert_int_eq(results.num_models, 2);
+    ck_assert_int_eq(results.models[0].num_seeds, 2);
     snprintf(path, sizeof path, "%s/results.json", folder);
     ck_assert_ok(results_write(&results, path));
     read_text(path);
@@ -112,7 +114,7 @@ START_TEST(numbers_stand_where_they_belong)
         expect_number(1, "best_epoch", model);
         expect_number(epochs[2 * m][1].test_f1, "last_f1", model);
         expect_number(epochs[2 * m][1].test_micro_f1, "last_micro_f1", model);
-        expect_number(threshold_probability(0.7), "threshold", model);
+        expect_number(0.7, "threshold", model);
         expect_number(0.4 + x, "best_f1_mean", model);
         expect_number(sd, "best_f1_sd", model);
         expect_number(0.2 + x, "last_f1_mean", model);
@@ -123,20 +125,52 @@ START_TEST(numbers_stand_where_they_belong)
             const RunResult *run = &runs[2 * m + s];
             const char *seed = s ? "\"seed\": 4" : "\"seed\": 3";
             expect_number(run->best_f1, "best_f1", model, "\"seeds\"", seed);
-            expect_number(run->selected.valid_f1, "valid_f1", model, "\"seeds\"", seed);
-            expect_number(run->selected.tuned_f1, "tuned_f1", model, "\"seeds\"", seed);
-            expect_number(run->selected.tuned_micro_f1, "tuned_micro_f1", model, "\"seeds\"", seed);
-            expect_number(run->selected.tuned_interval.low, "tuned_f1_low", model, "\"seeds\"", seed);
-            expect_number(run->selected.tuned_interval.high, "tuned_f1_high", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned.valid_f1, "valid_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned.macro_f1, "tuned_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned.micro_f1, "tuned_micro_f1", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned.interval.low, "tuned_f1_low", model, "\"seeds\"", seed);
+            expect_number(run->selected.tuned.interval.high, "tuned_f1_high", model, "\"seeds\"", seed);
             expect_number(run->seconds, "seconds", model, "\"seeds\"", seed);
             expect_number(run->epochs[1].train_loss, "train_loss", model, "\"seeds\"", seed, "\"epoch\": 2");
             expect_number(run->epochs[1].test_f1, "test_f1", model, "\"seeds\"", seed, "\"epoch\": 2");
         }
     }
     expect_number(4, "members", "\"ensemble\"");
-    expect_number(threshold_probability(-1), "threshold", "\"ensemble\"");
+    expect_number(-1, "threshold", "\"ensemble\"");
     expect_number(0.81, "valid_f1", "\"ensemble\"");
     expect_number(0.82, "tuned_f1", "\"ensemble\"");
+    tensor_arena_free(&arena);
+}
+END_TEST
+
+/* What is read again is the same, and a file of version 0.1.0, in which thresholds are probabilities, is
+ * converted. */
+START_TEST(the_file_is_read_again)
+{
+    RunEpoch epochs[2][2];
+    RunResult runs[2] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1])};
+    Results results = {.data = "x.tsv", .notebook = true}, back;
+    TensorArena arena = {0};
+    char path[256];
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    results_set_dataset(&results, dataset);
+    ck_assert_ok(results_set_runs(&results, runs, 2, &arena));
+    ck_assert_ok(results_write(&results, path));
+    for (int old = 0; old < 2; old++) {
+        if (old)
+            shell_must("sed -i '/\"format\"/d; s/\"threshold\": 0.7/\"threshold\": 0.25/' %s", path);
+        ck_assert_ok(results_read(&back, path, &arena));
+        ck_assert_str_eq(back.data_hash, dataset->text.data_hash);
+        ck_assert(back.notebook && back.num_models == 1 && back.models[0].num_seeds == 2);
+        const RunResult *seed = &back.models[0].seeds[1];
+        ck_assert(seed->seed == 4 && seed->count == 2 && seed->epochs[1].train_loss == 0.3 + 0.003);
+        ck_assert_double_eq(seed->selected.tuned.interval.high, 0.12 + 0.003);
+        ck_assert_double_eq_tol(seed->selected.tuned.threshold, old ? -log(3) : 0.7, 1e-12);
+        ck_assert_double_eq(back.models[0].best.mean, results.models[0].best.mean);
+        ck_assert_double_eq(back.models[0].tuned.sd, results.models[0].tuned.sd);
+        ck_assert_double_eq(back.models[0].first.best_f1, runs[0].best_f1);
+    }
+    tensor_arena_free(&arena);
 }
 END_TEST
 
@@ -147,6 +181,7 @@ Suite *models_results_suite(void)
     TCase *c = tcase_create("results");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, numbers_stand_where_they_belong);
+    tcase_add_test(c, the_file_is_read_again);
     suite_add_tcase(suite, c);
     return suite;
 }

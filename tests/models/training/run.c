@@ -127,15 +127,16 @@ static double mean_loss(Model *model)
     TrainerOptions options = trainer_defaults();
     tensor_arena_init(&arena, 0);
     ck_assert_ok(trainer_new(&trainer, model, &options));
-    Tensor logits = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(part->count, K));
+    ModelPredictions predictions = {0};
     Tensor truth = dataset_part_label_matrix(&arena, part);
-    ck_assert_ok(predict_part(trainer, part, 7, false, tensor_f32(logits)));
+    ck_assert_ok(model_predict_part(&predictions, trainer, part, 7, false, false, NULL));
     double sum = 0;
     for (int64_t i = 0; i < part->count * K; i++) {
-        double x = (double)tensor_f32(logits)[i], t = (double)tensor_f32(truth)[i];
+        double x = (double)predictions.logits[i], t = (double)tensor_f32(truth)[i];
         sum += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
     }
     trainer_free(trainer);
+    model_predictions_free(&predictions);
     tensor_arena_free(&arena);
     return sum / (double)(part->count * K);
 }
@@ -219,19 +220,25 @@ START_TEST(the_model_that_is_left_is_the_one_that_was_measured)
     TrainerOptions other = trainer_defaults();
     Trainer *trainer;
     Metrics metrics;
+    ModelPredictions predictions = {0}, of_train = {0};
     ck_assert_ok(trainer_new(&trainer, model, &other));
     ck_assert_ok(metrics_init(&metrics, K));
     for (int batch = 1; batch < 40; batch += 19) { /* whatever the batches are */
-        ck_assert_ok(run_evaluate(trainer, &dataset->test, batch, false, &metrics));
+        ck_assert_ok(
+            model_predict_part(&predictions, trainer, &dataset->test, batch, false, false, &metrics));
+        ck_assert_mem_eq(predictions.logits, result.test.logits,
+                         (size_t)(dataset->test.count * K) * sizeof(float));
         ck_assert_int_eq(metrics.examples, dataset->test.count);
         for (int which = 0; which < 3; which++)
             ck_assert_int_eq(counts_sum(&metrics, which), counts_sum(&result.metrics, which));
     }
     ck_assert_int_gt(counts_sum(&metrics, 2), 0);
     /* Trained long enough to predict something. */
-    ck_assert_ok(run_evaluate(trainer, &dataset->train, 10, false, &metrics));
+    ck_assert_ok(model_predict_part(&of_train, trainer, &dataset->train, 10, false, false, &metrics));
     ck_assert_int_gt(counts_sum(&metrics, 0), 0);
     metrics_free(&metrics);
+    model_predictions_free(&predictions);
+    model_predictions_free(&of_train);
     trainer_free(trainer);
     run_result_free(&result);
     model_free(model);

@@ -62,14 +62,14 @@ START_TEST(figures_are_those_of_the_logits)
     ck_assert(chosen->epoch >= 1 && chosen->epoch <= 6);
     ck_assert_ptr_nonnull(chosen->valid_logits);
     ck_assert_ptr_nonnull(chosen->test_logits);
-    ck_assert_double_gt(chosen->valid_f1, 0);
-    double again = f1_of(&dataset->valid, chosen->valid_logits, NULL, chosen->threshold);
-    ck_assert_double_eq_tol(chosen->valid_f1, again, 1e-9);
+    ck_assert_double_gt(chosen->tuned.valid_f1, 0);
+    double again = f1_of(&dataset->valid, chosen->valid_logits, NULL, chosen->tuned.threshold);
+    ck_assert_double_eq_tol(chosen->tuned.valid_f1, again, 1e-9);
     again = f1_of(&dataset->test, chosen->test_logits, chosen->thresholds, 0);
-    ck_assert_double_eq_tol(chosen->tuned_f1, again, 1e-12);
+    ck_assert_double_eq_tol(chosen->tuned.macro_f1, again, 1e-12);
     int others = 0;
     for (int k = 0; k < dataset_num_classes(dataset); k++)
-        others += chosen->thresholds[k] != chosen->threshold;
+        others += chosen->thresholds[k] != chosen->tuned.threshold;
     ck_assert(_i ? others > 0 : others == 0);
     run_result_free(&result);
 }
@@ -100,8 +100,8 @@ START_TEST(the_test_part_has_no_say)
     ck_assert_ok(run_model(&without, NULL, zoo_find("lstm"), dataset, &options, NULL));
     dataset->test.count = count;
     ck_assert_int_eq(with.selected.epoch, without.selected.epoch);
-    ck_assert(with.selected.valid_f1 == without.selected.valid_f1);
-    ck_assert(with.selected.threshold == without.selected.threshold);
+    ck_assert(with.selected.tuned.valid_f1 == without.selected.tuned.valid_f1);
+    ck_assert(with.selected.tuned.threshold == without.selected.tuned.threshold);
     run_result_free(&with);
     run_result_free(&without);
 }

@@ -1,7 +1,6 @@
 /* report.html without a browser: it is well formed, holds what it should, and nothing of the data gets out of
  * its place; what is broken is refused. */
 #include "tools/report/report.h"
-#include "tools/report/report_data.h"
 #include "tools/report/report_internal.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
@@ -33,11 +32,21 @@ static void teardown(void)
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
+static ReelStatus write_page(const char *const *folders, int count)
+{
+    ReportRun runs[2];
+    ReelStatus status = report_read(runs, folders, count);
+    if (reel_status_is_ok(&status))
+        status = report_write(runs, count, page_path);
+    report_free(runs, count);
+    return status;
+}
+
 static const char *make_page(int seeds, double gap, int details)
 {
     size_t size;
     report_support_run(folder, seeds, gap, details);
-    ck_assert_ok(report_write(&folder, 1, page_path));
+    ck_assert_ok(write_page(&folder, 1));
     reel_mem_free(page);
     ck_assert_ok(reel_text_file_read(page_path, &page, &size));
     ck_assert_uint_eq(strlen(page), size);
@@ -293,7 +302,7 @@ START_TEST(runs_are_put_side_by_side)
     shell_must("mkdir '%s'", other);
     report_support_run(other, 2, 0.05, 1);
     const char *folders[] = {folder, other};
-    ck_assert_ok(report_write(folders, 2, page_path));
+    ck_assert_ok(write_page(folders, 2));
     ck_assert_ok(reel_text_file_read(page_path, &page, &size));
     check_page(page);
     ck_assert_ptr_nonnull(strstr(page, "<h1>2 runs compared</h1>"));
@@ -302,7 +311,7 @@ START_TEST(runs_are_put_side_by_side)
     ck_assert_int_eq(count_of(page, "Lengths of the texts</h3>"), 1);
     /* Other data in one of them: nothing is ranked. */
     shell_must("sed -i s/0123abcd/89abcdef/ '%s/results.json' '%s/report.json'", other, other);
-    ck_assert_ok(report_write(folders, 2, page_path));
+    ck_assert_ok(write_page(folders, 2));
     reel_mem_free(page);
     ck_assert_ok(reel_text_file_read(page_path, &page, &size));
     check_page(page);
@@ -317,11 +326,11 @@ START_TEST(details_of_other_data_do_not_count)
     report_support_run(folder, 1, 0.1, 1);
     shell_must("sed -i s/0123abcd/89abcdef/ '%s/report.json'", folder);
     ReportRun run;
-    ck_assert_ok(report_run_read(&run, folder));
+    ck_assert_ok(report_read(&run, &folder, 1));
     ck_assert_int_eq(run.num_details, 0);
     ck_assert_int_eq(run.num_classes, 0);
-    ck_assert_int_eq(run.num_models, 3);
-    report_run_free(&run);
+    ck_assert_int_eq(run.results.num_models, 3);
+    report_free(&run, 1);
 }
 END_TEST
 
@@ -347,7 +356,7 @@ START_TEST(what_is_broken_is_refused_and_the_old_page_stays)
 {
     make_page(1, 0.1, 1);
     shell_must("sed -i '%s' '%s/%s'", broken[_i].edit, folder, broken[_i].file);
-    ReelStatus status = report_write(&folder, 1, page_path);
+    ReelStatus status = write_page(&folder, 1);
     ck_assert_failed(status, REEL_STATUS_FAILED, broken[_i].says);
     ck_assert_failed(status, REEL_STATUS_FAILED, broken[_i].file);
     shell_must("grep -q '</html>' '%s'", page_path);
@@ -356,9 +365,8 @@ END_TEST
 
 START_TEST(what_is_not_there_is_said)
 {
-    ck_assert_failed(report_write(&folder, 1, page_path), REEL_STATUS_FAILED, "results.json");
+    ck_assert_failed(write_page(&folder, 1), REEL_STATUS_FAILED, "results.json");
     ck_assert_int_ne(access(page_path, F_OK), 0);
-    ck_assert_failed(report_write(&folder, 0, page_path), REEL_STATUS_USAGE, "folder");
 }
 END_TEST
 
@@ -369,7 +377,7 @@ START_TEST(failed_allocations_are_errors)
     int failures = 0;
     for (int n = 0;; n += n < 40 ? 1 : 16) {
         reel_mem_fail_at(n, 0);
-        ReelStatus status = report_write(&folder, 1, page_path);
+        ReelStatus status = write_page(&folder, 1);
         reel_mem_fail_at(-1, 0);
         if (reel_status_is_ok(&status))
             break;
@@ -384,7 +392,6 @@ END_TEST
 
 static ReelStatus collect(ReportRun *run, const Dataset *dataset, const char *kind, RunOptions *options)
 {
-    Model *model = NULL;
     *options = run_defaults();
     options->epochs = 1;
     options->batch = 7;
@@ -392,21 +399,20 @@ static ReelStatus collect(ReportRun *run, const Dataset *dataset, const char *ki
     options->trainer.threads = 1;
     options->trainer.shards = 2;
     RunResult result;
-    ReelStatus status = run_model(&result, &model, zoo_find(kind), dataset, options, NULL);
+    ReelStatus status = run_model(&result, NULL, zoo_find(kind), dataset, options, NULL);
     if (!reel_status_is_ok(&status))
         return status;
-    status = report_data_begin(run, dataset);
+    status = report_begin(run, folder, dataset);
     if (reel_status_is_ok(&status))
-        status = report_data_add(run, model, dataset, options);
+        status = report_add(run, zoo_find(kind), dataset, &result);
     /* The details are of the same predictions as the run's last evaluation. */
-    const ReportDetails *details = report_details(run, kind);
-    for (int k = 0; details && k < details->num_scores; k++) {
+    const ReportDetails *details = &run->details[0];
+    for (int k = 0; k < details->num_scores; k++) {
         ck_assert_int_eq(details->scores[k].hits, result.metrics.labels[k].hits);
         ck_assert_int_eq(details->scores[k].predicted, result.metrics.labels[k].predicted);
         ck_assert_int_eq(details->scores[k].support, result.metrics.labels[k].support);
     }
     run_result_free(&result);
-    model_free(model);
     return status;
 }
 
@@ -442,16 +448,16 @@ START_TEST(details_are_what_the_model_says_and_survive_their_file)
     report_support_run(folder, 1, 0.1, 0);
     shell_must("sed -i s/0123abcd/%s/ '%s/results.json'", dataset->text.data_hash, folder);
     snprintf(path, sizeof path, "%s/report.json", folder);
-    ck_assert_ok(report_data_write(&run, path));
-    ck_assert_ok(report_run_read(&back, folder));
+    ck_assert_ok(report_save(&run, path));
+    ck_assert_ok(report_read(&back, &folder, 1));
     ck_assert_int_eq(back.num_details, 1);
     ck_assert_int_eq(back.train_ids, run.train_ids);
     ck_assert_int_eq(back.details[0].num_misses, run.details[0].num_misses);
     for (int i = 0; i < run.num_texts; i++)
         ck_assert_mem_eq(back.details[0].readings[i].weights, run.details[0].readings[i].weights,
                          (size_t)run.texts[i].num_words * sizeof(double));
-    report_run_free(&back);
-    report_run_free(&run);
+    report_free(&back, 1);
+    report_free(&run, 1);
     dataset_free(dataset);
 }
 END_TEST
@@ -468,22 +474,23 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
     settings.test_size = 0.5;
     Dataset *dataset;
     ck_assert_ok(dataset_new(&dataset, &corpus, "x", &settings));
-    RunOptions options = run_defaults();
-    options.trainer.threads = options.trainer.shards = 1;
-    Model *model;
-    ModelConfig config = {
-        .vocabulary = dataset->text.tokenizer.vocab_size, .labels = 3, .embed = 4, .hidden = 4};
-    ck_assert_ok(model_new(&model, zoo_find("rnn"), config, 0));
+    TensorArena arena = {0};
+    RunResult result = {0};
     ReportRun run;
-    ck_assert_ok(report_data_begin(&run, dataset));
-    for (int always_one = 0; always_one < 2; always_one++) {
-        Tensor bias = model->output_bias->core.value; /* labels in order: one, three, two */
-        for (int64_t k = 0; k < 3; k++)
-            tensor_set(&bias, &k, k == 0 && always_one ? 100 : -100);
-        tape_parameter_changed(&model->output_bias->core);
-        ck_assert_ok(report_data_add(&run, model, dataset, &options));
-        ck_assert_int_eq(run.num_details, 1);
-        const ReportDetails *details = &run.details[0];
+    const int64_t decisions = dataset->test.count * 3;
+    result.test.logits = reel_mem_alloc((size_t)decisions * sizeof(float));
+    ck_assert_ok(metrics_init(&result.metrics, 3));
+    ck_assert_ok(report_begin(&run, folder, dataset));
+    for (int always_one = 0; always_one < 2; always_one++) { /* labels in order: one, three, two */
+        for (int64_t i = 0; i < decisions; i++)
+            result.test.logits[i] = i % 3 == 0 && always_one ? 100 : -100;
+        metrics_reset(&result.metrics);
+        metrics_add(&result.metrics,
+                    tensor_from(result.test.logits, TENSOR_F32, TENSOR_SHAPE(dataset->test.count, 3)),
+                    dataset_part_label_matrix(&arena, &dataset->test), 0);
+        ck_assert_ok(report_add(&run, zoo_find("rnn"), dataset, &result));
+        ck_assert_int_eq(run.num_details, 1 + always_one);
+        const ReportDetails *details = &run.details[always_one];
         int64_t missed = 0, support = 0, beside_one = 0;
         for (int k = 0; k < 3; k++)
             support += k == 0 && always_one ? 0 : details->scores[k].support;
@@ -505,8 +512,9 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
         }
         ck_assert_int_eq(missed, support);
     }
-    report_run_free(&run);
-    model_free(model);
+    report_free(&run, 1);
+    run_result_free(&result);
+    tensor_arena_free(&arena);
     dataset_free(dataset);
     corpus_free(&corpus);
 }

@@ -1,0 +1,26 @@
+/* What a model says of a part of a data set, all of it: asked once after an epoch, and read by whoever
+ * counts, chooses thresholds or draws. */
+#ifndef REEL_MODELS_PREDICTIONS_H
+#define REEL_MODELS_PREDICTIONS_H
+
+#include "models/training/metrics.h"
+#include "models/training/trainer.h"
+
+REEL_BEGIN_DECLS
+
+/* All zeros: nothing has been asked. */
+typedef struct ModelPredictions {
+    float *logits;    /* [count, K] in the order of the part */
+    float *attention; /* a weight for each of the part's ids; NULL: not asked for */
+} ModelPredictions;
+
+/* Asks; memory is made the first time. `pad` as in LoaderOptions; `attends`: the model has attention, and it
+ * is asked for. `metrics` (may be NULL) gets the counts at probability 0.5. Errors: no memory, those of the
+ * model. */
+ReelStatus model_predict_part(ModelPredictions *predictions, Trainer *trainer, const DatasetPart *part,
+                              int batch, bool pad, bool attends, Metrics *metrics);
+void model_predictions_free(ModelPredictions *predictions);
+
+REEL_END_DECLS
+
+#endif
