@@ -3,23 +3,14 @@
 #include "tensor/mem.h"
 #include "tensor/storage/text_file.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 ReelStatus line_stream_open(LineStream *stream, const char *path)
 {
-    bool standard = strcmp(path, "-") == 0;
-    *stream = (LineStream){
-        .fd = STDIN_FILENO, .name = standard ? "the standard input" : path, .capacity = LINE_STREAM_BYTES};
-    ReelStatus status = standard ? reel_status_ok() : reel_text_file_open(path, &stream->fd);
+    *stream = (LineStream){.capacity = LINE_STREAM_BYTES};
+    ReelStatus status = text_source_open(&stream->source, path);
     if (!reel_status_is_ok(&status))
         return status;
-    struct stat info;
-    if (standard && fstat(STDIN_FILENO, &info) == 0 && S_ISDIR(info.st_mode))
-        return reel_status_failed("%s: is a directory; name a file in it", stream->name);
     stream->bytes = reel_mem_alloc(stream->capacity);
     stream->lines = reel_mem_alloc(LINE_STREAM_LINES * sizeof *stream->lines);
     return stream->bytes && stream->lines ? reel_status_ok() : reel_status_no_memory(stream->capacity, path);
@@ -27,32 +18,20 @@ ReelStatus line_stream_open(LineStream *stream, const char *path)
 
 void line_stream_close(LineStream *stream)
 {
-    if (stream->fd > STDIN_FILENO)
-        close(stream->fd);
+    text_source_close(&stream->source);
     reel_mem_free(stream->bytes);
     reel_mem_free(stream->lines);
-}
-
-/* Whether more can be read without waiting. */
-static bool is_ready(const LineStream *stream)
-{
-    struct pollfd poll_fd = {.fd = stream->fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) > 0;
 }
 
 /* Reads once, behind what is there. */
 static ReelStatus read_some(LineStream *stream)
 {
-    ssize_t got;
-    do
-        got = read(stream->fd, stream->bytes + stream->size, stream->capacity - stream->size);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return reel_status_failed("%s: cannot read: %s; check the disk, or copy the file elsewhere",
-                                  stream->name, strerror(errno));
-    stream->ended = got == 0;
-    stream->size += (size_t)got;
-    return reel_status_ok();
+    size_t got;
+    ReelStatus status = text_source_read(&stream->source, stream->bytes + stream->size,
+                                         stream->capacity - stream->size, &got);
+    stream->ended = stream->source.ended;
+    stream->size += got;
+    return status;
 }
 
 /* Makes room for a line that is longer than all that fits. */
@@ -60,11 +39,12 @@ static ReelStatus grow(LineStream *stream)
 {
     size_t capacity = 2 * stream->capacity;
     if (stream->size >= LINE_STREAM_LONGEST)
-        return reel_status_failed("%s:%lld: the line is longer than %d MB; a text is one line", stream->name,
-                                  (long long)stream->first + 1, LINE_STREAM_LONGEST >> 20);
+        return reel_status_failed("%s:%lld: the line is longer than %d MB; a text is one line",
+                                  stream->source.name, (long long)stream->first + 1,
+                                  LINE_STREAM_LONGEST >> 20);
     char *larger = reel_mem_realloc(stream->bytes, capacity);
     if (!larger)
-        return reel_status_no_memory(capacity, stream->name);
+        return reel_status_no_memory(capacity, stream->source.name);
     stream->bytes = larger;
     stream->capacity = capacity;
     return reel_status_ok();
@@ -113,12 +93,12 @@ ReelStatus line_stream_next(LineStream *stream)
     drop_window(stream);
     while (reel_status_is_ok(&status) && !stream->ended) {
         bool whole = has_line(stream), full = stream->size == stream->capacity;
-        if (whole && (full || !is_ready(stream)))
+        if (whole && (full || !text_source_is_ready(&stream->source)))
             break;
         status = full ? grow(stream) : read_some(stream);
     }
     if (reel_status_is_ok(&status) && !stream->begun)
-        status = reel_text_file_check_mark(stream->name, stream->bytes, stream->size);
+        status = reel_text_file_check_mark(stream->source.name, stream->bytes, stream->size);
     if (reel_status_is_ok(&status))
         cut_lines(stream);
     return status;

@@ -3,7 +3,7 @@
 #define REEL_TOOLS_LINE_STREAM_H
 
 #include "models/text/text.h"
-#include "tensor/status.h"
+#include "tensor/storage/text_source.h"
 
 #include <stdint.h>
 
@@ -11,12 +11,11 @@
 enum { LINE_STREAM_LINES = 8192, LINE_STREAM_BYTES = 4 << 20, LINE_STREAM_LONGEST = 64 << 20 };
 
 typedef struct LineStream {
-    const char *name; /* for messages */
-    TextSpan *lines;  /* the window, without line ends: \n or \r\n */
-    int64_t count;    /* of it, at most LINE_STREAM_LINES; 0: the end */
-    int64_t first;    /* lines before the window */
+    TextSpan *lines; /* the window, without line ends: \n or \r\n */
+    int64_t count;   /* of it, at most LINE_STREAM_LINES; 0: the end */
+    int64_t first;   /* lines before the window */
 
-    int fd;
+    TextSource source;
     char *bytes;
     size_t size, used, capacity; /* read so far, and the part of it that the window has */
     size_t searched;             /* the part without a line's end */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 
 /* Rows whose labels look like several that something else separates. */
@@ -18,71 +19,26 @@ typedef struct {
     char separator;
 } Doubt;
 
-/* Where the reader is. Lines count from 1. */
+/* A corpus that is being read. */
 typedef struct {
     const char *name;
-    const char *at, *end;
-    size_t line;
-    int columns, text_column, labels_column;
+    ModelRecords records;
+    ModelColumns columns;
+    size_t line; /* of the row at hand, from 1 */
     Corpus *corpus;
     TextSpan separator;
     bool doubts; /* the separator was not chosen: labels that hold another one are noticed */
     Doubt doubt;
-    size_t texts_capacity, offsets_capacity, labels_capacity, last_rows_capacity;
+    size_t texts_capacity, offsets_capacity, labels_capacity, last_rows_capacity, parts_capacity,
+        groups_capacity;
     size_t num_labels;
     int64_t *last_rows; /* [classes] the last row that bears each, to take none twice */
+
+    /* Label columns. */
+    bool *is_flag; /* [columns] it holds nothing but 0 and 1 so far */
+    int num_flags; /* columns that are looked at so far */
+    size_t is_flag_capacity;
 } Reader;
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* The bytes of a space, seen or not, that the text begins with (`front`) or ends with; 0: none. The no-break
- * space and what has no width come from spreadsheets and web pages. */
-static size_t space_at(TextSpan span, bool front)
-{
-    static const char *const wide[] = {"\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
-    if (span.length > 0 && is_space(span.bytes[front ? 0 : span.length - 1]))
-        return 1;
-    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++) {
-        size_t length = strlen(wide[i]);
-        if (length <= span.length &&
-            memcmp(front ? span.bytes : span.bytes + span.length - length, wide[i], length) == 0)
-            return length;
-    }
-    return 0;
-}
-
-static TextSpan trim(TextSpan span)
-{
-    for (size_t length; (length = space_at(span, true)) > 0;)
-        span = (TextSpan){span.bytes + length, span.length - length};
-    for (size_t length; (length = space_at(span, false)) > 0;)
-        span.length -= length;
-    return span;
-}
-
-/* The next line without its end; all CRs in front of the LF are of it. *more is false behind the last one. */
-static ReelStatus next_line(Reader *reader, TextSpan *line, bool *more)
-{
-    *more = reader->at < reader->end;
-    if (!*more)
-        return reel_status_ok();
-    const char *feed = memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
-    const char *stop = feed ? feed : reader->end;
-    *line = (TextSpan){reader->at, (size_t)(stop - reader->at)};
-    while (line->length > 0 && line->bytes[line->length - 1] == '\r')
-        line->length--;
-    reader->at = feed ? feed + 1 : reader->end;
-    reader->line++;
-    const char *lone = line->length > 0 ? memchr(line->bytes, '\r', line->length) : NULL;
-    return lone ? reel_status_failed(
-                      "%s:%zu: byte %zu of the line is a CR that no LF follows; where lines end in CR "
-                      "alone, convert the file, as with `tr '\\r' '\\n'`, else take it out",
-                      reader->name, reader->line, (size_t)(lone - line->bytes) + 1)
-                : reel_status_ok();
-}
 
 /* Takes the label in front of the next separator off the front of `rest`; bytes == NULL marks the end. */
 static bool next_label(const Reader *reader, TextSpan *rest, TextSpan *label)
@@ -94,99 +50,6 @@ static bool next_label(const Reader *reader, TextSpan *rest, TextSpan *label)
     *label = (TextSpan){rest->bytes, length};
     *rest = at ? (TextSpan){rest->bytes + taken, rest->length - taken} : (TextSpan){NULL, 0};
     return true;
-}
-
-/* The quote that closes what was opened in front of `at`; two in a row are one that is meant. NULL: none. */
-static const char *closing_quote(const char *at, const char *end)
-{
-    while (at < end && (at = memchr(at, '"', (size_t)(end - at)))) {
-        if (at + 1 == end || at[1] != '"')
-            return at;
-        at += 2;
-    }
-    return NULL;
-}
-
-/* What a quoted field holds, made of it in its place. */
-static TextSpan unquote(TextSpan field)
-{
-    char *to = (char *)field.bytes + 1;
-    const char *from = to, *end = field.bytes + field.length - 1;
-    TextSpan text = {to, 0};
-    for (; from < end; from++) {
-        *to++ = *from;
-        from += *from == '"';
-    }
-    text.length = (size_t)(to - text.bytes);
-    return text;
-}
-
-/* A field that begins with a quote. One that does not close is text, unless its closing quote stands where
- * fields end further on: then a csv writer has put a tab or a line's end between them. */
-static ReelStatus read_quoted(const Reader *reader, TextSpan *field)
-{
-    const char *end = field->bytes + field->length, *close = closing_quote(field->bytes + 1, end);
-    if (close == end - 1)
-        *field = unquote(*field);
-    if (close)
-        return reel_status_ok();
-    close = closing_quote(field->bytes + 1, reader->end);
-    if (!close || (close + 1 < reader->end && !strchr("\t\r\n", close[1])))
-        return reel_status_ok();
-    return reel_status_failed(
-        "%s:%zu: a quoted field goes on behind %s; write each field on one line and without "
-        "tabs, in pandas with `.str.replace(r'\\s+', ' ', regex=True)`",
-        reader->name, reader->line,
-        memchr(end, '\n', (size_t)(close - end)) ? "the end of the line" : "a tab");
-}
-
-/* Takes the next field off the front of `rest`; bytes == NULL marks the end. */
-static ReelStatus next_field(const Reader *reader, TextSpan *rest, TextSpan *field)
-{
-    const char *tab = memchr(rest->bytes, '\t', rest->length);
-    size_t length = tab ? (size_t)(tab - rest->bytes) : rest->length;
-    *field = (TextSpan){rest->bytes, length};
-    *rest = tab ? (TextSpan){tab + 1, rest->length - length - 1} : (TextSpan){NULL, 0};
-    return length > 0 && field->bytes[0] == '"' ? read_quoted(reader, field) : reel_status_ok();
-}
-
-static bool is_name(TextSpan field, const char *name)
-{
-    return field.length == strlen(name) && memcmp(field.bytes, name, field.length) == 0;
-}
-
-static ReelStatus name_column(Reader *reader, TextSpan field)
-{
-    int *column = is_name(field, "text")     ? &reader->text_column
-                  : is_name(field, "labels") ? &reader->labels_column
-                                             : NULL;
-    if (column && *column >= 0)
-        return reel_status_failed("%s:%zu: the header names the column '%.*s' twice; rename one of them",
-                                  reader->name, reader->line, (int)field.length, field.bytes);
-    if (column)
-        *column = reader->columns;
-    return reel_status_ok();
-}
-
-static ReelStatus read_header(Reader *reader)
-{
-    TextSpan line = {"", 0}, field;
-    bool more = true;
-    ReelStatus status = reel_status_ok();
-    while (line.length == 0 && more && reel_status_is_ok(&status))
-        status = next_line(reader, &line, &more);
-    reader->text_column = reader->labels_column = -1;
-    for (; line.bytes && reel_status_is_ok(&status); reader->columns++) {
-        status = next_field(reader, &line, &field);
-        if (reel_status_is_ok(&status))
-            status = name_column(reader, trim(field));
-    }
-    if (reel_status_is_ok(&status) && (reader->text_column < 0 || reader->labels_column < 0))
-        return reel_status_failed(
-            "%s:%zu: the header has no column '%s'; the first line must name the columns "
-            "'text' and 'labels', separated by a tab",
-            reader->name, reader->line, reader->text_column < 0 ? "text" : "labels");
-    return status;
 }
 
 /* ---- Labels that look like several ---- */
@@ -214,7 +77,7 @@ static void doubt(Reader *reader, TextSpan labels)
     bool list = is_list(labels);
     if ((list || separator) && reader->doubt.rows++ == 0) {
         reader->doubt = (Doubt){.rows = 1, .line = reader->line, .is_list = list, .separator = separator};
-        reader->doubt.text = list ? labels : trim(label);
+        reader->doubt.text = list ? labels : model_trim(label);
     }
 }
 
@@ -289,6 +152,11 @@ static ReelStatus add_label(Reader *reader, TextSpan label)
     if (label.length == 0)
         return reel_status_failed("%s:%zu: the row has an empty label; write the labels as 'one%stwo'",
                                   reader->name, reader->line, corpus->label_separator);
+    for (size_t i = 0; i < label.length; i++)
+        if (memchr("\t\n\r", label.bytes[i], 3))
+            return reel_status_failed(
+                "%s:%zu: the label '%.*s' has a tab or a line end in it; write it without", reader->name,
+                reader->line, (int)i, label.bytes);
     int32_t before = corpus->classes.count;
     int64_t *last_rows =
         reel_mem_grow(reader->last_rows, (size_t)before, &reader->last_rows_capacity, sizeof *last_rows);
@@ -309,10 +177,268 @@ static ReelStatus add_label(Reader *reader, TextSpan label)
     return reel_status_ok();
 }
 
-static ReelStatus add_row(Reader *reader, TextSpan text, TextSpan labels)
+/* The labels of a field: separated by what separates them. */
+static ReelStatus add_separated(Reader *reader, TextSpan labels)
+{
+    ReelStatus status = reel_status_ok();
+    TextSpan label;
+    if (model_trim(labels).length == 0)
+        return status;
+    if (reader->records.format == MODEL_FASTTEXT)
+        labels.length--; /* the last line end */
+    else
+        doubt(reader, model_trim(labels));
+    while (reel_status_is_ok(&status) && next_label(reader, &labels, &label))
+        status = add_label(reader, model_trim(label));
+    return status;
+}
+
+static ReelStatus not_a_flag(const Reader *reader, const char *column, TextSpan value)
+{
+    return reel_status_failed("%s:%zu: the label '%.60s' is '%.*s'; it must be 0 or 1", reader->name,
+                              reader->line, column, shown_length(value), value.bytes);
+}
+
+/* 0 or 1, -1 for anything else. */
+static int flag_of(ModelField field)
+{
+    TextSpan text = model_trim(field.text);
+    if (field.kind == REEL_JSON_TRUE || field.kind == REEL_JSON_FALSE)
+        return field.kind == REEL_JSON_TRUE;
+    if (text.length == 1 && (text.bytes[0] == '0' || text.bytes[0] == '1'))
+        return text.bytes[0] - '0';
+    return text.length == 3 && memcmp(text.bytes + 1, ".0", 2) == 0 &&
+                   (text.bytes[0] == '0' || text.bytes[0] == '1')
+               ? text.bytes[0] - '0'
+               : -1;
+}
+
+/* A list of strings, or an object of 0 and 1, as it stands in a line of JSON that was checked. */
+static ReelStatus add_json(Reader *reader, ModelField field)
+{
+    ReelJsonReader json;
+    bool first = true, list = field.kind == REEL_JSON_ARRAY;
+    ReelStatus status = reel_status_ok();
+    reel_json_reader_open(&json, field.text.bytes, field.text.length, "labels");
+    if (list)
+        reel_json_reader_open_array(&json);
+    else
+        reel_json_reader_open_object(&json);
+    while (reel_status_is_ok(&status) &&
+           (list ? reel_json_reader_next_item(&json, &first) : reel_json_reader_next_key(&json, &first))) {
+        ModelField value = {.kind = reel_json_reader_peek(&json)};
+        size_t begin = json.at;
+        ReelBytes key = {0};
+        if (!list && !reel_bytes_append(&key, json.string.data, json.string.size))
+            return reel_status_no_memory(json.string.size, "the labels");
+        reel_json_reader_skip(&json);
+        value.text = (TextSpan){field.text.bytes + begin, json.at - begin};
+        TextSpan label =
+            list ? (TextSpan){json.string.data, json.string.size} : (TextSpan){key.data, key.size};
+        if (list && value.kind != REEL_JSON_STRING)
+            status = reel_status_failed("%s:%zu: the list of labels holds %.*s; write strings", reader->name,
+                                        reader->line, shown_length(value.text), value.text.bytes);
+        else if (!list && flag_of(value) < 0)
+            status = reel_status_failed("%s:%zu: the label '%.*s' is %.*s; it must be 0 or 1", reader->name,
+                                        reader->line, shown_length(label), label.bytes,
+                                        shown_length(value.text), value.text.bytes);
+        else if (list || flag_of(value) == 1)
+            status = add_label(reader, model_trim(label));
+        reel_bytes_free(&key);
+    }
+    if (reel_status_is_ok(&status) && !reel_status_is_ok(&json.status))
+        status = reel_status_no_memory(field.text.length, "the labels");
+    reel_json_reader_close(&json);
+    return status;
+}
+
+static ReelStatus add_field(Reader *reader, ModelField field)
+{
+    if (field.kind == REEL_JSON_ARRAY || field.kind == REEL_JSON_OBJECT)
+        return add_json(reader, field);
+    return add_separated(reader, field.text);
+}
+
+/* ---- Columns of 0 and 1 ---- */
+
+/* Columns that were not there before, of JSON lines perhaps in the middle of the file. */
+static ReelStatus look_at_columns(Reader *reader)
+{
+    for (int i = reader->num_flags; i < reader->records.columns; i++) {
+        bool *is_flag = reel_mem_grow(reader->is_flag, (size_t)i, &reader->is_flag_capacity, sizeof *is_flag);
+        if (!is_flag)
+            return reel_status_no_memory((size_t)i * sizeof *is_flag, "the columns");
+        reader->is_flag = is_flag;
+        is_flag[i] = !model_columns_has(&reader->columns, i) &&
+                     model_trim(text_span(model_records_column(&reader->records, i))).length > 0;
+        reader->num_flags = i + 1;
+    }
+    return reel_status_ok();
+}
+
+static ReelStatus add_flag(Reader *reader, int column)
+{
+    const char *name = model_records_column(&reader->records, column);
+    ModelField field = reader->records.fields[column];
+    int flag = flag_of(field);
+    if (flag < 0)
+        return not_a_flag(reader, name, field.text);
+    return flag ? add_label(reader, model_trim(text_span(name))) : reel_status_ok();
+}
+
+/* Labels of all columns that hold nothing else so far: what proves to hold more is taken out at the end. */
+static ReelStatus add_other_flags(Reader *reader)
+{
+    ReelStatus status = look_at_columns(reader);
+    for (int i = 0; i < reader->num_flags && reel_status_is_ok(&status); i++) {
+        ModelField field = reader->records.fields[i];
+        if (!reader->is_flag[i] || (field.kind == REEL_JSON_NULL && reader->records.format == MODEL_JSONL))
+            continue;
+        reader->is_flag[i] = flag_of(field) >= 0;
+        if (reader->is_flag[i])
+            status = add_flag(reader, i);
+    }
+    return status;
+}
+
+/* Takes the labels of columns that hold more than 0 and 1 out again. The classes are not sorted yet. */
+static ReelStatus drop_other_columns(Reader *reader)
 {
     Corpus *corpus = reader->corpus;
-    size_t row = (size_t)corpus->rows;
+    StringTable kept = {0};
+    size_t bytes = (size_t)corpus->classes.count * sizeof(int32_t), used = 0;
+    int32_t *new_ids = reel_mem_alloc(bytes);
+    bool fine = new_ids != NULL;
+    for (int32_t k = 0; fine && k < corpus->classes.count; k++)
+        new_ids[k] = -1;
+    for (int i = 0; fine && i < reader->num_flags; i++) {
+        TextSpan name = model_trim(text_span(model_records_column(&reader->records, i)));
+        int32_t old = reader->is_flag[i] ? string_table_find(&corpus->classes, name) : -1;
+        if (old >= 0)
+            fine = (new_ids[old] = string_table_add(&kept, name)) >= 0;
+    }
+    corpus->unlabelled = 0;
+    for (int64_t row = 0, at = 0; fine && row < corpus->rows; row++) {
+        int64_t end = corpus->label_offsets[row + 1], before = (int64_t)used;
+        for (; at < end; at++)
+            if (new_ids[corpus->labels[at]] >= 0)
+                corpus->labels[used++] = new_ids[corpus->labels[at]];
+        corpus->label_offsets[row + 1] = (int64_t)used;
+        corpus->unlabelled += (int64_t)used == before;
+    }
+    reel_mem_free(new_ids);
+    if (!fine) {
+        string_table_free(&kept);
+        return reel_status_no_memory(bytes, "the labels");
+    }
+    string_table_free(&corpus->classes);
+    corpus->classes = kept;
+    return kept.count > 0
+               ? reel_status_ok()
+               : reel_status_failed("%s: no column but those named holds 0 and 1 alone, and a 1 among "
+                                    "them; name the labels with --label-columns A,B,C",
+                                    reader->name);
+}
+
+/* ---- Rows ---- */
+
+static ReelStatus add_labels(Reader *reader)
+{
+    const ModelColumns *columns = &reader->columns;
+    ReelStatus status = reel_status_ok();
+    if (columns->all_others)
+        return add_other_flags(reader);
+    for (int i = 0; i < columns->num_label_columns && reel_status_is_ok(&status); i++)
+        status = add_flag(reader, columns->label_columns[i]);
+    if (columns->labels < 0 || !reel_status_is_ok(&status))
+        return status;
+    if (reader->records.seen_in && reader->records.seen_in[columns->labels] != reader->records.record)
+        return reel_status_failed("%s:%zu: the object has no '%.60s'; write [] where no label applies",
+                                  reader->name, reader->line,
+                                  model_records_column(&reader->records, columns->labels));
+    return add_field(reader, reader->records.fields[columns->labels]);
+}
+
+/* The text of the row, of several columns joined by spaces. */
+static ReelStatus join_texts(Reader *reader, TextSpan *text)
+{
+    const ModelColumns *columns = &reader->columns;
+    size_t length = 0;
+    for (int i = 0; i < columns->num_texts; i++) {
+        ModelField field = reader->records.fields[columns->texts[i]];
+        if (columns->num_texts == 1 && field.kind == REEL_JSON_NULL)
+            return reel_status_failed(
+                "%s:%zu: the object has no text in '%.60s'; write \"\" where there is none", reader->name,
+                reader->line, model_records_column(&reader->records, columns->texts[i]));
+        if (field.kind == REEL_JSON_ARRAY || field.kind == REEL_JSON_OBJECT)
+            return reel_status_failed("%s:%zu: '%.60s' is no text; name another column with --text",
+                                      reader->name, reader->line,
+                                      model_records_column(&reader->records, columns->texts[i]));
+        length += field.text.length + 1;
+        *text = field.text;
+    }
+    if (columns->num_texts == 1)
+        return reel_status_ok();
+    char *joined = tensor_arena_alloc(&reader->corpus->joined, length);
+    if (!joined)
+        return reel_status_no_memory(length, "the texts");
+    *text = (TextSpan){joined, length - 1};
+    for (int i = 0; i < columns->num_texts; i++) {
+        TextSpan part = reader->records.fields[columns->texts[i]].text;
+        if (part.length > 0)
+            memcpy(joined, part.bytes, part.length);
+        joined += part.length;
+        *joined++ = ' ';
+    }
+    return reel_status_ok();
+}
+
+/* The part of a row by its name. */
+static ReelStatus add_part(Reader *reader, size_t row)
+{
+    static const struct {
+        const char *name;
+        ModelPart part;
+    } names[] = {{"train", MODEL_PART_TRAIN}, {"training", MODEL_PART_TRAIN},
+                 {"valid", MODEL_PART_VALID}, {"validation", MODEL_PART_VALID},
+                 {"val", MODEL_PART_VALID},   {"dev", MODEL_PART_VALID},
+                 {"test", MODEL_PART_TEST}};
+    if (reader->columns.split < 0)
+        return reel_status_ok();
+    uint8_t *parts = reel_mem_grow(reader->corpus->parts, row, &reader->parts_capacity, sizeof *parts);
+    if (!parts)
+        return reel_status_no_memory(row, "the rows");
+    reader->corpus->parts = parts;
+    TextSpan text = model_trim(reader->records.fields[reader->columns.split].text);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (text.length == strlen(names[i].name) &&
+            strncasecmp(text.bytes, names[i].name, text.length) == 0) {
+            parts[row] = (uint8_t)names[i].part;
+            return reel_status_ok();
+        }
+    return reel_status_failed(
+        "%s:%zu: the column '%.60s' says '%.*s'; it must be train, valid or test", reader->name, reader->line,
+        model_records_column(&reader->records, reader->columns.split), shown_length(text), text.bytes);
+}
+
+static ReelStatus add_group(Reader *reader, size_t row)
+{
+    if (reader->columns.group < 0)
+        return reel_status_ok();
+    Corpus *corpus = reader->corpus;
+    int32_t *group_of = reel_mem_grow(corpus->group_of, row, &reader->groups_capacity, sizeof *group_of);
+    if (!group_of)
+        return reel_status_no_memory(row * sizeof *group_of, "the rows");
+    corpus->group_of = group_of;
+    group_of[row] =
+        string_table_add(&corpus->groups, model_trim(reader->records.fields[reader->columns.group].text));
+    return group_of[row] >= 0 ? reel_status_ok() : reel_status_no_memory(row, "the groups");
+}
+
+static ReelStatus add_row(Reader *reader)
+{
+    Corpus *corpus = reader->corpus;
+    size_t row = (size_t)corpus->rows, before = reader->num_labels;
     TextSpan *texts = reel_mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
     if (texts)
         corpus->texts = texts;
@@ -322,43 +448,18 @@ static ReelStatus add_row(Reader *reader, TextSpan text, TextSpan labels)
         corpus->label_offsets = offsets;
     if (!texts || !offsets || row >= INT32_MAX)
         return reel_status_no_memory(row * sizeof *texts, "the rows");
-    TextSpan label;
-    if (trim(labels).length > 0)
-        doubt(reader, trim(labels));
-    else {
-        labels.bytes = NULL;
-        corpus->unlabelled++;
-    }
-    while (next_label(reader, &labels, &label)) {
-        ReelStatus status = add_label(reader, trim(label));
-        if (!reel_status_is_ok(&status))
-            return status;
-    }
-    texts[row] = text;
+    reader->line = reader->records.line;
+    ReelStatus status = add_labels(reader);
+    if (reel_status_is_ok(&status))
+        status = join_texts(reader, &texts[row]);
+    if (reel_status_is_ok(&status))
+        status = add_part(reader, row);
+    if (reel_status_is_ok(&status))
+        status = add_group(reader, row);
+    corpus->unlabelled += reader->num_labels == before;
     offsets[row + 1] = (int64_t)reader->num_labels;
     corpus->rows++;
-    return reel_status_ok();
-}
-
-static ReelStatus read_row(Reader *reader, TextSpan line)
-{
-    TextSpan field, text = {"", 0}, labels = {"", 0};
-    int columns = 0;
-    for (; line.bytes; columns++) {
-        ReelStatus status = next_field(reader, &line, &field);
-        if (!reel_status_is_ok(&status))
-            return status;
-        if (columns == reader->text_column)
-            text = field;
-        if (columns == reader->labels_column)
-            labels = field;
-    }
-    if (columns != reader->columns)
-        return reel_status_failed(
-            "%s:%zu: the row has %d field%s and the header %d; separate the fields by one "
-            "tab each, and write no tab within a field",
-            reader->name, reader->line, columns, columns == 1 ? "" : "s", reader->columns);
-    return add_row(reader, text, labels);
+    return status;
 }
 
 static int compare_labels(const void *a, const void *b)
@@ -388,6 +489,17 @@ static ReelStatus sort_classes(Corpus *corpus)
     return reel_status_ok();
 }
 
+/* A TSV with a stray quote in front may lose rows to a field that holds them. */
+static void warn_of_long_field(const Reader *reader)
+{
+    if (reader->records.swallowed > 0 && !reader->corpus->warning[0])
+        snprintf(
+            reader->corpus->warning, CORPUS_WARNING_SIZE,
+            "%.150s:%zu: a quoted field that begins here holds tabs and line ends; where it has swallowed "
+            "rows, take the quote out",
+            reader->name, reader->records.swallowed);
+}
+
 static ReelStatus read_rows(Reader *reader)
 {
     Corpus *corpus = reader->corpus;
@@ -395,22 +507,24 @@ static ReelStatus read_rows(Reader *reader)
     if (!corpus->label_offsets)
         return reel_status_no_memory(sizeof *corpus->label_offsets, "the rows");
     reader->offsets_capacity = 1;
-    for (;;) {
-        TextSpan line = {"", 0};
-        bool more;
-        ReelStatus status = next_line(reader, &line, &more);
-        if (reel_status_is_ok(&status) && !more)
+    ReelStatus status = reel_status_ok();
+    for (bool more = true; reel_status_is_ok(&status);) {
+        status = model_records_next(&reader->records, &more);
+        if (!reel_status_is_ok(&status) || !more)
             break;
-        if (reel_status_is_ok(&status) && line.length > 0)
-            status = read_row(reader, line);
-        if (!reel_status_is_ok(&status))
-            return status;
+        status = add_row(reader);
     }
+    if (!reel_status_is_ok(&status))
+        return status;
     if (corpus->rows == 0)
         return reel_status_failed("%s:%zu: there are no rows after the header; add some", reader->name,
-                                  reader->line + 1);
+                                  reader->records.next_line);
+    if (reader->columns.all_others)
+        status = drop_other_columns(reader);
     write_warning(reader);
-    ReelStatus status = warn_of_case(reader);
+    warn_of_long_field(reader);
+    if (reel_status_is_ok(&status))
+        status = warn_of_case(reader);
     return reel_status_is_ok(&status) ? sort_classes(corpus) : status;
 }
 
@@ -437,27 +551,38 @@ static ReelStatus parse(Corpus *corpus, const char *name, const CorpusOptions *o
         return status;
     snprintf(corpus->hash, sizeof corpus->hash, "%08lx",
              (unsigned long)crc32_z(0, (const Bytef *)corpus->bytes, corpus->size));
-    Reader reader = {.name = name,
-                     .at = corpus->bytes + reel_text_file_mark(corpus->bytes, corpus->size),
-                     .end = corpus->bytes + corpus->size,
-                     .corpus = corpus,
-                     .separator = text_span(corpus->label_separator),
-                     .doubts = !options || !options->label_separator};
-    status = read_header(&reader);
+    Reader reader = {.name = name, .corpus = corpus, .doubts = !options || !options->label_separator};
+    tensor_arena_init(&corpus->joined, 0);
+    model_records_init(&reader.records, name, options ? options->format : MODEL_FORMAT_ANY);
+    model_records_give(&reader.records, corpus->bytes, corpus->size, true);
+    bool more;
+    status = model_records_begin(&reader.records, &more);
+    if (reel_status_is_ok(&status) && !more)
+        status = reel_status_failed("%s:%zu: the file has no rows; add some", name, reader.records.next_line);
+    if (reel_status_is_ok(&status))
+        status = model_columns_choose(&reader.columns, &reader.records,
+                                      options ? &options->columns : &(ModelColumnNames){0}, true);
+    reader.separator = text_span(reader.records.format == MODEL_FASTTEXT ? "\n" : corpus->label_separator);
+    if (reel_status_is_ok(&status))
+        model_columns_describe(&reader.columns, &reader.records, corpus->form);
     if (reel_status_is_ok(&status))
         status = read_rows(&reader);
+    model_records_free(&reader.records);
+    model_columns_free(&reader.columns);
     reel_mem_free(reader.last_rows);
+    reel_mem_free(reader.is_flag);
     return status;
 }
 
 ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options)
 {
     *corpus = (Corpus){0};
+    const char *name = strcmp(path, "-") == 0 ? "the standard input" : path;
     ReelStatus status = reel_text_file_read(path, &corpus->bytes, &corpus->size);
     if (reel_status_is_ok(&status) && corpus->size == 0)
-        status = reel_text_file_empty(path);
+        status = reel_text_file_empty(name);
     if (reel_status_is_ok(&status))
-        status = parse(corpus, path, options);
+        status = parse(corpus, name, options);
     if (!reel_status_is_ok(&status))
         corpus_free(corpus);
     return status;
@@ -485,6 +610,10 @@ void corpus_free(Corpus *corpus)
     reel_mem_free(corpus->texts);
     reel_mem_free(corpus->label_offsets);
     reel_mem_free(corpus->labels);
+    reel_mem_free(corpus->parts);
+    reel_mem_free(corpus->group_of);
+    string_table_free(&corpus->groups);
+    tensor_arena_free(&corpus->joined);
     string_table_free(&corpus->classes);
     reel_mem_free(corpus->bytes);
     *corpus = (Corpus){0};

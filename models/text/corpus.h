@@ -1,16 +1,16 @@
-/* A labelled corpus: a TSV file in memory.
+/* A labelled corpus in memory, from a file of one of the formats of models/text/records.h.
  *
- * The file is UTF-8. Its first line names the columns; `text` and `labels` must be among them, in any
- * place. A tab ends a field. A field that begins with a quote and whose closing quote ends it is what stands
- * between them, with "" for a quote, as csv writers make it; other quotes are text. The labels of a row are
- * separated by ", " or what the options say; white space around a label does not count, nor does a label that
- * is there twice. A row may have none. Lines end in LF or CRLF, the last one need not; empty lines and a byte
- * order mark are passed over. */
+ * The file is UTF-8; its columns are chosen as models/text/columns.h says. The labels of a row are separated
+ * by
+ * ", " or what the options say, a list or an object of 0 and 1 in JSON, columns of 0 and 1, or fastText's.
+ * White space around a label does not count, nor does a label that is there twice. A row may have none. */
 #ifndef REEL_MODELS_CORPUS_H
 #define REEL_MODELS_CORPUS_H
 
+#include "models/text/columns.h"
 #include "models/text/string_table.h"
 #include "models/text/text.h"
+#include "tensor/arena.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 #include "tensor/view.h"
@@ -25,17 +25,27 @@ enum { CORPUS_HASH_SIZE = 9, CORPUS_SEPARATOR_SIZE = 32, CORPUS_WARNING_SIZE = 4
 /* All zeros are the homework's form. */
 typedef struct CorpusOptions {
     const char *label_separator; /* NULL: ", "; else up to 31 bytes without tabs, line ends and quotes */
+    ModelFormat format;
+    ModelColumnNames columns;
 } CorpusOptions;
+
+/* Where a row belongs, as its file says. */
+typedef enum ModelPart { MODEL_PART_ANY, MODEL_PART_TRAIN, MODEL_PART_VALID, MODEL_PART_TEST } ModelPart;
 
 /* A corpus in memory. All zeros is an empty one. */
 typedef struct Corpus {
     int64_t rows;
-    TextSpan *texts;        /* [rows], into `bytes`; as they stand in the file, may be empty */
+    TextSpan *texts;        /* [rows]; as they stand in the file, may be empty */
     int64_t *label_offsets; /* [rows + 1]: the labels of row i are labels[label_offsets[i]] and on */
     int32_t *labels;        /* numbers of classes, ascending within a row, none twice */
     StringTable classes;    /* sorted as scikit-learn's MultiLabelBinarizer sorts them */
-    char *bytes;            /* the file */
+    uint8_t *parts;         /* [rows] ModelPart, by the column `split`; NULL: there is none */
+    StringTable groups;     /* what stands in the column `group` */
+    int32_t *group_of;      /* [rows] numbers of groups; NULL: there is none */
+    char *bytes;            /* the file, in which quoted fields were made anew */
     size_t size;
+    TensorArena joined;          /* texts of several columns */
+    char form[MODEL_FORM_SIZE];  /* format and columns, in words */
     char hash[CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
     int64_t unlabelled;          /* rows without labels */
     char label_separator[CORPUS_SEPARATOR_SIZE];
@@ -44,12 +54,12 @@ typedef struct Corpus {
     char warning[CORPUS_WARNING_SIZE];
 } Corpus;
 
-/* Reads `path`; options may be NULL. On success the caller frees the corpus with corpus_free(); otherwise it
- * is empty.
+/* Reads `path` ("-": the standard input); options may be NULL. On success the caller frees the corpus with
+ * corpus_free(); otherwise it is empty.
  * Errors, with file and line: those of reel_text_file_read(), no UTF-8, NUL bytes, a CR without its LF, a
  * header without the columns or with one of them twice, a row with too few or too many fields, a quoted field
- * that goes on behind a tab or the end of its line, an empty label, no rows, no memory; a separator that
- * cannot be is wrong usage. */
+ * that never closes, JSON that is none, an empty label or one with a tab or a line end, a label column with
+ * anything but 0 and 1, no rows, no memory; a separator that cannot be is wrong usage. */
 ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options);
 /* The same from memory, which is copied; `name` stands for the path in messages. */
 ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,

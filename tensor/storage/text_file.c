@@ -1,4 +1,5 @@
 #include "tensor/storage/text_file.h"
+#include "tensor/storage/text_source.h"
 #include "tensor/utf8.h"
 #include "tensor/mem.h"
 
@@ -54,58 +55,54 @@ static ReelStatus check_kind(const char *path, const struct stat *info)
     return reel_status_ok();
 }
 
-static ReelStatus read_all(int fd, const char *path, size_t expected, char **bytes, size_t *size)
+static ReelStatus read_all(TextSource *source, size_t expected, char **bytes, size_t *size)
 {
-    size_t capacity = expected + 2, used = 0; /* room to see the end of the file, and for the NUL */
+    size_t capacity = expected + 2, used = 0, got = 1; /* room to see the end of the file, and for the NUL */
     char *buffer = reel_mem_alloc(capacity);
-    if (!buffer)
-        return reel_status_no_memory(capacity, path);
-    for (;;) {
+    ReelStatus status = buffer ? reel_status_ok() : reel_status_no_memory(capacity, source->name);
+    while (reel_status_is_ok(&status) && got > 0) {
         if (capacity - used < 2) {
             size_t larger = capacity * 2;
             char *moved = reel_mem_realloc(buffer, larger);
             if (!moved) {
-                reel_mem_free(buffer);
-                return reel_status_no_memory(larger, path);
+                status = reel_status_no_memory(larger, source->name);
+                break;
             }
             buffer = moved;
             capacity = larger;
         }
-        ssize_t got = read(fd, buffer + used, capacity - used - 1);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            int error = errno;
-            reel_mem_free(buffer);
-            return cannot_read(path, error);
-        }
-        if (got == 0)
-            break;
-        used += (size_t)got;
+        status = text_source_read(source, buffer + used, capacity - used - 1, &got);
+        used += got;
+    }
+    if (!reel_status_is_ok(&status)) {
+        reel_mem_free(buffer);
+        return status;
     }
     buffer[used] = '\0';
     *bytes = buffer;
     *size = used;
-    return reel_status_ok();
+    return status;
 }
 
 ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size)
 {
-    int fd;
+    TextSource source;
+    struct stat info;
     *bytes = NULL;
     *size = 0;
-    ReelStatus status = reel_text_file_open(path, &fd);
-    if (!reel_status_is_ok(&status))
-        return status;
-    struct stat info;
-    status = fstat(fd, &info) == 0 ? check_kind(path, &info) : cannot_read(path, errno);
+    ReelStatus status = text_source_open(&source, path);
+    bool standard = source.fd == STDIN_FILENO;
+    if (reel_status_is_ok(&status))
+        status = fstat(source.fd, &info) != 0 ? cannot_read(source.name, errno)
+                 : standard                   ? reel_status_ok()
+                                              : check_kind(path, &info);
     if (reel_status_is_ok(&status)) {
         size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : FIRST_READ;
-        status = read_all(fd, path, expected, bytes, size);
+        status = read_all(&source, expected, bytes, size);
     }
-    close(fd);
+    text_source_close(&source);
     if (reel_status_is_ok(&status))
-        status = reel_text_file_check_mark(path, *bytes, *size);
+        status = reel_text_file_check_mark(source.name, *bytes, *size);
     if (!reel_status_is_ok(&status)) {
         reel_mem_free(*bytes);
         *bytes = NULL;

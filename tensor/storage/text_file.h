@@ -13,9 +13,10 @@ REEL_BEGIN_DECLS
 /* Opens `path` for reading. Errors: no such file, no permission, a directory, a file (of a pipe only reading
  * tells) of UTF-16. */
 ReelStatus reel_text_file_open(const char *path, int *fd);
-/* Reads all of `path` into *bytes, which the caller frees with reel_mem_free(). A pipe will do as well. The
- * bytes are followed by a NUL that *size does not count.
- * Errors: those of reel_text_file_open(), a device, a pipe with UTF-16, no memory. An empty file is none. */
+/* Reads all of `path` into *bytes, which the caller frees with reel_mem_free(); "-" is the standard input. A
+ * pipe will do as well, and what gzip has compressed is inflated. The bytes are followed by a NUL that *size
+ * does not count. Errors: those of reel_text_file_open(), a device, a pipe with UTF-16, a damaged gzip, no
+ * memory. An empty file is none. */
 ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size);
 /* What is said of an empty file where there must be something. */
 ReelStatus reel_text_file_empty(const char *path);
