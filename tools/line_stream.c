@@ -8,7 +8,7 @@
 ReelStatus line_stream_open(LineStream *stream, const char *path)
 {
     *stream = (LineStream){.capacity = LINE_STREAM_BYTES};
-    ReelStatus status = text_source_open(&stream->source, path);
+    ReelStatus status = reel_text_source_open(&stream->source, path);
     if (!reel_status_is_ok(&status))
         return status;
     stream->bytes = reel_mem_alloc(stream->capacity);
@@ -18,7 +18,7 @@ ReelStatus line_stream_open(LineStream *stream, const char *path)
 
 void line_stream_close(LineStream *stream)
 {
-    text_source_close(&stream->source);
+    reel_text_source_close(&stream->source);
     reel_mem_free(stream->bytes);
     reel_mem_free(stream->lines);
 }
@@ -27,8 +27,8 @@ void line_stream_close(LineStream *stream)
 static ReelStatus read_some(LineStream *stream)
 {
     size_t got;
-    ReelStatus status = text_source_read(&stream->source, stream->bytes + stream->size,
-                                         stream->capacity - stream->size, &got);
+    ReelStatus status = reel_text_source_read(&stream->source, stream->bytes + stream->size,
+                                              stream->capacity - stream->size, &got);
     stream->ended = stream->source.ended;
     stream->size += got;
     return status;
@@ -93,7 +93,7 @@ ReelStatus line_stream_next(LineStream *stream)
     drop_window(stream);
     while (reel_status_is_ok(&status) && !stream->ended) {
         bool whole = has_line(stream), full = stream->size == stream->capacity;
-        if (whole && (full || !text_source_is_ready(&stream->source)))
+        if (whole && (full || !reel_text_source_is_ready(&stream->source)))
             break;
         status = full ? grow(stream) : read_some(stream);
     }

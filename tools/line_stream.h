@@ -15,7 +15,7 @@ typedef struct LineStream {
     int64_t count;   /* of it, at most LINE_STREAM_LINES; 0: the end */
     int64_t first;   /* lines before the window */
 
-    TextSource source;
+    ReelTextSource source;
     char *bytes;
     size_t size, used, capacity; /* read so far, and the part of it that the window has */
     size_t searched;             /* the part without a line's end */

@@ -65,13 +65,13 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
     if (dataset->unlabelled > 0)
         snprintf(unlabelled, sizeof unlabelled, " (%lld row%s without)", (long long)dataset->unlabelled,
                  plural(dataset->unlabelled));
-    printf(
-        "%s: %lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
-        "text\n",
-        s->data, (long long)dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count,
-        valid, (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
-        dataset->text.tokenizer.vocab_size,
-        (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
+    printf("%s: %s\n", s->data, dataset->form);
+    printf("%lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
+           "text\n",
+           (long long)dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count, valid,
+           (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
+           dataset->text.tokenizer.vocab_size,
+           (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
            plural(s->epochs), s->batch, s->lr, (unsigned long long)s->seed, s->threads, plural(s->threads),
            run->trainer.shards, plural(run->trainer.shards), s->notebook ? ", as the notebook reads" : "");
@@ -438,11 +438,16 @@ static ReelStatus read_data(const ZooSettings *s, RunFolder *folder, const Check
     if (s->bpe_dropout > 0 && options.byte_pairs == 0)
         return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options.keep_texts = s->bpe_dropout > 0;
-    ReelStatus status = s->refit ? dataset_read(choice, path, &options) : reel_status_ok();
+    Corpus corpus;
+    show_reading(&progress, "reading", 0, 0);
+    ReelStatus status = corpus_read(&corpus, path, &options.corpus);
+    if (reel_status_is_ok(&status) && s->refit)
+        status = dataset_new(choice, &corpus, path, &options);
     if (s->refit)
         options.valid_size = 0;
     if (reel_status_is_ok(&status))
-        status = dataset_read(dataset, path, &options);
+        status = dataset_new(dataset, &corpus, path, &options);
+    corpus_free(&corpus);
     progress_clear(&progress);
     return status;
 }

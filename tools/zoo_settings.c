@@ -57,8 +57,23 @@ int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
     /* clang-format off */
     const Setting all[] = {
         {{"data", "FILE", OPTION_TEXT, &s->data, 0, 0,
-          "TSV with the columns text and labels (required)"},
+          "texts with labels: TSV, CSV, JSON lines or fastText's format, also of gzip; - is the standard input (required)"},
          SETTING_FILE, NULL},
+        {{"input-format", "KIND", OPTION_TEXT, &s->input_format, 0, 0,
+          "tsv, csv, jsonl or fasttext (what name and content say)"},
+         SETTING_MODEL, NULL},
+        {{"text", "COLUMN", OPTION_TEXT, &s->text, 0, 0,
+          "column of the texts; several are separated by commas and joined (text, comment_text, content, body, sentence)"},
+         SETTING_MODEL, NULL},
+        {{"labels", "COLUMN", OPTION_TEXT, &s->labels, 0, 0,
+          "column of the labels (labels, label, category, class, target, tags)"},
+         SETTING_MODEL, NULL},
+        {{"label-columns", "LIST", OPTION_TEXT, &s->label_columns, 0, 0,
+          "a column of 0 and 1 for each label; '*': all others that hold nothing else"},
+         SETTING_MODEL, NULL},
+        {{"id", "COLUMN", OPTION_TEXT, &s->id, 0, 0,
+          "column that names the rows, and is no label"},
+         SETTING_MODEL, NULL},
         {{"models", "LIST", OPTION_TEXT, &s->models, 0, 0,
           "names separated by commas, all (see --list), or best: the recommended one with its own defaults (all)"},
          SETTING_MODEL, "all"},
@@ -313,6 +328,12 @@ ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
     if ((s->refit || s->ensemble) && s->valid == 0)
         return reel_status_usage("--%s needs a validation part; add --valid",
                                  s->refit ? "refit" : "ensemble");
+    ModelFormat format;
+    if (s->input_format) {
+        ReelStatus status = model_format_named(s->input_format, &format);
+        if (!reel_status_is_ok(&status))
+            return status;
+    }
     static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
     int kind = 0;
     while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)
@@ -338,7 +359,11 @@ void zoo_stop_words(DatasetOptions *options, const char *name)
 DatasetOptions zoo_dataset_options(const ZooSettings *s)
 {
     DatasetOptions options = dataset_defaults();
-    options.corpus.label_separator = s->label_separator;
+    options.corpus = (CorpusOptions){
+        .label_separator = s->label_separator,
+        .columns = {.text = s->text, .labels = s->labels, .label_columns = s->label_columns, .id = s->id}};
+    if (s->input_format) /* zoo_run_options() has checked it */
+        model_format_named(s->input_format, &options.corpus.format);
     zoo_stop_words(&options, s->stop_words);
     options.clean.keep_digits = s->keep_digits;
     options.vocabulary.min_df = s->min_df;

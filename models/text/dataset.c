@@ -344,6 +344,7 @@ ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, co
     dataset->text.subwords.wanted = options->byte_pairs;
     dataset->unlabelled = corpus->unlabelled;
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
+    memcpy(dataset->form, corpus->form, sizeof dataset->form);
     status = fill(dataset, corpus, name, &rows, options);
     division_free(&rows);
     if (reel_status_is_ok(&status))

@@ -60,6 +60,7 @@ typedef struct Dataset {
     TextSpan *train_texts;             /* [train.count] cleaned, or NULL: not kept */
     char *text_bytes;                  /* their memory */
     int64_t unlabelled;                /* rows without labels: nothing applies to them */
+    char form[MODEL_FORM_SIZE];        /* format and columns of the file, in words */
     char warning[CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
 } Dataset;
 

@@ -55,7 +55,7 @@ static ReelStatus check_kind(const char *path, const struct stat *info)
     return reel_status_ok();
 }
 
-static ReelStatus read_all(TextSource *source, size_t expected, char **bytes, size_t *size)
+static ReelStatus read_all(ReelTextSource *source, size_t expected, char **bytes, size_t *size)
 {
     size_t capacity = expected + 2, used = 0, got = 1; /* room to see the end of the file, and for the NUL */
     char *buffer = reel_mem_alloc(capacity);
@@ -71,7 +71,7 @@ static ReelStatus read_all(TextSource *source, size_t expected, char **bytes, si
             buffer = moved;
             capacity = larger;
         }
-        status = text_source_read(source, buffer + used, capacity - used - 1, &got);
+        status = reel_text_source_read(source, buffer + used, capacity - used - 1, &got);
         used += got;
     }
     if (!reel_status_is_ok(&status)) {
@@ -86,11 +86,11 @@ static ReelStatus read_all(TextSource *source, size_t expected, char **bytes, si
 
 ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size)
 {
-    TextSource source;
+    ReelTextSource source;
     struct stat info;
     *bytes = NULL;
     *size = 0;
-    ReelStatus status = text_source_open(&source, path);
+    ReelStatus status = reel_text_source_open(&source, path);
     bool standard = source.fd == STDIN_FILENO;
     if (reel_status_is_ok(&status))
         status = fstat(source.fd, &info) != 0 ? cannot_read(source.name, errno)
@@ -100,7 +100,7 @@ ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size)
         size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : FIRST_READ;
         status = read_all(&source, expected, bytes, size);
     }
-    text_source_close(&source);
+    reel_text_source_close(&source);
     if (reel_status_is_ok(&status))
         status = reel_text_file_check_mark(source.name, *bytes, *size);
     if (!reel_status_is_ok(&status)) {

@@ -12,11 +12,11 @@
 enum { PIECE = 1 << 16, GZIP = 16 + MAX_WBITS };
 
 /* A compressed source: what was read of the file and is not yet inflated. */
-typedef struct TextInflate {
+typedef struct ReelTextInflate {
     z_stream stream;
     bool between; /* a member has ended; another may follow */
     unsigned char piece[PIECE];
-} TextInflate;
+} ReelTextInflate;
 
 /* What zlib allocates is Reel's as well, so that tests can count it. */
 static voidpf allocate(voidpf context, uInt count, uInt size)
@@ -31,7 +31,7 @@ static void release(voidpf context, voidpf block)
     reel_mem_free(block);
 }
 
-static ReelStatus read_file(TextSource *source, char *to, size_t room, size_t *got)
+static ReelStatus read_file(ReelTextSource *source, char *to, size_t room, size_t *got)
 {
     ssize_t count;
     do
@@ -45,7 +45,7 @@ static ReelStatus read_file(TextSource *source, char *to, size_t room, size_t *g
 }
 
 /* The first two bytes, of a pipe perhaps one by one. */
-static ReelStatus read_first(TextSource *source)
+static ReelStatus read_first(ReelTextSource *source)
 {
     ReelStatus status = reel_status_ok();
     for (size_t got = 1; reel_status_is_ok(&status) && got > 0 && source->num_first < 2;) {
@@ -56,9 +56,9 @@ static ReelStatus read_first(TextSource *source)
     return status;
 }
 
-static ReelStatus begin_inflating(TextSource *source)
+static ReelStatus begin_inflating(ReelTextSource *source)
 {
-    TextInflate *inflate = reel_mem_calloc(1, sizeof *inflate);
+    ReelTextInflate *inflate = reel_mem_calloc(1, sizeof *inflate);
     if (!inflate)
         return reel_status_no_memory(sizeof *inflate, source->name);
     inflate->stream.zalloc = allocate;
@@ -74,18 +74,18 @@ static ReelStatus begin_inflating(TextSource *source)
     return reel_status_ok();
 }
 
-ReelStatus text_source_open(TextSource *source, const char *path)
+ReelStatus reel_text_source_open(ReelTextSource *source, const char *path)
 {
     bool standard = strcmp(path, "-") == 0;
     struct stat info;
-    *source = (TextSource){.name = standard ? "the standard input" : path, .fd = STDIN_FILENO};
+    *source = (ReelTextSource){.name = standard ? "the standard input" : path, .fd = STDIN_FILENO};
     ReelStatus status = standard ? reel_status_ok() : reel_text_file_open(path, &source->fd);
     if (reel_status_is_ok(&status) && standard && fstat(STDIN_FILENO, &info) == 0 && S_ISDIR(info.st_mode))
         status = reel_status_failed("%s: is a directory; name a file in it", source->name);
     return status;
 }
 
-void text_source_close(TextSource *source)
+void reel_text_source_close(ReelTextSource *source)
 {
     if (source->fd > STDIN_FILENO)
         close(source->fd);
@@ -97,7 +97,7 @@ void text_source_close(TextSource *source)
 }
 
 /* More of the file, where all of the last piece is inflated. *more is false at its end. */
-static ReelStatus refill(TextSource *source, bool *more)
+static ReelStatus refill(ReelTextSource *source, bool *more)
 {
     z_stream *stream = &source->inflate->stream;
     size_t got = stream->avail_in;
@@ -111,14 +111,14 @@ static ReelStatus refill(TextSource *source, bool *more)
     return status;
 }
 
-static ReelStatus damaged(const TextSource *source, const char *how)
+static ReelStatus damaged(const ReelTextSource *source, const char *how)
 {
-    return reel_status_failed("%s: the gzip file %s; copy or compress it again", source->name, how);
+    return reel_status_failed("%s: %s; copy or compress it again", source->name, how);
 }
 
-static ReelStatus inflate_some(TextSource *source, char *to, size_t room, size_t *got)
+static ReelStatus inflate_some(ReelTextSource *source, char *to, size_t room, size_t *got)
 {
-    TextInflate *in = source->inflate;
+    ReelTextInflate *in = source->inflate;
     z_stream *stream = &in->stream;
     stream->next_out = (Bytef *)to;
     stream->avail_out = (uInt)(room < PIECE * 16 ? room : PIECE * 16);
@@ -129,24 +129,24 @@ static ReelStatus inflate_some(TextSource *source, char *to, size_t room, size_t
         if (!reel_status_is_ok(&status))
             return status;
         if (!more && !in->between)
-            return damaged(source, "ends too early");
+            return damaged(source, "the gzip file ends too early");
         if (!more)
             break;
         if (in->between && inflateReset(stream) != Z_OK)
-            return damaged(source, "is damaged");
+            return damaged(source, "the gzip file is damaged");
         in->between = false;
         int code = inflate(stream, Z_NO_FLUSH);
         in->between = code == Z_STREAM_END;
         if (code == Z_MEM_ERROR)
             return reel_status_no_memory(PIECE, source->name);
         if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
-            return damaged(source, "is damaged");
+            return damaged(source, "the gzip file is damaged");
     }
     *got = wanted - stream->avail_out;
     return reel_status_ok();
 }
 
-ReelStatus text_source_read(TextSource *source, char *to, size_t room, size_t *got)
+ReelStatus reel_text_source_read(ReelTextSource *source, char *to, size_t room, size_t *got)
 {
     ReelStatus status = reel_status_ok();
     *got = 0;
@@ -174,7 +174,7 @@ ReelStatus text_source_read(TextSource *source, char *to, size_t room, size_t *g
     return status;
 }
 
-bool text_source_is_ready(const TextSource *source)
+bool reel_text_source_is_ready(const ReelTextSource *source)
 {
     struct pollfd poll_fd = {.fd = source->fd, .events = POLLIN};
     if (source->num_first > 0 || (source->inflate && source->inflate->stream.avail_in > 0))

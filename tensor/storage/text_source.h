@@ -10,24 +10,24 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct TextSource {
+typedef struct ReelTextSource {
     const char *name; /* for messages: the path, or "the standard input" */
     int fd;
-    struct TextInflate *inflate; /* NULL: the bytes are as they are */
-    char first[2];               /* looked at to see what they are; not given yet */
+    struct ReelTextInflate *inflate; /* NULL: the bytes are as they are */
+    char first[2];                   /* looked at to see what they are; not given yet */
     size_t num_first;
     bool begun, ended; /* the first bytes were looked at; no more to come */
-} TextSource;
+} ReelTextSource;
 
 /* Opens `path`, which must outlive the source, or for "-" the standard input. Errors: those of
- * reel_text_file_open(). text_source_close() after an error too. */
-ReelStatus text_source_open(TextSource *source, const char *path);
-void text_source_close(TextSource *source);
+ * reel_text_file_open(). reel_text_source_close() after an error too. */
+ReelStatus reel_text_source_open(ReelTextSource *source, const char *path);
+void reel_text_source_close(ReelTextSource *source);
 /* Reads once, up to `room` bytes; *got is 0 at the end alone. Errors: the disk, a damaged or cut gzip, no
  * memory. */
-ReelStatus text_source_read(TextSource *source, char *to, size_t room, size_t *got);
+ReelStatus reel_text_source_read(ReelTextSource *source, char *to, size_t room, size_t *got);
 /* Whether something can be read without waiting for it. */
-bool text_source_is_ready(const TextSource *source);
+bool reel_text_source_is_ready(const ReelTextSource *source);
 
 REEL_END_DECLS
 

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define CORPUS "tests/fixtures/runs/corpus.tsv"
+/* key, title, body, kind, science, sport, part, author */
+#define TABLE SMALL "--data tests/fixtures/columns.csv --min-df 1 "
 /* A small RNN; FROZEN keeps the first values, PLAIN takes steps as long as the gradients are. */
 #define SMALL  "--models rnn --epochs 2 --batch 8 --embed 4 --hidden 4 --max-len 12 --threads 1 "
 #define PLAIN  SMALL "--optimizer sgd --lr 0.5 "
@@ -47,6 +49,15 @@ typedef struct Case {
 
 static const Case cases[] = {
     {"data", SMALL, "", "--data tests/fixtures/debian_120.tsv", "json rows", IS, 120},
+    {"input-format", SMALL "--data tests/fixtures/fasttext.txt ", "--input-format fasttext", "",
+     "json labels", SAME, 0},
+    {"text", TABLE "--labels kind ", "--text title", "--text title,body", "json vocab", MORE, 0},
+    {"labels", TABLE "--text body ", "--labels kind", "--labels author", "json labels", IS, 8},
+    {"label-columns", TABLE "--text body ", "--label-columns sport,science", "--label-columns '*'",
+     "json labels", SAME, 0},
+    {"label-columns", TABLE "--text body ", "--label-columns sport,science", "--labels kind", "json labels",
+     SAME, 0},
+    {"id", TABLE "--text body --label-columns '*' ", "", "--id sport", "json labels", IS, 1},
     {"models", SMALL, "", "--models lstm", "shell ls lstm.best.npz | wc -l", IS, 1},
     {"models", SMALL, "", "--models rnn,lstm", "shell ls *.best.npz | wc -l", IS, 2},
     {"models", SMALL, "", "--models all --epochs 1", "shell ls *.best.npz | wc -l", MORE, 0},

@@ -82,19 +82,19 @@ START_TEST(it_is_read_in_pieces)
     make_text();
     for (int gzip = 0; gzip < 2; gzip++) {
         size_t size = gzip ? compress_members(text, sizeof text, 3, packed, sizeof packed) : sizeof text;
-        TextSource source;
-        ck_assert_ok(text_source_open(&source, text_support_file(gzip ? packed : text, size)));
+        ReelTextSource source;
+        ck_assert_ok(reel_text_source_open(&source, text_support_file(gzip ? packed : text, size)));
         size_t used = 0, got = 1;
         char piece[997];
         while (got > 0) {
-            ck_assert_ok(text_source_read(&source, piece, used == 0 ? 1 : sizeof piece, &got));
+            ck_assert_ok(reel_text_source_read(&source, piece, used == 0 ? 1 : sizeof piece, &got));
             ck_assert_uint_le(used + got, sizeof text);
             ck_assert_mem_eq(piece, text + used, got);
             used += got;
         }
         ck_assert_uint_eq(used, sizeof text);
         ck_assert(source.ended);
-        text_source_close(&source);
+        reel_text_source_close(&source);
     }
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
@@ -102,11 +102,11 @@ END_TEST
 
 START_TEST(sources_that_are_none)
 {
-    TextSource source;
-    ck_assert_failed(text_source_open(&source, "no/such"), REEL_STATUS_FAILED, "no/such: cannot read");
-    text_source_close(&source);
-    ck_assert_failed(text_source_open(&source, "tests"), REEL_STATUS_FAILED, "is a directory");
-    text_source_close(&source);
+    ReelTextSource source;
+    ck_assert_failed(reel_text_source_open(&source, "no/such"), REEL_STATUS_FAILED, "no/such: cannot read");
+    reel_text_source_close(&source);
+    ck_assert_failed(reel_text_source_open(&source, "tests"), REEL_STATUS_FAILED, "is a directory");
+    reel_text_source_close(&source);
     size_t size = compress_members("some text", 9, 1, packed, sizeof packed), got;
     const char *path = text_support_file(packed, size);
     char *bytes;

@@ -1,0 +1,92 @@
+/* What the fuzz targets of corpora share: any bytes in one format, read as a labelled corpus and made into a
+ * data set and batches. A crash, a leak, a read out of bounds or undefined behaviour is a finding; so is an
+ * index out of range, and a message that is not one line that names the file. */
+#ifndef REEL_TESTS_FUZZ_READ_CORPUS_H
+#define REEL_TESTS_FUZZ_READ_CORPUS_H
+
+#include "models/text/dataset.h"
+#include "models/text/loader.h"
+#include "tensor/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static inline void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+/* What is refused is refused in one line, and what is wrong with the data says where. */
+static inline bool is_fine(const ReelStatus *status)
+{
+    if (reel_status_is_ok(status))
+        return true;
+    require(strchr(status->message, '\n') == NULL);
+    require(status->code == REEL_STATUS_FAILED && strncmp(status->message, "fuzz:", 5) == 0);
+    return false;
+}
+
+static inline void check_corpus(const Corpus *corpus)
+{
+    size_t sum = 0;
+    for (int64_t row = 0; row < corpus->rows; row++) {
+        for (size_t i = 0; i < corpus->texts[row].length; i++)
+            sum += (unsigned char)corpus->texts[row].bytes[i]; /* the sanitizer sees whether it may be read */
+        int64_t from = corpus->label_offsets[row], to = corpus->label_offsets[row + 1];
+        require(from <= to);
+        for (int64_t i = from; i < to; i++)
+            require(corpus->labels[i] >= 0 && corpus->labels[i] < corpus_num_classes(corpus) &&
+                    (i == from || corpus->labels[i - 1] < corpus->labels[i]));
+    }
+    require(sum < SIZE_MAX);
+}
+
+static inline void check_batches(const Dataset *dataset, const DatasetPart *part)
+{
+    LoaderOptions options = {.batch = 3, .shuffle = true, .pad = true};
+    Loader loader;
+    ReelStatus status = loader_init(&loader, part, &options);
+    require(reel_status_is_ok(&status));
+    Batch batch;
+    int64_t seen = 0;
+    while (loader_next(&loader, &batch)) {
+        seen += batch.size;
+        for (int32_t i = 0; i < batch.num_ids; i++)
+            require(batch.ids[i] >= 0 && batch.ids[i] < dataset->text.tokenizer.vocab_size);
+        for (int32_t i = 0; i < batch.size; i++) {
+            const int32_t *ids = batch.ids + batch.offsets[i];
+            require(batch.lengths[i] >= 3 && batch.lengths[i] <= dataset->text.max_len);
+            require(ids[0] == TOKEN_BOS && ids[batch.lengths[i] - 1] == TOKEN_EOS);
+        }
+    }
+    require(seen == part->count);
+    loader_free(&loader);
+}
+
+static inline int read_corpus(const uint8_t *data, size_t size, const CorpusOptions *how)
+{
+    int64_t live = reel_mem_stats().live_blocks;
+    Corpus corpus;
+    ReelStatus status = corpus_parse(&corpus, "fuzz", (const char *)data, size, how);
+    if (is_fine(&status)) {
+        check_corpus(&corpus);
+        DatasetOptions options = dataset_defaults();
+        options.vocabulary.min_df = 1;
+        options.max_len = 5;
+        Dataset *dataset;
+        status = dataset_new(&dataset, &corpus, "fuzz", &options);
+        if (is_fine(&status)) {
+            check_batches(dataset, &dataset->train);
+            check_batches(dataset, &dataset->test);
+        }
+        dataset_free(dataset);
+    }
+    corpus_free(&corpus);
+    require(reel_mem_stats().live_blocks == live);
+    return 0;
+}
+
+#endif
