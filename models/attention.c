@@ -28,17 +28,17 @@ static void build(Model *model)
     model->output_bias = &m->fc.bias;
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput forward(Model *model, ModelInput input)
 {
     Attention *m = (Attention *)model;
-    NnSequence x = model_embed(model, &m->embedding, text); /* [N, E] */
+    NnSequence x = model_embed(model, &m->embedding, input.text); /* [N, E] */
     NnRecurrentOutput encoded = nn_lstm(&m->lstm, x);
     NnSequence states = nn_recurrent_sequence(encoded); /* [N, H] */
     NnAttention attended = nn_additive_attention(&m->attention, encoded.last, states);
     Var joined = var_concat((Var[]){encoded.last, attended.context}, 2, 1); /* [B, 2H] */
-    if (attention)
-        *attention = attended.weights;
-    return nn_linear(&m->fc, nn_dropout(&model->dropout, var_tanh(nn_linear(&m->W_c, joined))));
+    Var mixed = var_tanh(nn_linear(&m->W_c, joined));                       /* [B, H] */
+    return (ModelOutput){.logits = nn_linear(&m->fc, nn_dropout(&model->dropout, mixed)),
+                         .attention = attended.weights};
 }
 
 extern const ModelKind attention_model, stacked_model;

@@ -3,41 +3,21 @@
  * over s < t of a_ts h_s with the query h_{t-1}; the cell's input is [x_t ; ctx_t]; logits = fc(h_T). */
 #include "models/model.h"
 
-#include <math.h>
-
-/* The cell's parameters under the names of PyTorch's LSTM. */
-typedef struct Cell {
-    NnModule base;
-    NnParameter weight_ih, weight_hh, bias_ih,
-        bias_hh; /* [4H, E + H], [4H, H], [4H], [4H]; gates i, f, g, o */
-} Cell;
-
 typedef struct AttentionFed {
     MODEL_HEAD;
     NnEmbedding embedding;
-    Cell lstm;
+    NnLstm lstm; /* whose input is [x_t ; ctx_t] */
     NnAdditiveAttention attention;
     NnLinear fc;
 } AttentionFed;
-
-static void cell_init(Cell *m, int64_t input, int64_t hidden)
-{
-    nn_module_init(&m->base);
-    NnInit uniform = nn_init_uniform(1 / sqrt((double)hidden));
-    nn_module_add_parameter(&m->base, &m->weight_ih, "weight_ih_l0", TENSOR_SHAPE(4 * hidden, input),
-                            uniform);
-    nn_module_add_parameter(&m->base, &m->weight_hh, "weight_hh_l0", TENSOR_SHAPE(4 * hidden, hidden),
-                            uniform);
-    nn_module_add_parameter(&m->base, &m->bias_ih, "bias_ih_l0", TENSOR_SHAPE(4 * hidden), uniform);
-    nn_module_add_parameter(&m->base, &m->bias_hh, "bias_hh_l0", TENSOR_SHAPE(4 * hidden), uniform);
-}
 
 static void build(Model *model)
 {
     AttentionFed *m = (AttentionFed *)model;
     const ModelConfig *config = &model->config;
     model_add_embedding(model, &m->embedding);
-    NN_ADD(m, lstm, cell_init, config->embed + config->hidden, config->hidden);
+    NN_ADD(m, lstm, nn_lstm_init_with, config->embed + config->hidden, config->hidden,
+           model_recurrent_options(model));
     nn_additive_attention_init(&m->attention, config->hidden, config->hidden, config->hidden);
     nn_module_add(&m->base, &m->attention.base, "");
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
@@ -69,29 +49,27 @@ static void step(void *self, Var x, const Var *before, Var *after)
     run->keys[run->count++] = nn_attention_key(&run->m->attention, after[0]);
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput forward(Model *model, ModelInput input)
 {
-    (void)attention;
     static const NnCell cell = {.step = step, .states = 2};
     AttentionFed *m = (AttentionFed *)model;
-    Tape *tape = text.rows.tape;
-    if (!text.packing)
-        return text.rows;
+    NnRecurrentLayer *layer = m->lstm.layers;
+    Tape *tape = input.text.rows.tape;
     int64_t embed = model->config.embed, hidden = model->config.hidden;
-    size_t list = (size_t)text.packing->steps * sizeof(Var);
-    Var weight_ih = nn_var(&m->lstm.weight_ih, tape);
+    size_t list = (size_t)input.text.packing->steps * sizeof(Var);
+    Var weight_ih = nn_var(&layer->weight_ih, tape);
     Run run = {.m = m,
                .weight_context = var_slice(weight_ih, 1, embed, embed + hidden, 1),
-               .weight_hh = nn_var(&m->lstm.weight_hh, tape),
+               .weight_hh = nn_var(&layer->weight_hh, tape),
                .keys = tensor_arena_alloc(tape_arena(tape), list),
                .values = tensor_arena_alloc(tape_arena(tape), list)};
     if (!run.keys || !run.values)
-        return tape_fail(tape, "attention_fed: out of memory");
-    NnSequence x = model_embed(model, &m->embedding, text);
-    Var bias = var_add(nn_var(&m->lstm.bias_ih, tape), nn_var(&m->lstm.bias_hh, tape));
+        return model_output(tape_fail(tape, "attention_fed: out of memory"));
+    NnSequence x = model_embed(model, &m->embedding, input.text);
+    Var bias = var_add(nn_var(&layer->bias_ih, tape), nn_var(&layer->bias_hh, tape));
     Var projected = var_linear(x.rows, var_slice(weight_ih, 1, 0, embed, 1), bias); /* [N, 4H] */
     NnScan scan = nn_scan(&cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
-    return nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0)));
+    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0))));
 }
 
 extern const ModelKind attention_fed_model;

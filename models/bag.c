@@ -18,13 +18,20 @@ static void build(Model *model)
     model->output_bias = &m->fc.bias;
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static void begin(Model *model, const int64_t *frequencies, int64_t texts)
+{
+    model_set_word_scores(&((Bag *)model)->word_score, frequencies, texts);
+}
+
+static ModelOutput forward(Model *model, ModelInput input)
 {
     Bag *m = (Bag *)model;
-    NnSequence x = model_embed(model, &m->embedding, text);                   /* [N, E] */
-    Var scores = var_select(nn_embedding(&m->word_score, text.rows), 1, 0);   /* [N] */
-    Var pooled[2] = {nn_pool_weighted(x, scores, attention), nn_pool_max(x)}; /* [B, E] each */
-    return nn_linear(&m->fc, nn_dropout(&model->dropout, var_concat(pooled, 2, 1)));
+    ModelOutput out;
+    NnSequence x = model_embed(model, &m->embedding, input.text);                  /* [N, E] */
+    Var scores = var_select(nn_embedding(&m->word_score, input.text.rows), 1, 0);  /* [N] */
+    Var pooled[2] = {nn_pool_weighted(x, scores, &out.attention), nn_pool_max(x)}; /* [B, E] each */
+    out.logits = nn_linear(&m->fc, nn_dropout(&model->dropout, var_concat(pooled, 2, 1)));
+    return out;
 }
 
 extern const ModelKind bag_model;
@@ -34,4 +41,5 @@ const ModelKind bag_model = {.name = "bag",
                              .defaults = {.embed = 256, .hidden = 1, .layers = 1, .dropout = 0.5},
                              .build = build,
                              .forward = forward,
+                             .begin = begin,
                              .has_attention = true};

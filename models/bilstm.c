@@ -29,19 +29,21 @@ static void build(Model *model)
     model->output_bias = &m->fc.bias;
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput forward(Model *model, ModelInput input)
 {
     Bilstm *m = (Bilstm *)model;
-    NnSequence x = model_embed(model, &m->embedding, text); /* [N, E] */
+    ModelOutput out = {0};
+    NnSequence x = model_embed(model, &m->embedding, input.text); /* [N, E] */
     NnSequence states = nn_recurrent_sequence(nn_lstm(&m->lstm, x));
     NnSequence both = nn_with_rows(x, var_concat((Var[]){states.rows, x.rows}, 2, 1)); /* [N, 2H + E] */
     Var pooled = nn_pool_max(both);
     if (model->kind->has_attention) {
         Var scores =
             var_select(nn_linear(&m->score, var_tanh(nn_linear(&m->keys, both.rows))), 1, 0); /* [N] */
-        pooled = var_concat((Var[]){pooled, nn_pool_weighted(both, scores, attention)}, 2, 1);
+        pooled = var_concat((Var[]){pooled, nn_pool_weighted(both, scores, &out.attention)}, 2, 1);
     }
-    return nn_linear(&m->fc, nn_dropout(&model->dropout, pooled));
+    out.logits = nn_linear(&m->fc, nn_dropout(&model->dropout, pooled));
+    return out;
 }
 
 extern const ModelKind bilstm_model, bilstm_attention_model;

@@ -25,16 +25,15 @@ static void build(Model *model)
     model->output_bias = &m->fc.bias;
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput forward(Model *model, ModelInput input)
 {
-    (void)attention;
     Cnn *m = (Cnn *)model;
-    NnSequence x = model_embed(model, &m->embedding, text); /* [N, E] */
-    Var pooled[WIDTHS];                                     /* [B, H] each */
+    NnSequence x = model_embed(model, &m->embedding, input.text); /* [N, E] */
+    Var pooled[WIDTHS];                                           /* [B, H] each */
     for (int k = 0; k < WIDTHS; k++)
         pooled[k] = nn_pool_max(nn_linear_sequence(&m->filters[k], nn_windows(x, k, k)));
     Var features = var_relu(var_concat(pooled, WIDTHS, 1)); /* relu and max may change places */
-    return nn_linear(&m->fc, nn_dropout(&model->dropout, features));
+    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, features)));
 }
 
 extern const ModelKind cnn_model;

@@ -20,12 +20,11 @@ static void build(Model *model)
     model->output_bias = &m->fc.bias;
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput forward(Model *model, ModelInput input)
 {
-    (void)attention;
     Gru *m = (Gru *)model;
-    Var last = nn_gru(&m->gru, model_embed(model, &m->embedding, text)).last; /* [B, H] */
-    return nn_linear(&m->fc, nn_dropout(&model->dropout, last));
+    Var last = nn_gru(&m->gru, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
+    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, last)));
 }
 
 extern const ModelKind gru_model;

@@ -4,6 +4,7 @@
 #ifndef REEL_MODELS_MODEL_H
 #define REEL_MODELS_MODEL_H
 
+#include "models/text/words.h"
 #include "nn/nn.h"
 
 REEL_BEGIN_DECLS
@@ -27,6 +28,20 @@ typedef struct ModelConfig {
     double embed_dropout, dropout; /* of the embeddings, of what the output layer reads */
 } ModelConfig;
 
+/* What a model reads: a batch of B texts. */
+typedef struct ModelInput {
+    NnSequence text; /* rows i32 [N] of ids */
+    /* The different words of each text (models/text/words.h), for a kind that reads_words; else VAR_NONE. */
+    Var words, word_texts; /* i32 [M]: the word, and the text that it is in */
+    Var word_weights;      /* [M]: the logarithm of its frequency's weight */
+} ModelInput;
+
+/* What a model says about it. */
+typedef struct ModelOutput {
+    Var logits;    /* [B, K] */
+    Var attention; /* [N]: the weight of each row, adding up to 1 in a text; VAR_NONE: the kind has none */
+} ModelOutput;
+
 /* What a kind of model is: its name, its sizes, how it is built and run. */
 struct ModelKind {
     const char *name;        /* "lstm" */
@@ -35,10 +50,12 @@ struct ModelKind {
     ModelConfig defaults;    /* all but vocabulary and labels; embed_scale 0: 1 */
     /* Declares the parts; errors go to the module (nn_module_fail). */
     void (*build)(Model *model);
-    /* text: rows i32 [N] of ids -> logits [B, K]. Where the kind has attention and `attention` is not NULL,
-     * it is set to the weight of each row [N]. */
-    Var (*forward)(Model *model, NnSequence text, Var *attention);
+    ModelOutput (*forward)(Model *model, ModelInput input);
+    /* Sets first values from how many of so many training texts each id [V] is in; NULL: there are none such.
+     */
+    void (*begin)(Model *model, const int64_t *frequencies, int64_t texts);
     bool has_attention;
+    bool reads_words; /* and not their order */
     bool several_layers;
 };
 
@@ -49,7 +66,6 @@ struct Model {
     TapeScope scope; /* of messages: around all parts, without being a part of their names */
     ModelConfig config;
     NnParameter *output_bias; /* [K]: what starts at the labels' log-odds */
-    NnParameter *word_scores; /* [V, 1], or NULL: what starts at the words' inverse document frequencies */
     NnDropout embed_dropout, dropout;
 };
 
@@ -74,8 +90,10 @@ ReelStatus model_new(Model **model, const ModelKind *kind, ModelConfig config, u
 /* The same with no memory for values yet: for a model that is loaded (nn_load), which checks sizes first. */
 ReelStatus model_new_without_values(Model **model, const ModelKind *kind, ModelConfig config);
 void model_free(Model *model);
-/* text -> logits [B, K]; attention may be NULL. */
-Var model_forward(Model *model, NnSequence text, Var *attention);
+/* A batch as the model reads it: text b is ids[offsets[b]] to ids[offsets[b + 1] - 1]. */
+ModelInput model_input(const Model *model, Tape *tape, const int32_t *ids, const int32_t *offsets,
+                       int32_t texts);
+ModelOutput model_forward(Model *model, ModelInput input);
 int64_t model_count(Model *model);
 /* The same without the embedding's table. */
 int64_t model_count_without_embedding(Model *model);
@@ -83,25 +101,30 @@ int64_t model_count_without_embedding(Model *model);
  * starts at the labels' base rates; p is kept within half an example of 0 and 1. */
 void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples);
 
-/* Sets the word scores to log(log((1 + texts) / (1 + frequency)) + 1): a softmax over the words of a text
- * then weighs them by their inverse document frequencies, as scikit-learn smooths them. */
-void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t texts);
-
 /* ---- For the kinds ---- */
 
 /* Adds the embedding with the config's width and first values. */
 void model_add_embedding(Model *model, NnEmbedding *embedding);
 /* Adds the word scores, [V, 1], all 0 at first. */
 void model_add_word_scores(Model *model, NnEmbedding *scores);
+/* Sets them to log(log((1 + texts) / (1 + frequency)) + 1): a softmax over the words of a text then weighs
+ * them by their inverse document frequencies, as scikit-learn smooths them. */
+void model_set_word_scores(NnEmbedding *scores, const int64_t *frequencies, int64_t texts);
+/* The output of a kind without attention. */
+ModelOutput model_output(Var logits);
 /* The embedded text, with dropout. */
 NnSequence model_embed(Model *model, NnEmbedding *embedding, NnSequence text);
 /* The config as recurrent layers take it. */
 NnRecurrentOptions model_recurrent_options(const Model *model);
 
+TAPE_TRACE_RETURNS(ModelInput)
+TAPE_TRACE_RETURNS(ModelOutput)
+
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define model_forward(...) TAPE_TRACE(Var, model_forward(__VA_ARGS__))
+#define model_input(...)   TAPE_TRACE(ModelInput, model_input(__VA_ARGS__))
+#define model_forward(...) TAPE_TRACE(ModelOutput, model_forward(__VA_ARGS__))
 #endif
 
 #endif

@@ -93,12 +93,45 @@ void model_free(Model *model)
     reel_mem_free(model);
 }
 
-Var(model_forward)(Model *model, NnSequence text, Var *attention)
+ModelOutput model_output(Var logits)
 {
-    nn_enter(&model->base, text.rows.tape);
-    Var logits = model->kind->forward(model, text, attention);
-    nn_leave(text.rows.tape);
-    return logits;
+    return (ModelOutput){.logits = logits};
+}
+
+/* The words of the texts in the dtype of the model. */
+static void add_words(ModelInput *input, const Model *model, Tape *tape, const int32_t *ids,
+                      const int32_t *offsets, int32_t texts)
+{
+    TensorArena *arena = tape_arena(tape);
+    TextWords words;
+    TensorDtype dtype = model->output_bias->core.value.dtype;
+    if (!text_words(&words, arena, ids, offsets, texts)) {
+        input->text.rows = tape_fail(tape, "%s: out of memory", model->kind->name);
+        return;
+    }
+    Tensor weights = tensor_from(words.log_weights, TENSOR_F64, TENSOR_SHAPE(words.count));
+    input->words = tape_constant(tape, tensor_from(words.ids, TENSOR_I32, TENSOR_SHAPE(words.count)));
+    input->word_texts = tape_constant(tape, tensor_from(words.texts, TENSOR_I32, TENSOR_SHAPE(words.count)));
+    input->word_weights = tape_constant(tape, tensor_cast(arena, weights, dtype));
+}
+
+ModelInput(model_input)(const Model *model, Tape *tape, const int32_t *ids, const int32_t *offsets,
+                        int32_t texts)
+{
+    ModelInput input = {.text = nn_pack(tape, ids, offsets, texts)};
+    if (model->kind->reads_words && tape_ok(tape))
+        add_words(&input, model, tape, ids, offsets, texts);
+    return input;
+}
+
+ModelOutput(model_forward)(Model *model, ModelInput input)
+{
+    Tape *tape = input.text.rows.tape;
+    nn_enter(&model->base, tape);
+    ModelOutput output =
+        tape_ok(tape) ? model->kind->forward(model, input) : model_output((Var){.tape = tape});
+    nn_leave(tape);
+    return output;
 }
 
 int64_t model_count(Model *model)
@@ -126,16 +159,14 @@ void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples
     tape_parameter_changed(&model->output_bias->core);
 }
 
-void model_set_word_scores(Model *model, const int64_t *frequencies, int64_t texts)
+void model_set_word_scores(NnEmbedding *scores, const int64_t *frequencies, int64_t texts)
 {
-    if (!model->word_scores)
-        return;
-    Tensor scores = model->word_scores->core.value;
-    for (int64_t v = 0; v < scores.shape[0]; v++) {
+    Tensor values = scores->weight.core.value;
+    for (int64_t v = 0; v < values.shape[0]; v++) {
         double rarity = log((1.0 + (double)texts) / (1.0 + (double)frequencies[v])) + 1;
-        tensor_set(&scores, (int64_t[]){v, 0}, log(rarity));
+        tensor_set(&values, (int64_t[]){v, 0}, log(rarity));
     }
-    tape_parameter_changed(&model->word_scores->core);
+    tape_parameter_changed(&scores->weight.core);
 }
 
 void model_add_embedding(Model *model, NnEmbedding *embedding)
@@ -152,7 +183,6 @@ void model_add_word_scores(Model *model, NnEmbedding *scores)
     nn_embedding_init(scores, model->config.vocabulary, 1);
     scores->weight.init = nn_init_constant(0.0);
     nn_module_add(&model->base, &scores->base, "word_score");
-    model->word_scores = &scores->weight;
 }
 
 NnSequence model_embed(Model *model, NnEmbedding *embedding, NnSequence text)

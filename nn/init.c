@@ -68,20 +68,12 @@ static bool fill_orthogonal(TensorRandom *random, Tensor t, double gain)
     return true;
 }
 
-static NnInit init_of(const NnNamed *named)
-{
-    for (const NnSlice *slice = named->parameter->slices; slice; slice = slice->next_of_block)
-        if (slice->first == named->first)
-            return slice->init;
-    return named->parameter->init;
-}
-
 ReelStatus nn_named_reset(const NnNamed *named, uint64_t seed)
 {
     Tensor t = nn_named_view(named);
     TensorRandom random = tensor_random_new(seed, tensor_random_stream(named->name));
     tape_parameter_settle(&named->parameter->core);
-    NnInit init = init_of(named);
+    NnInit init = named->init;
     switch (init.kind) {
     case NN_INIT_CONSTANT:
         tensor_fill(t, init.value);
@@ -106,8 +98,11 @@ ReelStatus nn_named_reset(const NnNamed *named, uint64_t seed)
         break;
     }
     const NnParameter *p = named->parameter;
-    if (p->fill_first < p->fill_stop)
-        tensor_fill(tensor_slice(t, 0, p->fill_first, p->fill_stop, 1), p->fill_value);
+    int64_t first = p->fill_first - named->first, stop = p->fill_stop - named->first;
+    first = first < 0 ? 0 : first;
+    stop = stop > named->rows ? named->rows : stop;
+    if (first < stop)
+        tensor_fill(tensor_slice(t, 0, first, stop, 1), p->fill_value);
     tape_parameter_changed(&named->parameter->core);
     return reel_status_ok();
 }

@@ -2,6 +2,11 @@
 
 #include <math.h>
 
+NnInit nn_init_linear(int64_t in)
+{
+    return nn_init_uniform(1.0 / sqrt((double)in));
+}
+
 static Var forward(NnModule *module, Var x)
 {
     return nn_linear((NnLinear *)(void *)module, x);
@@ -11,7 +16,7 @@ static void init(NnLinear *m, int64_t in, int64_t out, bool biased)
 {
     nn_module_init(&m->base);
     m->base.forward = forward;
-    NnInit uniform = nn_init_uniform(1.0 / sqrt((double)in));
+    NnInit uniform = nn_init_linear(in);
     m->biased = biased;
     nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(out, in), uniform);
     if (biased)

@@ -16,6 +16,8 @@ typedef struct NnLinear {
 /* Declares weight [out, in] and bias [out], or no bias. */
 void nn_linear_init(NnLinear *m, int64_t in, int64_t out);
 void nn_linear_init_without_bias(NnLinear *m, int64_t in, int64_t out);
+/* How PyTorch draws the weights and biases of a layer that sums `in` products: U(-1/sqrt(in), 1/sqrt(in)). */
+NnInit nn_init_linear(int64_t in);
 /* x [N, in] -> [N, out]. */
 Var nn_linear(NnLinear *m, Var x);
 /* The same for each row of a sequence. */

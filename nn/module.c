@@ -50,13 +50,11 @@ static bool name_is_free(NnModule *module, const char *name)
 /* The same for what a part that adds nothing to names brings with it. */
 static bool names_are_free(NnModule *module, const NnModule *part)
 {
-    for (const NnParameter *p = part->parameters; p; p = p->next)
-        if (p->name && !name_is_free(module, p->name))
+    const char *name;
+    for (int i = 0; (name = nn_module_own_name(part, i)); i++)
+        if (!name_is_free(module, name))
             return false;
-    for (const NnSlice *slice = part->slices; slice; slice = slice->next)
-        if (!name_is_free(module, slice->name))
-            return false;
-    for (const NnPart *inner = part->parts; inner; inner = inner->next)
+    for (const NnPart *inner = part->names ? NULL : part->parts; inner; inner = inner->next)
         if (*inner->name ? !name_is_free(module, inner->name) : !names_are_free(module, inner->module))
             return false;
     return true;
@@ -155,34 +153,36 @@ void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const cha
     parameter->init = init;
 }
 
-void nn_module_add_block(NnModule *module, NnParameter *block, int ndim, const int64_t *shape)
+NnName nn_name(const char *name, NnParameter *parameter)
 {
-    if (ndim < 1)
-        nn_module_fail(module, reel_status_failed("a block must have an axis to be cut along"));
-    else
-        declare(module, block, ndim, shape);
+    int64_t rows = parameter->ndim > 0 ? parameter->shape[0] : 1;
+    return (NnName){name, parameter, 0, rows, parameter->init};
 }
 
-void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnParameter *block,
-                         int64_t first, int64_t rows, NnInit init)
+void nn_module_rename(NnModule *module, const NnName *names, int count)
 {
-    if (module->self != module || !name_is_free(module, name))
-        return;
-    *slice = (NnSlice){.name = name, .block = block, .first = first, .rows = rows, .init = init};
-    if (first < 0 || rows < 1 || first > block->shape[0] - rows) {
-        nn_module_fail(module,
-                       reel_status_failed("%s: %lld rows from %lld on are not in a block of %lld", name,
-                                          (long long)rows, (long long)first, (long long)block->shape[0]));
+    for (int i = 0; i < count; i++) {
+        const NnName *name = &names[i];
+        int64_t all = nn_name("", name->parameter).rows;
+        if (all < 1)
+            return; /* the module that declared it knows of the error */
+        if (name->first < 0 || name->rows < 1 || name->first > all - name->rows) {
+            nn_module_fail(module,
+                           reel_status_usage("%s: %lld rows from %lld on are not in a parameter of %lld",
+                                             name->name, (long long)name->rows, (long long)name->first,
+                                             (long long)all));
+            return;
+        }
+    }
+    size_t size = (size_t)count * sizeof *names;
+    reel_mem_free(module->names);
+    module->names = reel_mem_alloc(size);
+    if (!module->names) {
+        nn_module_fail(module, reel_status_no_memory(size, "the names of parameters"));
         return;
     }
-    NnSlice **link = &module->slices;
-    while (*link)
-        link = &(*link)->next;
-    *link = slice;
-    link = &block->slices;
-    while (*link)
-        link = &(*link)->next_of_block;
-    *link = slice;
+    memcpy(module->names, names, size);
+    module->name_count = count;
 }
 
 void nn_parameter_tie(NnParameter *parameter, NnParameter *to)
@@ -194,7 +194,7 @@ void nn_parameter_tie(NnParameter *parameter, NnParameter *to)
     bool same = parameter->ndim == to->ndim;
     for (int i = 0; same && i < to->ndim; i++)
         same = parameter->shape[i] == to->shape[i];
-    if (parameter == to || parameter->is_shared || to->tied || parameter->slices || to->slices || !same ||
+    if (parameter == to || parameter->is_shared || to->tied || !same ||
         tensor_is_valid(parameter->core.value)) {
         nn_module_fail(module,
                        reel_status_usage("%s cannot be tied to %s: both must be whole parameters of one "
@@ -391,7 +391,8 @@ static void free_one(NnModule *module)
         p->core.value = tensor_invalid();
     }
     module->parameters = NULL;
-    module->slices = NULL;
+    reel_mem_free(module->names);
+    module->names = NULL;
     if (module->release)
         module->release(module);
 }

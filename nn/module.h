@@ -20,7 +20,7 @@ REEL_BEGIN_DECLS
 
 typedef struct NnModule NnModule;
 typedef struct NnParameter NnParameter;
-typedef struct NnSlice NnSlice;
+typedef struct NnName NnName;
 
 /* Bytes of a name with all its dots. */
 enum { NN_NAME_SIZE = 160 };
@@ -50,7 +50,6 @@ struct NnParameter {
     const NnParameter *self; /* where it was declared */
     NnParameter *tied;       /* stands in for this one: nn_parameter_tie() */
     bool is_shared;          /* tied, or standing in for another */
-    NnSlice *slices;         /* NULL: the parameter goes by its own name */
     NnInit init;
     int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
     double fill_value;
@@ -59,15 +58,12 @@ struct NnParameter {
     int64_t shape[TENSOR_MAX_DIMS];
 };
 
-/* A block holds several parameters as ranges of its rows, so that a step is one product; each range has
- * its own name, first values, and place in the order. */
-struct NnSlice {
+/* Another name for some rows of a parameter, with their first values: see nn_module_rename(). */
+struct NnName {
     const char *name;
-    NnParameter *block;
-    int64_t first, rows; /* of the block's first axis */
+    NnParameter *parameter;
+    int64_t first, rows; /* of its first axis */
     NnInit init;
-    NnSlice *next; /* of the module, in the order of registration */
-    NnSlice *next_of_block;
 };
 
 /* What a module makes of one value: for nn_sequential(). */
@@ -90,7 +86,8 @@ struct NnModule {
     int uses;         /* how often it is a part */
     NnModule *next_freed;
     NnParameter *parameters;
-    NnSlice *slices;
+    NnName *names; /* NULL: parameters go by their own */
+    int name_count;
     bool training;
     ReelStatus status;                 /* the first error while the tree was built */
     void (*release)(NnModule *module); /* frees what the module itself allocated; may be NULL */
@@ -108,10 +105,12 @@ void nn_module_add(NnModule *module, NnModule *part, const char *name);
  * come with nn_module_reset(). */
 void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
                              const int64_t *shape, NnInit init);
-/* Declares a block that is only known by its slices. */
-void nn_module_add_block(NnModule *module, NnParameter *block, int ndim, const int64_t *shape);
-void nn_module_add_slice(NnModule *module, NnSlice *slice, const char *name, NnParameter *block,
-                         int64_t first, int64_t rows, NnInit init);
+/* From now on these are the names of all parameters of the module and its parts, in this order: where a file
+ * has other names, or as many small matrices what is one product here. To be called when the module has its
+ * parts and is none yet. */
+void nn_module_rename(NnModule *module, const NnName *names, int count);
+/* A whole parameter with the first values that it has. */
+NnName nn_name(const char *name, NnParameter *parameter);
 /* From now on `parameter` is another name for `to`, which has the same shape and may belong to another module
  * (tied weights: decoder.weight = encoder.weight). Both are declared; neither is tied further. */
 void nn_parameter_tie(NnParameter *parameter, NnParameter *to);
@@ -140,12 +139,13 @@ void nn_module_train(NnModule *module, bool training);
 /* No gradients for the parameters of this part (true), or gradients again. */
 void nn_module_freeze(NnModule *module, bool frozen);
 
-/* One named parameter: a whole NnParameter or a slice of one. */
+/* One named parameter: a whole NnParameter or rows of one. */
 typedef struct NnNamed {
     char name[NN_NAME_SIZE]; /* "lstm.weight_ih_l0" */
     NnParameter *parameter;
     int64_t first, rows; /* of the first axis; 0 and 1 where there is none */
-    bool again;          /* the same numbers came under another name before */
+    NnInit init;
+    bool again; /* the same numbers came under another name before */
 } NnNamed;
 /* The value as it is stored, a view; what an optimizer updates late it does not bring up to date, see
  * nn_parameter_read(). */
@@ -168,19 +168,19 @@ typedef struct NnPlace {
     int depth;
 } NnPlace;
 
-/* Iterates in state_dict order: a module's own parameters and slices, then its parts'. Start with
+/* Iterates in state_dict order: a module's own parameters, then its parts'. Start with
  * nn_iterate(module), then while (nn_next(&it)) use it.named. */
 typedef struct NnIterator {
     NnModule *root;
     NnPlace place;
-    NnParameter *parameter;
-    NnSlice *slice;
-    int64_t count; /* names so far */
+    NnParameter *parameter; /* the module's next one, where they go by their own names */
+    int next;               /* of module->names */
+    int64_t count;          /* names so far */
     NnNamed named;
 } NnIterator;
 NnIterator nn_iterate(NnModule *module);
 bool nn_next(NnIterator *it);
-/* The same over whole parameters and blocks, each once: what an optimizer updates. */
+/* The same over whole parameters, each once: what an optimizer updates. */
 NnParameter *nn_first_parameter(NnModule *module);
 NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter);
 
@@ -188,8 +188,8 @@ NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter);
 bool nn_find(NnModule *module, const char *name, NnNamed *named);
 /* How many numbers the parameters hold, those with several names once. */
 int64_t nn_module_count(NnModule *module);
-/* The path of a parameter, for messages; `path` has room for NN_NAME_SIZE bytes. Of a block, the path of its
- * first slice. */
+/* The path of a parameter, for messages; `path` has room for NN_NAME_SIZE bytes. Of a
+ * renamed one, that of its first name. */
 void nn_parameter_path(const NnParameter *parameter, char *path);
 /* Packs the weights that products have used so far: once a step, before the shards' threads start. */
 bool nn_module_prepare(NnModule *module);

@@ -14,6 +14,8 @@ ReelStatus nn_module_stays(const NnModule *module);
 NnPlace nn_place_first(NnModule *module);
 void nn_place_next(NnPlace *place);
 /* Whether a part or parameter of the module, or of parts that add nothing to names, has that name. */
+/* Number i of the module's own names; NULL behind the last. */
+const char *nn_module_own_name(const NnModule *module, int i);
 bool nn_module_has_name(const NnModule *module, const char *name);
 bool nn_module_contains(const NnModule *module, const NnModule *part);
 /* How many modules lie above, by the way of the first uses; how many below. */
@@ -21,7 +23,7 @@ int nn_module_depth(const NnModule *module);
 int nn_module_height(const NnModule *module);
 /* "a.b." for messages; `path` has room for NN_NAME_SIZE bytes. */
 size_t nn_module_path(const NnModule *module, char *path);
-/* The name of a parameter below `root`, of a block that of its first slice. */
+/* The name of a parameter below `root`, of a renamed one the first. */
 void nn_parameter_name(NnModule *root, const NnParameter *parameter, char *name);
 
 /* ---- Values (module.c) ---- */

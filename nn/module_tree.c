@@ -13,9 +13,10 @@ NnPlace nn_place_first(NnModule *module)
     return (NnPlace){.module = module->self == module ? module : NULL};
 }
 
-void nn_place_next(NnPlace *place)
+/* The next place: among the module's parts, or past them. */
+static void step(NnPlace *place, bool down)
 {
-    const NnPart *next = place->depth < NN_MAX_DEPTH ? place->module->parts : NULL;
+    const NnPart *next = down && place->depth < NN_MAX_DEPTH ? place->module->parts : NULL;
     if (next)
         place->depth++;
     while (!next && place->depth > 0)
@@ -24,6 +25,11 @@ void nn_place_next(NnPlace *place)
     if (next)
         place->path[place->depth - 1] = next;
     place->module = next ? next->module : NULL;
+}
+
+void nn_place_next(NnPlace *place)
+{
+    step(place, true);
 }
 
 bool nn_module_contains(const NnModule *module, const NnModule *part)
@@ -149,30 +155,36 @@ size_t nn_module_path(const NnModule *module, char *path)
 void nn_parameter_path(const NnParameter *parameter, char *path)
 {
     size_t used = nn_module_path(parameter->module, path);
-    const char *name = parameter->name ? parameter->name : parameter->slices ? parameter->slices->name : "";
-    add_name(path, used, name, "");
+    for (const NnModule *m = parameter->module; m; m = m->parent)
+        for (int i = 0; m->names && i < m->name_count; i++)
+            if (m->names[i].parameter == parameter) {
+                add_name(path, nn_module_path(m, path), m->names[i].name, "");
+                return;
+            }
+    add_name(path, used, parameter->name, "");
 }
 
 /* Whether one of the parameter's names came before number `count`. */
 static bool came_before(NnModule *root, const NnNamed *named, int64_t count);
 
-static void fill_named(NnIterator *it, const char *name, NnParameter *parameter, int64_t first, int64_t rows)
+static void fill_named(NnIterator *it, NnName name)
 {
     size_t used = 0;
     for (int i = 0; i < it->place.depth; i++)
         if (*it->place.path[i]->name)
             used = add_name(it->named.name, used, it->place.path[i]->name, ".");
-    add_name(it->named.name, used, name, "");
-    it->named.parameter = nn_parameter_itself(parameter);
-    it->named.first = first;
-    it->named.rows = rows;
+    add_name(it->named.name, used, name.name, "");
+    it->named.parameter = nn_parameter_itself(name.parameter);
+    it->named.first = name.first;
+    it->named.rows = name.rows;
+    it->named.init = name.init;
     it->count++;
 }
 
 static void begin_module(NnIterator *it)
 {
     it->parameter = it->place.module ? it->place.module->parameters : NULL;
-    it->slice = it->place.module ? it->place.module->slices : NULL;
+    it->next = 0;
 }
 
 NnIterator nn_iterate(NnModule *module)
@@ -186,22 +198,17 @@ NnIterator nn_iterate(NnModule *module)
 static bool next_name(NnIterator *it)
 {
     while (it->place.module) {
-        while (it->parameter) {
-            NnParameter *parameter = it->parameter;
-            it->parameter = parameter->next;
-            if (!parameter->slices) {
-                fill_named(it, parameter->name ? parameter->name : "", parameter, 0,
-                           parameter->ndim > 0 ? parameter->shape[0] : 1);
-                return true;
-            }
-        }
-        if (it->slice) {
-            NnSlice *slice = it->slice;
-            it->slice = slice->next;
-            fill_named(it, slice->name, slice->block, slice->first, slice->rows);
+        const NnModule *module = it->place.module;
+        if (module->names && it->next < module->name_count) {
+            fill_named(it, module->names[it->next++]);
             return true;
         }
-        nn_place_next(&it->place);
+        if (!module->names && it->parameter) {
+            fill_named(it, nn_name(it->parameter->name, it->parameter));
+            it->parameter = it->parameter->next;
+            return true;
+        }
+        step(&it->place, !module->names);
         begin_module(it);
     }
     return false;
@@ -250,15 +257,23 @@ void nn_parameter_name(NnModule *root, const NnParameter *parameter, char *name)
         }
 }
 
+const char *nn_module_own_name(const NnModule *module, int i)
+{
+    if (module->names)
+        return i < module->name_count ? module->names[i].name : NULL;
+    const NnParameter *p = module->parameters;
+    while (p && i-- > 0)
+        p = p->next;
+    return p ? p->name : NULL;
+}
+
 static bool has_own_name(const NnModule *module, const char *name)
 {
-    for (const NnParameter *p = module->parameters; p; p = p->next)
-        if (p->name && strcmp(p->name, name) == 0)
+    const char *own;
+    for (int i = 0; (own = nn_module_own_name(module, i)); i++)
+        if (strcmp(own, name) == 0)
             return true;
-    for (const NnSlice *slice = module->slices; slice; slice = slice->next)
-        if (strcmp(slice->name, name) == 0)
-            return true;
-    for (const NnPart *part = module->parts; part; part = part->next)
+    for (const NnPart *part = module->names ? NULL : module->parts; part; part = part->next)
         if (*part->name ? strcmp(part->name, name) == 0 : has_own_name(part->module, name))
             return true;
     return false;

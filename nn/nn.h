@@ -7,6 +7,7 @@
 #include "nn/layers.h"
 #include "nn/linear.h"
 #include "nn/module.h"
+#include "nn/multihead_attention.h"
 #include "nn/optimizer.h"
 #include "nn/parallel.h"
 #include "nn/pieces.h"
@@ -15,6 +16,7 @@
 #include "nn/scan.h"
 #include "nn/sequence.h"
 #include "nn/state_dict.h"
+#include "nn/transformer.h"
 #include "tensor/tensor.h"
 
 #endif

@@ -10,8 +10,9 @@
 /* What a cell needs at each step; it lives for one run. */
 typedef struct CellRun {
     Var weight_hh; /* [G H, H] */
-    Var bias_hh;   /* [G H]: GRU only, the others add it to the projected inputs */
+    Var bias_hh;   /* [G H] or VAR_NONE: GRU only, the others add it to the projected inputs */
     int64_t hidden;
+    VarGateOrder gates; /* LSTM */
 } CellRun;
 
 static void rnn_step(void *self, Var x, const Var *before, Var *after)
@@ -22,9 +23,8 @@ static void rnn_step(void *self, Var x, const Var *before, Var *after)
 
 static void lstm_step(void *self, Var x, const Var *before, Var *after)
 {
-    static const VarGateOrder order = {.input = 0, .forget = 1, .cell = 2, .output = 3};
     const CellRun *run = self;
-    after[0] = var_gated_memory_step(x, before[0], run->weight_hh, before[1], order, &after[1]);
+    after[0] = var_gated_memory_step(x, before[0], run->weight_hh, before[1], run->gates, &after[1]);
 }
 
 static Var gate(Var z, int64_t hidden, int place)
@@ -37,8 +37,9 @@ static void gru_step(void *self, Var x, const Var *before, Var *after)
     const CellRun *run = self;
     int64_t n = var_size(x, 0), hidden = run->hidden;
     Var h = before[0];
+    Var no_bias = run->bias_hh.tape ? run->bias_hh : tape_scalar(x, 0);
     Var u = h.tape ? var_linear(h, run->weight_hh, run->bias_hh)
-                   : var_expand(run->bias_hh, TENSOR_SHAPE(n, 3 * hidden));
+                   : var_expand(no_bias, TENSOR_SHAPE(n, 3 * hidden));
     Var reset_update =
         var_sigmoid(var_add(var_slice(x, 1, 0, 2 * hidden, 1), var_slice(u, 1, 0, 2 * hidden, 1)));
     Var reset = gate(reset_update, hidden, 0), update = gate(reset_update, hidden, 1);
@@ -63,7 +64,10 @@ static const NnRecurrentKind gru_kind = {"nn_gru", 3, true, {.step = gru_step, .
 
 NnRecurrentOptions nn_recurrent_options(void)
 {
-    return (NnRecurrentOptions){.layers = 1, .forget_bias = NAN};
+    return (NnRecurrentOptions){.layers = 1,
+                                .biases = 2,
+                                .gates = {.input = 0, .forget = 1, .cell = 2, .output = 3},
+                                .forget_bias = NAN};
 }
 
 static int directions(const NnRecurrent *m)
@@ -86,17 +90,19 @@ static void add_layer(NnRecurrent *m, NnRecurrentLayer *layer, int index, bool r
                  reverse ? "_reverse" : "");
     int64_t width = m->kind->gates * m->hidden;
     int64_t input = index == 0 ? m->input : m->hidden * directions(m);
-    NnInit uniform = nn_init_uniform(1.0 / sqrt((double)m->hidden));
+    NnInit uniform = nn_init_linear(m->hidden);
     NnInit recurrent = m->options.orthogonal ? nn_init_orthogonal(1.0) : uniform;
     nn_module_add_parameter(&m->base, &layer->weight_ih, layer->names[0], TENSOR_SHAPE(width, input),
                             uniform);
     nn_module_add_parameter(&m->base, &layer->weight_hh, layer->names[1], TENSOR_SHAPE(width, m->hidden),
                             recurrent);
-    nn_module_add_parameter(&m->base, &layer->bias_ih, layer->names[2], TENSOR_SHAPE(width), uniform);
-    nn_module_add_parameter(&m->base, &layer->bias_hh, layer->names[3], TENSOR_SHAPE(width), uniform);
-    if (m->kind == &lstm_kind && !isnan(m->options.forget_bias)) {
-        layer->bias_ih.fill_first = m->hidden;
-        layer->bias_ih.fill_stop = 2 * m->hidden;
+    if (m->options.biases > 0)
+        nn_module_add_parameter(&m->base, &layer->bias_ih, layer->names[2], TENSOR_SHAPE(width), uniform);
+    if (m->options.biases > 1)
+        nn_module_add_parameter(&m->base, &layer->bias_hh, layer->names[3], TENSOR_SHAPE(width), uniform);
+    if (m->kind == &lstm_kind && m->options.biases > 0 && !isnan(m->options.forget_bias)) {
+        layer->bias_ih.fill_first = m->options.gates.forget * m->hidden;
+        layer->bias_ih.fill_stop = layer->bias_ih.fill_first + m->hidden;
         layer->bias_ih.fill_value = m->options.forget_bias;
     }
 }
@@ -114,6 +120,11 @@ static void init(NnRecurrent *m, const NnRecurrentKind *kind, int64_t input, int
     if (options.layers < 1 || !(options.dropout >= 0 && options.dropout < 1)) {
         nn_module_fail(
             &m->base, reel_status_failed("%s: needs at least one layer and a dropout in [0, 1)", kind->name));
+        return;
+    }
+    if (options.biases < 0 || options.biases > 2) {
+        nn_module_fail(&m->base,
+                       reel_status_failed("%s: has 0 to 2 biases, not %d", kind->name, options.biases));
         return;
     }
     int64_t count = (int64_t)options.layers * directions(m);
@@ -162,10 +173,11 @@ static NnScan run_layer(NnRecurrent *m, NnRecurrentLayer *layer, NnSequence x)
 {
     Tape *tape = x.rows.tape;
     CellRun run = {.weight_hh = nn_var(&layer->weight_hh, tape),
-                   .bias_hh = nn_var(&layer->bias_hh, tape),
-                   .hidden = m->hidden};
-    Var bias = nn_var(&layer->bias_ih, tape);
-    if (!m->kind->bias_in_step)
+                   .bias_hh = m->options.biases > 1 ? nn_var(&layer->bias_hh, tape) : VAR_NONE,
+                   .hidden = m->hidden,
+                   .gates = m->options.gates};
+    Var bias = m->options.biases > 0 ? nn_var(&layer->bias_ih, tape) : VAR_NONE;
+    if (!m->kind->bias_in_step && run.bias_hh.tape)
         bias = var_add(bias, run.bias_hh);
     Var projected = var_linear(x.rows, nn_var(&layer->weight_ih, tape), bias); /* [N, G H] */
     return nn_scan(&m->kind->cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);

@@ -6,6 +6,7 @@
 #ifndef REEL_NN_RECURRENT_H
 #define REEL_NN_RECURRENT_H
 
+#include "nn/linear.h"
 #include "nn/module.h"
 #include "nn/scan.h"
 #include "nn/sequence.h"
@@ -15,11 +16,13 @@ REEL_BEGIN_DECLS
 typedef struct NnRecurrentOptions {
     int layers; /* at least 1 */
     bool bidirectional;
+    int biases; /* 2: bias_ih and bias_hh, as PyTorch; 1: bias_ih alone; 0: none, PyTorch's bias=False */
+    VarGateOrder gates; /* LSTM: where its gates lie in the rows; PyTorch's, ONNX has i, o, f, c */
     double dropout;     /* on the outputs of every layer but the last, while training */
     double forget_bias; /* LSTM: the first value of bias_ih's forget gate; NAN: as the others */
     bool orthogonal;    /* first values of weight_hh: orthogonal instead of uniform */
 } NnRecurrentOptions;
-/* One layer, one direction, no dropout, PyTorch's first values. */
+/* One layer, one direction, two biases, no dropout, PyTorch's gates and first values. */
 NnRecurrentOptions nn_recurrent_options(void);
 
 /* The parameters of one layer in one direction. */

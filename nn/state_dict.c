@@ -106,7 +106,7 @@ void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module)
     ReelStatus status = nn_module_status(module);
     if (!reel_status_is_ok(&status))
         fail(snapshot, status);
-    /* The slices of a block follow each other, and its rows are read once for all of them. */
+    /* Names of the same parameter follow each other mostly, and its rows are read once for all of them. */
     const NnParameter *read = NULL;
     Tensor current = tensor_invalid();
     for (NnIterator it = nn_iterate(module); nn_next(&it);) {

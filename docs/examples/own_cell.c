@@ -55,15 +55,14 @@ static void step(void *self, Var x, const Var *before, Var *after)
     after[0] = var_gated_memory(z, before[1], order, &after[1]);
 }
 
-static Var forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput forward(Model *model, ModelInput input)
 {
-    (void)attention;
     static const NnCell cell = {.step = step, .states = 2};
     Peephole *m = (Peephole *)model;
-    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    NnSequence x = nn_embedding_sequence(&m->embedding, input.text);
     x = nn_with_rows(x, nn_linear(&m->input, x.rows)); /* for all steps at once */
     NnScan scan = nn_scan(&cell, m, x, NULL);
-    return nn_linear(&m->fc, nn_scan_last(scan, 0));
+    return model_output(nn_linear(&m->fc, nn_scan_last(scan, 0)));
 }
 
 extern const ModelKind own_cell_model;

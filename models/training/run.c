@@ -337,9 +337,9 @@ static ReelStatus prepare_result(Run *run)
     return metrics_init(&result->metrics, dataset_num_classes(run->dataset));
 }
 
-static ReelStatus set_word_scores(Model *model, const Dataset *dataset)
+static ReelStatus begin_model(Model *model, const Dataset *dataset)
 {
-    if (!model->word_scores)
+    if (!model->kind->begin)
         return reel_status_ok();
     size_t bytes = (size_t)dataset->text.tokenizer.vocab_size * sizeof(int64_t);
     int64_t *frequencies = reel_mem_alloc(bytes);
@@ -347,7 +347,7 @@ static ReelStatus set_word_scores(Model *model, const Dataset *dataset)
         reel_mem_free(frequencies);
         return reel_status_no_memory(bytes, "the words' frequencies");
     }
-    model_set_word_scores(model, frequencies, dataset->train.count);
+    model->kind->begin(model, frequencies, dataset->train.count);
     reel_mem_free(frequencies);
     return reel_status_ok();
 }
@@ -399,7 +399,7 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
         label_loss_shift_bias(&run->loss, run->result->form, run->model);
     }
-    return set_word_scores(run->model, dataset);
+    return begin_model(run->model, dataset);
 }
 
 static ReelStatus prepare_training(Run *run, const TensorNpz *last)

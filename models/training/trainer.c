@@ -206,10 +206,9 @@ static Var constant_or_none(Tape *tape, Tensor value)
     return tensor_is_valid(value) ? tape_constant(tape, value) : VAR_NONE;
 }
 
-static Var forward(const Trainer *trainer, const Share *share, Tape *tape, NnSequence *text, Var *attention)
+static ModelInput input_of(const Trainer *trainer, const Share *share, Tape *tape)
 {
-    *text = nn_pack(tape, share->ids, share->offsets, share->count);
-    return model_forward(trainer->model, *text, attention);
+    return model_input(trainer->model, tape, share->ids, share->offsets, share->count);
 }
 
 static Var loss_of_shard(void *context, Tape *tape, int index, int count)
@@ -220,8 +219,7 @@ static Var loss_of_shard(void *context, Tape *tape, int index, int count)
     (void)count;
     if (share->count == 0)
         return VAR_NONE;
-    NnSequence text;
-    Var logits = forward(trainer, share, tape, &text, NULL);
+    Var logits = model_forward(trainer->model, input_of(trainer, share, tape)).logits;
     Var target = tape_constant(tape, share_labels(trainer, share, tape));
     Var sum = var_bce_with_logits(logits, target, constant_or_none(tape, options->pos_weight),
                                   constant_or_none(tape, options->weight), VAR_REDUCTION_SUM);
@@ -238,14 +236,12 @@ static Tensor predict_shard(void *context, Tape *tape, int index)
     const Share *share = &trainer->shares[index];
     if (share->count == 0)
         return tensor_invalid();
-    NnSequence text;
-    Var attention = VAR_NONE;
-    Tensor logits = tensor_contiguous(
-        tape_arena(tape),
-        var_value(forward(trainer, share, tape, &text, trainer->attention ? &attention : NULL)));
-    if (!attention.tape || !tensor_is_valid(logits))
+    ModelInput input = input_of(trainer, share, tape);
+    ModelOutput output = model_forward(trainer->model, input);
+    Tensor logits = tensor_contiguous(tape_arena(tape), var_value(output.logits));
+    if (!trainer->attention || !output.attention.tape || !tensor_is_valid(logits))
         return logits;
-    Tensor weights = var_value(nn_unpack(nn_with_rows(text, attention)));
+    Tensor weights = var_value(nn_unpack(nn_with_rows(input.text, output.attention)));
     int64_t scores = tensor_numel(&logits), ids = share->offsets[share->count];
     Tensor both = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(scores + ids));
     if (!tensor_is_valid(weights) || !tensor_is_valid(both))

@@ -244,8 +244,7 @@ static void compare_on_tape(Fixture *fixture, Model *model, Tape *tape, const in
     take_texts(&texts, fixture, order, pad);
     tape_begin(tape);
     ck_assert(nn_module_prepare(&model->base));
-    NnSequence text = nn_pack(tape, texts.ids, texts.offsets, 6);
-    Var logits = model_forward(model, text, NULL);
+    Var logits = model_forward(model, model_input(model, tape, texts.ids, texts.offsets, 6)).logits;
     ck_assert_tape_ok(tape);
     bool f64 = model->output_bias->core.value.dtype == TENSOR_F64;
     ck_assert_close(var_value(logits), ordered_logits(fixture, order), f64 ? 1e-6 : 1e-5);
@@ -405,7 +404,7 @@ static Var run_for_check(Tape *tape, Var input, void *context)
 {
     (void)input;
     static const int32_t ids[] = {3, 1, 3, 4, 2, 2, 0, 1, 4, 3}, offsets[] = {0, 3, 4, 10};
-    return model_forward(context, nn_pack(tape, ids, offsets, 3), NULL);
+    return model_forward(context, model_input(context, tape, ids, offsets, 3)).logits;
 }
 
 START_TEST(backward_agrees_with_differences)
@@ -438,7 +437,7 @@ static Tensor logits_of(Model *model, Tape *tape, const TextPool *pool, const in
     }
     tape_begin(tape);
     tape_set_grad_enabled(tape, false);
-    Tensor logits = var_value(model_forward(model, nn_pack(tape, ids, offsets, count), NULL));
+    Tensor logits = var_value(model_forward(model, model_input(model, tape, ids, offsets, count)).logits);
     ck_assert_tape_ok(tape);
     return logits;
 }
@@ -515,8 +514,8 @@ static void check_error(Model *model, const int32_t *ids, const int32_t *offsets
 {
     Tape *tape = tape_new();
     tape_begin(tape);
-    Var loss =
-        var_sum(model_forward(model, nn_pack(tape, ids, offsets, texts), NULL), TENSOR_AXES_ALL, false);
+    Var logits = model_forward(model, model_input(model, tape, ids, offsets, texts)).logits;
+    Var loss = var_sum(logits, TENSOR_AXES_ALL, false);
     ck_assert(var_is_empty(loss));
     ck_assert(!tape_backward(loss));
     ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, part);

@@ -21,13 +21,11 @@ static void teardown(void)
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
-/* ---- A tree: part "inner" with a block in two slices, a part without a name, parameters before parts ----
- */
+/* ---- A tree: part "inner" with a parameter that goes by two names, a part without a name ---- */
 
 typedef struct Inner {
     NnModule base;
     NnParameter block, plain;
-    NnSlice upper, lower;
 } Inner;
 
 typedef struct Outer {
@@ -40,10 +38,12 @@ typedef struct Outer {
 static void inner_init(Inner *m, int64_t width)
 {
     nn_module_init(&m->base);
-    nn_module_add_block(&m->base, &m->block, TENSOR_SHAPE(2 * width, 3));
+    nn_module_add_parameter(&m->base, &m->block, "block", TENSOR_SHAPE(2 * width, 3), nn_init_constant(7));
     nn_module_add_parameter(&m->base, &m->plain, "plain", TENSOR_SHAPE(width), nn_init_constant(0.5));
-    nn_module_add_slice(&m->base, &m->lower, "lower", &m->block, width, width, nn_init_uniform(0.25));
-    nn_module_add_slice(&m->base, &m->upper, "upper", &m->block, 0, width, nn_init_normal(2.0));
+    const NnName names[] = {nn_name("plain", &m->plain),
+                            {"lower", &m->block, width, width, nn_init_uniform(0.25)},
+                            {"upper", &m->block, 0, width, nn_init_normal(2.0)}};
+    nn_module_rename(&m->base, names, 3);
 }
 
 static void outer_init(Outer *m)
@@ -87,7 +87,7 @@ START_TEST(the_tree_is_the_list_of_names)
 }
 END_TEST
 
-START_TEST(whole_parameters_are_blocks_and_the_rest)
+START_TEST(whole_parameters_are_those_that_were_declared)
 {
     Outer m;
     outer_init(&m);
@@ -671,18 +671,18 @@ START_TEST(the_first_error_of_building_is_reported)
 }
 END_TEST
 
-START_TEST(a_slice_must_lie_in_its_block)
+START_TEST(a_name_is_of_rows_that_there_are)
 {
     static const int64_t outside[][2] = {{-1, 1}, {0, 0}, {0, 5}, {4, 1}, {2, INT64_MAX}, {INT64_MAX, 2}};
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         NnModule m;
         NnParameter block;
-        NnSlice slice;
         nn_module_init(&m);
-        nn_module_add_block(&m, &block, TENSOR_SHAPE(4, 2));
-        nn_module_add_slice(&m, &slice, "gate", &block, outside[i][0], outside[i][1], nn_init_uniform(1));
-        ck_assert_failed(nn_module_reset(&m, 0), REEL_STATUS_FAILED, "gate");
-        ck_assert_failed(nn_module_reset(&m, 0), REEL_STATUS_FAILED, "a block of 4");
+        nn_module_add_parameter(&m, &block, "block", TENSOR_SHAPE(4, 2), nn_init_constant(0));
+        NnName name = {"gate", &block, outside[i][0], outside[i][1], nn_init_uniform(1)};
+        nn_module_rename(&m, &name, 1);
+        ck_assert_failed(nn_module_reset(&m, 0), REEL_STATUS_USAGE, "gate");
+        ck_assert_failed(nn_module_reset(&m, 0), REEL_STATUS_USAGE, "a parameter of 4");
         nn_module_free(&m);
     }
 }
@@ -771,7 +771,7 @@ Suite *nn_module_suite(void)
     TCase *c = tcase_create("module");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, the_tree_is_the_list_of_names);
-    tcase_add_test(c, whole_parameters_are_blocks_and_the_rest);
+    tcase_add_test(c, whole_parameters_are_those_that_were_declared);
     tcase_add_test(c, long_names_are_cut_and_not_written_beyond);
     tcase_add_test(c, a_copied_module_is_refused_wherever_it_is_used);
     tcase_add_test(c, a_part_may_be_added_again);
@@ -787,7 +787,7 @@ Suite *nn_module_suite(void)
     tcase_add_test(c, first_values_depend_on_seed_and_name_alone);
     tcase_add_test(c, parameters_of_one_shape_begin_differently);
     tcase_add_test(c, the_first_error_of_building_is_reported);
-    tcase_add_test(c, a_slice_must_lie_in_its_block);
+    tcase_add_test(c, a_name_is_of_rows_that_there_are);
     tcase_add_test(c, no_memory_for_values_is_an_error);
     tcase_add_test(c, a_parameter_without_value_is_named);
     tcase_add_test(c, modes_reach_all_parts);

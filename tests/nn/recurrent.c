@@ -220,20 +220,78 @@ START_TEST(first_values_can_be_chosen)
 }
 END_TEST
 
+/* All values of `name` in `to`, gate g from where `order` puts it in `from`; zeros where `from` has none. */
+static void copy_gates(NnRecurrent *to, NnRecurrent *from, const char *name, const int *order, int gates)
+{
+    NnNamed of_to, of_from;
+    if (!nn_find(&to->base, name, &of_to))
+        return;
+    Tensor values = nn_named_view(&of_to);
+    int64_t rows = values.shape[0] / gates;
+    tensor_fill(values, 0);
+    for (int g = 0; g < gates && nn_find(&from->base, name, &of_from); g++)
+        tensor_copy_into(tensor_slice(values, 0, g * rows, (g + 1) * rows, 1),
+                         tensor_slice(nn_named_view(&of_from), 0, order[g] * rows, (order[g] + 1) * rows, 1));
+    tape_parameter_changed(&of_to.parameter->core);
+}
+
+/* With biases left out, and with the gates elsewhere, it is PyTorch's with zeros there and with the rows
+ * brought into its order. */
+START_TEST(biases_may_be_left_out_and_gates_lie_elsewhere)
+{
+    static const char *const names[] = {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"};
+    for (int biases = 0; biases < 3; biases++) {
+        NnRecurrentOptions options = nn_recurrent_options();
+        const int onnx[] = {0, 2, 3, 1}, same[] = {0, 1, 2, 3}; /* where i, f, g, o lie */
+        options.biases = biases;
+        options.forget_bias = 1;
+        options.gates = (VarGateOrder){.input = 0, .output = 1, .forget = 2, .cell = 3};
+        NnRecurrent m, pytorchs;
+        kinds[_i].init(&m, 3, 2, options);
+        kinds[_i].init(&pytorchs, 3, 2, nn_recurrent_options());
+        ck_assert_int_eq(nn_module_count(&m.base),
+                         nn_module_count(&pytorchs.base) - (2 - biases) * kinds[_i].gates * 2);
+        ck_assert_ok(nn_module_reset_f64(&m.base, 1));
+        ck_assert_ok(nn_module_reset_f64(&pytorchs.base, 2));
+        if (kinds[_i].gates == 4 && biases > 0)
+            ck_assert_double_eq(tensor_get(&m.layers[0].bias_ih.core.value, (int64_t[]){5}), 1);
+        for (int i = 0; i < 4; i++)
+            copy_gates(&pytorchs, &m, names[i], kinds[_i].gates == 4 ? onnx : same, kinds[_i].gates);
+        tape_begin(tape);
+        Var x = tape_constant(tape, noise(TENSOR_F64, ROWS, 3));
+        NnRecurrentOutput a = kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS)),
+                          b = kinds[_i].forward(&pytorchs, nn_pack_rows(x, lengths, TEXTS));
+        ck_assert_tape_ok(tape);
+        ck_assert_close(var_value(a.last), var_value(b.last), 1e-14);
+        Checked c = {.kind = _i};
+        kinds[_i].init(&c.m, 3, 2, options);
+        ck_assert_ok(nn_module_reset_f64(&c.m.base, 4));
+        check_module_gradients(&c.m.base, run, &c, noise(TENSOR_F64, ROWS, 3));
+        nn_module_free(&c.m.base);
+        nn_module_free(&m.base);
+        nn_module_free(&pytorchs.base);
+    }
+}
+END_TEST
+
 START_TEST(settings_that_make_no_module_are_errors)
 {
     NnRecurrent m;
     NnRecurrentOptions bad[] = {layered(0, false), layered(-3, true), layered(1, false),
-                                layered(1, false), layered(1, false), layered(INT_MAX, true)};
+                                layered(1, false), layered(1, false), layered(INT_MAX, true),
+                                layered(1, false)};
     bad[2].dropout = 1;
     bad[3].dropout = -0.1;
     bad[4].dropout = NAN;
-    for (int i = 0; i < 6; i++) {
+    bad[6].biases = 3;
+    for (int i = 0; i < 7; i++) {
         reel_mem_fail_at(i == 5 ? 0 : -1, 0); /* what asks for too much may also get it */
         kinds[_i].init(&m, 3, 2, bad[i]);
         reel_mem_fail_at(-1, 0);
         ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_FAILED,
-                         i == 5 ? "memory" : "at least one layer and a dropout in [0, 1)");
+                         i == 5   ? "memory"
+                         : i == 6 ? "0 to 2 biases, not 3"
+                                  : "at least one layer and a dropout in [0, 1)");
         tape_begin(tape);
         Var x = tape_constant(tape, noise(TENSOR_F32, ROWS, 3));
         ck_assert(var_is_empty(kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS)).last));
@@ -420,6 +478,7 @@ Suite *nn_recurrent_suite(void)
     tcase_add_loop_test(c, backward_agrees_with_differences, 0, KINDS);
     tcase_add_loop_test(c, names_and_counts_are_pytorchs, 0, KINDS);
     tcase_add_loop_test(c, first_values_can_be_chosen, 0, KINDS);
+    tcase_add_loop_test(c, biases_may_be_left_out_and_gates_lie_elsewhere, 0, KINDS);
     tcase_add_loop_test(c, settings_that_make_no_module_are_errors, 0, KINDS);
     tcase_add_test(c, rows_of_another_width_are_errors_with_path_and_place);
     tcase_add_loop_test(c, dropout_is_between_layers_and_only_while_training, 0, KINDS);

@@ -14,12 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A small model of one's own, with an embedding and a block in slices. */
+/* A small model of one's own, with an embedding and a parameter that goes by two names. */
 typedef struct Own {
     NnModule base;
     NnEmbedding embedding;
     NnParameter block;
-    NnSlice slices[2];
     NnLinear fc;
 } Own;
 
@@ -28,11 +27,15 @@ enum { WORDS = 7, WIDTH = 3, OUT = 2 };
 static void own_init(Own *m, int64_t words)
 {
     nn_module_init(&m->base);
-    nn_module_add_block(&m->base, &m->block, TENSOR_SHAPE(4, WIDTH));
-    nn_module_add_slice(&m->base, &m->slices[0], "upper", &m->block, 0, 1, nn_init_uniform(1));
-    nn_module_add_slice(&m->base, &m->slices[1], "lower", &m->block, 1, 3, nn_init_uniform(1));
+    nn_module_add_parameter(&m->base, &m->block, "block", TENSOR_SHAPE(4, WIDTH), nn_init_uniform(1));
     NN_ADD(m, embedding, nn_embedding_init, words, WIDTH);
     NN_ADD(m, fc, nn_linear_init, WIDTH, OUT);
+    const NnName names[] = {{"upper", &m->block, 0, 1, nn_init_uniform(1)},
+                            {"lower", &m->block, 1, 3, nn_init_uniform(1)},
+                            nn_name("embedding.weight", &m->embedding.weight),
+                            nn_name("fc.weight", &m->fc.weight),
+                            nn_name("fc.bias", &m->fc.bias)};
+    nn_module_rename(&m->base, names, 5);
 }
 
 static const char *folder;
@@ -459,8 +462,8 @@ START_TEST(memory_that_fails_is_an_error_at_every_place)
     int failures = 0;
     for (int save = 0; save < 2; save++)
         for (int n = 0;; n++) {
-            own_init(&b, WORDS);
             int64_t live = reel_mem_stats().live_blocks;
+            own_init(&b, WORDS);
             reel_mem_fail_at(n, n % 2);
             ReelStatus status = save ? nn_save(&a.base, path) : nn_load(&b.base, path);
             reel_mem_fail_at(-1, 0);

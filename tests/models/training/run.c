@@ -472,12 +472,12 @@ START_TEST(a_last_update_that_left_no_numbers_ends_the_run)
 END_TEST
 
 /* The bag, whose row for padding, which no text has, is spoilt while training. */
-static Var spoil_padding(Model *model, NnSequence text, Var *attention)
+static ModelOutput spoil_padding(Model *model, ModelInput input)
 {
     NnParameter *first = nn_first_parameter(&model->base);
     if (model->base.training)
         tensor_set(&first->core.value, (int64_t[]){0, 0}, NAN);
-    return zoo_find("bag")->forward(model, text, attention);
+    return zoo_find("bag")->forward(model, input);
 }
 
 START_TEST(a_weight_that_is_no_number_at_the_end_is_an_error)

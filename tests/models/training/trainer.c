@@ -153,15 +153,16 @@ static void dropping_build(Model *model)
     model->output_bias = &m->fc.bias;
 }
 
-static Var dropping_forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput dropping_forward(Model *model, ModelInput input)
 {
-    (void)attention;
+    NnSequence text = input.text;
     Dropping *m = (Dropping *)model;
     Tape *tape = text.rows.tape;
     Var ones = tape_constant(tape, tensor_full(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(8), 1.0));
     memcpy(masks[mask_count++ % 16], var_value(nn_dropout(&m->drop, ones)).data, sizeof masks[0]);
     NnSequence x = nn_dropout_sequence(&m->drop, nn_embedding_sequence(&m->embedding, text));
-    return nn_linear(&m->fc, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts));
+    return model_output(
+        nn_linear(&m->fc, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts)));
 }
 
 static const ModelKind dropping = {.name = "dropping",
@@ -231,8 +232,9 @@ static bool dropped[DROP_STEPS + 1][DROP_TEXTS][DROP_WORDS]; /* the last: of a p
 static int drop_step;
 
 /* Text b is <bos>, the same words as the others, b + 1 words more, <eos>. */
-static Var watching_forward(Model *model, NnSequence text, Var *attention)
+static ModelOutput watching_forward(Model *model, ModelInput input)
 {
+    NnSequence text = input.text;
     const NnPacking *packing = text.packing;
     const int32_t *ids = tensor_i32(var_value(text.rows));
     for (int32_t i = 0; i < packing->texts; i++) {
@@ -244,7 +246,7 @@ static Var watching_forward(Model *model, NnSequence text, Var *attention)
             ck_assert_int_eq(id, t == 0 ? TOKEN_BOS : t == length - 1 ? TOKEN_EOS : id == TOKEN_UNK ? id : 9);
         }
     }
-    return dropping_forward(model, text, attention);
+    return dropping_forward(model, input);
 }
 
 /* What is dropped in DROP_STEPS updates goes to `found`. */

@@ -1,0 +1,55 @@
+#include "models/text/words.h"
+#include "models/text/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define LEAD        3.0
+#define LEAD_LENGTH 8.0
+
+/* A word of a text and its place, which <bos> is not counted in. */
+typedef struct Occurrence {
+    int32_t id, place;
+} Occurrence;
+
+static int by_word_and_place(const void *a, const void *b)
+{
+    const Occurrence *x = a, *y = b;
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->place > y->place) - (x->place < y->place);
+}
+
+/* The words of one text. Returns how many. */
+static int32_t sort_words(const int32_t *ids, int32_t length, Occurrence *sorted)
+{
+    int32_t count = 0;
+    for (int32_t t = 0; t < length; t++)
+        if (ids[t] < 0 || ids[t] >= NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
+            sorted[count++] = (Occurrence){ids[t], t - 1};
+    qsort(sorted, (size_t)count, sizeof *sorted, by_word_and_place);
+    return count;
+}
+
+bool text_words(TextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
+                int32_t texts)
+{
+    size_t most = (size_t)(offsets[texts] - offsets[0]);
+    *words = (TextWords){.ids = tensor_arena_alloc(arena, most * sizeof(int32_t)),
+                         .texts = tensor_arena_alloc(arena, most * sizeof(int32_t)),
+                         .log_weights = tensor_arena_alloc(arena, most * sizeof(double))};
+    Occurrence *sorted = tensor_arena_alloc(arena, most * sizeof *sorted);
+    if (!words->ids || !words->texts || !words->log_weights || !sorted)
+        return false;
+    for (int32_t b = 0; b < texts; b++) {
+        int32_t count = sort_words(ids + offsets[b], offsets[b + 1] - offsets[b], sorted);
+        for (int32_t i = 0; i < count; words->count++) {
+            double n = 0;
+            words->ids[words->count] = sorted[i].id;
+            words->texts[words->count] = b;
+            do
+                n += 1 + LEAD * exp(-sorted[i++].place / LEAD_LENGTH);
+            while (i < count && sorted[i].id == words->ids[words->count]);
+            words->log_weights[words->count] = log(1 + log(n));
+        }
+    }
+    return true;
+}
