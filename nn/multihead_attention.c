@@ -27,6 +27,8 @@ void nn_multihead_attention_init(NnMultiheadAttention *m, int64_t width, int hea
 /* Part number `part` of the padded projection [B, T, parts E] as heads: [B, heads, T, E / heads]. */
 static Var heads_of(const NnMultiheadAttention *m, Var projected, int part)
 {
+    if (var_is_empty(projected))
+        return projected;
     int64_t texts = var_size(projected, 0), steps = var_size(projected, 1);
     Var own = var_slice(projected, 2, part * m->width, (part + 1) * m->width, 1);
     return var_transpose(var_reshape(own, TENSOR_SHAPE(texts, steps, m->heads, m->width / m->heads)), 1, 2);
@@ -86,37 +88,35 @@ static NnSequence project(NnSequence x, Var weight, Var bias)
 NnSequence(nn_multihead_attention)(NnMultiheadAttention *m, NnSequence x, bool causal)
 {
     Tape *tape = x.rows.tape;
-    if (!may_attend(x, x))
-        return nn_with_rows(x, (Var){.tape = tape});
+    NnSequence out = nn_with_rows(x, (Var){.tape = tape});
     nn_enter(&m->base, tape);
-    NnSequence projected = project(x, nn_var(&m->in_proj_weight, tape), nn_var(&m->in_proj_bias, tape));
-    Var padded = nn_pad(projected); /* [B, T, 3E] */
-    if (!var_is_empty(padded)) {
+    if (may_attend(x, x)) {
+        NnSequence projected = project(x, nn_var(&m->in_proj_weight, tape), nn_var(&m->in_proj_bias, tape));
+        Var padded = nn_pad(projected); /* [B, T, 3E] */
         Var mixed = attend(m, heads_of(m, padded, 0), heads_of(m, padded, 1), heads_of(m, padded, 2),
                            mask_of(x, causal));
-        x = nn_linear_sequence(&m->out_proj, nn_unpad(x, mixed));
+        out = nn_linear_sequence(&m->out_proj, nn_unpad(x, mixed));
     }
     nn_leave(tape);
-    return tape_ok(tape) ? x : nn_with_rows(x, (Var){.tape = tape});
+    return out;
 }
 
 NnSequence(nn_multihead_attention_over)(NnMultiheadAttention *m, NnSequence query, NnSequence memory)
 {
     Tape *tape = query.rows.tape;
-    if (!may_attend(query, memory))
-        return nn_with_rows(query, (Var){.tape = tape});
-    nn_enter(&m->base, tape);
+    NnSequence out = nn_with_rows(query, (Var){.tape = tape});
     int64_t width = m->width;
-    Var weight = nn_var(&m->in_proj_weight, tape), bias = nn_var(&m->in_proj_bias, tape);
-    Var asked = nn_pad(
-        project(query, var_slice(weight, 0, 0, width, 1), var_slice(bias, 0, 0, width, 1))); /* [B, T, E] */
-    Var known = nn_pad(project(memory, var_slice(weight, 0, width, 3 * width, 1),
-                               var_slice(bias, 0, width, 3 * width, 1))); /* [B, S, 2E] */
-    if (!var_is_empty(asked) && !var_is_empty(known)) {
+    nn_enter(&m->base, tape);
+    if (may_attend(query, memory)) {
+        Var weight = nn_var(&m->in_proj_weight, tape), bias = nn_var(&m->in_proj_bias, tape);
+        Var asked = nn_pad(project(query, var_slice(weight, 0, 0, width, 1),
+                                   var_slice(bias, 0, 0, width, 1))); /* [B, T, E] */
+        Var known = nn_pad(project(memory, var_slice(weight, 0, width, 3 * width, 1),
+                                   var_slice(bias, 0, width, 3 * width, 1))); /* [B, S, 2E] */
         Var mixed = attend(m, heads_of(m, asked, 0), heads_of(m, known, 0), heads_of(m, known, 1),
                            mask_of(memory, false));
-        query = nn_linear_sequence(&m->out_proj, nn_unpad(query, mixed));
+        out = nn_linear_sequence(&m->out_proj, nn_unpad(query, mixed));
     }
     nn_leave(tape);
-    return tape_ok(tape) ? query : nn_with_rows(query, (Var){.tape = tape});
+    return out;
 }

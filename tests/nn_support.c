@@ -134,6 +134,54 @@ double norm_difference(Tensor a, Tensor b)
     return norm > 0 ? sqrt(difference / norm) : sqrt(difference);
 }
 
+/* ---- A module and its fixture ---- */
+
+static Var leaf_of(Fixture *fixture, Tape *tape, const char *name, TensorDtype dtype)
+{
+    if (!fixture_has(fixture, name))
+        return VAR_NONE;
+    Tensor value = fixture_tensor(fixture, "%s", name);
+    return value.dtype == TENSOR_I32 ? tape_constant(tape, value)
+                                     : tape_leaf(tape, tensor_cast(tape_arena(tape), value, dtype));
+}
+
+static void compare_module(Fixture *fixture, NnModule *module, FixtureFunction *function, void *context,
+                           TensorDtype dtype)
+{
+    double limit = dtype == TENSOR_F64 ? 1e-6 : 1e-5, gradient_limit = dtype == TENSOR_F64 ? 1e-6 : 1e-4;
+    Tape *tape = tape_new();
+    tape_begin(tape);
+    Var given[2] = {leaf_of(fixture, tape, "reel/input", dtype),
+                    leaf_of(fixture, tape, "reel/memory", dtype)};
+    Var y = function(fixture, given[0], given[1], context);
+    ck_assert_tape_ok(tape);
+    ck_assert_close(var_value(y), fixture_tensor(fixture, "reel/output"), limit);
+    Tensor dy = tensor_cast(tape_arena(tape), fixture_tensor(fixture, "reel/grad_output"), dtype);
+    ck_assert(tape_backward(var_sum(var_mul(y, tape_constant(tape, dy)), TENSOR_AXES_ALL, false)));
+    for (int i = 0; i < 2; i++) {
+        const char *name = i ? "reel/grad_memory" : "reel/grad_input";
+        if (fixture_has(fixture, name))
+            ck_assert_norm_close(var_grad(given[i]), fixture_tensor(fixture, "%s", name), gradient_limit,
+                                 name);
+    }
+    for (NnIterator it = nn_iterate(module); nn_next(&it);)
+        ck_assert_norm_close(named_gradient(tape, &it.named, &fixture->arena),
+                             fixture_tensor(fixture, "reel/grad/%s", it.named.name), gradient_limit,
+                             it.named.name);
+    tape_free(tape);
+}
+
+void check_module_with_pytorch(const char *name, NnModule *module, FixtureFunction *function, void *context)
+{
+    for (int f64 = 0; f64 < 2; f64++) {
+        Fixture fixture = fixture_open(name);
+        ck_assert_ok(f64 ? nn_module_reset_f64(module, 0) : nn_module_reset(module, 0));
+        fixture_load(&fixture, module);
+        compare_module(&fixture, module, function, context, f64 ? TENSOR_F64 : TENSOR_F32);
+        fixture_close(&fixture);
+    }
+}
+
 /* ---- Gradient check ---- */
 
 typedef struct Check {

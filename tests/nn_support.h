@@ -24,6 +24,14 @@ bool fixture_has(const Fixture *fixture, const char *name);
 /* Asserts that the fixture's parameters have the names, shapes and order of the module's, and copies them. */
 void fixture_load(Fixture *fixture, NnModule *module);
 
+/* Compares a module with a fixture, in f32 and in f64: what `function` makes of reel/input (and reel/memory,
+ * where there is one) with reel/output, and for reel/grad_output the gradients of both, and of each
+ * parameter, with reel/grad_input, reel/grad_memory and reel/grad/NAME. The module is initialised and has no
+ * values. */
+typedef Var FixtureFunction(Fixture *fixture, Var input, Var memory, void *context);
+void check_module_with_pytorch(const char *fixture, NnModule *module, FixtureFunction *function,
+                               void *context);
+
 /* The gradient of one named parameter, dense, as f64, in `arena`; zeros where there is none. */
 Tensor named_gradient(Tape *tape, const NnNamed *named, TensorArena *arena);
 

@@ -34,10 +34,10 @@ START_TEST(each_texts_words_come_once_with_their_weights)
 }
 END_TEST
 
-Suite *models_text_words_suite(void);
-Suite *models_text_words_suite(void)
+Suite *models_words_suite(void);
+Suite *models_words_suite(void)
 {
-    Suite *suite = suite_create("models/text/words");
+    Suite *suite = suite_create("models/words");
     TCase *c = tcase_create("words");
     tcase_add_test(c, each_texts_words_come_once_with_their_weights);
     suite_add_tcase(suite, c);
