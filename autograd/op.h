@@ -1,7 +1,7 @@
 /* How an op is written. An op is one block in one place: its formula, its forward, its backward, a
  * sample for the gradient check, and the OpKind that names them; autograd/op_list.h names the op once more,
- * and autograd/ops.h declares its function. A program outside the library writes the same block and calls
- * op_apply(); see docs/new-op.md.
+ * with its arguments, and autograd/ops.h has the macro that notes where it is called. A program outside the
+ * library writes the same block and calls op_apply(); see docs/new-op.md.
  *
  * The contract of backward
  * - It is called at most once for each walk, after everything that used the outputs has run backward, and

@@ -1,7 +1,6 @@
 /* Additive attention (Bahdanau et al. 2015, arXiv 1409.0473), fused, for two layouts of the memory: rows of
  * packed sequences, and a list of steps. tests/nn/attention.c and tests/autograd/op_cell.c compare them with
  * the formula and with compositions. */
-#include "autograd/op_list.h"
 #include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
 #include "tensor/rows.h"

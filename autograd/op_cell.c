@@ -1,6 +1,5 @@
 /* The elementwise parts of recurrent cells, fused: in one pass over memory what the composition that
  * defines it does in many. tests/autograd/op_cell.c compares the two. */
-#include "autograd/op_list.h"
 #include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
 #include "autograd/op_product_internal.h"

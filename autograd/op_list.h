@@ -1,37 +1,93 @@
-/* The one list of ops. From it come the registry, the gradient checks, tools/gradcheck and the bench. */
-#ifndef REEL_AUTOGRAD_OP_LIST_H
-#define REEL_AUTOGRAD_OP_LIST_H
-
-#include "autograd/op.h"
-
-/* On the right of each group: the file it is in. */
 /* clang-format off */
-#define OP_LIST(X)                                                             \
-    X(add) X(sub) X(mul) X(div) X(pow) X(maximum)          /* op_binary.c */    \
-    X(neg) X(exp) X(log) X(sqrt) X(abs)                    /* op_unary.c */     \
-    X(relu) X(tanh) X(sigmoid) X(softplus) X(scale)                            \
-    X(where) X(masked_fill) X(dropout)                     /* op_choose.c */    \
-    X(sum) X(mean) X(max)                                  /* op_reduce.c */    \
-    X(softmax) X(log_softmax) X(layer_norm)                /* op_normalize.c */ \
-    X(matmul) X(linear) X(addmm)                           /* op_product.c */   \
-    X(reshape) X(transpose) X(expand) X(slice) X(select)   /* op_shape.c */     \
-    X(alias) X(concat) X(stack)                                                         \
-    X(embedding) X(gather_rows)                            /* op_rows.c */      \
-    X(gather)                                              /* op_gather.c */    \
-    X(segment_sum) X(segment_softmax) X(segment_max)       /* op_segment.c */   \
-    X(gated_memory)                                        /* op_cell.c */      \
-    X(segment_score) X(segment_weighted_sum)               /* op_attention.c */ \
-    X(additive_score) X(weighted_sum)                                          \
-    X(bce) X(bce_with_logits) X(cross_entropy) X(mse)      /* op_loss.c */
-/* clang-format on */
-
-REEL_BEGIN_DECLS
-
-/* op_add, op_sub, ...: the ops themselves. */
-#define OP_DECLARE(name) extern OpKind op_##name;
-OP_LIST(OP_DECLARE)
-#undef OP_DECLARE
-
-REEL_END_DECLS
-
+/* The list of ops, a row each: the name and the arguments of its function. From it come the declarations
+ * (autograd/ops.h), the registry, the gradient checks, tools/gradcheck and the bench. Include with
+ * OP_ROW(name, arguments) defined. Shapes follow NumPy and PyTorch; elementwise ops broadcast. An axis may be
+ * negative, counting from the end. */
+#ifndef OP_ROW
+/* A row. */
+#define OP_ROW(name, arguments)
 #endif
+/* ---- Elementwise (op_elementwise.c) ---- */
+#define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain) \
+    OP_ROW(name, (Var a TENSOR_ARGUMENTS_##parameters))
+#define TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b) \
+    OP_ROW(name, (Var a, Var b))
+#include "tensor/elementwise_table.h"
+
+/* ---- Choosing (op_choose.c) ---- */
+/* condition: i32, nonzero takes a. What is not taken gets the gradient 0, which is NaN times an infinite
+ * derivative: for the root of what may be 0, choose before the root as well. */
+OP_ROW(where, (Var condition, Var a, Var b))
+OP_ROW(masked_fill, (Var a, Var mask, double value)) /* value where the i32 mask is nonzero */
+/* zero with probability p, else a / (1 - p) (Srivastava et al. 2014), drawn from tape_random() */
+OP_ROW(dropout, (Var a, double p))
+
+/* ---- Reductions; reduced axes go, or stay with size 1 where keepdim (op_reduce.c, op_normalize.c) ---- */
+OP_ROW(sum, (Var a, unsigned axes, bool keepdim))
+OP_ROW(mean, (Var a, unsigned axes, bool keepdim))
+OP_ROW(max, (Var a, unsigned axes, bool keepdim)) /* ties share the gradient equally */
+OP_ROW(softmax, (Var a, int axis))
+OP_ROW(log_softmax, (Var a, int axis))
+/* (a - mean) / sqrt(variance + eps) over the last axis, times weight [D], plus bias [D] (Ba et al. 2016,
+ * arXiv 1607.06450). */
+OP_ROW(layer_norm, (Var a, Var weight, Var bias, double eps))
+
+/* ---- Products (op_product.c) ---- */
+OP_ROW(matmul, (Var a, Var b)) /* [..., M, K] x [..., K, N] -> [..., M, N], leading axes broadcast */
+/* x [N, in] weight [out, in] bias [out] or VAR_NONE: x W^T + b -> [N, out]. Keeps repeated rows. */
+OP_ROW(linear, (Var x, Var weight, Var bias))
+OP_ROW(addmm, (Var base, Var x, Var weight)) /* base [N, out] + x [N, in] W^T: the recurrent half of a cell */
+
+/* ---- Shapes (op_shape.c) ---- */
+OP_ROW(reshape, (Var a, int ndim, const int64_t *shape))
+OP_ROW(transpose, (Var a, int axis_a, int axis_b))
+OP_ROW(expand, (Var a, int ndim, const int64_t *shape))
+OP_ROW(slice, (Var a, int axis, int64_t start, int64_t stop, int64_t step))
+OP_ROW(select, (Var a, int axis, int64_t index))
+OP_ROW(alias, (Var a)) /* the same value with a gradient of its own */
+OP_ROW(concat, (const Var *parts, int count, int axis))
+OP_ROW(stack, (const Var *parts, int count, int axis))
+
+/* ---- Rows by index (op_rows.c, op_gather.c, op_segment.c) ---- */
+/* table [V, E], ids i32 of any shape S -> S + [E]. The gradient of a leaf table is sparse; rows of
+ * padding_id (or none: -1) get none. ids [N] give a value held as repeated rows. */
+OP_ROW(embedding, (Var table, Var ids, int64_t padding_id))
+/* out[n, ...] = a[index[n], ...], index i32 [N]. Held as repeated rows where that pays. */
+OP_ROW(gather_rows, (Var a, Var index))
+/* out[.., i, ..] = a[.., index[.., i, ..], ..] along `axis` (torch.gather): index i32 of a's rank. */
+OP_ROW(gather, (Var a, int axis, Var index))
+/* sums rows of equal segment: a [N, ...], segment i32 [N] in [0, count) -> [count, ...] */
+OP_ROW(segment_sum, (Var a, Var segment, int64_t count))
+/* softmax among the elements of each segment: a [N], segment i32 [N] in [0, count) -> [N] */
+OP_ROW(segment_softmax, (Var a, Var segment, int64_t count))
+/* Largest row of each segment, elementwise; the first of equals gets the gradient, and NaN is the largest. A
+ * segment without rows is an error. */
+OP_ROW(segment_max, (Var a, Var segment, int64_t count))
+
+/* ---- Cells: the elementwise parts of recurrent cells, fused (op_cell.c) ---- */
+/* z [N, 4H], c_prev [N, H] or VAR_NONE (zeros): c = sigmoid(z_f) c_prev + sigmoid(z_i) tanh(z_g),
+ * h = sigmoid(z_o) tanh(c) (Hochreiter & Schmidhuber 1997; Gers et al. 2000). Returns h [N, H] and c. */
+OP_ROW(gated_memory, (Var z, Var c_prev, VarGateOrder order, Var *c))
+
+/* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused (op_attention.c) ---- */
+/* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32
+ * [N], v [A] -> [N]. */
+OP_ROW(segment_score, (Var keys, Var query, Var segment, Var v))
+/* out[s] = sum of weights[n] values[n] over segment[n] = s: weights [N], values [N, H] -> [count, H]. */
+OP_ROW(segment_weighted_sum, (Var weights, Var values, Var segment, int64_t count))
+/* Over a list of steps: score[n, s] = v . tanh(query[n] + keys[s][n]), query [N, A], keys[s] [N_s >= N, A] of
+ * which the first N rows count, v [A] -> [N, S]. */
+OP_ROW(additive_score, (Var query, const Var *keys, int count, Var v))
+/* out[n] = sum_s weights[n, s] values[s][n]: weights [N, S], values[s] [N_s >= N, H] -> [N, H]. */
+OP_ROW(weighted_sum, (Var weights, const Var *values, int count))
+
+/* ---- Losses (op_loss.c) ---- */
+/* p in (0, 1), target of its shape; logarithms are clamped at -100 as PyTorch's. weight broadcasts; VAR_NONE. */
+OP_ROW(bce, (Var p, Var target, Var weight, VarReduction reduction))
+/* (1 - t) x + (1 + (pos_weight - 1) t) softplus(-x), times weight; both weights broadcast; VAR_NONE. */
+OP_ROW(bce_with_logits, (Var x, Var target, Var pos_weight, Var weight, VarReduction reduction))
+OP_ROW(cross_entropy, (Var logits, Var classes, VarReduction reduction)) /* logits [N, C], classes i32 [N] */
+OP_ROW(mse, (Var x, Var target, VarReduction reduction))
+
+/* clang-format on */
+#undef OP_ROW

@@ -1,5 +1,4 @@
 /* Matrix products. Those with a parameter run on panels that were packed once for its version. */
-#include "autograd/op_list.h"
 #include "autograd/op_product_internal.h"
 #include "autograd/op_support_internal.h"
 #include "tensor/matmul.h"

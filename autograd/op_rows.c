@@ -1,6 +1,5 @@
 /* Rows by index. What comes out is held as distinct rows and an index, so that a batch with repeated
  * tokens is multiplied once for each different token. */
-#include "autograd/op_list.h"
 #include "autograd/held_internal.h"
 #include "autograd/ops.h"
 #include "tensor/rows.h"

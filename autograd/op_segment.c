@@ -1,7 +1,6 @@
 /* Reductions over segments: rows that belong together by an index, such as the tokens of one text in a
  * packed batch. The rows of a segment are visited in their order, so a segment's result does not depend on
  * the others. */
-#include "autograd/op_list.h"
 #include "autograd/ops.h"
 #include "tensor/elementwise.h"
 #include "tensor/rows.h"

@@ -1,5 +1,5 @@
-/* The ops: functions on Vars. Shapes follow NumPy and PyTorch; elementwise ops broadcast. An axis may
- * be negative, counting from the end. See autograd/op.h for how one is written. */
+/* The ops: functions on Vars, declared from autograd/op_list.h, where each is told about, and from
+ * tensor/elementwise_table.h. See autograd/op.h for how one is written. */
 #ifndef REEL_AUTOGRAD_OPS_H
 #define REEL_AUTOGRAD_OPS_H
 
@@ -13,112 +13,22 @@ REEL_BEGIN_DECLS
 #define TENSOR_AXIS(i)  (1u << ((i)&31))
 #define TENSOR_AXES_ALL (~0u)
 
-/* ---- Elementwise, two operands ---- */
-Var var_add(Var a, Var b);
-Var var_sub(Var a, Var b);
-Var var_mul(Var a, Var b);
-Var var_div(Var a, Var b);
-Var var_pow(Var a, Var b);     /* a^b; a > 0 where b wants a gradient */
-Var var_maximum(Var a, Var b); /* ties share the gradient in halves */
-
-/* ---- Elementwise, one operand ---- */
-Var var_neg(Var a);
-Var var_exp(Var a);
-Var var_log(Var a);
-Var var_sqrt(Var a);
-Var var_abs(Var a); /* gradient 0 at 0 */
-Var var_relu(Var a);
-Var var_tanh(Var a);
-Var var_sigmoid(Var a);
-Var var_softplus(Var a);
-Var var_scale(Var a, double factor, double offset); /* factor * a + offset */
-
-/* ---- Choosing ---- */
-/* condition: i32, nonzero takes a. What is not taken gets the gradient 0, which is NaN times an infinite
- * derivative: for the root of what may be 0, choose before the root as well. */
-Var var_where(Var condition, Var a, Var b);
-Var var_masked_fill(Var a, Var mask, double value); /* value where the i32 mask is nonzero */
-/* Zero with probability p, else a / (1 - p) (Srivastava et al. 2014), drawn from tape_random(). */
-Var var_dropout(Var a, double p);
-
-/* ---- Reductions; reduced axes go, or stay with size 1 where keepdim ---- */
-Var var_sum(Var a, unsigned axes, bool keepdim);
-Var var_mean(Var a, unsigned axes, bool keepdim);
-Var var_max(Var a, unsigned axes, bool keepdim); /* ties share the gradient equally */
-Var var_softmax(Var a, int axis);
-Var var_log_softmax(Var a, int axis);
-/* (a - mean) / sqrt(variance + eps) over the last axis, times weight [D], plus bias [D] (Ba et al. 2016,
- * arXiv 1607.06450). */
-Var var_layer_norm(Var a, Var weight, Var bias, double eps);
-
-/* ---- Products ---- */
-/* [..., M, K] x [..., K, N] -> [..., M, N], leading axes broadcast. */
-Var var_matmul(Var a, Var b);
-/* x [N, in] weight [out, in] bias [out] or VAR_NONE: x W^T + b -> [N, out]. Keeps repeated rows. */
-Var var_linear(Var x, Var weight, Var bias);
-/* base [N, out] + x [N, in] W^T: the recurrent half of a cell. */
-Var var_addmm(Var base, Var x, Var weight);
-
-/* ---- Shapes ---- */
-Var var_reshape(Var a, int ndim, const int64_t *shape);
-Var var_transpose(Var a, int axis_a, int axis_b);
-Var var_expand(Var a, int ndim, const int64_t *shape);
-Var var_slice(Var a, int axis, int64_t start, int64_t stop, int64_t step);
-Var var_select(Var a, int axis, int64_t index);
-Var var_alias(Var a); /* the same value with a gradient of its own */
-Var var_concat(const Var *parts, int count, int axis);
-Var var_stack(const Var *parts, int count, int axis);
-
-/* ---- Rows by index ---- */
-/* table [V, E], ids i32 of any shape S -> S + [E]. The gradient of a leaf table is sparse; rows of
- * padding_id (or none: -1) get none. ids [N] give a value held as repeated rows. */
-Var var_embedding(Var table, Var ids, int64_t padding_id);
-/* out[n, ...] = a[index[n], ...], index i32 [N]. Held as repeated rows where that pays. */
-Var var_gather_rows(Var a, Var index);
-/* out[.., i, ..] = a[.., index[.., i, ..], ..] along `axis` (torch.gather): index i32 of a's rank. */
-Var var_gather(Var a, int axis, Var index);
-/* Sums rows of equal segment: a [N, ...], segment i32 [N] in [0, count) -> [count, ...]. */
-Var var_segment_sum(Var a, Var segment, int64_t count);
-/* Softmax among the elements of each segment: a [N], segment i32 [N] in [0, count) -> [N]. */
-Var var_segment_softmax(Var a, Var segment, int64_t count);
-/* Largest row of each segment, elementwise; the first of equals gets the gradient, and NaN is the largest. A
- * segment without rows is an error. */
-Var var_segment_max(Var a, Var segment, int64_t count);
-
-/* ---- Cells: the elementwise parts of recurrent cells, fused ---- */
 /* Positions of the four gates in the axis of 4H pre-activations. */
 typedef struct VarGateOrder {
     int input, forget, cell, output;
 } VarGateOrder;
-/* z [N, 4H], c_prev [N, H] or VAR_NONE (zeros): c = sigmoid(z_f) c_prev + sigmoid(z_i) tanh(z_g),
- * h = sigmoid(z_o) tanh(c) (Hochreiter & Schmidhuber 1997; Gers et al. 2000). Returns h [N, H] and c. */
-Var var_gated_memory(Var z, Var c_prev, VarGateOrder order, Var *c);
-/* The same of z = x + h W^T, x [N, 4H], h [N, in], weight [4H, in]; z is not kept. VAR_NONE as h: z = x. */
-Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c);
-
-/* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused ---- */
-/* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32
- * [N], v [A]
- * -> [N]. */
-Var var_segment_score(Var keys, Var query, Var segment, Var v);
-/* out[s] = sum of weights[n] values[n] over segment[n] = s: weights [N], values [N, H] -> [count, H]. */
-Var var_segment_weighted_sum(Var weights, Var values, Var segment, int64_t count);
-/* Over a list of steps: score[n, s] = v . tanh(query[n] + keys[s][n]), query [N, A], keys[s] [N_s >= N, A] of
- * which the first N rows count, v [A] -> [N, S]. */
-Var var_additive_score(Var query, const Var *keys, int count, Var v);
-/* out[n] = sum_s weights[n, s] values[s][n]: weights [N, S], values[s] [N_s >= N, H] -> [N, H]. */
-Var var_weighted_sum(Var weights, const Var *values, int count);
-
-/* ---- Losses ---- */
+/* What a loss makes of the losses of its elements. */
 typedef enum { VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE } VarReduction;
-/* p in (0, 1), target of its shape; logarithms are clamped at -100 as PyTorch's. weight broadcasts; VAR_NONE.
- */
-Var var_bce(Var p, Var target, Var weight, VarReduction reduction);
-/* (1 - t) x + (1 + (pos_weight - 1) t) softplus(-x), times weight; both weights broadcast; VAR_NONE. */
-Var var_bce_with_logits(Var x, Var target, Var pos_weight, Var weight, VarReduction reduction);
-/* logits [N, C], classes i32 [N]. */
-Var var_cross_entropy(Var logits, Var classes, VarReduction reduction);
-Var var_mse(Var x, Var target, VarReduction reduction);
+
+/* op_add and var_add(), and so on. */
+#define OP_ROW(name, arguments)                                                                              \
+    extern OpKind op_##name;                                                                                 \
+    Var var_##name arguments;
+#include "autograd/op_list.h"
+
+/* var_gated_memory() of z = x + h W^T, x [N, 4H], h [N, in], weight [4H, in]; z is not kept. VAR_NONE as h: z
+ * = x. */
+Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c);
 
 /* ---- The registry ---- */
 int op_count(void);
@@ -144,6 +54,8 @@ REEL_END_DECLS
 #define var_tanh(...)                 TAPE_TRACE(Var, var_tanh(__VA_ARGS__))
 #define var_sigmoid(...)              TAPE_TRACE(Var, var_sigmoid(__VA_ARGS__))
 #define var_softplus(...)             TAPE_TRACE(Var, var_softplus(__VA_ARGS__))
+#define var_square(...)               TAPE_TRACE(Var, var_square(__VA_ARGS__))
+#define var_reciprocal(...)           TAPE_TRACE(Var, var_reciprocal(__VA_ARGS__))
 #define var_scale(...)                TAPE_TRACE(Var, var_scale(__VA_ARGS__))
 #define var_where(...)                TAPE_TRACE(Var, var_where(__VA_ARGS__))
 #define var_masked_fill(...)          TAPE_TRACE(Var, var_masked_fill(__VA_ARGS__))

@@ -1,12 +1,10 @@
-#include "autograd/op_list.h"
 #include "autograd/ops.h"
 
 #include <string.h>
 
 static OpKind *const registry[] = {
-#define OP_ADDRESS(name) &op_##name,
-    OP_LIST(OP_ADDRESS)
-#undef OP_ADDRESS
+#define OP_ROW(name, arguments) &op_##name,
+#include "autograd/op_list.h"
 };
 
 int op_count(void)

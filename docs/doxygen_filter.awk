@@ -3,7 +3,8 @@
 # - a comment above declarations is about all of them, up to the next empty line or comment;
 # - a comment behind a declaration is about that one;
 # - "---- Title ----" begins a section, whose title stands for declarations that need no other words;
-# - members without a comment are told about by that of their struct.
+# - members without a comment are told about by that of their struct;
+# - a row of tensor/elementwise_table.h or autograd/op_list.h is the function that comes from it.
 # A declaration with none of these stays bare, and make docs fails.
 
 function escape(text) {
@@ -30,6 +31,11 @@ function count_of(line, mark) {
 
 NR == 1 {
     print "/** @file */"
+}
+
+/^\/\* clang-format o/ {
+    print ""
+    next
 }
 
 # Inside a comment that stands on lines of its own.
@@ -76,6 +82,37 @@ in_comment || /^ *\/\*/ {
 in_macro {
     in_macro = /\\$/
     print
+    next
+}
+
+# A row: OP_ROW(name, (arguments)), TENSOR_UNARY(NAME, name, ...), ..., perhaps over several lines. Those whose
+# functions are of tensors alone are left out.
+in_row {
+    in_row += count_of($0, "\\(") - count_of($0, "\\)")
+    print ""
+    next
+}
+
+/^(OP_ROW|TENSOR_UNARY|TENSOR_UNARY_WITH|TENSOR_UNARY_OWN|TENSOR_BINARY)\(/ {
+    behind = match($0, / \/\*.*$/) ? substr($0, RSTART) : ""
+    row = behind == "" ? $0 : substr($0, 1, RSTART - 1)
+    in_row = count_of(row, "\\(") - count_of(row, "\\)")
+    split(row, column, /[(,] */)
+    if (column[1] == "OP_ROW") {
+        name = column[2]
+        sub(/^OP_ROW\([a-z0-9_]+, /, "", row)
+        sub(/\)$/, "", row)
+    } else {
+        name = column[3]
+        row = column[1] == "TENSOR_BINARY" ? "(Var a, Var b)" : "(Var a)"
+        if (column[4] ~ /^(ONE|TWO)$/)
+            row = "(Var a, double " column[5] (column[4] == "TWO" ? ", double " column[7] : "") ")"
+    }
+    $0 = "Var var_" name row ";" behind
+}
+
+/^TENSOR_(VECTOR|UNARY_FLAT|BINARY_FLAT)\(/ {
+    print ""
     next
 }
 

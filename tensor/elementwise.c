@@ -2,7 +2,111 @@
 #include "tensor/loop_internal.h"
 #include "tensor/vmath.h"
 
-#include <math.h>
+#include <string.h>
+#include <tgmath.h>
+
+/* A kernel over one run, with the two parameters of a function or the factors of a sum. */
+typedef void Kernel(char *const *data, const int64_t *stride, int64_t n, const double *parameters);
+
+#if defined(__clang__) /* it says so where libm's functions keep it from vectorising */
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
+
+#define INLINED static inline __attribute__((always_inline))
+
+/* How many elements go through buffers together. */
+enum { BLOCK = 256 };
+
+/* out[i] = op(x[i]) for i < n, side by side; out may be x. */
+static void apply_to(TensorUnaryOp op, TensorDtype dtype, void *out, const void *x, int64_t n);
+
+#define KERNELS "tensor/elementwise_kernels_internal.h"
+#include "tensor/each_real.h"
+
+/* ---- Vectorised functions ---- */
+
+/* Elements that are not side by side go through a buffer to the same function, so that the bits of a result
+ * do not depend on the layout. */
+static void through_buffer(void (*function)(float *out, const float *x, size_t n), char *const *data,
+                           const int64_t *stride, int64_t n)
+{
+    float *out = (float *)(void *)data[0];
+    const float *a = (const float *)(void *)data[1];
+    if (stride[0] == 1 && stride[1] == 1) {
+        function(out, a, (size_t)n);
+        return;
+    }
+    float buffer[BLOCK];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        for (int64_t i = 0; i < count; i++)
+            buffer[i] = a[(start + i) * stride[1]];
+        function(buffer, buffer, (size_t)count);
+        for (int64_t i = 0; i < count; i++)
+            out[(start + i) * stride[0]] = buffer[i];
+    }
+}
+
+#define TENSOR_VECTOR(NAME, function)                                                                        \
+    static void function##_kernel(char *const *data, const int64_t *stride, int64_t n, const double *p)      \
+    {                                                                                                        \
+        (void)p;                                                                                             \
+        through_buffer(function, data, stride, n);                                                           \
+    }
+#include "tensor/elementwise_table.h"
+
+/* ---- The functions by name ---- */
+
+typedef struct Kernels {
+    Kernel *f32, *f64;
+} Kernels;
+
+static const Kernels unary[] = {
+#define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain)                                          \
+    [TENSOR_UNARY_##NAME] = {name##_f32, name##_f64},
+#define TENSOR_UNARY_FLAT(NAME, name, f) [TENSOR_UNARY_##NAME] = {name##_f32, name##_f64},
+#include "tensor/elementwise_table.h"
+};
+
+static Kernel *const vectorised[TENSOR_UNARY_COUNT] = {
+#define TENSOR_VECTOR(NAME, function) [TENSOR_UNARY_##NAME] = function##_kernel,
+#include "tensor/elementwise_table.h"
+};
+
+static const Kernels binary[] = {
+#define TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b)                                   \
+    [TENSOR_BINARY_##NAME] = {name##_f32, name##_f64},
+#define TENSOR_BINARY_FLAT(NAME, name, f) [TENSOR_BINARY_##NAME] = {name##_f32, name##_f64},
+#include "tensor/elementwise_table.h"
+};
+
+static const Kernels unary_slopes[TENSOR_UNARY_COUNT] = {
+#define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain)                                          \
+    [TENSOR_UNARY_##NAME] = {name##_slope_f32, name##_slope_f64},
+#include "tensor/elementwise_table.h"
+};
+
+static const Kernels binary_slopes[TENSOR_BINARY_COUNT][2] = {
+#define TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b)                                   \
+    [TENSOR_BINARY_##                                                                                        \
+        NAME] = {{name##_slope_a_f32, name##_slope_a_f64}, {name##_slope_b_f32, name##_slope_b_f64}},
+#include "tensor/elementwise_table.h"
+};
+
+static Kernel *unary_kernel(TensorUnaryOp op, TensorDtype dtype)
+{
+    return dtype == TENSOR_F64 ? unary[op].f64 : vectorised[op] ? vectorised[op] : unary[op].f32;
+}
+
+static const double no_parameters[2];
+static const int64_t side_by_side[LOOP_MAX_OPERANDS] = {1, 1, 1, 1, 1};
+
+static void apply_to(TensorUnaryOp op, TensorDtype dtype, void *out, const void *x, int64_t n)
+{
+    unary_kernel(op, dtype)((char *[]){out, (char *)(uintptr_t)x, out}, side_by_side, n, no_parameters);
+}
+
+/* ---- Running a kernel ---- */
 
 static bool is_real(TensorDtype dtype)
 {
@@ -13,364 +117,102 @@ static bool is_real(TensorDtype dtype)
 static bool are_plain(int operands, const Tensor *const *tensors)
 {
     for (int i = 0; i < operands; i++)
-        if (!tensor_is_contiguous(tensors[i]) || (i > 0 && !tensor_same_shape(tensors[0], tensors[i])))
+        if ((i == 0 || tensors[i] != tensors[0]) &&
+            (!tensor_is_contiguous(tensors[i]) || !tensor_same_shape(tensors[0], tensors[i])))
             return false;
     return true;
 }
 
-static bool run(TensorLoopKernel *kernel, int operands, const Tensor *const *tensors)
+/* The first is the output. Those that a kernel does not read are the output once more. */
+static bool run(Kernel *kernel, int operands, const Tensor *const *tensors, const double *parameters)
 {
     if (are_plain(operands, tensors)) {
         char *data[LOOP_MAX_OPERANDS];
-        static const int64_t stride[LOOP_MAX_OPERANDS] = {1, 1, 1, 1};
         for (int i = 0; i < operands; i++)
             data[i] = tensors[i]->data;
-        kernel(data, stride, tensor_numel(tensors[0]));
+        kernel(data, side_by_side, tensor_numel(tensors[0]), parameters);
         return true;
     }
     TensorLoop loop;
     if (!tensor_loop_init(&loop, operands, tensors))
         return false;
     while (tensor_loop_next(&loop))
-        kernel(loop.data, loop.stride, loop.n);
+        kernel(loop.data, loop.stride, loop.n, parameters);
     return true;
 }
 
-/* ---- One operand ---- */
-
-#define UNARY_KERNEL(name, T, EXPRESSION)                                                                    \
-    static void name(char *const *data, const int64_t *stride, int64_t n)                                    \
-    {                                                                                                        \
-        T *out = (T *)(void *)data[0];                                                                       \
-        const T *a = (const T *)(void *)data[1];                                                             \
-        const int64_t to = stride[0], from = stride[1];                                                      \
-        if (to == 1 && from == 1) {                                                                          \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                \
-                const T x = a[i];                                                                            \
-                out[i] = EXPRESSION;                                                                         \
-            }                                                                                                \
-        } else {                                                                                             \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                \
-                const T x = a[i * from];                                                                     \
-                out[i * to] = EXPRESSION;                                                                    \
-            }                                                                                                \
-        }                                                                                                    \
-    }
-
-UNARY_KERNEL(neg_f32, float, -x)
-UNARY_KERNEL(neg_f64, double, -x)
-UNARY_KERNEL(sqrt_f32, float, sqrtf(x))
-UNARY_KERNEL(sqrt_f64, double, sqrt(x))
-UNARY_KERNEL(abs_f32, float, fabsf(x))
-UNARY_KERNEL(abs_f64, double, fabs(x))
-UNARY_KERNEL(sign_f32, float, x != x ? x : (float)((x > 0) - (x < 0)))
-UNARY_KERNEL(sign_f64, double, x != x ? x : (double)((x > 0) - (x < 0)))
-/* Written so that NaN stays NaN. */
-UNARY_KERNEL(relu_f32, float, x <= 0 ? 0 : x)
-UNARY_KERNEL(relu_f64, double, x <= 0 ? 0 : x)
-UNARY_KERNEL(square_f32, float, x *x)
-UNARY_KERNEL(square_f64, double, x *x)
-UNARY_KERNEL(reciprocal_f32, float, 1 / x)
-UNARY_KERNEL(reciprocal_f64, double, 1 / x)
-
-/* The exponent is never positive, so that nothing overflows. */
-static double sigmoid(double x)
+/* Whether `out` can be written and all operands have its dtype. */
+static bool fit(int operands, const Tensor *const *tensors)
 {
-    double e = exp(-fabs(x));
-    return (x >= 0 ? 1 : e) / (1 + e);
+    const Tensor *out = tensors[0];
+    for (int i = 1; i < operands; i++)
+        if (tensors[i]->dtype != out->dtype)
+            return false;
+    return is_real(out->dtype) && !tensor_is_broadcast(out);
 }
 
-static double softplus(double x)
+/* ---- What the header declares ---- */
+
+bool tensor_unary_with(TensorUnaryOp op, Tensor out, Tensor a, const double *parameters)
 {
-    return (x <= 0 ? 0 : x) + log1p(exp(-fabs(x)));
+    const Tensor *tensors[] = {&out, &a, &out};
+    return (unsigned)op < TENSOR_UNARY_COUNT && fit(2, tensors) &&
+           run(unary_kernel(op, out.dtype), 3, tensors, parameters);
 }
-
-/* A function of libm (or made of some) for each element. */
-#define CALL_KERNEL(name, function)                                                                          \
-    static void name(char *const *data, const int64_t *stride, int64_t n)                                    \
-    {                                                                                                        \
-        double *out = (double *)(void *)data[0];                                                             \
-        const double *a = (const double *)(void *)data[1];                                                   \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            out[i * stride[0]] = function(a[i * stride[1]]);                                                 \
-    }
-
-CALL_KERNEL(exp_f64, exp)
-CALL_KERNEL(log_f64, log)
-CALL_KERNEL(tanh_f64, tanh)
-CALL_KERNEL(sigmoid_f64, sigmoid)
-CALL_KERNEL(softplus_f64, softplus)
-
-/* Elements that are not side by side go through a buffer to the same function, so that the bits of a result
- * do not depend on the layout. */
-enum { BUFFER_SIZE = 256 };
-
-typedef void VectorFunction(float *out, const float *x, size_t n);
-
-static void through_buffer(VectorFunction *function, char *const *data, const int64_t *stride, int64_t n)
-{
-    float *out = (float *)(void *)data[0];
-    const float *a = (const float *)(void *)data[1];
-    if (stride[0] == 1 && stride[1] == 1) {
-        function(out, a, (size_t)n);
-        return;
-    }
-    float buffer[BUFFER_SIZE];
-    for (int64_t start = 0; start < n; start += BUFFER_SIZE) {
-        int64_t count = n - start < BUFFER_SIZE ? n - start : BUFFER_SIZE;
-        for (int64_t i = 0; i < count; i++)
-            buffer[i] = a[(start + i) * stride[1]];
-        function(buffer, buffer, (size_t)count);
-        for (int64_t i = 0; i < count; i++)
-            out[(start + i) * stride[0]] = buffer[i];
-    }
-}
-
-#define VECTOR_KERNEL(name, function)                                                                        \
-    static void name(char *const *data, const int64_t *stride, int64_t n)                                    \
-    {                                                                                                        \
-        through_buffer(function, data, stride, n);                                                           \
-    }
-
-VECTOR_KERNEL(exp_f32, tensor_vmath_exp)
-VECTOR_KERNEL(log_f32, tensor_vmath_log)
-VECTOR_KERNEL(tanh_f32, tensor_vmath_tanh)
-VECTOR_KERNEL(sigmoid_f32, tensor_vmath_sigmoid)
-VECTOR_KERNEL(softplus_f32, tensor_vmath_softplus)
-
-typedef struct KernelPair {
-    TensorLoopKernel *f32, *f64;
-} KernelPair;
-
-static const KernelPair unary_kernels[] = {
-    [TENSOR_UNARY_NEG] = {neg_f32, neg_f64},
-    [TENSOR_UNARY_EXP] = {exp_f32, exp_f64},
-    [TENSOR_UNARY_LOG] = {log_f32, log_f64},
-    [TENSOR_UNARY_SQRT] = {sqrt_f32, sqrt_f64},
-    [TENSOR_UNARY_ABS] = {abs_f32, abs_f64},
-    [TENSOR_UNARY_SIGN] = {sign_f32, sign_f64},
-    [TENSOR_UNARY_RELU] = {relu_f32, relu_f64},
-    [TENSOR_UNARY_TANH] = {tanh_f32, tanh_f64},
-    [TENSOR_UNARY_SIGMOID] = {sigmoid_f32, sigmoid_f64},
-    [TENSOR_UNARY_SOFTPLUS] = {softplus_f32, softplus_f64},
-    [TENSOR_UNARY_SQUARE] = {square_f32, square_f64},
-    [TENSOR_UNARY_RECIPROCAL] = {reciprocal_f32, reciprocal_f64},
-};
 
 bool tensor_unary(TensorUnaryOp op, Tensor out, Tensor a)
 {
-    if ((unsigned)op >= sizeof unary_kernels / sizeof unary_kernels[0] || !is_real(out.dtype) ||
-        a.dtype != out.dtype || tensor_is_broadcast(&out))
-        return false;
-    KernelPair pair = unary_kernels[op];
-    return run(out.dtype == TENSOR_F32 ? pair.f32 : pair.f64, 2, (const Tensor *[]){&out, &a});
+    return tensor_unary_with(op, out, a, no_parameters);
 }
-
-/* ---- Two operands ---- */
-
-/* The layouts that matter have a loop of their own: side by side, and one operand the same throughout. */
-#define BINARY_KERNEL(name, T, EXPRESSION)                                                                   \
-    static void name(char *const *data, const int64_t *stride, int64_t n)                                    \
-    {                                                                                                        \
-        T *out = (T *)(void *)data[0];                                                                       \
-        const T *a = (const T *)(void *)data[1], *b = (const T *)(void *)data[2];                            \
-        const int64_t to = stride[0], from_a = stride[1], from_b = stride[2];                                \
-        if (to == 1 && from_a == 1 && from_b == 1) {                                                         \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                \
-                const T x = a[i], y = b[i];                                                                  \
-                out[i] = EXPRESSION;                                                                         \
-            }                                                                                                \
-        } else if (to == 1 && from_a == 1 && from_b == 0) {                                                  \
-            const T y = *b;                                                                                  \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                \
-                const T x = a[i];                                                                            \
-                out[i] = EXPRESSION;                                                                         \
-            }                                                                                                \
-        } else if (to == 1 && from_a == 0 && from_b == 1) {                                                  \
-            const T x = *a;                                                                                  \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                \
-                const T y = b[i];                                                                            \
-                out[i] = EXPRESSION;                                                                         \
-            }                                                                                                \
-        } else {                                                                                             \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                \
-                const T x = a[i * from_a], y = b[i * from_b];                                                \
-                out[i * to] = EXPRESSION;                                                                    \
-            }                                                                                                \
-        }                                                                                                    \
-    }
-
-BINARY_KERNEL(add_f32, float, x + y)
-BINARY_KERNEL(add_f64, double, x + y)
-BINARY_KERNEL(sub_f32, float, x - y)
-BINARY_KERNEL(sub_f64, double, x - y)
-BINARY_KERNEL(mul_f32, float, x *y)
-BINARY_KERNEL(mul_f64, double, x *y)
-BINARY_KERNEL(div_f32, float, x / y)
-BINARY_KERNEL(div_f64, double, x / y)
-/* A NaN in x is taken by the second test, one in y because x > NaN is false. */
-BINARY_KERNEL(maximum_f32, float, ((x > y) | (x != x)) ? x : y)
-BINARY_KERNEL(maximum_f64, double, ((x > y) | (x != x)) ? x : y)
-BINARY_KERNEL(greater_f32, float, (float)(x > y))
-BINARY_KERNEL(greater_f64, double, (double)(x > y))
-BINARY_KERNEL(equal_f32, float, (float)(x == y))
-BINARY_KERNEL(equal_f64, double, (double)(x == y))
-
-#define POWER_KERNEL(name, T, function)                                                                      \
-    static void name(char *const *data, const int64_t *stride, int64_t n)                                    \
-    {                                                                                                        \
-        T *out = (T *)(void *)data[0];                                                                       \
-        const T *a = (const T *)(void *)data[1], *b = (const T *)(void *)data[2];                            \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            out[i * stride[0]] = function(a[i * stride[1]], b[i * stride[2]]);                               \
-    }
-
-POWER_KERNEL(pow_f32, float, powf)
-POWER_KERNEL(pow_f64, double, pow)
-
-static const KernelPair binary_kernels[] = {
-    [TENSOR_BINARY_ADD] = {add_f32, add_f64},
-    [TENSOR_BINARY_SUB] = {sub_f32, sub_f64},
-    [TENSOR_BINARY_MUL] = {mul_f32, mul_f64},
-    [TENSOR_BINARY_DIV] = {div_f32, div_f64},
-    [TENSOR_BINARY_POW] = {pow_f32, pow_f64},
-    [TENSOR_BINARY_MAXIMUM] = {maximum_f32, maximum_f64},
-    [TENSOR_BINARY_GREATER] = {greater_f32, greater_f64},
-    [TENSOR_BINARY_EQUAL] = {equal_f32, equal_f64},
-};
 
 bool tensor_binary(TensorBinaryOp op, Tensor out, Tensor a, Tensor b)
 {
-    if ((unsigned)op >= sizeof binary_kernels / sizeof binary_kernels[0] || !is_real(out.dtype) ||
-        a.dtype != out.dtype || b.dtype != out.dtype || tensor_is_broadcast(&out))
-        return false;
-    KernelPair pair = binary_kernels[op];
-    return run(out.dtype == TENSOR_F32 ? pair.f32 : pair.f64, 3, (const Tensor *[]){&out, &a, &b});
+    const Tensor *tensors[] = {&out, &a, &b};
+    return (unsigned)op < TENSOR_BINARY_COUNT && fit(3, tensors) &&
+           run(out.dtype == TENSOR_F32 ? binary[op].f32 : binary[op].f64, 3, tensors, no_parameters);
 }
 
-/* ---- Accumulation ---- */
-
-/* What the scalars do is decided once per run: beta 0 must not read, and 1 need not multiply. */
-#define AXPBY_KERNEL(name, T)                                                                                \
-    static void name(char *const *data, const int64_t *stride, int64_t n, T alpha, T beta)                   \
-    {                                                                                                        \
-        T *out = (T *)(void *)data[0];                                                                       \
-        const T *a = (const T *)(void *)data[1];                                                             \
-        const int64_t to = stride[0], from = stride[1];                                                      \
-        if (beta == 0) {                                                                                     \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i * to] = alpha * a[i * from];                                                           \
-        } else if (to == 1 && from == 1) {                                                                   \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i] = alpha * a[i] + beta * out[i];                                                       \
-        } else if (to == 1 && from == 0) {                                                                   \
-            const T x = alpha * *a;                                                                          \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i] = x + beta * out[i];                                                                  \
-        } else {                                                                                             \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i * to] = alpha * a[i * from] + beta * out[i * to];                                      \
-        }                                                                                                    \
-    }
-
-AXPBY_KERNEL(axpby_f32, float)
-AXPBY_KERNEL(axpby_f64, double)
-
-/* Shared by the two below: whether they may write to `out` and read `a` as it is. */
-static bool fits(const Tensor *out, const Tensor *a)
+static bool run_slope(Kernels kernels, const Tensor **tensors, const double *parameters)
 {
-    return is_real(out->dtype) && a->dtype == out->dtype && !tensor_is_broadcast(out);
+    for (int i = 1; i < 5; i++)
+        if (!tensors[i])
+            tensors[i] = tensors[0];
+    Kernel *kernel = tensors[0]->dtype == TENSOR_F32 ? kernels.f32 : kernels.f64;
+    return kernel && fit(5, tensors) && run(kernel, 5, tensors, parameters);
+}
+
+bool tensor_unary_slope(TensorUnaryOp op, Tensor out, const Tensor *g, const Tensor *x, const Tensor *y,
+                        const double *parameters)
+{
+    return (unsigned)op < TENSOR_UNARY_COUNT &&
+           run_slope(unary_slopes[op], (const Tensor *[]){&out, g, x, NULL, y},
+                     parameters ? parameters : no_parameters);
+}
+
+bool tensor_binary_slope(TensorBinaryOp op, int operand, Tensor out, const Tensor *g, const Tensor *a,
+                         const Tensor *b, const Tensor *y)
+{
+    return (unsigned)op < TENSOR_BINARY_COUNT && (unsigned)operand < 2 &&
+           run_slope(binary_slopes[op][operand], (const Tensor *[]){&out, g, a, b, y}, no_parameters);
 }
 
 bool tensor_axpby(Tensor out, double alpha, Tensor a, double beta)
 {
-    TensorLoop loop;
-    if (!fits(&out, &a))
-        return false;
     if (alpha == 1 && beta == 1) /* the addition of a gradient; the same bits, without the products */
         return tensor_binary(TENSOR_BINARY_ADD, out, a, out);
-    if (!tensor_loop_init(&loop, 2, (const Tensor *[]){&out, &a}))
-        return false;
-    while (tensor_loop_next(&loop)) {
-        if (out.dtype == TENSOR_F32)
-            axpby_f32(loop.data, loop.stride, loop.n, (float)alpha, (float)beta);
-        else
-            axpby_f64(loop.data, loop.stride, loop.n, alpha, beta);
-    }
-    return true;
+    const Tensor *tensors[] = {&out, &a};
+    return fit(2, tensors) && run(TENSOR_BY_DTYPE(out.dtype, axpby), 2, tensors, (double[]){alpha, beta});
 }
-
-#define ADDCMUL_KERNEL(name, T)                                                                              \
-    static void name(char *const *data, const int64_t *stride, int64_t n, T alpha)                           \
-    {                                                                                                        \
-        T *out = (T *)(void *)data[0];                                                                       \
-        const T *a = (const T *)(void *)data[1], *b = (const T *)(void *)data[2];                            \
-        const int64_t to = stride[0], from_a = stride[1], from_b = stride[2];                                \
-        if (to == 1 && from_a == 1 && from_b == 1) {                                                         \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i] += alpha * a[i] * b[i];                                                               \
-        } else if (to == 1 && from_a == 1 && from_b == 0) {                                                  \
-            const T y = *b;                                                                                  \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i] += alpha * a[i] * y;                                                                  \
-        } else {                                                                                             \
-            LOOP_INDEPENDENT                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                out[i * to] += alpha * a[i * from_a] * b[i * from_b];                                        \
-        }                                                                                                    \
-    }
-
-ADDCMUL_KERNEL(addcmul_f32, float)
-ADDCMUL_KERNEL(addcmul_f64, double)
 
 bool tensor_addcmul(Tensor out, double alpha, Tensor a, Tensor b)
 {
-    TensorLoop loop;
-    if (!fits(&out, &a) || !fits(&out, &b) || !tensor_loop_init(&loop, 3, (const Tensor *[]){&out, &a, &b}))
-        return false;
-    while (tensor_loop_next(&loop)) {
-        if (out.dtype == TENSOR_F32)
-            addcmul_f32(loop.data, loop.stride, loop.n, (float)alpha);
-        else
-            addcmul_f64(loop.data, loop.stride, loop.n, alpha);
-    }
-    return true;
+    const Tensor *tensors[] = {&out, &a, &b};
+    return fit(3, tensors) && run(TENSOR_BY_DTYPE(out.dtype, addcmul), 3, tensors, &alpha);
 }
-
-/* ---- Selection ---- */
-
-#define WHERE_KERNEL(name, T)                                                                                \
-    static void name(char *const *data, const int64_t *stride, int64_t n)                                    \
-    {                                                                                                        \
-        T *out = (T *)(void *)data[0];                                                                       \
-        const int32_t *condition = (const int32_t *)(void *)data[1];                                         \
-        const T *a = (const T *)(void *)data[2], *b = (const T *)(void *)data[3];                            \
-        LOOP_INDEPENDENT                                                                                     \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            const T x = a[i * stride[2]], y = b[i * stride[3]];                                              \
-            out[i * stride[0]] = condition[i * stride[1]] ? x : y;                                           \
-        }                                                                                                    \
-    }
-
-WHERE_KERNEL(where_f32, float)
-WHERE_KERNEL(where_f64, double)
 
 bool tensor_where(Tensor out, Tensor condition, Tensor a, Tensor b)
 {
-    if (!fits(&out, &a) || !fits(&out, &b) || condition.dtype != TENSOR_I32)
-        return false;
-    return run(out.dtype == TENSOR_F32 ? where_f32 : where_f64, 4,
-               (const Tensor *[]){&out, &condition, &a, &b});
+    const Tensor *real[] = {&out, &a, &b}, *tensors[] = {&out, &condition, &a, &b};
+    return fit(3, real) && condition.dtype == TENSOR_I32 &&
+           run(TENSOR_BY_DTYPE(out.dtype, where), 4, tensors, no_parameters);
 }

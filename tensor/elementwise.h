@@ -10,36 +10,33 @@
 
 REEL_BEGIN_DECLS
 
+/* TENSOR_UNARY_NEG, ...: the functions of one operand in tensor/elementwise_table.h. */
 typedef enum {
-    TENSOR_UNARY_NEG,
-    TENSOR_UNARY_EXP,
-    TENSOR_UNARY_LOG,
-    TENSOR_UNARY_SQRT,
-    TENSOR_UNARY_ABS,
-    TENSOR_UNARY_SIGN, /* -1, 0, 1; NaN stays NaN */
-    TENSOR_UNARY_RELU,
-    TENSOR_UNARY_TANH,
-    TENSOR_UNARY_SIGMOID,
-    TENSOR_UNARY_SOFTPLUS, /* log(1 + exp(x)) */
-    TENSOR_UNARY_SQUARE,
-    TENSOR_UNARY_RECIPROCAL
+#define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain) TENSOR_UNARY_##NAME,
+#define TENSOR_UNARY_FLAT(NAME, name, f)                            TENSOR_UNARY_##NAME,
+#include "tensor/elementwise_table.h"
+    TENSOR_UNARY_COUNT
 } TensorUnaryOp;
 
-/* Functions of two operands. */
+/* TENSOR_BINARY_ADD, ...: those of two. */
 typedef enum {
-    TENSOR_BINARY_ADD,
-    TENSOR_BINARY_SUB,
-    TENSOR_BINARY_MUL,
-    TENSOR_BINARY_DIV,
-    TENSOR_BINARY_POW,
-    TENSOR_BINARY_MAXIMUM, /* NaN where either is NaN, as NumPy */
-    TENSOR_BINARY_GREATER, /* 1 where a > b, else 0 */
-    TENSOR_BINARY_EQUAL
+#define TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b) TENSOR_BINARY_##NAME,
+#define TENSOR_BINARY_FLAT(NAME, name, f)                                  TENSOR_BINARY_##NAME,
+#include "tensor/elementwise_table.h"
+    TENSOR_BINARY_COUNT
 } TensorBinaryOp;
 
 /* out = op(a); out = op(a, b). */
 bool tensor_unary(TensorUnaryOp op, Tensor out, Tensor a);
 bool tensor_binary(TensorBinaryOp op, Tensor out, Tensor a, Tensor b);
+/* The same with the parameters of a function that has some: two numbers. */
+bool tensor_unary_with(TensorUnaryOp op, Tensor out, Tensor a, const double *parameters);
+/* out = the gradient of an operand from that of the result, *g; the function is y = op(x), or y = op(a, b).
+ * What the function's row does not use may be NULL. False also where the function has no gradient. */
+bool tensor_unary_slope(TensorUnaryOp op, Tensor out, const Tensor *g, const Tensor *x, const Tensor *y,
+                        const double *parameters);
+bool tensor_binary_slope(TensorBinaryOp op, int operand, Tensor out, const Tensor *g, const Tensor *a,
+                         const Tensor *b, const Tensor *y);
 /* out = alpha * a + beta * out (beta 0: what was in out is not read). */
 bool tensor_axpby(Tensor out, double alpha, Tensor a, double beta);
 /* out = out + alpha * a * b: the gradient of a product, in one pass. */

@@ -13,7 +13,7 @@
 
 #include "tensor/view.h"
 
-enum { LOOP_MAX_OPERANDS = 4 };
+enum { LOOP_MAX_OPERANDS = 5 };
 
 typedef struct TensorLoop {
     int operands;

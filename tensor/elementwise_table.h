@@ -1,0 +1,101 @@
+/* clang-format off */
+/* The elementwise functions: all that there is to know about one stands in its row. From the rows come
+ * TensorUnaryOp and TensorBinaryOp with their kernels and those of their gradients (tensor/elementwise.c), the
+ * ops with their formulas and samples (autograd/op_elementwise.c), their declarations and their documentation.
+ *
+ *     TENSOR_UNARY(NAME, name, f, slope, domain)
+ *     TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain)   with numbers p, q: ONE(name, in the sample) or
+ *                                                                   TWO(name, in the sample, name, in the sample)
+ *     TENSOR_UNARY_OWN(NAME, name, f, slope, domain, reads)         the gradient has a kernel of its own besides
+ *     TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b)
+ *     TENSOR_UNARY_FLAT(NAME, name, f), TENSOR_BINARY_FLAT(NAME, name, f)   its gradient is 0, where it has one
+ *     TENSOR_VECTOR(NAME, function)                                 of floats side by side `function` computes f
+ *
+ * f: an expression in C, as <tgmath.h> reads it, of x, or of a and b; and of p and q.
+ * slope: the operand's gradient, made of G, that of the result Y; of the operand X, or A and B; of P and Q.
+ *     NUM(1)   ADD(u, v)   SUB(u, v)   MUL(u, v)   DIV(u, v)   NEG(u)   OF(name, u)   OF2(name, u, v)
+ *     SIGN(u)   GREATER(u, v)   EQUAL(u, v): 1 or 0
+ * domain: where the gradient is checked. IN(low, high), or AWAY(low, high, kink): not close to a kink. */
+#ifndef TENSOR_UNARY_WITH
+/* A row that is not asked for, or is as good as one of another kind. */
+#define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain)
+#endif
+#ifndef TENSOR_UNARY
+#define TENSOR_UNARY(NAME, name, f, slope, domain) TENSOR_UNARY_WITH(NAME, name, NONE, f, slope, domain)
+#endif
+#ifndef TENSOR_UNARY_OWN
+#define TENSOR_UNARY_OWN(NAME, name, f, slope, domain, reads) TENSOR_UNARY(NAME, name, f, slope, domain)
+#endif
+#ifndef TENSOR_UNARY_FLAT
+#define TENSOR_UNARY_FLAT(NAME, name, f)
+#endif
+#ifndef TENSOR_BINARY
+#define TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b)
+#endif
+#ifndef TENSOR_BINARY_FLAT
+#define TENSOR_BINARY_FLAT(NAME, name, f)
+#endif
+#ifndef TENSOR_VECTOR
+#define TENSOR_VECTOR(NAME, function)
+#endif
+
+/* The arguments that NONE, ONE() and TWO() stand for. */
+#ifndef TENSOR_ARGUMENTS_NONE
+#define TENSOR_ARGUMENTS_NONE
+#define TENSOR_ARGUMENTS_ONE(p, p_sample)              , double p
+#define TENSOR_ARGUMENTS_TWO(p, p_sample, q, q_sample) , double p, double q
+#endif
+
+/* ---- Two operands, which broadcast ---- */
+TENSOR_BINARY(ADD, add, a + b, G, G, IN(-2, 2), IN(-2, 2)) /* a + b */
+TENSOR_BINARY(SUB, sub, a - b, G, NEG(G), IN(-2, 2), IN(-2, 2)) /* a - b */
+TENSOR_BINARY(MUL, mul, a * b, MUL(G, B), MUL(G, A), IN(-2, 2), IN(-2, 2)) /* a b */
+TENSOR_BINARY(DIV, div, a / b, DIV(G, B), MUL(NEG(DIV(G, B)), Y), IN(0.5, 2), IN(0.5, 2)) /* a / b */
+/* a^b; a > 0 where b wants a gradient. Where b = 0 that of a is 0, and where a = 0 <= b that of b. */
+TENSOR_BINARY(POW, pow, pow(a, b), MUL(MUL(G, B), OF2(pow, A, ADD(SUB(B, NUM(1)), EQUAL(B, NUM(0))))),
+              MUL(MUL(G, Y), OF(log, ADD(A, MUL(EQUAL(A, NUM(0)), SUB(NUM(1), GREATER(NUM(0), B)))))),
+              IN(0.5, 2), IN(-0.25, 0.5))
+/* The larger, NaN where either is (a by the second test, b because a > NaN is false); ties share in halves. */
+TENSOR_BINARY(MAXIMUM, maximum, ((a > b) | (a != a)) ? a : b,
+              MUL(G, DIV(ADD(GREATER(A, B), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
+              MUL(G, DIV(ADD(GREATER(B, A), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
+              AWAY(-2, 2, 0), IN(-0.02, 0.02))
+TENSOR_BINARY_FLAT(GREATER, greater, a > b)
+TENSOR_BINARY_FLAT(EQUAL, equal, a == b)
+
+/* ---- One operand ---- */
+TENSOR_UNARY(NEG, neg, -x, NEG(G), IN(-2, 2)) /* -a */
+TENSOR_UNARY(EXP, exp, exp(x), MUL(G, Y), IN(-1, 1)) /* e^a */
+TENSOR_UNARY(LOG, log, log(x), DIV(G, X), IN(0.5, 3)) /* ln a */
+TENSOR_UNARY(SQRT, sqrt, sqrt(x), DIV(G, MUL(NUM(2), Y)), IN(0.5, 3)) /* a^(1/2) */
+TENSOR_UNARY(ABS, abs, fabs(x), MUL(G, SIGN(X)), AWAY(-2, 2, 0)) /* |a|; gradient 0 at 0 */
+TENSOR_UNARY(RELU, relu, x <= 0 ? 0 : x, MUL(G, SIGN(Y)), AWAY(-2, 2, 0)) /* max(a, 0); gradient 0 at 0 */
+TENSOR_UNARY_OWN(TANH, tanh, tanh(x), MUL(G, SUB(NUM(1), MUL(Y, Y))), IN(-1, 1), ADD(X, Y)) /* tanh a */
+/* 1 / (1 + e^-a). The exponent is never positive, so that nothing overflows. */
+TENSOR_UNARY(SIGMOID, sigmoid, x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)),
+             MUL(MUL(G, Y), SUB(NUM(1), Y)), IN(-2, 2))
+/* ln(1 + e^a) */
+TENSOR_UNARY_OWN(SOFTPLUS, softplus, (x <= 0 ? 0 : x) + log1p(exp(-fabs(x))),
+                 MUL(G, OF(sigmoid, X)), IN(-2, 2), X)
+TENSOR_UNARY(SQUARE, square, x * x, MUL(MUL(NUM(2), G), X), IN(-2, 2)) /* a^2 */
+TENSOR_UNARY(RECIPROCAL, reciprocal, 1 / x, NEG(MUL(MUL(G, Y), Y)), IN(0.5, 2)) /* 1 / a */
+/* factor a + offset */
+TENSOR_UNARY_WITH(SCALE, scale, TWO(factor, -1.5, offset, 0.3),
+                  q == 0 ? p * x : p * x + q, MUL(P, G), IN(-2, 2))
+TENSOR_UNARY_FLAT(SIGN, sign, x != x ? x : (x > 0) - (x < 0)) /* -1, 0 or 1; NaN stays NaN */
+
+TENSOR_VECTOR(EXP, tensor_vmath_exp)
+TENSOR_VECTOR(LOG, tensor_vmath_log)
+TENSOR_VECTOR(TANH, tensor_vmath_tanh)
+TENSOR_VECTOR(SIGMOID, tensor_vmath_sigmoid)
+TENSOR_VECTOR(SOFTPLUS, tensor_vmath_softplus)
+
+/* clang-format on */
+
+#undef TENSOR_UNARY
+#undef TENSOR_UNARY_WITH
+#undef TENSOR_UNARY_OWN
+#undef TENSOR_UNARY_FLAT
+#undef TENSOR_BINARY
+#undef TENSOR_BINARY_FLAT
+#undef TENSOR_VECTOR
