@@ -1,7 +1,7 @@
 # Reel: `make help` lists what can be asked for.
 
-VERSION  := 0.1.0
-ABI      := 0
+VERSION  := 0.2.0
+ABI      := 1
 CC       ?= cc
 AR       := $(CROSS)ar
 ifneq ($(CROSS),)
@@ -92,6 +92,21 @@ all: lib $(programs)
 # whatever depends on the file is made anew when the text changes, and only then.
 note = $(shell mkdir -p $(dir $(1)); printf '%s\n' $(2) | cmp -s - $(1) || printf '%s\n' $(2) > $(1))
 
+# build/include mirrors PREFIX/include: a program says #include <reel/reel.h>, or <reel/nn/nn.h> for what the sources call "nn/nn.h".
+include_tree := $(headers:%=build/include/reel/%) build/include/reel/reel.h
+$(call note,build/include/list,$(headers:%=reel/%))
+
+build/include/reel/%.h: %.h
+	@mkdir -p $(@D)
+	$(Q)sed 's|^#include "\(.*\)"|#include <reel/\1>|' $< > $@
+
+# The umbrella has every header; those that are gone since go here as well.
+build/include/reel/reel.h: build/include/list Makefile
+	@mkdir -p $(@D)
+	@cd build/include && find reel -name '*.h' | grep -vxF -f list | xargs rm -f
+	$(Q){ printf '%s\n' '/* Everything that Reel offers. */' '#ifndef REEL_REEL_H' '#define REEL_REEL_H' '' \
+	  '#define REEL_VERSION "$(VERSION)"' ''; sed 's|.*|#include <&>|' $<; printf '%s\n' '' '#endif'; } > $@
+
 flags := $(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(REEL_LIBS)
 $(call note,$(B)/flags,'$(flags)')
 $(call note,$(B)/library_objects,$(lib_obj))
@@ -125,6 +140,10 @@ $(patsubst %.c,$(B)/%.o,$(shell grep -l 'blis.h>' $(lib_src))): REEL_CFLAGS += -
 $(lib_obj): REEL_CFLAGS += -DREEL_LIBRARY
 
 $(B)/tools/program.o: REEL_CFLAGS += -DREEL_VERSION='"$(VERSION)"'
+
+# It measures an example as it stands.
+$(B)/tools/bench_own_cell.o: REEL_CFLAGS += -Ibuild/include
+$(B)/tools/bench_own_cell.o: $(include_tree)
 
 $(tools): tools/%: build/release/tools/%
 	@cp $< $@.new && mv $@.new $@
@@ -204,13 +223,14 @@ $(B)/docs/blocks: $(pages) tests/docs_blocks.awk
 	@touch $@
 $(page_programs:%=$(B)/docs/pages/%.c): $(B)/docs/blocks ;
 
-$(doc_programs): %: %.c $(B)/libreel.a $(B)/flags
+user_cflags := $(patsubst -I.,-Ibuild/include,$(REEL_CFLAGS))
+$(doc_programs): %: %.c $(B)/libreel.a $(B)/flags $(include_tree)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
-$(examples): $(B)/%: %.c $(B)/libreel.a $(B)/flags
+	$(Q)$(CC) $(user_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
+$(examples): $(B)/%: %.c $(B)/libreel.a $(B)/flags $(include_tree)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
+	$(Q)$(CC) $(user_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
 
 $(call note,$(B)/docs/programs,$(sort $(page_programs)))
 
@@ -235,7 +255,7 @@ test_env += CK_FORK=no REEL_VALGRIND='$(valgrind)'
 endif
 
 ## test: builds and runs the tests (SUITE='autograd/* tensor/npz'; SANITIZE=address,undefined or thread; CHAPTERS=0; VALGRIND=1; SKIPS=fail)
-test: $(tools:%=$(B)/%) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
+test: $(tools:%=$(B)/%) $(include_tree) $(doc_programs) $(examples) $(B)/docs/programs $(B)/libreel.so.$(VERSION) $(B)/tests/run
 	@$(test_env) REEL_SKIPS=$(SKIPS) $(EMULATOR) $(B)/tests/run '$(SUITE)'
 
 PYTHON ?= python3
@@ -295,10 +315,10 @@ check-format:
 lint_src := $(lib_src) $(tool_src) $(test_src) $(fuzz_src) $(example_src) $(wildcard tests/*.c)
 lint: $(lint_src:%=build/lint/%.ok)
 	@echo "lint: $(words $(lint_src)) files, no warning"
-build/lint/%.ok: % .clang-tidy build/release/tests/suites.h build/release/tests/fuzz_targets.h
+build/lint/%.ok: % .clang-tidy build/release/tests/suites.h build/release/tests/fuzz_targets.h | $(include_tree)
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 -I. -Ibuild/release/tests -pthread \
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 -I. -Ibuild/include -Ibuild/release/tests -pthread \
 	  $(if $(filter $(lib_src),$<),-DREEL_LIBRARY) -MMD -MP -MF $(@:.ok=.d) -MT $@ 2>$@.err || \
 	  { cat $@.err >&2; exit 1; }
 	@rm -f $@.err && touch $@
@@ -314,7 +334,7 @@ docs:
 ## compile_commands.json: for editors and clangd
 compile_commands.json: FORCE
 	@{ printf '['; comma=; for file in $(lint_src); do \
-	  case " $(lib_src) " in *" $$file "*) define='-DREEL_LIBRARY ';; *) define='-I$(B)/tests ';; esac; \
+	  case " $(lib_src) " in *" $$file "*) define='-DREEL_LIBRARY ';; *) define='-Ibuild/include -I$(B)/tests ';; esac; \
 	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$comma" '$(CURDIR)' "$$file" \
 	    "$(CC) $(filter-out -MMD -MP,$(REEL_CFLAGS)) $(CFLAGS) $${define}-c $$file"; comma=,; \
 	done; printf '\n]\n'; } > $@
@@ -329,7 +349,7 @@ words_dir   := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 define pkg_config
 prefix=$(PREFIX)
-includedir=$${prefix}/include/reel
+includedir=$${prefix}/include
 libdir=$${prefix}/lib
 
 Name: reel
@@ -342,10 +362,10 @@ endef
 export pkg_config
 
 ## install: headers, libreel.a, libreel.so, reel.pc; the programs, their manual pages and completion, to PREFIX (/usr/local), below DESTDIR
-install: lib shared $(tools:%=$(B)/%) $(man_pages)
+install: lib shared $(include_tree) $(tools:%=$(B)/%) $(man_pages)
 	@for folder in $(folders); do mkdir -p $(include_dir)/$$folder; done
 	@mkdir -p $(lib_dir)/pkgconfig $(bin_dir) $(man_dir) $(words_dir)
-	@for header in $(headers); do install -m 644 $$header $(include_dir)/$$header || exit 1; done
+	@for header in reel.h $(headers); do install -m 644 build/include/reel/$$header $(include_dir)/$$header || exit 1; done
 	install -m 644 $(B)/libreel.a $(lib_dir)/libreel.a
 	install -m 755 $(B)/libreel.so.$(VERSION) $(lib_dir)/libreel.so.$(VERSION)
 	ln -sf libreel.so.$(VERSION) $(lib_dir)/libreel.so.$(ABI)
@@ -361,7 +381,7 @@ uninstall:
 	rm -f $(lib_dir)/libreel.a $(lib_dir)/libreel.so $(lib_dir)/libreel.so.$(ABI) $(lib_dir)/libreel.so.$(VERSION) \
 	  $(lib_dir)/pkgconfig/reel.pc
 	@rm -f $(foreach t,$(tools),$(bin_dir)/$(call installed,$(t)) $(man_dir)/$(call installed,$(t)).1 $(words_dir)/$(call installed,$(t)))
-	@rm -f $(headers:%=$(include_dir)/%)
+	@rm -f $(include_dir)/reel.h $(headers:%=$(include_dir)/%)
 	@rmdir $(patsubst %,$(include_dir)/%,$(filter-out $(layers),$(folders)) $(layers)) $(include_dir) 2>/dev/null || true
 
 ## clean: removes all that was built

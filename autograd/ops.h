@@ -8,7 +8,11 @@
 REEL_BEGIN_DECLS
 
 /* Stands for an optional operand that is not given. */
+#ifdef __cplusplus
+#define VAR_NONE (Var())
+#else
 #define VAR_NONE ((Var){0})
+#endif
 /* A set of axes: TENSOR_AXIS(0) | TENSOR_AXIS(-1). */
 #define TENSOR_AXIS(i)  (1u << ((i)&31))
 #define TENSOR_AXES_ALL (~0u)

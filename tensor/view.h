@@ -12,6 +12,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#ifdef __cplusplus
+#include <initializer_list>
+#endif
 
 REEL_BEGIN_DECLS
 
@@ -30,8 +33,14 @@ typedef struct Tensor {
 } Tensor;
 
 /* The two arguments `ndim, shape` of the functions below: TENSOR_SHAPE(2, 3). A scalar is `0, NULL`. */
+#ifdef __cplusplus
+#define TENSOR_SHAPE(...)                                                                                    \
+    ((int)std::initializer_list<int64_t>{__VA_ARGS__}.size()),                                               \
+        (std::initializer_list<int64_t>{__VA_ARGS__}.begin())
+#else
 #define TENSOR_SHAPE(...)                                                                                    \
     ((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))), ((const int64_t[]){__VA_ARGS__})
+#endif
 
 /* Stands for "up to the end" in tensor_slice(). */
 #define TENSOR_END INT64_MAX

@@ -25,7 +25,7 @@ function program(source) {
 }
 
 function body(source, end) {
-    return "#include \"nn/nn.h\"\n#include <math.h>\n#include <stdio.h>\n#include <string.h>\n" \
+    return "#include <reel/reel.h>\n#include <math.h>\n#include <stdio.h>\n#include <string.h>\n" \
            "int main(void)\n{\n    Tape *tape = tape_new();\n    tape_begin(tape);\n" \
            "    TensorArena *arena = tape_arena(tape);\n    (void)arena;\n    {\n" source "    }\n" \
            end "    tape_free(tape);\n    return 0;\n}\n"

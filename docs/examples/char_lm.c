@@ -1,6 +1,6 @@
 /* A character-level language model: a GRU reads a line and guesses each next character. It trains on the
  * lines of a file (char_lm FILE) or of a short text that is built in, and then writes the likeliest line. */
-#include "nn/nn.h"
+#include <reel/reel.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

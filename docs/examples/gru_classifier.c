@@ -1,9 +1,6 @@
 /* A GRU text classifier with a training loop of its own, on all cores: gru_classifier [FILE.tsv [EPOCHS
  * [THREADS]]]; see docs/data.md and docs/parallel.md. */
-#include "models/text/dataset.h"
-#include "models/text/loader.h"
-#include "models/training/metrics.h"
-#include "nn/nn.h"
+#include <reel/reel.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* A small network on numeric data, with an op of its own as activation: sin(a), as in Sitzmann et al. 2020
  * (arXiv 2006.09661). It learns z = sin(6 x) cos(4 y) from 512 points and is tested on 512 others. The op is
  * first given to the gradient checker. */
-#include "nn/nn.h"
+#include <reel/reel.h>
 
 #include <math.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
  *   c_t = sigmoid(z_f) * c_{t-1} + sigmoid(z_i) * tanh(z_g),   h_t = sigmoid(z_o) * tanh(c_t)
  *
  * The task: does a text hold word 7 before word 9? */
-#include "models/training/trainer.h"
+#include <reel/reel.h>
 
 #include <math.h>
 #include <stdio.h>

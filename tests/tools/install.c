@@ -37,7 +37,7 @@ START_TEST(programs_build_against_the_shared_library)
                "./program && ldd ./program && rm program*",
                folder, shell_setting("REEL_CC"), shell_setting("REEL_DOCS"));
     ck_assert_ptr_nonnull(strstr(shell_output(), "4369 parameters"));
-    ck_assert_ptr_nonnull(strstr(shell_output(), "libreel.so.0 => "));
+    ck_assert_ptr_nonnull(strstr(shell_output(), "libreel.so.1 => "));
     ck_assert_ptr_null(strstr(shell_output(), "not found"));
 }
 END_TEST
@@ -50,6 +50,47 @@ START_TEST(programs_build_against_the_static_library)
                folder, shell_setting("REEL_CC"), shell_setting("REEL_DOCS"));
     ck_assert_ptr_nonnull(strstr(shell_output(), "swish: checked"));
     ck_assert_ptr_null(strstr(shell_output(), "libreel"));
+}
+END_TEST
+
+/* A step of training in C++, whose compound literals are no arrays. */
+START_TEST(programs_in_cpp_build)
+{
+    if (!shell_has("g++")) {
+        test_skip("g++ is not installed");
+        return;
+    }
+    shell_must(
+        "cd '%s' && cat > program.cpp <<'END'\n"
+        "#include <reel/reel.h>\n"
+        "#include <cstdio>\n"
+        "struct Net { NnModule base; NnLinear fc; };\n"
+        "int main() {\n"
+        "    Net net;\n"
+        "    nn_module_init(&net.base);\n"
+        "    NN_ADD(&net, fc, nn_linear_init, 2, 1);\n"
+        "    ReelStatus status = nn_module_reset(&net.base, 1);\n"
+        "    Tape *tape = tape_new();\n"
+        "    tape_begin(tape);\n"
+        "    float data[] = {1, 2, 3, 4, 5, 6};\n"
+        "    Var x = tape_leaf(tape, tensor_from(data, TENSOR_F32, TENSOR_SHAPE(3, 2)));\n"
+        "    Var y = var_sum(nn_linear(&net.fc, var_linear(x, tape_leaf(tape, tensor_full(tape_arena(tape),\n"
+        "        TENSOR_F32, TENSOR_SHAPE(2, 2), 1)), VAR_NONE)), TENSOR_AXES_ALL, false);\n"
+        "    bool ok = reel_status_is_ok(&status) && tape_backward(y);\n"
+        "    std::printf(\"%%s, bias %%g\\n\", ok ? \"ok\" : tape_status(tape)->message,\n"
+        "        tensor_item(var_grad(nn_var(&net.fc.bias, tape))));\n"
+        "    nn_module_free(&net.base);\n"
+        "    tape_free(tape);\n"
+        "}\n"
+        "END",
+        folder);
+    shell_must("cd '%s' && export PKG_CONFIG_PATH=opt/reel/lib/pkgconfig && "
+               "pkg() { pkg-config --define-variable=prefix=\"$PWD/opt/reel\" \"$@\" reel; } && "
+               "g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror $REEL_LINK_FLAGS -o program program.cpp "
+               "$(pkg --cflags) opt/reel/lib/libreel.a $(pkg --static --libs-only-l | sed s/-lreel//) && "
+               "./program && rm program*",
+               folder);
+    ck_assert_str_eq(shell_output(), "ok, bias 3\n");
 }
 END_TEST
 
@@ -154,6 +195,7 @@ Suite *tools_install_suite(void)
     tcase_add_unchecked_fixture(tcase, install, remove_folder);
     tcase_add_test(tcase, programs_build_against_the_shared_library);
     tcase_add_test(tcase, programs_build_against_the_static_library);
+    tcase_add_test(tcase, programs_in_cpp_build);
     tcase_add_test(tcase, only_public_symbols_are_exported);
     tcase_add_test(tcase, the_programs_are_installed_and_run);
     tcase_add_test(tcase, manual_pages);
