@@ -170,33 +170,6 @@ Var var_output(Var v, int which)
     return tape_handle(v.tape, node->first_output + (uint32_t)which);
 }
 
-bool op_rerun_forward(Tape *tape, uint32_t number)
-{
-    const Node *old = tape_node(tape, number);
-    uint32_t first = old->first_input, count = old->count;
-    uint32_t again = tape_add_node(tape, old->op, (int)count, old->outputs);
-    if (again == UINT32_MAX)
-        return false;
-    memcpy(tape->inputs + tape_node(tape, again)->first_input, tape->inputs + first,
-           count * sizeof *tape->inputs);
-    Tensor *in[64], *out[FEW_OUTPUTS];
-    OpContext c = {.tape = tape,
-                   .op = old->op,
-                   .attributes = old->attributes,
-                   .count = (int)count,
-                   .outputs = old->outputs,
-                   .in = in,
-                   .out = out,
-                   .node = again};
-    bool done = count <= 64 && old->outputs <= FEW_OUTPUTS;
-    if (done) {
-        point_at_values(&c);
-        done = run_forward(&c);
-    }
-    tape_drop_node(tape, again);
-    return done;
-}
-
 /* ---- What an op's code calls ---- */
 
 Tensor op_new(OpContext *c, int ndim, const int64_t *shape)

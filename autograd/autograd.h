@@ -3,7 +3,6 @@
 #define REEL_AUTOGRAD_AUTOGRAD_H
 
 #include "autograd/gradcheck.h"
-#include "autograd/measure.h"
 #include "autograd/op.h"
 #include "autograd/ops.h"
 #include "autograd/parameter.h"

@@ -27,6 +27,20 @@ void op_sample_begin(OpSample *s)
     s->next = s->next_leaf = 0;
 }
 
+Var gradcheck_draw(const OpKind *op, Tape *tape, TensorArena *arena, int64_t size, uint64_t seed, Var *leaves,
+                   int *count)
+{
+    OpSample sample;
+    op_sample_init(&sample, tape, arena, OP_LAYOUT_CONTIGUOUS, TENSOR_F32, seed);
+    for (int i = 0; i < SAMPLE_SIZES; i++)
+        sample.sizes[i] = size;
+    op_sample_begin(&sample);
+    Var out = op->sample(&sample);
+    *count = sample.leaf_count;
+    memcpy(leaves, sample.vars, (size_t)sample.leaf_count * sizeof *leaves);
+    return out;
+}
+
 Tape *op_sample_tape(OpSample *s)
 {
     return s->tape;

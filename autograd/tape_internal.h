@@ -146,8 +146,6 @@ Tensor *tape_whole(Tape *tape, Value *value);
 
 /* Whether the outputs are there, and finite if that is asked for. */
 bool op_check_outputs(OpContext *c);
-/* Runs a node's forward once more and drops what it makes; for measuring. */
-bool op_rerun_forward(Tape *tape, uint32_t node);
 
 /* The parameter behind an input, whatever holds its value. */
 const TapeParameter *op_parameter_behind(const OpContext *c, int input);

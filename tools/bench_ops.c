@@ -1,15 +1,12 @@
 /* Each op of the list alone, on one thread, against what this machine can do. */
-#include "autograd/measure.h"
 #include "autograd/ops.h"
-#include "tensor/flops.h"
 #include "tensor/clock.h"
 #include "tools/bench.h"
 #include "tools/bench_limits.h"
+#include "tools/measure.h"
 
 #include <math.h>
 #include <stdio.h>
-
-enum { MAX_REPEATS = 1000 };
 
 /* How long each direction of an op is measured. */
 static const double SECONDS = 0.05;
@@ -23,23 +20,10 @@ typedef struct Cost {
     double bytes;   /* that must be moved at least */
 } Cost;
 
-static Cost measure(OpMeasure *m, bool (*run)(OpMeasure *), double bytes)
+static Cost cost_of(MeasureCost *measured, double bytes)
 {
-    double times[MAX_REPEATS];
-    int count = 0;
-    Cost cost = {.seconds = NAN, .bytes = bytes};
-    if (!run(m))
-        return cost;
-    uint64_t flops = tensor_flops_count();
-    for (double begun = reel_clock_seconds();
-         count < MAX_REPEATS && (count < 5 || reel_clock_seconds() - begun < SECONDS);) {
-        double started = reel_clock_seconds();
-        run(m);
-        times[count++] = reel_clock_seconds() - started;
-    }
-    cost.gflop = 1e-9 * (double)(tensor_flops_count() - flops) / count;
-    cost.seconds = bench_median(times, count);
-    return cost;
+    double seconds = measured->count ? bench_median(measured->times, measured->count) : NAN;
+    return (Cost){.seconds = seconds, .gflop = measured->gflop, .bytes = bytes};
 }
 
 typedef struct Limits {
@@ -85,26 +69,23 @@ static void write_cost(ReelJsonWriter *json, const char *key, const Cost *cost)
     reel_json_end_object(json);
 }
 
-static ReelStatus measure_op(const OpKind *op, int64_t elements, uint64_t seed, const Limits *limits,
-                             ReelJsonWriter *json)
+static ReelStatus bench_op(const OpKind *op, int64_t elements, uint64_t seed, const Limits *limits,
+                           ReelJsonWriter *json)
 {
     OpMeasure m;
-    ReelStatus status = op_measure_init(&m, op, elements, seed);
+    ReelStatus status = measure_op(&m, op, elements, seed, SECONDS);
     if (!reel_status_is_ok(&status))
         return status;
-    char shapes[64];
-    op_measure_shapes(&m, shapes, sizeof shapes);
     bool view = m.output_bytes == 0;
-    Cost forward = measure(&m, op_measure_forward, view ? 0 : (double)(m.input_bytes + m.output_bytes));
-    Cost backward = measure(&m, op_measure_backward, 0);
-    backward.bytes = m.grad_bytes ? (double)(m.grad_bytes + m.output_bytes) : 0;
+    Cost forward = cost_of(&m.forward, view ? 0 : (double)(m.input_bytes + m.output_bytes));
+    Cost backward = cost_of(&m.backward, m.grad_bytes ? (double)(m.grad_bytes + m.output_bytes) : 0);
     printf("%-22s %9lld", op->name, (long long)m.elements);
     print_cost(&forward, limits);
     print_cost(&backward, limits);
-    printf("  %s\n", shapes);
+    printf("  %s\n", m.shapes);
     reel_json_begin_object(json, NULL);
     reel_json_string(json, "name", op->name);
-    reel_json_string(json, "inputs", shapes);
+    reel_json_string(json, "inputs", m.shapes);
     reel_json_integer(json, "elements", m.elements);
     reel_json_bool(json, "view", view);
     reel_json_number(json, "limit_gflops", limits->gflops);
@@ -112,7 +93,6 @@ static ReelStatus measure_op(const OpKind *op, int64_t elements, uint64_t seed, 
     write_cost(json, "forward", &forward);
     write_cost(json, "backward", &backward);
     reel_json_end_object(json);
-    op_measure_free(&m);
     return status;
 }
 
@@ -174,7 +154,7 @@ ReelStatus bench_ops(const BenchOptions *options)
     reel_json_begin_array(&json, "ops");
     for (int i = 0; i < op_count() && reel_status_is_ok(&status); i++)
         for (int size = 0; size < 2 && reel_status_is_ok(&status); size++)
-            status = measure_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
+            status = bench_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
     reel_json_end_array(&json);
     reel_json_end_object(&json);
     ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
