@@ -108,8 +108,6 @@ static void point_at_values(OpContext *c)
 static Var fail(OpContext *c)
 {
     Tape *tape = c->tape;
-    if (tape->arena.failed)
-        tape_fail_memory(tape);
     if (tape_ok(tape))
         tape_fail(tape, "%s: failed without saying why", c->op->name);
     tape_drop_node(tape, c->node);
@@ -147,7 +145,7 @@ Var(op_apply)(const OpKind *op, const Var *inputs, int count, const void *attrib
     if (!c.in || !c.out || (size && !c.attributes))
         return fail(&c);
     point_at_values(&c);
-    if (!check_dtypes(&c) || !run_forward(&c) || tape->arena.failed || !tape_ok(tape))
+    if (!check_dtypes(&c) || !run_forward(&c) || !tape_ok(tape))
         return fail(&c);
     node->attributes = c.attributes;
     node->saved = c.saved;
@@ -176,7 +174,7 @@ Tensor op_new(OpContext *c, int ndim, const int64_t *shape)
 {
     Tensor t = tensor_new(&c->tape->arena, c->in[0]->dtype, ndim, shape);
     if (!tensor_is_valid(t))
-        tape_fail_memory(c->tape);
+        op_error(c, "there is no memory for a result of that size");
     return t;
 }
 
@@ -199,8 +197,6 @@ bool op_output_like(OpContext *c, Tensor t)
 void *op_alloc(OpContext *c, size_t bytes)
 {
     void *block = tensor_arena_alloc(&c->tape->arena, bytes);
-    if (!block)
-        tape_fail_memory(c->tape);
     return block;
 }
 

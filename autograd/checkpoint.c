@@ -14,17 +14,11 @@ typedef struct Checkpoint {
     Tensor result; /* of forward */
 } Checkpoint;
 
-static void fail_as(Tape *tape, const Tape *child)
-{
-    tape_fail(tape, "%s", tape_ok(child) ? "tape_checkpoint: out of memory" : tape_status(child)->message);
-}
-
 static Tape *child_of(Tape *tape)
 {
     if (!tape->child)
         tape->child = tape_new();
-    if (!tape->child)
-        tape_fail_memory(tape);
+    tape->arena.failed |= !tape->child;
     return tape->child;
 }
 
@@ -41,7 +35,7 @@ static Var run(Tape *tape, Tape *child, const Checkpoint *part, Tensor **in, con
     if (!tape_find(out, "tape_checkpoint") || out.tape != child || !tape_ok(child)) {
         if (tape_ok(child))
             tape_fail(child, "tape_checkpoint: no value of the tape it was given came back");
-        fail_as(tape, child);
+        tape_fail(tape, "%s", tape_status(child)->message);
         return tape_empty(child);
     }
     return out;
@@ -77,7 +71,7 @@ static void checkpoint_backward(OpContext *c, OpTerm *terms)
         wants[i] = op_needs_grad(c, i);
     Var out = run(tape, child, part, c->in, wants, leaves);
     if (var_is_empty(out) || !tape_backward_from(out, *c->grad[0])) {
-        fail_as(tape, child);
+        tape_fail(tape, "%s", tape_status(child)->message);
         return;
     }
     for (int i = 0; i < part->count; i++)
@@ -98,10 +92,8 @@ static const OpKind op_checkpoint = {.name = "checkpoint",
 static Var *with_parameters(Tape *tape, const Tape *child, const Var *inputs, int count, int *all)
 {
     Var *list = tensor_arena_alloc(&tape->arena, ((size_t)count + child->record_count) * sizeof *list);
-    if (!list) {
-        tape_fail_memory(tape);
+    if (!list)
         return NULL;
-    }
     memcpy(list, inputs, (size_t)count * sizeof *list);
     *all = count;
     for (size_t i = 0; i < child->record_count; i++)
@@ -120,10 +112,8 @@ Var(tape_checkpoint)(TapeFunction *function, void *context, const Var *inputs, i
         .function = function, .context = context, .count = count, .random = *tape_random(tape)};
     Tensor **in = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *in);
     Var *leaves = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *leaves), *list = NULL;
-    if (!child || !in || !leaves) {
-        tape_fail_memory(tape);
+    if (!child || !in || !leaves)
         return tape_empty(tape);
-    }
     for (int i = 0; i < count; i++) {
         Value *value = inputs[i].tape == tape ? tape_find(inputs[i], "tape_checkpoint") : NULL;
         if (!value)
@@ -139,7 +129,5 @@ Var(tape_checkpoint)(TapeFunction *function, void *context, const Var *inputs, i
     int all = 0;
     if (tensor_is_valid(part.result))
         list = with_parameters(tape, child, inputs, count, &all);
-    else
-        tape_fail_memory(tape);
     return list ? op_apply(&op_checkpoint, list, all, &part, sizeof part) : tape_empty(tape);
 }

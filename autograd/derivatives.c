@@ -58,8 +58,6 @@ bool(tape_backward)(Var loss)
     record->backward_run = true;
     OpTerm one = {.kind = OP_TERM_DENSE};
     one.a = tensor_full(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape, 1.0);
-    if (!tensor_is_valid(one.a))
-        tape_fail_memory(tape);
     return tape_ok(tape) && tape_walk_take(&walk, loss.index, &one) && tape_walk_run(&walk, value->maker, 0);
 }
 
@@ -86,10 +84,8 @@ static bool own(Tape *tape, Record *record)
     Tensor copy = tensor_is_valid(record->grad)
                       ? tensor_copy(&tape->arena, record->grad)
                       : tensor_zeros(&tape->arena, like->dtype, like->ndim, like->shape);
-    if (!tensor_is_valid(copy)) {
-        tape_fail_memory(tape);
+    if (!tensor_is_valid(copy))
         return false;
-    }
     record->grad = copy;
     return record->grad_owned = true;
 }
@@ -127,10 +123,8 @@ TapeGradient tape_gradient(Tape *tape, const TapeParameter *parameter)
         return gradient;
     Record *record = &tape->records[leaf->record - 1];
     bool sparse = !tensor_is_valid(record->grad);
-    if (!(sparse ? tape_coalesce_rows(tape, record, &leaf->t) : densify(tape, record))) {
-        tape_fail_memory(tape);
+    if (!(sparse ? tape_coalesce_rows(tape, record, &leaf->t) : densify(tape, record)))
         return gradient;
-    }
     if (record->rows) {
         gradient.rows = record->rows->rows;
         gradient.ids = record->rows->ids;
@@ -154,10 +148,8 @@ static bool find_path(Tape *tape, const Var *inputs, int m, Path *path)
     }
     uint32_t base = m ? tape_node(tape, first)->first_output : 0, limit = tape->value_count;
     bool *on = tensor_arena_calloc(&tape->arena, limit - base + 1);
-    if (!on) {
-        tape_fail_memory(tape);
+    if (!on)
         return false;
-    }
     for (int i = 0; i < m; i++)
         on[inputs[i].index - base] = tape_value(tape, inputs[i].index)->wants;
     for (uint32_t number = first; m && number < tape->node_count; number++) {
@@ -194,8 +186,6 @@ static bool tensor_vjp(Tape *tape, const Path *path, const Var *outputs, const V
 {
     TapeWalk walk;
     Tensor *found = tensor_arena_calloc(&tape->arena, (size_t)m * sizeof *found);
-    if (!found)
-        tape_fail_memory(tape);
     if (!found || !tape_walk_begin(&walk, tape, path))
         return false;
     Wanted wanted = {inputs, m, found};
@@ -252,8 +242,6 @@ bool(tape_vjp)(const Var *outputs, const Var *seeds, int n, const Var *inputs, i
         if (inputs[i].tape != tape || var_is_empty(inputs[i]))
             tape_fail(tape, "tape_vjp: input %d is an empty value, or of another tape", i);
     Var *starts = tensor_arena_alloc(&tape->arena, (size_t)n * sizeof *starts);
-    if (!starts)
-        tape_fail_memory(tape);
     for (int i = 0; i < n && tape_ok(tape); i++)
         starts[i] = seed_of(tape, outputs[i], seeds, i);
     if (!tape_ok(tape) || !find_path(tape, inputs, m, &path))

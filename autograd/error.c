@@ -5,16 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-const ReelStatus *tape_status(const Tape *tape)
-{
-    return &tape->status;
-}
-
-bool tape_ok(const Tape *tape)
-{
-    return reel_status_is_ok(&tape->status);
-}
-
 static size_t path_text(const TapeScope *scope, char *text, size_t size)
 {
     size_t used = scope->parent ? path_text(scope->parent, text, size) : 0;
@@ -38,25 +28,43 @@ static void place_text(const TapeScope *scope, TapeTraceSite site, char *text, s
         snprintf(text, size, " (called at %s:%d)", site.file, site.line);
 }
 
+static void record(Tape *tape, const char *text)
+{
+    char place[300];
+    place_text(tape->scope, tape_trace_site(), place, sizeof place);
+    const OpKind *op = tape->differentiated;
+    tape->status = reel_status_failed("%s%s%s%s%s", op ? "backward of " : "", op ? op->name : "",
+                                      op ? ": " : "", text, place);
+}
+
+/* The one place that reports lack of memory: the arenas know whether an allocation failed. */
+bool tape_ok(const Tape *tape)
+{
+    if (reel_status_is_ok(&tape->status) && (tape->arena.failed || tape->scratch.failed)) {
+        char text[100];
+        snprintf(text, sizeof text, "out of memory: the step holds %zu MB", tape->arena.used >> 20);
+        record((Tape *)(uintptr_t)tape, text);
+    }
+    return reel_status_is_ok(&tape->status);
+}
+
+const ReelStatus *tape_status(const Tape *tape)
+{
+    tape_ok(tape);
+    return &tape->status;
+}
+
 Var tape_fail(Tape *tape, const char *format, ...)
 {
     if (tape_ok(tape)) {
-        char text[400], place[300];
+        char text[400];
         va_list args;
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        place_text(tape->scope, tape_trace_site(), place, sizeof place);
-        const OpKind *op = tape->differentiated;
-        tape->status = reel_status_failed("%s%s%s%s%s", op ? "backward of " : "", op ? op->name : "",
-                                          op ? ": " : "", text, place);
+        record(tape, text);
     }
     return tape_empty(tape);
-}
-
-void tape_fail_memory(Tape *tape)
-{
-    tape_fail(tape, "out of memory: the step holds %zu MB", tape->arena.used >> 20);
 }
 
 void tape_enter(Tape *tape, const TapeScope *scope)
@@ -64,7 +72,7 @@ void tape_enter(Tape *tape, const TapeScope *scope)
     const TapeScope **scopes =
         reel_mem_grow(tape->scopes, tape->scope_count, &tape->scope_capacity, sizeof *scopes);
     if (!scopes) {
-        tape_fail_memory(tape);
+        tape->arena.failed = true;
         tape->scope_count++; /* keeps enter and leave in step; the path of messages is then too short */
         return;
     }

@@ -19,12 +19,6 @@ typedef struct Graph {
     TermList *pending; /* by value, from path.base */
 } Graph;
 
-static bool no_memory(Tape *tape)
-{
-    tape_fail_memory(tape);
-    return false;
-}
-
 static bool add_term(Graph *graph, uint32_t value, const OpVarTerm *term)
 {
     if (term->kind == OP_TERM_NONE || !path_has(&graph->path, value))
@@ -34,7 +28,7 @@ static bool add_term(Graph *graph, uint32_t value, const OpVarTerm *term)
         int capacity = list->capacity ? 2 * list->capacity : 2;
         OpVarTerm *terms = tensor_arena_alloc(&graph->tape->arena, (size_t)capacity * sizeof *terms);
         if (!terms)
-            return no_memory(graph->tape);
+            return false;
         if (list->count)
             memcpy(terms, list->terms, (size_t)list->count * sizeof *terms);
         list->terms = terms;
@@ -51,10 +45,8 @@ static void join_products(Graph *graph, TermList *list)
     size_t bytes = (size_t)list->count * sizeof(Var);
     Var *dy = tensor_arena_alloc(&graph->tape->arena, bytes),
         *x = tensor_arena_alloc(&graph->tape->arena, bytes);
-    if (!dy || !x) {
-        tape_fail_memory(graph->tape);
+    if (!dy || !x)
         return;
-    }
     for (int i = 0; i < list->count; i++) {
         if (list->terms[i].kind == OP_TERM_PRODUCT) {
             dy[count] = list->terms[i].a;
@@ -89,10 +81,8 @@ static void compose(const OpUse *use, bool create_graph, OpVarTerm *terms)
     size_t count = (size_t)use->count, outputs = (size_t)use->outputs;
     Var *alias = tensor_arena_alloc(&tape->arena, 2 * count * sizeof *alias);
     Var *out = tensor_arena_calloc(&tape->arena, 2 * outputs * sizeof *out);
-    if (!alias || !out) {
-        tape_fail_memory(tape);
+    if (!alias || !out)
         return;
-    }
     Var *gradients = alias + count, *seeds = out + outputs;
     for (int i = 0; i < use->count; i++) {
         alias[i] = use->wants[i] ? var_alias(use->in[i]) : use->in[i];
@@ -142,7 +132,7 @@ bool tape_graph_use(OpUse *use, Tape *tape, uint32_t number, const Path *path)
     Var *vars = tensor_arena_alloc(&tape->arena, (node->count + 2 * (size_t)node->outputs) * sizeof *vars);
     bool *wants = tensor_arena_alloc(&tape->arena, node->count + 1);
     if (!vars || !wants)
-        return no_memory(tape);
+        return false;
     for (uint32_t i = 0; i < node->count; i++) {
         uint32_t input = tape->inputs[node->first_input + i];
         vars[i] = tape_handle(tape, input);
@@ -194,7 +184,7 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
         return tape_ok(tape);
     OpVarTerm *terms = tensor_arena_alloc(&tape->arena, node->count * sizeof *terms);
     if (!terms)
-        return no_memory(tape);
+        return false;
     bool done = tape_graph_terms(&use, true, terms);
     for (int i = 0; i < use.count && done; i++)
         done = add_term(graph, node_input(tape, node, i), &terms[i]);
@@ -207,7 +197,7 @@ bool tape_graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var 
     Graph graph = {.tape = tape, .path = *path};
     graph.pending = tensor_arena_calloc(&tape->arena, (path->limit - path->base) * sizeof *graph.pending);
     if (!graph.pending)
-        return no_memory(tape);
+        return false;
     uint32_t last = 0;
     for (int i = 0; i < n; i++) {
         OpVarTerm seed = {.kind = OP_TERM_DENSE, .a = seeds[i]};
@@ -233,10 +223,8 @@ void tape_graph_backward(OpContext *c, OpTerm *terms)
     Tape *tape = c->tape;
     OpUse use;
     OpVarTerm *found = tensor_arena_alloc(&tape->arena, (size_t)c->count * sizeof *found);
-    if (!found || !tape_graph_use(&use, tape, c->node, NULL)) {
-        tape_fail_memory(tape);
+    if (!found || !tape_graph_use(&use, tape, c->node, NULL))
         return;
-    }
     for (int i = 0; i < c->count; i++)
         ((bool *)(uintptr_t)use.wants)[i] = op_needs_grad(c, i);
     for (int k = 0; k < c->outputs; k++)

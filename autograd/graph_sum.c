@@ -82,10 +82,8 @@ Var tape_graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int c
     size_t bytes = sizeof(Sum) + (size_t)count * sizeof(((Sum *)0)->terms[0]);
     Sum *sum = tensor_arena_calloc(&tape->arena, bytes);
     Var *inputs = tensor_arena_alloc(&tape->arena, 2 * (size_t)count * sizeof *inputs);
-    if (!sum || !inputs) {
-        tape_fail_memory(tape);
+    if (!sum || !inputs)
         return tape_empty(tape);
-    }
     sum->ndim = like->ndim;
     memcpy(sum->shape, like->shape, sizeof like->shape);
     sum->count = count;

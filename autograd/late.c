@@ -35,10 +35,8 @@ static const HeldKind late_kind = {.write = write, .read_rows = read_rows};
 bool tape_late_hold(Tape *tape, Value *value, const TapeParameter *parameter)
 {
     Late *late = tensor_arena_alloc(&tape->arena, sizeof *late);
-    if (!late) {
-        tape_fail_memory(tape);
+    if (!late)
         return false;
-    }
     *late = (Late){{&late_kind}, tape, parameter};
     value->held = &late->held;
     value->t.data = NULL;

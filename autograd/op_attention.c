@@ -172,7 +172,7 @@ static Var apply_to_list(OpKind *op, Tape *tape, const Var *head, int head_count
         return tape_fail(tape, "%s: a list of %d values", op->name, count);
     Var *inputs = tensor_arena_alloc(tape_arena(tape), (size_t)(head_count + count) * sizeof *inputs);
     if (!inputs)
-        return tape_fail(tape, "%s: out of memory", op->name);
+        return (Var){.tape = tape};
     memcpy(inputs, head, (size_t)head_count * sizeof *inputs);
     if (count > 0)
         memcpy(inputs + head_count, list, (size_t)count * sizeof *inputs);
@@ -190,10 +190,8 @@ static void additive_score_composition(const OpUse *use, Var *out)
     Var query = use->in[SCORE_QUERY];
     int count = use->count - SCORE_KEYS;
     Var *scores = tensor_arena_alloc(tape_arena(tape), (size_t)count * sizeof *scores);
-    if (!scores) {
-        tape_fail(tape, "out of memory");
+    if (!scores)
         return;
-    }
     for (int s = 0; s < count; s++) {
         Var key = var_slice(use->in[SCORE_KEYS + s], 0, 0, var_size(query, 0), 1);
         scores[s] = var_sum(var_mul(var_tanh(var_add(query, key)), use->in[SCORE_V]), TENSOR_AXIS(1), false);
@@ -340,10 +338,8 @@ static void segment_score_backward(OpContext *c, OpTerm *terms)
     Tensor dkeys = op_new_like(c, hidden);
     Tensor dquery = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(queries, width));
     Tensor dv = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(width));
-    if (!tensor_is_valid(dkeys) || !tensor_is_valid(dquery) || !tensor_is_valid(dv)) {
-        op_error(c, "backward: out of memory");
+    if (!tensor_is_valid(dkeys) || !tensor_is_valid(dquery) || !tensor_is_valid(dv))
         return;
-    }
     for (int64_t n = 0; n < hidden.shape[0]; n++) {
         int32_t q = tensor_i32(in[SEGMENT_INDEX])[n];
         if (g.dtype == TENSOR_F32)
@@ -404,7 +400,7 @@ static bool segment_weighted_sum_forward(OpContext *c)
     const Tensor *in = contiguous_inputs(c);
     *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, TENSOR_SHAPE(count, width));
     if (!in || !tensor_is_valid(*c->out[0]))
-        return op_error(c, "out of memory");
+        return false;
     for (int64_t n = 0; n < weights.shape[0]; n++) {
         void *out = op_row(*c->out[0], tensor_i32(in[SUM_INDEX])[n]);
         if (weights.dtype == TENSOR_F32)

@@ -83,10 +83,8 @@ static void gather_composition(const OpUse *use, Var *out)
     int axis = *(const int *)use->attributes, at_axis = axis < 0 ? axis + a.ndim : axis;
     Tensor places = tensor_new(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(n));
     Tensor like = tensor_from(NULL, TENSOR_I32, TENSOR_SHAPE(0));
-    if (!tensor_is_valid(index) || !tensor_is_valid(places)) {
-        tape_fail(tape, "out of memory");
+    if (!tensor_is_valid(index) || !tensor_is_valid(places))
         return;
-    }
     like = a; /* with the strides of a value without gaps */
     for (int64_t d = a.ndim, stride = 1; d-- > 0; stride *= a.shape[d])
         like.strides[d] = stride;

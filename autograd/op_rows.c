@@ -19,7 +19,7 @@ static bool find_distinct(OpContext *c, Tensor ids, int64_t vocabulary, Embeddin
     saved->index = tensor_new(op_arena(c), TENSOR_I32, TENSOR_SHAPE(ids.shape[0]));
     int32_t *slots = tape_slots(c->tape, vocabulary);
     if (!tensor_is_valid(distinct) || !tensor_is_valid(saved->index) || !slots)
-        return op_error(c, "out of memory");
+        return false;
     int32_t count = tape_number_ids(slots, ids, tensor_i32(saved->index), tensor_i32(distinct), 0);
     saved->distinct = tensor_slice(distinct, 0, 0, count, 1);
     return true;
@@ -36,7 +36,7 @@ static bool embedding_forward(OpContext *c)
     Tensor flat = tensor_view_as(dense, TENSOR_SHAPE(tensor_numel(&ids)));
     EmbeddingSaved *saved = op_alloc(c, sizeof *saved);
     if (!saved || !tensor_is_valid(flat))
-        return op_error(c, "out of memory");
+        return false;
     int64_t wrong = tensor_index_out_of_range(flat, table.shape[0]);
     if (wrong >= 0)
         return op_error(c, "id %d at place %lld is outside of the table's rows", tensor_i32(flat)[wrong],
@@ -67,10 +67,8 @@ static void embedding_backward(OpContext *c, OpTerm *terms)
         rows = tensor_zeros(op_arena(c), rows.dtype, TENSOR_SHAPE(saved->distinct.shape[0], width));
         Tensor flat = tensor_reshape(op_arena(c), *c->grad[0], TENSOR_SHAPE(saved->index.shape[0], width));
         if (!tensor_is_valid(rows) || !tensor_is_valid(flat) ||
-            !tensor_scatter_add_rows(rows, flat, saved->index)) {
-            op_error(c, "out of memory");
+            !tensor_scatter_add_rows(rows, flat, saved->index))
             return;
-        }
     }
     for (int64_t i = 0; padding >= 0 && i < saved->distinct.shape[0]; i++)
         if (tensor_i32(saved->distinct)[i] == padding) {
@@ -103,10 +101,8 @@ static void embedding_formula(const OpUse *use, OpVarTerm *terms)
         rows = var_reshape(use->grad[0], TENSOR_SHAPE(n, width));
     if (padding >= 0) {
         Tensor id = var_value(ids), mask = tensor_new(tape_arena(use->tape), TENSOR_I32, TENSOR_SHAPE(n, 1));
-        if (!tensor_is_valid(mask)) {
-            tape_fail(use->tape, "out of memory");
+        if (!tensor_is_valid(mask))
             return;
-        }
         for (int64_t i = 0; i < n; i++)
             tensor_i32(mask)[i] = tensor_i32(id)[i * id.strides[0]] == padding;
         rows = var_masked_fill(rows, tape_constant(use->tape, mask), 0);

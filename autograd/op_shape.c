@@ -68,17 +68,12 @@ static bool reshape_forward(OpContext *c)
     if (!infer_shape(c, &shape))
         return false;
     *c->out[0] = tensor_reshape(op_arena(c), *c->in[0], shape.ndim, shape.sizes);
-    if (!tensor_is_valid(*c->out[0]))
-        tape_fail_memory(c->tape);
-    return tensor_is_valid(*c->out[0]);
+    return tensor_is_valid(*c->out[0]) || op_error(c, "there is no memory for a result of that size");
 }
 static void reshape_backward(OpContext *c, OpTerm *terms)
 {
     Tensor da = tensor_reshape(op_arena(c), *c->grad[0], c->in[0]->ndim, c->in[0]->shape);
-    if (tensor_is_valid(da))
-        op_give(&terms[0], da);
-    else
-        tape_fail_memory(c->tape);
+    op_give(&terms[0], da);
 }
 static Var reshape_sample(OpSample *s)
 {
@@ -360,8 +355,6 @@ static bool concat_forward(OpContext *c)
     if (!inputs)
         return false;
     *c->out[0] = tensor_concat(op_arena(c), inputs, c->count, axis);
-    if (!tensor_is_valid(*c->out[0]))
-        tape_fail_memory(c->tape);
     return tensor_is_valid(*c->out[0]);
 }
 static void concat_backward(OpContext *c, OpTerm *terms)
@@ -417,8 +410,6 @@ static bool stack_forward(OpContext *c)
     if (!inputs)
         return false;
     *c->out[0] = tensor_stack(op_arena(c), inputs, c->count, axis);
-    if (!tensor_is_valid(*c->out[0]))
-        tape_fail_memory(c->tape);
     return tensor_is_valid(*c->out[0]);
 }
 static void stack_backward(OpContext *c, OpTerm *terms)

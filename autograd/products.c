@@ -23,10 +23,8 @@ static bool add_product(TapeWalk *walk, Pending *pending, const Tensor *like, co
 {
     Tape *tape = walk->tape;
     Tensor sum = tensor_new(&tape->arena, like->dtype, like->ndim, like->shape);
-    if (!tensor_is_valid(sum) || !multiply(walk, sum, pairs, count)) {
-        tape_fail_memory(tape);
+    if (!tensor_is_valid(sum) || !multiply(walk, sum, pairs, count))
         return false;
-    }
     if (tape->check_finite && !tensor_is_finite(sum)) {
         char shape[TENSOR_SHAPE_TEXT_SIZE];
         tape_fail(tape, "backward of %s: made a NaN or an infinity in a gradient of shape %s",
@@ -49,10 +47,8 @@ bool tape_products_take(TapeWalk *walk, Pending *pending, const Tensor *like, co
     if (list->count == list->capacity) {
         int64_t capacity = list->capacity ? 2 * list->capacity : 8;
         TensorPanelsPair *pairs = tensor_arena_alloc(&walk->tape->arena, (size_t)capacity * sizeof *pairs);
-        if (!pairs) {
-            tape_fail_memory(walk->tape);
+        if (!pairs)
             return false;
-        }
         if (list->count)
             memcpy(pairs, list->pairs, (size_t)list->count * sizeof *pairs);
         list->pairs = pairs;

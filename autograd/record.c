@@ -12,7 +12,7 @@ Record *tape_record(Tape *tape, uint32_t value)
     Record *records =
         reel_mem_grow(tape->records, tape->record_count, &tape->record_capacity, sizeof *records);
     if (!records) {
-        tape_fail_memory(tape);
+        tape->arena.failed = true;
         return NULL;
     }
     tape->records = records;
@@ -111,7 +111,7 @@ bool tape_records_add_parameter(Tape *tape, uint32_t value, TapeParameter *param
     Record *record = NULL;
     if (2 * (tape->parameter_count + 1) > tape->parameter_capacity &&
         !rehash(tape, tape->parameter_capacity ? 2 * tape->parameter_capacity : 64))
-        tape_fail_memory(tape);
+        tape->arena.failed = true;
     else
         record = tape_record(tape, value);
     if (!record)

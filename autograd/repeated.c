@@ -124,7 +124,7 @@ bool tape_repeated_gather(OpContext *c, Tensor index)
         return false;
     Tensor composed = tensor_new(op_arena(c), TENSOR_I32, TENSOR_SHAPE(index.shape[0]));
     if (!tensor_is_valid(composed))
-        return op_error(c, "out of memory");
+        return false;
     for (int64_t i = 0; i < index.shape[0]; i++)
         tensor_i32(composed)[i] =
             tensor_i32(r->index)[r->index.strides[0] * tensor_i32(index)[i * index.strides[0]]];
@@ -220,10 +220,8 @@ static bool take_dense(TapeWalk *walk, const Repeated *r, const Tensor *t, const
 static bool take_rows(TapeWalk *walk, const Repeated *r, const Tensor *rows, Tensor ids)
 {
     Tensor index = tensor_new(&walk->tape->arena, TENSOR_I32, TENSOR_SHAPE(ids.shape[0]));
-    if (!tensor_is_valid(index)) {
-        tape_fail_memory(walk->tape);
+    if (!tensor_is_valid(index))
         return false;
-    }
     for (int64_t i = 0; i < ids.shape[0]; i++)
         tensor_i32(index)[i] =
             tensor_i32(r->index)[r->index.strides[0] * tensor_i32(ids)[i * ids.strides[0]]];

@@ -10,7 +10,7 @@ int32_t *tape_slots(Tape *tape, int64_t size)
     if (size > tape->slot_count) {
         int32_t *slots = reel_mem_calloc((size_t)size, sizeof *slots);
         if (!slots) {
-            tape_fail_memory(tape);
+            tape->arena.failed = true;
             return NULL;
         }
         reel_mem_free(tape->slots);

@@ -111,7 +111,7 @@ static bool reach(Tape *tape, Blocks *blocks, uint32_t i, size_t element_size)
         blocks->blocks = list;
     char *block = list ? reel_mem_alloc(BLOCK_SIZE * element_size) : NULL;
     if (!block) {
-        tape_fail_memory(tape);
+        tape->arena.failed = true;
         return false;
     }
     list[blocks->count++] = block;
@@ -125,7 +125,7 @@ static bool reserve_inputs(Tape *tape, int count)
     uint32_t *inputs = reel_mem_reserve(tape->inputs, tape->input_count, (size_t)count, &tape->input_capacity,
                                         sizeof *inputs);
     if (!inputs) {
-        tape_fail_memory(tape);
+        tape->arena.failed = true;
         return false;
     }
     tape->inputs = inputs;

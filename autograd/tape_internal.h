@@ -123,7 +123,6 @@ uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs);
 void tape_drop_node(Tape *tape, uint32_t node);
 Var tape_handle(Tape *tape, uint32_t value);
 Var tape_empty(Tape *tape);
-void tape_fail_memory(Tape *tape);
 
 /* ---- record.c ---- */
 

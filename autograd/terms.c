@@ -19,10 +19,8 @@ Pending *tape_walk_pending(TapeWalk *walk, uint32_t value)
         walk->free = pending->next;
     else
         pending = tensor_arena_alloc(&walk->tape->arena, sizeof *pending);
-    if (!pending) {
-        tape_fail_memory(walk->tape);
+    if (!pending)
         return NULL;
-    }
     pending->sum.dtype = TENSOR_DTYPE_NONE;
     pending->owned = false;
     pending->products.count = pending->products.capacity = 0;
@@ -128,12 +126,6 @@ bool tape_term_check(TapeWalk *walk, const Tensor *like, const OpTerm *term)
 
 /* ---- Sums ---- */
 
-static bool no_memory(TapeWalk *walk)
-{
-    tape_fail_memory(walk->tape);
-    return false;
-}
-
 bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like)
 {
     if (pending->owned)
@@ -142,7 +134,7 @@ bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like)
     Tensor own = tensor_is_valid(pending->sum) ? tensor_copy(arena, pending->sum)
                                                : tensor_zeros(arena, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(own))
-        return no_memory(walk);
+        return false;
     pending->sum = own;
     return pending->owned = true;
 }
@@ -154,7 +146,7 @@ bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const
     if (is_new) { /* the value was broadcast */
         narrow = tensor_new(&walk->tape->arena, like->dtype, like->ndim, like->shape);
         if (!tensor_is_valid(narrow))
-            return no_memory(walk);
+            return false;
         if (!tensor_sum_to(narrow, *grad, false))
             return refuse(walk, "gradient does");
         grad = &narrow;
@@ -168,7 +160,7 @@ bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const
         return tensor_binary(TENSOR_BINARY_ADD, pending->sum, pending->sum, *grad);
     Tensor sum = tensor_new(&walk->tape->arena, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(sum))
-        return no_memory(walk);
+        return false;
     tensor_binary(TENSOR_BINARY_ADD, sum, pending->sum, *grad);
     pending->sum = sum;
     return pending->owned = true;

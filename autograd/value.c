@@ -8,10 +8,8 @@ Tensor *tape_whole(Tape *tape, Value *value)
     if (value->t.data || !value->held)
         return &value->t;
     Tensor t = tensor_new(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape);
-    if (!tensor_is_valid(t) || !value->held->kind->write(value->held, t)) {
-        tape_fail_memory(tape);
-        return NULL;
-    }
+    if (!tensor_is_valid(t) || !value->held->kind->write(value->held, t))
+        return NULL; /* out of memory */
     value->t = t;
     return &value->t;
 }

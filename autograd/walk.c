@@ -12,8 +12,6 @@ bool tape_walk_begin(TapeWalk *walk, Tape *tape, const Path *path)
     walk->path = path ? *path : (Path){.limit = tape->value_count};
     walk->pending =
         tensor_arena_calloc(&tape->arena, (walk->path.limit - walk->path.base) * sizeof *walk->pending);
-    if (!walk->pending)
-        tape_fail_memory(tape);
     return walk->pending != NULL;
 }
 
@@ -30,10 +28,7 @@ static bool add_rows(TapeWalk *walk, Pending *pending, const OpTerm *term)
                               .distinct = term->distinct};
         pending->rows = part;
     }
-    if (part && tensor_is_valid(part->rows) && tensor_is_valid(part->ids))
-        return true;
-    tape_fail_memory(walk->tape);
-    return false;
+    return part && tensor_is_valid(part->rows) && tensor_is_valid(part->ids);
 }
 
 bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpTerm *term)
@@ -146,10 +141,8 @@ static void run_backward(TapeWalk *walk, uint32_t number)
     }
     if (outputs > FEW_OUTPUTS)
         c.out = tensor_arena_alloc(&tape->scratch, 2 * (size_t)outputs * sizeof *c.out);
-    if (!c.in || !c.out || !terms) {
-        tape_fail_memory(tape);
+    if (!c.in || !c.out || !terms)
         return;
-    }
     c.grad = c.out + outputs;
     for (int i = 0; i < count; i++) {
         c.in[i] = &tape_value(tape, node_input(tape, node, i))->t;
@@ -173,8 +166,6 @@ static void run_backward(TapeWalk *walk, uint32_t number)
             break;
     walk->running = outer;
     tensor_arena_rewind(&tape->scratch, mark);
-    if (tape->arena.failed || tape->scratch.failed)
-        tape_fail_memory(tape);
 }
 
 /* The gradient of a leaf, or of a value whose gradient is retained, outlives the walk. */
@@ -243,8 +234,8 @@ void tape_walk_node(TapeWalk *walk, uint32_t number)
     tape->scope = node->scope;
     tape_trace_push(node->file, (int)node->line);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
-        if (*walk_place(walk, value))
-            tape_walk_finish(walk, value);
+        if (*walk_place(walk, value) && !tape_walk_finish(walk, value))
+            tape_fail(tape, "a gradient's terms cannot be added");
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
         show(walk, value);
     if (tape_ok(tape) && any_wanted(walk, node))
