@@ -20,7 +20,7 @@ static bool find_distinct(OpContext *c, Tensor ids, int64_t vocabulary, Embeddin
     int32_t *slots = tape_slots(c->tape, vocabulary);
     if (!tensor_is_valid(distinct) || !tensor_is_valid(saved->index) || !slots)
         return false;
-    int32_t count = tape_number_ids(slots, ids, tensor_i32(saved->index), tensor_i32(distinct), 0);
+    int32_t count = tensor_number_ids(slots, ids, tensor_i32(saved->index), tensor_i32(distinct), 0);
     saved->distinct = tensor_slice(distinct, 0, 0, count, 1);
     return true;
 }

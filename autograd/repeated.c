@@ -44,21 +44,17 @@ static bool pays(Tape *tape, Repeated *r)
 {
     if (r->pays != UNKNOWN)
         return r->pays == YES;
-    int64_t count = r->rows.shape[0], n = r->index.shape[0], used = 0;
+    int64_t count = r->rows.shape[0];
     r->pays = NO;
-    if (count > n)
+    if (count > r->index.shape[0])
         return false;
     TensorArenaMark mark = tensor_arena_mark(&tape->arena);
-    char *seen = tensor_arena_calloc(&tape->arena, (size_t)count);
-    for (int64_t i = 0; seen && i < n; i++) {
-        int32_t id = tensor_i32(r->index)[i * r->index.strides[0]];
-        used += !seen[id];
-        seen[id] = 1;
-    }
-    tensor_arena_rewind(&tape->arena, mark);
-    if (used == count)
+    int32_t *slots = tape_slots(tape, count),
+            *used = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *used);
+    if (slots && used && tensor_number_ids(slots, r->index, NULL, used, 0) == count)
         r->pays = YES;
-    return used == count;
+    tensor_arena_rewind(&tape->arena, mark);
+    return r->pays == YES;
 }
 
 /* ---- Reading ---- */

@@ -1,4 +1,4 @@
-/* Sets of ids, and gradients of some rows. */
+/* Gradients of some rows as one. */
 #include "autograd/tape_internal.h"
 #include "tensor/mem.h"
 #include "tensor/rows.h"
@@ -20,21 +20,6 @@ int32_t *tape_slots(Tape *tape, int64_t size)
     return tape->slots;
 }
 
-/* A sparse set (Briggs & Torczon 1993): a slot counts only if the entry it points to points back, so the map
- * need never be cleared. */
-int32_t tape_number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count)
-{
-    for (int64_t i = 0; i < ids.shape[0]; i++) {
-        int32_t id = tensor_i32(ids)[i * ids.strides[0]], slot = slots[id];
-        if (slot < 0 || slot >= count || distinct[slot] != id) {
-            slot = slots[id] = count;
-            distinct[count++] = id;
-        }
-        place[i] = slot;
-    }
-    return count;
-}
-
 bool tape_coalesce_rows(Tape *tape, Record *record, const Tensor *like)
 {
     RowGradient *list = record->rows;
@@ -50,7 +35,7 @@ bool tape_coalesce_rows(Tape *tape, Record *record, const Tensor *like)
         return false;
     int64_t at = 0;
     for (RowGradient *part = list; part; at += part->ids.shape[0], part = part->next)
-        distinct = tape_number_ids(slots, part->ids, tensor_i32(place) + at, tensor_i32(ids), distinct);
+        distinct = tensor_number_ids(slots, part->ids, tensor_i32(place) + at, tensor_i32(ids), distinct);
     int64_t shape[TENSOR_MAX_DIMS];
     memcpy(shape, like->shape, sizeof shape);
     shape[0] = distinct;

@@ -158,9 +158,6 @@ bool tape_backward_from(Var output, Tensor gradient);
 
 /* A map for finding distinct ids: slots[size], arbitrary contents. NULL where there is no memory. */
 int32_t *tape_slots(Tape *tape, int64_t size);
-/* Numbers the ids [n] in the order in which they first appear, continuing after the `count` already numbered:
- * place[i] is the number of ids[i], distinct[number] the id. Returns how many there are then. */
-int32_t tape_number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count);
 /* All row gradients of a record as one in which no id stands twice, in the order of first appearance. */
 bool tape_coalesce_rows(Tape *tape, Record *record, const Tensor *like);
 

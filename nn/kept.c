@@ -76,15 +76,14 @@ static bool add_rows(KeptGradient *kept, const TapeGradient *gradient, Tensor va
     if (!reserve_rows(kept, ids.shape[0], row_bytes, value.shape[0]))
         return false;
     for (int64_t i = 0; i < ids.shape[0]; i++) {
-        int32_t id = tensor_i32(ids)[i * ids.strides[0]], slot = kept->slots[id];
+        int32_t id = tensor_i32(ids)[i * ids.strides[0]], count = (int32_t)kept->count;
+        int32_t slot = tensor_number_id(kept->slots, id, kept->ids, &count);
         const char *row = (const char *)gradient->rows.data + (size_t)i * row_bytes;
-        if (slot < kept->count && kept->ids[slot] == id) {
+        if (slot < kept->count) {
             char *sum = kept->rows + (size_t)slot * row_bytes;
             sum_into(sum, value.dtype, (Addend[]){{0, sum}, {1, row}}, 2, 0, 2, 0, width);
             continue;
         }
-        kept->slots[id] = (int32_t)kept->count;
-        kept->ids[kept->count] = id;
         memcpy(kept->rows + (size_t)kept->count++ * row_bytes, row, row_bytes);
     }
     return true;

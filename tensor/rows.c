@@ -97,3 +97,13 @@ bool tensor_scatter_add_rows(Tensor table, Tensor rows, Tensor index)
     }
     return true;
 }
+
+int32_t tensor_number_ids(int32_t *slots, Tensor ids, int32_t *place, int32_t *distinct, int32_t count)
+{
+    for (int64_t i = 0; i < ids.shape[0]; i++) {
+        int32_t number = tensor_number_id(slots, tensor_i32(ids)[i * ids.strides[0]], distinct, &count);
+        if (place)
+            place[i] = number;
+    }
+    return count;
+}

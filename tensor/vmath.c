@@ -124,48 +124,6 @@ void tensor_vmath_accumulate(double *sums, const float *x, size_t n)
     accumulate(sums, x, n);
 }
 
-/* Element j is summed into partial sum j mod 16; these are then added in halves. */
-enum { SUM_LANES = 16 };
-
-TENSOR_INLINE void sum_block(double *partial, const float *x, bool square)
-{
-    for (int j = 0; j < SUM_LANES; j++)
-        partial[j] += square ? (double)x[j] * (double)x[j] /* exact */ : (double)x[j];
-}
-
-TENSOR_INLINE void sum_loop(double *sum, const float *x, size_t n, bool square, bool fma)
-{
-    (void)fma;
-    double partial[SUM_LANES] = {0};
-    size_t at = 0;
-    for (; at + SUM_LANES <= n; at += SUM_LANES)
-        sum_block(partial, x + at, square);
-    if (at < n) {
-        float padded[SUM_LANES] = {0};
-        memcpy(padded, x + at, (n - at) * sizeof *x);
-        sum_block(partial, padded, square);
-    }
-    for (int half = SUM_LANES / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++)
-            partial[j] += partial[j + half];
-    *sum = partial[0];
-}
-TENSOR_LEVELS(sum_of, sum_loop, (double *sum, const float *x, size_t n, bool square), sum, x, n, square)
-
-double tensor_vmath_sum(const float *x, size_t n)
-{
-    double sum;
-    sum_of(&sum, x, n, false);
-    return sum;
-}
-
-double tensor_vmath_sum_of_squares(const float *x, size_t n)
-{
-    double sum;
-    sum_of(&sum, x, n, true);
-    return sum;
-}
-
 /* ---- Denormals ---- */
 
 #if defined(__x86_64__)

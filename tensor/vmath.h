@@ -28,9 +28,6 @@ void tensor_vmath_add(float *out, const float *a, const float *b, size_t n); /* 
 void tensor_vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */
 /* sums[i] += x[i], in double. */
 void tensor_vmath_accumulate(double *sums, const float *x, size_t n);
-/* The sum in double precision partial sums, in an order that is the same for every version. */
-double tensor_vmath_sum(const float *x, size_t n);
-double tensor_vmath_sum_of_squares(const float *x, size_t n);
 
 /* ---- The version in use ---- */
 

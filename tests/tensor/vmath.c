@@ -241,30 +241,6 @@ START_TEST(add_and_axpy)
 }
 END_TEST
 
-START_TEST(sums)
-{
-    enum { MANY = 1003 };
-    float x[MANY];
-    fill(x, MANY, 9, 1e3f);
-    for (size_t n = 0; n <= MANY; n = n < 70 ? n + 1 : n + 311) {
-        long double sum = 0, squares = 0;
-        for (size_t i = 0; i < n; i++) {
-            sum += (long double)x[i];
-            squares += (long double)x[i] * x[i];
-        }
-        tensor_vmath_set_level(TENSOR_VMATH_PORTABLE);
-        double first = tensor_vmath_sum(x, n), first_squares = tensor_vmath_sum_of_squares(x, n);
-        ck_assert_double_eq_tol(first, (double)sum, 1e-8);
-        ck_assert_double_eq_tol(first_squares, (double)squares, 1e-12 * (double)squares + 1e-300);
-        for (int level = 1; level < TENSOR_VMATH_LEVELS; level++)
-            if (tensor_vmath_set_level((TensorVmathLevel)level)) {
-                ck_assert_double_eq(tensor_vmath_sum(x, n), first);
-                ck_assert_double_eq(tensor_vmath_sum_of_squares(x, n), first_squares);
-            }
-    }
-}
-END_TEST
-
 /* ---- The version in use ---- */
 
 START_TEST(the_environment_chooses_the_version)
@@ -325,7 +301,6 @@ Suite *tensor_vmath_suite(void)
     tcase_add_test(tcase, special_values);
     tcase_add_test(tcase, every_length_gives_the_same_and_stays_inside);
     tcase_add_test(tcase, add_and_axpy);
-    tcase_add_test(tcase, sums);
     tcase_add_loop_test(tcase, the_environment_chooses_the_version, 0, 2);
     tcase_add_test(tcase, levels_have_names);
     tcase_add_test(tcase, denormals_are_flushed_and_come_back);
