@@ -12,19 +12,16 @@ bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed)
                         .cumulated = reel_mem_calloc((size_t)shape->distinct, sizeof(double)),
                         .ids = reel_mem_calloc(batch * len, sizeof(int32_t)),
                         .offsets = reel_mem_calloc(batch + 1, sizeof(int32_t)),
-                        .lengths = reel_mem_calloc(batch, sizeof(int32_t)),
                         .labels = reel_mem_calloc(batch * (size_t)shape->labels, sizeof(float))};
-    if (!draw->cumulated || !draw->ids || !draw->offsets || !draw->lengths || !draw->labels) {
+    if (!draw->cumulated || !draw->ids || !draw->offsets || !draw->labels) {
         bench_draw_free(draw);
         return false;
     }
     double sum = 0;
     for (int i = 0; i < shape->distinct; i++)
         draw->cumulated[i] = sum += 1.0 / (i + 1);
-    for (int32_t i = 0; i < shape->batch; i++) {
+    for (int32_t i = 0; i < shape->batch; i++)
         draw->offsets[i + 1] = (i + 1) * shape->len;
-        draw->lengths[i] = shape->len;
-    }
     return true;
 }
 
@@ -33,7 +30,6 @@ void bench_draw_free(BenchDraw *draw)
     reel_mem_free(draw->cumulated);
     reel_mem_free(draw->ids);
     reel_mem_free(draw->offsets);
-    reel_mem_free(draw->lengths);
     reel_mem_free(draw->labels);
     *draw = (BenchDraw){0};
 }
@@ -67,6 +63,5 @@ Batch bench_draw_next(BenchDraw *draw)
                    .num_ids = count,
                    .ids = draw->ids,
                    .offsets = draw->offsets,
-                   .lengths = draw->lengths,
                    .labels = tensor_from(draw->labels, TENSOR_F32, TENSOR_SHAPE(s->batch, s->labels))};
 }

@@ -12,7 +12,7 @@ typedef struct BenchDraw {
     BenchShape shape;
     TensorRandom random;
     double *cumulated; /* [distinct] */
-    int32_t *ids, *offsets, *lengths;
+    int32_t *ids, *offsets;
     float *labels;
 } BenchDraw;
 

@@ -25,9 +25,8 @@ ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOpti
     loader->order = reel_mem_alloc((size_t)part->count * sizeof *loader->order);
     loader->ids = reel_mem_alloc(batch * longest * sizeof *loader->ids);
     loader->offsets = reel_mem_alloc((batch + 1) * sizeof *loader->offsets);
-    loader->lengths = reel_mem_alloc(batch * sizeof *loader->lengths);
     loader->labels = reel_mem_alloc(batch * classes * sizeof *loader->labels);
-    if (!loader->order || !loader->ids || !loader->offsets || !loader->lengths || !loader->labels) {
+    if (!loader->order || !loader->ids || !loader->offsets || !loader->labels) {
         loader_free(loader);
         return reel_status_no_memory(batch * (longest + classes) * sizeof(int32_t), "the batches");
     }
@@ -40,7 +39,6 @@ void loader_free(Loader *loader)
     reel_mem_free(loader->order);
     reel_mem_free(loader->ids);
     reel_mem_free(loader->offsets);
-    reel_mem_free(loader->lengths);
     reel_mem_free(loader->labels);
     *loader = (Loader){0};
 }
@@ -94,7 +92,6 @@ bool loader_next(Loader *loader, Batch *batch)
         const int64_t *ends = part->offsets + examples[i];
         int32_t length = (int32_t)(ends[1] - ends[0]);
         loader->offsets[i] = used;
-        loader->lengths[i] = length;
         memcpy(loader->ids + used, part->ids + ends[0], (size_t)length * sizeof *loader->ids);
         used += length;
         for (; length < width; length++)
@@ -109,7 +106,6 @@ bool loader_next(Loader *loader, Batch *batch)
                 .examples = examples,
                 .ids = loader->ids,
                 .offsets = loader->offsets,
-                .lengths = loader->lengths,
                 .labels = tensor_from(loader->labels, TENSOR_F32, TENSOR_SHAPE(size, part->num_classes))};
     return true;
 }

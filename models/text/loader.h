@@ -26,7 +26,6 @@ typedef struct Batch {
     const int32_t *examples; /* [B] indices into the part */
     const int32_t *ids;      /* [N] one text behind the other; with padding [B, T] */
     const int32_t *offsets;  /* [B + 1] text i is ids[offsets[i]] up to ids[offsets[i + 1]] */
-    const int32_t *lengths;  /* [B] ids without padding */
     Tensor labels;           /* f32 [B, K], zeros and ones */
 } Batch;
 
@@ -38,7 +37,6 @@ typedef struct Loader {
     int32_t *order;   /* [part->count] */
     int32_t *ids;     /* [batch * longest] */
     int32_t *offsets; /* [batch + 1] */
-    int32_t *lengths; /* [batch] */
     float *labels;    /* [batch, K] */
 } Loader;
 

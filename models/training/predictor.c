@@ -24,7 +24,7 @@ struct Predictor {
     ReelBytes clean; /* the text at hand */
 
     /* Of one batch. */
-    int32_t *batch_ids, *batch_offsets, *batch_lengths;
+    int32_t *batch_ids, *batch_offsets;
     size_t batch_capacity;
     float *batch_logits, *batch_weights;
 };
@@ -40,13 +40,12 @@ ReelStatus predictor_new(Predictor **out, const Checkpoint *checkpoint, int thre
     p->batch = TEXTS_PER_THREAD * threads;
     size_t batch = (size_t)p->batch;
     p->batch_offsets = reel_mem_alloc((batch + 1) * sizeof *p->batch_offsets);
-    p->batch_lengths = reel_mem_alloc(batch * sizeof *p->batch_lengths);
     p->batch_logits = reel_mem_alloc(batch * (size_t)p->labels * sizeof *p->batch_logits);
     TrainerOptions options = trainer_defaults();
     options.shards = options.threads = threads;
     options.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
     ReelStatus status =
-        p->batch_offsets && p->batch_lengths && p->batch_logits
+        p->batch_offsets && p->batch_logits
             ? trainer_new(&p->trainer, checkpoint->model, &options)
             : reel_status_no_memory(batch * (size_t)p->labels * sizeof(float), "the predictor");
     if (reel_status_is_ok(&status))
@@ -68,7 +67,6 @@ void predictor_free(Predictor *p)
     reel_bytes_free(&p->clean);
     reel_mem_free(p->batch_ids);
     reel_mem_free(p->batch_offsets);
-    reel_mem_free(p->batch_lengths);
     reel_mem_free(p->batch_logits);
     reel_mem_free(p->batch_weights);
     reel_mem_free(p);
@@ -163,23 +161,18 @@ static ReelStatus run_batch(Predictor *p, const int64_t *texts, int32_t size, bo
     for (int32_t i = 0; i < size; i++) {
         int32_t length = (int32_t)length_of(p, texts[i]);
         p->batch_offsets[i] = used;
-        p->batch_lengths[i] = length;
         memcpy(p->batch_ids + used, p->ids.ids + p->offsets[texts[i]], (size_t)length * sizeof *p->batch_ids);
         used += length;
     }
     p->batch_offsets[size] = used;
-    Batch batch = {.size = size,
-                   .num_ids = used,
-                   .ids = p->batch_ids,
-                   .offsets = p->batch_offsets,
-                   .lengths = p->batch_lengths};
+    Batch batch = {.size = size, .num_ids = used, .ids = p->batch_ids, .offsets = p->batch_offsets};
     Tensor scores = tensor_from(p->batch_logits, TENSOR_F32, TENSOR_SHAPE(size, p->labels));
     ReelStatus status = trainer_predict(p->trainer, &batch, scores, attention ? p->batch_weights : NULL);
     for (int32_t i = 0; reel_status_is_ok(&status) && i < size; i++) {
         memcpy(logits + (size_t)texts[i] * k, p->batch_logits + (size_t)i * k, k * sizeof *logits);
         if (attention)
             memcpy(p->weights + p->offsets[texts[i]], p->batch_weights + p->batch_offsets[i],
-                   (size_t)p->batch_lengths[i] * sizeof *p->weights);
+                   (size_t)length_of(p, texts[i]) * sizeof *p->weights);
     }
     return status;
 }

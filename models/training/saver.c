@@ -143,13 +143,3 @@ bool saver_is_idle(Saver *saver)
     pthread_mutex_unlock(&saver->lock);
     return idle;
 }
-
-ReelStatus saver_wait(Saver *saver)
-{
-    pthread_mutex_lock(&saver->lock);
-    while (saver->submitted != saver->written)
-        pthread_cond_wait(&saver->changed, &saver->lock);
-    ReelStatus status = saver->status;
-    pthread_mutex_unlock(&saver->lock);
-    return status;
-}

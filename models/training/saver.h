@@ -24,8 +24,6 @@ NnSnapshot *saver_begin(Saver *saver, ReelStatus *status);
 ReelStatus saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove);
 /* Whether saver_begin() would not have to wait. */
 bool saver_is_idle(Saver *saver);
-/* Waits until all is written; the first failure. */
-ReelStatus saver_wait(Saver *saver);
 
 REEL_END_DECLS
 

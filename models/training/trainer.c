@@ -335,17 +335,7 @@ NnOptimizer *trainer_optimizer(Trainer *trainer)
     return trainer->optimizer;
 }
 
-const TrainerOptions *trainer_options(const Trainer *trainer)
-{
-    return &trainer->options;
-}
-
 TrainerTimes trainer_times(const Trainer *trainer)
 {
     return trainer->times;
-}
-
-size_t trainer_tape_bytes(const Trainer *trainer)
-{
-    return nn_parallel_tape_bytes(trainer->parallel);
 }

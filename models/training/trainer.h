@@ -48,12 +48,9 @@ ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss);
  * batch->ids. */
 ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
 
-/* What the trainer holds: its optimizer, its options, the times of the last step. */
+/* What the trainer holds: its optimizer, the times of the last step. */
 NnOptimizer *trainer_optimizer(Trainer *trainer);
-const TrainerOptions *trainer_options(const Trainer *trainer);
 TrainerTimes trainer_times(const Trainer *trainer);
-/* The bytes that the tapes' arenas hold at most. */
-size_t trainer_tape_bytes(const Trainer *trainer);
 
 REEL_END_DECLS
 

@@ -58,8 +58,9 @@ static inline void check_batches(const Dataset *dataset, const DatasetPart *part
             require(batch.ids[i] >= 0 && batch.ids[i] < dataset->text.tokenizer.vocab_size);
         for (int32_t i = 0; i < batch.size; i++) {
             const int32_t *ids = batch.ids + batch.offsets[i];
-            require(batch.lengths[i] >= 3 && batch.lengths[i] <= dataset->text.max_len);
-            require(ids[0] == TOKEN_BOS && ids[batch.lengths[i] - 1] == TOKEN_EOS);
+            int64_t example = batch.examples[i], length = part->offsets[example + 1] - part->offsets[example];
+            require(length >= 3 && length <= dataset->text.max_len);
+            require(ids[0] == TOKEN_BOS && ids[length - 1] == TOKEN_EOS);
         }
     }
     require(seen == part->count);

@@ -187,7 +187,7 @@ END_TEST
 
 /* The texts of a fixture in some order. */
 typedef struct Texts {
-    int32_t ids[64], offsets[7], lengths[6];
+    int32_t ids[64], offsets[7];
     float labels[6 * 5];
     Batch batch;
 } Texts;
@@ -201,7 +201,6 @@ static void take_texts(Texts *texts, Fixture *fixture, const int32_t *order, boo
     for (int i = 0; i < 6; i++) {
         const int32_t *of = tensor_i32(offsets) + order[i];
         texts->offsets[i] = at;
-        texts->lengths[i] = of[1] - of[0];
         for (int32_t k = of[0]; k < of[1]; k++)
             texts->ids[at++] = tensor_i32(ids)[k];
         for (int32_t k = of[1] - of[0]; pad && k < 9; k++)
@@ -213,7 +212,6 @@ static void take_texts(Texts *texts, Fixture *fixture, const int32_t *order, boo
                            .num_ids = at,
                            .ids = texts->ids,
                            .offsets = texts->offsets,
-                           .lengths = texts->lengths,
                            .labels = tensor_from(texts->labels, TENSOR_F32, TENSOR_SHAPE(6, 5))};
 }
 

@@ -27,7 +27,6 @@ void report_put(ReportOut *out, const char *markup);
 void report_putf(ReportOut *out, const char *format, ...) REEL_PRINTF(2, 3);
 /* Text: what HTML or XML could misread is escaped, and what they forbid is replaced by U+FFFD. */
 void report_text(ReportOut *out, const char *text);
-void report_textf(ReportOut *out, const char *format, ...) REEL_PRINTF(2, 3);
 
 /* 1234567 as 1,234,567, and as 1.23 M; `text` has room for 32 bytes and is returned. */
 char *report_count(char text[32], int64_t value);

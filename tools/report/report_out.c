@@ -101,16 +101,6 @@ void report_text(ReportOut *out, const char *text)
     }
 }
 
-void report_textf(ReportOut *out, const char *format, ...)
-{
-    char text[4096];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args); /* cut where it is longer: names are somebody's */
-    va_end(args);
-    report_text(out, text);
-}
-
 /* ---- Numbers for people ---- */
 
 char *report_count(char text[32], int64_t value)

@@ -26,7 +26,7 @@ static ModelConfig small(int64_t width)
 
 typedef struct TestBatch {
     Batch batch;
-    int32_t ids[MOST_IDS], offsets[MOST_TEXTS + 1], lengths[MOST_TEXTS];
+    int32_t ids[MOST_IDS], offsets[MOST_TEXTS + 1];
     float labels[MOST_TEXTS * K];
 } TestBatch;
 
@@ -34,8 +34,7 @@ static void make_batch(TestBatch *b, TensorRandom *random, int32_t size, int32_t
 {
     b->offsets[0] = 0;
     for (int32_t i = 0; i < size; i++) {
-        b->lengths[i] = 1 + (int32_t)tensor_random_below(random, (uint32_t)longest);
-        b->offsets[i + 1] = b->offsets[i] + b->lengths[i];
+        b->offsets[i + 1] = b->offsets[i] + 1 + (int32_t)tensor_random_below(random, (uint32_t)longest);
         for (int32_t k = b->offsets[i]; k < b->offsets[i + 1]; k++)
             b->ids[k] = (int32_t)(tensor_random_uniform(random) * tensor_random_uniform(random) *
                                   V); /* some more often */
@@ -46,7 +45,6 @@ static void make_batch(TestBatch *b, TensorRandom *random, int32_t size, int32_t
                        .num_ids = b->offsets[size],
                        .ids = b->ids,
                        .offsets = b->offsets,
-                       .lengths = b->lengths,
                        .labels = tensor_from(b->labels, TENSOR_F32, TENSOR_SHAPE(size, K))};
 }
 
@@ -261,8 +259,7 @@ static void watch_words(uint64_t seed, int shards, double rate,
     options.seed = seed;
     options.word_dropout = rate;
     for (int i = 0; i < DROP_TEXTS; i++) {
-        b.lengths[i] = DROP_WORDS + 3 + i;
-        b.offsets[i + 1] = b.offsets[i] + b.lengths[i];
+        b.offsets[i + 1] = b.offsets[i] + DROP_WORDS + 3 + i;
         for (int32_t at = b.offsets[i]; at < b.offsets[i + 1]; at++)
             b.ids[at] = at == b.offsets[i] ? TOKEN_BOS : at == b.offsets[i + 1] - 1 ? TOKEN_EOS : 9;
     }
@@ -270,7 +267,6 @@ static void watch_words(uint64_t seed, int shards, double rate,
                       .num_ids = b.offsets[DROP_TEXTS],
                       .ids = b.ids,
                       .offsets = b.offsets,
-                      .lengths = b.lengths,
                       .labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(DROP_TEXTS, K))};
     Run run = start(&kind, options, 4);
     memset(dropped, 0, sizeof dropped);
@@ -511,10 +507,8 @@ START_TEST(a_steady_step_asks_for_no_memory)
     float logits[MOST_TEXTS * K];
     for (int s = 0; s < 3; s++) { /* the largest batch that there will be */
         make_batch(&b, &random, MOST_TEXTS, 1);
-        for (int i = 0; i < MOST_TEXTS; i++) {
-            b.lengths[i] = 12;
+        for (int i = 0; i < MOST_TEXTS; i++)
             b.offsets[i + 1] = 12 * (i + 1);
-        }
         for (int i = 0; i < MOST_IDS; i++)
             b.ids[i] = i % V;
         b.batch.num_ids = MOST_IDS;
