@@ -82,6 +82,9 @@ int zoo_count(void);
 const ModelKind *zoo_kind(int i);
 /* NULL where there is none of that name. */
 const ModelKind *zoo_find(const char *name);
+/* Those of a list of names separated by commas, or (all) the whole zoo: at most `most`. `own` (may be NULL)
+ * is a kind beside the zoo's. Errors: a name that there is not, none, too many. */
+ReelStatus zoo_choose(const char *list, const ModelKind *own, const ModelKind **kinds, int most, int *count);
 
 /* ---- One model ---- */
 

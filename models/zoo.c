@@ -3,6 +3,7 @@
 #include "tensor/mem.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Each kind is defined in a file of its own. */
@@ -42,6 +43,37 @@ const ModelKind *zoo_find(const char *name)
         if (strcmp(kinds[i]->name, name) == 0)
             return kinds[i];
     return NULL;
+}
+
+static ReelStatus choose(const ModelKind *kind, const char *name, const ModelKind **kinds, int most,
+                         int *count)
+{
+    if (!kind)
+        return reel_status_usage("--models: there is no model '%s'; the zoo has those of reel-train --list",
+                                 name);
+    if (*count == most)
+        return reel_status_usage("--models: more than %d models", most);
+    kinds[(*count)++] = kind;
+    return reel_status_ok();
+}
+
+ReelStatus zoo_choose(const char *list, const ModelKind *own, const ModelKind **kinds, int most, int *count)
+{
+    ReelStatus status = reel_status_ok();
+    bool all = strcmp(list, "all") == 0;
+    *count = 0;
+    for (int i = 0; all && i < zoo_count() && reel_status_is_ok(&status); i++)
+        status = choose(zoo_kind(i), "", kinds, most, count);
+    for (const char *at = list; !all && *at && reel_status_is_ok(&status);) {
+        size_t length = strcspn(at, ",");
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)length, at);
+        status = choose(own && strcmp(name, own->name) == 0 ? own : zoo_find(name), name, kinds, most, count);
+        at += length + (at[length] == ',');
+    }
+    if (reel_status_is_ok(&status) && *count == 0)
+        status = reel_status_usage("--models: no model is named");
+    return status;
 }
 
 ReelStatus model_new_without_values(Model **out, const ModelKind *kind, ModelConfig config)

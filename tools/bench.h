@@ -28,9 +28,7 @@ typedef struct BenchOptions {
     uint64_t (*malloc_calls)(void); /* calls of malloc and its kin, whoever made them; NULL: not counted */
 } BenchOptions;
 
-/* Models of the zoo, and those that only the bench knows; NULL where there is none of that name. */
-const ModelKind *bench_find_model(const char *name);
-/* Those of a list of names separated by commas, or all of the zoo: at most `most`. */
+/* What --models names: models of the zoo, and those that only the bench knows. */
 ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count);
 
 /* The parts of the program. Each prints a table and writes options->json where it is given. */
@@ -44,10 +42,7 @@ ReelStatus bench_bpe(const BenchOptions *options, const char *path);
 
 /* ---- For all of them ---- */
 
-double bench_cpu_seconds(void);                 /* of all threads of this process */
 double bench_median(double *values, int count); /* sorts them; NaN for none */
-/* Ends the text and writes it to `path` (NULL: nowhere); frees the writer either way. */
-ReelStatus bench_write_json(ReelJsonWriter *json, const char *path);
 /* What was measured where: processor, number of processors, load, vector instructions. Into the object at
  * hand. */
 void bench_describe_machine(ReelJsonWriter *json);

@@ -195,7 +195,7 @@ static ReelStatus report(BpeBench *b, const char *path)
         report_threads(b, &json);
     reel_json_end_object(&json);
     reel_json_end_object(&json);
-    return bench_write_json(&json, path);
+    return reel_json_save(&json, path);
 }
 
 static ReelStatus read_text(BpeBench *b)

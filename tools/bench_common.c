@@ -1,5 +1,4 @@
 #define _GNU_SOURCE
-#include "tensor/storage/atomic_file.h"
 #include "tensor/pool.h"
 #include "tensor/vmath.h"
 #include "tools/bench.h"
@@ -8,15 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-
-double bench_cpu_seconds(void)
-{
-    struct rusage r;
-    getrusage(RUSAGE_SELF, &r);
-    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
-           1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -30,18 +20,6 @@ double bench_median(double *values, int count)
         return NAN;
     qsort(values, (size_t)count, sizeof *values, compare);
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
-
-ReelStatus bench_write_json(ReelJsonWriter *json, const char *path)
-{
-    ReelStatus status = reel_status_ok();
-    if (path) {
-        const char *text = reel_json_finish(json);
-        status =
-            text ? reel_atomic_file_put(path, text, json->size) : reel_status_no_memory(json->size, path);
-    }
-    reel_json_free(json);
-    return status;
 }
 
 /* ---- The machine ---- */

@@ -178,7 +178,7 @@ ReelStatus bench_growth(const BenchOptions *options)
         status = measure_axis(options, kinds, models, &axes[i], &panels[i], &json);
     reel_json_end_array(&json);
     reel_json_end_object(&json);
-    ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
+    ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
     if (reel_status_is_ok(&status))
         status = written;
     if (reel_status_is_ok(&status))

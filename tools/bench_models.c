@@ -15,33 +15,9 @@ typedef struct Runs {
 /* docs/examples/own_cell.c */
 extern const ModelKind own_cell_model;
 
-const ModelKind *bench_find_model(const char *name)
-{
-    return strcmp(name, own_cell_model.name) == 0 ? &own_cell_model : zoo_find(name);
-}
-
 ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count)
 {
-    *count = 0;
-    if (strcmp(list, "all") == 0) {
-        if (zoo_count() > most)
-            return reel_status_usage("--models all: more than %d models", most);
-        for (; *count < zoo_count(); ++*count)
-            kinds[*count] = zoo_kind(*count);
-        return reel_status_ok();
-    }
-    for (const char *at = list; *at;) {
-        size_t length = strcspn(at, ",");
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)length, at);
-        if (*count == most)
-            return reel_status_usage("--models: more than %d models", most);
-        kinds[*count] = bench_find_model(name);
-        if (!kinds[(*count)++])
-            return reel_status_usage("--models: there is no model '%s'", name);
-        at += length + (at[length] == ',');
-    }
-    return *count ? reel_status_ok() : reel_status_usage("--models: no model is named");
+    return zoo_choose(list, &own_cell_model, kinds, most, count);
 }
 
 static ReelStatus start(Runs *runs, const ModelKind *kind, const BenchOptions *options, int threads)
@@ -189,7 +165,7 @@ ReelStatus bench_models(const BenchOptions *options)
         }
         reel_json_end_array(&json);
         reel_json_end_object(&json);
-        status = bench_write_json(&json, options->json);
+        status = reel_json_save(&json, options->json);
     }
     end_all(runs);
     return status;
@@ -246,6 +222,6 @@ ReelStatus bench_scaling(const BenchOptions *options)
     }
     reel_json_end_array(&json);
     reel_json_end_object(&json);
-    ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
+    ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
     return reel_status_is_ok(&status) ? written : status;
 }

@@ -157,6 +157,6 @@ ReelStatus bench_ops(const BenchOptions *options)
             status = bench_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
     reel_json_end_array(&json);
     reel_json_end_object(&json);
-    ReelStatus written = bench_write_json(&json, reel_status_is_ok(&status) ? options->json : NULL);
+    ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
     return reel_status_is_ok(&status) ? written : status;
 }

@@ -59,7 +59,7 @@ static ReelStatus run_once(const BenchOptions *options, const char *path, double
     TrainerOptions how = trainer_defaults();
     how.threads = options->threads;
     how.shards = options->shards ? options->shards : options->threads;
-    status = model_new(&model, bench_find_model("lstm"), config, options->seed);
+    status = model_new(&model, zoo_find("lstm"), config, options->seed);
     if (reel_status_is_ok(&status))
         status = trainer_new(&trainer, model, &how);
     seconds[MODEL] = reel_clock_seconds() - begun;
@@ -112,5 +112,5 @@ ReelStatus bench_pipeline(const BenchOptions *options, const char *path)
         reel_json_number(&json, parts[i].key, ms);
     }
     reel_json_end_object(&json);
-    return bench_write_json(&json, options->json);
+    return reel_json_save(&json, options->json);
 }

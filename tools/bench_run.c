@@ -4,6 +4,7 @@
 #include "models/training/trainer.h"
 #include "tensor/flops.h"
 #include "tensor/mem.h"
+#include "tensor/usage.h"
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
 
@@ -39,29 +40,6 @@ typedef struct Worker {
     BenchDraw draw;
     double peak_rss_mb;
 } Worker;
-
-/* The peak of resident memory since reset_peak_rss(), or since the start where the kernel cannot reset. */
-static double peak_rss_mb(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[256];
-    long kilobytes = 0;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %ld", &kilobytes) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return (double)kilobytes / 1024;
-}
-
-static void reset_peak_rss(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (file) {
-        fputs("5", file);
-        fclose(file);
-    }
-}
 
 static ReelStatus open_worker(Worker *w, const BenchSetting *setting, Answer *answer)
 {
@@ -99,10 +77,10 @@ static ReelStatus take_step(Worker *w, BenchSample *sample)
 {
     Batch batch = bench_draw_next(&w->draw);
     uint64_t flops = tensor_flops_count(), mallocs = reel_mem_stats().calls, all = count_mallocs(w);
-    double cpu = bench_cpu_seconds(), started = reel_clock_seconds();
+    double cpu = reel_usage_cpu_seconds(), started = reel_clock_seconds();
     ReelStatus status = trainer_step(w->trainer, &batch, &sample->loss);
     sample->step = reel_clock_seconds() - started;
-    sample->cpu = bench_cpu_seconds() - cpu;
+    sample->cpu = reel_usage_cpu_seconds() - cpu;
     sample->flops = tensor_flops_count() - flops;
     sample->mallocs = reel_mem_stats().calls - mallocs;
     sample->other = count_mallocs(w) - all - sample->mallocs;
@@ -110,7 +88,7 @@ static ReelStatus take_step(Worker *w, BenchSample *sample)
     sample->forward = times.forward;
     sample->backward = times.backward;
     sample->optimizer = times.optimizer;
-    double rss = peak_rss_mb();
+    double rss = reel_usage_peak_mb();
     if (rss > w->peak_rss_mb)
         w->peak_rss_mb = rss;
     sample->peak_rss_mb = w->peak_rss_mb;
@@ -158,7 +136,7 @@ static void serve(const BenchSetting *setting, int line)
             answer.status = take_step(&w, &answer.sample);
         } else if (letter == 'p') {
             answer.peak = limits_sgemm(setting->threads);
-            reset_peak_rss(); /* what the measurement took is no part of training */
+            reel_usage_reset_peak(); /* what the measurement took is no part of training */
         } else {
             break;
         }

@@ -3,6 +3,7 @@
 #ifndef REEL_TOOLS_BPE_H
 #define REEL_TOOLS_BPE_H
 
+#include "tools/meter.h"
 #include "models/bpe/bpe.h"
 #include "tensor/storage/json_writer.h"
 #include "tools/program.h"
@@ -19,16 +20,8 @@ ReelStatus bpe_command_decode(int argc, char **argv);
 ReelStatus bpe_command_info(int argc, char **argv);
 ReelStatus bpe_command_convert(int argc, char **argv);
 
-/* Progress: a line that is drawn anew, where stderr is a terminal. */
-typedef struct Meter {
-    bool shown;
-    double start, drawn;
-    uint64_t total; /* bytes, 0: not known */
-} Meter;
-
-Meter meter_start(void);
-void meter_bytes(Meter *meter, const char *what, uint64_t done);
-void meter_clear(const Meter *meter);
+/* Shows how many bytes are done. */
+void bpe_show_bytes(Meter *meter, const char *what, uint64_t done);
 
 /* Blocks of whole lines from a file, or from the standard input ("-"). */
 typedef struct Input {

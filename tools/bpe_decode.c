@@ -73,7 +73,7 @@ static ReelStatus decode_file(Decoding *d, const char *path, Meter *meter)
         if (!reel_status_is_ok(&status) || input.block == 0)
             break;
         status = decode_block(d, input.name, input.bytes.data, input.block);
-        meter_bytes(meter, "decoding", input.read);
+        bpe_show_bytes(meter, "decoding", input.read);
     }
     input_close(&input);
     return status;

@@ -123,7 +123,7 @@ static ReelStatus encode_file(Encoding *e, const char *path, Meter *meter, uint6
         if (!reel_status_is_ok(&status) || input.block == 0)
             break;
         status = encode_block(e, input.bytes.data, input.block);
-        meter_bytes(meter, "encoding", *bytes + input.read);
+        bpe_show_bytes(meter, "encoding", *bytes + input.read);
     }
     *bytes += input.read;
     input_close(&input);
@@ -186,7 +186,7 @@ static ReelStatus encode_files(const EncodeArguments *a, const char **files, int
         status = output_flush();
     meter_clear(&meter);
     if (reel_status_is_ok(&status) && a->json)
-        report_encoding(&e, bytes, reel_clock_seconds() - meter.start);
+        report_encoding(&e, bytes, meter_seconds(&meter));
     encoding_stop(&e);
     bpe_tokenizer_free(tokenizer);
     return status;

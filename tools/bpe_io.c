@@ -1,5 +1,4 @@
 #define _GNU_SOURCE /* memrchr() */
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/storage/text_file.h"
 #include "tools/bpe.h"
@@ -9,27 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- Progress: a line that is drawn anew, where stderr is a terminal ---- */
-
-Meter meter_start(void)
+void bpe_show_bytes(Meter *meter, const char *what, uint64_t done)
 {
-    return (Meter){.shown = isatty(STDERR_FILENO), .start = reel_clock_seconds()};
-}
-
-void meter_bytes(Meter *meter, const char *what, uint64_t done)
-{
-    double at = reel_clock_seconds();
-    if (!meter->shown || at - meter->drawn < 0.1)
-        return;
-    meter->drawn = at;
     double megabytes = (double)done / 1e6;
-    fprintf(stderr, "\r%s %.1f MB, %.1f MB/s\033[K", what, megabytes, megabytes / (at - meter->start + 1e-9));
-}
-
-void meter_clear(const Meter *meter)
-{
-    if (meter->shown)
-        fprintf(stderr, "\r\033[K");
+    if (meter_is_due(meter))
+        meter_draw(meter, "%s %.1f MB, %.1f MB/s", what, megabytes, megabytes / meter_seconds(meter));
 }
 
 /* ---- Blocks of whole lines from files ---- */

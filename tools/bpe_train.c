@@ -12,12 +12,10 @@ static void show_training(void *context, const char *phase, uint64_t done, uint6
 {
     Meter *meter = context;
     if (strcmp(phase, "count") == 0)
-        meter_bytes(meter, "reading", done);
-    else if (meter->shown && reel_clock_seconds() - meter->drawn > 0.1) {
-        meter->drawn = reel_clock_seconds();
-        fprintf(stderr, "\rlearning %llu of %llu tokens\033[K", (unsigned long long)done,
-                (unsigned long long)total);
-    }
+        bpe_show_bytes(meter, "reading", done);
+    else if (meter_is_due(meter))
+        meter_draw(meter, "learning %llu of %llu tokens", (unsigned long long)done,
+                   (unsigned long long)total);
 }
 
 typedef struct TrainArguments {
@@ -87,7 +85,7 @@ static ReelStatus train_on(const TrainArguments *a, BpeOptions *options, const c
     if (reel_status_is_ok(&status))
         status = bpe_save(tokenizer, a->out);
     if (reel_status_is_ok(&status)) {
-        report_training(a, tokenizer, counts, reel_clock_seconds() - meter.start);
+        report_training(a, tokenizer, counts, meter_seconds(&meter));
         status = output_flush();
     }
     bpe_tokenizer_free(tokenizer);

@@ -47,8 +47,8 @@ static ReelStatus prepare(PredictRun *run)
         run->limits[i] = (float)predict_threshold(run, i);
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
                   !(terminal && strcmp(terminal, "dumb") == 0);
-    run->shows = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-    run->began = reel_clock_seconds();
+    run->meter = meter_start();
+    run->meter.shown &= !run->settings->quiet && !isatty(STDOUT_FILENO);
     if (run->models > 1 && !(run->mean = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))
         return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->mean, "the predictions");
     ReelStatus status = reel_status_ok();
@@ -68,12 +68,12 @@ static ReelStatus predict(const PredictSettings *settings, const char *const *mo
     if (reel_status_is_ok(&status))
         status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
     if (reel_status_is_ok(&status)) {
-        predict_show_speed(&run, true);
+        predict_show_speed(&run);
         predict_warn(&run, settings->eval            ? settings->eval
                            : strcmp(input, "-") == 0 ? "the standard input"
                                                      : input);
-    } else if (run.shown > 0)
-        fputc('\n', stderr); /* the message gets a line of its own */
+    }
+    meter_clear(&run.meter);
     predict_free_models(&run);
     reel_mem_free(run.mean);
     reel_mem_free(run.limits);

@@ -6,6 +6,7 @@
 #define REEL_TOOLS_PREDICT_H
 
 #include "models/training/predictor.h"
+#include "tools/meter.h"
 
 /* Texts that are predicted in one go, and models that may be asked together. */
 enum { PREDICT_TEXTS = 8192, PREDICT_MODELS = 32 };
@@ -38,9 +39,9 @@ typedef struct PredictRun {
     int32_t *ranking;             /* [K] */
     int64_t texts;                /* done */
     PredictDoubt not_utf8, with_cr, empty;
-    int text_column;    /* of lines that begin with a TSV's header; 0: they do not */
-    bool colour, shows; /* colours on the terminal; progress there */
-    double began, shown;
+    int text_column; /* of lines that begin with a TSV's header; 0: they do not */
+    bool colour;     /* on the terminal */
+    Meter meter;
 } PredictRun;
 
 /* The name of label k. */
@@ -79,7 +80,7 @@ ReelStatus predict_evaluate(PredictRun *run);
 
 /* Notes `count` more texts as done and, on a terminal, shows how fast. */
 void predict_progress(PredictRun *run, int64_t count);
-/* Shows texts a second: the last time always, before only now and then and on a terminal. */
-void predict_show_speed(PredictRun *run, bool last);
+/* Says how fast it went. */
+void predict_show_speed(PredictRun *run);
 
 #endif

@@ -119,28 +119,31 @@ ReelStatus predict_check_output(void)
                : reel_status_failed("cannot write the output: %s; check where it goes", strerror(errno));
 }
 
-void predict_show_speed(PredictRun *run, bool last)
+/* How fast it goes. */
+static void describe(const PredictRun *run, char text[96])
 {
-    double time = reel_clock_seconds();
-    if (run->settings->quiet || (!last && (!run->shows || time - run->shown < 0.2)))
-        return;
-    run->shown = time;
-    double seconds = time - run->began;
-    char line[96];
-    snprintf(line, sizeof line, "%lld texts, %.1f s, %.0f texts/s", (long long)run->texts, seconds,
-             (double)run->texts / (seconds > 0 ? seconds : 1));
-    if (run->shows) /* over what was there, which may have been longer */
-        fprintf(stderr, "\r%-*s", (int)sizeof line / 2, line);
-    else
-        fputs(line, stderr);
-    if (last)
-        fputc('\n', stderr);
+    double seconds = meter_seconds(&run->meter);
+    snprintf(text, 96, "%lld texts, %.1f s, %.0f texts/s", (long long)run->texts, seconds,
+             (double)run->texts / seconds);
+}
+
+void predict_show_speed(PredictRun *run)
+{
+    char text[96];
+    describe(run, text);
+    meter_clear(&run->meter);
+    if (!run->settings->quiet)
+        fprintf(stderr, "%s\n", text);
 }
 
 void predict_progress(PredictRun *run, int64_t count)
 {
+    char text[96];
     run->texts += count;
-    predict_show_speed(run, false);
+    if (!meter_is_due(&run->meter))
+        return;
+    describe(run, text);
+    meter_draw(&run->meter, "%s", text);
 }
 
 ReelStatus predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)

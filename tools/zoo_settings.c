@@ -267,30 +267,12 @@ const char *zoo_use_best(ZooSettings *s, const bool *given)
 
 ReelStatus zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count)
 {
-    *count = 0;
-    if (strcmp(list, "all") == 0) {
-        while (*count < zoo_count()) {
-            kinds[*count] = zoo_kind(*count);
-            ++*count;
-        }
-        return reel_status_ok();
-    }
-    for (const char *at = list; *at;) {
-        size_t length = strcspn(at, ",");
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)length, at);
-        const ModelKind *kind = zoo_find(name);
-        if (!kind)
-            return reel_status_usage("--models: there is no model '%s' (--list names them)", name);
-        for (int i = 0; i < *count; i++) /* their files would have the same names */
-            if (kinds[i] == kind)
-                return reel_status_usage("--models: %s is named twice", name);
-        if (*count == ZOO_MAX_MODELS)
-            return reel_status_usage("--models: more than %d models", ZOO_MAX_MODELS);
-        kinds[(*count)++] = kind;
-        at += length + (at[length] == ',');
-    }
-    return *count ? reel_status_ok() : reel_status_usage("--models: no model is named");
+    ReelStatus status = zoo_choose(list, NULL, kinds, ZOO_MAX_MODELS, count);
+    for (int i = 0; i < *count; i++)
+        for (int j = 0; j < i && reel_status_is_ok(&status); j++) /* their files would have the same names */
+            if (kinds[i] == kinds[j])
+                status = reel_status_usage("--models: %s is named twice", kinds[i]->name);
+    return status;
 }
 
 ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)

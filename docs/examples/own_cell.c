@@ -87,20 +87,18 @@ static float is_positive(const int32_t *ids)
 
 static Batch draw(TensorRandom *random)
 {
-    static int32_t ids[TEXTS * LENGTH], offsets[TEXTS + 1], lengths[TEXTS];
+    static int32_t ids[TEXTS * LENGTH], offsets[TEXTS + 1];
     static float labels[TEXTS];
     for (int i = 0; i < TEXTS * LENGTH; i++)
         ids[i] = (int32_t)tensor_random_below(random, WORDS);
     for (int i = 0; i < TEXTS; i++) {
         offsets[i + 1] = (i + 1) * LENGTH;
-        lengths[i] = LENGTH;
         labels[i] = is_positive(&ids[i * LENGTH]);
     }
     return (Batch){.size = TEXTS,
                    .num_ids = TEXTS * LENGTH,
                    .ids = ids,
                    .offsets = offsets,
-                   .lengths = lengths,
                    .labels = tensor_from(labels, TENSOR_F32, TENSOR_SHAPE(TEXTS, 1))};
 }
 

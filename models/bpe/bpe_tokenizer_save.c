@@ -1,6 +1,7 @@
 /* Writing Hugging Face's tokenizer.json. */
 #include "models/bpe/bpe_files_internal.h"
 #include "tensor/storage/atomic_file.h"
+#include "tensor/storage/json_writer.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@ static bool put(ReelBytes *out, const char *text)
 
 static bool put_token(const BpeTokenizer *t, ReelBytes *out, size_t id)
 {
-    return reel_json_reader_write_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
+    return reel_json_append_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
 }
 
 static int by_id(const void *a, const void *b)
@@ -77,7 +78,7 @@ static bool put_parts(const BpeTokenizer *t, ReelBytes *out)
         return put(out, text);
     default:
         return put(out, "\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": ") &&
-               reel_json_reader_write_string(out, BPE_SUBWORD_REGEX, sizeof BPE_SUBWORD_REGEX - 1) &&
+               reel_json_append_string(out, BPE_SUBWORD_REGEX, sizeof BPE_SUBWORD_REGEX - 1) &&
                put(out, "}, \"behavior\": \"Removed\", \"invert\": false},\n  \"post_processor\": null,\n  "
                         "\"decoder\": {\"type\": \"BPEDecoder\", \"suffix\": \"" BPE_WORD_END "\"},\n  ");
     }

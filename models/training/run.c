@@ -2,6 +2,7 @@
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
+#include "tensor/usage.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,31 +10,6 @@
 
 /* The least part of the learning rate that is tried: halved ten times. */
 #define LEAST_RATE (1.0 / 1024)
-
-/* ---- Peak memory: the kernel's high-water mark, which can be set back ---- */
-
-static void reset_peak_rss(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (!file)
-        return;
-    fputs("5", file);
-    fclose(file);
-}
-
-static double peak_rss_mb(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    if (!file)
-        return 0;
-    char line[256];
-    long kb = 0;
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %ld kB", &kb) == 1)
-            break;
-    fclose(file);
-    return (double)kb / 1024;
-}
 
 RunOptions run_defaults(void)
 {
@@ -523,7 +499,7 @@ ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, co
         return reel_status_usage(
             "%s: a run needs at least 0 epochs and batches of at least one text, not %d and %d", kind->name,
             options->epochs, options->batch);
-    reset_peak_rss();
+    reel_usage_reset_peak();
     Run run = {.options = options,
                .watcher = watcher,
                .dataset = dataset,
@@ -539,7 +515,7 @@ ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, co
         status = ask_at_last(&run);
     run_close_files(&run, &status);
     result->seconds = run_seconds(&run);
-    result->peak_rss_mb = peak_rss_mb();
+    result->peak_rss_mb = reel_usage_peak_mb();
     if (model && reel_status_is_ok(&status)) {
         *model = run.model;
         run.model = NULL;

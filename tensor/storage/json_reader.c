@@ -371,24 +371,3 @@ bool reel_json_reader_end(ReelJsonReader *json)
         return false;
     return next_byte(json) < 0 || reel_json_reader_fail(json, "something follows the end of the JSON value");
 }
-
-/* ---- Writing ---- */
-
-bool reel_json_reader_write_string(ReelBytes *out, const char *text, size_t size)
-{
-    bool fine = reel_bytes_append(out, "\"", 1);
-    for (size_t i = 0; i < size && fine; i++) {
-        unsigned char c = (unsigned char)text[i];
-        char escaped[8];
-        int length = 1;
-        escaped[0] = (char)c;
-        if (c == '"' || c == '\\')
-            length = snprintf(escaped, sizeof escaped, "\\%c", c);
-        else if (c == '\n' || c == '\r' || c == '\t')
-            length = snprintf(escaped, sizeof escaped, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-        else if (c < 0x20)
-            length = snprintf(escaped, sizeof escaped, "\\u%04x", c);
-        fine = reel_bytes_append(out, escaped, (size_t)length);
-    }
-    return fine && reel_bytes_append(out, "\"", 1);
-}

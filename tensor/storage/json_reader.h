@@ -66,9 +66,6 @@ bool reel_json_reader_is(const ReelJsonReader *json, const char *text);
 /* After the last value: nothing but white space may follow. */
 bool reel_json_reader_end(ReelJsonReader *json);
 
-/* Appends a string with its quotes. False: no memory. */
-bool reel_json_reader_write_string(ReelBytes *out, const char *text, size_t size);
-
 REEL_END_DECLS
 
 #endif

@@ -33,27 +33,40 @@ static void append_text(ReelJsonWriter *writer, const char *text)
     append(writer, text, strlen(text));
 }
 
+/* A byte as it stands in a string; returns how many bytes that are. */
+static size_t escape(unsigned char c, char out[8])
+{
+    const char *named = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
+    if (named)
+        return (size_t)snprintf(out, 8, "%s", named);
+    if (c < 0x20)
+        return (size_t)snprintf(out, 8, "\\u%04x", c);
+    return (size_t)snprintf(out, 8, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+}
+
+bool reel_json_append_string(ReelBytes *out, const char *text, size_t size)
+{
+    bool fine = reel_bytes_append(out, "\"", 1);
+    for (size_t i = 0; i < size && fine; i++) {
+        char escaped[8];
+        fine = reel_bytes_append(out, escaped, escape((unsigned char)text[i], escaped));
+    }
+    return fine && reel_bytes_append(out, "\"", 1);
+}
+
 /* A file's name may be any bytes, but JSON is UTF-8: U+FFFD stands for what is none. */
 static void append_quoted(ReelJsonWriter *writer, const char *text)
 {
     size_t valid = reel_utf8_valid(text, strlen(text));
     append_text(writer, "\"");
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        char escape[8];
+        char escaped[8];
         if ((const char *)p == text + valid) {
             append_text(writer, "\xEF\xBF\xBD");
             valid += 1 + reel_utf8_valid(text + valid + 1, strlen(text + valid + 1));
             continue;
         }
-        if (*p == '"' || *p == '\\')
-            snprintf(escape, sizeof escape, "\\%c", *p);
-        else if (*p == '\n')
-            snprintf(escape, sizeof escape, "\\n");
-        else if (*p < 0x20)
-            snprintf(escape, sizeof escape, "\\u%04x", *p);
-        else
-            snprintf(escape, sizeof escape, "%c", *p);
-        append_text(writer, escape);
+        append(writer, escaped, escape(*p, escaped));
     }
     append_text(writer, "\"");
 }
@@ -183,9 +196,10 @@ void reel_json_free(ReelJsonWriter *writer)
 
 ReelStatus reel_json_save(ReelJsonWriter *writer, const char *path)
 {
-    const char *text = reel_json_finish(writer);
-    ReelStatus status =
-        text ? reel_atomic_file_put(path, text, writer->size) : reel_status_no_memory(writer->size, path);
+    const char *text = path ? reel_json_finish(writer) : NULL;
+    ReelStatus status = text   ? reel_atomic_file_put(path, text, writer->size)
+                        : path ? reel_status_no_memory(writer->size, path)
+                               : reel_status_ok();
     reel_json_free(writer);
     return status;
 }

@@ -2,7 +2,7 @@
 #ifndef REEL_TENSOR_JSON_WRITER_H
 #define REEL_TENSOR_JSON_WRITER_H
 
-#include "tensor/decls.h"
+#include "tensor/bytes.h"
 #include "tensor/status.h"
 
 #include <stdbool.h>
@@ -39,8 +39,11 @@ void reel_json_null(ReelJsonWriter *writer, const char *key);
  * writer's. */
 const char *reel_json_finish(ReelJsonWriter *writer);
 void reel_json_free(ReelJsonWriter *writer);
-/* Writes the text to a file, whole or not at all, and frees the writer. */
+/* Writes the text to a file (NULL: nowhere), whole or not at all, and frees the writer. */
 ReelStatus reel_json_save(ReelJsonWriter *writer, const char *path);
+
+/* Appends a JSON string of bytes as they are; false where there is no memory. */
+bool reel_json_append_string(ReelBytes *out, const char *text, size_t size);
 
 REEL_END_DECLS
 

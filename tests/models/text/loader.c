@@ -170,7 +170,7 @@ START_TEST(loaders_that_cannot_be)
     options.batch = 0;
     ck_assert_failed(loader_init(&loader, &dataset->train, &options), REEL_STATUS_USAGE, "a batch of 0");
     options.batch = 64;
-    for (int n = 0; n < 5; n++) {
+    for (int n = 0; n < 4; n++) {
         reel_mem_fail_at(n, 0);
         ck_assert_failed(loader_init(&loader, &dataset->train, &options), REEL_STATUS_FAILED,
                          "out of memory");
