@@ -103,6 +103,8 @@ static ReelStatus check(const PredictSettings *s, const char *const *rest, int g
     if (s->eval && (s->top || s->attention))
         return reel_status_usage("--eval counts what is above the thresholds; leave out --%s",
                                  s->top ? "top" : "attention");
+    if (s->info && (given > 1 || s->eval || s->export_path))
+        return reel_status_usage("--info tells of one model, and reads no texts");
     if (s->export_path && (given > 1 || s->eval))
         return reel_status_usage("--export writes the weights of one model, and reads no texts");
     if (s->label_separator && !s->eval)
@@ -124,6 +126,8 @@ int main(int argc, char **argv)
          "print the quality on a TSV with the columns text and labels"},
         {"label-separator", "S", OPTION_TEXT, &s.label_separator, 0, 0,
          "what separates the labels of a row of --eval (as the model was trained)"},
+        {"info", NULL, OPTION_FLAG, &s.info, 0, 0,
+         "predict nothing: say what the file holds (model, labels, thresholds, quality, settings)"},
         {"export", "FILE", OPTION_TEXT, &s.export_path, 0, 0,
          "predict nothing: write the weights to FILE.safetensors or FILE.npz"},
         {"threads", "N", OPTION_INTEGER, &s.threads, 1, 1024, "threads (all processors)"},
@@ -151,8 +155,9 @@ int main(int argc, char **argv)
     if (reel_status_is_ok(&status))
         status = check(&s, rest, given, models);
     if (reel_status_is_ok(&status))
-        status = s.export_path ? predict_export(rest[0], s.export_path)
-                               : predict(&s, rest, models, given > models ? rest[models] : "-");
+        status = s.info          ? predict_info(rest[0], s.json)
+                 : s.export_path ? predict_export(rest[0], s.export_path)
+                                 : predict(&s, rest, models, given > models ? rest[models] : "-");
     reel_mem_free(rest);
     return program_report(&status);
 }

@@ -1,7 +1,7 @@
 /* What the parts of tools/predict share: predict.c sets up, predict_output.c writes the line of a text,
  * predict_eval.c measures quality on labelled texts, predict_models.c asks one model or several,
  * predict_doubts.c warns of lines that are hardly texts, predict_export.c writes the weights for other
- * programs. */
+ * programs, predict_info.c says what a file holds. */
 #ifndef REEL_TOOLS_PREDICT_H
 #define REEL_TOOLS_PREDICT_H
 
@@ -16,7 +16,7 @@ typedef struct PredictSettings {
     int top, threads;
     double threshold; /* NAN: the model's */
     const char *eval, *label_separator, *export_path;
-    bool json, attention, quiet;
+    bool json, attention, info, quiet;
 } PredictSettings;
 
 /* Texts of which there is something to say. */
@@ -74,6 +74,10 @@ void predict_warn(const PredictRun *run, const char *name);
 /* Writes the weights of a model, its state_dict and nothing else, as .safetensors or .npz: what the path ends
  * in. */
 ReelStatus predict_export(const char *model, const char *path);
+
+/* Prints what a model's file holds: model, sizes, texts, thresholds, and where the file has them quality and
+ * settings. */
+ReelStatus predict_info(const char *model, bool as_json);
 
 /* Predicts the texts of settings->eval and prints precision, recall, F1 and support of each label. */
 ReelStatus predict_evaluate(PredictRun *run);

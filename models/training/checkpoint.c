@@ -1,4 +1,5 @@
 #include "models/training/checkpoint.h"
+#include "models/training/results.h"
 #include "models/training/run_settings.h"
 #include "models/training/threshold.h"
 
@@ -21,9 +22,9 @@ static bool is_known(const char *name)
 {
     if (strcmp(name, CONFIG) == 0 || strcmp(name, THRESHOLDS) == 0 || model_pipeline_has_member(name))
         return true;
-    /* models/training/training_state.c and run_settings.c write these. */
+    /* models/training/training_state.c, run_settings.c and results.c write these. */
     return strcmp(name, "reel/training.json") == 0 || strcmp(name, RUN_SETTINGS) == 0 ||
-           strncmp(name, "reel/optimizer/", 15) == 0;
+           strcmp(name, RESULTS_QUALITY) == 0 || strncmp(name, "reel/optimizer/", 15) == 0;
 }
 
 /* ---- Writing ---- */

@@ -12,12 +12,15 @@ enum { FORMAT = 2 };
 /* ---- The table ---- */
 
 /* clang-format off */
-REEL_JSON_TABLE(epoch_shape, RunEpoch,
+REEL_JSON_TABLE(epoch_quality_shape, RunEpoch,
     REEL_JSON_NAMED(RunEpoch, "epoch",         epoch,         INT),
     REEL_JSON_NAMED(RunEpoch, "train_loss",    train_loss,    NUMBER),
     REEL_JSON_NAMED(RunEpoch, "test_f1",       test_f1,       NUMBER),
-    REEL_JSON_NAMED(RunEpoch, "test_micro_f1", test_micro_f1, NUMBER),
-    REEL_JSON_NAMED(RunEpoch, "seconds",       seconds,       NUMBER));
+    REEL_JSON_NAMED(RunEpoch, "test_micro_f1", test_micro_f1, NUMBER));
+
+REEL_JSON_TABLE(epoch_shape, RunEpoch,
+    {NULL, JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &epoch_quality_shape},
+    REEL_JSON_NAMED(RunEpoch, "seconds", seconds, NUMBER));
 
 REEL_JSON_TABLE(tuned_shape, ModelTuned,
     REEL_JSON_NAMED(ModelTuned, "valid_f1",       valid_f1,      NUMBER),
@@ -89,6 +92,21 @@ REEL_JSON_TABLE(results_shape, Results,
     REEL_JSON_LIST(Results, models, num_models, &model_shape),
     REEL_JSON_PART(Results,  "ensemble",   ensemble,   offsetof(Results, ensemble.members), &ensemble_shape));
 /* clang-format on */
+
+/* ---- In a file of weights ---- */
+
+void results_snapshot_quality(NnSnapshot *snapshot, const RunEpoch *epoch, const RunResult *result,
+                              int64_t texts)
+{
+    ReelJsonWriter json = {0};
+    reel_json_begin_object(&json, NULL);
+    reel_json_integer(&json, "texts", texts);
+    reel_json_write_fields(&json, "epoch", &epoch_quality_shape, epoch);
+    if (result->selected.epoch)
+        reel_json_write_fields(&json, "validation", &selection_shape, &result->selected);
+    reel_json_end_object(&json);
+    nn_snapshot_json(snapshot, RESULTS_QUALITY, &json);
+}
 
 /* ---- From runs ---- */
 

@@ -6,6 +6,7 @@
 #include "models/training/ensemble.h"
 #include "models/training/run.h"
 #include "models/training/spread.h"
+#include "nn/state_dict.h"
 #include "tensor/storage/json_fields.h"
 
 REEL_BEGIN_DECLS
@@ -14,6 +15,12 @@ REEL_BEGIN_DECLS
 extern const ReelJsonShape MODEL_RUN_SHAPE;
 
 enum { RESULTS_MAX_SEEDS = 64 };
+
+/* The member of a file of weights that says how good they are, and its writing: after an epoch of training on
+ * so many texts. It has no times in it, so that the same weights make the same file. */
+#define RESULTS_QUALITY "reel/quality.json"
+void results_snapshot_quality(NnSnapshot *snapshot, const RunEpoch *epoch, const RunResult *result,
+                              int64_t texts);
 
 /* A model with all its seeds. */
 typedef struct ModelResult {

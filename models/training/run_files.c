@@ -1,4 +1,5 @@
 #include "models/training/checkpoint.h"
+#include "models/training/results.h"
 #include "models/training/run_internal.h"
 #include "models/training/run_settings.h"
 #include "tensor/clock.h"
@@ -22,8 +23,16 @@ static void copy_weights(Run *run, NnSnapshot *snapshot)
                         selected->epoch ? selected->thresholds : NULL);
 }
 
+/* The same with what is known of them: how good they are, and by which settings they came about. */
+static void copy_told_weights(Run *run, NnSnapshot *snapshot, const RunEpoch *epoch)
+{
+    copy_weights(run, snapshot);
+    results_snapshot_quality(snapshot, epoch, run->result, run->dataset->train.count);
+    run_settings_snapshot(snapshot, &run->options->files);
+}
+
 /* The weights after an epoch, where the last `keep` are kept. */
-static ReelStatus save_weights(Run *run, int epoch)
+static ReelStatus save_weights(Run *run, const RunEpoch *epoch)
 {
     char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
     int keep = run->options->files.keep;
@@ -31,11 +40,11 @@ static ReelStatus save_weights(Run *run, int epoch)
     NnSnapshot *snapshot = saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    copy_weights(run, snapshot);
-    snprintf(kind, sizeof kind, "epoch-%d", epoch - keep);
-    if (epoch > keep)
+    copy_told_weights(run, snapshot, epoch);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch - keep);
+    if (epoch->epoch > keep)
         file_path(run, kind, old);
-    snprintf(kind, sizeof kind, "epoch-%d", epoch);
+    snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
     file_path(run, kind, path);
     return saver_submit(run->saver, snapshot, path, old);
 }
@@ -96,10 +105,10 @@ ReelStatus run_after_epoch(Run *run, const RunEpoch *epoch)
         return reel_status_ok();
     if (best_epoch(run) == epoch->epoch) {
         nn_snapshot_clear(&run->best);
-        copy_weights(run, &run->best);
+        copy_told_weights(run, &run->best, epoch);
         run->best_waits = true;
     }
-    return run->options->files.keep > 0 ? save_weights(run, epoch->epoch) : reel_status_ok();
+    return run->options->files.keep > 0 ? save_weights(run, epoch) : reel_status_ok();
 }
 
 bool run_save_is_due(const Run *run)

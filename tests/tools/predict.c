@@ -44,6 +44,30 @@ static void must_fail(int code, const char *part, const char *arguments)
     must_say(part);
 }
 
+/* What a file says of itself, and one of version 0.1.0, which says less. */
+START_TEST(info)
+{
+    shell_must("%s/predict %s/attention.best.npz --info", tools, folder);
+    static const char *const parts[] = {
+        "model                            attention\n", "  hidden                         8\n",
+        "  stop_words                     316\n",       "  texts                          96\n",
+        "    test_f1                      0.",          "  lr                             0.02\n",
+        "  use::editing                   0.5\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        must_say(parts[i]);
+    shell_must("%s/predict %s --info --json | tr -d ' \\n'", tools, model);
+    must_say("\"model\":\"attention\"");
+    must_say("\"training\":{");
+    must_say("\"use::editing\":0.5");
+    shell_must("%s/predict tests/fixtures/runs/adam/lstm.best.npz --info", tools);
+    must_say("model                            lstm");
+    ck_assert_ptr_null(strstr(shell_output(), "quality"));
+    must_fail(2, "--info tells of one model", "model.npz --info texts");
+    must_fail(2, "--info tells of one model", "model.npz --info --eval texts");
+    must_fail(1, "nowhere.npz", "nowhere.npz --info");
+}
+END_TEST
+
 START_TEST(a_line_is_answered_by_a_line_in_order)
 {
     shell_must("cd %s && %s/predict %s texts --top 2 > two && %s/predict %s --top 2 < texts > again && cmp "
@@ -561,6 +585,7 @@ Suite *tools_predict_suite(void)
     TCase *tcase = tcase_create("predict");
     tcase_set_timeout(tcase, 60);
     tcase_add_unchecked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, info);
     tcase_add_test(tcase, a_line_is_answered_by_a_line_in_order);
     tcase_add_test(tcase, any_bytes_are_a_text);
     tcase_add_test(tcase, answers_come_before_more_is_waited_for);
