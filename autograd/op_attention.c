@@ -3,11 +3,19 @@
  * the formula and with compositions. */
 #include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
+#include "tensor/elementwise.h"
 #include "tensor/rows.h"
 #include "tensor/vmath.h"
 
-#include <math.h>
 #include <string.h>
+
+/* The inputs of the ops below. */
+enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
+enum { SEGMENT_KEYS, SEGMENT_QUERY, SEGMENT_INDEX, SEGMENT_V };
+enum { SUM_WEIGHTS, SUM_VALUES, SUM_INDEX };
+
+#define KERNELS "autograd/op_attention_kernels_internal.h"
+#include "tensor/each_real.h"
 
 /* ---- Shared by additive_score and weighted_sum: a list of step values, of which each counts with its
  * first N rows ---- */
@@ -38,58 +46,6 @@ static const Tensor *contiguous_inputs(OpContext *c)
 
 /* ---- additive_score: out[n, s] = v . tanh(query[n] + keys[s][n]) ---- */
 
-static void tanh_f32(float *out, const float *x, size_t n)
-{
-    tensor_vmath_tanh(out, x, n);
-}
-
-static void tanh_f64(double *out, const double *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = tanh(x[i]);
-}
-
-/* Sums in eight lanes, which compilers vectorise without being allowed to reorder. */
-#define DEFINE_SCORE(T, SUFFIX)                                                                              \
-    static T dot_##SUFFIX(const T *a, const T *b, int64_t n)                                                 \
-    {                                                                                                        \
-        T lane[8] = {0};                                                                                     \
-        int64_t i = 0;                                                                                       \
-        for (; i + 8 <= n; i += 8)                                                                           \
-            for (int j = 0; j < 8; j++)                                                                      \
-                lane[j] += a[i + j] * b[i + j];                                                              \
-        for (; i < n; i++)                                                                                   \
-            lane[i & 7] += a[i] * b[i];                                                                      \
-        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));    \
-    }                                                                                                        \
-    static T score_##SUFFIX(T *hidden, const T *query, const T *key, const T *v, int64_t width)              \
-    {                                                                                                        \
-        for (int64_t j = 0; j < width; j++)                                                                  \
-            hidden[j] = query[j] + key[j];                                                                   \
-        tanh_##SUFFIX(hidden, hidden, (size_t)width);                                                        \
-        return dot_##SUFFIX(hidden, v, width);                                                               \
-    }                                                                                                        \
-    /* From the tanh in `hidden`: dv += g hidden; d = g v (1 - hidden^2), to dquery and dkey. */             \
-    static void score_backward_##SUFFIX(T g, const T *hidden, const T *v, T *dquery, T *dkey, T *dv,         \
-                                        int64_t width)                                                       \
-    {                                                                                                        \
-        for (int64_t j = 0; j < width; j++) {                                                                \
-            T d = g * v[j] * (1 - hidden[j] * hidden[j]);                                                    \
-            dv[j] += g * hidden[j];                                                                          \
-            dquery[j] += d;                                                                                  \
-            dkey[j] = d;                                                                                     \
-        }                                                                                                    \
-    }                                                                                                        \
-    static void add_scaled_##SUFFIX(T *out, T factor, const T *x, int64_t n)                                 \
-    {                                                                                                        \
-        for (int64_t j = 0; j < n; j++)                                                                      \
-            out[j] += factor * x[j];                                                                         \
-    }
-DEFINE_SCORE(float, f32)
-DEFINE_SCORE(double, f64)
-
-enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
-
 static bool additive_score_forward(OpContext *c)
 {
     Tensor query = *c->in[SCORE_QUERY], v = *c->in[SCORE_V];
@@ -104,16 +60,7 @@ static bool additive_score_forward(OpContext *c)
     if (!check_steps(c, SCORE_KEYS, rows, width) || !in || !op_output(c, TENSOR_SHAPE(rows, count)) ||
         !tensor_is_valid(hidden))
         return false;
-    for (int s = 0; s < count; s++)
-        for (int64_t r = 0; r < rows; r++) {
-            const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
-            if (query.dtype == TENSOR_F32)
-                tensor_f32(*c->out[0])[r * count + s] =
-                    score_f32(hidden.data, q, key, in[SCORE_V].data, width);
-            else
-                tensor_f64(*c->out[0])[r * count + s] =
-                    score_f64(hidden.data, q, key, in[SCORE_V].data, width);
-        }
+    TENSOR_BY_DTYPE(query.dtype, step_scores)(*c->out[0], in, hidden);
     return true;
 }
 
@@ -135,18 +82,7 @@ static void additive_score_backward(OpContext *c, OpTerm *terms)
         Tensor dkey = tensor_new(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
         if (!tensor_is_valid(dkey))
             return;
-        for (int64_t r = 0; r < rows; r++) {
-            const void *q = op_row(in[SCORE_QUERY], r), *key = op_row(in[SCORE_KEYS + s], r);
-            if (g.dtype == TENSOR_F32) {
-                score_f32(hidden.data, q, key, in[SCORE_V].data, width);
-                score_backward_f32(tensor_f32(g)[r * count + s], hidden.data, in[SCORE_V].data,
-                                   op_row(dquery, r), op_row(dkey, r), dv.data, width);
-            } else {
-                score_f64(hidden.data, q, key, in[SCORE_V].data, width);
-                score_backward_f64(tensor_f64(g)[r * count + s], hidden.data, in[SCORE_V].data,
-                                   op_row(dquery, r), op_row(dkey, r), dv.data, width);
-            }
-        }
+        TENSOR_BY_DTYPE(g.dtype, step_score_gradients)(dquery, dkey, dv, g, s, in, hidden);
         op_give_part(&terms[SCORE_KEYS + s], dkey, 0, 0, 1);
     }
     op_give(&terms[SCORE_QUERY], dquery);
@@ -221,14 +157,7 @@ static bool weighted_sum_forward(OpContext *c)
     if (!check_steps(c, 1, rows, width) || !in || !tensor_is_valid(*c->out[0]))
         return false;
     for (int s = 0; s < count; s++)
-        for (int64_t r = 0; r < rows; r++) {
-            if (weights.dtype == TENSOR_F32)
-                add_scaled_f32(op_row(*c->out[0], r), ((float *)op_row(in[0], r))[s], op_row(in[1 + s], r),
-                               width);
-            else
-                add_scaled_f64(op_row(*c->out[0], r), ((double *)op_row(in[0], r))[s], op_row(in[1 + s], r),
-                               width);
-        }
+        TENSOR_BY_DTYPE(weights.dtype, add_weighted)(*c->out[0], in[0], in[1 + s], s);
     return true;
 }
 
@@ -247,15 +176,8 @@ static void weighted_sum_backward(OpContext *c, OpTerm *terms)
         Tensor dvalue = tensor_zeros(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
         if (!tensor_is_valid(dvalue))
             return;
-        for (int64_t r = 0; r < rows; r++) {
-            if (g.dtype == TENSOR_F32) {
-                tensor_f32(dweights)[r * count + s] = dot_f32(op_row(g, r), op_row(in[1 + s], r), width);
-                add_scaled_f32(op_row(dvalue, r), ((float *)op_row(in[0], r))[s], op_row(g, r), width);
-            } else {
-                tensor_f64(dweights)[r * count + s] = dot_f64(op_row(g, r), op_row(in[1 + s], r), width);
-                add_scaled_f64(op_row(dvalue, r), ((double *)op_row(in[0], r))[s], op_row(g, r), width);
-            }
-        }
+        TENSOR_BY_DTYPE(g.dtype, weights_gradient)(dweights, g, in[1 + s], s);
+        TENSOR_BY_DTYPE(g.dtype, value_gradient)(dvalue, g, in[0], s);
         op_give_part(&terms[1 + s], dvalue, 0, 0, 1);
     }
     op_give(&terms[0], dweights);
@@ -294,8 +216,6 @@ OpKind op_weighted_sum = {.name = "weighted_sum",
 
 /* ---- segment_score: out[n] = v . tanh(keys[n] + query[segment[n]]) ---- */
 
-enum { SEGMENT_KEYS, SEGMENT_QUERY, SEGMENT_INDEX, SEGMENT_V };
-
 static bool segment_score_forward(OpContext *c)
 {
     Tensor keys = *c->in[SEGMENT_KEYS], query = *c->in[SEGMENT_QUERY], segment = *c->in[SEGMENT_INDEX],
@@ -308,7 +228,7 @@ static bool segment_score_forward(OpContext *c)
     if (segment.dtype != TENSOR_I32 || segment.ndim != 1 || segment.shape[0] != keys.shape[0] ||
         tensor_index_out_of_range(segment, query.shape[0]) >= 0)
         return op_error(c, "needs an i32 segment [N] below B");
-    int64_t rows = keys.shape[0], width = keys.shape[1];
+    int64_t rows = keys.shape[0];
     const Tensor *in = contiguous_inputs(c);
     Tensor *hidden = op_alloc(c, sizeof *hidden);
     if (!in || !hidden || !op_output(c, TENSOR_SHAPE(rows)))
@@ -317,14 +237,7 @@ static bool segment_score_forward(OpContext *c)
     if (!tensor_is_valid(*hidden))
         return false;
     c->saved = hidden;
-    for (int64_t n = 0; n < rows; n++) {
-        const void *key = op_row(in[SEGMENT_KEYS], n),
-                   *q = op_row(in[SEGMENT_QUERY], tensor_i32(in[SEGMENT_INDEX])[n]);
-        if (keys.dtype == TENSOR_F32)
-            tensor_f32(*c->out[0])[n] = score_f32(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
-        else
-            tensor_f64(*c->out[0])[n] = score_f64(op_row(*hidden, n), q, key, in[SEGMENT_V].data, width);
-    }
+    TENSOR_BY_DTYPE(keys.dtype, segment_scores)(*c->out[0], in, *hidden);
     return true;
 }
 
@@ -340,15 +253,7 @@ static void segment_score_backward(OpContext *c, OpTerm *terms)
     Tensor dv = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(width));
     if (!tensor_is_valid(dkeys) || !tensor_is_valid(dquery) || !tensor_is_valid(dv))
         return;
-    for (int64_t n = 0; n < hidden.shape[0]; n++) {
-        int32_t q = tensor_i32(in[SEGMENT_INDEX])[n];
-        if (g.dtype == TENSOR_F32)
-            score_backward_f32(tensor_f32(g)[n], op_row(hidden, n), in[SEGMENT_V].data, op_row(dquery, q),
-                               op_row(dkeys, n), dv.data, width);
-        else
-            score_backward_f64(tensor_f64(g)[n], op_row(hidden, n), in[SEGMENT_V].data, op_row(dquery, q),
-                               op_row(dkeys, n), dv.data, width);
-    }
+    TENSOR_BY_DTYPE(g.dtype, segment_score_gradients)(dkeys, dquery, dv, g, in, hidden);
     op_give(&terms[SEGMENT_KEYS], dkeys);
     op_give(&terms[SEGMENT_QUERY], dquery);
     op_give(&terms[SEGMENT_V], dv);
@@ -383,8 +288,6 @@ OpKind op_segment_score = {.name = "segment_score",
 
 /* ---- segment_weighted_sum: out[s] = sum of weights[n] values[n] over segment[n] = s ---- */
 
-enum { SUM_WEIGHTS, SUM_VALUES, SUM_INDEX };
-
 static bool segment_weighted_sum_forward(OpContext *c)
 {
     Tensor weights = *c->in[SUM_WEIGHTS], values = *c->in[SUM_VALUES], segment = *c->in[SUM_INDEX];
@@ -401,13 +304,7 @@ static bool segment_weighted_sum_forward(OpContext *c)
     *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, TENSOR_SHAPE(count, width));
     if (!in || !tensor_is_valid(*c->out[0]))
         return false;
-    for (int64_t n = 0; n < weights.shape[0]; n++) {
-        void *out = op_row(*c->out[0], tensor_i32(in[SUM_INDEX])[n]);
-        if (weights.dtype == TENSOR_F32)
-            tensor_vmath_axpy(out, tensor_f32(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), (size_t)width);
-        else
-            add_scaled_f64(out, tensor_f64(in[SUM_WEIGHTS])[n], op_row(in[SUM_VALUES], n), width);
-    }
+    TENSOR_BY_DTYPE(weights.dtype, segment_sums)(*c->out[0], in);
     return true;
 }
 
@@ -422,16 +319,7 @@ static void segment_weighted_sum_backward(OpContext *c, OpTerm *terms)
            dvalues = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(rows, width));
     if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalues))
         return;
-    for (int64_t n = 0; n < rows; n++) {
-        const void *gradient = op_row(g, tensor_i32(in[SUM_INDEX])[n]);
-        if (g.dtype == TENSOR_F32) {
-            tensor_f32(dweights)[n] = dot_f32(gradient, op_row(in[SUM_VALUES], n), width);
-            add_scaled_f32(op_row(dvalues, n), tensor_f32(in[SUM_WEIGHTS])[n], gradient, width);
-        } else {
-            tensor_f64(dweights)[n] = dot_f64(gradient, op_row(in[SUM_VALUES], n), width);
-            add_scaled_f64(op_row(dvalues, n), tensor_f64(in[SUM_WEIGHTS])[n], gradient, width);
-        }
-    }
+    TENSOR_BY_DTYPE(g.dtype, segment_sum_gradients)(dweights, dvalues, g, in);
     op_give(&terms[SUM_WEIGHTS], dweights);
     op_give(&terms[SUM_VALUES], dvalues);
 }

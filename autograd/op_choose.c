@@ -3,6 +3,9 @@
 #include "tensor/elementwise.h"
 #include "tensor/random.h"
 
+#define KERNELS "autograd/op_choose_kernels_internal.h"
+#include "tensor/each_real.h"
+
 /* The gradient where(condition, a, b). */
 static void give_where(OpContext *c, OpTerm *terms, int input, Tensor condition, Tensor a, Tensor b)
 {
@@ -97,17 +100,8 @@ Var var_masked_fill(Var a, Var mask, double value)
  * drawn for each element, in either dtype. What is saved is k / (1 - p). */
 static void fill_keep(Tensor keep, double p, TensorRandom *random)
 {
-    uint32_t words[4];
-    uint64_t threshold = (uint64_t)(p * 4294967296.0), at = random->counter;
-    int64_t n = tensor_numel(&keep);
-    double factor = 1 / (1 - p);
-    OP_REAL(
-        keep.dtype, real *out = keep.data; for (int64_t i = 0; i < n; i++, at++) {
-            if (i == 0 || at % 4 == 0)
-                tensor_random_block(random->seed, random->stream, at / 4, words);
-            out[i] = words[at % 4] < threshold ? 0 : (real)factor;
-        });
-    random->counter = at;
+    TENSOR_BY_DTYPE(keep.dtype, draw_keep)(keep, (uint64_t)(p * 4294967296.0), 1 / (1 - p), random);
+    random->counter += (uint64_t)tensor_numel(&keep);
 }
 static bool dropout_forward(OpContext *c)
 {

@@ -16,6 +16,9 @@ static void next_place(const Tensor *index, const Tensor *t, int axis, int64_t *
     }
 }
 
+#define KERNELS "autograd/op_gather_kernels_internal.h"
+#include "tensor/each_real.h"
+
 static bool check_gather(OpContext *c, int *axis)
 {
     Tensor a = *c->in[0], index = *c->in[1];
@@ -44,12 +47,7 @@ static bool gather_forward(OpContext *c)
                         (long long)a.shape[axis], axis);
     if (!tensor_is_valid(index) || !op_output(c, index.ndim, index.shape))
         return false;
-    int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0;
-    OP_REAL(
-        a.dtype, const real *from = a.data; real *to = c->out[0]->data; for (int64_t i = 0; i < n; i++) {
-            to[i] = from[offset + tensor_i32(index)[i] * a.strides[axis]];
-            next_place(&index, &a, axis, at, &offset);
-        });
+    TENSOR_BY_DTYPE(a.dtype, gather)(*c->out[0], a, index, axis);
     return true;
 }
 static void gather_backward(OpContext *c, OpTerm *terms)
@@ -59,12 +57,7 @@ static void gather_backward(OpContext *c, OpTerm *terms)
     Tensor index = op_dense(c, *c->in[1]), g = op_dense(c, *c->grad[0]), da = op_new_like(c, *c->in[0]);
     if (!tensor_is_valid(index) || !tensor_is_valid(g) || !tensor_is_valid(da) || !tensor_fill(da, 0))
         return;
-    int64_t at[TENSOR_MAX_DIMS] = {0}, offset = 0, n = tensor_numel(&index);
-    OP_REAL(
-        da.dtype, const real *from = g.data; real *to = da.data; for (int64_t i = 0; i < n; i++) {
-            to[offset + tensor_i32(index)[i] * da.strides[axis]] += from[i];
-            next_place(&index, &da, axis, at, &offset);
-        });
+    TENSOR_BY_DTYPE(da.dtype, scatter_add)(da, g, index, axis);
     op_give(&terms[0], da);
 }
 static Var gather_sample(OpSample *s)

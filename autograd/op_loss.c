@@ -14,6 +14,9 @@ typedef struct Loss {
 /* PyTorch's bound for the logarithms of bce. */
 static const double LOG_FLOOR = -100;
 
+#define KERNELS "autograd/op_loss_kernels_internal.h"
+#include "tensor/each_real.h"
+
 /* ---- What losses share ---- */
 
 /* `input` (0: not given) broadcast to the shape of x; *t is invalid where it is not given. */
@@ -54,11 +57,10 @@ static bool reduce_losses(OpContext *c, Tensor losses)
     }
     if (reduction != VAR_REDUCTION_MEAN && reduction != VAR_REDUCTION_SUM)
         return op_error(c, "%d is no reduction", (int)reduction);
-    double sum = 0;
-    int64_t n = tensor_numel(&losses);
-    OP_REAL(losses.dtype, sum = row_sum((const real *)losses.data, n););
+    double sum = TENSOR_BY_DTYPE(losses.dtype, sum_of)(losses);
     return op_output(c, 0, NULL) &&
-           tensor_fill(*c->out[0], reduction == VAR_REDUCTION_MEAN ? sum / (double)n : sum);
+           tensor_fill(*c->out[0],
+                       reduction == VAR_REDUCTION_MEAN ? sum / (double)tensor_numel(&losses) : sum);
 }
 
 /* The gradient of each element's loss. */
@@ -108,17 +110,7 @@ static bool bce_forward(OpContext *c)
     Tensor losses = op_new_like(c, p);
     if (!tensor_is_valid(losses))
         return false;
-    bool in_range = true;
-    int64_t n = tensor_numel(&p);
-    OP_REAL(
-        p.dtype, const real *pp = p.data, *pt = t.data, *pw = w.data; real *loss = losses.data;
-        for (int64_t i = 0; i < n; i++) {
-            double x = (double)pp[i], y = (double)pt[i];
-            in_range = in_range && !(x < 0 || x > 1);
-            double value = -y * fmax(log(x), LOG_FLOOR) - (1 - y) * fmax(log1p(-x), LOG_FLOOR);
-            loss[i] = (real)(x != x ? x : pw ? (double)pw[i] * value : value);
-        });
-    if (!in_range)
+    if (!TENSOR_BY_DTYPE(p.dtype, bce_losses)(losses, p, t, w))
         return op_error(c, "a probability lies outside of [0, 1]; apply var_sigmoid(), or use "
                            "bce_with_logits");
     return reduce_losses(c, losses);
@@ -131,14 +123,7 @@ static void bce_backward(OpContext *c, OpTerm *terms)
     Tensor g = spread_grad(c, p), dp = op_new_like(c, p), dt = op_new_like(c, p);
     if (!tensor_is_valid(g) || !tensor_is_valid(dp) || !tensor_is_valid(dt))
         return;
-    int64_t n = tensor_numel(&p);
-    OP_REAL(
-        p.dtype, const real *pp = p.data, *pt = t.data, *pw = w.data, *pg = g.data;
-        real *pdp = dp.data, *pdt = dt.data; for (int64_t i = 0; i < n; i++) {
-            double x = (double)pp[i], y = (double)pt[i], h = (double)pg[i] * (pw ? (double)pw[i] : 1);
-            pdp[i] = (real)(h * (x - y) / fmax(x * (1 - x), 1e-12));
-            pdt[i] = (real)(h * (fmax(log1p(-x), LOG_FLOOR) - fmax(log(x), LOG_FLOOR)));
-        });
+    TENSOR_BY_DTYPE(p.dtype, bce_gradients)(dp, dt, g, p, t, w);
     op_give(&terms[0], dp);
     op_give(&terms[1], dt);
 }
@@ -196,15 +181,7 @@ static bool bce_with_logits_forward(OpContext *c)
     Tensor losses = of_minus_magnitude(c, TENSOR_UNARY_SOFTPLUS, x);
     if (!tensor_is_valid(losses))
         return false;
-    int64_t n = tensor_numel(&x);
-    OP_REAL(
-        x.dtype, const real *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data; real *loss = losses.data;
-        for (int64_t i = 0; i < n; i++) {
-            real of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
-            real of_x = px[i] >= 0 ? 1 - pt[i] : pq ? -pq[i] * pt[i] : -pt[i];
-            real value = (of_x != 0 ? of_x * px[i] : 0) + of_softplus * loss[i]; /* x may be infinite */
-            loss[i] = pw ? pw[i] * value : value;
-        });
+    TENSOR_BY_DTYPE(x.dtype, logits_losses)(losses, x, t, w, q);
     return reduce_losses(c, losses);
 }
 static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
@@ -215,26 +192,12 @@ static void bce_with_logits_backward(OpContext *c, OpTerm *terms)
     Tensor g = spread_grad(c, x), dx = of_minus_magnitude(c, TENSOR_UNARY_SIGMOID, x);
     if (!tensor_is_valid(g) || !tensor_is_valid(dx))
         return;
-    int64_t n = tensor_numel(&x);
-    OP_REAL(
-        x.dtype, const real *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data, *pg = g.data;
-        real *pdx = dx.data; for (int64_t i = 0; i < n; i++) {
-            real small = pdx[i], large = 1 - small, positive = px[i] >= 0 ? large : small;
-            real negative = px[i] >= 0 ? small : large;
-            real value = (1 - pt[i]) * positive - (pq ? pq[i] * pt[i] : pt[i]) * negative;
-            pdx[i] = pg[i] * (pw ? pw[i] * value : value);
-        });
+    TENSOR_BY_DTYPE(x.dtype, logits_gradient)(dx, g, x, t, w, q);
     op_give(&terms[0], dx);
     Tensor dt = op_needs_grad(c, 1) ? of_minus_magnitude(c, TENSOR_UNARY_SOFTPLUS, x) : tensor_invalid();
     if (!tensor_is_valid(dt))
         return;
-    OP_REAL(
-        x.dtype, const real *px = x.data, *pw = w.data, *pq = q.data, *pg = g.data; real *pdt = dt.data;
-        for (int64_t i = 0; i < n; i++) {
-            real softplus = px[i] >= 0 ? pdt[i] : pdt[i] - px[i];
-            real value = -px[i] + (pq ? (pq[i] - 1) * softplus : 0);
-            pdt[i] = pg[i] * (pw ? pw[i] * value : value);
-        });
+    TENSOR_BY_DTYPE(x.dtype, logits_target_gradient)(dt, g, x, w, q);
     op_give(&terms[1], dt);
 }
 static Var bce_with_logits_sample(OpSample *s)
@@ -301,23 +264,11 @@ static bool cross_entropy_forward(OpContext *c)
     if (!check_classes(c))
         return false;
     Tensor x = op_dense(c, *c->in[0]), k = *c->in[1], *y = c->saved = op_alloc(c, sizeof *y);
-    int64_t rows = x.shape[0], size = x.shape[1];
+    int64_t rows = x.shape[0];
     Tensor losses = op_new(c, 1, &rows);
     if (!y || !tensor_is_valid(x) || !tensor_is_valid(losses) || !tensor_is_valid(*y = op_new_like(c, x)))
         return false;
-    OP_REAL(
-        x.dtype, for (int64_t n = 0; n < rows; n++) {
-            const real *px = (real *)x.data + n * size;
-            real *py = (real *)y->data + n * size, most = row_max(px, size);
-            for (int64_t j = 0; j < size; j++)
-                py[j] = px[j] - most;
-            double of_class = (double)py[tensor_i32(k)[n * k.strides[0]]];
-            row_exp(py, py, size);
-            double sum = row_sum(py, size);
-            for (int64_t j = 0; j < size; j++)
-                py[j] *= (real)(1 / sum);
-            ((real *)losses.data)[n] = (real)(log(sum) - of_class);
-        });
+    TENSOR_BY_DTYPE(x.dtype, class_losses)(losses, *y, x, k);
     return reduce_losses(c, losses);
 }
 static void cross_entropy_backward(OpContext *c, OpTerm *terms)
@@ -328,19 +279,7 @@ static void cross_entropy_backward(OpContext *c, OpTerm *terms)
     Tensor g = spread_grad(c, rows_like);
     if (!tensor_is_valid(dx) || !tensor_is_valid(g))
         return;
-    int64_t size = y.shape[1];
-    OP_REAL(
-        y.dtype, for (int64_t n = 0; n < y.shape[0]; n++) {
-            const real *py = (real *)y.data + n * size;
-            real *pdx = (real *)dx.data + n * size, h = ((real *)g.data)[n];
-            double others = 0; /* 1 less the probability of the class, which may have rounded to 1 */
-            int32_t class = tensor_i32(k)[n * k.strides[0]];
-            for (int64_t j = 0; j < size; j++) {
-                others += j == class ? 0 : (double)py[j];
-                pdx[j] = h * py[j];
-            }
-            pdx[class] = (real)(-(double)h * others);
-        });
+    TENSOR_BY_DTYPE(y.dtype, class_gradient)(dx, g, y, k);
     op_give(&terms[0], dx);
 }
 static Var cross_entropy_sample(OpSample *s)

@@ -11,6 +11,15 @@ typedef struct Rows {
     int64_t count, size;
 } Rows;
 
+/* What layer_norm keeps. */
+typedef struct LayerNormSaved {
+    Tensor n;  /* like a */
+    double *r; /* one for each row */
+} LayerNormSaved;
+
+#define KERNELS "autograd/op_normalize_kernels_internal.h"
+#include "tensor/each_real.h"
+
 static Rows rows_of(Tensor t)
 {
     int64_t size = t.shape[t.ndim - 1];
@@ -55,20 +64,7 @@ static bool softmax_forward(OpContext *c)
     Rows rows;
     if (!softmax_begin(c, &y, &rows))
         return false;
-    int64_t block = row_block(rows.size);
-    OP_REAL(
-        y.dtype, for (int64_t first = 0; first < rows.count; first += block) {
-            int64_t end = first + block < rows.count ? first + block : rows.count;
-            real *begin = (real *)y.data + first * rows.size, *stop = (real *)y.data + end * rows.size;
-            for (real *row = begin; row < stop; row += rows.size)
-                row_less_max(row, rows.size);
-            row_exp(begin, begin, stop - begin);
-            for (real *row = begin; row < stop; row += rows.size) {
-                real factor = (real)(1 / row_sum(row, rows.size));
-                for (int64_t i = 0; i < rows.size; i++)
-                    row[i] *= factor;
-            }
-        });
+    TENSOR_BY_DTYPE(y.dtype, softmax_rows)(y, rows);
     return true;
 }
 static void softmax_backward(OpContext *c, OpTerm *terms)
@@ -77,14 +73,7 @@ static void softmax_backward(OpContext *c, OpTerm *terms)
     if (!softmax_backward_begin(c, &y, &g, &da))
         return;
     Rows rows = rows_of(y);
-    OP_REAL(
-        y.dtype, for (int64_t r = 0; r < rows.count; r++) {
-            const real *py = (real *)y.data + r * rows.size, *pg = (real *)g.data + r * rows.size;
-            real *pda = (real *)da.data + r * rows.size;
-            real dot = (real)row_dot(pg, py, rows.size);
-            for (int64_t i = 0; i < rows.size; i++)
-                pda[i] = py[i] * (pg[i] - dot);
-        });
+    TENSOR_BY_DTYPE(y.dtype, softmax_gradient)(da, y, g, rows);
     op_give(&terms[0], tensor_transpose(da, *(const int *)c->attributes, -1));
 }
 static Var softmax_sample(OpSample *s)
@@ -116,24 +105,10 @@ static bool log_softmax_forward(OpContext *c)
     Rows rows;
     if (!softmax_begin(c, &y, &rows))
         return false;
-    int64_t block = row_block(rows.size);
-    Tensor e = op_new(c, TENSOR_SHAPE(block * rows.size));
+    Tensor e = op_new(c, TENSOR_SHAPE(row_block(rows.size) * rows.size));
     if (!tensor_is_valid(e))
         return false;
-    OP_REAL(
-        y.dtype, for (int64_t first = 0; first < rows.count; first += block) {
-            int64_t end = first + block < rows.count ? first + block : rows.count;
-            real *begin = (real *)y.data + first * rows.size, *stop = (real *)y.data + end * rows.size;
-            const real *pe = e.data;
-            for (real *row = begin; row < stop; row += rows.size)
-                row_less_max(row, rows.size);
-            row_exp((real *)e.data, begin, stop - begin);
-            for (real *row = begin; row < stop; row += rows.size, pe += rows.size) {
-                real shift = (real)log(row_sum(pe, rows.size));
-                for (int64_t i = 0; i < rows.size; i++)
-                    row[i] -= shift;
-            }
-        });
+    TENSOR_BY_DTYPE(y.dtype, log_softmax_rows)(y, e, rows);
     return true;
 }
 static void log_softmax_backward(OpContext *c, OpTerm *terms)
@@ -142,14 +117,7 @@ static void log_softmax_backward(OpContext *c, OpTerm *terms)
     if (!softmax_backward_begin(c, &y, &g, &da) || !tensor_unary(TENSOR_UNARY_EXP, da, y))
         return;
     Rows rows = rows_of(y);
-    OP_REAL(
-        y.dtype, for (int64_t r = 0; r < rows.count; r++) {
-            const real *pg = (real *)g.data + r * rows.size;
-            real *pda = (real *)da.data + r * rows.size;
-            real sum = (real)row_sum(pg, rows.size);
-            for (int64_t i = 0; i < rows.size; i++)
-                pda[i] = pg[i] - pda[i] * sum;
-        });
+    TENSOR_BY_DTYPE(y.dtype, log_softmax_gradient)(da, g, rows);
     op_give(&terms[0], tensor_transpose(da, *(const int *)c->attributes, -1));
 }
 static Var log_softmax_sample(OpSample *s)
@@ -182,10 +150,6 @@ typedef struct LayerNorm {
     double eps;
     int weight, bias; /* numbers of these inputs, or 0 */
 } LayerNorm;
-typedef struct LayerNormSaved {
-    Tensor n;  /* like a */
-    double *r; /* one for each row */
-} LayerNormSaved;
 static bool layer_norm_check(OpContext *c, int input)
 {
     Tensor a = *c->in[0];
@@ -215,16 +179,7 @@ static bool layer_norm_forward(OpContext *c)
     saved->r = op_alloc(c, (size_t)rows.count * sizeof *saved->r);
     if (!tensor_is_valid(saved->n) || !saved->r)
         return false;
-    OP_REAL(
-        a.dtype, for (int64_t r = 0; r < rows.count; r++) {
-            const real *pa = (real *)a.data + r * rows.size;
-            real *pn = (real *)saved->n.data + r * rows.size;
-            double mean = row_sum(pa, rows.size) / (double)rows.size;
-            double variance = row_squares(pa, mean, rows.size) / (double)rows.size;
-            saved->r[r] = 1 / sqrt(variance + norm->eps);
-            for (int64_t i = 0; i < rows.size; i++)
-                pn[i] = (real)(((double)pa[i] - mean) * saved->r[r]);
-        });
+    TENSOR_BY_DTYPE(a.dtype, layer_norm_rows)(a, saved, norm->eps, rows);
     bool ok = norm->weight ? tensor_binary(TENSOR_BINARY_MUL, *c->out[0], saved->n, *c->in[norm->weight])
                            : tensor_copy_into(*c->out[0], saved->n);
     return ok &&
@@ -242,15 +197,7 @@ static void layer_norm_backward(OpContext *c, OpTerm *terms)
                            : tensor_copy_into(h, *c->grad[0]);
     if (!ok)
         return;
-    OP_REAL(
-        h.dtype, for (int64_t r = 0; r < rows.count; r++) {
-            const real *pn = (real *)saved->n.data + r * rows.size;
-            real *ph = (real *)h.data + r * rows.size;
-            double mean_h = row_sum(ph, rows.size) / (double)rows.size;
-            double mean_hn = row_dot(ph, pn, rows.size) / (double)rows.size;
-            for (int64_t i = 0; i < rows.size; i++)
-                ph[i] = (real)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
-        });
+    TENSOR_BY_DTYPE(h.dtype, layer_norm_gradient)(h, saved, rows);
     op_give(&terms[0], h);
     if (norm->weight && tensor_is_valid(dw) && tensor_binary(TENSOR_BINARY_MUL, dw, *c->grad[0], saved->n))
         op_give(&terms[norm->weight], dw);

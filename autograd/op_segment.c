@@ -8,6 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+#define KERNELS "autograd/op_segment_kernels_internal.h"
+#include "tensor/each_real.h"
+
 static int64_t segment_count(const OpContext *c)
 {
     return *(const int64_t *)c->attributes;
@@ -80,16 +83,6 @@ OpKind op_segment_sum = {.name = "segment_sum",
 
 /* ---- segment_softmax: out[n] = exp(a[n] - max) / sum of exp over the segment of n ---- */
 
-#define DEFINE_SEGMENT_MAX_OF(T, NAME)                                                                       \
-    static void NAME(T *largest, const T *x, const int32_t *segment, int64_t n)                              \
-    {                                                                                                        \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            if (!(x[i] <= largest[segment[i]]))                                                              \
-                largest[segment[i]] = x[i];                                                                  \
-    }
-DEFINE_SEGMENT_MAX_OF(float, segment_max_f32)
-DEFINE_SEGMENT_MAX_OF(double, segment_max_f64)
-
 static bool segment_softmax_forward(OpContext *c)
 {
     if (!check_segment(c))
@@ -103,10 +96,7 @@ static bool segment_softmax_forward(OpContext *c)
     if (!tensor_is_valid(a) || !tensor_is_valid(segment) || !op_output_like(c, a) ||
         !tensor_is_valid(per_row) || !tensor_is_valid(sum) || !tensor_is_valid(largest))
         return false;
-    if (a.dtype == TENSOR_F32)
-        segment_max_f32(tensor_f32(largest), tensor_f32(a), tensor_i32(segment), a.shape[0]);
-    else
-        segment_max_f64(tensor_f64(largest), tensor_f64(a), tensor_i32(segment), a.shape[0]);
+    TENSOR_BY_DTYPE(a.dtype, segment_largest)(largest, a, segment);
     return tensor_gather_rows(per_row, largest, segment) &&
            tensor_binary(TENSOR_BINARY_SUB, *c->out[0], a, per_row) &&
            tensor_unary(TENSOR_UNARY_EXP, *c->out[0], *c->out[0]) &&
@@ -154,24 +144,6 @@ OpKind op_segment_softmax = {.name = "segment_softmax",
 
 /* ---- segment_max: out[s][j] = max of a[n][j] over segment[n] = s ---- */
 
-/* winner[s][j]: the row that the maximum comes from, -1 for none. */
-#define DEFINE_TAKE_MAX(T, NAME)                                                                             \
-    static void NAME(T *out, int32_t *winner, const T *x, const int32_t *segment, int64_t n, int64_t width)  \
-    {                                                                                                        \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            for (int64_t j = 0; j < width; j++) {                                                            \
-                int64_t at = segment[i] * width + j;                                                         \
-                T value = x[i * width + j];                                                                  \
-                bool nan_first = value != value && out[at] == out[at];                                       \
-                if (winner[at] < 0 || value > out[at] || nan_first) {                                        \
-                    out[at] = value;                                                                         \
-                    winner[at] = (int32_t)i;                                                                 \
-                }                                                                                            \
-            }                                                                                                \
-    }
-DEFINE_TAKE_MAX(float, take_max_f32)
-DEFINE_TAKE_MAX(double, take_max_f64)
-
 static bool segment_max_forward(OpContext *c)
 {
     if (!check_segment(c))
@@ -181,31 +153,19 @@ static bool segment_max_forward(OpContext *c)
     *c->out[0] = new_per_segment(c, 0.0);
     if (!tensor_is_valid(*c->out[0]) || !tensor_is_valid(a) || !tensor_is_valid(segment))
         return false;
-    int64_t n = a.shape[0], count = segment_count(c);
+    int64_t count = segment_count(c);
     int64_t size = tensor_numel(c->out[0]), width = count ? size / count : 0;
     int32_t *winner = op_alloc(c, (size_t)size * sizeof *winner);
     if (!winner)
         return false;
     memset(winner, -1, (size_t)size * sizeof *winner);
-    if (a.dtype == TENSOR_F32)
-        take_max_f32(tensor_f32(*c->out[0]), winner, tensor_f32(a), tensor_i32(segment), n, width);
-    else
-        take_max_f64(tensor_f64(*c->out[0]), winner, tensor_f64(a), tensor_i32(segment), n, width);
+    TENSOR_BY_DTYPE(a.dtype, take_max)(*c->out[0], winner, a, segment, width);
     for (int64_t i = 0; i < size; i++)
         if (winner[i] < 0)
             return op_error(c, "segment %lld has no rows", (long long)(i / width));
     c->saved = winner;
     return true;
 }
-
-#define DEFINE_GIVE_BACK(T, NAME)                                                                            \
-    static void NAME(T *dx, const int32_t *winner, const T *g, int64_t size, int64_t width)                  \
-    {                                                                                                        \
-        for (int64_t i = 0; i < size; i++)                                                                   \
-            dx[winner[i] * width + i % width] += g[i];                                                       \
-    }
-DEFINE_GIVE_BACK(float, give_back_f32)
-DEFINE_GIVE_BACK(double, give_back_f64)
 
 static void segment_max_backward(OpContext *c, OpTerm *terms)
 {
@@ -214,10 +174,7 @@ static void segment_max_backward(OpContext *c, OpTerm *terms)
     if (!tensor_is_valid(g) || !tensor_is_valid(dx))
         return;
     int64_t size = tensor_numel(&g), width = g.shape[0] ? size / g.shape[0] : 0;
-    if (g.dtype == TENSOR_F32)
-        give_back_f32(tensor_f32(dx), c->saved, tensor_f32(g), size, width);
-    else
-        give_back_f64(tensor_f64(dx), c->saved, tensor_f64(g), size, width);
+    TENSOR_BY_DTYPE(g.dtype, give_back)(dx, c->saved, g, width);
     op_give(&terms[0], dx);
 }
 

@@ -1,20 +1,8 @@
-/* What the files of ops share: checks of inputs, and loops over both floating dtypes. */
+/* What the files of ops share: checks of inputs, and tensors in the form that kernels want. */
 #ifndef REEL_AUTOGRAD_OP_SUPPORT_INTERNAL_H
 #define REEL_AUTOGRAD_OP_SUPPORT_INTERNAL_H
 
 #include "autograd/ops.h"
-
-/* Compiles the statements twice, with `real` as float and as double, and runs those of the dtype. */
-#define OP_REAL(dtype_, ...)                                                                                 \
-    do {                                                                                                     \
-        if ((dtype_) == TENSOR_F32) {                                                                        \
-            typedef float real;                                                                              \
-            __VA_ARGS__                                                                                      \
-        } else {                                                                                             \
-            typedef double real;                                                                             \
-            __VA_ARGS__                                                                                      \
-        }                                                                                                    \
-    } while (0)
 
 static inline bool op_wants_real(OpContext *c, int input)
 {

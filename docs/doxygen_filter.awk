@@ -33,7 +33,7 @@ NR == 1 {
     print "/** @file */"
 }
 
-/^\/\* clang-format o/ {
+!seen_guard && /^\/\* clang-format o/ {
     print ""
     next
 }

@@ -225,19 +225,8 @@ static ReelStatus gather_work(NnOptimizer *o, const NnPieces *pieces)
 
 /* ---- Sums over the pieces, and their norm ---- */
 
-#define DEFINE_GRADIENT(T, TYPE)                                                                             \
-    static void gradient_##TYPE(const NnOptimizer *o, const Addend *addends, int64_t addend_count,           \
-                                int64_t at, int64_t count, SumBuffer *buffers)                               \
-    {                                                                                                        \
-        const T *sum = sum_addends_##TYPE(addends, (int)addend_count, 0, o->pieces, at, count, buffers);     \
-        T *g = buffers[0].TYPE;                                                                              \
-        if (sum != g)                                                                                        \
-            memcpy(g, sum, (size_t)count * sizeof *g);                                                       \
-        for (int64_t j = 0; o->scale != 1 && j < count; j++)                                                 \
-            g[j] *= (T)o->scale;                                                                             \
-    }
-DEFINE_GRADIENT(float, f32)
-DEFINE_GRADIENT(double, f64)
+#define KERNELS "nn/optimizer_kernels_internal.h"
+#include "tensor/each_real.h"
 
 /* Calls `visit` for parts of at most SUM_CHUNK elements of an item, with the part's place in the parameter
  * and its gradient. */
@@ -260,10 +249,8 @@ static void visit_parts(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
     }
     for (int64_t at = item->begin; at < item->end; at += SUM_CHUNK) {
         int64_t count = item->end - at < SUM_CHUNK ? item->end - at : SUM_CHUNK;
-        if (state->dtype == TENSOR_F64)
-            gradient_f64(o, state->addends, state->addend_count, at, count, buffers);
-        else
-            gradient_f32(o, state->addends, state->addend_count, at, count, buffers);
+        TENSOR_BY_DTYPE(state->dtype, gradient)
+        (o, state->addends, state->addend_count, at, count, buffers);
         visit(item, at, buffers, count);
     }
 }

@@ -37,29 +37,8 @@ int sum_cut(int n)
     return cut;
 }
 
-#define DEFINE_SUM(T, TYPE)                                                                                  \
-    const T *sum_addends_##TYPE(const Addend *addends, int count, int first, int leaves, int64_t at,         \
-                                int64_t n, SumBuffer *buffers)                                               \
-    {                                                                                                        \
-        if (count == 1)                                                                                      \
-            return (const T *)addends->data + at;                                                            \
-        int cut = sum_cut(leaves), left = 0;                                                                 \
-        while (left < count && addends[left].place < first + cut)                                            \
-            left++;                                                                                          \
-        if (left == 0)                                                                                       \
-            return sum_addends_##TYPE(addends, count, first + cut, leaves - cut, at, n, buffers);            \
-        if (left == count)                                                                                   \
-            return sum_addends_##TYPE(addends, count, first, cut, at, n, buffers);                           \
-        const T *x = sum_addends_##TYPE(addends, left, first, cut, at, n, buffers);                          \
-        const T *y =                                                                                         \
-            sum_addends_##TYPE(addends + left, count - left, first + cut, leaves - cut, at, n, buffers + 1); \
-        T *sum = buffers[0].TYPE;                                                                            \
-        for (int64_t j = 0; j < n; j++)                                                                      \
-            sum[j] = x[j] + y[j];                                                                            \
-        return sum;                                                                                          \
-    }
-DEFINE_SUM(float, f32)
-DEFINE_SUM(double, f64)
+#define KERNELS "nn/pieces_kernels_internal.h"
+#include "tensor/each_real.h"
 
 void sum_into(void *out, TensorDtype dtype, const Addend *addends, int count, int first, int leaves,
               int64_t at, int64_t n)

@@ -1,6 +1,6 @@
 #include "tensor/elementwise.h"
 #include "tensor/loop_internal.h"
-#include "tensor/vmath.h"
+#include "tensor/levels.h"
 
 #include <string.h>
 #include <tgmath.h>
@@ -12,13 +12,8 @@ typedef void Kernel(char *const *data, const int64_t *stride, int64_t n, const d
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
 
-#define INLINED static inline __attribute__((always_inline))
-
 /* How many elements go through buffers together. */
 enum { BLOCK = 256 };
-
-/* out[i] = op(x[i]) for i < n, side by side; out may be x. */
-static void apply_to(TensorUnaryOp op, TensorDtype dtype, void *out, const void *x, int64_t n);
 
 #define KERNELS "tensor/elementwise_kernels_internal.h"
 #include "tensor/each_real.h"
@@ -101,7 +96,7 @@ static Kernel *unary_kernel(TensorUnaryOp op, TensorDtype dtype)
 static const double no_parameters[2];
 static const int64_t side_by_side[LOOP_MAX_OPERANDS] = {1, 1, 1, 1, 1};
 
-static void apply_to(TensorUnaryOp op, TensorDtype dtype, void *out, const void *x, int64_t n)
+void tensor_map(TensorUnaryOp op, TensorDtype dtype, void *out, const void *x, int64_t n)
 {
     unary_kernel(op, dtype)((char *[]){out, (char *)(uintptr_t)x, out}, side_by_side, n, no_parameters);
 }

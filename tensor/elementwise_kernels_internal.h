@@ -72,8 +72,8 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
 
 /* ---- Loops ---- */
 
-INLINED void FN(run_map)(FN(Function) * f, REAL *out, const REAL *a, const REAL *b, int64_t to,
-                         int64_t from_a, int64_t from_b, int64_t n, REAL p, REAL q)
+TENSOR_INLINE void FN(run_map)(FN(Function) * f, REAL *out, const REAL *a, const REAL *b, int64_t to,
+                               int64_t from_a, int64_t from_b, int64_t n, REAL p, REAL q)
 {
     LOOP_INDEPENDENT
     for (int64_t i = 0; i < n; i++)
@@ -81,8 +81,8 @@ INLINED void FN(run_map)(FN(Function) * f, REAL *out, const REAL *a, const REAL 
 }
 
 /* The layouts that matter have a loop of their own: side by side, and one operand the same throughout. */
-INLINED void FN(map)(FN(Function) * f, int operands, char *const *data, const int64_t *stride, int64_t n,
-                     const double *parameters)
+TENSOR_INLINE void FN(map)(FN(Function) * f, int operands, char *const *data, const int64_t *stride,
+                           int64_t n, const double *parameters)
 {
     REAL *out = (REAL *)(void *)data[0];
     const REAL *a = (REAL *)(void *)data[1], *b = (REAL *)(void *)data[2];
@@ -97,8 +97,8 @@ INLINED void FN(map)(FN(Function) * f, int operands, char *const *data, const in
         FN(run_map)(f, out, a, b, stride[0], stride[1], stride[2], n, p, q);
 }
 
-INLINED void FN(run_slope)(FN(Slope) * f, char *const *data, int64_t to, int64_t from_g, int64_t from_a,
-                           int64_t from_b, int64_t from_y, int64_t n, REAL p, REAL q)
+TENSOR_INLINE void FN(run_slope)(FN(Slope) * f, char *const *data, int64_t to, int64_t from_g, int64_t from_a,
+                                 int64_t from_b, int64_t from_y, int64_t n, REAL p, REAL q)
 {
     REAL *out = (REAL *)(void *)data[0];
     const REAL *g = (REAL *)(void *)data[1], *a = (REAL *)(void *)data[2];
@@ -108,8 +108,8 @@ INLINED void FN(run_slope)(FN(Slope) * f, char *const *data, int64_t to, int64_t
         out[i * to] = f(g[i * from_g], a[i * from_a], b[i * from_b], y[i * from_y], p, q);
 }
 
-INLINED void FN(map_slope)(FN(Slope) * f, int operands, char *const *data, const int64_t *stride, int64_t n,
-                           const double *parameters)
+TENSOR_INLINE void FN(map_slope)(FN(Slope) * f, int operands, char *const *data, const int64_t *stride,
+                                 int64_t n, const double *parameters)
 {
     const REAL p = (REAL)parameters[0], q = (REAL)parameters[1];
     bool plain = stride[0] == 1 && stride[4] == 1;
@@ -157,7 +157,7 @@ static void FN(tanh_own_slope)(REAL *out, const REAL *g, const REAL *x, const RE
         }
         if (count < BLOCK && i + 1 < n)
             continue;
-        apply_to(TENSOR_UNARY_EXP, REAL_DTYPE, u, u, count);
+        tensor_map(TENSOR_UNARY_EXP, REAL_DTYPE, u, u, count);
         for (int64_t k = 0; k < count; k++)
             out[at[k]] = g[at[k]] * (4 * u[k] / ((1 + u[k]) * (1 + u[k])));
         count = 0;
@@ -167,14 +167,14 @@ static void FN(tanh_own_slope)(REAL *out, const REAL *g, const REAL *x, const RE
 static void FN(softplus_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
 {
     (void)y;
-    apply_to(TENSOR_UNARY_SIGMOID, REAL_DTYPE, out, x, n);
+    tensor_map(TENSOR_UNARY_SIGMOID, REAL_DTYPE, out, x, n);
     for (int64_t i = 0; i < n; i++)
         out[i] *= g[i];
 }
 
 /* What is not side by side is copied there a block at a time. */
-INLINED void FN(own_slope)(void (*f)(REAL *, const REAL *, const REAL *, const REAL *, int64_t),
-                           char *const *data, const int64_t *stride, int64_t n)
+TENSOR_INLINE void FN(own_slope)(void (*f)(REAL *, const REAL *, const REAL *, const REAL *, int64_t),
+                                 char *const *data, const int64_t *stride, int64_t n)
 {
     REAL *at[5], buffer[5][BLOCK];
     bool plain = true;

@@ -1,5 +1,5 @@
 #include "tensor/reduce.h"
-#include "tensor/vmath.h"
+#include "tensor/levels.h"
 #include "tensor/elementwise.h"
 #include "tensor/loop_internal.h"
 
@@ -77,70 +77,42 @@ typedef struct Folding {
     double start;
 } Folding;
 
-#define FOLD_FUNCTIONS(name, T, OP)                                                                          \
-    static void name##_run(double *lanes, int64_t position, const void *in, int64_t stride, int64_t n)       \
-    {                                                                                                        \
-        const T *restrict x = in;                                                                            \
-        double *restrict sum = lanes;                                                                        \
-        int64_t i = 0;                                                                                       \
-        for (; i < n && (position + i) % LANES; i++)                                                         \
-            sum[(position + i) % LANES] = OP(sum[(position + i) % LANES], x[i * stride]);                    \
-        if (stride == 1)                                                                                     \
-            for (; i + LANES <= n; i += LANES)                                                               \
-                for (int64_t l = 0; l < LANES; l++)                                                          \
-                    sum[l] = OP(sum[l], x[i + l]);                                                           \
-        for (int64_t l = 0; i < n; i++, l = (l + 1) % LANES)                                                 \
-            sum[l] = OP(sum[l], x[i * stride]);                                                              \
-    }                                                                                                        \
-    static void name##_columns(double *sums, const void *in, int64_t stride, int64_t n)                      \
-    {                                                                                                        \
-        const T *restrict x = in;                                                                            \
-        double *restrict sum = sums;                                                                         \
-        if (stride == 1)                                                                                     \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                sum[i] = OP(sum[i], x[i]);                                                                   \
-        else                                                                                                 \
-            for (int64_t i = 0; i < n; i++)                                                                  \
-                sum[i] = OP(sum[i], x[i * stride]);                                                          \
-    }
+/* Takes one more element into a partial sum. */
+typedef double Fold(double sum, double x);
 
-#define ADD(sum, x)        ((sum) + (x))
-#define ADD_SQUARE(sum, x) ((sum) + (double)(x) * (double)(x))
+static inline double add(double sum, double x)
+{
+    return sum + x;
+}
+
+static inline double add_square(double sum, double x)
+{
+    return sum + x * x;
+}
+
 /* A NaN in x is taken by the second test; one in sum stays, because x > NaN is false. */
-#define LARGER(sum, x) ((((x) > (sum)) | ((x) != (x))) ? (x) : (sum))
+static inline double larger(double sum, double x)
+{
+    return ((x > sum) | (x != x)) ? x : sum;
+}
 
-FOLD_FUNCTIONS(add_f32, float, ADD)
-FOLD_FUNCTIONS(add_f64, double, ADD)
-FOLD_FUNCTIONS(square_f32, float, ADD_SQUARE)
-FOLD_FUNCTIONS(square_f64, double, ADD_SQUARE)
-FOLD_FUNCTIONS(larger_f32, float, LARGER)
-FOLD_FUNCTIONS(larger_f64, double, LARGER)
+#define KERNELS "tensor/reduce_kernels_internal.h"
+#include "tensor/each_real.h"
 
 /* The hot case, bias gradients, with the widest vectors there are. */
-static void add_f32_columns_fast(double *sums, const void *in, int64_t stride, int64_t n)
+static void sum_columns_fast(double *sums, const void *in, int64_t stride, int64_t n)
 {
     if (stride == 1)
         tensor_vmath_accumulate(sums, in, (size_t)n);
     else
-        add_f32_columns(sums, in, stride, n);
+        sum_columns_f32(sums, in, stride, n);
 }
 
-static double add(double a, double b)
+static const Folding *sum_of(TensorDtype dtype)
 {
-    return a + b;
+    static const Folding fast = {sum_run_f32, sum_columns_fast, add, 0};
+    return dtype == TENSOR_F32 ? &fast : &sum_f64;
 }
-
-static double larger(double a, double b)
-{
-    return LARGER(a, b);
-}
-
-static const Folding sum_f32 = {add_f32_run, add_f32_columns_fast, add, 0};
-static const Folding sum_f64 = {add_f64_run, add_f64_columns, add, 0};
-static const Folding squares_f32 = {square_f32_run, square_f32_columns, add, 0};
-static const Folding squares_f64 = {square_f64_run, square_f64_columns, add, 0};
-static const Folding max_f32 = {larger_f32_run, larger_f32_columns, larger, -INFINITY};
-static const Folding max_f64 = {larger_f64_run, larger_f64_columns, larger, -INFINITY};
 
 /* The partial sums lanes[0], lanes[step], ... into one. */
 static double join_lanes(const Folding *folding, const double *lanes, int step)
@@ -311,11 +283,8 @@ bool tensor_reduce(TensorReduceOp op, Tensor out, Tensor a, unsigned axes)
     }
     if (op == TENSOR_REDUCE_MAX && empty)
         return false;
-    bool single = a.dtype == TENSOR_F32;
-    const Folding *folding = op == TENSOR_REDUCE_MAX ? (single ? &max_f32 : &max_f64)
-                             : single                ? &sum_f32
-                                                     : &sum_f64;
-    fold(folding, &out, &a, axes, false);
+    const Folding *most = a.dtype == TENSOR_F32 ? &most_f32 : &most_f64;
+    fold(op == TENSOR_REDUCE_MAX ? most : sum_of(a.dtype), &out, &a, axes, false);
     return true;
 }
 
@@ -336,23 +305,9 @@ bool tensor_sum_to(Tensor out, Tensor a, bool accumulate)
     }
     if (axes == 0)
         return tensor_axpby(keep, 1, a, accumulate ? 1 : 0);
-    fold(a.dtype == TENSOR_F32 ? &sum_f32 : &sum_f64, &keep, &a, axes, accumulate);
+    fold(sum_of(a.dtype), &keep, &a, axes, accumulate);
     return true;
 }
-
-#define ARGMAX_FUNCTION(name, T)                                                                             \
-    static int32_t name(const void *in, int64_t stride, int64_t n)                                           \
-    {                                                                                                        \
-        const T *x = in;                                                                                     \
-        int64_t best = 0;                                                                                    \
-        for (int64_t i = 1; i < n && x[best * stride] == x[best * stride]; i++)                              \
-            if (!(x[i * stride] <= x[best * stride]))                                                        \
-                best = i;                                                                                    \
-        return (int32_t)best;                                                                                \
-    }
-
-ARGMAX_FUNCTION(argmax_f32, float)
-ARGMAX_FUNCTION(argmax_f64, double)
 
 bool tensor_argmax(Tensor out, Tensor a)
 {
@@ -369,8 +324,7 @@ bool tensor_argmax(Tensor out, Tensor a)
     for (int64_t i = 0; i < rows.numel; i++) {
         int64_t offset = axes_offset(&rows, rows.in, i);
         tensor_i32(out)[axes_offset(&rows, rows.out, i)] =
-            a.dtype == TENSOR_F32 ? argmax_f32(tensor_f32(a) + offset, a.strides[last], n)
-                                  : argmax_f64(tensor_f64(a) + offset, a.strides[last], n);
+            TENSOR_BY_DTYPE(a.dtype, argmax)(a.data, offset, a.strides[last], n);
     }
     return true;
 }
@@ -380,10 +334,8 @@ double tensor_sum_of_squares(Tensor a)
     double lanes[LANES] = {0};
     if (!is_real(a.dtype))
         return NAN;
-    TapeWalk walk = {.folding = a.dtype == TENSOR_F32 ? squares_f32 : squares_f64,
-                     .dtype = a.dtype,
-                     .in = a.data,
-                     .folded = {.numel = 1}};
+    TapeWalk walk = {
+        .folding = TENSOR_BY_DTYPE(a.dtype, squares), .dtype = a.dtype, .in = a.data, .folded = {.numel = 1}};
     int64_t unused;
     for (int d = 0; d < a.ndim; d++)
         axes_add(&walk.folded, a.shape[d], a.strides[d], 0);
@@ -393,21 +345,6 @@ double tensor_sum_of_squares(Tensor a)
     return fold_row(&walk, 0);
 }
 
-/* A value is finite where its exponent has not all bits set. */
-#define FINITE_FUNCTION(name, Bits, EXPONENT)                                                                \
-    static bool name(const char *in, int64_t stride, int64_t n)                                              \
-    {                                                                                                        \
-        Bits found = 0, x;                                                                                   \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            memcpy(&x, in + i * stride * (int64_t)sizeof x, sizeof x);                                       \
-            found |= (x & EXPONENT) == EXPONENT;                                                             \
-        }                                                                                                    \
-        return !found;                                                                                       \
-    }
-
-FINITE_FUNCTION(finite_f32, uint32_t, 0x7f800000u)
-FINITE_FUNCTION(finite_f64, uint64_t, 0x7ff0000000000000u)
-
 bool tensor_is_finite(Tensor a)
 {
     TensorLoop loop;
@@ -415,11 +352,8 @@ bool tensor_is_finite(Tensor a)
         return false;
     if (a.dtype == TENSOR_I32)
         return true;
-    while (tensor_loop_next(&loop)) {
-        bool finite = a.dtype == TENSOR_F32 ? finite_f32(loop.data[0], loop.stride[0], loop.n)
-                                            : finite_f64(loop.data[0], loop.stride[0], loop.n);
-        if (!finite)
+    while (tensor_loop_next(&loop))
+        if (!TENSOR_BY_DTYPE(a.dtype, finite)(loop.data[0], loop.stride[0], loop.n))
             return false;
-    }
     return true;
 }

@@ -1,0 +1,106 @@
+/* The kernels of op_loss.c: see tensor/each_real.h. Tensors without gaps; of weights (w, q) that are not
+ * given the data is NULL. */
+#include "autograd/row_kernels_internal.h"
+
+static double FN(sum_of)(Tensor losses)
+{
+    return FN(row_sum)(losses.data, tensor_numel(&losses));
+}
+
+/* False where a probability lies outside of [0, 1]. */
+static bool FN(bce_losses)(Tensor losses, Tensor p, Tensor t, Tensor w)
+{
+    const REAL *pp = p.data, *pt = t.data, *pw = w.data;
+    REAL *loss = losses.data;
+    bool in_range = true;
+    for (int64_t i = 0, n = tensor_numel(&p); i < n; i++) {
+        double x = (double)pp[i], y = (double)pt[i];
+        in_range = in_range && !(x < 0 || x > 1);
+        double value = -y * fmax(log(x), LOG_FLOOR) - (1 - y) * fmax(log1p(-x), LOG_FLOOR);
+        loss[i] = (REAL)(x != x ? x : pw ? (double)pw[i] * value : value);
+    }
+    return in_range;
+}
+
+static void FN(bce_gradients)(Tensor dp, Tensor dt, Tensor g, Tensor p, Tensor t, Tensor w)
+{
+    const REAL *pp = p.data, *pt = t.data, *pw = w.data, *pg = g.data;
+    REAL *pdp = dp.data, *pdt = dt.data;
+    for (int64_t i = 0, n = tensor_numel(&p); i < n; i++) {
+        double x = (double)pp[i], y = (double)pt[i], h = (double)pg[i] * (pw ? (double)pw[i] : 1);
+        pdp[i] = (REAL)(h * (x - y) / fmax(x * (1 - x), 1e-12));
+        pdt[i] = (REAL)(h * (fmax(log1p(-x), LOG_FLOOR) - fmax(log(x), LOG_FLOOR)));
+    }
+}
+
+/* losses: softplus(-|x|) before. */
+static void FN(logits_losses)(Tensor losses, Tensor x, Tensor t, Tensor w, Tensor q)
+{
+    const REAL *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data;
+    REAL *loss = losses.data;
+    for (int64_t i = 0, n = tensor_numel(&x); i < n; i++) {
+        REAL of_softplus = pq ? 1 + (pq[i] - 1) * pt[i] : 1;
+        REAL of_x = px[i] >= 0 ? 1 - pt[i] : pq ? -pq[i] * pt[i] : -pt[i];
+        REAL value = (of_x != 0 ? of_x * px[i] : 0) + of_softplus * loss[i]; /* x may be infinite */
+        loss[i] = pw ? pw[i] * value : value;
+    }
+}
+
+/* dx: sigmoid(-|x|) before. */
+static void FN(logits_gradient)(Tensor dx, Tensor g, Tensor x, Tensor t, Tensor w, Tensor q)
+{
+    const REAL *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data, *pg = g.data;
+    REAL *pdx = dx.data;
+    for (int64_t i = 0, n = tensor_numel(&x); i < n; i++) {
+        REAL small = pdx[i], large = 1 - small, positive = px[i] >= 0 ? large : small;
+        REAL negative = px[i] >= 0 ? small : large;
+        REAL value = (1 - pt[i]) * positive - (pq ? pq[i] * pt[i] : pt[i]) * negative;
+        pdx[i] = pg[i] * (pw ? pw[i] * value : value);
+    }
+}
+
+/* dt: softplus(-|x|) before. */
+static void FN(logits_target_gradient)(Tensor dt, Tensor g, Tensor x, Tensor w, Tensor q)
+{
+    const REAL *px = x.data, *pw = w.data, *pq = q.data, *pg = g.data;
+    REAL *pdt = dt.data;
+    for (int64_t i = 0, n = tensor_numel(&x); i < n; i++) {
+        REAL softplus = px[i] >= 0 ? pdt[i] : pdt[i] - px[i];
+        REAL value = -px[i] + (pq ? (pq[i] - 1) * softplus : 0);
+        pdt[i] = pg[i] * (pw ? pw[i] * value : value);
+    }
+}
+
+/* y: the softmax of x. */
+static void FN(class_losses)(Tensor losses, Tensor y, Tensor x, Tensor classes)
+{
+    int64_t size = x.shape[1];
+    for (int64_t n = 0; n < x.shape[0]; n++) {
+        const REAL *px = (REAL *)x.data + n * size;
+        REAL *py = (REAL *)y.data + n * size, most = FN(row_max)(px, size);
+        for (int64_t j = 0; j < size; j++)
+            py[j] = px[j] - most;
+        double of_class = (double)py[tensor_i32(classes)[n * classes.strides[0]]];
+        FN(row_exp)(py, py, size);
+        double sum = FN(row_sum)(py, size);
+        for (int64_t j = 0; j < size; j++)
+            py[j] *= (REAL)(1 / sum);
+        ((REAL *)losses.data)[n] = (REAL)(log(sum) - of_class);
+    }
+}
+
+static void FN(class_gradient)(Tensor dx, Tensor g, Tensor y, Tensor classes)
+{
+    int64_t size = y.shape[1];
+    for (int64_t n = 0; n < y.shape[0]; n++) {
+        const REAL *py = (REAL *)y.data + n * size;
+        REAL *pdx = (REAL *)dx.data + n * size, h = ((REAL *)g.data)[n];
+        double others = 0; /* 1 less the probability of the class, which may have rounded to 1 */
+        int32_t class = tensor_i32(classes)[n * classes.strides[0]];
+        for (int64_t j = 0; j < size; j++) {
+            others += j == class ? 0 : (double)py[j];
+            pdx[j] = h * py[j];
+        }
+        pdx[class] = (REAL)(-(double)h * others);
+    }
+}

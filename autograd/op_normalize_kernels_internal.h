@@ -1,0 +1,87 @@
+/* The kernels of op_normalize.c: see tensor/each_real.h. */
+#include "autograd/row_kernels_internal.h"
+
+static void FN(softmax_rows)(Tensor y, Rows rows)
+{
+    int64_t block = row_block(rows.size);
+    for (int64_t first = 0; first < rows.count; first += block) {
+        int64_t end = first + block < rows.count ? first + block : rows.count;
+        REAL *begin = (REAL *)y.data + first * rows.size, *stop = (REAL *)y.data + end * rows.size;
+        for (REAL *row = begin; row < stop; row += rows.size)
+            FN(row_less_max)(row, rows.size);
+        FN(row_exp)(begin, begin, stop - begin);
+        for (REAL *row = begin; row < stop; row += rows.size) {
+            REAL factor = (REAL)(1 / FN(row_sum)(row, rows.size));
+            for (int64_t i = 0; i < rows.size; i++)
+                row[i] *= factor;
+        }
+    }
+}
+
+static void FN(softmax_gradient)(Tensor da, Tensor y, Tensor g, Rows rows)
+{
+    for (int64_t r = 0; r < rows.count; r++) {
+        const REAL *py = (REAL *)y.data + r * rows.size, *pg = (REAL *)g.data + r * rows.size;
+        REAL *pda = (REAL *)da.data + r * rows.size;
+        REAL dot = (REAL)FN(row_dot)(pg, py, rows.size);
+        for (int64_t i = 0; i < rows.size; i++)
+            pda[i] = py[i] * (pg[i] - dot);
+    }
+}
+
+/* e: room for a block of rows. */
+static void FN(log_softmax_rows)(Tensor y, Tensor e, Rows rows)
+{
+    int64_t block = row_block(rows.size);
+    for (int64_t first = 0; first < rows.count; first += block) {
+        int64_t end = first + block < rows.count ? first + block : rows.count;
+        REAL *begin = (REAL *)y.data + first * rows.size, *stop = (REAL *)y.data + end * rows.size;
+        const REAL *pe = e.data;
+        for (REAL *row = begin; row < stop; row += rows.size)
+            FN(row_less_max)(row, rows.size);
+        FN(row_exp)((REAL *)e.data, begin, stop - begin);
+        for (REAL *row = begin; row < stop; row += rows.size, pe += rows.size) {
+            REAL shift = (REAL)log(FN(row_sum)(pe, rows.size));
+            for (int64_t i = 0; i < rows.size; i++)
+                row[i] -= shift;
+        }
+    }
+}
+
+/* da: e^y before, the gradient after. */
+static void FN(log_softmax_gradient)(Tensor da, Tensor g, Rows rows)
+{
+    for (int64_t r = 0; r < rows.count; r++) {
+        const REAL *pg = (REAL *)g.data + r * rows.size;
+        REAL *pda = (REAL *)da.data + r * rows.size;
+        REAL sum = (REAL)FN(row_sum)(pg, rows.size);
+        for (int64_t i = 0; i < rows.size; i++)
+            pda[i] = pg[i] - pda[i] * sum;
+    }
+}
+
+static void FN(layer_norm_rows)(Tensor a, const LayerNormSaved *saved, double eps, Rows rows)
+{
+    for (int64_t r = 0; r < rows.count; r++) {
+        const REAL *pa = (REAL *)a.data + r * rows.size;
+        REAL *pn = (REAL *)saved->n.data + r * rows.size;
+        double mean = FN(row_sum)(pa, rows.size) / (double)rows.size;
+        double variance = FN(row_squares)(pa, mean, rows.size) / (double)rows.size;
+        saved->r[r] = 1 / sqrt(variance + eps);
+        for (int64_t i = 0; i < rows.size; i++)
+            pn[i] = (REAL)(((double)pa[i] - mean) * saved->r[r]);
+    }
+}
+
+/* h: g w before, the gradient after. */
+static void FN(layer_norm_gradient)(Tensor h, const LayerNormSaved *saved, Rows rows)
+{
+    for (int64_t r = 0; r < rows.count; r++) {
+        const REAL *pn = (REAL *)saved->n.data + r * rows.size;
+        REAL *ph = (REAL *)h.data + r * rows.size;
+        double mean_h = FN(row_sum)(ph, rows.size) / (double)rows.size;
+        double mean_hn = FN(row_dot)(ph, pn, rows.size) / (double)rows.size;
+        for (int64_t i = 0; i < rows.size; i++)
+            ph[i] = (REAL)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
+    }
+}
