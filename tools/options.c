@@ -1,10 +1,7 @@
 #include "tools/options.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,61 +21,6 @@ static const Option *find(const Option *options, int count, const char *name, si
         if (strlen(options[i].name) == length && memcmp(options[i].name, name, length) == 0)
             return &options[i];
     return NULL;
-}
-
-static ReelStatus set_number(const Option *option, const char *text)
-{
-    char *end;
-    errno = 0;
-    double value = strtod(text, &end);
-    bool integer = option->kind == OPTION_INTEGER;
-    if (end == text || *end || errno || isnan(value) || (integer && value != floor(value)))
-        return reel_status_usage("--%s %s: not %s", option->name, text,
-                                 integer ? "a whole number" : "a number");
-    if (value < option->low || value > option->high)
-        return reel_status_usage("--%s %s: must lie between %g and %g", option->name, text, option->low,
-                                 option->high);
-    if (integer)
-        *(int *)option->value = (int)value;
-    else
-        *(double *)option->value = value;
-    return reel_status_ok();
-}
-
-ReelStatus options_set(const Option *option, const char *text)
-{
-    char *end;
-    switch (option->kind) {
-    case OPTION_FLAG:
-        *(bool *)option->value = true;
-        return reel_status_ok();
-    case OPTION_TEXT:
-        if (!*text)
-            return reel_status_usage("--%s: its value is empty; give one, or leave the option out",
-                                     option->name);
-        *(const char **)option->value = text;
-        return reel_status_ok();
-    case OPTION_INTEGER:
-    case OPTION_NUMBER:
-        return set_number(option, text);
-    case OPTION_SEED:
-        errno = 0;
-        *(uint64_t *)option->value = strtoull(text, &end, 10);
-        if (end == text || *end || errno || strchr(text, '-'))
-            return reel_status_usage("--%s %s: not a whole number from 0 to 2^64 - 1", option->name, text);
-        return reel_status_ok();
-    }
-    return reel_status_ok();
-}
-
-void options_copy(const Option *to, const Option *from)
-{
-    static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool),
-                                   [OPTION_TEXT] = sizeof(const char *),
-                                   [OPTION_INTEGER] = sizeof(int),
-                                   [OPTION_NUMBER] = sizeof(double),
-                                   [OPTION_SEED] = sizeof(uint64_t)};
-    memcpy(to->value, from->value, sizes[from->kind]);
 }
 
 /* --no-NAME of a switch. */

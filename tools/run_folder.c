@@ -4,7 +4,7 @@
 #include "tensor/storage/text_file.h"
 #include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
-#include "tools/settings.h"
+#include "models/training/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 
 #include "models/text/subwords.h"
 #include "tensor/arena.h"
-#include "tools/zoo_settings.h"
+#include "models/training/zoo_settings.h"
 
 /* What the folder holds about the run. */
 typedef struct RunFolder {

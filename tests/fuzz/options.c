@@ -2,7 +2,7 @@
  * as a file of settings. A crash, a leak, a read out of bounds or undefined behaviour is a finding; so is a
  * value out of its range, or a message that is not one line. */
 #include "tools/options.h"
-#include "tools/settings.h"
+#include "models/training/settings.h"
 
 #include "tensor/mem.h"
 

@@ -4,7 +4,7 @@
 #include "models/training/run.h"
 #include "tensor/random.h"
 #include "tests/text_support.h"
-#include "tools/zoo_settings.h"
+#include "models/training/zoo_settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>

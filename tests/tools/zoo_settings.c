@@ -1,6 +1,6 @@
 /* Every option of train_zoo does what it says: each is tried with two values, and what it is about must
  * differ as it says. An option that the table lacks fails the test. */
-#include "tools/zoo_settings.h"
+#include "models/training/zoo_settings.h"
 
 #include "tensor/storage/npz_reader.h"
 #include "tests/nn_support.h"

@@ -1,15 +1,17 @@
-/* The command line of train_zoo: its options, their defaults, and what they ask for. */
-#ifndef REEL_TOOLS_ZOO_SETTINGS_H
-#define REEL_TOOLS_ZOO_SETTINGS_H
+/* What a run of the zoo can be told: the table of its settings, their defaults, and what they ask for. */
+#ifndef REEL_MODELS_ZOO_SETTINGS_H
+#define REEL_MODELS_ZOO_SETTINGS_H
 
 #include "models/text/dataset.h"
 #include "models/model.h"
 #include "models/training/run.h"
-#include "tools/options.h"
+#include "models/training/settings.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+REEL_BEGIN_DECLS
 
 enum { ZOO_MAX_MODELS = 64, ZOO_MAX_OPTIONS = 64 };
 
@@ -66,5 +68,7 @@ ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run);
 void zoo_stop_words(DatasetOptions *options, const char *name);
 /* How to read the texts, but for a tokenizer that must be learned. */
 DatasetOptions zoo_dataset_options(const ZooSettings *s);
+
+REEL_END_DECLS
 
 #endif

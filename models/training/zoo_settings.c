@@ -1,4 +1,4 @@
-#include "tools/zoo_settings.h"
+#include "models/training/zoo_settings.h"
 
 #include "models/bpe/bpe.h"
 #include "models/training/results.h"

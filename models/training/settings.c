@@ -1,13 +1,101 @@
-#include "tools/settings.h"
+#include "models/training/settings.h"
 
 #include "tensor/storage/json_reader.h"
 #include "tensor/utf8.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- One value ---- */
+
+static ReelStatus set_number(const Option *option, const char *text)
+{
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    bool integer = option->kind == OPTION_INTEGER;
+    if (end == text || *end || errno || isnan(value) || (integer && value != floor(value)))
+        return reel_status_usage("--%s %s: not %s", option->name, text,
+                                 integer ? "a whole number" : "a number");
+    if (value < option->low || value > option->high)
+        return reel_status_usage("--%s %s: must lie between %g and %g", option->name, text, option->low,
+                                 option->high);
+    if (integer)
+        *(int *)option->value = (int)value;
+    else
+        *(double *)option->value = value;
+    return reel_status_ok();
+}
+
+ReelStatus options_set(const Option *option, const char *text)
+{
+    char *end;
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *)option->value = true;
+        return reel_status_ok();
+    case OPTION_TEXT:
+        if (!*text)
+            return reel_status_usage("--%s: its value is empty; give one, or leave the option out",
+                                     option->name);
+        *(const char **)option->value = text;
+        return reel_status_ok();
+    case OPTION_INTEGER:
+    case OPTION_NUMBER:
+        return set_number(option, text);
+    case OPTION_SEED:
+        errno = 0;
+        *(uint64_t *)option->value = strtoull(text, &end, 10);
+        if (end == text || *end || errno || strchr(text, '-'))
+            return reel_status_usage("--%s %s: not a whole number from 0 to 2^64 - 1", option->name, text);
+        return reel_status_ok();
+    }
+    return reel_status_ok();
+}
+
+void options_copy(const Option *to, const Option *from)
+{
+    static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool),
+                                   [OPTION_TEXT] = sizeof(const char *),
+                                   [OPTION_INTEGER] = sizeof(int),
+                                   [OPTION_NUMBER] = sizeof(double),
+                                   [OPTION_SEED] = sizeof(uint64_t)};
+    memcpy(to->value, from->value, sizes[from->kind]);
+}
+
+const char *settings_text(const Option *option, TensorArena *arena)
+{
+    char text[40] = "";
+    const char *value = text;
+    switch (option->kind) {
+    case OPTION_FLAG:
+        value = *(const bool *)option->value ? "on" : "off";
+        break;
+    case OPTION_TEXT:
+        value = *(const char *const *)option->value;
+        break;
+    case OPTION_INTEGER:
+        snprintf(text, sizeof text, "%d", *(const int *)option->value);
+        break;
+    case OPTION_NUMBER: /* as many digits as tell it from others */
+        for (int digits = 6; digits <= 17; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, *(const double *)option->value);
+            if (strtod(text, NULL) == *(const double *)option->value)
+                break;
+        }
+        break;
+    case OPTION_SEED:
+        snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
+        break;
+    }
+    return value ? tensor_arena_memdup(arena, value, strlen(value) + 1) : "";
+}
+
+/* ---- In a file ---- */
 
 static void write_text(ReelJsonWriter *json, const char *name, const char *text)
 {
@@ -164,32 +252,4 @@ ReelStatus settings_read(const Option *options, int count, const char *path, con
     ReelStatus status = json.status;
     reel_json_reader_close(&json);
     return status;
-}
-
-const char *settings_text(const Option *option, TensorArena *arena)
-{
-    char text[40] = "";
-    const char *value = text;
-    switch (option->kind) {
-    case OPTION_FLAG:
-        value = *(const bool *)option->value ? "on" : "off";
-        break;
-    case OPTION_TEXT:
-        value = *(const char *const *)option->value;
-        break;
-    case OPTION_INTEGER:
-        snprintf(text, sizeof text, "%d", *(const int *)option->value);
-        break;
-    case OPTION_NUMBER: /* as many digits as tell it from others */
-        for (int digits = 6; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, *(const double *)option->value);
-            if (strtod(text, NULL) == *(const double *)option->value)
-                break;
-        }
-        break;
-    case OPTION_SEED:
-        snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
-        break;
-    }
-    return value ? tensor_arena_memdup(arena, value, strlen(value) + 1) : "";
 }

@@ -1,0 +1,45 @@
+/* Settings as a table: a row names one, says what it may be and what it means, and where its value is.
+ * Command lines, help, manual pages and the files of a run are made from it. */
+#ifndef REEL_MODELS_SETTINGS_H
+#define REEL_MODELS_SETTINGS_H
+
+#include "tensor/storage/json_writer.h"
+#include "tensor/arena.h"
+#include "tensor/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+REEL_BEGIN_DECLS
+
+typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_SEED } OptionKind;
+
+/* One option. `value` points to a bool, const char *, int, double or uint64_t. */
+typedef struct Option {
+    const char *name;     /* without the dashes */
+    const char *argument; /* how --help names the value; NULL for a flag */
+    OptionKind kind;
+    void *value;
+    double low, high; /* INTEGER, NUMBER: the range, both ends allowed */
+    const char *help;
+} Option;
+
+/* Sets one option from its text. Infinity is a number where the range has it. */
+ReelStatus options_set(const Option *option, const char *text);
+/* Gives an option the value of another of its kind. */
+void options_copy(const Option *to, const Option *from);
+
+/* Writes the value of an option under its name. A text that is not UTF-8 (a file's name may be any bytes) is
+ * written as the list of its bytes. */
+void settings_write(ReelJsonWriter *json, const Option *option);
+/* Sets the options from an object in a file's text; a name that none of them has is an error. Strings go to
+ * the arena. Errors name `path`. */
+ReelStatus settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
+                         TensorArena *arena);
+/* The value of an option as options_set() reads it, "" for a text that was not given, in the arena; NULL: no
+ * memory. The same values have the same text. */
+const char *settings_text(const Option *option, TensorArena *arena);
+
+REEL_END_DECLS
+
+#endif
