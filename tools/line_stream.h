@@ -2,7 +2,7 @@
 #ifndef REEL_TOOLS_LINE_STREAM_H
 #define REEL_TOOLS_LINE_STREAM_H
 
-#include "models/text/text.h"
+#include "models/strings/text.h"
 #include "tensor/storage/text_source.h"
 
 #include <stdint.h>

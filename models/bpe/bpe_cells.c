@@ -64,7 +64,7 @@ static bool add_symbol(BpeTrainer *t, Alphabet *alphabet, uint32_t symbol)
     }
     int64_t id = bpe_strings_find(&t->parts.tokens, text, size);
     if (id < 0) {
-        id = (int64_t)t->parts.tokens.count;
+        id = (int64_t)bpe_strings_count(&t->parts.tokens);
         if (!bpe_trainer_reserve_token(t) || !bpe_strings_add(&t->parts.tokens, text, size))
             return false;
     }

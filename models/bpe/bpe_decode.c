@@ -80,12 +80,12 @@ ReelStatus bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, b
                       ReelBytes *out)
 {
     for (size_t i = 0; i < count; i++)
-        if ((uint32_t)ids[i] >= t->tokens.count ||
+        if ((uint32_t)ids[i] >= bpe_strings_count(&t->tokens) ||
             (t->hole_count && bpe_string_size(&t->tokens, (size_t)ids[i]) == 0))
             return reel_status_failed(
                 "id %d (number %zu) is not in the vocabulary, whose last is %zu: use the "
                 "tokenizer that encoded it",
-                ids[i], i + 1, t->tokens.count - 1);
+                ids[i], i + 1, bpe_strings_count(&t->tokens) - 1);
     bool fine;
     if (t->config.pretokenizer == BPE_BYTELEVEL)
         fine = decode_bytes(t, ids, count, skip_special, out);

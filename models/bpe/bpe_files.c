@@ -43,7 +43,7 @@ const char *bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN])
 
 void bpe_vocabulary_free(BpeVocabulary *v)
 {
-    bpe_strings_free(&v->names);
+    string_table_free(&v->names);
     reel_mem_free(v->ids);
     *v = (BpeVocabulary){0};
 }
@@ -61,11 +61,11 @@ bool bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
     if (id < 0 || id >= BPE_MAX_TOKENS)
         return reel_json_reader_fail(json, "token \"%s\" has id %lld, which is not within 0 to %d",
                                      bpe_shown(json, shown), (long long)id, BPE_MAX_TOKENS - 1);
-    uint32_t *ids = reel_mem_grow(v->ids, v->names.count, &v->capacity, sizeof *ids);
+    uint32_t *ids = reel_mem_grow(v->ids, bpe_strings_count(&v->names), &v->capacity, sizeof *ids);
     if (!ids)
         return reel_json_reader_fail(json, "out of memory");
     v->ids = ids;
-    ids[v->names.count] = (uint32_t)id;
+    ids[bpe_strings_count(&v->names)] = (uint32_t)id;
     return bpe_strings_add(&v->names, json->string.data, json->string.size) ||
            reel_json_reader_fail(json, "out of memory");
 }
@@ -77,10 +77,10 @@ bool bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
     while (reel_json_reader_next_key(json, &first)) {
         char shown[BPE_SHOWN];
         int64_t id;
-        size_t before = v->names.count;
+        size_t before = bpe_strings_count(&v->names);
         if (!reel_json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
             return false;
-        if (v->names.count == before)
+        if (bpe_strings_count(&v->names) == before)
             return reel_json_reader_fail(json, "token \"%s\" is there twice; take one out",
                                          bpe_shown(json, shown));
     }
@@ -96,18 +96,18 @@ static bool fail_same_id(const BpeVocabulary *v, ReelJsonReader *json, size_t a,
         bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
 }
 
-bool bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, BpeStrings *tokens)
+bool bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, StringTable *tokens)
 {
     size_t count = 0;
-    for (size_t i = 0; i < v->names.count; i++)
+    for (size_t i = 0; i < bpe_strings_count(&v->names); i++)
         count = v->ids[i] >= count ? (size_t)v->ids[i] + 1 : count;
-    if (count - v->names.count > BPE_MAX_HOLES && count > v->names.count)
+    if (count - bpe_strings_count(&v->names) > BPE_MAX_HOLES && count > bpe_strings_count(&v->names))
         return reel_json_reader_fail(
             json, "id %zu among %zu tokens: more than %d ids below it have no token; number the tokens anew",
-            count - 1, v->names.count, BPE_MAX_HOLES);
+            count - 1, bpe_strings_count(&v->names), BPE_MAX_HOLES);
     uint32_t *places = reel_mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
     bool fine = places != NULL || reel_json_reader_fail(json, "out of memory");
-    for (size_t i = 0; fine && i < v->names.count; i++) {
+    for (size_t i = 0; fine && i < bpe_strings_count(&v->names); i++) {
         if (places[v->ids[i]])
             fine = fail_same_id(v, json, places[v->ids[i]] - 1, i);
         else
@@ -140,7 +140,7 @@ bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
     return memchr(merge->right, ' ', merge->right_size) == NULL;
 }
 
-static bool find_product(const BpeStrings *tokens, BpeMergeText merge, int64_t *product)
+static bool find_product(const StringTable *tokens, BpeMergeText merge, int64_t *product)
 {
     ReelBytes joined = {0};
     bool fine = reel_bytes_append(&joined, merge.left, merge.left_size) &&

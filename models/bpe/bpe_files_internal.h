@@ -48,7 +48,7 @@ ReelStatus bpe_read_file(const char *path, ReelBytes *bytes);
 
 /* Tokens in the order of a file, each with its id. */
 typedef struct BpeVocabulary {
-    BpeStrings names;
+    StringTable names;
     uint32_t *ids; /* [names.count] */
     size_t capacity;
 } BpeVocabulary;
@@ -60,7 +60,7 @@ bool bpe_vocabulary_read(BpeVocabulary *vocabulary, ReelJsonReader *json);
 bool bpe_vocabulary_add(BpeVocabulary *vocabulary, ReelJsonReader *json, int64_t id);
 enum { BPE_MAX_HOLES = 1 << 18 }; /* ids without a token, below the largest that has one */
 /* Puts the tokens into `tokens` by id, and an empty string where an id has none. */
-bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, ReelJsonReader *json, BpeStrings *tokens);
+bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, ReelJsonReader *json, StringTable *tokens);
 
 /* Appends the merge of two tokens, which must be in parts->tokens together with what they make. `what` is
  * filled with the reason where this is false. */

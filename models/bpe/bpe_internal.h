@@ -2,6 +2,7 @@
 #ifndef REEL_MODELS_BPE_INTERNAL_H
 #define REEL_MODELS_BPE_INTERNAL_H
 
+#include "models/strings/string_table.h"
 #include "models/bpe/bpe.h"
 #include "tensor/utf8.h"
 
@@ -150,35 +151,28 @@ void bpe_counter_clear(BpeCounter *counter);
 bool bpe_prefix_text(ReelBytes *out, const char *text, size_t size);
 bool bpe_prefix_lines(ReelBytes *out, const char *text, size_t size);
 
-/* ---- Strings and their ids (bpe_strings.c) ---- */
+/* ---- Tokens by their text; an empty one has an index and is never found ---- */
 
-/* Strings kept one after the other, each ended by a NUL, and found by their text. An empty one has an index
- * and is never found. */
-typedef struct BpeStrings {
-    char *bytes;
-    size_t bytes_used, bytes_capacity;
-    size_t *at; /* [count + 1] */
-    size_t count, at_capacity;
-    uint32_t *slots;   /* index + 1, or 0 */
-    size_t slot_count; /* a power of two */
-} BpeStrings;
-
-void bpe_strings_free(BpeStrings *strings);
 /* False: no memory. The string gets index `count`; it must not be there yet. */
-bool bpe_strings_add(BpeStrings *strings, const char *text, size_t size);
-/* a + b joined, as one string. */
-bool bpe_strings_add_joined(BpeStrings *strings, uint32_t a, uint32_t b);
-/* Takes back the last string, which may be there twice. */
-void bpe_strings_drop_last(BpeStrings *strings);
-/* The first index that was given to this text, or BPE_NONE. */
-int64_t bpe_strings_find(const BpeStrings *strings, const char *text, size_t size);
-static inline const char *bpe_string(const BpeStrings *strings, size_t index)
+static inline bool bpe_strings_add(StringTable *strings, const char *text, size_t size)
 {
-    return strings->bytes + strings->at[index];
+    return string_table_append(strings, (TextSpan){text, size}) >= 0;
 }
-static inline size_t bpe_string_size(const BpeStrings *strings, size_t index)
+static inline size_t bpe_strings_count(const StringTable *strings)
 {
-    return strings->at[index + 1] - strings->at[index] - 1;
+    return (size_t)strings->count;
+}
+static inline int64_t bpe_strings_find(const StringTable *strings, const char *text, size_t size)
+{
+    return size ? string_table_find(strings, (TextSpan){text, size}) : BPE_NONE;
+}
+static inline const char *bpe_string(const StringTable *strings, size_t index)
+{
+    return strings->bytes + strings->items[index].offset;
+}
+static inline size_t bpe_string_size(const StringTable *strings, size_t index)
+{
+    return strings->items[index].length;
 }
 
 /* ---- The tokenizer (bpe_tokenizer.c) ---- */
@@ -213,14 +207,14 @@ enum { BPE_ID_BITS = 21, BPE_DENSE = 256 };
 
 struct BpeTokenizer {
     BpeConfig config;
-    BpeStrings tokens;  /* as they are written in files */
+    StringTable tokens; /* as they are written in files */
     char *decoded;      /* byte level: the bytes that they stand for, otherwise NULL */
     size_t *decoded_at; /* [count + 1] */
     BpeMerge *merges;   /* by rank */
     size_t merge_count;
     BpeAdded *added; /* first those that are not "normalized", of each kind the longest text first */
     size_t added_count, added_raw; /* all; those that are not "normalized" */
-    BpeStrings patterns;           /* what added tokens are looked for as: those that are, normalized */
+    StringTable patterns;          /* what added tokens are looked for as: those that are, normalized */
     bool needs_valid;              /* what is no UTF-8 must be replaced before tokens are looked for */
     size_t hole_count;             /* ids without a token */
     uint8_t *flags;                /* [count], of BPE_IS_... */

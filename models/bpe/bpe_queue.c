@@ -10,7 +10,7 @@
 
 /* Hugging Face: the smaller left id, then the smaller right id; that is the key. subword-nmt: the larger
  * left string, then the larger right one. */
-static int compare_tokens(const BpeStrings *tokens, uint32_t a, uint32_t b)
+static int compare_tokens(const StringTable *tokens, uint32_t a, uint32_t b)
 {
     size_t a_size = bpe_string_size(tokens, a), b_size = bpe_string_size(tokens, b);
     int order = memcmp(bpe_string(tokens, a), bpe_string(tokens, b), a_size < b_size ? a_size : b_size);

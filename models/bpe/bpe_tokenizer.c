@@ -8,8 +8,8 @@
 
 void bpe_tokenizer_drop(BpeTokenizer *t)
 {
-    bpe_strings_free(&t->tokens);
-    bpe_strings_free(&t->patterns);
+    string_table_free(&t->tokens);
+    string_table_free(&t->patterns);
     reel_mem_free(t->decoded);
     reel_mem_free(t->decoded_at);
     reel_mem_free(t->merges);
@@ -80,17 +80,17 @@ static bool make_decoded(BpeTokenizer *t)
     if (t->config.pretokenizer != BPE_BYTELEVEL)
         return true;
     t->decoded = reel_mem_alloc(t->tokens.bytes_used + 16);
-    t->decoded_at = reel_mem_alloc((t->tokens.count + 1) * sizeof *t->decoded_at);
+    t->decoded_at = reel_mem_alloc((bpe_strings_count(&t->tokens) + 1) * sizeof *t->decoded_at);
     if (!t->decoded || !t->decoded_at)
         return false;
     size_t used = 0;
-    for (size_t id = 0; id < t->tokens.count; id++) {
+    for (size_t id = 0; id < bpe_strings_count(&t->tokens); id++) {
         const char *text = bpe_string(&t->tokens, id);
         size_t size = bpe_string_size(&t->tokens, id);
         t->decoded_at[id] = used;
         used += unmap(text, size, t->decoded + used);
     }
-    t->decoded_at[t->tokens.count] = used;
+    t->decoded_at[bpe_strings_count(&t->tokens)] = used;
     return true;
 }
 
@@ -148,7 +148,7 @@ static bool make_patterns(BpeTokenizer *t)
 
 static bool make_added(BpeTokenizer *t)
 {
-    if (!(t->flags = reel_mem_calloc(t->tokens.count, 1)) || !make_patterns(t))
+    if (!(t->flags = reel_mem_calloc(bpe_strings_count(&t->tokens), 1)) || !make_patterns(t))
         return false;
     if (t->added_count)
         qsort_r(t->added, t->added_count, sizeof *t->added, compare_added, t);
@@ -169,10 +169,10 @@ static bool make_added(BpeTokenizer *t)
 /* Whether a merge never yields a pair of lower rank: then all merges of a rank can be made in one go. */
 static bool make_rising(BpeTokenizer *t)
 {
-    uint32_t *made = reel_mem_alloc((t->tokens.count + 1) * sizeof *made);
+    uint32_t *made = reel_mem_alloc((bpe_strings_count(&t->tokens) + 1) * sizeof *made);
     if (!made)
         return false;
-    for (size_t i = 0; i < t->tokens.count; i++)
+    for (size_t i = 0; i < bpe_strings_count(&t->tokens); i++)
         made[i] = 0; /* by no merge yet: one more than the rank otherwise */
     t->rising = true;
     for (size_t rank = 0; rank < t->merge_count && t->rising; rank++) {
@@ -239,12 +239,13 @@ static ReelStatus check(const BpeTokenizer *t)
     bool single_words = false;
     for (size_t i = 0; i < t->added_count; i++)
         single_words = single_words || t->added[i].single_word;
-    if (t->tokens.count > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
-        return reel_status_failed("%zu tokens and %zu merges, %d of each are the most", t->tokens.count,
-                                  t->merge_count, BPE_MAX_TOKENS);
+    if (bpe_strings_count(&t->tokens) > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
+        return reel_status_failed("%zu tokens and %zu merges, %d of each are the most",
+                                  bpe_strings_count(&t->tokens), t->merge_count, BPE_MAX_TOKENS);
     for (size_t i = 0; i < t->merge_count; i++)
-        if (t->merges[i].left >= t->tokens.count || t->merges[i].right >= t->tokens.count ||
-            t->merges[i].product >= t->tokens.count)
+        if (t->merges[i].left >= bpe_strings_count(&t->tokens) ||
+            t->merges[i].right >= bpe_strings_count(&t->tokens) ||
+            t->merges[i].product >= bpe_strings_count(&t->tokens))
             return reel_status_failed("merge %zu has a token that does not exist", i);
     return bpe_check_unicode(&t->config, single_words);
 }
@@ -254,7 +255,7 @@ ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
     *tokenizer = NULL;
     ReelStatus status = check(parts);
     if (reel_status_is_ok(&status)) {
-        for (size_t id = 0; id < parts->tokens.count; id++)
+        for (size_t id = 0; id < bpe_strings_count(&parts->tokens); id++)
             parts->hole_count += bpe_string_size(&parts->tokens, id) == 0;
         if (make_added(parts) && make_pairs(parts) && make_decoded(parts) && make_rising(parts) &&
             (*tokenizer = reel_mem_alloc(sizeof **tokenizer)))
@@ -276,7 +277,7 @@ ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
 
 int32_t bpe_vocab_size(const BpeTokenizer *t)
 {
-    return (int32_t)t->tokens.count;
+    return (int32_t)bpe_strings_count(&t->tokens);
 }
 
 int64_t bpe_merge_count(const BpeTokenizer *t)
@@ -302,7 +303,7 @@ int32_t bpe_unk_id(const BpeTokenizer *t)
 
 const char *bpe_token_text(const BpeTokenizer *t, int32_t id, size_t *size)
 {
-    if (id < 0 || (size_t)id >= t->tokens.count || bpe_string_size(&t->tokens, (size_t)id) == 0)
+    if (id < 0 || (size_t)id >= bpe_strings_count(&t->tokens) || bpe_string_size(&t->tokens, (size_t)id) == 0)
         return NULL;
     if (size)
         *size = bpe_string_size(&t->tokens, (size_t)id);

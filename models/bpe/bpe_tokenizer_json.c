@@ -149,7 +149,7 @@ static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, ReelByte
 static int64_t id_there(const Loader *l, const ReelBytes *content)
 {
     int64_t there = bpe_strings_find(&l->vocabulary.names, content->data, content->size);
-    return there >= 0 ? l->vocabulary.ids[there] : (int64_t)l->vocabulary.names.count;
+    return there >= 0 ? l->vocabulary.ids[there] : (int64_t)bpe_strings_count(&l->vocabulary.names);
 }
 
 /* The place of an added token with this id: its own, where it is listed again, or a new one behind the
@@ -324,7 +324,7 @@ static bool read_file(Loader *l)
     json->at = l->vocab_at;
     if (!bpe_vocabulary_read(&l->vocabulary, json))
         return false;
-    l->model_count = l->vocabulary.names.count;
+    l->model_count = bpe_strings_count(&l->vocabulary.names);
     json->at = l->added_at;
     if ((l->added_at && !read_added(l)) || !bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
         return false;

@@ -102,7 +102,7 @@ static bool put_model_head(const BpeTokenizer *t, ReelBytes *out)
 bool bpe_write_vocab(const BpeTokenizer *t, ReelBytes *out, const char *indent)
 {
     bool fine = true, first = true;
-    for (size_t id = 0; id < t->tokens.count && fine; id++) {
+    for (size_t id = 0; id < bpe_strings_count(&t->tokens) && fine; id++) {
         char number[32];
         snprintf(number, sizeof number, ": %zu", id);
         if (bpe_is_outside(t, id) || bpe_string_size(&t->tokens, id) == 0)

@@ -161,7 +161,7 @@ static void compact(BpeTrainer *t)
             t->cells[to++] = (BpeCell){BPE_BORDER, class};
     }
     t->cell_count = to;
-    for (size_t i = 0; i < t->parts.tokens.count; i++)
+    for (size_t i = 0; i < bpe_strings_count(&t->parts.tokens); i++)
         t->spans[i] = 1;
 }
 
@@ -172,7 +172,7 @@ static uint32_t *places_by_left(const BpeTrainer *t, size_t *ends)
     for (size_t i = 1; i < t->cell_count; i++)
         if (t->cells[i].token != BPE_BORDER && t->cells[i + 1].token != BPE_BORDER)
             ends[t->cells[i].token]++;
-    for (size_t i = 0; i < t->parts.tokens.count; i++) {
+    for (size_t i = 0; i < bpe_strings_count(&t->parts.tokens); i++) {
         size_t count = ends[i];
         ends[i] = total;
         total += count;
@@ -209,7 +209,7 @@ static bool start_phase(BpeTrainer *t, uint64_t floor)
     tensor_arena_reset(&t->places);
     if (t->pair_slots)
         memset(t->pair_slots, 0, (t->pair_mask + 1) * sizeof *t->pair_slots);
-    size_t tokens = t->parts.tokens.count;
+    size_t tokens = bpe_strings_count(&t->parts.tokens);
     size_t *ends = reel_mem_calloc(tokens + 1, sizeof *ends);
     uint32_t *places = ends ? places_by_left(t, ends) : NULL;
     bool fine = places != NULL;
@@ -233,9 +233,9 @@ static void *resized(void *block, size_t count, size_t element, bool *fine)
 
 bool bpe_trainer_reserve_token(BpeTrainer *t)
 {
-    if (t->parts.tokens.count < t->token_capacity)
+    if (bpe_strings_count(&t->parts.tokens) < t->token_capacity)
         return true;
-    size_t wanted = t->parts.tokens.count * 2 + 1024, old = t->token_capacity;
+    size_t wanted = bpe_strings_count(&t->parts.tokens) * 2 + 1024, old = t->token_capacity;
     bool fine = true;
     t->spans = resized(t->spans, wanted, sizeof *t->spans, &fine);
     t->lengths = resized(t->lengths, wanted, sizeof *t->lengths, &fine);
@@ -253,16 +253,19 @@ bool bpe_trainer_reserve_token(BpeTrainer *t)
  * stands for something else already: a token has one span. */
 static bool joined_token(BpeTrainer *t, uint32_t a, uint32_t b, uint32_t *token)
 {
-    BpeStrings *tokens = &t->parts.tokens;
-    if (!bpe_trainer_reserve_token(t) || !bpe_strings_add_joined(tokens, a, b))
+    StringTable *tokens = &t->parts.tokens;
+    ReelBytes *text = &t->joined;
+    text->size = 0;
+    if (!bpe_trainer_reserve_token(t) ||
+        !reel_bytes_append(text, bpe_string(tokens, a), bpe_string_size(tokens, a)) ||
+        !reel_bytes_append(text, bpe_string(tokens, b), bpe_string_size(tokens, b)))
         return false;
-    *token = (uint32_t)tokens->count - 1;
-    uint32_t found =
-        (uint32_t)bpe_strings_find(tokens, bpe_string(tokens, *token), bpe_string_size(tokens, *token));
-    if (found != *token) {
-        bpe_strings_drop_last(tokens);
-        *token = found < t->options->special_count && t->lengths[found] == 0 ? found : BPE_BORDER;
-    }
+    int64_t found = bpe_strings_find(tokens, text->data, text->size);
+    *token = (uint32_t)bpe_strings_count(tokens);
+    if (found < 0)
+        return bpe_strings_add(tokens, text->data, text->size);
+    bool special = (size_t)found < t->options->special_count && t->lengths[found] == 0;
+    *token = special ? (uint32_t)found : BPE_BORDER;
     return true;
 }
 
@@ -368,14 +371,15 @@ static bool merge(BpeTrainer *t, uint32_t index)
 static bool is_enough(const BpeTrainer *t)
 {
     int64_t vocab = t->options->vocab_size, merges = t->options->max_merges;
-    return (vocab > 0 && t->parts.tokens.count >= (size_t)vocab) ||
-           (merges > 0 && t->parts.merge_count >= (size_t)merges) || t->parts.tokens.count >= BPE_MAX_TOKENS;
+    return (vocab > 0 && bpe_strings_count(&t->parts.tokens) >= (size_t)vocab) ||
+           (merges > 0 && t->parts.merge_count >= (size_t)merges) ||
+           bpe_strings_count(&t->parts.tokens) >= BPE_MAX_TOKENS;
 }
 
 static void report(const BpeTrainer *t)
 {
     if (t->options->progress)
-        t->options->progress(t->options->progress_context, "merge", t->parts.tokens.count,
+        t->options->progress(t->options->progress_context, "merge", bpe_strings_count(&t->parts.tokens),
                              (uint64_t)t->options->vocab_size);
 }
 
@@ -454,6 +458,7 @@ static ReelStatus prepare(BpeTrainer *t, BpeCounter *counter)
 
 static void trainer_free(BpeTrainer *t)
 {
+    reel_bytes_free(&t->joined);
     reel_mem_free(t->cells);
     reel_mem_free(t->counts);
     reel_mem_free(t->spans);

@@ -47,6 +47,7 @@ typedef struct BpeTrainer {
     uint64_t min_frequency;
     BpeTokenizer parts; /* under construction: tokens and merges */
     size_t merge_capacity;
+    ReelBytes joined; /* the text of the pair at hand */
 
     BpeCell *cells; /* border, word, border, word, ..., border */
     size_t cell_count;

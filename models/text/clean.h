@@ -2,8 +2,8 @@
 #ifndef REEL_MODELS_CLEAN_H
 #define REEL_MODELS_CLEAN_H
 
-#include "models/text/string_table.h"
-#include "models/text/text.h"
+#include "models/strings/string_table.h"
+#include "models/strings/text.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 

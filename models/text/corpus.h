@@ -8,8 +8,8 @@
 #define REEL_MODELS_CORPUS_H
 
 #include "models/text/columns.h"
-#include "models/text/string_table.h"
-#include "models/text/text.h"
+#include "models/strings/string_table.h"
+#include "models/strings/text.h"
 #include "tensor/arena.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"

@@ -6,7 +6,7 @@
 
 #include "models/text/clean.h"
 #include "models/text/corpus.h"
-#include "models/text/string_table.h"
+#include "models/strings/string_table.h"
 #include "models/text/subwords.h"
 #include "models/text/tokenizer.h"
 #include "models/text/vocabulary.h"

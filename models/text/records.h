@@ -8,8 +8,8 @@
 #ifndef REEL_MODELS_RECORDS_H
 #define REEL_MODELS_RECORDS_H
 
-#include "models/text/string_table.h"
-#include "models/text/text.h"
+#include "models/strings/string_table.h"
+#include "models/strings/text.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 #include "tensor/storage/json_reader.h"

@@ -4,7 +4,7 @@
 #define REEL_MODELS_SUBWORDS_H
 
 #include "models/bpe/bpe.h"
-#include "models/text/text.h"
+#include "models/strings/text.h"
 #include "models/text/tokenizer.h"
 
 REEL_BEGIN_DECLS

@@ -2,7 +2,7 @@
 #ifndef REEL_MODELS_TOKENIZER_H
 #define REEL_MODELS_TOKENIZER_H
 
-#include "models/text/text.h"
+#include "models/strings/text.h"
 #include "tensor/decls.h"
 
 #include <stdbool.h>

@@ -4,8 +4,8 @@
 #ifndef REEL_MODELS_VOCABULARY_H
 #define REEL_MODELS_VOCABULARY_H
 
-#include "models/text/string_table.h"
-#include "models/text/text.h"
+#include "models/strings/string_table.h"
+#include "models/strings/text.h"
 #include "models/text/tokenizer.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"

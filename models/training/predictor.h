@@ -3,7 +3,7 @@
 #define REEL_MODELS_PREDICTOR_H
 
 #include "models/training/checkpoint.h"
-#include "models/text/text.h"
+#include "models/strings/text.h"
 
 REEL_BEGIN_DECLS
 

@@ -66,7 +66,7 @@ static BpeTokenizer *tokenizer(TensorRandom *random, bool shuffled)
     if (!shuffled)
         return t;
     BpeTokenizer parts = {.config = t->config, .merges = reel_mem_alloc(t->merge_count * sizeof *t->merges)};
-    for (size_t i = 0; i < t->tokens.count; i++)
+    for (size_t i = 0; i < bpe_strings_count(&t->tokens); i++)
         ck_assert(bpe_strings_add(&parts.tokens, bpe_string(&t->tokens, i), bpe_string_size(&t->tokens, i)));
     int32_t order[64];
     tensor_random_permutation(random, order, (int32_t)t->merge_count);

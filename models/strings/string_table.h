@@ -3,7 +3,7 @@
 #ifndef REEL_MODELS_STRING_TABLE_H
 #define REEL_MODELS_STRING_TABLE_H
 
-#include "models/text/text.h"
+#include "models/strings/text.h"
 #include "tensor/decls.h"
 
 #include <stddef.h>
@@ -28,10 +28,16 @@ typedef struct StringTable {
     size_t num_slots;
 } StringTable;
 
-/* The number of the string, or -1 where it is not in the table. */
+/* What may be read behind the start of a string, however short it is. */
+enum { STRING_TABLE_SLACK = 16 };
+
+/* The number of the string, or -1 where it is not in the table; the first one that it was given. */
 int32_t string_table_find(const StringTable *table, TextSpan text);
 /* The number of the string, new or not; -1 where there is no memory, the table is then as before. */
 int32_t string_table_add(StringTable *table, TextSpan text);
+/* The next number for a string that is not in the table, or for an empty one that is not to be found; -1
+ * where there is no memory. */
+int32_t string_table_append(StringTable *table, TextSpan text);
 /* String number `id`, ended by a NUL; valid until the next string is added. */
 const char *string_table_text(const StringTable *table, int32_t id);
 /* Numbers the strings anew in the order of their bytes (for UTF-8 that is the order of code points, as

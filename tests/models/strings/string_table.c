@@ -1,4 +1,4 @@
-#include "models/text/string_table.h"
+#include "models/strings/string_table.h"
 #include "tensor/mem.h"
 
 #include <check.h>

@@ -1,10 +1,10 @@
-#include "models/text/string_table.h"
+#include "models/strings/string_table.h"
 #include "tensor/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 64, FIRST_BYTES = 256 };
+enum { FIRST_SLOTS = 64, FIRST_BYTES = 256, NOT_FOUND = 0 };
 
 /* FNV-1a, 32 bits: words are short. */
 static uint32_t hash_of(TextSpan text)
@@ -12,7 +12,7 @@ static uint32_t hash_of(TextSpan text)
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < text.length; i++)
         hash = (hash ^ (unsigned char)text.bytes[i]) * 16777619u;
-    return hash;
+    return hash == NOT_FOUND ? 1 : hash;
 }
 
 /* The slot that holds the string, or the free one where it belongs. */
@@ -40,6 +40,8 @@ static void fill_slots(StringTable *table)
     memset(table->slots, 0xFF, table->num_slots * sizeof *table->slots);
     for (int32_t id = 0; id < table->count; id++) {
         size_t slot = table->items[id].hash & mask;
+        if (table->items[id].hash == NOT_FOUND)
+            continue;
         while (table->slots[slot] >= 0)
             slot = (slot + 1) & mask;
         table->slots[slot] = id;
@@ -59,10 +61,10 @@ static bool reserve(StringTable *table, size_t length)
         table->num_slots = larger;
         fill_slots(table);
     }
-    if (table->bytes_capacity - table->bytes_used < length + 1) {
+    if (table->bytes_capacity - table->bytes_used < length + 1 + STRING_TABLE_SLACK) {
         size_t larger = table->bytes_capacity ? table->bytes_capacity * 2 : FIRST_BYTES;
-        if (larger - table->bytes_used < length + 1)
-            larger = table->bytes_used + length + 1;
+        if (larger - table->bytes_used < length + 1 + STRING_TABLE_SLACK)
+            larger = table->bytes_used + length + 1 + STRING_TABLE_SLACK;
         char *bytes = reel_mem_realloc(table->bytes, larger);
         if (!bytes)
             return false;
@@ -77,18 +79,15 @@ static bool reserve(StringTable *table, size_t length)
     return true;
 }
 
-int32_t string_table_add(StringTable *table, TextSpan text)
+static int32_t append(StringTable *table, TextSpan text, uint32_t hash)
 {
-    uint32_t hash = hash_of(text);
-    if (table->num_slots > 0) {
-        int32_t id = table->slots[slot_of(table, text, hash)];
-        if (id >= 0)
-            return id;
-    }
     if (text.length > UINT32_MAX || table->count == INT32_MAX || !reserve(table, text.length))
         return -1;
     int32_t id = table->count;
-    table->slots[slot_of(table, text, hash)] = id;
+    if (hash != NOT_FOUND) {
+        int32_t *slot = &table->slots[slot_of(table, text, hash)];
+        *slot = *slot < 0 ? id : *slot;
+    }
     table->items[id] =
         (StringItem){.offset = table->bytes_used, .length = (uint32_t)text.length, .hash = hash};
     if (text.length > 0)
@@ -96,6 +95,17 @@ int32_t string_table_add(StringTable *table, TextSpan text)
     table->bytes[table->bytes_used + text.length] = '\0';
     table->bytes_used += text.length + 1;
     return table->count++;
+}
+
+int32_t string_table_append(StringTable *table, TextSpan text)
+{
+    return append(table, text, text.length ? hash_of(text) : NOT_FOUND);
+}
+
+int32_t string_table_add(StringTable *table, TextSpan text)
+{
+    int32_t id = string_table_find(table, text);
+    return id >= 0 ? id : append(table, text, hash_of(text));
 }
 
 const char *string_table_text(const StringTable *table, int32_t id)
