@@ -21,18 +21,6 @@ static void report_unknown(const char *path, const NnSnapshot *unknown)
     fputs(name ? ", ...\n" : "\n", stderr);
 }
 
-/* Models can be asked together where they name the same labels. */
-static ReelStatus same_labels(const StringTable *a, const StringTable *b, const char *path)
-{
-    bool same = a->count == b->count;
-    for (int32_t k = 0; same && k < a->count; k++)
-        same = strcmp(string_table_text(a, k), string_table_text(b, k)) == 0;
-    return same
-               ? reel_status_ok()
-               : reel_status_failed(
-                     "%s: has other labels than the first model; ask models of the same data together", path);
-}
-
 ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int count)
 {
     ReelStatus status = reel_status_ok();
@@ -44,7 +32,10 @@ ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int co
         run->models = i + 1;
         if (!run->settings->quiet)
             report_unknown(paths[i], &run->checkpoints[i]->unknown);
-        status = same_labels(&run->checkpoints[0]->text.labels, &run->checkpoints[i]->text.labels, paths[i]);
+        if (string_table_difference(&run->checkpoints[0]->text.labels, &run->checkpoints[i]->text.labels) >=
+            0)
+            status = reel_status_failed(
+                "%s: has other labels than the first model; ask models of the same data together", paths[i]);
     }
     run->checkpoint = run->checkpoints[0];
     return status;

@@ -24,11 +24,23 @@ void run_folder_init(RunFolder *folder)
     tensor_arena_init(&folder->arena, 4096);
 }
 
+/* So that whatever is in a folder has a path that fits PATH_MAX. */
+enum { MOST_PATH = 1024 };
+
+static ReelStatus check_path(const char *path)
+{
+    return strlen(path) < MOST_PATH
+               ? reel_status_ok()
+               : reel_status_failed("%.200s: the path is too long; choose a shorter one", path);
+}
+
 ReelStatus run_folder_make(const char *path)
 {
-    char part[1024];
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
-        return reel_status_failed("%s: the path is too long", path);
+    char part[MOST_PATH];
+    ReelStatus status = check_path(path);
+    if (!reel_status_is_ok(&status))
+        return status;
+    snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
         if (slash)
             *slash = '\0';
@@ -104,13 +116,6 @@ static const char *absolute_stop_words(RunFolder *folder, const char *path)
                                                                                : absolute(folder, path);
 }
 
-static ReelStatus settings_path(const char *folder, char *path, size_t size)
-{
-    if (snprintf(path, size, "%s/settings.json", folder) >= (int)size)
-        return reel_status_failed("%.200s: the path is too long; choose a shorter one", folder);
-    return reel_status_ok();
-}
-
 /* All that a run is told, as it stands in settings.json. */
 static const char *all_settings(ReelJsonWriter *json, const ZooSettings *s, RunFolder *folder)
 {
@@ -153,11 +158,6 @@ static ReelStatus name_settings(RunFolder *folder, const ZooSettings *s, RunFile
     return reel_status_ok();
 }
 
-static ReelStatus too_long(const char *folder)
-{
-    return reel_status_failed("%.200s: the path is too long; choose a shorter one", folder);
-}
-
 static ReelStatus remove_file(const char *path)
 {
     if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
@@ -182,11 +182,11 @@ static ReelStatus each_last(const ZooSettings *s, const ModelKind *const *kinds,
     for (int n = 0; n < s->seeds; n++) {
         if (n > 0)
             snprintf(seed, sizeof seed, ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
-        for (int i = 0; i < 2 * count && reel_status_is_ok(&status); i++)
-            status = snprintf(path, sizeof path, "%s/%s%s%s.last.npz", s->out, seed,
-                              i % 2 ? ZOO_CHOICE_FOLDER "/" : "", kinds[i / 2]->name) < (int)sizeof path
-                         ? visit(path, files)
-                         : too_long(s->out);
+        for (int i = 0; i < 2 * count && reel_status_is_ok(&status); i++) {
+            snprintf(path, sizeof path, "%s/%s%s%s.last.npz", s->out, seed,
+                     i % 2 ? ZOO_CHOICE_FOLDER "/" : "", kinds[i / 2]->name);
+            status = visit(path, files);
+        }
     }
     return status;
 }
@@ -198,9 +198,10 @@ static ReelStatus remove_old_run(const ZooSettings *s, const ModelKind *const *k
     static const char *const names[] = {"results.json", "report.json", "report.html"};
     char path[PATH_MAX];
     ReelStatus status = reel_status_ok();
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && reel_status_is_ok(&status); i++)
-        status = snprintf(path, sizeof path, "%s/%s", s->out, names[i]) < (int)sizeof path ? remove_file(path)
-                                                                                           : too_long(s->out);
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && reel_status_is_ok(&status); i++) {
+        snprintf(path, sizeof path, "%s/%s", s->out, names[i]);
+        status = remove_file(path);
+    }
     return reel_status_is_ok(&status) ? each_last(s, kinds, count, NULL, remove_last) : status;
 }
 
@@ -247,12 +248,9 @@ static ReelStatus write_settings(RunFolder *folder, const ZooSettings *s)
     char path[PATH_MAX];
     ReelJsonWriter json = {0};
     const char *text = all_settings(&json, s, folder);
-    ReelStatus status =
-        text ? settings_path(s->out, path, sizeof path) : reel_status_no_memory(0, "the settings");
-    if (reel_status_is_ok(&status) && !(folder->written && strcmp(folder->written, text) == 0))
-        status = reel_atomic_file_put(path, text, json.size);
-    reel_json_free(&json);
-    return status;
+    bool same = text && folder->written && strcmp(folder->written, text) == 0;
+    snprintf(path, sizeof path, "%s/settings.json", s->out);
+    return reel_json_save(&json, same ? NULL : path);
 }
 
 ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds,
@@ -365,7 +363,8 @@ static ReelStatus read_file(RunFolder *folder, const char *run, const Setting *s
         if (settings[i].use != SETTING_COMMAND)
             all[used++] = settings[i].option;
     folder_options(folder, all + used);
-    ReelStatus status = settings_path(run, path, sizeof path);
+    ReelStatus status = check_path(run);
+    snprintf(path, sizeof path, "%s/settings.json", run);
     if (reel_status_is_ok(&status))
         status = reel_text_file_read(path, &text, &size);
     if (!reel_status_is_ok(&status))

@@ -113,16 +113,15 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
 static ReelStatus same_names(const char *path, const char *what, const StringTable *in_file,
                              const StringTable *in_data)
 {
+    int32_t i = string_table_difference(in_file, in_data);
     if (in_file->count != in_data->count)
         return reel_status_failed("%s: has %d %s and the data %d; begin with a model of the same data", path,
                                   in_file->count, what, in_data->count);
-    for (int32_t i = 0; i < in_file->count; i++)
-        if (strcmp(string_table_text(in_file, i), string_table_text(in_data, i)) != 0)
-            return reel_status_failed(
-                "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
-                "of the same data",
-                path, i, what, string_table_text(in_file, i), string_table_text(in_data, i));
-    return reel_status_ok();
+    return i < 0 ? reel_status_ok()
+                 : reel_status_failed(
+                       "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
+                       "of the same data",
+                       path, i, what, string_table_text(in_file, i), string_table_text(in_data, i));
 }
 
 /* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
@@ -181,12 +180,11 @@ typedef struct Zoo {
     int done;
 } Zoo;
 
-/* FOLDER/NAME of the run. */
-static ReelStatus path_of(const Zoo *zoo, const char *name, char path[PATH_MAX])
+/* FOLDER/NAME; a folder that could be made leaves room. */
+static const char *path_of(const char *folder, const char *name, char path[PATH_MAX])
 {
-    return snprintf(path, PATH_MAX, "%s/%s", zoo->settings->out, name) < PATH_MAX
-               ? reel_status_ok()
-               : reel_status_failed("%.200s: the path is too long; choose a shorter one", zoo->settings->out);
+    snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    return path;
 }
 
 /* results.json, after each model. */
@@ -195,21 +193,19 @@ static ReelStatus write_results(Zoo *zoo)
     char path[PATH_MAX];
     Results *results = &zoo->report.results;
     ReelStatus status = results_set_runs(results, zoo->results, zoo->done, &zoo->report.arena);
-    if (reel_status_is_ok(&status))
-        status = path_of(zoo, "results.json", path);
-    return reel_status_is_ok(&status) ? results_write(results, path) : status;
+    return reel_status_is_ok(&status)
+               ? results_write(results, path_of(zoo->settings->out, "results.json", path))
+               : status;
 }
 
 /* report.json, and the page made from it and from the results; at the end. */
 static ReelStatus write_report(Zoo *zoo)
 {
     char path[PATH_MAX];
-    ReelStatus status = path_of(zoo, "report.json", path);
-    if (reel_status_is_ok(&status))
-        status = report_save(&zoo->report, path);
-    if (reel_status_is_ok(&status))
-        status = path_of(zoo, "report.html", path);
-    return reel_status_is_ok(&status) ? report_write(&zoo->report, 1, path) : status;
+    ReelStatus status = report_save(&zoo->report, path_of(zoo->settings->out, "report.json", path));
+    return reel_status_is_ok(&status)
+               ? report_write(&zoo->report, 1, path_of(zoo->settings->out, "report.html", path))
+               : status;
 }
 
 /* Room for the learning rate's way down. */
@@ -219,19 +215,11 @@ static void set_schedule(RunOptions *options, const Dataset *dataset)
         (int64_t)options->epochs * ((dataset->train.count + options->batch - 1) / options->batch);
 }
 
-/* FOLDER/NAME, made. */
-static ReelStatus sub_folder(const char *folder, const char *name, char path[PATH_MAX])
-{
-    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
-        return reel_status_failed("%.200s: the path is too long; choose a shorter one", folder);
-    return run_folder_make(path);
-}
-
 /* Trains with the validation part left out, only to choose epoch and thresholds by it. */
 static ReelStatus choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
 {
     char folder[PATH_MAX];
-    ReelStatus status = sub_folder(options.files.folder, ZOO_CHOICE_FOLDER, folder);
+    ReelStatus status = run_folder_make(path_of(options.files.folder, ZOO_CHOICE_FOLDER, folder));
     options.files.folder = folder;
     set_schedule(&options, zoo->choice);
     return reel_status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
@@ -281,7 +269,7 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
         snprintf(name, sizeof name, ZOO_SEED_FOLDER, options.seed);
-        status = sub_folder(s->out, name, folder);
+        status = run_folder_make(path_of(s->out, name, folder));
         options.files.folder = folder;
     }
     if (reel_status_is_ok(&status))
@@ -375,13 +363,10 @@ static ReelStatus compare_runs(const ReportRun *runs, int count, const char *out
 {
     char path[PATH_MAX];
     ReelStatus status = report_print(runs, count);
-    if (!reel_status_is_ok(&status))
-        return status;
-    if (snprintf(path, sizeof path, "%s/report.html", out) >= (int)sizeof path)
-        return reel_status_failed("%.200s: the path is too long; choose a shorter one", out);
-    status = run_folder_make(out);
     if (reel_status_is_ok(&status))
-        status = report_write(runs, count, path);
+        status = run_folder_make(out);
+    if (reel_status_is_ok(&status))
+        status = report_write(runs, count, path_of(out, "report.html", path));
     if (reel_status_is_ok(&status))
         printf("report: %s\n", path);
     return status;

@@ -113,6 +113,14 @@ const char *string_table_text(const StringTable *table, int32_t id)
     return table->bytes + table->items[id].offset;
 }
 
+int32_t string_table_difference(const StringTable *a, const StringTable *b)
+{
+    int32_t i = 0;
+    while (i < a->count && i < b->count && strcmp(string_table_text(a, i), string_table_text(b, i)) == 0)
+        i++;
+    return i == a->count && i == b->count ? -1 : i;
+}
+
 typedef struct {
     const char *text;
     uint32_t length;

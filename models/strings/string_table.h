@@ -40,6 +40,8 @@ int32_t string_table_add(StringTable *table, TextSpan text);
 int32_t string_table_append(StringTable *table, TextSpan text);
 /* String number `id`, ended by a NUL; valid until the next string is added. */
 const char *string_table_text(const StringTable *table, int32_t id);
+/* The first number at which two tables differ; -1: they are the same. */
+int32_t string_table_difference(const StringTable *a, const StringTable *b);
 /* Numbers the strings anew in the order of their bytes (for UTF-8 that is the order of code points, as
  * Python sorts). new_ids [count] gets the new number of every old one; it may be NULL. False where there
  * is no memory, the table is then as before. */
