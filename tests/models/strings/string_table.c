@@ -44,6 +44,27 @@ START_TEST(empty_strings_are_strings)
 }
 END_TEST
 
+/* Holes among byte pairs: they have a number, and are not found. */
+START_TEST(what_is_appended_is_found_unless_it_is_empty)
+{
+    StringTable table = {0}, other = {0};
+    char text[16];
+    for (int i = 0; i < MANY; i++)
+        ck_assert_int_eq(string_table_append(&table, i % 2 ? text_span("") : numbered(text, i)), i);
+    for (int i = 0; i < MANY; i += 2)
+        ck_assert_int_eq(string_table_find(&table, numbered(text, i)), i);
+    ck_assert_int_eq(string_table_find(&table, text_span("")), -1);
+    ck_assert_int_eq(string_table_append(&table, numbered(text, 4)), MANY); /* the first one counts */
+    ck_assert_int_eq(string_table_find(&table, text_span(text)), 4);
+    string_table_add(&other, numbered(text, 0));
+    ck_assert_int_eq(string_table_difference(&table, &other), 1);
+    ck_assert_int_eq(string_table_difference(&table, &table), -1);
+    string_table_free(&other);
+    string_table_free(&table);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
 START_TEST(sorting_numbers_anew)
 {
     StringTable table = {0};
@@ -103,6 +124,7 @@ Suite *models_string_table_suite(void)
     TCase *tcase = tcase_create("string_table");
     tcase_add_test(tcase, every_string_has_its_number);
     tcase_add_test(tcase, empty_strings_are_strings);
+    tcase_add_test(tcase, what_is_appended_is_found_unless_it_is_empty);
     tcase_add_test(tcase, sorting_numbers_anew);
     tcase_add_test(tcase, no_memory_leaves_the_table_as_it_was);
     suite_add_tcase(suite, tcase);

@@ -75,6 +75,29 @@ START_TEST(figures_are_those_of_the_logits)
 }
 END_TEST
 
+static int64_t asked; /* texts that the model was asked about, and not trained on */
+
+static ModelOutput counting_forward(Model *model, ModelInput input)
+{
+    asked += model->base.training ? 0 : input.text.packing->texts;
+    return zoo_find("rnn")->forward(model, input);
+}
+
+/* Whoever counts, chooses or draws reads what was said. */
+START_TEST(each_part_is_predicted_once_an_epoch)
+{
+    RunOptions options = small_run(3);
+    RunResult result;
+    ModelKind kind = *zoo_find("rnn");
+    kind.forward = counting_forward;
+    asked = 0;
+    ck_assert_ok(run_model(&result, NULL, &kind, dataset, &options, NULL));
+    ck_assert_int_eq(asked, 3 * (dataset->valid.count + dataset->test.count));
+    ck_assert_ptr_nonnull(result.test.logits);
+    run_result_free(&result);
+}
+END_TEST
+
 /* With no learning no epoch is better than the first. */
 START_TEST(patience_ends_a_run)
 {
@@ -131,6 +154,7 @@ Suite *models_selection_suite(void)
     TCase *tcase = tcase_create("selection");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, figures_are_those_of_the_logits, 0, 2);
+    tcase_add_test(tcase, each_part_is_predicted_once_an_epoch);
     tcase_add_test(tcase, patience_ends_a_run);
     tcase_add_test(tcase, the_test_part_has_no_say);
     tcase_add_test(tcase, no_memory_is_an_error);

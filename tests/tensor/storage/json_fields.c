@@ -147,6 +147,32 @@ START_TEST(what_is_wrong_is_said)
 }
 END_TEST
 
+/* A struct inside: members of the same object, an object of its own, and none where the int is 0. */
+typedef struct Pair {
+    Point at, to;
+    int has_to;
+} Pair;
+
+REEL_JSON_TABLE(pair_shape, Pair, REEL_JSON_PART(Pair, NULL, at, REEL_JSON_ALWAYS, &point_shape),
+                REEL_JSON_PART(Pair, "to", to, offsetof(Pair, has_to), &point_shape));
+
+START_TEST(parts_are_members_or_objects)
+{
+    const char *const texts[] = {"{\"x\": 1, \"y\": 0.5}\n",
+                                 "{\"x\": 1, \"y\": 0.5, \"to\": {\"x\": 3, \"y\": 4}}\n"};
+    for (int has_to = 0; has_to < 2; has_to++) {
+        Pair pair = {.at = {1, 0.5}, .to = {3, 4}, .has_to = has_to}, back = {.has_to = has_to};
+        ReelJsonWriter json = {.compact = true};
+        reel_json_write_fields(&json, NULL, &pair_shape, &pair);
+        const char *text = reel_json_finish(&json);
+        ck_assert_str_eq(text, texts[has_to]);
+        ck_assert_ok(reel_json_read_fields(text, strlen(text), "x.json", &pair_shape, &back, &arena));
+        ck_assert(back.at.x == 1 && back.at.y == 0.5 && back.to.x == 3 * has_to && back.to.y == 4 * has_to);
+        reel_json_free(&json);
+    }
+}
+END_TEST
+
 START_TEST(a_failed_allocation_is_an_error)
 {
     Thing thing;
@@ -175,6 +201,7 @@ Suite *tensor_json_fields_suite(void)
     tcase_add_test(tcase, escapes_are_the_characters_that_they_stand_for);
     tcase_add_test(tcase, strings_that_are_not_utf8_can_still_be_read);
     tcase_add_loop_test(tcase, what_is_wrong_is_said, 0, sizeof wrong / sizeof wrong[0]);
+    tcase_add_test(tcase, parts_are_members_or_objects);
     tcase_add_test(tcase, a_failed_allocation_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;
