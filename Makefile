@@ -96,9 +96,10 @@ note = $(shell mkdir -p $(dir $(1)); printf '%s\n' $(2) | cmp -s - $(1) || print
 include_tree := $(headers:%=build/include/reel/%) build/include/reel/reel.h
 $(call note,build/include/list,$(headers:%=reel/%))
 
+# (A header that is gone may still be named by what was built before.)
 build/include/reel/%.h: %.h
 	@mkdir -p $(@D)
-	$(Q)sed 's|^#include "\(.*\)"|#include <reel/\1>|' $< > $@
+	$(Q)test ! -e $< || sed 's|^#include "\(.*\)"|#include <reel/\1>|' $< > $@
 
 # The umbrella has every header; those that are gone since go here as well.
 build/include/reel/reel.h: build/include/list Makefile
