@@ -10,6 +10,44 @@ LoaderOptions loader_defaults(void)
     return (LoaderOptions){.batch = 64, .shuffle = true};
 }
 
+static int32_t length_of(const DatasetPart *part, int64_t example)
+{
+    return (int32_t)(part->offsets[example + 1] - part->offsets[example]);
+}
+
+/* The order that stays from epoch to epoch; by length by counting. False: no memory. */
+static bool put_in_order(Loader *loader)
+{
+    const DatasetPart *part = loader->part;
+    int32_t most = part->longest, count = (int32_t)part->count;
+    for (int32_t i = 0; i < count; i++)
+        loader->order[i] = i;
+    if (!loader->options.by_length)
+        return true;
+    int32_t *starts = reel_mem_calloc((size_t)most + 2, sizeof *starts);
+    if (!starts)
+        return false;
+    for (int32_t i = 0; i < count; i++)
+        starts[most - length_of(part, i) + 1]++;
+    for (int32_t k = 1; k <= most + 1; k++)
+        starts[k] += starts[k - 1];
+    for (int32_t i = 0; i < count; i++)
+        loader->order[starts[most - length_of(part, i)]++] = i;
+    reel_mem_free(starts);
+    return true;
+}
+
+size_t loader_most_ids(const Loader *loader)
+{
+    int64_t batch = loader->options.batch < loader->part->count ? loader->options.batch : loader->part->count;
+    size_t ids = 0;
+    if (!loader->options.by_length || loader->options.pad)
+        return (size_t)batch * (size_t)loader->part->longest;
+    for (int64_t i = 0; i < batch; i++) /* by length the first one has the most */
+        ids += (size_t)length_of(loader->part, loader->order[i]);
+    return ids;
+}
+
 ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options)
 {
     *loader = (Loader){.part = part, .options = *options};
@@ -21,14 +59,16 @@ ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOpti
     if (most * part->longest > INT32_MAX)
         return reel_status_usage("a batch of %d texts of %d ids is too large; ask for a smaller one",
                                  options->batch, part->longest);
-    size_t batch = (size_t)most, classes = (size_t)part->num_classes, longest = (size_t)part->longest;
+    size_t batch = (size_t)most, classes = part->label_offsets ? (size_t)part->num_classes : 0;
     loader->order = reel_mem_alloc((size_t)part->count * sizeof *loader->order);
-    loader->ids = reel_mem_alloc(batch * longest * sizeof *loader->ids);
     loader->offsets = reel_mem_alloc((batch + 1) * sizeof *loader->offsets);
     loader->labels = reel_mem_alloc(batch * classes * sizeof *loader->labels);
-    if (!loader->order || !loader->ids || !loader->offsets || !loader->labels) {
+    bool fine = loader->order && loader->offsets && loader->labels && put_in_order(loader);
+    size_t ids = fine ? loader_most_ids(loader) : 0;
+    loader->ids = reel_mem_alloc(ids * sizeof *loader->ids);
+    if (!fine || !loader->ids) {
         loader_free(loader);
-        return reel_status_no_memory(batch * (longest + classes) * sizeof(int32_t), "the batches");
+        return reel_status_no_memory((ids + batch * classes) * sizeof(int32_t), "the batches");
     }
     loader_start_epoch(loader, 0);
     return reel_status_ok();
@@ -56,10 +96,7 @@ void loader_start_epoch(Loader *loader, int64_t epoch)
         TensorRandom random =
             tensor_random_new(loader->options.seed, tensor_random_stream("loader") + (uint64_t)epoch);
         tensor_random_permutation(&random, loader->order, count);
-        return;
     }
-    for (int32_t i = 0; i < count; i++)
-        loader->order[i] = i;
 }
 
 void loader_seek(Loader *loader, int64_t batch)
@@ -71,12 +108,12 @@ void loader_seek(Loader *loader, int64_t batch)
 
 static int32_t longest_text(const Loader *loader, const int32_t *examples, int32_t size)
 {
-    int64_t longest = 0;
+    int32_t longest = 0;
     for (int32_t i = 0; i < size; i++) {
-        const int64_t *ends = loader->part->offsets + examples[i];
-        longest = ends[1] - ends[0] > longest ? ends[1] - ends[0] : longest;
+        int32_t length = length_of(loader->part, examples[i]);
+        longest = length > longest ? length : longest;
     }
-    return (int32_t)longest;
+    return longest;
 }
 
 bool loader_next(Loader *loader, Batch *batch)
@@ -89,23 +126,25 @@ bool loader_next(Loader *loader, Batch *batch)
     const int32_t *examples = loader->order + loader->next;
     int32_t width = loader->options.pad ? longest_text(loader, examples, size) : 0, used = 0;
     for (int32_t i = 0; i < size; i++) {
-        const int64_t *ends = part->offsets + examples[i];
-        int32_t length = (int32_t)(ends[1] - ends[0]);
+        int32_t length = length_of(part, examples[i]);
         loader->offsets[i] = used;
-        memcpy(loader->ids + used, part->ids + ends[0], (size_t)length * sizeof *loader->ids);
+        memcpy(loader->ids + used, part->ids + part->offsets[examples[i]],
+               (size_t)length * sizeof *loader->ids);
         used += length;
         for (; length < width; length++)
             loader->ids[used++] = TOKEN_PAD;
     }
     loader->offsets[size] = used;
-    dataset_part_labels(part, examples, size, loader->labels);
     loader->next += size;
-    *batch =
-        (Batch){.size = size,
-                .num_ids = used,
-                .examples = examples,
-                .ids = loader->ids,
-                .offsets = loader->offsets,
-                .labels = tensor_from(loader->labels, TENSOR_F32, TENSOR_SHAPE(size, part->num_classes))};
+    *batch = (Batch){.size = size,
+                     .num_ids = used,
+                     .examples = examples,
+                     .ids = loader->ids,
+                     .offsets = loader->offsets,
+                     .labels = tensor_invalid()};
+    if (part->label_offsets) {
+        dataset_part_labels(part, examples, size, loader->labels);
+        batch->labels = tensor_from(loader->labels, TENSOR_F32, TENSOR_SHAPE(size, part->num_classes));
+    }
     return true;
 }

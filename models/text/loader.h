@@ -13,9 +13,10 @@
 REEL_BEGIN_DECLS
 
 typedef struct LoaderOptions {
-    int32_t batch; /* examples a batch, 1 or more; the last batch of an epoch may have fewer */
-    bool shuffle;  /* otherwise in the order of the part */
-    bool pad;      /* fill every text up to the longest of its batch with <pad>, as the notebook does */
+    int32_t batch;  /* examples a batch, 1 or more; the last batch of an epoch may have fewer */
+    bool shuffle;   /* otherwise in the order of the part, or: */
+    bool by_length; /* longest first, equal ones in their order: the fewest steps */
+    bool pad;       /* fill every text up to the longest of its batch with <pad>, as the notebook does */
     uint64_t seed;
 } LoaderOptions;
 
@@ -26,7 +27,7 @@ typedef struct Batch {
     const int32_t *examples; /* [B] indices into the part */
     const int32_t *ids;      /* [N] one text behind the other; with padding [B, T] */
     const int32_t *offsets;  /* [B + 1] text i is ids[offsets[i]] up to ids[offsets[i + 1]] */
-    Tensor labels;           /* f32 [B, K], zeros and ones */
+    Tensor labels;           /* f32 [B, K], zeros and ones; invalid where the part has none */
 } Batch;
 
 /* What goes through a part, batch by batch. */
@@ -47,6 +48,8 @@ LoaderOptions loader_defaults(void);
 ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options);
 void loader_free(Loader *loader);
 
+/* The most ids that a batch can have. */
+size_t loader_most_ids(const Loader *loader);
 /* Batches an epoch. */
 int64_t loader_num_batches(const Loader *loader);
 /* The order of an epoch is a function of (seed, epoch): any can be started, again or out of turn. */

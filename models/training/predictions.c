@@ -10,28 +10,40 @@ void model_predictions_free(ModelPredictions *predictions)
     *predictions = (ModelPredictions){0};
 }
 
-/* `weights`: room for those of a batch, or NULL. Of padding they are left out. */
-static ReelStatus predict_batches(ModelPredictions *p, Trainer *trainer, Loader *loader, float *weights,
+/* Of one batch. */
+typedef struct Room {
+    float *logits, *weights; /* weights NULL: not asked for */
+} Room;
+
+/* What was said goes where the texts are in the part; padding has no weight there. */
+static void keep(ModelPredictions *p, const DatasetPart *part, const Batch *batch, const Room *room)
+{
+    size_t classes = (size_t)part->num_classes;
+    for (int32_t i = 0; i < batch->size; i++) {
+        size_t example = (size_t)batch->examples[i];
+        const int64_t *ends = part->offsets + example;
+        memcpy(p->logits + example * classes, room->logits + (size_t)i * classes, classes * sizeof(float));
+        if (room->weights)
+            memcpy(p->attention + ends[0], room->weights + batch->offsets[i],
+                   (size_t)(ends[1] - ends[0]) * sizeof(float));
+    }
+}
+
+static ReelStatus predict_batches(ModelPredictions *p, Trainer *trainer, Loader *loader, const Room *room,
                                   Metrics *metrics)
 {
-    const DatasetPart *part = loader->part;
     Batch batch;
-    float *logits = p->logits;
     if (metrics)
         metrics_reset(metrics);
     while (loader_next(loader, &batch)) {
-        Tensor scores = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch.size, part->num_classes));
-        ReelStatus status = trainer_predict(trainer, &batch, scores, weights);
+        Tensor scores =
+            tensor_from(room->logits, TENSOR_F32, TENSOR_SHAPE(batch.size, loader->part->num_classes));
+        ReelStatus status = trainer_predict(trainer, &batch, scores, room->weights);
         if (!reel_status_is_ok(&status))
             return status;
         if (metrics)
             metrics_add(metrics, scores, batch.labels, 0.0);
-        for (int32_t i = 0; weights && i < batch.size; i++) {
-            const int64_t *ends = part->offsets + batch.examples[i];
-            memcpy(p->attention + ends[0], weights + batch.offsets[i],
-                   (size_t)(ends[1] - ends[0]) * sizeof *weights);
-        }
-        logits += (int64_t)batch.size * part->num_classes;
+        keep(p, loader->part, &batch, room);
     }
     return reel_status_ok();
 }
@@ -39,26 +51,25 @@ static ReelStatus predict_batches(ModelPredictions *p, Trainer *trainer, Loader 
 ReelStatus model_predict_part(ModelPredictions *p, Trainer *trainer, const DatasetPart *part, int batch,
                               bool pad, bool attends, Metrics *metrics)
 {
-    size_t bytes = (size_t)part->count * (size_t)part->num_classes * sizeof(float),
-           ids = (size_t)part->offsets[part->count];
-    int64_t most = batch < part->count ? batch : part->count;
-    float *weights = NULL;
+    size_t count = (size_t)part->count, classes = (size_t)part->num_classes,
+           most = batch < part->count ? (size_t)batch : count;
+    Room room = {.logits = reel_mem_alloc(most * classes * sizeof(float))};
     if (!p->logits)
-        p->logits = reel_mem_alloc(bytes);
-    if (attends) {
-        if (!p->attention)
-            p->attention = reel_mem_alloc(ids * sizeof *p->attention);
-        weights = reel_mem_alloc((size_t)most * (size_t)part->longest * sizeof *weights);
-    }
-    if (!p->logits || (attends && (!p->attention || !weights))) {
-        reel_mem_free(weights);
-        return reel_status_no_memory(bytes, "the predictions of a part");
-    }
-    Loader loader;
-    ReelStatus status = loader_init(&loader, part, &(LoaderOptions){.batch = batch, .pad = pad});
+        p->logits = reel_mem_alloc(count * classes * sizeof(float));
+    if (attends && !p->attention)
+        p->attention = reel_mem_alloc((size_t)part->offsets[count] * sizeof(float));
+    Loader loader = {0};
+    ReelStatus status =
+        room.logits && p->logits && (!attends || p->attention)
+            ? loader_init(&loader, part, &(LoaderOptions){.batch = batch, .pad = pad, .by_length = !pad})
+            : reel_status_no_memory(count * classes * sizeof(float), "the predictions of a part");
+    if (reel_status_is_ok(&status) && attends &&
+        !(room.weights = reel_mem_alloc(loader_most_ids(&loader) * sizeof(float))))
+        status = reel_status_no_memory(loader_most_ids(&loader) * sizeof(float), "the weights of a batch");
     if (reel_status_is_ok(&status))
-        status = predict_batches(p, trainer, &loader, weights, metrics);
+        status = predict_batches(p, trainer, &loader, &room, metrics);
     loader_free(&loader);
-    reel_mem_free(weights);
+    reel_mem_free(room.logits);
+    reel_mem_free(room.weights);
     return status;
 }

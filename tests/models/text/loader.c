@@ -163,6 +163,32 @@ START_TEST(epochs_allocate_nothing)
 }
 END_TEST
 
+/* Longest first, equal ones in their order, each once; the ids fit what a batch is said to have at most. A
+ * part need not have labels. */
+START_TEST(by_length_the_longest_come_first)
+{
+    DatasetPart part = dataset->train;
+    Batch batch;
+    int64_t seen = 0, length = INT32_MAX;
+    int32_t before = -1;
+    part.label_offsets = NULL;
+    ck_assert_ok(loader_init(&loader, &part, &(LoaderOptions){.batch = 7, .by_length = true}));
+    while (loader_next(&loader, &batch)) {
+        ck_assert(!tensor_is_valid(batch.labels));
+        ck_assert_uint_le((size_t)batch.num_ids, loader_most_ids(&loader));
+        for (int32_t i = 0; i < batch.size; i++, seen++) {
+            int32_t example = batch.examples[i];
+            int64_t own = part.offsets[example + 1] - part.offsets[example];
+            ck_assert(own < length || (own == length && example > before));
+            ck_assert_int_eq(batch.offsets[i + 1] - batch.offsets[i], own);
+            length = own;
+            before = example;
+        }
+    }
+    ck_assert_int_eq(seen, part.count);
+}
+END_TEST
+
 START_TEST(loaders_that_cannot_be)
 {
     LoaderOptions options = loader_defaults();
@@ -191,6 +217,7 @@ Suite *models_loader_suite(void)
     tcase_add_test(tcase, seed_and_epoch_decide_the_order);
     tcase_add_test(tcase, a_run_can_go_on_where_it_was);
     tcase_add_test(tcase, epochs_allocate_nothing);
+    tcase_add_test(tcase, by_length_the_longest_come_first);
     tcase_add_test(tcase, loaders_that_cannot_be);
     suite_add_tcase(suite, tcase);
     return suite;
