@@ -10,63 +10,63 @@
     {                                                                                                        \
         return nn_##name((type *)(void *)module, x);                                                         \
     }
-DEFINE_FORWARD(tanh, NnTanh)
-DEFINE_FORWARD(sigmoid, NnSigmoid)
-DEFINE_FORWARD(relu, NnRelu)
+DEFINE_FORWARD(activation, NnActivation)
 DEFINE_FORWARD(softmax, NnSoftmax)
 DEFINE_FORWARD(dropout, NnDropout)
 DEFINE_FORWARD(layer_norm, NnLayerNorm)
+DEFINE_FORWARD(rms_norm, NnRmsNorm)
 DEFINE_FORWARD(sequential, NnSequential)
 
-static void init_activation(NnActivation *m, NnForward *forward, int axis)
+void nn_activation_init(NnActivation *m, Var (*function)(Var x))
 {
     nn_module_init(&m->base);
-    m->base.forward = forward;
-    m->axis = axis;
+    m->base.forward = activation_forward;
+    m->function = function;
 }
 
 void nn_tanh_init(NnTanh *m)
 {
-    init_activation(m, tanh_forward, 0);
+    nn_activation_init(m, var_tanh);
 }
 
 void nn_sigmoid_init(NnSigmoid *m)
 {
-    init_activation(m, sigmoid_forward, 0);
+    nn_activation_init(m, var_sigmoid);
 }
 
 void nn_relu_init(NnRelu *m)
 {
-    init_activation(m, relu_forward, 0);
+    nn_activation_init(m, var_relu);
 }
 
 void nn_softmax_init(NnSoftmax *m, int axis)
 {
-    init_activation(m, softmax_forward, axis);
+    nn_module_init(&m->base);
+    m->base.forward = softmax_forward;
+    m->axis = axis;
+}
+
+Var(nn_activation)(NnActivation *m, Var x)
+{
+    nn_enter(&m->base, x.tape);
+    Var y = m->function(x);
+    nn_leave(x.tape);
+    return y;
 }
 
 Var(nn_tanh)(NnTanh *m, Var x)
 {
-    nn_enter(&m->base, x.tape);
-    Var y = var_tanh(x);
-    nn_leave(x.tape);
-    return y;
+    return nn_activation(m, x);
 }
 
 Var(nn_sigmoid)(NnSigmoid *m, Var x)
 {
-    nn_enter(&m->base, x.tape);
-    Var y = var_sigmoid(x);
-    nn_leave(x.tape);
-    return y;
+    return nn_activation(m, x);
 }
 
 Var(nn_relu)(NnRelu *m, Var x)
 {
-    nn_enter(&m->base, x.tape);
-    Var y = var_relu(x);
-    nn_leave(x.tape);
-    return y;
+    return nn_activation(m, x);
 }
 
 Var(nn_softmax)(NnSoftmax *m, Var x)
@@ -124,6 +124,27 @@ Var(nn_layer_norm)(NnLayerNorm *m, Var x)
     return y;
 }
 
+/* ---- Root mean square normalisation ---- */
+
+void nn_rms_norm_init(NnRmsNorm *m, int64_t width)
+{
+    nn_module_init(&m->base);
+    m->base.forward = rms_norm_forward;
+    m->eps = 0x1p-23; /* PyTorch's for f32 */
+    nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(width), nn_init_constant(1.0));
+}
+
+Var(nn_rms_norm)(NnRmsNorm *m, Var x)
+{
+    if (!x.tape)
+        return x;
+    nn_enter(&m->base, x.tape);
+    Var square = var_mean(var_mul(x, x), TENSOR_AXIS(-1), true);
+    Var y = var_mul(var_div(x, var_sqrt(var_scale(square, 1, m->eps))), nn_var(&m->weight, x.tape));
+    nn_leave(x.tape);
+    return y;
+}
+
 /* ---- Sequential ---- */
 
 void nn_sequential_init(NnSequential *m)
@@ -135,19 +156,16 @@ void nn_sequential_init(NnSequential *m)
 
 void nn_sequential_add(NnSequential *m, NnModule *part)
 {
-    static const char *const names[NN_SEQUENTIAL_MAX] = {
-        "0",  "1",  "2",  "3",  "4",  "5",  "6",  "7",  "8",  "9",  "10", "11", "12", "13", "14", "15",
-        "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30", "31"};
     if (m->count == NN_SEQUENTIAL_MAX) {
         nn_module_fail(&m->base, reel_status_failed("nn_sequential: at most %d parts", NN_SEQUENTIAL_MAX));
         return;
     }
-    nn_module_add(&m->base, part, names[m->count]);
+    nn_module_add_at(&m->base, part, "", m->count);
     if (!part->forward)
         nn_module_fail(&m->base,
-                       reel_status_usage("nn_sequential: part %s has no function of one value: its init "
+                       reel_status_usage("nn_sequential: part %d has no function of one value: its init "
                                          "function sets base.forward",
-                                         names[m->count]));
+                                         m->count));
     m->parts[m->count++] = part;
 }
 

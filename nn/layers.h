@@ -10,6 +10,7 @@ REEL_BEGIN_DECLS
 /* ---- Activations as modules, for nn_sequential() ---- */
 typedef struct NnActivation {
     NnModule base;
+    Var (*function)(Var x);
     int axis; /* of softmax */
 } NnActivation;
 typedef NnActivation NnTanh;
@@ -17,6 +18,9 @@ typedef NnActivation NnSigmoid;
 typedef NnActivation NnRelu;
 typedef NnActivation NnSoftmax;
 
+/* Any function of one value: nn_activation_init(&m, var_softplus). */
+void nn_activation_init(NnActivation *m, Var (*function)(Var x));
+Var nn_activation(NnActivation *m, Var x);
 void nn_tanh_init(NnTanh *m);
 void nn_sigmoid_init(NnSigmoid *m);
 void nn_relu_init(NnRelu *m);
@@ -47,6 +51,17 @@ typedef struct NnLayerNorm {
 void nn_layer_norm_init(NnLayerNorm *m, int64_t width);
 Var nn_layer_norm(NnLayerNorm *m, Var x);
 
+/* ---- x / sqrt(mean(x^2) + eps) over the last axis, times weight [D], 1 at first (Zhang & Sennrich 2019,
+ * arXiv 1910.07467) ---- */
+typedef struct NnRmsNorm {
+    NnModule base;
+    NnParameter weight;
+    double eps; /* 2^-23, PyTorch's for f32 */
+} NnRmsNorm;
+
+void nn_rms_norm_init(NnRmsNorm *m, int64_t width);
+Var nn_rms_norm(NnRmsNorm *m, Var x);
+
 /* ---- Sequential: parts in a row, named "0", "1", ... ---- */
 enum { NN_SEQUENTIAL_MAX = 32 };
 typedef struct NnSequential {
@@ -76,6 +91,8 @@ Var nn_bce_with_logits(NnBceWithLogits *m, Var x, Var target);
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
+#define nn_activation(...)       TAPE_TRACE(Var, nn_activation(__VA_ARGS__))
+#define nn_rms_norm(...)         TAPE_TRACE(Var, nn_rms_norm(__VA_ARGS__))
 #define nn_tanh(...)             TAPE_TRACE(Var, nn_tanh(__VA_ARGS__))
 #define nn_sigmoid(...)          TAPE_TRACE(Var, nn_sigmoid(__VA_ARGS__))
 #define nn_relu(...)             TAPE_TRACE(Var, nn_relu(__VA_ARGS__))

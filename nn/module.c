@@ -83,14 +83,15 @@ static bool may_add(NnModule *module, NnModule *part, const char *name)
     return false;
 }
 
-void nn_module_add(NnModule *module, NnModule *part, const char *name)
+/* The use that was made; NULL where the part may not be added, or is there already. */
+static NnPart *add_part(NnModule *module, NnModule *part, const char *name)
 {
     if (module->self != module || has_part(module, part, name) || !may_add(module, part, name))
-        return;
+        return NULL;
     NnPart *use = part->uses == 0 ? &part->first_use : reel_mem_calloc(1, sizeof *use);
     if (!use) {
         nn_module_fail(module, reel_status_no_memory(sizeof *use, name));
-        return;
+        return NULL;
     }
     *use = (NnPart){.module = part, .name = name};
     if (part->uses++ == 0) {
@@ -101,6 +102,31 @@ void nn_module_add(NnModule *module, NnModule *part, const char *name)
     while (*link)
         link = &(*link)->next;
     *link = use;
+    return use;
+}
+
+void nn_module_add(NnModule *module, NnModule *part, const char *name)
+{
+    add_part(module, part, name);
+}
+
+void nn_module_add_at(NnModule *module, NnModule *part, const char *name, int i)
+{
+    char numbered[NN_NUMBERED_SIZE];
+    int size = snprintf(numbered, sizeof numbered, "%s%s%d", name, *name ? "." : "", i);
+    if (size >= NN_NUMBERED_SIZE) {
+        nn_module_fail(module, reel_status_usage("%s.%d: the name of an array of parts has %d characters at "
+                                                 "most",
+                                                 name, i, NN_NUMBERED_SIZE - 12));
+        return;
+    }
+    NnPart *use = add_part(module, part, numbered);
+    if (!use)
+        return;
+    memcpy(use->numbered, numbered, sizeof numbered);
+    use->name = use->numbered;
+    if (use == &part->first_use)
+        part->scope.name = use->numbered;
 }
 
 static bool has_parameter(const NnModule *module, const NnParameter *parameter)

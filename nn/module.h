@@ -24,6 +24,8 @@ typedef struct NnName NnName;
 
 /* Bytes of a name with all its dots. */
 enum { NN_NAME_SIZE = 160 };
+/* Bytes of the name of a part of an array: "blocks.0". */
+enum { NN_NUMBERED_SIZE = 40 };
 /* Parts within parts, at most. */
 enum { NN_MAX_DEPTH = 32 };
 
@@ -73,7 +75,8 @@ typedef Var NnForward(NnModule *module, Var x);
 typedef struct NnPart {
     NnModule *module;
     const char *name;
-    struct NnPart *next; /* of the parent */
+    struct NnPart *next;             /* of the parent */
+    char numbered[NN_NUMBERED_SIZE]; /* the name of a part of an array */
 } NnPart;
 
 /* A node of the tree of modules; the first member, `base`, of each. */
@@ -101,6 +104,9 @@ void nn_module_init(NnModule *module);
  * may be added again, here under another name or elsewhere. Errors, which nn_module_reset() returns: the name
  * is taken by another part or parameter; the part contains the module. */
 void nn_module_add(NnModule *module, NnModule *part, const char *name);
+/* Adds part number i of an array of parts under the name "name.i", as PyTorch's ModuleList ("": under "i").
+ */
+void nn_module_add_at(NnModule *module, NnModule *part, const char *name, int i);
 /* Declares a parameter of 0 axes (one number) or more. The struct is a member of the module's struct; values
  * come with nn_module_reset(). */
 void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
@@ -118,8 +124,21 @@ void nn_parameter_tie(NnParameter *parameter, NnParameter *to);
 void nn_module_fail(NnModule *module, ReelStatus status);
 
 /* NN_ADD(m, fc, nn_linear_init, 256, 10): initialises the member and adds it under its name. */
-#define NN_ADD(m, field, init, ...)                                                                          \
-    (init(&(m)->field, __VA_ARGS__), nn_module_add(&(m)->base, &(m)->field.base, #field))
+#define NN_ADD(m, field, ...)                                                                                \
+    (NN_INIT_(&(m)->field, __VA_ARGS__), nn_module_add(&(m)->base, &(m)->field.base, #field))
+/* The same of a member that is an array: NN_ADD_AT(m, blocks, i, block_init, 256) adds m->blocks[i] under
+ * "blocks.0", "blocks.1", ... */
+#define NN_ADD_AT(m, field, i, ...)                                                                          \
+    (NN_INIT_(&(m)->field[i], __VA_ARGS__), nn_module_add_at(&(m)->base, &(m)->field[i].base, #field, i))
+
+/* init(part, ...) with no to eight further arguments. */
+#define NN_INIT_(part, ...)                                                                                  \
+    NN_TENTH_(__VA_ARGS__, NN_WITH_, NN_WITH_, NN_WITH_, NN_WITH_, NN_WITH_, NN_WITH_, NN_WITH_, NN_WITH_,   \
+              NN_WITHOUT_, )                                                                                 \
+    (part, __VA_ARGS__)
+#define NN_TENTH_(a, b, c, d, e, f, g, h, i, tenth, ...) tenth
+#define NN_WITH_(part, init, ...)                        init(part, __VA_ARGS__)
+#define NN_WITHOUT_(part, init)                          init(part)
 
 /* ---- The tree as a whole ---- */
 

@@ -3,9 +3,12 @@
 #define REEL_NN_NN_H
 
 #include "nn/attention.h"
+#include "nn/average.h"
 #include "nn/embedding.h"
+#include "nn/inspect.h"
 #include "nn/layers.h"
 #include "nn/linear.h"
+#include "nn/losses.h"
 #include "nn/module.h"
 #include "nn/multihead_attention.h"
 #include "nn/optimizer.h"

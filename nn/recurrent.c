@@ -169,9 +169,11 @@ void nn_gru_init_with(NnGru *m, int64_t input, int64_t hidden, NnRecurrentOption
 
 /* ---- Running ---- */
 
-static NnScan run_layer(NnRecurrent *m, NnRecurrentLayer *layer, NnSequence x)
+/* Layer and direction `index` of the module. */
+static NnScan run_layer(NnRecurrent *m, int index, NnSequence x, NnRecurrentState before)
 {
     Tape *tape = x.rows.tape;
+    NnRecurrentLayer *layer = &m->layers[index];
     CellRun run = {.weight_hh = nn_var(&layer->weight_hh, tape),
                    .bias_hh = m->options.biases > 1 ? nn_var(&layer->bias_hh, tape) : VAR_NONE,
                    .hidden = m->hidden,
@@ -180,7 +182,24 @@ static NnScan run_layer(NnRecurrent *m, NnRecurrentLayer *layer, NnSequence x)
     if (!m->kind->bias_in_step && run.bias_hh.tape)
         bias = var_add(bias, run.bias_hh);
     Var projected = var_linear(x.rows, nn_var(&layer->weight_ih, tape), bias); /* [N, G H] */
-    return nn_scan(&m->kind->cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
+    x = nn_with_rows(x, projected);
+    if (!before.h.tape && !before.c.tape)
+        return nn_scan(&m->kind->cell, &run, nn_scan_input(x, run.weight_hh), NULL);
+    Var initial[2] = {before.h.tape ? var_select(before.h, 0, index) : VAR_NONE,
+                      before.c.tape ? var_select(before.c, 0, index) : VAR_NONE};
+    return nn_scan(&m->kind->cell, &run, x, initial);
+}
+
+/* Whether one part of a state is there in the shape of this run, [L D, B, H], or not given. */
+static bool fits(const NnRecurrent *m, NnSequence x, Var part, const char *name)
+{
+    int64_t layers = (int64_t)m->options.layers * directions(m), texts = x.packing ? x.packing->texts : 0;
+    bool same = !part.tape || (var_ndim(part) == 3 && var_size(part, 0) == layers &&
+                               var_size(part, 1) == texts && var_size(part, 2) == m->hidden);
+    if (!same)
+        tape_fail(x.rows.tape, "%s: the state's %s must be [%lld, %lld, %lld]", m->kind->name, name,
+                  (long long)layers, (long long)texts, (long long)m->hidden);
+    return same;
 }
 
 /* The states h of one layer at every token, both directions side by side. */
@@ -193,7 +212,7 @@ static NnSequence layer_sequence(const NnScan *scans, int count)
     return nn_with_rows(forward, var_concat((Var[]){forward.rows, backward.rows}, 2, 1));
 }
 
-static NnRecurrentOutput run(NnRecurrent *m, NnSequence x)
+static NnRecurrentOutput run(NnRecurrent *m, NnSequence x, NnRecurrentState before)
 {
     Tape *tape = x.rows.tape;
     int count = directions(m);
@@ -206,11 +225,12 @@ static NnRecurrentOutput run(NnRecurrent *m, NnSequence x)
     out.scans = m->layers ? tensor_arena_calloc(tape_arena(tape), scans * sizeof *out.scans) : NULL;
     if (!out.scans)
         tape_fail(tape, "%s: out of memory, or not initialised", m->kind->name);
-    for (int l = 0; l < m->options.layers && tape_ok(tape); l++) {
+    bool may_run = fits(m, x, before.h, "h") && fits(m, x, before.c, "c");
+    for (int l = 0; l < m->options.layers && may_run && tape_ok(tape); l++) {
         NnScan *scans = out.scans + l * count;
-        scans[0] = run_layer(m, &m->layers[l * count], x);
+        scans[0] = run_layer(m, l * count, x, before);
         if (count == 2)
-            scans[1] = run_layer(m, &m->layers[l * count + 1], nn_reverse(x));
+            scans[1] = run_layer(m, l * count + 1, nn_reverse(x), before);
         if (l + 1 == m->options.layers)
             break;
         x = layer_sequence(scans, count);
@@ -229,17 +249,60 @@ static NnRecurrentOutput run(NnRecurrent *m, NnSequence x)
 
 NnRecurrentOutput(nn_rnn)(NnRnn *m, NnSequence x)
 {
-    return run(m, x);
+    return run(m, x, (NnRecurrentState){VAR_NONE, VAR_NONE});
 }
 
 NnRecurrentOutput(nn_lstm)(NnLstm *m, NnSequence x)
 {
-    return run(m, x);
+    return run(m, x, (NnRecurrentState){VAR_NONE, VAR_NONE});
 }
 
 NnRecurrentOutput(nn_gru)(NnGru *m, NnSequence x)
 {
-    return run(m, x);
+    return run(m, x, (NnRecurrentState){VAR_NONE, VAR_NONE});
+}
+
+NnRecurrentOutput(nn_recurrent_from)(NnRecurrent *m, NnSequence x, NnRecurrentState before)
+{
+    return run(m, x, before);
+}
+
+NnRecurrentState(nn_recurrent_state)(NnRecurrentOutput out)
+{
+    Tape *tape = out.input.rows.tape;
+    NnRecurrentState state = {{.tape = tape}, {.tape = tape}};
+    int count = out.layers * out.directions;
+    Var *parts = tape && tape_ok(tape) && out.scans
+                     ? tensor_arena_alloc(tape_arena(tape), (size_t)count * sizeof *parts)
+                     : NULL;
+    if (!parts)
+        return state;
+    for (int s = 0; s < out.scans[0].states; s++) {
+        for (int i = 0; i < count; i++)
+            parts[i] = nn_scan_last(out.scans[i], s);
+        *(s == 0 ? &state.h : &state.c) = var_stack(parts, count, 0);
+    }
+    if (out.scans[0].states == 1)
+        state.c = VAR_NONE;
+    return state;
+}
+
+Var(nn_recurrent_step)(NnRecurrent *m, Var x, NnRecurrentState *state)
+{
+    Tape *tape = x.tape;
+    if (!tape || var_is_empty(x))
+        return x;
+    if (m->options.bidirectional)
+        return tape_fail(tape, "%s: a step has one direction", m->kind->name);
+    int64_t texts = var_size(x, 0);
+    int32_t *ones = tensor_arena_alloc(tape_arena(tape), (size_t)texts * sizeof *ones);
+    if (!ones)
+        return tape_fail(tape, "%s: out of memory", m->kind->name);
+    for (int64_t i = 0; i < texts; i++)
+        ones[i] = 1;
+    NnRecurrentOutput out = run(m, nn_pack_rows(x, ones, (int32_t)texts), *state);
+    *state = nn_recurrent_state(out);
+    return out.last;
 }
 
 NnSequence(nn_recurrent_sequence)(NnRecurrentOutput out)

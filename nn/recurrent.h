@@ -56,6 +56,12 @@ void nn_rnn_init_with(NnRnn *m, int64_t input, int64_t hidden, NnRecurrentOption
 void nn_lstm_init_with(NnLstm *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
 void nn_gru_init_with(NnGru *m, int64_t input, int64_t hidden, NnRecurrentOptions options);
 
+/* The whole state of a module: of layer l in direction d at index l D + d, as PyTorch's h_n and c_n. */
+typedef struct NnRecurrentState {
+    Var h; /* [L D, B, H]; VAR_NONE: zeros */
+    Var c; /* the same of an LSTM's memory */
+} NnRecurrentState;
+
 /* What a run over a sequence gives. */
 typedef struct NnRecurrentOutput {
     Var last; /* [B, D H]: the top layer's state after each text's last step (and, backwards, its first) */
@@ -70,10 +76,19 @@ NnRecurrentOutput nn_rnn(NnRnn *m, NnSequence x);
 NnRecurrentOutput nn_lstm(NnLstm *m, NnSequence x);
 /* Cho et al. 2014 (arXiv 1406.1078) in PyTorch's form: n = tanh(W_in x + b_in + r (W_hn h + b_hn)). */
 NnRecurrentOutput nn_gru(NnGru *m, NnSequence x);
+/* Any of them, from a state before the first step. */
+NnRecurrentOutput nn_recurrent_from(NnRecurrent *m, NnSequence x, NnRecurrentState before);
+/* The state after each text's last step. A run that goes on from it in a later step of the tape copies its
+ * values (tensor_copy(), tape_constant()). */
+NnRecurrentState nn_recurrent_state(NnRecurrentOutput out);
+/* One step of B texts, x [B, input], from *state to *state (all VAR_NONE at the start): the top layer's h,
+ * [B, H]. For a module of one direction. */
+Var nn_recurrent_step(NnRecurrent *m, Var x, NnRecurrentState *state);
 /* The top layer's state at every token: rows [N, D H]. Only a model that asks for it pays for it. */
 NnSequence nn_recurrent_sequence(NnRecurrentOutput out);
 
 TAPE_TRACE_RETURNS(NnRecurrentOutput)
+TAPE_TRACE_RETURNS(NnRecurrentState)
 
 REEL_END_DECLS
 
@@ -81,6 +96,9 @@ REEL_END_DECLS
 #define nn_rnn(...)                TAPE_TRACE(NnRecurrentOutput, nn_rnn(__VA_ARGS__))
 #define nn_lstm(...)               TAPE_TRACE(NnRecurrentOutput, nn_lstm(__VA_ARGS__))
 #define nn_gru(...)                TAPE_TRACE(NnRecurrentOutput, nn_gru(__VA_ARGS__))
+#define nn_recurrent_from(...)     TAPE_TRACE(NnRecurrentOutput, nn_recurrent_from(__VA_ARGS__))
+#define nn_recurrent_state(...)    TAPE_TRACE(NnRecurrentState, nn_recurrent_state(__VA_ARGS__))
+#define nn_recurrent_step(...)     TAPE_TRACE(Var, nn_recurrent_step(__VA_ARGS__))
 #define nn_recurrent_sequence(...) TAPE_TRACE(NnSequence, nn_recurrent_sequence(__VA_ARGS__))
 #endif
 

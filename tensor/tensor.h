@@ -13,6 +13,7 @@
 #include "tensor/mt19937.h"
 #include "tensor/panels.h"
 #include "tensor/pool.h"
+#include "tensor/print.h"
 #include "tensor/random.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"

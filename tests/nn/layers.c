@@ -49,6 +49,21 @@ START_TEST(layer_norm_is_pytorchs)
 }
 END_TEST
 
+static Var rms_norm(Fixture *fixture, Var input, Var memory, void *context)
+{
+    (void)fixture, (void)memory;
+    return nn_rms_norm(context, input);
+}
+
+START_TEST(rms_norm_is_pytorchs)
+{
+    NnRmsNorm m;
+    nn_rms_norm_init(&m, 5);
+    check_module_with_pytorch("rms_norm", &m.base, rms_norm, &m);
+    nn_module_free(&m.base);
+}
+END_TEST
+
 static Var given(Fixture *fixture, const char *name, TensorDtype dtype)
 {
     return tape_constant(tape, tensor_cast(&arena, fixture_tensor(fixture, "%s", name), dtype));
@@ -125,6 +140,19 @@ START_TEST(a_loss_module_has_reduction_and_weights)
 END_TEST
 
 /* ---- Activations ---- */
+
+START_TEST(any_function_of_one_value_is_an_activation)
+{
+    NnActivation m;
+    NnSequential parts;
+    nn_activation_init(&m, var_softplus);
+    nn_sequential_init(&parts);
+    nn_sequential_add(&parts, &m.base);
+    Var x = tape_constant(tape, noise(TENSOR_F32, 3, 4));
+    ck_assert(tensor_equal(var_value(nn_sequential(&parts, x)), var_value(var_softplus(x))));
+    nn_module_free(&parts.base);
+}
+END_TEST
 
 START_TEST(activations_are_their_functions)
 {
@@ -335,9 +363,11 @@ Suite *nn_layers_suite(void)
     TCase *c = tcase_create("layers");
     tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, layer_norm_is_pytorchs);
+    tcase_add_test(c, rms_norm_is_pytorchs);
     tcase_add_test(c, losses_are_pytorchs);
     tcase_add_test(c, a_loss_module_has_reduction_and_weights);
     tcase_add_test(c, activations_are_their_functions);
+    tcase_add_test(c, any_function_of_one_value_is_an_activation);
     tcase_add_test(c, dropout_drops_while_training_and_scales_what_is_left);
     tcase_add_test(c, dropout_takes_probabilities_below_one);
     tcase_add_test(c, dropout_of_a_sequence_is_row_by_row);

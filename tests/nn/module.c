@@ -87,6 +87,49 @@ START_TEST(the_tree_is_the_list_of_names)
 }
 END_TEST
 
+/* ---- Arrays of parts ---- */
+
+typedef struct Stack {
+    NnModule base;
+    NnLinear blocks[12];
+    NnSequential rest;
+} Stack;
+
+START_TEST(parts_of_an_array_are_numbered)
+{
+    Stack m;
+    nn_module_init(&m.base);
+    for (int i = 0; i < 12; i++)
+        NN_ADD_AT(&m, blocks, i, nn_linear_init_without_bias, 2, 2);
+    NN_ADD(&m, rest, nn_sequential_init); /* without further arguments */
+    ck_assert_ok(nn_module_reset(&m.base, 1));
+    NnNamed named;
+    ck_assert(nn_find(&m.base, "blocks.0.weight", &named) && nn_find(&m.base, "blocks.11.weight", &named));
+    ck_assert_ptr_eq(named.parameter, &m.blocks[11].weight);
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(&m.blocks[11].weight, path);
+    ck_assert_str_eq(path, "blocks.11.weight");
+    nn_module_add_at(&m.base, &m.blocks[1].base, "blocks", 0);
+    ck_assert_failed(nn_module_reset(&m.base, 1), REEL_STATUS_USAGE, "blocks.0: the name is taken");
+    nn_module_free(&m.base);
+    /* One part twice: the second name has memory of its own. */
+    nn_module_init(&m.base);
+    nn_linear_init(&m.blocks[0], 2, 2);
+    nn_module_add_at(&m.base, &m.blocks[0].base, "twice", 0);
+    nn_module_add_at(&m.base, &m.blocks[0].base, "twice", 1);
+    ck_assert_ok(nn_module_reset(&m.base, 1));
+    ck_assert(nn_find(&m.base, "twice.1.bias", &named) && named.again);
+    ck_assert(nn_find(&m.base, "twice.0.bias", &named) && !named.again);
+    nn_module_free(&m.base);
+    nn_module_init(&m.base);
+    nn_linear_init(&m.blocks[0], 2, 2);
+    nn_module_add_at(&m.base, &m.blocks[0].base, "a_name_that_is_longer_than_arrays_have_them", 1);
+    ck_assert_failed(nn_module_reset(&m.base, 1), REEL_STATUS_USAGE, "28 characters at most");
+    nn_module_free(&m.base);
+    nn_module_free(&m.blocks[0].base);
+}
+END_TEST
+
 START_TEST(whole_parameters_are_those_that_were_declared)
 {
     Outer m;
@@ -772,6 +815,7 @@ Suite *nn_module_suite(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, the_tree_is_the_list_of_names);
     tcase_add_test(c, whole_parameters_are_those_that_were_declared);
+    tcase_add_test(c, parts_of_an_array_are_numbered);
     tcase_add_test(c, long_names_are_cut_and_not_written_beyond);
     tcase_add_test(c, a_copied_module_is_refused_wherever_it_is_used);
     tcase_add_test(c, a_part_may_be_added_again);

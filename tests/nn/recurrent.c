@@ -274,6 +274,99 @@ START_TEST(biases_may_be_left_out_and_gates_lie_elsewhere)
 }
 END_TEST
 
+/* ---- From a state, and step by step ---- */
+
+START_TEST(from_a_state_it_is_pytorchs)
+{
+    for (int f64 = 0; f64 < 2; f64++) {
+        Fixture fixture = fixture_open("module_lstm_from");
+        TensorDtype dtype = f64 ? TENSOR_F64 : TENSOR_F32;
+        double limit = f64 ? 1e-6 : 1e-5;
+        NnRecurrent m;
+        nn_lstm_init_with(&m, 2, 2, layered(1, true));
+        ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
+        fixture_load(&fixture, &m.base);
+        tape_begin(tape);
+        NnRecurrentState before = {
+            tape_leaf(tape, tensor_cast(&arena, fixture_tensor(&fixture, "reel/h"), dtype)),
+            tape_leaf(tape, tensor_cast(&arena, fixture_tensor(&fixture, "reel/c"), dtype))};
+        Var x = tape_constant(tape, tensor_cast(&arena, fixture_tensor(&fixture, "reel/input"), dtype));
+        NnRecurrentOutput out = nn_recurrent_from(&m, nn_pack_rows(x, (const int32_t[]){2, 3}, 2), before);
+        NnRecurrentState after = nn_recurrent_state(out);
+        Var rows = nn_unpack(nn_recurrent_sequence(out));
+        ck_assert_tape_ok(tape);
+        ck_assert_close(var_value(rows), fixture_tensor(&fixture, "reel/output"), limit);
+        ck_assert_close(var_value(after.h), fixture_tensor(&fixture, "reel/h_n"), limit);
+        ck_assert_close(var_value(after.c), fixture_tensor(&fixture, "reel/c_n"), limit);
+        ck_assert(tape_backward(var_add(var_sum(rows, TENSOR_AXES_ALL, false),
+                                        var_sum(var_mul(after.h, after.c), TENSOR_AXES_ALL, false))));
+        ck_assert_norm_close(var_grad(before.h), fixture_tensor(&fixture, "reel/grad_h"), 10 * limit, "h");
+        ck_assert_norm_close(var_grad(before.c), fixture_tensor(&fixture, "reel/grad_c"), 10 * limit, "c");
+        nn_module_free(&m.base);
+        fixture_close(&fixture);
+    }
+}
+END_TEST
+
+/* A text in two halves, the second from the first one's state, and one step at a time, is the text at once.
+ */
+START_TEST(a_text_may_come_in_parts)
+{
+    enum { STEPS = 4, TOGETHER = 3 };
+    NnRecurrent m;
+    kinds[_i].init(&m, 3, 2, layered(2, false));
+    ck_assert_ok(nn_module_reset_f64(&m.base, 4));
+    Tensor x = noise(TENSOR_F64, STEPS * TOGETHER, 3); /* step after step */
+    Var rows[STEPS];
+    static const int32_t halves[] = {2, 2, 2}, whole[] = {4, 4, 4};
+    for (int t = 0; t < STEPS; t++)
+        rows[t] = tape_constant(tape, tensor_slice(x, 0, t * TOGETHER, (t + 1) * TOGETHER, 1));
+    Var by_text[3]; /* the first half, the second, all: text after text */
+    for (int part = 0; part < 3; part++) {
+        int first = part == 1 ? 2 : 0, stop = part == 0 ? 2 : 4;
+        Var texts = var_transpose(var_stack(rows + first, stop - first, 0), 0, 1); /* [B, T, 3] */
+        by_text[part] = var_reshape(texts, TENSOR_SHAPE((stop - first) * TOGETHER, 3));
+    }
+    NnRecurrentOutput all = kinds[_i].forward(&m, nn_pack_rows(by_text[2], whole, TOGETHER));
+    NnRecurrentState expected = nn_recurrent_state(all), state = {VAR_NONE, VAR_NONE};
+    for (int half = 0; half < 2; half++)
+        state =
+            nn_recurrent_state(nn_recurrent_from(&m, nn_pack_rows(by_text[half], halves, TOGETHER), state));
+    ck_assert_tape_ok(tape);
+    ck_assert_close(var_value(state.h), var_value(expected.h), 1e-14);
+    NnRecurrentState step = {VAR_NONE, VAR_NONE};
+    Var last = VAR_NONE;
+    for (int t = 0; t < STEPS; t++)
+        last = nn_recurrent_step(&m, rows[t], &step);
+    ck_assert_tape_ok(tape);
+    ck_assert_close(var_value(last), var_value(all.last), 1e-14);
+    ck_assert_close(var_value(step.h), var_value(expected.h), 1e-14);
+    ck_assert_int_eq(step.c.tape != NULL, kinds[_i].states == 2);
+    if (kinds[_i].states == 2)
+        ck_assert_close(var_value(step.c), var_value(expected.c), 1e-14);
+    nn_module_free(&m.base);
+}
+END_TEST
+
+START_TEST(a_state_of_another_shape_is_an_error)
+{
+    NnRecurrent m;
+    kinds[_i].init(&m, 3, 2, layered(1, true));
+    ck_assert_ok(nn_module_reset(&m.base, 4));
+    Var x = tape_constant(tape, noise(TENSOR_F32, ROWS, 3));
+    NnRecurrentState wrong = {tape_constant(tape, tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(2, 3, 2))),
+                              VAR_NONE};
+    ck_assert(var_is_empty(nn_recurrent_from(&m, nn_pack_rows(x, lengths, TEXTS), wrong).last));
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "the state's h must be [2, 4, 2]");
+    tape_begin(tape);
+    wrong = (NnRecurrentState){VAR_NONE, VAR_NONE};
+    x = tape_constant(tape, noise(TENSOR_F32, ROWS, 3));
+    ck_assert(var_is_empty(nn_recurrent_step(&m, x, &wrong)));
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "one direction");
+    nn_module_free(&m.base);
+}
+END_TEST
+
 START_TEST(settings_that_make_no_module_are_errors)
 {
     NnRecurrent m;
@@ -478,6 +571,9 @@ Suite *nn_recurrent_suite(void)
     tcase_add_loop_test(c, backward_agrees_with_differences, 0, KINDS);
     tcase_add_loop_test(c, names_and_counts_are_pytorchs, 0, KINDS);
     tcase_add_loop_test(c, first_values_can_be_chosen, 0, KINDS);
+    tcase_add_test(c, from_a_state_it_is_pytorchs);
+    tcase_add_loop_test(c, a_text_may_come_in_parts, 0, KINDS);
+    tcase_add_loop_test(c, a_state_of_another_shape_is_an_error, 0, KINDS);
     tcase_add_loop_test(c, biases_may_be_left_out_and_gates_lie_elsewhere, 0, KINDS);
     tcase_add_loop_test(c, settings_that_make_no_module_are_errors, 0, KINDS);
     tcase_add_test(c, rows_of_another_width_are_errors_with_path_and_place);
