@@ -21,11 +21,29 @@ Var nn_embedding(NnEmbedding *m, Var ids);
 /* A sequence of ids (nn_pack) to one of vectors: rows [N, E], repeated ids held once. */
 NnSequence nn_embedding_sequence(NnEmbedding *m, NnSequence ids);
 
+/* Rows of a table put together, as in a text whose order does not count. Parameter: weight [V, E], as
+ * NnEmbedding's. */
+typedef enum { NN_BAG_SUM, NN_BAG_MEAN, NN_BAG_MAX } NnBagMode;
+typedef struct NnEmbeddingBag {
+    NnModule base;
+    NnParameter weight;
+    NnBagMode mode;
+} NnEmbeddingBag;
+
+void nn_embedding_bag_init(NnEmbeddingBag *m, int64_t vocabulary, int64_t width, NnBagMode mode);
+/* ids i32 [N], bag i32 [N] in [0, count): which bag each is in -> [count, E]. weights [N] or VAR_NONE: of the
+ * sum. A bag without ids is 0; of NN_BAG_MAX it is an error. */
+Var nn_embedding_bag(NnEmbeddingBag *m, Var ids, Var bag, int64_t count, Var weights);
+/* A bag for each text of a packed batch. */
+Var nn_embedding_bag_sequence(NnEmbeddingBag *m, NnSequence ids);
+
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_embedding(...)          TAPE_TRACE(Var, nn_embedding(__VA_ARGS__))
-#define nn_embedding_sequence(...) TAPE_TRACE(NnSequence, nn_embedding_sequence(__VA_ARGS__))
+#define nn_embedding(...)              TAPE_TRACE(Var, nn_embedding(__VA_ARGS__))
+#define nn_embedding_bag(...)          TAPE_TRACE(Var, nn_embedding_bag(__VA_ARGS__))
+#define nn_embedding_bag_sequence(...) TAPE_TRACE(Var, nn_embedding_bag_sequence(__VA_ARGS__))
+#define nn_embedding_sequence(...)     TAPE_TRACE(NnSequence, nn_embedding_sequence(__VA_ARGS__))
 #endif
 
 #endif

@@ -4,6 +4,9 @@
 
 #include "nn/attention.h"
 #include "nn/average.h"
+#include "nn/convolution.h"
+#include "nn/crf.h"
+#include "nn/decoding.h"
 #include "nn/embedding.h"
 #include "nn/inspect.h"
 #include "nn/layers.h"

@@ -134,6 +134,77 @@ START_TEST(a_sequence_of_ids_becomes_one_of_vectors)
 }
 END_TEST
 
+/* ---- Bags ---- */
+
+START_TEST(bags_are_pytorchs)
+{
+    static const char *const names[] = {"sum", "mean", "max"};
+    Fixture fixture = fixture_open("embedding_bag");
+    for (int mode = 0; mode < 3; mode++)
+        for (int f64 = 0; f64 < 2; f64++) {
+            TensorDtype dtype = f64 ? TENSOR_F64 : TENSOR_F32;
+            double limit = f64 ? 1e-6 : 1e-5;
+            NnEmbeddingBag m;
+            nn_embedding_bag_init(&m, 5, 3, (NnBagMode)mode);
+            ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 0) : nn_module_reset(&m.base, 0));
+            fixture_load(&fixture, &m.base);
+            tape_begin(tape);
+            Var ids = tape_constant(tape, fixture_tensor(&fixture, "reel/ids")),
+                bag = tape_constant(tape, fixture_tensor(&fixture, "reel/bag")), weights = VAR_NONE;
+            if (mode == NN_BAG_SUM)
+                weights =
+                    tape_constant(tape, tensor_cast(&arena, fixture_tensor(&fixture, "reel/weights"), dtype));
+            Tensor expected = fixture_tensor(&fixture, "reel/%s", names[mode]),
+                   dy = tensor_cast(&arena, fixture_tensor(&fixture, "reel/grad_output"), dtype);
+            int64_t count = 4;
+            if (mode == NN_BAG_MAX) { /* which has no bag without ids: 3 becomes 2 */
+                for (int i = 4; i < 6; i++)
+                    tensor_i32(var_value(bag))[i] = 2;
+                tensor_copy_into(tensor_select(expected, 0, 2), tensor_select(expected, 0, 3));
+                tensor_copy_into(tensor_select(dy, 0, 2), tensor_select(dy, 0, 3));
+                expected = tensor_slice(expected, 0, 0, 3, 1);
+                dy = tensor_slice(dy, 0, 0, 3, 1);
+                count = 3;
+            }
+            Var y = nn_embedding_bag(&m, ids, bag, count, weights);
+            ck_assert_tape_ok(tape);
+            ck_assert_close(var_value(y), expected, limit);
+            ck_assert(tape_backward(var_sum(var_mul(y, tape_constant(tape, dy)), TENSOR_AXES_ALL, false)));
+            NnNamed named;
+            ck_assert(nn_find(&m.base, "weight", &named));
+            ck_assert_norm_close(named_gradient(tape, &named, &arena),
+                                 fixture_tensor(&fixture, "reel/grad/%s", names[mode]), 10 * limit,
+                                 names[mode]);
+            nn_module_free(&m.base);
+        }
+    fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(a_text_is_a_bag)
+{
+    NnEmbeddingBag m;
+    int32_t ids[] = {3, 1, 4}, offsets[] = {0, 1, 3};
+    nn_embedding_bag_init(&m, 5, 2, NN_BAG_MEAN);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    tape_begin(tape);
+    NnSequence text = nn_pack(tape, ids, offsets, 2);
+    Tensor y = var_value(nn_embedding_bag_sequence(&m, text)), table = m.weight.core.value;
+    ck_assert_tape_ok(tape);
+    for (int64_t k = 0; k < 2; k++) {
+        ck_assert_double_eq_tol(tensor_get(&y, (int64_t[]){0, k}), tensor_get(&table, (int64_t[]){3, k}),
+                                1e-6);
+        ck_assert_double_eq_tol(
+            tensor_get(&y, (int64_t[]){1, k}),
+            (tensor_get(&table, (int64_t[]){1, k}) + tensor_get(&table, (int64_t[]){4, k})) / 2, 1e-6);
+    }
+    Var weights = tape_constant(tape, tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(3), 1));
+    ck_assert(var_is_empty(nn_embedding_bag(&m, text.rows, nn_text_of_row(text), 2, weights)));
+    ck_assert_failed(*tape_status(tape), REEL_STATUS_FAILED, "weights are of a sum");
+    nn_module_free(&m.base);
+}
+END_TEST
+
 Suite *nn_embedding_suite(void);
 Suite *nn_embedding_suite(void)
 {
@@ -146,6 +217,8 @@ Suite *nn_embedding_suite(void)
     tcase_add_test(c, backward_agrees_with_differences);
     tcase_add_test(c, ids_outside_of_the_table_are_errors);
     tcase_add_test(c, a_sequence_of_ids_becomes_one_of_vectors);
+    tcase_add_test(c, bags_are_pytorchs);
+    tcase_add_test(c, a_text_is_a_bag);
     suite_add_tcase(suite, c);
     return suite;
 }

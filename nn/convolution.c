@@ -1,0 +1,237 @@
+#include "nn/convolution.h"
+#include "nn/pooling.h"
+
+#include <math.h>
+
+/* ---- Windows: x [B, C, H, W] to [B, C, window, H', W'], a view of x for each element of a window ---- */
+
+enum { MOST_WINDOW = 1024 };
+
+typedef struct Window {
+    const char *name; /* of who asks, for messages */
+    int kernel[2], stride[2], padding[2], dilation[2];
+} Window;
+
+/* The axis with `count` elements of `value` on each side. */
+static Var pad_axis(Var x, int axis, int64_t count, double value)
+{
+    int64_t shape[4];
+    if (count == 0 || var_is_empty(x))
+        return x;
+    for (int i = 0; i < 4; i++)
+        shape[i] = i == axis ? count : var_size(x, i);
+    Var side = var_expand(tape_scalar(x, value), 4, shape);
+    return var_concat((Var[]){side, x, side}, 3, axis);
+}
+
+static bool is_window(const Window *w)
+{
+    for (int i = 0; i < 2; i++)
+        if (w->kernel[i] < 1 || w->stride[i] < 1 || w->padding[i] < 0 || w->dilation[i] < 1)
+            return false;
+    return w->kernel[0] <= MOST_WINDOW && w->kernel[1] <= MOST_WINDOW / w->kernel[0];
+}
+
+/* How many windows there are along an axis of `size` elements; less than 1: it is too short. */
+static int64_t windows_along(const Window *w, int axis, int64_t size)
+{
+    int64_t reach = (int64_t)w->dilation[axis] * (w->kernel[axis] - 1) + 1;
+    return size + 2 * w->padding[axis] < reach ? 0
+                                               : (size + 2 * w->padding[axis] - reach) / w->stride[axis] + 1;
+}
+
+static Var windows_of(Var x, const Window *w, double padding)
+{
+    Tape *tape = x.tape;
+    Var parts[MOST_WINDOW];
+    if (var_is_empty(x))
+        return x;
+    if (!is_window(w))
+        return tape_fail(tape,
+                         "%s: a window must have 1 to %d elements, a stride and dilation of at least 1 and "
+                         "a padding of at least 0",
+                         w->name, MOST_WINDOW);
+    int64_t rows = windows_along(w, 0, var_size(x, 2)), columns = windows_along(w, 1, var_size(x, 3));
+    if (rows < 1 || columns < 1)
+        return tape_fail(tape, "%s: a window of %d x %d does not fit into %lld x %lld", w->name, w->kernel[0],
+                         w->kernel[1], (long long)var_size(x, 2), (long long)var_size(x, 3));
+    x = pad_axis(pad_axis(x, 2, w->padding[0], padding), 3, w->padding[1], padding);
+    for (int i = 0; i < w->kernel[0]; i++) {
+        int64_t y = (int64_t)i * w->dilation[0];
+        Var row = var_slice(x, 2, y, y + (rows - 1) * w->stride[0] + 1, w->stride[0]);
+        for (int k = 0; k < w->kernel[1]; k++) {
+            int64_t z = (int64_t)k * w->dilation[1], stop = z + (columns - 1) * w->stride[1] + 1;
+            parts[i * w->kernel[1] + k] = var_slice(row, 3, z, stop, w->stride[1]);
+        }
+    }
+    return var_stack(parts, w->kernel[0] * w->kernel[1], 2);
+}
+
+/* x [B, C, L] as [B, C, 1, L], and back. */
+static Var with_height(Var x)
+{
+    return var_is_empty(x) ? x
+                           : var_reshape(x, TENSOR_SHAPE(var_size(x, 0), var_size(x, 1), 1, var_size(x, 2)));
+}
+
+static Var without_height(Var x)
+{
+    return var_is_empty(x) ? x : var_select(x, 2, 0);
+}
+
+static bool has_axes(Var x, int axes, const char *name)
+{
+    if (var_is_empty(x))
+        return false;
+    if (var_ndim(x) != axes + 2)
+        tape_fail(x.tape, "%s: takes [B, C, ...] of %d axes, not %d", name, axes + 2, var_ndim(x));
+    return var_ndim(x) == axes + 2;
+}
+
+/* ---- Convolution ---- */
+
+NnConvOptions nn_conv_options(void)
+{
+    return (NnConvOptions){.stride = 1, .padding = 0, .dilation = 1};
+}
+
+static Var forward_1d(NnModule *module, Var x)
+{
+    return nn_conv1d((NnConv *)(void *)module, x);
+}
+
+static Var forward_2d(NnModule *module, Var x)
+{
+    return nn_conv2d((NnConv *)(void *)module, x);
+}
+
+static void init(NnConv *m, int64_t in, int64_t out, int height, int width, int axes, NnConvOptions options)
+{
+    nn_module_init(&m->base);
+    m->base.forward = axes == 1 ? forward_1d : forward_2d;
+    m->in = in;
+    m->out = out;
+    m->kernel[0] = height;
+    m->kernel[1] = width;
+    m->axes = axes;
+    m->options = options;
+    NnInit uniform = nn_init_linear(in * height * width);
+    if (axes == 1)
+        nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(out, in, width), uniform);
+    else
+        nn_module_add_parameter(&m->base, &m->weight, "weight", TENSOR_SHAPE(out, in, height, width),
+                                uniform);
+    nn_module_add_parameter(&m->base, &m->bias, "bias", TENSOR_SHAPE(out), uniform);
+}
+
+void nn_conv1d_init(NnConv1d *m, int64_t in, int64_t out, int kernel, NnConvOptions options)
+{
+    init(m, in, out, 1, kernel, 1, options);
+}
+
+void nn_conv2d_init(NnConv2d *m, int64_t in, int64_t out, int kernel_height, int kernel_width,
+                    NnConvOptions options)
+{
+    init(m, in, out, kernel_height, kernel_width, 2, options);
+}
+
+/* x [B, C, H, W]: the windows as columns [B, C x window, H' W'], multiplied by [out, C x window]. */
+static Var convolve(NnConv *m, Var x, const char *name)
+{
+    Tape *tape = x.tape;
+    NnConvOptions o = m->options;
+    bool flat = m->axes == 1;
+    Window window = {.name = name,
+                     .kernel = {m->kernel[0], m->kernel[1]},
+                     .stride = {flat ? 1 : o.stride, o.stride},
+                     .padding = {flat ? 0 : o.padding, o.padding},
+                     .dilation = {flat ? 1 : o.dilation, o.dilation}};
+    Var all = windows_of(x, &window, 0); /* [B, C, window, H', W'] */
+    if (var_is_empty(all))
+        return all;
+    int64_t batch = var_size(all, 0), rows = var_size(all, 3), columns = var_size(all, 4),
+            inner = m->in * m->kernel[0] * m->kernel[1];
+    if (var_size(all, 1) != m->in)
+        return tape_fail(tape, "%s: x has %lld channels, not %lld", name, (long long)var_size(all, 1),
+                         (long long)m->in);
+    Var columns_of = var_reshape(all, TENSOR_SHAPE(batch, inner, rows * columns));
+    Var weight = var_reshape(nn_var(&m->weight, tape), TENSOR_SHAPE(m->out, inner));
+    Var y = var_reshape(var_matmul(weight, columns_of), TENSOR_SHAPE(batch, m->out, rows, columns));
+    return var_add(y, var_reshape(nn_var(&m->bias, tape), TENSOR_SHAPE(m->out, 1, 1)));
+}
+
+Var(nn_conv1d)(NnConv1d *m, Var x)
+{
+    nn_enter(&m->base, x.tape);
+    Var y = has_axes(x, 1, "nn_conv1d") ? without_height(convolve(m, with_height(x), "nn_conv1d"))
+                                        : (Var){.tape = x.tape};
+    nn_leave(x.tape);
+    return y;
+}
+
+Var(nn_conv2d)(NnConv2d *m, Var x)
+{
+    nn_enter(&m->base, x.tape);
+    Var y = has_axes(x, 2, "nn_conv2d") ? convolve(m, x, "nn_conv2d") : (Var){.tape = x.tape};
+    nn_leave(x.tape);
+    return y;
+}
+
+NnSequence(nn_conv1d_sequence)(NnConv1d *m, NnSequence x)
+{
+    Tape *tape = x.rows.tape;
+    int before = m->options.padding, after = m->kernel[1] - 1 - before;
+    nn_enter(&m->base, tape);
+    if (tape && (m->options.stride != 1 || m->options.dilation != 1 || before < 0 || after < 0))
+        tape_fail(
+            tape,
+            "nn_conv1d_sequence: needs a stride and dilation of 1 and a padding of less than the kernel");
+    NnSequence windows = nn_windows(x, before, after);                            /* rows [N, kernel in] */
+    Var weight = tape ? var_transpose(nn_var(&m->weight, tape), 1, 2) : VAR_NONE; /* [out, kernel, in] */
+    if (!var_is_empty(windows.rows))
+        windows.rows =
+            var_linear(windows.rows, var_reshape(weight, TENSOR_SHAPE(m->out, m->kernel[1] * m->in)),
+                       nn_var(&m->bias, tape));
+    nn_leave(tape);
+    return windows;
+}
+
+/* ---- Pooling ---- */
+
+static Var pool(Var x, int axes, int kernel, int stride, int padding, bool largest, const char *name)
+{
+    if (!has_axes(x, axes, name))
+        return (Var){.tape = x.tape};
+    bool flat = axes == 1;
+    Window window = {.name = name,
+                     .kernel = {flat ? 1 : kernel, kernel},
+                     .stride = {flat ? 1 : stride, stride},
+                     .padding = {flat ? 0 : padding, padding},
+                     .dilation = {1, 1}};
+    if (padding > kernel / 2)
+        return tape_fail(x.tape, "%s: a padding of %d is more than half a kernel of %d", name, padding,
+                         kernel);
+    Var all = windows_of(flat ? with_height(x) : x, &window, largest ? -INFINITY : 0);
+    Var y = largest ? var_max(all, TENSOR_AXIS(2), false) : var_mean(all, TENSOR_AXIS(2), false);
+    return flat ? without_height(y) : y;
+}
+
+Var(nn_max_pool1d)(Var x, int kernel, int stride, int padding)
+{
+    return pool(x, 1, kernel, stride, padding, true, "nn_max_pool1d");
+}
+
+Var(nn_max_pool2d)(Var x, int kernel, int stride, int padding)
+{
+    return pool(x, 2, kernel, stride, padding, true, "nn_max_pool2d");
+}
+
+Var(nn_avg_pool1d)(Var x, int kernel, int stride, int padding)
+{
+    return pool(x, 1, kernel, stride, padding, false, "nn_avg_pool1d");
+}
+
+Var(nn_avg_pool2d)(Var x, int kernel, int stride, int padding)
+{
+    return pool(x, 2, kernel, stride, padding, false, "nn_avg_pool2d");
+}
