@@ -49,8 +49,9 @@ const char *op_layout_name(OpLayout layout);
 
 /* Checks a registered op through its sample, in f64. An op without a gradient or a sample is an error. */
 TapeGradcheckResult op_gradcheck(const OpKind *op, OpLayout layout, uint64_t seed);
-/* The gradient of a weighted sum of the outputs, differentiated again, against differences of the gradient.
- * An op that cannot be differentiated twice is an error. */
+/* The gradient by the op's formula or composition, against differences of the outputs; and that gradient,
+ * differentiated again, against differences of the gradient. An op that cannot be differentiated twice is an
+ * error. */
 TapeGradcheckResult op_gradcheck_twice(const OpKind *op, OpLayout layout, uint64_t seed);
 /* The same sample in f32 against f64: outputs within 1e-5 and gradients within 1e-4 of the tensor's largest
  * value (or of a tenth of the largest output, if that is more). */

@@ -17,7 +17,7 @@ typedef struct Settings {
 typedef struct Row {
     int layouts;
     int64_t checked;
-    double worst, worst_f32;
+    double worst, worst_f32, worst_second;
     ReelStatus status; /* the first failure */
 } Row;
 
@@ -37,7 +37,9 @@ static Row check_op(const OpKind *op, const Settings *settings)
         for (uint64_t i = 0; i < (uint64_t)settings->seeds; i++) {
             TapeGradcheckResult wide = op_gradcheck(op, layout, settings->seed + i);
             TapeGradcheckResult narrow = op_gradcheck_f32(op, layout, settings->seed + i);
+            TapeGradcheckResult twice = op_gradcheck_twice(op, layout, settings->seed + i);
             note(&row, &wide, &row.worst);
+            note(&row, &twice, &row.worst_second);
             narrow.checked = 0;
             note(&row, &narrow, &row.worst_f32);
         }
@@ -52,13 +54,13 @@ static void print_row(const OpKind *op, const Row *row, const Settings *settings
     bool ok = reel_status_is_ok(&row->status);
     if (settings->json) {
         printf("{\"op\": \"%s\", \"layouts\": %d, \"elements\": %lld, \"worst_error\": %.3g, "
-               "\"worst_error_f32\": %.3g, \"ok\": %s}\n",
-               op->name, row->layouts, (long long)row->checked, row->worst, row->worst_f32,
+               "\"worst_error_f32\": %.3g, \"worst_error_second\": %.3g, \"ok\": %s}\n",
+               op->name, row->layouts, (long long)row->checked, row->worst, row->worst_f32, row->worst_second,
                ok ? "true" : "false");
         return;
     }
-    printf("%-16s %7d %9lld %12.1e %12.1e  %s\n", op->name, row->layouts, (long long)row->checked, row->worst,
-           row->worst_f32, ok ? "ok" : "WRONG");
+    printf("%-22s %7d %9lld %12.1e %12.1e %12.1e  %s\n", op->name, row->layouts, (long long)row->checked,
+           row->worst, row->worst_f32, row->worst_second, ok ? "ok" : "WRONG");
     if (!ok)
         printf("    %s\n", row->status.message);
 }
@@ -70,7 +72,8 @@ static ReelStatus check_ops(const Settings *settings)
     if (settings->op && !op_find(settings->op))
         return reel_status_usage("--op %s: there is no such op; without --op all are listed", settings->op);
     if (!settings->json)
-        printf("%-16s %7s %9s %12s %12s\n", "op", "layouts", "elements", "worst error", "f32 vs f64");
+        printf("%-22s %7s %9s %12s %12s %12s\n", "op", "layouts", "elements", "worst error", "f32 vs f64",
+               "second");
     for (int i = 0; i < op_count(); i++) {
         const OpKind *op = op_at(i);
         if (settings->op && strcmp(settings->op, op->name) != 0)
@@ -99,8 +102,8 @@ int main(int argc, char **argv)
         .name = "reel-gradcheck",
         .summary = "check the gradient of every op",
         .synopsis = "[options]",
-        .description = "Checks the backward of every op against central differences in f64, and f32 against "
-                       "f64, with inputs "
+        .description = "Checks the backward of every op against central differences in f64, f32 against f64, "
+                       "and the op's formula and its derivative against differences, with inputs "
                        "in all layouts (contiguous, transposed, sliced, broadcast, size-1, empty, behind "
                        "another op, large).\n"
                        "Exit code: 0 all gradients are right, 1 some are wrong, 2 wrong usage.",

@@ -108,6 +108,42 @@ START_TEST(an_op_with_a_formula_alone_is_enough)
 }
 END_TEST
 
+/* sin(x) with the right backward and the formula of another function, 2 sin(x), whose own derivative fits. */
+static void double_formula(const OpUse *use, OpVarTerm *terms)
+{
+    OpVarTerm right[1];
+    sine_formula(use, right);
+    op_give_var(&terms[0], var_scale(right[0].a, 2, 0));
+}
+static void sine_backward(OpContext *c, OpTerm *terms)
+{
+    Tensor da = op_new_like(c, *c->in[0]);
+    for (int64_t i = 0, n = tensor_numel(&da); i < n; i++)
+        tensor_f64(da)[i] = tensor_f64(*c->grad[0])[i] * cos(tensor_f64(*c->in[0])[i]);
+    op_give(&terms[0], da);
+}
+static OpKind op_inconsistent;
+static Var inconsistent_sample(OpSample *s)
+{
+    Var x = op_sample(s, TENSOR_SHAPE(1), -1, 1);
+    return op_apply(&op_inconsistent, &x, 1, NULL, 0);
+}
+
+START_TEST(a_formula_that_is_another_functions_is_found)
+{
+    op_inconsistent = op_sine;
+    op_inconsistent.backward = sine_backward;
+    op_inconsistent.sample = inconsistent_sample;
+    TapeGradcheckResult result = op_gradcheck_twice(&op_inconsistent, OP_LAYOUT_CONTIGUOUS, 1);
+    ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
+    op_inconsistent.formula = double_formula;
+    result = op_gradcheck(&op_inconsistent, OP_LAYOUT_CONTIGUOUS, 1);
+    ck_assert_msg(reel_status_is_ok(&result.status), "%s", result.status.message);
+    result = op_gradcheck_twice(&op_inconsistent, OP_LAYOUT_CONTIGUOUS, 1);
+    ck_assert_ptr_nonnull(strstr(result.status.message, "the formula gives"));
+}
+END_TEST
+
 static bool copy_forward(OpContext *c)
 {
     return op_output_like(c, *c->in[0]) && tensor_copy_into(*c->out[0], *c->in[0]);
@@ -238,6 +274,7 @@ Suite *autograd_derivatives_suite(void)
     tcase_add_test(cases, a_gradient_is_a_value_of_the_tape);
     tcase_add_test(cases, derivatives_of_any_order);
     tcase_add_test(cases, an_op_with_a_formula_alone_is_enough);
+    tcase_add_test(cases, a_formula_that_is_another_functions_is_found);
     tcase_add_test(cases, an_op_that_cannot_be_differentiated_twice_says_so);
     tcase_add_test(cases, a_hessian_vector_product_through_a_recurrence_is_the_difference_of_gradients);
     tcase_add_test(cases, a_vjp_may_stop_at_one_of_several_outputs);
