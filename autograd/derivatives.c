@@ -125,12 +125,10 @@ TapeGradient tape_gradient(Tape *tape, const TapeParameter *parameter)
     bool sparse = !tensor_is_valid(record->grad);
     if (!(sparse ? tape_coalesce_rows(tape, record, &leaf->t) : densify(tape, record)))
         return gradient;
-    if (record->rows) {
-        gradient.rows = record->rows->rows;
-        gradient.ids = record->rows->ids;
-    } else if (tensor_is_valid(record->grad) && (tensor_is_contiguous(&record->grad) || own(tape, record))) {
+    if (record->rows)
+        gradient = (TapeGradient){.rows = record->rows->rows, .ids = record->rows->ids};
+    else if (tensor_is_valid(record->grad) && own(tape, record))
         gradient.dense = record->grad;
-    }
     return gradient;
 }
 

@@ -114,9 +114,8 @@ bool tape_vjp(const Var *outputs, const Var *seeds, int n, const Var *inputs, in
  * vectors of their shapes, without making it. Empty where it is zero. */
 bool tape_hvp(Var loss, const Var *vectors, const Var *inputs, int m, Var *products);
 
-/* A parameter's gradient as an optimizer wants it, to be read only: two parameters may share the memory
- * (var_grad() gives each its own). Either dense is valid, or rows and ids are (gradients of some rows: rows
- * [U, ...], ids i32 [U], no id twice), or none is. */
+/* A parameter's gradient as an optimizer wants it, or none. Either dense is valid, in memory of its own, or
+ * rows and ids are, to be read only: gradients of some rows, rows [U, ...], ids i32 [U], no id twice. */
 typedef struct TapeGradient {
     Tensor dense;
     Tensor rows, ids;

@@ -60,7 +60,8 @@ static ModelOutput forward(Model *model, ModelInput input)
     static const NnCell cell = {.step = step, .states = 2};
     Peephole *m = (Peephole *)model;
     NnSequence x = nn_embedding_sequence(&m->embedding, input.text);
-    x = nn_with_rows(x, nn_linear(&m->input, x.rows)); /* for all steps at once */
+    x = nn_with_rows(x, nn_linear(&m->input, x.rows));        /* for all steps at once */
+    x = nn_scan_input(x, nn_var(&m->recurrent, x.rows.tape)); /* of texts of one token, it takes part too */
     NnScan scan = nn_scan(&cell, m, x, NULL);
     return model_output(nn_linear(&m->fc, nn_scan_last(scan, 0)));
 }

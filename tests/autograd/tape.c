@@ -447,6 +447,38 @@ START_TEST(a_parameter_is_one_node_in_a_step)
 }
 END_TEST
 
+/* Adds 1 to every number, as clipping by hand might. */
+static void spoil(Tensor t)
+{
+    for (int64_t i = 0, n = tensor_numel(&t); i < n; i++)
+        tensor_f32(t)[i] += 1;
+}
+
+/* Bits of _i: the parameters are read as rows; the second is read through a concat with the first. */
+START_TEST(no_two_parameters_have_one_gradient_in_memory)
+{
+    make_weights(2);
+    tape_begin(tape);
+    bool rows = _i & 1, joined = _i & 2;
+    Var index = INDEX(tape, TENSOR_SHAPE(1), 1), v[2];
+    for (int i = 0; i < 2; i++) {
+        v[i] = tape_parameter(tape, &weights[i]);
+        v[i] = rows ? var_gather_rows(v[i], index) : v[i];
+    }
+    Var all = joined ? var_concat((Var[]){v[0], var_scale(v[1], 1, 0), v[1]}, 3, 0) : var_add(v[0], v[1]);
+    ck_assert(tape_backward(var_sum(var_mul(all, all), TENSOR_AXES_ALL, false)));
+    TapeGradient g[2];
+    for (int i = 0; i < 2; i++)
+        g[i] = tape_gradient(tape, &weights[i]);
+    Tensor first = rows ? g[0].rows : g[0].dense, second = rows ? g[1].rows : g[1].dense;
+    Tensor before = tensor_copy(&arena, second);
+    ck_assert(tensor_is_valid(first) && tensor_is_valid(second));
+    spoil(first);
+    ck_assert(tensor_equal(second, before));
+    free_weights(2);
+}
+END_TEST
+
 START_TEST(a_frozen_parameter_gets_no_gradient)
 {
     make_weights(2);
@@ -582,6 +614,7 @@ Suite *autograd_tape_suite(void)
     Suite *suite = suite_create("autograd/tape");
     TCase *errors = tcase_create("errors");
     tcase_add_checked_fixture(errors, tape_set_up, tape_tear_down);
+    tcase_add_loop_test(errors, no_two_parameters_have_one_gradient_in_memory, 0, 4);
     tcase_add_test(errors, an_error_says_op_shapes_modules_and_caller);
     tcase_add_test(errors, an_error_says_the_shape_of_all_repeated_rows);
     tcase_add_test(errors, errors_stick_until_the_next_step);
