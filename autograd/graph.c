@@ -1,7 +1,6 @@
 /* Gradients that are values of the tape: the walk over formulas. Terms keep their kinds; the sum of a value's
  * terms is one recorded op, whose gradient is a slice for each part and a gather for rows, so that nothing is
  * padded or scattered on the way. */
-#include "autograd/ops.h"
 #include "autograd/walk_internal.h"
 
 #include <string.h>
@@ -38,36 +37,31 @@ static bool add_term(Graph *graph, uint32_t value, const OpVarTerm *term)
     return true;
 }
 
-/* All products as one: of what is one below the other. */
-static void join_products(Graph *graph, TermList *list)
+/* Brings the products to the front, and puts one in their place. */
+static bool join_products(Graph *graph, TermList *list)
 {
-    int count = 0, kept = 0;
-    size_t bytes = (size_t)list->count * sizeof(Var);
-    Var *dy = tensor_arena_alloc(&graph->tape->arena, bytes),
-        *x = tensor_arena_alloc(&graph->tape->arena, bytes);
-    if (!dy || !x)
-        return;
-    for (int i = 0; i < list->count; i++) {
+    int count = 0;
+    for (int i = 0; i < list->count; i++)
         if (list->terms[i].kind == OP_TERM_PRODUCT) {
-            dy[count] = list->terms[i].a;
-            x[count++] = list->terms[i].b;
-        } else {
-            list->terms[kept++] = list->terms[i];
+            OpVarTerm product = list->terms[i];
+            memmove(list->terms + count + 1, list->terms + count, (size_t)(i - count) * sizeof product);
+            list->terms[count++] = product;
         }
-    }
     if (count == 0)
-        return;
-    Var left = count == 1 ? dy[0] : var_concat(dy, count, 0),
-        right = count == 1 ? x[0] : var_concat(x, count, 0);
-    op_give_var(&list->terms[kept], var_matmul(var_transpose(left, 0, 1), right));
-    list->count = kept + 1;
+        return true;
+    Var sum = tape_graph_products(graph->tape, list->terms, count);
+    list->count -= count;
+    memmove(list->terms, list->terms + count, (size_t)list->count * sizeof *list->terms);
+    op_give_var(&list->terms[list->count++], sum);
+    return !var_is_empty(sum);
 }
 
 /* The gradient of a value. */
 static Var sum_terms(Graph *graph, uint32_t value)
 {
     TermList *list = &graph->pending[value - graph->path.base];
-    join_products(graph, list);
+    if (!join_products(graph, list))
+        return tape_empty(graph->tape);
     return tape_graph_sum(graph->tape, &tape_value(graph->tape, value)->t, list->terms, list->count);
 }
 
@@ -85,7 +79,7 @@ static void compose(const OpUse *use, bool create_graph, OpVarTerm *terms)
         return;
     Var *gradients = alias + count, *seeds = out + outputs;
     for (int i = 0; i < use->count; i++) {
-        alias[i] = use->wants[i] ? var_alias(use->in[i]) : use->in[i];
+        alias[i] = use->wants[i] ? tape_graph_alias(use->in[i]) : use->in[i];
         gradients[i] = tape_empty(tape);
     }
     OpUse inner = *use;

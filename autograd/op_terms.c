@@ -1,4 +1,5 @@
-/* The sum of the terms of a gradient that is a value of the tape: one recorded op. */
+/* What gradients that are values of the tape are made of: the ops that graph.c asks for. The sum of the terms
+ * of a value is one recorded op. */
 #include "autograd/ops.h"
 #include "autograd/walk_internal.h"
 
@@ -97,4 +98,23 @@ Var tape_graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int c
             inputs[used++] = terms[i].b;
     }
     return op_apply(&op_sum_of_terms, inputs, used, sum, bytes);
+}
+
+Var tape_graph_products(Tape *tape, const OpVarTerm *terms, int count)
+{
+    Var *dy = tensor_arena_alloc(&tape->arena, 2 * (size_t)count * sizeof *dy), *x = dy + count;
+    if (!dy)
+        return tape_empty(tape);
+    for (int i = 0; i < count; i++) {
+        dy[i] = terms[i].a;
+        x[i] = terms[i].b;
+    }
+    Var left = count == 1 ? dy[0] : var_concat(dy, count, 0),
+        right = count == 1 ? x[0] : var_concat(x, count, 0);
+    return var_matmul(var_transpose(left, 0, 1), right);
+}
+
+Var tape_graph_alias(Var v)
+{
+    return var_alias(v);
 }

@@ -204,15 +204,6 @@ static bool add_by_index(TapeWalk *walk, const Repeated *r, const Tensor *grad, 
     return pending && tape_fold_rows(walk, pending, &r->rows, grad, index);
 }
 
-/* `grad`, of the shape of t, of which each row is the gradient of a row by the index. */
-static bool take_dense(TapeWalk *walk, const Repeated *r, const Tensor *t, const Tensor *grad)
-{
-    if (tensor_same_shape(grad, t))
-        return add_by_index(walk, r, grad, r->index);
-    Pending sum = {.sum = {0}};
-    return tape_fold_dense(walk, &sum, t, grad) && add_by_index(walk, r, &sum.sum, r->index);
-}
-
 static bool take_rows(TapeWalk *walk, const Repeated *r, const Tensor *rows, Tensor ids)
 {
     Tensor index = tensor_new(&walk->tape->arena, TENSOR_I32, TENSOR_SHAPE(ids.shape[0]));
@@ -234,11 +225,12 @@ static bool take_part(TapeWalk *walk, const Repeated *r, const OpTerm *term)
     return tensor_scatter_add_rows(tape_part_of(pending->sum, &term->a, term->part), term->a, r->index);
 }
 
-static bool take_product(TapeWalk *walk, const Repeated *r, const Tensor *t, const OpTerm *term)
+/* A dense term, of which each row is the gradient of a row by the index, or a product. */
+static bool take_whole(TapeWalk *walk, const Repeated *r, const Tensor *t, const OpTerm *term)
 {
-    Pending product = {.sum = {0}};
-    return tape_products_take(walk, &product, t, term) && tape_products_finish(walk, &product, t) &&
-           add_by_index(walk, r, &product.sum, r->index);
+    Tensor sum = term->a;
+    bool is_whole = term->kind == OP_TERM_DENSE && tensor_same_shape(&sum, t);
+    return (is_whole || tape_walk_whole_term(walk, t, term, &sum)) && add_by_index(walk, r, &sum, r->index);
 }
 
 static bool take(TapeWalk *walk, uint32_t index, const OpTerm *term)
@@ -250,14 +242,12 @@ static bool take(TapeWalk *walk, uint32_t index, const OpTerm *term)
     if (!tape_term_check(walk, &value->t, term))
         return false;
     switch (term->kind) {
-    case OP_TERM_DENSE:
-        return take_dense(walk, r, &value->t, &term->a);
     case OP_TERM_PART:
         return take_part(walk, r, term);
     case OP_TERM_ROWS:
         return take_rows(walk, r, &term->a, term->b);
     default:
-        return take_product(walk, r, &value->t, term);
+        return take_whole(walk, r, &value->t, term);
     }
 }
 

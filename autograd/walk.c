@@ -31,11 +31,8 @@ static bool add_rows(TapeWalk *walk, Pending *pending, const OpTerm *term)
     return part && tensor_is_valid(part->rows) && tensor_is_valid(part->ids);
 }
 
-bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpTerm *term)
+static bool add(TapeWalk *walk, Pending *pending, const Tensor *like, const OpTerm *term)
 {
-    Pending *pending = tape_walk_pending(walk, value);
-    if (!pending)
-        return false;
     switch (term->kind) {
     case OP_TERM_DENSE:
         return tape_fold_dense(walk, pending, like, &term->a);
@@ -46,6 +43,20 @@ bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpT
     default:
         return tape_products_take(walk, pending, like, term);
     }
+}
+
+bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpTerm *term)
+{
+    Pending *pending = tape_walk_pending(walk, value);
+    return pending && add(walk, pending, like, term);
+}
+
+bool tape_walk_whole_term(TapeWalk *walk, const Tensor *like, const OpTerm *term, Tensor *sum)
+{
+    Pending only = {.sum = {0}};
+    bool done = add(walk, &only, like, term) && tape_products_finish(walk, &only, like);
+    *sum = only.sum;
+    return done;
 }
 
 bool tape_walk_take(TapeWalk *walk, uint32_t index, const OpTerm *term)

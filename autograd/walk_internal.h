@@ -50,6 +50,8 @@ bool tape_walk_begin(TapeWalk *walk, Tape *tape, const Path *path);
 bool tape_walk_take(TapeWalk *walk, uint32_t value, const OpTerm *term);
 /* The same without the checks, for a gradient that is summed in the form `like`. */
 bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpTerm *term);
+/* One term of a value of the form `like` by itself. */
+bool tape_walk_whole_term(TapeWalk *walk, const Tensor *like, const OpTerm *term, Tensor *sum);
 /* Runs all nodes from the newest, `first`, down to `last`. */
 bool tape_walk_run(TapeWalk *walk, uint32_t first, uint32_t last);
 /* Runs one, if it has been reached. */
@@ -104,8 +106,11 @@ bool tape_products_finish(TapeWalk *walk, Pending *pending, const Tensor *like);
 bool tape_graph_use(OpUse *use, Tape *tape, uint32_t node, const Path *path);
 /* The terms of one use, by its op's formula or composition. */
 bool tape_graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms);
-/* The sum of terms, dense ones, parts and rows, as a value of the shape of `like` (tape_graph_sum.c). */
+/* The sum of terms, dense ones, parts and rows, as a value of the shape of `like` (op_terms.c). */
 Var tape_graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count);
+/* The sum of products, as one of what stands one below the other; and a value of its own that is `v`. */
+Var tape_graph_products(Tape *tape, const OpVarTerm *terms, int count);
+Var tape_graph_alias(Var v);
 /* backward of an op that has only a formula or a composition. */
 void tape_graph_backward(OpContext *c, OpTerm *terms);
 /* tape_vjp() with a graph. */
