@@ -144,23 +144,32 @@ TENSOR_INLINE void FN(map_slope)(FN(Slope) * f, int operands, char *const *data,
 /* ---- Gradients with kernels of their own: operands side by side ---- */
 
 /* Where 1 - y^2 cancels it is 1 / cosh^2 x = 4 u / (1 + u)^2, u = e^(-2 |x|): of some elements together. */
-static void FN(tanh_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
+static void FN(mend_tanh_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
 {
-    int64_t at[BLOCK];
-    REAL u[BLOCK];
+    int64_t at[BLOCK], count = 0;
+    REAL u[BLOCK] = {0};
     for (int64_t i = 0; i < n; i++)
-        out[i] = g[i] * (1 - y[i] * y[i]);
-    for (int64_t i = 0, count = 0; i < n; i++) {
         if (1 - y[i] * y[i] < (REAL)0x1p-10) {
             at[count] = i;
             u[count++] = -2 * fabs(x[i]);
         }
-        if (count < BLOCK && i + 1 < n)
-            continue;
-        tensor_map(TENSOR_UNARY_EXP, REAL_DTYPE, u, u, count);
-        for (int64_t k = 0; k < count; k++)
-            out[at[k]] = g[at[k]] * (4 * u[k] / ((1 + u[k]) * (1 + u[k])));
-        count = 0;
+    tensor_map(TENSOR_UNARY_EXP, REAL_DTYPE, u, u, count);
+    for (int64_t k = 0; k < count; k++)
+        out[at[k]] = g[at[k]] * (4 * u[k] / ((1 + u[k]) * (1 + u[k])));
+}
+
+static void FN(tanh_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
+{
+    for (int64_t from = 0; from < n; from += BLOCK) {
+        int64_t end = n - from < BLOCK ? n : from + BLOCK;
+        int cancels = 0;
+        for (int64_t i = from; i < end; i++) {
+            REAL slope = 1 - y[i] * y[i];
+            out[i] = g[i] * slope;
+            cancels |= slope < (REAL)0x1p-10;
+        }
+        if (cancels) /* in few blocks */
+            FN(mend_tanh_slope)(out + from, g + from, x + from, y + from, end - from);
     }
 }
 
