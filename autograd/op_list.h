@@ -88,6 +88,11 @@ OP_ROW(bce, (Var p, Var target, Var weight, VarReduction reduction))
 OP_ROW(bce_with_logits, (Var x, Var target, Var pos_weight, Var weight, VarReduction reduction))
 OP_ROW(cross_entropy, (Var logits, Var classes, VarReduction reduction)) /* logits [N, C], classes i32 [N] */
 OP_ROW(mse, (Var x, Var target, VarReduction reduction))
+/* Skip-gram with negative sampling (Mikolov et al. 2013, arXiv 1310.4546; op_skip_gram.c): input [V, d], output
+ * [W, d], words i32 [P] in [0, V), segment i32 [P] in [0, N), targets i32 [N, M] in [0, W). The sum over p and k of
+ * softplus(-s) for k = 0 and softplus(s) for k > 0, s = input[words[p]] . output[targets[segment[p], k]]: the words
+ * of a window predict the one in the middle, and not those that were drawn. Gradients are rows. */
+OP_ROW(skip_gram, (Var input, Var output, Var words, Var segment, Var targets))
 
 /* clang-format on */
 #undef OP_ROW

@@ -97,6 +97,7 @@ REEL_END_DECLS
 #define var_bce_with_logits(...)      TAPE_TRACE(Var, var_bce_with_logits(__VA_ARGS__))
 #define var_cross_entropy(...)        TAPE_TRACE(Var, var_cross_entropy(__VA_ARGS__))
 #define var_mse(...)                  TAPE_TRACE(Var, var_mse(__VA_ARGS__))
+#define var_skip_gram(...)            TAPE_TRACE(Var, var_skip_gram(__VA_ARGS__))
 #endif
 
 #endif
