@@ -57,7 +57,8 @@ START_TEST(options_are_there)
         "cat " LIVING_PAGES " | sed -n '/^```sh/,/^```/p' | sed 's/  *#.*//' | grep -oE "
         "'(tools/[a-z_]+( (train|encode|decode|info|convert) )?|common=).*' | while read -r line; do "
         "line=$(echo \"$line\" | sed 's/^common=\"/tools\\/train_zoo /'); set -- $line; program=${1#tools/}; "
-        "case $program in train_zoo|predict|gradcheck|bench) command=;; bpe) command=$2;; *) continue;; "
+        "case $program in train_zoo|predict|gradcheck|bench|vectors) command=;; bpe) command=$2;; *) "
+        "continue;; "
         "esac; "
         "$REEL_TOOLS/$program $command --help > /tmp/reel-help-$$; "
         "for word in $line; do case $word in --*) name=${word%%=*}; name=${name%\\\"}; "
@@ -125,7 +126,8 @@ START_TEST(the_readmes_model_compiles)
     const char *folder = shell_folder();
     shell_must(
         "sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```' > '%s/readme.c' && [ -s '%s/readme.c' ] && "
-        "%s -std=gnu17 -Wall -Wextra -Werror -Wno-unused-function -I. -fsyntax-only '%s/readme.c'",
+        "%s -std=gnu17 -Wall -Wextra -Werror -Wno-unused-function -Ibuild/include -fsyntax-only "
+        "'%s/readme.c'",
         folder, folder, shell_setting("REEL_CC"), folder);
     shell_remove_folder(folder);
 }

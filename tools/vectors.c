@@ -1,0 +1,416 @@
+/* Learns word vectors from texts, and shows the nearest words of one. */
+#include "models/text/dataset.h"
+#include "models/vectors/skip_gram.h"
+#include "models/vectors/vectors_reader.h"
+#include "models/vectors/vectors_writer.h"
+#include "tensor/clock.h"
+#include "tensor/mem.h"
+#include "tensor/pool.h"
+#include "tools/line_stream.h"
+#include "tools/program.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NEIGHBOURS = 10, LIST_SIZE = 256, PATH_SIZE = 4096, OPTIONS = 32 };
+
+/* Seconds between two savings of what --resume needs, and between two lines of progress. */
+static const double SAVE_EVERY = 60, SHOW_EVERY = 0.5, SHOW_EVERY_IN_A_FILE = 30;
+
+typedef struct Arguments {
+    const char *data, *out, *vectors, *neighbours, *stop_words;
+    ModelSkipGramOptions model;
+    int width, min_count;
+    bool resume, keep_digits, quiet;
+} Arguments;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    interrupted = number;
+}
+
+/* ---- Reading texts ---- */
+
+/* A labelled corpus gives its training part alone, so that nothing is learned from the texts that models are
+ * tested with. */
+static ReelStatus add_corpus(ModelSentences *sentences, const Arguments *a, const char *path)
+{
+    DatasetOptions options = dataset_defaults();
+    options.clean = (CleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits};
+    options.keep_texts = true;
+    Dataset *dataset;
+    ReelStatus status = dataset_read(&dataset, path, &options);
+    for (int64_t i = 0; reel_status_is_ok(&status) && i < dataset->train.count; i++)
+        status = model_sentences_add(sentences, dataset->train_texts[i]);
+    if (reel_status_is_ok(&status)) {
+        if (!a->quiet)
+            fprintf(stderr, "%s: a labelled corpus; the %lld texts of its training part\n", path,
+                    (long long)dataset->train.count);
+        dataset_free(dataset);
+    }
+    return status;
+}
+
+static bool is_corpus(TextSpan header)
+{
+    char line[512];
+    if (header.length >= sizeof line)
+        return false;
+    memcpy(line, header.bytes, header.length);
+    line[header.length] = '\0';
+    bool text = false, labels = false;
+    for (char *rest = line, *field; (field = strsep(&rest, "\t")) != NULL;) {
+        text |= strcmp(field, "text") == 0;
+        labels |= strcmp(field, "labels") == 0;
+    }
+    return text && labels;
+}
+
+static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const Cleaner *cleaner)
+{
+    while (stream->count > 0) {
+        ReelStatus status = reel_status_ok();
+        for (int64_t i = 0; reel_status_is_ok(&status) && i < stream->count; i++) {
+            TextSpan line = stream->lines[i];
+            char *out = reel_mem_alloc(line.length + 1);
+            if (!out)
+                return reel_status_no_memory(line.length, stream->source.name);
+            TextSpan clean = {out, cleaner_run(cleaner, line, out)};
+            status = model_sentences_add(sentences, clean);
+            reel_mem_free(out);
+        }
+        if (reel_status_is_ok(&status))
+            status = line_stream_next(stream);
+        if (!reel_status_is_ok(&status))
+            return status;
+    }
+    return reel_status_ok();
+}
+
+static ReelStatus add_file(ModelSentences *sentences, const Arguments *a, const char *path)
+{
+    LineStream stream;
+    Cleaner cleaner;
+    ReelStatus status =
+        cleaner_init(&cleaner, &(CleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits});
+    if (!reel_status_is_ok(&status))
+        return status;
+    status = line_stream_open(&stream, path);
+    if (reel_status_is_ok(&status))
+        status = line_stream_next(&stream);
+    bool corpus = reel_status_is_ok(&status) && stream.count > 0 && is_corpus(stream.lines[0]);
+    if (reel_status_is_ok(&status) && !corpus)
+        status = add_lines(sentences, &stream, &cleaner);
+    line_stream_close(&stream);
+    cleaner_free(&cleaner);
+    return corpus ? add_corpus(sentences, a, path) : status;
+}
+
+/* Cuts a list at its commas, in place. */
+static int split_list(char *list, const char **parts)
+{
+    int count = 0;
+    for (char *part; (part = strsep(&list, ",")) != NULL;)
+        if (*part && count < LIST_SIZE)
+            parts[count++] = part;
+    return count;
+}
+
+static ReelStatus read_texts(ModelSentences *sentences, const Arguments *a)
+{
+    const char *files[LIST_SIZE];
+    char *list = reel_mem_strdup(a->data);
+    ReelStatus status = list ? reel_status_ok() : reel_status_no_memory(0, "the list of files");
+    int count = list ? split_list(list, files) : 0;
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
+        status = add_file(sentences, a, files[i]);
+    reel_mem_free(list);
+    int64_t texts = sentences->count, all = sentences->words.count;
+    if (reel_status_is_ok(&status) && texts == 0)
+        status = reel_status_failed("%s: holds no text", a->data);
+    if (reel_status_is_ok(&status))
+        status = model_sentences_number(sentences, a->min_count);
+    if (reel_status_is_ok(&status) && !a->quiet)
+        fprintf(stderr,
+                "%lld texts, %lld words of %d kinds (of %lld; the others are there less than %d times)\n",
+                (long long)texts, (long long)sentences->offsets[sentences->count], sentences->words.count,
+                (long long)all, a->min_count);
+    return status;
+}
+
+/* ---- Neighbours ---- */
+
+typedef struct Neighbour {
+    double cosine;
+    int32_t word;
+} Neighbour;
+
+static double dot(const float *x, const float *y, size_t n)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        sum += (double)x[j] * (double)y[j];
+    return sum;
+}
+
+/* Prints the words whose vectors have the largest cosine with that of `word`. */
+static void print_neighbours(const StringTable *words, const float *rows, size_t width, int32_t word)
+{
+    Neighbour best[NEIGHBOURS];
+    int count = 0;
+    const float *own = rows + (size_t)word * width;
+    double norm = sqrt(dot(own, own, width));
+    for (int32_t w = 0; w < words->count; w++) {
+        const float *row = rows + (size_t)w * width;
+        double length = sqrt(dot(row, row, width)) * norm;
+        double cosine = length > 0 ? dot(row, own, width) / length : 0;
+        if (w == word || (count == NEIGHBOURS && cosine <= best[count - 1].cosine))
+            continue;
+        int at = count < NEIGHBOURS ? count++ : count - 1;
+        for (; at > 0 && best[at - 1].cosine < cosine; at--)
+            best[at] = best[at - 1];
+        best[at] = (Neighbour){cosine, w};
+    }
+    printf("%s:", string_table_text(words, word));
+    for (int i = 0; i < count; i++)
+        printf("%s %s %.3f", i > 0 ? "," : "", string_table_text(words, best[i].word), best[i].cosine);
+    putchar('\n');
+}
+
+static ReelStatus print_all_neighbours(const Arguments *a, const StringTable *words, const float *rows,
+                                       size_t width)
+{
+    const char *asked[LIST_SIZE];
+    char *list = reel_mem_strdup(a->neighbours);
+    ReelStatus status = list ? reel_status_ok() : reel_status_no_memory(0, "the list of words");
+    int count = list ? split_list(list, asked) : 0;
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
+        int32_t word = string_table_find(words, text_span(asked[i]));
+        if (word < 0)
+            status = reel_status_failed("\"%.100s\" is not among the words", asked[i]);
+        else
+            print_neighbours(words, rows, width, word);
+    }
+    reel_mem_free(list);
+    return status;
+}
+
+/* All of a file of vectors, and the neighbours asked for. */
+static ReelStatus show_file(const Arguments *a)
+{
+    ModelVectorsReader *reader;
+    StringTable words = {0};
+    float *rows = NULL;
+    size_t capacity = 0, width = 0;
+    ReelStatus status = model_vectors_open(&reader, a->vectors);
+    while (reel_status_is_ok(&status)) {
+        TextSpan word;
+        width = (size_t)model_vectors_width(reader);
+        status = model_vectors_next(reader, &word);
+        if (!reel_status_is_ok(&status) || !word.bytes)
+            break;
+        int32_t before = words.count, id = string_table_add(&words, word);
+        float *larger = reel_mem_grow(rows, (size_t)before, &capacity, width * sizeof *rows);
+        if (id < 0 || !larger) {
+            status = reel_status_no_memory(capacity * width * sizeof *rows, a->vectors);
+            break;
+        }
+        rows = larger;
+        if (id < before)
+            status = reel_status_failed("%s: \"%.100s\" is there twice; remove one of them",
+                                        model_vectors_place(reader), string_table_text(&words, id));
+        else
+            status = model_vectors_row(reader, rows + (size_t)id * width);
+    }
+    if (reel_status_is_ok(&status))
+        status = print_all_neighbours(a, &words, rows, width);
+    model_vectors_close(reader);
+    string_table_free(&words);
+    reel_mem_free(rows);
+    return status;
+}
+
+/* ---- Training ---- */
+
+typedef struct Watch {
+    const Arguments *arguments;
+    ModelSkipGram *model;
+    const char *state_path;
+    double shown, saved;
+    bool live;
+    ReelStatus status; /* of saving */
+} Watch;
+
+static void show(Watch *watch, const ModelSkipGramProgress *p)
+{
+    double speed = p->seconds > 0 ? (double)p->words_in_all / p->seconds : 0;
+    double left = (double)(p->epochs - p->epoch) + 1 - (double)p->words / (double)p->total;
+    fprintf(stderr, "%sepoch %d/%d %3.0f %%  loss %.4f  %.0f words/s  %.0f s left%s", watch->live ? "\r" : "",
+            p->epoch, p->epochs, 100 * (double)p->words / (double)p->total, p->loss, speed,
+            speed > 0 ? left * (double)p->total / speed : 0, watch->live ? "\033[K" : "\n");
+}
+
+static bool watch_training(void *context, const ModelSkipGramProgress *progress)
+{
+    Watch *watch = context;
+    double now = reel_clock_seconds();
+    bool at_end = progress->words == progress->total;
+    if (!watch->arguments->quiet &&
+        (now - watch->shown > (watch->live ? SHOW_EVERY : SHOW_EVERY_IN_A_FILE) || at_end)) {
+        watch->shown = now;
+        show(watch, progress);
+        if (watch->live && at_end)
+            fputc('\n', stderr);
+    }
+    if (now - watch->saved > SAVE_EVERY || interrupted) {
+        watch->saved = now;
+        watch->status = model_skip_gram_save(watch->model, watch->state_path);
+    }
+    return !interrupted && reel_status_is_ok(&watch->status);
+}
+
+static ReelStatus train_model(const Arguments *a, ModelSkipGram *model, const char *state_path)
+{
+    Watch watch = {a,
+                   model,
+                   state_path,
+                   reel_clock_seconds(),
+                   reel_clock_seconds(),
+                   isatty(STDERR_FILENO),
+                   reel_status_ok()};
+    bool finished = false;
+    ReelStatus status = model_skip_gram_train(model, watch_training, &watch, &finished);
+    if (reel_status_is_ok(&status))
+        status = watch.status;
+    if (reel_status_is_ok(&status) && !finished && !a->quiet)
+        fprintf(stderr, "%sinterrupted; --resume goes on from %s\n", watch.live ? "\n" : "", state_path);
+    return status;
+}
+
+static ReelStatus write_vectors(const Arguments *a, const ModelSkipGram *model, const StringTable *words)
+{
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor rows = model_skip_gram_vectors(model, &arena);
+    ReelStatus status = tensor_is_valid(rows) ? model_vectors_write(a->out, words, rows)
+                                              : reel_status_no_memory(0, "the vectors");
+    if (reel_status_is_ok(&status) && !a->quiet)
+        fprintf(stderr, "%s: %d vectors of %d numbers\n", a->out, words->count, a->width);
+    if (reel_status_is_ok(&status) && a->neighbours)
+        status = print_all_neighbours(a, words, tensor_f32(rows), (size_t)a->width);
+    tensor_arena_free(&arena);
+    return status;
+}
+
+static ReelStatus train(const Arguments *a)
+{
+    char state_path[PATH_SIZE];
+    if ((size_t)snprintf(state_path, sizeof state_path, "%s.state.npz", a->out) >= sizeof state_path)
+        return reel_status_usage("--out: the path is too long");
+    ModelSentences sentences = {0};
+    ModelSkipGram *model = NULL;
+    ReelStatus status = read_texts(&sentences, a);
+    if (reel_status_is_ok(&status))
+        status = model_skip_gram_new(&model, &sentences, &a->model);
+    if (reel_status_is_ok(&status) && a->resume)
+        status = model_skip_gram_load(model, state_path);
+    if (reel_status_is_ok(&status))
+        status = train_model(a, model, state_path);
+    if (reel_status_is_ok(&status) && !interrupted) {
+        status = write_vectors(a, model, &sentences.words);
+        if (reel_status_is_ok(&status))
+            unlink(state_path);
+    }
+    model_skip_gram_free(model);
+    model_sentences_free(&sentences);
+    return status;
+}
+
+/* ---- The command line ---- */
+
+static int describe(Arguments *a, Option options[OPTIONS])
+{
+    ModelSkipGramOptions *m = &a->model;
+    const Option all[] = {
+        {"data", "FILES", OPTION_TEXT, &a->data, 0, 0,
+         "texts, one a line, and labelled corpora, of which the training part counts; commas between"},
+        {"out", "FILE", OPTION_TEXT, &a->out, 0, 0,
+         "where the vectors go: .npz, .bin (word2vec's binary), else word2vec's text"},
+        {"dim", "N", OPTION_INTEGER, &a->width, 1, 1 << 20, "numbers in a vector (100)"},
+        {"window", "N", OPTION_INTEGER, &m->window, 1, 1000, "neighbours on either side, at most (5)"},
+        {"negative", "N", OPTION_INTEGER, &m->negative, 1, 1000, "words drawn against each word (5)"},
+        {"epochs", "N", OPTION_INTEGER, &m->epochs, 1, 1e6, "passes over the texts (5)"},
+        {"sample", "X", OPTION_NUMBER, &m->sample, 0, 1,
+         "words more frequent than this part of all are dropped at random (1e-3; 0: none)"},
+        {"lr", "X", OPTION_NUMBER, &m->lr, 1e-12, 1e3, "learning rate, which falls to 1e-4 (0.025)"},
+        {"batch", "N", OPTION_INTEGER, &m->batch, 1, 1e6, "words an update (64)"},
+        {"shards", "N", OPTION_INTEGER, &m->shards, 1, 64,
+         "parts of an update; the vectors depend on it (2)"},
+        {"threads", "N", OPTION_INTEGER, &m->threads, 1, 1024, "threads (all processors); they do not"},
+        {"seed", "N", OPTION_SEED, &m->seed, 0, 0, "of all that is drawn (0)"},
+        {"min-count", "N", OPTION_INTEGER, &a->min_count, 1, 1e9, "drop words that are there less often (2)"},
+        {"buckets", "N", OPTION_INTEGER, &m->buckets, 0, 1 << 30,
+         "vectors for pieces of words, which are added to the word's (0: none)"},
+        {"min-piece", "N", OPTION_INTEGER, &m->min_piece, 1, 50, "characters of a piece, at least (3)"},
+        {"max-piece", "N", OPTION_INTEGER, &m->max_piece, 1, 50, "and at most (6)"},
+        {"keep-digits", NULL, OPTION_FLAG, &a->keep_digits, 0, 0,
+         "words of the letters a-z and the digits 0-9"},
+        {"stop-words", "FILE", OPTION_TEXT, &a->stop_words, 0, 0, "file of words to drop, or none (none)"},
+        {"resume", NULL, OPTION_FLAG, &a->resume, 0, 0, "go on with a training that was interrupted"},
+        {"neighbours", "WORDS", OPTION_TEXT, &a->neighbours, 0, 0,
+         "print the nearest words of these, commas between: of what was learned, or of --vectors"},
+        {"vectors", "FILE", OPTION_TEXT, &a->vectors, 0, 0, "a file of vectors to look into, of any kind"},
+        {"quiet", NULL, OPTION_FLAG, &a->quiet, 0, 0, "no progress"},
+    };
+    _Static_assert(sizeof all / sizeof *all <= OPTIONS, "room for all options");
+    memcpy(options, all, sizeof all);
+    return (int)(sizeof all / sizeof *all);
+}
+
+static ReelStatus run(const Arguments *a)
+{
+    if (a->vectors && (a->data || a->out || !a->neighbours))
+        return reel_status_usage("--vectors FILE is for --neighbours WORDS alone");
+    if (a->vectors)
+        return show_file(a);
+    if (!a->data || !a->out)
+        return reel_status_usage(
+            "--data FILES and --out FILE are required, or --vectors FILE and --neighbours WORDS");
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return train(a);
+}
+
+int main(int argc, char **argv)
+{
+    Arguments a = {.model = model_skip_gram_defaults(), .min_count = 2, .stop_words = "none"};
+    Option options[OPTIONS];
+    a.width = (int)a.model.width;
+    a.model.threads = tensor_pool_processors();
+    const Program program = {
+        .name = "reel-vectors",
+        .summary = "learn word vectors from texts",
+        .synopsis = "--data FILES --out FILE [options]\n--vectors FILE --neighbours WORDS",
+        .description =
+            "Learns a vector for each word of the texts: skip-gram with negative sampling. A model of the "
+            "zoo "
+            "begins with them by reel-train --vectors FILE. With --vectors, looks into such a file.",
+        .options = options,
+        .count = describe(&a, options),
+    };
+    if (program_tells(&program, argc, argv))
+        return program_report(NULL);
+    ReelStatus status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
+    a.model.width = a.width;
+    if (reel_status_is_ok(&status))
+        status = run(&a);
+    int code = program_report(&status);
+    return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
+}
