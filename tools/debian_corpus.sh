@@ -7,6 +7,7 @@ set -eu
 export LC_ALL=C
 
 out=build/debian.tsv
+unlabelled=
 facets=use::,works-with::
 least=30
 most=0
@@ -15,8 +16,9 @@ update=yes
 
 usage=$(
     cat <<END
-usage: tools/debian_corpus.sh [-o FILE] [-f FACETS] [-m N] [-k N] [-s FOLDER] [-n]
+usage: tools/debian_corpus.sh [-o FILE] [-u FILE] [-f FACETS] [-m N] [-k N] [-s FOLDER] [-n]
   -o FILE    where to write the corpus             ($out)
+  -u FILE    where to write all other descriptions, one a line  (nowhere)
   -f FACETS  facets of debtags that become labels, or all  ($facets)
   -m N       labels that fewer packages bear go    ($least)
   -k N       only the N most frequent labels       (0: all)
@@ -39,9 +41,10 @@ no_corpus() {
     fail "$*; pass a file of your own: make zoo DATA=file.tsv"
 }
 
-while getopts o:f:m:k:s:nh option; do
+while getopts o:u:f:m:k:s:nh option; do
     case $option in
     o) out=$OPTARG ;;
+    u) unlabelled=$OPTARG ;;
     f) facets=$OPTARG ;;
     m) least=$OPTARG ;;
     k) most=$OPTARG ;;
@@ -127,16 +130,17 @@ print_files <"$work/Packages" | awk -v facets="$facets" '
     END                { end_of_package() }
 ' >"$work/tags"
 
-# 2. The descriptions of these packages, cleaned: MD5, a tab, lower-case words and numbers (the homework's
+# 2. The descriptions of these packages (with -u of all), cleaned: MD5, a tab, lower-case words and numbers (the homework's
 # file has them too; what reads it drops them).
-print_files <"$work/Translations" | awk -v tags="$work/tags" '
+print_files <"$work/Translations" | awk -v tags="$work/tags" -v all="$unlabelled" '
     BEGIN {
         FS = ": "
         while ((getline line < tags) > 0) { split(line, part, " "); wanted[part[1]] = 1 }
     }
     function end_of_package() {
-        if (md5 in wanted) {
+        if (md5 in wanted || (all != "" && md5 != "" && !(md5 in printed))) {
             delete wanted[md5]
+            printed[md5] = 1
             text = tolower(text)
             gsub(/[^a-z0-9]+/, " ", text)
             sub(/^ /, "", text); sub(/ $/, "", text)
@@ -155,11 +159,12 @@ print_files <"$work/Translations" | awk -v tags="$work/tags" '
 [ ! -e "$work/unreadable" ] || fail "cannot read $(head -n 1 "$work/unreadable"); remove $state and try again"
 
 # 3. The rows. Labels are sorted; a row whose labels are all rare goes, and so does a text seen before.
-awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/counts" '
+awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/counts" \
+    -v unlabelled="${unlabelled:+$work/unlabelled}" '
     BEGIN {
         while ((getline line < texts) > 0) {
             tab = index(line, "\t")
-            text[substr(line, 1, tab - 1)] = substr(line, tab + 1)
+            text[order[++descriptions] = substr(line, 1, tab - 1)] = substr(line, tab + 1)
         }
         print "text\tlabels"
     }
@@ -200,6 +205,13 @@ awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/co
             print line
             written++; total += kept
         }
+        # The descriptions that no row has: whatever is held out of the corpus is not among them.
+        for (i = 1; unlabelled != "" && i <= descriptions; i++) {
+            body = text[order[i]]
+            if (body == "" || body in seen) continue
+            seen[body] = 1
+            print body > unlabelled
+        }
         for (name in used) labels++
         printf "%d rows, %d labels, %.2f labels a row\n", written, labels, total / (written ? written : 1) > counts
         exit written == 0 || labels < 2
@@ -207,6 +219,13 @@ awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/co
 ' "$work/tags" >"$work/corpus" ||
     no_corpus "no package of apt's sources has enough tags in the facets $facets (are they Debian's?)"
 
+if [ -n "$unlabelled" ]; then
+    chmod a+r "$work/unlabelled"
+    if ! sync "$work/unlabelled" || ! mv "$work/unlabelled" "$unlabelled"; then
+        fail "cannot write $unlabelled; choose another place with -u"
+    fi
+    echo "$unlabelled: $(wc -l <"$unlabelled") descriptions without labels"
+fi
 chmod a+r "$work/corpus"
 if ! sync "$work/corpus" || ! mv "$work/corpus" "$out"; then
     fail "cannot write $out; choose another place with -o"

@@ -61,7 +61,7 @@ ReelStatus run_folder_make(const char *path)
 }
 
 /* What in settings.json is no option. */
-enum { FOLDER_OPTIONS = 7 };
+enum { FOLDER_OPTIONS = 9 };
 
 static void folder_options(RunFolder *f, Option options[FOLDER_OPTIONS])
 {
@@ -69,9 +69,11 @@ static void folder_options(RunFolder *f, Option options[FOLDER_OPTIONS])
         {"data_path", "", OPTION_TEXT, &f->data_path, 0, 0, ""},
         {"stop_words_path", "", OPTION_TEXT, &f->stop_words_path, 0, 0, ""},
         {"init_path", "", OPTION_TEXT, &f->init_path, 0, 0, ""},
+        {"vectors_path", "", OPTION_TEXT, &f->vectors_path, 0, 0, ""},
         {"data_hash", "", OPTION_TEXT, &f->data_hash, 0, 0, ""},
         {"fingerprint", "", OPTION_TEXT, &f->fingerprint, 0, 0, ""},
         {"init_hash", "", OPTION_TEXT, &f->init_hash, 0, 0, ""},
+        {"vectors_hash", "", OPTION_TEXT, &f->vectors_hash, 0, 0, ""},
         {"run", "", OPTION_TEXT, &f->run, 0, 0, ""},
     };
     memcpy(options, all, sizeof all);
@@ -207,7 +209,7 @@ static ReelStatus remove_old_run(const ZooSettings *s, const ModelKind *const *k
 
 /* Of a run that goes on. */
 static ReelStatus same_data(const RunFolder *folder, const ZooSettings *s, const char *hash,
-                            const char *fingerprint, const char *init_hash)
+                            const char *fingerprint, const char *init_hash, const char *vectors_hash)
 {
     if (strcmp(folder->data_hash, hash) != 0)
         return reel_status_failed(
@@ -218,6 +220,10 @@ static ReelStatus same_data(const RunFolder *folder, const ZooSettings *s, const
         return reel_status_failed(
             "%s: is not the file that the run in %s began with; put it back, or start a new run",
             folder->init_path, s->out);
+    if (folder->vectors_hash && vectors_hash && strcmp(folder->vectors_hash, vectors_hash) != 0)
+        return reel_status_failed(
+            "%s: are not the vectors that the run in %s began with; put them back, or start a new run",
+            folder->vectors_path, s->out);
     if (strcmp(folder->fingerprint, fingerprint) != 0)
         return reel_status_failed(
             "%s: gives different ids from those that the run in %s began with; put the file of stop words "
@@ -257,17 +263,20 @@ ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const Mode
                              int count, const Dataset *dataset, RunFiles *files)
 {
     char fingerprint[CORPUS_HASH_SIZE];
-    const char *init_hash;
+    const char *init_hash, *vectors_hash = NULL;
     dataset_fingerprint(dataset, fingerprint);
     ReelStatus status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
+    if (reel_status_is_ok(&status))
+        status = file_hash(s->resume ? folder->vectors_path : s->vectors, &folder->arena, &vectors_hash);
     if (reel_status_is_ok(&status) && s->resume)
-        status = same_data(folder, s, dataset->text.data_hash, fingerprint, init_hash);
+        status = same_data(folder, s, dataset->text.data_hash, fingerprint, init_hash, vectors_hash);
     if (!reel_status_is_ok(&status))
         return status;
     if (!s->resume) {
         folder->data_path = absolute(folder, s->data);
         folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
         folder->init_path = absolute(folder, s->init);
+        folder->vectors_path = absolute(folder, s->vectors);
         folder->data_hash =
             tensor_arena_memdup(&folder->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
         folder->fingerprint = tensor_arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
@@ -276,6 +285,7 @@ ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const Mode
         status = remove_old_run(s, kinds, count);
     }
     folder->init_hash = init_hash;
+    folder->vectors_hash = vectors_hash;
     if (reel_status_is_ok(&status))
         status = name_settings(folder, s, files);
     if (reel_status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
@@ -344,6 +354,8 @@ static void take_paths(RunFolder *folder, const ZooSettings *s, const Setting *s
             folder->data_path = absolute(folder, s->data);
         else if (settings[i].option.value == &s->stop_words)
             folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
+        else if (settings[i].option.value == &s->vectors)
+            folder->vectors_path = absolute(folder, s->vectors);
         else
             folder->init_path = absolute(folder, s->init);
     }

@@ -172,6 +172,7 @@ typedef struct Zoo {
     const ZooSettings *settings;
     const Dataset *dataset; /* what the models are trained on */
     const Dataset *choice;  /* --refit: the same with a validation part, to choose by; or NULL */
+    const ModelPretrained *vectors, *choice_vectors; /* of their words; or NULL */
     RunOptions options;
     RunWatcher watcher;
     Progress progress;
@@ -221,6 +222,7 @@ static ReelStatus choose(Zoo *zoo, const ModelKind *kind, RunOptions options, Ru
     char folder[PATH_MAX];
     ReelStatus status = run_folder_make(path_of(options.files.folder, ZOO_CHOICE_FOLDER, folder));
     options.files.folder = folder;
+    options.vectors = zoo->choice_vectors;
     set_schedule(&options, zoo->choice);
     return reel_status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
                                       : status;
@@ -321,9 +323,11 @@ static void print_outcome(const Zoo *zoo, bool fine)
 }
 
 static ReelStatus train_all(const ZooSettings *s, const ModelKind **kinds, int count, const RunOptions *run,
-                            const Dataset *dataset, const Dataset *choice)
+                            const Dataset *dataset, const Dataset *choice, const ModelPretrained vectors[2])
 {
     Zoo zoo = {.settings = s, .dataset = dataset, .choice = choice, .options = *run};
+    zoo.options.vectors = s->vectors ? &vectors[0] : NULL;
+    zoo.choice_vectors = s->vectors ? &vectors[1] : NULL;
     size_t runs = (size_t)count * (size_t)s->seeds;
     zoo.results = reel_mem_calloc(runs, sizeof *zoo.results);
     if (!zoo.results)
@@ -455,11 +459,37 @@ static ReelStatus check_models(const ModelKind **kinds, int count, const RunOpti
     return status;
 }
 
+/* Reads --vectors for the words of a data set. All models must have embeddings of one width. */
+static ReelStatus read_vectors(const ZooSettings *s, const char *path, const ModelKind **kinds, int count,
+                               const RunOptions *run, const Dataset *dataset, ModelPretrained *vectors)
+{
+    int64_t width = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t own = run->config.embed ? run->config.embed : kinds[i]->defaults.embed;
+        if (i > 0 && own != width)
+            return reel_status_usage(
+                "--vectors: the embedding of %s is %lld wide and that of %s %lld; give --embed",
+                kinds[0]->name, (long long)width, kinds[i]->name, (long long)own);
+        width = own;
+    }
+    ReelStatus status =
+        model_pretrained_read(vectors, path, &dataset->text.vocabulary, width, s->embed_scale, s->seed);
+    if (reel_status_is_ok(&status) && !s->quiet)
+        printf("%s: %s, %lld words; of %d words to train with it has %d (%d of them in other letters only); "
+               "the others "
+               "are drawn with mean %.3g and deviation %.3g\n",
+               path, vectors->format, (long long)vectors->in_file,
+               vocabulary_size(&dataset->text.vocabulary) - NUM_SPECIAL_TOKENS, vectors->found,
+               vectors->lowered, vectors->mean, vectors->deviation);
+    return status;
+}
+
 /* The data, the folder, and what stands in it. */
 static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
-                          RunOptions *run, Dataset **dataset, Dataset **choice)
+                          RunOptions *run, Dataset **dataset, Dataset **choice, ModelPretrained vectors[2])
 {
     Checkpoint *first = NULL;
+    const char *vectors_path = s->resume ? folder->vectors_path : s->vectors;
     run->files.init = s->resume ? folder->init_path : s->init;
     run->files.init_prefix = s->init_prefix;
     ReelStatus status = run->files.init ? read_init(&run->files, &first) : reel_status_ok();
@@ -470,6 +500,10 @@ static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKi
     checkpoint_free(first);
     if (reel_status_is_ok(&status))
         status = check_models(kinds, count, run, *dataset);
+    if (reel_status_is_ok(&status) && vectors_path)
+        status = read_vectors(s, vectors_path, kinds, count, run, *dataset, &vectors[0]);
+    if (reel_status_is_ok(&status) && vectors_path && *choice)
+        status = read_vectors(s, vectors_path, kinds, count, run, *choice, &vectors[1]);
     if (reel_status_is_ok(&status))
         status = run_folder_make(s->out);
     if (reel_status_is_ok(&status) && !s->resume)
@@ -506,16 +540,19 @@ static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder
     if (!reel_status_is_ok(&status))
         return status;
     Dataset *dataset = NULL, *choice = NULL;
+    ModelPretrained vectors[2] = {{0}};
     if (!s->quiet)
         print_first(s);
-    status = prepare(s, folder, kinds, count, &run, &dataset, &choice);
+    status = prepare(s, folder, kinds, count, &run, &dataset, &choice, vectors);
     if (dataset && dataset->warning[0])
         program_warn("%s", dataset->warning);
     if (reel_status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &run, dataset);
-        status = train_all(s, kinds, count, &run, dataset, choice);
+        status = train_all(s, kinds, count, &run, dataset, choice, vectors);
     }
+    model_pretrained_free(&vectors[0]);
+    model_pretrained_free(&vectors[1]);
     dataset_free(choice);
     dataset_free(dataset);
     return status;

@@ -268,6 +268,13 @@ static ReelStatus check_weights(Run *run)
     return status;
 }
 
+/* The embedding, which every model of the zoo has. */
+static NnParameter *find_embedding(Model *model)
+{
+    NnNamed named;
+    return nn_find(&model->base, "embedding.weight", &named) ? named.parameter : NULL;
+}
+
 /* Trains from where the run is to its end. */
 static ReelStatus train_on(Run *run)
 {
@@ -275,6 +282,8 @@ static ReelStatus train_on(Run *run)
     while (!is_over(run)) {
         double began = reel_clock_seconds();
         bool stopped;
+        if (run->options->freeze_vectors > 0)
+            find_embedding(run->model)->core.frozen = run->at.epoch <= run->options->freeze_vectors;
         RunProgress progress = {.model = run->kind->name,
                                 .epoch = run->at.epoch,
                                 .epochs = epochs,
@@ -352,6 +361,16 @@ static ReelStatus load_first_weights(Run *run)
     return status;
 }
 
+static ReelStatus set_vectors(Run *run)
+{
+    NnParameter *embedding = find_embedding(run->model);
+    if (!run->options->vectors)
+        return reel_status_ok();
+    if (!embedding)
+        return reel_status_usage("--vectors: %s has no embedding of words", run->kind->name);
+    return nn_parameter_write(embedding, run->options->vectors->rows);
+}
+
 /* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
 static ReelStatus prepare_model(Run *run, const TensorNpz *last)
 {
@@ -375,7 +394,8 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
         label_loss_shift_bias(&run->loss, run->result->form, run->model);
     }
-    return begin_model(run->model, dataset);
+    status = set_vectors(run);
+    return reel_status_is_ok(&status) ? begin_model(run->model, dataset) : status;
 }
 
 static ReelStatus prepare_training(Run *run, const TensorNpz *last)

@@ -7,6 +7,7 @@
 #include "models/training/label_loss.h"
 #include "models/training/predictions.h"
 #include "models/training/selection.h"
+#include "models/vectors/pretrained.h"
 
 REEL_BEGIN_DECLS
 
@@ -59,6 +60,10 @@ typedef struct RunOptions {
         bpe_dropout; /* cut the training texts anew for each epoch (models/text/subword_dropout.h); 0: off */
     LossForm form;   /* of the loss */
     double rate;     /* what the learning rate is multiplied by at first: an earlier run's */
+    /* NULL, or rows of word vectors that the embedding begins with; it does not change in the first
+     * `freeze_vectors` epochs. */
+    const ModelPretrained *vectors;
+    int freeze_vectors;
     RunFiles files;
 } RunOptions;
 

@@ -159,7 +159,13 @@ int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
           "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
          SETTING_MODEL, "0"},
         {{"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
-          "deviation of the embeddings' first values (0: the model's own)"},
+          "deviation of the embeddings' first values (0: the model's own, or that of --vectors)"},
+         SETTING_MODEL, "0"},
+        {{"vectors", "FILE", OPTION_TEXT, &s->vectors, 0, 0,
+          "word vectors that the embedding begins with: word2vec's, GloVe's or fastText's file, or .npz"},
+         SETTING_FILE, NULL},
+        {{"freeze-vectors", "N", OPTION_INTEGER, &s->freeze_vectors, 0, 1e6,
+          "epochs in which they stay as they are (0)"},
          SETTING_MODEL, "0"},
         {{"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
           "first value of forget gates' biases (0: the model's own)"},
@@ -305,6 +311,12 @@ ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
     if (s->init_prefix && !s->init)
         return reel_status_usage("--init-prefix: is of the names in the file of --init, which is missing");
+    if (s->vectors && (strcmp(s->tokenizer, "words") != 0 || s->init))
+        return reel_status_usage("--vectors: are of words, and do not go with %s",
+                                 s->init ? "--init" : "--tokenizer bpe");
+    if (s->freeze_vectors > 0 && !s->vectors)
+        return reel_status_usage("--freeze-vectors: is of --vectors, which are missing");
+    run->freeze_vectors = s->freeze_vectors;
     if (s->refit && s->init)
         return reel_status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && s->valid == 0)

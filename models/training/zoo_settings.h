@@ -39,9 +39,9 @@ typedef struct Setting {
 /* The value of each option (zoo_settings() says what it means). */
 typedef struct ZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
-        *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id;
+        *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors;
     int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
-    int checkpoint_every, keep, compress, patience;
+    int freeze_vectors, checkpoint_every, keep, compress, patience;
     double valid, shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias,
         pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;

@@ -134,7 +134,8 @@ static const Case cases[] = {
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 /* Tried elsewhere: by all of tests/tools/resume.c and options.c. */
-static const char *const elsewhere[] = {"resume", "compare", "list", "init-prefix"};
+static const char *const elsewhere[] = {"resume",      "compare", "list",
+                                        "init-prefix", "vectors", "freeze-vectors"};
 
 static void train(const char *name, const char *common, const char *options)
 {
@@ -327,7 +328,7 @@ END_TEST
 /* The command lines in the blocks of the pages, with no such data: nothing is trained, all words are read. */
 START_TEST(commands_of_the_pages_are_understood)
 {
-    shell_must("cat README.md docs/*.md | sed -n '/^```sh/,/^```$/p; s/^    tools/tools/p' | "
+    shell_must("cat README.md docs/*.md docs/notes/*.md | sed -n '/^```sh/,/^```$/p; s/^    tools/tools/p' | "
                "sed -e ':a' -e '/\\\\$/N; s/\\\\\\n//; ta' | grep -o 'tools/train_zoo [^#|>&;`]*' | grep -v "
                "'[$]' | sort -u > "
                "%s/lines && [ $(wc -l < %s/lines) -gt 8 ]",
@@ -346,10 +347,10 @@ END_TEST
 /* `--name VALUE` in the prose of the pages. */
 START_TEST(values_in_the_pages_are_understood)
 {
-    shell_must(
-        "cat README.md docs/*.md | grep -o '`--[a-z-]* [a-z0-9.-]*`' | tr -d '`' | sort -u > %s/words && "
-        "[ $(wc -l < %s/words) -gt 10 ]",
-        folder, folder);
+    shell_must("cat README.md docs/*.md docs/notes/*.md | grep -o '`--[a-z-]* [a-z0-9.-]*`' | tr -d '`' | "
+               "sort -u > %s/words && "
+               "[ $(wc -l < %s/words) -gt 10 ]",
+               folder, folder);
     shell_must("while IFS= read -r words; do ok=; "
                "for program in 'train_zoo --data /nowhere/x.tsv' 'train_zoo --data /nowhere/x.tsv --init "
                "/nowhere/x.npz' 'predict /nowhere/x.npz' 'bpe train --out /nowhere/x "

@@ -1,0 +1,151 @@
+/* tools/vectors, and train_zoo --vectors: what is learned is written, goes on after an interruption, and is
+ * what a model begins with. */
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <string.h>
+
+static const char *folder, *tools;
+
+#define CORPUS "tests/fixtures/debian_120.tsv"
+/* A training of less than a second. */
+#define SMALL "--dim 8 --epochs 3 --keep-digits "
+
+static void setup(void)
+{
+    folder = shell_folder();
+    tools = shell_setting("REEL_TOOLS");
+    /* Lines of text with the words of two topics. */
+    shell_must("for i in $(seq 200); do echo 'The cat, the dog and the Horse'; echo 'one two three four'; "
+               "done > %s/raw",
+               folder);
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+static void must_say(const char *part)
+{
+    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
+}
+
+static void check_error(int code, const char *part)
+{
+    ck_assert_msg(code == 1 || code == 2, "exit code %d: %s", code, shell_output());
+    must_say(part);
+}
+
+START_TEST(vectors_are_learned_and_looked_into)
+{
+    shell_must("%s/vectors --data %s/raw," CORPUS " --out %s/v.txt " SMALL "--neighbours cat", tools, folder,
+               folder);
+    must_say("the 96 texts of its training part");
+    must_say("cat:");
+    shell_must("head -1 %s/v.txt && ls %s", folder, folder);
+    must_say(" 8\n");
+    ck_assert_ptr_null(strstr(shell_output(), "state")); /* done: nothing to go on from */
+    shell_must("%s/vectors --vectors %s/v.txt --neighbours cat,three", tools, folder);
+    must_say("three:");
+    check_error(shell_run("%s/vectors --vectors %s/v.txt --neighbours zebra", tools, folder),
+                "\"zebra\" is not among the words");
+}
+END_TEST
+
+/* Ends in the bytes of a training that was left alone, on one thread and on two. */
+START_TEST(an_interrupted_training_goes_on)
+{
+    shell_must("%s/vectors --data %s/raw --out %s/whole.bin --dim 16 --epochs 40 --threads 2 --quiet", tools,
+               folder, folder);
+    int code = shell_run(
+        "%s/vectors --data %s/raw --out %s/cut.bin --dim 16 --epochs 40 --threads 1 --quiet & p=$!; sleep "
+        "0.3; kill -INT $p; wait $p",
+        tools, folder, folder);
+    ck_assert_msg(code == 130 || code == 0, "exit code %d: %s", code, shell_output());
+    if (code == 130) {
+        shell_must("test ! -e %s/cut.bin", folder);
+        check_error(
+            shell_run("%s/vectors --data %s/raw --out %s/cut.bin --dim 17 --epochs 40 --resume --quiet",
+                      tools, folder, folder),
+            "width 16");
+        shell_must(
+            "%s/vectors --data %s/raw --out %s/cut.bin --dim 16 --epochs 40 --threads 1 --resume --quiet",
+            tools, folder, folder);
+    }
+    shell_must("cmp %s/whole.bin %s/cut.bin", folder, folder);
+}
+END_TEST
+
+#define TRAIN                                                                                                \
+    "%s/train_zoo --data " CORPUS                                                                            \
+    " --models rnn,attention --embed 8 --hidden 8 --epochs 2 --batch 16 --keep-digits "
+
+START_TEST(models_begin_with_vectors)
+{
+    shell_must("%s/vectors --data " CORPUS " --out %s/v.npz " SMALL "--quiet", tools, folder);
+    shell_must(TRAIN "--vectors %s/v.npz --freeze-vectors 2 --out %s/frozen", tools, folder, folder);
+    must_say("v.npz: npz, ");
+    must_say("words to train with it has");
+    /* Frozen to the end, the embedding is that of the file still: with itself as vectors nothing changes. */
+    shell_must(TRAIN "--vectors %s/v.npz --out %s/free --quiet", tools, folder, folder);
+    shell_must("for r in frozen free; do %s/predict %s/$r/rnn.best.npz --export %s/$r.npz; done", tools,
+               folder, folder);
+    shell_must("cd %s && for r in frozen free; do unzip -o -q $r.npz embedding.weight.npy -d $r.d; done; "
+               "! cmp -s frozen.d/embedding.weight.npy free.d/embedding.weight.npy",
+               folder);
+    /* Goes on from the file that it was begun with, and refuses another. */
+    shell_must("%s/train_zoo --resume %s/free --epochs 3 --quiet", tools, folder);
+    shell_must("%s/vectors --data " CORPUS " --out %s/v.npz " SMALL "--seed 1 --quiet", tools, folder);
+    check_error(shell_run("%s/train_zoo --resume %s/free --epochs 4 --quiet", tools, folder),
+                "are not the vectors that the run");
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_refused)
+{
+    static const struct {
+        const char *options, *says;
+        int code;
+    } cases[] = {
+        {"--vectors /nonexistent", "/nonexistent", 1},
+        {"--vectors v.txt", "the vectors are 3 wide and the embedding is 8; give --embed 3", 2},
+        {"--vectors cut.txt --embed 3", "is it cut?", 1},
+        {"--vectors v.txt --tokenizer bpe", "do not go with --tokenizer bpe", 2},
+        {"--freeze-vectors 1", "is of --vectors, which are missing", 2},
+    };
+    shell_must(
+        "printf 'the 1 2 3\\nfor 4 5 6\\n' > %s/v.txt; printf '3 3\\nthe 1 2 3\\nfor 4 5 6\\n' > %s/cut.txt",
+        folder, folder);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int code = shell_run("d=$PWD; t=$(realpath %s); cd %s && $t/train_zoo --data $d/" CORPUS
+                             " --models rnn --embed 8 --epochs 1 --out %s/none %s",
+                             tools, folder, folder, cases[i].options);
+        ck_assert_msg(code == cases[i].code, "%s: exit code %d: %s", cases[i].options, code, shell_output());
+        must_say(cases[i].says);
+    }
+    check_error(shell_run("%s/vectors --out %s/v.txt", tools, folder),
+                "--data FILES and --out FILE are required");
+    check_error(shell_run("%s/vectors --vectors %s/v.txt --data x --neighbours the", tools, folder), "alone");
+    check_error(shell_run("%s/vectors --data %s/none.txt --out %s/w.txt", tools, folder, folder), "none.txt");
+    check_error(
+        shell_run(": > %s/empty; %s/vectors --data %s/empty --out %s/w.txt", folder, tools, folder, folder),
+        "holds no text");
+    shell_must("test ! -e %s/w.txt", folder);
+}
+END_TEST
+
+Suite *tools_vectors_suite(void);
+Suite *tools_vectors_suite(void)
+{
+    Suite *suite = suite_create("tools/vectors");
+    TCase *cases = tcase_create("vectors");
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_set_timeout(cases, 120);
+    tcase_add_test(cases, vectors_are_learned_and_looked_into);
+    tcase_add_test(cases, an_interrupted_training_goes_on);
+    tcase_add_test(cases, models_begin_with_vectors);
+    tcase_add_test(cases, what_cannot_be_is_refused);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
