@@ -50,6 +50,23 @@ START_TEST(targets_of_make_are_there)
 }
 END_TEST
 
+/* Every name in results.json stands in the page's table of it. */
+START_TEST(the_names_of_the_results_are_told)
+{
+    const char *folder = shell_folder();
+    shell_must(
+        "%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 1 --seeds 2 --valid 0.3 "
+        "--ensemble --quiet --out %s/run && grep -o '\"[a-z0-9_]*\":' %s/run/results.json | tr -d '\":' | "
+        "sort -u > %s/names && [ $(wc -l < %s/names) -gt 40 ]",
+        shell_setting("REEL_TOOLS"), folder, folder, folder, folder);
+    shell_must("while read -r name; do sed -n '/^. `results.json`/,/^$/p' docs/command-lines.md | "
+               "grep -q \"\\`$name[][]*\\`\" || echo \"not told: $name\"; done < %s/names",
+               folder);
+    ck_assert_str_eq(shell_output(), "");
+    shell_remove_folder(folder);
+}
+END_TEST
+
 /* The commands of the pages: what begins with tools/PROGRAM in a block of the shell. */
 START_TEST(options_are_there)
 {
@@ -151,6 +168,7 @@ Suite *tools_pages_suite(void)
     tcase_add_test(tcase, links_lead_somewhere);
     tcase_add_test(tcase, paths_are_there);
     tcase_add_test(tcase, targets_of_make_are_there);
+    tcase_add_test(tcase, the_names_of_the_results_are_told);
     tcase_add_test(tcase, options_are_there);
     tcase_add_test(tcase, packages_are_those_that_are_installed);
     tcase_add_test(tcase, parameters_are_those_of_the_zoo);
