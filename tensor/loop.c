@@ -38,7 +38,7 @@ static bool broadcast_stride(const Tensor *t, int axis, int ndim, int64_t size, 
 }
 
 /* The axes of size > 1 in C order, all operands broadcast to the first; -1 where they do not fit. */
-static int collect_axes(TensorLoop *loop, const Tensor *const *tensors, Axis *axes)
+static int collect_axes(TensorLoop *loop, const Tensor *const *tensors, bool in_order, Axis *axes)
 {
     const Tensor *first = tensors[0];
     int count = 0;
@@ -49,22 +49,21 @@ static int collect_axes(TensorLoop *loop, const Tensor *const *tensors, Axis *ax
                 return -1;
         if (axis.size == 1)
             continue;
-        for (int i = 0; axis.stride[0] < 0 && i < loop->operands; i++) {
+        bool turns = axis.stride[0] < 0 && !in_order;
+        for (int i = 0; turns && i < loop->operands; i++) {
             if (loop->data[i] && axis.size)
                 loop->data[i] +=
                     (axis.size - 1) * axis.stride[i] * (int64_t)tensor_dtype_size(tensors[i]->dtype);
-            if (i > 0)
-                axis.stride[i] = -axis.stride[i];
+            axis.stride[i] = -axis.stride[i];
         }
-        axis.stride[0] = magnitude(axis.stride[0]);
         axes[count++] = axis;
     }
     return count;
 }
 
-static int sort_and_join(Axis *axes, int count, int operands)
+static int sort_and_join(Axis *axes, int count, int operands, bool in_order)
 {
-    for (int i = 1; i < count; i++) {
+    for (int i = 1; i < count && !in_order; i++) {
         Axis moving = axes[i];
         int j = i;
         for (; j > 0 && is_outer(&moving, &axes[j - 1], operands); j--)
@@ -83,7 +82,7 @@ static int sort_and_join(Axis *axes, int count, int operands)
     return count ? kept + 1 : 0;
 }
 
-bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tensors)
+static bool init(TensorLoop *loop, int operands, const Tensor *const *tensors, bool in_order)
 {
     memset(loop, 0, sizeof *loop);
     loop->operands = operands;
@@ -93,7 +92,7 @@ bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tenso
         loop->data[i] = tensors[i]->data;
     }
     Axis axes[TENSOR_MAX_DIMS];
-    int count = collect_axes(loop, tensors, axes);
+    int count = collect_axes(loop, tensors, in_order, axes);
     if (count < 0)
         return false;
     loop->n = 1;
@@ -101,7 +100,7 @@ bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tenso
         loop->n = 0;
         return true;
     }
-    count = sort_and_join(axes, count, operands);
+    count = sort_and_join(axes, count, operands, in_order);
     if (count == 0)
         return true;
     loop->ndim = count - 1;
@@ -114,6 +113,16 @@ bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tenso
         }
     }
     return true;
+}
+
+bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tensors)
+{
+    return init(loop, operands, tensors, false);
+}
+
+bool tensor_loop_init_in_order(TensorLoop *loop, const Tensor *tensor)
+{
+    return init(loop, 1, &tensor, true);
 }
 
 bool tensor_loop_next(TensorLoop *loop)

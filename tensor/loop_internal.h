@@ -31,6 +31,8 @@ typedef struct TensorLoop {
 /* The first tensor gives the shape and the others are broadcast to it; false where they do not fit or one
  * is invalid. Dtypes may differ. */
 bool tensor_loop_init(TensorLoop *loop, int operands, const Tensor *const *tensors);
+/* The same of one tensor with its axes as they are: elements come in the C order of their indices. */
+bool tensor_loop_init_in_order(TensorLoop *loop, const Tensor *tensor);
 /* Moves to the first run, then to the next; false when there is none (left). */
 bool tensor_loop_next(TensorLoop *loop);
 

@@ -13,56 +13,6 @@
  * tiles of TILE columns at once. */
 enum { LANES = 8, TILE = 256 };
 
-/* Some axes of the input; their offsets in elements. */
-typedef struct Axes {
-    int count;
-    int64_t numel;
-    int64_t shape[TENSOR_MAX_DIMS], in[TENSOR_MAX_DIMS], out[TENSOR_MAX_DIMS];
-} Axes;
-
-static void axes_add(Axes *axes, int64_t size, int64_t in, int64_t out)
-{
-    axes->numel *= size;
-    int last = axes->count - 1;
-    if (size == 1)
-        return;
-    if (last >= 0 && axes->in[last] == size * in && axes->out[last] == size * out) {
-        axes->shape[last] *= size;
-        axes->in[last] = in;
-        axes->out[last] = out;
-        return;
-    }
-    axes->shape[++last] = size;
-    axes->in[last] = in;
-    axes->out[last] = out;
-    axes->count++;
-}
-
-/* The offset of element number `i` in C order, by the strides `strides` (axes->in or axes->out). */
-static int64_t axes_offset(const Axes *axes, const int64_t *strides, int64_t i)
-{
-    int64_t offset = 0;
-    for (int d = axes->count - 1; d > 0; d--) {
-        offset += i % axes->shape[d] * strides[d];
-        i /= axes->shape[d];
-    }
-    return axes->count ? offset + i * strides[0] : 0;
-}
-
-/* Takes the last axis off (size 1, if there is none). */
-static void axes_pop(Axes *axes, int64_t *size, int64_t *in, int64_t *out)
-{
-    *size = 1;
-    *in = *out = 0;
-    if (axes->count == 0)
-        return;
-    int last = --axes->count;
-    *size = axes->shape[last];
-    *in = axes->in[last];
-    *out = axes->out[last];
-    axes->numel /= *size;
-}
-
 /* ---- Adding up: into the partial sums of one sequence, or of a tile of sequences ---- */
 
 /* Takes the next n elements of a sequence, of which `position` went before, into its LANES partial sums. */
@@ -128,64 +78,52 @@ static double join_lanes(const Folding *folding, const double *lanes, int step)
 
 /* ---- Walking ---- */
 
-/* One reduction, laid out for walking. The outer axes are in `kept` and `folded`; the innermost of each
- * kind has fields of its own. Its strides are those of the input and of the output. */
-typedef struct TapeWalk {
-    Folding folding;
-    TensorDtype dtype;
-    const char *in;
-    char *out;
-    bool accumulate;
-    Axes kept, folded;
-    int64_t columns, column_in, column_out;
-    int64_t run, run_in;
-} TapeWalk;
-
-static const char *input_at(const TapeWalk *walk, int64_t offset)
-{
-    return walk->in + offset * (int64_t)tensor_dtype_size(walk->dtype);
-}
-
-static void store(const TapeWalk *walk, int64_t offset, double value)
-{
-    if (walk->dtype == TENSOR_F32) {
-        float *place = (float *)(void *)walk->out + offset;
-        *place = walk->accumulate ? *place + (float)value : (float)value;
-    } else {
-        double *place = (double *)(void *)walk->out + offset;
-        *place = walk->accumulate ? *place + value : value;
-    }
-}
-
-/* The result of the sequence that starts `offset` elements into the input. */
-static double fold_row(const TapeWalk *walk, int64_t offset)
+/* The result of the sequence from `start`. */
+static double fold_row(const Folding *folding, const TensorLoop *sequence, char *start)
 {
     double lanes[LANES];
     for (int l = 0; l < LANES; l++)
-        lanes[l] = walk->folding.start;
-    for (int64_t i = 0; i < walk->folded.numel; i++) {
-        const char *in = input_at(walk, offset + axes_offset(&walk->folded, walk->folded.in, i));
-        walk->folding.run(lanes, i * walk->run, in, walk->run_in, walk->run);
+        lanes[l] = folding->start;
+    if (sequence->ndim == 0) {
+        folding->run(lanes, 0, start, sequence->stride[0], sequence->n);
+        return join_lanes(folding, lanes, 1);
     }
-    return join_lanes(&walk->folding, lanes, 1);
+    TensorLoop loop = *sequence;
+    loop.data[0] = start;
+    for (int64_t position = 0; tensor_loop_next(&loop); position += loop.n)
+        folding->run(lanes, position, loop.data[0], loop.stride[0], loop.n);
+    return join_lanes(folding, lanes, 1);
 }
 
-/* The results of `columns` sequences side by side, at most TILE. */
-static void fold_tile(const TapeWalk *walk, int64_t in_offset, int64_t out_offset, int64_t columns)
+/* The results of `columns` sequences side by side, at most TILE; the stride is in elements of `size` bytes.
+ */
+static void fold_tile(const Folding *folding, const TensorLoop *sequence, char *start, int64_t stride,
+                      int64_t size, int64_t columns, double *results)
 {
     double lanes[LANES][TILE];
+    TensorLoop loop = *sequence;
     int64_t position = 0;
     for (int l = 0; l < LANES; l++)
         for (int64_t c = 0; c < columns; c++)
-            lanes[l][c] = walk->folding.start;
-    for (int64_t i = 0; i < walk->folded.numel; i++) {
-        int64_t offset = in_offset + axes_offset(&walk->folded, walk->folded.in, i);
-        for (int64_t j = 0; j < walk->run; j++, position++)
-            walk->folding.columns(lanes[position % LANES], input_at(walk, offset + j * walk->run_in),
-                                  walk->column_in, columns);
-    }
+            lanes[l][c] = folding->start;
+    loop.data[0] = start;
+    while (tensor_loop_next(&loop))
+        for (int64_t j = 0; j < loop.n; j++, position++)
+            folding->columns(lanes[position % LANES], loop.data[0] + j * loop.stride[0] * size, stride,
+                             columns);
     for (int64_t c = 0; c < columns; c++)
-        store(walk, out_offset + c * walk->column_out, join_lanes(&walk->folding, &lanes[0][c], TILE));
+        results[c] = join_lanes(folding, &lanes[0][c], TILE);
+}
+
+static void store(char *place, TensorDtype dtype, double value, bool accumulate)
+{
+    if (dtype == TENSOR_F32) {
+        float *out = (float *)(void *)place;
+        *out = accumulate ? *out + (float)value : (float)value;
+    } else {
+        double *out = (double *)(void *)place;
+        *out = accumulate ? *out + value : value;
+    }
 }
 
 static int64_t magnitude(int64_t x)
@@ -193,73 +131,32 @@ static int64_t magnitude(int64_t x)
     return x < 0 ? -x : x;
 }
 
-static void fold_all(const TapeWalk *walk)
-{
-    bool by_columns =
-        walk->columns > 1 && (walk->run == 1 || magnitude(walk->column_in) < magnitude(walk->run_in));
-    int64_t tile = by_columns ? TILE : 1;
-    for (int64_t i = 0; i < walk->kept.numel; i++) {
-        int64_t in = axes_offset(&walk->kept, walk->kept.in, i);
-        int64_t out = axes_offset(&walk->kept, walk->kept.out, i);
-        for (int64_t c = 0; c < walk->columns; c += tile) {
-            int64_t left = walk->columns - c, in_c = in + c * walk->column_in,
-                    out_c = out + c * walk->column_out;
-            if (by_columns)
-                fold_tile(walk, in_c, out_c, left < TILE ? left : TILE);
-            else
-                store(walk, out_c, fold_row(walk, in_c));
-        }
-    }
-}
-
-/* Puts the kept axis along which the input is densest last. */
-static void densest_last(Axes *axes)
-{
-    int last = axes->count - 1, densest = last;
-    for (int d = 0; d < last; d++)
-        if (magnitude(axes->in[d]) < magnitude(axes->in[densest]))
-            densest = d;
-    if (densest == last)
-        return;
-    int64_t size = axes->shape[densest], in = axes->in[densest], out = axes->out[densest];
-    for (int d = densest; d < last; d++) {
-        axes->shape[d] = axes->shape[d + 1];
-        axes->in[d] = axes->in[d + 1];
-        axes->out[d] = axes->out[d + 1];
-    }
-    axes->shape[last] = size;
-    axes->in[last] = in;
-    axes->out[last] = out;
-}
-
 /* `out` has the axes of `a`, of size 1 where bit i of `folded_axes` is set; checked by the callers. */
 static void fold(const Folding *folding, const Tensor *out, const Tensor *a, unsigned folded_axes,
                  bool accumulate)
 {
-    int64_t unused;
-    TapeWalk walk = {.folding = *folding,
-                     .dtype = a->dtype,
-                     .in = a->data,
-                     .out = out->data,
-                     .accumulate = accumulate,
-                     .kept = {.numel = 1},
-                     .folded = {.numel = 1}};
-    for (int d = 0; d < a->ndim; d++) {
-        bool is_folded = folded_axes >> d & 1;
-        axes_add(is_folded ? &walk.folded : &walk.kept, a->shape[d], a->strides[d],
-                 is_folded ? 0 : out->strides[d]);
-    }
-    densest_last(&walk.kept);
-    if (walk.kept.numel == 0)
+    Tensor kept = *a, folded = *a; /* along those axes alone */
+    for (int d = 0; d < a->ndim; d++)
+        *(folded_axes >> d & 1 ? &kept.shape[d] : &folded.shape[d]) = 1;
+    TensorLoop loop, sequence;
+    if (!tensor_loop_init(&loop, 2, (const Tensor *[]){&kept, out}) ||
+        !tensor_loop_init_in_order(&sequence, &folded))
         return;
-    if (walk.folded.numel == 0) {
-        walk.folded = (Axes){.count = 0, .numel = 0};
-        walk.run = 0;
-    } else {
-        axes_pop(&walk.folded, &walk.run, &walk.run_in, &unused);
-    }
-    axes_pop(&walk.kept, &walk.columns, &walk.column_in, &walk.column_out);
-    fold_all(&walk);
+    int64_t in = loop.stride[0], size = (int64_t)tensor_dtype_size(a->dtype);
+    bool by_columns = loop.n > 1 && (sequence.n == 1 || magnitude(in) < magnitude(sequence.stride[0]));
+    int64_t tile = by_columns ? TILE : 1;
+    double results[TILE];
+    while (tensor_loop_next(&loop))
+        for (int64_t c = 0; c < loop.n; c += tile) {
+            char *start = loop.data[0] + c * in * size;
+            int64_t count = loop.n - c < tile ? loop.n - c : tile;
+            if (by_columns)
+                fold_tile(folding, &sequence, start, in, size, count, results);
+            else
+                results[0] = fold_row(folding, &sequence, start);
+            for (int64_t i = 0; i < count; i++)
+                store(loop.data[1] + (c + i) * loop.stride[1] * size, a->dtype, results[i], accumulate);
+        }
 }
 
 /* ---- The interface ---- */
@@ -318,31 +215,23 @@ bool tensor_argmax(Tensor out, Tensor a)
     int64_t n = a.shape[last];
     if (n > INT32_MAX || !tensor_is_valid(first) || !tensor_same_shape(&first, &out))
         return false;
-    Axes rows = {.numel = 1};
-    for (int d = 0; d < last; d++)
-        axes_add(&rows, a.shape[d], a.strides[d], out.strides[d]);
-    for (int64_t i = 0; i < rows.numel; i++) {
-        int64_t offset = axes_offset(&rows, rows.in, i);
-        tensor_i32(out)[axes_offset(&rows, rows.out, i)] =
-            TENSOR_BY_DTYPE(a.dtype, argmax)(a.data, offset, a.strides[last], n);
-    }
+    TensorLoop loop;
+    if (!tensor_loop_init(&loop, 2, (const Tensor *[]){&out, &first}))
+        return false;
+    while (tensor_loop_next(&loop))
+        for (int64_t i = 0; i < loop.n; i++)
+            ((int32_t *)(void *)loop.data[0])[i * loop.stride[0]] =
+                TENSOR_BY_DTYPE(a.dtype, argmax)(loop.data[1], i * loop.stride[1], a.strides[last], n);
     return true;
 }
 
 double tensor_sum_of_squares(Tensor a)
 {
-    double lanes[LANES] = {0};
-    if (!is_real(a.dtype))
+    TensorLoop sequence;
+    if (!is_real(a.dtype) || !tensor_loop_init_in_order(&sequence, &a))
         return NAN;
-    TapeWalk walk = {
-        .folding = TENSOR_BY_DTYPE(a.dtype, squares), .dtype = a.dtype, .in = a.data, .folded = {.numel = 1}};
-    int64_t unused;
-    for (int d = 0; d < a.ndim; d++)
-        axes_add(&walk.folded, a.shape[d], a.strides[d], 0);
-    if (walk.folded.numel == 0)
-        return join_lanes(&walk.folding, lanes, 1);
-    axes_pop(&walk.folded, &walk.run, &walk.run_in, &unused);
-    return fold_row(&walk, 0);
+    const Folding squares = TENSOR_BY_DTYPE(a.dtype, squares);
+    return fold_row(&squares, &sequence, a.data);
 }
 
 bool tensor_is_finite(Tensor a)
