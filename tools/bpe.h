@@ -42,7 +42,5 @@ ReelStatus output_write(const char *data, size_t size);
 ReelStatus output_flush(void);
 ReelStatus output_no_memory(void);
 void output_report(FILE *to, ReelJsonWriter *json);
-/* Room for `more` bytes behind those there are; NULL: no memory. */
-char *bytes_room(ReelBytes *bytes, size_t more);
 
 #endif

@@ -51,12 +51,10 @@ ReelStatus bpe_command_convert(int argc, char **argv)
                              .options = options,
                              .count = OPTION_COUNT(options),
                              .is_command = true};
-    if (program_tells(&program, argc, argv))
-        return reel_status_ok();
     const char *files[argc];
     int count;
-    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &count, NULL);
-    if (!reel_status_is_ok(&status))
+    ReelStatus status;
+    if (!program_reads(&program, argc, argv, files, &count, &status))
         return status;
     if (!is_format(from) || !is_format(to))
         return reel_status_usage("%s: the formats are json, gpt2 and codes", is_format(from) ? to : from);

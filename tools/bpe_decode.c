@@ -51,10 +51,8 @@ static ReelStatus decode_block(Decoding *d, const char *name, const char *text, 
         status = parse_ids(d, name, text, stop);
         if (reel_status_is_ok(&status))
             status = bpe_decode(d->tokenizer, d->ids.ids, d->ids.count, !d->keep_special, &d->out);
-        if (reel_status_is_ok(&status) && !bytes_room(&d->out, 1))
+        if (reel_status_is_ok(&status) && !reel_bytes_append(&d->out, "\n", 1))
             status = output_no_memory();
-        if (reel_status_is_ok(&status))
-            d->out.data[d->out.size++] = '\n';
         text = stop + (feed != NULL);
     }
     ReelStatus written = output_write(d->out.data, d->out.size);
@@ -94,16 +92,15 @@ ReelStatus bpe_command_decode(int argc, char **argv)
                              .options = options,
                              .count = OPTION_COUNT(options),
                              .is_command = true};
-    if (program_tells(&program, argc, argv))
-        return reel_status_ok();
     const char *files[argc];
     int file_count;
-    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
-    if (reel_status_is_ok(&status) && (!path || file_count == 0))
-        status = reel_status_usage("decode needs --tokenizer FILE and at least one file of ids");
+    ReelStatus status;
+    if (!program_reads(&program, argc, argv, files, &file_count, &status))
+        return status;
+    if (!path || file_count == 0)
+        return reel_status_usage("decode needs --tokenizer FILE and at least one file of ids");
     BpeTokenizer *tokenizer = NULL;
-    if (reel_status_is_ok(&status))
-        status = bpe_load(&tokenizer, path);
+    status = bpe_load(&tokenizer, path);
     d.tokenizer = tokenizer;
     Meter meter = meter_start();
     for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)

@@ -47,13 +47,7 @@ static bool print_token(const Encoding *e, ReelBytes *out, int32_t id)
 {
     size_t size = 0;
     const char *text = bpe_token_text(e->tokenizer, id, &size);
-    char *to = bytes_room(out, size + 1);
-    if (!to)
-        return false;
-    memcpy(to, text, size);
-    to[size] = ' ';
-    out->size += size + 1;
-    return true;
+    return reel_bytes_append(out, text, size) && reel_bytes_append(out, " ", 1);
 }
 
 /* What a worker has encoded, as lines of text. */
@@ -65,9 +59,9 @@ static void print_part(void *context, int task)
     bool fine = true;
     for (size_t line = 0, at = 0; line < w->ends.count && fine; line++) {
         size_t end = (size_t)w->ends.ids[line], begin = w->out.size;
-        char *to = bytes_room(&w->out, (end - at) * 11 + 1);
-        if (!(fine = to != NULL))
+        if (!(fine = reel_bytes_reserve(&w->out, (end - at) * 11 + 1)))
             break;
+        char *to = w->out.data + w->out.size;
         for (; at < end && e->arguments->ids; at++) {
             to = put_number(to, (uint32_t)w->ids.ids[at]);
             *to++ = ' ';
@@ -77,8 +71,8 @@ static void print_part(void *context, int task)
             fine = print_token(e, &w->out, w->ids.ids[at]);
         if (fine && w->out.size > begin)
             w->out.data[w->out.size - 1] = '\n';
-        else if (fine && (fine = bytes_room(&w->out, 1) != NULL))
-            w->out.data[w->out.size++] = '\n';
+        else if (fine)
+            fine = reel_bytes_append(&w->out, "\n", 1);
     }
     w->no_memory = !fine;
 }
@@ -211,12 +205,10 @@ ReelStatus bpe_command_encode(int argc, char **argv)
                              .options = options,
                              .count = OPTION_COUNT(options),
                              .is_command = true};
-    if (program_tells(&program, argc, argv))
-        return reel_status_ok();
     const char *files[argc];
     int file_count;
-    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
-    if (!reel_status_is_ok(&status))
+    ReelStatus status;
+    if (!program_reads(&program, argc, argv, files, &file_count, &status))
         return status;
     if (!a.tokenizer || file_count == 0)
         return reel_status_usage("encode needs --tokenizer FILE and at least one text");

@@ -49,14 +49,13 @@ ReelStatus bpe_command_info(int argc, char **argv)
                              .options = options,
                              .count = OPTION_COUNT(options),
                              .is_command = true};
-    if (program_tells(&program, argc, argv))
-        return reel_status_ok();
     BpeTokenizer *tokenizer;
-    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, NULL, NULL, NULL);
-    if (reel_status_is_ok(&status) && !path)
-        status = reel_status_usage("info needs --tokenizer FILE");
-    if (reel_status_is_ok(&status))
-        status = bpe_load(&tokenizer, path);
+    ReelStatus status;
+    if (!program_reads(&program, argc, argv, NULL, NULL, &status))
+        return status;
+    if (!path)
+        return reel_status_usage("info needs --tokenizer FILE");
+    status = bpe_load(&tokenizer, path);
     if (!reel_status_is_ok(&status))
         return status;
     print_info(tokenizer, json);

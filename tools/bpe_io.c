@@ -1,5 +1,4 @@
 #define _GNU_SOURCE /* memrchr() */
-#include "tensor/mem.h"
 #include "tensor/storage/text_file.h"
 #include "tools/bpe.h"
 
@@ -28,20 +27,14 @@ void input_close(Input *input)
 {
     if (input->fd > STDIN_FILENO)
         close(input->fd);
-    reel_mem_free(input->bytes.data);
+    reel_bytes_free(&input->bytes);
 }
 
 static ReelStatus input_more(Input *input)
 {
     ReelBytes *b = &input->bytes;
-    if (b->capacity - b->size < BPE_BLOCK_BYTES) {
-        size_t wanted = b->capacity * 2 + BPE_BLOCK_BYTES;
-        char *moved = reel_mem_realloc(b->data, wanted);
-        if (!moved)
-            return reel_status_no_memory(wanted, "a block of text");
-        b->data = moved;
-        b->capacity = wanted;
-    }
+    if (!reel_bytes_reserve(b, BPE_BLOCK_BYTES))
+        return reel_status_no_memory(b->size + BPE_BLOCK_BYTES, "a block of text");
     ssize_t got = read(input->fd, b->data + b->size, b->capacity - b->size);
     if (got < 0 && errno == EINTR)
         return reel_status_ok();
@@ -93,19 +86,6 @@ ReelStatus output_flush(void)
 ReelStatus output_no_memory(void)
 {
     return reel_status_no_memory(BPE_BLOCK_BYTES, "output");
-}
-
-char *bytes_room(ReelBytes *bytes, size_t more)
-{
-    if (bytes->capacity - bytes->size < more) {
-        size_t wanted = bytes->capacity * 2 + more;
-        char *moved = reel_mem_realloc(bytes->data, wanted);
-        if (!moved)
-            return NULL;
-        bytes->data = moved;
-        bytes->capacity = wanted;
-    }
-    return bytes->data + bytes->size;
 }
 
 void output_report(FILE *to, ReelJsonWriter *json)

@@ -122,14 +122,13 @@ ReelStatus bpe_command_train(int argc, char **argv)
                              .options = options,
                              .count = OPTION_COUNT(options),
                              .is_command = true};
-    if (program_tells(&program, argc, argv))
-        return reel_status_ok();
     const char *files[argc], *specials[MAX_SPECIALS];
     int file_count;
     BpeOptions o = {0};
-    ReelStatus status = options_parse(options, OPTION_COUNT(options), argc, argv, files, &file_count, NULL);
-    if (reel_status_is_ok(&status))
-        status = find_pretokenizer(a.pretokenizer, &o.pretokenizer);
+    ReelStatus status;
+    if (!program_reads(&program, argc, argv, files, &file_count, &status))
+        return status;
+    status = find_pretokenizer(a.pretokenizer, &o.pretokenizer);
     if (!reel_status_is_ok(&status))
         return status;
     if ((!a.vocab && !a.merges) || !a.out || file_count == 0)

@@ -110,10 +110,8 @@ int main(int argc, char **argv)
         .options = options,
         .count = OPTION_COUNT(options),
     };
-    if (program_tells(&program, argc, argv))
-        return program_report(NULL);
-    ReelStatus status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
-    if (reel_status_is_ok(&status))
+    ReelStatus status;
+    if (program_reads(&program, argc, argv, NULL, NULL, &status))
         status = check_ops(&settings);
     return program_report(&status);
 }

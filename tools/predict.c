@@ -145,16 +145,14 @@ int main(int argc, char **argv)
         .options = options,
         .count = OPTION_COUNT(options),
     };
-    if (program_tells(&program, argc, argv))
-        return program_report(NULL);
     int given = 0;
     const char **rest = reel_mem_alloc((size_t)argc * sizeof *rest);
-    ReelStatus status = rest ? options_parse(options, program.count, argc, argv, rest, &given, NULL)
-                             : reel_status_no_memory(0, "the arguments");
-    int models = reel_status_is_ok(&status) ? count_models(rest, given) : 0;
-    if (reel_status_is_ok(&status))
+    ReelStatus status = reel_status_no_memory(0, "the arguments");
+    bool runs = rest && program_reads(&program, argc, argv, rest, &given, &status);
+    int models = runs ? count_models(rest, given) : 0;
+    if (runs)
         status = check(&s, rest, given, models);
-    if (reel_status_is_ok(&status))
+    if (runs && reel_status_is_ok(&status))
         status = s.info          ? predict_info(rest[0], s.json)
                  : s.export_path ? predict_export(rest[0], s.export_path)
                                  : predict(&s, rest, models, given > models ? rest[models] : "-");

@@ -221,3 +221,13 @@ bool program_tells(const Program *program, int argc, char **argv)
     }
     return false;
 }
+
+bool program_reads(const Program *program, int argc, char **argv, const char **rest, int *rest_count,
+                   ReelStatus *status)
+{
+    *status = reel_status_ok();
+    if (program_tells(program, argc, argv))
+        return false;
+    *status = options_parse(program->options, program->count, argc, argv, rest, rest_count, NULL);
+    return reel_status_is_ok(status);
+}

@@ -24,6 +24,10 @@ const char *program_name(void);
 /* Answers --help, --man and --version, which may stand behind words that are wrong: true, and the program has
  * nothing more to do. To be asked before the options are read. */
 bool program_tells(const Program *program, int argc, char **argv);
+/* The same, and otherwise reads the options (options_parse()). False: the program has nothing more to do, and
+ * *status says whether all is well. */
+bool program_reads(const Program *program, int argc, char **argv, const char **rest, int *rest_count,
+                   ReelStatus *status);
 /* Prints "NAME: message" and a line feed to stderr. */
 void program_warn(const char *format, ...) REEL_PRINTF(1, 2);
 /* Prints what went wrong (NULL: nothing), with a hint at --help for a usage error; returns the exit code.
