@@ -13,6 +13,8 @@ SANITIZE ?=
 COVERAGE ?=
 # CHAPTERS=0: without repeated rows, put-off products and late rows; everything works, slower.
 CHAPTERS ?= 1
+# MPI=1: ranks of MPI, by what pkg-config knows as MPI_PACKAGE.
+MPI      ?=
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 # The sanitizers check as much at -O1 and compile in a third of the time; gcov needs lines that are there.
@@ -30,6 +32,9 @@ endif
 ifeq ($(CHAPTERS),0)
 config := $(config)-plain
 endif
+ifneq ($(MPI),)
+config := $(config)-mpi
+endif
 B := build/$(config)
 
 REEL_CFLAGS := -std=gnu17 $(OPT) -Wall -Wextra -Wpedantic -Wmissing-prototypes -Wstrict-prototypes \
@@ -46,6 +51,11 @@ REEL_LIBS   := -lutf8proc $(REEL_LIBS)
 endif
 ifeq ($(CHAPTERS),0)
 REEL_CFLAGS += -DREEL_CHAPTERS=0
+endif
+MPI_PACKAGE ?= ompi-c
+ifneq ($(MPI),)
+REEL_CFLAGS += -DREEL_MPI $(patsubst -I%,-isystem %,$(shell pkg-config --cflags-only-I $(MPI_PACKAGE)))
+REEL_LIBS   := $(shell pkg-config --libs $(MPI_PACKAGE)) $(REEL_LIBS)
 endif
 ifneq ($(SANITIZE),)
 REEL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
@@ -66,7 +76,7 @@ endif
 
 layers    := tensor autograd nn models
 folders   := $(layers) $(patsubst %/,%,$(wildcard $(addsuffix /*/,$(layers))))
-lib_src   := $(wildcard $(addsuffix /*.c,$(folders)))
+lib_src   := $(filter-out $(if $(MPI),,nn/comm_mpi.c),$(wildcard $(addsuffix /*.c,$(folders))))
 lib_obj   := $(lib_src:%.c=$(B)/%.o)
 headers   := $(filter-out %_internal.h,$(wildcard $(addsuffix /*.h,$(folders))))
 tool_dirs := tools $(patsubst %/,%,$(wildcard tools/*/))

@@ -4,6 +4,7 @@
 
 #include "nn/attention.h"
 #include "nn/average.h"
+#include "nn/comm.h"
 #include "nn/convolution.h"
 #include "nn/crf.h"
 #include "nn/decoding.h"

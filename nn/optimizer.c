@@ -185,17 +185,24 @@ static ReelStatus no_memory(const NnOptimizer *o)
     return reel_status_failed("optimizer: out of memory in update %d", o->step + 1);
 }
 
-/* An error of a piece: of the step, or of reading its gradients. */
-static ReelStatus check_pieces(const NnPieces *pieces)
+/* Makes the pieces ready for the parameters that are not frozen. */
+static ReelStatus begin_pieces(const NnOptimizer *o, const NnPieces *pieces)
 {
-    for (int i = 0; i < pieces->count; i++)
-        if (!reel_status_is_ok(pieces->status(pieces->context, i)))
-            return *pieces->status(pieces->context, i);
-    return reel_status_ok();
+    NnParameter **parameters = tensor_arena_alloc(pieces->arena, (size_t)o->count * sizeof(NnParameter *));
+    int count = 0;
+    if (!parameters)
+        return no_memory(o);
+    for (int i = 0; i < o->count; i++)
+        if (!o->states[i].parameter->core.frozen)
+            parameters[count++] = o->states[i].parameter;
+    return pieces->begin(pieces, parameters, count);
 }
 
 static ReelStatus gather_work(NnOptimizer *o, const NnPieces *pieces)
 {
+    ReelStatus status = begin_pieces(o, pieces);
+    if (!reel_status_is_ok(&status))
+        return status;
     o->pieces = pieces->count;
     o->item_count = 0;
     int64_t most = 0;
@@ -220,7 +227,7 @@ static ReelStatus gather_work(NnOptimizer *o, const NnPieces *pieces)
         else if (any)
             add_items(o, state, tensor_numel(&state->parameter->core.value), DENSE_CHUNK);
     }
-    return check_pieces(pieces);
+    return status;
 }
 
 /* ---- Sums over the pieces, and their norm ---- */
@@ -315,7 +322,7 @@ static void begin_update(OptimizerState *state)
 /* All that can fail, before anything is changed. */
 static ReelStatus prepare_update(NnOptimizer *o, const NnPieces *pieces)
 {
-    ReelStatus status = check_pieces(pieces);
+    ReelStatus status = reel_status_ok();
     o->scale = 1;
     o->norm = NAN;
     for (int i = 0; i < o->count && reel_status_is_ok(&status); i++) {

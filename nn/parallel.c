@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* ---- Life ---- */
 
@@ -37,8 +38,9 @@ static int number_of(const NnParallel *p, const NnParameter *parameter)
     return found ? (int)(found - p->parameters) : -1;
 }
 
-static bool begin_shard(NnParallel *p, Shard *shard)
+static bool begin_shard(NnParallel *p, Shard *shard, int number)
 {
+    shard->number = number;
     size_t count = (size_t)p->parameter_count;
     shard->tape = tape_new();
     shard->fresh = reel_mem_calloc(count, sizeof *shard->fresh);
@@ -48,50 +50,117 @@ static bool begin_shard(NnParallel *p, Shard *shard)
     return shard->tape && shard->fresh && shard->kept;
 }
 
+int parallel_first_shard(const NnParallel *p, int rank)
+{
+    return (int)((int64_t)p->options.shards * rank / nn_comm_size(p->options.comm));
+}
+
 static bool begin(NnParallel *p)
 {
-    size_t shards = (size_t)p->options.shards;
+    int rank = nn_comm_rank(p->options.comm);
+    p->first = parallel_first_shard(p, rank);
+    p->count = parallel_first_shard(p, rank + 1) - p->first;
     p->pool = tensor_pool_new(p->options.threads);
-    p->shards = reel_mem_calloc(shards, sizeof *p->shards);
-    p->results = reel_mem_calloc(shards, sizeof *p->results);
-    if (!p->pool || !p->shards || !p->results || !list_parameters(p))
+    p->shards = reel_mem_calloc((size_t)p->count, sizeof *p->shards);
+    p->results = reel_mem_calloc((size_t)p->count, sizeof *p->results);
+    p->messages = reel_mem_calloc((size_t)nn_comm_size(p->options.comm), sizeof *p->messages);
+    if (!p->pool || !p->shards || !p->results || !p->messages || !list_parameters(p))
         return false;
-    for (size_t i = 0; i < shards; i++)
-        if (!begin_shard(p, &p->shards[i]))
+    p->whole = reel_mem_calloc((size_t)p->parameter_count, sizeof *p->whole);
+    for (int i = 0; i < p->count; i++)
+        if (!begin_shard(p, &p->shards[i], p->first + i))
             return false;
-    return true;
+    return p->whole;
+}
+
+static ReelStatus check_options(const NnParallelOptions *options)
+{
+    int ranks = nn_comm_size(options->comm);
+    if (options->shards < 1 || options->shards > NN_MOST_SHARDS || options->threads < 1)
+        return reel_status_usage("nn_parallel: %d shards and %d threads; there must be 1 to %d shards and at "
+                                 "least 1 thread",
+                                 options->shards, options->threads, NN_MOST_SHARDS);
+    if (options->shards < ranks)
+        return reel_status_usage(
+            "%d ranks for %d shards: a rank without a shard has nothing to do; use at most "
+            "%d ranks, or %d shards (results depend on the shards)",
+            ranks, options->shards, options->shards, ranks);
+    return reel_status_ok();
+}
+
+/* All ranks begin with the values of rank 0. */
+static ReelStatus broadcast_values(NnParallel *p)
+{
+    ReelStatus status = reel_status_ok();
+    for (NnParameter *q = nn_first_parameter(p->module); q && reel_status_is_ok(&status);
+         q = nn_next_parameter(p->module, q)) {
+        Tensor value = q->core.value;
+        if (!tensor_is_valid(value))
+            continue;
+        status = nn_comm_broadcast(p->options.comm, value.data,
+                                   (size_t)tensor_numel(&value) * tensor_dtype_size(value.dtype), 0);
+        tape_parameter_changed(&q->core);
+    }
+    return status;
+}
+
+/* A word for what must be the same everywhere before anything is sent. */
+static uint32_t shape_of_all(const NnParallel *p)
+{
+    uint32_t crc = (uint32_t)crc32_z(0, (const void *)&p->options.shards, sizeof p->options.shards);
+    for (NnParameter *q = nn_first_parameter(p->module); q; q = nn_next_parameter(p->module, q))
+        crc = (uint32_t)crc32_z(crc, (const void *)q->shape, (size_t)q->ndim * sizeof *q->shape);
+    return crc;
 }
 
 ReelStatus nn_parallel_new(NnParallel **parallel, NnModule *module, const NnParallelOptions *options)
 {
     *parallel = NULL;
-    if (options->shards < 1 || options->shards > NN_MOST_SHARDS || options->threads < 1)
-        return reel_status_usage(
-            "nn_parallel: %d shards and %d threads; there must be 1 to %d shards and at least 1 "
-            "thread",
-            options->shards, options->threads, NN_MOST_SHARDS);
-    ReelStatus status = nn_module_status(module);
-    if (!reel_status_is_ok(&status))
-        return status;
-    NnParallel *p = reel_mem_calloc(1, sizeof *p);
-    if (!p)
-        return reel_status_no_memory(sizeof *p, "nn_parallel");
-    p->module = module;
-    p->options = *options;
-    tensor_arena_init(&p->arena, 0);
-    if (!begin(p)) {
-        nn_parallel_free(p);
-        return reel_status_failed("out of memory or threads for %d shards", options->shards);
+    ReelStatus status = check_options(options);
+    if (reel_status_is_ok(&status))
+        status = nn_module_status(module);
+    NnParallel *p = reel_status_is_ok(&status) ? reel_mem_calloc(1, sizeof *p) : NULL;
+    if (p) {
+        p->module = module;
+        p->options = *options;
+        tensor_arena_init(&p->arena, 0);
+        if (!begin(p))
+            status = reel_status_failed("out of memory or threads for %d shards", options->shards);
+    } else if (reel_status_is_ok(&status)) {
+        status = reel_status_no_memory(sizeof *p, "nn_parallel");
     }
-    *parallel = p;
-    return reel_status_ok();
+    if (nn_comm_size(options->comm) > 1)
+        status = nn_comm_agree(options->comm, &status);
+    if (reel_status_is_ok(&status))
+        status = nn_comm_same(options->comm, shape_of_all(p), "the shards or the shapes of parameters");
+    if (reel_status_is_ok(&status) && nn_comm_size(options->comm) > 1)
+        status = broadcast_values(p);
+    if (reel_status_is_ok(&status))
+        *parallel = p;
+    else
+        nn_parallel_free(p);
+    return status;
+}
+
+ReelStatus nn_parallel_check(NnParallel *p, const char *what)
+{
+    uint32_t crc = 0;
+    if (nn_comm_size(p->options.comm) == 1)
+        return reel_status_ok();
+    for (NnParameter *q = nn_first_parameter(p->module); q; q = nn_next_parameter(p->module, q)) {
+        Tensor value = q->core.value;
+        if (tensor_is_valid(value))
+            crc = (uint32_t)crc32_z(crc, value.data,
+                                    (size_t)tensor_numel(&value) * tensor_dtype_size(value.dtype));
+    }
+    return nn_comm_same(p->options.comm, crc, what);
 }
 
 void nn_parallel_free(NnParallel *p)
 {
     if (!p)
         return;
-    for (int i = 0; p->shards && i < p->options.shards; i++) {
+    for (int i = 0; p->shards && i < p->count; i++) {
         Shard *shard = &p->shards[i];
         tape_free(shard->tape);
         for (int k = 0; shard->kept && k < p->parameter_count; k++)
@@ -103,6 +172,8 @@ void nn_parallel_free(NnParallel *p)
     tensor_arena_free(&p->arena);
     reel_mem_free(p->shards);
     reel_mem_free(p->results);
+    reel_mem_free(p->messages);
+    reel_mem_free(p->whole);
     reel_mem_free(p->parameters);
     reel_mem_free(p);
 }
@@ -162,11 +233,11 @@ static void run_shard(void *context, int index)
     Shard *shard = &p->shards[index];
     double started = reel_clock_seconds();
     Tape *tape = begin_tape(p, shard, true);
-    tape_set_random(tape,
-                    tensor_random_new(p->options.seed ^ tensor_random_stream("dropout"),
-                                      (uint64_t)p->step * (uint64_t)p->options.shards + (uint64_t)index));
+    tape_set_random(
+        tape, tensor_random_new(p->options.seed ^ tensor_random_stream("dropout"),
+                                (uint64_t)p->step * (uint64_t)p->options.shards + (uint64_t)shard->number));
     shard->value = NAN;
-    Var loss = tape_ok(tape) ? p->loss(p->context, tape, index, p->options.shards) : VAR_NONE;
+    Var loss = tape_ok(tape) ? p->loss(p->context, tape, shard->number, p->options.shards) : VAR_NONE;
     double middle = reel_clock_seconds();
     shard->forward = middle - started;
     if (!var_is_empty(loss) && tape_backward(loss))
@@ -180,7 +251,7 @@ static void run_shard(void *context, int index)
 /* Of a step with an error. What the tapes hold goes with it. */
 static void forget_step(NnParallel *p)
 {
-    for (int i = 0; i < p->options.shards; i++) {
+    for (int i = 0; i < p->count; i++) {
         memset(p->shards[i].fresh, 0, (size_t)p->parameter_count * sizeof *p->shards[i].fresh);
         p->shards[i].status = reel_status_ok();
     }
@@ -204,35 +275,77 @@ static ReelStatus prepare(NnParallel *p, double *seconds)
     return ok ? reel_status_ok() : reel_status_failed("out of memory for packed weights");
 }
 
+/* ---- What the ranks tell each other after the shards have run ---- */
+
+/* A message begins with whether this rank has an error. The error of the first rank that has one, everywhere.
+ * messages[r] is what rank r has behind that. */
+static ReelStatus tell_all(NnParallel *p, const ReelStatus *mine, char *message, size_t size)
+{
+    int64_t failed = !reel_status_is_ok(mine);
+    memcpy(message, &failed, sizeof failed);
+    ReelStatus status = nn_comm_gather_all(p->options.comm, (NnBytes){message, size}, p->messages);
+    bool any = false;
+    for (int r = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++) {
+        if (p->messages[r].size < sizeof failed)
+            return reel_status_failed("rank %d does something else than rank %d", r,
+                                      nn_comm_rank(p->options.comm));
+        memcpy(&failed, p->messages[r].data, sizeof failed);
+        p->messages[r].data = (const char *)p->messages[r].data + sizeof failed;
+        p->messages[r].size -= sizeof failed;
+        any = any || failed;
+    }
+    return reel_status_is_ok(&status) && any ? nn_comm_agree(p->options.comm, mine) : status;
+}
+
+/* The sum of all shards' values in their order. */
+static ReelStatus sum_values(NnParallel *p, const ReelStatus *mine, double *sum)
+{
+    size_t size = sizeof(int64_t) + (size_t)p->count * sizeof(double);
+    char *message = tensor_arena_calloc(&p->arena, size);
+    if (!message) /* which the others will notice */
+        return reel_status_no_memory(size, "the losses");
+    for (int i = 0; i < p->count; i++)
+        memcpy(message + sizeof(int64_t) + (size_t)i * sizeof(double), &p->shards[i].value, sizeof(double));
+    ReelStatus status = tell_all(p, mine, message, size);
+    *sum = 0;
+    for (int r = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++)
+        for (size_t at = 0; at + sizeof(double) <= p->messages[r].size; at += sizeof(double)) {
+            double value;
+            memcpy(&value, (const char *)p->messages[r].data + at, sizeof value);
+            *sum += value;
+        }
+    return status;
+}
+
 ReelStatus nn_parallel_backward(NnParallel *p, NnShardLoss *loss, void *context, double *sum)
 {
     NnParallelTimes times = {0};
+    double total = 0;
     ReelStatus status = prepare(p, &times.prepare);
-    if (!reel_status_is_ok(&status))
-        return status;
     p->loss = loss;
     p->context = context;
-    tensor_pool_run(p->pool, run_shard, p, p->options.shards);
+    if (reel_status_is_ok(&status)) {
+        tensor_pool_run(p->pool, run_shard, p, p->count);
+        status = error_of(p, p->count);
+    }
     p->step++;
-    double total = 0;
-    for (int i = 0; i < p->options.shards; i++) {
-        const Shard *shard = &p->shards[i];
-        total += shard->value;
-        times.forward = fmax(times.forward, shard->forward);
-        times.backward = fmax(times.backward, shard->backward);
+    for (int i = 0; i < p->count; i++) {
+        times.forward = fmax(times.forward, p->shards[i].forward);
+        times.backward = fmax(times.backward, p->shards[i].backward);
     }
     p->times = times;
-    if (sum)
-        *sum = total;
-    status = error_of(p, p->options.shards);
+    tensor_arena_reset(&p->arena);
+    status = sum_values(p, &status, &total);
     if (!reel_status_is_ok(&status))
         forget_step(p);
+    if (sum)
+        *sum = total;
     return status;
 }
 
 void nn_parallel_report(NnParallel *p, int shard, double value)
 {
-    p->shards[shard].value = value;
+    p->shards[shard - p->first].value = value;
 }
 
 void nn_parallel_set_step(NnParallel *p, int64_t step)
@@ -242,26 +355,55 @@ void nn_parallel_set_step(NnParallel *p, int64_t step)
 
 /* ---- Handing the gradients over ---- */
 
-static const ReelStatus *status_of_piece(void *context, int piece)
+TapeGradient parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter)
 {
-    const NnParallel *p = context;
-    return &p->shards[piece].status;
+    int number = number_of(p, parameter);
+    if (number < 0)
+        return (TapeGradient){0};
+    const TapeGradient *fresh = &p->shards[shard].fresh[number];
+    return is_present(fresh) ? *fresh : kept_view(&p->shards[shard].kept[number], parameter->core.value);
 }
 
+void parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient)
+{
+    int number = number_of(p, parameter);
+    if (number >= 0)
+        p->whole[number] = gradient;
+}
+
+/* A piece is a shard, or with several ranks the sum of all. */
 static TapeGradient gradient_of_piece(void *context, int piece, const NnParameter *parameter)
 {
     const NnParallel *p = context;
     int number = number_of(p, parameter);
-    if (number < 0)
-        return (TapeGradient){0};
-    const Shard *shard = &p->shards[piece];
-    return is_present(&shard->fresh[number]) ? shard->fresh[number]
-                                             : kept_view(&shard->kept[number], parameter->core.value);
+    if (nn_comm_size(p->options.comm) == 1)
+        return parallel_gradient(p, piece, parameter);
+    return number < 0 ? (TapeGradient){0} : p->whole[number];
+}
+
+static void complete_shard(void *context, int index)
+{
+    NnParallel *p = context;
+    Shard *shard = &p->shards[index];
+    shard->status = keep_gradients(p, shard, false)
+                        ? reel_status_ok()
+                        : reel_status_failed("nn_parallel: out of memory for gradients that accumulate");
+}
+
+static ReelStatus begin_pieces(const NnPieces *pieces, NnParameter *const *parameters, int count)
+{
+    NnParallel *p = pieces->context;
+    tensor_pool_run(p->pool, complete_shard, p, p->count);
+    ReelStatus status = error_of(p, p->count);
+    return reel_status_is_ok(&status) && nn_comm_size(p->options.comm) > 1
+               ? parallel_exchange(p, parameters, count)
+               : status;
 }
 
 static void clear_gradient(NnParallel *p, int number)
 {
-    for (int i = 0; i < p->options.shards; i++) {
+    p->whole[number] = (TapeGradient){0};
+    for (int i = 0; i < p->count; i++) {
         p->shards[i].fresh[number] = (TapeGradient){0};
         kept_clear(&p->shards[i].kept[number]);
     }
@@ -275,21 +417,12 @@ static void clear_parameter(void *context, const NnParameter *parameter)
         clear_gradient(p, number);
 }
 
-static void complete_shard(void *context, int index)
-{
-    NnParallel *p = context;
-    Shard *shard = &p->shards[index];
-    if (!keep_gradients(p, shard, false))
-        shard->status = reel_status_failed("nn_parallel: out of memory for gradients that accumulate");
-}
-
 NnPieces nn_parallel_pieces(NnParallel *p)
 {
     tensor_arena_reset(&p->arena);
-    tensor_pool_run(p->pool, complete_shard, p, p->options.shards);
     return (NnPieces){.context = p,
-                      .count = p->options.shards,
-                      .status = status_of_piece,
+                      .count = nn_comm_size(p->options.comm) == 1 ? p->options.shards : 1,
+                      .begin = begin_pieces,
                       .gradient = gradient_of_piece,
                       .clear = clear_parameter,
                       .arena = &p->arena,
@@ -309,24 +442,90 @@ static void run_task(void *context, int index)
     NnParallel *p = context;
     Shard *shard = &p->shards[index];
     Tape *tape = begin_tape(p, shard, false);
-    p->results[index] = tape_ok(tape) ? p->task(p->context, tape, p->first_task + index) : tensor_invalid();
+    p->results[index] =
+        tape_ok(tape) ? p->task(p->context, tape, p->first_task + shard->number) : tensor_invalid();
     shard->status = *tape_status(tape);
+}
+
+/* How a result is sent: this, and its numbers. */
+typedef struct ResultHeader {
+    int64_t is_valid, ndim, dtype;
+    int64_t shape[TENSOR_MAX_DIMS];
+} ResultHeader;
+
+static size_t result_bytes(const Tensor *result)
+{
+    size_t size =
+        tensor_is_valid(*result) ? (size_t)tensor_numel(result) * tensor_dtype_size(result->dtype) : 0;
+    return (size + 7) & ~(size_t)7;
+}
+
+static char *write_result(const Tensor *result, char *at)
+{
+    ResultHeader header = {
+        .is_valid = tensor_is_valid(*result), .ndim = result->ndim, .dtype = result->dtype};
+    memcpy(header.shape, result->shape, sizeof header.shape);
+    memcpy(at, &header, sizeof header);
+    if (header.is_valid)
+        memcpy(at + sizeof header, result->data,
+               (size_t)tensor_numel(result) * tensor_dtype_size(result->dtype));
+    return at + sizeof header + result_bytes(result);
+}
+
+static const char *read_result(const char *at, Tensor *result)
+{
+    ResultHeader header;
+    memcpy(&header, at, sizeof header);
+    *result = header.is_valid ? tensor_from((char *)(uintptr_t)at + sizeof header, (TensorDtype)header.dtype,
+                                            (int)header.ndim, header.shape)
+                              : tensor_invalid();
+    return at + sizeof header + result_bytes(result);
+}
+
+/* Sends the results of this rank's `count` tasks and takes those of all, `now` in number. */
+static ReelStatus share_results(NnParallel *p, const ReelStatus *mine, NnTakeResult *take, int count, int now)
+{
+    size_t size = sizeof(int64_t);
+    tensor_arena_reset(&p->arena);
+    for (int i = 0; i < count && reel_status_is_ok(mine); i++)
+        size += sizeof(ResultHeader) + result_bytes(&p->results[i]);
+    char *message = tensor_arena_calloc(&p->arena, size), *at = message + sizeof(int64_t);
+    if (!message)
+        return reel_status_no_memory(size, "results");
+    for (int i = 0; i < count && reel_status_is_ok(mine); i++)
+        at = write_result(&p->results[i], at);
+    ReelStatus status = tell_all(p, mine, message, size);
+    for (int r = 0, done = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++) {
+        const char *from = p->messages[r].data;
+        for (; done < parallel_first_shard(p, r + 1) && done < now; done++) {
+            Tensor result;
+            from = read_result(from, &result);
+            take(p->context, p->first_task + done, result);
+        }
+    }
+    return status;
 }
 
 ReelStatus nn_parallel_each(NnParallel *p, NnShardTask *task, NnTakeResult *take, void *context, int count)
 {
     double seconds;
     ReelStatus status = prepare(p, &seconds);
+    bool alone = nn_comm_size(p->options.comm) == 1;
     p->task = task;
     p->context = context;
-    for (int done = 0; done < count && reel_status_is_ok(&status); done += p->options.shards) {
+    for (int done = 0; done < count && (reel_status_is_ok(&status) || done == 0); done += p->options.shards) {
         int now = count - done < p->options.shards ? count - done : p->options.shards;
+        int mine = now - p->first < p->count ? now - p->first : p->count;
         p->first_task = done;
-        tensor_pool_run(p->pool, run_task, p, now);
-        status = error_of(p, now);
+        if (reel_status_is_ok(&status)) {
+            tensor_pool_run(p->pool, run_task, p, mine > 0 ? mine : 0);
+            status = error_of(p, mine);
+        }
+        if (!alone)
+            status = share_results(p, &status, take, mine, now);
         if (!reel_status_is_ok(&status))
             forget_step(p);
-        for (int i = 0; i < now && reel_status_is_ok(&status); i++)
+        for (int i = 0; alone && i < now && reel_status_is_ok(&status); i++)
             take(context, done + i, p->results[i]);
     }
     return status;
@@ -342,7 +541,7 @@ NnParallelTimes nn_parallel_times(const NnParallel *p)
 size_t nn_parallel_tape_bytes(const NnParallel *p)
 {
     size_t bytes = 0;
-    for (int i = 0; i < p->options.shards; i++)
+    for (int i = 0; i < p->count; i++)
         bytes += tape_peak_bytes(p->shards[i].tape);
     return bytes;
 }

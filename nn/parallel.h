@@ -2,7 +2,8 @@
  *
  * A step is made of shards: parts of a batch, each with a tape of its own and no synchronisation inside. How
  * many there are is a setting of the run, since it decides in which order gradients are added up (pieces.h);
- * threads only execute them. So the bytes depend on the shards and not on the threads.
+ * threads, and ranks (comm.h), only execute them. So the bytes depend on the shards alone. All ranks make the
+ * same calls; each has an interval of the shards.
  *
  *     nn_parallel_new(&parallel, &model.base, &(NnParallelOptions){.shards = 2, .threads = 2});
  *     ...
@@ -11,14 +12,16 @@
 #ifndef REEL_NN_PARALLEL_H
 #define REEL_NN_PARALLEL_H
 
+#include "nn/comm.h"
 #include "nn/pieces.h"
 
 REEL_BEGIN_DECLS
 
 /* How a step is cut and who executes it. */
 typedef struct NnParallelOptions {
-    int shards;        /* 1 to NN_MOST_SHARDS */
-    int threads;       /* 1 or more */
+    int shards;        /* in all: 1 to NN_MOST_SHARDS, and at least as many as there are ranks */
+    int threads;       /* of this rank: 1 or more */
+    NnComm *comm;      /* the ranks, which must outlive it; NULL: this process alone */
     uint64_t seed;     /* of dropout */
     bool check_finite; /* debug: stop at the first NaN or infinity and name its op and module */
 } NnParallelOptions;
@@ -31,14 +34,19 @@ typedef struct NnParallel NnParallel;
  * tape_fail(). Called from several threads, each with another shard. */
 typedef Var NnShardLoss(void *context, Tape *tape, int shard, int shards);
 
-/* The module must outlive it. Errors: an option out of range, an error of building the module, no memory. */
+/* The module must outlive it. With several ranks its values become those of rank 0. Errors: an option out of
+ * range, an error of building the module, no memory; the ranks have different modules or shards. */
 ReelStatus nn_parallel_new(NnParallel **parallel, NnModule *module, const NnParallelOptions *options);
 void nn_parallel_free(NnParallel *parallel);
 
+/* An error where the values of the parameters are not the same bytes on all ranks; `what` is "the weights
+ * after epoch 3". */
+ReelStatus nn_parallel_check(NnParallel *parallel, const char *what);
+
 /* Runs the loss of each shard forward and backward. Several calls before an update accumulate, each parameter
  * until it is updated (an update reads the parameters of its own optimizer alone). *sum (may be NULL): what
- * the losses come to, added up in the order of the shards. An error is that of the first shard that has one;
- * what accumulated before stays. */
+ * the losses come to, added up in the order of the shards. An error is that of the first shard that has one,
+ * on all ranks; what accumulated before stays. */
 ReelStatus nn_parallel_backward(NnParallel *parallel, NnShardLoss *loss, void *context, double *sum);
 /* From the loss's function: what *sum gets for this shard instead of the loss. */
 void nn_parallel_report(NnParallel *parallel, int shard, double value);

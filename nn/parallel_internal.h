@@ -30,6 +30,7 @@ void kept_clear(KeptGradient *kept);
 void kept_free(KeptGradient *kept);
 
 typedef struct Shard {
+    int number; /* in the step */
     Tape *tape;
     TapeGradient *fresh; /* [parameters]: of the last step, in its memory */
     KeptGradient *kept;  /* [parameters]: of those before that no update has read */
@@ -41,20 +42,32 @@ typedef struct Shard {
 struct NnParallel {
     NnModule *module;
     NnParallelOptions options;
+    int first, count; /* this rank's shards */
     TensorPool *pool;
-    Shard *shards;            /* [options.shards] */
+    Shard *shards;            /* [count] */
     NnParameter **parameters; /* [parameter_count], by address */
     int parameter_count;
     int64_t step;
-    TensorArena arena; /* of the update */
+    TapeGradient *whole; /* [parameter_count]: of all shards, where there are several ranks */
+    TensorArena arena;   /* of the update */
+    NnBytes *messages;   /* [ranks] */
     NnParallelTimes times;
 
     /* Of the call at hand. */
     NnShardLoss *loss;
     NnShardTask *task;
     void *context;
-    Tensor *results; /* [options.shards] */
+    Tensor *results; /* [count] */
     int first_task;
 };
+
+/* The first shard of a rank, in the step. */
+int parallel_first_shard(const NnParallel *p, int rank);
+/* What a shard of this rank, from 0, has for a parameter. */
+TapeGradient parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter);
+/* What all shards have. */
+void parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient);
+/* Adds up the gradients of some parameters over all ranks (exchange.c). */
+ReelStatus parallel_exchange(NnParallel *p, NnParameter *const *parameters, int count);
 
 #endif

@@ -6,10 +6,17 @@
 
 /* ---- Pieces that are tapes ---- */
 
-static const ReelStatus *status_of_tape(void *context, int piece)
+/* What rows a tape has is found out while they are read, which may fail. */
+static ReelStatus begin_tapes(const NnPieces *pieces, NnParameter *const *parameters, int count)
 {
-    Tape *const *tapes = context;
-    return tape_status(tapes[piece]);
+    Tape *const *tapes = pieces->context;
+    for (int i = 0; i < pieces->count; i++) {
+        for (int k = 0; k < count; k++)
+            (void)tape_gradient(tapes[i], &parameters[k]->core);
+        if (!tape_ok(tapes[i]))
+            return *tape_status(tapes[i]);
+    }
+    return reel_status_ok();
 }
 
 static TapeGradient gradient_of_tape(void *context, int piece, const NnParameter *parameter)
@@ -22,7 +29,7 @@ NnPieces nn_tape_pieces(Tape *const *tapes, int count)
 {
     return (NnPieces){.context = (void *)(uintptr_t)tapes,
                       .count = count,
-                      .status = status_of_tape,
+                      .begin = begin_tapes,
                       .gradient = gradient_of_tape,
                       .arena = count > 0 ? tape_arena(tapes[0]) : NULL};
 }

@@ -19,9 +19,10 @@ enum { NN_MOST_SHARDS = 4096 };
 typedef struct NnPieces {
     void *context;
     int count; /* 1 or more */
-    /* Whether a piece may be read. */
-    const ReelStatus *(*status)(void *context, int piece);
-    /* What it has for a parameter, to be read only. */
+    /* Makes ready what the pieces have for some parameters: those of one update, in the order of their
+     * module. */
+    ReelStatus (*begin)(const struct NnPieces *pieces, NnParameter *const *parameters, int count);
+    /* What a piece has for one of them, to be read only. */
     TapeGradient (*gradient)(void *context, int piece, const NnParameter *parameter);
     /* Called for each parameter once it was updated, so that it is not updated from the same gradients again;
      * NULL: whoever makes the pieces sees to it. */

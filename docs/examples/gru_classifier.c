@@ -1,5 +1,5 @@
-/* A GRU text classifier with a training loop of its own, on all cores: gru_classifier [FILE.tsv [EPOCHS
- * [THREADS]]]; see docs/data.md and docs/parallel.md. */
+/* A GRU text classifier with a training loop of its own, on all cores and on several ranks:
+ * gru_classifier [FILE.tsv [EPOCHS [THREADS]]] [--ranks N]; see docs/data.md and docs/parallel.md. */
 #include <reel/reel.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +89,7 @@ static ReelStatus pass(Classifier *m, NnParallel *parallel, NnOptimizer *optimiz
     return status;
 }
 
-static ReelStatus run(const Dataset *dataset, int epochs, int threads)
+static ReelStatus run(const Dataset *dataset, int epochs, int threads, NnComm *comm)
 {
     Classifier model;
     Loader training = {0}, testing = {0};
@@ -99,7 +99,7 @@ static ReelStatus run(const Dataset *dataset, int epochs, int threads)
     adam.lr = 1e-2;
     LoaderOptions in_batches = {.batch = 16, .shuffle = true};
     NnParallel *parallel = NULL;
-    NnParallelOptions cores = {.shards = SHARDS, .threads = threads};
+    NnParallelOptions cores = {.shards = SHARDS, .threads = threads, .comm = comm};
     classifier_init(&model, dataset->text.tokenizer.vocab_size, dataset_num_classes(dataset));
     ReelStatus status = nn_module_reset(&model.base, 0);
     if (reel_status_is_ok(&status))
@@ -120,7 +120,7 @@ static ReelStatus run(const Dataset *dataset, int epochs, int threads)
         status = pass(&model, parallel, optimizer, &training, &loss, NULL);
         if (reel_status_is_ok(&status))
             status = pass(&model, parallel, NULL, &testing, NULL, &metrics);
-        if (epoch % 5 == 4)
+        if (epoch % 5 == 4 && nn_comm_rank(comm) == 0)
             printf("epoch %2d: loss %.4f, test micro F1 %.3f\n", epoch + 1, loss, metrics_micro(&metrics).f1);
     }
     metrics_free(&metrics);
@@ -135,12 +135,16 @@ static ReelStatus run(const Dataset *dataset, int epochs, int threads)
 int main(int argc, char **argv)
 {
     Dataset *dataset = NULL;
-    ReelStatus status = dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
+    NnComm *comm = NULL;
+    ReelStatus status = nn_comm_open(&comm, &argc, &argv);
     if (reel_status_is_ok(&status))
-        status =
-            run(dataset, argc > 2 ? atoi(argv[2]) : 15, argc > 3 ? atoi(argv[3]) : tensor_pool_processors());
-    if (!reel_status_is_ok(&status))
+        status = dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
+    status = nn_comm_agree(comm, &status); /* an error on one rank ends all */
+    if (reel_status_is_ok(&status))
+        status = run(dataset, argc > 2 ? atoi(argv[2]) : 15, argc > 3 ? atoi(argv[3]) : 2, comm);
+    if (!reel_status_is_ok(&status) && nn_comm_report(comm, &status))
         fprintf(stderr, "gru_classifier: %s\n", status.message);
+    nn_comm_close(comm);
     dataset_free(dataset);
     return (int)status.code;
 }
