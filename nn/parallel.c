@@ -1,7 +1,9 @@
 #include "nn/parallel.h"
 #include "nn/parallel_internal.h"
 #include "tensor/clock.h"
+#include "tensor/matmul.h"
 #include "tensor/mem.h"
+#include "tensor/random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -113,6 +115,37 @@ static uint32_t shape_of_all(const NnParallel *p)
     return crc;
 }
 
+/* A word for how this processor and its BLIS round. False: no memory. */
+static bool product_of_all(TensorArena *arena, uint32_t *crc)
+{
+    enum { M = 37, K = 301, N = 53 };
+    Tensor a = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(M, K)),
+           b = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(K, N));
+    Tensor c = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(M, N));
+    TensorRandom random = tensor_random_new(0, 0);
+    if (!tensor_is_valid(a) || !tensor_is_valid(b) || !tensor_is_valid(c))
+        return false;
+    tensor_random_fill_uniform(&random, a, -1, 1);
+    tensor_random_fill_uniform(&random, b, -1, 1);
+    bool done = tensor_matmul(c, 1, a, b, 0);
+    *crc = (uint32_t)crc32_z(0, c.data, M * N * sizeof(float));
+    tensor_arena_reset(arena);
+    return done;
+}
+
+/* What must be the same on all ranks. */
+static ReelStatus compare_ranks(NnParallel *p)
+{
+    uint32_t crc;
+    ReelStatus status =
+        nn_comm_same(p->options.comm, shape_of_all(p), "the shards or the shapes of parameters");
+    if (!reel_status_is_ok(&status))
+        return status;
+    if (!product_of_all(&p->arena, &crc))
+        return reel_status_failed("out of memory for a product");
+    return nn_comm_same(p->options.comm, crc, "the bits of a matrix product");
+}
+
 ReelStatus nn_parallel_new(NnParallel **parallel, NnModule *module, const NnParallelOptions *options)
 {
     *parallel = NULL;
@@ -129,12 +162,13 @@ ReelStatus nn_parallel_new(NnParallel **parallel, NnModule *module, const NnPara
     } else if (reel_status_is_ok(&status)) {
         status = reel_status_no_memory(sizeof *p, "nn_parallel");
     }
-    if (nn_comm_size(options->comm) > 1)
+    if (nn_comm_size(options->comm) > 1) {
         status = nn_comm_agree(options->comm, &status);
-    if (reel_status_is_ok(&status))
-        status = nn_comm_same(options->comm, shape_of_all(p), "the shards or the shapes of parameters");
-    if (reel_status_is_ok(&status) && nn_comm_size(options->comm) > 1)
-        status = broadcast_values(p);
+        if (reel_status_is_ok(&status))
+            status = compare_ranks(p);
+        if (reel_status_is_ok(&status))
+            status = broadcast_values(p);
+    }
     if (reel_status_is_ok(&status))
         *parallel = p;
     else
@@ -341,6 +375,11 @@ ReelStatus nn_parallel_backward(NnParallel *p, NnShardLoss *loss, void *context,
     if (sum)
         *sum = total;
     return status;
+}
+
+bool nn_parallel_has(const NnParallel *p, int shard)
+{
+    return shard >= p->first && shard < p->first + p->count;
 }
 
 void nn_parallel_report(NnParallel *p, int shard, double value)

@@ -48,6 +48,8 @@ ReelStatus nn_parallel_check(NnParallel *parallel, const char *what);
  * the losses come to, added up in the order of the shards. An error is that of the first shard that has one,
  * on all ranks; what accumulated before stays. */
 ReelStatus nn_parallel_backward(NnParallel *parallel, NnShardLoss *loss, void *context, double *sum);
+/* Whether this rank executes a shard. */
+bool nn_parallel_has(const NnParallel *parallel, int shard);
 /* From the loss's function: what *sum gets for this shard instead of the loss. */
 void nn_parallel_report(NnParallel *parallel, int shard, double value);
 /* The gradients, for nn_optimizer_step(). */

@@ -85,6 +85,8 @@ ReelStatus run_folder_lock(RunFolder *folder, const char *path)
 {
     enum { TRIES = 50 };
     const struct timespec pause = {.tv_nsec = 100000000};
+    if (folder->reads_only)
+        return reel_status_ok();
     folder->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; folder->lock >= 0 && flock(folder->lock, LOCK_EX | LOCK_NB) != 0; i++) {
         if (errno != EWOULDBLOCK && errno != EINTR)
@@ -282,7 +284,8 @@ ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const Mode
         folder->fingerprint = tensor_arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
         if (!folder->data_hash || !folder->fingerprint)
             return reel_status_no_memory(sizeof fingerprint, "the settings");
-        status = remove_old_run(s, kinds, count);
+        if (!folder->reads_only)
+            status = remove_old_run(s, kinds, count);
     }
     folder->init_hash = init_hash;
     folder->vectors_hash = vectors_hash;
@@ -290,7 +293,7 @@ ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const Mode
         status = name_settings(folder, s, files);
     if (reel_status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
         status = each_last(s, kinds, count, files, run_settings_check_file);
-    return reel_status_is_ok(&status) ? write_settings(folder, s) : status;
+    return reel_status_is_ok(&status) && !folder->reads_only ? write_settings(folder, s) : status;
 }
 
 /* ---- Going on ---- */

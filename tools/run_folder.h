@@ -16,6 +16,7 @@ typedef struct RunFolder {
     RunSetting settings[ZOO_MAX_OPTIONS]; /* that the models depend on */
     TensorArena arena;                    /* of strings that were read */
     int lock;                             /* held while the run is on; -1: none */
+    bool reads_only;                      /* another rank locks and writes */
 } RunFolder;
 
 void run_folder_init(RunFolder *folder);

@@ -12,25 +12,32 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 /* Bytes of data that take seconds to read. */
 enum { LARGE_FILE = 1 << 25 };
 
 /* ---- While it runs ---- */
 
-static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
+static NnComm *ranks;
+static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet. On all ranks at the same place */
 
 static void on_interrupt(int signal)
 {
-    interrupted = signal;
+    nn_comm_raise(ranks, signal);
+    if (nn_comm_size(ranks) == 1)
+        interrupted = signal;
 }
 
 static bool asked_to_stop(void *context)
 {
     (void)context;
+    if (nn_comm_size(ranks) > 1)
+        interrupted = nn_comm_raised(ranks);
     return interrupted != 0;
 }
 
@@ -48,7 +55,11 @@ static const char *plural(int64_t count)
 static void print_first(const ZooSettings *s)
 {
     int processors = tensor_pool_processors(), busy = s->threads < s->shards ? s->threads : s->shards;
-    if (busy < processors)
+    if (nn_comm_size(ranks) > 1) {
+        if (s->threads > processors)
+            program_warn("a rank has %d threads and may use %d processor%s; with mpirun add --bind-to none",
+                         s->threads, processors, plural(processors));
+    } else if (busy < processors)
         printf("%d of %d processors stay idle: a batch has %d part%s (--shards; results depend on it), and "
                "there "
                "%s --threads %d\n",
@@ -194,7 +205,7 @@ static ReelStatus write_results(Zoo *zoo)
     char path[PATH_MAX];
     Results *results = &zoo->report.results;
     ReelStatus status = results_set_runs(results, zoo->results, zoo->done, &zoo->report.arena);
-    return reel_status_is_ok(&status)
+    return reel_status_is_ok(&status) && nn_comm_rank(ranks) == 0
                ? results_write(results, path_of(zoo->settings->out, "results.json", path))
                : status;
 }
@@ -203,6 +214,8 @@ static ReelStatus write_results(Zoo *zoo)
 static ReelStatus write_report(Zoo *zoo)
 {
     char path[PATH_MAX];
+    if (nn_comm_rank(ranks) > 0)
+        return reel_status_ok();
     ReelStatus status = report_save(&zoo->report, path_of(zoo->settings->out, "report.json", path));
     return reel_status_is_ok(&status)
                ? report_write(&zoo->report, 1, path_of(zoo->settings->out, "report.html", path))
@@ -520,11 +533,48 @@ static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKi
     return status;
 }
 
-static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
+/* A rank without a shard would have nothing to do. */
+static ReelStatus check_shards(const ZooSettings *s)
 {
+    int size = nn_comm_size(ranks);
+    if (s->shards >= size)
+        return reel_status_ok();
+    if (s->resume)
+        return reel_status_usage(
+            "%d ranks, and the run in %s has %d shard%s: a rank without a shard has nothing to "
+            "do; use: %s --resume %s --ranks %d",
+            size, s->resume, s->shards, plural(s->shards), program_name(), s->resume, s->shards);
+    return reel_status_usage(
+        "%d ranks and %d shard%s: a rank without a shard has nothing to do; use: %s --data %s "
+        "--ranks %d, or add --shards %d (results depend on the shards)",
+        size, s->shards, plural(s->shards), program_name(), s->data, s->shards, size);
+}
+
+/* Ranks that would train differently must not begin. */
+static ReelStatus check_ranks(const RunFiles *files)
+{
+    uLong crc = 0;
+    for (int i = 0; i < files->num_settings; i++) {
+        const RunSetting *setting = &files->settings[i];
+        crc = crc32_z(crc, (const Bytef *)setting->name, strlen(setting->name) + 1);
+        if (setting->value)
+            crc = crc32_z(crc, (const Bytef *)setting->value, strlen(setting->value) + 1);
+    }
+    return nn_comm_same(ranks, (uint32_t)crc, "the settings or the data");
+}
+
+typedef struct Job {
     const ModelKind *kinds[ZOO_MAX_MODELS];
     int count;
     RunOptions run;
+    Dataset *dataset, *choice;
+    ModelPretrained vectors[2];
+} Job;
+
+/* All that one rank may find wrong before the ranks begin together. */
+static ReelStatus begin_job(Job *job, ZooSettings *s, const bool *given, RunFolder *folder)
+{
+    folder->reads_only = nn_comm_rank(ranks) > 0;
     /* Another run in that folder may be about to write other settings. */
     ReelStatus status = s->resume ? run_folder_lock(folder, s->resume) : reel_status_ok();
     if (reel_status_is_ok(&status) && s->resume)
@@ -534,27 +584,40 @@ static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder
     if (reel_status_is_ok(&status) && !s->data)
         return reel_status_usage("--data FILE is required");
     if (reel_status_is_ok(&status))
-        status = zoo_choose_models(s->models, kinds, &count);
+        status = check_shards(s);
     if (reel_status_is_ok(&status))
-        status = zoo_run_options(s, &run);
+        status = zoo_choose_models(s->models, job->kinds, &job->count);
+    if (reel_status_is_ok(&status))
+        status = zoo_run_options(s, &job->run);
     if (!reel_status_is_ok(&status))
         return status;
-    Dataset *dataset = NULL, *choice = NULL;
-    ModelPretrained vectors[2] = {{0}};
+    job->run.trainer.comm = ranks;
     if (!s->quiet)
         print_first(s);
-    status = prepare(s, folder, kinds, count, &run, &dataset, &choice, vectors);
-    if (dataset && dataset->warning[0])
-        program_warn("%s", dataset->warning);
+    return prepare(s, folder, job->kinds, job->count, &job->run, &job->dataset, &job->choice, job->vectors);
+}
+
+static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
+{
+    Job job = {0};
+    nn_comm_set_timeout(ranks, 0); /* they read files for as long as it takes */
+    ReelStatus status = begin_job(&job, s, given, folder);
+    if (job.dataset && job.dataset->warning[0] && nn_comm_rank(ranks) == 0)
+        program_warn("%s", job.dataset->warning);
+    if (nn_comm_size(ranks) > 1)
+        status = nn_comm_agree(ranks, &status);
+    if (reel_status_is_ok(&status))
+        status = check_ranks(&job.run.files);
+    nn_comm_set_timeout(ranks, s->rank_timeout);
     if (reel_status_is_ok(&status)) {
         if (!s->quiet)
-            print_head(s, &run, dataset);
-        status = train_all(s, kinds, count, &run, dataset, choice, vectors);
+            print_head(s, &job.run, job.dataset);
+        status = train_all(s, job.kinds, job.count, &job.run, job.dataset, job.choice, job.vectors);
     }
-    model_pretrained_free(&vectors[0]);
-    model_pretrained_free(&vectors[1]);
-    dataset_free(choice);
-    dataset_free(dataset);
+    model_pretrained_free(&job.vectors[0]);
+    model_pretrained_free(&job.vectors[1]);
+    dataset_free(job.choice);
+    dataset_free(job.dataset);
     return status;
 }
 
@@ -590,7 +653,7 @@ static ReelStatus read_command_line(ZooSettings *s, int argc, char **argv, bool 
     if (*rest_count > 0 && !s->compare)
         return reel_status_usage("'%.100s': an argument where an option is expected", (*rest)[0]);
     if (s->shards == 0)
-        s->shards = s->threads;
+        s->shards = s->threads * nn_comm_size(ranks);
     if (strcmp(s->models, "best") == 0 && s->resume) {
         s->models = zoo_best().models;
     } else if (strcmp(s->models, "best") == 0) {
@@ -606,6 +669,7 @@ static ReelStatus train_until_interrupted(ZooSettings *s, const bool *given)
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL); /* which mpirun hands on, while SIGKILL follows its SIGTERM */
     RunFolder folder;
     run_folder_init(&folder);
     ReelStatus status = train_zoo(s, given, &folder);
@@ -619,23 +683,49 @@ static void list_models(void)
         printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
 }
 
-int main(int argc, char **argv)
+/* Of several ranks, rank 0 speaks. */
+static void begin_rank(ZooSettings *s)
+{
+    const char *here = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"); /* of mpirun: the ranks of this machine */
+    int neighbours = here && atoi(here) > 0 ? atoi(here) : nn_comm_size(ranks);
+    s->threads = s->threads / neighbours > 0 ? s->threads / neighbours : 1;
+    if (nn_comm_rank(ranks) > 0) {
+        s->quiet = true;
+        if (!freopen("/dev/null", "w", stdout))
+            fclose(stdout);
+    }
+}
+
+static ReelStatus run(int argc, char **argv)
 {
     ZooSettings settings = zoo_defaults();
     bool given[ZOO_MAX_OPTIONS] = {false};
     const char **rest;
     int rest_count = 0;
+    begin_rank(&settings);
     if (tells(argc, argv))
-        return program_report(NULL);
+        return reel_status_ok();
     ReelStatus status = read_command_line(&settings, argc, argv, given, &rest, &rest_count);
-    if (reel_status_is_ok(&status)) {
-        if (settings.list)
-            list_models();
-        else if (settings.compare)
-            status = compare(&settings, rest, rest_count);
-        else
-            status = train_until_interrupted(&settings, given);
-    }
-    int code = program_report(&status);
+    settings.quiet = settings.quiet || nn_comm_rank(ranks) > 0;
+    if (nn_comm_size(ranks) > 1)
+        status = nn_comm_agree(ranks, &status);
+    if (!reel_status_is_ok(&status))
+        return status;
+    if (settings.list)
+        list_models();
+    else if (settings.compare)
+        status = nn_comm_rank(ranks) == 0 ? compare(&settings, rest, rest_count) : status;
+    else
+        status = train_until_interrupted(&settings, given);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    ReelStatus status = nn_comm_open(&ranks, &argc, &argv);
+    if (reel_status_is_ok(&status))
+        status = run(argc, argv);
+    int code = nn_comm_report(ranks, &status) ? program_report(&status) : (int)status.code;
+    nn_comm_close(ranks);
     return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
 }

@@ -225,6 +225,11 @@ static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
     status = select_epoch(run, epoch->epoch);
     if (!reel_status_is_ok(&status))
         return status;
+    char weights[64];
+    snprintf(weights, sizeof weights, "the weights of %.32s after epoch %d", run->kind->name, epoch->epoch);
+    status = trainer_check(run->trainer, weights);
+    if (!reel_status_is_ok(&status))
+        return status;
     progress->finished = epoch;
     report(run, progress);
     run->at = (TrainingState){.epoch = at->epoch + 1};
@@ -449,7 +454,8 @@ static ReelStatus prepare(Run *run)
     if (reel_status_is_ok(&status))
         status = prepare_training(run, last);
     tensor_npz_close(last);
-    if (reel_status_is_ok(&status) && run->options->files.folder)
+    bool writes = run->options->files.folder && nn_comm_rank(run->options->trainer.comm) == 0;
+    if (reel_status_is_ok(&status) && writes)
         status = saver_new(&run->saver, (TensorNpzOptions){.level = run->options->files.level});
     run->saved = reel_clock_seconds();
     return status;

@@ -22,7 +22,7 @@ typedef struct RunSetting {
 /* The checkpoints of a run: FOLDER/<model>.last.npz, from which it goes on exactly, and
  * FOLDER/<model>.best.npz, the weights after the best epoch. They are written by a thread of their own. */
 typedef struct RunFiles {
-    const char *folder;         /* NULL: none */
+    const char *folder;         /* NULL: none. Of several ranks, only rank 0 writes */
     const RunSetting *settings; /* [num_settings]: a run goes on only from files with the same */
     int num_settings;
     char id[RUN_ID_SIZE]; /* the same for files that name no settings */

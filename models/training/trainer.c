@@ -11,7 +11,7 @@ typedef struct Share {
     int32_t *ids;     /* the texts one after another */
     int32_t *offsets; /* [texts + 1] */
     int32_t *texts;   /* [count]: their places in the batch */
-    int32_t count;
+    int32_t count, text_capacity, id_capacity;
 } Share;
 
 struct Trainer {
@@ -22,7 +22,7 @@ struct Trainer {
     Share *shares;  /* [shards] */
     int32_t *order; /* the batch's texts, longest first */
     int32_t *first; /* [length_capacity + 2]: of sorting them */
-    int32_t text_capacity, id_capacity, length_capacity;
+    int32_t text_capacity, length_capacity;
     TrainerTimes times;
 
     /* Of the call at hand. */
@@ -54,6 +54,7 @@ ReelStatus trainer_new(Trainer **out, Model *model, const TrainerOptions *option
                          .shares = reel_mem_calloc((size_t)options->shards, sizeof(Share))};
     NnParallelOptions parallel = {.shards = options->shards,
                                   .threads = options->threads,
+                                  .comm = options->comm,
                                   .seed = options->seed,
                                   .check_finite = options->check_finite};
     ReelStatus status = trainer->shares
@@ -109,32 +110,39 @@ static int32_t longest_of(const Batch *batch)
     return longest;
 }
 
-/* Room for a batch in every share, however much it gets. Grows to the largest batch and stays. */
+/* Room to sort a batch. Grows to the largest and stays. */
 static bool reserve(Trainer *trainer, const Batch *batch)
 {
-    int32_t texts = trainer->text_capacity, ids = trainer->id_capacity, longest = longest_of(batch);
+    int32_t longest = longest_of(batch);
     if (longest > trainer->length_capacity || !trainer->first) {
         if (!grow_indices(&trainer->first, longest + 2))
             return false;
         trainer->length_capacity = longest;
     }
-    if (batch->size > texts) {
-        texts = batch->size;
-        if (!grow_indices(&trainer->order, texts))
+    if (batch->size > trainer->text_capacity) {
+        if (!grow_indices(&trainer->order, batch->size))
             return false;
+        trainer->text_capacity = batch->size;
     }
-    if (batch->num_ids > ids)
-        ids = batch->num_ids + batch->num_ids / 4;
-    if (texts == trainer->text_capacity && ids == trainer->id_capacity)
-        return true;
-    for (int i = 0; i < trainer->options.shards; i++) {
-        Share *share = &trainer->shares[i];
-        if (!grow_indices(&share->ids, ids) || !grow_indices(&share->offsets, texts + 1) ||
-            !grow_indices(&share->texts, texts))
+    return true;
+}
+
+/* Room in a share for a text and its ids. */
+static bool reserve_share(Share *share, int32_t ids)
+{
+    int32_t texts = share->count + 1;
+    if (texts > share->text_capacity) {
+        int32_t more = texts + texts / 2 + 8;
+        if (!grow_indices(&share->offsets, more + 1) || !grow_indices(&share->texts, more))
             return false;
+        share->text_capacity = more;
     }
-    trainer->text_capacity = texts;
-    trainer->id_capacity = ids;
+    if (ids > share->id_capacity) {
+        int32_t more = ids + ids / 2 + 256;
+        if (!grow_indices(&share->ids, more))
+            return false;
+        share->id_capacity = more;
+    }
     return true;
 }
 
@@ -164,29 +172,38 @@ static void drop_words(const Trainer *trainer, int32_t text, int32_t *ids, int32
             ids[i] = TOKEN_UNK;
 }
 
-static void give(const Trainer *trainer, Share *share, const Batch *batch, int32_t text)
+/* Gives a text to a shard; its ids only where this rank executes it. */
+static bool give(const Trainer *trainer, int shard, const Batch *batch, int32_t text)
 {
-    int32_t length = length_of(batch, text), at = share->offsets[share->count];
-    memcpy(share->ids + at, batch->ids + batch->offsets[text], (size_t)length * sizeof *share->ids);
-    if (trainer->training && trainer->options.word_dropout > 0)
+    Share *share = &trainer->shares[shard];
+    int32_t length = length_of(batch, text), at = share->count ? share->offsets[share->count] : 0;
+    bool mine = nn_parallel_has(trainer->parallel, shard);
+    if (!reserve_share(share, mine ? at + length : 0))
+        return false;
+    share->offsets[0] = 0;
+    if (mine)
+        memcpy(share->ids + at, batch->ids + batch->offsets[text], (size_t)length * sizeof *share->ids);
+    if (mine && trainer->training && trainer->options.word_dropout > 0)
         drop_words(trainer, text, share->ids + at, length);
     share->texts[share->count++] = text;
     share->offsets[share->count] = at + length;
+    return true;
 }
 
-/* Deals the texts out by length, there and back again, so that the shards have the same to do. */
-static void deal(Trainer *trainer, const Batch *batch)
+/* Deals the texts out by length, there and back again, so that the shards have the same to do. False: no
+ * memory. */
+static bool deal(Trainer *trainer, const Batch *batch)
 {
     int count = trainer->options.shards;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         trainer->shares[i].count = 0;
-        trainer->shares[i].offsets[0] = 0;
-    }
     order_by_length(trainer, batch);
     for (int32_t i = 0; i < batch->size; i++) {
         int round = i / count, place = i % count;
-        give(trainer, &trainer->shares[round % 2 ? count - 1 - place : place], batch, trainer->order[i]);
+        if (!give(trainer, round % 2 ? count - 1 - place : place, batch, trainer->order[i]))
+            return false;
     }
+    return true;
 }
 
 /* ---- Running a shard ---- */
@@ -272,11 +289,10 @@ static ReelStatus begin_batch(Trainer *trainer, const Batch *batch, bool trainin
 {
     if (batch->size < 1)
         return reel_status_failed("a batch must have at least one text");
-    if (!reserve(trainer, batch))
-        return reel_status_failed("out of memory for a batch of %d texts", batch->size);
     trainer->batch = batch;
     trainer->training = training;
-    deal(trainer, batch);
+    if (!reserve(trainer, batch) || !deal(trainer, batch))
+        return reel_status_failed("out of memory for a batch of %d texts", batch->size);
     nn_module_train(&trainer->model->base, training);
     return reel_status_ok();
 }
@@ -328,6 +344,11 @@ ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, 
     return reel_status_is_ok(&status) ? nn_parallel_each(trainer->parallel, predict_shard, take_predictions,
                                                          trainer, trainer->options.shards)
                                       : status;
+}
+
+ReelStatus trainer_check(Trainer *trainer, const char *what)
+{
+    return nn_parallel_check(trainer->parallel, what);
 }
 
 NnOptimizer *trainer_optimizer(Trainer *trainer)

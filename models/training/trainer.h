@@ -12,8 +12,9 @@
 REEL_BEGIN_DECLS
 
 typedef struct TrainerOptions {
-    int shards;  /* 1 or more */
-    int threads; /* 1 or more */
+    int shards;   /* 1 or more */
+    int threads;  /* 1 or more */
+    NnComm *comm; /* the ranks, all of which make the same calls; NULL: this process alone */
     NnOptimizerOptions optimizer;
     NnSchedule schedule; /* lr counts, optimizer.lr does not */
     uint64_t seed;       /* of dropout */
@@ -47,6 +48,9 @@ ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss);
  * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of
  * batch->ids. */
 ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
+
+/* An error where the weights, which `what` names, are not the same on all ranks. */
+ReelStatus trainer_check(Trainer *trainer, const char *what);
 
 /* What the trainer holds: its optimizer, the times of the last step. */
 NnOptimizer *trainer_optimizer(Trainer *trainer);

@@ -40,12 +40,12 @@ typedef struct Setting {
 typedef struct ZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
         *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors;
-    int epochs, batch, max_len, embed, hidden, layers, threads, shards, min_df, warmup, vocab, seeds;
+    int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;
     int freeze_vectors, checkpoint_every, keep, compress, patience;
     double valid, shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias,
         pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;
-    double lr, max_df, weight_decay, clip;
+    double rank_timeout, lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, list, compare;
 } ZooSettings;

@@ -133,9 +133,9 @@ static const Case cases[] = {
 
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-/* Tried elsewhere: by all of tests/tools/resume.c and options.c. */
-static const char *const elsewhere[] = {"resume",      "compare", "list",
-                                        "init-prefix", "vectors", "freeze-vectors"};
+/* Tried elsewhere: by all of tests/tools/resume.c, options.c and ranks.c. */
+static const char *const elsewhere[] = {"resume",  "compare",        "list",  "init-prefix",
+                                        "vectors", "freeze-vectors", "ranks", "rank-timeout"};
 
 static void train(const char *name, const char *common, const char *options)
 {
