@@ -75,7 +75,7 @@ static uint64_t malloc_calls(void)
 typedef struct Settings {
     BenchOptions bench;
     const char *pipeline, *bpe;
-    bool scaling, ops, growth;
+    bool scaling, parallel, ops, growth;
 } Settings;
 
 static Settings defaults(void)
@@ -143,6 +143,8 @@ static ReelStatus run(Settings *s)
         return bench_pipeline(&s->bench, s->pipeline);
     if (s->bpe)
         return bench_bpe(&s->bench, s->bpe);
+    if (s->parallel)
+        return bench_parallel(&s->bench);
     if (s->scaling)
         return bench_scaling(&s->bench);
     return bench_models(&s->bench);
@@ -171,6 +173,8 @@ int main(int argc, char **argv)
         {"seed", "N", OPTION_SEED, &b->seed, 0, 0, "of weights, ids and labels (0)"},
         {"scaling", NULL, OPTION_FLAG, &settings.scaling, 0, 0,
          "instead: each model on 1 to --threads threads"},
+        {"parallel", NULL, OPTION_FLAG, &settings.parallel, 0, 0,
+         "instead: an LSTM's own loop on 1 and 2 threads and on 2 ranks"},
         {"ops", NULL, OPTION_FLAG, &settings.ops, 0, 0, "instead: each op alone"},
         {"growth", NULL, OPTION_FLAG, &settings.growth, 0, 0,
          "instead: how cost grows with length, batch, width, vocabulary"},

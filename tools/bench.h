@@ -34,6 +34,7 @@ ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int mo
 /* The parts of the program. Each prints a table and writes options->json where it is given. */
 ReelStatus bench_models(const BenchOptions *options);
 ReelStatus bench_scaling(const BenchOptions *options);
+ReelStatus bench_parallel(const BenchOptions *options);
 ReelStatus bench_ops(const BenchOptions *options);
 ReelStatus bench_growth(const BenchOptions *options);
 ReelStatus bench_pipeline(const BenchOptions *options, const char *path);
