@@ -146,6 +146,7 @@ ReelStatus nn_comm_gather_all(NnComm *comm, NnBytes mine, NnBytes *all)
     ReelStatus status = reel_status_ok();
     if (comm) {
         comm->headers[comm->rank] = (CommHeader){(int64_t)mine.size, comm->raising};
+        comm->bytes += (comm->size - 1) * (int64_t)(sizeof(CommHeader) + mine.size);
         if (comm->kind)
             status = comm->kind->gather(comm, mine, all, comm->headers);
         if (reel_status_is_ok(&status))
@@ -159,6 +160,9 @@ ReelStatus nn_comm_exchange(NnComm *comm, const NnBytes *to, NnBytes *from)
 {
     ReelStatus status =
         comm && comm->kind ? comm->kind->exchange(comm, to, from, comm->headers) : reel_status_ok();
+    for (int r = 0; comm && r < comm->size; r++)
+        if (r != comm->rank)
+            comm->bytes += (int64_t)(sizeof(CommHeader) + to[r].size);
     from[nn_comm_rank(comm)] = to[nn_comm_rank(comm)];
     return status;
 }
@@ -295,6 +299,11 @@ void nn_comm_raise(NnComm *comm, int number)
 int nn_comm_raised(const NnComm *comm)
 {
     return comm ? comm->raised : 0;
+}
+
+int64_t nn_comm_bytes(const NnComm *comm)
+{
+    return comm ? comm->bytes : 0;
 }
 
 bool nn_comm_report(NnComm *comm, ReelStatus *status)

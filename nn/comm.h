@@ -64,6 +64,8 @@ void nn_comm_raise(NnComm *comm, int number);
 /* What the first rank that raised something raised, as of the last nn_comm_gather_all(): the same number on
  * all ranks at the same place of the program. 0: nothing yet. */
 int nn_comm_raised(const NnComm *comm);
+/* The bytes that this rank has sent to others, without what the network adds. */
+int64_t nn_comm_bytes(const NnComm *comm);
 /* Says how the program ends. True: this rank is to print it: rank 0, where all know of it. An error that only
  * this rank has gets the rank's name in front. */
 bool nn_comm_report(NnComm *comm, ReelStatus *status);

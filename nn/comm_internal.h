@@ -30,6 +30,7 @@ struct NnComm {
     const CommKind *kind; /* NULL: one rank */
     int rank, size;
     double timeout;
+    int64_t bytes; /* sent to others */
     volatile sig_atomic_t raising;
     int raised;
     CommFate fate;

@@ -378,6 +378,86 @@ START_TEST(bytes_do_not_depend_on_the_ranks)
 }
 END_TEST
 
+/* ---- Bytes ---- */
+
+enum { USED = 40000, IDS = 400, ROW = 64, SIDE = 300 };
+
+typedef struct Wide {
+    NnModule base;
+    NnEmbedding words;
+    NnLinear fc;
+} Wide;
+
+/* No id is in two shards. */
+static Var wide_loss(void *context, Tape *tape, int shard, int shards)
+{
+    Wide *m = context;
+    (void)shards;
+    Tensor ids = tensor_new(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(IDS));
+    for (int i = 0; i < IDS; i++)
+        tensor_i32(ids)[i] = IDS * shard + i;
+    Var rows = var_sum(nn_embedding(&m->words, tape_constant(tape, ids)), TENSOR_AXES_ALL, false);
+    Tensor x = tensor_full(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(1, SIDE), 1.0);
+    return var_add(rows, var_sum(nn_linear(&m->fc, tape_constant(tape, x)), TENSOR_AXES_ALL, false));
+}
+
+/* Bytes of a step, of all ranks together, against the formula of docs/parallel.md. */
+static int count_bytes(NnComm *comm, int64_t vocabulary)
+{
+    enum { SHARDS = 4, STEPS = 3 };
+    Wide m;
+    NnParallel *p;
+    NnOptimizer *o;
+    int ranks = nn_comm_size(comm);
+    nn_module_init(&m.base);
+    NN_ADD(&m, words, nn_embedding_init, vocabulary, ROW);
+    NN_ADD(&m, fc, nn_linear_init, SIDE, SIDE);
+    ReelStatus status = nn_module_reset(&m.base, 0);
+    status = nn_parallel_new(&p, &m.base, &(NnParallelOptions){.shards = SHARDS, .threads = 1, .comm = comm});
+    status = nn_optimizer_new(&o, &m.base, nn_optimizer_options(NN_ADAM));
+    int64_t before = nn_comm_bytes(comm);
+    for (int step = 0; step < STEPS && reel_status_is_ok(&status); step++) {
+        status = nn_parallel_backward(p, wide_loss, &m, NULL);
+        if (reel_status_is_ok(&status))
+            status = nn_optimizer_step(o, nn_parallel_pieces(p));
+    }
+    int64_t sent = nn_comm_bytes(comm) - before;
+    status = nn_comm_sum_i64(comm, &sent, 1);
+    double dense = 4.0 * (SIDE * SIDE + SIDE), row = 4 + 4.0 * ROW, distinct = SHARDS * IDS;
+    double of_ranks = SHARDS * IDS; /* the sum of the ranks' distinct ids */
+    double expected = (ranks - 1) * (2 * dense + (of_ranks / ranks + distinct) * row);
+    nn_optimizer_free(o);
+    nn_parallel_free(p);
+    nn_module_free(&m.base);
+    if (nn_comm_rank(comm) == 0)
+        printf("%.4f\n", (double)sent / STEPS / expected);
+    return end(comm, status);
+}
+
+static int count_bytes_of_few(NnComm *comm)
+{
+    return count_bytes(comm, USED);
+}
+
+static int count_bytes_of_many(NnComm *comm)
+{
+    return count_bytes(comm, 1000000);
+}
+
+START_TEST(bytes_sent_are_as_the_formula_says)
+{
+    for (int ranks = 2; ranks <= 4; ranks += 2) {
+        char number[8];
+        snprintf(number, sizeof number, "%d", ranks);
+        ck_assert_int_eq(run(count_bytes_of_few, number), 0);
+        double few = atof(output);
+        ck_assert_double_eq_tol(few, 1, 0.03);
+        ck_assert_int_eq(run(count_bytes_of_many, number), 0);
+        ck_assert_double_eq_tol(atof(output), few, 0.01 * few);
+    }
+}
+END_TEST
+
 static Var failing(void *context, Tape *tape, int shard, int shards)
 {
     (void)context;
@@ -416,6 +496,7 @@ Suite *nn_comm_suite(void)
     tcase_add_test(tcase, the_first_failure_ends_all);
     tcase_add_test(tcase, what_one_raises_all_know);
     tcase_add_test(tcase, bytes_do_not_depend_on_the_ranks);
+    tcase_add_test(tcase, bytes_sent_are_as_the_formula_says);
     tcase_add_test(tcase, an_error_of_a_shard_ends_all);
     suite_add_tcase(suite, tcase);
     return suite;
