@@ -21,6 +21,7 @@ typedef struct NnEarlyStopping {
     int looks, best_look; /* so far; which look the best was, from 1 */
 } NnEarlyStopping;
 
+/* Nothing looked at yet. */
 NnEarlyStopping nn_early_stopping_new(int patience, double least);
 /* Takes the loss of one more look. True: it is time to stop. `improved` (may be NULL): whether it is the
  * best. */

@@ -26,10 +26,14 @@ typedef struct NnConv {
     int axes;      /* 1 or 2 */
     NnConvOptions options;
 } NnConv;
+/* The same struct; how many axes it has, init decides. */
 typedef NnConv NnConv1d;
+/* Of two axes. */
 typedef NnConv NnConv2d;
 
+/* Channels in and out, and the sizes of the window. */
 void nn_conv1d_init(NnConv1d *m, int64_t in, int64_t out, int kernel, NnConvOptions options);
+/* The same of two axes. */
 void nn_conv2d_init(NnConv2d *m, int64_t in, int64_t out, int kernel_height, int kernel_width,
                     NnConvOptions options);
 /* x [B, in, L] -> [B, out, L']. */

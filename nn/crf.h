@@ -16,6 +16,7 @@ typedef struct NnCrf {
     int64_t tags; /* K */
 } NnCrf;
 
+/* Declares the scores of `tags` tags. */
 void nn_crf_init(NnCrf *m, int64_t tags);
 /* -log p(tags | emissions) of each text: emissions rows [N, K], tags i32 [N] in the order of its rows
  * -> a number, or [B] where nothing is reduced. */

@@ -30,6 +30,7 @@ typedef struct NnEmbeddingBag {
     NnBagMode mode;
 } NnEmbeddingBag;
 
+/* Declares a table of V rows of width E. */
 void nn_embedding_bag_init(NnEmbeddingBag *m, int64_t vocabulary, int64_t width, NnBagMode mode);
 /* ids i32 [N], bag i32 [N] in [0, count): which bag each is in -> [count, E]. weights [N] or VAR_NONE: of the
  * sum. A bag without ids is 0; of NN_BAG_MAX it is an error. */

@@ -40,8 +40,10 @@ typedef struct NnTransformerDecoderLayer {
     NnDropout dropout, dropout1, dropout2, dropout3;
 } NnTransformerDecoderLayer;
 
+/* Layers that read and make rows of `width`. */
 void nn_transformer_encoder_layer_init(NnTransformerEncoderLayer *m, int64_t width,
                                        NnTransformerOptions options);
+/* The same with a memory. */
 void nn_transformer_decoder_layer_init(NnTransformerDecoderLayer *m, int64_t width,
                                        NnTransformerOptions options);
 /* rows [N, E] -> rows [N, E]. */
