@@ -15,18 +15,37 @@
 
 _Static_assert((int)LINE_STREAM_LINES <= (int)PREDICT_TEXTS, "a window is predicted in one go");
 
+/* The names of the columns that are passed through; the stream keeps them. */
+static ReelStatus name_passed(PredictRun *run, const LineStream *stream)
+{
+    run->passed = stream->passed;
+    run->num_passed = stream->num_passed;
+    if (stream->num_passed == 0)
+        return reel_status_ok();
+    size_t bytes = (size_t)stream->num_passed * sizeof *run->passed_names;
+    run->passed_names = reel_mem_alloc(bytes);
+    for (int i = 0; run->passed_names && i < stream->num_passed; i++)
+        run->passed_names[i] = model_records_column(&stream->records, stream->passed_columns[i]);
+    return run->passed_names ? reel_status_ok() : reel_status_no_memory(bytes, "the columns");
+}
+
 static ReelStatus predict_file(PredictRun *run, const char *path)
 {
     LineStream stream;
     ReelStatus status = line_stream_open(&stream, path);
     if (reel_status_is_ok(&status))
+        status = line_stream_expect(&stream, run->settings->input_format, &run->settings->columns);
+    if (reel_status_is_ok(&status))
         status = line_stream_next(&stream);
+    if (reel_status_is_ok(&status))
+        status = name_passed(run, &stream);
     while (reel_status_is_ok(&status) && stream.count > 0) {
-        predict_look_at_lines(run, stream.lines, stream.count);
+        predict_look_at_lines(run, stream.lines, stream.count, stream.is_table);
         status = predict_texts(run, stream.lines, stream.count);
         if (reel_status_is_ok(&status))
             status = line_stream_next(&stream);
     }
+    reel_mem_free(run->passed_names);
     line_stream_close(&stream);
     return status;
 }
@@ -109,6 +128,14 @@ static ReelStatus check(const PredictSettings *s, const char *const *rest, int g
         return reel_status_usage("--export writes the weights of one model, and reads no texts");
     if (s->label_separator && !s->eval)
         return reel_status_usage("--label-separator is for the labels of --eval");
+    ModelFormat format;
+    if (s->input_format && strcmp(s->input_format, "lines") != 0) {
+        ReelStatus status = model_format_named(s->input_format, &format);
+        if (!reel_status_is_ok(&status))
+            return status;
+    }
+    if ((s->columns.labels || s->columns.label_columns) && !s->eval)
+        return reel_status_usage("--labels and --label-columns are for the labels of --eval");
     if (models > PREDICT_MODELS)
         return reel_status_usage("%d models are more than %d", models, PREDICT_MODELS);
     return reel_status_ok();
@@ -123,7 +150,16 @@ int main(int argc, char **argv)
         {"json", NULL, OPTION_FLAG, &s.json, 0, 0, "an object of JSON for each text"},
         {"attention", NULL, OPTION_FLAG, &s.attention, 0, 0, "show the weight of each word"},
         {"eval", "FILE", OPTION_TEXT, &s.eval, 0, 0,
-         "print the quality on a TSV with the columns text and labels"},
+         "print the quality on texts with labels, in a file as train_zoo reads it"},
+        {"input-format", "KIND", OPTION_TEXT, &s.input_format, 0, 0,
+         "lines, tsv, csv, jsonl or fasttext (what name and content say)"},
+        {"text", "COLUMN", OPTION_TEXT, &s.columns.text, 0, 0,
+         "column of the texts; several are separated by commas and joined"},
+        {"labels", "COLUMN", OPTION_TEXT, &s.columns.labels, 0, 0, "column of the labels of --eval"},
+        {"label-columns", "LIST", OPTION_TEXT, &s.columns.label_columns, 0, 0,
+         "a column of 0 and 1 for each label of --eval; '*': all others that hold nothing else"},
+        {"id", "COLUMN", OPTION_TEXT, &s.columns.id, 0, 0,
+         "the one column that is passed through (all but text and labels)"},
         {"label-separator", "S", OPTION_TEXT, &s.label_separator, 0, 0,
          "what separates the labels of a row of --eval (as the model was trained)"},
         {"info", NULL, OPTION_FLAG, &s.info, 0, 0,
@@ -137,11 +173,11 @@ int main(int argc, char **argv)
         .name = "reel-predict",
         .summary = "predict the labels of texts with a saved model",
         .synopsis = "MODEL.npz... [FILE|-] [options]",
-        .description =
-            "Reads one text a line and writes a line for each: labels and their probabilities, separated by "
-            "tabs, the "
-            "most probable first. Several models answer together, by the mean of their log-odds and of their "
-            "thresholds'. With --attention a column of the words and their weights comes first.",
+        .description = "Reads one text a line, or a table as train_zoo does, and writes a line for each: the "
+                       "other columns, "
+                       "then labels and their probabilities, separated by tabs, the most probable first. "
+                       "Several models answer together, by the mean of their log-odds and of their "
+                       "thresholds'. With --attention a column of the words and their weights comes first.",
         .options = options,
         .count = OPTION_COUNT(options),
     };

@@ -5,6 +5,7 @@
 #ifndef REEL_TOOLS_PREDICT_H
 #define REEL_TOOLS_PREDICT_H
 
+#include "models/text/columns.h"
 #include "models/training/predictor.h"
 #include "tools/meter.h"
 
@@ -15,7 +16,8 @@ enum { PREDICT_TEXTS = 8192, PREDICT_MODELS = 32 };
 typedef struct PredictSettings {
     int top, threads;
     double threshold; /* NAN: the model's */
-    const char *eval, *label_separator, *export_path;
+    const char *eval, *label_separator, *export_path, *input_format;
+    ModelColumnNames columns;
     bool json, attention, info, quiet;
 } PredictSettings;
 
@@ -39,8 +41,10 @@ typedef struct PredictRun {
     int32_t *ranking;             /* [K] */
     int64_t texts;                /* done */
     PredictDoubt not_utf8, with_cr, empty;
-    int text_column; /* of lines that begin with a TSV's header; 0: they do not */
-    bool colour;     /* on the terminal */
+    const ModelField *passed; /* [window, num_passed] the other columns of a table; NULL: there is none */
+    const char **passed_names;
+    int num_passed;
+    bool colour; /* on the terminal */
     Meter meter;
 } PredictRun;
 
@@ -64,8 +68,8 @@ ReelStatus predict_texts(PredictRun *run, const TextSpan *texts, int64_t count);
 /* Whether all could be written to the standard output so far. */
 ReelStatus predict_check_output(void);
 
-/* Notes which lines, about to be predicted, are hardly texts. */
-void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count);
+/* Notes which texts, about to be predicted, are hardly some; of a table they may have line ends. */
+void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count, bool is_table);
 /* Notes of which texts, the last `count` that the first model was asked, nothing was left. */
 void predict_look_at_texts(PredictRun *run, int64_t count);
 /* Says on the standard error what was noted about the file `name`. */

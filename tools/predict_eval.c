@@ -148,7 +148,12 @@ ReelStatus predict_evaluate(PredictRun *run)
 {
     Corpus corpus;
     const char *given = run->settings->label_separator, *own = run->checkpoint->text.label_separator;
-    const CorpusOptions options = {.label_separator = given ? given : own[0] ? own : NULL};
+    CorpusOptions options = {.label_separator = given    ? given
+                                                : own[0] ? own
+                                                         : NULL,
+                             .columns = run->settings->columns};
+    if (run->settings->input_format) /* checked before */
+        model_format_named(run->settings->input_format, &options.format);
     ReelStatus status = corpus_read(&corpus, run->settings->eval, &options);
     if (!reel_status_is_ok(&status))
         return status;

@@ -1,4 +1,5 @@
 /* tools/predict: one text's line, and on the standard error how fast it goes. */
+#include "tensor/bytes.h"
 #include "tensor/storage/json_writer.h"
 #include "models/training/threshold.h"
 #include "tensor/clock.h"
@@ -64,9 +65,31 @@ static void print_attention(const PredictRun *run, PredictorText text)
     putchar('\t');
 }
 
+/* Quoted where it would not be one field of a TSV. */
+static void print_field(TextSpan text)
+{
+    bool plain = text.length == 0 || text.bytes[0] != '"';
+    for (size_t i = 0; plain && i < text.length; i++)
+        plain = !memchr("\t\n\r", text.bytes[i], 3);
+    if (!plain)
+        putchar('"');
+    for (size_t i = 0; i < text.length; i++) {
+        if (!plain && text.bytes[i] == '"')
+            putchar('"');
+        putchar(text.bytes[i]);
+    }
+    if (!plain)
+        putchar('"');
+}
+
 static void print_tsv(PredictRun *run, int64_t i, const float *logits)
 {
     int32_t count = choose(run, logits);
+    for (int c = 0; c < run->num_passed; c++) {
+        print_field(run->passed[i * run->num_passed + c].text);
+        if (c + 1 < run->num_passed || count > 0 || run->settings->attention)
+            putchar('\t');
+    }
     if (run->settings->attention)
         print_attention(run, predictor_text(run->predictor, i));
     for (int32_t k = 0; k < count; k++)
@@ -87,12 +110,38 @@ static void write_attention(ReelJsonWriter *json, const PredictRun *run, Predict
     reel_json_end_array(json);
 }
 
+/* The other columns as strings, but for JSON's null. */
+static ReelStatus write_passed(ReelJsonWriter *json, const PredictRun *run, int64_t i)
+{
+    ReelBytes text = {0};
+    bool fine = true;
+    reel_json_begin_object(json, "columns");
+    for (int c = 0; c < run->num_passed && fine; c++) {
+        ModelField field = run->passed[i * run->num_passed + c];
+        text.size = 0;
+        fine =
+            reel_bytes_append(&text, field.text.bytes, field.text.length) && reel_bytes_append(&text, "", 1);
+        if (fine && field.kind == REEL_JSON_NULL)
+            reel_json_null(json, run->passed_names[c]);
+        else if (fine)
+            reel_json_string(json, run->passed_names[c], text.data);
+    }
+    reel_json_end_object(json);
+    reel_bytes_free(&text);
+    return fine ? reel_status_ok() : reel_status_no_memory(text.size, "the output");
+}
+
 static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
 {
     ReelJsonWriter json = {.compact = true};
     int32_t count = choose(run, logits);
     reel_json_begin_object(&json, NULL);
     reel_json_integer(&json, "line", run->texts + i + 1);
+    if (run->num_passed > 0) {
+        ReelStatus status = write_passed(&json, run, i);
+        if (!reel_status_is_ok(&status))
+            return status;
+    }
     reel_json_begin_array(&json, "labels");
     for (int32_t k = 0; k < count; k++) {
         reel_json_begin_object(&json, NULL);

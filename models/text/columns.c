@@ -1,5 +1,6 @@
 #include "models/text/columns.h"
 #include "tensor/mem.h"
+#include "tensor/storage/text_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -187,4 +188,73 @@ void model_columns_describe(const ModelColumns *columns, const ModelRecords *rec
     else if (columns->num_label_columns > 0)
         snprintf(form + used, MODEL_FORM_SIZE - used, ", labels in %d columns of 0 and 1",
                  columns->num_label_columns);
+}
+
+ReelStatus model_columns_text(const ModelColumns *columns, const ModelRecords *records, TensorArena *arena,
+                              TextSpan *text)
+{
+    size_t length = 0;
+    for (int i = 0; i < columns->num_texts; i++) {
+        ModelField field = records->fields[columns->texts[i]];
+        const char *name = model_records_column(records, columns->texts[i]);
+        if (columns->num_texts == 1 && field.kind == REEL_JSON_NULL)
+            return reel_status_failed(
+                "%s:%zu: the object has no text in '%.60s'; write \"\" where there is none", records->name,
+                records->line, name);
+        if (field.kind == REEL_JSON_ARRAY || field.kind == REEL_JSON_OBJECT)
+            return reel_status_failed("%s:%zu: '%.60s' is no text; name another column with --text",
+                                      records->name, records->line, name);
+        length += field.text.length + 1;
+        *text = field.text;
+    }
+    if (columns->num_texts == 1)
+        return reel_status_ok();
+    char *joined = tensor_arena_alloc(arena, length);
+    if (!joined)
+        return reel_status_no_memory(length, "the texts");
+    *text = (TextSpan){joined, length - 1};
+    for (int i = 0; i < columns->num_texts; i++) {
+        TextSpan part = records->fields[columns->texts[i]].text;
+        if (part.length > 0)
+            memcpy(joined, part.bytes, part.length);
+        joined += part.length;
+        *joined++ = ' ';
+    }
+    return reel_status_ok();
+}
+
+static bool is_one_of(TextSpan name, const char *const *usual)
+{
+    for (; *usual; usual++)
+        if (name.length == strlen(*usual) && strncasecmp(name.bytes, *usual, name.length) == 0)
+            return true;
+    return false;
+}
+
+bool model_line_is_header(const char *bytes, size_t size, char *column, size_t room)
+{
+    static const char separators[] = "\t,;|";
+    size_t mark = reel_text_file_mark(bytes, size);
+    const char *end = memchr(bytes, '\n', size);
+    TextSpan line = model_trim((TextSpan){bytes + mark, (end ? (size_t)(end - bytes) : size) - mark});
+    for (int s = 0; separators[s]; s++) {
+        bool text = false, labels = separators[s] == '\t'; /* a tab stands in few texts */
+        for (TextSpan rest = line; rest.length > 0;) {
+            const char *at = memchr(rest.bytes, separators[s], rest.length);
+            size_t length = at ? (size_t)(at - rest.bytes) : rest.length, taken = length + (at != NULL);
+            TextSpan field = model_trim((TextSpan){rest.bytes, length});
+            if (field.length > 1 && field.bytes[0] == '"' && field.bytes[field.length - 1] == '"')
+                field = (TextSpan){field.bytes + 1, field.length - 2};
+            if (is_one_of(field, TEXTS) && length < line.length) {
+                text = true;
+                snprintf(column, room, "%.*s", (int)field.length, field.bytes);
+            }
+            labels =
+                labels || is_one_of(field, LABELS) || is_one_of(field, (const char *const[]){"id", NULL});
+            rest = (TextSpan){rest.bytes + taken, rest.length - taken};
+        }
+        if (text && labels)
+            return true;
+    }
+    return false;
 }

@@ -3,6 +3,7 @@
 #define REEL_MODELS_COLUMNS_H
 
 #include "models/text/records.h"
+#include "tensor/arena.h"
 
 REEL_BEGIN_DECLS
 
@@ -32,6 +33,13 @@ typedef struct ModelColumns {
 ReelStatus model_columns_choose(ModelColumns *columns, const ModelRecords *records,
                                 const ModelColumnNames *names, bool labelled);
 void model_columns_free(ModelColumns *columns);
+/* The text of the record at hand; of several columns joined by spaces, in memory of the arena. Errors: JSON
+ * that has none or something else there, no memory. */
+ReelStatus model_columns_text(const ModelColumns *columns, const ModelRecords *records, TensorArena *arena,
+                              TextSpan *text);
+/* Whether a line of text names columns as a table's header does, and one of them is usually the text's; it is
+ * put into `column`. */
+bool model_line_is_header(const char *bytes, size_t size, char *column, size_t room);
 /* Whether a column is one of these: neither a label of "*" nor passed through. */
 bool model_columns_has(const ModelColumns *columns, int column);
 /* Format and columns in words: "TSV, text in 'text', labels in 'labels'". */

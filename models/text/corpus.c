@@ -359,40 +359,6 @@ static ReelStatus add_labels(Reader *reader)
     return add_field(reader, reader->records.fields[columns->labels]);
 }
 
-/* The text of the row, of several columns joined by spaces. */
-static ReelStatus join_texts(Reader *reader, TextSpan *text)
-{
-    const ModelColumns *columns = &reader->columns;
-    size_t length = 0;
-    for (int i = 0; i < columns->num_texts; i++) {
-        ModelField field = reader->records.fields[columns->texts[i]];
-        if (columns->num_texts == 1 && field.kind == REEL_JSON_NULL)
-            return reel_status_failed(
-                "%s:%zu: the object has no text in '%.60s'; write \"\" where there is none", reader->name,
-                reader->line, model_records_column(&reader->records, columns->texts[i]));
-        if (field.kind == REEL_JSON_ARRAY || field.kind == REEL_JSON_OBJECT)
-            return reel_status_failed("%s:%zu: '%.60s' is no text; name another column with --text",
-                                      reader->name, reader->line,
-                                      model_records_column(&reader->records, columns->texts[i]));
-        length += field.text.length + 1;
-        *text = field.text;
-    }
-    if (columns->num_texts == 1)
-        return reel_status_ok();
-    char *joined = tensor_arena_alloc(&reader->corpus->joined, length);
-    if (!joined)
-        return reel_status_no_memory(length, "the texts");
-    *text = (TextSpan){joined, length - 1};
-    for (int i = 0; i < columns->num_texts; i++) {
-        TextSpan part = reader->records.fields[columns->texts[i]].text;
-        if (part.length > 0)
-            memcpy(joined, part.bytes, part.length);
-        joined += part.length;
-        *joined++ = ' ';
-    }
-    return reel_status_ok();
-}
-
 /* The part of a row by its name. */
 static ReelStatus add_part(Reader *reader, size_t row)
 {
@@ -451,7 +417,7 @@ static ReelStatus add_row(Reader *reader)
     reader->line = reader->records.line;
     ReelStatus status = add_labels(reader);
     if (reel_status_is_ok(&status))
-        status = join_texts(reader, &texts[row]);
+        status = model_columns_text(&reader->columns, &reader->records, &corpus->joined, &texts[row]);
     if (reel_status_is_ok(&status))
         status = add_part(reader, row);
     if (reel_status_is_ok(&status))

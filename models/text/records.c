@@ -125,8 +125,7 @@ static bool ends_in(const char *name, size_t length, const char *end)
     return length >= size && strncasecmp(name + length - size, end, size) == 0;
 }
 
-/* What the name says. */
-static ModelFormat format_of_name(const char *name)
+ModelFormat model_format_of_name(const char *name)
 {
     size_t length = strlen(name);
     if (ends_in(name, length, ".gz"))
@@ -181,6 +180,12 @@ static ModelFormat format_of_line(TextSpan line)
     return separator && separator != '\t' ? MODEL_CSV : MODEL_TSV;
 }
 
+ModelFormat model_format_of_line(const char *bytes, size_t size)
+{
+    const char *feed = memchr(bytes, '\n', size);
+    return format_of_line((TextSpan){bytes, feed ? (size_t)(feed - bytes) : size});
+}
+
 /* The first line that is not empty, which stays. False: it is not all there. */
 static bool look_at_line(const ModelRecords *records, TextSpan *line)
 {
@@ -233,7 +238,7 @@ ReelStatus model_records_begin(ModelRecords *records, bool *more)
     records->at += mark;
     look_at_line(records, &line);
     if (records->format == MODEL_FORMAT_ANY)
-        records->format = format_of_name(records->name);
+        records->format = model_format_of_name(records->name);
     if (records->format == MODEL_FORMAT_ANY)
         records->format = format_of_line(line);
     char separator = records->format == MODEL_TSV ? '\t' : find_separator(line);

@@ -52,6 +52,10 @@ typedef struct ModelRecords {
 
 /* tsv, csv, jsonl, fasttext; an error is of usage. */
 ReelStatus model_format_named(const char *name, ModelFormat *format);
+/* What a file's name ends in, MODEL_FORMAT_ANY where that tells nothing; and what the first of some lines
+ * looks like. */
+ModelFormat model_format_of_name(const char *name);
+ModelFormat model_format_of_line(const char *bytes, size_t size);
 /* "TSV", "CSV with ';'", ... */
 const char *model_records_form(const ModelRecords *records);
 

@@ -113,7 +113,7 @@ static ReelStatus read_quoted(Row *row, char **close, TextSpan *field)
     count_lines(row, begin, *close);
     if (!ends)
         return text_behind_quote(row, *close);
-    *field = unquote(begin, *close);
+    *field = (TextSpan){begin, (size_t)(*close - begin)};
     return reel_status_ok();
 }
 
@@ -127,7 +127,8 @@ static ReelStatus go_on(Row *row, char *at)
     return reel_status_ok();
 }
 
-static ReelStatus next_field(Row *row, TextSpan *field)
+/* *quoted: the field is what stands between quotes, and is still to be unquoted. */
+static ReelStatus next_field(Row *row, TextSpan *field, bool *quoted)
 {
     char *close = NULL;
     ReelStatus status = reel_status_ok();
@@ -135,6 +136,7 @@ static ReelStatus next_field(Row *row, TextSpan *field)
         status = read_quoted(row, &close, field);
     if (!reel_status_is_ok(&status) || row->missing)
         return status;
+    *quoted = close != NULL;
     if (close)
         return go_on(row, close + 1);
     char *separator = memchr(row->at, row->records->separator, (size_t)(row->stop - row->at));
@@ -192,7 +194,8 @@ ReelStatus model_records_next_row(ModelRecords *records, bool *more)
     size_t swallowed = records->swallowed;
     while (!row.done) {
         TextSpan field;
-        ReelStatus status = next_field(&row, &field);
+        bool quoted = false;
+        ReelStatus status = next_field(&row, &field, &quoted);
         if (!reel_status_is_ok(&status))
             return status;
         if (row.missing) {
@@ -202,7 +205,13 @@ ReelStatus model_records_next_row(ModelRecords *records, bool *more)
         }
         if (!model_records_reserve(records, count + 1))
             return reel_status_no_memory((size_t)count * sizeof *records->fields, "the columns");
-        records->fields[count++] = (ModelField){field, REEL_JSON_STRING};
+        records->fields[count++] = (ModelField){field, quoted ? REEL_JSON_NULL : REEL_JSON_STRING};
+    }
+    for (int i = 0; i < count; i++) { /* not before the whole row is there: it may have to be read again */
+        ModelField *field = &records->fields[i];
+        if (field->kind == REEL_JSON_NULL)
+            field->text = unquote((char *)field->text.bytes, field->text.bytes + field->text.length);
+        field->kind = REEL_JSON_STRING;
     }
     records->at = row.feed < records->end ? row.feed + 1 : records->end;
     records->next_line = row.line + 1;
