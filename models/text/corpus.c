@@ -584,17 +584,3 @@ void corpus_free(Corpus *corpus)
     reel_mem_free(corpus->bytes);
     *corpus = (Corpus){0};
 }
-
-Tensor corpus_label_matrix(TensorArena *arena, const Corpus *corpus, const int32_t *rows, int64_t count)
-{
-    int64_t classes = corpus_num_classes(corpus);
-    Tensor matrix = tensor_zeros(arena, TENSOR_F32, TENSOR_SHAPE(count, classes)); /* [count, classes] */
-    if (!tensor_is_valid(matrix))
-        return matrix;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t row = rows ? rows[i] : i;
-        for (int64_t at = corpus->label_offsets[row]; at < corpus->label_offsets[row + 1]; at++)
-            tensor_f32(matrix)[i * classes + corpus->labels[at]] = 1.0f;
-    }
-    return matrix;
-}

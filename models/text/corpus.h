@@ -71,9 +71,6 @@ static inline int32_t corpus_num_classes(const Corpus *corpus)
 {
     return corpus->classes.count;
 }
-/* The labels of some rows (NULL: of the first `count`) as zeros and ones, f32 [count, classes]. Invalid
- * where there is no memory. */
-Tensor corpus_label_matrix(TensorArena *arena, const Corpus *corpus, const int32_t *rows, int64_t count);
 
 REEL_END_DECLS
 

@@ -86,11 +86,6 @@ void tensor_npz_writer_abandon(TensorNpzWriter *writer)
         release(writer);
 }
 
-uint64_t tensor_npz_writer_bytes(const TensorNpzWriter *writer)
-{
-    return writer->at;
-}
-
 /* ---- Records ---- */
 
 static void write_at(TensorNpzWriter *writer, uint64_t offset, const void *data, size_t size)

@@ -50,9 +50,6 @@ void tensor_npz_add_npy(TensorNpzWriter *writer, const char *name, const void *n
 /* Adds a member that is no array; numpy.load gives it as bytes. Its name must not end in ".npy". */
 void tensor_npz_add_bytes(TensorNpzWriter *writer, const char *name, const void *data, size_t size);
 
-/* The number of bytes written so far, of those that are finished. */
-uint64_t tensor_npz_writer_bytes(const TensorNpzWriter *writer);
-
 /* Writes the directory and puts the file in place, or leaves what was there. Frees the writer always. */
 ReelStatus tensor_npz_writer_finish(TensorNpzWriter *writer);
 /* Leaves what was there, and frees the writer. NULL is allowed. */
