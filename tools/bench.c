@@ -135,7 +135,7 @@ static ReelStatus run(Settings *s)
     ReelStatus status = check(s);
     if (!reel_status_is_ok(&status))
         return status;
-    if (s->ops)
+    if (s->ops || s->bench.op)
         return bench_ops(&s->bench);
     if (s->growth)
         return bench_growth(&s->bench);
@@ -176,6 +176,7 @@ int main(int argc, char **argv)
         {"parallel", NULL, OPTION_FLAG, &settings.parallel, 0, 0,
          "instead: an LSTM's own loop on 1 and 2 threads and on 2 ranks"},
         {"ops", NULL, OPTION_FLAG, &settings.ops, 0, 0, "instead: each op alone"},
+        {"op", "NAME", OPTION_TEXT, &b->op, 0, 0, "instead: this op alone"},
         {"growth", NULL, OPTION_FLAG, &settings.growth, 0, 0,
          "instead: how cost grows with length, batch, width, vocabulary"},
         {"drawing", "FILE", OPTION_TEXT, &b->drawing, 0, 0, "of --growth, SVG (build/growth.svg)"},

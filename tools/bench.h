@@ -25,6 +25,7 @@ typedef struct BenchOptions {
     uint64_t seed;
     const char *json;               /* where results go, or NULL */
     const char *drawing;            /* of --growth */
+    const char *op;                 /* measured alone, or NULL: all */
     uint64_t (*malloc_calls)(void); /* calls of malloc and its kin, whoever made them; NULL: not counted */
 } BenchOptions;
 

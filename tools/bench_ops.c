@@ -137,6 +137,8 @@ static ReelStatus measure_own_cost(ReelJsonWriter *json)
 
 ReelStatus bench_ops(const BenchOptions *options)
 {
+    if (options->op && !op_find(options->op))
+        return reel_status_usage("there is no op %s", options->op);
     ReelJsonWriter json = {0};
     Limits limits[2] = {find_limits(sizes[0]), find_limits(sizes[1])};
     ReelStatus status = reel_status_ok();
@@ -147,14 +149,16 @@ ReelStatus bench_ops(const BenchOptions *options)
                (long long)sizes[i], limits[i].gflops, limits[i].copy);
     reel_json_begin_object(&json, NULL);
     bench_describe_machine(&json);
-    status = measure_own_cost(&json);
+    if (!options->op)
+        status = measure_own_cost(&json);
     printf("bytes are the least that must be moved: inputs and outputs; backward, the gradients of both\n");
     printf("%-22s %9s %10s %15s %5s %10s %15s %5s  %s\n", "op", "elements", "forward us", "", "limit",
            "backw. us", "", "limit", "inputs");
     reel_json_begin_array(&json, "ops");
     for (int i = 0; i < op_count() && reel_status_is_ok(&status); i++)
         for (int size = 0; size < 2 && reel_status_is_ok(&status); size++)
-            status = bench_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
+            if (!options->op || op_at(i) == op_find(options->op))
+                status = bench_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
     reel_json_end_array(&json);
     reel_json_end_object(&json);
     ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
