@@ -23,6 +23,16 @@ static bool binary_forward(OpContext *c, TensorBinaryOp op)
     return op_output(c, ndim, shape) && tensor_binary(op, *c->out[0], *c->in[0], *c->in[1]);
 }
 
+/* A comparison, as a mask. */
+static bool mask_forward(OpContext *c, TensorBinaryOp op)
+{
+    if (!binary_forward(c, op))
+        return false;
+    Tensor real = *c->out[0];
+    *c->out[0] = tensor_new(op_arena(c), TENSOR_I32, real.ndim, real.shape);
+    return tensor_is_valid(*c->out[0]) && tensor_copy_into(*c->out[0], real);
+}
+
 /* ---- Backward ---- */
 
 /* What a slope reads, in bits of OpKind.backward_reads; 0: nothing is computed, it is the gradient of the
@@ -33,6 +43,7 @@ static bool binary_forward(OpContext *c, TensorBinaryOp op)
 #define B               OP_IN(1)
 #define Y               OP_OUT(0)
 #define P               0u
+#define Q               0u
 #define NUM(value)      0u
 #define ADD(u, v)       (u | v | OP_READS_NOTHING)
 #define SUB(u, v)       ADD(u, v)
@@ -44,6 +55,7 @@ static bool binary_forward(OpContext *c, TensorBinaryOp op)
 #define SIGN(u)         ADD(u, u)
 #define GREATER(u, v)   ADD(u, v)
 #define EQUAL(u, v)     ADD(u, v)
+#define IF(u, v, s, t)  (u | v | s | t | OP_READS_NOTHING)
 enum {
 #define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain) name##_reads = (int)(slope),
 #define TENSOR_UNARY_OWN(NAME, name, f, slope, domain, reads)       name##_reads = (int)(reads),
@@ -57,6 +69,7 @@ enum {
 #undef B
 #undef Y
 #undef P
+#undef Q
 #undef NUM
 #undef ADD
 #undef SUB
@@ -68,6 +81,7 @@ enum {
 #undef SIGN
 #undef GREATER
 #undef EQUAL
+#undef IF
 
 /* NULL where the slope does not read it: then it may be that only the shape is there. */
 static const Tensor *read_value(unsigned reads, unsigned which, const Tensor *t)
@@ -110,28 +124,6 @@ static void binary_backward(OpContext *c, OpTerm *terms, TensorBinaryOp op, unsi
 
 /* ---- Formulas ---- */
 
-/* A function whose own gradient is 0, of values. */
-static Var flat(Tape *tape, Tensor result, bool done)
-{
-    return done ? tape_constant(tape, result) : tape_fail(tape, "out of memory");
-}
-
-static Var flat_unary(const OpUse *use, TensorUnaryOp op, Var a)
-{
-    Tensor t = var_value(a), out = tensor_new(tape_arena(use->tape), t.dtype, t.ndim, t.shape);
-    return flat(use->tape, out, tensor_is_valid(out) && tensor_unary(op, out, t));
-}
-
-static Var flat_binary(const OpUse *use, TensorBinaryOp op, Var a, Var b)
-{
-    int ndim;
-    int64_t shape[TENSOR_MAX_DIMS];
-    Tensor u = var_value(a), v = var_value(b), out = tensor_invalid();
-    if (tensor_broadcast_shape(&u, &v, &ndim, shape))
-        out = tensor_new(tape_arena(use->tape), u.dtype, ndim, shape);
-    return flat(use->tape, out, tensor_is_valid(out) && tensor_binary(op, out, u, v));
-}
-
 /* The slopes once more, over Vars. */
 #define G               use->grad[0]
 #define X               use->in[0]
@@ -148,9 +140,10 @@ static Var flat_binary(const OpUse *use, TensorBinaryOp op, Var a, Var b)
 #define NEG(u)          var_neg(u)
 #define OF(name, u)     var_##name(u)
 #define OF2(name, u, v) var_##name(u, v)
-#define SIGN(u)         flat_unary(use, TENSOR_UNARY_SIGN, u)
-#define GREATER(u, v)   flat_binary(use, TENSOR_BINARY_GREATER, u, v)
-#define EQUAL(u, v)     flat_binary(use, TENSOR_BINARY_EQUAL, u, v)
+#define SIGN(u)         var_sign(u)
+#define GREATER(u, v)   IF(u, v, NUM(1), NUM(0))
+#define EQUAL(u, v)     var_where(var_equal(u, v), NUM(1), NUM(0))
+#define IF(u, v, s, t)  var_where(var_greater(u, v), s, t)
 #define TENSOR_UNARY_WITH(NAME, name, parameters, f, slope, domain)                                          \
     static void name##_formula(const OpUse *use, OpVarTerm *terms)                                           \
     {                                                                                                        \
@@ -271,4 +264,17 @@ static void sample_two(OpSample *s, Domain of_a, Domain of_b, Var *pair)
     {                                                                                                        \
         return op_apply(&op_##name_, (Var[]){a, b}, 2, NULL, 0);                                             \
     }
+#define FLAT(name_, run, function, signature, ...)                                                           \
+    static bool name_##_forward(OpContext *c)                                                                \
+    {                                                                                                        \
+        return run(c, function);                                                                             \
+    }                                                                                                        \
+    Var var_##name_ signature                                                                                \
+    {                                                                                                        \
+        static const OpKind op = {.name = #name_, .forward = name_##_forward};                               \
+        Var inputs[] = {__VA_ARGS__};                                                                        \
+        return op_apply(&op, inputs, sizeof inputs / sizeof inputs[0], NULL, 0);                             \
+    }
+#define TENSOR_UNARY_FLAT(NAME, name, f)  FLAT(name, unary_forward, TENSOR_UNARY_##NAME, (Var a), a)
+#define TENSOR_BINARY_FLAT(NAME, name, f) FLAT(name, mask_forward, TENSOR_BINARY_##NAME, (Var a, Var b), a, b)
 #include "tensor/elementwise_table.h"

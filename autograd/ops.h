@@ -30,6 +30,12 @@ typedef enum { VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE } VarRe
     Var var_##name arguments;
 #include "autograd/op_list.h"
 
+/* Without a gradient, so that nothing of them is to be checked: var_sign(), and comparisons, which give i32.
+ */
+#define TENSOR_UNARY_FLAT(NAME, name, f)  Var var_##name(Var a);
+#define TENSOR_BINARY_FLAT(NAME, name, f) Var var_##name(Var a, Var b);
+#include "tensor/elementwise_table.h"
+
 /* var_gated_memory() of z = x + h W^T, x [N, 4H], h [N, in], weight [4H, in]; z is not kept. VAR_NONE as h: z
  * = x. */
 Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c);
@@ -60,6 +66,26 @@ REEL_END_DECLS
 #define var_softplus(...)             TAPE_TRACE(Var, var_softplus(__VA_ARGS__))
 #define var_square(...)               TAPE_TRACE(Var, var_square(__VA_ARGS__))
 #define var_reciprocal(...)           TAPE_TRACE(Var, var_reciprocal(__VA_ARGS__))
+#define var_minimum(...)              TAPE_TRACE(Var, var_minimum(__VA_ARGS__))
+#define var_rsqrt(...)                TAPE_TRACE(Var, var_rsqrt(__VA_ARGS__))
+#define var_log1p(...)                TAPE_TRACE(Var, var_log1p(__VA_ARGS__))
+#define var_expm1(...)                TAPE_TRACE(Var, var_expm1(__VA_ARGS__))
+#define var_sin(...)                  TAPE_TRACE(Var, var_sin(__VA_ARGS__))
+#define var_cos(...)                  TAPE_TRACE(Var, var_cos(__VA_ARGS__))
+#define var_erf(...)                  TAPE_TRACE(Var, var_erf(__VA_ARGS__))
+#define var_gelu(...)                 TAPE_TRACE(Var, var_gelu(__VA_ARGS__))
+#define var_silu(...)                 TAPE_TRACE(Var, var_silu(__VA_ARGS__))
+#define var_logsigmoid(...)           TAPE_TRACE(Var, var_logsigmoid(__VA_ARGS__))
+#define var_leaky_relu(...)           TAPE_TRACE(Var, var_leaky_relu(__VA_ARGS__))
+#define var_elu(...)                  TAPE_TRACE(Var, var_elu(__VA_ARGS__))
+#define var_clamp(...)                TAPE_TRACE(Var, var_clamp(__VA_ARGS__))
+#define var_sign(...)                 TAPE_TRACE(Var, var_sign(__VA_ARGS__))
+#define var_greater(...)              TAPE_TRACE(Var, var_greater(__VA_ARGS__))
+#define var_greater_equal(...)        TAPE_TRACE(Var, var_greater_equal(__VA_ARGS__))
+#define var_less(...)                 TAPE_TRACE(Var, var_less(__VA_ARGS__))
+#define var_less_equal(...)           TAPE_TRACE(Var, var_less_equal(__VA_ARGS__))
+#define var_equal(...)                TAPE_TRACE(Var, var_equal(__VA_ARGS__))
+#define var_not_equal(...)            TAPE_TRACE(Var, var_not_equal(__VA_ARGS__))
 #define var_scale(...)                TAPE_TRACE(Var, var_scale(__VA_ARGS__))
 #define var_where(...)                TAPE_TRACE(Var, var_where(__VA_ARGS__))
 #define var_masked_fill(...)          TAPE_TRACE(Var, var_masked_fill(__VA_ARGS__))

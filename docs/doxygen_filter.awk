@@ -85,15 +85,14 @@ in_macro {
     next
 }
 
-# A row: OP_ROW(name, (arguments)), TENSOR_UNARY(NAME, name, ...), ..., perhaps over several lines. Those whose
-# functions are of tensors alone are left out.
+# A row: OP_ROW(name, (arguments)), TENSOR_UNARY(NAME, name, ...), ..., perhaps over several lines.
 in_row {
     in_row += count_of($0, "\\(") - count_of($0, "\\)")
     print ""
     next
 }
 
-/^(OP_ROW|TENSOR_UNARY|TENSOR_UNARY_WITH|TENSOR_UNARY_OWN|TENSOR_BINARY)\(/ {
+/^(OP_ROW|TENSOR_(UNARY|BINARY)(_WITH|_OWN|_FLAT)?)\(/ {
     behind = match($0, / \/\*.*$/) ? substr($0, RSTART) : ""
     row = behind == "" ? $0 : substr($0, 1, RSTART - 1)
     in_row = count_of(row, "\\(") - count_of(row, "\\)")
@@ -104,14 +103,14 @@ in_row {
         sub(/\)$/, "", row)
     } else {
         name = column[3]
-        row = column[1] == "TENSOR_BINARY" ? "(Var a, Var b)" : "(Var a)"
+        row = column[1] ~ /BINARY/ ? "(Var a, Var b)" : "(Var a)"
         if (column[4] ~ /^(ONE|TWO)$/)
             row = "(Var a, double " column[5] (column[4] == "TWO" ? ", double " column[7] : "") ")"
     }
     $0 = "Var var_" name row ";" behind
 }
 
-/^TENSOR_(VECTOR|UNARY_FLAT|BINARY_FLAT)\(/ {
+/^TENSOR_VECTOR\(/ {
     print ""
     next
 }

@@ -39,6 +39,7 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
 #define SIGN(u)         OF(sign, u)
 #define GREATER(u, v)   OF2(greater, u, v)
 #define EQUAL(u, v)     OF2(equal, u, v)
+#define IF(u, v, s, t)  ((u) > (v) ? (s) : (t))
 #define SLOPE(name, slope)                                                                                   \
     static inline REAL FN(name)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q)                              \
     {                                                                                                        \
@@ -69,6 +70,7 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
 #undef SIGN
 #undef GREATER
 #undef EQUAL
+#undef IF
 
 /* ---- Loops ---- */
 

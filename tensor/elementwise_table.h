@@ -8,13 +8,13 @@
  *                                                                   TWO(name, in the sample, name, in the sample)
  *     TENSOR_UNARY_OWN(NAME, name, f, slope, domain, reads)         the gradient has a kernel of its own besides
  *     TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b)
- *     TENSOR_UNARY_FLAT(NAME, name, f), TENSOR_BINARY_FLAT(NAME, name, f)   its gradient is 0, where it has one
+ *     TENSOR_UNARY_FLAT(NAME, name, f), TENSOR_BINARY_FLAT(NAME, name, f)   without a gradient
  *     TENSOR_VECTOR(NAME, function)                                 of floats side by side `function` computes f
  *
  * f: an expression in C, as <tgmath.h> reads it, of x, or of a and b; and of p and q.
  * slope: the operand's gradient, made of G, that of the result Y; of the operand X, or A and B; of P and Q.
  *     NUM(1)   ADD(u, v)   SUB(u, v)   MUL(u, v)   DIV(u, v)   NEG(u)   OF(name, u)   OF2(name, u, v)
- *     SIGN(u)   GREATER(u, v)   EQUAL(u, v): 1 or 0
+ *     SIGN(u)   GREATER(u, v)   EQUAL(u, v): 1 or 0   IF(u, v, s, t): s where u > v, else t
  * domain: where the gradient is checked. IN(low, high), or AWAY(low, high, kink): not close to a kink. */
 #ifndef TENSOR_UNARY_WITH
 /* A row that is not asked for, or is as good as one of another kind. */
@@ -60,8 +60,19 @@ TENSOR_BINARY(MAXIMUM, maximum, ((a > b) | (a != a)) ? a : b,
               MUL(G, DIV(ADD(GREATER(A, B), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
               MUL(G, DIV(ADD(GREATER(B, A), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
               AWAY(-2, 2, 0), IN(-0.02, 0.02))
-TENSOR_BINARY_FLAT(GREATER, greater, a > b)
-TENSOR_BINARY_FLAT(EQUAL, equal, a == b)
+/* The smaller, in the same way. */
+TENSOR_BINARY(MINIMUM, minimum, ((a < b) | (a != a)) ? a : b,
+              MUL(G, DIV(ADD(GREATER(B, A), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
+              MUL(G, DIV(ADD(GREATER(A, B), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
+              AWAY(-2, 2, 0), IN(-0.02, 0.02))
+
+/* ---- Comparisons: of tensors 1 or 0; of Vars an i32 mask, without a gradient ---- */
+TENSOR_BINARY_FLAT(GREATER, greater, a > b) /* a > b */
+TENSOR_BINARY_FLAT(GREATER_EQUAL, greater_equal, a >= b) /* a >= b */
+TENSOR_BINARY_FLAT(LESS, less, a < b) /* a < b */
+TENSOR_BINARY_FLAT(LESS_EQUAL, less_equal, a <= b) /* a <= b */
+TENSOR_BINARY_FLAT(EQUAL, equal, a == b) /* a = b */
+TENSOR_BINARY_FLAT(NOT_EQUAL, not_equal, a != b) /* true of NaN, too */
 
 /* ---- One operand ---- */
 TENSOR_UNARY(NEG, neg, -x, NEG(G), IN(-2, 2)) /* -a */
@@ -82,7 +93,32 @@ TENSOR_UNARY(RECIPROCAL, reciprocal, 1 / x, NEG(MUL(MUL(G, Y), Y)), IN(0.5, 2)) 
 /* factor a + offset */
 TENSOR_UNARY_WITH(SCALE, scale, TWO(factor, -1.5, offset, 0.3),
                   q == 0 ? p * x : p * x + q, MUL(P, G), IN(-2, 2))
-TENSOR_UNARY_FLAT(SIGN, sign, x != x ? x : (x > 0) - (x < 0)) /* -1, 0 or 1; NaN stays NaN */
+TENSOR_UNARY(RSQRT, rsqrt, 1 / sqrt(x), MUL(MUL(NUM(-0.5), G), MUL(Y, MUL(Y, Y))), IN(0.5, 3)) /* a^(-1/2) */
+TENSOR_UNARY(LOG1P, log1p, log1p(x), DIV(G, ADD(NUM(1), X)), IN(0.1, 3)) /* ln(1 + a), exact where a is small */
+TENSOR_UNARY(EXPM1, expm1, expm1(x), MUL(G, ADD(Y, NUM(1))), IN(-1, 1)) /* e^a - 1, exact where a is small */
+TENSOR_UNARY(SIN, sin, sin(x), MUL(G, OF(cos, X)), IN(-2, 2)) /* sin a */
+TENSOR_UNARY(COS, cos, cos(x), NEG(MUL(G, OF(sin, X))), IN(-2, 2)) /* cos a */
+TENSOR_UNARY(ERF, erf, erf(x), MUL(MUL(NUM(1.1283791670955126), G), OF(exp, NEG(MUL(X, X)))), IN(-2, 2)) /* erf a */
+/* a times the normal distribution's function of a, exactly (Hendrycks and Gimpel 2016, arXiv 1606.08415). */
+TENSOR_UNARY(GELU, gelu, (REAL)(0.5 * (double)x * erfc(-0.70710678118654752 * (double)x)),
+             MUL(G, ADD(MUL(NUM(0.5), ADD(NUM(1), OF(erf, MUL(NUM(0.70710678118654752), X)))),
+                        MUL(MUL(NUM(0.3989422804014327), X), OF(exp, MUL(NUM(-0.5), MUL(X, X)))))),
+             IN(-2, 2))
+/* a sigmoid(a) (Elfwing et al. 2018, arXiv 1702.03118). */
+TENSOR_UNARY(SILU, silu, x >= 0 ? x / (1 + exp(-x)) : x * (exp(x) / (1 + exp(x))),
+             MUL(G, ADD(OF(sigmoid, X), MUL(Y, SUB(NUM(1), OF(sigmoid, X))))), IN(-2, 2))
+/* ln sigmoid(a) */
+TENSOR_UNARY(LOGSIGMOID, logsigmoid, (x >= 0 ? 0 : x) - log1p(exp(-fabs(x))), MUL(G, OF(sigmoid, NEG(X))), IN(-2, 2))
+/* a where it is above 0, else negative_slope a. */
+TENSOR_UNARY_WITH(LEAKY_RELU, leaky_relu, ONE(negative_slope, 0.1), x > 0 ? x : p * x,
+                  IF(X, NUM(0), G, MUL(P, G)), AWAY(-2, 2, 0))
+/* a where it is above 0, else alpha (e^a - 1) (Clevert et al. 2016, arXiv 1511.07289). */
+TENSOR_UNARY_WITH(ELU, elu, ONE(alpha, 0.7), x > 0 ? x : p * expm1(x),
+                  IF(X, NUM(0), G, MUL(G, ADD(Y, P))), AWAY(-2, 2, 0))
+/* Not below low nor above high; gradient 0 where it would be. */
+TENSOR_UNARY_WITH(CLAMP, clamp, TWO(low, 0, high, 1.25), x < p ? p : x > q ? q : x,
+                  IF(P, X, NUM(0), IF(X, Q, NUM(0), G)), AWAY(-2, 2, 0))
+TENSOR_UNARY_FLAT(SIGN, sign, x != x ? x : (x > 0) - (x < 0)) /* -1, 0 or 1; NaN stays NaN; no gradient */
 
 TENSOR_VECTOR(EXP, tensor_vmath_exp)
 TENSOR_VECTOR(LOG, tensor_vmath_log)

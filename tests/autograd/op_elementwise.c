@@ -92,6 +92,104 @@ START_TEST(integers_are_an_error_of_two)
 }
 END_TEST
 
+/* The value, and the gradient of the sum. */
+static void expect_gradient(Var (*function)(Var), double x, double value, double slope)
+{
+    Var a = tape_leaf(tape, tensor_full(tape_arena(tape), TENSOR_F64, TENSOR_SHAPE(1), x)), y = function(a);
+    expect(var_value(y), 1e-15, value);
+    ck_assert(tape_backward(var_sum(y, TENSOR_AXES_ALL, false)));
+    expect(var_grad(a), 1e-15, slope);
+}
+
+static Var leaky(Var a)
+{
+    return var_leaky_relu(a, 0.25);
+}
+
+static Var elu(Var a)
+{
+    return var_elu(a, 0.5);
+}
+
+static Var clamp(Var a)
+{
+    return var_clamp(a, -1, 2);
+}
+
+START_TEST(edges_are_those_of_pytorch)
+{
+    const double inf = INFINITY, nan = NAN;
+    const struct {
+        Var (*function)(Var);
+        double x, value, slope;
+    } cases[] = {
+        {var_sqrt, 0, 0, inf},
+        {var_log, 0, -inf, inf},
+        {var_log, -1, nan, -1},
+        {var_rsqrt, 0, inf, -inf},
+        {var_reciprocal, -0.0, -inf, -inf},
+        {var_abs, -0.0, 0, 0},
+        {var_relu, -0.0, 0, 0},
+        {var_relu, inf, inf, 1},
+        {var_relu, nan, nan, nan},
+        {var_tanh, inf, 1, 0},
+        {var_tanh, -inf, -1, 0},
+        {var_tanh, nan, nan, nan},
+        {var_sigmoid, -inf, 0, 0},
+        {var_sigmoid, inf, 1, 0},
+        {var_exp, -inf, 0, 0},
+        {var_softplus, inf, inf, 1},
+        {var_softplus, -inf, 0, 0},
+        {var_softplus, nan, nan, nan},
+        {var_logsigmoid, -inf, -inf, 1},
+        {var_logsigmoid, inf, 0, 0},
+        {var_log1p, -1, -inf, inf},
+        {var_expm1, -inf, -1, 0},
+        {var_erf, inf, 1, 0},
+        {var_sin, inf, nan, nan},
+        {leaky, 0, 0, 0.25},
+        {leaky, -inf, -inf, 0.25},
+        {leaky, inf, inf, 1},
+        {elu, 0, 0, 0.5},
+        {elu, -inf, -0.5, 0},
+        {elu, inf, inf, 1},
+        {clamp, -1, -1, 1},
+        {clamp, 2, 2, 1},
+        {clamp, inf, 2, 0},
+        {var_gelu, 0, 0, 0.5},
+        {var_silu, 0, 0, 0.5},
+        {var_expm1, 1e-10, 1e-10, 1 + 1e-10},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        expect_gradient(cases[i].function, cases[i].x, cases[i].value, cases[i].slope);
+    Var a = LEAF(tape, TENSOR_SHAPE(4), 1, 2, NAN, -0.0), b = LEAF(tape, TENSOR_SHAPE(4), 1, 3, 1, 0);
+    Var least = var_minimum(a, b);
+    expect(var_value(least), 0, 1, 2, NAN, 0);
+    ck_assert(tape_backward(var_sum(least, TENSOR_AXES_ALL, false)));
+    expect(var_grad(a), 0, 0.5, 1, NAN, 0.5);
+    expect(var_grad(b), 0, 0.5, 0, NAN, 0.5);
+}
+END_TEST
+
+START_TEST(comparisons_choose)
+{
+    Var a = LEAF(tape, TENSOR_SHAPE(3), 1, 2, NAN), b = LEAF(tape, TENSOR_SHAPE(2, 1), 2, 1);
+    Var masks[] = {var_greater(a, b), var_less(a, b),       var_greater_equal(a, b),
+                   var_equal(a, b),   var_less_equal(a, b), var_not_equal(a, b)};
+    const int32_t expected[6][6] = {{0, 0, 0, 0, 1, 0}, {1, 0, 0, 0, 0, 0}, {0, 1, 0, 1, 1, 0},
+                                    {0, 1, 0, 1, 0, 0}, {1, 1, 0, 1, 0, 0}, {1, 0, 1, 0, 1, 1}};
+    for (int i = 0; i < 6; i++) {
+        Tensor mask = var_value(masks[i]);
+        ck_assert(mask.dtype == TENSOR_I32 && tensor_numel(&mask) == 6);
+        ck_assert_mem_eq(mask.data, expected[i], sizeof expected[i]);
+    }
+    expect(var_value(var_sign(a)), 0, 1, 1, NAN);
+    ck_assert(tape_backward(var_sum(var_where(masks[1], a, b), TENSOR_AXES_ALL, false)));
+    expect(var_grad(a), 0, 1, 0, 0);
+    expect(var_grad(b), 0, 2, 3);
+}
+END_TEST
+
 Suite *autograd_op_elementwise_suite(void);
 Suite *autograd_op_elementwise_suite(void)
 {
@@ -105,6 +203,8 @@ Suite *autograd_op_elementwise_suite(void)
     tcase_add_test(cases, powers_have_pytorchs_gradients_at_zero);
     tcase_add_test(cases, ties_of_maximum_share_in_halves);
     tcase_add_test(cases, integers_are_an_error_of_two);
+    tcase_add_test(cases, edges_are_those_of_pytorch);
+    tcase_add_test(cases, comparisons_choose);
     suite_add_tcase(suite, cases);
     return suite;
 }

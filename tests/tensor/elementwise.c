@@ -46,8 +46,33 @@ static double naive_unary(TensorUnaryOp op, double x)
         return x * x;
     case TENSOR_UNARY_RECIPROCAL:
         return 1 / x;
-    case TENSOR_UNARY_SCALE: /* by what tensor_unary() has for parameters */
+    case TENSOR_UNARY_RSQRT:
+        return 1 / sqrt(x);
+    case TENSOR_UNARY_LOG1P:
+        return log1p(x);
+    case TENSOR_UNARY_EXPM1:
+        return expm1(x);
+    case TENSOR_UNARY_SIN:
+        return sin(x);
+    case TENSOR_UNARY_COS:
+        return cos(x);
+    case TENSOR_UNARY_ERF:
+        return erf(x);
+    case TENSOR_UNARY_GELU:
+        return x * (erfc(-x / sqrt(2)) / 2);
+    case TENSOR_UNARY_SILU:
+        return x * (x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)));
+    case TENSOR_UNARY_LOGSIGMOID:
+        return x < -30 ? x : -log1p(exp(-x));
+    /* With 0 for parameters, as tensor_unary() has it. */
+    case TENSOR_UNARY_SCALE:
         return 0 * x;
+    case TENSOR_UNARY_LEAKY_RELU:
+        return x > 0 ? x : 0 * x;
+    case TENSOR_UNARY_ELU:
+        return x > 0 ? x : 0 * expm1(x);
+    case TENSOR_UNARY_CLAMP:
+        return isnan(x) ? x : 0;
     default:
         ck_abort_msg("function %d has no case", op);
     }
@@ -69,8 +94,18 @@ static double naive_binary(TensorBinaryOp op, double x, double y)
         return pow(x, y);
     case TENSOR_BINARY_MAXIMUM:
         return isnan(x) || isnan(y) ? NAN : fmax(x, y);
+    case TENSOR_BINARY_MINIMUM:
+        return isnan(x) || isnan(y) ? NAN : fmin(x, y);
     case TENSOR_BINARY_GREATER:
         return x > y;
+    case TENSOR_BINARY_GREATER_EQUAL:
+        return x >= y;
+    case TENSOR_BINARY_LESS:
+        return x < y;
+    case TENSOR_BINARY_LESS_EQUAL:
+        return x <= y;
+    case TENSOR_BINARY_NOT_EQUAL:
+        return x != y;
     case TENSOR_BINARY_EQUAL:
         return x == y;
     default:
