@@ -35,9 +35,13 @@ static bool mask_forward(OpContext *c, TensorBinaryOp op)
 
 /* ---- Backward ---- */
 
+/* Among the bits: the gradient of the first operand. */
+#define READS_DA OP_OUT(14)
+
 /* What a slope reads, in bits of OpKind.backward_reads; 0: nothing is computed, it is the gradient of the
  * result. */
 #define G               0u
+#define DA              READS_DA
 #define X               OP_IN(0)
 #define A               OP_IN(0)
 #define B               OP_IN(1)
@@ -64,6 +68,7 @@ enum {
 #include "tensor/elementwise_table.h"
 };
 #undef G
+#undef DA
 #undef X
 #undef A
 #undef B
@@ -101,31 +106,32 @@ static void unary_backward(OpContext *c, OpTerm *terms, TensorUnaryOp op, unsign
         op_give(&terms[0], da);
 }
 
-static void give_slope(OpContext *c, OpTerm *term, TensorBinaryOp op, int operand, unsigned reads)
+static Tensor slope_of(OpContext *c, TensorBinaryOp op, int operand, unsigned reads, const Tensor *g)
 {
-    Tensor grad = op_new_like(c, *c->out[0]);
-    if (tensor_is_valid(grad) &&
-        tensor_binary_slope(op, operand, grad, c->grad[0], read_value(reads, OP_IN(0), c->in[0]),
-                            read_value(reads, OP_IN(1), c->in[1]), read_value(reads, OP_OUT(0), c->out[0])))
-        op_give(term, grad);
+    Tensor grad = reads ? op_new_like(c, *c->out[0]) : *g;
+    bool done = tensor_is_valid(grad) &&
+                (!reads || tensor_binary_slope(op, operand, grad, g, read_value(reads, OP_IN(0), c->in[0]),
+                                               read_value(reads, OP_IN(1), c->in[1]),
+                                               read_value(reads, OP_OUT(0), c->out[0])));
+    return done ? grad : tensor_invalid();
 }
 
 static void binary_backward(OpContext *c, OpTerm *terms, TensorBinaryOp op, unsigned reads_a,
                             unsigned reads_b)
 {
-    const unsigned reads[] = {reads_a, reads_b};
-    for (int i = 0; i < 2; i++) {
-        if (op_needs_grad(c, i) && reads[i])
-            give_slope(c, &terms[i], op, i, reads[i]);
-        else if (!reads[i])
-            op_give(&terms[i], *c->grad[0]);
-    }
+    Tensor da = *c->grad[0];
+    if (op_needs_grad(c, 0) || reads_b & READS_DA)
+        da = slope_of(c, op, 0, reads_a, c->grad[0]);
+    op_give(&terms[0], da);
+    if (op_needs_grad(c, 1) && tensor_is_valid(da))
+        op_give(&terms[1], slope_of(c, op, 1, reads_b, reads_b & READS_DA ? &da : c->grad[0]));
 }
 
 /* ---- Formulas ---- */
 
 /* The slopes once more, over Vars. */
 #define G               use->grad[0]
+#define DA              da
 #define X               use->in[0]
 #define A               use->in[0]
 #define B               use->in[1]
@@ -152,8 +158,10 @@ static void binary_backward(OpContext *c, OpTerm *terms, TensorBinaryOp op, unsi
 #define TENSOR_BINARY(NAME, name, f, slope_a, slope_b, domain_a, domain_b)                                   \
     static void name##_formula(const OpUse *use, OpVarTerm *terms)                                           \
     {                                                                                                        \
-        if (use->wants[0])                                                                                   \
-            op_give_var(&terms[0], slope_a);                                                                 \
+        Var da = {0};                                                                                        \
+        if (use->wants[0] || (unsigned)name##_reads_b & READS_DA)                                            \
+            da = slope_a;                                                                                    \
+        op_give_var(&terms[0], da);                                                                          \
         if (use->wants[1])                                                                                   \
             op_give_var(&terms[1], slope_b);                                                                 \
     }

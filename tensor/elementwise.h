@@ -32,7 +32,8 @@ bool tensor_binary(TensorBinaryOp op, Tensor out, Tensor a, Tensor b);
 /* The same with the parameters of a function that has some: two numbers. */
 bool tensor_unary_with(TensorUnaryOp op, Tensor out, Tensor a, const double *parameters);
 /* out = the gradient of an operand from that of the result, *g; the function is y = op(x), or y = op(a, b).
- * What the function's row does not use may be NULL. False also where the function has no gradient. */
+ * What the function's row does not use may be NULL; where it has DA, that is *g. False also where the
+ * function has no gradient. */
 bool tensor_unary_slope(TensorUnaryOp op, Tensor out, const Tensor *g, const Tensor *x, const Tensor *y,
                         const double *parameters);
 bool tensor_binary_slope(TensorBinaryOp op, int operand, Tensor out, const Tensor *g, const Tensor *a,

@@ -22,6 +22,7 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
 #undef FUNCTION
 
 #define G               g
+#define DA              g
 #define X               a
 #define A               a
 #define B               b
@@ -53,6 +54,7 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
 #include "tensor/elementwise_table.h"
 #undef SLOPE
 #undef G
+#undef DA
 #undef X
 #undef A
 #undef B
@@ -92,9 +94,9 @@ TENSOR_INLINE void FN(map)(FN(Function) * f, int operands, char *const *data, co
     if (stride[0] == 1 && stride[1] == 1 && stride[2] == 1)
         FN(run_map)(f, out, a, b, 1, 1, 1, n, p, q);
     else if (operands == 2 && stride[0] == 1 && stride[1] == 1 && stride[2] == 0)
-        FN(run_map)(f, out, a, b, 1, 1, 0, n, p, q);
+        FN(run_map)(f, out, a, &(const REAL){*b}, 1, 1, 0, n, p, q);
     else if (operands == 2 && stride[0] == 1 && stride[1] == 0 && stride[2] == 1)
-        FN(run_map)(f, out, a, b, 1, 0, 1, n, p, q);
+        FN(run_map)(f, out, &(const REAL){*a}, b, 1, 0, 1, n, p, q);
     else
         FN(run_map)(f, out, a, b, stride[0], stride[1], stride[2], n, p, q);
 }
@@ -115,11 +117,15 @@ TENSOR_INLINE void FN(map_slope)(FN(Slope) * f, int operands, char *const *data,
 {
     const REAL p = (REAL)parameters[0], q = (REAL)parameters[1];
     bool plain = stride[0] == 1 && stride[4] == 1;
+    if (n == 0)
+        return;
     int64_t g = stride[1], a = stride[2], b = stride[3];
+    REAL same_g = *(REAL *)(void *)data[1];
+    char *const with_same_g[] = {data[0], (char *)&same_g, data[2], data[3], data[4]};
     if (plain && g == 1 && a == 1 && b == 1)
         FN(run_slope)(f, data, 1, 1, 1, 1, 1, n, p, q);
     else if (plain && g == 0 && a == 1 && b == 1)
-        FN(run_slope)(f, data, 1, 0, 1, 1, 1, n, p, q);
+        FN(run_slope)(f, with_same_g, 1, 0, 1, 1, 1, n, p, q);
     else if (operands == 2 && plain && g == 1 && a == 0 && b == 1)
         FN(run_slope)(f, data, 1, 1, 0, 1, 1, n, p, q);
     else if (operands == 2 && plain && g == 1 && a == 1 && b == 0)
@@ -183,7 +189,8 @@ static void FN(softplus_own_slope)(REAL *out, const REAL *g, const REAL *x, cons
         out[i] *= g[i];
 }
 
-/* What is not side by side is copied there a block at a time. */
+/* Operands that are not side by side are copied there, a block at a time; one that is the same throughout,
+ * such as the gradient of a sum, once. */
 TENSOR_INLINE void FN(own_slope)(void (*f)(REAL *, const REAL *, const REAL *, const REAL *, int64_t),
                                  char *const *data, const int64_t *stride, int64_t n)
 {
@@ -192,6 +199,8 @@ TENSOR_INLINE void FN(own_slope)(void (*f)(REAL *, const REAL *, const REAL *, c
     for (int k = 0; k < 5; k++) {
         at[k] = (REAL *)(void *)data[k];
         plain = plain && stride[k] == 1;
+        for (int64_t i = 0; stride[k] == 0 && i < BLOCK; i++)
+            buffer[k][i] = *at[k];
     }
     if (plain) {
         f(at[0], at[1], at[2], at[4], n);
@@ -199,11 +208,14 @@ TENSOR_INLINE void FN(own_slope)(void (*f)(REAL *, const REAL *, const REAL *, c
     }
     for (int64_t start = 0; start < n; start += BLOCK) {
         int64_t count = n - start < BLOCK ? n - start : BLOCK;
-        for (int k = 1; k < 5; k++)
-            for (int64_t i = 0; i < count; i++)
+        REAL *block[5];
+        for (int k = 0; k < 5; k++) {
+            block[k] = stride[k] == 1 ? at[k] + start : buffer[k];
+            for (int64_t i = 0; k > 0 && stride[k] != 1 && stride[k] != 0 && i < count; i++)
                 buffer[k][i] = at[k][(start + i) * stride[k]];
-        f(buffer[0], buffer[1], buffer[2], buffer[4], count);
-        for (int64_t i = 0; i < count; i++)
+        }
+        f(block[0], block[1], block[2], block[4], count);
+        for (int64_t i = 0; stride[0] != 1 && i < count; i++)
             at[0][(start + i) * stride[0]] = buffer[0][i];
     }
 }

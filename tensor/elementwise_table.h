@@ -12,7 +12,8 @@
  *     TENSOR_VECTOR(NAME, function)                                 of floats side by side `function` computes f
  *
  * f: an expression in C, as <tgmath.h> reads it, of x, or of a and b; and of p and q.
- * slope: the operand's gradient, made of G, that of the result Y; of the operand X, or A and B; of P and Q.
+ * slope: the operand's gradient, made of G, that of the result Y; of the operand X, or A and B; of P and Q; slope_b of DA,
+ *     the gradient of a, instead of G.
  *     NUM(1)   ADD(u, v)   SUB(u, v)   MUL(u, v)   DIV(u, v)   NEG(u)   OF(name, u)   OF2(name, u, v)
  *     SIGN(u)   GREATER(u, v)   EQUAL(u, v): 1 or 0   IF(u, v, s, t): s where u > v, else t
  * domain: where the gradient is checked. IN(low, high), or AWAY(low, high, kink): not close to a kink. */
@@ -50,7 +51,7 @@
 TENSOR_BINARY(ADD, add, a + b, G, G, IN(-2, 2), IN(-2, 2)) /* a + b */
 TENSOR_BINARY(SUB, sub, a - b, G, NEG(G), IN(-2, 2), IN(-2, 2)) /* a - b */
 TENSOR_BINARY(MUL, mul, a * b, MUL(G, B), MUL(G, A), IN(-2, 2), IN(-2, 2)) /* a b */
-TENSOR_BINARY(DIV, div, a / b, DIV(G, B), MUL(NEG(DIV(G, B)), Y), IN(0.5, 2), IN(0.5, 2)) /* a / b */
+TENSOR_BINARY(DIV, div, a / b, DIV(G, B), MUL(NEG(DA), Y), IN(0.5, 2), IN(0.5, 2)) /* a / b */
 /* a^b; a > 0 where b wants a gradient. Where b = 0 that of a is 0, and where a = 0 <= b that of b. */
 TENSOR_BINARY(POW, pow, pow(a, b), MUL(MUL(G, B), OF2(pow, A, ADD(SUB(B, NUM(1)), EQUAL(B, NUM(0))))),
               MUL(MUL(G, Y), OF(log, ADD(A, MUL(EQUAL(A, NUM(0)), SUB(NUM(1), GREATER(NUM(0), B)))))),

@@ -133,6 +133,7 @@ bool tensor_loop_next(TensorLoop *loop)
     }
     for (int d = loop->ndim - 1; d >= 0; d--) {
         bool more = ++loop->index[d] < loop->shape[d];
+#pragma GCC unroll 5 /* LOOP_MAX_OPERANDS; rows are short */
         for (int i = 0; i < loop->operands; i++)
             loop->data[i] += more ? loop->step[i][d] : -(loop->shape[d] - 1) * loop->step[i][d];
         if (more)

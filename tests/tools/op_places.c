@@ -28,6 +28,7 @@ Suite *tools_op_places_suite(void)
 {
     Suite *suite = suite_create("tools/op_places");
     TCase *cases = tcase_create("op_places");
+    tcase_set_timeout(cases, 60);
     tcase_add_test(cases, an_op_is_added_in_three_places_and_an_elementwise_function_in_two);
     suite_add_tcase(suite, cases);
     return suite;
