@@ -91,7 +91,7 @@ fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib shared man test test-pytorch check-bpe coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
+.PHONY: all lib shared man test test-pytorch check-bpe check-parallel coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -281,6 +281,12 @@ SEED  ?= 1
 ## check-bpe: byte pairs against tokenizers and subword-nmt, where they are installed (PYTHON= TEXT= VOCAB= RUNS= SEED= SKIPS=fail)
 check-bpe: $(B)/tools/bpe
 	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/bpe_references.py $(TEXT) $(VOCAB) $(RUNS) $(SEED)
+
+## check-parallel: training on ranks, of forked processes and of MPI where it is installed (RANKS=few, all or hosts)
+RANKS ?= all
+check-parallel: $(B)/tools/train_zoo
+	+$(Q)! pkg-config --exists $(MPI_PACKAGE) || $(MAKE) MPI=1 build/release-mpi/tools/train_zoo
+	@TRAIN=$(B)/tools/train_zoo tests/ranks.sh $(RANKS)
 
 ## coverage: runs the tests with gcov and prints which part of each file's lines they reach
 coverage:
