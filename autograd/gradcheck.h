@@ -59,8 +59,8 @@ TapeGradcheckResult op_gradcheck_f32(const OpKind *op, OpLayout layout, uint64_t
 
 /* The value of an op's sample in f32, with every op_sample_size() `size`, on the tape's step. The inputs are
  * in the arena; `leaves`, room for 16, are those that have a gradient. Empty with an error on the tape. */
-Var gradcheck_draw(const OpKind *op, Tape *tape, TensorArena *arena, int64_t size, uint64_t seed, Var *leaves,
-                   int *count);
+Var op_gradcheck_draw(const OpKind *op, Tape *tape, TensorArena *arena, int64_t size, uint64_t seed,
+                      Var *leaves, int *count);
 
 REEL_END_DECLS
 

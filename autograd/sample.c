@@ -27,8 +27,8 @@ void op_sample_begin(OpSample *s)
     s->next = s->next_leaf = 0;
 }
 
-Var gradcheck_draw(const OpKind *op, Tape *tape, TensorArena *arena, int64_t size, uint64_t seed, Var *leaves,
-                   int *count)
+Var op_gradcheck_draw(const OpKind *op, Tape *tape, TensorArena *arena, int64_t size, uint64_t seed,
+                      Var *leaves, int *count)
 {
     OpSample sample;
     op_sample_init(&sample, tape, arena, OP_LAYOUT_CONTIGUOUS, TENSOR_F32, seed);

@@ -164,14 +164,6 @@ const char *nn_snapshot_name(const NnSnapshot *snapshot, int i)
     return member ? member->name : NULL;
 }
 
-bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name)
-{
-    for (const NnSnapshotMember *m = snapshot->first; m; m = m->next)
-        if (strcmp(m->name, name) == 0)
-            return true;
-    return false;
-}
-
 ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options)
 {
     if (!reel_status_is_ok(&snapshot->status))

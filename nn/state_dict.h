@@ -69,7 +69,6 @@ void nn_snapshot_member(NnSnapshot *snapshot, const TensorNpz *npz, const Tensor
 void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from);
 /* The name of member number i from 0, in the order in which they were added; NULL behind the last. */
 const char *nn_snapshot_name(const NnSnapshot *snapshot, int i);
-bool nn_snapshot_has(const NnSnapshot *snapshot, const char *name);
 ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options);
 
 REEL_END_DECLS

@@ -96,11 +96,6 @@ void tensor_pool_free(TensorPool *pool)
     reel_mem_free(pool);
 }
 
-int tensor_pool_threads(const TensorPool *pool)
-{
-    return pool ? pool->threads : 1;
-}
-
 void tensor_pool_run(TensorPool *pool, TensorPoolTask *task, void *context, int count)
 {
     if (!pool || pool->threads == 1 || count <= 1) {

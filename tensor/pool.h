@@ -15,7 +15,6 @@ typedef void TensorPoolTask(void *context, int task);
  * no memory or a thread cannot be started. */
 TensorPool *tensor_pool_new(int threads);
 void tensor_pool_free(TensorPool *pool);
-int tensor_pool_threads(const TensorPool *pool);
 /* Runs tasks 0 .. count - 1 and returns when all are done. NULL as pool: one after another, here.
  * Denormals are flushed to zero inside tasks. Not from inside a task. */
 void tensor_pool_run(TensorPool *pool, TensorPoolTask *task, void *context, int count);

@@ -129,7 +129,7 @@ static Var draw(OpMeasure *m, int64_t n, uint64_t seed, bool runs, Var *leaves, 
     tape_begin(m->tape);
     m->elements = 0;
     m->runs = runs;
-    return gradcheck_draw(m->op, m->tape, &m->arena, n, seed, leaves, count);
+    return op_gradcheck_draw(m->op, m->tape, &m->arena, n, seed, leaves, count);
 }
 
 static ReelStatus draw_alone(OpMeasure *m, int64_t n, uint64_t seed)

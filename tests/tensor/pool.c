@@ -38,11 +38,9 @@ static void run_each(TensorPool *pool)
 START_TEST(each_task_is_run_once)
 {
     run_each(NULL);
-    ck_assert_int_eq(tensor_pool_threads(NULL), 1);
     for (int threads = 0; threads <= 5; threads++) {
         TensorPool *pool = tensor_pool_new(threads);
         ck_assert_ptr_nonnull(pool);
-        ck_assert_int_eq(tensor_pool_threads(pool), threads ? threads : 1);
         for (int round = 0; round < 4; round++)
             run_each(pool);
         tensor_pool_free(pool);
