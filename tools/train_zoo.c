@@ -77,6 +77,8 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
         snprintf(unlabelled, sizeof unlabelled, " (%lld row%s without)", (long long)dataset->unlabelled,
                  plural(dataset->unlabelled));
     printf("%s: %s\n", s->data, dataset->form);
+    if (dataset->note[0])
+        printf("%s\n", dataset->note);
     printf("%lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
            "text\n",
            (long long)dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count, valid,
@@ -442,11 +444,10 @@ static ReelStatus read_data(const ZooSettings *s, RunFolder *folder, const Check
     options.keep_texts = s->bpe_dropout > 0;
     Corpus corpus;
     show_reading(&progress, "reading", 0, 0);
-    ReelStatus status = corpus_read(&corpus, path, &options.corpus);
+    ReelStatus status = dataset_read_corpus(&corpus, path, &options);
     if (reel_status_is_ok(&status) && s->refit)
         status = dataset_new(choice, &corpus, path, &options);
-    if (s->refit)
-        options.valid_size = 0;
+    options.join_valid = s->refit; /* what was for the choice is trained on */
     if (reel_status_is_ok(&status))
         status = dataset_new(dataset, &corpus, path, &options);
     corpus_free(&corpus);
@@ -597,13 +598,30 @@ static ReelStatus begin_job(Job *job, ZooSettings *s, const bool *given, RunFold
     return prepare(s, folder, job->kinds, job->count, &job->run, &job->dataset, &job->choice, job->vectors);
 }
 
+static void warn_of_data(const Dataset *dataset)
+{
+    const DatasetPart *test = &dataset->test;
+    if (test->missed > 0)
+        program_warn(
+            "%d label%s of the test part that training does not know (%s) count%s as missed, %lld times",
+            test->missed_labels, plural(test->missed_labels), dataset->missed_names,
+            test->missed_labels == 1 ? "s" : "", (long long)test->missed);
+    if (dataset->repeated > 0)
+        program_warn(
+            "%lld texts of the other parts are trained on as well, word for word; what is measured on them "
+            "says little",
+            (long long)dataset->repeated);
+    if (dataset->warning[0])
+        program_warn("%s", dataset->warning);
+}
+
 static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
 {
     Job job = {0};
     nn_comm_set_timeout(ranks, 0); /* they read files for as long as it takes */
     ReelStatus status = begin_job(&job, s, given, folder);
-    if (job.dataset && job.dataset->warning[0] && nn_comm_rank(ranks) == 0)
-        program_warn("%s", job.dataset->warning);
+    if (job.dataset && nn_comm_rank(ranks) == 0)
+        warn_of_data(job.dataset);
     if (nn_comm_size(ranks) > 1)
         status = nn_comm_agree(ranks, &status);
     if (reel_status_is_ok(&status))

@@ -1,4 +1,5 @@
 #include "models/text/clean.h"
+#include "models/text/clean_internal.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 
@@ -90,6 +91,21 @@ static ReelStatus add_english(Cleaner *cleaner)
     return status;
 }
 
+/* They are folded as texts are. */
+static ReelStatus add_unicode_words(Cleaner *cleaner, TextSpan text)
+{
+    ReelBytes words = {0};
+    TextSpan rest, word;
+    ReelStatus status = cleaner_unicode_words(text, &words)
+                            ? reel_status_ok()
+                            : reel_status_no_memory(text.length, "the stop words");
+    rest = (TextSpan){words.data, words.size};
+    while (reel_status_is_ok(&status) && text_next_word(&rest, &word))
+        status = cleaner_add_stop_word(cleaner, word);
+    reel_bytes_free(&words);
+    return status;
+}
+
 /* A word with anything but letters in it ("don't") can do no harm: no cleaned text has it. */
 static ReelStatus add_file(Cleaner *cleaner, const char *path)
 {
@@ -99,7 +115,9 @@ static ReelStatus add_file(Cleaner *cleaner, const char *path)
     if (!reel_status_is_ok(&status))
         return status;
     status = size > 0 ? reel_text_file_check(path, bytes, size) : reel_text_file_empty(path);
-    for (size_t i = 0; i < size; i++) {
+    if (reel_status_is_ok(&status) && cleaner->unicode)
+        status = add_unicode_words(cleaner, (TextSpan){bytes, size});
+    for (size_t i = 0; i < size && !cleaner->unicode; i++) {
         if (bytes[i] >= 'A' && bytes[i] <= 'Z')
             bytes[i] += 'a' - 'A';
         else if (bytes[i] >= '\t' && bytes[i] <= '\r')
@@ -107,7 +125,7 @@ static ReelStatus add_file(Cleaner *cleaner, const char *path)
     }
     size_t mark = reel_text_file_mark(bytes, size);
     TextSpan text = {bytes + mark, size - mark}, word;
-    while (reel_status_is_ok(&status) && text_next_word(&text, &word))
+    while (reel_status_is_ok(&status) && !cleaner->unicode && text_next_word(&text, &word))
         status = cleaner_add_stop_word(cleaner, word);
     reel_mem_free(bytes);
     return status;
@@ -115,7 +133,12 @@ static ReelStatus add_file(Cleaner *cleaner, const char *path)
 
 ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options)
 {
-    *cleaner = (Cleaner){.keep_digits = options->keep_digits};
+    *cleaner =
+        (Cleaner){.keep_digits = options->keep_digits, .unicode = options->letters == MODEL_CLEAN_UNICODE};
+    if (cleaner->unicode && !cleaner_has_unicode())
+        return reel_status_failed(
+            "cleaning by Unicode's letters needs utf8proc, which this Reel is built without; "
+            "install libutf8proc-dev and build it again, or use --clean ascii");
     memset(cleaner->map, ' ', sizeof cleaner->map);
     for (int c = 'a'; c <= 'z'; c++)
         cleaner->map[c] = cleaner->map[c - 'a' + 'A'] = (char)c;
@@ -132,6 +155,50 @@ ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options)
 void cleaner_free(Cleaner *cleaner)
 {
     string_table_free(&cleaner->stop_words);
+}
+
+void cleaner_keep_all(Cleaner *cleaner)
+{
+    string_table_free(&cleaner->stop_words);
+    memset(cleaner->stop_lengths, 0, sizeof cleaner->stop_lengths);
+}
+
+void cleaner_count_stop_words(const Cleaner *cleaner, TextSpan clean, int64_t *words, int64_t *stop_words)
+{
+    for (TextSpan word; text_next_word(&clean, &word); ++*words)
+        *stop_words += is_stop_word(cleaner, word);
+}
+
+/* Takes the stop words out of what was appended behind `begin`, and the space in front of its first word. */
+static void drop_stop_words(const Cleaner *cleaner, ReelBytes *out, size_t begin)
+{
+    TextSpan rest = {out->data + begin, out->size - begin}, word;
+    size_t to = begin;
+    while (text_next_word(&rest, &word)) {
+        if (is_stop_word(cleaner, word))
+            continue;
+        if (to > begin)
+            out->data[to++] = ' ';
+        memmove(out->data + to, word.bytes, word.length);
+        to += word.length;
+    }
+    out->size = to;
+}
+
+bool cleaner_append(const Cleaner *cleaner, TextSpan text, ReelBytes *out)
+{
+    size_t begin = out->size;
+    if (cleaner->unicode) {
+        if (!cleaner_unicode_words(text, out))
+            return false;
+        if (out->size > begin)
+            drop_stop_words(cleaner, out, begin);
+        return true;
+    }
+    if (!reel_bytes_reserve(out, text.length))
+        return false;
+    out->size += cleaner_run(cleaner, text, out->data + begin);
+    return true;
 }
 
 size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out)

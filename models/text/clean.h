@@ -1,9 +1,11 @@
-/* Text to words: lower case, everything but letters to a space, stop words out. */
+/* Text to words: lower case, everything but letters to a space, stop words out. What letters are: a-z, or all
+ * of Unicode's. */
 #ifndef REEL_MODELS_CLEAN_H
 #define REEL_MODELS_CLEAN_H
 
 #include "models/strings/string_table.h"
 #include "models/strings/text.h"
+#include "tensor/bytes.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 
@@ -13,16 +15,24 @@
 
 REEL_BEGIN_DECLS
 
+typedef enum ModelClean {
+    MODEL_CLEAN_ASCII,
+    MODEL_CLEAN_UNICODE, /* NFKC, full case folding; words are of letters, marks and digits by general
+                            category, and a Han, kana or Thai character is a word; needs utf8proc */
+    MODEL_CLEAN_AUTO     /* of a data set: ASCII where nearly all letters are a-z, or utf8proc is missing */
+} ModelClean;
+
 /* All zeros are the homework's choices. */
 typedef struct CleanOptions {
     /* NULL: scikit-learn's English list without "no" and "not"; "none": no stop words; otherwise a file
      * with words separated by white space. */
     const char *stop_words;
-    bool keep_digits; /* keep 0-9 beside a-z */
+    bool keep_digits; /* keep 0-9 beside a-z; Unicode's are always kept */
+    ModelClean letters;
 } CleanOptions;
 
 typedef struct Cleaner {
-    bool keep_digits;
+    bool keep_digits, unicode;
     char map[256]; /* what stands for each byte: itself, its lower case, or a space */
     StringTable stop_words;
     uint32_t
@@ -34,11 +44,23 @@ ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options);
 /* One more stop word, in lower case: as kept in a checkpoint. Errors: no memory. */
 ReelStatus cleaner_add_stop_word(Cleaner *cleaner, TextSpan word);
 void cleaner_free(Cleaner *cleaner);
+/* Without stop words, for a text that is not English. */
+void cleaner_keep_all(Cleaner *cleaner);
 
-/* Writes the cleaned text to `out`, which has room for text.length bytes and may be text.bytes itself:
- * the words that are left, in their order, one space between two. Returns the number of bytes written. A
- * byte that is not ASCII stands for a space, so that "naive" with a diaeresis is "na ve". */
+/* Appends the cleaned text: the words that are left, in their order, one space between two. To ASCII a byte
+ * that is not of it stands for a space, so that "naive" with a diaeresis is "na ve"; to Unicode one that is
+ * no UTF-8. False: no memory. */
+bool cleaner_append(const Cleaner *cleaner, TextSpan text, ReelBytes *out);
+/* The same of an ASCII cleaner, to `out`, which has room for text.length bytes and may be text.bytes itself.
+ * Returns the number of bytes written. */
 size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out);
+/* Adds to the words of a text, as a cleaner leaves them, and to those of them that are stop words. */
+void cleaner_count_stop_words(const Cleaner *cleaner, TextSpan clean, int64_t *words, int64_t *stop_words);
+
+/* Whether Reel is built with utf8proc. */
+bool cleaner_has_unicode(void);
+/* Adds to the letters of a text that are a-z or A-Z, and to those that are not. */
+void cleaner_count_letters(TextSpan text, int64_t *ascii, int64_t *others);
 
 REEL_END_DECLS
 

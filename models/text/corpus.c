@@ -571,6 +571,70 @@ ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, siz
     return status;
 }
 
+/* Room for the rows of both, and a part for each of the first. */
+static bool reserve_rows(Corpus *corpus, const Corpus *other)
+{
+    size_t rows = (size_t)(corpus->rows + other->rows);
+    size_t labels = (size_t)(corpus->label_offsets[corpus->rows] + other->label_offsets[other->rows]);
+    bool said = corpus->parts != NULL;
+    TextSpan *texts = reel_mem_realloc(corpus->texts, rows * sizeof *texts);
+    corpus->texts = texts ? texts : corpus->texts;
+    int64_t *offsets = reel_mem_realloc(corpus->label_offsets, (rows + 1) * sizeof *offsets);
+    corpus->label_offsets = offsets ? offsets : corpus->label_offsets;
+    int32_t *all = reel_mem_realloc(corpus->labels, labels * sizeof *all);
+    corpus->labels = all ? all : corpus->labels;
+    uint8_t *parts = reel_mem_realloc(corpus->parts, rows);
+    corpus->parts = parts ? parts : corpus->parts;
+    int32_t *group_of = corpus->group_of ? reel_mem_realloc(corpus->group_of, rows * sizeof *group_of) : NULL;
+    bool grouped = !corpus->group_of || group_of;
+    corpus->group_of = group_of ? group_of : corpus->group_of;
+    if (parts && !said)
+        memset(parts, MODEL_PART_ANY, (size_t)corpus->rows);
+    return texts && offsets && all && parts && grouped;
+}
+
+/* The rows themselves; new_ids are of the other's labels. */
+static void add_rows(Corpus *corpus, const Corpus *other, const int32_t *new_ids, ModelPart part)
+{
+    int64_t at = corpus->label_offsets[corpus->rows];
+    for (int64_t row = 0; row < other->rows; row++) {
+        int64_t to = corpus->rows++;
+        corpus->texts[to] = other->texts[row];
+        corpus->parts[to] = (uint8_t)part;
+        if (corpus->group_of)
+            corpus->group_of[to] = 0; /* groups are of rows that are still to be parted */
+        for (int64_t i = other->label_offsets[row]; i < other->label_offsets[row + 1]; i++)
+            corpus->labels[at++] = new_ids[other->labels[i]];
+        corpus->label_offsets[to + 1] = at;
+    }
+    corpus->unlabelled += other->unlabelled;
+}
+
+ReelStatus corpus_append(Corpus *corpus, Corpus *other, ModelPart part)
+{
+    size_t bytes = (size_t)other->classes.count * sizeof(int32_t);
+    int32_t *new_ids = reel_mem_alloc(bytes);
+    Corpus *kept = reel_mem_alloc(sizeof *kept);
+    bool fine = new_ids && kept && reserve_rows(corpus, other);
+    for (int32_t k = 0; fine && k < other->classes.count; k++) {
+        new_ids[k] = string_table_add(&corpus->classes, text_span(string_table_text(&other->classes, k)));
+        fine = new_ids[k] >= 0;
+    }
+    if (fine) {
+        add_rows(corpus, other, new_ids, part);
+        if (!corpus->warning[0])
+            memcpy(corpus->warning, other->warning, sizeof corpus->warning);
+        *kept = *other;
+        kept->appended = corpus->appended;
+        corpus->appended = kept;
+        *other = (Corpus){0};
+        kept = NULL;
+    }
+    reel_mem_free(new_ids);
+    reel_mem_free(kept);
+    return fine ? sort_classes(corpus) : reel_status_no_memory(bytes, "the labels");
+}
+
 void corpus_free(Corpus *corpus)
 {
     reel_mem_free(corpus->texts);
@@ -582,5 +646,8 @@ void corpus_free(Corpus *corpus)
     tensor_arena_free(&corpus->joined);
     string_table_free(&corpus->classes);
     reel_mem_free(corpus->bytes);
+    if (corpus->appended)
+        corpus_free(corpus->appended);
+    reel_mem_free(corpus->appended);
     *corpus = (Corpus){0};
 }

@@ -44,6 +44,7 @@ typedef struct Corpus {
     int32_t *group_of;      /* [rows] numbers of groups; NULL: there is none */
     char *bytes;            /* the file, in which quoted fields were made anew */
     size_t size;
+    struct Corpus *appended;     /* whose bytes the texts of corpus_append() are in */
     TensorArena joined;          /* texts of several columns */
     char form[MODEL_FORM_SIZE];  /* format and columns, in words */
     char hash[CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
@@ -64,6 +65,9 @@ ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *op
 /* The same from memory, which is copied; `name` stands for the path in messages. */
 ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
                         const CorpusOptions *options);
+/* Adds the rows of another corpus, which is empty afterwards, as a part of this one; all rows that do not say
+ * otherwise are MODEL_PART_ANY. The hash stays that of the first. Errors: no memory. */
+ReelStatus corpus_append(Corpus *corpus, Corpus *other, ModelPart part);
 void corpus_free(Corpus *corpus);
 
 /* K. */

@@ -1,6 +1,5 @@
 #include "models/text/dataset.h"
-#include "models/text/split.h"
-#include "models/text/stratify.h"
+#include "models/text/division.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -37,119 +36,102 @@ static void clean_texts_free(CleanTexts *clean)
     reel_mem_free(clean->texts);
 }
 
+/* What "nearly all" and "not English" mean. */
+static const double FOREIGN_LETTERS = 0.005, STOP_WORDS = 0.01;
+enum { LEAST_WORDS = 1000 }; /* of which the share of stop words says something */
+
+/* Which letters words are of, where that is to be seen from the texts; it is noted in dataset->form. */
+static ModelClean choose_letters(Dataset *dataset, const Corpus *corpus, const DatasetOptions *options)
+{
+    int64_t ascii = 0, others = 0;
+    ModelClean letters = options->clean.letters;
+    for (int64_t i = 0; letters == MODEL_CLEAN_AUTO && i < corpus->rows; i++)
+        cleaner_count_letters(corpus->texts[i], &ascii, &others);
+    bool foreign = (double)others > FOREIGN_LETTERS * (double)(ascii + others);
+    if (letters == MODEL_CLEAN_AUTO)
+        letters = foreign && cleaner_has_unicode() ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII;
+    size_t used = strlen(dataset->form);
+    used += (size_t)snprintf(dataset->form + used, sizeof dataset->form - used, "; words of %s letters",
+                             letters == MODEL_CLEAN_UNICODE ? "Unicode's" : "ASCII");
+    if (foreign)
+        snprintf(dataset->form + used, sizeof dataset->form - used, " (%.0f %% are not ASCII%s)",
+                 100 * (double)others / (double)(ascii + others),
+                 letters == MODEL_CLEAN_UNICODE ? "" : ", and this Reel is built without utf8proc");
+    return letters;
+}
+
+/* English stop words say nothing of texts in another language, where some of them are words that count. */
+static ReelStatus check_language(Dataset *dataset, const Corpus *corpus, const DatasetOptions *options,
+                                 ModelClean letters)
+{
+    enum { SAMPLE = 2000 };
+    Cleaner all;
+    ReelBytes scratch = {0};
+    int64_t words = 0, stop_words = 0, step = corpus->rows / SAMPLE + 1;
+    if (options->clean.stop_words)
+        return reel_status_ok();
+    ReelStatus status = cleaner_init(&all, &(CleanOptions){.stop_words = "none", .letters = letters});
+    for (int64_t i = 0; reel_status_is_ok(&status) && i < corpus->rows; i += step) {
+        scratch.size = 0;
+        if (!cleaner_append(&all, corpus->texts[i], &scratch))
+            status = reel_status_no_memory(corpus->texts[i].length, "the cleaned texts");
+        else
+            cleaner_count_stop_words(&dataset->text.cleaner, (TextSpan){scratch.data, scratch.size}, &words,
+                                     &stop_words);
+    }
+    if (reel_status_is_ok(&status) && words >= LEAST_WORDS &&
+        (double)stop_words < STOP_WORDS * (double)words) {
+        cleaner_keep_all(&dataset->text.cleaner);
+        snprintf(
+            dataset->note, sizeof dataset->note,
+            "no stop words are taken out: the texts are not English, whose stop words are %.1f %% of their "
+            "words (--stop-words FILE)",
+            100 * (double)stop_words / (double)words);
+    }
+    cleaner_free(&all);
+    reel_bytes_free(&scratch);
+    return status;
+}
+
 static ReelStatus clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus,
                               const char *name, const DatasetOptions *options)
 {
-    size_t bytes = 0, used = 0;
+    ReelBytes bytes = {0};
+    size_t most = 0;
     for (int64_t i = 0; i < corpus->rows; i++)
-        bytes += corpus->texts[i].length;
-    clean->bytes = reel_mem_alloc(bytes);
+        most += corpus->texts[i].length;
     clean->texts = reel_mem_alloc((size_t)corpus->rows * sizeof *clean->texts);
-    if (!clean->bytes || !clean->texts)
-        return reel_status_no_memory(bytes, "the cleaned texts");
-    for (int64_t i = 0; i < corpus->rows; i++) {
-        char *out = clean->bytes + used;
+    bool fine = clean->texts && reel_bytes_reserve(&bytes, most);
+    for (int64_t i = 0; fine && i < corpus->rows; i++) {
+        size_t begin = bytes.size;
         tell(options, "cleaning texts", i, corpus->rows);
-        clean->texts[i] = (TextSpan){out, cleaner_run(cleaner, corpus->texts[i], out)};
-        used += clean->texts[i].length;
+        fine = cleaner_append(cleaner, corpus->texts[i], &bytes);
+        clean->texts[i].length = bytes.size - begin;
     }
-    if (used == 0)
-        return reel_status_failed(
-            "%s: all texts are empty after cleaning, which keeps words of the letters a-z "
-            "that are no stop words; check the column 'text', or the stop words",
-            name);
+    clean->bytes = bytes.data;
+    if (!fine)
+        return reel_status_no_memory(most, "the cleaned texts");
+    size_t at = 0; /* not before all are there: folded texts may grow, and the bytes move */
+    for (int64_t i = 0; i < corpus->rows; i++) {
+        clean->texts[i].bytes = bytes.data + at;
+        at += clean->texts[i].length;
+    }
+    if (bytes.size == 0)
+        return reel_status_failed("%s: all texts are empty after cleaning, which keeps words of %s "
+                                  "that are no stop words; check the column of the texts, or the stop words",
+                                  name, cleaner->unicode ? "letters and digits" : "the letters a-z");
     return reel_status_ok();
 }
 
-/* ---- The division of the rows ---- */
-
-typedef struct Division {
-    Split split;
-    int64_t num_train, num_valid, num_test;
-    const int32_t *train, *valid, *test;
-    int32_t *rows; /* the memory of train and valid where there is a validation part */
-} Division;
-
-static void division_free(Division *division)
-{
-    split_free(&division->split);
-    reel_mem_free(division->rows);
-}
-
-/* part_of [num_train]: 1 for the rows of the split's training part that become the validation part. */
-static ReelStatus stratify_rows(const Corpus *corpus, const Split *split, double valid_size, uint32_t seed,
-                                int32_t *part_of)
-{
-    int64_t n = split->num_train, total = 0;
-    for (int64_t i = 0; i < n; i++)
-        total += corpus->label_offsets[split->train[i] + 1] - corpus->label_offsets[split->train[i]];
-    size_t bytes = (size_t)(n + 1) * sizeof(int64_t) + (size_t)total * sizeof(int32_t);
-    int64_t *offsets = reel_mem_alloc(bytes);
-    if (!offsets)
-        return reel_status_no_memory(bytes, "the validation part");
-    int32_t *labels = (int32_t *)(offsets + n + 1);
-    offsets[0] = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t *ends = corpus->label_offsets + split->train[i];
-        offsets[i + 1] = offsets[i] + ends[1] - ends[0];
-        memcpy(labels + offsets[i], corpus->labels + ends[0], (size_t)(ends[1] - ends[0]) * sizeof *labels);
-    }
-    ReelStatus status = stratify(offsets, labels, n, corpus_num_classes(corpus),
-                                 (double[]){1 - valid_size, valid_size}, 2, seed, part_of);
-    reel_mem_free(offsets);
-    return status;
-}
-
-/* Takes the validation part out of the split's training part; both keep their order. */
-static ReelStatus set_aside(Division *d, const Corpus *corpus, double valid_size, uint32_t seed)
-{
-    int64_t n = d->split.num_train;
-    size_t bytes = (size_t)n * sizeof(int32_t);
-    int32_t *part_of = reel_mem_alloc(bytes);
-    d->rows = reel_mem_alloc(bytes);
-    ReelStatus status = part_of && d->rows ? stratify_rows(corpus, &d->split, valid_size, seed, part_of)
-                                           : reel_status_no_memory(bytes, "the validation part");
-    if (reel_status_is_ok(&status)) {
-        d->num_train = 0;
-        for (int64_t i = 0; i < n; i++)
-            d->num_train += part_of[i] == 0;
-        int64_t next[2] = {0, d->num_train};
-        for (int64_t i = 0; i < n; i++)
-            d->rows[next[part_of[i]]++] = d->split.train[i];
-        d->num_valid = n - d->num_train;
-        d->train = d->rows;
-        d->valid = d->rows + d->num_train;
-        if (d->num_train == 0 || d->num_valid == 0)
-            status =
-                reel_status_failed("%lld rows cannot be divided into a training and a validation part (%g of "
-                                   "them); add rows, or ask for another part",
-                                   (long long)n, valid_size);
-    }
-    reel_mem_free(part_of);
-    return status;
-}
-
-static ReelStatus divide(Division *d, const Corpus *corpus, const DatasetOptions *options)
-{
-    *d = (Division){0};
-    if (!(options->valid_size >= 0 && options->valid_size < 1))
-        return reel_status_usage("the validation part is %g of the training rows and must lie in [0, 1)",
-                                 options->valid_size);
-    ReelStatus status = split_new(&d->split, corpus->rows, options->test_size, options->split_seed);
-    if (!reel_status_is_ok(&status))
-        return status;
-    d->num_train = d->split.num_train;
-    d->train = d->split.train;
-    d->num_test = d->split.num_test;
-    d->test = d->split.test;
-    if (options->valid_size > 0)
-        status = set_aside(d, corpus, options->valid_size, options->split_seed);
-    if (!reel_status_is_ok(&status))
-        division_free(d);
-    return status;
-}
-
 /* ---- Filling ---- */
+
+enum { LABEL_UNKNOWN = -1, LABEL_RARE = -2 };
+
+/* The data set's number of each of the corpus' labels: LABEL_UNKNOWN where training has none of it,
+ * LABEL_RARE where too few rows bear it. */
+typedef struct Labels {
+    int32_t *id_of;
+} Labels;
 
 /* The texts of the training part, for what learns from them. */
 static ReelStatus fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name,
@@ -208,7 +190,8 @@ static ReelStatus fill_ids(DatasetPart *part, const CleanTexts *clean, const Dat
     return reel_status_ok();
 }
 
-static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus)
+/* Labels that training does not know are left out, and counted. */
+static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus, const Labels *labels)
 {
     int64_t total = 0;
     for (int64_t i = 0; i < part->count; i++)
@@ -220,8 +203,12 @@ static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus)
     for (int64_t i = 0; i < part->count; i++) {
         int64_t to = part->label_offsets[i], from = corpus->label_offsets[part->rows[i]];
         for (; from < corpus->label_offsets[part->rows[i] + 1]; from++) {
-            part->labels[to++] = corpus->labels[from];
-            part->label_counts[corpus->labels[from]]++;
+            int32_t id = labels->id_of[corpus->labels[from]];
+            part->missed += id == LABEL_UNKNOWN;
+            if (id < 0)
+                continue;
+            part->labels[to++] = id;
+            part->label_counts[id]++;
         }
         part->label_offsets[i + 1] = to;
     }
@@ -229,11 +216,12 @@ static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus)
 }
 
 static ReelStatus fill_part(DatasetPart *part, const int32_t *rows, int64_t count, const Corpus *corpus,
-                            const CleanTexts *clean, const Dataset *dataset, const DatasetOptions *options)
+                            const Labels *labels, const CleanTexts *clean, const Dataset *dataset,
+                            const DatasetOptions *options)
 {
     size_t n = (size_t)count;
     part->count = count;
-    part->num_classes = corpus_num_classes(corpus);
+    part->num_classes = dataset_num_classes(dataset);
     part->rows = reel_mem_alloc(n * sizeof *part->rows);
     part->offsets = reel_mem_alloc((n + 1) * sizeof *part->offsets);
     part->label_offsets = reel_mem_alloc((n + 1) * sizeof *part->label_offsets);
@@ -241,7 +229,7 @@ static ReelStatus fill_part(DatasetPart *part, const int32_t *rows, int64_t coun
     if (!part->rows || !part->offsets || !part->label_offsets || !part->label_counts)
         return reel_status_no_memory(n * (sizeof *part->rows + 2 * sizeof *part->offsets), "the examples");
     memcpy(part->rows, rows, n * sizeof *rows);
-    ReelStatus status = fill_labels(part, corpus);
+    ReelStatus status = fill_labels(part, corpus, labels);
     if (reel_status_is_ok(&status))
         status = fill_ids(part, clean, dataset, options);
     return status;
@@ -271,11 +259,86 @@ static ReelStatus keep_texts(Dataset *dataset, CleanTexts *clean)
     return reel_status_ok();
 }
 
-static ReelStatus copy_classes(Dataset *dataset, const Corpus *corpus)
+/* ---- Labels ---- */
+
+static int64_t *count_labels(const Corpus *corpus, const Division *rows)
 {
-    for (int32_t id = 0; id < corpus->classes.count; id++)
-        if (string_table_add(&dataset->text.labels, text_span(string_table_text(&corpus->classes, id))) < 0)
-            return reel_status_no_memory(corpus->classes.bytes_used, "the labels' names");
+    int64_t *counts = reel_mem_calloc((size_t)corpus->classes.count, sizeof *counts);
+    const int32_t *lists[] = {rows->train, rows->valid};
+    const int64_t sizes[] = {rows->num_train, rows->num_valid};
+    for (int l = 0; counts && l < 2; l++)
+        for (int64_t i = 0; i < sizes[l]; i++)
+            for (int64_t at = corpus->label_offsets[lists[l][i]]; at < corpus->label_offsets[lists[l][i] + 1];
+                 at++)
+                counts[corpus->labels[at]]++;
+    return counts;
+}
+
+/* Which labels the data set has. Where rows say their parts, those of the test part alone are unknown. */
+static ReelStatus choose_labels(Dataset *dataset, const Corpus *corpus, const Division *rows,
+                                const DatasetOptions *options, Labels *labels)
+{
+    int32_t count = corpus->classes.count, missed = 0;
+    size_t bytes = (size_t)count * sizeof *labels->id_of;
+    int64_t *counts = count_labels(corpus, rows);
+    labels->id_of = reel_mem_alloc(bytes);
+    bool fine = counts && labels->id_of;
+    for (int32_t k = 0; fine && k < count; k++) {
+        TextSpan name = text_span(string_table_text(&corpus->classes, k));
+        bool unknown = corpus->parts && counts[k] == 0;
+        labels->id_of[k] = unknown ? LABEL_UNKNOWN : LABEL_RARE;
+        if (!unknown && counts[k] >= options->min_label_count)
+            fine = (labels->id_of[k] = string_table_add(&dataset->text.labels, name)) >= 0;
+        size_t used = strlen(dataset->missed_names);
+        if (unknown && missed++ < 3)
+            snprintf(dataset->missed_names + used, sizeof dataset->missed_names - used, "%s'%.50s'",
+                     used ? ", " : "", name.bytes);
+    }
+    dataset->test.missed_labels = missed;
+    reel_mem_free(counts);
+    return fine ? reel_status_ok() : reel_status_no_memory(bytes, "the labels");
+}
+
+/* ---- Texts that stand in two parts ---- */
+
+static uint64_t hash_of(TextSpan text)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < text.length; i++)
+        hash = (hash ^ (unsigned char)text.bytes[i]) * 1099511628211u;
+    return hash ? hash : 1;
+}
+
+/* The place of a hash in a table of 2^n, or a free one. */
+static size_t place_of(const uint64_t *table, size_t size, uint64_t hash)
+{
+    size_t at = (size_t)(hash ^ hash >> 32) & (size - 1);
+    while (table[at] && table[at] != hash)
+        at = (at + 1) & (size - 1);
+    return at;
+}
+
+static ReelStatus count_repeated(Dataset *dataset, const CleanTexts *clean, const Division *rows)
+{
+    size_t size = 64;
+    while (size < 2 * (size_t)rows->num_train)
+        size *= 2;
+    uint64_t *table = reel_mem_calloc(size, sizeof *table);
+    if (!table)
+        return reel_status_no_memory(size * sizeof *table, "the texts that repeat");
+    for (int64_t i = 0; i < rows->num_train; i++) {
+        TextSpan text = clean->texts[rows->train[i]];
+        if (text.length > 0)
+            table[place_of(table, size, hash_of(text))] = hash_of(text);
+    }
+    const int32_t *lists[] = {rows->valid, rows->test};
+    const int64_t sizes[] = {rows->num_valid, rows->num_test};
+    for (int l = 0; l < 2; l++)
+        for (int64_t i = 0; i < sizes[l]; i++) {
+            TextSpan text = clean->texts[lists[l][i]];
+            dataset->repeated += text.length > 0 && table[place_of(table, size, hash_of(text))];
+        }
+    reel_mem_free(table);
     return reel_status_ok();
 }
 
@@ -284,22 +347,36 @@ static ReelStatus fill(Dataset *dataset, const Corpus *corpus, const char *name,
                        const DatasetOptions *options)
 {
     CleanTexts clean = {0};
-    ReelStatus status = cleaner_init(&dataset->text.cleaner, &options->clean);
+    Labels labels = {0};
+    CleanOptions how = options->clean;
+    how.letters = choose_letters(dataset, corpus, options);
+    ReelStatus status = cleaner_init(&dataset->text.cleaner, &how);
+    if (reel_status_is_ok(&status))
+        status = check_language(dataset, corpus, options, how.letters);
     if (reel_status_is_ok(&status))
         status = clean_texts(&clean, &dataset->text.cleaner, corpus, name, options);
     if (reel_status_is_ok(&status))
         status = fit_tokenizer(dataset, &clean, name, rows, options);
     if (reel_status_is_ok(&status))
-        status = copy_classes(dataset, corpus);
+        status = choose_labels(dataset, corpus, rows, options, &labels);
+    if (reel_status_is_ok(&status) && dataset->text.labels.count == 0)
+        status = reel_status_failed("%s: no label is borne by %d rows; lower --min-label-count", name,
+                                    options->min_label_count);
     if (reel_status_is_ok(&status))
-        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &clean, dataset, options);
+        status = count_repeated(dataset, &clean, rows);
+    if (reel_status_is_ok(&status))
+        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &labels, &clean, dataset,
+                           options);
     if (reel_status_is_ok(&status) && rows->num_valid > 0)
-        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &clean, dataset, options);
+        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &labels, &clean, dataset,
+                           options);
     if (reel_status_is_ok(&status))
-        status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &clean, dataset, options);
+        status =
+            fill_part(&dataset->test, rows->test, rows->num_test, corpus, &labels, &clean, dataset, options);
     if (reel_status_is_ok(&status) && options->keep_texts)
         status = keep_texts(dataset, &clean);
     clean_texts_free(&clean);
+    reel_mem_free(labels.id_of);
     return status;
 }
 
@@ -330,7 +407,11 @@ ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, co
     ReelStatus status = check_labels(corpus, name);
     if (!reel_status_is_ok(&status))
         return status;
-    status = divide(&rows, corpus, options);
+    status = division_new(&rows, corpus,
+                          &(DivisionOptions){.test_size = options->test_size,
+                                             .valid_size = options->valid_size,
+                                             .seed = options->split_seed,
+                                             .join_valid = options->join_valid});
     if (!reel_status_is_ok(&status))
         return name_file(status, name);
     Dataset *dataset = reel_mem_calloc(1, sizeof *dataset);
@@ -344,7 +425,7 @@ ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, co
     dataset->text.subwords.wanted = options->byte_pairs;
     dataset->unlabelled = corpus->unlabelled;
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
-    memcpy(dataset->form, corpus->form, sizeof dataset->form);
+    memcpy(dataset->form, corpus->form, sizeof corpus->form);
     status = fill(dataset, corpus, name, &rows, options);
     division_free(&rows);
     if (reel_status_is_ok(&status))
@@ -354,12 +435,42 @@ ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, co
     return status;
 }
 
+/* Reads one more file, all of whose rows are of one part. */
+static ReelStatus append_file(Corpus *corpus, const char *path, CorpusOptions options, ModelPart part)
+{
+    Corpus other;
+    if (!path)
+        return reel_status_ok();
+    options.columns.split = options.columns.group = NULL;
+    ReelStatus status = corpus_read(&other, path, &options);
+    if (!reel_status_is_ok(&status))
+        return status;
+    status = corpus_append(corpus, &other, part);
+    corpus_free(&other);
+    return status;
+}
+
+ReelStatus dataset_read_corpus(Corpus *corpus, const char *path, const DatasetOptions *options)
+{
+    const DatasetOptions defaults = dataset_defaults();
+    options = options ? options : &defaults;
+    tell(options, "reading", 0, 0);
+    ReelStatus status = corpus_read(corpus, path, &options->corpus);
+    if (!reel_status_is_ok(&status))
+        return status;
+    status = append_file(corpus, options->valid_file, options->corpus, MODEL_PART_VALID);
+    if (reel_status_is_ok(&status))
+        status = append_file(corpus, options->test_file, options->corpus, MODEL_PART_TEST);
+    if (!reel_status_is_ok(&status))
+        corpus_free(corpus);
+    return status;
+}
+
 ReelStatus dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options)
 {
     *dataset = NULL;
     Corpus corpus;
-    tell(options, "reading", 0, 0);
-    ReelStatus status = corpus_read(&corpus, path, options ? &options->corpus : NULL);
+    ReelStatus status = dataset_read_corpus(&corpus, path, options);
     if (!reel_status_is_ok(&status))
         return status;
     status = dataset_new(dataset, &corpus, path, options);

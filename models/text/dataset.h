@@ -23,6 +23,12 @@ typedef struct DatasetOptions {
     uint32_t split_seed; /* random_state of the split */
     double valid_size;   /* part of the training rows, in [0, 1), that is set aside for validation, stratified
                             (models/text/stratify.h); the vocabulary is of the rest */
+    /* Where the file itself says which rows are for validation and testing (CorpusOptions.columns.split), or
+     * where these name files of their own, that counts. */
+    const char *valid_file, *test_file; /* for dataset_read_corpus(); NULL: none */
+    bool join_valid; /* rows for validation are trained on as well: behind the others, and valid is empty */
+    int32_t
+        min_label_count; /* labels that fewer rows for training and validation bear are left out; 0: none */
     CorpusOptions corpus;
     CleanOptions clean;
     VocabularyOptions vocabulary;
@@ -50,17 +56,22 @@ typedef struct DatasetPart {
     int32_t num_classes;    /* K */
     int32_t longest;        /* the most ids of an example */
     int64_t empty;          /* examples of which <unk> is all that is left */
+    int64_t missed;         /* how often labels stand in it that training does not know, and so misses */
+    int32_t missed_labels;  /* how many such labels there are */
 } DatasetPart;
 
 /* The parts, and what made ids of their texts. */
 typedef struct Dataset {
     DatasetPart train, test;
-    DatasetPart valid;                 /* without examples unless options.valid_size asks for them */
-    ModelPipeline text;                /* what makes ids of a text; its labels are sorted */
-    TextSpan *train_texts;             /* [train.count] cleaned, or NULL: not kept */
-    char *text_bytes;                  /* their memory */
-    int64_t unlabelled;                /* rows without labels: nothing applies to them */
-    char form[MODEL_FORM_SIZE];        /* format and columns of the file, in words */
+    DatasetPart valid;                /* without examples unless options.valid_size asks for them */
+    ModelPipeline text;               /* what makes ids of a text; its labels are sorted */
+    TextSpan *train_texts;            /* [train.count] cleaned, or NULL: not kept */
+    char *text_bytes;                 /* their memory */
+    int64_t unlabelled;               /* rows without labels: nothing applies to them */
+    char form[MODEL_FORM_SIZE + 100]; /* format and columns of the file and what words are, in words */
+    char note[CORPUS_WARNING_SIZE];   /* what was decided by looking at the texts; or empty */
+    int64_t repeated; /* texts for validation or testing that are trained on too, once they are cleaned */
+    char missed_names[200];            /* some of the test part's missed labels */
     char warning[CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
 } Dataset;
 
@@ -71,6 +82,8 @@ DatasetOptions dataset_defaults(void);
  * Errors: those of the parts, and: all texts are empty after cleaning, no row has a label, or all the same
  * single one. */
 ReelStatus dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options);
+/* Reads the corpus of a data set or several: `path` with the files for validation and testing. */
+ReelStatus dataset_read_corpus(Corpus *corpus, const char *path, const DatasetOptions *options);
 /* From a corpus, which is not needed afterwards; `name` stands for the file in messages. */
 ReelStatus dataset_new(Dataset **dataset, const Corpus *corpus, const char *name,
                        const DatasetOptions *options);

@@ -15,9 +15,9 @@ void model_pipeline_free(ModelPipeline *pipeline)
 bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, ReelBytes *scratch, IdList *list)
 {
     scratch->size = 0;
-    if (!reel_bytes_reserve(scratch, text.length))
+    if (!cleaner_append(&pipeline->cleaner, text, scratch))
         return false;
-    TextSpan clean = {scratch->data, cleaner_run(&pipeline->cleaner, text, scratch->data)};
+    TextSpan clean = {scratch->data, scratch->size};
     return tokenizer_encode(&pipeline->tokenizer, clean, pipeline->max_len, list);
 }
 

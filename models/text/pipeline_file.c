@@ -27,6 +27,8 @@ void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *
     reel_json_integer(json, "pad_id", TOKEN_PAD);
     reel_json_integer(json, "max_len", pipeline->max_len);
     reel_json_string(json, "tokenizer", pipeline->tokenizer.bpe ? "bpe" : "words");
+    if (pipeline->cleaner.unicode)
+        reel_json_string(json, "clean", "unicode");
     reel_json_bool(json, "keep_digits", pipeline->cleaner.keep_digits);
     if (pipeline->data_hash[0])
         reel_json_string(json, "data_hash", pipeline->data_hash);
@@ -89,6 +91,16 @@ static bool read_tokenizer_kind(ModelPipeline *pipeline, ReelJsonReader *json)
                                  json->string.data);
 }
 
+static bool read_letters(ModelPipeline *pipeline, ReelJsonReader *json)
+{
+    if (!reel_json_reader_string(json))
+        return false;
+    pipeline->cleaner.unicode = reel_json_reader_is(json, "unicode");
+    return pipeline->cleaner.unicode || reel_json_reader_is(json, "ascii") ||
+           reel_json_reader_fail(json, "'%.*s' is neither 'ascii' nor 'unicode'", (int)json->string.size,
+                                 json->string.data);
+}
+
 static bool read_hash(ModelPipeline *pipeline, ReelJsonReader *json)
 {
     if (!reel_json_reader_string(json))
@@ -127,6 +139,8 @@ bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
         return reel_json_reader_int_in(json, TOKEN_PAD, TOKEN_PAD, &value);
     if (reel_json_reader_is(json, "tokenizer"))
         return read_tokenizer_kind(pipeline, json);
+    if (reel_json_reader_is(json, "clean"))
+        return read_letters(pipeline, json);
     if (reel_json_reader_is(json, "keep_digits"))
         return reel_json_reader_bool(json, &pipeline->cleaner.keep_digits);
     if (reel_json_reader_is(json, "data_hash"))
@@ -258,8 +272,12 @@ static ReelStatus read_vocabulary(ModelPipeline *pipeline, const TensorNpz *npz,
 
 static ReelStatus read_cleaner(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
-    CleanOptions options = {.stop_words = "none", .keep_digits = pipeline->cleaner.keep_digits};
+    CleanOptions options = {.stop_words = "none",
+                            .keep_digits = pipeline->cleaner.keep_digits,
+                            .letters = pipeline->cleaner.unicode ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII};
     ReelStatus status = cleaner_init(&pipeline->cleaner, &options);
+    if (status.code == REEL_STATUS_FAILED && options.letters == MODEL_CLEAN_UNICODE && !cleaner_has_unicode())
+        return reel_status_failed("%s: %s", tensor_npz_path(npz), status.message);
     const char *const *words;
     int32_t count = 0;
     if (reel_status_is_ok(&status) && tensor_npz_find(npz, STOP_WORDS))

@@ -85,7 +85,7 @@ static void count_lines(Row *row, char *from, char *close)
     }
     if (row->line > first) {
         find_line_end(row, close);
-        if (separated && row->records->swallowed == 0)
+        if (separated && row->records->format == MODEL_TSV && row->records->swallowed == 0)
             row->records->swallowed = first;
     }
 }

@@ -81,17 +81,19 @@ Scores metrics_micro(const Metrics *metrics)
         sum.predicted += metrics->labels[k].predicted;
         sum.support += metrics->labels[k].support;
     }
+    sum.support += metrics->missed;
     return metrics_of(sum);
 }
 
 Scores metrics_macro(const Metrics *metrics)
 {
-    Scores mean = {0};
+    Scores mean = {.support = metrics->missed};
+    int32_t labels = metrics->num_labels + metrics->missed_labels;
     for (int32_t k = 0; k < metrics->num_labels; k++) {
         Scores label = metrics_label(metrics, k);
-        mean.precision += label.precision / metrics->num_labels;
-        mean.recall += label.recall / metrics->num_labels;
-        mean.f1 += label.f1 / metrics->num_labels;
+        mean.precision += label.precision / labels;
+        mean.recall += label.recall / labels;
+        mean.f1 += label.f1 / labels;
         mean.support += label.support;
     }
     return mean;

@@ -28,7 +28,9 @@ static inline double metrics_f1(LabelCounts counts)
 typedef struct Metrics {
     int32_t num_labels; /* K */
     int64_t examples;
-    LabelCounts *labels; /* [K] */
+    LabelCounts *labels;   /* [K] */
+    int64_t missed;        /* true labels that are none of the K: never predicted, they count as missed */
+    int32_t missed_labels; /* how many labels these are: each has an F1 of 0 */
 } Metrics;
 
 /* With zero_division=0: what would divide by zero is 0.

@@ -324,7 +324,10 @@ static ReelStatus prepare_result(Run *run)
     result->epochs = reel_mem_alloc(bytes);
     if (!result->epochs)
         return reel_status_no_memory(bytes, "the epochs");
-    return metrics_init(&result->metrics, dataset_num_classes(run->dataset));
+    ReelStatus status = metrics_init(&result->metrics, dataset_num_classes(run->dataset));
+    result->metrics.missed = run->dataset->test.missed;
+    result->metrics.missed_labels = run->dataset->test.missed_labels;
+    return status;
 }
 
 static ReelStatus begin_model(Model *model, const Dataset *dataset)

@@ -62,6 +62,8 @@ ReelStatus thresholds_test(ModelTuned *tuned, const double *thresholds, const fl
     ReelStatus status = as_matrices(&arena, logits, part, &scores, &truth);
     if (reel_status_is_ok(&status))
         status = metrics_init(&metrics, part->num_classes);
+    metrics.missed = part->missed;
+    metrics.missed_labels = part->missed_labels;
     if (reel_status_is_ok(&status)) {
         metrics_add_each(&metrics, scores, truth, thresholds);
         tuned->macro_f1 = metrics_macro(&metrics).f1;

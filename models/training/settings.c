@@ -31,6 +31,21 @@ static ReelStatus set_number(const Option *option, const char *text)
     return reel_status_ok();
 }
 
+/* What is no number is a file. */
+static ReelStatus set_part(const Option *option, const char *text)
+{
+    OptionPart *part = option->value;
+    char *end;
+    Option as = *option;
+    strtod(text, &end);
+    bool number = end != text && !*end;
+    as.kind = number ? OPTION_NUMBER : OPTION_TEXT;
+    as.value = number ? (void *)&part->size : (void *)&part->file;
+    if (number)
+        part->file = NULL;
+    return number ? set_number(&as, text) : options_set(&as, text);
+}
+
 ReelStatus options_set(const Option *option, const char *text)
 {
     char *end;
@@ -47,6 +62,8 @@ ReelStatus options_set(const Option *option, const char *text)
     case OPTION_INTEGER:
     case OPTION_NUMBER:
         return set_number(option, text);
+    case OPTION_PART:
+        return set_part(option, text);
     case OPTION_SEED:
         errno = 0;
         *(uint64_t *)option->value = strtoull(text, &end, 10);
@@ -59,12 +76,21 @@ ReelStatus options_set(const Option *option, const char *text)
 
 void options_copy(const Option *to, const Option *from)
 {
-    static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool),
-                                   [OPTION_TEXT] = sizeof(const char *),
-                                   [OPTION_INTEGER] = sizeof(int),
-                                   [OPTION_NUMBER] = sizeof(double),
-                                   [OPTION_SEED] = sizeof(uint64_t)};
+    static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool),     [OPTION_TEXT] = sizeof(const char *),
+                                   [OPTION_INTEGER] = sizeof(int),   [OPTION_NUMBER] = sizeof(double),
+                                   [OPTION_SEED] = sizeof(uint64_t), [OPTION_PART] = sizeof(OptionPart)};
     memcpy(to->value, from->value, sizes[from->kind]);
+}
+
+/* As many digits as tell it from others. */
+static const char *number_text(double value, char *text, size_t size)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return text;
 }
 
 const char *settings_text(const Option *option, TensorArena *arena)
@@ -81,12 +107,13 @@ const char *settings_text(const Option *option, TensorArena *arena)
     case OPTION_INTEGER:
         snprintf(text, sizeof text, "%d", *(const int *)option->value);
         break;
-    case OPTION_NUMBER: /* as many digits as tell it from others */
-        for (int digits = 6; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, *(const double *)option->value);
-            if (strtod(text, NULL) == *(const double *)option->value)
-                break;
-        }
+    case OPTION_NUMBER:
+        number_text(*(const double *)option->value, text, sizeof text);
+        break;
+    case OPTION_PART:
+        value = ((const OptionPart *)option->value)->file;
+        if (!value)
+            value = number_text(((const OptionPart *)option->value)->size, text, sizeof text);
         break;
     case OPTION_SEED:
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
@@ -126,6 +153,12 @@ void settings_write(ReelJsonWriter *json, const Option *option)
         break;
     case OPTION_NUMBER:
         reel_json_number(json, option->name, *(const double *)option->value);
+        break;
+    case OPTION_PART:
+        if (((const OptionPart *)option->value)->file)
+            write_text(json, option->name, ((const OptionPart *)option->value)->file);
+        else
+            reel_json_number(json, option->name, ((const OptionPart *)option->value)->size);
         break;
     case OPTION_SEED: /* more than a double holds exactly */
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
@@ -205,6 +238,18 @@ static bool read_seed(ReelJsonReader *json, const Option *option)
     return (*text && !*end) || reel_json_reader_fail(json, "%s must be a whole number", option->name);
 }
 
+static bool read_part(ReelJsonReader *json, const Option *option, TensorArena *arena)
+{
+    OptionPart *part = option->value;
+    Option as = *option;
+    bool number = reel_json_reader_peek(json) == REEL_JSON_NUMBER;
+    as.kind = number ? OPTION_NUMBER : OPTION_TEXT;
+    as.value = number ? (void *)&part->size : (void *)&part->file;
+    if (number)
+        part->file = NULL;
+    return number ? read_number(json, &as) : read_text(json, &as, arena);
+}
+
 static bool read_value(ReelJsonReader *json, const Option *option, TensorArena *arena)
 {
     switch (option->kind) {
@@ -212,6 +257,8 @@ static bool read_value(ReelJsonReader *json, const Option *option, TensorArena *
         return reel_json_reader_bool(json, option->value);
     case OPTION_TEXT:
         return read_text(json, option, arena);
+    case OPTION_PART:
+        return read_part(json, option, arena);
     case OPTION_SEED:
         return read_seed(json, option);
     default:

@@ -12,9 +12,15 @@
 
 REEL_BEGIN_DECLS
 
-typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_SEED } OptionKind;
+typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_SEED, OPTION_PART } OptionKind;
 
-/* One option. `value` points to a bool, const char *, int, double or uint64_t. */
+/* A part of the data by its size, or a file that holds it. */
+typedef struct OptionPart {
+    double size;
+    const char *file; /* NULL: the size counts */
+} OptionPart;
+
+/* One option. `value` points to a bool, const char *, int, double, uint64_t or OptionPart. */
 typedef struct Option {
     const char *name;     /* without the dashes */
     const char *argument; /* how --help names the value; NULL for a flag */

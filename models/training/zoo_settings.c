@@ -26,6 +26,7 @@ ZooSettings zoo_defaults(void)
                          .ranks = 1,
                          .rank_timeout = 60,
                          .min_df = 2,
+                         .test = {.size = 0.2},
                          .checkpoint_every = RUN_EVERY_SO_OFTEN,
                          .compress = 1,
                          .shrinkage = INFINITY,
@@ -48,7 +49,7 @@ ZooSettings zoo_best(void)
     s.min_df = 1;
     s.keep_digits = true;
     s.stop_words = "none";
-    s.valid = 0.2;
+    s.valid.size = 0.2;
     s.refit = true;
     s.shrinkage = 40;
     return s;
@@ -139,8 +140,20 @@ int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
         {{"warmup", "N", OPTION_INTEGER, &s->warmup, 0, 1e9,
           "updates over which the learning rate rises (0)"},
          SETTING_MODEL, "0"},
-        {{"valid", "X", OPTION_NUMBER, &s->valid, 0, 0.9,
-          "part of the training texts kept for validation: chooses epoch and threshold (0: none)"},
+        {{"valid", "X|FILE", OPTION_PART, &s->valid, 0, 0.9,
+          "part of the training texts kept for validation, or a file of others: chooses epoch and threshold (0: none)"},
+         SETTING_MODEL, "0"},
+        {{"test", "X|FILE", OPTION_PART, &s->test, 1e-9, 0.9,
+          "part of the texts kept for testing, or a file of others (0.2)"},
+         SETTING_MODEL, "0.2"},
+        {{"split", "COLUMN", OPTION_TEXT, &s->split, 0, 0,
+          "column that says train, valid or test of each row"},
+         SETTING_MODEL, NULL},
+        {{"group", "COLUMN", OPTION_TEXT, &s->group, 0, 0,
+          "column whose rows of one value stay in one part"},
+         SETTING_MODEL, NULL},
+        {{"min-label-count", "N", OPTION_INTEGER, &s->min_label_count, 0, 1e9,
+          "leave out labels of fewer training texts; the texts stay (0)"},
          SETTING_MODEL, "0"},
         {{"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
           "then train again on all training texts, up to that epoch and with that threshold"},
@@ -190,6 +203,9 @@ int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
         {{"label-separator", "S", OPTION_TEXT, &s->label_separator, 0, 0,
           "what separates the labels of a row (a comma and a space)"},
          SETTING_MODEL, NULL},
+        {{"clean", "KIND", OPTION_TEXT, &s->clean, 0, 0,
+          "ascii (words of a-z) or unicode (of all letters, marks and digits) (ascii where nearly all letters are)"},
+         SETTING_MODEL, "ascii"},
         {{"keep-digits", NULL, OPTION_FLAG, &s->keep_digits, 0, 0,
           "words of the letters a-z and the digits 0-9"},
          SETTING_MODEL, NULL},
@@ -254,10 +270,16 @@ int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
     return count;
 }
 
+/* Whether there is, or may be, a validation part. */
+static bool has_valid(const ZooSettings *s)
+{
+    return s->valid.size > 0 || s->valid.file || s->split;
+}
+
 /* Why --refit of --models best, which was not asked for, cannot be; NULL: it can. */
 static const char *no_refit(const ZooSettings *s)
 {
-    return s->valid == 0                      ? "--valid 0"
+    return !has_valid(s)                      ? "--valid 0"
            : strcmp(s->tokenizer, "bpe") == 0 ? "--tokenizer bpe"
            : s->init                          ? "--init"
                                               : NULL;
@@ -327,9 +349,11 @@ ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
     run->freeze_vectors = s->freeze_vectors;
     if (s->refit && s->init)
         return reel_status_usage("--refit: the weights of --init would fit one vocabulary of the two");
-    if ((s->refit || s->ensemble) && s->valid == 0)
+    if ((s->refit || s->ensemble) && !has_valid(s))
         return reel_status_usage("--%s needs a validation part; add --valid",
                                  s->refit ? "refit" : "ensemble");
+    if (s->clean && strcmp(s->clean, "ascii") != 0 && strcmp(s->clean, "unicode") != 0)
+        return reel_status_usage("--clean %.40s: must be ascii or unicode", s->clean);
     ModelFormat format;
     if (s->input_format) {
         ReelStatus status = model_format_named(s->input_format, &format);
@@ -361,16 +385,28 @@ void zoo_stop_words(DatasetOptions *options, const char *name)
 DatasetOptions zoo_dataset_options(const ZooSettings *s)
 {
     DatasetOptions options = dataset_defaults();
-    options.corpus = (CorpusOptions){
-        .label_separator = s->label_separator,
-        .columns = {.text = s->text, .labels = s->labels, .label_columns = s->label_columns, .id = s->id}};
+    options.corpus = (CorpusOptions){.label_separator = s->label_separator,
+                                     .columns = {.text = s->text,
+                                                 .labels = s->labels,
+                                                 .label_columns = s->label_columns,
+                                                 .id = s->id,
+                                                 .split = s->split,
+                                                 .group = s->group}};
     if (s->input_format) /* zoo_run_options() has checked it */
         model_format_named(s->input_format, &options.corpus.format);
     zoo_stop_words(&options, s->stop_words);
+    options.clean.letters = !s->clean                          ? MODEL_CLEAN_AUTO
+                            : strcmp(s->clean, "unicode") == 0 ? MODEL_CLEAN_UNICODE
+                                                               : MODEL_CLEAN_ASCII;
     options.clean.keep_digits = s->keep_digits;
     options.vocabulary.min_df = s->min_df;
     options.vocabulary.max_df = s->max_df;
     options.max_len = s->max_len;
-    options.valid_size = s->valid;
+    options.valid_size = s->valid.file ? 0 : s->valid.size;
+    options.valid_file = s->valid.file;
+    if (!s->test.file)
+        options.test_size = s->test.size;
+    options.test_file = s->test.file;
+    options.min_label_count = s->min_label_count;
     return options;
 }

@@ -13,7 +13,7 @@
 
 REEL_BEGIN_DECLS
 
-enum { ZOO_MAX_MODELS = 64, ZOO_MAX_OPTIONS = 64 };
+enum { ZOO_MAX_MODELS = 64, ZOO_MAX_OPTIONS = 80 };
 
 /* Folders within --out: of the seeds behind the first, and of the first training of --refit. */
 #define ZOO_SEED_FOLDER   "seed-%" PRIu64
@@ -39,11 +39,13 @@ typedef struct Setting {
 /* The value of each option (zoo_settings() says what it means). */
 typedef struct ZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
-        *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors;
+        *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors,
+        *clean, *split, *group;
+    OptionPart valid, test;
+    int min_label_count;
     int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;
     int freeze_vectors, checkpoint_every, keep, compress, patience;
-    double valid, shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias,
-        pos_weight;
+    double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;
     double rank_timeout, lr, max_df, weight_decay, clip;
     uint64_t seed;

@@ -87,6 +87,66 @@ START_TEST(stop_word_files_that_are_none)
 }
 END_TEST
 
+/* ---- Unicode ---- */
+
+static void check_unicode(const char *stop_words, const char *text, const char *expected)
+{
+    Cleaner cleaner;
+    ReelBytes out = {0};
+    ck_assert_ok(
+        cleaner_init(&cleaner, &(CleanOptions){.stop_words = stop_words, .letters = MODEL_CLEAN_UNICODE}));
+    ck_assert(cleaner_append(&cleaner, text_span(text), &out) && reel_bytes_append(&out, "", 1));
+    ck_assert_str_eq(out.data, expected);
+    reel_bytes_free(&out);
+    cleaner_free(&cleaner);
+}
+
+START_TEST(words_of_unicode_are_of_letters_marks_and_digits)
+{
+    static const char *const cases[][2] = {
+        {"Plain ASCII, no. 3!", "plain ascii no 3"},
+        {"", ""},
+        {" \t- ", ""},
+        {"Ёлка — ещё ЗИМА.", "ёлка ещё зима"},
+        {"Straße STRASSE", "strasse strasse"}, /* full case folding */
+        {"ﬁne Ⅻ ½ x²", "fine xii 1 2 x2"},     /* NFKC: the fraction is 1, a slash and 2 */
+        {"cafe\u0301 CAFÉ", "café café"},      /* composed */
+        {"naïve Ελλάς", "naïve ελλάσ"},
+        {"東京は大きい。", "東 京 は 大 き い"}, /* each Han or kana a word */
+        {"ｶﾞｽ x東y", "ガ ス x 東 y"},
+        {"ที่นี่", "ที่ นี่"}, /* marks stay with their letter */
+        {"한국어 텍스트", "한국어 텍스트"},
+        {"हिन्दी", "हिन्दी"},
+        {"a\xffÉ\xc3", "a é"}, /* bytes that are none of UTF-8 are spaces */
+        {"ру\u00adсский", "ру сский"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0] && cleaner_has_unicode(); i++)
+        check_unicode("none", cases[i][0], cases[i][1]);
+    if (!cleaner_has_unicode()) {
+        Cleaner cleaner;
+        ck_assert_failed(cleaner_init(&cleaner, &(CleanOptions){.letters = MODEL_CLEAN_UNICODE}),
+                         REEL_STATUS_FAILED, "needs utf8proc");
+        return;
+    }
+    check_unicode(NULL, "The Café of THE year 2024", "café year 2024");
+    const char *words = "И на\n\xEF\xBB\xBFНО Ёлка";
+    check_unicode(text_support_file(words, strlen(words)), "Дом И ёлка на горе, но", "дом горе");
+    check_unicode("none", "x", "x");
+}
+END_TEST
+
+START_TEST(letters_are_counted_by_script)
+{
+    int64_t ascii = 0, others = 0;
+    cleaner_count_letters(text_span("It\u2019s \u201Ca\u201D \u2013 \u20AC 5 \u00D7 caf\u00E9 \U0001F600"),
+                          &ascii, &others);
+    ck_assert_int_eq(ascii, 7);
+    ck_assert_int_eq(others, 1);
+    cleaner_count_letters(text_span("Ель\xff東"), &ascii, &others);
+    ck_assert_int_eq(others, 5);
+}
+END_TEST
+
 Suite *models_clean_suite(void);
 Suite *models_clean_suite(void)
 {
@@ -96,6 +156,8 @@ Suite *models_clean_suite(void)
     tcase_add_test(tcase, stop_words_go_and_negations_stay);
     tcase_add_test(tcase, stop_words_from_a_file);
     tcase_add_test(tcase, stop_word_files_that_are_none);
+    tcase_add_test(tcase, words_of_unicode_are_of_letters_marks_and_digits);
+    tcase_add_test(tcase, letters_are_counted_by_script);
     suite_add_tcase(suite, tcase);
     return suite;
 }

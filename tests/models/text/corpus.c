@@ -240,14 +240,14 @@ END_TEST
 START_TEST(columns_are_named)
 {
     const char *csv = "key,title,body,science,sport,n,part,of\n"
-                      "7,One,\"two, three\",1,0,4,train,x\n8,Four,five,0.0,1,5,TEST,y\n9,,six,0,0,1,dev,x\n";
+                      "7,One,\"two,\nthree\",1,0,4,train,x\n8,Four,five,0.0,1,5,TEST,y\n9,,six,0,0,1,dev,x\n";
     Corpus corpus = read("x.csv", csv,
                          &(ModelColumnNames){.text = "title,body",
                                              .label_columns = "sport, science",
                                              .id = "key",
                                              .split = "part",
                                              .group = "of"});
-    check_text(&corpus, 0, "One two, three");
+    check_text(&corpus, 0, "One two,\nthree");
     check_text(&corpus, 2, " six");
     check_labels(&corpus, 0, "science");
     check_labels(&corpus, 1, "sport");
@@ -255,6 +255,7 @@ START_TEST(columns_are_named)
     ck_assert_mem_eq(corpus.parts, ((uint8_t[]){MODEL_PART_TRAIN, MODEL_PART_TEST, MODEL_PART_VALID}), 3);
     ck_assert_mem_eq(corpus.group_of, ((int32_t[]){0, 1, 0}), 3 * sizeof(int32_t));
     ck_assert_str_eq(corpus.form, "CSV, text in 'title' and 'body', labels in 2 columns of 0 and 1");
+    ck_assert_str_eq(corpus.warning, "");
     corpus_free(&corpus);
     corpus = read("x.csv", csv, &(ModelColumnNames){.text = "body", .label_columns = "*"});
     ck_assert_int_eq(corpus_num_classes(&corpus), 2); /* n is 1 once and no column of 0 and 1 */

@@ -367,6 +367,176 @@ START_TEST(a_validation_part_is_taken_from_the_training_part)
 }
 END_TEST
 
+/* ---- Letters and languages ---- */
+
+static Dataset *dataset_of(const char *tsv, const DatasetOptions *options)
+{
+    Corpus corpus = text_support_corpus(tsv);
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "x.tsv", options));
+    corpus_free(&corpus);
+    return dataset;
+}
+
+/* Many rows of one text. */
+static char *repeat(const char *text, int rows)
+{
+    static char tsv[1 << 18];
+    char *to = tsv + sprintf(tsv, "text\tlabels\n");
+    for (int i = 0; i < rows; i++)
+        to += sprintf(to, "%s q%c\t%c\n", text, 'a' + i % 20, 'a' + i % 2);
+    return tsv;
+}
+
+START_TEST(texts_tell_which_letters_words_are_of)
+{
+    static const struct {
+        const char *text;
+        bool unicode, stop_words;
+    } cases[] = {
+        {"the red apple and it is a good one", false, true},
+        {"the caf\u00E9 \u2014 it is good, and so it was in the old days of the long cold winter we had "
+         "before this one, when nobody knew what was to come and all were out on the great lake and did "
+         "what they could do there until it was too dark to see much of it, and then some more of it came to "
+         "us all through the "
+         "night and through the day until there was no more",
+         false, true},
+        {"красное яблоко и зелёный лес", true, false},
+        {"der gr\u00FCne Wald und das sch\u00F6ne Haus", true, false},
+        {"rosso verde mela casa bosco", false, false}};
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.max_df = 1;
+    options.clean.letters = MODEL_CLEAN_AUTO;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Dataset *dataset = dataset_of(repeat(cases[i].text, 220), &options);
+        ck_assert_int_eq(dataset->text.cleaner.unicode, cases[i].unicode && cleaner_has_unicode());
+        ck_assert_int_eq(dataset->text.cleaner.stop_words.count > 0, cases[i].stop_words);
+        ck_assert_int_eq(dataset->note[0] == '\0', cases[i].stop_words);
+        ck_assert_msg(strstr(dataset->form, "; words of ") != NULL, "%s", dataset->form);
+        dataset_free(dataset);
+    }
+    options.clean.stop_words = "none"; /* was asked for: nothing to be said */
+    Dataset *dataset = dataset_of(repeat("rosso verde mela", 220), &options);
+    ck_assert_str_eq(dataset->note, "");
+    dataset_free(dataset);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
+/* ---- Parts ---- */
+
+static const char PARTED[] =
+    "text\tlabels\tpart\tof\n"
+    "red apple\ta, b\ttrain\tx\nblue sky\tb\ttrain\tx\nred apple\tc\ttest\ty\n"
+    "green sky\ta, d\ttest\ty\nRed, apple!\ta\tvalid\tz\nblue apple\tb, c\ttest\tz\n";
+
+START_TEST(a_column_says_the_parts)
+{
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.min_df = 1;
+    Corpus corpus;
+    CorpusOptions how = {.columns = {.split = "part"}};
+    ck_assert_ok(corpus_parse(&corpus, "x.tsv", PARTED, sizeof PARTED - 1, &how));
+    for (int join = 0; join < 2; join++) {
+        options.join_valid = join;
+        Dataset *dataset;
+        ck_assert_ok(dataset_new(&dataset, &corpus, "x.tsv", &options));
+        ck_assert_int_eq(dataset->train.count, 2 + join);
+        ck_assert_int_eq(dataset->valid.count, 1 - join);
+        ck_assert_int_eq(dataset->test.count, 3);
+        ck_assert_mem_eq(dataset->test.rows, ((int32_t[]){2, 3, 5}), 3 * sizeof(int32_t));
+        ck_assert_int_eq(dataset_num_classes(dataset), 2); /* c and d are of the test part alone */
+        ck_assert_int_eq(dataset->test.missed, 3);
+        ck_assert_int_eq(dataset->test.missed_labels, 2);
+        ck_assert_str_eq(dataset->missed_names, "'c', 'd'");
+        ck_assert_int_eq(dataset->test.label_offsets[3], 2);
+        ck_assert_int_eq(dataset->repeated, join ? 1 : 2);
+        dataset_free(dataset);
+    }
+    corpus_free(&corpus);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(groups_stay_together)
+{
+    char tsv[4000] = "text\tlabels\tof\n";
+    for (int i = 0; i < 60; i++)
+        sprintf(tsv + strlen(tsv), "word%d red\t%c\tg%d\n", i % 7, 'a' + i % 3, i * i % 11);
+    Corpus corpus;
+    CorpusOptions how = {.columns = {.group = "of"}};
+    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &how));
+    DatasetOptions options = dataset_defaults();
+    options.valid_size = 0.3;
+    options.vocabulary = (VocabularyOptions){.min_df = 1, .max_df = 1};
+    Dataset *dataset;
+    ck_assert_ok(dataset_new(&dataset, &corpus, "x.tsv", &options));
+    const DatasetPart *parts[] = {&dataset->train, &dataset->valid, &dataset->test};
+    int part_of[20] = {0};
+    int64_t rows = 0;
+    for (int p = 0; p < 3; p++) {
+        ck_assert_int_gt(parts[p]->count, 0);
+        rows += parts[p]->count;
+        for (int64_t i = 0; i < parts[p]->count; i++) {
+            int *group = &part_of[corpus.group_of[parts[p]->rows[i]]];
+            ck_assert(*group == 0 || *group == p + 1);
+            *group = p + 1;
+        }
+    }
+    ck_assert_int_eq(rows, 60);
+    ck_assert_int_ge(dataset->test.count, 12);
+    dataset_free(dataset);
+    corpus_free(&corpus);
+}
+END_TEST
+
+START_TEST(parts_may_be_files)
+{
+    const char *test = "content\tlabel\nblue sky\tb\nnew words\tz, z\n";
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.min_df = 1;
+    options.test_file = text_support_file(test, strlen(test));
+    options.valid_file = "tests/fixtures/fasttext.txt";
+    Dataset *dataset;
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_int_eq(dataset->train.count, 120); /* all that is given */
+    ck_assert_int_eq(dataset->valid.count, 40);
+    ck_assert_int_eq(dataset->test.count, 2);
+    ck_assert_int_ge(dataset_num_classes(dataset), 47);
+    ck_assert_int_eq(dataset->test.missed, 2); /* b and z */
+    dataset_free(dataset);
+    options.test_file = NULL; /* drawn from the data, not from the file for validation */
+    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_int_eq(dataset->train.count, 96);
+    ck_assert_int_eq(dataset->test.count, 24);
+    dataset_free(dataset);
+    options.test_file = "no/such";
+    ck_assert_failed(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options), REEL_STATUS_FAILED,
+                     "no/such: cannot");
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(rare_labels_may_be_left_out)
+{
+    DatasetOptions options = dataset_defaults();
+    options.vocabulary.min_df = 1;
+    const char *tsv = "text\tlabels\na x\ta\nb x\ta, b\nc x\ta\nd x\tb\ne x\tc\nf x\ta\ng x\ta\nh x\ta, b\ni "
+                      "x\tb\nj x\ta\n";
+    Dataset *all = dataset_of(tsv, &options);
+    options.min_label_count = 2;
+    Dataset *some = dataset_of(tsv, &options);
+    ck_assert_int_eq(dataset_num_classes(all), 3);
+    ck_assert_int_eq(dataset_num_classes(some), 2);
+    ck_assert_int_eq(some->train.count, all->train.count);
+    ck_assert_int_eq(some->test.missed, 0);
+    dataset_free(all);
+    dataset_free(some);
+    options.min_label_count = 100;
+    ck_assert_failed(make(tsv, &options), REEL_STATUS_FAILED, "no label is borne by 100 rows; lower");
+}
+END_TEST
+
 Suite *models_dataset_suite(void);
 Suite *models_dataset_suite(void)
 {
@@ -384,6 +554,11 @@ Suite *models_dataset_suite(void)
     tcase_add_test(tcase, data_sets_that_cannot_be);
     tcase_add_test(tcase, no_memory_is_a_status);
     tcase_add_test(tcase, a_validation_part_is_taken_from_the_training_part);
+    tcase_add_test(tcase, texts_tell_which_letters_words_are_of);
+    tcase_add_test(tcase, a_column_says_the_parts);
+    tcase_add_test(tcase, groups_stay_together);
+    tcase_add_test(tcase, parts_may_be_files);
+    tcase_add_test(tcase, rare_labels_may_be_left_out);
     suite_add_tcase(suite, tcase);
     return suite;
 }
