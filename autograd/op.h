@@ -158,7 +158,7 @@ bool op_needs_grad(const OpContext *c, int input);
  */
 TensorArena *op_scratch(OpContext *c);
 
-/* The gradient of an input. An invalid tensor (an allocation that failed) is no gradient. */
+/* The gradient of an input. An invalid tensor (a failed allocation) counts as no gradient. */
 static inline void op_give(OpTerm *term, Tensor grad)
 {
     term->kind = tensor_is_valid(grad) ? OP_TERM_DENSE : OP_TERM_NONE;

@@ -11,7 +11,7 @@
 
 /* The inputs of the ops below. */
 enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
-enum { SEGMENT_KEYS, SEGMENT_QUERY, SEGMENT_INDEX, SEGMENT_V };
+enum { SEGMENT_QUERY, SEGMENT_KEYS, SEGMENT_INDEX, SEGMENT_V };
 enum { SUM_WEIGHTS, SUM_VALUES, SUM_INDEX };
 
 #define KERNELS "autograd/op_attention_kernels_internal.h"
@@ -214,7 +214,7 @@ OpKind op_weighted_sum = {.name = "weighted_sum",
                           .composition = weighted_sum_composition,
                           .sample = weighted_sum_sample};
 
-/* ---- segment_score: out[n] = v . tanh(keys[n] + query[segment[n]]) ---- */
+/* ---- segment_score: out[n] = v . tanh(query[segment[n]] + keys[n]) ---- */
 
 static bool segment_score_forward(OpContext *c)
 {
@@ -224,7 +224,7 @@ static bool segment_score_forward(OpContext *c)
         return false;
     if (keys.ndim != 2 || query.ndim != 2 || v.ndim != 1 || keys.shape[1] != query.shape[1] ||
         v.shape[0] != keys.shape[1])
-        return op_error(c, "needs keys [N, A], query [B, A] and v [A]");
+        return op_error(c, "needs query [B, A], keys [N, A] and v [A]");
     if (segment.dtype != TENSOR_I32 || segment.ndim != 1 || segment.shape[0] != keys.shape[0] ||
         tensor_index_out_of_range(segment, query.shape[0]) >= 0)
         return op_error(c, "needs an i32 segment [N] below B");
@@ -265,12 +265,12 @@ static Var segment_score_sample(OpSample *s)
     Var keys = op_sample(s, TENSOR_SHAPE(rows, width), -1, 1),
         query = op_sample(s, TENSOR_SHAPE(queries, width), -1, 1);
     Var segment = op_sample_index(s, TENSOR_SHAPE(rows), queries);
-    return var_segment_score(keys, query, segment, op_sample(s, TENSOR_SHAPE(width), -1, 1));
+    return var_segment_score(query, keys, segment, op_sample(s, TENSOR_SHAPE(width), -1, 1));
 }
 
-Var var_segment_score(Var keys, Var query, Var segment, Var v)
+Var var_segment_score(Var query, Var keys, Var segment, Var v)
 {
-    return op_apply(&op_segment_score, (Var[]){keys, query, segment, v}, 4, NULL, 0);
+    return op_apply(&op_segment_score, (Var[]){query, keys, segment, v}, 4, NULL, 0);
 }
 
 static void segment_score_composition(const OpUse *use, Var *out)

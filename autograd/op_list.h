@@ -72,7 +72,7 @@ OP_ROW(gated_memory, (Var z, Var c_prev, VarGateOrder order, Var *c))
 /* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused (op_attention.c) ---- */
 /* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32
  * [N], v [A] -> [N]. */
-OP_ROW(segment_score, (Var keys, Var query, Var segment, Var v))
+OP_ROW(segment_score, (Var query, Var keys, Var segment, Var v))
 /* out[s] = sum of weights[n] values[n] over segment[n] = s: weights [N], values [N, H] -> [count, H]. */
 OP_ROW(segment_weighted_sum, (Var weights, Var values, Var segment, int64_t count))
 /* Over a list of steps: score[n, s] = v . tanh(query[n] + keys[s][n]), query [N, A], keys[s] [N_s >= N, A] of

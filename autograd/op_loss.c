@@ -56,7 +56,7 @@ static bool reduce_losses(OpContext *c, Tensor losses)
         return true;
     }
     if (reduction != VAR_REDUCTION_MEAN && reduction != VAR_REDUCTION_SUM)
-        return op_error(c, "%d is no reduction", (int)reduction);
+        return op_error(c, "%d is not a reduction", (int)reduction);
     double sum = TENSOR_BY_DTYPE(losses.dtype, sum_of)(losses);
     return op_output(c, 0, NULL) &&
            tensor_fill(*c->out[0],

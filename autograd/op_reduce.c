@@ -8,17 +8,11 @@ typedef struct Reduce {
     bool keepdim;
 } Reduce;
 
-/* Bit i for axis i from the front; bits from the top count axes from the end. */
+/* Bit i for axis i from the front, with a bit too many where an axis is out of range. */
 static unsigned axes_of(unsigned axes, int ndim)
 {
-    unsigned all = (1u << ndim) - 1, from_front = axes & ~(~0u << (32 - TENSOR_MAX_DIMS));
-    if (axes == TENSOR_AXES_ALL)
-        return all;
-    for (int i = 1; i <= TENSOR_MAX_DIMS; i++)
-        if (axes & TENSOR_AXIS(-i))
-            from_front |=
-                i <= ndim ? TENSOR_AXIS(ndim - i) : 1u << TENSOR_MAX_DIMS; /* an axis that is not there */
-    return from_front;
+    tensor_axes(axes, ndim, &axes);
+    return axes;
 }
 
 static unsigned reduced_axes(const OpContext *c)

@@ -52,7 +52,7 @@ static bool infer_shape(OpContext *c, Shape *shape)
         if (shape->sizes[i] == -1 && open < 0)
             open = i;
         else if (shape->sizes[i] < 0 || __builtin_mul_overflow(known, shape->sizes[i], &known))
-            return op_error(c, "%s is no shape", text);
+            return op_error(c, "%s is not a valid shape", text);
     }
     if (open >= 0 && known > 0 && have % known == 0)
         known *= shape->sizes[open] = have / known;

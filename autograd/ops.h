@@ -1,9 +1,10 @@
-/* The ops: functions on Vars, declared from autograd/op_list.h, where each is told about, and from
+/* The ops: functions on Vars, declared from autograd/op_list.h, which documents each, and from
  * tensor/elementwise_table.h. See autograd/op.h for how one is written. */
 #ifndef REEL_AUTOGRAD_OPS_H
 #define REEL_AUTOGRAD_OPS_H
 
 #include "autograd/op.h"
+#include "tensor/reduce.h"
 
 REEL_BEGIN_DECLS
 
@@ -13,9 +14,6 @@ REEL_BEGIN_DECLS
 #else
 #define VAR_NONE ((Var){0})
 #endif
-/* A set of axes: TENSOR_AXIS(0) | TENSOR_AXIS(-1). */
-#define TENSOR_AXIS(i)  (1u << ((i)&31))
-#define TENSOR_AXES_ALL (~0u)
 
 /* Positions of the four gates in the axis of 4H pre-activations. */
 typedef struct VarGateOrder {

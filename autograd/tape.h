@@ -39,11 +39,11 @@ typedef struct TapeScope {
 
 Tape *tape_new(void); /* NULL where there is no memory */
 void tape_free(Tape *tape);
-/* Starts a step: all values and handles of the step before are gone, its memory is used again. The
+/* Starts a step: all values and handles of the previous step become invalid, and its memory is reused. The
  * error, if there was one, is cleared. */
 void tape_begin(Tape *tape);
-/* For what is needed for a while inside a step (inference in pieces): nodes and memory since the mark
- * are given back, and their handles become stale. All gradients that the step has are forgotten. */
+/* For values needed only temporarily inside a step (inference in pieces): nodes and memory since the mark
+ * are released, and their handles become stale. All gradients of the step are discarded. */
 typedef struct TapeMark {
     TensorArenaMark arena;
     uint32_t values, nodes;
@@ -76,16 +76,16 @@ Var tape_scalar(Var like, double value);
 /* ---- Values and gradients ---- */
 
 bool var_is_empty(Var v);
-/* The value, which is put into memory if need be; invalid for an empty Var. A view into the step's memory. */
+/* The value, materialised if necessary; invalid for an empty Var. A view into the step's memory. */
 Tensor var_value(Var v);
-/* Its sizes, for which it need not be in memory. 0 for an empty Var. */
+/* Its sizes, which do not require it to be materialised. 0 for an empty Var. */
 int var_ndim(Var v);
 int64_t var_size(Var v, int axis);
 /* Whether its gradient may be asked for: a leaf, or made of one while gradients were enabled. */
 bool var_wants_grad(Var v);
 /* A scalar's value; NaN for an empty Var. */
 double var_item(Var v);
-/* The same value, cut from the gradient's path. */
+/* The same value, detached from the graph. */
 Var var_detach(Var v);
 /* While off, ops record no gradient path. Returns what was set before. */
 bool tape_set_grad_enabled(Tape *tape, bool enabled);
@@ -125,14 +125,14 @@ TapeGradient tape_gradient(Tape *tape, const TapeParameter *parameter);
 /* A part of a model: from inputs to one value of the tape that it is given, which may be another one than
  * theirs. */
 typedef Var TapeFunction(Tape *tape, const Var *inputs, int count, void *context);
-/* function(inputs), of which no value is kept but the result: backward runs it once more, with the same
+/* function(inputs), of which only the result is kept: backward runs it once more, with the same
  * random numbers. Parameters may be read inside; other values come as inputs. What context points to must
  * live until backward has run. Cannot be differentiated twice. */
 Var tape_checkpoint(TapeFunction *function, void *context, const Var *inputs, int count);
 
 /* ---- Running ---- */
 
-/* Modules say that they run: paths in messages come from this. */
+/* The stack of running modules, from which paths in messages are made. */
 void tape_enter(Tape *tape, const TapeScope *scope);
 void tape_leave(Tape *tape);
 /* Debug: stop with an error at the op (and module) that makes the first NaN or infinity, forward or backward.

@@ -16,7 +16,7 @@ typedef struct TapeTraceSite {
     int line;
 } TapeTraceSite;
 
-/* Notes a call and forgets it again; for TAPE_TRACE(). */
+/* Push and pop the place of a call; for TAPE_TRACE(). */
 void tape_trace_push(const char *file, int line);
 void tape_trace_pop(void);
 /* The innermost site on this thread; file is NULL where there is none. */

@@ -1,6 +1,6 @@
 #include "nn/attention.h"
 
-void nn_additive_attention_init(NnAdditiveAttention *m, int64_t memory, int64_t query, int64_t hidden)
+void nn_additive_attention_init(NnAdditiveAttention *m, int64_t query, int64_t memory, int64_t hidden)
 {
     nn_module_init(&m->base);
     NN_ADD(m, W_h, nn_linear_init, memory, hidden);
@@ -19,7 +19,7 @@ NnAttention(nn_additive_attention)(NnAdditiveAttention *m, Var query, NnSequence
     Var keys = nn_linear(&m->W_h, memory.rows);             /* [N, A] */
     Var queries = nn_linear(&m->W_s, query);                /* [B, A] */
     Var v = var_select(nn_var(&m->v_a.weight, tape), 0, 0); /* [A] */
-    Var scores = var_segment_score(keys, queries, text, v);
+    Var scores = var_segment_score(queries, keys, text, v);
     Var weights = var_segment_softmax(scores, text, texts); /* [N] */
     NnAttention out = {.context = var_segment_weighted_sum(weights, memory.rows, text, texts),
                        .weights = weights};

@@ -18,8 +18,8 @@ typedef struct NnAttention {
     Var weights; /* [N]: of each row of the memory, adding up to 1 in each text */
 } NnAttention;
 
-/* Widths of the memory rows, of the query, and of what they are compared in (A). */
-void nn_additive_attention_init(NnAdditiveAttention *m, int64_t memory, int64_t query, int64_t hidden);
+/* Widths of the query, of the memory rows, and of what they are compared in (A). */
+void nn_additive_attention_init(NnAdditiveAttention *m, int64_t query, int64_t memory, int64_t hidden);
 /* One query for each text, query [B, query], over all rows of that text in `memory` (rows [N, memory]). */
 NnAttention nn_additive_attention(NnAdditiveAttention *m, Var query, NnSequence memory);
 

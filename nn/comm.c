@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-NnComm *comm_new(const CommKind *kind, int rank, int size, void *own)
+NnComm *nn_comm_new(const CommKind *kind, int rank, int size, void *own)
 {
     NnComm *comm = reel_mem_calloc(1, sizeof *comm);
     if (!comm)
@@ -19,11 +19,11 @@ NnComm *comm_new(const CommKind *kind, int rank, int size, void *own)
                      .own = own};
     if (comm->headers && comm->to)
         return comm;
-    comm_free(comm);
+    nn_comm_free(comm);
     return NULL;
 }
 
-void comm_free(NnComm *comm)
+void nn_comm_free(NnComm *comm)
 {
     reel_mem_free(comm->headers);
     reel_mem_free(comm->to);
@@ -68,8 +68,8 @@ ReelStatus nn_comm_open(NnComm **comm, int *argc, char ***argv)
                      : comm_mpi(comm, argc, argv);
 #endif
     if (ranks > 1)
-        return comm_fork(comm, ranks, (*argv)[0]);
-    *comm = comm_new(NULL, 0, 1, NULL);
+        return nn_comm_fork(comm, ranks, (*argv)[0]);
+    *comm = nn_comm_new(NULL, 0, 1, NULL);
     return *comm ? reel_status_ok() : reel_status_no_memory(sizeof **comm, "the ranks");
 }
 
@@ -86,7 +86,7 @@ void nn_comm_close(NnComm *comm)
     }
     if (comm->kind)
         comm->kind->close(comm, alone);
-    comm_free(comm);
+    nn_comm_free(comm);
 }
 
 int nn_comm_rank(const NnComm *comm)
@@ -107,7 +107,7 @@ void nn_comm_set_timeout(NnComm *comm, double seconds)
 
 /* ---- Errors of the connection ---- */
 
-ReelStatus comm_missing(NnComm *comm, const bool *missing)
+ReelStatus nn_comm_missing(NnComm *comm, const bool *missing)
 {
     char list[128] = "";
     int first_there = -1;
@@ -126,7 +126,7 @@ ReelStatus comm_missing(NnComm *comm, const bool *missing)
         list, comm->timeout);
 }
 
-ReelStatus comm_ended(NnComm *comm, int rank)
+ReelStatus nn_comm_ended(NnComm *comm, int rank)
 {
     comm->fate = COMM_BROKEN;
     return reel_status_failed("rank %d has ended", rank);

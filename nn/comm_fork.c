@@ -178,7 +178,7 @@ static ReelStatus wait_for_the_end(NnComm *comm, int rank)
 {
     const struct timespec patience = {.tv_sec = PATIENCE_SECONDS};
     nanosleep(&patience, NULL);
-    return comm_ended(comm, rank);
+    return nn_comm_ended(comm, rank);
 }
 
 /* Waits until something can go on, for a part of a second. */
@@ -203,7 +203,7 @@ static ReelStatus timed_out(NnComm *comm)
         return reel_status_no_memory((size_t)comm->size, "the ranks");
     for (int r = 0; r < comm->size; r++)
         missing[r] = !is_done(&peers[r]);
-    ReelStatus status = comm_missing(comm, missing);
+    ReelStatus status = nn_comm_missing(comm, missing);
     reel_mem_free(missing);
     return status;
 }
@@ -318,7 +318,7 @@ static ReelStatus begin_rank(NnComm **comm, const int *fds, int ranks, int rank)
 {
     Peer *peers = reel_mem_calloc((size_t)ranks, sizeof *peers);
     close_others(fds, ranks, rank);
-    *comm = peers ? comm_new(&fork_kind, rank, ranks, peers) : NULL;
+    *comm = peers ? nn_comm_new(&fork_kind, rank, ranks, peers) : NULL;
     for (int r = 0; peers && r < ranks; r++)
         peers[r].fd = fds[rank * ranks + r];
     return *comm ? reel_status_ok() : reel_status_no_memory((size_t)ranks * sizeof *peers, "the ranks");
@@ -332,7 +332,7 @@ static void watched_signals(sigset_t *signals)
         sigaddset(signals, all[i]);
 }
 
-ReelStatus comm_fork(NnComm **comm, int ranks, const char *program)
+ReelStatus nn_comm_fork(NnComm **comm, int ranks, const char *program)
 {
     sigset_t signals, before;
     pid_t parent = getpid();

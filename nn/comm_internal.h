@@ -42,15 +42,15 @@ struct NnComm {
 };
 
 /* A communicator of `size` ranks, or NULL. */
-NnComm *comm_new(const CommKind *kind, int rank, int size, void *own);
-void comm_free(NnComm *comm);
+NnComm *nn_comm_new(const CommKind *kind, int rank, int size, void *own);
+void nn_comm_free(NnComm *comm);
 /* The error of ranks that do not answer, of which missing[r] says whether it is one. */
-ReelStatus comm_missing(NnComm *comm, const bool *missing);
+ReelStatus nn_comm_missing(NnComm *comm, const bool *missing);
 /* The error of a rank that has ended. */
-ReelStatus comm_ended(NnComm *comm, int rank);
+ReelStatus nn_comm_ended(NnComm *comm, int rank);
 
 /* Forks `ranks` ranks; returns in them. */
-ReelStatus comm_fork(NnComm **comm, int ranks, const char *program);
+ReelStatus nn_comm_fork(NnComm **comm, int ranks, const char *program);
 #ifdef REEL_MPI
 /* Whether a launcher has started this process as one of several. */
 bool comm_mpi_is_launched(void);

@@ -79,7 +79,7 @@ static ReelStatus find_missing(NnComm *comm)
             MPI_Test(&requests[r], &done, MPI_STATUS_IGNORE);
         missing[r] = !done;
     }
-    ReelStatus status = comm_missing(comm, missing);
+    ReelStatus status = nn_comm_missing(comm, missing);
     reel_mem_free(missing); /* the requests are still open, and their memory with them: the program ends */
     return status;
 }
@@ -257,7 +257,7 @@ ReelStatus comm_mpi(NnComm **comm, int *argc, char ***argv)
                  .in_starts = reel_mem_calloc(count, sizeof(int)),
                  .out_headers = reel_mem_calloc(count, sizeof(CommHeader))};
     bool ok = mpi->out_sizes && mpi->out_starts && mpi->in_sizes && mpi->in_starts && mpi->out_headers;
-    *comm = ok ? comm_new(&mpi_kind, rank, size, mpi) : NULL;
+    *comm = ok ? nn_comm_new(&mpi_kind, rank, size, mpi) : NULL;
     if (*comm)
         return reel_status_ok();
     free_mpi(mpi);

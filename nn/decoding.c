@@ -142,7 +142,7 @@ static void keep(Search *s, int *kept, Way way)
     *kept += *kept < most;
 }
 
-/* The best ways on from all sequences; -1 where scores are no numbers. */
+/* The best ways on from all sequences; -1 where scores are NaN. */
 static int find_ways(Search *s)
 {
     int kept = 0;

@@ -17,7 +17,7 @@ typedef ReelStatus NnNextFunction(void *context, const int32_t *ids, const int32
 typedef struct NnDecodeOptions {
     int32_t tokens; /* V */
     int32_t begin;  /* the token before the first: <bos> */
-    int32_t end;    /* the token behind the last, which is not written: <eos>; -1: none */
+    int32_t end;    /* the token that ends a sequence, which is not written: <eos>; -1: none */
     int32_t most;   /* tokens at most */
     /* Beam search. */
     int beam;              /* sequences at once; 1: the best token each time */
@@ -32,7 +32,7 @@ NnDecodeOptions nn_decode_options(int32_t tokens, int32_t begin, int32_t end, in
 
 /* The sequence of the highest probability that a beam finds (greedy where it is 1): its tokens go to `ids`,
  * which has room for options.most, and their number to *count. Errors: of `next`; an option out of range;
- * scores that are no numbers; no memory. */
+ * scores that are NaN; no memory. */
 ReelStatus nn_decode_beam(NnNextFunction *next, void *context, NnDecodeOptions options, int32_t *ids,
                           int32_t *count);
 /* A sequence that is drawn. */

@@ -51,7 +51,7 @@ static void add_nodes(SumNode *nodes, int *count, SumNode node, int first, int l
         nodes[(*count)++] = node;
         return;
     }
-    int cut = sum_cut(node.leaves);
+    int cut = nn_sum_cut(node.leaves);
     add_nodes(nodes, count, (SumNode){node.first, cut}, first, last);
     add_nodes(nodes, count, (SumNode){node.first + cut, node.leaves - cut}, first, last);
 }
@@ -65,8 +65,8 @@ static bool list_nodes(Exchange *x)
         return false;
     for (int r = 0; r < x->ranks; r++) {
         x->first_node[r] = count;
-        add_nodes(x->nodes, &count, (SumNode){0, shards}, parallel_first_shard(x->p, r),
-                  parallel_first_shard(x->p, r + 1));
+        add_nodes(x->nodes, &count, (SumNode){0, shards}, nn_parallel_first_shard(x->p, r),
+                  nn_parallel_first_shard(x->p, r + 1));
     }
     x->first_node[x->ranks] = count;
     return true;
@@ -85,7 +85,7 @@ static int kind_of(const TapeGradient *gradient)
 /* The gradient of a shard of this rank, by its number in the step. */
 static TapeGradient gradient_of(const Exchange *x, int shard, int k)
 {
-    return parallel_gradient(x->p, shard - parallel_first_shard(x->p, x->rank), x->parameters[k]);
+    return nn_parallel_gradient(x->p, shard - nn_parallel_first_shard(x->p, x->rank), x->parameters[k]);
 }
 
 /* Tells the kinds of this rank's nodes and learns those of all. */
@@ -169,19 +169,19 @@ static bool has_node(const Exchange *x, int node, int k)
 
 static Tensor *dense_of(const Exchange *x, int shard, int k)
 {
-    return &x->dense[(shard - parallel_first_shard(x->p, x->rank)) * x->count + k];
+    return &x->dense[(shard - nn_parallel_first_shard(x->p, x->rank)) * x->count + k];
 }
 
 /* Makes the gradients of this rank's shards dense, and sorts rows, as the modes say. */
 static bool prepare_nodes(Exchange *x)
 {
-    int first = parallel_first_shard(x->p, x->rank), base = x->first_node[x->rank];
+    int first = nn_parallel_first_shard(x->p, x->rank), base = x->first_node[x->rank];
     for (int k = 0; k < x->count; k++)
-        for (int s = first; s < parallel_first_shard(x->p, x->rank + 1) && x->modes[k] == DENSE; s++) {
+        for (int s = first; s < nn_parallel_first_shard(x->p, x->rank + 1) && x->modes[k] == DENSE; s++) {
             TapeGradient gradient = gradient_of(x, s, k);
             if (kind_of(&gradient) == ABSENT)
                 continue;
-            *dense_of(x, s, k) = sum_densify(&gradient, x->parameters[k]->core.value, x->arena);
+            *dense_of(x, s, k) = nn_sum_densify(&gradient, x->parameters[k]->core.value, x->arena);
             if (!tensor_is_valid(*dense_of(x, s, k)))
                 return false;
         }
@@ -198,7 +198,7 @@ static bool prepare_nodes(Exchange *x)
                 gradients[i] = gradient_of(x, node.first + i, k);
                 places[i] = node.first + i;
             }
-            if (!sum_rows_find(&x->rows[n * x->count + k], gradients, places, node.leaves, x->arena))
+            if (!nn_sum_rows_find(&x->rows[n * x->count + k], gradients, places, node.leaves, x->arena))
                 return false;
         }
     return true;
@@ -236,9 +236,9 @@ static char *write_rows(const Exchange *x, int k, const SumRows *rows, SumNode n
         if (rank >= 0 && !owns(x, rank, rows->ids[i]))
             continue;
         ids[used] = rows->ids[i];
-        sum_into(data + (size_t)used++ * bytes, dtype, rows->addends + rows->first[i],
-                 (int)(rows->first[i + 1] - rows->first[i]), node.first, node.leaves, 0,
-                 (int64_t)(bytes / tensor_dtype_size(dtype)));
+        nn_sum_into(data + (size_t)used++ * bytes, dtype, rows->addends + rows->first[i],
+                    (int)(rows->first[i + 1] - rows->first[i]), node.first, node.leaves, 0,
+                    (int64_t)(bytes / tensor_dtype_size(dtype)));
     }
     return at + block_bytes(x, k, count);
 }
@@ -269,8 +269,8 @@ static char *write_dense(const Exchange *x, int k, SumNode node, int rank, char 
     for (int s = node.first; s < node.first + node.leaves; s++)
         if (tensor_is_valid(*dense_of(x, s, k)))
             addends[count++] = (Addend){s, dense_of(x, s, k)->data};
-    sum_into(at, dtype, addends, count, node.first, node.leaves, (int64_t)(begin / size),
-             (int64_t)(bytes / size));
+    nn_sum_into(at, dtype, addends, count, node.first, node.leaves, (int64_t)(begin / size),
+                (int64_t)(bytes / size));
     return at + pad(bytes);
 }
 
@@ -366,8 +366,8 @@ static void sum_dense(void *context, int k)
     for (int n = 0; n < x->first_node[x->ranks]; n++)
         if (has_node(x, n, k))
             addends[count++] = (Addend){x->nodes[n].first, x->sent[n * x->count + k]};
-    sum_into(work->out + (x->offsets[k] + begin - range_of(x, x->rank)), dtype, addends, count, 0,
-             x->p->options.shards, 0, (int64_t)(bytes / tensor_dtype_size(dtype)));
+    nn_sum_into(work->out + (x->offsets[k] + begin - range_of(x, x->rank)), dtype, addends, count, 0,
+                x->p->options.shards, 0, (int64_t)(bytes / tensor_dtype_size(dtype)));
 }
 
 /* This rank's sums: its range of the dense gradients, and its rows. NULL: no memory. */
@@ -388,7 +388,7 @@ static char *sum_own(Exchange *x, size_t *size)
             gradients[n] = x->sent_rows[n * x->count + k];
             places[n] = x->nodes[n].first;
         }
-        if (!sum_rows_find(&rows[k], gradients, places, nodes, x->arena))
+        if (!nn_sum_rows_find(&rows[k], gradients, places, nodes, x->arena))
             return NULL;
         *size += block_bytes(x, k, rows[k].count);
     }
@@ -455,7 +455,7 @@ static bool take_sums(Exchange *x)
             whole.dense = tensor_from(buffer + x->offsets[k], value.dtype, value.ndim, value.shape);
         else if (x->modes[k] == BY_ROWS && !join_rows(x, k, at, &whole))
             return false;
-        parallel_set_whole(x->p, x->parameters[k], whole);
+        nn_parallel_set_whole(x->p, x->parameters[k], whole);
     }
     return true;
 }
@@ -478,7 +478,7 @@ static bool begin(Exchange *x)
            x->from;
 }
 
-ReelStatus parallel_exchange(NnParallel *p, NnParameter *const *parameters, int count)
+ReelStatus nn_parallel_exchange(NnParallel *p, NnParameter *const *parameters, int count)
 {
     Exchange x = {.p = p,
                   .arena = &p->arena,

@@ -43,8 +43,8 @@ static bool add_dense(KeptGradient *kept, Tensor gradient, Tensor value)
     if (first)
         tensor_copy_into(kept->dense, gradient);
     else
-        sum_into(kept->dense.data, value.dtype, (Addend[]){{0, kept->dense.data}, {1, gradient.data}}, 2, 0,
-                 2, 0, size);
+        nn_sum_into(kept->dense.data, value.dtype, (Addend[]){{0, kept->dense.data}, {1, gradient.data}}, 2,
+                    0, 2, 0, size);
     return true;
 }
 
@@ -81,7 +81,7 @@ static bool add_rows(KeptGradient *kept, const TapeGradient *gradient, Tensor va
         const char *row = (const char *)gradient->rows.data + (size_t)i * row_bytes;
         if (slot < kept->count) {
             char *sum = kept->rows + (size_t)slot * row_bytes;
-            sum_into(sum, value.dtype, (Addend[]){{0, sum}, {1, row}}, 2, 0, 2, 0, width);
+            nn_sum_into(sum, value.dtype, (Addend[]){{0, sum}, {1, row}}, 2, 0, 2, 0, width);
             continue;
         }
         memcpy(kept->rows + (size_t)kept->count++ * row_bytes, row, row_bytes);
@@ -89,14 +89,14 @@ static bool add_rows(KeptGradient *kept, const TapeGradient *gradient, Tensor va
     return true;
 }
 
-bool kept_add(KeptGradient *kept, const TapeGradient *gradient, Tensor value)
+bool nn_kept_add(KeptGradient *kept, const TapeGradient *gradient, Tensor value)
 {
     if (tensor_is_valid(gradient->dense))
         return add_dense(kept, gradient->dense, value);
     return !tensor_is_valid(gradient->rows) || add_rows(kept, gradient, value);
 }
 
-TapeGradient kept_view(const KeptGradient *kept, Tensor value)
+TapeGradient nn_kept_view(const KeptGradient *kept, Tensor value)
 {
     TapeGradient view = {0};
     if (kept->has_dense)
@@ -106,13 +106,13 @@ TapeGradient kept_view(const KeptGradient *kept, Tensor value)
     return view;
 }
 
-void kept_clear(KeptGradient *kept)
+void nn_kept_clear(KeptGradient *kept)
 {
     kept->has_dense = kept->has_rows = false;
     kept->count = 0;
 }
 
-void kept_free(KeptGradient *kept)
+void nn_kept_free(KeptGradient *kept)
 {
     reel_mem_free(kept->dense.data);
     reel_mem_free(kept->ids);

@@ -113,7 +113,7 @@ void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const cha
                              const int64_t *shape, NnInit init);
 /* From now on these are the names of all parameters of the module and its parts, in this order: where a file
  * has other names, or as many small matrices what is one product here. To be called when the module has its
- * parts and is none yet. */
+ * parts and is not yet part of another. */
 void nn_module_rename(NnModule *module, const NnName *names, int count);
 /* A whole parameter with the first values that it has. */
 NnName nn_name(const char *name, NnParameter *parameter);

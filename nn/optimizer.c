@@ -161,11 +161,11 @@ static bool fetch(NnOptimizer *o, OptimizerState *state, const NnPieces *pieces,
     *any = any_dense || any_rows;
     state->goes_by_rows = *any && state->by_rows && !any_dense;
     if (state->goes_by_rows)
-        return sum_rows_find(&state->rows, gradients, NULL, o->pieces, arena);
+        return nn_sum_rows_find(&state->rows, gradients, NULL, o->pieces, arena);
     for (int i = 0; i < pieces->count; i++) {
         if (!tensor_is_valid(gradients[i].rows) && !tensor_is_valid(gradients[i].dense))
             continue;
-        Tensor dense = sum_densify(&gradients[i], state->parameter->core.value, arena);
+        Tensor dense = nn_sum_densify(&gradients[i], state->parameter->core.value, arena);
         if (!tensor_is_valid(dense))
             return false;
         state->addends[state->addend_count++] = (Addend){i, dense.data};

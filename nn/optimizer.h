@@ -20,7 +20,7 @@ REEL_BEGIN_DECLS
 
 typedef enum { NN_SGD, NN_ADAM, NN_ADAMW } NnOptimizerKind;
 
-/* What an optimizer is told. */
+/* The settings of an optimizer. */
 typedef struct NnOptimizerOptions {
     NnOptimizerKind kind;
     double lr;

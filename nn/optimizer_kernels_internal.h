@@ -4,7 +4,7 @@
 static void FN(gradient)(const NnOptimizer *o, const Addend *addends, int64_t addend_count, int64_t at,
                          int64_t count, SumBuffer *buffers)
 {
-    const REAL *sum = FN(sum_addends)(addends, (int)addend_count, 0, o->pieces, at, count, buffers);
+    const REAL *sum = FN(nn_sum_addends)(addends, (int)addend_count, 0, o->pieces, at, count, buffers);
     REAL *g = (REAL *)(void *)buffers;
     if (sum != g)
         memcpy(g, sum, (size_t)count * sizeof *g);

@@ -52,7 +52,7 @@ static bool begin_shard(NnParallel *p, Shard *shard, int number)
     return shard->tape && shard->fresh && shard->kept;
 }
 
-int parallel_first_shard(const NnParallel *p, int rank)
+int nn_parallel_first_shard(const NnParallel *p, int rank)
 {
     return (int)((int64_t)p->options.shards * rank / nn_comm_size(p->options.comm));
 }
@@ -60,8 +60,8 @@ int parallel_first_shard(const NnParallel *p, int rank)
 static bool begin(NnParallel *p)
 {
     int rank = nn_comm_rank(p->options.comm);
-    p->first = parallel_first_shard(p, rank);
-    p->count = parallel_first_shard(p, rank + 1) - p->first;
+    p->first = nn_parallel_first_shard(p, rank);
+    p->count = nn_parallel_first_shard(p, rank + 1) - p->first;
     p->pool = tensor_pool_new(p->options.threads);
     p->shards = reel_mem_calloc((size_t)p->count, sizeof *p->shards);
     p->results = reel_mem_calloc((size_t)p->count, sizeof *p->results);
@@ -198,7 +198,7 @@ void nn_parallel_free(NnParallel *p)
         Shard *shard = &p->shards[i];
         tape_free(shard->tape);
         for (int k = 0; shard->kept && k < p->parameter_count; k++)
-            kept_free(&shard->kept[k]);
+            nn_kept_free(&shard->kept[k]);
         reel_mem_free(shard->fresh);
         reel_mem_free(shard->kept);
     }
@@ -228,7 +228,7 @@ static bool keep_gradients(const NnParallel *p, Shard *shard, bool all)
         TapeGradient *fresh = &shard->fresh[k];
         if (!is_present(fresh) || !(all || kept_any(&shard->kept[k])))
             continue;
-        kept = kept_add(&shard->kept[k], fresh, p->parameters[k]->core.value) && kept;
+        kept = nn_kept_add(&shard->kept[k], fresh, p->parameters[k]->core.value) && kept;
         *fresh = (TapeGradient){0};
     }
     return kept;
@@ -394,16 +394,16 @@ void nn_parallel_set_step(NnParallel *p, int64_t step)
 
 /* ---- Handing the gradients over ---- */
 
-TapeGradient parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter)
+TapeGradient nn_parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter)
 {
     int number = number_of(p, parameter);
     if (number < 0)
         return (TapeGradient){0};
     const TapeGradient *fresh = &p->shards[shard].fresh[number];
-    return is_present(fresh) ? *fresh : kept_view(&p->shards[shard].kept[number], parameter->core.value);
+    return is_present(fresh) ? *fresh : nn_kept_view(&p->shards[shard].kept[number], parameter->core.value);
 }
 
-void parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient)
+void nn_parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient)
 {
     int number = number_of(p, parameter);
     if (number >= 0)
@@ -416,7 +416,7 @@ static TapeGradient gradient_of_piece(void *context, int piece, const NnParamete
     const NnParallel *p = context;
     int number = number_of(p, parameter);
     if (nn_comm_size(p->options.comm) == 1)
-        return parallel_gradient(p, piece, parameter);
+        return nn_parallel_gradient(p, piece, parameter);
     return number < 0 ? (TapeGradient){0} : p->whole[number];
 }
 
@@ -435,7 +435,7 @@ static ReelStatus begin_pieces(const NnPieces *pieces, NnParameter *const *param
     tensor_pool_run(p->pool, complete_shard, p, p->count);
     ReelStatus status = error_of(p, p->count);
     return reel_status_is_ok(&status) && nn_comm_size(p->options.comm) > 1
-               ? parallel_exchange(p, parameters, count)
+               ? nn_parallel_exchange(p, parameters, count)
                : status;
 }
 
@@ -444,7 +444,7 @@ static void clear_gradient(NnParallel *p, int number)
     p->whole[number] = (TapeGradient){0};
     for (int i = 0; i < p->count; i++) {
         p->shards[i].fresh[number] = (TapeGradient){0};
-        kept_clear(&p->shards[i].kept[number]);
+        nn_kept_clear(&p->shards[i].kept[number]);
     }
 }
 
@@ -536,7 +536,7 @@ static ReelStatus share_results(NnParallel *p, const ReelStatus *mine, NnTakeRes
     ReelStatus status = tell_all(p, mine, message, size);
     for (int r = 0, done = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++) {
         const char *from = p->messages[r].data;
-        for (; done < parallel_first_shard(p, r + 1) && done < now; done++) {
+        for (; done < nn_parallel_first_shard(p, r + 1) && done < now; done++) {
             Tensor result;
             from = read_result(from, &result);
             take(p->context, p->first_task + done, result);

@@ -17,17 +17,17 @@ typedef struct KeptGradient {
 } KeptGradient;
 
 /* Adds a gradient (contiguous) of a parameter with this value. False: no memory. */
-bool kept_add(KeptGradient *kept, const TapeGradient *gradient, Tensor value);
+bool nn_kept_add(KeptGradient *kept, const TapeGradient *gradient, Tensor value);
 /* Whether anything has been added. */
 static inline bool kept_any(const KeptGradient *kept)
 {
     return kept->has_dense || kept->has_rows;
 }
 /* What has been added. */
-TapeGradient kept_view(const KeptGradient *kept, Tensor value);
+TapeGradient nn_kept_view(const KeptGradient *kept, Tensor value);
 /* Forgets it; the memory stays. */
-void kept_clear(KeptGradient *kept);
-void kept_free(KeptGradient *kept);
+void nn_kept_clear(KeptGradient *kept);
+void nn_kept_free(KeptGradient *kept);
 
 typedef struct Shard {
     int number; /* in the step */
@@ -62,12 +62,12 @@ struct NnParallel {
 };
 
 /* The first shard of a rank, in the step. */
-int parallel_first_shard(const NnParallel *p, int rank);
+int nn_parallel_first_shard(const NnParallel *p, int rank);
 /* What a shard of this rank, from 0, has for a parameter. */
-TapeGradient parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter);
+TapeGradient nn_parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter);
 /* What all shards have. */
-void parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient);
+void nn_parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient);
 /* Adds up the gradients of some parameters over all ranks (exchange.c). */
-ReelStatus parallel_exchange(NnParallel *p, NnParameter *const *parameters, int count);
+ReelStatus nn_parallel_exchange(NnParallel *p, NnParameter *const *parameters, int count);
 
 #endif

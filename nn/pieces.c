@@ -36,7 +36,7 @@ NnPieces nn_tape_pieces(Tape *const *tapes, int count)
 
 /* ---- Sums ---- */
 
-int sum_cut(int n)
+int nn_sum_cut(int n)
 {
     int cut = 1;
     while (2 * cut < n)
@@ -47,8 +47,8 @@ int sum_cut(int n)
 #define KERNELS "nn/pieces_kernels_internal.h"
 #include "tensor/each_real.h"
 
-void sum_into(void *out, TensorDtype dtype, const Addend *addends, int count, int first, int leaves,
-              int64_t at, int64_t n)
+void nn_sum_into(void *out, TensorDtype dtype, const Addend *addends, int count, int first, int leaves,
+                 int64_t at, int64_t n)
 {
     SumBuffer buffers[SUM_DEPTH];
     size_t size = tensor_dtype_size(dtype);
@@ -56,8 +56,8 @@ void sum_into(void *out, TensorDtype dtype, const Addend *addends, int count, in
         int64_t part = n - done < SUM_CHUNK ? n - done : SUM_CHUNK;
         const void *sum =
             dtype == TENSOR_F64
-                ? (const void *)sum_addends_f64(addends, count, first, leaves, at + done, part, buffers)
-                : (const void *)sum_addends_f32(addends, count, first, leaves, at + done, part, buffers);
+                ? (const void *)nn_sum_addends_f64(addends, count, first, leaves, at + done, part, buffers)
+                : (const void *)nn_sum_addends_f32(addends, count, first, leaves, at + done, part, buffers);
         memcpy((char *)out + (size_t)done * size, sum, (size_t)part * size);
     }
 }
@@ -90,8 +90,8 @@ static uint64_t *sort_by_id(uint64_t *keys, uint64_t *spare, int64_t count, uint
     return keys;
 }
 
-bool sum_rows_find(SumRows *rows, const TapeGradient *gradients, const int *places, int count,
-                   TensorArena *arena)
+bool nn_sum_rows_find(SumRows *rows, const TapeGradient *gradients, const int *places, int count,
+                      TensorArena *arena)
 {
     int64_t total = 0;
     for (int i = 0; i < count; i++)
@@ -134,7 +134,7 @@ bool sum_rows_find(SumRows *rows, const TapeGradient *gradients, const int *plac
     return true;
 }
 
-Tensor sum_densify(const TapeGradient *gradient, Tensor like, TensorArena *arena)
+Tensor nn_sum_densify(const TapeGradient *gradient, Tensor like, TensorArena *arena)
 {
     if (!tensor_is_valid(gradient->rows))
         return tensor_contiguous(arena, gradient->dense);

@@ -1,5 +1,5 @@
-/* From a sequence to one row for each text, and the neighbours of each row: what models that are no recurrent
- * ones are made of. Compositions of generic ops. */
+/* From a sequence to one row for each text, and the neighbours of each row: what models that are not
+ * recurrent ones are made of. Compositions of generic ops. */
 #ifndef REEL_NN_POOLING_H
 #define REEL_NN_POOLING_H
 

@@ -7,7 +7,7 @@
  *
  * The file is a .npz with one array for each parameter under its state_dict name, as
  * numpy.savez_compressed(path, **{k: v.numpy() for k, v in model.state_dict().items()}) writes it. Members
- * whose names begin with "reel/" are no parameters. A .safetensors file does as well. docs/checkpoints.md
+ * whose names begin with "reel/" are not parameters. A .safetensors file does as well. docs/checkpoints.md
  * describes what Reel puts there. */
 #ifndef REEL_NN_STATE_DICT_H
 #define REEL_NN_STATE_DICT_H
@@ -67,7 +67,7 @@ void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
 void nn_snapshot_member(NnSnapshot *snapshot, const TensorNpz *npz, const TensorNpzMember *member);
 /* Adds the members of another one, which must outlive this one's use: they are not copied. */
 void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from);
-/* The name of member number i from 0, in the order in which they were added; NULL behind the last. */
+/* The name of member number i from 0, in the order in which they were added; NULL past the last one. */
 const char *nn_snapshot_name(const NnSnapshot *snapshot, int i);
 ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options);
 

@@ -23,17 +23,17 @@ typedef union SumBuffer {
 } SumBuffer;
 
 /* The largest power of two below n, which is 2 or more: where the tree is cut. */
-int sum_cut(int n);
+int nn_sum_cut(int n);
 /* Elements at .. at + n of the sum of `count` (1 or more) addends in the order of their places, which lie in
  * [first, first + leaves), a node of the tree. n is at most SUM_CHUNK; there are SUM_DEPTH buffers. Returns
  * buffers[0], or what an addend points to where there is one alone. */
-const float *sum_addends_f32(const Addend *addends, int count, int first, int leaves, int64_t at, int64_t n,
-                             SumBuffer *buffers);
-const double *sum_addends_f64(const Addend *addends, int count, int first, int leaves, int64_t at, int64_t n,
-                              SumBuffer *buffers);
+const float *nn_sum_addends_f32(const Addend *addends, int count, int first, int leaves, int64_t at,
+                                int64_t n, SumBuffer *buffers);
+const double *nn_sum_addends_f64(const Addend *addends, int count, int first, int leaves, int64_t at,
+                                 int64_t n, SumBuffer *buffers);
 /* The same for any n and either type, into `out`, which may be where an addend is. */
-void sum_into(void *out, TensorDtype dtype, const Addend *addends, int count, int first, int leaves,
-              int64_t at, int64_t n);
+void nn_sum_into(void *out, TensorDtype dtype, const Addend *addends, int count, int first, int leaves,
+                 int64_t at, int64_t n);
 
 /* Some pieces' gradients by rows, turned: by id, what there is to add. */
 typedef struct SumRows {
@@ -45,10 +45,10 @@ typedef struct SumRows {
 
 /* Turns `count` gradients (contiguous; those without rows are skipped) of the pieces at `places` (ascending;
  * NULL: 0, 1, ...). False: no memory. */
-bool sum_rows_find(SumRows *rows, const TapeGradient *gradients, const int *places, int count,
-                   TensorArena *arena);
+bool nn_sum_rows_find(SumRows *rows, const TapeGradient *gradients, const int *places, int count,
+                      TensorArena *arena);
 
 /* A gradient as a contiguous tensor of the shape of `like`. Invalid: no memory. */
-Tensor sum_densify(const TapeGradient *gradient, Tensor like, TensorArena *arena);
+Tensor nn_sum_densify(const TapeGradient *gradient, Tensor like, TensorArena *arena);
 
 #endif

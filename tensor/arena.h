@@ -1,4 +1,4 @@
-/* An arena: memory that is given out in a row and taken back all at once.
+/* An arena: memory that is allocated by advancing a pointer and released all at once.
  *
  * It grows in chunks, which it keeps when it is rewound: after the first steps of a training run it
  * asks the allocator for nothing. Blocks never move while they are in use. */
@@ -16,15 +16,15 @@ REEL_BEGIN_DECLS
 typedef struct TensorArenaChunk TensorArenaChunk;
 
 typedef struct TensorArena {
-    TensorArenaChunk *first;   /* chunks in the order in which they were made */
+    TensorArenaChunk *first;   /* chunks in order of creation */
     TensorArenaChunk *current; /* the one that is being filled, or NULL */
     size_t chunk_bytes;        /* the least size of a new chunk */
-    size_t used;               /* bytes given out, padding included */
+    size_t used;               /* bytes allocated, padding included */
     size_t peak;               /* the largest `used` so far */
     bool failed;               /* an allocation has failed since the arena was made or reset */
 } TensorArena;
 
-/* A place to come back to; only valid for the arena it was taken from. */
+/* A position to rewind to; valid only for the arena it was taken from. */
 typedef struct TensorArenaMark {
     TensorArenaChunk *chunk;
     size_t chunk_used;
@@ -42,11 +42,11 @@ void *tensor_arena_calloc(TensorArena *arena, size_t bytes);
 /* A copy of `bytes` bytes, or NULL. */
 void *tensor_arena_memdup(TensorArena *arena, const void *source, size_t bytes);
 
-/* The place where the arena is now. */
+/* The current position. */
 TensorArenaMark tensor_arena_mark(const TensorArena *arena);
-/* Takes back all that was given out since the mark; the memory is kept for the next use. */
+/* Releases everything allocated since the mark; the memory is kept for reuse. */
 void tensor_arena_rewind(TensorArena *arena, TensorArenaMark mark);
-/* Takes back everything, and makes one chunk of what were several. */
+/* Releases everything and merges several chunks into one. */
 void tensor_arena_reset(TensorArena *arena);
 
 REEL_END_DECLS

@@ -1,4 +1,4 @@
-/* A row of bytes that grows: what is read from a file or put together to be written. */
+/* A growable byte buffer, for what is read from a file or assembled before it is written. */
 #ifndef REEL_TENSOR_BYTES_H
 #define REEL_TENSOR_BYTES_H
 

@@ -40,7 +40,7 @@ bool tensor_binary_slope(TensorBinaryOp op, int operand, Tensor out, const Tenso
                          const Tensor *b, const Tensor *y);
 /* out[i] = op(x[i]) for i < n, floats or doubles side by side; out may be x. */
 void tensor_map(TensorUnaryOp op, TensorDtype dtype, void *out, const void *x, int64_t n);
-/* out = alpha * a + beta * out (beta 0: what was in out is not read). */
+/* out = alpha * a + beta * out (beta 0: out is not read). */
 bool tensor_axpby(Tensor out, double alpha, Tensor a, double beta);
 /* out = out + alpha * a * b: the gradient of a product, in one pass. */
 bool tensor_addcmul(Tensor out, double alpha, Tensor a, Tensor b);

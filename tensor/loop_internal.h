@@ -1,13 +1,13 @@
 /* Walking through several strided tensors of one shape at once.
  *
  * The axes are put into the order in which the first operand (the output) lies in memory, its reversed
- * axes are turned round, and neighbours that lie as one axis in every operand are joined. What is left is
- * an inner axis for a kernel, as long as can be, and outer axes that tensor_loop_next() steps through:
+ * axes are flipped, and neighbours that form one axis in every operand are merged. What remains is an inner
+ * axis for a kernel, as long as possible, and outer axes that tensor_loop_next() steps through:
  *
  *     while (tensor_loop_next(&loop))
  *         kernel(loop.data, loop.stride, loop.n);
  *
- * The order of the elements is therefore not that of the indices: for kernels that do not mind only. */
+ * Elements are therefore not visited in index order: only for kernels that do not depend on the order. */
 #ifndef REEL_TENSOR_LOOP_INTERNAL_H
 #define REEL_TENSOR_LOOP_INTERNAL_H
 

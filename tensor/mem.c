@@ -1,4 +1,4 @@
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -37,9 +37,6 @@ void *reel_mem_reserve(void *array, size_t count, size_t more, size_t *capacity,
 
 /* The counts of now. */
 ReelMemStats reel_mem_stats(void);
-/* Tests: the n-th call from now on fails (0: the next one), and all later ones too if `persistent`.
- * A negative n turns it off. */
-void reel_mem_fail_at(int64_t n, int persistent);
 
 REEL_END_DECLS
 

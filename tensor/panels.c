@@ -14,7 +14,7 @@
 enum {
     FLOATS_PER_LINE = 16,
     ROWS_AHEAD = 8,
-    SLACK = 256 /* kernels may read some floats behind the last panel */
+    SLACK = 256 /* kernels may read some floats past the last panel */
 };
 
 static bool fallback_forced;

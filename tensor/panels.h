@@ -40,9 +40,6 @@ typedef struct TensorPanelsPair {
 bool tensor_panels_accumulate(Tensor out, const TensorPanelsPair *pairs, int64_t count, double beta,
                               TensorArena *scratch);
 
-/* Tests: forces the fallback to bli_sgemm (true) or lets the panels be used (false). */
-void tensor_panels_force_fallback(bool force);
-
 REEL_END_DECLS
 
 #endif

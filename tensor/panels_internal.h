@@ -36,4 +36,7 @@ const TensorPanelsKernel *tensor_panels_kernel(void);
  * hand) lacks it. Not while other threads compute. Panels that were packed before stay valid. */
 bool tensor_panels_set_kernel(const char *name);
 
+/* Tests: forces the fallback to bli_sgemm (true) or lets the panels be used (false). */
+void tensor_panels_force_fallback(bool force);
+
 #endif

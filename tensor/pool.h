@@ -1,4 +1,4 @@
-/* Threads of our own that wait for work. A task's number decides what is done, never which thread does
+/* A thread pool. A task's number decides what is done, never which thread does
  * it, so results do not depend on how many there are. */
 #ifndef REEL_TENSOR_POOL_H
 #define REEL_TENSOR_POOL_H
@@ -7,7 +7,7 @@
 
 REEL_BEGIN_DECLS
 
-/* Threads that wait; and what they run, called with the number of the task. */
+/* A pool, and the function its threads run, called with the number of the task. */
 typedef struct TensorPool TensorPool;
 typedef void TensorPoolTask(void *context, int task);
 
@@ -18,7 +18,7 @@ void tensor_pool_free(TensorPool *pool);
 /* Runs tasks 0 .. count - 1 and returns when all are done. NULL as pool: one after another, here.
  * Denormals are flushed to zero inside tasks. Not from inside a task. */
 void tensor_pool_run(TensorPool *pool, TensorPoolTask *task, void *context, int count);
-/* How many processors this process may use. */
+/* The number of processors available to this process. */
 int tensor_pool_processors(void);
 
 REEL_END_DECLS

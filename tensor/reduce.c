@@ -166,10 +166,21 @@ static bool is_real(TensorDtype dtype)
     return dtype == TENSOR_F32 || dtype == TENSOR_F64;
 }
 
+bool tensor_axes(unsigned axes, int ndim, unsigned *found)
+{
+    unsigned all = (1u << ndim) - 1;
+    *found = axes == TENSOR_AXES_ALL ? all : axes & ~(~0u << (32 - TENSOR_MAX_DIMS));
+    for (int i = 1; axes != TENSOR_AXES_ALL && i <= TENSOR_MAX_DIMS; i++)
+        if (axes & TENSOR_AXIS(-i))
+            *found |= TENSOR_AXIS(i <= ndim ? ndim - i : TENSOR_MAX_DIMS);
+    return (*found & ~all) == 0;
+}
+
 bool tensor_reduce(TensorReduceOp op, Tensor out, Tensor a, unsigned axes)
 {
-    if (!is_real(a.dtype) || out.dtype != a.dtype || out.ndim != a.ndim || axes >> a.ndim ||
-        tensor_is_broadcast(&out) || (op != TENSOR_REDUCE_SUM && op != TENSOR_REDUCE_MAX))
+    if (!is_real(a.dtype) || out.dtype != a.dtype || out.ndim != a.ndim ||
+        !tensor_axes(axes, a.ndim, &axes) || tensor_is_broadcast(&out) ||
+        (op != TENSOR_REDUCE_SUM && op != TENSOR_REDUCE_MAX))
         return false;
     bool empty = false;
     for (int d = 0; d < a.ndim; d++) {

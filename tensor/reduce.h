@@ -10,8 +10,17 @@ REEL_BEGIN_DECLS
 
 typedef enum { TENSOR_REDUCE_SUM, TENSOR_REDUCE_MAX } TensorReduceOp;
 
-/* Bit i of `axes` reduces axis i; reduced axes stay in `out` with size 1 (keepdim). An empty sum is 0;
- * an empty max is an error (false). */
+/* A set of axes: TENSOR_AXIS(0) | TENSOR_AXIS(-1), a negative axis counting from the end, or all of them. An
+ * axis that no tensor has stands for one that is out of range. */
+#define TENSOR_AXIS(i)                                                                                       \
+    (1u << ((i) < -TENSOR_MAX_DIMS || (i) >= TENSOR_MAX_DIMS ? TENSOR_MAX_DIMS : (unsigned)(i)&31u))
+#define TENSOR_AXES_ALL (~0u)
+
+/* The set for a tensor of `ndim` axes, with bit i for axis i. False: an axis is out of range. */
+bool tensor_axes(unsigned axes, int ndim, unsigned *found);
+
+/* Reduces a set of axes, which stay in `out` with size 1 (keepdim). An empty sum is 0; an empty max is an
+ * error (false). */
 bool tensor_reduce(TensorReduceOp op, Tensor out, Tensor a, unsigned axes);
 /* The transpose of a broadcast: sums `a` over the axes on which `out` was broadcast to the shape of `a`
  * (missing in front, or of size 1), and adds the result to `out` if `accumulate`, else overwrites. */

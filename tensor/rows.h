@@ -1,4 +1,4 @@
-/* Rows by index: what embeddings, repeated rows and packed sequences are made of. f32 and f64.
+/* Gathering and scattering rows by index, for embeddings, repeated rows and packed sequences. f32 and f64.
  * `index` is i32 [N], contiguous or strided; every value must lie in [0, rows of the table), which is
  * checked before anything is written: false then, as for shapes that do not fit. */
 #ifndef REEL_TENSOR_ROWS_H

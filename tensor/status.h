@@ -1,4 +1,4 @@
-/* The result of whatever can fail outside of a tape: files, memory, usage. */
+/* The result of operations that can fail outside a tape: files, memory, usage. */
 #ifndef REEL_TENSOR_STATUS_H
 #define REEL_TENSOR_STATUS_H
 
@@ -22,16 +22,16 @@ typedef struct ReelStatus {
     char message[508];
 } ReelStatus;
 
-/* All is well. */
+/* Success. */
 ReelStatus reel_status_ok(void);
-/* REEL_STATUS_FAILED with a printf-style message; a message that is too long is cut. */
+/* REEL_STATUS_FAILED with a printf-style message; a message that is too long is truncated. */
 ReelStatus reel_status_failed(const char *format, ...) REEL_PRINTF(1, 2);
 /* REEL_STATUS_USAGE with a printf-style message. */
 ReelStatus reel_status_usage(const char *format, ...) REEL_PRINTF(1, 2);
 /* The status for an allocation of `bytes` bytes that failed. */
 ReelStatus reel_status_no_memory(size_t bytes, const char *what);
 
-/* Whether all is well. */
+/* Whether the operation succeeded. */
 static inline bool reel_status_is_ok(const ReelStatus *status)
 {
     return status->code == REEL_STATUS_OK;

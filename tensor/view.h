@@ -1,9 +1,9 @@
 /* A tensor is a view: dtype, shape, strides, and a pointer to memory that somebody else owns.
  *
  * Views are passed by value and never freed. Strides count elements, may be negative (a reversed axis)
- * and are 0 on a broadcast axis. A function that cannot do what it is asked (a bad axis, shapes that do
- * not fit, no memory) returns an invalid tensor, for which tensor_is_valid() is false; every function
- * here accepts an invalid tensor and passes it on. */
+ * and are 0 on a broadcast axis. On failure (a bad axis, shapes that do not match, no memory)
+ * a function returns an invalid tensor, for which tensor_is_valid() is false; every function here accepts an
+ * invalid tensor and passes it on. */
 #ifndef REEL_TENSOR_VIEW_H
 #define REEL_TENSOR_VIEW_H
 
@@ -55,14 +55,14 @@ static inline bool tensor_is_valid(Tensor t)
 {
     return t.dtype != TENSOR_DTYPE_NONE;
 }
-/* What a function returns that cannot do what it is asked. */
+/* The invalid tensor, which functions return on failure. */
 Tensor tensor_invalid(void);
 /* The number of elements; 0 where an axis has size 0 and for an invalid tensor. */
 int64_t tensor_numel(const Tensor *t);
-/* Rows in C order without gaps. */
+/* Whether elements lie in C order without gaps. */
 bool tensor_is_contiguous(const Tensor *t);
 bool tensor_same_shape(const Tensor *a, const Tensor *b);
-/* Whether two indices of the view can name the same element: a broadcast axis. No output may be so. */
+/* Whether two indices of the view can name the same element: a broadcast axis. Outputs must not have one. */
 bool tensor_is_broadcast(const Tensor *t);
 /* "[3, 4]" written to `text`, which has room for TENSOR_SHAPE_TEXT_SIZE bytes; returns `text`. */
 char *tensor_shape_text(const Tensor *t, char *text);
@@ -93,7 +93,7 @@ Tensor tensor_select(Tensor t, int axis, int64_t index);
 Tensor tensor_transpose(Tensor t, int axis_a, int axis_b);
 /* axes[i] is the old axis that becomes axis i. */
 Tensor tensor_permute(Tensor t, const int *axes);
-/* An axis of size 1 more, in front of `axis` (ndim: behind the last), or one less. */
+/* Inserts an axis of size 1 in front of `axis` (ndim: at the end), or removes one. */
 Tensor tensor_unsqueeze(Tensor t, int axis);
 Tensor tensor_squeeze(Tensor t, int axis);
 /* The same elements in another shape; one size may be -1. Invalid where that needs a copy. */

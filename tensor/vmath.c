@@ -1,4 +1,4 @@
-#include "tensor/vmath.h"
+#include "tensor/vmath_internal.h"
 #include "tensor/functions.h"
 #include "tensor/loop_internal.h"
 

@@ -37,12 +37,10 @@ typedef enum {
     TENSOR_VMATH_AVX512,
     TENSOR_VMATH_LEVELS
 } TensorVmathLevel;
+/* The version in use. The environment variable REEL_VMATH (portable, avx2, avx512) chooses at start; a name
+ * that it does not know, or a version that the processor lacks, is passed over. */
 TensorVmathLevel tensor_vmath_level(void);
 const char *tensor_vmath_level_name(TensorVmathLevel level);
-/* Tests: takes that version from now on; false where the processor lacks it. Not while other threads
- * compute. The environment variable REEL_VMATH (portable, avx2, avx512) does the same at start;
- * a name that it does not know, or a version that the processor lacks, is passed over. */
-bool tensor_vmath_set_level(TensorVmathLevel level);
 
 /* Flushes denormals to zero on this thread and returns the mode that was set before; tensor_vmath_restore()
  * brings it back. */

@@ -1,5 +1,5 @@
 #include "tests/tape_support.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 

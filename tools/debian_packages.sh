@@ -7,7 +7,7 @@ packages="make gcc g++ libc6-dev pkg-config libblis-dev zlib1g-dev libutf8proc-d
 case "${1-}" in
 "") ;;
 ci)
-    packages="$packages git chromium libopenmpi-dev openmpi-bin procps clang libclang-rt-dev clang-format clang-tidy doxygen groff-base locales python3-numpy python3-torch python3-venv valgrind"
+    packages="$packages git chromium libopenmpi-dev openmpi-bin procps clang libclang-rt-dev clang-format clang-tidy doxygen groff-base libx11-dev locales python3-numpy python3-torch python3-venv valgrind"
     ;;
 *)
     echo "usage: tools/debian_packages.sh [ci]" >&2

@@ -19,7 +19,7 @@ REEL_JSON_TABLE(epoch_quality_shape, RunEpoch,
     REEL_JSON_NAMED(RunEpoch, "test_micro_f1", test_micro_f1, NUMBER));
 
 REEL_JSON_TABLE(epoch_shape, RunEpoch,
-    {NULL, JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &epoch_quality_shape},
+    {NULL, REEL_JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &epoch_quality_shape},
     REEL_JSON_NAMED(RunEpoch, "seconds", seconds, NUMBER));
 
 REEL_JSON_TABLE(tuned_shape, ModelTuned,
@@ -49,7 +49,7 @@ const ReelJsonShape MODEL_RUN_SHAPE = REEL_JSON_SHAPE(RunResult, run_fields);
 
 REEL_JSON_TABLE(seed_shape, RunResult,
     REEL_JSON_NAMED(RunResult, "seed", seed, INTEGER),
-    {NULL, JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE});
+    {NULL, REEL_JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE});
 
 REEL_JSON_TABLE(tuned_spread_shape, Spread,
     REEL_JSON_NAMED(Spread, "tuned_f1_mean", mean, NUMBER),

@@ -1,4 +1,4 @@
-/* A file that appears whole or not at all.
+/* Files that are replaced atomically: the target has its new contents entirely or not at all.
  *
  * What is written goes to "TARGET.tmp" beside the target; the commit syncs it, renames it over the
  * target and syncs the folder. Whatever happens before the rename (an error, a full disk, a killed

@@ -56,7 +56,7 @@ static void write_field(ReelJsonWriter *writer, const ReelJsonField *field, cons
             write_object(writer, NULL, field->of, *(char *const *)at + (size_t)i * field->of->size);
         reel_json_end_array(writer);
         break;
-    case JSON_FIELD_PART:
+    case REEL_JSON_FIELD_PART:
         write_part(writer, field, object);
         break;
     }
@@ -71,7 +71,7 @@ static void write_members(ReelJsonWriter *writer, const ReelJsonShape *shape, co
 /* Whether elements are values without a name. */
 static bool is_plain(const ReelJsonShape *shape)
 {
-    return !shape->fields[0].name && shape->fields[0].kind != JSON_FIELD_PART;
+    return !shape->fields[0].name && shape->fields[0].kind != REEL_JSON_FIELD_PART;
 }
 
 static void write_object(ReelJsonWriter *writer, const char *key, const ReelJsonShape *shape,
@@ -176,7 +176,7 @@ static bool read_field(ReelJsonReader *json, const ReelJsonField *field, char *o
         return reel_json_reader_bool(json, (bool *)at);
     case REEL_JSON_FIELD_LIST:
         return read_list(json, field, object, arena);
-    case JSON_FIELD_PART:
+    case REEL_JSON_FIELD_PART:
         return read_object(json, field->of, at, arena);
     }
     return false;

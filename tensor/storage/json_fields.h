@@ -17,7 +17,7 @@ typedef enum {
     REEL_JSON_FIELD_NUMBER,  /* double; null is NaN */
     REEL_JSON_FIELD_BOOL,    /* bool */
     REEL_JSON_FIELD_LIST,    /* a pointer to elements and an int that counts them */
-    JSON_FIELD_PART /* a struct inside: an object of its own, or (name NULL) members of the same object;
+    REEL_JSON_FIELD_PART /* a struct inside: an object of its own, or (name NULL) members of the same object;
                        written where the int is not 0 */
 } ReelJsonFieldKind;
 
@@ -60,7 +60,7 @@ struct ReelJsonShape {
 /* A struct inside, under a key or (NULL) without; `when` is where the int is, or REEL_JSON_ALWAYS. */
 #define REEL_JSON_PART(type, key, member, when, shape)                                                       \
     {                                                                                                        \
-        key, JSON_FIELD_PART, offsetof(type, member), when, shape                                            \
+        key, REEL_JSON_FIELD_PART, offsetof(type, member), when, shape                                       \
     }
 /* The shape of a struct from the array of its members. */
 #define REEL_JSON_SHAPE(type, fields)                                                                        \

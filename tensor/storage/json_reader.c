@@ -35,7 +35,7 @@ static bool is_fine(const ReelJsonReader *json)
     return json->status.code == REEL_STATUS_OK;
 }
 
-/* The next byte that is no white space, or -1 at the end. */
+/* The next byte that is not white space, or -1 at the end. */
 static int next_byte(ReelJsonReader *json)
 {
     while (json->at < json->size) {
@@ -221,7 +221,7 @@ static bool hex4(ReelJsonReader *json, uint32_t *out)
     return true;
 }
 
-/* Behind "\u". Half a pair of surrogates is no character. */
+/* Behind "\u". Half a pair of surrogates is not a character. */
 static bool unicode_escape(ReelJsonReader *json)
 {
     uint32_t code = 0, low = 0;

@@ -1,4 +1,4 @@
-/* Reads .npz files, and believes nothing in them that it has not checked. Files of the other format that
+/* Reads .npz files, and trusts nothing in them that it has not verified. Files of the other format that
  * weights come in, safetensors.h, are opened and read by the same functions.
  *
  * Opening checks the whole file once: every record and its copy, that the members lie end to end without

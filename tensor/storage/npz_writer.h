@@ -47,12 +47,13 @@ void tensor_npz_add_array(TensorNpzWriter *writer, const char *name, char kind, 
 /* Adds an array as a whole .npy file, header and elements, whatever its type: what tensor_npz_read_whole()
  * gives. */
 void tensor_npz_add_npy(TensorNpzWriter *writer, const char *name, const void *npy, size_t size);
-/* Adds a member that is no array; numpy.load gives it as bytes. Its name must not end in ".npy". */
+/* Adds a member that is not an array; numpy.load gives it as bytes. Its name must not end in ".npy". */
 void tensor_npz_add_bytes(TensorNpzWriter *writer, const char *name, const void *data, size_t size);
 
-/* Writes the directory and puts the file in place, or leaves what was there. Frees the writer always. */
+/* Writes the directory and puts the file in place, or on failure keeps the old one. Always frees the writer.
+ */
 ReelStatus tensor_npz_writer_finish(TensorNpzWriter *writer);
-/* Leaves what was there, and frees the writer. NULL is allowed. */
+/* Discards the new file, keeps the old one, and frees the writer. NULL is allowed. */
 void tensor_npz_writer_abandon(TensorNpzWriter *writer);
 
 REEL_END_DECLS

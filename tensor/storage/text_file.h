@@ -16,9 +16,9 @@ ReelStatus reel_text_file_open(const char *path, int *fd);
 /* Reads all of `path` into *bytes, which the caller frees with reel_mem_free(); "-" is the standard input. A
  * pipe will do as well, and what gzip has compressed is inflated. The bytes are followed by a NUL that *size
  * does not count. Errors: those of reel_text_file_open(), a device, a pipe with UTF-16, a damaged gzip, no
- * memory. An empty file is none. */
+ * memory. An empty file is not an error. */
 ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size);
-/* What is said of an empty file where there must be something. */
+/* The error for an empty file where contents are required. */
 ReelStatus reel_text_file_empty(const char *path);
 
 /* Whether the bytes are UTF-8 (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF) without

@@ -2,7 +2,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "tensor/elementwise.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "autograd/op.h"
 #include "autograd/sample_internal.h"
 #include "tensor/elementwise.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/random.h"
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
@@ -362,7 +362,7 @@ static Var any_attention(TensorRandom *random)
     case 1:
         return var_weighted_sum(any_of_shape(random, TENSOR_SHAPE(n, 2)), rows, 2);
     case 2:
-        return var_segment_score(query, rows[1], tape_constant(tape, zeros), v);
+        return var_segment_score(rows[1], query, tape_constant(tape, zeros), v);
     default:
         return var_segment_weighted_sum(any_of_shape(random, TENSOR_SHAPE(n)), query,
                                         tape_constant(tape, zeros), 1);
@@ -452,7 +452,7 @@ static Var any_op(TensorRandom *random)
     case 35:
         return var_mse(a, b, reduction);
     case 36:
-        return var_segment_score(a, b, any_value(random), d);
+        return var_segment_score(b, a, any_value(random), d);
     case 37:
         return var_segment_weighted_sum(a, b, d, k < 1000 ? k : 3);
     case 38:

@@ -1,6 +1,6 @@
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
-#include "tensor/vmath.h"
+#include "tensor/vmath_internal.h"
 
 #include <math.h>
 

@@ -124,7 +124,7 @@ START_TEST(what_does_not_fit_is_an_error)
     assert_fails(tape, "weight does not broadcast");
     tape_begin(tape);
     ck_assert(var_is_empty(var_mse(logits(), targets(), (VarReduction)9)));
-    assert_fails(tape, "9 is no reduction");
+    assert_fails(tape, "9 is not a reduction");
 }
 END_TEST
 

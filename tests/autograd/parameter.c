@@ -1,5 +1,5 @@
 #include "autograd/parameter.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/autograd_support.h"
 
 static float memory[6] = {1, 2, 3, 4, 5, 6};

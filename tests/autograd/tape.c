@@ -1,6 +1,6 @@
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <math.h>
 #include <stdio.h>

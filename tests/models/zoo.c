@@ -1,10 +1,11 @@
 /* The six models against PyTorch (tests/fixtures/pytorch), on every path, and what they promise. */
 #include "models/model.h"
 #include "models/training/trainer.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/panels.h"
-#include "tensor/vmath.h"
+#include "tensor/vmath_internal.h"
 #include "tests/nn_support.h"
+#include "tensor/panels_internal.h"
 
 #include <math.h>
 #include <stdio.h>

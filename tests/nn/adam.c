@@ -1,6 +1,6 @@
 /* Adam's loops: against the formula, and the same bits in every version. */
 #include "nn/optimizer_internal.h"
-#include "tensor/vmath.h"
+#include "tensor/vmath_internal.h"
 
 #include <check.h>
 #include <math.h>

@@ -56,7 +56,7 @@ static void check_formula(bool f64)
     TensorDtype dtype = f64 ? TENSOR_F64 : TENSOR_F32;
     double limit = f64 ? 1e-13 : 2e-6;
     NnAdditiveAttention m;
-    nn_additive_attention_init(&m, MEMORY, QUERY, HIDDEN);
+    nn_additive_attention_init(&m, QUERY, MEMORY, HIDDEN);
     ck_assert_ok(f64 ? nn_module_reset_f64(&m.base, 2) : nn_module_reset(&m.base, 2));
     Tensor memory = noise(dtype, ROWS, MEMORY, 1), query = noise(dtype, TEXTS, QUERY, 2);
     tape_begin(tape);
@@ -86,7 +86,7 @@ START_TEST(names_are_the_notebooks)
 {
     static const char *const names[] = {"W_h.weight", "W_h.bias", "W_s.weight", "W_s.bias", "v_a.weight"};
     NnAdditiveAttention m;
-    nn_additive_attention_init(&m, MEMORY, QUERY, HIDDEN);
+    nn_additive_attention_init(&m, QUERY, MEMORY, HIDDEN);
     int i = 0;
     for (NnIterator it = nn_iterate(&m.base); nn_next(&it); i++)
         ck_assert_str_eq(it.named.name, names[i]);
@@ -99,7 +99,7 @@ END_TEST
 START_TEST(over_steps_it_is_the_same)
 {
     NnAdditiveAttention m;
-    nn_additive_attention_init(&m, MEMORY, QUERY, HIDDEN);
+    nn_additive_attention_init(&m, QUERY, MEMORY, HIDDEN);
     ck_assert_ok(nn_module_reset_f64(&m.base, 2));
     enum { STEPS = 4, RUNNING = 3 };
     Tensor steps[STEPS], query = noise(TENSOR_F64, RUNNING, QUERY, 3);
@@ -154,7 +154,7 @@ START_TEST(backward_agrees_with_differences)
 {
     for (int over_steps = 0; over_steps < 2; over_steps++) {
         Checked c = {.memory = noise(TENSOR_F64, ROWS, MEMORY, 5), .over_steps = over_steps};
-        nn_additive_attention_init(&c.m, MEMORY, QUERY, HIDDEN);
+        nn_additive_attention_init(&c.m, QUERY, MEMORY, HIDDEN);
         ck_assert_ok(nn_module_reset_f64(&c.m.base, 2));
         check_module_gradients(&c.m.base, run, &c, noise(TENSOR_F64, TEXTS, QUERY, 6));
         nn_module_free(&c.m.base);

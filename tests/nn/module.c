@@ -1,6 +1,6 @@
 #include "nn/module.h"
 #include "nn/nn.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
 #include <math.h>

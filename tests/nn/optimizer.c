@@ -1,7 +1,7 @@
 /* The optimizers against PyTorch, and late rows against dense updates in f64. */
 #include "nn/optimizer.h"
-#include "tensor/mem.h"
-#include "tensor/vmath.h"
+#include "tensor/mem_internal.h"
+#include "tensor/vmath_internal.h"
 #include "tests/nn_support.h"
 #include "tests/optimizer_support.h"
 

@@ -1,7 +1,7 @@
 /* Steps made of shards: the order of summation, accumulation, several optimizers, errors, evaluation. */
 #include "nn/nn.h"
 #include "nn/sum_internal.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
 #include <check.h>
@@ -172,13 +172,13 @@ START_TEST(pieces_are_added_up_as_a_tree)
             float expected = tree(x, there, n, &any);
             if (!any)
                 continue;
-            sum_into(&sum, TENSOR_F32, addends, count, 0, n, 0, 1);
+            nn_sum_into(&sum, TENSOR_F32, addends, count, 0, n, 0, 1);
             ck_assert(sum == expected);
         }
-    ck_assert_int_eq(sum_cut(2), 1);
-    ck_assert_int_eq(sum_cut(3), 2);
-    ck_assert_int_eq(sum_cut(4), 2);
-    ck_assert_int_eq(sum_cut(5), 4);
+    ck_assert_int_eq(nn_sum_cut(2), 1);
+    ck_assert_int_eq(nn_sum_cut(3), 2);
+    ck_assert_int_eq(nn_sum_cut(4), 2);
+    ck_assert_int_eq(nn_sum_cut(5), 4);
 }
 END_TEST
 
@@ -193,11 +193,11 @@ START_TEST(nodes_may_be_summed_elsewhere)
         tensor_random_fill_normal(&random, tensor_from(x[i], TENSOR_F32, TENSOR_SHAPE(SIZE)), 0, 1);
         all[i] = (Addend){i, x[i]};
     }
-    sum_into(whole, TENSOR_F32, all, N, 0, N, 0, SIZE);
-    sum_into(parts[0], TENSOR_F32, all, 8, 0, 8, 0, SIZE);
-    sum_into(parts[1], TENSOR_F32, all + 8, 4, 8, 4, 0, SIZE);
+    nn_sum_into(whole, TENSOR_F32, all, N, 0, N, 0, SIZE);
+    nn_sum_into(parts[0], TENSOR_F32, all, 8, 0, 8, 0, SIZE);
+    nn_sum_into(parts[1], TENSOR_F32, all + 8, 4, 8, 4, 0, SIZE);
     Addend nodes[] = {{0, parts[0]}, {8, parts[1]}, {12, x[12]}};
-    sum_into(again, TENSOR_F32, nodes, 3, 0, N, 0, SIZE);
+    nn_sum_into(again, TENSOR_F32, nodes, 3, 0, N, 0, SIZE);
     ck_assert_mem_eq(whole, again, sizeof whole);
 }
 END_TEST
@@ -216,7 +216,7 @@ START_TEST(rows_are_turned_by_id)
                                       .ids = tensor_from(ids[p], TENSOR_I32, TENSOR_SHAPE(4))};
     }
     int places[] = {0, 4, 6};
-    ck_assert(sum_rows_find(&rows, gradients, places, 3, &memory));
+    ck_assert(nn_sum_rows_find(&rows, gradients, places, 3, &memory));
     int32_t expected[] = {0, 1, 2, 3, 5, 9, 2048, 4096, 70000};
     ck_assert_int_eq(rows.count, 9);
     ck_assert_mem_eq(rows.ids, expected, sizeof expected);

@@ -1,10 +1,11 @@
 #include "nn/recurrent.h"
 #include "nn/embedding.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/panels.h"
-#include "tensor/vmath.h"
+#include "tensor/vmath_internal.h"
 #include "tests/nn_support.h"
 #include "tests/tape_support.h"
+#include "tensor/panels_internal.h"
 
 #include <limits.h>
 #include <math.h>

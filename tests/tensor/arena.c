@@ -1,5 +1,5 @@
 #include "tensor/arena.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 #include <stdint.h>

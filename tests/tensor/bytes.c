@@ -1,5 +1,5 @@
 #include "tensor/bytes.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include <check.h>
 #include <stdint.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "tensor/matmul.h"
 #include "tensor/panels.h"
 #include "tensor/pool.h"
+#include "tensor/panels_internal.h"
 
 #include <check.h>
 

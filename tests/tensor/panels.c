@@ -1,4 +1,4 @@
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/panels.h"
 #include "tensor/panels_internal.h"
 

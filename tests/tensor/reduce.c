@@ -260,6 +260,29 @@ START_TEST(sum_of_squares_and_finiteness)
 }
 END_TEST
 
+/* Sums of [[1, 2], [3, 4]] over a set of axes. */
+START_TEST(axes_count_from_the_end_too)
+{
+    float in[] = {1, 2, 3, 4}, out[2];
+    Tensor a = tensor_from(in, TENSOR_F32, TENSOR_SHAPE(2, 2));
+    Tensor columns = tensor_from(out, TENSOR_F32, TENSOR_SHAPE(1, 2));
+    Tensor rows = tensor_from(out, TENSOR_F32, TENSOR_SHAPE(2, 1));
+    Tensor one = tensor_from(out, TENSOR_F32, TENSOR_SHAPE(1, 1));
+    ck_assert(tensor_reduce(TENSOR_REDUCE_SUM, rows, a, TENSOR_AXIS(-1)) && out[0] == 3 && out[1] == 7);
+    ck_assert(tensor_reduce(TENSOR_REDUCE_SUM, columns, a, TENSOR_AXIS(-2)) && out[0] == 4 && out[1] == 6);
+    ck_assert(tensor_reduce(TENSOR_REDUCE_SUM, one, a, TENSOR_AXIS(0) | TENSOR_AXIS(-1)) && out[0] == 10);
+    ck_assert(tensor_reduce(TENSOR_REDUCE_MAX, one, a, TENSOR_AXES_ALL) && out[0] == 4);
+    static const int beyond[] = {2, 5, 6, 32, 1000, -3, -6, -7, -32, -1000};
+    for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++)
+        for (int d = 0; d < 3; d++)
+            ck_assert(!tensor_reduce(TENSOR_REDUCE_SUM,
+                                     d == 0   ? one
+                                     : d == 1 ? rows
+                                              : columns,
+                                     a, TENSOR_AXIS(beyond[i])));
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused_and_nothing_is_written)
 {
     Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(2, 3), 1), bad = tensor_invalid();
@@ -301,6 +324,7 @@ Suite *tensor_reduce_suite(void)
     tcase_add_test(tcase, argmax_agrees_with_a_plain_loop);
     tcase_add_test(tcase, max_passes_on_nan_and_infinities);
     tcase_add_test(tcase, sum_of_squares_and_finiteness);
+    tcase_add_test(tcase, axes_count_from_the_end_too);
     tcase_add_test(tcase, what_does_not_fit_is_refused_and_nothing_is_written);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -1,5 +1,5 @@
 #include "tensor/view.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/tensor_support.h"
 
 #include <check.h>

@@ -1,4 +1,4 @@
-#include "tensor/vmath.h"
+#include "tensor/vmath_internal.h"
 #include "tests/skip_support.h"
 
 #include <check.h>

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE /* MAP_NORESERVE */
 #include "tests/bpe_support.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Normalization as Hugging Face's; the ids are those of tokenizers 0.23. */
 #include "tests/bpe_support.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 #include "tests/bpe_support.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/random.h"
 #include "tests/shell_support.h"
 

@@ -1,5 +1,5 @@
 #include "models/strings/string_table.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #include "models/text/clean.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
 static void check_clean(const CleanOptions *options, const char *text, const char *expected)

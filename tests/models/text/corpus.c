@@ -1,5 +1,5 @@
 #include "models/text/corpus.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
 #include <stdio.h>

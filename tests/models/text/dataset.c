@@ -1,7 +1,7 @@
 #include "models/model.h"
 #include "models/text/dataset.h"
 #include "models/text/split.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
 #include <math.h>

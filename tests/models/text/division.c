@@ -1,5 +1,5 @@
 #include "models/text/division.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
 static const char TSV[] = "text\tlabels\tpart\na\tx\ttrain\nb\ty\tvalid\nc\tx\ttest\nd\ty\ttrain\n";

@@ -1,6 +1,6 @@
 #include "models/text/loader.h"
 #include "models/text/tokenizer.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
 static Dataset *dataset;

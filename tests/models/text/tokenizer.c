@@ -1,5 +1,5 @@
 #include "models/text/tokenizer.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
 /* One id a byte; "!" is no memory. */

@@ -2,7 +2,7 @@
  * are drawn from a known population. */
 #include "models/training/bootstrap.h"
 #include "models/training/metrics.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/random.h"
 #include "tests/text_support.h"
 

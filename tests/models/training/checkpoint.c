@@ -3,7 +3,7 @@
 
 #include "models/training/predictor.h"
 #include "models/text/subwords.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 #include "tests/shell_support.h"
 

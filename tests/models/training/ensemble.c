@@ -1,7 +1,7 @@
 /* Several models as one: the mean of their logits, counted again. */
 #include "models/training/ensemble.h"
 #include "models/training/threshold.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/random.h"
 #include "tests/nn_support.h"
 

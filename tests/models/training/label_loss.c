@@ -1,6 +1,6 @@
 /* What a label's weights and frequency make of its loss. */
 #include "models/training/label_loss.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
 #include <math.h>

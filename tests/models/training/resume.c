@@ -1,7 +1,7 @@
 #include "models/training/run.h"
 
 #include "models/training/checkpoint.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 #include "tests/shell_support.h"
 

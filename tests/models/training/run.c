@@ -1,6 +1,6 @@
 /* Training runs on real texts (120 package descriptions), with models small enough for a test. */
 #include "models/training/run.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
 #include <math.h>

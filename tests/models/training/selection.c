@@ -1,7 +1,7 @@
 /* What a validation part chooses, counted again from the logits; and that the test part has no say in it. */
 #include "models/training/selection.h"
 #include "models/training/run.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 #include "models/text/tokenizer.h"
 #include "models/training/trainer.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
 #include <math.h>

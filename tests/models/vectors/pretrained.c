@@ -1,5 +1,5 @@
 #include "models/vectors/pretrained.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
 

@@ -1,5 +1,5 @@
 #include "models/vectors/skip_gram.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
 

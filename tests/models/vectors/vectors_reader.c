@@ -1,7 +1,7 @@
 /* Each format as others write it, and each way in which a file can be wrong. */
 #include "models/vectors/vectors_reader.h"
 #include "models/vectors/vectors_writer.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
 

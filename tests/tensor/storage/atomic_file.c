@@ -1,5 +1,5 @@
 #include "tensor/storage/atomic_file.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 #include <dirent.h>

@@ -1,7 +1,7 @@
 #include "tensor/storage/npz.h"
 
 #include "tensor/storage/npz_format_internal.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 #include <stdio.h>

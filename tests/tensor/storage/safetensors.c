@@ -3,6 +3,7 @@
 #include "tensor/tensor.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
+#include "tensor/mem_internal.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 #include "tensor/storage/text_source.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tensor/storage/text_file.h"
 #include "tests/text_support.h"
 

@@ -3,7 +3,7 @@
 #include "tools/report/report.h"
 #include "tools/report/report_internal.h"
 #include "tensor/storage/text_file.h"
-#include "tensor/mem.h"
+#include "tensor/mem_internal.h"
 #include "tests/report_support.h"
 #include "tests/shell_support.h"
 #include "tests/text_support.h"
