@@ -6,13 +6,13 @@
 #include <string.h>
 
 /* One use of a part. */
-typedef struct Checkpoint {
+typedef struct ModelCheckpoint {
     TapeFunction *function;
     void *context;
     int count; /* of its inputs; the parameters that it read are further ones */
     TensorRandom random;
     Tensor result; /* of forward */
-} Checkpoint;
+} ModelCheckpoint;
 
 static Tape *child_of(Tape *tape)
 {
@@ -23,7 +23,8 @@ static Tape *child_of(Tape *tape)
 }
 
 /* The part's output on the child's new step; empty with an error on the tape. `in`: values of its inputs. */
-static Var run(Tape *tape, Tape *child, const Checkpoint *part, Tensor **in, const bool *wants, Var *leaves)
+static Var run(Tape *tape, Tape *child, const ModelCheckpoint *part, Tensor **in, const bool *wants,
+               Var *leaves)
 {
     tape_begin(child);
     child->scope = tape->scope;
@@ -45,7 +46,7 @@ static Var run(Tape *tape, Tape *child, const Checkpoint *part, Tensor **in, con
 
 static bool checkpoint_forward(OpContext *c)
 {
-    *c->out[0] = ((const Checkpoint *)c->attributes)->result;
+    *c->out[0] = ((const ModelCheckpoint *)c->attributes)->result;
     return true;
 }
 
@@ -61,7 +62,7 @@ static void give_copy(OpContext *c, OpTerm *term, TapeGradient gradient)
 
 static void checkpoint_backward(OpContext *c, OpTerm *terms)
 {
-    const Checkpoint *part = c->attributes;
+    const ModelCheckpoint *part = c->attributes;
     Tape *tape = c->tape, *child = child_of(tape);
     Var *leaves = op_alloc(c, (size_t)part->count * sizeof *leaves);
     bool *wants = op_alloc(c, (size_t)part->count + 1);
@@ -108,7 +109,7 @@ Var(tape_checkpoint)(TapeFunction *function, void *context, const Var *inputs, i
     if (!tape || !tape_ok(tape))
         return tape_empty(tape);
     Tape *child = child_of(tape);
-    Checkpoint part = {
+    ModelCheckpoint part = {
         .function = function, .context = context, .count = count, .random = *tape_random(tape)};
     Tensor **in = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *in);
     Var *leaves = tensor_arena_alloc(&tape->arena, (size_t)count * sizeof *leaves), *list = NULL;

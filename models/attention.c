@@ -41,20 +41,20 @@ static ModelOutput forward(Model *model, ModelInput input)
                          .attention = attended.weights};
 }
 
-extern const ModelKind attention_model, stacked_model;
-const ModelKind attention_model = {.name = "attention",
-                                   .description = "LSTM, additive attention over its outputs",
-                                   .size = sizeof(Attention),
-                                   .defaults = {.embed = 256, .hidden = 256, .layers = 1},
-                                   .build = build,
-                                   .forward = forward,
-                                   .has_attention = true,
-                                   .several_layers = true};
-const ModelKind stacked_model = {.name = "stacked",
-                                 .description = "the same over two LSTM layers, smaller",
-                                 .size = sizeof(Attention),
-                                 .defaults = {.embed = 100, .hidden = 64, .layers = 2},
-                                 .build = build,
-                                 .forward = forward,
-                                 .has_attention = true,
-                                 .several_layers = true};
+extern const ModelKind model_attention_model, model_stacked_model;
+const ModelKind model_attention_model = {.name = "attention",
+                                         .description = "LSTM, additive attention over its outputs",
+                                         .size = sizeof(Attention),
+                                         .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                                         .build = build,
+                                         .forward = forward,
+                                         .has_attention = true,
+                                         .several_layers = true};
+const ModelKind model_stacked_model = {.name = "stacked",
+                                       .description = "the same over two LSTM layers, smaller",
+                                       .size = sizeof(Attention),
+                                       .defaults = {.embed = 100, .hidden = 64, .layers = 2},
+                                       .build = build,
+                                       .forward = forward,
+                                       .has_attention = true,
+                                       .several_layers = true};

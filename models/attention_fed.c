@@ -72,11 +72,11 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0))));
 }
 
-extern const ModelKind attention_fed_model;
-const ModelKind attention_fed_model = {.name = "attention_fed",
-                                       .description =
-                                           "LSTM whose input holds attention over its earlier outputs",
-                                       .size = sizeof(AttentionFed),
-                                       .defaults = {.embed = 256, .hidden = 256, .layers = 1},
-                                       .build = build,
-                                       .forward = forward};
+extern const ModelKind model_attention_fed_model;
+const ModelKind model_attention_fed_model = {.name = "attention_fed",
+                                             .description =
+                                                 "LSTM whose input holds attention over its earlier outputs",
+                                             .size = sizeof(AttentionFed),
+                                             .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                                             .build = build,
+                                             .forward = forward};

@@ -34,12 +34,12 @@ static ModelOutput forward(Model *model, ModelInput input)
     return out;
 }
 
-extern const ModelKind bag_model;
-const ModelKind bag_model = {.name = "bag",
-                             .description = "weighted mean and maximum of the words' vectors",
-                             .size = sizeof(Bag),
-                             .defaults = {.embed = 256, .hidden = 1, .layers = 1, .dropout = 0.5},
-                             .build = build,
-                             .forward = forward,
-                             .begin = begin,
-                             .has_attention = true};
+extern const ModelKind model_bag_model;
+const ModelKind model_bag_model = {.name = "bag",
+                                   .description = "weighted mean and maximum of the words' vectors",
+                                   .size = sizeof(Bag),
+                                   .defaults = {.embed = 256, .hidden = 1, .layers = 1, .dropout = 0.5},
+                                   .build = build,
+                                   .forward = forward,
+                                   .begin = begin,
+                                   .has_attention = true};

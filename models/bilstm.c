@@ -46,15 +46,15 @@ static ModelOutput forward(Model *model, ModelInput input)
     return out;
 }
 
-extern const ModelKind bilstm_model, bilstm_attention_model;
-const ModelKind bilstm_model = {.name = "bilstm",
-                                .description = "LSTM both ways, maximum over states and words",
-                                .size = sizeof(Bilstm),
-                                .defaults = {.embed = 128, .hidden = 128, .layers = 1, .dropout = 0.5},
-                                .build = build,
-                                .forward = forward,
-                                .several_layers = true};
-const ModelKind bilstm_attention_model = {
+extern const ModelKind model_bilstm_model, model_bilstm_attention_model;
+const ModelKind model_bilstm_model = {.name = "bilstm",
+                                      .description = "LSTM both ways, maximum over states and words",
+                                      .size = sizeof(Bilstm),
+                                      .defaults = {.embed = 128, .hidden = 128, .layers = 1, .dropout = 0.5},
+                                      .build = build,
+                                      .forward = forward,
+                                      .several_layers = true};
+const ModelKind model_bilstm_attention_model = {
     .name = "bilstm_attention",
     .description = "the same, beside a mean weighted by attention",
     .size = sizeof(Bilstm),

@@ -36,10 +36,10 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, features)));
 }
 
-extern const ModelKind cnn_model;
-const ModelKind cnn_model = {.name = "cnn",
-                             .description = "convolutions over 1, 3 and 5 words, maximum over the text",
-                             .size = sizeof(Cnn),
-                             .defaults = {.embed = 128, .hidden = 128, .layers = 1, .dropout = 0.5},
-                             .build = build,
-                             .forward = forward};
+extern const ModelKind model_cnn_model;
+const ModelKind model_cnn_model = {.name = "cnn",
+                                   .description = "convolutions over 1, 3 and 5 words, maximum over the text",
+                                   .size = sizeof(Cnn),
+                                   .defaults = {.embed = 128, .hidden = 128, .layers = 1, .dropout = 0.5},
+                                   .build = build,
+                                   .forward = forward};

@@ -27,11 +27,11 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, last)));
 }
 
-extern const ModelKind gru_model;
-const ModelKind gru_model = {.name = "gru",
-                             .description = "GRU, last state",
-                             .size = sizeof(Gru),
-                             .defaults = {.embed = 256, .hidden = 256, .layers = 1},
-                             .build = build,
-                             .forward = forward,
-                             .several_layers = true};
+extern const ModelKind model_gru_model;
+const ModelKind model_gru_model = {.name = "gru",
+                                   .description = "GRU, last state",
+                                   .size = sizeof(Gru),
+                                   .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                                   .build = build,
+                                   .forward = forward,
+                                   .several_layers = true};

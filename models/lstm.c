@@ -56,17 +56,17 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, last)));
 }
 
-extern const ModelKind lstm_model, lstm_matched_model;
-const ModelKind lstm_model = {.name = "lstm",
-                              .description = "LSTM, last state",
-                              .size = sizeof(Lstm),
-                              .defaults = {.embed = 256, .hidden = 256, .layers = 1},
-                              .build = build,
-                              .forward = forward};
+extern const ModelKind model_lstm_model, model_lstm_matched_model;
+const ModelKind model_lstm_model = {.name = "lstm",
+                                    .description = "LSTM, last state",
+                                    .size = sizeof(Lstm),
+                                    .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                                    .build = build,
+                                    .forward = forward};
 /* Without the embedding 138,749 parameters at K = 29, against the RNN's 138,781. */
-const ModelKind lstm_matched_model = {.name = "lstm_matched",
-                                      .description = "LSTM with the RNN's number of parameters",
-                                      .size = sizeof(Lstm),
-                                      .defaults = {.embed = 256, .hidden = 96, .layers = 1},
-                                      .build = build,
-                                      .forward = forward};
+const ModelKind model_lstm_matched_model = {.name = "lstm_matched",
+                                            .description = "LSTM with the RNN's number of parameters",
+                                            .size = sizeof(Lstm),
+                                            .defaults = {.embed = 256, .hidden = 96, .layers = 1},
+                                            .build = build,
+                                            .forward = forward};

@@ -78,13 +78,14 @@ struct Model {
 
 /* ---- The zoo ---- */
 
-int zoo_count(void);
-const ModelKind *zoo_kind(int i);
+int model_zoo_count(void);
+const ModelKind *model_zoo_kind(int i);
 /* NULL where there is none of that name. */
-const ModelKind *zoo_find(const char *name);
+const ModelKind *model_zoo_find(const char *name);
 /* Those of a list of names separated by commas, or (all) the whole zoo: at most `most`. `own` (may be NULL)
  * is a kind beside the zoo's. Errors: a name that there is not, none, too many. */
-ReelStatus zoo_choose(const char *list, const ModelKind *own, const ModelKind **kinds, int most, int *count);
+ReelStatus model_zoo_choose(const char *list, const ModelKind *own, const ModelKind **kinds, int most,
+                            int *count);
 
 /* ---- One model ---- */
 

@@ -45,10 +45,10 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->output_layer, nn_dropout(&model->dropout, last)));
 }
 
-extern const ModelKind rnn_model;
-const ModelKind rnn_model = {.name = "rnn",
-                             .description = "tanh RNN, last state",
-                             .size = sizeof(Rnn),
-                             .defaults = {.embed = 256, .hidden = 256, .layers = 1},
-                             .build = build,
-                             .forward = forward};
+extern const ModelKind model_rnn_model;
+const ModelKind model_rnn_model = {.name = "rnn",
+                                   .description = "tanh RNN, last state",
+                                   .size = sizeof(Rnn),
+                                   .defaults = {.embed = 256, .hidden = 256, .layers = 1},
+                                   .build = build,
+                                   .forward = forward};

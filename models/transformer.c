@@ -77,8 +77,8 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, pooled)));
 }
 
-extern const ModelKind transformer_model;
-const ModelKind transformer_model = {
+extern const ModelKind model_transformer_model;
+const ModelKind model_transformer_model = {
     .name = "transformer",
     .description = "small transformer encoder, mean and maximum over the text",
     .size = sizeof(Transformer),

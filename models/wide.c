@@ -50,8 +50,8 @@ static ModelOutput forward(Model *model, ModelInput input)
     return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, hidden)));
 }
 
-extern const ModelKind wide_model;
-const ModelKind wide_model = {
+extern const ModelKind model_wide_model;
+const ModelKind model_wide_model = {
     .name = "wide",
     .description = "a hidden layer on TF-IDF of words; what --models best trains",
     .size = sizeof(Wide),

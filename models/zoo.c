@@ -7,39 +7,39 @@
 #include <string.h>
 
 /* Each kind is defined in a file of its own. */
-extern const ModelKind rnn_model, lstm_model, lstm_matched_model, attention_model, attention_fed_model,
-    stacked_model, bag_model, cnn_model, gru_model, bilstm_model, bilstm_attention_model, transformer_model,
-    wide_model;
+extern const ModelKind model_rnn_model, model_lstm_model, model_lstm_matched_model, model_attention_model,
+    model_attention_fed_model, model_stacked_model, model_bag_model, model_cnn_model, model_gru_model,
+    model_bilstm_model, model_bilstm_attention_model, model_transformer_model, model_wide_model;
 
 static const ModelKind *const kinds[] = {
-    &rnn_model,
-    &lstm_model,
-    &lstm_matched_model,
-    &attention_model,
-    &attention_fed_model,
-    &stacked_model,
-    &bag_model,
-    &cnn_model,
-    &gru_model,
-    &bilstm_model,
-    &bilstm_attention_model,
-    &transformer_model,
-    &wide_model,
+    &model_rnn_model,
+    &model_lstm_model,
+    &model_lstm_matched_model,
+    &model_attention_model,
+    &model_attention_fed_model,
+    &model_stacked_model,
+    &model_bag_model,
+    &model_cnn_model,
+    &model_gru_model,
+    &model_bilstm_model,
+    &model_bilstm_attention_model,
+    &model_transformer_model,
+    &model_wide_model,
 };
 
-int zoo_count(void)
+int model_zoo_count(void)
 {
     return (int)(sizeof kinds / sizeof kinds[0]);
 }
 
-const ModelKind *zoo_kind(int i)
+const ModelKind *model_zoo_kind(int i)
 {
-    return i >= 0 && i < zoo_count() ? kinds[i] : NULL;
+    return i >= 0 && i < model_zoo_count() ? kinds[i] : NULL;
 }
 
-const ModelKind *zoo_find(const char *name)
+const ModelKind *model_zoo_find(const char *name)
 {
-    for (int i = 0; i < zoo_count(); i++)
+    for (int i = 0; i < model_zoo_count(); i++)
         if (strcmp(kinds[i]->name, name) == 0)
             return kinds[i];
     return NULL;
@@ -57,18 +57,20 @@ static ReelStatus choose(const ModelKind *kind, const char *name, const ModelKin
     return reel_status_ok();
 }
 
-ReelStatus zoo_choose(const char *list, const ModelKind *own, const ModelKind **kinds, int most, int *count)
+ReelStatus model_zoo_choose(const char *list, const ModelKind *own, const ModelKind **kinds, int most,
+                            int *count)
 {
     ReelStatus status = reel_status_ok();
     bool all = strcmp(list, "all") == 0;
     *count = 0;
-    for (int i = 0; all && i < zoo_count() && reel_status_is_ok(&status); i++)
-        status = choose(zoo_kind(i), "", kinds, most, count);
+    for (int i = 0; all && i < model_zoo_count() && reel_status_is_ok(&status); i++)
+        status = choose(model_zoo_kind(i), "", kinds, most, count);
     for (const char *at = list; !all && *at && reel_status_is_ok(&status);) {
         size_t length = strcspn(at, ",");
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)length, at);
-        status = choose(own && strcmp(name, own->name) == 0 ? own : zoo_find(name), name, kinds, most, count);
+        status = choose(own && strcmp(name, own->name) == 0 ? own : model_zoo_find(name), name, kinds, most,
+                        count);
         at += length + (at[length] == ',');
     }
     if (reel_status_is_ok(&status) && *count == 0)
@@ -135,9 +137,9 @@ static void add_words(ModelInput *input, const Model *model, Tape *tape, const i
                       const int32_t *offsets, int32_t texts)
 {
     TensorArena *arena = tape_arena(tape);
-    TextWords words;
+    ModelTextWords words;
     TensorDtype dtype = model->output_bias->core.value.dtype;
-    if (!text_words(&words, arena, ids, offsets, texts)) {
+    if (!model_text_words(&words, arena, ids, offsets, texts)) {
         input->text.rows = tape_fail(tape, "%s: out of memory", model->kind->name);
         return;
     }

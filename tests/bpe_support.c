@@ -19,60 +19,60 @@ ReelBytes bpe_support_fixture(const char *name)
     return bytes;
 }
 
-BpeTokenizer *bpe_support_load(const char *name)
+ModelBpeTokenizer *bpe_support_load(const char *name)
 {
     ReelBytes bytes = bpe_support_fixture(name);
-    BpeTokenizer *tokenizer;
-    ck_assert_ok(bpe_from_json(&tokenizer, bytes.data, bytes.size, name));
+    ModelBpeTokenizer *tokenizer;
+    ck_assert_ok(model_bpe_from_json(&tokenizer, bytes.data, bytes.size, name));
     reel_bytes_free(&bytes);
     return tokenizer;
 }
 
-static BpeTokenizer *finish(BpeCounter *counter)
+static ModelBpeTokenizer *finish(ModelBpeCounter *counter)
 {
-    BpeTokenizer *tokenizer;
-    ck_assert_ok(bpe_train(&tokenizer, counter));
-    bpe_counter_free(counter);
+    ModelBpeTokenizer *tokenizer;
+    ck_assert_ok(model_bpe_train(&tokenizer, counter));
+    model_bpe_counter_free(counter);
     return tokenizer;
 }
 
-BpeTokenizer *bpe_support_learn(BpeOptions options, const char *text, size_t size)
+ModelBpeTokenizer *bpe_support_learn(ModelBpeOptions options, const char *text, size_t size)
 {
-    BpeCounter *counter = bpe_counter_new(&options);
+    ModelBpeCounter *counter = model_bpe_counter_new(&options);
     ck_assert_ptr_nonnull(counter);
-    ck_assert_ok(bpe_counter_add(counter, text, size));
+    ck_assert_ok(model_bpe_counter_add(counter, text, size));
     return finish(counter);
 }
 
-BpeTokenizer *bpe_support_learn_file(BpeOptions options, const char *path)
+ModelBpeTokenizer *bpe_support_learn_file(ModelBpeOptions options, const char *path)
 {
-    BpeCounter *counter = bpe_counter_new(&options);
+    ModelBpeCounter *counter = model_bpe_counter_new(&options);
     ck_assert_ptr_nonnull(counter);
-    ck_assert_ok(bpe_counter_add_file(counter, path));
+    ck_assert_ok(model_bpe_counter_add_file(counter, path));
     return finish(counter);
 }
 
-BpeIds bpe_support_encode(const BpeTokenizer *tokenizer, const char *text, size_t size)
+ModelBpeIds bpe_support_encode(const ModelBpeTokenizer *tokenizer, const char *text, size_t size)
 {
-    BpeEncoder *encoder = bpe_encoder_new(tokenizer);
-    BpeIds ids = {0};
-    ck_assert_ok(bpe_encode(encoder, text, size, &ids));
-    bpe_encoder_free(encoder);
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(tokenizer);
+    ModelBpeIds ids = {0};
+    ck_assert_ok(model_bpe_encode(encoder, text, size, &ids));
+    model_bpe_encoder_free(encoder);
     return ids;
 }
 
-void bpe_support_check_ids(const BpeTokenizer *tokenizer, const char *name)
+void bpe_support_check_ids(const ModelBpeTokenizer *tokenizer, const char *name)
 {
     ReelBytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture(name);
-    BpeEncoder *encoder = bpe_encoder_new(tokenizer);
-    BpeIds ids = {0}, ends = {0};
-    ck_assert_ok(bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(tokenizer);
+    ModelBpeIds ids = {0}, ends = {0};
+    ck_assert_ok(model_bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
     ck_assert(reel_bytes_append(&expected, "", 1));
     const char *at = expected.data, *line = text.data;
     size_t begin = 0;
     for (size_t i = 0; i < ends.count; i++) {
         const char *feed = strchr(line, '\n');
-        BpeIds alone = bpe_support_encode(tokenizer, line, (size_t)(feed - line));
+        ModelBpeIds alone = bpe_support_encode(tokenizer, line, (size_t)(feed - line));
         ck_assert_uint_eq(alone.count, (size_t)ends.ids[i] - begin);
         for (size_t k = 0; k < alone.count; k++) {
             char *end;
@@ -88,21 +88,21 @@ void bpe_support_check_ids(const BpeTokenizer *tokenizer, const char *name)
         at++;
         line = feed + 1;
         begin = (size_t)ends.ids[i];
-        bpe_ids_free(&alone);
+        model_bpe_ids_free(&alone);
     }
     ck_assert_msg(*at == '\0', "%s: too few lines", name);
-    bpe_encoder_free(encoder);
-    bpe_ids_free(&ids);
-    bpe_ids_free(&ends);
+    model_bpe_encoder_free(encoder);
+    model_bpe_ids_free(&ids);
+    model_bpe_ids_free(&ends);
     reel_bytes_free(&text);
     reel_bytes_free(&expected);
 }
 
-void bpe_support_check_same(const BpeTokenizer *a, const BpeTokenizer *b)
+void bpe_support_check_same(const ModelBpeTokenizer *a, const ModelBpeTokenizer *b)
 {
     ReelBytes x = {0}, y = {0};
-    ck_assert_ok(bpe_to_json(a, &x));
-    ck_assert_ok(bpe_to_json(b, &y));
+    ck_assert_ok(model_bpe_to_json(a, &x));
+    ck_assert_ok(model_bpe_to_json(b, &y));
     ck_assert_uint_eq(x.size, y.size);
     for (size_t i = 0; i < x.size; i++)
         ck_assert_msg(x.data[i] == y.data[i], "differs from byte %zu on: %.60s / %.60s", i, x.data + i,
@@ -119,5 +119,5 @@ END_TEST
 
 void bpe_support_add(TCase *tcase, const TTest *test)
 {
-    tcase_add_test(tcase, bpe_knows_unicode() ? test : without_utf8proc);
+    tcase_add_test(tcase, model_bpe_knows_unicode() ? test : without_utf8proc);
 }

@@ -28,9 +28,9 @@ const char *text_support_file(const char *bytes, size_t size)
     return last_path;
 }
 
-Corpus text_support_corpus(const char *tsv)
+ModelCorpus text_support_corpus(const char *tsv)
 {
-    Corpus corpus;
-    ck_assert_ok(corpus_parse(&corpus, "test.tsv", tsv, strlen(tsv), NULL));
+    ModelCorpus corpus;
+    ck_assert_ok(model_corpus_parse(&corpus, "test.tsv", tsv, strlen(tsv), NULL));
     return corpus;
 }

@@ -11,7 +11,7 @@
 /* Writes a file of the test's own and gives its path, until the process ends. */
 const char *text_support_file(const char *bytes, size_t size);
 /* The corpus that a string holds; fails the test where it is none. */
-Corpus text_support_corpus(const char *tsv);
+ModelCorpus text_support_corpus(const char *tsv);
 /* Real data: 120 of Debian's package descriptions with their tags. */
 extern const char *const TEXT_SUPPORT_DEBIAN;
 

@@ -25,7 +25,7 @@ typedef struct BpeBench {
     const char *path;
     int threads, rounds;
     ReelBytes text;
-    BpeTokenizer *words, *bytes;
+    ModelBpeTokenizer *words, *bytes;
     Times train_small, train_large, encode, encode_bytes, decode;
     /* By the clock, on one thread and on all. */
     Times count_one, count_threads, train_one, train_threads, encode_one, encode_threads;
@@ -46,20 +46,20 @@ static void note(Times *times, double seconds)
 }
 
 /* `counting`: where the seconds by the clock are noted until the words are counted and brought together. */
-static ReelStatus learn(const BpeBench *b, BpePretokenizer pretokenizer, int64_t vocab, int threads,
-                        Times *counting, BpeTokenizer **out)
+static ReelStatus learn(const BpeBench *b, ModelBpePretokenizer pretokenizer, int64_t vocab, int threads,
+                        Times *counting, ModelBpeTokenizer **out)
 {
     double began = reel_clock_seconds();
-    BpeOptions options = {.pretokenizer = pretokenizer, .vocab_size = vocab, .threads = threads};
-    BpeCounter *counter = bpe_counter_new(&options);
+    ModelBpeOptions options = {.pretokenizer = pretokenizer, .vocab_size = vocab, .threads = threads};
+    ModelBpeCounter *counter = model_bpe_counter_new(&options);
     if (!counter)
         return reel_status_no_memory(0, "the counter");
-    ReelStatus status = bpe_counter_add_file(counter, b->path);
-    bpe_counter_counts(counter);
+    ReelStatus status = model_bpe_counter_add_file(counter, b->path);
+    model_bpe_counter_counts(counter);
     note(counting, reel_clock_seconds() - began);
     if (reel_status_is_ok(&status))
-        status = bpe_train(out, counter);
-    bpe_counter_free(counter);
+        status = model_bpe_train(out, counter);
+    model_bpe_counter_free(counter);
     return status;
 }
 
@@ -69,8 +69,8 @@ static double peak_of_training(const BpeBench *b)
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        BpeTokenizer *tokenizer;
-        ReelStatus status = learn(b, BPE_WHITESPACE, LARGE, 1, NULL, &tokenizer);
+        ModelBpeTokenizer *tokenizer;
+        ReelStatus status = learn(b, MODEL_BPE_WHITESPACE, LARGE, 1, NULL, &tokenizer);
         _exit((int)status.code);
     }
     int result;
@@ -85,46 +85,49 @@ static double peak_of_training(const BpeBench *b)
 static ReelStatus measure_training(BpeBench *b, int64_t vocab, int threads, Times *counting, Times *clock,
                                    Times *user)
 {
-    BpeTokenizer *tokenizer = NULL;
+    ModelBpeTokenizer *tokenizer = NULL;
     double began = reel_clock_seconds(), began_user = user_seconds();
-    ReelStatus status = learn(b, BPE_WHITESPACE, vocab, threads, counting, &tokenizer);
+    ReelStatus status = learn(b, MODEL_BPE_WHITESPACE, vocab, threads, counting, &tokenizer);
     note(user, user_seconds() - began_user);
     note(clock, reel_clock_seconds() - began);
-    bpe_tokenizer_free(tokenizer);
+    model_bpe_tokenizer_free(tokenizer);
     return status;
 }
 
 /* Encodes all lines; the ids of the last part stay in ids[0]. */
-static ReelStatus measure_encoding(const BpeBench *b, const BpeTokenizer *t, int threads, TensorPool *pool,
-                                   BpeIds *ids, BpeIds *ends, Times *clock, Times *user)
+static ReelStatus measure_encoding(const BpeBench *b, const ModelBpeTokenizer *t, int threads,
+                                   TensorPool *pool, ModelBpeIds *ids, ModelBpeIds *ends, Times *clock,
+                                   Times *user)
 {
-    BpeEncoder *encoders[MOST_THREADS] = {NULL};
+    ModelBpeEncoder *encoders[MOST_THREADS] = {NULL};
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < threads; i++) {
         ids[i].count = ends[i].count = 0;
-        if (!(encoders[i] = bpe_encoder_new(t)))
+        if (!(encoders[i] = model_bpe_encoder_new(t)))
             status = reel_status_no_memory(0, "an encoder");
     }
     double began = reel_clock_seconds(), began_user = user_seconds();
     if (reel_status_is_ok(&status))
-        status = bpe_encode_parallel(encoders, threads, pool, b->text.data, b->text.size, ids, ends);
+        status = model_bpe_encode_parallel(encoders, threads, pool, b->text.data, b->text.size, ids, ends);
     note(user, user_seconds() - began_user);
     note(clock, reel_clock_seconds() - began);
     for (int i = 0; i < threads; i++)
-        bpe_encoder_free(encoders[i]);
+        model_bpe_encoder_free(encoders[i]);
     return status;
 }
 
-static ReelStatus measure_decoding(const BpeTokenizer *t, const BpeIds *ids, ReelBytes *out, Times *times)
+static ReelStatus measure_decoding(const ModelBpeTokenizer *t, const ModelBpeIds *ids, ReelBytes *out,
+                                   Times *times)
 {
     out->size = 0;
     double began = user_seconds();
-    ReelStatus status = bpe_decode(t, ids->ids, ids->count, true, out);
+    ReelStatus status = model_bpe_decode(t, ids->ids, ids->count, true, out);
     note(times, user_seconds() - began);
     return status;
 }
 
-static ReelStatus run_round(BpeBench *b, TensorPool *pool, BpeIds *ids, BpeIds *ends, ReelBytes *decoded)
+static ReelStatus run_round(BpeBench *b, TensorPool *pool, ModelBpeIds *ids, ModelBpeIds *ends,
+                            ReelBytes *decoded)
 {
     int threads = b->threads;
     ReelStatus status = measure_training(b, SMALL, 1, NULL, NULL, &b->train_small);
@@ -175,8 +178,8 @@ static ReelStatus report(BpeBench *b, const char *path)
     bench_print_machine();
     printf("%.1f MB of text, medians of %d, user seconds\n", (double)b->text.size / 1e6, b->rounds);
     printf("train 8k       %8.3f s\ntrain 32k      %8.3f s   %.0f MB of memory\n", small, large, b->peak_mb);
-    if (bpe_vocab_size(b->words) < LARGE)
-        printf("the text gives %d tokens only: train on more\n", bpe_vocab_size(b->words));
+    if (model_bpe_vocab_size(b->words) < LARGE)
+        printf("the text gives %d tokens only: train on more\n", model_bpe_vocab_size(b->words));
     printf("encode         %8.1f MB/s\nencode GPT-2   %8.1f MB/s\ndecode         %8.1f MB/s\n", encode, bytes,
            decode);
     ReelJsonWriter json = {0};
@@ -185,7 +188,7 @@ static ReelStatus report(BpeBench *b, const char *path)
     reel_json_begin_object(&json, "bpe");
     reel_json_number(&json, "train_8k_s", small);
     reel_json_number(&json, "train_32k_s", large);
-    reel_json_integer(&json, "train_32k_vocab", bpe_vocab_size(b->words));
+    reel_json_integer(&json, "train_32k_vocab", model_bpe_vocab_size(b->words));
     reel_json_number(&json, "encode_mb_s", encode);
     reel_json_number(&json, "encode_gpt2_mb_s", bytes);
     reel_json_number(&json, "decode_mb_s", decode);
@@ -210,26 +213,26 @@ ReelStatus bench_bpe(const BenchOptions *options, const char *path)
     b.threads = b.threads < 1 ? 1 : b.threads > MOST_THREADS ? MOST_THREADS : b.threads;
     b.rounds = b.rounds < 3 ? 3 : b.rounds > MOST_ROUNDS ? MOST_ROUNDS : b.rounds;
     b.peak_mb = peak_of_training(&b); /* first: what is read later would count */
-    BpeIds ids[MOST_THREADS] = {{0}}, ends[MOST_THREADS] = {{0}};
+    ModelBpeIds ids[MOST_THREADS] = {{0}}, ends[MOST_THREADS] = {{0}};
     ReelBytes decoded = {0};
     TensorPool *pool = tensor_pool_new(b.threads);
     ReelStatus status = pool ? read_text(&b) : reel_status_no_memory(0, "threads");
     if (reel_status_is_ok(&status))
-        status = learn(&b, BPE_WHITESPACE, LARGE, 1, NULL, &b.words);
+        status = learn(&b, MODEL_BPE_WHITESPACE, LARGE, 1, NULL, &b.words);
     if (reel_status_is_ok(&status))
-        status = learn(&b, BPE_BYTELEVEL, LARGE, 1, NULL, &b.bytes);
+        status = learn(&b, MODEL_BPE_BYTELEVEL, LARGE, 1, NULL, &b.bytes);
     for (int round = 0; round < b.rounds && reel_status_is_ok(&status); round++)
         status = run_round(&b, pool, ids, ends, &decoded);
     if (reel_status_is_ok(&status))
         status = report(&b, options->json);
     for (int i = 0; i < b.threads; i++) {
-        bpe_ids_free(&ids[i]);
-        bpe_ids_free(&ends[i]);
+        model_bpe_ids_free(&ids[i]);
+        model_bpe_ids_free(&ends[i]);
     }
     reel_bytes_free(&decoded);
     reel_bytes_free(&b.text);
-    bpe_tokenizer_free(b.words);
-    bpe_tokenizer_free(b.bytes);
+    model_bpe_tokenizer_free(b.words);
+    model_bpe_tokenizer_free(b.bytes);
     tensor_pool_free(pool);
     return status;
 }

@@ -48,7 +48,7 @@ static int find_word(const BenchDraw *draw, double x)
     return low;
 }
 
-Batch bench_draw_next(BenchDraw *draw)
+ModelBatch bench_draw_next(BenchDraw *draw)
 {
     const BenchShape *s = &draw->shape;
     int32_t count = s->batch * s->len;
@@ -59,9 +59,9 @@ Batch bench_draw_next(BenchDraw *draw)
     }
     for (int64_t i = 0; i < (int64_t)s->batch * s->labels; i++)
         draw->labels[i] = tensor_random_uniform_f64(&draw->random) < LABELS_PER_TEXT / s->labels;
-    return (Batch){.size = s->batch,
-                   .num_ids = count,
-                   .ids = draw->ids,
-                   .offsets = draw->offsets,
-                   .labels = tensor_from(draw->labels, TENSOR_F32, TENSOR_SHAPE(s->batch, s->labels))};
+    return (ModelBatch){.size = s->batch,
+                        .num_ids = count,
+                        .ids = draw->ids,
+                        .offsets = draw->offsets,
+                        .labels = tensor_from(draw->labels, TENSOR_F32, TENSOR_SHAPE(s->batch, s->labels))};
 }

@@ -19,6 +19,6 @@ typedef struct BenchDraw {
 bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed);
 void bench_draw_free(BenchDraw *draw);
 /* The next batch, in memory of `draw` that the one after it takes over. */
-Batch bench_draw_next(BenchDraw *draw);
+ModelBatch bench_draw_next(BenchDraw *draw);
 
 #endif

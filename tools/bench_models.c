@@ -17,7 +17,7 @@ extern const ModelKind own_cell_model;
 
 ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int most, int *count)
 {
-    return zoo_choose(list, &own_cell_model, kinds, most, count);
+    return model_zoo_choose(list, &own_cell_model, kinds, most, count);
 }
 
 static ReelStatus start(Runs *runs, const ModelKind *kind, const BenchOptions *options, int threads)

@@ -20,7 +20,7 @@ typedef struct Classifier {
     NnEmbedding embedding;
     NnLstm lstm;
     NnLinear fc;
-    Batch batch; /* of the step at hand */
+    ModelBatch batch; /* of the step at hand */
 } Classifier;
 
 static void classifier_init(Classifier *m, const BenchShape *shape)
@@ -35,7 +35,7 @@ static void classifier_init(Classifier *m, const BenchShape *shape)
 static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
 {
     Classifier *m = context;
-    const Batch *batch = &m->batch;
+    const ModelBatch *batch = &m->batch;
     int32_t first = batch->size * shard / shards, last = batch->size * (shard + 1) / shards;
     if (first == last)
         return VAR_NONE;

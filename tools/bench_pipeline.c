@@ -21,18 +21,19 @@ static const struct {
                   [PREDICT] = {"predict_ms", "predicting that batch"}};
 
 /* Evaluation is to run at the speed of training's forward half. */
-static ReelStatus compare_predict(Trainer *trainer, const Batch *batch, TensorArena *arena, double *seconds)
+static ReelStatus compare_predict(ModelTrainer *trainer, const ModelBatch *batch, TensorArena *arena,
+                                  double *seconds)
 {
     enum { REPEATS = 5 };
     double forward[REPEATS], predict[REPEATS], loss;
     Tensor logits = tensor_new(arena, TENSOR_F32, batch->labels.ndim, batch->labels.shape);
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < REPEATS && reel_status_is_ok(&status); i++) {
-        status = trainer_step(trainer, batch, &loss);
-        forward[i] = trainer_times(trainer).forward;
+        status = model_trainer_step(trainer, batch, &loss);
+        forward[i] = model_trainer_times(trainer).forward;
         double begun = reel_clock_seconds();
         if (reel_status_is_ok(&status))
-            status = trainer_predict(trainer, batch, logits, NULL);
+            status = model_trainer_predict(trainer, batch, logits, NULL);
         predict[i] = reel_clock_seconds() - begun;
     }
     seconds[FORWARD] = bench_median(forward, REPEATS);
@@ -42,49 +43,49 @@ static ReelStatus compare_predict(Trainer *trainer, const Batch *batch, TensorAr
 
 static ReelStatus run_once(const BenchOptions *options, const char *path, double *seconds, int64_t *texts)
 {
-    Dataset *dataset = NULL;
-    Loader loader = {0};
+    ModelDataset *dataset = NULL;
+    ModelLoader loader = {0};
     Model *model = NULL;
-    Trainer *trainer = NULL;
-    Batch batch;
+    ModelTrainer *trainer = NULL;
+    ModelBatch batch;
     double begun = reel_clock_seconds(), loss;
-    ReelStatus status = dataset_read(&dataset, path, NULL);
+    ReelStatus status = model_dataset_read(&dataset, path, NULL);
     seconds[READ] = reel_clock_seconds() - begun;
     if (!reel_status_is_ok(&status))
         return status;
     *texts = dataset->train.count + dataset->test.count;
     begun = reel_clock_seconds();
     ModelConfig config = {.vocabulary = dataset->text.tokenizer.vocab_size,
-                          .labels = dataset_num_classes(dataset)};
-    TrainerOptions how = trainer_defaults();
+                          .labels = model_dataset_num_classes(dataset)};
+    ModelTrainerOptions how = model_trainer_defaults();
     how.threads = options->threads;
     how.shards = options->shards ? options->shards : options->threads;
-    status = model_new(&model, zoo_find("lstm"), config, options->seed);
+    status = model_new(&model, model_zoo_find("lstm"), config, options->seed);
     if (reel_status_is_ok(&status))
-        status = trainer_new(&trainer, model, &how);
+        status = model_trainer_new(&trainer, model, &how);
     seconds[MODEL] = reel_clock_seconds() - begun;
     begun = reel_clock_seconds();
-    LoaderOptions of_loader = loader_defaults();
+    ModelLoaderOptions of_loader = model_loader_defaults();
     of_loader.batch = options->shape.batch;
     if (reel_status_is_ok(&status))
-        status = loader_init(&loader, &dataset->train, &of_loader);
-    if (reel_status_is_ok(&status) && !loader_next(&loader, &batch))
+        status = model_loader_init(&loader, &dataset->train, &of_loader);
+    if (reel_status_is_ok(&status) && !model_loader_next(&loader, &batch))
         status = reel_status_failed("%s: no text to train on", path);
     seconds[BATCH] = reel_clock_seconds() - begun;
     seconds[FIRST_BATCH] = seconds[READ] + seconds[MODEL] + seconds[BATCH];
     begun = reel_clock_seconds();
     if (reel_status_is_ok(&status))
-        status = trainer_step(trainer, &batch, &loss);
+        status = model_trainer_step(trainer, &batch, &loss);
     seconds[FIRST_STEP] = reel_clock_seconds() - begun;
     TensorArena arena;
     tensor_arena_init(&arena, 0);
     if (reel_status_is_ok(&status))
         status = compare_predict(trainer, &batch, &arena, seconds);
     tensor_arena_free(&arena);
-    loader_free(&loader);
-    trainer_free(trainer);
+    model_loader_free(&loader);
+    model_trainer_free(trainer);
     model_free(model);
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     return status;
 }
 

@@ -36,7 +36,7 @@ typedef struct Answer {
 typedef struct Worker {
     const BenchSetting *setting;
     Model *model;
-    Trainer *trainer;
+    ModelTrainer *trainer;
     BenchDraw draw;
     double peak_rss_mb;
 } Worker;
@@ -58,11 +58,11 @@ static ReelStatus open_worker(Worker *w, const BenchSetting *setting, Answer *an
     answer->shape.embed = (int)w->model->config.embed;
     answer->shape.hidden = (int)w->model->config.hidden;
     answer->shape.layers = w->model->config.layers;
-    TrainerOptions options = trainer_defaults();
+    ModelTrainerOptions options = model_trainer_defaults();
     options.threads = setting->threads;
     options.shards = setting->shards;
     options.seed = setting->seed;
-    status = trainer_new(&w->trainer, w->model, &options);
+    status = model_trainer_new(&w->trainer, w->model, &options);
     if (reel_status_is_ok(&status) && !bench_draw_init(&w->draw, s, setting->seed))
         status = reel_status_no_memory(0, "batches");
     return status;
@@ -75,16 +75,16 @@ static uint64_t count_mallocs(const Worker *w)
 
 static ReelStatus take_step(Worker *w, BenchSample *sample)
 {
-    Batch batch = bench_draw_next(&w->draw);
+    ModelBatch batch = bench_draw_next(&w->draw);
     uint64_t flops = tensor_flops_count(), mallocs = reel_mem_stats().calls, all = count_mallocs(w);
     double cpu = reel_usage_cpu_seconds(), started = reel_clock_seconds();
-    ReelStatus status = trainer_step(w->trainer, &batch, &sample->loss);
+    ReelStatus status = model_trainer_step(w->trainer, &batch, &sample->loss);
     sample->step = reel_clock_seconds() - started;
     sample->cpu = reel_usage_cpu_seconds() - cpu;
     sample->flops = tensor_flops_count() - flops;
     sample->mallocs = reel_mem_stats().calls - mallocs;
     sample->other = count_mallocs(w) - all - sample->mallocs;
-    TrainerTimes times = trainer_times(w->trainer);
+    ModelTrainerTimes times = model_trainer_times(w->trainer);
     sample->forward = times.forward;
     sample->backward = times.backward;
     sample->optimizer = times.optimizer;
@@ -143,7 +143,7 @@ static void serve(const BenchSetting *setting, int line)
         open = send_all(line, &answer, sizeof answer);
     }
     bench_draw_free(&w.draw);
-    trainer_free(w.trainer);
+    model_trainer_free(w.trainer);
     model_free(w.model);
 }
 

@@ -11,22 +11,22 @@ static ReelStatus convert_files(const char *from, const char *to, const char *un
     if (count != 2 + two_in + two_out)
         return reel_status_usage("convert --from %s --to %s takes %d files, not %d", from, to,
                                  2 + two_in + two_out, count);
-    BpeTokenizer *tokenizer = NULL;
+    ModelBpeTokenizer *tokenizer = NULL;
     ReelStatus status;
     if (two_in)
-        status = bpe_load_gpt2(&tokenizer, files[0], files[1]);
+        status = model_bpe_load_gpt2(&tokenizer, files[0], files[1]);
     else if (strcmp(from, "codes") == 0)
-        status = bpe_load_codes(&tokenizer, files[0], unk);
+        status = model_bpe_load_codes(&tokenizer, files[0], unk);
     else
-        status = bpe_load(&tokenizer, files[0]);
+        status = model_bpe_load(&tokenizer, files[0]);
     const char **out = files + 1 + two_in;
     if (reel_status_is_ok(&status) && two_out)
-        status = bpe_save_gpt2(tokenizer, out[0], out[1]);
+        status = model_bpe_save_gpt2(tokenizer, out[0], out[1]);
     else if (reel_status_is_ok(&status) && strcmp(to, "codes") == 0)
-        status = bpe_save_codes(tokenizer, out[0]);
+        status = model_bpe_save_codes(tokenizer, out[0]);
     else if (reel_status_is_ok(&status))
-        status = bpe_save(tokenizer, out[0]);
-    bpe_tokenizer_free(tokenizer);
+        status = model_bpe_save(tokenizer, out[0]);
+    model_bpe_tokenizer_free(tokenizer);
     return status;
 }
 
@@ -38,11 +38,11 @@ static bool is_format(const char *name)
 ReelStatus bpe_command_convert(int argc, char **argv)
 {
     const char *from = "json", *to = "json", *unk = NULL;
-    const Option options[] = {
-        {"from", "FORMAT", OPTION_TEXT, &from, 0, 0,
+    const ModelOption options[] = {
+        {"from", "FORMAT", MODEL_OPTION_TEXT, &from, 0, 0,
          "json (default): tokenizer.json; gpt2: vocab.json merges.txt;"},
-        {"to", "FORMAT", OPTION_TEXT, &to, 0, 0, "codes: subword-nmt's codes"},
-        {"unk", "TOKEN", OPTION_TEXT, &unk, 0, 0, "from codes: the token for unknown symbols"},
+        {"to", "FORMAT", MODEL_OPTION_TEXT, &to, 0, 0, "codes: subword-nmt's codes"},
+        {"unk", "TOKEN", MODEL_OPTION_TEXT, &unk, 0, 0, "from codes: the token for unknown symbols"},
     };
     const Program program = {.name = "convert",
                              .summary = "convert between tokenizer.json, GPT-2's and subword-nmt's files",

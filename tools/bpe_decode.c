@@ -6,9 +6,9 @@
 #include <string.h>
 
 typedef struct Decoding {
-    const BpeTokenizer *tokenizer;
+    const ModelBpeTokenizer *tokenizer;
     bool keep_special;
-    BpeIds ids;
+    ModelBpeIds ids;
     ReelBytes out;
     uint64_t line;
 } Decoding;
@@ -27,9 +27,9 @@ static ReelStatus parse_ids(Decoding *d, const char *name, const char *text, con
         for (; text < end && *text >= '0' && *text <= '9' && id <= INT32_MAX; text++)
             id = id * 10 + (*text - '0');
         bool ended = text == end || *text == ' ' || *text == '\t' || *text == '\r';
-        if (text == begin || !ended || id >= bpe_vocab_size(d->tokenizer))
+        if (text == begin || !ended || id >= model_bpe_vocab_size(d->tokenizer))
             return reel_status_failed("%s:%llu: an id from 0 to %d is expected at column %zu", name,
-                                      (unsigned long long)d->line, bpe_vocab_size(d->tokenizer) - 1,
+                                      (unsigned long long)d->line, model_bpe_vocab_size(d->tokenizer) - 1,
                                       (size_t)(begin - line) + 1);
         int32_t *ids = reel_mem_grow(d->ids.ids, d->ids.count, &d->ids.capacity, sizeof *ids);
         if (!ids)
@@ -50,7 +50,7 @@ static ReelStatus decode_block(Decoding *d, const char *name, const char *text, 
         d->line++;
         status = parse_ids(d, name, text, stop);
         if (reel_status_is_ok(&status))
-            status = bpe_decode(d->tokenizer, d->ids.ids, d->ids.count, !d->keep_special, &d->out);
+            status = model_bpe_decode(d->tokenizer, d->ids.ids, d->ids.count, !d->keep_special, &d->out);
         if (reel_status_is_ok(&status) && !reel_bytes_append(&d->out, "\n", 1))
             status = output_no_memory();
         text = stop + (feed != NULL);
@@ -81,9 +81,9 @@ ReelStatus bpe_command_decode(int argc, char **argv)
 {
     const char *path = NULL;
     Decoding d = {0};
-    const Option options[] = {
-        {"tokenizer", "FILE", OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
-        {"keep-special", NULL, OPTION_FLAG, &d.keep_special, 0, 0, "print special tokens too"},
+    const ModelOption options[] = {
+        {"tokenizer", "FILE", MODEL_OPTION_TEXT, &path, 0, 0, "the tokenizer.json"},
+        {"keep-special", NULL, MODEL_OPTION_FLAG, &d.keep_special, 0, 0, "print special tokens too"},
     };
     const Program program = {.name = "decode",
                              .summary = "turn lines of ids into lines of text",
@@ -99,8 +99,8 @@ ReelStatus bpe_command_decode(int argc, char **argv)
         return status;
     if (!path || file_count == 0)
         return reel_status_usage("decode needs --tokenizer FILE and at least one file of ids");
-    BpeTokenizer *tokenizer = NULL;
-    status = bpe_load(&tokenizer, path);
+    ModelBpeTokenizer *tokenizer = NULL;
+    status = model_bpe_load(&tokenizer, path);
     d.tokenizer = tokenizer;
     Meter meter = meter_start();
     for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
@@ -108,7 +108,7 @@ ReelStatus bpe_command_decode(int argc, char **argv)
     if (reel_status_is_ok(&status))
         status = output_flush();
     meter_clear(&meter);
-    bpe_tokenizer_free(tokenizer);
+    model_bpe_tokenizer_free(tokenizer);
     reel_mem_free(d.ids.ids);
     reel_mem_free(d.out.data);
     return status;

@@ -16,15 +16,15 @@ typedef struct EncodeArguments {
 } EncodeArguments;
 
 typedef struct EncodeWorker {
-    BpeEncoder *encoder;
-    BpeIds ids, ends;
+    ModelBpeEncoder *encoder;
+    ModelBpeIds ids, ends;
     ReelBytes out;
     bool no_memory;
 } EncodeWorker;
 
 typedef struct Encoding {
     const EncodeArguments *arguments;
-    const BpeTokenizer *tokenizer;
+    const ModelBpeTokenizer *tokenizer;
     EncodeWorker *workers;
     int count;
     TensorPool *pool;
@@ -46,7 +46,7 @@ static char *put_number(char *out, uint32_t number)
 static bool print_token(const Encoding *e, ReelBytes *out, int32_t id)
 {
     size_t size = 0;
-    const char *text = bpe_token_text(e->tokenizer, id, &size);
+    const char *text = model_bpe_token_text(e->tokenizer, id, &size);
     return reel_bytes_append(out, text, size) && reel_bytes_append(out, " ", 1);
 }
 
@@ -79,8 +79,8 @@ static void print_part(void *context, int task)
 
 static ReelStatus encode_block(Encoding *e, const char *text, size_t size)
 {
-    BpeEncoder *encoders[BPE_MAX_THREADS];
-    BpeIds ids[BPE_MAX_THREADS], ends[BPE_MAX_THREADS];
+    ModelBpeEncoder *encoders[BPE_MAX_THREADS];
+    ModelBpeIds ids[BPE_MAX_THREADS], ends[BPE_MAX_THREADS];
     for (int i = 0; i < e->count; i++) {
         EncodeWorker *w = &e->workers[i];
         w->ids.count = w->ends.count = 0;
@@ -88,7 +88,7 @@ static ReelStatus encode_block(Encoding *e, const char *text, size_t size)
         ids[i] = w->ids;
         ends[i] = w->ends;
     }
-    ReelStatus status = bpe_encode_parallel(encoders, e->count, e->pool, text, size, ids, ends);
+    ReelStatus status = model_bpe_encode_parallel(encoders, e->count, e->pool, text, size, ids, ends);
     for (int i = 0; i < e->count; i++) {
         e->workers[i].ids = ids[i];
         e->workers[i].ends = ends[i];
@@ -131,9 +131,9 @@ static ReelStatus encoding_start(Encoding *e)
     if (!e->workers || !e->pool)
         return reel_status_no_memory(0, "threads");
     for (int i = 0; i < e->count; i++) {
-        if (!(e->workers[i].encoder = bpe_encoder_new(e->tokenizer)))
+        if (!(e->workers[i].encoder = model_bpe_encoder_new(e->tokenizer)))
             return reel_status_no_memory(0, "an encoder");
-        bpe_encoder_set_dropout(e->workers[i].encoder, e->arguments->dropout, e->arguments->seed);
+        model_bpe_encoder_set_dropout(e->workers[i].encoder, e->arguments->dropout, e->arguments->seed);
     }
     return reel_status_ok();
 }
@@ -141,9 +141,9 @@ static ReelStatus encoding_start(Encoding *e)
 static void encoding_stop(Encoding *e)
 {
     for (int i = 0; e->workers && i < e->count; i++) {
-        bpe_encoder_free(e->workers[i].encoder);
-        bpe_ids_free(&e->workers[i].ids);
-        bpe_ids_free(&e->workers[i].ends);
+        model_bpe_encoder_free(e->workers[i].encoder);
+        model_bpe_ids_free(&e->workers[i].ids);
+        model_bpe_ids_free(&e->workers[i].ends);
         reel_mem_free(e->workers[i].out.data);
     }
     reel_mem_free(e->workers);
@@ -165,8 +165,8 @@ static void report_encoding(const Encoding *e, uint64_t bytes, double seconds)
 
 static ReelStatus encode_files(const EncodeArguments *a, const char **files, int file_count)
 {
-    BpeTokenizer *tokenizer;
-    ReelStatus status = bpe_load(&tokenizer, a->tokenizer);
+    ModelBpeTokenizer *tokenizer;
+    ReelStatus status = model_bpe_load(&tokenizer, a->tokenizer);
     if (!reel_status_is_ok(&status))
         return status;
     /* What dropout draws follows the texts one by one, so it has one encoder. */
@@ -182,21 +182,22 @@ static ReelStatus encode_files(const EncodeArguments *a, const char **files, int
     if (reel_status_is_ok(&status) && a->json)
         report_encoding(&e, bytes, meter_seconds(&meter));
     encoding_stop(&e);
-    bpe_tokenizer_free(tokenizer);
+    model_bpe_tokenizer_free(tokenizer);
     return status;
 }
 
 ReelStatus bpe_command_encode(int argc, char **argv)
 {
     EncodeArguments a = {.threads = 1};
-    const Option options[] = {
-        {"tokenizer", "FILE", OPTION_TEXT, &a.tokenizer, 0, 0, "the tokenizer.json"},
-        {"ids", NULL, OPTION_FLAG, &a.ids, 0, 0, "print ids (otherwise tokens as the file writes them)"},
-        {"dropout", "P", OPTION_NUMBER, &a.dropout, 0, 1,
+    const ModelOption options[] = {
+        {"tokenizer", "FILE", MODEL_OPTION_TEXT, &a.tokenizer, 0, 0, "the tokenizer.json"},
+        {"ids", NULL, MODEL_OPTION_FLAG, &a.ids, 0, 0,
+         "print ids (otherwise tokens as the file writes them)"},
+        {"dropout", "P", MODEL_OPTION_NUMBER, &a.dropout, 0, 1,
          "BPE dropout: leave merges out with this probability"},
-        {"seed", "N", OPTION_SEED, &a.seed, 0, 0, "what dropout draws from (default 0)"},
-        {"threads", "N", OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS, "threads; changes no result"},
-        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard error"},
+        {"seed", "N", MODEL_OPTION_SEED, &a.seed, 0, 0, "what dropout draws from (default 0)"},
+        {"threads", "N", MODEL_OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS, "threads; changes no result"},
+        {"json", NULL, MODEL_OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard error"},
     };
     const Program program = {.name = "encode",
                              .summary = "turn lines of text into lines of ids",

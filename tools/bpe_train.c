@@ -24,11 +24,11 @@ typedef struct TrainArguments {
     bool add_prefix_space, json;
 } TrainArguments;
 
-static ReelStatus find_pretokenizer(const char *name, BpePretokenizer *found)
+static ReelStatus find_pretokenizer(const char *name, ModelBpePretokenizer *found)
 {
-    for (int i = BPE_WHITESPACE; i <= BPE_SUBWORD_NMT; i++)
-        if (strcmp(name, bpe_pretokenizer_name((BpePretokenizer)i)) == 0) {
-            *found = (BpePretokenizer)i;
+    for (int i = MODEL_BPE_WHITESPACE; i <= MODEL_BPE_SUBWORD_NMT; i++)
+        if (strcmp(name, model_bpe_pretokenizer_name((ModelBpePretokenizer)i)) == 0) {
+            *found = (ModelBpePretokenizer)i;
             return reel_status_ok();
         }
     return reel_status_usage("--pretokenizer %s: there are whitespace, bytelevel and subword-nmt", name);
@@ -45,20 +45,22 @@ static ReelStatus split_specials(char *list, const char **specials, size_t *coun
     return reel_status_ok();
 }
 
-static void report_training(const TrainArguments *a, const BpeTokenizer *t, BpeCounts counts, double seconds)
+static void report_training(const TrainArguments *a, const ModelBpeTokenizer *t, ModelBpeCounts counts,
+                            double seconds)
 {
     if (!a->json) {
         fprintf(stderr, "%s: %d tokens, %lld merges, from %.1f MB (%llu pieces, %llu different) in %.2f s\n",
-                a->out, bpe_vocab_size(t), (long long)bpe_merge_count(t), (double)counts.bytes / 1e6,
-                (unsigned long long)counts.pieces, (unsigned long long)counts.different, seconds);
+                a->out, model_bpe_vocab_size(t), (long long)model_bpe_merge_count(t),
+                (double)counts.bytes / 1e6, (unsigned long long)counts.pieces,
+                (unsigned long long)counts.different, seconds);
         return;
     }
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
     reel_json_string(&json, "tokenizer", a->out);
-    reel_json_string(&json, "pretokenizer", bpe_pretokenizer_name(bpe_pretokenizer(t)));
-    reel_json_integer(&json, "vocab", bpe_vocab_size(t));
-    reel_json_integer(&json, "merges", bpe_merge_count(t));
+    reel_json_string(&json, "pretokenizer", model_bpe_pretokenizer_name(model_bpe_pretokenizer(t)));
+    reel_json_integer(&json, "vocab", model_bpe_vocab_size(t));
+    reel_json_integer(&json, "merges", model_bpe_merge_count(t));
     reel_json_integer(&json, "bytes", (int64_t)counts.bytes);
     reel_json_integer(&json, "pieces", (int64_t)counts.pieces);
     reel_json_integer(&json, "different_pieces", (int64_t)counts.different);
@@ -67,53 +69,55 @@ static void report_training(const TrainArguments *a, const BpeTokenizer *t, BpeC
     output_report(stdout, &json);
 }
 
-static ReelStatus train_on(const TrainArguments *a, BpeOptions *options, const char **files, int file_count)
+static ReelStatus train_on(const TrainArguments *a, ModelBpeOptions *options, const char **files,
+                           int file_count)
 {
     Meter meter = meter_start();
     options->progress = show_training;
     options->progress_context = &meter;
-    BpeCounter *counter = bpe_counter_new(options);
-    BpeTokenizer *tokenizer = NULL;
+    ModelBpeCounter *counter = model_bpe_counter_new(options);
+    ModelBpeTokenizer *tokenizer = NULL;
     ReelStatus status = counter ? reel_status_ok() : reel_status_no_memory(0, "the counter");
     for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
-        status = bpe_counter_add_file(counter, files[i]);
-    BpeCounts counts = counter ? bpe_counter_counts(counter) : (BpeCounts){0};
+        status = model_bpe_counter_add_file(counter, files[i]);
+    ModelBpeCounts counts = counter ? model_bpe_counter_counts(counter) : (ModelBpeCounts){0};
     if (reel_status_is_ok(&status))
-        status = bpe_train(&tokenizer, counter);
-    bpe_counter_free(counter);
+        status = model_bpe_train(&tokenizer, counter);
+    model_bpe_counter_free(counter);
     meter_clear(&meter);
     if (reel_status_is_ok(&status))
-        status = bpe_save(tokenizer, a->out);
+        status = model_bpe_save(tokenizer, a->out);
     if (reel_status_is_ok(&status)) {
         report_training(a, tokenizer, counts, meter_seconds(&meter));
         status = output_flush();
     }
-    bpe_tokenizer_free(tokenizer);
+    model_bpe_tokenizer_free(tokenizer);
     return status;
 }
 
 ReelStatus bpe_command_train(int argc, char **argv)
 {
     TrainArguments a = {.threads = 1, .pretokenizer = "whitespace"};
-    const Option options[] = {
-        {"vocab", "N", OPTION_INTEGER, &a.vocab, 1, BPE_MAX_TOKENS,
+    const ModelOption options[] = {
+        {"vocab", "N", MODEL_OPTION_INTEGER, &a.vocab, 1, MODEL_BPE_MAX_TOKENS,
          "size of the vocabulary, alphabet included"},
-        {"out", "FILE", OPTION_TEXT, &a.out, 0, 0, "the tokenizer.json to write"},
-        {"pretokenizer", "NAME", OPTION_TEXT, &a.pretokenizer, 0, 0,
+        {"out", "FILE", MODEL_OPTION_TEXT, &a.out, 0, 0, "the tokenizer.json to write"},
+        {"pretokenizer", "NAME", MODEL_OPTION_TEXT, &a.pretokenizer, 0, 0,
          "whitespace (default), bytelevel, subword-nmt"},
-        {"min-frequency", "N", OPTION_INTEGER, &a.min_frequency, 0, 2147483647,
+        {"min-frequency", "N", MODEL_OPTION_INTEGER, &a.min_frequency, 0, 2147483647,
          "merge no pair that is rarer (default 1; subword-nmt 2)"},
-        {"merges", "N", OPTION_INTEGER, &a.merges, 1, BPE_MAX_TOKENS, "stop after so many merges"},
-        {"max-token-length", "N", OPTION_INTEGER, &a.max_token_length, 1, 2147483647,
+        {"merges", "N", MODEL_OPTION_INTEGER, &a.merges, 1, MODEL_BPE_MAX_TOKENS,
+         "stop after so many merges"},
+        {"max-token-length", "N", MODEL_OPTION_INTEGER, &a.max_token_length, 1, 2147483647,
          "tokens are shorter than that (in symbols)"},
-        {"special", "LIST", OPTION_TEXT, &a.special, 0, 0,
+        {"special", "LIST", MODEL_OPTION_TEXT, &a.special, 0, 0,
          "special tokens, with commas between; the first ids"},
-        {"unk", "TOKEN", OPTION_TEXT, &a.unk, 0, 0, "which of them stands for unknown symbols"},
-        {"add-prefix-space", NULL, OPTION_FLAG, &a.add_prefix_space, 0, 0,
+        {"unk", "TOKEN", MODEL_OPTION_TEXT, &a.unk, 0, 0, "which of them stands for unknown symbols"},
+        {"add-prefix-space", NULL, MODEL_OPTION_FLAG, &a.add_prefix_space, 0, 0,
          "bytelevel: begin each text with a blank"},
-        {"threads", "N", OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS,
+        {"threads", "N", MODEL_OPTION_INTEGER, &a.threads, 1, BPE_MAX_THREADS,
          "threads for counting; changes no result"},
-        {"json", NULL, OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard output"},
+        {"json", NULL, MODEL_OPTION_FLAG, &a.json, 0, 0, "report as JSON on standard output"},
     };
     const Program program = {.name = "train",
                              .summary = "learn a tokenizer from texts",
@@ -124,7 +128,7 @@ ReelStatus bpe_command_train(int argc, char **argv)
                              .is_command = true};
     const char *files[argc], *specials[MAX_SPECIALS];
     int file_count;
-    BpeOptions o = {0};
+    ModelBpeOptions o = {0};
     ReelStatus status;
     if (!program_reads(&program, argc, argv, files, &file_count, &status))
         return status;

@@ -92,11 +92,12 @@ static ReelStatus check_ops(const Settings *settings)
 int main(int argc, char **argv)
 {
     Settings settings = {.seeds = 3};
-    const Option options[] = {
-        {"op", "NAME", OPTION_TEXT, &settings.op, 0, 0, "this op alone"},
-        {"seed", "N", OPTION_SEED, &settings.seed, 0, 0, "the first seed of shapes and values (0)"},
-        {"seeds", "N", OPTION_INTEGER, &settings.seeds, 1, 1000, "how many seeds to go through (3)"},
-        {"json", NULL, OPTION_FLAG, &settings.json, 0, 0, "one JSON object a line instead of the table"},
+    const ModelOption options[] = {
+        {"op", "NAME", MODEL_OPTION_TEXT, &settings.op, 0, 0, "this op alone"},
+        {"seed", "N", MODEL_OPTION_SEED, &settings.seed, 0, 0, "the first seed of shapes and values (0)"},
+        {"seeds", "N", MODEL_OPTION_INTEGER, &settings.seeds, 1, 1000, "how many seeds to go through (3)"},
+        {"json", NULL, MODEL_OPTION_FLAG, &settings.json, 0, 0,
+         "one JSON object a line instead of the table"},
     };
     const Program program = {
         .name = "reel-gradcheck",

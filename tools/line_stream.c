@@ -91,7 +91,7 @@ static void cut_lines(LineStream *stream)
         char *stop = feed ? feed : end;
         size_t length = (size_t)(stop - at);
         length -= length > 0 && at[length - 1] == '\r';
-        stream->lines[stream->count++] = (TextSpan){at, length};
+        stream->lines[stream->count++] = (ModelTextSpan){at, length};
         at = feed ? feed + 1 : end;
     }
     stream->used = (size_t)(at - stream->bytes);

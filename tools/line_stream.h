@@ -14,9 +14,9 @@
 enum { LINE_STREAM_LINES = 8192, LINE_STREAM_BYTES = 4 << 20, LINE_STREAM_LONGEST = 64 << 20 };
 
 typedef struct LineStream {
-    TextSpan *lines; /* the window, without line ends: \n or \r\n */
-    int64_t count;   /* of it, at most LINE_STREAM_LINES; 0: the end */
-    int64_t first;   /* lines before the window */
+    ModelTextSpan *lines; /* the window, without line ends: \n or \r\n */
+    int64_t count;        /* of it, at most LINE_STREAM_LINES; 0: the end */
+    int64_t first;        /* lines before the window */
 
     /* Of a table. */
     bool is_table;

@@ -15,7 +15,7 @@ static void occupy_closed_streams(void)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* gets the lowest number */
 }
 
-static const Option *find(const Option *options, int count, const char *name, size_t length)
+static const ModelOption *find(const ModelOption *options, int count, const char *name, size_t length)
 {
     for (int i = 0; i < count; i++)
         if (strlen(options[i].name) == length && memcmp(options[i].name, name, length) == 0)
@@ -24,19 +24,20 @@ static const Option *find(const Option *options, int count, const char *name, si
 }
 
 /* --no-NAME of a switch. */
-static const Option *find_switch(const Option *options, int count, const char *name)
+static const ModelOption *find_switch(const ModelOption *options, int count, const char *name)
 {
-    const Option *option =
+    const ModelOption *option =
         strncmp(name, "no-", 3) == 0 ? find(options, count, name + 3, strlen(name + 3)) : NULL;
-    return option && option->kind == OPTION_FLAG ? option : NULL;
+    return option && option->kind == MODEL_OPTION_FLAG ? option : NULL;
 }
 
 /* The option at argv[*at]; moves on to its value, where that is a word of its own. */
-static ReelStatus parse_option(const Option *options, int count, int argc, char **argv, int *at, bool *given)
+static ReelStatus parse_option(const ModelOption *options, int count, int argc, char **argv, int *at,
+                               bool *given)
 {
     const char *name = argv[*at] + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
-    const Option *option = find(options, count, name, equals ? (size_t)(equals - name) : strlen(name)),
-                 *off = option ? NULL : find_switch(options, count, name);
+    const ModelOption *option = find(options, count, name, equals ? (size_t)(equals - name) : strlen(name)),
+                      *off = option ? NULL : find_switch(options, count, name);
     if (off) {
         *(bool *)off->value = false;
         option = off;
@@ -47,17 +48,17 @@ static ReelStatus parse_option(const Option *options, int count, int argc, char 
         given[option - options] = true;
     if (off)
         return reel_status_ok();
-    if (option->kind == OPTION_FLAG && value)
+    if (option->kind == MODEL_OPTION_FLAG && value)
         return reel_status_usage("--%s takes no value", option->name);
-    if (option->kind != OPTION_FLAG && !value) {
+    if (option->kind != MODEL_OPTION_FLAG && !value) {
         if (*at + 1 >= argc)
             return reel_status_usage("--%s needs a value", option->name);
         value = argv[++*at];
     }
-    return options_set(option, value);
+    return model_options_set(option, value);
 }
 
-ReelStatus options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
+ReelStatus options_parse(const ModelOption *options, int count, int argc, char **argv, const char **rest,
                          int *rest_count, bool *given)
 {
     bool ended = false;

@@ -9,6 +9,6 @@
  * be NULL) tells of each option whether it was there, and is not set otherwise. An error is REEL_STATUS_USAGE
  * and names the option; an empty text is one. To be called before a file is opened: a standard stream that is
  * closed is kept from becoming that file. */
-ReelStatus options_parse(const Option *options, int count, int argc, char **argv, const char **rest,
+ReelStatus options_parse(const ModelOption *options, int count, int argc, char **argv, const char **rest,
                          int *rest_count, bool *given);
 #endif

@@ -52,7 +52,7 @@ static ReelStatus predict_file(PredictRun *run, const char *path)
 
 static ReelStatus prepare(PredictRun *run)
 {
-    const Checkpoint *checkpoint = run->checkpoint;
+    const ModelCheckpoint *checkpoint = run->checkpoint;
     if (run->settings->attention && !checkpoint->model->kind->has_attention)
         return reel_status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
@@ -72,7 +72,7 @@ static ReelStatus prepare(PredictRun *run)
         return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->mean, "the predictions");
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < run->models && reel_status_is_ok(&status); i++)
-        status = predictor_new(&run->predictors[i], run->checkpoints[i], run->settings->threads);
+        status = model_predictor_new(&run->predictors[i], run->checkpoints[i], run->settings->threads);
     run->predictor = run->predictors[0];
     return status;
 }
@@ -144,30 +144,31 @@ static ReelStatus check(const PredictSettings *s, const char *const *rest, int g
 int main(int argc, char **argv)
 {
     PredictSettings s = {.threads = tensor_pool_processors(), .threshold = NAN};
-    const Option options[] = {
-        {"top", "K", OPTION_INTEGER, &s.top, 1, 1e9, "the K most probable labels, whatever they reach"},
-        {"threshold", "X", OPTION_NUMBER, &s.threshold, 0, 1, "labels above X (the model's, or 0.5)"},
-        {"json", NULL, OPTION_FLAG, &s.json, 0, 0, "an object of JSON for each text"},
-        {"attention", NULL, OPTION_FLAG, &s.attention, 0, 0, "show the weight of each word"},
-        {"eval", "FILE", OPTION_TEXT, &s.eval, 0, 0,
+    const ModelOption options[] = {
+        {"top", "K", MODEL_OPTION_INTEGER, &s.top, 1, 1e9, "the K most probable labels, whatever they reach"},
+        {"threshold", "X", MODEL_OPTION_NUMBER, &s.threshold, 0, 1, "labels above X (the model's, or 0.5)"},
+        {"json", NULL, MODEL_OPTION_FLAG, &s.json, 0, 0, "an object of JSON for each text"},
+        {"attention", NULL, MODEL_OPTION_FLAG, &s.attention, 0, 0, "show the weight of each word"},
+        {"eval", "FILE", MODEL_OPTION_TEXT, &s.eval, 0, 0,
          "print the quality on texts with labels, in a file as train_zoo reads it"},
-        {"input-format", "KIND", OPTION_TEXT, &s.input_format, 0, 0,
+        {"input-format", "KIND", MODEL_OPTION_TEXT, &s.input_format, 0, 0,
          "lines, tsv, csv, jsonl or fasttext (what name and content say)"},
-        {"text", "COLUMN", OPTION_TEXT, &s.columns.text, 0, 0,
+        {"text", "COLUMN", MODEL_OPTION_TEXT, &s.columns.text, 0, 0,
          "column of the texts; several are separated by commas and joined"},
-        {"labels", "COLUMN", OPTION_TEXT, &s.columns.labels, 0, 0, "column of the labels of --eval"},
-        {"label-columns", "LIST", OPTION_TEXT, &s.columns.label_columns, 0, 0,
+        {"labels", "COLUMN", MODEL_OPTION_TEXT, &s.columns.labels, 0, 0, "column of the labels of --eval"},
+        {"label-columns", "LIST", MODEL_OPTION_TEXT, &s.columns.label_columns, 0, 0,
          "a column of 0 and 1 for each label of --eval; '*': all others that hold nothing else"},
-        {"id", "COLUMN", OPTION_TEXT, &s.columns.id, 0, 0,
+        {"id", "COLUMN", MODEL_OPTION_TEXT, &s.columns.id, 0, 0,
          "the one column that is passed through (all but text and labels)"},
-        {"label-separator", "S", OPTION_TEXT, &s.label_separator, 0, 0,
+        {"label-separator", "S", MODEL_OPTION_TEXT, &s.label_separator, 0, 0,
          "what separates the labels of a row of --eval (as the model was trained)"},
-        {"info", NULL, OPTION_FLAG, &s.info, 0, 0,
+        {"info", NULL, MODEL_OPTION_FLAG, &s.info, 0, 0,
          "predict nothing: say what the file holds (model, labels, thresholds, quality, settings)"},
-        {"export", "FILE", OPTION_TEXT, &s.export_path, 0, 0,
+        {"export", "FILE", MODEL_OPTION_TEXT, &s.export_path, 0, 0,
          "predict nothing: write the weights to FILE.safetensors or FILE.npz"},
-        {"threads", "N", OPTION_INTEGER, &s.threads, 1, 1024, "threads (all processors)"},
-        {"quiet", NULL, OPTION_FLAG, &s.quiet, 0, 0, "neither speed nor warnings on the standard error"},
+        {"threads", "N", MODEL_OPTION_INTEGER, &s.threads, 1, 1024, "threads (all processors)"},
+        {"quiet", NULL, MODEL_OPTION_FLAG, &s.quiet, 0, 0,
+         "neither speed nor warnings on the standard error"},
     };
     const Program program = {
         .name = "reel-predict",

@@ -28,18 +28,18 @@ typedef struct PredictDoubt {
 
 typedef struct PredictRun {
     const PredictSettings *settings;
-    Checkpoint *checkpoints[PREDICT_MODELS];
-    Predictor *predictors[PREDICT_MODELS];
+    ModelCheckpoint *checkpoints[PREDICT_MODELS];
+    ModelPredictor *predictors[PREDICT_MODELS];
     const char *const *paths; /* of the models; borrowed */
     int models;
-    const Checkpoint *checkpoint; /* the first one */
-    Predictor *predictor;         /* the first one */
-    int32_t labels;               /* K */
-    float *limits;                /* [K]: logits above are predicted */
-    float *logits;                /* [PREDICT_TEXTS, K] */
-    float *mean;                  /* [PREDICT_TEXTS, K]: of several models; NULL: there is one */
-    int32_t *ranking;             /* [K] */
-    int64_t texts;                /* done */
+    const ModelCheckpoint *checkpoint; /* the first one */
+    ModelPredictor *predictor;         /* the first one */
+    int32_t labels;                    /* K */
+    float *limits;                     /* [K]: logits above are predicted */
+    float *logits;                     /* [PREDICT_TEXTS, K] */
+    float *mean;                       /* [PREDICT_TEXTS, K]: of several models; NULL: there is one */
+    int32_t *ranking;                  /* [K] */
+    int64_t texts;                     /* done */
     PredictDoubt not_utf8, with_cr, empty;
     const ModelField *passed; /* [window, num_passed] the other columns of a table; NULL: there is none */
     const char **passed_names;
@@ -51,7 +51,7 @@ typedef struct PredictRun {
 /* The name of label k. */
 static inline const char *predict_label(const PredictRun *run, int32_t k)
 {
-    return string_table_text(&run->checkpoint->text.labels, k);
+    return model_string_table_text(&run->checkpoint->text.labels, k);
 }
 
 /* Reads the model files; several must name the same labels. */
@@ -59,17 +59,17 @@ ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int co
 void predict_free_models(PredictRun *run);
 /* run->logits of at most PREDICT_TEXTS texts; of several models the mean. The
  * first one keeps its attention where asked to. Errors: no memory, a model that answers NaN. */
-ReelStatus predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention);
+ReelStatus predict_logits(PredictRun *run, const ModelTextSpan *texts, int64_t count, bool attention);
 /* The logit above which label k is predicted: of several models' thresholds the mean. */
 double predict_threshold(const PredictRun *run, int32_t k);
 
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */
-ReelStatus predict_texts(PredictRun *run, const TextSpan *texts, int64_t count);
+ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t count);
 /* Whether all could be written to the standard output so far. */
 ReelStatus predict_check_output(void);
 
 /* Notes which texts, about to be predicted, are hardly some; of a table they may have line ends. */
-void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count, bool is_table);
+void predict_look_at_lines(PredictRun *run, const ModelTextSpan *lines, int64_t count, bool is_table);
 /* Notes of which texts, the last `count` that the first model was asked, nothing was left. */
 void predict_look_at_texts(PredictRun *run, int64_t count);
 /* Says on the standard error what was noted about the file `name`. */

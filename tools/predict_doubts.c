@@ -12,7 +12,7 @@ static void note(PredictDoubt *doubt, int64_t line)
         doubt->first = line;
 }
 
-void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count, bool is_table)
+void predict_look_at_lines(PredictRun *run, const ModelTextSpan *lines, int64_t count, bool is_table)
 {
     for (int64_t i = 0; i < count; i++) {
         if (reel_text_file_bad_byte(lines[i].bytes, lines[i].length) < lines[i].length)
@@ -25,7 +25,7 @@ void predict_look_at_lines(PredictRun *run, const TextSpan *lines, int64_t count
 void predict_look_at_texts(PredictRun *run, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        if (predictor_text_is_empty(run->predictor, i))
+        if (model_predictor_text_is_empty(run->predictor, i))
             note(&run->empty, run->texts + i + 1);
 }
 

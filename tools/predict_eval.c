@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* The model's number of each of the corpus' labels, -1 where it knows none of that name. */
-static ReelStatus match_labels(const PredictRun *run, const Corpus *corpus, int32_t **numbers)
+static ReelStatus match_labels(const PredictRun *run, const ModelCorpus *corpus, int32_t **numbers)
 {
     int32_t unknown = 0, example = 0;
     size_t bytes = (size_t)corpus->classes.count * sizeof **numbers;
@@ -18,8 +18,8 @@ static ReelStatus match_labels(const PredictRun *run, const Corpus *corpus, int3
     if (!*numbers)
         return reel_status_no_memory(bytes, "the labels");
     for (int32_t i = 0; i < corpus->classes.count; i++) {
-        (*numbers)[i] = string_table_find(&run->checkpoint->text.labels,
-                                          text_span(string_table_text(&corpus->classes, i)));
+        (*numbers)[i] = model_string_table_find(
+            &run->checkpoint->text.labels, model_text_span(model_string_table_text(&corpus->classes, i)));
         if ((*numbers)[i] < 0 && unknown++ == 0)
             example = i;
     }
@@ -27,22 +27,22 @@ static ReelStatus match_labels(const PredictRun *run, const Corpus *corpus, int3
         return reel_status_failed(
             "%s: the model knows none of its labels, such as '%.80s'; evaluate on data with the "
             "model's labels",
-            run->settings->eval, string_table_text(&corpus->classes, example));
+            run->settings->eval, model_string_table_text(&corpus->classes, example));
     if (unknown && !run->settings->quiet)
         program_warn("%s: the model does not know %d of %d labels, such as '%s'; they do not count",
                      run->settings->eval, unknown, corpus->classes.count,
-                     string_table_text(&corpus->classes, example));
+                     model_string_table_text(&corpus->classes, example));
     return reel_status_ok();
 }
 
 /* What is counted, and how sure its macro F1 is. */
 typedef struct Quality {
-    Metrics metrics;
-    Bootstrap bootstrap;
-    Interval interval; /* 95 % */
+    ModelMetrics metrics;
+    ModelBootstrap bootstrap;
+    ModelInterval interval; /* 95 % */
 } Quality;
 
-static ReelStatus evaluate_window(PredictRun *run, const Corpus *corpus, const int32_t *numbers,
+static ReelStatus evaluate_window(PredictRun *run, const ModelCorpus *corpus, const int32_t *numbers,
                                   int64_t first, int64_t count, float *truth, Quality *quality)
 {
     size_t k = (size_t)run->labels;
@@ -59,13 +59,13 @@ static ReelStatus evaluate_window(PredictRun *run, const Corpus *corpus, const i
     }
     Tensor scores = tensor_from(run->logits, TENSOR_F32, TENSOR_SHAPE(count, run->labels));
     Tensor targets = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(count, run->labels));
-    metrics_add(&quality->metrics, scores, targets, 0.0);
-    status = bootstrap_add(&quality->bootstrap, scores, targets, NULL);
+    model_metrics_add(&quality->metrics, scores, targets, 0.0);
+    status = model_bootstrap_add(&quality->bootstrap, scores, targets, NULL);
     predict_progress(run, count);
     return status;
 }
 
-static void write_scores(ReelJsonWriter *json, const char *key, const char *label, Scores scores)
+static void write_scores(ReelJsonWriter *json, const char *key, const char *label, ModelScores scores)
 {
     reel_json_begin_object(json, key);
     if (label)
@@ -79,16 +79,16 @@ static void write_scores(ReelJsonWriter *json, const char *key, const char *labe
 
 static ReelStatus print_quality_json(const PredictRun *run, const Quality *quality)
 {
-    const Metrics *metrics = &quality->metrics;
+    const ModelMetrics *metrics = &quality->metrics;
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
     reel_json_integer(&json, "texts", metrics->examples);
     reel_json_begin_array(&json, "labels");
     for (int32_t k = 0; k < run->labels; k++)
-        write_scores(&json, NULL, predict_label(run, k), metrics_label(metrics, k));
+        write_scores(&json, NULL, predict_label(run, k), model_metrics_label(metrics, k));
     reel_json_end_array(&json);
-    write_scores(&json, "micro", NULL, metrics_micro(metrics));
-    write_scores(&json, "macro", NULL, metrics_macro(metrics));
+    write_scores(&json, "micro", NULL, model_metrics_micro(metrics));
+    write_scores(&json, "macro", NULL, model_metrics_macro(metrics));
     reel_json_number(&json, "macro_f1_low", quality->interval.low);
     reel_json_number(&json, "macro_f1_high", quality->interval.high);
     reel_json_end_object(&json);
@@ -99,7 +99,7 @@ static ReelStatus print_quality_json(const PredictRun *run, const Quality *quali
     return text ? reel_status_ok() : reel_status_no_memory(0, "the output");
 }
 
-static void print_scores(int width, const char *name, Scores scores)
+static void print_scores(int width, const char *name, ModelScores scores)
 {
     printf("%-*s %9.4f %9.4f %9.4f %9lld\n", width, name, scores.precision, scores.recall, scores.f1,
            (long long)scores.support);
@@ -107,7 +107,7 @@ static void print_scores(int width, const char *name, Scores scores)
 
 static void print_quality(const PredictRun *run, const Quality *quality)
 {
-    const Metrics *metrics = &quality->metrics;
+    const ModelMetrics *metrics = &quality->metrics;
     int width = 8;
     for (int32_t k = 0; k < run->labels; k++) {
         int length = (int)strlen(predict_label(run, k));
@@ -115,13 +115,13 @@ static void print_quality(const PredictRun *run, const Quality *quality)
     }
     printf("%-*s %9s %9s %9s %9s\n", width, "label", "precision", "recall", "F1", "support");
     for (int32_t k = 0; k < run->labels; k++)
-        print_scores(width, predict_label(run, k), metrics_label(metrics, k));
-    print_scores(width, "micro", metrics_micro(metrics));
-    print_scores(width, "macro", metrics_macro(metrics));
+        print_scores(width, predict_label(run, k), model_metrics_label(metrics, k));
+    print_scores(width, "micro", model_metrics_micro(metrics));
+    print_scores(width, "macro", model_metrics_macro(metrics));
     printf("95 %% interval of macro F1: %.4f to %.4f\n", quality->interval.low, quality->interval.high);
 }
 
-static ReelStatus evaluate_corpus(PredictRun *run, const Corpus *corpus, const int32_t *numbers,
+static ReelStatus evaluate_corpus(PredictRun *run, const ModelCorpus *corpus, const int32_t *numbers,
                                   Quality *quality)
 {
     size_t bytes = (size_t)PREDICT_TEXTS * (size_t)run->labels * sizeof(float);
@@ -133,7 +133,7 @@ static ReelStatus evaluate_corpus(PredictRun *run, const Corpus *corpus, const i
                                  quality);
     }
     if (reel_status_is_ok(&status) && corpus->rows > 0)
-        status = bootstrap_macro_f1(&quality->bootstrap, BOOTSTRAP_ROUNDS, 0, &quality->interval);
+        status = model_bootstrap_macro_f1(&quality->bootstrap, MODEL_BOOTSTRAP_ROUNDS, 0, &quality->interval);
     reel_mem_free(truth);
     if (!reel_status_is_ok(&status))
         return status;
@@ -146,30 +146,30 @@ static ReelStatus evaluate_corpus(PredictRun *run, const Corpus *corpus, const i
 
 ReelStatus predict_evaluate(PredictRun *run)
 {
-    Corpus corpus;
+    ModelCorpus corpus;
     const char *given = run->settings->label_separator, *own = run->checkpoint->text.label_separator;
-    CorpusOptions options = {.label_separator = given    ? given
-                                                : own[0] ? own
-                                                         : NULL,
-                             .columns = run->settings->columns};
+    ModelCorpusOptions options = {.label_separator = given    ? given
+                                                     : own[0] ? own
+                                                              : NULL,
+                                  .columns = run->settings->columns};
     if (run->settings->input_format) /* checked before */
         model_format_named(run->settings->input_format, &options.format);
-    ReelStatus status = corpus_read(&corpus, run->settings->eval, &options);
+    ReelStatus status = model_corpus_read(&corpus, run->settings->eval, &options);
     if (!reel_status_is_ok(&status))
         return status;
     if (corpus.warning[0] && !run->settings->quiet)
         program_warn("%s", corpus.warning);
     int32_t *numbers = NULL;
     Quality quality = {0};
-    bootstrap_init(&quality.bootstrap, run->labels);
+    model_bootstrap_init(&quality.bootstrap, run->labels);
     status = match_labels(run, &corpus, &numbers);
     if (reel_status_is_ok(&status))
-        status = metrics_init(&quality.metrics, run->labels);
+        status = model_metrics_init(&quality.metrics, run->labels);
     if (reel_status_is_ok(&status))
         status = evaluate_corpus(run, &corpus, numbers, &quality);
-    metrics_free(&quality.metrics);
-    bootstrap_free(&quality.bootstrap);
+    model_metrics_free(&quality.metrics);
+    model_bootstrap_free(&quality.bootstrap);
     reel_mem_free(numbers);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     return status;
 }

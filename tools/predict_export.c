@@ -25,10 +25,10 @@ ReelStatus predict_export(const char *model, const char *path)
         return reel_status_usage("--export: '%s' ends neither in .safetensors nor in .npz", path);
     if (same_file(model, path))
         return reel_status_usage("--export: '%s' is the model itself; choose another name", path);
-    Checkpoint *checkpoint;
-    ReelStatus status = checkpoint_load(&checkpoint, model);
+    ModelCheckpoint *checkpoint;
+    ReelStatus status = model_checkpoint_load(&checkpoint, model);
     if (reel_status_is_ok(&status))
         status = nn_save(&checkpoint->model->base, path);
-    checkpoint_free(checkpoint);
+    model_checkpoint_free(checkpoint);
     return status;
 }

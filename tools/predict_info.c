@@ -11,7 +11,8 @@
 /* Members that are objects of JSON already; not every file has them. */
 static const struct {
     const char *key, *member;
-} members[] = {{"quality", RESULTS_QUALITY}, {"training", "reel/training.json"}, {"settings", RUN_SETTINGS}};
+} members[] = {
+    {"quality", MODEL_RESULTS_QUALITY}, {"training", "reel/training.json"}, {"settings", MODEL_RUN_SETTINGS}};
 
 static void write_text(ReelJsonWriter *json, const ModelPipeline *text)
 {
@@ -26,7 +27,7 @@ static void write_text(ReelJsonWriter *json, const ModelPipeline *text)
     reel_json_end_object(json);
 }
 
-static void write_checkpoint(ReelJsonWriter *json, const Checkpoint *c)
+static void write_checkpoint(ReelJsonWriter *json, const ModelCheckpoint *c)
 {
     const Model *model = c->model;
     reel_json_string(json, "model", model->kind->name);
@@ -44,17 +45,17 @@ static void write_checkpoint(ReelJsonWriter *json, const Checkpoint *c)
 }
 
 /* The labels, each with the probability above which it is predicted. */
-static void write_labels(ReelJsonWriter *json, const Checkpoint *c)
+static void write_labels(ReelJsonWriter *json, const ModelCheckpoint *c)
 {
     reel_json_begin_object(json, NULL);
     for (int32_t k = 0; k < c->text.labels.count; k++)
-        reel_json_number(json, string_table_text(&c->text.labels, k),
-                         threshold_probability(c->thresholds ? c->thresholds[k] : 0));
+        reel_json_number(json, model_string_table_text(&c->text.labels, k),
+                         model_threshold_probability(c->thresholds ? c->thresholds[k] : 0));
     reel_json_end_object(json);
 }
 
 /* An object: the checkpoint's facts, and behind them the members as they stand in the file. */
-static ReelStatus compose(ReelBytes *out, const Checkpoint *c, const TensorNpz *npz, TensorArena *arena)
+static ReelStatus compose(ReelBytes *out, const ModelCheckpoint *c, const TensorNpz *npz, TensorArena *arena)
 {
     static const char labels_key[] = ",\n  \"labels\": ";
     ReelJsonWriter json = {0}, labels = {0};
@@ -126,19 +127,19 @@ static ReelStatus print(const char *path, const ReelBytes *object, bool as_json)
 ReelStatus predict_info(const char *path, bool as_json)
 {
     TensorNpz *npz;
-    Checkpoint *checkpoint = NULL;
+    ModelCheckpoint *checkpoint = NULL;
     TensorArena arena;
     ReelBytes object = {0};
     tensor_arena_init(&arena, 0);
     ReelStatus status = tensor_npz_open(&npz, path);
     if (reel_status_is_ok(&status))
-        status = checkpoint_load_from(&checkpoint, npz, (NnLoadOptions){0});
+        status = model_checkpoint_load_from(&checkpoint, npz, (NnLoadOptions){0});
     if (reel_status_is_ok(&status))
         status = compose(&object, checkpoint, npz, &arena);
     if (reel_status_is_ok(&status))
         status = print(path, &object, as_json);
     reel_bytes_free(&object);
-    checkpoint_free(checkpoint);
+    model_checkpoint_free(checkpoint);
     tensor_npz_close(npz);
     tensor_arena_free(&arena);
     return status;

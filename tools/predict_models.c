@@ -26,14 +26,14 @@ ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int co
     ReelStatus status = reel_status_ok();
     run->paths = paths;
     for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
-        status = checkpoint_load(&run->checkpoints[i], paths[i]);
+        status = model_checkpoint_load(&run->checkpoints[i], paths[i]);
         if (!reel_status_is_ok(&status))
             break;
         run->models = i + 1;
         if (!run->settings->quiet)
             report_unknown(paths[i], &run->checkpoints[i]->unknown);
-        if (string_table_difference(&run->checkpoints[0]->text.labels, &run->checkpoints[i]->text.labels) >=
-            0)
+        if (model_string_table_difference(&run->checkpoints[0]->text.labels,
+                                          &run->checkpoints[i]->text.labels) >= 0)
             status = reel_status_failed(
                 "%s: has other labels than the first model; ask models of the same data together", paths[i]);
     }
@@ -44,15 +44,15 @@ ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int co
 void predict_free_models(PredictRun *run)
 {
     for (int i = 0; i < run->models; i++) {
-        predictor_free(run->predictors[i]);
-        checkpoint_free(run->checkpoints[i]);
+        model_predictor_free(run->predictors[i]);
+        model_checkpoint_free(run->checkpoints[i]);
     }
 }
 
 /* One model's. NaN is above no threshold, and would read as a text without labels. */
-static ReelStatus ask(PredictRun *run, int model, const TextSpan *texts, int64_t count, bool attention)
+static ReelStatus ask(PredictRun *run, int model, const ModelTextSpan *texts, int64_t count, bool attention)
 {
-    ReelStatus status = predictor_run(run->predictors[model], texts, count, attention, run->logits);
+    ReelStatus status = model_predictor_run(run->predictors[model], texts, count, attention, run->logits);
     size_t n = (size_t)count * (size_t)run->labels;
     for (size_t i = 0; i < n && reel_status_is_ok(&status); i++)
         if (isnan(run->logits[i]))
@@ -63,7 +63,7 @@ static ReelStatus ask(PredictRun *run, int model, const TextSpan *texts, int64_t
     return status;
 }
 
-ReelStatus predict_logits(PredictRun *run, const TextSpan *texts, int64_t count, bool attention)
+ReelStatus predict_logits(PredictRun *run, const ModelTextSpan *texts, int64_t count, bool attention)
 {
     ReelStatus status = ask(run, 0, texts, count, attention);
     if (reel_status_is_ok(&status))
@@ -86,8 +86,8 @@ double predict_threshold(const PredictRun *run, int32_t k)
 {
     double sum = 0;
     if (!isnan(run->settings->threshold))
-        return threshold_log_odds(run->settings->threshold);
-    const double most = threshold_log_odds(1 - 1e-7); /* one that decides by itself leaves no mean */
+        return model_threshold_log_odds(run->settings->threshold);
+    const double most = model_threshold_log_odds(1 - 1e-7); /* one that decides by itself leaves no mean */
     for (int i = 0; i < run->models; i++) {
         const double *own = run->checkpoints[i]->thresholds;
         double threshold = own ? own[k] : 0;

@@ -37,7 +37,7 @@ static int32_t choose(PredictRun *run, const float *logits)
 }
 
 /* A shade of red, the darker the more weight, with the words in black. */
-static void print_coloured(const PredictRun *run, PredictorText text)
+static void print_coloured(const PredictRun *run, ModelPredictorText text)
 {
     static const int shades[] = {231, 224, 217, 210, 203, 196};
     float most = 0;
@@ -46,12 +46,12 @@ static void print_coloured(const PredictRun *run, PredictorText text)
     for (int32_t i = 0; i < text.count; i++) {
         int shade = most > 0 ? (int)(text.weights[i] / most * 5.0f + 0.5f) : 0;
         printf("%s\033[48;5;%dm\033[38;5;16m%s\033[0m", i ? " " : "", shades[shade],
-               predictor_word(run->predictor, text.ids[i]));
+               model_predictor_word(run->predictor, text.ids[i]));
     }
     putchar('\t');
 }
 
-static void print_attention(const PredictRun *run, PredictorText text)
+static void print_attention(const PredictRun *run, ModelPredictorText text)
 {
     if (!text.weights)
         return;
@@ -60,13 +60,13 @@ static void print_attention(const PredictRun *run, PredictorText text)
         return;
     }
     for (int32_t i = 0; i < text.count; i++)
-        printf("%s%s:%.4f", i ? " " : "", predictor_word(run->predictor, text.ids[i]),
+        printf("%s%s:%.4f", i ? " " : "", model_predictor_word(run->predictor, text.ids[i]),
                (double)text.weights[i]);
     putchar('\t');
 }
 
 /* Quoted where it would not be one field of a TSV. */
-static void print_field(TextSpan text)
+static void print_field(ModelTextSpan text)
 {
     bool plain = text.length == 0 || text.bytes[0] != '"';
     for (size_t i = 0; plain && i < text.length; i++)
@@ -91,19 +91,19 @@ static void print_tsv(PredictRun *run, int64_t i, const float *logits)
             putchar('\t');
     }
     if (run->settings->attention)
-        print_attention(run, predictor_text(run->predictor, i));
+        print_attention(run, model_predictor_text(run->predictor, i));
     for (int32_t k = 0; k < count; k++)
         printf("%s%s\t%.6f", k ? "\t" : "", predict_label(run, run->ranking[k]),
-               threshold_probability(logits[run->ranking[k]]));
+               model_threshold_probability(logits[run->ranking[k]]));
     putchar('\n');
 }
 
-static void write_attention(ReelJsonWriter *json, const PredictRun *run, PredictorText text)
+static void write_attention(ReelJsonWriter *json, const PredictRun *run, ModelPredictorText text)
 {
     reel_json_begin_array(json, "attention");
     for (int32_t w = 0; w < text.count; w++) {
         reel_json_begin_object(json, NULL);
-        reel_json_string(json, "word", predictor_word(run->predictor, text.ids[w]));
+        reel_json_string(json, "word", model_predictor_word(run->predictor, text.ids[w]));
         reel_json_number(json, "weight", (double)text.weights[w]);
         reel_json_end_object(json);
     }
@@ -146,11 +146,11 @@ static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
     for (int32_t k = 0; k < count; k++) {
         reel_json_begin_object(&json, NULL);
         reel_json_string(&json, "label", predict_label(run, run->ranking[k]));
-        reel_json_number(&json, "probability", threshold_probability(logits[run->ranking[k]]));
+        reel_json_number(&json, "probability", model_threshold_probability(logits[run->ranking[k]]));
         reel_json_end_object(&json);
     }
     reel_json_end_array(&json);
-    PredictorText text = predictor_text(run->predictor, i);
+    ModelPredictorText text = model_predictor_text(run->predictor, i);
     if (run->settings->attention && text.weights)
         write_attention(&json, run, text);
     reel_json_end_object(&json);
@@ -195,7 +195,7 @@ void predict_progress(PredictRun *run, int64_t count)
     meter_draw(&run->meter, "%s", text);
 }
 
-ReelStatus predict_texts(PredictRun *run, const TextSpan *texts, int64_t count)
+ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t count)
 {
     ReelStatus status = predict_logits(run, texts, count, run->settings->attention);
     for (int64_t i = 0; reel_status_is_ok(&status) && i < count; i++) {

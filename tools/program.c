@@ -38,18 +38,18 @@ int program_report(const ReelStatus *status)
 }
 
 /* What every program has besides its own options. */
-static const Option common[] = {
-    {"help", NULL, OPTION_FLAG, NULL, 0, 0, "this text"},
-    {"man", NULL, OPTION_FLAG, NULL, 0, 0, "this text as a manual page, for man -l -"},
-    {"version", NULL, OPTION_FLAG, NULL, 0, 0, "the version of Reel"},
+static const ModelOption common[] = {
+    {"help", NULL, MODEL_OPTION_FLAG, NULL, 0, 0, "this text"},
+    {"man", NULL, MODEL_OPTION_FLAG, NULL, 0, 0, "this text as a manual page, for man -l -"},
+    {"version", NULL, MODEL_OPTION_FLAG, NULL, 0, 0, "the version of Reel"},
 };
-static const Option negation = {
-    "no-NAME", NULL, OPTION_FLAG, NULL, 0, 0, "turns off a switch (an option without a value)"};
+static const ModelOption negation = {
+    "no-NAME", NULL, MODEL_OPTION_FLAG, NULL, 0, 0, "turns off a switch (an option without a value)"};
 
 static bool has_switches(const Program *program)
 {
     for (int i = 0; i < program->count; i++)
-        if (program->options[i].kind == OPTION_FLAG)
+        if (program->options[i].kind == MODEL_OPTION_FLAG)
             return true;
     return false;
 }
@@ -74,7 +74,7 @@ static void print_filled(const char *text)
     printf("\n\n");
 }
 
-static void print_option(const Option *option)
+static void print_option(const ModelOption *option)
 {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument ? " " : "",
@@ -133,7 +133,7 @@ static void put_section(const char *title, const char *text)
     printf("\n");
 }
 
-static void put_option(const Option *option)
+static void put_option(const ModelOption *option)
 {
     printf(".TP\n\\fB\\-\\-");
     put_roff(option->name, strlen(option->name));

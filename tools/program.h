@@ -13,7 +13,7 @@ typedef struct Program {
     const char *summary;     /* "label texts with a saved model" */
     const char *synopsis;    /* what follows the name, a line for each form */
     const char *description; /* a line for each paragraph, however long; "" for none */
-    const Option *options;
+    const ModelOption *options;
     int count;
     bool is_command;
     void (*commands)(bool man); /* tells of the program's commands; NULL where it has none */

@@ -45,7 +45,7 @@ void progress_init(Progress *progress, bool quiet)
 
 /* ---- What has been seen of the model at hand ---- */
 
-static void begin_model(Progress *progress, const RunProgress *at)
+static void begin_model(Progress *progress, const ModelRunProgress *at)
 {
     memset(progress->sums, 0, sizeof progress->sums);
     memset(progress->counts, 0, sizeof progress->counts);
@@ -55,7 +55,7 @@ static void begin_model(Progress *progress, const RunProgress *at)
     progress->drawn = progress->live ? 0 : progress->began;
 }
 
-static void note_batch(Progress *progress, const RunProgress *at)
+static void note_batch(Progress *progress, const ModelRunProgress *at)
 {
     int64_t done = (at->epoch - 1) * at->batches + at->batch - 1, all = at->epochs * at->batches;
     int64_t cell = all > 0 ? done * PROGRESS_CELLS / all : 0;
@@ -65,7 +65,7 @@ static void note_batch(Progress *progress, const RunProgress *at)
     }
 }
 
-static void note_epoch(Progress *progress, const RunEpoch *epoch)
+static void note_epoch(Progress *progress, const ModelRunEpoch *epoch)
 {
     progress->last_loss = epoch->train_loss;
     progress->last_epoch = epoch->epoch;
@@ -124,7 +124,7 @@ static int filled(const Progress *progress)
 }
 
 /* What stands behind the sparkline, cut to the terminal's width: a line that wraps cannot be redrawn. */
-static void live_tail(const Progress *progress, const RunProgress *at, char text[PROGRESS_LINE_SIZE])
+static void live_tail(const Progress *progress, const ModelRunProgress *at, char text[PROGRESS_LINE_SIZE])
 {
     char left[32] = "?", best[40] = "";
     double rate = at->seconds > 0 ? (double)at->tokens / at->seconds : 0;
@@ -157,7 +157,7 @@ static char *compose(const Progress *progress, const char *tail, bool colour, ch
     return text;
 }
 
-char *progress_line(const Progress *progress, const RunProgress *at, char text[PROGRESS_LINE_SIZE])
+char *progress_line(const Progress *progress, const ModelRunProgress *at, char text[PROGRESS_LINE_SIZE])
 {
     char tail[PROGRESS_LINE_SIZE];
     live_tail(progress, at, tail);
@@ -172,7 +172,7 @@ static void take_away(const Progress *progress)
         fputs("\r\033[K", progress->out);
 }
 
-static void draw(Progress *progress, const RunProgress *at)
+static void draw(Progress *progress, const ModelRunProgress *at)
 {
     char tail[PROGRESS_LINE_SIZE], line[PROGRESS_LINE_SIZE];
     live_tail(progress, at, tail);
@@ -201,7 +201,7 @@ void progress_reading(Progress *progress, const char *doing, int64_t done, int64
 }
 
 /* Where no line can be drawn anew, a long epoch says now and then how far it is. */
-static void print_batch(Progress *progress, const RunProgress *at)
+static void print_batch(Progress *progress, const ModelRunProgress *at)
 {
     char left[32] = "?";
     fprintf(progress->out, "%-13s epoch %2d/%d  batch %lld/%lld  train loss %.4f  %s left\n", at->model,
@@ -211,7 +211,7 @@ static void print_batch(Progress *progress, const RunProgress *at)
     progress->drawn = reel_clock_seconds();
 }
 
-void progress_show(Progress *progress, const RunProgress *at)
+void progress_show(Progress *progress, const ModelRunProgress *at)
 {
     if (progress->quiet)
         return;
@@ -228,7 +228,7 @@ void progress_show(Progress *progress, const RunProgress *at)
     progress->best_f1 = at->best_f1;
     progress->best_epoch = at->best_epoch;
     if (at->finished) {
-        const RunEpoch *epoch = at->finished;
+        const ModelRunEpoch *epoch = at->finished;
         note_epoch(progress, epoch);
         take_away(progress);
         fprintf(progress->out, "%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model,

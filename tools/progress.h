@@ -38,7 +38,7 @@ void progress_init(Progress *progress, bool quiet);
  * then. */
 void progress_reading(Progress *progress, const char *doing, int64_t done, int64_t rows);
 /* Draws the live line, or the line of a finished epoch. */
-void progress_show(Progress *progress, const RunProgress *at);
+void progress_show(Progress *progress, const ModelRunProgress *at);
 /* Ends the reading, or a model: takes the live line away and leaves one that sums a model up. */
 void progress_clear(Progress *progress);
 
@@ -49,6 +49,6 @@ char *progress_sparkline(const Progress *progress, char *text, size_t size);
 /* "0:07", "12:34", "1:02:03". */
 char *progress_clock(double seconds, char text[32]);
 /* The live line without escape codes, at most as many columns as the terminal has, less one. */
-char *progress_line(const Progress *progress, const RunProgress *at, char text[PROGRESS_LINE_SIZE]);
+char *progress_line(const Progress *progress, const ModelRunProgress *at, char text[PROGRESS_LINE_SIZE]);
 
 #endif

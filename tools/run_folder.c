@@ -63,18 +63,18 @@ ReelStatus run_folder_make(const char *path)
 /* What in settings.json is no option. */
 enum { FOLDER_OPTIONS = 9 };
 
-static void folder_options(RunFolder *f, Option options[FOLDER_OPTIONS])
+static void folder_options(RunFolder *f, ModelOption options[FOLDER_OPTIONS])
 {
-    const Option all[FOLDER_OPTIONS] = {
-        {"data_path", "", OPTION_TEXT, &f->data_path, 0, 0, ""},
-        {"stop_words_path", "", OPTION_TEXT, &f->stop_words_path, 0, 0, ""},
-        {"init_path", "", OPTION_TEXT, &f->init_path, 0, 0, ""},
-        {"vectors_path", "", OPTION_TEXT, &f->vectors_path, 0, 0, ""},
-        {"data_hash", "", OPTION_TEXT, &f->data_hash, 0, 0, ""},
-        {"fingerprint", "", OPTION_TEXT, &f->fingerprint, 0, 0, ""},
-        {"init_hash", "", OPTION_TEXT, &f->init_hash, 0, 0, ""},
-        {"vectors_hash", "", OPTION_TEXT, &f->vectors_hash, 0, 0, ""},
-        {"run", "", OPTION_TEXT, &f->run, 0, 0, ""},
+    const ModelOption all[FOLDER_OPTIONS] = {
+        {"data_path", "", MODEL_OPTION_TEXT, &f->data_path, 0, 0, ""},
+        {"stop_words_path", "", MODEL_OPTION_TEXT, &f->stop_words_path, 0, 0, ""},
+        {"init_path", "", MODEL_OPTION_TEXT, &f->init_path, 0, 0, ""},
+        {"vectors_path", "", MODEL_OPTION_TEXT, &f->vectors_path, 0, 0, ""},
+        {"data_hash", "", MODEL_OPTION_TEXT, &f->data_hash, 0, 0, ""},
+        {"fingerprint", "", MODEL_OPTION_TEXT, &f->fingerprint, 0, 0, ""},
+        {"init_hash", "", MODEL_OPTION_TEXT, &f->init_hash, 0, 0, ""},
+        {"vectors_hash", "", MODEL_OPTION_TEXT, &f->vectors_hash, 0, 0, ""},
+        {"run", "", MODEL_OPTION_TEXT, &f->run, 0, 0, ""},
     };
     memcpy(options, all, sizeof all);
 }
@@ -121,41 +121,41 @@ static const char *absolute_stop_words(RunFolder *folder, const char *path)
 }
 
 /* All that a run is told, as it stands in settings.json. */
-static const char *all_settings(ReelJsonWriter *json, const ZooSettings *s, RunFolder *folder)
+static const char *all_settings(ReelJsonWriter *json, const ModelZooSettings *s, RunFolder *folder)
 {
-    ZooSettings copy = *s;
-    Setting settings[ZOO_MAX_OPTIONS];
-    Option more[FOLDER_OPTIONS];
-    int count = zoo_settings(&copy, settings);
+    ModelZooSettings copy = *s;
+    ModelSetting settings[MODEL_ZOO_MAX_OPTIONS];
+    ModelOption more[FOLDER_OPTIONS];
+    int count = model_zoo_settings(&copy, settings);
     folder_options(folder, more);
     reel_json_begin_object(json, NULL);
     for (int i = 0; i < count; i++)
-        if (settings[i].use != SETTING_COMMAND)
-            settings_write(json, &settings[i].option);
+        if (settings[i].use != MODEL_SETTING_COMMAND)
+            model_settings_write(json, &settings[i].option);
     for (int i = 0; i < FOLDER_OPTIONS; i++)
-        settings_write(json, &more[i]);
+        model_settings_write(json, &more[i]);
     reel_json_end_object(json);
     return reel_json_finish(json);
 }
 
 /* The settings that a model's file must have been trained with. */
-static ReelStatus name_settings(RunFolder *folder, const ZooSettings *s, RunFiles *files)
+static ReelStatus name_settings(RunFolder *folder, const ModelZooSettings *s, ModelRunFiles *files)
 {
-    ZooSettings copy = *s;
-    Setting settings[ZOO_MAX_OPTIONS];
-    int count = zoo_settings(&copy, settings), used = 0;
+    ModelZooSettings copy = *s;
+    ModelSetting settings[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_settings(&copy, settings), used = 0;
     for (int i = 0; i < count; i++) {
-        const Setting *setting = &settings[i];
-        if (setting->use != SETTING_MODEL || setting->option.value == &copy.models)
+        const ModelSetting *setting = &settings[i];
+        if (setting->use != MODEL_SETTING_MODEL || setting->option.value == &copy.models)
             continue;
-        const char *value = settings_text(&setting->option, &folder->arena);
+        const char *value = model_settings_text(&setting->option, &folder->arena);
         if (!value)
             return reel_status_no_memory(0, "the settings");
-        const char *before = setting->option.kind == OPTION_FLAG ? "off" : setting->before;
-        folder->settings[used++] = (RunSetting){setting->option.name, value, before};
+        const char *before = setting->option.kind == MODEL_OPTION_FLAG ? "off" : setting->before;
+        folder->settings[used++] = (ModelRunSetting){setting->option.name, value, before};
     }
-    folder->settings[used++] = (RunSetting){"data_hash", folder->data_hash, NULL};
-    folder->settings[used++] = (RunSetting){"fingerprint", folder->fingerprint, NULL};
+    folder->settings[used++] = (ModelRunSetting){"data_hash", folder->data_hash, NULL};
+    folder->settings[used++] = (ModelRunSetting){"fingerprint", folder->fingerprint, NULL};
     files->settings = folder->settings;
     files->num_settings = used;
     snprintf(files->id, sizeof files->id, "%s", folder->run ? folder->run : "");
@@ -170,25 +170,25 @@ static ReelStatus remove_file(const char *path)
     return reel_status_ok();
 }
 
-static ReelStatus remove_last(const char *path, const RunFiles *files)
+static ReelStatus remove_last(const char *path, const ModelRunFiles *files)
 {
     (void)files;
     return remove_file(path);
 }
 
 /* Calls `visit` for each file that a model of the run goes on from, whether it is there or not. */
-static ReelStatus each_last(const ZooSettings *s, const ModelKind *const *kinds, int count,
-                            const RunFiles *files,
-                            ReelStatus (*visit)(const char *path, const RunFiles *files))
+static ReelStatus each_last(const ModelZooSettings *s, const ModelKind *const *kinds, int count,
+                            const ModelRunFiles *files,
+                            ReelStatus (*visit)(const char *path, const ModelRunFiles *files))
 {
     char path[PATH_MAX], seed[64] = "";
     ReelStatus status = reel_status_ok();
     for (int n = 0; n < s->seeds; n++) {
         if (n > 0)
-            snprintf(seed, sizeof seed, ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
+            snprintf(seed, sizeof seed, MODEL_ZOO_SEED_FOLDER "/", s->seed + (uint64_t)n);
         for (int i = 0; i < 2 * count && reel_status_is_ok(&status); i++) {
             snprintf(path, sizeof path, "%s/%s%s%s.last.npz", s->out, seed,
-                     i % 2 ? ZOO_CHOICE_FOLDER "/" : "", kinds[i / 2]->name);
+                     i % 2 ? MODEL_ZOO_CHOICE_FOLDER "/" : "", kinds[i / 2]->name);
             status = visit(path, files);
         }
     }
@@ -197,7 +197,7 @@ static ReelStatus each_last(const ZooSettings *s, const ModelKind *const *kinds,
 
 /* What another run in this folder has come to would pass for this run's beside the new settings, and so would
  * the files that it could have gone on from. */
-static ReelStatus remove_old_run(const ZooSettings *s, const ModelKind *const *kinds, int count)
+static ReelStatus remove_old_run(const ModelZooSettings *s, const ModelKind *const *kinds, int count)
 {
     static const char *const names[] = {"results.json", "report.json", "report.html"};
     char path[PATH_MAX];
@@ -210,7 +210,7 @@ static ReelStatus remove_old_run(const ZooSettings *s, const ModelKind *const *k
 }
 
 /* Of a run that goes on. */
-static ReelStatus same_data(const RunFolder *folder, const ZooSettings *s, const char *hash,
+static ReelStatus same_data(const RunFolder *folder, const ModelZooSettings *s, const char *hash,
                             const char *fingerprint, const char *init_hash, const char *vectors_hash)
 {
     if (strcmp(folder->data_hash, hash) != 0)
@@ -236,7 +236,7 @@ static ReelStatus same_data(const RunFolder *folder, const ZooSettings *s, const
 
 static ReelStatus file_hash(const char *path, TensorArena *arena, const char **hash)
 {
-    char *bytes, text[CORPUS_HASH_SIZE];
+    char *bytes, text[MODEL_CORPUS_HASH_SIZE];
     size_t size;
     *hash = NULL;
     if (!path)
@@ -251,7 +251,7 @@ static ReelStatus file_hash(const char *path, TensorArena *arena, const char **h
 }
 
 /* Writes the settings, where there are others than these. */
-static ReelStatus write_settings(RunFolder *folder, const ZooSettings *s)
+static ReelStatus write_settings(RunFolder *folder, const ModelZooSettings *s)
 {
     char path[PATH_MAX];
     ReelJsonWriter json = {0};
@@ -261,12 +261,12 @@ static ReelStatus write_settings(RunFolder *folder, const ZooSettings *s)
     return reel_json_save(&json, same ? NULL : path);
 }
 
-ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const ModelKind *const *kinds,
-                             int count, const Dataset *dataset, RunFiles *files)
+ReelStatus run_folder_settle(RunFolder *folder, const ModelZooSettings *s, const ModelKind *const *kinds,
+                             int count, const ModelDataset *dataset, ModelRunFiles *files)
 {
-    char fingerprint[CORPUS_HASH_SIZE];
+    char fingerprint[MODEL_CORPUS_HASH_SIZE];
     const char *init_hash, *vectors_hash = NULL;
-    dataset_fingerprint(dataset, fingerprint);
+    model_dataset_fingerprint(dataset, fingerprint);
     ReelStatus status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
     if (reel_status_is_ok(&status))
         status = file_hash(s->resume ? folder->vectors_path : s->vectors, &folder->arena, &vectors_hash);
@@ -292,46 +292,47 @@ ReelStatus run_folder_settle(RunFolder *folder, const ZooSettings *s, const Mode
     if (reel_status_is_ok(&status))
         status = name_settings(folder, s, files);
     if (reel_status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
-        status = each_last(s, kinds, count, files, run_settings_check_file);
+        status = each_last(s, kinds, count, files, model_run_settings_check_file);
     return reel_status_is_ok(&status) && !folder->reads_only ? write_settings(folder, s) : status;
 }
 
 /* ---- Going on ---- */
 
 /* What a run without any files would have: the settings as they were before there were any to choose. */
-static ReelStatus set_before(const Setting *settings, int count)
+static ReelStatus set_before(const ModelSetting *settings, int count)
 {
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < count && reel_status_is_ok(&status); i++)
         if (settings[i].before)
-            status = options_set(&settings[i].option, settings[i].before);
-        else if (settings[i].use == SETTING_MODEL && settings[i].option.kind == OPTION_FLAG)
+            status = model_options_set(&settings[i].option, settings[i].before);
+        else if (settings[i].use == MODEL_SETTING_MODEL && settings[i].option.kind == MODEL_OPTION_FLAG)
             *(bool *)settings[i].option.value = false;
     return status;
 }
 
 /* Takes what was given, where a run can go on with it. */
-static ReelStatus take_given(const char *folder, const Setting *given, const Setting *of_run)
+static ReelStatus take_given(const char *folder, const ModelSetting *given, const ModelSetting *of_run)
 {
     TensorArena arena;
     ReelStatus status = reel_status_ok();
     tensor_arena_init(&arena, 0);
-    const char *mine = settings_text(&given->option, &arena), *its = settings_text(&of_run->option, &arena);
+    const char *mine = model_settings_text(&given->option, &arena),
+               *its = model_settings_text(&of_run->option, &arena);
     if (!mine || !its)
         status = reel_status_no_memory(0, "the settings");
-    else if (given->use == SETTING_MODEL && strcmp(mine, its) != 0)
+    else if (given->use == MODEL_SETTING_MODEL && strcmp(mine, its) != 0)
         status = reel_status_usage(
             "--%s %s: the run in %s was begun with %s, and would come to another model; leave the "
             "option out, or start a new run with another --out",
             given->option.name, mine, folder, *its ? its : "the default");
     else
-        options_copy(&of_run->option, &given->option);
+        model_options_copy(&of_run->option, &given->option);
     tensor_arena_free(&arena);
     return status;
 }
 
 /* A schedule leads the rate down over all epochs; and what was trained is not forgotten. */
-static ReelStatus check_length(const char *folder, const ZooSettings *s, int epochs)
+static ReelStatus check_length(const char *folder, const ModelZooSettings *s, int epochs)
 {
     if (s->epochs != epochs && strcmp(s->schedule, "constant") != 0)
         return reel_status_usage(
@@ -347,11 +348,11 @@ static ReelStatus check_length(const char *folder, const ZooSettings *s, int epo
 }
 
 /* The paths that were given. */
-static void take_paths(RunFolder *folder, const ZooSettings *s, const Setting *settings, int count,
+static void take_paths(RunFolder *folder, const ModelZooSettings *s, const ModelSetting *settings, int count,
                        const bool *given)
 {
     for (int i = 0; i < count; i++) {
-        if (settings[i].use != SETTING_FILE || !given[i])
+        if (settings[i].use != MODEL_SETTING_FILE || !given[i])
             continue;
         if (settings[i].option.value == &s->data)
             folder->data_path = absolute(folder, s->data);
@@ -368,14 +369,14 @@ static void take_paths(RunFolder *folder, const ZooSettings *s, const Setting *s
 #define ABSENT ""
 
 /* Reads settings.json. */
-static ReelStatus read_file(RunFolder *folder, const char *run, const Setting *settings, int count)
+static ReelStatus read_file(RunFolder *folder, const char *run, const ModelSetting *settings, int count)
 {
     char path[PATH_MAX], *text;
     size_t size;
-    Option all[ZOO_MAX_OPTIONS + FOLDER_OPTIONS];
+    ModelOption all[MODEL_ZOO_MAX_OPTIONS + FOLDER_OPTIONS];
     int used = 0;
     for (int i = 0; i < count; i++)
-        if (settings[i].use != SETTING_COMMAND)
+        if (settings[i].use != MODEL_SETTING_COMMAND)
             all[used++] = settings[i].option;
     folder_options(folder, all + used);
     ReelStatus status = check_path(run);
@@ -385,14 +386,14 @@ static ReelStatus read_file(RunFolder *folder, const char *run, const Setting *s
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%.350s; --resume needs the folder of a run (--out)", status.message);
     folder->run = ABSENT;
-    status = settings_read(all, used + FOLDER_OPTIONS, path, text, size, &folder->arena);
+    status = model_settings_read(all, used + FOLDER_OPTIONS, path, text, size, &folder->arena);
     if (reel_status_is_ok(&status) && !(folder->data_path && folder->data_hash && folder->fingerprint))
         status = reel_status_failed(
             "%s: does not name the data, so it was not written by a run; choose the folder of another", path);
     folder->written = tensor_arena_memdup(&folder->arena, text, size + 1);
     /* Checkpoints of version 0.1.0 know the run by the file itself. */
     if (reel_status_is_ok(&status) && folder->run && strcmp(folder->run, ABSENT) == 0) {
-        char id[RUN_ID_SIZE];
+        char id[MODEL_RUN_ID_SIZE];
         snprintf(id, sizeof id, "%08lx", crc32_z(0, (const Bytef *)text, size) & 0xffffffff);
         folder->run = tensor_arena_memdup(&folder->arena, id, sizeof id);
     }
@@ -400,13 +401,13 @@ static ReelStatus read_file(RunFolder *folder, const char *run, const Setting *s
     return status;
 }
 
-ReelStatus run_folder_read_settings(RunFolder *folder, ZooSettings *s, const bool *given)
+ReelStatus run_folder_read_settings(RunFolder *folder, ModelZooSettings *s, const bool *given)
 {
-    ZooSettings command = *s;
-    Setting settings[ZOO_MAX_OPTIONS], of_command[ZOO_MAX_OPTIONS];
-    int count = zoo_settings(s, settings);
-    zoo_settings(&command, of_command);
-    *s = zoo_defaults();
+    ModelZooSettings command = *s;
+    ModelSetting settings[MODEL_ZOO_MAX_OPTIONS], of_command[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_settings(s, settings);
+    model_zoo_settings(&command, of_command);
+    *s = model_zoo_defaults();
     ReelStatus status = set_before(settings, count);
     if (reel_status_is_ok(&status))
         status = read_file(folder, command.resume, settings, count);

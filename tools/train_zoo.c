@@ -41,7 +41,7 @@ static bool asked_to_stop(void *context)
     return interrupted != 0;
 }
 
-static void show(void *context, const RunProgress *progress)
+static void show(void *context, const ModelRunProgress *progress)
 {
     progress_show(context, progress);
 }
@@ -52,7 +52,7 @@ static const char *plural(int64_t count)
 }
 
 /* Before the data are read, which takes its time. */
-static void print_first(const ZooSettings *s)
+static void print_first(const ModelZooSettings *s)
 {
     int processors = tensor_pool_processors(), busy = s->threads < s->shards ? s->threads : s->shards;
     if (nn_comm_size(ranks) > 1) {
@@ -68,7 +68,7 @@ static void print_first(const ZooSettings *s)
     fflush(stdout);
 }
 
-static void print_head(const ZooSettings *s, const RunOptions *run, const Dataset *dataset)
+static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, const ModelDataset *dataset)
 {
     char valid[48] = "", unlabelled[48] = "";
     if (dataset->valid.count > 0)
@@ -81,8 +81,8 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
         printf("%s\n", dataset->note);
     printf("%lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
            "text\n",
-           (long long)dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count, valid,
-           (long long)dataset->test.count, dataset_num_classes(dataset), unlabelled,
+           (long long)model_dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count,
+           valid, (long long)dataset->test.count, model_dataset_num_classes(dataset), unlabelled,
            dataset->text.tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
@@ -91,12 +91,12 @@ static void print_head(const ZooSettings *s, const RunOptions *run, const Datase
     fflush(stdout);
 }
 
-static void print_table(const RunResult *results, int count, bool several_seeds)
+static void print_table(const ModelRunResult *results, int count, bool several_seeds)
 {
     printf("\n%-16s %s%11s %8s %6s %8s %9s %9s %8s\n", "model", several_seeds ? " seed " : "", "parameters",
            "best F1*", "epoch", "last F1", "micro F1", "seconds", "peak MB");
     for (int i = 0; i < count; i++) {
-        const RunResult *r = &results[i];
+        const ModelRunResult *r = &results[i];
         printf("%-16s ", r->name);
         if (several_seeds)
             printf("%5llu ", (unsigned long long)r->seed);
@@ -105,11 +105,11 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
                r->interrupted ? "  (interrupted)" : "");
     }
     for (int i = 0; i < count; i++) {
-        const Selection *chosen = &results[i].selected;
+        const ModelSelection *chosen = &results[i].selected;
         if (chosen->epoch)
             printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
                    "part (95 %% interval %.4f to %.4f)\n",
-                   results[i].name, chosen->epoch, threshold_probability(chosen->tuned.threshold),
+                   results[i].name, chosen->epoch, model_threshold_probability(chosen->tuned.threshold),
                    chosen->tuned.valid_f1, chosen->tuned.macro_f1, chosen->tuned.interval.low,
                    chosen->tuned.interval.high);
     }
@@ -123,35 +123,36 @@ static void print_table(const RunResult *results, int count, bool several_seeds)
 
 /* ---- Beginning with given weights ---- */
 
-static ReelStatus same_names(const char *path, const char *what, const StringTable *in_file,
-                             const StringTable *in_data)
+static ReelStatus same_names(const char *path, const char *what, const ModelStringTable *in_file,
+                             const ModelStringTable *in_data)
 {
-    int32_t i = string_table_difference(in_file, in_data);
+    int32_t i = model_string_table_difference(in_file, in_data);
     if (in_file->count != in_data->count)
         return reel_status_failed("%s: has %d %s and the data %d; begin with a model of the same data", path,
                                   in_file->count, what, in_data->count);
-    return i < 0 ? reel_status_ok()
-                 : reel_status_failed(
-                       "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
-                       "of the same data",
-                       path, i, what, string_table_text(in_file, i), string_table_text(in_data, i));
+    return i < 0
+               ? reel_status_ok()
+               : reel_status_failed(
+                     "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
+                     "of the same data",
+                     path, i, what, model_string_table_text(in_file, i), model_string_table_text(in_data, i));
 }
 
 /* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
-static ReelStatus read_init(const RunFiles *files, Checkpoint **checkpoint)
+static ReelStatus read_init(const ModelRunFiles *files, ModelCheckpoint **checkpoint)
 {
     TensorNpz *npz;
     *checkpoint = NULL;
     ReelStatus status = tensor_npz_open(&npz, files->init);
     if (reel_status_is_ok(&status) && tensor_npz_find(npz, "reel/config.json"))
-        status = checkpoint_load_from(checkpoint, npz, run_init_options(files));
+        status = model_checkpoint_load_from(checkpoint, npz, model_run_init_options(files));
     tensor_npz_close(npz);
     return status;
 }
 
 /* What the file says must fit the data. Sizes are taken from it. */
-static ReelStatus check_init(const char *path, const Checkpoint *checkpoint, const ModelKind **kinds,
-                             int count, RunOptions *run, const Dataset *dataset)
+static ReelStatus check_init(const char *path, const ModelCheckpoint *checkpoint, const ModelKind **kinds,
+                             int count, ModelRunOptions *run, const ModelDataset *dataset)
 {
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < count && reel_status_is_ok(&status); i++)
@@ -182,15 +183,15 @@ static ReelStatus check_init(const char *path, const Checkpoint *checkpoint, con
 
 /* A run of several models, each from several seeds. */
 typedef struct Zoo {
-    const ZooSettings *settings;
-    const Dataset *dataset; /* what the models are trained on */
-    const Dataset *choice;  /* --refit: the same with a validation part, to choose by; or NULL */
+    const ModelZooSettings *settings;
+    const ModelDataset *dataset; /* what the models are trained on */
+    const ModelDataset *choice;  /* --refit: the same with a validation part, to choose by; or NULL */
     const ModelPretrained *vectors, *choice_vectors; /* of their words; or NULL */
-    RunOptions options;
-    RunWatcher watcher;
+    ModelRunOptions options;
+    ModelRunWatcher watcher;
     Progress progress;
-    ReportRun report;   /* with results.json in it */
-    RunResult *results; /* [done], the seeds of a model one after another */
+    ReportRun report;        /* with results.json in it */
+    ModelRunResult *results; /* [done], the seeds of a model one after another */
     int done;
 } Zoo;
 
@@ -205,10 +206,10 @@ static const char *path_of(const char *folder, const char *name, char path[PATH_
 static ReelStatus write_results(Zoo *zoo)
 {
     char path[PATH_MAX];
-    Results *results = &zoo->report.results;
-    ReelStatus status = results_set_runs(results, zoo->results, zoo->done, &zoo->report.arena);
+    ModelResults *results = &zoo->report.results;
+    ReelStatus status = model_results_set_runs(results, zoo->results, zoo->done, &zoo->report.arena);
     return reel_status_is_ok(&status) && nn_comm_rank(ranks) == 0
-               ? results_write(results, path_of(zoo->settings->out, "results.json", path))
+               ? model_results_write(results, path_of(zoo->settings->out, "results.json", path))
                : status;
 }
 
@@ -225,28 +226,29 @@ static ReelStatus write_report(Zoo *zoo)
 }
 
 /* Room for the learning rate's way down. */
-static void set_schedule(RunOptions *options, const Dataset *dataset)
+static void set_schedule(ModelRunOptions *options, const ModelDataset *dataset)
 {
     options->trainer.schedule.total =
         (int64_t)options->epochs * ((dataset->train.count + options->batch - 1) / options->batch);
 }
 
 /* Trains with the validation part left out, only to choose epoch and thresholds by it. */
-static ReelStatus choose(Zoo *zoo, const ModelKind *kind, RunOptions options, RunResult *chosen)
+static ReelStatus choose(Zoo *zoo, const ModelKind *kind, ModelRunOptions options, ModelRunResult *chosen)
 {
     char folder[PATH_MAX];
-    ReelStatus status = run_folder_make(path_of(options.files.folder, ZOO_CHOICE_FOLDER, folder));
+    ReelStatus status = run_folder_make(path_of(options.files.folder, MODEL_ZOO_CHOICE_FOLDER, folder));
     options.files.folder = folder;
     options.vectors = zoo->choice_vectors;
     set_schedule(&options, zoo->choice);
-    return reel_status_is_ok(&status) ? run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
-                                      : status;
+    return reel_status_is_ok(&status)
+               ? model_run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
+               : status;
 }
 
 /* Trains a model; with --refit twice. */
-static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *options)
+static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, ModelRunOptions *options)
 {
-    RunResult chosen = {0}, *result = &zoo->results[zoo->done];
+    ModelRunResult chosen = {0}, *result = &zoo->results[zoo->done];
     ReelStatus status = zoo->choice ? choose(zoo, kind, *options, &chosen) : reel_status_ok();
     if (!reel_status_is_ok(&status) || chosen.interrupted) {
         *result = chosen; /* nothing to report but that it was interrupted */
@@ -264,14 +266,14 @@ static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *optio
         options->rate = chosen.rate;
     }
     set_schedule(options, zoo->dataset);
-    status = run_model(result, NULL, kind, zoo->dataset, options, &zoo->watcher);
+    status = model_run_model(result, NULL, kind, zoo->dataset, options, &zoo->watcher);
     options->selected = NULL;
     result->seconds += chosen.seconds;
     if (reel_status_is_ok(&status) && zoo->choice) { /* for the ensemble */
         result->selected.valid_logits = chosen.selected.valid_logits;
         chosen.selected.valid_logits = NULL;
     }
-    run_result_free(&chosen);
+    model_run_result_free(&chosen);
     return status;
 }
 
@@ -279,13 +281,13 @@ static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, RunOptions *optio
  * others are in folders of their own. */
 static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
 {
-    const ZooSettings *s = zoo->settings;
+    const ModelZooSettings *s = zoo->settings;
     char folder[PATH_MAX], name[32];
-    RunOptions options = zoo->options;
+    ModelRunOptions options = zoo->options;
     ReelStatus status = reel_status_ok();
     options.seed = s->seed + (uint64_t)seed;
     if (seed > 0) {
-        snprintf(name, sizeof name, ZOO_SEED_FOLDER, options.seed);
+        snprintf(name, sizeof name, MODEL_ZOO_SEED_FOLDER, options.seed);
         status = run_folder_make(path_of(s->out, name, folder));
         options.files.folder = folder;
     }
@@ -294,7 +296,7 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
     progress_clear(&zoo->progress);
     if (!reel_status_is_ok(&status))
         return status;
-    RunResult *result = &zoo->results[zoo->done++];
+    ModelRunResult *result = &zoo->results[zoo->done++];
     if (seed == 0 && result->test.logits)
         status = report_add(&zoo->report, kind, zoo->dataset, result);
     model_predictions_free(&result->test);
@@ -304,10 +306,10 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
 /* All models and seeds together. Logits of what an earlier process has finished are not at hand. */
 static ReelStatus add_ensemble(Zoo *zoo)
 {
-    const Dataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
-    Ensemble *ensemble = &zoo->report.results.ensemble;
+    const ModelDataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
+    ModelEnsemble *ensemble = &zoo->report.results.ensemble;
     ReelStatus status =
-        ensemble_find(ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
+        model_ensemble_find(ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
     if (!reel_status_is_ok(&status))
         return status;
     if (ensemble->members < zoo->done)
@@ -318,14 +320,14 @@ static ReelStatus add_ensemble(Zoo *zoo)
 
 static void print_outcome(const Zoo *zoo, bool fine)
 {
-    const ZooSettings *s = zoo->settings;
+    const ModelZooSettings *s = zoo->settings;
     print_table(zoo->results, zoo->done, s->seeds > 1);
-    const Ensemble *e = &zoo->report.results.ensemble;
+    const ModelEnsemble *e = &zoo->report.results.ensemble;
     if (e->members)
         printf(
             "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
             "interval %.4f to %.4f)\n",
-            e->members, threshold_probability(e->tuned.threshold), e->tuned.valid_f1, e->tuned.macro_f1,
+            e->members, model_threshold_probability(e->tuned.threshold), e->tuned.valid_f1, e->tuned.macro_f1,
             e->tuned.interval.low, e->tuned.interval.high);
     if (s->seeds > 1 && fine) {
         printf("\n");
@@ -337,8 +339,9 @@ static void print_outcome(const Zoo *zoo, bool fine)
     printf("results: %s/results.json\nreport: %s/report.html\n", s->out, s->out);
 }
 
-static ReelStatus train_all(const ZooSettings *s, const ModelKind **kinds, int count, const RunOptions *run,
-                            const Dataset *dataset, const Dataset *choice, const ModelPretrained vectors[2])
+static ReelStatus train_all(const ModelZooSettings *s, const ModelKind **kinds, int count,
+                            const ModelRunOptions *run, const ModelDataset *dataset,
+                            const ModelDataset *choice, const ModelPretrained vectors[2])
 {
     Zoo zoo = {.settings = s, .dataset = dataset, .choice = choice, .options = *run};
     zoo.options.vectors = s->vectors ? &vectors[0] : NULL;
@@ -348,9 +351,9 @@ static ReelStatus train_all(const ZooSettings *s, const ModelKind **kinds, int c
     if (!zoo.results)
         return reel_status_no_memory(runs * sizeof *zoo.results, "the results");
     progress_init(&zoo.progress, s->quiet);
-    zoo.watcher = (RunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
+    zoo.watcher = (ModelRunWatcher){.context = &zoo.progress, .progress = show, .stop = asked_to_stop};
     ReelStatus status = report_begin(&zoo.report, s->out, dataset);
-    Results *results = &zoo.report.results;
+    ModelResults *results = &zoo.report.results;
     results->data = s->data;
     results->seed = (int64_t)s->seed;
     results->threads = s->threads;
@@ -370,7 +373,7 @@ static ReelStatus train_all(const ZooSettings *s, const ModelKind **kinds, int c
         print_outcome(&zoo, reel_status_is_ok(&status));
     }
     for (int i = 0; i < zoo.done; i++)
-        run_result_free(&zoo.results[i]);
+        model_run_result_free(&zoo.results[i]);
     reel_mem_free(zoo.results);
     report_free(&zoo.report, 1);
     return status;
@@ -391,7 +394,7 @@ static ReelStatus compare_runs(const ReportRun *runs, int count, const char *out
     return status;
 }
 
-static ReelStatus compare(const ZooSettings *s, const char *const *folders, int count)
+static ReelStatus compare(const ModelZooSettings *s, const char *const *folders, int count)
 {
     if (count < 1)
         return reel_status_usage("--compare: name the folders of the runs");
@@ -413,13 +416,13 @@ static void show_reading(void *context, const char *doing, int64_t done, int64_t
 
 /* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
  * learned from them, or are those of the file to begin with. */
-static ReelStatus read_data(const ZooSettings *s, RunFolder *folder, const Checkpoint *first,
-                            Dataset **dataset, Dataset **choice)
+static ReelStatus read_data(const ModelZooSettings *s, RunFolder *folder, const ModelCheckpoint *first,
+                            ModelDataset **dataset, ModelDataset **choice)
 {
-    DatasetOptions options = zoo_dataset_options(s);
+    ModelDatasetOptions options = model_zoo_dataset_options(s);
     const char *path = s->resume ? folder->data_path : s->data;
     if (s->resume)
-        zoo_stop_words(&options, folder->stop_words_path);
+        model_zoo_stop_words(&options, folder->stop_words_path);
     if (s->resume && access(path, F_OK) != 0)
         return reel_status_failed(
             "%.200s: is not there any more: %s; where it was moved, name it: --resume %.200s --data "
@@ -442,26 +445,26 @@ static ReelStatus read_data(const ZooSettings *s, RunFolder *folder, const Check
     if (s->bpe_dropout > 0 && options.byte_pairs == 0)
         return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options.keep_texts = s->bpe_dropout > 0;
-    Corpus corpus;
+    ModelCorpus corpus;
     show_reading(&progress, "reading", 0, 0);
-    ReelStatus status = dataset_read_corpus(&corpus, path, &options);
+    ReelStatus status = model_dataset_read_corpus(&corpus, path, &options);
     if (reel_status_is_ok(&status) && s->refit)
-        status = dataset_new(choice, &corpus, path, &options);
+        status = model_dataset_new(choice, &corpus, path, &options);
     options.join_valid = s->refit; /* what was for the choice is trained on */
     if (reel_status_is_ok(&status))
-        status = dataset_new(dataset, &corpus, path, &options);
-    corpus_free(&corpus);
+        status = model_dataset_new(dataset, &corpus, path, &options);
+    model_corpus_free(&corpus);
     progress_clear(&progress);
     return status;
 }
 
 /* What a model would refuse at its turn is refused before any has trained. */
-static ReelStatus check_models(const ModelKind **kinds, int count, const RunOptions *run,
-                               const Dataset *dataset)
+static ReelStatus check_models(const ModelKind **kinds, int count, const ModelRunOptions *run,
+                               const ModelDataset *dataset)
 {
     ModelConfig config = run->config;
     config.vocabulary = dataset->text.tokenizer.vocab_size;
-    config.labels = dataset_num_classes(dataset);
+    config.labels = model_dataset_num_classes(dataset);
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         Model *model;
@@ -474,8 +477,9 @@ static ReelStatus check_models(const ModelKind **kinds, int count, const RunOpti
 }
 
 /* Reads --vectors for the words of a data set. All models must have embeddings of one width. */
-static ReelStatus read_vectors(const ZooSettings *s, const char *path, const ModelKind **kinds, int count,
-                               const RunOptions *run, const Dataset *dataset, ModelPretrained *vectors)
+static ReelStatus read_vectors(const ModelZooSettings *s, const char *path, const ModelKind **kinds,
+                               int count, const ModelRunOptions *run, const ModelDataset *dataset,
+                               ModelPretrained *vectors)
 {
     int64_t width = 0;
     for (int i = 0; i < count; i++) {
@@ -493,16 +497,17 @@ static ReelStatus read_vectors(const ZooSettings *s, const char *path, const Mod
                "the others "
                "are drawn with mean %.3g and deviation %.3g\n",
                path, vectors->format, (long long)vectors->in_file,
-               vocabulary_size(&dataset->text.vocabulary) - NUM_SPECIAL_TOKENS, vectors->found,
+               model_vocabulary_size(&dataset->text.vocabulary) - MODEL_NUM_SPECIAL_TOKENS, vectors->found,
                vectors->lowered, vectors->mean, vectors->deviation);
     return status;
 }
 
 /* The data, the folder, and what stands in it. */
-static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
-                          RunOptions *run, Dataset **dataset, Dataset **choice, ModelPretrained vectors[2])
+static ReelStatus prepare(const ModelZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
+                          ModelRunOptions *run, ModelDataset **dataset, ModelDataset **choice,
+                          ModelPretrained vectors[2])
 {
-    Checkpoint *first = NULL;
+    ModelCheckpoint *first = NULL;
     const char *vectors_path = s->resume ? folder->vectors_path : s->vectors;
     run->files.init = s->resume ? folder->init_path : s->init;
     run->files.init_prefix = s->init_prefix;
@@ -511,7 +516,7 @@ static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKi
         status = read_data(s, folder, first, dataset, choice);
     if (reel_status_is_ok(&status) && first)
         status = check_init(run->files.init, first, kinds, count, run, *dataset);
-    checkpoint_free(first);
+    model_checkpoint_free(first);
     if (reel_status_is_ok(&status))
         status = check_models(kinds, count, run, *dataset);
     if (reel_status_is_ok(&status) && vectors_path)
@@ -525,7 +530,7 @@ static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKi
     if (reel_status_is_ok(&status))
         status = run_folder_settle(folder, s, kinds, count, *choice ? *choice : *dataset, &run->files);
     if (folder->run) /* of version 0.1.0, whose loss all its models have */
-        run->form = LOSS_MEAN;
+        run->form = MODEL_LOSS_MEAN;
     run->files.folder = s->out;
     run->files.every = s->checkpoint_every;
     run->files.keep = s->keep;
@@ -535,7 +540,7 @@ static ReelStatus prepare(const ZooSettings *s, RunFolder *folder, const ModelKi
 }
 
 /* A rank without a shard would have nothing to do. */
-static ReelStatus check_shards(const ZooSettings *s)
+static ReelStatus check_shards(const ModelZooSettings *s)
 {
     int size = nn_comm_size(ranks);
     if (s->shards >= size)
@@ -552,11 +557,11 @@ static ReelStatus check_shards(const ZooSettings *s)
 }
 
 /* Ranks that would train differently must not begin. */
-static ReelStatus check_ranks(const RunFiles *files)
+static ReelStatus check_ranks(const ModelRunFiles *files)
 {
     uLong crc = 0;
     for (int i = 0; i < files->num_settings; i++) {
-        const RunSetting *setting = &files->settings[i];
+        const ModelRunSetting *setting = &files->settings[i];
         crc = crc32_z(crc, (const Bytef *)setting->name, strlen(setting->name) + 1);
         if (setting->value)
             crc = crc32_z(crc, (const Bytef *)setting->value, strlen(setting->value) + 1);
@@ -565,15 +570,15 @@ static ReelStatus check_ranks(const RunFiles *files)
 }
 
 typedef struct Job {
-    const ModelKind *kinds[ZOO_MAX_MODELS];
+    const ModelKind *kinds[MODEL_ZOO_MAX_MODELS];
     int count;
-    RunOptions run;
-    Dataset *dataset, *choice;
+    ModelRunOptions run;
+    ModelDataset *dataset, *choice;
     ModelPretrained vectors[2];
 } Job;
 
 /* All that one rank may find wrong before the ranks begin together. */
-static ReelStatus begin_job(Job *job, ZooSettings *s, const bool *given, RunFolder *folder)
+static ReelStatus begin_job(Job *job, ModelZooSettings *s, const bool *given, RunFolder *folder)
 {
     folder->reads_only = nn_comm_rank(ranks) > 0;
     /* Another run in that folder may be about to write other settings. */
@@ -587,9 +592,9 @@ static ReelStatus begin_job(Job *job, ZooSettings *s, const bool *given, RunFold
     if (reel_status_is_ok(&status))
         status = check_shards(s);
     if (reel_status_is_ok(&status))
-        status = zoo_choose_models(s->models, job->kinds, &job->count);
+        status = model_zoo_choose_models(s->models, job->kinds, &job->count);
     if (reel_status_is_ok(&status))
-        status = zoo_run_options(s, &job->run);
+        status = model_zoo_run_options(s, &job->run);
     if (!reel_status_is_ok(&status))
         return status;
     job->run.trainer.comm = ranks;
@@ -598,9 +603,9 @@ static ReelStatus begin_job(Job *job, ZooSettings *s, const bool *given, RunFold
     return prepare(s, folder, job->kinds, job->count, &job->run, &job->dataset, &job->choice, job->vectors);
 }
 
-static void warn_of_data(const Dataset *dataset)
+static void warn_of_data(const ModelDataset *dataset)
 {
-    const DatasetPart *test = &dataset->test;
+    const ModelDatasetPart *test = &dataset->test;
     if (test->missed > 0)
         program_warn(
             "%d label%s of the test part that training does not know (%s) count%s as missed, %lld times",
@@ -615,7 +620,7 @@ static void warn_of_data(const Dataset *dataset)
         program_warn("%s", dataset->warning);
 }
 
-static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder)
+static ReelStatus train_zoo(ModelZooSettings *s, const bool *given, RunFolder *folder)
 {
     Job job = {0};
     nn_comm_set_timeout(ranks, 0); /* they read files for as long as it takes */
@@ -634,15 +639,15 @@ static ReelStatus train_zoo(ZooSettings *s, const bool *given, RunFolder *folder
     }
     model_pretrained_free(&job.vectors[0]);
     model_pretrained_free(&job.vectors[1]);
-    dataset_free(job.choice);
-    dataset_free(job.dataset);
+    model_dataset_free(job.choice);
+    model_dataset_free(job.dataset);
     return status;
 }
 
 static bool tells(int argc, char **argv)
 {
-    ZooSettings standard = zoo_defaults();
-    Option options[ZOO_MAX_OPTIONS];
+    ModelZooSettings standard = model_zoo_defaults();
+    ModelOption options[MODEL_ZOO_MAX_OPTIONS];
     const Program program = {
         .name = "reel-train",
         .summary = "train text classifiers on a labelled corpus and compare them",
@@ -653,17 +658,17 @@ static bool tells(int argc, char **argv)
             "after each epoch, and compares them in DIR/report.html. With --compare, makes one such page "
             "(runs/compare/report.html) of several finished runs.",
         .options = options,
-        .count = zoo_options(&standard, options),
+        .count = model_zoo_options(&standard, options),
     };
     return program_tells(&program, argc, argv);
 }
 
 /* What the options say, and what else there is on the command line, which moves to the front of `argv`. */
-static ReelStatus read_command_line(ZooSettings *s, int argc, char **argv, bool *given, const char ***rest,
-                                    int *rest_count)
+static ReelStatus read_command_line(ModelZooSettings *s, int argc, char **argv, bool *given,
+                                    const char ***rest, int *rest_count)
 {
-    Option options[ZOO_MAX_OPTIONS];
-    int count = zoo_options(s, options);
+    ModelOption options[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_options(s, options);
     *rest = (const char **)argv;
     ReelStatus status = options_parse(options, count, argc, argv, *rest, rest_count, given);
     if (!reel_status_is_ok(&status))
@@ -673,16 +678,16 @@ static ReelStatus read_command_line(ZooSettings *s, int argc, char **argv, bool 
     if (s->shards == 0)
         s->shards = s->threads * nn_comm_size(ranks);
     if (strcmp(s->models, "best") == 0 && s->resume) {
-        s->models = zoo_best().models;
+        s->models = model_zoo_best().models;
     } else if (strcmp(s->models, "best") == 0) {
-        const char *excluded = zoo_use_best(s, given);
+        const char *excluded = model_zoo_use_best(s, given);
         if (excluded && !s->quiet)
             printf("--models best without its --refit, which does not go with %s\n", excluded);
     }
     return reel_status_ok();
 }
 
-static ReelStatus train_until_interrupted(ZooSettings *s, const bool *given)
+static ReelStatus train_until_interrupted(ModelZooSettings *s, const bool *given)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
@@ -697,12 +702,12 @@ static ReelStatus train_until_interrupted(ZooSettings *s, const bool *given)
 
 static void list_models(void)
 {
-    for (int i = 0; i < zoo_count(); i++)
-        printf("%-16s %s\n", zoo_kind(i)->name, zoo_kind(i)->description);
+    for (int i = 0; i < model_zoo_count(); i++)
+        printf("%-16s %s\n", model_zoo_kind(i)->name, model_zoo_kind(i)->description);
 }
 
 /* Of several ranks, rank 0 speaks. */
-static void begin_rank(ZooSettings *s)
+static void begin_rank(ModelZooSettings *s)
 {
     const char *here = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"); /* of mpirun: the ranks of this machine */
     int neighbours = here && atoi(here) > 0 ? atoi(here) : nn_comm_size(ranks);
@@ -716,8 +721,8 @@ static void begin_rank(ZooSettings *s)
 
 static ReelStatus run(int argc, char **argv)
 {
-    ZooSettings settings = zoo_defaults();
-    bool given[ZOO_MAX_OPTIONS] = {false};
+    ModelZooSettings settings = model_zoo_defaults();
+    bool given[MODEL_ZOO_MAX_OPTIONS] = {false};
     const char **rest;
     int rest_count = 0;
     begin_rank(&settings);

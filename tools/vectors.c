@@ -41,23 +41,23 @@ static void on_interrupt(int number)
  * tested with. */
 static ReelStatus add_corpus(ModelSentences *sentences, const Arguments *a, const char *path)
 {
-    DatasetOptions options = dataset_defaults();
-    options.clean = (CleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits};
+    ModelDatasetOptions options = model_dataset_defaults();
+    options.clean = (ModelCleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits};
     options.keep_texts = true;
-    Dataset *dataset;
-    ReelStatus status = dataset_read(&dataset, path, &options);
+    ModelDataset *dataset;
+    ReelStatus status = model_dataset_read(&dataset, path, &options);
     for (int64_t i = 0; reel_status_is_ok(&status) && i < dataset->train.count; i++)
         status = model_sentences_add(sentences, dataset->train_texts[i]);
     if (reel_status_is_ok(&status)) {
         if (!a->quiet)
             fprintf(stderr, "%s: a labelled corpus; the %lld texts of its training part\n", path,
                     (long long)dataset->train.count);
-        dataset_free(dataset);
+        model_dataset_free(dataset);
     }
     return status;
 }
 
-static bool is_corpus(TextSpan header)
+static bool is_corpus(ModelTextSpan header)
 {
     char line[512];
     if (header.length >= sizeof line)
@@ -72,16 +72,16 @@ static bool is_corpus(TextSpan header)
     return text && labels;
 }
 
-static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const Cleaner *cleaner)
+static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const ModelCleaner *cleaner)
 {
     while (stream->count > 0) {
         ReelStatus status = reel_status_ok();
         for (int64_t i = 0; reel_status_is_ok(&status) && i < stream->count; i++) {
-            TextSpan line = stream->lines[i];
+            ModelTextSpan line = stream->lines[i];
             char *out = reel_mem_alloc(line.length + 1);
             if (!out)
                 return reel_status_no_memory(line.length, stream->source.name);
-            TextSpan clean = {out, cleaner_run(cleaner, line, out)};
+            ModelTextSpan clean = {out, model_cleaner_run(cleaner, line, out)};
             status = model_sentences_add(sentences, clean);
             reel_mem_free(out);
         }
@@ -96,9 +96,9 @@ static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const
 static ReelStatus add_file(ModelSentences *sentences, const Arguments *a, const char *path)
 {
     LineStream stream;
-    Cleaner cleaner;
-    ReelStatus status =
-        cleaner_init(&cleaner, &(CleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits});
+    ModelCleaner cleaner;
+    ReelStatus status = model_cleaner_init(
+        &cleaner, &(ModelCleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits});
     if (!reel_status_is_ok(&status))
         return status;
     status = line_stream_open(&stream, path);
@@ -108,7 +108,7 @@ static ReelStatus add_file(ModelSentences *sentences, const Arguments *a, const 
     if (reel_status_is_ok(&status) && !corpus)
         status = add_lines(sentences, &stream, &cleaner);
     line_stream_close(&stream);
-    cleaner_free(&cleaner);
+    model_cleaner_free(&cleaner);
     return corpus ? add_corpus(sentences, a, path) : status;
 }
 
@@ -160,7 +160,7 @@ static double dot(const float *x, const float *y, size_t n)
 }
 
 /* Prints the words whose vectors have the largest cosine with that of `word`. */
-static void print_neighbours(const StringTable *words, const float *rows, size_t width, int32_t word)
+static void print_neighbours(const ModelStringTable *words, const float *rows, size_t width, int32_t word)
 {
     Neighbour best[NEIGHBOURS];
     int count = 0;
@@ -177,13 +177,13 @@ static void print_neighbours(const StringTable *words, const float *rows, size_t
             best[at] = best[at - 1];
         best[at] = (Neighbour){cosine, w};
     }
-    printf("%s:", string_table_text(words, word));
+    printf("%s:", model_string_table_text(words, word));
     for (int i = 0; i < count; i++)
-        printf("%s %s %.3f", i > 0 ? "," : "", string_table_text(words, best[i].word), best[i].cosine);
+        printf("%s %s %.3f", i > 0 ? "," : "", model_string_table_text(words, best[i].word), best[i].cosine);
     putchar('\n');
 }
 
-static ReelStatus print_all_neighbours(const Arguments *a, const StringTable *words, const float *rows,
+static ReelStatus print_all_neighbours(const Arguments *a, const ModelStringTable *words, const float *rows,
                                        size_t width)
 {
     const char *asked[LIST_SIZE];
@@ -191,7 +191,7 @@ static ReelStatus print_all_neighbours(const Arguments *a, const StringTable *wo
     ReelStatus status = list ? reel_status_ok() : reel_status_no_memory(0, "the list of words");
     int count = list ? split_list(list, asked) : 0;
     for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
-        int32_t word = string_table_find(words, text_span(asked[i]));
+        int32_t word = model_string_table_find(words, model_text_span(asked[i]));
         if (word < 0)
             status = reel_status_failed("\"%.100s\" is not among the words", asked[i]);
         else
@@ -205,17 +205,17 @@ static ReelStatus print_all_neighbours(const Arguments *a, const StringTable *wo
 static ReelStatus show_file(const Arguments *a)
 {
     ModelVectorsReader *reader;
-    StringTable words = {0};
+    ModelStringTable words = {0};
     float *rows = NULL;
     size_t capacity = 0, width = 0;
     ReelStatus status = model_vectors_open(&reader, a->vectors);
     while (reel_status_is_ok(&status)) {
-        TextSpan word;
+        ModelTextSpan word;
         width = (size_t)model_vectors_width(reader);
         status = model_vectors_next(reader, &word);
         if (!reel_status_is_ok(&status) || !word.bytes)
             break;
-        int32_t before = words.count, id = string_table_add(&words, word);
+        int32_t before = words.count, id = model_string_table_add(&words, word);
         float *larger = reel_mem_grow(rows, (size_t)before, &capacity, width * sizeof *rows);
         if (id < 0 || !larger) {
             status = reel_status_no_memory(capacity * width * sizeof *rows, a->vectors);
@@ -224,14 +224,14 @@ static ReelStatus show_file(const Arguments *a)
         rows = larger;
         if (id < before)
             status = reel_status_failed("%s: \"%.100s\" is there twice; remove one of them",
-                                        model_vectors_place(reader), string_table_text(&words, id));
+                                        model_vectors_place(reader), model_string_table_text(&words, id));
         else
             status = model_vectors_row(reader, rows + (size_t)id * width);
     }
     if (reel_status_is_ok(&status))
         status = print_all_neighbours(a, &words, rows, width);
     model_vectors_close(reader);
-    string_table_free(&words);
+    model_string_table_free(&words);
     reel_mem_free(rows);
     return status;
 }
@@ -293,7 +293,7 @@ static ReelStatus train_model(const Arguments *a, ModelSkipGram *model, const ch
     return status;
 }
 
-static ReelStatus write_vectors(const Arguments *a, const ModelSkipGram *model, const StringTable *words)
+static ReelStatus write_vectors(const Arguments *a, const ModelSkipGram *model, const ModelStringTable *words)
 {
     TensorArena arena;
     tensor_arena_init(&arena, 0);
@@ -334,39 +334,42 @@ static ReelStatus train(const Arguments *a)
 
 /* ---- The command line ---- */
 
-static int describe(Arguments *a, Option options[OPTIONS])
+static int describe(Arguments *a, ModelOption options[OPTIONS])
 {
     ModelSkipGramOptions *m = &a->model;
-    const Option all[] = {
-        {"data", "FILES", OPTION_TEXT, &a->data, 0, 0,
+    const ModelOption all[] = {
+        {"data", "FILES", MODEL_OPTION_TEXT, &a->data, 0, 0,
          "texts, one a line, and labelled corpora, of which the training part counts; commas between"},
-        {"out", "FILE", OPTION_TEXT, &a->out, 0, 0,
+        {"out", "FILE", MODEL_OPTION_TEXT, &a->out, 0, 0,
          "where the vectors go: .npz, .bin (word2vec's binary), else word2vec's text"},
-        {"dim", "N", OPTION_INTEGER, &a->width, 1, 1 << 20, "numbers in a vector (100)"},
-        {"window", "N", OPTION_INTEGER, &m->window, 1, 1000, "neighbours on either side, at most (5)"},
-        {"negative", "N", OPTION_INTEGER, &m->negative, 1, 1000, "words drawn against each word (5)"},
-        {"epochs", "N", OPTION_INTEGER, &m->epochs, 1, 1e6, "passes over the texts (5)"},
-        {"sample", "X", OPTION_NUMBER, &m->sample, 0, 1,
+        {"dim", "N", MODEL_OPTION_INTEGER, &a->width, 1, 1 << 20, "numbers in a vector (100)"},
+        {"window", "N", MODEL_OPTION_INTEGER, &m->window, 1, 1000, "neighbours on either side, at most (5)"},
+        {"negative", "N", MODEL_OPTION_INTEGER, &m->negative, 1, 1000, "words drawn against each word (5)"},
+        {"epochs", "N", MODEL_OPTION_INTEGER, &m->epochs, 1, 1e6, "passes over the texts (5)"},
+        {"sample", "X", MODEL_OPTION_NUMBER, &m->sample, 0, 1,
          "words more frequent than this part of all are dropped at random (1e-3; 0: none)"},
-        {"lr", "X", OPTION_NUMBER, &m->lr, 1e-12, 1e3, "learning rate, which falls to 1e-4 (0.025)"},
-        {"batch", "N", OPTION_INTEGER, &m->batch, 1, 1e6, "words an update (64)"},
-        {"shards", "N", OPTION_INTEGER, &m->shards, 1, 64,
+        {"lr", "X", MODEL_OPTION_NUMBER, &m->lr, 1e-12, 1e3, "learning rate, which falls to 1e-4 (0.025)"},
+        {"batch", "N", MODEL_OPTION_INTEGER, &m->batch, 1, 1e6, "words an update (64)"},
+        {"shards", "N", MODEL_OPTION_INTEGER, &m->shards, 1, 64,
          "parts of an update; the vectors depend on it (2)"},
-        {"threads", "N", OPTION_INTEGER, &m->threads, 1, 1024, "threads (all processors); they do not"},
-        {"seed", "N", OPTION_SEED, &m->seed, 0, 0, "of all that is drawn (0)"},
-        {"min-count", "N", OPTION_INTEGER, &a->min_count, 1, 1e9, "drop words that are there less often (2)"},
-        {"buckets", "N", OPTION_INTEGER, &m->buckets, 0, 1 << 30,
+        {"threads", "N", MODEL_OPTION_INTEGER, &m->threads, 1, 1024, "threads (all processors); they do not"},
+        {"seed", "N", MODEL_OPTION_SEED, &m->seed, 0, 0, "of all that is drawn (0)"},
+        {"min-count", "N", MODEL_OPTION_INTEGER, &a->min_count, 1, 1e9,
+         "drop words that are there less often (2)"},
+        {"buckets", "N", MODEL_OPTION_INTEGER, &m->buckets, 0, 1 << 30,
          "vectors for pieces of words, which are added to the word's (0: none)"},
-        {"min-piece", "N", OPTION_INTEGER, &m->min_piece, 1, 50, "characters of a piece, at least (3)"},
-        {"max-piece", "N", OPTION_INTEGER, &m->max_piece, 1, 50, "and at most (6)"},
-        {"keep-digits", NULL, OPTION_FLAG, &a->keep_digits, 0, 0,
+        {"min-piece", "N", MODEL_OPTION_INTEGER, &m->min_piece, 1, 50, "characters of a piece, at least (3)"},
+        {"max-piece", "N", MODEL_OPTION_INTEGER, &m->max_piece, 1, 50, "and at most (6)"},
+        {"keep-digits", NULL, MODEL_OPTION_FLAG, &a->keep_digits, 0, 0,
          "words of the letters a-z and the digits 0-9"},
-        {"stop-words", "FILE", OPTION_TEXT, &a->stop_words, 0, 0, "file of words to drop, or none (none)"},
-        {"resume", NULL, OPTION_FLAG, &a->resume, 0, 0, "go on with a training that was interrupted"},
-        {"neighbours", "WORDS", OPTION_TEXT, &a->neighbours, 0, 0,
+        {"stop-words", "FILE", MODEL_OPTION_TEXT, &a->stop_words, 0, 0,
+         "file of words to drop, or none (none)"},
+        {"resume", NULL, MODEL_OPTION_FLAG, &a->resume, 0, 0, "go on with a training that was interrupted"},
+        {"neighbours", "WORDS", MODEL_OPTION_TEXT, &a->neighbours, 0, 0,
          "print the nearest words of these, commas between: of what was learned, or of --vectors"},
-        {"vectors", "FILE", OPTION_TEXT, &a->vectors, 0, 0, "a file of vectors to look into, of any kind"},
-        {"quiet", NULL, OPTION_FLAG, &a->quiet, 0, 0, "no progress"},
+        {"vectors", "FILE", MODEL_OPTION_TEXT, &a->vectors, 0, 0,
+         "a file of vectors to look into, of any kind"},
+        {"quiet", NULL, MODEL_OPTION_FLAG, &a->quiet, 0, 0, "no progress"},
     };
     _Static_assert(sizeof all / sizeof *all <= OPTIONS, "room for all options");
     memcpy(options, all, sizeof all);
@@ -391,7 +394,7 @@ static ReelStatus run(const Arguments *a)
 int main(int argc, char **argv)
 {
     Arguments a = {.model = model_skip_gram_defaults(), .min_count = 2, .stop_words = "none"};
-    Option options[OPTIONS];
+    ModelOption options[OPTIONS];
     a.width = (int)a.model.width;
     a.model.threads = tensor_pool_processors();
     const Program program = {

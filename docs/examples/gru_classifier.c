@@ -26,8 +26,8 @@ enum { SHARDS = 4 };
 
 typedef struct {
     Classifier *model;
-    const Batch *batch;
-    Metrics *metrics;
+    const ModelBatch *batch;
+    ModelMetrics *metrics;
 } Work;
 
 /* The logits [texts, labels] of a shard's texts, and what they should be; called from several threads. */
@@ -65,18 +65,18 @@ static void count_shard(void *context, int shard, Tensor logits)
     const Work *work = context;
     int32_t size = work->batch->size, first = size * shard / SHARDS, last = size * (shard + 1) / SHARDS;
     if (first < last)
-        metrics_add(work->metrics, logits, tensor_slice(work->batch->labels, 0, first, last, 1), 0.0);
+        model_metrics_add(work->metrics, logits, tensor_slice(work->batch->labels, 0, first, last, 1), 0.0);
 }
 
 /* One pass over the training part, the mean loss to *mean, or with `metrics` over the test part. */
-static ReelStatus pass(Classifier *m, NnParallel *parallel, NnOptimizer *optimizer, Loader *loader,
-                       double *mean, Metrics *metrics)
+static ReelStatus pass(Classifier *m, NnParallel *parallel, NnOptimizer *optimizer, ModelLoader *loader,
+                       double *mean, ModelMetrics *metrics)
 {
-    Batch batch;
+    ModelBatch batch;
     Work work = {.model = m, .batch = &batch, .metrics = metrics};
     ReelStatus status = reel_status_ok();
     double loss;
-    while (reel_status_is_ok(&status) && loader_next(loader, &batch)) {
+    while (reel_status_is_ok(&status) && model_loader_next(loader, &batch)) {
         if (metrics) {
             status = nn_parallel_each(parallel, logits_of_shard, count_shard, &work, SHARDS);
             continue;
@@ -84,48 +84,49 @@ static ReelStatus pass(Classifier *m, NnParallel *parallel, NnOptimizer *optimiz
         status = nn_parallel_backward(parallel, loss_of_shard, &work, &loss);
         if (reel_status_is_ok(&status))
             status = nn_optimizer_step(optimizer, nn_parallel_pieces(parallel));
-        *mean += loss / (double)loader_num_batches(loader);
+        *mean += loss / (double)model_loader_num_batches(loader);
     }
     return status;
 }
 
-static ReelStatus run(const Dataset *dataset, int epochs, int threads, NnComm *comm)
+static ReelStatus run(const ModelDataset *dataset, int epochs, int threads, NnComm *comm)
 {
     Classifier model;
-    Loader training = {0}, testing = {0};
-    Metrics metrics = {0};
+    ModelLoader training = {0}, testing = {0};
+    ModelMetrics metrics = {0};
     NnOptimizer *optimizer = NULL;
     NnOptimizerOptions adam = nn_optimizer_options(NN_ADAM);
     adam.lr = 1e-2;
-    LoaderOptions in_batches = {.batch = 16, .shuffle = true};
+    ModelLoaderOptions in_batches = {.batch = 16, .shuffle = true};
     NnParallel *parallel = NULL;
     NnParallelOptions cores = {.shards = SHARDS, .threads = threads, .comm = comm};
-    classifier_init(&model, dataset->text.tokenizer.vocab_size, dataset_num_classes(dataset));
+    classifier_init(&model, dataset->text.tokenizer.vocab_size, model_dataset_num_classes(dataset));
     ReelStatus status = nn_module_reset(&model.base, 0);
     if (reel_status_is_ok(&status))
         status = nn_parallel_new(&parallel, &model.base, &cores);
     if (reel_status_is_ok(&status))
         status = nn_optimizer_new(&optimizer, &model.base, adam);
     if (reel_status_is_ok(&status))
-        status = loader_init(&training, &dataset->train, &in_batches);
+        status = model_loader_init(&training, &dataset->train, &in_batches);
     if (reel_status_is_ok(&status))
-        status = loader_init(&testing, &dataset->test, &in_batches);
+        status = model_loader_init(&testing, &dataset->test, &in_batches);
     if (reel_status_is_ok(&status))
-        status = metrics_init(&metrics, dataset_num_classes(dataset));
+        status = model_metrics_init(&metrics, model_dataset_num_classes(dataset));
     for (int epoch = 0; epoch < epochs && reel_status_is_ok(&status); epoch++) {
         double loss = 0;
-        metrics_reset(&metrics);
-        loader_start_epoch(&training, epoch);
-        loader_start_epoch(&testing, 0);
+        model_metrics_reset(&metrics);
+        model_loader_start_epoch(&training, epoch);
+        model_loader_start_epoch(&testing, 0);
         status = pass(&model, parallel, optimizer, &training, &loss, NULL);
         if (reel_status_is_ok(&status))
             status = pass(&model, parallel, NULL, &testing, NULL, &metrics);
         if (epoch % 5 == 4 && nn_comm_rank(comm) == 0)
-            printf("epoch %2d: loss %.4f, test micro F1 %.3f\n", epoch + 1, loss, metrics_micro(&metrics).f1);
+            printf("epoch %2d: loss %.4f, test micro F1 %.3f\n", epoch + 1, loss,
+                   model_metrics_micro(&metrics).f1);
     }
-    metrics_free(&metrics);
-    loader_free(&training);
-    loader_free(&testing);
+    model_metrics_free(&metrics);
+    model_loader_free(&training);
+    model_loader_free(&testing);
     nn_optimizer_free(optimizer);
     nn_parallel_free(parallel);
     nn_module_free(&model.base);
@@ -134,17 +135,17 @@ static ReelStatus run(const Dataset *dataset, int epochs, int threads, NnComm *c
 
 int main(int argc, char **argv)
 {
-    Dataset *dataset = NULL;
+    ModelDataset *dataset = NULL;
     NnComm *comm = NULL;
     ReelStatus status = nn_comm_open(&comm, &argc, &argv);
     if (reel_status_is_ok(&status))
-        status = dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
+        status = model_dataset_read(&dataset, argc > 1 ? argv[1] : "tests/fixtures/debian_120.tsv", NULL);
     status = nn_comm_agree(comm, &status); /* an error on one rank ends all */
     if (reel_status_is_ok(&status))
         status = run(dataset, argc > 2 ? atoi(argv[2]) : 15, argc > 3 ? atoi(argv[3]) : 2, comm);
     if (!reel_status_is_ok(&status) && nn_comm_report(comm, &status))
         fprintf(stderr, "gru_classifier: %s\n", status.message);
     nn_comm_close(comm);
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     return (int)status.code;
 }

@@ -86,7 +86,7 @@ static float is_positive(const int32_t *ids)
     return 0;
 }
 
-static Batch draw(TensorRandom *random)
+static ModelBatch draw(TensorRandom *random)
 {
     static int32_t ids[TEXTS * LENGTH], offsets[TEXTS + 1];
     static float labels[TEXTS];
@@ -96,34 +96,34 @@ static Batch draw(TensorRandom *random)
         offsets[i + 1] = (i + 1) * LENGTH;
         labels[i] = is_positive(&ids[i * LENGTH]);
     }
-    return (Batch){.size = TEXTS,
-                   .num_ids = TEXTS * LENGTH,
-                   .ids = ids,
-                   .offsets = offsets,
-                   .labels = tensor_from(labels, TENSOR_F32, TENSOR_SHAPE(TEXTS, 1))};
+    return (ModelBatch){.size = TEXTS,
+                        .num_ids = TEXTS * LENGTH,
+                        .ids = ids,
+                        .offsets = offsets,
+                        .labels = tensor_from(labels, TENSOR_F32, TENSOR_SHAPE(TEXTS, 1))};
 }
 
 int main(void)
 {
     Model *model = NULL;
-    Trainer *trainer = NULL;
+    ModelTrainer *trainer = NULL;
     ModelConfig config = {.vocabulary = WORDS, .labels = 1, .embed = 16, .hidden = 32};
-    TrainerOptions options = trainer_defaults();
+    ModelTrainerOptions options = model_trainer_defaults();
     options.threads = options.shards = 2;
     ReelStatus status = model_new(&model, &own_cell_model, config, 1);
     if (reel_status_is_ok(&status))
-        status = trainer_new(&trainer, model, &options);
+        status = model_trainer_new(&trainer, model, &options);
     TensorRandom random = tensor_random_new(1, tensor_random_stream("texts"));
     for (int i = 1; i <= STEPS && reel_status_is_ok(&status); i++) {
         double loss;
-        Batch batch = draw(&random);
-        status = trainer_step(trainer, &batch, &loss);
+        ModelBatch batch = draw(&random);
+        status = model_trainer_step(trainer, &batch, &loss);
         if (i % 50 == 0)
             printf("step %3d: loss %.4f\n", i, loss);
     }
     if (!reel_status_is_ok(&status))
         fprintf(stderr, "own_cell: %s\n", status.message);
-    trainer_free(trainer);
+    model_trainer_free(trainer);
     model_free(model);
     return (int)status.code;
 }

@@ -4,7 +4,7 @@
 
 #include <sys/mman.h>
 
-bool bpe_ids_reserve(BpeIds *ids, size_t more)
+bool model_bpe_ids_reserve(ModelBpeIds *ids, size_t more)
 {
     int32_t *moved = reel_mem_reserve(ids->ids, ids->count, more, &ids->capacity, sizeof *ids->ids);
     if (moved)
@@ -12,14 +12,14 @@ bool bpe_ids_reserve(BpeIds *ids, size_t more)
     return moved != NULL || more == 0;
 }
 
-void bpe_ids_free(BpeIds *ids)
+void model_bpe_ids_free(ModelBpeIds *ids)
 {
     reel_mem_free(ids->ids);
-    *ids = (BpeIds){0};
+    *ids = (ModelBpeIds){0};
 }
 
 /* Tables that are read at random miss the TLB with pages of 4 KiB as often as the cache. */
-void *bpe_table_alloc(size_t count, size_t element)
+void *model_bpe_table_alloc(size_t count, size_t element)
 {
     enum { HUGE_PAGE = 2 << 20 };
     size_t bytes;

@@ -15,10 +15,10 @@ typedef struct Alphabet {
 
 /* The next symbol of a word: a code point (byte level: the byte's), a broken byte counting as U+FFFD; with
  * MAX_CODE added where it ends a word of subword-nmt. */
-static size_t next_symbol(BpePretokenizer mode, const BpeWord *word, size_t at, uint32_t *symbol)
+static size_t next_symbol(ModelBpePretokenizer mode, const BpeWord *word, size_t at, uint32_t *symbol)
 {
-    if (mode == BPE_BYTELEVEL) {
-        *symbol = bpe_byte_to_code((uint8_t)word->text[at]);
+    if (mode == MODEL_BPE_BYTELEVEL) {
+        *symbol = model_bpe_byte_to_code((uint8_t)word->text[at]);
         return 1;
     }
     int length = reel_utf8_decode((const uint8_t *)word->text + at, word->size - at, symbol);
@@ -26,18 +26,18 @@ static size_t next_symbol(BpePretokenizer mode, const BpeWord *word, size_t at, 
         length = 1;
         *symbol = 0xFFFD;
     }
-    if (mode == BPE_SUBWORD_NMT && at + (size_t)length == word->size)
+    if (mode == MODEL_BPE_SUBWORD_NMT && at + (size_t)length == word->size)
         *symbol += MAX_CODE;
     return (size_t)length;
 }
 
-static void survey(const BpeCounter *counter, BpePretokenizer mode, Alphabet *alphabet)
+static void survey(const ModelBpeCounter *counter, ModelBpePretokenizer mode, Alphabet *alphabet)
 {
-    size_t slots = bpe_counter_slots(counter);
+    size_t slots = model_bpe_counter_slots(counter);
     BpeWord word;
     alphabet->cells = 1;
     for (size_t slot = 0; slot < slots; slot++) {
-        if (!bpe_counter_word(counter, slot, &word))
+        if (!model_bpe_counter_word(counter, slot, &word))
             continue;
         size_t symbols = 0;
         uint32_t symbol;
@@ -48,9 +48,9 @@ static void survey(const BpeCounter *counter, BpePretokenizer mode, Alphabet *al
         alphabet->cells += symbols > 1 ? symbols + 1 : 0;
         alphabet->frequent += word.count >= OWN_CLASSES;
     }
-    if (mode == BPE_BYTELEVEL)
+    if (mode == MODEL_BPE_BYTELEVEL)
         for (int byte = 0; byte < 256; byte++)
-            alphabet->seen[bpe_byte_to_code((uint8_t)byte)] = 1;
+            alphabet->seen[model_bpe_byte_to_code((uint8_t)byte)] = 1;
 }
 
 static bool add_symbol(BpeTrainer *t, Alphabet *alphabet, uint32_t symbol)
@@ -65,7 +65,7 @@ static bool add_symbol(BpeTrainer *t, Alphabet *alphabet, uint32_t symbol)
     int64_t id = bpe_strings_find(&t->parts.tokens, text, size);
     if (id < 0) {
         id = (int64_t)bpe_strings_count(&t->parts.tokens);
-        if (!bpe_trainer_reserve_token(t) || !bpe_strings_add(&t->parts.tokens, text, size))
+        if (!model_bpe_trainer_reserve_token(t) || !bpe_strings_add(&t->parts.tokens, text, size))
             return false;
     }
     alphabet->ids[symbol] = (uint32_t)id;
@@ -85,16 +85,16 @@ static bool number_alphabet(BpeTrainer *t, Alphabet *alphabet)
     return true;
 }
 
-static void fill_cells(BpeTrainer *t, const BpeCounter *counter, const Alphabet *alphabet)
+static void fill_cells(BpeTrainer *t, const ModelBpeCounter *counter, const Alphabet *alphabet)
 {
-    size_t slots = bpe_counter_slots(counter), to = 1;
+    size_t slots = model_bpe_counter_slots(counter), to = 1;
     uint32_t next_class = OWN_CLASSES;
     for (uint32_t i = 0; i < OWN_CLASSES; i++)
         t->counts[i] = i;
     BpeWord word;
     t->cells[0] = (BpeCell){BPE_BORDER, 0};
     for (size_t slot = 0; slot < slots; slot++) {
-        if (!bpe_counter_word(counter, slot, &word))
+        if (!model_bpe_counter_word(counter, slot, &word))
             continue;
         uint32_t class = word.count < OWN_CLASSES ? (uint32_t)word.count : next_class, symbol;
         size_t begin = to;
@@ -113,7 +113,7 @@ static void fill_cells(BpeTrainer *t, const BpeCounter *counter, const Alphabet 
     t->cell_count = to;
 }
 
-ReelStatus bpe_cells_make(BpeTrainer *t, BpeCounter *counter)
+ReelStatus model_bpe_cells_make(BpeTrainer *t, ModelBpeCounter *counter)
 {
     Alphabet alphabet = {.seen = reel_mem_calloc(2 * MAX_CODE, 1),
                          .ids = reel_mem_alloc(2 * MAX_CODE * sizeof(uint32_t))};
@@ -122,7 +122,7 @@ ReelStatus bpe_cells_make(BpeTrainer *t, BpeCounter *counter)
         survey(counter, t->options->pretokenizer, &alphabet);
         size_t cells = alphabet.cells + 1;
         if (cells < BPE_BORDER) {
-            t->cells = bpe_table_alloc(cells, sizeof *t->cells);
+            t->cells = model_bpe_table_alloc(cells, sizeof *t->cells);
             t->counts = reel_mem_alloc((OWN_CLASSES + alphabet.frequent) * sizeof *t->counts);
         }
         if (cells >= BPE_BORDER)

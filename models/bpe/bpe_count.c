@@ -27,8 +27,8 @@ typedef struct Table {
     uint64_t pieces;
 } Table;
 
-struct BpeCounter {
-    BpeOptions options;
+struct ModelBpeCounter {
+    ModelBpeOptions options;
     int threads;
     Table tables[MAX_THREADS];
     uint64_t bytes;
@@ -63,7 +63,7 @@ static bool is_same(const Table *table, const Slot *slot, BpeKey key, BpePiece p
 static bool grow(Table *table)
 {
     size_t wanted = table->slot_count ? table->slot_count * 2 : FIRST_SLOTS;
-    Slot *slots = bpe_table_alloc(wanted, sizeof *slots);
+    Slot *slots = model_bpe_table_alloc(wanted, sizeof *slots);
     if (!slots)
         return false;
     for (size_t i = 0; i < table->slot_count; i++) {
@@ -113,15 +113,15 @@ static bool reserve(Table *table, size_t more)
     return true;
 }
 
-static bool count_text(Table *table, BpePretokenizer mode, BpeLines lines, const char *text, size_t size)
+static bool count_text(Table *table, ModelBpePretokenizer mode, BpeLines lines, const char *text, size_t size)
 {
     BpeSplitter splitter;
     BpePiece pieces[BATCH];
     BpeKey keys[BATCH];
     uint64_t hashes[BATCH];
     const char *end = text + size;
-    bpe_split(&splitter, mode, lines, text, size);
-    for (size_t count; (count = bpe_split_next(&splitter, pieces, BATCH)) > 0;) {
+    model_bpe_split(&splitter, mode, lines, text, size);
+    for (size_t count; (count = model_bpe_split_next(&splitter, pieces, BATCH)) > 0;) {
         if (!reserve(table, count))
             return false;
         for (size_t i = 0; i < count; i++) {
@@ -145,7 +145,7 @@ static bool append_prefixed(ReelBytes *out, const char *text, size_t size)
     return fine && reel_bytes_append(out, text, size);
 }
 
-bool bpe_prefix_lines(ReelBytes *out, const char *text, size_t size)
+bool model_bpe_prefix_lines(ReelBytes *out, const char *text, size_t size)
 {
     out->size = 0;
     for (const char *end = text + size; text < end;) {
@@ -158,7 +158,7 @@ bool bpe_prefix_lines(ReelBytes *out, const char *text, size_t size)
     return true;
 }
 
-bool bpe_prefix_text(ReelBytes *out, const char *text, size_t size)
+bool model_bpe_prefix_text(ReelBytes *out, const char *text, size_t size)
 {
     out->size = 0;
     return append_prefixed(out, text, size);
@@ -170,7 +170,7 @@ typedef struct Reader {
     pthread_mutex_t lock;
     int fd;
     const char *path;
-    BpePretokenizer mode;
+    ModelBpePretokenizer mode;
     ReelBytes rest; /* what was read behind the last border */
     bool ended;
     uint64_t bytes;
@@ -178,10 +178,10 @@ typedef struct Reader {
 } Reader;
 
 /* The number of bytes of the block that end with a line, or (no line is that short) a word; 0: none does. */
-static size_t border(const ReelBytes *block, size_t from, BpePretokenizer mode)
+static size_t border(const ReelBytes *block, size_t from, ModelBpePretokenizer mode)
 {
     const char *feed = block->size > from ? memrchr(block->data + from, '\n', block->size - from) : NULL;
-    if (!feed && mode == BPE_WHITESPACE)
+    if (!feed && mode == MODEL_BPE_WHITESPACE)
         feed = block->size > from ? memrchr(block->data + from, ' ', block->size - from) : NULL;
     return feed ? (size_t)(feed - block->data) + 1 : 0;
 }
@@ -230,18 +230,18 @@ typedef struct Worker {
     pthread_t thread;
     Reader *reader;
     Table *table;
-    const BpeOptions *options;
+    const ModelBpeOptions *options;
     uint64_t bytes_before;
     bool reports, started;
 } Worker;
 
 static bool count_block(Worker *worker, const ReelBytes *block, ReelBytes *prefixed)
 {
-    const BpeOptions *o = worker->options;
-    BpeLines lines = o->pretokenizer == BPE_BYTELEVEL ? BPE_LINES_KEPT : BPE_ONE_TEXT;
-    if (!o->add_prefix_space || o->pretokenizer != BPE_BYTELEVEL)
+    const ModelBpeOptions *o = worker->options;
+    BpeLines lines = o->pretokenizer == MODEL_BPE_BYTELEVEL ? BPE_LINES_KEPT : BPE_ONE_TEXT;
+    if (!o->add_prefix_space || o->pretokenizer != MODEL_BPE_BYTELEVEL)
         return count_text(worker->table, o->pretokenizer, lines, block->data, block->size);
-    return bpe_prefix_lines(prefixed, block->data, block->size) &&
+    return model_bpe_prefix_lines(prefixed, block->data, block->size) &&
            count_text(worker->table, o->pretokenizer, lines, prefixed->data, prefixed->size);
 }
 
@@ -274,7 +274,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-static void run_workers(BpeCounter *counter, Reader *reader)
+static void run_workers(ModelBpeCounter *counter, Reader *reader)
 {
     Worker workers[MAX_THREADS];
     for (int i = 0; i < counter->threads; i++)
@@ -291,7 +291,7 @@ static void run_workers(BpeCounter *counter, Reader *reader)
             pthread_join(workers[i].thread, NULL);
 }
 
-ReelStatus bpe_counter_add_file(BpeCounter *counter, const char *path)
+ReelStatus model_bpe_counter_add_file(ModelBpeCounter *counter, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     Reader reader = {.fd = STDIN_FILENO,
@@ -313,9 +313,9 @@ ReelStatus bpe_counter_add_file(BpeCounter *counter, const char *path)
 
 /* ---- The counter ---- */
 
-BpeCounter *bpe_counter_new(const BpeOptions *options)
+ModelBpeCounter *model_bpe_counter_new(const ModelBpeOptions *options)
 {
-    BpeCounter *counter = reel_mem_calloc(1, sizeof *counter);
+    ModelBpeCounter *counter = reel_mem_calloc(1, sizeof *counter);
     if (!counter)
         return NULL;
     counter->options = *options;
@@ -325,7 +325,7 @@ BpeCounter *bpe_counter_new(const BpeOptions *options)
     return counter;
 }
 
-void bpe_counter_clear(BpeCounter *counter)
+void model_bpe_counter_clear(ModelBpeCounter *counter)
 {
     for (int i = 0; i < MAX_THREADS; i++) {
         reel_mem_free(counter->tables[i].slots);
@@ -334,21 +334,21 @@ void bpe_counter_clear(BpeCounter *counter)
     }
 }
 
-void bpe_counter_free(BpeCounter *counter)
+void model_bpe_counter_free(ModelBpeCounter *counter)
 {
     if (!counter)
         return;
-    bpe_counter_clear(counter);
+    model_bpe_counter_clear(counter);
     reel_mem_free(counter);
 }
 
-ReelStatus bpe_counter_add(BpeCounter *counter, const char *text, size_t size)
+ReelStatus model_bpe_counter_add(ModelBpeCounter *counter, const char *text, size_t size)
 {
-    const BpeOptions *o = &counter->options;
+    const ModelBpeOptions *o = &counter->options;
     bool fine;
-    if (o->add_prefix_space && o->pretokenizer == BPE_BYTELEVEL) {
+    if (o->add_prefix_space && o->pretokenizer == MODEL_BPE_BYTELEVEL) {
         ReelBytes prefixed = {0};
-        fine = bpe_prefix_text(&prefixed, text, size) &&
+        fine = model_bpe_prefix_text(&prefixed, text, size) &&
                count_text(&counter->tables[0], o->pretokenizer, BPE_ONE_TEXT, prefixed.data, prefixed.size);
         reel_bytes_free(&prefixed);
     } else {
@@ -361,7 +361,7 @@ ReelStatus bpe_counter_add(BpeCounter *counter, const char *text, size_t size)
 }
 
 /* All counts into the first table. */
-bool bpe_counter_gather(BpeCounter *counter)
+bool model_bpe_counter_gather(ModelBpeCounter *counter)
 {
     Table *first = &counter->tables[0];
     for (int t = 1; t < counter->threads; t++) {
@@ -384,10 +384,10 @@ bool bpe_counter_gather(BpeCounter *counter)
     return true;
 }
 
-BpeCounts bpe_counter_counts(BpeCounter *counter)
+ModelBpeCounts model_bpe_counter_counts(ModelBpeCounter *counter)
 {
-    BpeCounts counts = {.bytes = counter->bytes};
-    bpe_counter_gather(counter); /* so that a piece that several threads met counts once */
+    ModelBpeCounts counts = {.bytes = counter->bytes};
+    model_bpe_counter_gather(counter); /* so that a piece that several threads met counts once */
     for (int i = 0; i < counter->threads; i++) {
         counts.pieces += counter->tables[i].pieces;
         counts.different += counter->tables[i].used;
@@ -395,17 +395,17 @@ BpeCounts bpe_counter_counts(BpeCounter *counter)
     return counts;
 }
 
-const BpeOptions *bpe_counter_options(const BpeCounter *counter)
+const ModelBpeOptions *model_bpe_counter_options(const ModelBpeCounter *counter)
 {
     return &counter->options;
 }
 
-size_t bpe_counter_slots(const BpeCounter *counter)
+size_t model_bpe_counter_slots(const ModelBpeCounter *counter)
 {
     return counter->tables[0].slot_count;
 }
 
-bool bpe_counter_word(const BpeCounter *counter, size_t i, BpeWord *word)
+bool model_bpe_counter_word(const ModelBpeCounter *counter, size_t i, BpeWord *word)
 {
     const Table *table = &counter->tables[0];
     const Slot *slot = &table->slots[i];

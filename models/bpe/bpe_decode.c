@@ -3,7 +3,7 @@
 /* A short token is copied as 16 bytes, whatever its size; the memory for that is there. */
 enum { SHORT = 16 };
 
-static const char *text_of(const BpeTokenizer *t, size_t id, size_t *size)
+static const char *text_of(const ModelBpeTokenizer *t, size_t id, size_t *size)
 {
     if (t->decoded) {
         *size = t->decoded_at[id + 1] - t->decoded_at[id];
@@ -26,7 +26,8 @@ static bool put(ReelBytes *out, const char *text, size_t size)
     return true;
 }
 
-static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, ReelBytes *out)
+static bool decode_bytes(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip,
+                         ReelBytes *out)
 {
     for (size_t i = 0; i < count; i++) {
         size_t id = (size_t)ids[i], size;
@@ -44,7 +45,8 @@ static bool decode_bytes(const BpeTokenizer *t, const int32_t *ids, size_t count
 }
 
 /* Blanks between tokens. */
-static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, ReelBytes *out)
+static bool decode_tokens(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip,
+                          ReelBytes *out)
 {
     bool first = true;
     for (size_t i = 0; i < count; i++) {
@@ -60,7 +62,8 @@ static bool decode_tokens(const BpeTokenizer *t, const int32_t *ids, size_t coun
 }
 
 /* Blanks behind words, but for the last one. */
-static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip, ReelBytes *out)
+static bool decode_words(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip,
+                         ReelBytes *out)
 {
     bool owed = false;
     for (size_t i = 0; i < count; i++) {
@@ -76,8 +79,8 @@ static bool decode_words(const BpeTokenizer *t, const int32_t *ids, size_t count
     return true;
 }
 
-ReelStatus bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special,
-                      ReelBytes *out)
+ReelStatus model_bpe_decode(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                            ReelBytes *out)
 {
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)ids[i] >= bpe_strings_count(&t->tokens) ||
@@ -87,9 +90,9 @@ ReelStatus bpe_decode(const BpeTokenizer *t, const int32_t *ids, size_t count, b
                 "tokenizer that encoded it",
                 ids[i], i + 1, bpe_strings_count(&t->tokens) - 1);
     bool fine;
-    if (t->config.pretokenizer == BPE_BYTELEVEL)
+    if (t->config.pretokenizer == MODEL_BPE_BYTELEVEL)
         fine = decode_bytes(t, ids, count, skip_special, out);
-    else if (t->config.pretokenizer == BPE_SUBWORD_NMT)
+    else if (t->config.pretokenizer == MODEL_BPE_SUBWORD_NMT)
         fine = decode_words(t, ids, count, skip_special, out);
     else
         fine = decode_tokens(t, ids, count, skip_special, out);

@@ -29,7 +29,7 @@ typedef struct Slot {
 
 enum { NO_SLOT = -1, LINE_FEED = -2 };
 
-typedef struct Batch {
+typedef struct ModelBatch {
     BpePiece pieces[BATCH];
     BpeKey keys[BATCH];
     uint64_t hashes[BATCH];
@@ -38,10 +38,10 @@ typedef struct Batch {
     BpeShortWord words[BATCH]; /* new ones */
     uint32_t word_slots[BATCH];
     size_t word_count;
-} Batch;
+} ModelBatch;
 
-struct BpeEncoder {
-    const BpeTokenizer *tokenizer;
+struct ModelBpeEncoder {
+    const ModelBpeTokenizer *tokenizer;
     Slot *slots;
     size_t slot_count, used;
     ReelBytes spilled;
@@ -49,12 +49,12 @@ struct BpeEncoder {
     ReelBytes valid, normalized, prefixed, mapped;
     double dropout;
     TensorRandom random;
-    Batch batch;
+    ModelBatch batch;
 };
 
-BpeEncoder *bpe_encoder_new(const BpeTokenizer *tokenizer)
+ModelBpeEncoder *model_bpe_encoder_new(const ModelBpeTokenizer *tokenizer)
 {
-    BpeEncoder *encoder = reel_mem_calloc(1, sizeof *encoder);
+    ModelBpeEncoder *encoder = reel_mem_calloc(1, sizeof *encoder);
     if (!encoder)
         return NULL;
     encoder->tokenizer = tokenizer;
@@ -62,11 +62,11 @@ BpeEncoder *bpe_encoder_new(const BpeTokenizer *tokenizer)
     encoder->slot_count = FIRST_SLOTS;
     if (encoder->slots)
         return encoder;
-    bpe_encoder_free(encoder);
+    model_bpe_encoder_free(encoder);
     return NULL;
 }
 
-void bpe_encoder_free(BpeEncoder *encoder)
+void model_bpe_encoder_free(ModelBpeEncoder *encoder)
 {
     if (!encoder)
         return;
@@ -76,11 +76,11 @@ void bpe_encoder_free(BpeEncoder *encoder)
     reel_bytes_free(&encoder->normalized);
     reel_bytes_free(&encoder->prefixed);
     reel_bytes_free(&encoder->mapped);
-    bpe_scratch_free(&encoder->scratch);
+    model_bpe_scratch_free(&encoder->scratch);
     reel_mem_free(encoder);
 }
 
-void bpe_encoder_set_dropout(BpeEncoder *encoder, double probability, uint64_t seed)
+void model_bpe_encoder_set_dropout(ModelBpeEncoder *encoder, double probability, uint64_t seed)
 {
     encoder->dropout = probability;
     encoder->random = tensor_random_new(seed, tensor_random_stream("bpe dropout"));
@@ -93,18 +93,18 @@ static bool is_spilled(const Slot *slot)
     return slot->ids[0] >> 24 == SPILLED;
 }
 
-static const char *spilled_entry(const BpeEncoder *e, const Slot *slot)
+static const char *spilled_entry(const ModelBpeEncoder *e, const Slot *slot)
 {
     return e->spilled.data + (slot->ids[1] | (size_t)slot->ids[2] << 32);
 }
 
-static bool is_same_text(const BpeEncoder *e, const Slot *slot, BpePiece piece)
+static bool is_same_text(const ModelBpeEncoder *e, const Slot *slot, BpePiece piece)
 {
     const char *entry = spilled_entry(e, slot);
     return bpe_load64(entry) == piece.size && memcmp(entry + 8, piece.text, piece.size) == 0;
 }
 
-static void empty_cache(BpeEncoder *e)
+static void empty_cache(ModelBpeEncoder *e)
 {
     memset(e->slots, 0, e->slot_count * sizeof *e->slots);
     e->used = 0;
@@ -112,7 +112,7 @@ static void empty_cache(BpeEncoder *e)
 }
 
 /* Room for a batch at a load of at most 3/4; where there is no memory for more, the cache stays as it is. */
-static void make_room(BpeEncoder *e)
+static void make_room(ModelBpeEncoder *e)
 {
     bool too_many = (e->used + BATCH) * 4 > e->slot_count * 3;
     if (e->spilled.size > MAX_SPILLED_BYTES || (too_many && e->slot_count >= MAX_SLOTS)) {
@@ -122,7 +122,7 @@ static void make_room(BpeEncoder *e)
     if (!too_many)
         return;
     size_t wanted = e->slot_count * 4;
-    Slot *slots = bpe_table_alloc(wanted, sizeof *slots);
+    Slot *slots = model_bpe_table_alloc(wanted, sizeof *slots);
     if (!slots) {
         empty_cache(e);
         return;
@@ -141,7 +141,7 @@ static void make_room(BpeEncoder *e)
 }
 
 /* Ids that do not fit, or the text that does not: into `spilled`. False: no memory, nothing was stored. */
-static bool spill(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids, size_t count)
+static bool spill(ModelBpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids, size_t count)
 {
     size_t place = e->spilled.size, size = piece.size > BPE_KEY_INLINE ? piece.size : 0;
     size_t padded = (size + 7) / 8 * 8, total = 8 + padded + (count * sizeof *ids + 7) / 8 * 8;
@@ -162,7 +162,7 @@ static bool spill(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids
 }
 
 /* The ids of a slot. `piece` is empty where the key is the whole text. */
-static bool store(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids, size_t count)
+static bool store(ModelBpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids, size_t count)
 {
     if (count > SLOT_IDS || piece.size > BPE_KEY_INLINE)
         return spill(e, slot, piece, ids, count);
@@ -173,7 +173,8 @@ static bool store(BpeEncoder *e, Slot *slot, BpePiece piece, const uint32_t *ids
 }
 
 /* False: there was no memory to keep it, and the slot is still empty. */
-static bool remember(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, const uint32_t *ids, size_t count)
+static bool remember(ModelBpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, const uint32_t *ids,
+                     size_t count)
 {
     if (!store(e, slot, piece, ids, count))
         return false;
@@ -185,9 +186,9 @@ static bool remember(BpeEncoder *e, Slot *slot, BpeKey key, BpePiece piece, cons
 /* ---- Pieces that are not in the cache ---- */
 
 /* *id: the token that is the whole piece, or BPE_NONE. False: no memory. */
-static bool whole_token(BpeEncoder *e, BpePiece piece, int64_t *id)
+static bool whole_token(ModelBpeEncoder *e, BpePiece piece, int64_t *id)
 {
-    if (e->tokenizer->config.pretokenizer != BPE_BYTELEVEL) {
+    if (e->tokenizer->config.pretokenizer != MODEL_BPE_BYTELEVEL) {
         *id = bpe_model_id(e->tokenizer, piece.text, piece.size);
         return true;
     }
@@ -195,16 +196,16 @@ static bool whole_token(BpeEncoder *e, BpePiece piece, int64_t *id)
     if (!reel_bytes_reserve(&e->mapped, 2 * piece.size))
         return false;
     for (size_t i = 0; i < piece.size; i++)
-        e->mapped.size += (size_t)reel_utf8_encode(bpe_byte_to_code((uint8_t)piece.text[i]),
+        e->mapped.size += (size_t)reel_utf8_encode(model_bpe_byte_to_code((uint8_t)piece.text[i]),
                                                    e->mapped.data + e->mapped.size);
     *id = bpe_model_id(e->tokenizer, e->mapped.data, e->mapped.size);
     return true;
 }
 
 /* The ids of a piece, in scratch.symbols. */
-static bool merge_piece(BpeEncoder *e, BpePiece piece, size_t *count)
+static bool merge_piece(ModelBpeEncoder *e, BpePiece piece, size_t *count)
 {
-    if (!bpe_piece_symbols(e->tokenizer, &e->scratch, piece.text, piece.size, count))
+    if (!model_bpe_piece_symbols(e->tokenizer, &e->scratch, piece.text, piece.size, count))
         return false;
     bool drops = e->dropout > 0;
     if (e->tokenizer->config.ignore_merges && !drops) {
@@ -217,12 +218,12 @@ static bool merge_piece(BpeEncoder *e, BpePiece piece, size_t *count)
             return true;
         }
     }
-    return bpe_merge_symbols(e->tokenizer, &e->scratch, count, e->dropout, drops ? &e->random : NULL);
+    return model_bpe_merge_symbols(e->tokenizer, &e->scratch, count, e->dropout, drops ? &e->random : NULL);
 }
 
-static bool append(BpeIds *ids, const uint32_t *from, size_t count)
+static bool append(ModelBpeIds *ids, const uint32_t *from, size_t count)
 {
-    if (!bpe_ids_reserve(ids, count + (size_t)BATCH * SLOT_IDS))
+    if (!model_bpe_ids_reserve(ids, count + (size_t)BATCH * SLOT_IDS))
         return false;
     if (count)
         memcpy(ids->ids + ids->count, from, count * sizeof *from);
@@ -233,7 +234,7 @@ static bool append(BpeIds *ids, const uint32_t *from, size_t count)
 /* ---- A batch of pieces: find all, merge those that are new, then put out all in order ---- */
 
 /* The slot of a key, or the empty one where it would be. */
-static inline size_t find_slot(const BpeEncoder *e, BpeKey key, uint64_t hash, BpePiece piece)
+static inline size_t find_slot(const ModelBpeEncoder *e, BpeKey key, uint64_t hash, BpePiece piece)
 {
     size_t mask = e->slot_count - 1, at = hash & mask;
     for (;; at = (at + 1) & mask) {
@@ -246,9 +247,9 @@ static inline size_t find_slot(const BpeEncoder *e, BpeKey key, uint64_t hash, B
     }
 }
 
-/* A piece that is seen for the first time: if it is short, it waits for bpe_merge_words(), and its slot has
- * the key already. */
-static __attribute__((noinline)) bool add_new(BpeEncoder *e, Batch *b, size_t i, size_t at)
+/* A piece that is seen for the first time: if it is short, it waits for model_bpe_merge_words(), and its slot
+ * has the key already. */
+static __attribute__((noinline)) bool add_new(ModelBpeEncoder *e, ModelBatch *b, size_t i, size_t at)
 {
     BpePiece piece = b->pieces[i];
     size_t count;
@@ -257,7 +258,7 @@ static __attribute__((noinline)) bool add_new(BpeEncoder *e, Batch *b, size_t i,
         return true; /* merged when it is put out */
     if (!e->tokenizer->config.ignore_merges && piece.size <= BPE_KEY_INLINE) {
         BpeShortWord *word = &b->words[b->word_count];
-        if (!bpe_piece_symbols(e->tokenizer, &e->scratch, piece.text, piece.size, &count))
+        if (!model_bpe_piece_symbols(e->tokenizer, &e->scratch, piece.text, piece.size, &count))
             return false;
         if (count > 0 && count <= BPE_LANES) {
             memcpy(word->symbols, e->scratch.symbols, count * sizeof *word->symbols);
@@ -276,7 +277,7 @@ static __attribute__((noinline)) bool add_new(BpeEncoder *e, Batch *b, size_t i,
     return true;
 }
 
-static bool find_all(BpeEncoder *e, Batch *b, bool lines)
+static bool find_all(ModelBpeEncoder *e, ModelBatch *b, bool lines)
 {
     b->word_count = 0;
     for (size_t i = 0; i < b->count; i++) {
@@ -297,9 +298,9 @@ static bool find_all(BpeEncoder *e, Batch *b, bool lines)
     return true;
 }
 
-static bool merge_new(BpeEncoder *e, Batch *b)
+static bool merge_new(ModelBpeEncoder *e, ModelBatch *b)
 {
-    bpe_merge_words(e->tokenizer, b->words, b->word_count);
+    model_bpe_merge_words(e->tokenizer, b->words, b->word_count);
     for (size_t i = 0; i < b->word_count; i++) {
         Slot *slot = &e->slots[b->word_slots[i]];
         uint32_t ids[BPE_LANES], count = 0;
@@ -311,30 +312,30 @@ static bool merge_new(BpeEncoder *e, Batch *b)
     return true;
 }
 
-static __attribute__((noinline)) bool put_spilled(BpeEncoder *e, const Slot *slot, BpeIds *ids)
+static __attribute__((noinline)) bool put_spilled(ModelBpeEncoder *e, const Slot *slot, ModelBpeIds *ids)
 {
     const char *entry = spilled_entry(e, slot);
     size_t padded = ((size_t)bpe_load64(entry) + 7) / 8 * 8;
     return append(ids, (const uint32_t *)(const void *)(entry + 8 + padded), slot->ids[0] & 0xFFFFFF);
 }
 
-static __attribute__((noinline)) bool put_uncached(BpeEncoder *e, BpePiece piece, BpeIds *ids)
+static __attribute__((noinline)) bool put_uncached(ModelBpeEncoder *e, BpePiece piece, ModelBpeIds *ids)
 {
     size_t count;
     return merge_piece(e, piece, &count) && append(ids, e->scratch.symbols, count);
 }
 
-static bool end_line(const BpeIds *ids, BpeIds *ends)
+static bool end_line(const ModelBpeIds *ids, ModelBpeIds *ends)
 {
-    if (!bpe_ids_reserve(ends, 1))
+    if (!model_bpe_ids_reserve(ends, 1))
         return false;
     ends->ids[ends->count++] = (int32_t)ids->count;
     return true;
 }
 
-static bool put_all(BpeEncoder *e, const Batch *b, BpeIds *ids, BpeIds *ends)
+static bool put_all(ModelBpeEncoder *e, const ModelBatch *b, ModelBpeIds *ids, ModelBpeIds *ends)
 {
-    if (!bpe_ids_reserve(ids, (size_t)BATCH * SLOT_IDS))
+    if (!model_bpe_ids_reserve(ids, (size_t)BATCH * SLOT_IDS))
         return false;
     for (size_t i = 0; i < b->count; i++) {
         if (__builtin_expect(b->slots[i] < 0, 0)) {
@@ -356,14 +357,15 @@ static bool put_all(BpeEncoder *e, const Batch *b, BpeIds *ids, BpeIds *ends)
 }
 
 /* `ends` NULL: one text. */
-static bool encode_pieces(BpeEncoder *e, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
+static bool encode_pieces(ModelBpeEncoder *e, const char *text, size_t size, ModelBpeIds *ids,
+                          ModelBpeIds *ends)
 {
     BpeSplitter splitter;
-    Batch *b = &e->batch;
+    ModelBatch *b = &e->batch;
     const char *end = text + size;
-    bpe_split(&splitter, e->tokenizer->config.pretokenizer, ends ? BPE_LINES_MARKED : BPE_ONE_TEXT, text,
-              size);
-    while ((b->count = bpe_split_next(&splitter, b->pieces, BATCH)) > 0) {
+    model_bpe_split(&splitter, e->tokenizer->config.pretokenizer, ends ? BPE_LINES_MARKED : BPE_ONE_TEXT,
+                    text, size);
+    while ((b->count = model_bpe_split_next(&splitter, b->pieces, BATCH)) > 0) {
         make_room(e);
         for (size_t i = 0; i < b->count; i++) {
             b->keys[i] = bpe_key(b->pieces[i].text, b->pieces[i].size, end);
@@ -403,7 +405,7 @@ static size_t space_before(const char *text, size_t from, size_t at)
             before--;
         uint32_t code;
         int length = reel_utf8_decode((const uint8_t *)text + before, at - before, &code);
-        if (length == 0 || bpe_class(code) != BPE_SPACE)
+        if (length == 0 || model_bpe_class(code) != BPE_SPACE)
             break;
         at = before;
     }
@@ -415,7 +417,7 @@ static size_t space_behind(const char *text, size_t at, size_t size)
     while (at < size) {
         uint32_t code;
         int length = reel_utf8_decode((const uint8_t *)text + at, size - at, &code);
-        if (length == 0 || bpe_class(code) != BPE_SPACE)
+        if (length == 0 || model_bpe_class(code) != BPE_SPACE)
             break;
         at += (size_t)length;
     }
@@ -430,17 +432,19 @@ static bool is_word_before(const char *text, size_t at)
         continue;
     uint32_t code;
     int length = at > 0 ? reel_utf8_decode((const uint8_t *)text + before, at - before, &code) : 0;
-    return length > 0 && before + (size_t)length == at && bpe_is_word(code);
+    return length > 0 && before + (size_t)length == at && model_bpe_is_word(code);
 }
 
 static bool is_word_behind(const char *text, size_t at, size_t size)
 {
     uint32_t code;
-    return at < size && reel_utf8_decode((const uint8_t *)text + at, size - at, &code) && bpe_is_word(code);
+    return at < size && reel_utf8_decode((const uint8_t *)text + at, size - at, &code) &&
+           model_bpe_is_word(code);
 }
 
 /* The longest of the added tokens that begin at `at`, or NULL. */
-static const BpeAdded *added_at(const BpeTokenizer *t, Range range, const char *text, size_t at, size_t size)
+static const BpeAdded *added_at(const ModelBpeTokenizer *t, Range range, const char *text, size_t at,
+                                size_t size)
 {
     for (size_t i = range.begin; i < range.end; i++) {
         const BpeAdded *added = &t->added[i];
@@ -453,7 +457,7 @@ static const BpeAdded *added_at(const BpeTokenizer *t, Range range, const char *
 
 /* The leftmost added token at or behind `at`; what is before `from` is another's. One that must be a word of
  * its own, and is not, is passed over as a whole. */
-static bool find_added(const BpeTokenizer *t, Range range, const char *text, size_t from, size_t at,
+static bool find_added(const ModelBpeTokenizer *t, Range range, const char *text, size_t from, size_t at,
                        size_t size, Found *found)
 {
     for (; at < size; at++) {
@@ -483,25 +487,25 @@ static bool find_added(const BpeTokenizer *t, Range range, const char *text, siz
     return false;
 }
 
-static bool encode_section(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
+static bool encode_section(ModelBpeEncoder *e, const char *text, size_t size, ModelBpeIds *ids)
 {
     if (size == 0)
         return true;
     const BpeConfig *config = &e->tokenizer->config;
-    if (!config->add_prefix_space || config->pretokenizer != BPE_BYTELEVEL)
+    if (!config->add_prefix_space || config->pretokenizer != MODEL_BPE_BYTELEVEL)
         return encode_pieces(e, text, size, ids, NULL);
-    return bpe_prefix_text(&e->prefixed, text, size) &&
+    return model_bpe_prefix_text(&e->prefixed, text, size) &&
            encode_pieces(e, e->prefixed.data, e->prefixed.size, ids, NULL);
 }
 
 /* First the tokens that are not "normalized" (pass 0); what is between them is normalized and searched for
  * those that are (pass 1), between these the text. */
-static bool encode_pass(BpeEncoder *e, int pass, const char *text, size_t size, BpeIds *ids)
+static bool encode_pass(ModelBpeEncoder *e, int pass, const char *text, size_t size, ModelBpeIds *ids)
 {
-    const BpeTokenizer *t = e->tokenizer;
-    if (pass == 1 && !bpe_is_normal(&t->config, text, size)) {
+    const ModelBpeTokenizer *t = e->tokenizer;
+    if (pass == 1 && !model_bpe_is_normal(&t->config, text, size)) {
         e->normalized.size = 0;
-        if (!bpe_normalize(&t->config, text, size, &e->normalized))
+        if (!model_bpe_normalize(&t->config, text, size, &e->normalized))
             return false;
         text = e->normalized.data;
         size = e->normalized.size;
@@ -524,9 +528,10 @@ static bool encode_pass(BpeEncoder *e, int pass, const char *text, size_t size, 
 
 /* Where byte level is not, bytes that are no UTF-8 count as U+FFFD. Mostly it is enough that their symbols
  * do. */
-static bool is_valid(const BpeTokenizer *t, const char *text, size_t size)
+static bool is_valid(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
-    return !t->needs_valid || t->config.pretokenizer == BPE_BYTELEVEL || reel_utf8_valid(text, size) == size;
+    return !t->needs_valid || t->config.pretokenizer == MODEL_BPE_BYTELEVEL ||
+           reel_utf8_valid(text, size) == size;
 }
 
 static bool replace_invalid(const char *text, size_t size, ReelBytes *out)
@@ -546,7 +551,7 @@ static bool replace_invalid(const char *text, size_t size, ReelBytes *out)
     return true;
 }
 
-static bool encode_text(BpeEncoder *e, const char *text, size_t size, BpeIds *ids)
+static bool encode_text(ModelBpeEncoder *e, const char *text, size_t size, ModelBpeIds *ids)
 {
     if (!is_valid(e->tokenizer, text, size)) {
         if (!replace_invalid(text, size, &e->valid))
@@ -557,7 +562,8 @@ static bool encode_text(BpeEncoder *e, const char *text, size_t size, BpeIds *id
     return encode_pass(e, 0, text, size, ids);
 }
 
-static bool encode_line_by_line(BpeEncoder *e, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
+static bool encode_line_by_line(ModelBpeEncoder *e, const char *text, size_t size, ModelBpeIds *ids,
+                                ModelBpeIds *ends)
 {
     for (const char *end = text + size; text < end;) {
         const char *feed = memchr(text, '\n', (size_t)(end - text));
@@ -569,24 +575,25 @@ static bool encode_line_by_line(BpeEncoder *e, const char *text, size_t size, Bp
     return true;
 }
 
-static ReelStatus outcome(bool fine, const BpeIds *ids)
+static ReelStatus outcome(bool fine, const ModelBpeIds *ids)
 {
     return fine ? reel_status_ok()
                 : reel_status_no_memory(ids->count * sizeof *ids->ids, "the ids of a text");
 }
 
-ReelStatus bpe_encode(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids)
+ReelStatus model_bpe_encode(ModelBpeEncoder *encoder, const char *text, size_t size, ModelBpeIds *ids)
 {
     return outcome(encode_text(encoder, text, size, ids), ids);
 }
 
-ReelStatus bpe_encode_lines(BpeEncoder *encoder, const char *text, size_t size, BpeIds *ids, BpeIds *ends)
+ReelStatus model_bpe_encode_lines(ModelBpeEncoder *encoder, const char *text, size_t size, ModelBpeIds *ids,
+                                  ModelBpeIds *ends)
 {
-    const BpeTokenizer *t = encoder->tokenizer;
+    const ModelBpeTokenizer *t = encoder->tokenizer;
     Found found;
-    bool prefixes = t->config.add_prefix_space && t->config.pretokenizer == BPE_BYTELEVEL;
+    bool prefixes = t->config.add_prefix_space && t->config.pretokenizer == MODEL_BPE_BYTELEVEL;
     Range all = {0, t->added_count};
-    bool plain = !prefixes && bpe_is_normal(&t->config, text, size) && is_valid(t, text, size) &&
+    bool plain = !prefixes && model_bpe_is_normal(&t->config, text, size) && is_valid(t, text, size) &&
                  !(t->added_count && find_added(t, all, text, 0, 0, size, &found));
     ReelStatus status = outcome(plain ? encode_pieces(encoder, text, size, ids, ends)
                                       : encode_line_by_line(encoder, text, size, ids, ends),

@@ -6,17 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-ReelStatus bpe_read_file(const char *path, ReelBytes *bytes)
+ReelStatus model_bpe_read_file(const char *path, ReelBytes *bytes)
 {
     *bytes = (ReelBytes){0};
     ReelStatus status = reel_text_file_read(path, &bytes->data, &bytes->size);
     if (!reel_status_is_ok(&status))
         return status;
     bytes->capacity = bytes->size;
-    if (bytes->size > BPE_MAX_FILE_BYTES) {
+    if (bytes->size > MODEL_BPE_MAX_FILE_BYTES) {
         reel_bytes_free(bytes);
         return reel_status_failed("%s: larger than %d bytes, the most that is read", path,
-                                  BPE_MAX_FILE_BYTES);
+                                  MODEL_BPE_MAX_FILE_BYTES);
     }
     size_t mark = reel_text_file_mark(bytes->data, bytes->size);
     bytes->size -= mark;
@@ -24,7 +24,7 @@ ReelStatus bpe_read_file(const char *path, ReelBytes *bytes)
     return reel_status_ok();
 }
 
-const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
+const char *model_bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
 {
     size = size < BPE_SHOWN ? size : BPE_SHOWN - 1;
     size = size ? reel_utf8_valid(text, size) : 0;
@@ -36,19 +36,19 @@ const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
     return out;
 }
 
-const char *bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN])
+const char *model_bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN])
 {
-    return bpe_show(json->string.data, json->string.size, out);
+    return model_bpe_show(json->string.data, json->string.size, out);
 }
 
-void bpe_vocabulary_free(BpeVocabulary *v)
+void model_bpe_vocabulary_free(BpeVocabulary *v)
 {
-    string_table_free(&v->names);
+    model_string_table_free(&v->names);
     reel_mem_free(v->ids);
     *v = (BpeVocabulary){0};
 }
 
-bool bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
+bool model_bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
 {
     char shown[BPE_SHOWN];
     int64_t there = bpe_strings_find(&v->names, json->string.data, json->string.size);
@@ -57,10 +57,10 @@ bool bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
     if (there >= 0)
         return v->ids[there] == id ||
                reel_json_reader_fail(json, "token \"%s\" has two ids, %u and %lld; keep one",
-                                     bpe_shown(json, shown), v->ids[there], (long long)id);
-    if (id < 0 || id >= BPE_MAX_TOKENS)
+                                     model_bpe_shown(json, shown), v->ids[there], (long long)id);
+    if (id < 0 || id >= MODEL_BPE_MAX_TOKENS)
         return reel_json_reader_fail(json, "token \"%s\" has id %lld, which is not within 0 to %d",
-                                     bpe_shown(json, shown), (long long)id, BPE_MAX_TOKENS - 1);
+                                     model_bpe_shown(json, shown), (long long)id, MODEL_BPE_MAX_TOKENS - 1);
     uint32_t *ids = reel_mem_grow(v->ids, bpe_strings_count(&v->names), &v->capacity, sizeof *ids);
     if (!ids)
         return reel_json_reader_fail(json, "out of memory");
@@ -70,7 +70,7 @@ bool bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
            reel_json_reader_fail(json, "out of memory");
 }
 
-bool bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
+bool model_bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
 {
     bool first = true;
     reel_json_reader_open_object(json);
@@ -78,11 +78,11 @@ bool bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
         char shown[BPE_SHOWN];
         int64_t id;
         size_t before = bpe_strings_count(&v->names);
-        if (!reel_json_reader_int(json, &id) || !bpe_vocabulary_add(v, json, id))
+        if (!reel_json_reader_int(json, &id) || !model_bpe_vocabulary_add(v, json, id))
             return false;
         if (bpe_strings_count(&v->names) == before)
             return reel_json_reader_fail(json, "token \"%s\" is there twice; take one out",
-                                         bpe_shown(json, shown));
+                                         model_bpe_shown(json, shown));
     }
     return reel_status_is_ok(&json->status);
 }
@@ -92,11 +92,11 @@ static bool fail_same_id(const BpeVocabulary *v, ReelJsonReader *json, size_t a,
     char first[BPE_SHOWN], second[BPE_SHOWN];
     return reel_json_reader_fail(
         json, "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another", v->ids[b],
-        bpe_show(bpe_string(&v->names, a), bpe_string_size(&v->names, a), first),
-        bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
+        model_bpe_show(bpe_string(&v->names, a), bpe_string_size(&v->names, a), first),
+        model_bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
 }
 
-bool bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, StringTable *tokens)
+bool model_bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, ModelStringTable *tokens)
 {
     size_t count = 0;
     for (size_t i = 0; i < bpe_strings_count(&v->names); i++)
@@ -124,13 +124,14 @@ bool bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, StringTab
     return fine;
 }
 
-ReelStatus bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name)
+ReelStatus model_bpe_tokenizer_make_from(ModelBpeTokenizer **tokenizer, ModelBpeTokenizer *parts,
+                                         const char *name)
 {
-    ReelStatus status = bpe_tokenizer_make(tokenizer, parts);
+    ReelStatus status = model_bpe_tokenizer_make(tokenizer, parts);
     return reel_status_is_ok(&status) ? status : reel_status_failed("%s: %s", name, status.message);
 }
 
-bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
+bool model_bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
 {
     const char *blank = size ? memchr(text, ' ', size) : NULL;
     if (!blank || blank == text || blank + 1 == text + size)
@@ -140,7 +141,7 @@ bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge)
     return memchr(merge->right, ' ', merge->right_size) == NULL;
 }
 
-static bool find_product(const StringTable *tokens, BpeMergeText merge, int64_t *product)
+static bool find_product(const ModelStringTable *tokens, BpeMergeText merge, int64_t *product)
 {
     ReelBytes joined = {0};
     bool fine = reel_bytes_append(&joined, merge.left, merge.left_size) &&
@@ -150,7 +151,7 @@ static bool find_product(const StringTable *tokens, BpeMergeText merge, int64_t 
     return fine;
 }
 
-bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200])
+bool model_bpe_add_merge(ModelBpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200])
 {
     int64_t left = bpe_strings_find(&parts->tokens, merge.left, merge.left_size);
     int64_t right = bpe_strings_find(&parts->tokens, merge.right, merge.right_size), product;
@@ -173,7 +174,7 @@ bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, ch
     return true;
 }
 
-bool bpe_next_line(BpeLineReader *lines)
+bool model_bpe_next_line(BpeLineReader *lines)
 {
     if (lines->at >= lines->end)
         return false;

@@ -11,9 +11,9 @@
 
 enum { BPE_SHOWN = 64 };
 /* The start of a text as a message shows it: whole characters, on one line. Returns out. */
-const char *bpe_show(const char *text, size_t size, char out[BPE_SHOWN]);
+const char *model_bpe_show(const char *text, size_t size, char out[BPE_SHOWN]);
 /* The same of the last string that was read. */
-const char *bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN]);
+const char *model_bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN]);
 
 /* One part of a tokenizer's pipeline: the members of those that are known. */
 typedef struct BpePart {
@@ -38,29 +38,30 @@ typedef struct BpePipeline {
 } BpePipeline;
 
 /* Reads one part, a Sequence of them under the key `list`, or null. False: json has the error. */
-bool bpe_parts_read(ReelJsonReader *json, BpeParts *parts, const char *list);
+bool model_bpe_parts_read(ReelJsonReader *json, BpeParts *parts, const char *list);
 /* Sets what the pipeline asks for, or refuses it. */
-bool bpe_pipeline_apply(ReelJsonReader *json, const BpePipeline *pipeline, bool has_word_end,
-                        BpeConfig *config);
+bool model_bpe_pipeline_apply(ReelJsonReader *json, const BpePipeline *pipeline, bool has_word_end,
+                              BpeConfig *config);
 
-/* A whole file, at most BPE_MAX_FILE_BYTES; free with reel_bytes_free(). */
-ReelStatus bpe_read_file(const char *path, ReelBytes *bytes);
+/* A whole file, at most MODEL_BPE_MAX_FILE_BYTES; free with reel_bytes_free(). */
+ReelStatus model_bpe_read_file(const char *path, ReelBytes *bytes);
 
 /* Tokens in the order of a file, each with its id. */
 typedef struct BpeVocabulary {
-    StringTable names;
+    ModelStringTable names;
     uint32_t *ids; /* [names.count] */
     size_t capacity;
 } BpeVocabulary;
 
-void bpe_vocabulary_free(BpeVocabulary *vocabulary);
+void model_bpe_vocabulary_free(BpeVocabulary *vocabulary);
 /* Reads a JSON object { "token": id, ... }. False: json has the error. */
-bool bpe_vocabulary_read(BpeVocabulary *vocabulary, ReelJsonReader *json);
+bool model_bpe_vocabulary_read(BpeVocabulary *vocabulary, ReelJsonReader *json);
 /* Adds json->string under that id, unless it is there with that id already. */
-bool bpe_vocabulary_add(BpeVocabulary *vocabulary, ReelJsonReader *json, int64_t id);
+bool model_bpe_vocabulary_add(BpeVocabulary *vocabulary, ReelJsonReader *json, int64_t id);
 enum { BPE_MAX_HOLES = 1 << 18 }; /* ids without a token, below the largest that has one */
 /* Puts the tokens into `tokens` by id, and an empty string where an id has none. */
-bool bpe_vocabulary_sort(const BpeVocabulary *vocabulary, ReelJsonReader *json, StringTable *tokens);
+bool model_bpe_vocabulary_sort(const BpeVocabulary *vocabulary, ReelJsonReader *json,
+                               ModelStringTable *tokens);
 
 /* Appends the merge of two tokens, which must be in parts->tokens together with what they make. `what` is
  * filled with the reason where this is false. */
@@ -68,22 +69,23 @@ typedef struct BpeMergeText {
     const char *left, *right;
     size_t left_size, right_size;
 } BpeMergeText;
-bool bpe_add_merge(BpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200]);
+bool model_bpe_add_merge(ModelBpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200]);
 /* "left right", exactly one blank. */
-bool bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
+bool model_bpe_split_merge(const char *text, size_t size, BpeMergeText *merge);
 
-/* bpe_tokenizer_make(), with the file's name before what is wrong. */
-ReelStatus bpe_tokenizer_make_from(BpeTokenizer **tokenizer, BpeTokenizer *parts, const char *name);
+/* model_bpe_tokenizer_make(), with the file's name before what is wrong. */
+ReelStatus model_bpe_tokenizer_make_from(ModelBpeTokenizer **tokenizer, ModelBpeTokenizer *parts,
+                                         const char *name);
 
 /* Appends the members of { "token": id, ... } in the order of ids, `indent` before each. False: no memory. */
-bool bpe_write_vocab(const BpeTokenizer *tokenizer, ReelBytes *out, const char *indent);
+bool model_bpe_write_vocab(const ModelBpeTokenizer *tokenizer, ReelBytes *out, const char *indent);
 
 /* The files that are text, from memory; the names stand in messages. */
-ReelStatus bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
-                                const char *vocab_name, const char *merges, size_t merges_size,
-                                const char *merges_name);
-ReelStatus bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
-                                 const char *unk_token);
+ReelStatus model_bpe_gpt2_from_memory(ModelBpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                                      const char *vocab_name, const char *merges, size_t merges_size,
+                                      const char *merges_name);
+ReelStatus model_bpe_codes_from_memory(ModelBpeTokenizer **tokenizer, const char *text, size_t size,
+                                       const char *name, const char *unk_token);
 
 /* Lines of a text file. */
 typedef struct BpeLineReader {
@@ -92,6 +94,6 @@ typedef struct BpeLineReader {
     const char *text;
     size_t size; /* without the line feed and a carriage return before it */
 } BpeLineReader;
-bool bpe_next_line(BpeLineReader *lines);
+bool model_bpe_next_line(BpeLineReader *lines);
 
 #endif

@@ -18,16 +18,16 @@ enum { BPE_NONE = -1 };
 /* Those of GPT-2's expression: the general categories L* and N*, and the property White_Space. */
 typedef enum { BPE_OTHER, BPE_LETTER, BPE_NUMBER, BPE_SPACE } BpeClass;
 
-BpeClass bpe_class(uint32_t code);
+BpeClass model_bpe_class(uint32_t code);
 /* \\w of Rust's regex: letters, marks, digits, connectors and joiners. */
-bool bpe_is_word(uint32_t code);
+bool model_bpe_is_word(uint32_t code);
 /* Whether Reel is built with utf8proc. Without it letters and numbers outside of ASCII are not known, and
  * nothing is normalized. */
-bool bpe_knows_unicode(void);
+bool model_bpe_knows_unicode(void);
 
 /* GPT-2's mapping of a byte to a printable character, and back (-1: not a mapped character). */
-uint32_t bpe_byte_to_code(uint8_t byte);
-int bpe_code_to_byte(uint32_t code);
+uint32_t model_bpe_byte_to_code(uint8_t byte);
+int model_bpe_code_to_byte(uint32_t code);
 
 /* ---- Normalization (bpe_normalize.c) ---- */
 
@@ -35,12 +35,12 @@ typedef enum { BPE_NFC, BPE_NFD, BPE_NFKC, BPE_NFKD } BpeNormalForm;
 enum { BPE_NORMAL_FORM_COUNT = 4 };
 typedef struct BpeConfig BpeConfig;
 
-const char *bpe_normal_form_name(BpeNormalForm form);
-bool bpe_normal_form_find(const char *name, BpeNormalForm *form);
+const char *model_bpe_normal_form_name(BpeNormalForm form);
+bool model_bpe_normal_form_find(const char *name, BpeNormalForm *form);
 /* Whether it is seen at once that there is nothing to do. */
-bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size);
+bool model_bpe_is_normal(const BpeConfig *config, const char *text, size_t size);
 /* Appends the normalized text. False: no memory. */
-bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, ReelBytes *out);
+bool model_bpe_normalize(const BpeConfig *config, const char *text, size_t size, ReelBytes *out);
 
 /* ---- Pieces (bpe_pretokenize.c) ---- */
 
@@ -56,7 +56,7 @@ typedef enum {
 } BpeLines;
 
 typedef struct BpeSplitter {
-    BpePretokenizer mode;
+    ModelBpePretokenizer mode;
     BpeLines lines;
     const char *text;
     size_t size, block;    /* `block`: the next 64 bytes to look at */
@@ -74,9 +74,10 @@ typedef struct BpeSplitter {
     bool is_lead;
 } BpeSplitter;
 
-void bpe_split(BpeSplitter *splitter, BpePretokenizer mode, BpeLines lines, const char *text, size_t size);
+void model_bpe_split(BpeSplitter *splitter, ModelBpePretokenizer mode, BpeLines lines, const char *text,
+                     size_t size);
 /* The next pieces, at most `room` (at least 64) of them; 0: there are no more. */
-size_t bpe_split_next(BpeSplitter *splitter, BpePiece *pieces, size_t room);
+size_t model_bpe_split_next(BpeSplitter *splitter, BpePiece *pieces, size_t room);
 
 /* ---- Pieces as keys of hash tables ---- */
 
@@ -100,24 +101,24 @@ static inline uint64_t bpe_mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64) ^ a ^ b;
 }
 
-uint64_t bpe_hash_bytes(const char *text, size_t size);
+uint64_t model_bpe_hash_bytes(const char *text, size_t size);
 
 enum { BPE_KEY_INLINE = 15 };
 
 /* `end` is the end of what may be read. */
-extern const BpeKey bpe_key_masks[BPE_KEY_INLINE + 1];
+extern const BpeKey model_bpe_key_masks[BPE_KEY_INLINE + 1];
 
 static inline BpeKey bpe_key(const char *text, size_t size, const char *end)
 {
     BpeKey key = {0, 0};
     if (__builtin_expect(size > BPE_KEY_INLINE, 0)) {
-        key.low = bpe_hash_bytes(text, size);
+        key.low = model_bpe_hash_bytes(text, size);
         key.high = (uint64_t)255 << 56;
         return key;
     }
     if (__builtin_expect((size_t)(end - text) >= 16, 1)) {
-        key.low = bpe_load64(text) & bpe_key_masks[size].low;
-        key.high = bpe_load64(text + 8) & bpe_key_masks[size].high;
+        key.low = bpe_load64(text) & model_bpe_key_masks[size].low;
+        key.high = bpe_load64(text + 8) & model_bpe_key_masks[size].high;
     } else {
         memcpy(&key, text, size);
     }
@@ -140,37 +141,37 @@ typedef struct BpeWord {
 } BpeWord;
 /* Brings the counts of all threads together; before the three below. False: no memory; may be called again.
  */
-bool bpe_counter_gather(BpeCounter *counter);
-const BpeOptions *bpe_counter_options(const BpeCounter *counter);
-size_t bpe_counter_slots(const BpeCounter *counter);
+bool model_bpe_counter_gather(ModelBpeCounter *counter);
+const ModelBpeOptions *model_bpe_counter_options(const ModelBpeCounter *counter);
+size_t model_bpe_counter_slots(const ModelBpeCounter *counter);
 /* False for a slot that is empty. */
-bool bpe_counter_word(const BpeCounter *counter, size_t slot, BpeWord *word);
-void bpe_counter_clear(BpeCounter *counter);
+bool model_bpe_counter_word(const ModelBpeCounter *counter, size_t slot, BpeWord *word);
+void model_bpe_counter_clear(ModelBpeCounter *counter);
 
 /* Copies the text, or each of its lines, with a blank in front where there is none. */
-bool bpe_prefix_text(ReelBytes *out, const char *text, size_t size);
-bool bpe_prefix_lines(ReelBytes *out, const char *text, size_t size);
+bool model_bpe_prefix_text(ReelBytes *out, const char *text, size_t size);
+bool model_bpe_prefix_lines(ReelBytes *out, const char *text, size_t size);
 
 /* ---- Tokens by their text; an empty one has an index and is never found ---- */
 
 /* False: no memory. The string gets index `count`; it must not be there yet. */
-static inline bool bpe_strings_add(StringTable *strings, const char *text, size_t size)
+static inline bool bpe_strings_add(ModelStringTable *strings, const char *text, size_t size)
 {
-    return string_table_append(strings, (TextSpan){text, size}) >= 0;
+    return model_string_table_append(strings, (ModelTextSpan){text, size}) >= 0;
 }
-static inline size_t bpe_strings_count(const StringTable *strings)
+static inline size_t bpe_strings_count(const ModelStringTable *strings)
 {
     return (size_t)strings->count;
 }
-static inline int64_t bpe_strings_find(const StringTable *strings, const char *text, size_t size)
+static inline int64_t bpe_strings_find(const ModelStringTable *strings, const char *text, size_t size)
 {
-    return size ? string_table_find(strings, (TextSpan){text, size}) : BPE_NONE;
+    return size ? model_string_table_find(strings, (ModelTextSpan){text, size}) : BPE_NONE;
 }
-static inline const char *bpe_string(const StringTable *strings, size_t index)
+static inline const char *bpe_string(const ModelStringTable *strings, size_t index)
 {
     return strings->bytes + strings->items[index].offset;
 }
-static inline size_t bpe_string_size(const StringTable *strings, size_t index)
+static inline size_t bpe_string_size(const ModelStringTable *strings, size_t index)
 {
     return strings->items[index].length;
 }
@@ -193,7 +194,7 @@ enum { BPE_MAX_NORMAL_FORMS = 8 };
 struct BpeConfig {
     BpeNormalForm normal_forms[BPE_MAX_NORMAL_FORMS]; /* one after the other */
     int normal_form_count;
-    BpePretokenizer pretokenizer;
+    ModelBpePretokenizer pretokenizer;
     bool add_prefix_space, trim_offsets;
     bool byte_fallback, fuse_unk, ignore_merges;
     int32_t unk_id; /* or BPE_NONE */
@@ -205,16 +206,16 @@ enum { BPE_IS_SPECIAL = 1, BPE_IS_OUTSIDE = 2 };
 enum { BPE_ID_BITS = 21, BPE_DENSE = 256 };
 #define BPE_NO_RANK UINT32_MAX
 
-struct BpeTokenizer {
+struct ModelBpeTokenizer {
     BpeConfig config;
-    StringTable tokens; /* as they are written in files */
-    char *decoded;      /* byte level: the bytes that they stand for, otherwise NULL */
-    size_t *decoded_at; /* [count + 1] */
-    BpeMerge *merges;   /* by rank */
+    ModelStringTable tokens; /* as they are written in files */
+    char *decoded;           /* byte level: the bytes that they stand for, otherwise NULL */
+    size_t *decoded_at;      /* [count + 1] */
+    BpeMerge *merges;        /* by rank */
     size_t merge_count;
     BpeAdded *added; /* first those that are not "normalized", of each kind the longest text first */
     size_t added_count, added_raw; /* all; those that are not "normalized" */
-    StringTable patterns;          /* what added tokens are looked for as: those that are, normalized */
+    ModelStringTable patterns;     /* what added tokens are looked for as: those that are, normalized */
     bool needs_valid;              /* what is no UTF-8 must be replaced before tokens are looked for */
     size_t hole_count;             /* ids without a token */
     uint8_t *flags;                /* [count], of BPE_IS_... */
@@ -231,25 +232,25 @@ struct BpeTokenizer {
     bool rising;               /* every merge comes after those that made its parts */
 };
 
-static inline bool bpe_is_outside(const BpeTokenizer *t, size_t id)
+static inline bool bpe_is_outside(const ModelBpeTokenizer *t, size_t id)
 {
     return t->flags[id] & BPE_IS_OUTSIDE;
 }
 
 /* The id of a token of the model, or BPE_NONE. */
-static inline int64_t bpe_model_id(const BpeTokenizer *t, const char *text, size_t size)
+static inline int64_t bpe_model_id(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
     int64_t id = bpe_strings_find(&t->tokens, text, size);
     return id >= 0 && bpe_is_outside(t, (size_t)id) ? BPE_NONE : id;
 }
 
 /* Takes over what `parts` holds (config, tokens, merges, added) whether it succeeds or not. */
-ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts);
+ReelStatus model_bpe_tokenizer_make(ModelBpeTokenizer **tokenizer, ModelBpeTokenizer *parts);
 /* Whether a build without utf8proc knows all that such a tokenizer asks for; the error says what it does not.
  */
-ReelStatus bpe_check_unicode(const BpeConfig *config, bool single_words);
+ReelStatus model_bpe_check_unicode(const BpeConfig *config, bool single_words);
 /* Frees what it holds, not the struct. */
-void bpe_tokenizer_drop(BpeTokenizer *parts);
+void model_bpe_tokenizer_drop(ModelBpeTokenizer *parts);
 
 static inline uint64_t bpe_pair_key(uint32_t left, uint32_t right)
 {
@@ -262,7 +263,7 @@ static inline size_t bpe_pair_hash(uint64_t key, unsigned shift)
 }
 
 /* The rank of a pair's merge, or BPE_NO_RANK. */
-static inline uint32_t bpe_pair_rank(const BpeTokenizer *t, uint32_t left, uint32_t right)
+static inline uint32_t bpe_pair_rank(const ModelBpeTokenizer *t, uint32_t left, uint32_t right)
 {
     uint64_t key = bpe_pair_key(left, right);
     for (size_t slot = bpe_pair_hash(key, t->pair_shift);; slot = (slot + 1) & t->pair_mask) {
@@ -275,7 +276,7 @@ static inline uint32_t bpe_pair_rank(const BpeTokenizer *t, uint32_t left, uint3
 }
 
 /* The same, faster where both are symbols of the alphabet. */
-static inline uint32_t bpe_symbol_pair_rank(const BpeTokenizer *t, uint32_t left, uint32_t right)
+static inline uint32_t bpe_symbol_pair_rank(const ModelBpeTokenizer *t, uint32_t left, uint32_t right)
 {
     if ((left | right) < BPE_DENSE)
         return t->dense[left * BPE_DENSE + right];
@@ -298,12 +299,12 @@ typedef struct BpeScratch {
     size_t lists_capacity;
 } BpeScratch;
 
-void bpe_scratch_free(BpeScratch *scratch);
+void model_bpe_scratch_free(BpeScratch *scratch);
 /* Merges symbols[0 .. count) in place; the number of symbols left. False: no memory. random NULL: no dropout.
  */
-bool bpe_merge_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, size_t *count, double dropout,
-                       TensorRandom *random);
-/* A piece of at most BPE_LANES symbols; see bpe_merge_words(). */
+bool model_bpe_merge_symbols(const ModelBpeTokenizer *tokenizer, BpeScratch *scratch, size_t *count,
+                             double dropout, TensorRandom *random);
+/* A piece of at most BPE_LANES symbols; see model_bpe_merge_words(). */
 enum { BPE_LANES = 16 };
 typedef struct BpeShortWord {
     uint32_t symbols[BPE_LANES];
@@ -312,16 +313,16 @@ typedef struct BpeShortWord {
 } BpeShortWord;
 /* Merges many words at once, so that the cache misses of one are waited for together with the others'. In
  * each word symbols and alive are set, alive not 0; the same afterwards. */
-void bpe_merge_words(const BpeTokenizer *tokenizer, BpeShortWord *words, size_t count);
+void model_bpe_merge_words(const ModelBpeTokenizer *tokenizer, BpeShortWord *words, size_t count);
 /* The symbols of a piece, put into scratch->symbols. False: no memory. */
-bool bpe_piece_symbols(const BpeTokenizer *tokenizer, BpeScratch *scratch, const char *text, size_t size,
-                       size_t *count);
+bool model_bpe_piece_symbols(const ModelBpeTokenizer *tokenizer, BpeScratch *scratch, const char *text,
+                             size_t size, size_t *count);
 
 /* ---- Growing buffers (bpe_buffer.c) ---- */
 
 /* Room for `more` further elements. False: no memory. */
-bool bpe_ids_reserve(BpeIds *ids, size_t more);
+bool model_bpe_ids_reserve(ModelBpeIds *ids, size_t more);
 /* count * element bytes, zero, on huge pages where the system gives them; free with reel_mem_free(). */
-void *bpe_table_alloc(size_t count, size_t element);
+void *model_bpe_table_alloc(size_t count, size_t element);
 
 #endif

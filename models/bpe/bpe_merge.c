@@ -3,8 +3,8 @@
  * Ways to the same result. Short pieces: the ranks of all neighbours in an array, whose minimum is
  * looked for before each merge; with some ten symbols nothing is faster. Longer ones: a heap of (rank,
  * place), so that the time is n log n. Very long ones: a list of places for each rank, walked upwards, which
- * takes linear time; right where no merge makes a pair of lower rank than its own (BpeTokenizer.rising), as
- * in everything that was trained. */
+ * takes linear time; right where no merge makes a pair of lower rank than its own (ModelBpeTokenizer.rising),
+ * as in everything that was trained. */
 #include "models/bpe/bpe_internal.h"
 #include "tensor/mem.h"
 
@@ -14,7 +14,7 @@ enum { SCAN_LIMIT = 64, LIST_LIMIT = 20000 };
 /* Twice a place or an entry has 32 bits, too. */
 #define MAX_PLACE (UINT32_MAX / 2)
 
-void bpe_scratch_free(BpeScratch *s)
+void model_bpe_scratch_free(BpeScratch *s)
 {
     reel_mem_free(s->symbols);
     reel_mem_free(s->heap);
@@ -25,14 +25,14 @@ void bpe_scratch_free(BpeScratch *s)
 }
 
 /* What a merge makes; without a look into memory where tokens were numbered as they were learned. */
-static inline uint32_t product_of(const BpeTokenizer *t, uint32_t rank)
+static inline uint32_t product_of(const ModelBpeTokenizer *t, uint32_t rank)
 {
     return t->product_base >= 0 ? (uint32_t)t->product_base + rank : t->merges[rank].product;
 }
 
 /* ---- Short: scan for the minimum ---- */
 
-static size_t merge_by_scan(const BpeTokenizer *t, uint32_t *symbols, size_t count)
+static size_t merge_by_scan(const ModelBpeTokenizer *t, uint32_t *symbols, size_t count)
 {
     uint32_t ranks[SCAN_LIMIT];
     for (size_t i = 0; i + 1 < count; i++)
@@ -81,7 +81,7 @@ static inline int32_t lowest_key(const int32_t *keys)
     return lanes[0];
 }
 
-static void start_word(const BpeTokenizer *t, BpeShortWord *w)
+static void start_word(const ModelBpeTokenizer *t, BpeShortWord *w)
 {
     unsigned count = 32 - (unsigned)__builtin_clz(w->alive);
     for (unsigned i = 0; i < BPE_LANES; i++)
@@ -95,13 +95,13 @@ typedef struct Neighbours {
     uint8_t at, before, behind;
 } Neighbours;
 
-static inline void prefetch_pair(const BpeTokenizer *t, uint32_t left, uint32_t right)
+static inline void prefetch_pair(const ModelBpeTokenizer *t, uint32_t left, uint32_t right)
 {
     __builtin_prefetch(&t->pairs[bpe_pair_hash(bpe_pair_key(left, right), t->pair_shift)]);
 }
 
 /* Makes the next merge and asks for the slots of the two pairs that it makes. False: there is none. */
-static inline bool merge_next(const BpeTokenizer *t, BpeShortWord *w, Neighbours *n)
+static inline bool merge_next(const ModelBpeTokenizer *t, BpeShortWord *w, Neighbours *n)
 {
     int32_t key = lowest_key(w->keys);
     if (key == NO_KEY)
@@ -125,7 +125,7 @@ static inline bool merge_next(const BpeTokenizer *t, BpeShortWord *w, Neighbours
     return true;
 }
 
-static inline void look_up(const BpeTokenizer *t, BpeShortWord *w, Neighbours n)
+static inline void look_up(const ModelBpeTokenizer *t, BpeShortWord *w, Neighbours n)
 {
     if (n.behind < BPE_LANES)
         w->keys[n.at] = lane_key(bpe_pair_rank(t, w->symbols[n.at], w->symbols[n.behind]), n.at);
@@ -135,7 +135,7 @@ static inline void look_up(const BpeTokenizer *t, BpeShortWord *w, Neighbours n)
 
 enum { GROUP = 16 };
 
-static void merge_group(const BpeTokenizer *t, BpeShortWord *words, size_t count)
+static void merge_group(const ModelBpeTokenizer *t, BpeShortWord *words, size_t count)
 {
     Neighbours neighbours[GROUP];
     uint8_t open[GROUP];
@@ -155,7 +155,7 @@ static void merge_group(const BpeTokenizer *t, BpeShortWord *words, size_t count
     }
 }
 
-void bpe_merge_words(const BpeTokenizer *t, BpeShortWord *words, size_t count)
+void model_bpe_merge_words(const ModelBpeTokenizer *t, BpeShortWord *words, size_t count)
 {
     for (size_t at = 0; at < count; at += GROUP)
         merge_group(t, words + at, count - at < GROUP ? count - at : GROUP);
@@ -191,7 +191,7 @@ static uint64_t pop(BpeScratch *s)
     return top;
 }
 
-static bool push_pair(const BpeTokenizer *t, BpeScratch *s, uint32_t place)
+static bool push_pair(const ModelBpeTokenizer *t, BpeScratch *s, uint32_t place)
 {
     uint32_t next = s->links[2 * place];
     if (next == GONE)
@@ -237,7 +237,7 @@ static size_t gather(BpeScratch *s, size_t count)
 }
 
 /* Whether the pair that a key was made for is still at its place. */
-static bool is_current(const BpeTokenizer *t, const BpeScratch *s, uint32_t place, uint32_t rank)
+static bool is_current(const ModelBpeTokenizer *t, const BpeScratch *s, uint32_t place, uint32_t rank)
 {
     const BpeMerge *merge = &t->merges[rank];
     return s->symbols[place] == merge->left && s->links[2 * place] != GONE &&
@@ -245,7 +245,7 @@ static bool is_current(const BpeTokenizer *t, const BpeScratch *s, uint32_t plac
 }
 
 /* With dropout, a candidate is left out until the next merge is made; where all are, the piece is done. */
-static bool merge_by_heap(const BpeTokenizer *t, BpeScratch *s, size_t *count, double dropout,
+static bool merge_by_heap(const ModelBpeTokenizer *t, BpeScratch *s, size_t *count, double dropout,
                           TensorRandom *random)
 {
     size_t skipped = 0;
@@ -286,7 +286,7 @@ typedef struct Lists {
     size_t used, capacity;
 } Lists;
 
-static bool append_pair(const BpeTokenizer *t, BpeScratch *s, Lists *lists, uint32_t place)
+static bool append_pair(const ModelBpeTokenizer *t, BpeScratch *s, Lists *lists, uint32_t place)
 {
     uint32_t next = s->links[2 * place];
     uint32_t rank = next == GONE ? BPE_NO_RANK : bpe_pair_rank(t, s->symbols[place], s->symbols[next]);
@@ -313,7 +313,7 @@ static bool append_pair(const BpeTokenizer *t, BpeScratch *s, Lists *lists, uint
     return true;
 }
 
-static bool merge_by_lists(const BpeTokenizer *t, BpeScratch *s, size_t *count)
+static bool merge_by_lists(const ModelBpeTokenizer *t, BpeScratch *s, size_t *count)
 {
     Lists lists = {.capacity = *count};
     lists.ends = reel_mem_alloc(2 * t->merge_count * sizeof *lists.ends);
@@ -341,8 +341,8 @@ static bool merge_by_lists(const BpeTokenizer *t, BpeScratch *s, size_t *count)
     return fine;
 }
 
-bool bpe_merge_symbols(const BpeTokenizer *t, BpeScratch *s, size_t *count, double dropout,
-                       TensorRandom *random)
+bool model_bpe_merge_symbols(const ModelBpeTokenizer *t, BpeScratch *s, size_t *count, double dropout,
+                             TensorRandom *random)
 {
     if (*count < 2)
         return true;
@@ -373,17 +373,17 @@ static bool reserve(BpeScratch *s, size_t count)
 }
 
 /* A character as the vocabulary would have it; the size. */
-static size_t spell(const BpeTokenizer *t, uint32_t code, bool is_final, char out[8])
+static size_t spell(const ModelBpeTokenizer *t, uint32_t code, bool is_final, char out[8])
 {
     size_t size = (size_t)reel_utf8_encode(code, out);
-    if (!is_final || t->config.pretokenizer != BPE_SUBWORD_NMT)
+    if (!is_final || t->config.pretokenizer != MODEL_BPE_SUBWORD_NMT)
         return size;
     memcpy(out + size, BPE_WORD_END, 4);
     return size + 4;
 }
 
 /* The symbol of one character, or BPE_NONE. */
-static int32_t symbol_of(const BpeTokenizer *t, uint32_t code, bool is_final)
+static int32_t symbol_of(const ModelBpeTokenizer *t, uint32_t code, bool is_final)
 {
     char text[8];
     size_t size = spell(t, code, is_final, text);
@@ -392,7 +392,7 @@ static int32_t symbol_of(const BpeTokenizer *t, uint32_t code, bool is_final)
 
 /* What stands for a character without a symbol goes to out[count]; the new count. Hugging Face keeps an
  * unknown token back until the next known symbol, so that several can be fused; *unk tells. */
-static size_t add_unknown(const BpeTokenizer *t, uint32_t code, bool is_final, bool *unk, uint32_t *out,
+static size_t add_unknown(const ModelBpeTokenizer *t, uint32_t code, bool is_final, bool *unk, uint32_t *out,
                           size_t count)
 {
     bool fallback = t->config.byte_fallback;
@@ -413,12 +413,13 @@ static size_t add_unknown(const BpeTokenizer *t, uint32_t code, bool is_final, b
     return count;
 }
 
-bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, size_t size, size_t *count)
+bool model_bpe_piece_symbols(const ModelBpeTokenizer *t, BpeScratch *s, const char *text, size_t size,
+                             size_t *count)
 {
     /* With fallback a byte becomes the two of its mapped character, or the three of U+FFFD. */
     if (!reserve(s, (t->config.byte_fallback ? 3 * size : size) + 5))
         return false;
-    bool bytes = t->config.pretokenizer == BPE_BYTELEVEL, unk = false;
+    bool bytes = t->config.pretokenizer == MODEL_BPE_BYTELEVEL, unk = false;
     uint32_t *out = s->symbols;
     size_t n = 0;
     for (size_t at = 0; at < size;) {
@@ -436,7 +437,7 @@ bool bpe_piece_symbols(const BpeTokenizer *t, BpeScratch *s, const char *text, s
         }
         if (symbol < 0) {
             if (bytes)
-                code = bpe_byte_to_code(first);
+                code = model_bpe_byte_to_code(first);
             n = add_unknown(t, code, at + (size_t)length == size, &unk, out, n);
         } else {
             if (unk)

@@ -9,12 +9,12 @@
 
 static const char *const names[] = {"NFC", "NFD", "NFKC", "NFKD"};
 
-const char *bpe_normal_form_name(BpeNormalForm form)
+const char *model_bpe_normal_form_name(BpeNormalForm form)
 {
     return names[form];
 }
 
-bool bpe_normal_form_find(const char *name, BpeNormalForm *form)
+bool model_bpe_normal_form_find(const char *name, BpeNormalForm *form)
 {
     for (int i = 0; i < BPE_NORMAL_FORM_COUNT; i++)
         if (strcmp(name, names[i]) == 0) {
@@ -35,7 +35,7 @@ static bool is_ascii(const char *text, size_t size)
     return (high & 0x8080808080808080u) == 0;
 }
 
-bool bpe_is_normal(const BpeConfig *config, const char *text, size_t size)
+bool model_bpe_is_normal(const BpeConfig *config, const char *text, size_t size)
 {
     return config->normal_form_count == 0 || is_ascii(text, size);
 }
@@ -81,7 +81,7 @@ static bool normalize(BpeNormalForm form, const char *text, size_t size, ReelByt
 }
 #endif
 
-bool bpe_normalize(const BpeConfig *config, const char *text, size_t size, ReelBytes *out)
+bool model_bpe_normalize(const BpeConfig *config, const char *text, size_t size, ReelBytes *out)
 {
     if (config->normal_form_count == 0)
         return reel_bytes_append(out, text, size);

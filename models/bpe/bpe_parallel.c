@@ -3,17 +3,17 @@
 #include "tensor/mem.h"
 
 typedef struct Part {
-    BpeEncoder *encoder;
+    ModelBpeEncoder *encoder;
     const char *text;
     size_t size;
-    BpeIds *ids, *ends;
+    ModelBpeIds *ids, *ends;
     ReelStatus status;
 } Part;
 
 static void encode_part(void *context, int task)
 {
     Part *part = &((Part *)context)[task];
-    part->status = bpe_encode_lines(part->encoder, part->text, part->size, part->ids, part->ends);
+    part->status = model_bpe_encode_lines(part->encoder, part->text, part->size, part->ids, part->ends);
 }
 
 /* Behind the first line feed from `at` on. */
@@ -23,8 +23,8 @@ static size_t line_border(const char *text, size_t size, size_t at)
     return feed ? (size_t)(feed - text) + 1 : size;
 }
 
-ReelStatus bpe_encode_parallel(BpeEncoder *const *encoders, int count, TensorPool *pool, const char *text,
-                               size_t size, BpeIds *ids, BpeIds *ends)
+ReelStatus model_bpe_encode_parallel(ModelBpeEncoder *const *encoders, int count, TensorPool *pool,
+                                     const char *text, size_t size, ModelBpeIds *ids, ModelBpeIds *ends)
 {
     Part *parts = reel_mem_calloc((size_t)count, sizeof *parts);
     if (!parts)

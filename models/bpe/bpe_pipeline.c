@@ -9,7 +9,7 @@
  */
 static bool copy_start(ReelJsonReader *json, char out[BPE_SHOWN])
 {
-    return reel_json_reader_string(json) && bpe_shown(json, out);
+    return reel_json_reader_string(json) && model_bpe_shown(json, out);
 }
 
 static bool read_pattern(ReelJsonReader *json, BpePart *part)
@@ -121,7 +121,7 @@ static bool read_part(ReelJsonReader *json, BpeParts *parts, const char *list)
     return reel_status_is_ok(&json->status);
 }
 
-bool bpe_parts_read(ReelJsonReader *json, BpeParts *parts, const char *list)
+bool model_bpe_parts_read(ReelJsonReader *json, BpeParts *parts, const char *list)
 {
     *parts = (BpeParts){.present = reel_json_reader_peek(json) != REEL_JSON_NULL, .at = json->at};
     return parts->present ? read_part(json, parts, list) : reel_json_reader_null(json);
@@ -139,7 +139,7 @@ static bool choose_normalizer(ReelJsonReader *json, const BpeParts *parts, BpeCo
     for (int i = 0; i < parts->count; i++) {
         const BpePart *part = &parts->items[i];
         json->at = part->at;
-        if (!bpe_normal_form_find(part->type, &config->normal_forms[i]))
+        if (!model_bpe_normal_form_find(part->type, &config->normal_forms[i]))
             return reel_json_reader_fail(
                 json,
                 "normalizer \"%s\", which Reel does not have: it knows NFC, NFD, NFKC and "
@@ -168,14 +168,14 @@ static bool choose_pretokenizer(ReelJsonReader *json, const BpeParts *parts, boo
                                      p->type, parts->items[1].type);
     json->at = p->at;
     if (is_type(p, "WhitespaceSplit") && !has_word_end) {
-        config->pretokenizer = BPE_WHITESPACE;
+        config->pretokenizer = MODEL_BPE_WHITESPACE;
     } else if (is_type(p, "ByteLevel") && p->use_regex && !has_word_end) {
-        config->pretokenizer = BPE_BYTELEVEL;
+        config->pretokenizer = MODEL_BPE_BYTELEVEL;
         config->add_prefix_space = p->add_prefix_space;
         config->trim_offsets = p->trim_offsets;
     } else if (is_type(p, "Split") && has_word_end && p->splits_words && !p->invert &&
                strcmp(p->behavior, "Removed") == 0) {
-        config->pretokenizer = BPE_SUBWORD_NMT;
+        config->pretokenizer = MODEL_BPE_SUBWORD_NMT;
     } else {
         return reel_json_reader_fail(json, "pre_tokenizer \"%s\"%s; " KNOWN, p->type,
                                      has_word_end ? " with an end_of_word_suffix" : " as it is set here");
@@ -200,7 +200,7 @@ static bool check_post(ReelJsonReader *json, const BpeParts *parts)
 }
 
 static bool check_decoder(ReelJsonReader *json, const BpeParts *parts, const char *cut_by,
-                          BpePretokenizer pretokenizer)
+                          ModelBpePretokenizer pretokenizer)
 {
     static const char *const fitting[] = {"", "ByteLevel", "BPEDecoder"};
     const BpePart *part = &parts->items[0];
@@ -208,15 +208,15 @@ static bool check_decoder(ReelJsonReader *json, const BpeParts *parts, const cha
         return true;
     json->at = parts->at;
     bool fits = parts->count == 1 && is_type(part, fitting[pretokenizer]) &&
-                (pretokenizer != BPE_SUBWORD_NMT || strcmp(part->suffix, BPE_WORD_END) == 0);
+                (pretokenizer != MODEL_BPE_SUBWORD_NMT || strcmp(part->suffix, BPE_WORD_END) == 0);
     return fits ||
            reel_json_reader_fail(json, "decoder \"%s\" does not fit pre_tokenizer \"%s\"; set it to %s%s",
                                  parts->count == 1 ? part->type : "Sequence", cut_by,
                                  *fitting[pretokenizer] ? "null or to " : "null", fitting[pretokenizer]);
 }
 
-bool bpe_pipeline_apply(ReelJsonReader *json, const BpePipeline *pipeline, bool has_word_end,
-                        BpeConfig *config)
+bool model_bpe_pipeline_apply(ReelJsonReader *json, const BpePipeline *pipeline, bool has_word_end,
+                              BpeConfig *config)
 {
     return choose_normalizer(json, &pipeline->normalizer, config) &&
            choose_pretokenizer(json, &pipeline->pretokenizer, has_word_end, config) &&

@@ -63,7 +63,8 @@ static inline Masks classify(const char *block)
 }
 #endif
 
-void bpe_split(BpeSplitter *splitter, BpePretokenizer mode, BpeLines lines, const char *text, size_t size)
+void model_bpe_split(BpeSplitter *splitter, ModelBpePretokenizer mode, BpeLines lines, const char *text,
+                     size_t size)
 {
     *splitter = (BpeSplitter){.mode = mode, .lines = lines, .text = text, .size = size, .open_is_gap = true};
 }
@@ -73,7 +74,7 @@ static BpeClass class_at(const BpeSplitter *s, size_t at)
 {
     uint32_t code;
     int length = reel_utf8_decode((const uint8_t *)s->text + at, s->size - at, &code);
-    return length ? bpe_class(code) : BPE_OTHER;
+    return length ? model_bpe_class(code) : BPE_OTHER;
 }
 
 static void add_class(Masks *m, BpeClass class, uint64_t mask)
@@ -109,7 +110,7 @@ static void add_wide(BpeSplitter *s, Masks *m, size_t base, uint64_t *wide_space
             continue;
         }
         uint64_t mask = (((uint64_t)1 << length) - 1) << bit;
-        BpeClass class = bpe_class(code);
+        BpeClass class = model_bpe_class(code);
         add_class(m, class, mask);
         if (class == BPE_SPACE) {
             *wide_space |= mask;
@@ -197,7 +198,7 @@ static uint64_t byte_level_starts(BpeSplitter *s, Masks m, size_t base, size_t c
 static uint64_t run_starts(BpeSplitter *s, Masks m, size_t base, uint64_t *gaps)
 {
     uint64_t gap = m.blank | m.newline;
-    if (s->mode == BPE_WHITESPACE) {
+    if (s->mode == MODEL_BPE_WHITESPACE) {
         uint64_t ignored = 0;
         if (m.high)
             add_wide(s, &m, base, &ignored, &ignored);
@@ -226,7 +227,7 @@ static void next_block(BpeSplitter *s)
     }
     Masks masks = classify(bytes);
     s->gaps = 0;
-    if (s->mode == BPE_BYTELEVEL)
+    if (s->mode == MODEL_BPE_BYTELEVEL)
         s->starts = byte_level_starts(s, masks, base, count);
     else
         s->starts = run_starts(s, masks, base, &s->gaps);
@@ -316,11 +317,11 @@ static size_t next_pieces(BpeSplitter *s, BpePiece *pieces, size_t room)
     return count;
 }
 
-size_t bpe_split_next(BpeSplitter *s, BpePiece *pieces, size_t room)
+size_t model_bpe_split_next(BpeSplitter *s, BpePiece *pieces, size_t room)
 {
     for (;;) {
         size_t count = next_pieces(s, pieces, room);
-        if (s->mode == BPE_SUBWORD_NMT && count) {
+        if (s->mode == MODEL_BPE_SUBWORD_NMT && count) {
             count = strip_pieces(s, pieces, count);
             if (count == 0)
                 continue;

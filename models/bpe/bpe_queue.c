@@ -10,7 +10,7 @@
 
 /* Hugging Face: the smaller left id, then the smaller right id; that is the key. subword-nmt: the larger
  * left string, then the larger right one. */
-static int compare_tokens(const StringTable *tokens, uint32_t a, uint32_t b)
+static int compare_tokens(const ModelStringTable *tokens, uint32_t a, uint32_t b)
 {
     size_t a_size = bpe_string_size(tokens, a), b_size = bpe_string_size(tokens, b);
     int order = memcmp(bpe_string(tokens, a), bpe_string(tokens, b), a_size < b_size ? a_size : b_size);
@@ -19,7 +19,7 @@ static int compare_tokens(const StringTable *tokens, uint32_t a, uint32_t b)
 
 static bool comes_first(const BpeTrainer *t, const BpeHeapEntry *a, const BpeHeapEntry *b)
 {
-    if (t->options->pretokenizer != BPE_SUBWORD_NMT)
+    if (t->options->pretokenizer != MODEL_BPE_SUBWORD_NMT)
         return a->key < b->key;
     if (a->key != b->key) /* the first eight bytes of the left string */
         return a->key > b->key;
@@ -30,7 +30,7 @@ static bool comes_first(const BpeTrainer *t, const BpeHeapEntry *a, const BpeHea
 
 static uint64_t order_key(const BpeTrainer *t, const BpePair *pair)
 {
-    if (t->options->pretokenizer != BPE_SUBWORD_NMT)
+    if (t->options->pretokenizer != MODEL_BPE_SUBWORD_NMT)
         return (uint64_t)pair->left << 32 | pair->right;
     size_t size = bpe_string_size(&t->parts.tokens, pair->left);
     const char *text = bpe_string(&t->parts.tokens, pair->left);
@@ -75,7 +75,7 @@ static BpeHeapEntry heap_pop(const BpeTrainer *t, BpeHeap *heap)
 
 /* ---- The queue ---- */
 
-void bpe_queue_start(BpeTrainer *t)
+void model_bpe_queue_start(BpeTrainer *t)
 {
     t->level = UINT64_MAX;
     t->level_heap.count = t->high.count = 0;
@@ -83,7 +83,7 @@ void bpe_queue_start(BpeTrainer *t)
         t->buckets[i] = BPE_NO_PAIR;
 }
 
-bool bpe_queue_add(BpeTrainer *t, uint32_t index)
+bool model_bpe_queue_add(BpeTrainer *t, uint32_t index)
 {
     BpePair *pair = &t->pairs[index];
     if (pair->count == t->level)
@@ -122,7 +122,7 @@ static bool next_level(BpeTrainer *t, bool *no_memory)
     return false;
 }
 
-uint32_t bpe_queue_best(BpeTrainer *t, bool *no_memory)
+uint32_t model_bpe_queue_best(BpeTrainer *t, bool *no_memory)
 {
     for (;;) {
         while (t->level_heap.count) {
@@ -131,7 +131,7 @@ uint32_t bpe_queue_best(BpeTrainer *t, bool *no_memory)
             if (pair->count == t->level)
                 return index;
             if (pair->count >= t->floor)
-                *no_memory |= !bpe_queue_add(t, index);
+                *no_memory |= !model_bpe_queue_add(t, index);
             else
                 t->dropped |= pair->count > 0;
         }

@@ -7,16 +7,16 @@
 
 /* ---- GPT-2 ---- */
 
-static ReelStatus read_vocab(const char *text, size_t size, const char *name, BpeTokenizer *parts)
+static ReelStatus read_vocab(const char *text, size_t size, const char *name, ModelBpeTokenizer *parts)
 {
     ReelJsonReader json;
     BpeVocabulary vocabulary = {0};
     reel_json_reader_open(&json, text, size, name);
-    if (bpe_vocabulary_read(&vocabulary, &json) && reel_json_reader_end(&json))
-        bpe_vocabulary_sort(&vocabulary, &json, &parts->tokens);
+    if (model_bpe_vocabulary_read(&vocabulary, &json) && reel_json_reader_end(&json))
+        model_bpe_vocabulary_sort(&vocabulary, &json, &parts->tokens);
     ReelStatus status = json.status;
     reel_json_reader_close(&json);
-    bpe_vocabulary_free(&vocabulary);
+    model_bpe_vocabulary_free(&vocabulary);
     return status;
 }
 
@@ -25,49 +25,50 @@ static bool is_version(const BpeLineReader *lines)
     return lines->size >= 8 && memcmp(lines->text, "#version", 8) == 0;
 }
 
-static ReelStatus read_merges(const char *text, size_t size, const char *name, BpeTokenizer *parts)
+static ReelStatus read_merges(const char *text, size_t size, const char *name, ModelBpeTokenizer *parts)
 {
     ReelStatus status = reel_status_ok();
     BpeLineReader lines = {.at = text, .end = text + size};
     size_t capacity = 0;
-    while (reel_status_is_ok(&status) && bpe_next_line(&lines)) {
+    while (reel_status_is_ok(&status) && model_bpe_next_line(&lines)) {
         BpeMergeText merge;
         char what[200] = "two tokens with a blank between are expected";
         if ((lines.number == 1 && is_version(&lines)) || (lines.size == 0 && lines.at == lines.end))
             continue;
-        if (!bpe_split_merge(lines.text, lines.size, &merge) || !bpe_add_merge(parts, &capacity, merge, what))
+        if (!model_bpe_split_merge(lines.text, lines.size, &merge) ||
+            !model_bpe_add_merge(parts, &capacity, merge, what))
             status = reel_status_failed("%s:%zu: %s", name, lines.number, what);
     }
     return status;
 }
 
-ReelStatus bpe_gpt2_from_memory(BpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
-                                const char *vocab_name, const char *merges, size_t merges_size,
-                                const char *merges_name)
+ReelStatus model_bpe_gpt2_from_memory(ModelBpeTokenizer **tokenizer, const char *vocab, size_t vocab_size,
+                                      const char *vocab_name, const char *merges, size_t merges_size,
+                                      const char *merges_name)
 {
     *tokenizer = NULL;
-    BpeTokenizer parts = {
-        .config = {.pretokenizer = BPE_BYTELEVEL, .trim_offsets = true, .unk_id = BPE_NONE}};
+    ModelBpeTokenizer parts = {
+        .config = {.pretokenizer = MODEL_BPE_BYTELEVEL, .trim_offsets = true, .unk_id = BPE_NONE}};
     ReelStatus status = read_vocab(vocab, vocab_size, vocab_name, &parts);
     if (reel_status_is_ok(&status))
         status = read_merges(merges, merges_size, merges_name, &parts);
     if (reel_status_is_ok(&status))
-        return bpe_tokenizer_make_from(tokenizer, &parts, merges_name);
-    bpe_tokenizer_drop(&parts);
+        return model_bpe_tokenizer_make_from(tokenizer, &parts, merges_name);
+    model_bpe_tokenizer_drop(&parts);
     return status;
 }
 
-ReelStatus bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
+ReelStatus model_bpe_load_gpt2(ModelBpeTokenizer **tokenizer, const char *vocab_path, const char *merges_path)
 {
     *tokenizer = NULL;
     ReelBytes vocab, merges;
-    ReelStatus status = bpe_read_file(vocab_path, &vocab);
+    ReelStatus status = model_bpe_read_file(vocab_path, &vocab);
     if (!reel_status_is_ok(&status))
         return status;
-    status = bpe_read_file(merges_path, &merges);
+    status = model_bpe_read_file(merges_path, &merges);
     if (reel_status_is_ok(&status))
-        status = bpe_gpt2_from_memory(tokenizer, vocab.data, vocab.size, vocab_path, merges.data, merges.size,
-                                      merges_path);
+        status = model_bpe_gpt2_from_memory(tokenizer, vocab.data, vocab.size, vocab_path, merges.data,
+                                            merges.size, merges_path);
     reel_bytes_free(&vocab);
     reel_bytes_free(&merges);
     return status;
@@ -75,19 +76,19 @@ ReelStatus bpe_load_gpt2(BpeTokenizer **tokenizer, const char *vocab_path, const
 
 /* Whether the merge is read from its line as what it is: there is one blank, and carriage returns at the ends
  * are not the line's. Hugging Face skips lines of merges.txt that begin like the first one. */
-static bool fits_line(const BpeTokenizer *t, const BpeMerge *m)
+static bool fits_line(const ModelBpeTokenizer *t, const BpeMerge *m)
 {
     const char *left = bpe_string(&t->tokens, m->left), *right = bpe_string(&t->tokens, m->right);
     size_t left_size = bpe_string_size(&t->tokens, m->left),
            right_size = bpe_string_size(&t->tokens, m->right);
-    bool skipped = t->config.pretokenizer == BPE_BYTELEVEL && strncmp(left, "#version", 8) == 0;
+    bool skipped = t->config.pretokenizer == MODEL_BPE_BYTELEVEL && strncmp(left, "#version", 8) == 0;
     return !skipped && left[0] != '\r' && right[right_size - 1] != '\r' && !memchr(left, ' ', left_size) &&
            !memchr(left, '\n', left_size) && !memchr(right, ' ', right_size) &&
            !memchr(right, '\n', right_size);
 }
 
 /* What the text files have no place for and would change ids. */
-static ReelStatus check_settings(const BpeTokenizer *t, const char *path)
+static ReelStatus check_settings(const ModelBpeTokenizer *t, const char *path)
 {
     const BpeConfig *config = &t->config;
     const char *lost = config->normal_form_count ? "normalizer"
@@ -100,7 +101,7 @@ static ReelStatus check_settings(const BpeTokenizer *t, const char *path)
                : reel_status_ok();
 }
 
-static ReelStatus check_merges(const BpeTokenizer *t, const char *path)
+static ReelStatus check_merges(const ModelBpeTokenizer *t, const char *path)
 {
     ReelStatus status = check_settings(t, path);
     if (!reel_status_is_ok(&status))
@@ -112,7 +113,7 @@ static ReelStatus check_merges(const BpeTokenizer *t, const char *path)
     return reel_status_ok();
 }
 
-static bool put_merges(const BpeTokenizer *t, ReelBytes *out)
+static bool put_merges(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     bool fine = reel_bytes_append(out, "#version: 0.2\n", 14);
     for (size_t i = 0; i < t->merge_count && fine; i++) {
@@ -126,7 +127,7 @@ static bool put_merges(const BpeTokenizer *t, ReelBytes *out)
     return fine;
 }
 
-static ReelStatus save_merges(const BpeTokenizer *t, const char *path)
+static ReelStatus save_merges(const ModelBpeTokenizer *t, const char *path)
 {
     ReelBytes out = {0};
     ReelStatus status = put_merges(t, &out) ? reel_atomic_file_put(path, out.data, out.size)
@@ -135,16 +136,16 @@ static ReelStatus save_merges(const BpeTokenizer *t, const char *path)
     return status;
 }
 
-ReelStatus bpe_save_gpt2(const BpeTokenizer *t, const char *vocab_path, const char *merges_path)
+ReelStatus model_bpe_save_gpt2(const ModelBpeTokenizer *t, const char *vocab_path, const char *merges_path)
 {
-    if (t->config.pretokenizer != BPE_BYTELEVEL)
+    if (t->config.pretokenizer != MODEL_BPE_BYTELEVEL)
         return reel_status_failed("%s: only a byte-level tokenizer can be saved as GPT-2's files",
                                   vocab_path);
     ReelStatus fits = check_merges(t, merges_path);
     if (!reel_status_is_ok(&fits))
         return fits;
     ReelBytes out = {0};
-    bool fine = reel_bytes_append(&out, "{", 1) && bpe_write_vocab(t, &out, "\n  ") &&
+    bool fine = reel_bytes_append(&out, "{", 1) && model_bpe_write_vocab(t, &out, "\n  ") &&
                 reel_bytes_append(&out, "\n}\n", 3);
     ReelStatus status = fine ? reel_atomic_file_put(vocab_path, out.data, out.size)
                              : reel_status_no_memory(out.size, "vocab");
@@ -175,19 +176,19 @@ static void mark(uint64_t *seen, const char *text, size_t size)
 static ReelStatus survey(const char *path, const ReelBytes *bytes, uint64_t *seen)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
-    if (!bpe_next_line(&lines) || !is_version(&lines))
+    if (!model_bpe_next_line(&lines) || !is_version(&lines))
         return reel_status_failed(
             "%s:1: begins without \"#version: 0.2\": codes of version 0.1 are not read; learn "
             "them anew",
             path);
     if (lines.size != 13 || memcmp(lines.text, "#version: 0.2", 13) != 0)
         return reel_status_failed("%s:1: only \"#version: 0.2\" is read", path);
-    while (bpe_next_line(&lines)) {
+    while (model_bpe_next_line(&lines)) {
         BpeMergeText m;
         if (lines.size == 0 && lines.at == lines.end)
             break;
         size_t valid = reel_utf8_valid(lines.text, lines.size);
-        if (valid < lines.size || !bpe_split_merge(lines.text, lines.size, &m))
+        if (valid < lines.size || !model_bpe_split_merge(lines.text, lines.size, &m))
             return reel_status_failed("%s:%zu: two tokens in UTF-8 with a blank between are expected", path,
                                       lines.number);
         mark(seen, m.left, m.left_size);
@@ -196,7 +197,7 @@ static ReelStatus survey(const char *path, const ReelBytes *bytes, uint64_t *see
     return reel_status_ok();
 }
 
-static bool add_symbol(BpeTokenizer *parts, uint32_t code)
+static bool add_symbol(ModelBpeTokenizer *parts, uint32_t code)
 {
     char text[8];
     size_t size = (size_t)reel_utf8_encode(code, text);
@@ -208,7 +209,7 @@ static bool add_symbol(BpeTokenizer *parts, uint32_t code)
     return true;
 }
 
-static bool add_symbols(BpeTokenizer *parts, const uint64_t *seen)
+static bool add_symbols(ModelBpeTokenizer *parts, const uint64_t *seen)
 {
     for (uint32_t i = 0; i < MAX_CODE / 64; i++)
         for (uint64_t left = seen[i]; left; left &= left - 1)
@@ -218,31 +219,32 @@ static bool add_symbols(BpeTokenizer *parts, const uint64_t *seen)
 }
 
 /* The product of a merge gets the next id, unless it has one. */
-static ReelStatus add_merges(const char *path, const ReelBytes *bytes, BpeTokenizer *parts)
+static ReelStatus add_merges(const char *path, const ReelBytes *bytes, ModelBpeTokenizer *parts)
 {
     BpeLineReader lines = {.at = bytes->data, .end = bytes->data + bytes->size};
     ReelBytes joined = {0};
     size_t capacity = 0;
     ReelStatus status = reel_status_ok();
-    bpe_next_line(&lines);
-    while (reel_status_is_ok(&status) && bpe_next_line(&lines)) {
+    model_bpe_next_line(&lines);
+    while (reel_status_is_ok(&status) && model_bpe_next_line(&lines)) {
         BpeMergeText m;
         char what[200] = "out of memory";
         joined.size = 0;
-        if (!bpe_split_merge(lines.text, lines.size, &m))
+        if (!model_bpe_split_merge(lines.text, lines.size, &m))
             break; /* the empty end; all else has been looked at */
         bool fine = reel_bytes_append(&joined, m.left, m.left_size) &&
                     reel_bytes_append(&joined, m.right, m.right_size);
         if (fine && bpe_strings_find(&parts->tokens, joined.data, joined.size) < 0)
             fine = bpe_strings_add(&parts->tokens, joined.data, joined.size);
-        if (!fine || !bpe_add_merge(parts, &capacity, m, what))
+        if (!fine || !model_bpe_add_merge(parts, &capacity, m, what))
             status = reel_status_failed("%s:%zu: %s", path, lines.number, what);
     }
     reel_bytes_free(&joined);
     return status;
 }
 
-static ReelStatus read_codes(const char *path, const ReelBytes *bytes, const char *unk, BpeTokenizer *parts)
+static ReelStatus read_codes(const char *path, const ReelBytes *bytes, const char *unk,
+                             ModelBpeTokenizer *parts)
 {
     uint64_t *seen = reel_mem_calloc(MAX_CODE / 64, sizeof *seen);
     if (!seen)
@@ -262,37 +264,37 @@ static ReelStatus read_codes(const char *path, const ReelBytes *bytes, const cha
     return reel_status_is_ok(&status) ? add_merges(path, bytes, parts) : status;
 }
 
-ReelStatus bpe_codes_from_memory(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name,
-                                 const char *unk_token)
+ReelStatus model_bpe_codes_from_memory(ModelBpeTokenizer **tokenizer, const char *text, size_t size,
+                                       const char *name, const char *unk_token)
 {
     *tokenizer = NULL;
     const ReelBytes bytes = {.data = (char *)text, .size = size}; /* only read */
-    BpeTokenizer parts = {
-        .config = {.pretokenizer = BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
+    ModelBpeTokenizer parts = {
+        .config = {.pretokenizer = MODEL_BPE_SUBWORD_NMT, .trim_offsets = true, .unk_id = BPE_NONE}};
     ReelStatus status = read_codes(name, &bytes, unk_token, &parts);
     if (reel_status_is_ok(&status))
-        return bpe_tokenizer_make_from(tokenizer, &parts, name);
-    bpe_tokenizer_drop(&parts);
+        return model_bpe_tokenizer_make_from(tokenizer, &parts, name);
+    model_bpe_tokenizer_drop(&parts);
     return status;
 }
 
-ReelStatus bpe_load_codes(BpeTokenizer **tokenizer, const char *path, const char *unk_token)
+ReelStatus model_bpe_load_codes(ModelBpeTokenizer **tokenizer, const char *path, const char *unk_token)
 {
     *tokenizer = NULL;
     ReelBytes bytes;
     if (unk_token && (!*unk_token || reel_utf8_valid(unk_token, strlen(unk_token)) != strlen(unk_token)))
         return reel_status_usage("the unk token is empty or not UTF-8");
-    ReelStatus status = bpe_read_file(path, &bytes);
+    ReelStatus status = model_bpe_read_file(path, &bytes);
     if (!reel_status_is_ok(&status))
         return status;
-    status = bpe_codes_from_memory(tokenizer, bytes.data, bytes.size, path, unk_token);
+    status = model_bpe_codes_from_memory(tokenizer, bytes.data, bytes.size, path, unk_token);
     reel_bytes_free(&bytes);
     return status;
 }
 
-ReelStatus bpe_save_codes(const BpeTokenizer *t, const char *path)
+ReelStatus model_bpe_save_codes(const ModelBpeTokenizer *t, const char *path)
 {
-    if (t->config.pretokenizer != BPE_SUBWORD_NMT)
+    if (t->config.pretokenizer != MODEL_BPE_SUBWORD_NMT)
         return reel_status_failed("%s: only a subword-nmt tokenizer can be saved as codes", path);
     ReelStatus fits = check_merges(t, path);
     return reel_status_is_ok(&fits) ? save_merges(t, path) : fits;

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void bpe_tokenizer_drop(BpeTokenizer *t)
+void model_bpe_tokenizer_drop(ModelBpeTokenizer *t)
 {
-    string_table_free(&t->tokens);
-    string_table_free(&t->patterns);
+    model_string_table_free(&t->tokens);
+    model_string_table_free(&t->patterns);
     reel_mem_free(t->decoded);
     reel_mem_free(t->decoded_at);
     reel_mem_free(t->merges);
@@ -19,16 +19,16 @@ void bpe_tokenizer_drop(BpeTokenizer *t)
     reel_mem_free(t->dense);
 }
 
-void bpe_tokenizer_free(BpeTokenizer *tokenizer)
+void model_bpe_tokenizer_free(ModelBpeTokenizer *tokenizer)
 {
     if (!tokenizer)
         return;
-    bpe_tokenizer_drop(tokenizer);
+    model_bpe_tokenizer_drop(tokenizer);
     reel_mem_free(tokenizer);
 }
 
 /* Where a pair is merged twice in a file, the later rank holds, as in Hugging Face's table. */
-static bool make_pairs(BpeTokenizer *t)
+static bool make_pairs(ModelBpeTokenizer *t)
 {
     unsigned bits = 6;
     while (((size_t)1 << bits) < t->merge_count * 2)
@@ -63,7 +63,7 @@ static size_t unmap(const char *text, size_t size, char *out)
     for (size_t at = 0; at < size;) {
         uint32_t code;
         int length = reel_utf8_decode((const uint8_t *)text + at, size - at, &code);
-        int byte = length ? bpe_code_to_byte(code) : -1;
+        int byte = length ? model_bpe_code_to_byte(code) : -1;
         if (byte < 0) {
             memcpy(out, text, size);
             return size;
@@ -75,9 +75,9 @@ static size_t unmap(const char *text, size_t size, char *out)
 }
 
 /* Special tokens are text, not mapped bytes. */
-static bool make_decoded(BpeTokenizer *t)
+static bool make_decoded(ModelBpeTokenizer *t)
 {
-    if (t->config.pretokenizer != BPE_BYTELEVEL)
+    if (t->config.pretokenizer != MODEL_BPE_BYTELEVEL)
         return true;
     t->decoded = reel_mem_alloc(t->tokens.bytes_used + 16);
     t->decoded_at = reel_mem_alloc((bpe_strings_count(&t->tokens) + 1) * sizeof *t->decoded_at);
@@ -94,21 +94,21 @@ static bool make_decoded(BpeTokenizer *t)
     return true;
 }
 
-static int32_t id_of(const BpeTokenizer *t, const char *text, size_t size)
+static int32_t id_of(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
     return (int32_t)bpe_model_id(t, text, size);
 }
 
-static void make_symbols(BpeTokenizer *t)
+static void make_symbols(ModelBpeTokenizer *t)
 {
     for (int byte = 0; byte < 256; byte++) {
         char text[16];
-        bool mapped = t->config.pretokenizer == BPE_BYTELEVEL;
+        bool mapped = t->config.pretokenizer == MODEL_BPE_BYTELEVEL;
         size_t size =
-            (size_t)reel_utf8_encode(mapped ? bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
+            (size_t)reel_utf8_encode(mapped ? model_bpe_byte_to_code((uint8_t)byte) : (uint32_t)byte, text);
         t->byte_ids[byte] = mapped || byte < 128 ? id_of(t, text, size) : BPE_NONE;
         t->final_ids[byte] = t->byte_ids[byte];
-        if (t->config.pretokenizer == BPE_SUBWORD_NMT) {
+        if (t->config.pretokenizer == MODEL_BPE_SUBWORD_NMT) {
             memcpy(text + size, BPE_WORD_END, 4);
             t->final_ids[byte] = byte < 128 ? id_of(t, text, size + 4) : BPE_NONE;
         }
@@ -120,7 +120,7 @@ static void make_symbols(BpeTokenizer *t)
 /* Those that are looked for first are first, the longest of them before others. */
 static int compare_added(const void *a, const void *b, void *context)
 {
-    const BpeTokenizer *t = context;
+    const ModelBpeTokenizer *t = context;
     const BpeAdded *x = a, *y = b;
     if (x->normalized != y->normalized)
         return x->normalized - y->normalized;
@@ -128,7 +128,7 @@ static int compare_added(const void *a, const void *b, void *context)
     return p != q ? (p < q) - (p > q) : (x->id > y->id) - (x->id < y->id);
 }
 
-static bool make_patterns(BpeTokenizer *t)
+static bool make_patterns(ModelBpeTokenizer *t)
 {
     ReelBytes text = {0};
     bool fine = true;
@@ -138,7 +138,7 @@ static bool make_patterns(BpeTokenizer *t)
         size_t size = bpe_string_size(&t->tokens, added->id);
         text.size = 0;
         added->pattern = (uint32_t)i;
-        fine = (added->normalized ? bpe_normalize(&t->config, token, size, &text)
+        fine = (added->normalized ? model_bpe_normalize(&t->config, token, size, &text)
                                   : reel_bytes_append(&text, token, size)) &&
                bpe_strings_add(&t->patterns, text.data ? text.data : "", text.size);
     }
@@ -146,7 +146,7 @@ static bool make_patterns(BpeTokenizer *t)
     return fine;
 }
 
-static bool make_added(BpeTokenizer *t)
+static bool make_added(ModelBpeTokenizer *t)
 {
     if (!(t->flags = reel_mem_calloc(bpe_strings_count(&t->tokens), 1)) || !make_patterns(t))
         return false;
@@ -167,7 +167,7 @@ static bool make_added(BpeTokenizer *t)
 }
 
 /* Whether a merge never yields a pair of lower rank: then all merges of a rank can be made in one go. */
-static bool make_rising(BpeTokenizer *t)
+static bool make_rising(ModelBpeTokenizer *t)
 {
     uint32_t *made = reel_mem_alloc((bpe_strings_count(&t->tokens) + 1) * sizeof *made);
     if (!made)
@@ -196,7 +196,7 @@ static bool make_rising(BpeTokenizer *t)
 
 /* Merges are of the model's own tokens. Of two added tokens that normalization makes the same, Hugging Face
  * finds now the one, now the other. */
-static ReelStatus check_added(const BpeTokenizer *t)
+static ReelStatus check_added(const ModelBpeTokenizer *t)
 {
     for (size_t i = 0; i < t->merge_count; i++) {
         const BpeMerge *m = &t->merges[i];
@@ -221,36 +221,37 @@ static ReelStatus check_added(const BpeTokenizer *t)
     return reel_status_ok();
 }
 
-ReelStatus bpe_check_unicode(const BpeConfig *config, bool single_words)
+ReelStatus model_bpe_check_unicode(const BpeConfig *config, bool single_words)
 {
-    const char *what = config->pretokenizer == BPE_BYTELEVEL ? "ByteLevel, which cuts at letters and numbers,"
-                       : config->normal_form_count           ? "a normalizer"
-                       : single_words                        ? "an added token that is a single_word"
-                                                             : NULL;
-    if (!what || bpe_knows_unicode())
+    const char *what = config->pretokenizer == MODEL_BPE_BYTELEVEL
+                           ? "ByteLevel, which cuts at letters and numbers,"
+                       : config->normal_form_count ? "a normalizer"
+                       : single_words              ? "an added token that is a single_word"
+                                                   : NULL;
+    if (!what || model_bpe_knows_unicode())
         return reel_status_ok();
     return reel_status_failed("%s needs the library utf8proc, without which Reel was built: install "
                               "libutf8proc-dev and build anew",
                               what);
 }
 
-static ReelStatus check(const BpeTokenizer *t)
+static ReelStatus check(const ModelBpeTokenizer *t)
 {
     bool single_words = false;
     for (size_t i = 0; i < t->added_count; i++)
         single_words = single_words || t->added[i].single_word;
-    if (bpe_strings_count(&t->tokens) > BPE_MAX_TOKENS || t->merge_count > BPE_MAX_TOKENS)
+    if (bpe_strings_count(&t->tokens) > MODEL_BPE_MAX_TOKENS || t->merge_count > MODEL_BPE_MAX_TOKENS)
         return reel_status_failed("%zu tokens and %zu merges, %d of each are the most",
-                                  bpe_strings_count(&t->tokens), t->merge_count, BPE_MAX_TOKENS);
+                                  bpe_strings_count(&t->tokens), t->merge_count, MODEL_BPE_MAX_TOKENS);
     for (size_t i = 0; i < t->merge_count; i++)
         if (t->merges[i].left >= bpe_strings_count(&t->tokens) ||
             t->merges[i].right >= bpe_strings_count(&t->tokens) ||
             t->merges[i].product >= bpe_strings_count(&t->tokens))
             return reel_status_failed("merge %zu has a token that does not exist", i);
-    return bpe_check_unicode(&t->config, single_words);
+    return model_bpe_check_unicode(&t->config, single_words);
 }
 
-ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
+ReelStatus model_bpe_tokenizer_make(ModelBpeTokenizer **tokenizer, ModelBpeTokenizer *parts)
 {
     *tokenizer = NULL;
     ReelStatus status = check(parts);
@@ -266,7 +267,7 @@ ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
     if (reel_status_is_ok(&status))
         status = check_added(parts);
     if (!reel_status_is_ok(&status)) {
-        bpe_tokenizer_drop(parts);
+        model_bpe_tokenizer_drop(parts);
         reel_mem_free(*tokenizer);
         *tokenizer = NULL;
         return status;
@@ -275,33 +276,33 @@ ReelStatus bpe_tokenizer_make(BpeTokenizer **tokenizer, BpeTokenizer *parts)
     return status;
 }
 
-int32_t bpe_vocab_size(const BpeTokenizer *t)
+int32_t model_bpe_vocab_size(const ModelBpeTokenizer *t)
 {
     return (int32_t)bpe_strings_count(&t->tokens);
 }
 
-int64_t bpe_merge_count(const BpeTokenizer *t)
+int64_t model_bpe_merge_count(const ModelBpeTokenizer *t)
 {
     return (int64_t)t->merge_count;
 }
 
-BpePretokenizer bpe_pretokenizer(const BpeTokenizer *t)
+ModelBpePretokenizer model_bpe_pretokenizer(const ModelBpeTokenizer *t)
 {
     return t->config.pretokenizer;
 }
 
-const char *bpe_pretokenizer_name(BpePretokenizer pretokenizer)
+const char *model_bpe_pretokenizer_name(ModelBpePretokenizer pretokenizer)
 {
     static const char *const names[] = {"whitespace", "bytelevel", "subword-nmt"};
     return names[pretokenizer];
 }
 
-int32_t bpe_unk_id(const BpeTokenizer *t)
+int32_t model_bpe_unk_id(const ModelBpeTokenizer *t)
 {
     return t->config.unk_id;
 }
 
-const char *bpe_token_text(const BpeTokenizer *t, int32_t id, size_t *size)
+const char *model_bpe_token_text(const ModelBpeTokenizer *t, int32_t id, size_t *size)
 {
     if (id < 0 || (size_t)id >= bpe_strings_count(&t->tokens) || bpe_string_size(&t->tokens, (size_t)id) == 0)
         return NULL;
@@ -310,12 +311,13 @@ const char *bpe_token_text(const BpeTokenizer *t, int32_t id, size_t *size)
     return bpe_string(&t->tokens, (size_t)id);
 }
 
-int32_t bpe_token_id(const BpeTokenizer *t, const char *text, size_t size)
+int32_t model_bpe_token_id(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
     return (int32_t)bpe_strings_find(&t->tokens, text, size);
 }
 
-bool bpe_merge(const BpeTokenizer *t, int64_t rank, int32_t *left, int32_t *right, int32_t *product)
+bool model_bpe_merge(const ModelBpeTokenizer *t, int64_t rank, int32_t *left, int32_t *right,
+                     int32_t *product)
 {
     if (rank < 0 || (size_t)rank >= t->merge_count)
         return false;

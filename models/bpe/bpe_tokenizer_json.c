@@ -8,16 +8,16 @@
 
 #include <stdio.h>
 
-typedef struct Loader {
+typedef struct ModelLoader {
     ReelJsonReader json;
-    BpeTokenizer parts;
+    ModelBpeTokenizer parts;
     BpeVocabulary vocabulary;
     BpePipeline pipeline;
     size_t merge_capacity, added_capacity;
     size_t model_count;                           /* tokens of the model; those behind them are added ones */
     size_t vocab_at, merges_at, added_at, unk_at; /* where in the text they are; 0: they are not there */
     bool has_word_end, has_model;
-} Loader;
+} ModelLoader;
 
 /* A member that must be null (or "", or 0), since something else would change the ids. */
 static bool must_be_unset(ReelJsonReader *json, const char *what)
@@ -37,7 +37,7 @@ static bool must_be_unset(ReelJsonReader *json, const char *what)
     return reel_json_reader_fail(json, "\"%s\" is set, which Reel cannot do; set it to null", what);
 }
 
-static bool read_word_end(Loader *l)
+static bool read_word_end(ModelLoader *l)
 {
     ReelJsonReader *json = &l->json;
     if (reel_json_reader_peek(json) == REEL_JSON_NULL)
@@ -62,7 +62,7 @@ static bool note(ReelJsonReader *json, size_t *at)
     return reel_json_reader_skip(json);
 }
 
-static bool read_model_member(Loader *l)
+static bool read_model_member(ModelLoader *l)
 {
     char shown[BPE_SHOWN];
     ReelJsonReader *json = &l->json;
@@ -72,7 +72,7 @@ static bool read_model_member(Loader *l)
                (reel_json_reader_is(json, "BPE") ||
                 reel_json_reader_fail(json,
                                       "model \"%s\": Reel knows \"BPE\" only; learn one with reel-bpe train",
-                                      bpe_shown(json, shown)));
+                                      model_bpe_shown(json, shown)));
     if (reel_json_reader_is(json, "vocab"))
         return note(json, &l->vocab_at);
     if (reel_json_reader_is(json, "merges"))
@@ -94,10 +94,10 @@ static bool read_model_member(Loader *l)
         return must_be_unset(json, "continuing_subword_prefix");
     return reel_json_reader_fail(
         json, "\"%s\" is not a member of a BPE model that Reel knows; take it out if no id depends on it",
-        bpe_shown(json, shown));
+        model_bpe_shown(json, shown));
 }
 
-static bool read_model(Loader *l)
+static bool read_model(ModelLoader *l)
 {
     bool first = true;
     l->has_model = true;
@@ -115,7 +115,7 @@ static bool read_text(ReelJsonReader *json, ReelBytes *text)
                                              reel_json_reader_fail(json, "out of memory"));
 }
 
-static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, ReelBytes *content)
+static bool read_added_members(ModelLoader *l, BpeAdded *added, int64_t *id, ReelBytes *content)
 {
     ReelJsonReader *json = &l->json;
     bool first = true;
@@ -146,7 +146,7 @@ static bool read_added_members(Loader *l, BpeAdded *added, int64_t *id, ReelByte
 
 /* The id that Hugging Face (0.23) gives to an added token, whatever the file says: its own in the vocabulary,
  * or the number of tokens that there are so far. */
-static int64_t id_there(const Loader *l, const ReelBytes *content)
+static int64_t id_there(const ModelLoader *l, const ReelBytes *content)
 {
     int64_t there = bpe_strings_find(&l->vocabulary.names, content->data, content->size);
     return there >= 0 ? l->vocabulary.ids[there] : (int64_t)bpe_strings_count(&l->vocabulary.names);
@@ -154,14 +154,14 @@ static int64_t id_there(const Loader *l, const ReelBytes *content)
 
 /* The place of an added token with this id: its own, where it is listed again, or a new one behind the
  * others. */
-static BpeAdded *place_of_added(Loader *l, int64_t id)
+static BpeAdded *place_of_added(ModelLoader *l, int64_t id)
 {
     for (size_t i = 0; i < l->parts.added_count; i++)
         if (l->parts.added[i].id == id)
             return &l->parts.added[i];
-    if (l->parts.added_count >= BPE_MAX_SPECIAL_TOKENS) {
+    if (l->parts.added_count >= MODEL_BPE_MAX_SPECIAL_TOKENS) {
         reel_json_reader_fail(&l->json, "more than %d added tokens; put the others into the vocabulary",
-                              BPE_MAX_SPECIAL_TOKENS);
+                              MODEL_BPE_MAX_SPECIAL_TOKENS);
         return NULL;
     }
     BpeAdded *all = reel_mem_grow(l->parts.added, l->parts.added_count, &l->added_capacity, sizeof *all);
@@ -174,7 +174,7 @@ static BpeAdded *place_of_added(Loader *l, int64_t id)
 }
 
 /* Of a token that is listed twice the last one counts; one without text does nothing. */
-static bool keep_added(Loader *l, BpeAdded added, int64_t id, const ReelBytes *content)
+static bool keep_added(ModelLoader *l, BpeAdded added, int64_t id, const ReelBytes *content)
 {
     char shown[BPE_SHOWN];
     ReelJsonReader *json = &l->json;
@@ -189,8 +189,8 @@ static bool keep_added(Loader *l, BpeAdded added, int64_t id, const ReelBytes *c
             json,
             "added token \"%s\" has id %lld here, but Hugging Face passes over that and "
             "gives it %lld; write this id, or rename the token",
-            bpe_shown(json, shown), (long long)id, (long long)there);
-    if (!bpe_vocabulary_add(&l->vocabulary, json, id))
+            model_bpe_shown(json, shown), (long long)id, (long long)there);
+    if (!model_bpe_vocabulary_add(&l->vocabulary, json, id))
         return false;
     added.id = (uint32_t)id;
     added.outside =
@@ -202,7 +202,7 @@ static bool keep_added(Loader *l, BpeAdded added, int64_t id, const ReelBytes *c
     return true;
 }
 
-static bool read_added(Loader *l)
+static bool read_added(ModelLoader *l)
 {
     bool first = true;
     reel_json_reader_open_array(&l->json);
@@ -218,7 +218,7 @@ static bool read_added(Loader *l)
     return reel_status_is_ok(&l->json.status);
 }
 
-static bool read_top_member(Loader *l)
+static bool read_top_member(ModelLoader *l)
 {
     char shown[BPE_SHOWN];
     ReelJsonReader *json = &l->json;
@@ -227,29 +227,29 @@ static bool read_top_member(Loader *l)
                (reel_json_reader_is(json, "1.0") ||
                 reel_json_reader_fail(
                     json, "version \"%s\": Reel reads \"1.0\"; save it with another release of tokenizers",
-                    bpe_shown(json, shown)));
+                    model_bpe_shown(json, shown)));
     if (reel_json_reader_is(json, "truncation"))
         return must_be_unset(json, "truncation");
     if (reel_json_reader_is(json, "padding"))
         return must_be_unset(json, "padding");
     if (reel_json_reader_is(json, "normalizer"))
-        return bpe_parts_read(json, &l->pipeline.normalizer, "normalizers");
+        return model_bpe_parts_read(json, &l->pipeline.normalizer, "normalizers");
     if (reel_json_reader_is(json, "added_tokens"))
         return note(json, &l->added_at);
     if (reel_json_reader_is(json, "pre_tokenizer"))
-        return bpe_parts_read(json, &l->pipeline.pretokenizer, "pretokenizers");
+        return model_bpe_parts_read(json, &l->pipeline.pretokenizer, "pretokenizers");
     if (reel_json_reader_is(json, "post_processor"))
-        return bpe_parts_read(json, &l->pipeline.post, "processors");
+        return model_bpe_parts_read(json, &l->pipeline.post, "processors");
     if (reel_json_reader_is(json, "decoder"))
-        return bpe_parts_read(json, &l->pipeline.decoder, "decoders");
+        return model_bpe_parts_read(json, &l->pipeline.decoder, "decoders");
     if (reel_json_reader_is(json, "model"))
         return read_model(l);
     return reel_json_reader_fail(
         json, "\"%s\" is not a member of a tokenizer that Reel knows; take it out if no id depends on it",
-        bpe_shown(json, shown));
+        model_bpe_shown(json, shown));
 }
 
-static bool read_merge(Loader *l)
+static bool read_merge(ModelLoader *l)
 {
     ReelJsonReader *json = &l->json;
     BpeMergeText merge;
@@ -258,7 +258,7 @@ static bool read_merge(Loader *l)
     char what[200];
     if (reel_json_reader_peek(json) == REEL_JSON_STRING) {
         fine = reel_json_reader_string(json) &&
-               (bpe_split_merge(json->string.data, json->string.size, &merge) ||
+               (model_bpe_split_merge(json->string.data, json->string.size, &merge) ||
                 reel_json_reader_fail(json, "a merge is two tokens with a blank between"));
     } else {
         fine = reel_json_reader_open_array(json) && reel_json_reader_next_item(json, &first) &&
@@ -272,13 +272,13 @@ static bool read_merge(Loader *l)
                                left.size, json->string.size};
     }
     fine = fine && reel_status_is_ok(&json->status) &&
-           (bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) ||
+           (model_bpe_add_merge(&l->parts, &l->merge_capacity, merge, what) ||
             reel_json_reader_fail(json, "%s", what));
     reel_bytes_free(&left);
     return fine;
 }
 
-static bool read_merges(Loader *l)
+static bool read_merges(ModelLoader *l)
 {
     bool first = true;
     reel_json_reader_open_array(&l->json);
@@ -290,7 +290,7 @@ static bool read_merges(Loader *l)
 
 /* ---- The file ---- */
 
-static bool find_unk(Loader *l)
+static bool find_unk(ModelLoader *l)
 {
     char shown[BPE_SHOWN];
     ReelJsonReader *json = &l->json;
@@ -301,12 +301,12 @@ static bool find_unk(Loader *l)
     if (place < 0 || place >= (int64_t)l->model_count)
         return reel_json_reader_fail(
             json, "unk_token \"%s\" is not in the model's vocabulary; add it, or set it to null",
-            bpe_shown(json, shown));
+            model_bpe_shown(json, shown));
     l->parts.config.unk_id = (int32_t)l->vocabulary.ids[place];
     return true;
 }
 
-static bool read_file(Loader *l)
+static bool read_file(ModelLoader *l)
 {
     ReelJsonReader *json = &l->json;
     bool first = true;
@@ -319,14 +319,14 @@ static bool read_file(Loader *l)
     if (!l->has_model || !l->vocab_at || !l->merges_at)
         return reel_json_reader_fail(
             json, "without a model that has a vocab and merges: no tokenizer.json of byte pairs");
-    if (!bpe_pipeline_apply(json, &l->pipeline, l->has_word_end, &l->parts.config))
+    if (!model_bpe_pipeline_apply(json, &l->pipeline, l->has_word_end, &l->parts.config))
         return false;
     json->at = l->vocab_at;
-    if (!bpe_vocabulary_read(&l->vocabulary, json))
+    if (!model_bpe_vocabulary_read(&l->vocabulary, json))
         return false;
     l->model_count = bpe_strings_count(&l->vocabulary.names);
     json->at = l->added_at;
-    if ((l->added_at && !read_added(l)) || !bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
+    if ((l->added_at && !read_added(l)) || !model_bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
         return false;
     json->at = l->merges_at;
     if (!read_merges(l))
@@ -335,34 +335,35 @@ static bool read_file(Loader *l)
     return !l->unk_at || find_unk(l);
 }
 
-ReelStatus bpe_from_json(BpeTokenizer **tokenizer, const char *text, size_t size, const char *name)
+ReelStatus model_bpe_from_json(ModelBpeTokenizer **tokenizer, const char *text, size_t size, const char *name)
 {
     *tokenizer = NULL;
-    Loader *l = reel_mem_calloc(1, sizeof *l);
+    ModelLoader *l = reel_mem_calloc(1, sizeof *l);
     if (!l)
         return reel_status_no_memory(sizeof *l, name);
     reel_json_reader_open(&l->json, text, size, name);
-    if (size > BPE_MAX_FILE_BYTES)
-        reel_json_reader_fail(&l->json, "larger than %d bytes, the most that is read", BPE_MAX_FILE_BYTES);
+    if (size > MODEL_BPE_MAX_FILE_BYTES)
+        reel_json_reader_fail(&l->json, "larger than %d bytes, the most that is read",
+                              MODEL_BPE_MAX_FILE_BYTES);
     bool fine = reel_status_is_ok(&l->json.status) && read_file(l);
     ReelStatus status = l->json.status;
     if (fine)
-        status = bpe_tokenizer_make_from(tokenizer, &l->parts, name);
+        status = model_bpe_tokenizer_make_from(tokenizer, &l->parts, name);
     else
-        bpe_tokenizer_drop(&l->parts);
-    bpe_vocabulary_free(&l->vocabulary);
+        model_bpe_tokenizer_drop(&l->parts);
+    model_bpe_vocabulary_free(&l->vocabulary);
     reel_json_reader_close(&l->json);
     reel_mem_free(l);
     return status;
 }
 
-ReelStatus bpe_load(BpeTokenizer **tokenizer, const char *path)
+ReelStatus model_bpe_load(ModelBpeTokenizer **tokenizer, const char *path)
 {
     *tokenizer = NULL;
     ReelBytes bytes;
-    ReelStatus status = bpe_read_file(path, &bytes);
+    ReelStatus status = model_bpe_read_file(path, &bytes);
     if (reel_status_is_ok(&status))
-        status = bpe_from_json(tokenizer, bytes.data, bytes.size, path);
+        status = model_bpe_from_json(tokenizer, bytes.data, bytes.size, path);
     reel_bytes_free(&bytes);
     return status;
 }

@@ -12,7 +12,7 @@ static bool put(ReelBytes *out, const char *text)
     return reel_bytes_append(out, text, strlen(text));
 }
 
-static bool put_token(const BpeTokenizer *t, ReelBytes *out, size_t id)
+static bool put_token(const ModelBpeTokenizer *t, ReelBytes *out, size_t id)
 {
     return reel_json_append_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
 }
@@ -23,7 +23,7 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool put_added(const BpeTokenizer *t, ReelBytes *out)
+static bool put_added(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     BpeAdded *added = reel_mem_alloc(t->added_count * sizeof *added);
     if (!added)
@@ -49,26 +49,26 @@ static bool put_added(const BpeTokenizer *t, ReelBytes *out)
     return fine && put(out, "],\n  ");
 }
 
-static bool put_normalizer(const BpeTokenizer *t, ReelBytes *out)
+static bool put_normalizer(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     int count = t->config.normal_form_count;
     bool fine = put(out, "\"normalizer\": ") && (count || put(out, "null"));
     fine = fine && (count < 2 || put(out, "{\"type\": \"Sequence\", \"normalizers\": ["));
     for (int i = 0; i < count && fine; i++)
         fine = put(out, i ? ", {\"type\": \"" : "{\"type\": \"") &&
-               put(out, bpe_normal_form_name(t->config.normal_forms[i])) && put(out, "\"}");
+               put(out, model_bpe_normal_form_name(t->config.normal_forms[i])) && put(out, "\"}");
     return fine && (count < 2 || put(out, "]}")) && put(out, ",\n  ");
 }
 
-static bool put_parts(const BpeTokenizer *t, ReelBytes *out)
+static bool put_parts(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     char text[600];
     const char *trim = t->config.trim_offsets ? "true" : "false";
     switch (t->config.pretokenizer) {
-    case BPE_WHITESPACE:
+    case MODEL_BPE_WHITESPACE:
         return put(out, "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"},\n  \"post_processor\": null,\n  "
                         "\"decoder\": null,\n  ");
-    case BPE_BYTELEVEL:
+    case MODEL_BPE_BYTELEVEL:
         snprintf(
             text, sizeof text,
             "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": %s, \"trim_offsets\": %s, "
@@ -84,7 +84,7 @@ static bool put_parts(const BpeTokenizer *t, ReelBytes *out)
     }
 }
 
-static bool put_model_head(const BpeTokenizer *t, ReelBytes *out)
+static bool put_model_head(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     char text[300];
     bool fine = put(out, "\"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": ");
@@ -93,13 +93,13 @@ static bool put_model_head(const BpeTokenizer *t, ReelBytes *out)
              ",\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": %s,\n    "
              "\"fuse_unk\": %s,\n    "
              "\"byte_fallback\": %s,\n    \"ignore_merges\": %s,\n    \"vocab\": {",
-             t->config.pretokenizer == BPE_SUBWORD_NMT ? "\"" BPE_WORD_END "\"" : "null",
+             t->config.pretokenizer == MODEL_BPE_SUBWORD_NMT ? "\"" BPE_WORD_END "\"" : "null",
              t->config.fuse_unk ? "true" : "false", t->config.byte_fallback ? "true" : "false",
              t->config.ignore_merges ? "true" : "false");
     return fine && put(out, text);
 }
 
-bool bpe_write_vocab(const BpeTokenizer *t, ReelBytes *out, const char *indent)
+bool model_bpe_write_vocab(const ModelBpeTokenizer *t, ReelBytes *out, const char *indent)
 {
     bool fine = true, first = true;
     for (size_t id = 0; id < bpe_strings_count(&t->tokens) && fine; id++) {
@@ -113,11 +113,11 @@ bool bpe_write_vocab(const BpeTokenizer *t, ReelBytes *out, const char *indent)
     return fine;
 }
 
-ReelStatus bpe_to_json(const BpeTokenizer *t, ReelBytes *out)
+ReelStatus model_bpe_to_json(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     bool fine = put(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  ") &&
                 put_added(t, out) && put_normalizer(t, out) && put_parts(t, out) && put_model_head(t, out) &&
-                bpe_write_vocab(t, out, "\n      ") && put(out, "\n    },\n    \"merges\": [");
+                model_bpe_write_vocab(t, out, "\n      ") && put(out, "\n    },\n    \"merges\": [");
     for (size_t i = 0; i < t->merge_count && fine; i++)
         fine = put(out, i ? ",\n      [" : "\n      [") && put_token(t, out, t->merges[i].left) &&
                put(out, ", ") && put_token(t, out, t->merges[i].right) && put(out, "]");
@@ -125,10 +125,10 @@ ReelStatus bpe_to_json(const BpeTokenizer *t, ReelBytes *out)
     return fine ? reel_status_ok() : reel_status_no_memory(out->size, "a tokenizer's file");
 }
 
-ReelStatus bpe_save(const BpeTokenizer *tokenizer, const char *path)
+ReelStatus model_bpe_save(const ModelBpeTokenizer *tokenizer, const char *path)
 {
     ReelBytes bytes = {0};
-    ReelStatus status = bpe_to_json(tokenizer, &bytes);
+    ReelStatus status = model_bpe_to_json(tokenizer, &bytes);
     if (reel_status_is_ok(&status))
         status = reel_atomic_file_put(path, bytes.data, bytes.size);
     reel_bytes_free(&bytes);

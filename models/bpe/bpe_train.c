@@ -91,7 +91,7 @@ static bool add_pair(BpeTrainer *t, uint32_t left, uint32_t right, const BpeTall
     t->pairs[t->pair_count] = (BpePair){
         .count = tally->weight, .places = places, .left = left, .right = right, .place_count = tally->count};
     put_pair(t, (uint32_t)t->pair_count);
-    return bpe_queue_add(t, (uint32_t)t->pair_count++);
+    return model_bpe_queue_add(t, (uint32_t)t->pair_count++);
 }
 
 /* Turns what was tallied into pairs of `token` with its neighbours (right or left of it), as far as they
@@ -205,7 +205,7 @@ static bool start_phase(BpeTrainer *t, uint64_t floor)
     t->floor = floor;
     t->dropped = false;
     t->pair_count = 0;
-    bpe_queue_start(t);
+    model_bpe_queue_start(t);
     tensor_arena_reset(&t->places);
     if (t->pair_slots)
         memset(t->pair_slots, 0, (t->pair_mask + 1) * sizeof *t->pair_slots);
@@ -231,7 +231,7 @@ static void *resized(void *block, size_t count, size_t element, bool *fine)
     return moved ? moved : block;
 }
 
-bool bpe_trainer_reserve_token(BpeTrainer *t)
+bool model_bpe_trainer_reserve_token(BpeTrainer *t)
 {
     if (bpe_strings_count(&t->parts.tokens) < t->token_capacity)
         return true;
@@ -253,10 +253,10 @@ bool bpe_trainer_reserve_token(BpeTrainer *t)
  * stands for something else already: a token has one span. */
 static bool joined_token(BpeTrainer *t, uint32_t a, uint32_t b, uint32_t *token)
 {
-    StringTable *tokens = &t->parts.tokens;
+    ModelStringTable *tokens = &t->parts.tokens;
     ReelBytes *text = &t->joined;
     text->size = 0;
-    if (!bpe_trainer_reserve_token(t) ||
+    if (!model_bpe_trainer_reserve_token(t) ||
         !reel_bytes_append(text, bpe_string(tokens, a), bpe_string_size(tokens, a)) ||
         !reel_bytes_append(text, bpe_string(tokens, b), bpe_string_size(tokens, b)))
         return false;
@@ -373,7 +373,7 @@ static bool is_enough(const BpeTrainer *t)
     int64_t vocab = t->options->vocab_size, merges = t->options->max_merges;
     return (vocab > 0 && bpe_strings_count(&t->parts.tokens) >= (size_t)vocab) ||
            (merges > 0 && t->parts.merge_count >= (size_t)merges) ||
-           bpe_strings_count(&t->parts.tokens) >= BPE_MAX_TOKENS;
+           bpe_strings_count(&t->parts.tokens) >= MODEL_BPE_MAX_TOKENS;
 }
 
 static void report(const BpeTrainer *t)
@@ -395,7 +395,7 @@ static bool learn(BpeTrainer *t)
         if (is_enough(t) || !start_phase(t, floor))
             break;
         for (uint32_t best;
-             !is_enough(t) && (best = bpe_queue_best(t, &no_memory)) != BPE_NO_PAIR && !no_memory;) {
+             !is_enough(t) && (best = model_bpe_queue_best(t, &no_memory)) != BPE_NO_PAIR && !no_memory;) {
             if (!merge(t, best))
                 return false;
             if (t->parts.merge_count % 256 == 0)
@@ -417,11 +417,11 @@ static bool learn(BpeTrainer *t)
 
 static ReelStatus add_specials(BpeTrainer *t)
 {
-    const BpeOptions *o = t->options;
-    BpeTokenizer *parts = &t->parts;
-    if (o->special_count > BPE_MAX_SPECIAL_TOKENS)
+    const ModelBpeOptions *o = t->options;
+    ModelBpeTokenizer *parts = &t->parts;
+    if (o->special_count > MODEL_BPE_MAX_SPECIAL_TOKENS)
         return reel_status_usage("%zu special tokens, %d are the most", o->special_count,
-                                 BPE_MAX_SPECIAL_TOKENS);
+                                 MODEL_BPE_MAX_SPECIAL_TOKENS);
     parts->added = reel_mem_calloc(o->special_count, sizeof *parts->added);
     for (size_t i = 0; i < o->special_count; i++) {
         const char *text = o->special_tokens[i];
@@ -430,7 +430,8 @@ static ReelStatus add_specials(BpeTrainer *t)
             return reel_status_usage("special token %zu is empty or not UTF-8", i);
         if (bpe_strings_find(&parts->tokens, text, size) >= 0)
             return reel_status_usage("special token '%s' is given twice", text);
-        if (!parts->added || !bpe_trainer_reserve_token(t) || !bpe_strings_add(&parts->tokens, text, size))
+        if (!parts->added || !model_bpe_trainer_reserve_token(t) ||
+            !bpe_strings_add(&parts->tokens, text, size))
             return reel_status_no_memory(size, "special tokens");
         t->spans[i] = 1;
         t->lengths[i] = 0;
@@ -444,19 +445,19 @@ static ReelStatus add_specials(BpeTrainer *t)
     return reel_status_ok();
 }
 
-static ReelStatus prepare(BpeTrainer *t, BpeCounter *counter)
+static ReelStatus prepare(BpeTrainer *t, ModelBpeCounter *counter)
 {
     ReelStatus status = add_specials(t);
     if (!reel_status_is_ok(&status))
         return status;
-    if (!bpe_counter_gather(counter))
-        return reel_status_no_memory(bpe_counter_slots(counter), "the table of words");
-    status = bpe_cells_make(t, counter);
-    bpe_counter_clear(counter);
+    if (!model_bpe_counter_gather(counter))
+        return reel_status_no_memory(model_bpe_counter_slots(counter), "the table of words");
+    status = model_bpe_cells_make(t, counter);
+    model_bpe_counter_clear(counter);
     return status;
 }
 
-static void trainer_free(BpeTrainer *t)
+static void model_trainer_free(BpeTrainer *t)
 {
     reel_bytes_free(&t->joined);
     reel_mem_free(t->cells);
@@ -474,27 +475,27 @@ static void trainer_free(BpeTrainer *t)
     tensor_arena_free(&t->places);
 }
 
-static ReelStatus check_options(const BpeOptions *o)
+static ReelStatus check_options(const ModelBpeOptions *o)
 {
-    if (o->vocab_size < 0 || o->vocab_size > BPE_MAX_TOKENS)
+    if (o->vocab_size < 0 || o->vocab_size > MODEL_BPE_MAX_TOKENS)
         return reel_status_usage("vocabulary of %lld: 1 to %d are possible", (long long)o->vocab_size,
-                                 BPE_MAX_TOKENS);
+                                 MODEL_BPE_MAX_TOKENS);
     if (o->min_frequency < 0 || o->max_merges < 0 || o->max_token_length < 0)
         return reel_status_usage("minimum frequency, merges and token length must not be negative");
-    return bpe_check_unicode(&(BpeConfig){.pretokenizer = o->pretokenizer}, false);
+    return model_bpe_check_unicode(&(BpeConfig){.pretokenizer = o->pretokenizer}, false);
 }
 
-ReelStatus bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)
+ReelStatus model_bpe_train(ModelBpeTokenizer **tokenizer, ModelBpeCounter *counter)
 {
-    const BpeOptions *o = bpe_counter_options(counter);
+    const ModelBpeOptions *o = model_bpe_counter_options(counter);
     *tokenizer = NULL;
     ReelStatus status = check_options(o);
     if (!reel_status_is_ok(&status))
         return status;
     BpeTrainer t = {.options = o};
-    t.min_frequency = o->min_frequency                     ? (uint64_t)o->min_frequency
-                      : o->pretokenizer == BPE_SUBWORD_NMT ? 2
-                                                           : 1;
+    t.min_frequency = o->min_frequency                           ? (uint64_t)o->min_frequency
+                      : o->pretokenizer == MODEL_BPE_SUBWORD_NMT ? 2
+                                                                 : 1;
     t.parts.config = (BpeConfig){.pretokenizer = o->pretokenizer,
                                  .add_prefix_space = o->add_prefix_space,
                                  .trim_offsets = true,
@@ -504,10 +505,10 @@ ReelStatus bpe_train(BpeTokenizer **tokenizer, BpeCounter *counter)
     status = t.buckets ? prepare(&t, counter) : reel_status_no_memory(BPE_BUCKETS, "the queue");
     if (reel_status_is_ok(&status) && !learn(&t))
         status = reel_status_no_memory(t.pair_count * sizeof(BpePair), "learning merges");
-    BpeTokenizer parts = t.parts;
-    trainer_free(&t);
+    ModelBpeTokenizer parts = t.parts;
+    model_trainer_free(&t);
     if (reel_status_is_ok(&status))
-        return bpe_tokenizer_make(tokenizer, &parts);
-    bpe_tokenizer_drop(&parts);
+        return model_bpe_tokenizer_make(tokenizer, &parts);
+    model_bpe_tokenizer_drop(&parts);
     return status;
 }

@@ -43,9 +43,9 @@ typedef struct BpeTally {
 } BpeTally;
 
 typedef struct BpeTrainer {
-    const BpeOptions *options;
+    const ModelBpeOptions *options;
     uint64_t min_frequency;
-    BpeTokenizer parts; /* under construction: tokens and merges */
+    ModelBpeTokenizer parts; /* under construction: tokens and merges */
     size_t merge_capacity;
     ReelBytes joined; /* the text of the pair at hand */
 
@@ -77,20 +77,20 @@ typedef struct BpeTrainer {
 } BpeTrainer;
 
 /* Room in the arrays by token for one more (bpe_train.c). */
-bool bpe_trainer_reserve_token(BpeTrainer *t);
+bool model_bpe_trainer_reserve_token(BpeTrainer *t);
 
 /* ---- From words to cells (bpe_cells.c) ---- */
 
 /* Gives ids to the alphabet and fills cells and counts from the words. */
-ReelStatus bpe_cells_make(BpeTrainer *t, BpeCounter *counter);
+ReelStatus model_bpe_cells_make(BpeTrainer *t, ModelBpeCounter *counter);
 
 /* ---- The queue of pairs (bpe_queue.c) ---- */
 
 /* Empties it, for a phase to begin. */
-void bpe_queue_start(BpeTrainer *t);
+void model_bpe_queue_start(BpeTrainer *t);
 /* Files the pair under its count, which is not above the present level. False: no memory. */
-bool bpe_queue_add(BpeTrainer *t, uint32_t index);
+bool model_bpe_queue_add(BpeTrainer *t, uint32_t index);
 /* The best pair, or BPE_NO_PAIR: none is left at or above the floor, or *no_memory is set. */
-uint32_t bpe_queue_best(BpeTrainer *t, bool *no_memory);
+uint32_t model_bpe_queue_best(BpeTrainer *t, bool *no_memory);
 
 #endif

@@ -15,7 +15,7 @@ static bool is_space(uint32_t code)
 }
 
 #ifdef REEL_UTF8PROC
-bool bpe_knows_unicode(void)
+bool model_bpe_knows_unicode(void)
 {
     return true;
 }
@@ -29,7 +29,7 @@ static utf8proc_category_t category_of(uint32_t code)
     return category == UTF8PROC_CATEGORY_CN && late ? UTF8PROC_CATEGORY_LO : category;
 }
 
-BpeClass bpe_class(uint32_t code)
+BpeClass model_bpe_class(uint32_t code)
 {
     if (is_space(code))
         return BPE_SPACE;
@@ -40,7 +40,7 @@ BpeClass bpe_class(uint32_t code)
 }
 
 /* Alphabetic is letters, marks, letter numbers and the circled Latin letters. */
-bool bpe_is_word(uint32_t code)
+bool model_bpe_is_word(uint32_t code)
 {
     utf8proc_category_t category = category_of(code);
     bool circled = (code >= 0x24B6 && code <= 0x24E9) || (code >= 0x1F130 && code <= 0x1F149) ||
@@ -50,12 +50,12 @@ bool bpe_is_word(uint32_t code)
            category == UTF8PROC_CATEGORY_PC || circled || joiner;
 }
 #else
-bool bpe_knows_unicode(void)
+bool model_bpe_knows_unicode(void)
 {
     return false;
 }
 
-BpeClass bpe_class(uint32_t code)
+BpeClass model_bpe_class(uint32_t code)
 {
     uint32_t lower = code | 0x20;
     return is_space(code)                 ? BPE_SPACE
@@ -64,16 +64,16 @@ BpeClass bpe_class(uint32_t code)
                                           : BPE_OTHER;
 }
 
-bool bpe_is_word(uint32_t code)
+bool model_bpe_is_word(uint32_t code)
 {
-    BpeClass class = bpe_class(code);
+    BpeClass class = model_bpe_class(code);
     return class == BPE_LETTER || class == BPE_NUMBER || code == '_';
 }
 #endif
 
 /* Bytes that print in Latin-1 stand for themselves; the other 68 are U+0100 and on, in order: 0x00 to
  * 0x20, 0x7F to 0xA0, 0xAD. (OpenAI's GPT-2 encoder, bytes_to_unicode.) */
-uint32_t bpe_byte_to_code(uint8_t byte)
+uint32_t model_bpe_byte_to_code(uint8_t byte)
 {
     if (byte <= 0x20)
         return 0x100u + byte;
@@ -82,7 +82,7 @@ uint32_t bpe_byte_to_code(uint8_t byte)
     return byte == 0xAD ? 0x143u : byte;
 }
 
-int bpe_code_to_byte(uint32_t code)
+int model_bpe_code_to_byte(uint32_t code)
 {
     if (code >= 0x100 && code <= 0x120)
         return (int)code - 0x100;
@@ -90,5 +90,5 @@ int bpe_code_to_byte(uint32_t code)
         return (int)code - 0x121 + 0x7F;
     if (code == 0x143)
         return 0xAD;
-    return code <= 0xFF && bpe_byte_to_code((uint8_t)code) == code ? (int)code : -1;
+    return code <= 0xFF && model_bpe_byte_to_code((uint8_t)code) == code ? (int)code : -1;
 }

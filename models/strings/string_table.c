@@ -7,7 +7,7 @@
 enum { FIRST_SLOTS = 64, FIRST_BYTES = 256, NOT_FOUND = 0 };
 
 /* FNV-1a, 32 bits: words are short. */
-static uint32_t hash_of(TextSpan text)
+static uint32_t hash_of(ModelTextSpan text)
 {
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < text.length; i++)
@@ -16,11 +16,11 @@ static uint32_t hash_of(TextSpan text)
 }
 
 /* The slot that holds the string, or the free one where it belongs. */
-static size_t slot_of(const StringTable *table, TextSpan text, uint32_t hash)
+static size_t slot_of(const ModelStringTable *table, ModelTextSpan text, uint32_t hash)
 {
     size_t mask = table->num_slots - 1, slot = hash & mask;
     for (; table->slots[slot] >= 0; slot = (slot + 1) & mask) {
-        const StringItem *item = &table->items[table->slots[slot]];
+        const ModelStringItem *item = &table->items[table->slots[slot]];
         if (item->hash == hash && item->length == text.length &&
             (text.length == 0 || memcmp(table->bytes + item->offset, text.bytes, text.length) == 0))
             break;
@@ -28,13 +28,13 @@ static size_t slot_of(const StringTable *table, TextSpan text, uint32_t hash)
     return slot;
 }
 
-int32_t string_table_find(const StringTable *table, TextSpan text)
+int32_t model_string_table_find(const ModelStringTable *table, ModelTextSpan text)
 {
     return table->num_slots == 0 ? -1 : table->slots[slot_of(table, text, hash_of(text))];
 }
 
 /* Puts every item into slots that are all free. */
-static void fill_slots(StringTable *table)
+static void fill_slots(ModelStringTable *table)
 {
     size_t mask = table->num_slots - 1;
     memset(table->slots, 0xFF, table->num_slots * sizeof *table->slots);
@@ -49,7 +49,7 @@ static void fill_slots(StringTable *table)
 }
 
 /* Room for one more string in the slots, which stay at most half full, and in the two arrays. */
-static bool reserve(StringTable *table, size_t length)
+static bool reserve(ModelStringTable *table, size_t length)
 {
     if ((size_t)table->count + 1 > table->num_slots / 2) {
         size_t larger = table->num_slots ? table->num_slots * 2 : FIRST_SLOTS;
@@ -61,17 +61,17 @@ static bool reserve(StringTable *table, size_t length)
         table->num_slots = larger;
         fill_slots(table);
     }
-    if (table->bytes_capacity - table->bytes_used < length + 1 + STRING_TABLE_SLACK) {
+    if (table->bytes_capacity - table->bytes_used < length + 1 + MODEL_STRING_TABLE_SLACK) {
         size_t larger = table->bytes_capacity ? table->bytes_capacity * 2 : FIRST_BYTES;
-        if (larger - table->bytes_used < length + 1 + STRING_TABLE_SLACK)
-            larger = table->bytes_used + length + 1 + STRING_TABLE_SLACK;
+        if (larger - table->bytes_used < length + 1 + MODEL_STRING_TABLE_SLACK)
+            larger = table->bytes_used + length + 1 + MODEL_STRING_TABLE_SLACK;
         char *bytes = reel_mem_realloc(table->bytes, larger);
         if (!bytes)
             return false;
         table->bytes = bytes;
         table->bytes_capacity = larger;
     }
-    StringItem *items =
+    ModelStringItem *items =
         reel_mem_grow(table->items, (size_t)table->count, &table->items_capacity, sizeof *table->items);
     if (!items)
         return false;
@@ -79,7 +79,7 @@ static bool reserve(StringTable *table, size_t length)
     return true;
 }
 
-static int32_t append(StringTable *table, TextSpan text, uint32_t hash)
+static int32_t append(ModelStringTable *table, ModelTextSpan text, uint32_t hash)
 {
     if (text.length > UINT32_MAX || table->count == INT32_MAX || !reserve(table, text.length))
         return -1;
@@ -89,7 +89,7 @@ static int32_t append(StringTable *table, TextSpan text, uint32_t hash)
         *slot = *slot < 0 ? id : *slot;
     }
     table->items[id] =
-        (StringItem){.offset = table->bytes_used, .length = (uint32_t)text.length, .hash = hash};
+        (ModelStringItem){.offset = table->bytes_used, .length = (uint32_t)text.length, .hash = hash};
     if (text.length > 0)
         memcpy(table->bytes + table->bytes_used, text.bytes, text.length);
     table->bytes[table->bytes_used + text.length] = '\0';
@@ -97,26 +97,27 @@ static int32_t append(StringTable *table, TextSpan text, uint32_t hash)
     return table->count++;
 }
 
-int32_t string_table_append(StringTable *table, TextSpan text)
+int32_t model_string_table_append(ModelStringTable *table, ModelTextSpan text)
 {
     return append(table, text, text.length ? hash_of(text) : NOT_FOUND);
 }
 
-int32_t string_table_add(StringTable *table, TextSpan text)
+int32_t model_string_table_add(ModelStringTable *table, ModelTextSpan text)
 {
-    int32_t id = string_table_find(table, text);
+    int32_t id = model_string_table_find(table, text);
     return id >= 0 ? id : append(table, text, hash_of(text));
 }
 
-const char *string_table_text(const StringTable *table, int32_t id)
+const char *model_string_table_text(const ModelStringTable *table, int32_t id)
 {
     return table->bytes + table->items[id].offset;
 }
 
-int32_t string_table_difference(const StringTable *a, const StringTable *b)
+int32_t model_string_table_difference(const ModelStringTable *a, const ModelStringTable *b)
 {
     int32_t i = 0;
-    while (i < a->count && i < b->count && strcmp(string_table_text(a, i), string_table_text(b, i)) == 0)
+    while (i < a->count && i < b->count &&
+           strcmp(model_string_table_text(a, i), model_string_table_text(b, i)) == 0)
         i++;
     return i == a->count && i == b->count ? -1 : i;
 }
@@ -134,20 +135,20 @@ static int compare_keys(const void *a, const void *b)
     return order ? order : (x->length > y->length) - (x->length < y->length);
 }
 
-bool string_table_sort(StringTable *table, int32_t *new_ids)
+bool model_string_table_sort(ModelStringTable *table, int32_t *new_ids)
 {
     size_t count = (size_t)table->count;
     if (count == 0)
         return true;
     SortKey *keys = reel_mem_alloc(count * sizeof *keys);
-    StringItem *items = reel_mem_alloc(count * sizeof *items);
+    ModelStringItem *items = reel_mem_alloc(count * sizeof *items);
     if (!keys || !items) {
         reel_mem_free(keys);
         reel_mem_free(items);
         return false;
     }
     for (int32_t id = 0; id < table->count; id++)
-        keys[id] = (SortKey){string_table_text(table, id), table->items[id].length, id};
+        keys[id] = (SortKey){model_string_table_text(table, id), table->items[id].length, id};
     qsort(keys, count, sizeof *keys, compare_keys);
     for (int32_t id = 0; id < table->count; id++) {
         items[id] = table->items[keys[id].id];
@@ -161,10 +162,10 @@ bool string_table_sort(StringTable *table, int32_t *new_ids)
     return true;
 }
 
-void string_table_free(StringTable *table)
+void model_string_table_free(ModelStringTable *table)
 {
     reel_mem_free(table->items);
     reel_mem_free(table->bytes);
     reel_mem_free(table->slots);
-    *table = (StringTable){0};
+    *table = (ModelStringTable){0};
 }

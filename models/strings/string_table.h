@@ -11,43 +11,43 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct StringItem {
+typedef struct ModelStringItem {
     size_t offset;   /* into bytes; a NUL follows the string */
     uint32_t length; /* in bytes */
     uint32_t hash;
-} StringItem;
+} ModelStringItem;
 
 /* All zeros is an empty table. */
-typedef struct StringTable {
+typedef struct ModelStringTable {
     int32_t count;
-    StringItem *items; /* [count], in the order in which they came */
+    ModelStringItem *items; /* [count], in the order in which they came */
     size_t items_capacity;
     char *bytes;
     size_t bytes_used, bytes_capacity;
     int32_t *slots; /* [num_slots], open addressing; -1 where free */
     size_t num_slots;
-} StringTable;
+} ModelStringTable;
 
 /* What may be read behind the start of a string, however short it is. */
-enum { STRING_TABLE_SLACK = 16 };
+enum { MODEL_STRING_TABLE_SLACK = 16 };
 
 /* The number of the string, or -1 where it is not in the table; the first one that it was given. */
-int32_t string_table_find(const StringTable *table, TextSpan text);
+int32_t model_string_table_find(const ModelStringTable *table, ModelTextSpan text);
 /* The number of the string, new or not; -1 where there is no memory, the table is then as before. */
-int32_t string_table_add(StringTable *table, TextSpan text);
+int32_t model_string_table_add(ModelStringTable *table, ModelTextSpan text);
 /* The next number for a string that is not in the table, or for an empty one that is not to be found; -1
  * where there is no memory. */
-int32_t string_table_append(StringTable *table, TextSpan text);
+int32_t model_string_table_append(ModelStringTable *table, ModelTextSpan text);
 /* String number `id`, ended by a NUL; valid until the next string is added. */
-const char *string_table_text(const StringTable *table, int32_t id);
+const char *model_string_table_text(const ModelStringTable *table, int32_t id);
 /* The first number at which two tables differ; -1: they are the same. */
-int32_t string_table_difference(const StringTable *a, const StringTable *b);
+int32_t model_string_table_difference(const ModelStringTable *a, const ModelStringTable *b);
 /* Numbers the strings anew in the order of their bytes (for UTF-8 that is the order of code points, as
  * Python sorts). new_ids [count] gets the new number of every old one; it may be NULL. False where there
  * is no memory, the table is then as before. */
-bool string_table_sort(StringTable *table, int32_t *new_ids);
+bool model_string_table_sort(ModelStringTable *table, int32_t *new_ids);
 /* Empty again, and without memory. */
-void string_table_free(StringTable *table);
+void model_string_table_free(ModelStringTable *table);
 
 REEL_END_DECLS
 

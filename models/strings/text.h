@@ -11,20 +11,20 @@
 REEL_BEGIN_DECLS
 
 /* Not ended by a NUL. */
-typedef struct TextSpan {
+typedef struct ModelTextSpan {
     const char *bytes;
     size_t length;
-} TextSpan;
+} ModelTextSpan;
 
-static inline TextSpan text_span(const char *text)
+static inline ModelTextSpan model_text_span(const char *text)
 {
-    TextSpan span = {text, strlen(text)};
+    ModelTextSpan span = {text, strlen(text)};
     return span;
 }
 
 /* Takes the next word off the front of a *cleaned* text (models/text/clean.h: words are separated by spaces,
  * nothing else is white space). False where there is none left. */
-static inline bool text_next_word(TextSpan *text, TextSpan *word)
+static inline bool model_text_next_word(ModelTextSpan *text, ModelTextSpan *word)
 {
     const char *at = text->bytes, *end = at + text->length;
     while (at < end && *at == ' ')

@@ -60,54 +60,54 @@ static bool is_negation(const char *word)
     return strcmp(word, "no") == 0 || strcmp(word, "not") == 0;
 }
 
-static uint32_t length_bit(TextSpan word)
+static uint32_t length_bit(ModelTextSpan word)
 {
     return 1u << (word.length < 31 ? word.length : 31);
 }
 
-ReelStatus cleaner_add_stop_word(Cleaner *cleaner, TextSpan word)
+ReelStatus model_cleaner_add_stop_word(ModelCleaner *cleaner, ModelTextSpan word)
 {
     if (word.length == 0)
         return reel_status_ok();
     cleaner->stop_lengths[(unsigned char)word.bytes[0]] |= length_bit(word);
-    return string_table_add(&cleaner->stop_words, word) < 0
+    return model_string_table_add(&cleaner->stop_words, word) < 0
                ? reel_status_no_memory(word.length, "the stop words")
                : reel_status_ok();
 }
 
 /* Most words are told from stop words by their first letter and length, without a look into the table. */
-static bool is_stop_word(const Cleaner *cleaner, TextSpan word)
+static bool is_stop_word(const ModelCleaner *cleaner, ModelTextSpan word)
 {
     return (cleaner->stop_lengths[(unsigned char)word.bytes[0]] & length_bit(word)) != 0 &&
-           string_table_find(&cleaner->stop_words, word) >= 0;
+           model_string_table_find(&cleaner->stop_words, word) >= 0;
 }
 
-static ReelStatus add_english(Cleaner *cleaner)
+static ReelStatus add_english(ModelCleaner *cleaner)
 {
     ReelStatus status = reel_status_ok();
     for (size_t i = 0; i < sizeof ENGLISH_STOP_WORDS / sizeof *ENGLISH_STOP_WORDS; i++)
         if (reel_status_is_ok(&status) && !is_negation(ENGLISH_STOP_WORDS[i]))
-            status = cleaner_add_stop_word(cleaner, text_span(ENGLISH_STOP_WORDS[i]));
+            status = model_cleaner_add_stop_word(cleaner, model_text_span(ENGLISH_STOP_WORDS[i]));
     return status;
 }
 
 /* They are folded as texts are. */
-static ReelStatus add_unicode_words(Cleaner *cleaner, TextSpan text)
+static ReelStatus add_unicode_words(ModelCleaner *cleaner, ModelTextSpan text)
 {
     ReelBytes words = {0};
-    TextSpan rest, word;
-    ReelStatus status = cleaner_unicode_words(text, &words)
+    ModelTextSpan rest, word;
+    ReelStatus status = model_cleaner_unicode_words(text, &words)
                             ? reel_status_ok()
                             : reel_status_no_memory(text.length, "the stop words");
-    rest = (TextSpan){words.data, words.size};
-    while (reel_status_is_ok(&status) && text_next_word(&rest, &word))
-        status = cleaner_add_stop_word(cleaner, word);
+    rest = (ModelTextSpan){words.data, words.size};
+    while (reel_status_is_ok(&status) && model_text_next_word(&rest, &word))
+        status = model_cleaner_add_stop_word(cleaner, word);
     reel_bytes_free(&words);
     return status;
 }
 
 /* A word with anything but letters in it ("don't") can do no harm: no cleaned text has it. */
-static ReelStatus add_file(Cleaner *cleaner, const char *path)
+static ReelStatus add_file(ModelCleaner *cleaner, const char *path)
 {
     char *bytes;
     size_t size;
@@ -116,7 +116,7 @@ static ReelStatus add_file(Cleaner *cleaner, const char *path)
         return status;
     status = size > 0 ? reel_text_file_check(path, bytes, size) : reel_text_file_empty(path);
     if (reel_status_is_ok(&status) && cleaner->unicode)
-        status = add_unicode_words(cleaner, (TextSpan){bytes, size});
+        status = add_unicode_words(cleaner, (ModelTextSpan){bytes, size});
     for (size_t i = 0; i < size && !cleaner->unicode; i++) {
         if (bytes[i] >= 'A' && bytes[i] <= 'Z')
             bytes[i] += 'a' - 'A';
@@ -124,18 +124,18 @@ static ReelStatus add_file(Cleaner *cleaner, const char *path)
             bytes[i] = ' ';
     }
     size_t mark = reel_text_file_mark(bytes, size);
-    TextSpan text = {bytes + mark, size - mark}, word;
-    while (reel_status_is_ok(&status) && !cleaner->unicode && text_next_word(&text, &word))
-        status = cleaner_add_stop_word(cleaner, word);
+    ModelTextSpan text = {bytes + mark, size - mark}, word;
+    while (reel_status_is_ok(&status) && !cleaner->unicode && model_text_next_word(&text, &word))
+        status = model_cleaner_add_stop_word(cleaner, word);
     reel_mem_free(bytes);
     return status;
 }
 
-ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options)
+ReelStatus model_cleaner_init(ModelCleaner *cleaner, const ModelCleanOptions *options)
 {
-    *cleaner =
-        (Cleaner){.keep_digits = options->keep_digits, .unicode = options->letters == MODEL_CLEAN_UNICODE};
-    if (cleaner->unicode && !cleaner_has_unicode())
+    *cleaner = (ModelCleaner){.keep_digits = options->keep_digits,
+                              .unicode = options->letters == MODEL_CLEAN_UNICODE};
+    if (cleaner->unicode && !model_cleaner_has_unicode())
         return reel_status_failed(
             "cleaning by Unicode's letters needs utf8proc, which this Reel is built without; "
             "install libutf8proc-dev and build it again, or use --clean ascii");
@@ -148,33 +148,34 @@ ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options)
                         : strcmp(options->stop_words, "none") == 0 ? reel_status_ok()
                                                                    : add_file(cleaner, options->stop_words);
     if (!reel_status_is_ok(&status))
-        cleaner_free(cleaner);
+        model_cleaner_free(cleaner);
     return status;
 }
 
-void cleaner_free(Cleaner *cleaner)
+void model_cleaner_free(ModelCleaner *cleaner)
 {
-    string_table_free(&cleaner->stop_words);
+    model_string_table_free(&cleaner->stop_words);
 }
 
-void cleaner_keep_all(Cleaner *cleaner)
+void model_cleaner_keep_all(ModelCleaner *cleaner)
 {
-    string_table_free(&cleaner->stop_words);
+    model_string_table_free(&cleaner->stop_words);
     memset(cleaner->stop_lengths, 0, sizeof cleaner->stop_lengths);
 }
 
-void cleaner_count_stop_words(const Cleaner *cleaner, TextSpan clean, int64_t *words, int64_t *stop_words)
+void model_cleaner_count_stop_words(const ModelCleaner *cleaner, ModelTextSpan clean, int64_t *words,
+                                    int64_t *stop_words)
 {
-    for (TextSpan word; text_next_word(&clean, &word); ++*words)
+    for (ModelTextSpan word; model_text_next_word(&clean, &word); ++*words)
         *stop_words += is_stop_word(cleaner, word);
 }
 
 /* Takes the stop words out of what was appended behind `begin`, and the space in front of its first word. */
-static void drop_stop_words(const Cleaner *cleaner, ReelBytes *out, size_t begin)
+static void drop_stop_words(const ModelCleaner *cleaner, ReelBytes *out, size_t begin)
 {
-    TextSpan rest = {out->data + begin, out->size - begin}, word;
+    ModelTextSpan rest = {out->data + begin, out->size - begin}, word;
     size_t to = begin;
-    while (text_next_word(&rest, &word)) {
+    while (model_text_next_word(&rest, &word)) {
         if (is_stop_word(cleaner, word))
             continue;
         if (to > begin)
@@ -185,11 +186,11 @@ static void drop_stop_words(const Cleaner *cleaner, ReelBytes *out, size_t begin
     out->size = to;
 }
 
-bool cleaner_append(const Cleaner *cleaner, TextSpan text, ReelBytes *out)
+bool model_cleaner_append(const ModelCleaner *cleaner, ModelTextSpan text, ReelBytes *out)
 {
     size_t begin = out->size;
     if (cleaner->unicode) {
-        if (!cleaner_unicode_words(text, out))
+        if (!model_cleaner_unicode_words(text, out))
             return false;
         if (out->size > begin)
             drop_stop_words(cleaner, out, begin);
@@ -197,11 +198,11 @@ bool cleaner_append(const Cleaner *cleaner, TextSpan text, ReelBytes *out)
     }
     if (!reel_bytes_reserve(out, text.length))
         return false;
-    out->size += cleaner_run(cleaner, text, out->data + begin);
+    out->size += model_cleaner_run(cleaner, text, out->data + begin);
     return true;
 }
 
-size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out)
+size_t model_cleaner_run(const ModelCleaner *cleaner, ModelTextSpan text, char *out)
 {
     const unsigned char *in = (const unsigned char *)text.bytes, *end = in + text.length;
     char *to = out;
@@ -213,7 +214,7 @@ size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out)
             *at++ = cleaner->map[*in++];
         while (in < end && cleaner->map[*in] == ' ')
             in++;
-        TextSpan found = {word, (size_t)(at - word)};
+        ModelTextSpan found = {word, (size_t)(at - word)};
         if (found.length == 0 || is_stop_word(cleaner, found))
             continue;
         if (word > out)

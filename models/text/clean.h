@@ -23,44 +23,45 @@ typedef enum ModelClean {
 } ModelClean;
 
 /* All zeros are the homework's choices. */
-typedef struct CleanOptions {
+typedef struct ModelCleanOptions {
     /* NULL: scikit-learn's English list without "no" and "not"; "none": no stop words; otherwise a file
      * with words separated by white space. */
     const char *stop_words;
     bool keep_digits; /* keep 0-9 beside a-z; Unicode's are always kept */
     ModelClean letters;
-} CleanOptions;
+} ModelCleanOptions;
 
-typedef struct Cleaner {
+typedef struct ModelCleaner {
     bool keep_digits, unicode;
     char map[256]; /* what stands for each byte: itself, its lower case, or a space */
-    StringTable stop_words;
+    ModelStringTable stop_words;
     uint32_t
         stop_lengths[256]; /* by first byte: bit n where a stop word has n bytes, bit 31 for 31 and more */
-} Cleaner;
+} ModelCleaner;
 
 /* Errors: those of reel_text_file_read() and reel_text_file_check() for the stop words' file, no memory. */
-ReelStatus cleaner_init(Cleaner *cleaner, const CleanOptions *options);
+ReelStatus model_cleaner_init(ModelCleaner *cleaner, const ModelCleanOptions *options);
 /* One more stop word, in lower case: as kept in a checkpoint. Errors: no memory. */
-ReelStatus cleaner_add_stop_word(Cleaner *cleaner, TextSpan word);
-void cleaner_free(Cleaner *cleaner);
+ReelStatus model_cleaner_add_stop_word(ModelCleaner *cleaner, ModelTextSpan word);
+void model_cleaner_free(ModelCleaner *cleaner);
 /* Without stop words, for a text that is not English. */
-void cleaner_keep_all(Cleaner *cleaner);
+void model_cleaner_keep_all(ModelCleaner *cleaner);
 
 /* Appends the cleaned text: the words that are left, in their order, one space between two. To ASCII a byte
  * that is not of it stands for a space, so that "naive" with a diaeresis is "na ve"; to Unicode one that is
  * no UTF-8. False: no memory. */
-bool cleaner_append(const Cleaner *cleaner, TextSpan text, ReelBytes *out);
+bool model_cleaner_append(const ModelCleaner *cleaner, ModelTextSpan text, ReelBytes *out);
 /* The same of an ASCII cleaner, to `out`, which has room for text.length bytes and may be text.bytes itself.
  * Returns the number of bytes written. */
-size_t cleaner_run(const Cleaner *cleaner, TextSpan text, char *out);
+size_t model_cleaner_run(const ModelCleaner *cleaner, ModelTextSpan text, char *out);
 /* Adds to the words of a text, as a cleaner leaves them, and to those of them that are stop words. */
-void cleaner_count_stop_words(const Cleaner *cleaner, TextSpan clean, int64_t *words, int64_t *stop_words);
+void model_cleaner_count_stop_words(const ModelCleaner *cleaner, ModelTextSpan clean, int64_t *words,
+                                    int64_t *stop_words);
 
 /* Whether Reel is built with utf8proc. */
-bool cleaner_has_unicode(void);
+bool model_cleaner_has_unicode(void);
 /* Adds to the letters of a text that are a-z or A-Z, and to those that are not. */
-void cleaner_count_letters(TextSpan text, int64_t *ascii, int64_t *others);
+void model_cleaner_count_letters(ModelTextSpan text, int64_t *ascii, int64_t *others);
 
 REEL_END_DECLS
 

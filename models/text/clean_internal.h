@@ -6,6 +6,6 @@
 #include "tensor/bytes.h"
 
 /* Appends the words of a text, case-folded NFKC, each with a space in front. False: no memory. */
-bool cleaner_unicode_words(TextSpan text, ReelBytes *out);
+bool model_cleaner_unicode_words(ModelTextSpan text, ReelBytes *out);
 
 #endif

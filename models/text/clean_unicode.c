@@ -7,7 +7,7 @@
 #ifdef REEL_UTF8PROC
 #include <utf8proc.h>
 
-bool cleaner_has_unicode(void)
+bool model_cleaner_has_unicode(void)
 {
     return true;
 }
@@ -113,7 +113,7 @@ static bool is_ascii(const char *text, size_t size)
     return all < 0x80;
 }
 
-bool cleaner_unicode_words(TextSpan text, ReelBytes *out)
+bool model_cleaner_unicode_words(ModelTextSpan text, ReelBytes *out)
 {
     if (is_ascii(text.bytes, text.length))
         return append_ascii(text.bytes, text.length, out) != SIZE_MAX;
@@ -121,17 +121,17 @@ bool cleaner_unicode_words(TextSpan text, ReelBytes *out)
         size_t valid = reel_utf8_valid(text.bytes, text.length), taken = valid + (valid < text.length);
         if (!append_run(text.bytes, valid, out))
             return false;
-        text = (TextSpan){text.bytes + taken, text.length - taken};
+        text = (ModelTextSpan){text.bytes + taken, text.length - taken};
     }
     return true;
 }
 #else
-bool cleaner_has_unicode(void)
+bool model_cleaner_has_unicode(void)
 {
     return false;
 }
 
-bool cleaner_unicode_words(TextSpan text, ReelBytes *out)
+bool model_cleaner_unicode_words(ModelTextSpan text, ReelBytes *out)
 {
     (void)text, (void)out;
     return false;
@@ -147,7 +147,7 @@ static bool is_foreign_letter(uint32_t c)
            !(c >= 0x3000 && c < 0x3005) && !(c >= 0xFE00 && c < 0xFE70) && c < 0x1F000;
 }
 
-void cleaner_count_letters(TextSpan text, int64_t *ascii, int64_t *others)
+void model_cleaner_count_letters(ModelTextSpan text, int64_t *ascii, int64_t *others)
 {
     const uint8_t *at = (const uint8_t *)text.bytes, *end = at + text.length;
     while (at < end) {

@@ -40,7 +40,7 @@ static ReelStatus no_column(const ModelRecords *records, const char *name, const
         records->format == MODEL_JSONL ? "the first object" : "the header", name, option, list, hint);
 }
 
-static ReelStatus find_named(const ModelRecords *records, TextSpan name, const char *option, int *column)
+static ReelStatus find_named(const ModelRecords *records, ModelTextSpan name, const char *option, int *column)
 {
     char text[64];
     snprintf(text, sizeof text, "%.*s", (int)name.length, name.bytes);
@@ -53,7 +53,7 @@ static ReelStatus find_usual(const ModelRecords *records, const char *const *usu
 {
     *column = -1;
     for (; *usual; usual++) {
-        ReelStatus status = model_records_find(records, text_span(*usual), column);
+        ReelStatus status = model_records_find(records, model_text_span(*usual), column);
         if (!reel_status_is_ok(&status) || *column >= 0)
             return status;
         for (int i = 0; i < records->columns; i++)
@@ -76,14 +76,14 @@ static ReelStatus find_list(const ModelRecords *records, const char *list, const
     *columns = reel_mem_alloc(most * sizeof **columns);
     if (!*columns)
         return reel_status_no_memory(most * sizeof **columns, "the columns");
-    ReelStatus status = model_records_find(records, text_span(list), &whole);
+    ReelStatus status = model_records_find(records, model_text_span(list), &whole);
     if (!reel_status_is_ok(&status) || whole >= 0) {
         (*columns)[(*count)++] = whole;
         return status;
     }
     while (reel_status_is_ok(&status)) {
         size_t length = strcspn(list, ",");
-        status = find_named(records, model_trim((TextSpan){list, length}), option, &(*columns)[*count]);
+        status = find_named(records, model_trim((ModelTextSpan){list, length}), option, &(*columns)[*count]);
         for (int i = 0; reel_status_is_ok(&status) && i < *count; i++)
             if ((*columns)[i] == (*columns)[*count])
                 return reel_status_usage("%s %.200s: names a column twice", option, list);
@@ -125,7 +125,7 @@ static ReelStatus choose_labels(ModelColumns *columns, const ModelRecords *recor
         return find_list(records, names->label_columns, "--label-columns", &columns->label_columns,
                          &columns->num_label_columns);
     if (names->labels)
-        return find_named(records, text_span(names->labels), "--labels", &columns->labels);
+        return find_named(records, model_text_span(names->labels), "--labels", &columns->labels);
     ReelStatus status = find_usual(records, LABELS, &columns->labels);
     if (reel_status_is_ok(&status) && columns->labels < 0 && labelled)
         return no_column(records, LABELS[0], "--labels, or columns of 0 and 1 with --label-columns");
@@ -135,7 +135,7 @@ static ReelStatus choose_labels(ModelColumns *columns, const ModelRecords *recor
 static ReelStatus choose_one(const ModelRecords *records, const char *name, const char *option, int *column)
 {
     *column = -1;
-    return name ? find_named(records, text_span(name), option, column) : reel_status_ok();
+    return name ? find_named(records, model_text_span(name), option, column) : reel_status_ok();
 }
 
 ReelStatus model_columns_choose(ModelColumns *columns, const ModelRecords *records,
@@ -191,7 +191,7 @@ void model_columns_describe(const ModelColumns *columns, const ModelRecords *rec
 }
 
 ReelStatus model_columns_text(const ModelColumns *columns, const ModelRecords *records, TensorArena *arena,
-                              TextSpan *text)
+                              ModelTextSpan *text)
 {
     size_t length = 0;
     for (int i = 0; i < columns->num_texts; i++) {
@@ -212,9 +212,9 @@ ReelStatus model_columns_text(const ModelColumns *columns, const ModelRecords *r
     char *joined = tensor_arena_alloc(arena, length);
     if (!joined)
         return reel_status_no_memory(length, "the texts");
-    *text = (TextSpan){joined, length - 1};
+    *text = (ModelTextSpan){joined, length - 1};
     for (int i = 0; i < columns->num_texts; i++) {
-        TextSpan part = records->fields[columns->texts[i]].text;
+        ModelTextSpan part = records->fields[columns->texts[i]].text;
         if (part.length > 0)
             memcpy(joined, part.bytes, part.length);
         joined += part.length;
@@ -223,7 +223,7 @@ ReelStatus model_columns_text(const ModelColumns *columns, const ModelRecords *r
     return reel_status_ok();
 }
 
-static bool is_one_of(TextSpan name, const char *const *usual)
+static bool is_one_of(ModelTextSpan name, const char *const *usual)
 {
     for (; *usual; usual++)
         if (name.length == strlen(*usual) && strncasecmp(name.bytes, *usual, name.length) == 0)
@@ -236,22 +236,23 @@ bool model_line_is_header(const char *bytes, size_t size, char *column, size_t r
     static const char separators[] = "\t,;|";
     size_t mark = reel_text_file_mark(bytes, size);
     const char *end = memchr(bytes, '\n', size);
-    TextSpan line = model_trim((TextSpan){bytes + mark, (end ? (size_t)(end - bytes) : size) - mark});
+    ModelTextSpan line =
+        model_trim((ModelTextSpan){bytes + mark, (end ? (size_t)(end - bytes) : size) - mark});
     for (int s = 0; separators[s]; s++) {
         bool text = false, labels = separators[s] == '\t'; /* a tab stands in few texts */
-        for (TextSpan rest = line; rest.length > 0;) {
+        for (ModelTextSpan rest = line; rest.length > 0;) {
             const char *at = memchr(rest.bytes, separators[s], rest.length);
             size_t length = at ? (size_t)(at - rest.bytes) : rest.length, taken = length + (at != NULL);
-            TextSpan field = model_trim((TextSpan){rest.bytes, length});
+            ModelTextSpan field = model_trim((ModelTextSpan){rest.bytes, length});
             if (field.length > 1 && field.bytes[0] == '"' && field.bytes[field.length - 1] == '"')
-                field = (TextSpan){field.bytes + 1, field.length - 2};
+                field = (ModelTextSpan){field.bytes + 1, field.length - 2};
             if (is_one_of(field, TEXTS) && length < line.length) {
                 text = true;
                 snprintf(column, room, "%.*s", (int)field.length, field.bytes);
             }
             labels =
                 labels || is_one_of(field, LABELS) || is_one_of(field, (const char *const[]){"id", NULL});
-            rest = (TextSpan){rest.bytes + taken, rest.length - taken};
+            rest = (ModelTextSpan){rest.bytes + taken, rest.length - taken};
         }
         if (text && labels)
             return true;

@@ -36,7 +36,7 @@ void model_columns_free(ModelColumns *columns);
 /* The text of the record at hand; of several columns joined by spaces, in memory of the arena. Errors: JSON
  * that has none or something else there, no memory. */
 ReelStatus model_columns_text(const ModelColumns *columns, const ModelRecords *records, TensorArena *arena,
-                              TextSpan *text);
+                              ModelTextSpan *text);
 /* Whether a line of text names columns as a table's header does, and one of them is usually the text's; it is
  * put into `column`. */
 bool model_line_is_header(const char *bytes, size_t size, char *column, size_t room);

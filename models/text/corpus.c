@@ -14,7 +14,7 @@
 typedef struct {
     int64_t rows;
     size_t line; /* of the first, and what stands there */
-    TextSpan text;
+    ModelTextSpan text;
     bool is_list;
     char separator;
 } Doubt;
@@ -25,8 +25,8 @@ typedef struct {
     ModelRecords records;
     ModelColumns columns;
     size_t line; /* of the row at hand, from 1 */
-    Corpus *corpus;
-    TextSpan separator;
+    ModelCorpus *corpus;
+    ModelTextSpan separator;
     bool doubts; /* the separator was not chosen: labels that hold another one are noticed */
     Doubt doubt;
     size_t texts_capacity, offsets_capacity, labels_capacity, last_rows_capacity, parts_capacity,
@@ -41,21 +41,21 @@ typedef struct {
 } Reader;
 
 /* Takes the label in front of the next separator off the front of `rest`; bytes == NULL marks the end. */
-static bool next_label(const Reader *reader, TextSpan *rest, TextSpan *label)
+static bool next_label(const Reader *reader, ModelTextSpan *rest, ModelTextSpan *label)
 {
     if (!rest->bytes)
         return false;
     const char *at = memmem(rest->bytes, rest->length, reader->separator.bytes, reader->separator.length);
     size_t length = at ? (size_t)(at - rest->bytes) : rest->length, taken = length + reader->separator.length;
-    *label = (TextSpan){rest->bytes, length};
-    *rest = at ? (TextSpan){rest->bytes + taken, rest->length - taken} : (TextSpan){NULL, 0};
+    *label = (ModelTextSpan){rest->bytes, length};
+    *rest = at ? (ModelTextSpan){rest->bytes + taken, rest->length - taken} : (ModelTextSpan){NULL, 0};
     return true;
 }
 
 /* ---- Labels that look like several ---- */
 
 /* ['a', 'b'] of Python, ["a"] of JSON, {'a'} and ('a',) of Python. */
-static bool is_list(TextSpan labels)
+static bool is_list(ModelTextSpan labels)
 {
     static const char *const brackets[] = {"[]", "{}", "()"};
     const char *at = labels.bytes;
@@ -66,9 +66,9 @@ static bool is_list(TextSpan labels)
     return false;
 }
 
-static void doubt(Reader *reader, TextSpan labels)
+static void doubt(Reader *reader, ModelTextSpan labels)
 {
-    TextSpan rest = labels, label = labels;
+    ModelTextSpan rest = labels, label = labels;
     char separator = 0;
     while (reader->doubts && !separator && next_label(reader, &rest, &label))
         for (size_t i = 0; i < label.length && !separator; i++)
@@ -82,7 +82,7 @@ static void doubt(Reader *reader, TextSpan labels)
 }
 
 /* How much of the first ones is shown: whole characters. */
-static int shown_length(TextSpan text)
+static int shown_length(ModelTextSpan text)
 {
     size_t length = text.length < 60 ? text.length : 60;
     while (length > 0 && length < text.length && ((unsigned char)text.bytes[length] & 0xC0) == 0x80)
@@ -97,22 +97,22 @@ static void write_warning(const Reader *reader)
     if (doubt->rows > 1)
         snprintf(rows, sizeof rows, " (%lld rows are so)", (long long)doubt->rows);
     if (doubt->is_list)
-        snprintf(reader->corpus->warning, CORPUS_WARNING_SIZE,
+        snprintf(reader->corpus->warning, MODEL_CORPUS_WARNING_SIZE,
                  "%.150s:%zu: the labels \"%.*s\" look like a list of Python's or JSON's%s; write them as "
                  "'one, two', or with another separator that --label-separator names",
                  reader->name, doubt->line, shown_length(doubt->text), doubt->text.bytes, rows);
     else if (doubt->rows > 0)
-        snprintf(reader->corpus->warning, CORPUS_WARNING_SIZE,
+        snprintf(reader->corpus->warning, MODEL_CORPUS_WARNING_SIZE,
                  "%.150s:%zu: '%.*s' is one label and looks like several%s; where it is, say what separates "
                  "them: --label-separator '%c'; where it is not: --label-separator '%s'",
                  reader->name, doubt->line, shown_length(doubt->text), doubt->text.bytes, rows,
                  doubt->separator, reader->corpus->label_separator);
 }
 
-static void warn_of_two(const Reader *reader, TextSpan first, TextSpan second)
+static void warn_of_two(const Reader *reader, ModelTextSpan first, ModelTextSpan second)
 {
     snprintf(
-        reader->corpus->warning, CORPUS_WARNING_SIZE,
+        reader->corpus->warning, MODEL_CORPUS_WARNING_SIZE,
         "%.150s: the labels '%.*s' and '%.*s' differ in upper and lower case alone and count as two; write "
         "them alike if they are one",
         reader->name, shown_length(first), first.bytes, shown_length(second), second.bytes);
@@ -122,33 +122,33 @@ static void warn_of_two(const Reader *reader, TextSpan first, TextSpan second)
  */
 static ReelStatus warn_of_case(const Reader *reader)
 {
-    const StringTable *classes = &reader->corpus->classes;
-    StringTable folded = {0};
+    const ModelStringTable *classes = &reader->corpus->classes;
+    ModelStringTable folded = {0};
     ReelStatus status = reel_status_ok();
     for (int32_t id = 0; id < classes->count && !reader->corpus->warning[0]; id++) {
         size_t length = classes->items[id].length;
-        char *lower = reel_mem_strdup(string_table_text(classes, id));
+        char *lower = reel_mem_strdup(model_string_table_text(classes, id));
         for (size_t i = 0; lower && i < length; i++)
             lower[i] = (char)(lower[i] >= 'A' && lower[i] <= 'Z' ? lower[i] - 'A' + 'a' : lower[i]);
-        int32_t first = lower ? string_table_add(&folded, (TextSpan){lower, length}) : -1;
+        int32_t first = lower ? model_string_table_add(&folded, (ModelTextSpan){lower, length}) : -1;
         reel_mem_free(lower);
         if (first < 0) {
             status = reel_status_no_memory(length + 1, "the labels' names");
             break;
         }
         if (first < id)
-            warn_of_two(reader, text_span(string_table_text(classes, first)),
-                        text_span(string_table_text(classes, id)));
+            warn_of_two(reader, model_text_span(model_string_table_text(classes, first)),
+                        model_text_span(model_string_table_text(classes, id)));
     }
-    string_table_free(&folded);
+    model_string_table_free(&folded);
     return status;
 }
 
 /* ---- Rows ---- */
 
-static ReelStatus add_label(Reader *reader, TextSpan label)
+static ReelStatus add_label(Reader *reader, ModelTextSpan label)
 {
-    Corpus *corpus = reader->corpus;
+    ModelCorpus *corpus = reader->corpus;
     if (label.length == 0)
         return reel_status_failed("%s:%zu: the row has an empty label; write the labels as 'one%stwo'",
                                   reader->name, reader->line, corpus->label_separator);
@@ -162,7 +162,7 @@ static ReelStatus add_label(Reader *reader, TextSpan label)
         reel_mem_grow(reader->last_rows, (size_t)before, &reader->last_rows_capacity, sizeof *last_rows);
     if (last_rows)
         reader->last_rows = last_rows;
-    int32_t id = last_rows ? string_table_add(&corpus->classes, label) : -1;
+    int32_t id = last_rows ? model_string_table_add(&corpus->classes, label) : -1;
     if (id < 0)
         return reel_status_no_memory(label.length, "the labels' names");
     if (id < before && last_rows[id] == corpus->rows)
@@ -178,10 +178,10 @@ static ReelStatus add_label(Reader *reader, TextSpan label)
 }
 
 /* The labels of a field: separated by what separates them. */
-static ReelStatus add_separated(Reader *reader, TextSpan labels)
+static ReelStatus add_separated(Reader *reader, ModelTextSpan labels)
 {
     ReelStatus status = reel_status_ok();
-    TextSpan label;
+    ModelTextSpan label;
     if (model_trim(labels).length == 0)
         return status;
     if (reader->records.format == MODEL_FASTTEXT)
@@ -193,7 +193,7 @@ static ReelStatus add_separated(Reader *reader, TextSpan labels)
     return status;
 }
 
-static ReelStatus not_a_flag(const Reader *reader, const char *column, TextSpan value)
+static ReelStatus not_a_flag(const Reader *reader, const char *column, ModelTextSpan value)
 {
     return reel_status_failed("%s:%zu: the label '%.60s' is '%.*s'; it must be 0 or 1", reader->name,
                               reader->line, column, shown_length(value), value.bytes);
@@ -202,7 +202,7 @@ static ReelStatus not_a_flag(const Reader *reader, const char *column, TextSpan 
 /* 0 or 1, -1 for anything else. */
 static int flag_of(ModelField field)
 {
-    TextSpan text = model_trim(field.text);
+    ModelTextSpan text = model_trim(field.text);
     if (field.kind == REEL_JSON_TRUE || field.kind == REEL_JSON_FALSE)
         return field.kind == REEL_JSON_TRUE;
     if (text.length == 1 && (text.bytes[0] == '0' || text.bytes[0] == '1'))
@@ -232,9 +232,9 @@ static ReelStatus add_json(Reader *reader, ModelField field)
         if (!list && !reel_bytes_append(&key, json.string.data, json.string.size))
             return reel_status_no_memory(json.string.size, "the labels");
         reel_json_reader_skip(&json);
-        value.text = (TextSpan){field.text.bytes + begin, json.at - begin};
-        TextSpan label =
-            list ? (TextSpan){json.string.data, json.string.size} : (TextSpan){key.data, key.size};
+        value.text = (ModelTextSpan){field.text.bytes + begin, json.at - begin};
+        ModelTextSpan label =
+            list ? (ModelTextSpan){json.string.data, json.string.size} : (ModelTextSpan){key.data, key.size};
         if (list && value.kind != REEL_JSON_STRING)
             status = reel_status_failed("%s:%zu: the list of labels holds %.*s; write strings", reader->name,
                                         reader->line, shown_length(value.text), value.text.bytes);
@@ -270,7 +270,7 @@ static ReelStatus look_at_columns(Reader *reader)
             return reel_status_no_memory((size_t)i * sizeof *is_flag, "the columns");
         reader->is_flag = is_flag;
         is_flag[i] = !model_columns_has(&reader->columns, i) &&
-                     model_trim(text_span(model_records_column(&reader->records, i))).length > 0;
+                     model_trim(model_text_span(model_records_column(&reader->records, i))).length > 0;
         reader->num_flags = i + 1;
     }
     return reel_status_ok();
@@ -283,7 +283,7 @@ static ReelStatus add_flag(Reader *reader, int column)
     int flag = flag_of(field);
     if (flag < 0)
         return not_a_flag(reader, name, field.text);
-    return flag ? add_label(reader, model_trim(text_span(name))) : reel_status_ok();
+    return flag ? add_label(reader, model_trim(model_text_span(name))) : reel_status_ok();
 }
 
 /* Labels of all columns that hold nothing else so far: what proves to hold more is taken out at the end. */
@@ -304,18 +304,18 @@ static ReelStatus add_other_flags(Reader *reader)
 /* Takes the labels of columns that hold more than 0 and 1 out again. The classes are not sorted yet. */
 static ReelStatus drop_other_columns(Reader *reader)
 {
-    Corpus *corpus = reader->corpus;
-    StringTable kept = {0};
+    ModelCorpus *corpus = reader->corpus;
+    ModelStringTable kept = {0};
     size_t bytes = (size_t)corpus->classes.count * sizeof(int32_t), used = 0;
     int32_t *new_ids = reel_mem_alloc(bytes);
     bool fine = new_ids != NULL;
     for (int32_t k = 0; fine && k < corpus->classes.count; k++)
         new_ids[k] = -1;
     for (int i = 0; fine && i < reader->num_flags; i++) {
-        TextSpan name = model_trim(text_span(model_records_column(&reader->records, i)));
-        int32_t old = reader->is_flag[i] ? string_table_find(&corpus->classes, name) : -1;
+        ModelTextSpan name = model_trim(model_text_span(model_records_column(&reader->records, i)));
+        int32_t old = reader->is_flag[i] ? model_string_table_find(&corpus->classes, name) : -1;
         if (old >= 0)
-            fine = (new_ids[old] = string_table_add(&kept, name)) >= 0;
+            fine = (new_ids[old] = model_string_table_add(&kept, name)) >= 0;
     }
     corpus->unlabelled = 0;
     for (int64_t row = 0, at = 0; fine && row < corpus->rows; row++) {
@@ -328,10 +328,10 @@ static ReelStatus drop_other_columns(Reader *reader)
     }
     reel_mem_free(new_ids);
     if (!fine) {
-        string_table_free(&kept);
+        model_string_table_free(&kept);
         return reel_status_no_memory(bytes, "the labels");
     }
-    string_table_free(&corpus->classes);
+    model_string_table_free(&corpus->classes);
     corpus->classes = kept;
     return kept.count > 0
                ? reel_status_ok()
@@ -375,7 +375,7 @@ static ReelStatus add_part(Reader *reader, size_t row)
     if (!parts)
         return reel_status_no_memory(row, "the rows");
     reader->corpus->parts = parts;
-    TextSpan text = model_trim(reader->records.fields[reader->columns.split].text);
+    ModelTextSpan text = model_trim(reader->records.fields[reader->columns.split].text);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (text.length == strlen(names[i].name) &&
             strncasecmp(text.bytes, names[i].name, text.length) == 0) {
@@ -391,21 +391,21 @@ static ReelStatus add_group(Reader *reader, size_t row)
 {
     if (reader->columns.group < 0)
         return reel_status_ok();
-    Corpus *corpus = reader->corpus;
+    ModelCorpus *corpus = reader->corpus;
     int32_t *group_of = reel_mem_grow(corpus->group_of, row, &reader->groups_capacity, sizeof *group_of);
     if (!group_of)
         return reel_status_no_memory(row * sizeof *group_of, "the rows");
     corpus->group_of = group_of;
-    group_of[row] =
-        string_table_add(&corpus->groups, model_trim(reader->records.fields[reader->columns.group].text));
+    group_of[row] = model_string_table_add(&corpus->groups,
+                                           model_trim(reader->records.fields[reader->columns.group].text));
     return group_of[row] >= 0 ? reel_status_ok() : reel_status_no_memory(row, "the groups");
 }
 
 static ReelStatus add_row(Reader *reader)
 {
-    Corpus *corpus = reader->corpus;
+    ModelCorpus *corpus = reader->corpus;
     size_t row = (size_t)corpus->rows, before = reader->num_labels;
-    TextSpan *texts = reel_mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
+    ModelTextSpan *texts = reel_mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
     if (texts)
         corpus->texts = texts;
     int64_t *offsets =
@@ -435,11 +435,11 @@ static int compare_labels(const void *a, const void *b)
 }
 
 /* Sorts the classes, and the labels of every row by the new numbers. */
-static ReelStatus sort_classes(Corpus *corpus)
+static ReelStatus sort_classes(ModelCorpus *corpus)
 {
     size_t bytes = (size_t)corpus->classes.count * sizeof(int32_t);
     int32_t *new_ids = reel_mem_alloc(bytes);
-    if (!new_ids || !string_table_sort(&corpus->classes, new_ids)) {
+    if (!new_ids || !model_string_table_sort(&corpus->classes, new_ids)) {
         reel_mem_free(new_ids);
         return reel_status_no_memory(bytes, "the labels");
     }
@@ -460,7 +460,7 @@ static void warn_of_long_field(const Reader *reader)
 {
     if (reader->records.swallowed > 0 && !reader->corpus->warning[0])
         snprintf(
-            reader->corpus->warning, CORPUS_WARNING_SIZE,
+            reader->corpus->warning, MODEL_CORPUS_WARNING_SIZE,
             "%.150s:%zu: a quoted field that begins here holds tabs and line ends; where it has swallowed "
             "rows, take the quote out",
             reader->name, reader->records.swallowed);
@@ -468,7 +468,7 @@ static void warn_of_long_field(const Reader *reader)
 
 static ReelStatus read_rows(Reader *reader)
 {
-    Corpus *corpus = reader->corpus;
+    ModelCorpus *corpus = reader->corpus;
     corpus->label_offsets = reel_mem_calloc(1, sizeof *corpus->label_offsets);
     if (!corpus->label_offsets)
         return reel_status_no_memory(sizeof *corpus->label_offsets, "the rows");
@@ -494,21 +494,21 @@ static ReelStatus read_rows(Reader *reader)
     return reel_status_is_ok(&status) ? sort_classes(corpus) : status;
 }
 
-static ReelStatus set_separator(Corpus *corpus, const CorpusOptions *options)
+static ReelStatus set_separator(ModelCorpus *corpus, const ModelCorpusOptions *options)
 {
     const char *separator = options && options->label_separator ? options->label_separator : ", ";
     size_t length = strlen(separator);
-    if (length == 0 || length >= CORPUS_SEPARATOR_SIZE || strpbrk(separator, "\t\r\n\"") ||
+    if (length == 0 || length >= MODEL_CORPUS_SEPARATOR_SIZE || strpbrk(separator, "\t\r\n\"") ||
         reel_utf8_valid(separator, length) != length)
         return reel_status_usage(
             "a separator of labels is 1 to %d bytes of UTF-8 without tabs, line ends and quotes",
-            CORPUS_SEPARATOR_SIZE - 1);
+            MODEL_CORPUS_SEPARATOR_SIZE - 1);
     memcpy(corpus->label_separator, separator, length + 1);
     return reel_status_ok();
 }
 
 /* Reads what corpus->bytes holds. */
-static ReelStatus parse(Corpus *corpus, const char *name, const CorpusOptions *options)
+static ReelStatus parse(ModelCorpus *corpus, const char *name, const ModelCorpusOptions *options)
 {
     ReelStatus status = set_separator(corpus, options);
     if (reel_status_is_ok(&status))
@@ -528,7 +528,8 @@ static ReelStatus parse(Corpus *corpus, const char *name, const CorpusOptions *o
     if (reel_status_is_ok(&status))
         status = model_columns_choose(&reader.columns, &reader.records,
                                       options ? &options->columns : &(ModelColumnNames){0}, true);
-    reader.separator = text_span(reader.records.format == MODEL_FASTTEXT ? "\n" : corpus->label_separator);
+    reader.separator =
+        model_text_span(reader.records.format == MODEL_FASTTEXT ? "\n" : corpus->label_separator);
     if (reel_status_is_ok(&status))
         model_columns_describe(&reader.columns, &reader.records, corpus->form);
     if (reel_status_is_ok(&status))
@@ -540,9 +541,9 @@ static ReelStatus parse(Corpus *corpus, const char *name, const CorpusOptions *o
     return status;
 }
 
-ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options)
+ReelStatus model_corpus_read(ModelCorpus *corpus, const char *path, const ModelCorpusOptions *options)
 {
-    *corpus = (Corpus){0};
+    *corpus = (ModelCorpus){0};
     const char *name = strcmp(path, "-") == 0 ? "the standard input" : path;
     ReelStatus status = reel_text_file_read(path, &corpus->bytes, &corpus->size);
     if (reel_status_is_ok(&status) && corpus->size == 0)
@@ -550,14 +551,14 @@ ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *op
     if (reel_status_is_ok(&status))
         status = parse(corpus, name, options);
     if (!reel_status_is_ok(&status))
-        corpus_free(corpus);
+        model_corpus_free(corpus);
     return status;
 }
 
-ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
-                        const CorpusOptions *options)
+ReelStatus model_corpus_parse(ModelCorpus *corpus, const char *name, const char *bytes, size_t size,
+                              const ModelCorpusOptions *options)
 {
-    *corpus = (Corpus){0};
+    *corpus = (ModelCorpus){0};
     if (size == 0)
         return reel_text_file_empty(name);
     corpus->bytes = reel_mem_alloc(size);
@@ -567,17 +568,17 @@ ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, siz
     corpus->size = size;
     ReelStatus status = parse(corpus, name, options);
     if (!reel_status_is_ok(&status))
-        corpus_free(corpus);
+        model_corpus_free(corpus);
     return status;
 }
 
 /* Room for the rows of both, and a part for each of the first. */
-static bool reserve_rows(Corpus *corpus, const Corpus *other)
+static bool reserve_rows(ModelCorpus *corpus, const ModelCorpus *other)
 {
     size_t rows = (size_t)(corpus->rows + other->rows);
     size_t labels = (size_t)(corpus->label_offsets[corpus->rows] + other->label_offsets[other->rows]);
     bool said = corpus->parts != NULL;
-    TextSpan *texts = reel_mem_realloc(corpus->texts, rows * sizeof *texts);
+    ModelTextSpan *texts = reel_mem_realloc(corpus->texts, rows * sizeof *texts);
     corpus->texts = texts ? texts : corpus->texts;
     int64_t *offsets = reel_mem_realloc(corpus->label_offsets, (rows + 1) * sizeof *offsets);
     corpus->label_offsets = offsets ? offsets : corpus->label_offsets;
@@ -594,7 +595,7 @@ static bool reserve_rows(Corpus *corpus, const Corpus *other)
 }
 
 /* The rows themselves; new_ids are of the other's labels. */
-static void add_rows(Corpus *corpus, const Corpus *other, const int32_t *new_ids, ModelPart part)
+static void add_rows(ModelCorpus *corpus, const ModelCorpus *other, const int32_t *new_ids, ModelPart part)
 {
     int64_t at = corpus->label_offsets[corpus->rows];
     for (int64_t row = 0; row < other->rows; row++) {
@@ -610,14 +611,15 @@ static void add_rows(Corpus *corpus, const Corpus *other, const int32_t *new_ids
     corpus->unlabelled += other->unlabelled;
 }
 
-ReelStatus corpus_append(Corpus *corpus, Corpus *other, ModelPart part)
+ReelStatus model_corpus_append(ModelCorpus *corpus, ModelCorpus *other, ModelPart part)
 {
     size_t bytes = (size_t)other->classes.count * sizeof(int32_t);
     int32_t *new_ids = reel_mem_alloc(bytes);
-    Corpus *kept = reel_mem_alloc(sizeof *kept);
+    ModelCorpus *kept = reel_mem_alloc(sizeof *kept);
     bool fine = new_ids && kept && reserve_rows(corpus, other);
     for (int32_t k = 0; fine && k < other->classes.count; k++) {
-        new_ids[k] = string_table_add(&corpus->classes, text_span(string_table_text(&other->classes, k)));
+        new_ids[k] = model_string_table_add(&corpus->classes,
+                                            model_text_span(model_string_table_text(&other->classes, k)));
         fine = new_ids[k] >= 0;
     }
     if (fine) {
@@ -627,7 +629,7 @@ ReelStatus corpus_append(Corpus *corpus, Corpus *other, ModelPart part)
         *kept = *other;
         kept->appended = corpus->appended;
         corpus->appended = kept;
-        *other = (Corpus){0};
+        *other = (ModelCorpus){0};
         kept = NULL;
     }
     reel_mem_free(new_ids);
@@ -635,19 +637,19 @@ ReelStatus corpus_append(Corpus *corpus, Corpus *other, ModelPart part)
     return fine ? sort_classes(corpus) : reel_status_no_memory(bytes, "the labels");
 }
 
-void corpus_free(Corpus *corpus)
+void model_corpus_free(ModelCorpus *corpus)
 {
     reel_mem_free(corpus->texts);
     reel_mem_free(corpus->label_offsets);
     reel_mem_free(corpus->labels);
     reel_mem_free(corpus->parts);
     reel_mem_free(corpus->group_of);
-    string_table_free(&corpus->groups);
+    model_string_table_free(&corpus->groups);
     tensor_arena_free(&corpus->joined);
-    string_table_free(&corpus->classes);
+    model_string_table_free(&corpus->classes);
     reel_mem_free(corpus->bytes);
     if (corpus->appended)
-        corpus_free(corpus->appended);
+        model_corpus_free(corpus->appended);
     reel_mem_free(corpus->appended);
-    *corpus = (Corpus){0};
+    *corpus = (ModelCorpus){0};
 }

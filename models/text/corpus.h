@@ -20,58 +20,58 @@
 
 REEL_BEGIN_DECLS
 
-enum { CORPUS_HASH_SIZE = 9, CORPUS_SEPARATOR_SIZE = 32, CORPUS_WARNING_SIZE = 400 };
+enum { MODEL_CORPUS_HASH_SIZE = 9, MODEL_CORPUS_SEPARATOR_SIZE = 32, MODEL_CORPUS_WARNING_SIZE = 400 };
 
 /* All zeros are the homework's form. */
-typedef struct CorpusOptions {
+typedef struct ModelCorpusOptions {
     const char *label_separator; /* NULL: ", "; else up to 31 bytes without tabs, line ends and quotes */
     ModelFormat format;
     ModelColumnNames columns;
-} CorpusOptions;
+} ModelCorpusOptions;
 
 /* Where a row belongs, as its file says. */
 typedef enum ModelPart { MODEL_PART_ANY, MODEL_PART_TRAIN, MODEL_PART_VALID, MODEL_PART_TEST } ModelPart;
 
 /* A corpus in memory. All zeros is an empty one. */
-typedef struct Corpus {
+typedef struct ModelCorpus {
     int64_t rows;
-    TextSpan *texts;        /* [rows]; as they stand in the file, may be empty */
-    int64_t *label_offsets; /* [rows + 1]: the labels of row i are labels[label_offsets[i]] and on */
-    int32_t *labels;        /* numbers of classes, ascending within a row, none twice */
-    StringTable classes;    /* sorted as scikit-learn's MultiLabelBinarizer sorts them */
-    uint8_t *parts;         /* [rows] ModelPart, by the column `split`; NULL: there is none */
-    StringTable groups;     /* what stands in the column `group` */
-    int32_t *group_of;      /* [rows] numbers of groups; NULL: there is none */
-    char *bytes;            /* the file, in which quoted fields were made anew */
+    ModelTextSpan *texts;     /* [rows]; as they stand in the file, may be empty */
+    int64_t *label_offsets;   /* [rows + 1]: the labels of row i are labels[label_offsets[i]] and on */
+    int32_t *labels;          /* numbers of classes, ascending within a row, none twice */
+    ModelStringTable classes; /* sorted as scikit-learn's MultiLabelBinarizer sorts them */
+    uint8_t *parts;           /* [rows] ModelPart, by the column `split`; NULL: there is none */
+    ModelStringTable groups;  /* what stands in the column `group` */
+    int32_t *group_of;        /* [rows] numbers of groups; NULL: there is none */
+    char *bytes;              /* the file, in which quoted fields were made anew */
     size_t size;
-    struct Corpus *appended;     /* whose bytes the texts of corpus_append() are in */
-    TensorArena joined;          /* texts of several columns */
-    char form[MODEL_FORM_SIZE];  /* format and columns, in words */
-    char hash[CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
-    int64_t unlabelled;          /* rows without labels */
-    char label_separator[CORPUS_SEPARATOR_SIZE];
+    struct ModelCorpus *appended;      /* whose bytes the texts of model_corpus_append() are in */
+    TensorArena joined;                /* texts of several columns */
+    char form[MODEL_FORM_SIZE];        /* format and columns, in words */
+    char hash[MODEL_CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
+    int64_t unlabelled;                /* rows without labels */
+    char label_separator[MODEL_CORPUS_SEPARATOR_SIZE];
     /* Where labels look as if they were several (how many rows' do, and the first of them), or two of them
      * differ in case alone: one line that names the file. Else empty. */
-    char warning[CORPUS_WARNING_SIZE];
-} Corpus;
+    char warning[MODEL_CORPUS_WARNING_SIZE];
+} ModelCorpus;
 
 /* Reads `path` ("-": the standard input); options may be NULL. On success the caller frees the corpus with
- * corpus_free(); otherwise it is empty.
+ * model_corpus_free(); otherwise it is empty.
  * Errors, with file and line: those of reel_text_file_read(), no UTF-8, NUL bytes, a CR without its LF, a
  * header without the columns or with one of them twice, a row with too few or too many fields, a quoted field
  * that never closes, JSON that is none, an empty label or one with a tab or a line end, a label column with
  * anything but 0 and 1, no rows, no memory; a separator that cannot be is wrong usage. */
-ReelStatus corpus_read(Corpus *corpus, const char *path, const CorpusOptions *options);
+ReelStatus model_corpus_read(ModelCorpus *corpus, const char *path, const ModelCorpusOptions *options);
 /* The same from memory, which is copied; `name` stands for the path in messages. */
-ReelStatus corpus_parse(Corpus *corpus, const char *name, const char *bytes, size_t size,
-                        const CorpusOptions *options);
+ReelStatus model_corpus_parse(ModelCorpus *corpus, const char *name, const char *bytes, size_t size,
+                              const ModelCorpusOptions *options);
 /* Adds the rows of another corpus, which is empty afterwards, as a part of this one; all rows that do not say
  * otherwise are MODEL_PART_ANY. The hash stays that of the first. Errors: no memory. */
-ReelStatus corpus_append(Corpus *corpus, Corpus *other, ModelPart part);
-void corpus_free(Corpus *corpus);
+ReelStatus model_corpus_append(ModelCorpus *corpus, ModelCorpus *other, ModelPart part);
+void model_corpus_free(ModelCorpus *corpus);
 
 /* K. */
-static inline int32_t corpus_num_classes(const Corpus *corpus)
+static inline int32_t model_corpus_num_classes(const ModelCorpus *corpus)
 {
     return corpus->classes.count;
 }

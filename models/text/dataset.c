@@ -6,9 +6,9 @@
 #include <string.h>
 #include <zlib.h>
 
-DatasetOptions dataset_defaults(void)
+ModelDatasetOptions model_dataset_defaults(void)
 {
-    return (DatasetOptions){.test_size = 0.2, .vocabulary = vocabulary_defaults(), .max_len = 64};
+    return (ModelDatasetOptions){.test_size = 0.2, .vocabulary = model_vocabulary_defaults(), .max_len = 64};
 }
 
 /* What is wrong with the data says in which file. */
@@ -18,7 +18,7 @@ static ReelStatus name_file(ReelStatus status, const char *name)
 }
 
 /* Tells who looks on, in a loop over rows now and then. */
-static void tell(const DatasetOptions *options, const char *doing, int64_t done, int64_t rows)
+static void tell(const ModelDatasetOptions *options, const char *doing, int64_t done, int64_t rows)
 {
     if (options && options->progress && done % 1024 == 0)
         options->progress(options->progress_context, doing, done, rows);
@@ -27,7 +27,7 @@ static void tell(const DatasetOptions *options, const char *doing, int64_t done,
 /* The cleaned texts of a corpus, in one block. */
 typedef struct {
     char *bytes;
-    TextSpan *texts; /* [rows] */
+    ModelTextSpan *texts; /* [rows] */
 } CleanTexts;
 
 static void clean_texts_free(CleanTexts *clean)
@@ -41,15 +41,16 @@ static const double FOREIGN_LETTERS = 0.005, STOP_WORDS = 0.01;
 enum { LEAST_WORDS = 1000 }; /* of which the share of stop words says something */
 
 /* Which letters words are of, where that is to be seen from the texts; it is noted in dataset->form. */
-static ModelClean choose_letters(Dataset *dataset, const Corpus *corpus, const DatasetOptions *options)
+static ModelClean choose_letters(ModelDataset *dataset, const ModelCorpus *corpus,
+                                 const ModelDatasetOptions *options)
 {
     int64_t ascii = 0, others = 0;
     ModelClean letters = options->clean.letters;
     for (int64_t i = 0; letters == MODEL_CLEAN_AUTO && i < corpus->rows; i++)
-        cleaner_count_letters(corpus->texts[i], &ascii, &others);
+        model_cleaner_count_letters(corpus->texts[i], &ascii, &others);
     bool foreign = (double)others > FOREIGN_LETTERS * (double)(ascii + others);
     if (letters == MODEL_CLEAN_AUTO)
-        letters = foreign && cleaner_has_unicode() ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII;
+        letters = foreign && model_cleaner_has_unicode() ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII;
     size_t used = strlen(dataset->form);
     used += (size_t)snprintf(dataset->form + used, sizeof dataset->form - used, "; words of %s letters",
                              letters == MODEL_CLEAN_UNICODE ? "Unicode's" : "ASCII");
@@ -61,40 +62,41 @@ static ModelClean choose_letters(Dataset *dataset, const Corpus *corpus, const D
 }
 
 /* English stop words say nothing of texts in another language, where some of them are words that count. */
-static ReelStatus check_language(Dataset *dataset, const Corpus *corpus, const DatasetOptions *options,
-                                 ModelClean letters)
+static ReelStatus check_language(ModelDataset *dataset, const ModelCorpus *corpus,
+                                 const ModelDatasetOptions *options, ModelClean letters)
 {
     enum { SAMPLE = 2000 };
-    Cleaner all;
+    ModelCleaner all;
     ReelBytes scratch = {0};
     int64_t words = 0, stop_words = 0, step = corpus->rows / SAMPLE + 1;
     if (options->clean.stop_words)
         return reel_status_ok();
-    ReelStatus status = cleaner_init(&all, &(CleanOptions){.stop_words = "none", .letters = letters});
+    ReelStatus status =
+        model_cleaner_init(&all, &(ModelCleanOptions){.stop_words = "none", .letters = letters});
     for (int64_t i = 0; reel_status_is_ok(&status) && i < corpus->rows; i += step) {
         scratch.size = 0;
-        if (!cleaner_append(&all, corpus->texts[i], &scratch))
+        if (!model_cleaner_append(&all, corpus->texts[i], &scratch))
             status = reel_status_no_memory(corpus->texts[i].length, "the cleaned texts");
         else
-            cleaner_count_stop_words(&dataset->text.cleaner, (TextSpan){scratch.data, scratch.size}, &words,
-                                     &stop_words);
+            model_cleaner_count_stop_words(&dataset->text.cleaner,
+                                           (ModelTextSpan){scratch.data, scratch.size}, &words, &stop_words);
     }
     if (reel_status_is_ok(&status) && words >= LEAST_WORDS &&
         (double)stop_words < STOP_WORDS * (double)words) {
-        cleaner_keep_all(&dataset->text.cleaner);
+        model_cleaner_keep_all(&dataset->text.cleaner);
         snprintf(
             dataset->note, sizeof dataset->note,
             "no stop words are taken out: the texts are not English, whose stop words are %.1f %% of their "
             "words (--stop-words FILE)",
             100 * (double)stop_words / (double)words);
     }
-    cleaner_free(&all);
+    model_cleaner_free(&all);
     reel_bytes_free(&scratch);
     return status;
 }
 
-static ReelStatus clean_texts(CleanTexts *clean, const Cleaner *cleaner, const Corpus *corpus,
-                              const char *name, const DatasetOptions *options)
+static ReelStatus clean_texts(CleanTexts *clean, const ModelCleaner *cleaner, const ModelCorpus *corpus,
+                              const char *name, const ModelDatasetOptions *options)
 {
     ReelBytes bytes = {0};
     size_t most = 0;
@@ -105,7 +107,7 @@ static ReelStatus clean_texts(CleanTexts *clean, const Cleaner *cleaner, const C
     for (int64_t i = 0; fine && i < corpus->rows; i++) {
         size_t begin = bytes.size;
         tell(options, "cleaning texts", i, corpus->rows);
-        fine = cleaner_append(cleaner, corpus->texts[i], &bytes);
+        fine = model_cleaner_append(cleaner, corpus->texts[i], &bytes);
         clean->texts[i].length = bytes.size - begin;
     }
     clean->bytes = bytes.data;
@@ -134,11 +136,11 @@ typedef struct Labels {
 } Labels;
 
 /* The texts of the training part, for what learns from them. */
-static ReelStatus fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const char *name,
-                                const Division *rows, const DatasetOptions *options)
+static ReelStatus fit_tokenizer(ModelDataset *dataset, const CleanTexts *clean, const char *name,
+                                const ModelDivision *rows, const ModelDatasetOptions *options)
 {
-    size_t bytes = (size_t)rows->num_train * sizeof(TextSpan);
-    TextSpan *texts = reel_mem_alloc(bytes);
+    size_t bytes = (size_t)rows->num_train * sizeof(ModelTextSpan);
+    ModelTextSpan *texts = reel_mem_alloc(bytes);
     if (!texts)
         return reel_status_no_memory(bytes, "the training texts");
     for (int64_t i = 0; i < rows->num_train; i++)
@@ -150,13 +152,13 @@ static ReelStatus fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const
     if (options->fit) {
         status = options->fit(options->fit_context, texts, rows->num_train, &text->tokenizer);
     } else if (options->bpe) {
-        status = subwords_copy(&text->subwords, options->bpe, &text->tokenizer);
+        status = model_subwords_copy(&text->subwords, options->bpe, &text->tokenizer);
     } else if (options->byte_pairs > 0) {
-        status = subwords_fit(&text->subwords, texts, rows->num_train, &text->tokenizer);
+        status = model_subwords_fit(&text->subwords, texts, rows->num_train, &text->tokenizer);
     } else {
-        status = vocabulary_build(&text->vocabulary, texts, rows->num_train, &options->vocabulary);
+        status = model_vocabulary_build(&text->vocabulary, texts, rows->num_train, &options->vocabulary);
         status = name_file(status, name);
-        text->tokenizer = vocabulary_tokenizer(&text->vocabulary);
+        text->tokenizer = model_vocabulary_tokenizer(&text->vocabulary);
     }
     reel_mem_free(texts);
     return status;
@@ -164,20 +166,20 @@ static ReelStatus fit_tokenizer(Dataset *dataset, const CleanTexts *clean, const
 
 static bool is_unknown(const int32_t *ids, int64_t count)
 {
-    return count == 3 && ids[1] == TOKEN_UNK;
+    return count == 3 && ids[1] == MODEL_TOKEN_UNK;
 }
 
-static ReelStatus fill_ids(DatasetPart *part, const CleanTexts *clean, const Dataset *dataset,
-                           const DatasetOptions *options)
+static ReelStatus fill_ids(ModelDatasetPart *part, const CleanTexts *clean, const ModelDataset *dataset,
+                           const ModelDatasetOptions *options)
 {
-    IdList list = {0};
+    ModelIdList list = {0};
     part->offsets[0] = 0;
     for (int64_t i = 0; i < part->count; i++) {
         tell(options, "making ids", i, part->count);
-        if (!tokenizer_encode(&dataset->text.tokenizer, clean->texts[part->rows[i]], dataset->text.max_len,
-                              &list)) {
+        if (!model_tokenizer_encode(&dataset->text.tokenizer, clean->texts[part->rows[i]],
+                                    dataset->text.max_len, &list)) {
             ReelStatus status = reel_status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
-            id_list_free(&list);
+            model_id_list_free(&list);
             return status;
         }
         part->offsets[i + 1] = (int64_t)list.count;
@@ -191,7 +193,7 @@ static ReelStatus fill_ids(DatasetPart *part, const CleanTexts *clean, const Dat
 }
 
 /* Labels that training does not know are left out, and counted. */
-static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus, const Labels *labels)
+static ReelStatus fill_labels(ModelDatasetPart *part, const ModelCorpus *corpus, const Labels *labels)
 {
     int64_t total = 0;
     for (int64_t i = 0; i < part->count; i++)
@@ -215,13 +217,13 @@ static ReelStatus fill_labels(DatasetPart *part, const Corpus *corpus, const Lab
     return reel_status_ok();
 }
 
-static ReelStatus fill_part(DatasetPart *part, const int32_t *rows, int64_t count, const Corpus *corpus,
-                            const Labels *labels, const CleanTexts *clean, const Dataset *dataset,
-                            const DatasetOptions *options)
+static ReelStatus fill_part(ModelDatasetPart *part, const int32_t *rows, int64_t count,
+                            const ModelCorpus *corpus, const Labels *labels, const CleanTexts *clean,
+                            const ModelDataset *dataset, const ModelDatasetOptions *options)
 {
     size_t n = (size_t)count;
     part->count = count;
-    part->num_classes = dataset_num_classes(dataset);
+    part->num_classes = model_dataset_num_classes(dataset);
     part->rows = reel_mem_alloc(n * sizeof *part->rows);
     part->offsets = reel_mem_alloc((n + 1) * sizeof *part->offsets);
     part->label_offsets = reel_mem_alloc((n + 1) * sizeof *part->label_offsets);
@@ -235,7 +237,7 @@ static ReelStatus fill_part(DatasetPart *part, const int32_t *rows, int64_t coun
     return status;
 }
 
-static void part_free(DatasetPart *part)
+static void part_free(ModelDatasetPart *part)
 {
     reel_mem_free(part->rows);
     reel_mem_free(part->offsets);
@@ -246,7 +248,7 @@ static void part_free(DatasetPart *part)
 }
 
 /* The data set takes the texts over. */
-static ReelStatus keep_texts(Dataset *dataset, CleanTexts *clean)
+static ReelStatus keep_texts(ModelDataset *dataset, CleanTexts *clean)
 {
     size_t count = (size_t)dataset->train.count;
     dataset->train_texts = reel_mem_alloc(count * sizeof *dataset->train_texts);
@@ -261,7 +263,7 @@ static ReelStatus keep_texts(Dataset *dataset, CleanTexts *clean)
 
 /* ---- Labels ---- */
 
-static int64_t *count_labels(const Corpus *corpus, const Division *rows)
+static int64_t *count_labels(const ModelCorpus *corpus, const ModelDivision *rows)
 {
     int64_t *counts = reel_mem_calloc((size_t)corpus->classes.count, sizeof *counts);
     const int32_t *lists[] = {rows->train, rows->valid};
@@ -275,8 +277,8 @@ static int64_t *count_labels(const Corpus *corpus, const Division *rows)
 }
 
 /* Which labels the data set has. Where rows say their parts, those of the test part alone are unknown. */
-static ReelStatus choose_labels(Dataset *dataset, const Corpus *corpus, const Division *rows,
-                                const DatasetOptions *options, Labels *labels)
+static ReelStatus choose_labels(ModelDataset *dataset, const ModelCorpus *corpus, const ModelDivision *rows,
+                                const ModelDatasetOptions *options, Labels *labels)
 {
     int32_t count = corpus->classes.count, missed = 0;
     size_t bytes = (size_t)count * sizeof *labels->id_of;
@@ -284,11 +286,11 @@ static ReelStatus choose_labels(Dataset *dataset, const Corpus *corpus, const Di
     labels->id_of = reel_mem_alloc(bytes);
     bool fine = counts && labels->id_of;
     for (int32_t k = 0; fine && k < count; k++) {
-        TextSpan name = text_span(string_table_text(&corpus->classes, k));
+        ModelTextSpan name = model_text_span(model_string_table_text(&corpus->classes, k));
         bool unknown = corpus->parts && counts[k] == 0;
         labels->id_of[k] = unknown ? LABEL_UNKNOWN : LABEL_RARE;
         if (!unknown && counts[k] >= options->min_label_count)
-            fine = (labels->id_of[k] = string_table_add(&dataset->text.labels, name)) >= 0;
+            fine = (labels->id_of[k] = model_string_table_add(&dataset->text.labels, name)) >= 0;
         size_t used = strlen(dataset->missed_names);
         if (unknown && missed++ < 3)
             snprintf(dataset->missed_names + used, sizeof dataset->missed_names - used, "%s'%.50s'",
@@ -301,7 +303,7 @@ static ReelStatus choose_labels(Dataset *dataset, const Corpus *corpus, const Di
 
 /* ---- Texts that stand in two parts ---- */
 
-static uint64_t hash_of(TextSpan text)
+static uint64_t hash_of(ModelTextSpan text)
 {
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
     for (size_t i = 0; i < text.length; i++)
@@ -318,7 +320,7 @@ static size_t place_of(const uint64_t *table, size_t size, uint64_t hash)
     return at;
 }
 
-static ReelStatus count_repeated(Dataset *dataset, const CleanTexts *clean, const Division *rows)
+static ReelStatus count_repeated(ModelDataset *dataset, const CleanTexts *clean, const ModelDivision *rows)
 {
     size_t size = 64;
     while (size < 2 * (size_t)rows->num_train)
@@ -327,7 +329,7 @@ static ReelStatus count_repeated(Dataset *dataset, const CleanTexts *clean, cons
     if (!table)
         return reel_status_no_memory(size * sizeof *table, "the texts that repeat");
     for (int64_t i = 0; i < rows->num_train; i++) {
-        TextSpan text = clean->texts[rows->train[i]];
+        ModelTextSpan text = clean->texts[rows->train[i]];
         if (text.length > 0)
             table[place_of(table, size, hash_of(text))] = hash_of(text);
     }
@@ -335,7 +337,7 @@ static ReelStatus count_repeated(Dataset *dataset, const CleanTexts *clean, cons
     const int64_t sizes[] = {rows->num_valid, rows->num_test};
     for (int l = 0; l < 2; l++)
         for (int64_t i = 0; i < sizes[l]; i++) {
-            TextSpan text = clean->texts[lists[l][i]];
+            ModelTextSpan text = clean->texts[lists[l][i]];
             dataset->repeated += text.length > 0 && table[place_of(table, size, hash_of(text))];
         }
     reel_mem_free(table);
@@ -343,14 +345,14 @@ static ReelStatus count_repeated(Dataset *dataset, const CleanTexts *clean, cons
 }
 
 /* Everything between the split and the examples. */
-static ReelStatus fill(Dataset *dataset, const Corpus *corpus, const char *name, const Division *rows,
-                       const DatasetOptions *options)
+static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, const char *name,
+                       const ModelDivision *rows, const ModelDatasetOptions *options)
 {
     CleanTexts clean = {0};
     Labels labels = {0};
-    CleanOptions how = options->clean;
+    ModelCleanOptions how = options->clean;
     how.letters = choose_letters(dataset, corpus, options);
-    ReelStatus status = cleaner_init(&dataset->text.cleaner, &how);
+    ReelStatus status = model_cleaner_init(&dataset->text.cleaner, &how);
     if (reel_status_is_ok(&status))
         status = check_language(dataset, corpus, options, how.letters);
     if (reel_status_is_ok(&status))
@@ -381,7 +383,7 @@ static ReelStatus fill(Dataset *dataset, const Corpus *corpus, const char *name,
 }
 
 /* Whether the labels tell any rows apart. */
-static ReelStatus check_labels(const Corpus *corpus, const char *name)
+static ReelStatus check_labels(const ModelCorpus *corpus, const char *name)
 {
     if (corpus->classes.count == 0)
         return reel_status_failed("%s: no row has a label; there is nothing to learn, name some", name);
@@ -389,34 +391,35 @@ static ReelStatus check_labels(const Corpus *corpus, const char *name)
         return reel_status_failed(
             "%s: all rows have the same single label '%.100s'; there is nothing to learn, add "
             "rows with others or without labels",
-            name, string_table_text(&corpus->classes, 0));
+            name, model_string_table_text(&corpus->classes, 0));
     return reel_status_ok();
 }
 
-ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, const DatasetOptions *options)
+ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, const char *name,
+                             const ModelDatasetOptions *options)
 {
-    const DatasetOptions defaults = dataset_defaults();
+    const ModelDatasetOptions defaults = model_dataset_defaults();
     *out = NULL;
     if (!options)
         options = &defaults;
-    if (options->max_len < TOKENIZER_LEAST_MAX_LEN)
+    if (options->max_len < MODEL_TOKENIZER_LEAST_MAX_LEN)
         return reel_status_usage("at most %d ids a text leave no room for a word between <bos> and <eos>; "
                                  "max_len is %d or more",
-                                 options->max_len, TOKENIZER_LEAST_MAX_LEN);
-    Division rows;
+                                 options->max_len, MODEL_TOKENIZER_LEAST_MAX_LEN);
+    ModelDivision rows;
     ReelStatus status = check_labels(corpus, name);
     if (!reel_status_is_ok(&status))
         return status;
-    status = division_new(&rows, corpus,
-                          &(DivisionOptions){.test_size = options->test_size,
-                                             .valid_size = options->valid_size,
-                                             .seed = options->split_seed,
-                                             .join_valid = options->join_valid});
+    status = model_division_new(&rows, corpus,
+                                &(ModelDivisionOptions){.test_size = options->test_size,
+                                                        .valid_size = options->valid_size,
+                                                        .seed = options->split_seed,
+                                                        .join_valid = options->join_valid});
     if (!reel_status_is_ok(&status))
         return name_file(status, name);
-    Dataset *dataset = reel_mem_calloc(1, sizeof *dataset);
+    ModelDataset *dataset = reel_mem_calloc(1, sizeof *dataset);
     if (!dataset) {
-        division_free(&rows);
+        model_division_free(&rows);
         return reel_status_no_memory(sizeof *dataset, "the data set");
     }
     dataset->text.max_len = options->max_len;
@@ -427,58 +430,60 @@ ReelStatus dataset_new(Dataset **out, const Corpus *corpus, const char *name, co
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     memcpy(dataset->form, corpus->form, sizeof corpus->form);
     status = fill(dataset, corpus, name, &rows, options);
-    division_free(&rows);
+    model_division_free(&rows);
     if (reel_status_is_ok(&status))
         *out = dataset;
     else
-        dataset_free(dataset);
+        model_dataset_free(dataset);
     return status;
 }
 
 /* Reads one more file, all of whose rows are of one part. */
-static ReelStatus append_file(Corpus *corpus, const char *path, CorpusOptions options, ModelPart part)
+static ReelStatus append_file(ModelCorpus *corpus, const char *path, ModelCorpusOptions options,
+                              ModelPart part)
 {
-    Corpus other;
+    ModelCorpus other;
     if (!path)
         return reel_status_ok();
     options.columns.split = options.columns.group = NULL;
-    ReelStatus status = corpus_read(&other, path, &options);
+    ReelStatus status = model_corpus_read(&other, path, &options);
     if (!reel_status_is_ok(&status))
         return status;
-    status = corpus_append(corpus, &other, part);
-    corpus_free(&other);
+    status = model_corpus_append(corpus, &other, part);
+    model_corpus_free(&other);
     return status;
 }
 
-ReelStatus dataset_read_corpus(Corpus *corpus, const char *path, const DatasetOptions *options)
+ReelStatus model_dataset_read_corpus(ModelCorpus *corpus, const char *path,
+                                     const ModelDatasetOptions *options)
 {
-    const DatasetOptions defaults = dataset_defaults();
+    const ModelDatasetOptions defaults = model_dataset_defaults();
     options = options ? options : &defaults;
     tell(options, "reading", 0, 0);
-    ReelStatus status = corpus_read(corpus, path, &options->corpus);
+    ReelStatus status = model_corpus_read(corpus, path, &options->corpus);
     if (!reel_status_is_ok(&status))
         return status;
     status = append_file(corpus, options->valid_file, options->corpus, MODEL_PART_VALID);
     if (reel_status_is_ok(&status))
         status = append_file(corpus, options->test_file, options->corpus, MODEL_PART_TEST);
     if (!reel_status_is_ok(&status))
-        corpus_free(corpus);
+        model_corpus_free(corpus);
     return status;
 }
 
-ReelStatus dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options)
+ReelStatus model_dataset_read(ModelDataset **dataset, const char *path, const ModelDatasetOptions *options)
 {
     *dataset = NULL;
-    Corpus corpus;
-    ReelStatus status = dataset_read_corpus(&corpus, path, options);
+    ModelCorpus corpus;
+    ReelStatus status = model_dataset_read_corpus(&corpus, path, options);
     if (!reel_status_is_ok(&status))
         return status;
-    status = dataset_new(dataset, &corpus, path, options);
-    corpus_free(&corpus);
+    status = model_dataset_new(dataset, &corpus, path, options);
+    model_corpus_free(&corpus);
     return status;
 }
 
-void dataset_free(Dataset *dataset)
+void model_dataset_free(ModelDataset *dataset)
 {
     if (!dataset)
         return;
@@ -491,7 +496,7 @@ void dataset_free(Dataset *dataset)
     reel_mem_free(dataset);
 }
 
-static uLong part_crc(uLong crc, const DatasetPart *part)
+static uLong part_crc(uLong crc, const ModelDatasetPart *part)
 {
     size_t n = (size_t)part->count;
     if (n == 0)
@@ -502,19 +507,19 @@ static uLong part_crc(uLong crc, const DatasetPart *part)
     return crc32_z(crc, (const Bytef *)part->labels, (size_t)part->label_offsets[n] * sizeof *part->labels);
 }
 
-void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE])
+void model_dataset_fingerprint(const ModelDataset *dataset, char text[MODEL_CORPUS_HASH_SIZE])
 {
     uLong crc = part_crc(part_crc(part_crc(0, &dataset->train), &dataset->valid), &dataset->test);
     for (int32_t i = 0; i < dataset->text.labels.count; i++) {
-        const char *name = string_table_text(&dataset->text.labels, i);
+        const char *name = model_string_table_text(&dataset->text.labels, i);
         crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
     }
-    snprintf(text, CORPUS_HASH_SIZE, "%08lx", crc & 0xffffffff);
+    snprintf(text, MODEL_CORPUS_HASH_SIZE, "%08lx", crc & 0xffffffff);
 }
 
-bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
+bool model_dataset_document_frequencies(const ModelDataset *dataset, int64_t *frequencies)
 {
-    const DatasetPart *part = &dataset->train;
+    const ModelDatasetPart *part = &dataset->train;
     int32_t size = dataset->text.tokenizer.vocab_size;
     int64_t *last_seen = reel_mem_calloc((size_t)size, sizeof *last_seen);
     if (!last_seen)
@@ -530,7 +535,8 @@ bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies)
     return true;
 }
 
-void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64_t count, float *out)
+void model_dataset_part_labels(const ModelDatasetPart *part, const int32_t *examples, int64_t count,
+                               float *out)
 {
     memset(out, 0, (size_t)count * (size_t)part->num_classes * sizeof *out);
     for (int64_t i = 0; i < count; i++, out += part->num_classes) {
@@ -540,10 +546,10 @@ void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64
     }
 }
 
-Tensor dataset_part_label_matrix(TensorArena *arena, const DatasetPart *part)
+Tensor model_dataset_part_label_matrix(TensorArena *arena, const ModelDatasetPart *part)
 {
     Tensor matrix = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
     if (tensor_is_valid(matrix))
-        dataset_part_labels(part, NULL, part->count, tensor_f32(matrix));
+        model_dataset_part_labels(part, NULL, part->count, tensor_f32(matrix));
     return matrix;
 }

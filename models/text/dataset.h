@@ -13,39 +13,41 @@ REEL_BEGIN_DECLS
 
 /* Makes a tokenizer from the cleaned texts of the training part. `context` is the caller's, and so is
  * what the tokenizer refers to: it must live as long as the data set. */
-typedef ReelStatus (*TokenizerFit)(void *context, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
+typedef ReelStatus (*ModelTokenizerFit)(void *context, const ModelTextSpan *texts, int64_t count,
+                                        ModelTokenizer *tokenizer);
 
 /* Told what is being done, and with how many of how many rows (0 of 0: it cannot be said). */
-typedef void (*DatasetProgress)(void *context, const char *doing, int64_t done, int64_t rows);
+typedef void (*ModelDatasetProgress)(void *context, const char *doing, int64_t done, int64_t rows);
 
-typedef struct DatasetOptions {
+typedef struct ModelDatasetOptions {
     double test_size;    /* part of the rows that is kept for testing, in (0, 1) */
     uint32_t split_seed; /* random_state of the split */
     double valid_size;   /* part of the training rows, in [0, 1), that is set aside for validation, stratified
                             (models/text/stratify.h); the vocabulary is of the rest */
     /* Where the file itself says which rows are for validation and testing (CorpusOptions.columns.split), or
      * where these name files of their own, that counts. */
-    const char *valid_file, *test_file; /* for dataset_read_corpus(); NULL: none */
+    const char *valid_file, *test_file; /* for model_dataset_read_corpus(); NULL: none */
     bool join_valid; /* rows for validation are trained on as well: behind the others, and valid is empty */
     int32_t
         min_label_count; /* labels that fewer rows for training and validation bear are left out; 0: none */
-    CorpusOptions corpus;
-    CleanOptions clean;
-    VocabularyOptions vocabulary;
+    ModelCorpusOptions corpus;
+    ModelCleanOptions clean;
+    ModelVocabularyOptions vocabulary;
     int32_t max_len; /* ids a text at most, bos and eos included; 3 or more */
     int64_t
         byte_pairs; /* ids of byte pairs, learned from the training part; 0: words, as `vocabulary` says */
-    const BpeTokenizer *bpe; /* NULL, or byte pairs that are there: nothing is learned, and a copy is kept */
-    TokenizerFit fit;        /* NULL, or the caller's own tokenizer */
+    const ModelBpeTokenizer
+        *bpe;              /* NULL, or byte pairs that are there: nothing is learned, and a copy is kept */
+    ModelTokenizerFit fit; /* NULL, or the caller's own tokenizer */
     void *fit_context;
-    bool keep_texts;          /* the cleaned texts of the training part stay */
-    DatasetProgress progress; /* NULL: nobody looks on */
+    bool keep_texts;               /* the cleaned texts of the training part stay */
+    ModelDatasetProgress progress; /* NULL: nobody looks on */
     void *progress_context;
-} DatasetOptions;
+} ModelDatasetOptions;
 
 /* The examples of one part. All flat: example i has the ids from ids[offsets[i]] up to
  * ids[offsets[i + 1]], and its labels likewise. */
-typedef struct DatasetPart {
+typedef struct ModelDatasetPart {
     int64_t count;
     int32_t *rows;          /* [count] which row of the corpus, from 0 */
     int64_t *offsets;       /* [count + 1] */
@@ -58,59 +60,61 @@ typedef struct DatasetPart {
     int64_t empty;          /* examples of which <unk> is all that is left */
     int64_t missed;         /* how often labels stand in it that training does not know, and so misses */
     int32_t missed_labels;  /* how many such labels there are */
-} DatasetPart;
+} ModelDatasetPart;
 
 /* The parts, and what made ids of their texts. */
-typedef struct Dataset {
-    DatasetPart train, test;
-    DatasetPart valid;                /* without examples unless options.valid_size asks for them */
-    ModelPipeline text;               /* what makes ids of a text; its labels are sorted */
-    TextSpan *train_texts;            /* [train.count] cleaned, or NULL: not kept */
-    char *text_bytes;                 /* their memory */
-    int64_t unlabelled;               /* rows without labels: nothing applies to them */
-    char form[MODEL_FORM_SIZE + 100]; /* format and columns of the file and what words are, in words */
-    char note[CORPUS_WARNING_SIZE];   /* what was decided by looking at the texts; or empty */
+typedef struct ModelDataset {
+    ModelDatasetPart train, test;
+    ModelDatasetPart valid;               /* without examples unless options.valid_size asks for them */
+    ModelPipeline text;                   /* what makes ids of a text; its labels are sorted */
+    ModelTextSpan *train_texts;           /* [train.count] cleaned, or NULL: not kept */
+    char *text_bytes;                     /* their memory */
+    int64_t unlabelled;                   /* rows without labels: nothing applies to them */
+    char form[MODEL_FORM_SIZE + 100];     /* format and columns of the file and what words are, in words */
+    char note[MODEL_CORPUS_WARNING_SIZE]; /* what was decided by looking at the texts; or empty */
     int64_t repeated; /* texts for validation or testing that are trained on too, once they are cleaned */
-    char missed_names[200];            /* some of the test part's missed labels */
-    char warning[CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
-} Dataset;
+    char missed_names[200];                  /* some of the test part's missed labels */
+    char warning[MODEL_CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
+} ModelDataset;
 
 /* The homework's values: test_size 0.2, random_state 0, English stop words without "no" and "not",
  * min_df 2, max_df 0.9, max_len 64, words. */
-DatasetOptions dataset_defaults(void);
-/* Reads a TSV file (models/text/corpus.h); `options` may be NULL. dataset_free() frees what it made.
+ModelDatasetOptions model_dataset_defaults(void);
+/* Reads a TSV file (models/text/corpus.h); `options` may be NULL. model_dataset_free() frees what it made.
  * Errors: those of the parts, and: all texts are empty after cleaning, no row has a label, or all the same
  * single one. */
-ReelStatus dataset_read(Dataset **dataset, const char *path, const DatasetOptions *options);
+ReelStatus model_dataset_read(ModelDataset **dataset, const char *path, const ModelDatasetOptions *options);
 /* Reads the corpus of a data set or several: `path` with the files for validation and testing. */
-ReelStatus dataset_read_corpus(Corpus *corpus, const char *path, const DatasetOptions *options);
+ReelStatus model_dataset_read_corpus(ModelCorpus *corpus, const char *path,
+                                     const ModelDatasetOptions *options);
 /* From a corpus, which is not needed afterwards; `name` stands for the file in messages. */
-ReelStatus dataset_new(Dataset **dataset, const Corpus *corpus, const char *name,
-                       const DatasetOptions *options);
-void dataset_free(Dataset *dataset);
+ReelStatus model_dataset_new(ModelDataset **dataset, const ModelCorpus *corpus, const char *name,
+                             const ModelDatasetOptions *options);
+void model_dataset_free(ModelDataset *dataset);
 
 /* K. */
-static inline int32_t dataset_num_classes(const Dataset *dataset)
+static inline int32_t model_dataset_num_classes(const ModelDataset *dataset)
 {
     return dataset->text.labels.count;
 }
 /* How many rows the file has. */
-static inline int64_t dataset_rows(const Dataset *dataset)
+static inline int64_t model_dataset_rows(const ModelDataset *dataset)
 {
     return dataset->train.count + dataset->valid.count + dataset->test.count;
 }
 /* CRC-32 of the examples of all parts and the labels' names, eight hexadecimal digits: the same data,
  * prepared in the same way, have the same. */
-void dataset_fingerprint(const Dataset *dataset, char text[CORPUS_HASH_SIZE]);
+void model_dataset_fingerprint(const ModelDataset *dataset, char text[MODEL_CORPUS_HASH_SIZE]);
 
 /* In how many training texts each id is; room for tokenizer.vocab_size. False where there is no memory. */
-bool dataset_document_frequencies(const Dataset *dataset, int64_t *frequencies);
+bool model_dataset_document_frequencies(const ModelDataset *dataset, int64_t *frequencies);
 
 /* The labels of `count` examples (NULL: the first ones) as zeros and ones, into memory for
  * [count, num_classes] floats. */
-void dataset_part_labels(const DatasetPart *part, const int32_t *examples, int64_t count, float *out);
+void model_dataset_part_labels(const ModelDatasetPart *part, const int32_t *examples, int64_t count,
+                               float *out);
 /* The labels of all examples, f32 [count, num_classes]. Invalid where there is no memory. */
-Tensor dataset_part_label_matrix(TensorArena *arena, const DatasetPart *part);
+Tensor model_dataset_part_label_matrix(TensorArena *arena, const ModelDatasetPart *part);
 
 REEL_END_DECLS
 

@@ -5,16 +5,16 @@
 
 #include <string.h>
 
-void division_free(Division *d)
+void model_division_free(ModelDivision *d)
 {
     reel_mem_free(d->train);
     reel_mem_free(d->valid);
     reel_mem_free(d->test);
-    *d = (Division){0};
+    *d = (ModelDivision){0};
 }
 
 /* What the corpus says. */
-static void take_said(Division *d, const Corpus *corpus)
+static void take_said(ModelDivision *d, const ModelCorpus *corpus)
 {
     for (int64_t row = 0; row < corpus->rows; row++)
         switch (corpus->parts ? corpus->parts[row] : MODEL_PART_ANY) {
@@ -29,13 +29,13 @@ static void take_said(Division *d, const Corpus *corpus)
         }
 }
 
-static bool says_all(const Corpus *corpus)
+static bool says_all(const ModelCorpus *corpus)
 {
     return corpus->parts && !memchr(corpus->parts, MODEL_PART_ANY, (size_t)corpus->rows);
 }
 
 /* Moves the training rows that are marked to another list; both keep their order. */
-static void move_marked(Division *d, const uint8_t *marked, int32_t *to, int64_t *num_to)
+static void move_marked(ModelDivision *d, const uint8_t *marked, int32_t *to, int64_t *num_to)
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < d->num_train; i++)
@@ -47,14 +47,14 @@ static void move_marked(Division *d, const uint8_t *marked, int32_t *to, int64_t
 }
 
 /* Marks the rows of whole groups, drawn until they are `size` of all. */
-static ReelStatus mark_groups(const Division *d, const Corpus *corpus, double size, uint32_t seed,
+static ReelStatus mark_groups(const ModelDivision *d, const ModelCorpus *corpus, double size, uint32_t seed,
                               uint8_t *marked)
 {
     int32_t groups = corpus->groups.count;
-    Split order;
+    ModelSplit order;
     int64_t *rows_of = reel_mem_calloc((size_t)groups, sizeof *rows_of);
     uint8_t *chosen = reel_mem_calloc((size_t)groups, 1);
-    ReelStatus status = rows_of && chosen ? split_new(&order, groups, 0.5, seed)
+    ReelStatus status = rows_of && chosen ? model_split_new(&order, groups, 0.5, seed)
                                           : reel_status_no_memory((size_t)groups, "the groups");
     if (reel_status_is_ok(&status)) {
         int64_t sum = 0;
@@ -66,7 +66,7 @@ static ReelStatus mark_groups(const Division *d, const Corpus *corpus, double si
         }
         for (int64_t i = 0; i < d->num_train; i++)
             marked[i] = chosen[corpus->group_of[d->train[i]]];
-        split_free(&order);
+        model_split_free(&order);
     }
     reel_mem_free(rows_of);
     reel_mem_free(chosen);
@@ -74,17 +74,17 @@ static ReelStatus mark_groups(const Division *d, const Corpus *corpus, double si
 }
 
 /* Draws the test part: of single rows index for index as scikit-learn does. */
-static ReelStatus draw_test(Division *d, const Corpus *corpus, const DivisionOptions *options,
+static ReelStatus draw_test(ModelDivision *d, const ModelCorpus *corpus, const ModelDivisionOptions *options,
                             uint8_t *marked)
 {
-    Split split;
+    ModelSplit split;
     if (corpus->group_of) {
         ReelStatus status = mark_groups(d, corpus, options->test_size, options->seed, marked);
         if (reel_status_is_ok(&status))
             move_marked(d, marked, d->test, &d->num_test);
         return status;
     }
-    ReelStatus status = split_new(&split, d->num_train, options->test_size, options->seed);
+    ReelStatus status = model_split_new(&split, d->num_train, options->test_size, options->seed);
     if (!reel_status_is_ok(&status))
         return status;
     for (int64_t i = 0; i < split.num_test; i++)
@@ -95,13 +95,13 @@ static ReelStatus draw_test(Division *d, const Corpus *corpus, const DivisionOpt
     memcpy(d->train, split.train, (size_t)split.num_train * sizeof *d->train);
     d->num_test = split.num_test;
     d->num_train = split.num_train;
-    split_free(&split);
+    model_split_free(&split);
     return status;
 }
 
 /* Marks a part of the training rows, every label's share of them. */
-static ReelStatus mark_stratified(const Division *d, const Corpus *corpus, double size, uint32_t seed,
-                                  uint8_t *marked)
+static ReelStatus mark_stratified(const ModelDivision *d, const ModelCorpus *corpus, double size,
+                                  uint32_t seed, uint8_t *marked)
 {
     int64_t n = d->num_train, total = 0;
     for (int64_t i = 0; i < n; i++)
@@ -119,15 +119,15 @@ static ReelStatus mark_stratified(const Division *d, const Corpus *corpus, doubl
             memcpy(labels + offsets[i], corpus->labels + ends[0],
                    (size_t)(ends[1] - ends[0]) * sizeof *labels);
     }
-    ReelStatus status = stratify(offsets, labels, n, corpus_num_classes(corpus), (double[]){1 - size, size},
-                                 2, seed, part_of);
+    ReelStatus status = model_stratify(offsets, labels, n, model_corpus_num_classes(corpus),
+                                       (double[]){1 - size, size}, 2, seed, part_of);
     for (int64_t i = 0; reel_status_is_ok(&status) && i < n; i++)
         marked[i] = part_of[i] == 1;
     reel_mem_free(offsets);
     return status;
 }
 
-static ReelStatus draw_valid(Division *d, const Corpus *corpus, const DivisionOptions *options,
+static ReelStatus draw_valid(ModelDivision *d, const ModelCorpus *corpus, const ModelDivisionOptions *options,
                              uint8_t *marked)
 {
     int64_t n = d->num_train;
@@ -144,7 +144,8 @@ static ReelStatus draw_valid(Division *d, const Corpus *corpus, const DivisionOp
     return status;
 }
 
-static ReelStatus divide(Division *d, const Corpus *corpus, const DivisionOptions *options, uint8_t *marked)
+static ReelStatus divide(ModelDivision *d, const ModelCorpus *corpus, const ModelDivisionOptions *options,
+                         uint8_t *marked)
 {
     ReelStatus status = reel_status_ok();
     take_said(d, corpus);
@@ -170,9 +171,10 @@ static ReelStatus divide(Division *d, const Corpus *corpus, const DivisionOption
     return status;
 }
 
-ReelStatus division_new(Division *d, const Corpus *corpus, const DivisionOptions *options)
+ReelStatus model_division_new(ModelDivision *d, const ModelCorpus *corpus,
+                              const ModelDivisionOptions *options)
 {
-    *d = (Division){0};
+    *d = (ModelDivision){0};
     if (!(options->valid_size >= 0 && options->valid_size < 1))
         return reel_status_usage("the validation part is %g of the training rows and must lie in [0, 1)",
                                  options->valid_size);
@@ -186,6 +188,6 @@ ReelStatus division_new(Division *d, const Corpus *corpus, const DivisionOptions
                             : reel_status_no_memory(3 * rows * sizeof *d->train, "the split");
     reel_mem_free(marked);
     if (!reel_status_is_ok(&status))
-        division_free(d);
+        model_division_free(d);
     return status;
 }

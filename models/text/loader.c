@@ -5,20 +5,20 @@
 
 #include <string.h>
 
-LoaderOptions loader_defaults(void)
+ModelLoaderOptions model_loader_defaults(void)
 {
-    return (LoaderOptions){.batch = 64, .shuffle = true};
+    return (ModelLoaderOptions){.batch = 64, .shuffle = true};
 }
 
-static int32_t length_of(const DatasetPart *part, int64_t example)
+static int32_t length_of(const ModelDatasetPart *part, int64_t example)
 {
     return (int32_t)(part->offsets[example + 1] - part->offsets[example]);
 }
 
 /* The order that stays from epoch to epoch; by length by counting. False: no memory. */
-static bool put_in_order(Loader *loader)
+static bool put_in_order(ModelLoader *loader)
 {
-    const DatasetPart *part = loader->part;
+    const ModelDatasetPart *part = loader->part;
     int32_t most = part->longest, count = (int32_t)part->count;
     for (int32_t i = 0; i < count; i++)
         loader->order[i] = i;
@@ -37,7 +37,7 @@ static bool put_in_order(Loader *loader)
     return true;
 }
 
-size_t loader_most_ids(const Loader *loader)
+size_t model_loader_most_ids(const ModelLoader *loader)
 {
     int64_t batch = loader->options.batch < loader->part->count ? loader->options.batch : loader->part->count;
     size_t ids = 0;
@@ -48,9 +48,10 @@ size_t loader_most_ids(const Loader *loader)
     return ids;
 }
 
-ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOptions *options)
+ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
+                             const ModelLoaderOptions *options)
 {
-    *loader = (Loader){.part = part, .options = *options};
+    *loader = (ModelLoader){.part = part, .options = *options};
     if (options->batch < 1)
         return reel_status_usage("a batch of %d examples cannot be loaded; ask for 1 or more",
                                  options->batch);
@@ -64,31 +65,31 @@ ReelStatus loader_init(Loader *loader, const DatasetPart *part, const LoaderOpti
     loader->offsets = reel_mem_alloc((batch + 1) * sizeof *loader->offsets);
     loader->labels = reel_mem_alloc(batch * classes * sizeof *loader->labels);
     bool fine = loader->order && loader->offsets && loader->labels && put_in_order(loader);
-    size_t ids = fine ? loader_most_ids(loader) : 0;
+    size_t ids = fine ? model_loader_most_ids(loader) : 0;
     loader->ids = reel_mem_alloc(ids * sizeof *loader->ids);
     if (!fine || !loader->ids) {
-        loader_free(loader);
+        model_loader_free(loader);
         return reel_status_no_memory((ids + batch * classes) * sizeof(int32_t), "the batches");
     }
-    loader_start_epoch(loader, 0);
+    model_loader_start_epoch(loader, 0);
     return reel_status_ok();
 }
 
-void loader_free(Loader *loader)
+void model_loader_free(ModelLoader *loader)
 {
     reel_mem_free(loader->order);
     reel_mem_free(loader->ids);
     reel_mem_free(loader->offsets);
     reel_mem_free(loader->labels);
-    *loader = (Loader){0};
+    *loader = (ModelLoader){0};
 }
 
-int64_t loader_num_batches(const Loader *loader)
+int64_t model_loader_num_batches(const ModelLoader *loader)
 {
     return (loader->part->count + loader->options.batch - 1) / loader->options.batch;
 }
 
-void loader_start_epoch(Loader *loader, int64_t epoch)
+void model_loader_start_epoch(ModelLoader *loader, int64_t epoch)
 {
     int32_t count = (int32_t)loader->part->count;
     loader->next = 0;
@@ -99,14 +100,14 @@ void loader_start_epoch(Loader *loader, int64_t epoch)
     }
 }
 
-void loader_seek(Loader *loader, int64_t batch)
+void model_loader_seek(ModelLoader *loader, int64_t batch)
 {
-    int64_t last = loader_num_batches(loader);
+    int64_t last = model_loader_num_batches(loader);
     batch = batch < 0 ? 0 : batch > last ? last : batch;
     loader->next = batch * loader->options.batch;
 }
 
-static int32_t longest_text(const Loader *loader, const int32_t *examples, int32_t size)
+static int32_t longest_text(const ModelLoader *loader, const int32_t *examples, int32_t size)
 {
     int32_t longest = 0;
     for (int32_t i = 0; i < size; i++) {
@@ -116,9 +117,9 @@ static int32_t longest_text(const Loader *loader, const int32_t *examples, int32
     return longest;
 }
 
-bool loader_next(Loader *loader, Batch *batch)
+bool model_loader_next(ModelLoader *loader, ModelBatch *batch)
 {
-    const DatasetPart *part = loader->part;
+    const ModelDatasetPart *part = loader->part;
     int64_t left = part->count - loader->next;
     if (left <= 0)
         return false;
@@ -132,18 +133,18 @@ bool loader_next(Loader *loader, Batch *batch)
                (size_t)length * sizeof *loader->ids);
         used += length;
         for (; length < width; length++)
-            loader->ids[used++] = TOKEN_PAD;
+            loader->ids[used++] = MODEL_TOKEN_PAD;
     }
     loader->offsets[size] = used;
     loader->next += size;
-    *batch = (Batch){.size = size,
-                     .num_ids = used,
-                     .examples = examples,
-                     .ids = loader->ids,
-                     .offsets = loader->offsets,
-                     .labels = tensor_invalid()};
+    *batch = (ModelBatch){.size = size,
+                          .num_ids = used,
+                          .examples = examples,
+                          .ids = loader->ids,
+                          .offsets = loader->offsets,
+                          .labels = tensor_invalid()};
     if (part->label_offsets) {
-        dataset_part_labels(part, examples, size, loader->labels);
+        model_dataset_part_labels(part, examples, size, loader->labels);
         batch->labels = tensor_from(loader->labels, TENSOR_F32, TENSOR_SHAPE(size, part->num_classes));
     }
     return true;

@@ -19,21 +19,22 @@ REEL_BEGIN_DECLS
 
 /* All zeros is an empty one that may be freed. It stays where it is: `tokenizer` refers to it. */
 typedef struct ModelPipeline {
-    Cleaner cleaner;
-    Vocabulary vocabulary; /* where ids are words, otherwise empty */
-    Subwords subwords;     /* where they are byte pairs */
-    Tokenizer tokenizer;   /* of one of these, or the caller's own; byte pairs: one thread at a time */
-    StringTable labels;    /* K names */
-    int32_t max_len;       /* ids a text at most, bos and eos included */
-    char data_hash[CORPUS_HASH_SIZE];            /* of the corpus that it was made from, or "" */
-    char label_separator[CORPUS_SEPARATOR_SIZE]; /* what separates labels in that corpus; "": ", " */
+    ModelCleaner cleaner;
+    ModelVocabulary vocabulary; /* where ids are words, otherwise empty */
+    ModelSubwords subwords;     /* where they are byte pairs */
+    ModelTokenizer tokenizer;   /* of one of these, or the caller's own; byte pairs: one thread at a time */
+    ModelStringTable labels;    /* K names */
+    int32_t max_len;            /* ids a text at most, bos and eos included */
+    char data_hash[MODEL_CORPUS_HASH_SIZE];            /* of the corpus that it was made from, or "" */
+    char label_separator[MODEL_CORPUS_SEPARATOR_SIZE]; /* what separates labels in that corpus; "": ", " */
 } ModelPipeline;
 
 void model_pipeline_free(ModelPipeline *pipeline);
 
 /* Appends the ids of a text as it stands in a file; `scratch` is for the cleaned text. False where there is
  * no memory; the list is then as before. */
-bool model_pipeline_encode(const ModelPipeline *pipeline, TextSpan text, ReelBytes *scratch, IdList *list);
+bool model_pipeline_encode(const ModelPipeline *pipeline, ModelTextSpan text, ReelBytes *scratch,
+                           ModelIdList *list);
 /* The word or the piece of an id, NULL where the tokenizer is the caller's own. */
 const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size);
 

@@ -24,7 +24,7 @@ bool model_pipeline_has_member(const char *name)
 
 void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *json)
 {
-    reel_json_integer(json, "pad_id", TOKEN_PAD);
+    reel_json_integer(json, "pad_id", MODEL_TOKEN_PAD);
     reel_json_integer(json, "max_len", pipeline->max_len);
     reel_json_string(json, "tokenizer", pipeline->tokenizer.bpe ? "bpe" : "words");
     if (pipeline->cleaner.unicode)
@@ -37,7 +37,7 @@ void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *
 }
 
 /* One string a line. */
-static void add_lines(NnSnapshot *snapshot, const char *name, const StringTable *table)
+static void add_lines(NnSnapshot *snapshot, const char *name, const ModelStringTable *table)
 {
     size_t size = table->bytes_used;
     char *lines = reel_mem_alloc(size);
@@ -58,10 +58,10 @@ static void add_lines(NnSnapshot *snapshot, const char *name, const StringTable 
     reel_mem_free(lines);
 }
 
-static void add_tokenizer(NnSnapshot *snapshot, const BpeTokenizer *bpe)
+static void add_tokenizer(NnSnapshot *snapshot, const ModelBpeTokenizer *bpe)
 {
     ReelBytes json = {0};
-    ReelStatus status = bpe_to_json(bpe, &json);
+    ReelStatus status = model_bpe_to_json(bpe, &json);
     if (reel_status_is_ok(&status))
         nn_snapshot_bytes(snapshot, TOKENIZER, json.data, json.size);
     else if (reel_status_is_ok(&snapshot->status))
@@ -125,7 +125,7 @@ static bool read_separator(ModelPipeline *pipeline, ReelJsonReader *json)
 static bool read_max_len(ModelPipeline *pipeline, ReelJsonReader *json)
 {
     int64_t value = 0;
-    bool ok = reel_json_reader_int_in(json, TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
+    bool ok = reel_json_reader_int_in(json, MODEL_TOKENIZER_LEAST_MAX_LEN, 1 << 20, &value);
     pipeline->max_len = (int32_t)value;
     return ok;
 }
@@ -136,7 +136,7 @@ bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
     if (reel_json_reader_is(json, "max_len"))
         return read_max_len(pipeline, json);
     if (reel_json_reader_is(json, "pad_id"))
-        return reel_json_reader_int_in(json, TOKEN_PAD, TOKEN_PAD, &value);
+        return reel_json_reader_int_in(json, MODEL_TOKEN_PAD, MODEL_TOKEN_PAD, &value);
     if (reel_json_reader_is(json, "tokenizer"))
         return read_tokenizer_kind(pipeline, json);
     if (reel_json_reader_is(json, "clean"))
@@ -226,7 +226,8 @@ static ReelStatus read_labels(ModelPipeline *pipeline, const TensorNpz *npz, Ten
     int32_t count;
     ReelStatus status = read_lines(npz, LABELS, arena, &lines, &count);
     for (int32_t i = 0; reel_status_is_ok(&status) && i < count; i++) {
-        int32_t given = lines[i][0] ? string_table_add(&pipeline->labels, text_span(lines[i])) : i;
+        int32_t given =
+            lines[i][0] ? model_string_table_add(&pipeline->labels, model_text_span(lines[i])) : i;
         if (given < 0)
             status = reel_status_no_memory(strlen(lines[i]), LABELS);
         else if (given != i || !lines[i][0])
@@ -238,7 +239,7 @@ static ReelStatus read_labels(ModelPipeline *pipeline, const TensorNpz *npz, Ten
 
 static ReelStatus read_bpe(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
-    BpeTokenizer *learned = NULL;
+    ModelBpeTokenizer *learned = NULL;
     const char *text = NULL;
     size_t size;
     ReelStatus status = model_text_member(npz, TOKENIZER, arena, &text, &size);
@@ -246,10 +247,10 @@ static ReelStatus read_bpe(ModelPipeline *pipeline, const TensorNpz *npz, Tensor
         return status;
     char label[400];
     snprintf(label, sizeof label, "%.300s: " TOKENIZER, tensor_npz_path(npz));
-    status = bpe_from_json(&learned, text, size, label);
+    status = model_bpe_from_json(&learned, text, size, label);
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%.440s; see docs/checkpoints.md", status.message);
-    status = subwords_adopt(&pipeline->subwords, learned, &pipeline->tokenizer);
+    status = model_subwords_adopt(&pipeline->subwords, learned, &pipeline->tokenizer);
     return reel_status_is_ok(&status) ? status
                                       : reel_status_failed("%s: %s: %.300s; see docs/checkpoints.md",
                                                            tensor_npz_path(npz), TOKENIZER, status.message);
@@ -261,29 +262,31 @@ static ReelStatus read_vocabulary(ModelPipeline *pipeline, const TensorNpz *npz,
     int32_t count;
     ReelStatus status = read_lines(npz, VOCABULARY, arena, &words, &count);
     if (reel_status_is_ok(&status))
-        status = vocabulary_restore(&pipeline->vocabulary, words, count);
+        status = model_vocabulary_restore(&pipeline->vocabulary, words, count);
     if (!reel_status_is_ok(&status))
         return strncmp(status.message, tensor_npz_path(npz), strlen(tensor_npz_path(npz))) == 0
                    ? status
                    : reel_status_failed("%s: %s", tensor_npz_path(npz), status.message);
-    pipeline->tokenizer = vocabulary_tokenizer(&pipeline->vocabulary);
+    pipeline->tokenizer = model_vocabulary_tokenizer(&pipeline->vocabulary);
     return status;
 }
 
 static ReelStatus read_cleaner(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
-    CleanOptions options = {.stop_words = "none",
-                            .keep_digits = pipeline->cleaner.keep_digits,
-                            .letters = pipeline->cleaner.unicode ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII};
-    ReelStatus status = cleaner_init(&pipeline->cleaner, &options);
-    if (status.code == REEL_STATUS_FAILED && options.letters == MODEL_CLEAN_UNICODE && !cleaner_has_unicode())
+    ModelCleanOptions options = {.stop_words = "none",
+                                 .keep_digits = pipeline->cleaner.keep_digits,
+                                 .letters =
+                                     pipeline->cleaner.unicode ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII};
+    ReelStatus status = model_cleaner_init(&pipeline->cleaner, &options);
+    if (status.code == REEL_STATUS_FAILED && options.letters == MODEL_CLEAN_UNICODE &&
+        !model_cleaner_has_unicode())
         return reel_status_failed("%s: %s", tensor_npz_path(npz), status.message);
     const char *const *words;
     int32_t count = 0;
     if (reel_status_is_ok(&status) && tensor_npz_find(npz, STOP_WORDS))
         status = read_lines(npz, STOP_WORDS, arena, &words, &count);
     for (int32_t i = 0; reel_status_is_ok(&status) && i < count; i++)
-        status = cleaner_add_stop_word(&pipeline->cleaner, text_span(words[i]));
+        status = model_cleaner_add_stop_word(&pipeline->cleaner, model_text_span(words[i]));
     return status;
 }
 

@@ -47,7 +47,7 @@ static bool is_space(char c)
 }
 
 /* The bytes of a space, seen or not, that the text begins with (`front`) or ends with; 0: none. */
-static size_t space_at(TextSpan span, bool front)
+static size_t space_at(ModelTextSpan span, bool front)
 {
     static const char *const wide[] = {"\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
     if (span.length > 0 && is_space(span.bytes[front ? 0 : span.length - 1]))
@@ -61,10 +61,10 @@ static size_t space_at(TextSpan span, bool front)
     return 0;
 }
 
-TextSpan model_trim(TextSpan span)
+ModelTextSpan model_trim(ModelTextSpan span)
 {
     for (size_t length; (length = space_at(span, true)) > 0;)
-        span = (TextSpan){span.bytes + length, span.length - length};
+        span = (ModelTextSpan){span.bytes + length, span.length - length};
     for (size_t length; (length = space_at(span, false)) > 0;)
         span.length -= length;
     return span;
@@ -79,7 +79,7 @@ void model_records_init(ModelRecords *records, const char *name, ModelFormat for
 
 void model_records_free(ModelRecords *records)
 {
-    string_table_free(&records->names);
+    model_string_table_free(&records->names);
     reel_mem_free(records->fields);
     reel_mem_free(records->name_of);
     reel_mem_free(records->seen_in);
@@ -103,13 +103,13 @@ bool model_records_reserve(ModelRecords *records, int count)
     return fields != NULL;
 }
 
-bool model_records_line(ModelRecords *records, TextSpan *line)
+bool model_records_line(ModelRecords *records, ModelTextSpan *line)
 {
     char *feed = memchr(records->at, '\n', (size_t)(records->end - records->at));
     if (records->at == records->end || (!feed && !records->last))
         return false;
     char *stop = feed ? feed : records->end;
-    *line = (TextSpan){records->at, (size_t)(stop - records->at)};
+    *line = (ModelTextSpan){records->at, (size_t)(stop - records->at)};
     while (line->length > 0 && line->bytes[line->length - 1] == '\r')
         line->length--;
     records->at = feed ? feed + 1 : records->end;
@@ -140,7 +140,7 @@ ModelFormat model_format_of_name(const char *name)
 }
 
 /* How often a byte stands in a header outside of quotes. */
-static size_t count_outside_quotes(TextSpan header, char byte)
+static size_t count_outside_quotes(ModelTextSpan header, char byte)
 {
     size_t count = 0;
     bool quoted = false;
@@ -152,7 +152,7 @@ static size_t count_outside_quotes(TextSpan header, char byte)
 }
 
 /* The likeliest separator of a CSV; 0: none of them is there. */
-static char find_separator(TextSpan header)
+static char find_separator(ModelTextSpan header)
 {
     static const char separators[] = ",;|\t";
     char best = 0;
@@ -168,9 +168,9 @@ static char find_separator(TextSpan header)
 }
 
 /* What the first line says that is not empty. */
-static ModelFormat format_of_line(TextSpan line)
+static ModelFormat format_of_line(ModelTextSpan line)
 {
-    TextSpan text = model_trim(line);
+    ModelTextSpan text = model_trim(line);
     if (text.length > 0 && (text.bytes[0] == '{' || text.bytes[0] == '['))
         return MODEL_JSONL;
     if (text.length > strlen(FASTTEXT_LABEL) &&
@@ -183,17 +183,17 @@ static ModelFormat format_of_line(TextSpan line)
 ModelFormat model_format_of_line(const char *bytes, size_t size)
 {
     const char *feed = memchr(bytes, '\n', size);
-    return format_of_line((TextSpan){bytes, feed ? (size_t)(feed - bytes) : size});
+    return format_of_line((ModelTextSpan){bytes, feed ? (size_t)(feed - bytes) : size});
 }
 
 /* The first line that is not empty, which stays. False: it is not all there. */
-static bool look_at_line(const ModelRecords *records, TextSpan *line)
+static bool look_at_line(const ModelRecords *records, ModelTextSpan *line)
 {
     const char *at = records->at;
     while (at < records->end && (*at == '\n' || *at == '\r'))
         at++;
     const char *feed = memchr(at, '\n', (size_t)(records->end - at));
-    *line = (TextSpan){at, (size_t)((feed ? feed : records->end) - at)};
+    *line = (ModelTextSpan){at, (size_t)((feed ? feed : records->end) - at)};
     return feed || records->last;
 }
 
@@ -211,7 +211,7 @@ static ReelStatus read_header(ModelRecords *records, bool *more)
         return status;
     records->name_of = reel_mem_alloc((size_t)records->columns * sizeof *records->name_of);
     for (int i = 0; records->name_of && i < records->columns; i++) {
-        records->name_of[i] = string_table_add(&records->names, model_trim(records->fields[i].text));
+        records->name_of[i] = model_string_table_add(&records->names, model_trim(records->fields[i].text));
         if (records->name_of[i] < 0)
             return no_memory(records);
     }
@@ -222,15 +222,15 @@ static ReelStatus read_header(ModelRecords *records, bool *more)
 static ReelStatus name_columns(ModelRecords *records)
 {
     records->columns = 2;
-    bool fine = string_table_add(&records->names, text_span("text")) == 0 &&
-                string_table_add(&records->names, text_span("labels")) == 1 &&
+    bool fine = model_string_table_add(&records->names, model_text_span("text")) == 0 &&
+                model_string_table_add(&records->names, model_text_span("labels")) == 1 &&
                 model_records_reserve(records, records->columns);
     return fine ? reel_status_ok() : no_memory(records);
 }
 
 ReelStatus model_records_begin(ModelRecords *records, bool *more)
 {
-    TextSpan line;
+    ModelTextSpan line;
     *more = look_at_line(records, &line);
     if (!*more)
         return reel_status_ok();
@@ -266,9 +266,9 @@ ReelStatus model_records_next(ModelRecords *records, bool *more)
     return model_records_next_row(records, more);
 }
 
-ReelStatus model_records_find(const ModelRecords *records, TextSpan name, int *column)
+ReelStatus model_records_find(const ModelRecords *records, ModelTextSpan name, int *column)
 {
-    int32_t id = string_table_find(&records->names, name);
+    int32_t id = model_string_table_find(&records->names, name);
     *column = records->name_of ? -1 : id;
     for (int i = 0; records->name_of && id >= 0 && i < records->columns; i++) {
         if (records->name_of[i] != id)
@@ -283,13 +283,13 @@ ReelStatus model_records_find(const ModelRecords *records, TextSpan name, int *c
 
 const char *model_records_column(const ModelRecords *records, int column)
 {
-    return string_table_text(&records->names, records->name_of ? records->name_of[column] : column);
+    return model_string_table_text(&records->names, records->name_of ? records->name_of[column] : column);
 }
 
 /* ---- fastText's lines ---- */
 
 /* The next word of a line; white space as fastText has it. */
-static bool next_word(TextSpan *rest, TextSpan *word)
+static bool next_word(ModelTextSpan *rest, ModelTextSpan *word)
 {
     const char *at = rest->bytes, *end = at + rest->length;
     while (at < end && is_space(*at))
@@ -297,12 +297,12 @@ static bool next_word(TextSpan *rest, TextSpan *word)
     const char *start = at;
     while (at < end && !is_space(*at))
         at++;
-    *word = (TextSpan){start, (size_t)(at - start)};
-    *rest = (TextSpan){at, (size_t)(end - at)};
+    *word = (ModelTextSpan){start, (size_t)(at - start)};
+    *rest = (ModelTextSpan){at, (size_t)(end - at)};
     return word->length > 0;
 }
 
-static bool is_label(TextSpan word)
+static bool is_label(ModelTextSpan word)
 {
     size_t prefix = strlen(FASTTEXT_LABEL);
     return word.length > prefix && memcmp(word.bytes, FASTTEXT_LABEL, prefix) == 0;
@@ -310,10 +310,10 @@ static bool is_label(TextSpan word)
 
 /* Labels go to the front of the line, without their prefix and each with a line end, which no word has: they
  * take less room so. */
-static char *take_labels(char *to, TextSpan *rest, ReelBytes *words, bool *fine)
+static char *take_labels(char *to, ModelTextSpan *rest, ReelBytes *words, bool *fine)
 {
-    TextSpan word;
-    for (TextSpan before = *rest; next_word(rest, &word); before = *rest) {
+    ModelTextSpan word;
+    for (ModelTextSpan before = *rest; next_word(rest, &word); before = *rest) {
         if (is_label(word)) {
             size_t length = word.length - strlen(FASTTEXT_LABEL);
             memmove(to, word.bytes + strlen(FASTTEXT_LABEL), length);
@@ -332,7 +332,7 @@ static char *take_labels(char *to, TextSpan *rest, ReelBytes *words, bool *fine)
 
 ReelStatus model_records_next_fasttext(ModelRecords *records, bool *more)
 {
-    TextSpan line;
+    ModelTextSpan line;
     do
         *more = model_records_line(records, &line);
     while (*more && model_trim(line).length == 0);
@@ -342,7 +342,7 @@ ReelStatus model_records_next_fasttext(ModelRecords *records, bool *more)
     char *front = (char *)line.bytes;
     bool fine = true;
     char *to = take_labels(front, &line, NULL, &fine);
-    TextSpan text = model_trim(line);
+    ModelTextSpan text = model_trim(line);
     if (memmem(text.bytes, text.length, FASTTEXT_LABEL,
                strlen(FASTTEXT_LABEL))) { /* others stand behind it */
         words->size = 0;
@@ -351,7 +351,7 @@ ReelStatus model_records_next_fasttext(ModelRecords *records, bool *more)
             return no_memory(records);
         if (words->size > 0)
             memcpy(to, words->data, words->size);
-        text = (TextSpan){to, words->size};
+        text = (ModelTextSpan){to, words->size};
     }
     records->fields[0] = (ModelField){text, REEL_JSON_STRING};
     records->fields[1] = (ModelField){{front, (size_t)(to - front)}, REEL_JSON_STRING};

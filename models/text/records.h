@@ -23,7 +23,7 @@ typedef enum ModelFormat { MODEL_FORMAT_ANY, MODEL_TSV, MODEL_CSV, MODEL_JSONL, 
 
 /* What stands in one place of a row. */
 typedef struct ModelField {
-    TextSpan text;
+    ModelTextSpan text;
     ReelJsonKind kind; /* REEL_JSON_STRING but for JSON lines, where null is also what is not there; a list or
                       an object is given as it is written */
 } ModelField;
@@ -34,9 +34,9 @@ typedef struct ModelRecords {
     char separator; /* of TSV and CSV */
     size_t line;    /* where the record at hand begins, from 1 */
     int columns;
-    ModelField *fields; /* [columns] of the record at hand */
-    StringTable names;  /* of the columns */
-    int32_t *name_of;   /* TSV, CSV: [columns] */
+    ModelField *fields;     /* [columns] of the record at hand */
+    ModelStringTable names; /* of the columns */
+    int32_t *name_of;       /* TSV, CSV: [columns] */
 
     char *at, *end; /* what is still to be read */
     bool last;      /* the text ends there: a last line needs no end */
@@ -73,13 +73,13 @@ ReelStatus model_records_begin(ModelRecords *records, bool *more);
  * a record may be left. Errors name file, line and remedy. */
 ReelStatus model_records_next(ModelRecords *records, bool *more);
 /* The number of the column of that name, -1 where there is none. An error where two have it. */
-ReelStatus model_records_find(const ModelRecords *records, TextSpan name, int *column);
+ReelStatus model_records_find(const ModelRecords *records, ModelTextSpan name, int *column);
 /* The name of a column, "" where it has none. */
 const char *model_records_column(const ModelRecords *records, int column);
 
 /* Without white space around it, seen or not: also no-break spaces, what has no width, and byte order marks,
  * which come from spreadsheets and web pages. */
-TextSpan model_trim(TextSpan text);
+ModelTextSpan model_trim(ModelTextSpan text);
 
 REEL_END_DECLS
 

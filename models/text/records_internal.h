@@ -12,6 +12,6 @@ ReelStatus model_records_next_fasttext(ModelRecords *records, bool *more);
 /* The number of fields that are wanted; false: no memory. */
 bool model_records_reserve(ModelRecords *records, int count);
 /* The next line without its end, passed over; false: it is not all there. */
-bool model_records_line(ModelRecords *records, TextSpan *line);
+bool model_records_line(ModelRecords *records, ModelTextSpan *line);
 
 #endif

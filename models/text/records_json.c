@@ -15,7 +15,7 @@ static int column_of(ModelRecords *records)
 {
     const ReelBytes *key = &records->json.string;
     int before = records->columns;
-    int column = string_table_add(&records->names, (TextSpan){key->data, key->size});
+    int column = model_string_table_add(&records->names, (ModelTextSpan){key->data, key->size});
     if (column < before)
         return column;
     int64_t *seen_in =
@@ -37,7 +37,7 @@ static ModelField read_value(ModelRecords *records, char *line)
     ModelField field = {.kind = reel_json_reader_peek(json)};
     char *begin = line + json->at;
     reel_json_reader_skip(json);
-    field.text = (TextSpan){begin, (size_t)(line + json->at - begin)};
+    field.text = (ModelTextSpan){begin, (size_t)(line + json->at - begin)};
     if (field.kind == REEL_JSON_STRING && reel_status_is_ok(&json->status)) {
         if (json->string.size > 0)
             memcpy(begin, json->string.data, json->string.size);
@@ -60,7 +60,7 @@ static ReelStatus read_object(ModelRecords *records, char *line)
         if (records->seen_in[column] == records->record)
             return reel_status_failed("%s:%zu: the object has the key '%.80s' twice; rename one of them",
                                       records->name, records->line,
-                                      string_table_text(&records->names, column));
+                                      model_string_table_text(&records->names, column));
         records->seen_in[column] = records->record;
         records->fields[column] = read_value(records, line);
     }
@@ -70,7 +70,7 @@ static ReelStatus read_object(ModelRecords *records, char *line)
 
 ReelStatus model_records_next_object(ModelRecords *records, bool *more)
 {
-    TextSpan line;
+    ModelTextSpan line;
     char label[300];
     do
         *more = model_records_line(records, &line);

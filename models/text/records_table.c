@@ -46,16 +46,16 @@ static char *closing_quote(char *at, char *end)
 }
 
 /* What a quoted field holds, made of it in its place. */
-static TextSpan unquote(char *from, const char *end)
+static ModelTextSpan unquote(char *from, const char *end)
 {
     char *to = memchr(from, '"', (size_t)(end - from));
     if (!to)
-        return (TextSpan){from, (size_t)(end - from)};
+        return (ModelTextSpan){from, (size_t)(end - from)};
     for (const char *at = to; at < end; at++) {
         *to++ = *at;
         at += *at == '"';
     }
-    return (TextSpan){from, (size_t)(to - from)};
+    return (ModelTextSpan){from, (size_t)(to - from)};
 }
 
 static ReelStatus open_quote(const Row *row)
@@ -91,7 +91,7 @@ static void count_lines(Row *row, char *from, char *close)
 }
 
 /* A field that begins with a quote; *close is NULL where that is text. */
-static ReelStatus read_quoted(Row *row, char **close, TextSpan *field)
+static ReelStatus read_quoted(Row *row, char **close, ModelTextSpan *field)
 {
     ModelRecords *records = row->records;
     char *begin = row->at + 1, *end = records->end;
@@ -113,7 +113,7 @@ static ReelStatus read_quoted(Row *row, char **close, TextSpan *field)
     count_lines(row, begin, *close);
     if (!ends)
         return text_behind_quote(row, *close);
-    *field = (TextSpan){begin, (size_t)(*close - begin)};
+    *field = (ModelTextSpan){begin, (size_t)(*close - begin)};
     return reel_status_ok();
 }
 
@@ -128,7 +128,7 @@ static ReelStatus go_on(Row *row, char *at)
 }
 
 /* *quoted: the field is what stands between quotes, and is still to be unquoted. */
-static ReelStatus next_field(Row *row, TextSpan *field, bool *quoted)
+static ReelStatus next_field(Row *row, ModelTextSpan *field, bool *quoted)
 {
     char *close = NULL;
     ReelStatus status = reel_status_ok();
@@ -143,7 +143,7 @@ static ReelStatus next_field(Row *row, TextSpan *field, bool *quoted)
     char *end = separator ? separator : row->stop, *lone = memchr(row->at, '\r', (size_t)(end - row->at));
     if (lone)
         return lone_cr(row, lone);
-    *field = (TextSpan){row->at, (size_t)(end - row->at)};
+    *field = (ModelTextSpan){row->at, (size_t)(end - row->at)};
     return go_on(row, end);
 }
 
@@ -193,7 +193,7 @@ ReelStatus model_records_next_row(ModelRecords *records, bool *more)
     records->line = row.line;
     size_t swallowed = records->swallowed;
     while (!row.done) {
-        TextSpan field;
+        ModelTextSpan field;
         bool quoted = false;
         ReelStatus status = next_field(&row, &field, &quoted);
         if (!reel_status_is_ok(&status))

@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-ReelStatus split_new(Split *split, int64_t rows, double test_size, uint32_t random_state)
+ReelStatus model_split_new(ModelSplit *split, int64_t rows, double test_size, uint32_t random_state)
 {
-    *split = (Split){0};
+    *split = (ModelSplit){0};
     if (!(test_size > 0.0 && test_size < 1.0))
         return reel_status_usage("the test part is %g and must be more than 0 and less than 1", test_size);
     if (rows > INT32_MAX)
@@ -24,12 +24,13 @@ ReelStatus split_new(Split *split, int64_t rows, double test_size, uint32_t rand
     TensorMt19937 mt;
     tensor_mt19937_seed(&mt, random_state);
     tensor_mt19937_permutation(&mt, order, (int32_t)rows);
-    *split = (Split){.num_train = num_train, .num_test = num_test, .train = order + num_test, .test = order};
+    *split =
+        (ModelSplit){.num_train = num_train, .num_test = num_test, .train = order + num_test, .test = order};
     return reel_status_ok();
 }
 
-void split_free(Split *split)
+void model_split_free(ModelSplit *split)
 {
     reel_mem_free(split->test); /* both parts are one block */
-    *split = (Split){0};
+    *split = (ModelSplit){0};
 }

@@ -13,11 +13,11 @@ typedef struct Stratifier {
     int64_t count;
     int32_t num_labels;
     int parts;
-    double wanted[STRATIFY_MAX_PARTS]; /* examples that each part still lacks */
-    double *wanted_of;                 /* [num_labels, parts] the same of each label */
-    int64_t *left;                     /* [num_labels] examples that are not assigned yet */
-    int32_t *order;                    /* [count] the examples, shuffled */
-    int32_t *part_of;                  /* [count] the caller's */
+    double wanted[MODEL_STRATIFY_MAX_PARTS]; /* examples that each part still lacks */
+    double *wanted_of;                       /* [num_labels, parts] the same of each label */
+    int64_t *left;                           /* [num_labels] examples that are not assigned yet */
+    int32_t *order;                          /* [count] the examples, shuffled */
+    int32_t *part_of;                        /* [count] the caller's */
     TensorRandom random;
 } Stratifier;
 
@@ -101,10 +101,10 @@ static void deal(Stratifier *s)
 
 static ReelStatus check(int64_t count, const double *shares, int parts)
 {
-    if (parts < 1 || parts > STRATIFY_MAX_PARTS || count > INT32_MAX)
+    if (parts < 1 || parts > MODEL_STRATIFY_MAX_PARTS || count > INT32_MAX)
         return reel_status_usage(
             "%lld examples cannot be divided into %d parts; at most %d examples and %d parts",
-            (long long)count, parts, INT32_MAX, STRATIFY_MAX_PARTS);
+            (long long)count, parts, INT32_MAX, MODEL_STRATIFY_MAX_PARTS);
     double sum = 0;
     for (int p = 0; p < parts; p++) {
         if (!(shares[p] > 0))
@@ -115,8 +115,9 @@ static ReelStatus check(int64_t count, const double *shares, int parts)
                                 : reel_status_usage("the parts add up to %g instead of 1", sum);
 }
 
-ReelStatus stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count, int32_t num_labels,
-                    const double *shares, int parts, uint64_t seed, int32_t *part_of)
+ReelStatus model_stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count,
+                          int32_t num_labels, const double *shares, int parts, uint64_t seed,
+                          int32_t *part_of)
 {
     ReelStatus status = check(count, shares, parts);
     if (!reel_status_is_ok(&status) || count == 0)

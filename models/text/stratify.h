@@ -9,7 +9,7 @@
 
 REEL_BEGIN_DECLS
 
-enum { STRATIFY_MAX_PARTS = 64 };
+enum { MODEL_STRATIFY_MAX_PARTS = 64 };
 
 /* Iterative stratification (Sechidis, Tsoumakas & Vlahavas 2011, "On the Stratification of Multi-Label Data",
  * algorithm 1): the label with the fewest examples left is dealt out first, each example to the part that
@@ -18,8 +18,9 @@ enum { STRATIFY_MAX_PARTS = 64 };
  * Example i bears labels[label_offsets[i]] up to labels[label_offsets[i + 1]], all below num_labels.
  * shares [parts] are positive and add up to 1; part_of [count] gets a part below `parts` for each example.
  * Errors: parts or shares out of range, no memory. */
-ReelStatus stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count, int32_t num_labels,
-                    const double *shares, int parts, uint64_t seed, int32_t *part_of);
+ReelStatus model_stratify(const int64_t *label_offsets, const int32_t *labels, int64_t count,
+                          int32_t num_labels, const double *shares, int parts, uint64_t seed,
+                          int32_t *part_of);
 
 REEL_END_DECLS
 

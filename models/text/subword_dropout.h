@@ -9,25 +9,26 @@
 REEL_BEGIN_DECLS
 
 /* A training part that changes from epoch to epoch. */
-typedef struct SubwordDropout {
-    DatasetPart part; /* as it is in the epoch drawn last; rows and labels are the data set's */
-    const Dataset *dataset;
+typedef struct ModelSubwordDropout {
+    ModelDatasetPart part; /* as it is in the epoch drawn last; rows and labels are the data set's */
+    const ModelDataset *dataset;
     double probability;
     uint64_t seed;
-    BpeEncoder *encoder;
-    BpeIds scratch;
-    IdList list;
-} SubwordDropout;
+    ModelBpeEncoder *encoder;
+    ModelBpeIds scratch;
+    ModelIdList list;
+} ModelSubwordDropout;
 
-/* The data set must outlive the struct, be of byte pairs and have kept its texts (DatasetOptions.keep_texts).
- * Before each merge every candidate is left out with `probability`, in [0, 1]. */
-ReelStatus subword_dropout_init(SubwordDropout *dropout, const Dataset *dataset, double probability,
-                                uint64_t seed);
+/* The data set must outlive the struct, be of byte pairs and have kept its texts
+ * (ModelDatasetOptions.keep_texts). Before each merge every candidate is left out with `probability`, in [0,
+ * 1]. */
+ReelStatus model_subword_dropout_init(ModelSubwordDropout *dropout, const ModelDataset *dataset,
+                                      double probability, uint64_t seed);
 /* Cuts all texts for an epoch: each is a function of (seed, epoch, its row, the text), so any epoch can be
  * drawn again or out of turn. */
-ReelStatus subword_dropout_draw(SubwordDropout *dropout, int64_t epoch);
+ReelStatus model_subword_dropout_draw(ModelSubwordDropout *dropout, int64_t epoch);
 /* Also of a struct that is all zero. */
-void subword_dropout_free(SubwordDropout *dropout);
+void model_subword_dropout_free(ModelSubwordDropout *dropout);
 
 REEL_END_DECLS
 

@@ -9,22 +9,25 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct Subwords {
-    int64_t wanted;          /* ids to be learned, the special ones included; 0: no byte pairs */
-    BpeTokenizer *tokenizer; /* what was learned, or given; the struct's own */
-    BpeEncoder *encoder;
-    BpeIds scratch;
-} Subwords;
+typedef struct ModelSubwords {
+    int64_t wanted;               /* ids to be learned, the special ones included; 0: no byte pairs */
+    ModelBpeTokenizer *tokenizer; /* what was learned, or given; the struct's own */
+    ModelBpeEncoder *encoder;
+    ModelBpeIds scratch;
+} ModelSubwords;
 
 /* Learns `wanted` ids from cleaned texts; the handle is good as long as the struct. One thread at a time
  * encodes. */
-ReelStatus subwords_fit(Subwords *subwords, const TextSpan *texts, int64_t count, Tokenizer *tokenizer);
+ReelStatus model_subwords_fit(ModelSubwords *subwords, const ModelTextSpan *texts, int64_t count,
+                              ModelTokenizer *tokenizer);
 /* The handle for a tokenizer that is there already, such as one of a checkpoint; takes it over, also where it
  * fails. Its first tokens must be the four special ones. */
-ReelStatus subwords_adopt(Subwords *subwords, BpeTokenizer *learned, Tokenizer *tokenizer);
+ReelStatus model_subwords_adopt(ModelSubwords *subwords, ModelBpeTokenizer *learned,
+                                ModelTokenizer *tokenizer);
 /* The same with a copy. */
-ReelStatus subwords_copy(Subwords *subwords, const BpeTokenizer *learned, Tokenizer *tokenizer);
-void subwords_free(Subwords *subwords);
+ReelStatus model_subwords_copy(ModelSubwords *subwords, const ModelBpeTokenizer *learned,
+                               ModelTokenizer *tokenizer);
+void model_subwords_free(ModelSubwords *subwords);
 
 REEL_END_DECLS
 

@@ -1,7 +1,7 @@
 #include "models/text/tokenizer.h"
 #include "tensor/mem.h"
 
-bool id_list_push(IdList *list, int32_t id)
+bool model_id_list_push(ModelIdList *list, int32_t id)
 {
     int32_t *ids = reel_mem_grow(list->ids, list->count, &list->capacity, sizeof *ids);
     if (!ids)
@@ -11,19 +11,21 @@ bool id_list_push(IdList *list, int32_t id)
     return true;
 }
 
-void id_list_free(IdList *list)
+void model_id_list_free(ModelIdList *list)
 {
     reel_mem_free(list->ids);
-    *list = (IdList){0};
+    *list = (ModelIdList){0};
 }
 
-bool tokenizer_encode(const Tokenizer *tokenizer, TextSpan text, int32_t max_len, IdList *list)
+bool model_tokenizer_encode(const ModelTokenizer *tokenizer, ModelTextSpan text, int32_t max_len,
+                            ModelIdList *list)
 {
     size_t before = list->count, limit = (size_t)max_len - 2;
-    bool ok = id_list_push(list, TOKEN_BOS) && tokenizer->encode(tokenizer->state, text, limit, list);
+    bool ok =
+        model_id_list_push(list, MODEL_TOKEN_BOS) && tokenizer->encode(tokenizer->state, text, limit, list);
     if (ok && list->count == before + 1)
-        ok = id_list_push(list, TOKEN_UNK);
-    ok = ok && id_list_push(list, TOKEN_EOS);
+        ok = model_id_list_push(list, MODEL_TOKEN_UNK);
+    ok = ok && model_id_list_push(list, MODEL_TOKEN_EOS);
     if (!ok)
         list->count = before;
     return ok;

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-static const char *const SPECIAL_WORDS[NUM_SPECIAL_TOKENS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
+static const char *const SPECIAL_WORDS[MODEL_NUM_SPECIAL_TOKENS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
 
 /* In how many texts each word is. */
 typedef struct {
-    StringTable words;
+    ModelStringTable words;
     int32_t *texts; /* [words] */
     int32_t *last;  /* [words] the last text it was seen in, to count none twice */
     size_t texts_capacity, last_capacity;
@@ -15,7 +15,7 @@ typedef struct {
 
 static void counts_free(WordCounts *counts)
 {
-    string_table_free(&counts->words);
+    model_string_table_free(&counts->words);
     reel_mem_free(counts->texts);
     reel_mem_free(counts->last);
 }
@@ -33,14 +33,14 @@ static bool counts_grow(WordCounts *counts)
     return texts && last;
 }
 
-static bool count_text(WordCounts *counts, TextSpan text, int32_t number)
+static bool count_text(WordCounts *counts, ModelTextSpan text, int32_t number)
 {
-    TextSpan word;
-    while (text_next_word(&text, &word)) {
+    ModelTextSpan word;
+    while (model_text_next_word(&text, &word)) {
         int32_t before = counts->words.count;
         if (!counts_grow(counts))
             return false;
-        int32_t id = string_table_add(&counts->words, word);
+        int32_t id = model_string_table_add(&counts->words, word);
         if (id < 0)
             return false;
         if (id == before) {
@@ -54,12 +54,12 @@ static bool count_text(WordCounts *counts, TextSpan text, int32_t number)
     return true;
 }
 
-VocabularyOptions vocabulary_defaults(void)
+ModelVocabularyOptions model_vocabulary_defaults(void)
 {
-    return (VocabularyOptions){.min_df = 2, .max_df = 0.9};
+    return (ModelVocabularyOptions){.min_df = 2, .max_df = 0.9};
 }
 
-static ReelStatus check_options(const VocabularyOptions *options, int64_t count)
+static ReelStatus check_options(const ModelVocabularyOptions *options, int64_t count)
 {
     if (options->min_df < 1)
         return reel_status_usage("a word cannot be asked to be in at least %d texts; --min-df is 1 or more",
@@ -75,43 +75,43 @@ static ReelStatus check_options(const VocabularyOptions *options, int64_t count)
     return reel_status_ok();
 }
 
-static bool add_special_words(StringTable *words)
+static bool add_special_words(ModelStringTable *words)
 {
-    for (int i = 0; i < NUM_SPECIAL_TOKENS; i++)
-        if (string_table_add(words, text_span(SPECIAL_WORDS[i])) < 0)
+    for (int i = 0; i < MODEL_NUM_SPECIAL_TOKENS; i++)
+        if (model_string_table_add(words, model_text_span(SPECIAL_WORDS[i])) < 0)
             return false;
     return true;
 }
 
 /* Moves the words that pass to the vocabulary. The counts' words are sorted as they are taken. */
-static bool choose_words(Vocabulary *vocabulary, WordCounts *counts, int64_t count,
-                         const VocabularyOptions *options)
+static bool choose_words(ModelVocabulary *vocabulary, WordCounts *counts, int64_t count,
+                         const ModelVocabularyOptions *options)
 {
     int32_t number = counts->words.count;
     size_t bytes = (size_t)number * sizeof(int32_t);
     int32_t *new_ids = reel_mem_alloc(bytes), *texts = reel_mem_alloc(bytes);
-    bool ok = new_ids && texts && string_table_sort(&counts->words, new_ids) &&
+    bool ok = new_ids && texts && model_string_table_sort(&counts->words, new_ids) &&
               add_special_words(&vocabulary->words);
     for (int32_t old = 0; ok && old < number; old++)
         texts[new_ids[old]] = counts->texts[old];
     for (int32_t id = 0; ok && id < number; id++) {
-        const char *word = string_table_text(&counts->words, id);
+        const char *word = model_string_table_text(&counts->words, id);
         if (texts[id] < options->min_df)
             vocabulary->rare_words++;
         else if (texts[id] > options->max_df * (double)count)
             vocabulary->frequent_words++;
         else
-            ok = string_table_add(&vocabulary->words, text_span(word)) >= 0;
+            ok = model_string_table_add(&vocabulary->words, model_text_span(word)) >= 0;
     }
     reel_mem_free(new_ids);
     reel_mem_free(texts);
     return ok;
 }
 
-ReelStatus vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64_t count,
-                            const VocabularyOptions *options)
+ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelTextSpan *texts, int64_t count,
+                                  const ModelVocabularyOptions *options)
 {
-    *vocabulary = (Vocabulary){0};
+    *vocabulary = (ModelVocabulary){0};
     ReelStatus status = check_options(options, count);
     if (!reel_status_is_ok(&status))
         return status;
@@ -121,28 +121,29 @@ ReelStatus vocabulary_build(Vocabulary *vocabulary, const TextSpan *texts, int64
         ok = count_text(&counts, texts[i], (int32_t)i);
     ok = ok && choose_words(vocabulary, &counts, count, options);
     if (!ok)
-        status = reel_status_no_memory((size_t)counts.words.count * sizeof(StringItem), "the vocabulary");
-    else if (vocabulary_size(vocabulary) == NUM_SPECIAL_TOKENS)
+        status =
+            reel_status_no_memory((size_t)counts.words.count * sizeof(ModelStringItem), "the vocabulary");
+    else if (model_vocabulary_size(vocabulary) == MODEL_NUM_SPECIAL_TOKENS)
         status =
             reel_status_failed("no word is in at least %d of %lld training texts and in at most %g of them; "
                                "lower --min-df, raise --max-df, or add texts",
                                options->min_df, (long long)count, options->max_df);
     counts_free(&counts);
     if (!reel_status_is_ok(&status))
-        vocabulary_free(vocabulary);
+        model_vocabulary_free(vocabulary);
     return status;
 }
 
-static ReelStatus restore_word(Vocabulary *vocabulary, const char *word, int32_t id)
+static ReelStatus restore_word(ModelVocabulary *vocabulary, const char *word, int32_t id)
 {
-    if (id < NUM_SPECIAL_TOKENS && strcmp(word, SPECIAL_WORDS[id]) != 0)
+    if (id < MODEL_NUM_SPECIAL_TOKENS && strcmp(word, SPECIAL_WORDS[id]) != 0)
         return reel_status_failed(
             "word %d of the vocabulary is '%.100s' and must be '%s'; use a vocabulary that "
             "Reel has saved",
             id, word, SPECIAL_WORDS[id]);
     if (word[0] == '\0')
         return reel_status_failed("word %d of the vocabulary is empty; use one that Reel has saved", id);
-    int32_t given = string_table_add(&vocabulary->words, text_span(word));
+    int32_t given = model_string_table_add(&vocabulary->words, model_text_span(word));
     if (given < 0)
         return reel_status_no_memory(strlen(word), "the vocabulary");
     if (given != id)
@@ -153,11 +154,11 @@ static ReelStatus restore_word(Vocabulary *vocabulary, const char *word, int32_t
     return reel_status_ok();
 }
 
-ReelStatus vocabulary_restore(Vocabulary *vocabulary, const char *const *words, int32_t count)
+ReelStatus model_vocabulary_restore(ModelVocabulary *vocabulary, const char *const *words, int32_t count)
 {
-    *vocabulary = (Vocabulary){0};
+    *vocabulary = (ModelVocabulary){0};
     ReelStatus status =
-        count >= NUM_SPECIAL_TOKENS
+        count >= MODEL_NUM_SPECIAL_TOKENS
             ? reel_status_ok()
             : reel_status_failed("a vocabulary of %d words has no room for <pad> <unk> <bos> <eos>; "
                                  "use one that Reel has saved",
@@ -165,41 +166,41 @@ ReelStatus vocabulary_restore(Vocabulary *vocabulary, const char *const *words, 
     for (int32_t id = 0; reel_status_is_ok(&status) && id < count; id++)
         status = restore_word(vocabulary, words[id], id);
     if (!reel_status_is_ok(&status))
-        vocabulary_free(vocabulary);
+        model_vocabulary_free(vocabulary);
     return status;
 }
 
-void vocabulary_free(Vocabulary *vocabulary)
+void model_vocabulary_free(ModelVocabulary *vocabulary)
 {
-    string_table_free(&vocabulary->words);
-    *vocabulary = (Vocabulary){0};
+    model_string_table_free(&vocabulary->words);
+    *vocabulary = (ModelVocabulary){0};
 }
 
-const char *vocabulary_word(const Vocabulary *vocabulary, int32_t id)
+const char *model_vocabulary_word(const ModelVocabulary *vocabulary, int32_t id)
 {
-    return string_table_text(&vocabulary->words, id);
+    return model_string_table_text(&vocabulary->words, id);
 }
 
-int32_t vocabulary_id(const Vocabulary *vocabulary, TextSpan word)
+int32_t model_vocabulary_id(const ModelVocabulary *vocabulary, ModelTextSpan word)
 {
-    return string_table_find(&vocabulary->words, word);
+    return model_string_table_find(&vocabulary->words, word);
 }
 
-static bool encode_words(const void *state, TextSpan text, size_t limit, IdList *list)
+static bool encode_words(const void *state, ModelTextSpan text, size_t limit, ModelIdList *list)
 {
-    const Vocabulary *vocabulary = state;
+    const ModelVocabulary *vocabulary = state;
     size_t end = list->count + limit;
-    TextSpan word;
-    while (list->count < end && text_next_word(&text, &word)) {
-        int32_t id = vocabulary_id(vocabulary, word);
-        if (id >= NUM_SPECIAL_TOKENS && !id_list_push(list, id))
+    ModelTextSpan word;
+    while (list->count < end && model_text_next_word(&text, &word)) {
+        int32_t id = model_vocabulary_id(vocabulary, word);
+        if (id >= MODEL_NUM_SPECIAL_TOKENS && !model_id_list_push(list, id))
             return false;
     }
     return true;
 }
 
-Tokenizer vocabulary_tokenizer(const Vocabulary *vocabulary)
+ModelTokenizer model_vocabulary_tokenizer(const ModelVocabulary *vocabulary)
 {
-    return (Tokenizer){
-        .state = vocabulary, .vocab_size = vocabulary_size(vocabulary), .encode = encode_words};
+    return (ModelTokenizer){
+        .state = vocabulary, .vocab_size = model_vocabulary_size(vocabulary), .encode = encode_words};
 }

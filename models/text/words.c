@@ -23,19 +23,20 @@ static int32_t sort_words(const int32_t *ids, int32_t length, Occurrence *sorted
 {
     int32_t count = 0;
     for (int32_t t = 0; t < length; t++)
-        if (ids[t] < 0 || ids[t] >= NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
+        if (ids[t] < 0 ||
+            ids[t] >= MODEL_NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
             sorted[count++] = (Occurrence){ids[t], t - 1};
     qsort(sorted, (size_t)count, sizeof *sorted, by_word_and_place);
     return count;
 }
 
-bool text_words(TextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
-                int32_t texts)
+bool model_text_words(ModelTextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
+                      int32_t texts)
 {
     size_t most = (size_t)(offsets[texts] - offsets[0]);
-    *words = (TextWords){.ids = tensor_arena_alloc(arena, most * sizeof(int32_t)),
-                         .texts = tensor_arena_alloc(arena, most * sizeof(int32_t)),
-                         .log_weights = tensor_arena_alloc(arena, most * sizeof(double))};
+    *words = (ModelTextWords){.ids = tensor_arena_alloc(arena, most * sizeof(int32_t)),
+                              .texts = tensor_arena_alloc(arena, most * sizeof(int32_t)),
+                              .log_weights = tensor_arena_alloc(arena, most * sizeof(double))};
     Occurrence *sorted = tensor_arena_alloc(arena, most * sizeof *sorted);
     if (!words->ids || !words->texts || !words->log_weights || !sorted)
         return false;

@@ -11,18 +11,18 @@
 REEL_BEGIN_DECLS
 
 /* Text after text, ascending within one, without <unk> and its like. */
-typedef struct TextWords {
+typedef struct ModelTextWords {
     int32_t count;  /* M */
     int32_t *ids;   /* [M] */
     int32_t *texts; /* [M]: which of the texts the word is in */
     /* [M]: ln(1 + ln n), n = sum over the word's places t of 1 + 3 e^(-t / 8), t from 0 behind <bos>. A text
      * says first what it is about: its first word counts four times, its eighth twice. */
     double *log_weights;
-} TextWords;
+} ModelTextWords;
 
 /* Of texts ids[offsets[b]] to ids[offsets[b + 1] - 1]; all memory is the arena's. False: there is none. */
-bool text_words(TextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
-                int32_t texts);
+bool model_text_words(ModelTextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
+                      int32_t texts);
 
 REEL_END_DECLS
 

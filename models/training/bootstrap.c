@@ -10,20 +10,20 @@
 /* A decision: its label, and in the last two bits what it is. */
 enum { IS_TRUE = 1, IS_PREDICTED = 2, FLAG_BITS = 2 };
 
-void bootstrap_init(Bootstrap *b, int32_t labels)
+void model_bootstrap_init(ModelBootstrap *b, int32_t labels)
 {
-    *b = (Bootstrap){.labels = labels};
+    *b = (ModelBootstrap){.labels = labels};
 }
 
-void bootstrap_free(Bootstrap *b)
+void model_bootstrap_free(ModelBootstrap *b)
 {
     reel_mem_free(b->ends);
     reel_mem_free(b->decisions);
-    *b = (Bootstrap){0};
+    *b = (ModelBootstrap){0};
 }
 
 /* Room for more texts, with all labels each. */
-static bool reserve(Bootstrap *b, int64_t texts)
+static bool reserve(ModelBootstrap *b, int64_t texts)
 {
     int64_t wanted = b->texts + texts;
     size_t decisions = b->used + (size_t)b->labels;
@@ -46,7 +46,7 @@ static bool reserve(Bootstrap *b, int64_t texts)
     return true;
 }
 
-ReelStatus bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double *thresholds)
+ReelStatus model_bootstrap_add(ModelBootstrap *b, Tensor scores, Tensor truth, const double *thresholds)
 {
     if (scores.dtype != TENSOR_F32 || truth.dtype != TENSOR_F32 || scores.ndim != 2 ||
         scores.shape[1] != b->labels || !tensor_same_shape(&scores, &truth))
@@ -71,14 +71,14 @@ ReelStatus bootstrap_add(Bootstrap *b, Tensor scores, Tensor truth, const double
 
 /* Macro F1 on the texts as they are, or (random is not NULL) on as many, drawn with replacement.
  */
-static double macro_f1(const Bootstrap *b, TensorRandom *random, LabelCounts *counts)
+static double macro_f1(const ModelBootstrap *b, TensorRandom *random, ModelLabelCounts *counts)
 {
     double sum = 0;
     memset(counts, 0, (size_t)b->labels * sizeof *counts);
     for (int64_t i = 0; i < b->texts; i++) {
         int64_t text = random ? (int64_t)tensor_random_below(random, (uint32_t)b->texts) : i;
         for (size_t at = text ? b->ends[text - 1] : 0; at < b->ends[text]; at++) {
-            LabelCounts *count = &counts[b->decisions[at] >> FLAG_BITS];
+            ModelLabelCounts *count = &counts[b->decisions[at] >> FLAG_BITS];
             uint32_t is_true = b->decisions[at] & IS_TRUE, predicted = (b->decisions[at] & IS_PREDICTED) / 2;
             count->hits += is_true & predicted;
             count->predicted += predicted;
@@ -86,7 +86,7 @@ static double macro_f1(const Bootstrap *b, TensorRandom *random, LabelCounts *co
         }
     }
     for (int32_t k = 0; k < b->labels; k++)
-        sum += metrics_f1(counts[k]);
+        sum += model_metrics_f1(counts[k]);
     return sum / b->labels;
 }
 
@@ -99,7 +99,7 @@ static int ascending(const void *a, const void *b)
 /* The deviations of the draws from their mean, taken for those of the estimate from its expectation. What
  * rounding and a lopsided distribution could do is kept out: an interval contains its estimate, and F1 lies
  * within 0 and 1. */
-static Interval centred(double estimate, double *found, int rounds)
+static ModelInterval centred(double estimate, double *found, int rounds)
 {
     double mean = 0;
     for (int i = 0; i < rounds; i++)
@@ -107,21 +107,22 @@ static Interval centred(double estimate, double *found, int rounds)
     mean /= rounds;
     qsort(found, (size_t)rounds, sizeof *found, ascending);
     double below = found[(int)(0.025 * (rounds - 1) + 0.5)], above = found[(int)(0.975 * (rounds - 1) + 0.5)];
-    return (Interval){.low = fmax(0, fmin(estimate, estimate - (above - mean))),
-                      .high = fmin(1, fmax(estimate, estimate + (mean - below)))};
+    return (ModelInterval){.low = fmax(0, fmin(estimate, estimate - (above - mean))),
+                           .high = fmin(1, fmax(estimate, estimate + (mean - below)))};
 }
 
-ReelStatus bootstrap_macro_f1(const Bootstrap *b, int rounds, uint64_t seed, Interval *interval)
+ReelStatus model_bootstrap_macro_f1(const ModelBootstrap *b, int rounds, uint64_t seed,
+                                    ModelInterval *interval)
 {
-    *interval = (Interval){0};
+    *interval = (ModelInterval){0};
     if (b->texts < 1 || b->texts > INT32_MAX || rounds < 1)
         return reel_status_failed("a bootstrap needs texts and rounds, not %lld and %d", (long long)b->texts,
                                   rounds);
-    size_t bytes = (size_t)rounds * sizeof(double) + (size_t)b->labels * sizeof(LabelCounts);
+    size_t bytes = (size_t)rounds * sizeof(double) + (size_t)b->labels * sizeof(ModelLabelCounts);
     double *found = reel_mem_alloc(bytes);
     if (!found)
         return reel_status_no_memory(bytes, "the bootstrap");
-    LabelCounts *counts = (LabelCounts *)(found + rounds);
+    ModelLabelCounts *counts = (ModelLabelCounts *)(found + rounds);
     TensorRandom random = tensor_random_new(seed, tensor_random_stream("bootstrap"));
     for (int i = 0; i < rounds; i++)
         found[i] = macro_f1(b, &random, counts);

@@ -3,7 +3,7 @@
  * test texts; it says nothing about other seeds of the training.
  *
  * What is estimated is the *expected* macro F1 of the same model on a test part of the same size from the
- * same source, counted as metrics_macro() counts it: over all K labels, F1 0 for one that is neither
+ * same source, counted as model_metrics_macro() counts it: over all K labels, F1 0 for one that is neither
  * predicted nor true. In a draw the rare labels are missing oftener than among the texts themselves, so the
  * draws lie below the estimate, all of them where most labels are rare, and their percentiles are no interval
  * for it. The interval is therefore the basic one (Davison & Hinkley 1997, "Bootstrap Methods and Their
@@ -28,32 +28,34 @@
 
 REEL_BEGIN_DECLS
 
-enum { BOOTSTRAP_ROUNDS = 1000 };
+enum { MODEL_BOOTSTRAP_ROUNDS = 1000 };
 
 /* 95 %, as above. */
-typedef struct Interval {
+typedef struct ModelInterval {
     double low, high;
-} Interval;
+} ModelInterval;
 
 /* The decisions on texts, of which only those that are predicted or true are kept. */
-typedef struct Bootstrap {
+typedef struct ModelBootstrap {
     int32_t labels; /* K */
     int64_t texts, text_capacity;
     size_t *ends; /* [texts]: where each text's decisions end */
     uint32_t *decisions;
     size_t used, capacity;
-} Bootstrap;
+} ModelBootstrap;
 
 /* An empty one; makes no memory. */
-void bootstrap_init(Bootstrap *bootstrap, int32_t labels);
+void model_bootstrap_init(ModelBootstrap *bootstrap, int32_t labels);
 /* Frees what was added. */
-void bootstrap_free(Bootstrap *bootstrap);
+void model_bootstrap_free(ModelBootstrap *bootstrap);
 /* Adds texts: scores and truth f32 [n, K] in any strides; a label is predicted where its score is greater
  * than thresholds[k] (NULL: 0). Errors: other shapes or dtypes, no memory. */
-ReelStatus bootstrap_add(Bootstrap *bootstrap, Tensor scores, Tensor truth, const double *thresholds);
+ReelStatus model_bootstrap_add(ModelBootstrap *bootstrap, Tensor scores, Tensor truth,
+                               const double *thresholds);
 /* The interval of macro F1 over all K labels. The same seed gives the same interval. Errors: no texts, no
  * memory. */
-ReelStatus bootstrap_macro_f1(const Bootstrap *bootstrap, int rounds, uint64_t seed, Interval *interval);
+ReelStatus model_bootstrap_macro_f1(const ModelBootstrap *bootstrap, int rounds, uint64_t seed,
+                                    ModelInterval *interval);
 
 REEL_END_DECLS
 

@@ -23,8 +23,8 @@ static bool is_known(const char *name)
     if (strcmp(name, CONFIG) == 0 || strcmp(name, THRESHOLDS) == 0 || model_pipeline_has_member(name))
         return true;
     /* models/training/training_state.c, run_settings.c and results.c write these. */
-    return strcmp(name, "reel/training.json") == 0 || strcmp(name, RUN_SETTINGS) == 0 ||
-           strcmp(name, RESULTS_QUALITY) == 0 || strncmp(name, "reel/optimizer/", 15) == 0;
+    return strcmp(name, "reel/training.json") == 0 || strcmp(name, MODEL_RUN_SETTINGS) == 0 ||
+           strcmp(name, MODEL_RESULTS_QUALITY) == 0 || strncmp(name, "reel/optimizer/", 15) == 0;
 }
 
 /* ---- Writing ---- */
@@ -47,8 +47,8 @@ static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipe
     nn_snapshot_json(snapshot, CONFIG, &json);
 }
 
-void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                         const double *thresholds)
+void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
+                               const double *thresholds)
 {
     nn_snapshot_parameters(snapshot, &model->base);
     add_config(snapshot, model, text, notebook, thresholds != NULL);
@@ -59,17 +59,17 @@ void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline
             tensor_from((void *)(uintptr_t)thresholds, TENSOR_F64, TENSOR_SHAPE(text->labels.count)));
 }
 
-ReelStatus checkpoint_save(const char *path, const Checkpoint *c, TensorNpzOptions options)
+ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *c, TensorNpzOptions options)
 {
     NnSnapshot snapshot;
     nn_snapshot_init(&snapshot);
-    checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
+    model_checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
     ReelStatus status = nn_snapshot_write(&snapshot, path, options);
     nn_snapshot_free(&snapshot);
     return status;
 }
 
-void checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz)
+void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz)
 {
     for (int i = 0; i < tensor_npz_count(npz); i++) {
         const TensorNpzMember *member = tensor_npz_member(npz, i);
@@ -85,7 +85,7 @@ typedef struct Reader {
     const TensorNpz *npz;
     NnLoadOptions options;
     TensorArena *arena;
-    Checkpoint *checkpoint;
+    ModelCheckpoint *checkpoint;
     const ModelKind *kind;
     ModelConfig config;
     int64_t format;
@@ -108,7 +108,7 @@ static bool read_kind(Reader *reader, ReelJsonReader *json)
     if (!reel_json_reader_string(json))
         return false;
     snprintf(name, sizeof name, "%.*s", (int)json->string.size, json->string.data);
-    reader->kind = zoo_find(name);
+    reader->kind = model_zoo_find(name);
     return reader->kind || reel_json_reader_fail(json, "there is no model '%s'", name);
 }
 
@@ -167,7 +167,7 @@ static ReelStatus read_config(Reader *reader)
 
 static ReelStatus read_thresholds(Reader *reader)
 {
-    Checkpoint *c = reader->checkpoint;
+    ModelCheckpoint *c = reader->checkpoint;
     const TensorNpzMember *member = tensor_npz_find(reader->npz, THRESHOLDS);
     Tensor t;
     if (!member)
@@ -184,7 +184,8 @@ static ReelStatus read_thresholds(Reader *reader)
         return reel_status_no_memory(bytes, THRESHOLDS);
     for (int32_t k = 0; k < c->text.labels.count; k++) {
         double threshold = tensor_get(&t, (int64_t[]){k});
-        c->thresholds[k] = reader->format < FORMAT_OF_LOGITS ? threshold_log_odds(threshold) : threshold;
+        c->thresholds[k] =
+            reader->format < FORMAT_OF_LOGITS ? model_threshold_log_odds(threshold) : threshold;
     }
     return status;
 }
@@ -200,7 +201,7 @@ static ReelStatus check_size(const Reader *reader, const char *what, int64_t sta
 
 static ReelStatus read_model(Reader *reader)
 {
-    Checkpoint *c = reader->checkpoint;
+    ModelCheckpoint *c = reader->checkpoint;
     ModelConfig *config = &reader->config;
     if (c->text.labels.count < 1)
         return reel_status_failed("%s: %s has no label in it; save the model again",
@@ -228,11 +229,11 @@ static ReelStatus read_parts(Reader *reader)
     return reel_status_is_ok(&status) ? read_model(reader) : status;
 }
 
-ReelStatus checkpoint_load_from(Checkpoint **out, const TensorNpz *npz, NnLoadOptions options)
+ReelStatus model_checkpoint_load_from(ModelCheckpoint **out, const TensorNpz *npz, NnLoadOptions options)
 {
     TensorArena arena;
     *out = NULL;
-    Checkpoint *c = reel_mem_calloc(1, sizeof *c);
+    ModelCheckpoint *c = reel_mem_calloc(1, sizeof *c);
     if (!c)
         return reel_status_no_memory(sizeof *c, tensor_npz_path(npz));
     nn_snapshot_init(&c->unknown);
@@ -245,28 +246,28 @@ ReelStatus checkpoint_load_from(Checkpoint **out, const TensorNpz *npz, NnLoadOp
     ReelStatus status = read_parts(&reader);
     tensor_arena_free(&arena);
     if (reel_status_is_ok(&status)) {
-        checkpoint_keep_unknown(&c->unknown, npz);
+        model_checkpoint_keep_unknown(&c->unknown, npz);
         status = c->unknown.status;
     }
     if (reel_status_is_ok(&status))
         *out = c;
     else
-        checkpoint_free(c);
+        model_checkpoint_free(c);
     return status;
 }
 
-ReelStatus checkpoint_load(Checkpoint **out, const char *path)
+ReelStatus model_checkpoint_load(ModelCheckpoint **out, const char *path)
 {
     TensorNpz *npz;
     *out = NULL;
     ReelStatus status = tensor_npz_open(&npz, path);
     if (reel_status_is_ok(&status))
-        status = checkpoint_load_from(out, npz, (NnLoadOptions){0});
+        status = model_checkpoint_load_from(out, npz, (NnLoadOptions){0});
     tensor_npz_close(npz);
     return status;
 }
 
-void checkpoint_free(Checkpoint *c)
+void model_checkpoint_free(ModelCheckpoint *c)
 {
     if (!c)
         return;

@@ -11,28 +11,30 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct Checkpoint {
+typedef struct ModelCheckpoint {
     Model *model;
     ModelPipeline text;
     bool notebook;      /* texts are padded, and the state after the padding is read */
     double *thresholds; /* [K] logits; NULL: 0 for all */
     NnSnapshot unknown; /* members that Reel does not know; they are written again */
-} Checkpoint;
+} ModelCheckpoint;
 
 /* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of tensor_npz_open() and nn_load(), a
  * member is missing or says what cannot be, vocabulary or labels do not fit the weights. */
-ReelStatus checkpoint_load(Checkpoint **checkpoint, const char *path);
+ReelStatus model_checkpoint_load(ModelCheckpoint **checkpoint, const char *path);
 /* The same from an open file. `options` are those for its weights. */
-ReelStatus checkpoint_load_from(Checkpoint **checkpoint, const TensorNpz *npz, NnLoadOptions options);
-void checkpoint_free(Checkpoint *checkpoint);
+ReelStatus model_checkpoint_load_from(ModelCheckpoint **checkpoint, const TensorNpz *npz,
+                                      NnLoadOptions options);
+void model_checkpoint_free(ModelCheckpoint *checkpoint);
 
 /* Adds a model with its text to a file to be; thresholds [K], or NULL. */
-void checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                         const double *thresholds);
+void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
+                               const double *thresholds);
 /* Adds the members of a file that are named "reel/..." and that Reel does not know. */
-void checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
+void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
 /* Writes a checkpoint's model, text and thresholds at once. */
-ReelStatus checkpoint_save(const char *path, const Checkpoint *checkpoint, TensorNpzOptions options);
+ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *checkpoint,
+                                 TensorNpzOptions options);
 
 REEL_END_DECLS
 

@@ -8,21 +8,21 @@ static void add_logits(float *sum, const float *logits, int64_t count, double sh
         sum[i] += (float)share * logits[i];
 }
 
-static bool is_member(const RunResult *run)
+static bool is_member(const ModelRunResult *run)
 {
     return run->selected.valid_logits && run->selected.test_logits;
 }
 
-ReelStatus ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset,
-                         double strength)
+ReelStatus model_ensemble_find(ModelEnsemble *ensemble, const ModelRunResult *runs, int count,
+                               const ModelDataset *dataset, double strength)
 {
     int members = 0;
-    *ensemble = (Ensemble){0};
+    *ensemble = (ModelEnsemble){0};
     for (int i = 0; i < count; i++)
         members += is_member(&runs[i]);
     if (members == 0)
         return reel_status_ok();
-    const DatasetPart *valid = &dataset->valid, *tested = &dataset->test;
+    const ModelDatasetPart *valid = &dataset->valid, *tested = &dataset->test;
     int64_t labels = valid->num_classes, nv = valid->count * labels, nt = tested->count * labels;
     float *sums = reel_mem_calloc((size_t)(nv + nt), sizeof *sums);
     double *thresholds = reel_mem_alloc((size_t)labels * sizeof *thresholds);
@@ -36,10 +36,10 @@ ReelStatus ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, c
             add_logits(sums, runs[i].selected.valid_logits, nv, 1.0 / members);
             add_logits(sums + nv, runs[i].selected.test_logits, nt, 1.0 / members);
         }
-    Ensemble found = {.members = members, .tuned.valid_f1 = -1};
-    ReelStatus status = thresholds_tune(&found.tuned, thresholds, sums, valid, strength);
+    ModelEnsemble found = {.members = members, .tuned.valid_f1 = -1};
+    ReelStatus status = model_thresholds_tune(&found.tuned, thresholds, sums, valid, strength);
     if (reel_status_is_ok(&status))
-        status = thresholds_test(&found.tuned, thresholds, sums + nv, tested);
+        status = model_thresholds_test(&found.tuned, thresholds, sums + nv, tested);
     if (reel_status_is_ok(&status))
         *ensemble = found;
     reel_mem_free(thresholds);

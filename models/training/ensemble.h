@@ -10,15 +10,15 @@
 REEL_BEGIN_DECLS
 
 /* What an ensemble came to. All zeros: there is none. */
-typedef struct Ensemble {
+typedef struct ModelEnsemble {
     int members;
     ModelTuned tuned;
-} Ensemble;
+} ModelEnsemble;
 
 /* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part;
- * `strength` as in threshold_per_label(). Errors: no memory. */
-ReelStatus ensemble_find(Ensemble *ensemble, const RunResult *runs, int count, const Dataset *dataset,
-                         double strength);
+ * `strength` as in model_threshold_per_label(). Errors: no memory. */
+ReelStatus model_ensemble_find(ModelEnsemble *ensemble, const ModelRunResult *runs, int count,
+                               const ModelDataset *dataset, double strength);
 
 REEL_END_DECLS
 

@@ -11,10 +11,10 @@
 #define MOST_OF_EXAMPLE 2.0
 
 /* The weights of a label of frequency p in (0, 1). */
-static void weigh(LossForm form, double p, double power, float *pos_weight, float *weight)
+static void weigh(ModelLossForm form, double p, double power, float *pos_weight, float *weight)
 {
     double w = pow((1 - p) / p, power), u = 1;
-    if (form == LOSS_SUM) {
+    if (form == MODEL_LOSS_SUM) {
         u = (1 - p + w * p) / w;
         u /= fmax(1, fmax(u, u * w) / MOST_OF_EXAMPLE);
     }
@@ -22,15 +22,16 @@ static void weigh(LossForm form, double p, double power, float *pos_weight, floa
     *weight = (float)u;
 }
 
-ReelStatus label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power)
+ReelStatus model_label_loss_init(ModelLabelLoss *loss, ModelLossForm form, const ModelDatasetPart *part,
+                                 double power)
 {
     size_t count = (size_t)part->num_classes;
-    *loss = (LabelLoss){0};
+    *loss = (ModelLabelLoss){0};
     if (power > 0) {
         loss->pos_weight = reel_mem_alloc(count * sizeof *loss->pos_weight);
         loss->weight = reel_mem_alloc(count * sizeof *loss->weight);
         if (!loss->pos_weight || !loss->weight) {
-            label_loss_free(loss);
+            model_label_loss_free(loss);
             return reel_status_no_memory(2 * count * sizeof(float), "the labels' weights");
         }
     }
@@ -49,22 +50,22 @@ ReelStatus label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *pa
             loss->base -= u * (w * p * log(q) + (1 - p) * log(1 - q)) / (double)count;
         curvature += p * (1 - p);
     }
-    if (form == LOSS_SUM)
+    if (form == MODEL_LOSS_SUM)
         loss->labels = UNIT * fmax(1, curvature / MOST_CURVATURE);
     return reel_status_ok();
 }
 
-void label_loss_free(LabelLoss *loss)
+void model_label_loss_free(ModelLabelLoss *loss)
 {
     reel_mem_free(loss->pos_weight);
     reel_mem_free(loss->weight);
-    *loss = (LabelLoss){0};
+    *loss = (ModelLabelLoss){0};
 }
 
-void label_loss_shift_bias(const LabelLoss *loss, LossForm form, Model *model)
+void model_label_loss_shift_bias(const ModelLabelLoss *loss, ModelLossForm form, Model *model)
 {
     Tensor bias = model->output_bias->core.value;
-    if (!loss->pos_weight || form != LOSS_SUM)
+    if (!loss->pos_weight || form != MODEL_LOSS_SUM)
         return;
     for (int64_t k = 0; k < bias.shape[0]; k++)
         tensor_set(&bias, (int64_t[]){k}, tensor_get(&bias, (int64_t[]){k}) + log(loss->pos_weight[k]));

@@ -9,10 +9,10 @@
 REEL_BEGIN_DECLS
 
 /* How a loss is made from the labels' losses. A run keeps the form that it began with. */
-typedef enum LossForm {
-    LOSS_MEAN, /* the mean over texts and labels, as version 0.1.0 had it */
-    LOSS_SUM   /* a mean over texts and a sum over labels, whose curvature is bounded */
-} LossForm;
+typedef enum ModelLossForm {
+    MODEL_LOSS_MEAN, /* the mean over texts and labels, as version 0.1.0 had it */
+    MODEL_LOSS_SUM   /* a mean over texts and a sum over labels, whose curvature is bounded */
+} ModelLossForm;
 
 /* A label of frequency p, whose true examples count w times as much, has the loss
  *
@@ -25,17 +25,18 @@ typedef enum LossForm {
  * That is at most 1/4, which a label's own row of the output layer bears. The layers that the labels share
  * feel the sum of the curvatures; the gradient that is followed is that of sum l / (57 max(1, sum p (1 - p) /
  * 4)): see label_loss.c. */
-typedef struct LabelLoss {
+typedef struct ModelLabelLoss {
     float *pos_weight, *weight; /* [K] w, u; NULL: 1 */
     double labels;              /* what the sum over labels is divided by; 0: K */
     double base;                /* the mean loss of the best constant logits */
-} LabelLoss;
+} ModelLabelLoss;
 
 /* From a training part. An error: no memory. */
-ReelStatus label_loss_init(LabelLoss *loss, LossForm form, const DatasetPart *part, double power);
-void label_loss_free(LabelLoss *loss);
+ReelStatus model_label_loss_init(ModelLabelLoss *loss, ModelLossForm form, const ModelDatasetPart *part,
+                                 double power);
+void model_label_loss_free(ModelLabelLoss *loss);
 /* Moves an output bias from the labels' log-odds to the best constant logits. */
-void label_loss_shift_bias(const LabelLoss *loss, LossForm form, Model *model);
+void model_label_loss_shift_bias(const ModelLabelLoss *loss, ModelLossForm form, Model *model);
 
 REEL_END_DECLS
 

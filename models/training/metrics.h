@@ -11,55 +11,55 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct LabelCounts {
+typedef struct ModelLabelCounts {
     int64_t hits;      /* predicted and true */
     int64_t predicted; /* predicted */
     int64_t support;   /* true */
-} LabelCounts;
+} ModelLabelCounts;
 
 /* 2 hits / (predicted + support); 0 where that divides by zero. */
-static inline double metrics_f1(LabelCounts counts)
+static inline double model_metrics_f1(ModelLabelCounts counts)
 {
     int64_t whole = counts.predicted + counts.support;
     return whole > 0 ? 2.0 * (double)counts.hits / (double)whole : 0.0;
 }
 
 /* Counts over batches, so that nothing of the size of the data is kept. */
-typedef struct Metrics {
+typedef struct ModelMetrics {
     int32_t num_labels; /* K */
     int64_t examples;
-    LabelCounts *labels;   /* [K] */
-    int64_t missed;        /* true labels that are none of the K: never predicted, they count as missed */
-    int32_t missed_labels; /* how many labels these are: each has an F1 of 0 */
-} Metrics;
+    ModelLabelCounts *labels; /* [K] */
+    int64_t missed;           /* true labels that are none of the K: never predicted, they count as missed */
+    int32_t missed_labels;    /* how many labels these are: each has an F1 of 0 */
+} ModelMetrics;
 
 /* With zero_division=0: what would divide by zero is 0.
  *   precision = hits / predicted, recall = hits / support */
-typedef struct Scores {
+typedef struct ModelScores {
     double precision, recall, f1;
     int64_t support;
-} Scores;
+} ModelScores;
 
 /* Errors: no memory. */
-ReelStatus metrics_init(Metrics *metrics, int32_t num_labels);
-void metrics_free(Metrics *metrics);
-void metrics_reset(Metrics *metrics);
+ReelStatus model_metrics_init(ModelMetrics *metrics, int32_t num_labels);
+void model_metrics_free(ModelMetrics *metrics);
+void model_metrics_reset(ModelMetrics *metrics);
 /* Adds n examples. A label is predicted where its score is greater than the threshold (0.5 for
  * probabilities, 0 for their logits; never where it is NaN), and true where `truth` is not 0. Both are
  * f32 [n, K] in any strides. False, and nothing added, where dtype or shape are others. */
-bool metrics_add(Metrics *metrics, Tensor scores, Tensor truth, double threshold);
+bool model_metrics_add(ModelMetrics *metrics, Tensor scores, Tensor truth, double threshold);
 /* The same with a threshold for each label, [K]. */
-bool metrics_add_each(Metrics *metrics, Tensor scores, Tensor truth, const double *thresholds);
+bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, Tensor truth, const double *thresholds);
 
 /* Of one label. */
-Scores metrics_of(LabelCounts counts);
+ModelScores model_metrics_of(ModelLabelCounts counts);
 /* Of label k. */
-Scores metrics_label(const Metrics *metrics, int32_t k);
+ModelScores model_metrics_label(const ModelMetrics *metrics, int32_t k);
 /* Over all decisions together: f1_score(average='micro', zero_division=0). */
-Scores metrics_micro(const Metrics *metrics);
+ModelScores model_metrics_micro(const ModelMetrics *metrics);
 /* The mean over the labels, also those that no example bears: f1_score(average='macro',
  * zero_division=0). */
-Scores metrics_macro(const Metrics *metrics);
+ModelScores model_metrics_macro(const ModelMetrics *metrics);
 
 REEL_END_DECLS
 

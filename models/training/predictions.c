@@ -16,7 +16,7 @@ typedef struct Room {
 } Room;
 
 /* What was said goes where the texts are in the part; padding has no weight there. */
-static void keep(ModelPredictions *p, const DatasetPart *part, const Batch *batch, const Room *room)
+static void keep(ModelPredictions *p, const ModelDatasetPart *part, const ModelBatch *batch, const Room *room)
 {
     size_t classes = (size_t)part->num_classes;
     for (int32_t i = 0; i < batch->size; i++) {
@@ -29,27 +29,27 @@ static void keep(ModelPredictions *p, const DatasetPart *part, const Batch *batc
     }
 }
 
-static ReelStatus predict_batches(ModelPredictions *p, Trainer *trainer, Loader *loader, const Room *room,
-                                  Metrics *metrics)
+static ReelStatus predict_batches(ModelPredictions *p, ModelTrainer *trainer, ModelLoader *loader,
+                                  const Room *room, ModelMetrics *metrics)
 {
-    Batch batch;
+    ModelBatch batch;
     if (metrics)
-        metrics_reset(metrics);
-    while (loader_next(loader, &batch)) {
+        model_metrics_reset(metrics);
+    while (model_loader_next(loader, &batch)) {
         Tensor scores =
             tensor_from(room->logits, TENSOR_F32, TENSOR_SHAPE(batch.size, loader->part->num_classes));
-        ReelStatus status = trainer_predict(trainer, &batch, scores, room->weights);
+        ReelStatus status = model_trainer_predict(trainer, &batch, scores, room->weights);
         if (!reel_status_is_ok(&status))
             return status;
         if (metrics)
-            metrics_add(metrics, scores, batch.labels, 0.0);
+            model_metrics_add(metrics, scores, batch.labels, 0.0);
         keep(p, loader->part, &batch, room);
     }
     return reel_status_ok();
 }
 
-ReelStatus model_predict_part(ModelPredictions *p, Trainer *trainer, const DatasetPart *part, int batch,
-                              bool pad, bool attends, Metrics *metrics)
+ReelStatus model_predict_part(ModelPredictions *p, ModelTrainer *trainer, const ModelDatasetPart *part,
+                              int batch, bool pad, bool attends, ModelMetrics *metrics)
 {
     size_t count = (size_t)part->count, classes = (size_t)part->num_classes,
            most = batch < part->count ? (size_t)batch : count;
@@ -58,17 +58,19 @@ ReelStatus model_predict_part(ModelPredictions *p, Trainer *trainer, const Datas
         p->logits = reel_mem_alloc(count * classes * sizeof(float));
     if (attends && !p->attention)
         p->attention = reel_mem_alloc((size_t)part->offsets[count] * sizeof(float));
-    Loader loader = {0};
+    ModelLoader loader = {0};
     ReelStatus status =
         room.logits && p->logits && (!attends || p->attention)
-            ? loader_init(&loader, part, &(LoaderOptions){.batch = batch, .pad = pad, .by_length = !pad})
+            ? model_loader_init(&loader, part,
+                                &(ModelLoaderOptions){.batch = batch, .pad = pad, .by_length = !pad})
             : reel_status_no_memory(count * classes * sizeof(float), "the predictions of a part");
     if (reel_status_is_ok(&status) && attends &&
-        !(room.weights = reel_mem_alloc(loader_most_ids(&loader) * sizeof(float))))
-        status = reel_status_no_memory(loader_most_ids(&loader) * sizeof(float), "the weights of a batch");
+        !(room.weights = reel_mem_alloc(model_loader_most_ids(&loader) * sizeof(float))))
+        status =
+            reel_status_no_memory(model_loader_most_ids(&loader) * sizeof(float), "the weights of a batch");
     if (reel_status_is_ok(&status))
         status = predict_batches(p, trainer, &loader, &room, metrics);
-    loader_free(&loader);
+    model_loader_free(&loader);
     reel_mem_free(room.logits);
     reel_mem_free(room.weights);
     return status;

@@ -14,11 +14,12 @@ typedef struct ModelPredictions {
     float *attention; /* a weight for each of the part's ids; NULL: not asked for */
 } ModelPredictions;
 
-/* Asks; memory is made the first time. `pad` as in LoaderOptions; `attends`: the model has attention, and it
- * is asked for. `metrics` (may be NULL) gets the counts at probability 0.5. Errors: no memory, those of the
- * model. */
-ReelStatus model_predict_part(ModelPredictions *predictions, Trainer *trainer, const DatasetPart *part,
-                              int batch, bool pad, bool attends, Metrics *metrics);
+/* Asks; memory is made the first time. `pad` as in ModelLoaderOptions; `attends`: the model has attention,
+ * and it is asked for. `metrics` (may be NULL) gets the counts at probability 0.5. Errors: no memory, those
+ * of the model. */
+ReelStatus model_predict_part(ModelPredictions *predictions, ModelTrainer *trainer,
+                              const ModelDatasetPart *part, int batch, bool pad, bool attends,
+                              ModelMetrics *metrics);
 void model_predictions_free(ModelPredictions *predictions);
 
 REEL_END_DECLS

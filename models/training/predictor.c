@@ -5,13 +5,13 @@
 
 enum { TEXTS_PER_THREAD = 64 };
 
-struct Predictor {
-    const Checkpoint *checkpoint;
-    Trainer *trainer;
+struct ModelPredictor {
+    const ModelCheckpoint *checkpoint;
+    ModelTrainer *trainer;
     int batch; /* texts at once */
 
     /* Of the run at hand. */
-    IdList ids;
+    ModelIdList ids;
     int64_t *offsets; /* [count + 1] into ids */
     int64_t capacity;
     int32_t longest;
@@ -19,38 +19,38 @@ struct Predictor {
     ReelBytes clean; /* the text at hand */
 };
 
-ReelStatus predictor_new(Predictor **out, const Checkpoint *checkpoint, int threads)
+ReelStatus model_predictor_new(ModelPredictor **out, const ModelCheckpoint *checkpoint, int threads)
 {
     *out = NULL;
-    Predictor *p = reel_mem_calloc(1, sizeof *p);
+    ModelPredictor *p = reel_mem_calloc(1, sizeof *p);
     if (!p)
         return reel_status_no_memory(sizeof *p, "the predictor");
     p->checkpoint = checkpoint;
     p->batch = TEXTS_PER_THREAD * threads;
-    TrainerOptions options = trainer_defaults();
+    ModelTrainerOptions options = model_trainer_defaults();
     options.shards = options.threads = threads;
     options.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
-    ReelStatus status = trainer_new(&p->trainer, checkpoint->model, &options);
+    ReelStatus status = model_trainer_new(&p->trainer, checkpoint->model, &options);
     if (reel_status_is_ok(&status))
         *out = p;
     else
-        predictor_free(p);
+        model_predictor_free(p);
     return status;
 }
 
-void predictor_free(Predictor *p)
+void model_predictor_free(ModelPredictor *p)
 {
     if (!p)
         return;
-    trainer_free(p->trainer);
-    id_list_free(&p->ids);
+    model_trainer_free(p->trainer);
+    model_id_list_free(&p->ids);
     reel_mem_free(p->offsets);
     reel_mem_free(p->weights);
     reel_bytes_free(&p->clean);
     reel_mem_free(p);
 }
 
-static bool reserve(Predictor *p, int64_t count)
+static bool reserve(ModelPredictor *p, int64_t count)
 {
     if (count <= p->capacity && p->offsets)
         return true;
@@ -60,12 +60,12 @@ static bool reserve(Predictor *p, int64_t count)
     return offsets != NULL;
 }
 
-static int32_t length_of(const Predictor *p, int64_t i)
+static int32_t length_of(const ModelPredictor *p, int64_t i)
 {
     return (int32_t)(p->offsets[i + 1] - p->offsets[i]);
 }
 
-static bool encode(Predictor *p, const TextSpan *texts, int64_t count)
+static bool encode(ModelPredictor *p, const ModelTextSpan *texts, int64_t count)
 {
     const ModelPipeline *how = &p->checkpoint->text;
     p->ids.count = 0;
@@ -76,7 +76,7 @@ static bool encode(Predictor *p, const TextSpan *texts, int64_t count)
         if (!model_pipeline_encode(how, texts[i], &p->clean, &p->ids))
             return false;
         while (p->checkpoint->notebook && p->ids.count < end)
-            if (!id_list_push(&p->ids, TOKEN_PAD))
+            if (!model_id_list_push(&p->ids, MODEL_TOKEN_PAD))
                 return false;
         p->offsets[i + 1] = (int64_t)p->ids.count;
         p->longest = length_of(p, i) > p->longest ? length_of(p, i) : p->longest;
@@ -84,7 +84,8 @@ static bool encode(Predictor *p, const TextSpan *texts, int64_t count)
     return true;
 }
 
-ReelStatus predictor_run(Predictor *p, const TextSpan *texts, int64_t count, bool attention, float *logits)
+ReelStatus model_predictor_run(ModelPredictor *p, const ModelTextSpan *texts, int64_t count, bool attention,
+                               float *logits)
 {
     reel_mem_free(p->weights);
     p->weights = NULL;
@@ -92,11 +93,11 @@ ReelStatus predictor_run(Predictor *p, const TextSpan *texts, int64_t count, boo
         return reel_status_failed("out of memory for %lld texts", (long long)count);
     if (count == 0)
         return reel_status_ok();
-    DatasetPart part = {.count = count,
-                        .offsets = p->offsets,
-                        .ids = p->ids.ids,
-                        .num_classes = p->checkpoint->text.labels.count,
-                        .longest = p->longest};
+    ModelDatasetPart part = {.count = count,
+                             .offsets = p->offsets,
+                             .ids = p->ids.ids,
+                             .num_classes = p->checkpoint->text.labels.count,
+                             .longest = p->longest};
     ModelPredictions said = {.logits = logits};
     attention = attention && p->checkpoint->model->kind->has_attention;
     ReelStatus status = model_predict_part(&said, p->trainer, &part, p->batch, false, attention, NULL);
@@ -104,20 +105,21 @@ ReelStatus predictor_run(Predictor *p, const TextSpan *texts, int64_t count, boo
     return status;
 }
 
-PredictorText predictor_text(const Predictor *p, int64_t i)
+ModelPredictorText model_predictor_text(const ModelPredictor *p, int64_t i)
 {
-    return (PredictorText){.count = length_of(p, i),
-                           .ids = p->ids.ids + p->offsets[i],
-                           .weights = p->weights ? p->weights + p->offsets[i] : NULL};
+    return (ModelPredictorText){.count = length_of(p, i),
+                                .ids = p->ids.ids + p->offsets[i],
+                                .weights = p->weights ? p->weights + p->offsets[i] : NULL};
 }
 
-bool predictor_text_is_empty(const Predictor *p, int64_t i)
+bool model_predictor_text_is_empty(const ModelPredictor *p, int64_t i)
 {
     const int32_t *ids = p->ids.ids + p->offsets[i];
-    return length_of(p, i) >= TOKENIZER_LEAST_MAX_LEN && ids[1] == TOKEN_UNK && ids[2] == TOKEN_EOS;
+    return length_of(p, i) >= MODEL_TOKENIZER_LEAST_MAX_LEN && ids[1] == MODEL_TOKEN_UNK &&
+           ids[2] == MODEL_TOKEN_EOS;
 }
 
-const char *predictor_word(const Predictor *p, int32_t id)
+const char *model_predictor_word(const ModelPredictor *p, int32_t id)
 {
     return model_pipeline_word(&p->checkpoint->text, id, NULL);
 }

@@ -8,32 +8,32 @@
 REEL_BEGIN_DECLS
 
 /* A model loaded for predicting. */
-typedef struct Predictor Predictor;
+typedef struct ModelPredictor ModelPredictor;
 
 /* The checkpoint must outlive it. */
-ReelStatus predictor_new(Predictor **predictor, const Checkpoint *checkpoint, int threads);
+ReelStatus model_predictor_new(ModelPredictor **predictor, const ModelCheckpoint *checkpoint, int threads);
 /* NULL is allowed. */
-void predictor_free(Predictor *predictor);
+void model_predictor_free(ModelPredictor *predictor);
 
 /* The logits of texts as they stand in a file: f32 [count, K] into memory of the caller. Texts are batched by
  * length; a text's logits do not depend on the others, bit for bit. A model that reads after the padding, as
  * the notebook does, gets every text padded to max_len. */
-ReelStatus predictor_run(Predictor *predictor, const TextSpan *texts, int64_t count, bool attention,
-                         float *logits);
+ReelStatus model_predictor_run(ModelPredictor *predictor, const ModelTextSpan *texts, int64_t count,
+                               bool attention, float *logits);
 
 /* Of text i of the last run: its ids, and where attention was asked for their weights, which add up to 1.
  * Good until the next run. */
-typedef struct PredictorText {
+typedef struct ModelPredictorText {
     int32_t count;
     const int32_t *ids;
     const float *weights; /* or NULL */
-} PredictorText;
+} ModelPredictorText;
 /* Text number i of the last call. */
-PredictorText predictor_text(const Predictor *predictor, int64_t i);
+ModelPredictorText model_predictor_text(const ModelPredictor *predictor, int64_t i);
 /* Whether nothing was left of text i that the model knows. */
-bool predictor_text_is_empty(const Predictor *predictor, int64_t i);
+bool model_predictor_text_is_empty(const ModelPredictor *predictor, int64_t i);
 /* The word or piece of an id. */
-const char *predictor_word(const Predictor *predictor, int32_t id);
+const char *model_predictor_word(const ModelPredictor *predictor, int32_t id);
 
 REEL_END_DECLS
 

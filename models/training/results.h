@@ -11,30 +11,30 @@
 
 REEL_BEGIN_DECLS
 
-/* One run of one model from one seed: the members of RunResult that are kept in files. */
+/* One run of one model from one seed: the members of ModelRunResult that are kept in files. */
 extern const ReelJsonShape MODEL_RUN_SHAPE;
 
-enum { RESULTS_MAX_SEEDS = 64 };
+enum { MODEL_RESULTS_MAX_SEEDS = 64 };
 
 /* The member of a file of weights that says how good they are, and its writing: after an epoch of training on
  * so many texts. It has no times in it, so that the same weights make the same file. */
-#define RESULTS_QUALITY "reel/quality.json"
-void results_snapshot_quality(NnSnapshot *snapshot, const RunEpoch *epoch, const RunResult *result,
-                              int64_t texts);
+#define MODEL_RESULTS_QUALITY "reel/quality.json"
+void model_results_snapshot_quality(NnSnapshot *snapshot, const ModelRunEpoch *epoch,
+                                    const ModelRunResult *result, int64_t texts);
 
 /* A model with all its seeds. */
 typedef struct ModelResult {
     const char *name;
     int64_t params, params_without_embedding;
-    RunResult first;  /* seeds[0] */
-    RunResult *seeds; /* [num_seeds], one or more */
+    ModelRunResult first;  /* seeds[0] */
+    ModelRunResult *seeds; /* [num_seeds], one or more */
     int num_seeds;
-    Spread best, last, micro; /* of F1, over the seeds that finished an epoch */
-    Spread tuned;             /* over those of them with a validation part */
+    ModelSpread best, last, micro; /* of F1, over the seeds that finished an epoch */
+    ModelSpread tuned;             /* over those of them with a validation part */
 } ModelResult;
 
 /* results.json. */
-typedef struct Results {
+typedef struct ModelResults {
     int format;
     const char *data;      /* the path that was given */
     const char *data_hash; /* NULL: not known */
@@ -46,20 +46,20 @@ typedef struct Results {
     const char *best_f1_is;
     ModelResult *models; /* [num_models] */
     int num_models;
-    Ensemble ensemble; /* of all of them; members 0: none */
-} Results;
+    ModelEnsemble ensemble; /* of all of them; members 0: none */
+} ModelResults;
 
 /* The facts about the data. */
-void results_set_dataset(Results *results, const Dataset *dataset);
+void model_results_set_dataset(ModelResults *results, const ModelDataset *dataset);
 /* Groups runs, in which the seeds of one model follow one another, rising, as models; the runs are borrowed.
  * An error: no memory. */
-ReelStatus results_set_runs(Results *results, RunResult *runs, int count, TensorArena *arena);
+ReelStatus model_results_set_runs(ModelResults *results, ModelRunResult *runs, int count, TensorArena *arena);
 
 /* Writes `path`, whole or not at all. */
-ReelStatus results_write(const Results *results, const char *path);
+ReelStatus model_results_write(const ModelResults *results, const char *path);
 /* Reads what this version or an earlier one wrote; strings and lists go to the arena. Errors: no such file,
  * no JSON, no models in it, no memory. */
-ReelStatus results_read(Results *results, const char *path, TensorArena *arena);
+ReelStatus model_results_read(ModelResults *results, const char *path, TensorArena *arena);
 
 REEL_END_DECLS
 

@@ -11,35 +11,35 @@
 /* The least part of the learning rate that is tried: halved ten times. */
 #define LEAST_RATE (1.0 / 1024)
 
-RunOptions run_defaults(void)
+ModelRunOptions model_run_defaults(void)
 {
-    RunOptions options = {.epochs = 50,
-                          .batch = 64,
-                          .config = {.embed_dropout = -1, .dropout = -1},
-                          .trainer = trainer_defaults(),
-                          .log_odds_bias = true,
-                          .form = LOSS_SUM,
-                          .rate = 1,
-                          .selection = {.strength = INFINITY},
-                          .files = {.every = RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
+    ModelRunOptions options = {.epochs = 50,
+                               .batch = 64,
+                               .config = {.embed_dropout = -1, .dropout = -1},
+                               .trainer = model_trainer_defaults(),
+                               .log_odds_bias = true,
+                               .form = MODEL_LOSS_SUM,
+                               .rate = 1,
+                               .selection = {.strength = INFINITY},
+                               .files = {.every = MODEL_RUN_EVERY_SO_OFTEN, .seconds = 60, .level = 1}};
     options.trainer.threads = tensor_pool_processors();
-    options.trainer.shards = RUN_SHARDS;
+    options.trainer.shards = MODEL_RUN_SHARDS;
     return options;
 }
 
-void run_result_free(RunResult *result)
+void model_run_result_free(ModelRunResult *result)
 {
     reel_mem_free(result->epochs);
-    metrics_free(&result->metrics);
+    model_metrics_free(&result->metrics);
     model_predictions_free(&result->test);
-    selection_free(&result->selected);
+    model_selection_free(&result->selected);
     result->epochs = NULL;
 }
 
 /* ---- What the model says of a part ---- */
 
-static ReelStatus predict(Run *run, ModelPredictions *predictions, const DatasetPart *part, bool attends,
-                          Metrics *metrics)
+static ReelStatus predict(Run *run, ModelPredictions *predictions, const ModelDatasetPart *part, bool attends,
+                          ModelMetrics *metrics)
 {
     bool pad = run->options->notebook;
     return model_predict_part(predictions, run->trainer, part, pad ? run->options->batch : 256, pad, attends,
@@ -49,8 +49,8 @@ static ReelStatus predict(Run *run, ModelPredictions *predictions, const Dataset
 /* What the report and the counts are made from. */
 static ReelStatus predict_test(Run *run)
 {
-    RunResult *result = run->result;
-    const DatasetPart *part = &run->dataset->test;
+    ModelRunResult *result = run->result;
+    const ModelDatasetPart *part = &run->dataset->test;
     ReelStatus status = predict(run, &result->test, part, run->kind->has_attention, &result->metrics);
     if (!reel_status_is_ok(&status))
         return status;
@@ -63,7 +63,7 @@ static ReelStatus predict_test(Run *run)
 
 /* ---- Training ---- */
 
-double run_seconds(const Run *run)
+double model_run_seconds(const Run *run)
 {
     return run->seconds_before + reel_clock_seconds() - run->started;
 }
@@ -75,7 +75,7 @@ static bool wants_stop(const Run *run)
     return run->watcher && run->watcher->stop && run->watcher->stop(run->watcher->context);
 }
 
-static void report(Run *run, RunProgress *progress)
+static void report(Run *run, ModelRunProgress *progress)
 {
     if (!run->watcher || !run->watcher->progress)
         return;
@@ -92,11 +92,11 @@ static void report(Run *run, RunProgress *progress)
 }
 
 /* One update with its bookkeeping. */
-static ReelStatus train_batch(Run *run, const Batch *batch, double *loss)
+static ReelStatus train_batch(Run *run, const ModelBatch *batch, double *loss)
 {
-    TrainingState *at = &run->at;
+    ModelTrainingState *at = &run->at;
     *loss = 0;
-    ReelStatus status = trainer_step(run->trainer, batch, loss);
+    ReelStatus status = model_trainer_step(run->trainer, batch, loss);
     if (!isfinite(*loss)) {
         run->diverged = true;
         return reel_status_failed(
@@ -115,21 +115,21 @@ static ReelStatus train_batch(Run *run, const Batch *batch, double *loss)
 }
 
 /* The rest of a pass over the training part. *stopped: the watcher asked to end in the middle. */
-static ReelStatus train_epoch(Run *run, RunProgress *progress, bool *stopped)
+static ReelStatus train_epoch(Run *run, ModelRunProgress *progress, bool *stopped)
 {
-    TrainingState *at = &run->at;
+    ModelTrainingState *at = &run->at;
     double began = reel_clock_seconds();
     int64_t tokens_before = at->tokens;
-    Batch batch;
+    ModelBatch batch;
     if (run->options->bpe_dropout > 0) {
-        ReelStatus status = subword_dropout_draw(&run->dropout, at->epoch - 1);
+        ReelStatus status = model_subword_dropout_draw(&run->dropout, at->epoch - 1);
         if (!reel_status_is_ok(&status))
             return status;
     }
-    loader_start_epoch(&run->loader, at->epoch - 1);
-    loader_seek(&run->loader, at->batch);
+    model_loader_start_epoch(&run->loader, at->epoch - 1);
+    model_loader_seek(&run->loader, at->batch);
     *stopped = false;
-    while (!*stopped && loader_next(&run->loader, &batch)) {
+    while (!*stopped && model_loader_next(&run->loader, &batch)) {
         ReelStatus status = train_batch(run, &batch, &progress->batch_loss);
         if (!reel_status_is_ok(&status))
             return status;
@@ -139,8 +139,8 @@ static ReelStatus train_epoch(Run *run, RunProgress *progress, bool *stopped)
         progress->loss = at->loss_sum / (double)at->seen;
         report(run, progress);
         *stopped = wants_stop(run);
-        if (at->batch < progress->batches && (*stopped || run_save_is_due(run)))
-            status = run_save_last(run);
+        if (at->batch < progress->batches && (*stopped || model_run_save_is_due(run)))
+            status = model_run_save_last(run);
         if (!reel_status_is_ok(&status))
             return status;
     }
@@ -151,22 +151,22 @@ static ReelStatus train_epoch(Run *run, RunProgress *progress, bool *stopped)
 
 static ReelStatus select_epoch(Run *run, int epoch)
 {
-    const RunOptions *options = run->options;
-    RunResult *result = run->result;
-    const Dataset *dataset = run->dataset;
+    const ModelRunOptions *options = run->options;
+    ModelRunResult *result = run->result;
+    const ModelDataset *dataset = run->dataset;
     if (dataset->valid.count > 0) {
         ReelStatus status = predict(run, &run->valid, &dataset->valid, false, NULL);
         return reel_status_is_ok(&status)
-                   ? selection_consider(&result->selected, &options->selection, dataset, run->valid.logits,
-                                        result->test.logits, epoch)
+                   ? model_selection_consider(&result->selected, &options->selection, dataset,
+                                              run->valid.logits, result->test.logits, epoch)
                    : status;
     }
     if (!options->selected || epoch != options->selected->epoch)
         return reel_status_ok();
-    return selection_take(&result->selected, options->selected, dataset, result->test.logits);
+    return model_selection_take(&result->selected, options->selected, dataset, result->test.logits);
 }
 
-static int last_epoch(const RunOptions *options)
+static int last_epoch(const ModelRunOptions *options)
 {
     return options->selected ? options->selected->epoch : options->epochs;
 }
@@ -174,7 +174,7 @@ static int last_epoch(const RunOptions *options)
 /* Whether no better epoch is to be expected. */
 static bool is_over(const Run *run)
 {
-    const RunOptions *options = run->options;
+    const ModelRunOptions *options = run->options;
     int last = last_epoch(options);
     int since = run->at.epoch - 1 - run->result->selected.epoch, patience = options->selection.patience;
     return run->at.epoch > last || (run->dataset->valid.count > 0 && patience > 0 && since >= patience);
@@ -185,37 +185,37 @@ static bool is_over(const Run *run)
  * output bias does. */
 static ReelStatus check_loss(Run *run)
 {
-    const RunOptions *options = run->options;
-    const RunResult *result = run->result;
+    const ModelRunOptions *options = run->options;
+    const ModelRunResult *result = run->result;
     double loss = run->at.loss_sum / (double)run->at.seen, base = run->loss.base, least = INFINITY;
     if (options->log_odds_bias && !options->notebook && !options->files.init)
         least = base;
     for (int i = 0; i < result->count; i++)
         least = fmin(least, result->epochs[i].train_loss);
     bool grew = loss > 2 * least && loss > 0.5 * base, all_is_lost = least < 0.9 * base && loss > base;
-    if (run->result->form == LOSS_MEAN || (!grew && !all_is_lost))
+    if (run->result->form == MODEL_LOSS_MEAN || (!grew && !all_is_lost))
         return reel_status_ok();
     run->diverged = true;
     return reel_status_failed("%s: the loss grew to %.4g in epoch %d, from %.4g; lower --lr", run->kind->name,
                               loss, run->at.epoch, least);
 }
 
-static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
+static ReelStatus finish_epoch(Run *run, ModelRunProgress *progress, double began)
 {
-    RunResult *result = run->result;
-    TrainingState *at = &run->at;
+    ModelRunResult *result = run->result;
+    ModelTrainingState *at = &run->at;
     ReelStatus status = check_loss(run);
     if (!reel_status_is_ok(&status))
         return status;
     status = predict_test(run);
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
-    RunEpoch *epoch = &result->epochs[result->count++];
-    *epoch = (RunEpoch){.epoch = at->epoch,
-                        .train_loss = at->loss_sum / (double)at->seen,
-                        .test_f1 = metrics_macro(&result->metrics).f1,
-                        .test_micro_f1 = metrics_micro(&result->metrics).f1,
-                        .seconds = reel_clock_seconds() - began};
+    ModelRunEpoch *epoch = &result->epochs[result->count++];
+    *epoch = (ModelRunEpoch){.epoch = at->epoch,
+                             .train_loss = at->loss_sum / (double)at->seen,
+                             .test_f1 = model_metrics_macro(&result->metrics).f1,
+                             .test_micro_f1 = model_metrics_micro(&result->metrics).f1,
+                             .seconds = reel_clock_seconds() - began};
     result->last_f1 = epoch->test_f1;
     result->last_micro_f1 = epoch->test_micro_f1;
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
@@ -227,13 +227,13 @@ static ReelStatus finish_epoch(Run *run, RunProgress *progress, double began)
         return status;
     char weights[64];
     snprintf(weights, sizeof weights, "the weights of %.32s after epoch %d", run->kind->name, epoch->epoch);
-    status = trainer_check(run->trainer, weights);
+    status = model_trainer_check(run->trainer, weights);
     if (!reel_status_is_ok(&status))
         return status;
     progress->finished = epoch;
     report(run, progress);
-    run->at = (TrainingState){.epoch = at->epoch + 1};
-    return run_after_epoch(run, epoch);
+    run->at = (ModelTrainingState){.epoch = at->epoch + 1};
+    return model_run_after_epoch(run, epoch);
 }
 
 /* The first parameter with a value that is no number, by name, or "". */
@@ -289,10 +289,10 @@ static ReelStatus train_on(Run *run)
         bool stopped;
         if (run->options->freeze_vectors > 0)
             find_embedding(run->model)->core.frozen = run->at.epoch <= run->options->freeze_vectors;
-        RunProgress progress = {.model = run->kind->name,
-                                .epoch = run->at.epoch,
-                                .epochs = epochs,
-                                .batches = loader_num_batches(&run->loader)};
+        ModelRunProgress progress = {.model = run->kind->name,
+                                     .epoch = run->at.epoch,
+                                     .epochs = epochs,
+                                     .batches = model_loader_num_batches(&run->loader)};
         ReelStatus status = train_epoch(run, &progress, &stopped);
         if (!reel_status_is_ok(&status))
             return status;
@@ -303,8 +303,8 @@ static ReelStatus train_on(Run *run)
         status = finish_epoch(run, &progress, began);
         if (reel_status_is_ok(&status) && is_over(run))
             status = check_weights(run);
-        if (reel_status_is_ok(&status) && (stopped || is_over(run) || run_save_is_due(run)))
-            status = run_save_last(run);
+        if (reel_status_is_ok(&status) && (stopped || is_over(run) || model_run_save_is_due(run)))
+            status = model_run_save_last(run);
         if (!reel_status_is_ok(&status))
             return status;
         if (stopped) {
@@ -319,24 +319,24 @@ static ReelStatus train_on(Run *run)
 
 static ReelStatus prepare_result(Run *run)
 {
-    RunResult *result = run->result;
+    ModelRunResult *result = run->result;
     size_t bytes = (size_t)run->options->epochs * sizeof *result->epochs;
     result->epochs = reel_mem_alloc(bytes);
     if (!result->epochs)
         return reel_status_no_memory(bytes, "the epochs");
-    ReelStatus status = metrics_init(&result->metrics, dataset_num_classes(run->dataset));
+    ReelStatus status = model_metrics_init(&result->metrics, model_dataset_num_classes(run->dataset));
     result->metrics.missed = run->dataset->test.missed;
     result->metrics.missed_labels = run->dataset->test.missed_labels;
     return status;
 }
 
-static ReelStatus begin_model(Model *model, const Dataset *dataset)
+static ReelStatus begin_model(Model *model, const ModelDataset *dataset)
 {
     if (!model->kind->begin)
         return reel_status_ok();
     size_t bytes = (size_t)dataset->text.tokenizer.vocab_size * sizeof(int64_t);
     int64_t *frequencies = reel_mem_alloc(bytes);
-    if (!frequencies || !dataset_document_frequencies(dataset, frequencies)) {
+    if (!frequencies || !model_dataset_document_frequencies(dataset, frequencies)) {
         reel_mem_free(frequencies);
         return reel_status_no_memory(bytes, "the words' frequencies");
     }
@@ -345,7 +345,7 @@ static ReelStatus begin_model(Model *model, const Dataset *dataset)
     return reel_status_ok();
 }
 
-NnLoadOptions run_init_options(const RunFiles *files)
+NnLoadOptions model_run_init_options(const ModelRunFiles *files)
 {
     return (NnLoadOptions){.convert = true, .prefix = files->init_prefix};
 }
@@ -358,7 +358,7 @@ static ReelStatus load_first_weights(Run *run)
     TensorNpz *npz;
     ReelStatus status = tensor_npz_open(&npz, path);
     if (reel_status_is_ok(&status))
-        status = nn_load_from(&run->model->base, npz, run_init_options(&run->options->files));
+        status = nn_load_from(&run->model->base, npz, model_run_init_options(&run->options->files));
     tensor_npz_close(npz);
     if (reel_status_is_ok(&status))
         status = find_bad_weight(run, &bad);
@@ -382,11 +382,11 @@ static ReelStatus set_vectors(Run *run)
 /* The model with its first weights: drawn, or read from the file it goes on from or begins with. */
 static ReelStatus prepare_model(Run *run, const TensorNpz *last)
 {
-    const RunOptions *options = run->options;
-    const Dataset *dataset = run->dataset;
+    const ModelRunOptions *options = run->options;
+    const ModelDataset *dataset = run->dataset;
     ModelConfig config = options->config;
     config.vocabulary = dataset->text.tokenizer.vocab_size;
-    config.labels = dataset_num_classes(dataset);
+    config.labels = model_dataset_num_classes(dataset);
     ReelStatus status = last || options->files.init
                             ? model_new_without_values(&run->model, run->kind, config)
                             : model_new(&run->model, run->kind, config, options->seed);
@@ -400,7 +400,7 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
         return load_first_weights(run);
     if (options->log_odds_bias && !options->notebook) {
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
-        label_loss_shift_bias(&run->loss, run->result->form, run->model);
+        model_label_loss_shift_bias(&run->loss, run->result->form, run->model);
     }
     status = set_vectors(run);
     return reel_status_is_ok(&status) ? begin_model(run->model, dataset) : status;
@@ -408,50 +408,51 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
 
 static ReelStatus prepare_training(Run *run, const TensorNpz *last)
 {
-    const RunOptions *options = run->options;
-    TrainerOptions trainer = options->trainer;
-    int32_t labels = dataset_num_classes(run->dataset);
+    const ModelRunOptions *options = run->options;
+    ModelTrainerOptions trainer = options->trainer;
+    int32_t labels = model_dataset_num_classes(run->dataset);
     trainer.seed = options->seed;
     trainer.schedule.lr *= run->result->rate;
     trainer.labels = run->loss.labels;
     if (run->loss.pos_weight)
         trainer.pos_weight = tensor_from(run->loss.pos_weight, TENSOR_F32, TENSOR_SHAPE(labels));
-    if (run->loss.pos_weight && run->result->form != LOSS_MEAN)
+    if (run->loss.pos_weight && run->result->form != MODEL_LOSS_MEAN)
         trainer.weight = tensor_from(run->loss.weight, TENSOR_F32, TENSOR_SHAPE(labels));
-    ReelStatus status = trainer_new(&run->trainer, run->model, &trainer);
+    ReelStatus status = model_trainer_new(&run->trainer, run->model, &trainer);
     if (!reel_status_is_ok(&status))
         return status;
-    LoaderOptions loader = {
+    ModelLoaderOptions loader = {
         .batch = options->batch, .shuffle = true, .pad = options->notebook, .seed = options->seed};
-    const DatasetPart *part = &run->dataset->train;
+    const ModelDatasetPart *part = &run->dataset->train;
     if (options->bpe_dropout > 0) {
-        status = subword_dropout_init(&run->dropout, run->dataset, options->bpe_dropout, options->seed);
+        status = model_subword_dropout_init(&run->dropout, run->dataset, options->bpe_dropout, options->seed);
         part = &run->dropout.part;
     }
     if (reel_status_is_ok(&status))
-        status = loader_init(&run->loader, part, &loader);
+        status = model_loader_init(&run->loader, part, &loader);
     if (!reel_status_is_ok(&status) || !last)
         return status;
-    if (run->at.batch >= loader_num_batches(&run->loader))
+    if (run->at.batch >= model_loader_num_batches(&run->loader))
         return reel_status_failed(
             "%s: says batch %lld, and an epoch has %lld; delete the file to train the model from "
             "the start",
-            tensor_npz_path(last), (long long)run->at.batch, (long long)loader_num_batches(&run->loader));
-    return training_state_restore(last, &run->at, trainer_optimizer(run->trainer));
+            tensor_npz_path(last), (long long)run->at.batch,
+            (long long)model_loader_num_batches(&run->loader));
+    return model_training_state_restore(last, &run->at, model_trainer_optimizer(run->trainer));
 }
 
 static ReelStatus prepare(Run *run)
 {
     TensorNpz *last = NULL;
-    run->at = (TrainingState){.epoch = 1};
+    run->at = (ModelTrainingState){.epoch = 1};
     run->result->form = run->options->form;
     run->result->rate = run->options->rate;
     ReelStatus status = prepare_result(run);
     if (reel_status_is_ok(&status))
-        status = run_open_last(run, &last);
+        status = model_run_open_last(run, &last);
     if (reel_status_is_ok(&status))
-        status =
-            label_loss_init(&run->loss, run->result->form, &run->dataset->train, run->options->pos_weight);
+        status = model_label_loss_init(&run->loss, run->result->form, &run->dataset->train,
+                                       run->options->pos_weight);
     if (reel_status_is_ok(&status))
         status = prepare_model(run, last);
     if (reel_status_is_ok(&status))
@@ -459,7 +460,7 @@ static ReelStatus prepare(Run *run)
     tensor_npz_close(last);
     bool writes = run->options->files.folder && nn_comm_rank(run->options->trainer.comm) == 0;
     if (reel_status_is_ok(&status) && writes)
-        status = saver_new(&run->saver, (TensorNpzOptions){.level = run->options->files.level});
+        status = model_saver_new(&run->saver, (TensorNpzOptions){.level = run->options->files.level});
     run->saved = reel_clock_seconds();
     return status;
 }
@@ -469,12 +470,12 @@ static ReelStatus prepare(Run *run)
 /* What is trained; the data, the loss and the files stay. */
 static void free_training(Run *run)
 {
-    loader_free(&run->loader);
-    subword_dropout_free(&run->dropout);
-    trainer_free(run->trainer);
+    model_loader_free(&run->loader);
+    model_subword_dropout_free(&run->dropout);
+    model_trainer_free(run->trainer);
     model_free(run->model);
-    run->loader = (Loader){0};
-    run->dropout = (SubwordDropout){0};
+    run->loader = (ModelLoader){0};
+    run->dropout = (ModelSubwordDropout){0};
     run->trainer = NULL;
     run->model = NULL;
 }
@@ -482,12 +483,12 @@ static void free_training(Run *run)
 /* Trains anew at half the learning rate. */
 static ReelStatus begin_again(Run *run, const char *why)
 {
-    RunProgress progress = {.model = run->kind->name, .epochs = run->options->epochs, .again = why};
+    ModelRunProgress progress = {.model = run->kind->name, .epochs = run->options->epochs, .again = why};
     free_training(run);
-    run_forget_result(run);
+    model_run_forget_result(run);
     run->best_waits = false;
     run->diverged = false;
-    run->at = (TrainingState){.epoch = 1};
+    run->at = (ModelTrainingState){.epoch = 1};
     progress.rate = run->result->rate /= 2;
     if (run->watcher && run->watcher->progress)
         run->watcher->progress(run->watcher->context, &progress);
@@ -510,14 +511,15 @@ static ReelStatus train(Run *run)
  * epoch. */
 static ReelStatus ask_at_last(Run *run)
 {
-    RunResult *result = run->result;
+    ModelRunResult *result = run->result;
     return result->test.logits ? reel_status_ok()
                                : predict(run, &result->test, &run->dataset->test, run->kind->has_attention,
                                          result->count ? NULL : &result->metrics);
 }
 
-ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
-                     const RunOptions *options, const RunWatcher *watcher)
+ReelStatus model_run_model(ModelRunResult *result, Model **model, const ModelKind *kind,
+                           const ModelDataset *dataset, const ModelRunOptions *options,
+                           const ModelRunWatcher *watcher)
 {
     memset(result, 0, sizeof *result);
     result->name = kind->name;
@@ -542,17 +544,17 @@ ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, co
         status = train(&run);
     if (reel_status_is_ok(&status))
         status = ask_at_last(&run);
-    run_close_files(&run, &status);
-    result->seconds = run_seconds(&run);
+    model_run_close_files(&run, &status);
+    result->seconds = model_run_seconds(&run);
     result->peak_rss_mb = reel_usage_peak_mb();
     if (model && reel_status_is_ok(&status)) {
         *model = run.model;
         run.model = NULL;
     }
     free_training(&run);
-    label_loss_free(&run.loss);
+    model_label_loss_free(&run.loss);
     model_predictions_free(&run.valid);
     if (!reel_status_is_ok(&status))
-        run_result_free(result);
+        model_run_result_free(result);
     return status;
 }

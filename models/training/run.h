@@ -11,132 +11,133 @@
 
 REEL_BEGIN_DECLS
 
-enum { RUN_ID_SIZE = 9 };
+enum { MODEL_RUN_ID_SIZE = 9 };
 
 /* A setting that the weights depend on, as text. */
-typedef struct RunSetting {
+typedef struct ModelRunSetting {
     const char *name, *value;
     const char *before; /* the value that a file means which lacks it; NULL: "" */
-} RunSetting;
+} ModelRunSetting;
 
 /* The checkpoints of a run: FOLDER/<model>.last.npz, from which it goes on exactly, and
  * FOLDER/<model>.best.npz, the weights after the best epoch. They are written by a thread of their own. */
-typedef struct RunFiles {
-    const char *folder;         /* NULL: none. Of several ranks, only rank 0 writes */
-    const RunSetting *settings; /* [num_settings]: a run goes on only from files with the same */
+typedef struct ModelRunFiles {
+    const char *folder;              /* NULL: none. Of several ranks, only rank 0 writes */
+    const ModelRunSetting *settings; /* [num_settings]: a run goes on only from files with the same */
     int num_settings;
-    char id[RUN_ID_SIZE]; /* the same for files that name no settings */
-    int every;      /* write `last` after so many batches; 0: after each epoch; RUN_EVERY_SO_OFTEN: ... */
+    char id[MODEL_RUN_ID_SIZE]; /* the same for files that name no settings */
+    int every; /* write `last` after so many batches; 0: after each epoch; MODEL_RUN_EVERY_SO_OFTEN: ... */
     double seconds; /* ... when so many seconds have passed since the last time, and at the end of the run */
     int keep;       /* also FOLDER/<model>.epoch-E.npz, the weights after each of the last `keep` epochs */
     int level;      /* of compression, 0 to 9 */
     bool resume;    /* go on from `last` where there is one; of another run it is an error */
     const char *init;        /* NULL, or a file with the weights to begin with */
     const char *init_prefix; /* NULL, or what stands before their names in it: "module.", "_orig_mod." */
-} RunFiles;
+} ModelRunFiles;
 
-enum { RUN_EVERY_SO_OFTEN = -1 };
+enum { MODEL_RUN_EVERY_SO_OFTEN = -1 };
 
 /* Parts of a batch unless another number is asked for: the same on every machine, as the results depend on
  * it. */
-enum { RUN_SHARDS = 2 };
+enum { MODEL_RUN_SHARDS = 2 };
 
 /* What a run is told. */
-typedef struct RunOptions {
+typedef struct ModelRunOptions {
     int epochs;
     int batch;
     ModelConfig config; /* all but vocabulary and labels */
-    TrainerOptions trainer;
+    ModelTrainerOptions trainer;
     uint64_t seed;      /* of first values, shuffling and dropout */
     bool notebook;      /* pad every batch and read the state after the padding; the output bias starts as
                            PyTorch's */
     bool log_odds_bias; /* the output bias starts at the labels' log-odds in the training part */
-    SelectionOptions selection; /* where the data set has a validation part */
-    const Selection
+    ModelSelectionOptions selection; /* where the data set has a validation part */
+    const ModelSelection
         *selected; /* NULL, or an earlier run's choice: train up to its epoch, use its thresholds */
     double
         pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
     double
         bpe_dropout; /* cut the training texts anew for each epoch (models/text/subword_dropout.h); 0: off */
-    LossForm form;   /* of the loss */
-    double rate;     /* what the learning rate is multiplied by at first: an earlier run's */
+    ModelLossForm form; /* of the loss */
+    double rate;        /* what the learning rate is multiplied by at first: an earlier run's */
     /* NULL, or rows of word vectors that the embedding begins with; it does not change in the first
      * `freeze_vectors` epochs. */
     const ModelPretrained *vectors;
     int freeze_vectors;
-    RunFiles files;
-} RunOptions;
+    ModelRunFiles files;
+} ModelRunOptions;
 
 /* The homework's: 50 epochs, batches of 64, lr 2e-3, seed 0; sizes, first values and dropout as each kind has
- * them; the state at the last real token, log-odds bias; a sum over labels; RUN_SHARDS shards on all
+ * them; the state at the last real token, log-odds bias; a sum over labels; MODEL_RUN_SHARDS shards on all
  * processors; no files, and once a minute where there are. */
-RunOptions run_defaults(void);
+ModelRunOptions model_run_defaults(void);
 
 /* What an epoch came to. */
-typedef struct RunEpoch {
+typedef struct ModelRunEpoch {
     int epoch;         /* from 1 */
     double train_loss; /* mean over the epoch's decisions, each before its update */
     double test_f1;    /* macro F1 on the test part at threshold 0.5 */
     double test_micro_f1;
     double seconds; /* training and evaluation */
-} RunEpoch;
+} ModelRunEpoch;
 
 /* What a run came to. */
-typedef struct RunResult {
+typedef struct ModelRunResult {
     const char *name;
     uint64_t seed;
     int64_t params, params_without_embedding;
     int count;                     /* epochs that were finished, before it was interrupted too */
-    RunEpoch *epochs;              /* [count] */
+    ModelRunEpoch *epochs;         /* [count] */
     double best_f1;                /* the homework's maximum over epochs, on the test part */
     int best_epoch;                /* from 1; 0: none */
     double last_f1, last_micro_f1; /* of the last epoch */
     double seconds;
     double peak_rss_mb;
     bool interrupted;
-    LossForm form;
-    double rate;     /* what the learning rate was multiplied by; below 1: the loss grew, see run_model() */
-    Metrics metrics; /* on the test part, after the last epoch */
-    ModelPredictions test; /* what they were counted from */
-    Selection selected;    /* by the validation part; epoch 0: there is none */
-} RunResult;
+    ModelLossForm form;
+    double rate; /* what the learning rate was multiplied by; below 1: the loss grew, see model_run_model() */
+    ModelMetrics metrics;    /* on the test part, after the last epoch */
+    ModelPredictions test;   /* what they were counted from */
+    ModelSelection selected; /* by the validation part; epoch 0: there is none */
+} ModelRunResult;
 
 /* What a watcher sees, after each batch and after each epoch. */
-typedef struct RunProgress {
+typedef struct ModelRunProgress {
     const char *model;
-    int epoch, epochs;        /* from 1 */
-    int64_t batch, batches;   /* of this epoch */
-    int64_t tokens;           /* trained on in this epoch */
-    double seconds;           /* since this epoch began */
-    double seconds_left;      /* of this model, as far as can be told; negative: not yet */
-    double batch_loss;        /* of this batch */
-    double loss;              /* mean of this epoch so far */
-    double best_f1;           /* of the finished epochs, an earlier process's too: on the test part */
-    int best_epoch;           /* 0: none yet */
-    const RunEpoch *finished; /* not NULL: the epoch has ended with this */
+    int epoch, epochs;             /* from 1 */
+    int64_t batch, batches;        /* of this epoch */
+    int64_t tokens;                /* trained on in this epoch */
+    double seconds;                /* since this epoch began */
+    double seconds_left;           /* of this model, as far as can be told; negative: not yet */
+    double batch_loss;             /* of this batch */
+    double loss;                   /* mean of this epoch so far */
+    double best_f1;                /* of the finished epochs, an earlier process's too: on the test part */
+    int best_epoch;                /* 0: none yet */
+    const ModelRunEpoch *finished; /* not NULL: the epoch has ended with this */
     const char
         *again; /* not NULL: why the model is trained anew from here, at `rate` times the learning rate */
     double rate;
-} RunProgress;
+} ModelRunProgress;
 
 /* Who looks on, and may end a run. */
-typedef struct RunWatcher {
+typedef struct ModelRunWatcher {
     void *context;
-    void (*progress)(void *context, const RunProgress *progress); /* may be NULL */
+    void (*progress)(void *context, const ModelRunProgress *progress); /* may be NULL */
     bool (*stop)(void *context); /* asked after each batch; true ends the run in good order; may be NULL */
-} RunWatcher;
+} ModelRunWatcher;
 
 /* Trains a new model of `kind`. Its loss may be no number, or grow: to twice what it was at first or in any
  * epoch before, and more than half of what the labels' frequencies alone come to; or to more than that, once
  * it was below 0.9 of it. Then the model is trained anew at half the learning rate, up to ten times. On
- * success the caller has the result (run_result_free) and, where `model` is not NULL, the model (model_free).
- * An error: a loss, the logits of the test part or, at the end, a weight is not finite. */
-ReelStatus run_model(RunResult *result, Model **model, const ModelKind *kind, const Dataset *dataset,
-                     const RunOptions *options, const RunWatcher *watcher);
-void run_result_free(RunResult *result);
+ * success the caller has the result (model_run_result_free) and, where `model` is not NULL, the model
+ * (model_free). An error: a loss, the logits of the test part or, at the end, a weight is not finite. */
+ReelStatus model_run_model(ModelRunResult *result, Model **model, const ModelKind *kind,
+                           const ModelDataset *dataset, const ModelRunOptions *options,
+                           const ModelRunWatcher *watcher);
+void model_run_result_free(ModelRunResult *result);
 
 /* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
-NnLoadOptions run_init_options(const RunFiles *files);
+NnLoadOptions model_run_init_options(const ModelRunFiles *files);
 
 REEL_END_DECLS
 

@@ -18,26 +18,26 @@ static void file_path(const Run *run, const char *kind, char *path)
 
 static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
-    const Selection *selected = &run->result->selected;
-    checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook,
-                        selected->epoch ? selected->thresholds : NULL);
+    const ModelSelection *selected = &run->result->selected;
+    model_checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook,
+                              selected->epoch ? selected->thresholds : NULL);
 }
 
 /* The same with what is known of them: how good they are, and by which settings they came about. */
-static void copy_told_weights(Run *run, NnSnapshot *snapshot, const RunEpoch *epoch)
+static void copy_told_weights(Run *run, NnSnapshot *snapshot, const ModelRunEpoch *epoch)
 {
     copy_weights(run, snapshot);
-    results_snapshot_quality(snapshot, epoch, run->result, run->dataset->train.count);
-    run_settings_snapshot(snapshot, &run->options->files);
+    model_results_snapshot_quality(snapshot, epoch, run->result, run->dataset->train.count);
+    model_run_settings_snapshot(snapshot, &run->options->files);
 }
 
 /* The weights after an epoch, where the last `keep` are kept. */
-static ReelStatus save_weights(Run *run, const RunEpoch *epoch)
+static ReelStatus save_weights(Run *run, const ModelRunEpoch *epoch)
 {
     char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
     int keep = run->options->files.keep;
     ReelStatus status;
-    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    NnSnapshot *snapshot = model_saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
     copy_told_weights(run, snapshot, epoch);
@@ -46,7 +46,7 @@ static ReelStatus save_weights(Run *run, const RunEpoch *epoch)
         file_path(run, kind, old);
     snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
     file_path(run, kind, path);
-    return saver_submit(run->saver, snapshot, path, old);
+    return model_saver_submit(run->saver, snapshot, path, old);
 }
 
 /* Early epochs are all better than those before, and writing each would cost a short run more than 3 % of its
@@ -57,7 +57,7 @@ static ReelStatus save_best(Run *run)
     ReelStatus status;
     if (!run->best_waits)
         return reel_status_ok();
-    NnSnapshot *snapshot = saver_begin(run->saver, &status), free_one;
+    NnSnapshot *snapshot = model_saver_begin(run->saver, &status), free_one;
     if (!snapshot)
         return status;
     free_one = *snapshot;
@@ -65,10 +65,10 @@ static ReelStatus save_best(Run *run)
     run->best = free_one;
     run->best_waits = false;
     file_path(run, "best", path);
-    return saver_submit(run->saver, snapshot, path, NULL);
+    return model_saver_submit(run->saver, snapshot, path, NULL);
 }
 
-ReelStatus run_save_last(Run *run)
+ReelStatus model_run_save_last(Run *run)
 {
     char path[PATH_SIZE];
     ReelStatus status;
@@ -77,20 +77,20 @@ ReelStatus run_save_last(Run *run)
     status = save_best(run);
     if (!reel_status_is_ok(&status))
         return status;
-    NnSnapshot *snapshot = saver_begin(run->saver, &status);
+    NnSnapshot *snapshot = model_saver_begin(run->saver, &status);
     if (!snapshot)
         return status;
-    NnOptimizer *optimizer = trainer_optimizer(run->trainer);
+    NnOptimizer *optimizer = model_trainer_optimizer(run->trainer);
     copy_weights(run, snapshot);
     run->at.updates = nn_optimizer_steps(optimizer);
-    run->result->seconds = run_seconds(run);
+    run->result->seconds = model_run_seconds(run);
     memcpy(run->at.run, run->options->files.id, sizeof run->at.run);
-    training_state_snapshot(snapshot, &run->at, run->result, optimizer);
-    run_settings_snapshot(snapshot, &run->options->files);
+    model_training_state_snapshot(snapshot, &run->at, run->result, optimizer);
+    model_run_settings_snapshot(snapshot, &run->options->files);
     nn_snapshot_append(snapshot, &run->unknown);
     file_path(run, "last", path);
     run->saved = reel_clock_seconds();
-    return saver_submit(run->saver, snapshot, path, NULL);
+    return model_saver_submit(run->saver, snapshot, path, NULL);
 }
 
 /* The epoch whose weights are the best that are known. */
@@ -99,7 +99,7 @@ static int best_epoch(const Run *run)
     return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
 }
 
-ReelStatus run_after_epoch(Run *run, const RunEpoch *epoch)
+ReelStatus model_run_after_epoch(Run *run, const ModelRunEpoch *epoch)
 {
     if (!run->saver)
         return reel_status_ok();
@@ -111,30 +111,30 @@ ReelStatus run_after_epoch(Run *run, const RunEpoch *epoch)
     return run->options->files.keep > 0 ? save_weights(run, epoch) : reel_status_ok();
 }
 
-bool run_save_is_due(const Run *run)
+bool model_run_save_is_due(const Run *run)
 {
-    const RunFiles *files = &run->options->files;
+    const ModelRunFiles *files = &run->options->files;
     if (!run->saver)
         return false;
-    if (files->every == RUN_EVERY_SO_OFTEN)
-        return reel_clock_seconds() - run->saved >= files->seconds && saver_is_idle(run->saver);
+    if (files->every == MODEL_RUN_EVERY_SO_OFTEN)
+        return reel_clock_seconds() - run->saved >= files->seconds && model_saver_is_idle(run->saver);
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
-void run_forget_result(Run *run)
+void model_run_forget_result(Run *run)
 {
-    RunResult *result = run->result;
+    ModelRunResult *result = run->result;
     result->count = result->best_epoch = 0;
-    selection_free(&result->selected);
+    model_selection_free(&result->selected);
     result->best_f1 = result->last_f1 = result->last_micro_f1 = 0;
-    metrics_reset(&result->metrics);
+    model_metrics_reset(&result->metrics);
     model_predictions_free(&result->test);
 }
 
-ReelStatus run_open_last(Run *run, TensorNpz **npz)
+ReelStatus model_run_open_last(Run *run, TensorNpz **npz)
 {
-    const RunFiles *files = &run->options->files;
-    RunResult *result = run->result;
+    const ModelRunFiles *files = &run->options->files;
+    ModelRunResult *result = run->result;
     char path[PATH_SIZE];
     *npz = NULL;
     file_path(run, "last", path);
@@ -142,10 +142,10 @@ ReelStatus run_open_last(Run *run, TensorNpz **npz)
         return reel_status_ok();
     ReelStatus status = tensor_npz_open(npz, path);
     if (reel_status_is_ok(&status))
-        status = training_state_read(*npz, &run->at, result, run->options->epochs);
+        status = model_training_state_read(*npz, &run->at, result, run->options->epochs);
     /* The run's id comes first in the file: the rest of another run's need not fit this one. */
-    if (*npz && (reel_status_is_ok(&status) || run->at.run[0] || tensor_npz_find(*npz, RUN_SETTINGS))) {
-        ReelStatus same = run_settings_check(*npz, files, run->at.run);
+    if (*npz && (reel_status_is_ok(&status) || run->at.run[0] || tensor_npz_find(*npz, MODEL_RUN_SETTINGS))) {
+        ReelStatus same = model_run_settings_check(*npz, files, run->at.run);
         if (!reel_status_is_ok(&same))
             return same;
     }
@@ -153,13 +153,13 @@ ReelStatus run_open_last(Run *run, TensorNpz **npz)
         return reel_status_failed("%.400s; or delete the file to train the model from the start",
                                   status.message);
     run->seconds_before = result->seconds;
-    checkpoint_keep_unknown(&run->unknown, *npz);
+    model_checkpoint_keep_unknown(&run->unknown, *npz);
     return run->unknown.status;
 }
 
-void run_close_files(Run *run, ReelStatus *status)
+void model_run_close_files(Run *run, ReelStatus *status)
 {
-    ReelStatus best = run->saver ? save_best(run) : reel_status_ok(), saved = saver_free(run->saver);
+    ReelStatus best = run->saver ? save_best(run) : reel_status_ok(), saved = model_saver_free(run->saver);
     if (reel_status_is_ok(status))
         *status = reel_status_is_ok(&saved) ? best : saved;
     nn_snapshot_free(&run->best);

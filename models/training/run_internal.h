@@ -8,20 +8,20 @@
 #include "models/training/training_state.h"
 
 typedef struct Run {
-    const RunOptions *options;
-    const RunWatcher *watcher;
-    const Dataset *dataset;
+    const ModelRunOptions *options;
+    const ModelRunWatcher *watcher;
+    const ModelDataset *dataset;
     const ModelKind *kind;
     Model *model;
-    Trainer *trainer;
-    Loader loader;
-    SubwordDropout dropout; /* where options.bpe_dropout asks for it */
-    RunResult *result;
-    TrainingState at; /* where it is */
-    LabelLoss loss;
+    ModelTrainer *trainer;
+    ModelLoader loader;
+    ModelSubwordDropout dropout; /* where options.bpe_dropout asks for it */
+    ModelRunResult *result;
+    ModelTrainingState at; /* where it is */
+    ModelLabelLoss loss;
     ModelPredictions valid; /* after the last epoch */
     bool diverged;          /* an error is that of a loss, of logits or of weights that are not numbers */
-    Saver *saver;           /* NULL: no files */
+    ModelSaver *saver;      /* NULL: no files */
     NnSnapshot best;        /* the best weights, where they are not yet on their way to the file */
     bool best_waits;
     NnSnapshot unknown;    /* members of the file it went on from that are not Reel's */
@@ -32,23 +32,23 @@ typedef struct Run {
 } Run;
 
 /* Takes back what has come of it. */
-void run_forget_result(Run *run);
+void model_run_forget_result(Run *run);
 
 /* The seconds that the run has taken, those of earlier processes too. */
-double run_seconds(const Run *run);
+double model_run_seconds(const Run *run);
 
 /* ---- Its checkpoints ---- */
 
 /* Opens the file to go on from and reads where it is; *npz is NULL where there is none of this run. */
-ReelStatus run_open_last(Run *run, TensorNpz **npz);
+ReelStatus model_run_open_last(Run *run, TensorNpz **npz);
 /* Keeps the weights after an epoch, where it is the best or the last `keep` are kept. */
-ReelStatus run_after_epoch(Run *run, const RunEpoch *epoch);
+ReelStatus model_run_after_epoch(Run *run, const ModelRunEpoch *epoch);
 /* Whether `last` is to be written now, after a batch or (at.batch is 0) an epoch. */
-bool run_save_is_due(const Run *run);
+bool model_run_save_is_due(const Run *run);
 /* Hands `last` to the thread that writes, and the best weights before it. Nothing where there are no files.
  */
-ReelStatus run_save_last(Run *run);
+ReelStatus model_run_save_last(Run *run);
 /* Waits for what is being written. A failure goes to *status, unless there is one. */
-void run_close_files(Run *run, ReelStatus *status);
+void model_run_close_files(Run *run, ReelStatus *status);
 
 #endif

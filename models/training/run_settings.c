@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files)
+void model_run_settings_snapshot(NnSnapshot *snapshot, const ModelRunFiles *files)
 {
     if (files->num_settings == 0)
         return;
@@ -17,11 +17,11 @@ void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files)
     for (int i = 0; i < files->num_settings; i++)
         reel_json_string(&json, files->settings[i].name, files->settings[i].value);
     reel_json_end_object(&json);
-    nn_snapshot_json(snapshot, RUN_SETTINGS, &json);
+    nn_snapshot_json(snapshot, MODEL_RUN_SETTINGS, &json);
 }
 
 /* "" is the value of a text that was not given. */
-static ReelStatus differs(const char *path, const RunSetting *setting, const char *in_file)
+static ReelStatus differs(const char *path, const ModelRunSetting *setting, const char *in_file)
 {
     const char *other = setting->value;
     return reel_status_failed(
@@ -30,7 +30,7 @@ static ReelStatus differs(const char *path, const RunSetting *setting, const cha
         path, setting->name, *in_file ? in_file : "not given", setting->name, *other ? other : "not given");
 }
 
-static const RunSetting *find(const RunFiles *files, const ReelJsonReader *json)
+static const ModelRunSetting *find(const ModelRunFiles *files, const ReelJsonReader *json)
 {
     for (int i = 0; i < files->num_settings; i++)
         if (reel_json_reader_is(json, files->settings[i].name))
@@ -39,17 +39,18 @@ static const RunSetting *find(const RunFiles *files, const ReelJsonReader *json)
 }
 
 /* Compares what the file says, one by one, and notes what it has. */
-static ReelStatus compare(const char *path, const char *text, size_t size, const RunFiles *files, bool *seen)
+static ReelStatus compare(const char *path, const char *text, size_t size, const ModelRunFiles *files,
+                          bool *seen)
 {
     ReelJsonReader json;
     bool first = true;
     ReelStatus status = reel_status_ok();
     char label[400];
-    snprintf(label, sizeof label, "%.300s: " RUN_SETTINGS, path);
+    snprintf(label, sizeof label, "%.300s: " MODEL_RUN_SETTINGS, path);
     reel_json_reader_open(&json, text, size, label);
     reel_json_reader_open_object(&json);
     while (reel_status_is_ok(&status) && reel_json_reader_next_key(&json, &first)) {
-        const RunSetting *setting = find(files, &json);
+        const ModelRunSetting *setting = find(files, &json);
         if (!setting) {
             int length = json.string.size < 60 ? (int)json.string.size : 60;
             status =
@@ -74,7 +75,7 @@ static ReelStatus compare(const char *path, const char *text, size_t size, const
     return status;
 }
 
-static ReelStatus compare_all(const TensorNpz *npz, const TensorNpzMember *member, const RunFiles *files,
+static ReelStatus compare_all(const TensorNpz *npz, const TensorNpzMember *member, const ModelRunFiles *files,
                               TensorArena *arena)
 {
     const void *text;
@@ -86,7 +87,7 @@ static ReelStatus compare_all(const TensorNpz *npz, const TensorNpzMember *membe
     if (reel_status_is_ok(&status))
         status = compare(tensor_npz_path(npz), text, size, files, seen);
     for (int i = 0; reel_status_is_ok(&status) && i < files->num_settings; i++) {
-        const RunSetting *setting = &files->settings[i];
+        const ModelRunSetting *setting = &files->settings[i];
         const char *before = setting->before ? setting->before : "";
         if (!seen[i] && strcmp(setting->value, before) != 0)
             status = differs(tensor_npz_path(npz), setting, before);
@@ -94,9 +95,9 @@ static ReelStatus compare_all(const TensorNpz *npz, const TensorNpzMember *membe
     return status;
 }
 
-ReelStatus run_settings_check(const TensorNpz *npz, const RunFiles *files, const char *id)
+ReelStatus model_run_settings_check(const TensorNpz *npz, const ModelRunFiles *files, const char *id)
 {
-    const TensorNpzMember *member = tensor_npz_find(npz, RUN_SETTINGS);
+    const TensorNpzMember *member = tensor_npz_find(npz, MODEL_RUN_SETTINGS);
     if (!member || files->num_settings == 0)
         return strcmp(id, files->id) == 0
                    ? reel_status_ok()
@@ -111,9 +112,9 @@ ReelStatus run_settings_check(const TensorNpz *npz, const RunFiles *files, const
     return status;
 }
 
-ReelStatus run_settings_check_file(const char *path, const RunFiles *files)
+ReelStatus model_run_settings_check_file(const char *path, const ModelRunFiles *files)
 {
-    char run[RUN_ID_SIZE];
+    char run[MODEL_RUN_ID_SIZE];
     TensorNpz *npz;
     if (access(path, F_OK) != 0)
         return reel_status_ok();
@@ -121,8 +122,8 @@ ReelStatus run_settings_check_file(const char *path, const RunFiles *files)
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%.400s; or delete the file to train the model from the start",
                                   status.message);
-    training_state_run(npz, run);
-    status = run_settings_check(npz, files, run);
+    model_training_state_run(npz, run);
+    status = model_run_settings_check(npz, files, run);
     tensor_npz_close(npz);
     return status;
 }

@@ -9,15 +9,15 @@
 REEL_BEGIN_DECLS
 
 /* The member that holds them. */
-#define RUN_SETTINGS "reel/settings.json"
+#define MODEL_RUN_SETTINGS "reel/settings.json"
 
 /* Adds the settings to a file to be; nothing where there are none. */
-void run_settings_snapshot(NnSnapshot *snapshot, const RunFiles *files);
+void model_run_settings_snapshot(NnSnapshot *snapshot, const ModelRunFiles *files);
 /* Whether the run may go on from a file: it has the same settings, or, where one of the two names none, the
  * same id, which is `id` in the file. An error names what differs. */
-ReelStatus run_settings_check(const TensorNpz *npz, const RunFiles *files, const char *id);
+ReelStatus model_run_settings_check(const TensorNpz *npz, const ModelRunFiles *files, const char *id);
 /* The same of the file at `path`, before anything is begun; a file that is not there is no error. */
-ReelStatus run_settings_check_file(const char *path, const RunFiles *files);
+ReelStatus model_run_settings_check_file(const char *path, const ModelRunFiles *files);
 
 REEL_END_DECLS
 

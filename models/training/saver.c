@@ -17,7 +17,7 @@ typedef struct Job {
 } Job;
 
 /* Jobs go round in a ring: filled by the caller, submitted, written by the thread. */
-struct Saver {
+struct ModelSaver {
     TensorNpzOptions options;
     Job jobs[JOBS];
     uint64_t submitted, written;
@@ -28,7 +28,7 @@ struct Saver {
     pthread_t thread;
 };
 
-static ReelStatus write_job(const Saver *saver, const Job *job)
+static ReelStatus write_job(const ModelSaver *saver, const Job *job)
 {
     ReelStatus status = nn_snapshot_write(&job->snapshot, job->path, saver->options);
     if (reel_status_is_ok(&status) && job->remove[0])
@@ -38,7 +38,7 @@ static ReelStatus write_job(const Saver *saver, const Job *job)
 
 static void *run(void *context)
 {
-    Saver *saver = context;
+    ModelSaver *saver = context;
     pthread_mutex_lock(&saver->lock);
     for (;;) {
         while (saver->written == saver->submitted && !saver->stop)
@@ -61,10 +61,10 @@ static void *run(void *context)
     return NULL;
 }
 
-ReelStatus saver_new(Saver **out, TensorNpzOptions options)
+ReelStatus model_saver_new(ModelSaver **out, TensorNpzOptions options)
 {
     *out = NULL;
-    Saver *saver = reel_mem_calloc(1, sizeof *saver);
+    ModelSaver *saver = reel_mem_calloc(1, sizeof *saver);
     if (!saver)
         return reel_status_no_memory(sizeof *saver, "the saver");
     saver->options = options;
@@ -89,7 +89,7 @@ ReelStatus saver_new(Saver **out, TensorNpzOptions options)
     return reel_status_ok();
 }
 
-ReelStatus saver_free(Saver *saver)
+ReelStatus model_saver_free(ModelSaver *saver)
 {
     if (!saver)
         return reel_status_ok();
@@ -107,7 +107,7 @@ ReelStatus saver_free(Saver *saver)
     return status;
 }
 
-NnSnapshot *saver_begin(Saver *saver, ReelStatus *status)
+NnSnapshot *model_saver_begin(ModelSaver *saver, ReelStatus *status)
 {
     pthread_mutex_lock(&saver->lock);
     while (saver->submitted - saver->written == JOBS)
@@ -121,7 +121,7 @@ NnSnapshot *saver_begin(Saver *saver, ReelStatus *status)
     return &job->snapshot;
 }
 
-ReelStatus saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove)
+ReelStatus model_saver_submit(ModelSaver *saver, NnSnapshot *snapshot, const char *path, const char *remove)
 {
     Job *job = &saver->jobs[saver->submitted % JOBS];
     if (!reel_status_is_ok(&snapshot->status))
@@ -136,7 +136,7 @@ ReelStatus saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, co
     return reel_status_ok();
 }
 
-bool saver_is_idle(Saver *saver)
+bool model_saver_is_idle(ModelSaver *saver)
 {
     pthread_mutex_lock(&saver->lock);
     bool idle = saver->submitted == saver->written;

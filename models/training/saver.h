@@ -10,20 +10,20 @@
 REEL_BEGIN_DECLS
 
 /* A writer in the background. */
-typedef struct Saver Saver;
+typedef struct ModelSaver ModelSaver;
 
 /* Starts one; its options are those of the files that it writes. */
-ReelStatus saver_new(Saver **saver, TensorNpzOptions options);
+ReelStatus model_saver_new(ModelSaver **saver, TensorNpzOptions options);
 /* Waits for what is being written; returns the first failure. NULL is allowed. */
-ReelStatus saver_free(Saver *saver);
+ReelStatus model_saver_free(ModelSaver *saver);
 
 /* An empty snapshot to be filled; waits until one is free. The first failure so far is in *status, and the
  * result is then NULL. */
-NnSnapshot *saver_begin(Saver *saver, ReelStatus *status);
+NnSnapshot *model_saver_begin(ModelSaver *saver, ReelStatus *status);
 /* Gives the snapshot to the thread, to be written to `path`; afterwards `remove` (may be NULL) is deleted. */
-ReelStatus saver_submit(Saver *saver, NnSnapshot *snapshot, const char *path, const char *remove);
-/* Whether saver_begin() would not have to wait. */
-bool saver_is_idle(Saver *saver);
+ReelStatus model_saver_submit(ModelSaver *saver, NnSnapshot *snapshot, const char *path, const char *remove);
+/* Whether model_saver_begin() would not have to wait. */
+bool model_saver_is_idle(ModelSaver *saver);
 
 REEL_END_DECLS
 

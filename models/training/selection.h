@@ -9,48 +9,49 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct SelectionOptions {
+typedef struct ModelSelectionOptions {
     int patience;    /* the run ends after so many epochs without a better one; 0: never */
     double strength; /* of the shrinkage of each label's own threshold; INFINITY: one for all labels */
-} SelectionOptions;
+} ModelSelectionOptions;
 
 /* What thresholds come to. */
 typedef struct ModelTuned {
     double valid_f1;           /* macro F1 on the validation part at the one best threshold */
     double threshold;          /* that threshold, of logits */
     double macro_f1, micro_f1; /* on the test part with it, or with each label's */
-    Interval interval;         /* 95 % of macro_f1 over other test texts */
+    ModelInterval interval;    /* 95 % of macro_f1 over other test texts */
 } ModelTuned;
 
 /* All zeros: nothing is selected yet. */
-typedef struct Selection {
+typedef struct ModelSelection {
     int epoch; /* from 1; 0: none */
     ModelTuned tuned;
     double *thresholds;  /* [K] what is used: of logits */
     float *valid_logits; /* [valid.count, K] after the selected epoch; NULL: not at hand */
     float *test_logits;  /* [test.count, K] */
-} Selection;
+} ModelSelection;
 
 /* Frees the thresholds. */
-void selection_free(Selection *selection);
+void model_selection_free(ModelSelection *selection);
 /* Room for the thresholds, all 0. */
-ReelStatus selection_reserve(Selection *selection, int32_t num_labels);
+ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels);
 
 /* After an epoch, with its logits of the two parts: tunes a threshold on the validation part, and where the
  * macro F1 is better than that of every epoch before, selects the epoch. */
-ReelStatus selection_consider(Selection *selection, const SelectionOptions *options, const Dataset *dataset,
-                              const float *valid, const float *test, int epoch);
+ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelectionOptions *options,
+                                    const ModelDataset *dataset, const float *valid, const float *test,
+                                    int epoch);
 /* Takes the choice of an earlier run, and tries it on the test part. */
-ReelStatus selection_take(Selection *selection, const Selection *chosen, const Dataset *dataset,
-                          const float *test);
+ReelStatus model_selection_take(ModelSelection *selection, const ModelSelection *chosen,
+                                const ModelDataset *dataset, const float *test);
 
 /* Tunes thresholds [K] on a part's logits [count, K]: `valid_f1` and `threshold`. Where that F1 is not above
  * that of *tuned, nothing is changed. Errors: no memory. */
-ReelStatus thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
-                           const DatasetPart *part, double strength);
+ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
+                                 const ModelDatasetPart *part, double strength);
 /* What thresholds come to on a part's logits: the other figures. Errors: no memory. */
-ReelStatus thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,
-                           const DatasetPart *part);
+ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,
+                                 const ModelDatasetPart *part);
 
 REEL_END_DECLS
 

@@ -12,12 +12,12 @@
 
 /* ---- One value ---- */
 
-static ReelStatus set_number(const Option *option, const char *text)
+static ReelStatus set_number(const ModelOption *option, const char *text)
 {
     char *end;
     errno = 0;
     double value = strtod(text, &end);
-    bool integer = option->kind == OPTION_INTEGER;
+    bool integer = option->kind == MODEL_OPTION_INTEGER;
     if (end == text || *end || errno || isnan(value) || (integer && value != floor(value)))
         return reel_status_usage("--%s %s: not %s", option->name, text,
                                  integer ? "a whole number" : "a number");
@@ -32,39 +32,39 @@ static ReelStatus set_number(const Option *option, const char *text)
 }
 
 /* What is no number is a file. */
-static ReelStatus set_part(const Option *option, const char *text)
+static ReelStatus set_part(const ModelOption *option, const char *text)
 {
-    OptionPart *part = option->value;
+    ModelOptionPart *part = option->value;
     char *end;
-    Option as = *option;
+    ModelOption as = *option;
     strtod(text, &end);
     bool number = end != text && !*end;
-    as.kind = number ? OPTION_NUMBER : OPTION_TEXT;
+    as.kind = number ? MODEL_OPTION_NUMBER : MODEL_OPTION_TEXT;
     as.value = number ? (void *)&part->size : (void *)&part->file;
     if (number)
         part->file = NULL;
-    return number ? set_number(&as, text) : options_set(&as, text);
+    return number ? set_number(&as, text) : model_options_set(&as, text);
 }
 
-ReelStatus options_set(const Option *option, const char *text)
+ReelStatus model_options_set(const ModelOption *option, const char *text)
 {
     char *end;
     switch (option->kind) {
-    case OPTION_FLAG:
+    case MODEL_OPTION_FLAG:
         *(bool *)option->value = true;
         return reel_status_ok();
-    case OPTION_TEXT:
+    case MODEL_OPTION_TEXT:
         if (!*text)
             return reel_status_usage("--%s: its value is empty; give one, or leave the option out",
                                      option->name);
         *(const char **)option->value = text;
         return reel_status_ok();
-    case OPTION_INTEGER:
-    case OPTION_NUMBER:
+    case MODEL_OPTION_INTEGER:
+    case MODEL_OPTION_NUMBER:
         return set_number(option, text);
-    case OPTION_PART:
+    case MODEL_OPTION_PART:
         return set_part(option, text);
-    case OPTION_SEED:
+    case MODEL_OPTION_SEED:
         errno = 0;
         *(uint64_t *)option->value = strtoull(text, &end, 10);
         if (end == text || *end || errno || strchr(text, '-'))
@@ -74,11 +74,12 @@ ReelStatus options_set(const Option *option, const char *text)
     return reel_status_ok();
 }
 
-void options_copy(const Option *to, const Option *from)
+void model_options_copy(const ModelOption *to, const ModelOption *from)
 {
-    static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool),     [OPTION_TEXT] = sizeof(const char *),
-                                   [OPTION_INTEGER] = sizeof(int),   [OPTION_NUMBER] = sizeof(double),
-                                   [OPTION_SEED] = sizeof(uint64_t), [OPTION_PART] = sizeof(OptionPart)};
+    static const size_t sizes[] = {
+        [MODEL_OPTION_FLAG] = sizeof(bool),     [MODEL_OPTION_TEXT] = sizeof(const char *),
+        [MODEL_OPTION_INTEGER] = sizeof(int),   [MODEL_OPTION_NUMBER] = sizeof(double),
+        [MODEL_OPTION_SEED] = sizeof(uint64_t), [MODEL_OPTION_PART] = sizeof(ModelOptionPart)};
     memcpy(to->value, from->value, sizes[from->kind]);
 }
 
@@ -93,29 +94,29 @@ static const char *number_text(double value, char *text, size_t size)
     return text;
 }
 
-const char *settings_text(const Option *option, TensorArena *arena)
+const char *model_settings_text(const ModelOption *option, TensorArena *arena)
 {
     char text[40] = "";
     const char *value = text;
     switch (option->kind) {
-    case OPTION_FLAG:
+    case MODEL_OPTION_FLAG:
         value = *(const bool *)option->value ? "on" : "off";
         break;
-    case OPTION_TEXT:
+    case MODEL_OPTION_TEXT:
         value = *(const char *const *)option->value;
         break;
-    case OPTION_INTEGER:
+    case MODEL_OPTION_INTEGER:
         snprintf(text, sizeof text, "%d", *(const int *)option->value);
         break;
-    case OPTION_NUMBER:
+    case MODEL_OPTION_NUMBER:
         number_text(*(const double *)option->value, text, sizeof text);
         break;
-    case OPTION_PART:
-        value = ((const OptionPart *)option->value)->file;
+    case MODEL_OPTION_PART:
+        value = ((const ModelOptionPart *)option->value)->file;
         if (!value)
-            value = number_text(((const OptionPart *)option->value)->size, text, sizeof text);
+            value = number_text(((const ModelOptionPart *)option->value)->size, text, sizeof text);
         break;
-    case OPTION_SEED:
+    case MODEL_OPTION_SEED:
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
         break;
     }
@@ -138,29 +139,29 @@ static void write_text(ReelJsonWriter *json, const char *name, const char *text)
     }
 }
 
-void settings_write(ReelJsonWriter *json, const Option *option)
+void model_settings_write(ReelJsonWriter *json, const ModelOption *option)
 {
     char text[32];
     switch (option->kind) {
-    case OPTION_FLAG:
+    case MODEL_OPTION_FLAG:
         reel_json_bool(json, option->name, *(const bool *)option->value);
         break;
-    case OPTION_TEXT:
+    case MODEL_OPTION_TEXT:
         write_text(json, option->name, *(const char *const *)option->value);
         break;
-    case OPTION_INTEGER:
+    case MODEL_OPTION_INTEGER:
         reel_json_integer(json, option->name, *(const int *)option->value);
         break;
-    case OPTION_NUMBER:
+    case MODEL_OPTION_NUMBER:
         reel_json_number(json, option->name, *(const double *)option->value);
         break;
-    case OPTION_PART:
-        if (((const OptionPart *)option->value)->file)
-            write_text(json, option->name, ((const OptionPart *)option->value)->file);
+    case MODEL_OPTION_PART:
+        if (((const ModelOptionPart *)option->value)->file)
+            write_text(json, option->name, ((const ModelOptionPart *)option->value)->file);
         else
-            reel_json_number(json, option->name, ((const OptionPart *)option->value)->size);
+            reel_json_number(json, option->name, ((const ModelOptionPart *)option->value)->size);
         break;
-    case OPTION_SEED: /* more than a double holds exactly */
+    case MODEL_OPTION_SEED: /* more than a double holds exactly */
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)option->value);
         reel_json_string(json, option->name, text);
         break;
@@ -186,7 +187,7 @@ static bool read_bytes(ReelJsonReader *json, TensorArena *arena, const char **va
     return reel_status_is_ok(&json->status);
 }
 
-static bool read_text(ReelJsonReader *json, const Option *option, TensorArena *arena)
+static bool read_text(ReelJsonReader *json, const ModelOption *option, TensorArena *arena)
 {
     const char **value = (const char **)option->value;
     switch (reel_json_reader_peek(json)) {
@@ -210,9 +211,9 @@ static bool read_text(ReelJsonReader *json, const Option *option, TensorArena *a
 }
 
 /* Reads a number that the option allows. Infinity is written as null. */
-static bool read_number(ReelJsonReader *json, const Option *option)
+static bool read_number(ReelJsonReader *json, const ModelOption *option)
 {
-    bool integer = option->kind == OPTION_INTEGER;
+    bool integer = option->kind == MODEL_OPTION_INTEGER;
     double value = INFINITY;
     if (!integer && option->high == INFINITY && reel_json_reader_peek(json) == REEL_JSON_NULL) {
         reel_json_reader_null(json);
@@ -228,7 +229,7 @@ static bool read_number(ReelJsonReader *json, const Option *option)
     return true;
 }
 
-static bool read_seed(ReelJsonReader *json, const Option *option)
+static bool read_seed(ReelJsonReader *json, const ModelOption *option)
 {
     char text[32], *end;
     if (!reel_json_reader_string(json))
@@ -238,35 +239,35 @@ static bool read_seed(ReelJsonReader *json, const Option *option)
     return (*text && !*end) || reel_json_reader_fail(json, "%s must be a whole number", option->name);
 }
 
-static bool read_part(ReelJsonReader *json, const Option *option, TensorArena *arena)
+static bool read_part(ReelJsonReader *json, const ModelOption *option, TensorArena *arena)
 {
-    OptionPart *part = option->value;
-    Option as = *option;
+    ModelOptionPart *part = option->value;
+    ModelOption as = *option;
     bool number = reel_json_reader_peek(json) == REEL_JSON_NUMBER;
-    as.kind = number ? OPTION_NUMBER : OPTION_TEXT;
+    as.kind = number ? MODEL_OPTION_NUMBER : MODEL_OPTION_TEXT;
     as.value = number ? (void *)&part->size : (void *)&part->file;
     if (number)
         part->file = NULL;
     return number ? read_number(json, &as) : read_text(json, &as, arena);
 }
 
-static bool read_value(ReelJsonReader *json, const Option *option, TensorArena *arena)
+static bool read_value(ReelJsonReader *json, const ModelOption *option, TensorArena *arena)
 {
     switch (option->kind) {
-    case OPTION_FLAG:
+    case MODEL_OPTION_FLAG:
         return reel_json_reader_bool(json, option->value);
-    case OPTION_TEXT:
+    case MODEL_OPTION_TEXT:
         return read_text(json, option, arena);
-    case OPTION_PART:
+    case MODEL_OPTION_PART:
         return read_part(json, option, arena);
-    case OPTION_SEED:
+    case MODEL_OPTION_SEED:
         return read_seed(json, option);
     default:
         return read_number(json, option);
     }
 }
 
-static const Option *find(const Option *options, int count, const ReelJsonReader *json)
+static const ModelOption *find(const ModelOption *options, int count, const ReelJsonReader *json)
 {
     for (int i = 0; i < count; i++)
         if (reel_json_reader_is(json, options[i].name))
@@ -280,15 +281,15 @@ static int name_length(const ReelJsonReader *json)
     return json->string.size < 60 ? (int)json->string.size : 60;
 }
 
-ReelStatus settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
-                         TensorArena *arena)
+ReelStatus model_settings_read(const ModelOption *options, int count, const char *path, const char *text,
+                               size_t size, TensorArena *arena)
 {
     ReelJsonReader json;
     bool first = true, ok = true;
     reel_json_reader_open(&json, text, size, path);
     reel_json_reader_open_object(&json);
     while (ok && reel_json_reader_next_key(&json, &first)) {
-        const Option *option = find(options, count, &json);
+        const ModelOption *option = find(options, count, &json);
         ok = option ? read_value(&json, option, arena)
                     : reel_json_reader_fail(&json,
                                             "this version knows no setting '%.*s'; go on with the one that "

@@ -12,39 +12,46 @@
 
 REEL_BEGIN_DECLS
 
-typedef enum { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_SEED, OPTION_PART } OptionKind;
+typedef enum {
+    MODEL_OPTION_FLAG,
+    MODEL_OPTION_TEXT,
+    MODEL_OPTION_INTEGER,
+    MODEL_OPTION_NUMBER,
+    MODEL_OPTION_SEED,
+    MODEL_OPTION_PART
+} ModelOptionKind;
 
 /* A part of the data by its size, or a file that holds it. */
-typedef struct OptionPart {
+typedef struct ModelOptionPart {
     double size;
     const char *file; /* NULL: the size counts */
-} OptionPart;
+} ModelOptionPart;
 
-/* One option. `value` points to a bool, const char *, int, double, uint64_t or OptionPart. */
-typedef struct Option {
+/* One option. `value` points to a bool, const char *, int, double, uint64_t or ModelOptionPart. */
+typedef struct ModelOption {
     const char *name;     /* without the dashes */
     const char *argument; /* how --help names the value; NULL for a flag */
-    OptionKind kind;
+    ModelOptionKind kind;
     void *value;
     double low, high; /* INTEGER, NUMBER: the range, both ends allowed */
     const char *help;
-} Option;
+} ModelOption;
 
 /* Sets one option from its text. Infinity is a number where the range has it. */
-ReelStatus options_set(const Option *option, const char *text);
+ReelStatus model_options_set(const ModelOption *option, const char *text);
 /* Gives an option the value of another of its kind. */
-void options_copy(const Option *to, const Option *from);
+void model_options_copy(const ModelOption *to, const ModelOption *from);
 
 /* Writes the value of an option under its name. A text that is not UTF-8 (a file's name may be any bytes) is
  * written as the list of its bytes. */
-void settings_write(ReelJsonWriter *json, const Option *option);
+void model_settings_write(ReelJsonWriter *json, const ModelOption *option);
 /* Sets the options from an object in a file's text; a name that none of them has is an error. Strings go to
  * the arena. Errors name `path`. */
-ReelStatus settings_read(const Option *options, int count, const char *path, const char *text, size_t size,
-                         TensorArena *arena);
-/* The value of an option as options_set() reads it, "" for a text that was not given, in the arena; NULL: no
- * memory. The same values have the same text. */
-const char *settings_text(const Option *option, TensorArena *arena);
+ReelStatus model_settings_read(const ModelOption *options, int count, const char *path, const char *text,
+                               size_t size, TensorArena *arena);
+/* The value of an option as model_options_set() reads it, "" for a text that was not given, in the arena;
+ * NULL: no memory. The same values have the same text. */
+const char *model_settings_text(const ModelOption *option, TensorArena *arena);
 
 REEL_END_DECLS
 

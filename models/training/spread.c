@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-Spread spread_of(const double *values, int n)
+ModelSpread model_spread_of(const double *values, int n)
 {
-    Spread spread = {.n = n};
+    ModelSpread spread = {.n = n};
     if (n < 1)
         return spread;
     spread.low = spread.high = values[0];

@@ -6,14 +6,14 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct Spread {
+typedef struct ModelSpread {
     double mean, sd; /* sample standard deviation (n - 1); 0 for one value */
     double low, high;
     int n;
-} Spread;
+} ModelSpread;
 
 /* All zeros where there is no value. */
-Spread spread_of(const double *values, int n);
+ModelSpread model_spread_of(const double *values, int n);
 
 REEL_END_DECLS
 

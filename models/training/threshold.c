@@ -28,7 +28,7 @@ static bool fits(Tensor scores, Tensor truth)
 /* The decisions of labels first to stop - 1, sorted, NaN left out; counts[k] gets their support. Returns how
  * many there are. */
 static int64_t sort_decisions(Tensor scores, Tensor truth, int64_t first, int64_t stop, Decision *decisions,
-                              LabelCounts *counts)
+                              ModelLabelCounts *counts)
 {
     int64_t used = 0;
     memset(counts, 0, (size_t)(stop - first) * sizeof *counts);
@@ -45,17 +45,17 @@ static int64_t sort_decisions(Tensor scores, Tensor truth, int64_t first, int64_
 }
 
 /* The best threshold for the mean F1 of the labels whose counts are given. */
-static double best_threshold(const Decision *decisions, int64_t count, LabelCounts *counts, int64_t labels,
-                             double *best_f1)
+static double best_threshold(const Decision *decisions, int64_t count, ModelLabelCounts *counts,
+                             int64_t labels, double *best_f1)
 {
     double sum = 0, best = 0;
     double threshold = count ? (double)decisions[0].score + 1.0 : 0.0; /* predicts nothing */
     for (int64_t i = 0; i < count; i++) {
-        LabelCounts *c = &counts[decisions[i].label];
-        sum -= metrics_f1(*c);
+        ModelLabelCounts *c = &counts[decisions[i].label];
+        sum -= model_metrics_f1(*c);
         c->predicted++;
         c->hits += decisions[i].is_true;
-        sum += metrics_f1(*c);
+        sum += model_metrics_f1(*c);
         bool last = i + 1 == count;
         if (!last && decisions[i + 1].score == decisions[i].score)
             continue; /* no threshold comes between them */
@@ -70,7 +70,7 @@ static double best_threshold(const Decision *decisions, int64_t count, LabelCoun
     return threshold;
 }
 
-static ReelStatus new_buffers(Tensor scores, Decision **decisions, LabelCounts **counts)
+static ReelStatus new_buffers(Tensor scores, Decision **decisions, ModelLabelCounts **counts)
 {
     size_t bytes = (size_t)tensor_numel(&scores) * sizeof **decisions;
     *decisions = reel_mem_alloc(bytes);
@@ -78,12 +78,12 @@ static ReelStatus new_buffers(Tensor scores, Decision **decisions, LabelCounts *
     return *decisions && *counts ? reel_status_ok() : reel_status_no_memory(bytes, "the scores to be sorted");
 }
 
-ReelStatus threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1)
+ReelStatus model_threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1)
 {
     if (!fits(scores, truth))
         return reel_status_failed("thresholds need f32 scores and truth of one shape [N, K]");
     Decision *decisions;
-    LabelCounts *counts;
+    ModelLabelCounts *counts;
     ReelStatus status = new_buffers(scores, &decisions, &counts);
     if (reel_status_is_ok(&status)) {
         int64_t count = sort_decisions(scores, truth, 0, scores.shape[1], decisions, counts);
@@ -97,14 +97,14 @@ ReelStatus threshold_global(Tensor scores, Tensor truth, double *threshold, doub
     return status;
 }
 
-ReelStatus threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
-                               double *thresholds)
+ReelStatus model_threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
+                                     double *thresholds)
 {
     if (!fits(scores, truth) || !(strength >= 0))
         return reel_status_failed(
             "thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
     Decision *decisions;
-    LabelCounts *counts;
+    ModelLabelCounts *counts;
     ReelStatus status = new_buffers(scores, &decisions, &counts);
     for (int64_t k = 0; reel_status_is_ok(&status) && k < scores.shape[1]; k++) {
         int64_t count = sort_decisions(scores, truth, k, k + 1, decisions, counts);

@@ -14,13 +14,13 @@ REEL_BEGIN_DECLS
  * and truth are f32 [N, K], in any strides; NaN scores are never predicted. */
 
 /* A threshold, or any log-odds, as the probability that is shown. */
-static inline double threshold_probability(double log_odds)
+static inline double model_threshold_probability(double log_odds)
 {
     return 1 / (1 + exp(-log_odds));
 }
 
 /* The other way. Outside of (0, 1) it is no number, or infinite. */
-static inline double threshold_log_odds(double probability)
+static inline double model_threshold_log_odds(double probability)
 {
     return log(probability / (1 - probability));
 }
@@ -29,14 +29,14 @@ static inline double threshold_log_odds(double probability)
  * the two scores beside it; of equally good ones the highest. *macro_f1 (may be NULL) is what it reaches on
  * these scores, which flatters: it was chosen on them.
  * Errors: other shapes or dtypes, no memory. */
-ReelStatus threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1);
+ReelStatus model_threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1);
 
 /* One threshold for each label: t_k = (n_k own_k + strength global) / (n_k + strength), where own_k is the
  * label's best by itself and n_k its number of true examples. A label with few of them has an own_k that is
  * mostly chance, and so stays near the global one; strength 0 takes own_k as it is (the global one where
  * n_k = 0), INFINITY the global one everywhere. thresholds has room for K. */
-ReelStatus threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
-                               double *thresholds);
+ReelStatus model_threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
+                                     double *thresholds);
 
 REEL_END_DECLS
 

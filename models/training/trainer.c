@@ -14,44 +14,44 @@ typedef struct Share {
     int32_t count, text_capacity, id_capacity;
 } Share;
 
-struct Trainer {
+struct ModelTrainer {
     Model *model;
-    TrainerOptions options;
+    ModelTrainerOptions options;
     NnParallel *parallel;
     NnOptimizer *optimizer;
     Share *shares;  /* [shards] */
     int32_t *order; /* the batch's texts, longest first */
     int32_t *first; /* [length_capacity + 2]: of sorting them */
     int32_t text_capacity, length_capacity;
-    TrainerTimes times;
+    ModelTrainerTimes times;
 
     /* Of the call at hand. */
-    const Batch *batch;
+    const ModelBatch *batch;
     bool training;
     Tensor logits;
     float *attention;
 };
 
-TrainerOptions trainer_defaults(void)
+ModelTrainerOptions model_trainer_defaults(void)
 {
-    TrainerOptions options = {.shards = 1, .threads = 1, .optimizer = nn_optimizer_options(NN_ADAM)};
+    ModelTrainerOptions options = {.shards = 1, .threads = 1, .optimizer = nn_optimizer_options(NN_ADAM)};
     options.schedule = (NnSchedule){.kind = NN_CONSTANT, .lr = 2e-3};
     return options;
 }
 
-ReelStatus trainer_new(Trainer **out, Model *model, const TrainerOptions *options)
+ReelStatus model_trainer_new(ModelTrainer **out, Model *model, const ModelTrainerOptions *options)
 {
     *out = NULL;
     if (options->shards < 1 || options->threads < 1)
         return reel_status_usage("a trainer needs at least one shard and one thread");
     if (!(options->word_dropout >= 0 && options->word_dropout < 1))
         return reel_status_usage("the word dropout is %g and must lie in [0, 1)", options->word_dropout);
-    Trainer *trainer = reel_mem_calloc(1, sizeof *trainer);
+    ModelTrainer *trainer = reel_mem_calloc(1, sizeof *trainer);
     if (!trainer)
         return reel_status_no_memory(sizeof *trainer, "the trainer");
-    *trainer = (Trainer){.model = model,
-                         .options = *options,
-                         .shares = reel_mem_calloc((size_t)options->shards, sizeof(Share))};
+    *trainer = (ModelTrainer){.model = model,
+                              .options = *options,
+                              .shares = reel_mem_calloc((size_t)options->shards, sizeof(Share))};
     NnParallelOptions parallel = {.shards = options->shards,
                                   .threads = options->threads,
                                   .comm = options->comm,
@@ -63,14 +63,14 @@ ReelStatus trainer_new(Trainer **out, Model *model, const TrainerOptions *option
     if (reel_status_is_ok(&status))
         status = nn_optimizer_new(&trainer->optimizer, &model->base, options->optimizer);
     if (!reel_status_is_ok(&status)) {
-        trainer_free(trainer);
+        model_trainer_free(trainer);
         return status;
     }
     *out = trainer;
     return status;
 }
 
-void trainer_free(Trainer *trainer)
+void model_trainer_free(ModelTrainer *trainer)
 {
     if (!trainer)
         return;
@@ -97,12 +97,12 @@ static bool grow_indices(int32_t **array, int32_t count)
     return larger != NULL;
 }
 
-static int32_t length_of(const Batch *batch, int32_t text)
+static int32_t length_of(const ModelBatch *batch, int32_t text)
 {
     return batch->offsets[text + 1] - batch->offsets[text];
 }
 
-static int32_t longest_of(const Batch *batch)
+static int32_t longest_of(const ModelBatch *batch)
 {
     int32_t longest = 0;
     for (int32_t i = 0; i < batch->size; i++)
@@ -111,7 +111,7 @@ static int32_t longest_of(const Batch *batch)
 }
 
 /* Room to sort a batch. Grows to the largest and stays. */
-static bool reserve(Trainer *trainer, const Batch *batch)
+static bool reserve(ModelTrainer *trainer, const ModelBatch *batch)
 {
     int32_t longest = longest_of(batch);
     if (longest > trainer->length_capacity || !trainer->first) {
@@ -147,7 +147,7 @@ static bool reserve_share(Share *share, int32_t ids)
 }
 
 /* The texts longest first, equal ones in their order: a counting sort. */
-static void order_by_length(Trainer *trainer, const Batch *batch)
+static void order_by_length(ModelTrainer *trainer, const ModelBatch *batch)
 {
     int32_t longest = longest_of(batch), *first = trainer->first;
     memset(first, 0, ((size_t)longest + 2) * sizeof *first);
@@ -161,19 +161,19 @@ static void order_by_length(Trainer *trainer, const Batch *batch)
 
 /* Replaces words by <unk> (Iyyer et al. 2015, section 3.1), drawn for each text of the batch by itself, so
  * that what is drawn does not depend on the shards. */
-static void drop_words(const Trainer *trainer, int32_t text, int32_t *ids, int32_t length)
+static void drop_words(const ModelTrainer *trainer, int32_t text, int32_t *ids, int32_t length)
 {
     uint64_t step = (uint64_t)nn_optimizer_steps(trainer->optimizer);
     TensorRandom random = tensor_random_new(trainer->options.seed ^ tensor_random_stream("words"),
                                             (step << 24) + (uint64_t)text);
     for (int32_t i = 0; i < length; i++)
-        if (ids[i] >= NUM_SPECIAL_TOKENS &&
+        if (ids[i] >= MODEL_NUM_SPECIAL_TOKENS &&
             tensor_random_uniform_f64(&random) < trainer->options.word_dropout)
-            ids[i] = TOKEN_UNK;
+            ids[i] = MODEL_TOKEN_UNK;
 }
 
 /* Gives a text to a shard; its ids only where this rank executes it. */
-static bool give(const Trainer *trainer, int shard, const Batch *batch, int32_t text)
+static bool give(const ModelTrainer *trainer, int shard, const ModelBatch *batch, int32_t text)
 {
     Share *share = &trainer->shares[shard];
     int32_t length = length_of(batch, text), at = share->count ? share->offsets[share->count] : 0;
@@ -192,7 +192,7 @@ static bool give(const Trainer *trainer, int shard, const Batch *batch, int32_t 
 
 /* Deals the texts out by length, there and back again, so that the shards have the same to do. False: no
  * memory. */
-static bool deal(Trainer *trainer, const Batch *batch)
+static bool deal(ModelTrainer *trainer, const ModelBatch *batch)
 {
     int count = trainer->options.shards;
     for (int i = 0; i < count; i++)
@@ -209,7 +209,7 @@ static bool deal(Trainer *trainer, const Batch *batch)
 /* ---- Running a shard ---- */
 
 /* The rows of the batch's labels that belong to the shard: [texts, K]. */
-static Tensor share_labels(const Trainer *trainer, const Share *share, Tape *tape)
+static Tensor share_labels(const ModelTrainer *trainer, const Share *share, Tape *tape)
 {
     Tensor all = trainer->batch->labels;
     Tensor labels = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(share->count, all.shape[1]));
@@ -223,15 +223,15 @@ static Var constant_or_none(Tape *tape, Tensor value)
     return tensor_is_valid(value) ? tape_constant(tape, value) : VAR_NONE;
 }
 
-static ModelInput input_of(const Trainer *trainer, const Share *share, Tape *tape)
+static ModelInput input_of(const ModelTrainer *trainer, const Share *share, Tape *tape)
 {
     return model_input(trainer->model, tape, share->ids, share->offsets, share->count);
 }
 
 static Var loss_of_shard(void *context, Tape *tape, int index, int count)
 {
-    const Trainer *trainer = context;
-    const TrainerOptions *options = &trainer->options;
+    const ModelTrainer *trainer = context;
+    const ModelTrainerOptions *options = &trainer->options;
     const Share *share = &trainer->shares[index];
     (void)count;
     if (share->count == 0)
@@ -249,7 +249,7 @@ static Var loss_of_shard(void *context, Tape *tape, int index, int count)
  */
 static Tensor predict_shard(void *context, Tape *tape, int index)
 {
-    const Trainer *trainer = context;
+    const ModelTrainer *trainer = context;
     const Share *share = &trainer->shares[index];
     if (share->count == 0)
         return tensor_invalid();
@@ -270,7 +270,7 @@ static Tensor predict_shard(void *context, Tape *tape, int index)
 
 static void take_predictions(void *context, int index, Tensor result)
 {
-    const Trainer *trainer = context;
+    const ModelTrainer *trainer = context;
     const Share *share = &trainer->shares[index];
     int64_t labels = trainer->logits.shape[1], scores = share->count * labels;
     for (int32_t i = 0; tensor_is_valid(result) && i < share->count; i++)
@@ -285,7 +285,7 @@ static void take_predictions(void *context, int index, Tensor result)
 }
 
 /* Gives each shard its texts. */
-static ReelStatus begin_batch(Trainer *trainer, const Batch *batch, bool training)
+static ReelStatus begin_batch(ModelTrainer *trainer, const ModelBatch *batch, bool training)
 {
     if (batch->size < 1)
         return reel_status_failed("a batch must have at least one text");
@@ -297,13 +297,13 @@ static ReelStatus begin_batch(Trainer *trainer, const Batch *batch, bool trainin
     return reel_status_ok();
 }
 
-static bool is_batch_by_labels(const Trainer *trainer, const Batch *batch, Tensor t)
+static bool is_batch_by_labels(const ModelTrainer *trainer, const ModelBatch *batch, Tensor t)
 {
     return t.dtype == TENSOR_F32 && t.ndim == 2 && t.shape[0] == batch->size &&
            t.shape[1] == trainer->model->config.labels;
 }
 
-ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss)
+ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, double *loss)
 {
     double started = reel_clock_seconds();
     if (!is_batch_by_labels(trainer, batch, batch->labels))
@@ -322,18 +322,19 @@ ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss)
     double middle = reel_clock_seconds();
     NnParallelTimes times = nn_parallel_times(trainer->parallel);
     status = nn_optimizer_step(trainer->optimizer, nn_parallel_pieces(trainer->parallel));
-    trainer->times = (TrainerTimes){.prepare = dealt + times.prepare,
-                                    .forward = times.forward,
-                                    .backward = times.backward,
-                                    .optimizer = reel_clock_seconds() - middle,
-                                    .step = reel_clock_seconds() - started};
+    trainer->times = (ModelTrainerTimes){.prepare = dealt + times.prepare,
+                                         .forward = times.forward,
+                                         .backward = times.backward,
+                                         .optimizer = reel_clock_seconds() - middle,
+                                         .step = reel_clock_seconds() - started};
     bool overflowed = !reel_status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
                       !isfinite(nn_optimizer_norm(trainer->optimizer));
     *loss = overflowed ? NAN : sum / ((double)batch->size * (double)batch->labels.shape[1]);
     return status;
 }
 
-ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention)
+ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch, Tensor logits,
+                                 float *attention)
 {
     if (!is_batch_by_labels(trainer, batch, logits))
         return reel_status_failed("trainer: the logits of %d texts must be f32 [%d, %lld]", batch->size,
@@ -346,17 +347,17 @@ ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, 
                                       : status;
 }
 
-ReelStatus trainer_check(Trainer *trainer, const char *what)
+ReelStatus model_trainer_check(ModelTrainer *trainer, const char *what)
 {
     return nn_parallel_check(trainer->parallel, what);
 }
 
-NnOptimizer *trainer_optimizer(Trainer *trainer)
+NnOptimizer *model_trainer_optimizer(ModelTrainer *trainer)
 {
     return trainer->optimizer;
 }
 
-TrainerTimes trainer_times(const Trainer *trainer)
+ModelTrainerTimes model_trainer_times(const ModelTrainer *trainer)
 {
     return trainer->times;
 }

@@ -11,7 +11,7 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct TrainerOptions {
+typedef struct ModelTrainerOptions {
     int shards;   /* 1 or more */
     int threads;  /* 1 or more */
     NnComm *comm; /* the ranks, all of which make the same calls; NULL: this process alone */
@@ -24,37 +24,38 @@ typedef struct TrainerOptions {
     double labels; /* the gradient is that of the loss's mean over texts of its sum over labels, divided by
                       this; 0: by K, which makes it a mean over labels */
     bool check_finite; /* debug: stop at the first NaN or infinity and name its op and module */
-} TrainerOptions;
+} ModelTrainerOptions;
 
 /* One shard, one thread, Adam with the homework's lr 2e-3, constant. */
-TrainerOptions trainer_defaults(void);
+ModelTrainerOptions model_trainer_defaults(void);
 
 /* Where the time of the last step went, in seconds; of the slowest shard. */
-typedef struct TrainerTimes {
+typedef struct ModelTrainerTimes {
     double prepare, forward, backward, optimizer, step;
-} TrainerTimes;
+} ModelTrainerTimes;
 
 /* A model in training. */
-typedef struct Trainer Trainer;
+typedef struct ModelTrainer ModelTrainer;
 
 /* The model must outlive the trainer. Errors: an option out of range, no memory. */
-ReelStatus trainer_new(Trainer **trainer, Model *model, const TrainerOptions *options);
-void trainer_free(Trainer *trainer);
+ReelStatus model_trainer_new(ModelTrainer **trainer, Model *model, const ModelTrainerOptions *options);
+void model_trainer_free(ModelTrainer *trainer);
 
 /* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it,
  * whatever options.labels is; NAN where gradients that are to be clipped have no finite norm, an error. */
-ReelStatus trainer_step(Trainer *trainer, const Batch *batch, double *loss);
+ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, double *loss);
 /* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
  * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of
  * batch->ids. */
-ReelStatus trainer_predict(Trainer *trainer, const Batch *batch, Tensor logits, float *attention);
+ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch, Tensor logits,
+                                 float *attention);
 
 /* An error where the weights, which `what` names, are not the same on all ranks. */
-ReelStatus trainer_check(Trainer *trainer, const char *what);
+ReelStatus model_trainer_check(ModelTrainer *trainer, const char *what);
 
 /* What the trainer holds: its optimizer, the times of the last step. */
-NnOptimizer *trainer_optimizer(Trainer *trainer);
-TrainerTimes trainer_times(const Trainer *trainer);
+NnOptimizer *model_trainer_optimizer(ModelTrainer *trainer);
+ModelTrainerTimes model_trainer_times(const ModelTrainer *trainer);
 
 REEL_END_DECLS
 

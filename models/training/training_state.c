@@ -14,8 +14,8 @@
 /* reel/training.json as it stands there. */
 typedef struct Stored {
     const char *run;
-    TrainingState at;
-    RunResult result;
+    ModelTrainingState at;
+    ModelRunResult result;
     double *thresholds;
     int64_t *counts; /* of each label: hits, predicted, support */
     int num_thresholds, num_counts;
@@ -41,8 +41,8 @@ REEL_JSON_TABLE(stored_shape, Stored,
 
 /* ---- Writing ---- */
 
-void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, const RunResult *result,
-                             NnOptimizer *optimizer)
+void model_training_state_snapshot(NnSnapshot *snapshot, const ModelTrainingState *state,
+                                   const ModelRunResult *result, NnOptimizer *optimizer)
 {
     ReelJsonWriter json = {0};
     int labels = result->metrics.num_labels;
@@ -53,7 +53,7 @@ void training_state_snapshot(NnSnapshot *snapshot, const TrainingState *state, c
                      .num_thresholds = result->selected.epoch ? labels : 0,
                      .counts = (int64_t *)result->metrics.labels,
                      .num_counts = 3 * labels};
-    _Static_assert(sizeof(LabelCounts) == 3 * sizeof(int64_t), "counts are written as numbers in a row");
+    _Static_assert(sizeof(ModelLabelCounts) == 3 * sizeof(int64_t), "counts are written as numbers in a row");
     reel_json_write_fields(&json, NULL, &stored_shape, &stored);
     nn_snapshot_json(snapshot, TRAINING, &json);
     nn_snapshot_optimizer(snapshot, optimizer);
@@ -83,7 +83,7 @@ static ReelStatus check_stored(const char *path, const Stored *s, int32_t labels
                   {"updates", s->at.updates, 0, INT32_MAX},
                   {"seen", s->at.seen, 0, MOST_COUNTED},
                   {"tokens", s->at.tokens, 0, MOST_COUNTED},
-                  {"loss_form", s->result.form, LOSS_MEAN, LOSS_SUM},
+                  {"loss_form", s->result.form, MODEL_LOSS_MEAN, MODEL_LOSS_SUM},
                   {"test_examples", s->result.metrics.examples, 0, MOST_COUNTED},
                   {"the number of thresholds", s->num_thresholds, thresholds, thresholds},
                   {"the number of test_counts", s->num_counts, 3 * (int64_t)labels, 3 * (int64_t)labels}};
@@ -100,9 +100,9 @@ static ReelStatus check_stored(const char *path, const Stored *s, int32_t labels
 }
 
 /* What is read becomes the result, in whose memory the lists go. */
-static ReelStatus take_result(const Stored *s, RunResult *result)
+static ReelStatus take_result(const Stored *s, ModelRunResult *result)
 {
-    RunResult taken = s->result;
+    ModelRunResult taken = s->result;
     int32_t labels = taken.metrics.num_labels;
     memcpy(taken.metrics.labels, s->counts, (size_t)labels * sizeof *taken.metrics.labels);
     taken.epochs = result->epochs;
@@ -116,7 +116,7 @@ static ReelStatus take_result(const Stored *s, RunResult *result)
     *result = taken;
     if (s->num_thresholds == 0)
         return reel_status_ok();
-    ReelStatus status = selection_reserve(&result->selected, labels);
+    ReelStatus status = model_selection_reserve(&result->selected, labels);
     if (reel_status_is_ok(&status))
         memcpy(result->selected.thresholds, s->thresholds, (size_t)labels * sizeof *s->thresholds);
     return status;
@@ -135,16 +135,17 @@ static ReelStatus read_stored(const TensorNpz *npz, const TensorNpzMember *membe
     return reel_json_read_fields(text, size, label, &stored_shape, stored, arena);
 }
 
-ReelStatus training_state_read(const TensorNpz *npz, TrainingState *state, RunResult *result, int most_epochs)
+ReelStatus model_training_state_read(const TensorNpz *npz, ModelTrainingState *state, ModelRunResult *result,
+                                     int most_epochs)
 {
-    *state = (TrainingState){0};
+    *state = (ModelTrainingState){0};
     const TensorNpzMember *member = tensor_npz_find(npz, TRAINING);
     if (!member)
         return reel_status_failed("%s: has no member " TRAINING "; go on from a file that ends in .last.npz",
                                   tensor_npz_path(npz));
     TensorArena arena;
     Stored stored = {.result = *result};
-    stored.result.form = LOSS_MEAN; /* of what version 0.1.0 wrote */
+    stored.result.form = MODEL_LOSS_MEAN; /* of what version 0.1.0 wrote */
     stored.result.rate = 1;
     stored.result.epochs = NULL;
     stored.result.count = 0;
@@ -161,7 +162,7 @@ ReelStatus training_state_read(const TensorNpz *npz, TrainingState *state, RunRe
     return status;
 }
 
-void training_state_run(const TensorNpz *npz, char run[RUN_ID_SIZE])
+void model_training_state_run(const TensorNpz *npz, char run[MODEL_RUN_ID_SIZE])
 {
     const TensorNpzMember *member = tensor_npz_find(npz, TRAINING);
     TensorArena arena;
@@ -169,11 +170,12 @@ void training_state_run(const TensorNpz *npz, char run[RUN_ID_SIZE])
     tensor_arena_init(&arena, 0);
     if (member)
         read_stored(npz, member, &stored, &arena); /* what comes behind the id need not fit */
-    snprintf(run, RUN_ID_SIZE, "%s", stored.run ? stored.run : "");
+    snprintf(run, MODEL_RUN_ID_SIZE, "%s", stored.run ? stored.run : "");
     tensor_arena_free(&arena);
 }
 
-ReelStatus training_state_restore(const TensorNpz *npz, const TrainingState *state, NnOptimizer *optimizer)
+ReelStatus model_training_state_restore(const TensorNpz *npz, const ModelTrainingState *state,
+                                        NnOptimizer *optimizer)
 {
     ReelStatus status = nn_optimizer_load_from(optimizer, npz);
     if (reel_status_is_ok(&status) && nn_optimizer_steps(optimizer) != state->updates)

@@ -9,37 +9,37 @@
 #include <stdio.h>
 #include <string.h>
 
-ZooSettings zoo_defaults(void)
+ModelZooSettings model_zoo_defaults(void)
 {
-    return (ZooSettings){.models = "all",
-                         .seeds = 1,
-                         .output_bias = "log-odds",
-                         .optimizer = "adam",
-                         .schedule = "constant",
-                         .tokenizer = "words",
-                         .vocab = 8000,
-                         .epochs = 50,
-                         .batch = 64,
-                         .max_len = 64,
-                         .threads = tensor_pool_processors(),
-                         .shards = RUN_SHARDS,
-                         .ranks = 1,
-                         .rank_timeout = 60,
-                         .min_df = 2,
-                         .test = {.size = 0.2},
-                         .checkpoint_every = RUN_EVERY_SO_OFTEN,
-                         .compress = 1,
-                         .shrinkage = INFINITY,
-                         .dropout = -1,
-                         .embed_dropout = -1,
-                         .max_df = 0.9,
-                         .lr = 2e-3};
+    return (ModelZooSettings){.models = "all",
+                              .seeds = 1,
+                              .output_bias = "log-odds",
+                              .optimizer = "adam",
+                              .schedule = "constant",
+                              .tokenizer = "words",
+                              .vocab = 8000,
+                              .epochs = 50,
+                              .batch = 64,
+                              .max_len = 64,
+                              .threads = tensor_pool_processors(),
+                              .shards = MODEL_RUN_SHARDS,
+                              .ranks = 1,
+                              .rank_timeout = 60,
+                              .min_df = 2,
+                              .test = {.size = 0.2},
+                              .checkpoint_every = MODEL_RUN_EVERY_SO_OFTEN,
+                              .compress = 1,
+                              .shrinkage = INFINITY,
+                              .dropout = -1,
+                              .embed_dropout = -1,
+                              .max_df = 0.9,
+                              .lr = 2e-3};
 }
 
 /* Chosen on validation parts of the default corpus: docs/results.md. */
-ZooSettings zoo_best(void)
+ModelZooSettings model_zoo_best(void)
 {
-    ZooSettings s = zoo_defaults();
+    ModelZooSettings s = model_zoo_defaults();
     s.models = "wide";
     s.optimizer = "sgd";
     s.lr = 30;
@@ -55,229 +55,229 @@ ZooSettings zoo_best(void)
     return s;
 }
 
-int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS])
+int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_OPTIONS])
 {
     /* clang-format off */
-    const Setting all[] = {
-        {{"data", "FILE", OPTION_TEXT, &s->data, 0, 0,
+    const ModelSetting all[] = {
+        {{"data", "FILE", MODEL_OPTION_TEXT, &s->data, 0, 0,
           "texts with labels: TSV, CSV, JSON lines or fastText's format, also of gzip; - is the standard input (required)"},
-         SETTING_FILE, NULL},
-        {{"input-format", "KIND", OPTION_TEXT, &s->input_format, 0, 0,
+         MODEL_SETTING_FILE, NULL},
+        {{"input-format", "KIND", MODEL_OPTION_TEXT, &s->input_format, 0, 0,
           "tsv, csv, jsonl or fasttext (what name and content say)"},
-         SETTING_MODEL, NULL},
-        {{"text", "COLUMN", OPTION_TEXT, &s->text, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"text", "COLUMN", MODEL_OPTION_TEXT, &s->text, 0, 0,
           "column of the texts; several are separated by commas and joined (text, comment_text, content, body, sentence)"},
-         SETTING_MODEL, NULL},
-        {{"labels", "COLUMN", OPTION_TEXT, &s->labels, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"labels", "COLUMN", MODEL_OPTION_TEXT, &s->labels, 0, 0,
           "column of the labels (labels, label, category, class, target, tags)"},
-         SETTING_MODEL, NULL},
-        {{"label-columns", "LIST", OPTION_TEXT, &s->label_columns, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"label-columns", "LIST", MODEL_OPTION_TEXT, &s->label_columns, 0, 0,
           "a column of 0 and 1 for each label; '*': all others that hold nothing else"},
-         SETTING_MODEL, NULL},
-        {{"id", "COLUMN", OPTION_TEXT, &s->id, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"id", "COLUMN", MODEL_OPTION_TEXT, &s->id, 0, 0,
           "column that names the rows, and is no label"},
-         SETTING_MODEL, NULL},
-        {{"models", "LIST", OPTION_TEXT, &s->models, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"models", "LIST", MODEL_OPTION_TEXT, &s->models, 0, 0,
           "names separated by commas, all (see --list), or best: the recommended one with its own defaults (all)"},
-         SETTING_MODEL, "all"},
-        {{"epochs", "N", OPTION_INTEGER, &s->epochs, 1, 1e6,
+         MODEL_SETTING_MODEL, "all"},
+        {{"epochs", "N", MODEL_OPTION_INTEGER, &s->epochs, 1, 1e6,
           "passes over the training part (50)"},
-         SETTING_LENGTH, "50"},
-        {{"batch", "N", OPTION_INTEGER, &s->batch, 1, 1e6,
+         MODEL_SETTING_LENGTH, "50"},
+        {{"batch", "N", MODEL_OPTION_INTEGER, &s->batch, 1, 1e6,
           "texts a batch (64)"},
-         SETTING_MODEL, "64"},
-        {{"lr", "X", OPTION_NUMBER, &s->lr, 1e-12, 1e3,
+         MODEL_SETTING_MODEL, "64"},
+        {{"lr", "X", MODEL_OPTION_NUMBER, &s->lr, 1e-12, 1e3,
           "learning rate (2e-3)"},
-         SETTING_MODEL, "0.002"},
-        {{"max-len", "N", OPTION_INTEGER, &s->max_len, 3, 1e6,
+         MODEL_SETTING_MODEL, "0.002"},
+        {{"max-len", "N", MODEL_OPTION_INTEGER, &s->max_len, 3, 1e6,
           "ids a text, bos and eos included (64)"},
-         SETTING_MODEL, "64"},
-        {{"embed", "N", OPTION_INTEGER, &s->embed, 0, 1 << 20,
+         MODEL_SETTING_MODEL, "64"},
+        {{"embed", "N", MODEL_OPTION_INTEGER, &s->embed, 0, 1 << 20,
           "width of the embedding (0: the model's own)"},
-         SETTING_MODEL, "0"},
-        {{"hidden", "N", OPTION_INTEGER, &s->hidden, 0, 1 << 20,
+         MODEL_SETTING_MODEL, "0"},
+        {{"hidden", "N", MODEL_OPTION_INTEGER, &s->hidden, 0, 1 << 20,
           "width of the state (0: the model's own)"},
-         SETTING_MODEL, "0"},
-        {{"layers", "N", OPTION_INTEGER, &s->layers, 0, 1000,
+         MODEL_SETTING_MODEL, "0"},
+        {{"layers", "N", MODEL_OPTION_INTEGER, &s->layers, 0, 1000,
           "layers, of models that can have several (0: the model's own)"},
-         SETTING_MODEL, "0"},
-        {{"seed", "N", OPTION_SEED, &s->seed, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"seed", "N", MODEL_OPTION_SEED, &s->seed, 0, 0,
           "of first values, shuffling, dropout (0)"},
-         SETTING_MODEL, "0"},
-        {{"seeds", "N", OPTION_INTEGER, &s->seeds, 1, RESULTS_MAX_SEEDS,
+         MODEL_SETTING_MODEL, "0"},
+        {{"seeds", "N", MODEL_OPTION_INTEGER, &s->seeds, 1, MODEL_RESULTS_MAX_SEEDS,
           "train each model from N seeds, --seed and on: mean and spread (1)"},
-         SETTING_FREE, NULL},
-        {{"threads", "N", OPTION_INTEGER, &s->threads, 1, 1024,
+         MODEL_SETTING_FREE, NULL},
+        {{"threads", "N", MODEL_OPTION_INTEGER, &s->threads, 1, 1024,
           "threads (all processors)"},
-         SETTING_FREE, NULL},
-        {{"ranks", "N", OPTION_INTEGER, &s->ranks, 1, 1024,
+         MODEL_SETTING_FREE, NULL},
+        {{"ranks", "N", MODEL_OPTION_INTEGER, &s->ranks, 1, 1024,
           "processes that train together, each with its threads; under mpirun as many as it starts (1)"},
-         SETTING_COMMAND, NULL},
-        {{"rank-timeout", "S", OPTION_NUMBER, &s->rank_timeout, 0, 1e6,
+         MODEL_SETTING_COMMAND, NULL},
+        {{"rank-timeout", "S", MODEL_OPTION_NUMBER, &s->rank_timeout, 0, 1e6,
           "seconds that ranks wait for one that does not answer; 0: for ever (60)"},
-         SETTING_COMMAND, NULL},
-        {{"shards", "N", OPTION_INTEGER, &s->shards, 0, 1024,
+         MODEL_SETTING_COMMAND, NULL},
+        {{"shards", "N", MODEL_OPTION_INTEGER, &s->shards, 0, 1024,
           "parts of a batch, each for a thread; the results depend on it (2; 0: as many as threads on all ranks)"},
-         SETTING_MODEL, "0"},
-        {{"notebook", NULL, OPTION_FLAG, &s->notebook, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"notebook", NULL, MODEL_OPTION_FLAG, &s->notebook, 0, 0,
           "read the state after the padding and start as PyTorch does, as the homework's notebook"},
-         SETTING_MODEL, NULL},
-        {{"output-bias", "KIND", OPTION_TEXT, &s->output_bias, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"output-bias", "KIND", MODEL_OPTION_TEXT, &s->output_bias, 0, 0,
           "log-odds (of the labels in the training part) or default (PyTorch's) (log-odds)"},
-         SETTING_MODEL, "log-odds"},
-        {{"optimizer", "KIND", OPTION_TEXT, &s->optimizer, 0, 0,
+         MODEL_SETTING_MODEL, "log-odds"},
+        {{"optimizer", "KIND", MODEL_OPTION_TEXT, &s->optimizer, 0, 0,
           "adam, adamw or sgd (adam)"},
-         SETTING_MODEL, "adam"},
-        {{"weight-decay", "X", OPTION_NUMBER, &s->weight_decay, 0, 10,
+         MODEL_SETTING_MODEL, "adam"},
+        {{"weight-decay", "X", MODEL_OPTION_NUMBER, &s->weight_decay, 0, 10,
           "weight decay (0)"},
-         SETTING_MODEL, "0"},
-        {{"clip", "X", OPTION_NUMBER, &s->clip, 0, 1e9,
+         MODEL_SETTING_MODEL, "0"},
+        {{"clip", "X", MODEL_OPTION_NUMBER, &s->clip, 0, 1e9,
           "clip gradients to this global norm (0: off)"},
-         SETTING_MODEL, "0"},
-        {{"schedule", "KIND", OPTION_TEXT, &s->schedule, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"schedule", "KIND", MODEL_OPTION_TEXT, &s->schedule, 0, 0,
           "constant or cosine (constant)"},
-         SETTING_MODEL, "constant"},
-        {{"warmup", "N", OPTION_INTEGER, &s->warmup, 0, 1e9,
+         MODEL_SETTING_MODEL, "constant"},
+        {{"warmup", "N", MODEL_OPTION_INTEGER, &s->warmup, 0, 1e9,
           "updates over which the learning rate rises (0)"},
-         SETTING_MODEL, "0"},
-        {{"valid", "X|FILE", OPTION_PART, &s->valid, 0, 0.9,
+         MODEL_SETTING_MODEL, "0"},
+        {{"valid", "X|FILE", MODEL_OPTION_PART, &s->valid, 0, 0.9,
           "part of the training texts kept for validation, or a file of others: chooses epoch and threshold (0: none)"},
-         SETTING_MODEL, "0"},
-        {{"test", "X|FILE", OPTION_PART, &s->test, 1e-9, 0.9,
+         MODEL_SETTING_MODEL, "0"},
+        {{"test", "X|FILE", MODEL_OPTION_PART, &s->test, 1e-9, 0.9,
           "part of the texts kept for testing, or a file of others (0.2)"},
-         SETTING_MODEL, "0.2"},
-        {{"split", "COLUMN", OPTION_TEXT, &s->split, 0, 0,
+         MODEL_SETTING_MODEL, "0.2"},
+        {{"split", "COLUMN", MODEL_OPTION_TEXT, &s->split, 0, 0,
           "column that says train, valid or test of each row"},
-         SETTING_MODEL, NULL},
-        {{"group", "COLUMN", OPTION_TEXT, &s->group, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"group", "COLUMN", MODEL_OPTION_TEXT, &s->group, 0, 0,
           "column whose rows of one value stay in one part"},
-         SETTING_MODEL, NULL},
-        {{"min-label-count", "N", OPTION_INTEGER, &s->min_label_count, 0, 1e9,
+         MODEL_SETTING_MODEL, NULL},
+        {{"min-label-count", "N", MODEL_OPTION_INTEGER, &s->min_label_count, 0, 1e9,
           "leave out labels of fewer training texts; the texts stay (0)"},
-         SETTING_MODEL, "0"},
-        {{"refit", NULL, OPTION_FLAG, &s->refit, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"refit", NULL, MODEL_OPTION_FLAG, &s->refit, 0, 0,
           "then train again on all training texts, up to that epoch and with that threshold"},
-         SETTING_MODEL, NULL},
-        {{"ensemble", NULL, OPTION_FLAG, &s->ensemble, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"ensemble", NULL, MODEL_OPTION_FLAG, &s->ensemble, 0, 0,
           "also all models and seeds together: the mean of their logits (needs --valid)"},
-         SETTING_FREE, NULL},
-        {{"patience", "N", OPTION_INTEGER, &s->patience, 0, 1e6,
+         MODEL_SETTING_FREE, NULL},
+        {{"patience", "N", MODEL_OPTION_INTEGER, &s->patience, 0, 1e6,
           "end after N epochs without a better one on the validation part (0: never)"},
-         SETTING_LENGTH, "0"},
-        {{"shrinkage", "X", OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
+         MODEL_SETTING_LENGTH, "0"},
+        {{"shrinkage", "X", MODEL_OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
           "a threshold for each label, drawn to the common one with X examples' strength (inf: one for all)"},
-         SETTING_MODEL, "inf"},
-        {{"dropout", "X", OPTION_NUMBER, &s->dropout, -1, 0.99,
+         MODEL_SETTING_MODEL, "inf"},
+        {{"dropout", "X", MODEL_OPTION_NUMBER, &s->dropout, -1, 0.99,
           "of what the output layer reads (-1: the model's own)"},
-         SETTING_MODEL, "-1"},
-        {{"embed-dropout", "X", OPTION_NUMBER, &s->embed_dropout, -1, 0.99,
+         MODEL_SETTING_MODEL, "-1"},
+        {{"embed-dropout", "X", MODEL_OPTION_NUMBER, &s->embed_dropout, -1, 0.99,
           "of the embeddings (-1: the model's own)"},
-         SETTING_MODEL, "-1"},
-        {{"word-dropout", "X", OPTION_NUMBER, &s->word_dropout, 0, 0.99,
+         MODEL_SETTING_MODEL, "-1"},
+        {{"word-dropout", "X", MODEL_OPTION_NUMBER, &s->word_dropout, 0, 0.99,
           "words replaced by <unk> while training (0)"},
-         SETTING_MODEL, "0"},
-        {{"bpe-dropout", "X", OPTION_NUMBER, &s->bpe_dropout, 0, 1,
+         MODEL_SETTING_MODEL, "0"},
+        {{"bpe-dropout", "X", MODEL_OPTION_NUMBER, &s->bpe_dropout, 0, 1,
           "merges left out while training, drawn anew for each epoch, with --tokenizer bpe (0)"},
-         SETTING_MODEL, "0"},
-        {{"embed-scale", "X", OPTION_NUMBER, &s->embed_scale, 0, 1e3,
+         MODEL_SETTING_MODEL, "0"},
+        {{"embed-scale", "X", MODEL_OPTION_NUMBER, &s->embed_scale, 0, 1e3,
           "deviation of the embeddings' first values (0: the model's own, or that of --vectors)"},
-         SETTING_MODEL, "0"},
-        {{"vectors", "FILE", OPTION_TEXT, &s->vectors, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"vectors", "FILE", MODEL_OPTION_TEXT, &s->vectors, 0, 0,
           "word vectors that the embedding begins with: word2vec's, GloVe's or fastText's file, or .npz"},
-         SETTING_FILE, NULL},
-        {{"freeze-vectors", "N", OPTION_INTEGER, &s->freeze_vectors, 0, 1e6,
+         MODEL_SETTING_FILE, NULL},
+        {{"freeze-vectors", "N", MODEL_OPTION_INTEGER, &s->freeze_vectors, 0, 1e6,
           "epochs in which they stay as they are (0)"},
-         SETTING_MODEL, "0"},
-        {{"forget-bias", "X", OPTION_NUMBER, &s->forget_bias, -100, 100,
+         MODEL_SETTING_MODEL, "0"},
+        {{"forget-bias", "X", MODEL_OPTION_NUMBER, &s->forget_bias, -100, 100,
           "first value of forget gates' biases (0: the model's own)"},
-         SETTING_MODEL, "0"},
-        {{"orthogonal", NULL, OPTION_FLAG, &s->orthogonal, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"orthogonal", NULL, MODEL_OPTION_FLAG, &s->orthogonal, 0, 0,
           "orthogonal first values of recurrent weights"},
-         SETTING_MODEL, NULL},
-        {{"pos-weight", "X", OPTION_NUMBER, &s->pos_weight, 0, 10,
+         MODEL_SETTING_MODEL, NULL},
+        {{"pos-weight", "X", MODEL_OPTION_NUMBER, &s->pos_weight, 0, 10,
           "weight of a label's true examples: its odds against to the power X (0: 1)"},
-         SETTING_MODEL, "0"},
-        {{"stop-words", "FILE", OPTION_TEXT, &s->stop_words, 0, 0,
+         MODEL_SETTING_MODEL, "0"},
+        {{"stop-words", "FILE", MODEL_OPTION_TEXT, &s->stop_words, 0, 0,
           "file of words to drop, none, or default: scikit-learn's English ones but no, not (default)"},
-         SETTING_FILE, NULL},
-        {{"label-separator", "S", OPTION_TEXT, &s->label_separator, 0, 0,
+         MODEL_SETTING_FILE, NULL},
+        {{"label-separator", "S", MODEL_OPTION_TEXT, &s->label_separator, 0, 0,
           "what separates the labels of a row (a comma and a space)"},
-         SETTING_MODEL, NULL},
-        {{"clean", "KIND", OPTION_TEXT, &s->clean, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"clean", "KIND", MODEL_OPTION_TEXT, &s->clean, 0, 0,
           "ascii (words of a-z) or unicode (of all letters, marks and digits) (ascii where nearly all letters are)"},
-         SETTING_MODEL, "ascii"},
-        {{"keep-digits", NULL, OPTION_FLAG, &s->keep_digits, 0, 0,
+         MODEL_SETTING_MODEL, "ascii"},
+        {{"keep-digits", NULL, MODEL_OPTION_FLAG, &s->keep_digits, 0, 0,
           "words of the letters a-z and the digits 0-9"},
-         SETTING_MODEL, NULL},
-        {{"tokenizer", "KIND", OPTION_TEXT, &s->tokenizer, 0, 0,
+         MODEL_SETTING_MODEL, NULL},
+        {{"tokenizer", "KIND", MODEL_OPTION_TEXT, &s->tokenizer, 0, 0,
           "words, or bpe: byte pairs of the training part (words)"},
-         SETTING_MODEL, "words"},
-        {{"vocab", "N", OPTION_INTEGER, &s->vocab, 8, BPE_MAX_TOKENS,
+         MODEL_SETTING_MODEL, "words"},
+        {{"vocab", "N", MODEL_OPTION_INTEGER, &s->vocab, 8, MODEL_BPE_MAX_TOKENS,
           "ids of bpe, special ones and letters included (8000)"},
-         SETTING_MODEL, "8000"},
-        {{"min-df", "N", OPTION_INTEGER, &s->min_df, 1, 1e9,
+         MODEL_SETTING_MODEL, "8000"},
+        {{"min-df", "N", MODEL_OPTION_INTEGER, &s->min_df, 1, 1e9,
           "drop words in fewer training texts (2)"},
-         SETTING_MODEL, "2"},
-        {{"max-df", "X", OPTION_NUMBER, &s->max_df, 1e-9, 1,
+         MODEL_SETTING_MODEL, "2"},
+        {{"max-df", "X", MODEL_OPTION_NUMBER, &s->max_df, 1e-9, 1,
           "drop words in more than this part of them (0.9)"},
-         SETTING_MODEL, "0.9"},
-        {{"init", "FILE", OPTION_TEXT, &s->init, 0, 0,
+         MODEL_SETTING_MODEL, "0.9"},
+        {{"init", "FILE", MODEL_OPTION_TEXT, &s->init, 0, 0,
           "begin with the weights of this .npz or .safetensors file"},
-         SETTING_FILE, NULL},
-        {{"init-prefix", "TEXT", OPTION_TEXT, &s->init_prefix, 0, 0,
+         MODEL_SETTING_FILE, NULL},
+        {{"init-prefix", "TEXT", MODEL_OPTION_TEXT, &s->init_prefix, 0, 0,
           "what stands before the names in it, such as module. or _orig_mod."},
-         SETTING_FREE, NULL},
-        {{"out", "DIR", OPTION_TEXT, &s->out, 0, 0,
+         MODEL_SETTING_FREE, NULL},
+        {{"out", "DIR", MODEL_OPTION_TEXT, &s->out, 0, 0,
           "folder for all that is written (runs/zoo)"},
-         SETTING_COMMAND, NULL},
-        {{"checkpoint-every", "N", OPTION_INTEGER, &s->checkpoint_every, -1, 1e9,
+         MODEL_SETTING_COMMAND, NULL},
+        {{"checkpoint-every", "N", MODEL_OPTION_INTEGER, &s->checkpoint_every, -1, 1e9,
           "save what --resume needs every N batches; 0: after each epoch; -1: once a minute (-1)"},
-         SETTING_FREE, NULL},
-        {{"keep", "N", OPTION_INTEGER, &s->keep, 0, 1e6,
+         MODEL_SETTING_FREE, NULL},
+        {{"keep", "N", MODEL_OPTION_INTEGER, &s->keep, 0, 1e6,
           "also keep the weights of N last epochs (0)"},
-         SETTING_FREE, NULL},
-        {{"compress", "N", OPTION_INTEGER, &s->compress, 0, 9,
+         MODEL_SETTING_FREE, NULL},
+        {{"compress", "N", MODEL_OPTION_INTEGER, &s->compress, 0, 9,
           "compression of checkpoints, 0-9 (1)"},
-         SETTING_FREE, NULL},
-        {{"resume", "DIR", OPTION_TEXT, &s->resume, 0, 0,
+         MODEL_SETTING_FREE, NULL},
+        {{"resume", "DIR", MODEL_OPTION_TEXT, &s->resume, 0, 0,
           "go on with the run in this folder; of its settings those may be new that leave the model as it is"},
-         SETTING_COMMAND, NULL},
-        {{"compare", NULL, OPTION_FLAG, &s->compare, 0, 0,
+         MODEL_SETTING_COMMAND, NULL},
+        {{"compare", NULL, MODEL_OPTION_FLAG, &s->compare, 0, 0,
           "train nothing: put the finished runs in the folders RUN... side by side"},
-         SETTING_COMMAND, NULL},
-        {{"check-finite", NULL, OPTION_FLAG, &s->check_finite, 0, 0,
+         MODEL_SETTING_COMMAND, NULL},
+        {{"check-finite", NULL, MODEL_OPTION_FLAG, &s->check_finite, 0, 0,
           "stop at the first NaN or infinity and name its op and module (slower)"},
-         SETTING_FREE, NULL},
-        {{"quiet", NULL, OPTION_FLAG, &s->quiet, 0, 0,
+         MODEL_SETTING_FREE, NULL},
+        {{"quiet", NULL, MODEL_OPTION_FLAG, &s->quiet, 0, 0,
           "no progress, only the table"},
-         SETTING_COMMAND, NULL},
-        {{"list", NULL, OPTION_FLAG, &s->list, 0, 0,
+         MODEL_SETTING_COMMAND, NULL},
+        {{"list", NULL, MODEL_OPTION_FLAG, &s->list, 0, 0,
           "list the models and exit"},
-         SETTING_COMMAND, NULL},
+         MODEL_SETTING_COMMAND, NULL},
     };
     /* clang-format on */
-    static_assert(sizeof all / sizeof all[0] <= ZOO_MAX_OPTIONS, "ZOO_MAX_OPTIONS is too small");
+    static_assert(sizeof all / sizeof all[0] <= MODEL_ZOO_MAX_OPTIONS, "MODEL_ZOO_MAX_OPTIONS is too small");
     memcpy(settings, all, sizeof all);
     return (int)(sizeof all / sizeof all[0]);
 }
 
-int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS])
+int model_zoo_options(ModelZooSettings *s, ModelOption options[MODEL_ZOO_MAX_OPTIONS])
 {
-    Setting settings[ZOO_MAX_OPTIONS];
-    int count = zoo_settings(s, settings);
+    ModelSetting settings[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_settings(s, settings);
     for (int i = 0; i < count; i++)
         options[i] = settings[i].option;
     return count;
 }
 
 /* Whether there is, or may be, a validation part. */
-static bool has_valid(const ZooSettings *s)
+static bool has_valid(const ModelZooSettings *s)
 {
     return s->valid.size > 0 || s->valid.file || s->split;
 }
 
 /* Why --refit of --models best, which was not asked for, cannot be; NULL: it can. */
-static const char *no_refit(const ZooSettings *s)
+static const char *no_refit(const ModelZooSettings *s)
 {
     return !has_valid(s)                      ? "--valid 0"
            : strcmp(s->tokenizer, "bpe") == 0 ? "--tokenizer bpe"
@@ -285,25 +285,25 @@ static const char *no_refit(const ZooSettings *s)
                                               : NULL;
 }
 
-const char *zoo_use_best(ZooSettings *s, const bool *given)
+const char *model_zoo_use_best(ModelZooSettings *s, const bool *given)
 {
-    ZooSettings best = zoo_best();
-    Option options[ZOO_MAX_OPTIONS], others[ZOO_MAX_OPTIONS];
-    int count = zoo_options(s, options);
+    ModelZooSettings best = model_zoo_best();
+    ModelOption options[MODEL_ZOO_MAX_OPTIONS], others[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_options(s, options);
     const char *excluded = NULL;
-    zoo_options(&best, others);
+    model_zoo_options(&best, others);
     for (int i = 0; i < count; i++)
         if (!given[i] || options[i].value == &s->models)
-            options_copy(&options[i], &others[i]);
+            model_options_copy(&options[i], &others[i]);
     for (int i = 0; i < count; i++)
         if (options[i].value == &s->refit && !given[i] && (excluded = no_refit(s)))
             s->refit = false;
     return excluded;
 }
 
-ReelStatus zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count)
+ReelStatus model_zoo_choose_models(const char *list, const ModelKind *kinds[MODEL_ZOO_MAX_MODELS], int *count)
 {
-    ReelStatus status = zoo_choose(list, NULL, kinds, ZOO_MAX_MODELS, count);
+    ReelStatus status = model_zoo_choose(list, NULL, kinds, MODEL_ZOO_MAX_MODELS, count);
     for (int i = 0; i < *count; i++)
         for (int j = 0; j < i && reel_status_is_ok(&status); j++) /* their files would have the same names */
             if (kinds[i] == kinds[j])
@@ -311,9 +311,9 @@ ReelStatus zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MO
     return status;
 }
 
-ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
+ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run)
 {
-    *run = run_defaults();
+    *run = model_run_defaults();
     run->epochs = s->epochs;
     run->batch = s->batch;
     run->config = (ModelConfig){.embed = s->embed,
@@ -324,7 +324,7 @@ ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
                                 .orthogonal = s->orthogonal,
                                 .embed_dropout = s->embed_dropout,
                                 .dropout = s->dropout};
-    run->selection = (SelectionOptions){.patience = s->patience, .strength = s->shrinkage};
+    run->selection = (ModelSelectionOptions){.patience = s->patience, .strength = s->shrinkage};
     run->pos_weight = s->pos_weight;
     run->trainer.word_dropout = s->word_dropout;
     run->bpe_dropout = s->bpe_dropout;
@@ -377,24 +377,24 @@ ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run)
     return reel_status_ok();
 }
 
-void zoo_stop_words(DatasetOptions *options, const char *name)
+void model_zoo_stop_words(ModelDatasetOptions *options, const char *name)
 {
     options->clean.stop_words = name && strcmp(name, "default") == 0 ? NULL : name;
 }
 
-DatasetOptions zoo_dataset_options(const ZooSettings *s)
+ModelDatasetOptions model_zoo_dataset_options(const ModelZooSettings *s)
 {
-    DatasetOptions options = dataset_defaults();
-    options.corpus = (CorpusOptions){.label_separator = s->label_separator,
-                                     .columns = {.text = s->text,
-                                                 .labels = s->labels,
-                                                 .label_columns = s->label_columns,
-                                                 .id = s->id,
-                                                 .split = s->split,
-                                                 .group = s->group}};
-    if (s->input_format) /* zoo_run_options() has checked it */
+    ModelDatasetOptions options = model_dataset_defaults();
+    options.corpus = (ModelCorpusOptions){.label_separator = s->label_separator,
+                                          .columns = {.text = s->text,
+                                                      .labels = s->labels,
+                                                      .label_columns = s->label_columns,
+                                                      .id = s->id,
+                                                      .split = s->split,
+                                                      .group = s->group}};
+    if (s->input_format) /* model_zoo_run_options() has checked it */
         model_format_named(s->input_format, &options.corpus.format);
-    zoo_stop_words(&options, s->stop_words);
+    model_zoo_stop_words(&options, s->stop_words);
     options.clean.letters = !s->clean                          ? MODEL_CLEAN_AUTO
                             : strcmp(s->clean, "unicode") == 0 ? MODEL_CLEAN_UNICODE
                                                                : MODEL_CLEAN_ASCII;

@@ -13,35 +13,35 @@
 
 REEL_BEGIN_DECLS
 
-enum { ZOO_MAX_MODELS = 64, ZOO_MAX_OPTIONS = 80 };
+enum { MODEL_ZOO_MAX_MODELS = 64, MODEL_ZOO_MAX_OPTIONS = 80 };
 
 /* Folders within --out: of the seeds behind the first, and of the first training of --refit. */
-#define ZOO_SEED_FOLDER   "seed-%" PRIu64
-#define ZOO_CHOICE_FOLDER "choice"
+#define MODEL_ZOO_SEED_FOLDER   "seed-%" PRIu64
+#define MODEL_ZOO_CHOICE_FOLDER "choice"
 
 /* What becomes of a setting when a run goes on (--resume). */
-typedef enum SettingUse {
-    SETTING_COMMAND, /* it is the command's, not the run's */
-    SETTING_FREE,    /* changes no model: may be another one */
-    SETTING_LENGTH,  /* how long training goes on: may be another one */
-    SETTING_FILE,    /* a path: what is in the file counts */
-    SETTING_MODEL    /* must be the same */
-} SettingUse;
+typedef enum ModelSettingUse {
+    MODEL_SETTING_COMMAND, /* it is the command's, not the run's */
+    MODEL_SETTING_FREE,    /* changes no model: may be another one */
+    MODEL_SETTING_LENGTH,  /* how long training goes on: may be another one */
+    MODEL_SETTING_FILE,    /* a path: what is in the file counts */
+    MODEL_SETTING_MODEL    /* must be the same */
+} ModelSettingUse;
 
 /* A row of the table of settings. */
-typedef struct Setting {
-    Option option;
-    SettingUse use;
+typedef struct ModelSetting {
+    ModelOption option;
+    ModelSettingUse use;
     const char *before; /* its value in a run whose files lack it: they were written before there was this
                            setting. Stays when the default changes. NULL: no run depends on it */
-} Setting;
+} ModelSetting;
 
-/* The value of each option (zoo_settings() says what it means). */
-typedef struct ZooSettings {
+/* The value of each option (model_zoo_settings() says what it means). */
+typedef struct ModelZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
         *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors,
         *clean, *split, *group;
-    OptionPart valid, test;
+    ModelOptionPart valid, test;
     int min_label_count;
     int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;
     int freeze_vectors, checkpoint_every, keep, compress, patience;
@@ -50,26 +50,27 @@ typedef struct ZooSettings {
     double rank_timeout, lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, list, compare;
-} ZooSettings;
+} ModelZooSettings;
 
-ZooSettings zoo_defaults(void);
+ModelZooSettings model_zoo_defaults(void);
 /* Those of --models best. */
-ZooSettings zoo_best(void);
+ModelZooSettings model_zoo_best(void);
 /* Gives all that was not given the values of --models best. Where that leaves out its --refit, returns the
  * option that excludes it; otherwise NULL. */
-const char *zoo_use_best(ZooSettings *s, const bool *given);
+const char *model_zoo_use_best(ModelZooSettings *s, const bool *given);
 /* The table of settings, with their places in `s`; returns how many. */
-int zoo_settings(ZooSettings *s, Setting settings[ZOO_MAX_OPTIONS]);
+int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_OPTIONS]);
 /* Describes each option, with its place in `s`; returns how many. */
-int zoo_options(ZooSettings *s, Option options[ZOO_MAX_OPTIONS]);
+int model_zoo_options(ModelZooSettings *s, ModelOption options[MODEL_ZOO_MAX_OPTIONS]);
 /* The models that --models names. */
-ReelStatus zoo_choose_models(const char *list, const ModelKind *kinds[ZOO_MAX_MODELS], int *count);
+ReelStatus model_zoo_choose_models(const char *list, const ModelKind *kinds[MODEL_ZOO_MAX_MODELS],
+                                   int *count);
 /* How to train, but for the files. */
-ReelStatus zoo_run_options(const ZooSettings *s, RunOptions *run);
+ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run);
 /* The stop words that --stop-words names. */
-void zoo_stop_words(DatasetOptions *options, const char *name);
+void model_zoo_stop_words(ModelDatasetOptions *options, const char *name);
 /* How to read the texts, but for a tokenizer that must be learned. */
-DatasetOptions zoo_dataset_options(const ZooSettings *s);
+ModelDatasetOptions model_zoo_dataset_options(const ModelZooSettings *s);
 
 REEL_END_DECLS
 

@@ -11,7 +11,7 @@
 
 /* Where each word's row comes from. */
 typedef struct Search {
-    const Vocabulary *vocabulary;
+    const ModelVocabulary *vocabulary;
     ModelVectorsReader *reader;
     int64_t *record;  /* [V] the word of the file, from 1; 0: none */
     bool *is_lowered; /* [V] it differs in case */
@@ -19,10 +19,10 @@ typedef struct Search {
 } Search;
 
 /* The word of the vocabulary that may take this row, or -1. */
-static ReelStatus choose(Search *s, TextSpan word, int64_t record, int32_t *id)
+static ReelStatus choose(Search *s, ModelTextSpan word, int64_t record, int32_t *id)
 {
-    *id = vocabulary_id(s->vocabulary, word);
-    if (*id >= NUM_SPECIAL_TOKENS) {
+    *id = model_vocabulary_id(s->vocabulary, word);
+    if (*id >= MODEL_NUM_SPECIAL_TOKENS) {
         if (s->record[*id] > 0 && !s->is_lowered[*id])
             return reel_status_failed(
                 "%s: \"%.*s\" is there already, as word %lld of the file; remove one of them",
@@ -40,8 +40,8 @@ static ReelStatus choose(Search *s, TextSpan word, int64_t record, int32_t *id)
             changed |= s->lower[i] != word.bytes[i];
         }
         if (changed)
-            *id = vocabulary_id(s->vocabulary, (TextSpan){s->lower, word.length});
-        if (*id < NUM_SPECIAL_TOKENS || s->record[*id] > 0) {
+            *id = model_vocabulary_id(s->vocabulary, (ModelTextSpan){s->lower, word.length});
+        if (*id < MODEL_NUM_SPECIAL_TOKENS || s->record[*id] > 0) {
             *id = -1;
             return reel_status_ok();
         }
@@ -55,7 +55,7 @@ static ReelStatus read_all(ModelPretrained *p, Search *s)
 {
     int64_t width = p->rows.shape[1];
     for (;;) {
-        TextSpan word;
+        ModelTextSpan word;
         int32_t id;
         ReelStatus status = model_vectors_next(s->reader, &word);
         if (!reel_status_is_ok(&status) || !word.bytes)
@@ -95,10 +95,10 @@ static void fill_rest(ModelPretrained *p, const Search *s, double deviation, uin
     }
 }
 
-ReelStatus model_pretrained_read(ModelPretrained *p, const char *path, const Vocabulary *vocabulary,
+ReelStatus model_pretrained_read(ModelPretrained *p, const char *path, const ModelVocabulary *vocabulary,
                                  int64_t width, double deviation, uint64_t seed)
 {
-    size_t size = (size_t)vocabulary_size(vocabulary);
+    size_t size = (size_t)model_vocabulary_size(vocabulary);
     Search s = {.vocabulary = vocabulary,
                 .record = reel_mem_calloc(size, sizeof *s.record),
                 .is_lowered = reel_mem_calloc(size, sizeof *s.is_lowered)};

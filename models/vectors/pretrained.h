@@ -27,8 +27,9 @@ typedef struct ModelPretrained {
  * `width`: that of the embedding; `deviation`: what all rows are scaled to, 0: as in the file. Errors: those
  * of the reader; another width (the message names --embed); a word that is there twice; no word found; no
  * memory. */
-ReelStatus model_pretrained_read(ModelPretrained *pretrained, const char *path, const Vocabulary *vocabulary,
-                                 int64_t width, double deviation, uint64_t seed);
+ReelStatus model_pretrained_read(ModelPretrained *pretrained, const char *path,
+                                 const ModelVocabulary *vocabulary, int64_t width, double deviation,
+                                 uint64_t seed);
 void model_pretrained_free(ModelPretrained *pretrained);
 
 REEL_END_DECLS

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-ReelStatus model_sentences_add(ModelSentences *s, TextSpan text)
+ReelStatus model_sentences_add(ModelSentences *s, ModelTextSpan text)
 {
-    TextSpan word;
+    ModelTextSpan word;
     size_t at = s->count > 0 ? (size_t)s->offsets[s->count] : 0;
     int64_t *offsets =
         reel_mem_reserve(s->offsets, (size_t)s->count, 2, &s->offsets_capacity, sizeof *offsets);
@@ -15,7 +15,7 @@ ReelStatus model_sentences_add(ModelSentences *s, TextSpan text)
         return reel_status_no_memory(0, "the texts");
     s->offsets = offsets;
     s->offsets[s->count] = (int64_t)at;
-    while (text_next_word(&text, &word)) {
+    while (model_text_next_word(&text, &word)) {
         int32_t *ids = reel_mem_grow(s->ids, at, &s->ids_capacity, sizeof *ids);
         if (ids)
             s->ids = ids;
@@ -23,7 +23,7 @@ ReelStatus model_sentences_add(ModelSentences *s, TextSpan text)
             reel_mem_grow(s->counts, (size_t)s->words.count, &s->words_capacity, sizeof *counts);
         if (counts)
             s->counts = counts;
-        int32_t before = s->words.count, id = ids && counts ? string_table_add(&s->words, word) : -1;
+        int32_t before = s->words.count, id = ids && counts ? model_string_table_add(&s->words, word) : -1;
         if (id < 0)
             return reel_status_no_memory(0, "the texts' words");
         if (id == before)
@@ -50,10 +50,10 @@ static int by_count(const void *a, const void *b)
 
 /* The words in their new order, and the new number of each old one, -1 where it is left out. */
 static bool rank_words(ModelSentences *s, int64_t min_count, Ranked *ranked, int32_t *new_ids,
-                       StringTable *words, int64_t *counts)
+                       ModelStringTable *words, int64_t *counts)
 {
     for (int32_t i = 0; i < s->words.count; i++)
-        ranked[i] = (Ranked){s->counts[i], i, string_table_text(&s->words, i)};
+        ranked[i] = (Ranked){s->counts[i], i, model_string_table_text(&s->words, i)};
     qsort(ranked, (size_t)s->words.count, sizeof *ranked, by_count);
     for (int32_t i = 0; i < s->words.count; i++) {
         const Ranked *word = &ranked[i];
@@ -61,7 +61,7 @@ static bool rank_words(ModelSentences *s, int64_t min_count, Ranked *ranked, int
         if (word->count < min_count)
             continue;
         counts[words->count] = word->count;
-        new_ids[word->id] = string_table_add(words, text_span(word->text));
+        new_ids[word->id] = model_string_table_add(words, model_text_span(word->text));
         if (new_ids[word->id] < 0)
             return false;
     }
@@ -89,16 +89,16 @@ ReelStatus model_sentences_number(ModelSentences *s, int64_t min_count)
     Ranked *ranked = reel_mem_alloc(count * sizeof *ranked);
     int32_t *new_ids = reel_mem_alloc(count * sizeof *new_ids);
     int64_t *counts = reel_mem_alloc(count * sizeof *counts);
-    StringTable words = {0};
+    ModelStringTable words = {0};
     if (!ranked || !new_ids || !counts || !rank_words(s, min_count, ranked, new_ids, &words, counts)) {
         reel_mem_free(ranked);
         reel_mem_free(new_ids);
         reel_mem_free(counts);
-        string_table_free(&words);
+        model_string_table_free(&words);
         return reel_status_no_memory(count * sizeof *ranked, "the order of the words");
     }
     renumber(s, new_ids);
-    string_table_free(&s->words);
+    model_string_table_free(&s->words);
     reel_mem_free(s->counts);
     reel_mem_free(ranked);
     reel_mem_free(new_ids);
@@ -114,7 +114,7 @@ ReelStatus model_sentences_number(ModelSentences *s, int64_t min_count)
 
 void model_sentences_free(ModelSentences *s)
 {
-    string_table_free(&s->words);
+    model_string_table_free(&s->words);
     reel_mem_free(s->counts);
     reel_mem_free(s->offsets);
     reel_mem_free(s->ids);

@@ -13,7 +13,7 @@ REEL_BEGIN_DECLS
 
 /* All zeros is an empty list. */
 typedef struct ModelSentences {
-    StringTable words;
+    ModelStringTable words;
     int64_t *counts; /* [words.count] how often each word is there */
     int64_t count;
     int64_t *offsets; /* [count + 1] sentence i has the ids from offsets[i] up to offsets[i + 1] */
@@ -22,7 +22,7 @@ typedef struct ModelSentences {
 } ModelSentences;
 
 /* Adds a text whose words blanks separate. Errors: no memory. */
-ReelStatus model_sentences_add(ModelSentences *sentences, TextSpan text);
+ReelStatus model_sentences_add(ModelSentences *sentences, ModelTextSpan text);
 /* Numbers the words anew, the most frequent first and equal ones in the order of their bytes; words that are
  * there less than min_count times are left out, and so are sentences that are then empty. Errors: fewer than
  * two words are left, no memory. */

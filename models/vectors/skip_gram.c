@@ -213,9 +213,9 @@ static bool begins_character(char c)
 /* The rows of a word: its own, and one for each of its pieces. Returns how many; `rows` may be NULL. */
 static int64_t find_pieces(const ModelSkipGram *m, int32_t word, int32_t *rows)
 {
-    const StringTable *words = &m->sentences->words;
+    const ModelStringTable *words = &m->sentences->words;
     size_t length = words->items[word].length + 2;
-    const char *text = string_table_text(words, word);
+    const char *text = model_string_table_text(words, word);
     int64_t count = 1;
     if (rows)
         rows[0] = word;

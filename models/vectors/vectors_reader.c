@@ -73,10 +73,10 @@ static ReelStatus fill(ModelVectorsReader *r, size_t need)
 }
 
 /* Finds the next line, without its end, and goes behind it. *line.bytes is NULL at the end of the file. */
-static ReelStatus next_line(ModelVectorsReader *r, TextSpan *line)
+static ReelStatus next_line(ModelVectorsReader *r, ModelTextSpan *line)
 {
     size_t searched = 0;
-    *line = (TextSpan){0};
+    *line = (ModelTextSpan){0};
     for (;;) {
         size_t there = r->size - r->at;
         const char *start = r->bytes + r->at, *feed = memchr(start + searched, '\n', there - searched);
@@ -119,7 +119,7 @@ static bool parse_number(const ModelVectorsReader *r, const char *from, const ch
     return end == text + length && !is_blank(text[0]);
 }
 
-static int64_t count_fields(TextSpan line)
+static int64_t count_fields(ModelTextSpan line)
 {
     int64_t blanks = 0;
     for (size_t i = 0; i < line.length; i++)
@@ -135,7 +135,7 @@ static const char *field_end(const char *at, const char *end)
 }
 
 /* "V d", the first line of word2vec's and fastText's files. */
-static bool parse_header(ModelVectorsReader *r, TextSpan line)
+static bool parse_header(ModelVectorsReader *r, ModelTextSpan line)
 {
     char text[64], *end;
     if (line.length >= sizeof text || count_fields(line) != 2)
@@ -152,7 +152,7 @@ static bool parse_header(ModelVectorsReader *r, TextSpan line)
 
 /* Whether the line is a word and `width` numbers (0: at least one); of a line with more fields the word has
  * blanks in it. */
-static bool is_row(const ModelVectorsReader *r, TextSpan line, int64_t width)
+static bool is_row(const ModelVectorsReader *r, ModelTextSpan line, int64_t width)
 {
     int64_t fields = count_fields(line);
     const char *end = line.bytes + line.length, *at = field_end(line.bytes, end);
@@ -212,7 +212,7 @@ static ReelStatus find_format(ModelVectorsReader *r)
         return reel_text_file_empty(r->path);
     r->at = reel_text_file_mark(r->bytes, r->size);
     size_t start = r->at;
-    TextSpan first, second;
+    ModelTextSpan first, second;
     status = next_line(r, &first);
     if (!reel_status_is_ok(&status))
         return status;
@@ -304,9 +304,9 @@ static ReelStatus check_end(ModelVectorsReader *r)
         (long long)r->promised, (long long)r->rows);
 }
 
-static ReelStatus next_in_text(ModelVectorsReader *r, TextSpan *word)
+static ReelStatus next_in_text(ModelVectorsReader *r, ModelTextSpan *word)
 {
-    TextSpan line;
+    ModelTextSpan line;
     do {
         ReelStatus status = next_line(r, &line);
         if (!reel_status_is_ok(&status))
@@ -326,13 +326,13 @@ static ReelStatus next_in_text(ModelVectorsReader *r, TextSpan *word)
                                   (long long)(fields - 1), (long long)r->width);
     for (int64_t i = 0; i < spaces; i++)
         at = field_end(at + 1, end);
-    *word = (TextSpan){line.bytes, (size_t)(at - line.bytes)};
+    *word = (ModelTextSpan){line.bytes, (size_t)(at - line.bytes)};
     r->numbers = at;
     r->end = end;
     return reel_status_ok();
 }
 
-static ReelStatus next_in_binary(ModelVectorsReader *r, TextSpan *word)
+static ReelStatus next_in_binary(ModelVectorsReader *r, ModelTextSpan *word)
 {
     size_t row = (size_t)r->width * sizeof(float), length = 0;
     if (r->rows == r->promised)
@@ -360,13 +360,13 @@ static ReelStatus next_in_binary(ModelVectorsReader *r, TextSpan *word)
     if (r->size - r->at < length + 1 + row)
         return reel_status_failed("%s: the file ends here; is it cut? Fetch or write it again",
                                   model_vectors_place(r));
-    *word = (TextSpan){r->bytes + r->at, length};
+    *word = (ModelTextSpan){r->bytes + r->at, length};
     r->numbers = r->bytes + r->at + length + 1;
     r->at += length + 1 + row;
     return reel_status_ok();
 }
 
-static ReelStatus next_in_npz(ModelVectorsReader *r, TextSpan *word)
+static ReelStatus next_in_npz(ModelVectorsReader *r, ModelTextSpan *word)
 {
     if (r->words == r->words_end)
         return check_end(r);
@@ -375,15 +375,15 @@ static ReelStatus next_in_npz(ModelVectorsReader *r, TextSpan *word)
                                   (long long)r->promised);
     const char *feed = memchr(r->words, '\n', (size_t)(r->words_end - r->words));
     const char *end = feed ? feed : r->words_end;
-    *word = (TextSpan){r->words, (size_t)(end - r->words)};
+    *word = (ModelTextSpan){r->words, (size_t)(end - r->words)};
     r->words = feed ? feed + 1 : end;
     r->numbers = (const char *)(r->matrix + r->rows++ * r->width);
     return reel_status_ok();
 }
 
-ReelStatus model_vectors_next(ModelVectorsReader *r, TextSpan *word)
+ReelStatus model_vectors_next(ModelVectorsReader *r, ModelTextSpan *word)
 {
-    *word = (TextSpan){0};
+    *word = (ModelTextSpan){0};
     ReelStatus status = r->format == FORMAT_NPZ      ? next_in_npz(r, word)
                         : r->format == FORMAT_BINARY ? next_in_binary(r, word)
                                                      : next_in_text(r, word);

@@ -27,7 +27,7 @@ int64_t model_vectors_width(const ModelVectorsReader *reader);
 const char *model_vectors_format(const ModelVectorsReader *reader);
 /* Goes on to the next word, which stays until the next call; word->bytes is NULL at the end. Errors, with the
  * line or the record: a row of another width, a word that is not UTF-8 or empty, a file that is cut. */
-ReelStatus model_vectors_next(ModelVectorsReader *reader, TextSpan *word);
+ReelStatus model_vectors_next(ModelVectorsReader *reader, ModelTextSpan *word);
 /* Reads the row of that word, to room for the width. Errors: what is not a finite number. */
 ReelStatus model_vectors_row(ModelVectorsReader *reader, float *row);
 /* Where the word stands, for messages: "FILE:12", or "FILE: record 12". Valid until the next call. */

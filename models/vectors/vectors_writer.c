@@ -13,7 +13,7 @@ static bool ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-static ReelStatus write_npz(const char *path, const StringTable *words, Tensor rows)
+static ReelStatus write_npz(const char *path, const ModelStringTable *words, Tensor rows)
 {
     size_t size = 0, at = 0;
     for (int32_t i = 0; i < words->count; i++)
@@ -22,7 +22,7 @@ static ReelStatus write_npz(const char *path, const StringTable *words, Tensor r
     if (!lines)
         return reel_status_no_memory(size, path);
     for (int32_t i = 0; i < words->count; i++) {
-        memcpy(lines + at, string_table_text(words, i), words->items[i].length);
+        memcpy(lines + at, model_string_table_text(words, i), words->items[i].length);
         at += words->items[i].length;
         lines[at++] = '\n';
     }
@@ -69,7 +69,7 @@ static void copy_row(Output *out, const float *row, int64_t width)
     out->bytes[out->used++] = '\n';
 }
 
-static ReelStatus write_rows(Output *out, const StringTable *words, Tensor rows, bool binary)
+static ReelStatus write_rows(Output *out, const ModelStringTable *words, Tensor rows, bool binary)
 {
     int64_t width = rows.shape[1];
     out->used = (size_t)snprintf(out->bytes, out->capacity, "%d %lld\n", words->count, (long long)width);
@@ -80,14 +80,14 @@ static ReelStatus write_rows(Output *out, const StringTable *words, Tensor rows,
             status = flush(out);
         if (!reel_status_is_ok(&status))
             return status;
-        memcpy(out->bytes + out->used, string_table_text(words, i), length);
+        memcpy(out->bytes + out->used, model_string_table_text(words, i), length);
         out->used += length;
         (binary ? copy_row : print_row)(out, tensor_f32(rows) + i * width, width);
     }
     return flush(out);
 }
 
-static ReelStatus write_word2vec(const char *path, const StringTable *words, Tensor rows, bool binary)
+static ReelStatus write_word2vec(const char *path, const ModelStringTable *words, Tensor rows, bool binary)
 {
     size_t longest = 0;
     for (int32_t i = 0; i < words->count; i++)
@@ -108,7 +108,7 @@ static ReelStatus write_word2vec(const char *path, const StringTable *words, Ten
     return status;
 }
 
-ReelStatus model_vectors_write(const char *path, const StringTable *words, Tensor rows)
+ReelStatus model_vectors_write(const char *path, const ModelStringTable *words, Tensor rows)
 {
     if (rows.dtype != TENSOR_F32 || rows.ndim != 2 || rows.shape[0] != words->count ||
         !tensor_is_contiguous(&rows))

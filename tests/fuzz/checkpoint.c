@@ -25,63 +25,64 @@ static bool is_fine(const ReelStatus *status)
 }
 
 /* Texts are short and few, and so is what a fuzzer is to wait for. */
-static void run(const Checkpoint *c)
+static void run(const ModelCheckpoint *c)
 {
-    const TextSpan texts[] = {text_span("red apple"), text_span(""), text_span("green truck fire sky")};
-    Predictor *predictor;
+    const ModelTextSpan texts[] = {model_text_span("red apple"), model_text_span(""),
+                                   model_text_span("green truck fire sky")};
+    ModelPredictor *predictor;
     if (c->text.max_len > 64 || c->text.labels.count > 1000)
         return;
     float *logits = reel_mem_alloc(3 * (size_t)c->text.labels.count * sizeof *logits);
-    ReelStatus status = predictor_new(&predictor, c, 1);
+    ReelStatus status = model_predictor_new(&predictor, c, 1);
     require(logits && reel_status_is_ok(&status));
-    status = predictor_run(predictor, texts, 3, true, logits);
+    status = model_predictor_run(predictor, texts, 3, true, logits);
     require(reel_status_is_ok(&status));
     for (int i = 0; i < 3; i++) {
-        PredictorText text = predictor_text(predictor, i);
+        ModelPredictorText text = model_predictor_text(predictor, i);
         require(text.count >= 3 && text.count <= c->text.max_len);
         for (int32_t j = 0; j < text.count; j++)
-            require(predictor_word(predictor, text.ids[j]) != NULL);
+            require(model_predictor_word(predictor, text.ids[j]) != NULL);
     }
-    predictor_free(predictor);
+    model_predictor_free(predictor);
     reel_mem_free(logits);
 }
 
 static void read_state(const TensorNpz *npz, Model *model, int32_t labels)
 {
     enum { EPOCHS = 3 };
-    RunEpoch epochs[EPOCHS];
-    RunResult result = {.epochs = epochs};
-    TrainingState state;
+    ModelRunEpoch epochs[EPOCHS];
+    ModelRunResult result = {.epochs = epochs};
+    ModelTrainingState state;
     NnOptimizer *optimizer;
-    ReelStatus status = metrics_init(&result.metrics, labels);
+    ReelStatus status = model_metrics_init(&result.metrics, labels);
     require(reel_status_is_ok(&status));
-    status = training_state_read(npz, &state, &result, EPOCHS);
+    status = model_training_state_read(npz, &state, &result, EPOCHS);
     bool fine = reel_status_is_ok(&status);
     require(!strchr(status.message, '\n'));
     if (fine && model) {
         status = nn_optimizer_new(&optimizer, &model->base, nn_optimizer_options(NN_ADAM));
         require(reel_status_is_ok(&status));
-        status = training_state_restore(npz, &state, optimizer);
+        status = model_training_state_restore(npz, &state, optimizer);
         require(!strchr(status.message, '\n'));
         nn_optimizer_free(optimizer);
     }
-    metrics_free(&result.metrics);
+    model_metrics_free(&result.metrics);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int64_t live = reel_mem_stats().live_blocks;
     TensorNpz *npz;
-    Checkpoint *c = NULL;
+    ModelCheckpoint *c = NULL;
     ReelStatus status = tensor_npz_open_memory(&npz, data, size, "fuzz");
     if (is_fine(&status)) {
-        status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
+        status = model_checkpoint_load_from(&c, npz, (NnLoadOptions){0});
         if (is_fine(&status))
             run(c);
         read_state(npz, c ? c->model : NULL, c && c->text.labels.count < 1000 ? c->text.labels.count : 2);
     }
     tensor_npz_close(npz);
-    checkpoint_free(c);
+    model_checkpoint_free(c);
     require(reel_mem_stats().live_blocks == live);
     return 0;
 }

@@ -3,5 +3,5 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    return read_corpus(data, size, &(CorpusOptions){.format = MODEL_TSV});
+    return read_corpus(data, size, &(ModelCorpusOptions){.format = MODEL_TSV});
 }

@@ -3,6 +3,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    read_corpus(data, size, &(CorpusOptions){.format = MODEL_CSV});
-    return read_corpus(data, size, &(CorpusOptions){.format = MODEL_CSV, .columns = {.label_columns = "*"}});
+    read_corpus(data, size, &(ModelCorpusOptions){.format = MODEL_CSV});
+    return read_corpus(data, size,
+                       &(ModelCorpusOptions){.format = MODEL_CSV, .columns = {.label_columns = "*"}});
 }

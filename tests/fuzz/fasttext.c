@@ -3,6 +3,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    read_corpus(data, size, &(CorpusOptions){.format = MODEL_FASTTEXT});
+    read_corpus(data, size, &(ModelCorpusOptions){.format = MODEL_FASTTEXT});
     return read_corpus(data, size, NULL);
 }

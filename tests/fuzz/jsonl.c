@@ -3,7 +3,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    read_corpus(data, size, &(CorpusOptions){.format = MODEL_JSONL});
+    read_corpus(data, size, &(ModelCorpusOptions){.format = MODEL_JSONL});
     return read_corpus(data, size,
-                       &(CorpusOptions){.format = MODEL_JSONL, .columns = {.label_columns = "*"}});
+                       &(ModelCorpusOptions){.format = MODEL_JSONL, .columns = {.label_columns = "*"}});
 }

@@ -30,11 +30,11 @@ typedef struct Values {
 
 #define OPTIONS(v)                                                                                           \
     {                                                                                                        \
-        {"json", NULL, OPTION_FLAG, &(v)->flag, 0, 0, "flag"},                                               \
-            {"data", "FILE", OPTION_TEXT, &(v)->text, 0, 0, "text"},                                         \
-            {"epochs", "N", OPTION_INTEGER, &(v)->integer, 1, 1e6, "integer"},                               \
-            {"lr", "X", OPTION_NUMBER, &(v)->number, 1e-12, 1e3, "number"},                                  \
-            {"seed", "N", OPTION_SEED, &(v)->seed, 0, 0, "seed"},                                            \
+        {"json", NULL, MODEL_OPTION_FLAG, &(v)->flag, 0, 0, "flag"},                                         \
+            {"data", "FILE", MODEL_OPTION_TEXT, &(v)->text, 0, 0, "text"},                                   \
+            {"epochs", "N", MODEL_OPTION_INTEGER, &(v)->integer, 1, 1e6, "integer"},                         \
+            {"lr", "X", MODEL_OPTION_NUMBER, &(v)->number, 1e-12, 1e3, "number"},                            \
+            {"seed", "N", MODEL_OPTION_SEED, &(v)->seed, 0, 0, "seed"},                                      \
     }
 
 enum { WORDS = 64, COUNT = 5 };
@@ -50,7 +50,7 @@ static void check(const Values *v, const ReelStatus *status)
 static void parse_words(char *text, size_t size)
 {
     Values values = {.integer = 50, .number = 1};
-    const Option options[] = OPTIONS(&values);
+    const ModelOption options[] = OPTIONS(&values);
     char *words[WORDS] = {(char[]){"program"}};
     const char *rest[WORDS];
     bool given[COUNT] = {false};
@@ -71,22 +71,23 @@ static void parse_words(char *text, size_t size)
 static void parse_settings(const char *text, size_t size)
 {
     Values values = {.integer = 50, .number = 1}, again = values;
-    const Option options[] = OPTIONS(&values), others[] = OPTIONS(&again);
+    const ModelOption options[] = OPTIONS(&values), others[] = OPTIONS(&again);
     TensorArena arena;
     tensor_arena_init(&arena, 4096);
-    ReelStatus status = settings_read(options, COUNT, "fuzz", text, size, &arena);
+    ReelStatus status = model_settings_read(options, COUNT, "fuzz", text, size, &arena);
     check(&values, &status);
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
     for (int i = 0; i < COUNT; i++)
-        settings_write(&json, &options[i]);
+        model_settings_write(&json, &options[i]);
     reel_json_end_object(&json);
     const char *written = reel_json_finish(&json);
     require(written != NULL);
-    status = settings_read(others, COUNT, "fuzz", written, json.size, &arena);
+    status = model_settings_read(others, COUNT, "fuzz", written, json.size, &arena);
     require(reel_status_is_ok(&status));
     for (int i = 0; i < COUNT; i++)
-        require(strcmp(settings_text(&options[i], &arena), settings_text(&others[i], &arena)) == 0);
+        require(strcmp(model_settings_text(&options[i], &arena), model_settings_text(&others[i], &arena)) ==
+                0);
     reel_json_free(&json);
     tensor_arena_free(&arena);
 }

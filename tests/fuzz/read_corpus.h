@@ -29,7 +29,7 @@ static inline bool is_fine(const ReelStatus *status)
     return false;
 }
 
-static inline void check_corpus(const Corpus *corpus)
+static inline void check_corpus(const ModelCorpus *corpus)
 {
     size_t sum = 0;
     for (int64_t row = 0; row < corpus->rows; row++) {
@@ -38,21 +38,21 @@ static inline void check_corpus(const Corpus *corpus)
         int64_t from = corpus->label_offsets[row], to = corpus->label_offsets[row + 1];
         require(from <= to);
         for (int64_t i = from; i < to; i++)
-            require(corpus->labels[i] >= 0 && corpus->labels[i] < corpus_num_classes(corpus) &&
+            require(corpus->labels[i] >= 0 && corpus->labels[i] < model_corpus_num_classes(corpus) &&
                     (i == from || corpus->labels[i - 1] < corpus->labels[i]));
     }
     require(sum < SIZE_MAX);
 }
 
-static inline void check_batches(const Dataset *dataset, const DatasetPart *part)
+static inline void check_batches(const ModelDataset *dataset, const ModelDatasetPart *part)
 {
-    LoaderOptions options = {.batch = 3, .shuffle = true, .pad = true};
-    Loader loader;
-    ReelStatus status = loader_init(&loader, part, &options);
+    ModelLoaderOptions options = {.batch = 3, .shuffle = true, .pad = true};
+    ModelLoader loader;
+    ReelStatus status = model_loader_init(&loader, part, &options);
     require(reel_status_is_ok(&status));
-    Batch batch;
+    ModelBatch batch;
     int64_t seen = 0;
-    while (loader_next(&loader, &batch)) {
+    while (model_loader_next(&loader, &batch)) {
         seen += batch.size;
         for (int32_t i = 0; i < batch.num_ids; i++)
             require(batch.ids[i] >= 0 && batch.ids[i] < dataset->text.tokenizer.vocab_size);
@@ -60,32 +60,32 @@ static inline void check_batches(const Dataset *dataset, const DatasetPart *part
             const int32_t *ids = batch.ids + batch.offsets[i];
             int64_t example = batch.examples[i], length = part->offsets[example + 1] - part->offsets[example];
             require(length >= 3 && length <= dataset->text.max_len);
-            require(ids[0] == TOKEN_BOS && ids[length - 1] == TOKEN_EOS);
+            require(ids[0] == MODEL_TOKEN_BOS && ids[length - 1] == MODEL_TOKEN_EOS);
         }
     }
     require(seen == part->count);
-    loader_free(&loader);
+    model_loader_free(&loader);
 }
 
-static inline int read_corpus(const uint8_t *data, size_t size, const CorpusOptions *how)
+static inline int read_corpus(const uint8_t *data, size_t size, const ModelCorpusOptions *how)
 {
     int64_t live = reel_mem_stats().live_blocks;
-    Corpus corpus;
-    ReelStatus status = corpus_parse(&corpus, "fuzz", (const char *)data, size, how);
+    ModelCorpus corpus;
+    ReelStatus status = model_corpus_parse(&corpus, "fuzz", (const char *)data, size, how);
     if (is_fine(&status)) {
         check_corpus(&corpus);
-        DatasetOptions options = dataset_defaults();
+        ModelDatasetOptions options = model_dataset_defaults();
         options.vocabulary.min_df = 1;
         options.max_len = 5;
-        Dataset *dataset;
-        status = dataset_new(&dataset, &corpus, "fuzz", &options);
+        ModelDataset *dataset;
+        status = model_dataset_new(&dataset, &corpus, "fuzz", &options);
         if (is_fine(&status)) {
             check_batches(dataset, &dataset->train);
             check_batches(dataset, &dataset->test);
         }
-        dataset_free(dataset);
+        model_dataset_free(dataset);
     }
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     require(reel_mem_stats().live_blocks == live);
     return 0;
 }

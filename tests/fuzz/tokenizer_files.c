@@ -14,38 +14,38 @@ static void require(bool condition)
         abort();
 }
 
-static void check_text(const BpeTokenizer *t, const char *text, size_t size)
+static void check_text(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
-    BpeEncoder *encoder = bpe_encoder_new(t);
-    BpeIds ids = {0};
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(t);
+    ModelBpeIds ids = {0};
     ReelBytes back = {0};
-    ReelStatus status = bpe_encode(encoder, text, size, &ids);
+    ReelStatus status = model_bpe_encode(encoder, text, size, &ids);
     require(reel_status_is_ok(&status));
     for (size_t i = 0; i < ids.count; i++)
-        require(ids.ids[i] >= 0 && ids.ids[i] < bpe_vocab_size(t));
-    status = bpe_decode(t, ids.ids, ids.count, true, &back);
+        require(ids.ids[i] >= 0 && ids.ids[i] < model_bpe_vocab_size(t));
+    status = model_bpe_decode(t, ids.ids, ids.count, true, &back);
     require(reel_status_is_ok(&status));
-    bpe_encoder_free(encoder);
-    bpe_ids_free(&ids);
+    model_bpe_encoder_free(encoder);
+    model_bpe_ids_free(&ids);
     reel_bytes_free(&back);
 }
 
-static void check_same(const BpeTokenizer *a)
+static void check_same(const ModelBpeTokenizer *a)
 {
     ReelBytes x = {0}, y = {0};
-    BpeTokenizer *b;
-    ReelStatus status = bpe_to_json(a, &x);
+    ModelBpeTokenizer *b;
+    ReelStatus status = model_bpe_to_json(a, &x);
     require(reel_status_is_ok(&status));
-    status = bpe_from_json(&b, x.data, x.size, "again");
+    status = model_bpe_from_json(&b, x.data, x.size, "again");
     require(reel_status_is_ok(&status));
-    status = bpe_to_json(b, &y);
+    status = model_bpe_to_json(b, &y);
     require(reel_status_is_ok(&status) && x.size == y.size && memcmp(x.data, y.data, x.size) == 0);
-    bpe_tokenizer_free(b);
+    model_bpe_tokenizer_free(b);
     reel_bytes_free(&x);
     reel_bytes_free(&y);
 }
 
-static void check(ReelStatus status, BpeTokenizer *t, const uint8_t *data, size_t size)
+static void check(ReelStatus status, ModelBpeTokenizer *t, const uint8_t *data, size_t size)
 {
     require(reel_status_is_ok(&status) == (t != NULL));
     if (!t) {
@@ -56,21 +56,21 @@ static void check(ReelStatus status, BpeTokenizer *t, const uint8_t *data, size_
     check_text(t, text, sizeof text);
     check_text(t, (const char *)data, size);
     check_same(t);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data, *zero = size ? memchr(text, 0, size) : NULL;
     size_t first = zero ? (size_t)(zero - text) : size;
-    BpeTokenizer *t;
-    ReelStatus status = bpe_from_json(&t, text, size, "fuzz");
+    ModelBpeTokenizer *t;
+    ReelStatus status = model_bpe_from_json(&t, text, size, "fuzz");
     check(status, t, data, size);
-    status = bpe_codes_from_memory(&t, text, size, "fuzz", NULL);
+    status = model_bpe_codes_from_memory(&t, text, size, "fuzz", NULL);
     check(status, t, data, size);
     if (!zero)
         return 0;
-    status = bpe_gpt2_from_memory(&t, text, first, "fuzz.json", zero + 1, size - first - 1, "fuzz.txt");
+    status = model_bpe_gpt2_from_memory(&t, text, first, "fuzz.json", zero + 1, size - first - 1, "fuzz.txt");
     check(status, t, data, size);
     return 0;
 }

@@ -14,7 +14,7 @@ static Model *new_model(const char *name)
     Model *model;
     const ModelConfig config = {
         .vocabulary = 10, .labels = K, .embed = 8, .hidden = 4, .forget_bias = 1, .orthogonal = true};
-    ck_assert_ok(model_new(&model, zoo_find(name), config, 1));
+    ck_assert_ok(model_new(&model, model_zoo_find(name), config, 1));
     ck_assert_ok(nn_module_reset_f64(&model->base, 1));
     nn_module_train(&model->base, false);
     return model;

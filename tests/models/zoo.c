@@ -38,15 +38,15 @@ static ModelConfig fixture_config(int model)
 static Model *new_model(int model, ModelConfig config, uint64_t seed)
 {
     Model *made;
-    ck_assert_ptr_nonnull(zoo_find(names[model]));
-    ck_assert_ok(model_new(&made, zoo_find(names[model]), config, seed));
+    ck_assert_ptr_nonnull(model_zoo_find(names[model]));
+    ck_assert_ok(model_new(&made, model_zoo_find(names[model]), config, seed));
     return made;
 }
 
 /* A model without values, for counting. */
 static Model *declared(const char *name, ModelConfig config)
 {
-    const ModelKind *kind = zoo_find(name);
+    const ModelKind *kind = model_zoo_find(name);
     Model *model = reel_mem_calloc(1, kind->size);
     ck_assert_ptr_nonnull(model);
     config.embed = kind->defaults.embed;
@@ -61,14 +61,14 @@ static Model *declared(const char *name, ModelConfig config)
 
 START_TEST(the_list_begins_with_the_homeworks_models)
 {
-    ck_assert_int_ge(zoo_count(), MODELS);
+    ck_assert_int_ge(model_zoo_count(), MODELS);
     for (int i = 0; i < MODELS; i++) {
-        ck_assert_str_eq(zoo_kind(i)->name, names[i]);
-        ck_assert_ptr_eq(zoo_find(names[i]), zoo_kind(i));
+        ck_assert_str_eq(model_zoo_kind(i)->name, names[i]);
+        ck_assert_ptr_eq(model_zoo_find(names[i]), model_zoo_kind(i));
     }
-    ck_assert_ptr_null(zoo_find("no such model"));
-    ck_assert_ptr_null(zoo_kind(-1));
-    ck_assert_ptr_null(zoo_kind(zoo_count()));
+    ck_assert_ptr_null(model_zoo_find("no such model"));
+    ck_assert_ptr_null(model_zoo_kind(-1));
+    ck_assert_ptr_null(model_zoo_kind(model_zoo_count()));
 }
 END_TEST
 
@@ -110,13 +110,13 @@ END_TEST
 START_TEST(dropouts_are_the_kinds_own_unless_given)
 {
     static const double given[][2] = {{-1, -1}, {0, 0}, {0.25, -1}, {-1, 0.25}};
-    for (int i = 0; i < zoo_count(); i++)
+    for (int i = 0; i < model_zoo_count(); i++)
         for (size_t k = 0; k < sizeof given / sizeof given[0]; k++) {
-            const ModelConfig *own = &zoo_kind(i)->defaults;
+            const ModelConfig *own = &model_zoo_kind(i)->defaults;
             ModelConfig config = {
                 .vocabulary = 10, .labels = 3, .embed_dropout = given[k][0], .dropout = given[k][1]};
             Model *model;
-            ck_assert_ok(model_new(&model, zoo_kind(i), config, 0));
+            ck_assert_ok(model_new(&model, model_zoo_kind(i), config, 0));
             ck_assert(model->config.embed_dropout == (given[k][0] < 0 ? own->embed_dropout : given[k][0]));
             ck_assert(model->config.dropout == (given[k][1] < 0 ? own->dropout : given[k][1]));
             ck_assert(model->embed_dropout.p == model->config.embed_dropout);
@@ -135,15 +135,17 @@ START_TEST(settings_that_make_no_model_are_errors)
                                {.vocabulary = 9, .labels = 3, .embed = 4, .hidden = -1}};
     for (int i = 0; i < MODELS; i++)
         for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
-            ck_assert_failed(model_new(&model, zoo_kind(i), bad[k], 0), REEL_STATUS_FAILED, "at least 1");
+            ck_assert_failed(model_new(&model, model_zoo_kind(i), bad[k], 0), REEL_STATUS_FAILED,
+                             "at least 1");
             ck_assert_ptr_null(model);
         }
     ModelConfig config = fixture_config(5);
     config.layers = -1;
-    ck_assert_failed(model_new(&model, zoo_find("stacked"), config, 0), REEL_STATUS_FAILED,
+    ck_assert_failed(model_new(&model, model_zoo_find("stacked"), config, 0), REEL_STATUS_FAILED,
                      "at least one layer");
     config = (ModelConfig){.vocabulary = INT64_MAX / 2, .labels = 2, .embed = 1000, .hidden = 2};
-    ck_assert_failed(model_new(&model, zoo_find("rnn"), config, 0), REEL_STATUS_FAILED, "embedding.weight");
+    ck_assert_failed(model_new(&model, model_zoo_find("rnn"), config, 0), REEL_STATUS_FAILED,
+                     "embedding.weight");
 }
 END_TEST
 
@@ -190,7 +192,7 @@ END_TEST
 typedef struct Texts {
     int32_t ids[64], offsets[7];
     float labels[6 * 5];
-    Batch batch;
+    ModelBatch batch;
 } Texts;
 
 /* Text i is text order[i] of the fixture; `pad`: filled up to the longest with id 0. */
@@ -209,11 +211,11 @@ static void take_texts(Texts *texts, Fixture *fixture, const int32_t *order, boo
         memcpy(texts->labels + 5 * i, tensor_f32(targets) + 5 * order[i], 5 * sizeof(float));
     }
     texts->offsets[6] = at;
-    texts->batch = (Batch){.size = 6,
-                           .num_ids = at,
-                           .ids = texts->ids,
-                           .offsets = texts->offsets,
-                           .labels = tensor_from(texts->labels, TENSOR_F32, TENSOR_SHAPE(6, 5))};
+    texts->batch = (ModelBatch){.size = 6,
+                                .num_ids = at,
+                                .ids = texts->ids,
+                                .offsets = texts->offsets,
+                                .labels = tensor_from(texts->labels, TENSOR_F32, TENSOR_SHAPE(6, 5))};
 }
 
 /* The rows of the fixture's logits in that order. */
@@ -322,20 +324,20 @@ static void compare_in_shards(int i, bool notebook, int shards, const int32_t *o
     Fixture fixture = open_reading(i, notebook);
     Model *model = new_model(i, fixture_config(i), 0);
     fixture_load(&fixture, &model->base);
-    TrainerOptions options = trainer_defaults();
+    ModelTrainerOptions options = model_trainer_defaults();
     options.shards = shards;
     options.threads = 2;
     options.optimizer = nn_optimizer_options(NN_SGD);
     options.schedule.lr = lr;
-    Trainer *trainer;
-    ck_assert_ok(trainer_new(&trainer, model, &options));
+    ModelTrainer *trainer;
+    ck_assert_ok(model_trainer_new(&trainer, model, &options));
     Texts texts;
     take_texts(&texts, &fixture, order, notebook);
     Tensor logits = tensor_zeros(&fixture.arena, TENSOR_F32, TENSOR_SHAPE(6, 5));
-    ck_assert_ok(trainer_predict(trainer, &texts.batch, logits, NULL));
+    ck_assert_ok(model_trainer_predict(trainer, &texts.batch, logits, NULL));
     ck_assert_close(logits, ordered_logits(&fixture, order), 1e-5);
     double loss;
-    ck_assert_ok(trainer_step(trainer, &texts.batch, &loss));
+    ck_assert_ok(model_trainer_step(trainer, &texts.batch, &loss));
     ck_assert_double_eq_tol(loss, fixture_number(&fixture, "reel/loss"), 1e-6);
     for (NnIterator it = nn_iterate(&model->base); nn_next(&it);) {
         Tensor before = fixture_tensor(&fixture, "%s", it.named.name), after = nn_named_view(&it.named);
@@ -348,7 +350,7 @@ static void compare_in_shards(int i, bool notebook, int shards, const int32_t *o
         }
         ck_assert_norm_close(taken, expected, 1e-4, it.named.name);
     }
-    trainer_free(trainer);
+    model_trainer_free(trainer);
     model_free(model);
     fixture_close(&fixture);
 }
@@ -366,21 +368,21 @@ END_TEST
 START_TEST(attention_weights_add_up_to_one_in_each_text)
 {
     for (int i = 0; i < MODELS; i++) {
-        const ModelKind *kind = zoo_kind(i);
+        const ModelKind *kind = model_zoo_kind(i);
         Fixture fixture = fixture_open(names[i]);
         Model *model = new_model(i, fixture_config(i), 0);
         fixture_load(&fixture, &model->base);
         Texts texts;
         take_texts(&texts, &fixture, orders[3], false);
-        TrainerOptions options = trainer_defaults();
+        ModelTrainerOptions options = model_trainer_defaults();
         options.shards = 2;
-        Trainer *trainer;
-        ck_assert_ok(trainer_new(&trainer, model, &options));
+        ModelTrainer *trainer;
+        ck_assert_ok(model_trainer_new(&trainer, model, &options));
         Tensor logits = tensor_zeros(&fixture.arena, TENSOR_F32, TENSOR_SHAPE(6, 5));
         float weights[64];
         for (int k = 0; k < 64; k++)
             weights[k] = -1;
-        ck_assert_ok(trainer_predict(trainer, &texts.batch, logits, weights));
+        ck_assert_ok(model_trainer_predict(trainer, &texts.batch, logits, weights));
         for (int b = 0; b < 6; b++) {
             double sum = 0;
             for (int32_t k = texts.offsets[b]; k < texts.offsets[b + 1]; k++) {
@@ -390,7 +392,7 @@ START_TEST(attention_weights_add_up_to_one_in_each_text)
             ck_assert(!kind->has_attention || fabs(sum - 1) < 1e-6);
         }
         ck_assert(weights[texts.offsets[6]] == -1);
-        trainer_free(trainer);
+        model_trainer_free(trainer);
         model_free(model);
         fixture_close(&fixture);
     }

@@ -188,7 +188,7 @@ START_TEST(words_are_spread_over_the_vocabulary)
     int counts[10] = {0};
     ck_assert(bench_draw_init(&draw, &shape, 1));
     for (int round = 0; round < 20; round++) {
-        Batch batch = bench_draw_next(&draw);
+        ModelBatch batch = bench_draw_next(&draw);
         ck_assert_int_eq(batch.num_ids, 50 * 40);
         for (int i = 0; i < batch.num_ids; i++) {
             ck_assert_int_eq((batch.ids[i] - 4) % 100, 0);

@@ -44,9 +44,9 @@ static void remove_folder(void)
 
 static bool lacks_unicode(void)
 {
-    if (!bpe_knows_unicode())
+    if (!model_bpe_knows_unicode())
         test_skip("Reel is built without utf8proc");
-    return !bpe_knows_unicode();
+    return !model_bpe_knows_unicode();
 }
 
 START_TEST(train_encode_and_decode)

@@ -33,14 +33,14 @@ static struct {
     uint64_t seed;
 } values;
 
-static const Option options[] = {
-    {"quiet", NULL, OPTION_FLAG, &values.quiet, 0, 0, ""},
-    {"no-json", NULL, OPTION_FLAG, &values.json, 0, 0, ""},
-    {"text", "T", OPTION_TEXT, &values.text, 0, 0, ""},
-    {"whole", "N", OPTION_INTEGER, &values.whole, 1, 1e6, ""},
-    {"number", "X", OPTION_NUMBER, &values.number, 0, INFINITY, ""},
-    {"bounded", "X", OPTION_NUMBER, &values.bounded, 0, 0.9, ""},
-    {"seed", "N", OPTION_SEED, &values.seed, 0, 0, ""},
+static const ModelOption options[] = {
+    {"quiet", NULL, MODEL_OPTION_FLAG, &values.quiet, 0, 0, ""},
+    {"no-json", NULL, MODEL_OPTION_FLAG, &values.json, 0, 0, ""},
+    {"text", "T", MODEL_OPTION_TEXT, &values.text, 0, 0, ""},
+    {"whole", "N", MODEL_OPTION_INTEGER, &values.whole, 1, 1e6, ""},
+    {"number", "X", MODEL_OPTION_NUMBER, &values.number, 0, INFINITY, ""},
+    {"bounded", "X", MODEL_OPTION_NUMBER, &values.bounded, 0, 0.9, ""},
+    {"seed", "N", MODEL_OPTION_SEED, &values.seed, 0, 0, ""},
 };
 
 enum { COUNT = sizeof options / sizeof options[0], WORDS = 16 };

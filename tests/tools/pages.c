@@ -98,21 +98,21 @@ START_TEST(parameters_are_those_of_the_zoo)
 {
     static const char *const pages[] = {"README.md", "docs/homework.md", "docs/results.md"};
     int found = 0;
-    for (int i = 0; i < zoo_count(); i++) {
+    for (int i = 0; i < model_zoo_count(); i++) {
         Model *model;
-        ReelStatus status =
-            model_new_without_values(&model, zoo_kind(i), (ModelConfig){.vocabulary = 10538, .labels = 57});
+        ReelStatus status = model_new_without_values(&model, model_zoo_kind(i),
+                                                     (ModelConfig){.vocabulary = 10538, .labels = 57});
         ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
         long long count = (long long)model_count(model);
         model_free(model);
         for (size_t page = 0; page < sizeof pages / sizeof pages[0]; page++) {
             shell_must("grep -E '^[|] %s(, 2 layers)? [|]' %s | grep -oE '[0-9]+,[0-9]{3},[0-9]{3}' | head "
                        "-n 1 | tr -d ,",
-                       zoo_kind(i)->name, pages[page]);
+                       model_zoo_kind(i)->name, pages[page]);
             if (!*shell_output())
                 continue;
             ck_assert_msg(atoll(shell_output()) == count, "%s: %s has %lld parameters", pages[page],
-                          zoo_kind(i)->name, count);
+                          model_zoo_kind(i)->name, count);
             found++;
         }
     }

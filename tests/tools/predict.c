@@ -388,14 +388,14 @@ END_TEST
  * probabilities and the thresholds in the file of the model say. */
 START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
 {
-    Checkpoint *checkpoint;
+    ModelCheckpoint *checkpoint;
     char path[500];
     shell_must(
         "%s/train_zoo --data tests/fixtures/debian_120.tsv --models bag --epochs 12 --batch 8 --embed 8 "
         "--hidden 8 --lr 0.02 --valid 0.3 --shrinkage 1 --quiet --out %s/own",
         tools, folder);
     snprintf(path, sizeof path, "%s/own/bag.best.npz", folder);
-    ReelStatus status = checkpoint_load(&checkpoint, path);
+    ReelStatus status = model_checkpoint_load(&checkpoint, path);
     ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     ck_assert_ptr_nonnull(checkpoint->thresholds);
     snprintf(path, sizeof path, "%s/own/thresholds", folder);
@@ -403,12 +403,12 @@ START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
     ck_assert_ptr_nonnull(file);
     int different = 0;
     for (int32_t k = 0; k < checkpoint->text.labels.count; k++) {
-        fprintf(file, "%s\t%.9g\n", string_table_text(&checkpoint->text.labels, k),
-                threshold_probability(checkpoint->thresholds[k]));
+        fprintf(file, "%s\t%.9g\n", model_string_table_text(&checkpoint->text.labels, k),
+                model_threshold_probability(checkpoint->thresholds[k]));
         different += checkpoint->thresholds[k] != checkpoint->thresholds[0];
     }
     fclose(file);
-    checkpoint_free(checkpoint);
+    model_checkpoint_free(checkpoint);
     ck_assert_int_gt(different, 10);
     shell_must(
         "cd %s/own && tail -n +2 $OLDPWD/tests/fixtures/debian_120.tsv > rows && head -60 rows > first && "

@@ -53,8 +53,8 @@ static int draw_labels(TensorRandom *random, Frequencies how, int32_t text, int3
 }
 
 /* Each label gives its text two of its own three words, between noise. */
-static Dataset *generate(Frequencies how, int32_t labels, int32_t rows, uint64_t seed,
-                         const ZooSettings *settings)
+static ModelDataset *generate(Frequencies how, int32_t labels, int32_t rows, uint64_t seed,
+                              const ModelZooSettings *settings)
 {
     char *tsv;
     size_t size;
@@ -76,12 +76,12 @@ static Dataset *generate(Frequencies how, int32_t labels, int32_t rows, uint64_t
         fprintf(file, "%s\n", count ? "" : "\t");
     }
     fclose(file);
-    Corpus corpus = text_support_corpus(tsv);
+    ModelCorpus corpus = text_support_corpus(tsv);
     free(tsv);
-    Dataset *dataset;
-    DatasetOptions options = zoo_dataset_options(settings);
-    ck_assert_ok(dataset_new(&dataset, &corpus, "generated.tsv", &options));
-    corpus_free(&corpus);
+    ModelDataset *dataset;
+    ModelDatasetOptions options = model_zoo_dataset_options(settings);
+    ck_assert_ok(model_dataset_new(&dataset, &corpus, "generated.tsv", &options));
+    model_corpus_free(&corpus);
     return dataset;
 }
 
@@ -106,7 +106,7 @@ static const struct {
 
 START_TEST(the_recommended_model_holds)
 {
-    ZooSettings settings = zoo_best();
+    ModelZooSettings settings = model_zoo_best();
     settings.threads = 1;
     settings.shards = 2;
     settings.pos_weight = cases[_i].pos_weight;
@@ -114,25 +114,25 @@ START_TEST(the_recommended_model_holds)
         settings.embed = 32; /* for the sake of time */
     if (cases[_i].epochs)
         settings.epochs = cases[_i].epochs;
-    RunOptions options;
-    ck_assert_ok(zoo_run_options(&settings, &options));
+    ModelRunOptions options;
+    ck_assert_ok(model_zoo_run_options(&settings, &options));
     for (int32_t seed = 0; seed < cases[_i].seeds; seed++) {
-        Dataset *dataset =
+        ModelDataset *dataset =
             generate(cases[_i].how, cases[_i].labels, cases[_i].rows, (uint64_t)seed, &settings);
-        ck_assert_int_eq(dataset_num_classes(dataset), cases[_i].labels);
+        ck_assert_int_eq(model_dataset_num_classes(dataset), cases[_i].labels);
         options.seed = (uint64_t)seed;
         options.trainer.schedule.total =
             options.epochs * ((dataset->train.count + options.batch - 1) / options.batch);
-        RunResult result;
-        ck_assert_ok(run_model(&result, NULL, zoo_find("wide"), dataset, &options, NULL));
-        const RunEpoch *first = &result.epochs[0], *last = &result.epochs[result.count - 1];
+        ModelRunResult result;
+        ck_assert_ok(model_run_model(&result, NULL, model_zoo_find("wide"), dataset, &options, NULL));
+        const ModelRunEpoch *first = &result.epochs[0], *last = &result.epochs[result.count - 1];
         ck_assert_msg(result.rate >= (cases[_i].rows > 200 ? 1 : 0.5), "seed %d: needed %g of the rate", seed,
                       result.rate);
         ck_assert(last->train_loss < first->train_loss);
         ck_assert_msg(result.selected.tuned.macro_f1 >= cases[_i].least, "seed %d: macro F1 %g", seed,
                       result.selected.tuned.macro_f1);
-        run_result_free(&result);
-        dataset_free(dataset);
+        model_run_result_free(&result);
+        model_dataset_free(dataset);
     }
 }
 END_TEST

@@ -20,32 +20,32 @@ static void play_from(Progress *progress, int first, int epochs, int batches, do
         double sum = 0;
         for (int b = 1; b <= batches; b++, loss *= 0.95) {
             sum += loss;
-            RunProgress at = {.model = "lstm",
-                              .epoch = e,
-                              .epochs = epochs,
-                              .batch = b,
-                              .batches = batches,
-                              .tokens = 1000 * b,
-                              .seconds = 0.01 * b,
-                              .seconds_left = 83,
-                              .batch_loss = loss,
-                              .loss = sum / b,
-                              .best_f1 = best,
-                              .best_epoch = best_epoch};
+            ModelRunProgress at = {.model = "lstm",
+                                   .epoch = e,
+                                   .epochs = epochs,
+                                   .batch = b,
+                                   .batches = batches,
+                                   .tokens = 1000 * b,
+                                   .seconds = 0.01 * b,
+                                   .seconds_left = 83,
+                                   .batch_loss = loss,
+                                   .loss = sum / b,
+                                   .best_f1 = best,
+                                   .best_epoch = best_epoch};
             progress_show(progress, &at);
         }
-        RunEpoch epoch = {
+        ModelRunEpoch epoch = {
             .epoch = e, .train_loss = sum / batches, .test_f1 = e == 2 ? 0.75 : 0.25, .seconds = 1};
         if (best_epoch == 0 || epoch.test_f1 > best) {
             best = epoch.test_f1;
             best_epoch = e;
         }
-        RunProgress end = {.model = "lstm",
-                           .epoch = e,
-                           .epochs = epochs,
-                           .finished = &epoch,
-                           .best_f1 = best,
-                           .best_epoch = best_epoch};
+        ModelRunProgress end = {.model = "lstm",
+                                .epoch = e,
+                                .epochs = epochs,
+                                .finished = &epoch,
+                                .best_f1 = best,
+                                .best_epoch = best_epoch};
         progress_show(progress, &end);
     }
 }
@@ -114,7 +114,8 @@ START_TEST(the_best_is_that_of_the_whole_run)
     ck_assert_ptr_nonnull(strstr(got, "best F1 0.8750 in 1,"));
     /* The next model ends before its first epoch does, and is not summed up with this one's numbers. */
     file = progress.out = tmpfile();
-    RunProgress at = {.model = "rnn", .epoch = 2, .epochs = 4, .batch = 1, .batches = 5, .best_epoch = 1};
+    ModelRunProgress at = {
+        .model = "rnn", .epoch = 2, .epochs = 4, .batch = 1, .batches = 5, .best_epoch = 1};
     progress_show(&progress, &at);
     progress_clear(&progress);
     ck_assert_ptr_null(strstr(written(file), "best F1"));
@@ -163,13 +164,13 @@ START_TEST(a_line_never_wraps)
         progress.utf8 = width % 2;
         play(&progress, 2, 40);
         progress.width = width;
-        RunProgress at = {.model = "lstm",
-                          .epoch = 2,
-                          .epochs = 2,
-                          .batch = 40,
-                          .batches = 40,
-                          .loss = 0.1,
-                          .seconds_left = 4e4};
+        ModelRunProgress at = {.model = "lstm",
+                               .epoch = 2,
+                               .epochs = 2,
+                               .batch = 40,
+                               .batches = 40,
+                               .loss = 0.1,
+                               .seconds_left = 4e4};
         ck_assert_int_lt(columns(progress_line(&progress, &at, line)), width < 15 ? 15 : width);
         fclose(file);
     }
@@ -181,13 +182,13 @@ START_TEST(a_long_epoch_is_heard_of)
 {
     FILE *file = tmpfile();
     Progress progress = to_file(file, false);
-    RunProgress at = {.model = "lstm",
-                      .epoch = 1,
-                      .epochs = 9,
-                      .batch = 7,
-                      .batches = 900,
-                      .loss = 0.25,
-                      .seconds_left = -1};
+    ModelRunProgress at = {.model = "lstm",
+                           .epoch = 1,
+                           .epochs = 9,
+                           .batch = 7,
+                           .batches = 900,
+                           .loss = 0.25,
+                           .seconds_left = -1};
     progress_show(&progress, &at);
     progress.drawn -= PROGRESS_SILENCE + 1;
     progress_show(&progress, &at);
@@ -305,7 +306,7 @@ START_TEST(a_model_that_is_begun_again_says_so)
     FILE *file = tmpfile();
     Progress progress = to_file(file, false);
     play(&progress, 1, 4);
-    RunProgress again = {.model = "lstm", .again = "lstm: the loss grew to 2; lower --lr", .rate = 0.5};
+    ModelRunProgress again = {.model = "lstm", .again = "lstm: the loss grew to 2; lower --lr", .rate = 0.5};
     progress_show(&progress, &again);
     ck_assert_int_eq(progress.last_epoch, 0);
     for (int i = 0; i < PROGRESS_CELLS; i++)

@@ -271,9 +271,9 @@ END_TEST
 
 START_TEST(every_option_is_tried)
 {
-    ZooSettings settings = zoo_defaults();
-    Option options[ZOO_MAX_OPTIONS];
-    int count = zoo_options(&settings, options);
+    ModelZooSettings settings = model_zoo_defaults();
+    ModelOption options[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_options(&settings, options);
     for (int i = 0; i < count; i++) {
         bool found = false;
         for (int k = 0; k < CASES; k++)
@@ -298,12 +298,12 @@ static void must_be_understood(const char *command)
  * off"). */
 START_TEST(values_in_the_help_are_understood)
 {
-    ZooSettings settings = zoo_defaults();
-    Option options[ZOO_MAX_OPTIONS];
-    int count = zoo_options(&settings, options), tried = 0;
+    ModelZooSettings settings = model_zoo_defaults();
+    ModelOption options[MODEL_ZOO_MAX_OPTIONS];
+    int count = model_zoo_options(&settings, options), tried = 0;
     char command[400], value[32], prose[200];
     for (int i = 0; i < count; i++) {
-        if (options[i].kind == OPTION_FLAG)
+        if (options[i].kind == MODEL_OPTION_FLAG)
             continue;
         snprintf(prose, sizeof prose, "%s", options[i].help);
         for (char *word = strtok(prose, " (,);"); word; word = strtok(NULL, " (,);")) {
@@ -377,7 +377,7 @@ Suite *tools_zoo_settings_suite(void);
 Suite *tools_zoo_settings_suite(void)
 {
     Suite *suite = suite_create("tools/zoo_settings");
-    TCase *tcase = tcase_create("zoo_settings");
+    TCase *tcase = tcase_create("model_zoo_settings");
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, an_option_does_what_it_says, 0, CASES);

@@ -119,7 +119,7 @@ static void count_fact(ReportOut *out, const char *what, int64_t value)
     fact(out, what, report_count(text, value));
 }
 
-static void run_facts(ReportOut *out, const Results *run)
+static void run_facts(ReportOut *out, const ModelResults *run)
 {
     char text[100], train[32], valid[32], test[32];
     report_put(out, "<dl>\n");
@@ -164,7 +164,7 @@ static void what_was_run(Report *report)
 
 /* ---- The table ---- */
 
-static void spread_cell(ReportOut *out, const Spread *spread)
+static void spread_cell(ReportOut *out, const ModelSpread *spread)
 {
     if (spread->n < 1)
         report_put(out, "<td>\xE2\x80\x93</td>");
@@ -347,7 +347,7 @@ ReelStatus report_write(const ReportRun *runs, int count, const char *path)
     return status;
 }
 
-static void print_spread(const Spread *spread, bool seeds)
+static void print_spread(const ModelSpread *spread, bool seeds)
 {
     if (seeds && spread->n > 1)
         printf(" %7.4f +- %.4f", spread->mean, spread->sd);

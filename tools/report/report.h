@@ -49,7 +49,7 @@ typedef struct ReportMiss {
 typedef struct ReportDetails {
     const char *name;
     bool has_attention;
-    LabelCounts *scores; /* [num_scores] by label */
+    ModelLabelCounts *scores; /* [num_scores] by label */
     int num_scores;
     ReportMiss *misses; /* [num_misses], the most frequent first */
     int num_misses;
@@ -61,7 +61,7 @@ typedef struct ReportDetails {
 
 typedef struct ReportRun {
     const char *label; /* how the report names the run */
-    Results results;
+    ModelResults results;
 
     /* report.json; the lists are empty where it is missing. */
     const char *details_hash; /* the data's: details of other data do not count */
@@ -92,9 +92,10 @@ ReelStatus report_print(const ReportRun *runs, int count);
 
 /* Begins the details of a run in FOLDER: labels, lengths, about a dozen test texts at even distances (not
  * chosen by result). Free with report_free() whatever the result. */
-ReelStatus report_begin(ReportRun *run, const char *folder, const Dataset *dataset);
+ReelStatus report_begin(ReportRun *run, const char *folder, const ModelDataset *dataset);
 /* Looks at what a model said of the test part after its last epoch. An error: no memory. */
-ReelStatus report_add(ReportRun *run, const ModelKind *kind, const Dataset *dataset, const RunResult *result);
+ReelStatus report_add(ReportRun *run, const ModelKind *kind, const ModelDataset *dataset,
+                      const ModelRunResult *result);
 /* Writes report.json, whole or not at all. */
 ReelStatus report_save(const ReportRun *run, const char *path);
 

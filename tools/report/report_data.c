@@ -22,18 +22,18 @@ static ReelStatus no_memory(void)
 
 /* ---- The data set ---- */
 
-static bool count_labels(ReportRun *run, const Dataset *dataset)
+static bool count_labels(ReportRun *run, const ModelDataset *dataset)
 {
-    run->num_classes = dataset_num_classes(dataset);
+    run->num_classes = model_dataset_num_classes(dataset);
     run->classes = tensor_arena_calloc(&run->arena, (size_t)run->num_classes * sizeof *run->classes);
     for (int k = 0; run->classes && k < run->num_classes; k++)
-        run->classes[k] = (ReportLabel){.name = string_table_text(&dataset->text.labels, k),
+        run->classes[k] = (ReportLabel){.name = model_string_table_text(&dataset->text.labels, k),
                                         .train = dataset->train.label_counts[k],
                                         .test = dataset->test.label_counts[k]};
     return run->classes != NULL;
 }
 
-static bool count_lengths(ReportRun *run, const Dataset *dataset)
+static bool count_lengths(ReportRun *run, const ModelDataset *dataset)
 {
     int longest =
         dataset->train.longest > dataset->test.longest ? dataset->train.longest : dataset->test.longest;
@@ -53,7 +53,7 @@ static bool count_lengths(ReportRun *run, const Dataset *dataset)
     return true;
 }
 
-static char *word_of(TensorArena *arena, const Dataset *dataset, int32_t id)
+static char *word_of(TensorArena *arena, const ModelDataset *dataset, int32_t id)
 {
     char number[24];
     size_t size;
@@ -68,9 +68,9 @@ static char *word_of(TensorArena *arena, const Dataset *dataset, int32_t id)
     return copy;
 }
 
-static bool copy_text(ReportRun *run, ReportText *text, const Dataset *dataset, int64_t example)
+static bool copy_text(ReportRun *run, ReportText *text, const ModelDataset *dataset, int64_t example)
 {
-    const DatasetPart *part = &dataset->test;
+    const ModelDatasetPart *part = &dataset->test;
     int64_t begin = part->offsets[example], labels = part->label_offsets[example];
     text->row = part->rows[example];
     text->num_words = (int)(part->offsets[example + 1] - begin);
@@ -85,12 +85,12 @@ static bool copy_text(ReportRun *run, ReportText *text, const Dataset *dataset, 
 }
 
 /* The example that text number i shows. */
-static int64_t example_of(const ReportRun *run, const Dataset *dataset, int i)
+static int64_t example_of(const ReportRun *run, const ModelDataset *dataset, int i)
 {
     return dataset->test.count * i / run->num_texts;
 }
 
-static bool choose_texts(ReportRun *run, const Dataset *dataset)
+static bool choose_texts(ReportRun *run, const ModelDataset *dataset)
 {
     run->num_texts = dataset->test.count < REPORT_TEXTS ? (int)dataset->test.count : REPORT_TEXTS;
     run->texts = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *run->texts);
@@ -123,12 +123,12 @@ ReelStatus report_open(ReportRun *run, const char *folder)
     return run->label ? reel_status_ok() : no_memory();
 }
 
-ReelStatus report_begin(ReportRun *run, const char *folder, const Dataset *dataset)
+ReelStatus report_begin(ReportRun *run, const char *folder, const ModelDataset *dataset)
 {
     ReelStatus status = report_open(run, folder);
     run->details_hash = dataset->text.data_hash;
     run->train_ids = dataset->train.offsets[dataset->train.count];
-    results_set_dataset(&run->results, dataset);
+    model_results_set_dataset(&run->results, dataset);
     bool fine = reel_status_is_ok(&status) && count_labels(run, dataset) && count_lengths(run, dataset) &&
                 choose_texts(run, dataset);
     return fine ? reel_status_ok() : no_memory();
@@ -146,7 +146,7 @@ static bool contains(const int32_t *labels, int64_t count, int32_t label)
 
 /* What was missed, and what was predicted in its place: counts [K, K + 1], in the last column of nothing.
  * `wrong` has room for K. */
-static void count_misses(const DatasetPart *part, const float *logits, int32_t *wrong, int64_t *counts)
+static void count_misses(const ModelDatasetPart *part, const float *logits, int32_t *wrong, int64_t *counts)
 {
     int32_t classes = part->num_classes;
     for (int64_t i = 0; i < part->count; i++, logits += classes) {
@@ -195,7 +195,7 @@ static bool keep_misses(ReportDetails *details, const int64_t *counts, int class
     return details->misses != NULL;
 }
 
-static bool note_misses(ReportDetails *details, const DatasetPart *part, const float *logits,
+static bool note_misses(ReportDetails *details, const ModelDatasetPart *part, const float *logits,
                         TensorArena *arena)
 {
     size_t classes = (size_t)part->num_classes;
@@ -212,8 +212,8 @@ static bool note_misses(ReportDetails *details, const DatasetPart *part, const f
 }
 
 /* What the model made of one of the texts. */
-static bool note_reading(ReportReading *reading, const DatasetPart *part, const ModelPredictions *predictions,
-                         int64_t example, TensorArena *arena)
+static bool note_reading(ReportReading *reading, const ModelDatasetPart *part,
+                         const ModelPredictions *predictions, int64_t example, TensorArena *arena)
 {
     int32_t classes = part->num_classes;
     const float *logits = predictions->logits + example * classes;
@@ -242,9 +242,10 @@ static ReportDetails *new_details(ReportRun *run)
     return larger ? &run->details[run->num_details++] : NULL;
 }
 
-ReelStatus report_add(ReportRun *run, const ModelKind *kind, const Dataset *dataset, const RunResult *result)
+ReelStatus report_add(ReportRun *run, const ModelKind *kind, const ModelDataset *dataset,
+                      const ModelRunResult *result)
 {
-    const DatasetPart *part = &dataset->test;
+    const ModelDatasetPart *part = &dataset->test;
     size_t labels = (size_t)part->num_classes;
     ReportDetails *details = new_details(run);
     if (!details)

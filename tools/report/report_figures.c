@@ -31,27 +31,27 @@ void report_legend(Report *report)
 
 /* ---- Curves ---- */
 
-typedef double (*EpochValue)(const RunEpoch *epoch);
+typedef double (*EpochValue)(const ModelRunEpoch *epoch);
 
-static double loss_of(const RunEpoch *epoch)
+static double loss_of(const ModelRunEpoch *epoch)
 {
     return epoch->train_loss;
 }
 
-static double f1_of(const RunEpoch *epoch)
+static double f1_of(const ModelRunEpoch *epoch)
 {
     return epoch->test_f1;
 }
 
 /* Over the seeds that have finished epoch number i (from 0). */
-static Spread at_epoch(const ModelResult *model, int i, EpochValue value)
+static ModelSpread at_epoch(const ModelResult *model, int i, EpochValue value)
 {
-    double values[RESULTS_MAX_SEEDS];
+    double values[MODEL_RESULTS_MAX_SEEDS];
     int n = 0;
-    for (int s = 0; s < model->num_seeds && n < RESULTS_MAX_SEEDS; s++)
+    for (int s = 0; s < model->num_seeds && n < MODEL_RESULTS_MAX_SEEDS; s++)
         if (i < model->seeds[s].count && isfinite(value(&model->seeds[s].epochs[i])))
             values[n++] = value(&model->seeds[s].epochs[i]);
-    return spread_of(values, n);
+    return model_spread_of(values, n);
 }
 
 static int most_epochs(const ModelResult *model)
@@ -190,7 +190,7 @@ static void quality_row(Report *report, Chart *chart, int i)
                     report_x(chart, series->best.mean + series->best.sd));
     for (int s = 0; s < series->model->num_seeds; s++)
         if (series->model->seeds[s].count > 0) {
-            const RunResult *seed = &series->model->seeds[s];
+            const ModelRunResult *seed = &series->model->seeds[s];
             report_putf(out,
                         "<path class=\"open\" d=\"M%.1f %.1fV%.1f\"><title>seed %lld: best %.4f in epoch %d, "
                         "last %.4f</title></path>",

@@ -40,12 +40,12 @@ char *report_duration(char text[32], double seconds);
 typedef struct ReportSeries {
     const ReportRun *run;
     const ModelResult *model;
-    const ReportDetails *details; /* may be NULL */
-    char name[REPORT_NAME_SIZE];  /* with the run's where there are several */
-    Spread best, last, micro;     /* of F1, over the seeds that finished an epoch */
-    Spread tuned;                 /* over those with a validation part */
-    double epoch_seconds;         /* median over all epochs of all seeds */
-    double ids_per_second;        /* of a whole epoch, evaluation included; 0: not known */
+    const ReportDetails *details;  /* may be NULL */
+    char name[REPORT_NAME_SIZE];   /* with the run's where there are several */
+    ModelSpread best, last, micro; /* of F1, over the seeds that finished an epoch */
+    ModelSpread tuned;             /* over those with a validation part */
+    double epoch_seconds;          /* median over all epochs of all seeds */
+    double ids_per_second;         /* of a whole epoch, evaluation included; 0: not known */
     bool interrupted;
 } ReportSeries;
 

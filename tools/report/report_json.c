@@ -20,10 +20,10 @@ REEL_JSON_TABLE(bin_shape, ReportBin,
     REEL_JSON_NAMED(ReportBin, "train", train, INTEGER),
     REEL_JSON_NAMED(ReportBin, "test",  test,  INTEGER));
 
-REEL_JSON_TABLE(score_shape, LabelCounts,
-    REEL_JSON_NAMED(LabelCounts, "hits",      hits,      INTEGER),
-    REEL_JSON_NAMED(LabelCounts, "predicted", predicted, INTEGER),
-    REEL_JSON_NAMED(LabelCounts, "support",   support,   INTEGER));
+REEL_JSON_TABLE(score_shape, ModelLabelCounts,
+    REEL_JSON_NAMED(ModelLabelCounts, "hits",      hits,      INTEGER),
+    REEL_JSON_NAMED(ModelLabelCounts, "predicted", predicted, INTEGER),
+    REEL_JSON_NAMED(ModelLabelCounts, "support",   support,   INTEGER));
 
 REEL_JSON_TABLE(miss_shape, ReportMiss,
     REEL_JSON_NAMED(ReportMiss, "missed",  missed,  INT),
@@ -93,7 +93,7 @@ static bool details_hold(const ReportRun *run, const ReportDetails *details)
     if (!details->name || details->num_scores != run->num_classes || details->num_readings != run->num_texts)
         return false;
     for (int k = 0; k < details->num_scores; k++) {
-        const LabelCounts *counts = &details->scores[k];
+        const ModelLabelCounts *counts = &details->scores[k];
         if (!is_count(counts->hits) || !is_count(counts->predicted) || !is_count(counts->support))
             return false;
     }
@@ -150,7 +150,7 @@ static ReelStatus read_run(ReportRun *run, const char *folder)
         status = reel_status_failed("%.40s...: the path is too long", folder);
     snprintf(path, sizeof path, "%s/results.json", folder);
     if (reel_status_is_ok(&status))
-        status = results_read(&run->results, path, &run->arena);
+        status = model_results_read(&run->results, path, &run->arena);
     snprintf(path, sizeof path, "%s/report.json", folder);
     return reel_status_is_ok(&status) && access(path, F_OK) == 0 ? read_details(run, path) : status;
 }

@@ -48,13 +48,13 @@ static void class_row(Report *report, Chart *chart, int shown, int label, int ro
 {
     ReportOut *out = chart->out;
     const ReportSeries *best = &report->series[shown];
-    const LabelCounts *counts = &best->details->scores[label];
+    const ModelLabelCounts *counts = &best->details->scores[label];
     double low = 1, high = 0, y = chart->top + ROW * (row + 0.5);
-    Scores scores = metrics_of(*counts);
+    ModelScores scores = model_metrics_of(*counts);
     int others = 0;
     for (int i = 0; i < report->count; i++)
         if (i != shown && same_labels(best, &report->series[i])) {
-            double other = metrics_f1(report->series[i].details->scores[label]);
+            double other = model_metrics_f1(report->series[i].details->scores[label]);
             low = fmin(low, other);
             high = fmax(high, other);
             others++;
@@ -93,7 +93,7 @@ static void class_table(Report *report, int shown, const Ranked *order, int coun
         report_putf(out, "</th><td>%lld</td>", (long long)best->run->classes[label].test);
         for (int i = 0; i < report->count; i++)
             if (same_labels(best, &report->series[i]))
-                report_putf(out, "<td>%.3f</td>", metrics_f1(report->series[i].details->scores[label]));
+                report_putf(out, "<td>%.3f</td>", model_metrics_f1(report->series[i].details->scores[label]));
         report_put(out, "</tr>\n");
     }
     report_put(out, "</tbody></table></div></details>\n");
@@ -152,7 +152,7 @@ void report_classes(Report *report)
         return;
     }
     for (int k = 0; k < count; k++)
-        order[k] = (Ranked){k, metrics_f1(details->scores[k]), (double)details->scores[k].support};
+        order[k] = (Ranked){k, model_metrics_f1(details->scores[k]), (double)details->scores[k].support};
     qsort(order, (size_t)count, sizeof *order, higher_first);
     report_put(&report->out, "<section id=\"labels\"><h2>Label by label</h2>\n");
     draw_classes(report, shown, order, count);

@@ -12,7 +12,7 @@ static void name(Report *report, int series)
     report_put(&report->out, "</b>");
 }
 
-static void value(Report *report, const Spread *spread)
+static void value(Report *report, const ModelSpread *spread)
 {
     report_putf(&report->out, "%.3f", spread->mean);
     if (spread->n > 1)

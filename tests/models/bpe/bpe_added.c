@@ -7,28 +7,28 @@
 #define MODEL      "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2},\"merges\":[]}"
 
 /* A tokenizer with these added tokens. */
-static ReelStatus read(const char *added, const char *rest, BpeTokenizer **t)
+static ReelStatus read(const char *added, const char *rest, ModelBpeTokenizer **t)
 {
     char form[2000];
     int size = snprintf(form, sizeof form, "{\"added_tokens\":[%s]," WHITESPACE ",%s}", added, rest);
-    return bpe_from_json(t, form, (size_t)size, "memory");
+    return model_bpe_from_json(t, form, (size_t)size, "memory");
 }
 
-static BpeTokenizer *with(const char *added)
+static ModelBpeTokenizer *with(const char *added)
 {
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     ck_assert_ok(read(added, MODEL, &t));
     return t;
 }
 
 /* The ids of a text, and those of the same as one of several lines. */
-static void check(const BpeTokenizer *t, const char *text, const char *expected)
+static void check(const ModelBpeTokenizer *t, const char *text, const char *expected)
 {
-    BpeIds ids = bpe_support_encode(t, text, strlen(text)), lines = {0}, ends = {0};
-    BpeEncoder *encoder = bpe_encoder_new(t);
+    ModelBpeIds ids = bpe_support_encode(t, text, strlen(text)), lines = {0}, ends = {0};
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(t);
     char two[200], got[200] = "";
     int size = snprintf(two, sizeof two, "%s\n%s\n", text, text);
-    ck_assert_ok(bpe_encode_lines(encoder, two, (size_t)size, &lines, &ends));
+    ck_assert_ok(model_bpe_encode_lines(encoder, two, (size_t)size, &lines, &ends));
     for (size_t i = 0, at = 0; i < ids.count; i++)
         at += (size_t)snprintf(got + at, sizeof got - at, i ? " %d" : "%d", ids.ids[i]);
     ck_assert_msg(strcmp(got, expected) == 0, "'%s': %s, not %s", text, got, expected);
@@ -36,35 +36,35 @@ static void check(const BpeTokenizer *t, const char *text, const char *expected)
     ck_assert_uint_eq(lines.count, 2 * ids.count);
     for (size_t i = 0; i < lines.count; i++)
         ck_assert_int_eq(lines.ids[i], ids.ids[i % ids.count]);
-    bpe_ids_free(&ids);
-    bpe_ids_free(&lines);
-    bpe_ids_free(&ends);
-    bpe_encoder_free(encoder);
+    model_bpe_ids_free(&ids);
+    model_bpe_ids_free(&lines);
+    model_bpe_ids_free(&ends);
+    model_bpe_encoder_free(encoder);
 }
 
 START_TEST(one_that_is_listed_twice_counts_as_the_last_time)
 {
-    BpeTokenizer *t = with("{\"id\":3,\"content\":\"x\",\"lstrip\":true,\"special\":true},"
-                           "{\"id\":4,\"content\":\"y\"},"
-                           "{\"id\":3,\"content\":\"x\",\"rstrip\":true}");
+    ModelBpeTokenizer *t = with("{\"id\":3,\"content\":\"x\",\"lstrip\":true,\"special\":true},"
+                                "{\"id\":4,\"content\":\"y\"},"
+                                "{\"id\":3,\"content\":\"x\",\"rstrip\":true}");
     check(t, "a x y", "0 3 4");
     check(t, "xay", "3 0 4");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     t = with("{\"id\":1,\"content\":\"b\",\"single_word\":true},{\"id\":1,\"content\":\"b\"}");
     check(t, "abc", "0 1 2");
     ReelBytes json = {0};
-    ck_assert_ok(bpe_to_json(t, &json));
+    ck_assert_ok(model_bpe_to_json(t, &json));
     ck_assert(reel_bytes_append(&json, "", 1));
     ck_assert_ptr_null(strstr(json.data, "\"single_word\": true"));
     reel_bytes_free(&json);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 /* lstrip alone would take the blank before it: which flags count is seen in the ids. */
 START_TEST(its_flags_are_the_last_ones)
 {
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     static const char model[] =
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\u0120\":0,\"a\":1},\"merges\":[]}";
     static const char twice[] =
@@ -72,9 +72,9 @@ START_TEST(its_flags_are_the_last_ones)
         "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},%s}";
     char form[600];
     int size = snprintf(form, sizeof form, twice, model);
-    ck_assert_ok(bpe_from_json(&t, form, (size_t)size, "memory"));
+    ck_assert_ok(model_bpe_from_json(&t, form, (size_t)size, "memory"));
     check(t, "a <s>", "1 0 2");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -107,20 +107,20 @@ START_TEST(white_space_beside_them)
                                             "a",
                                             "3 1"},
                                            {"a\xE2\x80\x83<l>", "1 2"}};
-    BpeTokenizer *t;
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ModelBpeTokenizer *t;
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check(t, cases[i][0], cases[i][1]);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(one_without_text_does_nothing)
 {
-    BpeTokenizer *t = with("{\"id\":3,\"content\":\"\"},{\"id\":3,\"content\":\"x\"}");
+    ModelBpeTokenizer *t = with("{\"id\":3,\"content\":\"\"},{\"id\":3,\"content\":\"x\"}");
     check(t, "axb", "0 3 1");
-    ck_assert_int_eq(bpe_vocab_size(t), 4);
-    bpe_tokenizer_free(t);
+    ck_assert_int_eq(model_bpe_vocab_size(t), 4);
+    model_bpe_tokenizer_free(t);
     ck_assert_failed(read("{\"id\":3,\"content\":\"\"},{\"id\":4,\"content\":\"x\"}", MODEL, &t),
                      REEL_STATUS_FAILED,
                      "\"x\" has id 4 here, but Hugging Face passes over that and gives it 3");
@@ -130,9 +130,9 @@ END_TEST
 /* Neither beside a letter, a mark, a digit or a connector; one that does not count hides no other. */
 START_TEST(single_words)
 {
-    BpeTokenizer *t = with("{\"id\":3,\"content\":\"x\",\"single_word\":true},"
-                           "{\"id\":4,\"content\":\"xx\",\"single_word\":true},"
-                           "{\"id\":5,\"content\":\"xb\"}");
+    ModelBpeTokenizer *t = with("{\"id\":3,\"content\":\"x\",\"single_word\":true},"
+                                "{\"id\":4,\"content\":\"xx\",\"single_word\":true},"
+                                "{\"id\":5,\"content\":\"xb\"}");
     check(t, "x", "3");
     check(t, "a x b", "0 3 1");
     check(t, "ax", "0");
@@ -148,13 +148,13 @@ START_TEST(single_words)
     check(t, "xxx", "");                    /* xx does not count, and the x behind it follows a letter */
     check(t, "xxb x", "1 3");               /* the search goes on behind xx */
     check(t, "x\xFF \x80x x\xC3", "3 3 3"); /* no characters */
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(ids_that_hugging_face_would_not_give)
 {
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     static const char hole[] = "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":7},\"merges\":[]}";
     ck_assert_failed(read("{\"id\":9,\"content\":\"x\"}", MODEL, &t), REEL_STATUS_FAILED, "gives it 3");
     ck_assert_failed(read("{\"id\":9,\"content\":\"a\"}", MODEL, &t), REEL_STATUS_FAILED, "gives it 0");
@@ -162,10 +162,10 @@ START_TEST(ids_that_hugging_face_would_not_give)
     ck_assert_failed(read("{\"id\":8,\"content\":\"x\"}", hole, &t), REEL_STATUS_FAILED, "gives it 2");
     ck_assert_ok(read("{\"id\":2,\"content\":\"x\"},{\"id\":3,\"content\":\"y\"}", hole, &t));
     check(t, "axby", "0 2 7 3");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     ck_assert_ok(read("{\"id\":7,\"content\":\"b\"},{\"id\":2,\"content\":\"y\"}", hole, &t));
     check(t, "aby", "0 7 2");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     ck_assert_failed(read("{\"id\":2,\"content\":\"x\"}",
                           "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]}", &t),
                      REEL_STATUS_FAILED, "id 2 is given to two tokens");
@@ -175,7 +175,7 @@ END_TEST
 /* What is only added is no token of the model: nothing merges to it, and it stands for nothing unknown. */
 START_TEST(the_model_does_not_know_them)
 {
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     static const char merged[] =
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[[\"a\",\"b\"]]}";
     static const char unk[] =
@@ -190,11 +190,11 @@ END_TEST
 /* Bytes that are no UTF-8 count as U+FFFD, for added tokens and whole pieces too. */
 START_TEST(what_is_no_utf8)
 {
-    BpeTokenizer *t = with("{\"id\":3,\"content\":\"a\xEF\xBF\xBD\"}");
+    ModelBpeTokenizer *t = with("{\"id\":3,\"content\":\"a\xEF\xBF\xBD\"}");
     check(t, "a\xFF", "3");
     check(t, "ba\xEF\xBF\xBD\xE6\x97", "1 3");
     check(t, "\xC3", "");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     ck_assert_ok(
         read("",
              "\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":0,\"a\xEF\xBF\xBD\":1},"
@@ -202,7 +202,7 @@ START_TEST(what_is_no_utf8)
              &t));
     check(t, "a\xFF", "1");
     check(t, "a a\xEF\xBF\xBD a\xFF\xFF", "0 1 0");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     /* Each byte of what is broken off counts. */
     ck_assert_ok(
         read("",
@@ -210,29 +210,29 @@ START_TEST(what_is_no_utf8)
              "\"merges\":[]}",
              &t));
     check(t, "a\xE6\x97 \xE6\x97\xA5\xF0\x9F\x98", "0 1 1 1 1 1");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(ids_without_a_token)
 {
-    BpeTokenizer *t, *back;
+    ModelBpeTokenizer *t, *back;
     ReelBytes json = {0}, text = {0};
     ck_assert_ok(read("", "\"model\":{\"type\":\"BPE\",\"vocab\":{\"b\":7,\"a\":2},\"merges\":[]}", &t));
-    ck_assert_int_eq(bpe_vocab_size(t), 8);
+    ck_assert_int_eq(model_bpe_vocab_size(t), 8);
     check(t, "ab", "2 7");
-    ck_assert_ptr_null(bpe_token_text(t, 3, NULL));
-    ck_assert_int_eq(bpe_token_id(t, "", 0), -1);
-    ck_assert_failed(bpe_decode(t, (const int32_t[]){2, 3}, 2, false, &text), REEL_STATUS_FAILED,
+    ck_assert_ptr_null(model_bpe_token_text(t, 3, NULL));
+    ck_assert_int_eq(model_bpe_token_id(t, "", 0), -1);
+    ck_assert_failed(model_bpe_decode(t, (const int32_t[]){2, 3}, 2, false, &text), REEL_STATUS_FAILED,
                      "id 3 (number 2) is not in the vocabulary");
-    ck_assert_ok(bpe_to_json(t, &json));
-    ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
+    ck_assert_ok(model_bpe_to_json(t, &json));
+    ck_assert_ok(model_bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
     reel_bytes_free(&json);
-    bpe_tokenizer_free(t);
-    bpe_tokenizer_free(back);
+    model_bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(back);
     ck_assert_ok(read("", "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":262144},\"merges\":[]}", &t));
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     ck_assert_failed(read("", "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":262145},\"merges\":[]}", &t),
                      REEL_STATUS_FAILED, "more than 262144 ids below it have no token");
 }

@@ -1,41 +1,42 @@
 #include "tests/bpe_support.h"
 
-static void check(const BpeTokenizer *t, const char *text, bool skip, const char *expected)
+static void check(const ModelBpeTokenizer *t, const char *text, bool skip, const char *expected)
 {
-    BpeIds ids = bpe_support_encode(t, text, strlen(text));
+    ModelBpeIds ids = bpe_support_encode(t, text, strlen(text));
     ReelBytes back = {0};
-    ck_assert_ok(bpe_decode(t, ids.ids, ids.count, skip, &back));
+    ck_assert_ok(model_bpe_decode(t, ids.ids, ids.count, skip, &back));
     ck_assert(reel_bytes_append(&back, "", 1));
     ck_assert_str_eq(back.data, expected);
-    bpe_ids_free(&ids);
+    model_bpe_ids_free(&ids);
     reel_bytes_free(&back);
 }
 
 START_TEST(tokens_are_separated_by_blanks)
 {
-    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    ModelBpeTokenizer *t = bpe_support_load("whitespace.json");
     check(t, "of the  <pad>of\n", true, "of the of");
     check(t, "of <pad> the", false, "of <pad> the");
     check(t, "", true, "");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(words_are_put_together)
 {
-    BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .vocab_size = 30},
-                                        "one two three one two one", 25);
+    ModelBpeTokenizer *t =
+        bpe_support_learn((ModelBpeOptions){.pretokenizer = MODEL_BPE_SUBWORD_NMT, .vocab_size = 30},
+                          "one two three one two one", 25);
     check(t, "one  two oneonetwo", true, "one two oneonetwo");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(special_tokens_of_byte_level)
 {
-    BpeTokenizer *t = bpe_support_load("limited.json");
+    ModelBpeTokenizer *t = bpe_support_load("limited.json");
     check(t, "a<s> b", true, " a b");
     check(t, "a<s> b", false, " a<s> b");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -46,11 +47,11 @@ START_TEST(added_tokens_of_byte_level)
         "{\"added_tokens\":[{\"id\":1,\"content\":\"<x>\"},{\"id\":2,\"content\":\"<s>\",\"special\":true}],"
         "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
-    BpeTokenizer *t;
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ModelBpeTokenizer *t;
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
     check(t, "a<x><s>a", true, "a<x>a");
     check(t, "a<x><s>a", false, "a<x><s>a");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -61,26 +62,26 @@ START_TEST(tokens_that_are_no_mapped_bytes)
         "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":"
         "{\"\\u0120a\":0,\"\\u0120\\u65E5\":1},\"merges\":[]}}";
     const int32_t ids[] = {0, 1};
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     ReelBytes out = {0};
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
-    ck_assert_ok(bpe_decode(t, ids, 2, true, &out));
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ck_assert_ok(model_bpe_decode(t, ids, 2, true, &out));
     ck_assert(reel_bytes_append(&out, "", 1));
     ck_assert_str_eq(out.data, " a\xC4\xA0\xE6\x97\xA5");
     reel_bytes_free(&out);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(ids_that_do_not_exist)
 {
-    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    ModelBpeTokenizer *t = bpe_support_load("whitespace.json");
     const int32_t high[] = {1, 400}, negative[] = {-1};
     ReelBytes out = {0};
-    ck_assert_failed(bpe_decode(t, high, 2, true, &out), REEL_STATUS_FAILED, "id 400 (number 2)");
-    ck_assert_failed(bpe_decode(t, negative, 1, true, &out), REEL_STATUS_FAILED, "id -1");
+    ck_assert_failed(model_bpe_decode(t, high, 2, true, &out), REEL_STATUS_FAILED, "id 400 (number 2)");
+    ck_assert_failed(model_bpe_decode(t, negative, 1, true, &out), REEL_STATUS_FAILED, "id -1");
     ck_assert_uint_eq(out.size, 0);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 

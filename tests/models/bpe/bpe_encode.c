@@ -9,27 +9,28 @@
 /* Unknown symbols by bytes and fused, whole pieces, an added token that eats the blank before it. */
 START_TEST(odd_settings_as_hugging_face)
 {
-    BpeTokenizer *t = bpe_support_load("odd.json");
+    ModelBpeTokenizer *t = bpe_support_load("odd.json");
     ck_assert(!t->rising);
     bpe_support_check_ids(t, "odd.ids");
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 /* subword-nmt writes "@@" behind a token that does not end its word. */
 START_TEST(tokens_as_subword_nmt)
 {
-    BpeTokenizer *t = bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300},
-                                             "tests/fixtures/bpe/text.txt");
+    ModelBpeTokenizer *t =
+        bpe_support_learn_file((ModelBpeOptions){.pretokenizer = MODEL_BPE_SUBWORD_NMT, .max_merges = 300},
+                               "tests/fixtures/bpe/text.txt");
     ReelBytes text = bpe_support_fixture("text.txt"), expected = bpe_support_fixture("codes.out"), got = {0};
-    BpeEncoder *encoder = bpe_encoder_new(t);
-    BpeIds ids = {0}, ends = {0};
-    ck_assert_ok(bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(t);
+    ModelBpeIds ids = {0}, ends = {0};
+    ck_assert_ok(model_bpe_encode_lines(encoder, text.data, text.size, &ids, &ends));
     size_t at = 0;
     for (size_t line = 0; line < ends.count; line++) {
         for (size_t begin = at; at < (size_t)ends.ids[line]; at++) {
             size_t size;
-            const char *token = bpe_token_text(t, ids.ids[at], &size);
+            const char *token = model_bpe_token_text(t, ids.ids[at], &size);
             bool final = size >= 4 && strcmp(token + size - 4, BPE_WORD_END) == 0;
             ck_assert(at == begin || reel_bytes_append(&got, " ", 1));
             ck_assert(reel_bytes_append(&got, token, final ? size - 4 : size));
@@ -39,21 +40,21 @@ START_TEST(tokens_as_subword_nmt)
     }
     ck_assert_uint_eq(got.size, expected.size);
     ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
-    bpe_encoder_free(encoder);
-    bpe_ids_free(&ids);
-    bpe_ids_free(&ends);
+    model_bpe_encoder_free(encoder);
+    model_bpe_ids_free(&ids);
+    model_bpe_ids_free(&ends);
     reel_bytes_free(&text);
     reel_bytes_free(&expected);
     reel_bytes_free(&got);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 /* decode(encode(x)) == x for any bytes, from a block of the exact size. */
 START_TEST(byte_level_gives_back_any_bytes)
 {
-    BpeTokenizer *t = bpe_support_load("bytelevel.json");
-    BpeEncoder *encoder = bpe_encoder_new(t);
+    ModelBpeTokenizer *t = bpe_support_load("bytelevel.json");
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(t);
     TensorRandom random = tensor_random_new(1, 1);
     for (int round = 0; round < 3000; round++) {
         size_t size = tensor_random_below(&random, round % 50 ? 90 : 5000);
@@ -61,18 +62,18 @@ START_TEST(byte_level_gives_back_any_bytes)
         for (size_t i = 0; i < size; i++)
             text[i] = round % 3 ? (char)tensor_random_u32(&random)
                                 : " the's\n\xE6\x97\xA5\t\0"[tensor_random_below(&random, 12)];
-        BpeIds ids = {0};
+        ModelBpeIds ids = {0};
         ReelBytes back = {0};
-        ck_assert_ok(bpe_encode(encoder, text, size, &ids));
-        ck_assert_ok(bpe_decode(t, ids.ids, ids.count, true, &back));
+        ck_assert_ok(model_bpe_encode(encoder, text, size, &ids));
+        ck_assert_ok(model_bpe_decode(t, ids.ids, ids.count, true, &back));
         ck_assert_uint_eq(back.size, size);
         ck_assert(size == 0 || memcmp(back.data, text, size) == 0);
-        bpe_ids_free(&ids);
+        model_bpe_ids_free(&ids);
         reel_bytes_free(&back);
         reel_mem_free(text);
     }
-    bpe_encoder_free(encoder);
-    bpe_tokenizer_free(t);
+    model_bpe_encoder_free(encoder);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -80,76 +81,76 @@ END_TEST
  * second time, and without a cache that is warm. */
 START_TEST(the_cache_changes_nothing)
 {
-    BpeTokenizer *t = bpe_support_load("whitespace.json");
-    BpeEncoder *warm = bpe_encoder_new(t);
+    ModelBpeTokenizer *t = bpe_support_load("whitespace.json");
+    ModelBpeEncoder *warm = model_bpe_encoder_new(t);
     TensorRandom random = tensor_random_new(2, 1);
-    BpeIds first = {0}, second = {0};
+    ModelBpeIds first = {0}, second = {0};
     for (int round = 0; round < 2; round++) {
         random.counter = 0;
         for (int i = 0; i < 12000; i++) {
             char word[64];
             int size = snprintf(word, sizeof word, "%x%.*s", tensor_random_u32(&random),
                                 (int)tensor_random_below(&random, 30), "strategy-theyheroabcaaaaaaaaaa");
-            ck_assert_ok(bpe_encode(warm, word, (size_t)size, round ? &second : &first));
+            ck_assert_ok(model_bpe_encode(warm, word, (size_t)size, round ? &second : &first));
             if (i % 500 == 0) {
-                BpeIds cold = bpe_support_encode(t, word, (size_t)size), *all = round ? &second : &first;
+                ModelBpeIds cold = bpe_support_encode(t, word, (size_t)size), *all = round ? &second : &first;
                 ck_assert_uint_le(cold.count, all->count);
                 ck_assert_int_eq(
                     memcmp(all->ids + all->count - cold.count, cold.ids, cold.count * sizeof *cold.ids), 0);
-                bpe_ids_free(&cold);
+                model_bpe_ids_free(&cold);
             }
         }
     }
     ck_assert_uint_eq(first.count, second.count);
     ck_assert_int_eq(memcmp(first.ids, second.ids, first.count * sizeof *first.ids), 0);
-    bpe_ids_free(&first);
-    bpe_ids_free(&second);
-    bpe_encoder_free(warm);
-    bpe_tokenizer_free(t);
+    model_bpe_ids_free(&first);
+    model_bpe_ids_free(&second);
+    model_bpe_encoder_free(warm);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
-static BpeIds dropped(BpeEncoder *encoder, double probability, uint64_t seed)
+static ModelBpeIds dropped(ModelBpeEncoder *encoder, double probability, uint64_t seed)
 {
     static const char text[] = "real-time strategy game of ancient warfare";
-    BpeIds ids = {0};
-    bpe_encoder_set_dropout(encoder, probability, seed);
+    ModelBpeIds ids = {0};
+    model_bpe_encoder_set_dropout(encoder, probability, seed);
     for (int i = 0; i < 20; i++)
-        ck_assert_ok(bpe_encode(encoder, text, sizeof text - 1, &ids));
+        ck_assert_ok(model_bpe_encode(encoder, text, sizeof text - 1, &ids));
     return ids;
 }
 
-static bool same(BpeIds a, BpeIds b)
+static bool same(ModelBpeIds a, ModelBpeIds b)
 {
     return a.count == b.count && memcmp(a.ids, b.ids, a.count * sizeof *a.ids) == 0;
 }
 
 START_TEST(dropout)
 {
-    BpeTokenizer *t = bpe_support_load("bytelevel.json");
-    BpeEncoder *e = bpe_encoder_new(t);
-    BpeIds none = dropped(e, 0, 1), some = dropped(e, 0.3, 1), again = dropped(e, 0.3, 1),
-           other = dropped(e, 0.3, 2);
-    BpeIds all = dropped(e, 1, 1), last = dropped(e, 0, 1);
+    ModelBpeTokenizer *t = bpe_support_load("bytelevel.json");
+    ModelBpeEncoder *e = model_bpe_encoder_new(t);
+    ModelBpeIds none = dropped(e, 0, 1), some = dropped(e, 0.3, 1), again = dropped(e, 0.3, 1),
+                other = dropped(e, 0.3, 2);
+    ModelBpeIds all = dropped(e, 1, 1), last = dropped(e, 0, 1);
     ReelBytes text = {0};
     ck_assert(same(some, again));
     ck_assert(!same(some, other));
     ck_assert(same(none, last));
     ck_assert_uint_lt(none.count, some.count);
     ck_assert_uint_eq(all.count, 20 * 42);
-    ck_assert_ok(bpe_decode(t, some.ids, some.count, true, &text));
+    ck_assert_ok(model_bpe_decode(t, some.ids, some.count, true, &text));
     ck_assert_uint_eq(text.size, 20 * 42);
     ck_assert_int_eq(memcmp(text.data + 42, "real-time strategy", 18), 0);
     reel_bytes_free(&text);
     /* Whole pieces come first only where nothing is dropped, as with Hugging Face. */
     t->config.ignore_merges = true;
-    BpeIds whole = dropped(e, 0.3, 1);
+    ModelBpeIds whole = dropped(e, 0.3, 1);
     ck_assert(same(whole, some));
-    BpeIds *lists[] = {&none, &some, &again, &other, &all, &last, &whole};
+    ModelBpeIds *lists[] = {&none, &some, &again, &other, &all, &last, &whole};
     for (int i = 0; i < 7; i++)
-        bpe_ids_free(lists[i]);
-    bpe_encoder_free(e);
-    bpe_tokenizer_free(t);
+        model_bpe_ids_free(lists[i]);
+    model_bpe_encoder_free(e);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -159,41 +160,41 @@ START_TEST(what_dropout_leaves_out_comes_back_after_the_next_merge)
 {
     enum { DRAWS = 4000 };
     static const char text[] = "ab ab ab cd cd abcd";
-    BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_WHITESPACE, .vocab_size = 6}, text,
-                                        sizeof text - 1);
-    BpeEncoder *encoder = bpe_encoder_new(t);
-    int32_t ab = bpe_token_id(t, "ab", 2), cd = bpe_token_id(t, "cd", 2);
+    ModelBpeTokenizer *t = bpe_support_learn(
+        (ModelBpeOptions){.pretokenizer = MODEL_BPE_WHITESPACE, .vocab_size = 6}, text, sizeof text - 1);
+    ModelBpeEncoder *encoder = model_bpe_encoder_new(t);
+    int32_t ab = model_bpe_token_id(t, "ab", 2), cd = model_bpe_token_id(t, "cd", 2);
     ck_assert(ab >= 0 && cd > ab);
     int count[2] = {0};
     for (int i = 0; i < DRAWS; i++) {
-        BpeIds ids = {0};
-        bpe_encoder_set_dropout(encoder, 0.5, (uint64_t)i);
-        ck_assert_ok(bpe_encode(encoder, "abcd", 4, &ids));
+        ModelBpeIds ids = {0};
+        model_bpe_encoder_set_dropout(encoder, 0.5, (uint64_t)i);
+        ck_assert_ok(model_bpe_encode(encoder, "abcd", 4, &ids));
         for (size_t k = 0; k < ids.count; k++) {
             count[0] += ids.ids[k] == ab;
             count[1] += ids.ids[k] == cd;
         }
-        bpe_ids_free(&ids);
+        model_bpe_ids_free(&ids);
     }
     ck_assert(abs(count[0] - DRAWS * 5 / 8) < 150); /* five deviations */
     ck_assert(abs(count[1] - DRAWS / 2) < 160);
-    bpe_encoder_free(encoder);
-    bpe_tokenizer_free(t);
+    model_bpe_encoder_free(encoder);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(the_parts_of_many_threads_are_the_whole)
 {
-    BpeTokenizer *t = bpe_support_load("bytelevel.json");
+    ModelBpeTokenizer *t = bpe_support_load("bytelevel.json");
     ReelBytes text = bpe_support_fixture("text.txt");
-    BpeEncoder *encoders[5];
+    ModelBpeEncoder *encoders[5];
     for (int i = 0; i < 5; i++)
-        encoders[i] = bpe_encoder_new(t);
+        encoders[i] = model_bpe_encoder_new(t);
     TensorPool *pool = tensor_pool_new(2);
     for (size_t size = 0; size <= text.size; size += size < 40 ? 1 : 397) {
-        BpeIds ids[5] = {0}, ends[5] = {0}, whole = {0}, whole_ends = {0};
-        ck_assert_ok(bpe_encode_parallel(encoders, 5, pool, text.data, size, ids, ends));
-        ck_assert_ok(bpe_encode_lines(encoders[0], text.data, size, &whole, &whole_ends));
+        ModelBpeIds ids[5] = {0}, ends[5] = {0}, whole = {0}, whole_ends = {0};
+        ck_assert_ok(model_bpe_encode_parallel(encoders, 5, pool, text.data, size, ids, ends));
+        ck_assert_ok(model_bpe_encode_lines(encoders[0], text.data, size, &whole, &whole_ends));
         size_t at = 0, line = 0;
         for (int part = 0; part < 5; part++) {
             for (size_t i = 0; i < ends[part].count; i++)
@@ -201,19 +202,19 @@ START_TEST(the_parts_of_many_threads_are_the_whole)
             ck_assert(ids[part].count == 0 ||
                       memcmp(whole.ids + at, ids[part].ids, ids[part].count * sizeof *whole.ids) == 0);
             at += ids[part].count;
-            bpe_ids_free(&ids[part]);
-            bpe_ids_free(&ends[part]);
+            model_bpe_ids_free(&ids[part]);
+            model_bpe_ids_free(&ends[part]);
         }
         ck_assert_uint_eq(at, whole.count);
         ck_assert_uint_eq(line, whole_ends.count);
-        bpe_ids_free(&whole);
-        bpe_ids_free(&whole_ends);
+        model_bpe_ids_free(&whole);
+        model_bpe_ids_free(&whole_ends);
     }
     tensor_pool_free(pool);
     for (int i = 0; i < 5; i++)
-        bpe_encoder_free(encoders[i]);
+        model_bpe_encoder_free(encoders[i]);
     reel_bytes_free(&text);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -234,15 +235,15 @@ START_TEST(added_tokens_in_the_order_of_hugging_face)
         int32_t ids[4];
         size_t count;
     } cases[] = {{"bca", {1, 4}, 2}, {"b  c  a", {1, 5, 6}, 3}, {"bqa", {1, 2, 0}, 3}, {"cb", {5, 1}, 2}};
-    BpeTokenizer *t;
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ModelBpeTokenizer *t;
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        BpeIds ids = bpe_support_encode(t, cases[i].text, strlen(cases[i].text));
+        ModelBpeIds ids = bpe_support_encode(t, cases[i].text, strlen(cases[i].text));
         ck_assert_uint_eq(ids.count, cases[i].count);
         ck_assert_int_eq(memcmp(ids.ids, cases[i].ids, ids.count * sizeof *ids.ids), 0);
-        bpe_ids_free(&ids);
+        model_bpe_ids_free(&ids);
     }
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -268,14 +269,14 @@ START_TEST(fallback_is_of_characters)
                  {white, "\xFF", 3, {1, 2, 3}},
                  {white, "\xE6", 3, {1, 2, 3}}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        BpeTokenizer *t;
-        ck_assert_ok(bpe_from_json(&t, cases[i].form, strlen(cases[i].form), "memory"));
-        BpeIds ids = bpe_support_encode(t, cases[i].text, strlen(cases[i].text));
+        ModelBpeTokenizer *t;
+        ck_assert_ok(model_bpe_from_json(&t, cases[i].form, strlen(cases[i].form), "memory"));
+        ModelBpeIds ids = bpe_support_encode(t, cases[i].text, strlen(cases[i].text));
         ck_assert_uint_eq(ids.count, cases[i].count);
         for (size_t k = 0; k < ids.count; k++)
             ck_assert_int_eq(ids.ids[k], cases[i].ids[k]);
-        bpe_ids_free(&ids);
-        bpe_tokenizer_free(t);
+        model_bpe_ids_free(&ids);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
@@ -291,20 +292,21 @@ START_TEST(each_character_is_its_symbol)
             text[size++] = ' ';
         }
     for (int mode = 0; mode < 3; mode++) {
-        BpeTokenizer *t = bpe_support_learn(
-            (BpeOptions){.pretokenizer = (BpePretokenizer)mode, .vocab_size = 300, .min_frequency = 99}, text,
-            size);
+        ModelBpeTokenizer *t = bpe_support_learn((ModelBpeOptions){.pretokenizer = (ModelBpePretokenizer)mode,
+                                                                   .vocab_size = 300,
+                                                                   .min_frequency = 99},
+                                                 text, size);
         for (size_t at = 0; at < size; at += 2) {
-            BpeIds ids = bpe_support_encode(t, text + at, 1);
+            ModelBpeIds ids = bpe_support_encode(t, text + at, 1);
             ReelBytes back = {0};
             ck_assert_msg(ids.count == 1, "mode %d, U+%04X: %zu ids", mode, (unsigned)text[at], ids.count);
-            ck_assert_ok(bpe_decode(t, ids.ids, 1, false, &back));
+            ck_assert_ok(model_bpe_decode(t, ids.ids, 1, false, &back));
             ck_assert_uint_eq(back.size, 1);
             ck_assert_int_eq(back.data[0], text[at]);
             reel_bytes_free(&back);
-            bpe_ids_free(&ids);
+            model_bpe_ids_free(&ids);
         }
-        bpe_tokenizer_free(t);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
@@ -317,34 +319,34 @@ START_TEST(long_pieces_that_fall_back)
                                "\"vocab\":{\"<0xEF>\":0,\"<0xBF>\":1,\"<0xBD>\":2},\"merges\":[]}}";
     char text[3000];
     memset(text, 0xFF, sizeof text);
-    BpeTokenizer *t;
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
-    BpeIds ids = bpe_support_encode(t, text, sizeof text);
+    ModelBpeTokenizer *t;
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ModelBpeIds ids = bpe_support_encode(t, text, sizeof text);
     ck_assert_uint_eq(ids.count, 9000);
     for (size_t i = 0; i < ids.count; i++)
         ck_assert_int_eq(ids.ids[i], (int32_t)(i % 3));
-    bpe_ids_free(&ids);
-    bpe_tokenizer_free(t);
+    model_bpe_ids_free(&ids);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 /* Ends of lines have 32 bits. The ids before are only said to be there. */
 START_TEST(more_ids_than_ends_can_say)
 {
-    BpeTokenizer *t = bpe_support_load("whitespace.json");
-    BpeEncoder *e = bpe_encoder_new(t);
+    ModelBpeTokenizer *t = bpe_support_load("whitespace.json");
+    ModelBpeEncoder *e = model_bpe_encoder_new(t);
     size_t capacity = (size_t)INT32_MAX + (1 << 16), bytes = capacity * sizeof(int32_t);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     ck_assert(block != MAP_FAILED);
-    BpeIds ids = {block, (size_t)INT32_MAX - 1, capacity}, ends = {0};
-    ck_assert_ok(bpe_encode_lines(e, "a\n", 2, &ids, &ends));
+    ModelBpeIds ids = {block, (size_t)INT32_MAX - 1, capacity}, ends = {0};
+    ck_assert_ok(model_bpe_encode_lines(e, "a\n", 2, &ids, &ends));
     ck_assert_int_eq(ends.ids[0], INT32_MAX);
-    ck_assert_failed(bpe_encode_lines(e, "a\n", 2, &ids, &ends), REEL_STATUS_FAILED, "2147483647 ids");
-    bpe_ids_free(&ends);
+    ck_assert_failed(model_bpe_encode_lines(e, "a\n", 2, &ids, &ends), REEL_STATUS_FAILED, "2147483647 ids");
+    model_bpe_ids_free(&ends);
     munmap(block, bytes);
-    bpe_encoder_free(e);
-    bpe_tokenizer_free(t);
+    model_bpe_encoder_free(e);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -354,50 +356,51 @@ START_TEST(no_memory_never_changes_ids)
     static const char form[] =
         "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{\"type\":\"BPE\","
         "\"ignore_merges\":true,\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[]}}";
-    BpeTokenizer *t;
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ModelBpeTokenizer *t;
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
     for (int n = 0; n < 8; n++) {
-        BpeEncoder *e = bpe_encoder_new(t);
-        BpeIds ids = {0};
+        ModelBpeEncoder *e = model_bpe_encoder_new(t);
+        ModelBpeIds ids = {0};
         reel_mem_fail_at(n, 0);
-        ReelStatus status = bpe_encode(e, "ab", 2, &ids);
+        ReelStatus status = model_bpe_encode(e, "ab", 2, &ids);
         reel_mem_fail_at(-1, 0);
         ck_assert(!reel_status_is_ok(&status) || (ids.count == 1 && ids.ids[0] == 2));
-        bpe_ids_free(&ids);
-        bpe_encoder_free(e);
+        model_bpe_ids_free(&ids);
+        model_bpe_encoder_free(e);
     }
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(no_memory_is_an_error)
 {
-    BpeTokenizer *t = bpe_support_load("whitespace.json");
+    ModelBpeTokenizer *t = bpe_support_load("whitespace.json");
     static const char text[] =
         "some words, one_that_is_longer_than_a_slot_of_the_cache and \xE6\x97\xA5 <unk> some words";
-    BpeIds expected = bpe_support_encode(t, text, sizeof text - 1);
+    ModelBpeIds expected = bpe_support_encode(t, text, sizeof text - 1);
     int64_t live = reel_mem_stats().live_blocks;
     bool worked = false;
     for (int n = 0; !worked && n < 200; n++) { /* one allocation, then that one and all behind it */
-        BpeIds ids = {0};
+        ModelBpeIds ids = {0};
         reel_mem_fail_at(n / 2, n % 2);
-        BpeEncoder *e = bpe_encoder_new(t);
-        ReelStatus status = e ? bpe_encode(e, text, sizeof text - 1, &ids) : reel_status_failed("memory");
+        ModelBpeEncoder *e = model_bpe_encoder_new(t);
+        ReelStatus status =
+            e ? model_bpe_encode(e, text, sizeof text - 1, &ids) : reel_status_failed("memory");
         reel_mem_fail_at(-1, 0);
         worked = reel_status_is_ok(&status) && n % 2;
         ck_assert(!reel_status_is_ok(&status) || same(ids, expected));
         if (e) { /* it is as good as new */
             ids.count = 0;
-            ck_assert_ok(bpe_encode(e, text, sizeof text - 1, &ids));
+            ck_assert_ok(model_bpe_encode(e, text, sizeof text - 1, &ids));
             ck_assert(same(ids, expected));
         }
-        bpe_encoder_free(e);
-        bpe_ids_free(&ids);
+        model_bpe_encoder_free(e);
+        model_bpe_ids_free(&ids);
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
-    bpe_ids_free(&expected);
-    bpe_tokenizer_free(t);
+    model_bpe_ids_free(&expected);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 

@@ -2,7 +2,7 @@
 #include "tensor/mem.h"
 
 /* The definition: the lowest rank, leftmost among equals, until there is none. */
-static size_t naive(const BpeTokenizer *t, uint32_t *symbols, size_t count)
+static size_t naive(const ModelBpeTokenizer *t, uint32_t *symbols, size_t count)
 {
     for (;;) {
         uint32_t lowest = BPE_NO_RANK;
@@ -23,20 +23,20 @@ static size_t naive(const BpeTokenizer *t, uint32_t *symbols, size_t count)
 }
 
 /* All three ways and, where the word is short enough, the one for many words at once. */
-static void check(const BpeTokenizer *t, const char *text, size_t size)
+static void check(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
     BpeScratch scratch = {0};
     size_t count, expected_count;
-    ck_assert(bpe_piece_symbols(t, &scratch, text, size, &count));
+    ck_assert(model_bpe_piece_symbols(t, &scratch, text, size, &count));
     uint32_t *expected = reel_mem_alloc((count + 1) * sizeof *expected);
     memcpy(expected, scratch.symbols, count * sizeof *expected);
     BpeShortWord word = {.alive = count > 0 && count <= BPE_LANES ? (1u << count) - 1 : 0};
     if (word.alive) {
         memcpy(word.symbols, expected, count * sizeof *expected);
-        bpe_merge_words(t, &word, 1);
+        model_bpe_merge_words(t, &word, 1);
     }
     expected_count = naive(t, expected, count);
-    ck_assert(bpe_merge_symbols(t, &scratch, &count, 0, NULL));
+    ck_assert(model_bpe_merge_symbols(t, &scratch, &count, 0, NULL));
     ck_assert_uint_eq(count, expected_count);
     ck_assert_int_eq(memcmp(scratch.symbols, expected, count * sizeof *expected), 0);
     size_t at = 0;
@@ -44,7 +44,7 @@ static void check(const BpeTokenizer *t, const char *text, size_t size)
         ck_assert_uint_eq(word.symbols[__builtin_ctz(left)], expected[at++]);
     ck_assert(!word.alive || at == count);
     reel_mem_free(expected);
-    bpe_scratch_free(&scratch);
+    model_bpe_scratch_free(&scratch);
 }
 
 static void fill(TensorRandom *random, char *text, size_t size)
@@ -54,26 +54,27 @@ static void fill(TensorRandom *random, char *text, size_t size)
 }
 
 /* Ranks in the order of learning, and in any order. */
-static BpeTokenizer *tokenizer(TensorRandom *random, bool shuffled)
+static ModelBpeTokenizer *tokenizer(TensorRandom *random, bool shuffled)
 {
     char text[600];
     fill(random, text, sizeof text);
     for (size_t i = 9; i < sizeof text; i += 10)
         text[i] = ' ';
     memcpy(text, "z ", 2); /* of the alphabet, and in no merge */
-    BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 60}, text, sizeof text), *other;
+    ModelBpeTokenizer *t = bpe_support_learn((ModelBpeOptions){.vocab_size = 60}, text, sizeof text), *other;
     ck_assert(t->rising);
     if (!shuffled)
         return t;
-    BpeTokenizer parts = {.config = t->config, .merges = reel_mem_alloc(t->merge_count * sizeof *t->merges)};
+    ModelBpeTokenizer parts = {.config = t->config,
+                               .merges = reel_mem_alloc(t->merge_count * sizeof *t->merges)};
     for (size_t i = 0; i < bpe_strings_count(&t->tokens); i++)
         ck_assert(bpe_strings_add(&parts.tokens, bpe_string(&t->tokens, i), bpe_string_size(&t->tokens, i)));
     int32_t order[64];
     tensor_random_permutation(random, order, (int32_t)t->merge_count);
     for (size_t i = 0; i < t->merge_count; i++)
         parts.merges[parts.merge_count++] = t->merges[order[i]];
-    ck_assert_ok(bpe_tokenizer_make(&other, &parts));
-    bpe_tokenizer_free(t);
+    ck_assert_ok(model_bpe_tokenizer_make(&other, &parts));
+    model_bpe_tokenizer_free(t);
     return other;
 }
 
@@ -82,12 +83,12 @@ START_TEST(every_length_as_defined)
     TensorRandom random = tensor_random_new(3, 1);
     char text[300];
     for (int round = 0; round < 12; round++) {
-        BpeTokenizer *t = tokenizer(&random, round % 2);
+        ModelBpeTokenizer *t = tokenizer(&random, round % 2);
         for (size_t size = 0; size < sizeof text; size++) {
             fill(&random, text, size);
             check(t, text, size);
         }
-        bpe_tokenizer_free(t);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
@@ -100,15 +101,15 @@ START_TEST(very_long_as_by_the_heap)
     char *text = reel_mem_alloc(SIZE);
     fill(&random, text, SIZE);
     memset(text, 'a', 5000);
-    BpeTokenizer *t = tokenizer(&random, false);
-    BpeIds by_lists = bpe_support_encode(t, text, SIZE);
+    ModelBpeTokenizer *t = tokenizer(&random, false);
+    ModelBpeIds by_lists = bpe_support_encode(t, text, SIZE);
     t->rising = false;
-    BpeIds by_heap = bpe_support_encode(t, text, SIZE);
+    ModelBpeIds by_heap = bpe_support_encode(t, text, SIZE);
     ck_assert_uint_eq(by_lists.count, by_heap.count);
     ck_assert_int_eq(memcmp(by_lists.ids, by_heap.ids, by_heap.count * sizeof *by_heap.ids), 0);
-    bpe_ids_free(&by_lists);
-    bpe_ids_free(&by_heap);
-    bpe_tokenizer_free(t);
+    model_bpe_ids_free(&by_lists);
+    model_bpe_ids_free(&by_heap);
+    model_bpe_tokenizer_free(t);
     reel_mem_free(text);
 }
 END_TEST
@@ -121,19 +122,19 @@ START_TEST(very_long_with_ranks_in_any_order)
     enum { BLOCK = 40, BLOCKS = 600 };
     static char text[BLOCK * BLOCKS];
     for (int round = 0; round < 4; round++) {
-        BpeTokenizer *t = tokenizer(&random, true);
+        ModelBpeTokenizer *t = tokenizer(&random, true);
         fill(&random, text, BLOCK);
         text[BLOCK - 1] = 'z'; /* no merge crosses it */
         for (size_t i = BLOCK; i < sizeof text; i++)
             text[i] = text[i - BLOCK];
-        BpeIds one = bpe_support_encode(t, text, BLOCK), all = bpe_support_encode(t, text, sizeof text);
+        ModelBpeIds one = bpe_support_encode(t, text, BLOCK), all = bpe_support_encode(t, text, sizeof text);
         ck_assert(!t->rising);
         ck_assert_uint_eq(all.count, BLOCKS * one.count);
         for (size_t i = 0; i < all.count; i++)
             ck_assert_int_eq(all.ids[i], one.ids[i % one.count]);
-        bpe_ids_free(&one);
-        bpe_ids_free(&all);
-        bpe_tokenizer_free(t);
+        model_bpe_ids_free(&one);
+        model_bpe_ids_free(&all);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST

@@ -33,24 +33,24 @@ static const char *file_of(const char *text)
 
 START_TEST(gpt2_files_read_what_was_written)
 {
-    BpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
+    ModelBpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
     const char *vocab = file_of(""), *merges = file_of("");
-    ck_assert_ok(bpe_save_gpt2(t, vocab, merges));
-    ck_assert_ok(bpe_load_gpt2(&back, vocab, merges));
+    ck_assert_ok(model_bpe_save_gpt2(t, vocab, merges));
+    ck_assert_ok(model_bpe_load_gpt2(&back, vocab, merges));
     bpe_support_check_same(t, back);
-    bpe_tokenizer_free(t);
-    bpe_tokenizer_free(back);
+    model_bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(back);
 }
 END_TEST
 
 START_TEST(codes_are_written_as_they_were_read)
 {
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     const char *path = file_of("");
-    ck_assert_ok(bpe_load_codes(&t, "tests/fixtures/bpe/codes", "<unk>"));
-    ck_assert_int_eq(bpe_unk_id(t), 0);
-    ck_assert_int_eq(bpe_merge_count(t), 300);
-    ck_assert_ok(bpe_save_codes(t, path));
+    ck_assert_ok(model_bpe_load_codes(&t, "tests/fixtures/bpe/codes", "<unk>"));
+    ck_assert_int_eq(model_bpe_unk_id(t), 0);
+    ck_assert_int_eq(model_bpe_merge_count(t), 300);
+    ck_assert_ok(model_bpe_save_codes(t, path));
     ReelBytes expected = bpe_support_fixture("codes"), got;
     char name[512];
     snprintf(name, sizeof name, "%s", path);
@@ -65,25 +65,25 @@ START_TEST(codes_are_written_as_they_were_read)
     ck_assert_int_eq(memcmp(got.data, expected.data, got.size), 0);
     reel_bytes_free(&got);
     reel_bytes_free(&expected);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 START_TEST(only_what_fits_the_format_is_written)
 {
-    BpeTokenizer *t = bpe_support_load("whitespace.json");
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "byte-level");
-    ck_assert_failed(bpe_save_codes(t, "unwritten"), REEL_STATUS_FAILED, "subword-nmt");
-    bpe_tokenizer_free(t);
+    ModelBpeTokenizer *t = bpe_support_load("whitespace.json");
+    ck_assert_failed(model_bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "byte-level");
+    ck_assert_failed(model_bpe_save_codes(t, "unwritten"), REEL_STATUS_FAILED, "subword-nmt");
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 static ReelStatus gpt2(const char *vocab, const char *merges)
 {
-    BpeTokenizer *t;
-    ReelStatus status = bpe_load_gpt2(&t, file_of(vocab), file_of(merges));
+    ModelBpeTokenizer *t;
+    ReelStatus status = model_bpe_load_gpt2(&t, file_of(vocab), file_of(merges));
     ck_assert(reel_status_is_ok(&status) == (t != NULL));
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     return status;
 }
 
@@ -109,39 +109,39 @@ END_TEST
 /* A merge may begin like the line with the version, which is the first one alone. */
 START_TEST(version_is_a_word_too)
 {
-    BpeTokenizer *t;
-    ck_assert_ok(bpe_load_gpt2(&t, file_of("{\"#version\":0,\"s\":1,\"#versions\":2}"),
-                               file_of("#version: 0.2\n#version s\n")));
-    ck_assert_int_eq(bpe_merge_count(t), 1);
+    ModelBpeTokenizer *t;
+    ck_assert_ok(model_bpe_load_gpt2(&t, file_of("{\"#version\":0,\"s\":1,\"#versions\":2}"),
+                                     file_of("#version: 0.2\n#version s\n")));
+    ck_assert_int_eq(model_bpe_merge_count(t), 1);
     /* Hugging Face skips such a line wherever it stands. */
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "merge 0");
-    bpe_tokenizer_free(t);
+    ck_assert_failed(model_bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "merge 0");
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 /* Tokens that a line of two cannot tell apart: refused rather than written as something else. */
 START_TEST(merges_that_a_line_cannot_hold)
 {
-    BpeTokenizer *t = bpe_support_learn((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .vocab_size = 30},
-                                        "a\rb a\rb a\rb", 11);
-    ck_assert_int_gt(bpe_merge_count(t), 0);
-    ck_assert_failed(bpe_save_codes(t, "unwritten"), REEL_STATUS_FAILED, "merge 0");
-    bpe_tokenizer_free(t);
+    ModelBpeTokenizer *t = bpe_support_learn(
+        (ModelBpeOptions){.pretokenizer = MODEL_BPE_SUBWORD_NMT, .vocab_size = 30}, "a\rb a\rb a\rb", 11);
+    ck_assert_int_gt(model_bpe_merge_count(t), 0);
+    ck_assert_failed(model_bpe_save_codes(t, "unwritten"), REEL_STATUS_FAILED, "merge 0");
+    model_bpe_tokenizer_free(t);
     static const char form[] = "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\","
                                "\"vocab\":{\"a \":0,\"b\":1,\"a b\":2},\"merges\":[[\"a \",\"b\"]]}}";
-    ck_assert_ok(bpe_from_json(&t, form, sizeof form - 1, "memory"));
-    ck_assert_failed(bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "merge 0");
+    ck_assert_ok(model_bpe_from_json(&t, form, sizeof form - 1, "memory"));
+    ck_assert_failed(model_bpe_save_gpt2(t, "unwritten", "unwritten"), REEL_STATUS_FAILED, "merge 0");
     ck_assert_int_ne(access("unwritten", F_OK), 0);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
 static ReelStatus codes(const char *text)
 {
-    BpeTokenizer *t;
-    ReelStatus status = bpe_load_codes(&t, file_of(text), NULL);
+    ModelBpeTokenizer *t;
+    ReelStatus status = model_bpe_load_codes(&t, file_of(text), NULL);
     ck_assert(reel_status_is_ok(&status) == (t != NULL));
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
     return status;
 }
 

@@ -9,15 +9,15 @@ enum { NAME_COUNT = 4 };
 
 START_TEST(what_is_written_reads_the_same)
 {
-    BpeTokenizer *t = bpe_support_load(NAMES[_i]), *back;
+    ModelBpeTokenizer *t = bpe_support_load(NAMES[_i]), *back;
     ReelBytes json = {0};
-    ck_assert_ok(bpe_to_json(t, &json));
-    ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
+    ck_assert_ok(model_bpe_to_json(t, &json));
+    ck_assert_ok(model_bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
-    ck_assert_int_eq(bpe_vocab_size(back), bpe_vocab_size(t));
+    ck_assert_int_eq(model_bpe_vocab_size(back), model_bpe_vocab_size(t));
     reel_bytes_free(&json);
-    bpe_tokenizer_free(t);
-    bpe_tokenizer_free(back);
+    model_bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(back);
 }
 END_TEST
 
@@ -27,8 +27,8 @@ START_TEST(every_truncation_is_an_error)
     ReelBytes json = bpe_support_fixture(NAMES[_i]);
     int64_t live = reel_mem_stats().live_blocks;
     for (size_t size = 0; size + 1 < json.size; size += size < 1500 ? 1 : 61) {
-        BpeTokenizer *t;
-        ReelStatus status = bpe_from_json(&t, json.data, size, "cut");
+        ModelBpeTokenizer *t;
+        ReelStatus status = model_bpe_from_json(&t, json.data, size, "cut");
         if (reel_status_is_ok(&status) || t || strncmp(status.message, "cut: byte ", 10) != 0)
             ck_abort_msg("cut at %zu: '%s'", size, status.message);
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
@@ -47,9 +47,9 @@ static ReelStatus with(const char *from, const char *to)
     ck_assert(reel_bytes_append(&changed, json.data, (size_t)(at - json.data)));
     ck_assert(reel_bytes_append(&changed, to, strlen(to)));
     ck_assert(reel_bytes_append(&changed, at + strlen(from), strlen(at + strlen(from))));
-    BpeTokenizer *t;
-    ReelStatus status = bpe_from_json(&t, changed.data, changed.size, "changed");
-    bpe_tokenizer_free(t);
+    ModelBpeTokenizer *t;
+    ReelStatus status = model_bpe_from_json(&t, changed.data, changed.size, "changed");
+    model_bpe_tokenizer_free(t);
     reel_bytes_free(&json);
     reel_bytes_free(&changed);
     return status;
@@ -153,21 +153,21 @@ START_TEST(split_at_blanks_is_not_subword_nmt)
                  {"Regex", regex, "Isolated", "false"}, {"Regex", regex, "Removed", "true"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char file[800];
-        BpeTokenizer *t;
+        ModelBpeTokenizer *t;
         int size = snprintf(file, sizeof file, form, cases[i].kind, cases[i].pattern, cases[i].behavior,
                             cases[i].invert);
-        ReelStatus status = bpe_from_json(&t, file, (size_t)size, "memory");
+        ReelStatus status = model_bpe_from_json(&t, file, (size_t)size, "memory");
         if (i > 0) {
             ck_assert_failed(status, REEL_STATUS_FAILED,
                              "pre_tokenizer \"Split\" with an end_of_word_suffix");
             continue;
         }
         ck_assert_ok(status);
-        BpeIds ids = bpe_support_encode(t, "a\r", 2);
+        ModelBpeIds ids = bpe_support_encode(t, "a\r", 2);
         ck_assert_uint_eq(ids.count, 1);
         ck_assert_int_eq(ids.ids[0], 0);
-        bpe_ids_free(&ids);
-        bpe_tokenizer_free(t);
+        model_bpe_ids_free(&ids);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
@@ -210,33 +210,33 @@ START_TEST(files_as_models_have_them)
          "\"pattern\":{\"String\":\" \"},\"content\":\"_\"}]}",
          "normalizer \"Prepend\""}, /* Llama 2 */
     };
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     char file[1500];
     int size = snprintf(file, sizeof file, gpt2, level);
-    ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "gpt2"));
-    BpeIds ids = bpe_support_encode(t, "aaa<|endoftext|>", 16);
+    ck_assert_ok(model_bpe_from_json(&t, file, (size_t)size, "gpt2"));
+    ModelBpeIds ids = bpe_support_encode(t, "aaa<|endoftext|>", 16);
     ck_assert_uint_eq(ids.count, 3);
     ck_assert(ids.ids[0] == 1 && ids.ids[1] == 0 && ids.ids[2] == 2);
-    bpe_ids_free(&ids);
-    bpe_tokenizer_free(t);
+    model_bpe_ids_free(&ids);
+    model_bpe_tokenizer_free(t);
     size = snprintf(file, sizeof file, gpt2,
                     "{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0]}");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "roberta"), REEL_STATUS_FAILED,
+    ck_assert_failed(model_bpe_from_json(&t, file, (size_t)size, "roberta"), REEL_STATUS_FAILED,
                      "post_processor \"RobertaProcessing\" gives other ids");
-    const char *const library = bpe_knows_unicode() ? refused[0].message : "libutf8proc-dev";
+    const char *const library = model_bpe_knows_unicode() ? refused[0].message : "libutf8proc-dev";
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         size = snprintf(file, sizeof file, "{%s,%s,%s", refused[i].before, cut, rest);
-        ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
+        ck_assert_failed(model_bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
                          refused[i].message ? refused[i].message : library);
     }
-    if (!bpe_knows_unicode())
+    if (!model_bpe_knows_unicode())
         return;
-    ck_assert_ok(bpe_from_json(&t, neox, sizeof neox - 1, "neox"));
+    ck_assert_ok(model_bpe_from_json(&t, neox, sizeof neox - 1, "neox"));
     ids = bpe_support_encode(t, "a   a", 5);
     ck_assert_uint_eq(ids.count, 3);
     ck_assert(ids.ids[0] == 0 && ids.ids[1] == 2 && ids.ids[2] == 0);
-    bpe_ids_free(&ids);
-    bpe_tokenizer_free(t);
+    model_bpe_ids_free(&ids);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -250,23 +250,24 @@ START_TEST(settings_are_written)
     static const char *const written[] = {"\"single_word\": true",
                                           "\"add_prefix_space\": true, \"trim_offsets\": true",
                                           "\"byte_fallback\": true"};
-    BpeTokenizer *t;
+    ModelBpeTokenizer *t;
     ReelBytes json = {0};
     char file[600];
     int size = snprintf(file, sizeof file, form, "false", "null");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED, "as it is set here");
+    ck_assert_failed(model_bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
+                     "as it is set here");
     size = snprintf(file, sizeof file, form, "true",
                     "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteLevel\"},{\"type\":\"Fuse\"}]}");
-    ck_assert_failed(bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
+    ck_assert_failed(model_bpe_from_json(&t, file, (size_t)size, "file"), REEL_STATUS_FAILED,
                      "decoder \"Sequence\"");
     size = snprintf(file, sizeof file, form, "true", "null");
-    ck_assert_ok(bpe_from_json(&t, file, (size_t)size, "file"));
-    ck_assert_ok(bpe_to_json(t, &json));
+    ck_assert_ok(model_bpe_from_json(&t, file, (size_t)size, "file"));
+    ck_assert_ok(model_bpe_to_json(t, &json));
     ck_assert(reel_bytes_append(&json, "", 1));
     for (int i = 0; i < 3; i++)
         ck_assert_msg(strstr(json.data, written[i]) != NULL, "%s", written[i]);
     reel_bytes_free(&json);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -277,55 +278,55 @@ START_TEST(a_long_unknown_token)
     const char *special = unk;
     memset(unk, 'u', 1000);
     unk[1000] = '\0';
-    BpeOptions options = {
+    ModelBpeOptions options = {
         .vocab_size = 10, .special_tokens = &special, .special_count = 1, .unk_token = special};
-    BpeTokenizer *t = bpe_support_learn(options, "a b", 3), *back;
+    ModelBpeTokenizer *t = bpe_support_learn(options, "a b", 3), *back;
     ReelBytes json = {0};
-    ck_assert_ok(bpe_to_json(t, &json));
-    ck_assert_ok(bpe_from_json(&back, json.data, json.size, "memory"));
+    ck_assert_ok(model_bpe_to_json(t, &json));
+    ck_assert_ok(model_bpe_from_json(&back, json.data, json.size, "memory"));
     bpe_support_check_same(t, back);
     reel_bytes_free(&json);
-    bpe_tokenizer_free(t);
-    bpe_tokenizer_free(back);
+    model_bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(back);
 }
 END_TEST
 
 START_TEST(files)
 {
-    BpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
+    ModelBpeTokenizer *t = bpe_support_load("bytelevel.json"), *back;
     const char *path = text_support_file("old", 3);
-    ck_assert_failed(bpe_load(&back, "no/such/file"), REEL_STATUS_FAILED, "no/such/file");
-    ck_assert_failed(bpe_load(&back, path), REEL_STATUS_FAILED, "byte 0");
-    ck_assert_ok(bpe_save(t, path));
-    ck_assert_ok(bpe_load(&back, path));
+    ck_assert_failed(model_bpe_load(&back, "no/such/file"), REEL_STATUS_FAILED, "no/such/file");
+    ck_assert_failed(model_bpe_load(&back, path), REEL_STATUS_FAILED, "byte 0");
+    ck_assert_ok(model_bpe_save(t, path));
+    ck_assert_ok(model_bpe_load(&back, path));
     bpe_support_check_same(t, back);
-    ck_assert_failed(bpe_save(t, "no/such/folder/file"), REEL_STATUS_FAILED, "no/such/folder");
-    bpe_tokenizer_free(t);
-    bpe_tokenizer_free(back);
+    ck_assert_failed(model_bpe_save(t, "no/such/folder/file"), REEL_STATUS_FAILED, "no/such/folder");
+    model_bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(back);
 }
 END_TEST
 
 START_TEST(no_memory_is_an_error)
 {
     ReelBytes json = bpe_support_fixture("odd.json");
-    BpeTokenizer *expected = bpe_support_load("odd.json");
+    ModelBpeTokenizer *expected = bpe_support_load("odd.json");
     int64_t live = reel_mem_stats().live_blocks;
     bool worked = false;
     for (int n = 0; !worked && n < 6000; n++) { /* one allocation, then that one and all behind it */
-        BpeTokenizer *t;
+        ModelBpeTokenizer *t;
         reel_mem_fail_at(n / 2, n % 2);
-        ReelStatus status = bpe_from_json(&t, json.data, json.size, "odd.json");
+        ReelStatus status = model_bpe_from_json(&t, json.data, json.size, "odd.json");
         reel_mem_fail_at(-1, 0);
         worked = reel_status_is_ok(&status) && n % 2;
         ck_assert(reel_status_is_ok(&status) == (t != NULL));
         if (t)
             bpe_support_check_same(t, expected);
-        bpe_tokenizer_free(t);
+        model_bpe_tokenizer_free(t);
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
     reel_bytes_free(&json);
-    bpe_tokenizer_free(expected);
+    model_bpe_tokenizer_free(expected);
 }
 END_TEST
 
@@ -335,7 +336,7 @@ Suite *models_bpe_tokenizer_json_suite(void)
     Suite *suite = suite_create("models/bpe_tokenizer_json");
     TCase *tcase = tcase_create("files");
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, what_is_written_reads_the_same, 0, bpe_knows_unicode() ? NAME_COUNT : 2);
+    tcase_add_loop_test(tcase, what_is_written_reads_the_same, 0, model_bpe_knows_unicode() ? NAME_COUNT : 2);
     tcase_add_loop_test(tcase, every_truncation_is_an_error, 0, NAME_COUNT);
     tcase_add_test(tcase, what_would_give_other_ids_is_refused);
     bpe_support_add(tcase, what_gives_the_same_ids_is_read);

@@ -9,15 +9,16 @@ static const char TEXT[] = "tests/fixtures/bpe/text.txt";
 
 /* ---- Against Hugging Face and subword-nmt ---- */
 
-static void check_learned(BpeOptions options, const char *json, const char *ids)
+static void check_learned(ModelBpeOptions options, const char *json, const char *ids)
 {
     for (int threads = 1; threads <= 3; threads++) {
         options.threads = threads;
-        BpeTokenizer *learned = bpe_support_learn_file(options, TEXT), *expected = bpe_support_load(json);
+        ModelBpeTokenizer *learned = bpe_support_learn_file(options, TEXT),
+                          *expected = bpe_support_load(json);
         bpe_support_check_same(learned, expected);
         bpe_support_check_ids(learned, ids);
-        bpe_tokenizer_free(learned);
-        bpe_tokenizer_free(expected);
+        model_bpe_tokenizer_free(learned);
+        model_bpe_tokenizer_free(expected);
     }
 }
 
@@ -25,14 +26,15 @@ START_TEST(whitespace_as_hugging_face)
 {
     static const char *const specials[] = {"<pad>", "<unk>"};
     check_learned(
-        (BpeOptions){.vocab_size = 400, .special_tokens = specials, .special_count = 2, .unk_token = "<unk>"},
+        (ModelBpeOptions){
+            .vocab_size = 400, .special_tokens = specials, .special_count = 2, .unk_token = "<unk>"},
         "whitespace.json", "whitespace.ids");
 }
 END_TEST
 
 START_TEST(byte_level_as_hugging_face)
 {
-    check_learned((BpeOptions){.pretokenizer = BPE_BYTELEVEL, .vocab_size = 600}, "bytelevel.json",
+    check_learned((ModelBpeOptions){.pretokenizer = MODEL_BPE_BYTELEVEL, .vocab_size = 600}, "bytelevel.json",
                   "bytelevel.ids");
 }
 END_TEST
@@ -42,13 +44,13 @@ END_TEST
 START_TEST(all_options_as_hugging_face)
 {
     static const char *const specials[] = {"<s>", "th"};
-    check_learned((BpeOptions){.pretokenizer = BPE_BYTELEVEL,
-                               .vocab_size = 600,
-                               .min_frequency = 3,
-                               .max_token_length = 5,
-                               .special_tokens = specials,
-                               .special_count = 2,
-                               .add_prefix_space = true},
+    check_learned((ModelBpeOptions){.pretokenizer = MODEL_BPE_BYTELEVEL,
+                                    .vocab_size = 600,
+                                    .min_frequency = 3,
+                                    .max_token_length = 5,
+                                    .special_tokens = specials,
+                                    .special_count = 2,
+                                    .add_prefix_space = true},
                   "limited.json", "limited.ids");
 }
 END_TEST
@@ -59,37 +61,38 @@ START_TEST(the_longest_token_has_one_symbol_less)
     static const char text[] = "abcdefgh abcdefgh abcdefgh";
     for (int limit = 1; limit <= 10; limit++) {
         size_t longest = 0, size;
-        BpeTokenizer *t = bpe_support_learn(
-            (BpeOptions){.pretokenizer = BPE_WHITESPACE, .vocab_size = 100, .max_token_length = limit}, text,
-            sizeof text - 1);
-        for (int64_t id = 0; id < bpe_vocab_size(t); id++) {
-            bpe_token_text(t, (int32_t)id, &size);
+        ModelBpeTokenizer *t = bpe_support_learn((ModelBpeOptions){.pretokenizer = MODEL_BPE_WHITESPACE,
+                                                                   .vocab_size = 100,
+                                                                   .max_token_length = limit},
+                                                 text, sizeof text - 1);
+        for (int64_t id = 0; id < model_bpe_vocab_size(t); id++) {
+            model_bpe_token_text(t, (int32_t)id, &size);
             longest = size > longest ? size : longest;
         }
         ck_assert_uint_eq(longest, limit <= 4 ? 2 : limit <= 8 ? 4 : 8); /* tokens double */
-        bpe_tokenizer_free(t);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
 
 START_TEST(merges_as_subword_nmt)
 {
-    BpeTokenizer *t =
-        bpe_support_learn_file((BpeOptions){.pretokenizer = BPE_SUBWORD_NMT, .max_merges = 300}, TEXT);
+    ModelBpeTokenizer *t = bpe_support_learn_file(
+        (ModelBpeOptions){.pretokenizer = MODEL_BPE_SUBWORD_NMT, .max_merges = 300}, TEXT);
     ReelBytes codes = bpe_support_fixture("codes"), got = {0};
     ck_assert(reel_bytes_append(&got, "#version: 0.2\n", 14));
     int32_t left, right, product;
-    for (int64_t rank = 0; bpe_merge(t, rank, &left, &right, &product); rank++) {
+    for (int64_t rank = 0; model_bpe_merge(t, rank, &left, &right, &product); rank++) {
         char line[256];
-        int size = snprintf(line, sizeof line, "%s %s\n", bpe_token_text(t, left, NULL),
-                            bpe_token_text(t, right, NULL));
+        int size = snprintf(line, sizeof line, "%s %s\n", model_bpe_token_text(t, left, NULL),
+                            model_bpe_token_text(t, right, NULL));
         ck_assert(reel_bytes_append(&got, line, (size_t)size));
     }
     ck_assert_uint_eq(got.size, codes.size);
     ck_assert_int_eq(memcmp(got.data, codes.data, codes.size), 0);
     reel_bytes_free(&codes);
     reel_bytes_free(&got);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -140,7 +143,7 @@ static uint32_t naive_best(const Naive *words, size_t word_count, uint32_t *left
     return best;
 }
 
-static size_t naive_words(const BpeTokenizer *t, const char *text, Naive *words)
+static size_t naive_words(const ModelBpeTokenizer *t, const char *text, Naive *words)
 {
     size_t count = 0;
     for (size_t i = 0; text[i]; i++) {
@@ -149,7 +152,7 @@ static size_t naive_words(const BpeTokenizer *t, const char *text, Naive *words)
         if (i == 0 || text[i - 1] == ' ')
             words[count++].count = 0;
         Naive *word = &words[count - 1];
-        word->symbols[word->count++] = (uint32_t)bpe_token_id(t, &text[i], 1);
+        word->symbols[word->count++] = (uint32_t)model_bpe_token_id(t, &text[i], 1);
     }
     return count;
 }
@@ -167,10 +170,10 @@ START_TEST(merges_follow_the_rule)
             text[i] = tensor_random_below(&random, blanks) == 0
                           ? ' '
                           : (char)('a' + tensor_random_below(&random, letters));
-        BpeTokenizer *t = bpe_support_learn((BpeOptions){0}, text, size);
+        ModelBpeTokenizer *t = bpe_support_learn((ModelBpeOptions){0}, text, size);
         size_t word_count = naive_words(t, text, words);
         int32_t left, right, product;
-        for (int64_t rank = 0; bpe_merge(t, rank, &left, &right, &product); rank++) {
+        for (int64_t rank = 0; model_bpe_merge(t, rank, &left, &right, &product); rank++) {
             uint32_t a = 0, b = 0;
             ck_assert_uint_gt(naive_best(words, word_count, &a, &b), 0);
             ck_assert_msg(a == (uint32_t)left && b == (uint32_t)right, "round %d, merge %d: %s", round,
@@ -180,7 +183,7 @@ START_TEST(merges_follow_the_rule)
         }
         for (size_t w = 0; w < word_count; w++)
             ck_assert_uint_eq(words[w].count, 1);
-        bpe_tokenizer_free(t);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
@@ -198,18 +201,18 @@ START_TEST(phases_change_nothing)
         if (i % 3 == 0)
             ck_assert(reel_bytes_append(&text, " ", 1));
     }
-    BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 2000}, text.data, text.size);
-    BpeIds ids = bpe_support_encode(t, text.data, text.size);
-    int64_t *counts = reel_mem_calloc((size_t)bpe_vocab_size(t), sizeof *counts);
+    ModelBpeTokenizer *t = bpe_support_learn((ModelBpeOptions){.vocab_size = 2000}, text.data, text.size);
+    ModelBpeIds ids = bpe_support_encode(t, text.data, text.size);
+    int64_t *counts = reel_mem_calloc((size_t)model_bpe_vocab_size(t), sizeof *counts);
     for (size_t i = 0; i < ids.count; i++)
         counts[ids.ids[i]]++;
-    ck_assert_int_eq(bpe_vocab_size(t), 2000);
+    ck_assert_int_eq(model_bpe_vocab_size(t), 2000);
     ck_assert_uint_lt(ids.count * 3, text.size);
     ck_assert_int_gt(counts[1999], 0);
     reel_mem_free(counts);
-    bpe_ids_free(&ids);
+    model_bpe_ids_free(&ids);
     reel_bytes_free(&text);
-    bpe_tokenizer_free(t);
+    model_bpe_tokenizer_free(t);
 }
 END_TEST
 
@@ -218,12 +221,12 @@ START_TEST(one_letter_a_hundred_thousand_times)
     size_t size = 100000;
     char *text = reel_mem_alloc(size);
     memset(text, 'a', size);
-    BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 1000}, text, size);
-    BpeIds ids = bpe_support_encode(t, text, size);
+    ModelBpeTokenizer *t = bpe_support_learn((ModelBpeOptions){.vocab_size = 1000}, text, size);
+    ModelBpeIds ids = bpe_support_encode(t, text, size);
     ck_assert_uint_eq(ids.count, 1);
-    ck_assert_int_lt(bpe_vocab_size(t), 60);
-    bpe_ids_free(&ids);
-    bpe_tokenizer_free(t);
+    ck_assert_int_lt(model_bpe_vocab_size(t), 60);
+    model_bpe_ids_free(&ids);
+    model_bpe_tokenizer_free(t);
     reel_mem_free(text);
 }
 END_TEST
@@ -232,44 +235,45 @@ START_TEST(nothing_to_learn_from)
 {
     static const char *const texts[] = {"", " \n ", "a b"};
     for (size_t i = 0; i < 3; i++) {
-        BpeTokenizer *t = bpe_support_learn((BpeOptions){.vocab_size = 100}, texts[i], strlen(texts[i]));
-        ck_assert_int_eq(bpe_merge_count(t), 0);
-        ck_assert_int_eq(bpe_vocab_size(t), i == 2 ? 2 : 0);
-        BpeIds ids = bpe_support_encode(t, "ab", 2);
+        ModelBpeTokenizer *t =
+            bpe_support_learn((ModelBpeOptions){.vocab_size = 100}, texts[i], strlen(texts[i]));
+        ck_assert_int_eq(model_bpe_merge_count(t), 0);
+        ck_assert_int_eq(model_bpe_vocab_size(t), i == 2 ? 2 : 0);
+        ModelBpeIds ids = bpe_support_encode(t, "ab", 2);
         ck_assert_uint_eq(ids.count, i == 2 ? 2 : 0);
-        bpe_ids_free(&ids);
-        bpe_tokenizer_free(t);
+        model_bpe_ids_free(&ids);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
 
-static ReelStatus learn_with(BpeOptions options)
+static ReelStatus learn_with(ModelBpeOptions options)
 {
-    BpeTokenizer *t;
-    BpeCounter *counter = bpe_counter_new(&options);
-    ReelStatus status = bpe_train(&t, counter);
+    ModelBpeTokenizer *t;
+    ModelBpeCounter *counter = model_bpe_counter_new(&options);
+    ReelStatus status = model_bpe_train(&t, counter);
     ck_assert(reel_status_is_ok(&status) || t == NULL);
-    bpe_tokenizer_free(t);
-    bpe_counter_free(counter);
+    model_bpe_tokenizer_free(t);
+    model_bpe_counter_free(counter);
     return status;
 }
 
 START_TEST(bad_options_are_usage_errors)
 {
     static const char *const twice[] = {"<a>", "<a>"}, *const broken[] = {"\xFF"}, *const empty[] = {""};
-    ck_assert_failed(learn_with((BpeOptions){.vocab_size = -1}), REEL_STATUS_USAGE, "vocabulary");
-    ck_assert_failed(learn_with((BpeOptions){.min_frequency = -1}), REEL_STATUS_USAGE, "negative");
-    ck_assert_failed(learn_with((BpeOptions){.special_tokens = twice, .special_count = 2}), REEL_STATUS_USAGE,
-                     "twice");
-    ck_assert_failed(learn_with((BpeOptions){.special_tokens = broken, .special_count = 1}),
+    ck_assert_failed(learn_with((ModelBpeOptions){.vocab_size = -1}), REEL_STATUS_USAGE, "vocabulary");
+    ck_assert_failed(learn_with((ModelBpeOptions){.min_frequency = -1}), REEL_STATUS_USAGE, "negative");
+    ck_assert_failed(learn_with((ModelBpeOptions){.special_tokens = twice, .special_count = 2}),
+                     REEL_STATUS_USAGE, "twice");
+    ck_assert_failed(learn_with((ModelBpeOptions){.special_tokens = broken, .special_count = 1}),
                      REEL_STATUS_USAGE, "UTF-8");
-    ck_assert_failed(learn_with((BpeOptions){.special_tokens = empty, .special_count = 1}), REEL_STATUS_USAGE,
-                     "empty");
-    ck_assert_failed(learn_with((BpeOptions){.unk_token = "<u>"}), REEL_STATUS_USAGE,
+    ck_assert_failed(learn_with((ModelBpeOptions){.special_tokens = empty, .special_count = 1}),
+                     REEL_STATUS_USAGE, "empty");
+    ck_assert_failed(learn_with((ModelBpeOptions){.unk_token = "<u>"}), REEL_STATUS_USAGE,
                      "not one of the special");
-    BpeCounter *counter = bpe_counter_new(&(BpeOptions){0});
-    ck_assert_failed(bpe_counter_add_file(counter, "no/such/file"), REEL_STATUS_FAILED, "no/such/file");
-    bpe_counter_free(counter);
+    ModelBpeCounter *counter = model_bpe_counter_new(&(ModelBpeOptions){0});
+    ck_assert_failed(model_bpe_counter_add_file(counter, "no/such/file"), REEL_STATUS_FAILED, "no/such/file");
+    model_bpe_counter_free(counter);
 }
 END_TEST
 
@@ -280,28 +284,28 @@ START_TEST(special_tokens_that_end_a_word)
     static const char *const specials[] = {"a</w>", "ab</w>", "za</w>"};
     static const char text[] = "ab</w>x ab ab zab zab</w>y ab</w>x zzab yab za</w>q a a a za za\n";
     for (size_t count = 0; count <= 3; count++) {
-        BpeOptions options = {.pretokenizer = BPE_SUBWORD_NMT,
-                              .vocab_size = 200,
-                              .min_frequency = 1,
-                              .special_tokens = specials,
-                              .special_count = count};
-        BpeTokenizer *t = bpe_support_learn(options, text, sizeof text - 1);
-        for (int32_t id = (int32_t)count; id < bpe_vocab_size(t); id++) {
+        ModelBpeOptions options = {.pretokenizer = MODEL_BPE_SUBWORD_NMT,
+                                   .vocab_size = 200,
+                                   .min_frequency = 1,
+                                   .special_tokens = specials,
+                                   .special_count = count};
+        ModelBpeTokenizer *t = bpe_support_learn(options, text, sizeof text - 1);
+        for (int32_t id = (int32_t)count; id < model_bpe_vocab_size(t); id++) {
             size_t size;
-            const char *token = bpe_token_text(t, id, &size);
-            ck_assert_int_eq(bpe_token_id(t, token, size), id);
+            const char *token = model_bpe_token_text(t, id, &size);
+            ck_assert_int_eq(model_bpe_token_id(t, token, size), id);
         }
-        bpe_tokenizer_free(t);
+        model_bpe_tokenizer_free(t);
     }
 }
 END_TEST
 
-static uint64_t total_of(const BpeCounter *counter)
+static uint64_t total_of(const ModelBpeCounter *counter)
 {
     uint64_t total = 0;
     BpeWord word;
-    for (size_t i = 0; i < bpe_counter_slots(counter); i++)
-        total += bpe_counter_word(counter, i, &word) ? word.count : 0;
+    for (size_t i = 0; i < model_bpe_counter_slots(counter); i++)
+        total += model_bpe_counter_word(counter, i, &word) ? word.count : 0;
     return total;
 }
 
@@ -318,16 +322,16 @@ START_TEST(no_memory_counts_nothing_twice)
     }
     const char *path = text_support_file(text.data, text.size);
     for (int n = 0; n < 3; n++) {
-        BpeOptions options = {.threads = 4};
-        BpeCounter *counter = bpe_counter_new(&options);
-        ck_assert_ok(bpe_counter_add_file(counter, path));
+        ModelBpeOptions options = {.threads = 4};
+        ModelBpeCounter *counter = model_bpe_counter_new(&options);
+        ck_assert_ok(model_bpe_counter_add_file(counter, path));
         reel_mem_fail_at(n, 1);
-        bpe_counter_counts(counter);
+        model_bpe_counter_counts(counter);
         reel_mem_fail_at(-1, 0);
-        ck_assert(bpe_counter_gather(counter));
+        ck_assert(model_bpe_counter_gather(counter));
         ck_assert_uint_eq(total_of(counter), WORDS);
-        ck_assert_uint_eq(bpe_counter_counts(counter).pieces, WORDS);
-        bpe_counter_free(counter);
+        ck_assert_uint_eq(model_bpe_counter_counts(counter).pieces, WORDS);
+        model_bpe_counter_free(counter);
     }
     reel_bytes_free(&text);
 }
@@ -339,9 +343,9 @@ START_TEST(no_half_of_a_key_hides_the_other)
     uint64_t low = 0x9E3779B97F4A7C15u, high = 0xD1B54A32D192ED03u, inner[4] = {0, high, 1, 2};
     ck_assert(bpe_key_hash((BpeKey){low, 1}) != bpe_key_hash((BpeKey){low, 2}));
     ck_assert(bpe_key_hash((BpeKey){1, high}) != bpe_key_hash((BpeKey){2, high}));
-    uint64_t hash = bpe_hash_bytes((const char *)inner, sizeof inner);
+    uint64_t hash = model_bpe_hash_bytes((const char *)inner, sizeof inner);
     inner[0] = 1;
-    ck_assert(bpe_hash_bytes((const char *)inner, sizeof inner) != hash);
+    ck_assert(model_bpe_hash_bytes((const char *)inner, sizeof inner) != hash);
 }
 END_TEST
 
@@ -351,28 +355,29 @@ START_TEST(no_memory_is_an_error)
     static const char text[] =
         "a long enough text to learn from, aaaa bbbb abab the the a_word_longer_than_a_slot ab";
     bool worked = false;
-    BpeTokenizer *expected = bpe_support_learn((BpeOptions){.vocab_size = 40}, text, sizeof text - 1);
+    ModelBpeTokenizer *expected =
+        bpe_support_learn((ModelBpeOptions){.vocab_size = 40}, text, sizeof text - 1);
     int64_t live = reel_mem_stats().live_blocks;
     for (int n = 0; !worked && n < 1000; n++) { /* one allocation, then that one and all behind it */
-        BpeOptions options = {.vocab_size = 40};
-        BpeTokenizer *t = NULL;
+        ModelBpeOptions options = {.vocab_size = 40};
+        ModelBpeTokenizer *t = NULL;
         reel_mem_fail_at(n / 2, n % 2);
-        BpeCounter *counter = bpe_counter_new(&options);
+        ModelBpeCounter *counter = model_bpe_counter_new(&options);
         ReelStatus status =
-            counter ? bpe_counter_add(counter, text, sizeof text - 1) : reel_status_failed("memory");
+            counter ? model_bpe_counter_add(counter, text, sizeof text - 1) : reel_status_failed("memory");
         if (reel_status_is_ok(&status))
-            status = bpe_train(&t, counter);
+            status = model_bpe_train(&t, counter);
         reel_mem_fail_at(-1, 0);
         worked = reel_status_is_ok(&status) && n % 2;
         ck_assert(reel_status_is_ok(&status) == (t != NULL));
         if (t)
             bpe_support_check_same(t, expected);
-        bpe_tokenizer_free(t);
-        bpe_counter_free(counter);
+        model_bpe_tokenizer_free(t);
+        model_bpe_counter_free(counter);
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
     ck_assert(worked);
-    bpe_tokenizer_free(expected);
+    model_bpe_tokenizer_free(expected);
 }
 END_TEST
 
@@ -391,16 +396,17 @@ START_TEST(a_line_of_more_than_a_block_is_not_cut)
     fputs("\n", file);
     fclose(file);
     for (int threads = 1; threads <= 2; threads++) {
-        BpeTokenizer *t = bpe_support_learn_file(
-            (BpeOptions){.pretokenizer = BPE_BYTELEVEL, .vocab_size = 300, .threads = threads}, path);
-        ck_assert_int_ge(bpe_token_id(t,
-                                      "\xC4\xA0"
-                                      "ab",
-                                      4),
+        ModelBpeTokenizer *t = bpe_support_learn_file(
+            (ModelBpeOptions){.pretokenizer = MODEL_BPE_BYTELEVEL, .vocab_size = 300, .threads = threads},
+            path);
+        ck_assert_int_ge(model_bpe_token_id(t,
+                                            "\xC4\xA0"
+                                            "ab",
+                                            4),
                          0);
-        ck_assert_int_ge(bpe_token_id(t, "zz", 2), 0);
-        ck_assert(bpe_token_id(t, "ab", 2) < 0 && bpe_token_id(t, "ac", 2) < 0);
-        bpe_tokenizer_free(t);
+        ck_assert_int_ge(model_bpe_token_id(t, "zz", 2), 0);
+        ck_assert(model_bpe_token_id(t, "ab", 2) < 0 && model_bpe_token_id(t, "ac", 2) < 0);
+        model_bpe_tokenizer_free(t);
     }
     shell_remove_folder(folder);
 }

@@ -15,7 +15,7 @@ START_TEST(classes_of_single_characters)
         {0x143FA, BPE_LETTER}, {0x10FFFF, BPE_OTHER},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        ck_assert_msg(bpe_class(cases[i].code) == cases[i].class, "U+%04X", cases[i].code);
+        ck_assert_msg(model_bpe_class(cases[i].code) == cases[i].class, "U+%04X", cases[i].code);
 }
 END_TEST
 
@@ -27,9 +27,9 @@ START_TEST(words)
     static const uint32_t outside[] = {0,      ' ',    '/',    ':',    '@',     '^',     '`',     0xB2,
                                        0x200B, 0x200E, 0x24B5, 0x24EA, 0x1F600, 0xE00FF, 0xE01F0, 0x10FFFF};
     for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++)
-        ck_assert_msg(bpe_is_word(inside[i]), "U+%04X", inside[i]);
+        ck_assert_msg(model_bpe_is_word(inside[i]), "U+%04X", inside[i]);
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
-        ck_assert_msg(!bpe_is_word(outside[i]), "U+%04X", outside[i]);
+        ck_assert_msg(!model_bpe_is_word(outside[i]), "U+%04X", outside[i]);
 }
 END_TEST
 
@@ -37,16 +37,16 @@ START_TEST(bytes_and_their_characters_are_one_to_one)
 {
     bool seen[0x144] = {false};
     for (int byte = 0; byte < 256; byte++) {
-        uint32_t code = bpe_byte_to_code((uint8_t)byte);
+        uint32_t code = model_bpe_byte_to_code((uint8_t)byte);
         ck_assert_uint_lt(code, 0x144);
         ck_assert(!seen[code]);
         seen[code] = true;
-        ck_assert_int_eq(bpe_code_to_byte(code), byte);
+        ck_assert_int_eq(model_bpe_code_to_byte(code), byte);
     }
-    ck_assert_uint_eq(bpe_byte_to_code(' '), 0x120);
-    ck_assert_uint_eq(bpe_byte_to_code('\n'), 0x10A);
-    ck_assert_int_eq(bpe_code_to_byte(' '), -1);
-    ck_assert_int_eq(bpe_code_to_byte(0x144), -1);
+    ck_assert_uint_eq(model_bpe_byte_to_code(' '), 0x120);
+    ck_assert_uint_eq(model_bpe_byte_to_code('\n'), 0x10A);
+    ck_assert_int_eq(model_bpe_code_to_byte(' '), -1);
+    ck_assert_int_eq(model_bpe_code_to_byte(0x144), -1);
 }
 END_TEST
 

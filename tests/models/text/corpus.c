@@ -6,14 +6,14 @@
 
 static ReelStatus parse(const char *tsv)
 {
-    Corpus corpus;
-    ReelStatus status = corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), NULL);
+    ModelCorpus corpus;
+    ReelStatus status = model_corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), NULL);
     if (reel_status_is_ok(&status))
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     return status;
 }
 
-static void check_text(const Corpus *corpus, int64_t row, const char *text)
+static void check_text(const ModelCorpus *corpus, int64_t row, const char *text)
 {
     ck_assert_uint_eq(corpus->texts[row].length, strlen(text));
     ck_assert_mem_eq(corpus->texts[row].bytes, text, strlen(text));
@@ -21,13 +21,13 @@ static void check_text(const Corpus *corpus, int64_t row, const char *text)
 
 START_TEST(columns_may_stand_anywhere)
 {
-    Corpus corpus = text_support_corpus("id\tlabels\tmore\ttext\n1\tb, a\t\tone text\n2\ta\tx\t\n");
+    ModelCorpus corpus = text_support_corpus("id\tlabels\tmore\ttext\n1\tb, a\t\tone text\n2\ta\tx\t\n");
     ck_assert_int_eq(corpus.rows, 2);
     check_text(&corpus, 0, "one text");
     check_text(&corpus, 1, "");
     ck_assert_int_eq(corpus.label_offsets[1], 2);
     ck_assert_int_eq(corpus.label_offsets[2], 3);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -38,15 +38,15 @@ START_TEST(labels_are_those_of_multi_label_binarizer)
                                           "z", "\xC3\xA9", "\xEF\xBF\xBF", "\xF0\x9D\x84\x9E"};
     static const int32_t labels[] = {1, 3, 0, 5, 1, 2, 1, 4, 6, 7}; /* row after row, ascending */
     static const int64_t offsets[] = {0, 2, 4, 6, 10};
-    Corpus corpus = text_support_corpus("text\tlabels\nx\tb, a\nx\tZ, \xC3\xA9\nx\ta b, a, a b\n"
-                                        "x\ta, z, \xF0\x9D\x84\x9E, \xEF\xBF\xBF");
-    ck_assert_int_eq(corpus_num_classes(&corpus), 8);
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nx\tb, a\nx\tZ, \xC3\xA9\nx\ta b, a, a b\n"
+                                             "x\ta, z, \xF0\x9D\x84\x9E, \xEF\xBF\xBF");
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 8);
     for (int k = 0; k < 8; k++)
-        ck_assert_str_eq(string_table_text(&corpus.classes, k), classes[k]);
+        ck_assert_str_eq(model_string_table_text(&corpus.classes, k), classes[k]);
     ck_assert_int_eq(corpus.rows, 4);
     ck_assert_mem_eq(corpus.label_offsets, offsets, sizeof offsets);
     ck_assert_mem_eq(corpus.labels, labels, sizeof labels);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -59,24 +59,24 @@ START_TEST(a_row_may_have_many_labels)
     size += (size_t)sprintf(tsv, "text\tlabels\nx\ty");
     for (int i = 0; i < 2 * MANY; i++)
         size += (size_t)sprintf(tsv + size, ", %d", 100000 + i * 7 % MANY);
-    Corpus corpus;
-    ck_assert_ok(corpus_parse(&corpus, "x.tsv", tsv, size, NULL));
-    ck_assert_int_eq(corpus_num_classes(&corpus), MANY + 1);
+    ModelCorpus corpus;
+    ck_assert_ok(model_corpus_parse(&corpus, "x.tsv", tsv, size, NULL));
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), MANY + 1);
     ck_assert_int_eq(corpus.label_offsets[1], MANY + 1);
     for (int i = 0; i <= MANY; i++)
         ck_assert_int_eq(corpus.labels[i], i);
     reel_mem_free(tsv);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
 START_TEST(a_comma_without_a_space_separates_nothing)
 {
-    Corpus corpus = text_support_corpus("text\tlabels\nx\ta,b\ny\ta,  c \n");
-    ck_assert_int_eq(corpus_num_classes(&corpus), 3);
-    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "a,b");
-    ck_assert_str_eq(string_table_text(&corpus.classes, 2), "c");
-    corpus_free(&corpus);
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nx\ta,b\ny\ta,  c \n");
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 3);
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 1), "a,b");
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 2), "c");
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -89,13 +89,13 @@ START_TEST(line_ends_do_not_matter)
                                         "\xEF\xBB\xBFtext\tlabels\none\ta\ntwo\tb",
                                         "\n\ntext\tlabels\n\none\ta\ntwo\tb\n\n"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        Corpus corpus = text_support_corpus(files[i]);
+        ModelCorpus corpus = text_support_corpus(files[i]);
         ck_assert_int_eq(corpus.rows, 2);
         check_text(&corpus, 0, "one");
         check_text(&corpus, 1, "two");
-        ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a");
-        ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b");
-        corpus_free(&corpus);
+        ck_assert_str_eq(model_string_table_text(&corpus.classes, 0), "a");
+        ck_assert_str_eq(model_string_table_text(&corpus.classes, 1), "b");
+        model_corpus_free(&corpus);
     }
 }
 END_TEST
@@ -103,30 +103,31 @@ END_TEST
 START_TEST(a_file_is_read_and_hashed)
 {
     const char *tsv = "text\tlabels\none\ta\ntwo\tb\n";
-    Corpus corpus;
-    ck_assert_ok(corpus_read(&corpus, text_support_file(tsv, strlen(tsv)), NULL));
+    ModelCorpus corpus;
+    ck_assert_ok(model_corpus_read(&corpus, text_support_file(tsv, strlen(tsv)), NULL));
     ck_assert_int_eq(corpus.rows, 2);
     ck_assert_str_eq(corpus.hash, "d63fc70a"); /* zlib.crc32() of the bytes */
-    corpus_free(&corpus);
-    ck_assert_ok(corpus_read(&corpus, TEXT_SUPPORT_DEBIAN, NULL));
+    model_corpus_free(&corpus);
+    ck_assert_ok(model_corpus_read(&corpus, TEXT_SUPPORT_DEBIAN, NULL));
     ck_assert_int_eq(corpus.rows, 120);
-    ck_assert_int_eq(corpus_num_classes(&corpus), 47);
-    corpus_free(&corpus);
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 47);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
 START_TEST(files_that_are_none)
 {
-    Corpus corpus;
-    ck_assert_failed(corpus_read(&corpus, "no/such.tsv", NULL), REEL_STATUS_FAILED,
+    ModelCorpus corpus;
+    ck_assert_failed(model_corpus_read(&corpus, "no/such.tsv", NULL), REEL_STATUS_FAILED,
                      "no/such.tsv: cannot read");
-    ck_assert_failed(corpus_read(&corpus, "tests", NULL), REEL_STATUS_FAILED, "tests: is a directory");
-    ck_assert_failed(corpus_read(&corpus, "/dev/zero", NULL), REEL_STATUS_FAILED,
+    ck_assert_failed(model_corpus_read(&corpus, "tests", NULL), REEL_STATUS_FAILED, "tests: is a directory");
+    ck_assert_failed(model_corpus_read(&corpus, "/dev/zero", NULL), REEL_STATUS_FAILED,
                      "neither a file nor a pipe");
-    ck_assert_failed(corpus_read(&corpus, text_support_file("", 0), NULL), REEL_STATUS_FAILED, "is empty");
-    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "", 0, NULL), REEL_STATUS_FAILED, "x.tsv: ");
+    ck_assert_failed(model_corpus_read(&corpus, text_support_file("", 0), NULL), REEL_STATUS_FAILED,
+                     "is empty");
+    ck_assert_failed(model_corpus_parse(&corpus, "x.tsv", "", 0, NULL), REEL_STATUS_FAILED, "x.tsv: ");
     ck_assert_ptr_null(corpus.bytes);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -147,31 +148,31 @@ END_TEST
 
 /* ---- Other formats ---- */
 
-static Corpus read(const char *name, const char *bytes, const ModelColumnNames *names)
+static ModelCorpus read(const char *name, const char *bytes, const ModelColumnNames *names)
 {
-    Corpus corpus;
-    CorpusOptions options = {.columns = names ? *names : (ModelColumnNames){0}};
-    ck_assert_ok(corpus_parse(&corpus, name, bytes, strlen(bytes), &options));
+    ModelCorpus corpus;
+    ModelCorpusOptions options = {.columns = names ? *names : (ModelColumnNames){0}};
+    ck_assert_ok(model_corpus_parse(&corpus, name, bytes, strlen(bytes), &options));
     return corpus;
 }
 
 static ReelStatus refuse(const char *name, const char *bytes, const ModelColumnNames *names)
 {
-    Corpus corpus;
-    CorpusOptions options = {.columns = names ? *names : (ModelColumnNames){0}};
-    ReelStatus status = corpus_parse(&corpus, name, bytes, strlen(bytes), &options);
+    ModelCorpus corpus;
+    ModelCorpusOptions options = {.columns = names ? *names : (ModelColumnNames){0}};
+    ReelStatus status = model_corpus_parse(&corpus, name, bytes, strlen(bytes), &options);
     ck_assert(!reel_status_is_ok(&status));
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     return status;
 }
 
 /* The labels of a row as 'a b'. */
-static void check_labels(const Corpus *corpus, int64_t row, const char *expected)
+static void check_labels(const ModelCorpus *corpus, int64_t row, const char *expected)
 {
     char text[200] = "";
     for (int64_t i = corpus->label_offsets[row]; i < corpus->label_offsets[row + 1]; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", text[0] ? " " : "",
-                 string_table_text(&corpus->classes, corpus->labels[i]));
+                 model_string_table_text(&corpus->classes, corpus->labels[i]));
     ck_assert_str_eq(text, expected);
 }
 
@@ -200,7 +201,7 @@ START_TEST(all_formats_say_the_same)
          "JSON lines, text in 'text', labels in 'category'"},
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        Corpus corpus = read(files[i].name, files[i].bytes, NULL);
+        ModelCorpus corpus = read(files[i].name, files[i].bytes, NULL);
         ck_assert_int_eq(corpus.rows, 3);
         check_text(&corpus, 0, "say \"hello\"\nthere");
         check_text(&corpus, 1, "plain text");
@@ -210,17 +211,17 @@ START_TEST(all_formats_say_the_same)
         check_labels(&corpus, 2, "b");
         ck_assert_str_eq(corpus.form, files[i].form);
         ck_assert_int_eq(corpus.unlabelled, 1);
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     }
 }
 END_TEST
 
 START_TEST(fasttext_s_format)
 {
-    Corpus corpus = read("x.txt",
-                         "__label__b __label__a-1  some text, here \n\nno label\n__label__a-1\n"
-                         "words __label__b between\t__label__a-1 them __label__\n__label__b x",
-                         NULL);
+    ModelCorpus corpus = read("x.txt",
+                              "__label__b __label__a-1  some text, here \n\nno label\n__label__a-1\n"
+                              "words __label__b between\t__label__a-1 them __label__\n__label__b x",
+                              NULL);
     ck_assert_int_eq(corpus.rows, 5);
     ck_assert_str_eq(corpus.form, "fastText's format");
     check_text(&corpus, 0, "some text, here");
@@ -233,7 +234,7 @@ START_TEST(fasttext_s_format)
     check_labels(&corpus, 2, "a-1");
     check_labels(&corpus, 3, "a-1 b");
     ck_assert_str_eq(corpus.warning, "");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -241,12 +242,12 @@ START_TEST(columns_are_named)
 {
     const char *csv = "key,title,body,science,sport,n,part,of\n"
                       "7,One,\"two,\nthree\",1,0,4,train,x\n8,Four,five,0.0,1,5,TEST,y\n9,,six,0,0,1,dev,x\n";
-    Corpus corpus = read("x.csv", csv,
-                         &(ModelColumnNames){.text = "title,body",
-                                             .label_columns = "sport, science",
-                                             .id = "key",
-                                             .split = "part",
-                                             .group = "of"});
+    ModelCorpus corpus = read("x.csv", csv,
+                              &(ModelColumnNames){.text = "title,body",
+                                                  .label_columns = "sport, science",
+                                                  .id = "key",
+                                                  .split = "part",
+                                                  .group = "of"});
     check_text(&corpus, 0, "One two,\nthree");
     check_text(&corpus, 2, " six");
     check_labels(&corpus, 0, "science");
@@ -256,16 +257,16 @@ START_TEST(columns_are_named)
     ck_assert_mem_eq(corpus.group_of, ((int32_t[]){0, 1, 0}), 3 * sizeof(int32_t));
     ck_assert_str_eq(corpus.form, "CSV, text in 'title' and 'body', labels in 2 columns of 0 and 1");
     ck_assert_str_eq(corpus.warning, "");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     corpus = read("x.csv", csv, &(ModelColumnNames){.text = "body", .label_columns = "*"});
-    ck_assert_int_eq(corpus_num_classes(&corpus), 2); /* n is 1 once and no column of 0 and 1 */
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 2); /* n is 1 once and no column of 0 and 1 */
     check_labels(&corpus, 0, "science");
     check_labels(&corpus, 2, "");
     ck_assert_int_eq(corpus.unlabelled, 1);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     corpus = read("x.csv", "a,\"b\"\"\"\nx,1\n", &(ModelColumnNames){.text = "a", .label_columns = "b\""});
     check_labels(&corpus, 0, "b\"");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -333,16 +334,16 @@ END_TEST
 
 START_TEST(rows_without_labels_are_kept_and_counted)
 {
-    Corpus corpus = text_support_corpus("text\tlabels\nx\t\ny\tb, a\nz\t \r\nw\ta\nv\t");
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nx\t\ny\tb, a\nz\t \r\nw\ta\nv\t");
     ck_assert_int_eq(corpus.rows, 5);
     ck_assert_int_eq(corpus.unlabelled, 3);
     ck_assert_mem_eq(corpus.label_offsets, ((int64_t[]){0, 0, 2, 2, 3, 3}), 6 * sizeof(int64_t));
     check_text(&corpus, 4, "v");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     corpus = text_support_corpus("text\tlabels\tmore\nx\t\t1\ny\t\t2\n"); /* no label at all */
     ck_assert_int_eq(corpus.unlabelled, 2);
-    ck_assert_int_eq(corpus_num_classes(&corpus), 0);
-    corpus_free(&corpus);
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 0);
+    model_corpus_free(&corpus);
     ck_assert_failed(parse("text\tlabels\nx\t\ny\n"), REEL_STATUS_FAILED, "x.tsv:3: the row has 1 field");
 }
 END_TEST
@@ -358,11 +359,11 @@ START_TEST(empty_labels_are_none)
 }
 END_TEST
 
-static Corpus separated(const char *separator, const char *tsv)
+static ModelCorpus separated(const char *separator, const char *tsv)
 {
-    Corpus corpus;
-    ck_assert_ok(
-        corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){.label_separator = separator}));
+    ModelCorpus corpus;
+    ck_assert_ok(model_corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv),
+                                    &(ModelCorpusOptions){.label_separator = separator}));
     ck_assert_str_eq(corpus.label_separator, separator);
     ck_assert_str_eq(corpus.warning, "");
     return corpus;
@@ -371,16 +372,16 @@ static Corpus separated(const char *separator, const char *tsv)
 /* Labels that look the same are the same: no-break spaces and what has no width go from their ends. */
 START_TEST(spaces_that_are_not_seen_part_no_labels)
 {
-    Corpus corpus = text_support_corpus("text\tlabels\nx\ta, b c\ny\ta\xC2\xA0,  b c\xE2\x80\x8B\n"
-                                        "z\t\xEF\xBB\xBF\xC2\xA0 a, \xC2\xA0"
-                                        "b c\n"
-                                        "w\tb\xC2\xA0"
-                                        "c\n");
-    ck_assert_int_eq(corpus_num_classes(&corpus), 3); /* within a name they are of it */
-    ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a");
-    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b c");
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nx\ta, b c\ny\ta\xC2\xA0,  b c\xE2\x80\x8B\n"
+                                             "z\t\xEF\xBB\xBF\xC2\xA0 a, \xC2\xA0"
+                                             "b c\n"
+                                             "w\tb\xC2\xA0"
+                                             "c\n");
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 3); /* within a name they are of it */
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 0), "a");
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 1), "b c");
     ck_assert_int_eq(corpus.label_offsets[3], 6);
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     ck_assert_failed(parse("text\tlabels\nx\ta, \xC2\xA0, b\n"), REEL_STATUS_FAILED, "empty label");
 }
 END_TEST
@@ -392,37 +393,38 @@ START_TEST(another_separator_separates)
                                            {"|", "text\tlabels\nx\ta|b\ny\tb|c\nz\tc\n"},
                                            {" and ", "text\tlabels\nx\ta and b\ny\tb and c\nz\tc\n"}};
     for (int i = 0; i < 4; i++) {
-        Corpus corpus = separated(files[i][0], files[i][1]);
-        ck_assert_int_eq(corpus_num_classes(&corpus), 3);
+        ModelCorpus corpus = separated(files[i][0], files[i][1]);
+        ck_assert_int_eq(model_corpus_num_classes(&corpus), 3);
         ck_assert_mem_eq(corpus.labels, ((int32_t[]){0, 1, 1, 2, 2}), 5 * sizeof(int32_t));
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     }
-    Corpus corpus = separated("|", "text\tlabels\nx\tScience, Tech & Math\ny\tArts|Science, Tech & Math\n");
-    ck_assert_int_eq(corpus_num_classes(&corpus), 2);
-    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "Science, Tech & Math");
-    corpus_free(&corpus);
+    ModelCorpus corpus =
+        separated("|", "text\tlabels\nx\tScience, Tech & Math\ny\tArts|Science, Tech & Math\n");
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 2);
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 1), "Science, Tech & Math");
+    model_corpus_free(&corpus);
     const char *tsv = "text\tlabels\nx\ta||b\n";
     ck_assert_failed(
-        corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){.label_separator = "|"}),
+        model_corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(ModelCorpusOptions){.label_separator = "|"}),
         REEL_STATUS_FAILED, "x.tsv:2: the row has an empty label; write the labels as 'one|two'");
     static const char *const bad[] = {"", "\t", "a\nb", "\"", "\xFF", "0123456789 0123456789 0123456789"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_failed(
-            corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &(CorpusOptions){.label_separator = bad[i]}),
-            REEL_STATUS_USAGE, "a separator of labels is");
+        ck_assert_failed(model_corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv),
+                                            &(ModelCorpusOptions){.label_separator = bad[i]}),
+                         REEL_STATUS_USAGE, "a separator of labels is");
 }
 END_TEST
 
 START_TEST(labels_that_differ_in_case_alone_are_noticed)
 {
-    Corpus corpus = text_support_corpus("text\tlabels\nx\tNews, sport\ny\tnews\n");
-    ck_assert_int_eq(corpus_num_classes(&corpus), 3);
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nx\tNews, sport\ny\tnews\n");
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 3);
     ck_assert_str_eq(corpus.warning, "test.tsv: the labels 'News' and 'news' differ in upper and lower case "
                                      "alone and count as two; write them alike if they are one");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     corpus = text_support_corpus("text\tlabels\nx\tnew, news\ny\tnews\n");
     ck_assert_str_eq(corpus.warning, "");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -445,24 +447,24 @@ START_TEST(labels_that_look_like_several_are_noticed)
         {"text\tlabels\nx\ta\ny\t('b',)\n", "look like a list"},
         {"text\tlabels\nx\ta\ny\t[]\n", "look like a list"}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        Corpus corpus = text_support_corpus(files[i][0]);
+        ModelCorpus corpus = text_support_corpus(files[i][0]);
         ck_assert_msg(strstr(corpus.warning, files[i][1]) != NULL, "'%s' is not in '%s'", files[i][1],
                       corpus.warning);
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     }
     /* A long one is shown in whole characters. */
     char tsv[200] = "text\tlabels\nx\ta,";
     for (int i = 0; i < 40; i++)
         strcat(tsv, "\xC3\xA9");
-    Corpus corpus = text_support_corpus(tsv);
+    ModelCorpus corpus = text_support_corpus(tsv);
     ck_assert_ptr_nonnull(strstr(corpus.warning, "\xC3\xA9' is one label"));
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     static const char *const fine[] = {"text\tlabels\nx\ta, b\ny\t(none)\n",
                                        "text\tlabels\nx\tuse::a-b/c\ny\ta:b {c}\n"};
     for (int i = 0; i < 2; i++) {
         corpus = text_support_corpus(fine[i]);
         ck_assert_str_eq(corpus.warning, "");
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     }
 }
 END_TEST
@@ -471,16 +473,16 @@ END_TEST
  */
 START_TEST(quoted_fields_are_what_is_quoted)
 {
-    Corpus corpus = text_support_corpus("\"text\"\t\"labels\"\r\n\"say \"\"hello\"\" now\"\t\"a, b\"\r\n"
-                                        "\"\"\t\"b\"\n\"\"\"\"\tc\nx\t\"\"\n\"a\"\"\"\td");
+    ModelCorpus corpus = text_support_corpus("\"text\"\t\"labels\"\r\n\"say \"\"hello\"\" now\"\t\"a, b\"\r\n"
+                                             "\"\"\t\"b\"\n\"\"\"\"\tc\nx\t\"\"\n\"a\"\"\"\td");
     static const char *const texts[] = {"say \"hello\" now", "", "\"", "x", "a\""};
     ck_assert_int_eq(corpus.rows, 5);
     for (int i = 0; i < 5; i++)
         check_text(&corpus, i, texts[i]);
-    ck_assert_int_eq(corpus_num_classes(&corpus), 4);
+    ck_assert_int_eq(model_corpus_num_classes(&corpus), 4);
     ck_assert_int_eq(corpus.unlabelled, 1);
-    ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a");
-    corpus_free(&corpus);
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 0), "a");
+    model_corpus_free(&corpus);
 }
 END_TEST
 
@@ -492,11 +494,11 @@ START_TEST(other_quotes_are_text)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char tsv[100];
         snprintf(tsv, sizeof tsv, "text\tlabels\n%s\ta \"quoted\" one\nmore \"of\" it\tb\n", texts[i]);
-        Corpus corpus = text_support_corpus(tsv);
+        ModelCorpus corpus = text_support_corpus(tsv);
         ck_assert_int_eq(corpus.rows, 2);
         check_text(&corpus, 0, texts[i]);
-        ck_assert_str_eq(string_table_text(&corpus.classes, 0), "a \"quoted\" one");
-        corpus_free(&corpus);
+        ck_assert_str_eq(model_string_table_text(&corpus.classes, 0), "a \"quoted\" one");
+        model_corpus_free(&corpus);
     }
 }
 END_TEST
@@ -509,20 +511,20 @@ START_TEST(quoted_fields_may_cross_lines)
         {"text\tlabels\n\"one\ttwo\"\ta\n", "one\ttwo"},
         {"labels\ttext\na\t\"one\n\ntwo\"", "one\n\ntwo"}};
     for (int i = 0; i < 4; i++) {
-        Corpus corpus = text_support_corpus(files[i][0]);
+        ModelCorpus corpus = text_support_corpus(files[i][0]);
         ck_assert_int_eq(corpus.rows, 1);
         check_text(&corpus, 0, files[i][1]);
         ck_assert_str_eq(corpus.warning, "");
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     }
     ck_assert_failed(parse("text\tlabels\n\"two\nlines\"\ta\nx\n"), REEL_STATUS_FAILED,
                      "x.tsv:4: the row has 1 field"); /* lines are counted within fields */
-    Corpus corpus = text_support_corpus("text\tlabels\nx\ta\n\"goal\tmatch\nscore league\"\tsport\n");
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nx\ta\n\"goal\tmatch\nscore league\"\tsport\n");
     ck_assert_int_eq(corpus.rows, 2);
     ck_assert_str_eq(corpus.warning,
                      "test.tsv:3: a quoted field that begins here holds tabs and line ends; where "
                      "it has swallowed rows, take the quote out");
-    corpus_free(&corpus);
+    model_corpus_free(&corpus);
     ck_assert_failed(parse("text\tlabels\nx\t\"a,\nb\""), REEL_STATUS_FAILED,
                      "has a tab or a line end in it");
 }
@@ -535,20 +537,21 @@ START_TEST(a_cr_ends_no_line)
                      "convert the file, as with `tr '\\r' '\\n'`");
     ck_assert_failed(parse("text\tlabels\none\ta\nt\rwo\tb\n"), REEL_STATUS_FAILED,
                      "x.tsv:3: byte 2 of the line");
-    Corpus corpus = text_support_corpus("text\tlabels\r\r\none\ta\r\r\ntwo\tb\r\r\n"); /* converted twice */
+    ModelCorpus corpus =
+        text_support_corpus("text\tlabels\r\r\none\ta\r\r\ntwo\tb\r\r\n"); /* converted twice */
     check_text(&corpus, 1, "two");
-    ck_assert_str_eq(string_table_text(&corpus.classes, 1), "b");
-    corpus_free(&corpus);
+    ck_assert_str_eq(model_string_table_text(&corpus.classes, 1), "b");
+    model_corpus_free(&corpus);
 }
 END_TEST
 
 START_TEST(utf16_is_named)
 {
-    Corpus corpus;
-    ck_assert_failed(corpus_parse(&corpus, "x.tsv", "\xFF\xFEt\0e\0", 6, NULL), REEL_STATUS_FAILED,
+    ModelCorpus corpus;
+    ck_assert_failed(model_corpus_parse(&corpus, "x.tsv", "\xFF\xFEt\0e\0", 6, NULL), REEL_STATUS_FAILED,
                      "x.tsv:1: begins with the byte order mark of UTF-16 (FF FE); convert the file");
-    ck_assert_failed(corpus_read(&corpus, text_support_file("\xFE\xFF\0t\0e", 6), NULL), REEL_STATUS_FAILED,
-                     "UTF-16 (FE FF)");
+    ck_assert_failed(model_corpus_read(&corpus, text_support_file("\xFE\xFF\0t\0e", 6), NULL),
+                     REEL_STATUS_FAILED, "UTF-16 (FE FF)");
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
@@ -577,8 +580,8 @@ START_TEST(nul_bytes_are_found_wherever_they_are)
         char copy[100];
         memcpy(copy, tsv, size);
         copy[at] = '\0';
-        Corpus corpus;
-        ck_assert_failed(corpus_parse(&corpus, "x.tsv", copy, size, NULL), REEL_STATUS_FAILED, "NUL");
+        ModelCorpus corpus;
+        ck_assert_failed(model_corpus_parse(&corpus, "x.tsv", copy, size, NULL), REEL_STATUS_FAILED, "NUL");
     }
 }
 END_TEST
@@ -597,11 +600,11 @@ START_TEST(broken_files_never_crash)
             state = state * 1664525u + 1013904223u;
             copy[(state >> 8) % size] = "\t\n\r ,a\xC3\xA9\0\xFF\"\""[(state >> 24) % 12];
         }
-        Corpus corpus;
-        ReelStatus status = corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2, NULL);
+        ModelCorpus corpus;
+        ReelStatus status = model_corpus_parse(&corpus, "x.tsv", copy, size - (size_t)round % size / 2, NULL);
         read += reel_status_is_ok(&status);
         ck_assert(reel_status_is_ok(&status) || strncmp(status.message, "x.tsv:", 6) == 0);
-        corpus_free(&corpus);
+        model_corpus_free(&corpus);
     }
     ck_assert_int_gt(read, 100);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
@@ -614,12 +617,12 @@ START_TEST(no_memory_is_a_status)
     const char *path = text_support_file(tsv, strlen(tsv));
     int failures = 0;
     for (int n = 0;; n++) {
-        Corpus corpus;
+        ModelCorpus corpus;
         reel_mem_fail_at(n, 0);
-        ReelStatus status = corpus_read(&corpus, path, NULL);
+        ReelStatus status = model_corpus_read(&corpus, path, NULL);
         reel_mem_fail_at(-1, 0);
         if (reel_status_is_ok(&status)) {
-            corpus_free(&corpus);
+            model_corpus_free(&corpus);
             break;
         }
         ck_assert_failed(status, REEL_STATUS_FAILED, "out of memory");

@@ -3,43 +3,43 @@
 #include "tensor/mem_internal.h"
 #include "tests/text_support.h"
 
-static Dataset *dataset;
-static Loader loader;
+static ModelDataset *dataset;
+static ModelLoader loader;
 
 static void setup(void)
 {
-    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
+    ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
 }
 
 static void teardown(void)
 {
-    loader_free(&loader);
-    dataset_free(dataset);
+    model_loader_free(&loader);
+    model_dataset_free(dataset);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static void start(int32_t batch, bool shuffle, bool pad, uint64_t seed)
 {
-    loader_free(&loader);
-    LoaderOptions options = {.batch = batch, .shuffle = shuffle, .pad = pad, .seed = seed};
-    ck_assert_ok(loader_init(&loader, &dataset->train, &options));
+    model_loader_free(&loader);
+    ModelLoaderOptions options = {.batch = batch, .shuffle = shuffle, .pad = pad, .seed = seed};
+    ck_assert_ok(model_loader_init(&loader, &dataset->train, &options));
 }
 
 /* The examples of an epoch in their order. */
 static void epoch_order(int64_t epoch, int32_t order[96])
 {
-    Batch batch;
+    ModelBatch batch;
     int32_t count = 0;
-    loader_start_epoch(&loader, epoch);
-    while (loader_next(&loader, &batch))
+    model_loader_start_epoch(&loader, epoch);
+    while (model_loader_next(&loader, &batch))
         for (int32_t i = 0; i < batch.size; i++)
             order[count++] = batch.examples[i];
     ck_assert_int_eq(count, 96);
 }
 
-static void check_batch(const Batch *batch)
+static void check_batch(const ModelBatch *batch)
 {
-    const DatasetPart *part = &dataset->train;
+    const ModelDatasetPart *part = &dataset->train;
     ck_assert_int_eq(batch->offsets[0], 0);
     ck_assert_int_eq(batch->offsets[batch->size], batch->num_ids);
     ck_assert_int_eq(batch->labels.shape[0], batch->size);
@@ -51,9 +51,9 @@ static void check_batch(const Batch *batch)
         ck_assert_int_ge(batch->offsets[i + 1] - batch->offsets[i], length);
         ck_assert_mem_eq(batch->ids + batch->offsets[i], ids, (size_t)length * sizeof *ids);
         for (int32_t at = batch->offsets[i] + length; at < batch->offsets[i + 1]; at++)
-            ck_assert_int_eq(batch->ids[at], TOKEN_PAD);
+            ck_assert_int_eq(batch->ids[at], MODEL_TOKEN_PAD);
         float labels[47];
-        dataset_part_labels(part, &example, 1, labels);
+        model_dataset_part_labels(part, &example, 1, labels);
         ck_assert_mem_eq(tensor_f32(batch->labels) + (size_t)i * 47, labels, sizeof labels);
     }
 }
@@ -75,18 +75,18 @@ START_TEST(the_last_batch_is_what_is_left)
     static const int32_t sizes[] = {1, 7, 64, 95, 96, 97, 1000};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         start(sizes[s], true, s % 2, 0);
-        Batch batch;
+        ModelBatch batch;
         int64_t count = 0;
         int32_t total = 0;
-        while (loader_next(&loader, &batch)) {
+        while (model_loader_next(&loader, &batch)) {
             count++;
             total += batch.size;
             ck_assert_int_eq(batch.size, total < 96 || 96 % sizes[s] == 0 ? sizes[s] : 96 % sizes[s]);
             check_batch(&batch);
         }
         ck_assert_int_eq(total, 96);
-        ck_assert_int_eq(count, loader_num_batches(&loader));
-        ck_assert(!loader_next(&loader, &batch));
+        ck_assert_int_eq(count, model_loader_num_batches(&loader));
+        ck_assert(!model_loader_next(&loader, &batch));
     }
 }
 END_TEST
@@ -94,9 +94,9 @@ END_TEST
 START_TEST(padding_reaches_to_the_longest_of_the_batch)
 {
     start(8, true, true, 0);
-    Batch batch;
+    ModelBatch batch;
     int32_t widths = 0, first_width = 0;
-    while (loader_next(&loader, &batch)) {
+    while (model_loader_next(&loader, &batch)) {
         int32_t longest = 0;
         for (int32_t i = 0; i < batch.size; i++) {
             const int64_t *ends = dataset->train.offsets + batch.examples[i];
@@ -137,18 +137,18 @@ END_TEST
 START_TEST(a_run_can_go_on_where_it_was)
 {
     int32_t order[96];
-    Batch batch;
+    ModelBatch batch;
     start(10, true, false, 0);
     epoch_order(2, order);
-    loader_start_epoch(&loader, 2);
-    loader_seek(&loader, 4);
-    ck_assert(loader_next(&loader, &batch));
+    model_loader_start_epoch(&loader, 2);
+    model_loader_seek(&loader, 4);
+    ck_assert(model_loader_next(&loader, &batch));
     ck_assert_mem_eq(batch.examples, order + 40, 10 * sizeof *order);
-    loader_seek(&loader, 9);
-    ck_assert(loader_next(&loader, &batch));
+    model_loader_seek(&loader, 9);
+    ck_assert(model_loader_next(&loader, &batch));
     ck_assert_int_eq(batch.size, 6);
-    loader_seek(&loader, 100);
-    ck_assert(!loader_next(&loader, &batch));
+    model_loader_seek(&loader, 100);
+    ck_assert(!model_loader_next(&loader, &batch));
 }
 END_TEST
 
@@ -167,15 +167,15 @@ END_TEST
  * part need not have labels. */
 START_TEST(by_length_the_longest_come_first)
 {
-    DatasetPart part = dataset->train;
-    Batch batch;
+    ModelDatasetPart part = dataset->train;
+    ModelBatch batch;
     int64_t seen = 0, length = INT32_MAX;
     int32_t before = -1;
     part.label_offsets = NULL;
-    ck_assert_ok(loader_init(&loader, &part, &(LoaderOptions){.batch = 7, .by_length = true}));
-    while (loader_next(&loader, &batch)) {
+    ck_assert_ok(model_loader_init(&loader, &part, &(ModelLoaderOptions){.batch = 7, .by_length = true}));
+    while (model_loader_next(&loader, &batch)) {
         ck_assert(!tensor_is_valid(batch.labels));
-        ck_assert_uint_le((size_t)batch.num_ids, loader_most_ids(&loader));
+        ck_assert_uint_le((size_t)batch.num_ids, model_loader_most_ids(&loader));
         for (int32_t i = 0; i < batch.size; i++, seen++) {
             int32_t example = batch.examples[i];
             int64_t own = part.offsets[example + 1] - part.offsets[example];
@@ -191,14 +191,15 @@ END_TEST
 
 START_TEST(loaders_that_cannot_be)
 {
-    LoaderOptions options = loader_defaults();
+    ModelLoaderOptions options = model_loader_defaults();
     ck_assert_int_eq(options.batch, 64);
     options.batch = 0;
-    ck_assert_failed(loader_init(&loader, &dataset->train, &options), REEL_STATUS_USAGE, "a batch of 0");
+    ck_assert_failed(model_loader_init(&loader, &dataset->train, &options), REEL_STATUS_USAGE,
+                     "a batch of 0");
     options.batch = 64;
     for (int n = 0; n < 4; n++) {
         reel_mem_fail_at(n, 0);
-        ck_assert_failed(loader_init(&loader, &dataset->train, &options), REEL_STATUS_FAILED,
+        ck_assert_failed(model_loader_init(&loader, &dataset->train, &options), REEL_STATUS_FAILED,
                          "out of memory");
         reel_mem_fail_at(-1, 0);
     }

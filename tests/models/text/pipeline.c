@@ -46,29 +46,29 @@ static void load(ModelPipeline *pipeline, const ReelBytes *json, const char *pat
 static void same_ids(const ModelPipeline *a, const ModelPipeline *b, const char *text)
 {
     ReelBytes scratch = {0};
-    IdList first = {0}, second = {0};
-    ck_assert(model_pipeline_encode(a, text_span(text), &scratch, &first));
-    ck_assert(model_pipeline_encode(b, text_span(text), &scratch, &second));
+    ModelIdList first = {0}, second = {0};
+    ck_assert(model_pipeline_encode(a, model_text_span(text), &scratch, &first));
+    ck_assert(model_pipeline_encode(b, model_text_span(text), &scratch, &second));
     ck_assert_uint_eq(first.count, second.count);
     ck_assert_mem_eq(first.ids, second.ids, first.count * sizeof *first.ids);
-    id_list_free(&first);
-    id_list_free(&second);
+    model_id_list_free(&first);
+    model_id_list_free(&second);
     reel_bytes_free(&scratch);
 }
 
 START_TEST(it_is_saved_and_loaded_as_one)
 {
-    DatasetOptions options = dataset_defaults();
+    ModelDatasetOptions options = model_dataset_defaults();
     options.corpus.label_separator = "; ";
     options.vocabulary.min_df = 1;
     options.clean.keep_digits = true;
     options.max_len = 7;
     options.byte_pairs = _i ? 20 : 0;
-    Corpus corpus;
-    Dataset *dataset;
-    ck_assert_ok(corpus_parse(&corpus, "x.tsv", TSV, sizeof TSV - 1, &options.corpus));
-    ck_assert_ok(dataset_new(&dataset, &corpus, "x.tsv", &options));
-    corpus_free(&corpus);
+    ModelCorpus corpus;
+    ModelDataset *dataset;
+    ck_assert_ok(model_corpus_parse(&corpus, "x.tsv", TSV, sizeof TSV - 1, &options.corpus));
+    ck_assert_ok(model_dataset_new(&dataset, &corpus, "x.tsv", &options));
+    model_corpus_free(&corpus);
     ReelBytes json = {0};
     NnSnapshot snapshot;
     ModelPipeline again = {0};
@@ -81,7 +81,7 @@ START_TEST(it_is_saved_and_loaded_as_one)
     ck_assert_str_eq(again.label_separator, "; ");
     ck_assert_str_eq(again.data_hash, dataset->text.data_hash);
     ck_assert_int_eq(again.labels.count, 2);
-    ck_assert_str_eq(string_table_text(&again.labels, 1), "b");
+    ck_assert_str_eq(model_string_table_text(&again.labels, 1), "b");
     same_ids(&dataset->text, &again, "the RED apple, no. 3: green, red!");
     same_ids(&dataset->text, &again, "");
     for (int32_t id = 0; id < again.tokenizer.vocab_size; id++)
@@ -91,7 +91,7 @@ START_TEST(it_is_saved_and_loaded_as_one)
     model_pipeline_free(&again);
     nn_snapshot_free(&snapshot);
     reel_bytes_free(&json);
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST

@@ -32,33 +32,34 @@ static uint32_t crc(const int32_t *indices, int64_t count)
 
 START_TEST(splits_are_scikit_learns)
 {
-    Split split;
-    ck_assert_ok(split_new(&split, SPLITS[_i].rows, SPLITS[_i].test_size, SPLITS[_i].random_state));
+    ModelSplit split;
+    ck_assert_ok(model_split_new(&split, SPLITS[_i].rows, SPLITS[_i].test_size, SPLITS[_i].random_state));
     ck_assert_int_eq(split.num_train, SPLITS[_i].num_train);
     ck_assert_int_eq(split.num_test, SPLITS[_i].num_test);
     ck_assert_int_eq(split.train[0], SPLITS[_i].train_first);
     ck_assert_int_eq(split.test[0], SPLITS[_i].test_first);
     ck_assert_uint_eq(crc(split.train, split.num_train), SPLITS[_i].train_crc);
     ck_assert_uint_eq(crc(split.test, split.num_test), SPLITS[_i].test_crc);
-    split_free(&split);
+    model_split_free(&split);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
 START_TEST(parts_that_cannot_be)
 {
-    Split split;
-    ck_assert_failed(split_new(&split, 1, 0.2, 0), REEL_STATUS_FAILED, "1 row cannot be split");
-    ck_assert_failed(split_new(&split, 0, 0.2, 0), REEL_STATUS_FAILED, "0 rows cannot be split");
-    ck_assert_failed(split_new(&split, 10, 0.95, 0), REEL_STATUS_FAILED, "10 rows cannot be split");
-    ck_assert_failed(split_new(&split, 10, 0.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
-    ck_assert_failed(split_new(&split, 10, 1.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
-    ck_assert_failed(split_new(&split, 10, 0.0 / 0.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
-    ck_assert_failed(split_new(&split, INT64_MAX, 0.2, 0), REEL_STATUS_FAILED, "too many");
+    ModelSplit split;
+    ck_assert_failed(model_split_new(&split, 1, 0.2, 0), REEL_STATUS_FAILED, "1 row cannot be split");
+    ck_assert_failed(model_split_new(&split, 0, 0.2, 0), REEL_STATUS_FAILED, "0 rows cannot be split");
+    ck_assert_failed(model_split_new(&split, 10, 0.95, 0), REEL_STATUS_FAILED, "10 rows cannot be split");
+    ck_assert_failed(model_split_new(&split, 10, 0.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
+    ck_assert_failed(model_split_new(&split, 10, 1.0, 0), REEL_STATUS_USAGE, "more than 0 and less than 1");
+    ck_assert_failed(model_split_new(&split, 10, 0.0 / 0.0, 0), REEL_STATUS_USAGE,
+                     "more than 0 and less than 1");
+    ck_assert_failed(model_split_new(&split, INT64_MAX, 0.2, 0), REEL_STATUS_FAILED, "too many");
     reel_mem_fail_at(0, 0);
-    ck_assert_failed(split_new(&split, 10, 0.2, 0), REEL_STATUS_FAILED, "out of memory");
+    ck_assert_failed(model_split_new(&split, 10, 0.2, 0), REEL_STATUS_FAILED, "out of memory");
     reel_mem_fail_at(-1, 0);
-    split_free(&split);
+    model_split_free(&split);
 }
 END_TEST
 

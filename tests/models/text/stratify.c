@@ -25,7 +25,7 @@ START_TEST(test_every_label_keeps_its_share)
     int64_t offsets[N + 1];
     int32_t labels[N * K], part_of[N], of_part[3] = {0}, of_label[K][3] = {{0}}, all[K] = {0};
     make(offsets, labels);
-    ck_assert_ok(stratify(offsets, labels, N, K, shares, 3, 1, part_of));
+    ck_assert_ok(model_stratify(offsets, labels, N, K, shares, 3, 1, part_of));
     for (int i = 0; i < N; i++) {
         ck_assert_int_ge(part_of[i], 0);
         ck_assert_int_lt(part_of[i], 3);
@@ -51,8 +51,8 @@ START_TEST(test_rare_label_first)
     const int32_t labels[] = {0, 1, 0, 1, 0, 0, 0, 0};
     for (uint64_t seed = 0; seed < 10; seed++) {
         int32_t part_of[6], again[6], first = 0;
-        ck_assert_ok(stratify(offsets, labels, 6, 2, (double[]){0.5, 0.5}, 2, seed, part_of));
-        ck_assert_ok(stratify(offsets, labels, 6, 2, (double[]){0.5, 0.5}, 2, seed, again));
+        ck_assert_ok(model_stratify(offsets, labels, 6, 2, (double[]){0.5, 0.5}, 2, seed, part_of));
+        ck_assert_ok(model_stratify(offsets, labels, 6, 2, (double[]){0.5, 0.5}, 2, seed, again));
         ck_assert_int_ne(part_of[0], part_of[1]);
         for (int i = 0; i < 6; i++) {
             first += part_of[i] == 0;
@@ -68,11 +68,11 @@ START_TEST(test_errors)
     const int64_t offsets[] = {0, 1};
     const int32_t labels[] = {0};
     int32_t part_of[1];
-    ck_assert_failed(stratify(offsets, labels, 1, 1, (double[]){0.5, 0.4}, 2, 0, part_of), REEL_STATUS_USAGE,
-                     "add up");
-    ck_assert_failed(stratify(offsets, labels, 1, 1, (double[]){1, 0}, 2, 0, part_of), REEL_STATUS_USAGE,
-                     "more than 0");
-    ck_assert_failed(stratify(offsets, labels, 1, 1, NULL, 0, 0, part_of), REEL_STATUS_USAGE, "parts");
+    ck_assert_failed(model_stratify(offsets, labels, 1, 1, (double[]){0.5, 0.4}, 2, 0, part_of),
+                     REEL_STATUS_USAGE, "add up");
+    ck_assert_failed(model_stratify(offsets, labels, 1, 1, (double[]){1, 0}, 2, 0, part_of),
+                     REEL_STATUS_USAGE, "more than 0");
+    ck_assert_failed(model_stratify(offsets, labels, 1, 1, NULL, 0, 0, part_of), REEL_STATUS_USAGE, "parts");
 }
 END_TEST
 

@@ -13,34 +13,34 @@ static const char corpus_text[] = "text\tlabels\n"
                                   "wide wider widest\tb\n"
                                   "new newer newest\ta\n";
 
-static Corpus corpus;
-static Dataset *dataset;
+static ModelCorpus corpus;
+static ModelDataset *dataset;
 
 static void make(bool keep)
 {
-    DatasetOptions options = dataset_defaults();
+    ModelDatasetOptions options = model_dataset_defaults();
     options.byte_pairs = 30;
     options.keep_texts = keep;
-    ReelStatus status = corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
+    ReelStatus status = model_corpus_parse(&corpus, "memory", corpus_text, sizeof corpus_text - 1, NULL);
     if (reel_status_is_ok(&status))
-        status = dataset_new(&dataset, &corpus, "memory", &options);
+        status = model_dataset_new(&dataset, &corpus, "memory", &options);
     ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
 }
 
 static void drop(void)
 {
-    dataset_free(dataset);
-    corpus_free(&corpus);
+    model_dataset_free(dataset);
+    model_corpus_free(&corpus);
 }
 
-static void draw(SubwordDropout *dropout, int64_t epoch)
+static void draw(ModelSubwordDropout *dropout, int64_t epoch)
 {
-    ReelStatus status = subword_dropout_draw(dropout, epoch);
+    ReelStatus status = model_subword_dropout_draw(dropout, epoch);
     ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
 }
 
 /* Whether two parts have the same ids. */
-static bool same(const DatasetPart *a, const DatasetPart *b)
+static bool same(const ModelDatasetPart *a, const ModelDatasetPart *b)
 {
     size_t n = (size_t)a->count;
     return memcmp(a->offsets, b->offsets, (n + 1) * sizeof *a->offsets) == 0 &&
@@ -50,12 +50,12 @@ static bool same(const DatasetPart *a, const DatasetPart *b)
 START_TEST(an_epoch_is_a_function_of_seed_and_epoch)
 {
     make(true);
-    SubwordDropout one, other, third;
-    ReelStatus status = subword_dropout_init(&one, dataset, 0.3, 7);
+    ModelSubwordDropout one, other, third;
+    ReelStatus status = model_subword_dropout_init(&one, dataset, 0.3, 7);
     ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
-    status = subword_dropout_init(&other, dataset, 0.3, 7);
+    status = model_subword_dropout_init(&other, dataset, 0.3, 7);
     ck_assert(reel_status_is_ok(&status));
-    status = subword_dropout_init(&third, dataset, 0.3, 8);
+    status = model_subword_dropout_init(&third, dataset, 0.3, 8);
     ck_assert(reel_status_is_ok(&status));
     draw(&one, 0);
     draw(&one, 1);
@@ -66,9 +66,9 @@ START_TEST(an_epoch_is_a_function_of_seed_and_epoch)
     ck_assert(!same(&one.part, &third.part));
     draw(&other, 6);
     ck_assert(!same(&one.part, &other.part));
-    subword_dropout_free(&one);
-    subword_dropout_free(&other);
-    subword_dropout_free(&third);
+    model_subword_dropout_free(&one);
+    model_subword_dropout_free(&other);
+    model_subword_dropout_free(&third);
     drop();
 }
 END_TEST
@@ -76,23 +76,23 @@ END_TEST
 START_TEST(probability_0_changes_nothing_and_1_leaves_letters)
 {
     make(true);
-    SubwordDropout none, all;
-    ReelStatus status = subword_dropout_init(&none, dataset, 0, 1);
+    ModelSubwordDropout none, all;
+    ReelStatus status = model_subword_dropout_init(&none, dataset, 0, 1);
     ck_assert(reel_status_is_ok(&status));
-    status = subword_dropout_init(&all, dataset, 1, 1);
+    status = model_subword_dropout_init(&all, dataset, 1, 1);
     ck_assert(reel_status_is_ok(&status));
     draw(&none, 3);
     draw(&all, 3);
     ck_assert(same(&none.part, &dataset->train));
     for (int64_t i = 0; i < dataset->train.count; i++) {
-        TextSpan text = dataset->train_texts[i];
+        ModelTextSpan text = dataset->train_texts[i];
         int64_t letters = 0;
         for (size_t at = 0; at < text.length; at++)
             letters += text.bytes[at] != ' ';
         ck_assert_int_eq(all.part.offsets[i + 1] - all.part.offsets[i], letters + 2);
     }
-    subword_dropout_free(&none);
-    subword_dropout_free(&all);
+    model_subword_dropout_free(&none);
+    model_subword_dropout_free(&all);
     drop();
 }
 END_TEST
@@ -109,24 +109,24 @@ START_TEST(merges_are_left_out_as_often_as_is_said)
             to += sprintf(to, "xy ");
         to += sprintf(to, "\t%c\n", 'a' + row % 2);
     }
-    DatasetOptions options = dataset_defaults();
-    options.byte_pairs = NUM_SPECIAL_TOKENS + 3;
+    ModelDatasetOptions options = model_dataset_defaults();
+    options.byte_pairs = MODEL_NUM_SPECIAL_TOKENS + 3;
     options.keep_texts = true;
-    ReelStatus status = corpus_parse(&corpus, "memory", tsv, strlen(tsv), NULL);
+    ReelStatus status = model_corpus_parse(&corpus, "memory", tsv, strlen(tsv), NULL);
     free(tsv);
     if (reel_status_is_ok(&status))
-        status = dataset_new(&dataset, &corpus, "memory", &options);
+        status = model_dataset_new(&dataset, &corpus, "memory", &options);
     ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     int64_t rows = dataset->train.count, merged = rows * WORDS;
     ck_assert_int_eq(dataset->train.offsets[rows], merged + 2 * rows);
     for (int i = 0; i < 3; i++) {
-        SubwordDropout dropout;
-        status = subword_dropout_init(&dropout, dataset, probabilities[i], 3);
+        ModelSubwordDropout dropout;
+        status = model_subword_dropout_init(&dropout, dataset, probabilities[i], 3);
         ck_assert(reel_status_is_ok(&status));
         draw(&dropout, 0);
         double apart = (double)(dropout.part.offsets[rows] - dataset->train.offsets[rows]) / (double)merged;
         ck_assert_double_eq_tol(apart, probabilities[i], 0.035); /* four deviations of 3,200 draws */
-        subword_dropout_free(&dropout);
+        model_subword_dropout_free(&dropout);
     }
     drop();
 }
@@ -137,18 +137,18 @@ END_TEST
 START_TEST(a_text_is_cut_by_its_row_alone)
 {
     make(true);
-    DatasetOptions options = dataset_defaults();
+    ModelDatasetOptions options = model_dataset_defaults();
     options.bpe = dataset->text.tokenizer.bpe;
     options.keep_texts = true;
     options.valid_size = 0.5;
-    Dataset *half;
-    ReelStatus status = dataset_new(&half, &corpus, "memory", &options);
+    ModelDataset *half;
+    ReelStatus status = model_dataset_new(&half, &corpus, "memory", &options);
     ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
     ck_assert_int_lt(half->train.count, dataset->train.count);
-    SubwordDropout all, some;
-    status = subword_dropout_init(&all, dataset, 0.4, 9);
+    ModelSubwordDropout all, some;
+    status = model_subword_dropout_init(&all, dataset, 0.4, 9);
     ck_assert(reel_status_is_ok(&status));
-    status = subword_dropout_init(&some, half, 0.4, 9);
+    status = model_subword_dropout_init(&some, half, 0.4, 9);
     ck_assert(reel_status_is_ok(&status));
     for (int64_t epoch = 0; epoch < 8; epoch++) {
         draw(&all, epoch);
@@ -163,22 +163,22 @@ START_TEST(a_text_is_cut_by_its_row_alone)
                              (size_t)length * sizeof *some.part.ids);
         }
     }
-    subword_dropout_free(&all);
-    subword_dropout_free(&some);
-    dataset_free(half);
+    model_subword_dropout_free(&all);
+    model_subword_dropout_free(&some);
+    model_dataset_free(half);
     drop();
 }
 END_TEST
 
 START_TEST(what_it_needs_is_asked_for)
 {
-    SubwordDropout dropout;
+    ModelSubwordDropout dropout;
     make(false);
-    ReelStatus status = subword_dropout_init(&dropout, dataset, 0.1, 1);
+    ReelStatus status = model_subword_dropout_init(&dropout, dataset, 0.1, 1);
     ck_assert_int_eq(status.code, REEL_STATUS_USAGE);
     drop();
     make(true);
-    status = subword_dropout_init(&dropout, dataset, 1.5, 1);
+    status = model_subword_dropout_init(&dropout, dataset, 1.5, 1);
     ck_assert_int_eq(status.code, REEL_STATUS_USAGE);
     drop();
 }

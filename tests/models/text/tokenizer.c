@@ -3,43 +3,43 @@
 #include "tests/text_support.h"
 
 /* One id a byte; "!" is no memory. */
-static bool encode_bytes(const void *state, TextSpan text, size_t limit, IdList *list)
+static bool encode_bytes(const void *state, ModelTextSpan text, size_t limit, ModelIdList *list)
 {
     int32_t shift = *(const int32_t *)state;
     for (size_t i = 0; i < text.length && i < limit; i++)
-        if (text.bytes[i] == '!' || !id_list_push(list, text.bytes[i] + shift))
+        if (text.bytes[i] == '!' || !model_id_list_push(list, text.bytes[i] + shift))
             return false;
     return true;
 }
 
 static const int32_t SHIFT = 1000;
-static const Tokenizer BYTES = {.state = &SHIFT, .vocab_size = 1256, .encode = encode_bytes};
+static const ModelTokenizer BYTES = {.state = &SHIFT, .vocab_size = 1256, .encode = encode_bytes};
 
 START_TEST(texts_stand_between_bos_and_eos)
 {
-    IdList list = {0};
-    ck_assert(tokenizer_encode(&BYTES, text_span("abc"), 64, &list));
-    ck_assert(tokenizer_encode(&BYTES, text_span(""), 64, &list));
-    ck_assert(tokenizer_encode(&BYTES, text_span("abc"), 4, &list));
+    ModelIdList list = {0};
+    ck_assert(model_tokenizer_encode(&BYTES, model_text_span("abc"), 64, &list));
+    ck_assert(model_tokenizer_encode(&BYTES, model_text_span(""), 64, &list));
+    ck_assert(model_tokenizer_encode(&BYTES, model_text_span("abc"), 4, &list));
     static const int32_t expected[] = {2, 1097, 1098, 1099, 3, 2, 1, 3, 2, 1097, 1098, 3};
     ck_assert_uint_eq(list.count, sizeof expected / sizeof *expected);
     ck_assert_mem_eq(list.ids, expected, sizeof expected);
-    id_list_free(&list);
+    model_id_list_free(&list);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
 START_TEST(no_memory_leaves_the_list_as_it_was)
 {
-    IdList list = {0};
+    ModelIdList list = {0};
     reel_mem_fail_at(0, 0);
-    ck_assert(!tokenizer_encode(&BYTES, text_span("abc"), 64, &list));
+    ck_assert(!model_tokenizer_encode(&BYTES, model_text_span("abc"), 64, &list));
     reel_mem_fail_at(-1, 0);
     ck_assert_uint_eq(list.count, 0);
-    ck_assert(tokenizer_encode(&BYTES, text_span("abc"), 64, &list));
-    ck_assert(!tokenizer_encode(&BYTES, text_span("ab!"), 64, &list));
+    ck_assert(model_tokenizer_encode(&BYTES, model_text_span("abc"), 64, &list));
+    ck_assert(!model_tokenizer_encode(&BYTES, model_text_span("ab!"), 64, &list));
     ck_assert_uint_eq(list.count, 5);
-    id_list_free(&list);
+    model_id_list_free(&list);
 }
 END_TEST
 

@@ -10,24 +10,24 @@ enum { NUM_TEXTS = 5 };
 static const char *const TEXTS[NUM_TEXTS] = {"most all pair pair pair", "all most", "pair most all",
                                              "all most once", "all"};
 
-static Vocabulary build(int32_t min_df, double max_df)
+static ModelVocabulary build(int32_t min_df, double max_df)
 {
-    TextSpan texts[NUM_TEXTS];
+    ModelTextSpan texts[NUM_TEXTS];
     for (int i = 0; i < NUM_TEXTS; i++)
-        texts[i] = text_span(TEXTS[i]);
-    Vocabulary vocabulary;
-    VocabularyOptions options = {.min_df = min_df, .max_df = max_df};
-    ck_assert_ok(vocabulary_build(&vocabulary, texts, NUM_TEXTS, &options));
+        texts[i] = model_text_span(TEXTS[i]);
+    ModelVocabulary vocabulary;
+    ModelVocabularyOptions options = {.min_df = min_df, .max_df = max_df};
+    ck_assert_ok(model_vocabulary_build(&vocabulary, texts, NUM_TEXTS, &options));
     return vocabulary;
 }
 
 /* Checks all words, the special ones included. */
-static void check_words(const Vocabulary *vocabulary, int32_t count, const char *const *words)
+static void check_words(const ModelVocabulary *vocabulary, int32_t count, const char *const *words)
 {
-    ck_assert_int_eq(vocabulary_size(vocabulary), count);
+    ck_assert_int_eq(model_vocabulary_size(vocabulary), count);
     for (int32_t id = 0; id < count; id++) {
-        ck_assert_str_eq(vocabulary_word(vocabulary, id), words[id]);
-        ck_assert_int_eq(vocabulary_id(vocabulary, text_span(words[id])), id);
+        ck_assert_str_eq(model_vocabulary_word(vocabulary, id), words[id]);
+        ck_assert_int_eq(model_vocabulary_id(vocabulary, model_text_span(words[id])), id);
     }
 }
 
@@ -35,28 +35,28 @@ static void check_words(const Vocabulary *vocabulary, int32_t count, const char 
 
 START_TEST(words_are_sorted_behind_the_special_ones)
 {
-    Vocabulary all = build(1, 1.0), homework = build(2, 0.9), edge = build(1, 0.8), rare = build(5, 1.0);
+    ModelVocabulary all = build(1, 1.0), homework = build(2, 0.9), edge = build(1, 0.8), rare = build(5, 1.0);
     check_words(&all, 8, (const char *const[]){WORDS("all", "most", "once", "pair")});
     check_words(&homework, 6, (const char *const[]){WORDS("most", "pair")});
     check_words(&edge, 7, (const char *const[]){WORDS("most", "once", "pair")}); /* 4 is not more than 80 % */
     check_words(&rare, 5, (const char *const[]){WORDS("all")});
     ck_assert_int_eq(homework.rare_words, 1);
     ck_assert_int_eq(homework.frequent_words, 1);
-    ck_assert_int_eq(vocabulary_id(&homework, text_span("all")), -1);
-    vocabulary_free(&all);
-    vocabulary_free(&homework);
-    vocabulary_free(&edge);
-    vocabulary_free(&rare);
+    ck_assert_int_eq(model_vocabulary_id(&homework, model_text_span("all")), -1);
+    model_vocabulary_free(&all);
+    model_vocabulary_free(&homework);
+    model_vocabulary_free(&edge);
+    model_vocabulary_free(&rare);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
-static void check_ids(const Vocabulary *vocabulary, int32_t max_len, const char *text, size_t count, ...)
+static void check_ids(const ModelVocabulary *vocabulary, int32_t max_len, const char *text, size_t count, ...)
 {
-    Tokenizer tokenizer = vocabulary_tokenizer(vocabulary);
-    IdList list = {0};
-    ck_assert(id_list_push(&list, 99)); /* ids are appended */
-    ck_assert(tokenizer_encode(&tokenizer, text_span(text), max_len, &list));
+    ModelTokenizer tokenizer = model_vocabulary_tokenizer(vocabulary);
+    ModelIdList list = {0};
+    ck_assert(model_id_list_push(&list, 99)); /* ids are appended */
+    ck_assert(model_tokenizer_encode(&tokenizer, model_text_span(text), max_len, &list));
     ck_assert_uint_eq(list.count, count + 1);
     ck_assert_int_eq(list.ids[0], 99);
     va_list expected;
@@ -64,12 +64,12 @@ static void check_ids(const Vocabulary *vocabulary, int32_t max_len, const char 
     for (size_t i = 1; i <= count; i++)
         ck_assert_int_eq(list.ids[i], va_arg(expected, int));
     va_end(expected);
-    id_list_free(&list);
+    model_id_list_free(&list);
 }
 
 START_TEST(texts_become_ids)
 {
-    Vocabulary vocabulary = build(1, 1.0); /* all 4, most 5, once 6, pair 7 */
+    ModelVocabulary vocabulary = build(1, 1.0); /* all 4, most 5, once 6, pair 7 */
     check_ids(&vocabulary, 64, "most all pair", 5, 2, 5, 4, 7, 3);
     check_ids(&vocabulary, 64, "most unseen  all ", 4, 2, 5, 4, 3); /* dropped, no <unk> */
     check_ids(&vocabulary, 64, "unseen", 3, 2, 1, 3);
@@ -79,59 +79,60 @@ START_TEST(texts_become_ids)
     check_ids(&vocabulary, 4, "all most once", 4, 2, 4, 5, 3);
     check_ids(&vocabulary, 4, "x y z all most once", 4, 2, 4, 5, 3); /* what is dropped takes no room */
     check_ids(&vocabulary, 3, "all most once", 3, 2, 4, 3);
-    ck_assert_int_eq(vocabulary_tokenizer(&vocabulary).vocab_size, 8);
-    vocabulary_free(&vocabulary);
+    ck_assert_int_eq(model_vocabulary_tokenizer(&vocabulary).vocab_size, 8);
+    model_vocabulary_free(&vocabulary);
 }
 END_TEST
 
 START_TEST(words_can_be_kept_and_restored)
 {
-    Vocabulary vocabulary = build(1, 1.0), again;
+    ModelVocabulary vocabulary = build(1, 1.0), again;
     const char *words[8];
     for (int32_t id = 0; id < 8; id++)
-        words[id] = vocabulary_word(&vocabulary, id);
-    ck_assert_ok(vocabulary_restore(&again, words, 8));
+        words[id] = model_vocabulary_word(&vocabulary, id);
+    ck_assert_ok(model_vocabulary_restore(&again, words, 8));
     check_words(&again, 8, words);
-    vocabulary_free(&again);
+    model_vocabulary_free(&again);
 
-    ck_assert_failed(vocabulary_restore(&again, words, 3), REEL_STATUS_FAILED, "no room");
-    ck_assert_failed(vocabulary_restore(&again, words + 1, 7), REEL_STATUS_FAILED,
+    ck_assert_failed(model_vocabulary_restore(&again, words, 3), REEL_STATUS_FAILED, "no room");
+    ck_assert_failed(model_vocabulary_restore(&again, words + 1, 7), REEL_STATUS_FAILED,
                      "'<unk>' and must be '<pad>'");
     const char *twice[] = {WORDS("a", "b", "a")}, *empty[] = {WORDS("a", "")};
-    ck_assert_failed(vocabulary_restore(&again, twice, 7), REEL_STATUS_FAILED,
+    ck_assert_failed(model_vocabulary_restore(&again, twice, 7), REEL_STATUS_FAILED,
                      "4 and 6 of the vocabulary are both 'a'");
-    ck_assert_failed(vocabulary_restore(&again, empty, 6), REEL_STATUS_FAILED,
+    ck_assert_failed(model_vocabulary_restore(&again, empty, 6), REEL_STATUS_FAILED,
                      "word 5 of the vocabulary is empty");
     for (int n = 0; n < 3; n++) {
         reel_mem_fail_at(n, 0);
-        ck_assert_failed(vocabulary_restore(&again, words, 8), REEL_STATUS_FAILED, "out of memory");
+        ck_assert_failed(model_vocabulary_restore(&again, words, 8), REEL_STATUS_FAILED, "out of memory");
         reel_mem_fail_at(-1, 0);
     }
-    vocabulary_free(&vocabulary);
+    model_vocabulary_free(&vocabulary);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
 
 START_TEST(vocabularies_that_cannot_be)
 {
-    TextSpan texts[2] = {text_span("a b"), text_span("c")};
-    Vocabulary vocabulary;
-    VocabularyOptions options = {.min_df = 2, .max_df = 0.9};
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_FAILED, "lower --min-df");
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 0, &options), REEL_STATUS_FAILED, "no word");
+    ModelTextSpan texts[2] = {model_text_span("a b"), model_text_span("c")};
+    ModelVocabulary vocabulary;
+    ModelVocabularyOptions options = {.min_df = 2, .max_df = 0.9};
+    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_FAILED,
+                     "lower --min-df");
+    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 0, &options), REEL_STATUS_FAILED, "no word");
     options.min_df = 0;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--min-df");
-    options = (VocabularyOptions){.min_df = 1, .max_df = 0.0};
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
+    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--min-df");
+    options = (ModelVocabularyOptions){.min_df = 1, .max_df = 0.0};
+    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 1.5;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
+    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 0.0 / 0.0;
-    ck_assert_failed(vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
+    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 1.0;
     int n = 0;
     for (;; n++) {
         reel_mem_fail_at(n, 0);
-        ReelStatus status = vocabulary_build(&vocabulary, texts, 2, &options);
+        ReelStatus status = model_vocabulary_build(&vocabulary, texts, 2, &options);
         reel_mem_fail_at(-1, 0);
         if (reel_status_is_ok(&status))
             break;
@@ -139,7 +140,7 @@ START_TEST(vocabularies_that_cannot_be)
         ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     }
     ck_assert_int_gt(n, 5);
-    vocabulary_free(&vocabulary);
+    model_vocabulary_free(&vocabulary);
 }
 END_TEST
 

@@ -24,16 +24,16 @@ static void setup(void)
     memset(truth, 0, sizeof truth);
 }
 
-static Interval interval_of(int64_t n, const double *thresholds, uint64_t seed)
+static ModelInterval interval_of(int64_t n, const double *thresholds, uint64_t seed)
 {
-    Bootstrap b;
-    Interval interval;
-    bootstrap_init(&b, K);
-    ck_assert_ok(bootstrap_add(&b, matrix(scores, n / 2), matrix(truth, n / 2), thresholds));
-    ck_assert_ok(
-        bootstrap_add(&b, matrix(scores + n / 2, n - n / 2), matrix(truth + n / 2, n - n / 2), thresholds));
-    ck_assert_ok(bootstrap_macro_f1(&b, BOOTSTRAP_ROUNDS, seed, &interval));
-    bootstrap_free(&b);
+    ModelBootstrap b;
+    ModelInterval interval;
+    model_bootstrap_init(&b, K);
+    ck_assert_ok(model_bootstrap_add(&b, matrix(scores, n / 2), matrix(truth, n / 2), thresholds));
+    ck_assert_ok(model_bootstrap_add(&b, matrix(scores + n / 2, n - n / 2), matrix(truth + n / 2, n - n / 2),
+                                     thresholds));
+    ck_assert_ok(model_bootstrap_macro_f1(&b, MODEL_BOOTSTRAP_ROUNDS, seed, &interval));
+    model_bootstrap_free(&b);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     return interval;
 }
@@ -43,11 +43,11 @@ START_TEST(what_is_always_right_has_no_spread)
     for (int i = 0; i < N; i++)
         for (int k = 0; k < K; k++)
             scores[i][k] = truth[i][k] = (i + k) % 2;
-    Interval whole = interval_of(N, (double[]){0.5, 0.5}, 1);
+    ModelInterval whole = interval_of(N, (double[]){0.5, 0.5}, 1);
     ck_assert_double_eq(whole.low, 1);
     ck_assert_double_eq(whole.high, 1);
     /* The second label is never predicted, and then absent as well: F1 0 either way. */
-    Interval half = interval_of(N, (double[]){0.5, 2}, 1);
+    ModelInterval half = interval_of(N, (double[]){0.5, 2}, 1);
     ck_assert_double_eq(half.low, 0.5);
     ck_assert_double_eq(half.high, 0.5);
 }
@@ -62,8 +62,8 @@ START_TEST(the_width_is_that_of_the_normal_approximation)
         truth[i][0] = truth[i][1] = scores[i][1] = 1;
         scores[i][0] = i < p * N ? 1 : -1;
     }
-    Interval interval = interval_of(N, NULL, 3), again = interval_of(N, NULL, 3),
-             other = interval_of(N, NULL, 4);
+    ModelInterval interval = interval_of(N, NULL, 3), again = interval_of(N, NULL, 3),
+                  other = interval_of(N, NULL, 4);
     double middle = (2 * p / (1 + p) + 1) / 2,
            deviation = 2 / ((1 + p) * (1 + p)) * sqrt(p * (1 - p) / N) / 2;
     ck_assert_double_eq_tol(interval.low, middle - 1.96 * deviation, 0.3 * deviation);
@@ -90,18 +90,18 @@ static void check_quantiles(int texts, int hits)
             if (quantiles[q] < 0 && below >= (q ? 0.975 : 0.025))
                 quantiles[q] = f1;
     }
-    Bootstrap b;
-    Interval interval;
+    ModelBootstrap b;
+    ModelInterval interval;
     float ones[MOST_TEXTS], guess[MOST_TEXTS];
     for (int i = 0; i < texts; i++) {
         ones[i] = 1;
         guess[i] = i < hits ? 1 : -1;
     }
-    bootstrap_init(&b, 1);
-    ck_assert_ok(bootstrap_add(&b, tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(texts, 1)),
-                               tensor_from(ones, TENSOR_F32, TENSOR_SHAPE(texts, 1)), NULL));
-    ck_assert_ok(bootstrap_macro_f1(&b, ROUNDS, 1, &interval));
-    bootstrap_free(&b);
+    model_bootstrap_init(&b, 1);
+    ck_assert_ok(model_bootstrap_add(&b, tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(texts, 1)),
+                                     tensor_from(ones, TENSOR_F32, TENSOR_SHAPE(texts, 1)), NULL));
+    ck_assert_ok(model_bootstrap_macro_f1(&b, ROUNDS, 1, &interval));
+    model_bootstrap_free(&b);
     ck_assert_double_eq_tol(interval.low, estimate - (quantiles[1] - mean), 3e-3);
     ck_assert_double_eq_tol(interval.high, fmin(1, estimate + mean - quantiles[0]), 3e-3);
 }
@@ -134,7 +134,7 @@ static Population population(int texts, int labels, double rare, double frequent
 }
 
 /* Draws texts; macro F1 of them, and where interval is not NULL the bootstrap's of that. */
-static double draw(const Population *p, TensorRandom *random, int rounds, Interval *interval)
+static double draw(const Population *p, TensorRandom *random, int rounds, ModelInterval *interval)
 {
     size_t size = (size_t)p->texts * (size_t)p->labels;
     float *guess = malloc(size * sizeof *guess), *is_true = malloc(size * sizeof *is_true);
@@ -145,17 +145,17 @@ static double draw(const Population *p, TensorRandom *random, int rounds, Interv
     }
     Tensor scores_ = tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels));
     Tensor truth_ = tensor_from(is_true, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels));
-    Metrics metrics;
-    ck_assert_ok(metrics_init(&metrics, p->labels));
-    ck_assert(metrics_add(&metrics, scores_, truth_, 0));
-    double f1 = metrics_macro(&metrics).f1;
-    metrics_free(&metrics);
+    ModelMetrics metrics;
+    ck_assert_ok(model_metrics_init(&metrics, p->labels));
+    ck_assert(model_metrics_add(&metrics, scores_, truth_, 0));
+    double f1 = model_metrics_macro(&metrics).f1;
+    model_metrics_free(&metrics);
     if (interval) {
-        Bootstrap b;
-        bootstrap_init(&b, p->labels);
-        ck_assert_ok(bootstrap_add(&b, scores_, truth_, NULL));
-        ck_assert_ok(bootstrap_macro_f1(&b, rounds, 0, interval));
-        bootstrap_free(&b);
+        ModelBootstrap b;
+        model_bootstrap_init(&b, p->labels);
+        ck_assert_ok(model_bootstrap_add(&b, scores_, truth_, NULL));
+        ck_assert_ok(model_bootstrap_macro_f1(&b, rounds, 0, interval));
+        model_bootstrap_free(&b);
     }
     free(guess);
     free(is_true);
@@ -170,7 +170,7 @@ START_TEST(an_interval_contains_its_estimate)
         Population p =
             population(2 + (int)tensor_random_below(&random, 150), 2 + (int)tensor_random_below(&random, 100),
                        0.002, 0.02 + 0.5 * tensor_random_uniform(&random), &random);
-        Interval interval;
+        ModelInterval interval;
         double f1 = draw(&p, &random, 100, &interval);
         ck_assert_msg(interval.low <= f1 && f1 <= interval.high, "%d texts, %d labels: %g to %g around %g",
                       p.texts, p.labels, interval.low, interval.high, f1);
@@ -198,7 +198,7 @@ START_TEST(so_many_intervals_contain_the_expectation)
         for (int i = 0; i < DRAWS; i++)
             expectation += draw(&p, &random, 0, NULL) / DRAWS;
         for (int i = 0; i < INTERVALS; i++) {
-            Interval interval;
+            ModelInterval interval;
             draw(&p, &random, 200, &interval);
             covered += interval.low <= expectation && expectation <= interval.high;
         }
@@ -210,19 +210,19 @@ END_TEST
 
 START_TEST(what_cannot_be_is_an_error)
 {
-    Bootstrap b;
-    Interval interval;
-    bootstrap_init(&b, K + 1);
-    ck_assert_failed(bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
+    ModelBootstrap b;
+    ModelInterval interval;
+    model_bootstrap_init(&b, K + 1);
+    ck_assert_failed(model_bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
                      "[N, 3]");
-    ck_assert_failed(bootstrap_macro_f1(&b, 10, 0, &interval), REEL_STATUS_FAILED, "needs texts");
-    bootstrap_free(&b);
-    bootstrap_init(&b, K);
+    ck_assert_failed(model_bootstrap_macro_f1(&b, 10, 0, &interval), REEL_STATUS_FAILED, "needs texts");
+    model_bootstrap_free(&b);
+    model_bootstrap_init(&b, K);
     reel_mem_fail_at(0, 1);
-    ck_assert_failed(bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
+    ck_assert_failed(model_bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
                      "memory");
     reel_mem_fail_at(-1, 0);
-    bootstrap_free(&b);
+    model_bootstrap_free(&b);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST

@@ -25,19 +25,19 @@ static const char TSV[] = "text\tlabels\n"
 
 static const char *folder;
 static char path[300], other[300];
-static Dataset *dataset;
+static ModelDataset *dataset;
 static TensorArena arena;
 
 static void make_dataset(bool bpe)
 {
-    Corpus corpus = text_support_corpus(TSV);
-    DatasetOptions options = dataset_defaults();
+    ModelCorpus corpus = text_support_corpus(TSV);
+    ModelDatasetOptions options = model_dataset_defaults();
     options.vocabulary.min_df = 1;
     options.clean.stop_words = "none";
     options.max_len = 6;
     options.byte_pairs = bpe ? 30 : 0;
-    ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &options));
-    corpus_free(&corpus);
+    ck_assert_ok(model_dataset_new(&dataset, &corpus, "test.tsv", &options));
+    model_corpus_free(&corpus);
 }
 
 static void setup(void)
@@ -51,7 +51,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     tensor_arena_free(&arena);
     shell_remove_folder(folder);
 }
@@ -59,24 +59,24 @@ static void teardown(void)
 static Model *new_model(const char *name)
 {
     Model *model;
-    ModelConfig config = {.vocabulary = dataset->text.tokenizer.vocab_size,
-                          .labels = dataset_num_classes(dataset),
-                          .embed =
-                              zoo_find(name) == zoo_find("transformer") ? 4 : 3, /* its heads divide it */
-                          .hidden = 2,
-                          .embed_dropout = -1,
-                          .dropout = -1};
-    ck_assert_ok(model_new(&model, zoo_find(name), config, 3));
+    ModelConfig config = {
+        .vocabulary = dataset->text.tokenizer.vocab_size,
+        .labels = model_dataset_num_classes(dataset),
+        .embed = model_zoo_find(name) == model_zoo_find("transformer") ? 4 : 3, /* its heads divide it */
+        .hidden = 2,
+        .embed_dropout = -1,
+        .dropout = -1};
+    ck_assert_ok(model_new(&model, model_zoo_find(name), config, 3));
     return model;
 }
 
 static void save(Model *model, bool notebook, const double *thresholds)
 {
-    Checkpoint all = {.model = model,
-                      .text = dataset->text,
-                      .notebook = notebook,
-                      .thresholds = (double *)(uintptr_t)thresholds};
-    ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
+    ModelCheckpoint all = {.model = model,
+                           .text = dataset->text,
+                           .notebook = notebook,
+                           .thresholds = (double *)(uintptr_t)thresholds};
+    ck_assert_ok(model_checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
 }
 
 static void save_one(const char *name, bool notebook, const double *thresholds)
@@ -94,11 +94,11 @@ static void must_refuse(ReelStatus status, const char *part)
     ck_assert_msg(strstr(status.message, part) != NULL, "'%s' is not in: %s", part, status.message);
 }
 
-static void check_same_table(const StringTable *a, const StringTable *b)
+static void check_same_table(const ModelStringTable *a, const ModelStringTable *b)
 {
     ck_assert_int_eq(a->count, b->count);
     for (int32_t i = 0; i < a->count; i++)
-        ck_assert_str_eq(string_table_text(a, i), string_table_text(b, i));
+        ck_assert_str_eq(model_string_table_text(a, i), model_string_table_text(b, i));
 }
 
 static bool is_same_config(const ModelConfig *a, const ModelConfig *b)
@@ -110,7 +110,7 @@ static bool is_same_config(const ModelConfig *a, const ModelConfig *b)
 }
 
 /* Whether two checkpoints are the same model in every respect. */
-static bool same_checkpoint(const Checkpoint *a, const Checkpoint *b)
+static bool same_checkpoint(const ModelCheckpoint *a, const ModelCheckpoint *b)
 {
     bool same = a->model->kind == b->model->kind && is_same_config(&a->model->config, &b->model->config) &&
                 a->text.max_len == b->text.max_len && a->notebook == b->notebook &&
@@ -119,9 +119,11 @@ static bool same_checkpoint(const Checkpoint *a, const Checkpoint *b)
                 a->text.vocabulary.words.count == b->text.vocabulary.words.count &&
                 memcmp(a->text.cleaner.map, b->text.cleaner.map, sizeof a->text.cleaner.map) == 0;
     for (int32_t i = 0; same && i < a->text.labels.count; i++)
-        same = strcmp(string_table_text(&a->text.labels, i), string_table_text(&b->text.labels, i)) == 0;
+        same = strcmp(model_string_table_text(&a->text.labels, i),
+                      model_string_table_text(&b->text.labels, i)) == 0;
     for (int32_t i = 0; same && i < a->text.vocabulary.words.count; i++)
-        same = strcmp(vocabulary_word(&a->text.vocabulary, i), vocabulary_word(&b->text.vocabulary, i)) == 0;
+        same = strcmp(model_vocabulary_word(&a->text.vocabulary, i),
+                      model_vocabulary_word(&b->text.vocabulary, i)) == 0;
     for (NnIterator it = nn_iterate(&a->model->base); same && nn_next(&it);) {
         NnNamed named;
         same = nn_find(&b->model->base, it.named.name, &named) &&
@@ -134,13 +136,13 @@ static bool same_checkpoint(const Checkpoint *a, const Checkpoint *b)
 
 START_TEST(every_model_comes_back_whole)
 {
-    const char *name = zoo_kind(_i / 2)->name;
+    const char *name = model_zoo_kind(_i / 2)->name;
     bool notebook = _i % 2;
     const double thresholds[] = {-2.5, -1.25, 0, 0.7};
     Model *model = new_model(name);
-    Checkpoint *c;
+    ModelCheckpoint *c;
     save(model, notebook, notebook ? thresholds : NULL);
-    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert_ok(model_checkpoint_load(&c, path));
     ck_assert_ptr_eq(c->model->kind, model->kind);
     ck_assert(is_same_config(&c->model->config, &model->config));
     ck_assert_int_eq(c->notebook, notebook);
@@ -159,78 +161,79 @@ START_TEST(every_model_comes_back_whole)
         ck_assert_str_eq(it.named.name, again.named.name);
         ck_assert(tensor_equal(nn_named_view(&it.named), nn_named_view(&again.named)));
     }
-    checkpoint_free(c);
+    model_checkpoint_free(c);
     model_free(model);
 }
 END_TEST
 
 START_TEST(what_is_loaded_has_its_kinds_dropout)
 {
-    Checkpoint *checkpoint;
+    ModelCheckpoint *checkpoint;
     save_one("transformer", false, NULL);
-    ck_assert_ok(checkpoint_load(&checkpoint, path));
-    const ModelConfig *kinds = &zoo_find("transformer")->defaults;
+    ck_assert_ok(model_checkpoint_load(&checkpoint, path));
+    const ModelConfig *kinds = &model_zoo_find("transformer")->defaults;
     ck_assert_double_eq(checkpoint->model->config.dropout, kinds->dropout);
     ck_assert_double_eq(checkpoint->model->config.embed_dropout, kinds->embed_dropout);
     ck_assert_double_eq(checkpoint->model->dropout.p, kinds->dropout);
-    checkpoint_free(checkpoint);
+    model_checkpoint_free(checkpoint);
 }
 END_TEST
 
 START_TEST(what_is_loaded_and_saved_again_has_the_same_bytes)
 {
-    Checkpoint *c;
+    ModelCheckpoint *c;
     save_one("attention", true, NULL);
-    ck_assert_ok(checkpoint_load(&c, path));
-    ck_assert_ok(checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
+    ck_assert_ok(model_checkpoint_load(&c, path));
+    ck_assert_ok(model_checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
-    checkpoint_free(c);
+    model_checkpoint_free(c);
 }
 END_TEST
 
 START_TEST(stop_words_and_digits_are_kept)
 {
-    dataset_free(dataset);
-    Corpus corpus = text_support_corpus("text\tlabels\nthe 3 red pies\ta\na red 44\tb\nnot red\ta\n");
-    DatasetOptions options = dataset_defaults();
+    model_dataset_free(dataset);
+    ModelCorpus corpus = text_support_corpus("text\tlabels\nthe 3 red pies\ta\na red 44\tb\nnot red\ta\n");
+    ModelDatasetOptions options = model_dataset_defaults();
     options.vocabulary.min_df = 1;
     options.vocabulary.max_df = 1;
     options.clean.keep_digits = true;
-    ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &options));
-    corpus_free(&corpus);
-    Checkpoint *c;
+    ck_assert_ok(model_dataset_new(&dataset, &corpus, "test.tsv", &options));
+    model_corpus_free(&corpus);
+    ModelCheckpoint *c;
     save_one("rnn", false, NULL);
-    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert_ok(model_checkpoint_load(&c, path));
     check_same_table(&c->text.cleaner.stop_words, &dataset->text.cleaner.stop_words);
     ck_assert_int_gt(c->text.cleaner.stop_words.count, 300);
     char out[32];
-    size_t size = cleaner_run(&c->text.cleaner, text_span("THE red, no 44!"), out);
+    size_t size = model_cleaner_run(&c->text.cleaner, model_text_span("THE red, no 44!"), out);
     ck_assert_int_eq((int)size, 9);
     ck_assert_mem_eq(out, "red no 44", 9);
-    checkpoint_free(c);
+    model_checkpoint_free(c);
 }
 END_TEST
 
 START_TEST(byte_pairs_are_kept)
 {
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     make_dataset(true);
-    Checkpoint *c;
+    ModelCheckpoint *c;
     save_one("lstm", false, NULL);
-    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert_ok(model_checkpoint_load(&c, path));
     ck_assert(c->text.tokenizer.bpe && c->text.vocabulary.words.count == 0);
-    IdList a = {0}, b = {0};
+    ModelIdList a = {0}, b = {0};
     ReelBytes scratch = {0};
-    ck_assert(model_pipeline_encode(&dataset->text, text_span("Apples and pies on fire"), &scratch, &a));
-    ck_assert(model_pipeline_encode(&c->text, text_span("Apples and pies on fire"), &scratch, &b));
+    ck_assert(
+        model_pipeline_encode(&dataset->text, model_text_span("Apples and pies on fire"), &scratch, &a));
+    ck_assert(model_pipeline_encode(&c->text, model_text_span("Apples and pies on fire"), &scratch, &b));
     reel_bytes_free(&scratch);
     ck_assert_uint_eq(a.count, b.count);
     ck_assert_mem_eq(a.ids, b.ids, a.count * sizeof *a.ids);
-    id_list_free(&a);
-    id_list_free(&b);
-    ck_assert_ok(checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
+    model_id_list_free(&a);
+    model_id_list_free(&b);
+    ck_assert_ok(model_checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
-    checkpoint_free(c);
+    model_checkpoint_free(c);
 }
 END_TEST
 
@@ -317,10 +320,10 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
     };
     save_one("rnn", false, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        Checkpoint *c;
+        ModelCheckpoint *c;
         rewrite(cases[i].member, cases[i].text, false);
         int64_t live = reel_mem_stats().live_blocks;
-        must_refuse(checkpoint_load(&c, other), cases[i].message);
+        must_refuse(model_checkpoint_load(&c, other), cases[i].message);
         ck_assert_ptr_null(c);
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
@@ -338,14 +341,14 @@ START_TEST(byte_pairs_that_cannot_be_read_are_refused)
                  {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
                   "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}}",
                   "reel/tokenizer.json: the tokenizer's first tokens must be <pad> <unk> <bos> <eos>"}};
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     make_dataset(true);
     save_one("rnn", false, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        Checkpoint *c;
+        ModelCheckpoint *c;
         rewrite("reel/tokenizer.json", cases[i].text, false);
         int64_t live = reel_mem_stats().live_blocks;
-        must_refuse(checkpoint_load(&c, other), cases[i].message);
+        must_refuse(model_checkpoint_load(&c, other), cases[i].message);
         ck_assert_ptr_null(c);
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
     }
@@ -354,16 +357,16 @@ END_TEST
 
 START_TEST(text_may_be_an_array_of_bytes_as_numpy_writes_it)
 {
-    Checkpoint *c;
+    ModelCheckpoint *c;
     save_one("rnn", false, NULL);
     rewrite("reel/labels.txt",
             "blue\nfood\nother\nr\xc3\xa9"
             "d\n",
             true);
-    ck_assert_ok(checkpoint_load(&c, other));
-    ck_assert_str_eq(string_table_text(&c->text.labels, 3), "r\xc3\xa9"
-                                                            "d");
-    checkpoint_free(c);
+    ck_assert_ok(model_checkpoint_load(&c, other));
+    ck_assert_str_eq(model_string_table_text(&c->text.labels, 3), "r\xc3\xa9"
+                                                                  "d");
+    model_checkpoint_free(c);
 }
 END_TEST
 
@@ -371,7 +374,7 @@ END_TEST
 START_TEST(text_may_be_one_string_as_numpy_saves_what_it_has_loaded)
 {
     TensorNpz *npz;
-    Checkpoint *c;
+    ModelCheckpoint *c;
     TensorNpzWriter *writer;
     save_one("rnn", false, NULL);
     ck_assert_ok(tensor_npz_open(&npz, path));
@@ -402,43 +405,43 @@ START_TEST(text_may_be_one_string_as_numpy_saves_what_it_has_loaded)
     tensor_npz_close(npz);
     ck_assert_int_ge(texts, 4);
     ck_assert_int_eq(empty, 1);
-    ck_assert_ok(checkpoint_load(&c, other));
-    ck_assert_ok(checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
+    ck_assert_ok(model_checkpoint_load(&c, other));
+    ck_assert_ok(model_checkpoint_save(other, c, (TensorNpzOptions){.level = 1}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
-    checkpoint_free(c);
+    model_checkpoint_free(c);
 }
 END_TEST
 
 START_TEST(what_reel_does_not_know_is_kept)
 {
-    Checkpoint *c;
+    ModelCheckpoint *c;
     NnSnapshot snapshot;
     save_one("rnn", false, NULL);
     rewrite("reel/notes.txt", "learned by heart", false);
-    ck_assert_ok(checkpoint_load(&c, other));
+    ck_assert_ok(model_checkpoint_load(&c, other));
     ck_assert_str_eq(nn_snapshot_name(&c->unknown, 0), "reel/notes.txt");
     nn_snapshot_init(&snapshot);
-    checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
+    model_checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
     nn_snapshot_append(&snapshot, &c->unknown);
     ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
     nn_snapshot_free(&snapshot);
-    checkpoint_free(c);
+    model_checkpoint_free(c);
 }
 END_TEST
 
 /* ---- Damage ---- */
 
 /* Whether bytes are refused, with a message. Otherwise they must be exactly the same model. */
-static bool is_refused(const char *bytes, size_t size, const Checkpoint *whole)
+static bool is_refused(const char *bytes, size_t size, const ModelCheckpoint *whole)
 {
     TensorNpz *npz;
-    Checkpoint *c = NULL;
+    ModelCheckpoint *c = NULL;
     char *exact = malloc(size + !size); /* so that the sanitizers see a read beyond the end */
     memcpy(exact, bytes, size);
     ReelStatus status = tensor_npz_open_memory(&npz, exact, size, "damaged");
     if (reel_status_is_ok(&status))
-        status = checkpoint_load_from(&c, npz, (NnLoadOptions){0});
+        status = model_checkpoint_load_from(&c, npz, (NnLoadOptions){0});
     tensor_npz_close(npz);
     free(exact);
     if (!reel_status_is_ok(&status)) {
@@ -446,18 +449,18 @@ static bool is_refused(const char *bytes, size_t size, const Checkpoint *whole)
         return true;
     }
     ck_assert(same_checkpoint(c, whole));
-    checkpoint_free(c);
+    model_checkpoint_free(c);
     return false;
 }
 
 START_TEST(a_file_that_is_cut_or_changed_is_the_same_model_or_refused)
 {
     TensorNpz *npz;
-    Checkpoint *whole;
+    ModelCheckpoint *whole;
     Model *model = new_model(_i ? "lstm" : "rnn");
-    Checkpoint all = {.model = model, .text = dataset->text};
-    ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = _i}));
-    ck_assert_ok(checkpoint_load(&whole, path));
+    ModelCheckpoint all = {.model = model, .text = dataset->text};
+    ck_assert_ok(model_checkpoint_save(path, &all, (TensorNpzOptions){.level = _i}));
+    ck_assert_ok(model_checkpoint_load(&whole, path));
     FILE *file = fopen(path, "rb");
     static char bytes[1 << 16];
     size_t size = fread(bytes, 1, sizeof bytes, file);
@@ -476,7 +479,7 @@ START_TEST(a_file_that_is_cut_or_changed_is_the_same_model_or_refused)
     ck_assert_ok(tensor_npz_open(&npz, path));
     ck_assert_int_lt(survivors, 50 * tensor_npz_count(npz));
     tensor_npz_close(npz);
-    checkpoint_free(whole);
+    model_checkpoint_free(whole);
     model_free(model);
 }
 END_TEST
@@ -484,20 +487,20 @@ END_TEST
 START_TEST(memory_that_fails_is_an_error_at_every_place)
 {
     Model *model = new_model("attention");
-    Checkpoint all = {.model = model, .text = dataset->text};
-    Checkpoint *c = NULL;
+    ModelCheckpoint all = {.model = model, .text = dataset->text};
+    ModelCheckpoint *c = NULL;
     int failures = 0;
-    ck_assert_ok(checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
+    ck_assert_ok(model_checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
     for (int load = 0; load < 2; load++)
         for (int n = 0;; n++) {
             int64_t live = reel_mem_stats().live_blocks;
             reel_mem_fail_at(n, n % 2);
-            ReelStatus status = load ? checkpoint_load(&c, path)
-                                     : checkpoint_save(other, &all, (TensorNpzOptions){.level = 1});
+            ReelStatus status = load ? model_checkpoint_load(&c, path)
+                                     : model_checkpoint_save(other, &all, (TensorNpzOptions){.level = 1});
             reel_mem_fail_at(-1, 0);
             bool done = reel_status_is_ok(&status);
             if (load && done)
-                checkpoint_free(c);
+                model_checkpoint_free(c);
             ck_assert_int_eq(reel_mem_stats().live_blocks, live);
             if (done)
                 break;
@@ -516,7 +519,7 @@ Suite *models_checkpoint_suite(void)
     Suite *suite = suite_create("models/checkpoint");
     TCase *tcase = tcase_create("checkpoint");
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, every_model_comes_back_whole, 0, 2 * zoo_count());
+    tcase_add_loop_test(tcase, every_model_comes_back_whole, 0, 2 * model_zoo_count());
     tcase_add_test(tcase, what_is_loaded_has_its_kinds_dropout);
     tcase_add_test(tcase, what_is_loaded_and_saved_again_has_the_same_bytes);
     tcase_add_test(tcase, stop_words_and_digits_are_kept);

@@ -9,14 +9,14 @@
 
 enum { RUNS = 3 };
 
-static Dataset *dataset;
-static RunResult runs[RUNS];
+static ModelDataset *dataset;
+static ModelRunResult runs[RUNS];
 static TensorArena arena;
 
 /* Logits that know something of the truth. */
-static float *logits_of(const DatasetPart *part, uint64_t seed)
+static float *logits_of(const ModelDatasetPart *part, uint64_t seed)
 {
-    Tensor truth = dataset_part_label_matrix(&arena, part);
+    Tensor truth = model_dataset_part_label_matrix(&arena, part);
     int64_t n = part->count * part->num_classes;
     TensorRandom random = tensor_random_new(seed, 1);
     float *logits = reel_mem_alloc((size_t)n * sizeof *logits);
@@ -27,11 +27,11 @@ static float *logits_of(const DatasetPart *part, uint64_t seed)
 
 static void setup(void)
 {
-    DatasetOptions options = dataset_defaults();
+    ModelDatasetOptions options = model_dataset_defaults();
     options.valid_size = 0.25;
-    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
     for (int i = 0; i < RUNS; i++) {
-        runs[i] = (RunResult){0};
+        runs[i] = (ModelRunResult){0};
         runs[i].selected.valid_logits = logits_of(&dataset->valid, 2 * (uint64_t)i);
         runs[i].selected.test_logits = logits_of(&dataset->test, 2 * (uint64_t)i + 1);
     }
@@ -40,14 +40,14 @@ static void setup(void)
 static void teardown(void)
 {
     for (int i = 0; i < RUNS; i++)
-        selection_free(&runs[i].selected);
-    dataset_free(dataset);
+        model_selection_free(&runs[i].selected);
+    model_dataset_free(dataset);
     tensor_arena_free(&arena);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 /* The mean over the first `count` runs. */
-static Tensor mean_of(const DatasetPart *part, int count, bool valid)
+static Tensor mean_of(const ModelDatasetPart *part, int count, bool valid)
 {
     Tensor mean = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
     for (int i = 0; i < count; i++)
@@ -61,38 +61,38 @@ static Tensor mean_of(const DatasetPart *part, int count, bool valid)
 START_TEST(it_is_the_mean_of_the_logits)
 {
     const double strength = _i ? 3 : INFINITY;
-    Ensemble ensemble;
-    Metrics metrics;
+    ModelEnsemble ensemble;
+    ModelMetrics metrics;
     double threshold, valid_f1, thresholds[256];
-    ck_assert_ok(ensemble_find(&ensemble, runs, RUNS, dataset, strength));
+    ck_assert_ok(model_ensemble_find(&ensemble, runs, RUNS, dataset, strength));
     ck_assert_int_eq(ensemble.members, RUNS);
     Tensor valid = mean_of(&dataset->valid, RUNS, true), tested = mean_of(&dataset->test, RUNS, false),
-           truth = dataset_part_label_matrix(&arena, &dataset->valid);
-    ck_assert_ok(threshold_global(valid, truth, &threshold, &valid_f1));
+           truth = model_dataset_part_label_matrix(&arena, &dataset->valid);
+    ck_assert_ok(model_threshold_global(valid, truth, &threshold, &valid_f1));
     ck_assert_double_eq_tol(ensemble.tuned.threshold, threshold, 1e-5);
     ck_assert_double_eq_tol(ensemble.tuned.valid_f1, valid_f1, 1e-9);
-    ck_assert_ok(threshold_per_label(valid, truth, threshold, strength, thresholds));
-    ck_assert_ok(metrics_init(&metrics, dataset_num_classes(dataset)));
-    ck_assert(
-        metrics_add_each(&metrics, tested, dataset_part_label_matrix(&arena, &dataset->test), thresholds));
-    ck_assert_double_eq_tol(ensemble.tuned.macro_f1, metrics_macro(&metrics).f1, 1e-9);
-    ck_assert_double_eq_tol(ensemble.tuned.micro_f1, metrics_micro(&metrics).f1, 1e-9);
+    ck_assert_ok(model_threshold_per_label(valid, truth, threshold, strength, thresholds));
+    ck_assert_ok(model_metrics_init(&metrics, model_dataset_num_classes(dataset)));
+    ck_assert(model_metrics_add_each(&metrics, tested,
+                                     model_dataset_part_label_matrix(&arena, &dataset->test), thresholds));
+    ck_assert_double_eq_tol(ensemble.tuned.macro_f1, model_metrics_macro(&metrics).f1, 1e-9);
+    ck_assert_double_eq_tol(ensemble.tuned.micro_f1, model_metrics_micro(&metrics).f1, 1e-9);
     ck_assert(ensemble.tuned.interval.low <= ensemble.tuned.macro_f1 &&
               ensemble.tuned.interval.high > ensemble.tuned.interval.low);
-    metrics_free(&metrics);
+    model_metrics_free(&metrics);
 }
 END_TEST
 
 START_TEST(runs_without_logits_are_left_out)
 {
-    Ensemble all, two;
-    ck_assert_ok(ensemble_find(&two, runs, 2, dataset, INFINITY));
+    ModelEnsemble all, two;
+    ck_assert_ok(model_ensemble_find(&two, runs, 2, dataset, INFINITY));
     reel_mem_free(runs[2].selected.test_logits);
     runs[2].selected.test_logits = NULL;
-    ck_assert_ok(ensemble_find(&all, runs, RUNS, dataset, INFINITY));
+    ck_assert_ok(model_ensemble_find(&all, runs, RUNS, dataset, INFINITY));
     ck_assert_int_eq(all.members, 2);
     ck_assert_double_eq(all.tuned.macro_f1, two.tuned.macro_f1);
-    ck_assert_ok(ensemble_find(&all, runs + 2, 1, dataset, INFINITY));
+    ck_assert_ok(model_ensemble_find(&all, runs + 2, 1, dataset, INFINITY));
     ck_assert_int_eq(all.members, 0);
 }
 END_TEST
@@ -101,9 +101,9 @@ START_TEST(every_allocation_may_fail)
 {
     bool fails = true;
     for (int n = 0; fails; n++) {
-        Ensemble ensemble;
+        ModelEnsemble ensemble;
         reel_mem_fail_at(n, 0);
-        ReelStatus status = ensemble_find(&ensemble, runs, RUNS, dataset, 3);
+        ReelStatus status = model_ensemble_find(&ensemble, runs, RUNS, dataset, 3);
         reel_mem_fail_at(-1, 0);
         fails = !reel_status_is_ok(&status);
         ck_assert_int_lt(n, 100);

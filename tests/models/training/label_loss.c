@@ -7,11 +7,11 @@
 
 enum { TEXTS = 10000 };
 
-static LabelLoss loss_of(LossForm form, int64_t *counts, int32_t labels, double power)
+static ModelLabelLoss loss_of(ModelLossForm form, int64_t *counts, int32_t labels, double power)
 {
-    DatasetPart part = {.count = TEXTS, .label_counts = counts, .num_classes = labels};
-    LabelLoss loss;
-    ck_assert_ok(label_loss_init(&loss, form, &part, power));
+    ModelDatasetPart part = {.count = TEXTS, .label_counts = counts, .num_classes = labels};
+    ModelLabelLoss loss;
+    ck_assert_ok(model_label_loss_init(&loss, form, &part, power));
     return loss;
 }
 
@@ -33,7 +33,7 @@ START_TEST(weights_leave_the_curvature_as_it_is)
 {
     static const double powers[] = {0.25, 0.5, 1};
     double power = powers[_i];
-    LabelLoss loss = loss_of(LOSS_SUM, frequencies, FREQUENCIES, power);
+    ModelLabelLoss loss = loss_of(MODEL_LOSS_SUM, frequencies, FREQUENCIES, power);
     double base = 0;
     for (int k = 0; k < FREQUENCIES; k++) {
         double p = (double)frequencies[k] / TEXTS, w = loss.pos_weight[k], u = loss.weight[k];
@@ -47,51 +47,51 @@ START_TEST(weights_leave_the_curvature_as_it_is)
         base += middle / FREQUENCIES;
     }
     ck_assert_double_eq_tol(loss.base, base, 1e-6);
-    label_loss_free(&loss);
+    model_label_loss_free(&loss);
 }
 END_TEST
 
 START_TEST(no_power_lets_an_example_count_more_than_twice)
 {
-    LabelLoss loss = loss_of(LOSS_SUM, frequencies, FREQUENCIES, 3);
+    ModelLabelLoss loss = loss_of(MODEL_LOSS_SUM, frequencies, FREQUENCIES, 3);
     for (int k = 0; k < FREQUENCIES; k++)
         ck_assert(loss.weight[k] <= 2.0001f && loss.weight[k] * loss.pos_weight[k] <= 2.0001f);
-    label_loss_free(&loss);
+    model_label_loss_free(&loss);
 }
 END_TEST
 
 START_TEST(labels_add_up_until_they_are_too_steep)
 {
     static int64_t counts[5000];
-    LabelLoss loss;
+    ModelLabelLoss loss;
     for (int32_t labels = 2; labels <= 5000; labels += labels < 100 ? 1 : 490) {
         for (int32_t k = 0; k < labels; k++)
             counts[k] = 2 * TEXTS / labels;
-        loss = loss_of(LOSS_SUM, counts, labels, 0);
+        loss = loss_of(MODEL_LOSS_SUM, counts, labels, 0);
         ck_assert(loss.labels == 57);
         ck_assert_ptr_null(loss.pos_weight);
-        label_loss_free(&loss);
-        loss = loss_of(LOSS_MEAN, counts, labels, 0);
+        model_label_loss_free(&loss);
+        loss = loss_of(MODEL_LOSS_MEAN, counts, labels, 0);
         ck_assert(loss.labels == 0);
-        label_loss_free(&loss);
+        model_label_loss_free(&loss);
     }
     for (int32_t k = 0; k < 64; k++)
         counts[k] = TEXTS / 2;
-    loss = loss_of(LOSS_SUM, counts, 64, 0); /* 64 / 4 is four times 4 */
+    loss = loss_of(MODEL_LOSS_SUM, counts, 64, 0); /* 64 / 4 is four times 4 */
     ck_assert_double_eq_tol(loss.labels, 4 * 57, 1e-9);
     ck_assert_double_eq_tol(loss.base, log(2), 1e-12);
-    label_loss_free(&loss);
+    model_label_loss_free(&loss);
 }
 END_TEST
 
 START_TEST(labels_that_none_or_all_texts_have_weigh_one)
 {
     int64_t counts[] = {0, TEXTS, 2500};
-    LabelLoss loss = loss_of(LOSS_SUM, counts, 3, 1);
+    ModelLabelLoss loss = loss_of(MODEL_LOSS_SUM, counts, 3, 1);
     for (int k = 0; k < 2; k++)
         ck_assert(loss.pos_weight[k] == 1 && loss.weight[k] == 1);
     ck_assert(loss.pos_weight[2] == 3 && isfinite(loss.base));
-    label_loss_free(&loss);
+    model_label_loss_free(&loss);
 }
 END_TEST
 
@@ -99,17 +99,17 @@ START_TEST(the_bias_starts_at_the_best_constant_logits)
 {
     Model *model;
     ModelConfig config = {.vocabulary = 8, .labels = FREQUENCIES, .embed_dropout = -1, .dropout = -1};
-    ck_assert_ok(model_new(&model, zoo_find("bag"), config, 0));
-    for (int form = LOSS_MEAN; form <= LOSS_SUM; form++) {
-        LabelLoss loss = loss_of((LossForm)form, frequencies, FREQUENCIES, 0.5);
+    ck_assert_ok(model_new(&model, model_zoo_find("bag"), config, 0));
+    for (int form = MODEL_LOSS_MEAN; form <= MODEL_LOSS_SUM; form++) {
+        ModelLabelLoss loss = loss_of((ModelLossForm)form, frequencies, FREQUENCIES, 0.5);
         model_set_output_bias(model, frequencies, TEXTS);
-        label_loss_shift_bias(&loss, (LossForm)form, model);
+        model_label_loss_shift_bias(&loss, (ModelLossForm)form, model);
         for (int64_t k = 0; k < FREQUENCIES; k++) {
             double p = (double)frequencies[k] / TEXTS, z = log(p / (1 - p));
             ck_assert_double_eq_tol(tensor_get(&model->output_bias->core.value, &k),
-                                    form == LOSS_SUM ? z / 2 : z, 1e-5);
+                                    form == MODEL_LOSS_SUM ? z / 2 : z, 1e-5);
         }
-        label_loss_free(&loss);
+        model_label_loss_free(&loss);
     }
     model_free(model);
 }
@@ -117,12 +117,12 @@ END_TEST
 
 START_TEST(no_memory_is_an_error)
 {
-    DatasetPart part = {.count = TEXTS, .label_counts = frequencies, .num_classes = FREQUENCIES};
-    LabelLoss loss;
+    ModelDatasetPart part = {.count = TEXTS, .label_counts = frequencies, .num_classes = FREQUENCIES};
+    ModelLabelLoss loss;
     for (int n = 0; n < 2; n++) {
         int64_t live = reel_mem_stats().live_blocks;
         reel_mem_fail_at(n, 0);
-        ReelStatus status = label_loss_init(&loss, LOSS_SUM, &part, 1);
+        ReelStatus status = model_label_loss_init(&loss, MODEL_LOSS_SUM, &part, 1);
         reel_mem_fail_at(-1, 0);
         ck_assert_failed(status, REEL_STATUS_FAILED, "memory");
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);

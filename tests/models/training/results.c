@@ -9,21 +9,21 @@
 #include <string.h>
 
 static const char *folder;
-static Dataset *dataset;
+static ModelDataset *dataset;
 static char *text; /* of the file */
 
 static void setup(void)
 {
-    DatasetOptions options = dataset_defaults();
+    ModelDatasetOptions options = model_dataset_defaults();
     folder = shell_folder();
-    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
 }
 
 static void teardown(void)
 {
     free(text);
     text = NULL;
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     shell_remove_folder(folder);
 }
 
@@ -55,37 +55,39 @@ static double number(const char *const *place, const char *key)
     ck_assert_double_eq_tol(number((const char *const[]){__VA_ARGS__, NULL}, key), wanted, 1e-9)
 
 /* Two epochs; all numbers differ by run. */
-static RunResult made_up(const char *name, uint64_t seed, double x, RunEpoch epochs[2])
+static ModelRunResult made_up(const char *name, uint64_t seed, double x, ModelRunEpoch epochs[2])
 {
-    epochs[0] = (RunEpoch){.epoch = 1, .train_loss = 0.5 + x, .test_f1 = 0.4 + x, .test_micro_f1 = 0.45 + x};
-    epochs[1] = (RunEpoch){.epoch = 2, .train_loss = 0.3 + x, .test_f1 = 0.2 + x, .test_micro_f1 = 0.25 + x};
-    return (RunResult){.name = name,
-                       .seed = seed,
-                       .params = 1000,
-                       .params_without_embedding = 100,
-                       .count = 2,
-                       .epochs = epochs,
-                       .best_f1 = 0.4 + x,
-                       .best_epoch = 1,
-                       .last_f1 = 0.2 + x,
-                       .last_micro_f1 = 0.25 + x,
-                       .seconds = 7 + x,
-                       .selected = {.epoch = 2,
-                                    .tuned = {.valid_f1 = 0.6 + x,
-                                              .threshold = 0.7,
-                                              .macro_f1 = 0.1 + x,
-                                              .micro_f1 = 0.15 + x,
-                                              .interval = {.low = 0.05 + x, .high = 0.12 + x}}}};
+    epochs[0] =
+        (ModelRunEpoch){.epoch = 1, .train_loss = 0.5 + x, .test_f1 = 0.4 + x, .test_micro_f1 = 0.45 + x};
+    epochs[1] =
+        (ModelRunEpoch){.epoch = 2, .train_loss = 0.3 + x, .test_f1 = 0.2 + x, .test_micro_f1 = 0.25 + x};
+    return (ModelRunResult){.name = name,
+                            .seed = seed,
+                            .params = 1000,
+                            .params_without_embedding = 100,
+                            .count = 2,
+                            .epochs = epochs,
+                            .best_f1 = 0.4 + x,
+                            .best_epoch = 1,
+                            .last_f1 = 0.2 + x,
+                            .last_micro_f1 = 0.25 + x,
+                            .seconds = 7 + x,
+                            .selected = {.epoch = 2,
+                                         .tuned = {.valid_f1 = 0.6 + x,
+                                                   .threshold = 0.7,
+                                                   .macro_f1 = 0.1 + x,
+                                                   .micro_f1 = 0.15 + x,
+                                                   .interval = {.low = 0.05 + x, .high = 0.12 + x}}}};
 }
 
 START_TEST(numbers_stand_where_they_belong)
 {
-    RunEpoch epochs[4][2];
+    ModelRunEpoch epochs[4][2];
     char path[256];
-    RunResult runs[4] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1]),
-                         made_up("lstm", 3, 0.01, epochs[2]), made_up("lstm", 4, 0.05, epochs[3])};
+    ModelRunResult runs[4] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1]),
+                              made_up("lstm", 3, 0.01, epochs[2]), made_up("lstm", 4, 0.05, epochs[3])};
     TensorArena arena = {0};
-    Results results = {
+    ModelResults results = {
         .data = "x.tsv",
         .seed = 3,
         .threads = 5,
@@ -93,12 +95,12 @@ START_TEST(numbers_stand_where_they_belong)
         .batch = 7,
         .lr = 0.25,
         .ensemble = {.members = 4, .tuned = {.threshold = -1, .valid_f1 = 0.81, .macro_f1 = 0.82}}};
-    results_set_dataset(&results, dataset);
-    ck_assert_ok(results_set_runs(&results, runs, 4, &arena));
+    model_results_set_dataset(&results, dataset);
+    ck_assert_ok(model_results_set_runs(&results, runs, 4, &arena));
     ck_assert_int_eq(results.num_models, 2);
     ck_assert_int_eq(results.models[0].num_seeds, 2);
     snprintf(path, sizeof path, "%s/results.json", folder);
-    ck_assert_ok(results_write(&results, path));
+    ck_assert_ok(model_results_write(&results, path));
     read_text(path);
     expect_number(120, "rows", "{");
     expect_number((double)dataset->train.count, "train", "{");
@@ -122,7 +124,7 @@ START_TEST(numbers_stand_where_they_belong)
         expect_number(0.1 + x, "tuned_f1_mean", model);
         expect_number(sd, "tuned_f1_sd", model);
         for (int s = 0; s < 2; s++) {
-            const RunResult *run = &runs[2 * m + s];
+            const ModelRunResult *run = &runs[2 * m + s];
             const char *seed = s ? "\"seed\": 4" : "\"seed\": 3";
             expect_number(run->best_f1, "best_f1", model, "\"seeds\"", seed);
             expect_number(run->selected.tuned.valid_f1, "valid_f1", model, "\"seeds\"", seed);
@@ -147,22 +149,22 @@ END_TEST
  * converted. */
 START_TEST(the_file_is_read_again)
 {
-    RunEpoch epochs[2][2];
-    RunResult runs[2] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1])};
-    Results results = {.data = "x.tsv", .notebook = true}, back;
+    ModelRunEpoch epochs[2][2];
+    ModelRunResult runs[2] = {made_up("rnn", 3, 0.001, epochs[0]), made_up("rnn", 4, 0.003, epochs[1])};
+    ModelResults results = {.data = "x.tsv", .notebook = true}, back;
     TensorArena arena = {0};
     char path[256];
     snprintf(path, sizeof path, "%s/results.json", folder);
-    results_set_dataset(&results, dataset);
-    ck_assert_ok(results_set_runs(&results, runs, 2, &arena));
-    ck_assert_ok(results_write(&results, path));
+    model_results_set_dataset(&results, dataset);
+    ck_assert_ok(model_results_set_runs(&results, runs, 2, &arena));
+    ck_assert_ok(model_results_write(&results, path));
     for (int old = 0; old < 2; old++) {
         if (old)
             shell_must("sed -i '/\"format\"/d; s/\"threshold\": 0.7/\"threshold\": 0.25/' %s", path);
-        ck_assert_ok(results_read(&back, path, &arena));
+        ck_assert_ok(model_results_read(&back, path, &arena));
         ck_assert_str_eq(back.data_hash, dataset->text.data_hash);
         ck_assert(back.notebook && back.num_models == 1 && back.models[0].num_seeds == 2);
-        const RunResult *seed = &back.models[0].seeds[1];
+        const ModelRunResult *seed = &back.models[0].seeds[1];
         ck_assert(seed->seed == 4 && seed->count == 2 && seed->epochs[1].train_loss == 0.3 + 0.003);
         ck_assert_double_eq(seed->selected.tuned.interval.high, 0.12 + 0.003);
         ck_assert_double_eq_tol(seed->selected.tuned.threshold, old ? -log(3) : 0.7, 1e-12);

@@ -61,8 +61,8 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 
 static const char *folder;
 static char whole[300], cut[300];
-static Dataset *dataset;
-static RunOptions options;
+static ModelDataset *dataset;
+static ModelRunOptions options;
 
 static void setup(void)
 {
@@ -76,16 +76,16 @@ static void setup(void)
                                  i % 3 == 0   ? "colour, thing"
                                  : i % 3 == 1 ? "colour"
                                               : "thing");
-    Corpus corpus = text_support_corpus(text);
-    DatasetOptions how = dataset_defaults();
+    ModelCorpus corpus = text_support_corpus(text);
+    ModelDatasetOptions how = model_dataset_defaults();
     how.vocabulary.min_df = 1;
     how.clean.stop_words = "none";
-    ck_assert_ok(dataset_new(&dataset, &corpus, "test.tsv", &how));
-    corpus_free(&corpus);
+    ck_assert_ok(model_dataset_new(&dataset, &corpus, "test.tsv", &how));
+    model_corpus_free(&corpus);
     folder = shell_folder();
     snprintf(whole, sizeof whole, "%s/whole", folder);
     snprintf(cut, sizeof cut, "%s/cut", folder);
-    options = run_defaults();
+    options = model_run_defaults();
     options.epochs = 2;
     options.batch = 11; /* 3 an epoch */
     options.config = (ModelConfig){.embed = 4, .hidden = 3};
@@ -100,7 +100,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     shell_remove_folder(folder);
 }
 
@@ -108,7 +108,7 @@ typedef struct Watch {
     int batches, stop_after; /* 0: never */
 } Watch;
 
-static void count_batches(void *context, const RunProgress *progress)
+static void count_batches(void *context, const ModelRunProgress *progress)
 {
     Watch *watch = context;
     watch->batches += !progress->finished;
@@ -120,17 +120,17 @@ static bool stop_then(void *context)
     return watch->stop_after && watch->batches >= watch->stop_after;
 }
 
-static ReelStatus train(const char *kind, const char *where, Watch *watch, RunResult *result)
+static ReelStatus train(const char *kind, const char *where, Watch *watch, ModelRunResult *result)
 {
-    RunWatcher watcher = {.context = watch, .progress = count_batches, .stop = stop_then};
-    RunResult mine;
+    ModelRunWatcher watcher = {.context = watch, .progress = count_batches, .stop = stop_then};
+    ModelRunResult mine;
     mkdir(where, 0777);
     options.files.folder = where;
-    ReelStatus status = run_model(&mine, NULL, zoo_find(kind), dataset, &options, &watcher);
+    ReelStatus status = model_run_model(&mine, NULL, model_zoo_find(kind), dataset, &options, &watcher);
     if (result)
         *result = mine;
     else if (reel_status_is_ok(&status))
-        run_result_free(&mine);
+        model_run_result_free(&mine);
     return status;
 }
 
@@ -252,7 +252,7 @@ static const struct {
 /* Stopped after every batch in turn, in one process. */
 START_TEST(every_optimizer_goes_on_exactly)
 {
-    TrainerOptions *trainer = &options.trainer;
+    ModelTrainerOptions *trainer = &options.trainer;
     trainer->optimizer = nn_optimizer_options(variants[_i].kind);
     trainer->optimizer.momentum = variants[_i].momentum;
     trainer->optimizer.weight_decay = variants[_i].decay;
@@ -261,7 +261,7 @@ START_TEST(every_optimizer_goes_on_exactly)
     trainer->schedule.total = 6;
     options.notebook = variants[_i].notebook;
     Watch watch = {0};
-    RunResult all, rest;
+    ModelRunResult all, rest;
     ck_assert_ok(train("stacked", whole, &watch, &all));
     ck_assert_int_eq(watch.batches, 6);
     for (int stop = 1; stop < 6; stop++) {
@@ -271,7 +271,7 @@ START_TEST(every_optimizer_goes_on_exactly)
         ck_assert_ok(train("stacked", cut, &watch, &rest));
         ck_assert(rest.interrupted);
         ck_assert_int_eq(watch.batches, stop);
-        run_result_free(&rest);
+        model_run_result_free(&rest);
         watch = (Watch){0};
         ck_assert_ok(train("stacked", cut, &watch, &rest));
         ck_assert_int_eq(watch.batches, 6 - stop);
@@ -286,9 +286,9 @@ START_TEST(every_optimizer_goes_on_exactly)
         }
         ck_assert_int_eq(rest.metrics.examples, all.metrics.examples);
         ck_assert_mem_eq(rest.metrics.labels, all.metrics.labels, 2 * sizeof *all.metrics.labels);
-        run_result_free(&rest);
+        model_run_result_free(&rest);
     }
-    run_result_free(&all);
+    model_run_result_free(&all);
 }
 END_TEST
 
@@ -299,7 +299,7 @@ START_TEST(a_run_that_was_begun_again_goes_on_exactly)
     options.trainer.schedule.lr = 2e4;
     options.epochs = 3;
     Watch watch = {0};
-    RunResult all, rest;
+    ModelRunResult all, rest;
     ck_assert_ok(train("wide", whole, &watch, &all));
     int batches = watch.batches;
     ck_assert(all.rate < 1 && batches > 9);
@@ -307,14 +307,14 @@ START_TEST(a_run_that_was_begun_again_goes_on_exactly)
         shell_must("rm -rf %s", cut);
         watch = (Watch){.stop_after = stop};
         ck_assert_ok(train("wide", cut, &watch, &rest));
-        run_result_free(&rest);
+        model_run_result_free(&rest);
         watch = (Watch){0};
         ck_assert_ok(train("wide", cut, &watch, &rest));
         same_files("wide");
         ck_assert(rest.rate == all.rate);
-        run_result_free(&rest);
+        model_run_result_free(&rest);
     }
-    run_result_free(&all);
+    model_run_result_free(&all);
 }
 END_TEST
 
@@ -323,7 +323,7 @@ END_TEST
 START_TEST(a_finished_run_is_not_trained_again)
 {
     Watch watch = {0};
-    RunResult first, again;
+    ModelRunResult first, again;
     ck_assert_ok(train("rnn", whole, &watch, &first));
     watch = (Watch){0};
     ck_assert_ok(train("rnn", whole, &watch, &again));
@@ -337,8 +337,8 @@ START_TEST(a_finished_run_is_not_trained_again)
         epochs += first.epochs[e].seconds;
     }
     ck_assert(again.seconds >= epochs * 0.999);
-    run_result_free(&first);
-    run_result_free(&again);
+    model_run_result_free(&first);
+    model_run_result_free(&again);
 }
 END_TEST
 
@@ -371,9 +371,9 @@ END_TEST
 /* The settings are compared by name, whatever the id. */
 START_TEST(a_run_goes_on_with_the_same_settings)
 {
-    const RunSetting first[] = {{"lr", "0.05", NULL}, {"clip", "0", "0"}},
-                     turned[] = {{"clip", "0", "0"}, {"lr", "0.05", NULL}},
-                     more[] = {{"lr", "0.05", NULL}, {"clip", "0", "0"}, {"later", "old", "old"}};
+    const ModelRunSetting first[] = {{"lr", "0.05", NULL}, {"clip", "0", "0"}},
+                          turned[] = {{"clip", "0", "0"}, {"lr", "0.05", NULL}},
+                          more[] = {{"lr", "0.05", NULL}, {"clip", "0", "0"}, {"later", "old", "old"}};
     Watch watch = {.stop_after = 2};
     options.files.settings = first;
     options.files.num_settings = 2;
@@ -393,8 +393,8 @@ END_TEST
 
 START_TEST(another_setting_is_refused_by_name)
 {
-    const RunSetting first[] = {{"lr", "0.05", NULL}, {"init", "", NULL}};
-    RunSetting other[] = {{"lr", "0.05", NULL}, {"init", "", NULL}, {"later", "new", "old"}};
+    const ModelRunSetting first[] = {{"lr", "0.05", NULL}, {"init", "", NULL}};
+    ModelRunSetting other[] = {{"lr", "0.05", NULL}, {"init", "", NULL}, {"later", "new", "old"}};
     Watch watch = {.stop_after = 2};
     options.files.settings = first;
     options.files.num_settings = 2;
@@ -481,7 +481,7 @@ static void change_member(const char *path, const char *name, int32_t value, con
 
 START_TEST(the_time_that_earlier_processes_took_counts)
 {
-    RunResult result;
+    ModelRunResult result;
     char path[400];
     snprintf(path, sizeof path, "%s/rnn.last.npz", whole);
     for (int process = 0; process < 3; process++) {
@@ -490,7 +490,7 @@ START_TEST(the_time_that_earlier_processes_took_counts)
         ck_assert(result.interrupted);
         ck_assert_double_gt(result.seconds, process > 0 ? 1000 : 0);
         ck_assert_double_lt(result.seconds, process > 0 ? 1e6 : 1000);
-        run_result_free(&result);
+        model_run_result_free(&result);
         if (process == 0) /* a thousand seconds and more */
             change_member(path, "reel/training.json", 0, "\n  \"seconds\": ", "\n  \"seconds\": 1000");
     }
@@ -609,11 +609,11 @@ START_TEST(epochs_are_kept_when_asked_for)
     ck_assert_ok(train("rnn", whole, &watch, NULL));
     shell_must("ls %s", whole);
     ck_assert_str_eq(shell_output(), "rnn.best.npz\nrnn.epoch-4.npz\nrnn.epoch-5.npz\nrnn.last.npz\n");
-    Checkpoint *c;
+    ModelCheckpoint *c;
     char path[400];
     snprintf(path, sizeof path, "%s/rnn.epoch-5.npz", whole);
-    ck_assert_ok(checkpoint_load(&c, path));
-    checkpoint_free(c);
+    ck_assert_ok(model_checkpoint_load(&c, path));
+    model_checkpoint_free(c);
 }
 END_TEST
 
@@ -651,16 +651,16 @@ START_TEST(weights_that_are_no_numbers_are_not_begun_with)
 {
     Watch watch = {0};
     char path[400];
-    Checkpoint *c;
+    ModelCheckpoint *c;
     NnNamed bias;
     ck_assert_ok(train("rnn", whole, &watch, NULL));
     snprintf(path, sizeof path, "%s/rnn.best.npz", whole);
-    ck_assert_ok(checkpoint_load(&c, path));
+    ck_assert_ok(model_checkpoint_load(&c, path));
     ck_assert(nn_find(&c->model->base, "output_layer.bias", &bias));
     ((float *)nn_named_view(&bias).data)[1] = NAN;
     snprintf(path, sizeof path, "%s/nan.npz", folder);
     ck_assert_ok(nn_save(&c->model->base, path));
-    checkpoint_free(c);
+    model_checkpoint_free(c);
     options.files.init = path;
     watch = (Watch){0};
     ck_assert_failed(train("rnn", cut, &watch, NULL), REEL_STATUS_FAILED,
@@ -699,10 +699,10 @@ END_TEST
 START_TEST(a_folder_that_is_gone_is_an_error)
 {
     Watch watch = {0};
-    RunResult result;
+    ModelRunResult result;
     options.files.folder = "/nowhere/at/all";
-    RunWatcher watcher = {.context = &watch, .progress = count_batches};
-    ReelStatus status = run_model(&result, NULL, zoo_find("rnn"), dataset, &options, &watcher);
+    ModelRunWatcher watcher = {.context = &watch, .progress = count_batches};
+    ReelStatus status = model_run_model(&result, NULL, model_zoo_find("rnn"), dataset, &options, &watcher);
     ck_assert_failed(status, REEL_STATUS_FAILED, "/nowhere/at/all");
 }
 END_TEST

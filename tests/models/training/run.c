@@ -6,28 +6,28 @@
 #include <math.h>
 #include <stdio.h>
 
-static Dataset *dataset;
+static ModelDataset *dataset;
 
 static void setup(void)
 {
-    DatasetOptions options = dataset_defaults();
+    ModelDatasetOptions options = model_dataset_defaults();
     options.max_len = 12;
-    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
+    ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
 }
 
 static void teardown(void)
 {
     reel_mem_fail_at(-1, 0);
-    dataset_free(dataset);
+    model_dataset_free(dataset);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
 static const char *const names[] = {"rnn", "lstm", "lstm_matched", "attention", "attention_fed", "stacked"};
 enum { MODELS = 6, TRAIN = 96, K = 47 };
 
-static RunOptions small_run(int epochs)
+static ModelRunOptions small_run(int epochs)
 {
-    RunOptions options = run_defaults();
+    ModelRunOptions options = model_run_defaults();
     options.epochs = epochs;
     options.batch = 20; /* five batches an epoch, the last of 16 */
     options.config.embed = 8;
@@ -38,14 +38,15 @@ static RunOptions small_run(int epochs)
     return options;
 }
 
-static RunResult run(const char *name, const RunOptions *options, const RunWatcher *watcher, Model **model)
+static ModelRunResult run(const char *name, const ModelRunOptions *options, const ModelRunWatcher *watcher,
+                          Model **model)
 {
-    RunResult result;
-    ck_assert_ok(run_model(&result, model, zoo_find(name), dataset, options, watcher));
+    ModelRunResult result;
+    ck_assert_ok(model_run_model(&result, model, model_zoo_find(name), dataset, options, watcher));
     return result;
 }
 
-static void check_same(const RunResult *a, const RunResult *b)
+static void check_same(const ModelRunResult *a, const ModelRunResult *b)
 {
     ck_assert_int_eq(a->count, b->count);
     for (int i = 0; i < a->count; i++) {
@@ -58,7 +59,7 @@ static void check_same(const RunResult *a, const RunResult *b)
 
 START_TEST(defaults_are_the_homeworks)
 {
-    RunOptions options = run_defaults();
+    ModelRunOptions options = model_run_defaults();
     ck_assert_int_eq(options.epochs, 50);
     ck_assert_int_eq(options.batch, 64);
     ck_assert_double_eq(options.trainer.schedule.lr, 2e-3);
@@ -70,9 +71,9 @@ END_TEST
 
 START_TEST(every_model_trains)
 {
-    RunOptions options = small_run(4);
+    ModelRunOptions options = small_run(4);
     Model *model;
-    RunResult result = run(names[_i], &options, NULL, &model);
+    ModelRunResult result = run(names[_i], &options, NULL, &model);
     ck_assert_str_eq(result.name, names[_i]);
     ck_assert_int_eq(result.count, 4);
     ck_assert(!result.interrupted);
@@ -82,7 +83,7 @@ START_TEST(every_model_trains)
     double best = -1;
     int best_epoch = 0;
     for (int i = 0; i < 4; i++) {
-        const RunEpoch *e = &result.epochs[i];
+        const ModelRunEpoch *e = &result.epochs[i];
         ck_assert_int_eq(e->epoch, i + 1);
         ck_assert(isfinite(e->train_loss) && e->train_loss > 0 && e->test_f1 >= 0 && e->test_f1 <= 1 &&
                   e->test_micro_f1 >= 0);
@@ -94,54 +95,54 @@ START_TEST(every_model_trains)
     ck_assert(result.best_f1 == best && result.best_epoch == best_epoch);
     ck_assert(result.epochs[3].train_loss < result.epochs[0].train_loss);
     ck_assert(result.epochs[0].train_loss < 0.5); /* 0.693 without the log-odds bias */
-    ck_assert(metrics_macro(&result.metrics).f1 == result.epochs[3].test_f1);
-    run_result_free(&result);
+    ck_assert(model_metrics_macro(&result.metrics).f1 == result.epochs[3].test_f1);
+    model_run_result_free(&result);
     model_free(model);
 }
 END_TEST
 
 START_TEST(results_depend_on_seed_and_shards_alone)
 {
-    RunOptions options = small_run(2);
-    RunResult first = run(names[_i], &options, NULL, NULL), again = run(names[_i], &options, NULL, NULL);
+    ModelRunOptions options = small_run(2);
+    ModelRunResult first = run(names[_i], &options, NULL, NULL), again = run(names[_i], &options, NULL, NULL);
     check_same(&first, &again);
-    run_result_free(&again);
+    model_run_result_free(&again);
     options.trainer.threads = 3;
     again = run(names[_i], &options, NULL, NULL);
     check_same(&first, &again);
-    run_result_free(&again);
+    model_run_result_free(&again);
     options.seed = 1;
     again = run(names[_i], &options, NULL, NULL);
     ck_assert(first.epochs[0].train_loss != again.epochs[0].train_loss);
-    run_result_free(&again);
-    run_result_free(&first);
+    model_run_result_free(&again);
+    model_run_result_free(&first);
 }
 END_TEST
 
 /* The mean of the losses of all decisions about the training part, by PyTorch's formula. */
 static double mean_loss(Model *model)
 {
-    const DatasetPart *part = &dataset->train;
+    const ModelDatasetPart *part = &dataset->train;
     TensorArena arena;
-    Trainer *trainer;
-    TrainerOptions options = trainer_defaults();
+    ModelTrainer *trainer;
+    ModelTrainerOptions options = model_trainer_defaults();
     tensor_arena_init(&arena, 0);
-    ck_assert_ok(trainer_new(&trainer, model, &options));
+    ck_assert_ok(model_trainer_new(&trainer, model, &options));
     ModelPredictions predictions = {0};
-    Tensor truth = dataset_part_label_matrix(&arena, part);
+    Tensor truth = model_dataset_part_label_matrix(&arena, part);
     ck_assert_ok(model_predict_part(&predictions, trainer, part, 7, false, false, NULL));
     double sum = 0;
     for (int64_t i = 0; i < part->count * K; i++) {
         double x = (double)predictions.logits[i], t = (double)tensor_f32(truth)[i];
         sum += fmax(x, 0) - x * t + log1p(exp(-fabs(x)));
     }
-    trainer_free(trainer);
+    model_trainer_free(trainer);
     model_predictions_free(&predictions);
     tensor_arena_free(&arena);
     return sum / (double)(part->count * K);
 }
 
-static void note_loss(void *context, const RunProgress *progress)
+static void note_loss(void *context, const ModelRunProgress *progress)
 {
     if (!progress->finished)
         *(double *)context = progress->loss;
@@ -152,20 +153,20 @@ static void note_loss(void *context, const RunProgress *progress)
 START_TEST(the_loss_that_is_shown_is_the_mean_of_all_decisions)
 {
     for (int shards = 1; shards <= 3; shards++) {
-        RunOptions options = small_run(2);
+        ModelRunOptions options = small_run(2);
         double shown = NAN;
         Model *model;
         options.trainer.shards = shards;
         options.trainer.schedule.lr = 0;
         options.batch = 50 - 9 * shards;
-        RunResult result =
-            run("rnn", &options, &(RunWatcher){.progress = note_loss, .context = &shown}, &model);
+        ModelRunResult result =
+            run("rnn", &options, &(ModelRunWatcher){.progress = note_loss, .context = &shown}, &model);
         double wanted = mean_loss(model);
         ck_assert(wanted > 0.05 && wanted < 0.5);
         for (int e = 0; e < 2; e++)
             ck_assert_double_eq_tol(result.epochs[e].train_loss, wanted, 1e-6);
         ck_assert_double_eq_tol(shown, wanted, 1e-6);
-        run_result_free(&result);
+        model_run_result_free(&result);
         model_free(model);
     }
 }
@@ -175,7 +176,7 @@ typedef struct TimeLeft {
     double first, second, last, taken;
 } TimeLeft;
 
-static void note_time(void *context, const RunProgress *progress)
+static void note_time(void *context, const ModelRunProgress *progress)
 {
     TimeLeft *time = context;
     if (progress->finished)
@@ -190,18 +191,19 @@ static void note_time(void *context, const RunProgress *progress)
 
 START_TEST(the_time_left_runs_out_with_the_batches)
 {
-    RunOptions options = small_run(1);
+    ModelRunOptions options = small_run(1);
     TimeLeft time = {0};
     options.batch = 2;
-    RunResult result = run("rnn", &options, &(RunWatcher){.progress = note_time, .context = &time}, NULL);
+    ModelRunResult result =
+        run("rnn", &options, &(ModelRunWatcher){.progress = note_time, .context = &time}, NULL);
     ck_assert(time.first < 0); /* the first batch pays for what came before it: no measure */
     ck_assert(time.second > 0);
     ck_assert(time.last >= 0 && time.last < 0.5 * time.taken);
-    run_result_free(&result);
+    model_run_result_free(&result);
 }
 END_TEST
 
-static int64_t counts_sum(const Metrics *m, int which)
+static int64_t counts_sum(const ModelMetrics *m, int which)
 {
     int64_t sum = 0;
     for (int32_t k = 0; k < m->num_labels; k++)
@@ -213,16 +215,16 @@ static int64_t counts_sum(const Metrics *m, int which)
 
 START_TEST(the_model_that_is_left_is_the_one_that_was_measured)
 {
-    RunOptions options = small_run(15);
+    ModelRunOptions options = small_run(15);
     options.trainer.schedule.lr = 0.03;
     Model *model;
-    RunResult result = run(names[_i], &options, NULL, &model);
-    TrainerOptions other = trainer_defaults();
-    Trainer *trainer;
-    Metrics metrics;
+    ModelRunResult result = run(names[_i], &options, NULL, &model);
+    ModelTrainerOptions other = model_trainer_defaults();
+    ModelTrainer *trainer;
+    ModelMetrics metrics;
     ModelPredictions predictions = {0}, of_train = {0};
-    ck_assert_ok(trainer_new(&trainer, model, &other));
-    ck_assert_ok(metrics_init(&metrics, K));
+    ck_assert_ok(model_trainer_new(&trainer, model, &other));
+    ck_assert_ok(model_metrics_init(&metrics, K));
     for (int batch = 1; batch < 40; batch += 19) { /* whatever the batches are */
         ck_assert_ok(
             model_predict_part(&predictions, trainer, &dataset->test, batch, false, false, &metrics));
@@ -236,31 +238,31 @@ START_TEST(the_model_that_is_left_is_the_one_that_was_measured)
     /* Trained long enough to predict something. */
     ck_assert_ok(model_predict_part(&of_train, trainer, &dataset->train, 10, false, false, &metrics));
     ck_assert_int_gt(counts_sum(&metrics, 0), 0);
-    metrics_free(&metrics);
+    model_metrics_free(&metrics);
     model_predictions_free(&predictions);
     model_predictions_free(&of_train);
-    trainer_free(trainer);
-    run_result_free(&result);
+    model_trainer_free(trainer);
+    model_run_result_free(&result);
     model_free(model);
 }
 END_TEST
 
 START_TEST(the_notebooks_way_pads_and_starts_without_log_odds)
 {
-    RunOptions options = small_run(1);
+    ModelRunOptions options = small_run(1);
     options.notebook = true;
-    RunResult notebook = run(names[_i], &options, NULL, NULL);
+    ModelRunResult notebook = run(names[_i], &options, NULL, NULL);
     options.notebook = false;
     options.log_odds_bias = false;
-    RunResult plain = run(names[_i], &options, NULL, NULL);
+    ModelRunResult plain = run(names[_i], &options, NULL, NULL);
     options.log_odds_bias = true;
-    RunResult log_odds = run(names[_i], &options, NULL, NULL);
+    ModelRunResult log_odds = run(names[_i], &options, NULL, NULL);
     ck_assert(notebook.epochs[0].train_loss > 0.4 && plain.epochs[0].train_loss > 0.4);
     ck_assert(log_odds.epochs[0].train_loss < 0.4);
     ck_assert(notebook.epochs[0].train_loss != plain.epochs[0].train_loss);
-    run_result_free(&notebook);
-    run_result_free(&plain);
-    run_result_free(&log_odds);
+    model_run_result_free(&notebook);
+    model_run_result_free(&plain);
+    model_run_result_free(&log_odds);
 }
 END_TEST
 
@@ -271,7 +273,7 @@ typedef struct Watch {
     int64_t tokens;
 } Watch;
 
-static void watch(void *context, const RunProgress *p)
+static void watch(void *context, const ModelRunProgress *p)
 {
     Watch *w = context;
     ck_assert_str_eq(p->model, "rnn");
@@ -297,25 +299,25 @@ static bool stop(void *context)
     return w->stop_after && w->batches >= w->stop_after;
 }
 
-static RunResult watched(int epochs, int stop_after, Watch *w)
+static ModelRunResult watched(int epochs, int stop_after, Watch *w)
 {
     *w = (Watch){.stop_after = stop_after};
-    RunWatcher watcher = {.context = w, .progress = watch, .stop = stop};
-    RunOptions options = small_run(epochs);
+    ModelRunWatcher watcher = {.context = w, .progress = watch, .stop = stop};
+    ModelRunOptions options = small_run(epochs);
     return run("rnn", &options, &watcher, NULL);
 }
 
 START_TEST(a_watcher_sees_every_batch_and_changes_nothing)
 {
     Watch w;
-    RunResult seen = watched(3, 0, &w);
+    ModelRunResult seen = watched(3, 0, &w);
     ck_assert_int_eq(w.batches, 15);
     ck_assert_int_eq(w.epochs, 3);
-    RunOptions options = small_run(3);
-    RunResult unseen = run("rnn", &options, NULL, NULL);
+    ModelRunOptions options = small_run(3);
+    ModelRunResult unseen = run("rnn", &options, NULL, NULL);
     check_same(&seen, &unseen);
-    run_result_free(&seen);
-    run_result_free(&unseen);
+    model_run_result_free(&seen);
+    model_run_result_free(&unseen);
 }
 END_TEST
 
@@ -326,49 +328,50 @@ START_TEST(a_run_that_is_stopped_ends_in_good_order)
         bool interrupted;
     } cases[] = {{1, 0, true}, {5, 1, true}, {7, 1, true}, {10, 2, true}, {15, 3, false}, {14, 2, true}};
     Watch w;
-    RunResult whole = watched(3, 0, &w);
+    ModelRunResult whole = watched(3, 0, &w);
     for (int i = 0; i < 6; i++) {
-        RunResult result = watched(3, cases[i].after, &w);
+        ModelRunResult result = watched(3, cases[i].after, &w);
         ck_assert_int_eq(w.batches, cases[i].after);
         ck_assert_int_eq(result.count, cases[i].finished);
         ck_assert_int_eq(result.interrupted, cases[i].interrupted);
         for (int e = 0; e < result.count; e++)
             ck_assert(result.epochs[e].train_loss == whole.epochs[e].train_loss);
         ck_assert_int_eq(result.best_epoch == 0, result.count == 0);
-        run_result_free(&result);
+        model_run_result_free(&result);
     }
-    run_result_free(&whole);
+    model_run_result_free(&whole);
 }
 END_TEST
 
 START_TEST(no_epochs_leave_a_new_model)
 {
-    RunOptions options = small_run(0);
+    ModelRunOptions options = small_run(0);
     Model *model;
-    RunResult result = run("lstm", &options, NULL, &model);
+    ModelRunResult result = run("lstm", &options, NULL, &model);
     ck_assert_int_eq(result.count, 0);
     ck_assert_int_eq(result.best_epoch, 0);
     ck_assert_ptr_nonnull(model);
-    run_result_free(&result);
+    model_run_result_free(&result);
     model_free(model);
 }
 END_TEST
 
 /* ---- Errors ---- */
 
-static void check_failure(RunOptions options, ReelStatusCode code, const char *part)
+static void check_failure(ModelRunOptions options, ReelStatusCode code, const char *part)
 {
-    RunResult result;
+    ModelRunResult result;
     Model *model = (Model *)&result; /* must be taken back */
-    ck_assert_failed(run_model(&result, &model, zoo_find("attention"), dataset, &options, NULL), code, part);
+    ck_assert_failed(model_run_model(&result, &model, model_zoo_find("attention"), dataset, &options, NULL),
+                     code, part);
     ck_assert_ptr_null(model);
     ck_assert_ptr_null(result.epochs);
-    run_result_free(&result);
+    model_run_result_free(&result);
 }
 
 START_TEST(options_out_of_range_are_errors)
 {
-    RunOptions options = small_run(-1);
+    ModelRunOptions options = small_run(-1);
     check_failure(options, REEL_STATUS_USAGE, "epochs");
     options = small_run(1);
     options.batch = 0;
@@ -387,7 +390,7 @@ END_TEST
 
 START_TEST(a_loss_that_is_no_number_ends_the_run)
 {
-    RunOptions options = small_run(5);
+    ModelRunOptions options = small_run(5);
     options.trainer.optimizer = nn_optimizer_options(NN_SGD);
     options.trainer.schedule.lr = 1e300; /* infinite in f32 */
     check_failure(options, REEL_STATUS_FAILED, "attention: the loss is not a number in epoch 1");
@@ -402,7 +405,7 @@ typedef struct Again {
     char why[200]; /* the first time */
 } Again;
 
-static void note_again(void *context, const RunProgress *progress)
+static void note_again(void *context, const ModelRunProgress *progress)
 {
     Again *again = context;
     if (!progress->again)
@@ -414,9 +417,9 @@ static void note_again(void *context, const RunProgress *progress)
 }
 
 /* The recommended model, with so much of its rate. */
-static RunOptions steep_run(double rate)
+static ModelRunOptions steep_run(double rate)
 {
-    RunOptions options = small_run(12);
+    ModelRunOptions options = small_run(12);
     options.config = (ModelConfig){.embed_dropout = -1, .dropout = -1};
     options.trainer.optimizer = nn_optimizer_options(NN_SGD);
     options.trainer.schedule.lr = rate;
@@ -438,23 +441,23 @@ START_TEST(a_loss_that_grows_is_begun_again_with_a_lower_rate)
 {
     static const double rates[] = {1920, 240};
     static const char *const whys[] = {"wide: the loss is not a number in epoch", "wide: the loss grew to"};
-    RunOptions options = steep_run(rates[_i]);
+    ModelRunOptions options = steep_run(rates[_i]);
     Again again = {0};
-    RunWatcher watcher = {.context = &again, .progress = note_again};
+    ModelRunWatcher watcher = {.context = &again, .progress = note_again};
     Model *model, *other;
-    RunResult result = run("wide", &options, &watcher, &model);
+    ModelRunResult result = run("wide", &options, &watcher, &model);
     ck_assert_int_ge(again.times, 1);
     ck_assert(result.rate == again.rate && result.rate == pow(0.5, again.times));
     ck_assert_int_eq(result.count, 12);
     ck_assert(result.epochs[11].train_loss < result.epochs[0].train_loss);
     ck_assert_msg(strstr(again.why, whys[_i]) != NULL, "%s", again.why);
     options = steep_run(rates[_i] * result.rate);
-    RunResult low = run("wide", &options, NULL, &other);
+    ModelRunResult low = run("wide", &options, NULL, &other);
     ck_assert(low.rate == 1);
     check_same(&result, &low);
     same_weights(model, other);
-    run_result_free(&result);
-    run_result_free(&low);
+    model_run_result_free(&result);
+    model_run_result_free(&low);
     model_free(model);
     model_free(other);
 }
@@ -463,7 +466,7 @@ END_TEST
 /* After the last update there is no loss that would tell. */
 START_TEST(a_last_update_that_left_no_numbers_ends_the_run)
 {
-    RunOptions options = small_run(1);
+    ModelRunOptions options = small_run(1);
     options.batch = TRAIN;
     options.trainer.optimizer = nn_optimizer_options(NN_SGD);
     options.trainer.schedule.lr = 1e300;
@@ -477,35 +480,36 @@ static ModelOutput spoil_padding(Model *model, ModelInput input)
     NnParameter *first = nn_first_parameter(&model->base);
     if (model->base.training)
         tensor_set(&first->core.value, (int64_t[]){0, 0}, NAN);
-    return zoo_find("bag")->forward(model, input);
+    return model_zoo_find("bag")->forward(model, input);
 }
 
 START_TEST(a_weight_that_is_no_number_at_the_end_is_an_error)
 {
-    RunOptions options = small_run(2);
-    ModelKind kind = *zoo_find("bag");
+    ModelRunOptions options = small_run(2);
+    ModelKind kind = *model_zoo_find("bag");
     kind.forward = spoil_padding;
     options.trainer.shards = 1;
-    RunResult result;
-    ck_assert_failed(run_model(&result, NULL, &kind, dataset, &options, NULL), REEL_STATUS_FAILED,
+    ModelRunResult result;
+    ck_assert_failed(model_run_model(&result, NULL, &kind, dataset, &options, NULL), REEL_STATUS_FAILED,
                      "bag: the last update left values in embedding.weight that are not numbers");
 }
 END_TEST
 
 START_TEST(no_memory_is_an_error)
 {
-    RunOptions options = small_run(1);
+    ModelRunOptions options = small_run(1);
     options.config.embed = options.config.hidden = 3;
     uint64_t before = reel_mem_stats().calls;
-    RunResult result = run(names[_i], &options, NULL, NULL);
-    run_result_free(&result);
+    ModelRunResult result = run(names[_i], &options, NULL, NULL);
+    model_run_result_free(&result);
     int64_t all = (int64_t)(reel_mem_stats().calls - before), live = reel_mem_stats().live_blocks;
     for (int64_t n = 0; n < all; n++) {
         reel_mem_fail_at(n, 0);
-        ReelStatus status = run_model(&result, NULL, zoo_find(names[_i]), dataset, &options, NULL);
+        ReelStatus status =
+            model_run_model(&result, NULL, model_zoo_find(names[_i]), dataset, &options, NULL);
         reel_mem_fail_at(-1, 0);
         if (reel_status_is_ok(&status))
-            run_result_free(&result);
+            model_run_result_free(&result);
         else
             ck_assert_msg(strstr(status.message, "memory") != NULL, "call %lld: '%s'", (long long)n,
                           status.message);

@@ -21,20 +21,20 @@ static Tensor matrix(const float (*values)[K])
 START_TEST(test_global_is_the_best_cut)
 {
     double threshold, f1, best = 0;
-    ck_assert_ok(threshold_global(matrix(SCORES), matrix(TRUTH), &threshold, &f1));
-    Metrics metrics;
-    ck_assert_ok(metrics_init(&metrics, K));
+    ck_assert_ok(model_threshold_global(matrix(SCORES), matrix(TRUTH), &threshold, &f1));
+    ModelMetrics metrics;
+    ck_assert_ok(model_metrics_init(&metrics, K));
     for (int i = -1; i < 20; i++) {
         double cut = 0.05 * i;
-        metrics_reset(&metrics);
-        ck_assert(metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), cut));
-        best = fmax(best, metrics_macro(&metrics).f1);
+        model_metrics_reset(&metrics);
+        ck_assert(model_metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), cut));
+        best = fmax(best, model_metrics_macro(&metrics).f1);
     }
-    metrics_reset(&metrics);
-    ck_assert(metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), threshold));
-    ck_assert_double_eq_tol(metrics_macro(&metrics).f1, best, 1e-12);
+    model_metrics_reset(&metrics);
+    ck_assert(model_metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), threshold));
+    ck_assert_double_eq_tol(model_metrics_macro(&metrics).f1, best, 1e-12);
     ck_assert_double_eq_tol(f1, best, 1e-12);
-    metrics_free(&metrics);
+    model_metrics_free(&metrics);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 END_TEST
@@ -45,8 +45,8 @@ START_TEST(test_global_is_the_best_cut_of_many_labels)
     enum { ROWS = 30, LABELS = 40 };
     static float scores[ROWS * LABELS], truth[ROWS * LABELS];
     TensorRandom random = tensor_random_new(3, 0);
-    Metrics metrics;
-    ck_assert_ok(metrics_init(&metrics, LABELS));
+    ModelMetrics metrics;
+    ck_assert_ok(model_metrics_init(&metrics, LABELS));
     for (int round = 0; round < 5; round++) {
         double best = 0, threshold, f1;
         for (int i = 0; i < ROWS * LABELS; i++) {
@@ -55,31 +55,31 @@ START_TEST(test_global_is_the_best_cut_of_many_labels)
         }
         Tensor s = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
         Tensor t = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
-        ck_assert_ok(threshold_global(s, t, &threshold, &f1));
+        ck_assert_ok(model_threshold_global(s, t, &threshold, &f1));
         for (int i = -1; i < ROWS * LABELS; i++) {
-            metrics_reset(&metrics);
-            ck_assert(metrics_add(&metrics, s, t, i < 0 ? threshold : (double)scores[i]));
+            model_metrics_reset(&metrics);
+            ck_assert(model_metrics_add(&metrics, s, t, i < 0 ? threshold : (double)scores[i]));
             if (i < 0)
-                ck_assert_double_eq_tol(metrics_macro(&metrics).f1, f1, 1e-9);
+                ck_assert_double_eq_tol(model_metrics_macro(&metrics).f1, f1, 1e-9);
             else
-                best = fmax(best, metrics_macro(&metrics).f1);
+                best = fmax(best, model_metrics_macro(&metrics).f1);
         }
         ck_assert_double_eq_tol(f1, best, 1e-9);
     }
-    metrics_free(&metrics);
+    model_metrics_free(&metrics);
 }
 END_TEST
 
 START_TEST(test_per_label_shrinks_towards_global)
 {
     double own[K], half[K], all[K];
-    ck_assert_ok(threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 0, own));
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 0, own));
     ck_assert_double_eq_tol(own[0], 0.5, 1e-6);
     ck_assert_double_lt(own[1], 0.1);
-    ck_assert_ok(threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 2, half)); /* n_0 is 2 */
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 2, half)); /* n_0 is 2 */
     ck_assert_double_eq_tol(half[0], 0.4, 1e-6);
     ck_assert_double_eq_tol(half[1], (3 * own[1] + 2 * 0.3) / 5, 1e-9);
-    ck_assert_ok(threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 1e12, all));
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 1e12, all));
     ck_assert_double_eq_tol(all[0], 0.3, 1e-6);
 }
 END_TEST
@@ -89,12 +89,12 @@ START_TEST(test_nan_ties_and_absent_labels)
     static const float scores[N][K] = {{NAN, 0}, {0.5f, 0}, {0.5f, 0}, {0.5f, 0}, {0.2f, 0}};
     static const float truth[N][K] = {{1, 0}, {1, 0}, {0, 0}, {1, 0}, {0, 0}};
     double thresholds[K], threshold, f1;
-    ck_assert_ok(threshold_per_label(matrix(scores), matrix(truth), 7, 0, thresholds));
+    ck_assert_ok(model_threshold_per_label(matrix(scores), matrix(truth), 7, 0, thresholds));
     ck_assert_double_eq_tol(thresholds[0], 0.35, 1e-6); /* equal scores are never parted */
     ck_assert_double_eq(thresholds[1], 7);              /* never true: the global one */
-    ck_assert_ok(threshold_global(matrix(scores), matrix(truth), &threshold, &f1));
+    ck_assert_ok(model_threshold_global(matrix(scores), matrix(truth), &threshold, &f1));
     ck_assert_double_eq_tol(f1, 0.5 * 2 * 2 / (3 + 3.0), 1e-12);
-    ck_assert_failed(threshold_global((Tensor){0}, matrix(truth), &threshold, &f1), REEL_STATUS_FAILED,
+    ck_assert_failed(model_threshold_global((Tensor){0}, matrix(truth), &threshold, &f1), REEL_STATUS_FAILED,
                      "shape");
 }
 END_TEST

@@ -25,7 +25,7 @@ static ModelConfig small(int64_t width)
 }
 
 typedef struct TestBatch {
-    Batch batch;
+    ModelBatch batch;
     int32_t ids[MOST_IDS], offsets[MOST_TEXTS + 1];
     float labels[MOST_TEXTS * K];
 } TestBatch;
@@ -41,45 +41,45 @@ static void make_batch(TestBatch *b, TensorRandom *random, int32_t size, int32_t
         for (int k = 0; k < K; k++)
             b->labels[i * K + k] = tensor_random_below(random, 3) == 0 ? 1.0f : 0.0f;
     }
-    b->batch = (Batch){.size = size,
-                       .num_ids = b->offsets[size],
-                       .ids = b->ids,
-                       .offsets = b->offsets,
-                       .labels = tensor_from(b->labels, TENSOR_F32, TENSOR_SHAPE(size, K))};
+    b->batch = (ModelBatch){.size = size,
+                            .num_ids = b->offsets[size],
+                            .ids = b->ids,
+                            .offsets = b->offsets,
+                            .labels = tensor_from(b->labels, TENSOR_F32, TENSOR_SHAPE(size, K))};
 }
 
 typedef struct Run {
     Model *model;
-    Trainer *trainer;
+    ModelTrainer *trainer;
 } Run;
 
-static Run start(const ModelKind *kind, TrainerOptions options, int64_t width)
+static Run start(const ModelKind *kind, ModelTrainerOptions options, int64_t width)
 {
     Run run;
     ck_assert_ok(model_new(&run.model, kind, small(width), 11));
-    ck_assert_ok(trainer_new(&run.trainer, run.model, &options));
+    ck_assert_ok(model_trainer_new(&run.trainer, run.model, &options));
     return run;
 }
 
 static void finish(Run *run)
 {
-    trainer_free(run->trainer);
+    model_trainer_free(run->trainer);
     model_free(run->model);
 }
 
-static TrainerOptions with_shards(int shards, int threads)
+static ModelTrainerOptions with_shards(int shards, int threads)
 {
-    TrainerOptions options = trainer_defaults();
+    ModelTrainerOptions options = model_trainer_defaults();
     options.shards = shards;
     options.threads = threads;
     options.schedule = (NnSchedule){.kind = NN_COSINE, .lr = 0.02, .warmup = 5, .total = 40};
     return options;
 }
 
-static double step(Run *run, const Batch *batch)
+static double step(Run *run, const ModelBatch *batch)
 {
     double loss = NAN;
-    ck_assert_ok(trainer_step(run->trainer, batch, &loss));
+    ck_assert_ok(model_trainer_step(run->trainer, batch, &loss));
     ck_assert(isfinite(loss));
     return loss;
 }
@@ -97,10 +97,10 @@ static double train(Run *run, int steps, uint64_t seed)
     return sum;
 }
 
-static void predict(Run *run, const Batch *batch, float *logits)
+static void predict(Run *run, const ModelBatch *batch, float *logits)
 {
-    ck_assert_ok(trainer_predict(run->trainer, batch,
-                                 tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch->size, K)), NULL));
+    ck_assert_ok(model_trainer_predict(run->trainer, batch,
+                                       tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch->size, K)), NULL));
 }
 
 /* All parameters as readers see them have the same bytes. */
@@ -177,7 +177,7 @@ START_TEST(masks_differ_by_step_and_shard_and_not_by_run)
     TensorRandom random = tensor_random_new(1, 0);
     make_batch(&b, &random, 8, 5);
     for (int run_number = 0; run_number < 3; run_number++) {
-        TrainerOptions options = with_shards(2, 1);
+        ModelTrainerOptions options = with_shards(2, 1);
         options.seed = run_number < 2 ? 5 : 6;
         Run run = start(&dropping, options, 4);
         mask_count = 0;
@@ -240,8 +240,11 @@ static ModelOutput watching_forward(Model *model, ModelInput input)
         for (int32_t t = 0; t < length; t++) {
             int32_t id = ids[packing->first[t] + packing->place[i]];
             if (t >= 1 && t <= DROP_WORDS)
-                dropped[drop_step][b][t - 1] = id == TOKEN_UNK;
-            ck_assert_int_eq(id, t == 0 ? TOKEN_BOS : t == length - 1 ? TOKEN_EOS : id == TOKEN_UNK ? id : 9);
+                dropped[drop_step][b][t - 1] = id == MODEL_TOKEN_UNK;
+            ck_assert_int_eq(id, t == 0                  ? MODEL_TOKEN_BOS
+                                 : t == length - 1       ? MODEL_TOKEN_EOS
+                                 : id == MODEL_TOKEN_UNK ? id
+                                                         : 9);
         }
     }
     return dropping_forward(model, input);
@@ -252,7 +255,7 @@ static void watch_words(uint64_t seed, int shards, double rate,
                         bool found[DROP_STEPS][DROP_TEXTS][DROP_WORDS])
 {
     ModelKind kind = dropping;
-    TrainerOptions options = with_shards(shards, 1);
+    ModelTrainerOptions options = with_shards(shards, 1);
     TestBatch b = {.batch = {.size = DROP_TEXTS}};
     float logits[DROP_TEXTS * K];
     kind.forward = watching_forward;
@@ -261,13 +264,15 @@ static void watch_words(uint64_t seed, int shards, double rate,
     for (int i = 0; i < DROP_TEXTS; i++) {
         b.offsets[i + 1] = b.offsets[i] + DROP_WORDS + 3 + i;
         for (int32_t at = b.offsets[i]; at < b.offsets[i + 1]; at++)
-            b.ids[at] = at == b.offsets[i] ? TOKEN_BOS : at == b.offsets[i + 1] - 1 ? TOKEN_EOS : 9;
+            b.ids[at] = at == b.offsets[i]           ? MODEL_TOKEN_BOS
+                        : at == b.offsets[i + 1] - 1 ? MODEL_TOKEN_EOS
+                                                     : 9;
     }
-    b.batch = (Batch){.size = DROP_TEXTS,
-                      .num_ids = b.offsets[DROP_TEXTS],
-                      .ids = b.ids,
-                      .offsets = b.offsets,
-                      .labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(DROP_TEXTS, K))};
+    b.batch = (ModelBatch){.size = DROP_TEXTS,
+                           .num_ids = b.offsets[DROP_TEXTS],
+                           .ids = b.ids,
+                           .offsets = b.offsets,
+                           .labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(DROP_TEXTS, K))};
     Run run = start(&kind, options, 4);
     memset(dropped, 0, sizeof dropped);
     for (drop_step = 0; drop_step < DROP_STEPS; drop_step++)
@@ -310,9 +315,9 @@ END_TEST
 START_TEST(bytes_depend_on_the_shards_and_not_on_the_threads)
 {
     for (int shards = 1; shards <= 4; shards += 3) {
-        Run one = start(zoo_find(names[_i]), with_shards(shards, 1), 6),
-            two = start(zoo_find(names[_i]), with_shards(shards, 2), 6),
-            five = start(zoo_find(names[_i]), with_shards(shards, 5), 6);
+        Run one = start(model_zoo_find(names[_i]), with_shards(shards, 1), 6),
+            two = start(model_zoo_find(names[_i]), with_shards(shards, 2), 6),
+            five = start(model_zoo_find(names[_i]), with_shards(shards, 5), 6);
         double loss = train(&one, 12, 1);
         ck_assert(train(&two, 12, 1) == loss && train(&five, 12, 1) == loss);
         ck_assert(same_weights(&one, &two) && same_weights(&one, &five));
@@ -325,8 +330,8 @@ END_TEST
 
 START_TEST(shards_differ_by_rounding_alone)
 {
-    Run one = start(zoo_find(names[_i]), with_shards(1, 1), 6),
-        four = start(zoo_find(names[_i]), with_shards(4, 2), 6);
+    Run one = start(model_zoo_find(names[_i]), with_shards(1, 1), 6),
+        four = start(model_zoo_find(names[_i]), with_shards(4, 2), 6);
     ck_assert_double_eq_tol(train(&one, 8, 2), train(&four, 8, 2), 1e-4);
     ck_assert_double_lt(distance(&one, &four), 1e-3);
     finish(&one);
@@ -336,8 +341,8 @@ END_TEST
 
 START_TEST(evaluating_changes_no_weight)
 {
-    Run often = start(zoo_find(names[_i]), with_shards(3, 2), 6),
-        never = start(zoo_find(names[_i]), with_shards(3, 2), 6);
+    Run often = start(model_zoo_find(names[_i]), with_shards(3, 2), 6),
+        never = start(model_zoo_find(names[_i]), with_shards(3, 2), 6);
     TestBatch b;
     TensorRandom random = tensor_random_new(4, 0), other = tensor_random_new(5, 0);
     float logits[MOST_TEXTS * K];
@@ -358,16 +363,16 @@ END_TEST
 START_TEST(predictions_are_those_of_a_model_that_was_never_late)
 {
     /* What predictions read of waiting rows is what the table holds once the optimizer has gone. */
-    Run run = start(zoo_find(names[_i]), with_shards(2, 1), 6);
+    Run run = start(model_zoo_find(names[_i]), with_shards(2, 1), 6);
     train(&run, 20, 3);
     TestBatch b;
     TensorRandom random = tensor_random_new(9, 0);
     make_batch(&b, &random, 20, 12);
     float before[20 * K], after[20 * K];
     predict(&run, &b.batch, before);
-    trainer_free(run.trainer);
-    TrainerOptions options = with_shards(1, 1);
-    ck_assert_ok(trainer_new(&run.trainer, run.model, &options));
+    model_trainer_free(run.trainer);
+    ModelTrainerOptions options = with_shards(1, 1);
+    ck_assert_ok(model_trainer_new(&run.trainer, run.model, &options));
     predict(&run, &b.batch, after);
     ck_assert_mem_eq(before, after, sizeof before); /* whatever the shards, too */
     finish(&run);
@@ -378,8 +383,8 @@ END_TEST
 
 START_TEST(batches_may_be_smaller_than_the_shards)
 {
-    Run eight = start(zoo_find(names[_i]), with_shards(8, 3), 6),
-        one = start(zoo_find(names[_i]), with_shards(1, 1), 6);
+    Run eight = start(model_zoo_find(names[_i]), with_shards(8, 3), 6),
+        one = start(model_zoo_find(names[_i]), with_shards(1, 1), 6);
     TestBatch b;
     TensorRandom random = tensor_random_new(7, 0);
     const int32_t sizes[] = {20, 1, 3, 8, 1, 24, 7, 2};
@@ -392,7 +397,7 @@ START_TEST(batches_may_be_smaller_than_the_shards)
         for (int k = 0; k < sizes[i] * K; k++)
             ck_assert_float_eq_tol(x[k], y[k], 1e-3f);
     }
-    ck_assert_int_eq(nn_optimizer_steps(trainer_optimizer(eight.trainer)), 8);
+    ck_assert_int_eq(nn_optimizer_steps(model_trainer_optimizer(eight.trainer)), 8);
     ck_assert_double_lt(distance(&eight, &one), 1e-3);
     finish(&eight);
     finish(&one);
@@ -401,9 +406,9 @@ END_TEST
 
 START_TEST(the_loss_falls)
 {
-    TrainerOptions options = with_shards(2, 2);
+    ModelTrainerOptions options = with_shards(2, 2);
     options.schedule = (NnSchedule){.kind = NN_CONSTANT, .lr = 0.02};
-    Run run = start(zoo_find(names[_i]), options, 8);
+    Run run = start(model_zoo_find(names[_i]), options, 8);
     TestBatch b;
     TensorRandom random = tensor_random_new(7, 0);
     make_batch(&b, &random, 16, 8);
@@ -418,9 +423,9 @@ END_TEST
 START_TEST(positive_labels_can_weigh_more)
 {
     float weights[K] = {1, 2, 5};
-    TrainerOptions options = with_shards(2, 1);
+    ModelTrainerOptions options = with_shards(2, 1);
     options.pos_weight = tensor_from(weights, TENSOR_F32, TENSOR_SHAPE(K));
-    Run run = start(zoo_find("rnn"), options, 4);
+    Run run = start(model_zoo_find("rnn"), options, 4);
     TestBatch b;
     TensorRandom random = tensor_random_new(7, 0);
     make_batch(&b, &random, 9, 5);
@@ -439,12 +444,12 @@ END_TEST
 /* The gradient's, not that of the loss that is told. */
 START_TEST(the_sum_over_labels_has_a_scale)
 {
-    TrainerOptions mean = with_shards(2, 1), sum = mean;
+    ModelTrainerOptions mean = with_shards(2, 1), sum = mean;
     mean.optimizer = sum.optimizer = nn_optimizer_options(NN_SGD);
     mean.schedule = sum.schedule = (NnSchedule){.kind = NN_CONSTANT, .lr = 0.5};
     sum.labels = 2 * K;
     sum.schedule.lr = 1;
-    Run a = start(zoo_find("rnn"), mean, 4), b = start(zoo_find("rnn"), sum, 4);
+    Run a = start(model_zoo_find("rnn"), mean, 4), b = start(model_zoo_find("rnn"), sum, 4);
     TestBatch batch;
     TensorRandom random = tensor_random_new(7, 0);
     make_batch(&batch, &random, 9, 5);
@@ -459,9 +464,9 @@ END_TEST
 START_TEST(labels_can_weigh_more)
 {
     float weights[K] = {0, 1, 2};
-    TrainerOptions options = with_shards(2, 1);
+    ModelTrainerOptions options = with_shards(2, 1);
     options.weight = tensor_from(weights, TENSOR_F32, TENSOR_SHAPE(K));
-    Run run = start(zoo_find("rnn"), options, 4);
+    Run run = start(model_zoo_find("rnn"), options, 4);
     TestBatch b;
     TensorRandom random = tensor_random_new(7, 0);
     make_batch(&b, &random, 9, 5);
@@ -479,8 +484,8 @@ END_TEST
 
 START_TEST(a_frozen_part_is_not_trained)
 {
-    Run run = start(zoo_find("attention"), with_shards(2, 1), 6),
-        before = start(zoo_find("attention"), with_shards(2, 1), 6);
+    Run run = start(model_zoo_find("attention"), with_shards(2, 1), 6),
+        before = start(model_zoo_find("attention"), with_shards(2, 1), 6);
     for (const NnPart *part = run.model->base.parts; part; part = part->next)
         if (strcmp(part->name, "embedding") == 0 || strcmp(part->name, "lstm") == 0)
             nn_module_freeze(part->module, true);
@@ -499,9 +504,9 @@ END_TEST
 
 START_TEST(a_steady_step_asks_for_no_memory)
 {
-    TrainerOptions options = with_shards(2, 2);
+    ModelTrainerOptions options = with_shards(2, 2);
     options.optimizer.clip_norm = 1;
-    Run run = start(zoo_find(names[_i]), options, 8);
+    Run run = start(model_zoo_find(names[_i]), options, 8);
     TestBatch b;
     TensorRandom random = tensor_random_new(7, 0);
     float logits[MOST_TEXTS * K];
@@ -530,10 +535,10 @@ START_TEST(a_steady_step_asks_for_no_memory)
 END_TEST
 
 /* A whole small life. The status of what failed first. */
-static ReelStatus live(const ModelKind *kind, const TrainerOptions *options, bool *finished)
+static ReelStatus live(const ModelKind *kind, const ModelTrainerOptions *options, bool *finished)
 {
     Model *model;
-    Trainer *trainer = NULL;
+    ModelTrainer *trainer = NULL;
     TestBatch b;
     TensorRandom random = tensor_random_new(3, 0);
     float logits[MOST_TEXTS * K];
@@ -541,21 +546,21 @@ static ReelStatus live(const ModelKind *kind, const TrainerOptions *options, boo
     *finished = false;
     ReelStatus status = model_new(&model, kind, small(4), 1);
     if (reel_status_is_ok(&status))
-        status = trainer_new(&trainer, model, options);
+        status = model_trainer_new(&trainer, model, options);
     for (int s = 0; s < 2 && reel_status_is_ok(&status); s++) {
         make_batch(&b, &random, 5 + s, 6);
-        status = trainer_step(trainer, &b.batch, &loss);
+        status = model_trainer_step(trainer, &b.batch, &loss);
     }
     if (reel_status_is_ok(&status))
-        status =
-            trainer_predict(trainer, &b.batch, tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(6, K)), NULL);
+        status = model_trainer_predict(trainer, &b.batch, tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(6, K)),
+                                       NULL);
     if (reel_status_is_ok(&status)) {
         *finished = true;
         ck_assert(isfinite(loss));
         for (int i = 0; i < 6 * K; i++)
             ck_assert(isfinite(logits[i]));
     }
-    trainer_free(trainer);
+    model_trainer_free(trainer);
     model_free(model);
     return status;
 }
@@ -563,16 +568,16 @@ static ReelStatus live(const ModelKind *kind, const TrainerOptions *options, boo
 START_TEST(an_allocation_that_fails_is_an_error)
 {
     for (int persistent = 0; persistent < 2; persistent++) {
-        TrainerOptions options = with_shards(2, _i % 2 + 1);
+        ModelTrainerOptions options = with_shards(2, _i % 2 + 1);
         options.optimizer.clip_norm = 1;
         bool finished;
         uint64_t before = reel_mem_stats().calls;
-        ck_assert_ok(live(zoo_find(names[_i]), &options, &finished));
+        ck_assert_ok(live(model_zoo_find(names[_i]), &options, &finished));
         int64_t all = (int64_t)(reel_mem_stats().calls - before), survived = 0;
         ck_assert_int_gt(all, 20);
         for (int64_t n = 0; n < all; n++) {
             reel_mem_fail_at(n, persistent);
-            ReelStatus status = live(zoo_find(names[_i]), &options, &finished);
+            ReelStatus status = live(model_zoo_find(names[_i]), &options, &finished);
             reel_mem_fail_at(-1, 0);
             ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
             survived += finished;
@@ -592,19 +597,19 @@ END_TEST
 START_TEST(options_out_of_range_are_errors)
 {
     Model *model;
-    Trainer *trainer;
-    ck_assert_ok(model_new(&model, zoo_find("rnn"), small(4), 0));
-    TrainerOptions options = with_shards(0, 1);
-    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "shard");
+    ModelTrainer *trainer;
+    ck_assert_ok(model_new(&model, model_zoo_find("rnn"), small(4), 0));
+    ModelTrainerOptions options = with_shards(0, 1);
+    ck_assert_failed(model_trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "shard");
     options = with_shards(1, 0);
-    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "thread");
+    ck_assert_failed(model_trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "thread");
     options = with_shards(-1, -1);
-    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "shard");
+    ck_assert_failed(model_trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "shard");
     options = with_shards(1, 1);
     options.optimizer.beta2 = 1;
-    ck_assert_failed(trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "beta");
+    ck_assert_failed(model_trainer_new(&trainer, model, &options), REEL_STATUS_USAGE, "beta");
     ck_assert_ptr_null(trainer);
-    trainer_free(NULL);
+    model_trainer_free(NULL);
     model_free(model);
     model_free(NULL);
 }
@@ -612,8 +617,8 @@ END_TEST
 
 START_TEST(a_batch_that_cannot_be_read_changes_nothing)
 {
-    Run run = start(zoo_find(names[_i]), with_shards(3, 2), 5),
-        other = start(zoo_find(names[_i]), with_shards(3, 2), 5);
+    Run run = start(model_zoo_find(names[_i]), with_shards(3, 2), 5),
+        other = start(model_zoo_find(names[_i]), with_shards(3, 2), 5);
     train(&run, 3, 1);
     train(&other, 3, 1);
     TestBatch b;
@@ -621,30 +626,30 @@ START_TEST(a_batch_that_cannot_be_read_changes_nothing)
     double loss;
     make_batch(&b, &random, 9, 6);
     b.ids[b.offsets[4]] = V;
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "embedding");
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "id 23");
+    ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "embedding");
+    ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "id 23");
     float logits[9 * K];
     Tensor out = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(9, K));
-    ck_assert_failed(trainer_predict(run.trainer, &b.batch, out, NULL), REEL_STATUS_FAILED, "id 23");
+    ck_assert_failed(model_trainer_predict(run.trainer, &b.batch, out, NULL), REEL_STATUS_FAILED, "id 23");
     b.ids[b.offsets[4]] = 0;
     b.offsets[9] = b.offsets[8];
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "no tokens");
+    ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "no tokens");
     make_batch(&b, &random, 9, 6);
-    Batch wrong = b.batch;
+    ModelBatch wrong = b.batch;
     wrong.size = 0;
     wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(0, K));
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "at least one text");
+    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "at least one text");
     wrong = b.batch;
     wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(8, K));
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
+    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
     wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(9, K - 1));
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "[9, 3]");
+    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "[9, 3]");
     wrong.labels = tensor_invalid();
-    ck_assert_failed(trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
-    ck_assert_failed(
-        trainer_predict(run.trainer, &b.batch, tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(8, K)), NULL),
-        REEL_STATUS_FAILED, "logits");
-    ck_assert_int_eq(nn_optimizer_steps(trainer_optimizer(run.trainer)), 3);
+    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
+    ck_assert_failed(model_trainer_predict(run.trainer, &b.batch,
+                                           tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(8, K)), NULL),
+                     REEL_STATUS_FAILED, "logits");
+    ck_assert_int_eq(nn_optimizer_steps(model_trainer_optimizer(run.trainer)), 3);
     ck_assert(same_weights(&run, &other));
     ck_assert(train(&run, 3, 8) == train(&other, 3, 8));
     ck_assert(same_weights(&run, &other));
@@ -655,9 +660,9 @@ END_TEST
 
 START_TEST(the_first_value_that_is_not_finite_is_named)
 {
-    TrainerOptions options = with_shards(2, 1);
+    ModelTrainerOptions options = with_shards(2, 1);
     options.check_finite = true;
-    Run run = start(zoo_find("attention"), options, 5);
+    Run run = start(model_zoo_find("attention"), options, 5);
     TestBatch b;
     TensorRandom random = tensor_random_new(2, 0);
     make_batch(&b, &random, 6, 6);
@@ -667,8 +672,8 @@ START_TEST(the_first_value_that_is_not_finite_is_named)
     tensor_fill(nn_named_view(&named), NAN);
     tape_parameter_changed(&named.parameter->core);
     double loss;
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "W_c");
-    ck_assert_failed(trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "linear");
+    ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "W_c");
+    ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "linear");
     finish(&run);
 }
 END_TEST
@@ -676,8 +681,8 @@ END_TEST
 /* Also where the op stands in the model itself and not in a part of it: the model is named then. */
 START_TEST(a_value_that_is_not_finite_has_a_place_in_every_model)
 {
-    const ModelKind *kind = zoo_kind(_i);
-    TrainerOptions options = with_shards(1, 1);
+    const ModelKind *kind = model_zoo_kind(_i);
+    ModelTrainerOptions options = with_shards(1, 1);
     options.check_finite = true;
     TestBatch b;
     TensorRandom random = tensor_random_new(2, 0);
@@ -695,7 +700,7 @@ START_TEST(a_value_that_is_not_finite_has_a_place_in_every_model)
         tensor_fill(nn_named_view(&it.named), INFINITY);
         tape_parameter_changed(&it.named.parameter->core);
         double loss;
-        ReelStatus status = trainer_step(run.trainer, &b.batch, &loss);
+        ReelStatus status = model_trainer_step(run.trainer, &b.batch, &loss);
         const char *place = strstr(status.message, "made a NaN or an infinity (in ");
         if (!reel_status_is_ok(&status)) /* behind a tanh infinity may be lost */
             ck_assert_msg(place && strstr(place, kind->name), "%s: %s", it.named.name, status.message);
@@ -731,7 +736,7 @@ Suite *models_trainer_suite(void)
     tcase_add_test(c, options_out_of_range_are_errors);
     tcase_add_loop_test(c, a_batch_that_cannot_be_read_changes_nothing, 0, MODELS);
     tcase_add_test(c, the_first_value_that_is_not_finite_is_named);
-    tcase_add_loop_test(c, a_value_that_is_not_finite_has_a_place_in_every_model, 0, zoo_count());
+    tcase_add_loop_test(c, a_value_that_is_not_finite_has_a_place_in_every_model, 0, model_zoo_count());
     suite_add_tcase(suite, c);
     return suite;
 }

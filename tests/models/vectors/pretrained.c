@@ -9,19 +9,19 @@
 
 static const char *folder;
 static char path[256];
-static Vocabulary vocabulary;
+static ModelVocabulary vocabulary;
 
 static void set_up(void)
 {
     static const char *const words[] = {"<pad>", "<unk>", "<bos>", "<eos>", "cat", "dog", "linux", "rare"};
     folder = shell_folder();
     snprintf(path, sizeof path, "%s/v.txt", folder);
-    ck_assert_ok(vocabulary_restore(&vocabulary, words, 8));
+    ck_assert_ok(model_vocabulary_restore(&vocabulary, words, 8));
 }
 
 static void tear_down(void)
 {
-    vocabulary_free(&vocabulary);
+    model_vocabulary_free(&vocabulary);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
     shell_remove_folder(folder);
 }

@@ -10,7 +10,7 @@ static ReelStatus add_all(ModelSentences *s)
     static const char *const texts[] = {"b a b", "", "rare", "a b  c", "c b"};
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < 5 && reel_status_is_ok(&status); i++)
-        status = model_sentences_add(s, text_span(texts[i]));
+        status = model_sentences_add(s, model_text_span(texts[i]));
     return status;
 }
 
@@ -25,7 +25,7 @@ static const char *tell(const ModelSentences *s)
                      at > s->offsets[i] ? " "
                      : i > 0            ? "|"
                                         : "",
-                     string_table_text(&s->words, s->ids[at]));
+                     model_string_table_text(&s->words, s->ids[at]));
     return text;
 }
 
@@ -39,7 +39,7 @@ START_TEST(words_are_numbered_by_frequency)
     static const char *const order[] = {"b", "a", "c", "rare"}; /* a and c are as frequent */
     static const int64_t counts[] = {4, 2, 2, 1};
     for (int i = 0; i < 4; i++) {
-        ck_assert_str_eq(string_table_text(&s.words, i), order[i]);
+        ck_assert_str_eq(model_string_table_text(&s.words, i), order[i]);
         ck_assert_int_eq(s.counts[i], counts[i]);
     }
     ck_assert_int_eq(s.words.count, 4);

@@ -22,7 +22,7 @@ static void set_up(void)
             state = state * 1103515245u + 12345u;
             snprintf(text + strlen(text), sizeof text - strlen(text), "%s ", words[i % 2][(state >> 16) % 6]);
         }
-        ck_assert_ok(model_sentences_add(&sentences, text_span(text)));
+        ck_assert_ok(model_sentences_add(&sentences, model_text_span(text)));
     }
     ck_assert_ok(model_sentences_number(&sentences, 1));
 }
@@ -86,8 +86,8 @@ static Tensor learn(const ModelSkipGramOptions *options, int stop_after, TensorA
 static double cosine(Tensor rows, const char *a, const char *b)
 {
     int64_t d = rows.shape[1];
-    const float *x = tensor_f32(rows) + string_table_find(&sentences.words, text_span(a)) * d;
-    const float *y = tensor_f32(rows) + string_table_find(&sentences.words, text_span(b)) * d;
+    const float *x = tensor_f32(rows) + model_string_table_find(&sentences.words, model_text_span(a)) * d;
+    const float *y = tensor_f32(rows) + model_string_table_find(&sentences.words, model_text_span(b)) * d;
     double xy = 0, xx = 0, yy = 0;
     for (int64_t j = 0; j < d; j++) {
         xy += (double)x[j] * (double)y[j];

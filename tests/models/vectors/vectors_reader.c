@@ -40,7 +40,7 @@ static const char *read_all(void)
     ReelStatus status = model_vectors_open(&reader, path);
     text[0] = '\0';
     while (reel_status_is_ok(&status)) {
-        TextSpan word;
+        ModelTextSpan word;
         float row[64];
         status = model_vectors_next(reader, &word);
         if (!reel_status_is_ok(&status) || !word.bytes)
@@ -105,19 +105,19 @@ START_TEST(what_is_written_is_read)
 {
     static const char *const names[] = {"v.txt", "v.bin", "v.npz", "v.vec"};
     float numbers[4] = {1.0f / 3, FLT_MIN, -FLT_MAX, 0};
-    StringTable words = {0};
-    ck_assert_int_eq(string_table_add(&words, text_span("one")), 0);
-    ck_assert_int_eq(string_table_add(&words, text_span("zwei")), 1);
+    ModelStringTable words = {0};
+    ck_assert_int_eq(model_string_table_add(&words, model_text_span("one")), 0);
+    ck_assert_int_eq(model_string_table_add(&words, model_text_span("zwei")), 1);
     for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         ck_assert_ok(model_vectors_write(path, &words, tensor_from(numbers, TENSOR_F32, TENSOR_SHAPE(2, 2))));
         ModelVectorsReader *reader;
-        TextSpan word;
+        ModelTextSpan word;
         float row[2];
         ck_assert_ok(model_vectors_open(&reader, path));
         for (int w = 0; w < 2; w++) {
             ck_assert_ok(model_vectors_next(reader, &word));
-            ck_assert_int_eq(string_table_find(&words, word), w);
+            ck_assert_int_eq(model_string_table_find(&words, word), w);
             ck_assert_ok(model_vectors_row(reader, row));
             ck_assert_mem_eq(row, numbers + 2 * w, sizeof row);
         }
@@ -125,7 +125,7 @@ START_TEST(what_is_written_is_read)
         ck_assert_ptr_null(word.bytes);
         model_vectors_close(reader);
     }
-    string_table_free(&words);
+    model_string_table_free(&words);
 }
 END_TEST
 
@@ -173,7 +173,7 @@ START_TEST(a_large_file_is_read_whole)
     ModelVectorsReader *reader;
     ck_assert_ok(model_vectors_open(&reader, path));
     for (int i = 0; i < WORDS; i++) {
-        TextSpan word;
+        ModelTextSpan word;
         float row[2];
         char name[32];
         ck_assert_ok(model_vectors_next(reader, &word));

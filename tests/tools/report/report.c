@@ -282,13 +282,13 @@ END_TEST
 
 START_TEST(spread_is_the_sample_standard_deviation)
 {
-    Spread spread = spread_of((double[]){2, 4, 4, 4, 5, 5, 7, 9}, 8);
+    ModelSpread spread = model_spread_of((double[]){2, 4, 4, 4, 5, 5, 7, 9}, 8);
     ck_assert_double_eq_tol(spread.mean, 5, 1e-12);
     ck_assert_double_eq_tol(spread.sd, 2.1380899352993952, 1e-12); /* numpy.std(ddof=1) */
     ck_assert(spread.low == 2 && spread.high == 9 && spread.n == 8);
-    spread = spread_of((double[]){3}, 1);
+    spread = model_spread_of((double[]){3}, 1);
     ck_assert(spread.mean == 3 && spread.sd == 0);
-    spread = spread_of(NULL, 0);
+    spread = model_spread_of(NULL, 0);
     ck_assert_int_eq(spread.n, 0);
 }
 END_TEST
@@ -390,21 +390,22 @@ END_TEST
 
 /* ---- Collecting ---- */
 
-static ReelStatus collect(ReportRun *run, const Dataset *dataset, const char *kind, RunOptions *options)
+static ReelStatus collect(ReportRun *run, const ModelDataset *dataset, const char *kind,
+                          ModelRunOptions *options)
 {
-    *options = run_defaults();
+    *options = model_run_defaults();
     options->epochs = 1;
     options->batch = 7;
     options->config = (ModelConfig){.embed = 8, .hidden = 8};
     options->trainer.threads = 1;
     options->trainer.shards = 2;
-    RunResult result;
-    ReelStatus status = run_model(&result, NULL, zoo_find(kind), dataset, options, NULL);
+    ModelRunResult result;
+    ReelStatus status = model_run_model(&result, NULL, model_zoo_find(kind), dataset, options, NULL);
     if (!reel_status_is_ok(&status))
         return status;
     status = report_begin(run, folder, dataset);
     if (reel_status_is_ok(&status))
-        status = report_add(run, zoo_find(kind), dataset, &result);
+        status = report_add(run, model_zoo_find(kind), dataset, &result);
     /* The details are of the same predictions as the run's last evaluation. */
     const ReportDetails *details = &run->details[0];
     for (int k = 0; k < details->num_scores; k++) {
@@ -412,19 +413,19 @@ static ReelStatus collect(ReportRun *run, const Dataset *dataset, const char *ki
         ck_assert_int_eq(details->scores[k].predicted, result.metrics.labels[k].predicted);
         ck_assert_int_eq(details->scores[k].support, result.metrics.labels[k].support);
     }
-    run_result_free(&result);
+    model_run_result_free(&result);
     return status;
 }
 
 START_TEST(details_are_what_the_model_says_and_survive_their_file)
 {
-    Dataset *dataset;
-    RunOptions options;
+    ModelDataset *dataset;
+    ModelRunOptions options;
     ReportRun run, back;
     char path[600];
-    ck_assert_ok(dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
+    ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, NULL));
     ck_assert_ok(collect(&run, dataset, "attention", &options));
-    ck_assert_int_eq(run.num_classes, dataset_num_classes(dataset));
+    ck_assert_int_eq(run.num_classes, model_dataset_num_classes(dataset));
     ck_assert_int_eq(run.num_texts, 12);
     ck_assert_int_eq(run.num_details, 1);
     int64_t train = 0, test = 0;
@@ -442,7 +443,8 @@ START_TEST(details_are_what_the_model_says_and_survive_their_file)
         for (int w = 0; w < reading->num_weights; w++)
             sum += reading->weights[w];
         ck_assert_double_eq_tol(sum, 1, 1e-5);
-        ck_assert_str_eq(run.texts[i].words[0], vocabulary_word(&dataset->text.vocabulary, TOKEN_BOS));
+        ck_assert_str_eq(run.texts[i].words[0],
+                         model_vocabulary_word(&dataset->text.vocabulary, MODEL_TOKEN_BOS));
         ck_assert_int_gt(run.texts[i].num_labels, 0);
     }
     report_support_run(folder, 1, 0.1, 0);
@@ -458,37 +460,37 @@ START_TEST(details_are_what_the_model_says_and_survive_their_file)
                          (size_t)run.texts[i].num_words * sizeof(double));
     report_free(&back, 1);
     report_free(&run, 1);
-    dataset_free(dataset);
+    model_dataset_free(dataset);
 }
 END_TEST
 
 /* A model that predicts nothing misses every label, and has nothing instead. */
 START_TEST(misses_are_counted_against_what_was_predicted_instead)
 {
-    Corpus corpus = text_support_corpus("text\tlabels\n"
-                                        "alpha beta\tone\nalpha gamma\tone, two\nbeta gamma\ttwo\n"
-                                        "alpha beta gamma\tthree\nbeta beta\tone\ngamma\ttwo, three\n");
-    DatasetOptions settings = dataset_defaults();
+    ModelCorpus corpus = text_support_corpus("text\tlabels\n"
+                                             "alpha beta\tone\nalpha gamma\tone, two\nbeta gamma\ttwo\n"
+                                             "alpha beta gamma\tthree\nbeta beta\tone\ngamma\ttwo, three\n");
+    ModelDatasetOptions settings = model_dataset_defaults();
     settings.vocabulary.min_df = 1;
     settings.vocabulary.max_df = 1;
     settings.test_size = 0.5;
-    Dataset *dataset;
-    ck_assert_ok(dataset_new(&dataset, &corpus, "x", &settings));
+    ModelDataset *dataset;
+    ck_assert_ok(model_dataset_new(&dataset, &corpus, "x", &settings));
     TensorArena arena = {0};
-    RunResult result = {0};
+    ModelRunResult result = {0};
     ReportRun run;
     const int64_t decisions = dataset->test.count * 3;
     result.test.logits = reel_mem_alloc((size_t)decisions * sizeof(float));
-    ck_assert_ok(metrics_init(&result.metrics, 3));
+    ck_assert_ok(model_metrics_init(&result.metrics, 3));
     ck_assert_ok(report_begin(&run, folder, dataset));
     for (int always_one = 0; always_one < 2; always_one++) { /* labels in order: one, three, two */
         for (int64_t i = 0; i < decisions; i++)
             result.test.logits[i] = i % 3 == 0 && always_one ? 100 : -100;
-        metrics_reset(&result.metrics);
-        metrics_add(&result.metrics,
-                    tensor_from(result.test.logits, TENSOR_F32, TENSOR_SHAPE(dataset->test.count, 3)),
-                    dataset_part_label_matrix(&arena, &dataset->test), 0);
-        ck_assert_ok(report_add(&run, zoo_find("rnn"), dataset, &result));
+        model_metrics_reset(&result.metrics);
+        model_metrics_add(&result.metrics,
+                          tensor_from(result.test.logits, TENSOR_F32, TENSOR_SHAPE(dataset->test.count, 3)),
+                          model_dataset_part_label_matrix(&arena, &dataset->test), 0);
+        ck_assert_ok(report_add(&run, model_zoo_find("rnn"), dataset, &result));
         ck_assert_int_eq(run.num_details, 1 + always_one);
         const ReportDetails *details = &run.details[always_one];
         int64_t missed = 0, support = 0, beside_one = 0;
@@ -496,7 +498,7 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
             support += k == 0 && always_one ? 0 : details->scores[k].support;
         float bears[3];
         for (int32_t i = 0; i < dataset->test.count; i++) {
-            dataset_part_labels(&dataset->test, &i, 1, bears);
+            model_dataset_part_labels(&dataset->test, &i, 1, bears);
             beside_one += bears[0] != 0 && bears[2] != 0;
         }
         ck_assert_int_gt(beside_one, 0);
@@ -513,10 +515,10 @@ START_TEST(misses_are_counted_against_what_was_predicted_instead)
         ck_assert_int_eq(missed, support);
     }
     report_free(&run, 1);
-    run_result_free(&result);
+    model_run_result_free(&result);
     tensor_arena_free(&arena);
-    dataset_free(dataset);
-    corpus_free(&corpus);
+    model_dataset_free(dataset);
+    model_corpus_free(&corpus);
 }
 END_TEST
 
