@@ -45,11 +45,11 @@ static const ReelJsonField run_fields[] = {
     REEL_JSON_NAMED(ModelRunResult, "interrupted",   interrupted,   BOOL),
     REEL_JSON_NAMED(ModelRunResult, "rate",          rate,          NUMBER),
     REEL_JSON_LIST(ModelRunResult, epochs, count, &epoch_shape)};
-const ReelJsonShape MODEL_RUN_SHAPE = REEL_JSON_SHAPE(ModelRunResult, run_fields);
+const ReelJsonShape model_run_shape = REEL_JSON_SHAPE(ModelRunResult, run_fields);
 
 REEL_JSON_TABLE(seed_shape, ModelRunResult,
     REEL_JSON_NAMED(ModelRunResult, "seed", seed, INTEGER),
-    {NULL, REEL_JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE});
+    {NULL, REEL_JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &model_run_shape});
 
 REEL_JSON_TABLE(tuned_spread_shape, ModelSpread,
     REEL_JSON_NAMED(ModelSpread, "tuned_f1_mean", mean, NUMBER),
@@ -59,7 +59,7 @@ REEL_JSON_TABLE(model_shape, ModelResult,
     REEL_JSON_NAMED(ModelResult, "name",                     name,                     TEXT),
     REEL_JSON_NAMED(ModelResult, "params",                   params,                   INTEGER),
     REEL_JSON_NAMED(ModelResult, "params_without_embedding", params_without_embedding, INTEGER),
-    REEL_JSON_PART(ModelResult,  NULL,                       first,                    REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE),
+    REEL_JSON_PART(ModelResult,  NULL,                       first,                    REEL_JSON_ALWAYS, &model_run_shape),
     REEL_JSON_NAMED(ModelResult, "best_f1_mean",             best.mean,                NUMBER),
     REEL_JSON_NAMED(ModelResult, "best_f1_sd",               best.sd,                  NUMBER),
     REEL_JSON_NAMED(ModelResult, "last_f1_mean",             last.mean,                NUMBER),

@@ -12,7 +12,7 @@
 REEL_BEGIN_DECLS
 
 /* One run of one model from one seed: the members of ModelRunResult that are kept in files. */
-extern const ReelJsonShape MODEL_RUN_SHAPE;
+extern const ReelJsonShape model_run_shape;
 
 enum { MODEL_RESULTS_MAX_SEEDS = 64 };
 

@@ -33,7 +33,7 @@ REEL_JSON_TABLE(stored_shape, Stored,
     REEL_JSON_NAMED(Stored, "seen",      at.seen,     INTEGER),
     REEL_JSON_NAMED(Stored, "tokens",    at.tokens,   INTEGER),
     REEL_JSON_NAMED(Stored, "loss_form", result.form, INT),
-    REEL_JSON_PART(Stored,  NULL,        result,      REEL_JSON_ALWAYS, &MODEL_RUN_SHAPE),
+    REEL_JSON_PART(Stored,  NULL,        result,      REEL_JSON_ALWAYS, &model_run_shape),
     {NULL, REEL_JSON_FIELD_PART, 0, offsetof(Stored, num_thresholds), &chosen_shape},
     REEL_JSON_NAMED(Stored, "test_examples", result.metrics.examples, INTEGER),
     {"test_counts", REEL_JSON_FIELD_LIST, offsetof(Stored, counts), offsetof(Stored, num_counts), &reel_json_integers});
