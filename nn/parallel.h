@@ -74,6 +74,7 @@ ReelStatus nn_parallel_each(NnParallel *parallel, NnShardTask *task, NnTakeResul
 typedef struct NnParallelTimes {
     double prepare, forward, backward;
 } NnParallelTimes;
+/* Of the last call. */
 NnParallelTimes nn_parallel_times(const NnParallel *parallel);
 /* The bytes that the tapes' arenas hold at most. */
 size_t nn_parallel_tape_bytes(const NnParallel *parallel);

@@ -14,13 +14,14 @@
 
 REEL_BEGIN_DECLS
 
+/* The bits of a float. */
 TENSOR_INLINE uint32_t tensor_f32_bits(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
-
+/* The float with these bits. */
 TENSOR_INLINE float tensor_f32_from_bits(uint32_t bits)
 {
     float x;

@@ -21,6 +21,7 @@
 
 REEL_BEGIN_DECLS
 
+/* Before a loop and the functions that it calls. */
 #define TENSOR_INLINE static inline __attribute__((always_inline))
 
 /* a b + c, rounded once. The product is exact in double, so rounding the double sum to float is right unless

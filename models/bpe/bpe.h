@@ -28,8 +28,8 @@ typedef struct ModelBpeCounter ModelBpeCounter;
 typedef enum {
     MODEL_BPE_WHITESPACE, /* at Unicode white space, which is dropped; symbols are code points */
     MODEL_BPE_BYTELEVEL,  /* GPT-2's expression; symbols are bytes, nothing is lost */
-    MODEL_BPE_SUBWORD_NMT /* at U+0020 and line feeds; symbols are code points, the last one of a word has
-                             </w> */
+    /* At U+0020 and line feeds; symbols are code points, the last one of a word has </w>. */
+    MODEL_BPE_SUBWORD_NMT
 } ModelBpePretokenizer;
 
 enum {

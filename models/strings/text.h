@@ -16,6 +16,7 @@ typedef struct ModelTextSpan {
     size_t length;
 } ModelTextSpan;
 
+/* A string as a span, which lives as long as the string. */
 static inline ModelTextSpan model_text_span(const char *text)
 {
     ModelTextSpan span = {text, strlen(text)};

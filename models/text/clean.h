@@ -31,6 +31,7 @@ typedef struct ModelCleanOptions {
     ModelClean letters;
 } ModelCleanOptions;
 
+/* What cleans texts in one way. */
 typedef struct ModelCleaner {
     bool keep_digits, unicode;
     char map[256]; /* what stands for each byte: itself, its lower case, or a space */

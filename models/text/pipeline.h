@@ -29,6 +29,7 @@ typedef struct ModelPipeline {
     char label_separator[MODEL_CORPUS_SEPARATOR_SIZE]; /* what separates labels in that corpus; "": ", " */
 } ModelPipeline;
 
+/* Frees what it holds and leaves it empty. */
 void model_pipeline_free(ModelPipeline *pipeline);
 
 /* Appends the ids of a text as it stands in a file; `scratch` is for the cleaned text. False where there is

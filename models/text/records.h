@@ -28,6 +28,7 @@ typedef struct ModelField {
                       an object is given as it is written */
 } ModelField;
 
+/* A reader of records, and the one at hand. */
 typedef struct ModelRecords {
     const char *name; /* of the file, for messages */
     ModelFormat format;

@@ -52,6 +52,7 @@ typedef struct ModelZooSettings {
     bool notebook, check_finite, quiet, list, compare;
 } ModelZooSettings;
 
+/* The homework's. */
 ModelZooSettings model_zoo_defaults(void);
 /* Those of --models best. */
 ModelZooSettings model_zoo_best(void);

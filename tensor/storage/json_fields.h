@@ -17,8 +17,9 @@ typedef enum {
     REEL_JSON_FIELD_NUMBER,  /* double; null is NaN */
     REEL_JSON_FIELD_BOOL,    /* bool */
     REEL_JSON_FIELD_LIST,    /* a pointer to elements and an int that counts them */
-    REEL_JSON_FIELD_PART /* a struct inside: an object of its own, or (name NULL) members of the same object;
-                       written where the int is not 0 */
+    /* A struct inside: an object of its own, or (name NULL) members of the same object; written where the int
+     * is not 0. */
+    REEL_JSON_FIELD_PART
 } ReelJsonFieldKind;
 
 typedef struct ReelJsonShape ReelJsonShape;
