@@ -81,6 +81,8 @@ static void backward(OpContext *c, OpTerm *terms)
     running->grad_bytes = 0;
     for (int i = 0; i < c->count; i++) {
         const OpTerm *term = &terms[i];
+        if (term->kind == OP_TERM_NONE)
+            continue;
         bool is_grad = !tensor_is_valid(term->a) || tensor_is_broadcast(&term->a);
         for (int k = 0; k < c->outputs && !is_grad; k++)
             is_grad = c->grad[k] && is_view_of(&term->a, c->grad[k]);
@@ -88,7 +90,7 @@ static void backward(OpContext *c, OpTerm *terms)
                     (term->kind == OP_TERM_DENSE && !tensor_same_shape(&term->a, c->in[i]));
         if (sums) /* what the walk makes of it */
             running->grad_bytes += bytes_of(c->in[i]);
-        else if (term->kind && !is_grad)
+        else if (!is_grad)
             running->grad_bytes += bytes_of(&term->a);
     }
 }
