@@ -189,6 +189,9 @@ static void drop_stop_words(const ModelCleaner *cleaner, ReelBytes *out, size_t 
 bool model_cleaner_append(const ModelCleaner *cleaner, ModelTextSpan text, ReelBytes *out)
 {
     size_t begin = out->size;
+    /* Also of an empty text there is a place where it stands. */
+    if (!reel_bytes_reserve(out, text.length + 1))
+        return false;
     if (cleaner->unicode) {
         if (!model_cleaner_unicode_words(text, out))
             return false;
@@ -196,8 +199,6 @@ bool model_cleaner_append(const ModelCleaner *cleaner, ModelTextSpan text, ReelB
             drop_stop_words(cleaner, out, begin);
         return true;
     }
-    if (!reel_bytes_reserve(out, text.length))
-        return false;
     out->size += model_cleaner_run(cleaner, text, out->data + begin);
     return true;
 }

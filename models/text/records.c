@@ -236,7 +236,9 @@ ReelStatus model_records_begin(ModelRecords *records, bool *more)
         return reel_status_ok();
     size_t mark = reel_text_file_mark(records->at, (size_t)(records->end - records->at));
     records->at += mark;
-    look_at_line(records, &line);
+    *more = look_at_line(records, &line);
+    if (!*more)
+        return reel_status_ok();
     if (records->format == MODEL_FORMAT_ANY)
         records->format = model_format_of_name(records->name);
     if (records->format == MODEL_FORMAT_ANY)
