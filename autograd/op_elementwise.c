@@ -40,6 +40,7 @@ static bool mask_forward(OpContext *c, TensorBinaryOp op)
 
 /* What a slope reads, in bits of OpKind.backward_reads; 0: nothing is computed, it is the gradient of the
  * result. */
+#define TENSOR_TERMS
 #define G               0u
 #define DA              READS_DA
 #define X               OP_IN(0)
@@ -67,26 +68,6 @@ enum {
     name##_reads_a = (int)(slope_a), name##_reads_b = (int)(slope_b),
 #include "tensor/elementwise_table.h"
 };
-#undef G
-#undef DA
-#undef X
-#undef A
-#undef B
-#undef Y
-#undef P
-#undef Q
-#undef NUM
-#undef ADD
-#undef SUB
-#undef MUL
-#undef DIV
-#undef NEG
-#undef OF
-#undef OF2
-#undef SIGN
-#undef GREATER
-#undef EQUAL
-#undef IF
 
 /* NULL where the slope does not read it: then it may be that only the shape is there. */
 static const Tensor *read_value(unsigned reads, unsigned which, const Tensor *t)
@@ -130,6 +111,7 @@ static void binary_backward(OpContext *c, OpTerm *terms, TensorBinaryOp op, unsi
 /* ---- Formulas ---- */
 
 /* The slopes once more, over Vars. */
+#define TENSOR_TERMS
 #define G               use->grad[0]
 #define DA              da
 #define X               use->in[0]

@@ -21,6 +21,7 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
 #include "tensor/elementwise_table.h"
 #undef FUNCTION
 
+#define TENSOR_TERMS
 #define G               g
 #define DA              g
 #define X               a
@@ -53,26 +54,6 @@ typedef REAL FN(Slope)(REAL g, REAL a, REAL b, REAL y, REAL p, REAL q);
     SLOPE(name##_slope_a_of, slope_a) SLOPE(name##_slope_b_of, slope_b)
 #include "tensor/elementwise_table.h"
 #undef SLOPE
-#undef G
-#undef DA
-#undef X
-#undef A
-#undef B
-#undef Y
-#undef P
-#undef Q
-#undef NUM
-#undef ADD
-#undef SUB
-#undef MUL
-#undef DIV
-#undef NEG
-#undef OF
-#undef OF2
-#undef SIGN
-#undef GREATER
-#undef EQUAL
-#undef IF
 
 /* ---- Loops ---- */
 

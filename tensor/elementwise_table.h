@@ -16,6 +16,7 @@
  *     the gradient of a, instead of G.
  *     NUM(1)   ADD(u, v)   SUB(u, v)   MUL(u, v)   DIV(u, v)   NEG(u)   OF(name, u)   OF2(name, u, v)
  *     SIGN(u)   GREATER(u, v)   EQUAL(u, v): 1 or 0   IF(u, v, s, t): s where u > v, else t
+ * Who gives the slopes a meaning defines TENSOR_TERMS and all of these; the table takes them back at its end.
  * domain: where the gradient is checked. IN(low, high), or AWAY(low, high, kink): not close to a kink. */
 #ifndef TENSOR_UNARY_WITH
 /* A row that is not asked for, or is as good as one of another kind. */
@@ -136,3 +137,26 @@ TENSOR_VECTOR(SOFTPLUS, tensor_vmath_softplus)
 #undef TENSOR_BINARY
 #undef TENSOR_BINARY_FLAT
 #undef TENSOR_VECTOR
+#ifdef TENSOR_TERMS
+#undef TENSOR_TERMS
+#undef G
+#undef DA
+#undef X
+#undef A
+#undef B
+#undef Y
+#undef P
+#undef Q
+#undef NUM
+#undef ADD
+#undef SUB
+#undef MUL
+#undef DIV
+#undef NEG
+#undef OF
+#undef OF2
+#undef SIGN
+#undef GREATER
+#undef EQUAL
+#undef IF
+#endif
