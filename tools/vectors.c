@@ -57,33 +57,17 @@ static ReelStatus add_corpus(ModelSentences *sentences, const Arguments *a, cons
     return status;
 }
 
-static bool is_corpus(ModelTextSpan header)
-{
-    char line[512];
-    if (header.length >= sizeof line)
-        return false;
-    memcpy(line, header.bytes, header.length);
-    line[header.length] = '\0';
-    bool text = false, labels = false;
-    for (char *rest = line, *field; (field = strsep(&rest, "\t")) != NULL;) {
-        text |= strcmp(field, "text") == 0;
-        labels |= strcmp(field, "labels") == 0;
-    }
-    return text && labels;
-}
-
-static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const ModelCleaner *cleaner)
+/* `clean` is for the text of one line at a time. */
+static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const ModelCleaner *cleaner,
+                            ReelBytes *clean)
 {
     while (stream->count > 0) {
         ReelStatus status = reel_status_ok();
         for (int64_t i = 0; reel_status_is_ok(&status) && i < stream->count; i++) {
-            ModelTextSpan line = stream->lines[i];
-            char *out = reel_mem_alloc(line.length + 1);
-            if (!out)
-                return reel_status_no_memory(line.length, stream->source.name);
-            ModelTextSpan clean = {out, model_cleaner_run(cleaner, line, out)};
-            status = model_sentences_add(sentences, clean);
-            reel_mem_free(out);
+            clean->size = 0;
+            status = model_cleaner_append(cleaner, stream->lines[i], clean)
+                         ? model_sentences_add(sentences, (ModelTextSpan){clean->data, clean->size})
+                         : reel_status_no_memory(stream->lines[i].length, stream->source.name);
         }
         if (reel_status_is_ok(&status))
             status = line_stream_next(stream);
@@ -97,6 +81,8 @@ static ReelStatus add_file(ModelSentences *sentences, const Arguments *a, const 
 {
     LineStream stream;
     ModelCleaner cleaner;
+    ReelBytes clean = {0};
+    char column[64];
     ReelStatus status = model_cleaner_init(
         &cleaner, &(ModelCleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits});
     if (!reel_status_is_ok(&status))
@@ -104,9 +90,11 @@ static ReelStatus add_file(ModelSentences *sentences, const Arguments *a, const 
     status = line_stream_open(&stream, path);
     if (reel_status_is_ok(&status))
         status = line_stream_next(&stream);
-    bool corpus = reel_status_is_ok(&status) && stream.count > 0 && is_corpus(stream.lines[0]);
+    bool corpus = reel_status_is_ok(&status) && stream.count > 0 &&
+                  model_line_is_header(stream.lines[0].bytes, stream.lines[0].length, column, sizeof column);
     if (reel_status_is_ok(&status) && !corpus)
-        status = add_lines(sentences, &stream, &cleaner);
+        status = add_lines(sentences, &stream, &cleaner, &clean);
+    reel_bytes_free(&clean);
     line_stream_close(&stream);
     model_cleaner_free(&cleaner);
     return corpus ? add_corpus(sentences, a, path) : status;
