@@ -2,6 +2,7 @@
 #ifndef REEL_NN_NN_H
 #define REEL_NN_NN_H
 
+#include "nn/adaptive.h"
 #include "nn/attention.h"
 #include "nn/average.h"
 #include "nn/comm.h"
