@@ -266,8 +266,9 @@ ReelStatus run_folder_settle(RunFolder *folder, const ModelZooSettings *s, const
 {
     char fingerprint[MODEL_CORPUS_HASH_SIZE];
     const char *init_hash, *vectors_hash = NULL;
-    model_dataset_fingerprint(dataset, fingerprint);
-    ReelStatus status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
+    ReelStatus status = model_dataset_fingerprint(dataset, fingerprint);
+    if (reel_status_is_ok(&status))
+        status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
     if (reel_status_is_ok(&status))
         status = file_hash(s->resume ? folder->vectors_path : s->vectors, &folder->arena, &vectors_hash);
     if (reel_status_is_ok(&status) && s->resume)

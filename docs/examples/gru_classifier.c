@@ -86,7 +86,7 @@ static ReelStatus pass(Classifier *m, NnParallel *parallel, NnOptimizer *optimiz
             status = nn_optimizer_step(optimizer, nn_parallel_pieces(parallel));
         *mean += loss / (double)model_loader_num_batches(loader);
     }
-    return status;
+    return reel_status_is_ok(&status) ? loader->status : status;
 }
 
 static ReelStatus run(const ModelDataset *dataset, int epochs, int threads, NnComm *comm)

@@ -188,7 +188,7 @@ static ReelStatus fill_ids(ModelDatasetPart *part, const CleanTexts *clean, cons
             part->longest = (int32_t)length;
         part->empty += is_unknown(list.ids + part->offsets[i], length);
     }
-    part->ids = list.ids;
+    part->ids.wide = list.ids;
     return reel_status_ok();
 }
 
@@ -241,7 +241,7 @@ static void part_free(ModelDatasetPart *part)
 {
     reel_mem_free(part->rows);
     reel_mem_free(part->offsets);
-    reel_mem_free(part->ids);
+    reel_mem_free((void *)(uintptr_t)part->ids.wide);
     reel_mem_free(part->label_offsets);
     reel_mem_free(part->labels);
     reel_mem_free(part->label_counts);
@@ -496,43 +496,69 @@ void model_dataset_free(ModelDataset *dataset)
     reel_mem_free(dataset);
 }
 
-static uLong part_crc(uLong crc, const ModelDatasetPart *part)
+/* Of ids as numbers of 32 bits, wherever they are. */
+static ReelStatus ids_crc(uLong *crc, const ModelDatasetPart *part)
+{
+    enum { AT_ONCE = 4096 };
+    int32_t ids[AT_ONCE];
+    ReelStatus status = reel_status_ok();
+    int64_t count = part->offsets[part->count];
+    for (int64_t at = 0, some; reel_status_is_ok(&status) && at < count; at += some) {
+        some = count - at < AT_ONCE ? count - at : AT_ONCE;
+        status = model_id_store_read(&part->ids, at, some, ids);
+        if (reel_status_is_ok(&status))
+            *crc = crc32_z(*crc, (const Bytef *)ids, (size_t)some * sizeof *ids);
+    }
+    return status;
+}
+
+static ReelStatus part_crc(uLong *crc, const ModelDatasetPart *part)
 {
     size_t n = (size_t)part->count;
     if (n == 0)
-        return crc;
-    crc = crc32_z(crc, (const Bytef *)part->offsets, (n + 1) * sizeof *part->offsets);
-    crc = crc32_z(crc, (const Bytef *)part->ids, (size_t)part->offsets[n] * sizeof *part->ids);
-    crc = crc32_z(crc, (const Bytef *)part->label_offsets, (n + 1) * sizeof *part->label_offsets);
-    return crc32_z(crc, (const Bytef *)part->labels, (size_t)part->label_offsets[n] * sizeof *part->labels);
+        return reel_status_ok();
+    *crc = crc32_z(*crc, (const Bytef *)part->offsets, (n + 1) * sizeof *part->offsets);
+    ReelStatus status = ids_crc(crc, part);
+    *crc = crc32_z(*crc, (const Bytef *)part->label_offsets, (n + 1) * sizeof *part->label_offsets);
+    *crc = crc32_z(*crc, (const Bytef *)part->labels, (size_t)part->label_offsets[n] * sizeof *part->labels);
+    return status;
 }
 
-void model_dataset_fingerprint(const ModelDataset *dataset, char text[MODEL_CORPUS_HASH_SIZE])
+ReelStatus model_dataset_fingerprint(const ModelDataset *dataset, char text[MODEL_CORPUS_HASH_SIZE])
 {
-    uLong crc = part_crc(part_crc(part_crc(0, &dataset->train), &dataset->valid), &dataset->test);
+    const ModelDatasetPart *parts[] = {&dataset->train, &dataset->valid, &dataset->test};
+    uLong crc = 0;
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < 3 && reel_status_is_ok(&status); i++)
+        status = part_crc(&crc, parts[i]);
     for (int32_t i = 0; i < dataset->text.labels.count; i++) {
         const char *name = model_string_table_text(&dataset->text.labels, i);
         crc = crc32_z(crc, (const Bytef *)name, strlen(name) + 1);
     }
     snprintf(text, MODEL_CORPUS_HASH_SIZE, "%08lx", crc & 0xffffffff);
+    return status;
 }
 
-bool model_dataset_document_frequencies(const ModelDataset *dataset, int64_t *frequencies)
+ReelStatus model_dataset_document_frequencies(const ModelDataset *dataset, int64_t *frequencies)
 {
     const ModelDatasetPart *part = &dataset->train;
     int32_t size = dataset->text.tokenizer.vocab_size;
     int64_t *last_seen = reel_mem_calloc((size_t)size, sizeof *last_seen);
-    if (!last_seen)
-        return false;
+    int32_t *ids = reel_mem_alloc((size_t)part->longest * sizeof *ids);
+    ReelStatus status =
+        last_seen && ids ? reel_status_ok()
+                         : reel_status_no_memory((size_t)size * sizeof *last_seen, "the words' frequencies");
     memset(frequencies, 0, (size_t)size * sizeof *frequencies);
-    for (int64_t i = 0; i < part->count; i++)
-        for (int64_t at = part->offsets[i]; at < part->offsets[i + 1]; at++) {
-            int32_t id = part->ids[at];
-            frequencies[id] += last_seen[id] != i + 1;
-            last_seen[id] = i + 1;
+    for (int64_t i = 0; i < part->count && reel_status_is_ok(&status); i++) {
+        status = model_dataset_part_ids(part, i, ids);
+        for (int32_t k = 0; reel_status_is_ok(&status) && k < model_dataset_part_length(part, i); k++) {
+            frequencies[ids[k]] += last_seen[ids[k]] != i + 1;
+            last_seen[ids[k]] = i + 1;
         }
+    }
+    reel_mem_free(ids);
     reel_mem_free(last_seen);
-    return true;
+    return status;
 }
 
 void model_dataset_part_labels(const ModelDatasetPart *part, const int32_t *examples, int64_t count,

@@ -2,6 +2,7 @@
 #ifndef REEL_MODELS_DATASET_H
 #define REEL_MODELS_DATASET_H
 
+#include "models/text/id_store.h"
 #include "models/text/pipeline.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
@@ -45,13 +46,13 @@ typedef struct ModelDatasetOptions {
     void *progress_context;
 } ModelDatasetOptions;
 
-/* The examples of one part. All flat: example i has the ids from ids[offsets[i]] up to
- * ids[offsets[i + 1]], and its labels likewise. */
+/* The examples of one part. Example i has the ids number offsets[i] up to offsets[i + 1] of the store, and
+ * its labels likewise. */
 typedef struct ModelDatasetPart {
     int64_t count;
     int32_t *rows;          /* [count] which row of the corpus, from 0 */
     int64_t *offsets;       /* [count + 1] */
-    int32_t *ids;           /* [offsets[count]] */
+    ModelIdStore ids;       /* [offsets[count]] */
     int64_t *label_offsets; /* [count + 1] */
     int32_t *labels;        /* ascending within an example */
     int64_t *label_counts;  /* [classes] how many examples bear each label */
@@ -103,11 +104,24 @@ static inline int64_t model_dataset_rows(const ModelDataset *dataset)
     return dataset->train.count + dataset->valid.count + dataset->test.count;
 }
 /* CRC-32 of the examples of all parts and the labels' names, eight hexadecimal digits: the same data,
- * prepared in the same way, have the same. */
-void model_dataset_fingerprint(const ModelDataset *dataset, char text[MODEL_CORPUS_HASH_SIZE]);
+ * prepared in the same way, have the same. Errors: those of model_dataset_part_ids(). */
+ReelStatus model_dataset_fingerprint(const ModelDataset *dataset, char text[MODEL_CORPUS_HASH_SIZE]);
 
-/* In how many training texts each id is; room for tokenizer.vocab_size. False where there is no memory. */
-bool model_dataset_document_frequencies(const ModelDataset *dataset, int64_t *frequencies);
+/* In how many training texts each id is; room for tokenizer.vocab_size. Errors: no memory, and those of
+ * model_dataset_part_ids(). */
+ReelStatus model_dataset_document_frequencies(const ModelDataset *dataset, int64_t *frequencies);
+
+/* How many ids an example has, and the ids, to where there is room for them; from any thread. Errors: where
+ * they are in a file, those of model_id_store_read(). */
+static inline int32_t model_dataset_part_length(const ModelDatasetPart *part, int64_t example)
+{
+    return (int32_t)(part->offsets[example + 1] - part->offsets[example]);
+}
+static inline ReelStatus model_dataset_part_ids(const ModelDatasetPart *part, int64_t example, int32_t *ids)
+{
+    return model_id_store_read(&part->ids, part->offsets[example], model_dataset_part_length(part, example),
+                               ids);
+}
 
 /* The labels of `count` examples (NULL: the first ones) as zeros and ones, into memory for
  * [count, num_classes] floats. */

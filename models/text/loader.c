@@ -3,16 +3,9 @@
 #include "tensor/mem.h"
 #include "tensor/random.h"
 
-#include <string.h>
-
 ModelLoaderOptions model_loader_defaults(void)
 {
     return (ModelLoaderOptions){.batch = 64, .shuffle = true};
-}
-
-static int32_t length_of(const ModelDatasetPart *part, int64_t example)
-{
-    return (int32_t)(part->offsets[example + 1] - part->offsets[example]);
 }
 
 /* The order that stays from epoch to epoch; by length by counting. False: no memory. */
@@ -28,11 +21,11 @@ static bool put_in_order(ModelLoader *loader)
     if (!starts)
         return false;
     for (int32_t i = 0; i < count; i++)
-        starts[most - length_of(part, i) + 1]++;
+        starts[most - model_dataset_part_length(part, i) + 1]++;
     for (int32_t k = 1; k <= most + 1; k++)
         starts[k] += starts[k - 1];
     for (int32_t i = 0; i < count; i++)
-        loader->order[starts[most - length_of(part, i)]++] = i;
+        loader->order[starts[most - model_dataset_part_length(part, i)]++] = i;
     reel_mem_free(starts);
     return true;
 }
@@ -44,14 +37,14 @@ size_t model_loader_most_ids(const ModelLoader *loader)
     if (!loader->options.by_length || loader->options.pad)
         return (size_t)batch * (size_t)loader->part->longest;
     for (int64_t i = 0; i < batch; i++) /* by length the first one has the most */
-        ids += (size_t)length_of(loader->part, loader->order[i]);
+        ids += (size_t)model_dataset_part_length(loader->part, loader->order[i]);
     return ids;
 }
 
 ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
                              const ModelLoaderOptions *options)
 {
-    *loader = (ModelLoader){.part = part, .options = *options};
+    *loader = (ModelLoader){.part = part, .options = *options, .status = reel_status_ok()};
     if (options->batch < 1)
         return reel_status_usage("a batch of %d examples cannot be loaded; ask for 1 or more",
                                  options->batch);
@@ -111,7 +104,7 @@ static int32_t longest_text(const ModelLoader *loader, const int32_t *examples, 
 {
     int32_t longest = 0;
     for (int32_t i = 0; i < size; i++) {
-        int32_t length = length_of(loader->part, examples[i]);
+        int32_t length = model_dataset_part_length(loader->part, examples[i]);
         longest = length > longest ? length : longest;
     }
     return longest;
@@ -127,10 +120,11 @@ bool model_loader_next(ModelLoader *loader, ModelBatch *batch)
     const int32_t *examples = loader->order + loader->next;
     int32_t width = loader->options.pad ? longest_text(loader, examples, size) : 0, used = 0;
     for (int32_t i = 0; i < size; i++) {
-        int32_t length = length_of(part, examples[i]);
+        int32_t length = model_dataset_part_length(part, examples[i]);
         loader->offsets[i] = used;
-        memcpy(loader->ids + used, part->ids + part->offsets[examples[i]],
-               (size_t)length * sizeof *loader->ids);
+        loader->status = model_dataset_part_ids(part, examples[i], loader->ids + used);
+        if (!reel_status_is_ok(&loader->status))
+            return false;
         used += length;
         for (; length < width; length++)
             loader->ids[used++] = MODEL_TOKEN_PAD;

@@ -34,11 +34,12 @@ typedef struct ModelBatch {
 typedef struct ModelLoader {
     const ModelDatasetPart *part;
     ModelLoaderOptions options;
-    int64_t next;     /* place in `order` of the next batch's first example */
-    int32_t *order;   /* [part->count] */
-    int32_t *ids;     /* [batch * longest] */
-    int32_t *offsets; /* [batch + 1] */
-    float *labels;    /* [batch, K] */
+    int64_t next;      /* place in `order` of the next batch's first example */
+    int32_t *order;    /* [part->count] */
+    int32_t *ids;      /* [batch * longest] */
+    int32_t *offsets;  /* [batch + 1] */
+    float *labels;     /* [batch, K] */
+    ReelStatus status; /* what has gone wrong, where the part's ids are in a file */
 } ModelLoader;
 
 /* 64 examples, shuffled by seed 0, without padding. */
@@ -57,7 +58,7 @@ int64_t model_loader_num_batches(const ModelLoader *loader);
 void model_loader_start_epoch(ModelLoader *loader, int64_t epoch);
 /* Goes to batch number `batch` of the epoch, from 0: where an interrupted run left off. */
 void model_loader_seek(ModelLoader *loader, int64_t batch);
-/* The next batch of the epoch; false when there are no more. */
+/* The next batch of the epoch; false when there are no more, or loader->status is an error. */
 bool model_loader_next(ModelLoader *loader, ModelBatch *batch);
 
 REEL_END_DECLS

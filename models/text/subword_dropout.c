@@ -25,7 +25,7 @@ ReelStatus model_subword_dropout_init(ModelSubwordDropout *d, const ModelDataset
     d->encoder = model_bpe_encoder_new(dataset->text.tokenizer.bpe);
     d->part = dataset->train;
     d->part.offsets = offsets;
-    d->part.ids = NULL;
+    d->part.ids = (ModelIdStore){0};
     d->part.longest = dataset->text.max_len;
     if (offsets && d->encoder)
         return reel_status_ok();
@@ -54,7 +54,7 @@ ReelStatus model_subword_dropout_draw(ModelSubwordDropout *d, int64_t epoch)
             return reel_status_no_memory(d->list.count * sizeof *d->list.ids, "the ids of the texts");
         d->part.offsets[i + 1] = (int64_t)d->list.count;
     }
-    d->part.ids = d->list.ids;
+    d->part.ids.wide = d->list.ids;
     return reel_status_ok();
 }
 

@@ -45,7 +45,7 @@ static ReelStatus predict_batches(ModelPredictions *p, ModelTrainer *trainer, Mo
             model_metrics_add(metrics, scores, batch.labels, 0.0);
         keep(p, loader->part, &batch, room);
     }
-    return reel_status_ok();
+    return loader->status;
 }
 
 ReelStatus model_predict_part(ModelPredictions *p, ModelTrainer *trainer, const ModelDatasetPart *part,

@@ -95,7 +95,7 @@ ReelStatus model_predictor_run(ModelPredictor *p, const ModelTextSpan *texts, in
         return reel_status_ok();
     ModelDatasetPart part = {.count = count,
                              .offsets = p->offsets,
-                             .ids = p->ids.ids,
+                             .ids = {.wide = p->ids.ids},
                              .num_classes = p->checkpoint->text.labels.count,
                              .longest = p->longest};
     ModelPredictions said = {.logits = logits};

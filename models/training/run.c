@@ -144,7 +144,7 @@ static ReelStatus train_epoch(Run *run, ModelRunProgress *progress, bool *stoppe
         if (!reel_status_is_ok(&status))
             return status;
     }
-    return reel_status_ok();
+    return run->loader.status;
 }
 
 /* ---- The validation part's choice ---- */
@@ -336,13 +336,13 @@ static ReelStatus begin_model(Model *model, const ModelDataset *dataset)
         return reel_status_ok();
     size_t bytes = (size_t)dataset->text.tokenizer.vocab_size * sizeof(int64_t);
     int64_t *frequencies = reel_mem_alloc(bytes);
-    if (!frequencies || !model_dataset_document_frequencies(dataset, frequencies)) {
-        reel_mem_free(frequencies);
+    if (!frequencies)
         return reel_status_no_memory(bytes, "the words' frequencies");
-    }
-    model->kind->begin(model, frequencies, dataset->train.count);
+    ReelStatus status = model_dataset_document_frequencies(dataset, frequencies);
+    if (reel_status_is_ok(&status))
+        model->kind->begin(model, frequencies, dataset->train.count);
     reel_mem_free(frequencies);
-    return reel_status_ok();
+    return status;
 }
 
 NnLoadOptions model_run_init_options(const ModelRunFiles *files)

@@ -68,20 +68,24 @@ static char *word_of(TensorArena *arena, const ModelDataset *dataset, int32_t id
     return copy;
 }
 
-static bool copy_text(ReportRun *run, ReportText *text, const ModelDataset *dataset, int64_t example)
+static ReelStatus copy_text(ReportRun *run, ReportText *text, const ModelDataset *dataset, int64_t example)
 {
     const ModelDatasetPart *part = &dataset->test;
-    int64_t begin = part->offsets[example], labels = part->label_offsets[example];
+    int64_t labels = part->label_offsets[example];
     text->row = part->rows[example];
-    text->num_words = (int)(part->offsets[example + 1] - begin);
+    text->num_words = model_dataset_part_length(part, example);
+    int32_t *ids = tensor_arena_calloc(&run->arena, (size_t)text->num_words * sizeof *ids);
     text->words = tensor_arena_calloc(&run->arena, (size_t)text->num_words * sizeof *text->words);
     text->num_labels = (int)(part->label_offsets[example + 1] - labels);
     text->labels = tensor_arena_memdup(&run->arena, part->labels + labels,
                                        (size_t)text->num_labels * sizeof *text->labels);
-    for (int i = 0; text->words && i < text->num_words; i++)
-        if (!(text->words[i] = word_of(&run->arena, dataset, part->ids[begin + i])))
-            return false;
-    return text->words && text->labels;
+    if (!ids || !text->words || !text->labels)
+        return no_memory();
+    ReelStatus status = model_dataset_part_ids(part, example, ids);
+    for (int i = 0; reel_status_is_ok(&status) && i < text->num_words; i++)
+        if (!(text->words[i] = word_of(&run->arena, dataset, ids[i])))
+            status = no_memory();
+    return status;
 }
 
 /* The example that text number i shows. */
@@ -90,14 +94,14 @@ static int64_t example_of(const ReportRun *run, const ModelDataset *dataset, int
     return dataset->test.count * i / run->num_texts;
 }
 
-static bool choose_texts(ReportRun *run, const ModelDataset *dataset)
+static ReelStatus choose_texts(ReportRun *run, const ModelDataset *dataset)
 {
     run->num_texts = dataset->test.count < REPORT_TEXTS ? (int)dataset->test.count : REPORT_TEXTS;
     run->texts = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *run->texts);
-    for (int i = 0; run->texts && i < run->num_texts; i++)
-        if (!copy_text(run, &run->texts[i], dataset, example_of(run, dataset, i)))
-            return false;
-    return run->texts != NULL;
+    ReelStatus status = run->texts ? reel_status_ok() : no_memory();
+    for (int i = 0; reel_status_is_ok(&status) && i < run->num_texts; i++)
+        status = copy_text(run, &run->texts[i], dataset, example_of(run, dataset, i));
+    return status;
 }
 
 /* The folder's own name: what stands behind the last slash. */
@@ -129,9 +133,11 @@ ReelStatus report_begin(ReportRun *run, const char *folder, const ModelDataset *
     run->details_hash = dataset->text.data_hash;
     run->train_ids = dataset->train.offsets[dataset->train.count];
     model_results_set_dataset(&run->results, dataset);
-    bool fine = reel_status_is_ok(&status) && count_labels(run, dataset) && count_lengths(run, dataset) &&
-                choose_texts(run, dataset);
-    return fine ? reel_status_ok() : no_memory();
+    if (!reel_status_is_ok(&status))
+        return status;
+    if (!count_labels(run, dataset) || !count_lengths(run, dataset))
+        return no_memory();
+    return choose_texts(run, dataset);
 }
 
 /* ---- A model ---- */

@@ -46,8 +46,8 @@ static void check_batch(const ModelBatch *batch)
     ck_assert_int_eq(batch->labels.shape[1], 47);
     for (int32_t i = 0; i < batch->size; i++) {
         int32_t example = batch->examples[i];
-        const int32_t *ids = part->ids + part->offsets[example];
-        int32_t length = (int32_t)(part->offsets[example + 1] - part->offsets[example]);
+        int32_t ids[64], length = model_dataset_part_length(part, example);
+        ck_assert_ok(model_dataset_part_ids(part, example, ids));
         ck_assert_int_ge(batch->offsets[i + 1] - batch->offsets[i], length);
         ck_assert_mem_eq(batch->ids + batch->offsets[i], ids, (size_t)length * sizeof *ids);
         for (int32_t at = batch->offsets[i] + length; at < batch->offsets[i + 1]; at++)

@@ -1,8 +1,8 @@
 #include "models/text/dataset.h"
 #include "models/text/subwords.h"
 #include "tensor/mem.h"
+#include "tests/text_support.h"
 
-#include <check.h>
 #include <string.h>
 
 static const char corpus_text[] = "text\tlabels\n"
@@ -29,11 +29,11 @@ START_TEST(a_data_set_is_encoded_with_pairs_learned_from_its_training_part)
     ck_assert_int_eq(dataset->text.tokenizer.vocab_size, model_bpe_vocab_size(dataset->text.tokenizer.bpe));
     ck_assert_int_le(dataset->text.tokenizer.vocab_size, 24);
     for (int64_t i = 0; i < dataset->train.count; i++) {
-        const int32_t *ids = dataset->train.ids + dataset->train.offsets[i];
-        int64_t length = dataset->train.offsets[i + 1] - dataset->train.offsets[i];
+        int32_t ids[64], length = model_dataset_part_length(&dataset->train, i);
+        ck_assert_ok(model_dataset_part_ids(&dataset->train, i, ids));
         ck_assert_int_eq(ids[0], MODEL_TOKEN_BOS);
         ck_assert_int_eq(ids[length - 1], MODEL_TOKEN_EOS);
-        for (int64_t j = 1; j + 1 < length; j++)
+        for (int32_t j = 1; j + 1 < length; j++)
             ck_assert(ids[j] >= MODEL_NUM_SPECIAL_TOKENS && ids[j] < dataset->text.tokenizer.vocab_size);
     }
     model_dataset_free(dataset);
