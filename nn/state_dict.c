@@ -164,14 +164,8 @@ const char *nn_snapshot_name(const NnSnapshot *snapshot, int i)
     return member ? member->name : NULL;
 }
 
-ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options)
+static ReelStatus write_members(const NnSnapshot *snapshot, TensorNpzWriter *writer)
 {
-    if (!reel_status_is_ok(&snapshot->status))
-        return snapshot->status;
-    TensorNpzWriter *writer;
-    ReelStatus status = tensor_npz_writer_open(&writer, path, options);
-    if (!reel_status_is_ok(&status))
-        return status;
     for (const NnSnapshotMember *m = snapshot->first; m; m = m->next) {
         if (tensor_is_valid(m->tensor))
             tensor_npz_add_tensor(writer, m->name, m->tensor);
@@ -181,6 +175,24 @@ ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, Tenso
             tensor_npz_add_bytes(writer, m->name, m->bytes, m->size);
     }
     return tensor_npz_writer_finish(writer);
+}
+
+ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options)
+{
+    TensorNpzWriter *writer;
+    ReelStatus status = snapshot->status;
+    if (reel_status_is_ok(&status))
+        status = tensor_npz_writer_open(&writer, path, options);
+    return reel_status_is_ok(&status) ? write_members(snapshot, writer) : status;
+}
+
+ReelStatus nn_snapshot_write_memory(const NnSnapshot *snapshot, ReelBytes *bytes, TensorNpzOptions options)
+{
+    TensorNpzWriter *writer;
+    ReelStatus status = snapshot->status;
+    if (reel_status_is_ok(&status))
+        status = tensor_npz_writer_open_memory(&writer, bytes, options);
+    return reel_status_is_ok(&status) ? write_members(snapshot, writer) : status;
 }
 
 /* The tensors alone. */

@@ -70,6 +70,8 @@ void nn_snapshot_append(NnSnapshot *snapshot, const NnSnapshot *from);
 /* The name of member number i from 0, in the order in which they were added; NULL past the last one. */
 const char *nn_snapshot_name(const NnSnapshot *snapshot, int i);
 ReelStatus nn_snapshot_write(const NnSnapshot *snapshot, const char *path, TensorNpzOptions options);
+/* The same into memory, which is empty at first. */
+ReelStatus nn_snapshot_write_memory(const NnSnapshot *snapshot, ReelBytes *bytes, TensorNpzOptions options);
 
 REEL_END_DECLS
 

@@ -217,6 +217,15 @@ void progress_show(Progress *progress, const ModelRunProgress *at)
         return;
     if (!progress->model)
         begin_model(progress, at);
+    if (at->chosen) {
+        progress_clear(progress);
+        fprintf(progress->out,
+                "%s: epoch %d of %d was the best on the validation part; now on all training texts, up to "
+                "there\n",
+                at->model, at->chosen, at->epochs);
+        fflush(progress->out);
+        return;
+    }
     if (at->again) {
         take_away(progress);
         fprintf(progress->out, "%.*s: begun again with %g of the learning rate\n",

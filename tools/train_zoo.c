@@ -1,5 +1,6 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
 #include "models/training/checkpoint.h"
+#include "models/training/refit.h"
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
@@ -225,55 +226,17 @@ static ReelStatus write_report(Zoo *zoo)
                : status;
 }
 
-/* Room for the learning rate's way down. */
-static void set_schedule(ModelRunOptions *options, const ModelDataset *dataset)
-{
-    options->trainer.schedule.total =
-        (int64_t)options->epochs * ((dataset->train.count + options->batch - 1) / options->batch);
-}
-
-/* Trains with the validation part left out, only to choose epoch and thresholds by it. */
-static ReelStatus choose(Zoo *zoo, const ModelKind *kind, ModelRunOptions options, ModelRunResult *chosen)
+/* Trains a model; with --refit twice. */
+static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, const ModelRunOptions *options)
 {
     char folder[PATH_MAX];
-    ReelStatus status = run_folder_make(path_of(options.files.folder, MODEL_ZOO_CHOICE_FOLDER, folder));
-    options.files.folder = folder;
-    options.vectors = zoo->choice_vectors;
-    set_schedule(&options, zoo->choice);
-    return reel_status_is_ok(&status)
-               ? model_run_model(chosen, NULL, kind, zoo->choice, &options, &zoo->watcher)
-               : status;
-}
-
-/* Trains a model; with --refit twice. */
-static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, ModelRunOptions *options)
-{
-    ModelRunResult chosen = {0}, *result = &zoo->results[zoo->done];
-    ReelStatus status = zoo->choice ? choose(zoo, kind, *options, &chosen) : reel_status_ok();
-    if (!reel_status_is_ok(&status) || chosen.interrupted) {
-        *result = chosen; /* nothing to report but that it was interrupted */
-        model_predictions_free(&result->test);
-        return status;
-    }
-    if (zoo->choice) {
-        progress_clear(&zoo->progress);
-        if (!zoo->settings->quiet)
-            printf("%s: epoch %d of %d was the best on the validation part; now on all training texts, up to "
-                   "there\n",
-                   kind->name, chosen.selected.epoch, options->epochs);
-        options->selected = &chosen.selected;
-        options->form = chosen.form;
-        options->rate = chosen.rate;
-    }
-    set_schedule(options, zoo->dataset);
-    status = model_run_model(result, NULL, kind, zoo->dataset, options, &zoo->watcher);
-    options->selected = NULL;
-    result->seconds += chosen.seconds;
-    if (reel_status_is_ok(&status) && zoo->choice) { /* for the ensemble */
-        result->selected.valid_logits = chosen.selected.valid_logits;
-        chosen.selected.valid_logits = NULL;
-    }
-    model_run_result_free(&chosen);
+    ModelRefit refit = {zoo->choice, zoo->choice_vectors, folder};
+    ReelStatus status = reel_status_ok();
+    if (zoo->choice)
+        status = run_folder_make(path_of(options->files.folder, MODEL_ZOO_CHOICE_FOLDER, folder));
+    if (reel_status_is_ok(&status))
+        status =
+            model_run_refit(&zoo->results[zoo->done], kind, zoo->dataset, &refit, options, &zoo->watcher);
     return status;
 }
 
@@ -419,40 +382,30 @@ static void show_reading(void *context, const char *doing, int64_t done, int64_t
 static ReelStatus read_data(const ModelZooSettings *s, RunFolder *folder, const ModelCheckpoint *first,
                             ModelDataset **dataset, ModelDataset **choice)
 {
-    ModelDatasetOptions options = model_zoo_dataset_options(s);
+    ModelDatasetOptions options;
+    ReelStatus status = model_zoo_dataset_options(s, &options);
     const char *path = s->resume ? folder->data_path : s->data;
     if (s->resume)
         model_zoo_stop_words(&options, folder->stop_words_path);
+    if (!reel_status_is_ok(&status))
+        return status;
     if (s->resume && access(path, F_OK) != 0)
         return reel_status_failed(
             "%.200s: is not there any more: %s; where it was moved, name it: --resume %.200s --data "
             "FILE",
             path, strerror(errno), s->resume);
-    if (strcmp(s->tokenizer, "bpe") == 0) {
-        if (s->refit)
-            return reel_status_usage("--refit: works with words only, not with byte pairs");
-        options.byte_pairs = s->vocab;
-        options.bpe = first ? first->text.tokenizer.bpe : NULL;
-    } else if (strcmp(s->tokenizer, "words") != 0) {
-        return reel_status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
-    }
+    options.bpe = first && options.byte_pairs > 0 ? first->text.tokenizer.bpe : NULL;
     Progress progress;
     struct stat info;
     progress_init(&progress, s->quiet);
     progress.impatient = stat(path, &info) == 0 && info.st_size > LARGE_FILE;
     options.progress = show_reading;
     options.progress_context = &progress;
-    if (s->bpe_dropout > 0 && options.byte_pairs == 0)
-        return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
-    options.keep_texts = s->bpe_dropout > 0;
     ModelCorpus corpus;
     show_reading(&progress, "reading", 0, 0);
-    ReelStatus status = model_dataset_read_corpus(&corpus, path, &options);
-    if (reel_status_is_ok(&status) && s->refit)
-        status = model_dataset_new(choice, &corpus, path, &options);
-    options.join_valid = s->refit; /* what was for the choice is trained on */
+    status = model_dataset_read_corpus(&corpus, path, &options);
     if (reel_status_is_ok(&status))
-        status = model_dataset_new(dataset, &corpus, path, &options);
+        status = model_zoo_datasets(s, &corpus, path, options, dataset, choice);
     model_corpus_free(&corpus);
     progress_clear(&progress);
     return status;

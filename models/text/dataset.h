@@ -21,7 +21,7 @@ typedef ReelStatus (*ModelTokenizerFit)(void *context, const ModelTextSpan *text
 typedef void (*ModelDatasetProgress)(void *context, const char *doing, int64_t done, int64_t rows);
 
 typedef struct ModelDatasetOptions {
-    double test_size;    /* part of the rows that is kept for testing, in (0, 1) */
+    double test_size;    /* part of the rows that is kept for testing, in [0, 1); 0: none */
     uint32_t split_seed; /* random_state of the split */
     double valid_size;   /* part of the training rows, in [0, 1), that is set aside for validation, stratified
                             (models/text/stratify.h); the vocabulary is of the rest */

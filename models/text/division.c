@@ -149,13 +149,14 @@ static ReelStatus divide(ModelDivision *d, const ModelCorpus *corpus, const Mode
 {
     ReelStatus status = reel_status_ok();
     take_said(d, corpus);
-    if (d->num_test == 0 && says_all(corpus))
+    bool tests = d->num_test > 0 || options->test_size != 0;
+    if (tests && d->num_test == 0 && says_all(corpus))
         return reel_status_failed("no row is for testing; name some in the column, or a file with --test");
     if (d->num_train == 0)
         return reel_status_failed("no row is for training; name some in the column");
-    if (d->num_test == 0)
+    if (tests && d->num_test == 0)
         status = draw_test(d, corpus, options, marked);
-    if (reel_status_is_ok(&status) && (d->num_train == 0 || d->num_test == 0))
+    if (reel_status_is_ok(&status) && (d->num_train == 0 || (tests && d->num_test == 0)))
         status =
             reel_status_failed("the %d groups cannot be divided into a training and a test part; add some",
                                corpus->groups.count);

@@ -7,7 +7,7 @@
 REEL_BEGIN_DECLS
 
 typedef struct ModelDivisionOptions {
-    double test_size;  /* part of the rows, in (0, 1), drawn as models/text/split.h says */
+    double test_size;  /* part of the rows, in [0, 1), drawn as models/text/split.h says; 0: none */
     double valid_size; /* part of the rest, in [0, 1), stratified by label (models/text/stratify.h) */
     uint32_t seed;
     bool join_valid; /* rows that are for validation by themselves are trained on, behind the others */

@@ -218,7 +218,8 @@ static ReelStatus finish_epoch(Run *run, ModelRunProgress *progress, double bega
                              .seconds = reel_clock_seconds() - began};
     result->last_f1 = epoch->test_f1;
     result->last_micro_f1 = epoch->test_micro_f1;
-    if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1) {
+    /* Without a test part none is better than the last. */
+    if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1 || run->dataset->test.count == 0) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
     }
@@ -487,6 +488,8 @@ static ReelStatus begin_again(Run *run, const char *why)
     free_training(run);
     model_run_forget_result(run);
     run->best_waits = false;
+    if (run->options->files.kept)
+        nn_snapshot_clear(run->options->files.kept);
     run->diverged = false;
     run->at = (ModelTrainingState){.epoch = 1};
     progress.rate = run->result->rate /= 2;

@@ -8,6 +8,7 @@
 #include "models/training/predictions.h"
 #include "models/training/selection.h"
 #include "models/vectors/pretrained.h"
+#include "nn/state_dict.h"
 
 REEL_BEGIN_DECLS
 
@@ -31,7 +32,8 @@ typedef struct ModelRunFiles {
     int keep;       /* also FOLDER/<model>.epoch-E.npz, the weights after each of the last `keep` epochs */
     int level;      /* of compression, 0 to 9 */
     bool resume;    /* go on from `last` where there is one; of another run it is an error */
-    const char *init;        /* NULL, or a file with the weights to begin with */
+    NnSnapshot *kept; /* NULL, or what gets the members of `best` in memory, with or without a folder */
+    const char *init; /* NULL, or a file with the weights to begin with */
     const char *init_prefix; /* NULL, or what stands before their names in it: "module.", "_orig_mod." */
 } ModelRunFiles;
 
@@ -89,7 +91,7 @@ typedef struct ModelRunResult {
     int count;                     /* epochs that were finished, before it was interrupted too */
     ModelRunEpoch *epochs;         /* [count] */
     double best_f1;                /* the homework's maximum over epochs, on the test part */
-    int best_epoch;                /* from 1; 0: none */
+    int best_epoch;                /* from 1; 0: none; the last where there is no test part */
     double last_f1, last_micro_f1; /* of the last epoch */
     double seconds;
     double peak_rss_mb;
@@ -117,6 +119,8 @@ typedef struct ModelRunProgress {
     const char
         *again; /* not NULL: why the model is trained anew from here, at `rate` times the learning rate */
     double rate;
+    int chosen; /* not 0: the best epoch on the validation part, up to which the model is trained from here on
+                   all texts (models/training/refit.h) */
 } ModelRunProgress;
 
 /* Who looks on, and may end a run. */

@@ -99,8 +99,25 @@ static int best_epoch(const Run *run)
     return run->result->selected.epoch ? run->result->selected.epoch : run->result->best_epoch;
 }
 
+/* Of a run with an earlier one's choice only the epoch that was chosen counts: one that is stopped before
+ * leaves in memory what is there from the earlier one. */
+static ReelStatus keep_in_memory(Run *run, const ModelRunEpoch *epoch)
+{
+    const ModelRunOptions *options = run->options;
+    NnSnapshot *kept = options->files.kept;
+    int best = options->selected ? options->selected->epoch : best_epoch(run);
+    if (!kept || best != epoch->epoch)
+        return reel_status_ok();
+    nn_snapshot_clear(kept);
+    copy_told_weights(run, kept, epoch);
+    return kept->status;
+}
+
 ReelStatus model_run_after_epoch(Run *run, const ModelRunEpoch *epoch)
 {
+    ReelStatus status = keep_in_memory(run, epoch);
+    if (!reel_status_is_ok(&status))
+        return status;
     if (!run->saver)
         return reel_status_ok();
     if (best_epoch(run) == epoch->epoch) {

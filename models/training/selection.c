@@ -58,6 +58,8 @@ ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, co
     ModelMetrics metrics = {0};
     ModelBootstrap bootstrap;
     Tensor scores, truth;
+    if (part->count == 0)
+        return reel_status_ok();
     model_bootstrap_init(&bootstrap, part->num_classes);
     ReelStatus status = as_matrices(&arena, logits, part, &scores, &truth);
     if (reel_status_is_ok(&status))

@@ -382,31 +382,50 @@ void model_zoo_stop_words(ModelDatasetOptions *options, const char *name)
     options->clean.stop_words = name && strcmp(name, "default") == 0 ? NULL : name;
 }
 
-ModelDatasetOptions model_zoo_dataset_options(const ModelZooSettings *s)
+ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOptions *options)
 {
-    ModelDatasetOptions options = model_dataset_defaults();
-    options.corpus = (ModelCorpusOptions){.label_separator = s->label_separator,
-                                          .columns = {.text = s->text,
-                                                      .labels = s->labels,
-                                                      .label_columns = s->label_columns,
-                                                      .id = s->id,
-                                                      .split = s->split,
-                                                      .group = s->group}};
+    *options = model_dataset_defaults();
+    options->corpus = (ModelCorpusOptions){.label_separator = s->label_separator,
+                                           .columns = {.text = s->text,
+                                                       .labels = s->labels,
+                                                       .label_columns = s->label_columns,
+                                                       .id = s->id,
+                                                       .split = s->split,
+                                                       .group = s->group}};
     if (s->input_format) /* model_zoo_run_options() has checked it */
-        model_format_named(s->input_format, &options.corpus.format);
-    model_zoo_stop_words(&options, s->stop_words);
-    options.clean.letters = !s->clean                          ? MODEL_CLEAN_AUTO
-                            : strcmp(s->clean, "unicode") == 0 ? MODEL_CLEAN_UNICODE
-                                                               : MODEL_CLEAN_ASCII;
-    options.clean.keep_digits = s->keep_digits;
-    options.vocabulary.min_df = s->min_df;
-    options.vocabulary.max_df = s->max_df;
-    options.max_len = s->max_len;
-    options.valid_size = s->valid.file ? 0 : s->valid.size;
-    options.valid_file = s->valid.file;
+        model_format_named(s->input_format, &options->corpus.format);
+    model_zoo_stop_words(options, s->stop_words);
+    options->clean.letters = !s->clean                          ? MODEL_CLEAN_AUTO
+                             : strcmp(s->clean, "unicode") == 0 ? MODEL_CLEAN_UNICODE
+                                                                : MODEL_CLEAN_ASCII;
+    options->clean.keep_digits = s->keep_digits;
+    options->vocabulary.min_df = s->min_df;
+    options->vocabulary.max_df = s->max_df;
+    options->max_len = s->max_len;
+    options->valid_size = s->valid.file ? 0 : s->valid.size;
+    options->valid_file = s->valid.file;
     if (!s->test.file)
-        options.test_size = s->test.size;
-    options.test_file = s->test.file;
-    options.min_label_count = s->min_label_count;
-    return options;
+        options->test_size = s->test.size;
+    options->test_file = s->test.file;
+    options->min_label_count = s->min_label_count;
+    if (strcmp(s->tokenizer, "bpe") != 0 && strcmp(s->tokenizer, "words") != 0)
+        return reel_status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
+    options->byte_pairs = strcmp(s->tokenizer, "bpe") == 0 ? s->vocab : 0;
+    if (options->byte_pairs > 0 && s->refit)
+        return reel_status_usage("--refit: works with words only, not with byte pairs");
+    if (options->byte_pairs == 0 && s->bpe_dropout > 0)
+        return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
+    options->keep_texts = s->bpe_dropout > 0;
+    return reel_status_ok();
+}
+
+ReelStatus model_zoo_datasets(const ModelZooSettings *s, const ModelCorpus *corpus, const char *name,
+                              ModelDatasetOptions options, ModelDataset **dataset, ModelDataset **choice)
+{
+    ReelStatus status = reel_status_ok();
+    *dataset = *choice = NULL;
+    if (s->refit)
+        status = model_dataset_new(choice, corpus, name, &options);
+    options.join_valid = s->refit; /* what was for the choice is trained on */
+    return reel_status_is_ok(&status) ? model_dataset_new(dataset, corpus, name, &options) : status;
 }

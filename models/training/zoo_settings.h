@@ -70,8 +70,12 @@ ReelStatus model_zoo_choose_models(const char *list, const ModelKind *kinds[MODE
 ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run);
 /* The stop words that --stop-words names. */
 void model_zoo_stop_words(ModelDatasetOptions *options, const char *name);
-/* How to read the texts, but for a tokenizer that must be learned. */
-ModelDatasetOptions model_zoo_dataset_options(const ModelZooSettings *s);
+/* How to read the texts. model_zoo_run_options() must have found nothing wrong. */
+ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOptions *options);
+/* The data to train on from a corpus, and with --refit, in *choice, with a validation part; `name` stands for
+ * its file in messages. */
+ReelStatus model_zoo_datasets(const ModelZooSettings *s, const ModelCorpus *corpus, const char *name,
+                              ModelDatasetOptions options, ModelDataset **dataset, ModelDataset **choice);
 
 REEL_END_DECLS
 

@@ -20,7 +20,9 @@ typedef struct Entry {
 } Entry;
 
 struct TensorNpzWriter {
-    ReelAtomicFile file;
+    ReelAtomicFile file; /* not open: the bytes count */
+    ReelBytes *bytes;
+    const char *name; /* of the file, for messages */
     TensorNpzOptions options;
     ReelStatus status;
     uint64_t at; /* where the next byte of the file goes */
@@ -58,7 +60,8 @@ static void release(TensorNpzWriter *writer)
     reel_mem_free(writer);
 }
 
-ReelStatus tensor_npz_writer_open(TensorNpzWriter **result, const char *path, TensorNpzOptions options)
+static ReelStatus open_writer(TensorNpzWriter **result, const char *path, ReelBytes *bytes,
+                              TensorNpzOptions options)
 {
     *result = NULL;
     if (options.level < 0 || options.level > 9)
@@ -69,15 +72,31 @@ ReelStatus tensor_npz_writer_open(TensorNpzWriter **result, const char *path, Te
         return reel_status_no_memory(sizeof *writer, path);
     writer->options = options;
     writer->file.fd = -1;
-    ReelStatus status = tensor_npz_deflater_open(&writer->deflater, options.level)
-                            ? reel_atomic_file_open(&writer->file, path)
-                            : reel_status_no_memory(NPZ_DEFLATER_BYTES, path);
+    writer->bytes = bytes;
+    writer->name = path;
+    ReelStatus status = reel_status_ok();
+    if (!tensor_npz_deflater_open(&writer->deflater, options.level))
+        status = reel_status_no_memory(NPZ_DEFLATER_BYTES, path);
+    else if (!bytes)
+        status = reel_atomic_file_open(&writer->file, path);
     if (!reel_status_is_ok(&status)) {
         release(writer);
         return status;
     }
+    if (!bytes)
+        writer->name = writer->file.target;
     *result = writer;
     return status;
+}
+
+ReelStatus tensor_npz_writer_open(TensorNpzWriter **result, const char *path, TensorNpzOptions options)
+{
+    return open_writer(result, path, NULL, options);
+}
+
+ReelStatus tensor_npz_writer_open_memory(TensorNpzWriter **result, ReelBytes *bytes, TensorNpzOptions options)
+{
+    return open_writer(result, "the file in memory", bytes, options);
 }
 
 void tensor_npz_writer_abandon(TensorNpzWriter *writer)
@@ -88,13 +107,28 @@ void tensor_npz_writer_abandon(TensorNpzWriter *writer)
 
 /* ---- Records ---- */
 
+/* What lies between the end and `offset` is left for later, as in a file. */
+static ReelStatus write_to_memory(ReelBytes *bytes, size_t offset, const void *data, size_t size)
+{
+    size_t end = offset + size;
+    if (end > bytes->size) {
+        if (!reel_bytes_reserve(bytes, end - bytes->size))
+            return reel_status_no_memory(end, "the file in memory");
+        bytes->size = end;
+    }
+    if (size > 0)
+        memcpy(bytes->data + offset, data, size);
+    return reel_status_ok();
+}
+
 static void write_at(TensorNpzWriter *writer, uint64_t offset, const void *data, size_t size)
 {
-    if (!is_failed(writer)) {
-        ReelStatus status = reel_atomic_file_write(&writer->file, offset, data, size);
-        if (!reel_status_is_ok(&status))
-            fail(writer, status);
-    }
+    if (is_failed(writer))
+        return;
+    ReelStatus status = writer->bytes ? write_to_memory(writer->bytes, (size_t)offset, data, size)
+                                      : reel_atomic_file_write(&writer->file, offset, data, size);
+    if (!reel_status_is_ok(&status))
+        fail(writer, status);
 }
 
 static size_t local_bytes(const Entry *entry)
@@ -201,8 +235,8 @@ static void write_block(TensorNpzWriter *writer, bool last)
     Entry *entry = adding(writer);
     NpzBlock block;
     if (!tensor_npz_deflater_flush(&writer->deflater, entry->strategy, last, &block))
-        fail(writer, reel_status_failed("%s: zlib cannot deflate '%s'; try --compress 0", writer->file.target,
-                                        entry->name));
+        fail(writer,
+             reel_status_failed("%s: zlib cannot deflate '%s'; try --compress 0", writer->name, entry->name));
     write_at(writer, writer->at, block.bytes, block.size);
     writer->at += block.size;
     entry->crc = (uint32_t)crc32_combine(entry->crc, block.crc, (z_off_t)block.in_size);
@@ -245,7 +279,7 @@ static void fail_name(TensorNpzWriter *writer, const char *name, const char *why
     for (; name[length] && length < sizeof shown - 1; length++)
         shown[length] = name[length] < ' ' || name[length] > '~' ? '?' : name[length];
     shown[length] = '\0';
-    fail(writer, reel_status_failed("%s: cannot add '%s': %s; %s", writer->file.target, shown, why, remedy));
+    fail(writer, reel_status_failed("%s: cannot add '%s': %s; %s", writer->name, shown, why, remedy));
 }
 
 static bool begin_member(TensorNpzWriter *writer, const char *name, bool is_array, uint64_t size,
@@ -270,7 +304,7 @@ static bool begin_member(TensorNpzWriter *writer, const char *name, bool is_arra
     char *full = reel_mem_alloc(length + 5);
     if (!grown || !full) {
         reel_mem_free(full);
-        fail(writer, reel_status_no_memory(length + 5, writer->file.target));
+        fail(writer, reel_status_no_memory(length + 5, writer->name));
         return false;
     }
     snprintf(full, length + 5, "%s%s", name, is_array ? ".npy" : "");
@@ -412,7 +446,7 @@ static void check_duplicates(TensorNpzWriter *writer)
 {
     char **names = reel_mem_alloc((writer->count + 1) * sizeof *names);
     if (!names) {
-        fail(writer, reel_status_no_memory(writer->count * sizeof *names, writer->file.target));
+        fail(writer, reel_status_no_memory(writer->count * sizeof *names, writer->name));
         return;
     }
     for (size_t i = 0; i < writer->count; i++) {
@@ -423,8 +457,8 @@ static void check_duplicates(TensorNpzWriter *writer)
     qsort(names, writer->count, sizeof *names, compare_names);
     for (size_t i = 1; i < writer->count; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            fail(writer, reel_status_failed("%s: '%.100s' was added twice; rename one", writer->file.target,
-                                            names[i]));
+            fail(writer,
+                 reel_status_failed("%s: '%.100s' was added twice; rename one", writer->name, names[i]));
     for (size_t i = 0; i < writer->count; i++)
         if (writer->entries[i].is_array)
             writer->entries[i].name[strlen(writer->entries[i].name)] = '.';
@@ -439,7 +473,7 @@ ReelStatus tensor_npz_writer_finish(TensorNpzWriter *writer)
         write_central(writer, &writer->entries[i]);
     write_end(writer, start);
     ReelStatus status = writer->status;
-    if (reel_status_is_ok(&status))
+    if (reel_status_is_ok(&status) && !writer->bytes)
         status = reel_atomic_file_commit(&writer->file);
     release(writer);
     return status;

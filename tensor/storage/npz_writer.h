@@ -15,6 +15,7 @@
 #ifndef REEL_TENSOR_NPZ_WRITER_H
 #define REEL_TENSOR_NPZ_WRITER_H
 
+#include "tensor/bytes.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 #include "tensor/view.h"
@@ -36,6 +37,9 @@ typedef struct TensorNpzWriter TensorNpzWriter;
 
 /* Opens the temporary file beside `path`; see atomic_file.h. */
 ReelStatus tensor_npz_writer_open(TensorNpzWriter **writer, const char *path, TensorNpzOptions options);
+/* The same into memory, which is the caller's: empty at first, and the file when finishing has succeeded. */
+ReelStatus tensor_npz_writer_open_memory(TensorNpzWriter **writer, ReelBytes *bytes,
+                                         TensorNpzOptions options);
 
 /* Adds a view with any strides as the array `name`.npy, little-endian, in C order. */
 void tensor_npz_add_tensor(TensorNpzWriter *writer, const char *name, Tensor tensor);

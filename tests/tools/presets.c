@@ -79,7 +79,8 @@ static ModelDataset *generate(Frequencies how, int32_t labels, int32_t rows, uin
     ModelCorpus corpus = text_support_corpus(tsv);
     free(tsv);
     ModelDataset *dataset;
-    ModelDatasetOptions options = model_zoo_dataset_options(settings);
+    ModelDatasetOptions options;
+    ck_assert_ok(model_zoo_dataset_options(settings, &options));
     ck_assert_ok(model_dataset_new(&dataset, &corpus, "generated.tsv", &options));
     model_corpus_free(&corpus);
     return dataset;

@@ -343,6 +343,43 @@ START_TEST(a_run_that_is_stopped_ends_in_good_order)
 }
 END_TEST
 
+START_TEST(without_a_test_part_the_last_epoch_is_kept)
+{
+    ModelDatasetOptions all = model_dataset_defaults();
+    ModelDataset *small = dataset;
+    all.test_size = 0;
+    ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &all));
+    ck_assert_int_eq(dataset->train.count, small->train.count + small->test.count);
+    NnSnapshot kept;
+    nn_snapshot_init(&kept);
+    ModelRunOptions options = small_run(3);
+    options.files.kept = &kept;
+    Model *model;
+    ModelRunResult result = run("lstm", &options, NULL, &model);
+    ck_assert_int_eq(result.best_epoch, 3);
+    ck_assert_double_eq(result.best_f1, 0);
+    ReelBytes bytes = {0};
+    TensorNpz *npz;
+    ck_assert_ok(nn_snapshot_write_memory(&kept, &bytes, (TensorNpzOptions){0}));
+    ck_assert_ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "memory"));
+    NnNamed named;
+    TensorArena arena = {0};
+    Tensor last;
+    ck_assert(nn_find(&model->base, "fc.weight", &named));
+    ck_assert_ok(tensor_npz_read_tensor(npz, tensor_npz_find(npz, "fc.weight"), &arena, &last));
+    Tensor view = nn_named_view(&named);
+    ck_assert_mem_eq(tensor_f32(last), tensor_f32(view), (size_t)tensor_numel(&view) * sizeof(float));
+    tensor_npz_close(npz);
+    tensor_arena_free(&arena);
+    reel_bytes_free(&bytes);
+    nn_snapshot_free(&kept);
+    model_free(model);
+    model_run_result_free(&result);
+    model_dataset_free(dataset);
+    dataset = small;
+}
+END_TEST
+
 START_TEST(no_epochs_leave_a_new_model)
 {
     ModelRunOptions options = small_run(0);
@@ -534,6 +571,7 @@ Suite *models_run_suite(void)
     tcase_add_loop_test(c, the_notebooks_way_pads_and_starts_without_log_odds, 0, MODELS);
     tcase_add_test(c, a_watcher_sees_every_batch_and_changes_nothing);
     tcase_add_test(c, a_run_that_is_stopped_ends_in_good_order);
+    tcase_add_test(c, without_a_test_part_the_last_epoch_is_kept);
     tcase_add_test(c, no_epochs_leave_a_new_model);
     tcase_add_test(c, options_out_of_range_are_errors);
     tcase_add_test(c, a_loss_that_is_no_number_ends_the_run);

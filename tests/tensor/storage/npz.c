@@ -127,6 +127,36 @@ static void write_sample(const char *name, TensorNpzOptions options)
     ok(tensor_npz_writer_finish(writer));
 }
 
+START_TEST(a_file_in_memory_has_the_bytes_of_one_on_disk)
+{
+    TensorNpzWriter *writer;
+    ReelBytes bytes = {0};
+    TensorNpz *npz;
+    for (int level = 0; level <= 1; level++) {
+        char *file = reel_mem_alloc(1 << 20);
+        write_sample(path, (TensorNpzOptions){.level = level});
+        FILE *stream = fopen(path, "rb");
+        ck_assert_ptr_nonnull(stream);
+        size_t size = fread(file, 1, 1 << 20, stream);
+        fclose(stream);
+        int64_t step = 1234567890123;
+        ok(tensor_npz_writer_open_memory(&writer, &bytes, (TensorNpzOptions){.level = level}));
+        tensor_npz_add_tensor(writer, "fc.weight", noise(3, 4));
+        tensor_npz_add_array(writer, "reel/step", 'i', 8, 0, NULL, &step);
+        tensor_npz_add_bytes(writer, "reel/labels", "no\nyes\n", 7);
+        tensor_npz_add_bytes(writer, "reel/größe", "", 0);
+        ok(tensor_npz_writer_finish(writer));
+        ck_assert_uint_eq(bytes.size, size);
+        ck_assert_mem_eq(bytes.data, file, size);
+        ok(tensor_npz_open_memory(&npz, bytes.data, bytes.size, "memory"));
+        ck_assert_int_eq(tensor_npz_count(npz), 4);
+        tensor_npz_close(npz);
+        reel_mem_free(file);
+        reel_bytes_free(&bytes);
+    }
+}
+END_TEST
+
 /* ---- What NumPy has written ---- */
 
 START_TEST(numpy_files_are_read)
@@ -1217,6 +1247,7 @@ Suite *tensor_npz_suite(void)
     TCase *tcase = tcase_create("npz");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_file_in_memory_has_the_bytes_of_one_on_disk);
     tcase_add_test(tcase, numpy_files_are_read);
     tcase_add_test(tcase, sizes_that_stand_there_twice_must_agree);
     tcase_add_test(tcase, fortran_order_is_read_as_c_order);
