@@ -15,7 +15,7 @@
 static int moments(const NnOptimizerOptions *options)
 {
     (void)options;
-    return 2;
+    return MOMENT_M | MOMENT_V;
 }
 
 static IdleRows rows_without_gradient(const NnOptimizerOptions *options)
@@ -37,7 +37,7 @@ AdamStep nn_adam_step(const NnOptimizerOptions *options, double lr, int32_t step
  * before. Where that is not below 1, idle rows may still move later. */
 void nn_adam_schedule(OptimizerState *state, int32_t step, AdamStep settings)
 {
-    const NnOptimizerOptions *options = &state->optimizer->options;
+    const NnOptimizerOptions *options = &state->group->options;
     AdamStep *now = &state->schedule[step - 1];
     *now = settings;
     if (step > 1 && now->step_size * options->beta1 > now[-1].step_size * sqrt(options->beta2))
@@ -46,8 +46,7 @@ void nn_adam_schedule(OptimizerState *state, int32_t step, AdamStep settings)
 
 static void begin(OptimizerState *state)
 {
-    const NnOptimizer *o = state->optimizer;
-    state->now = nn_adam_step(&o->options, o->lr, state->steps);
+    state->now = nn_adam_step(&state->group->options, state->group->lr, state->steps);
     if (is_late(state))
         nn_adam_schedule(state, state->steps, state->now);
 }
@@ -171,7 +170,7 @@ void nn_adam_update(float *w, float *m, float *v, const float *g, const NnOptimi
 
 static void update_f32(const OptimizerState *state, int64_t at, float *w, float *g, int64_t n)
 {
-    const NnOptimizerOptions *options = &state->optimizer->options;
+    const NnOptimizerOptions *options = &state->group->options;
     float decay = options->kind == NN_ADAM ? (float)options->weight_decay : 0;
     for (int64_t j = 0; decay != 0 && j < n; j++)
         g[j] += decay * w[j];
@@ -182,8 +181,8 @@ static void update_f32(const OptimizerState *state, int64_t at, float *w, float 
 /* The settings are taken from the options again, since the others are f32. */
 static void update_f64(const OptimizerState *state, int64_t at, double *w, double *g, int64_t n)
 {
-    const NnOptimizerOptions *options = &state->optimizer->options;
-    double lr = state->optimizer->lr, *m = tensor_f64(state->m) + at, *v = tensor_f64(state->v) + at;
+    const NnOptimizerOptions *options = &state->group->options;
+    double lr = state->group->lr, *m = tensor_f64(state->m) + at, *v = tensor_f64(state->v) + at;
     double bias1 = 1 - pow(options->beta1, state->steps), bias2 = 1 - pow(options->beta2, state->steps);
     double keep = options->kind == NN_ADAMW ? 1 - lr * options->weight_decay : 1;
     double decay = options->kind == NN_ADAM ? options->weight_decay : 0;
@@ -198,13 +197,13 @@ static void update_f64(const OptimizerState *state, int64_t at, double *w, doubl
 static void idle(const OptimizerState *state, float *w, const float *m, const float *v, int32_t from,
                  int32_t to)
 {
-    const NnOptimizer *o = state->optimizer;
-    int32_t moving = to - from < o->memory ? to - from : o->memory;
+    const NnOptimizerOptions *options = &state->group->options;
+    int32_t memory = state->group->memory, moving = to - from < memory ? to - from : memory;
     int32_t may_stop = state->rise > from ? state->rise - from : 0;
-    if (o->options.weight_decay != 0) /* a decay that rounds to nothing now need not do so later */
+    if (options->weight_decay != 0) /* a decay that rounds to nothing now need not do so later */
         may_stop = moving;
-    idle_rows(w, m, v, betas_of(&o->options), state->schedule + from, moving, may_stop, state->width);
-    if (o->options.weight_decay == 0 || from + moving == to)
+    idle_rows(w, m, v, betas_of(options), state->schedule + from, moving, may_stop, state->width);
+    if (options->weight_decay == 0 || from + moving == to)
         return;
     double keep = 1;
     for (int32_t k = from + moving; k < to; k++)
@@ -215,7 +214,7 @@ static void idle(const OptimizerState *state, float *w, const float *m, const fl
 
 static void decay(const OptimizerState *state, float *m, float *v, int32_t from, int32_t to)
 {
-    const NnOptimizerOptions *options = &state->optimizer->options;
+    const NnOptimizerOptions *options = &state->group->options;
     float decay_m = (float)pow(options->beta1, to - from), decay_v = (float)pow(options->beta2, to - from);
     for (int64_t j = 0; j < state->width; j++) {
         m[j] *= decay_m;

@@ -11,12 +11,12 @@ static void read_rows(const void *context, Tensor ids, Tensor out)
 {
     const OptimizerState *state = context;
     tensor_gather_rows(out, state->parameter->core.value, ids);
-    const float *m = tensor_f32(state->m), *v = tensor_f32(state->v);
     for (int64_t i = 0; i < ids.shape[0]; i++) {
         int32_t id = tensor_i32(ids)[i * ids.strides[0]], last = tensor_i32(state->last)[id];
         if (last < state->steps)
-            state->optimizer->rule->idle(state, tensor_f32(out) + i * out.strides[0], m + id * state->width,
-                                         v + id * state->width, last, state->steps);
+            state->optimizer->rule->idle(state, tensor_f32(out) + i * out.strides[0],
+                                         moment_row(state, state->m, id), moment_row(state, state->v, id),
+                                         last, state->steps);
     }
 }
 
@@ -73,7 +73,7 @@ void nn_late_rows_settle(OptimizerState *state, int64_t row, int32_t to)
         return;
     last[row] = to;
     float *w = tensor_f32(state->parameter->core.value) + row * state->width;
-    float *m = tensor_f32(state->m) + row * state->width, *v = tensor_f32(state->v) + row * state->width;
+    float *m = moment_row(state, state->m, row), *v = moment_row(state, state->v, row);
     rule->idle(state, w, m, v, from, to);
     rule->decay(state, m, v, from, to);
 }

@@ -21,6 +21,7 @@ REEL_BEGIN_DECLS
 typedef struct NnModule NnModule;
 typedef struct NnParameter NnParameter;
 typedef struct NnName NnName;
+struct NnOptimizer;
 
 /* Bytes of a name with all its dots. */
 enum { NN_NAME_SIZE = 160 };
@@ -49,9 +50,10 @@ struct NnParameter {
     const char *name;
     NnModule *module;
     NnParameter *next;
-    const NnParameter *self; /* where it was declared */
-    NnParameter *tied;       /* stands in for this one: nn_parameter_tie() */
-    bool is_shared;          /* tied, or standing in for another */
+    const NnParameter *self;       /* where it was declared */
+    NnParameter *tied;             /* stands in for this one: nn_parameter_tie() */
+    bool is_shared;                /* tied, or standing in for another */
+    struct NnOptimizer *optimizer; /* that updates it; NULL: none */
     NnInit init;
     int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
     double fill_value;

@@ -10,16 +10,6 @@ enum {
     ROW_CHUNK = 16       /* rows of one */
 };
 
-NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind)
-{
-    return (NnOptimizerOptions){.kind = kind,
-                                .lr = 1e-3,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .eps = 1e-8,
-                                .weight_decay = kind == NN_ADAMW ? 0.01 : 0.0};
-}
-
 /* ---- Building ---- */
 
 static bool new_moment(Tensor *moment, Tensor like)
@@ -29,72 +19,91 @@ static bool new_moment(Tensor *moment, Tensor like)
     return data;
 }
 
-static ReelStatus add_state(NnOptimizer *o, NnParameter *p)
+/* Memory for what is kept beside a parameter. */
+static ReelStatus start_state(OptimizerState *state)
 {
-    Tensor value = p->core.value;
-    char path[NN_NAME_SIZE];
-    nn_parameter_path(p, path);
-    if (!tensor_is_valid(value))
-        return reel_status_failed("optimizer: parameter %s has no value yet: call nn_module_reset() first",
-                                  path);
+    const UpdateRule *rule = state->optimizer->rule;
+    const NnOptimizerOptions *options = &state->group->options;
+    Tensor value = state->parameter->core.value;
     int64_t size = tensor_numel(&value);
-    OptimizerState *state = &o->states[o->count++];
-    *state = (OptimizerState){.optimizer = o, .parameter = p, .dtype = value.dtype};
+    int moments = rule->moments(options);
+    IdleRows idle = rule->idle_rows(options);
     state->width = value.ndim > 0 ? size / value.shape[0] : 1;
-    /* What another optimizer updates late is brought up to date before each of our updates, of all rows. */
-    IdleRows idle = o->rule->idle_rows(&o->options);
-    state->by_rows = p->sparse && idle != ROWS_MOVE && value.dtype == TENSOR_F32 && !p->core.read;
-    int moments = o->rule->moments(&o->options);
-    bool ok = (moments < 1 || new_moment(&state->m, value)) && (moments < 2 || new_moment(&state->v, value));
+    state->by_rows = state->parameter->sparse && idle != ROWS_MOVE && value.dtype == TENSOR_F32;
+    bool ok = (!(moments & MOMENT_M) || new_moment(&state->m, value)) &&
+              (!(moments & MOMENT_V) || new_moment(&state->v, value));
+    if (ok && rule->first_v)
+        tensor_fill(state->v, rule->first_v(options));
     if (ok && state->by_rows && idle == ROWS_ARE_LATE)
         ok = nn_late_rows_begin(state);
+    char path[NN_NAME_SIZE];
+    nn_parameter_path(state->parameter, path);
     return ok ? reel_status_ok() : reel_status_no_memory((size_t)size * 2 * sizeof(float), path);
 }
 
-static bool in_range(const NnOptimizerOptions *options)
+/* The parameters of a module, in its order; states has room for them. */
+static ReelStatus add_states(NnOptimizer *o)
 {
-    return options->lr >= 0 && isfinite(options->lr) && options->momentum >= 0 && options->momentum < 1 &&
-           options->beta1 >= 0 && options->beta1 < 1 && options->beta2 >= 0 && options->beta2 < 1 &&
-           options->eps >= 0 && isfinite(options->eps) && options->weight_decay >= 0 &&
-           isfinite(options->weight_decay) && options->clip_norm >= 0;
+    char path[NN_NAME_SIZE];
+    for (NnParameter *p = nn_first_parameter(o->module); p; p = nn_next_parameter(o->module, p)) {
+        nn_parameter_path(p, path);
+        if (!tensor_is_valid(p->core.value))
+            return reel_status_failed(
+                "optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
+        if (p->optimizer)
+            return reel_status_usage("optimizer: parameter %s has an optimizer already; free that one first, "
+                                     "or give each its own parameters",
+                                     path);
+        p->optimizer = o;
+        o->states[o->count++] =
+            (OptimizerState){.optimizer = o, .parameter = p, .dtype = p->core.value.dtype};
+    }
+    return reel_status_ok();
 }
 
-ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options)
+static ReelStatus start(NnOptimizer *o, NnOptimizerOptions options, const NnParameterGroup *groups)
+{
+    ReelStatus status = add_states(o);
+    if (reel_status_is_ok(&status))
+        status = nn_optimizer_set_groups(o, options, groups);
+    for (int i = 0; i < o->count && reel_status_is_ok(&status); i++)
+        status = start_state(&o->states[i]);
+    return status;
+}
+
+ReelStatus nn_optimizer_new_grouped(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options,
+                                    const NnParameterGroup *groups, int group_count)
 {
     *optimizer = NULL;
-    if (!in_range(&options))
-        return reel_status_usage(
-            "optimizer: lr, eps, weight_decay and clip_norm must be finite and at least 0, "
-            "momentum, beta1 and beta2 in [0, 1)");
     ReelStatus status = nn_module_status(module);
     if (!reel_status_is_ok(&status))
         return status;
-    int count = 0;
+    size_t count = 0, all = (size_t)(group_count > 0 ? group_count : 0) + 1;
     for (NnParameter *p = nn_first_parameter(module); p; p = nn_next_parameter(module, p))
         count++;
     NnOptimizer *o = reel_mem_calloc(1, sizeof *o);
-    OptimizerState *states = reel_mem_calloc((size_t)count, sizeof *states);
-    if (!o || !states) {
+    OptimizerState *states = reel_mem_calloc(count, sizeof *states);
+    OptimizerGroup *own = reel_mem_calloc(all, sizeof *own);
+    if (!o || !states || !own) {
         reel_mem_free(o);
         reel_mem_free(states);
-        return reel_status_no_memory((size_t)count * sizeof *states, "the optimizer");
+        reel_mem_free(own);
+        return reel_status_no_memory(count * sizeof *states, "the optimizer");
     }
-    *o = (NnOptimizer){.module = module,
-                       .options = options,
-                       .rule = options.kind == NN_SGD ? &nn_sgd_rule : &nn_adam_rule,
-                       .lr = options.lr,
-                       .norm = NAN,
-                       .memory = nn_adam_memory(&options),
-                       .states = states};
-    for (NnParameter *p = nn_first_parameter(module); p && reel_status_is_ok(&status);
-         p = nn_next_parameter(module, p))
-        status = add_state(o, p);
+    *o = (NnOptimizer){
+        .module = module, .norm = NAN, .states = states, .groups = own, .group_count = (int)all};
+    status = start(o, options, groups);
     if (!reel_status_is_ok(&status)) {
         nn_optimizer_free(o);
         return status;
     }
     *optimizer = o;
     return status;
+}
+
+ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options)
+{
+    return nn_optimizer_new_grouped(optimizer, module, options, NULL, 0);
 }
 
 void nn_optimizer_free(NnOptimizer *o)
@@ -104,12 +113,15 @@ void nn_optimizer_free(NnOptimizer *o)
     for (int i = 0; i < o->count; i++) {
         OptimizerState *state = &o->states[i];
         nn_late_rows_end(state);
+        if (state->parameter->optimizer == o)
+            state->parameter->optimizer = NULL;
         reel_mem_free(state->m.data);
         reel_mem_free(state->v.data);
         reel_mem_free(state->last.data);
         reel_mem_free(state->schedule);
     }
     reel_mem_free(o->states);
+    reel_mem_free(o->groups);
     reel_mem_free(o);
 }
 
@@ -310,11 +322,8 @@ static void update_task(void *context, int task)
 /* Before the update of a parameter that takes part. */
 static void begin_update(OptimizerState *state)
 {
-    TapeParameter *core = &state->parameter->core;
     if (is_late(state) && !state->goes_by_rows)
         nn_late_rows_settle_all(state, state->steps);
-    else if (core->read_context != state)
-        tape_parameter_settle(core); /* of another optimizer */
     state->steps++;
     state->optimizer->rule->begin(state);
 }
@@ -335,7 +344,8 @@ static ReelStatus prepare_update(NnOptimizer *o, const NnPieces *pieces)
         if (o->states[i].takes_part && is_late(&o->states[i]) &&
             !nn_late_rows_reserve(&o->states[i], o->states[i].steps + 1))
             status = no_memory(o);
-    if (!reel_status_is_ok(&status) || o->options.clip_norm == 0)
+    double clip_norm = o->groups[0].options.clip_norm;
+    if (!reel_status_is_ok(&status) || clip_norm == 0)
         return status;
     o->norm = norm_of_gradients(o, pieces->pool);
     if (!isfinite(o->norm))
@@ -344,8 +354,8 @@ static ReelStatus prepare_update(NnOptimizer *o, const NnPieces *pieces)
             "clipped; nothing was changed, lower the learning rate or look with "
             "tape_set_check_finite()",
             (long long)o->step + 1, o->norm);
-    if (o->norm > o->options.clip_norm)
-        o->scale = o->options.clip_norm / (o->norm + 1e-6);
+    if (o->norm > clip_norm)
+        o->scale = clip_norm / (o->norm + 1e-6);
     return status;
 }
 
@@ -374,7 +384,17 @@ ReelStatus nn_optimizer_step(NnOptimizer *o, NnPieces pieces)
 
 void nn_optimizer_set_lr(NnOptimizer *o, double lr)
 {
-    o->lr = lr;
+    double base = o->groups[0].options.lr;
+    for (int i = 0; i < o->group_count; i++) {
+        double own = o->groups[i].options.lr;
+        o->groups[i].lr = own == base ? lr : lr * (own / base);
+    }
+}
+
+void nn_optimizer_set_group_lr(NnOptimizer *o, int group, double lr)
+{
+    if (group >= 0 && group + 1 < o->group_count)
+        o->groups[group + 1].lr = lr;
 }
 
 int64_t nn_optimizer_steps(const NnOptimizer *o)

@@ -1,11 +1,11 @@
-/* Optimizers: SGD with momentum, Adam, AdamW; clipping by global norm. As in PyTorch, a parameter that has no
- * gradient in a step stands still, and Adam counts the updates of each parameter.
+/* Optimizers: SGD with momentum, Adam, AdamW, RMSprop, Adagrad; clipping by global norm. As in PyTorch, a
+ * parameter that has no gradient in a step stands still, and Adam counts the updates of each parameter.
  *
  * A parameter that gets sparse gradients (an embedding) is updated late: a row is brought up to date when it
  * next gets a gradient, and readers see the value that a dense update would show. Kept for a row are (w, m,
  * v) at its last gradient; the value at any later step is a pure function of that and of the step, so that
- * looking changes nothing. Adam with (coupled) L2 weight decay, and SGD with momentum or decay, move every
- * row at every step and are dense; so is a second optimizer of the same parameter.
+ * looking changes nothing. Adam with (coupled) L2 weight decay, and the others with momentum or decay, move
+ * every row at every step and are dense. A parameter has one optimizer: a second one is an error.
  *
  * nn_parameter_read() and nn_parameter_write() read and set a value while an optimizer lives; nn_load() and
  * nn_module_reset() may be called too. Rows that were written by hand while others were late cannot be told
@@ -18,30 +18,62 @@
 
 REEL_BEGIN_DECLS
 
-typedef enum { NN_SGD, NN_ADAM, NN_ADAMW } NnOptimizerKind;
+typedef enum { NN_SGD, NN_ADAM, NN_ADAMW, NN_RMSPROP, NN_ADAGRAD } NnOptimizerKind;
 
 /* The settings of an optimizer. */
 typedef struct NnOptimizerOptions {
     NnOptimizerKind kind;
     double lr;
-    double momentum;          /* SGD */
-    double beta1, beta2, eps; /* Adam, AdamW */
-    double weight_decay;      /* SGD and Adam: added to the gradient (L2); AdamW: decoupled */
-    double clip_norm;         /* scales all gradients down to this global L2 norm; 0: off */
+    double momentum;            /* SGD, RMSprop */
+    double beta1, beta2;        /* Adam, AdamW */
+    double eps;                 /* all but SGD */
+    double weight_decay;        /* AdamW: decoupled; the others: added to the gradient (L2) */
+    double clip_norm;           /* scales all gradients down to this global L2 norm; 0: off */
+    double alpha;               /* RMSprop: what is kept of the mean of squares */
+    double lr_decay;            /* Adagrad: lr / (1 + lr_decay (t - 1)) at update t */
+    double initial_accumulator; /* Adagrad: what sums of squares begin with */
 } NnOptimizerOptions;
 
-/* PyTorch's defaults: SGD lr 1e-3; Adam lr 1e-3, betas 0.9, 0.999, eps 1e-8; AdamW with decay 0.01. */
+/* PyTorch's defaults: SGD lr 1e-3; Adam lr 1e-3, betas 0.9, 0.999, eps 1e-8; AdamW with decay 0.01; RMSprop
+ * lr 0.01, alpha 0.99, eps 1e-8; Adagrad lr 0.01, eps 1e-10. */
 NnOptimizerOptions nn_optimizer_options(NnOptimizerKind kind);
+/* "sgd", "adam", ...; NULL where there is no such kind. */
+const char *nn_optimizer_kind_name(NnOptimizerKind kind);
 
 /* An optimizer and its state. */
 typedef struct NnOptimizer NnOptimizer;
 
 /* Updates the parameters of `module`, which must outlive the optimizer. Errors: an option out of range, a
- * parameter without value, no memory. */
+ * parameter without value or with another optimizer, no memory. */
 ReelStatus nn_optimizer_new(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options);
+
+/* Parameters with options of their own: nn_group_of(), nn_group_where(). */
+typedef struct NnParameterGroup {
+    NnOptimizerOptions options; /* kind as of the optimizer; clip_norm, which is one over all, so too, or 0 */
+    NnParameter *const *parameters; /* [count] */
+    int count;
+    bool (*holds)(const NnParameter *parameter, void *context); /* of others; NULL: of none */
+    void *context;
+} NnParameterGroup;
+
+/* The parameters of a list, which outlives the call of nn_optimizer_new_grouped(); one that is tied stands
+ * for the one that it is tied to. */
+NnParameterGroup nn_group_of(NnParameter *const *parameters, int count, NnOptimizerOptions options);
+/* The parameters that a predicate holds of. */
+NnParameterGroup nn_group_where(bool (*holds)(const NnParameter *parameter, void *context), void *context,
+                                NnOptimizerOptions options);
+/* Such a predicate: at most one axis, as biases and the weights of norms have. */
+bool nn_parameter_is_vector(const NnParameter *parameter, void *unused);
+/* The same with groups of parameters; `options` are of those that are in none. Errors, further: a parameter
+ * in two groups, or of another module; another kind or clip_norm; a rate of 0 in `options` alone. */
+ReelStatus nn_optimizer_new_grouped(NnOptimizer **optimizer, NnModule *module, NnOptimizerOptions options,
+                                    const NnParameterGroup *groups, int group_count);
 /* Brings late rows up to date and frees. */
 void nn_optimizer_free(NnOptimizer *optimizer);
+/* The learning rate from now on; those of groups stay in proportion to it, as their options are. */
 void nn_optimizer_set_lr(NnOptimizer *optimizer, double lr);
+/* The learning rate of group number `group`, from 0, until the next nn_optimizer_set_lr(). */
+void nn_optimizer_set_group_lr(NnOptimizer *optimizer, int group, double lr);
 /* One update from the sum of the pieces: nn_tape_pieces(&tape, 1) after tape_backward(),
  * nn_parallel_pieces(p) after nn_parallel_backward(). Of the pieces, what belongs to its parameters is
  * cleared. An error, and nothing is changed: a piece has one, or gradients that are to be clipped have no
@@ -54,7 +86,7 @@ double nn_optimizer_norm(const NnOptimizer *optimizer);
 
 /* ---- Saving and loading ----
  *
- * A file holds all that an optimizer knows beside its options: counts of updates, moments, the learning rate,
+ * A file holds all that an optimizer knows beside its options: counts of updates, moments, learning rates,
  * and the rows that it updates late as they were at their last gradient. A loop that saves model and
  * optimizer, and one that makes both anew with the same options and loads both (nn_load(),
  * nn_optimizer_load(), in either order), goes on to the same bytes as one that was not interrupted. */

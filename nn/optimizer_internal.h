@@ -1,4 +1,4 @@
-/* What the optimizer, its rules (sgd.c, adam.c) and its late rows share. */
+/* What the optimizer, its rules (sgd.c, adam.c, ...) and its late rows share. */
 #ifndef REEL_NN_OPTIMIZER_INTERNAL_H
 #define REEL_NN_OPTIMIZER_INTERNAL_H
 
@@ -8,7 +8,7 @@
 
 typedef struct OptimizerState OptimizerState;
 
-/* The settings of one update by Adam: adam.c. */
+/* The settings of one update: adam.c; RMSprop and Adagrad have a step size alone. */
 typedef struct AdamStep {
     float step_size; /* lr sqrt(1 - beta2^t) / (1 - beta1^t) */
     float eps;       /* epsilon sqrt(1 - beta2^t) */
@@ -18,10 +18,14 @@ typedef struct AdamStep {
 /* What a row without gradient does in an update that its parameter takes part in. */
 typedef enum { ROWS_STAND, ROWS_ARE_LATE, ROWS_MOVE } IdleRows;
 
+enum { MOMENT_M = 1, MOMENT_V = 2 };
+
 /* A rule of updating. */
 typedef struct UpdateRule {
-    /* So many numbers are kept beside each of the parameter's: 1 m, 2 m and v. */
+    /* What is kept beside each of the parameter's numbers: MOMENT_M | MOMENT_V. */
     int (*moments)(const NnOptimizerOptions *options);
+    /* What v begins with; NULL: 0. */
+    double (*first_v)(const NnOptimizerOptions *options);
     IdleRows (*idle_rows)(const NnOptimizerOptions *options);
     /* Before update number state->steps of the parameter; late rows have room for its settings. */
     void (*begin)(OptimizerState *state);
@@ -30,23 +34,31 @@ typedef struct UpdateRule {
     void (*update_f32)(const OptimizerState *state, int64_t at, float *w, float *g, int64_t n);
     void (*update_f64)(const OptimizerState *state, int64_t at, double *w, double *g, int64_t n);
     /* Where rows are late: moves w [width] from after update `from` to after `to`, with gradients that are
-     * zero; m and v are those after `from`. */
+     * zero; m and v are those after `from`, NULL where the rule has none. */
     void (*idle)(const OptimizerState *state, float *w, const float *m, const float *v, int32_t from,
                  int32_t to);
     /* The same for m and v themselves. */
     void (*decay)(const OptimizerState *state, float *m, float *v, int32_t from, int32_t to);
 } UpdateRule;
 
-extern const UpdateRule nn_sgd_rule, nn_adam_rule;
+extern const UpdateRule nn_sgd_rule, nn_adam_rule, nn_rmsprop_rule, nn_adagrad_rule;
+
+/* Parameters that share options. */
+typedef struct OptimizerGroup {
+    NnOptimizerOptions options;
+    double lr;      /* now */
+    int32_t memory; /* so many updates after a gradient its moments no longer move anything */
+} OptimizerGroup;
 
 /* What belongs to one parameter. */
 struct OptimizerState {
     NnOptimizer *optimizer;
+    const OptimizerGroup *group;
     NnParameter *parameter;
     TensorDtype dtype; /* of its value when the optimizer was made */
     int64_t width;     /* elements of a row */
     int32_t steps;     /* updates that it took part in */
-    Tensor m, v;       /* Adam's moments; m is SGD's momentum */
+    Tensor m, v;       /* Adam's moments; m is a momentum, v what squares are kept in */
     AdamStep now;      /* of the update at hand */
     bool by_rows;      /* rows alone are updated where gradients are sparse */
 
@@ -73,11 +85,11 @@ typedef struct OptimizerItem {
 
 struct NnOptimizer {
     NnModule *module;
-    NnOptimizerOptions options;
     const UpdateRule *rule;
-    double lr, norm;
-    int32_t step;   /* updates made */
-    int32_t memory; /* so many updates after a gradient its moments no longer move anything */
+    OptimizerGroup *groups; /* the first: of parameters that are in no other */
+    int group_count;
+    double norm;
+    int32_t step; /* updates made */
     OptimizerState *states;
     int count;
 
@@ -86,6 +98,12 @@ struct NnOptimizer {
     int item_count;
     double scale; /* of the gradients, by clipping */
 };
+
+/* ---- Options and groups (optimizer_options.c) ---- */
+
+/* Sets the optimizer's rule, its groups, which have memory, and the group of each parameter's state. */
+ReelStatus nn_optimizer_set_groups(NnOptimizer *optimizer, NnOptimizerOptions options,
+                                   const NnParameterGroup *groups);
 
 /* ---- Adam (adam.c) ---- */
 
@@ -100,6 +118,12 @@ void nn_adam_update(float *w, float *m, float *v, const float *g, const NnOptimi
                     AdamStep step, size_t n);
 
 /* ---- Late rows (late_rows.c) ---- */
+
+/* Row `row` of m or v; NULL where there is none. */
+static inline float *moment_row(const OptimizerState *state, Tensor moment, int64_t row)
+{
+    return tensor_is_valid(moment) ? tensor_f32(moment) + row * state->width : NULL;
+}
 
 static inline bool is_late(const OptimizerState *state)
 {

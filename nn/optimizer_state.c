@@ -9,11 +9,6 @@
 
 enum { MEMBER_SIZE = NN_NAME_SIZE + 32, SCHEDULE_COLUMNS = 2, MOST_UPDATES = INT32_MAX / 2 };
 
-static const char *kind_name(NnOptimizerKind kind)
-{
-    return kind == NN_SGD ? "sgd" : kind == NN_ADAM ? "adam" : "adamw";
-}
-
 /* The arrays of a parameter: its moments, and where rows are late, when each had its last gradient and what
  * it was then. The rows under the parameter's own name are up to date, which they are made at the cost of
  * rounding: from those nothing could go on exactly. */
@@ -64,6 +59,22 @@ static void add_schedule(NnSnapshot *snapshot, const OptimizerState *state)
     reel_mem_free(columns);
 }
 
+/* Of each group, that of all other parameters first. */
+static void add_rates(NnSnapshot *snapshot, const NnOptimizer *o)
+{
+    size_t bytes = (size_t)o->group_count * sizeof(double);
+    double *rates = reel_mem_alloc(bytes);
+    if (!rates) {
+        if (reel_status_is_ok(&snapshot->status))
+            snapshot->status = reel_status_no_memory(bytes, "the optimizer's rates");
+        return;
+    }
+    for (int i = 0; i < o->group_count; i++)
+        rates[i] = o->groups[i].lr;
+    nn_snapshot_tensor(snapshot, PREFIX "lr", tensor_from(rates, TENSOR_F64, TENSOR_SHAPE(o->group_count)));
+    reel_mem_free(rates);
+}
+
 static void add_steps(NnSnapshot *snapshot, const NnOptimizer *o)
 {
     size_t bytes = (size_t)o->count * sizeof(int32_t);
@@ -83,10 +94,10 @@ void nn_snapshot_optimizer(NnSnapshot *snapshot, NnOptimizer *o)
 {
     char name[MEMBER_SIZE];
     const char *stem;
-    nn_snapshot_bytes(snapshot, PREFIX "kind", kind_name(o->options.kind),
-                      strlen(kind_name(o->options.kind)));
+    const char *kind = nn_optimizer_kind_name(o->groups[0].options.kind);
+    nn_snapshot_bytes(snapshot, PREFIX "kind", kind, strlen(kind));
     nn_snapshot_tensor(snapshot, PREFIX "step", tensor_from(&o->step, TENSOR_I32, TENSOR_SHAPE(1)));
-    nn_snapshot_tensor(snapshot, PREFIX "lr", tensor_from(&o->lr, TENSOR_F64, TENSOR_SHAPE(1)));
+    add_rates(snapshot, o);
     add_steps(snapshot, o);
     for (int k = 0; k < o->count; k++) {
         const OptimizerState *state = &o->states[k];
@@ -128,7 +139,7 @@ typedef struct Reading {
     TensorArena *arena;
     NnOptimizer *optimizer;
     int32_t step;
-    double lr;
+    Tensor rates; /* f64 [groups]; invalid: the file has none */
     Loaded *states;
 } Reading;
 
@@ -163,7 +174,7 @@ static ReelStatus read_array(const Reading *r, const char *name, TensorDtype dty
 static ReelStatus check_kind(const Reading *r)
 {
     const TensorNpzMember *member = tensor_npz_find(r->npz, PREFIX "kind");
-    const char *own = kind_name(r->optimizer->options.kind);
+    const char *own = nn_optimizer_kind_name(r->optimizer->groups[0].options.kind);
     const void *text;
     size_t size;
     if (!member) /* before version 0.2 */
@@ -194,11 +205,8 @@ static ReelStatus read_counts(Reading *r)
         r->step = tensor_i32(value)[0];
         status = check_count(r, "step", r->step, MOST_UPDATES);
     }
-    r->lr = o->lr;
-    if (reel_status_is_ok(&status) && tensor_npz_find(r->npz, PREFIX "lr")) {
-        status = read_array(r, PREFIX "lr", TENSOR_F64, TENSOR_SHAPE(1), &value);
-        r->lr = reel_status_is_ok(&status) ? tensor_f64(value)[0] : o->lr;
-    }
+    if (reel_status_is_ok(&status) && tensor_npz_find(r->npz, PREFIX "lr"))
+        status = read_array(r, PREFIX "lr", TENSOR_F64, TENSOR_SHAPE(o->group_count), &r->rates);
     bool counted = tensor_npz_find(r->npz, PREFIX "steps");
     if (reel_status_is_ok(&status) && counted)
         status = read_array(r, PREFIX "steps", TENSOR_I32, TENSOR_SHAPE(o->count), &value);
@@ -290,7 +298,7 @@ static void take_schedule(OptimizerState *state, Tensor schedule)
     bool is_old = schedule.dtype == TENSOR_I32;
     state->rise = 0;
     for (int32_t k = 0; k < state->steps; k++) {
-        AdamStep step = nn_adam_step(&state->optimizer->options, 0, k + 1);
+        AdamStep step = nn_adam_step(&state->group->options, 0, k + 1);
         const float *row = is_old ? NULL : tensor_f32(schedule) + (int64_t)SCHEDULE_COLUMNS * k;
         const int32_t *words = is_old ? tensor_i32(schedule) + (int64_t)OLD_WORDS * k : NULL;
         memcpy(&step.step_size, is_old ? (const void *)(words + OLD_STEP_SIZE) : row, sizeof(float));
@@ -320,7 +328,8 @@ ReelStatus nn_optimizer_load_from(NnOptimizer *o, const TensorNpz *npz)
     ReelStatus status = read_all(&r);
     if (reel_status_is_ok(&status)) {
         o->step = r.step;
-        o->lr = r.lr;
+        for (int i = 0; i < o->group_count && tensor_is_valid(r.rates); i++)
+            o->groups[i].lr = tensor_f64(r.rates)[i];
         for (int i = 0; i < o->count; i++)
             take_state(&o->states[i], &r.states[i]);
     }

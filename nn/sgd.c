@@ -3,7 +3,7 @@
 
 static int moments(const NnOptimizerOptions *options)
 {
-    return options->momentum != 0;
+    return options->momentum != 0 ? MOMENT_M : 0;
 }
 
 static IdleRows idle_rows(const NnOptimizerOptions *options)

@@ -55,7 +55,10 @@ static NnOptimizerOptions options_of(Trial *t)
                                 .beta2 = o[4],
                                 .eps = o[5],
                                 .weight_decay = o[6],
-                                .clip_norm = o[7]};
+                                .clip_norm = o[7],
+                                .alpha = o[8],
+                                .lr_decay = o[9],
+                                .initial_accumulator = o[10]};
 }
 
 static void build(Trial *t)
@@ -109,13 +112,30 @@ static void update(Trial *t, NnOptimizer *optimizer, Tape *tape, int64_t step)
     t->status = nn_optimizer_step(optimizer, nn_tape_pieces(&tape, 1));
 }
 
+/* With groups: b and e have a rate, in proportion, and a decay of their own. */
+static void start(Trial *t, NnOptimizer **optimizer)
+{
+    enum { GROUPS = TRIAL_PARAMETERS - 1 };
+    NnOptimizerOptions options = options_of(t);
+    Tensor given = member(t, "groups");
+    if (!reel_status_is_ok(&t->status))
+        return;
+    NnParameter *own[GROUPS] = {parameter_of(t, 1), parameter_of(t, 2)};
+    NnParameterGroup groups[GROUPS];
+    int count = (int)given.shape[0];
+    for (int i = 0; i < count && i < GROUPS; i++) {
+        groups[i] = nn_group_of(&own[i], 1, options);
+        groups[i].options.lr *= tensor_get(&given, (int64_t[]){i, 0});
+        groups[i].options.weight_decay = tensor_get(&given, (int64_t[]){i, 1});
+    }
+    t->status = nn_optimizer_new_grouped(optimizer, &t->base, options, groups, count);
+}
+
 static void run(Trial *t, Tensor results[TRIAL_PARAMETERS])
 {
     NnOptimizer *optimizer = NULL;
-    NnOptimizerOptions options = options_of(t);
     Tensor rates = member(t, "rates");
-    if (reel_status_is_ok(&t->status))
-        t->status = nn_optimizer_new(&optimizer, &t->base, options);
+    start(t, &optimizer);
     Tape *tape = tape_new();
     int64_t steps = rates.shape[0];
     for (int i = 0; i < TRIAL_PARAMETERS && reel_status_is_ok(&t->status); i++) {

@@ -126,7 +126,7 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
           "log-odds (of the labels in the training part) or default (PyTorch's) (log-odds)"},
          MODEL_SETTING_MODEL, "log-odds"},
         {{"optimizer", "KIND", MODEL_OPTION_TEXT, &s->optimizer, 0, 0,
-          "adam, adamw or sgd (adam)"},
+          "adam, adamw, rmsprop, adagrad or sgd (adam)"},
          MODEL_SETTING_MODEL, "adam"},
         {{"weight-decay", "X", MODEL_OPTION_NUMBER, &s->weight_decay, 0, 10,
           "weight decay (0)"},
@@ -360,13 +360,13 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
         if (!reel_status_is_ok(&status))
             return status;
     }
-    static const char *const optimizers[] = {[NN_SGD] = "sgd", [NN_ADAM] = "adam", [NN_ADAMW] = "adamw"};
-    int kind = 0;
-    while (kind < 3 && strcmp(s->optimizer, optimizers[kind]) != 0)
+    NnOptimizerKind kind = NN_SGD;
+    while (nn_optimizer_kind_name(kind) && strcmp(s->optimizer, nn_optimizer_kind_name(kind)) != 0)
         kind++;
-    if (kind == 3)
-        return reel_status_usage("--optimizer %s: must be adam, adamw or sgd", s->optimizer);
-    run->trainer.optimizer = nn_optimizer_options((NnOptimizerKind)kind);
+    if (!nn_optimizer_kind_name(kind))
+        return reel_status_usage("--optimizer %s: must be adam, adamw, rmsprop, adagrad or sgd",
+                                 s->optimizer);
+    run->trainer.optimizer = nn_optimizer_options(kind);
     run->trainer.optimizer.weight_decay = s->weight_decay;
     run->trainer.optimizer.clip_norm = s->clip;
     if (strcmp(s->schedule, "constant") != 0 && strcmp(s->schedule, "cosine") != 0)

@@ -89,9 +89,9 @@ START_TEST(idle_updates_are_updates_with_gradients_of_zero)
             if (!tensor_vmath_set_level((TensorVmathLevel)other))
                 continue;
             options = nn_optimizer_options((NnOptimizerKind)kind);
-            NnOptimizer o = {.options = options, .memory = nn_adam_memory(&options)};
+            OptimizerGroup group = {.options = options, .memory = nn_adam_memory(&options)};
             AdamStep schedule[STEPS];
-            OptimizerState state = {.optimizer = &o, .width = N, .schedule = schedule};
+            OptimizerState state = {.group = &group, .width = N, .schedule = schedule};
             AdamState updated = start(), idle = updated;
             for (int k = 0; k < STEPS; k++) {
                 float zeros[N] = {0};

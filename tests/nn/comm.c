@@ -323,12 +323,17 @@ static int train(NnComm *comm)
     ReelStatus status = nn_module_reset(&m.base, (uint64_t)nn_comm_rank(comm)); /* rank 0's count */
     NnOptimizerOptions options = nn_optimizer_options(NN_ADAMW);
     options.clip_norm = 0.5;
+    NnParameter *table[] = {&m.words.weight};
+    NnParameterGroup groups[] = {nn_group_of(table, 1, options),
+                                 nn_group_where(nn_parameter_is_vector, NULL, options)};
+    groups[0].options.lr = 3 * options.lr;
+    groups[1].options.weight_decay = 0;
     if (reel_status_is_ok(&status))
         status = nn_parallel_new(
             &p, &m.base,
             &(NnParallelOptions){.shards = 7, .threads = 1 + nn_comm_size(comm) % 2, .comm = comm});
     if (reel_status_is_ok(&status))
-        status = nn_optimizer_new(&o, &m.base, options);
+        status = nn_optimizer_new_grouped(&o, &m.base, options, groups, 2);
     double total = 0, loss;
     for (int step = 0; step < 12 && reel_status_is_ok(&status); step++) {
         Work work = {&m, step};

@@ -40,16 +40,22 @@ static Var pull(Tape *tape, NnParameter *p, Tensor gradient)
 
 static NnOptimizerOptions options_of(Fixture *fixture, const char *name)
 {
-    NnOptimizerKind kind = strncmp(name, "sgd", 3) == 0 ? NN_SGD
-                           : strcmp(name, "adamw") == 0 ? NN_ADAMW
-                                                        : NN_ADAM;
+    NnOptimizerKind kind = NN_ADAGRAD; /* the longest name that it begins with */
+    while (strncmp(name, nn_optimizer_kind_name(kind), strlen(nn_optimizer_kind_name(kind))) != 0)
+        kind--;
     NnOptimizerOptions options = nn_optimizer_options(kind);
     const struct {
         const char *member;
         double *value;
-    } known[] = {{"reel/option/lr", &options.lr},       {"reel/option/momentum", &options.momentum},
-                 {"reel/option/beta1", &options.beta1}, {"reel/option/beta2", &options.beta2},
-                 {"reel/option/eps", &options.eps},     {"reel/option/weight_decay", &options.weight_decay}};
+    } known[] = {{"reel/option/lr", &options.lr},
+                 {"reel/option/momentum", &options.momentum},
+                 {"reel/option/beta1", &options.beta1},
+                 {"reel/option/beta2", &options.beta2},
+                 {"reel/option/eps", &options.eps},
+                 {"reel/option/weight_decay", &options.weight_decay},
+                 {"reel/option/alpha", &options.alpha},
+                 {"reel/option/lr_decay", &options.lr_decay},
+                 {"reel/option/initial_accumulator_value", &options.initial_accumulator}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (fixture_has(fixture, known[i].member))
             *known[i].value = fixture_number(fixture, known[i].member);
@@ -98,7 +104,8 @@ static void compare_trajectory(const char *name, bool f64, bool own_gradients)
 }
 
 static const char *const trajectories[] = {
-    "sgd", "sgd_momentum", "sgd_momentum_decay", "adam", "adam_betas", "adam_l2", "adamw"};
+    "sgd",   "sgd_momentum", "sgd_momentum_decay", "adam",    "adam_betas",   "adam_l2",
+    "adamw", "rmsprop",      "rmsprop_momentum",   "adagrad", "adagrad_decay"};
 
 START_TEST(updates_are_pytorchs)
 {
@@ -415,6 +422,7 @@ START_TEST(late_rows_are_no_farther_from_adam_in_f64_than_dense_ones)
         options = nn_optimizer_options(NN_ADAMW);
         options.weight_decay = 0.1;
         compare_late("adamw", options, schedule, SPARSE_ONLY, steps);
+        compare_late("rmsprop", nn_optimizer_options(NN_RMSPROP), schedule, SPARSE_ONLY, steps);
     }
 }
 END_TEST
@@ -535,6 +543,7 @@ START_TEST(rows_that_wait_end_where_pytorchs_do)
 {
     compare_idle_rows("idle_rows_adam", NN_ADAM);
     compare_idle_rows("idle_rows_adamw", NN_ADAMW);
+    compare_idle_rows("idle_rows_rmsprop", NN_RMSPROP);
 }
 END_TEST
 
@@ -597,8 +606,8 @@ static void look(Run *run)
 
 START_TEST(looking_changes_nothing)
 {
-    const NnOptimizerKind kinds[] = {NN_SGD, NN_ADAM, NN_ADAMW};
-    for (int k = 0; k < 3; k++) {
+    const NnOptimizerKind kinds[] = {NN_SGD, NN_ADAM, NN_ADAMW, NN_RMSPROP, NN_ADAGRAD};
+    for (int k = 0; k < 5; k++) {
         Run watched, alone;
         start(&watched, LATE, nn_optimizer_options(kinds[k]), NULL);
         start(&alone, LATE, nn_optimizer_options(kinds[k]), NULL);
@@ -642,13 +651,14 @@ static void copy_of(Run *run, NnOptimizerOptions options, bool optimizer_first, 
 
 START_TEST(a_restored_state_goes_on_bit_for_bit)
 {
-    NnOptimizerOptions all[] = {nn_optimizer_options(NN_SGD), nn_optimizer_options(NN_SGD),
-                                nn_optimizer_options(NN_ADAM), nn_optimizer_options(NN_ADAMW),
-                                nn_optimizer_options(NN_ADAM)};
+    NnOptimizerOptions all[] = {nn_optimizer_options(NN_SGD),    nn_optimizer_options(NN_SGD),
+                                nn_optimizer_options(NN_ADAM),   nn_optimizer_options(NN_ADAMW),
+                                nn_optimizer_options(NN_ADAM),   nn_optimizer_options(NN_RMSPROP),
+                                nn_optimizer_options(NN_ADAGRAD)};
     all[1].momentum = 0.9;
     all[4].weight_decay = 0.01;
     const int pauses[] = {0, 1, 7, 8, 64};
-    for (int k = 0; k < 5; k++)
+    for (int k = 0; k < 7; k++)
         for (int p = 0; p < 5; p++) {
             Run run;
             start(&run, LATE, all[k], NULL);
@@ -929,40 +939,239 @@ START_TEST(a_struct_that_is_written_over_is_refused)
 }
 END_TEST
 
-/* Both move the same table: as two dense ones do. */
-START_TEST(two_optimizers_may_share_an_embedding)
+START_TEST(a_parameter_has_one_optimizer)
 {
-    for (int idle = 0; idle < 2; idle++) {
-        Run late, dense;
-        NnOptimizer *more[2];
-        NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
-        start(&late, LATE, options, NULL);
-        start(&dense, DENSE_F32, options, NULL);
-        options.beta1 = 0.5;
-        ck_assert_ok(nn_optimizer_new(&more[0], &late.table.base, options));
-        ck_assert_ok(nn_optimizer_new(&more[1], &dense.table.base, options));
-        Run *runs[2] = {&late, &dense};
-        TensorRandom random = tensor_random_new(4, 0);
-        for (int s = 0; s < 60; s++) {
-            Event event;
-            draw(&event, &random, 0.01);
-            if (event.count == 0)
-                event.ids[event.count++] = 0;
-            for (int k = 0; k < 2; k++) {
-                step(runs[k], &event);
-                Tensor before = now(runs[k]);
-                nn_module_freeze(&runs[k]->table.base, idle); /* has gradients, and stands still */
-                ck_assert_ok(nn_optimizer_step(more[k], nn_tape_pieces(&runs[k]->tape, 1)));
-                nn_module_freeze(&runs[k]->table.base, false);
-                ck_assert_int_eq(tensor_equal(now(runs[k]), before), idle);
-            }
-            ck_assert_close(now(&late), now(&dense), 2e-6);
+    Run run;
+    NnOptimizer *second = NULL;
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+    start(&run, LATE, options, NULL);
+    ck_assert_failed(nn_optimizer_new(&second, &run.table.base, options), REEL_STATUS_USAGE,
+                     "parameter weight has an optimizer already; free that one first");
+    ck_assert_ptr_null(second);
+    train_some(&run, 3); /* the first one still has it */
+    nn_optimizer_free(run.optimizer);
+    ck_assert_ok(nn_optimizer_new(&run.optimizer, &run.table.base, options));
+    finish(&run);
+}
+END_TEST
+
+/* ---- Groups ---- */
+
+typedef struct Net {
+    NnModule base;
+    NnEmbedding table;
+    NnLinear fc;
+    NnOptimizer *optimizer;
+    Tape *tape;
+} Net;
+
+enum { NET_ROWS = 5, NET_WIDTH = 3 };
+
+static void net_init(Net *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, table, nn_embedding_init, NET_ROWS, NET_WIDTH);
+    NN_ADD(m, fc, nn_linear_init, NET_WIDTH, 2);
+    ck_assert_ok(nn_module_reset(&m->base, 3));
+    m->optimizer = NULL;
+    m->tape = tape_new();
+}
+
+static void net_finish(Net *m)
+{
+    nn_optimizer_free(m->optimizer);
+    nn_module_free(&m->base);
+    tape_free(m->tape);
+}
+
+/* No decay for vectors, three times the rate for the table. */
+static void net_groups(Net *m, NnOptimizerOptions options, NnParameterGroup groups[2], NnParameter *listed[1])
+{
+    listed[0] = &m->table.weight;
+    groups[0] = nn_group_where(nn_parameter_is_vector, NULL, options);
+    groups[0].options.weight_decay = 0;
+    groups[1] = nn_group_of(listed, 1, options);
+    groups[1].options.lr = 3 * options.lr;
+}
+
+static void net_grouped(Net *m, NnOptimizerOptions options)
+{
+    NnParameterGroup groups[2];
+    NnParameter *listed[1];
+    net_init(m);
+    net_groups(m, options, groups, listed);
+    ck_assert_ok(nn_optimizer_new_grouped(&m->optimizer, &m->base, options, groups, 2));
+}
+
+/* A text of two words, which differ from step to step. */
+static void net_backward(Net *m, int step)
+{
+    int32_t ids[] = {step % NET_ROWS, (step * step) % NET_ROWS};
+    tape_begin(m->tape);
+    Var x = nn_embedding(&m->table, tape_constant(m->tape, tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(2))));
+    Var y = nn_linear(&m->fc, x);
+    ck_assert(tape_backward(var_sum(var_mul(y, y), TENSOR_AXES_ALL, false)));
+}
+
+static void net_step(Net *m, int step, double lr)
+{
+    net_backward(m, step);
+    nn_optimizer_set_lr(m->optimizer, lr);
+    ck_assert_ok(nn_optimizer_step(m->optimizer, nn_tape_pieces(&m->tape, 1)));
+}
+
+static bool same_values(Net *a, Net *b)
+{
+    return tensor_equal(nn_parameter_read(&a->table.weight, &arena),
+                        nn_parameter_read(&b->table.weight, &arena)) &&
+           tensor_equal(a->fc.weight.core.value, b->fc.weight.core.value) &&
+           tensor_equal(a->fc.bias.core.value, b->fc.bias.core.value);
+}
+
+/* Two optimizers of the parts with these options do the same; of the table late rows, where there are. */
+START_TEST(groups_are_as_optimizers_of_their_own)
+{
+    for (int kind = NN_SGD; kind <= NN_ADAGRAD; kind++) {
+        Net grouped, apart;
+        NnOptimizerOptions options = nn_optimizer_options((NnOptimizerKind)kind);
+        NnOptimizer *own;
+        net_grouped(&grouped, options);
+        net_init(&apart);
+        ck_assert_ok(nn_optimizer_new(&apart.optimizer, &apart.fc.base, options));
+        ck_assert_ok(nn_optimizer_new(&own, &apart.table.base, options));
+        for (int s = 0; s < 40; s++) {
+            double lr = 1e-3 * (1 + s % 7);
+            net_step(&grouped, s, lr);
+            net_backward(&apart, s);
+            nn_optimizer_set_lr(apart.optimizer, lr);
+            nn_optimizer_set_lr(own, lr * (3 * options.lr / options.lr));
+            ck_assert_ok(nn_optimizer_step(apart.optimizer, nn_tape_pieces(&apart.tape, 1)));
+            ck_assert_ok(nn_optimizer_step(own, nn_tape_pieces(&apart.tape, 1)));
         }
-        nn_optimizer_free(more[0]);
-        nn_optimizer_free(more[1]);
-        finish(&late);
-        finish(&dense);
+        if (kind != NN_ADAMW) /* of which the biases decay when they are apart */
+            ck_assert(same_values(&grouped, &apart));
+        else
+            ck_assert(!tensor_equal(grouped.fc.bias.core.value, apart.fc.bias.core.value));
+        nn_optimizer_free(own);
+        net_finish(&grouped);
+        net_finish(&apart);
     }
+}
+END_TEST
+
+START_TEST(one_norm_is_over_all_groups)
+{
+    Net grouped, together;
+    NnOptimizerOptions options = nn_optimizer_options(NN_SGD);
+    options.clip_norm = 0.01;
+    net_grouped(&grouped, options);
+    net_init(&together);
+    ck_assert_ok(nn_optimizer_new(&together.optimizer, &together.base, options));
+    net_step(&grouped, 1, 0.1);
+    net_step(&together, 1, 0.1);
+    ck_assert(nn_optimizer_norm(together.optimizer) > options.clip_norm);
+    ck_assert(nn_optimizer_norm(grouped.optimizer) == nn_optimizer_norm(together.optimizer));
+    ck_assert(tensor_equal(grouped.fc.weight.core.value, together.fc.weight.core.value));
+    net_finish(&grouped);
+    net_finish(&together);
+}
+END_TEST
+
+START_TEST(groups_go_on_from_a_file)
+{
+    char model[] = "/tmp/reel-model-XXXXXX";
+    close(mkstemp(model));
+    for (int kind = NN_SGD; kind <= NN_ADAGRAD; kind++) {
+        Net first, second;
+        NnOptimizerOptions options = nn_optimizer_options((NnOptimizerKind)kind);
+        options.momentum = kind == NN_RMSPROP ? 0.9 : 0;
+        net_grouped(&first, options);
+        for (int s = 0; s < 9; s++)
+            net_step(&first, s, 0.01);
+        nn_optimizer_set_group_lr(first.optimizer, 1, 0.005);
+        ck_assert_ok(nn_save(&first.base, model));
+        ck_assert_ok(nn_optimizer_save(first.optimizer, file));
+        net_grouped(&second, options);
+        ck_assert_ok(nn_load(&second.base, model));
+        ck_assert_ok(nn_optimizer_load(second.optimizer, file));
+        for (int s = 9; s < 30; s++) { /* with the rates that the file has */
+            net_backward(&first, s);
+            net_backward(&second, s);
+            ck_assert_ok(nn_optimizer_step(first.optimizer, nn_tape_pieces(&first.tape, 1)));
+            ck_assert_ok(nn_optimizer_step(second.optimizer, nn_tape_pieces(&second.tape, 1)));
+        }
+        ck_assert(same_values(&first, &second));
+        net_finish(&second);
+        net_init(&second);
+        ck_assert_ok(nn_optimizer_new(&second.optimizer, &second.base, options));
+        ck_assert_failed(nn_optimizer_load(second.optimizer, file), REEL_STATUS_FAILED,
+                         "reel/optimizer/lr is f64 [3] in the file and f64 [1] in the model");
+        net_finish(&second);
+        net_finish(&first);
+    }
+    unlink(model);
+}
+END_TEST
+
+/* Tries two groups, of which the second is changed. */
+static void refuse_groups(const char *expected, void (*change)(Net *m, NnParameterGroup *groups))
+{
+    Net m;
+    NnParameterGroup groups[2];
+    NnParameter *listed[1];
+    NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
+    net_init(&m);
+    net_groups(&m, options, groups, listed);
+    change(&m, groups);
+    ck_assert_failed(nn_optimizer_new_grouped(&m.optimizer, &m.base, options, groups, 2), REEL_STATUS_USAGE,
+                     expected);
+    ck_assert_ptr_null(m.optimizer);
+    ck_assert_ok(nn_optimizer_new(&m.optimizer, &m.base, options)); /* nobody has the parameters */
+    net_finish(&m);
+}
+
+static void same_twice(Net *m, NnParameterGroup *groups)
+{
+    static NnParameter *bias[1];
+    bias[0] = &m->fc.bias;
+    groups[1].parameters = bias;
+}
+
+static NnEmbedding stranger;
+
+static void of_another(Net *m, NnParameterGroup *groups)
+{
+    static NnParameter *other[1] = {&stranger.weight};
+    (void)m;
+    nn_embedding_init(&stranger, 2, 2);
+    groups[1].parameters = other;
+}
+
+static void other_kind(Net *m, NnParameterGroup *groups)
+{
+    (void)m;
+    groups[1].options.kind = NN_SGD;
+}
+
+static void other_norm(Net *m, NnParameterGroup *groups)
+{
+    (void)m;
+    groups[1].options.clip_norm = 2;
+}
+
+static void wrong_option(Net *m, NnParameterGroup *groups)
+{
+    (void)m;
+    groups[1].options.beta2 = 1.5;
+}
+
+START_TEST(groups_that_cannot_be_are_errors)
+{
+    refuse_groups("parameter fc.bias is in group 0 and in group 1", same_twice);
+    refuse_groups("group 1: parameter weight is not of the optimizer's module", of_another);
+    refuse_groups("group 1: its kind is sgd and the optimizer's adam", other_kind);
+    refuse_groups("group 1: clip_norm is 2 and the optimizer's 0", other_norm);
+    refuse_groups("optimizer, group 1: beta2 is 1.5 and must be in [0, 1)", wrong_option);
 }
 END_TEST
 
@@ -1026,7 +1235,7 @@ END_TEST
 /* The row of the padding gets no gradient; what moves every row moves it too, as in PyTorch. */
 START_TEST(a_padding_row_stands_but_for_what_moves_all_rows)
 {
-    for (int way = 0; way < 6; way++) { /* SGD, Adam, AdamW; late and dense */
+    for (int way = 0; way < 10; way++) { /* each kind, late and dense */
         NnOptimizerOptions options = nn_optimizer_options((NnOptimizerKind)(way / 2));
         options.lr = 0.1;
         NnEmbedding table;
@@ -1225,13 +1434,25 @@ START_TEST(options_out_of_range_are_errors)
     ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, nn_optimizer_options(NN_ADAM)), REEL_STATUS_FAILED,
                      "weight has no value yet");
     ck_assert_ok(nn_module_reset(&m.base, 0));
-    for (int i = 0; i < 8; i++) {
-        NnOptimizerOptions options = nn_optimizer_options(NN_ADAM);
-        double *const values[] = {&options.lr,       &options.beta1,        &options.beta2,
-                                  &options.eps,      &options.weight_decay, &options.clip_norm,
-                                  &options.momentum, &options.beta1};
-        *values[i] = i == 7 ? 1.0 : i % 2 ? -0.1 : NAN;
-        ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, options), REEL_STATUS_USAGE, "optimizer");
+    NnOptimizerOptions options;
+    const struct {
+        double *value, wrong;
+        const char *message;
+    } cases[] = {{&options.lr, NAN, "optimizer: lr is nan and must be finite and at least 0"},
+                 {&options.lr, INFINITY, "optimizer: lr is inf"},
+                 {&options.momentum, 1, "optimizer: momentum is 1 and must be in [0, 1)"},
+                 {&options.beta1, 1, "optimizer: beta1 is 1 "},
+                 {&options.beta2, -0.1, "optimizer: beta2 is -0.1 "},
+                 {&options.eps, -1, "optimizer: eps is -1 "},
+                 {&options.weight_decay, -0.1, "optimizer: weight_decay is -0.1 "},
+                 {&options.clip_norm, -0.1, "optimizer: clip_norm is -0.1 and must be at least 0"},
+                 {&options.alpha, 1, "optimizer: alpha is 1 "},
+                 {&options.lr_decay, NAN, "optimizer: lr_decay is nan "},
+                 {&options.initial_accumulator, -1, "optimizer: initial_accumulator is -1 "}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        options = nn_optimizer_options(NN_ADAM);
+        *cases[i].value = cases[i].wrong;
+        ck_assert_failed(nn_optimizer_new(&optimizer, &m.base, options), REEL_STATUS_USAGE, cases[i].message);
         ck_assert_ptr_null(optimizer);
     }
     nn_optimizer_free(NULL);
@@ -1246,8 +1467,8 @@ Suite *nn_optimizer_suite(void)
     TCase *c = tcase_create("optimizer");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 120);
-    tcase_add_loop_test(c, updates_are_pytorchs, 0, 7);
-    tcase_add_loop_test(c, random_settings_go_where_pytorchs_do, 0, 4);
+    tcase_add_loop_test(c, updates_are_pytorchs, 0, 11);
+    tcase_add_loop_test(c, random_settings_go_where_pytorchs_do, 0, 5);
     tcase_add_test(c, defaults_are_pytorchs);
     tcase_add_test(c, clipping_is_pytorchs);
     tcase_add_test(c, gradients_without_a_finite_norm_are_not_clipped);
@@ -1269,7 +1490,11 @@ Suite *nn_optimizer_suite(void)
     tcase_add_test(c, rows_written_by_hand_are_refused_while_others_are_late);
     tcase_add_test(c, rows_written_by_hand_are_refused_after_loading_too);
     tcase_add_test(c, a_struct_that_is_written_over_is_refused);
-    tcase_add_test(c, two_optimizers_may_share_an_embedding);
+    tcase_add_test(c, a_parameter_has_one_optimizer);
+    tcase_add_test(c, groups_are_as_optimizers_of_their_own);
+    tcase_add_test(c, one_norm_is_over_all_groups);
+    tcase_add_test(c, groups_go_on_from_a_file);
+    tcase_add_test(c, groups_that_cannot_be_are_errors);
     tcase_add_test(c, rows_that_wait_hold_where_gradients_are_clipped);
     tcase_add_test(c, gradients_of_rows_are_clipped_to_the_norm);
     tcase_add_test(c, a_padding_row_stands_but_for_what_moves_all_rows);

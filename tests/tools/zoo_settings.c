@@ -324,10 +324,10 @@ START_TEST(values_in_the_help_are_understood)
     }
     ck_assert_int_gt(tried, 25);
     static const char *const words[] = {"output-bias log-odds", "output-bias default", "optimizer adam",
-                                        "optimizer adamw",      "optimizer sgd",       "schedule constant",
-                                        "schedule cosine",      "stop-words none",     "stop-words default",
-                                        "tokenizer words",      "tokenizer bpe",       "models all",
-                                        "models best"};
+                                        "optimizer adamw",      "optimizer rmsprop",   "optimizer adagrad",
+                                        "optimizer sgd",        "schedule constant",   "schedule cosine",
+                                        "stop-words none",      "stop-words default",  "tokenizer words",
+                                        "tokenizer bpe",        "models all",          "models best"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         snprintf(command, sizeof command, "train_zoo --data /nowhere/x.tsv --%s", words[i]);
         must_be_understood(command);
