@@ -1,4 +1,5 @@
 /* Applying an op: the checks that all have in common, forward, recording; and what forward calls. */
+#include "autograd/profile_internal.h"
 #include "autograd/walk_internal.h"
 #include "tensor/reduce.h"
 #include "tensor/rows.h"
@@ -77,7 +78,7 @@ static const Held *held_by(const OpContext *c, int input)
     return tape_value(c->tape, node_input(c->tape, tape_node(c->tape, c->node), input))->held;
 }
 
-static bool run_forward(OpContext *c)
+static bool forward(OpContext *c)
 {
     const Held *held = c->count > 0 ? held_by(c, 0) : NULL;
     bool done = false;
@@ -85,6 +86,16 @@ static bool run_forward(OpContext *c)
         (!make_whole(c, OP_IN(0)) || !held->kind->apply(c, held, &done)))
         return false;
     return done || (make_whole(c, c->op->lazy_forward) && c->op->forward(c) && op_check_outputs(c));
+}
+
+static bool run_forward(OpContext *c)
+{
+    if (!c->tape->profile)
+        return forward(c);
+    tape_profile_begin(c->tape, c->op, c->node, false);
+    bool done = forward(c);
+    tape_profile_end(c->tape);
+    return done;
 }
 
 static Tape *tape_of(const Var *inputs, int count)

@@ -28,6 +28,7 @@ static Var run(Tape *tape, Tape *child, const ModelCheckpoint *part, Tensor **in
 {
     tape_begin(child);
     child->scope = tape->scope;
+    child->profile = tape->profile;
     child->check_finite = tape->check_finite;
     tape_set_random(child, part->random);
     for (int i = 0; i < part->count; i++)

@@ -1,13 +1,13 @@
 /* Errors of a tape, and the path of the modules that run, which they name. */
-#include "autograd/tape_internal.h"
+#include "autograd/profile_internal.h"
 #include "tensor/mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-static size_t path_text(const TapeScope *scope, char *text, size_t size)
+size_t tape_scope_text(const TapeScope *scope, char *text, size_t size)
 {
-    size_t used = scope->parent ? path_text(scope->parent, text, size) : 0;
+    size_t used = scope->parent ? tape_scope_text(scope->parent, text, size) : 0;
     const char *name = scope->name ? scope->name : "";
     int written = snprintf(text + used, size - used, "%s%s", used && *name ? "." : "", name);
     return written < 0 || used + (size_t)written >= size ? size - 1 : used + (size_t)written;
@@ -18,7 +18,7 @@ static void place_text(const TapeScope *scope, TapeTraceSite site, char *text, s
 {
     char path[200] = "";
     if (scope)
-        path_text(scope, path, sizeof path);
+        tape_scope_text(scope, path, sizeof path);
     text[0] = '\0';
     if (*path && site.file)
         snprintf(text, size, " (in %s, called at %s:%d)", path, site.file, site.line);

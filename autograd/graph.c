@@ -1,6 +1,7 @@
 /* Gradients that are values of the tape: the walk over formulas. Terms keep their kinds; the sum of a value's
  * terms is one recorded op, whose gradient is a slice for each part and a gather for rows, so that nothing is
  * padded or scattered on the way. */
+#include "autograd/profile_internal.h"
 #include "autograd/walk_internal.h"
 
 #include <string.h>
@@ -205,7 +206,11 @@ bool tape_graph_vjp(Tape *tape, const Path *path, const Var *outputs, const Var 
         const TapeScope *scope = tape->scope;
         tape->scope = node->scope;
         tape_trace_push(node->file, (int)node->line);
+        if (tape->profile)
+            tape_profile_begin(tape, node->op, number, true);
         run_node(&graph, number, inputs, m, gradients);
+        if (tape->profile)
+            tape_profile_end(tape);
         tape_trace_pop();
         tape->scope = scope;
     }

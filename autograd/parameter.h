@@ -35,6 +35,7 @@ typedef struct TapeParameterPanels {
 } TapeParameterPanels;
 
 typedef struct TapeParameter {
+    const char *name;             /* in its module, for pictures; NULL: none */
     Tensor value;                 /* invalid until the model is initialised or loaded */
     bool frozen;                  /* true: no gradient is computed */
     uint64_t version;             /* starts at 1, grows with each change of the value */

@@ -1,6 +1,7 @@
 /* The tape: values, nodes, handles, steps. How ops are applied is in autograd/apply.c, how a gradient is
  * found in autograd/walk.c. */
 #include "autograd/held_internal.h"
+#include "autograd/profile_internal.h"
 #include "tensor/mem.h"
 
 #include <string.h>
@@ -35,6 +36,7 @@ void tape_free(Tape *tape)
     if (!tape)
         return;
     tape_free(tape->child);
+    tape_profile_free(tape->measured);
     tensor_arena_free(&tape->arena);
     tensor_arena_free(&tape->scratch);
     free_blocks(&tape->values);

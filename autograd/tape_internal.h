@@ -10,6 +10,7 @@
 #endif
 
 typedef struct TapeWalk TapeWalk;
+typedef struct TapeProfile TapeProfile;
 typedef struct HeldKind HeldKind;
 
 /* How a value that is not in memory is held; each chapter has a struct that begins with this one. */
@@ -71,8 +72,10 @@ typedef struct Blocks {
 
 struct Tape {
     TensorArena arena;
-    TensorArena scratch; /* see op_scratch() */
-    Tape *child;         /* of tape_checkpoint(); NULL: none yet */
+    TensorArena scratch;   /* see op_scratch() */
+    Tape *child;           /* of tape_checkpoint(); NULL: none yet */
+    TapeProfile *profile;  /* measures ops while it is on (profile_internal.h); NULL: nothing is measured */
+    TapeProfile *measured; /* what was measured, to be read; the tape's own */
     Blocks values, nodes;
     uint32_t value_count, node_count;
     uint32_t *inputs;

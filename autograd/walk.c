@@ -1,4 +1,5 @@
 /* The walk: from the newest node to the oldest, each node's terms go to its inputs. */
+#include "autograd/profile_internal.h"
 #include "autograd/walk_internal.h"
 
 #include <string.h>
@@ -231,6 +232,13 @@ static bool any_wanted(const TapeWalk *walk, const Node *node)
     return false;
 }
 
+/* The op whose products wait for a leaf's turn, or NULL. */
+static const OpKind *giver_of(const TapeWalk *walk, uint32_t leaf)
+{
+    const Pending *pending = *walk_place(walk, leaf);
+    return pending->products.count > 0 ? pending->giver : NULL;
+}
+
 void tape_walk_node(TapeWalk *walk, uint32_t number)
 {
     Tape *tape = walk->tape;
@@ -244,6 +252,8 @@ void tape_walk_node(TapeWalk *walk, uint32_t number)
     const TapeScope *scope = tape->scope;
     tape->scope = node->scope;
     tape_trace_push(node->file, (int)node->line);
+    if (tape->profile)
+        tape_profile_begin(tape, node->op ? node->op : giver_of(walk, first), number, true);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
         if (*walk_place(walk, value) && !tape_walk_finish(walk, value))
             tape_fail(tape, "a gradient's terms cannot be added");
@@ -259,6 +269,8 @@ void tape_walk_node(TapeWalk *walk, uint32_t number)
                 keep(walk, value);
             tape_walk_release(walk, value);
         }
+    if (tape->profile)
+        tape_profile_end(tape);
     tape_trace_pop();
     tape->scope = scope;
 }

@@ -176,6 +176,7 @@ void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const cha
     if (!declare(module, parameter, ndim, shape))
         return;
     parameter->name = is_free ? name : "";
+    parameter->core.name = parameter->name;
     parameter->init = init;
 }
 

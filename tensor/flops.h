@@ -12,6 +12,8 @@ REEL_BEGIN_DECLS
 void tensor_flops_add_product(int64_t m, int64_t n, int64_t k);
 /* Floating-point operations in products since the start of the process. */
 uint64_t tensor_flops_count(void);
+/* The same of products that this thread has begun. */
+uint64_t tensor_flops_count_here(void);
 
 REEL_END_DECLS
 

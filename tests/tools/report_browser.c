@@ -1,23 +1,12 @@
 /* A run's report in a real browser: Debian's chromium, without a screen. */
+#include "tests/browser_support.h"
 #include "tests/report_support.h"
-#include "tests/shell_support.h"
-#include "tests/skip_support.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CHROMIUM                                                                                             \
-    "timeout 100 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run " \
-    "--user-data-dir='%s/profile' "
-
-static bool no_chromium(void)
-{
-    if (shell_has("chromium"))
-        return false;
-    test_skip("chromium is not installed: the report is not looked at by a browser");
-    return true;
-}
+static const char *const skipped = "chromium is not installed: the report is not looked at by a browser";
 
 /* The report of a run by train_zoo, and one with names that try to get out of their place, in one frame page
  * each for a phone's width, which asks whether the page is wider than its window. */
@@ -81,7 +70,7 @@ static void write_page(const char *folder, int seeds)
 
 START_TEST(a_run_of_the_zoo)
 {
-    if (no_chromium())
+    if (browser_is_missing(skipped))
         return;
     const char *folder = shell_folder(), *tools = shell_setting("REEL_TOOLS");
     shell_must(
@@ -98,7 +87,7 @@ END_TEST
 
 START_TEST(names_that_try_to_break_out)
 {
-    if (no_chromium())
+    if (browser_is_missing(skipped))
         return;
     const char *folder = shell_folder();
     write_page(folder, 3);
@@ -109,7 +98,7 @@ END_TEST
 
 START_TEST(dark_and_printed)
 {
-    if (no_chromium())
+    if (browser_is_missing(skipped))
         return;
     const char *folder = shell_folder();
     write_page(folder, 1);
