@@ -58,12 +58,14 @@ static ReelStatus prepare(PredictRun *run)
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     size_t k = (size_t)(run->labels = checkpoint->text.labels.count);
     run->limits = reel_mem_alloc(k * sizeof *run->limits);
+    run->scores = reel_mem_alloc(k * sizeof *run->scores);
+    run->probabilities = reel_mem_alloc(k * sizeof *run->probabilities);
     run->ranking = reel_mem_alloc(k * sizeof *run->ranking);
     run->logits = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->logits);
-    if (!run->limits || !run->ranking || !run->logits)
+    if (!run->limits || !run->ranking || !run->logits || !run->scores || !run->probabilities)
         return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
     for (int32_t i = 0; i < run->labels; i++)
-        run->limits[i] = (float)predict_threshold(run, i);
+        run->limits[i] = predict_threshold(run, i);
     run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
                   !(terminal && strcmp(terminal, "dumb") == 0);
     run->meter = meter_start();
@@ -96,6 +98,8 @@ static ReelStatus predict(const PredictSettings *settings, const char *const *mo
     predict_free_models(&run);
     reel_mem_free(run.mean);
     reel_mem_free(run.limits);
+    reel_mem_free(run.scores);
+    reel_mem_free(run.probabilities);
     reel_mem_free(run.ranking);
     reel_mem_free(run.logits);
     return status;
@@ -146,7 +150,8 @@ int main(int argc, char **argv)
     PredictSettings s = {.threads = tensor_pool_processors(), .threshold = NAN};
     const ModelOption options[] = {
         {"top", "K", MODEL_OPTION_INTEGER, &s.top, 1, 1e9, "the K most probable labels, whatever they reach"},
-        {"threshold", "X", MODEL_OPTION_NUMBER, &s.threshold, 0, 1, "labels above X (the model's, or 0.5)"},
+        {"threshold", "X", MODEL_OPTION_NUMBER, &s.threshold, 0, 1,
+         "labels above X (the model's, or 0.5; of one label a text the most probable)"},
         {"json", NULL, MODEL_OPTION_FLAG, &s.json, 0, 0, "an object of JSON for each text"},
         {"attention", NULL, MODEL_OPTION_FLAG, &s.attention, 0, 0, "show the weight of each word"},
         {"eval", "FILE", MODEL_OPTION_TEXT, &s.eval, 0, 0,

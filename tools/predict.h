@@ -7,6 +7,7 @@
 
 #include "models/text/columns.h"
 #include "models/training/predictor.h"
+#include "models/training/task.h"
 #include "tools/meter.h"
 
 /* Texts that are predicted in one go, and models that may be asked together. */
@@ -35,10 +36,12 @@ typedef struct PredictRun {
     const ModelCheckpoint *checkpoint; /* the first one */
     ModelPredictor *predictor;         /* the first one */
     int32_t labels;                    /* K */
-    float *limits;                     /* [K]: logits above are predicted */
+    double *limits;                    /* [K]: scores of models/training/task.h above are predicted */
     float *logits;                     /* [PREDICT_TEXTS, K] */
     float *mean;                       /* [PREDICT_TEXTS, K]: of several models; NULL: there is one */
     int32_t *ranking;                  /* [K] */
+    float *scores;                     /* [K]: of the text at hand; above 0 are predicted */
+    double *probabilities;             /* [K] */
     int64_t texts;                     /* done */
     PredictDoubt not_utf8, with_cr, empty;
     const ModelField *passed; /* [window, num_passed] the other columns of a table; NULL: there is none */
@@ -60,8 +63,10 @@ void predict_free_models(PredictRun *run);
 /* run->logits of at most PREDICT_TEXTS texts; of several models the mean. The
  * first one keeps its attention where asked to. Errors: no memory, a model that answers NaN. */
 ReelStatus predict_logits(PredictRun *run, const ModelTextSpan *texts, int64_t count, bool attention);
-/* The logit above which label k is predicted: of several models' thresholds the mean. */
+/* The score above which label k is predicted: of several models' thresholds the mean. */
 double predict_threshold(const PredictRun *run, int32_t k);
+/* What a text's logits come to: run->scores and run->probabilities. */
+void predict_decide(PredictRun *run, const float *logits);
 
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */
 ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t count);

@@ -51,8 +51,9 @@ static ReelStatus evaluate_window(PredictRun *run, const ModelCorpus *corpus, co
         return status;
     memset(truth, 0, (size_t)count * k * sizeof *truth);
     for (int64_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < k; j++)
-            run->logits[(size_t)i * k + j] -= run->limits[j];
+        float *row = run->logits + (size_t)i * k;
+        predict_decide(run, row);
+        memcpy(row, run->scores, k * sizeof *row);
         for (int64_t at = corpus->label_offsets[first + i]; at < corpus->label_offsets[first + i + 1]; at++)
             if (numbers[corpus->labels[at]] >= 0)
                 truth[(size_t)i * k + (size_t)numbers[corpus->labels[at]]] = 1.0f;
@@ -89,6 +90,7 @@ static ReelStatus print_quality_json(const PredictRun *run, const Quality *quali
     reel_json_end_array(&json);
     write_scores(&json, "micro", NULL, model_metrics_micro(metrics));
     write_scores(&json, "macro", NULL, model_metrics_macro(metrics));
+    reel_json_number(&json, "accuracy", model_metrics_accuracy(metrics));
     reel_json_number(&json, "macro_f1_low", quality->interval.low);
     reel_json_number(&json, "macro_f1_high", quality->interval.high);
     reel_json_end_object(&json);
@@ -118,6 +120,7 @@ static void print_quality(const PredictRun *run, const Quality *quality)
         print_scores(width, predict_label(run, k), model_metrics_label(metrics, k));
     print_scores(width, "micro", model_metrics_micro(metrics));
     print_scores(width, "macro", model_metrics_macro(metrics));
+    printf("accuracy %.4f: texts whose labels are exactly the true ones\n", model_metrics_accuracy(metrics));
     printf("95 %% interval of macro F1: %.4f to %.4f\n", quality->interval.low, quality->interval.high);
 }
 

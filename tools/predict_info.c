@@ -18,6 +18,7 @@ static void write_text(ReelJsonWriter *json, const ModelPipeline *text)
 {
     bool words = !text->tokenizer.bpe;
     reel_json_begin_object(json, "texts");
+    reel_json_string(json, "task", model_task_name(text->task));
     reel_json_string(json, "tokenizer", words ? "words" : "byte pairs");
     reel_json_bool(json, "digits", text->cleaner.keep_digits);
     reel_json_integer(json, "stop_words", text->cleaner.stop_words.count);
@@ -49,8 +50,11 @@ static void write_labels(ReelJsonWriter *json, const ModelCheckpoint *c)
 {
     reel_json_begin_object(json, NULL);
     for (int32_t k = 0; k < c->text.labels.count; k++)
-        reel_json_number(json, model_string_table_text(&c->text.labels, k),
-                         model_threshold_probability(c->thresholds ? c->thresholds[k] : 0));
+        if (c->text.task == MODEL_TASK_SINGLE) /* the most probable one is predicted */
+            reel_json_null(json, model_string_table_text(&c->text.labels, k));
+        else
+            reel_json_number(json, model_string_table_text(&c->text.labels, k),
+                             model_threshold_probability(c->thresholds ? c->thresholds[k] : 0));
     reel_json_end_object(json);
 }
 

@@ -36,6 +36,11 @@ ReelStatus predict_load_models(PredictRun *run, const char *const *paths, int co
                                           &run->checkpoints[i]->text.labels) >= 0)
             status = reel_status_failed(
                 "%s: has other labels than the first model; ask models of the same data together", paths[i]);
+        else if (run->checkpoints[i]->text.task != run->checkpoints[0]->text.task)
+            status = reel_status_failed(
+                "%s: is of the task %s and the first model of %s; ask models of one task together", paths[i],
+                model_task_name(run->checkpoints[i]->text.task),
+                model_task_name(run->checkpoints[0]->text.task));
     }
     run->checkpoint = run->checkpoints[0];
     return status;
@@ -85,8 +90,6 @@ ReelStatus predict_logits(PredictRun *run, const ModelTextSpan *texts, int64_t c
 double predict_threshold(const PredictRun *run, int32_t k)
 {
     double sum = 0;
-    if (!isnan(run->settings->threshold))
-        return model_threshold_log_odds(run->settings->threshold);
     const double most = model_threshold_log_odds(1 - 1e-7); /* one that decides by itself leaves no mean */
     for (int i = 0; i < run->models; i++) {
         const double *own = run->checkpoints[i]->thresholds;
@@ -96,4 +99,16 @@ double predict_threshold(const PredictRun *run, int32_t k)
         sum += fmin(fmax(threshold, -most), most);
     }
     return sum / run->models;
+}
+
+void predict_decide(PredictRun *run, const float *logits)
+{
+    ModelTask task = run->checkpoint->text.task;
+    double given = run->settings->threshold;
+    model_task_probabilities(task, logits, run->labels, run->probabilities);
+    memcpy(run->scores, logits, (size_t)run->labels * sizeof *run->scores);
+    model_task_scores(task, run->scores, 1, run->labels);
+    for (int32_t k = 0; k < run->labels; k++)
+        run->scores[k] = isnan(given) ? (float)((double)run->scores[k] - run->limits[k])
+                                      : (float)(run->probabilities[k] - given);
 }

@@ -1,7 +1,7 @@
 /* tools/predict: one text's line, and on the standard error how fast it goes. */
 #include "tensor/bytes.h"
 #include "tensor/storage/json_writer.h"
-#include "models/training/threshold.h"
+#include "models/training/task.h"
 #include "tensor/clock.h"
 #include "tools/predict.h"
 
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A stable order is wanted, so equal logits go by number. qsort() knows no context. */
-static const float *ranked;
+/* A stable order is wanted, so equal probabilities go by number. qsort() knows no context. */
+static const double *ranked;
 
 static int more_probable(const void *a, const void *b)
 {
@@ -28,10 +28,11 @@ static int32_t choose(PredictRun *run, const float *logits)
     const PredictSettings *s = run->settings;
     bool limited = !s->top || !isnan(s->threshold);
     int32_t count = 0;
+    predict_decide(run, logits);
     for (int32_t k = 0; k < run->labels; k++)
-        if (!limited || logits[k] > run->limits[k])
+        if (!limited || run->scores[k] > 0)
             run->ranking[count++] = k;
-    ranked = logits;
+    ranked = run->probabilities;
     qsort(run->ranking, (size_t)count, sizeof *run->ranking, more_probable);
     return s->top && count > s->top ? s->top : count;
 }
@@ -94,7 +95,7 @@ static void print_tsv(PredictRun *run, int64_t i, const float *logits)
         print_attention(run, model_predictor_text(run->predictor, i));
     for (int32_t k = 0; k < count; k++)
         printf("%s%s\t%.6f", k ? "\t" : "", predict_label(run, run->ranking[k]),
-               model_threshold_probability(logits[run->ranking[k]]));
+               run->probabilities[run->ranking[k]]);
     putchar('\n');
 }
 
@@ -146,7 +147,7 @@ static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
     for (int32_t k = 0; k < count; k++) {
         reel_json_begin_object(&json, NULL);
         reel_json_string(&json, "label", predict_label(run, run->ranking[k]));
-        reel_json_number(&json, "probability", model_threshold_probability(logits[run->ranking[k]]));
+        reel_json_number(&json, "probability", run->probabilities[run->ranking[k]]);
         reel_json_end_object(&json);
     }
     reel_json_end_array(&json);

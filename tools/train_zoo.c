@@ -77,13 +77,14 @@ static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, co
     if (dataset->unlabelled > 0)
         snprintf(unlabelled, sizeof unlabelled, " (%lld row%s without)", (long long)dataset->unlabelled,
                  plural(dataset->unlabelled));
+    const char *single = dataset->text.task == MODEL_TASK_SINGLE ? ", one a text" : "";
     printf("%s: %s\n", s->data, dataset->form);
     if (dataset->note[0])
         printf("%s\n", dataset->note);
-    printf("%lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s, %d different ids, %.1f ids a "
+    printf("%lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s%s, %d different ids, %.1f ids a "
            "text\n",
            (long long)model_dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count,
-           valid, (long long)dataset->test.count, model_dataset_num_classes(dataset), unlabelled,
+           valid, (long long)dataset->test.count, model_dataset_num_classes(dataset), single, unlabelled,
            dataset->text.tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
@@ -92,27 +93,41 @@ static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, co
     fflush(stdout);
 }
 
-static void print_table(const ModelRunResult *results, int count, bool several_seeds)
+/* What a validation part chose, and what that comes to. */
+static void print_tuned(const ModelTuned *tuned, bool single)
 {
-    printf("\n%-16s %s%11s %8s %6s %8s %9s %9s %8s\n", "model", several_seeds ? " seed " : "", "parameters",
-           "best F1*", "epoch", "last F1", "micro F1", "seconds", "peak MB");
+    if (single)
+        printf("macro F1 %.4f on the validation part; on the test part %.4f (95 %% interval %.4f to %.4f), "
+               "accuracy %.4f\n",
+               tuned->valid_f1, tuned->macro_f1, tuned->interval.low, tuned->interval.high, tuned->accuracy);
+    else
+        printf("threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% interval "
+               "%.4f to %.4f)\n",
+               model_threshold_probability(tuned->threshold), tuned->valid_f1, tuned->macro_f1,
+               tuned->interval.low, tuned->interval.high);
+}
+
+static void print_table(const ModelRunResult *results, int count, bool several_seeds, bool single)
+{
+    printf("\n%-16s %s%11s %8s %6s %8s %9s%s %9s %8s\n", "model", several_seeds ? " seed " : "", "parameters",
+           "best F1*", "epoch", "last F1", "micro F1", single ? "  accuracy" : "", "seconds", "peak MB");
     for (int i = 0; i < count; i++) {
         const ModelRunResult *r = &results[i];
         printf("%-16s ", r->name);
         if (several_seeds)
             printf("%5llu ", (unsigned long long)r->seed);
-        printf("%11lld %8.4f %6d %8.4f %9.4f %9.1f %8.0f%s\n", (long long)r->params, r->best_f1,
-               r->best_epoch, r->last_f1, r->last_micro_f1, r->seconds, r->peak_rss_mb,
-               r->interrupted ? "  (interrupted)" : "");
+        printf("%11lld %8.4f %6d %8.4f %9.4f", (long long)r->params, r->best_f1, r->best_epoch, r->last_f1,
+               r->last_micro_f1);
+        if (single)
+            printf(" %9.4f", r->last_accuracy);
+        printf(" %9.1f %8.0f%s\n", r->seconds, r->peak_rss_mb, r->interrupted ? "  (interrupted)" : "");
     }
     for (int i = 0; i < count; i++) {
         const ModelSelection *chosen = &results[i].selected;
-        if (chosen->epoch)
-            printf("%-16s epoch %d, threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test "
-                   "part (95 %% interval %.4f to %.4f)\n",
-                   results[i].name, chosen->epoch, model_threshold_probability(chosen->tuned.threshold),
-                   chosen->tuned.valid_f1, chosen->tuned.macro_f1, chosen->tuned.interval.low,
-                   chosen->tuned.interval.high);
+        if (!chosen->epoch)
+            continue;
+        printf("%-16s epoch %d, ", results[i].name, chosen->epoch);
+        print_tuned(&chosen->tuned, single);
     }
     for (int i = 0; i < count; i++)
         if (results[i].rate < 1)
@@ -284,14 +299,13 @@ static ReelStatus add_ensemble(Zoo *zoo)
 static void print_outcome(const Zoo *zoo, bool fine)
 {
     const ModelZooSettings *s = zoo->settings;
-    print_table(zoo->results, zoo->done, s->seeds > 1);
+    bool single = zoo->dataset->text.task == MODEL_TASK_SINGLE;
+    print_table(zoo->results, zoo->done, s->seeds > 1, single);
     const ModelEnsemble *e = &zoo->report.results.ensemble;
-    if (e->members)
-        printf(
-            "%d together: threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% "
-            "interval %.4f to %.4f)\n",
-            e->members, model_threshold_probability(e->tuned.threshold), e->tuned.valid_f1, e->tuned.macro_f1,
-            e->tuned.interval.low, e->tuned.interval.high);
+    if (e->members) {
+        printf("%d together: ", e->members);
+        print_tuned(&e->tuned, single);
+    }
     if (s->seeds > 1 && fine) {
         printf("\n");
         report_print(&zoo->report, 1);
@@ -470,6 +484,10 @@ static ReelStatus prepare(const ModelZooSettings *s, RunFolder *folder, const Mo
     if (reel_status_is_ok(&status) && first)
         status = check_init(run->files.init, first, kinds, count, run, *dataset);
     model_checkpoint_free(first);
+    if (reel_status_is_ok(&status) && run->loss == MODEL_LOSS_SOFTMAX &&
+        (*dataset)->text.task != MODEL_TASK_SINGLE)
+        status =
+            reel_status_usage("--loss softmax: is of one label a text, and some rows have none or several");
     if (reel_status_is_ok(&status))
         status = check_models(kinds, count, run, *dataset);
     if (reel_status_is_ok(&status) && vectors_path)

@@ -8,7 +8,8 @@
 
 ModelDatasetOptions model_dataset_defaults(void)
 {
-    return (ModelDatasetOptions){.test_size = 0.2, .vocabulary = model_vocabulary_defaults(), .max_len = 64};
+    return (ModelDatasetOptions){
+        .test_size = 0.2, .vocabulary = model_vocabulary_defaults(), .max_len = 64, .task = MODEL_TASK_AUTO};
 }
 
 /* What is wrong with the data says in which file. */
@@ -224,6 +225,7 @@ static ReelStatus fill_part(ModelDatasetPart *part, const int32_t *rows, int64_t
     size_t n = (size_t)count;
     part->count = count;
     part->num_classes = model_dataset_num_classes(dataset);
+    part->task = dataset->text.task;
     part->rows = reel_mem_alloc(n * sizeof *part->rows);
     part->offsets = reel_mem_alloc((n + 1) * sizeof *part->offsets);
     part->label_offsets = reel_mem_alloc((n + 1) * sizeof *part->label_offsets);
@@ -382,6 +384,29 @@ static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, const c
     return status;
 }
 
+/* The first row without exactly one label; -1: there is none. */
+static int64_t find_not_single(const ModelCorpus *corpus)
+{
+    for (int64_t i = 0; i < corpus->rows; i++)
+        if (corpus->label_offsets[i + 1] - corpus->label_offsets[i] != 1)
+            return i;
+    return -1;
+}
+
+/* What is not asked for goes by the rows. */
+static ReelStatus choose_task(ModelDataset *dataset, const ModelCorpus *corpus, const char *name,
+                              ModelTask task)
+{
+    int64_t row = task == MODEL_TASK_MULTILABEL ? -1 : find_not_single(corpus);
+    dataset->text.task = task != MODEL_TASK_AUTO ? task : row < 0 ? MODEL_TASK_SINGLE : MODEL_TASK_MULTILABEL;
+    if (task != MODEL_TASK_SINGLE || row < 0)
+        return reel_status_ok();
+    return reel_status_failed(
+        "%s: row %lld has %lld labels, and one label a text is asked for; give each row "
+        "exactly one, or use --task multilabel",
+        name, (long long)row + 1, (long long)(corpus->label_offsets[row + 1] - corpus->label_offsets[row]));
+}
+
 /* Whether the labels tell any rows apart. */
 static ReelStatus check_labels(const ModelCorpus *corpus, const char *name)
 {
@@ -429,7 +454,9 @@ ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, cons
     dataset->unlabelled = corpus->unlabelled;
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     memcpy(dataset->form, corpus->form, sizeof corpus->form);
-    status = fill(dataset, corpus, name, &rows, options);
+    status = choose_task(dataset, corpus, name, options->task);
+    if (reel_status_is_ok(&status))
+        status = fill(dataset, corpus, name, &rows, options);
     model_division_free(&rows);
     if (reel_status_is_ok(&status))
         *out = dataset;

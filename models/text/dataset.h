@@ -28,6 +28,7 @@ typedef struct ModelDatasetOptions {
     /* Where the file itself says which rows are for validation and testing (CorpusOptions.columns.split), or
      * where these name files of their own, that counts. */
     const char *valid_file, *test_file; /* for model_dataset_read_corpus(); NULL: none */
+    ModelTask task;                     /* MODEL_TASK_SINGLE refuses rows without exactly one label */
     bool join_valid; /* rows for validation are trained on as well: behind the others, and valid is empty */
     int32_t
         min_label_count; /* labels that fewer rows for training and validation bear are left out; 0: none */
@@ -57,6 +58,7 @@ typedef struct ModelDatasetPart {
     int32_t *labels;        /* ascending within an example */
     int64_t *label_counts;  /* [classes] how many examples bear each label */
     int32_t num_classes;    /* K */
+    ModelTask task;         /* how many of them an example has */
     int32_t longest;        /* the most ids of an example */
     int64_t empty;          /* examples of which <unk> is all that is left */
     int64_t missed;         /* how often labels stand in it that training does not know, and so misses */
@@ -78,8 +80,8 @@ typedef struct ModelDataset {
     char warning[MODEL_CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */
 } ModelDataset;
 
-/* The homework's values: test_size 0.2, random_state 0, English stop words without "no" and "not",
- * min_df 2, max_df 0.9, max_len 64, words. */
+/* The homework's values, and the task that the rows ask for: test_size 0.2, random_state 0, English stop
+ * words without "no" and "not", min_df 2, max_df 0.9, max_len 64, words. */
 ModelDatasetOptions model_dataset_defaults(void);
 /* Reads a TSV file (models/text/corpus.h); `options` may be NULL. model_dataset_free() frees what it made.
  * Errors: those of the parts, and: all texts are empty after cleaning, no row has a label, or all the same

@@ -17,6 +17,13 @@
 
 REEL_BEGIN_DECLS
 
+/* How many labels a text has. */
+typedef enum ModelTask {
+    MODEL_TASK_MULTILABEL, /* any number */
+    MODEL_TASK_SINGLE,     /* exactly one */
+    MODEL_TASK_AUTO        /* of options alone: one where every row has exactly one */
+} ModelTask;
+
 /* All zeros is an empty one that may be freed. It stays where it is: `tokenizer` refers to it. */
 typedef struct ModelPipeline {
     ModelCleaner cleaner;
@@ -24,6 +31,7 @@ typedef struct ModelPipeline {
     ModelSubwords subwords;     /* where they are byte pairs */
     ModelTokenizer tokenizer;   /* of one of these, or the caller's own; byte pairs: one thread at a time */
     ModelStringTable labels;    /* K names */
+    ModelTask task;             /* how many of them a text has */
     int32_t max_len;            /* ids a text at most, bos and eos included */
     char data_hash[MODEL_CORPUS_HASH_SIZE];            /* of the corpus that it was made from, or "" */
     char label_separator[MODEL_CORPUS_SEPARATOR_SIZE]; /* what separates labels in that corpus; "": ", " */

@@ -30,6 +30,8 @@ void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *
     if (pipeline->cleaner.unicode)
         reel_json_string(json, "clean", "unicode");
     reel_json_bool(json, "keep_digits", pipeline->cleaner.keep_digits);
+    if (pipeline->task == MODEL_TASK_SINGLE)
+        reel_json_string(json, "task", "single");
     if (pipeline->data_hash[0])
         reel_json_string(json, "data_hash", pipeline->data_hash);
     if (pipeline->label_separator[0] && strcmp(pipeline->label_separator, ", ") != 0)
@@ -101,6 +103,17 @@ static bool read_letters(ModelPipeline *pipeline, ReelJsonReader *json)
                                  json->string.data);
 }
 
+static bool read_task(ModelPipeline *pipeline, ReelJsonReader *json)
+{
+    if (!reel_json_reader_string(json))
+        return false;
+    bool single = reel_json_reader_is(json, "single");
+    pipeline->task = single ? MODEL_TASK_SINGLE : MODEL_TASK_MULTILABEL;
+    return single || reel_json_reader_is(json, "multilabel") ||
+           reel_json_reader_fail(json, "'%.*s' is neither 'multilabel' nor 'single'", (int)json->string.size,
+                                 json->string.data);
+}
+
 static bool read_hash(ModelPipeline *pipeline, ReelJsonReader *json)
 {
     if (!reel_json_reader_string(json))
@@ -143,6 +156,8 @@ bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
         return read_letters(pipeline, json);
     if (reel_json_reader_is(json, "keep_digits"))
         return reel_json_reader_bool(json, &pipeline->cleaner.keep_digits);
+    if (reel_json_reader_is(json, "task"))
+        return read_task(pipeline, json);
     if (reel_json_reader_is(json, "data_hash"))
         return read_hash(pipeline, json);
     if (reel_json_reader_is(json, "label_separator"))

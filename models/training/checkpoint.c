@@ -14,9 +14,9 @@
 #define CONFIG     "reel/config.json"
 #define THRESHOLDS "reel/thresholds"
 
-/* What stands as "format": thresholds are probabilities in the first, logits in the second, which is written
- * where there are any. */
-enum { FORMAT = 1, FORMAT_OF_LOGITS = 2, MOST_LAYERS = 1000 };
+/* What stands as "format": the lowest that says all. Thresholds are probabilities in the first and logits in
+ * the second; in the third a text has one label, which readers of the others would miss. */
+enum { FORMAT = 1, FORMAT_OF_LOGITS = 2, FORMAT_OF_SINGLE = 3, MOST_LAYERS = 1000 };
 
 static bool is_known(const char *name)
 {
@@ -34,7 +34,10 @@ static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipe
 {
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
-    reel_json_integer(&json, "format", thresholds ? FORMAT_OF_LOGITS : FORMAT);
+    reel_json_integer(&json, "format",
+                      text->task == MODEL_TASK_SINGLE ? FORMAT_OF_SINGLE
+                      : thresholds                    ? FORMAT_OF_LOGITS
+                                                      : FORMAT);
     reel_json_string(&json, "model", model->kind->name);
     reel_json_integer(&json, "vocabulary", model->config.vocabulary);
     reel_json_integer(&json, "labels", model->config.labels);
@@ -117,7 +120,7 @@ static bool read_field(Reader *reader, ReelJsonReader *json)
     int64_t value = 0;
     bool ok;
     if (reel_json_reader_is(json, "format"))
-        return reel_json_reader_int_in(json, FORMAT, FORMAT_OF_LOGITS, &reader->format);
+        return reel_json_reader_int_in(json, FORMAT, FORMAT_OF_SINGLE, &reader->format);
     if (reel_json_reader_is(json, "model"))
         return read_kind(reader, json);
     if (reel_json_reader_is(json, "vocabulary"))

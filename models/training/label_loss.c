@@ -22,11 +22,46 @@ static void weigh(ModelLossForm form, double p, double power, float *pos_weight,
     *weight = (float)u;
 }
 
-ReelStatus model_label_loss_init(ModelLabelLoss *loss, ModelLossForm form, const ModelDatasetPart *part,
-                                 double power)
+/* The weights of a label's texts under softmax, and the loss of the best constant logits. */
+static void weigh_texts(ModelLabelLoss *loss, const ModelDatasetPart *part, double power)
 {
+    double mean = 0, most = 0, n = (double)part->count;
+    for (int32_t k = 0; k < part->num_classes; k++) {
+        double p = (double)part->label_counts[k] / n, w = p > 0 && p < 1 ? pow((1 - p) / p, power) : 1;
+        mean += p * w;
+        most = fmax(most, w);
+        if (loss->pos_weight)
+            loss->pos_weight[k] = (float)w;
+    }
+    double u = 1 / fmax(mean, most / MOST_OF_EXAMPLE);
+    for (int32_t k = 0; k < part->num_classes; k++) {
+        double p = (double)part->label_counts[k] / n, w = loss->pos_weight ? u * loss->pos_weight[k] : 1;
+        if (loss->pos_weight)
+            loss->pos_weight[k] = (float)w;
+        if (p > 0)
+            loss->base -= p * w * log(p * w / (loss->pos_weight ? u * mean : 1));
+    }
+}
+
+static ReelStatus init_softmax(ModelLabelLoss *loss, const ModelDatasetPart *part, double power)
+{
+    size_t bytes = (size_t)part->num_classes * sizeof *loss->pos_weight;
+    *loss = (ModelLabelLoss){.function = model_loss_softmax, .labels = UNIT, .decisions = 1};
+    if (power > 0 && !(loss->pos_weight = reel_mem_alloc(bytes)))
+        return reel_status_no_memory(bytes, "the labels' weights");
+    weigh_texts(loss, part, power);
+    return reel_status_ok();
+}
+
+ReelStatus model_label_loss_init(ModelLabelLoss *loss, ModelLossKind kind, ModelLossForm form,
+                                 const ModelDatasetPart *part, double power)
+{
+    if (kind == MODEL_LOSS_OF_TASK)
+        kind = part->task == MODEL_TASK_SINGLE ? MODEL_LOSS_SOFTMAX : MODEL_LOSS_SIGMOID;
+    if (kind == MODEL_LOSS_SOFTMAX)
+        return init_softmax(loss, part, power);
     size_t count = (size_t)part->num_classes;
-    *loss = (ModelLabelLoss){0};
+    *loss = (ModelLabelLoss){.function = model_loss_sigmoid, .decisions = (double)count};
     if (power > 0) {
         loss->pos_weight = reel_mem_alloc(count * sizeof *loss->pos_weight);
         loss->weight = reel_mem_alloc(count * sizeof *loss->weight);
@@ -65,9 +100,12 @@ void model_label_loss_free(ModelLabelLoss *loss)
 void model_label_loss_shift_bias(const ModelLabelLoss *loss, ModelLossForm form, Model *model)
 {
     Tensor bias = model->output_bias->core.value;
-    if (!loss->pos_weight || form != MODEL_LOSS_SUM)
+    bool softmax = loss->function == model_loss_softmax;
+    if ((!loss->pos_weight && !softmax) || form != MODEL_LOSS_SUM)
         return;
-    for (int64_t k = 0; k < bias.shape[0]; k++)
-        tensor_set(&bias, (int64_t[]){k}, tensor_get(&bias, (int64_t[]){k}) + log(loss->pos_weight[k]));
+    for (int64_t k = 0; k < bias.shape[0]; k++) {
+        double z = tensor_get(&bias, (int64_t[]){k}), w = loss->pos_weight ? (double)loss->pos_weight[k] : 1;
+        tensor_set(&bias, (int64_t[]){k}, z + log(w) - (softmax ? log1p(exp(z)) : 0)); /* ln p of log-odds */
+    }
     tape_parameter_changed(&model->output_bias->core);
 }

@@ -20,7 +20,7 @@ void model_metrics_free(ModelMetrics *metrics)
 
 void model_metrics_reset(ModelMetrics *metrics)
 {
-    metrics->examples = 0;
+    metrics->examples = metrics->exact = 0;
     memset(metrics->labels, 0, (size_t)metrics->num_labels * sizeof *metrics->labels);
 }
 
@@ -33,6 +33,7 @@ static bool add(ModelMetrics *metrics, Tensor scores, Tensor truth, const double
     for (int64_t i = 0; i < scores.shape[0]; i++) {
         const float *score = tensor_f32(scores) + i * scores.strides[0];
         const float *is_true = tensor_f32(truth) + i * truth.strides[0];
+        bool exact = true;
         for (int32_t k = 0; k < metrics->num_labels; k++) {
             ModelLabelCounts *label = &metrics->labels[k];
             bool predicted = (double)score[k * scores.strides[1]] > thresholds[k * stride];
@@ -40,7 +41,9 @@ static bool add(ModelMetrics *metrics, Tensor scores, Tensor truth, const double
             label->hits += predicted && borne;
             label->predicted += predicted;
             label->support += borne;
+            exact = exact && predicted == borne;
         }
+        metrics->exact += exact;
     }
     metrics->examples += scores.shape[0];
     return true;
@@ -59,6 +62,11 @@ bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, Tensor truth, 
 static double ratio(int64_t part, int64_t whole)
 {
     return whole > 0 ? (double)part / (double)whole : 0.0;
+}
+
+double model_metrics_accuracy(const ModelMetrics *metrics)
+{
+    return ratio(metrics->exact, metrics->examples);
 }
 
 ModelScores model_metrics_of(ModelLabelCounts counts)

@@ -1,4 +1,4 @@
-/* Precision, recall and F1 of multi-label predictions, as scikit-learn counts them. */
+/* Precision, recall, F1 and accuracy of predicted labels, as scikit-learn counts them. */
 #ifndef REEL_MODELS_METRICS_H
 #define REEL_MODELS_METRICS_H
 
@@ -28,6 +28,7 @@ static inline double model_metrics_f1(ModelLabelCounts counts)
 typedef struct ModelMetrics {
     int32_t num_labels; /* K */
     int64_t examples;
+    int64_t exact;            /* of them: those whose predicted labels are the true ones among the K */
     ModelLabelCounts *labels; /* [K] */
     int64_t missed;           /* true labels that are none of the K: never predicted, they count as missed */
     int32_t missed_labels;    /* how many labels these are: each has an F1 of 0 */
@@ -51,6 +52,8 @@ bool model_metrics_add(ModelMetrics *metrics, Tensor scores, Tensor truth, doubl
 /* The same with a threshold for each label, [K]. */
 bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, Tensor truth, const double *thresholds);
 
+/* The part of examples that are exact: accuracy_score(), of single labels and of sets of labels. */
+double model_metrics_accuracy(const ModelMetrics *metrics);
 /* Of one label. */
 ModelScores model_metrics_of(ModelLabelCounts counts);
 /* Of label k. */

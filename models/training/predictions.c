@@ -41,9 +41,11 @@ static ReelStatus predict_batches(ModelPredictions *p, ModelTrainer *trainer, Mo
         ReelStatus status = model_trainer_predict(trainer, &batch, scores, room->weights);
         if (!reel_status_is_ok(&status))
             return status;
-        if (metrics)
-            model_metrics_add(metrics, scores, batch.labels, 0.0);
         keep(p, loader->part, &batch, room);
+        if (!metrics)
+            continue;
+        model_task_scores(loader->part->task, room->logits, batch.size, loader->part->num_classes);
+        model_metrics_add(metrics, scores, batch.labels, 0.0);
     }
     return loader->status;
 }

@@ -15,7 +15,8 @@ typedef struct ModelPredictions {
 } ModelPredictions;
 
 /* Asks; memory is made the first time. `pad` as in ModelLoaderOptions; `attends`: the model has attention,
- * and it is asked for. `metrics` (may be NULL) gets the counts at probability 0.5. Errors: no memory, those
+ * and it is asked for. `metrics` (may be NULL) gets the counts at probability 0.5, or
+ * of the most probable label where a text has one. Errors: no memory, those
  * of the model. */
 ReelStatus model_predict_part(ModelPredictions *predictions, ModelTrainer *trainer,
                               const ModelDatasetPart *part, int batch, bool pad, bool attends,

@@ -16,7 +16,8 @@ REEL_JSON_TABLE(epoch_quality_shape, ModelRunEpoch,
     REEL_JSON_NAMED(ModelRunEpoch, "epoch",         epoch,         INT),
     REEL_JSON_NAMED(ModelRunEpoch, "train_loss",    train_loss,    NUMBER),
     REEL_JSON_NAMED(ModelRunEpoch, "test_f1",       test_f1,       NUMBER),
-    REEL_JSON_NAMED(ModelRunEpoch, "test_micro_f1", test_micro_f1, NUMBER));
+    REEL_JSON_NAMED(ModelRunEpoch, "test_micro_f1", test_micro_f1, NUMBER),
+    REEL_JSON_NAMED(ModelRunEpoch, "test_accuracy", test_accuracy, NUMBER));
 
 REEL_JSON_TABLE(epoch_shape, ModelRunEpoch,
     {NULL, REEL_JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &epoch_quality_shape},
@@ -27,6 +28,7 @@ REEL_JSON_TABLE(tuned_shape, ModelTuned,
     REEL_JSON_NAMED(ModelTuned, "threshold",      threshold,     NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_f1",       macro_f1,      NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_micro_f1", micro_f1,      NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "tuned_accuracy", accuracy,      NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_f1_low",   interval.low,  NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_f1_high",  interval.high, NUMBER));
 
@@ -39,6 +41,7 @@ static const ReelJsonField run_fields[] = {
     REEL_JSON_NAMED(ModelRunResult, "best_epoch",    best_epoch,    INT),
     REEL_JSON_NAMED(ModelRunResult, "last_f1",       last_f1,       NUMBER),
     REEL_JSON_NAMED(ModelRunResult, "last_micro_f1", last_micro_f1, NUMBER),
+    REEL_JSON_NAMED(ModelRunResult, "last_accuracy", last_accuracy, NUMBER),
     REEL_JSON_PART(ModelRunResult,  NULL,            selected,      offsetof(ModelRunResult, selected.epoch), &selection_shape),
     REEL_JSON_NAMED(ModelRunResult, "seconds",       seconds,       NUMBER),
     REEL_JSON_NAMED(ModelRunResult, "peak_rss_mb",   peak_rss_mb,   NUMBER),
@@ -80,6 +83,7 @@ REEL_JSON_TABLE(results_shape, ModelResults,
     REEL_JSON_NAMED(ModelResults, "valid",      valid,      INTEGER),
     REEL_JSON_NAMED(ModelResults, "test",       test,       INTEGER),
     REEL_JSON_NAMED(ModelResults, "labels",     labels,     INTEGER),
+    REEL_JSON_NAMED(ModelResults, "task",       task,       TEXT),
     REEL_JSON_NAMED(ModelResults, "vocab",      vocab,      INTEGER),
     REEL_JSON_NAMED(ModelResults, "max_len",    max_len,    INTEGER),
     REEL_JSON_NAMED(ModelResults, "seed",       seed,       INTEGER),
@@ -118,6 +122,7 @@ void model_results_set_dataset(ModelResults *results, const ModelDataset *datase
     results->valid = dataset->valid.count;
     results->test = dataset->test.count;
     results->labels = model_dataset_num_classes(dataset);
+    results->task = model_task_name(dataset->text.task);
     results->vocab = dataset->text.tokenizer.vocab_size;
     results->max_len = dataset->text.max_len;
 }
@@ -152,6 +157,7 @@ static void sum_up(ModelResult *model)
     model->first = model->seeds[0];
     model->best = over_seeds(model, offsetof(ModelRunResult, best_f1), false);
     model->last = over_seeds(model, offsetof(ModelRunResult, last_f1), false);
+    model->accuracy = over_seeds(model, offsetof(ModelRunResult, last_accuracy), false);
     model->micro = over_seeds(model, offsetof(ModelRunResult, last_micro_f1), false);
     model->tuned = over_seeds(model, offsetof(ModelRunResult, selected.tuned.macro_f1), true);
 }

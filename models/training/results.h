@@ -30,6 +30,7 @@ typedef struct ModelResult {
     ModelRunResult *seeds; /* [num_seeds], one or more */
     int num_seeds;
     ModelSpread best, last, micro; /* of F1, over the seeds that finished an epoch */
+    ModelSpread accuracy;          /* after the last epoch, over the same */
     ModelSpread tuned;             /* over those of them with a validation part */
 } ModelResult;
 
@@ -38,6 +39,7 @@ typedef struct ModelResults {
     int format;
     const char *data;      /* the path that was given */
     const char *data_hash; /* NULL: not known */
+    const char *task;      /* model_task_name(); NULL: multilabel */
     int64_t rows, train, valid, test, labels, vocab, max_len;
     int64_t seed; /* the first */
     int64_t threads, shards, batch;

@@ -215,9 +215,11 @@ static ReelStatus finish_epoch(Run *run, ModelRunProgress *progress, double bega
                              .train_loss = at->loss_sum / (double)at->seen,
                              .test_f1 = model_metrics_macro(&result->metrics).f1,
                              .test_micro_f1 = model_metrics_micro(&result->metrics).f1,
+                             .test_accuracy = model_metrics_accuracy(&result->metrics),
                              .seconds = reel_clock_seconds() - began};
     result->last_f1 = epoch->test_f1;
     result->last_micro_f1 = epoch->test_micro_f1;
+    result->last_accuracy = epoch->test_accuracy;
     /* Without a test part none is better than the last. */
     if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1 || run->dataset->test.count == 0) {
         result->best_f1 = epoch->test_f1;
@@ -415,9 +417,11 @@ static ReelStatus prepare_training(Run *run, const TensorNpz *last)
     trainer.seed = options->seed;
     trainer.schedule.lr *= run->result->rate;
     trainer.labels = run->loss.labels;
+    trainer.loss = run->loss.function;
+    trainer.decisions = run->loss.decisions;
     if (run->loss.pos_weight)
         trainer.pos_weight = tensor_from(run->loss.pos_weight, TENSOR_F32, TENSOR_SHAPE(labels));
-    if (run->loss.pos_weight && run->result->form != MODEL_LOSS_MEAN)
+    if (run->loss.weight && run->result->form != MODEL_LOSS_MEAN)
         trainer.weight = tensor_from(run->loss.weight, TENSOR_F32, TENSOR_SHAPE(labels));
     ReelStatus status = model_trainer_new(&run->trainer, run->model, &trainer);
     if (!reel_status_is_ok(&status))
@@ -452,8 +456,8 @@ static ReelStatus prepare(Run *run)
     if (reel_status_is_ok(&status))
         status = model_run_open_last(run, &last);
     if (reel_status_is_ok(&status))
-        status = model_label_loss_init(&run->loss, run->result->form, &run->dataset->train,
-                                       run->options->pos_weight);
+        status = model_label_loss_init(&run->loss, run->options->loss, run->result->form,
+                                       &run->dataset->train, run->options->pos_weight);
     if (reel_status_is_ok(&status))
         status = prepare_model(run, last);
     if (reel_status_is_ok(&status))

@@ -60,6 +60,7 @@ typedef struct ModelRunOptions {
         pos_weight; /* the loss's weight of a label's true examples is ((1 - p) / p) to this power; 0: off */
     double
         bpe_dropout; /* cut the training texts anew for each epoch (models/text/subword_dropout.h); 0: off */
+    ModelLossKind loss;
     ModelLossForm form; /* of the loss */
     double rate;        /* what the learning rate is multiplied by at first: an earlier run's */
     /* NULL, or rows of word vectors that the embedding begins with; it does not change in the first
@@ -80,7 +81,8 @@ typedef struct ModelRunEpoch {
     double train_loss; /* mean over the epoch's decisions, each before its update */
     double test_f1;    /* macro F1 on the test part at threshold 0.5 */
     double test_micro_f1;
-    double seconds; /* training and evaluation */
+    double test_accuracy; /* part of its texts whose labels are exactly the true ones */
+    double seconds;       /* training and evaluation */
 } ModelRunEpoch;
 
 /* What a run came to. */
@@ -88,11 +90,11 @@ typedef struct ModelRunResult {
     const char *name;
     uint64_t seed;
     int64_t params, params_without_embedding;
-    int count;                     /* epochs that were finished, before it was interrupted too */
-    ModelRunEpoch *epochs;         /* [count] */
-    double best_f1;                /* the homework's maximum over epochs, on the test part */
-    int best_epoch;                /* from 1; 0: none; the last where there is no test part */
-    double last_f1, last_micro_f1; /* of the last epoch */
+    int count;             /* epochs that were finished, before it was interrupted too */
+    ModelRunEpoch *epochs; /* [count] */
+    double best_f1;        /* the homework's maximum over epochs, on the test part */
+    int best_epoch;        /* from 1; 0: none; the last where there is no test part */
+    double last_f1, last_micro_f1, last_accuracy; /* of the last epoch */
     double seconds;
     double peak_rss_mb;
     bool interrupted;

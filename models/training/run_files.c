@@ -143,7 +143,7 @@ void model_run_forget_result(Run *run)
     ModelRunResult *result = run->result;
     result->count = result->best_epoch = 0;
     model_selection_free(&result->selected);
-    result->best_f1 = result->last_f1 = result->last_micro_f1 = 0;
+    result->best_f1 = result->last_f1 = result->last_micro_f1 = result->last_accuracy = 0;
     model_metrics_reset(&result->metrics);
     model_predictions_free(&result->test);
 }

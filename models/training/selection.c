@@ -1,7 +1,9 @@
 #include "models/training/selection.h"
+#include "models/training/task.h"
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 
+#include <math.h>
 #include <string.h>
 
 void model_selection_free(ModelSelection *selection)
@@ -23,25 +25,65 @@ ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels
 
 /* ---- Thresholds for a part ---- */
 
-/* Its logits and labels as matrices [count, K]. */
-static ReelStatus as_matrices(TensorArena *arena, const float *logits, const ModelDatasetPart *part,
-                              Tensor *scores, Tensor *truth)
+enum { WINDOW = 1024 }; /* texts whose scores and labels are matrices at one time */
+
+/* Counts what thresholds [K] come to on a part's logits; `bootstrap` (may be NULL) gets the decisions. */
+static ReelStatus count(ModelMetrics *metrics, ModelBootstrap *bootstrap, const double *thresholds,
+                        const float *logits, const ModelDatasetPart *part)
 {
-    *scores =
-        tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
-    *truth = model_dataset_part_label_matrix(arena, part);
-    return tensor_is_valid(*truth) ? reel_status_ok() : reel_status_no_memory(0, "the labels of a part");
+    int32_t labels = part->num_classes;
+    int64_t window = part->count < WINDOW ? part->count : WINDOW;
+    int32_t examples[WINDOW];
+    size_t bytes = (size_t)window * (size_t)labels * sizeof *logits;
+    float *scores = reel_mem_alloc(bytes), *truth = reel_mem_alloc(bytes);
+    ReelStatus status = scores && truth ? reel_status_ok() : reel_status_no_memory(2 * bytes, "the scores");
+    for (int64_t at = 0; at < part->count && reel_status_is_ok(&status); at += window) {
+        int64_t n = part->count - at < window ? part->count - at : window;
+        for (int64_t i = 0; i < n; i++)
+            examples[i] = (int32_t)(at + i);
+        memcpy(scores, logits + at * labels, (size_t)n * (size_t)labels * sizeof *scores);
+        model_task_scores(part->task, scores, n, labels);
+        model_dataset_part_labels(part, examples, n, truth);
+        Tensor s = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(n, labels)),
+               t = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(n, labels));
+        model_metrics_add_each(metrics, s, t, thresholds);
+        if (bootstrap)
+            status = model_bootstrap_add(bootstrap, s, t, thresholds);
+    }
+    reel_mem_free(scores);
+    reel_mem_free(truth);
+    return status;
+}
+
+/* A text that has one label has no thresholds: all are 0. */
+static ReelStatus score_single(ModelTuned *tuned, double *thresholds, const float *logits,
+                               const ModelDatasetPart *part)
+{
+    ModelMetrics metrics = {0};
+    memset(thresholds, 0, (size_t)part->num_classes * sizeof *thresholds);
+    ReelStatus status = model_metrics_init(&metrics, part->num_classes);
+    if (reel_status_is_ok(&status))
+        status = count(&metrics, NULL, thresholds, logits, part);
+    if (reel_status_is_ok(&status)) {
+        tuned->valid_f1 = fmax(tuned->valid_f1, model_metrics_macro(&metrics).f1);
+        tuned->threshold = 0;
+    }
+    model_metrics_free(&metrics);
+    return status;
 }
 
 ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
                                  const ModelDatasetPart *part, double strength)
 {
+    if (part->task == MODEL_TASK_SINGLE)
+        return score_single(tuned, thresholds, logits, part);
     TensorArena arena = {0};
-    Tensor scores, truth;
     double threshold, f1;
-    ReelStatus status = as_matrices(&arena, logits, part, &scores, &truth);
-    if (reel_status_is_ok(&status))
-        status = model_threshold_global(scores, truth, &threshold, &f1);
+    Tensor scores =
+        tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
+    Tensor truth = model_dataset_part_label_matrix(&arena, part);
+    ReelStatus status = tensor_is_valid(truth) ? model_threshold_global(scores, truth, &threshold, &f1)
+                                               : reel_status_no_memory(0, "the labels of a part");
     if (reel_status_is_ok(&status) && f1 > tuned->valid_f1) {
         status = model_threshold_per_label(scores, truth, threshold, strength, thresholds);
         tuned->valid_f1 = f1;
@@ -54,29 +96,24 @@ ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const fl
 ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,
                                  const ModelDatasetPart *part)
 {
-    TensorArena arena = {0};
     ModelMetrics metrics = {0};
     ModelBootstrap bootstrap;
-    Tensor scores, truth;
     if (part->count == 0)
         return reel_status_ok();
     model_bootstrap_init(&bootstrap, part->num_classes);
-    ReelStatus status = as_matrices(&arena, logits, part, &scores, &truth);
-    if (reel_status_is_ok(&status))
-        status = model_metrics_init(&metrics, part->num_classes);
+    ReelStatus status = model_metrics_init(&metrics, part->num_classes);
     metrics.missed = part->missed;
     metrics.missed_labels = part->missed_labels;
+    if (reel_status_is_ok(&status))
+        status = count(&metrics, &bootstrap, thresholds, logits, part);
     if (reel_status_is_ok(&status)) {
-        model_metrics_add_each(&metrics, scores, truth, thresholds);
         tuned->macro_f1 = model_metrics_macro(&metrics).f1;
         tuned->micro_f1 = model_metrics_micro(&metrics).f1;
-        status = model_bootstrap_add(&bootstrap, scores, truth, thresholds);
-    }
-    if (reel_status_is_ok(&status))
+        tuned->accuracy = model_metrics_accuracy(&metrics);
         status = model_bootstrap_macro_f1(&bootstrap, MODEL_BOOTSTRAP_ROUNDS, 0, &tuned->interval);
+    }
     model_bootstrap_free(&bootstrap);
     model_metrics_free(&metrics);
-    tensor_arena_free(&arena);
     return status;
 }
 

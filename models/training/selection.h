@@ -16,10 +16,10 @@ typedef struct ModelSelectionOptions {
 
 /* What thresholds come to. */
 typedef struct ModelTuned {
-    double valid_f1;           /* macro F1 on the validation part at the one best threshold */
-    double threshold;          /* that threshold, of logits */
-    double macro_f1, micro_f1; /* on the test part with it, or with each label's */
-    ModelInterval interval;    /* 95 % of macro_f1 over other test texts */
+    double valid_f1;                     /* macro F1 on the validation part at the one best threshold */
+    double threshold;                    /* that threshold, of logits */
+    double macro_f1, micro_f1, accuracy; /* on the test part with it, or with each label's */
+    ModelInterval interval;              /* 95 % of macro_f1 over other test texts */
 } ModelTuned;
 
 /* All zeros: nothing is selected yet. */
@@ -45,8 +45,8 @@ ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelect
 ReelStatus model_selection_take(ModelSelection *selection, const ModelSelection *chosen,
                                 const ModelDataset *dataset, const float *test);
 
-/* Tunes thresholds [K] on a part's logits [count, K]: `valid_f1` and `threshold`. Where that F1 is not above
- * that of *tuned, nothing is changed. Errors: no memory. */
+/* Tunes thresholds [K] on a part's logits [count, K]: `valid_f1` and `threshold`; 0 where a text has one
+ * label. Where that F1 is not above that of *tuned, nothing is changed. Errors: no memory. */
 ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
                                  const ModelDatasetPart *part, double strength);
 /* What thresholds come to on a part's logits: the other figures, which are 0 where the part is empty. Errors:

@@ -238,8 +238,9 @@ static Var loss_of_shard(void *context, Tape *tape, int index, int count)
         return VAR_NONE;
     Var logits = model_forward(trainer->model, input_of(trainer, share, tape)).logits;
     Var target = tape_constant(tape, share_labels(trainer, share, tape));
-    Var sum = var_bce_with_logits(logits, target, constant_or_none(tape, options->pos_weight),
-                                  constant_or_none(tape, options->weight), VAR_REDUCTION_SUM);
+    ModelLossFunction *loss = options->loss ? options->loss : model_loss_sigmoid;
+    Var sum = loss(logits, target, constant_or_none(tape, options->pos_weight),
+                   constant_or_none(tape, options->weight));
     nn_parallel_report(trainer->parallel, index, var_item(sum));
     double labels = options->labels > 0 ? options->labels : (double)trainer->batch->labels.shape[1];
     return var_scale(sum, 1.0 / ((double)trainer->batch->size * labels), 0.0);
@@ -329,7 +330,9 @@ ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, do
                                          .step = reel_clock_seconds() - started};
     bool overflowed = !reel_status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
                       !isfinite(nn_optimizer_norm(trainer->optimizer));
-    *loss = overflowed ? NAN : sum / ((double)batch->size * (double)batch->labels.shape[1]);
+    double decisions =
+        trainer->options.decisions > 0 ? trainer->options.decisions : (double)batch->labels.shape[1];
+    *loss = overflowed ? NAN : sum / ((double)batch->size * decisions);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #define REEL_MODELS_TRAINER_H
 
 #include "models/text/loader.h"
+#include "models/training/task.h"
 #include "models/model.h"
 
 REEL_BEGIN_DECLS
@@ -16,13 +17,15 @@ typedef struct ModelTrainerOptions {
     int threads;  /* 1 or more */
     NnComm *comm; /* the ranks, all of which make the same calls; NULL: this process alone */
     NnOptimizerOptions optimizer;
-    NnSchedule schedule; /* lr counts, optimizer.lr does not */
-    uint64_t seed;       /* of dropout */
-    double word_dropout; /* part of the ids that are replaced by <unk> while training, in [0, 1) */
-    Tensor pos_weight;   /* f32 [K], or invalid: the loss's weight of positive labels */
-    Tensor weight;       /* f32 [K], or invalid: of all of a label's decisions */
-    double labels; /* the gradient is that of the loss's mean over texts of its sum over labels, divided by
-                      this; 0: by K, which makes it a mean over labels */
+    NnSchedule schedule;     /* lr counts, optimizer.lr does not */
+    uint64_t seed;           /* of dropout */
+    double word_dropout;     /* part of the ids that are replaced by <unk> while training, in [0, 1) */
+    ModelLossFunction *loss; /* NULL: model_loss_sigmoid */
+    Tensor pos_weight;       /* f32 [K], or invalid: the loss's weight of positive labels */
+    Tensor weight;           /* f32 [K], or invalid: of all of a label's decisions */
+    double labels;    /* the gradient is that of the loss's mean over texts of its sum over labels, divided by
+                         this; 0: by K, which makes it a mean over labels */
+    double decisions; /* of a text, for the mean loss that is told; 0: K */
     bool check_finite; /* debug: stop at the first NaN or infinity and name its op and module */
 } ModelTrainerOptions;
 
@@ -41,8 +44,9 @@ typedef struct ModelTrainer ModelTrainer;
 ReelStatus model_trainer_new(ModelTrainer **trainer, Model *model, const ModelTrainerOptions *options);
 void model_trainer_free(ModelTrainer *trainer);
 
-/* One update; *loss is the mean BCE-with-logits over the batch's B x K decisions, before it,
- * whatever options.labels is; NAN where gradients that are to be clipped have no finite norm, an error. */
+/* One update; *loss is the mean loss over the batch's decisions (B x K, or B times options.decisions), before
+ * it, whatever options.labels is; NAN where gradients that are to be clipped have no finite norm, an error.
+ */
 ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, double *loss);
 /* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
  * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of

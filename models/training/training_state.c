@@ -36,6 +36,7 @@ REEL_JSON_TABLE(stored_shape, Stored,
     REEL_JSON_PART(Stored,  NULL,        result,      REEL_JSON_ALWAYS, &model_run_shape),
     {NULL, REEL_JSON_FIELD_PART, 0, offsetof(Stored, num_thresholds), &chosen_shape},
     REEL_JSON_NAMED(Stored, "test_examples", result.metrics.examples, INTEGER),
+    REEL_JSON_NAMED(Stored, "test_exact",    result.metrics.exact,    INTEGER),
     {"test_counts", REEL_JSON_FIELD_LIST, offsetof(Stored, counts), offsetof(Stored, num_counts), &reel_json_integers});
 /* clang-format on */
 
@@ -85,6 +86,7 @@ static ReelStatus check_stored(const char *path, const Stored *s, int32_t labels
                   {"tokens", s->at.tokens, 0, MOST_COUNTED},
                   {"loss_form", s->result.form, MODEL_LOSS_MEAN, MODEL_LOSS_SUM},
                   {"test_examples", s->result.metrics.examples, 0, MOST_COUNTED},
+                  {"test_exact", s->result.metrics.exact, 0, s->result.metrics.examples},
                   {"the number of thresholds", s->num_thresholds, thresholds, thresholds},
                   {"the number of test_counts", s->num_counts, 3 * (int64_t)labels, 3 * (int64_t)labels}};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
@@ -112,6 +114,7 @@ static ReelStatus take_result(const Stored *s, ModelRunResult *result)
         taken.epochs[i].epoch = i + 1;
         taken.last_f1 = taken.epochs[i].test_f1;
         taken.last_micro_f1 = taken.epochs[i].test_micro_f1;
+        taken.last_accuracy = taken.epochs[i].test_accuracy;
     }
     *result = taken;
     if (s->num_thresholds == 0)

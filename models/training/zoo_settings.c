@@ -77,6 +77,9 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"id", "COLUMN", MODEL_OPTION_TEXT, &s->id, 0, 0,
           "column that names the rows, and is no label"},
          MODEL_SETTING_MODEL, NULL},
+        {{"task", "KIND", MODEL_OPTION_TEXT, &s->task, 0, 0,
+          "multilabel (any number of labels a text) or single (exactly one) (single where every row has exactly one)"},
+         MODEL_SETTING_MODEL, "multilabel"},
         {{"models", "LIST", MODEL_OPTION_TEXT, &s->models, 0, 0,
           "names separated by commas, all (see --list), or best: the recommended one with its own defaults (all)"},
          MODEL_SETTING_MODEL, "all"},
@@ -193,6 +196,9 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
          MODEL_SETTING_MODEL, "0"},
         {{"orthogonal", NULL, MODEL_OPTION_FLAG, &s->orthogonal, 0, 0,
           "orthogonal first values of recurrent weights"},
+         MODEL_SETTING_MODEL, NULL},
+        {{"loss", "KIND", MODEL_OPTION_TEXT, &s->loss, 0, 0,
+          "sigmoid (each label by itself) or softmax (with one label a text)"},
          MODEL_SETTING_MODEL, NULL},
         {{"pos-weight", "X", MODEL_OPTION_NUMBER, &s->pos_weight, 0, 10,
           "weight of a label's true examples: its odds against to the power X (0: 1)"},
@@ -354,6 +360,13 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
                                  s->refit ? "refit" : "ensemble");
     if (s->clean && strcmp(s->clean, "ascii") != 0 && strcmp(s->clean, "unicode") != 0)
         return reel_status_usage("--clean %.40s: must be ascii or unicode", s->clean);
+    if (s->task && strcmp(s->task, "multilabel") != 0 && strcmp(s->task, "single") != 0)
+        return reel_status_usage("--task %.40s: must be multilabel or single", s->task);
+    if (s->loss && strcmp(s->loss, "sigmoid") != 0 && strcmp(s->loss, "softmax") != 0)
+        return reel_status_usage("--loss %.40s: must be sigmoid or softmax", s->loss);
+    run->loss = !s->loss                          ? MODEL_LOSS_OF_TASK
+                : strcmp(s->loss, "softmax") == 0 ? MODEL_LOSS_SOFTMAX
+                                                  : MODEL_LOSS_SIGMOID;
     ModelFormat format;
     if (s->input_format) {
         ReelStatus status = model_format_named(s->input_format, &format);
@@ -399,6 +412,9 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
                              : strcmp(s->clean, "unicode") == 0 ? MODEL_CLEAN_UNICODE
                                                                 : MODEL_CLEAN_ASCII;
     options->clean.keep_digits = s->keep_digits;
+    options->task = !s->task                         ? MODEL_TASK_AUTO
+                    : strcmp(s->task, "single") == 0 ? MODEL_TASK_SINGLE
+                                                     : MODEL_TASK_MULTILABEL;
     options->vocabulary.min_df = s->min_df;
     options->vocabulary.max_df = s->max_df;
     options->max_len = s->max_len;

@@ -45,6 +45,11 @@ static const ReportDetails *details_of(const ReportRun *run, const char *model)
     return NULL;
 }
 
+bool report_is_single(const ReportRun *run)
+{
+    return run->results.task && strcmp(run->results.task, model_task_name(MODEL_TASK_SINGLE)) == 0;
+}
+
 static void make_series(ReportSeries *series, const ReportRun *run, const ModelResult *model,
                         bool several_runs)
 {
@@ -54,6 +59,7 @@ static void make_series(ReportSeries *series, const ReportRun *run, const ModelR
                              .best = model->best,
                              .last = model->last,
                              .micro = model->micro,
+                             .accuracy = model->accuracy,
                              .tuned = model->tuned,
                              .epoch_seconds = median_epoch_seconds(model)};
     if (several_runs)
@@ -93,6 +99,7 @@ static ReelStatus init(Report *report, const ReportRun *runs, int num_runs)
             if (series->best.n > report->max_seeds)
                 report->max_seeds = series->best.n;
             report->tuned = report->tuned || series->tuned.n > 0;
+            report->single = report->single || report_is_single(&runs[i]);
             report->count++;
         }
     return reel_status_ok();
@@ -134,6 +141,7 @@ static void run_facts(ReportOut *out, const ModelResults *run)
         snprintf(text, sizeof text, "%s / %s", train, test);
     fact(out, run->valid > 0 ? "to train / to validate / to test" : "to train / to test", text);
     count_fact(out, "labels", run->labels);
+    fact(out, "labels a text", run->task && strcmp(run->task, "single") == 0 ? "exactly one" : "any number");
     count_fact(out, "vocabulary", run->vocab);
     count_fact(out, "ids a text, at most", run->max_len);
     count_fact(out, "texts a batch", run->batch);
@@ -213,6 +221,8 @@ static void table_row(Report *report, int i)
     epoch_cell(out, model);
     spread_cell(out, &series->last);
     spread_cell(out, &series->micro);
+    if (report->single)
+        spread_cell(out, &series->accuracy);
     if (report->tuned)
         spread_cell(out, &series->tuned);
     report_putf(out, "<td>%s</td>", report_duration(text, series->epoch_seconds));
@@ -234,6 +244,8 @@ static void table(Report *report)
         report_put(out, "<th scope=\"col\">seeds</th>");
     report_put(out, "<th scope=\"col\">best macro F1</th><th scope=\"col\">in epoch</th>"
                     "<th scope=\"col\">last macro F1</th><th scope=\"col\">last micro F1</th>");
+    if (report->single)
+        report_put(out, "<th scope=\"col\">last accuracy</th>");
     if (report->tuned)
         report_put(out, "<th scope=\"col\">by validation</th>");
     report_put(out, "<th scope=\"col\">an epoch</th><th scope=\"col\">in all</th>"

@@ -150,22 +150,33 @@ static bool contains(const int32_t *labels, int64_t count, int32_t label)
     return false;
 }
 
+/* Scores of example i, of which those above 0 are predicted, in room for K. */
+static const float *scores_of(const ModelDatasetPart *part, const float *logits, int64_t example, float *room)
+{
+    size_t classes = (size_t)part->num_classes;
+    memcpy(room, logits + (size_t)example * classes, classes * sizeof *room);
+    model_task_scores(part->task, room, 1, part->num_classes);
+    return room;
+}
+
 /* What was missed, and what was predicted in its place: counts [K, K + 1], in the last column of nothing.
- * `wrong` has room for K. */
-static void count_misses(const ModelDatasetPart *part, const float *logits, int32_t *wrong, int64_t *counts)
+ * `wrong` and `room` have room for K. */
+static void count_misses(const ModelDatasetPart *part, const float *logits, float *room, int32_t *wrong,
+                         int64_t *counts)
 {
     int32_t classes = part->num_classes;
-    for (int64_t i = 0; i < part->count; i++, logits += classes) {
+    for (int64_t i = 0; i < part->count; i++) {
+        const float *scores = scores_of(part, logits, i, room);
         const int32_t *labels = part->labels + part->label_offsets[i];
         int64_t borne = part->label_offsets[i + 1] - part->label_offsets[i];
         int32_t wrongs = 0;
         for (int32_t k = 0; k < classes; k++)
-            if (logits[k] > 0 && !contains(labels, borne, k))
+            if (scores[k] > 0 && !contains(labels, borne, k))
                 wrong[wrongs++] = k;
         if (wrongs == 0)
             wrong[wrongs++] = classes;
         for (int64_t j = 0; j < borne; j++)
-            for (int32_t w = 0; w < wrongs && !(logits[labels[j]] > 0); w++)
+            for (int32_t w = 0; w < wrongs && !(scores[labels[j]] > 0); w++)
                 counts[(int64_t)labels[j] * (classes + 1) + wrong[w]]++;
     }
 }
@@ -207,13 +218,15 @@ static bool note_misses(ReportDetails *details, const ModelDatasetPart *part, co
     size_t classes = (size_t)part->num_classes;
     int64_t *counts = reel_mem_calloc(classes * (classes + 1), sizeof *counts);
     int32_t *wrong = reel_mem_alloc((classes + 1) * sizeof *wrong);
-    bool fine = counts && wrong;
+    float *room = reel_mem_alloc(classes * sizeof *room);
+    bool fine = counts && wrong && room;
     if (fine) {
-        count_misses(part, logits, wrong, counts);
+        count_misses(part, logits, room, wrong, counts);
         fine = keep_misses(details, counts, part->num_classes, arena);
     }
     reel_mem_free(counts);
     reel_mem_free(wrong);
+    reel_mem_free(room);
     return fine;
 }
 
@@ -222,12 +235,16 @@ static bool note_reading(ReportReading *reading, const ModelDatasetPart *part,
                          const ModelPredictions *predictions, int64_t example, TensorArena *arena)
 {
     int32_t classes = part->num_classes;
-    const float *logits = predictions->logits + example * classes;
+    float *room = reel_mem_alloc((size_t)classes * sizeof *room);
+    if (!room)
+        return false;
+    const float *scores = scores_of(part, predictions->logits, example, room);
     int64_t begin = part->offsets[example];
     reading->predicted = tensor_arena_calloc(arena, (size_t)classes * sizeof *reading->predicted);
     for (int32_t k = 0; reading->predicted && k < classes; k++)
-        if (logits[k] > 0)
+        if (scores[k] > 0)
             reading->predicted[reading->num_predicted++] = k;
+    reel_mem_free(room);
     if (!predictions->attention || !reading->predicted)
         return reading->predicted != NULL;
     reading->num_weights = (int)(part->offsets[example + 1] - begin);

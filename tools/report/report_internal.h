@@ -43,6 +43,7 @@ typedef struct ReportSeries {
     const ReportDetails *details;  /* may be NULL */
     char name[REPORT_NAME_SIZE];   /* with the run's where there are several */
     ModelSpread best, last, micro; /* of F1, over the seeds that finished an epoch */
+    ModelSpread accuracy;          /* over the same */
     ModelSpread tuned;             /* over those with a validation part */
     double epoch_seconds;          /* median over all epochs of all seeds */
     double ids_per_second;         /* of a whole epoch, evaluation included; 0: not known */
@@ -58,7 +59,8 @@ typedef struct Report {
     int max_seeds; /* of any model */
     int figures;   /* so far, for ids */
     bool same_data;
-    bool tuned; /* some model has a validation part */
+    bool tuned;  /* some model has a validation part */
+    bool single; /* in some run a text has one label */
     ReportOut out;
 } Report;
 
@@ -95,6 +97,8 @@ void report_marker(ReportOut *out, int series, double x, double y, double radius
 
 /* ---- Parts of the page: one file each group ---- */
 
+/* Whether a text has exactly one label. */
+bool report_is_single(const ReportRun *run);
 void report_style(ReportOut *out);
 void report_summary(Report *report);
 void report_legend(Report *report);

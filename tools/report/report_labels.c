@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 460, ROW = 20, MOST_ROWS = 40, MATRIX = 12, PAIRS = 10 };
+enum { WIDTH = 460, ROW = 20, MOST_ROWS = 40, MATRIX = 12, MATRIX_SINGLE = 20, PAIRS = 10 };
 
 typedef struct Ranked {
     int label;
@@ -163,19 +163,32 @@ void report_classes(Report *report)
 
 /* ---- What is missed for what ---- */
 
-/* The labels that are missed most often, at most MATRIX of them; returns how many. */
-static int choose_missed(const ReportDetails *details, int *labels)
+/* What stands in a column instead of a label. */
+enum { NOTHING = -1, OTHERS = -2 };
+
+/* The labels of the matrix, and its columns, which are one more. */
+typedef struct Matrix {
+    int labels[MATRIX_SINGLE], count;
+    int columns[MATRIX_SINGLE + 1], num_columns;
+    bool single; /* a text has one label: what was right stands there, too */
+} Matrix;
+
+/* The labels that are missed most often; where a text has one and all have room, all of them by number. */
+static void choose_missed(Matrix *m, const ReportDetails *details)
 {
-    int count = details->num_scores, chosen = 0;
+    int count = details->num_scores, most = m->single ? MATRIX_SINGLE : MATRIX;
+    bool all = m->single && count <= most;
     Ranked *order = reel_mem_alloc((size_t)count * sizeof *order);
+    m->count = m->num_columns = 0;
     for (int k = 0; order && k < count; k++)
-        order[k] = (Ranked){k, (double)(details->scores[k].support - details->scores[k].hits), 0};
+        order[k] = (Ranked){k, all ? -k : (double)(details->scores[k].support - details->scores[k].hits), 0};
     if (order)
         qsort(order, (size_t)count, sizeof *order, higher_first);
-    for (; order && chosen < count && chosen < MATRIX && order[chosen].key > 0; chosen++)
-        labels[chosen] = order[chosen].label;
+    for (int i = 0; order && i < count && i < most && (all || order[i].key > 0); i++)
+        m->columns[m->num_columns++] = m->labels[m->count++] = order[i].label;
+    if (!all)
+        m->columns[m->num_columns++] = m->single ? OTHERS : NOTHING;
     reel_mem_free(order);
-    return chosen;
 }
 
 static int64_t misses_of(const ReportDetails *details, int missed, int instead)
@@ -186,48 +199,73 @@ static int64_t misses_of(const ReportDetails *details, int missed, int instead)
     return 0;
 }
 
+static int64_t cell_of(const Matrix *m, const ReportDetails *details, int row, int column)
+{
+    int label = m->labels[row], instead = m->columns[column];
+    const ModelLabelCounts *counts = &details->scores[label];
+    if (instead == label)
+        return m->single ? counts->hits : 0;
+    if (instead != OTHERS)
+        return misses_of(details, label, instead);
+    int64_t others = counts->support;
+    for (int j = 0; j < column; j++)
+        others -= cell_of(m, details, row, j);
+    return others;
+}
+
 static void matrix_column(const Report *report, Chart *chart, int shown, int label, double x)
 {
     const ReportSeries *series = &report->series[shown];
     report_putf(chart->out, "<g transform=\"translate(%.1f %.1f) rotate(-70)\">", x, chart->top - 6);
-    report_name(chart->out, 0, 0, "start", label < 0 ? "nothing instead" : series->run->classes[label].name,
+    report_name(chart->out, 0, 0, "start",
+                label == NOTHING  ? "nothing instead"
+                : label == OTHERS ? "another label"
+                                  : series->run->classes[label].name,
                 16);
     report_put(chart->out, "</g>\n");
 }
 
-static void draw_matrix(Report *report, int shown, const int *labels, int count)
+static void draw_matrix(Report *report, int shown, const Matrix *m)
 {
     const ReportSeries *series = &report->series[shown];
+    const ReportDetails *details = series->details;
     char title[REPORT_NAME_SIZE + 40];
-    snprintf(title, sizeof title, "Missed, and predicted instead: %s", series->name);
-    double cell = 22, high = 1;
-    Chart chart = report_chart(report, WIDTH, (int)(count * cell) + 150, title);
+    snprintf(title, sizeof title, m->single ? "Confusion matrix: %s" : "Missed, and predicted instead: %s",
+             series->name);
+    double cell = 22, high = 1, width = 160 + cell * m->num_columns;
+    Chart chart =
+        report_chart(report, width > WIDTH ? (int)width : WIDTH, (int)(m->count * cell) + 150, title);
     chart.left = 140;
     chart.top = 140;
-    for (int i = 0; i < count; i++)
-        for (int j = -1; j < count; j++)
-            high = fmax(high, (double)misses_of(series->details, labels[i], j < 0 ? -1 : labels[j]));
-    for (int j = 0; j <= count; j++)
-        matrix_column(report, &chart, shown, j < count ? labels[j] : -1, chart.left + cell * (j + 0.6));
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < m->count; i++)
+        for (int j = 0; j < m->num_columns; j++)
+            if (m->columns[j] != m->labels[i])
+                high = fmax(high, (double)cell_of(m, details, i, j));
+    for (int j = 0; j < m->num_columns; j++)
+        matrix_column(report, &chart, shown, m->columns[j], chart.left + cell * (j + 0.6));
+    for (int i = 0; i < m->count; i++) {
         double y = chart.top + cell * i;
-        report_name(chart.out, chart.left - 6, y + 15, "end", series->run->classes[labels[i]].name, 16);
-        for (int j = 0; j <= count; j++) {
+        report_name(chart.out, chart.left - 6, y + 15, "end", series->run->classes[m->labels[i]].name, 16);
+        for (int j = 0; j < m->num_columns; j++) {
             double x = chart.left + cell * j;
-            int64_t texts = misses_of(series->details, labels[i], j < count ? labels[j] : -1);
+            int64_t texts = cell_of(m, details, i, j);
+            bool right = m->columns[j] == m->labels[i];
             report_putf(chart.out,
                         "<rect class=\"cell\" x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" "
                         "fill-opacity=\"%.3f\"/>",
-                        x, y, cell - 1, cell - 1, texts > 0 ? 0.08 + 0.5 * (double)texts / high : 0.0);
+                        x, y, cell - 1, cell - 1,
+                        right || texts == 0 ? 0.0 : 0.08 + 0.5 * (double)texts / high);
             if (texts > 0)
-                report_label(chart.out, x + cell / 2 - 0.5, y + 15, "middle", "count", "%lld",
-                             (long long)texts);
+                report_label(chart.out, x + cell / 2 - 0.5, y + 15, "middle", right ? "count b" : "count",
+                             "%lld", (long long)texts);
         }
     }
-    report_chart_end(&chart,
-                     "Rows: the labels missed most often (true, not predicted). Columns: labels that were "
-                     "predicted in the same texts without being true; a text with several counts in "
-                     "each. Last column: nothing wrong was predicted, the label is just missing.");
+    report_chart_end(
+        &chart, m->single
+                    ? "Rows: the true label. Columns: the predicted one; what was right is on the diagonal."
+                    : "Rows: the labels missed most often (true, not predicted). Columns: labels that were "
+                      "predicted in the same texts without being true; a text with several counts in "
+                      "each. Last column: nothing wrong was predicted, the label is just missing.");
 }
 
 static void pairs_table(Report *report)
@@ -261,13 +299,15 @@ static void pairs_table(Report *report)
 
 void report_confusions(Report *report)
 {
-    int shown = shown_series(report), labels[MATRIX];
-    int count = shown < 0 ? 0 : choose_missed(report->series[shown].details, labels);
+    int shown = shown_series(report);
+    Matrix matrix;
     if (shown < 0)
         return;
+    matrix.single = report_is_single(report->series[shown].run);
+    choose_missed(&matrix, report->series[shown].details);
     report_put(&report->out, "<section id=\"confusions\"><h2>Which labels are missed for which</h2>\n");
-    if (count > 0) {
-        draw_matrix(report, shown, labels, count);
+    if (matrix.count > 0) {
+        draw_matrix(report, shown, &matrix);
         pairs_table(report);
     } else {
         report_put(&report->out, "<p>No label was missed.</p>\n");

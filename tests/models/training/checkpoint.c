@@ -294,7 +294,7 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"hidden\": 0}", "0 is not from 1 to"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"hidden\": 1e3}", "a whole number"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"reading\": \"first\"}", "is neither"},
-        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"format\": 3}", "3 is not from 1 to 2"},
+        {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"format\": 4}", "4 is not from 1 to 3"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"pad_id\": 5}", "5 is not from 0 to 0"},
         {"reel/config.json", "{\"model\": \"rnn\", \"max_len\": 6, \"embed\": 3, \"hidden\": 2000000000}",
          "parameter 'bias_h' is [2] in the file and [2000000000] in the model"},

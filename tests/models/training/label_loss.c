@@ -11,7 +11,7 @@ static ModelLabelLoss loss_of(ModelLossForm form, int64_t *counts, int32_t label
 {
     ModelDatasetPart part = {.count = TEXTS, .label_counts = counts, .num_classes = labels};
     ModelLabelLoss loss;
-    ck_assert_ok(model_label_loss_init(&loss, form, &part, power));
+    ck_assert_ok(model_label_loss_init(&loss, MODEL_LOSS_OF_TASK, form, &part, power));
     return loss;
 }
 
@@ -115,6 +115,42 @@ START_TEST(the_bias_starts_at_the_best_constant_logits)
 }
 END_TEST
 
+/* The loss of the best constant logits of softmax is that which is told, and the bias starts there. */
+START_TEST(softmax_weighs_texts_and_starts_at_the_best_constant_logits)
+{
+    static int64_t counts[] = {10, 490, 2500, 7000};
+    static const double powers[] = {0, 0.5, 1, 3};
+    ModelDatasetPart part = {.count = TEXTS, .label_counts = counts, .num_classes = 4};
+    ModelConfig config = {.vocabulary = 8, .labels = 4, .embed_dropout = -1, .dropout = -1};
+    ModelLabelLoss loss;
+    Model *model;
+    part.task = MODEL_TASK_SINGLE;
+    ck_assert_ok(model_new(&model, model_zoo_find("bag"), config, 0));
+    ck_assert_ok(model_label_loss_init(&loss, MODEL_LOSS_OF_TASK, MODEL_LOSS_SUM, &part, powers[_i]));
+    model_set_output_bias(model, counts, TEXTS);
+    model_label_loss_shift_bias(&loss, MODEL_LOSS_SUM, model);
+    double z[4], sum = 0, value = 0, mean = 0;
+    for (int64_t k = 0; k < 4; k++)
+        sum += exp(z[k] = tensor_get(&model->output_bias->core.value, &k));
+    for (int k = 0; k < 4; k++) {
+        double p = (double)counts[k] / TEXTS, w = loss.pos_weight ? (double)loss.pos_weight[k] : 1;
+        mean += p * w;
+        value -= p * w * (z[k] - log(sum));
+        ck_assert(w <= 2.0001);
+    }
+    ck_assert_double_eq_tol(loss.base, value, 1e-5);
+    for (int k = 0; k < 4; k++) { /* the gradient of the mean loss is 0 there */
+        double p = (double)counts[k] / TEXTS, w = loss.pos_weight ? (double)loss.pos_weight[k] : 1;
+        ck_assert_double_eq_tol(exp(z[k]) / sum, p * w / mean, 1e-5);
+    }
+    ck_assert(mean <= 1.0001);
+    ck_assert_ptr_null(loss.weight);
+    ck_assert(loss.decisions == 1);
+    model_label_loss_free(&loss);
+    model_free(model);
+}
+END_TEST
+
 START_TEST(no_memory_is_an_error)
 {
     ModelDatasetPart part = {.count = TEXTS, .label_counts = frequencies, .num_classes = FREQUENCIES};
@@ -122,7 +158,7 @@ START_TEST(no_memory_is_an_error)
     for (int n = 0; n < 2; n++) {
         int64_t live = reel_mem_stats().live_blocks;
         reel_mem_fail_at(n, 0);
-        ReelStatus status = model_label_loss_init(&loss, MODEL_LOSS_SUM, &part, 1);
+        ReelStatus status = model_label_loss_init(&loss, MODEL_LOSS_OF_TASK, MODEL_LOSS_SUM, &part, 1);
         reel_mem_fail_at(-1, 0);
         ck_assert_failed(status, REEL_STATUS_FAILED, "memory");
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);
@@ -140,6 +176,7 @@ Suite *models_label_loss_suite(void)
     tcase_add_test(c, labels_add_up_until_they_are_too_steep);
     tcase_add_test(c, labels_that_none_or_all_texts_have_weigh_one);
     tcase_add_test(c, the_bias_starts_at_the_best_constant_logits);
+    tcase_add_loop_test(c, softmax_weighs_texts_and_starts_at_the_best_constant_logits, 0, 4);
     tcase_add_test(c, no_memory_is_an_error);
     suite_add_tcase(suite, c);
     return suite;
