@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* memmem */
 #include "models/text/corpus.h"
+#include "models/text/record_source.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 #include "tensor/utf8.h"
@@ -8,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 #include <zlib.h>
 
 /* Rows whose labels look like several that something else separates. */
 typedef struct {
     int64_t rows;
     size_t line; /* of the first, and what stands there */
-    ModelTextSpan text;
+    char text[64];
     bool is_list;
     char separator;
 } Doubt;
@@ -26,9 +28,14 @@ typedef struct {
     ModelColumns columns;
     size_t line; /* of the row at hand, from 1 */
     ModelCorpus *corpus;
+    ModelCorpusTake *take;
+    void *context;
     ModelTextSpan separator;
     bool doubts; /* the separator was not chosen: labels that hold another one are noticed */
     Doubt doubt;
+    ModelTextSpan *texts; /* of the window at hand, which begins with row `first` */
+    int64_t first;
+    TensorArena joined; /* texts of several columns */
     size_t texts_capacity, offsets_capacity, labels_capacity, last_rows_capacity, parts_capacity,
         groups_capacity;
     size_t num_labels;
@@ -66,6 +73,15 @@ static bool is_list(ModelTextSpan labels)
     return false;
 }
 
+/* How much of the first ones is shown: whole characters. */
+static int shown_length(ModelTextSpan text)
+{
+    size_t length = text.length < 60 ? text.length : 60;
+    while (length > 0 && length < text.length && ((unsigned char)text.bytes[length] & 0xC0) == 0x80)
+        length--;
+    return (int)length;
+}
+
 static void doubt(Reader *reader, ModelTextSpan labels)
 {
     ModelTextSpan rest = labels, label = labels;
@@ -77,17 +93,9 @@ static void doubt(Reader *reader, ModelTextSpan labels)
     bool list = is_list(labels);
     if ((list || separator) && reader->doubt.rows++ == 0) {
         reader->doubt = (Doubt){.rows = 1, .line = reader->line, .is_list = list, .separator = separator};
-        reader->doubt.text = list ? labels : model_trim(label);
+        ModelTextSpan text = list ? labels : model_trim(label);
+        snprintf(reader->doubt.text, sizeof reader->doubt.text, "%.*s", shown_length(text), text.bytes);
     }
-}
-
-/* How much of the first ones is shown: whole characters. */
-static int shown_length(ModelTextSpan text)
-{
-    size_t length = text.length < 60 ? text.length : 60;
-    while (length > 0 && length < text.length && ((unsigned char)text.bytes[length] & 0xC0) == 0x80)
-        length--;
-    return (int)length;
 }
 
 static void write_warning(const Reader *reader)
@@ -98,15 +106,15 @@ static void write_warning(const Reader *reader)
         snprintf(rows, sizeof rows, " (%lld rows are so)", (long long)doubt->rows);
     if (doubt->is_list)
         snprintf(reader->corpus->warning, MODEL_CORPUS_WARNING_SIZE,
-                 "%.150s:%zu: the labels \"%.*s\" look like a list of Python's or JSON's%s; write them as "
+                 "%.150s:%zu: the labels \"%s\" look like a list of Python's or JSON's%s; write them as "
                  "'one, two', or with another separator that --label-separator names",
-                 reader->name, doubt->line, shown_length(doubt->text), doubt->text.bytes, rows);
+                 reader->name, doubt->line, doubt->text, rows);
     else if (doubt->rows > 0)
         snprintf(reader->corpus->warning, MODEL_CORPUS_WARNING_SIZE,
-                 "%.150s:%zu: '%.*s' is one label and looks like several%s; where it is, say what separates "
+                 "%.150s:%zu: '%s' is one label and looks like several%s; where it is, say what separates "
                  "them: --label-separator '%c'; where it is not: --label-separator '%s'",
-                 reader->name, doubt->line, shown_length(doubt->text), doubt->text.bytes, rows,
-                 doubt->separator, reader->corpus->label_separator);
+                 reader->name, doubt->line, doubt->text, rows, doubt->separator,
+                 reader->corpus->label_separator);
 }
 
 static void warn_of_two(const Reader *reader, ModelTextSpan first, ModelTextSpan second)
@@ -404,10 +412,10 @@ static ReelStatus add_group(Reader *reader, size_t row)
 static ReelStatus add_row(Reader *reader)
 {
     ModelCorpus *corpus = reader->corpus;
-    size_t row = (size_t)corpus->rows, before = reader->num_labels;
-    ModelTextSpan *texts = reel_mem_grow(corpus->texts, row, &reader->texts_capacity, sizeof *texts);
+    size_t row = (size_t)corpus->rows, before = reader->num_labels, number = row - (size_t)reader->first;
+    ModelTextSpan *texts = reel_mem_grow(reader->texts, number, &reader->texts_capacity, sizeof *texts);
     if (texts)
-        corpus->texts = texts;
+        reader->texts = texts;
     int64_t *offsets =
         reel_mem_grow(corpus->label_offsets, row + 1, &reader->offsets_capacity, sizeof *offsets);
     if (offsets)
@@ -417,7 +425,7 @@ static ReelStatus add_row(Reader *reader)
     reader->line = reader->records.line;
     ReelStatus status = add_labels(reader);
     if (reel_status_is_ok(&status))
-        status = model_columns_text(&reader->columns, &reader->records, &corpus->joined, &texts[row]);
+        status = model_columns_text(&reader->columns, &reader->records, &reader->joined, &texts[number]);
     if (reel_status_is_ok(&status))
         status = add_part(reader, row);
     if (reel_status_is_ok(&status))
@@ -466,19 +474,42 @@ static void warn_of_long_field(const Reader *reader)
             reader->name, reader->records.swallowed);
 }
 
-static ReelStatus read_rows(Reader *reader)
+/* The texts of a window, when all its rows are read. */
+static ReelStatus hand_over(Reader *reader)
 {
-    ModelCorpus *corpus = reader->corpus;
-    corpus->label_offsets = reel_mem_calloc(1, sizeof *corpus->label_offsets);
-    if (!corpus->label_offsets)
-        return reel_status_no_memory(sizeof *corpus->label_offsets, "the rows");
-    reader->offsets_capacity = 1;
+    int64_t count = reader->corpus->rows - reader->first;
+    ReelStatus status =
+        count > 0 ? reader->take(reader->context, reader->texts, reader->first, count) : reel_status_ok();
+    reader->first += count;
+    tensor_arena_reset(&reader->joined);
+    return status;
+}
+
+/* Reads on, or until the window ends. */
+static ReelStatus read_window(Reader *reader)
+{
     ReelStatus status = reel_status_ok();
     for (bool more = true; reel_status_is_ok(&status);) {
         status = model_records_next(&reader->records, &more);
         if (!reel_status_is_ok(&status) || !more)
             break;
         status = add_row(reader);
+    }
+    return reel_status_is_ok(&status) ? hand_over(reader) : status;
+}
+
+static ReelStatus read_rows(Reader *reader, ModelRecordSource *source)
+{
+    ModelCorpus *corpus = reader->corpus;
+    corpus->label_offsets = reel_mem_calloc(1, sizeof *corpus->label_offsets);
+    if (!corpus->label_offsets)
+        return reel_status_no_memory(sizeof *corpus->label_offsets, "the rows");
+    reader->offsets_capacity = 1;
+    ReelStatus status = read_window(reader);
+    for (bool more = true; reel_status_is_ok(&status) && more;) {
+        status = model_record_source_fill(source, &reader->records, &more);
+        if (reel_status_is_ok(&status) && more)
+            status = read_window(reader);
     }
     if (!reel_status_is_ok(&status))
         return status;
@@ -507,68 +538,134 @@ static ReelStatus set_separator(ModelCorpus *corpus, const ModelCorpusOptions *o
     return reel_status_ok();
 }
 
-/* Reads what corpus->bytes holds. */
-static ReelStatus parse(ModelCorpus *corpus, const char *name, const ModelCorpusOptions *options)
+/* Reads the header and what it says. */
+static ReelStatus begin(Reader *reader, ModelRecordSource *source, const ModelCorpusOptions *options)
 {
+    ModelRecords *records = &reader->records;
+    ReelStatus status = reel_status_ok();
+    bool begun = false, more = true, first = true;
+    while (reel_status_is_ok(&status) && !begun && more) {
+        status = model_record_source_fill(source, records, &more);
+        if (reel_status_is_ok(&status) && first && source->size == 0)
+            return reel_text_file_empty(reader->name);
+        if (reel_status_is_ok(&status) && more)
+            status = model_records_begin(records, &begun);
+        first = false;
+        if (reel_status_is_ok(&status) && !more)
+            status = reel_status_failed("%s:%zu: the file has no rows; add some", reader->name,
+                                        records->next_line);
+    }
+    if (reel_status_is_ok(&status))
+        status = model_columns_choose(&reader->columns, records,
+                                      options ? &options->columns : &(ModelColumnNames){0}, true);
+    reader->separator =
+        model_text_span(records->format == MODEL_FASTTEXT ? "\n" : reader->corpus->label_separator);
+    if (reel_status_is_ok(&status))
+        model_columns_describe(&reader->columns, records, reader->corpus->form);
+    return status;
+}
+
+static void reader_free(Reader *reader)
+{
+    model_records_free(&reader->records);
+    model_columns_free(&reader->columns);
+    tensor_arena_free(&reader->joined);
+    reel_mem_free(reader->texts);
+    reel_mem_free(reader->last_rows);
+    reel_mem_free(reader->is_flag);
+}
+
+ReelStatus model_corpus_stream(ModelCorpus *corpus, ReelTextSource *text, const ModelCorpusOptions *options,
+                               ModelCorpusTake *take, void *context)
+{
+    *corpus = (ModelCorpus){0};
+    tensor_arena_init(&corpus->memory, 0);
+    Reader reader = {.name = text->name,
+                     .corpus = corpus,
+                     .doubts = !options || !options->label_separator,
+                     .take = take,
+                     .context = context};
+    ModelRecordSource source;
+    tensor_arena_init(&reader.joined, 0);
+    model_records_init(&reader.records, text->name, options ? options->format : MODEL_FORMAT_ANY);
+    model_record_source_init(&source, text, options ? options->window : 0);
     ReelStatus status = set_separator(corpus, options);
     if (reel_status_is_ok(&status))
-        status = reel_text_file_check(name, corpus->bytes, corpus->size);
+        status = begin(&reader, &source, options);
+    if (reel_status_is_ok(&status))
+        status = read_rows(&reader, &source);
+    snprintf(corpus->hash, sizeof corpus->hash, "%08lx", (unsigned long)source.crc);
+    model_record_source_free(&source);
+    reader_free(&reader);
     if (!reel_status_is_ok(&status))
+        model_corpus_free(corpus);
+    return status;
+}
+
+/* ---- In memory ---- */
+
+/* Texts that stay. */
+typedef struct Kept {
+    ModelTextSpan *texts;
+    size_t count, capacity;
+    TensorArena memory;
+} Kept;
+
+static ReelStatus keep(void *context, const ModelTextSpan *texts, int64_t first, int64_t count)
+{
+    Kept *kept = context;
+    size_t size = 0, number = (size_t)count;
+    (void)first;
+    for (size_t i = 0; i < number; i++)
+        size += texts[i].length;
+    ModelTextSpan *all = reel_mem_reserve(kept->texts, kept->count, number, &kept->capacity, sizeof *all);
+    char *to = tensor_arena_alloc(&kept->memory, size ? size : 1);
+    kept->texts = all ? all : kept->texts;
+    if (!all || !to)
+        return reel_status_no_memory(size, "the texts");
+    for (size_t i = 0; i < number; i++) {
+        if (texts[i].length > 0)
+            memcpy(to, texts[i].bytes, texts[i].length);
+        all[kept->count++] = (ModelTextSpan){to, texts[i].length};
+        to += texts[i].length;
+    }
+    return reel_status_ok();
+}
+
+static ReelStatus read_source(ModelCorpus *corpus, ReelTextSource *source, const ModelCorpusOptions *options)
+{
+    Kept kept = {0};
+    tensor_arena_init(&kept.memory, 0);
+    ReelStatus status = model_corpus_stream(corpus, source, options, keep, &kept);
+    if (reel_status_is_ok(&status)) {
+        corpus->texts = kept.texts;
+        corpus->memory = kept.memory;
         return status;
-    snprintf(corpus->hash, sizeof corpus->hash, "%08lx",
-             (unsigned long)crc32_z(0, (const Bytef *)corpus->bytes, corpus->size));
-    Reader reader = {.name = name, .corpus = corpus, .doubts = !options || !options->label_separator};
-    tensor_arena_init(&corpus->joined, 0);
-    model_records_init(&reader.records, name, options ? options->format : MODEL_FORMAT_ANY);
-    model_records_give(&reader.records, corpus->bytes, corpus->size, true);
-    bool more;
-    status = model_records_begin(&reader.records, &more);
-    if (reel_status_is_ok(&status) && !more)
-        status = reel_status_failed("%s:%zu: the file has no rows; add some", name, reader.records.next_line);
-    if (reel_status_is_ok(&status))
-        status = model_columns_choose(&reader.columns, &reader.records,
-                                      options ? &options->columns : &(ModelColumnNames){0}, true);
-    reader.separator =
-        model_text_span(reader.records.format == MODEL_FASTTEXT ? "\n" : corpus->label_separator);
-    if (reel_status_is_ok(&status))
-        model_columns_describe(&reader.columns, &reader.records, corpus->form);
-    if (reel_status_is_ok(&status))
-        status = read_rows(&reader);
-    model_records_free(&reader.records);
-    model_columns_free(&reader.columns);
-    reel_mem_free(reader.last_rows);
-    reel_mem_free(reader.is_flag);
+    }
+    reel_mem_free(kept.texts);
+    tensor_arena_free(&kept.memory);
     return status;
 }
 
 ReelStatus model_corpus_read(ModelCorpus *corpus, const char *path, const ModelCorpusOptions *options)
 {
+    ReelTextSource source;
     *corpus = (ModelCorpus){0};
-    const char *name = strcmp(path, "-") == 0 ? "the standard input" : path;
-    ReelStatus status = reel_text_file_read(path, &corpus->bytes, &corpus->size);
-    if (reel_status_is_ok(&status) && corpus->size == 0)
-        status = reel_text_file_empty(name);
+    ReelStatus status = reel_text_source_open(&source, path);
+    if (reel_status_is_ok(&status) && source.fd != STDIN_FILENO)
+        status = reel_text_file_check_kind(path, source.fd);
     if (reel_status_is_ok(&status))
-        status = parse(corpus, name, options);
-    if (!reel_status_is_ok(&status))
-        model_corpus_free(corpus);
+        status = read_source(corpus, &source, options);
+    reel_text_source_close(&source);
     return status;
 }
 
 ReelStatus model_corpus_parse(ModelCorpus *corpus, const char *name, const char *bytes, size_t size,
                               const ModelCorpusOptions *options)
 {
-    *corpus = (ModelCorpus){0};
-    if (size == 0)
-        return reel_text_file_empty(name);
-    corpus->bytes = reel_mem_alloc(size);
-    if (!corpus->bytes)
-        return reel_status_no_memory(size, name);
-    memcpy(corpus->bytes, bytes, size);
-    corpus->size = size;
-    ReelStatus status = parse(corpus, name, options);
-    if (!reel_status_is_ok(&status))
-        model_corpus_free(corpus);
+    ReelTextSource source = reel_text_source_of(name, bytes, size);
+    ReelStatus status = read_source(corpus, &source, options);
+    reel_text_source_close(&source);
     return status;
 }
 
@@ -578,7 +675,8 @@ static bool reserve_rows(ModelCorpus *corpus, const ModelCorpus *other)
     size_t rows = (size_t)(corpus->rows + other->rows);
     size_t labels = (size_t)(corpus->label_offsets[corpus->rows] + other->label_offsets[other->rows]);
     bool said = corpus->parts != NULL;
-    ModelTextSpan *texts = reel_mem_realloc(corpus->texts, rows * sizeof *texts);
+    ModelTextSpan *texts = corpus->texts ? reel_mem_realloc(corpus->texts, rows * sizeof *texts) : NULL;
+    bool kept = !corpus->texts || texts;
     corpus->texts = texts ? texts : corpus->texts;
     int64_t *offsets = reel_mem_realloc(corpus->label_offsets, (rows + 1) * sizeof *offsets);
     corpus->label_offsets = offsets ? offsets : corpus->label_offsets;
@@ -591,7 +689,7 @@ static bool reserve_rows(ModelCorpus *corpus, const ModelCorpus *other)
     corpus->group_of = group_of ? group_of : corpus->group_of;
     if (parts && !said)
         memset(parts, MODEL_PART_ANY, (size_t)corpus->rows);
-    return texts && offsets && all && parts && grouped;
+    return kept && offsets && all && parts && grouped;
 }
 
 /* The rows themselves; new_ids are of the other's labels. */
@@ -600,7 +698,8 @@ static void add_rows(ModelCorpus *corpus, const ModelCorpus *other, const int32_
     int64_t at = corpus->label_offsets[corpus->rows];
     for (int64_t row = 0; row < other->rows; row++) {
         int64_t to = corpus->rows++;
-        corpus->texts[to] = other->texts[row];
+        if (corpus->texts)
+            corpus->texts[to] = other->texts[row];
         corpus->parts[to] = (uint8_t)part;
         if (corpus->group_of)
             corpus->group_of[to] = 0; /* groups are of rows that are still to be parted */
@@ -645,9 +744,8 @@ void model_corpus_free(ModelCorpus *corpus)
     reel_mem_free(corpus->parts);
     reel_mem_free(corpus->group_of);
     model_string_table_free(&corpus->groups);
-    tensor_arena_free(&corpus->joined);
+    tensor_arena_free(&corpus->memory);
     model_string_table_free(&corpus->classes);
-    reel_mem_free(corpus->bytes);
     if (corpus->appended)
         model_corpus_free(corpus->appended);
     reel_mem_free(corpus->appended);

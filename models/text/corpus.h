@@ -13,6 +13,7 @@
 #include "tensor/arena.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
+#include "tensor/storage/text_source.h"
 #include "tensor/view.h"
 
 #include <stddef.h>
@@ -27,6 +28,7 @@ typedef struct ModelCorpusOptions {
     const char *label_separator; /* NULL: ", "; else up to 31 bytes without tabs, line ends and quotes */
     ModelFormat format;
     ModelColumnNames columns;
+    size_t window; /* bytes of the file in memory at a time, unless a row has more; 0: a few megabytes */
 } ModelCorpusOptions;
 
 /* Where a row belongs, as its file says. */
@@ -35,17 +37,15 @@ typedef enum ModelPart { MODEL_PART_ANY, MODEL_PART_TRAIN, MODEL_PART_VALID, MOD
 /* A corpus in memory. All zeros is an empty one. */
 typedef struct ModelCorpus {
     int64_t rows;
-    ModelTextSpan *texts;     /* [rows]; as they stand in the file, may be empty */
+    ModelTextSpan *texts;     /* [rows]; as they stand in the file, may be empty. NULL: they were not kept */
     int64_t *label_offsets;   /* [rows + 1]: the labels of row i are labels[label_offsets[i]] and on */
     int32_t *labels;          /* numbers of classes, ascending within a row, none twice */
     ModelStringTable classes; /* sorted as scikit-learn's MultiLabelBinarizer sorts them */
     uint8_t *parts;           /* [rows] ModelPart, by the column `split`; NULL: there is none */
     ModelStringTable groups;  /* what stands in the column `group` */
     int32_t *group_of;        /* [rows] numbers of groups; NULL: there is none */
-    char *bytes;              /* the file, in which quoted fields were made anew */
-    size_t size;
-    struct ModelCorpus *appended;      /* whose bytes the texts of model_corpus_append() are in */
-    TensorArena joined;                /* texts of several columns */
+    TensorArena memory;       /* of the texts */
+    struct ModelCorpus *appended;      /* whose memory the texts of model_corpus_append() are in */
     char form[MODEL_FORM_SIZE];        /* format and columns, in words */
     char hash[MODEL_CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
     int64_t unlabelled;                /* rows without labels */
@@ -54,6 +54,9 @@ typedef struct ModelCorpus {
      * differ in case alone: one line that names the file. Else empty. */
     char warning[MODEL_CORPUS_WARNING_SIZE];
 } ModelCorpus;
+
+/* Who takes the texts of rows `first` and on as they are read. Their bytes are good during the call. */
+typedef ReelStatus ModelCorpusTake(void *context, const ModelTextSpan *texts, int64_t first, int64_t count);
 
 /* Reads `path` ("-": the standard input); options may be NULL. On success the caller frees the corpus with
  * model_corpus_free(); otherwise it is empty.
@@ -65,6 +68,10 @@ ReelStatus model_corpus_read(ModelCorpus *corpus, const char *path, const ModelC
 /* The same from memory, which is copied; `name` stands for the path in messages. */
 ReelStatus model_corpus_parse(ModelCorpus *corpus, const char *name, const char *bytes, size_t size,
                               const ModelCorpusOptions *options);
+/* The same from a source, of which a window at a time is in memory: the texts go to `take` and are not kept.
+ */
+ReelStatus model_corpus_stream(ModelCorpus *corpus, ReelTextSource *source, const ModelCorpusOptions *options,
+                               ModelCorpusTake *take, void *context);
 /* Adds the rows of another corpus, which is empty afterwards, as a part of this one; all rows that do not say
  * otherwise are MODEL_PART_ANY. The hash stays that of the first. Errors: no memory. */
 ReelStatus model_corpus_append(ModelCorpus *corpus, ModelCorpus *other, ModelPart part);

@@ -47,10 +47,12 @@ ReelStatus reel_text_file_open(const char *path, int *fd)
     return status;
 }
 
-/* Only a file or a pipe has an end that is worth waiting for. */
-static ReelStatus check_kind(const char *path, const struct stat *info)
+ReelStatus reel_text_file_check_kind(const char *path, int fd)
 {
-    if (!S_ISREG(info->st_mode) && !S_ISFIFO(info->st_mode))
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return cannot_read(path, errno);
+    if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode))
         return reel_status_failed("%s: is neither a file nor a pipe; name a text file", path);
     return reel_status_ok();
 }
@@ -93,11 +95,10 @@ ReelStatus reel_text_file_read(const char *path, char **bytes, size_t *size)
     ReelStatus status = reel_text_source_open(&source, path);
     bool standard = source.fd == STDIN_FILENO;
     if (reel_status_is_ok(&status))
-        status = fstat(source.fd, &info) != 0 ? cannot_read(source.name, errno)
-                 : standard                   ? reel_status_ok()
-                                              : check_kind(path, &info);
+        status = standard ? reel_status_ok() : reel_text_file_check_kind(path, source.fd);
     if (reel_status_is_ok(&status)) {
-        size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : FIRST_READ;
+        bool sized = fstat(source.fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0;
+        size_t expected = sized ? (size_t)info.st_size : FIRST_READ;
         status = read_all(&source, expected, bytes, size);
     }
     reel_text_source_close(&source);
@@ -149,9 +150,9 @@ static int eight_plain_bytes(const unsigned char *p)
     return ((word | (word - 0x0101010101010101u)) & 0x8080808080808080u) == 0;
 }
 
-static ReelStatus bad_byte(const char *path, const char *bytes, size_t at)
+static ReelStatus bad_byte(const char *path, const char *bytes, size_t at, size_t line)
 {
-    size_t line = 1, start = 0;
+    size_t start = 0;
     for (const char *feed; (feed = memchr(bytes + start, '\n', at - start));
          start = (size_t)(feed - bytes) + 1)
         line++;
@@ -178,9 +179,15 @@ size_t reel_text_file_bad_byte(const char *bytes, size_t size)
     return i;
 }
 
+ReelStatus reel_text_file_check_from(const char *path, const char *bytes, size_t size, size_t from,
+                                     size_t line)
+{
+    size_t bad = from + reel_text_file_bad_byte(bytes + from, size - from);
+    return bad < size ? bad_byte(path, bytes, bad, line) : reel_status_ok();
+}
+
 ReelStatus reel_text_file_check(const char *path, const char *bytes, size_t size)
 {
     ReelStatus status = reel_text_file_check_mark(path, bytes, size);
-    size_t bad = reel_status_is_ok(&status) ? reel_text_file_bad_byte(bytes, size) : size;
-    return bad < size ? bad_byte(path, bytes, bad) : status;
+    return reel_status_is_ok(&status) ? reel_text_file_check_from(path, bytes, size, 0, 1) : status;
 }

@@ -85,6 +85,20 @@ ReelStatus reel_text_source_open(ReelTextSource *source, const char *path)
     return status;
 }
 
+ReelTextSource reel_text_source_of(const char *name, const char *bytes, size_t size)
+{
+    return (ReelTextSource){.name = name, .fd = -1, .begun = true, .bytes = bytes, .size = size};
+}
+
+static void give(ReelTextSource *source, char *to, size_t room, size_t *got)
+{
+    *got = source->size < room ? source->size : room;
+    if (*got > 0)
+        memcpy(to, source->bytes, *got);
+    source->bytes += *got;
+    source->size -= *got;
+}
+
 void reel_text_source_close(ReelTextSource *source)
 {
     if (source->fd > STDIN_FILENO)
@@ -162,6 +176,8 @@ ReelStatus reel_text_source_read(ReelTextSource *source, char *to, size_t room, 
     }
     if (source->inflate) {
         status = inflate_some(source, to, room, got);
+    } else if (source->bytes) {
+        give(source, to, room, got);
     } else if (source->num_first > 0) {
         *got = source->num_first < room ? source->num_first : room;
         memcpy(to, source->first, *got);

@@ -17,11 +17,15 @@ typedef struct ReelTextSource {
     char first[2];                   /* looked at to see what they are; not given yet */
     size_t num_first;
     bool begun, ended; /* the first bytes were looked at; no more to come */
+    const char *bytes; /* not of a file: what is left to be given, as it is */
+    size_t size;
 } ReelTextSource;
 
 /* Opens `path`, which must outlive the source, or for "-" the standard input. Errors: those of
  * reel_text_file_open(). reel_text_source_close() after an error too. */
 ReelStatus reel_text_source_open(ReelTextSource *source, const char *path);
+/* Of bytes in memory, which are given as they are and must outlive the source. */
+ReelTextSource reel_text_source_of(const char *name, const char *bytes, size_t size);
 void reel_text_source_close(ReelTextSource *source);
 /* Reads once, up to `room` bytes; *got is 0 at the end alone. Errors: the disk, a damaged or cut gzip, no
  * memory. */

@@ -126,7 +126,7 @@ START_TEST(files_that_are_none)
     ck_assert_failed(model_corpus_read(&corpus, text_support_file("", 0), NULL), REEL_STATUS_FAILED,
                      "is empty");
     ck_assert_failed(model_corpus_parse(&corpus, "x.tsv", "", 0, NULL), REEL_STATUS_FAILED, "x.tsv: ");
-    ck_assert_ptr_null(corpus.bytes);
+    ck_assert_ptr_null(corpus.texts);
     model_corpus_free(&corpus);
 }
 END_TEST
@@ -634,6 +634,73 @@ START_TEST(no_memory_is_a_status)
 }
 END_TEST
 
+static void same_corpora(const ModelCorpus *a, const ModelCorpus *b)
+{
+    ck_assert_int_eq(a->rows, b->rows);
+    ck_assert_str_eq(a->hash, b->hash);
+    ck_assert_str_eq(a->form, b->form);
+    ck_assert_str_eq(a->warning, b->warning);
+    ck_assert_int_eq(model_string_table_difference(&a->classes, &b->classes), -1);
+    ck_assert_mem_eq(a->label_offsets, b->label_offsets, (size_t)(a->rows + 1) * sizeof *a->label_offsets);
+    ck_assert_mem_eq(a->labels, b->labels, (size_t)a->label_offsets[a->rows] * sizeof *a->labels);
+    for (int64_t i = 0; i < a->rows; i++) {
+        ck_assert_uint_eq(a->texts[i].length, b->texts[i].length);
+        ck_assert_mem_eq(a->texts[i].bytes, b->texts[i].bytes, a->texts[i].length);
+    }
+}
+
+/* However little of a file is in memory at a time. */
+START_TEST(windows_leave_no_trace)
+{
+    static const struct {
+        ModelFormat format;
+        const char *bytes;
+        ModelColumnNames columns;
+    } files[] = {
+        {MODEL_TSV,
+         "\xEF\xBB\xBFtext\tlabels\n\"one\ttwo\nthree\"\ta, b\r\n\n\xC3\xA4 x\tb;c\nlast \"x\t",
+         {0}},
+        {MODEL_CSV,
+         "title,text,a,b\nx,\"he said \"\"no\"\", and\nleft\",0,1\ny,z,1,0\n,\"\",0,0\n",
+         {.text = "title,text", .label_columns = "*"}},
+        {MODEL_JSONL,
+         "{\"text\": \"a \\u00e4\", \"labels\": [\"x\", \"y\"]}\n\n{\"labels\": [], \"text\": \"\\n\", "
+         "\"more\": {\"a\": 1}}\n",
+         {0}},
+        {MODEL_FASTTEXT, "__label__a __label__b some words\nmore __label__c words\n", {0}},
+    };
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        ModelCorpusOptions options = {.format = files[f].format, .columns = files[f].columns};
+        ModelCorpus whole, part;
+        size_t size = strlen(files[f].bytes);
+        ck_assert_ok(model_corpus_parse(&whole, "x", files[f].bytes, size, &options));
+        for (options.window = 1; options.window <= size + 1; options.window++) {
+            ck_assert_ok(model_corpus_parse(&part, "x", files[f].bytes, size, &options));
+            same_corpora(&whole, &part);
+            model_corpus_free(&part);
+        }
+        model_corpus_free(&whole);
+    }
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
+/* Errors name the line of the file. */
+START_TEST(windows_count_lines)
+{
+    ModelCorpus corpus;
+    ModelCorpusOptions options = {0};
+    static const char *const bad[] = {"text\tlabels\na\tb\n\nc\td\n\xE4\tx\n",
+                                      "text\tlabels\na\tb\n\nc\td\nonly one\n",
+                                      "text\tlabels\na\tb\n\nc\td\ne\tx, , y\n"};
+    for (size_t i = 0; i < 3; i++)
+        for (options.window = 1; options.window < 40; options.window++)
+            ck_assert_failed(model_corpus_parse(&corpus, "x.tsv", bad[i], strlen(bad[i]), &options),
+                             REEL_STATUS_FAILED, "x.tsv:5: ");
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
 Suite *models_corpus_suite(void);
 Suite *models_corpus_suite(void)
 {
@@ -667,6 +734,8 @@ Suite *models_corpus_suite(void)
     tcase_add_test(tcase, nul_bytes_are_found_wherever_they_are);
     tcase_add_test(tcase, broken_files_never_crash);
     tcase_add_test(tcase, no_memory_is_a_status);
+    tcase_add_test(tcase, windows_leave_no_trace);
+    tcase_add_test(tcase, windows_count_lines);
     suite_add_tcase(suite, tcase);
     return suite;
 }
