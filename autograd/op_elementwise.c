@@ -23,12 +23,25 @@ static bool binary_forward(OpContext *c, TensorBinaryOp op)
     return op_output(c, ndim, shape) && tensor_binary(op, *c->out[0], *c->in[0], *c->in[1]);
 }
 
-/* A comparison, as a mask. */
+/* A comparison, as a mask; of i32, too. */
 static bool mask_forward(OpContext *c, TensorBinaryOp op)
 {
-    if (!binary_forward(c, op))
-        return false;
-    Tensor real = *c->out[0];
+    Tensor a = *c->in[0], b = *c->in[1], real;
+    if (a.dtype == TENSOR_I32 && b.dtype == TENSOR_I32) {
+        a = tensor_cast(op_arena(c), a, TENSOR_F64);
+        b = tensor_cast(op_arena(c), b, TENSOR_F64);
+        int64_t shape[TENSOR_MAX_DIMS];
+        int ndim;
+        if (!tensor_broadcast_shape(&a, &b, &ndim, shape))
+            return op_error(c, "the shapes do not broadcast");
+        real = tensor_new(op_arena(c), TENSOR_F64, ndim, shape);
+        if (!tensor_is_valid(real) || !tensor_binary(op, real, a, b))
+            return op_error(c, "out of memory");
+    } else {
+        if (!binary_forward(c, op))
+            return false;
+        real = *c->out[0];
+    }
     *c->out[0] = tensor_new(op_arena(c), TENSOR_I32, real.ndim, real.shape);
     return tensor_is_valid(*c->out[0]) && tensor_copy_into(*c->out[0], real);
 }

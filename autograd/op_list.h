@@ -22,10 +22,14 @@ OP_ROW(masked_fill, (Var a, Var mask, double value)) /* value where the i32 mask
 /* zero with probability p, else a / (1 - p) (Srivastava et al. 2014), drawn from tape_random() */
 OP_ROW(dropout, (Var a, double p))
 
-/* ---- Reductions; reduced axes go, or stay with size 1 where keepdim (op_reduce.c, op_normalize.c) ---- */
+/* ---- Reductions; reduced axes go, or stay with size 1 where keepdim (op_reduce.c, op_normalize.c). Axis 0
+ * of a value without axes is all of it ---- */
 OP_ROW(sum, (Var a, unsigned axes, bool keepdim))
 OP_ROW(mean, (Var a, unsigned axes, bool keepdim))
 OP_ROW(max, (Var a, unsigned axes, bool keepdim)) /* ties share the gradient equally */
+/* ln of the sum of e^a, without overflow; of nothing, and of -infinity alone, -infinity, with gradient 0 */
+OP_ROW(logsumexp, (Var a, unsigned axes, bool keepdim))
+OP_ROW(cumsum, (Var a, int axis)) /* sums from the beginning of an axis, in double (op_cumsum.c) */
 OP_ROW(softmax, (Var a, int axis))
 OP_ROW(log_softmax, (Var a, int axis))
 /* (a - mean) / sqrt(variance + eps) over the last axis, times weight [D], plus bias [D] (Ba et al. 2016,
@@ -33,17 +37,25 @@ OP_ROW(log_softmax, (Var a, int axis))
 OP_ROW(layer_norm, (Var a, Var weight, Var bias, double eps))
 
 /* ---- Products (op_product.c) ---- */
-OP_ROW(matmul, (Var a, Var b)) /* [..., M, K] x [..., K, N] -> [..., M, N], leading axes broadcast */
-/* x [N, in] weight [out, in] bias [out] or VAR_NONE: x W^T + b -> [N, out]. Keeps repeated rows. */
+/* [..., M, K] x [..., K, N] -> [..., M, N], leading axes broadcast. A vector is a row as a, a column as b, whose
+ * axis goes. With a matrix as b it is one product over all leading axes of a. */
+OP_ROW(matmul, (Var a, Var b))
+/* x [..., in] weight [out, in] bias [out] or VAR_NONE: x W^T + b -> [..., out]. Keeps repeated rows. */
 OP_ROW(linear, (Var x, Var weight, Var bias))
 OP_ROW(addmm, (Var base, Var x, Var weight)) /* base [N, out] + x [N, in] W^T: the recurrent half of a cell */
 
 /* ---- Shapes (op_shape.c) ---- */
 OP_ROW(reshape, (Var a, int ndim, const int64_t *shape))
 OP_ROW(transpose, (Var a, int axis_a, int axis_b))
+OP_ROW(permute, (Var a, const int *axes)) /* axis axes[i] of a becomes axis i (op_arrange.c) */
 OP_ROW(expand, (Var a, int ndim, const int64_t *shape))
 OP_ROW(slice, (Var a, int axis, int64_t start, int64_t stop, int64_t step))
 OP_ROW(select, (Var a, int axis, int64_t index))
+/* `value` before and after a along an axis; where one is negative, so much less of a (op_arrange.c) */
+OP_ROW(pad, (Var a, int axis, int64_t before, int64_t after, double value))
+/* a in another dtype (op_arrange.c). f64 is rounded to f32; to i32, towards 0, and without a gradient: what is out
+ * of range is its nearest, NaN is 0. */
+OP_ROW(cast, (Var a, TensorDtype dtype))
 OP_ROW(alias, (Var a)) /* the same value with a gradient of its own */
 OP_ROW(concat, (const Var *parts, int count, int axis))
 OP_ROW(stack, (const Var *parts, int count, int axis))
@@ -54,8 +66,11 @@ OP_ROW(stack, (const Var *parts, int count, int axis))
 OP_ROW(embedding, (Var table, Var ids, int64_t padding_id))
 /* out[n, ...] = a[index[n], ...], index i32 [N]. Held as repeated rows where that pays. */
 OP_ROW(gather_rows, (Var a, Var index))
-/* out[.., i, ..] = a[.., index[.., i, ..], ..] along `axis` (torch.gather): index i32 of a's rank. */
+/* out[.., i, ..] = a[.., index[.., i, ..], ..] along `axis` (torch.gather): index i32 of a's rank, negative from the
+ * end. */
 OP_ROW(gather, (Var a, int axis, Var index))
+/* a, with source[.., i, ..] added at [.., index[.., i, ..], ..] (torch.scatter_add); source may be larger than the index. */
+OP_ROW(scatter_add, (Var a, int axis, Var index, Var source))
 /* sums rows of equal segment: a [N, ...], segment i32 [N] in [0, count) -> [count, ...] */
 OP_ROW(segment_sum, (Var a, Var segment, int64_t count))
 /* softmax among the elements of each segment: a [N], segment i32 [N] in [0, count) -> [N] */

@@ -95,7 +95,8 @@ OpKind op_softmax = {.name = "softmax",
                      .backward_reads = OP_OUT(0)};
 Var var_softmax(Var a, int axis)
 {
-    return op_apply(&op_softmax, &a, 1, &axis, sizeof axis);
+    Var vector = op_vector(a);
+    return op_as_before(a, op_apply(&op_softmax, &vector, 1, &axis, sizeof axis));
 }
 
 /* f(a)_i = a_i - ln sum_j e^(a_j);  da = g - e^f sum_j g_j */
@@ -139,7 +140,8 @@ OpKind op_log_softmax = {.name = "log_softmax",
                          .backward_reads = OP_OUT(0)};
 Var var_log_softmax(Var a, int axis)
 {
-    return op_apply(&op_log_softmax, &a, 1, &axis, sizeof axis);
+    Var vector = op_vector(a);
+    return op_as_before(a, op_apply(&op_log_softmax, &vector, 1, &axis, sizeof axis));
 }
 
 /* ---- Layer normalisation ---- */

@@ -11,6 +11,14 @@ static Tensor matrix_transpose(Tensor t)
     return tensor_transpose(t, -2, -1);
 }
 
+/* out = a b, or a b^T, on the panels of a matrix b that is a parameter; false where it is none. */
+static bool times_parameter(OpContext *c, Tensor out, Tensor a, bool transposed)
+{
+    TapeParameter *parameter = a.ndim == 2 && c->in[1]->ndim == 2 ? op_parameter(c, 1) : NULL;
+    const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, transposed) : NULL;
+    return panels && tensor_panels_matmul(out, a, panels, 0.0, op_arena(c));
+}
+
 static bool matmul_forward(OpContext *c)
 {
     Tensor a = *c->in[0], b = *c->in[1];
@@ -30,7 +38,8 @@ static bool matmul_forward(OpContext *c)
         return op_error(c, "the leading axes do not broadcast");
     shape[ndim] = a.shape[a.ndim - 2];
     shape[ndim + 1] = b.shape[b.ndim - 1];
-    return op_output(c, ndim + 2, shape) && tensor_matmul(*c->out[0], 1.0, a, b, 0.0);
+    return op_output(c, ndim + 2, shape) &&
+           (times_parameter(c, *c->out[0], a, false) || tensor_matmul(*c->out[0], 1.0, a, b, 0.0));
 }
 
 /* The gradient of an operand over the whole batch: the engine sums where it was broadcast. */
@@ -44,7 +53,8 @@ static void give_matmul(OpContext *c, OpTerm *terms, int input, Tensor x, Tensor
     shape[ndim - 2] = operand->shape[operand->ndim - 2];
     shape[ndim - 1] = operand->shape[operand->ndim - 1];
     Tensor grad = op_new(c, ndim, shape);
-    if (tensor_is_valid(grad) && tensor_matmul(grad, 1.0, x, y, 0.0))
+    if (tensor_is_valid(grad) &&
+        ((input == 0 && times_parameter(c, grad, x, true)) || tensor_matmul(grad, 1.0, x, y, 0.0)))
         op_give(&terms[input], grad);
 }
 
@@ -52,7 +62,9 @@ static void matmul_backward(OpContext *c, OpTerm *terms)
 {
     if (op_needs_grad(c, 0))
         give_matmul(c, terms, 0, *c->grad[0], matrix_transpose(*c->in[1]));
-    if (op_needs_grad(c, 1))
+    if (op_needs_grad(c, 1) && c->in[0]->ndim == 2 && c->in[1]->ndim == 2)
+        op_give_product(&terms[1], *c->in[0], *c->grad[0]);
+    else if (op_needs_grad(c, 1))
         give_matmul(c, terms, 1, matrix_transpose(*c->in[0]), *c->grad[0]);
 }
 
@@ -65,8 +77,33 @@ static Var matmul_sample(OpSample *s)
     return var_matmul(a, b);
 }
 
+/* x with its leading axes as one, for a product of [.., in] with a matrix, and back again. */
+static Var as_matrix(Var x)
+{
+    int64_t rows = 1;
+    for (int i = 0; i < var_ndim(x) - 1; i++)
+        rows *= var_size(x, i);
+    return var_reshape(x, TENSOR_SHAPE(rows, var_size(x, -1)));
+}
+
+static Var with_leading_axes(Var product, Var x)
+{
+    int64_t shape[TENSOR_MAX_DIMS] = {0};
+    int ndim = var_ndim(x);
+    for (int i = 0; i < ndim - 1; i++)
+        shape[i] = var_size(x, i);
+    shape[ndim - 1] = var_size(product, 1);
+    return var_reshape(product, ndim, shape);
+}
+
 Var var_matmul(Var a, Var b)
 {
+    if (var_ndim(a) > 0 && var_ndim(b) == 1)
+        return var_squeeze(var_matmul(a, var_unsqueeze(b, 1)), -1);
+    if (var_ndim(a) == 1 && var_ndim(b) > 0)
+        return var_squeeze(var_matmul(var_unsqueeze(a, 0), b), -2);
+    if (var_ndim(a) > 2 && var_ndim(b) == 2 && var_size(a, -1) == var_size(b, 0))
+        return with_leading_axes(var_matmul(as_matrix(a), b), a);
     return op_apply(&op_matmul, (Var[]){a, b}, 2, NULL, 0);
 }
 
@@ -116,7 +153,7 @@ static bool check_weight(OpContext *c, Tensor x, Tensor weight)
     if (!op_wants_all_real(c, -1))
         return false;
     if (x.ndim != 2 || weight.ndim != 2)
-        return op_error(c, "x must be [N, in] and the weight [out, in]; reshape other ranks first");
+        return op_error(c, "x must be [N, in] and the weight [out, in]");
     if (x.shape[1] != weight.shape[1])
         return op_error(c, "x has %lld columns, the weight %lld", (long long)x.shape[1],
                         (long long)weight.shape[1]);
@@ -158,6 +195,8 @@ static Var linear_sample(OpSample *s)
 
 Var var_linear(Var x, Var weight, Var bias)
 {
+    if (var_ndim(x) != 0 && var_ndim(x) != 2 && var_ndim(weight) == 2)
+        return with_leading_axes(var_linear(as_matrix(x), weight, bias), x);
     return op_apply(&op_linear, (Var[]){x, weight, bias}, bias.tape ? 3 : 2, NULL, 0);
 }
 

@@ -1,7 +1,10 @@
-/* Sum, mean and max over a set of axes. */
+/* Reductions over a set of axes: sum, mean, max and logsumexp, and what is made of them. */
 #include "autograd/op_support_internal.h"
 #include "tensor/elementwise.h"
 #include "tensor/reduce.h"
+
+#include <float.h>
+#include <math.h>
 
 typedef struct Reduce {
     unsigned axes;
@@ -36,7 +39,8 @@ static Tensor spread(const OpContext *c, Tensor t)
     return tensor_expand(with_axes(c, t), c->in[0]->ndim, c->in[0]->shape);
 }
 
-static bool reduce_forward(OpContext *c, TensorReduceOp op, bool average)
+/* Makes the output, with the reduced axes; *count: how many elements each of its own is of. */
+static bool reduced_output(OpContext *c, int64_t *count)
 {
     Tensor a = *c->in[0];
     unsigned axes = reduced_axes(c);
@@ -44,23 +48,39 @@ static bool reduce_forward(OpContext *c, TensorReduceOp op, bool average)
         return false;
     if (axes >> a.ndim)
         return op_error(c, "the axes (bits %#x) are out of range for %d dimensions", axes, a.ndim);
-    int64_t shape[TENSOR_MAX_DIMS], count = 1;
+    int64_t shape[TENSOR_MAX_DIMS];
+    *count = 1;
     for (int i = 0; i < a.ndim; i++) {
         shape[i] = axes & TENSOR_AXIS(i) ? 1 : a.shape[i];
-        count *= axes & TENSOR_AXIS(i) ? a.shape[i] : 1;
+        *count *= axes & TENSOR_AXIS(i) ? a.shape[i] : 1;
     }
+    return op_output(c, a.ndim, shape);
+}
+
+/* Takes the reduced axes out of the output, unless they are kept. */
+static void drop_axes(OpContext *c)
+{
+    unsigned axes = reduced_axes(c);
+    if (!((const Reduce *)c->attributes)->keepdim)
+        for (int i = c->in[0]->ndim; i-- > 0;)
+            if (axes & TENSOR_AXIS(i))
+                *c->out[0] = tensor_squeeze(*c->out[0], i);
+}
+
+static bool reduce_forward(OpContext *c, TensorReduceOp op, bool average)
+{
+    int64_t count;
+    if (!reduced_output(c, &count))
+        return false;
     if (op == TENSOR_REDUCE_MAX && count == 0)
         return op_error(c, "there is no maximum of nothing");
-    if (!op_output(c, a.ndim, shape) || !tensor_reduce(op, *c->out[0], a, axes))
+    if (!tensor_reduce(op, *c->out[0], *c->in[0], reduced_axes(c)))
         return false;
     Tensor divisor = average ? op_number(c, (double)count) : tensor_invalid();
     if (average &&
         (!tensor_is_valid(divisor) || !tensor_binary(TENSOR_BINARY_DIV, *c->out[0], *c->out[0], divisor)))
         return false;
-    if (!((const Reduce *)c->attributes)->keepdim)
-        for (int i = a.ndim; i-- > 0;)
-            if (axes & TENSOR_AXIS(i))
-                *c->out[0] = tensor_squeeze(*c->out[0], i);
+    drop_axes(c);
     return true;
 }
 
@@ -214,4 +234,156 @@ OpKind op_max = {.name = "max",
 Var var_max(Var a, unsigned axes, bool keepdim)
 {
     return reduce(&op_max, a, axes, keepdim);
+}
+
+/* f(a) = ln sum of e^a (-infinity of nothing);  df/da = e^(a - f) */
+static bool logsumexp_forward(OpContext *c)
+{
+    int64_t count;
+    if (!reduced_output(c, &count))
+        return false;
+    Tensor a = *c->in[0], f = *c->out[0], largest = op_new_like(c, f), e = op_new_like(c, a);
+    unsigned axes = reduced_axes(c);
+    /* Of infinities alone the largest number is as good, and its difference from them is a number or
+     * infinite. */
+    double most = a.dtype == TENSOR_F32 ? FLT_MAX : DBL_MAX;
+    if (!tensor_is_valid(largest) || !tensor_is_valid(e))
+        return false;
+    bool done =
+        count == 0
+            ? tensor_fill(f, -INFINITY)
+            : tensor_reduce(TENSOR_REDUCE_MAX, largest, a, axes) &&
+                  tensor_unary_with(TENSOR_UNARY_CLAMP, largest, largest, (double[]){-most, most}) &&
+                  tensor_binary(TENSOR_BINARY_SUB, e, a, largest) && tensor_unary(TENSOR_UNARY_EXP, e, e) &&
+                  tensor_reduce(TENSOR_REDUCE_SUM, f, e, axes) && tensor_unary(TENSOR_UNARY_LOG, f, f) &&
+                  tensor_binary(TENSOR_BINARY_ADD, f, f, largest);
+    drop_axes(c);
+    return done;
+}
+static void logsumexp_backward(OpContext *c, OpTerm *terms)
+{
+    Tensor a = *c->in[0], f = with_axes(c, *c->out[0]), da = op_new_like(c, a), low = op_new_like(c, f);
+    double most = a.dtype == TENSOR_F32 ? FLT_MAX : DBL_MAX;
+    if (tensor_is_valid(da) && tensor_is_valid(low) &&
+        tensor_unary_with(TENSOR_UNARY_CLAMP, low, f, (double[]){-most, INFINITY}) &&
+        tensor_binary(TENSOR_BINARY_SUB, da, a, low) && tensor_unary(TENSOR_UNARY_EXP, da, da) &&
+        tensor_binary(TENSOR_BINARY_MUL, da, da, with_axes(c, *c->grad[0])))
+        op_give(&terms[0], da);
+}
+static Var logsumexp_sample(OpSample *s)
+{
+    return var_logsumexp(sample_cube(s), sample_axes(s), op_sample_choice(s, 2));
+}
+static void logsumexp_formula(const OpUse *use, OpVarTerm *terms)
+{
+    Var low = var_clamp(spread_var(use, use->out[0]), -FLT_MAX, INFINITY);
+    op_give_var(&terms[0], var_mul(spread_var(use, use->grad[0]), var_exp(var_sub(use->in[0], low))));
+}
+OpKind op_logsumexp = {.name = "logsumexp",
+                       .forward = logsumexp_forward,
+                       .backward = logsumexp_backward,
+                       .formula = logsumexp_formula,
+                       .sample = logsumexp_sample};
+Var var_logsumexp(Var a, unsigned axes, bool keepdim)
+{
+    return reduce(&op_logsumexp, a, axes, keepdim);
+}
+
+/* ---- Made of these ---- */
+
+Var var_min(Var a, unsigned axes, bool keepdim)
+{
+    return var_neg(var_max(var_neg(a), axes, keepdim));
+}
+
+/* Of how many elements each of a reduction's is. */
+static double reduced_count(Var a, unsigned axes)
+{
+    double count = 1;
+    axes = axes_of(axes, var_ndim(a));
+    for (int i = 0; i < var_ndim(a); i++)
+        count *= axes & TENSOR_AXIS(i) ? (double)var_size(a, i) : 1;
+    return count;
+}
+
+Var var_var(Var a, unsigned axes, double correction, bool keepdim)
+{
+    Var distance = var_sub(a, var_mean(a, axes, true));
+    double freedom = reduced_count(a, axes) - correction;
+    return var_scale(var_sum(var_square(distance), axes, keepdim), 1 / (freedom > 0 ? freedom : 0), 0);
+}
+
+/* a^power, and where a is 0 the gradient 0. */
+static Var power_but_0(Var a, double power)
+{
+    Var zero = var_equal(a, tape_scalar(a, 0)), positive = var_masked_fill(a, zero, 1);
+    Var root = power == 0.5 ? var_sqrt(positive) : var_pow(positive, tape_scalar(a, power));
+    return var_masked_fill(root, zero, 0);
+}
+
+Var var_std(Var a, unsigned axes, double correction, bool keepdim)
+{
+    return power_but_0(var_var(a, axes, correction, keepdim), 0.5);
+}
+
+Var var_norm(Var a, double p, unsigned axes, bool keepdim)
+{
+    if (p == 2)
+        return power_but_0(var_sum(var_square(a), axes, keepdim), 0.5);
+    Var size = var_abs(a);
+    if (p == 1)
+        return var_sum(size, axes, keepdim);
+    if (isinf(p))
+        return p > 0 ? var_max(size, axes, keepdim) : var_min(size, axes, keepdim);
+    if (p == 0) /* how many are not 0 */
+        return var_sum(var_abs(var_sign(a)), axes, keepdim);
+    return power_but_0(var_sum(power_but_0(size, p), axes, keepdim), 1 / p);
+}
+
+Var var_normalize(Var a, double p, int axis, double eps)
+{
+    return var_div(a, var_clamp(var_norm(a, p, TENSOR_AXIS(axis), true), eps, INFINITY));
+}
+
+Var var_cosine_similarity(Var a, Var b, int axis, double eps)
+{
+    Var both = var_mul(var_normalize(a, 2, axis, eps), var_normalize(b, 2, axis, eps));
+    return var_sum(both, TENSOR_AXIS(axis), false);
+}
+
+/* The product of the last axis [N, n], a half times the other until one is left: no quotient by what may be
+ * 0. */
+static Var product_of_rows(Var a, int64_t rows, int64_t n)
+{
+    Var rest = var_expand(tape_scalar(a, 1), TENSOR_SHAPE(rows, 1));
+    for (; n > 1; n /= 2) {
+        if (n % 2)
+            rest = var_mul(rest, var_slice(a, 1, n - 1, n, 1));
+        a = var_mul(var_slice(a, 1, 0, n / 2, 1), var_slice(a, 1, n / 2, n / 2 * 2, 1));
+    }
+    return n ? var_mul(a, rest) : rest;
+}
+
+Var var_prod(Var a, unsigned axes, bool keepdim)
+{
+    int ndim = var_ndim(a), order[TENSOR_MAX_DIMS], kept = 0, at = 0;
+    int64_t shape[TENSOR_MAX_DIMS], rows = 1;
+    unsigned found = 0;
+    if (!var_is_empty(a) && !tensor_axes(axes, ndim, &found))
+        return tape_fail(a.tape, "prod: the axes (bits %#x) are out of range for %d dimensions", axes, ndim);
+    for (int i = 0; i < ndim; i++)
+        if (!(found & TENSOR_AXIS(i))) {
+            order[at++] = i;
+            rows *= var_size(a, i);
+        }
+    for (int i = 0; i < ndim; i++) {
+        bool goes = found & TENSOR_AXIS(i);
+        if (goes)
+            order[at++] = i;
+        if (!goes || keepdim)
+            shape[kept++] = goes ? 1 : var_size(a, i);
+    }
+    int64_t n = (int64_t)reduced_count(a, found);
+    Var flat = var_reshape(var_permute(a, order), TENSOR_SHAPE(rows, n));
+    return var_reshape(product_of_rows(flat, rows, n), kept, shape);
 }

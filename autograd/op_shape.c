@@ -132,7 +132,8 @@ OpKind op_transpose = {.name = "transpose",
                        .backward_reads = OP_READS_NOTHING};
 Var var_transpose(Var a, int axis_a, int axis_b)
 {
-    return op_apply(&op_transpose, &a, 1, (int[]){axis_a, axis_b}, 2 * sizeof(int));
+    Var vector = op_vector(a);
+    return op_as_before(a, op_apply(&op_transpose, &vector, 1, (int[]){axis_a, axis_b}, 2 * sizeof(int)));
 }
 
 /* f(a) = a repeated along new axes in front and axes of size 1 */

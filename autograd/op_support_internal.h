@@ -36,6 +36,18 @@ static inline bool op_axis(OpContext *c, int axis, int ndim, int *found)
     return op_error(c, "axis %d is out of range for %d dimensions", axis, ndim);
 }
 
+/* As in PyTorch, axis 0 of a value without axes is all of it: a vector of one, and what was made of it
+ * without the axis again. */
+static inline Var op_vector(Var a)
+{
+    return var_is_empty(a) || var_ndim(a) > 0 ? a : var_reshape(a, TENSOR_SHAPE(1));
+}
+
+static inline Var op_as_before(Var a, Var out)
+{
+    return var_is_empty(a) || var_ndim(a) > 0 ? out : var_reshape(out, 0, NULL);
+}
+
 /* `t` without gaps, and `t` broadcast to the shape of `like` without gaps. Invalid, with an error recorded,
  * where there is no memory. */
 static inline Tensor op_dense(OpContext *c, Tensor t)

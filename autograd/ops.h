@@ -38,6 +38,59 @@ typedef enum { VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE } VarRe
  * = x. */
 Var var_gated_memory_step(Var x, Var h, Var weight, Var c_prev, VarGateOrder order, Var *c);
 
+/* ---- Made of ops, so that their gradients are those ops' ---- */
+
+Var var_min(Var a, unsigned axes, bool keepdim); /* as var_max() */
+/* The mean of the squared distances from the mean, with n - correction instead of n (PyTorch's is 1); NaN
+ * where that is not above 0. std: its root, whose gradient at 0 is 0. */
+Var var_var(Var a, unsigned axes, double correction, bool keepdim);
+Var var_std(Var a, unsigned axes, double correction, bool keepdim);
+/* (sum of |a|^p)^(1/p); the largest |a| for p = INFINITY, the smallest for -INFINITY, and for p = 0 how many
+ * are not 0. The gradient at 0 is 0. */
+Var var_norm(Var a, double p, unsigned axes, bool keepdim);
+Var var_prod(Var a, unsigned axes, bool keepdim); /* of nothing 1 */
+/* a / max(norm, eps) along an axis, and the sum of products of two such; PyTorch's eps are 1e-12 and 1e-8. */
+Var var_normalize(Var a, double p, int axis, double eps);
+Var var_cosine_similarity(Var a, Var b, int axis, double eps);
+/* The first half along an axis times sigmoid of the second (Dauphin et al. 2017, arXiv 1612.08083). */
+Var var_glu(Var a, int axis);
+/* Views: an axis of size 1 in front of `axis` (of the result), or without one (a itself where its size is not
+ * 1); a set of axes in reverse. */
+Var var_unsqueeze(Var a, int axis);
+Var var_squeeze(Var a, int axis);
+Var var_flip(Var a, unsigned axes);
+/* Slices of these sizes, which sum to the axis's, one after the other; and all indices of an axis, which
+ * goes: parts[var_size(a, axis)]. False: an error was recorded, and parts of split are empty. */
+bool var_split(Var a, int axis, const int64_t *sizes, int count, Var *parts);
+bool var_unbind(Var a, int axis, Var *parts);
+/* a so many times, one after the other along an axis. */
+Var var_repeat(Var a, int axis, int64_t times);
+/* The indices index[0], index[1], ... of an axis: index i32 [N]. */
+Var var_index_select(Var a, int axis, Var index);
+/* a, with index i of source added at index[i] of the axis: source of the shape of a but for this axis, [N].
+ */
+Var var_index_add(Var a, int axis, Var index, Var source);
+/* Of the last two axes what is not above the diagonal, or not below; 0 elsewhere. Diagonal 1 is the one above
+ * 0. */
+Var var_tril(Var a, int64_t diagonal);
+Var var_triu(Var a, int64_t diagonal);
+/* The k largest along an axis, the largest first; *index (or NULL): where, i32. NaN is the largest, and of
+ * equals the first comes first. The smallest are those of var_neg(). */
+Var var_topk(Var a, int64_t k, int axis, Var *index);
+
+/* ---- Indices and masks, i32: without a gradient ---- */
+
+Var var_argmax(Var a, int axis, bool keepdim); /* the first of equals; NaN is the largest */
+/* 1 or 0, of what is not 0 and what is, in any dtype; NaN is not 0. */
+Var var_logical_and(Var a, Var b);
+Var var_logical_or(Var a, Var b);
+Var var_logical_xor(Var a, Var b);
+Var var_logical_not(Var a);
+/* ids i32 of any shape S, in [0, classes) -> S + [classes] of `dtype`: 1 at the id, else 0. */
+Var var_one_hot(Var ids, int64_t classes, TensorDtype dtype);
+/* [rows, columns]: 1 where column <= row + diagonal, else 0. */
+Var tape_tril(Tape *tape, int64_t rows, int64_t columns, int64_t diagonal);
+
 /* ---- The registry ---- */
 int op_count(void);
 OpKind *op_at(int i);
@@ -120,6 +173,38 @@ REEL_END_DECLS
 #define var_bce(...)                  TAPE_TRACE(Var, var_bce(__VA_ARGS__))
 #define var_bce_with_logits(...)      TAPE_TRACE(Var, var_bce_with_logits(__VA_ARGS__))
 #define var_cross_entropy(...)        TAPE_TRACE(Var, var_cross_entropy(__VA_ARGS__))
+#define var_logsumexp(...)            TAPE_TRACE(Var, var_logsumexp(__VA_ARGS__))
+#define var_cumsum(...)               TAPE_TRACE(Var, var_cumsum(__VA_ARGS__))
+#define var_permute(...)              TAPE_TRACE(Var, var_permute(__VA_ARGS__))
+#define var_pad(...)                  TAPE_TRACE(Var, var_pad(__VA_ARGS__))
+#define var_cast(...)                 TAPE_TRACE(Var, var_cast(__VA_ARGS__))
+#define var_scatter_add(...)          TAPE_TRACE(Var, var_scatter_add(__VA_ARGS__))
+#define var_min(...)                  TAPE_TRACE(Var, var_min(__VA_ARGS__))
+#define var_var(...)                  TAPE_TRACE(Var, var_var(__VA_ARGS__))
+#define var_std(...)                  TAPE_TRACE(Var, var_std(__VA_ARGS__))
+#define var_norm(...)                 TAPE_TRACE(Var, var_norm(__VA_ARGS__))
+#define var_prod(...)                 TAPE_TRACE(Var, var_prod(__VA_ARGS__))
+#define var_normalize(...)            TAPE_TRACE(Var, var_normalize(__VA_ARGS__))
+#define var_cosine_similarity(...)    TAPE_TRACE(Var, var_cosine_similarity(__VA_ARGS__))
+#define var_glu(...)                  TAPE_TRACE(Var, var_glu(__VA_ARGS__))
+#define var_unsqueeze(...)            TAPE_TRACE(Var, var_unsqueeze(__VA_ARGS__))
+#define var_squeeze(...)              TAPE_TRACE(Var, var_squeeze(__VA_ARGS__))
+#define var_flip(...)                 TAPE_TRACE(Var, var_flip(__VA_ARGS__))
+#define var_repeat(...)               TAPE_TRACE(Var, var_repeat(__VA_ARGS__))
+#define var_index_select(...)         TAPE_TRACE(Var, var_index_select(__VA_ARGS__))
+#define var_index_add(...)            TAPE_TRACE(Var, var_index_add(__VA_ARGS__))
+#define var_tril(...)                 TAPE_TRACE(Var, var_tril(__VA_ARGS__))
+#define var_triu(...)                 TAPE_TRACE(Var, var_triu(__VA_ARGS__))
+#define var_topk(...)                 TAPE_TRACE(Var, var_topk(__VA_ARGS__))
+#define var_argmax(...)               TAPE_TRACE(Var, var_argmax(__VA_ARGS__))
+#define var_logical_and(...)          TAPE_TRACE(Var, var_logical_and(__VA_ARGS__))
+#define var_logical_or(...)           TAPE_TRACE(Var, var_logical_or(__VA_ARGS__))
+#define var_logical_xor(...)          TAPE_TRACE(Var, var_logical_xor(__VA_ARGS__))
+#define var_logical_not(...)          TAPE_TRACE(Var, var_logical_not(__VA_ARGS__))
+#define var_one_hot(...)              TAPE_TRACE(Var, var_one_hot(__VA_ARGS__))
+#define tape_tril(...)                TAPE_TRACE(Var, tape_tril(__VA_ARGS__))
+#define var_split(...)                TAPE_TRACE(bool, var_split(__VA_ARGS__))
+#define var_unbind(...)               TAPE_TRACE(bool, var_unbind(__VA_ARGS__))
 #define var_mse(...)                  TAPE_TRACE(Var, var_mse(__VA_ARGS__))
 #define var_skip_gram(...)            TAPE_TRACE(Var, var_skip_gram(__VA_ARGS__))
 #endif

@@ -241,6 +241,30 @@ Var tape_scalar(Var like, double value)
     return tape_constant(like.tape, tensor_full(&like.tape->arena, v->t.dtype, 0, NULL, value));
 }
 
+/* A constant of the shape; invalid without one, or another dtype than f32 and f64: an error. */
+static Tensor new_random(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape)
+{
+    bool real = dtype == TENSOR_F32 || dtype == TENSOR_F64;
+    Tensor t = real ? tensor_new(&tape->arena, dtype, ndim, shape) : tensor_invalid();
+    if (!tensor_is_valid(t))
+        tape_fail(tape, "there are no random numbers of this shape and dtype (%s)", tensor_dtype_name(dtype));
+    return t;
+}
+
+Var(tape_normal)(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, double mean, double deviation)
+{
+    Tensor t = new_random(tape, dtype, ndim, shape);
+    tensor_random_fill_normal(&tape->random, t, mean, deviation);
+    return tensor_is_valid(t) ? (tape_constant)(tape, t) : tape_empty(tape);
+}
+
+Var(tape_uniform)(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, double low, double high)
+{
+    Tensor t = new_random(tape, dtype, ndim, shape);
+    tensor_random_fill_uniform(&tape->random, t, low, high);
+    return tensor_is_valid(t) ? (tape_constant)(tape, t) : tape_empty(tape);
+}
+
 Var(tape_parameter)(Tape *tape, TapeParameter *parameter)
 {
     if (!tape_ok(tape))

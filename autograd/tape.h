@@ -72,6 +72,10 @@ Var tape_leaf(Tape *tape, Tensor value);
 Var tape_parameter(Tape *tape, TapeParameter *parameter);
 /* The scalar `value` in the dtype of `like`. */
 Var tape_scalar(Var like, double value);
+/* Random constants, f32 or f64, from tape_random(): of the normal distribution, or the same throughout [low,
+ * high). */
+Var tape_normal(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, double mean, double deviation);
+Var tape_uniform(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, double low, double high);
 
 /* ---- Values and gradients ---- */
 
@@ -151,6 +155,8 @@ REEL_END_DECLS
 #ifndef REEL_LIBRARY
 #define tape_constant(...)   TAPE_TRACE(Var, tape_constant(__VA_ARGS__))
 #define tape_leaf(...)       TAPE_TRACE(Var, tape_leaf(__VA_ARGS__))
+#define tape_normal(...)     TAPE_TRACE(Var, tape_normal(__VA_ARGS__))
+#define tape_uniform(...)    TAPE_TRACE(Var, tape_uniform(__VA_ARGS__))
 #define tape_parameter(...)  TAPE_TRACE(Var, tape_parameter(__VA_ARGS__))
 #define tape_backward(...)   TAPE_TRACE(bool, tape_backward(__VA_ARGS__))
 #define tape_checkpoint(...) TAPE_TRACE(Var, tape_checkpoint(__VA_ARGS__))

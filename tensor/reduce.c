@@ -169,6 +169,8 @@ static bool is_real(TensorDtype dtype)
 bool tensor_axes(unsigned axes, int ndim, unsigned *found)
 {
     unsigned all = (1u << ndim) - 1;
+    if (ndim == 0 && axes != TENSOR_AXES_ALL) /* axis 0 of a scalar is all of it */
+        axes &= ~(TENSOR_AXIS(0) | TENSOR_AXIS(-1));
     *found = axes == TENSOR_AXES_ALL ? all : axes & ~(~0u << (32 - TENSOR_MAX_DIMS));
     for (int i = 1; axes != TENSOR_AXES_ALL && i <= TENSOR_MAX_DIMS; i++)
         if (axes & TENSOR_AXIS(-i))

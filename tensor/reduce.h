@@ -16,7 +16,8 @@ typedef enum { TENSOR_REDUCE_SUM, TENSOR_REDUCE_MAX } TensorReduceOp;
     (1u << ((i) < -TENSOR_MAX_DIMS || (i) >= TENSOR_MAX_DIMS ? TENSOR_MAX_DIMS : (unsigned)(i)&31u))
 #define TENSOR_AXES_ALL (~0u)
 
-/* The set for a tensor of `ndim` axes, with bit i for axis i. False: an axis is out of range. */
+/* The set for a tensor of `ndim` axes, with bit i for axis i. A scalar has axis 0 (and -1), which is none.
+ * False: an axis is out of range. */
 bool tensor_axes(unsigned axes, int ndim, unsigned *found);
 
 /* Reduces a set of axes, which stay in `out` with size 1 (keepdim). An empty sum is 0; an empty max is an

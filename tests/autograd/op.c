@@ -369,6 +369,64 @@ static Var any_attention(TensorRandom *random)
     }
 }
 
+static Var any_composition(TensorRandom *random, Var a, Var b, int axis, unsigned axes, int64_t i, int64_t k)
+{
+    Var index, parts[8];
+    int order[TENSOR_MAX_DIMS];
+    for (int d = 0; d < TENSOR_MAX_DIMS; d++)
+        order[d] = (int)pick(random, 0, 9) ? d : axis;
+    switch (pick(random, 0, 23)) {
+    case 0:
+        return var_permute(a, order);
+    case 1:
+        return var_pad(a, axis, i, k, 1);
+    case 2:
+        return var_cast(a, (TensorDtype)pick(random, 0, 4));
+    case 3:
+        return var_logsumexp(a, axes, pick(random, 0, 1));
+    case 4:
+        return var_cumsum(a, axis);
+    case 5:
+        return var_scatter_add(a, axis, b, a);
+    case 6:
+        return var_std(a, axes, 1, pick(random, 0, 1));
+    case 7:
+        return var_norm(a, (double)pick(random, 0, 3), axes, false);
+    case 8:
+        return var_prod(a, axes, pick(random, 0, 1));
+    case 9:
+        return var_cosine_similarity(a, b, axis, 1e-8);
+    case 10:
+        return var_glu(a, axis);
+    case 11:
+        return var_unsqueeze(a, axis);
+    case 12:
+        return var_squeeze(a, axis);
+    case 13:
+        return var_flip(a, axes);
+    case 14:
+        return var_split(a, axis, (int64_t[]){1, i}, 2, parts) ? parts[1] : parts[0];
+    case 15:
+        return var_repeat(a, axis, i);
+    case 16:
+        return var_index_select(a, axis, b);
+    case 17:
+        return var_index_add(a, axis, b, a);
+    case 18:
+        return var_triu(a, i);
+    case 19:
+        return var_topk(a, k, axis, &index);
+    case 20:
+        return var_argmax(a, axis, pick(random, 0, 1));
+    case 21:
+        return var_logical_xor(a, b);
+    case 22:
+        return var_one_hot(b, k, TENSOR_F64);
+    default:
+        return var_unbind(a, axis, parts) && var_size(a, axis) ? parts[0] : var_min(a, axes, true);
+    }
+}
+
 static Var any_op(TensorRandom *random)
 {
     Var a = any_value(random), b = any_value(random), d = any_value(random), e = VAR_NONE;
@@ -378,7 +436,7 @@ static Var any_op(TensorRandom *random)
     int axis = (int)pick(random, -4, 4), rank = (int)pick(random, -1, 8);
     unsigned axes = pick(random, 0, 3) ? (unsigned)pick(random, 0, 15) : TENSOR_AXES_ALL;
     VarReduction reduction = (VarReduction)pick(random, 0, 3);
-    switch (pick(random, 0, 43)) {
+    switch (pick(random, 0, 47)) {
     case 0:
         return var_add(a, b);
     case 1:
@@ -465,6 +523,11 @@ static Var any_op(TensorRandom *random)
         return any_gates(random);
     case 42:
         return any_attention(random);
+    case 43:
+    case 44:
+    case 45:
+    case 46:
+        return any_composition(random, a, b, axis, axes, i, k < 1000 ? k : 3);
     default:
         return var_gated_memory(a, b, (VarGateOrder){0, 1, 2, (int)k}, &e);
     }

@@ -42,6 +42,44 @@ START_TEST(linear_of_a_parameter_is_linear_of_a_leaf)
 }
 END_TEST
 
+START_TEST(leading_axes_are_rows_of_one_product)
+{
+    Var x = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3, 4), 1), w = numbers(TENSOR_F64, TENSOR_SHAPE(5, 4), 2),
+        bias = numbers(TENSOR_F64, TENSOR_SHAPE(5), 3);
+    Var y = var_linear(x, w, bias), flat = var_reshape(x, TENSOR_SHAPE(6, 4));
+    ck_assert(var_ndim(y) == 3 && var_size(y, 1) == 3 && var_size(y, 2) == 5);
+    expect_same(var_value(var_reshape(y, TENSOR_SHAPE(6, 5))), var_value(var_linear(flat, w, bias)), 0);
+    expect_same(var_value(var_add(var_matmul(x, var_transpose(w, 0, 1)), bias)), var_value(y), 1e-14);
+    Var row = var_select(flat, 0, 0);
+    ck_assert_int_eq(var_ndim(var_linear(row, w, bias)), 1);
+    expect_same(var_value(var_matmul(w, row)), var_value(var_linear(row, w, VAR_NONE)), 1e-14);
+    ck_assert_int_eq(var_ndim(var_matmul(row, row)), 0);
+    ck_assert_int_eq(var_ndim(var_matmul(row, var_transpose(x, 1, 2))), 2);
+    ck_assert_int_eq(var_size(var_matmul(LEAF(tape, TENSOR_SHAPE(2, 0, 4), 0), var_transpose(w, 0, 1)), 1),
+                     0);
+    assert_ok(tape);
+}
+END_TEST
+
+/* On panels, with the product of the gradient put off; of a leaf, neither. */
+START_TEST(a_batch_times_a_parameter_is_one_product)
+{
+    TapeParameter weight;
+    Var values = numbers(TENSOR_F32, TENSOR_SHAPE(17, 33), 1),
+        x = numbers(TENSOR_F32, TENSOR_SHAPE(3, 4, 17), 2);
+    Var x2 = numbers(TENSOR_F32, TENSOR_SHAPE(3, 4, 17), 2);
+    tape_parameter_init(&weight, var_value(values));
+    Var w = tape_parameter(tape, &weight), y = var_tanh(var_matmul(x, w));
+    Var batch = var_expand(values, TENSOR_SHAPE(3, 17, 33)), y2 = var_tanh(var_matmul(x2, batch));
+    expect_same(var_value(y), var_value(y2), 1e-6);
+    ck_assert(tape_backward(var_sum(y, TENSOR_AXES_ALL, false)));
+    ck_assert(tape_backward(var_sum(y2, TENSOR_AXES_ALL, false)));
+    expect_same(var_grad(x), var_grad(x2), 1e-5);
+    expect_same(var_grad(w), var_grad(values), 1e-5);
+    tape_parameter_release(&weight);
+}
+END_TEST
+
 START_TEST(a_changed_parameter_is_packed_anew)
 {
     float memory[4] = {1, 2, 3, 4};
@@ -98,6 +136,8 @@ Suite *autograd_op_product_suite(void)
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, matmul_multiplies_batches_that_broadcast);
     tcase_add_test(cases, linear_of_a_parameter_is_linear_of_a_leaf);
+    tcase_add_test(cases, leading_axes_are_rows_of_one_product);
+    tcase_add_test(cases, a_batch_times_a_parameter_is_one_product);
     tcase_add_test(cases, a_changed_parameter_is_packed_anew);
     tcase_add_test(cases, addmm_adds_to_repeated_rows);
     tcase_add_test(cases, shapes_that_do_not_fit_are_errors);
