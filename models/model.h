@@ -99,7 +99,9 @@ ModelInput model_input(const Model *model, Tape *tape, const int32_t *ids, const
                        int32_t texts);
 ModelOutput model_forward(Model *model, ModelInput input);
 int64_t model_count(Model *model);
-/* The same without the embedding's table. */
+/* The embedding's table, or NULL. */
+NnParameter *model_embedding(Model *model);
+/* How many numbers without the embedding's table. */
 int64_t model_count_without_embedding(Model *model);
 /* Sets the output bias to log(p / (1 - p)) of each label's frequency p = counts / examples, so that training
  * starts at the labels' base rates; p is kept within half an example of 0 and 1. */

@@ -173,6 +173,12 @@ int64_t model_count(Model *model)
     return nn_module_count(&model->base);
 }
 
+NnParameter *model_embedding(Model *model)
+{
+    NnNamed named;
+    return nn_find(&model->base, "embedding.weight", &named) ? named.parameter : NULL;
+}
+
 int64_t model_count_without_embedding(Model *model)
 {
     int64_t count = model_count(model);

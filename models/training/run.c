@@ -276,13 +276,6 @@ static ReelStatus check_weights(Run *run)
     return status;
 }
 
-/* The embedding, which every model of the zoo has. */
-static NnParameter *find_embedding(Model *model)
-{
-    NnNamed named;
-    return nn_find(&model->base, "embedding.weight", &named) ? named.parameter : NULL;
-}
-
 /* Trains from where the run is to its end. */
 static ReelStatus train_on(Run *run)
 {
@@ -291,7 +284,7 @@ static ReelStatus train_on(Run *run)
         double began = reel_clock_seconds();
         bool stopped;
         if (run->options->freeze_vectors > 0)
-            find_embedding(run->model)->core.frozen = run->at.epoch <= run->options->freeze_vectors;
+            model_embedding(run->model)->core.frozen = run->at.epoch <= run->options->freeze_vectors;
         ModelRunProgress progress = {.model = run->kind->name,
                                      .epoch = run->at.epoch,
                                      .epochs = epochs,
@@ -374,7 +367,7 @@ static ReelStatus load_first_weights(Run *run)
 
 static ReelStatus set_vectors(Run *run)
 {
-    NnParameter *embedding = find_embedding(run->model);
+    NnParameter *embedding = model_embedding(run->model);
     if (!run->options->vectors)
         return reel_status_ok();
     if (!embedding)

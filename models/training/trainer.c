@@ -39,6 +39,17 @@ ModelTrainerOptions model_trainer_defaults(void)
     return options;
 }
 
+/* All parameters in one, but for an embedding with a rate of its own. */
+static ReelStatus new_optimizer(ModelTrainer *trainer)
+{
+    NnParameter *embedding = model_embedding(trainer->model);
+    double rate = trainer->options.embedding_rate;
+    NnParameterGroup group = nn_group_of(&embedding, 1, trainer->options.optimizer);
+    group.options.lr *= rate;
+    return nn_optimizer_new_grouped(&trainer->optimizer, &trainer->model->base, trainer->options.optimizer,
+                                    &group, embedding && rate != 0);
+}
+
 ReelStatus model_trainer_new(ModelTrainer **out, Model *model, const ModelTrainerOptions *options)
 {
     *out = NULL;
@@ -61,7 +72,7 @@ ReelStatus model_trainer_new(ModelTrainer **out, Model *model, const ModelTraine
                             ? nn_parallel_new(&trainer->parallel, &model->base, &parallel)
                             : reel_status_no_memory((size_t)options->shards * sizeof(Share), "the trainer");
     if (reel_status_is_ok(&status))
-        status = nn_optimizer_new(&trainer->optimizer, &model->base, options->optimizer);
+        status = new_optimizer(trainer);
     if (!reel_status_is_ok(&status)) {
         model_trainer_free(trainer);
         return status;

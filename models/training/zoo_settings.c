@@ -191,6 +191,9 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"freeze-vectors", "N", MODEL_OPTION_INTEGER, &s->freeze_vectors, 0, 1e6,
           "epochs in which they stay as they are (0)"},
          MODEL_SETTING_MODEL, "0"},
+        {{"vectors-lr", "X", MODEL_OPTION_NUMBER, &s->vectors_lr, 0, 1e3,
+          "their learning rate, which follows --schedule as that of the other weights does (0: --lr)"},
+         MODEL_SETTING_MODEL, "0"},
         {{"forget-bias", "X", MODEL_OPTION_NUMBER, &s->forget_bias, -100, 100,
           "first value of forget gates' biases (0: the model's own)"},
          MODEL_SETTING_MODEL, "0"},
@@ -350,9 +353,11 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
     if (s->vectors && (strcmp(s->tokenizer, "words") != 0 || s->init))
         return reel_status_usage("--vectors: are of words, and do not go with %s",
                                  s->init ? "--init" : "--tokenizer bpe");
-    if (s->freeze_vectors > 0 && !s->vectors)
-        return reel_status_usage("--freeze-vectors: is of --vectors, which are missing");
+    if ((s->freeze_vectors > 0 || s->vectors_lr > 0) && !s->vectors)
+        return reel_status_usage("--%s: is of --vectors, which are missing",
+                                 s->freeze_vectors > 0 ? "freeze-vectors" : "vectors-lr");
     run->freeze_vectors = s->freeze_vectors;
+    run->trainer.embedding_rate = s->vectors_lr / s->lr;
     if (s->refit && s->init)
         return reel_status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && !has_valid(s))

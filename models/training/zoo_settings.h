@@ -47,7 +47,7 @@ typedef struct ModelZooSettings {
     int freeze_vectors, checkpoint_every, keep, compress, patience;
     double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;
-    double rank_timeout, lr, max_df, weight_decay, clip;
+    double rank_timeout, lr, vectors_lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, list, compare;
 } ModelZooSettings;

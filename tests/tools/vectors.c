@@ -1,8 +1,12 @@
 /* tools/vectors, and train_zoo --vectors: what is learned is written, goes on after an interruption, and is
  * what a model begins with. */
+#include "tensor/storage/npz.h"
+#include "tests/nn_support.h"
 #include "tests/shell_support.h"
 
 #include <check.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *folder, *tools;
@@ -102,6 +106,49 @@ START_TEST(models_begin_with_vectors)
 }
 END_TEST
 
+/* How far an embedding went from `then`, as a sum of squares. */
+static double way(const char *then, const char *run)
+{
+    TensorNpz *before, *after;
+    TensorArena arena;
+    Tensor a, b;
+    char path[2][300];
+    double squares = 0;
+    tensor_arena_init(&arena, 0);
+    snprintf(path[0], sizeof path[0], "%s/%s/rnn.best.npz", folder, then);
+    snprintf(path[1], sizeof path[1], "%s/%s/rnn.best.npz", folder, run);
+    ck_assert_ok(tensor_npz_open(&before, path[0]));
+    ck_assert_ok(tensor_npz_open(&after, path[1]));
+    ck_assert_ok(tensor_npz_read_tensor(before, tensor_npz_find(before, "embedding.weight"), &arena, &a));
+    ck_assert_ok(tensor_npz_read_tensor(after, tensor_npz_find(after, "embedding.weight"), &arena, &b));
+    for (int64_t i = 0; i < tensor_numel(&a); i++)
+        squares += pow(tensor_f32(a)[i] - tensor_f32(b)[i], 2);
+    tensor_npz_close(before);
+    tensor_npz_close(after);
+    tensor_arena_free(&arena);
+    return squares;
+}
+
+START_TEST(vectors_have_a_learning_rate_of_their_own)
+{
+    shell_must("%s/vectors --data " CORPUS " --out %s/v.npz " SMALL "--quiet", tools, folder);
+    shell_must(TRAIN "--vectors %s/v.npz --freeze-vectors 2 --out %s/frozen --quiet", tools, folder, folder);
+    shell_must(TRAIN "--vectors %s/v.npz --out %s/free --quiet", tools, folder, folder);
+    shell_must(TRAIN "--vectors %s/v.npz --vectors-lr 0.002 --out %s/same --quiet", tools, folder, folder);
+    shell_must(TRAIN "--vectors %s/v.npz --vectors-lr 0.0002 --out %s/slow --quiet", tools, folder, folder);
+    ck_assert(way("free", "same") == 0);
+    double slow = way("frozen", "slow"), free_way = way("frozen", "free");
+    ck_assert_msg(slow > 0 && slow < 0.1 * free_way, "slow %g, free %g", slow, free_way);
+    /* Interrupted after an epoch and resumed, it goes where it would have gone. */
+    shell_must(TRAIN "--vectors %s/v.npz --vectors-lr 0.0002 --epochs 3 --out %s/three --quiet", tools,
+               folder, folder);
+    shell_must("%s/train_zoo --resume %s/slow --epochs 3 --quiet", tools, folder);
+    shell_must("cd %s && for r in three slow; do unzip -o -q $r/rnn.last.npz 'embedding.weight.npy' "
+               "'reel/optimizer/*' -d $r.d; done && diff -r three.d slow.d",
+               folder);
+}
+END_TEST
+
 START_TEST(what_cannot_be_is_refused)
 {
     static const struct {
@@ -112,7 +159,9 @@ START_TEST(what_cannot_be_is_refused)
         {"--vectors v.txt", "the vectors are 3 wide and the embedding is 8; give --embed 3", 2},
         {"--vectors cut.txt --embed 3", "is it cut?", 1},
         {"--vectors v.txt --tokenizer bpe", "do not go with --tokenizer bpe", 2},
-        {"--freeze-vectors 1", "is of --vectors, which are missing", 2},
+        {"--freeze-vectors 1", "--freeze-vectors: is of --vectors, which are missing", 2},
+        {"--vectors-lr 0.1", "--vectors-lr: is of --vectors, which are missing", 2},
+        {"--vectors v.txt --vectors-lr -1", "--vectors-lr", 2},
     };
     shell_must(
         "printf 'the 1 2 3\\nfor 4 5 6\\n' > %s/v.txt; printf '3 3\\nthe 1 2 3\\nfor 4 5 6\\n' > %s/cut.txt",
@@ -145,6 +194,7 @@ Suite *tools_vectors_suite(void)
     tcase_add_test(cases, vectors_are_learned_and_looked_into);
     tcase_add_test(cases, an_interrupted_training_goes_on);
     tcase_add_test(cases, models_begin_with_vectors);
+    tcase_add_test(cases, vectors_have_a_learning_rate_of_their_own);
     tcase_add_test(cases, what_cannot_be_is_refused);
     suite_add_tcase(suite, cases);
     return suite;

@@ -149,8 +149,8 @@ static const Case cases[] = {
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 /* Tried elsewhere: by all of tests/tools/resume.c, options.c and ranks.c. */
-static const char *const elsewhere[] = {"resume",  "compare",        "list",  "init-prefix",
-                                        "vectors", "freeze-vectors", "ranks", "rank-timeout"};
+static const char *const elsewhere[] = {"resume",         "compare",    "list",  "init-prefix", "vectors",
+                                        "freeze-vectors", "vectors-lr", "ranks", "rank-timeout"};
 
 static void train(const char *name, const char *common, const char *options)
 {
