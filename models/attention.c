@@ -25,7 +25,7 @@ static void build(Model *model)
     nn_module_add(&m->base, &m->attention.base, "");
     NN_ADD(m, W_c, nn_linear_init, 2 * config->hidden, config->hidden);
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput forward(Model *model, ModelInput input)
@@ -37,8 +37,9 @@ static ModelOutput forward(Model *model, ModelInput input)
     NnAttention attended = nn_additive_attention(&m->attention, encoded.last, states);
     Var joined = var_concat((Var[]){encoded.last, attended.context}, 2, 1); /* [B, 2H] */
     Var mixed = var_tanh(nn_linear(&m->W_c, joined));                       /* [B, H] */
-    return (ModelOutput){.logits = nn_linear(&m->fc, nn_dropout(&model->dropout, mixed)),
-                         .attention = attended.weights};
+    ModelOutput out = model_output(model, mixed);
+    out.attention = attended.weights;
+    return out;
 }
 
 extern const ModelKind model_attention_model, model_stacked_model;

@@ -21,7 +21,7 @@ static void build(Model *model)
     nn_additive_attention_init(&m->attention, config->hidden, config->hidden, config->hidden);
     nn_module_add(&m->base, &m->attention.base, "");
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 /* What one run of the cell knows: the weights' parts, and all earlier outputs with their keys. */
@@ -64,12 +64,12 @@ static ModelOutput forward(Model *model, ModelInput input)
                .keys = tensor_arena_alloc(tape_arena(tape), list),
                .values = tensor_arena_alloc(tape_arena(tape), list)};
     if (!run.keys || !run.values)
-        return model_output(tape_fail(tape, "attention_fed: out of memory"));
+        return (ModelOutput){.logits = tape_fail(tape, "attention_fed: out of memory")};
     NnSequence x = model_embed(model, &m->embedding, input.text);
     Var bias = var_add(nn_var(&layer->bias_ih, tape), nn_var(&layer->bias_hh, tape));
     Var projected = var_linear(x.rows, var_slice(weight_ih, 1, 0, embed, 1), bias); /* [N, 4H] */
     NnScan scan = nn_scan(&cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
-    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, nn_scan_last(scan, 0))));
+    return model_output(model, nn_scan_last(scan, 0));
 }
 
 extern const ModelKind model_attention_fed_model;

@@ -15,7 +15,7 @@ static void build(Model *model)
     model_add_embedding(model, &m->embedding);
     model_add_word_scores(model, &m->word_score);
     NN_ADD(m, fc, nn_linear_init, 2 * config->embed, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static void begin(Model *model, const int64_t *frequencies, int64_t texts)
@@ -26,11 +26,12 @@ static void begin(Model *model, const int64_t *frequencies, int64_t texts)
 static ModelOutput forward(Model *model, ModelInput input)
 {
     Bag *m = (Bag *)model;
-    ModelOutput out;
-    NnSequence x = model_embed(model, &m->embedding, input.text);                  /* [N, E] */
-    Var scores = var_select(nn_embedding(&m->word_score, input.text.rows), 1, 0);  /* [N] */
-    Var pooled[2] = {nn_pool_weighted(x, scores, &out.attention), nn_pool_max(x)}; /* [B, E] each */
-    out.logits = nn_linear(&m->fc, nn_dropout(&model->dropout, var_concat(pooled, 2, 1)));
+    Var attention;
+    NnSequence x = model_embed(model, &m->embedding, input.text);                 /* [N, E] */
+    Var scores = var_select(nn_embedding(&m->word_score, input.text.rows), 1, 0); /* [N] */
+    Var pooled[2] = {nn_pool_weighted(x, scores, &attention), nn_pool_max(x)};    /* [B, E] each */
+    ModelOutput out = model_output(model, var_concat(pooled, 2, 1));
+    out.attention = attention;
     return out;
 }
 

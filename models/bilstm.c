@@ -26,13 +26,13 @@ static void build(Model *model)
         NN_ADD(m, score, nn_linear_init_without_bias, config->hidden, 1);
     }
     NN_ADD(m, fc, nn_linear_init, model->kind->has_attention ? 2 * width : width, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput forward(Model *model, ModelInput input)
 {
     Bilstm *m = (Bilstm *)model;
-    ModelOutput out = {0};
+    Var attention = VAR_NONE;
     NnSequence x = model_embed(model, &m->embedding, input.text); /* [N, E] */
     NnSequence states = nn_recurrent_sequence(nn_lstm(&m->lstm, x));
     NnSequence both = nn_with_rows(x, var_concat((Var[]){states.rows, x.rows}, 2, 1)); /* [N, 2H + E] */
@@ -40,9 +40,10 @@ static ModelOutput forward(Model *model, ModelInput input)
     if (model->kind->has_attention) {
         Var scores =
             var_select(nn_linear(&m->score, var_tanh(nn_linear(&m->keys, both.rows))), 1, 0); /* [N] */
-        pooled = var_concat((Var[]){pooled, nn_pool_weighted(both, scores, &out.attention)}, 2, 1);
+        pooled = var_concat((Var[]){pooled, nn_pool_weighted(both, scores, &attention)}, 2, 1);
     }
-    out.logits = nn_linear(&m->fc, nn_dropout(&model->dropout, pooled));
+    ModelOutput out = model_output(model, pooled);
+    out.attention = attention;
     return out;
 }
 

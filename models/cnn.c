@@ -22,7 +22,7 @@ static void build(Model *model)
         nn_module_add(&m->base, &m->filters[k].base, names[k]);
     }
     NN_ADD(m, fc, nn_linear_init, WIDTHS * config->hidden, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput forward(Model *model, ModelInput input)
@@ -33,7 +33,7 @@ static ModelOutput forward(Model *model, ModelInput input)
     for (int k = 0; k < WIDTHS; k++)
         pooled[k] = nn_pool_max(nn_linear_sequence(&m->filters[k], nn_windows(x, k, k)));
     Var features = var_relu(var_concat(pooled, WIDTHS, 1)); /* relu and max may change places */
-    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, features)));
+    return model_output(model, features);
 }
 
 extern const ModelKind model_cnn_model;

@@ -17,14 +17,14 @@ static void build(Model *model)
     model_add_embedding(model, &m->embedding);
     NN_ADD(m, gru, nn_gru_init_with, config->embed, config->hidden, options);
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput forward(Model *model, ModelInput input)
 {
     Gru *m = (Gru *)model;
     Var last = nn_gru(&m->gru, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
-    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, last)));
+    return model_output(model, last);
 }
 
 extern const ModelKind model_gru_model;

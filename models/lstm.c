@@ -46,14 +46,14 @@ static void build(Model *model)
     name_gates(&m->lstm, config);
     nn_module_add(&m->base, &m->lstm.base, ""); /* the notebook's cell is the model itself */
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput forward(Model *model, ModelInput input)
 {
     Lstm *m = (Lstm *)model;
     Var last = nn_lstm(&m->lstm, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
-    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, last)));
+    return model_output(model, last);
 }
 
 extern const ModelKind model_lstm_model, model_lstm_matched_model;

@@ -39,6 +39,7 @@ typedef struct ModelInput {
 /* What a model says about it. */
 typedef struct ModelOutput {
     Var logits;    /* [B, K] */
+    Var vectors;   /* [B, W]: what the last layer reads, before dropout */
     Var attention; /* [N]: the weight of each row, adding up to 1 in a text; VAR_NONE: the kind has none */
 } ModelOutput;
 
@@ -65,7 +66,7 @@ struct Model {
     const ModelKind *kind;
     TapeScope scope; /* of messages: around all parts, without being a part of their names */
     ModelConfig config;
-    NnParameter *output_bias; /* [K]: what starts at the labels' log-odds */
+    NnLinear *output; /* the last layer, [K, W]; its bias starts at the labels' log-odds */
     NnDropout embed_dropout, dropout;
 };
 
@@ -103,6 +104,8 @@ int64_t model_count(Model *model);
 NnParameter *model_embedding(Model *model);
 /* How many numbers without the embedding's table. */
 int64_t model_count_without_embedding(Model *model);
+/* W. */
+int64_t model_width(const Model *model);
 /* Sets the output bias to log(p / (1 - p)) of each label's frequency p = counts / examples, so that training
  * starts at the labels' base rates; p is kept within half an example of 0 and 1. */
 void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples);
@@ -116,8 +119,9 @@ void model_add_word_scores(Model *model, NnEmbedding *scores);
 /* Sets them to log(log((1 + texts) / (1 + frequency)) + 1): a softmax over the words of a text then weighs
  * them by their inverse document frequencies, as scikit-learn smooths them. */
 void model_set_word_scores(NnEmbedding *scores, const int64_t *frequencies, int64_t texts);
-/* The output of a kind without attention. */
-ModelOutput model_output(Var logits);
+/* The output of what a kind without attention makes of the texts, [B, W]: through dropout and the last layer.
+ */
+ModelOutput model_output(Model *model, Var vectors);
 /* The embedded text, with dropout. */
 NnSequence model_embed(Model *model, NnEmbedding *embedding, NnSequence text);
 /* The config as recurrent layers take it. */

@@ -34,7 +34,7 @@ static void build(Model *model)
     model_add_embedding(model, &m->embedding);
     NN_ADD(m, rnn, nn_rnn_init_with, config->embed, config->hidden, options);
     NN_ADD(m, output_layer, nn_linear_init, config->hidden, config->labels);
-    model->output_bias = &m->output_layer.bias;
+    model->output = &m->output_layer;
     name_parameters(m, config);
 }
 
@@ -42,7 +42,7 @@ static ModelOutput forward(Model *model, ModelInput input)
 {
     Rnn *m = (Rnn *)model;
     Var last = nn_rnn(&m->rnn, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
-    return model_output(nn_linear(&m->output_layer, nn_dropout(&model->dropout, last)));
+    return model_output(model, last);
 }
 
 extern const ModelKind model_rnn_model;

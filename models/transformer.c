@@ -62,7 +62,7 @@ static void build(Model *model)
     }
     NN_ADD(m, norm, nn_layer_norm_init, config->embed);
     NN_ADD(m, fc, nn_linear_init, 2 * config->embed, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput forward(Model *model, ModelInput input)
@@ -74,7 +74,7 @@ static ModelOutput forward(Model *model, ModelInput input)
         x = nn_transformer_encoder_layer(&m->layers[i], x);
     NnSequence out = nn_with_rows(x, nn_layer_norm(&m->norm, x.rows));
     Var pooled = var_concat((Var[]){nn_pool_mean(out), nn_pool_max(out)}, 2, 1); /* [B, 2E] */
-    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, pooled)));
+    return model_output(model, pooled);
 }
 
 extern const ModelKind model_transformer_model;

@@ -27,7 +27,7 @@ static void build(Model *model)
     model_add_embedding(model, &m->embedding);
     nn_module_add_parameter(&m->base, &m->bias, "bias", TENSOR_SHAPE(config->embed), nn_init_constant(0.0));
     NN_ADD(m, fc, nn_linear_init, config->embed, config->labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static void begin(Model *model, const int64_t *frequencies, int64_t texts)
@@ -47,7 +47,7 @@ static ModelOutput forward(Model *model, ModelInput input)
     Var rows = nn_embedding(&m->embedding, input.words);                      /* [M, E] */
     Var sum = var_segment_weighted_sum(x, rows, input.word_texts, texts);     /* [B, E] */
     Var hidden = var_relu(var_add(var_scale(sum, GAIN, 0), nn_var(&m->bias, x.tape))); /* [B, E] */
-    return model_output(nn_linear(&m->fc, nn_dropout(&model->dropout, hidden)));
+    return model_output(model, hidden);
 }
 
 extern const ModelKind model_wide_model;

@@ -127,9 +127,10 @@ void model_free(Model *model)
     reel_mem_free(model);
 }
 
-ModelOutput model_output(Var logits)
+ModelOutput model_output(Model *model, Var vectors)
 {
-    return (ModelOutput){.logits = logits};
+    return (ModelOutput){.logits = nn_linear(model->output, nn_dropout(&model->dropout, vectors)),
+                         .vectors = vectors};
 }
 
 /* The words of the texts in the dtype of the model. */
@@ -138,7 +139,7 @@ static void add_words(ModelInput *input, const Model *model, Tape *tape, const i
 {
     TensorArena *arena = tape_arena(tape);
     ModelTextWords words;
-    TensorDtype dtype = model->output_bias->core.value.dtype;
+    TensorDtype dtype = model->output->bias.core.value.dtype;
     if (!model_text_words(&words, arena, ids, offsets, texts)) {
         input->text.rows = tape_fail(tape, "%s: out of memory", model->kind->name);
         return;
@@ -163,7 +164,7 @@ ModelOutput(model_forward)(Model *model, ModelInput input)
     Tape *tape = input.text.rows.tape;
     nn_enter(&model->base, tape);
     ModelOutput output =
-        tape_ok(tape) ? model->kind->forward(model, input) : model_output((Var){.tape = tape});
+        tape_ok(tape) ? model->kind->forward(model, input) : (ModelOutput){.logits.tape = tape};
     nn_leave(tape);
     return output;
 }
@@ -188,15 +189,20 @@ int64_t model_count_without_embedding(Model *model)
     return count;
 }
 
+int64_t model_width(const Model *model)
+{
+    return model->output->weight.shape[1];
+}
+
 void model_set_output_bias(Model *model, const int64_t *counts, int64_t examples)
 {
-    Tensor bias = model->output_bias->core.value;
+    Tensor bias = model->output->bias.core.value;
     for (int64_t k = 0; k < bias.shape[0]; k++) {
         double count = (double)counts[k], n = (double)examples;
         count = count < 0.5 ? 0.5 : count > n - 0.5 ? n - 0.5 : count;
         tensor_set(&bias, (int64_t[]){k}, log(count / (n - count)));
     }
-    tape_parameter_changed(&model->output_bias->core);
+    tape_parameter_changed(&model->output->bias.core);
 }
 
 void model_set_word_scores(NnEmbedding *scores, const int64_t *frequencies, int64_t texts)

@@ -34,7 +34,7 @@ static void build(Model *model)
     nn_module_add_parameter(&m->base, &m->recurrent, "recurrent", TENSOR_SHAPE(4 * hidden, hidden), uniform);
     nn_module_add_parameter(&m->base, &m->peephole, "peephole", TENSOR_SHAPE(4, hidden), uniform);
     NN_ADD(m, fc, nn_linear_init, hidden, model->config.labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 /* One step for the n texts that still run: x [n, 4H] is W x_t + b already. */
@@ -63,7 +63,7 @@ static ModelOutput forward(Model *model, ModelInput input)
     x = nn_with_rows(x, nn_linear(&m->input, x.rows));        /* for all steps at once */
     x = nn_scan_input(x, nn_var(&m->recurrent, x.rows.tape)); /* of texts of one token, it takes part too */
     NnScan scan = nn_scan(&cell, m, x, NULL);
-    return model_output(nn_linear(&m->fc, nn_scan_last(scan, 0)));
+    return model_output(model, nn_scan_last(scan, 0));
 }
 
 extern const ModelKind own_cell_model;

@@ -62,14 +62,43 @@ void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPi
             tensor_from((void *)(uintptr_t)thresholds, TENSOR_F64, TENSOR_SHAPE(text->labels.count)));
 }
 
+/* All of it, in a snapshot that must be freed before the checkpoint. */
+static void take_snapshot(NnSnapshot *snapshot, const ModelCheckpoint *c)
+{
+    nn_snapshot_init(snapshot);
+    model_checkpoint_snapshot(snapshot, c->model, &c->text, c->notebook, c->thresholds);
+    nn_snapshot_append(snapshot, &c->told);
+    nn_snapshot_append(snapshot, &c->unknown);
+}
+
 ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *c, TensorNpzOptions options)
 {
     NnSnapshot snapshot;
-    nn_snapshot_init(&snapshot);
-    model_checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
+    take_snapshot(&snapshot, c);
     ReelStatus status = nn_snapshot_write(&snapshot, path, options);
     nn_snapshot_free(&snapshot);
     return status;
+}
+
+ReelStatus model_checkpoint_save_memory(ReelBytes *bytes, const ModelCheckpoint *c, TensorNpzOptions options)
+{
+    NnSnapshot snapshot;
+    take_snapshot(&snapshot, c);
+    ReelStatus status = nn_snapshot_write_memory(&snapshot, bytes, options);
+    nn_snapshot_free(&snapshot);
+    return status;
+}
+
+/* Copies what the file tells of the model. */
+static ReelStatus keep_told(NnSnapshot *told, const TensorNpz *npz)
+{
+    static const char *const names[] = {MODEL_RESULTS_QUALITY, MODEL_RUN_SETTINGS};
+    for (int i = 0; i < 2; i++) {
+        const TensorNpzMember *member = tensor_npz_find(npz, names[i]);
+        if (member)
+            nn_snapshot_member(told, npz, member);
+    }
+    return told->status;
 }
 
 void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz)
@@ -239,6 +268,7 @@ ReelStatus model_checkpoint_load_from(ModelCheckpoint **out, const TensorNpz *np
     ModelCheckpoint *c = reel_mem_calloc(1, sizeof *c);
     if (!c)
         return reel_status_no_memory(sizeof *c, tensor_npz_path(npz));
+    nn_snapshot_init(&c->told);
     nn_snapshot_init(&c->unknown);
     tensor_arena_init(&arena, 0);
     Reader reader = {.npz = npz,
@@ -248,6 +278,8 @@ ReelStatus model_checkpoint_load_from(ModelCheckpoint **out, const TensorNpz *np
                      .config = {.embed_dropout = -1, .dropout = -1}}; /* the kind's own */
     ReelStatus status = read_parts(&reader);
     tensor_arena_free(&arena);
+    if (reel_status_is_ok(&status))
+        status = keep_told(&c->told, npz);
     if (reel_status_is_ok(&status)) {
         model_checkpoint_keep_unknown(&c->unknown, npz);
         status = c->unknown.status;
@@ -277,6 +309,7 @@ void model_checkpoint_free(ModelCheckpoint *c)
     model_free(c->model);
     model_pipeline_free(&c->text);
     reel_mem_free(c->thresholds);
+    nn_snapshot_free(&c->told);
     nn_snapshot_free(&c->unknown);
     reel_mem_free(c);
 }

@@ -16,7 +16,8 @@ typedef struct ModelCheckpoint {
     ModelPipeline text;
     bool notebook;      /* texts are padded, and the state after the padding is read */
     double *thresholds; /* [K] logits; NULL: 0 for all */
-    NnSnapshot unknown; /* members that Reel does not know; they are written again */
+    NnSnapshot told;    /* how good it is, and its settings, where the file says so */
+    NnSnapshot unknown; /* members that Reel does not know */
 } ModelCheckpoint;
 
 /* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of tensor_npz_open() and nn_load(), a
@@ -32,9 +33,12 @@ void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPi
                                const double *thresholds);
 /* Adds the members of a file that are named "reel/..." and that Reel does not know. */
 void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
-/* Writes a checkpoint's model, text and thresholds at once. */
+/* Writes all of a checkpoint at once. */
 ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *checkpoint,
                                  TensorNpzOptions options);
+/* The same into memory, which is empty at first. */
+ReelStatus model_checkpoint_save_memory(ReelBytes *bytes, const ModelCheckpoint *checkpoint,
+                                        TensorNpzOptions options);
 
 REEL_END_DECLS
 

@@ -99,7 +99,7 @@ void model_label_loss_free(ModelLabelLoss *loss)
 
 void model_label_loss_shift_bias(const ModelLabelLoss *loss, ModelLossForm form, Model *model)
 {
-    Tensor bias = model->output_bias->core.value;
+    Tensor bias = model->output->bias.core.value;
     bool softmax = loss->function == model_loss_softmax;
     if ((!loss->pos_weight && !softmax) || form != MODEL_LOSS_SUM)
         return;
@@ -107,5 +107,5 @@ void model_label_loss_shift_bias(const ModelLabelLoss *loss, ModelLossForm form,
         double z = tensor_get(&bias, (int64_t[]){k}), w = loss->pos_weight ? (double)loss->pos_weight[k] : 1;
         tensor_set(&bias, (int64_t[]){k}, z + log(w) - (softmax ? log1p(exp(z)) : 0)); /* ln p of log-odds */
     }
-    tape_parameter_changed(&model->output_bias->core);
+    tape_parameter_changed(&model->output->bias.core);
 }

@@ -84,8 +84,9 @@ static bool encode(ModelPredictor *p, const ModelTextSpan *texts, int64_t count)
     return true;
 }
 
-ReelStatus model_predictor_run(ModelPredictor *p, const ModelTextSpan *texts, int64_t count, bool attention,
-                               float *logits)
+/* Asks for `width` numbers a text. */
+static ReelStatus run(ModelPredictor *p, const ModelTextSpan *texts, int64_t count, bool attention,
+                      int64_t width, float *out)
 {
     reel_mem_free(p->weights);
     p->weights = NULL;
@@ -96,12 +97,27 @@ ReelStatus model_predictor_run(ModelPredictor *p, const ModelTextSpan *texts, in
     ModelDatasetPart part = {.count = count,
                              .offsets = p->offsets,
                              .ids = {.wide = p->ids.ids},
-                             .num_classes = p->checkpoint->text.labels.count,
+                             .num_classes = (int32_t)width,
                              .longest = p->longest};
-    ModelPredictions said = {.logits = logits};
+    ModelPredictions said = {.logits = out};
     attention = attention && p->checkpoint->model->kind->has_attention;
     ReelStatus status = model_predict_part(&said, p->trainer, &part, p->batch, false, attention, NULL);
     p->weights = said.attention;
+    return status;
+}
+
+ReelStatus model_predictor_run(ModelPredictor *p, const ModelTextSpan *texts, int64_t count, bool attention,
+                               float *logits)
+{
+    return run(p, texts, count, attention, p->checkpoint->text.labels.count, logits);
+}
+
+ReelStatus model_predictor_vectors(ModelPredictor *p, const ModelTextSpan *texts, int64_t count,
+                                   float *vectors)
+{
+    model_trainer_say_vectors(p->trainer, true);
+    ReelStatus status = run(p, texts, count, false, model_width(p->checkpoint->model), vectors);
+    model_trainer_say_vectors(p->trainer, false);
     return status;
 }
 

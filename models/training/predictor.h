@@ -21,6 +21,10 @@ void model_predictor_free(ModelPredictor *predictor);
 ReelStatus model_predictor_run(ModelPredictor *predictor, const ModelTextSpan *texts, int64_t count,
                                bool attention, float *logits);
 
+/* The vectors that the last layer reads, f32 [count, W], W = model_width() of the model. */
+ReelStatus model_predictor_vectors(ModelPredictor *predictor, const ModelTextSpan *texts, int64_t count,
+                                   float *vectors);
+
 /* Of text i of the last run: its ids, and where attention was asked for their weights, which add up to 1.
  * Good until the next run. */
 typedef struct ModelPredictorText {

@@ -28,6 +28,7 @@ struct ModelTrainer {
     /* Of the call at hand. */
     const ModelBatch *batch;
     bool training;
+    bool says_vectors; /* and not logits */
     Tensor logits;
     float *attention;
 };
@@ -267,7 +268,8 @@ static Tensor predict_shard(void *context, Tape *tape, int index)
         return tensor_invalid();
     ModelInput input = input_of(trainer, share, tape);
     ModelOutput output = model_forward(trainer->model, input);
-    Tensor logits = tensor_contiguous(tape_arena(tape), var_value(output.logits));
+    Var said = trainer->says_vectors ? output.vectors : output.logits;
+    Tensor logits = tensor_contiguous(tape_arena(tape), var_value(said));
     if (!trainer->attention || !output.attention.tape || !tensor_is_valid(logits))
         return logits;
     Tensor weights = var_value(nn_unpack(nn_with_rows(input.text, output.attention)));
@@ -309,16 +311,15 @@ static ReelStatus begin_batch(ModelTrainer *trainer, const ModelBatch *batch, bo
     return reel_status_ok();
 }
 
-static bool is_batch_by_labels(const ModelTrainer *trainer, const ModelBatch *batch, Tensor t)
+static bool is_matrix(const ModelBatch *batch, int64_t width, Tensor t)
 {
-    return t.dtype == TENSOR_F32 && t.ndim == 2 && t.shape[0] == batch->size &&
-           t.shape[1] == trainer->model->config.labels;
+    return t.dtype == TENSOR_F32 && t.ndim == 2 && t.shape[0] == batch->size && t.shape[1] == width;
 }
 
 ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, double *loss)
 {
     double started = reel_clock_seconds();
-    if (!is_batch_by_labels(trainer, batch, batch->labels))
+    if (!is_matrix(batch, trainer->model->config.labels, batch->labels))
         return reel_status_failed("trainer: the labels of %d texts must be f32 [%d, %lld]", batch->size,
                                   batch->size, (long long)trainer->model->config.labels);
     nn_optimizer_set_lr(trainer->optimizer,
@@ -350,15 +351,23 @@ ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, do
 ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch, Tensor logits,
                                  float *attention)
 {
-    if (!is_batch_by_labels(trainer, batch, logits))
-        return reel_status_failed("trainer: the logits of %d texts must be f32 [%d, %lld]", batch->size,
-                                  batch->size, (long long)trainer->model->config.labels);
+    const Model *model = trainer->model;
+    int64_t width = trainer->says_vectors ? model_width(model) : model->config.labels;
+    if (!is_matrix(batch, width, logits))
+        return reel_status_failed("trainer: the %s of %d texts must be f32 [%d, %lld]",
+                                  trainer->says_vectors ? "vectors" : "logits", batch->size, batch->size,
+                                  (long long)width);
     trainer->logits = logits;
     trainer->attention = attention;
     ReelStatus status = begin_batch(trainer, batch, false);
     return reel_status_is_ok(&status) ? nn_parallel_each(trainer->parallel, predict_shard, take_predictions,
                                                          trainer, trainer->options.shards)
                                       : status;
+}
+
+void model_trainer_say_vectors(ModelTrainer *trainer, bool on)
+{
+    trainer->says_vectors = on;
 }
 
 ReelStatus model_trainer_check(ModelTrainer *trainer, const char *what)

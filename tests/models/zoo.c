@@ -155,14 +155,14 @@ START_TEST(the_output_bias_starts_at_the_log_odds)
         Model *model = new_model(i, fixture_config(i), 0);
         const int64_t counts[5] = {25, 50, 75, 0, 100};
         const double expected[5] = {log(25.0 / 75), 0, log(75.0 / 25), log(0.5 / 99.5), log(99.5 / 0.5)};
-        uint64_t version = model->output_bias->core.version;
+        uint64_t version = model->output->bias.core.version;
         model_set_output_bias(model, counts, 100);
-        ck_assert_uint_ne(model->output_bias->core.version, version);
+        ck_assert_uint_ne(model->output->bias.core.version, version);
         NnNamed named;
         ck_assert(nn_find(&model->base, i == 0 ? "output_layer.bias" : "fc.bias", &named));
-        ck_assert_ptr_eq(named.parameter, model->output_bias);
+        ck_assert_ptr_eq(named.parameter, &model->output->bias);
         for (int k = 0; k < 5; k++)
-            ck_assert_double_eq_tol(tensor_f32(model->output_bias->core.value)[k], expected[k], 1e-6);
+            ck_assert_double_eq_tol(tensor_f32(model->output->bias.core.value)[k], expected[k], 1e-6);
         model_free(model);
     }
 }
@@ -247,9 +247,9 @@ static void compare_on_tape(Fixture *fixture, Model *model, Tape *tape, const in
     ck_assert(nn_module_prepare(&model->base));
     Var logits = model_forward(model, model_input(model, tape, texts.ids, texts.offsets, 6)).logits;
     ck_assert_tape_ok(tape);
-    bool f64 = model->output_bias->core.value.dtype == TENSOR_F64;
+    bool f64 = model->output->bias.core.value.dtype == TENSOR_F64;
     ck_assert_close(var_value(logits), ordered_logits(fixture, order), f64 ? 1e-6 : 1e-5);
-    Tensor labels = tensor_cast(tape_arena(tape), texts.batch.labels, model->output_bias->core.value.dtype);
+    Tensor labels = tensor_cast(tape_arena(tape), texts.batch.labels, model->output->bias.core.value.dtype);
     Var loss =
         var_bce_with_logits(logits, tape_constant(tape, labels), VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
     ck_assert_double_eq_tol(var_item(loss), fixture_number(fixture, "reel/loss"), 1e-6);

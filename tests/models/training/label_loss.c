@@ -106,7 +106,7 @@ START_TEST(the_bias_starts_at_the_best_constant_logits)
         model_label_loss_shift_bias(&loss, (ModelLossForm)form, model);
         for (int64_t k = 0; k < FREQUENCIES; k++) {
             double p = (double)frequencies[k] / TEXTS, z = log(p / (1 - p));
-            ck_assert_double_eq_tol(tensor_get(&model->output_bias->core.value, &k),
+            ck_assert_double_eq_tol(tensor_get(&model->output->bias.core.value, &k),
                                     form == MODEL_LOSS_SUM ? z / 2 : z, 1e-5);
         }
         model_label_loss_free(&loss);
@@ -131,7 +131,7 @@ START_TEST(softmax_weighs_texts_and_starts_at_the_best_constant_logits)
     model_label_loss_shift_bias(&loss, MODEL_LOSS_SUM, model);
     double z[4], sum = 0, value = 0, mean = 0;
     for (int64_t k = 0; k < 4; k++)
-        sum += exp(z[k] = tensor_get(&model->output_bias->core.value, &k));
+        sum += exp(z[k] = tensor_get(&model->output->bias.core.value, &k));
     for (int k = 0; k < 4; k++) {
         double p = (double)counts[k] / TEXTS, w = loss.pos_weight ? (double)loss.pos_weight[k] : 1;
         mean += p * w;

@@ -148,7 +148,7 @@ static void dropping_build(Model *model)
     NN_ADD(m, embedding, nn_embedding_init, model->config.vocabulary, model->config.embed);
     NN_ADD(m, drop, nn_dropout_init, 0.5);
     NN_ADD(m, fc, nn_linear_init, model->config.embed, model->config.labels);
-    model->output_bias = &m->fc.bias;
+    model->output = &m->fc;
 }
 
 static ModelOutput dropping_forward(Model *model, ModelInput input)
@@ -159,8 +159,7 @@ static ModelOutput dropping_forward(Model *model, ModelInput input)
     Var ones = tape_constant(tape, tensor_full(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(8), 1.0));
     memcpy(masks[mask_count++ % 16], var_value(nn_dropout(&m->drop, ones)).data, sizeof masks[0]);
     NnSequence x = nn_dropout_sequence(&m->drop, nn_embedding_sequence(&m->embedding, text));
-    return model_output(
-        nn_linear(&m->fc, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts)));
+    return model_output(model, var_segment_sum(x.rows, nn_text_of_row(text), text.packing->texts));
 }
 
 static const ModelKind dropping = {.name = "dropping",
