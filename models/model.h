@@ -95,9 +95,8 @@ ReelStatus model_new(Model **model, const ModelKind *kind, ModelConfig config, u
 /* The same with no memory for values yet: for a model that is loaded (nn_load), which checks sizes first. */
 ReelStatus model_new_without_values(Model **model, const ModelKind *kind, ModelConfig config);
 void model_free(Model *model);
-/* A batch as the model reads it: text b is ids[offsets[b]] to ids[offsets[b + 1] - 1]. */
-ModelInput model_input(const Model *model, Tape *tape, const int32_t *ids, const int32_t *offsets,
-                       int32_t texts);
+/* A batch as the model reads it. */
+ModelInput model_input(const Model *model, Tape *tape, const NnIds *texts, int32_t count);
 ModelOutput model_forward(Model *model, ModelInput input);
 int64_t model_count(Model *model);
 /* The embedding's table, or NULL. */

@@ -134,13 +134,12 @@ ModelOutput model_output(Model *model, Var vectors)
 }
 
 /* The words of the texts in the dtype of the model. */
-static void add_words(ModelInput *input, const Model *model, Tape *tape, const int32_t *ids,
-                      const int32_t *offsets, int32_t texts)
+static void add_words(ModelInput *input, const Model *model, Tape *tape, const NnIds *texts, int32_t count)
 {
     TensorArena *arena = tape_arena(tape);
     ModelTextWords words;
     TensorDtype dtype = model->output->bias.core.value.dtype;
-    if (!model_text_words(&words, arena, ids, offsets, texts)) {
+    if (!model_text_words(&words, arena, texts, count)) {
         input->text.rows = tape_fail(tape, "%s: out of memory", model->kind->name);
         return;
     }
@@ -150,12 +149,11 @@ static void add_words(ModelInput *input, const Model *model, Tape *tape, const i
     input->word_weights = tape_constant(tape, tensor_cast(arena, weights, dtype));
 }
 
-ModelInput(model_input)(const Model *model, Tape *tape, const int32_t *ids, const int32_t *offsets,
-                        int32_t texts)
+ModelInput(model_input)(const Model *model, Tape *tape, const NnIds *texts, int32_t count)
 {
-    ModelInput input = {.text = nn_pack(tape, ids, offsets, texts)};
+    ModelInput input = {.text = nn_pack_texts(tape, texts, count)};
     if (model->kind->reads_words && tape_ok(tape))
-        add_words(&input, model, tape, ids, offsets, texts);
+        add_words(&input, model, tape, texts, count);
     return input;
 }
 

@@ -52,18 +52,25 @@ static bool place_texts(Tape *tape, NnPacking *packing)
     return true;
 }
 
+static int32_t *new_lengths(Tape *tape, int32_t texts)
+{
+    if (texts >= 1)
+        return new_indices(tape, texts);
+    tape_fail(tape, "nn_pack: a batch must have at least one text");
+    return NULL;
+}
+
+/* `lengths` is memory of the step. */
 static NnPacking *new_packing(Tape *tape, const int32_t *lengths, int32_t texts)
 {
     NnPacking *packing = tensor_arena_alloc(tape_arena(tape), sizeof *packing);
-    int32_t *copy = new_indices(tape, texts);
-    if (!packing || !copy) {
+    if (!packing) {
         tape_fail(tape, "nn_pack: out of memory");
         return NULL;
     }
-    *packing = (NnPacking){.texts = texts, .length = copy};
+    *packing = (NnPacking){.texts = texts, .length = lengths};
     int64_t rows = 0;
     for (int32_t b = 0; b < texts; b++) {
-        copy[b] = lengths[b];
         if (lengths[b] < 1) {
             tape_fail(tape, "nn_pack: text %d has no tokens; give it at least one, such as <unk>", b);
             return NULL;
@@ -72,8 +79,8 @@ static NnPacking *new_packing(Tape *tape, const int32_t *lengths, int32_t texts)
         if (lengths[b] > packing->steps)
             packing->steps = lengths[b];
     }
-    if (texts < 1 || rows > INT32_MAX) {
-        tape_fail(tape, "nn_pack: a batch must have at least one text and at most 2^31 - 1 tokens");
+    if (rows > INT32_MAX) {
+        tape_fail(tape, "nn_pack: a batch must have at most 2^31 - 1 tokens");
         return NULL;
     }
     return place_texts(tape, packing) ? packing : NULL;
@@ -85,23 +92,34 @@ static int32_t packed_row(const NnPacking *packing, int32_t text, int32_t t)
     return packing->first[t] + packing->place[text];
 }
 
-NnSequence(nn_pack)(Tape *tape, const int32_t *ids, const int32_t *offsets, int32_t texts)
+NnSequence(nn_pack_texts)(Tape *tape, const NnIds *texts, int32_t count)
 {
-    int32_t *lengths = texts > 0 ? new_indices(tape, texts) : NULL;
-    if (!lengths) {
-        tape_fail(tape, "nn_pack: a batch must have at least one text");
+    int32_t *lengths = new_lengths(tape, count);
+    if (!lengths)
         return empty_sequence(tape);
-    }
-    for (int32_t b = 0; b < texts; b++)
-        lengths[b] = offsets[b + 1] - offsets[b];
-    NnPacking *packing = new_packing(tape, lengths, texts);
+    for (int32_t b = 0; b < count; b++)
+        lengths[b] = texts[b].count;
+    NnPacking *packing = new_packing(tape, lengths, count);
     int32_t *packed = packing ? new_indices(tape, packing->rows) : NULL;
     if (!packed)
         return empty_sequence(tape);
-    for (int32_t b = 0; b < texts; b++)
-        for (int32_t t = 0; t < packing->length[b]; t++)
-            packed[packed_row(packing, b, t)] = ids[offsets[b] + t];
+    for (int32_t b = 0; b < count; b++)
+        for (int32_t t = 0; t < lengths[b]; t++)
+            packed[packed_row(packing, b, t)] = texts[b].ids[t];
     return (NnSequence){.rows = index_var(tape, packed, packing->rows), .packing = packing};
+}
+
+NnSequence(nn_pack)(Tape *tape, const int32_t *ids, const int32_t *offsets, int32_t texts)
+{
+    size_t bytes = (size_t)(texts > 0 ? texts : 0) * sizeof(NnIds);
+    NnIds *each = tensor_arena_alloc(tape_arena(tape), bytes);
+    if (!each) {
+        tape_fail(tape, "nn_pack: out of memory");
+        return empty_sequence(tape);
+    }
+    for (int32_t b = 0; b < texts; b++)
+        each[b] = (NnIds){ids + offsets[b], offsets[b + 1] - offsets[b]};
+    return nn_pack_texts(tape, each, texts);
 }
 
 NnSequence(nn_pack_rows)(Var rows, const int32_t *lengths, int32_t texts)
@@ -109,7 +127,10 @@ NnSequence(nn_pack_rows)(Var rows, const int32_t *lengths, int32_t texts)
     Tape *tape = rows.tape;
     if (var_is_empty(rows))
         return empty_sequence(tape);
-    NnPacking *packing = new_packing(tape, lengths, texts);
+    int32_t *own = new_lengths(tape, texts);
+    if (own)
+        memcpy(own, lengths, (size_t)texts * sizeof *own);
+    NnPacking *packing = own ? new_packing(tape, own, texts) : NULL;
     int32_t *source = packing ? new_indices(tape, packing->rows) : NULL;
     if (!source)
         return empty_sequence(tape);

@@ -26,9 +26,17 @@ typedef struct NnSequence {
     const NnPacking *packing;
 } NnSequence;
 
+/* Some ids, in memory of somebody else: a text, or the labels that it bears. */
+typedef struct NnIds {
+    const int32_t *ids;
+    int32_t count;
+} NnIds;
+
 /* Packs B texts of ids, text b being ids[offsets[b]] to ids[offsets[b + 1] - 1]. A text without ids is an
  * error on the tape, and so is a batch without texts. */
 NnSequence nn_pack(Tape *tape, const int32_t *ids, const int32_t *offsets, int32_t texts);
+/* The same of texts that lie anywhere. */
+NnSequence nn_pack_texts(Tape *tape, const NnIds *texts, int32_t count);
 /* Packs rows [N, ...] that lie text after text, with the given lengths (which must add up to N). */
 NnSequence nn_pack_rows(Var rows, const int32_t *lengths, int32_t texts);
 /* The rows text after text again: the inverse of nn_pack_rows(). */
@@ -53,11 +61,12 @@ TAPE_TRACE_RETURNS(NnSequence)
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_pack(...)      TAPE_TRACE(NnSequence, nn_pack(__VA_ARGS__))
-#define nn_pack_rows(...) TAPE_TRACE(NnSequence, nn_pack_rows(__VA_ARGS__))
-#define nn_unpack(...)    TAPE_TRACE(Var, nn_unpack(__VA_ARGS__))
-#define nn_reverse(...)   TAPE_TRACE(NnSequence, nn_reverse(__VA_ARGS__))
-#define nn_step(...)      TAPE_TRACE(Var, nn_step(__VA_ARGS__))
+#define nn_pack(...)       TAPE_TRACE(NnSequence, nn_pack(__VA_ARGS__))
+#define nn_pack_texts(...) TAPE_TRACE(NnSequence, nn_pack_texts(__VA_ARGS__))
+#define nn_pack_rows(...)  TAPE_TRACE(NnSequence, nn_pack_rows(__VA_ARGS__))
+#define nn_unpack(...)     TAPE_TRACE(Var, nn_unpack(__VA_ARGS__))
+#define nn_reverse(...)    TAPE_TRACE(NnSequence, nn_reverse(__VA_ARGS__))
+#define nn_step(...)       TAPE_TRACE(Var, nn_step(__VA_ARGS__))
 #endif
 
 #endif

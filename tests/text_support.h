@@ -3,6 +3,7 @@
 #define REEL_TESTS_TEXT_SUPPORT_H
 
 #include "models/text/corpus.h"
+#include "nn/sequence.h"
 #include "tensor/status.h"
 
 #include <check.h>
@@ -12,6 +13,10 @@
 const char *text_support_file(const char *bytes, size_t size);
 /* The corpus that a string holds; fails the test where it is none. */
 ModelCorpus text_support_corpus(const char *tsv);
+/* Texts that lie one behind the other, until the next call. */
+const NnIds *text_support_texts(const int32_t *ids, const int32_t *offsets, int32_t count);
+/* The labels of each row of a matrix [n, K], which are the columns that are not 0, until the next call. */
+const NnIds *text_support_labels(Tensor matrix);
 /* Real data: 120 of Debian's package descriptions with their tags. */
 extern const char *const TEXT_SUPPORT_DEBIAN;
 

@@ -11,9 +11,10 @@ bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed)
                         .random = tensor_random_new(seed, tensor_random_stream("bench")),
                         .cumulated = reel_mem_calloc((size_t)shape->distinct, sizeof(double)),
                         .ids = reel_mem_calloc(batch * len, sizeof(int32_t)),
-                        .offsets = reel_mem_calloc(batch + 1, sizeof(int32_t)),
-                        .labels = reel_mem_calloc(batch * (size_t)shape->labels, sizeof(float))};
-    if (!draw->cumulated || !draw->ids || !draw->offsets || !draw->labels) {
+                        .label_ids = reel_mem_calloc(batch * (size_t)shape->labels, sizeof(int32_t)),
+                        .texts = reel_mem_calloc(batch, sizeof(NnIds)),
+                        .labels = reel_mem_calloc(batch, sizeof(NnIds))};
+    if (!draw->cumulated || !draw->ids || !draw->label_ids || !draw->texts || !draw->labels) {
         bench_draw_free(draw);
         return false;
     }
@@ -21,7 +22,7 @@ bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed)
     for (int i = 0; i < shape->distinct; i++)
         draw->cumulated[i] = sum += 1.0 / (i + 1);
     for (int32_t i = 0; i < shape->batch; i++)
-        draw->offsets[i + 1] = (i + 1) * shape->len;
+        draw->texts[i] = (NnIds){draw->ids + (size_t)i * len, shape->len};
     return true;
 }
 
@@ -29,7 +30,8 @@ void bench_draw_free(BenchDraw *draw)
 {
     reel_mem_free(draw->cumulated);
     reel_mem_free(draw->ids);
-    reel_mem_free(draw->offsets);
+    reel_mem_free(draw->label_ids);
+    reel_mem_free(draw->texts);
     reel_mem_free(draw->labels);
     *draw = (BenchDraw){0};
 }
@@ -57,11 +59,13 @@ ModelBatch bench_draw_next(BenchDraw *draw)
         int64_t word = find_word(draw, total * tensor_random_uniform_f64(&draw->random));
         draw->ids[i] = (int32_t)(4 + word * (s->vocab - 4) / s->distinct);
     }
-    for (int64_t i = 0; i < (int64_t)s->batch * s->labels; i++)
-        draw->labels[i] = tensor_random_uniform_f64(&draw->random) < LABELS_PER_TEXT / s->labels;
-    return (ModelBatch){.size = s->batch,
-                        .num_ids = count,
-                        .ids = draw->ids,
-                        .offsets = draw->offsets,
-                        .labels = tensor_from(draw->labels, TENSOR_F32, TENSOR_SHAPE(s->batch, s->labels))};
+    int32_t *label = draw->label_ids;
+    for (int32_t i = 0; i < s->batch; i++) {
+        draw->labels[i] = (NnIds){.ids = label};
+        for (int32_t k = 0; k < s->labels; k++)
+            if (tensor_random_uniform_f64(&draw->random) < LABELS_PER_TEXT / s->labels)
+                *label++ = k;
+        draw->labels[i].count = (int32_t)(label - draw->labels[i].ids);
+    }
+    return (ModelBatch){.size = s->batch, .num_ids = count, .texts = draw->texts, .labels = draw->labels};
 }

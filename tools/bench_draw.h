@@ -11,9 +11,9 @@
 typedef struct BenchDraw {
     BenchShape shape;
     TensorRandom random;
-    double *cumulated; /* [distinct] */
-    int32_t *ids, *offsets;
-    float *labels;
+    double *cumulated;        /* [distinct] */
+    int32_t *ids, *label_ids; /* [batch * len], [batch * labels] */
+    NnIds *texts, *labels;    /* [batch] */
 } BenchDraw;
 
 bool bench_draw_init(BenchDraw *draw, const BenchShape *shape, uint64_t seed);

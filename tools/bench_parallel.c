@@ -39,11 +39,11 @@ static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
     int32_t first = batch->size * shard / shards, last = batch->size * (shard + 1) / shards;
     if (first == last)
         return VAR_NONE;
-    NnSequence text = nn_pack(tape, batch->ids, batch->offsets + first, last - first);
+    NnSequence text = nn_pack_texts(tape, batch->texts + first, last - first);
     Var logits = nn_linear(&m->fc, nn_lstm(&m->lstm, nn_embedding_sequence(&m->embedding, text)).last);
-    Var target = tape_constant(tape, tensor_slice(batch->labels, 0, first, last, 1));
+    Var target = model_label_rows(tape, batch->labels + first, last - first, var_size(logits, 1));
     Var sum = var_bce_with_logits(logits, target, VAR_NONE, VAR_NONE, VAR_REDUCTION_SUM);
-    return var_scale(sum, 1.0 / (double)tensor_numel(&batch->labels), 0.0);
+    return var_scale(sum, 1.0 / (double)(batch->size * var_size(logits, 1)), 0.0);
 }
 
 /* Who executes the shards. */

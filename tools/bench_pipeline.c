@@ -21,12 +21,12 @@ static const struct {
                   [PREDICT] = {"predict_ms", "predicting that batch"}};
 
 /* Evaluation is to run at the speed of training's forward half. */
-static ReelStatus compare_predict(ModelTrainer *trainer, const ModelBatch *batch, TensorArena *arena,
-                                  double *seconds)
+static ReelStatus compare_predict(ModelTrainer *trainer, const ModelBatch *batch, int64_t labels,
+                                  TensorArena *arena, double *seconds)
 {
     enum { REPEATS = 5 };
     double forward[REPEATS], predict[REPEATS], loss;
-    Tensor logits = tensor_new(arena, TENSOR_F32, batch->labels.ndim, batch->labels.shape);
+    Tensor logits = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(batch->size, labels));
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < REPEATS && reel_status_is_ok(&status); i++) {
         status = model_trainer_step(trainer, batch, &loss);
@@ -80,7 +80,7 @@ static ReelStatus run_once(const BenchOptions *options, const char *path, double
     TensorArena arena;
     tensor_arena_init(&arena, 0);
     if (reel_status_is_ok(&status))
-        status = compare_predict(trainer, &batch, &arena, seconds);
+        status = compare_predict(trainer, &batch, config.labels, &arena, seconds);
     tensor_arena_free(&arena);
     model_loader_free(&loader);
     model_trainer_free(trainer);

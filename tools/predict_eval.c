@@ -7,7 +7,7 @@
 #include "tools/program.h"
 
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 /* The model's number of each of the corpus' labels, -1 where it knows none of that name. */
 static ReelStatus match_labels(const PredictRun *run, const ModelCorpus *corpus, int32_t **numbers)
@@ -35,6 +35,37 @@ static ReelStatus match_labels(const PredictRun *run, const ModelCorpus *corpus,
     return reel_status_ok();
 }
 
+/* The labels of each row that the model knows, by its numbers. */
+typedef struct Truth {
+    NnIds *rows;
+    int32_t *ids;
+} Truth;
+
+static int ascending(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static ReelStatus take_truth(Truth *truth, const ModelCorpus *corpus, const int32_t *numbers)
+{
+    size_t rows = (size_t)corpus->rows, labels = (size_t)corpus->label_offsets[rows];
+    truth->rows = reel_mem_alloc(rows * sizeof *truth->rows);
+    truth->ids = reel_mem_alloc(labels * sizeof *truth->ids);
+    if (!truth->rows || !truth->ids)
+        return reel_status_no_memory(rows * sizeof *truth->rows, "the labels");
+    int32_t *to = truth->ids;
+    for (size_t i = 0; i < rows; i++) {
+        int32_t *first = to;
+        for (int64_t at = corpus->label_offsets[i]; at < corpus->label_offsets[i + 1]; at++)
+            if (numbers[corpus->labels[at]] >= 0)
+                *to++ = numbers[corpus->labels[at]];
+        qsort(first, (size_t)(to - first), sizeof *first, ascending);
+        truth->rows[i] = (NnIds){first, (int32_t)(to - first)};
+    }
+    return reel_status_ok();
+}
+
 /* What is counted, and how sure its macro F1 is. */
 typedef struct Quality {
     ModelMetrics metrics;
@@ -42,26 +73,21 @@ typedef struct Quality {
     ModelInterval interval; /* 95 % */
 } Quality;
 
-static ReelStatus evaluate_window(PredictRun *run, const ModelCorpus *corpus, const int32_t *numbers,
-                                  int64_t first, int64_t count, float *truth, Quality *quality)
+static ReelStatus evaluate_window(PredictRun *run, const ModelCorpus *corpus, const Truth *truth,
+                                  int64_t first, int64_t count, Quality *quality)
 {
     size_t k = (size_t)run->labels;
     ReelStatus status = predict_logits(run, corpus->texts + first, count, false);
     if (!reel_status_is_ok(&status))
         return status;
-    memset(truth, 0, (size_t)count * k * sizeof *truth);
     for (int64_t i = 0; i < count; i++) {
         float *row = run->logits + (size_t)i * k;
         predict_decide(run, row);
         memcpy(row, run->scores, k * sizeof *row);
-        for (int64_t at = corpus->label_offsets[first + i]; at < corpus->label_offsets[first + i + 1]; at++)
-            if (numbers[corpus->labels[at]] >= 0)
-                truth[(size_t)i * k + (size_t)numbers[corpus->labels[at]]] = 1.0f;
     }
     Tensor scores = tensor_from(run->logits, TENSOR_F32, TENSOR_SHAPE(count, run->labels));
-    Tensor targets = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(count, run->labels));
-    model_metrics_add(&quality->metrics, scores, targets, 0.0);
-    status = model_bootstrap_add(&quality->bootstrap, scores, targets, NULL);
+    model_metrics_add(&quality->metrics, scores, truth->rows + first, 0.0);
+    status = model_bootstrap_add(&quality->bootstrap, scores, truth->rows + first, NULL);
     predict_progress(run, count);
     return status;
 }
@@ -127,17 +153,17 @@ static void print_quality(const PredictRun *run, const Quality *quality)
 static ReelStatus evaluate_corpus(PredictRun *run, const ModelCorpus *corpus, const int32_t *numbers,
                                   Quality *quality)
 {
-    size_t bytes = (size_t)PREDICT_TEXTS * (size_t)run->labels * sizeof(float);
-    float *truth = reel_mem_alloc(bytes);
-    ReelStatus status = truth ? reel_status_ok() : reel_status_no_memory(bytes, "the labels");
+    Truth truth = {0};
+    ReelStatus status = take_truth(&truth, corpus, numbers);
     for (int64_t at = 0; reel_status_is_ok(&status) && at < corpus->rows; at += PREDICT_TEXTS) {
         int64_t left = corpus->rows - at;
-        status = evaluate_window(run, corpus, numbers, at, left < PREDICT_TEXTS ? left : PREDICT_TEXTS, truth,
-                                 quality);
+        status =
+            evaluate_window(run, corpus, &truth, at, left < PREDICT_TEXTS ? left : PREDICT_TEXTS, quality);
     }
     if (reel_status_is_ok(&status) && corpus->rows > 0)
         status = model_bootstrap_macro_f1(&quality->bootstrap, MODEL_BOOTSTRAP_ROUNDS, 0, &quality->interval);
-    reel_mem_free(truth);
+    reel_mem_free(truth.rows);
+    reel_mem_free(truth.ids);
     if (!reel_status_is_ok(&status))
         return status;
     if (run->settings->json)

@@ -30,15 +30,20 @@ typedef struct {
     ModelMetrics *metrics;
 } Work;
 
-/* The logits [texts, labels] of a shard's texts, and what they should be; called from several threads. */
-static Var forward(const Work *work, Tape *tape, int shard, Tensor *labels)
+/* A shard's first text in the batch; where it is the next one's too, the shard has none. */
+static int32_t first_of(const ModelBatch *batch, int shard)
+{
+    return batch->size * shard / SHARDS;
+}
+
+/* The logits [texts, labels] of a shard's texts; called from several threads. */
+static Var forward(const Work *work, Tape *tape, int shard)
 {
     Classifier *m = work->model;
-    int32_t size = work->batch->size, first = size * shard / SHARDS, last = size * (shard + 1) / SHARDS;
-    *labels = tensor_slice(work->batch->labels, 0, first, last, 1);
-    if (first == last)
+    int32_t first = first_of(work->batch, shard), count = first_of(work->batch, shard + 1) - first;
+    if (count == 0)
         return VAR_NONE;
-    NnSequence text = nn_pack(tape, work->batch->ids, work->batch->offsets + first, last - first);
+    NnSequence text = nn_pack_texts(tape, work->batch->texts + first, count);
     return nn_linear(&m->fc, nn_gru(&m->gru, nn_embedding_sequence(&m->embedding, text)).last);
 }
 
@@ -46,26 +51,25 @@ static Var forward(const Work *work, Tape *tape, int shard, Tensor *labels)
 static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
 {
     const Work *work = context;
-    Tensor labels;
-    Var logits = forward(work, tape, shard, &labels);
+    Var logits = forward(work, tape, shard);
     if (!logits.tape || shards != SHARDS)
         return VAR_NONE;
-    Var sum = var_bce_with_logits(logits, tape_constant(tape, labels), VAR_NONE, VAR_NONE, VAR_REDUCTION_SUM);
-    return var_scale(sum, 1.0 / (double)tensor_numel(&work->batch->labels), 0.0);
+    int64_t texts = var_size(logits, 0), labels = var_size(logits, 1);
+    const NnIds *borne = work->batch->labels + first_of(work->batch, shard);
+    Var target = model_label_rows(tape, borne, (int32_t)texts, labels);
+    Var sum = var_bce_with_logits(logits, target, VAR_NONE, VAR_NONE, VAR_REDUCTION_SUM);
+    return var_scale(sum, 1.0 / (double)(work->batch->size * labels), 0.0);
 }
 
 static Tensor logits_of_shard(void *context, Tape *tape, int shard)
 {
-    Tensor labels;
-    return var_value(forward(context, tape, shard, &labels));
+    return var_value(forward(context, tape, shard));
 }
 
 static void count_shard(void *context, int shard, Tensor logits)
 {
     const Work *work = context;
-    int32_t size = work->batch->size, first = size * shard / SHARDS, last = size * (shard + 1) / SHARDS;
-    if (first < last)
-        model_metrics_add(work->metrics, logits, tensor_slice(work->batch->labels, 0, first, last, 1), 0.0);
+    model_metrics_add(work->metrics, logits, work->batch->labels + first_of(work->batch, shard), 0.0);
 }
 
 /* One pass over the training part, the mean loss to *mean, or with `metrics` over the test part. */

@@ -78,7 +78,7 @@ const ModelKind own_cell_model = {.name = "own_cell",
 
 enum { TEXTS = 64, LENGTH = 12, WORDS = 20, STEPS = 300 };
 
-static float is_positive(const int32_t *ids)
+static bool is_positive(const int32_t *ids)
 {
     for (int i = 0; i < LENGTH; i++)
         if (ids[i] == 7 || ids[i] == 9)
@@ -88,19 +88,16 @@ static float is_positive(const int32_t *ids)
 
 static ModelBatch draw(TensorRandom *random)
 {
-    static int32_t ids[TEXTS * LENGTH], offsets[TEXTS + 1];
-    static float labels[TEXTS];
-    for (int i = 0; i < TEXTS * LENGTH; i++)
-        ids[i] = (int32_t)tensor_random_below(random, WORDS);
+    static const int32_t positive = 0; /* the one label */
+    static int32_t ids[TEXTS][LENGTH];
+    static NnIds texts[TEXTS], labels[TEXTS];
     for (int i = 0; i < TEXTS; i++) {
-        offsets[i + 1] = (i + 1) * LENGTH;
-        labels[i] = is_positive(&ids[i * LENGTH]);
+        for (int t = 0; t < LENGTH; t++)
+            ids[i][t] = (int32_t)tensor_random_below(random, WORDS);
+        texts[i] = (NnIds){ids[i], LENGTH};
+        labels[i] = (NnIds){&positive, is_positive(ids[i])};
     }
-    return (ModelBatch){.size = TEXTS,
-                        .num_ids = TEXTS * LENGTH,
-                        .ids = ids,
-                        .offsets = offsets,
-                        .labels = tensor_from(labels, TENSOR_F32, TENSOR_SHAPE(TEXTS, 1))};
+    return (ModelBatch){.size = TEXTS, .num_ids = TEXTS * LENGTH, .texts = texts, .labels = labels};
 }
 
 int main(void)

@@ -588,21 +588,11 @@ ReelStatus model_dataset_document_frequencies(const ModelDataset *dataset, int64
     return status;
 }
 
-void model_dataset_part_labels(const ModelDatasetPart *part, const int32_t *examples, int64_t count,
-                               float *out)
+const NnIds *model_dataset_part_labels(TensorArena *arena, const ModelDatasetPart *part)
 {
-    memset(out, 0, (size_t)count * (size_t)part->num_classes * sizeof *out);
-    for (int64_t i = 0; i < count; i++, out += part->num_classes) {
-        int64_t example = examples ? examples[i] : i;
-        for (int64_t at = part->label_offsets[example]; at < part->label_offsets[example + 1]; at++)
-            out[part->labels[at]] = 1.0f;
-    }
-}
-
-Tensor model_dataset_part_label_matrix(TensorArena *arena, const ModelDatasetPart *part)
-{
-    Tensor matrix = tensor_new(arena, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
-    if (tensor_is_valid(matrix))
-        model_dataset_part_labels(part, NULL, part->count, tensor_f32(matrix));
-    return matrix;
+    NnIds *labels = tensor_arena_alloc(arena, (size_t)part->count * sizeof *labels);
+    for (int64_t i = 0; labels && i < part->count; i++)
+        labels[i] = (NnIds){part->labels + part->label_offsets[i],
+                            (int32_t)(part->label_offsets[i + 1] - part->label_offsets[i])};
+    return labels;
 }

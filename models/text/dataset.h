@@ -4,6 +4,7 @@
 
 #include "models/text/id_store.h"
 #include "models/text/pipeline.h"
+#include "nn/sequence.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 #include "tensor/view.h"
@@ -125,12 +126,8 @@ static inline ReelStatus model_dataset_part_ids(const ModelDatasetPart *part, in
                                ids);
 }
 
-/* The labels of `count` examples (NULL: the first ones) as zeros and ones, into memory for
- * [count, num_classes] floats. */
-void model_dataset_part_labels(const ModelDatasetPart *part, const int32_t *examples, int64_t count,
-                               float *out);
-/* The labels of all examples, f32 [count, num_classes]. Invalid where there is no memory. */
-Tensor model_dataset_part_label_matrix(TensorArena *arena, const ModelDatasetPart *part);
+/* The labels of each example, [count], where the part has them. NULL: no memory. */
+const NnIds *model_dataset_part_labels(TensorArena *arena, const ModelDatasetPart *part);
 
 REEL_END_DECLS
 

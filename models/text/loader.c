@@ -1,5 +1,4 @@
 #include "models/text/loader.h"
-#include "models/text/tokenizer.h"
 #include "tensor/mem.h"
 #include "tensor/random.h"
 
@@ -30,15 +29,12 @@ static bool put_in_order(ModelLoader *loader)
     return true;
 }
 
-size_t model_loader_most_ids(const ModelLoader *loader)
+/* That a batch of `texts` texts can have. */
+static size_t most_ids(const ModelLoader *loader, int64_t texts)
 {
-    int64_t batch = loader->options.batch < loader->part->count ? loader->options.batch : loader->part->count;
-    size_t ids = 0;
-    if (!loader->options.by_length || loader->options.pad)
-        return (size_t)batch * (size_t)loader->part->longest;
-    for (int64_t i = 0; i < batch; i++) /* by length the first one has the most */
-        ids += (size_t)model_dataset_part_length(loader->part, loader->order[i]);
-    return ids;
+    int64_t most = loader->options.most_ids, longest = loader->part->longest;
+    most = most > longest ? most : longest;
+    return (size_t)(loader->options.most_ids > 0 && texts * longest > most ? most : texts * longest);
 }
 
 ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
@@ -53,16 +49,15 @@ ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
     if (most * part->longest > INT32_MAX)
         return reel_status_usage("a batch of %d texts of %d ids is too large; ask for a smaller one",
                                  options->batch, part->longest);
-    size_t batch = (size_t)most, classes = part->label_offsets ? (size_t)part->num_classes : 0;
     loader->order = reel_mem_alloc((size_t)part->count * sizeof *loader->order);
-    loader->offsets = reel_mem_alloc((batch + 1) * sizeof *loader->offsets);
-    loader->labels = reel_mem_alloc(batch * classes * sizeof *loader->labels);
-    bool fine = loader->order && loader->offsets && loader->labels && put_in_order(loader);
-    size_t ids = fine ? model_loader_most_ids(loader) : 0;
-    loader->ids = reel_mem_alloc(ids * sizeof *loader->ids);
-    if (!fine || !loader->ids) {
+    loader->texts = reel_mem_alloc((size_t)most * sizeof *loader->texts);
+    loader->labels = reel_mem_alloc((size_t)most * sizeof *loader->labels);
+    if (!part->ids.wide)
+        loader->ids = reel_mem_alloc(most_ids(loader, most) * sizeof *loader->ids);
+    if (!loader->order || !loader->texts || !loader->labels || (!part->ids.wide && !loader->ids) ||
+        !put_in_order(loader)) {
         model_loader_free(loader);
-        return reel_status_no_memory((ids + batch * classes) * sizeof(int32_t), "the batches");
+        return reel_status_no_memory((size_t)part->count * sizeof *loader->order, "the order of the texts");
     }
     model_loader_start_epoch(loader, 0);
     return reel_status_ok();
@@ -71,9 +66,9 @@ ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
 void model_loader_free(ModelLoader *loader)
 {
     reel_mem_free(loader->order);
-    reel_mem_free(loader->ids);
-    reel_mem_free(loader->offsets);
+    reel_mem_free(loader->texts);
     reel_mem_free(loader->labels);
+    reel_mem_free(loader->ids);
     *loader = (ModelLoader){0};
 }
 
@@ -100,46 +95,65 @@ void model_loader_seek(ModelLoader *loader, int64_t batch)
     loader->next = batch * loader->options.batch;
 }
 
-static int32_t longest_text(const ModelLoader *loader, const int32_t *examples, int32_t size)
+/* The ids of a batch of so many texts, the longest of which has `longest`. */
+static int64_t count_ids(const ModelLoader *loader, int32_t texts, int64_t sum, int32_t longest)
 {
-    int32_t longest = 0;
-    for (int32_t i = 0; i < size; i++) {
-        int32_t length = model_dataset_part_length(loader->part, examples[i]);
-        longest = length > longest ? length : longest;
-    }
-    return longest;
+    return loader->options.pad ? (int64_t)texts * longest : sum;
+}
+
+/* The next text of a batch that has `before` ids so far. */
+static NnIds take_text(ModelLoader *loader, int32_t example, int64_t before)
+{
+    const ModelDatasetPart *part = loader->part;
+    int32_t count = model_dataset_part_length(part, example);
+    if (part->ids.wide)
+        return (NnIds){part->ids.wide + part->offsets[example], count};
+    loader->status = model_dataset_part_ids(part, example, loader->ids + before);
+    return (NnIds){loader->ids + before, count};
+}
+
+static NnIds labels_of(const ModelDatasetPart *part, int32_t example)
+{
+    const int64_t *ends = part->label_offsets + example;
+    return (NnIds){part->labels + ends[0], (int32_t)(ends[1] - ends[0])};
 }
 
 bool model_loader_next(ModelLoader *loader, ModelBatch *batch)
 {
     const ModelDatasetPart *part = loader->part;
-    int64_t left = part->count - loader->next;
-    if (left <= 0)
-        return false;
-    int32_t size = left < loader->options.batch ? (int32_t)left : loader->options.batch;
+    const ModelLoaderOptions *options = &loader->options;
     const int32_t *examples = loader->order + loader->next;
-    int32_t width = loader->options.pad ? longest_text(loader, examples, size) : 0, used = 0;
-    for (int32_t i = 0; i < size; i++) {
-        int32_t length = model_dataset_part_length(part, examples[i]);
-        loader->offsets[i] = used;
-        loader->status = model_dataset_part_ids(part, examples[i], loader->ids + used);
+    int64_t left = part->count - loader->next, sum = 0;
+    int32_t size = 0, longest = 0;
+    for (; size < left && size < options->batch; size++) {
+        int32_t length = model_dataset_part_length(part, examples[size]),
+                longer = length > longest ? length : longest;
+        if (options->most_ids > 0 && size > 0 &&
+            count_ids(loader, size + 1, sum + length, longer) > options->most_ids)
+            break;
+        loader->texts[size] = take_text(loader, examples[size], sum);
         if (!reel_status_is_ok(&loader->status))
             return false;
-        used += length;
-        for (; length < width; length++)
-            loader->ids[used++] = MODEL_TOKEN_PAD;
+        if (part->label_offsets)
+            loader->labels[size] = labels_of(part, examples[size]);
+        sum += length;
+        longest = longer;
     }
-    loader->offsets[size] = used;
     loader->next += size;
     *batch = (ModelBatch){.size = size,
-                          .num_ids = used,
+                          .padded = options->pad ? longest : 0,
+                          .num_ids = (int32_t)count_ids(loader, size, sum, longest),
                           .examples = examples,
-                          .ids = loader->ids,
-                          .offsets = loader->offsets,
-                          .labels = tensor_invalid()};
-    if (part->label_offsets) {
-        model_dataset_part_labels(part, examples, size, loader->labels);
-        batch->labels = tensor_from(loader->labels, TENSOR_F32, TENSOR_SHAPE(size, part->num_classes));
-    }
-    return true;
+                          .texts = loader->texts,
+                          .labels = part->label_offsets ? loader->labels : NULL};
+    return size > 0;
+}
+
+Var model_label_rows(Tape *tape, const NnIds *labels, int32_t count, int64_t classes)
+{
+    Tensor rows = tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(count, classes));
+    for (int32_t i = 0; tensor_is_valid(rows) && i < count; i++)
+        for (int32_t k = 0; k < labels[i].count; k++)
+            tensor_f32(rows)[i * classes + labels[i].ids[k]] = 1.0f;
+    return tape_constant(tape, rows);
 }

@@ -19,36 +19,37 @@ static int by_word_and_place(const void *a, const void *b)
 }
 
 /* The words of one text. Returns how many. */
-static int32_t sort_words(const int32_t *ids, int32_t length, Occurrence *sorted)
+static int32_t sort_words(NnIds text, Occurrence *sorted)
 {
     int32_t count = 0;
-    for (int32_t t = 0; t < length; t++)
-        if (ids[t] < 0 ||
-            ids[t] >= MODEL_NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
-            sorted[count++] = (Occurrence){ids[t], t - 1};
+    for (int32_t t = 0; t < text.count; t++)
+        if (text.ids[t] < 0 ||
+            text.ids[t] >= MODEL_NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
+            sorted[count++] = (Occurrence){text.ids[t], t - 1};
     qsort(sorted, (size_t)count, sizeof *sorted, by_word_and_place);
     return count;
 }
 
-bool model_text_words(ModelTextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
-                      int32_t texts)
+bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *texts, int32_t count)
 {
-    size_t most = (size_t)(offsets[texts] - offsets[0]);
+    size_t most = 0;
+    for (int32_t b = 0; b < count; b++)
+        most += (size_t)texts[b].count;
     *words = (ModelTextWords){.ids = tensor_arena_alloc(arena, most * sizeof(int32_t)),
                               .texts = tensor_arena_alloc(arena, most * sizeof(int32_t)),
                               .log_weights = tensor_arena_alloc(arena, most * sizeof(double))};
     Occurrence *sorted = tensor_arena_alloc(arena, most * sizeof *sorted);
     if (!words->ids || !words->texts || !words->log_weights || !sorted)
         return false;
-    for (int32_t b = 0; b < texts; b++) {
-        int32_t count = sort_words(ids + offsets[b], offsets[b + 1] - offsets[b], sorted);
-        for (int32_t i = 0; i < count; words->count++) {
+    for (int32_t b = 0; b < count; b++) {
+        int32_t found = sort_words(texts[b], sorted);
+        for (int32_t i = 0; i < found; words->count++) {
             double n = 0;
             words->ids[words->count] = sorted[i].id;
             words->texts[words->count] = b;
             do
                 n += 1 + LEAD * exp(-sorted[i++].place / LEAD_LENGTH);
-            while (i < count && sorted[i].id == words->ids[words->count]);
+            while (i < found && sorted[i].id == words->ids[words->count]);
             words->log_weights[words->count] = log(1 + log(n));
         }
     }

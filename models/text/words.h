@@ -2,8 +2,7 @@
 #ifndef REEL_MODELS_WORDS_H
 #define REEL_MODELS_WORDS_H
 
-#include "tensor/arena.h"
-#include "tensor/decls.h"
+#include "nn/sequence.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,9 +19,8 @@ typedef struct ModelTextWords {
     double *log_weights;
 } ModelTextWords;
 
-/* Of texts ids[offsets[b]] to ids[offsets[b + 1] - 1]; all memory is the arena's. False: there is none. */
-bool model_text_words(ModelTextWords *words, TensorArena *arena, const int32_t *ids, const int32_t *offsets,
-                      int32_t texts);
+/* All memory is the arena's. False: there is none. */
+bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *texts, int32_t count);
 
 REEL_END_DECLS
 

@@ -46,19 +46,18 @@ static bool reserve(ModelBootstrap *b, int64_t texts)
     return true;
 }
 
-ReelStatus model_bootstrap_add(ModelBootstrap *b, Tensor scores, Tensor truth, const double *thresholds)
+ReelStatus model_bootstrap_add(ModelBootstrap *b, Tensor scores, const NnIds *truth, const double *thresholds)
 {
-    if (scores.dtype != TENSOR_F32 || truth.dtype != TENSOR_F32 || scores.ndim != 2 ||
-        scores.shape[1] != b->labels || !tensor_same_shape(&scores, &truth))
-        return reel_status_failed("a bootstrap needs f32 scores and truth of one shape [N, %d]", b->labels);
+    if (scores.dtype != TENSOR_F32 || scores.ndim != 2 || scores.shape[1] != b->labels)
+        return reel_status_failed("a bootstrap needs f32 scores [N, %d]", b->labels);
     for (int64_t i = 0; i < scores.shape[0]; i++) {
         if (!reserve(b, 1))
             return reel_status_no_memory((b->used + (size_t)b->labels) * sizeof *b->decisions,
                                          "the bootstrap");
         const float *score = tensor_f32(scores) + i * scores.strides[0];
-        const float *is_true = tensor_f32(truth) + i * truth.strides[0];
+        int32_t seen = 0;
         for (int32_t k = 0; k < b->labels; k++) {
-            uint32_t flags = is_true[k * truth.strides[1]] != 0.0f ? IS_TRUE : 0;
+            uint32_t flags = model_metrics_bears(truth[i], k, &seen) ? IS_TRUE : 0;
             if ((double)score[k * scores.strides[1]] > (thresholds ? thresholds[k] : 0.0))
                 flags |= IS_PREDICTED;
             if (flags)

@@ -18,13 +18,7 @@
 #ifndef REEL_MODELS_TRAINING_BOOTSTRAP_H
 #define REEL_MODELS_TRAINING_BOOTSTRAP_H
 
-#include "tensor/decls.h"
-#include "tensor/status.h"
-#include "tensor/view.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "nn/sequence.h"
 
 REEL_BEGIN_DECLS
 
@@ -48,9 +42,10 @@ typedef struct ModelBootstrap {
 void model_bootstrap_init(ModelBootstrap *bootstrap, int32_t labels);
 /* Frees what was added. */
 void model_bootstrap_free(ModelBootstrap *bootstrap);
-/* Adds texts: scores and truth f32 [n, K] in any strides; a label is predicted where its score is greater
- * than thresholds[k] (NULL: 0). Errors: other shapes or dtypes, no memory. */
-ReelStatus model_bootstrap_add(ModelBootstrap *bootstrap, Tensor scores, Tensor truth,
+/* Adds texts: scores f32 [n, K] in any strides, and the labels that each bears, [n], ascending; a label is
+ * predicted where its score is greater than thresholds[k] (NULL: 0). Errors: another shape or dtype, no
+ * memory. */
+ReelStatus model_bootstrap_add(ModelBootstrap *bootstrap, Tensor scores, const NnIds *truth,
                                const double *thresholds);
 /* The interval of macro F1 over all K labels. The same seed gives the same interval. Errors: no texts, no
  * memory. */

@@ -25,19 +25,19 @@ void model_metrics_reset(ModelMetrics *metrics)
 }
 
 /* stride 0: one threshold for all labels. */
-static bool add(ModelMetrics *metrics, Tensor scores, Tensor truth, const double *thresholds, int stride)
+static bool add(ModelMetrics *metrics, Tensor scores, const NnIds *truth, const double *thresholds,
+                int stride)
 {
-    if (scores.dtype != TENSOR_F32 || truth.dtype != TENSOR_F32 || scores.ndim != 2 ||
-        scores.shape[1] != metrics->num_labels || !tensor_same_shape(&scores, &truth))
+    if (scores.dtype != TENSOR_F32 || scores.ndim != 2 || scores.shape[1] != metrics->num_labels)
         return false;
     for (int64_t i = 0; i < scores.shape[0]; i++) {
         const float *score = tensor_f32(scores) + i * scores.strides[0];
-        const float *is_true = tensor_f32(truth) + i * truth.strides[0];
+        int32_t seen = 0;
         bool exact = true;
         for (int32_t k = 0; k < metrics->num_labels; k++) {
             ModelLabelCounts *label = &metrics->labels[k];
             bool predicted = (double)score[k * scores.strides[1]] > thresholds[k * stride];
-            bool borne = is_true[k * truth.strides[1]] != 0.0f;
+            bool borne = model_metrics_bears(truth[i], k, &seen);
             label->hits += predicted && borne;
             label->predicted += predicted;
             label->support += borne;
@@ -49,12 +49,13 @@ static bool add(ModelMetrics *metrics, Tensor scores, Tensor truth, const double
     return true;
 }
 
-bool model_metrics_add(ModelMetrics *metrics, Tensor scores, Tensor truth, double threshold)
+bool model_metrics_add(ModelMetrics *metrics, Tensor scores, const NnIds *truth, double threshold)
 {
     return add(metrics, scores, truth, &threshold, 0);
 }
 
-bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, Tensor truth, const double *thresholds)
+bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, const NnIds *truth,
+                            const double *thresholds)
 {
     return add(metrics, scores, truth, thresholds, 1);
 }

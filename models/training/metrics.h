@@ -2,12 +2,7 @@
 #ifndef REEL_MODELS_METRICS_H
 #define REEL_MODELS_METRICS_H
 
-#include "tensor/decls.h"
-#include "tensor/status.h"
-#include "tensor/view.h"
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "nn/sequence.h"
 
 REEL_BEGIN_DECLS
 
@@ -45,12 +40,21 @@ typedef struct ModelScores {
 ReelStatus model_metrics_init(ModelMetrics *metrics, int32_t num_labels);
 void model_metrics_free(ModelMetrics *metrics);
 void model_metrics_reset(ModelMetrics *metrics);
-/* Adds n examples. A label is predicted where its score is greater than the threshold (0.5 for
- * probabilities, 0 for their logits; never where it is NaN), and true where `truth` is not 0. Both are
- * f32 [n, K] in any strides. False, and nothing added, where dtype or shape are others. */
-bool model_metrics_add(ModelMetrics *metrics, Tensor scores, Tensor truth, double threshold);
+/* Adds n examples, f32 [n, K] in any strides, and the labels that each of them bears, [n], ascending. A label
+ * is predicted where its score is greater than the threshold (0.5 for probabilities, 0 for their logits;
+ * never where it is NaN). False, and nothing added, where dtype or shape are others. */
+bool model_metrics_add(ModelMetrics *metrics, Tensor scores, const NnIds *truth, double threshold);
 /* The same with a threshold for each label, [K]. */
-bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, Tensor truth, const double *thresholds);
+bool model_metrics_add_each(ModelMetrics *metrics, Tensor scores, const NnIds *truth,
+                            const double *thresholds);
+/* Whether a text bears label k, asked in ascending order: *seen, 0 at first, is how many of its labels come
+ * before. */
+static inline bool model_metrics_bears(NnIds labels, int64_t k, int32_t *seen)
+{
+    while (*seen < labels.count && labels.ids[*seen] < k)
+        ++*seen;
+    return *seen < labels.count && labels.ids[*seen] == k;
+}
 
 /* The part of examples that are exact: accuracy_score(), of single labels and of sets of labels. */
 double model_metrics_accuracy(const ModelMetrics *metrics);

@@ -25,7 +25,7 @@ ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels
 
 /* ---- Thresholds for a part ---- */
 
-enum { WINDOW = 1024 }; /* texts whose scores and labels are matrices at one time */
+enum { WINDOW = 1024 }; /* texts whose scores are made at one time */
 
 /* Counts what thresholds [K] come to on a part's logits; `bootstrap` (may be NULL) gets the decisions. */
 static ReelStatus count(ModelMetrics *metrics, ModelBootstrap *bootstrap, const double *thresholds,
@@ -33,25 +33,21 @@ static ReelStatus count(ModelMetrics *metrics, ModelBootstrap *bootstrap, const 
 {
     int32_t labels = part->num_classes;
     int64_t window = part->count < WINDOW ? part->count : WINDOW;
-    int32_t examples[WINDOW];
-    size_t bytes = (size_t)window * (size_t)labels * sizeof *logits;
-    float *scores = reel_mem_alloc(bytes), *truth = reel_mem_alloc(bytes);
-    ReelStatus status = scores && truth ? reel_status_ok() : reel_status_no_memory(2 * bytes, "the scores");
+    TensorArena arena = {0};
+    Tensor room = tensor_new(&arena, TENSOR_F32, TENSOR_SHAPE(window, labels));
+    const NnIds *truth = model_dataset_part_labels(&arena, part);
+    ReelStatus status =
+        tensor_is_valid(room) && truth ? reel_status_ok() : reel_status_no_memory(0, "the scores");
     for (int64_t at = 0; at < part->count && reel_status_is_ok(&status); at += window) {
         int64_t n = part->count - at < window ? part->count - at : window;
-        for (int64_t i = 0; i < n; i++)
-            examples[i] = (int32_t)(at + i);
-        memcpy(scores, logits + at * labels, (size_t)n * (size_t)labels * sizeof *scores);
-        model_task_scores(part->task, scores, n, labels);
-        model_dataset_part_labels(part, examples, n, truth);
-        Tensor s = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(n, labels)),
-               t = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(n, labels));
-        model_metrics_add_each(metrics, s, t, thresholds);
+        Tensor scores = tensor_slice(room, 0, 0, n, 1);
+        memcpy(tensor_f32(scores), logits + at * labels, (size_t)(n * labels) * sizeof *logits);
+        model_task_scores(part->task, tensor_f32(scores), n, labels);
+        model_metrics_add_each(metrics, scores, truth + at, thresholds);
         if (bootstrap)
-            status = model_bootstrap_add(bootstrap, s, t, thresholds);
+            status = model_bootstrap_add(bootstrap, scores, truth + at, thresholds);
     }
-    reel_mem_free(scores);
-    reel_mem_free(truth);
+    tensor_arena_free(&arena);
     return status;
 }
 
@@ -81,9 +77,9 @@ ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const fl
     double threshold, f1;
     Tensor scores =
         tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
-    Tensor truth = model_dataset_part_label_matrix(&arena, part);
-    ReelStatus status = tensor_is_valid(truth) ? model_threshold_global(scores, truth, &threshold, &f1)
-                                               : reel_status_no_memory(0, "the labels of a part");
+    const NnIds *truth = model_dataset_part_labels(&arena, part);
+    ReelStatus status = truth ? model_threshold_global(scores, truth, &threshold, &f1)
+                              : reel_status_no_memory(0, "the labels of a part");
     if (reel_status_is_ok(&status) && f1 > tuned->valid_f1) {
         status = model_threshold_per_label(scores, truth, threshold, strength, thresholds);
         tuned->valid_f1 = f1;

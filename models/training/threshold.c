@@ -19,27 +19,28 @@ static int highest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static bool fits(Tensor scores, Tensor truth)
+static bool fits(Tensor scores)
 {
-    return scores.dtype == TENSOR_F32 && truth.dtype == TENSOR_F32 && scores.ndim == 2 &&
-           tensor_same_shape(&scores, &truth);
+    return scores.dtype == TENSOR_F32 && scores.ndim == 2;
 }
 
 /* The decisions of labels first to stop - 1, sorted, NaN left out; counts[k] gets their support. Returns how
  * many there are. */
-static int64_t sort_decisions(Tensor scores, Tensor truth, int64_t first, int64_t stop, Decision *decisions,
-                              ModelLabelCounts *counts)
+static int64_t sort_decisions(Tensor scores, const NnIds *truth, int64_t first, int64_t stop,
+                              Decision *decisions, ModelLabelCounts *counts)
 {
     int64_t used = 0;
     memset(counts, 0, (size_t)(stop - first) * sizeof *counts);
-    for (int64_t i = 0; i < scores.shape[0]; i++)
+    for (int64_t i = 0; i < scores.shape[0]; i++) {
+        int32_t seen = 0;
         for (int64_t k = first; k < stop; k++) {
             float score = tensor_f32(scores)[i * scores.strides[0] + k * scores.strides[1]];
-            bool is_true = tensor_f32(truth)[i * truth.strides[0] + k * truth.strides[1]] != 0.0f;
+            bool is_true = model_metrics_bears(truth[i], k, &seen);
             counts[k - first].support += is_true;
             if (!isnan(score))
                 decisions[used++] = (Decision){score, (int32_t)(k - first), is_true};
         }
+    }
     qsort(decisions, (size_t)used, sizeof *decisions, highest_first);
     return used;
 }
@@ -78,10 +79,10 @@ static ReelStatus new_buffers(Tensor scores, Decision **decisions, ModelLabelCou
     return *decisions && *counts ? reel_status_ok() : reel_status_no_memory(bytes, "the scores to be sorted");
 }
 
-ReelStatus model_threshold_global(Tensor scores, Tensor truth, double *threshold, double *macro_f1)
+ReelStatus model_threshold_global(Tensor scores, const NnIds *truth, double *threshold, double *macro_f1)
 {
-    if (!fits(scores, truth))
-        return reel_status_failed("thresholds need f32 scores and truth of one shape [N, K]");
+    if (!fits(scores))
+        return reel_status_failed("thresholds need f32 scores [N, K]");
     Decision *decisions;
     ModelLabelCounts *counts;
     ReelStatus status = new_buffers(scores, &decisions, &counts);
@@ -97,12 +98,11 @@ ReelStatus model_threshold_global(Tensor scores, Tensor truth, double *threshold
     return status;
 }
 
-ReelStatus model_threshold_per_label(Tensor scores, Tensor truth, double global, double strength,
+ReelStatus model_threshold_per_label(Tensor scores, const NnIds *truth, double global, double strength,
                                      double *thresholds)
 {
-    if (!fits(scores, truth) || !(strength >= 0))
-        return reel_status_failed(
-            "thresholds need f32 scores and truth of one shape [N, K], and no negative strength");
+    if (!fits(scores) || !(strength >= 0))
+        return reel_status_failed("thresholds need f32 scores [N, K], and no negative strength");
     Decision *decisions;
     ModelLabelCounts *counts;
     ReelStatus status = new_buffers(scores, &decisions, &counts);

@@ -6,12 +6,13 @@
 #include <math.h>
 #include <string.h>
 
-/* The texts of a batch that one shard has. */
+/* The texts of a batch that one shard has, longest first. */
 typedef struct Share {
-    int32_t *ids;     /* the texts one after another */
-    int32_t *offsets; /* [texts + 1] */
-    int32_t *texts;   /* [count]: their places in the batch */
-    int32_t count, text_capacity, id_capacity;
+    NnIds *texts, *labels; /* [count]; the labels only where it trains */
+    int32_t *places;       /* [count]: where each stands in the batch */
+    int32_t count, text_capacity;
+    int32_t *ids; /* of texts that are read in another way than the batch has them */
+    int64_t id_capacity;
 } Share;
 
 struct ModelTrainer {
@@ -30,7 +31,7 @@ struct ModelTrainer {
     bool training;
     bool says_vectors; /* and not logits */
     Tensor logits;
-    float *attention;
+    float *const *attention;
 };
 
 ModelTrainerOptions model_trainer_defaults(void)
@@ -89,9 +90,10 @@ void model_trainer_free(ModelTrainer *trainer)
     nn_optimizer_free(trainer->optimizer);
     nn_parallel_free(trainer->parallel);
     for (int i = 0; trainer->shares && i < trainer->options.shards; i++) {
-        reel_mem_free(trainer->shares[i].ids);
-        reel_mem_free(trainer->shares[i].offsets);
         reel_mem_free(trainer->shares[i].texts);
+        reel_mem_free(trainer->shares[i].labels);
+        reel_mem_free(trainer->shares[i].places);
+        reel_mem_free(trainer->shares[i].ids);
     }
     reel_mem_free(trainer->shares);
     reel_mem_free(trainer->order);
@@ -101,17 +103,9 @@ void model_trainer_free(ModelTrainer *trainer)
 
 /* ---- Splitting a batch ---- */
 
-static bool grow_indices(int32_t **array, int32_t count)
-{
-    int32_t *larger = reel_mem_realloc(*array, (size_t)count * sizeof *larger);
-    if (larger)
-        *array = larger;
-    return larger != NULL;
-}
-
 static int32_t length_of(const ModelBatch *batch, int32_t text)
 {
-    return batch->offsets[text + 1] - batch->offsets[text];
+    return batch->padded ? batch->padded : batch->texts[text].count;
 }
 
 static int32_t longest_of(const ModelBatch *batch)
@@ -122,39 +116,44 @@ static int32_t longest_of(const ModelBatch *batch)
     return longest;
 }
 
+/* Room for `count` ids. */
+static bool grow(int32_t **array, int64_t count)
+{
+    int32_t *larger = reel_mem_realloc(*array, (size_t)count * sizeof *larger);
+    if (larger)
+        *array = larger;
+    return larger != NULL;
+}
+
 /* Room to sort a batch. Grows to the largest and stays. */
 static bool reserve(ModelTrainer *trainer, const ModelBatch *batch)
 {
     int32_t longest = longest_of(batch);
     if (longest > trainer->length_capacity || !trainer->first) {
-        if (!grow_indices(&trainer->first, longest + 2))
+        if (!grow(&trainer->first, (int64_t)longest + 2))
             return false;
         trainer->length_capacity = longest;
     }
     if (batch->size > trainer->text_capacity) {
-        if (!grow_indices(&trainer->order, batch->size))
+        if (!grow(&trainer->order, batch->size))
             return false;
         trainer->text_capacity = batch->size;
     }
     return true;
 }
 
-/* Room in a share for a text and its ids. */
-static bool reserve_share(Share *share, int32_t ids)
+/* Room in a share for `count` texts. */
+static bool reserve_share(Share *share, int32_t count)
 {
-    int32_t texts = share->count + 1;
-    if (texts > share->text_capacity) {
-        int32_t more = texts + texts / 2 + 8;
-        if (!grow_indices(&share->offsets, more + 1) || !grow_indices(&share->texts, more))
-            return false;
-        share->text_capacity = more;
-    }
-    if (ids > share->id_capacity) {
-        int32_t more = ids + ids / 2 + 256;
-        if (!grow_indices(&share->ids, more))
-            return false;
-        share->id_capacity = more;
-    }
+    if (count <= share->text_capacity)
+        return true;
+    NnIds *texts = reel_mem_realloc(share->texts, (size_t)count * sizeof *texts),
+          *labels = reel_mem_realloc(share->labels, (size_t)count * sizeof *labels);
+    share->texts = texts ? texts : share->texts;
+    share->labels = labels ? labels : share->labels;
+    if (!texts || !labels || !grow(&share->places, count))
+        return false;
+    share->text_capacity = count;
     return true;
 }
 
@@ -184,21 +183,29 @@ static void drop_words(const ModelTrainer *trainer, int32_t text, int32_t *ids, 
             ids[i] = MODEL_TOKEN_UNK;
 }
 
-/* Gives a text to a shard; its ids only where this rank executes it. */
-static bool give(const ModelTrainer *trainer, int shard, const ModelBatch *batch, int32_t text)
+/* Fills the texts of a share up with <pad>, or drops words of them, in a copy. False: no memory. */
+static bool rewrite(const ModelTrainer *trainer, Share *share, const ModelBatch *batch)
 {
-    Share *share = &trainer->shares[shard];
-    int32_t length = length_of(batch, text), at = share->count ? share->offsets[share->count] : 0;
-    bool mine = nn_parallel_has(trainer->parallel, shard);
-    if (!reserve_share(share, mine ? at + length : 0))
-        return false;
-    share->offsets[0] = 0;
-    if (mine)
-        memcpy(share->ids + at, batch->ids + batch->offsets[text], (size_t)length * sizeof *share->ids);
-    if (mine && trainer->training && trainer->options.word_dropout > 0)
-        drop_words(trainer, text, share->ids + at, length);
-    share->texts[share->count++] = text;
-    share->offsets[share->count] = at + length;
+    int64_t needed = 0;
+    for (int32_t i = 0; i < share->count; i++)
+        needed += length_of(batch, share->places[i]);
+    if (needed > share->id_capacity) {
+        if (!grow(&share->ids, needed))
+            return false;
+        share->id_capacity = needed;
+    }
+    int32_t *to = share->ids;
+    for (int32_t i = 0; i < share->count; i++) {
+        NnIds text = share->texts[i];
+        int32_t length = length_of(batch, share->places[i]);
+        memcpy(to, text.ids, (size_t)text.count * sizeof *to);
+        for (int32_t t = text.count; t < length; t++)
+            to[t] = MODEL_TOKEN_PAD;
+        if (trainer->training && trainer->options.word_dropout > 0)
+            drop_words(trainer, share->places[i], to, text.count);
+        share->texts[i] = (NnIds){to, length};
+        to += length;
+    }
     return true;
 }
 
@@ -207,28 +214,29 @@ static bool give(const ModelTrainer *trainer, int shard, const ModelBatch *batch
 static bool deal(ModelTrainer *trainer, const ModelBatch *batch)
 {
     int count = trainer->options.shards;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         trainer->shares[i].count = 0;
+        if (!reserve_share(&trainer->shares[i], batch->size / count + 1))
+            return false;
+    }
     order_by_length(trainer, batch);
     for (int32_t i = 0; i < batch->size; i++) {
         int round = i / count, place = i % count;
-        if (!give(trainer, round % 2 ? count - 1 - place : place, batch, trainer->order[i]))
-            return false;
+        Share *share = &trainer->shares[round % 2 ? count - 1 - place : place];
+        int32_t text = trainer->order[i];
+        share->texts[share->count] = batch->texts[text];
+        if (trainer->training)
+            share->labels[share->count] = batch->labels[text];
+        share->places[share->count++] = text;
     }
+    bool rewrites = batch->padded || (trainer->training && trainer->options.word_dropout > 0);
+    for (int i = 0; rewrites && i < count; i++)
+        if (nn_parallel_has(trainer->parallel, i) && !rewrite(trainer, &trainer->shares[i], batch))
+            return false;
     return true;
 }
 
 /* ---- Running a shard ---- */
-
-/* The rows of the batch's labels that belong to the shard: [texts, K]. */
-static Tensor share_labels(const ModelTrainer *trainer, const Share *share, Tape *tape)
-{
-    Tensor all = trainer->batch->labels;
-    Tensor labels = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(share->count, all.shape[1]));
-    for (int32_t i = 0; tensor_is_valid(labels) && i < share->count; i++)
-        tensor_copy_into(tensor_select(labels, 0, i), tensor_select(all, 0, share->texts[i]));
-    return labels;
-}
 
 static Var constant_or_none(Tape *tape, Tensor value)
 {
@@ -237,7 +245,7 @@ static Var constant_or_none(Tape *tape, Tensor value)
 
 static ModelInput input_of(const ModelTrainer *trainer, const Share *share, Tape *tape)
 {
-    return model_input(trainer->model, tape, share->ids, share->offsets, share->count);
+    return model_input(trainer->model, tape, share->texts, share->count);
 }
 
 static Var loss_of_shard(void *context, Tape *tape, int index, int count)
@@ -249,12 +257,12 @@ static Var loss_of_shard(void *context, Tape *tape, int index, int count)
     if (share->count == 0)
         return VAR_NONE;
     Var logits = model_forward(trainer->model, input_of(trainer, share, tape)).logits;
-    Var target = tape_constant(tape, share_labels(trainer, share, tape));
+    Var target = model_label_rows(tape, share->labels, share->count, trainer->model->config.labels);
     ModelLossFunction *loss = options->loss ? options->loss : model_loss_sigmoid;
     Var sum = loss(logits, target, constant_or_none(tape, options->pos_weight),
                    constant_or_none(tape, options->weight));
     nn_parallel_report(trainer->parallel, index, var_item(sum));
-    double labels = options->labels > 0 ? options->labels : (double)trainer->batch->labels.shape[1];
+    double labels = options->labels > 0 ? options->labels : (double)trainer->model->config.labels;
     return var_scale(sum, 1.0 / ((double)trainer->batch->size * labels), 0.0);
 }
 
@@ -273,7 +281,7 @@ static Tensor predict_shard(void *context, Tape *tape, int index)
     if (!trainer->attention || !output.attention.tape || !tensor_is_valid(logits))
         return logits;
     Tensor weights = var_value(nn_unpack(nn_with_rows(input.text, output.attention)));
-    int64_t scores = tensor_numel(&logits), ids = share->offsets[share->count];
+    int64_t scores = tensor_numel(&logits), ids = tensor_numel(&weights);
     Tensor both = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(scores + ids));
     if (!tensor_is_valid(weights) || !tensor_is_valid(both))
         return tensor_invalid();
@@ -287,15 +295,17 @@ static void take_predictions(void *context, int index, Tensor result)
     const ModelTrainer *trainer = context;
     const Share *share = &trainer->shares[index];
     int64_t labels = trainer->logits.shape[1], scores = share->count * labels;
-    for (int32_t i = 0; tensor_is_valid(result) && i < share->count; i++)
-        tensor_copy_into(tensor_select(trainer->logits, 0, share->texts[i]),
-                         tensor_from(tensor_f32(result) + i * labels, TENSOR_F32, TENSOR_SHAPE(labels)));
-    if (!tensor_is_valid(result) || tensor_numel(&result) == scores)
+    if (!tensor_is_valid(result))
         return;
     for (int32_t i = 0; i < share->count; i++)
-        memcpy(trainer->attention + trainer->batch->offsets[share->texts[i]],
-               tensor_f32(result) + scores + share->offsets[i],
-               (size_t)(share->offsets[i + 1] - share->offsets[i]) * sizeof(float));
+        tensor_copy_into(tensor_select(trainer->logits, 0, share->places[i]),
+                         tensor_from(tensor_f32(result) + i * labels, TENSOR_F32, TENSOR_SHAPE(labels)));
+    if (tensor_numel(&result) == scores)
+        return;
+    const float *weights = tensor_f32(result) + scores;
+    for (int32_t i = 0; i < share->count; weights += share->texts[i++].count)
+        memcpy(trainer->attention[share->places[i]], weights,
+               (size_t)trainer->batch->texts[share->places[i]].count * sizeof(float));
 }
 
 /* Gives each shard its texts. */
@@ -311,21 +321,30 @@ static ReelStatus begin_batch(ModelTrainer *trainer, const ModelBatch *batch, bo
     return reel_status_ok();
 }
 
-static bool is_matrix(const ModelBatch *batch, int64_t width, Tensor t)
+/* A batch to train on names labels that there are. */
+static ReelStatus check_labels(const ModelTrainer *trainer, const ModelBatch *batch)
 {
-    return t.dtype == TENSOR_F32 && t.ndim == 2 && t.shape[0] == batch->size && t.shape[1] == width;
+    if (!batch->labels)
+        return reel_status_failed("trainer: the batch has no labels to train on");
+    for (int32_t i = 0; i < batch->size; i++)
+        for (int32_t k = 0; k < batch->labels[i].count; k++)
+            if (batch->labels[i].ids[k] < 0 || batch->labels[i].ids[k] >= trainer->model->config.labels)
+                return reel_status_failed("trainer: text %d has label %d, and the model has labels 0 to %lld",
+                                          i, batch->labels[i].ids[k],
+                                          (long long)trainer->model->config.labels - 1);
+    return reel_status_ok();
 }
 
 ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, double *loss)
 {
     double started = reel_clock_seconds();
-    if (!is_matrix(batch, trainer->model->config.labels, batch->labels))
-        return reel_status_failed("trainer: the labels of %d texts must be f32 [%d, %lld]", batch->size,
-                                  batch->size, (long long)trainer->model->config.labels);
+    ReelStatus status = check_labels(trainer, batch);
+    if (!reel_status_is_ok(&status))
+        return status;
     nn_optimizer_set_lr(trainer->optimizer,
                         nn_schedule_lr(&trainer->options.schedule, nn_optimizer_steps(trainer->optimizer)));
     double sum = 0;
-    ReelStatus status = begin_batch(trainer, batch, true);
+    status = begin_batch(trainer, batch, true);
     double dealt = reel_clock_seconds() - started;
     nn_parallel_set_step(trainer->parallel, nn_optimizer_steps(trainer->optimizer));
     if (reel_status_is_ok(&status))
@@ -343,17 +362,18 @@ ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, do
     bool overflowed = !reel_status_is_ok(&status) && trainer->options.optimizer.clip_norm > 0 &&
                       !isfinite(nn_optimizer_norm(trainer->optimizer));
     double decisions =
-        trainer->options.decisions > 0 ? trainer->options.decisions : (double)batch->labels.shape[1];
+        trainer->options.decisions > 0 ? trainer->options.decisions : (double)trainer->model->config.labels;
     *loss = overflowed ? NAN : sum / ((double)batch->size * decisions);
     return status;
 }
 
 ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch, Tensor logits,
-                                 float *attention)
+                                 float *const *attention)
 {
     const Model *model = trainer->model;
     int64_t width = trainer->says_vectors ? model_width(model) : model->config.labels;
-    if (!is_matrix(batch, width, logits))
+    if (logits.dtype != TENSOR_F32 || logits.ndim != 2 || logits.shape[0] != batch->size ||
+        logits.shape[1] != width)
         return reel_status_failed("trainer: the %s of %d texts must be f32 [%d, %lld]",
                                   trainer->says_vectors ? "vectors" : "logits", batch->size, batch->size,
                                   (long long)width);

@@ -50,10 +50,10 @@ void model_trainer_free(ModelTrainer *trainer);
  */
 ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, double *loss);
 /* The logits of a batch, f32 [B, K] into memory of the caller, in the order of the batch. Dropout is off and
- * nothing is changed. `attention` (NULL: not wanted) gets a weight for each id, [num_ids], in the order of
- * batch->ids. */
+ * nothing is changed. `attention` (NULL: not wanted): where each text's weights go, one for each of its ids,
+ * those of padding left out; nothing is written where the model has no attention. */
 ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch, Tensor logits,
-                                 float *attention);
+                                 float *const *attention);
 
 /* From here on a prediction is not logits but, `on`, the vectors that the last layer reads, f32 [B, W]
  * (model_width()).

@@ -54,13 +54,12 @@ static inline void check_batches(const ModelDataset *dataset, const ModelDataset
     int64_t seen = 0;
     while (model_loader_next(&loader, &batch)) {
         seen += batch.size;
-        for (int32_t i = 0; i < batch.num_ids; i++)
-            require(batch.ids[i] >= 0 && batch.ids[i] < dataset->text.tokenizer.vocab_size);
         for (int32_t i = 0; i < batch.size; i++) {
-            const int32_t *ids = batch.ids + batch.offsets[i];
-            int64_t example = batch.examples[i], length = part->offsets[example + 1] - part->offsets[example];
-            require(length >= 3 && length <= dataset->text.max_len);
-            require(ids[0] == MODEL_TOKEN_BOS && ids[length - 1] == MODEL_TOKEN_EOS);
+            NnIds text = batch.texts[i];
+            require(text.count >= 3 && text.count <= dataset->text.max_len && text.count <= batch.padded);
+            require(text.ids[0] == MODEL_TOKEN_BOS && text.ids[text.count - 1] == MODEL_TOKEN_EOS);
+            for (int32_t t = 0; t < text.count; t++)
+                require(text.ids[t] >= 0 && text.ids[t] < dataset->text.tokenizer.vocab_size);
         }
     }
     require(seen == part->count);

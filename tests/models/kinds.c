@@ -24,7 +24,8 @@ static Model *new_model(const char *name)
 static Var loss_of(Model *model, Tape *tape)
 {
     tape_begin(tape);
-    Var logits = model_forward(model, model_input(model, tape, IDS, OFFSETS, 3)).logits;
+    Var logits =
+        model_forward(model, model_input(model, tape, text_support_texts(IDS, OFFSETS, 3), 3)).logits;
     return var_sum(var_mul(logits, var_tanh(logits)), TENSOR_AXES_ALL, false);
 }
 
@@ -67,13 +68,13 @@ START_TEST(a_text_alone_has_the_same_logits)
     Model *model = new_model(NAMES[_i]);
     Tape *together = tape_new(), *alone = tape_new();
     tape_begin(together);
-    Tensor all = var_value(model_forward(model, model_input(model, together, IDS, OFFSETS, 3)).logits);
+    Tensor all = var_value(
+        model_forward(model, model_input(model, together, text_support_texts(IDS, OFFSETS, 3), 3)).logits);
     ck_assert_msg(tape_ok(together), "%s", tape_status(together)->message);
     for (int b = 0; b < 3; b++) {
-        const int32_t offsets[2] = {0, OFFSETS[b + 1] - OFFSETS[b]};
+        const NnIds text = {IDS + OFFSETS[b], OFFSETS[b + 1] - OFFSETS[b]};
         tape_begin(alone);
-        Tensor one =
-            var_value(model_forward(model, model_input(model, alone, IDS + OFFSETS[b], offsets, 1)).logits);
+        Tensor one = var_value(model_forward(model, model_input(model, alone, &text, 1)).logits);
         for (int64_t k = 0; k < K; k++)
             ck_assert_double_eq_tol(tensor_get(&one, (int64_t[]){0, k}), tensor_get(&all, (int64_t[]){b, k}),
                                     1e-9);
@@ -95,7 +96,8 @@ static const double *values_of(Model *model, const char *name)
  * <unk>. */
 START_TEST(wide_is_its_formula)
 {
-    static const int32_t ids[] = {2, 5, 7, 5, 1}, offsets[] = {0, 5};
+    static const int32_t ids[] = {2, 5, 7, 5, 1};
+    const NnIds text = {ids, 5};
     const double counts[2] = {(1 + 3) + (1 + 3 * exp(-2.0 / 8)), 1 + 3 * exp(-1.0 / 8)};
     Model *model = new_model("wide");
     const double *scores = values_of(model, "word_score.weight"),
@@ -105,7 +107,7 @@ START_TEST(wide_is_its_formula)
     double x[2] = {exp(0.5) * (1 + log(counts[0])), 1 + log(counts[1])}, norm = hypot(x[0], x[1]);
     Tape *tape = tape_new();
     tape_begin(tape);
-    Tensor logits = var_value(model_forward(model, model_input(model, tape, ids, offsets, 1)).logits);
+    Tensor logits = var_value(model_forward(model, model_input(model, tape, &text, 1)).logits);
     for (int64_t k = 0; k < K; k++) {
         double expected = shift[k];
         for (int e = 0; e < 8; e++)

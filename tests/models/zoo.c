@@ -190,8 +190,8 @@ END_TEST
 
 /* The texts of a fixture in some order. */
 typedef struct Texts {
-    int32_t ids[64], offsets[7];
-    float labels[6 * 5];
+    int32_t ids[64], label_ids[6 * 5];
+    NnIds texts[6], labels[6];
     ModelBatch batch;
 } Texts;
 
@@ -200,22 +200,23 @@ static void take_texts(Texts *texts, Fixture *fixture, const int32_t *order, boo
 {
     Tensor ids = fixture_tensor(fixture, "reel/ids"), offsets = fixture_tensor(fixture, "reel/offsets"),
            targets = fixture_tensor(fixture, "reel/targets");
-    int32_t at = 0;
+    int32_t *id = texts->ids, *label = texts->label_ids;
     for (int i = 0; i < 6; i++) {
         const int32_t *of = tensor_i32(offsets) + order[i];
-        texts->offsets[i] = at;
+        texts->texts[i].ids = id;
         for (int32_t k = of[0]; k < of[1]; k++)
-            texts->ids[at++] = tensor_i32(ids)[k];
+            *id++ = tensor_i32(ids)[k];
         for (int32_t k = of[1] - of[0]; pad && k < 9; k++)
-            texts->ids[at++] = 0;
-        memcpy(texts->labels + 5 * i, tensor_f32(targets) + 5 * order[i], 5 * sizeof(float));
+            *id++ = 0;
+        texts->texts[i].count = (int32_t)(id - texts->texts[i].ids);
+        texts->labels[i].ids = label;
+        for (int32_t k = 0; k < 5; k++)
+            if (tensor_f32(targets)[5 * order[i] + k] != 0)
+                *label++ = k;
+        texts->labels[i].count = (int32_t)(label - texts->labels[i].ids);
     }
-    texts->offsets[6] = at;
-    texts->batch = (ModelBatch){.size = 6,
-                                .num_ids = at,
-                                .ids = texts->ids,
-                                .offsets = texts->offsets,
-                                .labels = tensor_from(texts->labels, TENSOR_F32, TENSOR_SHAPE(6, 5))};
+    texts->batch = (ModelBatch){
+        .size = 6, .num_ids = (int32_t)(id - texts->ids), .texts = texts->texts, .labels = texts->labels};
 }
 
 /* The rows of the fixture's logits in that order. */
@@ -245,11 +246,12 @@ static void compare_on_tape(Fixture *fixture, Model *model, Tape *tape, const in
     take_texts(&texts, fixture, order, pad);
     tape_begin(tape);
     ck_assert(nn_module_prepare(&model->base));
-    Var logits = model_forward(model, model_input(model, tape, texts.ids, texts.offsets, 6)).logits;
+    Var logits = model_forward(model, model_input(model, tape, texts.texts, 6)).logits;
     ck_assert_tape_ok(tape);
     bool f64 = model->output->bias.core.value.dtype == TENSOR_F64;
     ck_assert_close(var_value(logits), ordered_logits(fixture, order), f64 ? 1e-6 : 1e-5);
-    Tensor labels = tensor_cast(tape_arena(tape), texts.batch.labels, model->output->bias.core.value.dtype);
+    Tensor labels = tensor_cast(tape_arena(tape), var_value(model_label_rows(tape, texts.labels, 6, 5)),
+                                model->output->bias.core.value.dtype);
     Var loss =
         var_bce_with_logits(logits, tape_constant(tape, labels), VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
     ck_assert_double_eq_tol(var_item(loss), fixture_number(fixture, "reel/loss"), 1e-6);
@@ -379,19 +381,21 @@ START_TEST(attention_weights_add_up_to_one_in_each_text)
         ModelTrainer *trainer;
         ck_assert_ok(model_trainer_new(&trainer, model, &options));
         Tensor logits = tensor_zeros(&fixture.arena, TENSOR_F32, TENSOR_SHAPE(6, 5));
-        float weights[64];
-        for (int k = 0; k < 64; k++)
-            weights[k] = -1;
-        ck_assert_ok(model_trainer_predict(trainer, &texts.batch, logits, weights));
+        float weights[6][64], *where[6];
+        for (int k = 0; k < 6 * 64; k++)
+            weights[k / 64][k % 64] = -1;
+        for (int b = 0; b < 6; b++)
+            where[b] = weights[b];
+        ck_assert_ok(model_trainer_predict(trainer, &texts.batch, logits, where));
         for (int b = 0; b < 6; b++) {
             double sum = 0;
-            for (int32_t k = texts.offsets[b]; k < texts.offsets[b + 1]; k++) {
-                ck_assert(kind->has_attention ? weights[k] > 0 : weights[k] == -1);
-                sum += weights[k];
+            for (int32_t k = 0; k < texts.texts[b].count; k++) {
+                ck_assert(kind->has_attention ? weights[b][k] > 0 : weights[b][k] == -1);
+                sum += weights[b][k];
             }
             ck_assert(!kind->has_attention || fabs(sum - 1) < 1e-6);
+            ck_assert(weights[b][texts.texts[b].count] == -1);
         }
-        ck_assert(weights[texts.offsets[6]] == -1);
         model_trainer_free(trainer);
         model_free(model);
         fixture_close(&fixture);
@@ -405,7 +409,7 @@ static Var run_for_check(Tape *tape, Var input, void *context)
 {
     (void)input;
     static const int32_t ids[] = {3, 1, 3, 4, 2, 2, 0, 1, 4, 3}, offsets[] = {0, 3, 4, 10};
-    return model_forward(context, model_input(context, tape, ids, offsets, 3)).logits;
+    return model_forward(context, model_input(context, tape, text_support_texts(ids, offsets, 3), 3)).logits;
 }
 
 START_TEST(backward_agrees_with_differences)
@@ -430,15 +434,12 @@ typedef struct TextPool {
 /* Logits of some texts of the pool, [count, K], in the arena of the tape. */
 static Tensor logits_of(Model *model, Tape *tape, const TextPool *pool, const int32_t *chosen, int32_t count)
 {
-    int32_t ids[POOL * LONGEST], offsets[POOL + 1] = {0};
-    for (int32_t i = 0; i < count; i++) {
-        int32_t length = pool->length[chosen[i]];
-        memcpy(ids + offsets[i], pool->ids[chosen[i]], (size_t)length * sizeof *ids);
-        offsets[i + 1] = offsets[i] + length;
-    }
+    NnIds texts[POOL];
+    for (int32_t i = 0; i < count; i++)
+        texts[i] = (NnIds){pool->ids[chosen[i]], pool->length[chosen[i]]};
     tape_begin(tape);
     tape_set_grad_enabled(tape, false);
-    Tensor logits = var_value(model_forward(model, model_input(model, tape, ids, offsets, count)).logits);
+    Tensor logits = var_value(model_forward(model, model_input(model, tape, texts, count)).logits);
     ck_assert_tape_ok(tape);
     return logits;
 }
@@ -515,7 +516,8 @@ static void check_error(Model *model, const int32_t *ids, const int32_t *offsets
 {
     Tape *tape = tape_new();
     tape_begin(tape);
-    Var logits = model_forward(model, model_input(model, tape, ids, offsets, texts)).logits;
+    Var logits =
+        model_forward(model, model_input(model, tape, text_support_texts(ids, offsets, texts), texts)).logits;
     Var loss = var_sum(logits, TENSOR_AXES_ALL, false);
     ck_assert(var_is_empty(loss));
     ck_assert(!tape_backward(loss));

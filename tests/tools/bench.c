@@ -191,9 +191,9 @@ START_TEST(words_are_spread_over_the_vocabulary)
         ModelBatch batch = bench_draw_next(&draw);
         ck_assert_int_eq(batch.num_ids, 50 * 40);
         for (int i = 0; i < batch.num_ids; i++) {
-            ck_assert_int_eq((batch.ids[i] - 4) % 100, 0);
-            ck_assert_int_lt(batch.ids[i], 1004);
-            counts[(batch.ids[i] - 4) / 100]++;
+            ck_assert_int_eq((batch.texts[0].ids[i] - 4) % 100, 0);
+            ck_assert_int_lt(batch.texts[0].ids[i], 1004);
+            counts[(batch.texts[0].ids[i] - 4) / 100]++;
         }
     }
     /* p(i) = 1/(i+1) over their sum, 2.929; 40,000 draws, so 3 % are more than five deviations. */

@@ -58,6 +58,12 @@ START_TEST(ten_rows_by_hand)
 }
 END_TEST
 
+static void check_labels(NnIds labels, const int32_t *expected, int32_t count)
+{
+    ck_assert_int_eq(labels.count, count);
+    ck_assert_mem_eq(labels.ids, expected, (size_t)count * sizeof *expected);
+}
+
 START_TEST(labels_belong_to_their_examples)
 {
     ModelCorpus corpus = text_support_corpus(TEN);
@@ -70,13 +76,12 @@ START_TEST(labels_belong_to_their_examples)
     ck_assert_mem_eq(dataset->test.label_counts, ((int64_t[]){1, 0, 2}), 3 * sizeof(int64_t));
     TensorArena arena;
     tensor_arena_init(&arena, 0);
-    Tensor test = model_dataset_part_label_matrix(&arena, &dataset->test);
-    ck_assert_int_eq(test.shape[0], 2);
-    ck_assert_int_eq(test.shape[1], 3);
-    ck_assert_mem_eq(test.data, ((float[]){1, 0, 1, 0, 0, 1}), 6 * sizeof(float));
-    float two[6];
-    model_dataset_part_labels(&dataset->train, (int32_t[]){7, 0}, 2, two);
-    ck_assert_mem_eq(two, ((float[]){0, 1, 0, 1, 1, 0}), sizeof two);
+    const NnIds *test = model_dataset_part_labels(&arena, &dataset->test),
+                *train = model_dataset_part_labels(&arena, &dataset->train);
+    check_labels(test[0], (int32_t[]){0, 2}, 2);
+    check_labels(test[1], (int32_t[]){2}, 1);
+    check_labels(train[7], (int32_t[]){1}, 1);
+    check_labels(train[0], (int32_t[]){0, 1}, 2);
     tensor_arena_free(&arena);
     model_dataset_free(dataset);
 }
@@ -259,9 +264,6 @@ START_TEST(rows_without_labels_stay)
     ck_assert_mem_eq(dataset->train.rows, ((int32_t[]){4, 9, 1, 6, 7, 3, 0, 5}), 8 * sizeof(int32_t));
     ck_assert_int_eq(dataset->train.label_offsets[2], dataset->train.label_offsets[3]);
     ck_assert_mem_eq(dataset->train.label_counts, ((int64_t[]){4, 4, 0}), 3 * sizeof(int64_t));
-    float labels[3] = {7, 7, 7};
-    model_dataset_part_labels(&dataset->train, (int32_t[]){2}, 1, labels);
-    ck_assert_mem_eq(labels, ((float[]){0, 0, 0}), sizeof labels);
     model_dataset_free(dataset);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }

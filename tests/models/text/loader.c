@@ -1,7 +1,8 @@
 #include "models/text/loader.h"
-#include "models/text/tokenizer.h"
 #include "tensor/mem_internal.h"
 #include "tests/text_support.h"
+
+#include <stdlib.h>
 
 static ModelDataset *dataset;
 static ModelLoader loader;
@@ -40,22 +41,19 @@ static void epoch_order(int64_t epoch, int32_t order[96])
 static void check_batch(const ModelBatch *batch)
 {
     const ModelDatasetPart *part = &dataset->train;
-    ck_assert_int_eq(batch->offsets[0], 0);
-    ck_assert_int_eq(batch->offsets[batch->size], batch->num_ids);
-    ck_assert_int_eq(batch->labels.shape[0], batch->size);
-    ck_assert_int_eq(batch->labels.shape[1], 47);
+    int64_t ids = 0;
     for (int32_t i = 0; i < batch->size; i++) {
         int32_t example = batch->examples[i];
-        int32_t ids[64], length = model_dataset_part_length(part, example);
-        ck_assert_ok(model_dataset_part_ids(part, example, ids));
-        ck_assert_int_ge(batch->offsets[i + 1] - batch->offsets[i], length);
-        ck_assert_mem_eq(batch->ids + batch->offsets[i], ids, (size_t)length * sizeof *ids);
-        for (int32_t at = batch->offsets[i] + length; at < batch->offsets[i + 1]; at++)
-            ck_assert_int_eq(batch->ids[at], MODEL_TOKEN_PAD);
-        float labels[47];
-        model_dataset_part_labels(part, &example, 1, labels);
-        ck_assert_mem_eq(tensor_f32(batch->labels) + (size_t)i * 47, labels, sizeof labels);
+        int32_t own[64], length = model_dataset_part_length(part, example);
+        const int64_t *of_labels = part->label_offsets + example;
+        ck_assert_ok(model_dataset_part_ids(part, example, own));
+        ck_assert_int_eq(batch->texts[i].count, length);
+        ck_assert_mem_eq(batch->texts[i].ids, own, (size_t)length * sizeof *own);
+        ck_assert_ptr_eq(batch->labels[i].ids, part->labels + of_labels[0]);
+        ck_assert_int_eq(batch->labels[i].count, of_labels[1] - of_labels[0]);
+        ids += batch->padded ? batch->padded : batch->texts[i].count;
     }
+    ck_assert_int_eq(batch->num_ids, ids);
 }
 
 START_TEST(an_epoch_has_every_example_once)
@@ -102,8 +100,7 @@ START_TEST(padding_reaches_to_the_longest_of_the_batch)
             const int64_t *ends = dataset->train.offsets + batch.examples[i];
             longest = ends[1] - ends[0] > longest ? (int32_t)(ends[1] - ends[0]) : longest;
         }
-        for (int32_t i = 0; i <= batch.size; i++)
-            ck_assert_int_eq(batch.offsets[i], i * longest);
+        ck_assert_int_eq(batch.padded, longest);
         check_batch(&batch);
         first_width = first_width ? first_width : longest;
         widths += longest != first_width;
@@ -174,18 +171,65 @@ START_TEST(by_length_the_longest_come_first)
     part.label_offsets = NULL;
     ck_assert_ok(model_loader_init(&loader, &part, &(ModelLoaderOptions){.batch = 7, .by_length = true}));
     while (model_loader_next(&loader, &batch)) {
-        ck_assert(!tensor_is_valid(batch.labels));
-        ck_assert_uint_le((size_t)batch.num_ids, model_loader_most_ids(&loader));
+        ck_assert_ptr_null(batch.labels);
         for (int32_t i = 0; i < batch.size; i++, seen++) {
             int32_t example = batch.examples[i];
             int64_t own = part.offsets[example + 1] - part.offsets[example];
             ck_assert(own < length || (own == length && example > before));
-            ck_assert_int_eq(batch.offsets[i + 1] - batch.offsets[i], own);
+            ck_assert_int_eq(batch.texts[i].count, own);
             length = own;
             before = example;
         }
     }
     ck_assert_int_eq(seen, part.count);
+}
+END_TEST
+
+/* Also where there is padding; a text with more ids than that is a batch by itself. */
+START_TEST(a_batch_ends_before_it_has_too_many_ids)
+{
+    for (int pad = 0; pad < 2; pad++)
+        for (int32_t most = 1; most < 2000; most = 3 * most + 1) {
+            ModelLoaderOptions options = {.batch = 20, .most_ids = most, .by_length = true, .pad = pad};
+            ModelBatch batch;
+            int32_t seen = 0, last_size = 0, last_ids = 0;
+            model_loader_free(&loader);
+            ck_assert_ok(model_loader_init(&loader, &dataset->train, &options));
+            for (; model_loader_next(&loader, &batch); seen += batch.size) {
+                check_batch(&batch);
+                ck_assert(batch.size == 1 || (batch.size <= 20 && batch.num_ids <= most));
+                /* The text after the last one did not fit. */
+                int32_t next = batch.padded ? last_ids / (last_size ? last_size : 1) : batch.texts[0].count;
+                ck_assert(seen == 0 || last_size == 20 || last_ids + next > most);
+                last_size = batch.size;
+                last_ids = batch.num_ids;
+            }
+            ck_assert_int_eq(seen, 96);
+        }
+}
+END_TEST
+
+/* Ids in memory are read there; others come through the loader's. */
+START_TEST(the_form_of_the_ids_does_not_matter)
+{
+    ModelDatasetPart part = dataset->train;
+    uint16_t *narrow = malloc((size_t)part.offsets[part.count] * sizeof *narrow);
+    ModelBatch batch;
+    start(7, true, false, 0);
+    while (model_loader_next(&loader, &batch))
+        for (int32_t i = 0; i < batch.size; i++)
+            ck_assert_ptr_eq(batch.texts[i].ids, part.ids.wide + part.offsets[batch.examples[i]]);
+    for (int64_t i = 0; i < part.offsets[part.count]; i++)
+        narrow[i] = (uint16_t)part.ids.wide[i];
+    part.ids = (ModelIdStore){.narrow = narrow};
+    for (int32_t most = 0; most < 200; most += 110) {
+        ModelLoaderOptions options = {.batch = 7, .most_ids = most, .by_length = true};
+        model_loader_free(&loader);
+        ck_assert_ok(model_loader_init(&loader, &part, &options));
+        while (model_loader_next(&loader, &batch))
+            check_batch(&batch);
+    }
+    free(narrow);
 }
 END_TEST
 
@@ -197,7 +241,7 @@ START_TEST(loaders_that_cannot_be)
     ck_assert_failed(model_loader_init(&loader, &dataset->train, &options), REEL_STATUS_USAGE,
                      "a batch of 0");
     options.batch = 64;
-    for (int n = 0; n < 4; n++) {
+    for (int n = 0; n < 3; n++) {
         reel_mem_fail_at(n, 0);
         ck_assert_failed(model_loader_init(&loader, &dataset->train, &options), REEL_STATUS_FAILED,
                          "out of memory");
@@ -219,6 +263,8 @@ Suite *models_loader_suite(void)
     tcase_add_test(tcase, a_run_can_go_on_where_it_was);
     tcase_add_test(tcase, epochs_allocate_nothing);
     tcase_add_test(tcase, by_length_the_longest_come_first);
+    tcase_add_test(tcase, the_form_of_the_ids_does_not_matter);
+    tcase_add_test(tcase, a_batch_ends_before_it_has_too_many_ids);
     tcase_add_test(tcase, loaders_that_cannot_be);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -29,9 +29,10 @@ static ModelInterval interval_of(int64_t n, const double *thresholds, uint64_t s
     ModelBootstrap b;
     ModelInterval interval;
     model_bootstrap_init(&b, K);
-    ck_assert_ok(model_bootstrap_add(&b, matrix(scores, n / 2), matrix(truth, n / 2), thresholds));
-    ck_assert_ok(model_bootstrap_add(&b, matrix(scores + n / 2, n - n / 2), matrix(truth + n / 2, n - n / 2),
+    ck_assert_ok(model_bootstrap_add(&b, matrix(scores, n / 2), text_support_labels(matrix(truth, n / 2)),
                                      thresholds));
+    ck_assert_ok(model_bootstrap_add(&b, matrix(scores + n / 2, n - n / 2),
+                                     text_support_labels(matrix(truth + n / 2, n - n / 2)), thresholds));
     ck_assert_ok(model_bootstrap_macro_f1(&b, MODEL_BOOTSTRAP_ROUNDS, seed, &interval));
     model_bootstrap_free(&b);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
@@ -98,8 +99,9 @@ static void check_quantiles(int texts, int hits)
         guess[i] = i < hits ? 1 : -1;
     }
     model_bootstrap_init(&b, 1);
-    ck_assert_ok(model_bootstrap_add(&b, tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(texts, 1)),
-                                     tensor_from(ones, TENSOR_F32, TENSOR_SHAPE(texts, 1)), NULL));
+    ck_assert_ok(model_bootstrap_add(
+        &b, tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(texts, 1)),
+        text_support_labels(tensor_from(ones, TENSOR_F32, TENSOR_SHAPE(texts, 1))), NULL));
     ck_assert_ok(model_bootstrap_macro_f1(&b, ROUNDS, 1, &interval));
     model_bootstrap_free(&b);
     ck_assert_double_eq_tol(interval.low, estimate - (quantiles[1] - mean), 3e-3);
@@ -144,7 +146,8 @@ static double draw(const Population *p, TensorRandom *random, int rounds, ModelI
         guess[i] = tensor_random_uniform(random) < (is_true[i] ? p->found[k] : p->wrong[k]) ? 1 : -1;
     }
     Tensor scores_ = tensor_from(guess, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels));
-    Tensor truth_ = tensor_from(is_true, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels));
+    const NnIds *truth_ =
+        text_support_labels(tensor_from(is_true, TENSOR_F32, TENSOR_SHAPE(p->texts, p->labels)));
     ModelMetrics metrics;
     ck_assert_ok(model_metrics_init(&metrics, p->labels));
     ck_assert(model_metrics_add(&metrics, scores_, truth_, 0));
@@ -213,14 +216,14 @@ START_TEST(what_cannot_be_is_an_error)
     ModelBootstrap b;
     ModelInterval interval;
     model_bootstrap_init(&b, K + 1);
-    ck_assert_failed(model_bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
-                     "[N, 3]");
+    ck_assert_failed(model_bootstrap_add(&b, matrix(scores, 2), text_support_labels(matrix(truth, 2)), NULL),
+                     REEL_STATUS_FAILED, "[N, 3]");
     ck_assert_failed(model_bootstrap_macro_f1(&b, 10, 0, &interval), REEL_STATUS_FAILED, "needs texts");
     model_bootstrap_free(&b);
     model_bootstrap_init(&b, K);
     reel_mem_fail_at(0, 1);
-    ck_assert_failed(model_bootstrap_add(&b, matrix(scores, 2), matrix(truth, 2), NULL), REEL_STATUS_FAILED,
-                     "memory");
+    ck_assert_failed(model_bootstrap_add(&b, matrix(scores, 2), text_support_labels(matrix(truth, 2)), NULL),
+                     REEL_STATUS_FAILED, "memory");
     reel_mem_fail_at(-1, 0);
     model_bootstrap_free(&b);
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);

@@ -40,8 +40,8 @@ static double f1_of(const ModelDatasetPart *part, float *logits, const double *t
 {
     ModelMetrics metrics;
     TensorArena arena = {0};
-    Tensor scores = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes)),
-           truth = model_dataset_part_label_matrix(&arena, part);
+    Tensor scores = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
+    const NnIds *truth = model_dataset_part_labels(&arena, part);
     ck_assert_ok(model_metrics_init(&metrics, part->num_classes));
     ck_assert(thresholds ? model_metrics_add_each(&metrics, scores, truth, thresholds)
                          : model_metrics_add(&metrics, scores, truth, threshold));

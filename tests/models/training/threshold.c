@@ -17,21 +17,26 @@ static Tensor matrix(const float (*values)[K])
     return tensor_from((void *)(uintptr_t)values, TENSOR_F32, TENSOR_SHAPE(N, K));
 }
 
+static const NnIds *truth_of(const float (*values)[K])
+{
+    return text_support_labels(matrix(values));
+}
+
 /* Against every cut there is, counted by models/training/metrics.h. */
 START_TEST(test_global_is_the_best_cut)
 {
     double threshold, f1, best = 0;
-    ck_assert_ok(model_threshold_global(matrix(SCORES), matrix(TRUTH), &threshold, &f1));
+    ck_assert_ok(model_threshold_global(matrix(SCORES), truth_of(TRUTH), &threshold, &f1));
     ModelMetrics metrics;
     ck_assert_ok(model_metrics_init(&metrics, K));
     for (int i = -1; i < 20; i++) {
         double cut = 0.05 * i;
         model_metrics_reset(&metrics);
-        ck_assert(model_metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), cut));
+        ck_assert(model_metrics_add(&metrics, matrix(SCORES), truth_of(TRUTH), cut));
         best = fmax(best, model_metrics_macro(&metrics).f1);
     }
     model_metrics_reset(&metrics);
-    ck_assert(model_metrics_add(&metrics, matrix(SCORES), matrix(TRUTH), threshold));
+    ck_assert(model_metrics_add(&metrics, matrix(SCORES), truth_of(TRUTH), threshold));
     ck_assert_double_eq_tol(model_metrics_macro(&metrics).f1, best, 1e-12);
     ck_assert_double_eq_tol(f1, best, 1e-12);
     model_metrics_free(&metrics);
@@ -54,7 +59,7 @@ START_TEST(test_global_is_the_best_cut_of_many_labels)
             scores[i] = (float)tensor_random_normal(&random) + truth[i];
         }
         Tensor s = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
-        Tensor t = tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
+        const NnIds *t = text_support_labels(tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS)));
         ck_assert_ok(model_threshold_global(s, t, &threshold, &f1));
         for (int i = -1; i < ROWS * LABELS; i++) {
             model_metrics_reset(&metrics);
@@ -73,13 +78,13 @@ END_TEST
 START_TEST(test_per_label_shrinks_towards_global)
 {
     double own[K], half[K], all[K];
-    ck_assert_ok(model_threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 0, own));
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), 0.3, 0, own));
     ck_assert_double_eq_tol(own[0], 0.5, 1e-6);
     ck_assert_double_lt(own[1], 0.1);
-    ck_assert_ok(model_threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 2, half)); /* n_0 is 2 */
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), 0.3, 2, half)); /* n_0 is 2 */
     ck_assert_double_eq_tol(half[0], 0.4, 1e-6);
     ck_assert_double_eq_tol(half[1], (3 * own[1] + 2 * 0.3) / 5, 1e-9);
-    ck_assert_ok(model_threshold_per_label(matrix(SCORES), matrix(TRUTH), 0.3, 1e12, all));
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), 0.3, 1e12, all));
     ck_assert_double_eq_tol(all[0], 0.3, 1e-6);
 }
 END_TEST
@@ -89,13 +94,13 @@ START_TEST(test_nan_ties_and_absent_labels)
     static const float scores[N][K] = {{NAN, 0}, {0.5f, 0}, {0.5f, 0}, {0.5f, 0}, {0.2f, 0}};
     static const float truth[N][K] = {{1, 0}, {1, 0}, {0, 0}, {1, 0}, {0, 0}};
     double thresholds[K], threshold, f1;
-    ck_assert_ok(model_threshold_per_label(matrix(scores), matrix(truth), 7, 0, thresholds));
+    ck_assert_ok(model_threshold_per_label(matrix(scores), truth_of(truth), 7, 0, thresholds));
     ck_assert_double_eq_tol(thresholds[0], 0.35, 1e-6); /* equal scores are never parted */
     ck_assert_double_eq(thresholds[1], 7);              /* never true: the global one */
-    ck_assert_ok(model_threshold_global(matrix(scores), matrix(truth), &threshold, &f1));
+    ck_assert_ok(model_threshold_global(matrix(scores), truth_of(truth), &threshold, &f1));
     ck_assert_double_eq_tol(f1, 0.5 * 2 * 2 / (3 + 3.0), 1e-12);
-    ck_assert_failed(model_threshold_global((Tensor){0}, matrix(truth), &threshold, &f1), REEL_STATUS_FAILED,
-                     "shape");
+    ck_assert_failed(model_threshold_global((Tensor){0}, truth_of(truth), &threshold, &f1),
+                     REEL_STATUS_FAILED, "[N, K]");
 }
 END_TEST
 

@@ -1,5 +1,6 @@
 #include "models/text/tokenizer.h"
 #include "models/training/trainer.h"
+#include "models/training/metrics.h"
 #include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
 
@@ -26,26 +27,26 @@ static ModelConfig small(int64_t width)
 
 typedef struct TestBatch {
     ModelBatch batch;
-    int32_t ids[MOST_IDS], offsets[MOST_TEXTS + 1];
-    float labels[MOST_TEXTS * K];
+    int32_t ids[MOST_IDS], label_ids[MOST_TEXTS * K];
+    NnIds texts[MOST_TEXTS], labels[MOST_TEXTS];
 } TestBatch;
 
 static void make_batch(TestBatch *b, TensorRandom *random, int32_t size, int32_t longest)
 {
-    b->offsets[0] = 0;
+    int32_t *id = b->ids, *label = b->label_ids;
     for (int32_t i = 0; i < size; i++) {
-        b->offsets[i + 1] = b->offsets[i] + 1 + (int32_t)tensor_random_below(random, (uint32_t)longest);
-        for (int32_t k = b->offsets[i]; k < b->offsets[i + 1]; k++)
-            b->ids[k] = (int32_t)(tensor_random_uniform(random) * tensor_random_uniform(random) *
-                                  V); /* some more often */
-        for (int k = 0; k < K; k++)
-            b->labels[i * K + k] = tensor_random_below(random, 3) == 0 ? 1.0f : 0.0f;
+        b->texts[i] = (NnIds){id, 1 + (int32_t)tensor_random_below(random, (uint32_t)longest)};
+        for (int32_t k = 0; k < b->texts[i].count; k++)
+            *id++ = (int32_t)(tensor_random_uniform(random) * tensor_random_uniform(random) *
+                              V); /* some more often */
+        b->labels[i] = (NnIds){.ids = label};
+        for (int32_t k = 0; k < K; k++)
+            if (tensor_random_below(random, 3) == 0)
+                *label++ = k;
+        b->labels[i].count = (int32_t)(label - b->labels[i].ids);
     }
-    b->batch = (ModelBatch){.size = size,
-                            .num_ids = b->offsets[size],
-                            .ids = b->ids,
-                            .offsets = b->offsets,
-                            .labels = tensor_from(b->labels, TENSOR_F32, TENSOR_SHAPE(size, K))};
+    b->batch =
+        (ModelBatch){.size = size, .num_ids = (int32_t)(id - b->ids), .texts = b->texts, .labels = b->labels};
 }
 
 typedef struct Run {
@@ -257,21 +258,19 @@ static void watch_words(uint64_t seed, int shards, double rate,
     ModelTrainerOptions options = with_shards(shards, 1);
     TestBatch b = {.batch = {.size = DROP_TEXTS}};
     float logits[DROP_TEXTS * K];
+    int32_t *id = b.ids;
     kind.forward = watching_forward;
     options.seed = seed;
     options.word_dropout = rate;
     for (int i = 0; i < DROP_TEXTS; i++) {
-        b.offsets[i + 1] = b.offsets[i] + DROP_WORDS + 3 + i;
-        for (int32_t at = b.offsets[i]; at < b.offsets[i + 1]; at++)
-            b.ids[at] = at == b.offsets[i]           ? MODEL_TOKEN_BOS
-                        : at == b.offsets[i + 1] - 1 ? MODEL_TOKEN_EOS
-                                                     : 9;
+        int32_t length = DROP_WORDS + 3 + i;
+        b.texts[i] = (NnIds){id, length};
+        for (int32_t t = 0; t < length; t++)
+            *id++ = t == 0 ? MODEL_TOKEN_BOS : t == length - 1 ? MODEL_TOKEN_EOS : 9;
     }
-    b.batch = (ModelBatch){.size = DROP_TEXTS,
-                           .num_ids = b.offsets[DROP_TEXTS],
-                           .ids = b.ids,
-                           .offsets = b.offsets,
-                           .labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(DROP_TEXTS, K))};
+    b.batch.num_ids = (int32_t)(id - b.ids);
+    b.batch.texts = b.texts;
+    b.batch.labels = b.labels;
     Run run = start(&kind, options, 4);
     memset(dropped, 0, sizeof dropped);
     for (drop_step = 0; drop_step < DROP_STEPS; drop_step++)
@@ -432,7 +431,8 @@ START_TEST(positive_labels_can_weigh_more)
     predict(&run, &b.batch, logits);
     double expected = 0;
     for (int i = 0; i < 9 * K; i++) {
-        double p = 1 / (1 + exp(-logits[i])), t = b.labels[i];
+        int32_t seen = 0;
+        double p = 1 / (1 + exp(-logits[i])), t = model_metrics_bears(b.labels[i / K], i % K, &seen);
         expected -= weights[i % K] * t * log(p) + (1 - t) * log(1 - p);
     }
     ck_assert_double_eq_tol(step(&run, &b.batch), expected / (9 * K), 1e-6);
@@ -473,7 +473,8 @@ START_TEST(labels_can_weigh_more)
     predict(&run, &b.batch, logits);
     double expected = 0;
     for (int i = 0; i < 9 * K; i++) {
-        double p = 1 / (1 + exp(-logits[i])), t = b.labels[i];
+        int32_t seen = 0;
+        double p = 1 / (1 + exp(-logits[i])), t = model_metrics_bears(b.labels[i / K], i % K, &seen);
         expected -= weights[i % K] * (t * log(p) + (1 - t) * log(1 - p));
     }
     ck_assert_double_eq_tol(step(&run, &b.batch), expected / (9 * K), 1e-6);
@@ -512,7 +513,7 @@ START_TEST(a_steady_step_asks_for_no_memory)
     for (int s = 0; s < 3; s++) { /* the largest batch that there will be */
         make_batch(&b, &random, MOST_TEXTS, 1);
         for (int i = 0; i < MOST_TEXTS; i++)
-            b.offsets[i + 1] = 12 * (i + 1);
+            b.texts[i] = (NnIds){b.ids + 12 * (size_t)i, 12};
         for (int i = 0; i < MOST_IDS; i++)
             b.ids[i] = i % V;
         b.batch.num_ids = MOST_IDS;
@@ -624,27 +625,28 @@ START_TEST(a_batch_that_cannot_be_read_changes_nothing)
     TensorRandom random = tensor_random_new(2, 0);
     double loss;
     make_batch(&b, &random, 9, 6);
-    b.ids[b.offsets[4]] = V;
+    int32_t *first = &b.ids[b.texts[4].ids - b.ids];
+    *first = V;
     ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "embedding");
     ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "id 23");
     float logits[9 * K];
     Tensor out = tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(9, K));
     ck_assert_failed(model_trainer_predict(run.trainer, &b.batch, out, NULL), REEL_STATUS_FAILED, "id 23");
-    b.ids[b.offsets[4]] = 0;
-    b.offsets[9] = b.offsets[8];
+    *first = 0;
+    b.texts[8].count = 0;
     ck_assert_failed(model_trainer_step(run.trainer, &b.batch, &loss), REEL_STATUS_FAILED, "no tokens");
     make_batch(&b, &random, 9, 6);
     ModelBatch wrong = b.batch;
     wrong.size = 0;
-    wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(0, K));
     ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "at least one text");
     wrong = b.batch;
-    wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(8, K));
-    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
-    wrong.labels = tensor_from(b.labels, TENSOR_F32, TENSOR_SHAPE(9, K - 1));
-    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "[9, 3]");
-    wrong.labels = tensor_invalid();
-    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "labels");
+    for (int32_t label = -1; label <= K; label += K + 1) {
+        b.labels[7] = (NnIds){&label, 1};
+        ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED,
+                         "text 7 has label");
+    }
+    wrong.labels = NULL;
+    ck_assert_failed(model_trainer_step(run.trainer, &wrong, &loss), REEL_STATUS_FAILED, "no labels");
     ck_assert_failed(model_trainer_predict(run.trainer, &b.batch,
                                            tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(8, K)), NULL),
                      REEL_STATUS_FAILED, "logits");
