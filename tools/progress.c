@@ -128,7 +128,7 @@ static void live_tail(const Progress *progress, const ModelRunProgress *at, char
 {
     char left[32] = "?", best[40] = "";
     double rate = at->seconds > 0 ? (double)at->tokens / at->seconds : 0;
-    if (progress->best_epoch > 0)
+    if (progress->best_epoch > 0 && isfinite(progress->best_f1))
         snprintf(best, sizeof best, " F1 %.3f", progress->best_f1);
     snprintf(text, PROGRESS_LINE_SIZE, "%*s %*d/%d loss %.4f%s %.0fk tok/s %s left",
              PROGRESS_CELLS - filled(progress), "", at->epochs > 99 ? 3 : 2, at->epoch, at->epochs, at->loss,
@@ -137,10 +137,11 @@ static void live_tail(const Progress *progress, const ModelRunProgress *at, char
 
 static void summary_tail(const Progress *progress, char text[PROGRESS_LINE_SIZE])
 {
-    char time[32];
-    snprintf(text, PROGRESS_LINE_SIZE, "%*s %d epochs, loss %.4f, best F1 %.4f in %d, %s",
-             PROGRESS_CELLS - filled(progress), "", progress->last_epoch, progress->last_loss,
-             progress->best_f1, progress->best_epoch,
+    char time[32], best[48] = "";
+    if (isfinite(progress->best_f1))
+        snprintf(best, sizeof best, ", best F1 %.4f in %d", progress->best_f1, progress->best_epoch);
+    snprintf(text, PROGRESS_LINE_SIZE, "%*s %d epochs, loss %.4f%s, %s", PROGRESS_CELLS - filled(progress),
+             "", progress->last_epoch, progress->last_loss, best,
              progress_clock(reel_clock_seconds() - progress->began, time));
 }
 
@@ -239,9 +240,12 @@ void progress_show(Progress *progress, const ModelRunProgress *at)
     if (at->finished) {
         const ModelRunEpoch *epoch = at->finished;
         note_epoch(progress, epoch);
+        char test[40] = "";
+        if (isfinite(epoch->test_f1))
+            snprintf(test, sizeof test, "test macro F1 %.4f  ", epoch->test_f1);
         take_away(progress);
-        fprintf(progress->out, "%-13s epoch %2d/%d  train loss %.4f  test macro F1 %.4f  %.1f s\n", at->model,
-                epoch->epoch, at->epochs, epoch->train_loss, epoch->test_f1, epoch->seconds);
+        fprintf(progress->out, "%-13s epoch %2d/%d  train loss %.4f  %s%.1f s\n", at->model, epoch->epoch,
+                at->epochs, epoch->train_loss, test, epoch->seconds);
         fflush(progress->out);
         progress->drawn = progress->live ? 0 : reel_clock_seconds();
         return;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,9 +72,11 @@ static void print_first(const ModelZooSettings *s)
 
 static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, const ModelDataset *dataset)
 {
-    char valid[48] = "", unlabelled[48] = "";
+    char valid[48] = "", test[48] = "nothing", unlabelled[48] = "";
     if (dataset->valid.count > 0)
         snprintf(valid, sizeof valid, ", %lld to validate", (long long)dataset->valid.count);
+    if (dataset->test.count > 0)
+        snprintf(test, sizeof test, "%lld", (long long)dataset->test.count);
     if (dataset->unlabelled > 0)
         snprintf(unlabelled, sizeof unlabelled, " (%lld row%s without)", (long long)dataset->unlabelled,
                  plural(dataset->unlabelled));
@@ -81,10 +84,10 @@ static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, co
     printf("%s: %s\n", s->data, dataset->form);
     if (dataset->note[0])
         printf("%s\n", dataset->note);
-    printf("%lld rows (hash %s), %lld to train%s, %lld to test, %d labels%s%s, %d different ids, %.1f ids a "
+    printf("%lld rows (hash %s), %lld to train%s, %s to test, %d labels%s%s, %d different ids, %.1f ids a "
            "text\n",
            (long long)model_dataset_rows(dataset), dataset->text.data_hash, (long long)dataset->train.count,
-           valid, (long long)dataset->test.count, model_dataset_num_classes(dataset), single, unlabelled,
+           valid, test, model_dataset_num_classes(dataset), single, unlabelled,
            dataset->text.tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
@@ -96,31 +99,45 @@ static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, co
 /* What a validation part chose, and what that comes to. */
 static void print_tuned(const ModelTuned *tuned, bool single)
 {
-    if (single)
-        printf("macro F1 %.4f on the validation part; on the test part %.4f (95 %% interval %.4f to %.4f), "
-               "accuracy %.4f\n",
-               tuned->valid_f1, tuned->macro_f1, tuned->interval.low, tuned->interval.high, tuned->accuracy);
+    if (!single)
+        printf("threshold %.3f: ", model_threshold_probability(tuned->threshold));
+    printf("macro F1 %.4f on the validation part", tuned->valid_f1);
+    if (isfinite(tuned->macro_f1))
+        printf(", %.4f on the test part (95 %% interval %.4f to %.4f)", tuned->macro_f1, tuned->interval.low,
+               tuned->interval.high);
+    printf("\n");
+}
+
+/* A column of the table; what was not measured is a stroke. */
+static void print_figure(int width, double value)
+{
+    if (isfinite(value))
+        printf(" %*.4f", width, value);
     else
-        printf("threshold %.3f: macro F1 %.4f on the validation part, %.4f on the test part (95 %% interval "
-               "%.4f to %.4f)\n",
-               model_threshold_probability(tuned->threshold), tuned->valid_f1, tuned->macro_f1,
-               tuned->interval.low, tuned->interval.high);
+        printf(" %*s", width, "-");
 }
 
 static void print_table(const ModelRunResult *results, int count, bool several_seeds, bool single)
 {
-    printf("\n%-16s %s%11s %8s %6s %8s %9s%s %9s %8s\n", "model", several_seeds ? " seed " : "", "parameters",
-           "best F1*", "epoch", "last F1", "micro F1", single ? "  accuracy" : "", "seconds", "peak MB");
+    bool tests = false;
+    printf("\n%-16s %s%11s %6s %8s %8s%s %8s %5s %8s %8s\n", "model", several_seeds ? " seed " : "",
+           "parameters", "epoch", "macro F1", "micro F1", single ? " accuracy" : "", "best F1*", "in",
+           "seconds", "peak MB");
     for (int i = 0; i < count; i++) {
         const ModelRunResult *r = &results[i];
+        ModelDelivered delivered = model_run_delivered(r);
         printf("%-16s ", r->name);
         if (several_seeds)
             printf("%5llu ", (unsigned long long)r->seed);
-        printf("%11lld %8.4f %6d %8.4f %9.4f", (long long)r->params, r->best_f1, r->best_epoch, r->last_f1,
-               r->last_micro_f1);
+        printf("%11lld %6d", (long long)r->params, delivered.epoch);
+        print_figure(8, delivered.macro_f1);
+        print_figure(8, delivered.micro_f1);
         if (single)
-            printf(" %9.4f", r->last_accuracy);
-        printf(" %9.1f %8.0f%s\n", r->seconds, r->peak_rss_mb, r->interrupted ? "  (interrupted)" : "");
+            print_figure(8, delivered.accuracy);
+        print_figure(8, r->best_f1);
+        tests = tests || isfinite(r->best_f1);
+        printf(" %5d %8.1f %8.0f%s\n", r->best_epoch, r->seconds, r->peak_rss_mb,
+               r->interrupted ? "  (interrupted)" : "");
     }
     for (int i = 0; i < count; i++) {
         const ModelSelection *chosen = &results[i].selected;
@@ -134,7 +151,12 @@ static void print_table(const ModelRunResult *results, int count, bool several_s
             printf(
                 "%-16s seed %llu: trained with %g of the learning rate, with more of which its loss grew\n",
                 results[i].name, (unsigned long long)results[i].seed, results[i].rate);
-    printf("* macro F1, the homework's maximum over epochs on the test part\n");
+    if (tests)
+        printf("* macro F1 at 0.5, the homework's maximum over epochs on the test part; the columns before "
+               "it are "
+               "of the model in NAME.best.npz\n");
+    else
+        printf("there is no test part, and so nothing is said of how good the models are\n");
 }
 
 /* ---- Beginning with given weights ---- */
@@ -275,7 +297,10 @@ static ReelStatus train_one(Zoo *zoo, const ModelKind *kind, int seed)
     if (!reel_status_is_ok(&status))
         return status;
     ModelRunResult *result = &zoo->results[zoo->done++];
-    if (seed == 0 && result->test.logits)
+    bool details = seed == 0 && result->test.logits && zoo->dataset->test.count > 0;
+    if (details && nn_comm_rank(ranks) == 0)
+        status = model_run_ask_delivered(result, kind, zoo->dataset, &options);
+    if (details && reel_status_is_ok(&status))
         status = report_add(&zoo->report, kind, zoo->dataset, result);
     model_predictions_free(&result->test);
     return reel_status_is_ok(&status) ? write_results(zoo) : status;

@@ -137,15 +137,59 @@ static int seeds_of_one(const ModelRunResult *runs, int count)
     return seeds;
 }
 
-/* Mean and spread of a figure over the seeds that finished an epoch and, where asked for, chose one. */
-static ModelSpread over_seeds(const ModelResult *model, size_t offset, bool chosen)
+ModelDelivered model_run_delivered(const ModelRunResult *run)
+{
+    const ModelTuned *tuned = &run->selected.tuned;
+    if (run->selected.epoch > 0)
+        return (ModelDelivered){run->selected.epoch, tuned->macro_f1, tuned->micro_f1, tuned->accuracy};
+    for (int i = 0; i < run->count; i++)
+        if (run->epochs[i].epoch == run->best_epoch)
+            return (ModelDelivered){run->best_epoch, run->epochs[i].test_f1, run->epochs[i].test_micro_f1,
+                                    run->epochs[i].test_accuracy};
+    return (ModelDelivered){0, NAN, NAN, NAN};
+}
+
+/* A figure of one run. */
+typedef double (*RunFigure)(const ModelRunResult *run);
+
+static double best_of(const ModelRunResult *run)
+{
+    return run->best_f1;
+}
+
+static double last_of(const ModelRunResult *run)
+{
+    return run->last_f1;
+}
+
+static double macro_of(const ModelRunResult *run)
+{
+    return model_run_delivered(run).macro_f1;
+}
+
+static double micro_of(const ModelRunResult *run)
+{
+    return model_run_delivered(run).micro_f1;
+}
+
+static double accuracy_of(const ModelRunResult *run)
+{
+    return model_run_delivered(run).accuracy;
+}
+
+static double tuned_of(const ModelRunResult *run)
+{
+    return run->selected.epoch > 0 ? run->selected.tuned.macro_f1 : NAN;
+}
+
+/* Mean and spread of a figure over the seeds that finished an epoch and have it. */
+static ModelSpread over_seeds(const ModelResult *model, RunFigure figure)
 {
     double values[MODEL_RESULTS_MAX_SEEDS];
     int n = 0;
     for (int s = 0; s < model->num_seeds && n < MODEL_RESULTS_MAX_SEEDS; s++) {
-        const ModelRunResult *seed = &model->seeds[s];
-        double value = *(const double *)((const char *)seed + offset);
-        if (seed->count > 0 && (!chosen || seed->selected.epoch > 0) && isfinite(value))
+        double value = figure(&model->seeds[s]);
+        if (model->seeds[s].count > 0 && isfinite(value))
             values[n++] = value;
     }
     return model_spread_of(values, n);
@@ -155,11 +199,12 @@ static ModelSpread over_seeds(const ModelResult *model, size_t offset, bool chos
 static void sum_up(ModelResult *model)
 {
     model->first = model->seeds[0];
-    model->best = over_seeds(model, offsetof(ModelRunResult, best_f1), false);
-    model->last = over_seeds(model, offsetof(ModelRunResult, last_f1), false);
-    model->accuracy = over_seeds(model, offsetof(ModelRunResult, last_accuracy), false);
-    model->micro = over_seeds(model, offsetof(ModelRunResult, last_micro_f1), false);
-    model->tuned = over_seeds(model, offsetof(ModelRunResult, selected.tuned.macro_f1), true);
+    model->best = over_seeds(model, best_of);
+    model->last = over_seeds(model, last_of);
+    model->macro = over_seeds(model, macro_of);
+    model->micro = over_seeds(model, micro_of);
+    model->accuracy = over_seeds(model, accuracy_of);
+    model->tuned = over_seeds(model, tuned_of);
 }
 
 ReelStatus model_results_set_runs(ModelResults *results, ModelRunResult *runs, int count, TensorArena *arena)

@@ -29,10 +29,19 @@ typedef struct ModelResult {
     ModelRunResult first;  /* seeds[0] */
     ModelRunResult *seeds; /* [num_seeds], one or more */
     int num_seeds;
-    ModelSpread best, last, micro; /* of F1, over the seeds that finished an epoch */
-    ModelSpread accuracy;          /* after the last epoch, over the same */
-    ModelSpread tuned;             /* over those of them with a validation part */
+    ModelSpread best, last;             /* of F1, over the seeds that finished an epoch */
+    ModelSpread macro, micro, accuracy; /* of what is delivered, over the same */
+    ModelSpread tuned;                  /* of macro F1, over those of them with a validation part */
 } ModelResult;
+
+/* The model that a run delivers, which is its best.npz: from which epoch (0: none), and what it comes to on
+ * the test part (NAN: there is none), with its own thresholds. */
+typedef struct ModelDelivered {
+    int epoch;
+    double macro_f1, micro_f1, accuracy;
+} ModelDelivered;
+
+ModelDelivered model_run_delivered(const ModelRunResult *run);
 
 /* results.json. */
 typedef struct ModelResults {

@@ -210,18 +210,19 @@ static ReelStatus finish_epoch(Run *run, ModelRunProgress *progress, double bega
     status = predict_test(run);
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%s: after epoch %d: %.300s", run->kind->name, at->epoch, status.message);
+    bool tests = run->dataset->test.count > 0;
     ModelRunEpoch *epoch = &result->epochs[result->count++];
     *epoch = (ModelRunEpoch){.epoch = at->epoch,
                              .train_loss = at->loss_sum / (double)at->seen,
-                             .test_f1 = model_metrics_macro(&result->metrics).f1,
-                             .test_micro_f1 = model_metrics_micro(&result->metrics).f1,
-                             .test_accuracy = model_metrics_accuracy(&result->metrics),
+                             .test_f1 = tests ? model_metrics_macro(&result->metrics).f1 : NAN,
+                             .test_micro_f1 = tests ? model_metrics_micro(&result->metrics).f1 : NAN,
+                             .test_accuracy = tests ? model_metrics_accuracy(&result->metrics) : NAN,
                              .seconds = reel_clock_seconds() - began};
     result->last_f1 = epoch->test_f1;
     result->last_micro_f1 = epoch->test_micro_f1;
     result->last_accuracy = epoch->test_accuracy;
     /* Without a test part none is better than the last. */
-    if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1 || run->dataset->test.count == 0) {
+    if (result->best_epoch == 0 || epoch->test_f1 > result->best_f1 || !tests) {
         result->best_f1 = epoch->test_f1;
         result->best_epoch = epoch->epoch;
     }

@@ -79,7 +79,7 @@ ModelRunOptions model_run_defaults(void);
 typedef struct ModelRunEpoch {
     int epoch;         /* from 1 */
     double train_loss; /* mean over the epoch's decisions, each before its update */
-    double test_f1;    /* macro F1 on the test part at threshold 0.5 */
+    double test_f1; /* macro F1 on the test part at threshold 0.5; NAN, as all of it: there is no such part */
     double test_micro_f1;
     double test_accuracy; /* part of its texts whose labels are exactly the true ones */
     double seconds;       /* training and evaluation */
@@ -101,7 +101,7 @@ typedef struct ModelRunResult {
     ModelLossForm form;
     double rate; /* what the learning rate was multiplied by; below 1: the loss grew, see model_run_model() */
     ModelMetrics metrics;    /* on the test part, after the last epoch */
-    ModelPredictions test;   /* what they were counted from */
+    ModelPredictions test;   /* what they were counted from; or what model_run_ask_delivered() made of it */
     ModelSelection selected; /* by the validation part; epoch 0: there is none */
 } ModelRunResult;
 
@@ -141,6 +141,10 @@ ReelStatus model_run_model(ModelRunResult *result, Model **model, const ModelKin
                            const ModelDataset *dataset, const ModelRunOptions *options,
                            const ModelRunWatcher *watcher);
 void model_run_result_free(ModelRunResult *result);
+/* Asks the model that the run has delivered, its best.npz, about the test part, where it is not that of the
+ * last epoch: result->test. Errors: no such file, no memory. */
+ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind, const ModelDataset *dataset,
+                                   const ModelRunOptions *options);
 
 /* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
 NnLoadOptions model_run_init_options(const ModelRunFiles *files);

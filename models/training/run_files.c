@@ -16,6 +16,33 @@ static void file_path(const Run *run, const char *kind, char *path)
     snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
 }
 
+ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind, const ModelDataset *dataset,
+                                   const ModelRunOptions *options)
+{
+    int best = result->selected.epoch ? result->selected.epoch : result->best_epoch;
+    if (best == result->count || dataset->test.count == 0)
+        return reel_status_ok();
+    Run run = {.options = options, .kind = kind};
+    char path[PATH_SIZE];
+    ModelCheckpoint *checkpoint;
+    ModelTrainer *trainer = NULL;
+    ModelTrainerOptions how = options->trainer;
+    how.comm = NULL;
+    how.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
+    how.pos_weight = how.weight = tensor_invalid();
+    file_path(&run, "best", path);
+    ReelStatus status = model_checkpoint_load(&checkpoint, path);
+    if (reel_status_is_ok(&status))
+        status = model_trainer_new(&trainer, checkpoint->model, &how);
+    if (reel_status_is_ok(&status))
+        status = model_predict_part(&result->test, trainer, &dataset->test,
+                                    options->notebook ? options->batch : 256, options->notebook,
+                                    kind->has_attention, NULL);
+    model_trainer_free(trainer);
+    model_checkpoint_free(checkpoint);
+    return status;
+}
+
 static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
     const ModelSelection *selected = &run->result->selected;

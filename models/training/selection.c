@@ -94,8 +94,11 @@ ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, co
 {
     ModelMetrics metrics = {0};
     ModelBootstrap bootstrap;
-    if (part->count == 0)
+    if (part->count == 0) {
+        tuned->macro_f1 = tuned->micro_f1 = tuned->accuracy = NAN;
+        tuned->interval = (ModelInterval){NAN, NAN};
         return reel_status_ok();
+    }
     model_bootstrap_init(&bootstrap, part->num_classes);
     ReelStatus status = model_metrics_init(&metrics, part->num_classes);
     metrics.missed = part->missed;

@@ -49,8 +49,8 @@ ReelStatus model_selection_take(ModelSelection *selection, const ModelSelection 
  * label. Where that F1 is not above that of *tuned, nothing is changed. Errors: no memory. */
 ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
                                  const ModelDatasetPart *part, double strength);
-/* What thresholds come to on a part's logits: the other figures, which are 0 where the part is empty. Errors:
- * no memory. */
+/* What thresholds come to on a part's logits: the other figures, which are NAN where the part is empty.
+ * Errors: no memory. */
 ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,
                                  const ModelDatasetPart *part);
 

@@ -58,6 +58,7 @@ static void make_series(ReportSeries *series, const ReportRun *run, const ModelR
                              .details = details_of(run, model->name),
                              .best = model->best,
                              .last = model->last,
+                             .macro = model->macro,
                              .micro = model->micro,
                              .accuracy = model->accuracy,
                              .tuned = model->tuned,
@@ -94,10 +95,11 @@ static ReelStatus init(Report *report, const ReportRun *runs, int num_runs)
         for (int m = 0; m < runs[i].results.num_models; m++) {
             ReportSeries *series = &report->series[report->count];
             make_series(series, &runs[i], &runs[i].results.models[m], num_runs > 1);
-            if (series->best.mean > report->series[report->best].best.mean)
+            if (series->macro.mean > report->series[report->best].macro.mean)
                 report->best = report->count;
             if (series->best.n > report->max_seeds)
                 report->max_seeds = series->best.n;
+            report->tests = report->tests || series->best.n > 0;
             report->tuned = report->tuned || series->tuned.n > 0;
             report->single = report->single || report_is_single(&runs[i]);
             report->count++;
@@ -182,12 +184,22 @@ static void spread_cell(ReportOut *out, const ModelSpread *spread)
         report_putf(out, "<td>%.3f\xC2\xA0\xC2\xB1\xC2\xA0%.3f</td>", spread->mean, spread->sd);
 }
 
-/* The best epochs of the seeds: "12", or "9 to 14". */
-static void epoch_cell(ReportOut *out, const ModelResult *model)
+static int delivered_epoch(const ModelRunResult *run)
+{
+    return model_run_delivered(run).epoch;
+}
+
+static int best_epoch(const ModelRunResult *run)
+{
+    return run->best_epoch;
+}
+
+/* Epochs of the seeds: "12", or "9 to 14". */
+static void epoch_cell(ReportOut *out, const ModelResult *model, int (*epoch_of)(const ModelRunResult *run))
 {
     int low = 0, high = 0;
     for (int s = 0; s < model->num_seeds; s++) {
-        int epoch = model->seeds[s].best_epoch;
+        int epoch = epoch_of(&model->seeds[s]);
         low = s == 0 || epoch < low ? epoch : low;
         high = s == 0 || epoch > high ? epoch : high;
     }
@@ -217,14 +229,14 @@ static void table_row(Report *report, int i)
     report_putf(out, "<td>%s</td>", report_count(text, model->params));
     if (report->max_seeds > 1)
         report_putf(out, "<td>%d</td>", series->best.n);
-    spread_cell(out, &series->best);
-    epoch_cell(out, model);
-    spread_cell(out, &series->last);
+    epoch_cell(out, model, delivered_epoch);
+    spread_cell(out, &series->macro);
     spread_cell(out, &series->micro);
     if (report->single)
         spread_cell(out, &series->accuracy);
-    if (report->tuned)
-        spread_cell(out, &series->tuned);
+    spread_cell(out, &series->best);
+    epoch_cell(out, model, best_epoch);
+    spread_cell(out, &series->last);
     report_putf(out, "<td>%s</td>", report_duration(text, series->epoch_seconds));
     report_putf(out, "<td>%s</td>", report_duration(text, total_seconds(model)));
     if (model->first.peak_rss_mb > 0 && isfinite(model->first.peak_rss_mb))
@@ -236,32 +248,39 @@ static void table_row(Report *report, int i)
 static void table(Report *report)
 {
     ReportOut *out = &report->out;
-    report_put(out,
-               "<section id=\"table\"><h2>The models compared</h2>\n<div class=\"scroll\" tabindex=\"0\" "
-               "role=\"region\" aria-label=\"The models compared\"><table><thead><tr>"
-               "<th scope=\"col\">model</th><th scope=\"col\">parameters</th>");
+    const char *heading = report->count > 1 ? "The models compared" : "The model";
+    report_putf(out,
+                "<section id=\"table\"><h2>%s</h2>\n<div class=\"scroll\" tabindex=\"0\" "
+                "role=\"region\" aria-label=\"%s\"><table><thead><tr>"
+                "<th scope=\"col\">model</th><th scope=\"col\">parameters</th>",
+                heading, heading);
     if (report->max_seeds > 1)
         report_put(out, "<th scope=\"col\">seeds</th>");
-    report_put(out, "<th scope=\"col\">best macro F1</th><th scope=\"col\">in epoch</th>"
-                    "<th scope=\"col\">last macro F1</th><th scope=\"col\">last micro F1</th>");
+    report_put(out, "<th scope=\"col\">epoch</th><th scope=\"col\">macro F1</th>"
+                    "<th scope=\"col\">micro F1</th>");
     if (report->single)
-        report_put(out, "<th scope=\"col\">last accuracy</th>");
-    if (report->tuned)
-        report_put(out, "<th scope=\"col\">by validation</th>");
-    report_put(out, "<th scope=\"col\">an epoch</th><th scope=\"col\">in all</th>"
+        report_put(out, "<th scope=\"col\">accuracy</th>");
+    report_put(out, "<th scope=\"col\">best macro F1</th><th scope=\"col\">in epoch</th>"
+                    "<th scope=\"col\">last macro F1</th>"
+                    "<th scope=\"col\">an epoch</th><th scope=\"col\">in all</th>"
                     "<th scope=\"col\">peak MB</th></tr></thead><tbody>\n");
     for (int i = 0; i < report->count; i++)
         table_row(report, i);
     report_put(out, "</tbody></table></div>\n<p class=\"note\">");
     if (report->max_seeds > 1)
         report_put(out, "Mean \xC2\xB1 standard deviation over the seeds. ");
-    report_put(out,
-               "Best: the maximum over epochs on the test part, as in the homework. F1 at threshold 0.5");
-    if (report->tuned)
+    if (report->tests)
         report_put(out,
-                   ", but by validation: macro F1 on the test part with the epoch and the thresholds that "
-                   "the validation part chose, in which the test part has no say");
-    report_put(out, ".</p>\n");
+                   report->tuned
+                       ? "Epoch, macro and micro F1 are those of the model that is delivered: on the test "
+                         "part, with the epoch and the thresholds that the validation part chose, in which "
+                         "the test part has no say. "
+                       : "Epoch, macro and micro F1 are those of the model that is delivered: on the test "
+                         "part, which has chosen the epoch. ");
+    report_put(out, report->tests
+                        ? "Best: the maximum over epochs on the test part at threshold 0.5, as in the "
+                          "homework; last: after the last epoch.</p>\n"
+                        : "There is no test part, so nothing is said of quality.</p>\n");
     report_put(out, "</section>\n");
 }
 
@@ -361,7 +380,9 @@ ReelStatus report_write(const ReportRun *runs, int count, const char *path)
 
 static void print_spread(const ModelSpread *spread, bool seeds)
 {
-    if (seeds && spread->n > 1)
+    if (spread->n == 0)
+        printf(" %*s", seeds ? 17 : 9, "-");
+    else if (seeds && spread->n > 1)
         printf(" %7.4f +- %.4f", spread->mean, spread->sd);
     else if (seeds)
         printf(" %7.4f %9s", spread->mean, "");
@@ -376,16 +397,18 @@ static void print_table(const Report *report)
     for (int i = 0; i < report->count; i++)
         width = (int)strlen(report->series[i].name) > width ? (int)strlen(report->series[i].name) : width;
     printf("%-*s %11s %5s %*s %*s %*s %9s\n", width, "model", "parameters", "seeds", seeds ? 17 : 9,
-           "best F1*", seeds ? 17 : 9, "last F1", seeds ? 17 : 9, "micro F1", "s/epoch");
+           "macro F1", seeds ? 17 : 9, "micro F1", seeds ? 17 : 9, "best F1*", "s/epoch");
     for (int i = 0; i < report->count; i++) {
         const ReportSeries *series = &report->series[i];
-        printf("%-*s %11lld %5d", width, series->name, (long long)series->model->params, series->best.n);
-        print_spread(&series->best, seeds);
-        print_spread(&series->last, seeds);
+        printf("%-*s %11lld %5d", width, series->name, (long long)series->model->params,
+               report->tests ? series->best.n : series->model->num_seeds);
+        print_spread(&series->macro, seeds);
         print_spread(&series->micro, seeds);
+        print_spread(&series->best, seeds);
         printf(" %9.2f%s\n", series->epoch_seconds, series->interrupted ? "  (interrupted)" : "");
     }
-    printf("* macro F1, the homework's maximum over epochs on the test part%s\n",
+    printf("* macro F1 at 0.5, the homework's maximum over epochs on the test part; before it, the model in "
+           "NAME.best.npz%s\n",
            seeds ? "; mean +- standard deviation over the seeds" : "");
     if (!report->same_data)
         printf("the runs are on different data: their scores do not compare\n");

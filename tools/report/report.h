@@ -45,7 +45,7 @@ typedef struct ReportMiss {
     int64_t texts;
 } ReportMiss;
 
-/* Of one model, of its first seed, after the last epoch, on the test part. */
+/* Of one model, as its first seed delivers it, on the test part. */
 typedef struct ReportDetails {
     const char *name;
     bool has_attention;
@@ -93,7 +93,7 @@ ReelStatus report_print(const ReportRun *runs, int count);
 /* Begins the details of a run in FOLDER: labels, lengths, about a dozen test texts at even distances (not
  * chosen by result). Free with report_free() whatever the result. */
 ReelStatus report_begin(ReportRun *run, const char *folder, const ModelDataset *dataset);
-/* Looks at what a model said of the test part after its last epoch. An error: no memory. */
+/* Looks at what a model, as it is delivered, said of the test part. An error: no memory. */
 ReelStatus report_add(ReportRun *run, const ModelKind *kind, const ModelDataset *dataset,
                       const ModelRunResult *result);
 /* Writes report.json, whole or not at all. */

@@ -150,35 +150,78 @@ static bool contains(const int32_t *labels, int64_t count, int32_t label)
     return false;
 }
 
-/* Scores of example i, of which those above 0 are predicted, in room for K. */
-static const float *scores_of(const ModelDatasetPart *part, const float *logits, int64_t example, float *room)
+/* A model's decisions on the test part. */
+typedef struct Decisions {
+    const ModelDatasetPart *part;
+    const float *logits;
+    const double *thresholds; /* NULL: 0 */
+    float *room;              /* [K] */
+} Decisions;
+
+/* Scores of example i, of which those above 0 are predicted; good until the next call. */
+static const float *scores_of(const Decisions *d, int64_t example)
 {
-    size_t classes = (size_t)part->num_classes;
-    memcpy(room, logits + (size_t)example * classes, classes * sizeof *room);
-    model_task_scores(part->task, room, 1, part->num_classes);
-    return room;
+    size_t classes = (size_t)d->part->num_classes;
+    memcpy(d->room, d->logits + (size_t)example * classes, classes * sizeof *d->room);
+    model_task_scores(d->part->task, d->room, 1, d->part->num_classes);
+    for (size_t k = 0; d->thresholds && k < classes; k++)
+        d->room[k] = (float)((double)d->room[k] - d->thresholds[k]);
+    return d->room;
 }
 
-/* What was missed, and what was predicted in its place: counts [K, K + 1], in the last column of nothing.
- * `wrong` and `room` have room for K. */
-static void count_misses(const ModelDatasetPart *part, const float *logits, float *room, int32_t *wrong,
-                         int64_t *counts)
+/* What was missed and what was predicted in its place, a number for each time. */
+typedef struct Misses {
+    uint64_t *pairs; /* missed (K + 1) + instead, which is K for nothing */
+    size_t count, capacity;
+} Misses;
+
+static bool add_miss(Misses *misses, uint64_t pair)
 {
+    if (misses->count == misses->capacity) {
+        size_t capacity = 2 * misses->capacity + 1024;
+        uint64_t *larger = reel_mem_realloc(misses->pairs, capacity * sizeof *larger);
+        if (!larger)
+            return false;
+        misses->pairs = larger;
+        misses->capacity = capacity;
+    }
+    misses->pairs[misses->count++] = pair;
+    return true;
+}
+
+/* Counts each label's decisions, and notes what was missed. `wrong` has room for K + 1. */
+static bool count_decisions(const Decisions *d, ModelLabelCounts *labels, int32_t *wrong, Misses *misses)
+{
+    const ModelDatasetPart *part = d->part;
     int32_t classes = part->num_classes;
     for (int64_t i = 0; i < part->count; i++) {
-        const float *scores = scores_of(part, logits, i, room);
-        const int32_t *labels = part->labels + part->label_offsets[i];
-        int64_t borne = part->label_offsets[i + 1] - part->label_offsets[i];
+        const float *scores = scores_of(d, i);
+        const int32_t *borne = part->labels + part->label_offsets[i];
+        int64_t num_borne = part->label_offsets[i + 1] - part->label_offsets[i];
         int32_t wrongs = 0;
-        for (int32_t k = 0; k < classes; k++)
-            if (scores[k] > 0 && !contains(labels, borne, k))
+        for (int32_t k = 0; k < classes; k++) {
+            bool is_true = scores[k] > 0 && contains(borne, num_borne, k);
+            labels[k].predicted += scores[k] > 0;
+            labels[k].hits += is_true;
+            if (scores[k] > 0 && !is_true)
                 wrong[wrongs++] = k;
+        }
         if (wrongs == 0)
             wrong[wrongs++] = classes;
-        for (int64_t j = 0; j < borne; j++)
-            for (int32_t w = 0; w < wrongs && !(scores[labels[j]] > 0); w++)
-                counts[(int64_t)labels[j] * (classes + 1) + wrong[w]]++;
+        for (int64_t j = 0; j < num_borne; j++) {
+            labels[borne[j]].support++;
+            for (int32_t w = 0; w < wrongs && !(scores[borne[j]] > 0); w++)
+                if (!add_miss(misses, (uint64_t)borne[j] * ((uint64_t)classes + 1) + (uint64_t)wrong[w]))
+                    return false;
+        }
     }
+    return true;
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
 }
 
 static int more_texts_first(const void *a, const void *b)
@@ -191,66 +234,89 @@ static int more_texts_first(const void *a, const void *b)
     return left->instead < right->instead ? -1 : left->instead > right->instead;
 }
 
-/* Keeps the most frequent pairs. */
-static bool keep_misses(ReportDetails *details, const int64_t *counts, int classes, TensorArena *arena)
+/* The label that is missed most often but for those that `done` tells of, of equal ones the first; -1: none.
+ */
+static int most_missed(const ReportDetails *details, const bool *done)
 {
-    int64_t cells = (int64_t)classes * (classes + 1), found = 0, used = 0;
-    for (int64_t i = 0; i < cells; i++)
-        found += counts[i] > 0;
-    ReportMiss *all = reel_mem_alloc(((size_t)found + 1) * sizeof *all);
-    if (!all)
+    int most = -1;
+    for (int k = 0; k < details->num_scores; k++) {
+        int64_t missed = details->scores[k].support - details->scores[k].hits;
+        if (!done[k] && missed > 0 &&
+            (most < 0 || missed > details->scores[most].support - details->scores[most].hits))
+            most = k;
+    }
+    return most;
+}
+
+/* Moves to the front, of pairs by frequency, the first REPORT_MISSES and all of the labels that a matrix may
+ * show; returns how many they are. */
+static size_t choose_misses(const ReportDetails *details, ReportMiss *all, size_t count, bool *in_matrix)
+{
+    size_t kept = 0;
+    for (int i = 0, k; i < REPORT_MATRIX && (k = most_missed(details, in_matrix)) >= 0; i++)
+        in_matrix[k] = true;
+    for (size_t i = 0; i < count; i++)
+        if (i < REPORT_MISSES || in_matrix[all[i].missed])
+            all[kept++] = all[i];
+    return kept;
+}
+
+/* Keeps the most frequent pairs. */
+static bool keep_misses(ReportDetails *details, Misses *misses, int classes, TensorArena *arena)
+{
+    size_t found = 0;
+    ReportMiss *all = reel_mem_alloc((misses->count + 1) * sizeof *all);
+    bool *in_matrix = reel_mem_calloc((size_t)classes, sizeof *in_matrix);
+    if (!all || !in_matrix) {
+        reel_mem_free(all);
+        reel_mem_free(in_matrix);
         return false;
-    for (int64_t i = 0; i < cells; i++)
-        if (counts[i] > 0) {
-            int missed = (int)(i / (classes + 1)), instead = (int)(i % (classes + 1));
-            all[used++] = (ReportMiss){missed, instead < classes ? instead : -1, counts[i]};
-        }
-    qsort(all, (size_t)found, sizeof *all, more_texts_first);
-    details->num_misses = found < REPORT_MISSES ? (int)found : REPORT_MISSES;
+    }
+    if (misses->count > 0)
+        qsort(misses->pairs, misses->count, sizeof *misses->pairs, lower_first);
+    for (size_t i = 0; i < misses->count; i++) {
+        int missed = (int)(misses->pairs[i] / ((uint64_t)classes + 1)),
+            instead = (int)(misses->pairs[i] % ((uint64_t)classes + 1));
+        if (i == 0 || misses->pairs[i] != misses->pairs[i - 1])
+            all[found++] = (ReportMiss){missed, instead < classes ? instead : -1, 0};
+        all[found - 1].texts++;
+    }
+    qsort(all, found, sizeof *all, more_texts_first);
+    details->num_misses = (int)choose_misses(details, all, found, in_matrix);
     details->misses = tensor_arena_memdup(arena, all, (size_t)details->num_misses * sizeof *all);
     reel_mem_free(all);
+    reel_mem_free(in_matrix);
     return details->misses != NULL;
 }
 
-static bool note_misses(ReportDetails *details, const ModelDatasetPart *part, const float *logits,
-                        TensorArena *arena)
+static bool note_decisions(ReportDetails *details, const Decisions *d, TensorArena *arena)
 {
-    size_t classes = (size_t)part->num_classes;
-    int64_t *counts = reel_mem_calloc(classes * (classes + 1), sizeof *counts);
-    int32_t *wrong = reel_mem_alloc((classes + 1) * sizeof *wrong);
-    float *room = reel_mem_alloc(classes * sizeof *room);
-    bool fine = counts && wrong && room;
-    if (fine) {
-        count_misses(part, logits, room, wrong, counts);
-        fine = keep_misses(details, counts, part->num_classes, arena);
-    }
-    reel_mem_free(counts);
+    Misses misses = {0};
+    int32_t *wrong = reel_mem_alloc(((size_t)d->part->num_classes + 1) * sizeof *wrong);
+    bool fine = wrong && count_decisions(d, details->scores, wrong, &misses) &&
+                keep_misses(details, &misses, d->part->num_classes, arena);
+    reel_mem_free(misses.pairs);
     reel_mem_free(wrong);
-    reel_mem_free(room);
     return fine;
 }
 
 /* What the model made of one of the texts. */
-static bool note_reading(ReportReading *reading, const ModelDatasetPart *part,
-                         const ModelPredictions *predictions, int64_t example, TensorArena *arena)
+static bool note_reading(ReportReading *reading, const Decisions *d, const float *attention, int64_t example,
+                         TensorArena *arena)
 {
-    int32_t classes = part->num_classes;
-    float *room = reel_mem_alloc((size_t)classes * sizeof *room);
-    if (!room)
-        return false;
-    const float *scores = scores_of(part, predictions->logits, example, room);
+    const ModelDatasetPart *part = d->part;
+    const float *scores = scores_of(d, example);
     int64_t begin = part->offsets[example];
-    reading->predicted = tensor_arena_calloc(arena, (size_t)classes * sizeof *reading->predicted);
-    for (int32_t k = 0; reading->predicted && k < classes; k++)
+    reading->predicted = tensor_arena_calloc(arena, (size_t)part->num_classes * sizeof *reading->predicted);
+    for (int32_t k = 0; reading->predicted && k < part->num_classes; k++)
         if (scores[k] > 0)
             reading->predicted[reading->num_predicted++] = k;
-    reel_mem_free(room);
-    if (!predictions->attention || !reading->predicted)
+    if (!attention || !reading->predicted)
         return reading->predicted != NULL;
     reading->num_weights = (int)(part->offsets[example + 1] - begin);
     reading->weights = tensor_arena_calloc(arena, (size_t)reading->num_weights * sizeof *reading->weights);
     for (int i = 0; reading->weights && i < reading->num_weights; i++)
-        reading->weights[i] = (double)predictions->attention[begin + i];
+        reading->weights[i] = (double)attention[begin + i];
     return reading->weights != NULL;
 }
 
@@ -277,13 +343,17 @@ ReelStatus report_add(ReportRun *run, const ModelKind *kind, const ModelDataset 
                                .has_attention = kind->has_attention,
                                .num_scores = part->num_classes,
                                .num_readings = run->num_texts};
-    details->scores =
-        tensor_arena_memdup(&run->arena, result->metrics.labels, labels * sizeof *details->scores);
+    Decisions decisions = {.part = part,
+                           .logits = result->test.logits,
+                           .thresholds = result->selected.epoch ? result->selected.thresholds : NULL,
+                           .room = reel_mem_alloc(labels * sizeof(float))};
+    details->scores = tensor_arena_calloc(&run->arena, labels * sizeof *details->scores);
     details->readings = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *details->readings);
-    bool fine =
-        details->scores && details->readings && note_misses(details, part, result->test.logits, &run->arena);
+    bool fine = decisions.room && details->scores && details->readings &&
+                note_decisions(details, &decisions, &run->arena);
     for (int i = 0; fine && i < run->num_texts; i++)
-        fine = note_reading(&details->readings[i], part, &result->test, example_of(run, dataset, i),
-                            &run->arena);
+        fine = note_reading(&details->readings[i], &decisions, result->test.attention,
+                            example_of(run, dataset, i), &run->arena);
+    reel_mem_free(decisions.room);
     return fine ? reel_status_ok() : no_memory();
 }

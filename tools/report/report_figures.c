@@ -140,14 +140,16 @@ void report_curves(Report *report)
 {
     bool seeds = report->max_seeds > 1;
     report_put(&report->out, "<section id=\"curves\"><h2>While training</h2>\n");
-    report_legend(report);
+    if (report->count > 1)
+        report_legend(report);
     report_put(&report->out, "<div class=\"pair\">\n");
-    draw_curves(report, f1_of, "Macro F1 on the test part", "macro F1",
-                seeds
-                    ? "The mean over the seeds; the pale band reaches from the lowest seed to the highest. A "
-                      "ring marks the best epoch of the mean."
-                    : "After each epoch, at threshold 0.5. A ring marks the best epoch.");
-    draw_curves(report, loss_of, "Training loss", "mean BCE, nats a decision",
+    if (report->tests)
+        draw_curves(
+            report, f1_of, "Macro F1 on the test part", "macro F1",
+            seeds ? "The mean over the seeds; the pale band reaches from the lowest seed to the highest. A "
+                    "ring marks the best epoch of the mean."
+                  : "After each epoch, at threshold 0.5. A ring marks the best epoch.");
+    draw_curves(report, loss_of, "Training loss", "mean loss, nats a decision",
                 "The mean over an epoch's decisions, each before its update. The ring is at the epoch of the "
                 "best macro F1.");
     report_put(&report->out, "</div></section>\n");
@@ -328,13 +330,18 @@ static void draw_speed(Report *report)
                      "and <eos>) a second.");
 }
 
+/* What sets models side by side says nothing of one. */
 void report_costs(Report *report)
 {
+    if (report->count < 2)
+        return;
     report_put(&report->out, "<section id=\"costs\"><h2>Quality, size and speed</h2>\n");
     report_legend(report);
     report_put(&report->out, "<div class=\"pair\">\n");
-    draw_quality(report);
-    draw_bargain(report);
+    if (report->tests) {
+        draw_quality(report);
+        draw_bargain(report);
+    }
     draw_parameters(report);
     draw_speed(report);
     report_put(&report->out, "</div></section>\n");

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-enum { REPORT_PATH_SIZE = 1200, REPORT_NAME_SIZE = 120 };
+/* REPORT_MATRIX: the most labels that a matrix of confusions shows. */
+enum { REPORT_PATH_SIZE = 1200, REPORT_NAME_SIZE = 120, REPORT_MATRIX = 20 };
 
 /* Begins a run with the name of its folder. */
 ReelStatus report_open(ReportRun *run, const char *folder);
@@ -40,13 +41,13 @@ char *report_duration(char text[32], double seconds);
 typedef struct ReportSeries {
     const ReportRun *run;
     const ModelResult *model;
-    const ReportDetails *details;  /* may be NULL */
-    char name[REPORT_NAME_SIZE];   /* with the run's where there are several */
-    ModelSpread best, last, micro; /* of F1, over the seeds that finished an epoch */
-    ModelSpread accuracy;          /* over the same */
-    ModelSpread tuned;             /* over those with a validation part */
-    double epoch_seconds;          /* median over all epochs of all seeds */
-    double ids_per_second;         /* of a whole epoch, evaluation included; 0: not known */
+    const ReportDetails *details;       /* may be NULL */
+    char name[REPORT_NAME_SIZE];        /* with the run's where there are several */
+    ModelSpread best, last;             /* of F1, over the seeds that finished an epoch */
+    ModelSpread macro, micro, accuracy; /* of what is delivered, over the same */
+    ModelSpread tuned;                  /* over those with a validation part */
+    double epoch_seconds;               /* median over all epochs of all seeds */
+    double ids_per_second;              /* of a whole epoch, evaluation included; 0: not known */
     bool interrupted;
 } ReportSeries;
 
@@ -59,6 +60,7 @@ typedef struct Report {
     int max_seeds; /* of any model */
     int figures;   /* so far, for ids */
     bool same_data;
+    bool tests;  /* some run has a test part */
     bool tuned;  /* some model has a validation part */
     bool single; /* in some run a text has one label */
     ReportOut out;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 460, ROW = 20, MOST_ROWS = 40, MATRIX = 12, MATRIX_SINGLE = 20, PAIRS = 10 };
+enum { WIDTH = 460, ROW = 20, MOST_ROWS = 60, SOME_ROWS = 15, MOST_FREQUENT = 40, MATRIX = 12, PAIRS = 10 };
 
 typedef struct Ranked {
     int label;
@@ -109,34 +109,82 @@ static bool is_found(const Report *report, int shown, int label)
     return report->series[shown].details->scores[label].hits > 0;
 }
 
-static void draw_classes(Report *report, int shown, const Ranked *order, int count)
+static void draw_classes(Report *report, int shown, const Ranked *order, int rows, const char *title,
+                         const char *caption)
 {
-    int rows = count < MOST_ROWS ? count : MOST_ROWS;
-    while (rows > 1 && !is_found(report, shown, order[rows - 1].label))
-        rows--;
-    char title[REPORT_NAME_SIZE + 40];
-    snprintf(title, sizeof title, "F1 of each label: %s", report->series[shown].name);
-    Chart chart = report_chart(report, WIDTH, rows * ROW + 72, title);
+    char whole[REPORT_NAME_SIZE + 60], text[400];
+    snprintf(whole, sizeof whole, "%s: %s", title, report->series[shown].name);
+    Chart chart = report_chart(report, WIDTH, rows * ROW + 72, whole);
     chart.left = 180;
     chart.right = WIDTH - 78;
     chart.top = 30;
-    report_axis_x(&chart, "F1 on the test part, after the last epoch", false);
+    report_axis_x(&chart, "F1 on the test part", false);
     report_label(chart.out, chart.right + 34, 20, "end", "unit", "F1");
     report_label(chart.out, WIDTH - 4, 20, "end", "unit", "texts");
     report_putf(chart.out, "<g class=\"s%d\">\n", shown % 7);
     for (int row = 0; row < rows; row++)
         class_row(report, &chart, shown, order[row].label, row);
     report_put(chart.out, "</g>\n");
-    char caption[400];
-    int used = snprintf(caption, sizeof caption,
-                        "Sorted by F1; at the right the test texts that bear the label (support).%s",
-                        report->count > 1 ? " The thin line reaches from the lowest to the highest F1 of the "
-                                            "other models."
-                                          : "");
+    snprintf(text, sizeof text, "%s At the right the test texts that bear the label (support).%s", caption,
+             report->count > 1
+                 ? " The thin line reaches from the lowest to the highest F1 of the other models."
+                 : "");
+    report_chart_end(&chart, text);
+}
+
+/* All labels in one figure, down to the last that any model finds. */
+static void draw_all_classes(Report *report, int shown, const Ranked *order, int count)
+{
+    int rows = count;
+    char caption[100] = "Sorted by F1.";
+    while (rows > 1 && !is_found(report, shown, order[rows - 1].label))
+        rows--;
     if (rows < count)
-        snprintf(caption + used, sizeof caption - (size_t)used, " The other %d are only in the table.",
-                 count - rows);
-    report_chart_end(&chart, caption);
+        snprintf(caption, sizeof caption, "Sorted by F1; the other %d are only in the table.", count - rows);
+    draw_classes(report, shown, order, rows, "F1 of each label", caption);
+}
+
+/* The key of a figure of some labels among many; the highest are shown. */
+static double best_key(const ModelLabelCounts *counts)
+{
+    return model_metrics_f1(*counts);
+}
+
+/* Of the labels that are there. */
+static double worst_key(const ModelLabelCounts *counts)
+{
+    return counts->support > 0 ? -model_metrics_f1(*counts) : -2;
+}
+
+static double largest_key(const ModelLabelCounts *counts)
+{
+    return (double)counts->support;
+}
+
+/* Best, worst and largest, each label where it comes first. */
+static void draw_some_classes(Report *report, int shown, Ranked *order, int count)
+{
+    static const struct {
+        const char *title, *caption;
+        double (*key)(const ModelLabelCounts *counts);
+    } figures[] = {
+        {"The best labels", "The highest F1 on the test part.", best_key},
+        {"The worst labels", "The lowest F1 among labels that some test text bears, frequent ones first.",
+         worst_key},
+        {"The largest labels", "The most test texts.", largest_key},
+    };
+    const ModelLabelCounts *scores = report->series[shown].details->scores;
+    for (size_t f = 0; f < sizeof figures / sizeof figures[0]; f++) {
+        for (int k = 0; k < count; k++)
+            order[k] = (Ranked){k, figures[f].key(&scores[k]), (double)scores[k].support};
+        qsort(order, (size_t)count, sizeof *order, higher_first);
+        draw_classes(report, shown, order, SOME_ROWS, figures[f].title, figures[f].caption);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return ((const Ranked *)a)->label - ((const Ranked *)b)->label; /* labels are sorted */
 }
 
 void report_classes(Report *report)
@@ -155,7 +203,17 @@ void report_classes(Report *report)
         order[k] = (Ranked){k, model_metrics_f1(details->scores[k]), (double)details->scores[k].support};
     qsort(order, (size_t)count, sizeof *order, higher_first);
     report_put(&report->out, "<section id=\"labels\"><h2>Label by label</h2>\n");
-    draw_classes(report, shown, order, count);
+    if (count <= MOST_ROWS) {
+        draw_all_classes(report, shown, order, count);
+    } else {
+        draw_some_classes(report, shown, order, count);
+        report_putf(
+            &report->out,
+            "<p class=\"note\">All %d labels are in the table below, by name: the browser's search finds "
+            "one there.</p>\n",
+            count);
+        qsort(order, (size_t)count, sizeof *order, by_name);
+    }
     class_table(report, shown, order, count);
     report_put(&report->out, "</section>\n");
     reel_mem_free(order);
@@ -168,15 +226,15 @@ enum { NOTHING = -1, OTHERS = -2 };
 
 /* The labels of the matrix, and its columns, which are one more. */
 typedef struct Matrix {
-    int labels[MATRIX_SINGLE], count;
-    int columns[MATRIX_SINGLE + 1], num_columns;
+    int labels[REPORT_MATRIX], count;
+    int columns[REPORT_MATRIX + 1], num_columns;
     bool single; /* a text has one label: what was right stands there, too */
 } Matrix;
 
 /* The labels that are missed most often; where a text has one and all have room, all of them by number. */
 static void choose_missed(Matrix *m, const ReportDetails *details)
 {
-    int count = details->num_scores, most = m->single ? MATRIX_SINGLE : MATRIX;
+    int count = details->num_scores, most = m->single ? REPORT_MATRIX : MATRIX;
     bool all = m->single && count <= most;
     Ranked *order = reel_mem_alloc((size_t)count * sizeof *order);
     m->count = m->num_columns = 0;
@@ -351,7 +409,7 @@ static void draw_lengths(Report *report, const ReportRun *run)
 
 static void draw_frequencies(Report *report, const ReportRun *run, const Ranked *order)
 {
-    int rows = run->num_classes < MOST_ROWS ? run->num_classes : MOST_ROWS;
+    int rows = run->num_classes < MOST_FREQUENT ? run->num_classes : MOST_FREQUENT;
     Chart chart = report_chart(report, WIDTH, rows * ROW + 54, "How often each label occurs");
     chart.left = 180;
     chart.right = WIDTH - 44;

@@ -23,10 +23,10 @@ static void value(Report *report, const ModelSpread *spread)
  * least two seeds of each there is nothing to tell it by. */
 static bool told_apart(const ReportSeries *a, const ReportSeries *b)
 {
-    if (a->best.n < 2 || b->best.n < 2)
+    if (a->macro.n < 2 || b->macro.n < 2)
         return false;
-    double error = sqrt(a->best.sd * a->best.sd / a->best.n + b->best.sd * b->best.sd / b->best.n);
-    return a->best.mean - b->best.mean > 2 * error;
+    double error = sqrt(a->macro.sd * a->macro.sd / a->macro.n + b->macro.sd * b->macro.sd / b->macro.n);
+    return a->macro.mean - b->macro.mean > 2 * error;
 }
 
 static int runner_up(const Report *report)
@@ -34,7 +34,7 @@ static int runner_up(const Report *report)
     int second = -1;
     for (int i = 0; i < report->count; i++)
         if (i != report->best &&
-            (second < 0 || report->series[i].best.mean > report->series[second].best.mean))
+            (second < 0 || report->series[i].macro.mean > report->series[second].macro.mean))
             second = i;
     return second;
 }
@@ -46,14 +46,14 @@ static void ranking(Report *report)
     name(report, report->best);
     report_put(out,
                second < 0 ? " reaches a macro F1 of " : " reaches the highest macro F1 on the test part, ");
-    value(report, &report->series[report->best].best);
+    value(report, &report->series[report->best].macro);
     if (report->max_seeds > 1)
-        report_put(out, " (mean and standard deviation over the seeds, each at its best epoch)");
+        report_put(out, " (mean and standard deviation over the seeds)");
     if (second >= 0) {
         report_put(out, "; next is ");
         name(report, second);
         report_put(out, " with ");
-        value(report, &report->series[second].best);
+        value(report, &report->series[second].macro);
     }
     report_put(out, ". ");
 }
@@ -65,14 +65,14 @@ static void run_by_run(Report *report)
         int best = -1;
         for (int i = 0; i < report->count; i++)
             if (report->series[i].run == &report->runs[r] &&
-                (best < 0 || report->series[i].best.mean > report->series[best].best.mean))
+                (best < 0 || report->series[i].macro.mean > report->series[best].macro.mean))
                 best = i;
         if (best < 0)
             continue;
         report_put(&report->out, r ? "; " : "The best macro F1 of each: ");
         name(report, best);
         report_put(&report->out, " ");
-        value(report, &report->series[best].best);
+        value(report, &report->series[best].macro);
     }
     report_put(&report->out, ". ");
 }
@@ -92,7 +92,7 @@ static void certainty(Report *report)
     }
     int close = 0, single = 0;
     for (int i = 0; i < report->count; i++) {
-        single += report->series[i].best.n < 2;
+        single += report->series[i].macro.n < 2;
         close += i != report->best && !told_apart(best, &report->series[i]);
     }
     if (single > 0) {
@@ -140,19 +140,31 @@ static void optimism(Report *report)
 /* What a validation part has chosen is the fairer measure. */
 static void validation(Report *report)
 {
-    int best = -1;
-    for (int i = 0; i < report->count; i++)
-        if (report->series[i].tuned.n > 0 &&
-            (best < 0 || report->series[i].tuned.mean > report->series[best].tuned.mean))
+    int tuned = 0, best = 0;
+    for (int i = 0; i < report->count; i++) {
+        tuned += report->series[i].tuned.n > 0;
+        if (report->series[i].best.mean > report->series[best].best.mean)
             best = i;
-    if (best < 0)
+    }
+    if (tuned < report->count) {
+        optimism(report);
+        if (tuned > 0)
+            report_putf(
+                &report->out,
+                "Of %d of %d models a validation part chose epoch and thresholds, in which the test part "
+                "has no say: they are at a disadvantage here. ",
+                tuned, report->count);
         return;
-    report_put(&report->out,
-               "With epoch and thresholds chosen by a validation part, in which the test part has "
-               "no say, ");
-    name(report, best);
-    report_put(&report->out, report->count > 1 ? " is ahead on the test part with " : " reaches ");
-    value(report, &report->series[best].tuned);
+    }
+    report_put(
+        &report->out,
+        "Epoch and thresholds were chosen by a validation part, in which the test part has no say; the "
+        "homework's maximum over epochs on the test part itself, at threshold 0.5, is ");
+    value(report, &report->series[best].best);
+    if (report->count > 1) {
+        report_put(&report->out, ", of ");
+        name(report, best);
+    }
     report_put(&report->out, ". ");
 }
 
@@ -176,7 +188,7 @@ static void costs(Report *report)
             report_putf(out, "%.*f times as many as ", ratio < 9.95, ratio);
         name(report, smallest);
         report_put(out, ", which reaches ");
-        value(report, &small->best);
+        value(report, &small->macro);
         report_putf(out, " at %s an epoch ", report_duration(time, small->epoch_seconds));
         report_putf(out, "against %s. ", report_duration(time, best->epoch_seconds));
     }
@@ -199,7 +211,7 @@ static void labels(Report *report)
             "as the frequent ones: their part of the score is mostly luck. ",
             rare, count);
     if (never > 0)
-        report_putf(&report->out, "%d %s never found by the best model after its last epoch. ", never,
+        report_putf(&report->out, "%d %s never found by the best model. ", never,
                     never == 1 ? "label is" : "labels are");
 }
 
@@ -225,15 +237,15 @@ void report_summary(Report *report)
     reservations(report);
     if (!report->same_data) {
         run_by_run(report);
+    } else if (!report->tests) {
+        report_put(&report->out,
+                   "There is no test part, or no epoch was finished: nothing is said of quality.");
     } else if (report->series[report->best].best.n > 0) {
         ranking(report);
         certainty(report);
-        optimism(report);
         validation(report);
         costs(report);
         labels(report);
-    } else {
-        report_put(&report->out, "No epoch was finished, so there is nothing to compare yet.");
     }
     report_put(&report->out, "</p></section>\n");
 }

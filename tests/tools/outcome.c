@@ -1,0 +1,143 @@
+/* What training says at its end is of the model that it delivers. */
+#include "tests/shell_support.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DATA  "--data tests/fixtures/debian_120.tsv "
+#define SMALL "--epochs 6 --batch 8 --embed 8 --hidden 8 --lr 0.05 --threads 1 "
+
+static const char *folder, *tools;
+
+static void setup(void)
+{
+    folder = shell_folder();
+    tools = shell_setting("REEL_TOOLS");
+}
+
+static void teardown(void)
+{
+    shell_remove_folder(folder);
+}
+
+static void must_say(const char *part)
+{
+    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
+}
+
+/* The split of the corpus as files: its test part is that of a run on the whole. */
+static void evaluate(const char *file, const char *model)
+{
+    shell_must("cd %s && %s/predict run/%s.best.npz --eval %s --quiet > eval", folder, tools, model, file);
+}
+
+/* The table's macro and micro F1 are those that predict --eval counts on the test file with the file that was
+ * written; the report's labels are, too. Without a validation part the best epoch is delivered, which is not
+ * the last. */
+START_TEST(the_table_speaks_of_the_file_that_is_written)
+{
+    static const char *const options[] = {"", "--valid 0.2 ", "--valid 0.2 --refit ",
+                                          "--seed 4 --shrinkage 5 --valid 0.3 "};
+    shell_must(
+        "head -1 tests/fixtures/debian_120.tsv > %s/test.tsv && tail -30 tests/fixtures/debian_120.tsv "
+        ">> %s/test.tsv && head -91 tests/fixtures/debian_120.tsv > %s/train.tsv",
+        folder, folder, folder);
+    shell_must("cd %s && %s/train_zoo --data train.tsv --test test.tsv --models attention " SMALL
+               "%s --out run "
+               "> output 2>&1",
+               folder, tools, options[_i]);
+    evaluate("test.tsv", "attention");
+    /* Labels that training does not know count as missed in the one and are left out in the other. */
+    shell_must(
+        "cd %s && test $(awk '/^attention  .* MB/ || /^attention +[0-9]+ +[0-9]+ / { print $3 }' output | "
+        "tail -1) = $(%s/predict run/attention.best.npz --info | awk '/^ +selected_epoch/ { e = $2 } "
+        "/^    epoch / { f = $2 } END { print e ? e : f }')",
+        folder, tools);
+    shell_must(
+        "cd %s && awk '$NF > 0 && NF == 5 && $1 !~ /^(micro|macro|label)$/ { print $1, $4 }' eval | sort > "
+        "one && sed -n 's/.*<tr><th "
+        "scope=\"row\">\\([^<]*\\)<.th><td>[1-9][0-9]*<.td><td>\\([0-9.]*\\)<.*/\\1 "
+        "\\2/p' run/report.html | sort > two && test -s one && join one two | awk '{ d = $2 - $3; if (d > "
+        "6e-4 "
+        "|| d < -6e-4) exit 1 }' && test $(join one two | wc -l) = $(wc -l < one)",
+        folder);
+}
+END_TEST
+
+START_TEST(without_a_test_part_nothing_is_claimed)
+{
+    shell_must("%s/train_zoo " DATA "--models lstm,wide " SMALL "--test 0 --valid 0 --out %s/run", tools,
+               folder);
+    must_say("120 to train, nothing to test");
+    must_say("there is no test part, and so nothing is said of how good the models are");
+    ck_assert_ptr_null(strstr(shell_output(), "F1 0"));
+    shell_must(
+        "cd %s/run && grep -q '\"best_f1\": null' results.json && grep -q '\"test_f1\": null' results.json "
+        "&& "
+        "grep -q 'nothing is said of quality' report.html && ! grep -q 'id=\"labels\"' report.html && ! grep "
+        "-qi 'nan' report.html && %s/predict lstm.best.npz --info && echo text | %s/predict lstm.best.npz",
+        folder, tools, tools);
+    shell_must("%s/train_zoo " DATA "--models best --epochs 3 --test 0 --out %s/best", tools, folder);
+    must_say("macro F1 0.");
+    must_say("on the validation part\n");
+    shell_must("%s/train_zoo --compare %s/run %s/best --out %s/page && ! grep -qi nan %s/page/report.html",
+               tools, folder, folder, folder, folder);
+    shell_must("cd %s && %s/train_zoo --resume run --epochs 8", folder, tools);
+    must_say("there is no test part");
+    ck_assert_int_eq(shell_run("%s/train_zoo " DATA "--test -0.1", tools), 2);
+    must_say("--test -0.1: must lie between 0 and 0.9");
+}
+END_TEST
+
+START_TEST(figures_that_compare_are_left_out_where_there_is_one)
+{
+    shell_must("%s/train_zoo " DATA "--models lstm " SMALL "--out %s/run", tools, folder);
+    shell_must(
+        "cd %s/run && ! grep -q 'id=\"costs\"' report.html && grep -q '<h2>The model</h2>' report.html && ! "
+        "grep -q 'class=\"legend\"' report.html",
+        folder);
+    shell_must("%s/train_zoo " DATA "--models lstm,wide " SMALL "--out %s/two", tools, folder);
+    shell_must("cd %s/two && grep -q 'id=\"costs\"' report.html && grep -q 'The models compared' report.html",
+               folder);
+}
+END_TEST
+
+/* The best, the worst and the largest of many labels are drawn; the table has all; the matrix of those that
+ * are missed most has all their texts. */
+START_TEST(many_labels_have_a_page)
+{
+    shell_must("awk 'BEGIN { print \"text\\tlabels\"; for (i = 0; i < 900; i++) { l = i %% 300; "
+               "a = sprintf(\"%%c%%c\", 97 + l %% 17, 97 + int(l / 17)); print a \" text \" a "
+               "\" more\\tlabel-\" l \", \" (i %% 3 ? \"odd\" : \"even\") } }' > %s/many.tsv",
+               folder);
+    shell_must("%s/train_zoo --data %s/many.tsv --models wide " SMALL "--quiet --out %s/run", tools, folder,
+               folder);
+    shell_must(
+        "cd %s/run && for t in best worst largest; do grep -q \"The $t labels: wide\" report.html || exit 1; "
+        "done && test $(grep -c '<tr><th scope=\"row\">label-' report.html) = 300 && "
+        "! grep -q 'F1 of each label: ' report.html",
+        folder);
+    shell_must("cd %s/run && tr -d ' \\n' < report.json | grep -o "
+               "'\"missed\":[0-9]*,\"instead\":-*[0-9]*,\"texts\":[0-9]*' "
+               "| wc -l",
+               folder);
+    ck_assert(atoi(shell_output()) >= 20);
+}
+END_TEST
+
+Suite *tools_outcome_suite(void);
+Suite *tools_outcome_suite(void)
+{
+    Suite *suite = suite_create("tools/outcome");
+    TCase *tcase = tcase_create("outcome");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, the_table_speaks_of_the_file_that_is_written, 0, 4);
+    tcase_add_test(tcase, without_a_test_part_nothing_is_claimed);
+    tcase_add_test(tcase, figures_that_compare_are_left_out_where_there_is_one);
+    tcase_add_test(tcase, many_labels_have_a_page);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
