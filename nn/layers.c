@@ -103,6 +103,19 @@ NnSequence(nn_dropout_sequence)(NnDropout *m, NnSequence x)
     return nn_with_rows(x, nn_dropout(m, x.rows));
 }
 
+NnSequence(nn_dropout_locked)(NnDropout *m, NnSequence x)
+{
+    Tape *tape = x.rows.tape;
+    if (!m->base.training || m->p == 0 || !x.packing || !tape || !tape_ok(tape))
+        return x;
+    nn_enter(&m->base, tape);
+    int64_t texts = x.packing->texts, width = var_size(x.rows, -1);
+    Var mask = var_dropout(var_expand(tape_scalar(x.rows, 1), TENSOR_SHAPE(texts, width)), m->p); /* [B, D] */
+    NnSequence y = nn_with_rows(x, var_mul(x.rows, var_gather_rows(mask, nn_text_of_row(x))));
+    nn_leave(tape);
+    return y;
+}
+
 /* ---- Layer normalisation ---- */
 
 void nn_layer_norm_init(NnLayerNorm *m, int64_t width)

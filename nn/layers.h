@@ -39,6 +39,8 @@ typedef struct NnDropout {
 void nn_dropout_init(NnDropout *m, double p);
 Var nn_dropout(NnDropout *m, Var x);
 NnSequence nn_dropout_sequence(NnDropout *m, NnSequence x);
+/* One mask for all rows of a text: x [N, D] (Gal & Ghahramani 2016, arXiv 1512.05287). */
+NnSequence nn_dropout_locked(NnDropout *m, NnSequence x);
 
 /* ---- Layer normalisation over the last axis (Ba et al. 2016, arXiv 1607.06450). Parameters: weight [D] (1
  * at first), bias [D] (0) ---- */
@@ -99,6 +101,7 @@ REEL_END_DECLS
 #define nn_softmax(...)          TAPE_TRACE(Var, nn_softmax(__VA_ARGS__))
 #define nn_dropout(...)          TAPE_TRACE(Var, nn_dropout(__VA_ARGS__))
 #define nn_dropout_sequence(...) TAPE_TRACE(NnSequence, nn_dropout_sequence(__VA_ARGS__))
+#define nn_dropout_locked(...)   TAPE_TRACE(NnSequence, nn_dropout_locked(__VA_ARGS__))
 #define nn_layer_norm(...)       TAPE_TRACE(Var, nn_layer_norm(__VA_ARGS__))
 #define nn_sequential(...)       TAPE_TRACE(Var, nn_sequential(__VA_ARGS__))
 #define nn_bce(...)              TAPE_TRACE(Var, nn_bce(__VA_ARGS__))

@@ -117,7 +117,8 @@ static void init(NnRecurrent *m, const NnRecurrentKind *kind, int64_t input, int
     m->input = input;
     m->hidden = hidden;
     m->layers = NULL;
-    if (options.layers < 1 || !(options.dropout >= 0 && options.dropout < 1)) {
+    if (options.layers < 1 || !(options.dropout >= 0 && options.dropout < 1) ||
+        !(options.weight_dropout >= 0 && options.weight_dropout < 1)) {
         nn_module_fail(
             &m->base, reel_status_failed("%s: needs at least one layer and a dropout in [0, 1)", kind->name));
         return;
@@ -179,6 +180,8 @@ static NnScan run_layer(NnRecurrent *m, int index, NnSequence x, NnRecurrentStat
                    .hidden = m->hidden,
                    .gates = m->options.gates};
     Var bias = m->options.biases > 0 ? nn_var(&layer->bias_ih, tape) : VAR_NONE;
+    if (m->base.training && m->options.weight_dropout > 0)
+        run.weight_hh = var_dropout(run.weight_hh, m->options.weight_dropout);
     if (!m->kind->bias_in_step && run.bias_hh.tape)
         bias = var_add(bias, run.bias_hh);
     Var projected = var_linear(x.rows, nn_var(&layer->weight_ih, tape), bias); /* [N, G H] */

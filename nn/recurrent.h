@@ -19,6 +19,9 @@ typedef struct NnRecurrentOptions {
     int biases; /* 2: bias_ih and bias_hh, as PyTorch; 1: bias_ih alone; 0: none, PyTorch's bias=False */
     VarGateOrder gates; /* LSTM: where its gates lie in the rows; PyTorch's, ONNX has i, o, f, c */
     double dropout;     /* on the outputs of every layer but the last, while training */
+    /* Of the numbers of weight_hh, the same at all steps, while training (Merity et al. 2017, arXiv
+     * 1708.02182). */
+    double weight_dropout;
     double forget_bias; /* LSTM: the first value of bias_ih's forget gate; NAN: as the others */
     bool orthogonal;    /* first values of weight_hh: orthogonal instead of uniform */
 } NnRecurrentOptions;

@@ -1,4 +1,4 @@
-# Completion for bash of reel-train, reel-predict, reel-bpe, reel-gradcheck, reel-vectors and reel-bench: the options that the
+# Completion for bash of reel-train, reel-predict, reel-bpe, reel-gradcheck, reel-lm, reel-vectors and reel-bench: the options that the
 # program's own --help lists, and what their arguments name there.
 
 _reel_options()
@@ -32,4 +32,4 @@ _reel()
     fi
 }
 
-complete -o filenames -F _reel reel-train reel-predict reel-bpe reel-gradcheck reel-vectors reel-bench
+complete -o filenames -F _reel reel-train reel-predict reel-bpe reel-gradcheck reel-lm reel-vectors reel-bench

@@ -201,7 +201,8 @@ static void put_page(const Program *p)
                 "0: all is well. 1: data or I/O; the message names file, line and remedy. 2: wrong "
                 "usage. 128 + n: ended by signal n.");
     printf(".SH SEE ALSO\n\\fBreel\\-train\\fR(1), \\fBreel\\-predict\\fR(1), \\fBreel\\-bpe\\fR(1), "
-           "\\fBreel\\-vectors\\fR(1), \\fBreel\\-gradcheck\\fR(1), \\fBreel\\-bench\\fR(1)\n");
+           "\\fBreel\\-vectors\\fR(1), \\fBreel\\-lm\\fR(1), \\fBreel\\-gradcheck\\fR(1), "
+           "\\fBreel\\-bench\\fR(1)\n");
 }
 
 bool program_tells(const Program *program, int argc, char **argv)

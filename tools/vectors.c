@@ -1,13 +1,13 @@
 /* Learns word vectors from texts, and shows the nearest words of one. */
-#include "models/text/dataset.h"
+#include "models/text/clean.h"
 #include "models/vectors/skip_gram.h"
 #include "models/vectors/vectors_reader.h"
 #include "models/vectors/vectors_writer.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
-#include "tools/line_stream.h"
 #include "tools/program.h"
+#include "tools/raw_texts.h"
 
 #include <math.h>
 #include <signal.h>
@@ -37,88 +37,31 @@ static void on_interrupt(int number)
 
 /* ---- Reading texts ---- */
 
-/* A labelled corpus gives its training part alone, so that nothing is learned from the texts that models are
- * tested with. */
-static ReelStatus add_corpus(ModelSentences *sentences, const Arguments *a, const char *path)
-{
-    ModelDatasetOptions options = model_dataset_defaults();
-    options.clean = (ModelCleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits};
-    options.keep_texts = true;
-    ModelDataset *dataset;
-    ReelStatus status = model_dataset_read(&dataset, path, &options);
-    for (int64_t i = 0; reel_status_is_ok(&status) && i < dataset->train.count; i++)
-        status = model_sentences_add(sentences, dataset->train_texts[i]);
-    if (reel_status_is_ok(&status)) {
-        if (!a->quiet)
-            fprintf(stderr, "%s: a labelled corpus; the %lld texts of its training part\n", path,
-                    (long long)dataset->train.count);
-        model_dataset_free(dataset);
-    }
-    return status;
-}
-
-/* `clean` is for the text of one line at a time. */
-static ReelStatus add_lines(ModelSentences *sentences, LineStream *stream, const ModelCleaner *cleaner,
-                            ReelBytes *clean)
-{
-    while (stream->count > 0) {
-        ReelStatus status = reel_status_ok();
-        for (int64_t i = 0; reel_status_is_ok(&status) && i < stream->count; i++) {
-            clean->size = 0;
-            status = model_cleaner_append(cleaner, stream->lines[i], clean)
-                         ? model_sentences_add(sentences, (ModelTextSpan){clean->data, clean->size})
-                         : reel_status_no_memory(stream->lines[i].length, stream->source.name);
-        }
-        if (reel_status_is_ok(&status))
-            status = line_stream_next(stream);
-        if (!reel_status_is_ok(&status))
-            return status;
-    }
-    return reel_status_ok();
-}
-
-static ReelStatus add_file(ModelSentences *sentences, const Arguments *a, const char *path)
-{
-    LineStream stream;
+/* Where texts go, and the memory for a cleaned one. */
+typedef struct Taker {
+    ModelSentences *sentences;
     ModelCleaner cleaner;
-    ReelBytes clean = {0};
-    char column[64];
-    ReelStatus status = model_cleaner_init(
-        &cleaner, &(ModelCleanOptions){.stop_words = a->stop_words, .keep_digits = a->keep_digits});
-    if (!reel_status_is_ok(&status))
-        return status;
-    status = line_stream_open(&stream, path);
-    if (reel_status_is_ok(&status))
-        status = line_stream_next(&stream);
-    bool corpus = reel_status_is_ok(&status) && stream.count > 0 &&
-                  model_line_is_header(stream.lines[0].bytes, stream.lines[0].length, column, sizeof column);
-    if (reel_status_is_ok(&status) && !corpus)
-        status = add_lines(sentences, &stream, &cleaner, &clean);
-    reel_bytes_free(&clean);
-    line_stream_close(&stream);
-    model_cleaner_free(&cleaner);
-    return corpus ? add_corpus(sentences, a, path) : status;
-}
+    ReelBytes clean;
+} Taker;
 
-/* Cuts a list at its commas, in place. */
-static int split_list(char *list, const char **parts)
+static ReelStatus take_text(void *context, ModelTextSpan text)
 {
-    int count = 0;
-    for (char *part; (part = strsep(&list, ",")) != NULL;)
-        if (*part && count < LIST_SIZE)
-            parts[count++] = part;
-    return count;
+    Taker *taker = context;
+    taker->clean.size = 0;
+    return model_cleaner_append(&taker->cleaner, text, &taker->clean)
+               ? model_sentences_add(taker->sentences, (ModelTextSpan){taker->clean.data, taker->clean.size})
+               : reel_status_no_memory(text.length, "the texts");
 }
 
 static ReelStatus read_texts(ModelSentences *sentences, const Arguments *a)
 {
-    const char *files[LIST_SIZE];
-    char *list = reel_mem_strdup(a->data);
-    ReelStatus status = list ? reel_status_ok() : reel_status_no_memory(0, "the list of files");
-    int count = list ? split_list(list, files) : 0;
-    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
-        status = add_file(sentences, a, files[i]);
-    reel_mem_free(list);
+    const ModelCleanOptions clean = {.stop_words = a->stop_words, .keep_digits = a->keep_digits};
+    Taker taker = {.sentences = sentences};
+    ReelStatus status = model_cleaner_init(&taker.cleaner, &clean);
+    if (reel_status_is_ok(&status))
+        status = raw_texts_read(a->data, &clean, a->quiet, take_text, &taker);
+    reel_bytes_free(&taker.clean);
+    model_cleaner_free(&taker.cleaner);
     int64_t texts = sentences->count, all = sentences->words.count;
     if (reel_status_is_ok(&status) && texts == 0)
         status = reel_status_failed("%s: holds no text", a->data);
@@ -177,7 +120,7 @@ static ReelStatus print_all_neighbours(const Arguments *a, const ModelStringTabl
     const char *asked[LIST_SIZE];
     char *list = reel_mem_strdup(a->neighbours);
     ReelStatus status = list ? reel_status_ok() : reel_status_no_memory(0, "the list of words");
-    int count = list ? split_list(list, asked) : 0;
+    int count = list ? raw_texts_split(list, asked, LIST_SIZE) : 0;
     for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         int32_t word = model_string_table_find(words, model_text_span(asked[i]));
         if (word < 0)

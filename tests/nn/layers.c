@@ -251,6 +251,29 @@ START_TEST(dropout_of_a_sequence_is_row_by_row)
 }
 END_TEST
 
+START_TEST(locked_dropout_has_one_mask_a_text)
+{
+    enum { WIDTH = 16 };
+    static const int32_t lengths[] = {4, 6};
+    NnDropout m;
+    nn_dropout_init(&m, 0.5);
+    Tensor ones = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(10, WIDTH), 1);
+    for (int training = 1; training >= 0; training--) {
+        nn_module_train(&m.base, training);
+        NnSequence x = nn_pack_rows(tape_constant(tape, ones), lengths, 2);
+        Tensor y = var_value(nn_unpack(nn_dropout_locked(&m, x)));
+        ck_assert_tape_ok(tape);
+        for (int64_t i = 1; i < 10; i++)
+            ck_assert(i == 4 || tensor_equal(tensor_select(y, 0, i), tensor_select(y, 0, i - 1)));
+        ck_assert_int_eq(tensor_equal(tensor_select(y, 0, 4), tensor_select(y, 0, 3)), !training);
+        for (int64_t j = 0; j < WIDTH; j++) {
+            double value = tensor_get(&y, (int64_t[]){0, j});
+            ck_assert(training ? value == 0 || value == 2 : value == 1);
+        }
+    }
+}
+END_TEST
+
 /* ---- Sequential ---- */
 
 typedef struct Stack {
@@ -371,6 +394,7 @@ Suite *nn_layers_suite(void)
     tcase_add_test(c, dropout_drops_while_training_and_scales_what_is_left);
     tcase_add_test(c, dropout_takes_probabilities_below_one);
     tcase_add_test(c, dropout_of_a_sequence_is_row_by_row);
+    tcase_add_test(c, locked_dropout_has_one_mask_a_text);
     tcase_add_test(c, sequential_runs_its_parts_in_a_row);
     tcase_add_test(c, sequential_has_room_for_so_many_parts);
     tcase_add_test(c, empty_values_pass_through);

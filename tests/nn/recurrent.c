@@ -373,12 +373,13 @@ START_TEST(settings_that_make_no_module_are_errors)
     NnRecurrent m;
     NnRecurrentOptions bad[] = {layered(0, false), layered(-3, true), layered(1, false),
                                 layered(1, false), layered(1, false), layered(INT_MAX, true),
-                                layered(1, false)};
+                                layered(1, false), layered(1, false)};
+    bad[7].weight_dropout = 1;
     bad[2].dropout = 1;
     bad[3].dropout = -0.1;
     bad[4].dropout = NAN;
     bad[6].biases = 3;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         reel_mem_fail_at(i == 5 ? 0 : -1, 0); /* what asks for too much may also get it */
         kinds[_i].init(&m, 3, 2, bad[i]);
         reel_mem_fail_at(-1, 0);
@@ -463,6 +464,32 @@ START_TEST(dropout_is_between_layers_and_only_while_training)
         nn_module_free(&m.base);
         nn_module_free(&plain.base);
     }
+}
+END_TEST
+
+START_TEST(weight_dropout_is_of_the_recurrent_weights_and_only_while_training)
+{
+    NnRecurrent m;
+    NnRecurrentOptions options = nn_recurrent_options();
+    options.weight_dropout = 0.5;
+    kinds[_i].init(&m, 3, 16, options);
+    ck_assert_ok(nn_module_reset(&m.base, 0));
+    Tensor results[4], first[2];
+    for (int i = 0; i < 4; i++) {
+        nn_module_train(&m.base, i < 3);
+        tape_begin(tape);
+        tape_set_random(tape, tensor_random_new(i == 2 ? 7 : 6, 0));
+        Var x = tape_constant(tape, noise(TENSOR_F32, ROWS, 3));
+        NnRecurrentOutput out = kinds[_i].forward(&m, nn_pack_rows(x, lengths, TEXTS));
+        results[i] = tensor_copy(&arena, var_value(out.last));
+        if (i > 1) /* the first step has no state, and so no weight for it */
+            first[i - 2] = tensor_copy(&arena, var_value(nn_step(nn_recurrent_sequence(out), 0)));
+        ck_assert_tape_ok(tape);
+    }
+    ck_assert(tensor_equal(results[0], results[1]));
+    ck_assert(!tensor_equal(results[0], results[2]) && !tensor_equal(results[0], results[3]));
+    ck_assert(tensor_equal(first[0], first[1]));
+    nn_module_free(&m.base);
 }
 END_TEST
 
@@ -579,6 +606,7 @@ Suite *nn_recurrent_suite(void)
     tcase_add_loop_test(c, settings_that_make_no_module_are_errors, 0, KINDS);
     tcase_add_test(c, rows_of_another_width_are_errors_with_path_and_place);
     tcase_add_loop_test(c, dropout_is_between_layers_and_only_while_training, 0, KINDS);
+    tcase_add_loop_test(c, weight_dropout_is_of_the_recurrent_weights_and_only_while_training, 0, KINDS);
     tcase_add_loop_test(c, a_text_has_the_same_states_alone, 0, KINDS);
     tcase_add_loop_test(c, repeated_rows_change_nothing, 0, KINDS);
     tcase_add_test(c, a_recurrent_weight_takes_part_in_texts_of_one_token);

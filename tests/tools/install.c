@@ -115,7 +115,7 @@ START_TEST(the_programs_are_installed_and_run)
 {
     shell_must("cd '%s/opt/reel/bin' && ls && ./reel-train --list && ./reel-train --help", folder);
     static const char names[] =
-        "reel-bench\nreel-bpe\nreel-gradcheck\nreel-predict\nreel-train\nreel-vectors\n";
+        "reel-bench\nreel-bpe\nreel-gradcheck\nreel-lm\nreel-predict\nreel-train\nreel-vectors\n";
     ck_assert_int_eq(strncmp(shell_output(), names, sizeof names - 1), 0);
     ck_assert_ptr_nonnull(strstr(shell_output(), "attention_fed"));
     ck_assert_ptr_nonnull(strstr(shell_output(), "usage: reel-train --data FILE"));

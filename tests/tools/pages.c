@@ -74,7 +74,7 @@ START_TEST(options_are_there)
         "cat " LIVING_PAGES " | sed -n '/^```sh/,/^```/p' | sed 's/  *#.*//' | grep -oE "
         "'(tools/[a-z_]+( (train|encode|decode|info|convert) )?|common=).*' | while read -r line; do "
         "line=$(echo \"$line\" | sed 's/^common=\"/tools\\/train_zoo /'); set -- $line; program=${1#tools/}; "
-        "case $program in train_zoo|predict|gradcheck|bench|vectors) command=;; bpe) command=$2;; *) "
+        "case $program in train_zoo|predict|gradcheck|bench|vectors|lm) command=;; bpe) command=$2;; *) "
         "continue;; "
         "esac; "
         "$REEL_TOOLS/$program $command --help > /tmp/reel-help-$$; "
