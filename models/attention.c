@@ -28,11 +28,21 @@ static void build(Model *model)
     model->output = &m->fc;
 }
 
+static NnRecurrentOutput encode(Model *model, NnSequence text)
+{
+    Attention *m = (Attention *)model;
+    return nn_lstm(&m->lstm, model_embed(model, &m->embedding, text));
+}
+
+static NnSequence all_states(Model *model, NnSequence text)
+{
+    return nn_recurrent_sequence(encode(model, text));
+}
+
 static ModelOutput forward(Model *model, ModelInput input)
 {
     Attention *m = (Attention *)model;
-    NnSequence x = model_embed(model, &m->embedding, input.text); /* [N, E] */
-    NnRecurrentOutput encoded = nn_lstm(&m->lstm, x);
+    NnRecurrentOutput encoded = encode(model, input.text);
     NnSequence states = nn_recurrent_sequence(encoded); /* [N, H] */
     NnAttention attended = nn_additive_attention(&m->attention, encoded.last, states);
     Var joined = var_concat((Var[]){encoded.last, attended.context}, 2, 1); /* [B, 2H] */
@@ -49,6 +59,7 @@ const ModelKind model_attention_model = {.name = "attention",
                                          .defaults = {.embed = 256, .hidden = 256, .layers = 1},
                                          .build = build,
                                          .forward = forward,
+                                         .states = all_states,
                                          .has_attention = true,
                                          .several_layers = true};
 const ModelKind model_stacked_model = {.name = "stacked",
@@ -57,5 +68,6 @@ const ModelKind model_stacked_model = {.name = "stacked",
                                        .defaults = {.embed = 100, .hidden = 64, .layers = 2},
                                        .build = build,
                                        .forward = forward,
+                                       .states = all_states,
                                        .has_attention = true,
                                        .several_layers = true};

@@ -49,27 +49,38 @@ static void step(void *self, Var x, const Var *before, Var *after)
     run->keys[run->count++] = nn_attention_key(&run->m->attention, after[0]);
 }
 
-static ModelOutput forward(Model *model, ModelInput input)
+static NnScan encode(Model *model, NnSequence text)
 {
     static const NnCell cell = {.step = step, .states = 2};
     AttentionFed *m = (AttentionFed *)model;
     NnRecurrentLayer *layer = m->lstm.layers;
-    Tape *tape = input.text.rows.tape;
+    Tape *tape = text.rows.tape;
     int64_t embed = model->config.embed, hidden = model->config.hidden;
-    size_t list = (size_t)input.text.packing->steps * sizeof(Var);
+    size_t list = (size_t)text.packing->steps * sizeof(Var);
     Var weight_ih = nn_var(&layer->weight_ih, tape);
     Run run = {.m = m,
                .weight_context = var_slice(weight_ih, 1, embed, embed + hidden, 1),
                .weight_hh = nn_var(&layer->weight_hh, tape),
                .keys = tensor_arena_alloc(tape_arena(tape), list),
                .values = tensor_arena_alloc(tape_arena(tape), list)};
-    if (!run.keys || !run.values)
-        return (ModelOutput){.logits = tape_fail(tape, "attention_fed: out of memory")};
-    NnSequence x = model_embed(model, &m->embedding, input.text);
+    if (!run.keys || !run.values) {
+        tape_fail(tape, "attention_fed: out of memory");
+        return (NnScan){.tape = tape};
+    }
+    NnSequence x = model_embed(model, &m->embedding, text);
     Var bias = var_add(nn_var(&layer->bias_ih, tape), nn_var(&layer->bias_hh, tape));
     Var projected = var_linear(x.rows, var_slice(weight_ih, 1, 0, embed, 1), bias); /* [N, 4H] */
-    NnScan scan = nn_scan(&cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
-    return model_output(model, nn_scan_last(scan, 0));
+    return nn_scan(&cell, &run, nn_scan_input(nn_with_rows(x, projected), run.weight_hh), NULL);
+}
+
+static NnSequence states(Model *model, NnSequence text)
+{
+    return nn_scan_sequence(encode(model, text), 0);
+}
+
+static ModelOutput forward(Model *model, ModelInput input)
+{
+    return model_output(model, nn_scan_last(encode(model, input.text), 0));
 }
 
 extern const ModelKind model_attention_fed_model;
@@ -79,4 +90,5 @@ const ModelKind model_attention_fed_model = {.name = "attention_fed",
                                              .size = sizeof(AttentionFed),
                                              .defaults = {.embed = 256, .hidden = 256, .layers = 1},
                                              .build = build,
-                                             .forward = forward};
+                                             .forward = forward,
+                                             .states = states};

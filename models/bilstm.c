@@ -29,6 +29,12 @@ static void build(Model *model)
     model->output = &m->fc;
 }
 
+static NnSequence all_states(Model *model, NnSequence text)
+{
+    Bilstm *m = (Bilstm *)model;
+    return nn_recurrent_sequence(nn_lstm(&m->lstm, model_embed(model, &m->embedding, text)));
+}
+
 static ModelOutput forward(Model *model, ModelInput input)
 {
     Bilstm *m = (Bilstm *)model;
@@ -54,6 +60,8 @@ const ModelKind model_bilstm_model = {.name = "bilstm",
                                       .defaults = {.embed = 128, .hidden = 128, .layers = 1, .dropout = 0.5},
                                       .build = build,
                                       .forward = forward,
+                                      .states = all_states,
+                                      .both_ways = true,
                                       .several_layers = true};
 const ModelKind model_bilstm_attention_model = {
     .name = "bilstm_attention",
@@ -62,5 +70,7 @@ const ModelKind model_bilstm_attention_model = {
     .defaults = {.embed = 128, .hidden = 128, .layers = 1, .dropout = 0.5},
     .build = build,
     .forward = forward,
+    .states = all_states,
+    .both_ways = true,
     .has_attention = true,
     .several_layers = true};

@@ -20,11 +20,20 @@ static void build(Model *model)
     model->output = &m->fc;
 }
 
-static ModelOutput forward(Model *model, ModelInput input)
+static NnRecurrentOutput encode(Model *model, NnSequence text)
 {
     Gru *m = (Gru *)model;
-    Var last = nn_gru(&m->gru, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
-    return model_output(model, last);
+    return nn_gru(&m->gru, model_embed(model, &m->embedding, text));
+}
+
+static NnSequence states(Model *model, NnSequence text)
+{
+    return nn_recurrent_sequence(encode(model, text));
+}
+
+static ModelOutput forward(Model *model, ModelInput input)
+{
+    return model_output(model, encode(model, input.text).last); /* [B, H] */
 }
 
 extern const ModelKind model_gru_model;
@@ -34,4 +43,5 @@ const ModelKind model_gru_model = {.name = "gru",
                                    .defaults = {.embed = 256, .hidden = 256, .layers = 1},
                                    .build = build,
                                    .forward = forward,
+                                   .states = states,
                                    .several_layers = true};

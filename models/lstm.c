@@ -49,11 +49,20 @@ static void build(Model *model)
     model->output = &m->fc;
 }
 
-static ModelOutput forward(Model *model, ModelInput input)
+static NnRecurrentOutput encode(Model *model, NnSequence text)
 {
     Lstm *m = (Lstm *)model;
-    Var last = nn_lstm(&m->lstm, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
-    return model_output(model, last);
+    return nn_lstm(&m->lstm, model_embed(model, &m->embedding, text));
+}
+
+static NnSequence states(Model *model, NnSequence text)
+{
+    return nn_recurrent_sequence(encode(model, text));
+}
+
+static ModelOutput forward(Model *model, ModelInput input)
+{
+    return model_output(model, encode(model, input.text).last); /* [B, H] */
 }
 
 extern const ModelKind model_lstm_model, model_lstm_matched_model;
@@ -62,11 +71,13 @@ const ModelKind model_lstm_model = {.name = "lstm",
                                     .size = sizeof(Lstm),
                                     .defaults = {.embed = 256, .hidden = 256, .layers = 1},
                                     .build = build,
-                                    .forward = forward};
+                                    .forward = forward,
+                                    .states = states};
 /* Without the embedding 138,749 parameters at K = 29, against the RNN's 138,781. */
 const ModelKind model_lstm_matched_model = {.name = "lstm_matched",
                                             .description = "LSTM with the RNN's number of parameters",
                                             .size = sizeof(Lstm),
                                             .defaults = {.embed = 256, .hidden = 96, .layers = 1},
                                             .build = build,
-                                            .forward = forward};
+                                            .forward = forward,
+                                            .states = states};

@@ -52,6 +52,10 @@ struct ModelKind {
     /* Declares the parts; errors go to the module (nn_module_fail). */
     void (*build)(Model *model);
     ModelOutput (*forward)(Model *model, ModelInput input);
+    /* The state of its recurrent layers at each row of a text, [N, H] or, of both_ways, [N, 2H]; NULL: it has
+     * none. What learns a language learns it there. */
+    NnSequence (*states)(Model *model, NnSequence text);
+    bool both_ways;
     /* Sets first values from how many of so many training texts each id [V] is in; NULL: there are none such.
      */
     void (*begin)(Model *model, const int64_t *frequencies, int64_t texts);
@@ -98,6 +102,8 @@ void model_free(Model *model);
 /* A batch as the model reads it. */
 ModelInput model_input(const Model *model, Tape *tape, const NnIds *texts, int32_t count);
 ModelOutput model_forward(Model *model, ModelInput input);
+/* The states of a kind that has any. */
+NnSequence model_states(Model *model, NnSequence text);
 int64_t model_count(Model *model);
 /* The embedding's table, or NULL. */
 NnParameter *model_embedding(Model *model);

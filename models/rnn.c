@@ -38,11 +38,20 @@ static void build(Model *model)
     name_parameters(m, config);
 }
 
-static ModelOutput forward(Model *model, ModelInput input)
+static NnRecurrentOutput encode(Model *model, NnSequence text)
 {
     Rnn *m = (Rnn *)model;
-    Var last = nn_rnn(&m->rnn, model_embed(model, &m->embedding, input.text)).last; /* [B, H] */
-    return model_output(model, last);
+    return nn_rnn(&m->rnn, model_embed(model, &m->embedding, text));
+}
+
+static NnSequence states(Model *model, NnSequence text)
+{
+    return nn_recurrent_sequence(encode(model, text));
+}
+
+static ModelOutput forward(Model *model, ModelInput input)
+{
+    return model_output(model, encode(model, input.text).last); /* [B, H] */
 }
 
 extern const ModelKind model_rnn_model;
@@ -51,4 +60,5 @@ const ModelKind model_rnn_model = {.name = "rnn",
                                    .size = sizeof(Rnn),
                                    .defaults = {.embed = 256, .hidden = 256, .layers = 1},
                                    .build = build,
-                                   .forward = forward};
+                                   .forward = forward,
+                                   .states = states};

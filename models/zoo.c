@@ -167,6 +167,16 @@ ModelOutput(model_forward)(Model *model, ModelInput input)
     return output;
 }
 
+NnSequence model_states(Model *model, NnSequence text)
+{
+    Tape *tape = text.rows.tape;
+    nn_enter(&model->base, tape);
+    NnSequence states =
+        tape_ok(tape) ? model->kind->states(model, text) : nn_with_rows(text, (Var){.tape = tape});
+    nn_leave(tape);
+    return states;
+}
+
 int64_t model_count(Model *model)
 {
     return nn_module_count(&model->base);

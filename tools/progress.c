@@ -3,6 +3,7 @@
 
 #include <langinfo.h>
 #include <locale.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -212,6 +213,28 @@ static void print_batch(Progress *progress, const ModelRunProgress *at)
     progress->drawn = reel_clock_seconds();
 }
 
+/* A line at the end of each pass, and where no line can be drawn anew one now and then. */
+static void show_pretraining(Progress *progress, const ModelRunProgress *at)
+{
+    double since = reel_clock_seconds() - progress->drawn;
+    char left[32];
+    bool ends = at->batch == at->batches;
+    if (!ends && since < (progress->live ? 0.1 : PROGRESS_SILENCE))
+        return;
+    fprintf(progress->out,
+            "%s%-13s language pass %d/%d  batch %lld/%lld  perplexity %.1f  %.0fk words/s  %s left%s",
+            progress->live ? "\r" : "", at->model, at->epoch, at->epochs, (long long)at->batch,
+            (long long)at->batches, exp(at->loss),
+            at->seconds > 0 ? (double)at->tokens / at->seconds / 1e3 : 0,
+            progress_clock(at->seconds_left, left), progress->live ? "\033[K" : "\n");
+    if (ends && progress->live)
+        fputc('\n', progress->out);
+    fflush(progress->out);
+    progress->drawn = reel_clock_seconds();
+    if (ends && at->epoch == at->epochs)
+        progress->model = NULL; /* the loss of labels is another one */
+}
+
 void progress_show(Progress *progress, const ModelRunProgress *at)
 {
     if (progress->quiet)
@@ -233,6 +256,10 @@ void progress_show(Progress *progress, const ModelRunProgress *at)
                 (int)strcspn(at->again, ";"), at->again, at->rate);
         fflush(progress->out);
         begin_model(progress, at);
+        return;
+    }
+    if (at->pretraining) {
+        show_pretraining(progress, at);
         return;
     }
     progress->best_f1 = at->best_f1;

@@ -61,7 +61,7 @@ ReelStatus run_folder_make(const char *path)
 }
 
 /* What in settings.json is no option. */
-enum { FOLDER_OPTIONS = 9 };
+enum { FOLDER_OPTIONS = 11 };
 
 static void folder_options(RunFolder *f, ModelOption options[FOLDER_OPTIONS])
 {
@@ -70,6 +70,8 @@ static void folder_options(RunFolder *f, ModelOption options[FOLDER_OPTIONS])
         {"stop_words_path", "", MODEL_OPTION_TEXT, &f->stop_words_path, 0, 0, ""},
         {"init_path", "", MODEL_OPTION_TEXT, &f->init_path, 0, 0, ""},
         {"vectors_path", "", MODEL_OPTION_TEXT, &f->vectors_path, 0, 0, ""},
+        {"pretrain_path", "", MODEL_OPTION_TEXT, &f->pretrain_path, 0, 0, ""},
+        {"pretrain_hash", "", MODEL_OPTION_TEXT, &f->pretrain_hash, 0, 0, ""},
         {"data_hash", "", MODEL_OPTION_TEXT, &f->data_hash, 0, 0, ""},
         {"fingerprint", "", MODEL_OPTION_TEXT, &f->fingerprint, 0, 0, ""},
         {"init_hash", "", MODEL_OPTION_TEXT, &f->init_hash, 0, 0, ""},
@@ -111,6 +113,25 @@ static const char *absolute(RunFolder *folder, const char *path)
     const char *copy = full ? tensor_arena_memdup(&folder->arena, full, strlen(full) + 1) : path;
     free(full);
     return copy;
+}
+
+/* The same of a list with commas. */
+static const char *absolute_list(RunFolder *folder, const char *list)
+{
+    size_t size = 0, used = 0;
+    if (!list)
+        return NULL;
+    for (const char *at = list; *at; at++)
+        size += *at == ',';
+    char *copy = tensor_arena_memdup(&folder->arena, list, strlen(list) + 1),
+         *all = tensor_arena_alloc(&folder->arena, (size + 1) * PATH_MAX);
+    if (!copy || !all)
+        return NULL;
+    *all = '\0';
+    for (char *part; (part = strsep(&copy, ",")) != NULL;)
+        if (*part)
+            used += (size_t)snprintf(all + used, PATH_MAX, "%s%s", used ? "," : "", absolute(folder, part));
+    return all;
 }
 
 /* `none` and `default` are no files. */
@@ -211,7 +232,8 @@ static ReelStatus remove_old_run(const ModelZooSettings *s, const ModelKind *con
 
 /* Of a run that goes on. */
 static ReelStatus same_data(const RunFolder *folder, const ModelZooSettings *s, const char *hash,
-                            const char *fingerprint, const char *init_hash, const char *vectors_hash)
+                            const char *fingerprint, const char *init_hash, const char *vectors_hash,
+                            const char *pretrain_hash)
 {
     if (strcmp(folder->data_hash, hash) != 0)
         return reel_status_failed(
@@ -226,6 +248,10 @@ static ReelStatus same_data(const RunFolder *folder, const ModelZooSettings *s, 
         return reel_status_failed(
             "%s: are not the vectors that the run in %s began with; put them back, or start a new run",
             folder->vectors_path, s->out);
+    if (folder->pretrain_hash && pretrain_hash && strcmp(folder->pretrain_hash, pretrain_hash) != 0)
+        return reel_status_failed("%s: are not the texts that the run in %s learned a language from; put "
+                                  "them back, or start a new run",
+                                  folder->pretrain_path, s->out);
     if (strcmp(folder->fingerprint, fingerprint) != 0)
         return reel_status_failed(
             "%s: gives different ids from those that the run in %s began with; put the file of stop words "
@@ -250,6 +276,27 @@ static ReelStatus file_hash(const char *path, TensorArena *arena, const char **h
     return *hash ? reel_status_ok() : reel_status_no_memory(sizeof text, path);
 }
 
+/* One hash of several files. */
+static ReelStatus list_hash(const char *list, TensorArena *arena, const char **hash)
+{
+    char *copy = list ? tensor_arena_memdup(arena, list, strlen(list) + 1) : NULL,
+         text[MODEL_CORPUS_HASH_SIZE];
+    uLong crc = 0;
+    *hash = NULL;
+    if (!copy)
+        return list ? reel_status_no_memory(0, list) : reel_status_ok();
+    for (char *part; (part = strsep(&copy, ",")) != NULL;) {
+        const char *one = NULL;
+        ReelStatus status = *part ? file_hash(part, arena, &one) : reel_status_ok();
+        if (!reel_status_is_ok(&status))
+            return status;
+        crc = one ? crc32_z(crc, (const Bytef *)one, strlen(one)) : crc;
+    }
+    snprintf(text, sizeof text, "%08lx", crc & 0xffffffff);
+    *hash = tensor_arena_memdup(arena, text, sizeof text);
+    return *hash ? reel_status_ok() : reel_status_no_memory(sizeof text, list);
+}
+
 /* Writes the settings, where there are others than these. */
 static ReelStatus write_settings(RunFolder *folder, const ModelZooSettings *s)
 {
@@ -265,14 +312,17 @@ ReelStatus run_folder_settle(RunFolder *folder, const ModelZooSettings *s, const
                              int count, const ModelDataset *dataset, ModelRunFiles *files)
 {
     char fingerprint[MODEL_CORPUS_HASH_SIZE];
-    const char *init_hash, *vectors_hash = NULL;
+    const char *init_hash, *vectors_hash = NULL, *pretrain_hash = NULL;
     ReelStatus status = model_dataset_fingerprint(dataset, fingerprint);
     if (reel_status_is_ok(&status))
         status = file_hash(s->resume ? folder->init_path : s->init, &folder->arena, &init_hash);
     if (reel_status_is_ok(&status))
         status = file_hash(s->resume ? folder->vectors_path : s->vectors, &folder->arena, &vectors_hash);
+    if (reel_status_is_ok(&status))
+        status = list_hash(s->resume ? folder->pretrain_path : s->pretrain, &folder->arena, &pretrain_hash);
     if (reel_status_is_ok(&status) && s->resume)
-        status = same_data(folder, s, dataset->text.data_hash, fingerprint, init_hash, vectors_hash);
+        status = same_data(folder, s, dataset->text.data_hash, fingerprint, init_hash, vectors_hash,
+                           pretrain_hash);
     if (!reel_status_is_ok(&status))
         return status;
     if (!s->resume) {
@@ -280,6 +330,7 @@ ReelStatus run_folder_settle(RunFolder *folder, const ModelZooSettings *s, const
         folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
         folder->init_path = absolute(folder, s->init);
         folder->vectors_path = absolute(folder, s->vectors);
+        folder->pretrain_path = absolute_list(folder, s->pretrain);
         folder->data_hash =
             tensor_arena_memdup(&folder->arena, dataset->text.data_hash, sizeof dataset->text.data_hash);
         folder->fingerprint = tensor_arena_memdup(&folder->arena, fingerprint, sizeof fingerprint);
@@ -290,6 +341,7 @@ ReelStatus run_folder_settle(RunFolder *folder, const ModelZooSettings *s, const
     }
     folder->init_hash = init_hash;
     folder->vectors_hash = vectors_hash;
+    folder->pretrain_hash = pretrain_hash;
     if (reel_status_is_ok(&status))
         status = name_settings(folder, s, files);
     if (reel_status_is_ok(&status) && s->resume) /* what is refused leaves the folder as it was */
@@ -361,6 +413,8 @@ static void take_paths(RunFolder *folder, const ModelZooSettings *s, const Model
             folder->stop_words_path = absolute_stop_words(folder, s->stop_words);
         else if (settings[i].option.value == &s->vectors)
             folder->vectors_path = absolute(folder, s->vectors);
+        else if (settings[i].option.value == &s->pretrain)
+            folder->pretrain_path = absolute_list(folder, s->pretrain);
         else
             folder->init_path = absolute(folder, s->init);
     }

@@ -10,6 +10,7 @@
 typedef struct RunFolder {
     const char *data_path, *stop_words_path, *init_path, *vectors_path; /* absolute, of what was given */
     const char *data_hash, *fingerprint, *init_hash, *vectors_hash;     /* NULL: not known yet */
+    const char *pretrain_path, *pretrain_hash;                          /* of several files, with commas */
     const char
         *run; /* the run's id in checkpoints of versions that did not name the settings there; or NULL */
     const char *written;                             /* settings.json as it stands; NULL: there is none */

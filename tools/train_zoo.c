@@ -6,6 +6,7 @@
 #include "tensor/pool.h"
 #include "tools/program.h"
 #include "tools/progress.h"
+#include "tools/raw_texts.h"
 #include "tools/report/report.h"
 #include "tools/run_folder.h"
 
@@ -225,6 +226,7 @@ typedef struct Zoo {
     const ModelDataset *dataset; /* what the models are trained on */
     const ModelDataset *choice;  /* --refit: the same with a validation part, to choose by; or NULL */
     const ModelPretrained *vectors, *choice_vectors; /* of their words; or NULL */
+    const ModelPretraining *choice_pretraining;
     ModelRunOptions options;
     ModelRunWatcher watcher;
     Progress progress;
@@ -267,7 +269,7 @@ static ReelStatus write_report(Zoo *zoo)
 static ReelStatus train_model(Zoo *zoo, const ModelKind *kind, const ModelRunOptions *options)
 {
     char folder[PATH_MAX];
-    ModelRefit refit = {zoo->choice, zoo->choice_vectors, folder};
+    ModelRefit refit = {zoo->choice, zoo->choice_vectors, zoo->choice_pretraining, folder};
     ReelStatus status = reel_status_ok();
     if (zoo->choice)
         status = run_folder_make(path_of(options->files.folder, MODEL_ZOO_CHOICE_FOLDER, folder));
@@ -343,11 +345,14 @@ static void print_outcome(const Zoo *zoo, bool fine)
 
 static ReelStatus train_all(const ModelZooSettings *s, const ModelKind **kinds, int count,
                             const ModelRunOptions *run, const ModelDataset *dataset,
-                            const ModelDataset *choice, const ModelPretrained vectors[2])
+                            const ModelDataset *choice, const ModelPretrained vectors[2],
+                            const ModelPretraining pretraining[2])
 {
     Zoo zoo = {.settings = s, .dataset = dataset, .choice = choice, .options = *run};
     zoo.options.vectors = s->vectors ? &vectors[0] : NULL;
     zoo.choice_vectors = s->vectors ? &vectors[1] : NULL;
+    zoo.options.pretraining = s->pretrain ? &pretraining[0] : NULL;
+    zoo.choice_pretraining = s->pretrain ? &pretraining[1] : NULL;
     size_t runs = (size_t)count * (size_t)s->seeds;
     zoo.results = reel_mem_calloc(runs, sizeof *zoo.results);
     if (!zoo.results)
@@ -494,13 +499,69 @@ static ReelStatus read_vectors(const ModelZooSettings *s, const char *path, cons
     return status;
 }
 
+/* ---- A language to learn first ---- */
+
+typedef struct LanguageTaker {
+    ModelLanguageTexts *texts;
+    const ModelPipeline *pipeline;
+    ReelBytes scratch;
+} LanguageTaker;
+
+static ReelStatus take_language(void *context, ModelTextSpan text)
+{
+    LanguageTaker *taker = context;
+    return model_language_texts_add(taker->texts, taker->pipeline, MODEL_UNKNOWN_DROPPED, text,
+                                    &taker->scratch);
+}
+
+static ReelStatus add_training_part(ModelLanguageTexts *texts, const ModelDataset *dataset)
+{
+    const ModelDatasetPart *part = &dataset->train;
+    int32_t *ids = reel_mem_alloc((size_t)dataset->text.max_len * sizeof *ids);
+    ReelStatus status = ids ? reel_status_ok() : reel_status_no_memory(0, "a text");
+    for (int64_t i = 0; i < part->count && reel_status_is_ok(&status); i++) {
+        status = model_dataset_part_ids(part, i, ids);
+        if (reel_status_is_ok(&status))
+            status = model_language_texts_add_ids(texts, ids, model_dataset_part_length(part, i));
+    }
+    reel_mem_free(ids);
+    return status;
+}
+
+/* Reads the texts of --pretrain as the data set's pipeline has them, and adds those of its training part. */
+static ReelStatus read_language(const ModelZooSettings *s, const char *paths, const ModelKind **kinds,
+                                int count, const ModelDataset *dataset, ModelPretraining *pretraining)
+{
+    const ModelCleanOptions clean = {.stop_words = "none", .keep_digits = s->keep_digits};
+    ModelLanguageTexts *texts = &pretraining->texts;
+    LanguageTaker taker = {.texts = texts, .pipeline = &dataset->text};
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
+        status = model_run_check_pretraining(kinds[i], s->layers);
+    if (reel_status_is_ok(&status))
+        status = raw_texts_read(paths, &clean, s->quiet, take_language, &taker);
+    reel_bytes_free(&taker.scratch);
+    int64_t read = texts->count;
+    if (reel_status_is_ok(&status) && read == 0)
+        status = reel_status_failed("%s: holds no text with words of the training part", paths);
+    if (reel_status_is_ok(&status))
+        status = add_training_part(texts, dataset);
+    pretraining->epochs = s->pretrain_epochs;
+    pretraining->lr = s->pretrain_lr;
+    if (reel_status_is_ok(&status) && !s->quiet)
+        printf("%s: %lld texts, and %lld of the training part, to learn their language from: %lld ids\n",
+               paths, (long long)read, (long long)dataset->train.count, (long long)texts->ids.count);
+    return status;
+}
+
 /* The data, the folder, and what stands in it. */
 static ReelStatus prepare(const ModelZooSettings *s, RunFolder *folder, const ModelKind **kinds, int count,
                           ModelRunOptions *run, ModelDataset **dataset, ModelDataset **choice,
-                          ModelPretrained vectors[2])
+                          ModelPretrained vectors[2], ModelPretraining pretraining[2])
 {
     ModelCheckpoint *first = NULL;
     const char *vectors_path = s->resume ? folder->vectors_path : s->vectors;
+    const char *pretrain_paths = s->resume ? folder->pretrain_path : s->pretrain;
     run->files.init = s->resume ? folder->init_path : s->init;
     run->files.init_prefix = s->init_prefix;
     ReelStatus status = run->files.init ? read_init(&run->files, &first) : reel_status_ok();
@@ -519,6 +580,10 @@ static ReelStatus prepare(const ModelZooSettings *s, RunFolder *folder, const Mo
         status = read_vectors(s, vectors_path, kinds, count, run, *dataset, &vectors[0]);
     if (reel_status_is_ok(&status) && vectors_path && *choice)
         status = read_vectors(s, vectors_path, kinds, count, run, *choice, &vectors[1]);
+    if (reel_status_is_ok(&status) && pretrain_paths)
+        status = read_language(s, pretrain_paths, kinds, count, *dataset, &pretraining[0]);
+    if (reel_status_is_ok(&status) && pretrain_paths && *choice)
+        status = read_language(s, pretrain_paths, kinds, count, *choice, &pretraining[1]);
     if (reel_status_is_ok(&status))
         status = run_folder_make(s->out);
     if (reel_status_is_ok(&status) && !s->resume)
@@ -571,6 +636,7 @@ typedef struct Job {
     ModelRunOptions run;
     ModelDataset *dataset, *choice;
     ModelPretrained vectors[2];
+    ModelPretraining pretraining[2];
 } Job;
 
 /* All that one rank may find wrong before the ranks begin together. */
@@ -596,7 +662,8 @@ static ReelStatus begin_job(Job *job, ModelZooSettings *s, const bool *given, Ru
     job->run.trainer.comm = ranks;
     if (!s->quiet)
         print_first(s);
-    return prepare(s, folder, job->kinds, job->count, &job->run, &job->dataset, &job->choice, job->vectors);
+    return prepare(s, folder, job->kinds, job->count, &job->run, &job->dataset, &job->choice, job->vectors,
+                   job->pretraining);
 }
 
 static void warn_of_data(const ModelDataset *dataset)
@@ -631,10 +698,13 @@ static ReelStatus train_zoo(ModelZooSettings *s, const bool *given, RunFolder *f
     if (reel_status_is_ok(&status)) {
         if (!s->quiet)
             print_head(s, &job.run, job.dataset);
-        status = train_all(s, job.kinds, job.count, &job.run, job.dataset, job.choice, job.vectors);
+        status = train_all(s, job.kinds, job.count, &job.run, job.dataset, job.choice, job.vectors,
+                           job.pretraining);
     }
     model_pretrained_free(&job.vectors[0]);
     model_pretrained_free(&job.vectors[1]);
+    model_language_texts_free(&job.pretraining[0].texts);
+    model_language_texts_free(&job.pretraining[1].texts);
     model_dataset_free(job.choice);
     model_dataset_free(job.dataset);
     return status;

@@ -13,6 +13,7 @@ static ReelStatus choose(ModelRunResult *chosen, const ModelKind *kind, const Mo
 {
     options.files.folder = refit->folder;
     options.vectors = refit->vectors;
+    options.pretraining = refit->pretraining;
     set_schedule(&options, refit->choice);
     return model_run_model(chosen, NULL, kind, refit->choice, &options, watcher);
 }

@@ -11,7 +11,8 @@ REEL_BEGIN_DECLS
 typedef struct ModelRefit {
     const ModelDataset *choice;     /* the same data with a validation part; NULL: there is one run only */
     const ModelPretrained *vectors; /* of its words, or NULL */
-    const char *folder;             /* of its checkpoints, or NULL */
+    const ModelPretraining *pretraining; /* of its words, or NULL */
+    const char *folder;                  /* of its checkpoints, or NULL */
 } ModelRefit;
 
 /* As model_run_model(), after the choice where there is one; the schedule is as long as each run. Where the

@@ -70,7 +70,7 @@ double model_run_seconds(const Run *run)
 
 /* ---- One epoch ---- */
 
-static bool wants_stop(const Run *run)
+bool model_run_wants_stop(const Run *run)
 {
     return run->watcher && run->watcher->stop && run->watcher->stop(run->watcher->context);
 }
@@ -138,7 +138,7 @@ static ReelStatus train_epoch(Run *run, ModelRunProgress *progress, bool *stoppe
         progress->seconds = reel_clock_seconds() - began;
         progress->loss = at->loss_sum / (double)at->seen;
         report(run, progress);
-        *stopped = wants_stop(run);
+        *stopped = model_run_wants_stop(run);
         if (at->batch < progress->batches && (*stopped || model_run_save_is_due(run)))
             status = model_run_save_last(run);
         if (!reel_status_is_ok(&status))
@@ -400,7 +400,9 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
         model_label_loss_shift_bias(&run->loss, run->result->form, run->model);
     }
     status = set_vectors(run);
-    return reel_status_is_ok(&status) ? begin_model(run->model, dataset) : status;
+    if (reel_status_is_ok(&status))
+        status = begin_model(run->model, dataset);
+    return reel_status_is_ok(&status) && options->pretraining ? model_run_pretrain(run) : status;
 }
 
 static ReelStatus prepare_training(Run *run, const TensorNpz *last)
@@ -499,10 +501,12 @@ static ReelStatus begin_again(Run *run, const char *why)
 
 static ReelStatus train(Run *run)
 {
+    if (run->result->interrupted)
+        return reel_status_ok();
     ReelStatus status = train_on(run);
     while (run->diverged && run->result->rate > LEAST_RATE) {
         status = begin_again(run, status.message);
-        if (reel_status_is_ok(&status))
+        if (reel_status_is_ok(&status) && !run->result->interrupted)
             status = train_on(run);
     }
     return status;
@@ -546,6 +550,7 @@ ReelStatus model_run_model(ModelRunResult *result, Model **model, const ModelKin
     if (reel_status_is_ok(&status))
         status = ask_at_last(&run);
     model_run_close_files(&run, &status);
+    model_run_forget_pretraining(&run, result->interrupted || !reel_status_is_ok(&status));
     result->seconds = model_run_seconds(&run);
     result->peak_rss_mb = reel_usage_peak_mb();
     if (model && reel_status_is_ok(&status)) {

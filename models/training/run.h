@@ -3,6 +3,7 @@
 #ifndef REEL_MODELS_RUN_H
 #define REEL_MODELS_RUN_H
 
+#include "models/language/language.h"
 #include "models/text/dataset.h"
 #include "models/training/label_loss.h"
 #include "models/training/predictions.h"
@@ -39,6 +40,13 @@ typedef struct ModelRunFiles {
 
 enum { MODEL_RUN_EVERY_SO_OFTEN = -1 };
 
+/* What a model's embedding and recurrent layers learn a language from before they learn labels. */
+typedef struct ModelPretraining {
+    ModelLanguageTexts texts; /* as ids of the data set */
+    int epochs;
+    double lr;
+} ModelPretraining;
+
 /* Parts of a batch unless another number is asked for: the same on every machine, as the results depend on
  * it. */
 enum { MODEL_RUN_SHARDS = 2 };
@@ -67,6 +75,7 @@ typedef struct ModelRunOptions {
      * `freeze_vectors` epochs. */
     const ModelPretrained *vectors;
     int freeze_vectors;
+    const ModelPretraining *pretraining; /* NULL: none */
     ModelRunFiles files;
 } ModelRunOptions;
 
@@ -108,6 +117,7 @@ typedef struct ModelRunResult {
 /* What a watcher sees, after each batch and after each epoch. */
 typedef struct ModelRunProgress {
     const char *model;
+    bool pretraining;              /* as a language model: losses are for each word, nothing else is known */
     int epoch, epochs;             /* from 1 */
     int64_t batch, batches;        /* of this epoch */
     int64_t tokens;                /* trained on in this epoch */
@@ -145,6 +155,9 @@ void model_run_result_free(ModelRunResult *result);
  * last epoch: result->test. Errors: no such file, no memory. */
 ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind, const ModelDataset *dataset,
                                    const ModelRunOptions *options);
+
+/* An error where a kind of model, with so many layers (0: its own), cannot learn a language. */
+ReelStatus model_run_check_pretraining(const ModelKind *kind, int layers);
 
 /* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
 NnLoadOptions model_run_init_options(const ModelRunFiles *files);

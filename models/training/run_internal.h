@@ -29,6 +29,7 @@ typedef struct Run {
     double seconds_before; /* that earlier processes took */
     int64_t batches_done;  /* by this process */
     double measured_from;  /* when the first of them was done */
+    bool pretrained;       /* by this process */
 } Run;
 
 /* Takes back what has come of it. */
@@ -36,6 +37,17 @@ void model_run_forget_result(Run *run);
 
 /* The seconds that the run has taken, those of earlier processes too. */
 double model_run_seconds(const Run *run);
+
+/* Whether the watcher wants to end. */
+bool model_run_wants_stop(const Run *run);
+
+/* ---- Pretraining ---- */
+
+/* Trains the model that is there as a language model; result->interrupted says whether it was stopped, with
+ * FOLDER/<model>.pretrained.npz to go on from. */
+ReelStatus model_run_pretrain(Run *run);
+/* Removes that file, unless the run goes on from it. */
+void model_run_forget_pretraining(Run *run, bool resumes);
 
 /* ---- Its checkpoints ---- */
 

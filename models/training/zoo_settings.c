@@ -33,6 +33,8 @@ ModelZooSettings model_zoo_defaults(void)
                               .dropout = -1,
                               .embed_dropout = -1,
                               .max_df = 0.9,
+                              .pretrain_epochs = 3,
+                              .pretrain_lr = 2e-3,
                               .lr = 2e-3};
 }
 
@@ -194,6 +196,15 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"vectors-lr", "X", MODEL_OPTION_NUMBER, &s->vectors_lr, 0, 1e3,
           "their learning rate, which follows --schedule as that of the other weights does (0: --lr)"},
          MODEL_SETTING_MODEL, "0"},
+        {{"pretrain", "FILES", MODEL_OPTION_TEXT, &s->pretrain, 0, 0,
+          "texts, one a line, commas between files: with those of the training part the model first learns their language"},
+         MODEL_SETTING_FILE, NULL},
+        {{"pretrain-epochs", "N", MODEL_OPTION_INTEGER, &s->pretrain_epochs, 1, 1e6,
+          "passes over them (3)"},
+         MODEL_SETTING_MODEL, "3"},
+        {{"pretrain-lr", "X", MODEL_OPTION_NUMBER, &s->pretrain_lr, 1e-12, 1e3,
+          "learning rate of these passes, of Adam, led down by half a cosine (2e-3)"},
+         MODEL_SETTING_MODEL, "0.002"},
         {{"forget-bias", "X", MODEL_OPTION_NUMBER, &s->forget_bias, -100, 100,
           "first value of forget gates' biases (0: the model's own)"},
          MODEL_SETTING_MODEL, "0"},
@@ -358,6 +369,8 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
                                  s->freeze_vectors > 0 ? "freeze-vectors" : "vectors-lr");
     run->freeze_vectors = s->freeze_vectors;
     run->trainer.embedding_rate = s->vectors_lr / s->lr;
+    if (s->pretrain && s->init)
+        return reel_status_usage("--pretrain: gives first weights, and so does --init; choose one");
     if (s->refit && s->init)
         return reel_status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && !has_valid(s))

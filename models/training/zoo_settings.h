@@ -40,14 +40,14 @@ typedef struct ModelSetting {
 typedef struct ModelZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
         *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors,
-        *clean, *split, *group, *task, *loss;
+        *pretrain, *clean, *split, *group, *task, *loss;
     ModelOptionPart valid, test;
     int min_label_count;
     int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;
-    int freeze_vectors, checkpoint_every, keep, compress, patience;
+    int freeze_vectors, pretrain_epochs, checkpoint_every, keep, compress, patience;
     double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;
-    double rank_timeout, lr, vectors_lr, max_df, weight_decay, clip;
+    double rank_timeout, lr, vectors_lr, pretrain_lr, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, list, compare;
 } ModelZooSettings;
