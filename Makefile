@@ -91,7 +91,7 @@ fuzz_src  := $(wildcard tests/fuzz/*.c)
 fuzz_obj  := $(fuzz_src:%.c=$(B)/%.o)
 test_obj  := $(test_src:%.c=$(B)/%.o) $(fuzz_obj) $(B)/tests/run.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/*_support.c))
 
-.PHONY: all lib shared man test test-pytorch check-bpe check-parallel coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
+.PHONY: all lib shared man test test-pytorch python test-python check-bpe check-parallel coverage zoo docs fuzz fuzzers lint install uninstall clean help format check-format FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -273,6 +273,14 @@ PYTHON ?= python3
 ## test-pytorch: compares with PyTorch, both ways, where it is installed (PYTHON=python3 SKIPS=fail)
 test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo $(B)/tests/optimizer_trials
 	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_TRIALS=$(CURDIR)/$(B)/tests/optimizer_trials REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch.py
+
+## python: a wheel of the Python package with the library inside, below build/release/python, for pip (docs/python.md)
+python: $(B)/libreel.so.$(VERSION)
+	@$(PYTHON) tools/python/wheel.py $< $(VERSION) $(B)/python
+
+## test-python: the Python package in scikit-learn's hands, where that is installed (PYTHON=python3 SKIPS=fail)
+test-python: python $(B)/tools/predict $(B)/tools/train_zoo
+	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_WHEEL=$$(ls $(CURDIR)/$(B)/python/reel-$(VERSION)-*.whl) REEL_SKIPS=$(SKIPS) $(PYTHON) tests/python.py
 
 TEXT  ?= tests/fixtures/bpe/text.txt
 VOCAB ?= 1000
