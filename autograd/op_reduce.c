@@ -347,6 +347,14 @@ Var var_normalize(Var a, double p, int axis, double eps)
 
 Var var_cosine_similarity(Var a, Var b, int axis, double eps)
 {
+    Tensor of_a = var_value(a), of_b = var_value(b);
+    int64_t shape[TENSOR_MAX_DIMS];
+    int ndim;
+    if (tensor_broadcast_shape(&of_a, &of_b, &ndim,
+                               shape)) { /* each by itself, the norms would be of fewer */
+        a = var_expand(a, ndim, shape);
+        b = var_expand(b, ndim, shape);
+    }
     Var both = var_mul(var_normalize(a, 2, axis, eps), var_normalize(b, 2, axis, eps));
     return var_sum(both, TENSOR_AXIS(axis), false);
 }

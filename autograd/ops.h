@@ -28,7 +28,8 @@ typedef enum { VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE } VarRe
     Var var_##name arguments;
 #include "autograd/op_list.h"
 
-/* Without a gradient, so that nothing of them is to be checked: var_sign(), and comparisons, which give i32.
+/* Without a gradient, so that nothing of them is to be checked: var_sign(), var_floor() and the like, and
+ * comparisons, which give i32.
  */
 #define TENSOR_UNARY_FLAT(NAME, name, f)  Var var_##name(Var a);
 #define TENSOR_BINARY_FLAT(NAME, name, f) Var var_##name(Var a, Var b);
@@ -129,6 +130,25 @@ REEL_END_DECLS
 #define var_logsigmoid(...)           TAPE_TRACE(Var, var_logsigmoid(__VA_ARGS__))
 #define var_leaky_relu(...)           TAPE_TRACE(Var, var_leaky_relu(__VA_ARGS__))
 #define var_elu(...)                  TAPE_TRACE(Var, var_elu(__VA_ARGS__))
+#define var_tan(...)                  TAPE_TRACE(Var, var_tan(__VA_ARGS__))
+#define var_asin(...)                 TAPE_TRACE(Var, var_asin(__VA_ARGS__))
+#define var_acos(...)                 TAPE_TRACE(Var, var_acos(__VA_ARGS__))
+#define var_atan(...)                 TAPE_TRACE(Var, var_atan(__VA_ARGS__))
+#define var_sinh(...)                 TAPE_TRACE(Var, var_sinh(__VA_ARGS__))
+#define var_cosh(...)                 TAPE_TRACE(Var, var_cosh(__VA_ARGS__))
+#define var_asinh(...)                TAPE_TRACE(Var, var_asinh(__VA_ARGS__))
+#define var_acosh(...)                TAPE_TRACE(Var, var_acosh(__VA_ARGS__))
+#define var_atanh(...)                TAPE_TRACE(Var, var_atanh(__VA_ARGS__))
+#define var_exp2(...)                 TAPE_TRACE(Var, var_exp2(__VA_ARGS__))
+#define var_log2(...)                 TAPE_TRACE(Var, var_log2(__VA_ARGS__))
+#define var_log10(...)                TAPE_TRACE(Var, var_log10(__VA_ARGS__))
+#define var_erfc(...)                 TAPE_TRACE(Var, var_erfc(__VA_ARGS__))
+#define var_floor(...)                TAPE_TRACE(Var, var_floor(__VA_ARGS__))
+#define var_ceil(...)                 TAPE_TRACE(Var, var_ceil(__VA_ARGS__))
+#define var_trunc(...)                TAPE_TRACE(Var, var_trunc(__VA_ARGS__))
+#define var_round(...)                TAPE_TRACE(Var, var_round(__VA_ARGS__))
+#define var_atan2(...)                TAPE_TRACE(Var, var_atan2(__VA_ARGS__))
+#define var_hypot(...)                TAPE_TRACE(Var, var_hypot(__VA_ARGS__))
 #define var_clamp(...)                TAPE_TRACE(Var, var_clamp(__VA_ARGS__))
 #define var_sign(...)                 TAPE_TRACE(Var, var_sign(__VA_ARGS__))
 #define var_greater(...)              TAPE_TRACE(Var, var_greater(__VA_ARGS__))

@@ -67,6 +67,10 @@ TENSOR_BINARY(MINIMUM, minimum, ((a < b) | (a != a)) ? a : b,
               MUL(G, DIV(ADD(GREATER(B, A), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
               MUL(G, DIV(ADD(GREATER(A, B), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
               AWAY(-2, 2, 0), IN(-0.02, 0.02))
+/* The angle of (b, a), from -pi to pi. */
+TENSOR_BINARY(ATAN2, atan2, atan2(a, b), DIV(MUL(G, B), ADD(MUL(A, A), MUL(B, B))),
+              DIV(NEG(MUL(G, A)), ADD(MUL(A, A), MUL(B, B))), IN(0.5, 2), IN(0.5, 2))
+TENSOR_BINARY(HYPOT, hypot, hypot(a, b), DIV(MUL(G, A), Y), DIV(MUL(G, B), Y), IN(0.5, 2), IN(0.5, 2)) /* (a^2 + b^2)^(1/2) */
 
 /* ---- Comparisons: of tensors 1 or 0; of Vars an i32 mask, without a gradient ---- */
 TENSOR_BINARY_FLAT(GREATER, greater, a > b) /* a > b */
@@ -100,7 +104,21 @@ TENSOR_UNARY(LOG1P, log1p, log1p(x), DIV(G, ADD(NUM(1), X)), IN(0.1, 3)) /* ln(1
 TENSOR_UNARY(EXPM1, expm1, expm1(x), MUL(G, ADD(Y, NUM(1))), IN(-1, 1)) /* e^a - 1, exact where a is small */
 TENSOR_UNARY(SIN, sin, sin(x), MUL(G, OF(cos, X)), IN(-2, 2)) /* sin a */
 TENSOR_UNARY(COS, cos, cos(x), NEG(MUL(G, OF(sin, X))), IN(-2, 2)) /* cos a */
+TENSOR_UNARY(TAN, tan, tan(x), MUL(G, ADD(NUM(1), MUL(Y, Y))), IN(-0.1, 0.1)) /* tan a */
+TENSOR_UNARY(ASIN, asin, asin(x), MUL(G, OF(rsqrt, SUB(NUM(1), MUL(X, X)))), IN(-0.05, 0.05)) /* the angle whose sine is a */
+TENSOR_UNARY(ACOS, acos, acos(x), NEG(MUL(G, OF(rsqrt, SUB(NUM(1), MUL(X, X))))), IN(-0.05, 0.05)) /* whose cosine is a */
+TENSOR_UNARY(ATAN, atan, atan(x), DIV(G, ADD(NUM(1), MUL(X, X))), IN(-2, 2)) /* whose tangent is a */
+TENSOR_UNARY(SINH, sinh, sinh(x), MUL(G, OF(cosh, X)), IN(-1, 1)) /* (e^a - e^-a) / 2 */
+TENSOR_UNARY(COSH, cosh, cosh(x), MUL(G, OF(sinh, X)), IN(-1, 1)) /* (e^a + e^-a) / 2 */
+TENSOR_UNARY(ASINH, asinh, asinh(x), MUL(G, OF(rsqrt, ADD(NUM(1), MUL(X, X)))), IN(-2, 2)) /* whose sinh is a */
+TENSOR_UNARY(ACOSH, acosh, acosh(x), MUL(G, OF(rsqrt, SUB(MUL(X, X), NUM(1)))), IN(1.5, 3)) /* whose cosh is a */
+TENSOR_UNARY(ATANH, atanh, atanh(x), DIV(G, SUB(NUM(1), MUL(X, X))), IN(-0.05, 0.05)) /* whose tanh is a */
+TENSOR_UNARY(EXP2, exp2, exp2(x), MUL(MUL(NUM(0.6931471805599453), G), Y), IN(-1, 1)) /* 2^a */
+TENSOR_UNARY(LOG2, log2, log2(x), DIV(G, MUL(NUM(0.6931471805599453), X)), IN(0.5, 3)) /* the logarithm to base 2 */
+TENSOR_UNARY(LOG10, log10, log10(x), DIV(G, MUL(NUM(2.302585092994046), X)), IN(0.5, 3)) /* to base 10 */
 TENSOR_UNARY(ERF, erf, erf(x), MUL(MUL(NUM(1.1283791670955126), G), OF(exp, NEG(MUL(X, X)))), IN(-2, 2)) /* erf a */
+/* 1 - erf a, exact where that is small */
+TENSOR_UNARY(ERFC, erfc, erfc(x), MUL(MUL(NUM(-1.1283791670955126), G), OF(exp, NEG(MUL(X, X)))), IN(-2, 2))
 /* a times the normal distribution's function of a, exactly (Hendrycks and Gimpel 2016, arXiv 1606.08415). */
 TENSOR_UNARY(GELU, gelu, (REAL)(0.5 * (double)x * erfc(-0.70710678118654752 * (double)x)),
              MUL(G, ADD(MUL(NUM(0.5), ADD(NUM(1), OF(erf, MUL(NUM(0.70710678118654752), X)))),
@@ -117,9 +135,13 @@ TENSOR_UNARY_WITH(LEAKY_RELU, leaky_relu, ONE(negative_slope, 0.1), x > 0 ? x : 
 /* a where it is above 0, else alpha (e^a - 1) (Clevert et al. 2016, arXiv 1511.07289). */
 TENSOR_UNARY_WITH(ELU, elu, ONE(alpha, 0.7), x > 0 ? x : p * expm1(x),
                   IF(X, NUM(0), G, MUL(G, ADD(Y, P))), AWAY(-2, 2, 0))
-/* Not below low nor above high; gradient 0 where it would be. */
-TENSOR_UNARY_WITH(CLAMP, clamp, TWO(low, 0, high, 1.25), x < p ? p : x > q ? q : x,
+/* Not below low nor above high; gradient 0 where it would be, and 1 at both. high where low is above it. */
+TENSOR_UNARY_WITH(CLAMP, clamp, TWO(low, 0, high, 1.25), x > q ? q : x < p ? (p > q ? q : p) : x,
                   IF(P, X, NUM(0), IF(X, Q, NUM(0), G)), AWAY(-2, 2, 0))
+TENSOR_UNARY_FLAT(FLOOR, floor, floor(x)) /* the largest whole number that is not above a */
+TENSOR_UNARY_FLAT(CEIL, ceil, ceil(x)) /* the smallest that is not below a */
+TENSOR_UNARY_FLAT(TRUNC, trunc, trunc(x)) /* a without what stands behind the point */
+TENSOR_UNARY_FLAT(ROUND, round, rint(x)) /* the nearest, of two the even one */
 TENSOR_UNARY_FLAT(SIGN, sign, x != x ? x : (x > 0) - (x < 0)) /* -1, 0 or 1; NaN stays NaN; no gradient */
 
 TENSOR_VECTOR(EXP, tensor_vmath_exp)

@@ -156,6 +156,14 @@ START_TEST(edges_are_those_of_pytorch)
         {clamp, -1, -1, 1},
         {clamp, 2, 2, 1},
         {clamp, inf, 2, 0},
+        {var_asin, 1, asin(1), inf},
+        {var_acosh, 1, 0, inf},
+        {var_atanh, 2, nan, 1 / -3.0},
+        {var_exp2, -inf, 0, 0},
+        {var_log2, 0, -inf, inf},
+        {var_log10, 1000, 3, 1 / (1000 * log(10))},
+        {var_erfc, inf, 0, 0},
+        {var_cosh, -inf, inf, -inf},
         {var_gelu, 0, 0, 0.5},
         {var_silu, 0, 0, 0.5},
         {var_expm1, 1e-10, 1e-10, 1 + 1e-10},
@@ -163,6 +171,16 @@ START_TEST(edges_are_those_of_pytorch)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect_gradient(cases[i].function, cases[i].x, cases[i].value, cases[i].slope);
     Var a = LEAF(tape, TENSOR_SHAPE(4), 1, 2, NAN, -0.0), b = LEAF(tape, TENSOR_SHAPE(4), 1, 3, 1, 0);
+    Var halves = LEAF(tape, TENSOR_SHAPE(5), 2.5, -2.5, -inf, nan, -0.5);
+    expect(var_value(var_round(halves)), 0, 2, -2, -inf, nan, -0.0);
+    expect(var_value(var_trunc(halves)), 0, 2, -2, -inf, nan, -0.0);
+    expect(var_value(var_floor(halves)), 0, 2, -3, -inf, nan, -1);
+    expect(var_value(var_ceil(halves)), 0, 3, -2, -inf, nan, -0.0);
+    ck_assert(!var_wants_grad(var_floor(halves)));
+    expect(var_value(var_clamp(halves, 3, 1)), 0, 1, 1, 1, nan, 1); /* as PyTorch, the upper bound */
+    expect(var_value(var_atan2(a, LEAF(tape, SCALAR, -1))), 1e-15, atan2(1, -1), atan2(2, -1), nan,
+           atan2(-0.0, -1));
+    expect(var_value(var_hypot(a, LEAF(tape, SCALAR, 1e200))), 0, 1e200, 1e200, nan, 1e200);
     Var least = var_minimum(a, b);
     expect(var_value(least), 0, 1, 2, NAN, 0);
     ck_assert(tape_backward(var_sum(least, TENSOR_AXES_ALL, false)));

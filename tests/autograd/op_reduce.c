@@ -108,6 +108,8 @@ START_TEST(deviations_and_norms_have_gradient_0_at_0)
     expect(var_value(var_normalize(b, 2, 1, 10)), 1e-15, 0.3, 0, -0.4);
     Var c = LEAF(tape, TENSOR_SHAPE(2, 3), 4, 9, 3, 0, 0, 0);
     expect(var_value(var_cosine_similarity(b, c, 1, 1e-8)), 1e-15, 0, 0);
+    Var column = LEAF(tape, TENSOR_SHAPE(2, 1), 3, 4); /* an axis that is broadcast has the other's size */
+    expect(var_value(var_cosine_similarity(b, column, 0, 1e-8)), 1e-15, 7 / sqrt(50), 0, -7 / sqrt(50));
 }
 END_TEST
 

@@ -58,6 +58,40 @@ static double naive_unary(TensorUnaryOp op, double x)
         return cos(x);
     case TENSOR_UNARY_ERF:
         return erf(x);
+    case TENSOR_UNARY_TAN:
+        return tan(x);
+    case TENSOR_UNARY_ASIN:
+        return asin(x);
+    case TENSOR_UNARY_ACOS:
+        return acos(x);
+    case TENSOR_UNARY_ATAN:
+        return atan(x);
+    case TENSOR_UNARY_SINH:
+        return sinh(x);
+    case TENSOR_UNARY_COSH:
+        return cosh(x);
+    case TENSOR_UNARY_ASINH:
+        return asinh(x);
+    case TENSOR_UNARY_ACOSH:
+        return acosh(x);
+    case TENSOR_UNARY_ATANH:
+        return atanh(x);
+    case TENSOR_UNARY_EXP2:
+        return exp2(x);
+    case TENSOR_UNARY_LOG2:
+        return log2(x);
+    case TENSOR_UNARY_LOG10:
+        return log10(x);
+    case TENSOR_UNARY_ERFC:
+        return erfc(x);
+    case TENSOR_UNARY_FLOOR:
+        return floor(x);
+    case TENSOR_UNARY_CEIL:
+        return ceil(x);
+    case TENSOR_UNARY_TRUNC:
+        return trunc(x);
+    case TENSOR_UNARY_ROUND:
+        return rint(x);
     case TENSOR_UNARY_GELU:
         return x * (erfc(-x / sqrt(2)) / 2);
     case TENSOR_UNARY_SILU:
@@ -96,6 +130,10 @@ static double naive_binary(TensorBinaryOp op, double x, double y)
         return isnan(x) || isnan(y) ? NAN : fmax(x, y);
     case TENSOR_BINARY_MINIMUM:
         return isnan(x) || isnan(y) ? NAN : fmin(x, y);
+    case TENSOR_BINARY_ATAN2:
+        return atan2(x, y);
+    case TENSOR_BINARY_HYPOT:
+        return hypot(x, y);
     case TENSOR_BINARY_GREATER:
         return x > y;
     case TENSOR_BINARY_GREATER_EQUAL:
