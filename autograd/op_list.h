@@ -96,6 +96,14 @@ OP_ROW(additive_score, (Var query, const Var *keys, int count, Var v))
 /* out[n] = sum_s weights[n, s] values[s][n]: weights [N, S], values[s] [N_s >= N, H] -> [N, H]. */
 OP_ROW(weighted_sum, (Var weights, const Var *values, int count))
 
+/* ---- Attention of several heads (op_multihead.c) ---- */
+/* For each text and head softmax(Q K^T / sqrt(d)) V: query [N, E], key [M, E], value [M, V] -> [N, V], head h having
+ * columns h E / heads and so on of each. Text b's queries are the rows query_row[query_start[b]] to
+ * query_row[query_start[b + 1] - 1], in this order, its keys likewise: i32 [texts + 1] and i32 [N], [any]. A query stands
+ * once; a key may be of several texts, or of none. A text without keys gets 0. Memory: N, not N^2. */
+OP_ROW(multihead_attention, (Var query, Var key, Var value, Var query_start, Var query_row, Var key_start,
+                             Var key_row, VarAttention options))
+
 /* ---- Losses (op_loss.c) ---- */
 /* p in (0, 1), target of its shape; logarithms are clamped at -100 as PyTorch's. weight broadcasts; VAR_NONE. */
 OP_ROW(bce, (Var p, Var target, Var weight, VarReduction reduction))

@@ -19,6 +19,12 @@ REEL_BEGIN_DECLS
 typedef struct VarGateOrder {
     int input, forget, cell, output;
 } VarGateOrder;
+/* How var_multihead_attention() looks at keys. */
+typedef struct VarAttention {
+    int heads;
+    bool causal;    /* a text's last query sees all its keys, and each query before it one key less */
+    double dropout; /* of weights, which are scaled accordingly; 0: none */
+} VarAttention;
 /* What a loss makes of the losses of its elements. */
 typedef enum { VAR_REDUCTION_MEAN, VAR_REDUCTION_SUM, VAR_REDUCTION_NONE } VarReduction;
 
@@ -189,6 +195,7 @@ REEL_END_DECLS
 #define var_segment_score(...)        TAPE_TRACE(Var, var_segment_score(__VA_ARGS__))
 #define var_segment_weighted_sum(...) TAPE_TRACE(Var, var_segment_weighted_sum(__VA_ARGS__))
 #define var_additive_score(...)       TAPE_TRACE(Var, var_additive_score(__VA_ARGS__))
+#define var_multihead_attention(...)  TAPE_TRACE(Var, var_multihead_attention(__VA_ARGS__))
 #define var_weighted_sum(...)         TAPE_TRACE(Var, var_weighted_sum(__VA_ARGS__))
 #define var_bce(...)                  TAPE_TRACE(Var, var_bce(__VA_ARGS__))
 #define var_bce_with_logits(...)      TAPE_TRACE(Var, var_bce_with_logits(__VA_ARGS__))

@@ -1,9 +1,6 @@
 #include "nn/multihead_attention.h"
-#include "nn/pooling.h"
 
 #include <math.h>
-
-#define NOTHING (-1e9) /* a score whose softmax is 0 */
 
 void nn_multihead_attention_init(NnMultiheadAttention *m, int64_t width, int heads)
 {
@@ -24,49 +21,44 @@ void nn_multihead_attention_init(NnMultiheadAttention *m, int64_t width, int hea
                                          heads, (long long)width));
 }
 
-/* Part number `part` of the padded projection [B, T, parts E] as heads: [B, heads, T, E / heads]. */
-static Var heads_of(const NnMultiheadAttention *m, Var projected, int part)
+/* Which rows are whose, for var_multihead_attention(): text after text, each from its first row to its last.
+ */
+typedef struct Layout {
+    Var start, row;
+} Layout;
+
+static Layout layout_of(NnSequence x)
 {
-    if (var_is_empty(projected))
-        return projected;
-    int64_t texts = var_size(projected, 0), steps = var_size(projected, 1);
-    Var own = var_slice(projected, 2, part * m->width, (part + 1) * m->width, 1);
-    return var_transpose(var_reshape(own, TENSOR_SHAPE(texts, steps, m->heads, m->width / m->heads)), 1, 2);
+    Tape *tape = x.rows.tape;
+    const NnPacking *packing = x.packing;
+    int32_t *start = tensor_arena_alloc(tape_arena(tape), (size_t)(packing->texts + 1) * sizeof *start);
+    int32_t *row = tensor_arena_alloc(tape_arena(tape), (size_t)packing->rows * sizeof *row);
+    if (!start || !row)
+        return (Layout){tape_fail(tape, "nn_multihead_attention: out of memory"), {.tape = tape}};
+    int32_t n = 0;
+    for (int32_t b = 0; b < packing->texts; b++) {
+        start[b] = n;
+        for (int32_t t = 0; t < packing->length[b]; t++)
+            row[n++] = packing->first[t] + packing->place[b];
+    }
+    start[packing->texts] = n;
+    return (Layout){tape_constant(tape, tensor_from(start, TENSOR_I32, TENSOR_SHAPE(packing->texts + 1))),
+                    tape_constant(tape, tensor_from(row, TENSOR_I32, TENSOR_SHAPE(packing->rows)))};
 }
 
-/* i32 [T, T]: 1 where a key comes after its query. */
-static Var later_keys(Tape *tape, int64_t steps)
+/* queries [N, E], keys and values [M, E] -> [N, E]. */
+static Var attend(const NnMultiheadAttention *m, Var query, Layout asking, Var key, Var value, Layout asked,
+                  bool causal)
 {
-    int32_t *mask = tensor_arena_alloc(tape_arena(tape), (size_t)(steps * steps) * sizeof *mask);
-    if (!mask)
-        return tape_fail(tape, "nn_multihead_attention: out of memory");
-    for (int64_t i = 0; i < steps * steps; i++)
-        mask[i] = i % steps > i / steps;
-    return tape_constant(tape, tensor_from(mask, TENSOR_I32, TENSOR_SHAPE(steps, steps)));
+    return var_multihead_attention(
+        query, key, value, asking.start, asking.row, asked.start, asked.row,
+        (VarAttention){.heads = m->heads, .causal = causal, .dropout = m->base.training ? m->dropout.p : 0});
 }
 
-/* What no query of a text may look at: behind the text's end, or (causal) behind itself, which says as much
- * for all queries that there are. Broadcasts to [B, heads, T, S]. */
-static Var mask_of(NnSequence memory, bool causal)
+/* Part number `part` of rows [N, parts E]. */
+static Var part_of(const NnMultiheadAttention *m, Var rows, int part)
 {
-    if (causal)
-        return later_keys(memory.rows.tape, memory.packing->steps);
-    return var_reshape(nn_padding_mask(memory),
-                       TENSOR_SHAPE(memory.packing->texts, 1, 1, memory.packing->steps));
-}
-
-/* queries [B, heads, T, d], keys and values [B, heads, S, d] -> [B, T, E]. */
-static Var attend(NnMultiheadAttention *m, Var query, Var key, Var value, Var mask)
-{
-    Tape *tape = query.tape;
-    if (!tape_ok(tape))
-        return (Var){.tape = tape};
-    int64_t texts = var_size(query, 0), steps = var_size(query, 2), keys = var_size(key, 2);
-    Var scores = var_scale(var_matmul(query, var_transpose(key, 2, 3)),
-                           1 / sqrt((double)(m->width / m->heads)), 0); /* [B, heads, T, S] */
-    Var hidden = var_expand(mask, TENSOR_SHAPE(texts, m->heads, steps, keys));
-    Var weights = nn_dropout(&m->dropout, var_softmax(var_masked_fill(scores, hidden, NOTHING), 3));
-    return var_reshape(var_transpose(var_matmul(weights, value), 1, 2), TENSOR_SHAPE(texts, steps, m->width));
+    return var_slice(rows, 1, part * m->width, (part + 1) * m->width, 1);
 }
 
 static bool may_attend(NnSequence query, NnSequence memory)
@@ -80,22 +72,17 @@ static bool may_attend(NnSequence query, NnSequence memory)
     return tape_ok(tape);
 }
 
-static NnSequence project(NnSequence x, Var weight, Var bias)
-{
-    return nn_with_rows(x, var_linear(x.rows, weight, bias));
-}
-
 NnSequence(nn_multihead_attention)(NnMultiheadAttention *m, NnSequence x, bool causal)
 {
     Tape *tape = x.rows.tape;
     NnSequence out = nn_with_rows(x, (Var){.tape = tape});
     nn_enter(&m->base, tape);
     if (may_attend(x, x)) {
-        NnSequence projected = project(x, nn_var(&m->in_proj_weight, tape), nn_var(&m->in_proj_bias, tape));
-        Var padded = nn_pad(projected); /* [B, T, 3E] */
-        Var mixed = attend(m, heads_of(m, padded, 0), heads_of(m, padded, 1), heads_of(m, padded, 2),
-                           mask_of(x, causal));
-        out = nn_linear_sequence(&m->out_proj, nn_unpad(x, mixed));
+        Var rows = var_linear(x.rows, nn_var(&m->in_proj_weight, tape), nn_var(&m->in_proj_bias, tape));
+        Layout layout = layout_of(x);
+        Var mixed =
+            attend(m, part_of(m, rows, 0), layout, part_of(m, rows, 1), part_of(m, rows, 2), layout, causal);
+        out = nn_linear_sequence(&m->out_proj, nn_with_rows(x, mixed));
     }
     nn_leave(tape);
     return out;
@@ -109,13 +96,13 @@ NnSequence(nn_multihead_attention_over)(NnMultiheadAttention *m, NnSequence quer
     nn_enter(&m->base, tape);
     if (may_attend(query, memory)) {
         Var weight = nn_var(&m->in_proj_weight, tape), bias = nn_var(&m->in_proj_bias, tape);
-        Var asked = nn_pad(project(query, var_slice(weight, 0, 0, width, 1),
-                                   var_slice(bias, 0, 0, width, 1))); /* [B, T, E] */
-        Var known = nn_pad(project(memory, var_slice(weight, 0, width, 3 * width, 1),
-                                   var_slice(bias, 0, width, 3 * width, 1))); /* [B, S, 2E] */
-        Var mixed = attend(m, heads_of(m, asked, 0), heads_of(m, known, 0), heads_of(m, known, 1),
-                           mask_of(memory, false));
-        out = nn_linear_sequence(&m->out_proj, nn_unpad(query, mixed));
+        Var asking =
+            var_linear(query.rows, var_slice(weight, 0, 0, width, 1), var_slice(bias, 0, 0, width, 1));
+        Var known = var_linear(memory.rows, var_slice(weight, 0, width, 3 * width, 1),
+                               var_slice(bias, 0, width, 3 * width, 1));
+        Var mixed = attend(m, asking, layout_of(query), part_of(m, known, 0), part_of(m, known, 1),
+                           layout_of(memory), false);
+        out = nn_linear_sequence(&m->out_proj, nn_with_rows(query, mixed));
     }
     nn_leave(tape);
     return out;

@@ -1,5 +1,5 @@
-/* Layers of a transformer (Vaswani et al. 2017, arXiv 1706.03762), over packed sequences: only attention sees
- * the texts padded. Parameters have PyTorch's names and layouts. */
+/* Layers of a transformer (Vaswani et al. 2017, arXiv 1706.03762), over packed sequences, without padding.
+ * Parameters have PyTorch's names and layouts. */
 #ifndef REEL_NN_TRANSFORMER_H
 #define REEL_NN_TRANSFORMER_H
 

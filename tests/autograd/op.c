@@ -356,7 +356,21 @@ static Var any_attention(TensorRandom *random)
                    any_of_shape(random, TENSOR_SHAPE(n + 1, width))};
     Var v = any_of_shape(random, TENSOR_SHAPE(width)), query = any_of_shape(random, TENSOR_SHAPE(n, width));
     Tensor zeros = tensor_zeros(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(n));
-    switch (pick(random, 0, 3)) {
+    Var layout[4] = {any_value(random), any_value(random), any_value(random), any_value(random)};
+    if (n > 0 && pick(random, 0, 1)) {
+        Tensor start = tensor_zeros(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(2));
+        tensor_i32(start)[1] = (int32_t)n;
+        layout[0] = layout[2] = tape_constant(tape, start);
+        layout[1] = layout[3] = tape_constant(tape, test_count_up(tape, TENSOR_I32, TENSOR_SHAPE(n)));
+        for (int64_t i = 0; i < n; i++)
+            tensor_i32(var_value(layout[1]))[i]--;
+    }
+    switch (pick(random, 0, 4)) {
+    case 4:
+        return var_multihead_attention(query, rows[0], rows[0], layout[0], layout[1], layout[2], layout[3],
+                                       (VarAttention){.heads = (int)pick(random, 0, 3),
+                                                      .causal = pick(random, 0, 1),
+                                                      .dropout = 0.5 * (double)pick(random, 0, 2)});
     case 0:
         return var_additive_score(query, rows, 2, v);
     case 1:
