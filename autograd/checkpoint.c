@@ -30,6 +30,8 @@ static Var run(Tape *tape, Tape *child, const ModelCheckpoint *part, Tensor **in
     child->scope = tape->scope;
     child->profile = tape->profile;
     child->check_finite = tape->check_finite;
+    child->owner = tape->owner;
+    child->is_repeating = wants || tape->is_repeating;
     tape_set_random(child, part->random);
     for (int i = 0; i < part->count; i++)
         leaves[i] = wants && wants[i] ? tape_leaf(child, *in[i]) : tape_constant(child, *in[i]);

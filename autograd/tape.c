@@ -309,6 +309,21 @@ void tape_set_check_finite(Tape *tape, bool check)
     tape->check_finite = check;
 }
 
+void tape_set_owner(Tape *tape, void *owner)
+{
+    tape->owner = owner;
+}
+
+void *tape_owner(const Tape *tape)
+{
+    return tape->owner;
+}
+
+bool tape_is_repeating(const Tape *tape)
+{
+    return tape->is_repeating;
+}
+
 void tape_set_random(Tape *tape, TensorRandom random)
 {
     tape->random = random;

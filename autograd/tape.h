@@ -145,6 +145,12 @@ void tape_set_check_finite(Tape *tape, bool check);
 /* The generator that dropout draws from; set it at the start of a step to make the step repeatable. */
 void tape_set_random(Tape *tape, TensorRandom random);
 TensorRandom *tape_random(Tape *tape);
+/* A pointer of whoever runs the steps (NULL at first), for what modules leave beside values, such as running
+ * statistics; the tapes of tape_checkpoint() have it too. */
+void tape_set_owner(Tape *tape, void *owner);
+void *tape_owner(const Tape *tape);
+/* Whether backward runs a part once more (tape_checkpoint()), which then leaves nothing again. */
+bool tape_is_repeating(const Tape *tape);
 
 TAPE_TRACE_RETURNS(Var)
 TAPE_TRACE_RETURNS(Tensor)

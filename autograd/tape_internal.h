@@ -86,6 +86,8 @@ struct Tape {
     uint32_t retained_held; /* values not in memory whose gradient is retained */
     bool grad_enabled;
     bool check_finite;
+    bool is_repeating;
+    void *owner;
     ReelStatus status;
     const OpKind *differentiated; /* whose formula runs; NULL: none */
     const TapeScope *scope;

@@ -4,6 +4,29 @@
 #include <math.h>
 #include <string.h>
 
+static bool same_shape(const NnParameter *a, const NnParameter *b)
+{
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
+}
+
+static ReelStatus differ(const char *from, const char *to)
+{
+    return reel_status_usage(
+        "the values of %s cannot become those of %s: the two modules are not of one kind and size", from, to);
+}
+
+static ReelStatus check_same_buffers(NnModule *to, NnModule *from)
+{
+    NnIterator a = nn_iterate(to), b = nn_iterate(from);
+    bool more = nn_next_buffer(&a), other = nn_next_buffer(&b);
+    for (; more && other; more = nn_next_buffer(&a), other = nn_next_buffer(&b))
+        if (strcmp(a.named.name, b.named.name) != 0 || !same_shape(a.named.parameter, b.named.parameter) ||
+            a.named.parameter->dtype != b.named.parameter->dtype)
+            return differ(b.named.name, a.named.name);
+    return more == other ? reel_status_ok()
+                         : reel_status_usage("one of two modules has more buffers than the other");
+}
+
 static ReelStatus check_same(NnModule *to, NnModule *from)
 {
     NnParameter *a = nn_first_parameter(to), *b = nn_first_parameter(from);
@@ -11,14 +34,10 @@ static ReelStatus check_same(NnModule *to, NnModule *from)
         char name[NN_NAME_SIZE], other[NN_NAME_SIZE];
         nn_parameter_name(to, a, name);
         nn_parameter_name(from, b, other);
-        if (strcmp(name, other) != 0 || a->ndim != b->ndim ||
-            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) != 0)
-            return reel_status_usage(
-                "the values of %s cannot become those of %s: the two modules are not of one "
-                "kind and size",
-                other, name);
+        if (strcmp(name, other) != 0 || !same_shape(a, b))
+            return differ(other, name);
     }
-    return !a && !b ? reel_status_ok()
+    return !a && !b ? check_same_buffers(to, from)
                     : reel_status_usage("one of two modules has more parameters than the other");
 }
 
@@ -64,6 +83,9 @@ ReelStatus nn_module_blend(NnModule *to, NnModule *from, double weight)
         tensor_arena_reset(&arena);
         status = blend_parameter(a, b, weight, &arena);
     }
+    NnIterator it = nn_iterate(to), other = nn_iterate(from);
+    while (reel_status_is_ok(&status) && nn_next_buffer(&it) && nn_next_buffer(&other))
+        status = blend_parameter(it.named.parameter, other.named.parameter, 1, &arena);
     tensor_arena_free(&arena);
     return status;
 }

@@ -9,8 +9,9 @@ REEL_BEGIN_DECLS
 /* Sets the values of `to` to those of `from`, which is a module of the same names and shapes. Living
  * optimizers go on from there. Errors: other names or shapes, a parameter without value, no memory. */
 ReelStatus nn_module_copy(NnModule *to, NnModule *from);
-/* to = (1 - weight) to + weight from: after each step with weight 1 - decay, `to` is the exponential moving
- * average of from's values (Polyak & Juditsky 1992), to be started by nn_module_copy(). */
+/* to = (1 - weight) to + weight from, and buffers are copied: after each step with weight 1 - decay, `to` is
+ * the exponential moving average of from's values (Polyak & Juditsky 1992), to be started by
+ * nn_module_copy(). */
 ReelStatus nn_module_blend(NnModule *to, NnModule *from, double weight);
 
 /* Stops when a loss has not fallen for `patience` looks. */

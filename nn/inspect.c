@@ -16,7 +16,8 @@ static void print_parameter(FILE *file, int depth, NnName name)
     const NnParameter *p = name.parameter;
     for (int i = 0; i < p->ndim; i++)
         count *= dims[i] = i == 0 ? name.rows : p->shape[i];
-    print_line(file, depth, name.name, tensor_dims_text(p->ndim, dims, shape), p->tied ? 0 : count);
+    print_line(file, depth, name.name, tensor_dims_text(p->ndim, dims, shape),
+               p->tied || p->is_buffer ? 0 : count);
 }
 
 /* What stands below a module. */
@@ -27,6 +28,8 @@ static void print_inside(NnModule *module, FILE *file, int depth)
     if (module->names)
         return;
     for (NnParameter *p = module->parameters; p; p = p->next)
+        print_parameter(file, depth, nn_name(p->name, p));
+    for (NnParameter *p = module->buffers; p; p = p->next)
         print_parameter(file, depth, nn_name(p->name, p));
     for (const NnPart *part = module->parts; part; part = part->next) {
         bool named = *part->name;

@@ -131,10 +131,12 @@ void nn_module_add_at(NnModule *module, NnModule *part, const char *name, int i)
 
 static bool has_parameter(const NnModule *module, const NnParameter *parameter)
 {
-    const NnParameter *p = module->parameters;
+    const NnParameter *p = module->parameters, *b = module->buffers;
     while (p && p != parameter)
         p = p->next;
-    return p;
+    while (b && b != parameter)
+        b = b->next;
+    return p || b;
 }
 
 static bool declare(NnModule *module, NnParameter *parameter, int ndim, const int64_t *shape)
@@ -162,11 +164,14 @@ static bool declare(NnModule *module, NnParameter *parameter, int ndim, const in
             nn_module_fail(module, reel_status_failed("a parameter's sizes must be at least 1, not %lld",
                                                       (long long)shape[i]));
     }
-    NnParameter **link = &module->parameters;
+    return true;
+}
+
+static void append(NnParameter **link, NnParameter *parameter)
+{
     while (*link)
         link = &(*link)->next;
     *link = parameter;
-    return true;
 }
 
 void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
@@ -175,9 +180,25 @@ void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const cha
     bool is_free = module->self == module && name_is_free(module, name);
     if (!declare(module, parameter, ndim, shape))
         return;
+    append(&module->parameters, parameter);
     parameter->name = is_free ? name : "";
     parameter->core.name = parameter->name;
     parameter->init = init;
+}
+
+void nn_module_add_buffer(NnModule *module, NnParameter *buffer, const char *name, TensorDtype dtype,
+                          int ndim, const int64_t *shape, NnInit init)
+{
+    bool is_free = module->self == module && name_is_free(module, name);
+    if (!declare(module, buffer, ndim, shape))
+        return;
+    append(&module->buffers, buffer);
+    buffer->name = is_free ? name : "";
+    buffer->core.name = buffer->name;
+    buffer->init = init;
+    buffer->is_buffer = true;
+    buffer->dtype = dtype;
+    buffer->core.frozen = true;
 }
 
 NnName nn_name(const char *name, NnParameter *parameter)
@@ -221,8 +242,8 @@ void nn_parameter_tie(NnParameter *parameter, NnParameter *to)
     bool same = parameter->ndim == to->ndim;
     for (int i = 0; same && i < to->ndim; i++)
         same = parameter->shape[i] == to->shape[i];
-    if (parameter == to || parameter->is_shared || to->tied || !same ||
-        tensor_is_valid(parameter->core.value)) {
+    if (parameter == to || parameter->is_shared || to->tied || !same || parameter->is_buffer ||
+        to->is_buffer || tensor_is_valid(parameter->core.value)) {
         nn_module_fail(module,
                        reel_status_usage("%s cannot be tied to %s: both must be whole parameters of one "
                                          "shape, tied once and before there are values",
@@ -243,6 +264,7 @@ NnParameter *nn_parameter_itself(const NnParameter *parameter)
 ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype)
 {
     Tensor *value = &parameter->core.value;
+    dtype = parameter->dtype != TENSOR_DTYPE_NONE ? parameter->dtype : dtype;
     if (tensor_is_valid(*value) && value->dtype == dtype)
         return reel_status_ok();
     char path[NN_NAME_SIZE];
@@ -280,6 +302,8 @@ static ReelStatus reset(NnModule *module, uint64_t seed, TensorDtype dtype)
         if (reel_status_is_ok(&status))
             nn_parameter_begin_write(p);
     }
+    for (NnIterator it = nn_iterate(module); reel_status_is_ok(&status) && nn_next_buffer(&it);)
+        status = nn_parameter_allocate(it.named.parameter, dtype);
     for (NnIterator it = nn_iterate(module); reel_status_is_ok(&status) && nn_next(&it);)
         if (!it.named.again)
             status = nn_named_reset(&it.named, seed);
@@ -336,7 +360,9 @@ ReelStatus nn_parameter_write(NnParameter *parameter, Tensor value)
     bool has_value = tensor_is_valid(itself->core.value);
     if (parameter->self != parameter)
         return status;
-    bool same = value.ndim == itself->ndim && (value.dtype == TENSOR_F32 || value.dtype == TENSOR_F64);
+    bool same = value.ndim == itself->ndim &&
+                (itself->dtype != TENSOR_DTYPE_NONE ? value.dtype == itself->dtype
+                                                    : value.dtype == TENSOR_F32 || value.dtype == TENSOR_F64);
     for (int i = 0; same && i < value.ndim; i++)
         same = value.shape[i] == itself->shape[i];
     if (!same) {
@@ -410,14 +436,20 @@ static Freed take_apart(NnModule *module)
     return list;
 }
 
-static void free_one(NnModule *module)
+static void free_values(NnParameter *first)
 {
-    for (NnParameter *p = module->parameters; p; p = p->next) {
+    for (NnParameter *p = first; p; p = p->next) {
         reel_mem_free(p->core.value.data);
         tape_parameter_release(&p->core);
         p->core.value = tensor_invalid();
     }
-    module->parameters = NULL;
+}
+
+static void free_one(NnModule *module)
+{
+    free_values(module->parameters);
+    free_values(module->buffers);
+    module->parameters = module->buffers = NULL;
     reel_mem_free(module->names);
     module->names = NULL;
     if (module->release)

@@ -57,8 +57,10 @@ struct NnParameter {
     NnInit init;
     int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
     double fill_value;
-    bool sparse; /* gradients come as rows: an optimizer may update late */
-    int ndim;    /* 0: one number */
+    bool sparse;       /* gradients come as rows: an optimizer may update late */
+    bool is_buffer;    /* nn_module_add_buffer() */
+    TensorDtype dtype; /* of a buffer's own; TENSOR_DTYPE_NONE: as nn_module_reset() is asked for */
+    int ndim;          /* 0: one number */
     int64_t shape[TENSOR_MAX_DIMS];
 };
 
@@ -90,7 +92,7 @@ struct NnModule {
     NnPart first_use; /* as a part; further ones are allocated */
     int uses;         /* how often it is a part */
     NnModule *next_freed;
-    NnParameter *parameters;
+    NnParameter *parameters, *buffers;
     NnName *names; /* NULL: parameters go by their own */
     int name_count;
     bool training;
@@ -113,6 +115,13 @@ void nn_module_add_at(NnModule *module, NnModule *part, const char *name, int i)
  * come with nn_module_reset(). */
 void nn_module_add_parameter(NnModule *module, NnParameter *parameter, const char *name, int ndim,
                              const int64_t *shape, NnInit init);
+/* Declares a buffer: a value that belongs to the module's state and that nothing trains, as running
+ * statistics. It has a name, is saved, loaded, reset and copied with the parameters, and is not one of them:
+ * it is not counted, has no gradient, and no optimizer or freezing sees it. `dtype`: TENSOR_I32, or
+ * TENSOR_DTYPE_NONE for that of the parameters. nn_parameter_read() and nn_parameter_write() are for it too.
+ */
+void nn_module_add_buffer(NnModule *module, NnParameter *buffer, const char *name, TensorDtype dtype,
+                          int ndim, const int64_t *shape, NnInit init);
 /* From now on these are the names of all parameters of the module and its parts, in this order: where a file
  * has other names, or as many small matrices what is one product here. To be called when the module has its
  * parts and is not yet part of another. */
@@ -160,7 +169,7 @@ void nn_module_train(NnModule *module, bool training);
 /* No gradients for the parameters of this part (true), or gradients again. */
 void nn_module_freeze(NnModule *module, bool frozen);
 
-/* One named parameter: a whole NnParameter or rows of one. */
+/* One named parameter, or buffer: a whole NnParameter or rows of one. */
 typedef struct NnNamed {
     char name[NN_NAME_SIZE]; /* "lstm.weight_ih_l0" */
     NnParameter *parameter;
@@ -178,8 +187,8 @@ ReelStatus nn_named_reset(const NnNamed *named, uint64_t seed);
 /* A copy of a parameter's value as it is now, late rows included. Invalid where it has none yet, or there is
  * no memory. */
 Tensor nn_parameter_read(const NnParameter *parameter, TensorArena *arena);
-/* Sets a parameter's value: `value` has its shape and is f32 or f64. A living optimizer goes on from there.
- * Errors: another shape, no memory. */
+/* Sets a parameter's value: `value` has its shape and is f32 or f64 (i32 for a buffer of that). A living
+ * optimizer goes on from there. Errors: another shape, no memory. */
 ReelStatus nn_parameter_write(NnParameter *parameter, Tensor value);
 
 /* A place in the tree, and the way to it from the root. */
@@ -189,7 +198,7 @@ typedef struct NnPlace {
     int depth;
 } NnPlace;
 
-/* Iterates in state_dict order: a module's own parameters, then its parts'. Start with
+/* Iterates in state_dict order: a module's own parameters, its buffers, then its parts. Start with
  * nn_iterate(module), then while (nn_next(&it)) use it.named. */
 typedef struct NnIterator {
     NnModule *root;
@@ -201,7 +210,7 @@ typedef struct NnIterator {
 } NnIterator;
 NnIterator nn_iterate(NnModule *module);
 bool nn_next(NnIterator *it);
-/* The same over whole parameters, each once: what an optimizer updates. */
+/* The same over whole parameters, each once, without buffers: what an optimizer updates. */
 NnParameter *nn_first_parameter(NnModule *module);
 NnParameter *nn_next_parameter(NnModule *root, const NnParameter *parameter);
 

@@ -23,6 +23,8 @@ int nn_module_depth(const NnModule *module);
 int nn_module_height(const NnModule *module);
 /* "a.b." for messages; `path` has room for NN_NAME_SIZE bytes. */
 size_t nn_module_path(const NnModule *module, char *path);
+/* nn_next() until the next buffer, each once. */
+bool nn_next_buffer(NnIterator *it);
 /* The name of a parameter below `root`, of a renamed one the first. */
 void nn_parameter_name(NnModule *root, const NnParameter *parameter, char *name);
 

@@ -181,9 +181,20 @@ static void fill_named(NnIterator *it, NnName name)
     it->count++;
 }
 
+/* The module's parameters and, behind them, its buffers. */
+static NnParameter *first_of(const NnModule *module)
+{
+    return module->parameters ? module->parameters : module->buffers;
+}
+
+static NnParameter *next_of(const NnModule *module, const NnParameter *p)
+{
+    return p->next || p->is_buffer ? p->next : module->buffers;
+}
+
 static void begin_module(NnIterator *it)
 {
-    it->parameter = it->place.module ? it->place.module->parameters : NULL;
+    it->parameter = it->place.module ? first_of(it->place.module) : NULL;
     it->next = 0;
 }
 
@@ -205,7 +216,7 @@ static bool next_name(NnIterator *it)
         }
         if (!module->names && it->parameter) {
             fill_named(it, nn_name(it->parameter->name, it->parameter));
-            it->parameter = it->parameter->next;
+            it->parameter = next_of(module, it->parameter);
             return true;
         }
         step(&it->place, !module->names);
@@ -229,6 +240,14 @@ bool nn_next(NnIterator *it)
     bool may_be = it->named.parameter->is_shared || is_shared_place(&it->place);
     it->named.again = may_be && came_before(it->root, &it->named, it->count);
     return true;
+}
+
+bool nn_next_buffer(NnIterator *it)
+{
+    while (nn_next(it))
+        if (it->named.parameter->is_buffer && !it->named.again)
+            return true;
+    return false;
 }
 
 Tensor nn_named_view(const NnNamed *named)
@@ -261,9 +280,9 @@ const char *nn_module_own_name(const NnModule *module, int i)
 {
     if (module->names)
         return i < module->name_count ? module->names[i].name : NULL;
-    const NnParameter *p = module->parameters;
+    const NnParameter *p = first_of(module);
     while (p && i-- > 0)
-        p = p->next;
+        p = next_of(module, p);
     return p ? p->name : NULL;
 }
 
@@ -319,7 +338,7 @@ static ReelStatus check_module(const NnModule *module)
     ReelStatus status = nn_module_stays(module);
     if (reel_status_is_ok(&status))
         status = module->status;
-    for (const NnParameter *p = module->parameters; p && reel_status_is_ok(&status); p = p->next)
+    for (const NnParameter *p = first_of(module); p && reel_status_is_ok(&status); p = next_of(module, p))
         if (p->module != module) {
             char path[NN_NAME_SIZE];
             nn_module_path(module, path);

@@ -5,6 +5,7 @@
 #include "nn/adaptive.h"
 #include "nn/attention.h"
 #include "nn/average.h"
+#include "nn/batch_norm.h"
 #include "nn/comm.h"
 #include "nn/convolution.h"
 #include "nn/crf.h"

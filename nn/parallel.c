@@ -1,4 +1,5 @@
 #include "nn/parallel.h"
+#include "nn/module_internal.h"
 #include "nn/parallel_internal.h"
 #include "tensor/clock.h"
 #include "tensor/matmul.h"
@@ -47,8 +48,11 @@ static bool begin_shard(NnParallel *p, Shard *shard, int number)
     shard->tape = tape_new();
     shard->fresh = reel_mem_calloc(count, sizeof *shard->fresh);
     shard->kept = reel_mem_calloc(count, sizeof *shard->kept);
-    if (shard->tape)
+    nn_seen_init(&shard->seen);
+    if (shard->tape) {
         tape_set_check_finite(shard->tape, p->options.check_finite);
+        tape_set_owner(shard->tape, &shard->seen);
+    }
     return shard->tape && shard->fresh && shard->kept;
 }
 
@@ -90,19 +94,27 @@ static ReelStatus check_options(const NnParallelOptions *options)
     return reel_status_ok();
 }
 
+static ReelStatus broadcast_value(const NnParallel *p, NnParameter *q)
+{
+    Tensor value = q->core.value;
+    if (!tensor_is_valid(value))
+        return reel_status_ok();
+    ReelStatus status = nn_comm_broadcast(p->options.comm, value.data,
+                                          (size_t)tensor_numel(&value) * tensor_dtype_size(value.dtype), 0);
+    tape_parameter_changed(&q->core);
+    return status;
+}
+
 /* All ranks begin with the values of rank 0. */
 static ReelStatus broadcast_values(NnParallel *p)
 {
     ReelStatus status = reel_status_ok();
+    NnIterator it = nn_iterate(p->module);
     for (NnParameter *q = nn_first_parameter(p->module); q && reel_status_is_ok(&status);
-         q = nn_next_parameter(p->module, q)) {
-        Tensor value = q->core.value;
-        if (!tensor_is_valid(value))
-            continue;
-        status = nn_comm_broadcast(p->options.comm, value.data,
-                                   (size_t)tensor_numel(&value) * tensor_dtype_size(value.dtype), 0);
-        tape_parameter_changed(&q->core);
-    }
+         q = nn_next_parameter(p->module, q))
+        status = broadcast_value(p, q);
+    while (reel_status_is_ok(&status) && nn_next_buffer(&it))
+        status = broadcast_value(p, it.named.parameter);
     return status;
 }
 
@@ -176,17 +188,23 @@ ReelStatus nn_parallel_new(NnParallel **parallel, NnModule *module, const NnPara
     return status;
 }
 
+static uint32_t crc_of_value(uint32_t crc, const NnParameter *q)
+{
+    Tensor value = q->core.value;
+    size_t size = (size_t)tensor_numel(&value) * tensor_dtype_size(value.dtype);
+    return tensor_is_valid(value) ? (uint32_t)crc32_z(crc, value.data, size) : crc;
+}
+
 ReelStatus nn_parallel_check(NnParallel *p, const char *what)
 {
     uint32_t crc = 0;
     if (nn_comm_size(p->options.comm) == 1)
         return reel_status_ok();
-    for (NnParameter *q = nn_first_parameter(p->module); q; q = nn_next_parameter(p->module, q)) {
-        Tensor value = q->core.value;
-        if (tensor_is_valid(value))
-            crc = (uint32_t)crc32_z(crc, value.data,
-                                    (size_t)tensor_numel(&value) * tensor_dtype_size(value.dtype));
-    }
+    NnIterator it = nn_iterate(p->module);
+    for (NnParameter *q = nn_first_parameter(p->module); q; q = nn_next_parameter(p->module, q))
+        crc = crc_of_value(crc, q);
+    while (nn_next_buffer(&it))
+        crc = crc_of_value(crc, it.named.parameter);
     return nn_comm_same(p->options.comm, crc, what);
 }
 
@@ -197,6 +215,7 @@ void nn_parallel_free(NnParallel *p)
     for (int i = 0; p->shards && i < p->count; i++) {
         Shard *shard = &p->shards[i];
         tape_free(shard->tape);
+        nn_seen_free(&shard->seen);
         for (int k = 0; shard->kept && k < p->parameter_count; k++)
             nn_kept_free(&shard->kept[k]);
         reel_mem_free(shard->fresh);
@@ -239,6 +258,7 @@ static Tape *begin_tape(const NnParallel *p, Shard *shard, bool with_gradients)
 {
     bool kept = keep_gradients(p, shard, true);
     shard->value = shard->forward = shard->backward = 0;
+    nn_seen_clear(&shard->seen);
     tape_begin(shard->tape);
     if (!kept)
         tape_fail(shard->tape, "nn_parallel: out of memory for gradients that accumulate");
@@ -311,9 +331,7 @@ static ReelStatus prepare(NnParallel *p, double *seconds)
 
 /* ---- What the ranks tell each other after the shards have run ---- */
 
-/* A message begins with whether this rank has an error. The error of the first rank that has one, everywhere.
- * messages[r] is what rank r has behind that. */
-static ReelStatus tell_all(NnParallel *p, const ReelStatus *mine, char *message, size_t size)
+ReelStatus nn_parallel_tell(NnParallel *p, const ReelStatus *mine, char *message, size_t size)
 {
     int64_t failed = !reel_status_is_ok(mine);
     memcpy(message, &failed, sizeof failed);
@@ -340,7 +358,7 @@ static ReelStatus sum_values(NnParallel *p, const ReelStatus *mine, double *sum)
         return reel_status_no_memory(size, "the losses");
     for (int i = 0; i < p->count; i++)
         memcpy(message + sizeof(int64_t) + (size_t)i * sizeof(double), &p->shards[i].value, sizeof(double));
-    ReelStatus status = tell_all(p, mine, message, size);
+    ReelStatus status = nn_parallel_tell(p, mine, message, size);
     *sum = 0;
     for (int r = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++)
         for (size_t at = 0; at + sizeof(double) <= p->messages[r].size; at += sizeof(double)) {
@@ -370,6 +388,8 @@ ReelStatus nn_parallel_backward(NnParallel *p, NnShardLoss *loss, void *context,
     p->times = times;
     tensor_arena_reset(&p->arena);
     status = sum_values(p, &status, &total);
+    if (reel_status_is_ok(&status))
+        status = nn_parallel_follow(p);
     if (!reel_status_is_ok(&status))
         forget_step(p);
     if (sum)
@@ -533,7 +553,7 @@ static ReelStatus share_results(NnParallel *p, const ReelStatus *mine, NnTakeRes
         return reel_status_no_memory(size, "results");
     for (int i = 0; i < count && reel_status_is_ok(mine); i++)
         at = write_result(&p->results[i], at);
-    ReelStatus status = tell_all(p, mine, message, size);
+    ReelStatus status = nn_parallel_tell(p, mine, message, size);
     for (int r = 0, done = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++) {
         const char *from = p->messages[r].data;
         for (; done < nn_parallel_first_shard(p, r + 1) && done < now; done++) {

@@ -3,6 +3,7 @@
 #define REEL_NN_PARALLEL_INTERNAL_H
 
 #include "nn/parallel.h"
+#include "nn/running_internal.h"
 #include "nn/sum_internal.h"
 
 /* A gradient that has outlived its tape: it is waiting for more to be added. */
@@ -36,6 +37,7 @@ typedef struct Shard {
     KeptGradient *kept;  /* [parameters]: of those before that no update has read */
     double value;        /* what the loss's function has come to */
     double forward, backward;
+    SeenList seen; /* the owner of the tape */
     ReelStatus status;
 } Shard;
 
@@ -67,6 +69,11 @@ int nn_parallel_first_shard(const NnParallel *p, int rank);
 TapeGradient nn_parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter);
 /* What all shards have. */
 void nn_parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient);
+/* Sends a message, which begins with room for an int64_t, to all ranks, unless one of them has an error: then
+ * that of the first one, everywhere. messages[r] is what rank r has behind that room. */
+ReelStatus nn_parallel_tell(NnParallel *p, const ReelStatus *mine, char *message, size_t size);
+/* Lets running statistics follow what all shards saw (running.c). */
+ReelStatus nn_parallel_follow(NnParallel *p);
 /* Adds up the gradients of some parameters over all ranks (exchange.c). */
 ReelStatus nn_parallel_exchange(NnParallel *p, NnParameter *const *parameters, int count);
 

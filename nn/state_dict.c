@@ -228,6 +228,8 @@ ReelStatus nn_save(NnModule *module, const char *path)
 
 static TensorDtype dtype_of(const NnParameter *parameter)
 {
+    if (parameter->dtype != TENSOR_DTYPE_NONE)
+        return parameter->dtype;
     return tensor_is_valid(parameter->core.value) ? parameter->core.value.dtype : TENSOR_F32;
 }
 
@@ -319,13 +321,17 @@ static ReelStatus check_parameter(const NnNamed *named, const TensorNpz *npz, Nn
     if (!same_shape(named, *member))
         return shape_differs(named, npz, *member);
     TensorDtype dtype = dtype_of(named->parameter);
-    bool is_float = (*member)->array.kind == 'f' || (*member)->array.kind == TENSOR_NPY_BFLOAT16;
-    if (!is_float || (!options.convert && (*member)->array.item_bytes != (int64_t)tensor_dtype_size(dtype)))
+    char kind = (*member)->array.kind;
+    bool fits = (kind == 'f' || kind == TENSOR_NPY_BFLOAT16) &&
+                (options.convert || (*member)->array.item_bytes == (int64_t)tensor_dtype_size(dtype));
+    if (dtype == TENSOR_I32 ? kind != 'i' && kind != 'u' : !fits)
         return reel_status_failed(
             "%s: parameter '%s' is of type %s in the file and %s in the model; save it as "
             "%s",
             path, named->name, tensor_npz_type_text(*member, type), tensor_dtype_name(dtype),
-            dtype == TENSOR_F64 ? "float64" : "float32");
+            dtype == TENSOR_I32   ? "int64"
+            : dtype == TENSOR_F64 ? "float64"
+                                  : "float32");
     return reel_status_ok();
 }
 

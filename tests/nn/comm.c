@@ -265,6 +265,7 @@ typedef struct Net {
     NnModule base;
     NnEmbedding words;
     NnLinear out, side;
+    NnBatchNorm norm;
 } Net;
 
 typedef struct Work {
@@ -286,7 +287,7 @@ static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
     Tensor copy = tensor_copy(tape_arena(tape), tensor_from(ids, TENSOR_I32, TENSOR_SHAPE(7)));
     Var x = nn_embedding(&m->words, tape_constant(tape, copy));
     Var y = shard % 3 == 0 ? nn_linear(&m->side, x) : nn_linear(&m->out, x);
-    Var loss = var_sum(var_tanh(y), TENSOR_AXES_ALL, false);
+    Var loss = var_sum(var_tanh(nn_batch_norm(&m->norm, y)), TENSOR_AXES_ALL, false);
     if (work->step == 5 && shard == 1) /* makes the table's gradient dense */
         loss = var_add(loss, var_sum(nn_var(&m->words.weight, tape), TENSOR_AXES_ALL, false));
     return var_scale(loss, 1.0 / shards, 0.0);
@@ -320,6 +321,7 @@ static int train(NnComm *comm)
     NN_ADD(&m, words, nn_embedding_init, WORDS, WIDTH);
     NN_ADD(&m, out, nn_linear_init, WIDTH, 3);
     NN_ADD(&m, side, nn_linear_init, WIDTH, 3);
+    NN_ADD(&m, norm, nn_batch_norm_init, 3);
     ReelStatus status = nn_module_reset(&m.base, (uint64_t)nn_comm_rank(comm)); /* rank 0's count */
     NnOptimizerOptions options = nn_optimizer_options(NN_ADAMW);
     options.clip_norm = 0.5;
@@ -357,6 +359,9 @@ static int train(NnComm *comm)
         for (int64_t i = 0; i < tensor_numel(&value); i++)
             sum += (double)(i + 1) * (double)tensor_f32(value)[i];
     }
+    for (int64_t i = 0; i < 3; i++)
+        sum += tensor_get(&m.norm.running_mean.core.value, &i) +
+               2 * tensor_get(&m.norm.running_var.core.value, &i);
     if (reel_status_is_ok(&status) && nn_comm_rank(comm) == 0)
         printf("%.17g %.17g %.17g\n", total, sum, nn_optimizer_norm(o));
     tensor_arena_free(&memory);
