@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reel against PyTorch, both ways, for every model and both readings: `make test-pytorch`.
 
-Without PyTorch or NumPy all is skipped, without Hugging Face's safetensors what needs it. Skips are counted; with
+Without PyTorch or NumPy all is skipped, without Hugging Face's safetensors or onnxruntime what needs them. Skips are counted; with
 SKIPS=fail they are a failure.
 """
 
@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TRIALS = os.environ.get("REEL_TRIALS", ROOT / "build/release/tests/optimizer_trials")
@@ -33,6 +34,10 @@ try:
     import safetensors.torch
 except ImportError:
     safetensors = None
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
 
 torch.set_num_threads(1)
 SPECIAL = ["<pad>", "<unk>", "<bos>", "<eos>"]
@@ -189,6 +194,35 @@ def documentation():
             assert code in undocumented, "docs/pytorch.md shows another export() or load() than tools/pytorch_export.py"
 
 
+def onnx_page(folder):
+    """Runs docs/onnx.md: PyTorch's logits are those of tools/predict, and so are ONNX's. Returns the worst difference."""
+    data = ROOT / "tests/fixtures/debian_120.tsv"
+    command = [TOOLS / "train_zoo", "--data", data, "--models", "lstm,wide", "--epochs", "3", "--batch", "16", "--embed", "9", "--hidden", "8"]
+    subprocess.run([*command, "--lr", "0.02", "--quiet", "--out", folder / "runs/zoo"], check=True, capture_output=True)
+    code = "".join(block.split("```")[0] for block in (ROOT / "docs/onnx.md").read_text().split("```python\n")[1:])
+    before, page = os.getcwd(), {}
+    os.chdir(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(code, "docs/onnx.md", "exec"), page)
+    finally:
+        os.chdir(before)
+    lines = [line.split("\t")[0] for line in data.read_text().splitlines()[1:]] + ["\u00e4 K\u00f6ln 12", "the"]
+    labels, worst = page["labels"], 0.0
+    with torch.no_grad():
+        said = {"lstm": torch.cat([page["lstm"](torch.tensor([page["encode"](line)])) for line in lines]),
+                "wide": torch.cat([page["wide"](*page["words_of"](page["encode_wide"](line))) for line in lines])}
+    for name, logits in said.items():
+        got = predict(folder / f"runs/zoo/{name}.best.npz", lines, labels)
+        worst = max(worst, agree(f"docs/onnx.md: {name}", got, logits))
+        if onnxruntime:
+            session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
+            logits = torch.tensor(numpy.array([page[f"run_{name}"](session, line) for line in lines]))
+            worst = max(worst, agree(f"docs/onnx.md: {name} in ONNX", got, logits))
+    return worst
+
+
 def main():
     worst, done = 0.0, 0
     for name in MODELS:
@@ -200,15 +234,18 @@ def main():
     documentation()
     with tempfile.TemporaryDirectory() as folder:
         off = optimizers(pathlib.Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        worst = max(worst, onnx_page(pathlib.Path(folder)))
+    done += 4 if onnxruntime else 2
     print(f"test-pytorch: 384 random settings of optimizers within {off['f32']:.1e} in f32 and {off['f64']:.1e} in f64")
-    skipped = 0 if safetensors else 1
+    missing = [name for name, module in (("safetensors", safetensors), ("onnxruntime", onnxruntime)) if module is None]
     if safetensors:
         with tempfile.TemporaryDirectory() as folder:
             done += through_safetensors(pathlib.Path(folder))
-    library = f", safetensors {safetensors.__version__}" if safetensors else ""
-    print(f"test-pytorch: {done} comparisons with PyTorch {torch.__version__}{library}, logits within {worst:.1e}; "
-          f"{skipped} skipped{'' if safetensors else ': no module named safetensors'}")
-    if skipped and os.environ.get("REEL_SKIPS") == "fail":
+    libraries = "".join(f", {module.__name__} {module.__version__}" for module in (safetensors, onnxruntime) if module)
+    print(f"test-pytorch: {done} comparisons with PyTorch {torch.__version__}{libraries}, logits within {worst:.1e}; "
+          f"{len(missing)} skipped{': no module named ' if missing else ''}{', '.join(missing)}")
+    if missing and os.environ.get("REEL_SKIPS") == "fail":
         sys.exit(1)
 
 

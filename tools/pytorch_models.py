@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The zoo's six models in PyTorch: the reference that the fixtures and the comparison of speed are made with.
+"""The zoo's six models in PyTorch: the reference that the fixtures and the comparison of speed are made with. And `wide`, for export.
 
 Optional: neither building nor testing Reel needs this file, Python or PyTorch.
 
@@ -131,6 +131,22 @@ class AttentionFed(nn.Module):
             h = state[0][0]
             outputs.append(h)
         return self.fc(h)
+
+
+class Wide(nn.Module):
+    """What `--models best` trains: logits = V relu(16 sum_w x_w E_w + b), x_w = (1 + ln n_w) s_w as a unit vector."""
+
+    def __init__(self, vocab, embed, labels):
+        super().__init__()
+        self.word_score = nn.Embedding(vocab, 1)
+        self.embedding = nn.Embedding(vocab, embed)
+        self.bias = nn.Parameter(torch.zeros(embed))
+        self.fc = nn.Linear(embed, labels)
+
+    def forward(self, words, weights):  # [B, W] the different words of each text, and ln(1 + ln n_w): -inf where there is none -> [B, K]
+        x = torch.exp(self.word_score(words).squeeze(2) + weights)
+        x = x / torch.sqrt((x * x).sum(dim=1, keepdim=True) + 1e-12)
+        return self.fc(torch.relu(16 * (x.unsqueeze(2) * self.embedding(words)).sum(dim=1) + self.bias))
 
 
 def as_written(name, vocab, embed, hidden, labels, layers=2):
