@@ -26,6 +26,7 @@ static void build(Model *model)
     NN_ADD(m, W_c, nn_linear_init, 2 * config->hidden, config->hidden);
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
     model->output = &m->fc;
+    model->recurrent = &m->lstm;
 }
 
 static NnRecurrentOutput encode(Model *model, NnSequence text)

@@ -22,6 +22,7 @@ static void build(Model *model)
     nn_module_add(&m->base, &m->attention.base, "");
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
     model->output = &m->fc;
+    model->recurrent = &m->lstm;
 }
 
 /* What one run of the cell knows: the weights' parts, and all earlier outputs with their keys. */

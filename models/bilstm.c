@@ -27,6 +27,7 @@ static void build(Model *model)
     }
     NN_ADD(m, fc, nn_linear_init, model->kind->has_attention ? 2 * width : width, config->labels);
     model->output = &m->fc;
+    model->recurrent = &m->lstm;
 }
 
 static NnSequence all_states(Model *model, NnSequence text)

@@ -18,6 +18,7 @@ static void build(Model *model)
     NN_ADD(m, gru, nn_gru_init_with, config->embed, config->hidden, options);
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
     model->output = &m->fc;
+    model->recurrent = &m->gru;
 }
 
 static NnRecurrentOutput encode(Model *model, NnSequence text)

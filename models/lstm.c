@@ -47,6 +47,7 @@ static void build(Model *model)
     nn_module_add(&m->base, &m->lstm.base, ""); /* the notebook's cell is the model itself */
     NN_ADD(m, fc, nn_linear_init, config->hidden, config->labels);
     model->output = &m->fc;
+    model->recurrent = &m->lstm;
 }
 
 static NnRecurrentOutput encode(Model *model, NnSequence text)

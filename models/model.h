@@ -70,7 +70,8 @@ struct Model {
     const ModelKind *kind;
     TapeScope scope; /* of messages: around all parts, without being a part of their names */
     ModelConfig config;
-    NnLinear *output; /* the last layer, [K, W]; its bias starts at the labels' log-odds */
+    NnLinear *output;       /* the last layer, [K, W]; its bias starts at the labels' log-odds */
+    NnRecurrent *recurrent; /* NULL: it has none */
     NnDropout embed_dropout, dropout;
 };
 
@@ -107,6 +108,10 @@ NnSequence model_states(Model *model, NnSequence text);
 int64_t model_count(Model *model);
 /* The embedding's table, or NULL. */
 NnParameter *model_embedding(Model *model);
+/* How deep a parameter lies: 0 for what the output is made by, then the recurrent layers from the top one,
+ * and last the embedding, model_depth(). */
+int model_depth_of(Model *model, const NnParameter *parameter);
+int model_depth(const Model *model);
 /* How many numbers without the embedding's table. */
 int64_t model_count_without_embedding(Model *model);
 /* W. */

@@ -35,6 +35,7 @@ static void build(Model *model)
     NN_ADD(m, rnn, nn_rnn_init_with, config->embed, config->hidden, options);
     NN_ADD(m, output_layer, nn_linear_init, config->hidden, config->labels);
     model->output = &m->output_layer;
+    model->recurrent = &m->rnn;
     name_parameters(m, config);
 }
 

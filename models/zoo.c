@@ -188,6 +188,24 @@ NnParameter *model_embedding(Model *model)
     return nn_find(&model->base, "embedding.weight", &named) ? named.parameter : NULL;
 }
 
+int model_depth(const Model *model)
+{
+    return 1 + (model->recurrent ? model->recurrent->options.layers : 0);
+}
+
+int model_depth_of(Model *model, const NnParameter *parameter)
+{
+    const NnRecurrent *r = model->recurrent;
+    int directions = r && r->options.bidirectional ? 2 : 1;
+    for (int i = 0; r && r->layers && i < r->options.layers * directions; i++) {
+        const NnRecurrentLayer *layer = &r->layers[i];
+        if (parameter == &layer->weight_ih || parameter == &layer->weight_hh ||
+            parameter == &layer->bias_ih || parameter == &layer->bias_hh)
+            return r->options.layers - i / directions;
+    }
+    return parameter == model_embedding(model) ? model_depth(model) : 0;
+}
+
 int64_t model_count_without_embedding(Model *model)
 {
     int64_t count = model_count(model);

@@ -277,6 +277,18 @@ static ReelStatus check_weights(Run *run)
     return status;
 }
 
+/* What stays as it is in this epoch. */
+static void freeze(Run *run)
+{
+    const ModelRunOptions *o = run->options;
+    Model *model = run->model;
+    for (NnParameter *p = nn_first_parameter(&model->base); p; p = nn_next_parameter(&model->base, p)) {
+        int depth = model_depth_of(model, p);
+        p->core.frozen = (int64_t)depth * o->unfreeze >= run->at.epoch ||
+                         (run->at.epoch <= o->freeze_vectors && depth == model_depth(model));
+    }
+}
+
 /* Trains from where the run is to its end. */
 static ReelStatus train_on(Run *run)
 {
@@ -284,8 +296,7 @@ static ReelStatus train_on(Run *run)
     while (!is_over(run)) {
         double began = reel_clock_seconds();
         bool stopped;
-        if (run->options->freeze_vectors > 0)
-            model_embedding(run->model)->core.frozen = run->at.epoch <= run->options->freeze_vectors;
+        freeze(run);
         ModelRunProgress progress = {.model = run->kind->name,
                                      .epoch = run->at.epoch,
                                      .epochs = epochs,

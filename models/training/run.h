@@ -76,6 +76,9 @@ typedef struct ModelRunOptions {
     const ModelPretrained *vectors;
     int freeze_vectors;
     const ModelPretraining *pretraining; /* NULL: none */
+    /* Epochs after which the next layer down is trained as well: at first what makes the output alone, last
+     * the embedding; 0: all from the start. */
+    int unfreeze;
     ModelRunFiles files;
 } ModelRunOptions;
 

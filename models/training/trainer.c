@@ -41,15 +41,45 @@ ModelTrainerOptions model_trainer_defaults(void)
     return options;
 }
 
-/* All parameters in one, but for an embedding with a rate of its own. */
+/* The parameters of one depth. */
+typedef struct Depth {
+    Model *model;
+    int depth;
+} Depth;
+
+static bool lies_at(const NnParameter *parameter, void *context)
+{
+    const Depth *depth = context;
+    return model_depth_of(depth->model, parameter) == depth->depth;
+}
+
+/* All parameters in one group, but for those with a rate of their own: a group for each depth below the
+ * output's, or for the embedding's alone. */
 static ReelStatus new_optimizer(ModelTrainer *trainer)
 {
-    NnParameter *embedding = model_embedding(trainer->model);
-    double rate = trainer->options.embedding_rate;
-    NnParameterGroup group = nn_group_of(&embedding, 1, trainer->options.optimizer);
-    group.options.lr *= rate;
-    return nn_optimizer_new_grouped(&trainer->optimizer, &trainer->model->base, trainer->options.optimizer,
-                                    &group, embedding && rate != 0);
+    const ModelTrainerOptions *o = &trainer->options;
+    Model *model = trainer->model;
+    int all = model_depth(model), first = o->layer_rate != 0 ? 1 : all, count = 0;
+    NnParameterGroup *groups = reel_mem_calloc((size_t)all, sizeof *groups);
+    Depth *depths = reel_mem_calloc((size_t)all, sizeof *depths);
+    if (!groups || !depths) {
+        reel_mem_free(groups);
+        reel_mem_free(depths);
+        return reel_status_no_memory((size_t)all * sizeof *groups, "the groups of parameters");
+    }
+    for (int depth = first; depth <= all; depth++) {
+        double rate = depth == all && o->embedding_rate != 0 ? o->embedding_rate : pow(o->layer_rate, depth);
+        if (rate == 0 || (depth == all && !model_embedding(model)))
+            continue;
+        depths[count] = (Depth){model, depth};
+        groups[count] = nn_group_where(lies_at, &depths[count], o->optimizer);
+        groups[count++].options.lr *= rate;
+    }
+    ReelStatus status =
+        nn_optimizer_new_grouped(&trainer->optimizer, &model->base, o->optimizer, groups, count);
+    reel_mem_free(groups);
+    reel_mem_free(depths);
+    return status;
 }
 
 ReelStatus model_trainer_new(ModelTrainer **out, Model *model, const ModelTrainerOptions *options)

@@ -17,8 +17,11 @@ typedef struct ModelTrainerOptions {
     int threads;  /* 1 or more */
     NnComm *comm; /* the ranks, all of which make the same calls; NULL: this process alone */
     NnOptimizerOptions optimizer;
-    NnSchedule schedule;     /* lr counts, optimizer.lr does not */
-    double embedding_rate;   /* the embedding's learning rate is this times the others'; 0: the same */
+    NnSchedule schedule; /* lr counts, optimizer.lr does not */
+    double
+        embedding_rate; /* the embedding's learning rate is this times the others'; 0: as layer_rate says */
+    /* A layer's learning rate is this times that of the layer above it (model_depth_of()); 0: the same. */
+    double layer_rate;
     uint64_t seed;           /* of dropout */
     double word_dropout;     /* part of the ids that are replaced by <unk> while training, in [0, 1) */
     ModelLossFunction *loss; /* NULL: model_loss_sigmoid */

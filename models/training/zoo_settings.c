@@ -35,6 +35,7 @@ ModelZooSettings model_zoo_defaults(void)
                               .max_df = 0.9,
                               .pretrain_epochs = 3,
                               .pretrain_lr = 2e-3,
+                              .layer_rate = 1,
                               .lr = 2e-3};
 }
 
@@ -205,6 +206,12 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"pretrain-lr", "X", MODEL_OPTION_NUMBER, &s->pretrain_lr, 1e-12, 1e3,
           "learning rate of these passes, of Adam, led down by half a cosine (2e-3)"},
          MODEL_SETTING_MODEL, "0.002"},
+        {{"layer-rate", "X", MODEL_OPTION_NUMBER, &s->layer_rate, 1e-6, 1,
+          "a layer's learning rate is this times that of the layer above it; lowest is the embedding (1)"},
+         MODEL_SETTING_MODEL, "1"},
+        {{"unfreeze", "N", MODEL_OPTION_INTEGER, &s->unfreeze, 0, 1e6,
+          "train the output alone, and every N epochs the next layer down as well, last the embedding (0: all at once)"},
+         MODEL_SETTING_MODEL, "0"},
         {{"forget-bias", "X", MODEL_OPTION_NUMBER, &s->forget_bias, -100, 100,
           "first value of forget gates' biases (0: the model's own)"},
          MODEL_SETTING_MODEL, "0"},
@@ -368,7 +375,9 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
         return reel_status_usage("--%s: is of --vectors, which are missing",
                                  s->freeze_vectors > 0 ? "freeze-vectors" : "vectors-lr");
     run->freeze_vectors = s->freeze_vectors;
+    run->unfreeze = s->unfreeze;
     run->trainer.embedding_rate = s->vectors_lr / s->lr;
+    run->trainer.layer_rate = s->layer_rate < 1 ? s->layer_rate : 0;
     if (s->pretrain && s->init)
         return reel_status_usage("--pretrain: gives first weights, and so does --init; choose one");
     if (s->refit && s->init)

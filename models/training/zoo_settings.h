@@ -44,10 +44,10 @@ typedef struct ModelZooSettings {
     ModelOptionPart valid, test;
     int min_label_count;
     int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;
-    int freeze_vectors, pretrain_epochs, checkpoint_every, keep, compress, patience;
+    int freeze_vectors, pretrain_epochs, unfreeze, checkpoint_every, keep, compress, patience;
     double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;
-    double rank_timeout, lr, vectors_lr, pretrain_lr, max_df, weight_decay, clip;
+    double rank_timeout, lr, vectors_lr, pretrain_lr, layer_rate, max_df, weight_decay, clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, list, compare;
 } ModelZooSettings;

@@ -90,6 +90,34 @@ START_TEST(models_have_the_notebooks_number_of_parameters)
 }
 END_TEST
 
+/* From the output over the recurrent layers, the top one first, to the embedding. */
+START_TEST(parameters_lie_at_the_depth_of_their_layer)
+{
+    static const struct {
+        const char *model, *parameter;
+        int depth, deepest;
+    } cases[] = {{"rnn", "output_layer.weight", 0, 2},
+                 {"rnn", "hidden_linear.weight", 1, 2},
+                 {"rnn", "embedding.weight", 2, 2},
+                 {"lstm", "U_o.bias", 1, 2},
+                 {"stacked", "W_c.weight", 0, 3},
+                 {"stacked", "lstm.weight_hh_l1", 1, 3},
+                 {"stacked", "lstm.bias_ih_l0", 2, 3},
+                 {"stacked", "embedding.weight", 3, 3},
+                 {"bilstm", "lstm.weight_ih_l0_reverse", 1, 2},
+                 {"bag", "embedding.weight", 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Model *model = declared(cases[i].model, (ModelConfig){.vocabulary = 10, .labels = 3});
+        NnNamed named;
+        ck_assert_msg(nn_find(&model->base, cases[i].parameter, &named), "%s", cases[i].parameter);
+        ck_assert_msg(model_depth_of(model, named.parameter) == cases[i].depth, "%s %s", cases[i].model,
+                      cases[i].parameter);
+        ck_assert_int_eq(model_depth(model), cases[i].deepest);
+        model_free(model);
+    }
+}
+END_TEST
+
 START_TEST(settings_are_the_kinds_own_unless_given)
 {
     Model *model = new_model(5, (ModelConfig){.vocabulary = 10, .labels = 3}, 0);
@@ -558,6 +586,7 @@ Suite *models_zoo_suite(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, the_list_begins_with_the_homeworks_models);
     tcase_add_test(c, models_have_the_notebooks_number_of_parameters);
+    tcase_add_test(c, parameters_lie_at_the_depth_of_their_layer);
     tcase_add_test(c, settings_are_the_kinds_own_unless_given);
     tcase_add_test(c, dropouts_are_the_kinds_own_unless_given);
     tcase_add_test(c, settings_that_make_no_model_are_errors);

@@ -134,6 +134,23 @@ START_TEST(models_learn_a_language_first)
 }
 END_TEST
 
+/* What lies below the output is first trained after N epochs, and each further layer after N more. */
+START_TEST(layers_wake_one_after_another)
+{
+    shell_must(
+        "for e in 1 2 3 4 5; do %s/train_zoo --data " CORPUS " --models rnn --embed 8 --hidden 8 --batch 16 "
+        "--epochs $e --unfreeze 2 --quiet --out %s/e$e; %s/predict %s/e$e/rnn.last.npz --export %s/e$e.npz; "
+        "(mkdir %s/w$e && cd %s/w$e && unzip -q ../e$e.npz); done",
+        tools, folder, tools, folder, folder, folder, folder);
+    shell_must(
+        "cd %s && cmp w1/hidden_linear.weight.npy w2/hidden_linear.weight.npy && ! cmp -s "
+        "w2/hidden_linear.weight.npy w3/hidden_linear.weight.npy && cmp w1/embedding.weight.npy "
+        "w4/embedding.weight.npy && ! cmp -s w4/embedding.weight.npy w5/embedding.weight.npy && ! cmp -s "
+        "w1/output_layer.weight.npy w2/output_layer.weight.npy",
+        folder);
+}
+END_TEST
+
 /* Stopped while it learns the language, or later; it ends in the same weights. */
 START_TEST(an_interrupted_pretraining_goes_on)
 {
@@ -197,6 +214,7 @@ Suite *tools_lm_suite(void)
     tcase_add_test(cases, byte_pairs_do_as_well);
     tcase_add_test(cases, an_interrupted_training_goes_on);
     tcase_add_test(cases, models_learn_a_language_first);
+    tcase_add_test(cases, layers_wake_one_after_another);
     tcase_add_test(cases, an_interrupted_pretraining_goes_on);
     tcase_add_test(cases, what_cannot_be_is_refused);
     suite_add_tcase(suite, cases);

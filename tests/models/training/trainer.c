@@ -104,6 +104,49 @@ static void predict(Run *run, const ModelBatch *batch, float *logits)
                                        tensor_from(logits, TENSOR_F32, TENSOR_SHAPE(batch->size, K)), NULL));
 }
 
+/* One step of SGD moves a layer by its part of the rate. */
+START_TEST(layers_have_rates_of_their_own)
+{
+    ModelTrainerOptions options = model_trainer_defaults();
+    options.optimizer = nn_optimizer_options(NN_SGD);
+    options.schedule.lr = 1;
+    TensorRandom random = tensor_random_new(1, 0);
+    TensorArena arena;
+    TestBatch b;
+    Run runs[4]; /* one that is not trained; one rate; half of it for each layer; a tenth for the embedding */
+    tensor_arena_init(&arena, 0);
+    make_batch(&b, &random, 8, 6);
+    for (int i = 0; i < 4; i++) {
+        options.layer_rate = i >= 2 ? 0.5 : 0;
+        options.embedding_rate = i == 3 ? 0.1 : 0;
+        runs[i] = start(model_zoo_find("stacked"), options, 6);
+        if (i > 0)
+            step(&runs[i], &b.batch);
+    }
+    NnParameter *p[4];
+    for (int i = 0; i < 4; i++)
+        p[i] = nn_first_parameter(&runs[i].model->base);
+    while (p[0]) {
+        Tensor values[4];
+        for (int i = 0; i < 4; i++)
+            values[i] = nn_parameter_read(p[i], &arena);
+        int depth = model_depth_of(runs[0].model, p[0]);
+        double rates[4] = {0, 1, pow(0.5, depth), depth == 3 ? 0.1 : pow(0.5, depth)};
+        for (int64_t k = 0; k < tensor_numel(&values[0]); k++) {
+            double move = (double)tensor_f32(values[1])[k] - (double)tensor_f32(values[0])[k];
+            for (int i = 2; i < 4; i++)
+                ck_assert_double_eq_tol((double)tensor_f32(values[i])[k] - (double)tensor_f32(values[0])[k],
+                                        rates[i] * move, 1e-6);
+        }
+        for (int i = 0; i < 4; i++)
+            p[i] = nn_next_parameter(&runs[i].model->base, p[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        finish(&runs[i]);
+    tensor_arena_free(&arena);
+}
+END_TEST
+
 /* All parameters as readers see them have the same bytes. */
 static bool same_weights(Run *a, Run *b)
 {
@@ -719,6 +762,7 @@ Suite *models_trainer_suite(void)
     TCase *c = tcase_create("trainer");
     tcase_add_checked_fixture(c, NULL, teardown);
     tcase_set_timeout(c, 120);
+    tcase_add_test(c, layers_have_rates_of_their_own);
     tcase_add_test(c, masks_differ_by_step_and_shard_and_not_by_run);
     tcase_add_test(c, predictions_drop_nothing);
     tcase_add_test(c, dropped_words_differ_by_seed_step_and_text_and_not_by_shard);
