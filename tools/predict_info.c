@@ -43,6 +43,7 @@ static void write_checkpoint(ReelJsonWriter *json, const ModelCheckpoint *c)
     reel_json_integer(json, "layers", model->config.layers);
     reel_json_end_object(json);
     write_text(json, &c->text);
+    reel_json_bool(json, "calibrated", c->calibration != NULL);
 }
 
 /* The labels, each with the probability above which it is predicted. */
@@ -54,7 +55,7 @@ static void write_labels(ReelJsonWriter *json, const ModelCheckpoint *c)
             reel_json_null(json, model_string_table_text(&c->text.labels, k));
         else
             reel_json_number(json, model_string_table_text(&c->text.labels, k),
-                             model_threshold_probability(c->thresholds ? c->thresholds[k] : 0));
+                             model_threshold_probability(model_checkpoint_threshold(c, k)));
     reel_json_end_object(json);
 }
 

@@ -92,8 +92,7 @@ double predict_threshold(const PredictRun *run, int32_t k)
     double sum = 0;
     const double most = model_threshold_log_odds(1 - 1e-7); /* one that decides by itself leaves no mean */
     for (int i = 0; i < run->models; i++) {
-        const double *own = run->checkpoints[i]->thresholds;
-        double threshold = own ? own[k] : 0;
+        double threshold = model_checkpoint_threshold(run->checkpoints[i], k);
         if (run->models == 1)
             return threshold;
         sum += fmin(fmax(threshold, -most), most);

@@ -101,11 +101,16 @@ static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, co
 static void print_tuned(const ModelTuned *tuned, bool single)
 {
     if (!single)
-        printf("threshold %.3f: ", model_threshold_probability(tuned->threshold));
+        printf("threshold %.3f: ",
+               model_threshold_probability(tuned->line.slope > 0
+                                               ? tuned->line.slope * tuned->threshold + tuned->line.shift
+                                               : tuned->threshold));
     printf("macro F1 %.4f on the validation part", tuned->valid_f1);
     if (isfinite(tuned->macro_f1))
         printf(", %.4f on the test part (95 %% interval %.4f to %.4f)", tuned->macro_f1, tuned->interval.low,
                tuned->interval.high);
+    if (tuned->line.slope > 0 && isfinite(tuned->error))
+        printf("; calibration error there %.4f, without calibration %.4f", tuned->error, tuned->error_before);
     printf("\n");
 }
 

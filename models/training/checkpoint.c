@@ -8,11 +8,13 @@
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CONFIG     "reel/config.json"
-#define THRESHOLDS "reel/thresholds"
+#define CONFIG      "reel/config.json"
+#define THRESHOLDS  "reel/thresholds"
+#define CALIBRATION "reel/calibration"
 
 /* What stands as "format": the lowest that says all. Thresholds are probabilities in the first and logits in
  * the second; in the third a text has one label, which readers of the others would miss. */
@@ -20,7 +22,8 @@ enum { FORMAT = 1, FORMAT_OF_LOGITS = 2, FORMAT_OF_SINGLE = 3, MOST_LAYERS = 100
 
 static bool is_known(const char *name)
 {
-    if (strcmp(name, CONFIG) == 0 || strcmp(name, THRESHOLDS) == 0 || model_pipeline_has_member(name))
+    if (strcmp(name, CONFIG) == 0 || strcmp(name, THRESHOLDS) == 0 || strcmp(name, CALIBRATION) == 0 ||
+        model_pipeline_has_member(name))
         return true;
     /* models/training/training_state.c, run_settings.c and results.c write these. */
     return strcmp(name, "reel/training.json") == 0 || strcmp(name, MODEL_RUN_SETTINGS) == 0 ||
@@ -51,7 +54,7 @@ static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipe
 }
 
 void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                               const double *thresholds)
+                               const double *thresholds, const double *calibration)
 {
     nn_snapshot_parameters(snapshot, &model->base);
     add_config(snapshot, model, text, notebook, thresholds != NULL);
@@ -60,13 +63,17 @@ void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPi
         nn_snapshot_tensor(
             snapshot, THRESHOLDS,
             tensor_from((void *)(uintptr_t)thresholds, TENSOR_F64, TENSOR_SHAPE(text->labels.count)));
+    if (calibration)
+        nn_snapshot_tensor(
+            snapshot, CALIBRATION,
+            tensor_from((void *)(uintptr_t)calibration, TENSOR_F64, TENSOR_SHAPE(2, text->labels.count)));
 }
 
 /* All of it, in a snapshot that must be freed before the checkpoint. */
 static void take_snapshot(NnSnapshot *snapshot, const ModelCheckpoint *c)
 {
     nn_snapshot_init(snapshot);
-    model_checkpoint_snapshot(snapshot, c->model, &c->text, c->notebook, c->thresholds);
+    model_checkpoint_snapshot(snapshot, c->model, &c->text, c->notebook, c->thresholds, c->calibration);
     nn_snapshot_append(snapshot, &c->told);
     nn_snapshot_append(snapshot, &c->unknown);
 }
@@ -222,6 +229,36 @@ static ReelStatus read_thresholds(Reader *reader)
     return status;
 }
 
+static ReelStatus read_calibration(Reader *reader)
+{
+    ModelCheckpoint *c = reader->checkpoint;
+    const TensorNpzMember *member = tensor_npz_find(reader->npz, CALIBRATION);
+    int64_t labels = c->text.labels.count;
+    Tensor t;
+    if (!member)
+        return reel_status_ok();
+    ReelStatus status = tensor_npz_read_tensor(reader->npz, member, reader->arena, &t);
+    if (!reel_status_is_ok(&status))
+        return status;
+    if ((t.dtype != TENSOR_F32 && t.dtype != TENSOR_F64) || t.ndim != 2 || t.shape[0] != 2 ||
+        t.shape[1] != labels)
+        return reel_status_failed(
+            "%s: %s is not a slope and a shift for each of the %d labels; save the model again",
+            tensor_npz_path(reader->npz), CALIBRATION, c->text.labels.count);
+    c->calibration = reel_mem_alloc(2 * (size_t)labels * sizeof *c->calibration);
+    if (!c->calibration)
+        return reel_status_no_memory(2 * (size_t)labels * sizeof *c->calibration, CALIBRATION);
+    for (int64_t i = 0; i < 2 * labels; i++) {
+        c->calibration[i] = tensor_get(&t, (int64_t[]){i / labels, i % labels});
+        if (!isfinite(c->calibration[i]) || (i < labels && !(c->calibration[i] > 0)))
+            return reel_status_failed(
+                "%s: %s has the slope or shift %g; slopes are above 0 and both are finite; "
+                "save the model again",
+                tensor_npz_path(reader->npz), CALIBRATION, c->calibration[i]);
+    }
+    return status;
+}
+
 /* Whether a size that the configuration states, where it does, is what was found. */
 static ReelStatus check_size(const Reader *reader, const char *what, int64_t stated, int64_t found)
 {
@@ -258,6 +295,8 @@ static ReelStatus read_parts(Reader *reader)
         status = model_pipeline_load(&reader->checkpoint->text, reader->npz, reader->arena);
     if (reel_status_is_ok(&status))
         status = read_thresholds(reader);
+    if (reel_status_is_ok(&status))
+        status = read_calibration(reader);
     return reel_status_is_ok(&status) ? read_model(reader) : status;
 }
 
@@ -302,6 +341,13 @@ ReelStatus model_checkpoint_load(ModelCheckpoint **out, const char *path)
     return status;
 }
 
+double model_checkpoint_threshold(const ModelCheckpoint *c, int32_t k)
+{
+    double threshold = c->thresholds ? c->thresholds[k] : 0;
+    return c->calibration ? c->calibration[k] * threshold + c->calibration[c->text.labels.count + k]
+                          : threshold;
+}
+
 void model_checkpoint_free(ModelCheckpoint *c)
 {
     if (!c)
@@ -309,6 +355,7 @@ void model_checkpoint_free(ModelCheckpoint *c)
     model_free(c->model);
     model_pipeline_free(&c->text);
     reel_mem_free(c->thresholds);
+    reel_mem_free(c->calibration);
     nn_snapshot_free(&c->told);
     nn_snapshot_free(&c->unknown);
     reel_mem_free(c);

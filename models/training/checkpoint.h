@@ -14,10 +14,11 @@ REEL_BEGIN_DECLS
 typedef struct ModelCheckpoint {
     Model *model;
     ModelPipeline text;
-    bool notebook;      /* texts are padded, and the state after the padding is read */
-    double *thresholds; /* [K] logits; NULL: 0 for all */
-    NnSnapshot told;    /* how good it is, and its settings, where the file says so */
-    NnSnapshot unknown; /* members that Reel does not know */
+    bool notebook;       /* texts are padded, and the state after the padding is read */
+    double *thresholds;  /* [K] logits; NULL: 0 for all */
+    double *calibration; /* [2, K] slopes and shifts that make log-odds of logits; NULL: they are that */
+    NnSnapshot told;     /* how good it is, and its settings, where the file says so */
+    NnSnapshot unknown;  /* members that Reel does not know */
 } ModelCheckpoint;
 
 /* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of tensor_npz_open() and nn_load(), a
@@ -28,9 +29,12 @@ ReelStatus model_checkpoint_load_from(ModelCheckpoint **checkpoint, const Tensor
                                       NnLoadOptions options);
 void model_checkpoint_free(ModelCheckpoint *checkpoint);
 
-/* Adds a model with its text to a file to be; thresholds [K], or NULL. */
+/* The log-odds, calibrated where logits are, above which label k is predicted. */
+double model_checkpoint_threshold(const ModelCheckpoint *checkpoint, int32_t k);
+
+/* Adds a model with its text to a file to be; thresholds [K] and calibration [2, K], or NULL. */
 void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                               const double *thresholds);
+                               const double *thresholds, const double *calibration);
 /* Adds the members of a file that are named "reel/..." and that Reel does not know. */
 void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
 /* Writes all of a checkpoint at once. */

@@ -389,7 +389,6 @@ static ReelStatus decide(const ModelClassifier *c, float *logits, int64_t first,
 {
     int32_t labels = model_classifier_num_labels(c);
     ModelTask task = c->model->text.task;
-    const double *thresholds = c->model->thresholds;
     for (int64_t i = 0; i < count; i++) {
         int64_t at = (first + i) * labels;
         float *scores = logits + i * labels;
@@ -403,7 +402,7 @@ static ReelStatus decide(const ModelClassifier *c, float *logits, int64_t first,
             if (answers->probabilities)
                 answers->probabilities[at + k] = (float)room[k];
             if (answers->chosen)
-                answers->chosen[at + k] = (double)scores[k] > (thresholds ? thresholds[k] : 0);
+                answers->chosen[at + k] = (double)scores[k] > model_checkpoint_threshold(c->model, k);
         }
     }
     return reel_status_ok();

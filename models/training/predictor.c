@@ -1,5 +1,6 @@
 #include "models/training/predictor.h"
 
+#include "models/training/calibration.h"
 #include "models/training/predictions.h"
 #include "tensor/mem.h"
 
@@ -109,7 +110,11 @@ static ReelStatus run(ModelPredictor *p, const ModelTextSpan *texts, int64_t cou
 ReelStatus model_predictor_run(ModelPredictor *p, const ModelTextSpan *texts, int64_t count, bool attention,
                                float *logits)
 {
-    return run(p, texts, count, attention, p->checkpoint->text.labels.count, logits);
+    int32_t labels = p->checkpoint->text.labels.count;
+    ReelStatus status = run(p, texts, count, attention, labels, logits);
+    if (reel_status_is_ok(&status))
+        model_calibration_apply(p->checkpoint->calibration, logits, count, labels);
+    return status;
 }
 
 ReelStatus model_predictor_vectors(ModelPredictor *p, const ModelTextSpan *texts, int64_t count,

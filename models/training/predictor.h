@@ -15,7 +15,8 @@ ReelStatus model_predictor_new(ModelPredictor **predictor, const ModelCheckpoint
 /* NULL is allowed. */
 void model_predictor_free(ModelPredictor *predictor);
 
-/* The logits of texts as they stand in a file: f32 [count, K] into memory of the caller. Texts are batched by
+/* The logits of texts as they stand in a file, calibrated where the model is (models/training/calibration.h),
+ * as model_checkpoint_threshold() is: f32 [count, K] into memory of the caller. Texts are batched by
  * length; a text's logits do not depend on the others, bit for bit. A model that reads after the padding, as
  * the notebook does, gets every text padded to max_len. */
 ReelStatus model_predictor_run(ModelPredictor *predictor, const ModelTextSpan *texts, int64_t count,

@@ -29,6 +29,10 @@ REEL_JSON_TABLE(tuned_shape, ModelTuned,
     REEL_JSON_NAMED(ModelTuned, "tuned_f1",       macro_f1,      NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_micro_f1", micro_f1,      NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_accuracy", accuracy,      NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "slope",          line.slope,    NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "shift",          line.shift,    NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "calibration_error_before", error_before, NUMBER),
+    REEL_JSON_NAMED(ModelTuned, "calibration_error", error,      NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_f1_low",   interval.low,  NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_f1_high",  interval.high, NUMBER));
 

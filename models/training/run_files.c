@@ -47,7 +47,8 @@ static void copy_weights(Run *run, NnSnapshot *snapshot)
 {
     const ModelSelection *selected = &run->result->selected;
     model_checkpoint_snapshot(snapshot, run->model, &run->dataset->text, run->options->notebook,
-                              selected->epoch ? selected->thresholds : NULL);
+                              selected->epoch ? selected->thresholds : NULL,
+                              selected->epoch ? selected->calibration : NULL);
 }
 
 /* The same with what is known of them: how good they are, and by which settings they came about. */

@@ -9,6 +9,7 @@
 void model_selection_free(ModelSelection *selection)
 {
     reel_mem_free(selection->thresholds);
+    reel_mem_free(selection->calibration);
     reel_mem_free(selection->valid_logits);
     reel_mem_free(selection->test_logits);
     *selection = (ModelSelection){0};
@@ -16,11 +17,20 @@ void model_selection_free(ModelSelection *selection)
 
 ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels)
 {
-    if (!selection->thresholds)
-        selection->thresholds = reel_mem_calloc((size_t)num_labels, sizeof *selection->thresholds);
-    return selection->thresholds
-               ? reel_status_ok()
-               : reel_status_no_memory((size_t)num_labels * sizeof(double), "the thresholds");
+    size_t bytes = (size_t)num_labels * sizeof(double);
+    if (selection->thresholds)
+        return reel_status_ok();
+    double *thresholds = reel_mem_calloc(1, bytes), *calibration = reel_mem_calloc(2, bytes);
+    if (!thresholds || !calibration) {
+        reel_mem_free(thresholds);
+        reel_mem_free(calibration);
+        return reel_status_no_memory(3 * bytes, "the thresholds");
+    }
+    for (int32_t k = 0; k < num_labels; k++)
+        calibration[k] = 1;
+    selection->thresholds = thresholds;
+    selection->calibration = calibration;
+    return reel_status_ok();
 }
 
 /* ---- Thresholds for a part ---- */
@@ -127,12 +137,21 @@ static bool keep(float **copy, const float *logits, const ModelDatasetPart *part
     return true;
 }
 
-/* Tries the thresholds that are there. */
+/* Tries the thresholds and the calibration that are there. */
 static ReelStatus test(ModelSelection *selection, const ModelDataset *dataset, const float *logits)
 {
-    return keep(&selection->test_logits, logits, &dataset->test)
-               ? model_thresholds_test(&selection->tuned, selection->thresholds, logits, &dataset->test)
-               : reel_status_no_memory(0, "the logits of the test part");
+    const ModelDatasetPart *part = &dataset->test;
+    ModelReliability before = {0}, after = {0};
+    ReelStatus status = keep(&selection->test_logits, logits, part)
+                            ? model_thresholds_test(&selection->tuned, selection->thresholds, logits, part)
+                            : reel_status_no_memory(0, "the logits of the test part");
+    if (reel_status_is_ok(&status))
+        status = model_reliability_add(&before, NULL, logits, part);
+    if (reel_status_is_ok(&status))
+        status = model_reliability_add(&after, selection->calibration, logits, part);
+    selection->tuned.error_before = part->count ? model_reliability_error(before.bins) : NAN;
+    selection->tuned.error = part->count ? model_reliability_error(after.bins) : NAN;
+    return status;
 }
 
 ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelectionOptions *options,
@@ -151,6 +170,10 @@ ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelect
     selection->tuned = tuned;
     if (!keep(&selection->valid_logits, valid, &dataset->valid))
         return reel_status_no_memory(0, "the logits of the validation part");
+    status = model_calibration_fit(selection->calibration, &selection->tuned.line, valid, &dataset->valid,
+                                   options->strength);
+    if (!reel_status_is_ok(&status))
+        return status;
     return test(selection, dataset, tested);
 }
 
@@ -162,6 +185,7 @@ ReelStatus model_selection_take(ModelSelection *selection, const ModelSelection 
     if (!reel_status_is_ok(&status))
         return status;
     memcpy(selection->thresholds, chosen->thresholds, (size_t)labels * sizeof *chosen->thresholds);
+    memcpy(selection->calibration, chosen->calibration, 2 * (size_t)labels * sizeof *chosen->calibration);
     selection->epoch = chosen->epoch;
     selection->tuned = chosen->tuned;
     return test(selection, dataset, tested);

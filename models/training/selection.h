@@ -5,13 +5,15 @@
 
 #include "models/text/dataset.h"
 #include "models/training/bootstrap.h"
+#include "models/training/calibration.h"
 #include "models/training/metrics.h"
 
 REEL_BEGIN_DECLS
 
 typedef struct ModelSelectionOptions {
-    int patience;    /* the run ends after so many epochs without a better one; 0: never */
-    double strength; /* of the shrinkage of each label's own threshold; INFINITY: one for all labels */
+    int patience; /* the run ends after so many epochs without a better one; 0: never */
+    double
+        strength; /* of the shrinkage of each label's own threshold and calibration; INFINITY: one for all */
 } ModelSelectionOptions;
 
 /* What thresholds come to. */
@@ -20,6 +22,8 @@ typedef struct ModelTuned {
     double threshold;                    /* that threshold, of logits */
     double macro_f1, micro_f1, accuracy; /* on the test part with it, or with each label's */
     ModelInterval interval;              /* 95 % of macro_f1 over other test texts */
+    ModelCalibrationLine line;           /* of the calibration, for all labels; slope 0: there is none */
+    double error_before, error;          /* expected calibration error on the test part without it, with it */
 } ModelTuned;
 
 /* All zeros: nothing is selected yet. */
@@ -27,13 +31,14 @@ typedef struct ModelSelection {
     int epoch; /* from 1; 0: none */
     ModelTuned tuned;
     double *thresholds;  /* [K] what is used: of logits */
+    double *calibration; /* [2, K] slopes and shifts, fitted to valid_logits; NULL where thresholds are */
     float *valid_logits; /* [valid.count, K] after the selected epoch; NULL: not at hand */
     float *test_logits;  /* [test.count, K] */
 } ModelSelection;
 
 /* Frees the thresholds. */
 void model_selection_free(ModelSelection *selection);
-/* Room for the thresholds, all 0. */
+/* Room for the thresholds, all 0, and for a calibration, which is none. */
 ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels);
 
 /* After an epoch, with its logits of the two parts: tunes a threshold on the validation part, and where the

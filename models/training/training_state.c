@@ -3,6 +3,7 @@
 #include "models/training/results.h"
 #include "tensor/mem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,12 +18,15 @@ typedef struct Stored {
     ModelTrainingState at;
     ModelRunResult result;
     double *thresholds;
-    int64_t *counts; /* of each label: hits, predicted, support */
-    int num_thresholds, num_counts;
+    double *calibration; /* slopes and shifts */
+    int64_t *counts;     /* of each label: hits, predicted, support */
+    int num_thresholds, num_calibration, num_counts;
 } Stored;
 
 /* clang-format off */
-REEL_JSON_TABLE(chosen_shape, Stored, REEL_JSON_LIST(Stored, thresholds, num_thresholds, &reel_json_numbers));
+REEL_JSON_TABLE(chosen_shape, Stored,
+    REEL_JSON_LIST(Stored, thresholds, num_thresholds, &reel_json_numbers),
+    REEL_JSON_LIST(Stored, calibration, num_calibration, &reel_json_numbers));
 
 REEL_JSON_TABLE(stored_shape, Stored,
     REEL_JSON_NAMED(Stored, "run",       run,         TEXT), /* the first: the rest of another run's need not fit */
@@ -52,6 +56,8 @@ void model_training_state_snapshot(NnSnapshot *snapshot, const ModelTrainingStat
                      .result = *result,
                      .thresholds = result->selected.thresholds,
                      .num_thresholds = result->selected.epoch ? labels : 0,
+                     .calibration = result->selected.calibration,
+                     .num_calibration = result->selected.epoch ? 2 * labels : 0,
                      .counts = (int64_t *)result->metrics.labels,
                      .num_counts = 3 * labels};
     _Static_assert(sizeof(ModelLabelCounts) == 3 * sizeof(int64_t), "counts are written as numbers in a row");
@@ -95,6 +101,13 @@ static ReelStatus check_stored(const char *path, const Stored *s, int32_t labels
     if (!(s->result.rate > 0 && s->result.rate <= 1))
         return reel_status_failed("%s: " TRAINING ": rate is %g and not in (0, 1]; go on from another file",
                                   path, s->result.rate);
+    if (s->num_calibration != 0 && s->num_calibration != 2 * thresholds) /* versions before had none */
+        return impossible(path, "the number of slopes and shifts", s->num_calibration, 0, 2 * thresholds);
+    for (int i = 0; i < s->num_calibration; i++)
+        if (!isfinite(s->calibration[i]) || (i < labels && !(s->calibration[i] > 0)))
+            return reel_status_failed("%s: " TRAINING
+                                      ": a slope or shift of the calibration is %g; go on from another file",
+                                      path, s->calibration[i]);
     for (int i = 0; i < s->num_counts; i++)
         if (s->counts[i] < 0 || s->counts[i] > MOST_COUNTED)
             return impossible(path, "one of test_counts", s->counts[i], 0, MOST_COUNTED);
@@ -122,6 +135,9 @@ static ReelStatus take_result(const Stored *s, ModelRunResult *result)
     ReelStatus status = model_selection_reserve(&result->selected, labels);
     if (reel_status_is_ok(&status))
         memcpy(result->selected.thresholds, s->thresholds, (size_t)labels * sizeof *s->thresholds);
+    if (reel_status_is_ok(&status) && s->num_calibration > 0)
+        memcpy(result->selected.calibration, s->calibration,
+               (size_t)s->num_calibration * sizeof *s->calibration);
     return status;
 }
 

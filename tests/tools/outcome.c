@@ -1,4 +1,6 @@
 /* What training says at its end is of the model that it delivers. */
+#include "models/training/checkpoint.h"
+#include "tensor/mem.h"
 #include "tests/shell_support.h"
 
 #include <check.h>
@@ -104,6 +106,51 @@ START_TEST(figures_that_compare_are_left_out_where_there_is_one)
 }
 END_TEST
 
+static void save_without_calibration(const char *from, const char *to)
+{
+    char path[400];
+    ModelCheckpoint *checkpoint;
+    snprintf(path, sizeof path, "%s/%s", folder, from);
+    ReelStatus status = model_checkpoint_load(&checkpoint, path);
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
+    ck_assert_ptr_nonnull(checkpoint->calibration);
+    reel_mem_free(checkpoint->calibration);
+    checkpoint->calibration = NULL;
+    snprintf(path, sizeof path, "%s/%s", folder, to);
+    status = model_checkpoint_save(path, checkpoint, (TensorNpzOptions){0});
+    ck_assert_msg(reel_status_is_ok(&status), "%s", status.message);
+    model_checkpoint_free(checkpoint);
+}
+
+/* What predict says of a label and of its threshold are lines of what the model without the calibration says;
+ * and it lists the same labels. */
+START_TEST(probabilities_are_calibrated)
+{
+    shell_must("%s/train_zoo " DATA "--models lstm " SMALL "--valid 0.3 --shrinkage 5 --out %s/run", tools,
+               folder);
+    must_say("; calibration error there 0.");
+    save_without_calibration("run/lstm.best.npz", "raw.npz");
+    shell_must("cd %s && tail -n +2 $OLDPWD/tests/fixtures/debian_120.tsv | cut -f1 > texts && %s/predict "
+               "run/lstm.best.npz texts --quiet > one && %s/predict raw.npz texts --quiet > two && ! cmp -s "
+               "one two && "
+               "for f in one two; do awk -F'\\t' '{ split(\"\", l); n = 0; for (i = 1; i < NF; i += 2) print "
+               "NR, $i }' "
+               "$f | sort > $f.labels; done && test -s one.labels && cmp one.labels two.labels",
+               folder, tools, tools);
+    shell_must("cd %s && %s/predict run/lstm.best.npz --info", folder, tools);
+    must_say("calibrated                       yes");
+    shell_must(
+        "cd %s && %s/predict run/lstm.best.npz --eval $OLDPWD/tests/fixtures/debian_120.tsv --quiet > one && "
+        "%s/predict raw.npz --eval $OLDPWD/tests/fixtures/debian_120.tsv --quiet | cmp - one",
+        folder, tools, tools);
+    shell_must("grep -c 'What is said and what is: lstm' %s/run/report.html && grep -c 'rings: without the "
+               "calibration' %s/run/report.html",
+               folder, folder);
+    shell_must("cd %s && %s/train_zoo --compare run --out page && cmp run/report.html page/report.html",
+               folder, tools);
+}
+END_TEST
+
 /* The best, the worst and the largest of many labels are drawn; the table has all; the matrix of those that
  * are missed most has all their texts. */
 START_TEST(many_labels_have_a_page)
@@ -137,6 +184,7 @@ Suite *tools_outcome_suite(void)
     tcase_add_loop_test(tcase, the_table_speaks_of_the_file_that_is_written, 0, 4);
     tcase_add_test(tcase, without_a_test_part_nothing_is_claimed);
     tcase_add_test(tcase, figures_that_compare_are_left_out_where_there_is_one);
+    tcase_add_test(tcase, probabilities_are_calibrated);
     tcase_add_test(tcase, many_labels_have_a_page);
     suite_add_tcase(suite, tcase);
     return suite;

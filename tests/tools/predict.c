@@ -404,7 +404,7 @@ START_TEST(evaluation_heeds_each_labels_threshold_in_every_window)
     int different = 0;
     for (int32_t k = 0; k < checkpoint->text.labels.count; k++) {
         fprintf(file, "%s\t%.9g\n", model_string_table_text(&checkpoint->text.labels, k),
-                model_threshold_probability(checkpoint->thresholds[k]));
+                model_threshold_probability(model_checkpoint_threshold(checkpoint, k)));
         different += checkpoint->thresholds[k] != checkpoint->thresholds[0];
     }
     fclose(file);

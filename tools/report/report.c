@@ -329,6 +329,7 @@ static void page(Report *report)
         {"costs", "Quality, size and speed", report_costs},
         {"labels", "Labels", report_classes},
         {"confusions", "Confusions", report_confusions},
+        {"reliability", "Probabilities", report_reliability},
         {"attention", "Attention", report_attention},
         {"data", "Data", report_data_figures},
         {"run", "Run", what_was_run},

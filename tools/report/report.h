@@ -55,6 +55,9 @@ typedef struct ReportDetails {
     int num_misses;
     ReportReading *readings; /* [num_readings], of the texts */
     int num_readings;
+    /* What is said against what is, without the calibration and with it; either none or all bins. */
+    ModelReliabilityBin *raw, *calibrated;
+    int num_raw, num_calibrated;
 } ReportDetails;
 
 /* ---- A run ---- */

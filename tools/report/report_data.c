@@ -320,6 +320,22 @@ static bool note_reading(ReportReading *reading, const Decisions *d, const float
     return reading->weights != NULL;
 }
 
+/* What is said against what is. */
+static bool note_reliability(ReportDetails *details, const ModelRunResult *result,
+                             const ModelDatasetPart *part, TensorArena *arena)
+{
+    const double *calibration = result->selected.epoch ? result->selected.calibration : NULL;
+    ModelReliability raw = {0}, calibrated = {0};
+    ReelStatus status = model_reliability_add(&raw, NULL, result->test.logits, part);
+    if (reel_status_is_ok(&status) && calibration)
+        status = model_reliability_add(&calibrated, calibration, result->test.logits, part);
+    details->num_raw = MODEL_RELIABILITY_BINS;
+    details->num_calibrated = calibration ? MODEL_RELIABILITY_BINS : 0;
+    details->raw = tensor_arena_memdup(arena, raw.bins, sizeof raw.bins);
+    details->calibrated = tensor_arena_memdup(arena, calibrated.bins, sizeof calibrated.bins);
+    return reel_status_is_ok(&status) && details->raw && details->calibrated;
+}
+
 /* Room for one more model. */
 static ReportDetails *new_details(ReportRun *run)
 {
@@ -350,7 +366,8 @@ ReelStatus report_add(ReportRun *run, const ModelKind *kind, const ModelDataset 
     details->scores = tensor_arena_calloc(&run->arena, labels * sizeof *details->scores);
     details->readings = tensor_arena_calloc(&run->arena, (size_t)run->num_texts * sizeof *details->readings);
     bool fine = decisions.room && details->scores && details->readings &&
-                note_decisions(details, &decisions, &run->arena);
+                note_decisions(details, &decisions, &run->arena) &&
+                note_reliability(details, result, part, &run->arena);
     for (int i = 0; fine && i < run->num_texts; i++)
         fine = note_reading(&details->readings[i], &decisions, result->test.attention,
                             example_of(run, dataset, i), &run->arena);

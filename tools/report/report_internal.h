@@ -110,6 +110,7 @@ void report_costs(Report *report);
 void report_classes(Report *report);
 void report_attention(Report *report);
 void report_confusions(Report *report);
+void report_reliability(Report *report);
 void report_data_figures(Report *report);
 
 #endif

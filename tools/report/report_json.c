@@ -39,12 +39,19 @@ REEL_JSON_TABLE(reading_shape, ReportReading,
     REEL_JSON_LIST(ReportReading, predicted, num_predicted, &reel_json_ints),
     REEL_JSON_LIST(ReportReading, weights, num_weights, &reel_json_numbers));
 
+REEL_JSON_TABLE(reliability_shape, ModelReliabilityBin,
+    REEL_JSON_NAMED(ModelReliabilityBin, "count", count, INTEGER),
+    REEL_JSON_NAMED(ModelReliabilityBin, "said",  said,  NUMBER),
+    REEL_JSON_NAMED(ModelReliabilityBin, "right", right, INTEGER));
+
 REEL_JSON_TABLE(details_shape, ReportDetails,
     REEL_JSON_NAMED(ReportDetails, "name",          name,          TEXT),
     REEL_JSON_NAMED(ReportDetails, "has_attention", has_attention, BOOL),
     REEL_JSON_LIST(ReportDetails, scores, num_scores, &score_shape),
     REEL_JSON_LIST(ReportDetails, misses, num_misses, &miss_shape),
-    REEL_JSON_LIST(ReportDetails, readings, num_readings, &reading_shape));
+    REEL_JSON_LIST(ReportDetails, readings, num_readings, &reading_shape),
+    REEL_JSON_LIST(ReportDetails, raw, num_raw, &reliability_shape),
+    REEL_JSON_LIST(ReportDetails, calibrated, num_calibrated, &reliability_shape));
 
 REEL_JSON_TABLE(report_shape, ReportRun,
     REEL_JSON_NAMED(ReportRun, "data_hash", details_hash, TEXT),
@@ -88,8 +95,23 @@ static bool data_holds(const ReportRun *run)
     return true;
 }
 
+/* None, or all. */
+static bool bins_hold(const ModelReliabilityBin *bins, int count)
+{
+    if (count != 0 && count != MODEL_RELIABILITY_BINS)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!is_count(bins[i].count) || bins[i].right < 0 || bins[i].right > bins[i].count ||
+            !(bins[i].said >= 0 && bins[i].said <= (double)bins[i].count * (1 + 1e-9)))
+            return false;
+    return true;
+}
+
 static bool details_hold(const ReportRun *run, const ReportDetails *details)
 {
+    if (!bins_hold(details->raw, details->num_raw) ||
+        !bins_hold(details->calibrated, details->num_calibrated))
+        return false;
     if (!details->name || details->num_scores != run->num_classes || details->num_readings != run->num_texts)
         return false;
     for (int k = 0; k < details->num_scores; k++) {

@@ -373,6 +373,64 @@ void report_confusions(Report *report)
     report_put(&report->out, "</section>\n");
 }
 
+/* ---- Whether probabilities can be believed ---- */
+
+/* A mark for each tenth that has decisions; rings without the calibration. */
+static void draw_reliability(const Chart *chart, const ModelReliabilityBin *bins, int series, bool ring)
+{
+    for (int b = 0; b < MODEL_RELIABILITY_BINS; b++) {
+        if (bins[b].count == 0)
+            continue;
+        double n = (double)bins[b].count, said = bins[b].said / n, is = (double)bins[b].right / n;
+        report_putf(chart->out, "<g><title>said %.3f, is %.3f, of %lld</title>", said, is,
+                    (long long)bins[b].count);
+        if (ring)
+            report_putf(chart->out, "<circle class=\"last\" cx=\"%.1f\" cy=\"%.1f\" r=\"7\"/>",
+                        report_x(chart, said), report_y(chart, is));
+        else
+            report_marker(chart->out, series, report_x(chart, said), report_y(chart, is), 4.5);
+        report_put(chart->out, "</g>\n");
+    }
+}
+
+void report_reliability(Report *report)
+{
+    int shown = shown_series(report);
+    const ReportDetails *details = shown < 0 ? NULL : report->series[shown].details;
+    if (!details || details->num_raw == 0)
+        return;
+    bool single = report_is_single(report->series[shown].run), calibrated = details->num_calibrated > 0;
+    char title[REPORT_NAME_SIZE + 40], caption[400];
+    snprintf(title, sizeof title, "What is said and what is: %s", report->series[shown].name);
+    report_put(&report->out, "<section id=\"reliability\"><h2>Whether probabilities can be believed</h2>\n"
+                             "<div class=\"pair\">\n");
+    Chart chart = report_chart(report, WIDTH, 340, title);
+    chart.x1 = chart.y1 = 1;
+    report_axis_y(&chart, single ? "part of texts where it is right" : "part of decisions where it is true");
+    report_axis_x(&chart, single ? "probability of the most probable label" : "probability of a label",
+                  false);
+    report_putf(chart.out, "<path class=\"whisker\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n<g class=\"s%d\">\n",
+                report_x(&chart, 0), report_y(&chart, 0), report_x(&chart, 1), report_y(&chart, 1),
+                shown % 7);
+    if (calibrated)
+        draw_reliability(&chart, details->raw, shown, true);
+    draw_reliability(&chart, calibrated ? details->calibrated : details->raw, shown, false);
+    report_put(chart.out, "</g>\n");
+    int used =
+        snprintf(caption, sizeof caption,
+                 "A mark for each tenth of the probabilities on the test part; on the line what is said is "
+                 "what is. Expected calibration error %.4f",
+                 model_reliability_error(calibrated ? details->calibrated : details->raw));
+    if (calibrated)
+        snprintf(caption + used, sizeof caption - (size_t)used, "; rings: without the calibration, %.4f.",
+                 model_reliability_error(details->raw));
+    else
+        snprintf(caption + used, sizeof caption - (size_t)used,
+                 ". There was no validation part to calibrate them on.");
+    report_chart_end(&chart, caption);
+    report_put(&report->out, "</div></section>\n");
+}
+
 /* ---- The data ---- */
 
 static void draw_lengths(Report *report, const ReportRun *run)

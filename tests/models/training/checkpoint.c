@@ -315,6 +315,7 @@ START_TEST(a_file_that_says_what_cannot_be_is_refused)
         {"reel/labels.txt", "blue\nfood\nother\nblue\n", "line 4 is there twice"},
         {"reel/labels.txt", "blue\n\nother\nred\n", "line 2 is empty"},
         {"reel/thresholds", "text", "reel/thresholds"},
+        {"reel/calibration", "text", "reel/calibration"},
         {"output_layer.bias", NULL, "parameter 'output_layer.bias' is missing"},
         {"output_layer.scale", "x", "'output_layer.scale' is in the file"},
     };
@@ -421,7 +422,7 @@ START_TEST(what_reel_does_not_know_is_kept)
     ck_assert_ok(model_checkpoint_load(&c, other));
     ck_assert_str_eq(nn_snapshot_name(&c->unknown, 0), "reel/notes.txt");
     nn_snapshot_init(&snapshot);
-    model_checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds);
+    model_checkpoint_snapshot(&snapshot, c->model, &c->text, c->notebook, c->thresholds, c->calibration);
     nn_snapshot_append(&snapshot, &c->unknown);
     ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     ck_assert_int_eq(shell_run("cmp %s %s", path, other), 0);
