@@ -37,10 +37,10 @@ static ReelStatus predict_batch(ModelPredictions *p, ModelTrainer *trainer, cons
 }
 
 ReelStatus model_predict_part(ModelPredictions *p, ModelTrainer *trainer, const ModelDatasetPart *part,
-                              int batch, bool pad, bool attends, ModelMetrics *metrics)
+                              const ModelLoaderOptions *options, bool attends, ModelMetrics *metrics)
 {
     size_t count = (size_t)part->count, classes = (size_t)part->num_classes,
-           most = batch < part->count ? (size_t)batch : count;
+           most = options->batch < part->count ? (size_t)options->batch : count;
     Room room = {.logits = reel_mem_alloc(most * classes * sizeof(float))};
     if (!p->logits)
         p->logits = reel_mem_alloc(count * classes * sizeof(float));
@@ -49,11 +49,10 @@ ReelStatus model_predict_part(ModelPredictions *p, ModelTrainer *trainer, const 
         p->attention =
             p->attention ? p->attention : reel_mem_alloc((size_t)part->offsets[count] * sizeof(float));
     }
-    ModelLoaderOptions in_batches = {.batch = batch, .pad = pad, .by_length = !pad};
     ModelLoader loader = {0};
     ReelStatus status =
         room.logits && p->logits && (!attends || (room.attention && p->attention))
-            ? model_loader_init(&loader, part, &in_batches)
+            ? model_loader_init(&loader, part, options)
             : reel_status_no_memory(count * classes * sizeof(float), "the predictions of a part");
     ModelBatch texts;
     if (metrics)

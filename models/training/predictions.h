@@ -14,12 +14,11 @@ typedef struct ModelPredictions {
     float *attention; /* a weight for each of the part's ids; NULL: not asked for */
 } ModelPredictions;
 
-/* Asks; memory is made the first time. `pad` as in ModelLoaderOptions; `attends`: the model has attention,
- * and it is asked for. `metrics` (may be NULL) gets the counts at probability 0.5, or
- * of the most probable label where a text has one. Errors: no memory, those
- * of the model. */
+/* Asks; memory is made the first time. What is said depends on `options` only where they pad. `attends`: the
+ * model has attention, and it is asked for. `metrics` (may be NULL) gets the counts at probability 0.5, or of
+ * the most probable label where a text has one. Errors: no memory, those of the model. */
 ReelStatus model_predict_part(ModelPredictions *predictions, ModelTrainer *trainer,
-                              const ModelDatasetPart *part, int batch, bool pad, bool attends,
+                              const ModelDatasetPart *part, const ModelLoaderOptions *options, bool attends,
                               ModelMetrics *metrics);
 void model_predictions_free(ModelPredictions *predictions);
 

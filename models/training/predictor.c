@@ -102,7 +102,9 @@ static ReelStatus run(ModelPredictor *p, const ModelTextSpan *texts, int64_t cou
                              .longest = p->longest};
     ModelPredictions said = {.logits = out};
     attention = attention && p->checkpoint->model->kind->has_attention;
-    ReelStatus status = model_predict_part(&said, p->trainer, &part, p->batch, false, attention, NULL);
+    ReelStatus status =
+        model_predict_part(&said, p->trainer, &part,
+                           &(ModelLoaderOptions){.batch = p->batch, .by_length = true}, attention, NULL);
     p->weights = said.attention;
     return status;
 }

@@ -11,6 +11,10 @@
 /* The least part of the learning rate that is tried: halved ten times. */
 #define LEAST_RATE (1.0 / 1024)
 
+/* Texts that a part is predicted by; of the longest ones a quarter, so that a step of training, with batches
+ * of 64, stays what most of the memory is for. */
+enum { TEXTS_AT_ONCE = 256 };
+
 ModelRunOptions model_run_defaults(void)
 {
     ModelRunOptions options = {.epochs = 50,
@@ -41,9 +45,12 @@ void model_run_result_free(ModelRunResult *result)
 static ReelStatus predict(Run *run, ModelPredictions *predictions, const ModelDatasetPart *part, bool attends,
                           ModelMetrics *metrics)
 {
-    bool pad = run->options->notebook;
-    return model_predict_part(predictions, run->trainer, part, pad ? run->options->batch : 256, pad, attends,
-                              metrics);
+    ModelLoaderOptions padded = {.batch = run->options->batch, .pad = true},
+                       by_length = {.batch = TEXTS_AT_ONCE,
+                                    .most_ids = TEXTS_AT_ONCE / 4 * part->longest,
+                                    .by_length = true};
+    return model_predict_part(predictions, run->trainer, part, run->options->notebook ? &padded : &by_length,
+                              attends, metrics);
 }
 
 /* What the report and the counts are made from. */
