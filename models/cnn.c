@@ -7,7 +7,9 @@ enum { WIDTHS = 3 };
 typedef struct Cnn {
     MODEL_HEAD;
     NnEmbedding embedding;
-    NnLinear filters[WIDTHS]; /* [H, (2k + 1) E], k = 0, 1, 2 */
+    /* [H, (2k + 1) E], k = 0, 1, 2: nn_conv1d_sequence() with the weight as the product takes it, so that
+     * what products save, their gradients' zero rows for one, is saved. */
+    NnLinear filters[WIDTHS];
     NnLinear fc;
 } Cnn;
 

@@ -62,10 +62,11 @@ static bool add_symbol(BpeTrainer *t, Alphabet *alphabet, uint32_t symbol)
         memcpy(text + size, BPE_WORD_END, 4);
         size += 4;
     }
-    int64_t id = bpe_strings_find(&t->parts.tokens, text, size);
+    int64_t id = model_string_table_find(&t->parts.tokens, (ModelTextSpan){text, size});
     if (id < 0) {
-        id = (int64_t)bpe_strings_count(&t->parts.tokens);
-        if (!model_bpe_trainer_reserve_token(t) || !bpe_strings_add(&t->parts.tokens, text, size))
+        id = (int64_t)t->parts.tokens.count;
+        if (!model_bpe_trainer_reserve_token(t) ||
+            model_string_table_append(&t->parts.tokens, (ModelTextSpan){text, size}) < 0)
             return false;
     }
     alphabet->ids[symbol] = (uint32_t)id;

@@ -9,8 +9,9 @@ static const char *text_of(const ModelBpeTokenizer *t, size_t id, size_t *size)
         *size = t->decoded_at[id + 1] - t->decoded_at[id];
         return t->decoded + t->decoded_at[id];
     }
-    *size = bpe_string_size(&t->tokens, id);
-    return bpe_string(&t->tokens, id);
+    ModelTextSpan token = model_string_table_span(&t->tokens, id);
+    *size = token.length;
+    return token.bytes;
 }
 
 static bool put(ReelBytes *out, const char *text, size_t size)
@@ -33,7 +34,8 @@ static bool decode_bytes(const ModelBpeTokenizer *t, const int32_t *ids, size_t 
         size_t id = (size_t)ids[i], size;
         if (__builtin_expect(t->flags[id], 0)) {
             bool hidden = skip && (t->flags[id] & BPE_IS_SPECIAL);
-            if (!hidden && !put(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id)))
+            ModelTextSpan token = model_string_table_span(&t->tokens, id);
+            if (!hidden && !put(out, token.bytes, token.length))
                 return false;
             continue;
         }
@@ -83,12 +85,12 @@ ReelStatus model_bpe_decode(const ModelBpeTokenizer *t, const int32_t *ids, size
                             ReelBytes *out)
 {
     for (size_t i = 0; i < count; i++)
-        if ((uint32_t)ids[i] >= bpe_strings_count(&t->tokens) ||
-            (t->hole_count && bpe_string_size(&t->tokens, (size_t)ids[i]) == 0))
+        if ((uint32_t)ids[i] >= (size_t)t->tokens.count ||
+            (t->hole_count && model_string_table_span(&t->tokens, (size_t)ids[i]).length == 0))
             return reel_status_failed(
                 "id %d (number %zu) is not in the vocabulary, whose last is %zu: use the "
                 "tokenizer that encoded it",
-                ids[i], i + 1, bpe_strings_count(&t->tokens) - 1);
+                ids[i], i + 1, (size_t)t->tokens.count - 1);
     bool fine;
     if (t->config.pretokenizer == MODEL_BPE_BYTELEVEL)
         fine = decode_bytes(t, ids, count, skip_special, out);

@@ -448,8 +448,8 @@ static const BpeAdded *added_at(const ModelBpeTokenizer *t, Range range, const c
 {
     for (size_t i = range.begin; i < range.end; i++) {
         const BpeAdded *added = &t->added[i];
-        size_t length = bpe_string_size(&t->patterns, added->pattern);
-        if (length <= size - at && memcmp(text + at, bpe_string(&t->patterns, added->pattern), length) == 0)
+        ModelTextSpan pattern = model_string_table_span(&t->patterns, added->pattern);
+        if (pattern.length <= size - at && memcmp(text + at, pattern.bytes, pattern.length) == 0)
             return added;
     }
     return NULL;
@@ -472,7 +472,7 @@ static bool find_added(const ModelBpeTokenizer *t, Range range, const char *text
         const BpeAdded *added = added_at(t, range, text, at, size);
         if (!added)
             continue;
-        size_t end = at + bpe_string_size(&t->patterns, added->pattern);
+        size_t end = at + model_string_table_span(&t->patterns, added->pattern).length;
         if (added->single_word && (is_word_before(text, at) || is_word_behind(text, end, size))) {
             at = end - 1;
             continue;

@@ -51,7 +51,7 @@ void model_bpe_vocabulary_free(BpeVocabulary *v)
 bool model_bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id)
 {
     char shown[BPE_SHOWN];
-    int64_t there = bpe_strings_find(&v->names, json->string.data, json->string.size);
+    int64_t there = model_string_table_find(&v->names, (ModelTextSpan){json->string.data, json->string.size});
     if (json->string.size == 0)
         return reel_json_reader_fail(json, "a token without text; take it out");
     if (there >= 0)
@@ -61,12 +61,12 @@ bool model_bpe_vocabulary_add(BpeVocabulary *v, ReelJsonReader *json, int64_t id
     if (id < 0 || id >= MODEL_BPE_MAX_TOKENS)
         return reel_json_reader_fail(json, "token \"%s\" has id %lld, which is not within 0 to %d",
                                      model_bpe_shown(json, shown), (long long)id, MODEL_BPE_MAX_TOKENS - 1);
-    uint32_t *ids = reel_mem_grow(v->ids, bpe_strings_count(&v->names), &v->capacity, sizeof *ids);
+    uint32_t *ids = reel_mem_grow(v->ids, (size_t)v->names.count, &v->capacity, sizeof *ids);
     if (!ids)
         return reel_json_reader_fail(json, "out of memory");
     v->ids = ids;
-    ids[bpe_strings_count(&v->names)] = (uint32_t)id;
-    return bpe_strings_add(&v->names, json->string.data, json->string.size) ||
+    ids[v->names.count] = (uint32_t)id;
+    return model_string_table_append(&v->names, (ModelTextSpan){json->string.data, json->string.size}) >= 0 ||
            reel_json_reader_fail(json, "out of memory");
 }
 
@@ -77,10 +77,10 @@ bool model_bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
     while (reel_json_reader_next_key(json, &first)) {
         char shown[BPE_SHOWN];
         int64_t id;
-        size_t before = bpe_strings_count(&v->names);
+        size_t before = (size_t)v->names.count;
         if (!reel_json_reader_int(json, &id) || !model_bpe_vocabulary_add(v, json, id))
             return false;
-        if (bpe_strings_count(&v->names) == before)
+        if ((size_t)v->names.count == before)
             return reel_json_reader_fail(json, "token \"%s\" is there twice; take one out",
                                          model_bpe_shown(json, shown));
     }
@@ -90,35 +90,33 @@ bool model_bpe_vocabulary_read(BpeVocabulary *v, ReelJsonReader *json)
 static bool fail_same_id(const BpeVocabulary *v, ReelJsonReader *json, size_t a, size_t b)
 {
     char first[BPE_SHOWN], second[BPE_SHOWN];
+    ModelTextSpan x = model_string_table_span(&v->names, a), y = model_string_table_span(&v->names, b);
     return reel_json_reader_fail(
         json, "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another", v->ids[b],
-        model_bpe_show(bpe_string(&v->names, a), bpe_string_size(&v->names, a), first),
-        model_bpe_show(bpe_string(&v->names, b), bpe_string_size(&v->names, b), second));
+        model_bpe_show(x.bytes, x.length, first), model_bpe_show(y.bytes, y.length, second));
 }
 
 bool model_bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, ModelStringTable *tokens)
 {
     size_t count = 0;
-    for (size_t i = 0; i < bpe_strings_count(&v->names); i++)
+    for (size_t i = 0; i < (size_t)v->names.count; i++)
         count = v->ids[i] >= count ? (size_t)v->ids[i] + 1 : count;
-    if (count - bpe_strings_count(&v->names) > BPE_MAX_HOLES && count > bpe_strings_count(&v->names))
+    if (count - (size_t)v->names.count > BPE_MAX_HOLES && count > (size_t)v->names.count)
         return reel_json_reader_fail(
             json, "id %zu among %zu tokens: more than %d ids below it have no token; number the tokens anew",
-            count - 1, bpe_strings_count(&v->names), BPE_MAX_HOLES);
+            count - 1, (size_t)v->names.count, BPE_MAX_HOLES);
     uint32_t *places = reel_mem_calloc(count + 1, sizeof *places); /* of each id: index + 1 */
     bool fine = places != NULL || reel_json_reader_fail(json, "out of memory");
-    for (size_t i = 0; fine && i < bpe_strings_count(&v->names); i++) {
+    for (size_t i = 0; fine && i < (size_t)v->names.count; i++) {
         if (places[v->ids[i]])
             fine = fail_same_id(v, json, places[v->ids[i]] - 1, i);
         else
             places[v->ids[i]] = (uint32_t)i + 1;
     }
     for (size_t id = 0; fine && id < count; id++) {
-        size_t place = places[id];
-        fine = (place ? bpe_strings_add(tokens, bpe_string(&v->names, place - 1),
-                                        bpe_string_size(&v->names, place - 1))
-                      : bpe_strings_add(tokens, "", 0)) ||
-               reel_json_reader_fail(json, "out of memory");
+        ModelTextSpan hole = {"", 0},
+                      name = places[id] ? model_string_table_span(&v->names, places[id] - 1) : hole;
+        fine = model_string_table_append(tokens, name) >= 0 || reel_json_reader_fail(json, "out of memory");
     }
     reel_mem_free(places);
     return fine;
@@ -146,15 +144,16 @@ static bool find_product(const ModelStringTable *tokens, BpeMergeText merge, int
     ReelBytes joined = {0};
     bool fine = reel_bytes_append(&joined, merge.left, merge.left_size) &&
                 reel_bytes_append(&joined, merge.right, merge.right_size);
-    *product = fine ? bpe_strings_find(tokens, joined.data, joined.size) : BPE_NONE;
+    *product = fine ? model_string_table_find(tokens, (ModelTextSpan){joined.data, joined.size}) : BPE_NONE;
     reel_bytes_free(&joined);
     return fine;
 }
 
 bool model_bpe_add_merge(ModelBpeTokenizer *parts, size_t *capacity, BpeMergeText merge, char what[200])
 {
-    int64_t left = bpe_strings_find(&parts->tokens, merge.left, merge.left_size);
-    int64_t right = bpe_strings_find(&parts->tokens, merge.right, merge.right_size), product;
+    int64_t left = model_string_table_find(&parts->tokens, (ModelTextSpan){merge.left, merge.left_size});
+    int64_t right = model_string_table_find(&parts->tokens, (ModelTextSpan){merge.right, merge.right_size}),
+            product;
     BpeMerge *merges = reel_mem_grow(parts->merges, parts->merge_count, capacity, sizeof *merges);
     if (merges)
         parts->merges = merges;

@@ -152,30 +152,6 @@ void model_bpe_counter_clear(ModelBpeCounter *counter);
 bool model_bpe_prefix_text(ReelBytes *out, const char *text, size_t size);
 bool model_bpe_prefix_lines(ReelBytes *out, const char *text, size_t size);
 
-/* ---- Tokens by their text; an empty one has an index and is never found ---- */
-
-/* False: no memory. The string gets index `count`; it must not be there yet. */
-static inline bool bpe_strings_add(ModelStringTable *strings, const char *text, size_t size)
-{
-    return model_string_table_append(strings, (ModelTextSpan){text, size}) >= 0;
-}
-static inline size_t bpe_strings_count(const ModelStringTable *strings)
-{
-    return (size_t)strings->count;
-}
-static inline int64_t bpe_strings_find(const ModelStringTable *strings, const char *text, size_t size)
-{
-    return size ? model_string_table_find(strings, (ModelTextSpan){text, size}) : BPE_NONE;
-}
-static inline const char *bpe_string(const ModelStringTable *strings, size_t index)
-{
-    return strings->bytes + strings->items[index].offset;
-}
-static inline size_t bpe_string_size(const ModelStringTable *strings, size_t index)
-{
-    return strings->items[index].length;
-}
-
 /* ---- The tokenizer (bpe_tokenizer.c) ---- */
 
 typedef struct BpeMerge {
@@ -240,7 +216,7 @@ static inline bool bpe_is_outside(const ModelBpeTokenizer *t, size_t id)
 /* The id of a token of the model, or BPE_NONE. */
 static inline int64_t bpe_model_id(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
-    int64_t id = bpe_strings_find(&t->tokens, text, size);
+    int64_t id = model_string_table_find(&t->tokens, (ModelTextSpan){text, size});
     return id >= 0 && bpe_is_outside(t, (size_t)id) ? BPE_NONE : id;
 }
 

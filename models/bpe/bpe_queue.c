@@ -12,9 +12,9 @@
  * left string, then the larger right one. */
 static int compare_tokens(const ModelStringTable *tokens, uint32_t a, uint32_t b)
 {
-    size_t a_size = bpe_string_size(tokens, a), b_size = bpe_string_size(tokens, b);
-    int order = memcmp(bpe_string(tokens, a), bpe_string(tokens, b), a_size < b_size ? a_size : b_size);
-    return order ? order : (a_size > b_size) - (a_size < b_size);
+    ModelTextSpan x = model_string_table_span(tokens, a), y = model_string_table_span(tokens, b);
+    int order = memcmp(x.bytes, y.bytes, x.length < y.length ? x.length : y.length);
+    return order ? order : (x.length > y.length) - (x.length < y.length);
 }
 
 static bool comes_first(const BpeTrainer *t, const BpeHeapEntry *a, const BpeHeapEntry *b)
@@ -32,11 +32,10 @@ static uint64_t order_key(const BpeTrainer *t, const BpePair *pair)
 {
     if (t->options->pretokenizer != MODEL_BPE_SUBWORD_NMT)
         return (uint64_t)pair->left << 32 | pair->right;
-    size_t size = bpe_string_size(&t->parts.tokens, pair->left);
-    const char *text = bpe_string(&t->parts.tokens, pair->left);
+    ModelTextSpan left = model_string_table_span(&t->parts.tokens, pair->left);
     uint64_t key = 0;
     for (size_t i = 0; i < 8; i++)
-        key = key << 8 | (i < size ? (uint8_t)text[i] : 0);
+        key = key << 8 | (i < left.length ? (uint8_t)left.bytes[i] : 0);
     return key;
 }
 

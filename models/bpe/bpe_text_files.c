@@ -78,13 +78,12 @@ ReelStatus model_bpe_load_gpt2(ModelBpeTokenizer **tokenizer, const char *vocab_
  * are not the line's. Hugging Face skips lines of merges.txt that begin like the first one. */
 static bool fits_line(const ModelBpeTokenizer *t, const BpeMerge *m)
 {
-    const char *left = bpe_string(&t->tokens, m->left), *right = bpe_string(&t->tokens, m->right);
-    size_t left_size = bpe_string_size(&t->tokens, m->left),
-           right_size = bpe_string_size(&t->tokens, m->right);
-    bool skipped = t->config.pretokenizer == MODEL_BPE_BYTELEVEL && strncmp(left, "#version", 8) == 0;
-    return !skipped && left[0] != '\r' && right[right_size - 1] != '\r' && !memchr(left, ' ', left_size) &&
-           !memchr(left, '\n', left_size) && !memchr(right, ' ', right_size) &&
-           !memchr(right, '\n', right_size);
+    ModelTextSpan left = model_string_table_span(&t->tokens, m->left),
+                  right = model_string_table_span(&t->tokens, m->right);
+    bool skipped = t->config.pretokenizer == MODEL_BPE_BYTELEVEL && strncmp(left.bytes, "#version", 8) == 0;
+    return !skipped && left.bytes[0] != '\r' && right.bytes[right.length - 1] != '\r' &&
+           !memchr(left.bytes, ' ', left.length) && !memchr(left.bytes, '\n', left.length) &&
+           !memchr(right.bytes, ' ', right.length) && !memchr(right.bytes, '\n', right.length);
 }
 
 /* What the text files have no place for and would change ids. */
@@ -117,12 +116,10 @@ static bool put_merges(const ModelBpeTokenizer *t, ReelBytes *out)
 {
     bool fine = reel_bytes_append(out, "#version: 0.2\n", 14);
     for (size_t i = 0; i < t->merge_count && fine; i++) {
-        const BpeMerge *m = &t->merges[i];
-        fine =
-            reel_bytes_append(out, bpe_string(&t->tokens, m->left), bpe_string_size(&t->tokens, m->left)) &&
-            reel_bytes_append(out, " ", 1) &&
-            reel_bytes_append(out, bpe_string(&t->tokens, m->right), bpe_string_size(&t->tokens, m->right)) &&
-            reel_bytes_append(out, "\n", 1);
+        ModelTextSpan left = model_string_table_span(&t->tokens, t->merges[i].left),
+                      right = model_string_table_span(&t->tokens, t->merges[i].right);
+        fine = reel_bytes_append(out, left.bytes, left.length) && reel_bytes_append(out, " ", 1) &&
+               reel_bytes_append(out, right.bytes, right.length) && reel_bytes_append(out, "\n", 1);
     }
     return fine;
 }
@@ -203,8 +200,8 @@ static bool add_symbol(ModelBpeTokenizer *parts, uint32_t code)
     size_t size = (size_t)reel_utf8_encode(code, text);
     memcpy(text + size, BPE_WORD_END, 4);
     for (size_t with = 0; with <= 4; with += 4)
-        if (bpe_strings_find(&parts->tokens, text, size + with) < 0 &&
-            !bpe_strings_add(&parts->tokens, text, size + with))
+        if (model_string_table_find(&parts->tokens, (ModelTextSpan){text, size + with}) < 0 &&
+            model_string_table_append(&parts->tokens, (ModelTextSpan){text, size + with}) < 0)
             return false;
     return true;
 }
@@ -234,8 +231,8 @@ static ReelStatus add_merges(const char *path, const ReelBytes *bytes, ModelBpeT
             break; /* the empty end; all else has been looked at */
         bool fine = reel_bytes_append(&joined, m.left, m.left_size) &&
                     reel_bytes_append(&joined, m.right, m.right_size);
-        if (fine && bpe_strings_find(&parts->tokens, joined.data, joined.size) < 0)
-            fine = bpe_strings_add(&parts->tokens, joined.data, joined.size);
+        if (fine && model_string_table_find(&parts->tokens, (ModelTextSpan){joined.data, joined.size}) < 0)
+            fine = model_string_table_append(&parts->tokens, (ModelTextSpan){joined.data, joined.size}) >= 0;
         if (!fine || !model_bpe_add_merge(parts, &capacity, m, what))
             status = reel_status_failed("%s:%zu: %s", path, lines.number, what);
     }
@@ -252,7 +249,7 @@ static ReelStatus read_codes(const char *path, const ReelBytes *bytes, const cha
     ReelStatus status = survey(path, bytes, seen);
     bool fine = true;
     if (unk) {
-        fine = bpe_strings_add(&parts->tokens, unk, strlen(unk)) &&
+        fine = model_string_table_append(&parts->tokens, (ModelTextSpan){unk, strlen(unk)}) >= 0 &&
                (parts->added = reel_mem_calloc(1, sizeof *parts->added)) != NULL;
         if (fine)
             parts->added[parts->added_count++] = (BpeAdded){.special = true};

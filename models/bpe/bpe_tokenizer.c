@@ -80,17 +80,16 @@ static bool make_decoded(ModelBpeTokenizer *t)
     if (t->config.pretokenizer != MODEL_BPE_BYTELEVEL)
         return true;
     t->decoded = reel_mem_alloc(t->tokens.bytes_used + 16);
-    t->decoded_at = reel_mem_alloc((bpe_strings_count(&t->tokens) + 1) * sizeof *t->decoded_at);
+    t->decoded_at = reel_mem_alloc(((size_t)t->tokens.count + 1) * sizeof *t->decoded_at);
     if (!t->decoded || !t->decoded_at)
         return false;
     size_t used = 0;
-    for (size_t id = 0; id < bpe_strings_count(&t->tokens); id++) {
-        const char *text = bpe_string(&t->tokens, id);
-        size_t size = bpe_string_size(&t->tokens, id);
+    for (size_t id = 0; id < (size_t)t->tokens.count; id++) {
+        ModelTextSpan token = model_string_table_span(&t->tokens, id);
         t->decoded_at[id] = used;
-        used += unmap(text, size, t->decoded + used);
+        used += unmap(token.bytes, token.length, t->decoded + used);
     }
-    t->decoded_at[bpe_strings_count(&t->tokens)] = used;
+    t->decoded_at[t->tokens.count] = used;
     return true;
 }
 
@@ -124,7 +123,8 @@ static int compare_added(const void *a, const void *b, void *context)
     const BpeAdded *x = a, *y = b;
     if (x->normalized != y->normalized)
         return x->normalized - y->normalized;
-    size_t p = bpe_string_size(&t->patterns, x->pattern), q = bpe_string_size(&t->patterns, y->pattern);
+    size_t p = model_string_table_span(&t->patterns, x->pattern).length,
+           q = model_string_table_span(&t->patterns, y->pattern).length;
     return p != q ? (p < q) - (p > q) : (x->id > y->id) - (x->id < y->id);
 }
 
@@ -134,13 +134,13 @@ static bool make_patterns(ModelBpeTokenizer *t)
     bool fine = true;
     for (size_t i = 0; i < t->added_count && fine; i++) {
         BpeAdded *added = &t->added[i];
-        const char *token = bpe_string(&t->tokens, added->id);
-        size_t size = bpe_string_size(&t->tokens, added->id);
+        ModelTextSpan token = model_string_table_span(&t->tokens, added->id);
         text.size = 0;
         added->pattern = (uint32_t)i;
-        fine = (added->normalized ? model_bpe_normalize(&t->config, token, size, &text)
-                                  : reel_bytes_append(&text, token, size)) &&
-               bpe_strings_add(&t->patterns, text.data ? text.data : "", text.size);
+        fine = (added->normalized ? model_bpe_normalize(&t->config, token.bytes, token.length, &text)
+                                  : reel_bytes_append(&text, token.bytes, token.length)) &&
+               model_string_table_append(&t->patterns,
+                                         (ModelTextSpan){text.data ? text.data : "", text.size}) >= 0;
     }
     reel_bytes_free(&text);
     return fine;
@@ -148,7 +148,7 @@ static bool make_patterns(ModelBpeTokenizer *t)
 
 static bool make_added(ModelBpeTokenizer *t)
 {
-    if (!(t->flags = reel_mem_calloc(bpe_strings_count(&t->tokens), 1)) || !make_patterns(t))
+    if (!(t->flags = reel_mem_calloc((size_t)t->tokens.count, 1)) || !make_patterns(t))
         return false;
     if (t->added_count)
         qsort_r(t->added, t->added_count, sizeof *t->added, compare_added, t);
@@ -156,11 +156,12 @@ static bool make_added(ModelBpeTokenizer *t)
     t->needs_valid = t->config.ignore_merges;
     for (size_t i = 0; i < t->added_count; i++) {
         t->added_raw += !t->added[i].normalized;
-        uint8_t first = (uint8_t)bpe_string(&t->patterns, t->added[i].pattern)[0];
+        const char *pattern = model_string_table_span(&t->patterns, t->added[i].pattern).bytes;
+        uint8_t first = (uint8_t)pattern[0];
         t->flags[t->added[i].id] = (uint8_t)((t->added[i].special ? BPE_IS_SPECIAL : 0) |
                                              (t->added[i].outside ? BPE_IS_OUTSIDE : 0));
         t->added_first[first] = 1;
-        t->needs_valid |= strstr(bpe_string(&t->patterns, t->added[i].pattern), BPE_REPLACEMENT) != NULL;
+        t->needs_valid |= strstr(pattern, BPE_REPLACEMENT) != NULL;
         t->added_byte = i == 0 || t->added_byte == first ? first : -1;
     }
     return true;
@@ -169,10 +170,10 @@ static bool make_added(ModelBpeTokenizer *t)
 /* Whether a merge never yields a pair of lower rank: then all merges of a rank can be made in one go. */
 static bool make_rising(ModelBpeTokenizer *t)
 {
-    uint32_t *made = reel_mem_alloc((bpe_strings_count(&t->tokens) + 1) * sizeof *made);
+    uint32_t *made = reel_mem_alloc(((size_t)t->tokens.count + 1) * sizeof *made);
     if (!made)
         return false;
-    for (size_t i = 0; i < bpe_strings_count(&t->tokens); i++)
+    for (size_t i = 0; i < (size_t)t->tokens.count; i++)
         made[i] = 0; /* by no merge yet: one more than the rank otherwise */
     t->rising = true;
     for (size_t rank = 0; rank < t->merge_count && t->rising; rank++) {
@@ -208,11 +209,11 @@ static ReelStatus check_added(const ModelBpeTokenizer *t)
     }
     for (size_t i = t->added_raw + 1; i < t->added_count; i++)
         for (size_t k = i; k-- > t->added_raw;) { /* as long ones stand together */
-            uint32_t a = t->added[i].pattern, b = t->added[k].pattern;
-            size_t size = bpe_string_size(&t->patterns, a);
-            if (bpe_string_size(&t->patterns, b) != size)
+            ModelTextSpan a = model_string_table_span(&t->patterns, t->added[i].pattern),
+                          b = model_string_table_span(&t->patterns, t->added[k].pattern);
+            if (b.length != a.length)
                 break;
-            if (memcmp(bpe_string(&t->patterns, a), bpe_string(&t->patterns, b), size) == 0)
+            if (memcmp(a.bytes, b.bytes, a.length) == 0)
                 return reel_status_failed(
                     "added tokens %u and %u are the same when normalized: which of them is "
                     "found would be left to chance; take one of them out",
@@ -240,13 +241,12 @@ static ReelStatus check(const ModelBpeTokenizer *t)
     bool single_words = false;
     for (size_t i = 0; i < t->added_count; i++)
         single_words = single_words || t->added[i].single_word;
-    if (bpe_strings_count(&t->tokens) > MODEL_BPE_MAX_TOKENS || t->merge_count > MODEL_BPE_MAX_TOKENS)
+    if ((size_t)t->tokens.count > MODEL_BPE_MAX_TOKENS || t->merge_count > MODEL_BPE_MAX_TOKENS)
         return reel_status_failed("%zu tokens and %zu merges, %d of each are the most",
-                                  bpe_strings_count(&t->tokens), t->merge_count, MODEL_BPE_MAX_TOKENS);
+                                  (size_t)t->tokens.count, t->merge_count, MODEL_BPE_MAX_TOKENS);
     for (size_t i = 0; i < t->merge_count; i++)
-        if (t->merges[i].left >= bpe_strings_count(&t->tokens) ||
-            t->merges[i].right >= bpe_strings_count(&t->tokens) ||
-            t->merges[i].product >= bpe_strings_count(&t->tokens))
+        if (t->merges[i].left >= (size_t)t->tokens.count || t->merges[i].right >= (size_t)t->tokens.count ||
+            t->merges[i].product >= (size_t)t->tokens.count)
             return reel_status_failed("merge %zu has a token that does not exist", i);
     return model_bpe_check_unicode(&t->config, single_words);
 }
@@ -256,8 +256,8 @@ ReelStatus model_bpe_tokenizer_make(ModelBpeTokenizer **tokenizer, ModelBpeToken
     *tokenizer = NULL;
     ReelStatus status = check(parts);
     if (reel_status_is_ok(&status)) {
-        for (size_t id = 0; id < bpe_strings_count(&parts->tokens); id++)
-            parts->hole_count += bpe_string_size(&parts->tokens, id) == 0;
+        for (size_t id = 0; id < (size_t)parts->tokens.count; id++)
+            parts->hole_count += model_string_table_span(&parts->tokens, id).length == 0;
         if (make_added(parts) && make_pairs(parts) && make_decoded(parts) && make_rising(parts) &&
             (*tokenizer = reel_mem_alloc(sizeof **tokenizer)))
             make_symbols(parts);
@@ -278,7 +278,7 @@ ReelStatus model_bpe_tokenizer_make(ModelBpeTokenizer **tokenizer, ModelBpeToken
 
 int32_t model_bpe_vocab_size(const ModelBpeTokenizer *t)
 {
-    return (int32_t)bpe_strings_count(&t->tokens);
+    return t->tokens.count;
 }
 
 int64_t model_bpe_merge_count(const ModelBpeTokenizer *t)
@@ -304,16 +304,17 @@ int32_t model_bpe_unk_id(const ModelBpeTokenizer *t)
 
 const char *model_bpe_token_text(const ModelBpeTokenizer *t, int32_t id, size_t *size)
 {
-    if (id < 0 || (size_t)id >= bpe_strings_count(&t->tokens) || bpe_string_size(&t->tokens, (size_t)id) == 0)
+    if (id < 0 || id >= t->tokens.count)
         return NULL;
+    ModelTextSpan token = model_string_table_span(&t->tokens, (size_t)id);
     if (size)
-        *size = bpe_string_size(&t->tokens, (size_t)id);
-    return bpe_string(&t->tokens, (size_t)id);
+        *size = token.length;
+    return token.length ? token.bytes : NULL;
 }
 
 int32_t model_bpe_token_id(const ModelBpeTokenizer *t, const char *text, size_t size)
 {
-    return (int32_t)bpe_strings_find(&t->tokens, text, size);
+    return (int32_t)model_string_table_find(&t->tokens, (ModelTextSpan){text, size});
 }
 
 bool model_bpe_merge(const ModelBpeTokenizer *t, int64_t rank, int32_t *left, int32_t *right,

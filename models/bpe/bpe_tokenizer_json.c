@@ -148,8 +148,9 @@ static bool read_added_members(ModelLoader *l, BpeAdded *added, int64_t *id, Ree
  * or the number of tokens that there are so far. */
 static int64_t id_there(const ModelLoader *l, const ReelBytes *content)
 {
-    int64_t there = bpe_strings_find(&l->vocabulary.names, content->data, content->size);
-    return there >= 0 ? l->vocabulary.ids[there] : (int64_t)bpe_strings_count(&l->vocabulary.names);
+    int64_t there =
+        model_string_table_find(&l->vocabulary.names, (ModelTextSpan){content->data, content->size});
+    return there >= 0 ? l->vocabulary.ids[there] : (int64_t)l->vocabulary.names.count;
 }
 
 /* The place of an added token with this id: its own, where it is listed again, or a new one behind the
@@ -194,7 +195,8 @@ static bool keep_added(ModelLoader *l, BpeAdded added, int64_t id, const ReelByt
         return false;
     added.id = (uint32_t)id;
     added.outside =
-        bpe_strings_find(&l->vocabulary.names, content->data, content->size) >= (int64_t)l->model_count;
+        model_string_table_find(&l->vocabulary.names, (ModelTextSpan){content->data, content->size}) >=
+        (int64_t)l->model_count;
     BpeAdded *place = place_of_added(l, id);
     if (!place)
         return false;
@@ -297,7 +299,8 @@ static bool find_unk(ModelLoader *l)
     json->at = l->unk_at;
     if (!reel_json_reader_string(json))
         return false;
-    int64_t place = bpe_strings_find(&l->vocabulary.names, json->string.data, json->string.size);
+    int64_t place =
+        model_string_table_find(&l->vocabulary.names, (ModelTextSpan){json->string.data, json->string.size});
     if (place < 0 || place >= (int64_t)l->model_count)
         return reel_json_reader_fail(
             json, "unk_token \"%s\" is not in the model's vocabulary; add it, or set it to null",
@@ -324,7 +327,7 @@ static bool read_file(ModelLoader *l)
     json->at = l->vocab_at;
     if (!model_bpe_vocabulary_read(&l->vocabulary, json))
         return false;
-    l->model_count = bpe_strings_count(&l->vocabulary.names);
+    l->model_count = (size_t)l->vocabulary.names.count;
     json->at = l->added_at;
     if ((l->added_at && !read_added(l)) || !model_bpe_vocabulary_sort(&l->vocabulary, json, &l->parts.tokens))
         return false;

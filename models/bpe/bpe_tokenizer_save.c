@@ -14,7 +14,8 @@ static bool put(ReelBytes *out, const char *text)
 
 static bool put_token(const ModelBpeTokenizer *t, ReelBytes *out, size_t id)
 {
-    return reel_json_append_string(out, bpe_string(&t->tokens, id), bpe_string_size(&t->tokens, id));
+    ModelTextSpan token = model_string_table_span(&t->tokens, id);
+    return reel_json_append_string(out, token.bytes, token.length);
 }
 
 static int by_id(const void *a, const void *b)
@@ -102,10 +103,10 @@ static bool put_model_head(const ModelBpeTokenizer *t, ReelBytes *out)
 bool model_bpe_write_vocab(const ModelBpeTokenizer *t, ReelBytes *out, const char *indent)
 {
     bool fine = true, first = true;
-    for (size_t id = 0; id < bpe_strings_count(&t->tokens) && fine; id++) {
+    for (size_t id = 0; id < (size_t)t->tokens.count && fine; id++) {
         char number[32];
         snprintf(number, sizeof number, ": %zu", id);
-        if (bpe_is_outside(t, id) || bpe_string_size(&t->tokens, id) == 0)
+        if (bpe_is_outside(t, id) || model_string_table_span(&t->tokens, id).length == 0)
             continue;
         fine = put(out, first ? "" : ",") && put(out, indent) && put_token(t, out, id) && put(out, number);
         first = false;

@@ -161,7 +161,7 @@ static void compact(BpeTrainer *t)
             t->cells[to++] = (BpeCell){BPE_BORDER, class};
     }
     t->cell_count = to;
-    for (size_t i = 0; i < bpe_strings_count(&t->parts.tokens); i++)
+    for (size_t i = 0; i < (size_t)t->parts.tokens.count; i++)
         t->spans[i] = 1;
 }
 
@@ -172,7 +172,7 @@ static uint32_t *places_by_left(const BpeTrainer *t, size_t *ends)
     for (size_t i = 1; i < t->cell_count; i++)
         if (t->cells[i].token != BPE_BORDER && t->cells[i + 1].token != BPE_BORDER)
             ends[t->cells[i].token]++;
-    for (size_t i = 0; i < bpe_strings_count(&t->parts.tokens); i++) {
+    for (size_t i = 0; i < (size_t)t->parts.tokens.count; i++) {
         size_t count = ends[i];
         ends[i] = total;
         total += count;
@@ -209,7 +209,7 @@ static bool start_phase(BpeTrainer *t, uint64_t floor)
     tensor_arena_reset(&t->places);
     if (t->pair_slots)
         memset(t->pair_slots, 0, (t->pair_mask + 1) * sizeof *t->pair_slots);
-    size_t tokens = bpe_strings_count(&t->parts.tokens);
+    size_t tokens = (size_t)t->parts.tokens.count;
     size_t *ends = reel_mem_calloc(tokens + 1, sizeof *ends);
     uint32_t *places = ends ? places_by_left(t, ends) : NULL;
     bool fine = places != NULL;
@@ -233,9 +233,9 @@ static void *resized(void *block, size_t count, size_t element, bool *fine)
 
 bool model_bpe_trainer_reserve_token(BpeTrainer *t)
 {
-    if (bpe_strings_count(&t->parts.tokens) < t->token_capacity)
+    if ((size_t)t->parts.tokens.count < t->token_capacity)
         return true;
-    size_t wanted = bpe_strings_count(&t->parts.tokens) * 2 + 1024, old = t->token_capacity;
+    size_t wanted = (size_t)t->parts.tokens.count * 2 + 1024, old = t->token_capacity;
     bool fine = true;
     t->spans = resized(t->spans, wanted, sizeof *t->spans, &fine);
     t->lengths = resized(t->lengths, wanted, sizeof *t->lengths, &fine);
@@ -255,15 +255,15 @@ static bool joined_token(BpeTrainer *t, uint32_t a, uint32_t b, uint32_t *token)
 {
     ModelStringTable *tokens = &t->parts.tokens;
     ReelBytes *text = &t->joined;
+    ModelTextSpan left = model_string_table_span(tokens, a), right = model_string_table_span(tokens, b);
     text->size = 0;
-    if (!model_bpe_trainer_reserve_token(t) ||
-        !reel_bytes_append(text, bpe_string(tokens, a), bpe_string_size(tokens, a)) ||
-        !reel_bytes_append(text, bpe_string(tokens, b), bpe_string_size(tokens, b)))
+    if (!model_bpe_trainer_reserve_token(t) || !reel_bytes_append(text, left.bytes, left.length) ||
+        !reel_bytes_append(text, right.bytes, right.length))
         return false;
-    int64_t found = bpe_strings_find(tokens, text->data, text->size);
-    *token = (uint32_t)bpe_strings_count(tokens);
+    int64_t found = model_string_table_find(tokens, (ModelTextSpan){text->data, text->size});
+    *token = (uint32_t)tokens->count;
     if (found < 0)
-        return bpe_strings_add(tokens, text->data, text->size);
+        return model_string_table_append(tokens, (ModelTextSpan){text->data, text->size}) >= 0;
     bool special = (size_t)found < t->options->special_count && t->lengths[found] == 0;
     *token = special ? (uint32_t)found : BPE_BORDER;
     return true;
@@ -371,15 +371,15 @@ static bool merge(BpeTrainer *t, uint32_t index)
 static bool is_enough(const BpeTrainer *t)
 {
     int64_t vocab = t->options->vocab_size, merges = t->options->max_merges;
-    return (vocab > 0 && bpe_strings_count(&t->parts.tokens) >= (size_t)vocab) ||
+    return (vocab > 0 && (size_t)t->parts.tokens.count >= (size_t)vocab) ||
            (merges > 0 && t->parts.merge_count >= (size_t)merges) ||
-           bpe_strings_count(&t->parts.tokens) >= MODEL_BPE_MAX_TOKENS;
+           (size_t)t->parts.tokens.count >= MODEL_BPE_MAX_TOKENS;
 }
 
 static void report(const BpeTrainer *t)
 {
     if (t->options->progress)
-        t->options->progress(t->options->progress_context, "merge", bpe_strings_count(&t->parts.tokens),
+        t->options->progress(t->options->progress_context, "merge", (size_t)t->parts.tokens.count,
                              (uint64_t)t->options->vocab_size);
 }
 
@@ -428,17 +428,18 @@ static ReelStatus add_specials(BpeTrainer *t)
         size_t size = strlen(text);
         if (size == 0 || reel_utf8_valid(text, size) != size)
             return reel_status_usage("special token %zu is empty or not UTF-8", i);
-        if (bpe_strings_find(&parts->tokens, text, size) >= 0)
+        if (model_string_table_find(&parts->tokens, (ModelTextSpan){text, size}) >= 0)
             return reel_status_usage("special token '%s' is given twice", text);
         if (!parts->added || !model_bpe_trainer_reserve_token(t) ||
-            !bpe_strings_add(&parts->tokens, text, size))
+            model_string_table_append(&parts->tokens, (ModelTextSpan){text, size}) < 0)
             return reel_status_no_memory(size, "special tokens");
         t->spans[i] = 1;
         t->lengths[i] = 0;
         parts->added[parts->added_count++] = (BpeAdded){.id = (uint32_t)i, .special = true};
     }
     if (o->unk_token) {
-        parts->config.unk_id = (int32_t)bpe_strings_find(&parts->tokens, o->unk_token, strlen(o->unk_token));
+        parts->config.unk_id = (int32_t)model_string_table_find(
+            &parts->tokens, (ModelTextSpan){o->unk_token, strlen(o->unk_token)});
         if (parts->config.unk_id < 0)
             return reel_status_usage("unk token '%s' is not one of the special tokens", o->unk_token);
     }

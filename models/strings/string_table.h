@@ -40,6 +40,11 @@ int32_t model_string_table_add(ModelStringTable *table, ModelTextSpan text);
 int32_t model_string_table_append(ModelStringTable *table, ModelTextSpan text);
 /* String number `id`, ended by a NUL; valid until the next string is added. */
 const char *model_string_table_text(const ModelStringTable *table, int32_t id);
+/* The same with its length. */
+static inline ModelTextSpan model_string_table_span(const ModelStringTable *table, size_t id)
+{
+    return (ModelTextSpan){table->bytes + table->items[id].offset, table->items[id].length};
+}
 /* The first number at which two tables differ; -1: they are the same. */
 int32_t model_string_table_difference(const ModelStringTable *a, const ModelStringTable *b);
 /* Numbers the strings anew in the order of their bytes (for UTF-8 that is the order of code points, as

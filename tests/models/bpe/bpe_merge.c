@@ -67,8 +67,8 @@ static ModelBpeTokenizer *tokenizer(TensorRandom *random, bool shuffled)
         return t;
     ModelBpeTokenizer parts = {.config = t->config,
                                .merges = reel_mem_alloc(t->merge_count * sizeof *t->merges)};
-    for (size_t i = 0; i < bpe_strings_count(&t->tokens); i++)
-        ck_assert(bpe_strings_add(&parts.tokens, bpe_string(&t->tokens, i), bpe_string_size(&t->tokens, i)));
+    for (size_t i = 0; i < (size_t)t->tokens.count; i++)
+        ck_assert(model_string_table_append(&parts.tokens, model_string_table_span(&t->tokens, i)) >= 0);
     int32_t order[64];
     tensor_random_permutation(random, order, (int32_t)t->merge_count);
     for (size_t i = 0; i < t->merge_count; i++)
