@@ -6,6 +6,7 @@
 #include "tools/meter.h"
 #include "models/bpe/bpe.h"
 #include "tensor/storage/json_writer.h"
+#include "tensor/storage/text_source.h"
 #include "tools/program.h"
 
 #include <stdbool.h>
@@ -25,11 +26,9 @@ void bpe_show_bytes(Meter *meter, const char *what, uint64_t done);
 
 /* Blocks of whole lines from a file, or from the standard input ("-"). */
 typedef struct Input {
-    int fd;
-    const char *name;
+    ReelTextSource source;
     ReelBytes bytes; /* the block, then what was read behind it */
     size_t block;
-    bool ended;
     uint64_t read;
 } Input;
 

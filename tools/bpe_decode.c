@@ -70,7 +70,7 @@ static ReelStatus decode_file(Decoding *d, const char *path, Meter *meter)
         status = input_next(&input, 1);
         if (!reel_status_is_ok(&status) || input.block == 0)
             break;
-        status = decode_block(d, input.name, input.bytes.data, input.block);
+        status = decode_block(d, input.source.name, input.bytes.data, input.block);
         bpe_show_bytes(meter, "decoding", input.read);
     }
     input_close(&input);

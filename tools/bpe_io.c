@@ -1,11 +1,9 @@
 #define _GNU_SOURCE /* memrchr() */
-#include "tensor/storage/text_file.h"
 #include "tools/bpe.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 void bpe_show_bytes(Meter *meter, const char *what, uint64_t done)
 {
@@ -18,32 +16,26 @@ void bpe_show_bytes(Meter *meter, const char *what, uint64_t done)
 
 ReelStatus input_open(Input *input, const char *path)
 {
-    bool is_stdin = strcmp(path, "-") == 0;
-    *input = (Input){.fd = STDIN_FILENO, .name = is_stdin ? "standard input" : path};
-    return is_stdin ? reel_status_ok() : reel_text_file_open(path, &input->fd);
+    *input = (Input){0};
+    return reel_text_source_open(&input->source, path);
 }
 
 void input_close(Input *input)
 {
-    if (input->fd > STDIN_FILENO)
-        close(input->fd);
+    reel_text_source_close(&input->source);
     reel_bytes_free(&input->bytes);
 }
 
 static ReelStatus input_more(Input *input)
 {
     ReelBytes *b = &input->bytes;
+    size_t got = 0;
     if (!reel_bytes_reserve(b, BPE_BLOCK_BYTES))
         return reel_status_no_memory(b->size + BPE_BLOCK_BYTES, "a block of text");
-    ssize_t got = read(input->fd, b->data + b->size, b->capacity - b->size);
-    if (got < 0 && errno == EINTR)
-        return reel_status_ok();
-    if (got < 0)
-        return reel_status_failed("%s: cannot read: %s", input->name, strerror(errno));
-    input->ended = got == 0;
-    b->size += (size_t)got;
-    input->read += (uint64_t)got;
-    return reel_status_ok();
+    ReelStatus status = reel_text_source_read(&input->source, b->data + b->size, b->capacity - b->size, &got);
+    b->size += got;
+    input->read += got;
+    return status;
 }
 
 ReelStatus input_next(Input *input, size_t at_least)
@@ -53,7 +45,7 @@ ReelStatus input_next(Input *input, size_t at_least)
         memmove(b->data, b->data + input->block, b->size - input->block);
     b->size -= input->block;
     input->block = 0;
-    for (size_t looked = 0; input->block == 0 && !input->ended;) {
+    for (size_t looked = 0; input->block == 0 && !input->source.ended;) {
         ReelStatus status = input_more(input);
         if (!reel_status_is_ok(&status))
             return status;

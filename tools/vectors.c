@@ -135,33 +135,12 @@ static ReelStatus print_all_neighbours(const Arguments *a, const ModelStringTabl
 /* All of a file of vectors, and the neighbours asked for. */
 static ReelStatus show_file(const Arguments *a)
 {
-    ModelVectorsReader *reader;
-    ModelStringTable words = {0};
-    float *rows = NULL;
-    size_t capacity = 0, width = 0;
-    ReelStatus status = model_vectors_open(&reader, a->vectors);
-    while (reel_status_is_ok(&status)) {
-        ModelTextSpan word;
-        width = (size_t)model_vectors_width(reader);
-        status = model_vectors_next(reader, &word);
-        if (!reel_status_is_ok(&status) || !word.bytes)
-            break;
-        int32_t before = words.count, id = model_string_table_add(&words, word);
-        float *larger = reel_mem_grow(rows, (size_t)before, &capacity, width * sizeof *rows);
-        if (id < 0 || !larger) {
-            status = reel_status_no_memory(capacity * width * sizeof *rows, a->vectors);
-            break;
-        }
-        rows = larger;
-        if (id < before)
-            status = reel_status_failed("%s: \"%.100s\" is there twice; remove one of them",
-                                        model_vectors_place(reader), model_string_table_text(&words, id));
-        else
-            status = model_vectors_row(reader, rows + (size_t)id * width);
-    }
+    ModelStringTable words;
+    float *rows;
+    int64_t width;
+    ReelStatus status = model_vectors_read(a->vectors, &words, &rows, &width);
     if (reel_status_is_ok(&status))
-        status = print_all_neighbours(a, &words, rows, width);
-    model_vectors_close(reader);
+        status = print_all_neighbours(a, &words, rows, (size_t)width);
     model_string_table_free(&words);
     reel_mem_free(rows);
     return status;

@@ -4,6 +4,7 @@
 #include "tensor/mem.h"
 #include "tensor/storage/npz_reader.h"
 #include "tensor/storage/text_file.h"
+#include "tensor/storage/text_source.h"
 #include "tensor/utf8.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { WINDOW = 4 << 20, LONGEST = 64 << 20, MOST_WIDTH = 1 << 20 };
 
@@ -27,10 +27,9 @@ struct ModelVectorsReader {
     const char *numbers, *end; /* of the word at hand */
 
     /* Of a file that is read in windows. */
-    int fd;
+    ReelTextSource source;
     char *bytes;
     size_t capacity, size, at; /* read, and consumed, of the window */
-    bool ended;
     locale_t numerals;
 
     /* Of a .npz. */
@@ -59,17 +58,13 @@ static ReelStatus fill(ModelVectorsReader *r, size_t need)
         r->bytes = larger;
         r->capacity = capacity;
     }
-    while (r->size - r->at < need && !r->ended) {
-        ssize_t got = read(r->fd, r->bytes + r->size, r->capacity - r->size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return reel_status_failed("%s: cannot read: %s; check the disk, or copy the file elsewhere",
-                                      r->path, strerror(errno));
-        r->ended = got == 0;
-        r->size += (size_t)got;
+    ReelStatus status = reel_status_ok();
+    while (r->size - r->at < need && !r->source.ended && reel_status_is_ok(&status)) {
+        size_t got = 0;
+        status = reel_text_source_read(&r->source, r->bytes + r->size, r->capacity - r->size, &got);
+        r->size += got;
     }
-    return reel_status_ok();
+    return status;
 }
 
 /* Finds the next line, without its end, and goes behind it. *line.bytes is NULL at the end of the file. */
@@ -80,9 +75,9 @@ static ReelStatus next_line(ModelVectorsReader *r, ModelTextSpan *line)
     for (;;) {
         size_t there = r->size - r->at;
         const char *start = r->bytes + r->at, *feed = memchr(start + searched, '\n', there - searched);
-        if (!feed && r->ended && there == 0)
+        if (!feed && r->source.ended && there == 0)
             return reel_status_ok();
-        if (feed || r->ended) {
+        if (feed || r->source.ended) {
             line->bytes = start;
             line->length = feed ? (size_t)(feed - start) : there;
             r->at += line->length + (feed != NULL);
@@ -237,13 +232,12 @@ ReelStatus model_vectors_open(ModelVectorsReader **reader, const char *path)
     if (!r)
         return reel_status_no_memory(sizeof *r, path);
     tensor_arena_init(&r->arena, 0);
-    r->fd = -1;
     r->path = reel_mem_strdup(path);
     r->bytes = reel_mem_alloc(WINDOW);
     r->capacity = WINDOW;
     r->numerals = newlocale(LC_NUMERIC_MASK, "C", NULL);
-    ReelStatus status =
-        r->path && r->bytes ? reel_text_file_open(path, &r->fd) : reel_status_no_memory(WINDOW, path);
+    ReelStatus status = r->path && r->bytes ? reel_text_source_open(&r->source, r->path)
+                                            : reel_status_no_memory(WINDOW, path);
     if (reel_status_is_ok(&status))
         status = fill(r, WINDOW);
     bool is_npz = reel_status_is_ok(&status) && r->size >= 2 && memcmp(r->bytes, "PK", 2) == 0;
@@ -261,8 +255,7 @@ void model_vectors_close(ModelVectorsReader *r)
 {
     if (!r)
         return;
-    if (r->fd >= 0)
-        close(r->fd);
+    reel_text_source_close(&r->source);
     if (r->numerals)
         freelocale(r->numerals);
     tensor_npz_close(r->npz);
@@ -314,7 +307,7 @@ static ReelStatus next_in_text(ModelVectorsReader *r, ModelTextSpan *word)
         if (!line.bytes)
             return check_end(r);
         r->rows++;
-    } while (line.length == 0 && r->ended && r->at == r->size);
+    } while (line.length == 0 && r->source.ended && r->at == r->size);
     int64_t fields = count_fields(line), spaces = fields - 1 - r->width;
     if (spaces < 0)
         return reel_status_failed("%s: the row has %lld numbers instead of %lld", model_vectors_place(r),
@@ -346,10 +339,11 @@ static ReelStatus next_in_binary(ModelVectorsReader *r, ModelTextSpan *word)
         size_t there = r->size - r->at;
         blank = memchr(r->bytes + r->at, ' ', there);
         length = blank ? (size_t)(blank - (r->bytes + r->at)) : there;
-        if (!blank && (r->ended || there > 65536))
+        if (!blank && (r->source.ended || there > 65536))
             return reel_status_failed("%s: %s", model_vectors_place(r),
-                                      r->ended ? "the file ends here; is it cut? Fetch or write it again"
-                                               : "no word begins here; is the file damaged?");
+                                      r->source.ended
+                                          ? "the file ends here; is it cut? Fetch or write it again"
+                                          : "no word begins here; is the file damaged?");
         if (!blank)
             status = fill(r, there + 1);
     }
@@ -422,5 +416,33 @@ ReelStatus model_vectors_row(ModelVectorsReader *r, float *row)
         if (!isfinite(row[j]))
             status = reel_status_failed("%s: number %lld of the row is not finite", model_vectors_place(r),
                                         (long long)j + 1);
+    return status;
+}
+
+ReelStatus model_vectors_read(const char *path, ModelStringTable *words, float **rows, int64_t *width)
+{
+    ModelVectorsReader *r;
+    ModelTextSpan word;
+    size_t capacity = 0;
+    *words = (ModelStringTable){0};
+    *rows = NULL;
+    ReelStatus status = model_vectors_open(&r, path);
+    while (reel_status_is_ok(&status)) {
+        *width = r->width;
+        status = model_vectors_next(r, &word);
+        if (!reel_status_is_ok(&status) || !word.bytes)
+            break;
+        int32_t before = words->count, id = model_string_table_add(words, word);
+        float *larger = reel_mem_grow(*rows, (size_t)before, &capacity, (size_t)*width * sizeof **rows);
+        *rows = larger ? larger : *rows;
+        if (id < 0 || !larger)
+            status = reel_status_no_memory(capacity * (size_t)*width * sizeof **rows, path);
+        else if (id < before)
+            status = reel_status_failed("%s: \"%.100s\" is there twice; remove one of them",
+                                        model_vectors_place(r), model_string_table_text(words, id));
+        else
+            status = model_vectors_row(r, *rows + id * *width);
+    }
+    model_vectors_close(r);
     return status;
 }

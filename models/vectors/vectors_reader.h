@@ -4,7 +4,7 @@
 #ifndef REEL_MODELS_VECTORS_READER_H
 #define REEL_MODELS_VECTORS_READER_H
 
-#include "models/strings/text.h"
+#include "models/strings/string_table.h"
 #include "tensor/decls.h"
 #include "tensor/status.h"
 
@@ -32,6 +32,10 @@ ReelStatus model_vectors_next(ModelVectorsReader *reader, ModelTextSpan *word);
 ReelStatus model_vectors_row(ModelVectorsReader *reader, float *row);
 /* Where the word stands, for messages: "FILE:12", or "FILE: record 12". Valid until the next call. */
 const char *model_vectors_place(ModelVectorsReader *reader);
+
+/* All of a file: its words, and their rows, [words->count, *width], which the caller frees with
+ * reel_mem_free(), after an error too. Errors: a word that is there twice, those above. */
+ReelStatus model_vectors_read(const char *path, ModelStringTable *words, float **rows, int64_t *width);
 
 REEL_END_DECLS
 
