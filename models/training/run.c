@@ -42,15 +42,19 @@ void model_run_result_free(ModelRunResult *result)
 
 /* ---- What the model says of a part ---- */
 
+ModelLoaderOptions model_run_batches(const ModelRunOptions *options, const ModelDatasetPart *part)
+{
+    return options->notebook ? (ModelLoaderOptions){.batch = options->batch, .pad = true}
+                             : (ModelLoaderOptions){.batch = TEXTS_AT_ONCE,
+                                                    .most_ids = TEXTS_AT_ONCE / 4 * part->longest,
+                                                    .by_length = true};
+}
+
 static ReelStatus predict(Run *run, ModelPredictions *predictions, const ModelDatasetPart *part, bool attends,
                           ModelMetrics *metrics)
 {
-    ModelLoaderOptions padded = {.batch = run->options->batch, .pad = true},
-                       by_length = {.batch = TEXTS_AT_ONCE,
-                                    .most_ids = TEXTS_AT_ONCE / 4 * part->longest,
-                                    .by_length = true};
-    return model_predict_part(predictions, run->trainer, part, run->options->notebook ? &padded : &by_length,
-                              attends, metrics);
+    ModelLoaderOptions batches = model_run_batches(run->options, part);
+    return model_predict_part(predictions, run->trainer, part, &batches, attends, metrics);
 }
 
 /* What the report and the counts are made from. */

@@ -27,6 +27,7 @@ ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind
     ModelCheckpoint *checkpoint;
     ModelTrainer *trainer = NULL;
     ModelTrainerOptions how = options->trainer;
+    ModelLoaderOptions batches = model_run_batches(options, &dataset->test);
     how.comm = NULL;
     how.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
     how.pos_weight = how.weight = tensor_invalid();
@@ -35,9 +36,8 @@ ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind
     if (reel_status_is_ok(&status))
         status = model_trainer_new(&trainer, checkpoint->model, &how);
     if (reel_status_is_ok(&status))
-        status = model_predict_part(&result->test, trainer, &dataset->test,
-                                    options->notebook ? options->batch : 256, options->notebook,
-                                    kind->has_attention, NULL);
+        status =
+            model_predict_part(&result->test, trainer, &dataset->test, &batches, kind->has_attention, NULL);
     model_trainer_free(trainer);
     model_checkpoint_free(checkpoint);
     return status;

@@ -35,6 +35,9 @@ typedef struct Run {
 /* Takes back what has come of it. */
 void model_run_forget_result(Run *run);
 
+/* The batches that a part is predicted in. */
+ModelLoaderOptions model_run_batches(const ModelRunOptions *options, const ModelDatasetPart *part);
+
 /* The seconds that the run has taken, those of earlier processes too. */
 double model_run_seconds(const Run *run);
 
