@@ -9,6 +9,7 @@
 #include "nn/comm.h"
 #include "nn/convolution.h"
 #include "nn/crf.h"
+#include "nn/data.h"
 #include "nn/decoding.h"
 #include "nn/embedding.h"
 #include "nn/inspect.h"

@@ -65,6 +65,8 @@ static ReelStatus check_file(TensorNpz *npz)
 {
     if (tensor_npz_looks_like_safetensors(npz))
         return tensor_npz_read_safetensors(npz);
+    if (tensor_npz_looks_like_npy(npz))
+        return tensor_npz_read_npy(npz);
     ReelStatus status = tensor_npz_read_directory(npz);
     for (int i = 0; i < npz->count && reel_status_is_ok(&status); i++)
         status = tensor_npz_check_contents(npz, &npz->members[i]);
@@ -224,7 +226,7 @@ ReelStatus tensor_npz_read_whole(const TensorNpz *npz, const TensorNpzMember *me
     *size = 0;
     if (member->locked)
         return tensor_npz_unsupported(npz, member->name, member->unreadable);
-    if (npz->is_safetensors)
+    if (npz->is_bare)
         return tensor_npz_unsupported(npz, member->name, "it has no .npy header");
     void *bytes = tensor_arena_alloc(arena, (size_t)member->size);
     if (!bytes)

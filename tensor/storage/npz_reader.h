@@ -1,5 +1,6 @@
 /* Reads .npz files, and trusts nothing in them that it has not verified. Files of the other format that
- * weights come in, safetensors.h, are opened and read by the same functions.
+ * weights come in, safetensors.h, are opened and read by the same functions, and so is a .npy file: one
+ * array, named "array".
  *
  * Opening checks the whole file once: every record and its copy, that the members lie end to end without
  * gap or overlap from the first byte to the directory, the names (UTF-8, relative, none twice), and every
@@ -68,6 +69,8 @@ const char *tensor_npz_type_text(const TensorNpzMember *member, char *text);
  * into an arena of its own. */
 ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
                                   Tensor *tensor);
+/* The array of a .npy file, or the only one of an archive. */
+ReelStatus tensor_npy_read(const char *path, TensorArena *arena, Tensor *tensor);
 /* The contents in the arena: of an array its elements in C order and this machine's byte order, without
  * the header; of any other member its bytes. A zero byte, not counted, stands behind. */
 ReelStatus tensor_npz_read_bytes(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,

@@ -11,8 +11,8 @@ struct TensorNpz {
     int fd;              /* -1: the bytes are in memory */
     const uint8_t *data; /* where they are in memory */
     uint64_t size;
-    bool is_safetensors; /* without checksums; no member is deflated, none has a header */
-    TensorArena arena;   /* holds the members and their names */
+    bool is_bare;      /* .safetensors or .npy: without checksums; no member is deflated, none has a header */
+    TensorArena arena; /* holds the members and their names */
     TensorNpzMember *members;
     const TensorNpzMember **by_name; /* sorted */
     int count;
@@ -38,6 +38,9 @@ ReelStatus tensor_npz_read_directory(TensorNpz *npz);
 ReelStatus tensor_npz_read_safetensors(TensorNpz *npz);
 /* Whether that is what the file, by its name or its first bytes, is meant to be. */
 bool tensor_npz_looks_like_safetensors(const TensorNpz *npz);
+/* The same of a .npy file, whose one member is "array"; whether that is what the file is. */
+ReelStatus tensor_npz_read_npy(TensorNpz *npz);
+bool tensor_npz_looks_like_npy(const TensorNpz *npz);
 /* Sorts by_name. An error: a name is there twice. */
 ReelStatus tensor_npz_index_names(TensorNpz *npz);
 /* Orders pointers to members by their names. */

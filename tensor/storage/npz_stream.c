@@ -161,7 +161,7 @@ static ReelStatus stream_finish(Stream *stream)
                                          "it is longer than its header says");
     if (stream->member->deflated && (stream->z.avail_in > 0 || stream->packed_left > 0))
         return tensor_npz_damaged_member(stream->npz, stream->member->name, "something follows its end");
-    if (!stream->npz->is_safetensors && !crc_fits(stream))
+    if (!stream->npz->is_bare && !crc_fits(stream))
         return tensor_npz_damaged_member(stream->npz, stream->member->name, "its checksum differs");
     return status;
 }

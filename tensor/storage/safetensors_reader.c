@@ -274,7 +274,7 @@ static ReelStatus parse(Header *header, const char *text, size_t size)
 ReelStatus tensor_npz_read_safetensors(TensorNpz *npz)
 {
     uint8_t length[LENGTH_BYTES];
-    npz->is_safetensors = true;
+    npz->is_bare = true;
     if (npz->size < LENGTH_BYTES)
         return reel_status_failed("%s: is too short for a .safetensors file; " NPZ_RESTORE, npz->path);
     ReelStatus status = tensor_npz_read_at(npz, 0, length, sizeof length);
