@@ -37,7 +37,10 @@ static bool check_loss(Var loss, const Value *value)
                   "tape_backward: the loss must be one number, but has shape %s; use var_sum or var_mean",
                   tensor_shape_text(&value->t, shape));
     else if (!value->wants)
-        tape_fail(tape, "tape_backward: the loss depends on no value that wants a gradient");
+        tape_fail(tape, "tape_backward: the loss depends on no value that wants a gradient%s",
+                  tape->was_disabled ? "; in this step gradients were off: tape_set_grad_enabled(tape, true) "
+                                       "turns them on again"
+                                     : "");
     else if (value->record && tape->records[value->record - 1].backward_run)
         tape_fail(tape, "tape_backward: backward has already been run from this loss in this step");
     return tape_ok(tape) && check_versions(tape, "tape_backward");

@@ -57,6 +57,7 @@ static void next_stamp(Tape *tape)
 
 void tape_begin(Tape *tape)
 {
+    tape->was_disabled = !tape->grad_enabled;
     tensor_arena_reset(&tape->arena);
     tensor_arena_reset(&tape->scratch);
     tape->value_count = tape->node_count = 0;
@@ -301,6 +302,7 @@ bool tape_set_grad_enabled(Tape *tape, bool enabled)
 {
     bool before = tape->grad_enabled;
     tape->grad_enabled = enabled;
+    tape->was_disabled |= !enabled;
     return before;
 }
 

@@ -87,7 +87,7 @@ int var_ndim(Var v);
 int64_t var_size(Var v, int axis);
 /* Whether its gradient may be asked for: a leaf, or made of one while gradients were enabled. */
 bool var_wants_grad(Var v);
-/* A scalar's value; NaN for an empty Var. */
+/* The number in a value of one element; NaN for an empty Var. Of any other number of elements: an error. */
 double var_item(Var v);
 /* The same value, detached from the graph. */
 Var var_detach(Var v);
@@ -155,6 +155,7 @@ bool tape_is_repeating(const Tape *tape);
 TAPE_TRACE_RETURNS(Var)
 TAPE_TRACE_RETURNS(Tensor)
 TAPE_TRACE_RETURNS(bool)
+TAPE_TRACE_RETURNS(double)
 
 REEL_END_DECLS
 
@@ -169,6 +170,7 @@ REEL_END_DECLS
 #define tape_vjp(...)        TAPE_TRACE(bool, tape_vjp(__VA_ARGS__))
 #define tape_hvp(...)        TAPE_TRACE(bool, tape_hvp(__VA_ARGS__))
 #define var_value(...)       TAPE_TRACE(Tensor, var_value(__VA_ARGS__))
+#define var_item(...)        TAPE_TRACE(double, var_item(__VA_ARGS__))
 #define var_detach(...)      TAPE_TRACE(Var, var_detach(__VA_ARGS__))
 #endif
 

@@ -85,6 +85,7 @@ struct Tape {
     uint32_t stamp;         /* of the values that are made now */
     uint32_t retained_held; /* values not in memory whose gradient is retained */
     bool grad_enabled;
+    bool was_disabled; /* for some of this step at least */
     bool check_finite;
     bool is_repeating;
     void *owner;

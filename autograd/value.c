@@ -37,9 +37,13 @@ int64_t var_size(Var v, int axis)
     return axis < 0 || axis >= value->t.ndim ? 0 : value->t.shape[axis];
 }
 
-double var_item(Var v)
+double(var_item)(Var v)
 {
     Tensor t = (var_value)(v);
+    char shape[TENSOR_SHAPE_TEXT_SIZE];
+    if (tensor_is_valid(t) && tensor_numel(&t) != 1)
+        tape_fail(v.tape, "var_item: the value must be one number, but has shape %s",
+                  tensor_shape_text(&t, shape));
     return tensor_is_valid(t) ? tensor_item(t) : NAN;
 }
 

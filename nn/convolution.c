@@ -24,12 +24,29 @@ static Var pad_axis(Var x, int axis, int64_t count, double value)
     return var_concat((Var[]){side, x, side}, 3, axis);
 }
 
-static bool is_window(const Window *w)
+/* Notes what is wrong with a window; true where nothing is. */
+static bool check_window(Tape *tape, const Window *w)
 {
-    for (int i = 0; i < 2; i++)
-        if (w->kernel[i] < 1 || w->stride[i] < 1 || w->padding[i] < 0 || w->dilation[i] < 1)
-            return false;
-    return w->kernel[0] <= MOST_WINDOW && w->kernel[1] <= MOST_WINDOW / w->kernel[0];
+    for (int i = 0; i < 2; i++) {
+        const struct {
+            const char *name;
+            int value, least;
+        } sizes[] = {{"kernel", w->kernel[i], 1},
+                     {"stride", w->stride[i], 1},
+                     {"padding", w->padding[i], 0},
+                     {"dilation", w->dilation[i], 1}};
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+            if (sizes[k].value < sizes[k].least) {
+                tape_fail(tape, "%s: the %s is %d and must be at least %d", w->name, sizes[k].name,
+                          sizes[k].value, sizes[k].least);
+                return false;
+            }
+    }
+    if (w->kernel[0] <= MOST_WINDOW && w->kernel[1] <= MOST_WINDOW / w->kernel[0])
+        return true;
+    tape_fail(tape, "%s: the kernel is %d x %d and must have at most %d elements", w->name, w->kernel[0],
+              w->kernel[1], MOST_WINDOW);
+    return false;
 }
 
 /* How many windows there are along an axis of `size` elements; less than 1: it is too short. */
@@ -46,11 +63,8 @@ static Var windows_of(Var x, const Window *w, double padding)
     Var parts[MOST_WINDOW];
     if (var_is_empty(x))
         return x;
-    if (!is_window(w))
-        return tape_fail(tape,
-                         "%s: a window must have 1 to %d elements, a stride and dilation of at least 1 and "
-                         "a padding of at least 0",
-                         w->name, MOST_WINDOW);
+    if (!check_window(tape, w))
+        return (Var){.tape = tape};
     int64_t rows = windows_along(w, 0, var_size(x, 2)), columns = windows_along(w, 1, var_size(x, 3));
     if (rows < 1 || columns < 1)
         return tape_fail(tape, "%s: a window of %d x %d does not fit into %lld x %lld", w->name, w->kernel[0],

@@ -27,10 +27,11 @@ struct NnLoader {
 ReelStatus nn_loader_new(NnLoader **result, NnLoaderOptions options)
 {
     *result = NULL;
-    if (options.batch < 1 || options.most_ids < 0)
-        return reel_status_usage(
-            "nn_loader: batch is %lld and must be at least 1, most_ids is %lld and must be at least 0",
-            (long long)options.batch, (long long)options.most_ids);
+    if (options.batch < 1)
+        return reel_status_usage("nn_loader: batch is %lld and must be at least 1", (long long)options.batch);
+    if (options.most_ids < 0)
+        return reel_status_usage("nn_loader: most_ids is %lld and must be at least 0; 0 is off",
+                                 (long long)options.most_ids);
     NnLoader *loader = reel_mem_calloc(1, sizeof *loader);
     if (!loader)
         return reel_status_no_memory(sizeof *loader, "a loader");

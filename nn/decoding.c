@@ -13,16 +13,23 @@ NnDecodeOptions nn_decode_options(int32_t tokens, int32_t begin, int32_t end, in
 
 static ReelStatus check_options(NnDecodeOptions o)
 {
-    if (o.tokens < 1 || o.most < 0 || o.begin < 0 || o.begin >= o.tokens || o.end >= o.tokens)
-        return reel_status_usage("decoding: begin %d and end %d must be of %d tokens, and at most %d written",
-                                 o.begin, o.end, o.tokens, o.most);
+    if (o.tokens < 1)
+        return reel_status_usage("decoding: tokens is %d and must be at least 1", o.tokens);
+    if (o.begin < 0 || o.begin >= o.tokens)
+        return reel_status_usage("decoding: begin is %d and must be one of %d tokens", o.begin, o.tokens);
+    if (o.end >= o.tokens)
+        return reel_status_usage("decoding: end is %d and must be one of %d tokens, or negative for none",
+                                 o.end, o.tokens);
+    if (o.most < 0)
+        return reel_status_usage("decoding: most is %d and must be at least 0", o.most);
     if (o.beam < 1 || o.beam > o.tokens)
-        return reel_status_usage("decoding: a beam must have 1 to %d sequences, not %d", o.tokens, o.beam);
-    if (!(o.temperature > 0) || o.top_k < 0 || !(o.top_p > 0 && o.top_p <= 1))
-        return reel_status_usage(
-            "decoding: temperature must be above 0, top_k at least 0 and top_p in (0, 1], not "
-            "%g, %d and %g",
-            o.temperature, o.top_k, o.top_p);
+        return reel_status_usage("decoding: beam is %d and must be 1 to %d, the tokens", o.beam, o.tokens);
+    if (!(o.temperature > 0))
+        return reel_status_usage("decoding: temperature is %g and must be above 0", o.temperature);
+    if (o.top_k < 0)
+        return reel_status_usage("decoding: top_k is %d and must be at least 0; 0 is off", o.top_k);
+    if (!(o.top_p > 0 && o.top_p <= 1))
+        return reel_status_usage("decoding: top_p is %g and must be in (0, 1]", o.top_p);
     return reel_status_ok();
 }
 

@@ -82,10 +82,11 @@ static bool begin(NnParallel *p)
 static ReelStatus check_options(const NnParallelOptions *options)
 {
     int ranks = nn_comm_size(options->comm);
-    if (options->shards < 1 || options->shards > NN_MOST_SHARDS || options->threads < 1)
-        return reel_status_usage("nn_parallel: %d shards and %d threads; there must be 1 to %d shards and at "
-                                 "least 1 thread",
-                                 options->shards, options->threads, NN_MOST_SHARDS);
+    if (options->shards < 1 || options->shards > NN_MOST_SHARDS)
+        return reel_status_usage("nn_parallel: shards is %d and must be 1 to %d", options->shards,
+                                 NN_MOST_SHARDS);
+    if (options->threads < 1)
+        return reel_status_usage("nn_parallel: threads is %d and must be at least 1", options->threads);
     if (options->shards < ranks)
         return reel_status_usage(
             "%d ranks for %d shards: a rank without a shard has nothing to do; use at most "

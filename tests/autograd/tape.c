@@ -203,13 +203,29 @@ START_TEST(gradients_stay_off_from_step_to_step)
         tape_begin(tape);
         Var a = LEAF(tape, TENSOR_SHAPE(2), 1, 2);
         ck_assert(!tape_backward(var_sum(var_mul(a, a), TENSOR_AXES_ALL, false)));
-        assert_fails(tape, "no value that wants a gradient");
+        assert_fails(tape, "in this step gradients were off: tape_set_grad_enabled(tape, true)");
     }
     ck_assert(!tape_set_grad_enabled(tape, true));
+    tape_begin(tape);
+    Var constant = tape_constant(tape, tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(1)));
+    ck_assert(!tape_backward(var_exp(constant)));
+    assert_fails(tape, "no value that wants a gradient (called"); /* where nothing was off */
     tape_begin(tape);
     Var a = LEAF(tape, TENSOR_SHAPE(2), 1, 2);
     ck_assert(tape_backward(var_sum(var_mul(a, a), TENSOR_AXES_ALL, false)));
     expect(var_grad(a), 0, 2, 4);
+}
+END_TEST
+
+START_TEST(an_item_is_one_number)
+{
+    Var a = LEAF(tape, TENSOR_SHAPE(2), 1, 2);
+    ck_assert(isnan(var_item(a)));
+    assert_fails(tape, "var_item: the value must be one number, but has shape [2] (called at");
+    tape_begin(tape);
+    ck_assert_double_eq(var_item(LEAF(tape, TENSOR_SHAPE(1, 1), 7)), 7);
+    ck_assert(isnan(var_item(VAR_NONE)));
+    ck_assert(tape_ok(tape));
 }
 END_TEST
 
@@ -637,6 +653,7 @@ Suite *autograd_tape_suite(void)
     tcase_add_test(backward, no_grad_and_detach_cut_the_path);
     tcase_add_test(backward, sizes_are_counted_from_either_end);
     tcase_add_test(backward, gradients_stay_off_from_step_to_step);
+    tcase_add_test(backward, an_item_is_one_number);
     tcase_add_test(backward, a_parameter_seen_without_gradients_first_still_gets_one);
     tcase_add_test(backward, a_detached_repeated_rows_value_keeps_its_rows);
     tcase_add_test(backward, retained_gradients_of_inner_values_add_up);

@@ -167,10 +167,12 @@ START_TEST(what_does_not_fit_is_an_error)
     must_fail(nn_conv2d(&m, tape_constant(tape, noise(TENSOR_F32, 4, (int64_t[]){1, 2, 5, 2}))),
               "a window of 3 x 3 does not fit into 5 x 2");
     m.options.stride = 0;
-    must_fail(nn_conv2d(&m, tape_constant(tape, noise(TENSOR_F32, 4, (int64_t[]){1, 2, 5, 5}))), "a stride");
+    must_fail(nn_conv2d(&m, tape_constant(tape, noise(TENSOR_F32, 4, (int64_t[]){1, 2, 5, 5}))),
+              "conv2d: the stride is 0 and must be at least 1");
     Tensor line = noise(TENSOR_F32, 3, (int64_t[]){1, 2, 5});
     must_fail(nn_max_pool1d(tape_constant(tape, line), 2, 2, 2), "more than half a kernel of 2");
-    must_fail(nn_avg_pool1d(tape_constant(tape, line), 0, 2, 0), "1 to 1024 elements");
+    must_fail(nn_avg_pool1d(tape_constant(tape, line), 0, 2, 0), "the kernel is 0 and must be at least 1");
+    must_fail(nn_avg_pool1d(tape_constant(tape, line), 2000, 1, 0), "must have at most 1024 elements");
     must_fail(nn_avg_pool1d(tape_constant(tape, line), 6, 1, 0), "does not fit");
     nn_module_free(&m.base);
     nn_conv1d_init(&m, 2, 3, 3, options_of(2, 1, 1));

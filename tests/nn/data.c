@@ -238,6 +238,8 @@ START_TEST(what_cannot_be_is_an_error)
     ck_assert_failed(nn_loader_new(&loader, (NnLoaderOptions){0}), REEL_STATUS_USAGE,
                      "batch is 0 and must be at least 1");
     ck_assert_ptr_null(loader);
+    ck_assert_failed(nn_loader_new(&loader, (NnLoaderOptions){.batch = 1, .most_ids = -2}), REEL_STATUS_USAGE,
+                     "most_ids is -2");
     loader = new_loader((NnLoaderOptions){.batch = 2});
     ck_assert(nn_loader_next(loader, &batch));
     ck_assert(var_is_empty(nn_batch_rows(batch, tape, 2)));

@@ -169,6 +169,8 @@ START_TEST(what_cannot_be_is_an_error)
     NnDecodeOptions good = nn_decode_options(TOKENS, BEGIN, END, MOST), bad[6];
     for (int i = 0; i < 6; i++)
         bad[i] = good;
+    static const char *const says[] = {"begin is 4 ", "beam is 0 ",   "temperature is 0 ",
+                                       "top_p is 0 ", "top_k is -1 ", "beam is "};
     bad[0].begin = 4;
     bad[1].beam = 0;
     bad[2].temperature = 0;
@@ -176,10 +178,9 @@ START_TEST(what_cannot_be_is_an_error)
     bad[4].top_k = -1;
     bad[5].beam = TOKENS + 1;
     for (int i = 0; i < 6; i++) {
-        ck_assert_failed(nn_decode_beam(next_token, &chain, bad[i], ids, &count), REEL_STATUS_USAGE,
-                         "decoding: ");
+        ck_assert_failed(nn_decode_beam(next_token, &chain, bad[i], ids, &count), REEL_STATUS_USAGE, says[i]);
         ck_assert_failed(nn_decode_sample(next_token, &chain, bad[i], &random, ids, &count),
-                         REEL_STATUS_USAGE, "decoding: ");
+                         REEL_STATUS_USAGE, says[i]);
     }
     chain.fail_at = 1;
     ck_assert_failed(nn_decode_beam(next_token, &chain, good, ids, &count), REEL_STATUS_FAILED, "tired");
