@@ -553,6 +553,7 @@ static ReelStatus read_language(const ModelZooSettings *s, const char *paths, co
         status = add_training_part(texts, dataset);
     pretraining->epochs = s->pretrain_epochs;
     pretraining->lr = s->pretrain_lr;
+    pretraining->dropout = s->pretrain_dropout;
     if (reel_status_is_ok(&status) && !s->quiet)
         printf("%s: %lld texts, and %lld of the training part, to learn their language from: %lld ids\n",
                paths, (long long)read, (long long)dataset->train.count, (long long)texts->ids.count);

@@ -44,7 +44,7 @@ enum { MODEL_RUN_EVERY_SO_OFTEN = -1 };
 typedef struct ModelPretraining {
     ModelLanguageTexts texts; /* as ids of the data set */
     int epochs;
-    double lr;
+    double lr, dropout; /* of embeddings and states, instead of the model's own */
 } ModelPretraining;
 
 /* Parts of a batch unless another number is asked for: the same on every machine, as the results depend on

@@ -137,6 +137,7 @@ ReelStatus model_run_pretrain(Run *run)
     if (!reel_status_is_ok(&status))
         return status;
     status = nn_module_copy(&twin->base, &model->base);
+    twin->embed_dropout.p = p->dropout;
     ModelLanguageEncoder encoder = {.module = &twin->base,
                                     .states = states,
                                     .context = twin,
@@ -145,7 +146,7 @@ ReelStatus model_run_pretrain(Run *run)
     ModelLanguageOptions options = model_language_defaults();
     options.epochs = p->epochs;
     options.lr = p->lr;
-    options.dropout = model->config.dropout;
+    options.dropout = p->dropout;
     options.shards = trainer->shards;
     options.threads = trainer->threads;
     options.comm = trainer->comm;

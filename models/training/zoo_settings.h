@@ -47,7 +47,8 @@ typedef struct ModelZooSettings {
     int freeze_vectors, pretrain_epochs, unfreeze, checkpoint_every, keep, compress, patience;
     double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;
-    double rank_timeout, lr, vectors_lr, pretrain_lr, layer_rate, max_df, weight_decay, clip;
+    double rank_timeout, lr, vectors_lr, pretrain_lr, pretrain_dropout, layer_rate, max_df, weight_decay,
+        clip;
     uint64_t seed;
     bool notebook, check_finite, quiet, list, compare;
 } ModelZooSettings;

@@ -80,6 +80,24 @@ static const char *const bpe[] = {
     "1 $V $T/bpe encode --tokenizer nowhere $D/README.md",
 };
 
+#define LM "--embed 4 --hidden 4 --epochs 1 --threads 2 --quiet "
+static const char *const texts[] = {
+    "0 $V $T/lm --help",
+    "2 $V $T/lm",
+    "1 $V $T/lm --data nowhere --out lm.npz",
+    "1 $V $T/lm --model $D/tests/fixtures/npz/dtypes.npz --sample 1",
+    "0 $V $T/lm --data $D/README.md --out lm.npz " LM "&& $V $T/lm --model lm.npz --perplexity $D/README.md "
+    "--sample 2 --most 5 --prompt reel",
+    "0 $V $T/lm --data $D/README.md --out pairs.npz --tokenizer bpe --vocab 200 " LM
+    "&& $V $T/lm --model pairs.npz --perplexity $D/README.md --sample 1 --most 5",
+    "1 $V $T/lm --data $D/README.md --out lm.npz --resume " LM,
+    "0 $V $T/vectors --data $D/README.md --out vectors.bin --dim 4 --epochs 1 --quiet --neighbours reel",
+    "1 $V $T/vectors --vectors $D/README.md --neighbours reel",
+    "0 $V $T/train_zoo $O --models lstm --pretrain $D/README.md --layer-rate 0.5 --unfreeze 1 --out "
+    "pretrained",
+    "2 $V $T/train_zoo $O --models bag --pretrain $D/README.md --out pretrained",
+};
+
 static const char *const others[] = {
     "0 $V $T/gradcheck --help",
     "2 $V $T/gradcheck --op nothing",
@@ -131,6 +149,7 @@ static void teardown(void)
 LEAK_TEST(train)
 LEAK_TEST(predict)
 LEAK_TEST(bpe)
+LEAK_TEST(texts)
 LEAK_TEST(others)
 
 #define COUNT(array) (int)(sizeof(array) / sizeof(array)[0])
@@ -145,6 +164,7 @@ Suite *tools_leaks_suite(void)
     tcase_add_loop_test(tcase, train_leaves_nothing, 0, COUNT(train));
     tcase_add_loop_test(tcase, predict_leaves_nothing, 0, COUNT(predict));
     tcase_add_loop_test(tcase, bpe_leaves_nothing, 0, COUNT(bpe));
+    tcase_add_loop_test(tcase, texts_leaves_nothing, 0, COUNT(texts));
     tcase_add_loop_test(tcase, others_leaves_nothing, 0, COUNT(others));
     suite_add_tcase(suite, tcase);
     return suite;
