@@ -54,10 +54,11 @@ void model_classifier_free(ModelClassifier *c)
 /* ---- Settings ---- */
 
 /* What is about train_zoo's files, or about several runs. */
-static const char *const of_files[] = {"data", "input-format", "text",  "labels",   "label-columns",
-                                       "id",   "split",        "group", "test",     "label-separator",
-                                       "init", "init-prefix",  "seeds", "ensemble", "checkpoint-every",
-                                       "keep"};
+static const char *const of_files[] = {
+    "data",  "input-format", "text",     "labels",          "label-columns", "id",
+    "split", "group",        "test",     "label-separator", "init",          "init-prefix",
+    "seeds", "ensemble",     "pretrain", "pretrain-epochs", "pretrain-lr",   "checkpoint-every",
+    "keep"};
 
 static bool applies(const ModelSetting *setting)
 {
@@ -305,6 +306,7 @@ ReelStatus model_classifier_fit(ModelClassifier *c, const char *const *texts, in
     if (strcmp(s.models, "best") == 0)
         model_zoo_use_best(&s, c->given);
     s.test.size = 0;
+    s.shards = s.shards ? s.shards : s.threads;
     ReelStatus status =
         count > 0 ? find_kind(&s, &t.kind) : reel_status_failed("there are no texts; give some");
     if (reel_status_is_ok(&status))

@@ -192,9 +192,9 @@ END_TEST
 /* Of `best` the answers are those above the thresholds, which are not 0.5 for all. */
 START_TEST(best_has_thresholds_of_its_own)
 {
-    static const char *const options[][2] = {{"embed", "8"}, {"threads", "1"}};
+    static const char *const options[][2] = {{"embed", "8"}, {"threads", "1"}, {"shards", "0"}};
     bool *chosen, other = false;
-    set(options, 2);
+    set(options, 3);
     ck_assert_ok(fit());
     float *probabilities = predict(c, &chosen);
     size_t count = (size_t)corpus.rows * (size_t)corpus.classes.count;
@@ -299,6 +299,8 @@ START_TEST(settings_are_those_of_train_zoo)
     ck_assert_failed(model_classifier_set(c, "data", "file.tsv"), REEL_STATUS_USAGE,
                      "not for texts in memory");
     ck_assert_failed(model_classifier_set(c, "resume", "run"), REEL_STATUS_USAGE, "not for texts in memory");
+    ck_assert_failed(model_classifier_set(c, "pretrain", "texts"), REEL_STATUS_USAGE,
+                     "not for texts in memory");
     ck_assert_failed(model_classifier_set(c, "refit", "yes"), REEL_STATUS_USAGE, "on or off");
     ck_assert_failed(model_classifier_set(c, "valid", "file.tsv"), REEL_STATUS_USAGE, "a part of the texts");
     ck_assert_ok(model_classifier_set(c, "models", "rnn,lstm"));

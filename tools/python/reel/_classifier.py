@@ -61,13 +61,14 @@ class TextClassifier:
     answers in the form that y had.
 
     Parameters are the options of train_zoo; None leaves one as the model has it. callback(progress) is called after each batch and
-    epoch with a named tuple (model, epoch, epochs, batch, batches, seconds, seconds_left, loss, finished, chosen, again), and ends the
+    epoch with a named tuple (model, pretraining, epoch, epochs, batch, batches, seconds, seconds_left, loss, finished, chosen, again), and ends the
     training by returning True, which keeps the best epoch so far; reel.show is one.
     """
 
     _estimator_type = "classifier"  # scikit-learn before 1.6
     # Parameters and options have the same names, but for these two.
-    _names = {{"models": "model", "vectors": "word_vectors"}.get(name, name.replace("-", "_")): name for name, _, _ in _library.Classifier().options()}
+    _names = {{"models": "model", "vectors": "word_vectors"}.get(name, name.replace("-", "_")): name
+              for name, _, _ in _library.Classifier().options()}
 
     def __init__(self, model="best", *, callback=None, **options):
         unknown = set(options) - set(self._names)

@@ -9,6 +9,8 @@ import threading
 
 import numpy
 
+from ._layouts import MODEL_ZOO_MAX_OPTIONS, ModelOption, ModelRunProgress, ReelBytes, ReelStatus
+
 VERSION = "@VERSION@"
 
 
@@ -16,27 +18,7 @@ class Error(ValueError):
     """What Reel says: what is wrong, where, and the remedy."""
 
 
-class _Status(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int), ("message", ctypes.c_char * 508)]
-
-
-class _Bytes(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("size", ctypes.c_size_t), ("capacity", ctypes.c_size_t)]
-
-
-class _Option(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("argument", ctypes.c_char_p), ("kind", ctypes.c_int), ("value", ctypes.c_void_p),
-                ("low", ctypes.c_double), ("high", ctypes.c_double), ("help", ctypes.c_char_p)]
-
-
-class _Progress(ctypes.Structure):
-    _fields_ = [("model", ctypes.c_char_p), ("epoch", ctypes.c_int), ("epochs", ctypes.c_int), ("batch", ctypes.c_int64),
-                ("batches", ctypes.c_int64), ("tokens", ctypes.c_int64), ("seconds", ctypes.c_double), ("seconds_left", ctypes.c_double),
-                ("batch_loss", ctypes.c_double), ("loss", ctypes.c_double), ("best_f1", ctypes.c_double), ("best_epoch", ctypes.c_int),
-                ("finished", ctypes.c_void_p), ("again", ctypes.c_char_p), ("rate", ctypes.c_double), ("chosen", ctypes.c_int)]
-
-
-_PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_Progress))
+_PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ModelRunProgress))
 _STOP = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)
 
 
@@ -48,18 +30,18 @@ def _declare():
     library = ctypes.CDLL(str(pathlib.Path(__file__).parent / "libreel.so"))
     pointer, integer, array = ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_char_p)
     for name, result, arguments in [
-        ("new", _Status, [ctypes.POINTER(pointer)]), ("free", None, [pointer]),
-        ("set", _Status, [pointer, ctypes.c_char_p, ctypes.c_char_p]), ("options", ctypes.c_int, [pointer, pointer]),
-        ("watch", None, [pointer, _Watcher]), ("fit", _Status, [pointer, array, integer, array, pointer]),
+        ("new", ReelStatus, [ctypes.POINTER(pointer)]), ("free", None, [pointer]),
+        ("set", ReelStatus, [pointer, ctypes.c_char_p, ctypes.c_char_p]), ("options", ctypes.c_int, [pointer, pointer]),
+        ("watch", None, [pointer, _Watcher]), ("fit", ReelStatus, [pointer, array, integer, array, pointer]),
         ("is_single", ctypes.c_bool, [pointer]), ("num_labels", ctypes.c_int32, [pointer]),
-        ("label", ctypes.c_char_p, [pointer, ctypes.c_int32]), ("predict", _Status, [pointer, array, integer, pointer, pointer]),
-        ("width", integer, [pointer]), ("vectors", _Status, [pointer, array, integer, pointer]),
-        ("save", _Status, [pointer, ctypes.c_char_p]), ("load", _Status, [pointer, ctypes.c_char_p]),
-        ("to_bytes", _Status, [pointer, ctypes.POINTER(_Bytes)]), ("from_bytes", _Status, [pointer, ctypes.c_char_p, ctypes.c_size_t]),
+        ("label", ctypes.c_char_p, [pointer, ctypes.c_int32]), ("predict", ReelStatus, [pointer, array, integer, pointer, pointer]),
+        ("width", integer, [pointer]), ("vectors", ReelStatus, [pointer, array, integer, pointer]),
+        ("save", ReelStatus, [pointer, ctypes.c_char_p]), ("load", ReelStatus, [pointer, ctypes.c_char_p]),
+        ("to_bytes", ReelStatus, [pointer, ctypes.POINTER(ReelBytes)]), ("from_bytes", ReelStatus, [pointer, ctypes.c_char_p, ctypes.c_size_t]),
     ]:
         function = getattr(library, "model_classifier_" + name)
         function.restype, function.argtypes = result, arguments
-    library.reel_bytes_free.argtypes, library.reel_bytes_free.restype = [ctypes.POINTER(_Bytes)], None
+    library.reel_bytes_free.argtypes, library.reel_bytes_free.restype = [ctypes.POINTER(ReelBytes)], None
     return library
 
 
@@ -81,7 +63,7 @@ def _address(values):
     return values.ctypes.data_as(ctypes.c_void_p)
 
 
-Progress = collections.namedtuple("Progress", "model epoch epochs batch batches seconds seconds_left loss finished chosen again")
+Progress = collections.namedtuple("Progress", "model pretraining epoch epochs batch batches seconds seconds_left loss finished chosen again")
 
 
 class Classifier:
@@ -98,7 +80,7 @@ class Classifier:
 
     def options(self):
         """(name, what --help calls the value or None for a switch, help) of each option."""
-        room = (_Option * 128)()
+        room = (ModelOption * MODEL_ZOO_MAX_OPTIONS)()
         count = _library.model_classifier_options(self._handle, room)
         return [(o.name.decode(), o.argument and o.argument.decode(), o.help.decode()) for o in room[:count]]
 
@@ -122,7 +104,7 @@ class Classifier:
         def progress(_, at):
             try:
                 p = at.contents
-                seen = Progress(p.model.decode(), p.epoch, p.epochs, p.batch, p.batches, p.seconds, p.seconds_left, p.loss,
+                seen = Progress(p.model.decode(), p.pretraining, p.epoch, p.epochs, p.batch, p.batches, p.seconds, p.seconds_left, p.loss,
                                 bool(p.finished), p.chosen, p.again and p.again.decode(errors="replace"))
                 state["stop"] |= bool(callback and callback(seen))
             except BaseException as error:
@@ -185,7 +167,7 @@ class Classifier:
             _check(_library.model_classifier_load(self._handle, path.encode()))
 
     def to_bytes(self):
-        room = _Bytes()
+        room = ReelBytes()
         with self._lock:
             try:
                 _check(_library.model_classifier_to_bytes(self._handle, ctypes.byref(room)))
