@@ -140,6 +140,11 @@ class Reel:
         self.check()
         return self.copy(self.f.var_value(v.var))
 
+    def gradient(self, v):
+        """After tape_backward(); None where there is none."""
+        t = self.f.var_grad(v.var)
+        return self.copy(t) if t.dtype else None
+
     @staticmethod
     def copy(t):
         dtype = {n: d for d, n in DTYPES.items()}[t.dtype]

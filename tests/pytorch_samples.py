@@ -19,6 +19,8 @@ warnings.filterwarnings("ignore")
 try:
     import torch
     from torch.testing._internal.common_methods_invocations import op_db
+    from torch.testing._internal.common_modules import module_db
+    import pytorch_modules
     import pytorch_said
     from pytorch_reel import Reel, Refused, Unsaid, V
 except ImportError as error:
@@ -222,6 +224,67 @@ def compare_op(tally, reel, op, say):
                 compare_sample(tally, reel, op, say, sample, number, dtype)
 
 
+# ---- Modules ----
+
+def compare_module(reel, module, say, sample):
+    """The results of a module, and the gradients of what goes in and of its parameters."""
+    module = module.to(torch.float64)
+    reel.begin()
+    given = Given(reel, "as it is")
+    theirs, ours = given.pair([list(sample.args), sample.kwargs])
+    if any(isinstance(q, torch.nn.parameter.UninitializedParameter) for q in module.parameters()):
+        module(*theirs[0], **theirs[1])
+    part = pytorch_modules.Part(reel, module)
+    want = flat([module(*theirs[0], **theirs[1])])
+    try:
+        got = flat([say(part, *ours[0], **ours[1])])
+        reel.check()
+        ends = [(g, w) for g, w in zip(got, want) if g is not pytorch_modules.LEFT_OUT and w is not None]
+        loss, total = None, 0
+        for i, (g, w) in enumerate(ends):
+            agree(f"result {i}", g, w, LIMITS[torch.float64])
+            seed = torch.linspace(0.5, 1.5, w.numel(), dtype=w.dtype).reshape(w.shape)
+            if w.is_floating_point():
+                term = (g * reel.constant(seed)).sum()
+                loss, total = term if loss is None else loss + term, total + (w * seed).sum()
+        if not isinstance(total, torch.Tensor) or not total.requires_grad:
+            return
+        total.backward()
+        if not reel.f.tape_backward(loss.var):
+            reel.check()
+        for i, (leaf, v) in enumerate(zip(given.leaves, given.vars)):
+            agree_gradient(f"gradient of input {i}", reel.gradient(v), leaf)
+        for name, parameter in module.named_parameters():
+            agree_gradient(f"gradient of {name}", part.gradient(name), parameter)
+    finally:
+        part.free()
+
+
+def agree_gradient(what, got, leaf):
+    zero = torch.zeros_like(leaf)
+    agree(what, zero if got is None else got, zero if leaf.grad is None else leaf.grad, LIMITS[torch.float64])
+
+
+def compare_modules(tally, reel, names):
+    for info in module_db:
+        name = info.module_cls.__name__
+        say = pytorch_modules.SAYS.get(name)
+        if not say or names and name not in names:
+            continue
+        torch.manual_seed(0)
+        for number, sample in enumerate(info.module_inputs_func(info, device="cpu", dtype=torch.float64, requires_grad=True, training=True)):
+            tally.samples += 1
+            try:
+                module = info.module_cls(*sample.constructor_input.args, **sample.constructor_input.kwargs)
+                compare_module(reel, module, say, sample.forward_input)
+                tally.equal += 1
+                tally.said.add(name)
+            except Unsaid as error:
+                tally.unsaid[str(error)] += 1
+            except Exception as error:
+                tally.note_wrong(name, number, torch.float64, "module", error)
+
+
 def print_reasons(ops):
     """The ops that are not said, by why; those without a reason as such."""
     reasons = {name: why for why, names in pytorch_said.UNSAID.items() for name in names.split()}
@@ -232,6 +295,16 @@ def print_reasons(ops):
         print(f"  {len(names):3d} {why}: {', '.join(names)}")
 
 
+def report(kind, tally, count, start):
+    for text in tally.wrong:
+        print("wrong:", text)
+    why = ", ".join(f"{n} {reason}" for reason, n in tally.unsaid.most_common() if n)
+    print(f"samples of {kind} that cannot be said: {why or 'none'}")
+    twice = f", {tally.twice} differentiated twice" if tally.twice else ""
+    print(f"test-pytorch: PyTorch {torch.__version__}: {len(tally.said)} of {count} {kind}, {tally.equal} of {tally.samples} samples{twice}; "
+          f"{len(tally.wrong)} wrong; {time.time() - start:.0f} s")
+
+
 def main():
     names, tally, start = sys.argv[1:], Tally(), time.time()
     reel = Reel(ROOT, LIBRARY)
@@ -239,19 +312,19 @@ def main():
         say = say_of(op)
         if say and (not names or op.name in names or name_of(op) in names):
             compare_op(tally, reel, op, say)
-    for text in tally.wrong:
-        print("wrong:", text)
     if not names:
         print("ops of PyTorch that Reel has no words for:")
         print_reasons([op for op in op_db if name_of(op) not in tally.said])
         for kind in (pytorch_said.INEXACT, pytorch_said.ONCE, pytorch_said.VALUE_ONLY, pytorch_said.ONE_LAYOUT):
             for name, why in kind.items():
                 print(f"  compared with less: {name}: {why[-1] if isinstance(why, tuple) else why}")
-    why = ", ".join(f"{n} {reason}" for reason, n in tally.unsaid.most_common() if n)
-    print(f"samples that cannot be said: {why or 'none'}")
-    print(f"test-pytorch: PyTorch {torch.__version__}: {len(tally.said)} of {len(op_db)} ops, {tally.equal} of {tally.samples} samples, "
-          f"{tally.twice} differentiated twice; {len(tally.wrong)} wrong; {time.time() - start:.0f} s")
-    sys.exit(1 if tally.wrong else 0)
+    report("ops", tally, len(op_db), start)
+    modules, start = Tally(), time.time()
+    compare_modules(modules, reel, names)
+    if not names:
+        print(f"modules that are not said: {', '.join(m.name for m in module_db if m.module_cls.__name__ not in modules.said) or 'none'}")
+    report("modules", modules, len(module_db), start)
+    sys.exit(1 if tally.wrong or modules.wrong else 0)
 
 
 if __name__ == "__main__":
