@@ -4,6 +4,7 @@
 
 #include "nn/adaptive.h"
 #include "nn/attention.h"
+#include "nn/attention_cache.h"
 #include "nn/average.h"
 #include "nn/batch_norm.h"
 #include "nn/comm.h"

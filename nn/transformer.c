@@ -11,16 +11,16 @@ NnTransformerOptions nn_transformer_options(int heads, int64_t hidden)
 /* ---- Halves ---- */
 
 /* What a half reads, and what stands when it has added its rows, with the norm on one side or the other. */
-static NnSequence before_half(const NnTransformerOptions *options, NnLayerNorm *norm, NnSequence x)
+static Var before_half(const NnTransformerOptions *options, NnLayerNorm *norm, Var x)
 {
-    return options->norm_first ? nn_with_rows(x, nn_layer_norm(norm, x.rows)) : x;
+    return options->norm_first ? nn_layer_norm(norm, x) : x;
 }
 
-static NnSequence after_half(const NnTransformerOptions *options, NnLayerNorm *norm, NnDropout *dropout,
-                             NnSequence x, Var added)
+static Var after_half(const NnTransformerOptions *options, NnLayerNorm *norm, NnDropout *dropout, Var x,
+                      Var added)
 {
-    Var sum = var_add(x.rows, nn_dropout(dropout, added));
-    return nn_with_rows(x, options->norm_first ? sum : nn_layer_norm(norm, sum));
+    Var sum = var_add(x, nn_dropout(dropout, added));
+    return options->norm_first ? sum : nn_layer_norm(norm, sum);
 }
 
 static Var feed_forward(const NnTransformerOptions *options, NnLinear *linear1, NnDropout *dropout,
@@ -47,19 +47,36 @@ void nn_transformer_encoder_layer_init(NnTransformerEncoderLayer *m, int64_t wid
     NN_ADD(m, dropout2, nn_dropout_init, options.dropout);
 }
 
+/* The layer on rows x, of which `mixed` is what attention has made. */
+static Var encode(NnTransformerEncoderLayer *m, Var x, Var mixed)
+{
+    const NnTransformerOptions *options = &m->options;
+    x = after_half(options, &m->norm1, &m->dropout1, x, mixed);
+    Var fed =
+        feed_forward(options, &m->linear1, &m->dropout, &m->linear2, before_half(options, &m->norm2, x));
+    return after_half(options, &m->norm2, &m->dropout2, x, fed);
+}
+
 NnSequence(nn_transformer_encoder_layer)(NnTransformerEncoderLayer *m, NnSequence x)
 {
     Tape *tape = x.rows.tape;
-    const NnTransformerOptions *options = &m->options;
     nn_enter(&m->base, tape);
-    NnSequence seen = before_half(options, &m->norm1, x);
-    Var mixed = nn_multihead_attention(&m->self_attn, seen, options->causal).rows;
-    x = after_half(options, &m->norm1, &m->dropout1, x, mixed);
-    seen = before_half(options, &m->norm2, x);
-    Var fed = feed_forward(options, &m->linear1, &m->dropout, &m->linear2, seen.rows);
-    x = after_half(options, &m->norm2, &m->dropout2, x, fed);
+    NnSequence seen = nn_with_rows(x, before_half(&m->options, &m->norm1, x.rows));
+    Var mixed = nn_multihead_attention(&m->self_attn, seen, m->options.causal).rows;
+    x = nn_with_rows(x, encode(m, x.rows, mixed));
     nn_leave(tape);
     return x;
+}
+
+Var(nn_transformer_encoder_layer_step)(NnTransformerEncoderLayer *m, NnAttentionCache *cache, Var x)
+{
+    nn_enter(&m->base, x.tape);
+    if (!m->options.causal && x.tape)
+        tape_fail(x.tape, "nn_transformer_encoder_layer_step: the layer is not causal");
+    Var seen = before_half(&m->options, &m->norm1, x);
+    Var out = encode(m, x, nn_multihead_attention_step(&m->self_attn, cache, seen));
+    nn_leave(x.tape);
+    return out;
 }
 
 /* ---- Decoder ---- */
@@ -83,25 +100,67 @@ void nn_transformer_decoder_layer_init(NnTransformerDecoderLayer *m, int64_t wid
     NN_ADD(m, dropout3, nn_dropout_init, options.dropout);
 }
 
+/* What the layer asks the memory, and all behind the answer. */
+static Var decoder_question(NnTransformerDecoderLayer *m, Var *x, Var mixed)
+{
+    *x = after_half(&m->options, &m->norm1, &m->dropout1, *x, mixed);
+    return before_half(&m->options, &m->norm2, *x);
+}
+
+static Var decode(NnTransformerDecoderLayer *m, Var x, Var answer)
+{
+    const NnTransformerOptions *options = &m->options;
+    x = after_half(options, &m->norm2, &m->dropout2, x, answer);
+    Var fed =
+        feed_forward(options, &m->linear1, &m->dropout, &m->linear2, before_half(options, &m->norm3, x));
+    return after_half(options, &m->norm3, &m->dropout3, x, fed);
+}
+
 NnSequence(nn_transformer_decoder_layer)(NnTransformerDecoderLayer *m, NnSequence x, NnSequence memory)
 {
     Tape *tape = x.rows.tape;
-    const NnTransformerOptions *options = &m->options;
     nn_enter(&m->base, tape);
-    NnSequence seen = before_half(options, &m->norm1, x);
-    x = after_half(options, &m->norm1, &m->dropout1, x,
-                   nn_multihead_attention(&m->self_attn, seen, true).rows);
-    seen = before_half(options, &m->norm2, x);
-    Var asked = nn_multihead_attention_over(&m->multihead_attn, seen, memory).rows;
-    x = after_half(options, &m->norm2, &m->dropout2, x, asked);
-    seen = before_half(options, &m->norm3, x);
-    Var fed = feed_forward(options, &m->linear1, &m->dropout, &m->linear2, seen.rows);
-    x = after_half(options, &m->norm3, &m->dropout3, x, fed);
+    NnSequence seen = nn_with_rows(x, before_half(&m->options, &m->norm1, x.rows));
+    Var rows = x.rows, mixed = nn_multihead_attention(&m->self_attn, seen, true).rows;
+    seen = nn_with_rows(x, decoder_question(m, &rows, mixed));
+    Var answer = nn_multihead_attention_over(&m->multihead_attn, seen, memory).rows;
+    x = nn_with_rows(x, decode(m, rows, answer));
     nn_leave(tape);
     return x;
 }
 
+Var(nn_transformer_decoder_layer_step)(NnTransformerDecoderLayer *m, NnAttentionCache *cache, Var x,
+                                       NnSequence memory)
+{
+    nn_enter(&m->base, x.tape);
+    Var seen = before_half(&m->options, &m->norm1, x);
+    Var question = decoder_question(m, &x, nn_multihead_attention_step(&m->self_attn, cache, seen));
+    Var answer = nn_multihead_attention_over_step(&m->multihead_attn, cache, question, memory);
+    Var out = decode(m, x, answer);
+    nn_leave(x.tape);
+    return out;
+}
+
 /* ---- Positions ---- */
+
+/* Writes sin(t w_i) and cos(t w_i) to a row of `width` numbers. */
+static void fill_sinusoids(float *row, int64_t width, int32_t t, bool interleaved)
+{
+    int64_t half = (width + 1) / 2;
+    for (int64_t i = 0; i < width; i++) {
+        int64_t frequency = interleaved ? i / 2 : i % half;
+        double angle = t * pow(10000.0, -2.0 * (double)frequency / (double)width);
+        bool is_sine = interleaved ? i % 2 == 0 : i < half;
+        row[i] = (float)(is_sine ? sin(angle) : cos(angle));
+    }
+}
+
+/* Of the dtype of `like`. */
+static Var angles_var(Var like, Tensor angles)
+{
+    TensorDtype dtype = var_value(tape_scalar(like, 0)).dtype;
+    return tape_constant(like.tape, tensor_cast(tape_arena(like.tape), angles, dtype));
+}
 
 Var(nn_sinusoids)(NnSequence x, bool interleaved)
 {
@@ -109,19 +168,24 @@ Var(nn_sinusoids)(NnSequence x, bool interleaved)
     const NnPacking *packing = x.packing;
     if (!packing || var_is_empty(x.rows))
         return (Var){.tape = tape};
-    int64_t width = var_size(x.rows, 1), half = (width + 1) / 2;
+    int64_t width = var_size(x.rows, 1);
     Tensor angles = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(packing->rows, width));
     if (!tensor_is_valid(angles))
         return tape_fail(tape, "nn_sinusoids: out of memory");
-    float *at = tensor_f32(angles);
     for (int32_t t = 0; t < packing->steps; t++)
         for (int32_t row = packing->first[t]; row < packing->first[t + 1]; row++)
-            for (int64_t i = 0; i < width; i++) {
-                int64_t frequency = interleaved ? i / 2 : i % half;
-                double angle = t * pow(10000.0, -2.0 * (double)frequency / (double)width);
-                bool is_sine = interleaved ? i % 2 == 0 : i < half;
-                *at++ = (float)(is_sine ? sin(angle) : cos(angle));
-            }
-    TensorDtype dtype = var_value(tape_scalar(x.rows, 0)).dtype;
-    return tape_constant(tape, tensor_cast(tape_arena(tape), angles, dtype));
+            fill_sinusoids(tensor_f32(angles) + row * width, width, t, interleaved);
+    return angles_var(x.rows, angles);
+}
+
+Var(nn_sinusoids_step)(const NnAttentionCache *cache, Var x, bool interleaved)
+{
+    if (var_is_empty(x))
+        return x;
+    int64_t width = var_size(x, -1);
+    Tensor angles = tensor_new(tape_arena(x.tape), TENSOR_F32, TENSOR_SHAPE(1, width));
+    if (!tensor_is_valid(angles))
+        return tape_fail(x.tape, "nn_sinusoids: out of memory");
+    fill_sinusoids(tensor_f32(angles), width, nn_attention_cache_position(cache), interleaved);
+    return angles_var(x, angles);
 }

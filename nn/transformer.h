@@ -3,7 +3,7 @@
 #ifndef REEL_NN_TRANSFORMER_H
 #define REEL_NN_TRANSFORMER_H
 
-#include "nn/multihead_attention.h"
+#include "nn/attention_cache.h"
 
 REEL_BEGIN_DECLS
 
@@ -51,18 +51,28 @@ NnSequence nn_transformer_encoder_layer(NnTransformerEncoderLayer *m, NnSequence
 /* Text b of x sees itself up to each row, and all of text b of the memory. */
 NnSequence nn_transformer_decoder_layer(NnTransformerDecoderLayer *m, NnSequence x, NnSequence memory);
 
+/* The same for the last row of each text, token after token: nn/attention_cache.h. x [count, E] -> [count,
+ * E]. The encoder layer must be causal. */
+Var nn_transformer_encoder_layer_step(NnTransformerEncoderLayer *m, NnAttentionCache *cache, Var x);
+Var nn_transformer_decoder_layer_step(NnTransformerDecoderLayer *m, NnAttentionCache *cache, Var x,
+                                      NnSequence memory);
 /* For the place t of each row in its text sin(t w_i) and cos(t w_i), w_i = 10000^(-2i/E): [N, E], of the
  * width and dtype of x. `interleaved`: the two of a frequency side by side, as the paper writes them; else
  * all sines first, as its authors' program has them. Learned positions are an embedding of
  * nn_position_of_row(x). */
 Var nn_sinusoids(NnSequence x, bool interleaved);
+/* Of the step that a cache is in: [1, E]. */
+Var nn_sinusoids_step(const NnAttentionCache *cache, Var x, bool interleaved);
 
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define nn_transformer_encoder_layer(...) TAPE_TRACE(NnSequence, nn_transformer_encoder_layer(__VA_ARGS__))
-#define nn_transformer_decoder_layer(...) TAPE_TRACE(NnSequence, nn_transformer_decoder_layer(__VA_ARGS__))
-#define nn_sinusoids(...)                 TAPE_TRACE(Var, nn_sinusoids(__VA_ARGS__))
+#define nn_transformer_encoder_layer(...)      TAPE_TRACE(NnSequence, nn_transformer_encoder_layer(__VA_ARGS__))
+#define nn_transformer_decoder_layer(...)      TAPE_TRACE(NnSequence, nn_transformer_decoder_layer(__VA_ARGS__))
+#define nn_transformer_encoder_layer_step(...) TAPE_TRACE(Var, nn_transformer_encoder_layer_step(__VA_ARGS__))
+#define nn_transformer_decoder_layer_step(...) TAPE_TRACE(Var, nn_transformer_decoder_layer_step(__VA_ARGS__))
+#define nn_sinusoids(...)                      TAPE_TRACE(Var, nn_sinusoids(__VA_ARGS__))
+#define nn_sinusoids_step(...)                 TAPE_TRACE(Var, nn_sinusoids_step(__VA_ARGS__))
 #endif
 
 #endif
