@@ -9,8 +9,8 @@ REEL_BEGIN_DECLS
 
 /* One step of the model for `count` sequences: sequence i goes on from sequence parents[i] of the last call
  * (0 at the first) with the token ids[i]; what comes next goes to scores [count, V], logits or logarithms.
- * The state that a model keeps (a recurrent one's h and c, the keys and values of attention: nn/attention_cache.h) is brought
- * into the order of `parents`. */
+ * The state that a model keeps (a recurrent one's h and c, the keys and values of attention:
+ * nn/attention_cache.h) is brought into the order of `parents`. */
 typedef ReelStatus NnNextFunction(void *context, const int32_t *ids, const int32_t *parents, int count,
                                   float *scores);
 
