@@ -3,8 +3,10 @@
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_run.h"
+#include "tools/bench_svg.h"
+#include "tests/text_support.h"
 
-#include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +161,37 @@ START_TEST(where_results_cannot_go_is_said_before_measuring)
 }
 END_TEST
 
+/* Powers stand at even distances; what is not above 0 is left out; a panel may be empty. */
+START_TEST(curves_are_drawn_on_logarithmic_axes)
+{
+    SvgPanel panels[2] = {
+        {.title = "a & b", .x_label = "tokens", .y_label = "ms", .base_2 = true, .count = 1},
+        {.title = "nothing", .x_label = "x", .y_label = "y"}};
+    panels[0].curves[0] =
+        (SvgCurve){.name = "rnn", .count = 5, .x = {2, 4, 0, 8, 8}, .y = {1, 10, 5, 100, NAN}};
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/reel_bench_%d.svg", (int)getpid());
+    ck_assert_ok(svg_write(path, panels, 2));
+    char *text = take_file(path);
+    double x[3], y[3];
+    const char *line = strstr(text, "stroke-dasharray");
+    ck_assert_ptr_nonnull(line);
+    ck_assert_int_eq(sscanf(strstr(line, " d="), " d=\"M%lf %lfL%lf %lfL%lf %lf\"/>", &x[0], &y[0], &x[1],
+                            &y[1], &x[2], &y[2]),
+                     6);
+    ck_assert_double_eq_tol(x[1] - x[0], x[2] - x[1], 0.11);
+    ck_assert_double_eq_tol(y[1] - y[0], y[2] - y[1], 0.11);
+    ck_assert(x[2] > x[0] && y[2] < y[0]);
+    for (const char *const *part = (const char *const[]){">2<", ">4<", ">8<", ">1<", ">10<", ">100<",
+                                                         "a &amp; b", "nothing", "</svg>", NULL};
+         *part; part++)
+        ck_assert_msg(strstr(text, *part) != NULL, "%s", *part);
+    ck_assert(!strstr(text, "nan") && !strstr(text, "inf"));
+    free(text);
+    ck_assert_failed(svg_write("/nowhere/bench.svg", panels, 2), REEL_STATUS_FAILED, "/nowhere");
+}
+END_TEST
+
 /* Each model takes a file number for its process. */
 START_TEST(too_few_file_numbers_are_an_error)
 {
@@ -238,6 +271,7 @@ Suite *tools_bench_suite(void)
     tcase_add_test(tcase, byte_pairs_have_every_name);
     tcase_add_test(tcase, wrong_usage_is_told_apart);
     tcase_add_test(tcase, other_measurements_give_json_too);
+    tcase_add_test(tcase, curves_are_drawn_on_logarithmic_axes);
     tcase_add_test(tcase, where_results_cannot_go_is_said_before_measuring);
     tcase_add_test(tcase, too_few_file_numbers_are_an_error);
     tcase_add_test(tcase, limits_are_positive);

@@ -74,7 +74,11 @@ typedef struct Chart {
     int width, height;
     double left, top, right, bottom; /* the plot's edges, from the figure's upper left corner */
     double x0, x1, y0, y1;           /* the values at the edges */
+    int base_x, base_y;              /* of a logarithmic axis; 0: it is linear */
 } Chart;
+
+/* A plot of 0 to 1 in a figure of that size. */
+Chart report_plot(ReportOut *out, int width, int height);
 
 /* Opens <figure><svg> with a title for those who cannot see it. */
 Chart report_chart(Report *report, int width, int height, const char *title);

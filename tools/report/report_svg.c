@@ -20,6 +20,11 @@ Chart report_chart(Report *report, int width, int height, const char *title)
                 id, width, height, id);
     report_text(out, title);
     report_put(out, "</title>\n");
+    return report_plot(out, width, height);
+}
+
+Chart report_plot(ReportOut *out, int width, int height)
+{
     return (Chart){.out = out,
                    .width = width,
                    .height = height,
@@ -38,14 +43,26 @@ void report_chart_end(Chart *chart, const char *caption)
     report_put(chart->out, "</figcaption></figure>\n");
 }
 
+/* A value as its place on an axis is told by: itself, or the power of the base that it is. */
+static double scaled(double value, int base)
+{
+    return base ? log(value) / log(base) : value;
+}
+
+/* Where a value stands on an axis, from 0 to 1. */
+static double place(double value, double from, double to, int base)
+{
+    return (scaled(value, base) - scaled(from, base)) / (scaled(to, base) - scaled(from, base));
+}
+
 double report_x(const Chart *chart, double value)
 {
-    return chart->left + (value - chart->x0) / (chart->x1 - chart->x0) * (chart->right - chart->left);
+    return chart->left + place(value, chart->x0, chart->x1, chart->base_x) * (chart->right - chart->left);
 }
 
 double report_y(const Chart *chart, double value)
 {
-    return chart->bottom - (value - chart->y0) / (chart->y1 - chart->y0) * (chart->bottom - chart->top);
+    return chart->bottom - place(value, chart->y0, chart->y1, chart->base_y) * (chart->bottom - chart->top);
 }
 
 /* 1, 2 or 5 times a power of ten, at least `value`. */
@@ -67,14 +84,36 @@ double report_round_up(double value)
     return value > 0 && isfinite(value) ? step * ceil(value / step - 1e-9) : 1;
 }
 
-static void tick_text(char text[32], double value, double step)
+/* Where an axis has grid lines: at multiples of a step, or at the powers of its base. */
+typedef struct Ticks {
+    int first, last, base;
+    double step;
+} Ticks;
+
+static Ticks ticks_of(double from, double to, int base, bool whole)
 {
-    value = fabs(value) < 1e-9 * step ? 0 : value; /* not -0 */
+    double low = scaled(from, base), high = scaled(to, base),
+           step = base ? 1 : round_step((high - low) / TICKS);
+    if (whole && step < 1)
+        step = 1;
+    return (Ticks){(int)ceil(low / step - 1e-9), (int)floor(high / step + 1e-9), base, step};
+}
+
+/* The value of a tick, and what it says. */
+static double tick(const Ticks *ticks, int i, char text[32])
+{
+    double value = ticks->base ? pow(ticks->base, i) : i * ticks->step, step = ticks->step;
+    if (ticks->base) {
+        snprintf(text, 32, "%g", value);
+        return value;
+    }
+    double shown = fabs(value) < 1e-9 * step ? 0 : value; /* not -0 */
     int digits = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    if (fabs(value) >= 10000)
-        report_short(text, value);
+    if (fabs(shown) >= 10000)
+        report_short(text, shown);
     else
-        snprintf(text, 32, "%.*f", digits, value);
+        snprintf(text, 32, "%.*f", digits, shown);
+    return value;
 }
 
 void report_label(ReportOut *out, double x, double y, const char *anchor, const char *class_name,
@@ -134,14 +173,10 @@ void report_name(ReportOut *out, double x, double y, const char *anchor, const c
 void report_axis_x(Chart *chart, const char *label, bool whole)
 {
     ReportOut *out = chart->out;
-    double step = round_step((chart->x1 - chart->x0) / TICKS);
-    if (whole && step < 1)
-        step = 1;
-    for (int i = (int)ceil(chart->x0 / step - 1e-9); i <= (int)floor(chart->x1 / step + 1e-9); i++) {
+    Ticks ticks = ticks_of(chart->x0, chart->x1, chart->base_x, whole);
+    for (int i = ticks.first; i <= ticks.last; i++) {
         char text[32];
-        double value = i * step;
-        double x = report_x(chart, value);
-        tick_text(text, value, step);
+        double x = report_x(chart, tick(&ticks, i, text));
         report_putf(out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>", x, chart->top, chart->bottom);
         report_label(out, x, chart->bottom + 16, "middle", "tick", "%s", text);
     }
@@ -153,12 +188,10 @@ void report_axis_x(Chart *chart, const char *label, bool whole)
 void report_axis_y(Chart *chart, const char *label)
 {
     ReportOut *out = chart->out;
-    double step = round_step((chart->y1 - chart->y0) / TICKS);
-    for (int i = (int)ceil(chart->y0 / step - 1e-9); i <= (int)floor(chart->y1 / step + 1e-9); i++) {
+    Ticks ticks = ticks_of(chart->y0, chart->y1, chart->base_y, false);
+    for (int i = ticks.first; i <= ticks.last; i++) {
         char text[32];
-        double value = i * step;
-        double y = report_y(chart, value);
-        tick_text(text, value, step);
+        double y = report_y(chart, tick(&ticks, i, text));
         report_putf(out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>", chart->left, y, chart->right);
         report_label(out, chart->left - 6, y + 4, "end", "tick", "%s", text);
     }
