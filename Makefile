@@ -141,7 +141,13 @@ $(B)/libreel.so.$(VERSION): $(lib_obj) $(B)/library_objects
 $(B)/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(REEL_CFLAGS) $(own_flags) $(CFLAGS) -c -o $@ $<
+
+# Makes a program of its objects and the libraries.
+define link
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1) $(REEL_LIBS)
+endef
 
 # Debian's blis.h includes omp.h and uses nothing of it: a compiler that has none (clang without its libomp-dev) gets this.
 $(call note,$(B)/omp/omp.h,'/* empty */')
@@ -160,8 +166,7 @@ $(tools): tools/%: build/release/tools/%
 	@cp $< $@.new && mv $@.new $@
 
 $(B)/tools/%: $(B)/tools/%.o $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/tool_objects
-	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %_objects,$^) $(REEL_LIBS)
+	$(link)
 
 # Installed the programs are called reel-NAME, train_zoo reel-train. Each writes its manual page itself, from the
 # table of options that it reads its command line by.
@@ -201,10 +206,7 @@ $(B)/tests/run.o: REEL_CFLAGS += -I$(B)/tests
 
 # A fuzz target is a file: tests/fuzz/NAME.c defines LLVMFuzzerTestOneInput(), here called fuzz_NAME(), to
 # which tests/tools/fuzz_replay.c feeds the files of tests/fuzz/seeds/NAME.
-$(B)/tests/fuzz/%.o: tests/fuzz/%.c $(B)/flags
-	$(call say,CC,$<)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(REEL_CFLAGS) $(CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_$* -c -o $@ $<
+$(fuzz_obj): own_flags = -DLLVMFuzzerTestOneInput=fuzz_$(basename $(@F))
 
 $(call note,$(B)/tests/fuzz_targets.h,$(foreach f,$(fuzz_src:tests/fuzz/%.c=%),'FUZZ_TARGET($(f))'))
 
@@ -213,12 +215,10 @@ $(B)/tests/tools/fuzz_replay.o: REEL_CFLAGS += -I$(B)/tests
 
 check_libs := $(or $(shell pkg-config --libs check 2>/dev/null),-lcheck -lsubunit -lrt -lm)
 $(B)/tests/run: $(test_obj) $(tool_lib:%.c=$(B)/%.o) $(B)/libreel.a $(B)/test_objects
-	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %_objects,$^) $(check_libs) $(REEL_LIBS)
+	$(call link,$(check_libs))
 
 $(B)/tests/optimizer_trials: $(B)/tests/optimizer_trials.o $(B)/tests/optimizer_support.o $(B)/libreel.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(REEL_LIBS)
+	$(link)
 
 # The C programs in the pages under docs/ (tests/docs_blocks.awk says how they are told) and the examples:
 # compiled as a user compiles them. tests/tools/docs.c runs them.
@@ -235,13 +235,12 @@ $(B)/docs/blocks: $(pages) tests/docs_blocks.awk
 $(page_programs:%=$(B)/docs/pages/%.c): $(B)/docs/blocks ;
 
 user_cflags := $(patsubst -I.,-Ibuild/include,$(REEL_CFLAGS))
-$(doc_programs): %: %.c $(B)/libreel.a $(B)/flags $(include_tree)
-	$(call say,CC,$<)
-	$(Q)$(CC) $(user_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
-$(examples): $(B)/%: %.c $(B)/libreel.a $(B)/flags $(include_tree)
-	$(call say,CC,$<)
+$(doc_programs): %: %.c
+$(examples): $(B)/%: %.c
+$(doc_programs) $(examples): $(B)/libreel.a $(B)/flags $(include_tree)
+	$(call say,CC,$(filter %.c,$^))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(user_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libreel.a $(REEL_LIBS)
+	$(Q)$(CC) $(user_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(B)/libreel.a $(REEL_LIBS)
 
 $(call note,$(B)/docs/programs,$(sort $(page_programs)))
 
