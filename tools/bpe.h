@@ -6,7 +6,6 @@
 #include "tools/meter.h"
 #include "models/bpe/bpe.h"
 #include "tensor/storage/json_writer.h"
-#include "tensor/storage/text_source.h"
 #include "tools/program.h"
 
 #include <stdbool.h>
@@ -24,18 +23,13 @@ ReelStatus bpe_command_convert(int argc, char **argv);
 /* Shows how many bytes are done. */
 void bpe_show_bytes(Meter *meter, const char *what, uint64_t done);
 
-/* Blocks of whole lines from a file, or from the standard input ("-"). */
-typedef struct Input {
-    ReelTextSource source;
-    ReelBytes bytes; /* the block, then what was read behind it */
-    size_t block;
-    uint64_t read;
-} Input;
-
-ReelStatus input_open(Input *input, const char *path);
-void input_close(Input *input);
-/* The next `at_least` bytes or more of whole lines, in bytes.data[0 .. block); 0 at the end. */
-ReelStatus input_next(Input *input, size_t at_least);
+/* Takes a block of whole lines of a file, the file's first or a later one. */
+typedef ReelStatus BpeTakeBlock(void *context, const char *name, bool is_first, const char *text,
+                                size_t size);
+/* Hands files, or the standard input ("-"), over in blocks of `at_least` bytes or more and flushes the output
+ * at the end; shows how far it is as what is done: "encoding". *bytes (may be NULL): how many there were. */
+ReelStatus bpe_each_block(const char **files, int count, const char *what, size_t at_least,
+                          BpeTakeBlock *take, void *context, uint64_t *bytes);
 
 ReelStatus output_write(const char *data, size_t size);
 ReelStatus output_flush(void);

@@ -40,10 +40,12 @@ static ReelStatus parse_ids(Decoding *d, const char *name, const char *text, con
     return reel_status_ok();
 }
 
-static ReelStatus decode_block(Decoding *d, const char *name, const char *text, size_t size)
+static ReelStatus decode_block(void *context, const char *name, bool is_first, const char *text, size_t size)
 {
+    Decoding *d = context;
     ReelStatus status = reel_status_ok();
     d->out.size = 0;
+    d->line = is_first ? 0 : d->line;
     for (const char *end = text + size; text < end && reel_status_is_ok(&status);) {
         const char *feed = memchr(text, '\n', (size_t)(end - text));
         const char *stop = feed ? feed : end;
@@ -57,24 +59,6 @@ static ReelStatus decode_block(Decoding *d, const char *name, const char *text, 
     }
     ReelStatus written = output_write(d->out.data, d->out.size);
     return reel_status_is_ok(&status) ? written : status;
-}
-
-static ReelStatus decode_file(Decoding *d, const char *path, Meter *meter)
-{
-    Input input;
-    ReelStatus status = input_open(&input, path);
-    if (!reel_status_is_ok(&status))
-        return status;
-    d->line = 0;
-    while (reel_status_is_ok(&status)) {
-        status = input_next(&input, 1);
-        if (!reel_status_is_ok(&status) || input.block == 0)
-            break;
-        status = decode_block(d, input.source.name, input.bytes.data, input.block);
-        bpe_show_bytes(meter, "decoding", input.read);
-    }
-    input_close(&input);
-    return status;
 }
 
 ReelStatus bpe_command_decode(int argc, char **argv)
@@ -102,12 +86,8 @@ ReelStatus bpe_command_decode(int argc, char **argv)
     ModelBpeTokenizer *tokenizer = NULL;
     status = model_bpe_load(&tokenizer, path);
     d.tokenizer = tokenizer;
-    Meter meter = meter_start();
-    for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
-        status = decode_file(&d, files[i], &meter);
     if (reel_status_is_ok(&status))
-        status = output_flush();
-    meter_clear(&meter);
+        status = bpe_each_block(files, file_count, "decoding", 1, decode_block, &d, NULL);
     model_bpe_tokenizer_free(tokenizer);
     reel_mem_free(d.ids.ids);
     reel_mem_free(d.out.data);

@@ -1,5 +1,6 @@
 /* bpe encode: from lines of text to lines of ids. */
 #include "tensor/clock.h"
+#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/bpe.h"
@@ -77,8 +78,10 @@ static void print_part(void *context, int task)
     w->no_memory = !fine;
 }
 
-static ReelStatus encode_block(Encoding *e, const char *text, size_t size)
+static ReelStatus encode_block(void *context, const char *name, bool is_first, const char *text, size_t size)
 {
+    Encoding *e = context;
+    (void)name, (void)is_first;
     ModelBpeEncoder *encoders[BPE_MAX_THREADS];
     ModelBpeIds ids[BPE_MAX_THREADS], ends[BPE_MAX_THREADS];
     for (int i = 0; i < e->count; i++) {
@@ -103,24 +106,6 @@ static ReelStatus encode_block(Encoding *e, const char *text, size_t size)
             return output_no_memory();
     for (int i = 0; i < e->count && reel_status_is_ok(&status); i++)
         status = output_write(e->workers[i].out.data, e->workers[i].out.size);
-    return status;
-}
-
-static ReelStatus encode_file(Encoding *e, const char *path, Meter *meter, uint64_t *bytes)
-{
-    Input input;
-    ReelStatus status = input_open(&input, path);
-    if (!reel_status_is_ok(&status))
-        return status;
-    while (reel_status_is_ok(&status)) {
-        status = input_next(&input, e->count > 1 ? (size_t)BPE_BLOCK_BYTES : 1);
-        if (!reel_status_is_ok(&status) || input.block == 0)
-            break;
-        status = encode_block(e, input.bytes.data, input.block);
-        bpe_show_bytes(meter, "encoding", *bytes + input.read);
-    }
-    *bytes += input.read;
-    input_close(&input);
     return status;
 }
 
@@ -171,16 +156,14 @@ static ReelStatus encode_files(const EncodeArguments *a, const char **files, int
         return status;
     /* What dropout draws follows the texts one by one, so it has one encoder. */
     Encoding e = {.arguments = a, .tokenizer = tokenizer, .count = a->dropout > 0 ? 1 : a->threads};
-    Meter meter = meter_start();
+    double started = reel_clock_seconds();
     uint64_t bytes = 0;
     status = encoding_start(&e);
-    for (int i = 0; i < file_count && reel_status_is_ok(&status); i++)
-        status = encode_file(&e, files[i], &meter, &bytes);
     if (reel_status_is_ok(&status))
-        status = output_flush();
-    meter_clear(&meter);
+        status = bpe_each_block(files, file_count, "encoding", e.count > 1 ? (size_t)BPE_BLOCK_BYTES : 1,
+                                encode_block, &e, &bytes);
     if (reel_status_is_ok(&status) && a->json)
-        report_encoding(&e, bytes, meter_seconds(&meter));
+        report_encoding(&e, bytes, reel_clock_seconds() - started + 1e-9);
     encoding_stop(&e);
     model_bpe_tokenizer_free(tokenizer);
     return status;

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE /* memrchr() */
+#include "tensor/storage/text_source.h"
 #include "tools/bpe.h"
 
 #include <errno.h>
@@ -14,17 +15,13 @@ void bpe_show_bytes(Meter *meter, const char *what, uint64_t done)
 
 /* ---- Blocks of whole lines from files ---- */
 
-ReelStatus input_open(Input *input, const char *path)
-{
-    *input = (Input){0};
-    return reel_text_source_open(&input->source, path);
-}
-
-void input_close(Input *input)
-{
-    reel_text_source_close(&input->source);
-    reel_bytes_free(&input->bytes);
-}
+/* A file at hand. */
+typedef struct Input {
+    ReelTextSource source;
+    ReelBytes bytes; /* the block, then what was read behind it */
+    size_t block;
+    uint64_t read;
+} Input;
 
 static ReelStatus input_more(Input *input)
 {
@@ -38,7 +35,8 @@ static ReelStatus input_more(Input *input)
     return status;
 }
 
-ReelStatus input_next(Input *input, size_t at_least)
+/* The next `at_least` bytes or more of whole lines, in bytes.data[0 .. block); 0 at the end. */
+static ReelStatus input_next(Input *input, size_t at_least)
 {
     ReelBytes *b = &input->bytes;
     if (b->size > input->block)
@@ -59,6 +57,36 @@ ReelStatus input_next(Input *input, size_t at_least)
     if (input->block == 0)
         input->block = b->size;
     return reel_status_ok();
+}
+
+ReelStatus bpe_each_block(const char **files, int count, const char *what, size_t at_least,
+                          BpeTakeBlock *take, void *context, uint64_t *bytes)
+{
+    Meter meter = meter_start();
+    ReelStatus status = reel_status_ok();
+    uint64_t before = 0;
+    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
+        Input input = {0};
+        bool is_first = true;
+        status = reel_text_source_open(&input.source, files[i]);
+        if (reel_status_is_ok(&status))
+            status = input_next(&input, at_least);
+        for (; reel_status_is_ok(&status) && input.block > 0; is_first = false) {
+            status = take(context, input.source.name, is_first, input.bytes.data, input.block);
+            bpe_show_bytes(&meter, what, before + input.read);
+            if (reel_status_is_ok(&status))
+                status = input_next(&input, at_least);
+        }
+        before += input.read;
+        reel_text_source_close(&input.source);
+        reel_bytes_free(&input.bytes);
+    }
+    if (reel_status_is_ok(&status))
+        status = output_flush();
+    meter_clear(&meter);
+    if (bytes)
+        *bytes = before;
+    return status;
 }
 
 ReelStatus output_write(const char *data, size_t size)
