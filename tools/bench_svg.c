@@ -76,8 +76,8 @@ ReelStatus svg_write(const char *path, const SvgPanel *panels, int count)
         report_put(&out, "</g>\n");
     }
     report_put(&out, "</svg>\n");
-    ReelStatus status =
-        out.failed ? reel_status_no_memory(0, path) : reel_atomic_file_put(path, out.text, out.size);
-    report_out_free(&out);
+    ReelStatus status = out.failed ? reel_status_no_memory(0, path)
+                                   : reel_atomic_file_put(path, out.bytes.data, out.bytes.size);
+    reel_bytes_free(&out.bytes);
     return status;
 }

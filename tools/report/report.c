@@ -110,7 +110,7 @@ static ReelStatus init(Report *report, const ReportRun *runs, int num_runs)
 static void free_report(Report *report)
 {
     reel_mem_free(report->series);
-    report_out_free(&report->out);
+    reel_bytes_free(&report->out.bytes);
 }
 
 /* ---- What was run ---- */
@@ -342,9 +342,9 @@ static void page(Report *report)
     for (int i = 0; i < SECTIONS; i++) {
         if (sections[i].write == report_classes) /* on a wide page beside the confusions */
             report_put(&body.out, "<div class=\"pair\">\n");
-        size_t before = body.out.size;
+        size_t before = body.out.bytes.size;
         sections[i].write(&body);
-        sizes[i] = body.out.size - before;
+        sizes[i] = body.out.bytes.size - before;
         if (sections[i].write == report_confusions)
             report_put(&body.out, "</div>\n");
     }
@@ -353,14 +353,14 @@ static void page(Report *report)
         if (sizes[i] > 0)
             report_putf(&report->out, "<li><a href=\"#%s\">%s</a></li>\n", sections[i].id, sections[i].name);
     report_put(&report->out, "</ul></nav></header>\n<main>\n");
-    report_put(&report->out, body.out.text ? body.out.text : "");
+    report_put_bytes(&report->out, body.out.bytes.data, body.out.bytes.size);
     report_put(&report->out, "</main>\n<footer><p>Written by Reel's train_zoo; what is shown is in "
                              "<code>results.json</code> and <code>report.json</code> beside this page. "
                              "<code>train_zoo --compare FOLDER...</code> makes one page of several runs.</p>"
                              "</footer>\n</body>\n</html>\n");
     report->out.failed = report->out.failed || body.out.failed;
     report->figures = body.figures;
-    report_out_free(&body.out);
+    reel_bytes_free(&body.out.bytes);
 }
 
 /* ---- Runs in, page out ---- */
@@ -372,9 +372,9 @@ ReelStatus report_write(const ReportRun *runs, int count, const char *path)
     if (reel_status_is_ok(&status))
         page(&report);
     if (report.out.failed)
-        status = reel_status_no_memory(report.out.capacity, path);
+        status = reel_status_no_memory(report.out.bytes.capacity, path);
     if (reel_status_is_ok(&status))
-        status = reel_atomic_file_put(path, report.out.text, report.out.size);
+        status = reel_atomic_file_put(path, report.out.bytes.data, report.out.bytes.size);
     free_report(&report);
     return status;
 }

@@ -2,6 +2,7 @@
 #ifndef REEL_TOOLS_REPORT_INTERNAL_H
 #define REEL_TOOLS_REPORT_INTERNAL_H
 
+#include "tensor/bytes.h"
 #include "tools/report/report.h"
 
 #include <stddef.h>
@@ -16,12 +17,12 @@ ReelStatus report_open(ReportRun *run, const char *folder);
 
 /* All zeros is an empty one. After a failure to get memory nothing more is added. */
 typedef struct ReportOut {
-    char *text;
-    size_t size, capacity;
+    ReelBytes bytes;
     bool failed;
 } ReportOut;
 
-void report_out_free(ReportOut *out);
+/* Bytes as they stand. */
+void report_put_bytes(ReportOut *out, const char *bytes, size_t size);
 /* Markup as it stands. */
 void report_put(ReportOut *out, const char *markup);
 /* printf for markup: no string of the data may come through here. */

@@ -1,46 +1,19 @@
 #include "tools/report/report_internal.h"
 #include "tensor/utf8.h"
-#include "tensor/mem.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-void report_out_free(ReportOut *out)
+void report_put_bytes(ReportOut *out, const char *bytes, size_t size)
 {
-    reel_mem_free(out->text);
-    *out = (ReportOut){0};
-}
-
-/* Room for `more` bytes and a zero behind. */
-static bool reserve(ReportOut *out, size_t more)
-{
-    if (out->failed || out->capacity - out->size > more)
-        return !out->failed;
-    size_t capacity = 2 * out->capacity + more + 4096;
-    char *larger = reel_mem_realloc(out->text, capacity);
-    if (!larger) {
-        out->failed = true;
-        return false;
-    }
-    out->text = larger;
-    out->capacity = capacity;
-    return true;
-}
-
-static void append(ReportOut *out, const char *bytes, size_t size)
-{
-    if (!reserve(out, size))
-        return;
-    memcpy(out->text + out->size, bytes, size);
-    out->size += size;
-    out->text[out->size] = '\0';
+    out->failed = out->failed || !reel_bytes_append(&out->bytes, bytes, size);
 }
 
 void report_put(ReportOut *out, const char *markup)
 {
-    append(out, markup, strlen(markup));
+    report_put_bytes(out, markup, strlen(markup));
 }
 
 void report_putf(ReportOut *out, const char *format, ...)
@@ -53,7 +26,7 @@ void report_putf(ReportOut *out, const char *format, ...)
     if (size < 0 || size >= (int)sizeof text)
         out->failed = true;
     else
-        append(out, text, (size_t)size);
+        report_put_bytes(out, text, (size_t)size);
 }
 
 /* The length of the UTF-8 character at `p`, 0 where there is none that HTML and XML allow. The zero behind
@@ -94,7 +67,7 @@ void report_text(ReportOut *out, const char *text)
         if (escaped)
             report_put(out, escaped);
         else if (size)
-            append(out, (const char *)p, size);
+            report_put_bytes(out, (const char *)p, size);
         else
             report_put(out, "\xEF\xBF\xBD");
         p += size ? size : 1;
