@@ -34,8 +34,9 @@ static void FN(bce_gradients)(Tensor dp, Tensor dt, Tensor g, Tensor p, Tensor t
 }
 
 /* losses: softplus(-|x|) before. */
-static void FN(logits_losses)(Tensor losses, Tensor x, Tensor t, Tensor w, Tensor q)
+TENSOR_INLINE void FN(logits_losses_loop)(Tensor losses, Tensor x, Tensor t, Tensor w, Tensor q, bool fma)
 {
+    (void)fma;
     const REAL *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data;
     REAL *loss = losses.data;
     for (int64_t i = 0, n = tensor_numel(&x); i < n; i++) {
@@ -45,10 +46,14 @@ static void FN(logits_losses)(Tensor losses, Tensor x, Tensor t, Tensor w, Tenso
         loss[i] = pw ? pw[i] * value : value;
     }
 }
+AT_LEVELS(FN(logits_losses), FN(logits_losses_loop), (Tensor losses, Tensor x, Tensor t, Tensor w, Tensor q),
+          losses, x, t, w, q)
 
 /* dx: sigmoid(-|x|) before. */
-static void FN(logits_gradient)(Tensor dx, Tensor g, Tensor x, Tensor t, Tensor w, Tensor q)
+TENSOR_INLINE void FN(logits_gradient_loop)(Tensor dx, Tensor g, Tensor x, Tensor t, Tensor w, Tensor q,
+                                            bool fma)
 {
+    (void)fma;
     const REAL *px = x.data, *pt = t.data, *pw = w.data, *pq = q.data, *pg = g.data;
     REAL *pdx = dx.data;
     for (int64_t i = 0, n = tensor_numel(&x); i < n; i++) {
@@ -58,10 +63,14 @@ static void FN(logits_gradient)(Tensor dx, Tensor g, Tensor x, Tensor t, Tensor 
         pdx[i] = pg[i] * (pw ? pw[i] * value : value);
     }
 }
+AT_LEVELS(FN(logits_gradient), FN(logits_gradient_loop),
+          (Tensor dx, Tensor g, Tensor x, Tensor t, Tensor w, Tensor q), dx, g, x, t, w, q)
 
 /* dt: softplus(-|x|) before. */
-static void FN(logits_target_gradient)(Tensor dt, Tensor g, Tensor x, Tensor w, Tensor q)
+TENSOR_INLINE void FN(logits_target_gradient_loop)(Tensor dt, Tensor g, Tensor x, Tensor w, Tensor q,
+                                                   bool fma)
 {
+    (void)fma;
     const REAL *px = x.data, *pw = w.data, *pq = q.data, *pg = g.data;
     REAL *pdt = dt.data;
     for (int64_t i = 0, n = tensor_numel(&x); i < n; i++) {
@@ -70,10 +79,13 @@ static void FN(logits_target_gradient)(Tensor dt, Tensor g, Tensor x, Tensor w, 
         pdt[i] = pg[i] * (pw ? pw[i] * value : value);
     }
 }
+AT_LEVELS(FN(logits_target_gradient), FN(logits_target_gradient_loop),
+          (Tensor dt, Tensor g, Tensor x, Tensor w, Tensor q), dt, g, x, w, q)
 
 /* y: the softmax of x. */
-static void FN(class_losses)(Tensor losses, Tensor y, Tensor x, Tensor classes)
+TENSOR_INLINE void FN(class_losses_loop)(Tensor losses, Tensor y, Tensor x, Tensor classes, bool fma)
 {
+    (void)fma;
     int64_t size = x.shape[1];
     for (int64_t n = 0; n < x.shape[0]; n++) {
         const REAL *px = (REAL *)x.data + n * size;
@@ -88,9 +100,12 @@ static void FN(class_losses)(Tensor losses, Tensor y, Tensor x, Tensor classes)
         ((REAL *)losses.data)[n] = (REAL)(log(sum) - of_class);
     }
 }
+AT_LEVELS(FN(class_losses), FN(class_losses_loop), (Tensor losses, Tensor y, Tensor x, Tensor classes),
+          losses, y, x, classes)
 
-static void FN(class_gradient)(Tensor dx, Tensor g, Tensor y, Tensor classes)
+TENSOR_INLINE void FN(class_gradient_loop)(Tensor dx, Tensor g, Tensor y, Tensor classes, bool fma)
 {
+    (void)fma;
     int64_t size = y.shape[1];
     for (int64_t n = 0; n < y.shape[0]; n++) {
         const REAL *py = (REAL *)y.data + n * size;
@@ -104,3 +119,5 @@ static void FN(class_gradient)(Tensor dx, Tensor g, Tensor y, Tensor classes)
         pdx[class] = (REAL)(-(double)h * others);
     }
 }
+AT_LEVELS(FN(class_gradient), FN(class_gradient_loop), (Tensor dx, Tensor g, Tensor y, Tensor classes), dx, g,
+          y, classes)

@@ -1,8 +1,9 @@
 /* The kernels of op_normalize.c: see tensor/each_real.h. */
 #include "autograd/row_kernels_internal.h"
 
-static void FN(softmax_rows)(Tensor y, Rows rows)
+TENSOR_INLINE void FN(softmax_rows_loop)(Tensor y, Rows rows, bool fma)
 {
+    (void)fma;
     int64_t block = row_block(rows.size);
     for (int64_t first = 0; first < rows.count; first += block) {
         int64_t end = first + block < rows.count ? first + block : rows.count;
@@ -17,9 +18,11 @@ static void FN(softmax_rows)(Tensor y, Rows rows)
         }
     }
 }
+AT_LEVELS(FN(softmax_rows), FN(softmax_rows_loop), (Tensor y, Rows rows), y, rows)
 
-static void FN(softmax_gradient)(Tensor da, Tensor y, Tensor g, Rows rows)
+TENSOR_INLINE void FN(softmax_gradient_loop)(Tensor da, Tensor y, Tensor g, Rows rows, bool fma)
 {
+    (void)fma;
     for (int64_t r = 0; r < rows.count; r++) {
         const REAL *py = (REAL *)y.data + r * rows.size, *pg = (REAL *)g.data + r * rows.size;
         REAL *pda = (REAL *)da.data + r * rows.size;
@@ -28,10 +31,13 @@ static void FN(softmax_gradient)(Tensor da, Tensor y, Tensor g, Rows rows)
             pda[i] = py[i] * (pg[i] - dot);
     }
 }
+AT_LEVELS(FN(softmax_gradient), FN(softmax_gradient_loop), (Tensor da, Tensor y, Tensor g, Rows rows), da, y,
+          g, rows)
 
 /* e: room for a block of rows. */
-static void FN(log_softmax_rows)(Tensor y, Tensor e, Rows rows)
+TENSOR_INLINE void FN(log_softmax_rows_loop)(Tensor y, Tensor e, Rows rows, bool fma)
 {
+    (void)fma;
     int64_t block = row_block(rows.size);
     for (int64_t first = 0; first < rows.count; first += block) {
         int64_t end = first + block < rows.count ? first + block : rows.count;
@@ -47,10 +53,12 @@ static void FN(log_softmax_rows)(Tensor y, Tensor e, Rows rows)
         }
     }
 }
+AT_LEVELS(FN(log_softmax_rows), FN(log_softmax_rows_loop), (Tensor y, Tensor e, Rows rows), y, e, rows)
 
 /* da: e^y before, the gradient after. */
-static void FN(log_softmax_gradient)(Tensor da, Tensor g, Rows rows)
+TENSOR_INLINE void FN(log_softmax_gradient_loop)(Tensor da, Tensor g, Rows rows, bool fma)
 {
+    (void)fma;
     for (int64_t r = 0; r < rows.count; r++) {
         const REAL *pg = (REAL *)g.data + r * rows.size;
         REAL *pda = (REAL *)da.data + r * rows.size;
@@ -59,9 +67,13 @@ static void FN(log_softmax_gradient)(Tensor da, Tensor g, Rows rows)
             pda[i] = pg[i] - pda[i] * sum;
     }
 }
+AT_LEVELS(FN(log_softmax_gradient), FN(log_softmax_gradient_loop), (Tensor da, Tensor g, Rows rows), da, g,
+          rows)
 
-static void FN(layer_norm_rows)(Tensor a, const LayerNormSaved *saved, double eps, Rows rows)
+TENSOR_INLINE void FN(layer_norm_rows_loop)(Tensor a, const LayerNormSaved *saved, double eps, Rows rows,
+                                            bool fma)
 {
+    (void)fma;
     for (int64_t r = 0; r < rows.count; r++) {
         const REAL *pa = (REAL *)a.data + r * rows.size;
         REAL *pn = (REAL *)saved->n.data + r * rows.size;
@@ -72,10 +84,13 @@ static void FN(layer_norm_rows)(Tensor a, const LayerNormSaved *saved, double ep
             pn[i] = (REAL)(((double)pa[i] - mean) * saved->r[r]);
     }
 }
+AT_LEVELS(FN(layer_norm_rows), FN(layer_norm_rows_loop),
+          (Tensor a, const LayerNormSaved *saved, double eps, Rows rows), a, saved, eps, rows)
 
 /* h: g w before, the gradient after. */
-static void FN(layer_norm_gradient)(Tensor h, const LayerNormSaved *saved, Rows rows)
+TENSOR_INLINE void FN(layer_norm_gradient_loop)(Tensor h, const LayerNormSaved *saved, Rows rows, bool fma)
 {
+    (void)fma;
     for (int64_t r = 0; r < rows.count; r++) {
         const REAL *pn = (REAL *)saved->n.data + r * rows.size;
         REAL *ph = (REAL *)h.data + r * rows.size;
@@ -85,3 +100,5 @@ static void FN(layer_norm_gradient)(Tensor h, const LayerNormSaved *saved, Rows 
             ph[i] = (REAL)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
     }
 }
+AT_LEVELS(FN(layer_norm_gradient), FN(layer_norm_gradient_loop),
+          (Tensor h, const LayerNormSaved *saved, Rows rows), h, saved, rows)

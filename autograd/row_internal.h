@@ -23,6 +23,10 @@ TENSOR_INLINE double row_square(double x, double y, double mean)
     return (x - mean) * (x - mean);
 }
 
+/* TENSOR_LEVELS() of names that are macros. The kernels have no fused operations: all levels give the same
+ * bits. */
+#define AT_LEVELS(name, loop, parameters, ...) TENSOR_LEVELS(name, loop, parameters, __VA_ARGS__)
+
 /* How many short rows are processed together: enough for an exp to pay, few enough to stay in the cache. */
 static inline int64_t row_block(int64_t size)
 {

@@ -16,24 +16,24 @@ TENSOR_INLINE double FN(row_fold)(double (*f)(double x, double y, double mean), 
     return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
 }
 
-static inline double FN(row_sum)(const REAL *x, int64_t n)
+TENSOR_INLINE double FN(row_sum)(const REAL *x, int64_t n)
 {
     return FN(row_fold)(row_first, x, x, 0, n);
 }
 
-static inline double FN(row_dot)(const REAL *x, const REAL *y, int64_t n)
+TENSOR_INLINE double FN(row_dot)(const REAL *x, const REAL *y, int64_t n)
 {
     return FN(row_fold)(row_product, x, y, 0, n);
 }
 
 /* sum_k (x_k - mean)^2 */
-static inline double FN(row_squares)(const REAL *x, double mean, int64_t n)
+TENSOR_INLINE double FN(row_squares)(const REAL *x, double mean, int64_t n)
 {
     return FN(row_fold)(row_square, x, x, mean, n);
 }
 
 /* The largest of n > 0 elements; with a NaN among them, any of them. */
-static inline REAL FN(row_max)(const REAL *x, int64_t n)
+TENSOR_INLINE REAL FN(row_max)(const REAL *x, int64_t n)
 {
     REAL lane[8];
     int64_t i = 0;
@@ -50,7 +50,7 @@ static inline REAL FN(row_max)(const REAL *x, int64_t n)
 }
 
 /* Subtracts the largest element from all, so that their exp does not overflow. */
-static inline void FN(row_less_max)(REAL *x, int64_t n)
+TENSOR_INLINE void FN(row_less_max)(REAL *x, int64_t n)
 {
     REAL most = FN(row_max)(x, n);
     for (int64_t i = 0; i < n; i++)

@@ -30,23 +30,25 @@ typedef struct Folding {
 /* Takes one more element into a partial sum. */
 typedef double Fold(double sum, double x);
 
-static inline double add(double sum, double x)
+TENSOR_INLINE double add(double sum, double x)
 {
     return sum + x;
 }
 
-static inline double add_square(double sum, double x)
+TENSOR_INLINE double add_square(double sum, double x)
 {
     return sum + x * x;
 }
 
 /* A NaN in x is taken by the second test; one in sum stays, because x > NaN is false. */
-static inline double larger(double sum, double x)
+TENSOR_INLINE double larger(double sum, double x)
 {
     return ((x > sum) | (x != x)) ? x : sum;
 }
 
-#define KERNELS "tensor/reduce_kernels_internal.h"
+/* TENSOR_LEVELS() of names that are macros. */
+#define AT_LEVELS(name, loop, parameters, ...) TENSOR_LEVELS(name, loop, parameters, __VA_ARGS__)
+#define KERNELS                                "tensor/reduce_kernels_internal.h"
 #include "tensor/each_real.h"
 
 /* The hot case, bias gradients, with the widest vectors there are. */

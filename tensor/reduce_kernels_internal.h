@@ -25,15 +25,26 @@ TENSOR_INLINE void FN(columns_of)(Fold *fold, double *restrict sum, const REAL *
             sum[i] = fold(sum[i], x[i * stride]);
 }
 
+/* Each is compiled for the processor, in the same order and without fused operations: all have the same bits.
+ */
 #define FOLDING(name, fold, join, start)                                                                     \
-    static void FN(name##_run)(double *lanes, int64_t position, const void *in, int64_t stride, int64_t n)   \
+    TENSOR_INLINE void FN(name##_run_loop)(double *lanes, int64_t position, const void *in, int64_t stride,  \
+                                           int64_t n, bool fma)                                              \
     {                                                                                                        \
+        (void)fma;                                                                                           \
         FN(run_of)(fold, lanes, position, in, stride, n);                                                    \
     }                                                                                                        \
-    static void FN(name##_columns)(double *sums, const void *in, int64_t stride, int64_t n)                  \
+    TENSOR_INLINE void FN(name##_columns_loop)(double *sums, const void *in, int64_t stride, int64_t n,      \
+                                               bool fma)                                                     \
     {                                                                                                        \
+        (void)fma;                                                                                           \
         FN(columns_of)(fold, sums, in, stride, n);                                                           \
     }                                                                                                        \
+    AT_LEVELS(FN(name##_run), FN(name##_run_loop),                                                           \
+              (double *lanes, int64_t position, const void *in, int64_t stride, int64_t n), lanes, position, \
+              in, stride, n)                                                                                 \
+    AT_LEVELS(FN(name##_columns), FN(name##_columns_loop),                                                   \
+              (double *sums, const void *in, int64_t stride, int64_t n), sums, in, stride, n)                \
     static const Folding FN(name) = {FN(name##_run), FN(name##_columns), join, start};
 FOLDING(sum, add, add, 0)
 FOLDING(squares, add_square, add, 0)
