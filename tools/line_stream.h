@@ -31,7 +31,7 @@ typedef struct LineStream {
     size_t size, used, capacity; /* read so far, and the part of it that the window has */
     size_t searched;             /* the part without a line's end */
     bool begun, ended;           /* a window was cut; the file has no more */
-    bool looks, has_header;      /* the first line tells what this is; it is that of a table */
+    bool looks;                  /* the first line tells what this is */
     ModelFormat format;
     ModelColumnNames names;
     TensorArena joined; /* texts of several columns */

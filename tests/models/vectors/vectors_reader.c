@@ -64,6 +64,24 @@ static void check_text(const char *bytes, const char *wanted)
     ck_assert_str_eq(read_all(), wanted);
 }
 
+/* What gzip has compressed, text and binary; one that is cut is an error. */
+START_TEST(compressed_files_are_read)
+{
+    static const char text[] = "2 3\nthe 1 2 3\nof -1 0.5 1e-3\n", binary[] = "1 1\nthe \0\0\x80\x3f\n";
+    put("plain", text, sizeof text - 1);
+    shell_must("gzip -c '%s/plain' > '%s/v.gz'", folder, folder);
+    snprintf(path, sizeof path, "%s/v.gz", folder);
+    ck_assert_str_eq(read_all(), "the:1,2,3 of:-1,0.5,0.001");
+    put("plain", binary, sizeof binary - 1);
+    shell_must("gzip -c '%s/plain' > '%s/v.gz'", folder, folder);
+    snprintf(path, sizeof path, "%s/v.gz", folder);
+    ck_assert_str_eq(read_all(), "the:1");
+    shell_must("head -c 30 '%s/v.gz' > '%s/cut.gz'", folder, folder);
+    snprintf(path, sizeof path, "%s/cut.gz", folder);
+    ck_assert_ptr_nonnull(strstr(read_all(), "gzip"));
+}
+END_TEST
+
 START_TEST(text_files_of_all_kinds_are_read)
 {
     check_text("2 3\nthe 1 2 3\nof -1 0.5 1e-3\n", "the:1,2,3 of:-1,0.5,0.001"); /* word2vec, fastText */
@@ -211,6 +229,7 @@ Suite *models_vectors_reader_suite(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, text_files_of_all_kinds_are_read);
+    tcase_add_test(cases, compressed_files_are_read);
     tcase_add_test(cases, a_binary_file_is_read_with_and_without_line_feeds);
     tcase_add_test(cases, what_is_written_is_read);
     tcase_add_test(cases, what_is_wrong_is_said_with_its_line);
