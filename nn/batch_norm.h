@@ -22,6 +22,7 @@ typedef struct NnBatchNorm {
     double momentum; /* 0.1: running = (1 - momentum) running + momentum batch's */
 } NnBatchNorm;
 
+/* Channels are axis 1 of x. */
 void nn_batch_norm_init(NnBatchNorm *m, int64_t channels);
 /* x is [N, C] or [N, C, ...]: rows of features, signals, images. Errors: another number of channels; while
  * training, less than two values a channel. */
