@@ -1,6 +1,7 @@
 /* Trains a language model on texts, measures it on others, and lets it write. */
 #include "models/bpe/bpe.h"
 #include "models/language/language_file.h"
+#include "models/text/encoding.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
@@ -105,22 +106,30 @@ static ReelStatus read_texts(const Arguments *a, const ModelCleaner *cleaner, Te
 /* Words or byte pairs, learned from the texts to train with. */
 static ReelStatus fit_tokenizer(const Arguments *a, ModelPipeline *text, const Texts *train)
 {
+    ModelWordTexts words;
+    ModelEncoding encoding = {0};
+    ModelDatasetOptions options = model_dataset_defaults();
     ModelTextSpan *spans = reel_mem_alloc(train->count * sizeof *spans);
-    if (!spans)
-        return reel_status_no_memory(train->count * sizeof *spans, "the texts");
-    for (size_t i = 0; i < train->count; i++)
+    int32_t *numbers = reel_mem_alloc(train->count * sizeof *numbers);
+    ReelStatus status = spans && numbers ? reel_status_ok()
+                                         : reel_status_no_memory(train->count * sizeof *spans, "the texts");
+    for (size_t i = 0; reel_status_is_ok(&status) && i < train->count; i++) {
         spans[i] = text_number(train, i);
-    ReelStatus status;
-    text->max_len = MODEL_TOKENIZER_LEAST_MAX_LEN; /* texts are not cut */
-    if (strcmp(a->tokenizer, "bpe") == 0) {
-        text->subwords.wanted = a->vocab;
-        status = model_subwords_fit(&text->subwords, spans, (int64_t)train->count, &text->tokenizer);
-    } else {
-        ModelVocabularyOptions options = {.min_df = a->min_df, .max_df = 1};
-        status = model_vocabulary_build(&text->vocabulary, spans, (int64_t)train->count, &options);
-        text->tokenizer = model_vocabulary_tokenizer(&text->vocabulary);
+        numbers[i] = (int32_t)i;
     }
+    text->max_len = MODEL_TOKENIZER_LEAST_MAX_LEN; /* texts are not cut */
+    options.vocabulary = (ModelVocabularyOptions){.min_df = a->min_df, .max_df = 1};
+    if (strcmp(a->tokenizer, "bpe") == 0)
+        options.byte_pairs = text->subwords.wanted = a->vocab;
+    model_word_texts_init(&words, 0, -1, NULL);
+    if (reel_status_is_ok(&status))
+        status = model_word_texts_add(&words, &text->cleaner, spans, (int64_t)train->count);
+    if (reel_status_is_ok(&status))
+        status = model_encoding_learn(&encoding, &words, text, numbers, (int64_t)train->count, &options);
+    model_encoding_free(&encoding);
+    model_word_texts_free(&words);
     reel_mem_free(spans);
+    reel_mem_free(numbers);
     return status;
 }
 

@@ -152,6 +152,17 @@ ReelStatus model_cleaner_init(ModelCleaner *cleaner, const ModelCleanOptions *op
     return status;
 }
 
+ReelStatus model_cleaner_copy(ModelCleaner *copy, const ModelCleaner *cleaner)
+{
+    ReelStatus status = reel_status_ok();
+    *copy = *cleaner;
+    copy->stop_words = (ModelStringTable){0};
+    for (int32_t i = 0; reel_status_is_ok(&status) && i < cleaner->stop_words.count; i++)
+        status = model_cleaner_add_stop_word(
+            copy, model_text_span(model_string_table_text(&cleaner->stop_words, i)));
+    return status;
+}
+
 void model_cleaner_free(ModelCleaner *cleaner)
 {
     model_string_table_free(&cleaner->stop_words);

@@ -45,6 +45,8 @@ ReelStatus model_cleaner_init(ModelCleaner *cleaner, const ModelCleanOptions *op
 /* One more stop word, in lower case: as kept in a checkpoint. Errors: no memory. */
 ReelStatus model_cleaner_add_stop_word(ModelCleaner *cleaner, ModelTextSpan word);
 void model_cleaner_free(ModelCleaner *cleaner);
+/* A copy of its own. Errors: no memory; the copy is then to be freed as well. */
+ReelStatus model_cleaner_copy(ModelCleaner *copy, const ModelCleaner *cleaner);
 /* Without stop words, for a text that is not English. */
 void model_cleaner_keep_all(ModelCleaner *cleaner);
 

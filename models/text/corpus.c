@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* memmem */
 #include "models/text/corpus.h"
+#include "models/text/clean_texts.h"
 #include "models/text/record_source.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
@@ -749,5 +750,8 @@ void model_corpus_free(ModelCorpus *corpus)
     if (corpus->appended)
         model_corpus_free(corpus->appended);
     reel_mem_free(corpus->appended);
+    if (corpus->cleaned)
+        model_clean_texts_free(corpus->cleaned);
+    reel_mem_free(corpus->cleaned);
     *corpus = (ModelCorpus){0};
 }

@@ -46,6 +46,8 @@ typedef struct ModelCorpus {
     int32_t *group_of;        /* [rows] numbers of groups; NULL: there is none */
     TensorArena memory;       /* of the texts */
     struct ModelCorpus *appended;      /* whose memory the texts of model_corpus_append() are in */
+    struct ModelCleanTexts *cleaned;   /* the texts as model_dataset_read_corpus() has cleaned them; NULL: it
+                                          has   not */
     char form[MODEL_FORM_SIZE];        /* format and columns, in words */
     char hash[MODEL_CORPUS_HASH_SIZE]; /* CRC-32 of the file (as in gzip), eight hexadecimal digits */
     int64_t unlabelled;                /* rows without labels */

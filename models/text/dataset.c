@@ -1,5 +1,6 @@
 #include "models/text/dataset.h"
 #include "models/text/division.h"
+#include "models/text/encoding.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
@@ -18,112 +19,10 @@ static ReelStatus name_file(ReelStatus status, const char *name)
     return status.code == REEL_STATUS_FAILED ? reel_status_failed("%s: %s", name, status.message) : status;
 }
 
-/* Tells who looks on, in a loop over rows now and then. */
-static void tell(const ModelDatasetOptions *options, const char *doing, int64_t done, int64_t rows)
+static void tell(const ModelDatasetOptions *options, const char *doing)
 {
-    if (options && options->progress && done % 1024 == 0)
-        options->progress(options->progress_context, doing, done, rows);
-}
-
-/* The cleaned texts of a corpus, in one block. */
-typedef struct {
-    char *bytes;
-    ModelTextSpan *texts; /* [rows] */
-} CleanTexts;
-
-static void clean_texts_free(CleanTexts *clean)
-{
-    reel_mem_free(clean->bytes);
-    reel_mem_free(clean->texts);
-}
-
-/* What "nearly all" and "not English" mean. */
-static const double FOREIGN_LETTERS = 0.005, STOP_WORDS = 0.01;
-enum { LEAST_WORDS = 1000 }; /* of which the share of stop words says something */
-
-/* Which letters words are of, where that is to be seen from the texts; it is noted in dataset->form. */
-static ModelClean choose_letters(ModelDataset *dataset, const ModelCorpus *corpus,
-                                 const ModelDatasetOptions *options)
-{
-    int64_t ascii = 0, others = 0;
-    ModelClean letters = options->clean.letters;
-    for (int64_t i = 0; letters == MODEL_CLEAN_AUTO && i < corpus->rows; i++)
-        model_cleaner_count_letters(corpus->texts[i], &ascii, &others);
-    bool foreign = (double)others > FOREIGN_LETTERS * (double)(ascii + others);
-    if (letters == MODEL_CLEAN_AUTO)
-        letters = foreign && model_cleaner_has_unicode() ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII;
-    size_t used = strlen(dataset->form);
-    used += (size_t)snprintf(dataset->form + used, sizeof dataset->form - used, "; words of %s letters",
-                             letters == MODEL_CLEAN_UNICODE ? "Unicode's" : "ASCII");
-    if (foreign)
-        snprintf(dataset->form + used, sizeof dataset->form - used, " (%.0f %% are not ASCII%s)",
-                 100 * (double)others / (double)(ascii + others),
-                 letters == MODEL_CLEAN_UNICODE ? "" : ", and this Reel is built without utf8proc");
-    return letters;
-}
-
-/* English stop words say nothing of texts in another language, where some of them are words that count. */
-static ReelStatus check_language(ModelDataset *dataset, const ModelCorpus *corpus,
-                                 const ModelDatasetOptions *options, ModelClean letters)
-{
-    enum { SAMPLE = 2000 };
-    ModelCleaner all;
-    ReelBytes scratch = {0};
-    int64_t words = 0, stop_words = 0, step = corpus->rows / SAMPLE + 1;
-    if (options->clean.stop_words)
-        return reel_status_ok();
-    ReelStatus status =
-        model_cleaner_init(&all, &(ModelCleanOptions){.stop_words = "none", .letters = letters});
-    for (int64_t i = 0; reel_status_is_ok(&status) && i < corpus->rows; i += step) {
-        scratch.size = 0;
-        if (!model_cleaner_append(&all, corpus->texts[i], &scratch))
-            status = reel_status_no_memory(corpus->texts[i].length, "the cleaned texts");
-        else
-            model_cleaner_count_stop_words(&dataset->text.cleaner,
-                                           (ModelTextSpan){scratch.data, scratch.size}, &words, &stop_words);
-    }
-    if (reel_status_is_ok(&status) && words >= LEAST_WORDS &&
-        (double)stop_words < STOP_WORDS * (double)words) {
-        model_cleaner_keep_all(&dataset->text.cleaner);
-        snprintf(
-            dataset->note, sizeof dataset->note,
-            "no stop words are taken out: the texts are not English, whose stop words are %.1f %% of their "
-            "words (--stop-words FILE)",
-            100 * (double)stop_words / (double)words);
-    }
-    model_cleaner_free(&all);
-    reel_bytes_free(&scratch);
-    return status;
-}
-
-static ReelStatus clean_texts(CleanTexts *clean, const ModelCleaner *cleaner, const ModelCorpus *corpus,
-                              const char *name, const ModelDatasetOptions *options)
-{
-    ReelBytes bytes = {0};
-    size_t most = 0;
-    for (int64_t i = 0; i < corpus->rows; i++)
-        most += corpus->texts[i].length;
-    clean->texts = reel_mem_alloc((size_t)corpus->rows * sizeof *clean->texts);
-    bool fine = clean->texts && reel_bytes_reserve(&bytes, most);
-    for (int64_t i = 0; fine && i < corpus->rows; i++) {
-        size_t begin = bytes.size;
-        tell(options, "cleaning texts", i, corpus->rows);
-        fine = model_cleaner_append(cleaner, corpus->texts[i], &bytes);
-        clean->texts[i].length = bytes.size - begin;
-    }
-    clean->bytes = bytes.data;
-    if (!fine)
-        return reel_status_no_memory(most, "the cleaned texts");
-    size_t at = 0; /* not before all are there: folded texts may grow, and the bytes move */
-    for (int64_t i = 0; i < corpus->rows; i++) {
-        clean->texts[i].bytes = bytes.data + at;
-        at += clean->texts[i].length;
-    }
-    if (bytes.size == 0)
-        return reel_status_failed("%s: all texts are empty after cleaning, which keeps words of %s "
-                                  "that are no stop words; check the column of the texts, or the stop words",
-                                  name, cleaner->unicode ? "letters and digits" : "the letters a-z");
-    return reel_status_ok();
+    if (options->progress)
+        options->progress(options->progress_context, doing, 0, 0);
 }
 
 /* ---- Filling ---- */
@@ -134,64 +33,9 @@ enum { LABEL_UNKNOWN = -1, LABEL_RARE = -2 };
  * LABEL_RARE where too few rows bear it. */
 typedef struct Labels {
     int32_t *id_of;
+    int32_t count; /* of the data set's */
+    ModelTask task;
 } Labels;
-
-/* The texts of the training part, for what learns from them. */
-static ReelStatus fit_tokenizer(ModelDataset *dataset, const CleanTexts *clean, const char *name,
-                                const ModelDivision *rows, const ModelDatasetOptions *options)
-{
-    size_t bytes = (size_t)rows->num_train * sizeof(ModelTextSpan);
-    ModelTextSpan *texts = reel_mem_alloc(bytes);
-    if (!texts)
-        return reel_status_no_memory(bytes, "the training texts");
-    for (int64_t i = 0; i < rows->num_train; i++)
-        texts[i] = clean->texts[rows->train[i]];
-    tell(options, options->fit || options->byte_pairs > 0 ? "learning the tokenizer" : "counting words", 0,
-         0);
-    ReelStatus status;
-    ModelPipeline *text = &dataset->text;
-    if (options->fit) {
-        status = options->fit(options->fit_context, texts, rows->num_train, &text->tokenizer);
-    } else if (options->bpe) {
-        status = model_subwords_copy(&text->subwords, options->bpe, &text->tokenizer);
-    } else if (options->byte_pairs > 0) {
-        status = model_subwords_fit(&text->subwords, texts, rows->num_train, &text->tokenizer);
-    } else {
-        status = model_vocabulary_build(&text->vocabulary, texts, rows->num_train, &options->vocabulary);
-        status = name_file(status, name);
-        text->tokenizer = model_vocabulary_tokenizer(&text->vocabulary);
-    }
-    reel_mem_free(texts);
-    return status;
-}
-
-static bool is_unknown(const int32_t *ids, int64_t count)
-{
-    return count == 3 && ids[1] == MODEL_TOKEN_UNK;
-}
-
-static ReelStatus fill_ids(ModelDatasetPart *part, const CleanTexts *clean, const ModelDataset *dataset,
-                           const ModelDatasetOptions *options)
-{
-    ModelIdList list = {0};
-    part->offsets[0] = 0;
-    for (int64_t i = 0; i < part->count; i++) {
-        tell(options, "making ids", i, part->count);
-        if (!model_tokenizer_encode(&dataset->text.tokenizer, clean->texts[part->rows[i]],
-                                    dataset->text.max_len, &list)) {
-            ReelStatus status = reel_status_no_memory(list.count * sizeof *list.ids, "the ids of the texts");
-            model_id_list_free(&list);
-            return status;
-        }
-        part->offsets[i + 1] = (int64_t)list.count;
-        int64_t length = part->offsets[i + 1] - part->offsets[i];
-        if (length > part->longest)
-            part->longest = (int32_t)length;
-        part->empty += is_unknown(list.ids + part->offsets[i], length);
-    }
-    part->ids.wide = list.ids;
-    return reel_status_ok();
-}
 
 /* Labels that training does not know are left out, and counted. */
 static ReelStatus fill_labels(ModelDatasetPart *part, const ModelCorpus *corpus, const Labels *labels)
@@ -219,24 +63,22 @@ static ReelStatus fill_labels(ModelDatasetPart *part, const ModelCorpus *corpus,
 }
 
 static ReelStatus fill_part(ModelDatasetPart *part, const int32_t *rows, int64_t count,
-                            const ModelCorpus *corpus, const Labels *labels, const CleanTexts *clean,
-                            const ModelDataset *dataset, const ModelDatasetOptions *options)
+                            const ModelCorpus *corpus, const Labels *labels, ModelEncoding *encoding)
 {
     size_t n = (size_t)count;
     part->count = count;
-    part->num_classes = model_dataset_num_classes(dataset);
-    part->task = dataset->text.task;
+    part->num_classes = labels->count;
+    part->task = labels->task;
     part->rows = reel_mem_alloc(n * sizeof *part->rows);
     part->offsets = reel_mem_alloc((n + 1) * sizeof *part->offsets);
     part->label_offsets = reel_mem_alloc((n + 1) * sizeof *part->label_offsets);
     part->label_counts = reel_mem_calloc((size_t)part->num_classes, sizeof *part->label_counts);
     if (!part->rows || !part->offsets || !part->label_offsets || !part->label_counts)
         return reel_status_no_memory(n * (sizeof *part->rows + 2 * sizeof *part->offsets), "the examples");
-    memcpy(part->rows, rows, n * sizeof *rows);
+    if (n > 0)
+        memcpy(part->rows, rows, n * sizeof *rows);
     ReelStatus status = fill_labels(part, corpus, labels);
-    if (reel_status_is_ok(&status))
-        status = fill_ids(part, clean, dataset, options);
-    return status;
+    return reel_status_is_ok(&status) ? model_encoding_fill(encoding, part) : status;
 }
 
 static void part_free(ModelDatasetPart *part)
@@ -244,23 +86,10 @@ static void part_free(ModelDatasetPart *part)
     reel_mem_free(part->rows);
     reel_mem_free(part->offsets);
     reel_mem_free((void *)(uintptr_t)part->ids.wide);
+    reel_mem_free((void *)(uintptr_t)part->ids.narrow);
     reel_mem_free(part->label_offsets);
     reel_mem_free(part->labels);
     reel_mem_free(part->label_counts);
-}
-
-/* The data set takes the texts over. */
-static ReelStatus keep_texts(ModelDataset *dataset, CleanTexts *clean)
-{
-    size_t count = (size_t)dataset->train.count;
-    dataset->train_texts = reel_mem_alloc(count * sizeof *dataset->train_texts);
-    if (!dataset->train_texts)
-        return reel_status_no_memory(count * sizeof *dataset->train_texts, "the training texts");
-    for (size_t i = 0; i < count; i++)
-        dataset->train_texts[i] = clean->texts[dataset->train.rows[i]];
-    dataset->text_bytes = clean->bytes;
-    clean->bytes = NULL;
-    return reel_status_ok();
 }
 
 /* ---- Labels ---- */
@@ -305,12 +134,17 @@ static ReelStatus choose_labels(ModelDataset *dataset, const ModelCorpus *corpus
 
 /* ---- Texts that stand in two parts ---- */
 
-static uint64_t hash_of(ModelTextSpan text)
+/* Of a text's words, whose numbers are the same where they are; 0: it has none. */
+static ReelStatus hash_of(const ModelWordTexts *texts, int32_t row, ReelBytes *scratch, uint64_t *hash)
 {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < text.length; i++)
-        hash = (hash ^ (unsigned char)text.bytes[i]) * 1099511628211u;
-    return hash ? hash : 1;
+    ModelWordBytes bytes;
+    ReelStatus status = model_word_texts_bytes(texts, row, scratch, &bytes);
+    bool empty = bytes.at == bytes.end;
+    *hash = 14695981039346656037u; /* FNV-1a */
+    for (; reel_status_is_ok(&status) && bytes.at < bytes.end; bytes.at++)
+        *hash = (*hash ^ *bytes.at) * 1099511628211u;
+    *hash = empty ? 0 : *hash ? *hash : 1;
+    return status;
 }
 
 /* The place of a hash in a table of 2^n, or a free one. */
@@ -322,65 +156,102 @@ static size_t place_of(const uint64_t *table, size_t size, uint64_t hash)
     return at;
 }
 
-static ReelStatus count_repeated(ModelDataset *dataset, const CleanTexts *clean, const ModelDivision *rows)
+static ReelStatus count_repeated(ModelDataset *dataset, const ModelWordTexts *texts,
+                                 const ModelDivision *rows)
 {
     size_t size = 64;
+    uint64_t hash;
+    ReelBytes scratch = {0};
+    if (rows->num_valid + rows->num_test == 0)
+        return reel_status_ok();
     while (size < 2 * (size_t)rows->num_train)
         size *= 2;
     uint64_t *table = reel_mem_calloc(size, sizeof *table);
-    if (!table)
-        return reel_status_no_memory(size * sizeof *table, "the texts that repeat");
-    for (int64_t i = 0; i < rows->num_train; i++) {
-        ModelTextSpan text = clean->texts[rows->train[i]];
-        if (text.length > 0)
-            table[place_of(table, size, hash_of(text))] = hash_of(text);
+    ReelStatus status =
+        table ? reel_status_ok() : reel_status_no_memory(size * sizeof *table, "the texts that repeat");
+    for (int64_t i = 0; reel_status_is_ok(&status) && i < rows->num_train; i++) {
+        status = hash_of(texts, rows->train[i], &scratch, &hash);
+        if (reel_status_is_ok(&status) && hash)
+            table[place_of(table, size, hash)] = hash;
     }
     const int32_t *lists[] = {rows->valid, rows->test};
     const int64_t sizes[] = {rows->num_valid, rows->num_test};
     for (int l = 0; l < 2; l++)
-        for (int64_t i = 0; i < sizes[l]; i++) {
-            ModelTextSpan text = clean->texts[lists[l][i]];
-            dataset->repeated += text.length > 0 && table[place_of(table, size, hash_of(text))];
+        for (int64_t i = 0; reel_status_is_ok(&status) && i < sizes[l]; i++) {
+            status = hash_of(texts, lists[l][i], &scratch, &hash);
+            if (reel_status_is_ok(&status))
+                dataset->repeated += hash && table[place_of(table, size, hash)];
         }
+    reel_bytes_free(&scratch);
     reel_mem_free(table);
-    return reel_status_ok();
+    return status;
 }
 
-/* Everything between the split and the examples. */
-static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, const char *name,
-                       const ModelDivision *rows, const ModelDatasetOptions *options)
+/* The labels, what is counted of them and of the texts, and the examples. */
+static ReelStatus fill_parts(ModelDataset *dataset, const ModelCorpus *corpus, const char *name,
+                             const ModelDivision *rows, ModelEncoding *encoding)
 {
-    CleanTexts clean = {0};
-    Labels labels = {0};
-    ModelCleanOptions how = options->clean;
-    how.letters = choose_letters(dataset, corpus, options);
-    ReelStatus status = model_cleaner_init(&dataset->text.cleaner, &how);
-    if (reel_status_is_ok(&status))
-        status = check_language(dataset, corpus, options, how.letters);
-    if (reel_status_is_ok(&status))
-        status = clean_texts(&clean, &dataset->text.cleaner, corpus, name, options);
-    if (reel_status_is_ok(&status))
-        status = fit_tokenizer(dataset, &clean, name, rows, options);
-    if (reel_status_is_ok(&status))
-        status = choose_labels(dataset, corpus, rows, options, &labels);
-    if (reel_status_is_ok(&status) && dataset->text.labels.count == 0)
+    const ModelDatasetOptions *options = encoding->options;
+    Labels labels = {.task = dataset->text.task};
+    ReelStatus status = choose_labels(dataset, corpus, rows, options, &labels);
+    labels.count = dataset->text.labels.count;
+    if (reel_status_is_ok(&status) && labels.count == 0)
         status = reel_status_failed("%s: no label is borne by %d rows; lower --min-label-count", name,
                                     options->min_label_count);
     if (reel_status_is_ok(&status))
-        status = count_repeated(dataset, &clean, rows);
+        status = count_repeated(dataset, encoding->texts, rows);
     if (reel_status_is_ok(&status))
-        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &labels, &clean, dataset,
-                           options);
+        status = fill_part(&dataset->train, rows->train, rows->num_train, corpus, &labels, encoding);
     if (reel_status_is_ok(&status) && rows->num_valid > 0)
-        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &labels, &clean, dataset,
-                           options);
+        status = fill_part(&dataset->valid, rows->valid, rows->num_valid, corpus, &labels, encoding);
     if (reel_status_is_ok(&status))
-        status =
-            fill_part(&dataset->test, rows->test, rows->num_test, corpus, &labels, &clean, dataset, options);
-    if (reel_status_is_ok(&status) && options->keep_texts)
-        status = keep_texts(dataset, &clean);
-    clean_texts_free(&clean);
+        status = fill_part(&dataset->test, rows->test, rows->num_test, corpus, &labels, encoding);
     reel_mem_free(labels.id_of);
+    return status;
+}
+
+/* Everything between the split and the examples. */
+static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, ModelCleanTexts *clean,
+                       const char *name, const ModelDivision *rows, const ModelDatasetOptions *options)
+{
+    ModelEncoding encoding = {0};
+    size_t used = strlen(dataset->form);
+    snprintf(dataset->form + used, sizeof dataset->form - used, "%s", clean->form);
+    memcpy(dataset->note, clean->note, sizeof dataset->note);
+    ReelStatus status = model_cleaner_copy(&dataset->text.cleaner, &clean->cleaner);
+    if (reel_status_is_ok(&status) && clean->texts.words.count == 0)
+        status =
+            reel_status_failed("%s: all texts are empty after cleaning, which keeps words of %s "
+                               "that are no stop words; check the column of the texts, or the stop words",
+                               name, clean->cleaner.unicode ? "letters and digits" : "the letters a-z");
+    if (reel_status_is_ok(&status)) {
+        tell(options, options->fit || options->byte_pairs > 0 ? "learning the tokenizer" : "counting words");
+        status = model_encoding_learn(&encoding, &clean->texts, &dataset->text, rows->train, rows->num_train,
+                                      options);
+        if (!options->fit && !options->bpe && options->byte_pairs == 0)
+            status = name_file(status, name);
+    }
+    if (reel_status_is_ok(&status))
+        status = fill_parts(dataset, corpus, name, rows, &encoding);
+    if (reel_status_is_ok(&status) && options->keep_texts)
+        status = model_word_texts_copy(&clean->texts, rows->train, rows->num_train, &dataset->train_texts,
+                                       &dataset->text_bytes);
+    model_encoding_free(&encoding);
+    return status;
+}
+
+/* Of texts that are in memory as they stand in the file. */
+static ReelStatus clean_and_fill(ModelDataset *dataset, const ModelCorpus *corpus, const char *name,
+                                 const ModelDivision *rows, const ModelDatasetOptions *options)
+{
+    ModelCleanTexts clean;
+    if (corpus->cleaned)
+        return fill(dataset, corpus, corpus->cleaned, name, rows, options);
+    ReelStatus status = model_clean_texts_make(&clean, corpus->texts, corpus->rows, options);
+    if (!reel_status_is_ok(&status))
+        return status;
+    status = fill(dataset, corpus, &clean, name, rows, options);
+    model_clean_texts_free(&clean);
     return status;
 }
 
@@ -456,7 +327,7 @@ ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, cons
     memcpy(dataset->form, corpus->form, sizeof corpus->form);
     status = choose_task(dataset, corpus, name, options->task);
     if (reel_status_is_ok(&status))
-        status = fill(dataset, corpus, name, &rows, options);
+        status = clean_and_fill(dataset, corpus, name, &rows, options);
     model_division_free(&rows);
     if (reel_status_is_ok(&status))
         *out = dataset;
@@ -465,37 +336,11 @@ ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, cons
     return status;
 }
 
-/* Reads one more file, all of whose rows are of one part. */
-static ReelStatus append_file(ModelCorpus *corpus, const char *path, ModelCorpusOptions options,
-                              ModelPart part)
-{
-    ModelCorpus other;
-    if (!path)
-        return reel_status_ok();
-    options.columns.split = options.columns.group = NULL;
-    ReelStatus status = model_corpus_read(&other, path, &options);
-    if (!reel_status_is_ok(&status))
-        return status;
-    status = model_corpus_append(corpus, &other, part);
-    model_corpus_free(&other);
-    return status;
-}
-
 ReelStatus model_dataset_read_corpus(ModelCorpus *corpus, const char *path,
                                      const ModelDatasetOptions *options)
 {
     const ModelDatasetOptions defaults = model_dataset_defaults();
-    options = options ? options : &defaults;
-    tell(options, "reading", 0, 0);
-    ReelStatus status = model_corpus_read(corpus, path, &options->corpus);
-    if (!reel_status_is_ok(&status))
-        return status;
-    status = append_file(corpus, options->valid_file, options->corpus, MODEL_PART_VALID);
-    if (reel_status_is_ok(&status))
-        status = append_file(corpus, options->test_file, options->corpus, MODEL_PART_TEST);
-    if (!reel_status_is_ok(&status))
-        model_corpus_free(corpus);
-    return status;
+    return model_clean_texts_read(corpus, path, options ? options : &defaults);
 }
 
 ReelStatus model_dataset_read(ModelDataset **dataset, const char *path, const ModelDatasetOptions *options)

@@ -43,6 +43,7 @@ typedef struct ModelDatasetOptions {
         *bpe;              /* NULL, or byte pairs that are there: nothing is learned, and a copy is kept */
     ModelTokenizerFit fit; /* NULL, or the caller's own tokenizer */
     void *fit_context;
+    int threads;                   /* of reading and encoding; 0: all processors. The result is the same */
     bool keep_texts;               /* the cleaned texts of the training part stay */
     ModelDatasetProgress progress; /* NULL: nobody looks on */
     void *progress_context;

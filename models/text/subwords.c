@@ -60,16 +60,24 @@ ReelStatus model_subwords_copy(ModelSubwords *subwords, const ModelBpeTokenizer 
     return reel_status_is_ok(&status) ? model_subwords_adopt(subwords, copy, tokenizer) : status;
 }
 
-static ReelStatus count_texts(ModelBpeCounter *counter, const ModelTextSpan *texts, int64_t count)
+static ReelStatus count_texts(ModelBpeCounter *counter, const ModelWordTexts *texts, const int32_t *numbers,
+                              int64_t count)
 {
+    ReelBytes scratch = {0}, text = {0};
     ReelStatus status = reel_status_ok();
-    for (int64_t i = 0; i < count && reel_status_is_ok(&status); i++)
-        status = model_bpe_counter_add(counter, texts[i].bytes, texts[i].length);
+    for (int64_t i = 0; i < count && reel_status_is_ok(&status); i++) {
+        text.size = 0;
+        status = model_word_texts_text(texts, numbers[i], &scratch, &text);
+        if (reel_status_is_ok(&status))
+            status = model_bpe_counter_add(counter, text.data ? text.data : "", text.size);
+    }
+    reel_bytes_free(&scratch);
+    reel_bytes_free(&text);
     return status;
 }
 
-ReelStatus model_subwords_fit(ModelSubwords *subwords, const ModelTextSpan *texts, int64_t count,
-                              ModelTokenizer *tokenizer)
+ReelStatus model_subwords_fit(ModelSubwords *subwords, const ModelWordTexts *texts, const int32_t *numbers,
+                              int64_t count, ModelTokenizer *tokenizer)
 {
     ModelBpeOptions options = {.pretokenizer = MODEL_BPE_WHITESPACE,
                                .vocab_size = subwords->wanted,
@@ -81,7 +89,7 @@ ReelStatus model_subwords_fit(ModelSubwords *subwords, const ModelTextSpan *text
     if (!counter)
         return reel_status_failed("out of memory for counting byte pairs");
     ModelBpeTokenizer *learned = NULL;
-    ReelStatus status = count_texts(counter, texts, count);
+    ReelStatus status = count_texts(counter, texts, numbers, count);
     if (reel_status_is_ok(&status))
         status = model_bpe_train(&learned, counter);
     model_bpe_counter_free(counter);

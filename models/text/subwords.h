@@ -6,6 +6,7 @@
 #include "models/bpe/bpe.h"
 #include "models/strings/text.h"
 #include "models/text/tokenizer.h"
+#include "models/text/word_texts.h"
 
 REEL_BEGIN_DECLS
 
@@ -16,10 +17,10 @@ typedef struct ModelSubwords {
     ModelBpeIds scratch;
 } ModelSubwords;
 
-/* Learns `wanted` ids from cleaned texts; the handle is good as long as the struct. One thread at a time
- * encodes. */
-ReelStatus model_subwords_fit(ModelSubwords *subwords, const ModelTextSpan *texts, int64_t count,
-                              ModelTokenizer *tokenizer);
+/* Learns `wanted` ids from cleaned texts, `count` of them by their numbers; the handle is good as long as the
+ * struct. One thread at a time encodes. */
+ReelStatus model_subwords_fit(ModelSubwords *subwords, const ModelWordTexts *texts, const int32_t *numbers,
+                              int64_t count, ModelTokenizer *tokenizer);
 /* The handle for a tokenizer that is there already, such as one of a checkpoint; takes it over, also where it
  * fails. Its first tokens must be the four special ones. */
 ReelStatus model_subwords_adopt(ModelSubwords *subwords, ModelBpeTokenizer *learned,

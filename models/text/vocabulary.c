@@ -1,58 +1,10 @@
 #include "models/text/vocabulary.h"
 #include "tensor/mem.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const SPECIAL_WORDS[MODEL_NUM_SPECIAL_TOKENS] = {"<pad>", "<unk>", "<bos>", "<eos>"};
-
-/* In how many texts each word is. */
-typedef struct {
-    ModelStringTable words;
-    int32_t *texts; /* [words] */
-    int32_t *last;  /* [words] the last text it was seen in, to count none twice */
-    size_t texts_capacity, last_capacity;
-} WordCounts;
-
-static void counts_free(WordCounts *counts)
-{
-    model_string_table_free(&counts->words);
-    reel_mem_free(counts->texts);
-    reel_mem_free(counts->last);
-}
-
-/* Room for the counts of one more word. */
-static bool counts_grow(WordCounts *counts)
-{
-    size_t used = (size_t)counts->words.count;
-    int32_t *texts = reel_mem_grow(counts->texts, used, &counts->texts_capacity, sizeof *texts);
-    if (texts)
-        counts->texts = texts;
-    int32_t *last = reel_mem_grow(counts->last, used, &counts->last_capacity, sizeof *last);
-    if (last)
-        counts->last = last;
-    return texts && last;
-}
-
-static bool count_text(WordCounts *counts, ModelTextSpan text, int32_t number)
-{
-    ModelTextSpan word;
-    while (model_text_next_word(&text, &word)) {
-        int32_t before = counts->words.count;
-        if (!counts_grow(counts))
-            return false;
-        int32_t id = model_string_table_add(&counts->words, word);
-        if (id < 0)
-            return false;
-        if (id == before) {
-            counts->texts[id] = 1;
-            counts->last[id] = number;
-        } else if (counts->last[id] != number) {
-            counts->texts[id]++;
-            counts->last[id] = number;
-        }
-    }
-    return true;
-}
 
 ModelVocabularyOptions model_vocabulary_defaults(void)
 {
@@ -83,52 +35,61 @@ static bool add_special_words(ModelStringTable *words)
     return true;
 }
 
-/* Moves the words that pass to the vocabulary. The counts' words are sorted as they are taken. */
-static bool choose_words(ModelVocabulary *vocabulary, WordCounts *counts, int64_t count,
-                         const ModelVocabularyOptions *options)
+/* A word that passes. */
+typedef struct Candidate {
+    const char *text;
+    int32_t number;
+} Candidate;
+
+static int compare_candidates(const void *a, const void *b)
 {
-    int32_t number = counts->words.count;
-    size_t bytes = (size_t)number * sizeof(int32_t);
-    int32_t *new_ids = reel_mem_alloc(bytes), *texts = reel_mem_alloc(bytes);
-    bool ok = new_ids && texts && model_string_table_sort(&counts->words, new_ids) &&
-              add_special_words(&vocabulary->words);
-    for (int32_t old = 0; ok && old < number; old++)
-        texts[new_ids[old]] = counts->texts[old];
-    for (int32_t id = 0; ok && id < number; id++) {
-        const char *word = model_string_table_text(&counts->words, id);
-        if (texts[id] < options->min_df)
-            vocabulary->rare_words++;
-        else if (texts[id] > options->max_df * (double)count)
-            vocabulary->frequent_words++;
-        else
-            ok = model_string_table_add(&vocabulary->words, model_text_span(word)) >= 0;
-    }
-    reel_mem_free(new_ids);
-    reel_mem_free(texts);
-    return ok;
+    return strcmp(((const Candidate *)a)->text, ((const Candidate *)b)->text);
 }
 
-ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelTextSpan *texts, int64_t count,
-                                  const ModelVocabularyOptions *options)
+/* Puts the words that pass into the vocabulary, in the order of their bytes. `candidates` has room for all.
+ */
+static bool choose_words(ModelVocabulary *vocabulary, const ModelStringTable *words, const int32_t *texts,
+                         int64_t count, const ModelVocabularyOptions *options, Candidate *candidates,
+                         int32_t *ids)
+{
+    size_t passed = 0;
+    for (int32_t number = 0; number < words->count; number++) {
+        ids[number] = -1;
+        if (texts[number] == 0)
+            continue;
+        if (texts[number] < options->min_df)
+            vocabulary->rare_words++;
+        else if (texts[number] > options->max_df * (double)count)
+            vocabulary->frequent_words++;
+        else
+            candidates[passed++] = (Candidate){model_string_table_text(words, number), number};
+    }
+    qsort(candidates, passed, sizeof *candidates, compare_candidates);
+    bool fine = add_special_words(&vocabulary->words);
+    for (size_t i = 0; fine && i < passed; i++)
+        fine = (ids[candidates[i].number] =
+                    model_string_table_add(&vocabulary->words, model_text_span(candidates[i].text))) >= 0;
+    return fine;
+}
+
+ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelStringTable *words,
+                                  const int32_t *texts, int64_t count, const ModelVocabularyOptions *options,
+                                  int32_t *ids)
 {
     *vocabulary = (ModelVocabulary){0};
     ReelStatus status = check_options(options, count);
     if (!reel_status_is_ok(&status))
         return status;
-    WordCounts counts = {0};
-    bool ok = true;
-    for (int64_t i = 0; ok && i < count; i++)
-        ok = count_text(&counts, texts[i], (int32_t)i);
-    ok = ok && choose_words(vocabulary, &counts, count, options);
-    if (!ok)
-        status =
-            reel_status_no_memory((size_t)counts.words.count * sizeof(ModelStringItem), "the vocabulary");
+    size_t bytes = (size_t)words->count * sizeof(Candidate);
+    Candidate *candidates = reel_mem_alloc(bytes);
+    if (!candidates || !choose_words(vocabulary, words, texts, count, options, candidates, ids))
+        status = reel_status_no_memory(bytes, "the vocabulary");
     else if (model_vocabulary_size(vocabulary) == MODEL_NUM_SPECIAL_TOKENS)
         status =
             reel_status_failed("no word is in at least %d of %lld training texts and in at most %g of them; "
                                "lower --min-df, raise --max-df, or add texts",
                                options->min_df, (long long)count, options->max_df);
-    counts_free(&counts);
+    reel_mem_free(candidates);
     if (!reel_status_is_ok(&status))
         model_vocabulary_free(vocabulary);
     return status;

@@ -448,6 +448,7 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
     options->vocabulary.min_df = s->min_df;
     options->vocabulary.max_df = s->max_df;
     options->max_len = s->max_len;
+    options->threads = s->threads;
     options->valid_size = s->valid.file ? 0 : s->valid.size;
     options->valid_file = s->valid.file;
     if (!s->test.file)

@@ -85,6 +85,12 @@ ReelStatus reel_text_source_open(ReelTextSource *source, const char *path)
     return status;
 }
 
+ReelTextSource reel_text_source_at(const char *name, int fd)
+{
+    lseek(fd, 0, SEEK_SET);
+    return (ReelTextSource){.name = name, .fd = fd, .lent = true};
+}
+
 ReelTextSource reel_text_source_of(const char *name, const char *bytes, size_t size)
 {
     return (ReelTextSource){.name = name, .fd = -1, .begun = true, .bytes = bytes, .size = size};
@@ -101,7 +107,7 @@ static void give(ReelTextSource *source, char *to, size_t room, size_t *got)
 
 void reel_text_source_close(ReelTextSource *source)
 {
-    if (source->fd > STDIN_FILENO)
+    if (source->fd > STDIN_FILENO && !source->lent)
         close(source->fd);
     source->fd = -1;
     if (source->inflate)

@@ -17,6 +17,7 @@ typedef struct ReelTextSource {
     char first[2];                   /* looked at to see what they are; not given yet */
     size_t num_first;
     bool begun, ended; /* the first bytes were looked at; no more to come */
+    bool lent;         /* the file is not the source's to close */
     const char *bytes; /* not of a file: what is left to be given, as it is */
     size_t size;
 } ReelTextSource;
@@ -24,6 +25,8 @@ typedef struct ReelTextSource {
 /* Opens `path`, which must outlive the source, or for "-" the standard input. Errors: those of
  * reel_text_file_open(). reel_text_source_close() after an error too. */
 ReelStatus reel_text_source_open(ReelTextSource *source, const char *path);
+/* Of an open file, which is read from its beginning and not closed. */
+ReelTextSource reel_text_source_at(const char *name, int fd);
 /* Of bytes in memory, which are given as they are and must outlive the source. */
 ReelTextSource reel_text_source_of(const char *name, const char *bytes, size_t size);
 void reel_text_source_close(ReelTextSource *source);

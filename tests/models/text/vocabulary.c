@@ -10,6 +10,31 @@ enum { NUM_TEXTS = 5 };
 static const char *const TEXTS[NUM_TEXTS] = {"most all pair pair pair", "all most", "pair most all",
                                              "all most once", "all"};
 
+/* From cleaned texts. */
+static ReelStatus build_from(ModelVocabulary *vocabulary, const ModelTextSpan *texts, int64_t count,
+                             const ModelVocabularyOptions *options)
+{
+    ModelStringTable words = {0};
+    int32_t with[16] = {0}, ids[16];
+    int64_t last[16] = {0};
+    for (int64_t i = 0; i < count; i++)
+        for (ModelTextSpan text = texts[i], word; model_text_next_word(&text, &word);) {
+            int32_t id = model_string_table_add(&words, word);
+            if (id < 0) {
+                model_string_table_free(&words);
+                return reel_status_no_memory(word.length, "the words");
+            }
+            with[id] += last[id] != i + 1;
+            last[id] = i + 1;
+        }
+    ReelStatus status = model_vocabulary_build(vocabulary, &words, with, count, options, ids);
+    for (int32_t i = 0; reel_status_is_ok(&status) && i < words.count; i++)
+        ck_assert_int_eq(
+            ids[i], model_vocabulary_id(vocabulary, model_text_span(model_string_table_text(&words, i))));
+    model_string_table_free(&words);
+    return status;
+}
+
 static ModelVocabulary build(int32_t min_df, double max_df)
 {
     ModelTextSpan texts[NUM_TEXTS];
@@ -17,7 +42,7 @@ static ModelVocabulary build(int32_t min_df, double max_df)
         texts[i] = model_text_span(TEXTS[i]);
     ModelVocabulary vocabulary;
     ModelVocabularyOptions options = {.min_df = min_df, .max_df = max_df};
-    ck_assert_ok(model_vocabulary_build(&vocabulary, texts, NUM_TEXTS, &options));
+    ck_assert_ok(build_from(&vocabulary, texts, NUM_TEXTS, &options));
     return vocabulary;
 }
 
@@ -117,22 +142,21 @@ START_TEST(vocabularies_that_cannot_be)
     ModelTextSpan texts[2] = {model_text_span("a b"), model_text_span("c")};
     ModelVocabulary vocabulary;
     ModelVocabularyOptions options = {.min_df = 2, .max_df = 0.9};
-    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_FAILED,
-                     "lower --min-df");
-    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 0, &options), REEL_STATUS_FAILED, "no word");
+    ck_assert_failed(build_from(&vocabulary, texts, 2, &options), REEL_STATUS_FAILED, "lower --min-df");
+    ck_assert_failed(build_from(&vocabulary, texts, 0, &options), REEL_STATUS_FAILED, "no word");
     options.min_df = 0;
-    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--min-df");
+    ck_assert_failed(build_from(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--min-df");
     options = (ModelVocabularyOptions){.min_df = 1, .max_df = 0.0};
-    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
+    ck_assert_failed(build_from(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 1.5;
-    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
+    ck_assert_failed(build_from(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 0.0 / 0.0;
-    ck_assert_failed(model_vocabulary_build(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
+    ck_assert_failed(build_from(&vocabulary, texts, 2, &options), REEL_STATUS_USAGE, "--max-df");
     options.max_df = 1.0;
     int n = 0;
     for (;; n++) {
         reel_mem_fail_at(n, 0);
-        ReelStatus status = model_vocabulary_build(&vocabulary, texts, 2, &options);
+        ReelStatus status = build_from(&vocabulary, texts, 2, &options);
         reel_mem_fail_at(-1, 0);
         if (reel_status_is_ok(&status))
             break;
