@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 double reel_usage_cpu_seconds(void)
 {
@@ -32,4 +33,15 @@ void reel_usage_reset_peak(void)
         return;
     fputs("5", file);
     fclose(file);
+}
+
+double reel_usage_most_memory(void)
+{
+    double most = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    struct rlimit data, all;
+    if (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY && (double)data.rlim_cur < most)
+        most = (double)data.rlim_cur;
+    if (getrlimit(RLIMIT_AS, &all) == 0 && all.rlim_cur != RLIM_INFINITY && (double)all.rlim_cur < most)
+        most = (double)all.rlim_cur;
+    return most;
 }

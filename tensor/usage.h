@@ -13,6 +13,10 @@ double reel_usage_cpu_seconds(void);
 double reel_usage_peak_mb(void);
 void reel_usage_reset_peak(void);
 
+/* The bytes of memory that the process may have: the machine's, or what a limit (ulimit -d, -v) leaves of
+ * them. */
+double reel_usage_most_memory(void);
+
 REEL_END_DECLS
 
 #endif

@@ -147,6 +147,8 @@ static const char *all_settings(ReelJsonWriter *json, const ModelZooSettings *s,
     ModelZooSettings copy = *s;
     ModelSetting settings[MODEL_ZOO_MAX_OPTIONS];
     ModelOption more[FOLDER_OPTIONS];
+    copy.valid.file = absolute(folder, s->valid.file);
+    copy.test.file = absolute(folder, s->test.file);
     int count = model_zoo_settings(&copy, settings);
     folder_options(folder, more);
     reel_json_begin_object(json, NULL);
@@ -173,10 +175,12 @@ static ReelStatus name_settings(RunFolder *folder, const ModelZooSettings *s, Mo
         if (!value)
             return reel_status_no_memory(0, "the settings");
         const char *before = setting->option.kind == MODEL_OPTION_FLAG ? "off" : setting->before;
-        folder->settings[used++] = (ModelRunSetting){setting->option.name, value, before};
+        bool is_file = setting->option.kind == MODEL_OPTION_PART &&
+                       ((const ModelOptionPart *)setting->option.value)->file;
+        folder->settings[used++] = (ModelRunSetting){setting->option.name, value, before, is_file};
     }
-    folder->settings[used++] = (ModelRunSetting){"data_hash", folder->data_hash, NULL};
-    folder->settings[used++] = (ModelRunSetting){"fingerprint", folder->fingerprint, NULL};
+    folder->settings[used++] = (ModelRunSetting){"data_hash", folder->data_hash, NULL, false};
+    folder->settings[used++] = (ModelRunSetting){"fingerprint", folder->fingerprint, NULL, false};
     files->settings = folder->settings;
     files->num_settings = used;
     snprintf(files->id, sizeof files->id, "%s", folder->run ? folder->run : "");
@@ -371,9 +375,11 @@ static ReelStatus take_given(const char *folder, const ModelSetting *given, cons
     tensor_arena_init(&arena, 0);
     const char *mine = model_settings_text(&given->option, &arena),
                *its = model_settings_text(&of_run->option, &arena);
+    bool moved = given->option.kind == MODEL_OPTION_PART && ((ModelOptionPart *)given->option.value)->file &&
+                 ((ModelOptionPart *)of_run->option.value)->file; /* what is in it is compared later */
     if (!mine || !its)
         status = reel_status_no_memory(0, "the settings");
-    else if (given->use == MODEL_SETTING_MODEL && strcmp(mine, its) != 0)
+    else if (given->use == MODEL_SETTING_MODEL && strcmp(mine, its) != 0 && !moved)
         status = reel_status_usage(
             "--%s %s: the run in %s was begun with %s, and would come to another model; leave the "
             "option out, or start a new run with another --out",

@@ -1,9 +1,11 @@
 /* Trains models of the zoo on a labelled corpus and compares them. */
+#include "models/text/cache.h"
 #include "models/training/checkpoint.h"
 #include "models/training/refit.h"
 #include "models/training/threshold.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
+#include "tensor/usage.h"
 #include "tools/program.h"
 #include "tools/progress.h"
 #include "tools/raw_texts.h"
@@ -91,6 +93,8 @@ static void print_head(const ModelZooSettings *s, const ModelRunOptions *run, co
            valid, test, model_dataset_num_classes(dataset), single, unlabelled,
            dataset->text.tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
+    if (dataset->file.path)
+        printf("the ids are in %s\n", dataset->file.path);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,
            plural(s->epochs), s->batch, s->lr, (unsigned long long)s->seed, s->threads, plural(s->threads),
            run->trainer.shards, plural(run->trainer.shards), s->notebook ? ", as the notebook reads" : "");
@@ -426,6 +430,73 @@ static void show_reading(void *context, const char *doing, int64_t done, int64_t
     progress_reading(context, doing, done, rows);
 }
 
+/* A file of a run that goes on. */
+static ReelStatus check_there(const ModelZooSettings *s, const char *option, const char *path)
+{
+    if (!path || access(path, F_OK) == 0)
+        return reel_status_ok();
+    return reel_status_failed(
+        "%.200s: is not there any more: %s; where it was moved, name it: --resume %.100s --%s FILE", path,
+        strerror(errno), s->resume, option);
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat info;
+    return path && stat(path, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
+}
+
+/* The folder for ids that are not to be in memory, which is made; NULL: they are. */
+static ReelStatus choose_cache(const ModelZooSettings *s, const char *path, char folder[PATH_MAX],
+                               ModelDatasetOptions *options)
+{
+    off_t size = size_of(path) + size_of(s->valid.file) + size_of(s->test.file);
+    if (s->cache && strcmp(s->cache, "none") == 0)
+        return reel_status_ok();
+    if (!s->cache && (options->keep_texts || (double)size <= reel_usage_most_memory() / 2))
+        return reel_status_ok();
+    if (options->keep_texts)
+        return reel_status_usage(
+            "--cache: keeps ids, and --bpe-dropout asks for the texts; leave one of them out");
+    if (nn_comm_size(ranks) > 1 && strcmp(path, "-") == 0)
+        return reel_status_usage("--data -: several ranks cannot read one stream; write it into a file");
+    options->cache = s->cache ? s->cache : path_of(s->out, "cache", folder);
+    return run_folder_make(options->cache);
+}
+
+/* A data set as the cache has it, or made for it; the corpus is read where it is asked for first. */
+static ReelStatus read_cached(const char *path, const ModelDatasetOptions *options, ModelCorpus *corpus,
+                              ModelDataset **dataset)
+{
+    ModelCache cache;
+    ReelStatus status = model_cache_open(&cache, options->cache, path, options);
+    if (reel_status_is_ok(&status))
+        status = model_cache_load(&cache, dataset);
+    if (reel_status_is_ok(&status) && !*dataset) {
+        if (cache.why[0])
+            program_warn("%s", cache.why);
+        if (corpus->rows == 0)
+            status = model_dataset_read_corpus(corpus, path, options);
+        if (reel_status_is_ok(&status))
+            status = model_cache_make(&cache, dataset, corpus, path, options);
+    }
+    model_cache_close(&cache);
+    return status;
+}
+
+/* With --refit both of them, as model_zoo_datasets() does. */
+static ReelStatus read_both_cached(const ModelZooSettings *s, const char *path, ModelDatasetOptions options,
+                                   ModelDataset **dataset, ModelDataset **choice)
+{
+    ModelCorpus corpus = {0};
+    ReelStatus status = s->refit ? read_cached(path, &options, &corpus, choice) : reel_status_ok();
+    options.join_valid = s->refit;
+    if (reel_status_is_ok(&status))
+        status = read_cached(path, &options, &corpus, dataset);
+    model_corpus_free(&corpus);
+    return status;
+}
+
 /* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
  * learned from them, or are those of the file to begin with. */
 static ReelStatus read_data(const ModelZooSettings *s, RunFolder *folder, const ModelCheckpoint *first,
@@ -438,11 +509,15 @@ static ReelStatus read_data(const ModelZooSettings *s, RunFolder *folder, const 
         model_zoo_stop_words(&options, folder->stop_words_path);
     if (!reel_status_is_ok(&status))
         return status;
-    if (s->resume && access(path, F_OK) != 0)
-        return reel_status_failed(
-            "%.200s: is not there any more: %s; where it was moved, name it: --resume %.200s --data "
-            "FILE",
-            path, strerror(errno), s->resume);
+    if (s->resume) {
+        status = check_there(s, "data", path);
+        if (reel_status_is_ok(&status))
+            status = check_there(s, "valid", s->valid.file);
+        if (reel_status_is_ok(&status))
+            status = check_there(s, "test", s->test.file);
+    }
+    if (!reel_status_is_ok(&status))
+        return status;
     options.bpe = first && options.byte_pairs > 0 ? first->text.tokenizer.bpe : NULL;
     Progress progress;
     struct stat info;
@@ -450,12 +525,18 @@ static ReelStatus read_data(const ModelZooSettings *s, RunFolder *folder, const 
     progress.impatient = stat(path, &info) == 0 && info.st_size > LARGE_FILE;
     options.progress = show_reading;
     options.progress_context = &progress;
-    ModelCorpus corpus;
+    ModelCorpus corpus = {0};
+    char folder_of_cache[PATH_MAX];
     show_reading(&progress, "reading", 0, 0);
-    status = model_dataset_read_corpus(&corpus, path, &options);
-    if (reel_status_is_ok(&status))
-        status = model_zoo_datasets(s, &corpus, path, options, dataset, choice);
-    model_corpus_free(&corpus);
+    status = choose_cache(s, path, folder_of_cache, &options);
+    if (reel_status_is_ok(&status) && options.cache) {
+        status = read_both_cached(s, path, options, dataset, choice);
+    } else if (reel_status_is_ok(&status)) {
+        status = model_dataset_read_corpus(&corpus, path, &options);
+        if (reel_status_is_ok(&status))
+            status = model_zoo_datasets(s, &corpus, path, options, dataset, choice);
+        model_corpus_free(&corpus);
+    }
     progress_clear(&progress);
     return status;
 }

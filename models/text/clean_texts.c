@@ -260,6 +260,13 @@ typedef struct Input {
     int copy;
 } Input;
 
+/* Where what is not in memory is put for a while. */
+static const char *temporary_folder(const ModelDatasetOptions *options)
+{
+    const char *folder = getenv("TMPDIR");
+    return options->cache ? options->cache : folder && folder[0] ? folder : "/tmp";
+}
+
 /* A file without a name. */
 static ReelStatus open_nameless(const char *folder, int *fd)
 {
@@ -267,8 +274,9 @@ static ReelStatus open_nameless(const char *folder, int *fd)
     snprintf(path, sizeof path, "%.1000s/reel-XXXXXX", folder);
     *fd = mkstemp(path);
     if (*fd < 0)
-        return reel_status_failed("%.400s: cannot write a file there: %s; name another folder with TMPDIR",
-                                  folder, strerror(errno));
+        return reel_status_failed(
+            "%.400s: cannot write a file there: %s; name another folder with --cache or TMPDIR", folder,
+            strerror(errno));
     unlink(path);
     return reel_status_ok();
 }
@@ -290,18 +298,12 @@ static ReelStatus copy_to(int from, int to, const char *name, const char *folder
             if (put < 0 && errno != EINTR)
                 status = reel_status_failed("%s: cannot be put into a file in %.200s, to be read twice: %s; "
                                             "make room there, or name another "
-                                            "folder with TMPDIR",
+                                            "folder with --cache or TMPDIR",
                                             name, folder, strerror(errno));
         }
     }
     reel_mem_free(piece);
     return status;
-}
-
-static const char *temporary_folder(void)
-{
-    const char *folder = getenv("TMPDIR");
-    return folder && folder[0] ? folder : "/tmp";
 }
 
 /* Where something is to be decided that all texts have a say in, they may be read twice. */
@@ -317,9 +319,9 @@ static ReelStatus open_input(Input *input, const char *path, const ModelDatasetO
     bool pipe = reel_status_is_ok(&status) &&
                 (source.fd == STDIN_FILENO || fstat(source.fd, &info) != 0 || !S_ISREG(info.st_mode));
     if (pipe && decides) {
-        status = open_nameless(temporary_folder(), &input->copy);
+        status = open_nameless(temporary_folder(options), &input->copy);
         if (reel_status_is_ok(&status))
-            status = copy_to(source.fd, input->copy, source.name, temporary_folder());
+            status = copy_to(source.fd, input->copy, source.name, temporary_folder(options));
     }
     reel_text_source_close(&source);
     return status;
@@ -402,9 +404,10 @@ ReelStatus model_clean_texts_read(ModelCorpus *corpus, const char *path, const M
     ModelCleanTexts *clean = reel_mem_calloc(1, sizeof *clean);
     if (!clean)
         return reel_status_no_memory(sizeof *clean, "the texts");
-    model_word_texts_init(&clean->texts, options->threads, -1, NULL);
+    int fd = -1;
+    ReelStatus status = options->cache ? open_nameless(options->cache, &fd) : reel_status_ok();
+    model_word_texts_init(&clean->texts, options->threads, fd, options->cache);
     Cleaning c = {.clean = clean, .options = options, .how = {.letters = MODEL_CLEAN_AUTO}};
-    ReelStatus status = reel_status_ok();
     for (int i = 0; i < INPUTS && reel_status_is_ok(&status); i++)
         if (paths[i])
             status = open_input(&inputs[i], paths[i], options);

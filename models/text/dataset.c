@@ -1,10 +1,11 @@
-#include "models/text/dataset.h"
+#include "models/text/dataset_internal.h"
 #include "models/text/division.h"
 #include "models/text/encoding.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 ModelDatasetOptions model_dataset_defaults(void)
@@ -231,6 +232,10 @@ static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, ModelCl
         if (!options->fit && !options->bpe && options->byte_pairs == 0)
             status = name_file(status, name);
     }
+    if (dataset->file.fd >= 0) {
+        dataset->file.width = dataset->text.tokenizer.vocab_size <= 1 << 16 ? 2 : 4;
+        encoding.file = &dataset->file;
+    }
     if (reel_status_is_ok(&status))
         status = fill_parts(dataset, corpus, name, rows, &encoding);
     if (reel_status_is_ok(&status) && options->keep_texts)
@@ -291,8 +296,14 @@ static ReelStatus check_labels(const ModelCorpus *corpus, const char *name)
     return reel_status_ok();
 }
 
-ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, const char *name,
+ReelStatus model_dataset_new(ModelDataset **dataset, const ModelCorpus *corpus, const char *name,
                              const ModelDatasetOptions *options)
+{
+    return model_dataset_new_in_file(dataset, corpus, name, options, -1, NULL);
+}
+
+ReelStatus model_dataset_new_in_file(ModelDataset **out, const ModelCorpus *corpus, const char *name,
+                                     const ModelDatasetOptions *options, int fd, const char *path)
 {
     const ModelDatasetOptions defaults = model_dataset_defaults();
     *out = NULL;
@@ -318,6 +329,7 @@ ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, cons
         model_division_free(&rows);
         return reel_status_no_memory(sizeof *dataset, "the data set");
     }
+    dataset->file = (ModelIdFile){.fd = fd, .path = path ? reel_mem_strdup(path) : NULL};
     dataset->text.max_len = options->max_len;
     memcpy(dataset->text.data_hash, corpus->hash, sizeof dataset->text.data_hash);
     memcpy(dataset->text.label_separator, corpus->label_separator, sizeof dataset->text.label_separator);
@@ -326,13 +338,17 @@ ReelStatus model_dataset_new(ModelDataset **out, const ModelCorpus *corpus, cons
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     memcpy(dataset->form, corpus->form, sizeof corpus->form);
     status = choose_task(dataset, corpus, name, options->task);
+    if (path && !dataset->file.path)
+        status = reel_status_no_memory(strlen(path), "the data set");
     if (reel_status_is_ok(&status))
         status = clean_and_fill(dataset, corpus, name, &rows, options);
     model_division_free(&rows);
-    if (reel_status_is_ok(&status))
+    if (reel_status_is_ok(&status)) {
         *out = dataset;
-    else
-        model_dataset_free(dataset);
+        return status;
+    }
+    dataset->file.fd = -1;
+    model_dataset_free(dataset);
     return status;
 }
 
@@ -363,6 +379,9 @@ void model_dataset_free(ModelDataset *dataset)
     part_free(&dataset->valid);
     part_free(&dataset->test);
     model_pipeline_free(&dataset->text);
+    if (dataset->file.fd >= 0)
+        close(dataset->file.fd);
+    reel_mem_free((void *)(uintptr_t)dataset->file.path);
     reel_mem_free(dataset->train_texts);
     reel_mem_free(dataset->text_bytes);
     reel_mem_free(dataset);
@@ -401,6 +420,10 @@ ReelStatus model_dataset_fingerprint(const ModelDataset *dataset, char text[MODE
     const ModelDatasetPart *parts[] = {&dataset->train, &dataset->valid, &dataset->test};
     uLong crc = 0;
     ReelStatus status = reel_status_ok();
+    if (dataset->fingerprint[0]) {
+        memcpy(text, dataset->fingerprint, MODEL_CORPUS_HASH_SIZE);
+        return status;
+    }
     for (int i = 0; i < 3 && reel_status_is_ok(&status); i++)
         status = part_crc(&crc, parts[i]);
     for (int32_t i = 0; i < dataset->text.labels.count; i++) {

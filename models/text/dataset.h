@@ -44,6 +44,8 @@ typedef struct ModelDatasetOptions {
     ModelTokenizerFit fit; /* NULL, or the caller's own tokenizer */
     void *fit_context;
     int threads;                   /* of reading and encoding; 0: all processors. The result is the same */
+    const char *cache;             /* NULL, or a folder for what is not to be in memory while texts are read
+                                      (models/text/cache.h) */
     bool keep_texts;               /* the cleaned texts of the training part stay */
     ModelDatasetProgress progress; /* NULL: nobody looks on */
     void *progress_context;
@@ -70,11 +72,13 @@ typedef struct ModelDatasetPart {
 /* The parts, and what made ids of their texts. */
 typedef struct ModelDataset {
     ModelDatasetPart train, test;
-    ModelDatasetPart valid;               /* without examples unless options.valid_size asks for them */
-    ModelPipeline text;                   /* what makes ids of a text; its labels are sorted */
-    ModelTextSpan *train_texts;           /* [train.count] cleaned, or NULL: not kept */
-    char *text_bytes;                     /* their memory */
-    int64_t unlabelled;                   /* rows without labels: nothing applies to them */
+    ModelDatasetPart valid;                   /* without examples unless options.valid_size asks for them */
+    ModelPipeline text;                       /* what makes ids of a text; its labels are sorted */
+    ModelTextSpan *train_texts;               /* [train.count] cleaned, or NULL: not kept */
+    char *text_bytes;                         /* their memory */
+    ModelIdFile file;                         /* where the ids are; fd -1: in memory */
+    char fingerprint[MODEL_CORPUS_HASH_SIZE]; /* as a cache knows it; or empty */
+    int64_t unlabelled;                       /* rows without labels: nothing applies to them */
     char form[MODEL_FORM_SIZE + 100];     /* format and columns of the file and what words are, in words */
     char note[MODEL_CORPUS_WARNING_SIZE]; /* what was decided by looking at the texts; or empty */
     int64_t repeated; /* texts for validation or testing that are trained on too, once they are cleaned */

@@ -19,6 +19,7 @@ enum { MODEL_RUN_ID_SIZE = 9 };
 typedef struct ModelRunSetting {
     const char *name, *value;
     const char *before; /* the value that a file means which lacks it; NULL: "" */
+    bool is_file;       /* a path, where another will do: what is in the file counts elsewhere */
 } ModelRunSetting;
 
 /* The checkpoints of a run: FOLDER/<model>.last.npz, from which it goes on exactly, and

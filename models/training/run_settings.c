@@ -5,6 +5,7 @@
 #include "tensor/storage/json_writer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +39,16 @@ static const ModelRunSetting *find(const ModelRunFiles *files, const ReelJsonRea
     return NULL;
 }
 
+/* Of a part: its size and no file. */
+static bool is_number(const ReelJsonReader *json)
+{
+    char text[40], *end;
+    snprintf(text, sizeof text, "%.*s", (int)(json->string.size < 39 ? json->string.size : 39),
+             json->string.size ? json->string.data : "");
+    strtod(text, &end);
+    return end > text && *end == '\0';
+}
+
 /* Compares what the file says, one by one, and notes what it has. */
 static ReelStatus compare(const char *path, const char *text, size_t size, const ModelRunFiles *files,
                           bool *seen)
@@ -60,7 +71,8 @@ static ReelStatus compare(const char *path, const char *text, size_t size, const
             break;
         }
         seen[setting - files->settings] = true;
-        if (reel_json_reader_string(&json) && !reel_json_reader_is(&json, setting->value)) {
+        if (reel_json_reader_string(&json) && !reel_json_reader_is(&json, setting->value) &&
+            !(setting->is_file && !is_number(&json))) {
             char value[80];
             int length = json.string.size < 60 ? (int)json.string.size : 60;
             snprintf(value, sizeof value, "%.*s", length, json.string.size ? json.string.data : "");

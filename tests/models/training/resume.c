@@ -371,9 +371,11 @@ END_TEST
 /* The settings are compared by name, whatever the id. */
 START_TEST(a_run_goes_on_with_the_same_settings)
 {
-    const ModelRunSetting first[] = {{"lr", "0.05", NULL}, {"clip", "0", "0"}},
-                          turned[] = {{"clip", "0", "0"}, {"lr", "0.05", NULL}},
-                          more[] = {{"lr", "0.05", NULL}, {"clip", "0", "0"}, {"later", "old", "old"}};
+    const ModelRunSetting first[] = {{"lr", "0.05", NULL, false}, {"clip", "0", "0", false}},
+                          turned[] = {{"clip", "0", "0", false}, {"lr", "0.05", NULL, false}},
+                          more[] = {{"lr", "0.05", NULL, false},
+                                    {"clip", "0", "0", false},
+                                    {"later", "old", "old", false}};
     Watch watch = {.stop_after = 2};
     options.files.settings = first;
     options.files.num_settings = 2;
@@ -393,8 +395,9 @@ END_TEST
 
 START_TEST(another_setting_is_refused_by_name)
 {
-    const ModelRunSetting first[] = {{"lr", "0.05", NULL}, {"init", "", NULL}};
-    ModelRunSetting other[] = {{"lr", "0.05", NULL}, {"init", "", NULL}, {"later", "new", "old"}};
+    const ModelRunSetting first[] = {{"lr", "0.05", NULL, false}, {"init", "", NULL, false}};
+    ModelRunSetting other[] = {
+        {"lr", "0.05", NULL, false}, {"init", "", NULL, false}, {"later", "new", "old", false}};
     Watch watch = {.stop_after = 2};
     options.files.settings = first;
     options.files.num_settings = 2;
