@@ -289,6 +289,41 @@ START_TEST(what_leaves_the_model_may_be_new)
 }
 END_TEST
 
+/* Files for validation and testing. */
+START_TEST(parts_may_have_moved)
+{
+    shell_must(
+        "cd %s && for f in valid test; do { head -n 1 $OLDPWD/tests/fixtures/debian_120.tsv; tail -n 30 "
+        "$OLDPWD/tests/fixtures/debian_120.tsv; } > $f.tsv; done",
+        folder);
+    for (int i = 0; i < 2; i++)
+        shell_must(
+            "d=$PWD; cd %s && %s/train_zoo " OPTIONS
+            "--data $d/tests/fixtures/debian_120.tsv --epochs %d --valid valid.tsv --test test.tsv --out %s",
+            folder, tools, i ? 2 : 1, i ? "whole" : "run");
+    shell_must("cd %s && mkdir there && cp -r run cut && mv valid.tsv test.tsv there", folder);
+    must_refuse(1, "--epochs 2", "valid.tsv: is not there any more");
+    must_refuse(1, "--epochs 2", "run --valid FILE");
+    shell_must(
+        "cd %s && cp there/test.tsv there/other.tsv && sed -i 's/^\\([a-z]* \\)/& new /' there/other.tsv",
+        folder);
+    shell_run("cd %s && %s/train_zoo --resume run --epochs 2 --valid there/valid.tsv", folder, tools);
+    must_say(1, "test.tsv: is not there any more");
+    shell_run("cd %s && %s/train_zoo --resume run --epochs 2 --valid there/valid.tsv --test there/other.tsv",
+              folder, tools);
+    must_say(1, "gives different ids");
+    shell_run("cd %s && %s/train_zoo --resume run --epochs 2 --valid 0.2 --test there/test.tsv", folder,
+              tools);
+    must_say(2, "--valid 0.2: the run in");
+    shell_must(
+        "cd %s && %s/train_zoo --resume cut --epochs 2 --valid there/valid.tsv --test there/test.tsv --quiet",
+        folder, tools);
+    check_same();
+    shell_must("cd / && %s/train_zoo --resume %s/cut --epochs 3 --quiet", tools,
+               folder); /* the folder remembers */
+}
+END_TEST
+
 /* A cosine ends with the last epoch. */
 START_TEST(a_schedule_has_its_length)
 {
@@ -554,6 +589,7 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
     tcase_add_test(tcase, what_changes_the_model_is_refused_by_name);
     tcase_add_test(tcase, what_leaves_the_model_may_be_new);
+    tcase_add_test(tcase, parts_may_have_moved);
     tcase_add_test(tcase, a_schedule_has_its_length);
     tcase_add_test(tcase, a_setting_that_the_file_lacks_is_as_it_was);
     tcase_add_test(tcase, a_path_may_be_any_bytes);
