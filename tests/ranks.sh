@@ -117,7 +117,8 @@ begin() {
     shift 2
     rm -rf "$work/cut"
     local command=("$train" --ranks "$ranks")
-    [ "$launcher" = fork ] || command=("${mpirun_here[@]}" -np "$ranks" "$train_mpi")
+    [ "$launcher" != mpi ] || command=("${mpirun_here[@]}" -np "$ranks" "$train_mpi")
+    [ "$launcher" != hosts ] || command=("${mpirun_hosts[@]}" "${keepalive[@]}" -np "$ranks" "$train_mpi")
     "${command[@]}" "${long[@]}" --out "$work/cut" "$@" >"$work/output" 2>&1 </dev/null &
     parent=$!
     for _ in $(seq 300); do
@@ -258,6 +259,25 @@ bytes_sent() {
     echo $sum
 }
 
+# A link is cut: nothing comes through, and nothing says so. Open MPI's own keepalive notices, which must be shorter than
+# --rank-timeout: what our time-out would send to end the others keeps the keepalive from firing. What is left on the
+# other side is ended by hand, as on a machine that is gone.
+keepalive=(--mca oob_tcp_keepalive_time 3 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3)
+cuts_link() {
+    begin hosts 3 --rank-timeout 25
+    [ -e "$work/cut/rnn.last.npz" ] || { fail "hosts: the run does not begin"; return; }
+    ip link set reel-b-v down
+    ends 30
+    ip netns pids reel-b | xargs -r kill -KILL
+    ip link set reel-b-v up
+    echo "hosts: a link is cut: exit code $code after $took s: $(grep -m 1 . "$work/output" | cut -c 1-100)"
+    if [ "$code" = 0 ] || [ "$code" = hangs ] || [ ! -s "$work/output" ]; then
+        fail "hosts: a link is cut: exit code $code after $took s"
+    elif goes_on 2; then pass; else
+        fail "hosts: a link is cut: the run does not go on to the same bytes"
+    fi
+}
+
 on_hosts() {
     if [ -z "$mpi" ] || ! make_hosts 2>"$work/output"; then
         skip "hosts: no MPI, or network namespaces are not allowed"
@@ -271,6 +291,7 @@ on_hosts() {
             echo "hosts: $ranks ranks, $name: $(($(bytes_sent) - before)) bytes sent"
         done
     done
+    cuts_link
 }
 
 # ---- Which of them ----

@@ -153,9 +153,10 @@ static const Case cases[] = {
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 /* Tried elsewhere: by tests/tools/resume.c, options.c, ranks.c, vectors.c and lm.c. */
-static const char *const elsewhere[] = {
-    "resume", "compare",      "list",     "init-prefix",     "vectors",     "freeze-vectors",  "vectors-lr",
-    "ranks",  "rank-timeout", "pretrain", "pretrain-epochs", "pretrain-lr", "pretrain-dropout"};
+static const char *const elsewhere[] = {"resume",       "compare",         "list",       "init-prefix",
+                                        "vectors",      "freeze-vectors",  "vectors-lr", "ranks",
+                                        "rank-timeout", "cache",           "pretrain",   "pretrain-epochs",
+                                        "pretrain-lr",  "pretrain-dropout"};
 
 static void train(const char *name, const char *common, const char *options)
 {
