@@ -39,9 +39,12 @@ static ReelStatus predict_file(PredictRun *run, const char *path)
         status = line_stream_next(&stream);
     if (reel_status_is_ok(&status))
         status = name_passed(run, &stream);
+    if (reel_status_is_ok(&status) && !run->settings->embeddings)
+        predict_header(run);
     while (reel_status_is_ok(&status) && stream.count > 0) {
         predict_look_at_lines(run, stream.lines, stream.count, stream.is_table);
-        status = predict_texts(run, stream.lines, stream.count);
+        status = run->settings->embeddings ? predict_vectors(run, stream.lines, stream.count)
+                                           : predict_texts(run, stream.lines, stream.count);
         if (reel_status_is_ok(&status))
             status = line_stream_next(&stream);
     }
@@ -66,8 +69,8 @@ static ReelStatus prepare(PredictRun *run)
         return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
     for (int32_t i = 0; i < run->labels; i++)
         run->limits[i] = predict_threshold(run, i);
-    run->colour = !run->settings->json && isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) &&
-                  !(terminal && strcmp(terminal, "dumb") == 0);
+    run->colour = run->settings->format == PREDICT_TSV && isatty(STDOUT_FILENO) &&
+                  !(no_colour && no_colour[0]) && !(terminal && strcmp(terminal, "dumb") == 0);
     run->meter = meter_start();
     run->meter.shown &= !run->settings->quiet && !isatty(STDOUT_FILENO);
     if (run->models > 1 && !(run->mean = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))
@@ -79,6 +82,19 @@ static ReelStatus prepare(PredictRun *run)
     return status;
 }
 
+static ReelStatus write_vectors(PredictRun *run, const char *input)
+{
+    ReelStatus status = predict_open_vectors(run);
+    if (reel_status_is_ok(&status)) {
+        status = predict_file(run, input);
+        if (reel_status_is_ok(&status))
+            status = predict_close_vectors(run);
+        reel_atomic_file_abandon(&run->vectors_file);
+    }
+    reel_mem_free(run->vectors);
+    return status;
+}
+
 static ReelStatus predict(const PredictSettings *settings, const char *const *models, int count,
                           const char *input)
 {
@@ -87,7 +103,9 @@ static ReelStatus predict(const PredictSettings *settings, const char *const *mo
     if (reel_status_is_ok(&status))
         status = prepare(&run);
     if (reel_status_is_ok(&status))
-        status = settings->eval ? predict_evaluate(&run) : predict_file(&run, input);
+        status = settings->embeddings ? write_vectors(&run, input)
+                 : settings->eval     ? predict_evaluate(&run)
+                                      : predict_file(&run, input);
     if (reel_status_is_ok(&status)) {
         predict_show_speed(&run);
         predict_warn(&run, settings->eval            ? settings->eval
@@ -115,6 +133,38 @@ static int count_models(const char *const *arguments, int count)
             break;
     }
     return models;
+}
+
+/* What the output is to be. */
+static ReelStatus check_output(PredictSettings *s, int models)
+{
+    static const char *const names[] = {"tsv", "csv", "jsonl"};
+    int format = s->json ? PREDICT_JSONL : PREDICT_TSV;
+    if (s->output_format)
+        for (format = 0; format < 3 && strcmp(s->output_format, names[format]) != 0;)
+            format++;
+    if (format == 3)
+        return reel_status_usage("--output-format %.40s: must be tsv, csv or jsonl", s->output_format);
+    if (s->json && format != PREDICT_JSONL)
+        return reel_status_usage("--json is --output-format jsonl; leave one of the two out");
+    s->format = (PredictFormat)format;
+    s->json = format == PREDICT_JSONL;
+    if (s->all && s->top)
+        return reel_status_usage("--all tells of all labels; leave out --top");
+    if (s->all && !s->json && !isnan(s->threshold))
+        return reel_status_usage("--all tells of all labels; leave out --threshold");
+    if (s->attention && (s->format == PREDICT_CSV || (s->all && !s->json)))
+        return reel_status_usage("--attention has no column here; leave out --%s",
+                                 s->all ? "all" : "output-format csv");
+    if (s->eval && (s->all || s->format == PREDICT_CSV))
+        return reel_status_usage("--eval prints a table, or JSON; leave out --%s",
+                                 s->all ? "all" : "output-format csv");
+    if (s->embeddings &&
+        (s->all || s->top || s->attention || s->output_format || s->json || !isnan(s->threshold)))
+        return reel_status_usage("--embeddings writes vectors and no labels; leave out what is about those");
+    if (s->embeddings && (s->eval || s->info || s->export_path || models > 1))
+        return reel_status_usage("--embeddings writes the vectors of texts by one model, and nothing else");
+    return reel_status_ok();
 }
 
 static ReelStatus check(const PredictSettings *s, const char *const *rest, int given, int models)
@@ -152,7 +202,14 @@ int main(int argc, char **argv)
         {"top", "K", MODEL_OPTION_INTEGER, &s.top, 1, 1e9, "the K most probable labels, whatever they reach"},
         {"threshold", "X", MODEL_OPTION_NUMBER, &s.threshold, 0, 1,
          "labels above X (the model's, or 0.5; of one label a text the most probable)"},
-        {"json", NULL, MODEL_OPTION_FLAG, &s.json, 0, 0, "an object of JSON for each text"},
+        {"output-format", "KIND", MODEL_OPTION_TEXT, &s.output_format, 0, 0,
+         "tsv; csv, with a header, labels and probabilities a column each; or jsonl, an object for each text "
+         "(tsv)"},
+        {"json", NULL, MODEL_OPTION_FLAG, &s.json, 0, 0, "the same as --output-format jsonl"},
+        {"all", NULL, MODEL_OPTION_FLAG, &s.all, 0, 0,
+         "the probability of each label, a column each, with a header"},
+        {"embeddings", "FILE", MODEL_OPTION_TEXT, &s.embeddings, 0, 0,
+         "print nothing: write the vectors that the last layer reads to FILE, an array .npy"},
         {"attention", NULL, MODEL_OPTION_FLAG, &s.attention, 0, 0, "show the weight of each word"},
         {"eval", "FILE", MODEL_OPTION_TEXT, &s.eval, 0, 0,
          "print the quality on texts with labels, in a file as train_zoo reads it"},
@@ -194,6 +251,8 @@ int main(int argc, char **argv)
     int models = runs ? count_models(rest, given) : 0;
     if (runs)
         status = check(&s, rest, given, models);
+    if (runs && reel_status_is_ok(&status))
+        status = check_output(&s, models);
     if (runs && reel_status_is_ok(&status))
         status = s.info          ? predict_info(rest[0], s.json)
                  : s.export_path ? predict_export(rest[0], s.export_path)

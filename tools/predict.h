@@ -8,18 +8,23 @@
 #include "models/text/columns.h"
 #include "models/training/predictor.h"
 #include "models/training/task.h"
+#include "tensor/storage/atomic_file.h"
 #include "tools/meter.h"
 
 /* Texts that are predicted in one go, and models that may be asked together. */
 enum { PREDICT_TEXTS = 8192, PREDICT_MODELS = 32 };
 
+/* What a text's answer is written as. */
+typedef enum PredictFormat { PREDICT_TSV, PREDICT_CSV, PREDICT_JSONL } PredictFormat;
+
 /* The command line. */
 typedef struct PredictSettings {
     int top, threads;
     double threshold; /* NAN: the model's */
-    const char *eval, *label_separator, *export_path, *input_format;
+    const char *eval, *label_separator, *export_path, *input_format, *output_format, *embeddings;
     ModelColumnNames columns;
-    bool json, attention, info, quiet;
+    PredictFormat format; /* of output_format, or json */
+    bool json, all, attention, info, quiet;
 } PredictSettings;
 
 /* Texts of which there is something to say. */
@@ -47,7 +52,9 @@ typedef struct PredictRun {
     const ModelField *passed; /* [window, num_passed] the other columns of a table; NULL: there is none */
     const char **passed_names;
     int num_passed;
-    bool colour; /* on the terminal */
+    bool colour;    /* on the terminal */
+    float *vectors; /* [PREDICT_TEXTS, W]; NULL: not asked for */
+    ReelAtomicFile vectors_file;
     Meter meter;
 } PredictRun;
 
@@ -68,6 +75,8 @@ double predict_threshold(const PredictRun *run, int32_t k);
 /* What a text's logits come to: run->scores and run->probabilities. */
 void predict_decide(PredictRun *run, const float *logits);
 
+/* Writes the line that names the columns, where the format has one. */
+void predict_header(const PredictRun *run);
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */
 ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t count);
 /* Whether all could be written to the standard output so far. */
@@ -87,6 +96,12 @@ ReelStatus predict_export(const char *model, const char *path);
 /* Prints what a model's file holds: model, sizes, texts, thresholds, and where the file has them quality and
  * settings. */
 ReelStatus predict_info(const char *model, bool as_json);
+
+/* Opens settings->embeddings, a .npy file; writes the vectors of texts, at most PREDICT_TEXTS; ends the file.
+ */
+ReelStatus predict_open_vectors(PredictRun *run);
+ReelStatus predict_vectors(PredictRun *run, const ModelTextSpan *texts, int64_t count);
+ReelStatus predict_close_vectors(PredictRun *run);
 
 /* Predicts the texts of settings->eval and prints precision, recall, F1 and support of each label. */
 ReelStatus predict_evaluate(PredictRun *run);

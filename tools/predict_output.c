@@ -66,37 +66,109 @@ static void print_attention(const PredictRun *run, ModelPredictorText text)
     putchar('\t');
 }
 
-/* Quoted where it would not be one field of a TSV. */
-static void print_field(ModelTextSpan text)
+/* Whether it would not be one field of a TSV, or a CSV, as it stands. */
+static bool wants_quotes(ModelTextSpan text, PredictFormat format)
 {
-    bool plain = text.length == 0 || text.bytes[0] != '"';
-    for (size_t i = 0; plain && i < text.length; i++)
-        plain = !memchr("\t\n\r", text.bytes[i], 3);
-    if (!plain)
+    for (size_t i = 0; i < text.length; i++)
+        if (memchr(format == PREDICT_CSV ? ",\"\n\r" : "\t\n\r\t", text.bytes[i], 4))
+            return true;
+    return text.length > 0 && text.bytes[0] == '"';
+}
+
+static void print_field(const PredictRun *run, ModelTextSpan text)
+{
+    bool quoted = wants_quotes(text, run->settings->format);
+    if (quoted)
         putchar('"');
     for (size_t i = 0; i < text.length; i++) {
-        if (!plain && text.bytes[i] == '"')
+        if (quoted && text.bytes[i] == '"')
             putchar('"');
         putchar(text.bytes[i]);
     }
-    if (!plain)
+    if (quoted)
         putchar('"');
 }
 
-static void print_tsv(PredictRun *run, int64_t i, const float *logits)
+static char separator(const PredictRun *run)
 {
-    int32_t count = choose(run, logits);
+    return run->settings->format == PREDICT_CSV ? ',' : '\t';
+}
+
+void predict_header(const PredictRun *run)
+{
+    const PredictSettings *s = run->settings;
+    if (s->format == PREDICT_JSONL || (s->format == PREDICT_TSV && !s->all))
+        return;
     for (int c = 0; c < run->num_passed; c++) {
-        print_field(run->passed[i * run->num_passed + c].text);
-        if (c + 1 < run->num_passed || count > 0 || run->settings->attention)
-            putchar('\t');
+        print_field(run, model_text_span(run->passed_names[c]));
+        putchar(separator(run));
     }
-    if (run->settings->attention)
-        print_attention(run, model_predictor_text(run->predictor, i));
-    for (int32_t k = 0; k < count; k++)
-        printf("%s%s\t%.6f", k ? "\t" : "", predict_label(run, run->ranking[k]),
-               run->probabilities[run->ranking[k]]);
+    if (!s->all)
+        printf("labels,probabilities");
+    for (int32_t k = 0; s->all && k < run->labels; k++) {
+        if (k)
+            putchar(separator(run));
+        print_field(run, model_text_span(predict_label(run, k)));
+    }
     putchar('\n');
+}
+
+/* A probability for each label. */
+static void print_all(PredictRun *run, const float *logits)
+{
+    predict_decide(run, logits);
+    for (int32_t k = 0; k < run->labels; k++) {
+        if (k)
+            putchar(separator(run));
+        printf("%.6f", run->probabilities[k]);
+    }
+}
+
+/* Labels and probabilities of a CSV, a field each. */
+static ReelStatus print_lists(const PredictRun *run, int32_t count)
+{
+    const char *between = run->checkpoint->text.label_separator;
+    ReelBytes names = {0};
+    bool fine = true;
+    between = *between ? between : ", ";
+    for (int32_t k = 0; k < count && fine; k++) {
+        const char *name = predict_label(run, run->ranking[k]);
+        fine = (k == 0 || reel_bytes_append(&names, between, strlen(between))) &&
+               reel_bytes_append(&names, name, strlen(name));
+    }
+    if (fine)
+        print_field(run, (ModelTextSpan){names.data, names.size});
+    reel_bytes_free(&names);
+    putchar(',');
+    for (int32_t k = 0; k < count; k++)
+        printf("%s%.6f", k ? " " : "", run->probabilities[run->ranking[k]]);
+    return fine ? reel_status_ok() : reel_status_no_memory(names.size, "the output");
+}
+
+/* A line of a TSV or a CSV. */
+static ReelStatus print_line(PredictRun *run, int64_t i, const float *logits)
+{
+    const PredictSettings *s = run->settings;
+    ReelStatus status = reel_status_ok();
+    int32_t count = s->all ? 0 : choose(run, logits);
+    bool more = s->all || s->format == PREDICT_CSV || count > 0 || s->attention;
+    for (int c = 0; c < run->num_passed; c++) {
+        print_field(run, run->passed[i * run->num_passed + c].text);
+        if (c + 1 < run->num_passed || more)
+            putchar(separator(run));
+    }
+    if (s->attention)
+        print_attention(run, model_predictor_text(run->predictor, i));
+    if (s->all)
+        print_all(run, logits);
+    else if (s->format == PREDICT_CSV)
+        status = print_lists(run, count);
+    else
+        for (int32_t k = 0; k < count; k++)
+            printf("%s%s\t%.6f", k ? "\t" : "", predict_label(run, run->ranking[k]),
+                   run->probabilities[run->ranking[k]]);
+    putchar('\n');
+    return status;
 }
 
 static void write_attention(ReelJsonWriter *json, const PredictRun *run, ModelPredictorText text)
@@ -105,7 +177,7 @@ static void write_attention(ReelJsonWriter *json, const PredictRun *run, ModelPr
     for (int32_t w = 0; w < text.count; w++) {
         reel_json_begin_object(json, NULL);
         reel_json_string(json, "word", model_predictor_word(run->predictor, text.ids[w]));
-        reel_json_number(json, "weight", (double)text.weights[w]);
+        reel_json_float(json, "weight", text.weights[w]);
         reel_json_end_object(json);
     }
     reel_json_end_array(json);
@@ -147,10 +219,16 @@ static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
     for (int32_t k = 0; k < count; k++) {
         reel_json_begin_object(&json, NULL);
         reel_json_string(&json, "label", predict_label(run, run->ranking[k]));
-        reel_json_number(&json, "probability", run->probabilities[run->ranking[k]]);
+        reel_json_float(&json, "probability", (float)run->probabilities[run->ranking[k]]);
         reel_json_end_object(&json);
     }
     reel_json_end_array(&json);
+    if (run->settings->all) {
+        reel_json_begin_object(&json, "probabilities");
+        for (int32_t k = 0; k < run->labels; k++)
+            reel_json_float(&json, predict_label(run, k), (float)run->probabilities[k]);
+        reel_json_end_object(&json);
+    }
     ModelPredictorText text = model_predictor_text(run->predictor, i);
     if (run->settings->attention && text.weights)
         write_attention(&json, run, text);
@@ -201,10 +279,8 @@ ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t co
     ReelStatus status = predict_logits(run, texts, count, run->settings->attention);
     for (int64_t i = 0; reel_status_is_ok(&status) && i < count; i++) {
         const float *logits = run->logits + i * run->labels;
-        if (run->settings->json)
-            status = print_json(run, i, logits);
-        else
-            print_tsv(run, i, logits);
+        status =
+            run->settings->format == PREDICT_JSONL ? print_json(run, i, logits) : print_line(run, i, logits);
     }
     if (reel_status_is_ok(&status))
         status = predict_check_output();

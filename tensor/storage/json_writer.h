@@ -33,6 +33,8 @@ void reel_json_string(ReelJsonWriter *writer, const char *key, const char *value
 void reel_json_integer(ReelJsonWriter *writer, const char *key, int64_t value);
 /* With as many digits as it takes to read the same double; null where it is not finite. */
 void reel_json_number(ReelJsonWriter *writer, const char *key, double value);
+/* With as many digits as it takes to read the same float. */
+void reel_json_float(ReelJsonWriter *writer, const char *key, float value);
 void reel_json_bool(ReelJsonWriter *writer, const char *key, bool value);
 void reel_json_null(ReelJsonWriter *writer, const char *key);
 /* The text so far with a line feed and a zero byte behind it; NULL where there was no memory. It is the
