@@ -323,7 +323,7 @@ static ReelStatus add_ensemble(Zoo *zoo)
     const ModelDataset *dataset = zoo->choice ? zoo->choice : zoo->dataset;
     ModelEnsemble *ensemble = &zoo->report.results.ensemble;
     ReelStatus status =
-        model_ensemble_find(ensemble, zoo->results, zoo->done, dataset, zoo->options.selection.strength);
+        model_ensemble_find(ensemble, zoo->results, zoo->done, dataset, &zoo->options.selection);
     if (!reel_status_is_ok(&status))
         return status;
     if (ensemble->members < zoo->done)

@@ -1,6 +1,8 @@
 #include "models/training/ensemble.h"
 #include "tensor/mem.h"
 
+#include <math.h>
+
 /* Adds logits, times `share`. */
 static void add_logits(float *sum, const float *logits, int64_t count, double share)
 {
@@ -14,7 +16,7 @@ static bool is_member(const ModelRunResult *run)
 }
 
 ReelStatus model_ensemble_find(ModelEnsemble *ensemble, const ModelRunResult *runs, int count,
-                               const ModelDataset *dataset, double strength)
+                               const ModelDataset *dataset, const ModelSelectionOptions *options)
 {
     int members = 0;
     *ensemble = (ModelEnsemble){0};
@@ -36,8 +38,8 @@ ReelStatus model_ensemble_find(ModelEnsemble *ensemble, const ModelRunResult *ru
             add_logits(sums, runs[i].selected.valid_logits, nv, 1.0 / members);
             add_logits(sums + nv, runs[i].selected.test_logits, nt, 1.0 / members);
         }
-    ModelEnsemble found = {.members = members, .tuned.valid_f1 = -1};
-    ReelStatus status = model_thresholds_tune(&found.tuned, thresholds, sums, valid, strength);
+    ModelEnsemble found = {.members = members, .tuned.valid_score = -INFINITY};
+    ReelStatus status = model_thresholds_tune(&found.tuned, thresholds, sums, valid, options);
     if (reel_status_is_ok(&status))
         status = model_thresholds_test(&found.tuned, thresholds, sums + nv, tested);
     if (reel_status_is_ok(&status))

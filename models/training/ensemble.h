@@ -16,9 +16,9 @@ typedef struct ModelEnsemble {
 } ModelEnsemble;
 
 /* The ensemble of those runs whose logits are at hand. `dataset` is the one with the validation part;
- * `strength` as in model_threshold_per_label(). Errors: no memory. */
+ * `options` say how its thresholds are chosen. Errors: no memory. */
 ReelStatus model_ensemble_find(ModelEnsemble *ensemble, const ModelRunResult *runs, int count,
-                               const ModelDataset *dataset, double strength);
+                               const ModelDataset *dataset, const ModelSelectionOptions *options);
 
 REEL_END_DECLS
 

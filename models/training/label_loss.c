@@ -56,8 +56,6 @@ static ReelStatus init_softmax(ModelLabelLoss *loss, const ModelDatasetPart *par
 ReelStatus model_label_loss_init(ModelLabelLoss *loss, ModelLossKind kind, ModelLossForm form,
                                  const ModelDatasetPart *part, double power)
 {
-    if (kind == MODEL_LOSS_OF_TASK)
-        kind = part->task == MODEL_TASK_SINGLE ? MODEL_LOSS_SOFTMAX : MODEL_LOSS_SIGMOID;
     if (kind == MODEL_LOSS_SOFTMAX)
         return init_softmax(loss, part, power);
     size_t count = (size_t)part->num_classes;

@@ -6,6 +6,15 @@
 
 REEL_BEGIN_DECLS
 
+/* By what epoch and thresholds are chosen. */
+typedef enum ModelMetric {
+    MODEL_METRIC_MACRO_F1,
+    MODEL_METRIC_MICRO_F1,
+    MODEL_METRIC_ACCURACY, /* model_metrics_accuracy() */
+    MODEL_METRIC_LOG_LOSS  /* the less, the better: the mean over decisions, or over texts that have one label
+                            */
+} ModelMetric;
+
 typedef struct ModelLabelCounts {
     int64_t hits;      /* predicted and true */
     int64_t predicted; /* predicted */

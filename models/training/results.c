@@ -24,6 +24,7 @@ REEL_JSON_TABLE(epoch_shape, ModelRunEpoch,
     REEL_JSON_NAMED(ModelRunEpoch, "seconds", seconds, NUMBER));
 
 REEL_JSON_TABLE(tuned_shape, ModelTuned,
+    REEL_JSON_NAMED(ModelTuned, "valid_score",    valid_score,   NUMBER),
     REEL_JSON_NAMED(ModelTuned, "valid_f1",       valid_f1,      NUMBER),
     REEL_JSON_NAMED(ModelTuned, "threshold",      threshold,     NUMBER),
     REEL_JSON_NAMED(ModelTuned, "tuned_f1",       macro_f1,      NUMBER),

@@ -61,42 +61,111 @@ static ReelStatus count(ModelMetrics *metrics, ModelBootstrap *bootstrap, const 
     return status;
 }
 
-/* A text that has one label has no thresholds: all are 0. */
-static ReelStatus score_single(ModelTuned *tuned, double *thresholds, const float *logits,
-                               const ModelDatasetPart *part)
+/* The metric by what was counted. */
+static double metric_of(ModelMetric metric, const ModelMetrics *counted)
 {
-    ModelMetrics metrics = {0};
-    memset(thresholds, 0, (size_t)part->num_classes * sizeof *thresholds);
-    ReelStatus status = model_metrics_init(&metrics, part->num_classes);
-    if (reel_status_is_ok(&status))
-        status = count(&metrics, NULL, thresholds, logits, part);
-    if (reel_status_is_ok(&status)) {
-        tuned->valid_f1 = fmax(tuned->valid_f1, model_metrics_macro(&metrics).f1);
-        tuned->threshold = 0;
+    return metric == MODEL_METRIC_MICRO_F1   ? model_metrics_micro(counted).f1
+           : metric == MODEL_METRIC_ACCURACY ? model_metrics_accuracy(counted)
+                                             : model_metrics_macro(counted).f1;
+}
+
+/* The mean of -ln p, of all decisions, or of the true label where a text has one. */
+static ReelStatus mean_log_loss(double *loss, const float *logits, const ModelDatasetPart *part)
+{
+    int32_t labels = part->num_classes;
+    TensorArena arena = {0};
+    double sum = 0, decisions = (double)part->count * (part->task == MODEL_TASK_SINGLE ? 1 : labels);
+    const NnIds *truth = model_dataset_part_labels(&arena, part);
+    double *p = tensor_arena_alloc(&arena, (size_t)labels * sizeof *p);
+    bool fine = truth && p;
+    for (int64_t i = 0; fine && i < part->count; i++) {
+        int32_t seen = 0;
+        model_task_probabilities(part->task, logits + i * labels, labels, p);
+        for (int32_t k = 0; k < labels; k++)
+            if (model_metrics_bears(truth[i], k, &seen))
+                sum -= log(fmax(p[k], 1e-15));
+            else if (part->task != MODEL_TASK_SINGLE)
+                sum -= log(fmax(1 - p[k], 1e-15));
     }
-    model_metrics_free(&metrics);
+    *loss = sum / decisions;
+    tensor_arena_free(&arena);
+    return fine ? reel_status_ok() : reel_status_no_memory((size_t)labels * sizeof *p, "the probabilities");
+}
+
+/* The one best threshold. A text that has one label has none, and neither asks the log loss for one: it is 0.
+ */
+static ReelStatus find_threshold(double *threshold, double *reached, ModelMetric metric, const float *logits,
+                                 const ModelDatasetPart *part)
+{
+    TensorArena arena = {0};
+    *threshold = *reached = 0;
+    if (part->task == MODEL_TASK_SINGLE || metric == MODEL_METRIC_LOG_LOSS)
+        return reel_status_ok();
+    Tensor scores =
+        tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
+    const NnIds *truth = model_dataset_part_labels(&arena, part);
+    ReelStatus status = truth ? model_threshold_global(scores, truth, metric, threshold, reached)
+                              : reel_status_no_memory(0, "the labels of a part");
+    tensor_arena_free(&arena);
+    return status;
+}
+
+/* Each label's, where there are any. */
+static ReelStatus find_thresholds(double *thresholds, double reached, double threshold,
+                                  const ModelSelectionOptions *options, const float *logits,
+                                  const ModelDatasetPart *part)
+{
+    TensorArena arena = {0};
+    for (int32_t k = 0; k < part->num_classes; k++)
+        thresholds[k] = threshold;
+    if (part->task == MODEL_TASK_SINGLE || options->metric == MODEL_METRIC_LOG_LOSS)
+        return reel_status_ok();
+    Tensor scores =
+        tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
+    const NnIds *truth = model_dataset_part_labels(&arena, part);
+    ReelStatus status = truth ? model_threshold_per_label(scores, truth, options->metric, reached, threshold,
+                                                          options->strength, thresholds)
+                              : reel_status_no_memory(0, "the labels of a part");
+    tensor_arena_free(&arena);
+    return status;
+}
+
+/* What the one threshold comes to. `room` is for K. */
+static ReelStatus look(ModelTuned *tuned, ModelMetric metric, double *room, const float *logits,
+                       const ModelDatasetPart *part)
+{
+    ModelMetrics counted = {0};
+    double loss = 0;
+    for (int32_t k = 0; k < part->num_classes; k++)
+        room[k] = tuned->threshold;
+    ReelStatus status = model_metrics_init(&counted, part->num_classes);
+    if (reel_status_is_ok(&status))
+        status = count(&counted, NULL, room, logits, part);
+    if (reel_status_is_ok(&status) && metric == MODEL_METRIC_LOG_LOSS)
+        status = mean_log_loss(&loss, logits, part);
+    if (reel_status_is_ok(&status)) {
+        tuned->valid_f1 = model_metrics_macro(&counted).f1;
+        tuned->valid_score = metric == MODEL_METRIC_LOG_LOSS ? -loss : metric_of(metric, &counted);
+    }
+    model_metrics_free(&counted);
     return status;
 }
 
 ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
-                                 const ModelDatasetPart *part, double strength)
+                                 const ModelDatasetPart *part, const ModelSelectionOptions *options)
 {
-    if (part->task == MODEL_TASK_SINGLE)
-        return score_single(tuned, thresholds, logits, part);
-    TensorArena arena = {0};
-    double threshold, f1;
-    Tensor scores =
-        tensor_from((void *)(uintptr_t)logits, TENSOR_F32, TENSOR_SHAPE(part->count, part->num_classes));
-    const NnIds *truth = model_dataset_part_labels(&arena, part);
-    ReelStatus status = truth ? model_threshold_global(scores, truth, &threshold, &f1)
-                              : reel_status_no_memory(0, "the labels of a part");
-    if (reel_status_is_ok(&status) && f1 > tuned->valid_f1) {
-        status = model_threshold_per_label(scores, truth, threshold, strength, thresholds);
-        tuned->valid_f1 = f1;
-        tuned->threshold = threshold;
-    }
-    tensor_arena_free(&arena);
-    return status;
+    ModelTuned found = *tuned;
+    double reached, *room = reel_mem_alloc((size_t)part->num_classes * sizeof *room);
+    if (!room)
+        return reel_status_no_memory((size_t)part->num_classes * sizeof *room, "the thresholds");
+    ReelStatus status = find_threshold(&found.threshold, &reached, options->metric, logits, part);
+    if (reel_status_is_ok(&status))
+        status = look(&found, options->metric, room, logits, part);
+    reel_mem_free(room);
+    if (!reel_status_is_ok(&status) || !(found.valid_score > tuned->valid_score))
+        return status;
+    *tuned = found;
+    return find_thresholds(thresholds, reached, found.threshold, options, logits, part);
 }
 
 ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,
@@ -154,17 +223,24 @@ static ReelStatus test(ModelSelection *selection, const ModelDataset *dataset, c
     return status;
 }
 
+/* Thresholds where a calibrated probability is 0.5. */
+static void cut_at_half(ModelSelection *selection, int32_t labels)
+{
+    for (int32_t k = 0; k < labels; k++)
+        selection->thresholds[k] = -selection->calibration[labels + k] / selection->calibration[k];
+    selection->tuned.threshold = -selection->tuned.line.shift / selection->tuned.line.slope;
+}
+
 ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelectionOptions *options,
                                     const ModelDataset *dataset, const float *valid, const float *tested,
                                     int epoch)
 {
-    ModelTuned tuned = {.valid_f1 = selection->epoch ? selection->tuned.valid_f1 : -1};
-    double before = tuned.valid_f1;
+    ModelTuned tuned = {.valid_score = selection->epoch ? selection->tuned.valid_score : -INFINITY};
+    double before = tuned.valid_score;
     ReelStatus status = model_selection_reserve(selection, model_dataset_num_classes(dataset));
     if (reel_status_is_ok(&status))
-        status =
-            model_thresholds_tune(&tuned, selection->thresholds, valid, &dataset->valid, options->strength);
-    if (!reel_status_is_ok(&status) || tuned.valid_f1 <= before)
+        status = model_thresholds_tune(&tuned, selection->thresholds, valid, &dataset->valid, options);
+    if (!reel_status_is_ok(&status) || !(tuned.valid_score > before))
         return status;
     selection->epoch = epoch;
     selection->tuned = tuned;
@@ -174,6 +250,8 @@ ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelect
                                    options->strength);
     if (!reel_status_is_ok(&status))
         return status;
+    if (options->metric == MODEL_METRIC_LOG_LOSS)
+        cut_at_half(selection, model_dataset_num_classes(dataset));
     return test(selection, dataset, tested);
 }
 

@@ -11,15 +11,17 @@
 REEL_BEGIN_DECLS
 
 typedef struct ModelSelectionOptions {
-    int patience; /* the run ends after so many epochs without a better one; 0: never */
+    ModelMetric metric; /* decides */
+    int patience;       /* the run ends after so many epochs without a better one; 0: never */
     double
         strength; /* of the shrinkage of each label's own threshold and calibration; INFINITY: one for all */
 } ModelSelectionOptions;
 
 /* What thresholds come to. */
 typedef struct ModelTuned {
-    double valid_f1;                     /* macro F1 on the validation part at the one best threshold */
-    double threshold;                    /* that threshold, of logits */
+    double valid_score; /* the metric on the validation part at the one best threshold; log loss < 0 */
+    double valid_f1;    /* macro F1 there */
+    double threshold;   /* that threshold, of logits */
     double macro_f1, micro_f1, accuracy; /* on the test part with it, or with each label's */
     ModelInterval interval;              /* 95 % of macro_f1 over other test texts */
     ModelCalibrationLine line;           /* of the calibration, for all labels; slope 0: there is none */
@@ -42,7 +44,7 @@ void model_selection_free(ModelSelection *selection);
 ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels);
 
 /* After an epoch, with its logits of the two parts: tunes a threshold on the validation part, and where the
- * macro F1 is better than that of every epoch before, selects the epoch. */
+ * metric is better than that of every epoch before, selects the epoch. */
 ReelStatus model_selection_consider(ModelSelection *selection, const ModelSelectionOptions *options,
                                     const ModelDataset *dataset, const float *valid, const float *test,
                                     int epoch);
@@ -53,7 +55,7 @@ ReelStatus model_selection_take(ModelSelection *selection, const ModelSelection 
 /* Tunes thresholds [K] on a part's logits [count, K]: `valid_f1` and `threshold`; 0 where a text has one
  * label. Where that F1 is not above that of *tuned, nothing is changed. Errors: no memory. */
 ReelStatus model_thresholds_tune(ModelTuned *tuned, double *thresholds, const float *logits,
-                                 const ModelDatasetPart *part, double strength);
+                                 const ModelDatasetPart *part, const ModelSelectionOptions *options);
 /* What thresholds come to on a part's logits: the other figures, which are NAN where the part is empty.
  * Errors: no memory. */
 ReelStatus model_thresholds_test(ModelTuned *tuned, const double *thresholds, const float *logits,

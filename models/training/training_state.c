@@ -122,6 +122,8 @@ static ReelStatus take_result(const Stored *s, ModelRunResult *result)
     memcpy(taken.metrics.labels, s->counts, (size_t)labels * sizeof *taken.metrics.labels);
     taken.epochs = result->epochs;
     taken.interrupted = false;
+    if (isnan(taken.selected.tuned.valid_score))
+        taken.selected.tuned.valid_score = taken.selected.tuned.valid_f1;
     for (int i = 0; i < taken.count; i++) {
         taken.epochs[i] = s->result.epochs[i];
         taken.epochs[i].epoch = i + 1;
@@ -166,6 +168,7 @@ ReelStatus model_training_state_read(const TensorNpz *npz, ModelTrainingState *s
     Stored stored = {.result = *result};
     stored.result.form = MODEL_LOSS_MEAN; /* of what version 0.1.0 wrote */
     stored.result.rate = 1;
+    stored.result.selected.tuned.valid_score = NAN; /* where macro F1 alone decided */
     stored.result.epochs = NULL;
     stored.result.count = 0;
     tensor_arena_init(&arena, 0);

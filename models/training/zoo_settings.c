@@ -16,6 +16,8 @@ ModelZooSettings model_zoo_defaults(void)
                               .output_bias = "log-odds",
                               .optimizer = "adam",
                               .schedule = "constant",
+                              .metric = "macro-f1",
+                              .loss = "sigmoid",
                               .tokenizer = "words",
                               .vocab = 8000,
                               .epochs = 50,
@@ -173,6 +175,10 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"patience", "N", MODEL_OPTION_INTEGER, &s->patience, 0, 1e6,
           "end after N epochs without a better one on the validation part (0: never)"},
          MODEL_SETTING_LENGTH, "0"},
+        {{"metric", "KIND", MODEL_OPTION_TEXT, &s->metric, 0, 0,
+          "what the validation part chooses epoch and thresholds by: macro-f1, micro-f1, accuracy (texts without a "
+          "wrong label) or log-loss (macro-f1)"},
+         MODEL_SETTING_MODEL, "macro-f1"},
         {{"shrinkage", "X", MODEL_OPTION_NUMBER, &s->shrinkage, 0, INFINITY,
           "a threshold for each label, drawn to the common one with X examples' strength (inf: one for all)"},
          MODEL_SETTING_MODEL, "inf"},
@@ -225,8 +231,8 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
           "orthogonal first values of recurrent weights"},
          MODEL_SETTING_MODEL, NULL},
         {{"loss", "KIND", MODEL_OPTION_TEXT, &s->loss, 0, 0,
-          "sigmoid (each label by itself) or softmax (with one label a text)"},
-         MODEL_SETTING_MODEL, NULL},
+          "sigmoid (each label by itself), or softmax where a text has one label (sigmoid)"},
+         MODEL_SETTING_MODEL, "sigmoid"},
         {{"pos-weight", "X", MODEL_OPTION_NUMBER, &s->pos_weight, 0, 10,
           "weight of a label's true examples: its odds against to the power X (0: 1)"},
          MODEL_SETTING_MODEL, "0"},
@@ -395,11 +401,20 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
         return reel_status_usage("--clean %.40s: must be ascii or unicode", s->clean);
     if (s->task && strcmp(s->task, "multilabel") != 0 && strcmp(s->task, "single") != 0)
         return reel_status_usage("--task %.40s: must be multilabel or single", s->task);
-    if (s->loss && strcmp(s->loss, "sigmoid") != 0 && strcmp(s->loss, "softmax") != 0)
+    if (strcmp(s->loss, "sigmoid") != 0 && strcmp(s->loss, "softmax") != 0)
         return reel_status_usage("--loss %.40s: must be sigmoid or softmax", s->loss);
-    run->loss = !s->loss                          ? MODEL_LOSS_OF_TASK
-                : strcmp(s->loss, "softmax") == 0 ? MODEL_LOSS_SOFTMAX
-                                                  : MODEL_LOSS_SIGMOID;
+    run->loss = strcmp(s->loss, "softmax") == 0 ? MODEL_LOSS_SOFTMAX : MODEL_LOSS_SIGMOID;
+    static const char *const metrics[] = {[MODEL_METRIC_MACRO_F1] = "macro-f1",
+                                          [MODEL_METRIC_MICRO_F1] = "micro-f1",
+                                          [MODEL_METRIC_ACCURACY] = "accuracy",
+                                          [MODEL_METRIC_LOG_LOSS] = "log-loss"};
+    int metric = 0;
+    while (metric < 4 && strcmp(s->metric, metrics[metric]) != 0)
+        metric++;
+    if (metric == 4)
+        return reel_status_usage("--metric %.40s: must be macro-f1, micro-f1, accuracy or log-loss",
+                                 s->metric);
+    run->selection.metric = (ModelMetric)metric;
     ModelFormat format;
     if (s->input_format) {
         ReelStatus status = model_format_named(s->input_format, &format);

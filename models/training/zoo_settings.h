@@ -40,7 +40,7 @@ typedef struct ModelSetting {
 typedef struct ModelZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
         *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors,
-        *pretrain, *clean, *split, *group, *task, *loss, *cache;
+        *pretrain, *clean, *split, *group, *task, *loss, *metric, *cache;
     ModelOptionPart valid, test;
     int min_label_count;
     int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;

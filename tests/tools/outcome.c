@@ -174,6 +174,13 @@ START_TEST(many_labels_have_a_page)
 }
 END_TEST
 
+START_TEST(metrics_that_there_are_not_are_refused)
+{
+    ck_assert_int_eq(shell_run("%s/train_zoo " DATA "--metric f1", tools), 2);
+    must_say("--metric f1: must be macro-f1, micro-f1, accuracy or log-loss");
+}
+END_TEST
+
 Suite *tools_outcome_suite(void);
 Suite *tools_outcome_suite(void)
 {
@@ -186,6 +193,7 @@ Suite *tools_outcome_suite(void)
     tcase_add_test(tcase, figures_that_compare_are_left_out_where_there_is_one);
     tcase_add_test(tcase, probabilities_are_calibrated);
     tcase_add_test(tcase, many_labels_have_a_page);
+    tcase_add_test(tcase, metrics_that_there_are_not_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -67,14 +67,16 @@ START_TEST(it_is_the_mean_of_the_logits)
     ModelEnsemble ensemble;
     ModelMetrics metrics;
     double threshold, valid_f1, thresholds[256];
-    ck_assert_ok(model_ensemble_find(&ensemble, runs, RUNS, dataset, strength));
+    ck_assert_ok(
+        model_ensemble_find(&ensemble, runs, RUNS, dataset, &(ModelSelectionOptions){.strength = strength}));
     ck_assert_int_eq(ensemble.members, RUNS);
     Tensor valid = mean_of(&dataset->valid, RUNS, true), tested = mean_of(&dataset->test, RUNS, false);
     const NnIds *truth = model_dataset_part_labels(&arena, &dataset->valid);
-    ck_assert_ok(model_threshold_global(valid, truth, &threshold, &valid_f1));
+    ck_assert_ok(model_threshold_global(valid, truth, MODEL_METRIC_MACRO_F1, &threshold, &valid_f1));
     ck_assert_double_eq_tol(ensemble.tuned.threshold, threshold, 1e-5);
     ck_assert_double_eq_tol(ensemble.tuned.valid_f1, valid_f1, 1e-9);
-    ck_assert_ok(model_threshold_per_label(valid, truth, threshold, strength, thresholds));
+    ck_assert_ok(
+        model_threshold_per_label(valid, truth, MODEL_METRIC_MACRO_F1, 0, threshold, strength, thresholds));
     ck_assert_ok(model_metrics_init(&metrics, model_dataset_num_classes(dataset)));
     ck_assert(model_metrics_add_each(&metrics, tested, model_dataset_part_labels(&arena, &dataset->test),
                                      thresholds));
@@ -89,13 +91,15 @@ END_TEST
 START_TEST(runs_without_logits_are_left_out)
 {
     ModelEnsemble all, two;
-    ck_assert_ok(model_ensemble_find(&two, runs, 2, dataset, INFINITY));
+    ck_assert_ok(model_ensemble_find(&two, runs, 2, dataset, &(ModelSelectionOptions){.strength = INFINITY}));
     reel_mem_free(runs[2].selected.test_logits);
     runs[2].selected.test_logits = NULL;
-    ck_assert_ok(model_ensemble_find(&all, runs, RUNS, dataset, INFINITY));
+    ck_assert_ok(
+        model_ensemble_find(&all, runs, RUNS, dataset, &(ModelSelectionOptions){.strength = INFINITY}));
     ck_assert_int_eq(all.members, 2);
     ck_assert_double_eq(all.tuned.macro_f1, two.tuned.macro_f1);
-    ck_assert_ok(model_ensemble_find(&all, runs + 2, 1, dataset, INFINITY));
+    ck_assert_ok(
+        model_ensemble_find(&all, runs + 2, 1, dataset, &(ModelSelectionOptions){.strength = INFINITY}));
     ck_assert_int_eq(all.members, 0);
 }
 END_TEST
@@ -106,7 +110,8 @@ START_TEST(every_allocation_may_fail)
     for (int n = 0; fails; n++) {
         ModelEnsemble ensemble;
         reel_mem_fail_at(n, 0);
-        ReelStatus status = model_ensemble_find(&ensemble, runs, RUNS, dataset, 3);
+        ReelStatus status =
+            model_ensemble_find(&ensemble, runs, RUNS, dataset, &(ModelSelectionOptions){.strength = 3});
         reel_mem_fail_at(-1, 0);
         fails = !reel_status_is_ok(&status);
         ck_assert_int_lt(n, 100);

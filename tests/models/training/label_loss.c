@@ -11,7 +11,7 @@ static ModelLabelLoss loss_of(ModelLossForm form, int64_t *counts, int32_t label
 {
     ModelDatasetPart part = {.count = TEXTS, .label_counts = counts, .num_classes = labels};
     ModelLabelLoss loss;
-    ck_assert_ok(model_label_loss_init(&loss, MODEL_LOSS_OF_TASK, form, &part, power));
+    ck_assert_ok(model_label_loss_init(&loss, MODEL_LOSS_SIGMOID, form, &part, power));
     return loss;
 }
 
@@ -126,7 +126,7 @@ START_TEST(softmax_weighs_texts_and_starts_at_the_best_constant_logits)
     Model *model;
     part.task = MODEL_TASK_SINGLE;
     ck_assert_ok(model_new(&model, model_zoo_find("bag"), config, 0));
-    ck_assert_ok(model_label_loss_init(&loss, MODEL_LOSS_OF_TASK, MODEL_LOSS_SUM, &part, powers[_i]));
+    ck_assert_ok(model_label_loss_init(&loss, MODEL_LOSS_SOFTMAX, MODEL_LOSS_SUM, &part, powers[_i]));
     model_set_output_bias(model, counts, TEXTS);
     model_label_loss_shift_bias(&loss, MODEL_LOSS_SUM, model);
     double z[4], sum = 0, value = 0, mean = 0;
@@ -158,7 +158,7 @@ START_TEST(no_memory_is_an_error)
     for (int n = 0; n < 2; n++) {
         int64_t live = reel_mem_stats().live_blocks;
         reel_mem_fail_at(n, 0);
-        ReelStatus status = model_label_loss_init(&loss, MODEL_LOSS_OF_TASK, MODEL_LOSS_SUM, &part, 1);
+        ReelStatus status = model_label_loss_init(&loss, MODEL_LOSS_SIGMOID, MODEL_LOSS_SUM, &part, 1);
         reel_mem_fail_at(-1, 0);
         ck_assert_failed(status, REEL_STATUS_FAILED, "memory");
         ck_assert_int_eq(reel_mem_stats().live_blocks, live);

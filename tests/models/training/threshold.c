@@ -26,7 +26,8 @@ static const NnIds *truth_of(const float (*values)[K])
 START_TEST(test_global_is_the_best_cut)
 {
     double threshold, f1, best = 0;
-    ck_assert_ok(model_threshold_global(matrix(SCORES), truth_of(TRUTH), &threshold, &f1));
+    ck_assert_ok(
+        model_threshold_global(matrix(SCORES), truth_of(TRUTH), MODEL_METRIC_MACRO_F1, &threshold, &f1));
     ModelMetrics metrics;
     ck_assert_ok(model_metrics_init(&metrics, K));
     for (int i = -1; i < 20; i++) {
@@ -60,7 +61,7 @@ START_TEST(test_global_is_the_best_cut_of_many_labels)
         }
         Tensor s = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS));
         const NnIds *t = text_support_labels(tensor_from(truth, TENSOR_F32, TENSOR_SHAPE(ROWS, LABELS)));
-        ck_assert_ok(model_threshold_global(s, t, &threshold, &f1));
+        ck_assert_ok(model_threshold_global(s, t, MODEL_METRIC_MACRO_F1, &threshold, &f1));
         for (int i = -1; i < ROWS * LABELS; i++) {
             model_metrics_reset(&metrics);
             ck_assert(model_metrics_add(&metrics, s, t, i < 0 ? threshold : (double)scores[i]));
@@ -78,13 +79,16 @@ END_TEST
 START_TEST(test_per_label_shrinks_towards_global)
 {
     double own[K], half[K], all[K];
-    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), 0.3, 0, own));
+    ck_assert_ok(
+        model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), MODEL_METRIC_MACRO_F1, 0, 0.3, 0, own));
     ck_assert_double_eq_tol(own[0], 0.5, 1e-6);
     ck_assert_double_lt(own[1], 0.1);
-    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), 0.3, 2, half)); /* n_0 is 2 */
+    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), MODEL_METRIC_MACRO_F1, 0, 0.3, 2,
+                                           half)); /* n_0 is 2 */
     ck_assert_double_eq_tol(half[0], 0.4, 1e-6);
     ck_assert_double_eq_tol(half[1], (3 * own[1] + 2 * 0.3) / 5, 1e-9);
-    ck_assert_ok(model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), 0.3, 1e12, all));
+    ck_assert_ok(
+        model_threshold_per_label(matrix(SCORES), truth_of(TRUTH), MODEL_METRIC_MACRO_F1, 0, 0.3, 1e12, all));
     ck_assert_double_eq_tol(all[0], 0.3, 1e-6);
 }
 END_TEST
@@ -94,13 +98,65 @@ START_TEST(test_nan_ties_and_absent_labels)
     static const float scores[N][K] = {{NAN, 0}, {0.5f, 0}, {0.5f, 0}, {0.5f, 0}, {0.2f, 0}};
     static const float truth[N][K] = {{1, 0}, {1, 0}, {0, 0}, {1, 0}, {0, 0}};
     double thresholds[K], threshold, f1;
-    ck_assert_ok(model_threshold_per_label(matrix(scores), truth_of(truth), 7, 0, thresholds));
+    ck_assert_ok(model_threshold_per_label(matrix(scores), truth_of(truth), MODEL_METRIC_MACRO_F1, 0, 7, 0,
+                                           thresholds));
     ck_assert_double_eq_tol(thresholds[0], 0.35, 1e-6); /* equal scores are never parted */
     ck_assert_double_eq(thresholds[1], 7);              /* never true: the global one */
-    ck_assert_ok(model_threshold_global(matrix(scores), truth_of(truth), &threshold, &f1));
+    ck_assert_ok(
+        model_threshold_global(matrix(scores), truth_of(truth), MODEL_METRIC_MACRO_F1, &threshold, &f1));
     ck_assert_double_eq_tol(f1, 0.5 * 2 * 2 / (3 + 3.0), 1e-12);
-    ck_assert_failed(model_threshold_global((Tensor){0}, truth_of(truth), &threshold, &f1),
-                     REEL_STATUS_FAILED, "[N, K]");
+    ck_assert_failed(
+        model_threshold_global((Tensor){0}, truth_of(truth), MODEL_METRIC_MACRO_F1, &threshold, &f1),
+        REEL_STATUS_FAILED, "[N, K]");
+}
+END_TEST
+
+/* All cuts are tried: none is better than the one that is found. */
+START_TEST(each_metric_finds_its_best_cut)
+{
+    static const ModelMetric metrics[] = {MODEL_METRIC_MACRO_F1, MODEL_METRIC_MICRO_F1,
+                                          MODEL_METRIC_ACCURACY};
+    enum { TEXTS = 60, LABELS = 3 };
+    TensorRandom random = tensor_random_new(tensor_random_stream("cuts"), (uint64_t)_i);
+    float scores[TEXTS][LABELS];
+    int32_t ids[TEXTS * LABELS];
+    NnIds truth[TEXTS];
+    int used = 0;
+    for (int i = 0; i < TEXTS; i++) {
+        truth[i] = (NnIds){ids + used, 0};
+        for (int k = 0; k < LABELS; k++) {
+            scores[i][k] = (float)tensor_random_uniform_f64(&random);
+            if (tensor_random_uniform_f64(&random) < 0.2 + 0.6 * (double)scores[i][k]) {
+                ids[used++] = k;
+                truth[i].count++;
+            }
+        }
+    }
+    Tensor matrix_ = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(TEXTS, LABELS));
+    double threshold, reached, most = 0;
+    ck_assert_ok(model_threshold_global(matrix_, truth, metrics[_i % 3], &threshold, &reached));
+    ModelMetrics counted;
+    ck_assert_ok(model_metrics_init(&counted, LABELS));
+    for (int cut = -1; cut <= TEXTS * LABELS; cut++) {
+        double at = cut < 0 ? threshold : cut == TEXTS * LABELS ? -1 : (double)(&scores[0][0])[cut];
+        model_metrics_reset(&counted);
+        ck_assert(model_metrics_add(&counted, matrix_, truth, at));
+        double value = _i % 3 == 0   ? model_metrics_macro(&counted).f1
+                       : _i % 3 == 1 ? model_metrics_micro(&counted).f1
+                                     : model_metrics_accuracy(&counted);
+        if (cut < 0)
+            ck_assert_double_eq_tol(value, reached, 1e-9);
+        most = fmax(most, value);
+    }
+    ck_assert_double_eq_tol(most, reached, 1e-9);
+    double own[LABELS], before = reached;
+    ck_assert_ok(model_threshold_per_label(matrix_, truth, metrics[_i % 3], reached, threshold, 0, own));
+    model_metrics_reset(&counted);
+    ck_assert(model_metrics_add_each(&counted, matrix_, truth, own));
+    if (_i % 3 < 2) /* the fewest wrong decisions need not be the most texts without one */
+        ck_assert((_i % 3 == 0 ? model_metrics_macro(&counted).f1 : model_metrics_micro(&counted).f1) >=
+                  before - 1e-9);
+    model_metrics_free(&counted);
 }
 END_TEST
 
@@ -113,6 +169,7 @@ Suite *models_threshold_suite(void)
     tcase_add_test(tcase, test_global_is_the_best_cut_of_many_labels);
     tcase_add_test(tcase, test_per_label_shrinks_towards_global);
     tcase_add_test(tcase, test_nan_ties_and_absent_labels);
+    tcase_add_loop_test(tcase, each_metric_finds_its_best_cut, 0, 12);
     suite_add_tcase(suite, tcase);
     return suite;
 }
