@@ -248,8 +248,8 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"keep-digits", NULL, MODEL_OPTION_FLAG, &s->keep_digits, 0, 0,
           "words of the letters a-z and the digits 0-9"},
          MODEL_SETTING_MODEL, NULL},
-        {{"tokenizer", "KIND", MODEL_OPTION_TEXT, &s->tokenizer, 0, 0,
-          "words, or bpe: byte pairs of the training part (words)"},
+        {{"tokenizer", "KIND|FILE", MODEL_OPTION_TEXT, &s->tokenizer, 0, 0,
+          "words; bpe: byte pairs of the training part; or byte pairs that are there, in a file tokenizer.json (words)"},
          MODEL_SETTING_MODEL, "words"},
         {{"vocab", "N", MODEL_OPTION_INTEGER, &s->vocab, 8, MODEL_BPE_MAX_TOKENS,
           "ids of bpe, special ones and letters included (8000)"},
@@ -307,6 +307,13 @@ int model_zoo_options(ModelZooSettings *s, ModelOption options[MODEL_ZOO_MAX_OPT
     for (int i = 0; i < count; i++)
         options[i] = settings[i].option;
     return count;
+}
+
+/* Whether --tokenizer names a file. */
+static bool has_own_tokenizer(const ModelZooSettings *s)
+{
+    size_t length = strlen(s->tokenizer);
+    return length >= 5 && strcmp(s->tokenizer + length - 5, ".json") == 0;
 }
 
 /* Whether there is, or may be, a validation part. */
@@ -382,7 +389,7 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
         return reel_status_usage("--init-prefix: is of the names in the file of --init, which is missing");
     if (s->vectors && (strcmp(s->tokenizer, "words") != 0 || s->init))
         return reel_status_usage("--vectors: are of words, and do not go with %s",
-                                 s->init ? "--init" : "--tokenizer bpe");
+                                 s->init ? "--init" : "byte pairs");
     if ((s->freeze_vectors > 0 || s->vectors_lr > 0) && !s->vectors)
         return reel_status_usage("--%s: is of --vectors, which are missing",
                                  s->freeze_vectors > 0 ? "freeze-vectors" : "vectors-lr");
@@ -473,10 +480,12 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
         options->test_size = s->test.size;
     options->test_file = s->test.file;
     options->min_label_count = s->min_label_count;
-    if (strcmp(s->tokenizer, "bpe") != 0 && strcmp(s->tokenizer, "words") != 0)
-        return reel_status_usage("--tokenizer %s: must be words or bpe", s->tokenizer);
-    options->byte_pairs = strcmp(s->tokenizer, "bpe") == 0 ? s->vocab : 0;
-    if (options->byte_pairs > 0 && s->refit)
+    bool learned = strcmp(s->tokenizer, "bpe") == 0;
+    if (!learned && !has_own_tokenizer(s) && strcmp(s->tokenizer, "words") != 0)
+        return reel_status_usage("--tokenizer %.200s: must be words, bpe or a file that ends in .json",
+                                 s->tokenizer);
+    options->byte_pairs = learned || has_own_tokenizer(s) ? s->vocab : 0;
+    if (learned && s->refit)
         return reel_status_usage("--refit: works with words only, not with byte pairs");
     if (options->byte_pairs == 0 && s->bpe_dropout > 0)
         return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
@@ -484,13 +493,35 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
     return reel_status_ok();
 }
 
+/* Reads one, and looks whether texts can be cut by it. */
+static ReelStatus load_tokenizer(ModelBpeTokenizer **own, const char *path)
+{
+    ModelSubwords subwords = {0};
+    ModelTokenizer handle;
+    ReelStatus status = model_bpe_load(own, path);
+    if (!reel_status_is_ok(&status))
+        return status;
+    status = model_subwords_copy(&subwords, *own, &handle);
+    model_subwords_free(&subwords);
+    return reel_status_is_ok(&status)
+               ? status
+               : reel_status_failed("%.200s: %.300s; learn it with --special '<pad>,<unk>,<bos>,<eos>'", path,
+                                    status.message);
+}
+
 ReelStatus model_zoo_datasets(const ModelZooSettings *s, const ModelCorpus *corpus, const char *name,
                               ModelDatasetOptions options, ModelDataset **dataset, ModelDataset **choice)
 {
-    ReelStatus status = reel_status_ok();
+    ModelBpeTokenizer *own = NULL;
     *dataset = *choice = NULL;
-    if (s->refit)
+    ReelStatus status = has_own_tokenizer(s) ? load_tokenizer(&own, s->tokenizer) : reel_status_ok();
+    if (own)
+        options.bpe = own; /* of which the data set keeps a copy */
+    if (reel_status_is_ok(&status) && s->refit)
         status = model_dataset_new(choice, corpus, name, &options);
     options.join_valid = s->refit; /* what was for the choice is trained on */
-    return reel_status_is_ok(&status) ? model_dataset_new(dataset, corpus, name, &options) : status;
+    if (reel_status_is_ok(&status))
+        status = model_dataset_new(dataset, corpus, name, &options);
+    model_bpe_tokenizer_free(own);
+    return status;
 }

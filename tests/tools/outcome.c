@@ -174,6 +174,38 @@ START_TEST(many_labels_have_a_page)
 }
 END_TEST
 
+/* Byte pairs of a file train as those that are learned, go with a choice made twice, and are in the model. */
+START_TEST(a_tokenizer_of_ones_own_is_taken)
+{
+    shell_must("cd %s && tail -n +2 $OLDPWD/tests/fixtures/debian_120.tsv | cut -f1 > texts && %s/bpe train "
+               "--vocab 300 "
+               "--special '<pad>,<unk>,<bos>,<eos>' --unk '<unk>' --out t.json texts && %s/bpe train --vocab "
+               "300 --out "
+               "none.json texts",
+               folder, tools, tools);
+    shell_must("%s/train_zoo " DATA "--models wide " SMALL
+               "--tokenizer %s/t.json --valid 0.2 --refit --out %s/run",
+               tools, folder, folder);
+    must_say(", 300 different ids, ");
+    shell_must(
+        "cd %s && mv t.json gone.json && %s/predict run/wide.best.npz texts --info 2>&1 | grep -c tokenizer; "
+        "%s/predict run/wide.best.npz --info",
+        folder, tools, tools);
+    must_say("tokenizer                      byte pairs");
+    shell_must("cd %s && echo 'a graphical game' | %s/predict run/wide.best.npz --top 1", folder, tools);
+    ck_assert_int_eq(
+        shell_run("%s/train_zoo " DATA "--tokenizer %s/none.json --out %s/never", tools, folder, folder), 1);
+    must_say("none.json");
+    ck_assert_int_eq(
+        shell_run("%s/train_zoo " DATA "--tokenizer %s/nowhere.json --out %s/never", tools, folder, folder),
+        1);
+    must_say("nowhere.json");
+    ck_assert_int_eq(shell_run("%s/train_zoo " DATA "--tokenizer chars --out %s/never", tools, folder), 2);
+    must_say("--tokenizer chars: must be words, bpe or a file that ends in .json");
+    shell_must("! test -e %s/never", folder);
+}
+END_TEST
+
 START_TEST(metrics_that_there_are_not_are_refused)
 {
     ck_assert_int_eq(shell_run("%s/train_zoo " DATA "--metric f1", tools), 2);
@@ -193,6 +225,7 @@ Suite *tools_outcome_suite(void)
     tcase_add_test(tcase, figures_that_compare_are_left_out_where_there_is_one);
     tcase_add_test(tcase, probabilities_are_calibrated);
     tcase_add_test(tcase, many_labels_have_a_page);
+    tcase_add_test(tcase, a_tokenizer_of_ones_own_is_taken);
     tcase_add_test(tcase, metrics_that_there_are_not_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
