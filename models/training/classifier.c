@@ -53,19 +53,26 @@ void model_classifier_free(ModelClassifier *c)
 
 /* ---- Settings ---- */
 
-/* What is about train_zoo's files, or about several runs. */
-static const char *const of_files[] = {
-    "data",  "input-format", "text",     "labels",          "label-columns", "id",
-    "split", "group",        "test",     "label-separator", "init",          "init-prefix",
-    "seeds", "ensemble",     "pretrain", "pretrain-epochs", "pretrain-lr",   "checkpoint-every",
-    "keep"};
+/* Whether an option is about train_zoo's files, or about several runs. */
+static bool is_of_files(const char *name)
+{
+    static const char *const names[] = {"data",          "input-format",
+                                        "text",          "labels",
+                                        "label-columns", "id",
+                                        "split",         "group",
+                                        "test",          "label-separator",
+                                        "init-prefix",   "seeds",
+                                        "ensemble",      "checkpoint-every",
+                                        "keep",          "init"};
+    bool found = strncmp(name, "pretrain", 8) == 0; /* texts without labels, and how to learn from them */
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        found = found || strcmp(name, names[i]) == 0;
+    return found;
+}
 
 static bool applies(const ModelSetting *setting)
 {
-    bool applies = setting->use != MODEL_SETTING_COMMAND;
-    for (size_t i = 0; i < sizeof of_files / sizeof of_files[0]; i++)
-        applies = applies && strcmp(setting->option.name, of_files[i]) != 0;
-    return applies;
+    return setting->use != MODEL_SETTING_COMMAND && !is_of_files(setting->option.name);
 }
 
 int model_classifier_options(ModelClassifier *c, ModelOption options[MODEL_ZOO_MAX_OPTIONS])

@@ -291,6 +291,7 @@ START_TEST(settings_are_those_of_train_zoo)
         ck_assert_str_ne(options[i].name, "data");
         ck_assert_str_ne(options[i].name, "resume");
         ck_assert_str_ne(options[i].name, "seeds");
+        ck_assert_ptr_null(strstr(options[i].name, "pretrain"));
     }
     ck_assert_int_eq(seen, 3);
     ck_assert_failed(model_classifier_set(c, "lr", "fast"), REEL_STATUS_USAGE, "--lr fast: not a number");
