@@ -11,6 +11,7 @@
 
 REEL_BEGIN_DECLS
 
+/* Keys and values of what the sequences of a step have seen, for each attention of a model. */
 typedef struct NnAttentionCache NnAttentionCache;
 
 /* An empty one; NULL where there is no memory. */

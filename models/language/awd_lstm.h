@@ -9,6 +9,7 @@ REEL_BEGIN_DECLS
 
 enum { MODEL_AWD_LSTM_MAX_LAYERS = 8 };
 
+/* The sizes and dropouts of a model. */
 typedef struct ModelAwdLstmOptions {
     int32_t ids; /* V */
     int64_t embed, hidden;
@@ -18,6 +19,7 @@ typedef struct ModelAwdLstmOptions {
     double word_dropout, embed_dropout, hidden_dropout, weight_dropout;
 } ModelAwdLstmOptions;
 
+/* An embedding and layers of LSTMs, whose last states a language model predicts the next id from. */
 typedef struct ModelAwdLstm {
     NnModule base;
     NnEmbedding embedding;

@@ -43,7 +43,8 @@ const char *model_string_table_text(const ModelStringTable *table, int32_t id);
 /* The same with its length. */
 static inline ModelTextSpan model_string_table_span(const ModelStringTable *table, size_t id)
 {
-    return (ModelTextSpan){table->bytes + table->items[id].offset, table->items[id].length};
+    ModelTextSpan span = {table->bytes + table->items[id].offset, table->items[id].length};
+    return span;
 }
 /* The first number at which two tables differ; -1: they are the same. */
 int32_t model_string_table_difference(const ModelStringTable *a, const ModelStringTable *b);

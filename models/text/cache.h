@@ -14,6 +14,7 @@ REEL_BEGIN_DECLS
 
 enum { MODEL_CACHE_WHY_SIZE = 200 };
 
+/* The files of one data set. */
 typedef struct ModelCache {
     char *head, *data;              /* paths */
     char *key;                      /* what they must have been made from, and how */

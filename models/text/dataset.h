@@ -125,6 +125,7 @@ static inline int32_t model_dataset_part_length(const ModelDatasetPart *part, in
 {
     return (int32_t)(part->offsets[example + 1] - part->offsets[example]);
 }
+/* The ids of an example, as above. */
 static inline ReelStatus model_dataset_part_ids(const ModelDatasetPart *part, int64_t example, int32_t *ids)
 {
     return model_id_store_read(&part->ids, part->offsets[example], model_dataset_part_length(part, example),

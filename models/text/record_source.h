@@ -11,6 +11,7 @@ REEL_BEGIN_DECLS
 
 enum { MODEL_RECORD_WINDOW = 4 << 20 };
 
+/* A source of text, read window by window, each of which ends with a whole record. */
 typedef struct ModelRecordSource {
     ReelTextSource *source; /* the caller's */
     size_t window;          /* bytes at a time, unless a record has more */

@@ -36,11 +36,12 @@ ReelStatus model_word_texts_add(ModelWordTexts *texts, const ModelCleaner *clean
 /* The pool for `bytes` bytes of work; NULL: they are not worth one. */
 TensorPool *model_word_texts_pool(ModelWordTexts *texts, size_t bytes);
 
-/* The bytes of a text, which model_word_texts_next() takes apart: in memory of the texts or in `scratch`, for
- * which they must be read first. From any thread. Errors: no memory, the disk. */
+/* The bytes of a text, which model_word_texts_next() takes apart. */
 typedef struct ModelWordBytes {
     const unsigned char *at, *end;
 } ModelWordBytes;
+/* The bytes of a text: in memory of the texts, or in `scratch`, into which they are read first. From any
+ * thread. Errors: no memory, the disk. */
 ReelStatus model_word_texts_bytes(const ModelWordTexts *texts, int64_t text, ReelBytes *scratch,
                                   ModelWordBytes *bytes);
 /* The cleaned text itself, at the end of `out`. */

@@ -41,6 +41,7 @@ typedef struct ModelDelivered {
     double macro_f1, micro_f1, accuracy;
 } ModelDelivered;
 
+/* What a run delivers: the model chosen on validation data, or else that of the best epoch. */
 ModelDelivered model_run_delivered(const ModelRunResult *run);
 
 /* results.json. */

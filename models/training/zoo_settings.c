@@ -388,7 +388,7 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
     if (s->init_prefix && !s->init)
         return reel_status_usage("--init-prefix: is of the names in the file of --init, which is missing");
     if (s->vectors && (strcmp(s->tokenizer, "words") != 0 || s->init))
-        return reel_status_usage("--vectors: are of words, and do not go with %s",
+        return reel_status_usage("--vectors: holds words, which do not go with %s",
                                  s->init ? "--init" : "byte pairs");
     if ((s->freeze_vectors > 0 || s->vectors_lr > 0) && !s->vectors)
         return reel_status_usage("--%s: is of --vectors, which are missing",

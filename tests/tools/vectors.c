@@ -158,7 +158,7 @@ START_TEST(what_cannot_be_is_refused)
         {"--vectors /nonexistent", "/nonexistent", 1},
         {"--vectors v.txt", "the vectors are 3 wide and the embedding is 8; give --embed 3", 2},
         {"--vectors cut.txt --embed 3", "is it cut?", 1},
-        {"--vectors v.txt --tokenizer bpe", "do not go with --tokenizer bpe", 2},
+        {"--vectors v.txt --tokenizer bpe", "holds words, which do not go with byte pairs", 2},
         {"--freeze-vectors 1", "--freeze-vectors: is of --vectors, which are missing", 2},
         {"--vectors-lr 0.1", "--vectors-lr: is of --vectors, which are missing", 2},
         {"--vectors v.txt --vectors-lr -1", "--vectors-lr", 2},

@@ -239,7 +239,7 @@ static double measure_weights(const char *run, const char *measure)
 static double measure(const char *run, const char *what)
 {
     if (strncmp(what, "json ", 5) == 0)
-        shell_must("sed -n 's/^ *\"%s\": \\([0-9.]*\\),*$/\\1/p' %s/%s/results.json | head -1", what + 5,
+        shell_must("sed -n 's/^ *\"%s\": \\([-0-9.]*\\),*$/\\1/p' %s/%s/results.json | head -1", what + 5,
                    folder, run);
     else if (strncmp(what, "shell ", 6) == 0)
         shell_run("cd %s/%s && (%s) 2>/dev/null", folder, run, what + 6);

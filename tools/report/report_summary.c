@@ -151,8 +151,8 @@ static void validation(Report *report)
         if (tuned > 0)
             report_putf(
                 &report->out,
-                "Of %d of %d models a validation part chose epoch and thresholds, in which the test part "
-                "has no say: they are at a disadvantage here. ",
+                "For %d of %d models a validation part chose epoch and thresholds, and the test part had no "
+                "say: they are at a disadvantage here. ",
                 tuned, report->count);
         return;
     }
