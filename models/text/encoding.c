@@ -255,7 +255,7 @@ static ReelStatus encode_round(const ModelEncoding *e, ModelDatasetPart *part, i
             status = put(place, &tasks[i].list);
         part->longest = tasks[i].longest > part->longest ? tasks[i].longest : part->longest;
     }
-    for (int64_t i = first; i < first + count; i++)
+    for (int64_t i = first; reel_status_is_ok(&status) && i < first + count; i++)
         part->offsets[i + 1] += part->offsets[i];
     return status;
 }

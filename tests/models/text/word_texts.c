@@ -56,7 +56,8 @@ static void same(const ModelWordTexts *a, const ModelWordTexts *b)
         ck_assert_ok(model_word_texts_bytes(a, i, &one, &x));
         ck_assert_ok(model_word_texts_bytes(b, i, &other, &y));
         ck_assert_int_eq(x.end - x.at, y.end - y.at);
-        ck_assert_mem_eq(x.at, y.at, (size_t)(x.end - x.at));
+        if (x.end > x.at) /* an empty text has no place */
+            ck_assert_mem_eq(x.at, y.at, (size_t)(x.end - x.at));
     }
     reel_bytes_free(&one);
     reel_bytes_free(&other);
@@ -74,7 +75,8 @@ START_TEST(a_text_comes_back_as_it_was_cleaned)
         ck_assert(model_cleaner_append(&cleaner, raw[i], &clean));
         ck_assert_ok(model_word_texts_text(&texts, i, &scratch, &back));
         ck_assert_uint_eq(back.size, clean.size);
-        ck_assert_mem_eq(back.data, clean.data, clean.size);
+        if (clean.size > 0) /* an empty text has no place */
+            ck_assert_mem_eq(back.data, clean.data, clean.size);
     }
     ck_assert_int_gt(texts.words.count, 1 << 14);
     reel_bytes_free(&clean);
