@@ -1,6 +1,5 @@
 /* bpe encode: from lines of text to lines of ids. */
 #include "tensor/clock.h"
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/bpe.h"
