@@ -15,8 +15,9 @@ typedef enum ModelLossForm {
     MODEL_LOSS_SUM   /* a mean over texts and a sum over labels, whose curvature is bounded */
 } ModelLossForm;
 
-/* What is minimized. Where a text has one label, the most probable one is the answer of both; sigmoids were
- * better for the models that were measured (docs/notes/results.md). */
+/* What is minimized. Where a text has one label, the most probable one is the answer of both; sigmoids
+ * were more accurate for each of the models that were measured, by little for some (docs/notes/results.md).
+ */
 typedef enum ModelLossKind {
     MODEL_LOSS_SIGMOID, /* binary cross-entropy of each label by itself */
     MODEL_LOSS_SOFTMAX  /* cross-entropy of all of them: for one label a text */
