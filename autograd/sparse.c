@@ -7,8 +7,8 @@
 
 int32_t *tape_slots(Tape *tape, int64_t size)
 {
-    if (size > tape->slot_count) {
-        int32_t *slots = reel_mem_calloc((size_t)size, sizeof *slots);
+    if (size > tape->slot_count || !tape->slots) {
+        int32_t *slots = reel_mem_calloc(size > 0 ? (size_t)size : 1, sizeof *slots);
         if (!slots) {
             tape->arena.failed = true;
             return NULL;

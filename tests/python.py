@@ -426,6 +426,7 @@ def a_callback_sees_all_and_may_stop():
 
 @test
 def control_c_ends_the_training():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what runs in the background without
     classifier = small(epochs=100000)
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     before = time.monotonic()

@@ -15,6 +15,18 @@ START_TEST(embedding_takes_rows_and_padding_gets_no_gradient)
 }
 END_TEST
 
+START_TEST(no_ids_of_a_table_without_rows_are_no_error)
+{
+    Tape *fresh = tape_new(); /* no step has counted ids on it */
+    tape_begin(fresh);
+    Tensor none = tensor_zeros(tape_arena(fresh), TENSOR_F32, TENSOR_SHAPE(0, 2));
+    Tensor ids = tensor_zeros(tape_arena(fresh), TENSOR_I32, TENSOR_SHAPE(0));
+    Var out = var_embedding(tape_constant(fresh, none), tape_constant(fresh, ids), -1);
+    ck_assert_msg(!var_is_empty(out), "%s", tape_status(fresh)->message);
+    tape_free(fresh);
+}
+END_TEST
+
 START_TEST(ids_of_any_shape_give_one_axis_more)
 {
     Var t = table(), rows = var_embedding(t, INDEX(tape, TENSOR_SHAPE(2, 2), 3, 0, 3, 1), -1);
@@ -274,6 +286,7 @@ Suite *autograd_op_rows_suite(void)
     TCase *cases = tcase_create("op_rows");
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, embedding_takes_rows_and_padding_gets_no_gradient);
+    tcase_add_test(cases, no_ids_of_a_table_without_rows_are_no_error);
     tcase_add_test(cases, ids_of_any_shape_give_one_axis_more);
     tcase_add_test(cases, a_table_that_is_computed_gets_a_dense_gradient);
     tcase_add_test(cases, an_index_may_have_strides);

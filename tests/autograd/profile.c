@@ -1,5 +1,6 @@
 /* What steps take, by op, by module and by line. */
 #include "autograd/profile.h"
+#include "autograd/tape_internal.h"
 #include "nn/nn.h"
 #include "tests/autograd_support.h"
 #include "tests/shell_support.h"
@@ -109,8 +110,9 @@ START_TEST(a_part_that_is_run_again_counts_again)
     Var x = LEAF(tape, TENSOR_SHAPE(2, 2), 1, 2, 3, 4);
     ck_assert(tape_backward(var_sum(tape_checkpoint(squares, NULL, &x, 1), TENSOR_AXES_ALL, false)));
     ck_assert_int_eq(row(TAPE_PROFILE_OPS, "matmul")->forward.calls, 1);
-    /* Forward once more, its gradient, and at x's turn the product that had waited for it. */
-    ck_assert_int_eq(row(TAPE_PROFILE_OPS, "matmul")->backward.calls, 3);
+    /* Forward once more, its gradient, and at x's turn the product that had waited for it, if products wait.
+     */
+    ck_assert_int_eq(row(TAPE_PROFILE_OPS, "matmul")->backward.calls, REEL_CHAPTERS ? 3 : 2);
     ck_assert_int_eq(row(TAPE_PROFILE_OPS, "matmul")->backward.operations, 3 * 2 * 2 * 2 * 2);
     ck_assert_int_eq(row(TAPE_PROFILE_OPS, "checkpoint")->backward.operations, 0);
 }
