@@ -350,21 +350,23 @@ START_TEST(values_in_the_help_are_understood)
 }
 END_TEST
 
-/* The command lines in the blocks of the pages, with no such data: nothing is trained, all words are read. */
+/* The command lines in the blocks of the pages, with no such data, and in an empty folder, where no run of
+ * the user's goes on: nothing is trained, all words are read. */
 START_TEST(commands_of_the_pages_are_understood)
 {
     shell_must("cat README.md docs/*.md docs/notes/*.md | sed -n '/^```sh/,/^```$/p; s/^    tools/tools/p' | "
                "sed -e ':a' -e '/\\\\$/N; s/\\\\\\n//; ta' | grep -o 'tools/train_zoo [^#|>&;`]*' | grep -v "
                "'[$]' | sort -u > "
-               "%s/lines && [ $(wc -l < %s/lines) -gt 8 ]",
-               folder, folder);
+               "%s/lines && [ $(wc -l < %s/lines) -gt 8 ] && mkdir %s/empty",
+               folder, folder, folder);
     shell_must(
         "while IFS= read -r line; do "
         "case $line in *--resume*|*--compare*|*--list*) more= ;; *) more='--data /nowhere/x.tsv' ;; esac; "
-        "(eval \"%s/${line#tools/} $more\") > %s/said 2>&1; [ $? -ne 2 ] || { echo \"$line\"; cat %s/said; "
+        "(cd %s/empty && eval \"%s/${line#tools/} $more\") > %s/said 2>&1; [ $? -ne 2 ] || { echo \"$line\"; "
+        "cat %s/said; "
         "}; "
         "done < %s/lines",
-        tools, folder, folder, folder);
+        folder, tools, folder, folder, folder);
     ck_assert_str_eq(shell_output(), "");
 }
 END_TEST
