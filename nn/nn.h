@@ -27,6 +27,7 @@
 #include "nn/scan.h"
 #include "nn/sequence.h"
 #include "nn/state_dict.h"
+#include "nn/training_place.h"
 #include "nn/transformer.h"
 #include "tensor/tensor.h"
 

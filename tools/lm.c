@@ -2,22 +2,17 @@
 #include "models/bpe/bpe.h"
 #include "models/language/language_file.h"
 #include "models/text/encoding.h"
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/program.h"
 #include "tools/raw_texts.h"
+#include "tools/training_watch.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { PATH_SIZE = 4096, OPTIONS = 48 };
-
-/* Seconds between two savings of what --resume needs, and between two lines of progress. */
-static const double SAVE_EVERY = 60, SHOW_EVERY = 0.5, SHOW_EVERY_IN_A_FILE = 30;
+enum { OPTIONS = 48 };
 
 typedef struct Arguments {
     const char *data, *out, *tokenizer, *clean, *stop_words;
@@ -30,13 +25,6 @@ typedef struct Arguments {
     int sample, most, top_k;
     double temperature, top_p;
 } Arguments;
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    interrupted = number;
-}
 
 /* ---- Reading texts ---- */
 
@@ -168,53 +156,20 @@ static ReelStatus make_ids(const Arguments *a, ModelPipeline *text, ModelLanguag
 
 /* ---- Training ---- */
 
-typedef struct Watch {
-    const Arguments *arguments;
-    ModelLanguageFile *file;
-    const char *state_path;
-    double shown, saved;
-    bool live;
-    ReelStatus status; /* of saving */
-} Watch;
-
-static ReelStatus write_file(ModelLanguageFile *file, const char *path, bool with_state)
+static ReelStatus save(void *context, const char *path)
 {
-    NnSnapshot snapshot;
-    nn_snapshot_init(&snapshot);
-    if (with_state)
-        model_language_snapshot(file->model, &snapshot);
-    else
-        model_language_file_snapshot(file, &snapshot);
-    ReelStatus status = nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = with_state ? 0 : 1});
-    nn_snapshot_free(&snapshot);
-    return status;
+    return model_language_save(context, path, 0);
 }
 
-static void show(const Watch *watch, const ModelLanguageProgress *p)
+static bool watch_training(void *context, const ModelLanguageProgress *p)
 {
-    double speed = p->seconds > 0 ? (double)p->tokens / p->seconds : 0;
-    fprintf(stderr, "%sepoch %d/%d  batch %lld/%lld  perplexity %.1f  %.0f ids/s%s", watch->live ? "\r" : "",
-            p->epoch, p->epochs, (long long)p->batch, (long long)p->batches, exp(p->loss), speed,
-            watch->live ? "\033[K" : "\n");
-}
-
-static bool watch_training(void *context, const ModelLanguageProgress *progress)
-{
-    Watch *watch = context;
-    double now = reel_clock_seconds();
-    bool at_end = progress->batch == progress->batches;
-    if (!watch->arguments->quiet &&
-        (now - watch->shown > (watch->live ? SHOW_EVERY : SHOW_EVERY_IN_A_FILE) || at_end)) {
-        watch->shown = now;
-        show(watch, progress);
-        if (watch->live && at_end)
-            fputc('\n', stderr);
-    }
-    if (now - watch->saved > SAVE_EVERY || interrupted) {
-        watch->saved = now;
-        watch->status = write_file(watch->file, watch->state_path, true);
-    }
-    return !interrupted && reel_status_is_ok(&watch->status);
+    TrainingWatch *watch = context;
+    bool at_end = p->batch == p->batches;
+    if (training_watch_is_due(watch, at_end))
+        training_watch_show(watch, at_end, "epoch %d/%d  batch %lld/%lld  perplexity %.1f  %.0f ids/s",
+                            p->epoch, p->epochs, (long long)p->batch, (long long)p->batches, exp(p->loss),
+                            p->seconds > 0 ? (double)p->tokens / p->seconds : 0);
+    return training_watch_goes_on(watch);
 }
 
 static ReelStatus print_held_out(const Arguments *a, ModelLanguage *model, const ModelLanguageTexts *valid,
@@ -230,23 +185,22 @@ static ReelStatus print_held_out(const Arguments *a, ModelLanguage *model, const
     return status;
 }
 
-static ReelStatus train_model(const Arguments *a, ModelLanguageFile *file, const ModelLanguageTexts *valid,
-                              const char *state_path)
+static ReelStatus train_model(const Arguments *a, ModelLanguage *model, const ModelLanguageTexts *valid,
+                              TrainingWatch *watch)
 {
-    double now = reel_clock_seconds();
-    Watch watch = {a, file, state_path, now, now, isatty(STDERR_FILENO), reel_status_ok()};
     ReelStatus status = reel_status_ok();
-    for (int epoch = model_language_epoch(file->model);
-         epoch <= a->training.epochs && reel_status_is_ok(&status) && !interrupted; epoch++) {
+    watch->save = save;
+    watch->context = model;
+    for (int epoch = model_language_epoch(model);
+         epoch <= a->training.epochs && reel_status_is_ok(&status) && !training_watch_interrupted();
+         epoch++) {
         bool finished;
-        status = model_language_train(file->model, epoch, watch_training, &watch, &finished);
+        status = model_language_train(model, epoch, watch_training, watch, &finished);
         if (reel_status_is_ok(&status))
-            status = watch.status;
+            status = watch->status;
         if (reel_status_is_ok(&status) && finished)
-            status = print_held_out(a, file->model, valid, epoch);
+            status = print_held_out(a, model, valid, epoch);
     }
-    if (reel_status_is_ok(&status) && interrupted && !a->quiet)
-        fprintf(stderr, "%sinterrupted; --resume goes on from %s\n", watch.live ? "\n" : "", state_path);
     return status;
 }
 
@@ -265,35 +219,34 @@ static ReelStatus make_model(const Arguments *a, ModelLanguageFile *file, const 
                : status;
 }
 
-static ReelStatus resume(ModelLanguageFile *file, const char *state_path)
+static ReelStatus write_model(ModelLanguageFile *file, const char *path)
 {
-    TensorNpz *npz;
-    ReelStatus status = tensor_npz_open(&npz, state_path);
-    if (reel_status_is_ok(&status))
-        status = model_language_load(file->model, npz);
-    tensor_npz_close(npz);
+    NnSnapshot snapshot;
+    nn_snapshot_init(&snapshot);
+    model_language_file_snapshot(file, &snapshot);
+    ReelStatus status = nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = 1});
+    nn_snapshot_free(&snapshot);
     return status;
 }
 
 static ReelStatus train(const Arguments *a)
 {
-    char state_path[PATH_SIZE];
-    if ((size_t)snprintf(state_path, sizeof state_path, "%s.state.npz", a->out) >= sizeof state_path)
-        return reel_status_usage("--out: the path is too long");
+    TrainingWatch watch;
     ModelLanguageTexts to_train = {0}, held_out = {0};
     ModelLanguageFile file = {0};
-    ReelStatus status = make_ids(a, &file.text, &to_train, &held_out);
+    ReelStatus status = training_watch_begin(&watch, a->out, a->quiet);
+    if (reel_status_is_ok(&status))
+        status = make_ids(a, &file.text, &to_train, &held_out);
     if (reel_status_is_ok(&status))
         status = make_model(a, &file, &to_train);
     if (reel_status_is_ok(&status) && a->resume)
-        status = resume(&file, state_path);
+        status = model_language_load(file.model, watch.state_path);
     if (reel_status_is_ok(&status))
-        status = train_model(a, &file, &held_out, state_path);
-    if (reel_status_is_ok(&status) && !interrupted) {
-        status = write_file(&file, a->out, false);
-        if (reel_status_is_ok(&status))
-            unlink(state_path);
-    }
+        status = train_model(a, file.model, &held_out, &watch);
+    if (reel_status_is_ok(&status) && !training_watch_interrupted())
+        status = write_model(&file, a->out);
+    if (reel_status_is_ok(&status))
+        training_watch_end(&watch);
     model_language_file_free(&file);
     model_language_texts_free(&to_train);
     model_language_texts_free(&held_out);
@@ -549,9 +502,6 @@ static ReelStatus run(const Arguments *a)
         return reel_status_usage(
             "--data FILES and --out FILE are required, or --model FILE with --perplexity "
             "FILES or --sample N");
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     return train(a);
 }
 
@@ -596,6 +546,5 @@ int main(int argc, char **argv)
     ReelStatus status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
     if (reel_status_is_ok(&status))
         status = run(&a);
-    int code = program_report(&status);
-    return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
+    return training_watch_exit_code(program_report(&status));
 }

@@ -3,23 +3,18 @@
 #include "models/vectors/skip_gram.h"
 #include "models/vectors/vectors_reader.h"
 #include "models/vectors/vectors_writer.h"
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/program.h"
 #include "tools/raw_texts.h"
+#include "tools/training_watch.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { NEIGHBOURS = 10, LIST_SIZE = 256, PATH_SIZE = 4096, OPTIONS = 32 };
-
-/* Seconds between two savings of what --resume needs, and between two lines of progress. */
-static const double SAVE_EVERY = 60, SHOW_EVERY = 0.5, SHOW_EVERY_IN_A_FILE = 30;
+enum { NEIGHBOURS = 10, LIST_SIZE = 256, OPTIONS = 32 };
 
 typedef struct Arguments {
     const char *data, *out, *vectors, *neighbours, *stop_words;
@@ -27,13 +22,6 @@ typedef struct Arguments {
     int width, min_count;
     bool resume, keep_digits, quiet;
 } Arguments;
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    interrupted = number;
-}
 
 /* ---- Reading texts ---- */
 
@@ -148,59 +136,31 @@ static ReelStatus show_file(const Arguments *a)
 
 /* ---- Training ---- */
 
-typedef struct Watch {
-    const Arguments *arguments;
-    ModelSkipGram *model;
-    const char *state_path;
-    double shown, saved;
-    bool live;
-    ReelStatus status; /* of saving */
-} Watch;
-
-static void show(Watch *watch, const ModelSkipGramProgress *p)
+static ReelStatus save(void *context, const char *path)
 {
+    return model_skip_gram_save(context, path);
+}
+
+static bool watch_training(void *context, const ModelSkipGramProgress *p)
+{
+    TrainingWatch *watch = context;
+    bool at_end = p->words == p->total;
     double speed = p->seconds > 0 ? (double)p->words_in_all / p->seconds : 0;
     double left = (double)(p->epochs - p->epoch) + 1 - (double)p->words / (double)p->total;
-    fprintf(stderr, "%sepoch %d/%d %3.0f %%  loss %.4f  %.0f words/s  %.0f s left%s", watch->live ? "\r" : "",
-            p->epoch, p->epochs, 100 * (double)p->words / (double)p->total, p->loss, speed,
-            speed > 0 ? left * (double)p->total / speed : 0, watch->live ? "\033[K" : "\n");
+    if (training_watch_is_due(watch, at_end))
+        training_watch_show(watch, at_end, "epoch %d/%d %3.0f %%  loss %.4f  %.0f words/s  %.0f s left",
+                            p->epoch, p->epochs, 100 * (double)p->words / (double)p->total, p->loss, speed,
+                            speed > 0 ? left * (double)p->total / speed : 0);
+    return training_watch_goes_on(watch);
 }
 
-static bool watch_training(void *context, const ModelSkipGramProgress *progress)
+static ReelStatus train_model(ModelSkipGram *model, TrainingWatch *watch)
 {
-    Watch *watch = context;
-    double now = reel_clock_seconds();
-    bool at_end = progress->words == progress->total;
-    if (!watch->arguments->quiet &&
-        (now - watch->shown > (watch->live ? SHOW_EVERY : SHOW_EVERY_IN_A_FILE) || at_end)) {
-        watch->shown = now;
-        show(watch, progress);
-        if (watch->live && at_end)
-            fputc('\n', stderr);
-    }
-    if (now - watch->saved > SAVE_EVERY || interrupted) {
-        watch->saved = now;
-        watch->status = model_skip_gram_save(watch->model, watch->state_path);
-    }
-    return !interrupted && reel_status_is_ok(&watch->status);
-}
-
-static ReelStatus train_model(const Arguments *a, ModelSkipGram *model, const char *state_path)
-{
-    Watch watch = {a,
-                   model,
-                   state_path,
-                   reel_clock_seconds(),
-                   reel_clock_seconds(),
-                   isatty(STDERR_FILENO),
-                   reel_status_ok()};
-    bool finished = false;
-    ReelStatus status = model_skip_gram_train(model, watch_training, &watch, &finished);
-    if (reel_status_is_ok(&status))
-        status = watch.status;
-    if (reel_status_is_ok(&status) && !finished && !a->quiet)
-        fprintf(stderr, "%sinterrupted; --resume goes on from %s\n", watch.live ? "\n" : "", state_path);
-    return status;
+    bool finished;
+    watch->save = save;
+    watch->context = model;
+    ReelStatus status = model_skip_gram_train(model, watch_training, watch, &finished);
+    return reel_status_is_ok(&status) ? watch->status : status;
 }
 
 static ReelStatus write_vectors(const Arguments *a, const ModelSkipGram *model, const ModelStringTable *words)
@@ -220,23 +180,22 @@ static ReelStatus write_vectors(const Arguments *a, const ModelSkipGram *model, 
 
 static ReelStatus train(const Arguments *a)
 {
-    char state_path[PATH_SIZE];
-    if ((size_t)snprintf(state_path, sizeof state_path, "%s.state.npz", a->out) >= sizeof state_path)
-        return reel_status_usage("--out: the path is too long");
+    TrainingWatch watch;
     ModelSentences sentences = {0};
     ModelSkipGram *model = NULL;
-    ReelStatus status = read_texts(&sentences, a);
+    ReelStatus status = training_watch_begin(&watch, a->out, a->quiet);
+    if (reel_status_is_ok(&status))
+        status = read_texts(&sentences, a);
     if (reel_status_is_ok(&status))
         status = model_skip_gram_new(&model, &sentences, &a->model);
     if (reel_status_is_ok(&status) && a->resume)
-        status = model_skip_gram_load(model, state_path);
+        status = model_skip_gram_load(model, watch.state_path);
     if (reel_status_is_ok(&status))
-        status = train_model(a, model, state_path);
-    if (reel_status_is_ok(&status) && !interrupted) {
+        status = train_model(model, &watch);
+    if (reel_status_is_ok(&status) && !training_watch_interrupted())
         status = write_vectors(a, model, &sentences.words);
-        if (reel_status_is_ok(&status))
-            unlink(state_path);
-    }
+    if (reel_status_is_ok(&status))
+        training_watch_end(&watch);
     model_skip_gram_free(model);
     model_sentences_free(&sentences);
     return status;
@@ -295,9 +254,6 @@ static ReelStatus run(const Arguments *a)
     if (!a->data || !a->out)
         return reel_status_usage(
             "--data FILES and --out FILE are required, or --vectors FILE and --neighbours WORDS");
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     return train(a);
 }
 
@@ -324,6 +280,5 @@ int main(int argc, char **argv)
     a.model.width = a.width;
     if (reel_status_is_ok(&status))
         status = run(&a);
-    int code = program_report(&status);
-    return code == 0 && interrupted ? 128 + interrupted : code; /* as a shell tells it */
+    return training_watch_exit_code(program_report(&status));
 }

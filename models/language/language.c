@@ -1,10 +1,10 @@
 #include "models/language/language.h"
 
 #include "autograd/ops.h"
+#include "nn/training_place.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/random.h"
-#include "tensor/storage/json_fields.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define STATE "reel/language_training.json"
+#define PLACE "reel/language_training.json"
 
 enum { SETTINGS_SIZE = 400, WINDOW = 50, LEAST_OF_ADAPTIVE = 1000, LEAST_WIDTH = 16 };
 
@@ -560,70 +560,40 @@ static void describe(const ModelLanguage *m, char settings[SETTINGS_SIZE])
         o->seed, m->ids, crc);
 }
 
-typedef struct State {
-    char *settings;
-    int epoch;
-    int64_t batch, seen;
-    double loss_sum;
-} State;
-static const ReelJsonField state_fields[] = {REEL_JSON_FIELD(State, settings, REEL_JSON_FIELD_TEXT),
-                                             REEL_JSON_FIELD(State, epoch, REEL_JSON_FIELD_INT),
-                                             REEL_JSON_FIELD(State, batch, REEL_JSON_FIELD_INTEGER),
-                                             REEL_JSON_FIELD(State, seen, REEL_JSON_FIELD_INTEGER),
-                                             REEL_JSON_FIELD(State, loss_sum, REEL_JSON_FIELD_NUMBER)};
-static const ReelJsonShape state_shape = REEL_JSON_SHAPE(State, state_fields);
-
-void model_language_snapshot(ModelLanguage *m, NnSnapshot *snapshot)
+ReelStatus model_language_save(ModelLanguage *m, const char *path, int level)
 {
     char settings[SETTINGS_SIZE];
-    State state = {settings, m->epoch, m->batch, m->seen, m->loss_sum};
-    ReelJsonWriter json = {0};
+    NnSnapshot snapshot;
     describe(m, settings);
-    reel_json_write_fields(&json, NULL, &state_shape, &state);
-    nn_snapshot_parameters(snapshot, &m->base);
-    nn_snapshot_json(snapshot, STATE, &json);
-    nn_snapshot_optimizer(snapshot, m->optimizer);
+    nn_snapshot_init(&snapshot);
+    nn_snapshot_parameters(&snapshot, &m->base);
+    nn_snapshot_training_place(&snapshot, PLACE,
+                               &(NnTrainingPlace){settings, m->epoch, m->batch, m->seen, m->loss_sum});
+    nn_snapshot_optimizer(&snapshot, m->optimizer);
+    ReelStatus status = nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = level});
+    nn_snapshot_free(&snapshot);
+    return status;
 }
 
-static ReelStatus read_state(ModelLanguage *m, const TensorNpz *npz, TensorArena *arena)
+ReelStatus model_language_load(ModelLanguage *m, const char *path)
 {
-    const TensorNpzMember *member = tensor_npz_find(npz, STATE);
-    const void *text;
-    size_t size;
-    State state = {0};
     char settings[SETTINGS_SIZE];
-    if (!member)
-        return reel_status_failed("%s: is no interrupted training of a language model", tensor_npz_path(npz));
-    ReelStatus status = tensor_npz_read_bytes(npz, member, arena, &text, &size);
-    if (reel_status_is_ok(&status))
-        status = reel_json_read_fields(text, size, tensor_npz_path(npz), &state_shape, &state, arena);
-    if (!reel_status_is_ok(&status))
-        return status;
+    NnTrainingPlace place;
+    TensorNpz *npz;
+    ReelStatus status = tensor_npz_open(&npz, path);
     describe(m, settings);
-    if (!state.settings || strcmp(state.settings, settings) != 0)
-        return reel_status_failed(
-            "%s: is of %.180s, and this is %.180s; begin anew, or give the same texts and options",
-            tensor_npz_path(npz), state.settings ? state.settings : "nothing", settings);
-    if (state.epoch < 1 || state.epoch > m->options.epochs + 1 || state.batch < 0 ||
-        state.batch > batches_of(&m->plan, m->options.batch) || state.seen < 0)
-        return reel_status_failed("%s: epoch %d, batch %lld cannot be", tensor_npz_path(npz), state.epoch,
-                                  (long long)state.batch);
-    m->epoch = state.epoch;
-    m->batch = state.batch;
-    m->seen = state.seen;
-    m->loss_sum = state.loss_sum;
-    return reel_status_ok();
-}
-
-ReelStatus model_language_load(ModelLanguage *m, const TensorNpz *npz)
-{
-    TensorArena arena;
-    tensor_arena_init(&arena, 0);
-    ReelStatus status = read_state(m, npz, &arena);
     if (reel_status_is_ok(&status))
+        status = nn_load_training_place(npz, PLACE, "a language model", settings, m->options.epochs,
+                                        batches_of(&m->plan, m->options.batch), &place);
+    if (reel_status_is_ok(&status)) {
+        m->epoch = place.epoch;
+        m->batch = place.done;
+        m->seen = place.seen;
+        m->loss_sum = place.loss;
         status = nn_load_from(&m->base, npz, (NnLoadOptions){0});
+    }
     if (reel_status_is_ok(&status))
         status = nn_optimizer_load_from(m->optimizer, npz);
-    tensor_arena_free(&arena);
+    tensor_npz_close(npz);
     return status;
 }

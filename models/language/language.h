@@ -86,10 +86,11 @@ ReelStatus model_language_evaluate(ModelLanguage *model, const ModelLanguageText
  * False: an error is on the tape. */
 bool model_language_log_prob(ModelLanguage *model, Var states, float *scores);
 
-/* Adds all that training needs to go on to a file to be. */
-void model_language_snapshot(ModelLanguage *model, NnSnapshot *snapshot);
+/* Writes all that training needs to go on, deflated at zlib's level `level`; the file appears whole or not at
+ * all. */
+ReelStatus model_language_save(ModelLanguage *model, const char *path, int level);
 /* Goes on from there. Errors: the file is of other texts or other options. */
-ReelStatus model_language_load(ModelLanguage *model, const TensorNpz *npz);
+ReelStatus model_language_load(ModelLanguage *model, const char *path);
 
 REEL_END_DECLS
 

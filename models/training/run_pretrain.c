@@ -38,13 +38,7 @@ static ReelStatus save(Run *run, ModelLanguage *language, const char *path)
 {
     if (!*path || nn_comm_rank(run->options->trainer.comm) > 0)
         return reel_status_ok();
-    NnSnapshot snapshot;
-    nn_snapshot_init(&snapshot);
-    model_language_snapshot(language, &snapshot);
-    ReelStatus status =
-        nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = run->options->files.level});
-    nn_snapshot_free(&snapshot);
-    return status;
+    return model_language_save(language, path, run->options->files.level);
 }
 
 typedef struct Watch {
@@ -91,14 +85,8 @@ static bool watch(void *context, const ModelLanguageProgress *progress)
 /* Where an earlier process left it, or this one did before it began again. */
 static ReelStatus load(Run *run, ModelLanguage *language, const char *path)
 {
-    TensorNpz *npz;
-    if (!*path || !(run->options->files.resume || run->pretrained) || access(path, F_OK) != 0)
-        return reel_status_ok();
-    ReelStatus status = tensor_npz_open(&npz, path);
-    if (reel_status_is_ok(&status))
-        status = model_language_load(language, npz);
-    tensor_npz_close(npz);
-    return status;
+    bool wanted = *path && (run->options->files.resume || run->pretrained) && access(path, F_OK) == 0;
+    return wanted ? model_language_load(language, path) : reel_status_ok();
 }
 
 static ReelStatus learn(Run *run, ModelLanguage *language)

@@ -3,11 +3,11 @@
 #include "autograd/ops.h"
 #include "nn/optimizer.h"
 #include "nn/parallel.h"
+#include "nn/training_place.h"
 #include "tensor/clock.h"
 #include "tensor/elementwise.h"
 #include "tensor/mem.h"
 #include "tensor/random.h"
-#include "tensor/storage/json_fields.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define STATE "reel/skip_gram.json"
+#define PLACE "reel/skip_gram.json"
 
 enum { SMOOTHING = 1000, SETTINGS_SIZE = 400, STRANDS = 8 };
 
@@ -512,76 +512,37 @@ static void describe(const ModelSkipGram *m, char settings[SETTINGS_SIZE])
              o->seed, o->buckets, o->min_piece, o->max_piece, crc);
 }
 
-typedef struct State {
-    char *settings;
-    int epoch;
-    int64_t done;
-    double loss;
-} State;
-static const ReelJsonField state_fields[] = {REEL_JSON_FIELD(State, settings, REEL_JSON_FIELD_TEXT),
-                                             REEL_JSON_FIELD(State, epoch, REEL_JSON_FIELD_INT),
-                                             REEL_JSON_FIELD(State, done, REEL_JSON_FIELD_INTEGER),
-                                             REEL_JSON_FIELD(State, loss, REEL_JSON_FIELD_NUMBER)};
-static const ReelJsonShape state_shape = REEL_JSON_SHAPE(State, state_fields);
-
 ReelStatus model_skip_gram_save(ModelSkipGram *m, const char *path)
 {
     char settings[SETTINGS_SIZE];
-    State state = {settings, m->epoch, m->done, m->loss};
-    ReelJsonWriter json = {0};
     NnSnapshot snapshot;
     describe(m, settings);
-    reel_json_write_fields(&json, NULL, &state_shape, &state);
-    const char *text = reel_json_finish(&json);
     nn_snapshot_init(&snapshot);
     nn_snapshot_parameters(&snapshot, &m->base);
-    nn_snapshot_bytes(&snapshot, STATE, text ? text : "", text ? json.size : 0);
-    ReelStatus status = text ? nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = 0})
-                             : reel_status_no_memory(0, "the state");
+    nn_snapshot_training_place(
+        &snapshot, PLACE,
+        &(NnTrainingPlace){.settings = settings, .epoch = m->epoch, .done = m->done, .loss = m->loss});
+    ReelStatus status = nn_snapshot_write(&snapshot, path, (TensorNpzOptions){.level = 0});
     nn_snapshot_free(&snapshot);
-    reel_json_free(&json);
     return status;
-}
-
-static ReelStatus read_state(ModelSkipGram *m, const TensorNpz *npz, TensorArena *arena)
-{
-    const TensorNpzMember *member = tensor_npz_find(npz, STATE);
-    const void *text;
-    size_t size;
-    State state = {0};
-    char settings[SETTINGS_SIZE];
-    if (!member)
-        return reel_status_failed("%s: is no interrupted training of word vectors", tensor_npz_path(npz));
-    ReelStatus status = tensor_npz_read_bytes(npz, member, arena, &text, &size);
-    if (reel_status_is_ok(&status))
-        status = reel_json_read_fields(text, size, tensor_npz_path(npz), &state_shape, &state, arena);
-    if (!reel_status_is_ok(&status))
-        return status;
-    describe(m, settings);
-    if (!state.settings || strcmp(state.settings, settings) != 0)
-        return reel_status_failed(
-            "%s: is of %.180s, and this is %.180s; begin anew, or give the same texts and options",
-            tensor_npz_path(npz), state.settings ? state.settings : "nothing", settings);
-    if (state.epoch < 1 || state.epoch > m->options.epochs + 1 || state.done < 0)
-        return reel_status_failed("%s: epoch %d, word %lld cannot be", tensor_npz_path(npz), state.epoch,
-                                  (long long)state.done);
-    m->epoch = state.epoch;
-    m->done = state.done;
-    m->loss = state.loss;
-    return reel_status_ok();
 }
 
 ReelStatus model_skip_gram_load(ModelSkipGram *m, const char *path)
 {
+    char settings[SETTINGS_SIZE];
+    NnTrainingPlace place;
     TensorNpz *npz;
-    TensorArena arena;
-    tensor_arena_init(&arena, 0);
     ReelStatus status = tensor_npz_open(&npz, path);
+    describe(m, settings);
     if (reel_status_is_ok(&status))
-        status = read_state(m, npz, &arena);
-    if (reel_status_is_ok(&status))
+        status = nn_load_training_place(npz, PLACE, "word vectors", settings, m->options.epochs, INT64_MAX,
+                                        &place);
+    if (reel_status_is_ok(&status)) {
+        m->epoch = place.epoch;
+        m->done = place.done;
+        m->loss = place.loss;
         status = nn_load_from(&m->base, npz, (NnLoadOptions){0});
+    }
     tensor_npz_close(npz);
-    tensor_arena_free(&arena);
     return status;
 }
