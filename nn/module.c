@@ -471,7 +471,8 @@ void nn_module_free(NnModule *module)
 void nn_module_train(NnModule *module, bool training)
 {
     for (NnPlace place = nn_place_first(module); place.module; nn_place_next(&place))
-        place.module->training = training;
+        if (place.module->training != training) /* several threads may say what is so */
+            place.module->training = training;
 }
 
 void nn_module_freeze(NnModule *module, bool frozen)

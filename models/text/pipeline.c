@@ -15,11 +15,17 @@ void model_pipeline_free(ModelPipeline *pipeline)
 bool model_pipeline_encode(const ModelPipeline *pipeline, ModelTextSpan text, ReelBytes *scratch,
                            ModelIdList *list)
 {
+    return model_pipeline_encode_by(pipeline, &pipeline->tokenizer, text, scratch, list);
+}
+
+bool model_pipeline_encode_by(const ModelPipeline *pipeline, const ModelTokenizer *tokenizer,
+                              ModelTextSpan text, ReelBytes *scratch, ModelIdList *list)
+{
     scratch->size = 0;
     if (!model_cleaner_append(&pipeline->cleaner, text, scratch))
         return false;
     ModelTextSpan clean = {scratch->data, scratch->size};
-    return model_tokenizer_encode(&pipeline->tokenizer, clean, pipeline->max_len, list);
+    return model_tokenizer_encode(tokenizer, clean, pipeline->max_len, list);
 }
 
 const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size)

@@ -44,6 +44,9 @@ void model_pipeline_free(ModelPipeline *pipeline);
  * no memory; the list is then as before. */
 bool model_pipeline_encode(const ModelPipeline *pipeline, ModelTextSpan text, ReelBytes *scratch,
                            ModelIdList *list);
+/* The same by a tokenizer that encodes as the pipeline's does: another thread's. */
+bool model_pipeline_encode_by(const ModelPipeline *pipeline, const ModelTokenizer *tokenizer,
+                              ModelTextSpan text, ReelBytes *scratch, ModelIdList *list);
 /* The word or the piece of an id, NULL where the tokenizer is the caller's own. */
 const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size);
 

@@ -48,6 +48,17 @@ ReelStatus model_subwords_adopt(ModelSubwords *subwords, ModelBpeTokenizer *lear
     return reel_status_ok();
 }
 
+ReelStatus model_subwords_share(ModelSubwords *subwords, const ModelSubwords *other,
+                                ModelTokenizer *tokenizer)
+{
+    subwords->encoder = model_bpe_encoder_new(other->tokenizer);
+    if (!subwords->encoder)
+        return reel_status_failed("out of memory for the tokenizer's encoder");
+    *tokenizer = handle(other);
+    tokenizer->state = subwords;
+    return reel_status_ok();
+}
+
 ReelStatus model_subwords_copy(ModelSubwords *subwords, const ModelBpeTokenizer *learned,
                                ModelTokenizer *tokenizer)
 {

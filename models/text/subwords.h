@@ -12,7 +12,7 @@ REEL_BEGIN_DECLS
 
 typedef struct ModelSubwords {
     int64_t wanted;               /* ids to be learned, the special ones included; 0: no byte pairs */
-    ModelBpeTokenizer *tokenizer; /* what was learned, or given; the struct's own */
+    ModelBpeTokenizer *tokenizer; /* what was learned, or given; the struct's own; NULL: another's */
     ModelBpeEncoder *encoder;
     ModelBpeIds scratch;
 } ModelSubwords;
@@ -28,6 +28,9 @@ ReelStatus model_subwords_adopt(ModelSubwords *subwords, ModelBpeTokenizer *lear
 /* The same with a copy. */
 ReelStatus model_subwords_copy(ModelSubwords *subwords, const ModelBpeTokenizer *learned,
                                ModelTokenizer *tokenizer);
+/* For another thread: an encoder of its own for what `other` encodes, which must outlive it. */
+ReelStatus model_subwords_share(ModelSubwords *subwords, const ModelSubwords *other,
+                                ModelTokenizer *tokenizer);
 void model_subwords_free(ModelSubwords *subwords);
 
 REEL_END_DECLS

@@ -285,6 +285,8 @@ static ReelStatus read_model(Reader *reader)
     status = model_new_without_values(&c->model, reader->kind, *config);
     if (reel_status_is_ok(&status))
         status = nn_load_from(&c->model->base, reader->npz, reader->options);
+    if (c->model)
+        nn_module_train(&c->model->base, false); /* for predictors, who write nothing */
     return status;
 }
 

@@ -1,4 +1,8 @@
-/* Predictions of a saved model for texts, on all cores. */
+/* Predictions of a saved model for texts.
+ *
+ * Any number of predictors may ask one checkpoint at the same time, each on a thread of its own: they share
+ * its weights, which nobody writes, and what a call needs beside them is the predictor's. Once a predictor
+ * has seen its longest text, a call allocates nothing. docs/serving.md has a program. */
 #ifndef REEL_MODELS_PREDICTOR_H
 #define REEL_MODELS_PREDICTOR_H
 
@@ -10,7 +14,8 @@ REEL_BEGIN_DECLS
 /* A model loaded for predicting. */
 typedef struct ModelPredictor ModelPredictor;
 
-/* The checkpoint must outlive it. */
+/* The checkpoint must outlive it, and not be trained meanwhile. `threads` work for one call; a server that
+ * has threads of its own makes a predictor for each, of one thread. Errors: no memory. */
 ReelStatus model_predictor_new(ModelPredictor **predictor, const ModelCheckpoint *checkpoint, int threads);
 /* NULL is allowed. */
 void model_predictor_free(ModelPredictor *predictor);

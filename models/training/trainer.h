@@ -58,11 +58,6 @@ ReelStatus model_trainer_step(ModelTrainer *trainer, const ModelBatch *batch, do
 ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch, Tensor logits,
                                  float *const *attention);
 
-/* From here on a prediction is not logits but, `on`, the vectors that the last layer reads, f32 [B, W]
- * (model_width()).
- */
-void model_trainer_say_vectors(ModelTrainer *trainer, bool on);
-
 /* An error where the weights, which `what` names, are not the same on all ranks. */
 ReelStatus model_trainer_check(ModelTrainer *trainer, const char *what);
 
