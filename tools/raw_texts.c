@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LIST_SIZE = 256 };
-
 static ReelStatus take_corpus(const char *path, const ModelCleanOptions *clean, bool quiet,
                               RawTextTaker *take, void *context)
 {
@@ -55,24 +53,21 @@ static ReelStatus take_file(const char *path, const ModelCleanOptions *clean, bo
     return corpus ? take_corpus(path, clean, quiet, take, context) : status;
 }
 
-int raw_texts_split(char *list, const char **parts, int most)
+const char *raw_texts_next(char **list)
 {
-    int count = 0;
-    for (char *part; (part = strsep(&list, ",")) != NULL;)
-        if (*part && count < most)
-            parts[count++] = part;
-    return count;
+    const char *part = strsep(list, ",");
+    while (part && !*part)
+        part = strsep(list, ",");
+    return part;
 }
 
 ReelStatus raw_texts_read(const char *list, const ModelCleanOptions *clean, bool quiet, RawTextTaker *take,
                           void *context)
 {
-    const char *files[LIST_SIZE];
-    char *copy = reel_mem_strdup(list);
+    char *copy = reel_mem_strdup(list), *rest = copy;
     ReelStatus status = copy ? reel_status_ok() : reel_status_no_memory(0, "the list of files");
-    int count = copy ? raw_texts_split(copy, files, LIST_SIZE) : 0;
-    for (int i = 0; i < count && reel_status_is_ok(&status); i++)
-        status = take_file(files[i], clean, quiet, take, context);
+    for (const char *file; reel_status_is_ok(&status) && (file = raw_texts_next(&rest)) != NULL;)
+        status = take_file(file, clean, quiet, take, context);
     reel_mem_free(copy);
     return status;
 }

@@ -15,7 +15,7 @@ typedef ReelStatus RawTextTaker(void *context, ModelTextSpan text);
  * say nothing of what is read. Errors: those of reading, of `take`. */
 ReelStatus raw_texts_read(const char *files, const ModelCleanOptions *clean, bool quiet, RawTextTaker *take,
                           void *context);
-/* Cuts a list at its commas, in place; at most `most` parts. */
-int raw_texts_split(char *list, const char **parts, int most);
+/* The next part of a list, which is cut at its commas in place; empty ones are passed over. NULL: the end. */
+const char *raw_texts_next(char **list);
 
 #endif

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEIGHBOURS = 10, LIST_SIZE = 256, OPTIONS = 32 };
+enum { NEIGHBOURS = 10, OPTIONS = 32 };
 
 typedef struct Arguments {
     const char *data, *out, *vectors, *neighbours, *stop_words;
@@ -105,14 +105,12 @@ static void print_neighbours(const ModelStringTable *words, const float *rows, s
 static ReelStatus print_all_neighbours(const Arguments *a, const ModelStringTable *words, const float *rows,
                                        size_t width)
 {
-    const char *asked[LIST_SIZE];
-    char *list = reel_mem_strdup(a->neighbours);
+    char *list = reel_mem_strdup(a->neighbours), *rest = list;
     ReelStatus status = list ? reel_status_ok() : reel_status_no_memory(0, "the list of words");
-    int count = list ? raw_texts_split(list, asked, LIST_SIZE) : 0;
-    for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
-        int32_t word = model_string_table_find(words, model_text_span(asked[i]));
+    for (const char *asked; reel_status_is_ok(&status) && (asked = raw_texts_next(&rest)) != NULL;) {
+        int32_t word = model_string_table_find(words, model_text_span(asked));
         if (word < 0)
-            status = reel_status_failed("\"%.100s\" is not among the words", asked[i]);
+            status = reel_status_failed("\"%.100s\" is not among the words", asked);
         else
             print_neighbours(words, rows, width, word);
     }

@@ -57,6 +57,17 @@ START_TEST(vectors_are_learned_and_looked_into)
 }
 END_TEST
 
+/* Of 300 files and 300 words none is left out. */
+START_TEST(lists_may_be_long)
+{
+    shell_must("cd %s && for i in $(seq 300); do echo \"all ones last$i\" > t$i; done && '%s'/vectors --data "
+               "$(seq -f t%%g -s, 300) --out v.txt --dim 8 --epochs 1 --min-count 1 --keep-digits && "
+               "'%s'/vectors --vectors v.txt --neighbours $(seq -f last%%g -s, 300)",
+               folder, tools, tools);
+    must_say("\nlast300: ");
+}
+END_TEST
+
 /* Ends in the bytes of a training that was left alone, on one thread and on two. */
 START_TEST(an_interrupted_training_goes_on)
 {
@@ -192,6 +203,7 @@ Suite *tools_vectors_suite(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, vectors_are_learned_and_looked_into);
+    tcase_add_test(cases, lists_may_be_long);
     tcase_add_test(cases, an_interrupted_training_goes_on);
     tcase_add_test(cases, models_begin_with_vectors);
     tcase_add_test(cases, vectors_have_a_learning_rate_of_their_own);
