@@ -2,7 +2,6 @@
 #include "autograd/op_product_internal.h"
 #include "autograd/op_support_internal.h"
 #include "tensor/matmul.h"
-#include "tensor/rows.h"
 
 /* ---- matmul: out = a b over batches ---- */
 

@@ -10,7 +10,6 @@
  *
  * A walk that is asked for the gradient of such a value itself runs plain: values count as in memory. */
 #include "autograd/walk_internal.h"
-#include "tensor/reduce.h"
 #include "tensor/rows.h"
 
 #include <string.h>

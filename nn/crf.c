@@ -1,5 +1,4 @@
 #include "nn/crf.h"
-#include "tensor/mem.h"
 
 #include <math.h>
 

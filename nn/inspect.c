@@ -1,5 +1,4 @@
 #include "nn/inspect.h"
-#include "nn/module_internal.h"
 
 enum { NAME_WIDTH = 32, SHAPE_WIDTH = 16, COUNT_WIDTH = 14 };
 

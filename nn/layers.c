@@ -1,7 +1,5 @@
 #include "nn/layers.h"
 
-#include <string.h>
-
 /* ---- Activations ---- */
 
 /* The functions below as a module's `forward`. */

@@ -1,7 +1,6 @@
 #include "tensor/random.h"
 
 #include <math.h>
-#include <stddef.h>
 
 enum { PHILOX_ROUNDS = 10 };
 

@@ -1,6 +1,5 @@
 /* A training loop of one's own, through nn_parallel: on threads and on ranks, in turns. */
 #define _GNU_SOURCE
-#include "nn/nn.h"
 #include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tools/bench_draw.h"

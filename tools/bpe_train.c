@@ -1,5 +1,4 @@
 /* bpe train: learns a tokenizer from texts. */
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tools/bpe.h"
 

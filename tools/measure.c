@@ -1,6 +1,5 @@
 /* The registered op is replaced while it is measured by one that looks at the clock. */
 #include "tools/measure.h"
-#include "autograd/ops.h"
 #include "tensor/clock.h"
 #include "tensor/flops.h"
 

@@ -1,7 +1,6 @@
 /* Predicts the labels of texts with a saved model. */
 #include "tools/predict.h"
 
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tools/line_stream.h"

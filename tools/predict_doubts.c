@@ -3,7 +3,6 @@
 #include "tools/predict.h"
 #include "tools/program.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static void note(PredictDoubt *doubt, int64_t line)

@@ -1,5 +1,4 @@
 /* tools/predict: one model, or several that answer together. */
-#include "tensor/mem.h"
 #include "models/training/threshold.h"
 #include "tools/predict.h"
 #include "tools/program.h"

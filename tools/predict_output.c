@@ -1,8 +1,6 @@
 /* tools/predict: one text's line, and on the standard error how fast it goes. */
 #include "tensor/bytes.h"
 #include "tensor/storage/json_writer.h"
-#include "models/training/task.h"
-#include "tensor/clock.h"
 #include "tools/predict.h"
 
 #include <errno.h>

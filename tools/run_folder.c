@@ -2,7 +2,6 @@
 
 #include "models/training/run_settings.h"
 #include "tensor/storage/text_file.h"
-#include "tensor/storage/atomic_file.h"
 #include "tensor/mem.h"
 #include "models/training/settings.h"
 

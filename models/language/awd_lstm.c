@@ -1,7 +1,5 @@
 #include "models/language/awd_lstm.h"
 
-#include "autograd/ops.h"
-
 void model_awd_lstm_init(ModelAwdLstm *m, ModelAwdLstmOptions options)
 {
     nn_module_init(&m->base);

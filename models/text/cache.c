@@ -2,7 +2,6 @@
 #include "models/text/dataset_internal.h"
 #include "tensor/mem.h"
 #include "tensor/storage/atomic_file.h"
-#include "tensor/storage/text_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,4 @@
 #include "models/text/pipeline.h"
-#include "tensor/mem.h"
 
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* Rows of TSV and CSV. */
 #include "models/text/records_internal.h"
-#include "tensor/mem.h"
 
 #include <string.h>
 

@@ -5,7 +5,6 @@
 
 #include "tensor/storage/json_reader.h"
 #include "tensor/storage/json_writer.h"
-#include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 
 #include <math.h>

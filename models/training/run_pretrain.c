@@ -3,7 +3,6 @@
 #include "models/training/run_internal.h"
 #include "tensor/clock.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

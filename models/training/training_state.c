@@ -1,7 +1,6 @@
 #include "models/training/training_state.h"
 
 #include "models/training/results.h"
-#include "tensor/mem.h"
 
 #include <math.h>
 #include <stdio.h>

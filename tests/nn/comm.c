@@ -3,7 +3,6 @@
 #include "tests/nn_support.h"
 
 #include <check.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,6 @@
 #include "tests/tape_support.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static Tensor noise(TensorDtype dtype, int64_t rows, int64_t columns)
 {

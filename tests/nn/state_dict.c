@@ -5,13 +5,11 @@
 #include "tests/shell_support.h"
 
 #include <check.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* A small model of one's own, with an embedding and a parameter that goes by two names. */

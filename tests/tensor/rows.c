@@ -2,7 +2,6 @@
 #include "tests/tensor_support.h"
 
 #include <check.h>
-#include <math.h>
 #include <string.h>
 
 static TensorArena arena;

@@ -4,7 +4,6 @@
 #include "tests/skip_support.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static Progress to_file(FILE *file, bool live)

@@ -1,6 +1,5 @@
 /* Collecting what the report shows beyond results.json: from the data set, and from each trained model. */
 #include "tools/report/report_internal.h"
-#include "models/bpe/bpe.h"
 #include "tensor/mem.h"
 
 #include <stdio.h>

@@ -2,8 +2,6 @@
 #include "tools/report/report_internal.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 static void name(Report *report, int series)
 {

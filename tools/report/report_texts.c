@@ -2,7 +2,6 @@
 #include "tools/report/report_internal.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { UNDERLINED = 3, EVEN_SHARES = 4 };
 
