@@ -53,6 +53,30 @@ static void survey(const ModelBpeCounter *counter, ModelBpePretokenizer mode, Al
             alphabet->seen[model_bpe_byte_to_code((uint8_t)byte)] = 1;
 }
 
+static void *resized(void *block, size_t count, size_t element, bool *fine)
+{
+    void *moved = reel_mem_realloc(block, count * element);
+    *fine &= moved != NULL;
+    return moved ? moved : block;
+}
+
+bool model_bpe_trainer_reserve_token(BpeTrainer *t)
+{
+    if ((size_t)t->parts.tokens.count < t->token_capacity)
+        return true;
+    size_t wanted = (size_t)t->parts.tokens.count * 2 + 1024, old = t->token_capacity;
+    bool fine = true;
+    t->spans = resized(t->spans, wanted, sizeof *t->spans, &fine);
+    t->lengths = resized(t->lengths, wanted, sizeof *t->lengths, &fine);
+    t->tallies = resized(t->tallies, wanted, sizeof *t->tallies, &fine);
+    t->touched = resized(t->touched, wanted, sizeof *t->touched, &fine);
+    if (!fine)
+        return false;
+    memset(t->tallies + old, 0, (wanted - old) * sizeof *t->tallies);
+    t->token_capacity = wanted;
+    return true;
+}
+
 static bool add_symbol(BpeTrainer *t, Alphabet *alphabet, uint32_t symbol)
 {
     char text[8];

@@ -224,30 +224,6 @@ static bool start_phase(BpeTrainer *t, uint64_t floor)
 
 /* ---- One merge ---- */
 
-static void *resized(void *block, size_t count, size_t element, bool *fine)
-{
-    void *moved = reel_mem_realloc(block, count * element);
-    *fine &= moved != NULL;
-    return moved ? moved : block;
-}
-
-bool model_bpe_trainer_reserve_token(BpeTrainer *t)
-{
-    if ((size_t)t->parts.tokens.count < t->token_capacity)
-        return true;
-    size_t wanted = (size_t)t->parts.tokens.count * 2 + 1024, old = t->token_capacity;
-    bool fine = true;
-    t->spans = resized(t->spans, wanted, sizeof *t->spans, &fine);
-    t->lengths = resized(t->lengths, wanted, sizeof *t->lengths, &fine);
-    t->tallies = resized(t->tallies, wanted, sizeof *t->tallies, &fine);
-    t->touched = resized(t->touched, wanted, sizeof *t->touched, &fine);
-    if (!fine)
-        return false;
-    memset(t->tallies + old, 0, (wanted - old) * sizeof *t->tallies);
-    t->token_capacity = wanted;
-    return true;
-}
-
 /* The token for a + b: a new one, or the special token that is written so. BPE_BORDER: the text belongs to
  * another token already (subword-nmt, where the text itself has "</w>" in it), or to a special token that
  * stands for something else already: a token has one span. */

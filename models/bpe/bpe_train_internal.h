@@ -76,11 +76,10 @@ typedef struct BpeTrainer {
     bool dropped; /* whether pairs below the floor were left out */
 } BpeTrainer;
 
-/* Room in the arrays by token for one more (bpe_train.c). */
-bool model_bpe_trainer_reserve_token(BpeTrainer *t);
-
 /* ---- From words to cells (bpe_cells.c) ---- */
 
+/* Room in the arrays by token for one more. */
+bool model_bpe_trainer_reserve_token(BpeTrainer *t);
 /* Gives ids to the alphabet and fills cells and counts from the words. */
 ReelStatus model_bpe_cells_make(BpeTrainer *t, ModelBpeCounter *counter);
 

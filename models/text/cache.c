@@ -34,7 +34,7 @@ typedef struct Head {
     uint32_t crc; /* of the data file */
     int32_t width;
     char fingerprint[MODEL_CORPUS_HASH_SIZE];
-    char form[MODEL_FORM_SIZE + 100], note[MODEL_CORPUS_WARNING_SIZE], warning[MODEL_CORPUS_WARNING_SIZE];
+    char form[MODEL_FORM_SIZE + 100], note[MODEL_NOTE_SIZE], warning[MODEL_CORPUS_WARNING_SIZE];
     char missed_names[200];
 } Head;
 

@@ -15,6 +15,9 @@
 
 REEL_BEGIN_DECLS
 
+/* Bytes of a line about what was decided. */
+enum { MODEL_NOTE_SIZE = 400 };
+
 typedef enum ModelClean {
     MODEL_CLEAN_ASCII,
     MODEL_CLEAN_UNICODE, /* NFKC, full case folding; words are of letters, marks and digits by general

@@ -193,13 +193,6 @@ static void end_cleaning(Cleaning *c)
     model_cleaner_free(&c->stop);
 }
 
-void model_clean_texts_free(ModelCleanTexts *clean)
-{
-    model_cleaner_free(&clean->cleaner);
-    model_word_texts_free(&clean->texts);
-    *clean = (ModelCleanTexts){0};
-}
-
 /* ---- In memory ---- */
 
 ReelStatus model_clean_texts_make(ModelCleanTexts *clean, const ModelTextSpan *texts, int64_t count,

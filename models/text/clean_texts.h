@@ -7,13 +7,6 @@
 
 REEL_BEGIN_DECLS
 
-typedef struct ModelCleanTexts {
-    ModelCleaner cleaner;
-    ModelWordTexts texts;
-    char form[100];                       /* what words are, in words: behind the corpus's form */
-    char note[MODEL_CORPUS_WARNING_SIZE]; /* what was decided; or empty */
-} ModelCleanTexts;
-
 /* Cleans texts that are in memory. All zeros may be freed. Errors: those of model_cleaner_init(), no memory.
  */
 ReelStatus model_clean_texts_make(ModelCleanTexts *clean, const ModelTextSpan *texts, int64_t count,
@@ -23,7 +16,6 @@ ReelStatus model_clean_texts_make(ModelCleanTexts *clean, const ModelTextSpan *t
  * what cannot be read twice, as the standard input, is put into a file of its own first. Errors: those of
  * model_corpus_stream(), a full disk. */
 ReelStatus model_clean_texts_read(ModelCorpus *corpus, const char *path, const ModelDatasetOptions *options);
-void model_clean_texts_free(ModelCleanTexts *clean);
 
 REEL_END_DECLS
 

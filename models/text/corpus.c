@@ -1,7 +1,7 @@
 #define _GNU_SOURCE /* memmem */
 #include "models/text/corpus.h"
-#include "models/text/clean_texts.h"
 #include "models/text/record_source.h"
+#include "models/text/word_texts.h"
 #include "tensor/storage/text_file.h"
 #include "tensor/mem.h"
 #include "tensor/utf8.h"

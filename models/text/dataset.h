@@ -79,8 +79,8 @@ typedef struct ModelDataset {
     ModelIdFile file;                         /* where the ids are; fd -1: in memory */
     char fingerprint[MODEL_CORPUS_HASH_SIZE]; /* as a cache knows it; or empty */
     int64_t unlabelled;                       /* rows without labels: nothing applies to them */
-    char form[MODEL_FORM_SIZE + 100];     /* format and columns of the file and what words are, in words */
-    char note[MODEL_CORPUS_WARNING_SIZE]; /* what was decided by looking at the texts; or empty */
+    char form[MODEL_FORM_SIZE + 100]; /* format and columns of the file and what words are, in words */
+    char note[MODEL_NOTE_SIZE];       /* what was decided by looking at the texts; or empty */
     int64_t repeated; /* texts for validation or testing that are trained on too, once they are cleaned */
     char missed_names[200];                  /* some of the test part's missed labels */
     char warning[MODEL_CORPUS_WARNING_SIZE]; /* the corpus's, about its labels; or empty */

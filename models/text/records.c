@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* memmem */
-#include "models/text/records.h"
 #include "models/text/records_internal.h"
 #include "tensor/mem.h"
 #include "tensor/storage/text_file.h"
@@ -7,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#define FASTTEXT_LABEL "__label__"
 
 ReelStatus model_format_named(const char *name, ModelFormat *format)
 {
@@ -37,84 +33,6 @@ const char *model_records_form(const ModelRecords *records)
     default:
         return "fastText's format";
     }
-}
-
-/* ---- Spaces ---- */
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* The bytes of a space, seen or not, that the text begins with (`front`) or ends with; 0: none. */
-static size_t space_at(ModelTextSpan span, bool front)
-{
-    static const char *const wide[] = {"\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
-    if (span.length > 0 && is_space(span.bytes[front ? 0 : span.length - 1]))
-        return 1;
-    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++) {
-        size_t length = strlen(wide[i]);
-        if (length <= span.length &&
-            memcmp(front ? span.bytes : span.bytes + span.length - length, wide[i], length) == 0)
-            return length;
-    }
-    return 0;
-}
-
-ModelTextSpan model_trim(ModelTextSpan span)
-{
-    for (size_t length; (length = space_at(span, true)) > 0;)
-        span = (ModelTextSpan){span.bytes + length, span.length - length};
-    for (size_t length; (length = space_at(span, false)) > 0;)
-        span.length -= length;
-    return span;
-}
-
-/* ---- Bytes ---- */
-
-void model_records_init(ModelRecords *records, const char *name, ModelFormat format)
-{
-    *records = (ModelRecords){.name = name, .format = format, .next_line = 1};
-}
-
-void model_records_free(ModelRecords *records)
-{
-    model_string_table_free(&records->names);
-    reel_mem_free(records->fields);
-    reel_mem_free(records->name_of);
-    reel_mem_free(records->seen_in);
-    reel_json_reader_close(&records->json);
-    *records = (ModelRecords){0};
-}
-
-void model_records_give(ModelRecords *records, char *bytes, size_t size, bool last)
-{
-    records->at = bytes;
-    records->end = bytes + size;
-    records->last = last;
-}
-
-bool model_records_reserve(ModelRecords *records, int count)
-{
-    ModelField *fields =
-        reel_mem_reserve(records->fields, 0, (size_t)count, &records->fields_capacity, sizeof *fields);
-    if (fields)
-        records->fields = fields;
-    return fields != NULL;
-}
-
-bool model_records_line(ModelRecords *records, ModelTextSpan *line)
-{
-    char *feed = memchr(records->at, '\n', (size_t)(records->end - records->at));
-    if (records->at == records->end || (!feed && !records->last))
-        return false;
-    char *stop = feed ? feed : records->end;
-    *line = (ModelTextSpan){records->at, (size_t)(stop - records->at)};
-    while (line->length > 0 && line->bytes[line->length - 1] == '\r')
-        line->length--;
-    records->at = feed ? feed + 1 : records->end;
-    records->line = records->next_line++;
-    return true;
 }
 
 /* ---- The format ---- */
@@ -173,8 +91,8 @@ static ModelFormat format_of_line(ModelTextSpan line)
     ModelTextSpan text = model_trim(line);
     if (text.length > 0 && (text.bytes[0] == '{' || text.bytes[0] == '['))
         return MODEL_JSONL;
-    if (text.length > strlen(FASTTEXT_LABEL) &&
-        memcmp(text.bytes, FASTTEXT_LABEL, strlen(FASTTEXT_LABEL)) == 0)
+    if (text.length > strlen(MODEL_FASTTEXT_LABEL) &&
+        memcmp(text.bytes, MODEL_FASTTEXT_LABEL, strlen(MODEL_FASTTEXT_LABEL)) == 0)
         return MODEL_FASTTEXT;
     char separator = memchr(line.bytes, '\t', line.length) ? '\t' : find_separator(line);
     return separator && separator != '\t' ? MODEL_CSV : MODEL_TSV;
@@ -199,11 +117,6 @@ static bool look_at_line(const ModelRecords *records, ModelTextSpan *line)
 
 /* ---- The columns ---- */
 
-static ReelStatus no_memory(const ModelRecords *records)
-{
-    return reel_status_no_memory((size_t)records->columns * sizeof *records->fields, "the columns");
-}
-
 static ReelStatus read_header(ModelRecords *records, bool *more)
 {
     ReelStatus status = model_records_next_row(records, more);
@@ -213,9 +126,9 @@ static ReelStatus read_header(ModelRecords *records, bool *more)
     for (int i = 0; records->name_of && i < records->columns; i++) {
         records->name_of[i] = model_string_table_add(&records->names, model_trim(records->fields[i].text));
         if (records->name_of[i] < 0)
-            return no_memory(records);
+            return model_records_no_memory(records);
     }
-    return records->name_of ? status : no_memory(records);
+    return records->name_of ? status : model_records_no_memory(records);
 }
 
 /* fastText's have no header. */
@@ -225,7 +138,7 @@ static ReelStatus name_columns(ModelRecords *records)
     bool fine = model_string_table_add(&records->names, model_text_span("text")) == 0 &&
                 model_string_table_add(&records->names, model_text_span("labels")) == 1 &&
                 model_records_reserve(records, records->columns);
-    return fine ? reel_status_ok() : no_memory(records);
+    return fine ? reel_status_ok() : model_records_no_memory(records);
 }
 
 ReelStatus model_records_begin(ModelRecords *records, bool *more)
@@ -286,76 +199,4 @@ ReelStatus model_records_find(const ModelRecords *records, ModelTextSpan name, i
 const char *model_records_column(const ModelRecords *records, int column)
 {
     return model_string_table_text(&records->names, records->name_of ? records->name_of[column] : column);
-}
-
-/* ---- fastText's lines ---- */
-
-/* The next word of a line; white space as fastText has it. */
-static bool next_word(ModelTextSpan *rest, ModelTextSpan *word)
-{
-    const char *at = rest->bytes, *end = at + rest->length;
-    while (at < end && is_space(*at))
-        at++;
-    const char *start = at;
-    while (at < end && !is_space(*at))
-        at++;
-    *word = (ModelTextSpan){start, (size_t)(at - start)};
-    *rest = (ModelTextSpan){at, (size_t)(end - at)};
-    return word->length > 0;
-}
-
-static bool is_label(ModelTextSpan word)
-{
-    size_t prefix = strlen(FASTTEXT_LABEL);
-    return word.length > prefix && memcmp(word.bytes, FASTTEXT_LABEL, prefix) == 0;
-}
-
-/* Labels go to the front of the line, without their prefix and each with a line end, which no word has: they
- * take less room so. */
-static char *take_labels(char *to, ModelTextSpan *rest, ReelBytes *words, bool *fine)
-{
-    ModelTextSpan word;
-    for (ModelTextSpan before = *rest; next_word(rest, &word); before = *rest) {
-        if (is_label(word)) {
-            size_t length = word.length - strlen(FASTTEXT_LABEL);
-            memmove(to, word.bytes + strlen(FASTTEXT_LABEL), length);
-            to[length] = '\n';
-            to += length + 1;
-        } else if (words) {
-            *fine = *fine && (words->size == 0 || reel_bytes_append(words, " ", 1)) &&
-                    reel_bytes_append(words, word.bytes, word.length);
-        } else {
-            *rest = before; /* the first word of the text */
-            break;
-        }
-    }
-    return to;
-}
-
-ReelStatus model_records_next_fasttext(ModelRecords *records, bool *more)
-{
-    ModelTextSpan line;
-    do
-        *more = model_records_line(records, &line);
-    while (*more && model_trim(line).length == 0);
-    if (!*more)
-        return reel_status_ok();
-    ReelBytes *words = &records->json.string; /* scratch memory, which the other format has as well */
-    char *front = (char *)line.bytes;
-    bool fine = true;
-    char *to = take_labels(front, &line, NULL, &fine);
-    ModelTextSpan text = model_trim(line);
-    if (memmem(text.bytes, text.length, FASTTEXT_LABEL,
-               strlen(FASTTEXT_LABEL))) { /* others stand behind it */
-        words->size = 0;
-        to = take_labels(to, &text, words, &fine);
-        if (!fine)
-            return no_memory(records);
-        if (words->size > 0)
-            memcpy(to, words->data, words->size);
-        text = (ModelTextSpan){to, words->size};
-    }
-    records->fields[0] = (ModelField){text, REEL_JSON_STRING};
-    records->fields[1] = (ModelField){{front, (size_t)(to - front)}, REEL_JSON_STRING};
-    return reel_status_ok();
 }

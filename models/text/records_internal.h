@@ -9,6 +9,16 @@ ReelStatus model_records_next_row(ModelRecords *records, bool *more);
 ReelStatus model_records_next_object(ModelRecords *records, bool *more);
 ReelStatus model_records_next_fasttext(ModelRecords *records, bool *more);
 
+/* ---- What they have in common (records_line.c) ---- */
+
+#define MODEL_FASTTEXT_LABEL "__label__"
+
+static inline bool model_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+ReelStatus model_records_no_memory(const ModelRecords *records);
 /* The number of fields that are wanted; false: no memory. */
 bool model_records_reserve(ModelRecords *records, int count);
 /* The next line without its end, passed over; false: it is not all there. */

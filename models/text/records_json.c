@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static ReelStatus no_memory(const ModelRecords *records)
-{
-    return reel_status_no_memory((size_t)records->columns * sizeof *records->fields, "the columns");
-}
-
 /* The column of the key read last, a new one where it has none; -1: no memory. */
 static int column_of(ModelRecords *records)
 {
@@ -56,7 +51,7 @@ static ReelStatus read_object(ModelRecords *records, char *line)
     while (reel_json_reader_next_key(json, &first)) {
         int column = column_of(records);
         if (column < 0)
-            return no_memory(records);
+            return model_records_no_memory(records);
         if (records->seen_in[column] == records->record)
             return reel_status_failed("%s:%zu: the object has the key '%.80s' twice; rename one of them",
                                       records->name, records->line,

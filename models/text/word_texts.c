@@ -54,6 +54,13 @@ void model_word_texts_free(ModelWordTexts *t)
     *t = (ModelWordTexts){.fd = -1};
 }
 
+void model_clean_texts_free(ModelCleanTexts *clean)
+{
+    model_cleaner_free(&clean->cleaner);
+    model_word_texts_free(&clean->texts);
+    *clean = (ModelCleanTexts){0};
+}
+
 static ReelStatus disk_failed(const ModelWordTexts *t, const char *what)
 {
     return reel_status_failed(

@@ -52,6 +52,16 @@ ReelStatus model_word_texts_text(const ModelWordTexts *texts, int64_t text, Reel
 ReelStatus model_word_texts_copy(const ModelWordTexts *texts, const int32_t *numbers, int64_t count,
                                  ModelTextSpan **copies, char **bytes);
 
+/* Such texts, and how they were cleaned. All zeros may be freed. */
+typedef struct ModelCleanTexts {
+    ModelCleaner cleaner;
+    ModelWordTexts texts;
+    char form[100];             /* what words are, in words: behind the corpus's form */
+    char note[MODEL_NOTE_SIZE]; /* what was decided by looking at them; or empty */
+} ModelCleanTexts;
+
+void model_clean_texts_free(ModelCleanTexts *clean);
+
 /* The next word's number; false at the end. */
 static inline bool model_word_texts_next(ModelWordBytes *bytes, int32_t *number)
 {

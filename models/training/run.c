@@ -1,5 +1,4 @@
 #include "models/training/run_internal.h"
-#include "tensor/clock.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
 #include "tensor/usage.h"
@@ -10,10 +9,6 @@
 
 /* The least part of the learning rate that is tried: halved ten times. */
 #define LEAST_RATE (1.0 / 1024)
-
-/* Texts that a part is predicted by; of the longest ones a quarter, so that a step of training, with batches
- * of 64, stays what most of the memory is for. */
-enum { TEXTS_AT_ONCE = 256 };
 
 ModelRunOptions model_run_defaults(void)
 {
@@ -42,18 +37,11 @@ void model_run_result_free(ModelRunResult *result)
 
 /* ---- What the model says of a part ---- */
 
-ModelLoaderOptions model_run_batches(const ModelRunOptions *options, const ModelDatasetPart *part)
-{
-    return options->notebook ? (ModelLoaderOptions){.batch = options->batch, .pad = true}
-                             : (ModelLoaderOptions){.batch = TEXTS_AT_ONCE,
-                                                    .most_ids = TEXTS_AT_ONCE / 4 * part->longest,
-                                                    .by_length = true};
-}
-
 static ReelStatus predict(Run *run, ModelPredictions *predictions, const ModelDatasetPart *part, bool attends,
                           ModelMetrics *metrics)
 {
-    ModelLoaderOptions batches = model_run_batches(run->options, part);
+    ModelLoaderOptions batches =
+        model_prediction_batches(part, run->options->notebook ? run->options->batch : 0);
     return model_predict_part(predictions, run->trainer, part, &batches, attends, metrics);
 }
 
@@ -73,18 +61,6 @@ static ReelStatus predict_test(Run *run)
 }
 
 /* ---- Training ---- */
-
-double model_run_seconds(const Run *run)
-{
-    return run->seconds_before + reel_clock_seconds() - run->started;
-}
-
-/* ---- One epoch ---- */
-
-bool model_run_wants_stop(const Run *run)
-{
-    return run->watcher && run->watcher->stop && run->watcher->stop(run->watcher->context);
-}
 
 static void report(Run *run, ModelRunProgress *progress)
 {
@@ -503,12 +479,21 @@ static void free_training(Run *run)
     run->model = NULL;
 }
 
+static void forget_result(ModelRunResult *result)
+{
+    result->count = result->best_epoch = 0;
+    model_selection_free(&result->selected);
+    result->best_f1 = result->last_f1 = result->last_micro_f1 = result->last_accuracy = 0;
+    model_metrics_reset(&result->metrics);
+    model_predictions_free(&result->test);
+}
+
 /* Trains anew at half the learning rate. */
 static ReelStatus begin_again(Run *run, const char *why)
 {
     ModelRunProgress progress = {.model = run->kind->name, .epochs = run->options->epochs, .again = why};
     free_training(run);
-    model_run_forget_result(run);
+    forget_result(run->result);
     run->best_waits = false;
     if (run->options->files.kept)
         nn_snapshot_clear(run->options->files.kept);

@@ -2,18 +2,16 @@
 #include "models/training/results.h"
 #include "models/training/run_internal.h"
 #include "models/training/run_settings.h"
-#include "tensor/clock.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4096 };
-
-/* FOLDER/<model>.KIND.npz */
-static void file_path(const Run *run, const char *kind, char *path)
+void model_run_path(const Run *run, const char *kind, char path[MODEL_RUN_PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "%s/%s.%s.npz", run->options->files.folder, run->kind->name, kind);
+    const char *folder = run->options->files.folder;
+    snprintf(path, folder ? MODEL_RUN_PATH_SIZE : 1, "%s/%s.%s.npz", folder ? folder : "", run->kind->name,
+             kind);
 }
 
 ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind, const ModelDataset *dataset,
@@ -23,15 +21,16 @@ ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind
     if (best == result->count || dataset->test.count == 0)
         return reel_status_ok();
     Run run = {.options = options, .kind = kind};
-    char path[PATH_SIZE];
+    char path[MODEL_RUN_PATH_SIZE];
     ModelCheckpoint *checkpoint;
     ModelTrainer *trainer = NULL;
     ModelTrainerOptions how = options->trainer;
-    ModelLoaderOptions batches = model_run_batches(options, &dataset->test);
+    ModelLoaderOptions batches =
+        model_prediction_batches(&dataset->test, options->notebook ? options->batch : 0);
     how.comm = NULL;
     how.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
     how.pos_weight = how.weight = tensor_invalid();
-    file_path(&run, "best", path);
+    model_run_path(&run, "best", path);
     ReelStatus status = model_checkpoint_load(&checkpoint, path);
     if (reel_status_is_ok(&status))
         status = model_trainer_new(&trainer, checkpoint->model, &how);
@@ -62,7 +61,7 @@ static void copy_told_weights(Run *run, NnSnapshot *snapshot, const ModelRunEpoc
 /* The weights after an epoch, where the last `keep` are kept. */
 static ReelStatus save_weights(Run *run, const ModelRunEpoch *epoch)
 {
-    char path[PATH_SIZE], old[PATH_SIZE] = "", kind[32];
+    char path[MODEL_RUN_PATH_SIZE], old[MODEL_RUN_PATH_SIZE] = "", kind[32];
     int keep = run->options->files.keep;
     ReelStatus status;
     NnSnapshot *snapshot = model_saver_begin(run->saver, &status);
@@ -71,9 +70,9 @@ static ReelStatus save_weights(Run *run, const ModelRunEpoch *epoch)
     copy_told_weights(run, snapshot, epoch);
     snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch - keep);
     if (epoch->epoch > keep)
-        file_path(run, kind, old);
+        model_run_path(run, kind, old);
     snprintf(kind, sizeof kind, "epoch-%d", epoch->epoch);
-    file_path(run, kind, path);
+    model_run_path(run, kind, path);
     return model_saver_submit(run->saver, snapshot, path, old);
 }
 
@@ -81,7 +80,7 @@ static ReelStatus save_weights(Run *run, const ModelRunEpoch *epoch)
  * time. So the best weights wait in memory until `last` is due, which must not be there before them. */
 static ReelStatus save_best(Run *run)
 {
-    char path[PATH_SIZE];
+    char path[MODEL_RUN_PATH_SIZE];
     ReelStatus status;
     if (!run->best_waits)
         return reel_status_ok();
@@ -92,13 +91,13 @@ static ReelStatus save_best(Run *run)
     *snapshot = run->best;
     run->best = free_one;
     run->best_waits = false;
-    file_path(run, "best", path);
+    model_run_path(run, "best", path);
     return model_saver_submit(run->saver, snapshot, path, NULL);
 }
 
 ReelStatus model_run_save_last(Run *run)
 {
-    char path[PATH_SIZE];
+    char path[MODEL_RUN_PATH_SIZE];
     ReelStatus status;
     if (!run->saver)
         return reel_status_ok();
@@ -116,7 +115,7 @@ ReelStatus model_run_save_last(Run *run)
     model_training_state_snapshot(snapshot, &run->at, run->result, optimizer);
     model_run_settings_snapshot(snapshot, &run->options->files);
     nn_snapshot_append(snapshot, &run->unknown);
-    file_path(run, "last", path);
+    model_run_path(run, "last", path);
     run->saved = reel_clock_seconds();
     return model_saver_submit(run->saver, snapshot, path, NULL);
 }
@@ -166,23 +165,13 @@ bool model_run_save_is_due(const Run *run)
     return run->at.batch == 0 || (files->every > 0 && run->at.batch % files->every == 0);
 }
 
-void model_run_forget_result(Run *run)
-{
-    ModelRunResult *result = run->result;
-    result->count = result->best_epoch = 0;
-    model_selection_free(&result->selected);
-    result->best_f1 = result->last_f1 = result->last_micro_f1 = result->last_accuracy = 0;
-    model_metrics_reset(&result->metrics);
-    model_predictions_free(&result->test);
-}
-
 ReelStatus model_run_open_last(Run *run, TensorNpz **npz)
 {
     const ModelRunFiles *files = &run->options->files;
     ModelRunResult *result = run->result;
-    char path[PATH_SIZE];
+    char path[MODEL_RUN_PATH_SIZE];
     *npz = NULL;
-    file_path(run, "last", path);
+    model_run_path(run, "last", path);
     if (!files->folder || !files->resume || access(path, F_OK) != 0)
         return reel_status_ok();
     ReelStatus status = tensor_npz_open(npz, path);

@@ -1,4 +1,5 @@
-/* A run at work, for the two files that work on it: run.c trains, run_files.c keeps its checkpoints. */
+/* A run at work, for the files that work on it: run.c trains, run_pretrain.c makes the first weights,
+ * run_files.c keeps the checkpoints. */
 #ifndef REEL_MODELS_RUN_INTERNAL_H
 #define REEL_MODELS_RUN_INTERNAL_H
 
@@ -6,6 +7,7 @@
 #include "models/training/run.h"
 #include "models/training/saver.h"
 #include "models/training/training_state.h"
+#include "tensor/clock.h"
 
 typedef struct Run {
     const ModelRunOptions *options;
@@ -32,17 +34,17 @@ typedef struct Run {
     bool pretrained;       /* by this process */
 } Run;
 
-/* Takes back what has come of it. */
-void model_run_forget_result(Run *run);
-
-/* The batches that a part is predicted in. */
-ModelLoaderOptions model_run_batches(const ModelRunOptions *options, const ModelDatasetPart *part);
-
 /* The seconds that the run has taken, those of earlier processes too. */
-double model_run_seconds(const Run *run);
+static inline double model_run_seconds(const Run *run)
+{
+    return run->seconds_before + reel_clock_seconds() - run->started;
+}
 
 /* Whether the watcher wants to end. */
-bool model_run_wants_stop(const Run *run);
+static inline bool model_run_wants_stop(const Run *run)
+{
+    return run->watcher && run->watcher->stop && run->watcher->stop(run->watcher->context);
+}
 
 /* ---- Pretraining ---- */
 
@@ -54,6 +56,10 @@ void model_run_forget_pretraining(Run *run, bool resumes);
 
 /* ---- Its checkpoints ---- */
 
+enum { MODEL_RUN_PATH_SIZE = 4096 };
+
+/* FOLDER/<model>.KIND.npz; empty where the run has no files. */
+void model_run_path(const Run *run, const char *kind, char path[MODEL_RUN_PATH_SIZE]);
 /* Opens the file to go on from and reads where it is; *npz is NULL where there is none of this run. */
 ReelStatus model_run_open_last(Run *run, TensorNpz **npz);
 /* Keeps the weights after an epoch, where it is the best or the last `keep` are kept. */

@@ -1,13 +1,10 @@
 /* The first weights of a run, learned as a language model (Dai & Le 2015, arXiv 1511.01432): the model's own
  * embedding and recurrent layers predict the next word, and where they read both ways also the one before. */
 #include "models/training/run_internal.h"
-#include "tensor/clock.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { PATH_SIZE = 4096 };
 
 ReelStatus model_run_check_pretraining(const ModelKind *kind, int layers)
 {
@@ -24,13 +21,6 @@ ReelStatus model_run_check_pretraining(const ModelKind *kind, int layers)
 static NnSequence states(void *context, NnSequence ids)
 {
     return model_states(context, ids);
-}
-
-/* FOLDER/<model>.pretrained.npz; empty where the run has no files. */
-static void file_path(const Run *run, char *path)
-{
-    const char *folder = run->options->files.folder;
-    snprintf(path, folder ? PATH_SIZE : 1, "%s/%s.pretrained.npz", folder ? folder : "", run->kind->name);
 }
 
 static ReelStatus save(Run *run, ModelLanguage *language, const char *path)
@@ -90,9 +80,9 @@ static ReelStatus load(Run *run, ModelLanguage *language, const char *path)
 
 static ReelStatus learn(Run *run, ModelLanguage *language)
 {
-    char path[PATH_SIZE];
+    char path[MODEL_RUN_PATH_SIZE];
     bool finished = false;
-    file_path(run, path);
+    model_run_path(run, "pretrained", path);
     ReelStatus status = load(run, language, path);
     Watch w = {.run = run,
                .language = language,
@@ -152,10 +142,10 @@ ReelStatus model_run_pretrain(Run *run)
 
 void model_run_forget_pretraining(Run *run, bool resumes)
 {
-    char path[PATH_SIZE];
+    char path[MODEL_RUN_PATH_SIZE];
     if (!run->options->pretraining || resumes || nn_comm_rank(run->options->trainer.comm) > 0)
         return;
-    file_path(run, path);
+    model_run_path(run, "pretrained", path);
     if (*path)
         unlink(path);
 }

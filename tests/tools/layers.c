@@ -1,10 +1,14 @@
-/* The includes run one way: tools -> models -> nn -> autograd -> tensor/storage -> tensor; and the folders of
- * a layer do not include each other in a circle. Reads the include lines of all sources; the reader is itself
- * tried on lines that are wrong. */
+/* The includes run one way: tools -> models -> nn -> autograd -> tensor/storage -> tensor; the folders of a
+ * layer do not include each other in a circle, and in models/ and tools/ no files call each other in one.
+ * Reads the include lines of all sources, and the symbols of what they were compiled to; the readers are
+ * themselves tried on what is wrong. */
+#include "tests/shell_support.h"
+
 #include <check.h>
 #include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -195,6 +199,33 @@ START_TEST(a_circle_is_found)
 }
 END_TEST
 
+/* What a loop among lines "caller called" is said to be; nothing: there is none. */
+#define FIND_LOOP " | awk -f tests/file_calls.awk | tsort 2>&1 >/dev/null || true"
+
+START_TEST(files_call_each_other_in_no_circle)
+{
+    const char *docs = shell_setting("REEL_DOCS");
+    shell_must(
+        "printf '%s/../%%s\n' models/*.c models/*/*.c tools/*.c tools/*/*.c | sed 's/c$/o/' | xargs nm -A > "
+        "%s/file_symbols; awk -f tests/file_calls.awk %s/file_symbols | wc -l",
+        docs, docs, docs);
+    ck_assert_int_gt(atoi(shell_output()), 400);
+    shell_must("cat %s/file_symbols" FIND_LOOP, docs);
+    ck_assert_str_eq(shell_output(), "");
+}
+END_TEST
+
+START_TEST(a_circle_of_files_is_found)
+{
+    const char *line = "printf '%%s\n' 'a.o:00 T f' 'a.o: U g' 'b.o:00 T g' 'c.o: U f' 'c.o:00 T main' "
+                       "'c.o:00 T free' 'b.o: U free' %s" FIND_LOOP;
+    shell_must(line, "");
+    ck_assert_str_eq(shell_output(), "");
+    shell_must(line, "'b.o: U f'");
+    ck_assert_ptr_nonnull(strstr(shell_output(), "contains a loop"));
+}
+END_TEST
+
 Suite *tools_layers_suite(void);
 Suite *tools_layers_suite(void)
 {
@@ -204,6 +235,8 @@ Suite *tools_layers_suite(void)
     tcase_add_test(tcase, wrong_includes_are_found);
     tcase_add_test(tcase, folders_include_each_other_in_no_circle);
     tcase_add_test(tcase, a_circle_is_found);
+    tcase_add_test(tcase, files_call_each_other_in_no_circle);
+    tcase_add_test(tcase, a_circle_of_files_is_found);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -45,11 +45,6 @@ static const ReportDetails *details_of(const ReportRun *run, const char *model)
     return NULL;
 }
 
-bool report_is_single(const ReportRun *run)
-{
-    return run->results.task && strcmp(run->results.task, model_task_name(MODEL_TASK_SINGLE)) == 0;
-}
-
 static void make_series(ReportSeries *series, const ReportRun *run, const ModelResult *model,
                         bool several_runs)
 {

@@ -67,6 +67,12 @@ typedef struct Report {
     ReportOut out;
 } Report;
 
+/* Whether a text has exactly one label. */
+static inline bool report_is_single(const ReportRun *run)
+{
+    return run->results.task && strcmp(run->results.task, model_task_name(MODEL_TASK_SINGLE)) == 0;
+}
+
 /* ---- SVG ---- */
 
 /* A figure and the part of it that shows data. */
@@ -104,8 +110,6 @@ void report_marker(ReportOut *out, int series, double x, double y, double radius
 
 /* ---- Parts of the page: one file each group ---- */
 
-/* Whether a text has exactly one label. */
-bool report_is_single(const ReportRun *run);
 void report_style(ReportOut *out);
 void report_summary(Report *report);
 void report_legend(Report *report);
