@@ -7,6 +7,11 @@
 ReelStatus model_new_without_values(Model **out, const ModelKind *kind, ModelConfig config)
 {
     *out = NULL;
+    if (config.first_piece > 0 && !kind->reads_words)
+        return reel_status_usage(
+            "--char-ngrams: %s reads the words in their order, and has no place for pieces of "
+            "them; choose --models wide or best, or leave it out",
+            kind->name);
     Model *model = reel_mem_calloc(1, kind->size);
     if (!model)
         return reel_status_no_memory(kind->size, kind->name);
@@ -65,7 +70,7 @@ static void add_words(ModelInput *input, const Model *model, Tape *tape, const N
     TensorArena *arena = tape_arena(tape);
     ModelTextWords words;
     TensorDtype dtype = model->output->bias.core.value.dtype;
-    if (!model_text_words(&words, arena, texts, count)) {
+    if (!model_text_words(&words, arena, texts, count, model->config.first_piece)) {
         input->text.rows = tape_fail(tape, "%s: out of memory", model->kind->name);
         return;
     }

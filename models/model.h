@@ -15,11 +15,12 @@ typedef struct ModelKind ModelKind;
 
 /* Sizes of a model. */
 typedef struct ModelConfig {
-    int64_t vocabulary; /* V */
-    int64_t labels;     /* K */
-    int64_t embed;      /* E; 0: the kind's own */
-    int64_t hidden;     /* H; 0: the kind's own */
-    int layers;         /* 0: the kind's own */
+    int64_t vocabulary;  /* V */
+    int64_t labels;      /* K */
+    int32_t first_piece; /* ids from it on are pieces of words; 0: none. For a kind that reads_words */
+    int64_t embed;       /* E; 0: the kind's own */
+    int64_t hidden;      /* H; 0: the kind's own */
+    int layers;          /* 0: the kind's own */
     /* First values. */
     double embed_scale; /* deviation of the embeddings; 0: the kind's own */
     double forget_bias; /* of gated memories; 0: the kind's own, which may be 0: as PyTorch's */

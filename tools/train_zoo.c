@@ -547,6 +547,7 @@ static ReelStatus check_models(const ModelKind **kinds, int count, const ModelRu
 {
     ModelConfig config = run->config;
     config.vocabulary = dataset->text.tokenizer.vocab_size;
+    config.first_piece = dataset->text.tokenizer.first_piece;
     config.labels = model_dataset_num_classes(dataset);
     ReelStatus status = reel_status_ok();
     for (int i = 0; i < count && reel_status_is_ok(&status); i++) {

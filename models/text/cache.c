@@ -34,7 +34,7 @@ typedef struct Head {
     uint32_t crc; /* of the data file */
     int32_t width;
     char fingerprint[MODEL_CORPUS_HASH_SIZE];
-    char form[MODEL_FORM_SIZE + 100], note[MODEL_NOTE_SIZE], warning[MODEL_CORPUS_WARNING_SIZE];
+    char form[MODEL_FORM_SIZE + 150], note[MODEL_NOTE_SIZE], warning[MODEL_CORPUS_WARNING_SIZE];
     char missed_names[200];
 } Head;
 
@@ -72,11 +72,11 @@ static bool add_numbers(ReelBytes *key, const ModelDatasetOptions *o)
     int used = snprintf(
         line, sizeof line,
         "version %d head %zu order %d unicode %d\ntest %.17g seed %u valid %.17g join %d task %d rare %d "
-        "format %d digits %d letters %d min %d max %.17g length %d pairs %lld\n",
+        "format %d digits %d letters %d min %d max %.17g length %d pairs %lld pieces %d-%d min %d auto %d\n",
         VERSION, sizeof(Head), *(const unsigned char *)&one, model_cleaner_has_unicode(), o->test_size,
         o->split_seed, o->valid_size, o->join_valid, (int)o->task, o->min_label_count, (int)o->corpus.format,
         o->clean.keep_digits, (int)o->clean.letters, o->vocabulary.min_df, o->vocabulary.max_df, o->max_len,
-        (long long)o->byte_pairs);
+        (long long)o->byte_pairs, o->ngrams.least, o->ngrams.most, o->ngrams.min_df, o->ngrams.unless_ascii);
     return reel_bytes_append(key, line, (size_t)used);
 }
 
@@ -393,7 +393,8 @@ static bool is_sound(const Head *head, const ModelPipeline *text)
         const PartHead *part = &head->parts[p];
         fine = part->count >= 0 && part->count <= INT32_MAX && part->ids >= 0 && part->labels >= 0 &&
                part->empty >= 0 && part->empty <= part->count && part->missed >= 0 &&
-               part->missed_labels >= 0 && part->longest >= 0 && part->longest <= text->max_len &&
+               part->missed_labels >= 0 && part->longest >= 0 &&
+               (part->longest <= text->max_len || text->tokenizer.first_piece > 0) &&
                part->ids <= part->count * part->longest && (uint64_t)part->labels <= head->size;
         if (part->count > 0 || p != 1) /* only the part for validation may not be there */
             size += (uint64_t)part->ids * (uint64_t)head->width +

@@ -64,6 +64,9 @@ size_t model_cleaner_run(const ModelCleaner *cleaner, ModelTextSpan text, char *
 void model_cleaner_count_stop_words(const ModelCleaner *cleaner, ModelTextSpan clean, int64_t *words,
                                     int64_t *stop_words);
 
+/* Whether a character is of a script that puts no space between words (Han, kana, Thai): to Unicode each is a
+ * word. */
+bool model_cleaner_stands_alone(uint32_t code);
 /* Whether Reel is built with utf8proc. */
 bool model_cleaner_has_unicode(void);
 /* Adds to the letters of a text that are a-z or A-Z, and to those that are not. */

@@ -4,19 +4,10 @@
 #include "tensor/mem.h"
 #include "tensor/utf8.h"
 
-#ifdef REEL_UTF8PROC
-#include <utf8proc.h>
-
-bool model_cleaner_has_unicode(void)
-{
-    return true;
-}
-
-/* Scripts that put no space between words: each of their characters is one. (Han, kana, Thai.) */
-static bool stands_alone(utf8proc_int32_t c)
+bool model_cleaner_stands_alone(uint32_t c)
 {
     static const struct {
-        utf8proc_int32_t first, last;
+        uint32_t first, last;
     } ranges[] = {{0x0E00, 0x0E7F}, {0x2E80, 0x2FDF}, {0x3005, 0x3007},   {0x3021, 0x3029},
                   {0x3031, 0x3035}, {0x3038, 0x30FF}, {0x31F0, 0x31FF},   {0x3400, 0x4DBF},
                   {0x4E00, 0x9FFF}, {0xF900, 0xFAFF}, {0x1AFF0, 0x1B16F}, {0x20000, 0x3FFFF}};
@@ -24,6 +15,14 @@ static bool stands_alone(utf8proc_int32_t c)
         if (c <= ranges[i].last)
             return true;
     return false;
+}
+
+#ifdef REEL_UTF8PROC
+#include <utf8proc.h>
+
+bool model_cleaner_has_unicode(void)
+{
+    return true;
 }
 
 typedef enum { SPACE, LETTER, MARK, ALONE } Kind;
@@ -37,7 +36,7 @@ static Kind kind_of(utf8proc_int32_t c)
     case UTF8PROC_CATEGORY_LM:
     case UTF8PROC_CATEGORY_LO:
     case UTF8PROC_CATEGORY_ND:
-        return stands_alone(c) ? ALONE : LETTER;
+        return model_cleaner_stands_alone((uint32_t)c) ? ALONE : LETTER;
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_ME:

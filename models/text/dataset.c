@@ -232,6 +232,10 @@ static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, ModelCl
         if (!options->fit && !options->bpe && options->byte_pairs == 0)
             status = name_file(status, name);
     }
+    used = strlen(dataset->form);
+    if (dataset->text.tokenizer.first_piece > 0)
+        snprintf(dataset->form + used, sizeof dataset->form - used,
+                 ", and their pieces of %d to %d characters", options->ngrams.least, options->ngrams.most);
     if (dataset->file.fd >= 0) {
         dataset->file.width = dataset->text.tokenizer.vocab_size <= 1 << 16 ? 2 : 4;
         encoding.file = &dataset->file;

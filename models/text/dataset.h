@@ -36,7 +36,8 @@ typedef struct ModelDatasetOptions {
     ModelCorpusOptions corpus;
     ModelCleanOptions clean;
     ModelVocabularyOptions vocabulary;
-    int32_t max_len; /* ids a text at most, bos and eos included; 3 or more */
+    ModelNgramOptions ngrams; /* of the words, beside them; all zeros: none */
+    int32_t max_len;          /* ids a text at most, bos and eos included; 3 or more */
     int64_t
         byte_pairs; /* ids of byte pairs, learned from the training part; 0: words, as `vocabulary` says */
     const ModelBpeTokenizer
@@ -79,7 +80,7 @@ typedef struct ModelDataset {
     ModelIdFile file;                         /* where the ids are; fd -1: in memory */
     char fingerprint[MODEL_CORPUS_HASH_SIZE]; /* as a cache knows it; or empty */
     int64_t unlabelled;                       /* rows without labels: nothing applies to them */
-    char form[MODEL_FORM_SIZE + 100]; /* format and columns of the file and what words are, in words */
+    char form[MODEL_FORM_SIZE + 150]; /* format and columns of the file and what words are, in words */
     char note[MODEL_NOTE_SIZE];       /* what was decided by looking at the texts; or empty */
     int64_t repeated; /* texts for validation or testing that are trained on too, once they are cleaned */
     char missed_names[200];                  /* some of the test part's missed labels */
@@ -87,7 +88,7 @@ typedef struct ModelDataset {
 } ModelDataset;
 
 /* The homework's values, and the task that the rows ask for: test_size 0.2, random_state 0, English stop
- * words without "no" and "not", min_df 2, max_df 0.9, max_len 64, words. */
+ * words without "no" and "not", min_df 2, max_df 0.9, max_len 64, words without pieces. */
 ModelDatasetOptions model_dataset_defaults(void);
 /* Reads a TSV file (models/text/corpus.h); `options` may be NULL. model_dataset_free() frees what it made.
  * Errors: those of the parts, and: all texts are empty after cleaning, no row has a label, or all the same

@@ -71,6 +71,16 @@ static ReelStatus build_vocabulary(ModelEncoding *e, ModelPipeline *how, const i
     return status;
 }
 
+/* Texts are then encoded as they are in prediction, and not by the numbers of their words. */
+static ReelStatus add_pieces(ModelEncoding *e, ModelPipeline *how, const int32_t *numbers, int64_t count)
+{
+    reel_mem_free(e->ids);
+    e->ids = NULL;
+    ReelStatus status = model_ngrams_learn(&how->ngrams, e->texts, numbers, count, &e->options->ngrams);
+    how->tokenizer = model_ngrams_tokenizer(&how->ngrams, &how->vocabulary);
+    return status;
+}
+
 /* The caller's own, which is shown texts. */
 static ReelStatus fit_own(ModelEncoding *e, ModelPipeline *how, const int32_t *numbers, int64_t count)
 {
@@ -108,6 +118,9 @@ ReelStatus model_encoding_learn(ModelEncoding *e, ModelWordTexts *texts, ModelPi
     } else {
         status = build_vocabulary(e, how, numbers, count);
         how->tokenizer = model_vocabulary_tokenizer(&how->vocabulary);
+        if (reel_status_is_ok(&status) && options->ngrams.most > 0 &&
+            !(options->ngrams.unless_ascii && !how->cleaner.unicode))
+            status = add_pieces(e, how, numbers, count);
     }
     return reel_status_is_ok(&status) && how->tokenizer.bpe && !options->fit ? make_encoders(e) : status;
 }
@@ -293,7 +306,7 @@ static void settle(ModelEncoding *e, ModelDatasetPart *part, Place *place, bool 
 ReelStatus model_encoding_fill(ModelEncoding *e, ModelDatasetPart *part)
 {
     bool together =
-        part->count > LITTLE && (e->ids || e->subwords); /* a tokenizer of the caller's is for one thread */
+        part->count > LITTLE && !e->options->fit; /* a tokenizer of the caller's is for one thread */
     int num_tasks = together ? e->texts->threads : 1;
     Task *tasks = reel_mem_calloc((size_t)num_tasks, sizeof *tasks);
     if (!tasks)

@@ -6,6 +6,7 @@ void model_pipeline_free(ModelPipeline *pipeline)
 {
     model_cleaner_free(&pipeline->cleaner);
     model_vocabulary_free(&pipeline->vocabulary);
+    model_ngrams_free(&pipeline->ngrams);
     model_subwords_free(&pipeline->subwords);
     model_string_table_free(&pipeline->labels);
     *pipeline = (ModelPipeline){0};
@@ -31,9 +32,11 @@ const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_
 {
     if (pipeline->tokenizer.bpe)
         return model_bpe_token_text(pipeline->tokenizer.bpe, id, size);
-    if (id < 0 || id >= model_vocabulary_size(&pipeline->vocabulary))
+    int32_t words = model_vocabulary_size(&pipeline->vocabulary);
+    if (id < 0 || id >= words + pipeline->ngrams.pieces.count)
         return NULL;
-    const char *word = model_vocabulary_word(&pipeline->vocabulary, id);
+    const char *word = id < words ? model_vocabulary_word(&pipeline->vocabulary, id)
+                                  : model_string_table_text(&pipeline->ngrams.pieces, id - words);
     if (size)
         *size = strlen(word);
     return word;

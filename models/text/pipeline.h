@@ -7,6 +7,7 @@
 #include "models/text/clean.h"
 #include "models/text/corpus.h"
 #include "models/strings/string_table.h"
+#include "models/text/ngrams.h"
 #include "models/text/subwords.h"
 #include "models/text/tokenizer.h"
 #include "models/text/vocabulary.h"
@@ -28,6 +29,7 @@ typedef enum ModelTask {
 typedef struct ModelPipeline {
     ModelCleaner cleaner;
     ModelVocabulary vocabulary; /* where ids are words, otherwise empty */
+    ModelNgrams ngrams;         /* pieces of words beside them; mostly none */
     ModelSubwords subwords;     /* where they are byte pairs */
     ModelTokenizer tokenizer;   /* of one of these, or the caller's own; byte pairs: one thread at a time */
     ModelStringTable labels;    /* K names */
@@ -47,7 +49,7 @@ bool model_pipeline_encode(const ModelPipeline *pipeline, ModelTextSpan text, Re
 /* The same by a tokenizer that encodes as the pipeline's does: another thread's. */
 bool model_pipeline_encode_by(const ModelPipeline *pipeline, const ModelTokenizer *tokenizer,
                               ModelTextSpan text, ReelBytes *scratch, ModelIdList *list);
-/* The word or the piece of an id, NULL where the tokenizer is the caller's own. */
+/* The word, the piece of one or the byte pairs of an id, NULL where the tokenizer is the caller's own. */
 const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size);
 
 /* ---- In a checkpoint: some fields of reel/config.json, and members (docs/checkpoints.md) ---- */

@@ -10,10 +10,11 @@
 #define TOKENIZER  "reel/tokenizer.json"
 #define LABELS     "reel/labels.txt"
 #define STOP_WORDS "reel/stop_words.txt"
+#define PIECES     "reel/pieces.txt"
 
 bool model_pipeline_has_member(const char *name)
 {
-    static const char *const known[] = {VOCABULARY, TOKENIZER, LABELS, STOP_WORDS};
+    static const char *const known[] = {VOCABULARY, TOKENIZER, LABELS, STOP_WORDS, PIECES};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i]) == 0)
             return true;
@@ -30,6 +31,10 @@ void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *
     if (pipeline->cleaner.unicode)
         reel_json_string(json, "clean", "unicode");
     reel_json_bool(json, "keep_digits", pipeline->cleaner.keep_digits);
+    if (pipeline->tokenizer.first_piece > 0) {
+        reel_json_integer(json, "ngrams_least", pipeline->ngrams.least);
+        reel_json_integer(json, "ngrams_most", pipeline->ngrams.most);
+    }
     if (pipeline->task == MODEL_TASK_SINGLE)
         reel_json_string(json, "task", "single");
     if (pipeline->data_hash[0])
@@ -77,6 +82,8 @@ void model_pipeline_snapshot(const ModelPipeline *pipeline, NnSnapshot *snapshot
         add_tokenizer(snapshot, pipeline->tokenizer.bpe);
     else
         add_lines(snapshot, VOCABULARY, &pipeline->vocabulary.words);
+    if (pipeline->tokenizer.first_piece > 0)
+        add_lines(snapshot, PIECES, &pipeline->ngrams.pieces);
     add_lines(snapshot, LABELS, &pipeline->labels);
     add_lines(snapshot, STOP_WORDS, &pipeline->cleaner.stop_words);
 }
@@ -143,6 +150,14 @@ static bool read_max_len(ModelPipeline *pipeline, ReelJsonReader *json)
     return ok;
 }
 
+static bool read_ngrams(ReelJsonReader *json, int32_t *size)
+{
+    int64_t value = 0;
+    bool ok = reel_json_reader_int_in(json, 1, MODEL_NGRAMS_LONGEST, &value);
+    *size = (int32_t)value;
+    return ok;
+}
+
 bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
 {
     int64_t value;
@@ -156,6 +171,10 @@ bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
         return read_letters(pipeline, json);
     if (reel_json_reader_is(json, "keep_digits"))
         return reel_json_reader_bool(json, &pipeline->cleaner.keep_digits);
+    if (reel_json_reader_is(json, "ngrams_least"))
+        return read_ngrams(json, &pipeline->ngrams.least);
+    if (reel_json_reader_is(json, "ngrams_most"))
+        return read_ngrams(json, &pipeline->ngrams.most);
     if (reel_json_reader_is(json, "task"))
         return read_task(pipeline, json);
     if (reel_json_reader_is(json, "data_hash"))
@@ -271,6 +290,23 @@ static ReelStatus read_bpe(ModelPipeline *pipeline, const TensorNpz *npz, Tensor
                                                            tensor_npz_path(npz), TOKENIZER, status.message);
 }
 
+static ReelStatus read_pieces(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
+{
+    const char *const *pieces;
+    int32_t count;
+    if (pipeline->ngrams.least < 1 || pipeline->ngrams.most < pipeline->ngrams.least)
+        return reel_status_failed("%s: pieces of %d to %d characters cannot be; save the model again",
+                                  tensor_npz_path(npz), pipeline->ngrams.least, pipeline->ngrams.most);
+    ReelStatus status = read_lines(npz, PIECES, arena, &pieces, &count);
+    if (!reel_status_is_ok(&status))
+        return status;
+    status = model_ngrams_restore(&pipeline->ngrams, pieces, count);
+    if (!reel_status_is_ok(&status))
+        return reel_status_failed("%s: " PIECES ": %s", tensor_npz_path(npz), status.message);
+    pipeline->tokenizer = model_ngrams_tokenizer(&pipeline->ngrams, &pipeline->vocabulary);
+    return status;
+}
+
 static ReelStatus read_vocabulary(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)
 {
     const char *const *words;
@@ -283,7 +319,8 @@ static ReelStatus read_vocabulary(ModelPipeline *pipeline, const TensorNpz *npz,
                    ? status
                    : reel_status_failed("%s: %s", tensor_npz_path(npz), status.message);
     pipeline->tokenizer = model_vocabulary_tokenizer(&pipeline->vocabulary);
-    return status;
+    return pipeline->ngrams.least == 0 && pipeline->ngrams.most == 0 ? status
+                                                                     : read_pieces(pipeline, npz, arena);
 }
 
 static ReelStatus read_cleaner(ModelPipeline *pipeline, const TensorNpz *npz, TensorArena *arena)

@@ -39,11 +39,13 @@ typedef struct ModelTokenizer {
      * where there is no memory. */
     bool (*encode)(const void *state, ModelTextSpan text, size_t limit, ModelIdList *list);
     const struct ModelBpeTokenizer *bpe; /* the byte pairs behind it; NULL for words */
+    int32_t
+        first_piece; /* ids from it on are pieces of the words before them (models/text/ngrams.h); 0: none */
 } ModelTokenizer;
 
-/* Appends <bos>, the ids of a cleaned text and <eos>, at most max_len (3 or more) in all: what is too
- * long loses ids in front of <eos>. <unk> stands for a text of which nothing is left. False where there
- * is no memory; the list is then as before. */
+/* Appends <bos>, the ids of a cleaned text and <eos>, at most max_len (3 or more) in all, pieces of words not
+ * counted: what is too long loses ids in front of <eos>. <unk> stands for a text of which nothing is left.
+ * False where there is no memory; the list is then as before. */
 bool model_tokenizer_encode(const ModelTokenizer *tokenizer, ModelTextSpan text, int32_t max_len,
                             ModelIdList *list);
 

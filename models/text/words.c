@@ -19,18 +19,22 @@ static int by_word_and_place(const void *a, const void *b)
 }
 
 /* The words of one text. Returns how many. */
-static int32_t sort_words(NnIds text, Occurrence *sorted)
+static int32_t sort_words(NnIds text, int32_t first_piece, Occurrence *sorted)
 {
-    int32_t count = 0;
-    for (int32_t t = 0; t < text.count; t++)
-        if (text.ids[t] < 0 ||
-            text.ids[t] >= MODEL_NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
-            sorted[count++] = (Occurrence){text.ids[t], t - 1};
+    int32_t count = 0, place = -1;
+    for (int32_t t = 0; t < text.count; t++) {
+        int32_t id = text.ids[t];
+        bool piece = first_piece > 0 && id >= first_piece;
+        place += !piece && t > 0;
+        if (id < 0 || id >= MODEL_NUM_SPECIAL_TOKENS) /* a negative one is the embedding's to report */
+            sorted[count++] = (Occurrence){id, piece && place < 0 ? 0 : place};
+    }
     qsort(sorted, (size_t)count, sizeof *sorted, by_word_and_place);
     return count;
 }
 
-bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *texts, int32_t count)
+bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *texts, int32_t count,
+                      int32_t first_piece)
 {
     size_t most = 0;
     for (int32_t b = 0; b < count; b++)
@@ -42,7 +46,7 @@ bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *te
     if (!words->ids || !words->texts || !words->log_weights || !sorted)
         return false;
     for (int32_t b = 0; b < count; b++) {
-        int32_t found = sort_words(texts[b], sorted);
+        int32_t found = sort_words(texts[b], first_piece, sorted);
         for (int32_t i = 0; i < found; words->count++) {
             double n = 0;
             words->ids[words->count] = sorted[i].id;

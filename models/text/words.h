@@ -19,8 +19,10 @@ typedef struct ModelTextWords {
     double *log_weights;
 } ModelTextWords;
 
-/* All memory is the arena's. False: there is none. */
-bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *texts, int32_t count);
+/* Ids from first_piece on (0: none) are pieces of the words before them, and have their places. All memory is
+ * the arena's. False: there is none. */
+bool model_text_words(ModelTextWords *words, TensorArena *arena, const NnIds *texts, int32_t count,
+                      int32_t first_piece);
 
 REEL_END_DECLS
 

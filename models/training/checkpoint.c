@@ -280,6 +280,7 @@ static ReelStatus read_model(Reader *reader)
     if (!reel_status_is_ok(&status))
         return status;
     config->vocabulary = c->text.tokenizer.vocab_size;
+    config->first_piece = c->text.tokenizer.first_piece;
     config->labels = c->text.labels.count;
     status = model_new_without_values(&c->model, reader->kind, *config);
     if (reel_status_is_ok(&status))

@@ -381,6 +381,7 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
     const ModelDataset *dataset = run->dataset;
     ModelConfig config = options->config;
     config.vocabulary = dataset->text.tokenizer.vocab_size;
+    config.first_piece = dataset->text.tokenizer.first_piece;
     config.labels = model_dataset_num_classes(dataset);
     ReelStatus status = last || options->files.init
                             ? model_new_without_values(&run->model, run->kind, config)

@@ -28,6 +28,8 @@ ModelZooSettings model_zoo_defaults(void)
                               .ranks = 1,
                               .rank_timeout = 60,
                               .min_df = 2,
+                              .char_ngrams = "none",
+                              .ngram_min_df = model_ngrams_defaults().min_df,
                               .test = {.size = 0.2},
                               .checkpoint_every = MODEL_RUN_EVERY_SO_OFTEN,
                               .compress = 1,
@@ -52,6 +54,7 @@ ModelZooSettings model_zoo_best(void)
     s.epochs = 16;
     s.max_len = 512;
     s.min_df = 1;
+    s.char_ngrams = "auto";
     s.keep_digits = true;
     s.stop_words = "none";
     s.valid.size = 0.2;
@@ -260,6 +263,13 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"max-df", "X", MODEL_OPTION_NUMBER, &s->max_df, 1e-9, 1,
           "drop words in more than this part of them (0.9)"},
          MODEL_SETTING_MODEL, "0.9"},
+        {{"char-ngrams", "MIN-MAX", MODEL_OPTION_TEXT, &s->char_ngrams, 0, 0,
+          "also read pieces of so many characters of each word, such as 3-5, with a model that sees no order; none, or auto: "
+          "where words are not of a-z alone (none)"},
+         MODEL_SETTING_MODEL, "none"},
+        {{"ngram-min-df", "N", MODEL_OPTION_INTEGER, &s->ngram_min_df, 1, 1e9,
+          "drop pieces in fewer training texts (3)"},
+         MODEL_SETTING_MODEL, "3"},
         {{"init", "FILE", MODEL_OPTION_TEXT, &s->init, 0, 0,
           "begin with the weights of this .npz or .safetensors file"},
          MODEL_SETTING_FILE, NULL},
@@ -450,6 +460,34 @@ void model_zoo_stop_words(ModelDatasetOptions *options, const char *name)
     options->clean.stop_words = name && strcmp(name, "default") == 0 ? NULL : name;
 }
 
+/* What --char-ngrams asks for. "auto" steps back where ids are all the words' or byte pairs'. */
+static ReelStatus ngram_options(const ModelZooSettings *s, ModelNgramOptions *ngrams)
+{
+    int end = 0;
+    const char *asked = s->char_ngrams;
+    const char *other = s->vectors                           ? "--vectors"
+                        : s->init                            ? "--init"
+                        : strcmp(s->tokenizer, "words") != 0 ? "--tokenizer"
+                                                             : NULL;
+    *ngrams = (ModelNgramOptions){0};
+    if (strcmp(asked, "none") == 0 || (strcmp(asked, "auto") == 0 && other))
+        return reel_status_ok();
+    *ngrams = model_ngrams_defaults();
+    ngrams->min_df = s->ngram_min_df;
+    if (strcmp(asked, "auto") == 0)
+        return reel_status_ok();
+    if (other)
+        return reel_status_usage(
+            "--char-ngrams: are pieces of a word vocabulary's words, and do not go with %s", other);
+    ngrams->unless_ascii = false;
+    if (sscanf(asked, "%2d-%2d%n", &ngrams->least, &ngrams->most, &end) != 2 || asked[end] ||
+        ngrams->least < 1 || ngrams->most < ngrams->least || ngrams->most > MODEL_NGRAMS_LONGEST)
+        return reel_status_usage(
+            "--char-ngrams %.40s: must be none, auto or MIN-MAX, such as 3-5, both from 1 to %d", asked,
+            MODEL_NGRAMS_LONGEST);
+    return reel_status_ok();
+}
+
 ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOptions *options)
 {
     *options = model_dataset_defaults();
@@ -490,7 +528,7 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
     if (options->byte_pairs == 0 && s->bpe_dropout > 0)
         return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options->keep_texts = s->bpe_dropout > 0;
-    return reel_status_ok();
+    return ngram_options(s, &options->ngrams);
 }
 
 /* Reads one, and looks whether texts can be cut by it. */

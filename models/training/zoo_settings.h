@@ -40,10 +40,11 @@ typedef struct ModelSetting {
 typedef struct ModelZooSettings {
     const char *data, *models, *out, *stop_words, *output_bias, *optimizer, *schedule, *init, *init_prefix,
         *resume, *tokenizer, *label_separator, *input_format, *text, *labels, *label_columns, *id, *vectors,
-        *pretrain, *clean, *split, *group, *task, *loss, *metric, *cache;
+        *pretrain, *clean, *split, *group, *task, *loss, *metric, *cache, *char_ngrams;
     ModelOptionPart valid, test;
     int min_label_count;
-    int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, warmup, vocab, seeds;
+    int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, ngram_min_df, warmup,
+        vocab, seeds;
     int freeze_vectors, pretrain_epochs, unfreeze, checkpoint_every, keep, compress, patience;
     double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;

@@ -230,6 +230,26 @@ START_TEST(what_was_not_asked_for_gives_way)
 }
 END_TEST
 
+START_TEST(pieces_of_words_are_asked_for_in_one_way)
+{
+    static const char *const wrong[][2] = {{"--char-ngrams 4-2", "--char-ngrams 4-2: must be"},
+                                           {"--char-ngrams 0-3", "--char-ngrams 0-3: must be"},
+                                           {"--char-ngrams 3", "--char-ngrams 3: must be"},
+                                           {"--char-ngrams 3-13", "--char-ngrams 3-13: must be"},
+                                           {"--char-ngrams 3-5x", "--char-ngrams 3-5x: must be"},
+                                           {"--char-ngrams some", "--char-ngrams some: must be"},
+                                           {"--char-ngrams 3-5 --ngram-min-df 0", "--ngram-min-df 0"},
+                                           {"--char-ngrams 3-5 --tokenizer bpe --no-refit", "--tokenizer"},
+                                           {"--char-ngrams 3-5 --models lstm", "--char-ngrams: lstm"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_int_eq(shell_run(BEST "%s --out %s/never", tools, wrong[i][0], folder), 2);
+        ck_assert_msg(strstr(shell_output(), wrong[i][1]) != NULL, "%s: %s", wrong[i][0], shell_output());
+    }
+    shell_must(BEST "--char-ngrams 3-5 --out %s/run", tools, folder);
+    ck_assert_ptr_nonnull(strstr(shell_output(), "and their pieces of 3 to 5 characters"));
+}
+END_TEST
+
 START_TEST(comparing_reads_its_arguments_once)
 {
     shell_must(BEST "--out %s/one && cp -r %s/one %s/two", tools, folder, folder, folder);
@@ -315,6 +335,7 @@ Suite *tools_options_suite(void)
     tcase_add_test(tcase, fractions_and_infinities_are_refused_where_they_are_none);
     tcase_add_test(tcase, any_option_overrides_the_best_ones);
     tcase_add_test(tcase, what_was_not_asked_for_gives_way);
+    tcase_add_test(tcase, pieces_of_words_are_asked_for_in_one_way);
     tcase_add_test(tcase, comparing_reads_its_arguments_once);
     tcase_add_test(tcase, results_are_the_same_on_any_number_of_processors);
     tcase_add_test(tcase, idle_processors_are_told_first);

@@ -81,9 +81,14 @@ static ReelStatus copy_text(ReportRun *run, ReportText *text, const ModelDataset
     if (!ids || !text->words || !text->labels)
         return no_memory();
     ReelStatus status = model_dataset_part_ids(part, example, ids);
-    for (int i = 0; reel_status_is_ok(&status) && i < text->num_words; i++)
-        if (!(text->words[i] = word_of(&run->arena, dataset, ids[i])))
+    int all = text->num_words, first_piece = dataset->text.tokenizer.first_piece;
+    text->num_words = 0;
+    for (int i = 0; reel_status_is_ok(&status) && i < all; i++) {
+        if (first_piece > 0 && ids[i] >= first_piece) /* pieces of words are not read by people */
+            continue;
+        if (!(text->words[text->num_words++] = word_of(&run->arena, dataset, ids[i])))
             status = no_memory();
+    }
     return status;
 }
 

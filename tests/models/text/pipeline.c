@@ -63,7 +63,8 @@ START_TEST(it_is_saved_and_loaded_as_one)
     options.vocabulary.min_df = 1;
     options.clean.keep_digits = true;
     options.max_len = 7;
-    options.byte_pairs = _i ? 20 : 0;
+    options.byte_pairs = _i == 1 ? 20 : 0;
+    options.ngrams = (ModelNgramOptions){.least = 2, .most = _i == 2 ? 3 : 0, .min_df = 1};
     ModelCorpus corpus;
     ModelDataset *dataset;
     ck_assert_ok(model_corpus_parse(&corpus, "x.tsv", TSV, sizeof TSV - 1, &options.corpus));
@@ -72,7 +73,8 @@ START_TEST(it_is_saved_and_loaded_as_one)
     ReelBytes json = {0};
     NnSnapshot snapshot;
     ModelPipeline again = {0};
-    const char *path = _i ? "build/pipeline_1.npz" : "build/pipeline_0.npz";
+    char path[40];
+    snprintf(path, sizeof path, "build/pipeline_%d.npz", _i);
     save(&dataset->text, &json, &snapshot);
     ck_assert_ok(nn_snapshot_write(&snapshot, path, (TensorNpzOptions){0}));
     load(&again, &json, path);
@@ -87,6 +89,7 @@ START_TEST(it_is_saved_and_loaded_as_one)
     for (int32_t id = 0; id < again.tokenizer.vocab_size; id++)
         ck_assert_str_eq(model_pipeline_word(&again, id, NULL),
                          model_pipeline_word(&dataset->text, id, NULL));
+    ck_assert(_i != 2 || again.tokenizer.first_piece > 0);
     ck_assert_ptr_null(model_pipeline_word(&again, again.tokenizer.vocab_size, NULL));
     model_pipeline_free(&again);
     nn_snapshot_free(&snapshot);
@@ -100,6 +103,7 @@ START_TEST(its_members_are_known)
 {
     ck_assert(model_pipeline_has_member("reel/vocabulary.txt"));
     ck_assert(model_pipeline_has_member("reel/labels.txt"));
+    ck_assert(model_pipeline_has_member("reel/pieces.txt"));
     ck_assert(!model_pipeline_has_member("reel/config.json"));
 }
 END_TEST
@@ -109,7 +113,7 @@ Suite *models_pipeline_suite(void)
 {
     Suite *suite = suite_create("models/pipeline");
     TCase *tcase = tcase_create("pipeline");
-    tcase_add_loop_test(tcase, it_is_saved_and_loaded_as_one, 0, 2);
+    tcase_add_loop_test(tcase, it_is_saved_and_loaded_as_one, 0, 3);
     tcase_add_test(tcase, its_members_are_known);
     suite_add_tcase(suite, tcase);
     return suite;

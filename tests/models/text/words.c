@@ -21,16 +21,16 @@ START_TEST(each_texts_words_come_once_with_their_weights)
     TensorArena arena;
     ModelTextWords words;
     tensor_arena_init(&arena, 0);
-    ck_assert(model_text_words(&words, &arena, text_support_texts(ids, offsets, 3), 3));
+    ck_assert(model_text_words(&words, &arena, text_support_texts(ids, offsets, 3), 3, 0));
     ck_assert_int_eq(words.count, 3);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(words.ids[i], words_of[i]);
         ck_assert_int_eq(words.texts[i], texts[i]);
         ck_assert_double_eq_tol(words.log_weights[i], weight(n[i]), 1e-14);
     }
-    ck_assert(model_text_words(&words, &arena, &(NnIds){ids + 6, 1}, 1));
+    ck_assert(model_text_words(&words, &arena, &(NnIds){ids + 6, 1}, 1, 0));
     ck_assert_int_eq(words.count, 0);
-    ck_assert(model_text_words(&words, &arena, &(NnIds){(const int32_t[]){-3}, 1}, 1));
+    ck_assert(model_text_words(&words, &arena, &(NnIds){(const int32_t[]){-3}, 1}, 1, 0));
     ck_assert_int_eq(words.count, 1); /* the embedding says what is wrong with it */
     tensor_arena_free(&arena);
 }

@@ -153,6 +153,31 @@ START_TEST(the_programs_train_and_answer_alike)
 }
 END_TEST
 
+/* The same features in training, in prediction, and once the model is loaded. */
+START_TEST(pieces_of_words_come_back_with_the_model)
+{
+    static const char *const options[][2] = {{"models", "best"}, {"epochs", "2"}, {"embed", "8"},
+                                             {"threads", "1"},   {"valid", "0"},  {"char-ngrams", "2-4"}};
+    const char *unknown[] = {"monitoringz", "qqqq"};
+    ReelBytes bytes = {0};
+    ModelClassifier *other;
+    set(options, sizeof options / sizeof options[0]);
+    ck_assert_ok(fit());
+    ck_assert_ok(model_classifier_to_bytes(c, &bytes));
+    ck_assert_ok(model_classifier_new(&other));
+    ck_assert_ok(model_classifier_from_bytes(other, bytes.data, bytes.size));
+    check_same(c, other);
+    /* A word that was never seen says something by its pieces. */
+    size_t labels = (size_t)model_classifier_num_labels(c);
+    float *said = reel_mem_alloc(2 * labels * sizeof *said);
+    ck_assert_ok(model_classifier_predict(other, unknown, 2, said, NULL));
+    ck_assert_mem_ne(said, said + labels, labels * sizeof *said);
+    reel_mem_free(said);
+    model_classifier_free(other);
+    reel_bytes_free(&bytes);
+}
+END_TEST
+
 START_TEST(a_model_comes_back_from_a_file_and_from_memory)
 {
     const char *folder = shell_folder();
@@ -435,6 +460,7 @@ Suite *models_classifier_suite(void)
     tcase_add_test(tcase, labels_come_in_the_order_of_their_names);
     tcase_add_test(tcase, the_same_settings_give_the_same_model);
     tcase_add_test(tcase, the_programs_train_and_answer_alike);
+    tcase_add_test(tcase, pieces_of_words_come_back_with_the_model);
     tcase_add_test(tcase, a_model_comes_back_from_a_file_and_from_memory);
     tcase_add_test(tcase, best_has_thresholds_of_its_own);
     tcase_add_test(tcase, vectors_are_what_the_last_layer_reads);
