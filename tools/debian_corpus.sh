@@ -11,17 +11,24 @@ unlabelled=
 facets=use::,works-with::
 least=30
 most=0
+rows=0
+language=
+labels=tags
 state=build/apt
 update=yes
 
 usage=$(
     cat <<END
-usage: tools/debian_corpus.sh [-o FILE] [-u FILE] [-f FACETS] [-m N] [-k N] [-s FOLDER] [-n]
+usage: tools/debian_corpus.sh [-o FILE] [-u FILE] [-l LANGUAGE] [-t KIND] [-f FACETS] [-m N] [-k N] [-r N] [-s FOLDER] [-n]
   -o FILE    where to write the corpus             ($out)
   -u FILE    where to write all other descriptions, one a line  (nowhere)
+  -l CODE    descriptions in this language (de, ja, ru, uk; en), as they are written
+             (English in lower case without punctuation)
+  -t KIND    what labels are: tags, or sections, of which a package has one  ($labels)
   -f FACETS  facets of debtags that become labels, or all  ($facets)
   -m N       labels that fewer packages bear go    ($least)
   -k N       only the N most frequent labels       (0: all)
+  -r N       only N rows, drawn by the MD5 of the descriptions  (0: all)
   -s FOLDER  where apt keeps its lists             ($state)
   -n         do not download: use the lists that are there
 END
@@ -41,13 +48,16 @@ no_corpus() {
     fail "$*; pass a file of your own: make zoo DATA=file.tsv"
 }
 
-while getopts o:u:f:m:k:s:nh option; do
+while getopts o:u:l:t:f:m:k:r:s:nh option; do
     case $option in
     o) out=$OPTARG ;;
     u) unlabelled=$OPTARG ;;
     f) facets=$OPTARG ;;
     m) least=$OPTARG ;;
     k) most=$OPTARG ;;
+    l) language=$OPTARG ;;
+    t) labels=$OPTARG ;;
+    r) rows=$OPTARG ;;
     s) state=$OPTARG ;;
     n) update=no ;;
     h) echo "$usage" && exit 0 ;;
@@ -55,8 +65,13 @@ while getopts o:u:f:m:k:s:nh option; do
     esac
 done
 shift $((OPTIND - 1))
-case $#/$least/$most in
-0/*[!0-9/]* | 0//* | 0/*/ | [1-9]*) usage_error ;;
+case $#/$least/$most/$rows in
+0/*[!0-9/]* | 0/*//* | 0//* | 0/*/ | [1-9]*) usage_error ;;
+esac
+case $labels/$language in
+tags/*[!a-zA-Z_]* | sections/*[!a-zA-Z_]*) usage_error ;;
+tags/* | sections/*) ;;
+*) usage_error ;;
 esac
 
 command -v apt-get >/dev/null || no_corpus "there is no apt-get here"
@@ -69,7 +84,7 @@ state=$(cd "$state" && pwd)
 # apt with a state of its own. Only the lists of packages and of descriptions are wanted.
 own_apt() {
     apt-get -q -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::Cache="$state/cache" \
-        -o Acquire::Languages=en -o APT::Sandbox::User=root \
+        -o Acquire::Languages="${language:-en}" -o APT::Get::List-Cleanup=false -o APT::Sandbox::User=root \
         -o Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false \
         -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
         -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false "$@"
@@ -102,9 +117,9 @@ for kind in Packages Translations; do
     [ -s "$work/$kind" ] || no_corpus "apt has no lists with descriptions of packages (no network, or no sources?)"
 done
 
-# 1. Every package once: the MD5 of its description and its tags in the facets, in the order of the lists.
+# 1. Every package once: the MD5 of its description and its section or its tags in the facets, in the order of the lists.
 # "TODO" is debtags' placeholder for a tag that nobody has chosen yet.
-print_files <"$work/Packages" | awk -v facets="$facets" '
+print_files <"$work/Packages" | awk -v facets="$facets" -v labels="$labels" '
     BEGIN { FS = ": "; number = split(facets, wanted, ",") }
     function end_of_package(    i, j, count, list, chosen) {
         if (md5 != "" && !(package in seen)) {
@@ -116,57 +131,65 @@ print_files <"$work/Packages" | awk -v facets="$facets" '
                         chosen = chosen " " list[i]
                         break
                     }
+            if (labels == "sections" && section != "")
+                chosen = " " section
+            else if (labels == "sections")
+                chosen = ""
             if (chosen != "")
                 print md5 chosen
         }
-        package = md5 = tags = ""
+        package = md5 = tags = section = ""
     }
     /^$/               { end_of_package(); field = ""; next }
     /^[ \t]/           { if (field == "Tag") tags = tags $0; next }
                        { field = $1; sub(/:$/, "", field) }
     field == "Package" { package = $2 }
     field == "Description-md5" { md5 = $2 }
+    field == "Section" { section = $2 }
     field == "Tag"     { tags = substr($0, 5) }
     END                { end_of_package() }
 ' >"$work/tags"
 
-# 2. The descriptions of these packages (with -u of all), cleaned: MD5, a tab, lower-case words and numbers (the homework's
-# file has them too; what reads it drops them).
-print_files <"$work/Translations" | awk -v tags="$work/tags" -v all="$unlabelled" '
+# 2. The descriptions of these packages (with -u of all): MD5, a tab, and the text as it is written, or else lower-case words
+# and numbers (the homework's file has them too; what reads it drops them).
+print_files <"$work/Translations" | awk -v tags="$work/tags" -v all="$unlabelled" -v language="$language" '
     BEGIN {
         FS = ": "
+        name = "Description-" (language == "" ? "en" : language)
         while ((getline line < tags) > 0) { split(line, part, " "); wanted[part[1]] = 1 }
     }
     function end_of_package() {
         if (md5 in wanted || (all != "" && md5 != "" && !(md5 in printed))) {
             delete wanted[md5]
             printed[md5] = 1
-            text = tolower(text)
-            gsub(/[^a-z0-9]+/, " ", text)
+            if (language == "") {
+                text = tolower(text)
+                gsub(/[^a-z0-9]+/, " ", text)
+            }
+            gsub(/[ \t]+/, " ", text)
             sub(/^ /, "", text); sub(/ $/, "", text)
             print md5 "\t" text
         }
         md5 = text = ""
     }
     /^$/     { end_of_package(); field = ""; next }
-    /^[ \t]/ { if (field == "Description-en" && $0 != " .") text = text " " $0; next }
+    /^[ \t]/ { if (field == name && $0 != " .") text = text " " $0; next }
              { field = $1; sub(/:$/, "", field) }
     field == "Description-md5" { md5 = $2 }
-    field == "Description-en"  { text = substr($0, 17) }
+    field == name              { text = substr($0, length(name) + 3) }
     END      { end_of_package() }
 ' >"$work/texts"
 
 [ ! -e "$work/unreadable" ] || fail "cannot read $(head -n 1 "$work/unreadable"); remove $state and try again"
 
-# 3. The rows. Labels are sorted; a row whose labels are all rare goes, and so does a text seen before.
-awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/counts" \
+# 3. The rows, each behind its MD5. Labels are sorted; a row whose labels are all rare goes, and so does a text seen before.
+awk -v least="$least" -v most="$most" -v texts="$work/texts" \
     -v unlabelled="${unlabelled:+$work/unlabelled}" '
     BEGIN {
         while ((getline line < texts) > 0) {
             tab = index(line, "\t")
             text[order[++descriptions] = substr(line, 1, tab - 1)] = substr(line, tab + 1)
         }
-        print "text\tlabels"
     }
     $1 in text {
         row[++rows] = $0
@@ -199,11 +222,10 @@ awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/co
             body = text[part[1]]
             if (kept == 0 || body == "" || body in seen) continue
             seen[body] = 1
-            line = body "\t" label[1]
-            used[label[1]] = 1
-            for (i = 2; i <= kept; i++) { line = line ", " label[i]; used[label[i]] = 1 }
+            if (body ~ /^"/) { gsub(/"/, "\"\"", body); body = "\"" body "\"" }
+            line = part[1] "\t" body "\t" label[1]
+            for (i = 2; i <= kept; i++) line = line ", " label[i]
             print line
-            written++; total += kept
         }
         # The descriptions that no row has: whatever is held out of the corpus is not among them.
         for (i = 1; unlabelled != "" && i <= descriptions; i++) {
@@ -212,11 +234,16 @@ awk -v least="$least" -v most="$most" -v texts="$work/texts" -v counts="$work/co
             seen[body] = 1
             print body > unlabelled
         }
-        for (name in used) labels++
-        printf "%d rows, %d labels, %.2f labels a row\n", written, labels, total / (written ? written : 1) > counts
-        exit written == 0 || labels < 2
     }
-' "$work/tags" >"$work/corpus" ||
+' "$work/tags" >"$work/rows"
+[ "$rows" -eq 0 ] || {
+    sort "$work/rows" >"$work/drawn"
+    head -n "$rows" "$work/drawn" >"$work/rows"
+}
+{ printf 'text\tlabels\n'; cut -f 2- "$work/rows"; } >"$work/corpus"
+awk -F '\t' 'NR > 1 { total += split($2, label, ", "); for (i in label) if (!used[label[i]]++) labels++ }
+    END { printf "%d rows, %d labels, %.2f labels a row\n", NR - 1, labels, total / (NR > 1 ? NR - 1 : 1)
+          exit NR < 2 || labels < 2 }' "$work/corpus" >"$work/counts" ||
     no_corpus "no package of apt's sources has enough tags in the facets $facets (are they Debian's?)"
 
 if [ -n "$unlabelled" ]; then
