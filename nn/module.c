@@ -281,7 +281,9 @@ ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype)
     void *data = reel_mem_alloc(bytes);
     if (!data)
         return reel_status_no_memory(bytes, path);
-    reel_mem_free(value->data);
+    if (!parameter->is_borrowed)
+        reel_mem_free(value->data);
+    parameter->is_borrowed = false;
     *value = tensor_from(data, dtype, parameter->ndim, parameter->shape);
     tape_parameter_changed(&parameter->core);
     return reel_status_ok();
@@ -439,7 +441,9 @@ static Freed take_apart(NnModule *module)
 static void free_values(NnParameter *first)
 {
     for (NnParameter *p = first; p; p = p->next) {
-        reel_mem_free(p->core.value.data);
+        if (!p->is_borrowed)
+            reel_mem_free(p->core.value.data);
+        p->is_borrowed = false;
         tape_parameter_release(&p->core);
         p->core.value = tensor_invalid();
     }

@@ -59,6 +59,7 @@ struct NnParameter {
     double fill_value;
     bool sparse;       /* gradients come as rows: an optimizer may update late */
     bool is_buffer;    /* nn_module_add_buffer() */
+    bool is_borrowed;  /* the value's memory is a file's (NnLoadOptions.in_place) */
     TensorDtype dtype; /* of a buffer's own; TENSOR_DTYPE_NONE: as nn_module_reset() is asked for */
     int ndim;          /* 0: one number */
     int64_t shape[TENSOR_MAX_DIMS];

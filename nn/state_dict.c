@@ -356,7 +356,18 @@ typedef struct Read {
     NnNamed named;
     Tensor value;
     bool allocated; /* the parameter had no memory before */
+    bool in_place;  /* the value is to be the parameter's own */
 } Read;
+
+/* The value where the file has it, if it is one for a whole parameter without memory. */
+static bool view_value(const NnNamed *named, const TensorNpz *npz, NnLoadOptions options,
+                       const TensorNpzMember *member, Tensor *value)
+{
+    const NnParameter *p = named->parameter;
+    return options.in_place && !tensor_is_valid(p->core.value) && named->first == 0 &&
+           (p->ndim == 0 || named->rows == p->shape[0]) && tensor_npz_view(npz, member, value) &&
+           value->dtype == dtype_of(p);
+}
 
 static ReelStatus read_all(NnModule *module, const TensorNpz *npz, NnLoadOptions options, TensorArena *arena,
                            Read *reads, int *count)
@@ -367,9 +378,10 @@ static ReelStatus read_all(NnModule *module, const TensorNpz *npz, NnLoadOptions
         ReelStatus status = check_parameter(&it.named, npz, options, &member);
         Read *read = &reads[*count];
         if (reel_status_is_ok(&status) && member) {
-            status = tensor_npz_read_tensor(npz, member, arena, &read->value);
-            read->named = it.named;
-            read->allocated = false;
+            *read = (Read){.named = it.named};
+            read->in_place = view_value(&it.named, npz, options, member, &read->value);
+            if (!read->in_place)
+                status = tensor_npz_read_tensor(npz, member, arena, &read->value);
             ++*count;
         }
         if (!reel_status_is_ok(&status))
@@ -383,7 +395,7 @@ static ReelStatus allocate_all(Read *reads, int count)
 {
     ReelStatus status = reel_status_ok();
     for (int i = 0; reel_status_is_ok(&status) && i < count; i++) {
-        reads[i].allocated = !tensor_is_valid(reads[i].named.parameter->core.value);
+        reads[i].allocated = !reads[i].in_place && !tensor_is_valid(reads[i].named.parameter->core.value);
         if (reads[i].allocated)
             status = nn_parameter_allocate(reads[i].named.parameter, TENSOR_F32);
     }
@@ -425,11 +437,16 @@ static ReelStatus load(NnModule *module, const TensorNpz *npz, NnLoadOptions opt
     if (reel_status_is_ok(&status))
         status = allocate_all(reads, count);
     for (int i = 0; reel_status_is_ok(&status) && i < count; i++) {
+        NnParameter *p = reads[i].named.parameter;
         if (is_there(&reads[i].named, reads[i].value, arena))
             continue;
-        nn_parameter_begin_write(reads[i].named.parameter);
-        tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
-        tape_parameter_changed(&reads[i].named.parameter->core);
+        nn_parameter_begin_write(p);
+        if (reads[i].in_place)
+            p->core.value = reads[i].value;
+        else
+            tensor_copy_into(nn_named_view(&reads[i].named), reads[i].value);
+        p->is_borrowed = p->is_borrowed || reads[i].in_place;
+        tape_parameter_changed(&p->core);
     }
     return status;
 }

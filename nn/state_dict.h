@@ -30,7 +30,10 @@ ReelStatus nn_load(NnModule *module, const char *path);
 typedef struct NnLoadOptions {
     bool allow_missing; /* parameters without an array in the file keep their values */
     bool allow_extra;   /* arrays without a parameter are passed over */
-    bool convert;       /* bf16, f16, f32 and f64 are converted to the parameter's type */
+    bool in_place; /* values that have no memory yet stay where the file has them, where they lie there as
+                    * the model wants them (tensor_npz_view()): the file must then stay open as long as
+                    * the module */
+    bool convert;  /* bf16, f16, f32 and f64 are converted to the parameter's type */
     const char *prefix; /* NULL, or what stands before each name in the file: "module.", "_orig_mod." */
 } NnLoadOptions;
 

@@ -178,7 +178,7 @@ static ReelStatus check(const PredictSettings *s, const char *const *rest, int g
     if (s->info && (given > 1 || s->eval || s->export_path))
         return reel_status_usage("--info tells of one model, and reads no texts");
     if (s->export_path && (given > 1 || s->eval))
-        return reel_status_usage("--export writes the weights of one model, and reads no texts");
+        return reel_status_usage("--export writes one model, and reads no texts");
     if (s->label_separator && !s->eval)
         return reel_status_usage("--label-separator is for the labels of --eval");
     ModelFormat format;
@@ -226,7 +226,9 @@ int main(int argc, char **argv)
         {"info", NULL, MODEL_OPTION_FLAG, &s.info, 0, 0,
          "predict nothing: say what the file holds (model, labels, thresholds, quality, settings)"},
         {"export", "FILE", MODEL_OPTION_TEXT, &s.export_path, 0, 0,
-         "predict nothing: write the weights to FILE.safetensors or FILE.npz"},
+         "predict nothing: write FILE.npz, the model as it is loaded fastest, or FILE.safetensors, its "
+         "weights "
+         "alone"},
         {"threads", "N", MODEL_OPTION_INTEGER, &s.threads, 1, 1024, "threads (all processors)"},
         {"quiet", NULL, MODEL_OPTION_FLAG, &s.quiet, 0, 0,
          "neither speed nor warnings on the standard error"},

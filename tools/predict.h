@@ -89,8 +89,8 @@ void predict_look_at_texts(PredictRun *run, int64_t count);
 /* Says on the standard error what was noted about the file `name`. */
 void predict_warn(const PredictRun *run, const char *name);
 
-/* Writes the weights of a model, its state_dict and nothing else, as .safetensors or .npz: what the path ends
- * in. */
+/* Writes the model for prediction, without what training needs, where the path ends in .npz; the weights
+ * alone, its state_dict, where it ends in .safetensors. */
 ReelStatus predict_export(const char *model, const char *path);
 
 /* Prints what a model's file holds: model, sizes, texts, thresholds, and where the file has them quality and

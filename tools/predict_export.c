@@ -1,4 +1,4 @@
-/* tools/predict: the weights of a model as a file for other programs. */
+/* tools/predict: a model as a file to be mapped, or its weights for other programs. */
 #include "nn/state_dict.h"
 #include "tensor/storage/safetensors.h"
 #include "tools/predict.h"
@@ -12,7 +12,7 @@ static bool is_npz_path(const char *path)
     return length > 4 && strcmp(path + length - 4, ".npz") == 0;
 }
 
-/* Weights alone are less than the model, which must not be lost to them. */
+/* What is written is less than what is read, which must not be lost to it. */
 static bool same_file(const char *a, const char *b)
 {
     struct stat one, two;
@@ -28,7 +28,8 @@ ReelStatus predict_export(const char *model, const char *path)
     ModelCheckpoint *checkpoint;
     ReelStatus status = model_checkpoint_load(&checkpoint, model);
     if (reel_status_is_ok(&status))
-        status = nn_save(&checkpoint->model->base, path);
+        status = is_npz_path(path) ? model_checkpoint_export(path, checkpoint)
+                                   : nn_save(&checkpoint->model->base, path);
     model_checkpoint_free(checkpoint);
     return status;
 }

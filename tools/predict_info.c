@@ -35,6 +35,7 @@ static void write_checkpoint(ReelJsonWriter *json, const ModelCheckpoint *c)
     reel_json_string(json, "description", model->kind->description);
     reel_json_string(json, "reads", c->notebook ? "the state after the padding" : "the last word's state");
     reel_json_integer(json, "parameters", model_count(c->model));
+    reel_json_string(json, "weights", model_checkpoint_is_in_place(c) ? "mapped" : "copied");
     reel_json_begin_object(json, "sizes");
     reel_json_integer(json, "vocabulary", model->config.vocabulary);
     reel_json_integer(json, "labels", model->config.labels);
@@ -136,9 +137,9 @@ ReelStatus predict_info(const char *path, bool as_json)
     TensorArena arena;
     ReelBytes object = {0};
     tensor_arena_init(&arena, 0);
-    ReelStatus status = tensor_npz_open(&npz, path);
+    ReelStatus status = tensor_npz_open_mapped(&npz, path);
     if (reel_status_is_ok(&status))
-        status = model_checkpoint_load_from(&checkpoint, npz, (NnLoadOptions){0});
+        status = model_checkpoint_load_from(&checkpoint, npz, (NnLoadOptions){.in_place = true});
     if (reel_status_is_ok(&status))
         status = compose(&object, checkpoint, npz, &arena);
     if (reel_status_is_ok(&status))

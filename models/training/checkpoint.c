@@ -86,6 +86,11 @@ ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *c, Ten
     return status;
 }
 
+ReelStatus model_checkpoint_export(const char *path, const ModelCheckpoint *c)
+{
+    return model_checkpoint_save(path, c, (TensorNpzOptions){.in_place = true});
+}
+
 ReelStatus model_checkpoint_save_memory(ReelBytes *bytes, const ModelCheckpoint *c, TensorNpzOptions options)
 {
     NnSnapshot snapshot;
@@ -332,14 +337,25 @@ ReelStatus model_checkpoint_load_from(ModelCheckpoint **out, const TensorNpz *np
     return status;
 }
 
+bool model_checkpoint_is_in_place(const ModelCheckpoint *c)
+{
+    for (NnIterator it = nn_iterate(&c->model->base); nn_next(&it);)
+        if (it.named.parameter->is_borrowed)
+            return true;
+    return false;
+}
+
 ReelStatus model_checkpoint_load(ModelCheckpoint **out, const char *path)
 {
     TensorNpz *npz;
     *out = NULL;
-    ReelStatus status = tensor_npz_open(&npz, path);
+    ReelStatus status = tensor_npz_open_mapped(&npz, path);
     if (reel_status_is_ok(&status))
-        status = model_checkpoint_load_from(out, npz, (NnLoadOptions){0});
-    tensor_npz_close(npz);
+        status = model_checkpoint_load_from(out, npz, (NnLoadOptions){.in_place = true});
+    if (reel_status_is_ok(&status) && model_checkpoint_is_in_place(*out))
+        (*out)->file = npz;
+    else
+        tensor_npz_close(npz);
     return status;
 }
 
@@ -360,5 +376,6 @@ void model_checkpoint_free(ModelCheckpoint *c)
     reel_mem_free(c->calibration);
     nn_snapshot_free(&c->told);
     nn_snapshot_free(&c->unknown);
+    tensor_npz_close(c->file);
     reel_mem_free(c);
 }

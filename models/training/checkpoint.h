@@ -19,15 +19,20 @@ typedef struct ModelCheckpoint {
     double *calibration; /* [2, K] slopes and shifts that make log-odds of logits; NULL: they are that */
     NnSnapshot told;     /* how good it is, and its settings, where the file says so */
     NnSnapshot unknown;  /* members that Reel does not know */
+    TensorNpz *file;     /* where weights are that are read in place; NULL: none are */
 } ModelCheckpoint;
 
 /* Reads a checkpoint; *checkpoint is NULL on failure. Errors: those of tensor_npz_open() and nn_load(), a
- * member is missing or says what cannot be, vocabulary or labels do not fit the weights. */
+ * member is missing or says what cannot be, vocabulary or labels do not fit the weights. Weights that lie in
+ * the file as they are in memory (model_checkpoint_export()) are mapped: the file must not be shortened
+ * while the checkpoint is in use. */
 ReelStatus model_checkpoint_load(ModelCheckpoint **checkpoint, const char *path);
 /* The same from an open file. `options` are those for its weights. */
 ReelStatus model_checkpoint_load_from(ModelCheckpoint **checkpoint, const TensorNpz *npz,
                                       NnLoadOptions options);
 void model_checkpoint_free(ModelCheckpoint *checkpoint);
+/* Whether weights are read where a file has them. */
+bool model_checkpoint_is_in_place(const ModelCheckpoint *checkpoint);
 
 /* The log-odds, calibrated where logits are, above which label k is predicted. */
 double model_checkpoint_threshold(const ModelCheckpoint *checkpoint, int32_t k);
@@ -40,7 +45,9 @@ void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
 /* Writes all of a checkpoint at once. */
 ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *checkpoint,
                                  TensorNpzOptions options);
-/* The same into memory, which is empty at first. */
+/* The same for prediction: weights are stored as they are in memory, so that they need not be copied. */
+ReelStatus model_checkpoint_export(const char *path, const ModelCheckpoint *checkpoint);
+/* The same as model_checkpoint_save() into memory, which is empty at first. */
 ReelStatus model_checkpoint_save_memory(ReelBytes *bytes, const ModelCheckpoint *checkpoint,
                                         TensorNpzOptions options);
 

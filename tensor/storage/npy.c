@@ -269,7 +269,8 @@ size_t tensor_npy_format(char kind, int item_bytes, int ndim, const int64_t *sha
     for (int i = 0; i < ndim; i++)
         used += (size_t)snprintf(dict + used, sizeof dict - used, i ? ", %lld" : "%lld", (long long)shape[i]);
     used += (size_t)snprintf(dict + used, sizeof dict - used, ndim == 1 ? ",), }" : "), }");
-    size_t total = (10 + used + 1 + 63) / 64 * 64, length = total - 10;
+    size_t total = (10 + used + 1 + TENSOR_NPY_ALIGNMENT - 1) / TENSOR_NPY_ALIGNMENT * TENSOR_NPY_ALIGNMENT,
+           length = total - 10;
     memcpy(out, magic, sizeof magic);
     out[6] = 1;
     out[7] = 0;

@@ -19,7 +19,8 @@ enum {
     TENSOR_NPY_MAX_DIMS = 32,      /* NumPy's own limit before 2.0 */
     TENSOR_NPY_MAX_HEADER = 65536, /* longest header read; NumPy reads 10,000 bytes unless told otherwise */
     TENSOR_NPY_HEADER_CAPACITY = 2048, /* room for any header that tensor_npy_format() writes */
-    TENSOR_NPY_REASON_SIZE = 160
+    TENSOR_NPY_REASON_SIZE = 160,
+    TENSOR_NPY_ALIGNMENT = 64 /* of the length of headers, as NumPy writes them */
 };
 
 /* bfloat16, which NumPy does not have but other files (safetensors.h). */

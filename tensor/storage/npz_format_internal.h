@@ -34,6 +34,7 @@ enum {
     ZIP_VERSION_64 = 45,         /* Zip64 */
     ZIP_EXTRA_64 = 0x0001,       /* extra field with the 64-bit sizes */
     ZIP_EXTRA_UNICODE = 0x7075,  /* extra field with another name */
+    ZIP_EXTRA_ALIGN = 0xd935,    /* extra field of Android's zipalign: an alignment, and zeros for it */
     ZIP_DATE = 1 << 5 | 1,       /* 1980-01-01: the same contents give the same bytes */
 
     NPZ_MAX_NAME = 1024

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,31 @@ ReelStatus tensor_npz_open(TensorNpz **result, const char *path)
     return finish_opening(result, npz, open_file(npz));
 }
 
+/* Pages are shared with whoever maps the file, but for those that are written to. */
+static void map_file(TensorNpz *npz)
+{
+    void *map = npz->size > 0 && npz->size <= SIZE_MAX
+                    ? mmap(NULL, (size_t)npz->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, npz->fd, 0)
+                    : MAP_FAILED;
+    if (map == MAP_FAILED)
+        return; /* it is read */
+    close(npz->fd);
+    npz->fd = -1;
+    npz->data = npz->map = map;
+}
+
+ReelStatus tensor_npz_open_mapped(TensorNpz **result, const char *path)
+{
+    *result = NULL;
+    TensorNpz *npz = new_npz(path);
+    if (!npz)
+        return reel_status_no_memory(sizeof *npz, path);
+    ReelStatus status = open_file(npz);
+    if (reel_status_is_ok(&status))
+        map_file(npz);
+    return finish_opening(result, npz, status);
+}
+
 ReelStatus tensor_npz_open_memory(TensorNpz **result, const void *data, size_t size, const char *label)
 {
     *result = NULL;
@@ -110,6 +136,8 @@ void tensor_npz_close(TensorNpz *npz)
         return;
     if (npz->fd >= 0)
         close(npz->fd);
+    if (npz->map)
+        munmap(npz->map, (size_t)npz->size);
     tensor_arena_free(&npz->arena);
     reel_mem_free(npz->path);
     reel_mem_free(npz);
@@ -382,4 +410,20 @@ ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *m
     if (reel_status_is_ok(&status))
         *tensor = result;
     return status;
+}
+
+bool tensor_npz_view(const TensorNpz *npz, const TensorNpzMember *member, Tensor *tensor)
+{
+    const TensorNpyHeader *array = &member->array;
+    *tensor = tensor_invalid();
+    if (!npz->data || !member->is_array || member->unreadable || member->deflated ||
+        held_by(array) == TENSOR_DTYPE_NONE || needs_conversion(array) || array->ndim > TENSOR_MAX_DIMS)
+        return false;
+    const uint8_t *data = npz->data + member->offset + (npz->is_bare ? 0 : array->header_bytes);
+    bool native = array->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__),
+         in_order = !array->fortran_order || array->ndim <= 1;
+    if (!native || !in_order || (uintptr_t)data % TENSOR_NPY_ALIGNMENT != 0)
+        return false;
+    *tensor = tensor_from((void *)(uintptr_t)data, held_by(array), array->ndim, array->shape);
+    return true;
 }

@@ -45,6 +45,9 @@ typedef struct TensorNpz TensorNpz;
 
 /* Opens and checks a file; *npz is NULL on failure. */
 ReelStatus tensor_npz_open(TensorNpz **npz, const char *path);
+/* The same, with the file mapped into memory where that can be, for tensor_npz_view(). The file must not be
+ * shortened while it is open (one that another is renamed onto is not). */
+ReelStatus tensor_npz_open_mapped(TensorNpz **npz, const char *path);
 /* The same for bytes in memory, which must stay as they are until tensor_npz_close(). `label` stands for the
  * file's name in messages. */
 ReelStatus tensor_npz_open_memory(TensorNpz **npz, const void *data, size_t size, const char *label);
@@ -69,6 +72,10 @@ const char *tensor_npz_type_text(const TensorNpzMember *member, char *text);
  * into an arena of its own. */
 ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *member, TensorArena *arena,
                                   Tensor *tensor);
+/* The array where it lies in mapped or given memory, a view that lives as long as `npz`; false where it is
+ * not there as a tensor has it: deflated, converted, in another order, not aligned (TENSOR_NPY_ALIGNMENT), or
+ * the file is not in memory. What is written to a mapped one is this process's alone. */
+bool tensor_npz_view(const TensorNpz *npz, const TensorNpzMember *member, Tensor *tensor);
 /* The array of a .npy file, or the only one of an archive. */
 ReelStatus tensor_npy_read(const char *path, TensorArena *arena, Tensor *tensor);
 /* The contents in the arena: of an array its elements in C order and this machine's byte order, without

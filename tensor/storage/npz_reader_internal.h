@@ -10,6 +10,7 @@ struct TensorNpz {
     char *path;
     int fd;              /* -1: the bytes are in memory */
     const uint8_t *data; /* where they are in memory */
+    void *map;           /* NULL: they are the caller's */
     uint64_t size;
     bool is_bare;      /* .safetensors or .npy: without checksums; no member is deflated, none has a header */
     TensorArena arena; /* holds the members and their names */

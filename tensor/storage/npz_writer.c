@@ -14,7 +14,8 @@
 typedef struct Entry {
     char *name; /* in the zip: arrays end in .npy */
     bool is_array, zip64;
-    int strategy; /* zlib's */
+    int strategy;     /* zlib's */
+    unsigned padding; /* bytes of the extra field that aligns the contents, 0 or 6 and more */
     uint32_t crc;
     uint64_t offset, size, packed_size;
 } Entry;
@@ -64,6 +65,8 @@ static ReelStatus open_writer(TensorNpzWriter **result, const char *path, ReelBy
                               TensorNpzOptions options)
 {
     *result = NULL;
+    if (options.in_place && options.level != 0)
+        return reel_status_usage("%s: deflated arrays cannot be read in place; choose level 0", path);
     if (options.level < 0 || options.level > 9)
         return reel_status_usage("%s: there is no compression level %d; choose 0 (none) to 9", path,
                                  options.level);
@@ -133,7 +136,23 @@ static void write_at(TensorNpzWriter *writer, uint64_t offset, const void *data,
 
 static size_t local_bytes(const Entry *entry)
 {
-    return ZIP_LOCAL_BYTES + strlen(entry->name) + (entry->zip64 ? 20 : 0);
+    return ZIP_LOCAL_BYTES + strlen(entry->name) + (entry->zip64 ? 20 : 0) + entry->padding;
+}
+
+/* How many bytes more make the contents begin at a multiple: a .npy header is one itself. */
+static unsigned padding_of(const Entry *entry)
+{
+    enum { LEAST = 6, ALIGNMENT = TENSOR_NPY_ALIGNMENT };
+    unsigned beyond = (unsigned)((entry->offset + local_bytes(entry)) % ALIGNMENT);
+    unsigned padding = (ALIGNMENT - beyond) % ALIGNMENT;
+    return padding > 0 && padding < LEAST ? padding + ALIGNMENT : padding;
+}
+
+static uint8_t *put_padding(uint8_t *p, unsigned padding)
+{
+    p = zip_put16(zip_put16(zip_put16(p, ZIP_EXTRA_ALIGN), padding - 4), TENSOR_NPY_ALIGNMENT);
+    memset(p, 0, padding - 6);
+    return p + padding - 6;
 }
 
 /* The fields that the local and the central header have in common, from "version needed" to the length
@@ -161,9 +180,10 @@ static uint8_t *put_name(uint8_t *p, const char *name)
 
 static void write_local(TensorNpzWriter *writer, const Entry *entry)
 {
-    uint8_t record[ZIP_LOCAL_BYTES + NPZ_MAX_NAME + 20], *p = zip_put32(record, ZIP_LOCAL);
+    uint8_t record[ZIP_LOCAL_BYTES + NPZ_MAX_NAME + 20 + 2 * TENSOR_NPY_ALIGNMENT];
+    uint8_t *p = zip_put32(record, ZIP_LOCAL);
     p = put_common(p, writer, entry);
-    p = zip_put16(p, entry->zip64 ? 20 : 0);
+    p = zip_put16(p, (entry->zip64 ? 20 : 0) + entry->padding);
     p = put_name(p, entry->name);
     if (entry->zip64) {
         p = zip_put16(p, ZIP_EXTRA_64);
@@ -171,6 +191,8 @@ static void write_local(TensorNpzWriter *writer, const Entry *entry)
         p = zip_put64(p, entry->size);
         p = zip_put64(p, entry->packed_size);
     }
+    if (entry->padding)
+        p = put_padding(p, entry->padding);
     write_at(writer, entry->offset, record, (size_t)(p - record));
 }
 
@@ -313,6 +335,8 @@ static bool begin_member(TensorNpzWriter *writer, const char *name, bool is_arra
                                                .zip64 = writer->options.zip64 || needs_zip64(size),
                                                .strategy = strategy,
                                                .offset = writer->at};
+    if (is_array && writer->options.in_place)
+        adding(writer)->padding = padding_of(adding(writer));
     writer->at += local_bytes(adding(writer)); /* written when the sizes are known */
     return true;
 }

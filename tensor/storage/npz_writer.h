@@ -30,6 +30,8 @@ typedef struct TensorNpzOptions {
     int level;  /* 0: stored as it is, to 9: zlib's levels. Up to 6, floats are searched for runs only, which
                  * is faster and no worse; 7 to 9 search them for repeated stretches too. */
     bool zip64; /* 64-bit records also where the sizes do not need them (for tests) */
+    bool in_place; /* the elements of each array begin at a multiple of TENSOR_NPY_ALIGNMENT bytes, to be read
+                    * where they lie (tensor_npz_view()); with level 0 alone */
 } TensorNpzOptions;
 
 /* A file that is being written. */

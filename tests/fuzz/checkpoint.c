@@ -76,13 +76,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ModelCheckpoint *c = NULL;
     ReelStatus status = tensor_npz_open_memory(&npz, data, size, "fuzz");
     if (is_fine(&status)) {
-        status = model_checkpoint_load_from(&c, npz, (NnLoadOptions){0});
+        status = model_checkpoint_load_from(&c, npz, (NnLoadOptions){.in_place = true});
         if (is_fine(&status))
             run(c);
         read_state(npz, c ? c->model : NULL, c && c->text.labels.count < 1000 ? c->text.labels.count : 2);
     }
-    tensor_npz_close(npz);
     model_checkpoint_free(c);
+    tensor_npz_close(npz);
     require(reel_mem_stats().live_blocks == live);
     return 0;
 }

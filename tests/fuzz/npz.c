@@ -38,6 +38,10 @@ static void read_member(const TensorNpz *npz, const TensorNpzMember *member, Ten
     require(reel_status_is_ok(&status) || !strchr(status.message, '\n'));
     if (reel_status_is_ok(&status))
         require(tensor_is_contiguous(&t) && tensor_numel(&t) == member->array.count);
+    Tensor view;
+    if (tensor_npz_view(npz, member, &view))
+        require(reel_status_is_ok(&status) && tensor_same_shape(&t, &view) && view.dtype == t.dtype &&
+                memcmp(view.data, t.data, count) == 0);
     tensor_arena_reset(arena);
 }
 

@@ -106,12 +106,13 @@ END_TEST
 /* A run goes on where it was, and the models of one task do not answer with those of another. */
 START_TEST(the_task_goes_with_the_model)
 {
-    shell_must("cd %s && %s/train_zoo --data one.tsv --models lstm " TRAIN "--out whole --quiet && "
-               "%s/train_zoo --data one.tsv --models lstm " TRAIN "--epochs 2 --out half --quiet && "
-               "%s/train_zoo --resume half --epochs 4 --quiet && "
-               "%s/predict whole/lstm.last.npz --export whole.npz && "
-               "%s/predict half/lstm.last.npz --export half.npz && cmp whole.npz half.npz",
-               folder, tools, tools, tools, tools, tools);
+    shell_must(
+        "cd %s && %s/train_zoo --data one.tsv --models lstm " TRAIN "--out whole --quiet && "
+        "%s/train_zoo --data one.tsv --models lstm " TRAIN "--epochs 2 --out half --quiet && "
+        "%s/train_zoo --resume half --epochs 4 --quiet && "
+        "%s/predict whole/lstm.last.npz --export whole.safetensors && "
+        "%s/predict half/lstm.last.npz --export half.safetensors && cmp whole.safetensors half.safetensors",
+        folder, tools, tools, tools, tools, tools);
     shell_must("cd %s && %s/train_zoo --data one.tsv --task multilabel --models lstm " TRAIN
                "--out many --quiet",
                folder, tools);

@@ -157,6 +157,74 @@ START_TEST(a_file_in_memory_has_the_bytes_of_one_on_disk)
 }
 END_TEST
 
+/* ---- Where they lie ---- */
+
+/* Names of every length, so that every padding is there. */
+static void write_many(TensorNpzOptions options)
+{
+    TensorNpzWriter *writer;
+    char name[TENSOR_NPY_ALIGNMENT + 9];
+    ok(tensor_npz_writer_open(&writer, path, options));
+    for (int i = 0; i < TENSOR_NPY_ALIGNMENT + 8; i++) {
+        memset(name, 'a', (size_t)i + 1);
+        name[i + 1] = '\0';
+        tensor_npz_add_tensor(writer, name, noise(i % 5, i % 7));
+        snprintf(name, sizeof name, "text %d", i);
+        tensor_npz_add_bytes(writer, name, "0123456789", (size_t)i % 10);
+    }
+    ok(tensor_npz_writer_finish(writer));
+}
+
+START_TEST(arrays_are_read_where_they_lie)
+{
+    TensorNpz *mapped, *read;
+    write_many((TensorNpzOptions){.in_place = true, .zip64 = _i});
+    ok(tensor_npz_open_mapped(&mapped, path));
+    ok(tensor_npz_open(&read, path));
+    ck_assert(same_contents(mapped, read));
+    for (int i = 0; i < tensor_npz_count(mapped); i++) {
+        const TensorNpzMember *member = tensor_npz_member(mapped, i);
+        Tensor view, none;
+        ck_assert(!tensor_npz_view(read, tensor_npz_member(read, i), &none) && !tensor_is_valid(none));
+        ck_assert_int_eq(tensor_npz_view(mapped, member, &view), member->is_array);
+        if (!member->is_array)
+            continue;
+        ck_assert_uint_eq((uintptr_t)view.data % TENSOR_NPY_ALIGNMENT, 0);
+        ck_assert(tensor_equal(view, read_tensor(read, member->name)));
+        if (tensor_numel(&view) > 0)
+            tensor_f32(view)[0] = 7; /* in this process alone */
+    }
+    tensor_npz_close(mapped);
+    tensor_npz_close(read);
+    ok(tensor_npz_open(&read, path)); /* whose checksums are right still */
+    tensor_npz_close(read);
+}
+END_TEST
+
+START_TEST(what_lies_otherwise_is_not_viewed)
+{
+    TensorNpz *npz;
+    TensorNpzWriter *writer;
+    Tensor view;
+    static const char *const files[] = {FIXTURE("compressed"), FIXTURE("fortran"), FIXTURE("big_endian")};
+    for (int i = 0; i < 3; i++) {
+        ok(tensor_npz_open_mapped(&npz, files[i]));
+        for (int k = 0; k < tensor_npz_count(npz); k++) {
+            const TensorNpzMember *member = tensor_npz_member(npz, k);
+            if (member->array.ndim > 1)
+                ck_assert(!tensor_npz_view(npz, member, &view));
+        }
+        tensor_npz_close(npz);
+    }
+    refused(tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1, .in_place = true}),
+            "choose level 0");
+    refused(tensor_npz_open_mapped(&npz, folder), "is a folder");
+    refused(tensor_npz_open_mapped(&npz, "/dev/null"), "not a regular file");
+    fclose(fopen(path, "w"));
+    refused(tensor_npz_open_mapped(&npz, path), "too short");
+}
+END_TEST
+
 /* ---- What NumPy has written ---- */
 
 START_TEST(numpy_files_are_read)
@@ -1248,6 +1316,8 @@ Suite *tensor_npz_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_file_in_memory_has_the_bytes_of_one_on_disk);
+    tcase_add_loop_test(tcase, arrays_are_read_where_they_lie, 0, 2);
+    tcase_add_test(tcase, what_lies_otherwise_is_not_viewed);
     tcase_add_test(tcase, numpy_files_are_read);
     tcase_add_test(tcase, sizes_that_stand_there_twice_must_agree);
     tcase_add_test(tcase, fortran_order_is_read_as_c_order);
