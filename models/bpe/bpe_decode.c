@@ -46,26 +46,9 @@ static bool decode_bytes(const ModelBpeTokenizer *t, const int32_t *ids, size_t 
     return true;
 }
 
-/* Blanks between tokens. */
-static bool decode_tokens(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip,
+/* A blank behind each token but the last or, of `words`, behind each one that ends a word. */
+static bool decode_parted(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip, bool words,
                           ReelBytes *out)
-{
-    bool first = true;
-    for (size_t i = 0; i < count; i++) {
-        size_t id = (size_t)ids[i], size;
-        if (skip && (t->flags[id] & BPE_IS_SPECIAL))
-            continue;
-        const char *text = text_of(t, id, &size);
-        if ((!first && !put(out, "                ", 1)) || !put(out, text, size))
-            return false;
-        first = false;
-    }
-    return true;
-}
-
-/* Blanks behind words, but for the last one. */
-static bool decode_words(const ModelBpeTokenizer *t, const int32_t *ids, size_t count, bool skip,
-                         ReelBytes *out)
 {
     bool owed = false;
     for (size_t i = 0; i < count; i++) {
@@ -74,9 +57,9 @@ static bool decode_words(const ModelBpeTokenizer *t, const int32_t *ids, size_t 
             continue;
         const char *text = text_of(t, id, &size);
         bool ends = size >= 4 && memcmp(text + size - 4, BPE_WORD_END, 4) == 0;
-        if ((owed && !put(out, "                ", 1)) || !put(out, text, ends ? size - 4 : size))
+        if ((owed && !put(out, "                ", 1)) || !put(out, text, words && ends ? size - 4 : size))
             return false;
-        owed = ends;
+        owed = !words || ends;
     }
     return true;
 }
@@ -91,12 +74,9 @@ ReelStatus model_bpe_decode(const ModelBpeTokenizer *t, const int32_t *ids, size
                 "id %d (number %zu) is not in the vocabulary, whose last is %zu: use the "
                 "tokenizer that encoded it",
                 ids[i], i + 1, (size_t)t->tokens.count - 1);
-    bool fine;
-    if (t->config.pretokenizer == MODEL_BPE_BYTELEVEL)
-        fine = decode_bytes(t, ids, count, skip_special, out);
-    else if (t->config.pretokenizer == MODEL_BPE_SUBWORD_NMT)
-        fine = decode_words(t, ids, count, skip_special, out);
-    else
-        fine = decode_tokens(t, ids, count, skip_special, out);
+    ModelBpePretokenizer mode = t->config.pretokenizer;
+    bool fine = mode == MODEL_BPE_BYTELEVEL
+                    ? decode_bytes(t, ids, count, skip_special, out)
+                    : decode_parted(t, ids, count, skip_special, mode == MODEL_BPE_SUBWORD_NMT, out);
     return fine ? reel_status_ok() : reel_status_no_memory(out->size, "the text of ids");
 }

@@ -30,12 +30,15 @@ void model_language_file_snapshot(ModelLanguageFile *file, NnSnapshot *snapshot)
     model_pipeline_snapshot(&file->text, snapshot);
 }
 
+/* A file that is being read. */
 typedef struct Sizes {
+    ModelLanguageFile *file;
     int64_t format, embed, hidden, layers;
 } Sizes;
 
-static bool read_field(ModelLanguageFile *file, Sizes *sizes, ReelJsonReader *json)
+static bool read_field(void *context, ReelJsonReader *json)
 {
+    Sizes *sizes = context;
     if (reel_json_reader_is(json, "format"))
         return reel_json_reader_int_in(json, FORMAT, FORMAT, &sizes->format);
     if (reel_json_reader_is(json, "embed"))
@@ -45,30 +48,22 @@ static bool read_field(ModelLanguageFile *file, Sizes *sizes, ReelJsonReader *js
     if (reel_json_reader_is(json, "layers"))
         return reel_json_reader_int_in(json, 1, MODEL_AWD_LSTM_MAX_LAYERS, &sizes->layers);
     if (reel_json_reader_is(json, "full_softmax"))
-        return reel_json_reader_bool(json, &file->full);
-    return model_pipeline_read_field(&file->text, json);
+        return reel_json_reader_bool(json, &sizes->file->full);
+    return model_pipeline_read_field(&sizes->file->text, json);
 }
 
-static ReelStatus read_config(ModelLanguageFile *file, Sizes *sizes, const TensorNpz *npz, TensorArena *arena)
+static ReelStatus read_config(Sizes *sizes, const TensorNpz *npz, TensorArena *arena)
 {
     const char *text, *path = tensor_npz_path(npz);
     size_t size;
     char label[400];
-    ReelJsonReader json;
-    bool first = true;
     if (!tensor_npz_find(npz, CONFIG))
         return reel_status_failed("%s: is no language model of reel-lm", path);
     ReelStatus status = model_text_member(npz, CONFIG, arena, &text, &size);
     if (!reel_status_is_ok(&status))
         return status;
     snprintf(label, sizeof label, "%.300s: " CONFIG, path);
-    reel_json_reader_open(&json, text, size, label);
-    reel_json_reader_open_object(&json);
-    while (reel_json_reader_next_key(&json, &first) && read_field(file, sizes, &json))
-        continue;
-    reel_json_reader_end(&json);
-    status = json.status;
-    reel_json_reader_close(&json);
+    status = reel_json_read_object(text, size, label, read_field, sizes);
     if (reel_status_is_ok(&status) && !(sizes->format && sizes->embed && sizes->hidden && sizes->layers))
         status = reel_status_failed("%s: lacks the format or a size", label);
     return status;
@@ -102,9 +97,9 @@ static ReelStatus read_order(const TensorNpz *npz, int32_t ids, TensorArena *are
 
 static ReelStatus load(ModelLanguageFile *file, const TensorNpz *npz, TensorArena *arena, int threads)
 {
-    Sizes sizes = {0};
+    Sizes sizes = {.file = file};
     const int32_t *order = NULL;
-    ReelStatus status = read_config(file, &sizes, npz, arena);
+    ReelStatus status = read_config(&sizes, npz, arena);
     if (reel_status_is_ok(&status))
         status = model_pipeline_load(&file->text, npz, arena);
     int32_t ids = file->text.tokenizer.vocab_size;

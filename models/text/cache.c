@@ -357,22 +357,18 @@ static ReelStatus damaged(const char *path, const char *what)
     return reel_status_failed("%s: is damaged: %s; it is made anew", path, what);
 }
 
+static bool read_field(void *text, ReelJsonReader *json)
+{
+    return model_pipeline_read_field(text, json);
+}
+
 static ReelStatus read_config(ModelPipeline *text, const TensorNpz *npz, TensorArena *arena)
 {
     const char *bytes;
     size_t size;
-    bool first = true;
-    ReelJsonReader json;
     ReelStatus status = model_text_member(npz, CONFIG, arena, &bytes, &size);
-    if (!reel_status_is_ok(&status))
-        return status;
-    reel_json_reader_open(&json, bytes, size, tensor_npz_path(npz));
-    reel_json_reader_open_object(&json);
-    while (reel_json_reader_next_key(&json, &first) && model_pipeline_read_field(text, &json))
-        continue;
-    reel_json_reader_end(&json);
-    status = json.status;
-    reel_json_reader_close(&json);
+    if (reel_status_is_ok(&status))
+        status = reel_json_read_object(bytes, size, tensor_npz_path(npz), read_field, text);
     if (reel_status_is_ok(&status) && text->max_len < MODEL_TOKENIZER_LEAST_MAX_LEN)
         status = damaged(tensor_npz_path(npz), "the length of texts");
     return reel_status_is_ok(&status) ? model_pipeline_load(text, npz, arena) : status;

@@ -92,33 +92,16 @@ void model_pipeline_snapshot(const ModelPipeline *pipeline, NnSnapshot *snapshot
 
 static bool read_tokenizer_kind(ModelPipeline *pipeline, ReelJsonReader *json)
 {
-    if (!reel_json_reader_string(json))
-        return false;
-    pipeline->subwords.wanted = reel_json_reader_is(json, "bpe");
-    return pipeline->subwords.wanted || reel_json_reader_is(json, "words") ||
-           reel_json_reader_fail(json, "'%.*s' is neither 'words' nor 'bpe'", (int)json->string.size,
-                                 json->string.data);
-}
-
-static bool read_letters(ModelPipeline *pipeline, ReelJsonReader *json)
-{
-    if (!reel_json_reader_string(json))
-        return false;
-    pipeline->cleaner.unicode = reel_json_reader_is(json, "unicode");
-    return pipeline->cleaner.unicode || reel_json_reader_is(json, "ascii") ||
-           reel_json_reader_fail(json, "'%.*s' is neither 'ascii' nor 'unicode'", (int)json->string.size,
-                                 json->string.data);
+    bool bpe = false, ok = reel_json_reader_choice(json, "words", "bpe", &bpe);
+    pipeline->subwords.wanted = bpe;
+    return ok;
 }
 
 static bool read_task(ModelPipeline *pipeline, ReelJsonReader *json)
 {
-    if (!reel_json_reader_string(json))
-        return false;
-    bool single = reel_json_reader_is(json, "single");
+    bool single = false, ok = reel_json_reader_choice(json, "multilabel", "single", &single);
     pipeline->task = single ? MODEL_TASK_SINGLE : MODEL_TASK_MULTILABEL;
-    return single || reel_json_reader_is(json, "multilabel") ||
-           reel_json_reader_fail(json, "'%.*s' is neither 'multilabel' nor 'single'", (int)json->string.size,
-                                 json->string.data);
+    return ok;
 }
 
 static bool read_hash(ModelPipeline *pipeline, ReelJsonReader *json)
@@ -168,7 +151,7 @@ bool model_pipeline_read_field(ModelPipeline *pipeline, ReelJsonReader *json)
     if (reel_json_reader_is(json, "tokenizer"))
         return read_tokenizer_kind(pipeline, json);
     if (reel_json_reader_is(json, "clean"))
-        return read_letters(pipeline, json);
+        return reel_json_reader_choice(json, "ascii", "unicode", &pipeline->cleaner.unicode);
     if (reel_json_reader_is(json, "keep_digits"))
         return reel_json_reader_bool(json, &pipeline->cleaner.keep_digits);
     if (reel_json_reader_is(json, "ngrams_least"))

@@ -134,17 +134,6 @@ typedef struct Reader {
     int64_t format;
 } Reader;
 
-/* Reads a string that must be one of two; *second tells which. */
-static bool read_choice(ReelJsonReader *json, const char *first, const char *other, bool *second)
-{
-    if (!reel_json_reader_string(json))
-        return false;
-    *second = reel_json_reader_is(json, other);
-    return *second || reel_json_reader_is(json, first) ||
-           reel_json_reader_fail(json, "'%.*s' is neither '%s' nor '%s'", (int)json->string.size,
-                                 json->string.data, first, other);
-}
-
 static bool read_kind(Reader *reader, ReelJsonReader *json)
 {
     char name[64];
@@ -155,8 +144,9 @@ static bool read_kind(Reader *reader, ReelJsonReader *json)
     return reader->kind || reel_json_reader_fail(json, "there is no model '%s'", name);
 }
 
-static bool read_field(Reader *reader, ReelJsonReader *json)
+static bool read_field(void *context, ReelJsonReader *json)
 {
+    Reader *reader = context;
     int64_t value = 0;
     bool ok;
     if (reel_json_reader_is(json, "format"))
@@ -177,7 +167,7 @@ static bool read_field(Reader *reader, ReelJsonReader *json)
         return ok;
     }
     if (reel_json_reader_is(json, "reading"))
-        return read_choice(json, "last-token", "after-padding", &reader->checkpoint->notebook);
+        return reel_json_reader_choice(json, "last-token", "after-padding", &reader->checkpoint->notebook);
     return model_pipeline_read_field(&reader->checkpoint->text, json);
 }
 
@@ -189,16 +179,8 @@ static ReelStatus read_config(Reader *reader)
     if (!reel_status_is_ok(&status))
         return status;
     char label[400];
-    ReelJsonReader json;
-    bool first = true;
     snprintf(label, sizeof label, "%.300s: " CONFIG, tensor_npz_path(reader->npz));
-    reel_json_reader_open(&json, text, size, label);
-    reel_json_reader_open_object(&json);
-    while (reel_json_reader_next_key(&json, &first) && read_field(reader, &json))
-        continue;
-    reel_json_reader_end(&json);
-    status = json.status;
-    reel_json_reader_close(&json);
+    status = reel_json_read_object(text, size, label, read_field, reader);
     if (!reel_status_is_ok(&status))
         return reel_status_failed("%.440s; see docs/checkpoints.md", status.message);
     if (!reader->kind)

@@ -371,3 +371,28 @@ bool reel_json_reader_end(ReelJsonReader *json)
         return false;
     return next_byte(json) < 0 || reel_json_reader_fail(json, "something follows the end of the JSON value");
 }
+
+bool reel_json_reader_choice(ReelJsonReader *json, const char *first, const char *second, bool *is_second)
+{
+    if (!reel_json_reader_string(json))
+        return false;
+    *is_second = reel_json_reader_is(json, second);
+    return *is_second || reel_json_reader_is(json, first) ||
+           reel_json_reader_fail(json, "'%.*s' is neither '%s' nor '%s'", (int)json->string.size,
+                                 json->string.data, first, second);
+}
+
+ReelStatus reel_json_read_object(const char *text, size_t size, const char *name, ReelJsonMember *member,
+                                 void *context)
+{
+    ReelJsonReader json;
+    bool first = true;
+    reel_json_reader_open(&json, text, size, name);
+    reel_json_reader_open_object(&json);
+    while (reel_json_reader_next_key(&json, &first) && member(context, &json))
+        continue;
+    reel_json_reader_end(&json);
+    ReelStatus status = json.status;
+    reel_json_reader_close(&json);
+    return status;
+}

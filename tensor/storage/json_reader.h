@@ -65,6 +65,14 @@ bool reel_json_reader_skip(ReelJsonReader *json);
 bool reel_json_reader_is(const ReelJsonReader *json, const char *text);
 /* After the last value: nothing but white space may follow. */
 bool reel_json_reader_end(ReelJsonReader *json);
+/* Reads a string that must be one of two; *is_second tells which. */
+bool reel_json_reader_choice(ReelJsonReader *json, const char *first, const char *second, bool *is_second);
+
+/* Reads the value of the key in json->string; false: no further one. */
+typedef bool ReelJsonMember(void *context, ReelJsonReader *json);
+/* Reads a text that is one object. Errors: the reader's, those that `member` records. */
+ReelStatus reel_json_read_object(const char *text, size_t size, const char *name, ReelJsonMember *member,
+                                 void *context);
 
 REEL_END_DECLS
 
