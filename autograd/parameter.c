@@ -75,8 +75,10 @@ void tape_parameter_read_rows(const TapeParameter *parameter, Tensor ids, Tensor
 
 Tensor tape_parameter_snapshot(const TapeParameter *parameter, TensorArena *arena)
 {
-    Tensor copy = tensor_copy(arena, parameter->value);
-    if (!parameter->read || !tensor_is_valid(copy) || copy.ndim == 0)
+    if (!parameter->read || parameter->value.ndim == 0)
+        return tensor_copy(arena, parameter->value);
+    Tensor copy = tensor_new(arena, parameter->value.dtype, parameter->value.ndim, parameter->value.shape);
+    if (!tensor_is_valid(copy))
         return copy;
     TensorArenaMark mark = tensor_arena_mark(arena);
     Tensor ids = tensor_new(arena, TENSOR_I32, TENSOR_SHAPE(copy.shape[0]));

@@ -1,4 +1,5 @@
 #include "nn/module_internal.h"
+#include "nn/quantized_internal.h"
 #include "tensor/mem.h"
 #include "tensor/view.h"
 
@@ -265,11 +266,11 @@ ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype)
 {
     Tensor *value = &parameter->core.value;
     dtype = parameter->dtype != TENSOR_DTYPE_NONE ? parameter->dtype : dtype;
-    if (tensor_is_valid(*value) && value->dtype == dtype)
+    if (tensor_is_valid(*value) && value->dtype == dtype && !parameter->quantized)
         return reel_status_ok();
     char path[NN_NAME_SIZE];
     nn_parameter_path(parameter, path);
-    if (parameter->core.read)
+    if (parameter->core.read && !parameter->quantized)
         return reel_status_failed(
             "%s: an optimizer updates it as %s; free the optimizer before the type changes", path,
             tensor_dtype_name(value->dtype));
@@ -283,6 +284,7 @@ ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype)
         return reel_status_no_memory(bytes, path);
     if (!parameter->is_borrowed)
         reel_mem_free(value->data);
+    nn_quantized_drop(parameter);
     parameter->is_borrowed = false;
     *value = tensor_from(data, dtype, parameter->ndim, parameter->shape);
     tape_parameter_changed(&parameter->core);
@@ -359,7 +361,7 @@ ReelStatus nn_parameter_write(NnParameter *parameter, Tensor value)
 {
     ReelStatus status = nn_parameter_status(parameter);
     NnParameter *itself = nn_parameter_itself(parameter);
-    bool has_value = tensor_is_valid(itself->core.value);
+    bool has_value = tensor_is_valid(itself->core.value) && !itself->quantized;
     if (parameter->self != parameter)
         return status;
     bool same = value.ndim == itself->ndim &&
@@ -444,6 +446,7 @@ static void free_values(NnParameter *first)
         if (!p->is_borrowed)
             reel_mem_free(p->core.value.data);
         p->is_borrowed = false;
+        nn_quantized_drop(p);
         tape_parameter_release(&p->core);
         p->core.value = tensor_invalid();
     }

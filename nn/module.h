@@ -21,6 +21,7 @@ REEL_BEGIN_DECLS
 typedef struct NnModule NnModule;
 typedef struct NnParameter NnParameter;
 typedef struct NnName NnName;
+typedef struct NnQuantized NnQuantized; /* private */
 struct NnOptimizer;
 
 /* Bytes of a name with all its dots. */
@@ -57,11 +58,12 @@ struct NnParameter {
     NnInit init;
     int64_t fill_first, fill_stop; /* rows that start at fill_value instead (padding, a forget gate's bias) */
     double fill_value;
-    bool sparse;       /* gradients come as rows: an optimizer may update late */
-    bool is_buffer;    /* nn_module_add_buffer() */
-    bool is_borrowed;  /* the value's memory is a file's (NnLoadOptions.in_place) */
-    TensorDtype dtype; /* of a buffer's own; TENSOR_DTYPE_NONE: as nn_module_reset() is asked for */
-    int ndim;          /* 0: one number */
+    bool sparse;            /* gradients come as rows: an optimizer may update late */
+    bool is_buffer;         /* nn_module_add_buffer() */
+    bool is_borrowed;       /* the value's memory is a file's (NnLoadOptions.in_place) */
+    NnQuantized *quantized; /* of 8 bits, and only read: the value has no memory; NULL: it has */
+    TensorDtype dtype;      /* of a buffer's own; TENSOR_DTYPE_NONE: as nn_module_reset() is asked for */
+    int ndim;               /* 0: one number */
     int64_t shape[TENSOR_MAX_DIMS];
 };
 

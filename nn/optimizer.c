@@ -50,6 +50,10 @@ static ReelStatus add_states(NnOptimizer *o)
         if (!tensor_is_valid(p->core.value))
             return reel_status_failed(
                 "optimizer: parameter %s has no value yet: call nn_module_reset() first", path);
+        if (p->quantized)
+            return reel_status_usage("optimizer: parameter %s is of 8 bits and only read; load it without "
+                                     "NnLoadOptions.in_place",
+                                     path);
         if (p->optimizer)
             return reel_status_usage("optimizer: parameter %s has an optimizer already; free that one first, "
                                      "or give each its own parameters",

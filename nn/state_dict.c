@@ -1,6 +1,7 @@
 #include "nn/state_dict.h"
 
 #include "nn/module_internal.h"
+#include "nn/quantized_internal.h"
 #include "tensor/mem.h"
 #include "tensor/storage/safetensors.h"
 
@@ -89,6 +90,28 @@ void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data,
     member->size = size;
     if (!member->bytes)
         fail(snapshot, reel_status_no_memory(size, name));
+}
+
+void nn_snapshot_array(NnSnapshot *snapshot, const char *name, char kind, int item_bytes, int ndim,
+                       const int64_t *shape, const void *data)
+{
+    char header[TENSOR_NPY_HEADER_CAPACITY];
+    size_t length = tensor_npy_format(kind, item_bytes, ndim, shape, header), bytes = (size_t)item_bytes;
+    NnSnapshotMember *member = add(snapshot, name);
+    if (!member)
+        return;
+    for (int i = 0; i < ndim; i++)
+        bytes *= (size_t)shape[i];
+    char *npy = tensor_arena_alloc(&snapshot->arena, length + bytes);
+    if (!npy) {
+        fail(snapshot, reel_status_no_memory(length + bytes, name));
+        return;
+    }
+    memcpy(npy, header, length);
+    memcpy(npy + length, data, bytes);
+    member->bytes = npy;
+    member->size = length + bytes;
+    member->is_npy = true;
 }
 
 void nn_snapshot_json(NnSnapshot *snapshot, const char *name, ReelJsonWriter *json)
@@ -322,6 +345,8 @@ static ReelStatus check_parameter(const NnNamed *named, const TensorNpz *npz, Nn
         return shape_differs(named, npz, *member);
     TensorDtype dtype = dtype_of(named->parameter);
     char kind = (*member)->array.kind;
+    if (dtype == TENSOR_F32 && nn_is_quantized(*member))
+        return reel_status_ok();
     bool fits = (kind == 'f' || kind == TENSOR_NPY_BFLOAT16) &&
                 (options.convert || (*member)->array.item_bytes == (int64_t)tensor_dtype_size(dtype));
     if (dtype == TENSOR_I32 ? kind != 'i' && kind != 'u' : !fits)
@@ -355,18 +380,50 @@ static ReelStatus check_extra(NnModule *module, const TensorNpz *npz, NnLoadOpti
 typedef struct Read {
     NnNamed named;
     Tensor value;
-    bool allocated; /* the parameter had no memory before */
-    bool in_place;  /* the value is to be the parameter's own */
+    bool allocated;         /* the parameter had no memory before */
+    bool in_place;          /* the value is to be the parameter's own */
+    NnQuantized *quantized; /* and so is this; NULL: the value counts */
 } Read;
+
+static bool has_memory(const NnParameter *parameter)
+{
+    return tensor_is_valid(parameter->core.value) && !parameter->quantized;
+}
+
+static bool is_whole(const NnNamed *named)
+{
+    return named->first == 0 && (named->parameter->ndim == 0 || named->rows == named->parameter->shape[0]);
+}
 
 /* The value where the file has it, if it is one for a whole parameter without memory. */
 static bool view_value(const NnNamed *named, const TensorNpz *npz, NnLoadOptions options,
                        const TensorNpzMember *member, Tensor *value)
 {
     const NnParameter *p = named->parameter;
-    return options.in_place && !tensor_is_valid(p->core.value) && named->first == 0 &&
-           (p->ndim == 0 || named->rows == p->shape[0]) && tensor_npz_view(npz, member, value) &&
+    return options.in_place && !has_memory(p) && is_whole(named) && tensor_npz_view(npz, member, value) &&
            value->dtype == dtype_of(p);
+}
+
+/* Of 8 bits: kept so where rows are read by their numbers, else made floats. */
+static ReelStatus read_quantized(Read *read, const TensorNpz *npz, NnLoadOptions options,
+                                 const TensorNpzMember *member, TensorArena *arena)
+{
+    const NnParameter *p = read->named.parameter;
+    ReelStatus status = nn_quantized_open(&read->quantized, npz, member, member->name);
+    if (!reel_status_is_ok(&status))
+        return status;
+    read->in_place =
+        options.in_place && p->sparse && !p->is_shared && !has_memory(p) && is_whole(&read->named);
+    if (read->in_place)
+        return status;
+    read->value = tensor_new(arena, TENSOR_F32, member->array.ndim, member->array.shape);
+    if (tensor_is_valid(read->value))
+        nn_quantized_read(read->quantized, read->value);
+    else
+        status = reel_status_no_memory((size_t)member->array.count * sizeof(float), member->name);
+    nn_quantized_free(read->quantized);
+    read->quantized = NULL;
+    return status;
 }
 
 static ReelStatus read_all(NnModule *module, const TensorNpz *npz, NnLoadOptions options, TensorArena *arena,
@@ -380,7 +437,9 @@ static ReelStatus read_all(NnModule *module, const TensorNpz *npz, NnLoadOptions
         if (reel_status_is_ok(&status) && member) {
             *read = (Read){.named = it.named};
             read->in_place = view_value(&it.named, npz, options, member, &read->value);
-            if (!read->in_place)
+            if (nn_is_quantized(member) && dtype_of(it.named.parameter) == TENSOR_F32)
+                status = read_quantized(read, npz, options, member, arena);
+            else if (!read->in_place)
                 status = tensor_npz_read_tensor(npz, member, arena, &read->value);
             ++*count;
         }
@@ -395,7 +454,7 @@ static ReelStatus allocate_all(Read *reads, int count)
 {
     ReelStatus status = reel_status_ok();
     for (int i = 0; reel_status_is_ok(&status) && i < count; i++) {
-        reads[i].allocated = !reads[i].in_place && !tensor_is_valid(reads[i].named.parameter->core.value);
+        reads[i].allocated = !reads[i].in_place && !has_memory(reads[i].named.parameter);
         if (reads[i].allocated)
             status = nn_parameter_allocate(reads[i].named.parameter, TENSOR_F32);
     }
@@ -423,7 +482,7 @@ static bool is_there(const NnNamed *named, Tensor value, TensorArena *arena)
 static ReelStatus load(NnModule *module, const TensorNpz *npz, NnLoadOptions options, TensorArena *arena)
 {
     size_t most = 0;
-    int count;
+    int count = 0;
     for (NnIterator it = nn_iterate(module); nn_next(&it);)
         most++;
     Read *reads = tensor_arena_alloc(arena, most * sizeof *reads);
@@ -438,6 +497,11 @@ static ReelStatus load(NnModule *module, const TensorNpz *npz, NnLoadOptions opt
         status = allocate_all(reads, count);
     for (int i = 0; reel_status_is_ok(&status) && i < count; i++) {
         NnParameter *p = reads[i].named.parameter;
+        if (reads[i].quantized) {
+            nn_quantized_keep(p, reads[i].quantized);
+            reads[i].quantized = NULL;
+            continue;
+        }
         if (is_there(&reads[i].named, reads[i].value, arena))
             continue;
         nn_parameter_begin_write(p);
@@ -448,6 +512,8 @@ static ReelStatus load(NnModule *module, const TensorNpz *npz, NnLoadOptions opt
         p->is_borrowed = p->is_borrowed || reads[i].in_place;
         tape_parameter_changed(&p->core);
     }
+    for (int i = 0; i < count; i++)
+        nn_quantized_free(reads[i].quantized);
     return status;
 }
 

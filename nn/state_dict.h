@@ -62,10 +62,17 @@ void nn_snapshot_clear(NnSnapshot *snapshot);
 /* Adds a copy of an array or of text. */
 void nn_snapshot_tensor(NnSnapshot *snapshot, const char *name, Tensor tensor);
 void nn_snapshot_bytes(NnSnapshot *snapshot, const char *name, const void *data, size_t size);
+/* Adds a copy of a contiguous array of a type that Tensor lacks, as tensor_npz_add_array() takes it. */
+void nn_snapshot_array(NnSnapshot *snapshot, const char *name, char kind, int item_bytes, int ndim,
+                       const int64_t *shape, const void *data);
 /* Adds the writer's text and frees the writer. */
 void nn_snapshot_json(NnSnapshot *snapshot, const char *name, ReelJsonWriter *json);
 /* Adds all parameters of a module, brought up to date, in state_dict order. */
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
+/* The same, with matrices as 8 bits: NAME as int8, and reel/scales/NAME, f32, the number of each row by which
+ * its integers are multiplied. Loading such a file makes floats of them; with NnLoadOptions.in_place an
+ * embedding stays as it is, and its rows are made floats when they are read. */
+void nn_snapshot_quantized(NnSnapshot *snapshot, NnModule *module);
 /* Adds a member of a file as it is there, array or not. */
 void nn_snapshot_member(NnSnapshot *snapshot, const TensorNpz *npz, const TensorNpzMember *member);
 /* Adds the members of another one, which must outlive this one's use: they are not copied. */

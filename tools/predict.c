@@ -179,6 +179,8 @@ static ReelStatus check(const PredictSettings *s, const char *const *rest, int g
         return reel_status_usage("--info tells of one model, and reads no texts");
     if (s->export_path && (given > 1 || s->eval))
         return reel_status_usage("--export writes one model, and reads no texts");
+    if (s->quantize && !s->export_path)
+        return reel_status_usage("--quantize is for the file of --export");
     if (s->label_separator && !s->eval)
         return reel_status_usage("--label-separator is for the labels of --eval");
     ModelFormat format;
@@ -229,6 +231,8 @@ int main(int argc, char **argv)
          "predict nothing: write FILE.npz, the model as it is loaded fastest, or FILE.safetensors, its "
          "weights "
          "alone"},
+        {"quantize", NULL, MODEL_OPTION_FLAG, &s.quantize, 0, 0,
+         "matrices of FILE.npz are of 8 bits: a quarter of the size"},
         {"threads", "N", MODEL_OPTION_INTEGER, &s.threads, 1, 1024, "threads (all processors)"},
         {"quiet", NULL, MODEL_OPTION_FLAG, &s.quiet, 0, 0,
          "neither speed nor warnings on the standard error"},
@@ -256,7 +260,7 @@ int main(int argc, char **argv)
         status = check_output(&s, models);
     if (runs && reel_status_is_ok(&status))
         status = s.info          ? predict_info(rest[0], s.json)
-                 : s.export_path ? predict_export(rest[0], s.export_path)
+                 : s.export_path ? predict_export(rest[0], s.export_path, s.quantize)
                                  : predict(&s, rest, models, given > models ? rest[models] : "-");
     reel_mem_free(rest);
     return program_report(&status);

@@ -24,7 +24,7 @@ typedef struct PredictSettings {
     const char *eval, *label_separator, *export_path, *input_format, *output_format, *embeddings;
     ModelColumnNames columns;
     PredictFormat format; /* of output_format, or json */
-    bool json, all, attention, info, quiet;
+    bool json, all, attention, info, quiet, quantize;
 } PredictSettings;
 
 /* Texts of which there is something to say. */
@@ -89,9 +89,10 @@ void predict_look_at_texts(PredictRun *run, int64_t count);
 /* Says on the standard error what was noted about the file `name`. */
 void predict_warn(const PredictRun *run, const char *name);
 
-/* Writes the model for prediction, without what training needs, where the path ends in .npz; the weights
+/* Writes the model for prediction, without what training needs, where the path ends in .npz, with
+ * matrices of 8 bits where it is quantized; the weights
  * alone, its state_dict, where it ends in .safetensors. */
-ReelStatus predict_export(const char *model, const char *path);
+ReelStatus predict_export(const char *model, const char *path, bool quantized);
 
 /* Prints what a model's file holds: model, sizes, texts, thresholds, and where the file has them quality and
  * settings. */

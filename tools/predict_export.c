@@ -19,16 +19,18 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
 }
 
-ReelStatus predict_export(const char *model, const char *path)
+ReelStatus predict_export(const char *model, const char *path, bool quantized)
 {
     if (!tensor_safetensors_is_path(path) && !is_npz_path(path))
         return reel_status_usage("--export: '%s' ends neither in .safetensors nor in .npz", path);
+    if (quantized && !is_npz_path(path))
+        return reel_status_usage("--quantize: '%s' holds floats; choose a name that ends in .npz", path);
     if (same_file(model, path))
         return reel_status_usage("--export: '%s' is the model itself; choose another name", path);
     ModelCheckpoint *checkpoint;
     ReelStatus status = model_checkpoint_load(&checkpoint, model);
     if (reel_status_is_ok(&status))
-        status = is_npz_path(path) ? model_checkpoint_export(path, checkpoint)
+        status = is_npz_path(path) ? model_checkpoint_export(path, checkpoint, quantized)
                                    : nn_save(&checkpoint->model->base, path);
     model_checkpoint_free(checkpoint);
     return status;

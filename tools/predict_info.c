@@ -36,6 +36,7 @@ static void write_checkpoint(ReelJsonWriter *json, const ModelCheckpoint *c)
     reel_json_string(json, "reads", c->notebook ? "the state after the padding" : "the last word's state");
     reel_json_integer(json, "parameters", model_count(c->model));
     reel_json_string(json, "weights", model_checkpoint_is_in_place(c) ? "mapped" : "copied");
+    reel_json_integer(json, "bits", c->quantized ? 8 : 32);
     reel_json_begin_object(json, "sizes");
     reel_json_integer(json, "vocabulary", model->config.vocabulary);
     reel_json_integer(json, "labels", model->config.labels);

@@ -16,8 +16,9 @@
 #define CALIBRATION "reel/calibration"
 
 /* What stands as "format": the lowest that says all. Thresholds are probabilities in the first and logits in
- * the second; in the third a text has one label, which readers of the others would miss. */
-enum { FORMAT = 1, FORMAT_OF_LOGITS = 2, FORMAT_OF_SINGLE = 3, MOST_LAYERS = 1000 };
+ * the second; in the third a text has one label, which readers of the others would miss; in the fourth
+ * matrices are of 8 bits. */
+enum { FORMAT = 1, FORMAT_OF_LOGITS = 2, FORMAT_OF_SINGLE = 3, FORMAT_OF_BYTES = 4, MOST_LAYERS = 1000 };
 
 static bool is_known(const char *name)
 {
@@ -26,20 +27,22 @@ static bool is_known(const char *name)
         return true;
     /* models/training/training_state.c, run_settings.c and results.c write these. */
     return strcmp(name, "reel/training.json") == 0 || strcmp(name, MODEL_RUN_SETTINGS) == 0 ||
-           strcmp(name, MODEL_RESULTS_QUALITY) == 0 || strncmp(name, "reel/optimizer/", 15) == 0;
+           strcmp(name, MODEL_RESULTS_QUALITY) == 0 || strncmp(name, "reel/optimizer/", 15) == 0 ||
+           strncmp(name, "reel/scales/", 12) == 0;
 }
 
 /* ---- Writing ---- */
 
 static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipeline *text, bool notebook,
-                       bool thresholds)
+                       bool thresholds, bool quantized)
 {
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
     reel_json_integer(&json, "format",
-                      text->task == MODEL_TASK_SINGLE ? FORMAT_OF_SINGLE
-                      : thresholds                    ? FORMAT_OF_LOGITS
-                                                      : FORMAT);
+                      quantized                         ? FORMAT_OF_BYTES
+                      : text->task == MODEL_TASK_SINGLE ? FORMAT_OF_SINGLE
+                      : thresholds                      ? FORMAT_OF_LOGITS
+                                                        : FORMAT);
     reel_json_string(&json, "model", model->kind->name);
     reel_json_integer(&json, "vocabulary", model->config.vocabulary);
     reel_json_integer(&json, "labels", model->config.labels);
@@ -52,11 +55,10 @@ static void add_config(NnSnapshot *snapshot, const Model *model, const ModelPipe
     nn_snapshot_json(snapshot, CONFIG, &json);
 }
 
-void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
-                               const double *thresholds, const double *calibration)
+/* What stands behind weights and configuration. */
+static void add_text(NnSnapshot *snapshot, const ModelPipeline *text, const double *thresholds,
+                     const double *calibration)
 {
-    nn_snapshot_parameters(snapshot, &model->base);
-    add_config(snapshot, model, text, notebook, thresholds != NULL);
     model_pipeline_snapshot(text, snapshot);
     if (thresholds)
         nn_snapshot_tensor(
@@ -68,33 +70,51 @@ void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPi
             tensor_from((void *)(uintptr_t)calibration, TENSOR_F64, TENSOR_SHAPE(2, text->labels.count)));
 }
 
+void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
+                               const double *thresholds, const double *calibration)
+{
+    nn_snapshot_parameters(snapshot, &model->base);
+    add_config(snapshot, model, text, notebook, thresholds != NULL, false);
+    add_text(snapshot, text, thresholds, calibration);
+}
+
 /* All of it, in a snapshot that must be freed before the checkpoint. */
-static void take_snapshot(NnSnapshot *snapshot, const ModelCheckpoint *c)
+static void take_snapshot(NnSnapshot *snapshot, const ModelCheckpoint *c, bool quantized)
 {
     nn_snapshot_init(snapshot);
-    model_checkpoint_snapshot(snapshot, c->model, &c->text, c->notebook, c->thresholds, c->calibration);
+    if (quantized)
+        nn_snapshot_quantized(snapshot, &c->model->base);
+    else
+        nn_snapshot_parameters(snapshot, &c->model->base);
+    add_config(snapshot, c->model, &c->text, c->notebook, c->thresholds != NULL, quantized);
+    add_text(snapshot, &c->text, c->thresholds, c->calibration);
     nn_snapshot_append(snapshot, &c->told);
     nn_snapshot_append(snapshot, &c->unknown);
 }
 
-ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *c, TensorNpzOptions options)
+static ReelStatus save(const char *path, const ModelCheckpoint *c, bool quantized, TensorNpzOptions options)
 {
     NnSnapshot snapshot;
-    take_snapshot(&snapshot, c);
+    take_snapshot(&snapshot, c, quantized);
     ReelStatus status = nn_snapshot_write(&snapshot, path, options);
     nn_snapshot_free(&snapshot);
     return status;
 }
 
-ReelStatus model_checkpoint_export(const char *path, const ModelCheckpoint *c)
+ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *c, TensorNpzOptions options)
 {
-    return model_checkpoint_save(path, c, (TensorNpzOptions){.in_place = true});
+    return save(path, c, false, options);
+}
+
+ReelStatus model_checkpoint_export(const char *path, const ModelCheckpoint *c, bool quantized)
+{
+    return save(path, c, quantized, (TensorNpzOptions){.in_place = true});
 }
 
 ReelStatus model_checkpoint_save_memory(ReelBytes *bytes, const ModelCheckpoint *c, TensorNpzOptions options)
 {
     NnSnapshot snapshot;
-    take_snapshot(&snapshot, c);
+    take_snapshot(&snapshot, c, false);
     ReelStatus status = nn_snapshot_write_memory(&snapshot, bytes, options);
     nn_snapshot_free(&snapshot);
     return status;
@@ -150,7 +170,7 @@ static bool read_field(void *context, ReelJsonReader *json)
     int64_t value = 0;
     bool ok;
     if (reel_json_reader_is(json, "format"))
-        return reel_json_reader_int_in(json, FORMAT, FORMAT_OF_SINGLE, &reader->format);
+        return reel_json_reader_int_in(json, FORMAT, FORMAT_OF_BYTES, &reader->format);
     if (reel_json_reader_is(json, "model"))
         return read_kind(reader, json);
     if (reel_json_reader_is(json, "vocabulary"))
@@ -280,6 +300,7 @@ static ReelStatus read_model(Reader *reader)
 static ReelStatus read_parts(Reader *reader)
 {
     ReelStatus status = read_config(reader);
+    reader->checkpoint->quantized = reader->format == FORMAT_OF_BYTES;
     if (reel_status_is_ok(&status))
         status = model_pipeline_load(&reader->checkpoint->text, reader->npz, reader->arena);
     if (reel_status_is_ok(&status))
@@ -322,7 +343,7 @@ ReelStatus model_checkpoint_load_from(ModelCheckpoint **out, const TensorNpz *np
 bool model_checkpoint_is_in_place(const ModelCheckpoint *c)
 {
     for (NnIterator it = nn_iterate(&c->model->base); nn_next(&it);)
-        if (it.named.parameter->is_borrowed)
+        if (it.named.parameter->is_borrowed || it.named.parameter->quantized)
             return true;
     return false;
 }

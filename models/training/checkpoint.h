@@ -14,6 +14,7 @@ REEL_BEGIN_DECLS
 typedef struct ModelCheckpoint {
     Model *model;
     ModelPipeline text;
+    bool quantized;      /* matrices are of 8 bits in the file that it was read from */
     bool notebook;       /* texts are padded, and the state after the padding is read */
     double *thresholds;  /* [K] logits; NULL: 0 for all */
     double *calibration; /* [2, K] slopes and shifts that make log-odds of logits; NULL: they are that */
@@ -45,8 +46,9 @@ void model_checkpoint_keep_unknown(NnSnapshot *snapshot, const TensorNpz *npz);
 /* Writes all of a checkpoint at once. */
 ReelStatus model_checkpoint_save(const char *path, const ModelCheckpoint *checkpoint,
                                  TensorNpzOptions options);
-/* The same for prediction: weights are stored as they are in memory, so that they need not be copied. */
-ReelStatus model_checkpoint_export(const char *path, const ModelCheckpoint *checkpoint);
+/* The same for prediction: weights are stored as they are in memory, so that they need not be copied.
+ * `quantized`: matrices are of 8 bits (nn_snapshot_quantized()). */
+ReelStatus model_checkpoint_export(const char *path, const ModelCheckpoint *checkpoint, bool quantized);
 /* The same as model_checkpoint_save() into memory, which is empty at first. */
 ReelStatus model_checkpoint_save_memory(ReelBytes *bytes, const ModelCheckpoint *checkpoint,
                                         TensorNpzOptions options);

@@ -412,17 +412,29 @@ ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *m
     return status;
 }
 
+bool tensor_npz_view_bytes(const TensorNpz *npz, const TensorNpzMember *member, const void **data)
+{
+    const TensorNpyHeader *array = &member->array;
+    *data = NULL;
+    if (!npz->data || !member->is_array || member->unreadable || member->deflated)
+        return false;
+    const uint8_t *elements = npz->data + member->offset + array->header_bytes;
+    bool native = array->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) || swapped_unit(array) <= 1;
+    bool in_order = !array->fortran_order || array->ndim <= 1;
+    if (!native || !in_order || (uintptr_t)elements % TENSOR_NPY_ALIGNMENT != 0)
+        return false;
+    *data = elements;
+    return true;
+}
+
 bool tensor_npz_view(const TensorNpz *npz, const TensorNpzMember *member, Tensor *tensor)
 {
     const TensorNpyHeader *array = &member->array;
+    const void *data;
+    bool held = member->is_array && !member->unreadable && held_by(array) != TENSOR_DTYPE_NONE &&
+                !needs_conversion(array) && array->ndim <= TENSOR_MAX_DIMS;
     *tensor = tensor_invalid();
-    if (!npz->data || !member->is_array || member->unreadable || member->deflated ||
-        held_by(array) == TENSOR_DTYPE_NONE || needs_conversion(array) || array->ndim > TENSOR_MAX_DIMS)
-        return false;
-    const uint8_t *data = npz->data + member->offset + (npz->is_bare ? 0 : array->header_bytes);
-    bool native = array->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__),
-         in_order = !array->fortran_order || array->ndim <= 1;
-    if (!native || !in_order || (uintptr_t)data % TENSOR_NPY_ALIGNMENT != 0)
+    if (!held || !tensor_npz_view_bytes(npz, member, &data))
         return false;
     *tensor = tensor_from((void *)(uintptr_t)data, held_by(array), array->ndim, array->shape);
     return true;

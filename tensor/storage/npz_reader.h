@@ -76,6 +76,8 @@ ReelStatus tensor_npz_read_tensor(const TensorNpz *npz, const TensorNpzMember *m
  * not there as a tensor has it: deflated, converted, in another order, not aligned (TENSOR_NPY_ALIGNMENT), or
  * the file is not in memory. What is written to a mapped one is this process's alone. */
 bool tensor_npz_view(const TensorNpz *npz, const TensorNpzMember *member, Tensor *tensor);
+/* The same of any type: its elements in C order and this machine's byte order. */
+bool tensor_npz_view_bytes(const TensorNpz *npz, const TensorNpzMember *member, const void **data);
 /* The array of a .npy file, or the only one of an archive. */
 ReelStatus tensor_npy_read(const char *path, TensorArena *arena, Tensor *tensor);
 /* The contents in the arena: of an array its elements in C order and this machine's byte order, without

@@ -53,6 +53,8 @@ static const char *const predict[] = {
     "0 $V $T/predict words/rnn.last.npz --info --json",
     "1 $V $T/predict $D/Makefile --info",
     "0 $V $T/predict words/rnn.best.npz --export words/rnn.safetensors",
+    "0 $V $T/predict words/rnn.best.npz --export words/rnn.npz --quantize",
+    "0 $V $T/predict words/rnn.npz $D/README.md",
     "0 $V $T/train_zoo $O --models rnn --init words/rnn.safetensors --out again",
     "1 $V $T/predict words/rnn.safetensors",
     "2 $V $T/predict words/rnn.best.npz --export words/rnn.best.npz",

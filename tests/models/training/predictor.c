@@ -27,8 +27,8 @@ static void teardown(void)
     ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
 }
 
-/* Writes a model of the kind and loads it. */
-static void load(const ModelKind *kind, bool bpe, bool notebook)
+/* Writes a model of the kind and loads it, of 8 bits where it is quantized. */
+static void load(const ModelKind *kind, bool bpe, bool notebook, bool quantized)
 {
     ModelDataset *dataset;
     Model *model;
@@ -42,16 +42,18 @@ static void load(const ModelKind *kind, bool bpe, bool notebook)
     labels = model_dataset_num_classes(dataset);
     ModelConfig config = {.vocabulary = dataset->text.tokenizer.vocab_size,
                           .labels = labels,
-                          .embed = 8,
+                          .embed = 16,
                           .hidden = 12,
                           .embed_dropout = -1,
                           .dropout = -1};
     ck_assert_ok(model_new(&model, kind, config, 5));
     ModelCheckpoint all = {.model = model, .text = dataset->text, .notebook = notebook};
-    ck_assert_ok(model_checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
+    ck_assert_ok(quantized ? model_checkpoint_export(path, &all, true)
+                           : model_checkpoint_save(path, &all, (TensorNpzOptions){.level = 1}));
     model_free(model);
     model_dataset_free(dataset);
     ck_assert_ok(model_checkpoint_load(&checkpoint, path));
+    ck_assert_int_eq(checkpoint->quantized, quantized);
     shell_remove_folder(folder);
 }
 
@@ -91,7 +93,7 @@ static void *serve(void *context)
 
 START_TEST(threads_share_a_model_and_say_what_one_says)
 {
-    load(model_zoo_kind(_i / 2), _i % 2, _i % 3 == 0);
+    load(model_zoo_kind(_i / 2), _i % 2, _i % 3 == 0, _i % 3 == 1);
     enum { THREADS = 2 };
     Client clients[THREADS], alone = new_client();
     pthread_t threads[THREADS];
@@ -115,7 +117,7 @@ END_TEST
 
 START_TEST(a_steady_call_allocates_nothing)
 {
-    load(model_zoo_kind(_i / 2), _i % 2, _i % 3 == 0);
+    load(model_zoo_kind(_i / 2), _i % 2, _i % 3 == 0, _i % 3 == 1);
     Client client = new_client();
     ck_assert_ok(model_predictor_new(&client.predictor, checkpoint, 1));
     for (int i = 0; i < 2; i++)
@@ -130,7 +132,7 @@ END_TEST
 
 START_TEST(without_memory_there_is_a_message)
 {
-    load(model_zoo_find("attention"), _i, false);
+    load(model_zoo_find("attention"), _i, false, _i);
     float *logits = reel_mem_alloc((size_t)(corpus.rows * labels) * sizeof *logits);
     bool done = false;
     for (int n = 0; !done; n++) {
