@@ -1,6 +1,7 @@
 #include "nn/transformer.h"
 
 #include <math.h>
+#include <string.h>
 
 NnTransformerOptions nn_transformer_options(int heads, int64_t hidden)
 {
@@ -143,15 +144,48 @@ Var(nn_transformer_decoder_layer_step)(NnTransformerDecoderLayer *m, NnAttention
 
 /* ---- Positions ---- */
 
-/* Writes sin(t w_i) and cos(t w_i) to a row of `width` numbers. */
-static void fill_sinusoids(float *row, int64_t width, int32_t t, bool interleaved)
+/* Positions between two whose sines are computed anew. */
+enum { TURNS = 64 };
+
+/* sin(t w) and cos(t w) of each frequency w, and those of w itself, which turn them to the next position:
+ * four products instead of two calls. In f64, so that what TURNS of them round is far below what an f32
+ * holds. */
+typedef struct Wave {
+    double sine, cosine, step_sine, step_cosine, frequency;
+} Wave;
+
+/* Those of a row of `width` numbers, (width + 1) / 2 of them, before position 0. NULL: no memory. */
+static Wave *new_waves(TensorArena *arena, int64_t width)
 {
     int64_t half = (width + 1) / 2;
-    for (int64_t i = 0; i < width; i++) {
-        int64_t frequency = interleaved ? i / 2 : i % half;
-        double angle = t * pow(10000.0, -2.0 * (double)frequency / (double)width);
-        bool is_sine = interleaved ? i % 2 == 0 : i < half;
-        row[i] = (float)(is_sine ? sin(angle) : cos(angle));
+    Wave *waves = tensor_arena_alloc(arena, (size_t)half * sizeof *waves);
+    for (int64_t i = 0; waves && i < half; i++) {
+        double frequency = pow(10000.0, -2.0 * (double)i / (double)width);
+        waves[i] = (Wave){.step_sine = sin(frequency), .step_cosine = cos(frequency), .frequency = frequency};
+    }
+    return waves;
+}
+
+/* Goes on to position t, from the one before it or to a multiple of TURNS. */
+static void turn(Wave *waves, int64_t count, int32_t t)
+{
+    for (int64_t i = 0; i < count; i++) {
+        Wave *w = &waves[i];
+        double sine = w->sine, cosine = w->cosine;
+        bool anew = t % TURNS == 0;
+        w->sine = anew ? sin(t * w->frequency) : sine * w->step_cosine + cosine * w->step_sine;
+        w->cosine = anew ? cos(t * w->frequency) : cosine * w->step_cosine - sine * w->step_sine;
+    }
+}
+
+static void write_waves(const Wave *waves, float *row, int64_t width, bool interleaved)
+{
+    int64_t half = (width + 1) / 2;
+    for (int64_t i = 0; i < half; i++) {
+        int64_t cosine = interleaved ? 2 * i + 1 : half + i;
+        row[interleaved ? 2 * i : i] = (float)waves[i].sine;
+        if (cosine < width)
+            row[cosine] = (float)waves[i].cosine;
     }
 }
 
@@ -170,11 +204,16 @@ Var(nn_sinusoids)(NnSequence x, bool interleaved)
         return (Var){.tape = tape};
     int64_t width = var_size(x.rows, 1);
     Tensor angles = tensor_new(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(packing->rows, width));
-    if (!tensor_is_valid(angles))
+    Wave *waves = new_waves(tape_arena(tape), width);
+    if (!tensor_is_valid(angles) || !waves)
         return tape_fail(tape, "nn_sinusoids: out of memory");
-    for (int32_t t = 0; t < packing->steps; t++)
-        for (int32_t row = packing->first[t]; row < packing->first[t + 1]; row++)
-            fill_sinusoids(tensor_f32(angles) + row * width, width, t, interleaved);
+    for (int32_t t = 0; t < packing->steps; t++) {
+        float *first = tensor_f32(angles) + packing->first[t] * width;
+        turn(waves, (width + 1) / 2, t);
+        write_waves(waves, first, width, interleaved);
+        for (int32_t row = packing->first[t] + 1; row < packing->first[t + 1]; row++)
+            memcpy(tensor_f32(angles) + row * width, first, (size_t)width * sizeof *first);
+    }
     return angles_var(x.rows, angles);
 }
 
@@ -184,8 +223,12 @@ Var(nn_sinusoids_step)(const NnAttentionCache *cache, Var x, bool interleaved)
         return x;
     int64_t width = var_size(x, -1);
     Tensor angles = tensor_new(tape_arena(x.tape), TENSOR_F32, TENSOR_SHAPE(1, width));
-    if (!tensor_is_valid(angles))
+    Wave *waves = new_waves(tape_arena(x.tape), width);
+    if (!tensor_is_valid(angles) || !waves)
         return tape_fail(x.tape, "nn_sinusoids: out of memory");
-    fill_sinusoids(tensor_f32(angles), width, nn_attention_cache_position(cache), interleaved);
+    int32_t position = nn_attention_cache_position(cache);
+    for (int32_t t = position - position % TURNS; t <= position; t++)
+        turn(waves, (width + 1) / 2, t);
+    write_waves(waves, tensor_f32(angles), width, interleaved);
     return angles_var(x, angles);
 }

@@ -74,7 +74,7 @@ static uint64_t malloc_calls(void)
 
 typedef struct Settings {
     BenchOptions bench;
-    const char *pipeline, *bpe;
+    const char *pipeline, *serving, *bpe;
     bool scaling, parallel, ops, growth;
 } Settings;
 
@@ -141,6 +141,8 @@ static ReelStatus run(Settings *s)
         return bench_growth(&s->bench);
     if (s->pipeline)
         return bench_pipeline(&s->bench, s->pipeline);
+    if (s->serving)
+        return bench_serving(&s->bench, s->serving);
     if (s->bpe)
         return bench_bpe(&s->bench, s->bpe);
     if (s->parallel)
@@ -184,6 +186,8 @@ int main(int argc, char **argv)
         {"drawing", "FILE", MODEL_OPTION_TEXT, &b->drawing, 0, 0, "of --growth, SVG (build/growth.svg)"},
         {"pipeline", "FILE", MODEL_OPTION_TEXT, &settings.pipeline, 0, 0,
          "instead: from this TSV to the first batch"},
+        {"serving", "FILE", MODEL_OPTION_TEXT, &settings.serving, 0, 0,
+         "instead: the texts of this TSV one by one, from characters to logits"},
         {"bpe", "FILE", MODEL_OPTION_TEXT, &settings.bpe, 0, 0,
          "instead: byte pairs learned from this text, and encoding and decoding it"},
         {"json", "FILE", MODEL_OPTION_TEXT, &b->json, 0, 0, "where to write the results"},

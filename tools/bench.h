@@ -39,6 +39,7 @@ ReelStatus bench_parallel(const BenchOptions *options);
 ReelStatus bench_ops(const BenchOptions *options);
 ReelStatus bench_growth(const BenchOptions *options);
 ReelStatus bench_pipeline(const BenchOptions *options, const char *path);
+ReelStatus bench_serving(const BenchOptions *options, const char *path);
 /* Medians of options->rounds turns, at least 3. */
 ReelStatus bench_bpe(const BenchOptions *options, const char *path);
 

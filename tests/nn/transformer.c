@@ -191,6 +191,27 @@ START_TEST(sinusoids_are_the_papers_in_both_orders)
 }
 END_TEST
 
+/* Far from the start, where they are turned many times, and the same bits at each length. */
+START_TEST(sinusoids_far_out_are_the_nearest_floats)
+{
+    enum { FAR = 700, SHORT = 129, E = 64 };
+    const int32_t lengths_[] = {FAR, SHORT};
+    tape_begin(tape);
+    NnSequence x = nn_pack_rows(tape_constant(tape, noise(TENSOR_F32, FAR + SHORT, E)), lengths_, 2);
+    Tensor p = var_value(nn_unpack(nn_with_rows(x, nn_sinusoids(x, false))));
+    ck_assert_tape_ok(tape);
+    for (int64_t t = 0; t < FAR; t++)
+        for (int64_t i = 0; i < E; i++) {
+            double angle = (double)t * pow(10000, -2.0 * (double)(i % (E / 2)) / E);
+            double is = tensor_get(&p, (int64_t[]){t, i}), expected = i < E / 2 ? sin(angle) : cos(angle);
+            ck_assert_double_eq_tol(is, expected,
+                                    6.1e-8); /* half a unit in the last place below 1, and a bit */
+            if (t < SHORT)
+                ck_assert_double_eq(is, tensor_get(&p, (int64_t[]){FAR + t, i}));
+        }
+}
+END_TEST
+
 /* ---- Errors ---- */
 
 START_TEST(what_does_not_fit_is_an_error)
@@ -225,6 +246,7 @@ Suite *nn_transformer_suite(void)
     tcase_add_test(c, a_text_sees_itself_alone);
     tcase_add_test(c, all_four_dropouts_drop);
     tcase_add_test(c, sinusoids_are_the_papers_in_both_orders);
+    tcase_add_test(c, sinusoids_far_out_are_the_nearest_floats);
     tcase_add_test(c, what_does_not_fit_is_an_error);
     suite_add_tcase(suite, c);
     return suite;

@@ -139,7 +139,8 @@ END_TEST
 
 START_TEST(other_measurements_give_json_too)
 {
-    static const char *const ways[] = {"--scaling --threads 2", "--pipeline tests/fixtures/debian_120.tsv"};
+    static const char *const ways[] = {"--scaling --threads 2", "--pipeline tests/fixtures/debian_120.tsv",
+                                       "--serving tests/fixtures/debian_120.tsv"};
     char path[64], arguments[512];
     snprintf(path, sizeof path, "/tmp/reel_bench_%d.json", (int)getpid());
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
@@ -150,6 +151,8 @@ START_TEST(other_measurements_give_json_too)
         free(text);
     }
     ck_assert_int_eq(run("--pipeline /nowhere/data.tsv"), REEL_STATUS_FAILED);
+    ck_assert_int_eq(run("--serving /nowhere/data.tsv"), REEL_STATUS_FAILED);
+    ck_assert_int_eq(run("--serving tests/fixtures/debian_120.tsv --models nobody"), REEL_STATUS_USAGE);
 }
 END_TEST
 
