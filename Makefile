@@ -293,7 +293,7 @@ check-bpe: $(B)/tools/bpe
 ## check-parallel: training on ranks, of forked processes and of MPI where it is installed (RANKS=few, all or hosts)
 RANKS ?= all
 check-parallel: $(B)/tools/train_zoo
-	+$(Q)! pkg-config --exists $(MPI_PACKAGE) || $(MAKE) MPI=1 build/release-mpi/tools/train_zoo
+	+$(Q)! pkg-config --exists $(MPI_PACKAGE) || $(MAKE) MPI=1 build/release-mpi/tools/train_zoo build/release-mpi/tools/bench
 	@TRAIN=$(B)/tools/train_zoo tests/ranks.sh $(RANKS)
 
 ## coverage: runs the tests with gcov and prints which part of each file's lines they reach

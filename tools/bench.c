@@ -75,7 +75,7 @@ static uint64_t malloc_calls(void)
 typedef struct Settings {
     BenchOptions bench;
     const char *pipeline, *serving, *bpe;
-    bool scaling, parallel, ops, growth;
+    bool scaling, parallel, exchange, ops, growth;
 } Settings;
 
 static Settings defaults(void)
@@ -107,7 +107,7 @@ static ReelStatus check_path(const char *path)
     return reel_status_ok();
 }
 
-static ReelStatus check(const Settings *s)
+static ReelStatus check(const Settings *s, const NnComm *comm)
 {
     const BenchShape *shape = &s->bench.shape;
     const int most = INT32_MAX / 2;
@@ -121,20 +121,26 @@ static ReelStatus check(const Settings *s)
         return reel_status_usage("--seed %llu: must be below 2^63", (unsigned long long)s->bench.seed);
     if (s->scaling && s->bench.threads > BENCH_MAX_RUNS)
         return reel_status_usage("--scaling --threads %d: at most %d", s->bench.threads, BENCH_MAX_RUNS);
+    if (s->exchange != (nn_comm_size(comm) > 1))
+        return reel_status_usage(s->exchange ? "--exchange: needs --ranks 2 or more, or mpirun"
+                                             : "ranks are for --exchange");
     ReelStatus status = s->bench.json ? check_path(s->bench.json) : reel_status_ok();
     if (reel_status_is_ok(&status) && s->growth)
         status = check_path(s->bench.drawing);
     return status;
 }
 
-static ReelStatus run(Settings *s)
+static ReelStatus run(Settings *s, NnComm *comm)
 {
     BenchShape *shape = &s->bench.shape;
     if (shape->distinct == 0)
         shape->distinct = shape->vocab < 21163 ? shape->vocab : 21163;
-    ReelStatus status = check(s);
+    ReelStatus status = check(s, comm);
+    status = nn_comm_agree(comm, &status);
     if (!reel_status_is_ok(&status))
         return status;
+    if (s->exchange)
+        return bench_exchange(&s->bench, comm);
     if (s->ops || s->bench.op)
         return bench_ops(&s->bench);
     if (s->growth)
@@ -179,6 +185,8 @@ int main(int argc, char **argv)
          "instead: each model on 1 to --threads threads"},
         {"parallel", NULL, MODEL_OPTION_FLAG, &settings.parallel, 0, 0,
          "instead: an LSTM's own loop on 1 and 2 threads and on 2 ranks"},
+        {"exchange", NULL, MODEL_OPTION_FLAG, &settings.exchange, 0, 0,
+         "instead: messages and bytes of a step between ranks, of --ranks N or of mpirun"},
         {"ops", NULL, MODEL_OPTION_FLAG, &settings.ops, 0, 0, "instead: each op alone"},
         {"op", "NAME", MODEL_OPTION_TEXT, &b->op, 0, 0, "instead: this op alone"},
         {"growth", NULL, MODEL_OPTION_FLAG, &settings.growth, 0, 0,
@@ -203,8 +211,11 @@ int main(int argc, char **argv)
         .options = options,
         .count = OPTION_COUNT(options),
     };
-    ReelStatus status;
-    if (program_reads(&program, argc, argv, NULL, NULL, &status))
-        status = run(&settings);
-    return program_report(&status);
+    NnComm *comm = NULL;
+    ReelStatus status = nn_comm_open(&comm, &argc, &argv);
+    if (reel_status_is_ok(&status) && program_reads(&program, argc, argv, NULL, NULL, &status))
+        status = run(&settings, comm);
+    int code = nn_comm_report(comm, &status) ? program_report(&status) : (int)status.code;
+    nn_comm_close(comm);
+    return code;
 }

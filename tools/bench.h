@@ -4,6 +4,7 @@
 
 #include "tensor/storage/json_writer.h"
 #include "models/model.h"
+#include "nn/comm.h"
 #include "tensor/status.h"
 
 #include <stdbool.h>
@@ -36,6 +37,8 @@ ReelStatus bench_choose_models(const char *list, const ModelKind **kinds, int mo
 ReelStatus bench_models(const BenchOptions *options);
 ReelStatus bench_scaling(const BenchOptions *options);
 ReelStatus bench_parallel(const BenchOptions *options);
+/* Between the ranks of `comm`, of which there must be two or more. */
+ReelStatus bench_exchange(const BenchOptions *options, NnComm *comm);
 ReelStatus bench_ops(const BenchOptions *options);
 ReelStatus bench_growth(const BenchOptions *options);
 ReelStatus bench_pipeline(const BenchOptions *options, const char *path);

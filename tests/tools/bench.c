@@ -126,10 +126,39 @@ START_TEST(wrong_usage_is_told_apart)
                                         "--labels 100000 --batch 100000",
                                         "--threads 0",
                                         "--seed 9223372036854775808",
-                                        "--scaling --threads 65"};
+                                        "--scaling --threads 65",
+                                        "--exchange",
+                                        "--exchange --ranks 2 --vocab 799",
+                                        "--growth --ranks 2"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(run(wrong[i]) == REEL_STATUS_USAGE, "%s", wrong[i]);
     ck_assert_int_eq(run("--help"), 0);
+}
+END_TEST
+
+static double number_in(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    ck_assert_msg(at != NULL, "no %s in %s", name, text);
+    return atof(at + strlen(name));
+}
+
+START_TEST(ranks_measure_what_they_send)
+{
+    char path[64], arguments[512];
+    snprintf(path, sizeof path, "/tmp/reel_bench_%d.json", (int)getpid());
+    snprintf(arguments, sizeof arguments, "--exchange --ranks 2 --shards 4 --vocab 2000 --steps 3 --json %s",
+             path);
+    ck_assert_int_eq(run(arguments), 0);
+    char *text = take_file(path);
+    check_json(text);
+    double formula = number_in(text, "\"formula\": ");
+    ck_assert_double_eq_tol(number_in(text, "\"sent\": "), formula, 0.03 * formula);
+    ck_assert_double_ge(number_in(text, "\"message_seconds\": "),
+                        number_in(text, "\"least_message_seconds\": "));
+    ck_assert_double_gt(number_in(text, "\"bytes_a_second\": "), 0);
+    ck_assert_double_ge(number_in(text, "\"network\": "), 0);
+    free(text);
 }
 END_TEST
 
@@ -273,6 +302,7 @@ Suite *tools_bench_suite(void)
     tcase_add_test(tcase, every_model_has_every_name);
     tcase_add_test(tcase, byte_pairs_have_every_name);
     tcase_add_test(tcase, wrong_usage_is_told_apart);
+    tcase_add_test(tcase, ranks_measure_what_they_send);
     tcase_add_test(tcase, other_measurements_give_json_too);
     tcase_add_test(tcase, curves_are_drawn_on_logarithmic_axes);
     tcase_add_test(tcase, where_results_cannot_go_is_said_before_measuring);
