@@ -49,9 +49,9 @@ ModelZooSettings model_zoo_best(void)
     ModelZooSettings s = model_zoo_defaults();
     s.models = "wide";
     s.optimizer = "sgd";
-    s.lr = 30;
+    s.lr = 20;
     s.schedule = "cosine";
-    s.epochs = 16;
+    s.epochs = 24;
     s.max_len = 512;
     s.min_df = 1;
     s.char_ngrams = "auto";
