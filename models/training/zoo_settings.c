@@ -60,6 +60,7 @@ ModelZooSettings model_zoo_best(void)
     s.valid.size = 0.2;
     s.refit = true;
     s.shrinkage = 40;
+    s.embed_scale = 0.02; /* wide's own; that of --vectors would be too large for this rate */
     return s;
 }
 

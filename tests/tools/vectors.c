@@ -117,6 +117,18 @@ START_TEST(models_begin_with_vectors)
 }
 END_TEST
 
+/* What `best` begins with has the size that its learning rate is meant for, whatever that of the file. */
+START_TEST(best_scales_its_vectors)
+{
+    shell_must("%s/vectors --data " CORPUS " --out %s/v.txt " SMALL "--quiet", tools, folder);
+    shell_must("cd %s && awk 'NR > 1 { for (i = 2; i <= NF; i++) $i *= 1000 } 1' v.txt > large.txt", folder);
+    shell_must("%s/train_zoo --data " CORPUS
+               " --models best --embed 8 --epochs 2 --vectors %s/large.txt --quiet --out %s/best",
+               tools, folder, folder);
+    ck_assert_msg(strstr(shell_output(), "of the learning rate") == NULL, "%s", shell_output());
+}
+END_TEST
+
 /* How far an embedding went from `then`, as a sum of squares. */
 static double way(const char *then, const char *run)
 {
@@ -206,6 +218,7 @@ Suite *tools_vectors_suite(void)
     tcase_add_test(cases, lists_may_be_long);
     tcase_add_test(cases, an_interrupted_training_goes_on);
     tcase_add_test(cases, models_begin_with_vectors);
+    tcase_add_test(cases, best_scales_its_vectors);
     tcase_add_test(cases, vectors_have_a_learning_rate_of_their_own);
     tcase_add_test(cases, what_cannot_be_is_refused);
     suite_add_tcase(suite, cases);
