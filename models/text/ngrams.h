@@ -11,6 +11,7 @@ REEL_BEGIN_DECLS
 
 enum { MODEL_NGRAMS_LONGEST = 12 };
 
+/* Which pieces there are. */
 typedef struct ModelNgramOptions {
     int32_t least, most; /* characters, the marks `<` and `>` of a word's ends included; 0: no pieces */
     int32_t min_df;      /* a piece must be in at least this many texts, 1 or more */

@@ -60,6 +60,7 @@ typedef struct ModelCleanTexts {
     char note[MODEL_NOTE_SIZE]; /* what was decided by looking at them; or empty */
 } ModelCleanTexts;
 
+/* Frees what it holds and leaves it empty. */
 void model_clean_texts_free(ModelCleanTexts *clean);
 
 /* The next word's number; false at the end. */

@@ -37,6 +37,8 @@ static void load(const ModelKind *kind, bool bpe, bool notebook, bool quantized)
     ModelDatasetOptions options = model_dataset_defaults();
     options.byte_pairs = bpe ? 200 : 0;
     options.max_len = 40;
+    if (kind->reads_words && !bpe)
+        options.ngrams = (ModelNgramOptions){.least = 3, .most = 4, .min_df = 2};
     snprintf(path, sizeof path, "%s/model.npz", folder);
     ck_assert_ok(model_dataset_read(&dataset, TEXT_SUPPORT_DEBIAN, &options));
     labels = model_dataset_num_classes(dataset);
