@@ -1,6 +1,7 @@
 /* Measures Reel: training steps of the zoo's models, its ops, how cost grows, and what else a run takes. */
 #include "tools/bench.h"
 #include "tensor/pool.h"
+#include "tools/bench_peers.h"
 #include "tools/program.h"
 
 #include <errno.h>
@@ -74,7 +75,7 @@ static uint64_t malloc_calls(void)
 
 typedef struct Settings {
     BenchOptions bench;
-    const char *pipeline, *serving, *bpe;
+    const char *pipeline, *serving, *bpe, *peer;
     bool scaling, parallel, exchange, ops, growth;
 } Settings;
 
@@ -151,6 +152,8 @@ static ReelStatus run(Settings *s, NnComm *comm)
         return bench_serving(&s->bench, s->serving);
     if (s->bpe)
         return bench_bpe(&s->bench, s->bpe);
+    if (s->peer)
+        return bench_peer(s->peer, s->bench.threads, s->bench.seed);
     if (s->parallel)
         return bench_parallel(&s->bench);
     if (s->scaling)
@@ -198,6 +201,8 @@ int main(int argc, char **argv)
          "instead: the texts of this TSV one by one, from characters to logits"},
         {"bpe", "FILE", MODEL_OPTION_TEXT, &settings.bpe, 0, 0,
          "instead: byte pairs learned from this text, and encoding and decoding it"},
+        {"peer", "NAME", MODEL_OPTION_TEXT, &settings.peer, 0, 0,
+         "instead: answer each line of stdin with a step of this model of tools/pytorch_peers.py"},
         {"json", "FILE", MODEL_OPTION_TEXT, &b->json, 0, 0, "where to write the results"},
     };
     const Program program = {

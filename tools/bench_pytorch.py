@@ -9,6 +9,8 @@ A step is zero_grad, forward, mean binary cross entropy with logits, backward an
 runs in a process of its own, so that peak memory is its own; the processes of one model take turns, step by step, so that
 whatever else the machine does falls on all of them alike. Medians and minima over the repeats are given, and the processor time of
 all threads (`cpu`): with --threads 1 that is what to read on a busy machine, while with more it counts threads that spin in wait of others.
+With `--peers` it is the models of tools/pytorch_peers.py instead, MLP to GPT, on one thread and on two, in turns with `--reel`
+(tools/bench), and Reel's time over PyTorch's is printed; `products` is what the step's products take at the peak, the best of those measured in the same turns.
 With `--reel PROGRAM` that program (options and JSON as tools/bench) takes its turn in every round, and the ratios are printed.
 
 Token ids: i is drawn with p(i) proportional to 1/(i+1) for 0 <= i < distinct; the id is 4 + floor(i * (vocab - 4) / distinct),
@@ -41,7 +43,7 @@ def positive(text):
 
 def parse_options():
     p = argparse.ArgumentParser(description="Times training steps of the zoo's models in PyTorch (optional; Reel does not need it).")
-    p.add_argument("--models", default="rnn,lstm,attention,stacked", help="names with commas, or all")
+    p.add_argument("--models", help="names with commas, or all (rnn,lstm,attention,stacked; of --peers all)")
     p.add_argument("--forms", default="notebook,fastest")
     p.add_argument("--batch", type=positive, default=64)
     p.add_argument("--len", type=positive, default=64)
@@ -57,6 +59,7 @@ def parse_options():
     p.add_argument("--json", help="where to write the results")
     p.add_argument("--reel", help="a program with the options and the JSON of tools/bench, run once in every round")
     p.add_argument("--rounds", type=positive, default=5, help="rounds of repeats; --reel runs once in each")
+    p.add_argument("--peers", action="store_true", help="compare the models of tools/pytorch_peers.py instead (--models: some of them)")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     return p.parse_args()
 
@@ -131,6 +134,107 @@ def blas_in_use(torch):
     with open("/proc/self/maps") as maps:
         paths = {line.split()[-1] for line in maps if "blas" in line or "blis" in line}
     return ", ".join(sorted(paths)) or "built in"
+
+
+def peer_worker(o):
+    """Answers each line of stdin with one step of a model of tools/pytorch_peers.py."""
+    import torch
+    import pytorch_peers
+
+    torch.set_num_threads(o["threads"])
+    torch.manual_seed(o["seed"])
+    model, optimizer = pytorch_peers.make(o["peer"])
+    print(json.dumps({"params": sum(p.numel() for p in model.parameters()), "torch": torch.__version__, "blas": blas_in_use(torch),
+                      "vectors": torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends, "cpu") else "unknown"}), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        loss = model()
+        loss.backward()
+        optimizer.step()
+        print(json.dumps({"step_ms": 1e3 * (time.perf_counter() - start), "loss": loss.item()}), flush=True)
+
+
+class Peer:
+    """A process that answers lines."""
+
+    def __init__(self, command, threads):
+        env = dict(os.environ)
+        for key in ("OMP_NUM_THREADS", "BLIS_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            env[key] = str(threads)
+        self.command = command
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.about, self.times, self.gflop = self.answer(), [], 0
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench_pytorch: {' '.join(self.command[:4])} ended early; its message is above")
+        return json.loads(line)
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def steps(self, count, keep=True):
+        for _ in range(count):
+            answer = self.ask("step")
+            self.gflop = answer.get("gflop", 0)
+            if keep:
+                self.times.append(answer["step_ms"])
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare_peer(options, name, threads):
+    worker = json.dumps({"peer": name, "threads": threads, "seed": options.seed})
+    reel = Peer([options.reel, "--peer", name, "--threads", str(threads)], threads)
+    torch = Peer([sys.executable, os.path.abspath(__file__), "--worker", worker], threads)
+    peaks = []
+    for side in (reel, torch):
+        side.steps(3, keep=False)
+    per_round = -(-options.repeats // options.rounds)
+    for _ in range(options.rounds):
+        peaks.append(reel.ask("peak")["peak_gflops"])
+        for side in (reel, torch):  # the first one finds the other's data in the caches
+            side.steps(1, keep=False)
+            side.steps(per_round)
+    for side in (reel, torch):
+        side.close()
+    ours, theirs = statistics.median(reel.times), statistics.median(torch.times)
+    peak = max(peaks)  # a limit is not what a busy machine leaves of it
+    products = 1e3 * reel.gflop / peak
+    return {"name": name, "threads": threads, "params": reel.about["params"], "torch_params": torch.about["params"], "reel_ms": round(ours, 4),
+            "torch_ms": round(theirs, 4), "ratio": round(ours / theirs, 3), "gflop": reel.gflop, "peak_gflops": peak,
+            "products_ms": round(products, 4), "of_products": round(ours / products, 2) if products else None}, reel.about, torch.about
+
+
+def peers_main(options):
+    import pytorch_peers
+
+    names = list(pytorch_peers.PEERS) if options.models in (None, "all") else options.models.split(",")
+    for name in names:
+        if name not in pytorch_peers.PEERS:
+            raise SystemExit(f"bench_pytorch: no model '{name}'; there are {', '.join(pytorch_peers.PEERS)}")
+    options.reel = options.reel or "tools/bench"
+    out = {"load_average": os.getloadavg()[0], "models": []}
+    print(f"{'model':10s} {'threads':>7s} {'Reel ms':>9s} {'PyTorch ms':>10s} {'ratio':>6s} {'products ms':>11s} {'Reel over products':>18s}")
+    for name in names:
+        for threads in (1, 2):
+            r, ours, theirs = compare_peer(options, name, threads)
+            times = f"{r['of_products']:18.2f}" if r["of_products"] else f"{'':18s}"
+            print(f"{name:10s} {threads:7d} {r['reel_ms']:9.2f} {r['torch_ms']:10.2f} {r['ratio']:6.2f} {r['products_ms']:11.2f} {times}", flush=True)
+            out["models"].append(r)
+            out.update(torch=theirs["torch"], blas=theirs["blas"], vectors=ours["vectors"], torch_vectors=theirs["vectors"])
+            if options.json:
+                with open(options.json, "w") as f:
+                    json.dump(out, f, indent=1)
+                    f.write("\n")
+    print(f"PyTorch {out['torch']} ({out['blas']}, {out['torch_vectors']}); Reel's vectors {out['vectors']}; "
+          f"load average {out['load_average']:.1f} to {os.getloadavg()[0]:.1f}; medians of {options.repeats} steps in {options.rounds} turns")
 
 
 class Worker:
@@ -215,8 +319,13 @@ def compare(options, name, forms):
 def main():
     options = parse_options()
     if options.worker:
-        worker(json.loads(options.worker))
+        o = json.loads(options.worker)
+        peer_worker(o) if "peer" in o else worker(o)
         return
+    if options.peers:
+        peers_main(options)
+        return
+    options.models = options.models or "rnn,lstm,attention,stacked"
     options.distinct = options.distinct or min(options.vocab, 21163)
     import pytorch_models  # says early and clearly where PyTorch is missing
 

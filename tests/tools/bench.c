@@ -2,6 +2,7 @@
 #include "tensor/storage/json_reader.h"
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
+#include "tools/bench_peers.h"
 #include "tools/bench_run.h"
 #include "tools/bench_svg.h"
 #include "tests/text_support.h"
@@ -293,6 +294,32 @@ START_TEST(arithmetic_of_the_notebook)
 }
 END_TEST
 
+/* Every model that PyTorch has a peer of answers a step with its time and a loss that is a number. */
+START_TEST(peers_answer_steps)
+{
+    const char *folder = getenv("REEL_TOOLS");
+    const BenchPeer *peer = &bench_peers[_i];
+    char command[512], about[256] = "", step[256] = "";
+    double ms = -1, loss = NAN;
+    snprintf(command, sizeof command, "echo step | %s/bench --peer %s --threads 2", folder ? folder : "tools",
+             peer->name);
+    FILE *answers = popen(command, "r");
+    ck_assert(answers && fgets(about, sizeof about, answers) && fgets(step, sizeof step, answers));
+    ck_assert_int_eq(pclose(answers), 0);
+    check_json(about);
+    check_json(step);
+    ck_assert_int_eq(sscanf(step, "{\"step_ms\": %lf, \"loss\": %lf", &ms, &loss), 2);
+    ck_assert_double_gt(ms, 0);
+    ck_assert(isfinite(loss));
+}
+END_TEST
+
+START_TEST(a_peer_that_is_none_is_an_error)
+{
+    ck_assert_int_eq(run("--peer nothing"), REEL_STATUS_USAGE);
+}
+END_TEST
+
 Suite *tools_bench_suite(void);
 Suite *tools_bench_suite(void)
 {
@@ -310,6 +337,8 @@ Suite *tools_bench_suite(void)
     tcase_add_test(tcase, limits_are_positive);
     tcase_add_test(tcase, words_are_spread_over_the_vocabulary);
     tcase_add_test(tcase, arithmetic_of_the_notebook);
+    tcase_add_loop_test(tcase, peers_answer_steps, 0, bench_peer_count);
+    tcase_add_test(tcase, a_peer_that_is_none_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;
 }

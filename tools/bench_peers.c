@@ -1,0 +1,87 @@
+/* One of the models that PyTorch has a peer of, a training step for each line that is read. */
+#include "tools/bench_peers.h"
+#include "tensor/clock.h"
+#include "tensor/flops.h"
+#include "tensor/mem.h"
+#include "tensor/vmath.h"
+#include "tools/bench_limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Run {
+    const BenchPeer *peer;
+    NnModule *module;
+} Run;
+
+static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
+{
+    const Run *run = context;
+    int examples = run->peer->examples;
+    int count = examples * (shard + 1) / shards - examples * shard / shards;
+    return var_scale(run->peer->loss(run->module, tape, count), (double)count / examples, 0);
+}
+
+static ReelStatus answer_lines(Run *run, NnParallel *parallel, NnOptimizer *optimizer, int threads)
+{
+    char line[32];
+    ReelStatus status = reel_status_ok();
+    while (reel_status_is_ok(&status) && fgets(line, sizeof line, stdin)) {
+        if (strncmp(line, "peak", 4) == 0) {
+            printf("{\"peak_gflops\": %.1f}\n", limits_sgemm(threads));
+        } else {
+            double loss, started = reel_clock_seconds();
+            uint64_t flops = tensor_flops_count();
+            status = nn_parallel_backward(parallel, loss_of_shard, run, &loss);
+            if (reel_status_is_ok(&status))
+                status = nn_optimizer_step(optimizer, nn_parallel_pieces(parallel));
+            printf("{\"step_ms\": %.4f, \"loss\": %.6g, \"gflop\": %.6g}\n",
+                   1e3 * (reel_clock_seconds() - started), loss,
+                   1e-9 * (double)(tensor_flops_count() - flops));
+        }
+        fflush(stdout);
+    }
+    return status;
+}
+
+static ReelStatus run_lines(Run *run, int threads, uint64_t seed)
+{
+    const BenchPeer *peer = run->peer;
+    int shards = threads < peer->most_shards ? threads : peer->most_shards;
+    NnParallel *parallel = NULL;
+    NnOptimizer *optimizer = NULL;
+    bench_peers_draw(seed);
+    peer->init(run->module);
+    ReelStatus status = nn_module_reset(run->module, seed);
+    if (reel_status_is_ok(&status))
+        status = nn_parallel_new(&parallel, run->module,
+                                 &(NnParallelOptions){.shards = shards, .threads = shards, .seed = seed});
+    if (reel_status_is_ok(&status))
+        status = nn_optimizer_new(&optimizer, run->module, nn_optimizer_options(peer->optimizer));
+    if (reel_status_is_ok(&status)) {
+        printf("{\"params\": %lld, \"vectors\": \"%s\"}\n", (long long)nn_module_count(run->module),
+               tensor_vmath_level_name(tensor_vmath_level()));
+        fflush(stdout);
+        status = answer_lines(run, parallel, optimizer, threads);
+    }
+    nn_optimizer_free(optimizer);
+    nn_parallel_free(parallel);
+    nn_module_free(run->module);
+    return status;
+}
+
+ReelStatus bench_peer(const char *name, int threads, uint64_t seed)
+{
+    for (int i = 0; i < bench_peer_count; i++) {
+        if (strcmp(bench_peers[i].name, name) != 0)
+            continue;
+        Run run = {&bench_peers[i], reel_mem_calloc(1, bench_peers[i].size)};
+        if (!run.module)
+            return reel_status_no_memory(bench_peers[i].size, "the model");
+        ReelStatus status = run_lines(&run, threads, seed);
+        reel_mem_free(run.module);
+        return status;
+    }
+    return reel_status_usage("--peer %.40s: there is no such model; tools/pytorch_peers.py has the list",
+                             name);
+}
