@@ -94,6 +94,19 @@ START_TEST(an_example_learns_and_is_short)
 }
 END_TEST
 
+/* A loop of one's own, on ranks and threads: all that it prints is the same. */
+START_TEST(ranks_and_threads_do_not_change_a_loss)
+{
+    const char *docs = shell_setting("REEL_DOCS"), *folder = shell_folder();
+    shell_must("gru='%s/examples/gru_classifier'; data=tests/fixtures/debian_120.tsv; "
+               "$gru $data 5 1 > '%s/one' && grep -q 'loss 0' '%s/one' && "
+               "for ranks in 1 2 4; do for threads in 1 2; do "
+               "$gru $data 5 $threads --ranks $ranks | cmp - '%s/one' || exit 1; done; done",
+               docs, folder, folder, folder);
+    shell_remove_folder(folder);
+}
+END_TEST
+
 START_TEST(files_that_are_not_there)
 {
     const char *docs = shell_setting("REEL_DOCS");
@@ -149,6 +162,7 @@ Suite *tools_docs_suite(void)
     tcase_add_test(tcase, every_page_is_in_the_books_contents);
     tcase_add_test(tcase, the_examples_run);
     tcase_add_loop_test(tcase, an_example_learns_and_is_short, 0, LEARNERS);
+    tcase_add_test(tcase, ranks_and_threads_do_not_change_a_loss);
     tcase_add_test(tcase, files_that_are_not_there);
     suite_add_tcase(suite, tcase);
     return suite;
