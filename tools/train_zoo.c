@@ -451,9 +451,13 @@ static ReelStatus choose_cache(const ModelZooSettings *s, const char *path, char
                                ModelDatasetOptions *options)
 {
     off_t size = size_of(path) + size_of(s->valid.file) + size_of(s->test.file);
-    if (s->cache && strcmp(s->cache, "none") == 0)
-        return reel_status_ok();
-    if (!s->cache && (options->keep_texts || (double)size <= reel_usage_most_memory() / 2))
+    bool in_memory = s->cache ? strcmp(s->cache, "none") == 0
+                              : options->keep_texts || (double)size <= reel_usage_most_memory() / 2;
+    if (in_memory && s->shuffle_block > 0)
+        return reel_status_usage(
+            "--shuffle-block: is for ids in files, and they are in memory; add --cache DIR, "
+            "or leave it out");
+    if (in_memory)
         return reel_status_ok();
     if (options->keep_texts)
         return reel_status_usage(

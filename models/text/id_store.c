@@ -1,6 +1,7 @@
 #include "models/text/id_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,4 +62,12 @@ ReelStatus model_id_store_read(const ModelIdStore *store, int64_t first, int64_t
     else
         memcpy(out, store->wide + first, (size_t)count * sizeof *out);
     return reel_status_ok();
+}
+
+void model_id_store_expect(const ModelIdStore *store, int64_t first, int64_t count)
+{
+    const ModelIdFile *file = store->file;
+    if (file)
+        (void)posix_fadvise(file->fd, (off_t)store->at + first * file->width, count * file->width,
+                            POSIX_FADV_WILLNEED);
 }

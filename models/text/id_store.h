@@ -27,6 +27,8 @@ typedef struct ModelIdFile {
 /* Ids number `first` and on, `count` of them. Of a file by pread(), from any thread: where the file has
  * become shorter, or the disk fails, it is an error that names it. */
 ReelStatus model_id_store_read(const ModelIdStore *store, int64_t first, int64_t count, int32_t *out);
+/* Tells the system that they will be read soon, which then reads them from a disk in one go. */
+void model_id_store_expect(const ModelIdStore *store, int64_t first, int64_t count);
 
 REEL_END_DECLS
 

@@ -29,6 +29,67 @@ static bool put_in_order(ModelLoader *loader)
     return true;
 }
 
+/* ---- Shuffling by blocks ---- */
+
+static int32_t num_blocks(const ModelLoader *loader)
+{
+    return (int32_t)((loader->part->count + loader->options.block - 1) / loader->options.block);
+}
+
+/* Block number `i` of the epoch: its first text, and how many it has. */
+static int32_t block_size(const ModelLoader *loader, int32_t i, int64_t *first)
+{
+    *first = (int64_t)loader->blocks[i] * loader->options.block;
+    int64_t left = loader->part->count - *first;
+    return (int32_t)(left < loader->options.block ? left : loader->options.block);
+}
+
+static void mix(TensorRandom *random, int32_t *order, int64_t count)
+{
+    for (int64_t i = count - 1; i > 0; i--) {
+        uint32_t j = tensor_random_below(random, (uint32_t)i + 1);
+        int32_t swapped = order[i];
+        order[i] = order[j];
+        order[j] = swapped;
+    }
+}
+
+static void shuffle_blocks(ModelLoader *loader, TensorRandom *random)
+{
+    int32_t blocks = num_blocks(loader);
+    int64_t at = 0, mixed = 0;
+    tensor_random_permutation(random, loader->blocks, blocks);
+    for (int32_t i = 0; i < blocks; i++) {
+        int64_t first;
+        int32_t size = block_size(loader, i, &first);
+        for (int32_t k = 0; k < size; k++)
+            loader->order[at++] = (int32_t)(first + k);
+        if ((i + 1) % MODEL_LOADER_MIXED == 0 || i + 1 == blocks) {
+            mix(random, loader->order + mixed, at - mixed);
+            mixed = at;
+        }
+    }
+}
+
+/* Asks for the blocks that are mixed with what is read next, and for those that follow, so that the disk
+ * reads while the first are trained on. */
+static void ask_for_blocks(ModelLoader *loader)
+{
+    const ModelDatasetPart *part = loader->part;
+    int64_t ahead = 2 * (int64_t)MODEL_LOADER_MIXED * loader->options.block;
+    for (int32_t blocks = num_blocks(loader);
+         loader->asked < blocks && loader->asked_end < loader->next + ahead; loader->asked++) {
+        int64_t first, begin;
+        int32_t size = block_size(loader, loader->asked, &first);
+        begin = part->offsets[first];
+        loader->asked_end += size;
+        if (loader->asked_end + ahead > loader->next) /* else it is of batches that are left out */
+            model_id_store_expect(&part->ids, begin, part->offsets[first + size] - begin);
+    }
+}
+
+/* ---- Batches ---- */
+
 /* That a batch of `texts` texts can have. */
 static size_t most_ids(const ModelLoader *loader, int64_t texts)
 {
@@ -44,6 +105,9 @@ ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
     if (options->batch < 1)
         return reel_status_usage("a batch of %d examples cannot be loaded; ask for 1 or more",
                                  options->batch);
+    if (options->block < 0)
+        return reel_status_usage("texts cannot be shuffled in blocks of %d; ask for 1 or more, or 0",
+                                 options->block);
     /* No batch holds more than the whole part. */
     int64_t most = options->batch < part->count ? options->batch : part->count;
     if (most * part->longest > INT32_MAX)
@@ -52,10 +116,12 @@ ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
     loader->order = reel_mem_alloc((size_t)part->count * sizeof *loader->order);
     loader->texts = reel_mem_alloc((size_t)most * sizeof *loader->texts);
     loader->labels = reel_mem_alloc((size_t)most * sizeof *loader->labels);
+    if (options->block > 0)
+        loader->blocks = reel_mem_alloc((size_t)num_blocks(loader) * sizeof *loader->blocks);
     if (!part->ids.wide)
         loader->ids = reel_mem_alloc(most_ids(loader, most) * sizeof *loader->ids);
     if (!loader->order || !loader->texts || !loader->labels || (!part->ids.wide && !loader->ids) ||
-        !put_in_order(loader)) {
+        (options->block > 0 && !loader->blocks) || !put_in_order(loader)) {
         model_loader_free(loader);
         return reel_status_no_memory((size_t)part->count * sizeof *loader->order, "the order of the texts");
     }
@@ -66,6 +132,7 @@ ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
 void model_loader_free(ModelLoader *loader)
 {
     reel_mem_free(loader->order);
+    reel_mem_free(loader->blocks);
     reel_mem_free(loader->texts);
     reel_mem_free(loader->labels);
     reel_mem_free(loader->ids);
@@ -80,11 +147,15 @@ int64_t model_loader_num_batches(const ModelLoader *loader)
 void model_loader_start_epoch(ModelLoader *loader, int64_t epoch)
 {
     int32_t count = (int32_t)loader->part->count;
-    loader->next = 0;
+    loader->next = loader->asked_end = 0;
+    loader->asked = 0;
     if (loader->options.shuffle) {
         TensorRandom random =
             tensor_random_new(loader->options.seed, tensor_random_stream("loader") + (uint64_t)epoch);
-        tensor_random_permutation(&random, loader->order, count);
+        if (loader->blocks)
+            shuffle_blocks(loader, &random);
+        else
+            tensor_random_permutation(&random, loader->order, count);
     }
 }
 
@@ -125,6 +196,8 @@ bool model_loader_next(ModelLoader *loader, ModelBatch *batch)
     const int32_t *examples = loader->order + loader->next;
     int64_t left = part->count - loader->next, sum = 0;
     int32_t size = 0, longest = 0;
+    if (options->shuffle && loader->blocks)
+        ask_for_blocks(loader);
     for (; size < left && size < options->batch; size++) {
         int32_t length = model_dataset_part_length(part, examples[size]),
                 longer = length > longest ? length : longest;

@@ -14,7 +14,13 @@ typedef struct ModelLoaderOptions {
     bool by_length;   /* longest first, equal ones in their order: the fewest steps */
     bool pad;         /* every text counts as long as the longest of its batch, as in the notebook */
     uint64_t seed;
+    /* Of a shuffled part: so many texts that lie side by side stay together, and only MODEL_LOADER_MIXED such
+     * blocks at a time are mixed; 0: all are. For ids on a disk that seeks slowly: the system is asked for
+     * whole blocks, in time. */
+    int32_t block;
 } ModelLoaderOptions;
+
+enum { MODEL_LOADER_MIXED = 16 };
 
 /* Which texts are read together. Labels, and ids that are in memory as i32, are where the part has them; the
  * rest is the loader's memory, and good until the next batch is asked for. */
@@ -33,6 +39,9 @@ typedef struct ModelLoader {
     ModelLoaderOptions options;
     int64_t next;          /* place in `order` of the next batch's first example */
     int32_t *order;        /* [part->count] */
+    int32_t *blocks;       /* their order; NULL: options.block is 0 */
+    int32_t asked;         /* how many of them the system has been asked for, */
+    int64_t asked_end;     /* which end at this place in `order` */
     NnIds *texts, *labels; /* [batch] */
     int32_t *ids;          /* of a batch, where the part has them in another form */
     ReelStatus status;     /* what has gone wrong, where the part's ids are in a file */
@@ -41,7 +50,7 @@ typedef struct ModelLoader {
 /* 64 examples, shuffled by seed 0, without padding. */
 ModelLoaderOptions model_loader_defaults(void);
 /* The part must outlive the loader, which begins with epoch 0 and allocates nothing afterwards.
- * Errors: a batch size below 1 or too large to count its ids, no memory. */
+ * Errors: a batch size below 1 or too large to count its ids, a block below 0, no memory. */
 ReelStatus model_loader_init(ModelLoader *loader, const ModelDatasetPart *part,
                              const ModelLoaderOptions *options);
 void model_loader_free(ModelLoader *loader);

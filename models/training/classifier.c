@@ -63,7 +63,8 @@ static bool is_of_files(const char *name)
                                         "test",          "label-separator",
                                         "init-prefix",   "seeds",
                                         "ensemble",      "checkpoint-every",
-                                        "keep",          "init"};
+                                        "keep",          "init",
+                                        "shuffle-block"};
     bool found = strncmp(name, "pretrain", 8) == 0; /* texts without labels, and how to learn from them */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         found = found || strcmp(name, names[i]) == 0;

@@ -421,8 +421,11 @@ static ReelStatus prepare_training(Run *run, const TensorNpz *last)
     ReelStatus status = model_trainer_new(&run->trainer, run->model, &trainer);
     if (!reel_status_is_ok(&status))
         return status;
-    ModelLoaderOptions loader = {
-        .batch = options->batch, .shuffle = true, .pad = options->notebook, .seed = options->seed};
+    ModelLoaderOptions loader = {.batch = options->batch,
+                                 .shuffle = true,
+                                 .pad = options->notebook,
+                                 .seed = options->seed,
+                                 .block = options->shuffle_block};
     const ModelDatasetPart *part = &run->dataset->train;
     if (options->bpe_dropout > 0) {
         status = model_subword_dropout_init(&run->dropout, run->dataset, options->bpe_dropout, options->seed);

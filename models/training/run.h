@@ -56,6 +56,7 @@ enum { MODEL_RUN_SHARDS = 2 };
 typedef struct ModelRunOptions {
     int epochs;
     int batch;
+    int shuffle_block;  /* of the training part (models/text/loader.h), whose ids must be in a file; 0: off */
     ModelConfig config; /* all but vocabulary and labels */
     ModelTrainerOptions trainer;
     uint64_t seed;      /* of first values, shuffling and dropout */

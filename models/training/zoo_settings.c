@@ -101,6 +101,9 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
         {{"batch", "N", MODEL_OPTION_INTEGER, &s->batch, 1, 1e6,
           "texts a batch (64)"},
          MODEL_SETTING_MODEL, "64"},
+        {{"shuffle-block", "N", MODEL_OPTION_INTEGER, &s->shuffle_block, 0, 1e9,
+          "shuffle blocks of so many texts, and the texts of some blocks at a time: for a --cache on a slow disk (0: all texts)"},
+         MODEL_SETTING_MODEL, "0"},
         {{"lr", "X", MODEL_OPTION_NUMBER, &s->lr, 1e-12, 1e3,
           "learning rate (2e-3)"},
          MODEL_SETTING_MODEL, "0.002"},
@@ -373,6 +376,7 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
     *run = model_run_defaults();
     run->epochs = s->epochs;
     run->batch = s->batch;
+    run->shuffle_block = s->shuffle_block;
     run->config = (ModelConfig){.embed = s->embed,
                                 .hidden = s->hidden,
                                 .layers = s->layers,

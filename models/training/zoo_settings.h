@@ -43,8 +43,8 @@ typedef struct ModelZooSettings {
         *pretrain, *clean, *split, *group, *task, *loss, *metric, *cache, *char_ngrams;
     ModelOptionPart valid, test;
     int min_label_count;
-    int epochs, batch, max_len, embed, hidden, layers, threads, ranks, shards, min_df, ngram_min_df, warmup,
-        vocab, seeds;
+    int epochs, batch, shuffle_block, max_len, embed, hidden, layers, threads, ranks, shards, min_df,
+        ngram_min_df, warmup, vocab, seeds;
     int freeze_vectors, pretrain_epochs, unfreeze, checkpoint_every, keep, compress, patience;
     double shrinkage, dropout, embed_dropout, word_dropout, bpe_dropout, embed_scale, forget_bias, pos_weight;
     bool orthogonal, keep_digits, refit, ensemble;

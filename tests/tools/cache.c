@@ -60,6 +60,27 @@ START_TEST(ranks_share_it)
 }
 END_TEST
 
+/* Shuffled by blocks: the same bytes on ranks and after an interruption, and only where there are files. */
+START_TEST(blocks_are_shuffled)
+{
+    shell_must(SMALL DEBIAN "--shards 3 --cache '%s/cache' --out '%s/all'", tools, folder, folder);
+    shell_must(SMALL DEBIAN "--shards 3 --shuffle-block 2 --cache '%s/cache' --out '%s/one'", tools, folder,
+               folder);
+    shell_must("! cmp -s '%s/all/rnn.best.npz' '%s/one/rnn.best.npz'", folder, folder);
+    shell_must(SMALL DEBIAN "--shards 3 --shuffle-block 2 --ranks 3 --cache '%s/cache' --out '%s/three'",
+               tools, folder, folder);
+    same_runs("one", "three");
+    shell_must(SMALL DEBIAN "--shards 3 --shuffle-block 2 --epochs 1 --cache '%s/cache' --out '%s/cut' && "
+                            "'%s/train_zoo' --resume '%s/cut' --epochs 2 --quiet",
+               tools, folder, folder, tools, folder);
+    same_runs("one", "cut");
+    ck_assert_int_eq(shell_run(SMALL DEBIAN "--shuffle-block 2 --out '%s/x'", tools, folder), 2);
+    ck_assert_ptr_nonnull(strstr(shell_output(), "--shuffle-block: is for ids in files"));
+    ck_assert_int_eq(shell_run("'%s/train_zoo' --resume '%s/one' --shuffle-block 3 --quiet", tools, folder),
+                     2);
+}
+END_TEST
+
 START_TEST(a_run_goes_on_with_it)
 {
     shell_must(SMALL DEBIAN "--out '%s/whole'", tools, folder);
@@ -150,6 +171,7 @@ Suite *tools_cache_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_run_has_the_bytes_of_one_in_memory);
     tcase_add_test(tcase, ranks_share_it);
+    tcase_add_test(tcase, blocks_are_shuffled);
     tcase_add_test(tcase, a_run_goes_on_with_it);
     tcase_add_test(tcase, a_stream_is_read_too);
     tcase_add_test(tcase, what_is_wrong_is_told);

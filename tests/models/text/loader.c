@@ -68,6 +68,42 @@ START_TEST(an_epoch_has_every_example_once)
 }
 END_TEST
 
+/* Each text once, in an order that the seed decides; 16 blocks at a time have all the texts of 16 blocks. */
+START_TEST(blocks_stay_together)
+{
+    static const int32_t sizes[] = {1, 2, 3, 5, 6, 7, 96, 1000};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        int32_t order[96], again[96], other[96], block = sizes[s], seen[96] = {0};
+        model_loader_free(&loader);
+        ModelLoaderOptions options = {.batch = 7, .shuffle = true, .seed = 3, .block = block};
+        ck_assert_ok(model_loader_init(&loader, &dataset->train, &options));
+        epoch_order(2, order);
+        epoch_order(3, other);
+        epoch_order(2, again);
+        ck_assert_mem_eq(order, again, sizeof order);
+        ck_assert_mem_ne(order, other, sizeof order);
+        for (int i = 0; i < 96; i++)
+            seen[order[i]]++;
+        for (int i = 0; i < 96; i++)
+            ck_assert_int_eq(seen[i], 1);
+        int32_t whole =
+            96 % block == 0 ? block * MODEL_LOADER_MIXED : 0; /* texts mixed; 0: a block is short */
+        for (int32_t from = 0; whole > 0 && from < 96; from += whole) {
+            int32_t texts = 96 - from < whole ? 96 - from : whole, blocks = 0;
+            bool has[96] = {0};
+            for (int32_t i = from; i < from + texts; i++) {
+                blocks += !has[order[i] / block];
+                has[order[i] / block] = true;
+            }
+            ck_assert_int_eq(blocks, texts / block);
+        }
+    }
+    ModelLoaderOptions wrong = {.batch = 7, .shuffle = true, .block = -1};
+    model_loader_free(&loader);
+    ck_assert_failed(model_loader_init(&loader, &dataset->train, &wrong), REEL_STATUS_USAGE, "blocks of -1");
+}
+END_TEST
+
 START_TEST(the_last_batch_is_what_is_left)
 {
     static const int32_t sizes[] = {1, 7, 64, 95, 96, 97, 1000};
@@ -256,6 +292,7 @@ Suite *models_loader_suite(void)
     TCase *tcase = tcase_create("loader");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_epoch_has_every_example_once);
+    tcase_add_test(tcase, blocks_stay_together);
     tcase_add_test(tcase, the_last_batch_is_what_is_left);
     tcase_add_test(tcase, padding_reaches_to_the_longest_of_the_batch);
     tcase_add_test(tcase, seed_and_epoch_decide_the_order);
