@@ -53,35 +53,12 @@ void model_classifier_free(ModelClassifier *c)
 
 /* ---- Settings ---- */
 
-/* Whether an option is about train_zoo's files, or about several runs. */
-static bool is_of_files(const char *name)
-{
-    static const char *const names[] = {"data",          "input-format",
-                                        "text",          "labels",
-                                        "label-columns", "id",
-                                        "split",         "group",
-                                        "test",          "label-separator",
-                                        "init-prefix",   "seeds",
-                                        "ensemble",      "checkpoint-every",
-                                        "keep",          "init",
-                                        "shuffle-block"};
-    bool found = strncmp(name, "pretrain", 8) == 0; /* texts without labels, and how to learn from them */
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        found = found || strcmp(name, names[i]) == 0;
-    return found;
-}
-
-static bool applies(const ModelSetting *setting)
-{
-    return setting->use != MODEL_SETTING_COMMAND && !is_of_files(setting->option.name);
-}
-
 int model_classifier_options(ModelClassifier *c, ModelOption options[MODEL_ZOO_MAX_OPTIONS])
 {
     ModelSetting settings[MODEL_ZOO_MAX_OPTIONS];
     int all = model_zoo_settings(&c->settings, settings), count = 0;
     for (int i = 0; i < all; i++)
-        if (applies(&settings[i]))
+        if (settings[i].reach == MODEL_SETTING_FOR_ALL)
             options[count++] = settings[i].option;
     return count;
 }
@@ -119,7 +96,7 @@ ReelStatus model_classifier_set(ModelClassifier *c, const char *name, const char
         i++;
     if (i == count)
         return reel_status_usage("there is no setting '%.80s'", name);
-    if (!applies(&settings[i]))
+    if (settings[i].reach != MODEL_SETTING_FOR_ALL)
         return reel_status_usage("--%s is for train_zoo and its files, not for texts in memory", name);
     ReelStatus status = set_option(c, &settings[i].option, value);
     c->given[i] = c->given[i] || reel_status_is_ok(&status);

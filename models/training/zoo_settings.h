@@ -28,12 +28,19 @@ typedef enum ModelSettingUse {
     MODEL_SETTING_MODEL    /* must be the same */
 } ModelSettingUse;
 
+/* Whom a setting is for. */
+typedef enum ModelSettingReach {
+    MODEL_SETTING_FOR_ALL,  /* train_zoo, and a classifier of texts in memory (classifier.h) */
+    MODEL_SETTING_FOR_FILES /* train_zoo alone: it is about files, or about several runs */
+} ModelSettingReach;
+
 /* A row of the table of settings. */
 typedef struct ModelSetting {
     ModelOption option;
     ModelSettingUse use;
     const char *before; /* its value in a run whose files lack it: they were written before there was this
                            setting. Stays when the default changes. NULL: no run depends on it */
+    ModelSettingReach reach;
 } ModelSetting;
 
 /* The value of each option (model_zoo_settings() says what it means). */

@@ -325,6 +325,8 @@ START_TEST(settings_are_those_of_train_zoo)
     ck_assert_failed(model_classifier_set(c, "data", "file.tsv"), REEL_STATUS_USAGE,
                      "not for texts in memory");
     ck_assert_failed(model_classifier_set(c, "resume", "run"), REEL_STATUS_USAGE, "not for texts in memory");
+    ck_assert_failed(model_classifier_set(c, "cache", "folder"), REEL_STATUS_USAGE,
+                     "--cache is for train_zoo");
     ck_assert_failed(model_classifier_set(c, "pretrain", "texts"), REEL_STATUS_USAGE,
                      "not for texts in memory");
     ck_assert_failed(model_classifier_set(c, "refit", "yes"), REEL_STATUS_USAGE, "on or off");
