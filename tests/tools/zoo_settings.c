@@ -392,7 +392,9 @@ START_TEST(values_in_the_pages_are_understood)
     shell_must("while IFS= read -r words; do ok=; "
                "for program in 'train_zoo --data /nowhere/x.tsv' 'train_zoo --data /nowhere/x.tsv --init "
                "/nowhere/x.npz' 'predict /nowhere/x.npz' 'bpe train --out /nowhere/x "
-               "/nowhere/y' 'bpe encode --tokenizer /nowhere/x /nowhere/y'; do "
+               "/nowhere/y' 'bpe encode --tokenizer /nowhere/x /nowhere/y' 'vectors --data /nowhere/x --out "
+               "/nowhere/y' "
+               "'lm --data /nowhere/x --out /nowhere/y'; do "
                "%s/$program $words < /dev/null > /dev/null 2>&1; [ $? -eq 2 ] || ok=1; done; [ \"$ok\" ] || "
                "echo \"$words\"; "
                "done < %s/words",
