@@ -4,6 +4,7 @@
 #include "models/text/encoding.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
+#include "tools/interrupt.h"
 #include "tools/program.h"
 #include "tools/raw_texts.h"
 #include "tools/training_watch.h"
@@ -192,8 +193,7 @@ static ReelStatus train_model(const Arguments *a, ModelLanguage *model, const Mo
     watch->save = save;
     watch->context = model;
     for (int epoch = model_language_epoch(model);
-         epoch <= a->training.epochs && reel_status_is_ok(&status) && !training_watch_interrupted();
-         epoch++) {
+         epoch <= a->training.epochs && reel_status_is_ok(&status) && !interrupt_signal(); epoch++) {
         bool finished;
         status = model_language_train(model, epoch, watch_training, watch, &finished);
         if (reel_status_is_ok(&status))
@@ -243,7 +243,7 @@ static ReelStatus train(const Arguments *a)
         status = model_language_load(file.model, watch.state_path);
     if (reel_status_is_ok(&status))
         status = train_model(a, file.model, &held_out, &watch);
-    if (reel_status_is_ok(&status) && !training_watch_interrupted())
+    if (reel_status_is_ok(&status) && !interrupt_signal())
         status = write_model(&file, a->out);
     if (reel_status_is_ok(&status))
         training_watch_end(&watch);
@@ -546,5 +546,5 @@ int main(int argc, char **argv)
     ReelStatus status = options_parse(options, program.count, argc, argv, NULL, NULL, NULL);
     if (reel_status_is_ok(&status))
         status = run(&a);
-    return training_watch_exit_code(program_report(&status));
+    return interrupt_exit_code(program_report(&status));
 }

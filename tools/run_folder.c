@@ -33,6 +33,12 @@ static ReelStatus check_path(const char *path)
                : reel_status_failed("%.200s: the path is too long; choose a shorter one", path);
 }
 
+const char *run_folder_path(const char *folder, const char *name, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    return path;
+}
+
 ReelStatus run_folder_make(const char *path)
 {
     char part[MOST_PATH];

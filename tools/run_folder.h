@@ -6,6 +6,8 @@
 #include "tensor/arena.h"
 #include "models/training/zoo_settings.h"
 
+#include <limits.h>
+
 /* What the folder holds about the run. */
 typedef struct RunFolder {
     const char *data_path, *stop_words_path, *init_path, *vectors_path; /* absolute, of what was given */
@@ -22,6 +24,8 @@ typedef struct RunFolder {
 
 void run_folder_init(RunFolder *folder);
 void run_folder_free(RunFolder *folder);
+/* FOLDER/NAME, in `path`; a folder that could be made leaves room. */
+const char *run_folder_path(const char *folder, const char *name, char path[PATH_MAX]);
 /* Makes a folder and those above it. */
 ReelStatus run_folder_make(const char *path);
 /* Keeps other runs out until run_folder_free(). */

@@ -1,20 +1,13 @@
 #include "tools/training_watch.h"
 #include "tensor/clock.h"
+#include "tools/interrupt.h"
 
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 /* Seconds between two savings, and between two lines where lines stay. */
 static const double SAVE_EVERY = 60, SHOW_EVERY_IN_A_FILE = 30;
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    interrupted = number;
-}
 
 ReelStatus training_watch_begin(TrainingWatch *watch, const char *out, bool quiet)
 {
@@ -23,9 +16,7 @@ ReelStatus training_watch_begin(TrainingWatch *watch, const char *out, bool quie
     int length = snprintf(watch->state_path, sizeof watch->state_path, "%s.state.npz", out);
     if ((size_t)length >= sizeof watch->state_path)
         return reel_status_usage("--out: the path is too long");
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    interrupt_catch(NULL);
     return reel_status_ok();
 }
 
@@ -58,28 +49,19 @@ void training_watch_show(TrainingWatch *watch, bool at_end, const char *format, 
 bool training_watch_goes_on(TrainingWatch *watch)
 {
     double now = reel_clock_seconds();
-    if (now - watch->saved > SAVE_EVERY || interrupted) {
+    bool ends = interrupt_asked(NULL);
+    if (now - watch->saved > SAVE_EVERY || ends) {
         watch->saved = now;
         watch->status = watch->save(watch->context, watch->state_path);
     }
-    return !interrupted && reel_status_is_ok(&watch->status);
-}
-
-int training_watch_interrupted(void)
-{
-    return interrupted;
+    return !ends && reel_status_is_ok(&watch->status);
 }
 
 void training_watch_end(const TrainingWatch *watch)
 {
-    if (!interrupted)
+    if (!interrupt_signal())
         unlink(watch->state_path);
     else if (!watch->quiet)
         fprintf(stderr, "%sinterrupted; --resume goes on from %s\n", watch->meter.shown ? "\n" : "",
                 watch->state_path);
-}
-
-int training_watch_exit_code(int code)
-{
-    return code == 0 && interrupted ? 128 + interrupted : code;
 }

@@ -24,8 +24,7 @@ typedef struct TrainingWatch {
     ReelStatus status; /* of saving */
 } TrainingWatch;
 
-/* Catches SIGINT and SIGTERM, of which a second one ends the program at once. Errors: the path is too long.
- */
+/* Catches what asks for an end (tools/interrupt.h). Errors: the path is too long. */
 ReelStatus training_watch_begin(TrainingWatch *watch, const char *out, bool quiet);
 /* Whether a line is due: at the end of an epoch; on a terminal, where it is drawn anew, often, elsewhere now
  * and then. */
@@ -33,11 +32,7 @@ bool training_watch_is_due(TrainingWatch *watch, bool at_end);
 void training_watch_show(TrainingWatch *watch, bool at_end, const char *format, ...) REEL_PRINTF(3, 4);
 /* After a step: saves where it is time to. False: no further step. */
 bool training_watch_goes_on(TrainingWatch *watch);
-/* The signal that has asked for an end; 0: none. */
-int training_watch_interrupted(void);
 /* After the training: says how to go on, or, where all is done (`out` is written), removes the state. */
 void training_watch_end(const TrainingWatch *watch);
-/* A program's exit code, of which an interruption makes what a shell tells it by. */
-int training_watch_exit_code(int code);
 
 #endif

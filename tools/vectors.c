@@ -5,6 +5,7 @@
 #include "models/vectors/vectors_writer.h"
 #include "tensor/mem.h"
 #include "tensor/pool.h"
+#include "tools/interrupt.h"
 #include "tools/program.h"
 #include "tools/raw_texts.h"
 #include "tools/training_watch.h"
@@ -190,7 +191,7 @@ static ReelStatus train(const Arguments *a)
         status = model_skip_gram_load(model, watch.state_path);
     if (reel_status_is_ok(&status))
         status = train_model(model, &watch);
-    if (reel_status_is_ok(&status) && !training_watch_interrupted())
+    if (reel_status_is_ok(&status) && !interrupt_signal())
         status = write_vectors(a, model, &sentences.words);
     if (reel_status_is_ok(&status))
         training_watch_end(&watch);
@@ -278,5 +279,5 @@ int main(int argc, char **argv)
     a.model.width = a.width;
     if (reel_status_is_ok(&status))
         status = run(&a);
-    return training_watch_exit_code(program_report(&status));
+    return interrupt_exit_code(program_report(&status));
 }
