@@ -62,15 +62,18 @@ class Part:
     def call(self, name, m, *arguments):
         return V(self.reel, getattr(self.f, name)(ctypes.addressof(m), *[a.var if isinstance(a, V) else a for a in arguments]))
 
-    def gradient(self, name):
-        """After tape_backward(): of a leaf, or of Reel's module's parameter; None where there is none."""
-        if self.memory:
-            t = self.f.nn_gradient(ctypes.addressof(self.memory[0]), self.rename(name).encode(), self.reel.tape)
-        elif name in self.leaves:
-            return self.reel.gradient(self.leaves[name])
-        else:
-            return None
-        return self.reel.copy(t) if t.dtype else None
+    def place(self, name):
+        """A parameter on the tape: a leaf, or Reel's module's; None where there is none."""
+        if not self.memory:
+            return self.leaves.get(name)
+        module, path = ctypes.addressof(self.memory[0]), ctypes.create_string_buffer(4096)
+        parameter = self.f.nn_first_parameter(module)
+        while parameter:
+            self.f.nn_parameter_path(parameter, ctypes.addressof(path))
+            if path.value.decode() == self.rename(name):
+                return V(self.reel, self.f.nn_var(parameter, self.reel.tape))
+            parameter = self.f.nn_next_parameter(module, parameter)
+        return None
 
     def free(self):
         for m in self.memory:

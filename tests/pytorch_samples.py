@@ -227,7 +227,8 @@ def compare_op(tally, reel, op, say):
 # ---- Modules ----
 
 def compare_module(reel, module, say, sample):
-    """The results of a module, and the gradients of what goes in and of its parameters."""
+    """The results of a module, the gradients of what goes in and of its parameters, and the gradients of these; whether
+    PyTorch has the latter."""
     module = module.to(torch.float64)
     reel.begin()
     given = Given(reel, "as it is")
@@ -248,21 +249,45 @@ def compare_module(reel, module, say, sample):
                 term = (g * reel.constant(seed)).sum()
                 loss, total = term if loss is None else loss + term, total + (w * seed).sum()
         if not isinstance(total, torch.Tensor) or not total.requires_grad:
-            return
-        total.backward()
+            return False
+        places = [(f"input {i}", leaf, v) for i, (leaf, v) in enumerate(zip(given.leaves, given.vars))]
+        places += [(name, q, part.place(name)) for name, q in module.named_parameters()]
+        wanted = torch.autograd.grad(total, [q for _, q, _ in places], allow_unused=True, create_graph=True)
+        twice = agree_second(reel, places, loss, wanted)
         if not reel.f.tape_backward(loss.var):
             reel.check()
-        for i, (leaf, v) in enumerate(zip(given.leaves, given.vars)):
-            agree_gradient(f"gradient of input {i}", reel.gradient(v), leaf)
-        for name, parameter in module.named_parameters():
-            agree_gradient(f"gradient of {name}", part.gradient(name), parameter)
+        for (name, q, v), w in zip(places, wanted):
+            agree(f"gradient of {name}", of_place(v and reel.gradient(v), q), of_place(w, q), LIMITS[torch.float64])
+        return twice
     finally:
         part.free()
 
 
-def agree_gradient(what, got, leaf):
-    zero = torch.zeros_like(leaf)
-    agree(what, zero if got is None else got, zero if leaf.grad is None else leaf.grad, LIMITS[torch.float64])
+def of_place(gradient, like):
+    return torch.zeros_like(like) if gradient is None else gradient
+
+
+def agree_second(reel, places, loss, wanted):
+    """The gradients once more by tape_vjp(), and those of their sum with weights; False where PyTorch has none."""
+    known = [(name, q, v, w) for (name, q, v), w in zip(places, wanted) if v]
+    found = reel.vjp([loss], [reel.constant(torch.ones([], dtype=torch.float64))], [v for _, _, v, _ in known], True)
+    sum_found, sum_wanted = None, 0
+    for (name, q, _, w), g in zip(known, found):
+        agree(f"gradient of {name} as a value", of_place(g, q), of_place(w, q), LIMITS[torch.float64])
+        if g and w is not None and w.requires_grad:
+            seed = torch.linspace(1.5, 0.5, w.numel(), dtype=w.dtype).reshape(w.shape)
+            term = (g * reel.constant(seed)).sum()
+            sum_found, sum_wanted = term if sum_found is None else sum_found + term, sum_wanted + (w * seed).sum()
+    if sum_found is None:
+        return False
+    try:
+        wanted = torch.autograd.grad(sum_wanted, [q for _, q, _, _ in known], allow_unused=True, retain_graph=True)
+    except RuntimeError:  # PyTorch has none
+        return False
+    found = reel.vjp([sum_found], [reel.constant(torch.ones([], dtype=torch.float64))], [v for _, _, v, _ in known], False)
+    for (name, q, _, _), g, w in zip(known, found, wanted):
+        agree(f"gradient of the gradients by {name}", of_place(g, q), of_place(w, q), LIMITS[torch.float64])
+    return True
 
 
 def compare_modules(tally, reel, names):
@@ -276,7 +301,7 @@ def compare_modules(tally, reel, names):
             tally.samples += 1
             try:
                 module = info.module_cls(*sample.constructor_input.args, **sample.constructor_input.kwargs)
-                compare_module(reel, module, say, sample.forward_input)
+                tally.twice += compare_module(reel, module, say, sample.forward_input)
                 tally.equal += 1
                 tally.said.add(name)
             except Unsaid as error:
