@@ -127,6 +127,7 @@ Var(nn_huber)(Var x, Var target, double delta, VarReduction reduction)
 
 Var(nn_kl_divergence)(Var x, Var target, VarReduction reduction)
 {
-    Var logarithm = var_log(var_maximum(target, tape_scalar(target, 1e-37))); /* 0 log 0 is 0 */
+    Var zero = var_equal(target, tape_scalar(target, 0)); /* 0 log 0 is 0; below there is no logarithm */
+    Var logarithm = var_log(var_masked_fill(target, zero, 1));
     return reduced(var_mul(target, var_sub(logarithm, x)), reduction);
 }

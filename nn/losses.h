@@ -25,8 +25,8 @@ Var nn_gaussian_nll(Var x, Var target, Var variance, VarReduction reduction);
 Var nn_l1(Var x, Var target, VarReduction reduction);
 /* d^2 / 2 where |d| = |x - target| < delta, delta (|d| - delta / 2) beyond (Huber 1964). */
 Var nn_huber(Var x, Var target, double delta, VarReduction reduction);
-/* target (log target - x), x the logarithm of a probability; 0 where the target is. PyTorch's "batchmean" is
- * the sum divided by the rows. */
+/* target (log target - x), x the logarithm of a probability; 0 where the target is, NaN where it is negative.
+ * PyTorch's "batchmean" is the sum divided by the rows. */
 Var nn_kl_divergence(Var x, Var target, VarReduction reduction);
 
 REEL_END_DECLS

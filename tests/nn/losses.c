@@ -129,6 +129,24 @@ START_TEST(where_all_are_ignored_the_loss_is_zero_and_so_is_its_gradient)
 }
 END_TEST
 
+/* A share of 0 costs nothing; below 0 it is none, as PyTorch has it. */
+START_TEST(the_divergence_from_no_share_is_no_number)
+{
+    float shares[] = {0, -1, 0.5f};
+    Var x = tape_constant(tape, tensor_from((void *)(uintptr_t)values, TENSOR_F32, TENSOR_SHAPE(3)));
+    Var target = tape_leaf(tape, tensor_from(shares, TENSOR_F32, TENSOR_SHAPE(3)));
+    Var each = nn_kl_divergence(x, target, VAR_REDUCTION_NONE);
+    const float *loss = tensor_f32(var_value(each));
+    ck_assert(loss[0] == 0 && isnan(loss[1]));
+    ck_assert_double_eq_tol(loss[2], 0.5 * log(0.5) - 1.5, 1e-6);
+    ck_assert(tape_backward(var_sum(each, TENSOR_AXES_ALL, false)));
+    const float *gradient = tensor_f32(var_grad(target));
+    ck_assert_double_eq(gradient[0], -1);
+    ck_assert(isnan(gradient[1]));
+    ck_assert_double_eq_tol(gradient[2], log(0.5) + 1 - 3, 1e-6);
+}
+END_TEST
+
 START_TEST(reductions_are_of_the_same_losses)
 {
     int32_t classes[] = {2, -100};
@@ -179,6 +197,7 @@ Suite *nn_losses_suite(void)
     tcase_add_loop_test(c, values_and_gradients_are_pytorchs, 0, LOSSES);
     tcase_add_test(c, backward_agrees_with_differences);
     tcase_add_test(c, where_all_are_ignored_the_loss_is_zero_and_so_is_its_gradient);
+    tcase_add_test(c, the_divergence_from_no_share_is_no_number);
     tcase_add_test(c, reductions_are_of_the_same_losses);
     tcase_add_test(c, classes_that_there_are_not_are_errors);
     suite_add_tcase(suite, c);
