@@ -2,6 +2,7 @@
 by name; else the function that it stands for, of its parameters."""
 
 import ctypes
+import inspect
 import math
 import os
 import tempfile
@@ -103,28 +104,76 @@ def convolution(p, x, n):
     return SAID[f"nn.functional.conv{n}d"](x, p.parameter("weight"), p.parameter("bias"), m.stride, m.padding, m.dilation, m.groups)
 
 
-SAYS["AdaptiveAvgPool2d"] = lambda p, x: SAID["nn.functional.adaptive_avg_pool2d"](x, p.module.output_size)
-SAYS["AvgPool1d"] = lambda p, x: SAID["nn.functional.avg_pool1d"](x, p.module.kernel_size, p.module.stride, p.module.padding,
-                                                                 p.module.ceil_mode, p.module.count_include_pad)
-SAYS["MaxPool2d"] = lambda p, x: SAID["nn.functional.max_pool2d"](x, p.module.kernel_size, p.module.stride, p.module.padding,
-                                                                 p.module.dilation, p.module.ceil_mode, p.module.return_indices)
-SAYS["BatchNorm2d"] = SAYS["BatchNorm3d"] = lambda p, x: SAID["nn.functional.batch_norm"](
-    x, p.reel.constant(p.before["running_mean"]), p.reel.constant(p.before["running_var"]), p.parameter("weight"), p.parameter("bias"),
-    p.module.training, p.module.momentum, p.module.eps)
-SAYS["ELU"] = lambda p, x: x.elu(float(p.module.alpha))
+def by_function(function):
+    """The function with the module's members of the same names as its arguments."""
+    names = list(inspect.signature(function).parameters)
+
+    def said(p, *inputs):
+        options = {name: getattr(p.module, name) for name in names[len(inputs):] if hasattr(p.module, name)}
+        for name, value in options.items():
+            if isinstance(value, torch.nn.Parameter):
+                options[name] = p.parameter(name)
+            elif isinstance(value, torch.Tensor):
+                options[name] = p.reel.constant(p.before[name])
+        return function(*inputs, **options)
+    return said
+
+
+FUNCTIONS = {
+    "batch_norm": "BatchNorm1d BatchNorm2d BatchNorm3d",
+    "layer_norm": "LayerNorm", "group_norm": "GroupNorm", "local_response_norm": "LocalResponseNorm", "bilinear": "Bilinear",
+    "celu": "CELU", "elu": "ELU", "gelu": "GELU", "glu": "GLU", "hardshrink": "Hardshrink", "hardswish": "Hardswish", "hardtanh": "Hardtanh",
+    "leaky_relu": "LeakyReLU", "logsigmoid": "LogSigmoid", "mish": "Mish", "prelu": "PReLU", "relu6": "ReLU6", "selu": "SELU", "silu": "SiLU",
+    "softmin": "Softmin", "softplus": "Softplus", "softshrink": "Softshrink", "softsign": "Softsign", "tanhshrink": "Tanhshrink",
+    "threshold": "Threshold", "binary_cross_entropy": "BCELoss", "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
+    "cosine_embedding_loss": "CosineEmbeddingLoss", "cross_entropy": "CrossEntropyLoss", "hinge_embedding_loss": "HingeEmbeddingLoss",
+    "huber_loss": "HuberLoss", "kl_div": "KLDivLoss", "l1_loss": "L1Loss", "margin_ranking_loss": "MarginRankingLoss", "mse_loss": "MSELoss",
+    "multi_margin_loss": "MultiMarginLoss", "multilabel_soft_margin_loss": "MultiLabelSoftMarginLoss", "nll_loss": "NLLLoss",
+    "poisson_nll_loss": "PoissonNLLLoss", "smooth_l1_loss": "SmoothL1Loss", "soft_margin_loss": "SoftMarginLoss",
+    "gaussian_nll_loss": "GaussianNLLLoss",
+}
+for _n in (1, 2, 3):
+    FUNCTIONS.update({f"adaptive_avg_pool{_n}d": f"AdaptiveAvgPool{_n}d", f"adaptive_max_pool{_n}d": f"AdaptiveMaxPool{_n}d",
+                      f"avg_pool{_n}d": f"AvgPool{_n}d", f"max_pool{_n}d": f"MaxPool{_n}d"})
+for _function, _names in FUNCTIONS.items():
+    for _name in _names.split():
+        SAYS[_name] = by_function(SAID["nn.functional." + _function])
+for _name, _function in {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Tanh": "tanh", "Sigmoid": "sigmoid"}.items():
+    SAYS[_name] = by_function(SAID[_function])
 SAYS["ReLU"] = lambda p, x: x.relu()
-SAYS["Sigmoid"] = lambda p, x: x.sigmoid()
-SAYS["Hardswish"] = lambda p, x: SAID["nn.functional.hardswish"](x)
-SAYS["Bilinear"] = lambda p, a, b: SAID["nn.functional.bilinear"](a, b, p.parameter("weight"), p.parameter("bias"))
-SAYS["L1Loss"] = lambda p, x, y: SAID["nn.functional.l1_loss"](x, y, p.module.reduction)
-SAYS["NLLLoss"] = lambda p, x, y: SAID["nn.functional.nll_loss"](x, y, weight_of(p), p.module.ignore_index, p.module.reduction)
-SAYS["GaussianNLLLoss"] = lambda p, x, y, v: SAID["nn.functional.gaussian_nll_loss"](x, y, v, p.module.full, p.module.eps, p.module.reduction)
-SAYS["CrossEntropyLoss"] = lambda p, x, y: SAID["nn.functional.cross_entropy"](
-    x, y, weight_of(p), p.module.ignore_index, p.module.reduction, p.module.label_smoothing)
+SAYS["Softmax2d"] = lambda p, x: x.softmax(-3)
+for _n in (1, 2, 3):
+    for _name, _mode in {"Constant": "constant", "Zero": "constant", "Reflection": "reflect", "Replication": "replicate",
+                         "Circular": "circular"}.items():
+        SAYS[f"{_name}Pad{_n}d"] = lambda p, x, _mode=_mode: SAID["nn.functional.pad"](
+            x, p.module.padding, _mode, getattr(p.module, "value", None))
 
 
-def weight_of(p):
-    return None if p.module.weight is None else p.reel.constant(p.module.weight)
+@says("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")
+def instance_norm(p, x):
+    said = by_function(SAID["nn.functional.instance_norm"])
+    alone = x.dim() == int(type(p.module).__name__[-2]) + 1
+    return said(p, x.unsqueeze(0)).squeeze(0) if alone else said(p, x)
+
+
+@says("LPPool1d", "LPPool2d", "LPPool3d")
+def power_pool(p, x):
+    """sum(x^p)^(1/p), by averages."""
+    m = p.module
+    n = int(type(m).__name__[-2])
+    count = math.prod(m.kernel_size if isinstance(m.kernel_size, tuple) else [m.kernel_size] * n)
+    power = float(m.norm_type)
+    mean = SAID[f"nn.functional.avg_pool{n}d"](x ** power, m.kernel_size, m.stride, 0, m.ceil_mode)
+    return (mean.sign() * mean.relu()).scale(count) ** (1 / power)
+
+
+@says("RMSNorm")
+def rms_norm(p, x):
+    m = p.module
+    dims = list(range(-len(m.normalized_shape), 0))
+    y = x * (x.square().mean(dims, True) + (torch.finfo(torch.float64).eps if m.eps is None else m.eps)).rsqrt()
+    weight = p.parameter("weight")
+    return y if weight is None else y * weight
 
 
 # ---- By Reel's modules ----
@@ -336,12 +385,24 @@ def decoder(p, name, m, x, memory, mask, memory_mask, padding, memory_padding):
 def encoder_layer(p, src, src_mask=None, src_key_padding_mask=None):
     m = p.module
     first = m.self_attn.batch_first
-    if src_mask is None and src_key_padding_mask is None:
+    if src_mask is None and src_key_padding_mask is None and m.linear1.bias is not None:
         no_chance(p, m.dropout.p)
         own = p.own("nn_transformer_encoder_layer_init", m.linear1.in_features, transformer_options(p))
         sequence, back = packed(p, src, first)
         return back(p.f.nn_transformer_encoder_layer(ctypes.addressof(own), sequence))
     return by_texts(encoder(p, "", m, by_texts(src, first), src_mask, src_key_padding_mask), first)
+
+
+@says("TransformerEncoder")
+def encoder_layers(p, src, mask=None, src_key_padding_mask=None):
+    m = p.module
+    first = m.layers[0].self_attn.batch_first
+    x = by_texts(src, first)
+    for i, layer in enumerate(m.layers):
+        x = encoder(p, f"layers.{i}.", layer, x, mask, src_key_padding_mask)
+    if m.norm is not None:
+        x = norm_of(p, x, "norm", m.norm)
+    return by_texts(x, first)
 
 
 @says("TransformerDecoderLayer")

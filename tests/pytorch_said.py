@@ -612,6 +612,8 @@ def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", l
         n, classes = x.numel() // max(1, x.size(axis)), x.size(axis)
         each = -(x.log_softmax(axis) * (target.scale(1 - label_smoothing, label_smoothing / classes))).sum(axis)
         return each.sum().scale(1 / n) if reduction == "mean" else reduced(each, reduction)
+    if reduction == "mean" and target.numel() and bool((target.value() == ignore_index).all()):
+        raise Unsaid("every class ignored: 0 here, not a number in PyTorch")
     rows, classes = classes_last(x, target)
     options = class_options(x, ignore_index, weight, label_smoothing, reduction)
     loss = V(x.reel, x.reel.f.nn_cross_entropy(rows.var, classes.var, options))
@@ -663,7 +665,7 @@ def hinge_embedding_loss(x, y, margin=1.0, reduction="mean"):
 
 @says("nn.functional.margin_ranking_loss")
 def margin_ranking_loss(a, b, y, margin=0.0, reduction="mean"):
-    return reduced((-y * (a - b) + margin).clamp(0.0, math.inf), reduction)
+    return reduced((-y.real(a) * (a - b) + margin).clamp(0.0, math.inf), reduction)
 
 
 @says("nn.functional.soft_margin_loss")
