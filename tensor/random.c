@@ -97,16 +97,21 @@ double tensor_random_normal(TensorRandom *random)
     return radius * cos(two_pi * uniform_from(numbers + 2));
 }
 
+void tensor_random_shuffle(TensorRandom *random, int32_t *values, int32_t n)
+{
+    for (int32_t i = n - 1; i > 0; i--) {
+        uint32_t j = tensor_random_below(random, (uint32_t)i + 1);
+        int32_t swapped = values[i];
+        values[i] = values[j];
+        values[j] = swapped;
+    }
+}
+
 void tensor_random_permutation(TensorRandom *random, int32_t *out, int32_t n)
 {
     for (int32_t i = 0; i < n; i++)
         out[i] = i;
-    for (int32_t i = n - 1; i > 0; i--) {
-        uint32_t j = tensor_random_below(random, (uint32_t)i + 1);
-        int32_t swapped = out[i];
-        out[i] = out[j];
-        out[j] = swapped;
-    }
+    tensor_random_shuffle(random, out, n);
 }
 
 /* ---- Tensors ---- */

@@ -34,7 +34,9 @@ double tensor_random_uniform_f64(TensorRandom *random);
 uint32_t tensor_random_below(TensorRandom *random, uint32_t bound);
 /* Standard normal (Box-Muller; four draws). */
 double tensor_random_normal(TensorRandom *random);
-/* 0 .. n-1 in random order (Fisher-Yates). */
+/* Puts n values in random order (Fisher-Yates). */
+void tensor_random_shuffle(TensorRandom *random, int32_t *values, int32_t n);
+/* 0 .. n-1 in random order. */
 void tensor_random_permutation(TensorRandom *random, int32_t *out, int32_t n);
 /* Fills a tensor of f32 or f64 in C order with low + (high - low) tensor_random_uniform_f64(), below `high`
  * also after rounding, or with mean + deviation tensor_random_normal(). f32 and f64 draw the same numbers.

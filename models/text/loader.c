@@ -44,16 +44,6 @@ static int32_t block_size(const ModelLoader *loader, int32_t i, int64_t *first)
     return (int32_t)(left < loader->options.block ? left : loader->options.block);
 }
 
-static void mix(TensorRandom *random, int32_t *order, int64_t count)
-{
-    for (int64_t i = count - 1; i > 0; i--) {
-        uint32_t j = tensor_random_below(random, (uint32_t)i + 1);
-        int32_t swapped = order[i];
-        order[i] = order[j];
-        order[j] = swapped;
-    }
-}
-
 static void shuffle_blocks(ModelLoader *loader, TensorRandom *random)
 {
     int32_t blocks = num_blocks(loader);
@@ -65,7 +55,7 @@ static void shuffle_blocks(ModelLoader *loader, TensorRandom *random)
         for (int32_t k = 0; k < size; k++)
             loader->order[at++] = (int32_t)(first + k);
         if ((i + 1) % MODEL_LOADER_MIXED == 0 || i + 1 == blocks) {
-            mix(random, loader->order + mixed, at - mixed);
+            tensor_random_shuffle(random, loader->order + mixed, (int32_t)(at - mixed));
             mixed = at;
         }
     }
