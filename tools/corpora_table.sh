@@ -7,7 +7,7 @@ set -eu
 folder=build/corpora
 seeds=5
 python=
-candidates='--lr 30;--lr 20 --epochs 24'
+candidates='--lr 30 --epochs 16;--lr 20 --epochs 24'
 train=tools/train_zoo
 out=runs/corpora
 
