@@ -1,14 +1,8 @@
 #include "tensor/matmul.h"
+#include "tensor/blis_internal.h"
 #include "tensor/elementwise.h"
 #include "tensor/flops.h"
 #include "tensor/loop_internal.h"
-
-/* Debian puts the header straight into the include path, BLIS's own installation into a folder. */
-#if __has_include(<blis.h>)
-#include <blis.h>
-#else
-#include <blis/blis.h>
-#endif
 
 /* One matrix operand: its strides in elements, never 0 for an axis of size 1 (what is stored there is of
  * no matter, and BLIS takes a zero for an order to choose strides itself). */
@@ -33,28 +27,6 @@ static Tensor batches_of(const Tensor *t)
     Tensor batches = *t;
     batches.ndim -= 2;
     return batches;
-}
-
-/* c = alpha a b + beta c on one thread. BLIS's path for small matrices is off: with it the bits of a row
- * depend on how many rows there are. */
-static void multiply(TensorDtype dtype, double alpha, const void *a, const Matrix *a_as, const void *b,
-                     const Matrix *b_as, double beta, void *c, const Matrix *c_as)
-{
-    rntm_t runtime = BLIS_RNTM_INITIALIZER; /* bli_rntm_init() is another function since BLIS 1.0 */
-    tensor_flops_add_product(c_as->rows, c_as->columns, a_as->columns);
-    bli_rntm_set_num_threads(1, &runtime);
-    bli_rntm_disable_l3_sup(&runtime);
-    if (dtype == TENSOR_F32) {
-        float alpha_f32 = (float)alpha, beta_f32 = (float)beta;
-        bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c_as->rows, c_as->columns, a_as->columns,
-                     &alpha_f32, (float *)a, a_as->row_stride, a_as->column_stride, (float *)b,
-                     b_as->row_stride, b_as->column_stride, &beta_f32, c, c_as->row_stride,
-                     c_as->column_stride, NULL, &runtime);
-    } else {
-        bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c_as->rows, c_as->columns, a_as->columns, &alpha,
-                     (double *)a, a_as->row_stride, a_as->column_stride, (double *)b, b_as->row_stride,
-                     b_as->column_stride, &beta, c, c_as->row_stride, c_as->column_stride, NULL, &runtime);
-    }
 }
 
 /* Whether `n` matrices that lie `stride` elements apart are one matrix of n times as many rows. */
@@ -87,10 +59,14 @@ static bool multiply_batches(Tensor out, double alpha, Tensor a, Tensor b, doubl
     }
     int64_t size = (int64_t)tensor_dtype_size(out.dtype);
     while (tensor_loop_next(&loop))
-        for (int64_t i = 0; i < loop.n; i++)
-            multiply(out.dtype, alpha, loop.data[1] + i * loop.stride[1] * size, &a_as,
-                     loop.data[2] + i * loop.stride[2] * size, &b_as, beta,
-                     loop.data[0] + i * loop.stride[0] * size, &out_as);
+        for (int64_t i = 0; i < loop.n; i++) {
+            tensor_flops_add_product(out_as.rows, out_as.columns, a_as.columns);
+            tensor_blis_multiply(
+                out.dtype, out_as.rows, out_as.columns, a_as.columns, alpha,
+                loop.data[1] + i * loop.stride[1] * size, a_as.row_stride, a_as.column_stride,
+                loop.data[2] + i * loop.stride[2] * size, b_as.row_stride, b_as.column_stride, beta,
+                loop.data[0] + i * loop.stride[0] * size, out_as.row_stride, out_as.column_stride);
+        }
     return true;
 }
 

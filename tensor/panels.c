@@ -1,13 +1,8 @@
 #include "tensor/panels.h"
+#include "tensor/blis_internal.h"
 #include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tensor/panels_internal.h"
-
-#if __has_include(<blis/blis.h>)
-#include <blis/blis.h>
-#else
-#include <blis.h>
-#endif
 
 #include <string.h>
 
@@ -234,13 +229,8 @@ static void set_zero(const Target *out)
 static void multiply_plain(const Target *out, int64_t depth, const float *a, int64_t a_row, int64_t a_column,
                            const float *b, int64_t b_row, int64_t b_column, bool add)
 {
-    rntm_t runtime = BLIS_RNTM_INITIALIZER;
-    bli_rntm_set_num_threads(1, &runtime);
-    bli_rntm_disable_l3_sup(&runtime); /* its bits depend on the number of rows */
-    float one = 1, beta = add ? 1 : 0;
-    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, out->rows, out->columns, depth, &one, (float *)a,
-                 a_row, a_column, (float *)b, b_row, b_column, &beta, out->data, out->row_stride,
-                 out->column_stride, NULL, &runtime);
+    tensor_blis_multiply(TENSOR_F32, out->rows, out->columns, depth, 1, a, a_row, a_column, b, b_row,
+                         b_column, add ? 1 : 0, out->data, out->row_stride, out->column_stride);
 }
 
 /* ---- The public functions ---- */
