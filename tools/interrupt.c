@@ -2,7 +2,7 @@
 
 #include <signal.h>
 
-static NnComm *among;
+static NnComm *volatile among;
 static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
 
 static void on_interrupt(int signal)
@@ -20,6 +20,12 @@ void interrupt_catch(NnComm *ranks)
     sigaction(SIGTERM, &action, NULL);
     if (ranks)
         sigaction(SIGUSR1, &action, NULL); /* which mpirun hands on, while SIGKILL follows its SIGTERM */
+}
+
+void interrupt_close(NnComm *ranks)
+{
+    among = NULL; /* the handlers stay, and ranks that are closed are not there to be told */
+    nn_comm_close(ranks);
 }
 
 bool interrupt_asked(void *context)

@@ -10,6 +10,9 @@
 /* Catches SIGINT and SIGTERM. Among `ranks` (or NULL) also SIGUSR1, which mpirun hands on; then what one of
  * them catches all know at the same place of the program. */
 void interrupt_catch(NnComm *ranks);
+/* nn_comm_close(), after which a signal no longer goes to the ranks: the first is only noted, a second one
+ * ends the program at once, as before. */
+void interrupt_close(NnComm *ranks);
 /* After a step: whether to end. The context (of a watcher) is not looked at. */
 bool interrupt_asked(void *context);
 /* The signal that has asked, as of the last time that was looked; 0: none. */

@@ -238,6 +238,7 @@ int main(int argc, char **argv)
     if (reel_status_is_ok(&status))
         status = run(argc, argv);
     int code = nn_comm_report(ranks, &status) ? program_report(&status) : (int)status.code;
-    nn_comm_close(ranks);
-    return interrupt_exit_code(code);
+    code = interrupt_exit_code(code); /* a signal that comes later finds nothing to interrupt */
+    interrupt_close(ranks);
+    return code;
 }
