@@ -210,58 +210,52 @@ static ReelStatus read_config(Reader *reader)
     return status;
 }
 
-static ReelStatus read_thresholds(Reader *reader)
+/* The numbers of a member, [rows, labels] or with one row [labels], which are `what`; *numbers stays NULL
+ * where there is no such member. */
+static ReelStatus read_numbers(Reader *reader, const char *name, int64_t rows, const char *what,
+                               double **numbers)
 {
-    ModelCheckpoint *c = reader->checkpoint;
-    const TensorNpzMember *member = tensor_npz_find(reader->npz, THRESHOLDS);
+    int64_t labels = reader->checkpoint->text.labels.count;
+    const TensorNpzMember *member = tensor_npz_find(reader->npz, name);
     Tensor t;
     if (!member)
         return reel_status_ok();
     ReelStatus status = tensor_npz_read_tensor(reader->npz, member, reader->arena, &t);
     if (!reel_status_is_ok(&status))
         return status;
-    if ((t.dtype != TENSOR_F32 && t.dtype != TENSOR_F64) || t.ndim != 1 || t.shape[0] != c->text.labels.count)
-        return reel_status_failed("%s: %s is not one number for each of the %d labels",
-                                  tensor_npz_path(reader->npz), THRESHOLDS, c->text.labels.count);
-    size_t bytes = (size_t)c->text.labels.count * sizeof *c->thresholds;
-    c->thresholds = reel_mem_alloc(bytes);
-    if (!c->thresholds)
-        return reel_status_no_memory(bytes, THRESHOLDS);
-    for (int32_t k = 0; k < c->text.labels.count; k++) {
-        double threshold = tensor_get(&t, (int64_t[]){k});
-        c->thresholds[k] =
-            reader->format < FORMAT_OF_LOGITS ? model_threshold_log_odds(threshold) : threshold;
-    }
+    bool fits = rows == 1 ? t.ndim == 1 && t.shape[0] == labels
+                          : t.ndim == 2 && t.shape[0] == rows && t.shape[1] == labels;
+    if ((t.dtype != TENSOR_F32 && t.dtype != TENSOR_F64) || !fits)
+        return reel_status_failed("%s: %s is not %s for each of the %lld labels; save the model again",
+                                  tensor_npz_path(reader->npz), name, what, (long long)labels);
+    size_t bytes = (size_t)(rows * labels) * sizeof **numbers;
+    *numbers = reel_mem_alloc(bytes);
+    if (!*numbers)
+        return reel_status_no_memory(bytes, name);
+    tensor_copy_into(tensor_from(*numbers, TENSOR_F64, t.ndim, t.shape), t);
+    return status;
+}
+
+static ReelStatus read_thresholds(Reader *reader)
+{
+    ModelCheckpoint *c = reader->checkpoint;
+    ReelStatus status = read_numbers(reader, THRESHOLDS, 1, "one number", &c->thresholds);
+    for (int32_t k = 0; reader->format < FORMAT_OF_LOGITS && c->thresholds && k < c->text.labels.count; k++)
+        c->thresholds[k] = model_threshold_log_odds(c->thresholds[k]);
     return status;
 }
 
 static ReelStatus read_calibration(Reader *reader)
 {
     ModelCheckpoint *c = reader->checkpoint;
-    const TensorNpzMember *member = tensor_npz_find(reader->npz, CALIBRATION);
     int64_t labels = c->text.labels.count;
-    Tensor t;
-    if (!member)
-        return reel_status_ok();
-    ReelStatus status = tensor_npz_read_tensor(reader->npz, member, reader->arena, &t);
-    if (!reel_status_is_ok(&status))
-        return status;
-    if ((t.dtype != TENSOR_F32 && t.dtype != TENSOR_F64) || t.ndim != 2 || t.shape[0] != 2 ||
-        t.shape[1] != labels)
-        return reel_status_failed(
-            "%s: %s is not a slope and a shift for each of the %d labels; save the model again",
-            tensor_npz_path(reader->npz), CALIBRATION, c->text.labels.count);
-    c->calibration = reel_mem_alloc(2 * (size_t)labels * sizeof *c->calibration);
-    if (!c->calibration)
-        return reel_status_no_memory(2 * (size_t)labels * sizeof *c->calibration, CALIBRATION);
-    for (int64_t i = 0; i < 2 * labels; i++) {
-        c->calibration[i] = tensor_get(&t, (int64_t[]){i / labels, i % labels});
+    ReelStatus status = read_numbers(reader, CALIBRATION, 2, "a slope and a shift", &c->calibration);
+    for (int64_t i = 0; c->calibration && i < 2 * labels; i++)
         if (!isfinite(c->calibration[i]) || (i < labels && !(c->calibration[i] > 0)))
             return reel_status_failed(
                 "%s: %s has the slope or shift %g; slopes are above 0 and both are finite; "
                 "save the model again",
                 tensor_npz_path(reader->npz), CALIBRATION, c->calibration[i]);
-    }
     return status;
 }
 
