@@ -137,17 +137,17 @@ static int count_models(const char *const *arguments, int count)
 /* What the output is to be. */
 static ReelStatus check_output(PredictSettings *s, int models)
 {
-    static const char *const names[] = {"tsv", "csv", "jsonl"};
-    int format = s->json ? PREDICT_JSONL : PREDICT_TSV;
-    if (s->output_format)
-        for (format = 0; format < 3 && strcmp(s->output_format, names[format]) != 0;)
-            format++;
-    if (format == 3)
-        return reel_status_usage("--output-format %.40s: must be tsv, csv or jsonl", s->output_format);
-    if (s->json && format != PREDICT_JSONL)
+    static const char *const names[] = {"tsv", "csv", "jsonl", NULL};
+    ReelStatus status = reel_status_ok();
+    s->format = s->output_format
+                    ? (PredictFormat)model_options_choose("output-format", s->output_format, names, &status)
+                : s->json ? PREDICT_JSONL
+                          : PREDICT_TSV;
+    if (!reel_status_is_ok(&status))
+        return status;
+    if (s->json && s->format != PREDICT_JSONL)
         return reel_status_usage("--json is --output-format jsonl; leave one of the two out");
-    s->format = (PredictFormat)format;
-    s->json = format == PREDICT_JSONL;
+    s->json = s->format == PREDICT_JSONL;
     if (s->all && s->top)
         return reel_status_usage("--all tells of all labels; leave out --top");
     if (s->all && !s->json && !isnan(s->threshold))

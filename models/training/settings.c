@@ -74,6 +74,22 @@ ReelStatus model_options_set(const ModelOption *option, const char *text)
     return reel_status_ok();
 }
 
+int model_options_choose(const char *option, const char *text, const char *const *names, ReelStatus *status)
+{
+    char list[160] = "";
+    int count = 0;
+    for (; names[count]; count++)
+        if (strcmp(text, names[count]) == 0)
+            return count;
+    for (int i = 0, used = 0; i < count; i++) {
+        const char *between = i == 0 ? "" : i + 1 < count ? ", " : " or ";
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", between, names[i]);
+    }
+    if (reel_status_is_ok(status))
+        *status = reel_status_usage("--%s %.40s: must be %s", option, text, list);
+    return 0;
+}
+
 void model_options_copy(const ModelOption *to, const ModelOption *from)
 {
     static const size_t sizes[] = {

@@ -39,6 +39,9 @@ typedef struct ModelOption {
 
 /* Sets one option from its text. Infinity is a number where the range has it. */
 ReelStatus model_options_set(const ModelOption *option, const char *text);
+/* Which of the names, NULL behind the last, the text of an option is; 0 where it is none of them, and *status
+ * says so unless it is an error already. */
+int model_options_choose(const char *option, const char *text, const char *const *names, ReelStatus *status);
 /* Gives an option the value of another of its kind. */
 void model_options_copy(const ModelOption *to, const ModelOption *from);
 

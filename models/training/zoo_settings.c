@@ -371,8 +371,28 @@ ReelStatus model_zoo_choose_models(const char *list, const ModelKind *kinds[MODE
     return status;
 }
 
+static NnOptimizerKind choose_optimizer(const char *name, ReelStatus *status)
+{
+    const char *names[NN_ADAGRAD + 2];
+    int count = 0;
+    do
+        names[count] = nn_optimizer_kind_name((NnOptimizerKind)count);
+    while (names[count++]);
+    return (NnOptimizerKind)model_options_choose("optimizer", name, names, status);
+}
+
 ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run)
 {
+    static const char *const biases[] = {"log-odds", "default", NULL};
+    static const char *const losses[] = {
+        [MODEL_LOSS_SIGMOID] = "sigmoid", [MODEL_LOSS_SOFTMAX] = "softmax", NULL};
+    static const char *const metrics[] = {[MODEL_METRIC_MACRO_F1] = "macro-f1",
+                                          [MODEL_METRIC_MICRO_F1] = "micro-f1",
+                                          [MODEL_METRIC_ACCURACY] = "accuracy",
+                                          [MODEL_METRIC_LOG_LOSS] = "log-loss",
+                                          NULL};
+    static const char *const schedules[] = {"constant", "cosine", NULL};
+    ReelStatus status = reel_status_ok();
     *run = model_run_defaults();
     run->epochs = s->epochs;
     run->batch = s->batch;
@@ -397,9 +417,9 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
     run->trainer.threads = s->threads;
     run->trainer.shards = s->shards;
     run->trainer.check_finite = s->check_finite;
-    if (strcmp(s->output_bias, "log-odds") != 0 && strcmp(s->output_bias, "default") != 0)
-        return reel_status_usage("--output-bias %s: must be log-odds or default", s->output_bias);
-    run->log_odds_bias = strcmp(s->output_bias, "log-odds") == 0;
+    run->log_odds_bias = model_options_choose("output-bias", s->output_bias, biases, &status) == 0;
+    run->loss = (ModelLossKind)model_options_choose("loss", s->loss, losses, &status);
+    run->selection.metric = (ModelMetric)model_options_choose("metric", s->metric, metrics, &status);
     if (s->init_prefix && !s->init)
         return reel_status_usage("--init-prefix: is of the names in the file of --init, which is missing");
     if (s->vectors && (strcmp(s->tokenizer, "words") != 0 || s->init))
@@ -419,45 +439,13 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
     if ((s->refit || s->ensemble) && !has_valid(s))
         return reel_status_usage("--%s needs a validation part; add --valid",
                                  s->refit ? "refit" : "ensemble");
-    if (s->clean && strcmp(s->clean, "ascii") != 0 && strcmp(s->clean, "unicode") != 0)
-        return reel_status_usage("--clean %.40s: must be ascii or unicode", s->clean);
-    if (s->task && strcmp(s->task, "multilabel") != 0 && strcmp(s->task, "single") != 0)
-        return reel_status_usage("--task %.40s: must be multilabel or single", s->task);
-    if (strcmp(s->loss, "sigmoid") != 0 && strcmp(s->loss, "softmax") != 0)
-        return reel_status_usage("--loss %.40s: must be sigmoid or softmax", s->loss);
-    run->loss = strcmp(s->loss, "softmax") == 0 ? MODEL_LOSS_SOFTMAX : MODEL_LOSS_SIGMOID;
-    static const char *const metrics[] = {[MODEL_METRIC_MACRO_F1] = "macro-f1",
-                                          [MODEL_METRIC_MICRO_F1] = "micro-f1",
-                                          [MODEL_METRIC_ACCURACY] = "accuracy",
-                                          [MODEL_METRIC_LOG_LOSS] = "log-loss"};
-    int metric = 0;
-    while (metric < 4 && strcmp(s->metric, metrics[metric]) != 0)
-        metric++;
-    if (metric == 4)
-        return reel_status_usage("--metric %.40s: must be macro-f1, micro-f1, accuracy or log-loss",
-                                 s->metric);
-    run->selection.metric = (ModelMetric)metric;
-    ModelFormat format;
-    if (s->input_format) {
-        ReelStatus status = model_format_named(s->input_format, &format);
-        if (!reel_status_is_ok(&status))
-            return status;
-    }
-    NnOptimizerKind kind = NN_SGD;
-    while (nn_optimizer_kind_name(kind) && strcmp(s->optimizer, nn_optimizer_kind_name(kind)) != 0)
-        kind++;
-    if (!nn_optimizer_kind_name(kind))
-        return reel_status_usage("--optimizer %s: must be adam, adamw, rmsprop, adagrad or sgd",
-                                 s->optimizer);
-    run->trainer.optimizer = nn_optimizer_options(kind);
+    run->trainer.optimizer = nn_optimizer_options(choose_optimizer(s->optimizer, &status));
     run->trainer.optimizer.weight_decay = s->weight_decay;
     run->trainer.optimizer.clip_norm = s->clip;
-    if (strcmp(s->schedule, "constant") != 0 && strcmp(s->schedule, "cosine") != 0)
-        return reel_status_usage("--schedule %s: must be constant or cosine", s->schedule);
-    run->trainer.schedule = (NnSchedule){.kind = strcmp(s->schedule, "cosine") == 0 ? NN_COSINE : NN_CONSTANT,
-                                         .lr = s->lr,
-                                         .warmup = s->warmup};
-    return reel_status_ok();
+    bool constant = model_options_choose("schedule", s->schedule, schedules, &status) == 0;
+    run->trainer.schedule =
+        (NnSchedule){.kind = constant ? NN_CONSTANT : NN_COSINE, .lr = s->lr, .warmup = s->warmup};
+    return status;
 }
 
 void model_zoo_stop_words(ModelDatasetOptions *options, const char *name)
@@ -495,6 +483,11 @@ static ReelStatus ngram_options(const ModelZooSettings *s, ModelNgramOptions *ng
 
 ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOptions *options)
 {
+    static const char *const letters[] = {
+        [MODEL_CLEAN_ASCII] = "ascii", [MODEL_CLEAN_UNICODE] = "unicode", NULL};
+    static const char *const tasks[] = {
+        [MODEL_TASK_MULTILABEL] = "multilabel", [MODEL_TASK_SINGLE] = "single", NULL};
+    ReelStatus status = reel_status_ok();
     *options = model_dataset_defaults();
     options->corpus = (ModelCorpusOptions){.label_separator = s->label_separator,
                                            .columns = {.text = s->text,
@@ -503,16 +496,14 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
                                                        .id = s->id,
                                                        .split = s->split,
                                                        .group = s->group}};
-    if (s->input_format) /* model_zoo_run_options() has checked it */
-        model_format_named(s->input_format, &options->corpus.format);
+    if (s->input_format)
+        status = model_format_named(s->input_format, &options->corpus.format);
     model_zoo_stop_words(options, s->stop_words);
-    options->clean.letters = !s->clean                          ? MODEL_CLEAN_AUTO
-                             : strcmp(s->clean, "unicode") == 0 ? MODEL_CLEAN_UNICODE
-                                                                : MODEL_CLEAN_ASCII;
+    options->clean.letters =
+        s->clean ? (ModelClean)model_options_choose("clean", s->clean, letters, &status) : MODEL_CLEAN_AUTO;
     options->clean.keep_digits = s->keep_digits;
-    options->task = !s->task                         ? MODEL_TASK_AUTO
-                    : strcmp(s->task, "single") == 0 ? MODEL_TASK_SINGLE
-                                                     : MODEL_TASK_MULTILABEL;
+    options->task =
+        s->task ? (ModelTask)model_options_choose("task", s->task, tasks, &status) : MODEL_TASK_AUTO;
     options->vocabulary.min_df = s->min_df;
     options->vocabulary.max_df = s->max_df;
     options->max_len = s->max_len;
@@ -533,7 +524,7 @@ ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOpti
     if (options->byte_pairs == 0 && s->bpe_dropout > 0)
         return reel_status_usage("--bpe-dropout is for byte pairs; add --tokenizer bpe");
     options->keep_texts = s->bpe_dropout > 0;
-    return ngram_options(s, &options->ngrams);
+    return reel_status_is_ok(&status) ? ngram_options(s, &options->ngrams) : status;
 }
 
 /* Reads one, and looks whether texts can be cut by it. */
