@@ -1,4 +1,5 @@
-#include "models/training/predictions.h"
+#include "models/training/predictions_internal.h"
+#include "models/training/task.h"
 #include "tensor/mem.h"
 
 #include <string.h>
@@ -28,14 +29,14 @@ typedef struct Room {
     float **attention; /* [batch]: where each text's weights go; NULL: not asked for */
 } Room;
 
-static ReelStatus predict_batch(ModelPredictions *p, ModelTrainer *trainer, const ModelDatasetPart *part,
+static ReelStatus predict_batch(ModelPredictions *p, ModelShares *shares, const ModelDatasetPart *part,
                                 const ModelBatch *batch, const Room *room, ModelMetrics *metrics)
 {
     size_t classes = (size_t)part->num_classes;
     Tensor scores = tensor_from(room->logits, TENSOR_F32, TENSOR_SHAPE(batch->size, part->num_classes));
     for (int32_t i = 0; room->attention && i < batch->size; i++)
         room->attention[i] = p->attention + part->offsets[batch->examples[i]];
-    ReelStatus status = model_trainer_predict(trainer, batch, scores, room->attention);
+    ReelStatus status = model_shares_predict(shares, batch, scores, room->attention);
     if (!reel_status_is_ok(&status))
         return status;
     for (int32_t i = 0; i < batch->size; i++)
@@ -48,7 +49,7 @@ static ReelStatus predict_batch(ModelPredictions *p, ModelTrainer *trainer, cons
     return status;
 }
 
-ReelStatus model_predict_part(ModelPredictions *p, ModelTrainer *trainer, const ModelDatasetPart *part,
+ReelStatus model_predict_part(ModelPredictions *p, ModelShares *shares, const ModelDatasetPart *part,
                               const ModelLoaderOptions *options, bool attends, ModelMetrics *metrics)
 {
     size_t count = (size_t)part->count, classes = (size_t)part->num_classes,
@@ -67,10 +68,11 @@ ReelStatus model_predict_part(ModelPredictions *p, ModelTrainer *trainer, const 
             ? model_loader_init(&loader, part, options)
             : reel_status_no_memory(count * classes * sizeof(float), "the predictions of a part");
     ModelBatch texts;
+    nn_module_train(&shares->model->base, false);
     if (metrics)
         model_metrics_reset(metrics);
     while (reel_status_is_ok(&status) && model_loader_next(&loader, &texts))
-        status = predict_batch(p, trainer, part, &texts, &room, metrics);
+        status = predict_batch(p, shares, part, &texts, &room, metrics);
     if (reel_status_is_ok(&status))
         status = loader.status;
     model_loader_free(&loader);

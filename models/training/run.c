@@ -42,7 +42,8 @@ static ReelStatus predict(Run *run, ModelPredictions *predictions, const ModelDa
 {
     ModelLoaderOptions batches =
         model_prediction_batches(part, run->options->notebook ? run->options->batch : 0);
-    return model_predict_part(predictions, run->trainer, part, &batches, attends, metrics);
+    return model_predict_part(predictions, model_trainer_shares(run->trainer), part, &batches, attends,
+                              metrics);
 }
 
 /* What the report and the counts are made from. */

@@ -8,6 +8,7 @@
 #include "models/training/label_loss.h"
 #include "models/training/predictions.h"
 #include "models/training/selection.h"
+#include "models/training/trainer.h"
 #include "models/vectors/pretrained.h"
 #include "nn/state_dict.h"
 

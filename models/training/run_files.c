@@ -23,21 +23,18 @@ ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind
     Run run = {.options = options, .kind = kind};
     char path[MODEL_RUN_PATH_SIZE];
     ModelCheckpoint *checkpoint;
-    ModelTrainer *trainer = NULL;
-    ModelTrainerOptions how = options->trainer;
+    ModelShares shares = {0};
+    NnParallelOptions parallel = {.shards = options->trainer.shards, .threads = options->trainer.threads};
     ModelLoaderOptions batches =
         model_prediction_batches(&dataset->test, options->notebook ? options->batch : 0);
-    how.comm = NULL;
-    how.optimizer = nn_optimizer_options(NN_SGD); /* which keeps nothing beside the weights */
-    how.pos_weight = how.weight = tensor_invalid();
     model_run_path(&run, "best", path);
     ReelStatus status = model_checkpoint_load(&checkpoint, path);
     if (reel_status_is_ok(&status))
-        status = model_trainer_new(&trainer, checkpoint->model, &how);
+        status = model_shares_init(&shares, checkpoint->model, &parallel);
     if (reel_status_is_ok(&status))
         status =
-            model_predict_part(&result->test, trainer, &dataset->test, &batches, kind->has_attention, NULL);
-    model_trainer_free(trainer);
+            model_predict_part(&result->test, &shares, &dataset->test, &batches, kind->has_attention, NULL);
+    model_shares_free(&shares);
     model_checkpoint_free(checkpoint);
     return status;
 }

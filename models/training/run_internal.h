@@ -4,6 +4,7 @@
 #define REEL_MODELS_RUN_INTERNAL_H
 
 #include "models/text/subword_dropout.h"
+#include "models/training/predictions_internal.h"
 #include "models/training/run.h"
 #include "models/training/saver.h"
 #include "models/training/training_state.h"

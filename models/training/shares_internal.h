@@ -5,6 +5,7 @@
 
 #include "models/model.h"
 #include "models/text/loader.h"
+#include "models/training/trainer.h"
 
 /* The texts of a batch that one shard has, longest first. */
 typedef struct ModelShare {
@@ -45,6 +46,9 @@ void model_order_by_length(const NnIds *texts, int32_t count, int32_t longest, i
 ReelStatus model_shares_deal(ModelShares *shares, const ModelBatch *batch, bool with_labels, bool copied);
 /* What the model reads of a share. */
 ModelInput model_share_input(const ModelShares *shares, const ModelShare *share, Tape *tape);
+
+/* Those that a trainer trains with. */
+ModelShares *model_trainer_shares(ModelTrainer *trainer);
 
 /* What model_trainer_predict() does, on a model that is not training. */
 ReelStatus model_shares_predict(ModelShares *shares, const ModelBatch *batch, Tensor said,

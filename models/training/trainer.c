@@ -209,6 +209,11 @@ ReelStatus model_trainer_predict(ModelTrainer *trainer, const ModelBatch *batch,
     return model_shares_predict(&trainer->shares, batch, logits, attention);
 }
 
+ModelShares *model_trainer_shares(ModelTrainer *trainer)
+{
+    return &trainer->shares;
+}
+
 ReelStatus model_trainer_check(ModelTrainer *trainer, const char *what)
 {
     return nn_parallel_check(trainer->shares.parallel, what);

@@ -1,4 +1,5 @@
 /* Training runs on real texts (120 package descriptions), with models small enough for a test. */
+#include "models/training/predictions_internal.h"
 #include "models/training/run.h"
 #include "tensor/mem_internal.h"
 #include "tests/nn_support.h"
@@ -130,8 +131,8 @@ static double mean_loss(Model *model)
     ck_assert_ok(model_trainer_new(&trainer, model, &options));
     ModelPredictions predictions = {0};
     const NnIds *truth = model_dataset_part_labels(&arena, part);
-    ck_assert_ok(
-        model_predict_part(&predictions, trainer, part, &(ModelLoaderOptions){.batch = 7}, false, NULL));
+    ck_assert_ok(model_predict_part(&predictions, model_trainer_shares(trainer), part,
+                                    &(ModelLoaderOptions){.batch = 7}, false, NULL));
     double sum = 0;
     for (int64_t i = 0; i < part->count * K; i++) {
         int32_t seen = 0;
@@ -229,7 +230,7 @@ START_TEST(the_model_that_is_left_is_the_one_that_was_measured)
     ck_assert_ok(model_metrics_init(&metrics, K));
     for (int batch = 1; batch < 40; batch += 19) { /* whatever the batches are */
         ck_assert_ok(model_predict_part(
-            &predictions, trainer, &dataset->test,
+            &predictions, model_trainer_shares(trainer), &dataset->test,
             &(ModelLoaderOptions){.batch = batch, .most_ids = 10 * batch, .by_length = batch > 1}, false,
             &metrics));
         ck_assert_mem_eq(predictions.logits, result.test.logits,
@@ -240,8 +241,8 @@ START_TEST(the_model_that_is_left_is_the_one_that_was_measured)
     }
     ck_assert_int_gt(counts_sum(&metrics, 2), 0);
     /* Trained long enough to predict something. */
-    ck_assert_ok(model_predict_part(&of_train, trainer, &dataset->train, &(ModelLoaderOptions){.batch = 10},
-                                    false, &metrics));
+    ck_assert_ok(model_predict_part(&of_train, model_trainer_shares(trainer), &dataset->train,
+                                    &(ModelLoaderOptions){.batch = 10}, false, &metrics));
     ck_assert_int_gt(counts_sum(&metrics, 0), 0);
     model_metrics_free(&metrics);
     model_predictions_free(&predictions);
