@@ -50,9 +50,11 @@ ReelStatus bench_bpe(const BenchOptions *options, const char *path);
 
 double bench_median(double *values, int count); /* sorts them; NaN for none */
 /* What was measured where: processor, number of processors, load, vector instructions. Into the object at
- * hand. */
+ * hand, and in one line on stdout. */
 void bench_describe_machine(ReelJsonWriter *json);
-/* The same in one line on stdout. */
-void bench_print_machine(void);
+/* Begins results as an object with the machine in it. */
+void bench_begin(ReelJsonWriter *json);
+/* Ends them and writes them to options->json, where it is given; of an error only the error comes back. */
+ReelStatus bench_end(ReelJsonWriter *json, const BenchOptions *options, ReelStatus status);
 
 #endif

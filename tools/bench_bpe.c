@@ -170,21 +170,19 @@ static void report_threads(BpeBench *b, ReelJsonWriter *json)
     reel_json_number(json, "encode_threads_mb_s", encode_many);
 }
 
-static ReelStatus report(BpeBench *b, const char *path)
+static ReelStatus report(BpeBench *b, const BenchOptions *options)
 {
+    ReelJsonWriter json = {0};
     double small = bench_median(b->train_small.values, b->train_small.count);
     double large = bench_median(b->train_large.values, b->train_large.count);
     double encode = speed(b, &b->encode), bytes = speed(b, &b->encode_bytes), decode = speed(b, &b->decode);
-    bench_print_machine();
+    bench_begin(&json);
     printf("%.1f MB of text, medians of %d, user seconds\n", (double)b->text.size / 1e6, b->rounds);
     printf("train 8k       %8.3f s\ntrain 32k      %8.3f s   %.0f MB of memory\n", small, large, b->peak_mb);
     if (model_bpe_vocab_size(b->words) < LARGE)
         printf("the text gives %d tokens only: train on more\n", model_bpe_vocab_size(b->words));
     printf("encode         %8.1f MB/s\nencode GPT-2   %8.1f MB/s\ndecode         %8.1f MB/s\n", encode, bytes,
            decode);
-    ReelJsonWriter json = {0};
-    reel_json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
     reel_json_begin_object(&json, "bpe");
     reel_json_number(&json, "train_8k_s", small);
     reel_json_number(&json, "train_32k_s", large);
@@ -197,8 +195,7 @@ static ReelStatus report(BpeBench *b, const char *path)
     if (b->threads > 1)
         report_threads(b, &json);
     reel_json_end_object(&json);
-    reel_json_end_object(&json);
-    return reel_json_save(&json, path);
+    return bench_end(&json, options, reel_status_ok());
 }
 
 static ReelStatus read_text(BpeBench *b)
@@ -224,7 +221,7 @@ ReelStatus bench_bpe(const BenchOptions *options, const char *path)
     for (int round = 0; round < b.rounds && reel_status_is_ok(&status); round++)
         status = run_round(&b, pool, ids, ends, &decoded);
     if (reel_status_is_ok(&status))
-        status = report(&b, options->json);
+        status = report(&b, options);
     for (int i = 0; i < b.threads; i++) {
         model_bpe_ids_free(&ids[i]);
         model_bpe_ids_free(&ends[i]);

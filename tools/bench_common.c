@@ -41,26 +41,31 @@ static void processor_name(char *name, size_t size)
         fclose(file);
 }
 
-static double load_average(void)
-{
-    double load;
-    return getloadavg(&load, 1) == 1 ? load : NAN;
-}
-
 void bench_describe_machine(ReelJsonWriter *json)
 {
     char name[256];
+    int processors = tensor_pool_processors();
+    const char *vectors = tensor_vmath_level_name(tensor_vmath_level());
+    double load;
+    if (getloadavg(&load, 1) != 1)
+        load = NAN;
     processor_name(name, sizeof name);
     reel_json_string(json, "processor", name);
-    reel_json_integer(json, "processors", tensor_pool_processors());
-    reel_json_string(json, "vectors", tensor_vmath_level_name(tensor_vmath_level()));
-    reel_json_number(json, "load_average", load_average());
+    reel_json_integer(json, "processors", processors);
+    reel_json_string(json, "vectors", vectors);
+    reel_json_number(json, "load_average", load);
+    printf("%s, %d processors; vectors %s; load average %.1f\n", name, processors, vectors, load);
 }
 
-void bench_print_machine(void)
+void bench_begin(ReelJsonWriter *json)
 {
-    char name[256];
-    processor_name(name, sizeof name);
-    printf("%s, %d processors; vectors %s; load average %.1f\n", name, tensor_pool_processors(),
-           tensor_vmath_level_name(tensor_vmath_level()), load_average());
+    reel_json_begin_object(json, NULL);
+    bench_describe_machine(json);
+}
+
+ReelStatus bench_end(ReelJsonWriter *json, const BenchOptions *options, ReelStatus status)
+{
+    reel_json_end_object(json);
+    ReelStatus written = reel_json_save(json, reel_status_is_ok(&status) ? options->json : NULL);
+    return reel_status_is_ok(&status) ? written : status;
 }

@@ -138,12 +138,11 @@ static ReelStatus save(const BenchOptions *options, int ranks, Message message, 
 {
     double expected = formula(ranks, options->shards);
     ReelJsonWriter json = {0};
+    bench_begin(&json);
     printf("%d ranks: a message in %.1f us (at best %.1f), %.2f GB/s each way\n", ranks, 1e6 * message.median,
            1e6 * message.least, 1e-9 * bandwidth);
     printf("a step, %d ids: %.0f bytes sent, %.0f on the network, %.0f by the formula\n",
            options->shape.vocab, sent, on_network, expected);
-    reel_json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
     reel_json_begin_object(&json, "exchange");
     reel_json_integer(&json, "ranks", ranks);
     reel_json_number(&json, "message_seconds", message.median);
@@ -153,8 +152,7 @@ static ReelStatus save(const BenchOptions *options, int ranks, Message message, 
     reel_json_number(&json, "network", on_network);
     reel_json_number(&json, "formula", expected);
     reel_json_end_object(&json);
-    reel_json_end_object(&json);
-    return reel_json_save(&json, options->json);
+    return bench_end(&json, options, reel_status_ok());
 }
 
 ReelStatus bench_exchange(const BenchOptions *asked, NnComm *comm)

@@ -170,17 +170,12 @@ ReelStatus bench_growth(const BenchOptions *options)
     if (!reel_status_is_ok(&status))
         return status;
     ReelJsonWriter json = {0};
-    reel_json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
+    bench_begin(&json);
     reel_json_begin_array(&json, "growth");
-    bench_print_machine();
     for (int i = 0; i < AXES && reel_status_is_ok(&status); i++)
         status = measure_axis(options, kinds, models, &axes[i], &panels[i], &json);
     reel_json_end_array(&json);
-    reel_json_end_object(&json);
-    ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
-    if (reel_status_is_ok(&status))
-        status = written;
+    status = bench_end(&json, options, status);
     if (reel_status_is_ok(&status))
         status = svg_write(options->drawing, panels, AXES);
     return status;

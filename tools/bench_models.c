@@ -126,8 +126,10 @@ static void write_run(ReelJsonWriter *json, const BenchRun *run)
     reel_json_end_object(json);
 }
 
-static void write_settings(ReelJsonWriter *json, const BenchOptions *options)
+/* Begins a list of results behind the settings. */
+static void begin_list(ReelJsonWriter *json, const BenchOptions *options, const char *list)
 {
+    reel_json_begin_object(json, NULL);
     reel_json_begin_object(json, "settings");
     reel_json_integer(json, "batch", options->shape.batch);
     reel_json_integer(json, "len", options->shape.len);
@@ -138,6 +140,7 @@ static void write_settings(ReelJsonWriter *json, const BenchOptions *options)
     reel_json_integer(json, "rounds", options->rounds);
     bench_describe_machine(json);
     reel_json_end_object(json);
+    reel_json_begin_array(json, list);
 }
 
 ReelStatus bench_models(const BenchOptions *options)
@@ -154,18 +157,14 @@ ReelStatus bench_models(const BenchOptions *options)
         status = take_turns(runs, options);
     if (reel_status_is_ok(&status)) {
         ReelJsonWriter json = {0};
-        reel_json_begin_object(&json, NULL);
-        write_settings(&json, options);
-        reel_json_begin_array(&json, "models");
-        bench_print_machine();
+        begin_list(&json, options, "models");
         print_head();
         for (int i = 0; i < runs->count; i++) {
             print_run(&runs->runs[i]);
             write_run(&json, &runs->runs[i]);
         }
         reel_json_end_array(&json);
-        reel_json_end_object(&json);
-        status = reel_json_save(&json, options->json);
+        status = bench_end(&json, options, status);
     }
     end_all(runs);
     return status;
@@ -173,13 +172,13 @@ ReelStatus bench_models(const BenchOptions *options)
 
 /* ---- From one thread to all ---- */
 
-/* runs->runs[first + t - 1] has t threads. */
-static void show_scaling(const Runs *runs, int first, int threads, ReelJsonWriter *json)
+/* runs->runs[t - 1] has t threads. */
+static void show_scaling(const Runs *runs, int threads, ReelJsonWriter *json)
 {
-    const BenchRun *one = &runs->runs[first];
+    const BenchRun *one = &runs->runs[0];
     double step = bench_run_median(one).step, peak = bench_run_median_peak(one);
     for (int t = 1; t <= threads; t++) {
-        const BenchRun *run = &runs->runs[first + t - 1];
+        const BenchRun *run = &runs->runs[t - 1];
         double speedup = step / bench_run_median(run).step;
         double products = bench_run_median_peak(run) / peak;
         printf("%-14s %7d %9.2f %9.2f %9.2f %9.2f\n", run->setting.kind->name, t,
@@ -203,10 +202,7 @@ ReelStatus bench_scaling(const BenchOptions *options)
     if (!reel_status_is_ok(&status))
         return status;
     ReelJsonWriter json = {0};
-    reel_json_begin_object(&json, NULL);
-    write_settings(&json, options);
-    reel_json_begin_array(&json, "scaling");
-    bench_print_machine();
+    begin_list(&json, options, "scaling");
     printf("%-14s %7s %9s %9s %9s %9s\n", "model", "threads", "step ms", "speedup", "products", "ratio");
     for (int i = 0; i < count && reel_status_is_ok(&status); i++) {
         Runs *runs = reel_mem_calloc(1, sizeof *runs);
@@ -217,11 +213,9 @@ ReelStatus bench_scaling(const BenchOptions *options)
         if (reel_status_is_ok(&status))
             status = take_turns(runs, options);
         if (reel_status_is_ok(&status))
-            show_scaling(runs, 0, options->threads, &json);
+            show_scaling(runs, options->threads, &json);
         end_all(runs);
     }
     reel_json_end_array(&json);
-    reel_json_end_object(&json);
-    ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
-    return reel_status_is_ok(&status) ? written : status;
+    return bench_end(&json, options, status);
 }

@@ -142,13 +142,11 @@ ReelStatus bench_ops(const BenchOptions *options)
     ReelJsonWriter json = {0};
     Limits limits[2] = {find_limits(sizes[0]), find_limits(sizes[1])};
     ReelStatus status = reel_status_ok();
-    bench_print_machine();
+    bench_begin(&json);
     for (int i = 0; i < 2; i++)
         printf("limits on one thread, %lld elements: products %.1f GFLOP/s, copies %.1f GB/s (read and "
                "written)\n",
                (long long)sizes[i], limits[i].gflops, limits[i].copy);
-    reel_json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
     if (!options->op)
         status = measure_own_cost(&json);
     printf("bytes are the least that must be moved: inputs and outputs; backward, the gradients of both\n");
@@ -160,7 +158,5 @@ ReelStatus bench_ops(const BenchOptions *options)
             if (!options->op || op_at(i) == op_find(options->op))
                 status = bench_op(op_at(i), sizes[size], options->seed, &limits[size], &json);
     reel_json_end_array(&json);
-    reel_json_end_object(&json);
-    ReelStatus written = reel_json_save(&json, reel_status_is_ok(&status) ? options->json : NULL);
-    return reel_status_is_ok(&status) ? written : status;
+    return bench_end(&json, options, status);
 }

@@ -144,11 +144,9 @@ ReelStatus bench_parallel(const BenchOptions *options)
         for (int k = 0; k < COUNT && reel_status_is_ok(&status); k++)
             status = run(options, all[k], &seconds[k * options->rounds + round]);
     if (reel_status_is_ok(&status)) {
-        bench_print_machine();
+        bench_begin(&json);
         printf("an LSTM's own loop, %d shards, medians of %d rounds of %d steps\n",
                options->shards ? options->shards : 2, options->rounds, options->steps);
-        reel_json_begin_object(&json, NULL);
-        bench_describe_machine(&json);
         reel_json_begin_array(&json, "parallel");
         for (int k = 0; k < COUNT; k++) {
             medians[k] = bench_median(&seconds[k * options->rounds], options->rounds);
@@ -162,8 +160,7 @@ ReelStatus bench_parallel(const BenchOptions *options)
             reel_json_end_object(&json);
         }
         reel_json_end_array(&json);
-        reel_json_end_object(&json);
-        status = reel_json_save(&json, options->json);
+        status = bench_end(&json, options, status);
     }
     reel_mem_free(seconds);
     return status;

@@ -101,17 +101,14 @@ ReelStatus bench_pipeline(const BenchOptions *options, const char *path)
             seconds[part][i] = one[part];
     }
     ReelJsonWriter json = {0};
-    reel_json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
+    bench_begin(&json);
     reel_json_string(&json, "data", path);
     reel_json_integer(&json, "texts", texts);
-    bench_print_machine();
     printf("%s: %lld texts; medians of %d\n", path, (long long)texts, options->rounds);
     for (int i = 0; i < PARTS; i++) {
         double ms = 1e3 * bench_median(seconds[i], options->rounds);
         printf("%9.1f ms  %s\n", ms, parts[i].label);
         reel_json_number(&json, parts[i].key, ms);
     }
-    reel_json_end_object(&json);
-    return reel_json_save(&json, options->json);
+    return bench_end(&json, options, reel_status_ok());
 }

@@ -121,8 +121,7 @@ static ReelStatus serve(const BenchOptions *options, const ModelDataset *dataset
     ReelStatus status = reel_status_ok();
     for (int m = 0; m < models && reel_status_is_ok(&status); m++)
         status = begin(&served[m], options, dataset);
-    reel_json_begin_object(&json, NULL);
-    bench_describe_machine(&json);
+    bench_begin(&json);
     reel_json_string(&json, "data", path);
     reel_json_integer(&json, "vocabulary", dataset->text.tokenizer.vocab_size);
     reel_json_integer(&json, "labels", model_dataset_num_classes(dataset));
@@ -131,17 +130,13 @@ static ReelStatus serve(const BenchOptions *options, const ModelDataset *dataset
     if (reel_status_is_ok(&status))
         status = measure(options, served, models, corpus->texts, count);
     if (reel_status_is_ok(&status)) {
-        bench_print_machine();
         printf("%s: the first %lld texts, one by one; medians of a text, and of %d rounds\n", path,
                (long long)count, options->rounds);
         printf("%9.4f ms  of them for cleaning and ids\n", 1e3 * encoding);
         reel_json_number(&json, "encode_ms", 1e3 * encoding);
         report(options, served, models, &json);
-        reel_json_end_object(&json);
-        return reel_json_save(&json, options->json);
     }
-    reel_json_free(&json);
-    return status;
+    return bench_end(&json, options, status);
 }
 
 ReelStatus bench_serving(const BenchOptions *options, const char *path)
