@@ -4,6 +4,7 @@
 
 #include "tensor/storage/json_writer.h"
 #include "models/model.h"
+#include "models/training/spread.h"
 #include "nn/comm.h"
 #include "tensor/status.h"
 
@@ -48,7 +49,6 @@ ReelStatus bench_bpe(const BenchOptions *options, const char *path);
 
 /* ---- For all of them ---- */
 
-double bench_median(double *values, int count); /* sorts them; NaN for none */
 /* What was measured where: processor, number of processors, load, vector instructions. Into the object at
  * hand, and in one line on stdout. */
 void bench_describe_machine(ReelJsonWriter *json);

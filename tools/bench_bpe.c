@@ -148,14 +148,14 @@ static ReelStatus run_round(BpeBench *b, TensorPool *pool, ModelBpeIds *ids, Mod
 
 static double speed(const BpeBench *b, Times *times)
 {
-    double median = bench_median(times->values, times->count);
+    double median = model_spread_median(times->values, times->count);
     return median > 0 ? (double)b->text.size / 1e6 / median : 0;
 }
 
 static void report_threads(BpeBench *b, ReelJsonWriter *json)
 {
-    double one = bench_median(b->train_one.values, b->train_one.count);
-    double many = bench_median(b->train_threads.values, b->train_threads.count);
+    double one = model_spread_median(b->train_one.values, b->train_one.count);
+    double many = model_spread_median(b->train_threads.values, b->train_threads.count);
     double encode = speed(b, &b->encode_one), encode_many = speed(b, &b->encode_threads);
     double count = speed(b, &b->count_one), count_many = speed(b, &b->count_threads);
     printf(
@@ -173,8 +173,8 @@ static void report_threads(BpeBench *b, ReelJsonWriter *json)
 static ReelStatus report(BpeBench *b, const BenchOptions *options)
 {
     ReelJsonWriter json = {0};
-    double small = bench_median(b->train_small.values, b->train_small.count);
-    double large = bench_median(b->train_large.values, b->train_large.count);
+    double small = model_spread_median(b->train_small.values, b->train_small.count);
+    double large = model_spread_median(b->train_large.values, b->train_large.count);
     double encode = speed(b, &b->encode), bytes = speed(b, &b->encode_bytes), decode = speed(b, &b->decode);
     bench_begin(&json);
     printf("%.1f MB of text, medians of %d, user seconds\n", (double)b->text.size / 1e6, b->rounds);

@@ -8,22 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double bench_median(double *values, int count)
-{
-    if (count < 1)
-        return NAN;
-    qsort(values, (size_t)count, sizeof *values, compare);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
-
-/* ---- The machine ---- */
-
 static void processor_name(char *name, size_t size)
 {
     snprintf(name, size, "unknown");

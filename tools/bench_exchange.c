@@ -111,7 +111,7 @@ static ReelStatus time_message(NnComm *comm, NnBytes *all, Message *message)
         if (i >= 0)
             seconds[i] = reel_clock_seconds() - started;
     }
-    message->median = bench_median(seconds, MESSAGES); /* which sorts them */
+    message->median = model_spread_median(seconds, MESSAGES); /* which sorts them */
     message->least = seconds[0];
     return status;
 }
@@ -129,7 +129,7 @@ static ReelStatus time_block(NnComm *comm, NnBytes *all, double *bandwidth)
             seconds[i] = reel_clock_seconds() - started;
     }
     reel_mem_free(block);
-    *bandwidth = (nn_comm_size(comm) - 1) * (double)BLOCK / bench_median(seconds, EXCHANGES);
+    *bandwidth = (nn_comm_size(comm) - 1) * (double)BLOCK / model_spread_median(seconds, EXCHANGES);
     return status;
 }
 

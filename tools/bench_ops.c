@@ -22,7 +22,7 @@ typedef struct Cost {
 
 static Cost cost_of(MeasureCost *measured, double bytes)
 {
-    double seconds = measured->count ? bench_median(measured->times, measured->count) : NAN;
+    double seconds = measured->count ? model_spread_median(measured->times, measured->count) : NAN;
     return (Cost){.seconds = seconds, .gflop = measured->gflop, .bytes = bytes};
 }
 

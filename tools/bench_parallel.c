@@ -86,7 +86,7 @@ static ReelStatus measure(const BenchOptions *options, Workers workers, NnComm *
         status = nn_optimizer_new(&optimizer, &m.base, nn_optimizer_options(NN_ADAM));
     if (reel_status_is_ok(&status))
         status = take_steps(&m, &draw, parallel, optimizer, options->steps, seconds);
-    *median = bench_median(seconds, options->steps);
+    *median = model_spread_median(seconds, options->steps);
     nn_optimizer_free(optimizer);
     nn_parallel_free(parallel);
     nn_module_free(&m.base);
@@ -149,7 +149,7 @@ ReelStatus bench_parallel(const BenchOptions *options)
                options->shards ? options->shards : 2, options->rounds, options->steps);
         reel_json_begin_array(&json, "parallel");
         for (int k = 0; k < COUNT; k++) {
-            medians[k] = bench_median(&seconds[k * options->rounds], options->rounds);
+            medians[k] = model_spread_median(&seconds[k * options->rounds], options->rounds);
             printf("%d thread%s, %d rank%s: %7.2f ms a step, %.2f times as fast as one\n", all[k].threads,
                    all[k].threads == 1 ? "" : "s", all[k].ranks, all[k].ranks == 1 ? "" : "s",
                    1e3 * medians[k], medians[0] / medians[k]);

@@ -36,8 +36,8 @@ static ReelStatus compare_predict(ModelTrainer *trainer, const ModelBatch *batch
             status = model_trainer_predict(trainer, batch, logits, NULL);
         predict[i] = reel_clock_seconds() - begun;
     }
-    seconds[FORWARD] = bench_median(forward, REPEATS);
-    seconds[PREDICT] = bench_median(predict, REPEATS);
+    seconds[FORWARD] = model_spread_median(forward, REPEATS);
+    seconds[PREDICT] = model_spread_median(predict, REPEATS);
     return status;
 }
 
@@ -106,7 +106,7 @@ ReelStatus bench_pipeline(const BenchOptions *options, const char *path)
     reel_json_integer(&json, "texts", texts);
     printf("%s: %lld texts; medians of %d\n", path, (long long)texts, options->rounds);
     for (int i = 0; i < PARTS; i++) {
-        double ms = 1e3 * bench_median(seconds[i], options->rounds);
+        double ms = 1e3 * model_spread_median(seconds[i], options->rounds);
         printf("%9.1f ms  %s\n", ms, parts[i].label);
         reel_json_number(&json, parts[i].key, ms);
     }

@@ -237,7 +237,7 @@ static double median_of(const BenchRun *run, size_t offset)
     double values[BENCH_MAX_SAMPLES];
     for (int i = 0; i < run->count; i++)
         values[i] = *(const double *)(const void *)((const char *)&run->samples[i] + offset);
-    return bench_median(values, run->count);
+    return model_spread_median(values, run->count);
 }
 
 BenchSample bench_run_median(const BenchRun *run)
@@ -271,5 +271,5 @@ double bench_run_median_peak(const BenchRun *run)
 {
     double values[sizeof run->peaks / sizeof run->peaks[0]];
     memcpy(values, run->peaks, sizeof values);
-    return bench_median(values, run->peak_count);
+    return model_spread_median(values, run->peak_count);
 }

@@ -55,7 +55,7 @@ static ReelStatus ask_all(Served *served, const ModelTextSpan *texts, int64_t co
         status = model_predictor_run(served->predictor, &texts[i], 1, false, served->logits);
         seconds[i] = reel_clock_seconds() - begun;
     }
-    *median = bench_median(seconds, (int)count);
+    *median = model_spread_median(seconds, (int)count);
     return status;
 }
 
@@ -78,7 +78,7 @@ static ReelStatus encode_all(const ModelPipeline *text, const ModelTextSpan *tex
     reel_json_end_array(json);
     model_id_list_free(&ids);
     reel_bytes_free(&scratch);
-    *median = bench_median(seconds, (int)count);
+    *median = model_spread_median(seconds, (int)count);
     return ok ? reel_status_ok() : reel_status_failed("out of memory for the ids of a text");
 }
 
@@ -97,7 +97,7 @@ static void report(const BenchOptions *options, Served *served, int models, Reel
 {
     reel_json_begin_array(json, "models");
     for (int m = 0; m < models; m++) {
-        double ms = 1e3 * bench_median(served[m].seconds, options->rounds);
+        double ms = 1e3 * model_spread_median(served[m].seconds, options->rounds);
         printf("%9.4f ms  %s, %lld and %lld wide\n", ms, served[m].kind->name,
                (long long)served[m].checkpoint.model->config.embed,
                (long long)served[m].checkpoint.model->config.hidden);

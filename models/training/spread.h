@@ -14,6 +14,8 @@ typedef struct ModelSpread {
 
 /* All zeros where there is no value. */
 ModelSpread model_spread_of(const double *values, int n);
+/* The median; sorts the values. NaN where there is none. */
+double model_spread_median(double *values, int n);
 
 REEL_END_DECLS
 

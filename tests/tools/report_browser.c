@@ -9,7 +9,8 @@
 static const char *const skipped = "chromium is not installed: the report is not looked at by a browser";
 
 /* The report of a run by train_zoo, and one with names that try to get out of their place, in one frame page
- * each for a phone's width, which asks whether the page is wider than its window. */
+ * each for a phone's width, which asks whether the page is wider than its window, and for a desk's, whether
+ * type is as large in all figures. */
 static const char *const check_script =
     "<!DOCTYPE html><html><head><meta charset='utf-8'><title>check</title></head><body>"
     "<iframe id='f' style='width:360px;height:800px' src='report.html'></iframe><pre id='out'>waiting</pre>"
@@ -18,9 +19,12 @@ static const char *const check_script =
     "return r.width<200||r.height<60}),t=[...d.querySelectorAll('figure svg text')].filter(e=>{"
     "const r=e.getBoundingClientRect(),p=e.closest('svg').getBoundingClientRect();"
     "return r.left<p.left-1||r.right>p.right+1||r.top<p.top-1||r.bottom>p.bottom+1});"
-    "document.getElementById('out').textContent=['figures='+s.length,'flat='+b.length,"
+    "const wide=d.documentElement.scrollWidth>360;f.style.width='1200px';const z=new "
+    "Set(s.filter(e=>e.viewBox.baseVal.width==460)"
+    ".map(e=>Math.round(e.getBoundingClientRect().width)));"
+    "document.getElementById('out').textContent=['figures='+s.length,'sizes='+z.size,'flat='+b.length,"
     "'cut='+t.length,'cut-texts='+t.slice(0,5).map(e=>e.textContent).join('|'),"
-    "'wide='+(d.documentElement.scrollWidth>360),'scripts='+d.scripts.length,"
+    "'wide='+wide,'scripts='+d.scripts.length,"
     "'background='+f.contentWindow.getComputedStyle(d.body).backgroundColor,"
     "'sections='+d.querySelectorAll('section[id]').length,'h1='+d.querySelector('h1').textContent.length]."
     "join('\\n')"
@@ -53,6 +57,7 @@ static void check_in_browser(const char *folder, int figures, int sections)
     ck_assert_msg(strstr(got, expected) != NULL, "no %s in:\n%.400s", expected, got);
     ck_assert_msg(strstr(got, "flat=0\n") != NULL, "figures without a size:\n%.400s", got);
     ck_assert_msg(strstr(got, "cut=0\n") != NULL, "texts that leave their figure:\n%.400s", got);
+    ck_assert_msg(strstr(got, "sizes=1\n") != NULL, "figures of several sizes, side by side:\n%.400s", got);
     ck_assert_msg(strstr(got, "wide=false\n") != NULL, "wider than a phone:\n%.400s", got);
     ck_assert_msg(strstr(got, "scripts=0\n") != NULL, "something became a script:\n%.400s", got);
     snprintf(expected, sizeof expected, "sections=%d\n", sections);

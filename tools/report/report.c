@@ -10,28 +10,18 @@
 
 /* ---- Series ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-    return left < right ? -1 : left > right;
-}
-
 static double median_epoch_seconds(const ModelResult *model)
 {
-    size_t count = 0, all = 0;
+    int count = 0;
+    size_t all = 0;
     for (int s = 0; s < model->num_seeds; s++)
         all += (size_t)model->seeds[s].count;
     double *values = reel_mem_alloc(all * sizeof *values);
-    if (!values || all == 0) {
-        reel_mem_free(values);
-        return 0;
-    }
-    for (int s = 0; s < model->num_seeds; s++)
+    for (int s = 0; values && s < model->num_seeds; s++)
         for (int i = 0; i < model->seeds[s].count; i++)
             if (isfinite(model->seeds[s].epochs[i].seconds))
                 values[count++] = model->seeds[s].epochs[i].seconds;
-    qsort(values, count, sizeof *values, ascending);
-    double median = count ? (values[(count - 1) / 2] + values[count / 2]) / 2 : 0;
+    double median = count > 0 ? model_spread_median(values, count) : 0;
     reel_mem_free(values);
     return median;
 }
@@ -51,12 +41,6 @@ static void make_series(ReportSeries *series, const ReportRun *run, const ModelR
     *series = (ReportSeries){.run = run,
                              .model = model,
                              .details = details_of(run, model->name),
-                             .best = model->best,
-                             .last = model->last,
-                             .macro = model->macro,
-                             .micro = model->micro,
-                             .accuracy = model->accuracy,
-                             .tuned = model->tuned,
                              .epoch_seconds = median_epoch_seconds(model)};
     if (several_runs)
         snprintf(series->name, sizeof series->name, "%s/%s", run->label, model->name);
@@ -71,8 +55,7 @@ static void make_series(ReportSeries *series, const ReportRun *run, const ModelR
 static bool on_same_data(const ReportRun *runs, int count)
 {
     for (int i = 1; i < count; i++)
-        if (!runs[0].results.data_hash || !runs[i].results.data_hash ||
-            strcmp(runs[0].results.data_hash, runs[i].results.data_hash) != 0)
+        if (!report_same_data(runs[0].results.data_hash, runs[i].results.data_hash))
             return false;
     return true;
 }
@@ -88,14 +71,14 @@ static ReelStatus init(Report *report, const ReportRun *runs, int num_runs)
         return reel_status_no_memory((size_t)count * sizeof *report->series, "the report");
     for (int i = 0; i < num_runs; i++)
         for (int m = 0; m < runs[i].results.num_models; m++) {
-            ReportSeries *series = &report->series[report->count];
-            make_series(series, &runs[i], &runs[i].results.models[m], num_runs > 1);
-            if (series->macro.mean > report->series[report->best].macro.mean)
+            const ModelResult *model = &runs[i].results.models[m];
+            make_series(&report->series[report->count], &runs[i], model, num_runs > 1);
+            if (model->macro.mean > report->series[report->best].model->macro.mean)
                 report->best = report->count;
-            if (series->best.n > report->max_seeds)
-                report->max_seeds = series->best.n;
-            report->tests = report->tests || series->best.n > 0;
-            report->tuned = report->tuned || series->tuned.n > 0;
+            if (model->best.n > report->max_seeds)
+                report->max_seeds = model->best.n;
+            report->tests = report->tests || model->best.n > 0;
+            report->tuned = report->tuned || model->tuned.n > 0;
             report->single = report->single || report_is_single(&runs[i]);
             report->count++;
         }
@@ -112,9 +95,8 @@ static void free_report(Report *report)
 
 static void fact(ReportOut *out, const char *what, const char *value)
 {
-    report_putf(out, "<div><dt>%s</dt><dd>", what);
-    report_text(out, value);
-    report_put(out, "</dd></div>\n");
+    report_putf(out, "<div><dt>%s</dt>", what);
+    report_around(out, "<dd>", value, "</dd></div>\n");
 }
 
 static void count_fact(ReportOut *out, const char *what, int64_t value)
@@ -123,8 +105,9 @@ static void count_fact(ReportOut *out, const char *what, int64_t value)
     fact(out, what, report_count(text, value));
 }
 
-static void run_facts(ReportOut *out, const ModelResults *run)
+static void run_facts(ReportOut *out, const ReportRun *of)
 {
+    const ModelResults *run = &of->results;
     char text[100], train[32], valid[32], test[32];
     report_put(out, "<dl>\n");
     fact(out, "data", run->data ? run->data : "?");
@@ -138,7 +121,7 @@ static void run_facts(ReportOut *out, const ModelResults *run)
         snprintf(text, sizeof text, "%s / %s", train, test);
     fact(out, run->valid > 0 ? "to train / to validate / to test" : "to train / to test", text);
     count_fact(out, "labels", run->labels);
-    fact(out, "labels a text", run->task && strcmp(run->task, "single") == 0 ? "exactly one" : "any number");
+    fact(out, "labels a text", report_is_single(of) ? "exactly one" : "any number");
     count_fact(out, "vocabulary", run->vocab);
     count_fact(out, "ids a text, at most", run->max_len);
     count_fact(out, "texts a batch", run->batch);
@@ -157,12 +140,9 @@ static void what_was_run(Report *report)
     ReportOut *out = &report->out;
     report_put(out, "<section id=\"run\"><h2>What was run</h2>\n");
     for (int i = 0; i < report->num_runs; i++) {
-        if (report->num_runs > 1) {
-            report_put(out, "<h3>");
-            report_text(out, report->runs[i].label);
-            report_put(out, "</h3>\n");
-        }
-        run_facts(out, &report->runs[i].results);
+        if (report->num_runs > 1)
+            report_around(out, "<h3>", report->runs[i].label, "</h3>\n");
+        run_facts(out, &report->runs[i]);
     }
     report_put(out, "</section>\n");
 }
@@ -223,15 +203,15 @@ static void table_row(Report *report, int i)
     report_put(out, series->interrupted ? " (interrupted)</th>" : "</th>");
     report_putf(out, "<td>%s</td>", report_count(text, model->params));
     if (report->max_seeds > 1)
-        report_putf(out, "<td>%d</td>", series->best.n);
+        report_putf(out, "<td>%d</td>", model->best.n);
     epoch_cell(out, model, delivered_epoch);
-    spread_cell(out, &series->macro);
-    spread_cell(out, &series->micro);
+    spread_cell(out, &model->macro);
+    spread_cell(out, &model->micro);
     if (report->single)
-        spread_cell(out, &series->accuracy);
-    spread_cell(out, &series->best);
+        spread_cell(out, &model->accuracy);
+    spread_cell(out, &model->best);
     epoch_cell(out, model, best_epoch);
-    spread_cell(out, &series->last);
+    spread_cell(out, &model->last);
     report_putf(out, "<td>%s</td>", report_duration(text, series->epoch_seconds));
     report_putf(out, "<td>%s</td>", report_duration(text, total_seconds(model)));
     if (model->first.peak_rss_mb > 0 && isfinite(model->first.peak_rss_mb))
@@ -397,10 +377,10 @@ static void print_table(const Report *report)
     for (int i = 0; i < report->count; i++) {
         const ReportSeries *series = &report->series[i];
         printf("%-*s %11lld %5d", width, series->name, (long long)series->model->params,
-               report->tests ? series->best.n : series->model->num_seeds);
-        print_spread(&series->macro, seeds);
-        print_spread(&series->micro, seeds);
-        print_spread(&series->best, seeds);
+               report->tests ? series->model->best.n : series->model->num_seeds);
+        print_spread(&series->model->macro, seeds);
+        print_spread(&series->model->micro, seeds);
+        print_spread(&series->model->best, seeds);
         printf(" %9.2f%s\n", series->epoch_seconds, series->interrupted ? "  (interrupted)" : "");
     }
     printf("* macro F1 at 0.5, the homework's maximum over epochs on the test part; before it, the model in "

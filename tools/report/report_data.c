@@ -146,14 +146,6 @@ ReelStatus report_begin(ReportRun *run, const char *folder, const ModelDataset *
 
 /* ---- A model ---- */
 
-static bool contains(const int32_t *labels, int64_t count, int32_t label)
-{
-    for (int64_t i = 0; i < count; i++)
-        if (labels[i] == label)
-            return true;
-    return false;
-}
-
 /* A model's decisions on the test part. */
 typedef struct Decisions {
     const ModelDatasetPart *part;
@@ -201,10 +193,10 @@ static bool count_decisions(const Decisions *d, ModelLabelCounts *labels, int32_
     for (int64_t i = 0; i < part->count; i++) {
         const float *scores = scores_of(d, i);
         const int32_t *borne = part->labels + part->label_offsets[i];
-        int64_t num_borne = part->label_offsets[i + 1] - part->label_offsets[i];
+        int num_borne = (int)(part->label_offsets[i + 1] - part->label_offsets[i]);
         int32_t wrongs = 0;
         for (int32_t k = 0; k < classes; k++) {
-            bool is_true = scores[k] > 0 && contains(borne, num_borne, k);
+            bool is_true = scores[k] > 0 && report_contains(borne, num_borne, k);
             labels[k].predicted += scores[k] > 0;
             labels[k].hits += is_true;
             if (scores[k] > 0 && !is_true)
@@ -212,7 +204,7 @@ static bool count_decisions(const Decisions *d, ModelLabelCounts *labels, int32_
         }
         if (wrongs == 0)
             wrong[wrongs++] = classes;
-        for (int64_t j = 0; j < num_borne; j++) {
+        for (int j = 0; j < num_borne; j++) {
             labels[borne[j]].support++;
             for (int32_t w = 0; w < wrongs && !(scores[borne[j]] > 0); w++)
                 if (!add_miss(misses, (uint64_t)borne[j] * ((uint64_t)classes + 1) + (uint64_t)wrong[w]))
@@ -238,29 +230,34 @@ static int more_texts_first(const void *a, const void *b)
     return left->instead < right->instead ? -1 : left->instead > right->instead;
 }
 
-/* The label that is missed most often but for those that `done` tells of, of equal ones the first; -1: none.
- */
-static int most_missed(const ReportDetails *details, const bool *done)
+static int64_t missed(const ModelLabelCounts *counts)
 {
-    int most = -1;
-    for (int k = 0; k < details->num_scores; k++) {
-        int64_t missed = details->scores[k].support - details->scores[k].hits;
-        if (!done[k] && missed > 0 &&
-            (most < 0 || missed > details->scores[most].support - details->scores[most].hits))
-            most = k;
+    return counts->support - counts->hits;
+}
+
+int report_most_missed(const ReportDetails *details, int most, int *labels)
+{
+    int count = 0;
+    while (count < most) {
+        int next = -1;
+        for (int k = 0; k < details->num_scores; k++)
+            if (missed(&details->scores[k]) > (next < 0 ? 0 : missed(&details->scores[next])) &&
+                !report_contains(labels, count, k))
+                next = k;
+        if (next < 0)
+            break;
+        labels[count++] = next;
     }
-    return most;
+    return count;
 }
 
 /* Moves to the front, of pairs by frequency, the first REPORT_MISSES and all of the labels that a matrix may
  * show; returns how many they are. */
-static size_t choose_misses(const ReportDetails *details, ReportMiss *all, size_t count, bool *in_matrix)
+static int choose_misses(const ReportDetails *details, ReportMiss *all, size_t count)
 {
-    size_t kept = 0;
-    for (int i = 0, k; i < REPORT_MATRIX && (k = most_missed(details, in_matrix)) >= 0; i++)
-        in_matrix[k] = true;
+    int labels[REPORT_MATRIX], in_matrix = report_most_missed(details, REPORT_MATRIX, labels), kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (i < REPORT_MISSES || in_matrix[all[i].missed])
+        if (i < REPORT_MISSES || report_contains(labels, in_matrix, all[i].missed))
             all[kept++] = all[i];
     return kept;
 }
@@ -270,12 +267,8 @@ static bool keep_misses(ReportDetails *details, Misses *misses, int classes, Ten
 {
     size_t found = 0;
     ReportMiss *all = reel_mem_alloc((misses->count + 1) * sizeof *all);
-    bool *in_matrix = reel_mem_calloc((size_t)classes, sizeof *in_matrix);
-    if (!all || !in_matrix) {
-        reel_mem_free(all);
-        reel_mem_free(in_matrix);
+    if (!all)
         return false;
-    }
     if (misses->count > 0)
         qsort(misses->pairs, misses->count, sizeof *misses->pairs, lower_first);
     for (size_t i = 0; i < misses->count; i++) {
@@ -286,10 +279,9 @@ static bool keep_misses(ReportDetails *details, Misses *misses, int classes, Ten
         all[found - 1].texts++;
     }
     qsort(all, found, sizeof *all, more_texts_first);
-    details->num_misses = (int)choose_misses(details, all, found, in_matrix);
+    details->num_misses = choose_misses(details, all, found);
     details->misses = tensor_arena_memdup(arena, all, (size_t)details->num_misses * sizeof *all);
     reel_mem_free(all);
-    reel_mem_free(in_matrix);
     return details->misses != NULL;
 }
 

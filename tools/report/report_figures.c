@@ -22,9 +22,7 @@ void report_legend(Report *report)
             "stroke-dasharray=\"%s\" d=\"M1 8H43\"/>",
             i % 7, report_dash(i));
         report_marker(out, i, 22, 8, 4);
-        report_put(out, "</svg>");
-        report_text(out, report->series[i].name);
-        report_put(out, "</li>\n");
+        report_around(out, "</svg>", report->series[i].name, "</li>\n");
     }
     report_put(out, "</ul>\n");
 }
@@ -92,9 +90,8 @@ static void draw_curve(Report *report, Chart *chart, int series, EpochValue valu
     int epochs = most_epochs(model);
     if (epochs == 0)
         return;
-    report_putf(out, "<g class=\"s%d\"><title>", series % 7);
-    report_text(out, report->series[series].name);
-    report_put(out, "</title>\n");
+    report_putf(out, "<g class=\"s%d\">", series % 7);
+    report_around(out, "<title>", report->series[series].name, "</title>\n");
     if (model->num_seeds > 1)
         draw_band(chart, model, epochs, value);
     report_putf(out, "<path class=\"line\" stroke-dasharray=\"%s\" d=\"", report_dash(series));
@@ -183,13 +180,13 @@ static void quality_row(Report *report, Chart *chart, int i)
 {
     ReportOut *out = chart->out;
     const ReportSeries *series = &report->series[i];
+    const ModelSpread *best = &series->model->best;
     double y = row_y(chart, i);
     row_name(report, chart, i);
     report_putf(out, "<g class=\"s%d\">", i % 7);
-    if (series->best.n > 1)
+    if (best->n > 1)
         report_putf(out, "<path class=\"range\" d=\"M%.1f %.1fH%.1f\"/>",
-                    report_x(chart, series->best.mean - series->best.sd), y,
-                    report_x(chart, series->best.mean + series->best.sd));
+                    report_x(chart, best->mean - best->sd), y, report_x(chart, best->mean + best->sd));
     for (int s = 0; s < series->model->num_seeds; s++)
         if (series->model->seeds[s].count > 0) {
             const ModelRunResult *seed = &series->model->seeds[s];
@@ -199,25 +196,24 @@ static void quality_row(Report *report, Chart *chart, int i)
                         report_x(chart, seed->best_f1), y - 7, y + 7, (long long)seed->seed, seed->best_f1,
                         seed->best_epoch, seed->last_f1);
         }
-    report_marker(out, i, report_x(chart, series->best.mean), y, 5);
+    report_marker(out, i, report_x(chart, best->mean), y, 5);
     report_put(out, "</g>\n");
     report_putf(out, "<circle class=\"last\" cx=\"%.1f\" cy=\"%.1f\" r=\"8\"/>\n",
-                report_x(chart, series->last.mean), y);
-    if (series->best.n > 1)
-        report_label(out, WIDTH - 4, y + 4, "end", "t", "%.3f\xC2\xB1%.3f", series->best.mean,
-                     series->best.sd);
+                report_x(chart, series->model->last.mean), y);
+    if (best->n > 1)
+        report_label(out, WIDTH - 4, y + 4, "end", "t", "%.3f\xC2\xB1%.3f", best->mean, best->sd);
     else
-        report_label(out, WIDTH - 4, y + 4, "end", "t", "%.4f", series->best.mean);
+        report_label(out, WIDTH - 4, y + 4, "end", "t", "%.4f", best->mean);
 }
 
 static void draw_quality(Report *report)
 {
     double low = INFINITY, high = 0;
     for (int i = 0; i < report->count; i++) {
-        const ReportSeries *series = &report->series[i];
-        low = fmin(low, fmin(series->best.mean - series->best.sd, fmin(series->best.low, series->last.mean)));
-        high =
-            fmax(high, fmax(series->best.mean + series->best.sd, fmax(series->best.high, series->last.mean)));
+        const ModelSpread *best = &report->series[i].model->best;
+        double last = report->series[i].model->last.mean;
+        low = fmin(low, fmin(best->mean - best->sd, fmin(best->low, last)));
+        high = fmax(high, fmax(best->mean + best->sd, fmax(best->high, last)));
     }
     Chart chart = rows_chart(report, report->count, "Best and last macro F1");
     double margin = fmax(0.02, 0.08 * (high - low));
@@ -263,7 +259,7 @@ static void draw_bargain(Report *report)
     double seconds = 0, high = 0;
     for (int i = 0; i < report->count; i++) {
         seconds = fmax(seconds, report->series[i].epoch_seconds);
-        high = fmax(high, report->series[i].best.mean + report->series[i].best.sd);
+        high = fmax(high, report->series[i].model->best.mean + report->series[i].model->best.sd);
     }
     chart.x1 = report_round_up(seconds);
     chart.y1 = report_round_up(fmax(high, LEAST_TOP));
@@ -271,14 +267,13 @@ static void draw_bargain(Report *report)
     report_axis_x(&chart, "seconds an epoch (median)", false);
     for (int i = 0; i < report->count; i++) {
         const ReportSeries *series = &report->series[i];
-        double x = report_x(&chart, series->epoch_seconds), y = report_y(&chart, series->best.mean);
-        report_putf(chart.out, "<g class=\"s%d\"><title>", i % 7);
-        report_text(chart.out, series->name);
-        report_put(chart.out, "</title>\n");
-        if (series->best.n > 1)
+        const ModelSpread *best = &series->model->best;
+        double x = report_x(&chart, series->epoch_seconds), y = report_y(&chart, best->mean);
+        report_putf(chart.out, "<g class=\"s%d\">", i % 7);
+        report_around(chart.out, "<title>", series->name, "</title>\n");
+        if (best->n > 1)
             report_putf(chart.out, "<path class=\"open\" d=\"M%.1f %.1fV%.1f\"/>", x,
-                        report_y(&chart, series->best.mean - series->best.sd),
-                        report_y(&chart, series->best.mean + series->best.sd));
+                        report_y(&chart, best->mean - best->sd), report_y(&chart, best->mean + best->sd));
         report_marker(chart.out, i, x, y, 5.5);
         report_put(chart.out, "</g>\n");
     }

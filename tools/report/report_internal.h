@@ -6,6 +6,7 @@
 #include "tools/report/report.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* REPORT_MATRIX: the most labels that a matrix of confusions shows. */
 enum { REPORT_PATH_SIZE = 1200, REPORT_NAME_SIZE = 120, REPORT_MATRIX = 20 };
@@ -29,6 +30,8 @@ void report_put(ReportOut *out, const char *markup);
 void report_putf(ReportOut *out, const char *format, ...) REEL_PRINTF(2, 3);
 /* Text: what HTML or XML could misread is escaped, and what they forbid is replaced by U+FFFD. */
 void report_text(ReportOut *out, const char *text);
+/* Text with markup before and after it. */
+void report_around(ReportOut *out, const char *before, const char *text, const char *after);
 
 /* 1234567 as 1,234,567, and as 1.23 M; `text` has room for 32 bytes and is returned. */
 char *report_count(char text[32], int64_t value);
@@ -42,13 +45,10 @@ char *report_duration(char text[32], double seconds);
 typedef struct ReportSeries {
     const ReportRun *run;
     const ModelResult *model;
-    const ReportDetails *details;       /* may be NULL */
-    char name[REPORT_NAME_SIZE];        /* with the run's where there are several */
-    ModelSpread best, last;             /* of F1, over the seeds that finished an epoch */
-    ModelSpread macro, micro, accuracy; /* of what is delivered, over the same */
-    ModelSpread tuned;                  /* over those with a validation part */
-    double epoch_seconds;               /* median over all epochs of all seeds */
-    double ids_per_second;              /* of a whole epoch, evaluation included; 0: not known */
+    const ReportDetails *details; /* may be NULL */
+    char name[REPORT_NAME_SIZE];  /* with the run's where there are several */
+    double epoch_seconds;         /* median over all epochs of all seeds */
+    double ids_per_second;        /* of a whole epoch, evaluation included; 0: not known */
     bool interrupted;
 } ReportSeries;
 
@@ -72,6 +72,23 @@ static inline bool report_is_single(const ReportRun *run)
 {
     return run->results.task && strcmp(run->results.task, model_task_name(MODEL_TASK_SINGLE)) == 0;
 }
+
+/* Whether two hashes are known and those of the same data. */
+static inline bool report_same_data(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+static inline bool report_contains(const int *list, int count, int value)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == value)
+            return true;
+    return false;
+}
+
+/* The labels that are missed most often, at most `most`, of equal ones the first; returns how many. */
+int report_most_missed(const ReportDetails *details, int most, int *labels);
 
 /* ---- SVG ---- */
 

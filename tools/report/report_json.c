@@ -142,9 +142,7 @@ static ReelStatus check_details(ReportRun *run, const char *path)
     if (!hold)
         return reel_status_failed(
             "%s: its numbers contradict each other; delete it, and the report leaves its details out", path);
-    bool same =
-        run->details_hash && run->results.data_hash && strcmp(run->details_hash, run->results.data_hash) == 0;
-    if (!same) {
+    if (!report_same_data(run->details_hash, run->results.data_hash)) {
         run->num_classes = run->num_bins = run->num_texts = run->num_details = 0;
         run->train_ids = 0;
     }

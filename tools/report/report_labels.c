@@ -38,8 +38,7 @@ static int shown_series(const Report *report)
 static bool same_labels(const ReportSeries *a, const ReportSeries *b)
 {
     return a->details && b->details && a->details->num_scores == b->details->num_scores &&
-           a->run->results.data_hash && b->run->results.data_hash &&
-           strcmp(a->run->results.data_hash, b->run->results.data_hash) == 0;
+           report_same_data(a->run->results.data_hash, b->run->results.data_hash);
 }
 
 /* ---- F1 of each label ---- */
@@ -80,17 +79,13 @@ static void class_table(Report *report, int shown, const Ranked *order, int coun
                     "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"F1 of each label\">"
                     "<table><thead><tr><th scope=\"col\">label</th><th scope=\"col\">test texts</th>");
     for (int i = 0; i < report->count; i++)
-        if (same_labels(best, &report->series[i])) {
-            report_put(out, "<th scope=\"col\">");
-            report_text(out, report->series[i].name);
-            report_put(out, "</th>");
-        }
+        if (same_labels(best, &report->series[i]))
+            report_around(out, "<th scope=\"col\">", report->series[i].name, "</th>");
     report_put(out, "</tr></thead><tbody>\n");
     for (int row = 0; row < count; row++) {
         int label = order[row].label;
-        report_put(out, "<tr><th scope=\"row\">");
-        report_text(out, best->run->classes[label].name);
-        report_putf(out, "</th><td>%lld</td>", (long long)best->run->classes[label].test);
+        report_around(out, "<tr><th scope=\"row\">", best->run->classes[label].name, "</th>");
+        report_putf(out, "<td>%lld</td>", (long long)best->run->classes[label].test);
         for (int i = 0; i < report->count; i++)
             if (same_labels(best, &report->series[i]))
                 report_putf(out, "<td>%.3f</td>", model_metrics_f1(report->series[i].details->scores[label]));
@@ -234,19 +229,15 @@ typedef struct Matrix {
 /* The labels that are missed most often; where a text has one and all have room, all of them by number. */
 static void choose_missed(Matrix *m, const ReportDetails *details)
 {
-    int count = details->num_scores, most = m->single ? REPORT_MATRIX : MATRIX;
-    bool all = m->single && count <= most;
-    Ranked *order = reel_mem_alloc((size_t)count * sizeof *order);
-    m->count = m->num_columns = 0;
-    for (int k = 0; order && k < count; k++)
-        order[k] = (Ranked){k, all ? -k : (double)(details->scores[k].support - details->scores[k].hits), 0};
-    if (order)
-        qsort(order, (size_t)count, sizeof *order, higher_first);
-    for (int i = 0; order && i < count && i < most && (all || order[i].key > 0); i++)
-        m->columns[m->num_columns++] = m->labels[m->count++] = order[i].label;
+    bool all = m->single && details->num_scores <= REPORT_MATRIX;
+    m->count = all ? details->num_scores
+                   : report_most_missed(details, m->single ? REPORT_MATRIX : MATRIX, m->labels);
+    for (int k = 0; all && k < m->count; k++)
+        m->labels[k] = k;
+    memcpy(m->columns, m->labels, sizeof m->labels);
+    m->num_columns = m->count;
     if (!all)
         m->columns[m->num_columns++] = m->single ? OTHERS : NOTHING;
-    reel_mem_free(order);
 }
 
 static int64_t misses_of(const ReportDetails *details, int missed, int instead)
@@ -342,13 +333,10 @@ static void pairs_table(Report *report)
             const ReportMiss *miss = &series->details->misses[m];
             if (miss->instead < 0)
                 continue;
-            report_put(out, "<tr><th scope=\"row\">");
-            report_text(out, series->name);
-            report_put(out, "</th><td class=\"l\">");
-            report_text(out, series->run->classes[miss->missed].name);
-            report_put(out, "</td><td class=\"l\">");
-            report_text(out, series->run->classes[miss->instead].name);
-            report_putf(out, "</td><td>%lld</td></tr>\n", (long long)miss->texts);
+            report_around(out, "<tr><th scope=\"row\">", series->name, "</th>");
+            report_around(out, "<td class=\"l\">", series->run->classes[miss->missed].name, "</td>");
+            report_around(out, "<td class=\"l\">", series->run->classes[miss->instead].name, "</td>");
+            report_putf(out, "<td>%lld</td></tr>\n", (long long)miss->texts);
             shown++;
         }
     }
@@ -358,10 +346,9 @@ static void pairs_table(Report *report)
 void report_confusions(Report *report)
 {
     int shown = shown_series(report);
-    Matrix matrix;
     if (shown < 0)
         return;
-    matrix.single = report_is_single(report->series[shown].run);
+    Matrix matrix = {.single = report_is_single(report->series[shown].run)};
     choose_missed(&matrix, report->series[shown].details);
     report_put(&report->out, "<section id=\"confusions\"><h2>Which labels are missed for which</h2>\n");
     if (matrix.count > 0) {
@@ -405,7 +392,6 @@ void report_reliability(Report *report)
     report_put(&report->out, "<section id=\"reliability\"><h2>Whether probabilities can be believed</h2>\n"
                              "<div class=\"pair\">\n");
     Chart chart = report_chart(report, WIDTH, 340, title);
-    chart.x1 = chart.y1 = 1;
     report_axis_y(&chart, single ? "part of texts where it is right" : "part of decisions where it is true");
     report_axis_x(&chart, single ? "probability of the most probable label" : "probability of a label",
                   false);
@@ -433,23 +419,29 @@ void report_reliability(Report *report)
 
 /* ---- The data ---- */
 
+/* So many texts in per cent of their part. */
+static double percent(int64_t texts, int64_t part)
+{
+    return 100 * (double)texts / fmax(1, (double)part);
+}
+
 static void draw_lengths(Report *report, const ReportRun *run)
 {
     Chart chart = report_chart(report, WIDTH, 280, "Lengths of the texts");
     double high = 0;
     for (int i = 0; i < run->num_bins; i++) {
-        high = fmax(high, (double)run->bins[i].train / fmax(1, (double)run->results.train));
-        high = fmax(high, (double)run->bins[i].test / fmax(1, (double)run->results.test));
+        high = fmax(high, percent(run->bins[i].train, run->results.train));
+        high = fmax(high, percent(run->bins[i].test, run->results.test));
     }
     chart.x0 = run->bins[0].from;
     chart.x1 = run->bins[run->num_bins - 1].to + 1;
-    chart.y1 = report_round_up(100 * high);
+    chart.y1 = report_round_up(high);
     report_axis_y(&chart, "texts, % of their part");
     report_axis_x(&chart, "ids a text, <bos> and <eos> included", true);
     for (int i = 0; i < run->num_bins; i++) {
         const ReportBin *bin = &run->bins[i];
-        double train = 100 * (double)bin->train / fmax(1, (double)run->results.train);
-        double test = 100 * (double)bin->test / fmax(1, (double)run->results.test);
+        double train = percent(bin->train, run->results.train);
+        double test = percent(bin->test, run->results.test);
         double x = report_x(&chart, bin->from), next = report_x(&chart, bin->to + 1);
         report_putf(
             chart.out,
@@ -474,16 +466,16 @@ static void draw_frequencies(Report *report, const ReportRun *run, const Ranked 
     double high = 0;
     for (int row = 0; row < rows; row++) {
         const ReportLabel *label = &run->classes[order[row].label];
-        high = fmax(high, (double)label->train / fmax(1, (double)run->results.train));
-        high = fmax(high, (double)label->test / fmax(1, (double)run->results.test));
+        high = fmax(high, percent(label->train, run->results.train));
+        high = fmax(high, percent(label->test, run->results.test));
     }
-    chart.x1 = report_round_up(100 * high);
+    chart.x1 = report_round_up(high);
     report_axis_x(&chart, "texts that bear it, % of their part", false);
     for (int row = 0; row < rows; row++) {
         const ReportLabel *label = &run->classes[order[row].label];
         double y = chart.top + ROW * (row + 0.5);
-        double train = report_x(&chart, 100 * (double)label->train / fmax(1, (double)run->results.train));
-        double test = report_x(&chart, 100 * (double)label->test / fmax(1, (double)run->results.test));
+        double train = report_x(&chart, percent(label->train, run->results.train));
+        double test = report_x(&chart, percent(label->test, run->results.test));
         report_name(chart.out, chart.left - 6, y + 4, "end", label->name, 19);
         report_putf(
             chart.out,
@@ -527,7 +519,7 @@ static bool shown_before(const Report *report, int run)
 {
     for (int i = 0; i < run; i++)
         if (report->runs[i].num_classes > 0 &&
-            strcmp(report->runs[i].details_hash, report->runs[run].details_hash) == 0)
+            report_same_data(report->runs[i].details_hash, report->runs[run].details_hash))
             return true;
     return false;
 }
@@ -544,11 +536,8 @@ void report_data_figures(Report *report)
         const ReportRun *run = &report->runs[i];
         if (run->num_classes < 1 || shown_before(report, i))
             continue;
-        if (report->num_runs > 1 && run->results.data) {
-            report_put(&report->out, "<p class=\"note\">");
-            report_text(&report->out, run->results.data);
-            report_put(&report->out, "</p>\n");
-        }
+        if (report->num_runs > 1 && run->results.data)
+            report_around(&report->out, "<p class=\"note\">", run->results.data, "</p>\n");
         draw_data(report, run);
     }
     report_put(&report->out, "</section>\n");

@@ -74,6 +74,13 @@ void report_text(ReportOut *out, const char *text)
     }
 }
 
+void report_around(ReportOut *out, const char *before, const char *text, const char *after)
+{
+    report_put(out, before);
+    report_text(out, text);
+    report_put(out, after);
+}
+
 /* ---- Numbers for people ---- */
 
 char *report_count(char text[32], int64_t value)

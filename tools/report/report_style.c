@@ -31,7 +31,7 @@ static const char *const style[] = {
     "var(--edge)}th:first-child{text-align:left}td.l{text-align:left}tr.top th,tr.top td{font-weight:700}\n",
     "figure{margin:0 0 1.2rem;padding:.8rem;background:var(--panel);border:1px solid var(--edge);"
     "border-radius:8px;max-width:40rem;min-width:0}figure svg{display:block;width:100%;height:auto}"
-    ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr));gap:1rem;"
+    ".pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,23rem),1fr));gap:1rem;"
     "align-items:start}.pair>*{min-width:0}\n",
     ".legend{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1.1rem;padding:0;margin:.4rem 0 .8rem;"
     "font-size:.92rem}.legend li{display:flex;align-items:center;gap:.4rem}.key{width:44px;height:16px}\n",

@@ -5,9 +5,7 @@
 
 static void name(Report *report, int series)
 {
-    report_put(&report->out, "<b>");
-    report_text(&report->out, report->series[series].name);
-    report_put(&report->out, "</b>");
+    report_around(&report->out, "<b>", report->series[series].name, "</b>");
 }
 
 static void value(Report *report, const ModelSpread *spread)
@@ -21,10 +19,10 @@ static void value(Report *report, const ModelSpread *spread)
  * least two seeds of each there is nothing to tell it by. */
 static bool told_apart(const ReportSeries *a, const ReportSeries *b)
 {
-    if (a->macro.n < 2 || b->macro.n < 2)
+    const ModelSpread *x = &a->model->macro, *y = &b->model->macro;
+    if (x->n < 2 || y->n < 2)
         return false;
-    double error = sqrt(a->macro.sd * a->macro.sd / a->macro.n + b->macro.sd * b->macro.sd / b->macro.n);
-    return a->macro.mean - b->macro.mean > 2 * error;
+    return x->mean - y->mean > 2 * sqrt(x->sd * x->sd / x->n + y->sd * y->sd / y->n);
 }
 
 static int runner_up(const Report *report)
@@ -32,7 +30,7 @@ static int runner_up(const Report *report)
     int second = -1;
     for (int i = 0; i < report->count; i++)
         if (i != report->best &&
-            (second < 0 || report->series[i].macro.mean > report->series[second].macro.mean))
+            (second < 0 || report->series[i].model->macro.mean > report->series[second].model->macro.mean))
             second = i;
     return second;
 }
@@ -44,14 +42,14 @@ static void ranking(Report *report)
     name(report, report->best);
     report_put(out,
                second < 0 ? " reaches a macro F1 of " : " reaches the highest macro F1 on the test part, ");
-    value(report, &report->series[report->best].macro);
+    value(report, &report->series[report->best].model->macro);
     if (report->max_seeds > 1)
         report_put(out, " (mean and standard deviation over the seeds)");
     if (second >= 0) {
         report_put(out, "; next is ");
         name(report, second);
         report_put(out, " with ");
-        value(report, &report->series[second].macro);
+        value(report, &report->series[second].model->macro);
     }
     report_put(out, ". ");
 }
@@ -63,14 +61,14 @@ static void run_by_run(Report *report)
         int best = -1;
         for (int i = 0; i < report->count; i++)
             if (report->series[i].run == &report->runs[r] &&
-                (best < 0 || report->series[i].macro.mean > report->series[best].macro.mean))
+                (best < 0 || report->series[i].model->macro.mean > report->series[best].model->macro.mean))
                 best = i;
         if (best < 0)
             continue;
         report_put(&report->out, r ? "; " : "The best macro F1 of each: ");
         name(report, best);
         report_put(&report->out, " ");
-        value(report, &report->series[best].macro);
+        value(report, &report->series[best].model->macro);
     }
     report_put(&report->out, ". ");
 }
@@ -90,7 +88,7 @@ static void certainty(Report *report)
     }
     int close = 0, single = 0;
     for (int i = 0; i < report->count; i++) {
-        single += report->series[i].macro.n < 2;
+        single += report->series[i].model->macro.n < 2;
         close += i != report->best && !told_apart(best, &report->series[i]);
     }
     if (single > 0) {
@@ -119,16 +117,16 @@ static void optimism(Report *report)
     ReportOut *out = &report->out;
     int best_last = 0, fallen = 0;
     for (int i = 0; i < report->count; i++) {
-        if (report->series[i].last.mean > report->series[best_last].last.mean)
+        if (report->series[i].model->last.mean > report->series[best_last].model->last.mean)
             best_last = i;
-        fallen += report->series[i].best.mean - report->series[i].last.mean > 0.02;
+        fallen += report->series[i].model->best.mean - report->series[i].model->last.mean > 0.02;
     }
     report_put(out,
                "These are maxima over epochs taken on the test part itself, as the homework asks, and so "
                "flatter every model a little; after the last epoch ");
     name(report, best_last);
     report_put(out, best_last == report->best ? " stands at " : " is ahead with ");
-    value(report, &report->series[best_last].last);
+    value(report, &report->series[best_last].model->last);
     report_put(out, ". ");
     if (fallen > 0)
         report_putf(out, "%d of %d lost more than 0.02 between the best epoch and the last. ", fallen,
@@ -140,8 +138,8 @@ static void validation(Report *report)
 {
     int tuned = 0, best = 0;
     for (int i = 0; i < report->count; i++) {
-        tuned += report->series[i].tuned.n > 0;
-        if (report->series[i].best.mean > report->series[best].best.mean)
+        tuned += report->series[i].model->tuned.n > 0;
+        if (report->series[i].model->best.mean > report->series[best].model->best.mean)
             best = i;
     }
     if (tuned < report->count) {
@@ -158,7 +156,7 @@ static void validation(Report *report)
         &report->out,
         "Epoch and thresholds were chosen by a validation part, in which the test part has no say; the "
         "homework's maximum over epochs on the test part itself, at threshold 0.5, is ");
-    value(report, &report->series[best].best);
+    value(report, &report->series[best].model->best);
     if (report->count > 1) {
         report_put(&report->out, ", of ");
         name(report, best);
@@ -186,7 +184,7 @@ static void costs(Report *report)
             report_putf(out, "%.*f times as many as ", ratio < 9.95, ratio);
         name(report, smallest);
         report_put(out, ", which reaches ");
-        value(report, &small->macro);
+        value(report, &small->model->macro);
         report_putf(out, " at %s an epoch ", report_duration(time, small->epoch_seconds));
         report_putf(out, "against %s. ", report_duration(time, best->epoch_seconds));
     }
@@ -238,7 +236,7 @@ void report_summary(Report *report)
     } else if (!report->tests) {
         report_put(&report->out,
                    "There is no test part, or no epoch was finished: nothing is said of quality.");
-    } else if (report->series[report->best].best.n > 0) {
+    } else if (report->series[report->best].model->best.n > 0) {
         ranking(report);
         certainty(report);
         validation(report);

@@ -38,9 +38,7 @@ Chart report_plot(ReportOut *out, int width, int height)
 
 void report_chart_end(Chart *chart, const char *caption)
 {
-    report_put(chart->out, "</svg>\n<figcaption>");
-    report_text(chart->out, caption);
-    report_put(chart->out, "</figcaption></figure>\n");
+    report_around(chart->out, "</svg>\n<figcaption>", caption, "</figcaption></figure>\n");
 }
 
 /* A value as its place on an axis is told by: itself, or the power of the base that it is. */
@@ -160,9 +158,7 @@ void report_name(ReportOut *out, double x, double y, const char *anchor, const c
     bool is_long = count > limit;
     report_putf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"t\">", x, y, anchor);
     if (is_long) {
-        report_put(out, "<title>");
-        report_text(out, name);
-        report_put(out, "</title>");
+        report_around(out, "<title>", name, "</title>");
         snprintf(shortened, sizeof shortened, "%.*s\xE2\x80\xA6%s", (int)character_at(name, head), name,
                  name + character_at(name, count - (limit - 1 - head)));
     }

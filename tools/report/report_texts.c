@@ -5,14 +5,6 @@
 
 enum { UNDERLINED = 3, EVEN_SHARES = 4 };
 
-static bool contains(const int *list, int count, int value)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == value)
-            return true;
-    return false;
-}
-
 /* Signs and words tell them apart, not only colours. */
 static void chip(ReportOut *out, const char *kind, const char *sign, const char *says, const char *label)
 {
@@ -26,13 +18,13 @@ static void labels(ReportOut *out, const ReportRun *run, const ReportText *text,
     report_put(out, "<ul class=\"chips\">");
     for (int i = 0; i < text->num_labels; i++) {
         const char *name = run->classes[text->labels[i]].name;
-        if (contains(reading->predicted, reading->num_predicted, text->labels[i]))
+        if (report_contains(reading->predicted, reading->num_predicted, text->labels[i]))
             chip(out, "hit", "\xE2\x9C\x93", "right", name);
         else
             chip(out, "miss", "\xE2\x88\x92", "missed", name);
     }
     for (int i = 0; i < reading->num_predicted; i++)
-        if (!contains(text->labels, text->num_labels, reading->predicted[i]))
+        if (!report_contains(text->labels, text->num_labels, reading->predicted[i]))
             chip(out, "wrong", "+", "wrong", run->classes[reading->predicted[i]].name);
     report_put(out, "</ul>\n");
 }
@@ -76,9 +68,7 @@ static void one_text(Report *report, const ReportRun *run, int number)
         const ReportReading *reading = &series->details->readings[number];
         if (reading->num_weights != text->num_words)
             continue;
-        report_put(out, "<h4>");
-        report_text(out, series->name);
-        report_put(out, "</h4>\n");
+        report_around(out, "<h4>", series->name, "</h4>\n");
         words(out, text, reading);
         labels(out, run, text, reading);
     }
