@@ -394,6 +394,33 @@ def the_programs_read_what_is_saved_and_the_other_way_round():
 
 
 @test
+def a_model_goes_on_with_other_labels():
+    path = folder / "first.npz"
+    first = small().fit(X, Y)
+    first.save(path)
+    still = small(init=path, embed=None, hidden=None, lr=1e-12, optimizer="sgd", epochs=1)
+    # Words and labels that are new; one of them before, one behind the others.
+    texts, y = ["cake pie bread butter"] * 12 + ["wood nail saw hammer"] * 12 + MORE, ["baking"] * 12 + ["tools"] * 12 + TRUTH
+    told = still.fit(texts, y)
+    assert told.classes_.tolist() == ["baking", *sorted(TOPICS), "tools"]
+    before, after = first.predict_proba(X), told.predict_proba(X)[:, 1:4]
+    assert (before.argmax(1) == after.argmax(1)).all()
+    second = small(init=path, embed=None, hidden=None).fit(texts, y)
+    assert second.score(texts, y) > 0.9 and second.score(X, Y) > 0.9 and set(second.predict(texts[:24])) == {"baking", "tools"}
+    assert pickle.loads(pickle.dumps(second)).predict(texts).tolist() == second.predict(texts).tolist()
+    second.save(folder / "second.npz")
+    loaded = reel.load(folder / "second.npz")
+    assert loaded.classes_.tolist() == second.classes_.tolist()
+    assert (loaded.predict_proba(texts) == second.predict_proba(texts)).all()
+    # Labels that these texts do not have stay.
+    assert small(init=path, embed=None, hidden=None, epochs=1).fit(texts[:24], y[:24]).classes_.tolist() == told.classes_.tolist()
+    lists = small(init=path, embed=None, hidden=None, epochs=1).fit(texts, [[label] for label in y])
+    assert lists.classes_.tolist() == told.classes_.tolist() and isinstance(lists.predict(texts[:1])[0], list)
+    raises(reel.Error, "give strings", small(init=path, embed=None, hidden=None).fit, texts, numpy.arange(len(texts)) % 2)
+    raises(reel.Error, "--embed 8: the model in", small(init=path, embed=8, hidden=None).fit, texts, y)
+
+
+@test
 def vectors_tell_topics_apart():
     vectors = small().fit(X, Y).vectors(MORE)
     assert vectors.shape == (40, 16) and vectors.dtype == numpy.float32

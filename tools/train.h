@@ -18,7 +18,8 @@ typedef struct TrainJob {
     /* With --refit there are two of each: what the models are trained on; and the same with a validation
      * part, to choose by. Without, the second ones are empty and `choice` is NULL. */
     ModelDataset *dataset, *choice;
-    ModelPretrained vectors[2]; /* of their words */
+    int32_t begun_labels, begun_words; /* of the model that the run begins with; 0: none, or byte pairs */
+    ModelPretrained vectors[2];        /* of their words */
     ModelPretraining pretraining[2];
 } TrainJob;
 
@@ -30,16 +31,12 @@ static inline const char *train_plural(int64_t count)
 
 /* ---- The data ---- */
 
-/* The data as ids; with --refit twice: whole, and with a validation part for the choice. Byte pairs are
- * learned from them, or are those of the file to begin with (NULL: there is none). */
-ReelStatus train_read_data(TrainJob *job, const ModelCheckpoint *first);
+/* The data as ids; with --refit twice: whole, and with a validation part for the choice. With a model to
+ * begin with they are read as it reads them, and its sizes are taken. */
+ReelStatus train_read_data(TrainJob *job);
 
 /* ---- What models begin with ---- */
 
-/* Reads the file to begin with where it says more than weights; otherwise *checkpoint is NULL. */
-ReelStatus train_read_init(const ModelRunFiles *files, ModelCheckpoint **checkpoint);
-/* What the file says must fit the data. Sizes are taken from it. */
-ReelStatus train_check_init(TrainJob *job, const ModelCheckpoint *checkpoint);
 /* What a model would refuse at its turn is refused before any has trained. */
 ReelStatus train_check_models(const TrainJob *job);
 /* Reads --vectors for the words of the data sets. All models must have embeddings of one width. */

@@ -1,65 +1,9 @@
-/* What models begin with: the weights of a file, vectors of words, a language. */
+/* What models begin with: vectors of words, a language. */
 #include "tensor/mem.h"
 #include "tools/raw_texts.h"
 #include "tools/train.h"
 
 #include <stdio.h>
-
-static ReelStatus same_names(const char *path, const char *what, const ModelStringTable *in_file,
-                             const ModelStringTable *in_data)
-{
-    int32_t i = model_string_table_difference(in_file, in_data);
-    if (in_file->count != in_data->count)
-        return reel_status_failed("%s: has %d %s and the data %d; begin with a model of the same data", path,
-                                  in_file->count, what, in_data->count);
-    return i < 0
-               ? reel_status_ok()
-               : reel_status_failed(
-                     "%s: number %d of its %s is '%.80s' and in the data '%.80s'; begin with a model "
-                     "of the same data",
-                     path, i, what, model_string_table_text(in_file, i), model_string_table_text(in_data, i));
-}
-
-ReelStatus train_read_init(const ModelRunFiles *files, ModelCheckpoint **checkpoint)
-{
-    TensorNpz *npz;
-    *checkpoint = NULL;
-    ReelStatus status = tensor_npz_open(&npz, files->init);
-    if (reel_status_is_ok(&status) && tensor_npz_find(npz, "reel/config.json"))
-        status = model_checkpoint_load_from(checkpoint, npz, model_run_init_options(files));
-    tensor_npz_close(npz);
-    return status;
-}
-
-ReelStatus train_check_init(TrainJob *job, const ModelCheckpoint *checkpoint)
-{
-    const char *path = job->run.files.init;
-    const ModelDataset *dataset = job->dataset;
-    ModelRunOptions *run = &job->run;
-    ReelStatus status = reel_status_ok();
-    for (int i = 0; i < job->count && reel_status_is_ok(&status); i++)
-        if (job->kinds[i] != checkpoint->model->kind)
-            status = reel_status_failed("%s: holds the model %s and cannot begin %s; choose --models %s",
-                                        path, checkpoint->model->kind->name, job->kinds[i]->name,
-                                        checkpoint->model->kind->name);
-    if (reel_status_is_ok(&status) && checkpoint->notebook != run->notebook)
-        status = reel_status_failed("%s: was trained %s; %s --notebook", path,
-                                    run->notebook ? "to read the last word" : "as the notebook reads",
-                                    run->notebook ? "leave out" : "add");
-    bool bpe = checkpoint->text.tokenizer.bpe != NULL;
-    if (reel_status_is_ok(&status) && bpe != (dataset->text.tokenizer.bpe != NULL))
-        status = reel_status_failed("%s: reads %s; %s --tokenizer bpe", path, bpe ? "byte pairs" : "words",
-                                    bpe ? "add" : "leave out");
-    if (reel_status_is_ok(&status) && !bpe)
-        status =
-            same_names(path, "words", &checkpoint->text.vocabulary.words, &dataset->text.vocabulary.words);
-    if (reel_status_is_ok(&status))
-        status = same_names(path, "labels", &checkpoint->text.labels, &dataset->text.labels);
-    run->config.embed = checkpoint->model->config.embed;
-    run->config.hidden = checkpoint->model->config.hidden;
-    run->config.layers = checkpoint->model->config.layers;
-    return status;
-}
 
 ReelStatus train_check_models(const TrainJob *job)
 {

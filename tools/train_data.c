@@ -91,23 +91,31 @@ static ReelStatus read_both_cached(TrainJob *job, const char *path, ModelDataset
     return status;
 }
 
-ReelStatus train_read_data(TrainJob *job, const ModelCheckpoint *first)
+/* All models of a run begin with the same file, which therefore is of all their kinds. */
+static ReelStatus begin(TrainJob *job, const ModelCheckpoint *first, ModelDatasetOptions *options)
+{
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < job->count && reel_status_is_ok(&status); i++)
+        status = model_zoo_begin(job->settings, first, job->kinds[i], &job->run, options);
+    if (first) {
+        job->begun_labels = first->text.labels.count;
+        job->begun_words = model_vocabulary_size(&first->text.vocabulary);
+    }
+    return status;
+}
+
+/* The data as the options say. */
+static ReelStatus read_data(TrainJob *job, ModelDatasetOptions options)
 {
     const ModelZooSettings *s = job->settings;
-    ModelDatasetOptions options;
-    ReelStatus status = model_zoo_dataset_options(s, &options);
     const char *path = s->resume ? job->folder->data_path : s->data;
-    if (s->resume)
-        model_zoo_stop_words(&options, job->folder->stop_words_path);
-    if (reel_status_is_ok(&status) && s->resume)
-        status = check_there(s, "data", path);
+    ReelStatus status = s->resume ? check_there(s, "data", path) : reel_status_ok();
     if (reel_status_is_ok(&status) && s->resume)
         status = check_there(s, "valid", s->valid.file);
     if (reel_status_is_ok(&status) && s->resume)
         status = check_there(s, "test", s->test.file);
     if (!reel_status_is_ok(&status))
         return status;
-    options.bpe = first && options.byte_pairs > 0 ? first->text.tokenizer.bpe : NULL;
     Progress progress;
     struct stat info;
     progress_init(&progress, s->quiet);
@@ -127,5 +135,25 @@ ReelStatus train_read_data(TrainJob *job, const ModelCheckpoint *first)
         model_corpus_free(&corpus);
     }
     progress_clear(&progress);
+    return status;
+}
+
+ReelStatus train_read_data(TrainJob *job)
+{
+    const ModelZooSettings *s = job->settings;
+    ModelDatasetOptions options;
+    ModelCheckpoint *first = NULL;
+    ReelStatus status = model_zoo_dataset_options(s, &options);
+    if (reel_status_is_ok(&status) && s->resume)
+        model_zoo_stop_words(&options, job->folder->stop_words_path);
+    if (reel_status_is_ok(&status) && s->resume)
+        status = check_there(s, "init", job->run.files.init);
+    if (reel_status_is_ok(&status))
+        status = model_run_read_init(&first, &job->run.files);
+    if (reel_status_is_ok(&status))
+        status = begin(job, first, &options);
+    if (reel_status_is_ok(&status))
+        status = read_data(job, options);
+    model_checkpoint_free(first);
     return status;
 }

@@ -24,6 +24,21 @@ void train_print_first(const ModelZooSettings *s, const NnComm *ranks)
     fflush(stdout);
 }
 
+/* What the data add to the model that the run begins with. */
+static void print_begun(const TrainJob *job)
+{
+    const ModelPipeline *text = &job->dataset->text;
+    int32_t labels = text->labels.count, words = model_vocabulary_size(&text->vocabulary);
+    if (job->begun_labels == 0)
+        return;
+    printf("begins with %s: %d of %d labels", job->run.files.init, labels - job->begun_labels, labels);
+    if (words > 0)
+        printf(" and %d of %d words are new; texts are read as its own were\n", words - job->begun_words,
+               words - MODEL_NUM_SPECIAL_TOKENS);
+    else
+        printf(" are new; texts are read as its own were, by its byte pairs\n");
+}
+
 void train_print_head(const TrainJob *job)
 {
     const ModelZooSettings *s = job->settings;
@@ -47,6 +62,7 @@ void train_print_head(const TrainJob *job)
            valid, test, model_dataset_num_classes(dataset), single, unlabelled,
            dataset->text.tokenizer.vocab_size,
            (double)dataset->train.offsets[dataset->train.count] / (double)dataset->train.count);
+    print_begun(job);
     if (dataset->file.path)
         printf("the ids are in %s\n", dataset->file.path);
     printf("%d epoch%s, batches of %d, lr %g, seed %llu, %d thread%s, %d shard%s%s\n", s->epochs,

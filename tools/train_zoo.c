@@ -17,15 +17,9 @@ static ReelStatus prepare(TrainJob *job)
     const ModelZooSettings *s = job->settings;
     RunFolder *folder = job->folder;
     ModelRunOptions *run = &job->run;
-    ModelCheckpoint *first = NULL;
     run->files.init = s->resume ? folder->init_path : s->init;
     run->files.init_prefix = s->init_prefix;
-    ReelStatus status = run->files.init ? train_read_init(&run->files, &first) : reel_status_ok();
-    if (reel_status_is_ok(&status))
-        status = train_read_data(job, first);
-    if (reel_status_is_ok(&status) && first)
-        status = train_check_init(job, first);
-    model_checkpoint_free(first);
+    ReelStatus status = train_read_data(job);
     if (reel_status_is_ok(&status) && run->loss == MODEL_LOSS_SOFTMAX &&
         job->dataset->text.task != MODEL_TASK_SINGLE)
         status =

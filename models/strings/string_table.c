@@ -108,6 +108,14 @@ int32_t model_string_table_add(ModelStringTable *table, ModelTextSpan text)
     return id >= 0 ? id : append(table, text, hash_of(text));
 }
 
+bool model_string_table_add_all(ModelStringTable *table, const ModelStringTable *from)
+{
+    bool fine = true;
+    for (int32_t i = 0; fine && i < from->count; i++)
+        fine = model_string_table_add(table, model_string_table_span(from, (size_t)i)) >= 0;
+    return fine;
+}
+
 const char *model_string_table_text(const ModelStringTable *table, int32_t id)
 {
     return table->bytes + table->items[id].offset;

@@ -35,6 +35,8 @@ enum { MODEL_STRING_TABLE_SLACK = 16 };
 int32_t model_string_table_find(const ModelStringTable *table, ModelTextSpan text);
 /* The number of the string, new or not; -1 where there is no memory, the table is then as before. */
 int32_t model_string_table_add(ModelStringTable *table, ModelTextSpan text);
+/* The same of all strings of another table, in their order. False where there is no memory. */
+bool model_string_table_add_all(ModelStringTable *table, const ModelStringTable *from);
 /* The next number for a string that is not in the table, or for an empty one that is not to be found; -1
  * where there is no memory. */
 int32_t model_string_table_append(ModelStringTable *table, ModelTextSpan text);

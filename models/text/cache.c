@@ -80,9 +80,37 @@ static bool add_numbers(ReelBytes *key, const ModelDatasetOptions *o)
     return reel_bytes_append(key, line, (size_t)used);
 }
 
-/* Of byte pairs that are given. */
-static ReelStatus add_pairs(ReelBytes *key, const ModelBpeTokenizer *bpe)
+static uLong add_strings(uLong crc, const ModelStringTable *table)
 {
+    for (int32_t i = 0; i < table->count; i++) {
+        const char *text = model_string_table_text(table, i);
+        crc = crc32_z(crc, (const Bytef *)text, strlen(text) + 1);
+    }
+    return crc;
+}
+
+/* Of the pipeline to begin with; its byte pairs aside. */
+static bool add_begin(ReelBytes *key, const ModelPipeline *begin)
+{
+    ReelJsonWriter json = {0};
+    char line[60];
+    if (!begin)
+        return true;
+    uLong crc = add_strings(add_strings(0, &begin->vocabulary.words), &begin->ngrams.pieces);
+    crc = add_strings(add_strings(crc, &begin->labels), &begin->cleaner.stop_words);
+    reel_json_begin_object(&json, NULL);
+    model_pipeline_write_fields(begin, &json);
+    reel_json_end_object(&json);
+    snprintf(line, sizeof line, "begun %08lx", crc);
+    bool fine = add_text(key, line, reel_json_finish(&json));
+    reel_json_free(&json);
+    return fine;
+}
+
+/* Of byte pairs that are given. */
+static ReelStatus add_pairs(ReelBytes *key, const ModelDatasetOptions *o)
+{
+    const ModelBpeTokenizer *bpe = o->begin ? o->begin->tokenizer.bpe : o->bpe;
     ReelBytes json = {0};
     char line[40];
     if (!bpe)
@@ -162,9 +190,8 @@ ReelStatus model_cache_open(ModelCache *cache, const char *folder, const char *p
     *cache = (ModelCache){.lock = -1};
     if (options->keep_texts || options->fit)
         return reel_status_usage("--cache: keeps ids, and the texts themselves are asked for; leave it out");
-    bool fine = add_options(&key, options);
-    ReelStatus status =
-        fine ? add_pairs(&key, options->bpe) : reel_status_no_memory(key.size, "the cache's key");
+    bool fine = add_options(&key, options) && add_begin(&key, options->begin);
+    ReelStatus status = fine ? add_pairs(&key, options) : reel_status_no_memory(key.size, "the cache's key");
     const char *const paths[] = {path, options->valid_file, options->test_file};
     uint64_t hash = name_hash(&key, paths, 3);
     if (reel_status_is_ok(&status)) {

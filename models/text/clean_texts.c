@@ -72,7 +72,9 @@ static void look(void *context, int number)
 /* Adds to what was seen: of the letters or of the language. */
 static ReelStatus look_at(Cleaning *c, const ModelTextSpan *texts, int64_t first, int64_t count, bool letters)
 {
-    bool asked = letters ? c->options->clean.letters == MODEL_CLEAN_AUTO : !c->options->clean.stop_words;
+    const ModelDatasetOptions *o = c->options;
+    bool asked =
+        letters ? o->begin || o->clean.letters == MODEL_CLEAN_AUTO : !o->begin && !o->clean.stop_words;
     size_t bytes = 0;
     if (!asked)
         return reel_status_ok();
@@ -117,6 +119,8 @@ static bool is_foreign(const Seen *seen)
 static ModelClean choose_letters(const Cleaning *c)
 {
     ModelClean letters = c->options->clean.letters;
+    if (c->options->begin)
+        return c->options->begin->cleaner.unicode ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII;
     if (letters != MODEL_CLEAN_AUTO)
         return letters;
     return is_foreign(&c->seen) && model_cleaner_has_unicode() ? MODEL_CLEAN_UNICODE : MODEL_CLEAN_ASCII;
@@ -142,6 +146,8 @@ static ReelStatus make_cleaners(Cleaning *c)
     ModelCleanOptions how = c->options->clean;
     how.letters = c->how.letters;
     c->made = true;
+    if (c->options->begin)
+        return model_cleaner_copy(&c->clean->cleaner, &c->options->begin->cleaner);
     ReelStatus status = model_cleaner_init(&c->clean->cleaner, &how);
     if (reel_status_is_ok(&status))
         status = model_cleaner_init(&c->stop, &how);
@@ -178,7 +184,9 @@ static void describe(const Cleaning *c)
     if (is_foreign(&c->seen))
         snprintf(clean->form + used, sizeof clean->form - (size_t)used, " (%.0f %% are not ASCII%s)",
                  100 * (double)c->seen.others / (double)(c->seen.ascii + c->seen.others),
-                 unicode ? "" : ", and this Reel is built without utf8proc");
+                 unicode             ? ""
+                 : c->options->begin ? ", which the model does not read"
+                                     : ", and this Reel is built without utf8proc");
     if (c->how.keeps_all)
         snprintf(
             clean->note, sizeof clean->note,
@@ -308,7 +316,8 @@ static ReelStatus open_input(Input *input, const char *path, const ModelDatasetO
     ReelStatus status = reel_text_source_open(&source, path);
     if (reel_status_is_ok(&status) && source.fd != STDIN_FILENO)
         status = reel_text_file_check_kind(path, source.fd);
-    bool decides = options->clean.letters == MODEL_CLEAN_AUTO || !options->clean.stop_words;
+    bool decides =
+        !options->begin && (options->clean.letters == MODEL_CLEAN_AUTO || !options->clean.stop_words);
     bool pipe = reel_status_is_ok(&status) &&
                 (source.fd == STDIN_FILENO || fstat(source.fd, &info) != 0 || !S_ISREG(info.st_mode));
     if (pipe && decides) {

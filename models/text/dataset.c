@@ -38,6 +38,18 @@ typedef struct Labels {
     ModelTask task;
 } Labels;
 
+/* Those of an example become ascending, which they mostly are. */
+static void sort_labels(int32_t *labels, int64_t count)
+{
+    for (int64_t i = 1; i < count; i++) {
+        int64_t to = i;
+        int32_t label = labels[i];
+        for (; to > 0 && labels[to - 1] > label; to--)
+            labels[to] = labels[to - 1];
+        labels[to] = label;
+    }
+}
+
 /* Labels that training does not know are left out, and counted. */
 static ReelStatus fill_labels(ModelDatasetPart *part, const ModelCorpus *corpus, const Labels *labels)
 {
@@ -59,6 +71,7 @@ static ReelStatus fill_labels(ModelDatasetPart *part, const ModelCorpus *corpus,
             part->label_counts[id]++;
         }
         part->label_offsets[i + 1] = to;
+        sort_labels(part->labels + part->label_offsets[i], to - part->label_offsets[i]);
     }
     return reel_status_ok();
 }
@@ -108,21 +121,27 @@ static int64_t *count_labels(const ModelCorpus *corpus, const ModelDivision *row
     return counts;
 }
 
-/* Which labels the data set has. Where rows say their parts, those of the test part alone are unknown. */
+/* Which labels the data set has: those of the model to begin with, and those that come to them. Where rows
+ * say their parts, labels of the test part alone are unknown. */
 static ReelStatus choose_labels(ModelDataset *dataset, const ModelCorpus *corpus, const ModelDivision *rows,
                                 const ModelDatasetOptions *options, Labels *labels)
 {
     int32_t count = corpus->classes.count, missed = 0;
     size_t bytes = (size_t)count * sizeof *labels->id_of;
     int64_t *counts = count_labels(corpus, rows);
+    ModelStringTable *known = &dataset->text.labels;
     labels->id_of = reel_mem_alloc(bytes);
-    bool fine = counts && labels->id_of;
+    bool fine = counts && labels->id_of &&
+                (!options->begin || model_string_table_add_all(known, &options->begin->labels));
     for (int32_t k = 0; fine && k < count; k++) {
         ModelTextSpan name = model_text_span(model_string_table_text(&corpus->classes, k));
+        labels->id_of[k] = model_string_table_find(known, name);
+        if (labels->id_of[k] >= 0)
+            continue;
         bool unknown = corpus->parts && counts[k] == 0;
         labels->id_of[k] = unknown ? LABEL_UNKNOWN : LABEL_RARE;
         if (!unknown && counts[k] >= options->min_label_count)
-            fine = (labels->id_of[k] = model_string_table_add(&dataset->text.labels, name)) >= 0;
+            fine = (labels->id_of[k] = model_string_table_add(known, name)) >= 0;
         size_t used = strlen(dataset->missed_names);
         if (unknown && missed++ < 3)
             snprintf(dataset->missed_names + used, sizeof dataset->missed_names - used, "%s'%.50s'",
@@ -229,13 +248,14 @@ static ReelStatus fill(ModelDataset *dataset, const ModelCorpus *corpus, ModelCl
         tell(options, options->fit || options->byte_pairs > 0 ? "learning the tokenizer" : "counting words");
         status = model_encoding_learn(&encoding, &clean->texts, &dataset->text, rows->train, rows->num_train,
                                       options);
-        if (!options->fit && !options->bpe && options->byte_pairs == 0)
+        if (!options->fit && !options->bpe && options->byte_pairs == 0 && !dataset->text.tokenizer.bpe)
             status = name_file(status, name);
     }
     used = strlen(dataset->form);
     if (dataset->text.tokenizer.first_piece > 0)
         snprintf(dataset->form + used, sizeof dataset->form - used,
-                 ", and their pieces of %d to %d characters", options->ngrams.least, options->ngrams.most);
+                 ", and their pieces of %d to %d characters", dataset->text.ngrams.least,
+                 dataset->text.ngrams.most);
     if (dataset->file.fd >= 0) {
         dataset->file.width = dataset->text.tokenizer.vocab_size <= 1 << 16 ? 2 : 4;
         encoding.file = &dataset->file;
@@ -273,26 +293,29 @@ static int64_t find_not_single(const ModelCorpus *corpus)
     return -1;
 }
 
-/* What is not asked for goes by the rows. */
+/* What is not asked for goes by the model to begin with, or by the rows. */
 static ReelStatus choose_task(ModelDataset *dataset, const ModelCorpus *corpus, const char *name,
-                              ModelTask task)
+                              const ModelDatasetOptions *options)
 {
+    ModelTask task =
+        options->task == MODEL_TASK_AUTO && options->begin ? options->begin->task : options->task;
     int64_t row = task == MODEL_TASK_MULTILABEL ? -1 : find_not_single(corpus);
     dataset->text.task = task != MODEL_TASK_AUTO ? task : row < 0 ? MODEL_TASK_SINGLE : MODEL_TASK_MULTILABEL;
     if (task != MODEL_TASK_SINGLE || row < 0)
         return reel_status_ok();
     return reel_status_failed(
-        "%s: row %lld has %lld labels, and one label a text is asked for; give each row "
+        "%s: row %lld has %lld labels, and one label a text is asked for%s; give each row "
         "exactly one, or use --task multilabel",
-        name, (long long)row + 1, (long long)(corpus->label_offsets[row + 1] - corpus->label_offsets[row]));
+        name, (long long)row + 1, (long long)(corpus->label_offsets[row + 1] - corpus->label_offsets[row]),
+        options->task == MODEL_TASK_AUTO ? " by the model to begin with" : "");
 }
 
-/* Whether the labels tell any rows apart. */
-static ReelStatus check_labels(const ModelCorpus *corpus, const char *name)
+/* Whether the labels tell any rows apart, also from what the model to begin with knows. */
+static ReelStatus check_labels(const ModelCorpus *corpus, const char *name, const ModelPipeline *begin)
 {
     if (corpus->classes.count == 0)
         return reel_status_failed("%s: no row has a label; there is nothing to learn, name some", name);
-    if (corpus->classes.count == 1 && corpus->unlabelled == 0)
+    if (corpus->classes.count == 1 && corpus->unlabelled == 0 && !begin)
         return reel_status_failed(
             "%s: all rows have the same single label '%.100s'; there is nothing to learn, add "
             "rows with others or without labels",
@@ -313,12 +336,13 @@ ReelStatus model_dataset_new_in_file(ModelDataset **out, const ModelCorpus *corp
     *out = NULL;
     if (!options)
         options = &defaults;
-    if (options->max_len < MODEL_TOKENIZER_LEAST_MAX_LEN)
+    int32_t max_len = options->begin ? options->begin->max_len : options->max_len;
+    if (max_len < MODEL_TOKENIZER_LEAST_MAX_LEN)
         return reel_status_usage("at most %d ids a text leave no room for a word between <bos> and <eos>; "
                                  "max_len is %d or more",
-                                 options->max_len, MODEL_TOKENIZER_LEAST_MAX_LEN);
+                                 max_len, MODEL_TOKENIZER_LEAST_MAX_LEN);
     ModelDivision rows;
-    ReelStatus status = check_labels(corpus, name);
+    ReelStatus status = check_labels(corpus, name, options->begin);
     if (!reel_status_is_ok(&status))
         return status;
     status = model_division_new(&rows, corpus,
@@ -334,14 +358,14 @@ ReelStatus model_dataset_new_in_file(ModelDataset **out, const ModelCorpus *corp
         return reel_status_no_memory(sizeof *dataset, "the data set");
     }
     dataset->file = (ModelIdFile){.fd = fd, .path = path ? reel_mem_strdup(path) : NULL};
-    dataset->text.max_len = options->max_len;
+    dataset->text.max_len = max_len;
     memcpy(dataset->text.data_hash, corpus->hash, sizeof dataset->text.data_hash);
     memcpy(dataset->text.label_separator, corpus->label_separator, sizeof dataset->text.label_separator);
     dataset->text.subwords.wanted = options->byte_pairs;
     dataset->unlabelled = corpus->unlabelled;
     memcpy(dataset->warning, corpus->warning, sizeof dataset->warning);
     memcpy(dataset->form, corpus->form, sizeof corpus->form);
-    status = choose_task(dataset, corpus, name, options->task);
+    status = choose_task(dataset, corpus, name, options);
     if (path && !dataset->file.path)
         status = reel_status_no_memory(strlen(path), "the data set");
     if (reel_status_is_ok(&status))

@@ -41,7 +41,12 @@ typedef struct ModelDatasetOptions {
     int64_t
         byte_pairs; /* ids of byte pairs, learned from the training part; 0: words, as `vocabulary` says */
     const ModelBpeTokenizer
-        *bpe;              /* NULL, or byte pairs that are there: nothing is learned, and a copy is kept */
+        *bpe; /* NULL, or byte pairs that are there: nothing is learned, and a copy is kept */
+    /* NULL, or the pipeline of a model to go on from, which replaces all options of how texts are cleaned,
+     * cut into tokens and shortened. Its words, their pieces and its labels keep their ids, new ones stand
+     * behind them as `vocabulary`, `ngrams` and min_label_count say; byte pairs stay as they are. Its task is
+     * the one, unless `task` names another. */
+    const ModelPipeline *begin;
     ModelTokenizerFit fit; /* NULL, or the caller's own tokenizer */
     void *fit_context;
     int threads;                   /* of reading and encoding; 0: all processors. The result is the same */
@@ -74,7 +79,8 @@ typedef struct ModelDatasetPart {
 typedef struct ModelDataset {
     ModelDatasetPart train, test;
     ModelDatasetPart valid;                   /* without examples unless options.valid_size asks for them */
-    ModelPipeline text;                       /* what makes ids of a text; its labels are sorted */
+    ModelPipeline text;                       /* what makes ids of a text; its labels are
+                                                 sorted, behind those of options.begin */
     ModelTextSpan *train_texts;               /* [train.count] cleaned, or NULL: not kept */
     char *text_bytes;                         /* their memory */
     ModelIdFile file;                         /* where the ids are; fd -1: in memory */

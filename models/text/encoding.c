@@ -43,6 +43,7 @@ static void count_words(void *context, int number)
 static ReelStatus build_vocabulary(ModelEncoding *e, ModelPipeline *how, const int32_t *numbers,
                                    int64_t count)
 {
+    const ModelPipeline *begin = e->options->begin;
     Count tasks[COUNTERS] = {{0}};
     ReelStatus status = reel_status_ok();
     int32_t words = e->texts->words.count;
@@ -60,7 +61,8 @@ static ReelStatus build_vocabulary(ModelEncoding *e, ModelPipeline *how, const i
     }
     e->ids = reel_mem_alloc((size_t)words * sizeof *e->ids);
     if (reel_status_is_ok(&status))
-        status = e->ids ? model_vocabulary_build(&how->vocabulary, &e->texts->words, tasks[0].with, count,
+        status = e->ids ? model_vocabulary_build(&how->vocabulary, begin ? &begin->vocabulary : NULL,
+                                                 &e->texts->words, tasks[0].with, count,
                                                  &e->options->vocabulary, e->ids)
                         : reel_status_no_memory((size_t)words * sizeof *e->ids, "the vocabulary");
     for (int i = 0; i < num_tasks; i++) {
@@ -76,7 +78,9 @@ static ReelStatus add_pieces(ModelEncoding *e, ModelPipeline *how, const int32_t
 {
     reel_mem_free(e->ids);
     e->ids = NULL;
-    ReelStatus status = model_ngrams_learn(&how->ngrams, e->texts, numbers, count, &e->options->ngrams);
+    const ModelNgrams *begin = e->options->begin ? &e->options->begin->ngrams : NULL;
+    ReelStatus status =
+        model_ngrams_learn(&how->ngrams, begin, e->texts, numbers, count, &e->options->ngrams);
     how->tokenizer = model_ngrams_tokenizer(&how->ngrams, &how->vocabulary);
     return status;
 }
@@ -104,22 +108,31 @@ static ReelStatus make_encoders(ModelEncoding *e)
     return fine ? reel_status_ok() : reel_status_no_memory(0, "the tokenizer's encoders");
 }
 
+/* Whether there are pieces beside the words. */
+static bool wants_pieces(const ModelDatasetOptions *options, const ModelPipeline *how)
+{
+    return options->begin
+               ? options->begin->tokenizer.first_piece > 0
+               : options->ngrams.most > 0 && !(options->ngrams.unless_ascii && !how->cleaner.unicode);
+}
+
 ReelStatus model_encoding_learn(ModelEncoding *e, ModelWordTexts *texts, ModelPipeline *how,
                                 const int32_t *numbers, int64_t count, const ModelDatasetOptions *options)
 {
     *e = (ModelEncoding){.texts = texts, .how = how, .options = options};
+    const ModelPipeline *begin = options->begin;
+    const ModelBpeTokenizer *pairs = begin ? begin->tokenizer.bpe : options->bpe;
     ReelStatus status;
     if (options->fit) {
         status = fit_own(e, how, numbers, count);
-    } else if (options->bpe) {
-        status = model_subwords_copy(&how->subwords, options->bpe, &how->tokenizer);
-    } else if (options->byte_pairs > 0) {
+    } else if (pairs) {
+        status = model_subwords_copy(&how->subwords, pairs, &how->tokenizer);
+    } else if (!begin && options->byte_pairs > 0) {
         status = model_subwords_fit(&how->subwords, texts, numbers, count, &how->tokenizer);
     } else {
         status = build_vocabulary(e, how, numbers, count);
         how->tokenizer = model_vocabulary_tokenizer(&how->vocabulary);
-        if (reel_status_is_ok(&status) && options->ngrams.most > 0 &&
-            !(options->ngrams.unless_ascii && !how->cleaner.unicode))
+        if (reel_status_is_ok(&status) && wants_pieces(options, how))
             status = add_pieces(e, how, numbers, count);
     }
     return reel_status_is_ok(&status) && how->tokenizer.bpe && !options->fit ? make_encoders(e) : status;

@@ -159,20 +159,39 @@ static ReelStatus check_options(const ModelNgramOptions *options)
     return reel_status_ok();
 }
 
-ReelStatus model_ngrams_learn(ModelNgrams *ngrams, const ModelWordTexts *texts, const int32_t *numbers,
-                              int64_t count, const ModelNgramOptions *options)
+/* Those of the counted pieces that pass, sorted, behind those that are there. */
+static bool add_pieces(ModelStringTable *pieces, const Counter *counter, int32_t min_df)
+{
+    ModelStringTable passed = {0};
+    bool fine = true;
+    for (int32_t i = 0; fine && i < counter->pieces.count; i++)
+        fine = counter->with[i] < min_df ||
+               model_string_table_add(&passed, model_string_table_span(&counter->pieces, (size_t)i)) >= 0;
+    fine = fine && model_string_table_sort(&passed, NULL);
+    if (fine && pieces->count == 0) {
+        *pieces = passed;
+        return true;
+    }
+    fine = fine && model_string_table_add_all(pieces, &passed);
+    model_string_table_free(&passed);
+    return fine;
+}
+
+ReelStatus model_ngrams_learn(ModelNgrams *ngrams, const ModelNgrams *begin, const ModelWordTexts *texts,
+                              const int32_t *numbers, int64_t count, const ModelNgramOptions *options)
 {
     Counter counter = {.with = NULL};
-    *ngrams = (ModelNgrams){.least = options->least, .most = options->most};
-    ReelStatus status = check_options(options);
+    ModelNgramOptions how = *options;
+    if (begin) {
+        how.least = begin->least;
+        how.most = begin->most;
+    }
+    *ngrams = (ModelNgrams){.least = how.least, .most = how.most};
+    ReelStatus status = check_options(&how);
     if (reel_status_is_ok(&status))
         status = count_pieces(&counter, ngrams, texts, numbers, count);
-    bool fine = true;
-    for (int32_t i = 0; fine && reel_status_is_ok(&status) && i < counter.pieces.count; i++)
-        fine =
-            counter.with[i] < options->min_df ||
-            model_string_table_add(&ngrams->pieces, model_string_table_span(&counter.pieces, (size_t)i)) >= 0;
-    if (!fine || !model_string_table_sort(&ngrams->pieces, NULL))
+    bool fine = !begin || model_string_table_add_all(&ngrams->pieces, &begin->pieces);
+    if (reel_status_is_ok(&status) && !(fine && add_pieces(&ngrams->pieces, &counter, how.min_df)))
         status = reel_status_no_memory(ngrams->pieces.bytes_used, "the pieces of words");
     model_string_table_free(&counter.pieces);
     reel_mem_free(counter.with);

@@ -21,16 +21,17 @@ typedef struct ModelNgramOptions {
 /* All zeros has none, and may be freed. It stays where it is: its tokenizer refers to it. */
 typedef struct ModelNgrams {
     int32_t least, most;
-    ModelStringTable pieces;           /* sorted by their bytes */
+    ModelStringTable pieces;           /* sorted by their bytes; behind those that it began with */
     const ModelVocabulary *vocabulary; /* whose ids stand before theirs */
 } ModelNgrams;
 
 /* 2 to 4 characters, in 3 texts or more, for what is not ASCII. */
 ModelNgramOptions model_ngrams_defaults(void);
 /* The pieces of cleaned texts, `count` of them by their numbers, which should be the training part alone.
- * Errors: an option out of range, no memory. On error it is empty. */
-ReelStatus model_ngrams_learn(ModelNgrams *ngrams, const ModelWordTexts *texts, const int32_t *numbers,
-                              int64_t count, const ModelNgramOptions *options);
+ * Those of `begin` (NULL: none) stay, in front of the others, and say how long pieces are. Errors: an option
+ * out of range, no memory. On error it is empty. */
+ReelStatus model_ngrams_learn(ModelNgrams *ngrams, const ModelNgrams *begin, const ModelWordTexts *texts,
+                              const int32_t *numbers, int64_t count, const ModelNgramOptions *options);
 /* From pieces in their order, as kept in a checkpoint; least and most are set. Errors: a piece that cannot be
  * one or is there twice, no memory. */
 ReelStatus model_ngrams_restore(ModelNgrams *ngrams, const char *const *pieces, int32_t count);

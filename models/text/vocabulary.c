@@ -46,16 +46,18 @@ static int compare_candidates(const void *a, const void *b)
     return strcmp(((const Candidate *)a)->text, ((const Candidate *)b)->text);
 }
 
-/* Puts the words that pass into the vocabulary, in the order of their bytes. `candidates` has room for all.
- */
+/* Puts the words that pass into the vocabulary, behind those that are there, in the order of their bytes.
+ * `candidates` has room for all. */
 static bool choose_words(ModelVocabulary *vocabulary, const ModelStringTable *words, const int32_t *texts,
                          int64_t count, const ModelVocabularyOptions *options, Candidate *candidates,
                          int32_t *ids)
 {
     size_t passed = 0;
+    bool has_words = model_vocabulary_size(vocabulary) > MODEL_NUM_SPECIAL_TOKENS;
     for (int32_t number = 0; number < words->count; number++) {
-        ids[number] = -1;
-        if (texts[number] == 0)
+        ids[number] =
+            has_words ? model_vocabulary_id(vocabulary, model_string_table_span(words, (size_t)number)) : -1;
+        if (ids[number] >= 0 || texts[number] == 0)
             continue;
         if (texts[number] < options->min_df)
             vocabulary->rare_words++;
@@ -65,16 +67,16 @@ static bool choose_words(ModelVocabulary *vocabulary, const ModelStringTable *wo
             candidates[passed++] = (Candidate){model_string_table_text(words, number), number};
     }
     qsort(candidates, passed, sizeof *candidates, compare_candidates);
-    bool fine = add_special_words(&vocabulary->words);
+    bool fine = true;
     for (size_t i = 0; fine && i < passed; i++)
         fine = (ids[candidates[i].number] =
                     model_string_table_add(&vocabulary->words, model_text_span(candidates[i].text))) >= 0;
     return fine;
 }
 
-ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelStringTable *words,
-                                  const int32_t *texts, int64_t count, const ModelVocabularyOptions *options,
-                                  int32_t *ids)
+ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelVocabulary *begin,
+                                  const ModelStringTable *words, const int32_t *texts, int64_t count,
+                                  const ModelVocabularyOptions *options, int32_t *ids)
 {
     *vocabulary = (ModelVocabulary){0};
     ReelStatus status = check_options(options, count);
@@ -82,7 +84,9 @@ ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelString
         return status;
     size_t bytes = (size_t)words->count * sizeof(Candidate);
     Candidate *candidates = reel_mem_alloc(bytes);
-    if (!candidates || !choose_words(vocabulary, words, texts, count, options, candidates, ids))
+    bool fine = candidates && add_special_words(&vocabulary->words) &&
+                (!begin || model_string_table_add_all(&vocabulary->words, &begin->words));
+    if (!fine || !choose_words(vocabulary, words, texts, count, options, candidates, ids))
         status = reel_status_no_memory(bytes, "the vocabulary");
     else if (model_vocabulary_size(vocabulary) == MODEL_NUM_SPECIAL_TOKENS)
         status =

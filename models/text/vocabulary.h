@@ -30,10 +30,12 @@ typedef struct ModelVocabulary {
 ModelVocabularyOptions model_vocabulary_defaults(void);
 /* Chooses among the words of cleaned texts, which should be the training part alone: word number i is in
  * texts[i] of the `count` texts; one that is in none does not count. ids [words->count] gets the id of each,
- * -1 where it is dropped. Errors: an option out of range, no word left, no memory. On error it is empty. */
-ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelStringTable *words,
-                                  const int32_t *texts, int64_t count, const ModelVocabularyOptions *options,
-                                  int32_t *ids);
+ * -1 where it is dropped. The words of `begin` (NULL: none) stay whether they pass or not, in front of the
+ * others and with their ids. Errors: an option out of range, no word left, no memory. On error it is empty.
+ */
+ReelStatus model_vocabulary_build(ModelVocabulary *vocabulary, const ModelVocabulary *begin,
+                                  const ModelStringTable *words, const int32_t *texts, int64_t count,
+                                  const ModelVocabularyOptions *options, int32_t *ids);
 /* From what model_vocabulary_word() gave for the ids 0 to count - 1, as kept in a checkpoint; copies.
  * Errors: the four special words are not in front, a word is empty or there twice, no memory. */
 ReelStatus model_vocabulary_restore(ModelVocabulary *vocabulary, const char *const *words, int32_t count);

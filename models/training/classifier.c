@@ -199,6 +199,7 @@ typedef struct Training {
     ModelDataset *dataset, *choice;
     ModelPretrained vectors, choice_vectors;
     NnSnapshot kept;
+    ModelCheckpoint *first; /* NULL, or the model to begin with */
 } Training;
 
 static ReelStatus find_kind(const ModelZooSettings *s, const ModelKind **kind)
@@ -216,6 +217,12 @@ static ReelStatus read_data(Training *t, const ModelZooSettings *s, const ModelC
 {
     ModelDatasetOptions options;
     ReelStatus status = model_zoo_dataset_options(s, &options);
+    t->run.files.init = s->init;
+    t->run.files.init_prefix = s->init_prefix;
+    if (reel_status_is_ok(&status))
+        status = model_run_read_init(&t->first, &t->run.files);
+    if (reel_status_is_ok(&status))
+        status = model_zoo_begin(s, t->first, t->kind, &t->run, &options);
     if (reel_status_is_ok(&status))
         status = model_zoo_datasets(s, corpus, "the texts", options, &t->dataset, &t->choice);
     if (!reel_status_is_ok(&status) || !s->vectors)
@@ -306,6 +313,7 @@ ReelStatus model_classifier_fit(ModelClassifier *c, const char *const *texts, in
     if (reel_status_is_ok(&status))
         status = take_kept(c, &t.kept);
     nn_snapshot_free(&t.kept);
+    model_checkpoint_free(t.first);
     model_pretrained_free(&t.vectors);
     model_pretrained_free(&t.choice_vectors);
     model_dataset_free(t.choice);

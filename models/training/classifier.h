@@ -39,6 +39,7 @@ void model_classifier_watch(ModelClassifier *classifier, ModelRunWatcher watcher
 /* Trains a new model on `count` texts. The labels of text i are labels[label_offsets[i]] up to
  * labels[label_offsets[i + 1] - 1]; label_offsets NULL: labels[i] is its only one, or NULL, none. Where each
  * text has exactly one, the task is to find that one, unless `task` says otherwise.
+ * The option `init` begins with the model of a file, whose words and labels stay, as training on it does.
  * Nothing is kept of texts and labels. A model that was there stays where this fails. Errors: those of
  * model_dataset_new() and model_run_model(), a text or label that is not UTF-8, an empty label or one with a
  * tab or a line end, stopped before the first epoch was over. */
@@ -49,7 +50,8 @@ ReelStatus model_classifier_fit(ModelClassifier *classifier, const char *const *
 bool model_classifier_is_fitted(const ModelClassifier *classifier);
 /* Whether a text has exactly one label: probabilities add up to 1, and one answer is chosen. */
 bool model_classifier_is_single(const ModelClassifier *classifier);
-/* K, and the name of label k; they are in the order of their bytes. Without a model 0 and "". */
+/* K, and the name of label k; they are in the order of their bytes, behind those of the model that `init` has
+ * begun with. Without a model 0 and "". */
 int32_t model_classifier_num_labels(const ModelClassifier *classifier);
 const char *model_classifier_label(const ModelClassifier *classifier, int32_t k);
 /* Probabilities and answers, both [count, K] or NULL, where label k of text i is at i K + k. */

@@ -341,21 +341,12 @@ static ReelStatus begin_model(Model *model, const ModelDataset *dataset)
     return status;
 }
 
-NnLoadOptions model_run_init_options(const ModelRunFiles *files)
-{
-    return (NnLoadOptions){.convert = true, .prefix = files->init_prefix};
-}
-
 /* Weights to begin with, which must be numbers. */
 static ReelStatus load_first_weights(Run *run)
 {
     NnNamed bad;
     const char *path = run->options->files.init;
-    TensorNpz *npz;
-    ReelStatus status = tensor_npz_open(&npz, path);
-    if (reel_status_is_ok(&status))
-        status = nn_load_from(&run->model->base, npz, model_run_init_options(&run->options->files));
-    tensor_npz_close(npz);
+    ReelStatus status = model_run_load_init(run);
     if (reel_status_is_ok(&status))
         status = find_bad_weight(run, &bad);
     if (reel_status_is_ok(&status) && bad.name[0])
@@ -384,17 +375,14 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
     config.vocabulary = dataset->text.tokenizer.vocab_size;
     config.first_piece = dataset->text.tokenizer.first_piece;
     config.labels = model_dataset_num_classes(dataset);
-    ReelStatus status = last || options->files.init
-                            ? model_new_without_values(&run->model, run->kind, config)
-                            : model_new(&run->model, run->kind, config, options->seed);
+    ReelStatus status = last ? model_new_without_values(&run->model, run->kind, config)
+                             : model_new(&run->model, run->kind, config, options->seed);
     if (!reel_status_is_ok(&status))
         return status;
     run->result->params = model_count(run->model);
     run->result->params_without_embedding = model_count_without_embedding(run->model);
     if (last)
         return nn_load_from(&run->model->base, last, (NnLoadOptions){0});
-    if (options->files.init)
-        return load_first_weights(run);
     if (options->log_odds_bias && !options->notebook) {
         model_set_output_bias(run->model, dataset->train.label_counts, dataset->train.count);
         model_label_loss_shift_bias(&run->loss, run->result->form, run->model);
@@ -402,6 +390,8 @@ static ReelStatus prepare_model(Run *run, const TensorNpz *last)
     status = set_vectors(run);
     if (reel_status_is_ok(&status))
         status = begin_model(run->model, dataset);
+    if (reel_status_is_ok(&status) && options->files.init)
+        status = load_first_weights(run);
     return reel_status_is_ok(&status) && options->pretraining ? model_run_pretrain(run) : status;
 }
 

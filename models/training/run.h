@@ -36,7 +36,7 @@ typedef struct ModelRunFiles {
     int level;      /* of compression, 0 to 9 */
     bool resume;    /* go on from `last` where there is one; of another run it is an error */
     NnSnapshot *kept; /* NULL, or what gets the members of `best` in memory, with or without a folder */
-    const char *init; /* NULL, or a file with the weights to begin with */
+    const char *init; /* NULL, or a file with the weights to begin with (models/training/run_init.h) */
     const char *init_prefix; /* NULL, or what stands before their names in it: "module.", "_orig_mod." */
 } ModelRunFiles;
 
@@ -164,9 +164,6 @@ ReelStatus model_run_ask_delivered(ModelRunResult *result, const ModelKind *kind
 
 /* An error where a kind of model, with so many layers (0: its own), cannot learn a language. */
 ReelStatus model_run_check_pretraining(const ModelKind *kind, int layers);
-
-/* How the weights in files->init are read: f16 and f64 as well, without the prefix. */
-NnLoadOptions model_run_init_options(const ModelRunFiles *files);
 
 REEL_END_DECLS
 

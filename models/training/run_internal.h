@@ -1,5 +1,5 @@
 /* A run at work, for the files that work on it: run.c trains, run_pretrain.c makes the first weights,
- * run_files.c keeps the checkpoints. */
+ * run_init.c begins from a model, run_files.c keeps the checkpoints. */
 #ifndef REEL_MODELS_RUN_INTERNAL_H
 #define REEL_MODELS_RUN_INTERNAL_H
 
@@ -54,6 +54,12 @@ static inline bool model_run_wants_stop(const Run *run)
 ReelStatus model_run_pretrain(Run *run);
 /* Removes that file, unless the run goes on from it. */
 void model_run_forget_pretraining(Run *run, bool resumes);
+
+/* ---- Beginning from a model ---- */
+
+/* Gives the model that is there the weights of files->init; rows that its file does not have stay as they
+ * are. Errors: another model, words or labels that do not come first in the data set. */
+ReelStatus model_run_load_init(Run *run);
 
 /* ---- Its checkpoints ---- */
 

@@ -275,11 +275,12 @@ int model_zoo_settings(ModelZooSettings *s, ModelSetting settings[MODEL_ZOO_MAX_
           "drop pieces in fewer training texts (3)"},
          MODEL_SETTING_MODEL, "3", MODEL_SETTING_FOR_ALL},
         {{"init", "FILE", MODEL_OPTION_TEXT, &s->init, 0, 0,
-          "begin with the weights of this .npz or .safetensors file"},
-         MODEL_SETTING_FILE, NULL, MODEL_SETTING_FOR_FILES},
+          "begin with the model in this .npz file: its words and labels stay, new ones are added; or with the weights in a .npz or "
+          ".safetensors file"},
+         MODEL_SETTING_FILE, NULL, MODEL_SETTING_FOR_ALL},
         {{"init-prefix", "TEXT", MODEL_OPTION_TEXT, &s->init_prefix, 0, 0,
           "what stands before the names in it, such as module. or _orig_mod."},
-         MODEL_SETTING_FREE, NULL, MODEL_SETTING_FOR_FILES},
+         MODEL_SETTING_FREE, NULL, MODEL_SETTING_FOR_ALL},
         {{"out", "DIR", MODEL_OPTION_TEXT, &s->out, 0, 0,
           "folder for all that is written (runs/zoo)"},
          MODEL_SETTING_COMMAND, NULL, MODEL_SETTING_FOR_FILES},
@@ -339,10 +340,7 @@ static bool has_valid(const ModelZooSettings *s)
 /* Why --refit of --models best, which was not asked for, cannot be; NULL: it can. */
 static const char *no_refit(const ModelZooSettings *s)
 {
-    return !has_valid(s)                      ? "--valid 0"
-           : strcmp(s->tokenizer, "bpe") == 0 ? "--tokenizer bpe"
-           : s->init                          ? "--init"
-                                              : NULL;
+    return !has_valid(s) ? "--valid 0" : strcmp(s->tokenizer, "bpe") == 0 ? "--tokenizer bpe" : NULL;
 }
 
 const char *model_zoo_use_best(ModelZooSettings *s, const bool *given)
@@ -434,8 +432,6 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
     run->trainer.layer_rate = s->layer_rate < 1 ? s->layer_rate : 0;
     if (s->pretrain && s->init)
         return reel_status_usage("--pretrain: gives first weights, and so does --init; choose one");
-    if (s->refit && s->init)
-        return reel_status_usage("--refit: the weights of --init would fit one vocabulary of the two");
     if ((s->refit || s->ensemble) && !has_valid(s))
         return reel_status_usage("--%s needs a validation part; add --valid",
                                  s->refit ? "refit" : "ensemble");
@@ -462,7 +458,7 @@ static ReelStatus ngram_options(const ModelZooSettings *s, ModelNgramOptions *ng
                         : s->init                            ? "--init"
                         : strcmp(s->tokenizer, "words") != 0 ? "--tokenizer"
                                                              : NULL;
-    *ngrams = (ModelNgramOptions){0};
+    *ngrams = (ModelNgramOptions){.min_df = s->ngram_min_df}; /* a model to begin with may have pieces */
     if (strcmp(asked, "none") == 0 || (strcmp(asked, "auto") == 0 && other))
         return reel_status_ok();
     *ngrams = model_ngrams_defaults();
@@ -541,6 +537,39 @@ static ReelStatus load_tokenizer(ModelBpeTokenizer **own, const char *path)
                ? status
                : reel_status_failed("%.200s: %.300s; learn it with --special '<pad>,<unk>,<bos>,<eos>'", path,
                                     status.message);
+}
+
+/* Why the model to begin with does not read texts as an option asks for; NULL: it does. */
+static const char *contradiction(const ModelZooSettings *s, const ModelPipeline *begin, const char **option)
+{
+    bool pairs = begin->tokenizer.bpe != NULL, words = strcmp(s->tokenizer, "words") == 0;
+    *option = "tokenizer";
+    if (has_own_tokenizer(s))
+        return "brings its own tokenizer";
+    if (!pairs && !words)
+        return "reads words";
+    *option = "clean";
+    if (s->clean && (strcmp(s->clean, "unicode") == 0) != begin->cleaner.unicode)
+        return begin->cleaner.unicode ? "reads Unicode's letters" : "reads ASCII letters";
+    return NULL;
+}
+
+ReelStatus model_zoo_begin(const ModelZooSettings *s, const ModelCheckpoint *first, const ModelKind *kind,
+                           ModelRunOptions *run, ModelDatasetOptions *options)
+{
+    const char *option, *why = first ? contradiction(s, &first->text, &option) : NULL;
+    if (!first)
+        return s->refit && run->files.init
+                   ? reel_status_usage(
+                         "--refit: %.300s holds weights without words and labels, which fit one "
+                         "vocabulary of the two; leave --refit out (--models wide for best)",
+                         run->files.init)
+                   : reel_status_ok();
+    if (why)
+        return reel_status_usage("--%s: the model in %.300s %s; leave the option out", option,
+                                 run->files.init, why);
+    options->begin = &first->text;
+    return model_run_take_init(run, kind, first);
 }
 
 ReelStatus model_zoo_datasets(const ModelZooSettings *s, const ModelCorpus *corpus, const char *name,

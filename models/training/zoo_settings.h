@@ -4,7 +4,7 @@
 
 #include "models/text/dataset.h"
 #include "models/model.h"
-#include "models/training/run.h"
+#include "models/training/run_init.h"
 #include "models/training/settings.h"
 
 #include <inttypes.h>
@@ -81,6 +81,11 @@ ReelStatus model_zoo_run_options(const ModelZooSettings *s, ModelRunOptions *run
 void model_zoo_stop_words(ModelDatasetOptions *options, const char *name);
 /* How to read the texts. model_zoo_run_options() must have found nothing wrong. */
 ReelStatus model_zoo_dataset_options(const ModelZooSettings *s, ModelDatasetOptions *options);
+/* Begins with a model (model_run_read_init(); NULL: none, or weights alone), which must live as long as data
+ * are read: the run gets its sizes, `options` its way from texts to ids. Errors: those of
+ * model_run_take_init(); an option that asks for another way. */
+ReelStatus model_zoo_begin(const ModelZooSettings *s, const ModelCheckpoint *first, const ModelKind *kind,
+                           ModelRunOptions *run, ModelDatasetOptions *options);
 /* The data to train on from a corpus, and with --refit, in *choice, with a validation part; `name` stands for
  * its file in messages. */
 ReelStatus model_zoo_datasets(const ModelZooSettings *s, const ModelCorpus *corpus, const char *name,

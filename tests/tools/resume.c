@@ -137,8 +137,6 @@ START_TEST(the_best_one_goes_on_too)
                folder, folder, folder);
     ck_assert_int_eq(shell_run("%s/train_zoo --data x --refit", tools), 2);
     must_say(2, "--refit needs a validation part; add --valid");
-    ck_assert_int_eq(shell_run("%s/train_zoo --data x --models best --refit --init x.npz", tools), 2);
-    must_say(2, "would fit one vocabulary");
 }
 END_TEST
 
@@ -533,12 +531,94 @@ START_TEST(weights_to_begin_with_must_fit)
                   tools, folder, folder),
         1);
     must_say(1, "holds the model rnn and cannot begin lstm");
-    ck_assert_int_eq(
-        shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --min-df 3 --init "
-                  "%s/whole/rnn.best.npz --out %s/cut",
-                  tools, folder, folder),
-        1);
-    must_say(1, "begin with a model of the same data");
+    static const char *const wrong[][2] = {
+        {"--embed 9", "--embed 9: the model in "},
+        {"--hidden 9", "--hidden 9: the model in "},
+        {"--tokenizer bpe", "--tokenizer: the model in "},
+        {"--tokenizer x.json", "brings its own tokenizer; leave the option out"},
+        {"--clean unicode", "reads ASCII letters; leave the option out"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_int_eq(
+            shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --epochs 1 "
+                      "%s --init %s/whole/rnn.best.npz --out %s/never",
+                      tools, wrong[i][0], folder, folder),
+            2);
+        must_say(2, wrong[i][1]);
+    }
+    /* Cut in the middle, and weights alone where --refit asks for two vocabularies. */
+    shell_must("head -c 3000 %s/whole/rnn.best.npz > %s/half.npz", folder, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --init "
+                               "%s/half.npz --out %s/never",
+                               tools, folder, folder),
+                     1);
+    must_say(1, "half.npz: ");
+    shell_must("%s/predict %s/whole/rnn.best.npz --export %s/bare.safetensors", tools, folder, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --data tests/fixtures/debian_120.tsv --models rnn --valid 0.2 "
+                               "--refit --init %s/bare.safetensors --out %s/never",
+                               tools, folder, folder),
+                     2);
+    must_say(2, "which fit one vocabulary of the two");
+    shell_must("test ! -e %s/never", folder);
+}
+END_TEST
+
+/* Makes new.tsv: other labels and words beside the old ones. */
+static void write_new_data(void)
+{
+    shell_must("awk -F'\t' -v OFS='\t' 'NR == 1 {print; next} "
+               "NR %% 2 {print $1 \" zeppelin airship\", $2 \", flying\"; next} "
+               "{print $1 \" quark lepton\", \"physics\"}' tests/fixtures/debian_120.tsv > %s/new.tsv",
+               folder);
+}
+
+/* What is new is said, and a run that is killed goes on in the same bytes; an option that would have kept
+ * other words is none of the model's. */
+START_TEST(a_model_goes_on_with_other_words_and_labels)
+{
+    write_new_data();
+    shell_must("%s/train_zoo " OPTIONS "--out %s/first", tools, folder);
+    shell_must("cd %s && %s/train_zoo --data new.tsv --models rnn --epochs 2 --batch 16 --min-df 3 --init "
+               "first/rnn.best.npz --out whole",
+               folder, tools);
+    must_say(0, "begins with first/rnn.best.npz: 2 of ");
+    must_say(0, " words are new; texts are read as its own were\n");
+    shell_must("cd %s && { %s/train_zoo --data new.tsv --models rnn --epochs 2 --batch 16 --min-df 3 --init "
+               "first/rnn.best.npz --out cut --checkpoint-every 1 --quiet & p=$!; "
+               "until [ -e cut/rnn.last.npz ]" WAIT "kill -9 $p; wait $p; }; cp cut/settings.json kept.json; "
+               "cd / && %s/train_zoo --resume %s/cut --quiet && cmp %s/kept.json %s/cut/settings.json",
+               folder, tools, tools, folder, folder, folder);
+    shell_must(SAME_RESULTS, folder, folder, folder, folder);
+    shell_must("cmp %s/whole/rnn.best.npz %s/cut/rnn.best.npz", folder, folder);
+    /* From weights that are gone nothing can go on, unless they are named. */
+    shell_must("mv %s/first/rnn.best.npz %s/moved.npz", folder, folder);
+    ck_assert_int_eq(shell_run("%s/train_zoo --resume %s/cut --quiet", tools, folder), 1);
+    must_say(1, "where it was moved, name it: --resume");
+    shell_must("%s/train_zoo --resume %s/cut --init %s/moved.npz --epochs 3 --quiet", tools, folder, folder);
+}
+END_TEST
+
+/* With its --refit, which trains on two vocabularies; and with a cache, which knows the model. */
+START_TEST(the_best_one_begins_with_a_model_too)
+{
+    write_new_data();
+    shell_must("%s/train_zoo --data tests/fixtures/debian_120.tsv --models best --epochs 2 --embed 8 --quiet "
+               "--char-ngrams 2-3 --out %s/first",
+               tools, folder);
+    shell_must("%s/train_zoo --data %s/new.tsv --models best --epochs 2 --init %s/first/wide.best.npz --out "
+               "%s/whole",
+               tools, folder, folder, folder);
+    must_say(0, ", and their pieces of 2 to 3 characters");
+    must_say(0, "wide.best.npz: 2 of ");
+    shell_must("for i in 1 2; do %s/train_zoo --data %s/new.tsv --models best --epochs 2 --init "
+               "%s/first/wide.best.npz --cache %s/cache --quiet --out %s/cut || exit 1; done; "
+               "ls %s/cache/*.data | wc -l",
+               tools, folder, folder, folder, folder, folder);
+    must_say(0, "2\n");
+    shell_must("cmp %s/whole/wide.best.npz %s/cut/wide.best.npz", folder, folder);
+    shell_must("%s/train_zoo --data %s/new.tsv --models best --epochs 2 --quiet --cache %s/cache --out "
+               "%s/other && ls %s/cache/*.data | wc -l",
+               tools, folder, folder, folder, folder);
+    must_say(0, "4\n");
 }
 END_TEST
 
@@ -558,18 +638,12 @@ START_TEST(byte_pairs_are_begun_with)
                "%s/$d/rnn.best.npz --top 3 --quiet > %s/$d.txt; done; cmp %s/whole.txt %s/cut.txt",
                tools, folder, folder, folder, folder);
     shell_must("%s/train_zoo --resume %s/cut --quiet", tools, folder);
-    ck_assert_int_eq(
-        shell_run("%s/train_zoo --data %s/more.tsv --models rnn --init %s/whole/rnn.best.npz --out "
-                  "%s/words",
-                  tools, folder, folder, folder),
-        1);
-    must_say(1, "reads byte pairs; add --tokenizer bpe");
-    shell_must("%s/train_zoo " OPTIONS "--out %s/words", tools, folder);
-    ck_assert_int_eq(shell_run("%s/train_zoo " OPTIONS
-                               "--models rnn --tokenizer bpe --init %s/words/rnn.best.npz --out %s/other",
-                               tools, folder, folder),
-                     1);
-    must_say(1, "reads words; leave out --tokenizer bpe");
+    /* Which need not be asked for. */
+    shell_must(
+        "%s/train_zoo --data %s/more.tsv --models rnn --epochs 1 --batch 16 --lr 1e-12 --optimizer sgd "
+        "--init %s/whole/rnn.best.npz --out %s/again",
+        tools, folder, folder, folder);
+    must_say(0, "labels are new; texts are read as its own were, by its byte pairs\n");
 }
 END_TEST
 
@@ -586,6 +660,8 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, the_best_one_goes_on_too);
     tcase_add_test(tcase, an_ensemble_is_all_models_together);
     tcase_add_test(tcase, other_data_are_refused);
+    tcase_add_test(tcase, a_model_goes_on_with_other_words_and_labels);
+    tcase_add_test(tcase, the_best_one_begins_with_a_model_too);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
     tcase_add_test(tcase, what_changes_the_model_is_refused_by_name);
     tcase_add_test(tcase, what_leaves_the_model_may_be_new);

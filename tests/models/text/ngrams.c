@@ -179,7 +179,7 @@ START_TEST(what_cannot_be_is_refused)
     ModelWordTexts texts;
     model_word_texts_init(&texts, 1, -1, NULL);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        ck_assert_failed(model_ngrams_learn(&ngrams, &texts, NULL, 0, &wrong[i]), REEL_STATUS_USAGE,
+        ck_assert_failed(model_ngrams_learn(&ngrams, NULL, &texts, NULL, 0, &wrong[i]), REEL_STATUS_USAGE,
                          i < 3 ? "--char-ngrams" : "--ngram-min-df");
     model_word_texts_free(&texts);
     ck_assert_failed(model_ngrams_restore(&ngrams, twice, 3), REEL_STATUS_FAILED, "twice");

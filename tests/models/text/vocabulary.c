@@ -27,7 +27,7 @@ static ReelStatus build_from(ModelVocabulary *vocabulary, const ModelTextSpan *t
             with[id] += last[id] != i + 1;
             last[id] = i + 1;
         }
-    ReelStatus status = model_vocabulary_build(vocabulary, &words, with, count, options, ids);
+    ReelStatus status = model_vocabulary_build(vocabulary, NULL, &words, with, count, options, ids);
     for (int32_t i = 0; reel_status_is_ok(&status) && i < words.count; i++)
         ck_assert_int_eq(
             ids[i], model_vocabulary_id(vocabulary, model_text_span(model_string_table_text(&words, i))));

@@ -178,6 +178,37 @@ START_TEST(pieces_of_words_come_back_with_the_model)
 }
 END_TEST
 
+/* The option `init`: labels of the model stay in front. */
+START_TEST(a_model_is_begun_with)
+{
+    const char *more[] = {"zeppelin airship", "airship balloon", "a zeppelin", "games for a console"},
+               *labels[] = {"flying", "flying", "flying", model_string_table_text(&corpus.classes, 0)};
+    const char *folder = shell_folder();
+    char path[300];
+    set_small();
+    ck_assert_ok(fit());
+    snprintf(path, sizeof path, "%s/first.npz", folder);
+    ck_assert_ok(model_classifier_save(c, path));
+    static const char *const options[][2] = {
+        {"embed", "0"}, {"hidden", "0"}, {"min-df", "1"}, {"max-len", "64"}};
+    set(options, 4);
+    ck_assert_ok(model_classifier_set(c, "init", path));
+    ck_assert_ok(model_classifier_fit(c, more, 4, labels, NULL));
+    ck_assert_int_eq(model_classifier_num_labels(c), corpus.classes.count + 1);
+    ck_assert_str_eq(model_classifier_label(c, 0), model_string_table_text(&corpus.classes, 0));
+    ck_assert_str_eq(model_classifier_label(c, corpus.classes.count), "flying");
+    ck_assert(!model_classifier_is_single(c)); /* as the model */
+    ck_assert_int_eq(model_classifier_width(c), 6);
+    ck_assert_ok(model_classifier_set(c, "hidden", "7"));
+    ck_assert_failed(model_classifier_fit(c, more, 4, labels, NULL), REEL_STATUS_USAGE,
+                     "--hidden 7: the model in");
+    ck_assert_ok(model_classifier_set(c, "init", "nowhere.npz"));
+    ck_assert_failed(model_classifier_fit(c, more, 4, labels, NULL), REEL_STATUS_FAILED, "nowhere.npz");
+    ck_assert_int_eq(model_classifier_num_labels(c), corpus.classes.count + 1);
+    shell_remove_folder(folder);
+}
+END_TEST
+
 START_TEST(a_model_comes_back_from_a_file_and_from_memory)
 {
     const char *folder = shell_folder();
@@ -463,6 +494,7 @@ Suite *models_classifier_suite(void)
     tcase_add_test(tcase, the_same_settings_give_the_same_model);
     tcase_add_test(tcase, the_programs_train_and_answer_alike);
     tcase_add_test(tcase, pieces_of_words_come_back_with_the_model);
+    tcase_add_test(tcase, a_model_is_begun_with);
     tcase_add_test(tcase, a_model_comes_back_from_a_file_and_from_memory);
     tcase_add_test(tcase, best_has_thresholds_of_its_own);
     tcase_add_test(tcase, vectors_are_what_the_last_layer_reads);

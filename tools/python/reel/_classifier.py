@@ -147,15 +147,28 @@ class TextClassifier:
         if form == "single" and len(names) == 1:
             raise _library.Error(f"there is one class only, {classes[0]!r}: there is nothing to learn; add texts of another")
         reel = self._new()
-        if form != "single" and self.task is None:
-            reel.set("task", "multilabel")
+        if self.task is None:
+            reel.set("task", "single" if form == "single" else "multilabel")
         reel.fit(texts, [[names[k] for k in row] for row in rows], self.callback)
+        if form != "indicator":
+            classes = self._with_known(classes, set(reel.labels()) - set(names))
         self.classes_, self._form, self._reel = classes, form, reel
         self._find_columns()
         return self
 
+    @staticmethod
+    def _with_known(classes, names):
+        """With labels that the model of `init` knows beside y's, whose type they get."""
+        if not names:
+            return classes
+        kind = str if classes.dtype.kind == "U" else classes.dtype
+        try:
+            return numpy.unique(numpy.concatenate([classes, numpy.array(sorted(names)).astype(kind)]))
+        except ValueError:
+            raise _library.Error(f"y has labels such as {classes[0]!r}, and the model to begin with knows {min(names)!r}: give strings") from None
+
     def _find_columns(self):
-        """Reel sorts the names of the labels, and has those alone that a text bears."""
+        """Reel has the labels in an order of its own, and those alone that it knows."""
         place = {name: k for k, name in enumerate(self._reel.labels())}
         pairs = [(k, place[str(label)]) for k, label in enumerate(self.classes_) if str(label) in place]
         self._columns = tuple(numpy.array(pairs, int).reshape(-1, 2).T)
@@ -232,7 +245,7 @@ def load(path, **params):
     classifier = TextClassifier(**params)
     reel = classifier._new()
     reel.load(os.fspath(path))
-    classifier.classes_ = numpy.array(reel.labels())
+    classifier.classes_ = numpy.array(sorted(reel.labels()))
     classifier._form = "single" if reel.is_single() else "lists"
     classifier._reel = reel
     classifier._find_columns()
