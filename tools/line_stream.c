@@ -133,6 +133,9 @@ static ReelStatus begin_table(LineStream *stream)
     model_records_give(&stream->records, stream->bytes + stream->used, stream->size - stream->used,
                        stream->ended);
     ReelStatus status = model_records_begin(&stream->records, &more);
+    bool has_header = stream->format == MODEL_TSV || stream->format == MODEL_CSV;
+    if (reel_status_is_ok(&status) && !more && stream->ended && has_header)
+        return reel_text_file_empty(stream->source.name);
     if (!reel_status_is_ok(&status) || !more)
         return status;
     stream->begun = true;

@@ -138,11 +138,29 @@ static ReelStatus choose_one(const ModelRecords *records, const char *name, cons
     return name ? find_named(records, model_text_span(name), option, column) : reel_status_ok();
 }
 
+/* Words of fastText's format are labels or the text. */
+static ReelStatus check_has_columns(const ModelRecords *records, const ModelColumnNames *names)
+{
+    const char *option = names->text            ? "text"
+                         : names->labels        ? "labels"
+                         : names->label_columns ? "label-columns"
+                         : names->id            ? "id"
+                         : names->split         ? "split"
+                         : names->group         ? "group"
+                                                : NULL;
+    return records->format != MODEL_FASTTEXT || !option
+               ? reel_status_ok()
+               : reel_status_failed("%s: fastText's format has no columns to choose from; leave out --%s",
+                                    records->name, option);
+}
+
 ReelStatus model_columns_choose(ModelColumns *columns, const ModelRecords *records,
                                 const ModelColumnNames *names, bool labelled)
 {
     *columns = (ModelColumns){0};
-    ReelStatus status = choose_texts(columns, records, names->text);
+    ReelStatus status = check_has_columns(records, names);
+    if (reel_status_is_ok(&status))
+        status = choose_texts(columns, records, names->text);
     if (reel_status_is_ok(&status))
         status = choose_labels(columns, records, names, labelled);
     if (reel_status_is_ok(&status))

@@ -703,7 +703,7 @@ static void add_rows(ModelCorpus *corpus, const ModelCorpus *other, const int32_
             corpus->texts[to] = other->texts[row];
         corpus->parts[to] = (uint8_t)part;
         if (corpus->group_of)
-            corpus->group_of[to] = 0; /* groups are of rows that are still to be parted */
+            corpus->group_of[to] = -1; /* groups are of rows that are still to be parted */
         for (int64_t i = other->label_offsets[row]; i < other->label_offsets[row + 1]; i++)
             corpus->labels[at++] = new_ids[other->labels[i]];
         corpus->label_offsets[to + 1] = at;

@@ -29,6 +29,30 @@ static void take_said(ModelDivision *d, const ModelCorpus *corpus)
         }
 }
 
+/* Parts that are said leave groups whole as well. Rows of other files have none. */
+static ReelStatus check_groups(const ModelCorpus *corpus)
+{
+    const uint8_t *parts = corpus->parts;
+    const int32_t *group_of = corpus->group_of;
+    uint8_t *part_of = parts && group_of ? reel_mem_calloc((size_t)corpus->groups.count, 1) : NULL;
+    ReelStatus status = parts && group_of && !part_of
+                            ? reel_status_no_memory((size_t)corpus->groups.count, "the groups")
+                            : reel_status_ok();
+    for (int64_t row = 0; part_of && reel_status_is_ok(&status) && row < corpus->rows; row++) {
+        if (group_of[row] < 0 || parts[row] == MODEL_PART_ANY)
+            continue;
+        uint8_t *part = &part_of[group_of[row]];
+        if (*part && *part != parts[row])
+            status = reel_status_failed(
+                "the group '%.60s' is in two parts by the column that says them; put its rows into one of "
+                "them, or leave out --group",
+                model_string_table_text(&corpus->groups, group_of[row]));
+        *part = parts[row];
+    }
+    reel_mem_free(part_of);
+    return status;
+}
+
 static bool says_all(const ModelCorpus *corpus)
 {
     return corpus->parts && !memchr(corpus->parts, MODEL_PART_ANY, (size_t)corpus->rows);
@@ -147,7 +171,9 @@ static ReelStatus draw_valid(ModelDivision *d, const ModelCorpus *corpus, const 
 static ReelStatus divide(ModelDivision *d, const ModelCorpus *corpus, const ModelDivisionOptions *options,
                          uint8_t *marked)
 {
-    ReelStatus status = reel_status_ok();
+    ReelStatus status = check_groups(corpus);
+    if (!reel_status_is_ok(&status))
+        return status;
     take_said(d, corpus);
     bool tests = d->num_test > 0 || options->test_size != 0;
     if (tests && d->num_test == 0 && says_all(corpus))

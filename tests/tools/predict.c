@@ -195,6 +195,8 @@ START_TEST(a_table_is_not_taken_for_lines)
     snprintf(arguments, sizeof arguments, "%s %s/header.csv", model, folder);
     must_fail(1, "header.csv:1: the header has no column 'text'; name one with --text: there are 'a', 'b'",
               arguments);
+    shell_must("printf '' > %s/header.csv", folder);
+    must_fail(1, "header.csv: the file is empty", arguments);
     shell_must("printf 'text,b\\nx,\"y\\nz' > %s/header.csv", folder);
     must_fail(1, "header.csv:2: a quote opens a field here and never closes", arguments);
 }

@@ -308,6 +308,8 @@ START_TEST(bad_input_is_named_with_its_line)
          "x.jsonl:1: the first object has no column 'text'; name one with --text: there are 'words', "
          "'labels'"},
         {"x.jsonl", "\n \n", NULL, "has no rows"},
+        {"x.txt", "__label__a x\n__label__b y\n", &others,
+         "x.txt: fastText's format has no columns to choose from; leave out --label-columns"},
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         ck_assert_failed(refuse(files[i].name, files[i].bytes, files[i].names), REEL_STATUS_FAILED,

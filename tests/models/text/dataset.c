@@ -502,6 +502,30 @@ START_TEST(groups_stay_together)
 }
 END_TEST
 
+START_TEST(parts_that_are_said_leave_groups_whole)
+{
+    ModelCorpusOptions how = {.columns = {.split = "part", .group = "of"}};
+    ModelDatasetOptions options = model_dataset_defaults();
+    options.vocabulary.min_df = 1;
+    ModelDataset *dataset;
+    for (int whole = 0; whole < 2; whole++) {
+        char tsv[200];
+        ModelCorpus corpus;
+        sprintf(tsv, "text\tlabels\tpart\tof\nred\ta\ttrain\tg1\nblue\tb\ttrain\tg2\nsky\tb\ttest\tg%d\n",
+                whole ? 3 : 2);
+        ck_assert_ok(model_corpus_parse(&corpus, "x.tsv", tsv, strlen(tsv), &how));
+        ReelStatus status = model_dataset_new(&dataset, &corpus, "x.tsv", &options);
+        if (whole)
+            ck_assert_ok(status);
+        else
+            ck_assert_failed(status, REEL_STATUS_FAILED, "x.tsv: the group 'g2' is in two parts");
+        model_dataset_free(dataset);
+        model_corpus_free(&corpus);
+    }
+    ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
+}
+END_TEST
+
 START_TEST(parts_may_be_files)
 {
     const char *test = "content\tlabel\nblue sky\tb\nnew words\tz, z\n";
@@ -569,6 +593,7 @@ Suite *models_dataset_suite(void)
     tcase_add_test(tcase, texts_tell_which_letters_words_are_of);
     tcase_add_test(tcase, a_column_says_the_parts);
     tcase_add_test(tcase, groups_stay_together);
+    tcase_add_test(tcase, parts_that_are_said_leave_groups_whole);
     tcase_add_test(tcase, parts_may_be_files);
     tcase_add_test(tcase, rare_labels_may_be_left_out);
     suite_add_tcase(suite, tcase);
