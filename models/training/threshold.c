@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One score; all of them are walked from the highest down, each making one more prediction. */
+/* One score; all of them are walked from the highest down, each making one more prediction. There are as many
+ * as texts times labels, and qsort() takes as much memory again, so that what can be found again is left out.
+ */
 typedef struct Decision {
     float score;
-    int32_t label, text;
-    bool is_true;
+    uint32_t number; /* labels text + label, of the labels that are sorted */
 } Decision;
 
 static int highest_first(const void *a, const void *b)
@@ -29,8 +30,8 @@ static bool fits(Tensor scores)
 static int64_t sort_decisions(Tensor scores, const NnIds *truth, int64_t first, int64_t stop,
                               Decision *decisions, ModelLabelCounts *counts)
 {
-    int64_t used = 0;
-    memset(counts, 0, (size_t)(stop - first) * sizeof *counts);
+    int64_t used = 0, labels = stop - first;
+    memset(counts, 0, (size_t)labels * sizeof *counts);
     for (int64_t i = 0; i < scores.shape[0]; i++) {
         int32_t seen = 0;
         for (int64_t k = first; k < stop; k++) {
@@ -38,7 +39,7 @@ static int64_t sort_decisions(Tensor scores, const NnIds *truth, int64_t first, 
             bool is_true = model_metrics_bears(truth[i], k, &seen);
             counts[k - first].support += is_true;
             if (!isnan(score))
-                decisions[used++] = (Decision){score, (int32_t)(k - first), (int32_t)i, is_true};
+                decisions[used++] = (Decision){score, (uint32_t)(labels * i + k - first)};
         }
     }
     qsort(decisions, (size_t)used, sizeof *decisions, highest_first);
@@ -57,7 +58,9 @@ typedef enum Aim {
 typedef struct Walk {
     Aim aim;
     double price;
-    ModelLabelCounts *counts; /* of each label */
+    const NnIds *truth;       /* of each text */
+    int64_t first, labels;    /* labels that are walked: the first, and how many */
+    ModelLabelCounts *counts; /* of each of them */
     ModelLabelCounts all;
     double sum;     /* of F1 */
     int32_t *wrong; /* of each text, for AIM_EXACT */
@@ -75,18 +78,21 @@ static double value_of(const Walk *w)
 /* One more prediction. */
 static void predict(Walk *w, const Decision *d)
 {
-    ModelLabelCounts *c = &w->counts[d->label];
+    int64_t text = d->number / w->labels, label = d->number % w->labels;
+    int32_t seen = 0;
+    bool is_true = model_metrics_bears(w->truth[text], w->first + label, &seen);
+    ModelLabelCounts *c = &w->counts[label];
     w->sum -= model_metrics_f1(*c);
     c->predicted++;
-    c->hits += d->is_true;
+    c->hits += is_true;
     w->sum += model_metrics_f1(*c);
     w->all.predicted++;
-    w->all.hits += d->is_true;
+    w->all.hits += is_true;
     if (w->aim != AIM_EXACT)
         return;
-    w->exact -= w->wrong[d->text] == 0;
-    w->wrong[d->text] += d->is_true ? -1 : 1;
-    w->exact += w->wrong[d->text] == 0;
+    w->exact -= w->wrong[text] == 0;
+    w->wrong[text] += is_true ? -1 : 1;
+    w->exact += w->wrong[text] == 0;
 }
 
 /* The threshold with the greatest value, which is *best. */
@@ -109,19 +115,27 @@ static double best_threshold(const Decision *decisions, int64_t count, Walk *wal
     return threshold;
 }
 
-static ReelStatus new_buffers(Tensor scores, Decision **decisions, ModelLabelCounts **counts)
+/* For the decisions of so many labels. */
+static ReelStatus new_buffers(Tensor scores, int64_t labels, Decision **decisions, ModelLabelCounts **counts)
 {
-    size_t bytes = (size_t)tensor_numel(&scores) * sizeof **decisions;
+    int64_t most = scores.shape[0] * labels;
+    size_t bytes = (size_t)most * sizeof **decisions;
+    *decisions = NULL;
+    *counts = NULL;
+    if (most > UINT32_MAX)
+        return reel_status_failed("%lld texts times %lld labels are too many for thresholds; validate on "
+                                  "fewer texts",
+                                  (long long)scores.shape[0], (long long)labels);
     *decisions = reel_mem_alloc(bytes);
-    *counts = reel_mem_alloc((size_t)scores.shape[1] * sizeof **counts);
+    *counts = reel_mem_alloc((size_t)labels * sizeof **counts);
     return *decisions && *counts ? reel_status_ok() : reel_status_no_memory(bytes, "the scores to be sorted");
 }
 
 /* Begins with no prediction. False: no memory. */
-static bool begin_walk(Walk *w, Aim aim, ModelLabelCounts *counts, int64_t labels, const NnIds *truth,
-                       int64_t texts)
+static bool begin_walk(Walk *w, Aim aim, ModelLabelCounts *counts, int64_t first, int64_t labels,
+                       const NnIds *truth, int64_t texts)
 {
-    *w = (Walk){.aim = aim, .counts = counts};
+    *w = (Walk){.aim = aim, .truth = truth, .first = first, .labels = labels, .counts = counts};
     for (int64_t k = 0; k < labels; k++)
         w->all.support += counts[k].support;
     if (aim != AIM_EXACT)
@@ -147,10 +161,10 @@ ReelStatus model_threshold_global(Tensor scores, const NnIds *truth, ModelMetric
                                                 : AIM_MACRO;
     Walk walk = {0};
     double best = 0, whole = aim == AIM_MACRO ? (double)labels : aim == AIM_EXACT ? (double)texts : 1;
-    ReelStatus status = new_buffers(scores, &decisions, &counts);
+    ReelStatus status = new_buffers(scores, labels, &decisions, &counts);
     if (reel_status_is_ok(&status)) {
         int64_t count = sort_decisions(scores, truth, 0, labels, decisions, counts);
-        if (begin_walk(&walk, aim, counts, labels, truth, texts))
+        if (begin_walk(&walk, aim, counts, 0, labels, truth, texts))
             *threshold = best_threshold(decisions, count, &walk, &best);
         else
             status = reel_status_no_memory((size_t)texts * sizeof *walk.wrong, "the scores to be sorted");
@@ -171,11 +185,11 @@ ReelStatus model_threshold_per_label(Tensor scores, const NnIds *truth, ModelMet
     Decision *decisions;
     ModelLabelCounts *counts;
     Aim aim = metric == MODEL_METRIC_MICRO_F1 || metric == MODEL_METRIC_ACCURACY ? AIM_HITS : AIM_MACRO;
-    ReelStatus status = new_buffers(scores, &decisions, &counts);
+    ReelStatus status = new_buffers(scores, 1, &decisions, &counts);
     for (int64_t k = 0; reel_status_is_ok(&status) && k < scores.shape[1]; k++) {
         Walk walk;
         int64_t count = sort_decisions(scores, truth, k, k + 1, decisions, counts);
-        begin_walk(&walk, aim, counts, 1, truth, scores.shape[0]);
+        begin_walk(&walk, aim, counts, k, 1, truth, scores.shape[0]);
         walk.price = metric == MODEL_METRIC_MICRO_F1 ? reached / 2 : 0.5;
         double best, own = best_threshold(decisions, count, &walk, &best), n = (double)counts->support;
         thresholds[k] = n > 0 && isfinite(strength) ? (n * own + strength * global) / (n + strength) : global;
