@@ -270,8 +270,9 @@ test: $(tools:%=$(B)/%) $(include_tree) $(doc_programs) $(examples) $(B)/docs/pr
 
 PYTHON ?= python3
 ## test-pytorch: compares with PyTorch, both ways, where it is installed (PYTHON=python3 SKIPS=fail)
-test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo $(B)/tests/optimizer_trials $(B)/libreel.so.$(VERSION)
+test-pytorch: $(B)/tools/predict $(B)/tools/train_zoo $(B)/tools/bench $(B)/tests/optimizer_trials $(B)/libreel.so.$(VERSION)
 	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_TRIALS=$(CURDIR)/$(B)/tests/optimizer_trials REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch.py
+	@REEL_TOOLS=$(CURDIR)/$(B)/tools REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch_gradients.py
 	@REEL_LIBRARY=$(CURDIR)/$(B)/libreel.so.$(VERSION) REEL_CC='$(CC)' REEL_SKIPS=$(SKIPS) $(PYTHON) tests/pytorch_samples.py
 
 ## python: a wheel of the Python package with the library inside, below build/release/python, for pip (docs/python.md)

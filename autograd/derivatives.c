@@ -251,6 +251,17 @@ bool(tape_vjp)(const Var *outputs, const Var *seeds, int n, const Var *inputs, i
                                                         gradients);
 }
 
+Var(var_gradient)(Var y, Var x)
+{
+    Var seed = (Var){.tape = y.tape}, gradient = seed;
+    Tensor of_y = var_value(y), of_x = var_value(x);
+    if (!var_is_empty(y))
+        seed = tape_constant(y.tape, tensor_full(&y.tape->arena, of_y.dtype, of_y.ndim, of_y.shape, 1));
+    if (!tape_vjp(&y, &seed, 1, &x, 1, true, &gradient) || !var_is_empty(gradient))
+        return gradient;
+    return tape_constant(x.tape, tensor_zeros(&x.tape->arena, of_x.dtype, of_x.ndim, of_x.shape));
+}
+
 bool(tape_hvp)(Var loss, const Var *vectors, const Var *inputs, int m, Var *products)
 {
     Tape *tape = loss.tape;

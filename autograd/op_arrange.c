@@ -213,6 +213,19 @@ Var var_squeeze(Var a, int axis)
     return var_reshape(a, ndim - 1, sizes);
 }
 
+Var var_flatten(Var a, int first)
+{
+    int64_t sizes[TENSOR_MAX_DIMS];
+    int ndim = var_ndim(a);
+    if (ndim == 0 && (first == 0 || first == -1))
+        return var_reshape(a, TENSOR_SHAPE(1));
+    if (!sizes_at(a, "flatten", &first, ndim, sizes))
+        return (Var){.tape = a.tape};
+    for (int i = first + 1; i < ndim; i++)
+        sizes[first] *= sizes[i];
+    return var_reshape(a, first + 1, sizes);
+}
+
 Var var_flip(Var a, unsigned axes)
 {
     unsigned found;

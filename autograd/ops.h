@@ -66,6 +66,8 @@ Var var_glu(Var a, int axis);
 Var var_unsqueeze(Var a, int axis);
 Var var_squeeze(Var a, int axis);
 Var var_flip(Var a, unsigned axes);
+/* All axes from `first` on as one. */
+Var var_flatten(Var a, int first);
 /* Slices of these sizes, which sum to the axis's, one after the other; and all indices of an axis, which
  * goes: parts[var_size(a, axis)]. False: an error was recorded, and parts of split are empty. */
 bool var_split(Var a, int axis, const int64_t *sizes, int count, Var *parts);
@@ -215,6 +217,7 @@ REEL_END_DECLS
 #define var_cosine_similarity(...)    TAPE_TRACE(Var, var_cosine_similarity(__VA_ARGS__))
 #define var_glu(...)                  TAPE_TRACE(Var, var_glu(__VA_ARGS__))
 #define var_unsqueeze(...)            TAPE_TRACE(Var, var_unsqueeze(__VA_ARGS__))
+#define var_flatten(...)              TAPE_TRACE(Var, var_flatten(__VA_ARGS__))
 #define var_squeeze(...)              TAPE_TRACE(Var, var_squeeze(__VA_ARGS__))
 #define var_flip(...)                 TAPE_TRACE(Var, var_flip(__VA_ARGS__))
 #define var_repeat(...)               TAPE_TRACE(Var, var_repeat(__VA_ARGS__))

@@ -114,6 +114,9 @@ void var_set_hook(Var v, VarHook *hook, void *context);
  * they are constants. What tape_backward() adds up is left alone. False: an error was recorded. */
 bool tape_vjp(const Var *outputs, const Var *seeds, int n, const Var *inputs, int m, bool create_graph,
               Var *gradients);
+/* The gradient of the sum of y with respect to x, of x's shape, as a value to go on from (with
+ * `create_graph`); zeros where y does not depend on x. */
+Var var_gradient(Var y, Var x);
 /* products[i] = sum over j of H[i, j] vectors[j]: the Hessian of a loss with respect to the inputs times
  * vectors of their shapes, without making it. Empty where it is zero. */
 bool tape_hvp(Var loss, const Var *vectors, const Var *inputs, int m, Var *products);
@@ -169,6 +172,7 @@ REEL_END_DECLS
 #define tape_checkpoint(...) TAPE_TRACE(Var, tape_checkpoint(__VA_ARGS__))
 #define tape_vjp(...)        TAPE_TRACE(bool, tape_vjp(__VA_ARGS__))
 #define tape_hvp(...)        TAPE_TRACE(bool, tape_hvp(__VA_ARGS__))
+#define var_gradient(...)    TAPE_TRACE(Var, var_gradient(__VA_ARGS__))
 #define var_value(...)       TAPE_TRACE(Tensor, var_value(__VA_ARGS__))
 #define var_item(...)        TAPE_TRACE(double, var_item(__VA_ARGS__))
 #define var_detach(...)      TAPE_TRACE(Var, var_detach(__VA_ARGS__))

@@ -109,6 +109,11 @@ NnConvOptions nn_conv_options(void)
     return (NnConvOptions){.stride = 1, .padding = 0, .dilation = 1};
 }
 
+NnConvOptions nn_conv_padded(int padding)
+{
+    return (NnConvOptions){.stride = 1, .padding = padding, .dilation = 1};
+}
+
 static Var forward_1d(NnModule *module, Var x)
 {
     return nn_conv1d((NnConv *)(void *)module, x);

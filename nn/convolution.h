@@ -15,8 +15,10 @@ typedef struct NnConvOptions {
 } NnConvOptions;
 /* 1, 0, 1. */
 NnConvOptions nn_conv_options(void);
+/* 1, padding, 1. */
+NnConvOptions nn_conv_padded(int padding);
 
-/* out[b, o] = bias[o] + sum_c weight[o, c] * x[b, c], * the cross-correlation. Parameters: weight [out, in,
+/* out[b, o] = bias[o] + sum_c weight[o, c] * x[b, c], the cross-correlation. Parameters: weight [out, in,
  * kernel] or [out, in, kernel height, width] and bias [out], all U(-k, k), k = 1 / sqrt(in x window). */
 typedef struct NnConv {
     NnModule base;

@@ -1,4 +1,5 @@
 #include "nn/layers.h"
+#include "tensor/mem.h"
 
 /* ---- Activations ---- */
 
@@ -158,17 +159,45 @@ Var(nn_rms_norm)(NnRmsNorm *m, Var x)
 
 /* ---- Sequential ---- */
 
+static void release_held(NnModule *module)
+{
+    NnSequential *m = (NnSequential *)(void *)module;
+    for (int i = 0; i < m->held_count; i++)
+        reel_mem_free(m->held[i]);
+    m->held_count = 0;
+}
+
 void nn_sequential_init(NnSequential *m)
 {
     nn_module_init(&m->base);
     m->base.forward = sequential_forward;
-    m->count = 0;
+    m->base.release = release_held;
+    m->count = m->held_count = 0;
+}
+
+static void fail_full(NnSequential *m)
+{
+    nn_module_fail(&m->base, reel_status_failed("nn_sequential: at most %d parts", NN_SEQUENTIAL_MAX));
+}
+
+void *nn_sequential_hold(NnSequential *m, size_t size)
+{
+    if (m->held_count == NN_SEQUENTIAL_MAX) {
+        fail_full(m);
+        return NULL;
+    }
+    void *part = reel_mem_calloc(1, size);
+    if (part)
+        m->held[m->held_count++] = part;
+    else
+        nn_module_fail(&m->base, reel_status_no_memory(size, "a part"));
+    return part;
 }
 
 void nn_sequential_add(NnSequential *m, NnModule *part)
 {
     if (m->count == NN_SEQUENTIAL_MAX) {
-        nn_module_fail(&m->base, reel_status_failed("nn_sequential: at most %d parts", NN_SEQUENTIAL_MAX));
+        fail_full(m);
         return;
     }
     nn_module_add_at(&m->base, part, "", m->count);

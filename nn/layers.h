@@ -70,11 +70,25 @@ typedef struct NnSequential {
     NnModule base;
     int count;
     NnModule *parts[NN_SEQUENTIAL_MAX];
+    int held_count;
+    void *held[NN_SEQUENTIAL_MAX]; /* the structs that are its own */
 } NnSequential;
 
 void nn_sequential_init(NnSequential *m);
 /* `part` is the `base` of an initialised module, whose init function has set `forward`. */
 void nn_sequential_add(NnSequential *m, NnModule *part);
+/* NN_APPEND(m, NnLinear, nn_linear_init, 784, 512): adds a part of that type whose struct is the module's
+ * own, and freed with it; it is not to be a part of anything else. */
+#define NN_APPEND(m, Type, ...)                                                                              \
+    do {                                                                                                     \
+        Type *nn_part_ = (Type *)nn_sequential_hold(m, sizeof(Type));                                        \
+        if (nn_part_) {                                                                                      \
+            NN_INIT_(nn_part_, __VA_ARGS__);                                                                 \
+            nn_sequential_add(m, &nn_part_->base);                                                           \
+        }                                                                                                    \
+    } while (0)
+/* Memory for the struct of a part, for NN_APPEND. NULL: an error was noted. */
+void *nn_sequential_hold(NnSequential *m, size_t size);
 Var nn_sequential(NnSequential *m, Var x);
 
 /* ---- Losses as modules ---- */

@@ -1,4 +1,5 @@
 #include "nn/transformer.h"
+#include "tensor/mem.h"
 
 #include <math.h>
 #include <string.h>
@@ -78,6 +79,61 @@ Var(nn_transformer_encoder_layer_step)(NnTransformerEncoderLayer *m, NnAttention
     Var out = encode(m, x, nn_multihead_attention_step(&m->self_attn, cache, seen));
     nn_leave(x.tape);
     return out;
+}
+
+static void release_layers(NnModule *module)
+{
+    NnTransformerEncoder *m = (NnTransformerEncoder *)(void *)module;
+    reel_mem_free(m->layers);
+    m->layers = NULL;
+    m->count = 0;
+}
+
+void nn_transformer_encoder_init(NnTransformerEncoder *m, int64_t width, int layers,
+                                 NnTransformerOptions options)
+{
+    nn_module_init(&m->base);
+    m->base.release = release_layers;
+    m->count = 0;
+    m->layers = NULL;
+    m->last_norm = options.last_norm;
+    if (layers < 1) {
+        nn_module_fail(&m->base, reel_status_usage("nn_transformer_encoder: %d layers", layers));
+        return;
+    }
+    m->layers = reel_mem_calloc((size_t)layers, sizeof *m->layers);
+    if (!m->layers) {
+        nn_module_fail(&m->base, reel_status_no_memory((size_t)layers * sizeof *m->layers, "the layers"));
+        return;
+    }
+    m->count = layers;
+    for (int i = 0; i < layers; i++)
+        NN_ADD_AT(m, layers, i, nn_transformer_encoder_layer_init, width, options);
+    if (options.last_norm)
+        NN_ADD(m, norm, nn_layer_norm_init, width);
+}
+
+NnSequence(nn_transformer_encoder)(NnTransformerEncoder *m, NnSequence x)
+{
+    Tape *tape = x.rows.tape;
+    nn_enter(&m->base, tape);
+    for (int i = 0; i < m->count; i++)
+        x = nn_transformer_encoder_layer(&m->layers[i], x);
+    if (m->last_norm)
+        x = nn_with_rows(x, nn_layer_norm(&m->norm, x.rows));
+    nn_leave(tape);
+    return x;
+}
+
+Var(nn_transformer_encoder_step)(NnTransformerEncoder *m, NnAttentionCache *cache, Var x)
+{
+    Tape *tape = x.tape;
+    nn_enter(&m->base, tape);
+    for (int i = 0; i < m->count; i++)
+        x = nn_transformer_encoder_layer_step(&m->layers[i], cache, x);
+    x = m->last_norm ? nn_layer_norm(&m->norm, x) : x;
+    nn_leave(tape);
+    return x;
 }
 
 /* ---- Decoder ---- */
@@ -215,6 +271,13 @@ Var(nn_sinusoids)(NnSequence x, bool interleaved)
             memcpy(tensor_f32(angles) + row * width, first, (size_t)width * sizeof *first);
     }
     return angles_var(x.rows, angles);
+}
+
+NnSequence(nn_learned_positions)(NnEmbedding *m, NnSequence x)
+{
+    if (!x.packing || var_is_empty(x.rows))
+        return x;
+    return nn_with_rows(x, var_add(x.rows, nn_embedding(m, nn_position_of_row(x))));
 }
 
 Var(nn_sinusoids_step)(const NnAttentionCache *cache, Var x, bool interleaved)

@@ -3,6 +3,7 @@
 #include "tensor/clock.h"
 #include "tensor/flops.h"
 #include "tensor/mem.h"
+#include "tensor/storage/npz_writer.h"
 #include "tensor/vmath.h"
 #include "tools/bench_limits.h"
 
@@ -12,6 +13,7 @@
 typedef struct Run {
     const BenchPeer *peer;
     NnModule *module;
+    Tensor numbers;
 } Run;
 
 static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
@@ -22,12 +24,63 @@ static Var loss_of_shard(void *context, Tape *tape, int shard, int shards)
     return var_scale(run->peer->loss(run->module, tape, count), (double)count / examples, 0);
 }
 
+/* ---- What PyTorch's gradients are compared with: tests/pytorch_gradients.py ---- */
+
+/* No dropout; what has running statistics goes on by those of the batch, as while training. */
+static void stop_noise(NnModule *module)
+{
+    bool has_buffers = false;
+    for (NnIterator it = nn_iterate(module); nn_next(&it);)
+        has_buffers = has_buffers || it.named.parameter->is_buffer;
+    nn_module_train(module, has_buffers);
+    bench_peers_draw_noise(false);
+}
+
+static ReelStatus write_gradients(const Run *run, Tape *tape, const char *path)
+{
+    TensorNpzWriter *writer;
+    ReelStatus status = tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1});
+    if (!reel_status_is_ok(&status))
+        return status;
+    tensor_npz_add_tensor(writer, "numbers", run->numbers);
+    for (NnIterator it = nn_iterate(run->module); nn_next(&it);) {
+        if (it.named.parameter->is_buffer)
+            continue;
+        char name[NN_NAME_SIZE + 8];
+        snprintf(name, sizeof name, "grad/%s", it.named.name);
+        tensor_npz_add_tensor(writer, it.named.name, nn_named_view(&it.named));
+        tensor_npz_add_tensor(writer, name, nn_gradient(run->module, it.named.name, tape));
+    }
+    return tensor_npz_writer_finish(writer);
+}
+
+static ReelStatus check(const Run *run, const char *path)
+{
+    Tape *tape = tape_new();
+    if (!tape)
+        return reel_status_no_memory(0, "a tape");
+    stop_noise(run->module);
+    Var loss = run->peer->loss(run->module, tape, run->peer->examples);
+    tape_backward(loss);
+    ReelStatus status = *tape_status(tape);
+    if (reel_status_is_ok(&status))
+        status = write_gradients(run, tape, path);
+    printf("{\"loss\": %.9g}\n", var_item(loss));
+    tape_free(tape);
+    return status;
+}
+
+/* ---- Steps ---- */
+
 static ReelStatus answer_lines(Run *run, NnParallel *parallel, NnOptimizer *optimizer, int threads)
 {
-    char line[32];
+    char line[512];
     ReelStatus status = reel_status_ok();
     while (reel_status_is_ok(&status) && fgets(line, sizeof line, stdin)) {
-        if (strncmp(line, "peak", 4) == 0) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "check ", 6) == 0) {
+            status = check(run, line + 6);
+        } else if (strncmp(line, "peak", 4) == 0) {
             printf("{\"peak_gflops\": %.1f}\n", limits_sgemm(threads));
         } else {
             double loss, started = reel_clock_seconds();
@@ -50,7 +103,7 @@ static ReelStatus run_lines(Run *run, int threads, uint64_t seed)
     int shards = threads < peer->most_shards ? threads : peer->most_shards;
     NnParallel *parallel = NULL;
     NnOptimizer *optimizer = NULL;
-    bench_peers_draw(seed);
+    run->numbers = bench_peers_draw(seed);
     peer->init(run->module);
     ReelStatus status = nn_module_reset(run->module, seed);
     if (reel_status_is_ok(&status))
@@ -75,7 +128,7 @@ ReelStatus bench_peer(const char *name, int threads, uint64_t seed)
     for (int i = 0; i < bench_peer_count; i++) {
         if (strcmp(bench_peers[i].name, name) != 0)
             continue;
-        Run run = {&bench_peers[i], reel_mem_calloc(1, bench_peers[i].size)};
+        Run run = {.peer = &bench_peers[i], .module = reel_mem_calloc(1, bench_peers[i].size)};
         if (!run.module)
             return reel_status_no_memory(bench_peers[i].size, "the model");
         ReelStatus status = run_lines(&run, threads, seed);

@@ -16,14 +16,17 @@ typedef struct BenchPeer {
     Var (*loss)(NnModule *module, Tape *tape, int count);
 } BenchPeer;
 
-/* Draws what the examples are made of; before any loss. */
-void bench_peers_draw(uint64_t seed);
+/* Draws what the examples are made of, before any loss: numbers in [0, 1). */
+Tensor bench_peers_draw(uint64_t seed);
+/* Whether a model's own noise is drawn (as it is at first), or is those numbers. */
+void bench_peers_draw_noise(bool drawn);
 
 extern const BenchPeer bench_peers[];
 extern const int bench_peer_count;
 
-/* Answers each line of stdin with a step's milliseconds, and a line "peak" with the products' GFLOP/s; the
- * first line of its own says what it is. */
+/* Answers each line of stdin with a step's milliseconds, a line "peak" with the products' GFLOP/s, and "check
+ * PATH" with the loss, without noise, and an .npz file of what it was made of: parameters NAME, their
+ * gradients grad/NAME, and the drawn numbers. The first line of its own says what it is. */
 ReelStatus bench_peer(const char *name, int threads, uint64_t seed);
 
 #endif

@@ -1,21 +1,339 @@
-/* The models that are compared with PyTorch's; sizes are those of tools/pytorch_peers.py. */
+/* The models that are compared with PyTorch's, in the order and of the sizes of tools/pytorch_peers.py: in
+ * speed by tools/bench_pytorch.py --peers, in values and gradients by tests/pytorch_gradients.py, in lines by
+ * tests/tools/pages.c, which counts those between one heading and the next. */
 #include "tools/bench_peers.h"
 
 #include <math.h>
 
-/* What examples are made of, drawn once: the steps that are measured draw none. */
-enum { NUMBERS = 128 * 784 };
-static float uniform[NUMBERS];
+/* Noise of the shape of x, two axes. */
+static Var normal_like(Var x);
 
-void bench_peers_draw(uint64_t seed)
+/* ---- mlp ---- */
+
+static void mlp_init(NnSequential *m)
+{
+    nn_sequential_init(m);
+    NN_APPEND(m, NnLinear, nn_linear_init, 784, 512);
+    NN_APPEND(m, NnRelu, nn_relu_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 512, 256);
+    NN_APPEND(m, NnRelu, nn_relu_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 256, 10);
+}
+
+/* ---- mlp_norm ---- */
+
+static void mlp_norm_init(NnSequential *m)
+{
+    nn_sequential_init(m);
+    NN_APPEND(m, NnLinear, nn_linear_init, 784, 512);
+    NN_APPEND(m, NnBatchNorm, nn_batch_norm_init, 512);
+    NN_APPEND(m, NnRelu, nn_relu_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 512, 256);
+    NN_APPEND(m, NnBatchNorm, nn_batch_norm_init, 256);
+    NN_APPEND(m, NnRelu, nn_relu_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 256, 10);
+}
+
+/* ---- digits ---- */
+
+typedef struct Digits {
+    NnModule base;
+    NnConv2d first, second;
+    NnLinear fc;
+} Digits;
+
+static void digits_init(Digits *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, first, nn_conv2d_init, 1, 16, 3, 3, nn_conv_padded(1));
+    NN_ADD(m, second, nn_conv2d_init, 16, 32, 3, 3, nn_conv_padded(1));
+    NN_ADD(m, fc, nn_linear_init, 128, 10);
+}
+
+static Var digits(Digits *m, Var x)
+{
+    x = nn_max_pool2d(var_relu(nn_conv2d(&m->first, x)), 2, 2, 0);
+    x = nn_max_pool2d(var_relu(nn_conv2d(&m->second, x)), 2, 2, 0);
+    return nn_linear(&m->fc, var_flatten(x, 1));
+}
+
+/* ---- text_cnn ---- */
+/* Convolutions over the words of texts (Kim 2014). */
+
+typedef struct TextCnn {
+    NnModule base;
+    NnEmbedding embedding;
+    NnConv1d conv[3];
+    NnDropout dropout;
+    NnLinear fc;
+} TextCnn;
+
+static void text_cnn_init(TextCnn *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, embedding, nn_embedding_init, 10000, 128);
+    for (int i = 0; i < 3; i++)
+        NN_ADD_AT(m, conv, i, nn_conv1d_init, 128, 100, 3 + 2 * i, nn_conv_padded(1 + i));
+    NN_ADD(m, dropout, nn_dropout_init, 0.5);
+    NN_ADD(m, fc, nn_linear_init, 300, 4);
+}
+
+static Var text_cnn(TextCnn *m, NnSequence text)
+{
+    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    Var parts[3];
+    for (int i = 0; i < 3; i++)
+        parts[i] = var_relu(nn_pool_max(nn_conv1d_sequence(&m->conv[i], x)));
+    return nn_linear(&m->fc, nn_dropout(&m->dropout, var_concat(parts, 3, 1)));
+}
+
+/* ---- encoder ---- */
+
+typedef struct Encoder {
+    NnModule base;
+    NnEmbedding tokens, places;
+    NnTransformerEncoder layers;
+    NnLinear head;
+} Encoder;
+
+static void encoder_init(Encoder *m)
+{
+    NnTransformerOptions options = nn_transformer_options(4, 512);
+    options.norm_first = options.last_norm = true;
+    nn_module_init(&m->base);
+    NN_ADD(m, tokens, nn_embedding_init, 10000, 128);
+    NN_ADD(m, places, nn_embedding_init, 64, 128);
+    NN_ADD(m, layers, nn_transformer_encoder_init, 128, 2, options);
+    NN_ADD(m, head, nn_linear_init, 128, 4);
+}
+
+static Var encoder(Encoder *m, NnSequence text)
+{
+    NnSequence x = nn_learned_positions(&m->places, nn_embedding_sequence(&m->tokens, text));
+    return nn_linear(&m->head, nn_pool_mean(nn_transformer_encoder(&m->layers, x)));
+}
+
+/* ---- gpt ---- */
+/* Its head is the embedding. */
+
+typedef struct Gpt {
+    NnModule base;
+    NnEmbedding tokens, places;
+    NnTransformerEncoder layers;
+} Gpt;
+
+static void gpt_init(Gpt *m)
+{
+    NnTransformerOptions options = nn_transformer_options(4, 1024);
+    options.norm_first = options.last_norm = options.causal = true;
+    options.dropout = options.inner_dropout = 0;
+    options.activation = var_gelu;
+    nn_module_init(&m->base);
+    NN_ADD(m, tokens, nn_embedding_init, 1000, 256);
+    NN_ADD(m, places, nn_embedding_init, 128, 256);
+    NN_ADD(m, layers, nn_transformer_encoder_init, 256, 4, options);
+    m->tokens.weight.init = m->places.weight.init = nn_init_normal(0.02);
+}
+
+static Var gpt(Gpt *m, NnSequence text)
+{
+    NnSequence x = nn_learned_positions(&m->places, nn_embedding_sequence(&m->tokens, text));
+    x = nn_transformer_encoder(&m->layers, x);
+    return var_linear(x.rows, nn_var(&m->tokens.weight, x.rows.tape), VAR_NONE);
+}
+
+/* ---- tagger ---- */
+
+typedef struct Tagger {
+    NnModule base;
+    NnEmbedding embedding;
+    NnLstm lstm;
+    NnLinear scores;
+    NnCrf crf;
+} Tagger;
+
+static void tagger_init(Tagger *m)
+{
+    NnRecurrentOptions both = nn_recurrent_options();
+    both.bidirectional = true;
+    nn_module_init(&m->base);
+    NN_ADD(m, embedding, nn_embedding_init, 5000, 100);
+    NN_ADD(m, lstm, nn_lstm_init_with, 100, 100, both);
+    NN_ADD(m, scores, nn_linear_init, 200, 9);
+    NN_ADD(m, crf, nn_crf_init, 9);
+}
+
+static Var tagger_loss(Tagger *m, NnSequence text, Var tags)
+{
+    NnSequence x = nn_embedding_sequence(&m->embedding, text);
+    x = nn_linear_sequence(&m->scores, nn_recurrent_sequence(nn_lstm(&m->lstm, x)));
+    return nn_crf_loss(&m->crf, x, tags, VAR_REDUCTION_MEAN);
+}
+
+/* ---- seq2seq ---- */
+/* The decoder begins with the encoder's state, and attention over its states (Bahdanau et al. 2015). */
+
+typedef struct Seq2seq {
+    NnModule base;
+    NnEmbedding letters;
+    NnGru encoder, decoder;
+    NnAdditiveAttention attention;
+    NnLinear out;
+} Seq2seq;
+
+static void seq2seq_init(Seq2seq *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, letters, nn_embedding_init, 100, 64);
+    NN_ADD(m, encoder, nn_gru_init, 64, 128);
+    NN_ADD(m, decoder, nn_gru_init, 64 + 128, 128);
+    NN_ADD(m, attention, nn_additive_attention_init, 128, 128, 128);
+    NN_ADD(m, out, nn_linear_init, 128, 100);
+}
+
+static Var seq2seq(Seq2seq *m, NnSequence text, Var last)
+{
+    NnRecurrentOutput read = nn_gru(&m->encoder, nn_embedding_sequence(&m->letters, text));
+    NnSequence memory = nn_recurrent_sequence(read);
+    NnRecurrentState state = nn_recurrent_state(read);
+    Var states[10], written = nn_embedding(&m->letters, last);
+    for (int t = 0; t < 10; t++) {
+        Var seen = nn_additive_attention(&m->attention, var_select(state.h, 0, 0), memory).context;
+        Var x = var_concat((Var[]){var_select(written, 1, t), seen}, 2, 1);
+        states[t] = nn_recurrent_step(&m->decoder, x, &state);
+    }
+    return nn_linear(&m->out, var_stack(states, 10, 1));
+}
+
+/* ---- skip_gram ---- */
+/* Word vectors: a word's neighbour and five words at random, told apart by products. */
+
+typedef struct SkipGram {
+    NnModule base;
+    NnEmbedding words, contexts;
+} SkipGram;
+
+static void skip_gram_init(SkipGram *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, words, nn_embedding_init, 20000, 100);
+    NN_ADD(m, contexts, nn_embedding_init, 20000, 100);
+}
+
+static Var skip_gram(SkipGram *m, Var word, Var context)
+{
+    Var of_word = var_unsqueeze(nn_embedding(&m->words, word), 2);
+    return var_squeeze(var_matmul(nn_embedding(&m->contexts, context), of_word), 2);
+}
+
+/* ---- vae ---- */
+/* A variational autoencoder (Kingma & Welling 2014). */
+
+typedef struct Vae {
+    NnModule base;
+    NnLinear read, mean, log_var, write, out;
+} Vae;
+
+static void vae_init(Vae *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, read, nn_linear_init, 784, 400);
+    NN_ADD(m, mean, nn_linear_init, 400, 20);
+    NN_ADD(m, log_var, nn_linear_init, 400, 20);
+    NN_ADD(m, write, nn_linear_init, 20, 400);
+    NN_ADD(m, out, nn_linear_init, 400, 784);
+}
+
+static Var vae_loss(Vae *m, Var x)
+{
+    Var h = var_relu(nn_linear(&m->read, x));
+    Var mean = nn_linear(&m->mean, h), log_var = nn_linear(&m->log_var, h);
+    Var z = var_add(mean, var_mul(normal_like(mean), var_exp(var_scale(log_var, 0.5, 0))));
+    Var logits = nn_linear(&m->out, var_relu(nn_linear(&m->write, z)));
+    Var seen = var_bce_with_logits(logits, x, VAR_NONE, VAR_NONE, VAR_REDUCTION_SUM);
+    Var far = var_sub(var_add(var_square(mean), var_exp(log_var)), var_scale(log_var, 1, 1));
+    far = var_scale(var_sum(far, TENSOR_AXES_ALL, false), 0.5, 0);
+    return var_scale(var_add(seen, far), 1.0 / (double)var_size(x, 0), 0);
+}
+
+/* ---- physics ---- */
+/* Burgers' equation u_t + u u_x = 0.01 / pi u_xx (Raissi et al. 2019). */
+
+static void physics_init(NnSequential *m)
+{
+    nn_sequential_init(m);
+    NN_APPEND(m, NnLinear, nn_linear_init, 2, 64);
+    NN_APPEND(m, NnTanh, nn_tanh_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 64, 64);
+    NN_APPEND(m, NnTanh, nn_tanh_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 64, 64);
+    NN_APPEND(m, NnTanh, nn_tanh_init);
+    NN_APPEND(m, NnLinear, nn_linear_init, 64, 1);
+}
+
+static Var physics_loss(NnSequential *m, Var x)
+{
+    Var u = nn_sequential(m, x), slope = var_gradient(u, x);
+    Var by_x = var_slice(slope, 1, 0, 1, 1), by_t = var_slice(slope, 1, 1, 2, 1);
+    Var bend = var_slice(var_gradient(by_x, x), 1, 0, 1, 1);
+    Var rest = var_add(var_add(by_t, var_mul(u, by_x)), var_scale(bend, -0.01 / acos(-1), 0));
+    return var_mean(var_square(rest), TENSOR_AXES_ALL, false);
+}
+
+/* ---- one_text ---- */
+/* What is answered one text at a time. */
+
+typedef struct OneText {
+    NnModule base;
+    NnEmbedding embedding;
+    NnLstm lstm;
+    NnLinear fc;
+} OneText;
+
+static void one_text_init(OneText *m)
+{
+    nn_module_init(&m->base);
+    NN_ADD(m, embedding, nn_embedding_init, 10000, 256);
+    NN_ADD(m, lstm, nn_lstm_init, 256, 256);
+    NN_ADD(m, fc, nn_linear_init, 256, 29);
+}
+
+static Var one_text(OneText *m, NnSequence text)
+{
+    return nn_linear(&m->fc, nn_lstm(&m->lstm, nn_embedding_sequence(&m->embedding, text)).last);
+}
+
+/* ---- What they are run on ---- */
+
+/* Drawn once: the steps that are measured draw none. */
+enum { NUMBERS = 128 * 784, PAIRS = 4096, CONTEXTS = 6 };
+static float numbers[NUMBERS], wanted[PAIRS * CONTEXTS];
+static bool noise_is_drawn = true;
+
+Tensor bench_peers_draw(uint64_t seed)
 {
     TensorRandom random = tensor_random_new(seed, tensor_random_stream("examples"));
-    tensor_random_fill_uniform(&random, tensor_from(uniform, TENSOR_F32, TENSOR_SHAPE(NUMBERS)), 0, 1);
+    Tensor all = tensor_from(numbers, TENSOR_F32, TENSOR_SHAPE(NUMBERS));
+    tensor_random_fill_uniform(&random, all, 0, 1);
+    for (int i = 0; i < PAIRS; i++)
+        wanted[CONTEXTS * i] = 1;
+    return all;
+}
+
+void bench_peers_draw_noise(bool drawn)
+{
+    noise_is_drawn = drawn;
 }
 
 static Var draw_uniform(Tape *tape, int ndim, const int64_t *shape)
 {
-    return tape_constant(tape, tensor_from(uniform, TENSOR_F32, ndim, shape));
+    return tape_constant(tape, tensor_from(numbers, TENSOR_F32, ndim, shape));
+}
+
+static Var normal_like(Var x)
+{
+    const int64_t shape[] = {var_size(x, 0), var_size(x, 1)};
+    return noise_is_drawn ? tape_normal(x.tape, TENSOR_F32, 2, shape, 0, 1) : draw_uniform(x.tape, 2, shape);
 }
 
 /* Ids below a number. */
@@ -23,7 +341,7 @@ static Var draw_ids(Tape *tape, int ndim, const int64_t *shape, int below)
 {
     Tensor t = tensor_new(tape_arena(tape), TENSOR_I32, ndim, shape);
     for (int64_t i = 0, n = tensor_is_valid(t) ? tensor_numel(&t) : 0; i < n; i++)
-        tensor_i32(t)[i] = (int32_t)(uniform[i] * (float)below);
+        tensor_i32(t)[i] = (int32_t)(numbers[i] * (float)below);
     return tape_constant(tape, t);
 }
 
@@ -37,372 +355,59 @@ static NnSequence draw_texts(Tape *tape, int texts, int length, int below)
     return nn_pack(tape, tensor_i32(var_value(ids)), offsets, texts);
 }
 
-/* ---- MLP, without and with batch normalisation ---- */
-
-typedef struct Mlp {
-    NnModule base;
-    NnLinear first, second, last;
-    NnBatchNorm norm1, norm2;
-    bool normalised;
-} Mlp;
-
-static void mlp_init(NnModule *module)
+/* Classes of `count` examples, as what logits are compared with. */
+static Var classes_loss(Var logits, int count, int classes)
 {
-    Mlp *m = (Mlp *)module;
-    nn_module_init(&m->base);
-    NN_ADD(m, first, nn_linear_init, 784, 512);
-    NN_ADD(m, second, nn_linear_init, 512, 256);
-    NN_ADD(m, last, nn_linear_init, 256, 10);
+    Var target = draw_ids(logits.tape, TENSOR_SHAPE(count), classes);
+    return var_cross_entropy(logits, target, VAR_REDUCTION_MEAN);
 }
 
-static void mlp_norm_init(NnModule *module)
-{
-    Mlp *m = (Mlp *)module;
-    mlp_init(module);
-    NN_ADD(m, norm1, nn_batch_norm_init, 512);
-    NN_ADD(m, norm2, nn_batch_norm_init, 256);
-    m->normalised = true;
-}
-
-static Var mlp_loss(NnModule *module, Tape *tape, int count)
-{
-    Mlp *m = (Mlp *)module;
-    Var x = nn_linear(&m->first, draw_uniform(tape, TENSOR_SHAPE(count, 784)));
-    x = var_relu(m->normalised ? nn_batch_norm(&m->norm1, x) : x);
-    x = nn_linear(&m->second, x);
-    x = var_relu(m->normalised ? nn_batch_norm(&m->norm2, x) : x);
-    return var_cross_entropy(nn_linear(&m->last, x), draw_ids(tape, TENSOR_SHAPE(count), 10),
-                             VAR_REDUCTION_MEAN);
-}
-
-/* ---- A convolutional net on images of 8 x 8 ---- */
-
-typedef struct Digits {
-    NnModule base;
-    NnConv2d first, second;
-    NnLinear fc;
-} Digits;
-
-static void digits_init(NnModule *module)
-{
-    Digits *m = (Digits *)module;
-    NnConvOptions same = {.stride = 1, .padding = 1, .dilation = 1};
-    nn_module_init(&m->base);
-    NN_ADD(m, first, nn_conv2d_init, 1, 16, 3, 3, same);
-    NN_ADD(m, second, nn_conv2d_init, 16, 32, 3, 3, same);
-    NN_ADD(m, fc, nn_linear_init, 128, 10);
-}
-
-static Var digits_loss(NnModule *module, Tape *tape, int count)
-{
-    Digits *m = (Digits *)module;
-    Var x = draw_uniform(tape, TENSOR_SHAPE(count, 1, 8, 8));
-    x = nn_max_pool2d(var_relu(nn_conv2d(&m->first, x)), 2, 2, 0);
-    x = nn_max_pool2d(var_relu(nn_conv2d(&m->second, x)), 2, 2, 0);
-    return var_cross_entropy(nn_linear(&m->fc, var_reshape(x, TENSOR_SHAPE(count, 128))),
-                             draw_ids(tape, TENSOR_SHAPE(count), 10), VAR_REDUCTION_MEAN);
-}
-
-/* ---- Convolutions over the words of texts (Kim 2014) ---- */
-
-typedef struct TextCnn {
-    NnModule base;
-    NnEmbedding embedding;
-    NnConv1d conv[3];
-    NnDropout dropout;
-    NnLinear fc;
-} TextCnn;
-
-static void text_cnn_init(NnModule *module)
-{
-    TextCnn *m = (TextCnn *)module;
-    nn_module_init(&m->base);
-    NN_ADD(m, embedding, nn_embedding_init, 10000, 128);
-    for (int i = 0; i < 3; i++)
-        NN_ADD_AT(m, conv, i, nn_conv1d_init, 128, 100, 3 + i,
-                  ((NnConvOptions){.stride = 1, .padding = 2, .dilation = 1}));
-    NN_ADD(m, dropout, nn_dropout_init, 0.5);
-    NN_ADD(m, fc, nn_linear_init, 300, 4);
-}
-
-static Var text_cnn_loss(NnModule *module, Tape *tape, int count)
-{
-    TextCnn *m = (TextCnn *)module;
-    NnSequence x = nn_embedding_sequence(&m->embedding, draw_texts(tape, count, 64, 10000));
-    Var parts[3];
-    for (int i = 0; i < 3; i++)
-        parts[i] = var_relu(nn_pool_max(nn_conv1d_sequence(&m->conv[i], x)));
-    Var logits = nn_linear(&m->fc, nn_dropout(&m->dropout, var_concat(parts, 3, 1)));
-    return var_cross_entropy(logits, draw_ids(tape, TENSOR_SHAPE(count), 4), VAR_REDUCTION_MEAN);
-}
-
-/* ---- Transformers: an encoder that classifies, and a GPT whose head is the embedding ---- */
-
-typedef struct Transformer {
-    NnModule base;
-    NnEmbedding tokens, places;
-    NnTransformerEncoderLayer layers[4];
-    NnLayerNorm norm;
-    NnLinear head;
-} Transformer;
-
-static void transformer_init(Transformer *m, int layers, int width, int length, int vocabulary,
-                             NnTransformerOptions options)
-{
-    nn_module_init(&m->base);
-    NN_ADD(m, tokens, nn_embedding_init, vocabulary, width);
-    NN_ADD(m, places, nn_embedding_init, length, width);
-    for (int i = 0; i < layers; i++)
-        NN_ADD_AT(m, layers, i, nn_transformer_encoder_layer_init, width, options);
-    NN_ADD(m, norm, nn_layer_norm_init, width);
-}
-
-static NnSequence transformer(Transformer *m, NnSequence ids, int layers)
-{
-    Var places = nn_embedding(&m->places, nn_position_of_row(ids));
-    NnSequence x = nn_with_rows(ids, var_add(nn_embedding(&m->tokens, ids.rows), places));
-    for (int i = 0; i < layers; i++)
-        x = nn_transformer_encoder_layer(&m->layers[i], x);
-    return nn_with_rows(x, nn_layer_norm(&m->norm, x.rows));
-}
-
-static void encoder_init(NnModule *module)
-{
-    Transformer *m = (Transformer *)module;
-    NnTransformerOptions options = nn_transformer_options(4, 512);
-    options.norm_first = true;
-    transformer_init(m, 2, 128, 64, 10000, options);
-    NN_ADD(m, head, nn_linear_init, 128, 4);
-}
-
-static Var encoder_loss(NnModule *module, Tape *tape, int count)
-{
-    Transformer *m = (Transformer *)module;
-    NnSequence x = transformer(m, draw_texts(tape, count, 64, 10000), 2);
-    return var_cross_entropy(nn_linear(&m->head, nn_pool_mean(x)), draw_ids(tape, TENSOR_SHAPE(count), 4),
-                             VAR_REDUCTION_MEAN);
-}
-
-static void gpt_init(NnModule *module)
-{
-    Transformer *m = (Transformer *)module;
-    NnTransformerOptions options = nn_transformer_options(4, 1024);
-    options.norm_first = options.causal = true;
-    options.dropout = options.inner_dropout = 0;
-    options.activation = var_gelu;
-    transformer_init(m, 4, 256, 128, 1000, options);
-    NN_ADD(m, head, nn_linear_init_without_bias, 256, 1000);
-    nn_parameter_tie(&m->head.weight, &m->tokens.weight);
-    m->tokens.weight.init = m->places.weight.init = nn_init_normal(0.02);
-}
-
-static Var gpt_loss(NnModule *module, Tape *tape, int count)
-{
-    Transformer *m = (Transformer *)module;
-    NnSequence x = transformer(m, draw_texts(tape, count, 128, 1000), 4);
-    return var_cross_entropy(nn_linear(&m->head, x.rows),
-                             draw_ids(tape, TENSOR_SHAPE(128 * (int64_t)count), 1000), VAR_REDUCTION_MEAN);
-}
-
-/* ---- A tagger: BiLSTM and CRF ---- */
-
-typedef struct Tagger {
-    NnModule base;
-    NnEmbedding embedding;
-    NnLstm lstm;
-    NnLinear scores;
-    NnCrf crf;
-} Tagger;
-
-static void tagger_init(NnModule *module)
-{
-    Tagger *m = (Tagger *)module;
-    NnRecurrentOptions both = nn_recurrent_options();
-    both.bidirectional = true;
-    nn_module_init(&m->base);
-    NN_ADD(m, embedding, nn_embedding_init, 5000, 100);
-    NN_ADD(m, lstm, nn_lstm_init_with, 100, 100, both);
-    NN_ADD(m, scores, nn_linear_init, 200, 9);
-    NN_ADD(m, crf, nn_crf_init, 9);
-}
-
-static Var tagger_loss(NnModule *module, Tape *tape, int count)
-{
-    Tagger *m = (Tagger *)module;
-    NnSequence x = nn_embedding_sequence(&m->embedding, draw_texts(tape, count, 24, 5000));
-    x = nn_linear_sequence(&m->scores, nn_recurrent_sequence(nn_lstm(&m->lstm, x)));
-    return nn_crf_loss(&m->crf, x, draw_ids(tape, TENSOR_SHAPE(24 * (int64_t)count), 9), VAR_REDUCTION_MEAN);
-}
-
-/* ---- Sequence to sequence with attention ---- */
-
-enum { WORD = 10, LETTERS = 100 };
-
-typedef struct Translator {
-    NnModule base;
-    NnEmbedding letters;
-    NnGru encoder, decoder;
-    NnAdditiveAttention attention;
-    NnLinear out;
-} Translator;
-
-static void translator_init(NnModule *module)
-{
-    Translator *m = (Translator *)module;
-    nn_module_init(&m->base);
-    NN_ADD(m, letters, nn_embedding_init, LETTERS, 64);
-    NN_ADD(m, encoder, nn_gru_init, 64, 128);
-    NN_ADD(m, decoder, nn_gru_init, 64 + 128, 128);
-    NN_ADD(m, attention, nn_additive_attention_init, 128, 128, 128);
-    NN_ADD(m, out, nn_linear_init, 128, LETTERS);
-}
-
-static Var translator_loss(NnModule *module, Tape *tape, int count)
-{
-    Translator *m = (Translator *)module;
-    NnSequence text = nn_embedding_sequence(&m->letters, draw_texts(tape, count, WORD, LETTERS));
-    NnSequence memory = nn_recurrent_sequence(nn_gru(&m->encoder, text));
-    Var ids = draw_ids(tape, TENSOR_SHAPE(WORD, count), LETTERS), states[WORD];
-    Tensor zeros = tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(1, count, 128));
-    NnRecurrentState state = {.h = tape_constant(tape, zeros)};
-    for (int t = 0; t < WORD; t++) {
-        Var seen = nn_additive_attention(&m->attention, var_select(state.h, 0, 0), memory).context;
-        Var x = var_concat((Var[]){nn_embedding(&m->letters, var_select(ids, 0, t)), seen}, 2, 1);
-        states[t] = nn_recurrent_step(&m->decoder, x, &state);
+/* Init and loss of a peer: `loss` is of the model m on `count` examples of the tape. */
+#define PEER(name, Type, loss)                                                                               \
+    static void name##_peer_init(NnModule *module)                                                           \
+    {                                                                                                        \
+        name##_init((Type *)(void *)module);                                                                 \
+    }                                                                                                        \
+    static Var name##_peer_loss(NnModule *module, Tape *tape, int count)                                     \
+    {                                                                                                        \
+        Type *m = (Type *)(void *)module;                                                                    \
+        return loss;                                                                                         \
     }
-    return var_cross_entropy(nn_linear(&m->out, var_concat(states, WORD, 0)),
-                             var_reshape(ids, TENSOR_SHAPE(WORD * (int64_t)count)), VAR_REDUCTION_MEAN);
-}
+#define TEXTS(length, below) draw_texts(tape, count, length, below)
 
-/* ---- Word vectors: a pair and five words at random, as a batched product ---- */
+PEER(mlp, NnSequential,
+     classes_loss(nn_sequential(m, draw_uniform(tape, TENSOR_SHAPE(count, 784))), count, 10))
+PEER(mlp_norm, NnSequential,
+     classes_loss(nn_sequential(m, draw_uniform(tape, TENSOR_SHAPE(count, 784))), count, 10))
+PEER(digits, Digits, classes_loss(digits(m, draw_uniform(tape, TENSOR_SHAPE(count, 1, 8, 8))), count, 10))
+PEER(text_cnn, TextCnn, classes_loss(text_cnn(m, TEXTS(64, 10000)), count, 4))
+PEER(encoder, Encoder, classes_loss(encoder(m, TEXTS(64, 10000)), count, 4))
+PEER(gpt, Gpt, var_cross_entropy(gpt(m, TEXTS(128, 1000)), TEXTS(128, 1000).rows, VAR_REDUCTION_MEAN))
+PEER(tagger, Tagger, tagger_loss(m, TEXTS(24, 5000), TEXTS(24, 9).rows))
+PEER(seq2seq, Seq2seq,
+     classes_loss(var_reshape(seq2seq(m, TEXTS(10, 100), draw_ids(tape, TENSOR_SHAPE(count, 10), 100)),
+                              TENSOR_SHAPE((int64_t)count * 10, 100)),
+                  count * 10, 100))
+PEER(skip_gram, SkipGram,
+     var_bce_with_logits(skip_gram(m, draw_ids(tape, TENSOR_SHAPE(count), 20000),
+                                   draw_ids(tape, TENSOR_SHAPE(count, CONTEXTS), 20000)),
+                         tape_constant(tape, tensor_from(wanted, TENSOR_F32, TENSOR_SHAPE(count, CONTEXTS))),
+                         VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN))
+PEER(vae, Vae, vae_loss(m, draw_uniform(tape, TENSOR_SHAPE(count, 784))))
+PEER(physics, NnSequential,
+     physics_loss(m, tape_leaf(tape, tensor_from(numbers, TENSOR_F32, TENSOR_SHAPE(count, 2)))))
+PEER(one_text, OneText, classes_loss(one_text(m, TEXTS(64, 10000)), count, 29))
 
-typedef struct SkipGram {
-    NnModule base;
-    NnEmbedding words, contexts;
-} SkipGram;
-
-static void skip_gram_init(NnModule *module)
-{
-    SkipGram *m = (SkipGram *)module;
-    nn_module_init(&m->base);
-    NN_ADD(m, words, nn_embedding_init, 20000, 100);
-    NN_ADD(m, contexts, nn_embedding_init, 20000, 100);
-}
-
-static Var skip_gram_loss(NnModule *module, Tape *tape, int count)
-{
-    SkipGram *m = (SkipGram *)module;
-    Var words = nn_embedding(&m->words, draw_ids(tape, TENSOR_SHAPE(count), 20000));
-    Var contexts = nn_embedding(&m->contexts, draw_ids(tape, TENSOR_SHAPE(count, 6), 20000));
-    Var scores = var_matmul(contexts, var_reshape(words, TENSOR_SHAPE(count, 100, 1)));
-    Tensor wanted = tensor_zeros(tape_arena(tape), TENSOR_F32, TENSOR_SHAPE(count, 6));
-    for (int i = 0; tensor_is_valid(wanted) && i < count; i++)
-        tensor_f32(wanted)[6 * i] = 1;
-    return var_bce_with_logits(var_reshape(scores, TENSOR_SHAPE(count, 6)), tape_constant(tape, wanted),
-                               VAR_NONE, VAR_NONE, VAR_REDUCTION_MEAN);
-}
-
-/* ---- A variational autoencoder (Kingma & Welling 2014) ---- */
-
-typedef struct Vae {
-    NnModule base;
-    NnLinear read, mean, log_var, write, out;
-} Vae;
-
-static void vae_init(NnModule *module)
-{
-    Vae *m = (Vae *)module;
-    nn_module_init(&m->base);
-    NN_ADD(m, read, nn_linear_init, 784, 400);
-    NN_ADD(m, mean, nn_linear_init, 400, 20);
-    NN_ADD(m, log_var, nn_linear_init, 400, 20);
-    NN_ADD(m, write, nn_linear_init, 20, 400);
-    NN_ADD(m, out, nn_linear_init, 400, 784);
-}
-
-static Var vae_loss(NnModule *module, Tape *tape, int count)
-{
-    Vae *m = (Vae *)module;
-    Var x = draw_uniform(tape, TENSOR_SHAPE(count, 784)), h = var_relu(nn_linear(&m->read, x));
-    Var mean = nn_linear(&m->mean, h), log_var = nn_linear(&m->log_var, h);
-    Var noise = tape_normal(tape, TENSOR_F32, TENSOR_SHAPE(count, 20), 0, 1);
-    Var z = var_add(mean, var_mul(noise, var_exp(var_scale(log_var, 0.5, 0))));
-    Var logits = nn_linear(&m->out, var_relu(nn_linear(&m->write, z)));
-    Var seen = var_bce_with_logits(logits, x, VAR_NONE, VAR_NONE, VAR_REDUCTION_SUM);
-    Var far = var_sub(var_add(var_square(mean), var_exp(log_var)), var_scale(log_var, 1, 1));
-    return var_scale(var_add(seen, var_scale(var_sum(far, TENSOR_AXES_ALL, false), 0.5, 0)), 1.0 / count, 0);
-}
-
-/* ---- Burgers' equation u_t + u u_x = 0.01 / pi u_xx (Raissi et al. 2019) ---- */
-
-typedef struct Physics {
-    NnModule base;
-    NnLinear layers[4];
-} Physics;
-
-static void physics_init(NnModule *module)
-{
-    static const int widths[] = {2, 64, 64, 64, 1};
-    Physics *m = (Physics *)module;
-    nn_module_init(&m->base);
-    for (int i = 0; i < 4; i++)
-        NN_ADD_AT(m, layers, i, nn_linear_init, widths[i], widths[i + 1]);
-}
-
-static Var physics_loss(NnModule *module, Tape *tape, int count)
-{
-    Physics *m = (Physics *)module;
-    Var x = tape_leaf(tape, var_value(draw_uniform(tape, TENSOR_SHAPE(count, 2)))), u = x, slope, curve;
-    for (int i = 0; i < 4; i++)
-        u = i < 3 ? var_tanh(nn_linear(&m->layers[i], u)) : nn_linear(&m->layers[i], u);
-    Var sum = var_sum(u, TENSOR_AXES_ALL, false);
-    tape_vjp(&sum, NULL, 1, &x, 1, true, &slope);
-    Var by_x = var_slice(slope, 1, 0, 1, 1), by_t = var_slice(slope, 1, 1, 2, 1);
-    sum = var_sum(by_x, TENSOR_AXES_ALL, false);
-    tape_vjp(&sum, NULL, 1, &x, 1, true, &curve);
-    Var bend = var_scale(var_slice(curve, 1, 0, 1, 1), -0.01 / acos(-1), 0);
-    Var rest = var_add(var_add(by_t, var_mul(u, by_x)), bend);
-    return var_mean(var_square(rest), TENSOR_AXES_ALL, false);
-}
-
-/* ---- One text of an LSTM ---- */
-
-typedef struct OneText {
-    NnModule base;
-    NnEmbedding embedding;
-    NnLstm lstm;
-    NnLinear fc;
-} OneText;
-
-static void one_text_init(NnModule *module)
-{
-    OneText *m = (OneText *)module;
-    nn_module_init(&m->base);
-    NN_ADD(m, embedding, nn_embedding_init, 10000, 256);
-    NN_ADD(m, lstm, nn_lstm_init, 256, 256);
-    NN_ADD(m, fc, nn_linear_init, 256, 29);
-}
-
-static Var one_text_loss(NnModule *module, Tape *tape, int count)
-{
-    OneText *m = (OneText *)module;
-    NnSequence x = nn_embedding_sequence(&m->embedding, draw_texts(tape, count, 64, 10000));
-    return var_cross_entropy(nn_linear(&m->fc, nn_lstm(&m->lstm, x).last),
-                             draw_ids(tape, TENSOR_SHAPE(count), 29), VAR_REDUCTION_MEAN);
-}
-
+#define ROW(name, Type, examples, most_shards, optimizer)                                                    \
+    {                                                                                                        \
+#name, sizeof(Type), examples, most_shards, optimizer, name##_peer_init, name##_peer_loss            \
+    }
 const BenchPeer bench_peers[] = {
-    {"mlp", sizeof(Mlp), 128, 256, NN_ADAM, mlp_init, mlp_loss},
-    {"mlp_norm", sizeof(Mlp), 128, 64, NN_ADAM, mlp_norm_init, mlp_loss},
-    {"digits", sizeof(Digits), 64, 64, NN_ADAM, digits_init, digits_loss},
-    {"text_cnn", sizeof(TextCnn), 64, 64, NN_ADAM, text_cnn_init, text_cnn_loss},
-    {"encoder", sizeof(Transformer), 32, 32, NN_ADAM, encoder_init, encoder_loss},
-    {"gpt", sizeof(Transformer), 8, 8, NN_ADAM, gpt_init, gpt_loss},
-    {"tagger", sizeof(Tagger), 32, 32, NN_ADAM, tagger_init, tagger_loss},
-    {"seq2seq", sizeof(Translator), 64, 64, NN_ADAM, translator_init, translator_loss},
-    {"skip_gram", sizeof(SkipGram), 4096, 256, NN_SGD, skip_gram_init, skip_gram_loss},
-    {"vae", sizeof(Vae), 128, 128, NN_ADAM, vae_init, vae_loss},
-    {"physics", sizeof(Physics), 1024, 256, NN_ADAM, physics_init, physics_loss},
-    {"one_text", sizeof(OneText), 1, 1, NN_ADAM, one_text_init, one_text_loss},
+    ROW(mlp, NnSequential, 128, 256, NN_ADAM),      ROW(mlp_norm, NnSequential, 128, 64, NN_ADAM),
+    ROW(digits, Digits, 64, 64, NN_ADAM),           ROW(text_cnn, TextCnn, 64, 64, NN_ADAM),
+    ROW(encoder, Encoder, 32, 32, NN_ADAM),         ROW(gpt, Gpt, 8, 8, NN_ADAM),
+    ROW(tagger, Tagger, 32, 32, NN_ADAM),           ROW(seq2seq, Seq2seq, 64, 64, NN_ADAM),
+    ROW(skip_gram, SkipGram, PAIRS, 256, NN_SGD),   ROW(vae, Vae, 128, 128, NN_ADAM),
+    ROW(physics, NnSequential, 1024, 256, NN_ADAM), ROW(one_text, OneText, 1, 1, NN_ADAM),
 };
 const int bench_peer_count = sizeof bench_peers / sizeof *bench_peers;

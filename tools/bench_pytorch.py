@@ -143,13 +143,14 @@ def peer_worker(o):
 
     torch.set_num_threads(o["threads"])
     torch.manual_seed(o["seed"])
-    model, optimizer = pytorch_peers.make(o["peer"])
+    model, loss_of = pytorch_peers.make(o["peer"])
+    optimizer = pytorch_peers.make_optimizer(o["peer"], model)
     print(json.dumps({"params": sum(p.numel() for p in model.parameters()), "torch": torch.__version__, "blas": blas_in_use(torch),
                       "vectors": torch.backends.cpu.get_cpu_capability() if hasattr(torch.backends, "cpu") else "unknown"}), flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        loss = model()
+        loss = loss_of()
         loss.backward()
         optimizer.step()
         print(json.dumps({"step_ms": 1e3 * (time.perf_counter() - start), "loss": loss.item()}), flush=True)

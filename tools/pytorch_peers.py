@@ -1,6 +1,8 @@
-"""The models of tools/bench_peers_models.c in PyTorch, of the same sizes, each in the fastest eager form known.
+"""The models of tools/bench_peers_models.c in PyTorch, in the same order and of the same sizes, each in the fastest eager form known.
 
-Optional: neither building nor testing Reel needs this file, Python or PyTorch. tools/bench_pytorch.py --peers compares the two.
+Optional: neither building nor testing Reel needs this file, Python or PyTorch. tools/bench_pytorch.py --peers compares their speed,
+tests/pytorch_gradients.py values and gradients, and tests/tools/pages.c counts the lines between one heading and the next. They are laid
+out as black -l 110 does it.
 """
 
 import math
@@ -10,191 +12,288 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def ids(*shape, below):
-    return torch.randint(below, shape)
+def normal_like(x):
+    return torch.randn_like(x)
 
 
-class Mlp(nn.Module):
-    def __init__(self, normalised=False):
-        super().__init__()
-        norm = nn.BatchNorm1d if normalised else nn.Identity
-        self.layers = nn.Sequential(nn.Linear(784, 512), norm(512), nn.ReLU(), nn.Linear(512, 256), norm(256), nn.ReLU(), nn.Linear(256, 10))
-        self.x, self.y = torch.rand(128, 784), ids(128, below=10)
+# ---- mlp ----
 
-    def forward(self):
-        return F.cross_entropy(self.layers(self.x), self.y)
+
+def mlp():
+    return nn.Sequential(
+        nn.Linear(784, 512),
+        nn.ReLU(),
+        nn.Linear(512, 256),
+        nn.ReLU(),
+        nn.Linear(256, 10),
+    )
+
+
+# ---- mlp_norm ----
+
+
+def mlp_norm():
+    return nn.Sequential(
+        nn.Linear(784, 512),
+        nn.BatchNorm1d(512),
+        nn.ReLU(),
+        nn.Linear(512, 256),
+        nn.BatchNorm1d(256),
+        nn.ReLU(),
+        nn.Linear(256, 10),
+    )
+
+
+# ---- digits ----
 
 
 class Digits(nn.Module):
     def __init__(self):
         super().__init__()
-        self.first, self.second, self.fc = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1), nn.Linear(128, 10)
-        self.x, self.y = torch.rand(64, 1, 8, 8), ids(64, below=10)
+        self.first = nn.Conv2d(1, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 32, 3, padding=1)
+        self.fc = nn.Linear(128, 10)
 
-    def forward(self):
-        x = F.max_pool2d(F.relu(self.first(self.x)), 2)
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.first(x)), 2)
         x = F.max_pool2d(F.relu(self.second(x)), 2)
-        return F.cross_entropy(self.fc(x.flatten(1)), self.y)
+        return self.fc(x.flatten(1))
+
+
+# ---- text_cnn ----
 
 
 class TextCnn(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(10000, 128)
-        self.conv = nn.ModuleList(nn.Conv1d(128, 100, k, padding=2) for k in (3, 4, 5))
+        self.conv = nn.ModuleList(nn.Conv1d(128, 100, k, padding=k // 2) for k in (3, 5, 7))
+        self.dropout = nn.Dropout(0.5)
         self.fc = nn.Linear(300, 4)
-        self.x, self.y = ids(64, 64, below=10000), ids(64, below=4)
 
-    def forward(self):
-        x = self.embedding(self.x).transpose(1, 2)
+    def forward(self, text):
+        x = self.embedding(text).transpose(1, 2)
         parts = [F.relu(conv(x).amax(2)) for conv in self.conv]
-        return F.cross_entropy(self.fc(F.dropout(torch.cat(parts, 1), 0.5)), self.y)
+        return self.fc(self.dropout(torch.cat(parts, 1)))
 
 
-class Block(nn.Module):
-    def __init__(self, width, heads, hidden, causal, dropout, activation):
-        super().__init__()
-        self.heads, self.causal, self.p, self.activation = heads, causal, dropout, activation
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-
-    def forward(self, x):
-        b, t, e = x.shape
-        q, k, v = (part.view(b, t, self.heads, -1).transpose(1, 2) for part in self.qkv(self.norm1(x)).chunk(3, -1))
-        seen = F.scaled_dot_product_attention(q, k, v, dropout_p=self.p, is_causal=self.causal)
-        x = x + F.dropout(self.out(seen.transpose(1, 2).reshape(b, t, e)), self.p)
-        hidden = F.dropout(self.activation(self.linear1(self.norm2(x))), self.p)
-        return x + F.dropout(self.linear2(hidden), self.p)
+# ---- encoder ----
 
 
-class Transformer(nn.Module):
-    def __init__(self, layers, width, length, vocab, blocks):
-        super().__init__()
-        self.tokens, self.places = nn.Embedding(vocab, width), nn.Embedding(length, width)
-        self.layers = nn.ModuleList(Block(width, *blocks) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-
-    def rows(self, x):
-        h = self.tokens(x) + self.places.weight[: x.shape[1]]
-        for layer in self.layers:
-            h = layer(h)
-        return self.norm(h)
-
-
-class Encoder(Transformer):
+class Encoder(nn.Module):
     def __init__(self):
-        super().__init__(2, 128, 64, 10000, (4, 512, False, 0.1, F.relu))
+        super().__init__()
+        self.tokens = nn.Embedding(10000, 128)
+        self.places = nn.Embedding(64, 128)
+        layer = nn.TransformerEncoderLayer(128, 4, 512, norm_first=True, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, nn.LayerNorm(128), enable_nested_tensor=False)
         self.head = nn.Linear(128, 4)
-        self.x, self.y = ids(32, 64, below=10000), ids(32, below=4)
 
-    def forward(self):
-        return F.cross_entropy(self.head(self.rows(self.x).mean(1)), self.y)
+    def forward(self, text):
+        x = self.layers(self.tokens(text) + self.places.weight[: text.shape[1]])
+        return self.head(x.mean(1))
 
 
-class Gpt(Transformer):
+# ---- gpt ----
+
+
+class Gpt(nn.Module):
     def __init__(self):
-        super().__init__(4, 256, 128, 1000, (4, 1024, True, 0.0, F.gelu))
+        super().__init__()
+        self.tokens = nn.Embedding(1000, 256)
+        self.places = nn.Embedding(128, 256)
+        layer = nn.TransformerEncoderLayer(256, 4, 1024, 0, F.gelu, norm_first=True, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, 4, nn.LayerNorm(256), enable_nested_tensor=False)
         nn.init.normal_(self.tokens.weight, std=0.02)
-        self.x, self.y = ids(8, 128, below=1000), ids(8, 128, below=1000)
+        nn.init.normal_(self.places.weight, std=0.02)
 
-    def forward(self):
-        logits = F.linear(self.rows(self.x), self.tokens.weight)
-        return F.cross_entropy(logits.flatten(0, 1), self.y.flatten())
+    def forward(self, text):
+        mask = nn.Transformer.generate_square_subsequent_mask(text.shape[1])
+        x = self.layers(self.tokens(text) + self.places.weight[: text.shape[1]], mask)
+        return F.linear(x, self.tokens.weight)
+
+
+# ---- tagger ----
 
 
 class Tagger(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embedding, self.lstm, self.scores = nn.Embedding(5000, 100), nn.LSTM(100, 100, bidirectional=True, batch_first=True), nn.Linear(200, 9)
-        self.start, self.end, self.transitions = (nn.Parameter(torch.rand(*s) * 0.2 - 0.1) for s in ((9,), (9,), (9, 9)))
-        self.x, self.y = ids(32, 24, below=5000), ids(32, 24, below=9)
+        self.embedding = nn.Embedding(5000, 100)
+        self.lstm = nn.LSTM(100, 100, bidirectional=True, batch_first=True)
+        self.scores = nn.Linear(200, 9)
+        self.start = nn.Parameter(torch.rand(9) * 0.2 - 0.1)
+        self.end = nn.Parameter(torch.rand(9) * 0.2 - 0.1)
+        self.steps = nn.Parameter(torch.rand(9, 9) * 0.2 - 0.1)
 
-    def forward(self):
-        e, y = self.scores(self.lstm(self.embedding(self.x))[0]), self.y
+    def forward(self, text, tags):
+        e = self.scores(self.lstm(self.embedding(text))[0])
         alpha = self.start + e[:, 0]
         for t in range(1, e.shape[1]):
-            alpha = torch.logsumexp(alpha.unsqueeze(2) + self.transitions, 1) + e[:, t]
-        score = self.start[y[:, 0]] + self.end[y[:, -1]] + e.gather(2, y.unsqueeze(2)).sum((1, 2)) + self.transitions[y[:, :-1], y[:, 1:]].sum(1)
+            alpha = torch.logsumexp(alpha.unsqueeze(2) + self.steps, 1) + e[:, t]
+        score = self.start[tags[:, 0]] + self.end[tags[:, -1]] + self.steps[tags[:, :-1], tags[:, 1:]].sum(1)
+        score = score + e.gather(2, tags.unsqueeze(2)).sum((1, 2))
         return (torch.logsumexp(alpha + self.end, 1) - score).mean()
+
+
+# ---- seq2seq ----
 
 
 class Seq2seq(nn.Module):
     def __init__(self):
         super().__init__()
-        self.letters, self.encoder, self.decoder = nn.Embedding(100, 64), nn.GRU(64, 128, batch_first=True), nn.GRUCell(192, 128)
-        self.query, self.key, self.v, self.out = nn.Linear(128, 128), nn.Linear(128, 128), nn.Linear(128, 1), nn.Linear(128, 100)
-        self.x, self.y = ids(64, 10, below=100), ids(64, 10, below=100)
+        self.letters = nn.Embedding(100, 64)
+        self.encoder = nn.GRU(64, 128, batch_first=True)
+        self.decoder = nn.GRUCell(64 + 128, 128)
+        self.query = nn.Linear(128, 128)
+        self.key = nn.Linear(128, 128)
+        self.v = nn.Linear(128, 1, bias=False)
+        self.out = nn.Linear(128, 100)
 
-    def forward(self):
-        memory = self.encoder(self.letters(self.x))[0]
-        keys, last, h, states = self.key(memory), self.letters(self.y), memory.new_zeros(64, 128), []
+    def forward(self, text, last):
+        memory, h = self.encoder(self.letters(text))
+        keys, written, h, states = self.key(memory), self.letters(last), h[0], []
         for t in range(10):
             a = torch.softmax(self.v(torch.tanh(keys + self.query(h).unsqueeze(1))), 1)
-            h = self.decoder(torch.cat([last[:, t], (a * memory).sum(1)], 1), h)
+            h = self.decoder(torch.cat([written[:, t], (a * memory).sum(1)], 1), h)
             states.append(h)
-        return F.cross_entropy(self.out(torch.stack(states, 1)).flatten(0, 1), self.y.flatten())
+        return self.out(torch.stack(states, 1))
+
+
+# ---- skip_gram ----
 
 
 class SkipGram(nn.Module):
     def __init__(self):
         super().__init__()
-        self.words, self.contexts = nn.Embedding(20000, 100, sparse=True), nn.Embedding(20000, 100, sparse=True)
-        self.x, self.y, self.wanted = ids(4096, below=20000), ids(4096, 6, below=20000), torch.eye(1, 6).repeat(4096, 1)
+        self.words = nn.Embedding(20000, 100, sparse=True)
+        self.contexts = nn.Embedding(20000, 100, sparse=True)
 
-    def forward(self):
-        scores = torch.bmm(self.contexts(self.y), self.words(self.x).unsqueeze(2)).squeeze(2)
-        return F.binary_cross_entropy_with_logits(scores, self.wanted)
+    def forward(self, word, context):
+        return torch.bmm(self.contexts(context), self.words(word).unsqueeze(2)).squeeze(2)
+
+
+# ---- vae ----
 
 
 class Vae(nn.Module):
     def __init__(self):
         super().__init__()
-        self.read, self.mean, self.log_var, self.write, self.out = (nn.Linear(*s) for s in ((784, 400), (400, 20), (400, 20), (20, 400), (400, 784)))
-        self.x = torch.rand(128, 784)
+        self.read = nn.Linear(784, 400)
+        self.mean = nn.Linear(400, 20)
+        self.log_var = nn.Linear(400, 20)
+        self.write = nn.Linear(20, 400)
+        self.out = nn.Linear(400, 784)
 
-    def forward(self):
-        h = F.relu(self.read(self.x))
+    def forward(self, x):
+        h = F.relu(self.read(x))
         mean, log_var = self.mean(h), self.log_var(h)
-        logits = self.out(F.relu(self.write(mean + torch.randn_like(mean) * torch.exp(0.5 * log_var))))
+        z = mean + normal_like(mean) * torch.exp(0.5 * log_var)
+        logits = self.out(F.relu(self.write(z)))
         far = 0.5 * (mean.square() + log_var.exp() - log_var - 1).sum()
-        return (F.binary_cross_entropy_with_logits(logits, self.x, reduction="sum") + far) / 128
+        return (F.binary_cross_entropy_with_logits(logits, x, reduction="sum") + far) / len(x)
+
+
+# ---- physics ----
 
 
 class Physics(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1))
-        self.x = torch.rand(1024, 2, requires_grad=True)
+        self.layers = nn.Sequential(
+            nn.Linear(2, 64),
+            nn.Tanh(),
+            nn.Linear(64, 64),
+            nn.Tanh(),
+            nn.Linear(64, 64),
+            nn.Tanh(),
+            nn.Linear(64, 1),
+        )
 
-    def forward(self):
-        u = self.layers(self.x)
-        slope = torch.autograd.grad(u.sum(), self.x, create_graph=True)[0]
+    def forward(self, x):
+        u = self.layers(x)
+        slope = torch.autograd.grad(u.sum(), x, create_graph=True)[0]
         by_x, by_t = slope[:, :1], slope[:, 1:]
-        bend = torch.autograd.grad(by_x.sum(), self.x, create_graph=True)[0][:, :1]
+        bend = torch.autograd.grad(by_x.sum(), x, create_graph=True)[0][:, :1]
         return (by_t + u * by_x - 0.01 / math.pi * bend).square().mean()
+
+
+# ---- one_text ----
 
 
 class OneText(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embedding, self.lstm, self.fc = nn.Embedding(10000, 256), nn.LSTM(256, 256, batch_first=True), nn.Linear(256, 29)
-        self.x, self.y = ids(1, 64, below=10000), ids(1, below=29)
+        self.embedding = nn.Embedding(10000, 256)
+        self.lstm = nn.LSTM(256, 256, batch_first=True)
+        self.fc = nn.Linear(256, 29)
 
-    def forward(self):
-        return F.cross_entropy(self.fc(self.lstm(self.embedding(self.x))[0][:, -1]), self.y)
-
-
-PEERS = {"mlp": Mlp, "mlp_norm": lambda: Mlp(True), "digits": Digits, "text_cnn": TextCnn, "encoder": Encoder, "gpt": Gpt, "tagger": Tagger,
-         "seq2seq": Seq2seq, "skip_gram": SkipGram, "vae": Vae, "physics": Physics, "one_text": OneText}
+    def forward(self, text):
+        return self.fc(self.lstm(self.embedding(text))[0][:, -1])
 
 
-def make(name):
-    """The model and its optimizer: SGD with sparse gradients for the word vectors, else fused Adam where the release has it."""
-    model = PEERS[name]()
+# ---- What they are run on ----
+
+
+class Examples:
+    """What a model's examples are made of: numbers in [0, 1), drawn once."""
+
+    def __init__(self, numbers=None):
+        self.numbers = torch.rand(128 * 784) if numbers is None else numbers
+
+    def uniform(self, *shape):
+        return self.numbers[: math.prod(shape)].view(shape)
+
+    def ids(self, *shape, below):
+        return (self.uniform(*shape) * below).long()
+
+
+def classes(logits, target):
+    return F.cross_entropy(logits.flatten(0, -2), target.flatten())
+
+
+def skip_gram_loss(scores, wanted):
+    return F.binary_cross_entropy_with_logits(scores, wanted)
+
+
+# The model, what goes in, and where that does not give the loss: what the result is compared with, and how.
+PEERS = {
+    "mlp": (mlp, lambda e: [e.uniform(128, 784)], lambda e: e.ids(128, below=10), classes),
+    "mlp_norm": (mlp_norm, lambda e: [e.uniform(128, 784)], lambda e: e.ids(128, below=10), classes),
+    "digits": (Digits, lambda e: [e.uniform(64, 1, 8, 8)], lambda e: e.ids(64, below=10), classes),
+    "text_cnn": (TextCnn, lambda e: [e.ids(64, 64, below=10000)], lambda e: e.ids(64, below=4), classes),
+    "encoder": (Encoder, lambda e: [e.ids(32, 64, below=10000)], lambda e: e.ids(32, below=4), classes),
+    "gpt": (Gpt, lambda e: [e.ids(8, 128, below=1000)], lambda e: e.ids(8, 128, below=1000), classes),
+    "tagger": (Tagger, lambda e: [e.ids(32, 24, below=5000), e.ids(32, 24, below=9)]),
+    "seq2seq": (Seq2seq, lambda e: [e.ids(64, 10, below=100)] * 2, lambda e: e.ids(640, below=100), classes),
+    "skip_gram": (
+        SkipGram,
+        lambda e: [e.ids(4096, below=20000), e.ids(4096, 6, below=20000)],
+        lambda e: torch.eye(1, 6).repeat(4096, 1),
+        skip_gram_loss,
+    ),
+    "vae": (Vae, lambda e: [e.uniform(128, 784)]),
+    "physics": (Physics, lambda e: [e.uniform(1024, 2).clone().requires_grad_()]),
+    "one_text": (OneText, lambda e: [e.ids(1, 64, below=10000)], lambda e: e.ids(1, below=29), classes),
+}
+
+
+def make(name, numbers=None):
+    """The model, and a function that gives its loss."""
+    kind, inputs, *rest = PEERS[name]
+    model, examples = kind(), Examples(numbers)
+    given = inputs(examples)
+    if not rest:
+        return model, lambda: model(*given)
+    target, compare = rest[0](examples), rest[1]
+    return model, lambda: compare(model(*given), target)
+
+
+def make_optimizer(name, model):
+    """SGD with sparse gradients for the word vectors, else fused Adam where the release has it."""
     if name == "skip_gram":
-        return model, torch.optim.SGD(model.parameters(), lr=1e-3)
+        return torch.optim.SGD(model.parameters(), lr=1e-3)
     try:
-        return model, torch.optim.Adam(model.parameters(), fused=True)
+        return torch.optim.Adam(model.parameters(), fused=True)
     except (RuntimeError, TypeError, ValueError):
-        return model, torch.optim.Adam(model.parameters())
+        return torch.optim.Adam(model.parameters())

@@ -52,6 +52,21 @@ START_TEST(a_gradient_is_a_value_of_the_tape)
 }
 END_TEST
 
+START_TEST(the_gradient_of_a_sum_is_said_shortly)
+{
+    Var a = LEAF(tape, TENSOR_SHAPE(2), 2, 3), b = LEAF(tape, TENSOR_SHAPE(2), 1, 1);
+    Var slope = var_gradient(var_mul(var_mul(a, a), a), a), curve = var_gradient(slope, a);
+    expect(var_value(slope), 0, 12, 27);
+    expect(var_value(curve), 0, 12, 18);
+    expect(var_value(var_gradient(slope, b)), 0, 0, 0); /* it does not depend on it */
+    ck_assert(tape_backward(var_sum(curve, TENSOR_AXES_ALL, false)));
+    expect(var_grad(a), 0, 6, 6);
+    ck_assert(var_is_empty(var_gradient(VAR_NONE, a)));
+    ck_assert(var_is_empty(var_gradient(a, VAR_NONE)));
+    assert_fails(tape, "tape_vjp: input 0 is an empty value");
+}
+END_TEST
+
 /* exp(sin x) = e (1 - ...) at pi / 2; here by the recurrence of its Taylor series at x. */
 static void series(double x, int order, double *derivative)
 {
@@ -272,6 +287,7 @@ Suite *autograd_derivatives_suite(void)
     tcase_add_loop_test(cases, second_derivatives_are_the_differences_of_first_ones, 0, op_count());
     tcase_add_loop_test(cases, formulas_alone_give_the_gradient, 0, op_count());
     tcase_add_test(cases, a_gradient_is_a_value_of_the_tape);
+    tcase_add_test(cases, the_gradient_of_a_sum_is_said_shortly);
     tcase_add_test(cases, derivatives_of_any_order);
     tcase_add_test(cases, an_op_with_a_formula_alone_is_enough);
     tcase_add_test(cases, a_formula_that_is_another_functions_is_found);

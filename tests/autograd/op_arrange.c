@@ -44,6 +44,22 @@ START_TEST(axes_of_size_1_come_and_go_without_a_copy)
 }
 END_TEST
 
+START_TEST(axes_from_one_on_become_one)
+{
+    Var a = cube(), whole = var_flatten(a, 0), rows = var_flatten(a, 1), same = var_flatten(a, -1);
+    ck_assert(var_ndim(whole) == 1 && var_size(whole, 0) == 12);
+    ck_assert(var_ndim(rows) == 2 && var_size(rows, 0) == 2 && var_size(rows, 1) == 6);
+    ck_assert(var_ndim(same) == 3 && var_size(same, 2) == 2);
+    ck_assert_ptr_eq(var_value(rows).data, var_value(a).data);
+    ck_assert(tape_backward(var_sum(var_mul(rows, rows), TENSOR_AXES_ALL, false)));
+    expect(var_grad(a), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24);
+    ck_assert_int_eq(var_ndim(var_flatten(LEAF(tape, SCALAR, 1), 0)), 1);
+    ck_assert_int_eq(var_size(var_flatten(LEAF(tape, TENSOR_SHAPE(2, 0, 3), 0), 1), 1), 0);
+    ck_assert(var_is_empty(var_flatten(a, 3)));
+    assert_fails(tape, "flatten: axis 3 is out of range for 3 dimensions");
+}
+END_TEST
+
 START_TEST(flipping_is_a_view)
 {
     Var a = cube(), out = var_flip(a, TENSOR_AXIS(0) | TENSOR_AXIS(-1));
@@ -154,6 +170,7 @@ Suite *autograd_op_arrange_suite(void)
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, axes_are_put_into_any_order_without_a_copy);
     tcase_add_test(cases, axes_of_size_1_come_and_go_without_a_copy);
+    tcase_add_test(cases, axes_from_one_on_become_one);
     tcase_add_test(cases, flipping_is_a_view);
     tcase_add_test(cases, padding_adds_or_takes_away);
     tcase_add_test(cases, a_cast_goes_back_in_the_gradient);

@@ -13,7 +13,7 @@ enum { TOKENS = 11, WIDTH = 8, LAYERS = 2, MOST = 12, BEAM = 4, WORDS = 5 };
 typedef struct Writer {
     NnModule base;
     NnEmbedding embedding;
-    NnTransformerEncoderLayer layers[LAYERS];
+    NnTransformerEncoder layers;
     NnTransformerEncoderLayer reader;
     NnTransformerDecoderLayer decoder;
     NnLinear fc;
@@ -28,10 +28,9 @@ static void writer_init(Writer *m, bool has_memory)
     memset(m, 0, sizeof *m);
     nn_module_init(&m->base);
     NnTransformerOptions options = nn_transformer_options(2, 16), reading = options;
-    options.causal = options.norm_first = true;
+    options.causal = options.norm_first = options.last_norm = true;
     NN_ADD(m, embedding, nn_embedding_init, TOKENS, WIDTH);
-    for (int i = 0; i < LAYERS; i++)
-        NN_ADD_AT(m, layers, i, nn_transformer_encoder_layer_init, WIDTH, options);
+    NN_ADD(m, layers, nn_transformer_encoder_init, WIDTH, LAYERS, options);
     NN_ADD(m, reader, nn_transformer_encoder_layer_init, WIDTH, reading);
     NN_ADD(m, decoder, nn_transformer_decoder_layer_init, WIDTH, options);
     NN_ADD(m, fc, nn_linear_init, WIDTH, TOKENS);
@@ -55,8 +54,7 @@ static Var step_with_cache(Writer *m, const int32_t *ids, const int32_t *parents
     Var x =
         nn_embedding(&m->embedding, tape_constant(tape, tensor_from(own, TENSOR_I32, TENSOR_SHAPE(count))));
     x = var_add(x, nn_sinusoids_step(m->cache, x, true));
-    for (int i = 0; i < LAYERS; i++)
-        x = nn_transformer_encoder_layer_step(&m->layers[i], m->cache, x);
+    x = nn_transformer_encoder_step(&m->layers, m->cache, x);
     NnSequence memory = {0};
     if (m->has_memory && nn_attention_cache_position(m->cache) == 0)
         memory = read_memory(m);
@@ -77,8 +75,7 @@ static Var read_all(Writer *m, const int32_t *ids, const int32_t *parents, int c
         NnSequence x = nn_embedding_sequence(&m->embedding,
                                              nn_pack(tape, m->written[i], (const int32_t[]){0, m->steps}, 1));
         x.rows = var_add(x.rows, nn_sinusoids(x, true));
-        for (int l = 0; l < LAYERS; l++)
-            x = nn_transformer_encoder_layer(&m->layers[l], x);
+        x = nn_transformer_encoder(&m->layers, x);
         if (m->has_memory)
             x = nn_transformer_decoder_layer(&m->decoder, x, read_memory(m));
         last[i] = var_slice(x.rows, 0, m->steps - 1, m->steps, 1);
@@ -187,7 +184,7 @@ START_TEST(wrong_steps_are_refused)
     int32_t parents[2] = {0, 1};
     float row[2 * WIDTH] = {0};
     Var x = tape_constant(tape, tensor_from(row, TENSOR_F32, TENSOR_SHAPE(2, WIDTH)));
-    ck_assert(var_is_empty(nn_multihead_attention_step(&m.layers[0].self_attn, m.cache, x)));
+    ck_assert(var_is_empty(nn_multihead_attention_step(&m.layers.layers[0].self_attn, m.cache, x)));
     ck_assert_ptr_nonnull(strstr(tape_status(tape)->message, "nn_attention_cache_begin() comes before"));
     ck_assert_failed(nn_attention_cache_begin(m.cache, parents, 0), REEL_STATUS_USAGE, "0 sequences");
     ck_assert_ok(nn_attention_cache_begin(m.cache, parents, 1));
@@ -198,9 +195,9 @@ START_TEST(wrong_steps_are_refused)
         tape_begin(tape);
         x = tape_constant(tape, tensor_from(row, TENSOR_F32, TENSOR_SHAPE(i == 0 ? 2 : 1, WIDTH)));
         if (i == 1)
-            nn_multihead_attention_step(&m.layers[0].self_attn, m.cache, x);
+            nn_multihead_attention_step(&m.layers.layers[0].self_attn, m.cache, x);
         if (i < 2)
-            nn_multihead_attention_step(&m.layers[0].self_attn, m.cache, x);
+            nn_multihead_attention_step(&m.layers.layers[0].self_attn, m.cache, x);
         if (i == 2)
             nn_multihead_attention_over_step(&m.decoder.multihead_attn, m.cache, x, (NnSequence){0});
         if (i == 3)

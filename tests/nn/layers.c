@@ -330,6 +330,34 @@ START_TEST(sequential_runs_its_parts_in_a_row)
 }
 END_TEST
 
+START_TEST(sequential_holds_parts_of_its_own)
+{
+    Stack m;
+    NnSequential own;
+    stack_init(&m);
+    nn_sequential_init(&own);
+    NN_APPEND(&own, NnLinear, nn_linear_init, 4, 5);
+    NN_APPEND(&own, NnTanh, nn_tanh_init);
+    NN_APPEND(&own, NnLayerNorm, nn_layer_norm_init, 5);
+    NN_APPEND(&own, NnDropout, nn_dropout_init, 0.5);
+    NN_APPEND(&own, NnLinear, nn_linear_init, 5, 2);
+    ck_assert_ok(nn_module_reset(&m.all.base, 1));
+    ck_assert_ok(nn_module_reset(&own.base, 1));
+    nn_module_train(&m.all.base, false);
+    nn_module_train(&own.base, false);
+    Var x = tape_constant(tape, noise(TENSOR_F32, 3, 4));
+    ck_assert(tensor_equal(var_value(nn_sequential(&own, x)), var_value(nn_sequential(&m.all, x))));
+    nn_module_free(&m.all.base);
+    nn_module_free(&own.base);
+    nn_module_free(&own.base); /* once is enough */
+    nn_sequential_init(&own);
+    for (int i = 0; i <= NN_SEQUENTIAL_MAX; i++)
+        NN_APPEND(&own, NnTanh, nn_tanh_init);
+    ck_assert_failed(nn_module_reset(&own.base, 0), REEL_STATUS_FAILED, "at most 32 parts");
+    nn_module_free(&own.base);
+}
+END_TEST
+
 START_TEST(sequential_has_room_for_so_many_parts)
 {
     NnSequential m;
@@ -395,6 +423,7 @@ Suite *nn_layers_suite(void)
     tcase_add_test(c, dropout_of_a_sequence_is_row_by_row);
     tcase_add_test(c, locked_dropout_has_one_mask_a_text);
     tcase_add_test(c, sequential_runs_its_parts_in_a_row);
+    tcase_add_test(c, sequential_holds_parts_of_its_own);
     tcase_add_test(c, sequential_has_room_for_so_many_parts);
     tcase_add_test(c, empty_values_pass_through);
     suite_add_tcase(suite, c);

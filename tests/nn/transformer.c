@@ -122,6 +122,50 @@ START_TEST(backward_agrees_with_differences)
 }
 END_TEST
 
+/* ---- A whole encoder ---- */
+
+START_TEST(an_encoder_is_its_layers)
+{
+    NnTransformerEncoder m;
+    NnEmbedding places;
+    NnTransformerOptions options = options_with(true);
+    options.causal = options.last_norm = true;
+    nn_transformer_encoder_init(&m, WIDTH, 2, options);
+    nn_embedding_init(&places, 5, WIDTH);
+    ck_assert_ok(nn_module_reset_f64(&m.base, 4));
+    ck_assert_ok(nn_module_reset_f64(&places.base, 5));
+    NnNamed named;
+    ck_assert(nn_find(&m.base, "layers.1.self_attn.in_proj_weight", &named) &&
+              nn_find(&m.base, "norm.bias", &named));
+    NnSequence x = nn_pack_rows(tape_constant(tape, noise(TENSOR_F64, 9, WIDTH)), lengths, TEXTS);
+    NnSequence y = nn_learned_positions(&places, x);
+    Tensor table = places.weight.core.value, moved = var_value(nn_unpack(y)),
+           before = var_value(nn_unpack(x));
+    for (int64_t b = 0, row = 0; b < TEXTS; b++)
+        for (int64_t t = 0; t < lengths[b]; t++, row++)
+            for (int64_t i = 0; i < WIDTH; i++)
+                ck_assert_double_eq(tensor_get(&moved, (int64_t[]){row, i}),
+                                    tensor_get(&before, (int64_t[]){row, i}) +
+                                        tensor_get(&table, (int64_t[]){t, i}));
+    Tensor all = var_value(nn_transformer_encoder(&m, y).rows);
+    NnSequence by_hand =
+        nn_transformer_encoder_layer(&m.layers[1], nn_transformer_encoder_layer(&m.layers[0], y));
+    ck_assert(tensor_equal(all, var_value(nn_layer_norm(&m.norm, by_hand.rows))));
+    ck_assert_tape_ok(tape);
+    NnSequence longer = nn_pack_rows(y.rows, (const int32_t[]){6, 3}, 2);
+    ck_assert(var_is_empty(nn_learned_positions(&places, longer).rows)); /* six places of five */
+    ck_assert(var_is_empty(nn_learned_positions(&places, (NnSequence){VAR_NONE, NULL}).rows));
+    nn_module_free(&places.base);
+    nn_module_free(&m.base);
+    nn_transformer_encoder_init(&m, WIDTH, 1, options_with(false));
+    ck_assert(!nn_find(&m.base, "norm.bias", &named));
+    nn_module_free(&m.base);
+    nn_transformer_encoder_init(&m, WIDTH, 0, options);
+    ck_assert_failed(nn_module_reset(&m.base, 0), REEL_STATUS_USAGE, "0 layers");
+    nn_module_free(&m.base);
+}
+END_TEST
+
 /* ---- A text and its company ---- */
 
 /* What a text comes to does not depend on the others, and (causal) a row not on those behind it. */
@@ -242,6 +286,7 @@ Suite *nn_transformer_suite(void)
     tcase_add_test(c, an_encoder_layer_is_pytorchs);
     tcase_add_test(c, a_decoder_layer_is_pytorchs);
     tcase_add_test(c, options_are_pytorchs_defaults);
+    tcase_add_test(c, an_encoder_is_its_layers);
     tcase_add_test(c, backward_agrees_with_differences);
     tcase_add_test(c, a_text_sees_itself_alone);
     tcase_add_test(c, all_four_dropouts_drop);

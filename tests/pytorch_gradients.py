@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""The models of tools/bench_peers_models.c against those of tools/pytorch_peers.py: with the same weights and examples the same loss
+and the same gradient of every parameter; part of `make test-pytorch`. In f32: the loss to 1e-5, a gradient to 1e-4 of its largest number, or
+of a hundredth of the model's largest.
+
+Arguments are names of models; without, all are compared. Without PyTorch all is skipped, which is a failure with SKIPS=fail.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import warnings
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BENCH = os.path.join(os.environ.get("REEL_TOOLS") or ROOT / "build/release/tools", "bench")
+sys.path.insert(0, str(ROOT / "tools"))
+warnings.filterwarnings("ignore")
+try:
+    import numpy
+    import torch
+    import pytorch_peers
+except ImportError as error:
+    print(f"test-pytorch: gradients of models skipped: {error}")
+    sys.exit(1 if os.environ.get("REEL_SKIPS") == "fail" else 0)
+
+torch.set_num_threads(1)
+
+# Where Reel's parameter has another name than PyTorch's.
+NAMES = {
+    "tagger": {"crf.start_transitions": "start", "crf.end_transitions": "end", "crf.transitions": "steps"},
+    "seq2seq": {"decoder.weight_ih_l0": "decoder.weight_ih", "decoder.weight_hh_l0": "decoder.weight_hh", "decoder.bias_ih_l0": "decoder.bias_ih",
+                "decoder.bias_hh_l0": "decoder.bias_hh", "attention.W_h.weight": "key.weight", "attention.W_h.bias": "key.bias",
+                "attention.W_s.weight": "query.weight", "attention.W_s.bias": "query.bias", "attention.v_a.weight": "v.weight"},
+    "physics": {f"{i}.{kind}": f"layers.{i}.{kind}" for i in (0, 2, 4, 6) for kind in ("weight", "bias")},
+}
+
+
+def reel(name, path):
+    """The loss; weights, gradients and numbers go to the file."""
+    out = subprocess.run([BENCH, "--peer", name, "--threads", "1"], input=f"check {path}\n", stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(out.stdout.splitlines()[-1])["loss"]
+
+
+def compare(name):
+    """-> the largest differences of the loss and of a gradient, and how many parameters there are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "check.npz")
+        loss = reel(name, path)
+        file = {key: torch.from_numpy(value) for key, value in numpy.load(path).items()}
+    pytorch_peers.normal_like = lambda x: file["numbers"][: x.numel()].view(x.shape)
+    model, loss_of = pytorch_peers.make(name, file["numbers"])
+    model.train(name == "mlp_norm")  # without dropout; by the batch's own statistics
+    ours = {NAMES.get(name, {}).get(key, key): key for key in file if key != "numbers" and not key.startswith("grad/")}
+    theirs = dict(model.named_parameters())
+    if set(ours) != set(theirs):
+        raise SystemExit(f"test-pytorch: {name}: parameters {sorted(set(ours) ^ set(theirs))} are on one side alone")
+    with torch.no_grad():
+        for key, parameter in theirs.items():
+            parameter.copy_(file[ours[key]])
+    want = loss_of()
+    want.backward()
+    gradients = {key: p.grad.to_dense() if p.grad.is_sparse else p.grad for key, p in theirs.items()}
+    least = 1e-2 * max(g.abs().max() for g in gradients.values())  # what normalisation makes 0 is rounding alone
+    worst = max(((file["grad/" + ours[key]] - g).abs().max() / max(g.abs().max(), least)).item() for key, g in gradients.items())
+    return abs(loss - want.item()) / abs(want.item()), worst, len(theirs)
+
+
+def main():
+    wrong = 0
+    for name in sys.argv[1:] or pytorch_peers.PEERS:
+        of_loss, of_gradients, count = compare(name)
+        right = of_loss < 1e-5 and of_gradients < 1e-4
+        wrong += not right
+        print(f"{name:10s} {'ok   ' if right else 'WRONG'} loss off by {of_loss:.1e}, {count} gradients by {of_gradients:.1e} at most", flush=True)
+    print(f"models: {wrong} differ from PyTorch {torch.__version__}")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
