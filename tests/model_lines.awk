@@ -5,7 +5,7 @@ match($0, /---- [a-z0-9_]+ ----/) {
     next
 }
 /---- / { name = "" }
-name == "" || /^ *(#|\/\*|\*|$)/ || /^[][(){} ,;]*$/ { next }
+name == "" || /^ *(#|\/\*|\*|$)/ || /^[][(){} ,;]*$/ || /^} [A-Z][A-Za-z0-9]*;$/ { next }
 !(name in lines) { order[++count] = name }
 { lines[name]++ }
 END {

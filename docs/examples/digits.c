@@ -1,7 +1,6 @@
 /* A convolutional net that reads handwritten digits: 1,797 images of 8 x 8 by 13 writers, as scikit-learn has
  * them (E. Alpaydin and C. Kaynak 1998, Optical Recognition of Handwritten Digits, UCI, doi 10.24432/C50P49,
- * CC BY 4.0). Run it as `digits tests/fixtures/digits.npz`. The model itself (the struct, reader_init() and
- * reader()) takes 19 lines; in PyTorch 10. */
+ * CC BY 4.0). Run it as `digits tests/fixtures/digits.npz`. */
 #include <reel/reel.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +15,9 @@ typedef struct {
 
 static void reader_init(Reader *m)
 {
-    NnConvOptions same = {.stride = 1, .padding = 1, .dilation = 1};
     nn_module_init(&m->base);
-    NN_ADD(m, first, nn_conv2d_init, 1, 8, 3, 3, same);
-    NN_ADD(m, second, nn_conv2d_init, 8, 16, 3, 3, same);
+    NN_ADD(m, first, nn_conv2d_init, 1, 8, 3, 3, nn_conv_padded(1));
+    NN_ADD(m, second, nn_conv2d_init, 8, 16, 3, 3, nn_conv_padded(1));
     NN_ADD(m, fc, nn_linear_init, 16 * 2 * 2, DIGITS);
 }
 
@@ -28,7 +26,7 @@ static Var reader(Reader *m, Var x)
 {
     x = nn_max_pool2d(var_relu(nn_conv2d(&m->first, x)), 2, 2, 0);
     x = nn_max_pool2d(var_relu(nn_conv2d(&m->second, x)), 2, 2, 0);
-    return nn_linear(&m->fc, var_reshape(x, TENSOR_SHAPE(var_size(x, 0), 16 * 2 * 2)));
+    return nn_linear(&m->fc, var_flatten(x, 1));
 }
 
 static void must(ReelStatus status)

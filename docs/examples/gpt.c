@@ -1,6 +1,5 @@
 /* A small GPT: reads a text letter by letter through causal transformer layers, guesses the next letter, and
- * then writes some of its own, one step a letter. The head's weight is the embedding's. The model itself (the
- * struct, gpt_init() and gpt_layers()) takes 32 lines; in PyTorch 18, without a cache. */
+ * then writes some of its own, one step a letter. Its head is the embedding. */
 #include <reel/reel.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,9 +14,7 @@ static const char text[] =
 typedef struct {
     NnModule base;
     NnEmbedding letters, places;
-    NnTransformerEncoderLayer layers[LAYERS];
-    NnLayerNorm norm;
-    NnLinear head;
+    NnTransformerEncoder layers;
     NnAttentionCache *cache; /* while it writes */
     Tape *tape;
 } Gpt;
@@ -25,16 +22,12 @@ typedef struct {
 static void gpt_init(Gpt *m)
 {
     NnTransformerOptions layer = nn_transformer_options(HEADS, 4 * WIDTH);
-    layer.causal = layer.norm_first = true;
+    layer.causal = layer.norm_first = layer.last_norm = true;
     layer.dropout = layer.inner_dropout = 0;
     nn_module_init(&m->base);
     NN_ADD(m, letters, nn_embedding_init, LETTERS, WIDTH);
     NN_ADD(m, places, nn_embedding_init, LENGTH, WIDTH);
-    for (int i = 0; i < LAYERS; i++)
-        NN_ADD_AT(m, layers, i, nn_transformer_encoder_layer_init, WIDTH, layer);
-    NN_ADD(m, norm, nn_layer_norm_init, WIDTH);
-    NN_ADD(m, head, nn_linear_init_without_bias, WIDTH, LETTERS);
-    nn_parameter_tie(&m->head.weight, &m->letters.weight);
+    NN_ADD(m, layers, nn_transformer_encoder_init, WIDTH, LAYERS, layer);
     m->letters.weight.init = m->places.weight.init = nn_init_normal(0.1);
 }
 
@@ -42,10 +35,9 @@ static void gpt_init(Gpt *m)
 static Var gpt_layers(Gpt *m, NnSequence letters, Var places)
 {
     Var x = var_add(nn_embedding(&m->letters, letters.rows), nn_embedding(&m->places, places));
-    for (int i = 0; i < LAYERS; i++)
-        x = letters.packing ? nn_transformer_encoder_layer(&m->layers[i], nn_with_rows(letters, x)).rows
-                            : nn_transformer_encoder_layer_step(&m->layers[i], m->cache, x);
-    return nn_linear(&m->head, nn_layer_norm(&m->norm, x));
+    x = letters.packing ? nn_transformer_encoder(&m->layers, nn_with_rows(letters, x)).rows
+                        : nn_transformer_encoder_step(&m->layers, m->cache, x);
+    return var_linear(x, nn_var(&m->letters.weight, m->tape), VAR_NONE);
 }
 
 static void must(ReelStatus status)

@@ -1,7 +1,6 @@
 /* A generative adversarial network with a gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028): the
  * generator turns noise into points, the critic tells them from those of a sloping cloud, and its loss has
- * the norm of its own gradient in it: backward goes through a gradient. The models and the penalty (the
- * struct, net_init(), net() and penalty()) take 25 lines; in PyTorch 7. */
+ * the norm of its own gradient in it: backward goes through a gradient. */
 #include <reel/reel.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +28,8 @@ static Var net(Net *m, Var x)
 /* The mean of (|d critic(x) / dx| - 1)^2, between points of both kinds. */
 static Var penalty(Net *critic, Var real, Var made, Var share)
 {
-    Tape *tape = real.tape;
-    Var between = var_add(made, var_mul(share, var_sub(real, made))), gradient;
-    Var x = tape_leaf(tape, var_value(between));
-    Var scores = var_sum(net(critic, x), TENSOR_AXES_ALL, false);
-    tape_vjp(&scores, NULL, 1, &x, 1, true, &gradient);
+    Var x = tape_leaf(real.tape, var_value(var_add(made, var_mul(share, var_sub(real, made)))));
+    Var gradient = var_gradient(net(critic, x), x);
     Var norm = var_sqrt(var_scale(var_sum(var_square(gradient), TENSOR_AXIS(1), false), 1, 1e-12));
     return var_mean(var_square(var_scale(norm, 1, -1)), TENSOR_AXES_ALL, false);
 }

@@ -1,7 +1,6 @@
 /* A tagger: a bidirectional LSTM says how well each tag suits each word, and a conditional random field knows
  * which tags follow each other (Huang et al. 2015, arXiv 1508.01991). It learns to mark dates, "the 12 of
- * may", in made-up sentences: B begins one, I goes on, O is outside. The model itself (the struct,
- * tagger_init() and tagger_scores()) takes 22 lines; in PyTorch 36, which has no such field. */
+ * may", in made-up sentences: B begins one, I goes on, O is outside. */
 #include <reel/reel.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* Sequence to sequence: an encoder reads a word, a decoder writes it backwards, attention tells it where to
- * look (Bahdanau et al. 2015), and beam search finds the likeliest word. The model itself (the struct,
- * translator_init(), encode() and decode_step()) takes 30 lines; in PyTorch 19. */
+ * look (Bahdanau et al. 2015), and beam search finds the likeliest word. */
 #include <reel/reel.h>
 #include <stdio.h>
 #include <stdlib.h>

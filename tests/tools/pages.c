@@ -150,6 +150,21 @@ START_TEST(the_readmes_model_compiles)
 }
 END_TEST
 
+/* docs/from-pytorch.md's table of the lines of models are those of the two files. */
+START_TEST(the_lines_of_models_are_those_of_the_files)
+{
+    must_say_nothing(
+        "folder=$(mktemp -d) && for file in tools/bench_peers_models.c tools/pytorch_peers.py; do "
+        "awk -f tests/model_lines.awk $file > $folder/${file##*.}; done && "
+        "paste -d ' ' $folder/c $folder/py | awk '$1 != $3 { print $1 \" stands beside \" $3 } "
+        "{ printf \"| `%s` |.*| %d | %d | %.2f |\\n\", $1, $2, $4, $2 / $4 }' > $folder/rows && "
+        "[ $(wc -l < $folder/rows) -ge 12 ] && while read -r row; do "
+        "grep -qx -- \"$row\" docs/from-pytorch.md || echo \"not in docs/from-pytorch.md: $row\"; done < "
+        "$folder/rows; "
+        "rm -r $folder");
+}
+END_TEST
+
 /* Suites are in the folders of what they test. */
 START_TEST(suites_are_beside_what_they_test)
 {
@@ -175,6 +190,7 @@ Suite *tools_pages_suite(void)
     tcase_add_test(tcase, scores_name_their_corpus);
     tcase_add_test(tcase, pages_say_what_holds);
     tcase_add_test(tcase, the_readmes_model_compiles);
+    tcase_add_test(tcase, the_lines_of_models_are_those_of_the_files);
     tcase_add_test(tcase, suites_are_beside_what_they_test);
     suite_add_tcase(suite, tcase);
     return suite;
