@@ -110,6 +110,28 @@ START_TEST(backward_agrees_with_differences)
 }
 END_TEST
 
+/* Memory grows with the length of a text, backward included, and not with its square. */
+START_TEST(memory_is_linear_in_the_length)
+{
+    static const int32_t longer[] = {256, 2048};
+    size_t bytes[2];
+    NnMultiheadAttention m;
+    nn_multihead_attention_init(&m, 16, 2);
+    ck_assert_ok(nn_module_reset(&m.base, 1));
+    for (int i = 0; i < 2; i++) {
+        Tape *t = tape_new();
+        Tensor rows = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(longer[i], 16), 0.5);
+        NnSequence x = nn_pack_rows(tape_leaf(t, rows), &longer[i], 1);
+        Var out = nn_multihead_attention(&m, x, true).rows;
+        ck_assert(tape_backward(var_sum(var_square(out), TENSOR_AXES_ALL, false)));
+        bytes[i] = tape_peak_bytes(t);
+        tape_free(t);
+    }
+    ck_assert_msg(bytes[1] < 9 * bytes[0], "%zu bytes for 256 rows, %zu for 2048", bytes[0], bytes[1]);
+    nn_module_free(&m.base);
+}
+END_TEST
+
 START_TEST(heads_must_divide_the_width)
 {
     static const int wrong[] = {4, 0, -1, 7};
@@ -130,6 +152,7 @@ Suite *nn_multihead_attention_suite(void)
     tcase_add_checked_fixture(c, tape_set_up, tape_tear_down);
     tcase_add_test(c, it_is_the_papers_formula);
     tcase_add_test(c, backward_agrees_with_differences);
+    tcase_add_test(c, memory_is_linear_in_the_length);
     tcase_add_test(c, heads_must_divide_the_width);
     suite_add_tcase(suite, c);
     return suite;

@@ -270,6 +270,29 @@ START_TEST(several_backwards_add_up)
 }
 END_TEST
 
+/* However many parts a batch has, the tapes hold the values of one. */
+START_TEST(accumulation_takes_the_memory_of_one_part)
+{
+    Net m;
+    net_init(&m, 0);
+    NnParallel *p = new_parallel(&m, 3, 2);
+    NnOptimizer *o = new_optimizer(&m.base, 1e9);
+    Step step = draw_step(&m, 1);
+    size_t bytes[2];
+    for (int several = 0; several < 2; several++) {
+        for (int part = 0; part < (several ? 8 : 1); part++)
+            ck_assert_ok(nn_parallel_backward(p, loss_of_shard, &step, NULL));
+        ck_assert_ok(nn_optimizer_step(o, nn_parallel_pieces(p)));
+        bytes[several] = nn_parallel_tape_bytes(p);
+    }
+    ck_assert(bytes[0] > 0);
+    ck_assert_int_eq((int)bytes[1], (int)bytes[0]);
+    nn_optimizer_free(o);
+    nn_parallel_free(p);
+    nn_module_free(&m.base);
+}
+END_TEST
+
 /* The sums of whole tables and of rows, in either order. */
 static Var table_loss(void *context, Tape *tape, int shard, int shards)
 {
@@ -475,6 +498,7 @@ Suite *nn_parallel_suite(void)
     tcase_add_test(tcase, nodes_may_be_summed_elsewhere);
     tcase_add_test(tcase, rows_are_turned_by_id);
     tcase_add_test(tcase, several_backwards_add_up);
+    tcase_add_test(tcase, accumulation_takes_the_memory_of_one_part);
     tcase_add_test(tcase, rows_and_whole_tables_accumulate);
     tcase_add_test(tcase, optimizers_clear_what_is_theirs);
     tcase_add_test(tcase, the_first_error_is_told_and_changes_nothing);

@@ -165,6 +165,16 @@ START_TEST(the_lines_of_models_are_those_of_the_files)
 }
 END_TEST
 
+/* What makes a module of nn/, and what forward is written with, is in the book. */
+START_TEST(modules_and_helpers_are_on_a_page)
+{
+    must_say_nothing("ls nn/*.h | grep -v _internal | xargs grep -ohE "
+                     "'^#define nn_[a-z0-9_]+\\(|\\bnn_[a-z0-9_]+_init(_[a-z0-9]+)*\\(' | "
+                     "sed 's/#define //; s/(//' | sort -u | grep -v '^nn_snapshot_' | while read -r name; do "
+                     "grep -qw \"$name\" docs/*.md || echo \"on no page: $name\"; done");
+}
+END_TEST
+
 /* Suites are in the folders of what they test. */
 START_TEST(suites_are_beside_what_they_test)
 {
@@ -191,6 +201,7 @@ Suite *tools_pages_suite(void)
     tcase_add_test(tcase, pages_say_what_holds);
     tcase_add_test(tcase, the_readmes_model_compiles);
     tcase_add_test(tcase, the_lines_of_models_are_those_of_the_files);
+    tcase_add_test(tcase, modules_and_helpers_are_on_a_page);
     tcase_add_test(tcase, suites_are_beside_what_they_test);
     suite_add_tcase(suite, tcase);
     return suite;
