@@ -59,6 +59,14 @@ REEL_JSON_TABLE(seed_shape, ModelRunResult,
     REEL_JSON_NAMED(ModelRunResult, "seed", seed, INTEGER),
     {NULL, REEL_JSON_FIELD_PART, 0, REEL_JSON_ALWAYS, &model_run_shape});
 
+REEL_JSON_TABLE(best_spread_shape, ModelSpread,
+    REEL_JSON_NAMED(ModelSpread, "best_f1_mean", mean, NUMBER),
+    REEL_JSON_NAMED(ModelSpread, "best_f1_sd",   sd,   NUMBER));
+
+REEL_JSON_TABLE(last_spread_shape, ModelSpread,
+    REEL_JSON_NAMED(ModelSpread, "last_f1_mean", mean, NUMBER),
+    REEL_JSON_NAMED(ModelSpread, "last_f1_sd",   sd,   NUMBER));
+
 REEL_JSON_TABLE(tuned_spread_shape, ModelSpread,
     REEL_JSON_NAMED(ModelSpread, "tuned_f1_mean", mean, NUMBER),
     REEL_JSON_NAMED(ModelSpread, "tuned_f1_sd",   sd,   NUMBER));
@@ -68,10 +76,8 @@ REEL_JSON_TABLE(model_shape, ModelResult,
     REEL_JSON_NAMED(ModelResult, "params",                   params,                   INTEGER),
     REEL_JSON_NAMED(ModelResult, "params_without_embedding", params_without_embedding, INTEGER),
     REEL_JSON_PART(ModelResult,  NULL,                       first,                    REEL_JSON_ALWAYS, &model_run_shape),
-    REEL_JSON_NAMED(ModelResult, "best_f1_mean",             best.mean,                NUMBER),
-    REEL_JSON_NAMED(ModelResult, "best_f1_sd",               best.sd,                  NUMBER),
-    REEL_JSON_NAMED(ModelResult, "last_f1_mean",             last.mean,                NUMBER),
-    REEL_JSON_NAMED(ModelResult, "last_f1_sd",               last.sd,                  NUMBER),
+    REEL_JSON_PART(ModelResult,  NULL,                       best,                     offsetof(ModelResult, best.n), &best_spread_shape),
+    REEL_JSON_PART(ModelResult,  NULL,                       last,                     offsetof(ModelResult, last.n), &last_spread_shape),
     REEL_JSON_PART(ModelResult,  NULL,                       tuned,                    offsetof(ModelResult, tuned.n), &tuned_spread_shape),
     REEL_JSON_LIST(ModelResult, seeds, num_seeds, &seed_shape));
 

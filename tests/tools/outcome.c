@@ -84,6 +84,16 @@ START_TEST(without_a_test_part_nothing_is_claimed)
     shell_must("%s/train_zoo " DATA "--models best --epochs 3 --test 0 --out %s/best", tools, folder);
     must_say("macro F1 0.");
     must_say("on the validation part\n");
+    /* Whatever is a quality is null, but for what the validation part says. */
+    shell_must(
+        "cd %s && grep -E '\"[a-z_]*(f1|accuracy|error)[a-z_]*\":' run/results.json best/results.json | "
+        "grep -vE 'best_f1_is|valid_f1' > qualities && test $(wc -l < qualities) -ge 100 && "
+        "! grep -v ': null,*$' qualities",
+        folder);
+    shell_must("cd %s && %s/predict best/wide.best.npz --info > told && grep -E '(test|tuned)_[a-z0-9_]+ ' "
+               "told > qualities && "
+               "grep -q test_f1 qualities && grep -q tuned_f1 qualities && ! grep -v ' -$' qualities",
+               folder, tools);
     shell_must("%s/train_zoo --compare %s/run %s/best --out %s/page && ! grep -qi nan %s/page/report.html",
                tools, folder, folder, folder, folder);
     shell_must("cd %s && %s/train_zoo --resume run --epochs 8", folder, tools);
