@@ -3,6 +3,7 @@
 #include "tensor/elementwise.h"
 #include "tensor/flops.h"
 #include "tensor/loop_internal.h"
+#include "tensor/small_product_internal.h"
 
 /* One matrix operand: its strides in elements, never 0 for an axis of size 1 (what is stored there is of
  * no matter, and BLIS takes a zero for an order to choose strides itself). */
@@ -27,6 +28,21 @@ static Tensor batches_of(const Tensor *t)
     Tensor batches = *t;
     batches.ndim -= 2;
     return batches;
+}
+
+/* c = alpha a b + beta c, where beta is 0 or 1. */
+static void multiply(TensorDtype dtype, double alpha, const void *a, const Matrix *a_as, const void *b,
+                     const Matrix *b_as, double beta, void *c, const Matrix *c_as)
+{
+    int64_t m = c_as->rows, n = c_as->columns, k = a_as->columns;
+    tensor_flops_add_product(m, n, k);
+    if (dtype == TENSOR_F32 && alpha == 1 &&
+        tensor_small_product(m, n, k, (TensorSmallMatrix){a, a_as->row_stride, a_as->column_stride},
+                             (TensorSmallMatrix){b, b_as->row_stride, b_as->column_stride}, beta != 0, c,
+                             c_as->row_stride, c_as->column_stride))
+        return;
+    tensor_blis_multiply(dtype, m, n, k, alpha, a, a_as->row_stride, a_as->column_stride, b, b_as->row_stride,
+                         b_as->column_stride, beta, c, c_as->row_stride, c_as->column_stride);
 }
 
 /* Whether `n` matrices that lie `stride` elements apart are one matrix of n times as many rows. */
@@ -59,14 +75,10 @@ static bool multiply_batches(Tensor out, double alpha, Tensor a, Tensor b, doubl
     }
     int64_t size = (int64_t)tensor_dtype_size(out.dtype);
     while (tensor_loop_next(&loop))
-        for (int64_t i = 0; i < loop.n; i++) {
-            tensor_flops_add_product(out_as.rows, out_as.columns, a_as.columns);
-            tensor_blis_multiply(
-                out.dtype, out_as.rows, out_as.columns, a_as.columns, alpha,
-                loop.data[1] + i * loop.stride[1] * size, a_as.row_stride, a_as.column_stride,
-                loop.data[2] + i * loop.stride[2] * size, b_as.row_stride, b_as.column_stride, beta,
-                loop.data[0] + i * loop.stride[0] * size, out_as.row_stride, out_as.column_stride);
-        }
+        for (int64_t i = 0; i < loop.n; i++)
+            multiply(out.dtype, alpha, loop.data[1] + i * loop.stride[1] * size, &a_as,
+                     loop.data[2] + i * loop.stride[2] * size, &b_as, beta,
+                     loop.data[0] + i * loop.stride[0] * size, &out_as);
     return true;
 }
 
