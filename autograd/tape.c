@@ -178,11 +178,6 @@ void tape_drop_node(Tape *tape, uint32_t number)
     tape->input_count = node->first_input;
 }
 
-Var tape_empty(Tape *tape)
-{
-    return (Var){.tape = tape};
-}
-
 Var tape_handle(Tape *tape, uint32_t value)
 {
     return (Var){.tape = tape, .index = value, .stamp = tape_value(tape, value)->stamp};
@@ -191,16 +186,6 @@ Var tape_handle(Tape *tape, uint32_t value)
 bool var_is_empty(Var v)
 {
     return v.stamp == 0;
-}
-
-Value *tape_find(Var v, const char *user)
-{
-    if (!v.tape || v.stamp == 0)
-        return NULL;
-    if (v.index < v.tape->value_count && tape_value(v.tape, v.index)->stamp == v.stamp)
-        return tape_value(v.tape, v.index);
-    tape_fail(v.tape, "%s: a stale handle: the value belongs to an earlier step of this tape", user);
-    return NULL;
 }
 
 /* ---- Leaves ---- */

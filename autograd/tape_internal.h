@@ -119,16 +119,22 @@ static inline uint32_t node_input(const Tape *tape, const Node *node, int i)
 
 /* ---- tape.c ---- */
 
-/* The value of a handle, or NULL with an error recorded (stale) or not (empty). `user` names the op for
- * messages. */
-Value *tape_find(Var v, const char *user);
 /* A new node with the current stamp, scope and place, and room for its inputs and its outputs (not yet made).
  * Its number, or UINT32_MAX with an error where there is no memory. */
 uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs);
 /* Takes the last node back, or marks it as never made if others have come since. */
 void tape_drop_node(Tape *tape, uint32_t node);
 Var tape_handle(Tape *tape, uint32_t value);
-Var tape_empty(Tape *tape);
+static inline Var tape_empty(Tape *tape)
+{
+    return (Var){.tape = tape};
+}
+
+/* ---- value.c ---- */
+
+/* The value of a handle, or NULL with an error recorded (stale) or not (empty). `user` names the op for
+ * messages. */
+Value *tape_find(Var v, const char *user);
 
 /* ---- record.c ---- */
 

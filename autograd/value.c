@@ -1,7 +1,17 @@
-/* Reading values. */
+/* The values that handles stand for. */
 #include "autograd/held_internal.h"
 
 #include <math.h>
+
+Value *tape_find(Var v, const char *user)
+{
+    if (!v.tape || v.stamp == 0)
+        return NULL;
+    if (v.index < v.tape->value_count && tape_value(v.tape, v.index)->stamp == v.stamp)
+        return tape_value(v.tape, v.index);
+    tape_fail(v.tape, "%s: a stale handle: the value belongs to an earlier step of this tape", user);
+    return NULL;
+}
 
 Tensor *tape_whole(Tape *tape, Value *value)
 {

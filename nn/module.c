@@ -23,19 +23,6 @@ void nn_module_fail(NnModule *module, ReelStatus status)
         module->status = status;
 }
 
-ReelStatus nn_module_stays(const NnModule *module)
-{
-    if (module->self == module)
-        return reel_status_ok();
-    if (!module->self)
-        return reel_status_usage("a module is used before its init function was called");
-    const char *name = module->scope.name && *module->scope.name ? module->scope.name : "of the program";
-    return reel_status_usage(
-        "module %s was copied, or returned by value, after it was initialised; initialise it "
-        "where it stays, and pass it by pointer",
-        name);
-}
-
 /* Notes that the name stands for something else already; true where it is free. */
 static bool name_is_free(NnModule *module, const char *name)
 {
@@ -202,12 +189,6 @@ void nn_module_add_buffer(NnModule *module, NnParameter *buffer, const char *nam
     buffer->core.frozen = true;
 }
 
-NnName nn_name(const char *name, NnParameter *parameter)
-{
-    int64_t rows = parameter->ndim > 0 ? parameter->shape[0] : 1;
-    return (NnName){name, parameter, 0, rows, parameter->init};
-}
-
 void nn_module_rename(NnModule *module, const NnName *names, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -256,11 +237,6 @@ void nn_parameter_tie(NnParameter *parameter, NnParameter *to)
 }
 
 /* ---- Values ---- */
-
-NnParameter *nn_parameter_itself(const NnParameter *parameter)
-{
-    return (NnParameter *)(uintptr_t)(parameter->tied ? parameter->tied : parameter);
-}
 
 ReelStatus nn_parameter_allocate(NnParameter *parameter, TensorDtype dtype)
 {

@@ -8,6 +8,19 @@
 
 /* ---- Places ---- */
 
+ReelStatus nn_module_stays(const NnModule *module)
+{
+    if (module->self == module)
+        return reel_status_ok();
+    if (!module->self)
+        return reel_status_usage("a module is used before its init function was called");
+    const char *name = module->scope.name && *module->scope.name ? module->scope.name : "of the program";
+    return reel_status_usage(
+        "module %s was copied, or returned by value, after it was initialised; initialise it "
+        "where it stays, and pass it by pointer",
+        name);
+}
+
 NnPlace nn_place_first(NnModule *module)
 {
     return (NnPlace){.module = module->self == module ? module : NULL};
@@ -53,6 +66,17 @@ int nn_module_height(const NnModule *module)
         height = below > height ? below : height;
     }
     return height;
+}
+
+NnParameter *nn_parameter_itself(const NnParameter *parameter)
+{
+    return (NnParameter *)(uintptr_t)(parameter->tied ? parameter->tied : parameter);
+}
+
+NnName nn_name(const char *name, NnParameter *parameter)
+{
+    int64_t rows = parameter->ndim > 0 ? parameter->shape[0] : 1;
+    return (NnName){name, parameter, 0, rows, parameter->init};
 }
 
 /* Whether the way there leads through a module that is a part more than once. */

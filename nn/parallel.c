@@ -7,39 +7,10 @@
 #include "tensor/random.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 /* ---- Life ---- */
-
-static int by_address(const void *a, const void *b)
-{
-    uintptr_t x = (uintptr_t) * (NnParameter *const *)a, y = (uintptr_t) * (NnParameter *const *)b;
-    return (x > y) - (x < y);
-}
-
-static bool list_parameters(NnParallel *p)
-{
-    int count = 0;
-    for (NnParameter *q = nn_first_parameter(p->module); q; q = nn_next_parameter(p->module, q))
-        count++;
-    p->parameters = reel_mem_alloc((size_t)count * sizeof(NnParameter *));
-    if (!p->parameters)
-        return false;
-    for (NnParameter *q = nn_first_parameter(p->module); q; q = nn_next_parameter(p->module, q))
-        p->parameters[p->parameter_count++] = q;
-    qsort(p->parameters, (size_t)count, sizeof(NnParameter *), by_address);
-    return true;
-}
-
-/* The number of a parameter, or -1: it is none of the module's. */
-static int number_of(const NnParallel *p, const NnParameter *parameter)
-{
-    NnParameter *const *found =
-        bsearch(&parameter, p->parameters, (size_t)p->parameter_count, sizeof(NnParameter *), by_address);
-    return found ? (int)(found - p->parameters) : -1;
-}
 
 static bool begin_shard(NnParallel *p, Shard *shard, int number)
 {
@@ -56,11 +27,6 @@ static bool begin_shard(NnParallel *p, Shard *shard, int number)
     return shard->tape && shard->fresh && shard->kept;
 }
 
-int nn_parallel_first_shard(const NnParallel *p, int rank)
-{
-    return (int)((int64_t)p->options.shards * rank / nn_comm_size(p->options.comm));
-}
-
 static bool begin(NnParallel *p)
 {
     int rank = nn_comm_rank(p->options.comm);
@@ -70,7 +36,7 @@ static bool begin(NnParallel *p)
     p->shards = reel_mem_calloc((size_t)p->count, sizeof *p->shards);
     p->results = reel_mem_calloc((size_t)p->count, sizeof *p->results);
     p->messages = reel_mem_calloc((size_t)nn_comm_size(p->options.comm), sizeof *p->messages);
-    if (!p->pool || !p->shards || !p->results || !p->messages || !list_parameters(p))
+    if (!p->pool || !p->shards || !p->results || !p->messages || !nn_parallel_list(p))
         return false;
     p->whole = reel_mem_calloc((size_t)p->parameter_count, sizeof *p->whole);
     for (int i = 0; i < p->count; i++)
@@ -234,11 +200,6 @@ void nn_parallel_free(NnParallel *p)
 
 /* ---- Running the shards ---- */
 
-static bool is_present(const TapeGradient *gradient)
-{
-    return tensor_is_valid(gradient->dense) || tensor_is_valid(gradient->rows);
-}
-
 /* Adds what the last step has left to what earlier ones have; with `all`, since the tape is used again, also
  * where there is nothing yet to add to. */
 static bool keep_gradients(const NnParallel *p, Shard *shard, bool all)
@@ -246,7 +207,7 @@ static bool keep_gradients(const NnParallel *p, Shard *shard, bool all)
     bool kept = true;
     for (int k = 0; k < p->parameter_count; k++) {
         TapeGradient *fresh = &shard->fresh[k];
-        if (!is_present(fresh) || !(all || kept_any(&shard->kept[k])))
+        if (!nn_gradient_is_present(fresh) || !(all || kept_any(&shard->kept[k])))
             continue;
         kept = nn_kept_add(&shard->kept[k], fresh, p->parameters[k]->core.value) && kept;
         *fresh = (TapeGradient){0};
@@ -273,7 +234,7 @@ static void read_gradients(const NnParallel *p, Shard *shard)
     for (int k = 0; k < p->parameter_count; k++) {
         TapeGradient *fresh = &shard->fresh[k];
         *fresh = tape_gradient(tape, &p->parameters[k]->core);
-        if (!is_present(fresh))
+        if (!nn_gradient_is_present(fresh))
             continue;
         Tensor *data = tensor_is_valid(fresh->rows) ? &fresh->rows : &fresh->dense;
         *data = tensor_contiguous(tape_arena(tape), *data);
@@ -331,24 +292,6 @@ static ReelStatus prepare(NnParallel *p, double *seconds)
 }
 
 /* ---- What the ranks tell each other after the shards have run ---- */
-
-ReelStatus nn_parallel_tell(NnParallel *p, const ReelStatus *mine, char *message, size_t size)
-{
-    int64_t failed = !reel_status_is_ok(mine);
-    memcpy(message, &failed, sizeof failed);
-    ReelStatus status = nn_comm_gather_all(p->options.comm, (NnBytes){message, size}, p->messages);
-    bool any = false;
-    for (int r = 0; r < nn_comm_size(p->options.comm) && reel_status_is_ok(&status); r++) {
-        if (p->messages[r].size < sizeof failed)
-            return reel_status_failed("rank %d does something else than rank %d", r,
-                                      nn_comm_rank(p->options.comm));
-        memcpy(&failed, p->messages[r].data, sizeof failed);
-        p->messages[r].data = (const char *)p->messages[r].data + sizeof failed;
-        p->messages[r].size -= sizeof failed;
-        any = any || failed;
-    }
-    return reel_status_is_ok(&status) && any ? nn_comm_agree(p->options.comm, mine) : status;
-}
 
 /* The sum of all shards' values in their order. */
 static ReelStatus sum_values(NnParallel *p, const ReelStatus *mine, double *sum)
@@ -415,27 +358,11 @@ void nn_parallel_set_step(NnParallel *p, int64_t step)
 
 /* ---- Handing the gradients over ---- */
 
-TapeGradient nn_parallel_gradient(const NnParallel *p, int shard, const NnParameter *parameter)
-{
-    int number = number_of(p, parameter);
-    if (number < 0)
-        return (TapeGradient){0};
-    const TapeGradient *fresh = &p->shards[shard].fresh[number];
-    return is_present(fresh) ? *fresh : nn_kept_view(&p->shards[shard].kept[number], parameter->core.value);
-}
-
-void nn_parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGradient gradient)
-{
-    int number = number_of(p, parameter);
-    if (number >= 0)
-        p->whole[number] = gradient;
-}
-
 /* A piece is a shard, or with several ranks the sum of all. */
 static TapeGradient gradient_of_piece(void *context, int piece, const NnParameter *parameter)
 {
     const NnParallel *p = context;
-    int number = number_of(p, parameter);
+    int number = nn_parallel_number(p, parameter);
     if (nn_comm_size(p->options.comm) == 1)
         return nn_parallel_gradient(p, piece, parameter);
     return number < 0 ? (TapeGradient){0} : p->whole[number];
@@ -472,7 +399,7 @@ static void clear_gradient(NnParallel *p, int number)
 static void clear_parameter(void *context, const NnParameter *parameter)
 {
     NnParallel *p = context;
-    int number = number_of(p, parameter);
+    int number = nn_parallel_number(p, parameter);
     if (number >= 0)
         clear_gradient(p, number);
 }

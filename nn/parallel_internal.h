@@ -63,6 +63,14 @@ struct NnParallel {
     int first_task;
 };
 
+/* ---- shards.c ---- */
+
+/* Lists the module's parameters by address. False: no memory. */
+bool nn_parallel_list(NnParallel *p);
+/* The number of a parameter in that list, or -1: it is none of the module's. */
+int nn_parallel_number(const NnParallel *p, const NnParameter *parameter);
+/* Whether there is any gradient, dense or by rows. */
+bool nn_gradient_is_present(const TapeGradient *gradient);
 /* The first shard of a rank, in the step. */
 int nn_parallel_first_shard(const NnParallel *p, int rank);
 /* What a shard of this rank, from 0, has for a parameter. */
@@ -72,6 +80,9 @@ void nn_parallel_set_whole(NnParallel *p, const NnParameter *parameter, TapeGrad
 /* Sends a message, which begins with room for an int64_t, to all ranks, unless one of them has an error: then
  * that of the first one, everywhere. messages[r] is what rank r has behind that room. */
 ReelStatus nn_parallel_tell(NnParallel *p, const ReelStatus *mine, char *message, size_t size);
+
+/* ---- Those who ask them ---- */
+
 /* Lets running statistics follow what all shards saw (running.c). */
 ReelStatus nn_parallel_follow(NnParallel *p);
 /* Adds up the gradients of some parameters over all ranks (exchange.c). */

@@ -6,6 +6,9 @@
 #include "nn/module.h"
 #include "tensor/storage/npz.h"
 
+/* In front of the name of the weight that they are for. */
+#define NN_SCALES "reel/scales/"
+
 /* Whether a member of a file is a matrix of 8 bits. */
 bool nn_is_quantized(const TensorNpzMember *member);
 /* Opens the weight `name`, the member `rows` of the file; what lies in the file's memory stays there. `name`

@@ -64,17 +64,3 @@ ReelStatus tensor_npz_read_npy(TensorNpz *npz)
     npz->count = 1;
     return status;
 }
-
-ReelStatus tensor_npy_read(const char *path, TensorArena *arena, Tensor *tensor)
-{
-    TensorNpz *npz;
-    *tensor = tensor_invalid();
-    ReelStatus status = tensor_npz_open(&npz, path);
-    if (reel_status_is_ok(&status) && tensor_npz_count(npz) != 1)
-        status = reel_status_failed("%s: holds %d arrays and not one; take the one you want out of it", path,
-                                    tensor_npz_count(npz));
-    if (reel_status_is_ok(&status))
-        status = tensor_npz_read_tensor(npz, tensor_npz_member(npz, 0), arena, tensor);
-    tensor_npz_close(npz);
-    return status;
-}

@@ -12,25 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- Messages ---- */
-
-ReelStatus tensor_npz_damaged(const TensorNpz *npz, const char *what)
-{
-    return reel_status_failed("%s: %s; " NPZ_RESTORE, npz->path, what);
-}
-
-ReelStatus tensor_npz_damaged_member(const TensorNpz *npz, const char *name, const char *what)
-{
-    return reel_status_failed("%s: member '%.120s': %s; " NPZ_RESTORE, npz->path, name, what);
-}
-
-ReelStatus tensor_npz_unsupported(const TensorNpz *npz, const char *name, const char *what)
-{
-    bool has_remedy = strchr(what, ';') != NULL;
-    return reel_status_failed("%s: member '%.120s': %s%s", npz->path, name, what,
-                              has_remedy ? "" : "; " NPZ_REWRITE);
-}
-
 /* ---- Opening and closing ---- */
 
 static TensorNpz *new_npz(const char *path)
@@ -438,4 +419,18 @@ bool tensor_npz_view(const TensorNpz *npz, const TensorNpzMember *member, Tensor
         return false;
     *tensor = tensor_from((void *)(uintptr_t)data, held_by(array), array->ndim, array->shape);
     return true;
+}
+
+ReelStatus tensor_npy_read(const char *path, TensorArena *arena, Tensor *tensor)
+{
+    TensorNpz *npz;
+    *tensor = tensor_invalid();
+    ReelStatus status = tensor_npz_open(&npz, path);
+    if (reel_status_is_ok(&status) && tensor_npz_count(npz) != 1)
+        status = reel_status_failed("%s: holds %d arrays and not one; take the one you want out of it", path,
+                                    tensor_npz_count(npz));
+    if (reel_status_is_ok(&status))
+        status = tensor_npz_read_tensor(npz, tensor_npz_member(npz, 0), arena, tensor);
+    tensor_npz_close(npz);
+    return status;
 }

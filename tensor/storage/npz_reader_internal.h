@@ -1,6 +1,6 @@
 /* What the files that read archives share: npz_reader.c opens files and gives their members, npz_directory.c
- * checks the frame of a .npz file's records, safetensors_reader.c that of the other format, npz_stream.c
- * reads and inflates the contents. */
+ * checks the frame of a .npz file's records, safetensors_reader.c and npy_reader.c those of the other
+ * formats, npz_stream.c reads and inflates the contents, npz_messages.c says what is wrong with a file. */
 #ifndef REEL_TENSOR_NPZ_READER_INTERNAL_H
 #define REEL_TENSOR_NPZ_READER_INTERNAL_H
 

@@ -199,17 +199,22 @@ START_TEST(a_circle_is_found)
 }
 END_TEST
 
-/* What a loop among lines "caller called" is said to be; nothing: there is none. */
-#define FIND_LOOP " | awk -f tests/file_calls.awk | tsort 2>&1 >/dev/null || true"
+/* What a loop among lines "caller called" is said to be; nothing: there is none. Left out are the calls among
+ * the files that make derivatives: what an op's derivative is made of are ops. */
+#define DERIVATIVES "[^ ]*autograd/(op_[a-z_]*|sample|derivatives|graph|repeated|walk)[.]o"
+#define FIND_LOOP                                                                                            \
+    " | awk -f tests/file_calls.awk | grep -Evx '" DERIVATIVES " " DERIVATIVES                               \
+    "' | tsort 2>&1 >/dev/null || "                                                                          \
+    "true"
 
 START_TEST(files_call_each_other_in_no_circle)
 {
     const char *docs = shell_setting("REEL_DOCS");
-    shell_must(
-        "printf '%s/../%%s\n' models/*.c models/*/*.c tools/*.c tools/*/*.c | sed 's/c$/o/' | xargs nm -A > "
-        "%s/file_symbols; awk -f tests/file_calls.awk %s/file_symbols | wc -l",
-        docs, docs, docs);
-    ck_assert_int_gt(atoi(shell_output()), 400);
+    shell_must("printf '%s/../%%s\n' tensor/*.c tensor/*/*.c autograd/*.c nn/*.c models/*.c models/*/*.c "
+               "tools/*.c tools/*/*.c | sed 's/c$/o/' | xargs nm -A >%s/file_symbols 2>/dev/null; "
+               "awk -f tests/file_calls.awk %s/file_symbols | wc -l",
+               docs, docs, docs);
+    ck_assert_int_gt(atoi(shell_output()), 1500);
     shell_must("cat %s/file_symbols" FIND_LOOP, docs);
     ck_assert_str_eq(shell_output(), "");
 }
