@@ -276,15 +276,10 @@ static bool write_dot(ReelBytes *out, const Tape *tape)
 
 /* ---- Both ---- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), wanted = strlen(end);
-    return length >= wanted && strcmp(text + length - wanted, end) == 0;
-}
-
 ReelStatus tape_draw(const Tape *tape, const char *path)
 {
-    bool page = ends_with(path, ".html"), graph = ends_with(path, ".dot") || ends_with(path, ".gv");
+    bool page = reel_path_ends(path, ".html"),
+         graph = reel_path_ends(path, ".dot") || reel_path_ends(path, ".gv");
     ReelBytes text = {0};
     if (!page && !graph)
         return reel_status_usage("tape_draw: %s ends neither in .html (a page) nor in .dot or .gv (Graphviz)",

@@ -102,7 +102,8 @@ static void compose(const OpUse *use, bool create_graph, OpVarTerm *terms)
             op_give_var(&terms[i], gradients[j++]);
 }
 
-bool tape_graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
+/* The terms of one use, by its op's formula or composition. */
+static bool make_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
 {
     Tape *tape = use->tape;
     memset(terms, 0, (size_t)use->count * sizeof *terms);
@@ -121,7 +122,8 @@ bool tape_graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms)
     return tape_ok(tape);
 }
 
-bool tape_graph_use(OpUse *use, Tape *tape, uint32_t number, const Path *path)
+/* The use of an op that a node stands for. */
+static bool find_use(OpUse *use, Tape *tape, uint32_t number, const Path *path)
 {
     const Node *node = tape_node(tape, number);
     Var *vars = tensor_arena_alloc(&tape->arena, (node->count + 2 * (size_t)node->outputs) * sizeof *vars);
@@ -161,7 +163,7 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
         reached |= graph->pending[first + k - base].count > 0;
     if (!reached)
         return true;
-    if (!tape_graph_use(&use, tape, number, &graph->path))
+    if (!find_use(&use, tape, number, &graph->path))
         return false;
     for (int i = 0; i < use.count; i++)
         passes_on |= use.wants[i];
@@ -180,7 +182,7 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
     OpVarTerm *terms = tensor_arena_alloc(&tape->arena, node->count * sizeof *terms);
     if (!terms)
         return false;
-    bool done = tape_graph_terms(&use, true, terms);
+    bool done = make_terms(&use, true, terms);
     for (int i = 0; i < use.count && done; i++)
         done = add_term(graph, node_input(tape, node, i), &terms[i]);
     return done;
@@ -222,14 +224,14 @@ void tape_graph_backward(OpContext *c, OpTerm *terms)
     Tape *tape = c->tape;
     OpUse use;
     OpVarTerm *found = tensor_arena_alloc(&tape->arena, (size_t)c->count * sizeof *found);
-    if (!found || !tape_graph_use(&use, tape, c->node, NULL))
+    if (!found || !find_use(&use, tape, c->node, NULL))
         return;
     for (int i = 0; i < c->count; i++)
         ((bool *)(uintptr_t)use.wants)[i] = op_needs_grad(c, i);
     for (int k = 0; k < c->outputs; k++)
         if (c->grad[k])
             ((Var *)(uintptr_t)use.grad)[k] = tape_constant(tape, *c->grad[k]);
-    if (!tape_graph_terms(&use, false, found))
+    if (!make_terms(&use, false, found))
         return;
     for (int i = 0; i < c->count; i++) {
         if (found[i].kind == OP_TERM_NONE)

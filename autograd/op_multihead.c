@@ -46,8 +46,8 @@ typedef struct Attention {
     VarAttention options;
     Tensor in[3]; /* [rows, width], with contiguous rows */
     const int32_t *query_start, *query_row, *key_start, *key_row;
-    int64_t texts, most_keys, most_queries; /* keys of a text, queries of a block */
-    int64_t size, value_size;               /* of a head's queries and keys, and of its values */
+    int64_t texts, most_keys; /* keys of a text */
+    int64_t size, value_size; /* of a head's queries and keys, and of its values */
     double factor;
     Saved *saved;
 } Attention;

@@ -257,13 +257,12 @@ static ReelStatus save_trace(const TapeProfile *profile, const char *path)
 ReelStatus tape_profile_save(Tape *tape, const char *path)
 {
     const TapeProfile *profile = tape->measured;
-    size_t length = strlen(path);
     if (!profile)
         return reel_status_usage(
             "tape_profile_save: nothing was measured: call tape_profile(tape, true) first");
     if (profile->incomplete)
         return reel_status_no_memory(profile->count * sizeof *profile->events, "the profile");
-    if (length >= 5 && strcmp(path + length - 5, ".json") == 0)
+    if (reel_path_ends(path, ".json"))
         return save_trace(profile, path);
     Text text = {0};
     ReelStatus status = put_tables(&text, tape) ? reel_atomic_file_put(path, text.bytes.data, text.bytes.size)

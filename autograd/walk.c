@@ -75,7 +75,8 @@ static bool is_leaf(const TapeWalk *walk, const Value *value)
     return !tape_node(walk->tape, value->maker)->op;
 }
 
-bool tape_walk_finish(TapeWalk *walk, uint32_t index)
+/* Adds what waits to the sum: products, and rows unless the value is a leaf. */
+static bool finish_value(TapeWalk *walk, uint32_t index)
 {
     const Value *value = tape_value(walk->tape, index);
     Pending *pending = *walk_place(walk, index);
@@ -239,7 +240,8 @@ static const OpKind *giver_of(const TapeWalk *walk, uint32_t leaf)
     return pending->products.count > 0 ? pending->giver : NULL;
 }
 
-void tape_walk_node(TapeWalk *walk, uint32_t number)
+/* Runs a node, if it has been reached. */
+static void run_node(TapeWalk *walk, uint32_t number)
 {
     Tape *tape = walk->tape;
     const Node *node = tape_node(tape, number);
@@ -255,7 +257,7 @@ void tape_walk_node(TapeWalk *walk, uint32_t number)
     if (tape->profile)
         tape_profile_begin(tape, node->op ? node->op : giver_of(walk, first), number, true);
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
-        if (*walk_place(walk, value) && !tape_walk_finish(walk, value))
+        if (*walk_place(walk, value) && !finish_value(walk, value))
             tape_fail(tape, "a gradient's terms cannot be added");
     for (uint32_t value = first; value < end && tape_ok(tape); value++)
         show(walk, value);
@@ -278,7 +280,7 @@ void tape_walk_node(TapeWalk *walk, uint32_t number)
 bool tape_walk_run(TapeWalk *walk, uint32_t first, uint32_t last)
 {
     for (uint32_t number = first + 1; number-- > last && tape_ok(walk->tape);)
-        tape_walk_node(walk, number);
+        run_node(walk, number);
     return tape_ok(walk->tape);
 }
 

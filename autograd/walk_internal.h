@@ -54,12 +54,8 @@ bool tape_walk_add(TapeWalk *walk, uint32_t value, const Tensor *like, const OpT
 bool tape_walk_whole_term(TapeWalk *walk, const Tensor *like, const OpTerm *term, Tensor *sum);
 /* Runs all nodes from the newest, `first`, down to `last`. */
 bool tape_walk_run(TapeWalk *walk, uint32_t first, uint32_t last);
-/* Runs one, if it has been reached. */
-void tape_walk_node(TapeWalk *walk, uint32_t node);
 /* Puts the inputs and outputs that backward reads into memory, except those in `except`. False: an error. */
 bool tape_walk_fetch(OpContext *c, unsigned except);
-/* Adds what waits to the sum: products, and rows unless the value is a leaf. */
-bool tape_walk_finish(TapeWalk *walk, uint32_t value);
 
 static inline bool path_has(const Path *path, uint32_t value)
 {
@@ -102,10 +98,6 @@ bool tape_products_finish(TapeWalk *walk, Pending *pending, const Tensor *like);
 
 /* ---- Gradients that are values of the tape (graph.c) ---- */
 
-/* The use of an op that a node stands for. */
-bool tape_graph_use(OpUse *use, Tape *tape, uint32_t node, const Path *path);
-/* The terms of one use, by its op's formula or composition. */
-bool tape_graph_terms(const OpUse *use, bool create_graph, OpVarTerm *terms);
 /* The sum of terms, dense ones, parts and rows, as a value of the shape of `like` (op_terms.c). */
 Var tape_graph_sum(Tape *tape, const Tensor *like, const OpVarTerm *terms, int count);
 /* The sum of products, as one of what stands one below the other; and a value of its own that is `v`. */

@@ -126,11 +126,8 @@ static ReelStatus predict(const PredictSettings *settings, const char *const *mo
 static int count_models(const char *const *arguments, int count)
 {
     int models = count > 0;
-    for (; models < count; models++) {
-        size_t length = strlen(arguments[models]);
-        if (length < 4 || strcmp(arguments[models] + length - 4, ".npz") != 0)
-            break;
-    }
+    while (models < count && reel_path_ends(arguments[models], ".npz"))
+        models++;
     return models;
 }
 

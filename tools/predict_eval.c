@@ -120,11 +120,7 @@ static ReelStatus print_quality_json(const PredictRun *run, const Quality *quali
     reel_json_number(&json, "macro_f1_low", quality->interval.low);
     reel_json_number(&json, "macro_f1_high", quality->interval.high);
     reel_json_end_object(&json);
-    const char *text = reel_json_finish(&json);
-    if (text)
-        fputs(text, stdout);
-    reel_json_free(&json);
-    return text ? reel_status_ok() : reel_status_no_memory(0, "the output");
+    return predict_print_json(&json);
 }
 
 static void print_scores(int width, const char *name, ModelScores scores)
@@ -179,7 +175,7 @@ ReelStatus predict_evaluate(PredictRun *run)
     const char *given = run->settings->label_separator, *own = run->checkpoint->text.label_separator;
     ModelCorpusOptions options = {.label_separator = given    ? given
                                                      : own[0] ? own
-                                                              : NULL,
+                                                              : NULL, /* the reader's, with its doubts */
                                   .columns = run->settings->columns};
     if (run->settings->input_format) /* checked before */
         model_format_named(run->settings->input_format, &options.format);

@@ -3,14 +3,7 @@
 #include "tensor/storage/safetensors.h"
 #include "tools/predict.h"
 
-#include <string.h>
 #include <sys/stat.h>
-
-static bool is_npz_path(const char *path)
-{
-    size_t length = strlen(path);
-    return length > 4 && strcmp(path + length - 4, ".npz") == 0;
-}
 
 /* What is written is less than what is read, which must not be lost to it. */
 static bool same_file(const char *a, const char *b)
@@ -21,17 +14,17 @@ static bool same_file(const char *a, const char *b)
 
 ReelStatus predict_export(const char *model, const char *path, bool quantized)
 {
-    if (!tensor_safetensors_is_path(path) && !is_npz_path(path))
+    if (!tensor_safetensors_is_path(path) && !reel_path_ends(path, ".npz"))
         return reel_status_usage("--export: '%s' ends neither in .safetensors nor in .npz", path);
-    if (quantized && !is_npz_path(path))
+    if (quantized && !reel_path_ends(path, ".npz"))
         return reel_status_usage("--quantize: '%s' holds floats; choose a name that ends in .npz", path);
     if (same_file(model, path))
         return reel_status_usage("--export: '%s' is the model itself; choose another name", path);
     ModelCheckpoint *checkpoint;
     ReelStatus status = model_checkpoint_load(&checkpoint, model);
     if (reel_status_is_ok(&status))
-        status = is_npz_path(path) ? model_checkpoint_export(path, checkpoint, quantized)
-                                   : nn_save(&checkpoint->model->base, path);
+        status = reel_path_ends(path, ".npz") ? model_checkpoint_export(path, checkpoint, quantized)
+                                              : nn_save(&checkpoint->model->base, path);
     model_checkpoint_free(checkpoint);
     return status;
 }

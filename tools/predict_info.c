@@ -23,7 +23,7 @@ static void write_text(ReelJsonWriter *json, const ModelPipeline *text)
     reel_json_bool(json, "digits", text->cleaner.keep_digits);
     reel_json_integer(json, "stop_words", text->cleaner.stop_words.count);
     reel_json_integer(json, "max_len", text->max_len);
-    reel_json_string(json, "label_separator", *text->label_separator ? text->label_separator : ", ");
+    reel_json_string(json, "label_separator", model_pipeline_separator(text));
     reel_json_string(json, "data_hash", text->data_hash);
     reel_json_end_object(json);
 }

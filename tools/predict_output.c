@@ -125,10 +125,9 @@ static void print_all(PredictRun *run, const float *logits)
 /* Labels and probabilities of a CSV, a field each. */
 static ReelStatus print_lists(const PredictRun *run, int32_t count)
 {
-    const char *between = run->checkpoint->text.label_separator;
+    const char *between = model_pipeline_separator(&run->checkpoint->text);
     ReelBytes names = {0};
     bool fine = true;
-    between = *between ? between : ", ";
     for (int32_t k = 0; k < count && fine; k++) {
         const char *name = predict_label(run, run->ranking[k]);
         fine = (k == 0 || reel_bytes_append(&names, between, strlen(between))) &&
@@ -202,6 +201,15 @@ static ReelStatus write_passed(ReelJsonWriter *json, const PredictRun *run, int6
     return fine ? reel_status_ok() : reel_status_no_memory(text.size, "the output");
 }
 
+ReelStatus predict_print_json(ReelJsonWriter *json)
+{
+    const char *text = reel_json_finish(json);
+    if (text)
+        fputs(text, stdout);
+    reel_json_free(json);
+    return text ? reel_status_ok() : reel_status_no_memory(0, "the output");
+}
+
 static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
 {
     ReelJsonWriter json = {.compact = true};
@@ -210,8 +218,10 @@ static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
     reel_json_integer(&json, "line", run->texts + i + 1);
     if (run->num_passed > 0) {
         ReelStatus status = write_passed(&json, run, i);
-        if (!reel_status_is_ok(&status))
+        if (!reel_status_is_ok(&status)) {
+            reel_json_free(&json);
             return status;
+        }
     }
     reel_json_begin_array(&json, "labels");
     for (int32_t k = 0; k < count; k++) {
@@ -231,11 +241,7 @@ static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
     if (run->settings->attention && text.weights)
         write_attention(&json, run, text);
     reel_json_end_object(&json);
-    const char *line = reel_json_finish(&json);
-    if (line)
-        fputs(line, stdout);
-    reel_json_free(&json);
-    return line ? reel_status_ok() : reel_status_no_memory(0, "the output");
+    return predict_print_json(&json);
 }
 
 ReelStatus predict_check_output(void)

@@ -145,7 +145,7 @@ static bool append_prefixed(ReelBytes *out, const char *text, size_t size)
     return fine && reel_bytes_append(out, text, size);
 }
 
-bool model_bpe_prefix_lines(ReelBytes *out, const char *text, size_t size)
+static bool prefix_lines(ReelBytes *out, const char *text, size_t size)
 {
     out->size = 0;
     for (const char *end = text + size; text < end;) {
@@ -241,7 +241,7 @@ static bool count_block(Worker *worker, const ReelBytes *block, ReelBytes *prefi
     BpeLines lines = o->pretokenizer == MODEL_BPE_BYTELEVEL ? BPE_LINES_KEPT : BPE_ONE_TEXT;
     if (!o->add_prefix_space || o->pretokenizer != MODEL_BPE_BYTELEVEL)
         return count_text(worker->table, o->pretokenizer, lines, block->data, block->size);
-    return model_bpe_prefix_lines(prefixed, block->data, block->size) &&
+    return prefix_lines(prefixed, block->data, block->size) &&
            count_text(worker->table, o->pretokenizer, lines, prefixed->data, prefixed->size);
 }
 

@@ -24,7 +24,8 @@ ReelStatus model_bpe_read_file(const char *path, ReelBytes *bytes)
     return reel_status_ok();
 }
 
-const char *model_bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
+/* The start of a text as a message shows it. Returns out. */
+static const char *show(const char *text, size_t size, char out[BPE_SHOWN])
 {
     size = size < BPE_SHOWN ? size : BPE_SHOWN - 1;
     size = size ? reel_utf8_valid(text, size) : 0;
@@ -38,7 +39,7 @@ const char *model_bpe_show(const char *text, size_t size, char out[BPE_SHOWN])
 
 const char *model_bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN])
 {
-    return model_bpe_show(json->string.data, json->string.size, out);
+    return show(json->string.data, json->string.size, out);
 }
 
 void model_bpe_vocabulary_free(BpeVocabulary *v)
@@ -91,9 +92,9 @@ static bool fail_same_id(const BpeVocabulary *v, ReelJsonReader *json, size_t a,
 {
     char first[BPE_SHOWN], second[BPE_SHOWN];
     ModelTextSpan x = model_string_table_span(&v->names, a), y = model_string_table_span(&v->names, b);
-    return reel_json_reader_fail(
-        json, "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another", v->ids[b],
-        model_bpe_show(x.bytes, x.length, first), model_bpe_show(y.bytes, y.length, second));
+    return reel_json_reader_fail(json,
+                                 "id %u is given to two tokens, \"%s\" and \"%s\"; give one of them another",
+                                 v->ids[b], show(x.bytes, x.length, first), show(y.bytes, y.length, second));
 }
 
 bool model_bpe_vocabulary_sort(const BpeVocabulary *v, ReelJsonReader *json, ModelStringTable *tokens)

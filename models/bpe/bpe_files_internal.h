@@ -10,9 +10,8 @@
 #define BPE_SUBWORD_REGEX "[\\r ]*\\n[\\r ]*|\\A[\\r ]+|[\\r ]+\\z| "
 
 enum { BPE_SHOWN = 64 };
-/* The start of a text as a message shows it: whole characters, on one line. Returns out. */
-const char *model_bpe_show(const char *text, size_t size, char out[BPE_SHOWN]);
-/* The same of the last string that was read. */
+/* The start of the last string that was read as a message shows it: whole characters, on one line. Returns
+ * out. */
 const char *model_bpe_shown(const ReelJsonReader *json, char out[BPE_SHOWN]);
 
 /* One part of a tokenizer's pipeline: the members of those that are known. */

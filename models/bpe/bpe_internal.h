@@ -148,9 +148,8 @@ size_t model_bpe_counter_slots(const ModelBpeCounter *counter);
 bool model_bpe_counter_word(const ModelBpeCounter *counter, size_t slot, BpeWord *word);
 void model_bpe_counter_clear(ModelBpeCounter *counter);
 
-/* Copies the text, or each of its lines, with a blank in front where there is none. */
+/* Copies the text with a blank in front where there is none. */
 bool model_bpe_prefix_text(ReelBytes *out, const char *text, size_t size);
-bool model_bpe_prefix_lines(ReelBytes *out, const char *text, size_t size);
 
 /* ---- The tokenizer (bpe_tokenizer.c) ---- */
 
@@ -272,7 +271,6 @@ typedef struct BpeScratch {
     uint32_t *links; /* [2 * capacity] */
     size_t links_capacity;
     uint32_t *lists;
-    size_t lists_capacity;
 } BpeScratch;
 
 void model_bpe_scratch_free(BpeScratch *scratch);

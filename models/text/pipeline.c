@@ -41,3 +41,8 @@ const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_
         *size = strlen(word);
     return word;
 }
+
+const char *model_pipeline_separator(const ModelPipeline *pipeline)
+{
+    return pipeline->label_separator[0] ? pipeline->label_separator : ", ";
+}

@@ -36,7 +36,7 @@ typedef struct ModelPipeline {
     ModelTask task;             /* how many of them a text has */
     int32_t max_len;            /* ids a text at most, bos and eos included */
     char data_hash[MODEL_CORPUS_HASH_SIZE];            /* of the corpus that it was made from, or "" */
-    char label_separator[MODEL_CORPUS_SEPARATOR_SIZE]; /* what separates labels in that corpus; "": ", " */
+    char label_separator[MODEL_CORPUS_SEPARATOR_SIZE]; /* or "": see model_pipeline_separator() */
 } ModelPipeline;
 
 /* Frees what it holds and leaves it empty. */
@@ -51,6 +51,9 @@ bool model_pipeline_encode_by(const ModelPipeline *pipeline, const ModelTokenize
                               ModelTextSpan text, ReelBytes *scratch, ModelIdList *list);
 /* The word, the piece of one or the byte pairs of an id, NULL where the tokenizer is the caller's own. */
 const char *model_pipeline_word(const ModelPipeline *pipeline, int32_t id, size_t *size);
+
+/* What separates labels in the corpus that it was made from. */
+const char *model_pipeline_separator(const ModelPipeline *pipeline);
 
 /* ---- In a checkpoint: some fields of reel/config.json, and members (docs/checkpoints.md) ---- */
 

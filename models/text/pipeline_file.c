@@ -39,7 +39,7 @@ void model_pipeline_write_fields(const ModelPipeline *pipeline, ReelJsonWriter *
         reel_json_string(json, "task", "single");
     if (pipeline->data_hash[0])
         reel_json_string(json, "data_hash", pipeline->data_hash);
-    if (pipeline->label_separator[0] && strcmp(pipeline->label_separator, ", ") != 0)
+    if (strcmp(model_pipeline_separator(pipeline), ", ") != 0)
         reel_json_string(json, "label_separator", pipeline->label_separator);
 }
 

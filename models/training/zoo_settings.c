@@ -2,6 +2,7 @@
 
 #include "models/bpe/bpe.h"
 #include "models/training/results.h"
+#include "tensor/storage/atomic_file.h"
 #include "tensor/pool.h"
 
 #include <assert.h>
@@ -327,8 +328,7 @@ int model_zoo_options(ModelZooSettings *s, ModelOption options[MODEL_ZOO_MAX_OPT
 /* Whether --tokenizer names a file. */
 static bool has_own_tokenizer(const ModelZooSettings *s)
 {
-    size_t length = strlen(s->tokenizer);
-    return length >= 5 && strcmp(s->tokenizer + length - 5, ".json") == 0;
+    return reel_path_ends(s->tokenizer, ".json");
 }
 
 /* Whether there is, or may be, a validation part. */

@@ -7,12 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
 static ReelStatus write_npz(const char *path, const ModelStringTable *words, Tensor rows)
 {
     size_t size = 0, at = 0;
@@ -113,7 +107,7 @@ ReelStatus model_vectors_write(const char *path, const ModelStringTable *words, 
     if (rows.dtype != TENSOR_F32 || rows.ndim != 2 || rows.shape[0] != words->count ||
         !tensor_is_contiguous(&rows))
         return reel_status_failed("%s: the vectors must be f32 [%d, d] without gaps", path, words->count);
-    if (ends_with(path, ".npz"))
+    if (reel_path_ends(path, ".npz"))
         return write_npz(path, words, rows);
-    return write_word2vec(path, words, rows, ends_with(path, ".bin"));
+    return write_word2vec(path, words, rows, reel_path_ends(path, ".bin"));
 }

@@ -208,3 +208,9 @@ ReelStatus reel_atomic_file_put(const char *path, const void *data, size_t size)
     }
     return reel_atomic_file_commit(&file);
 }
+
+bool reel_path_ends(const char *path, const char *end)
+{
+    size_t length = strlen(path), tail = strlen(end);
+    return length > tail && strcmp(path + length - tail, end) == 0;
+}

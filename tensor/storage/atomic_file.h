@@ -12,6 +12,7 @@
 #include "tensor/decls.h"
 #include "tensor/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ void reel_atomic_file_abandon(ReelAtomicFile *file);
 
 /* All in one: the file at `path` has exactly these bytes, or is what it was. */
 ReelStatus reel_atomic_file_put(const char *path, const void *data, size_t size);
+
+/* Whether a path ends so, as in ".npz", with something in front. */
+bool reel_path_ends(const char *path, const char *end);
 
 REEL_END_DECLS
 

@@ -13,9 +13,7 @@ enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
 
 bool tensor_safetensors_is_path(const char *path)
 {
-    static const char end[] = ".safetensors";
-    size_t length = strlen(path), tail = sizeof end - 1;
-    return length > tail && strcmp(path + length - tail, end) == 0;
+    return reel_path_ends(path, ".safetensors");
 }
 
 /* ---- What may be written ---- */

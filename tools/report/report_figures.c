@@ -11,7 +11,7 @@ enum { WIDTH = 460 };
 
 /* ---- The legend that all figures share ---- */
 
-void report_legend(Report *report)
+static void draw_legend(Report *report)
 {
     ReportOut *out = &report->out;
     report_put(out, "<ul class=\"legend\" aria-label=\"Legend\">\n");
@@ -138,7 +138,7 @@ void report_curves(Report *report)
     bool seeds = report->max_seeds > 1;
     report_put(&report->out, "<section id=\"curves\"><h2>While training</h2>\n");
     if (report->count > 1)
-        report_legend(report);
+        draw_legend(report);
     report_put(&report->out, "<div class=\"pair\">\n");
     if (report->tests)
         draw_curves(
@@ -331,7 +331,7 @@ void report_costs(Report *report)
     if (report->count < 2)
         return;
     report_put(&report->out, "<section id=\"costs\"><h2>Quality, size and speed</h2>\n");
-    report_legend(report);
+    draw_legend(report);
     report_put(&report->out, "<div class=\"pair\">\n");
     if (report->tests) {
         draw_quality(report);

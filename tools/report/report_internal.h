@@ -129,7 +129,6 @@ void report_marker(ReportOut *out, int series, double x, double y, double radius
 
 void report_style(ReportOut *out);
 void report_summary(Report *report);
-void report_legend(Report *report);
 void report_curves(Report *report);
 
 void report_costs(Report *report);
