@@ -1,35 +1,13 @@
 /* train_zoo with its ids in files: the bytes of a run in memory, in less memory. */
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *folder, *tools;
-
 #define SMALL                                                                                                \
     "'%s/train_zoo' --models rnn,attention --epochs 2 --batch 16 --embed 8 --hidden 8 --threads 2 --quiet "
 #define DEBIAN "--data tests/fixtures/debian_120.tsv "
-
-static void setup(void)
-{
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-/* The best weights of two runs, and results.json but for times and memory. */
-static void same_runs(const char *one, const char *other)
-{
-    shell_must("cd '%s' && for f in %s/*.best.npz; do cmp $f %s/${f##*/} || exit 1; done && "
-               "for run in %s %s; do grep -vE '\"(seconds|peak_rss_mb|threads)\"' $run/results.json > "
-               "$run/compared; done && cmp %s/compared %s/compared",
-               folder, one, other, one, other, one, other);
-}
 
 START_TEST(a_run_has_the_bytes_of_one_in_memory)
 {
@@ -168,7 +146,7 @@ Suite *tools_cache_suite(void)
     Suite *suite = suite_create("tools/cache");
     TCase *tcase = tcase_create("cache");
     tcase_set_timeout(tcase, 300);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, program_setup, program_teardown);
     tcase_add_test(tcase, a_run_has_the_bytes_of_one_in_memory);
     tcase_add_test(tcase, ranks_share_it);
     tcase_add_test(tcase, blocks_are_shuffled);

@@ -2,7 +2,7 @@
  * with. */
 #include "tensor/storage/npz_reader.h"
 #include "tensor/vmath.h"
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 #include "tests/skip_support.h"
 
 #include <check.h>
@@ -14,19 +14,6 @@
 #include <zlib.h>
 
 #define RUNS "tests/fixtures/runs"
-
-static const char *folder, *tools;
-
-static void setup(void)
-{
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
 
 /* Logits differ by rounding between processors; nothing else may. */
 START_TEST(every_checkpoint_answers_as_it_did)
@@ -153,7 +140,7 @@ Suite *tools_kept_runs_suite(void)
 {
     Suite *suite = suite_create("tools/kept_runs");
     TCase *tcase = tcase_create("kept_runs");
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, program_setup, program_teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_checkpoint_answers_as_it_did);
     tcase_add_test(tcase, a_run_that_was_finished_stays);

@@ -1,13 +1,11 @@
 /* tools/lm, and train_zoo --pretrain: what is learned is written, asked and goes on after an interruption,
  * and is what a model begins with. */
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *folder, *tools;
 
 #define CORPUS "tests/fixtures/debian_120.tsv"
 /* A training of less than a second. */
@@ -15,22 +13,11 @@ static const char *folder, *tools;
 
 static void setup(void)
 {
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
+    program_setup();
     shell_must(
         "for i in $(seq 200); do echo 'The cat, the dog and the Horse'; echo 'one two three four'; "
         "done > %s/raw; printf 'one two three four\\n' > %s/known; printf 'four one zebra\\n' > %s/odd",
         folder, folder, folder);
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void must_say(const char *part)
-{
-    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
 }
 
 static void check_error(int code, int expected, const char *part)
@@ -212,7 +199,7 @@ Suite *tools_lm_suite(void)
 {
     Suite *suite = suite_create("tools/lm");
     TCase *cases = tcase_create("lm");
-    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_checked_fixture(cases, setup, program_teardown);
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, a_model_is_trained_and_asked);
     tcase_add_test(cases, byte_pairs_do_as_well);

@@ -2,26 +2,13 @@
 #include "tools/options.h"
 
 #include "tests/nn_support.h"
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *folder, *tools;
-
-static void setup(void)
-{
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
 
 /* ---- The parser ---- */
 
@@ -324,7 +311,7 @@ Suite *tools_options_suite(void)
     Suite *suite = suite_create("tools/options");
     TCase *tcase = tcase_create("options");
     tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, program_setup, program_teardown);
     tcase_add_test(tcase, what_was_given_is_known);
     tcase_add_test(tcase, what_has_no_sense_is_refused);
     tcase_add_test(tcase, an_argument_may_not_be_empty);

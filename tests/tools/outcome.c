@@ -1,7 +1,7 @@
 /* What training says at its end is of the model that it delivers. */
 #include "models/training/checkpoint.h"
 #include "tensor/mem.h"
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -10,24 +10,6 @@
 
 #define DATA  "--data tests/fixtures/debian_120.tsv "
 #define SMALL "--epochs 6 --batch 8 --embed 8 --hidden 8 --lr 0.05 --threads 1 "
-
-static const char *folder, *tools;
-
-static void setup(void)
-{
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void must_say(const char *part)
-{
-    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
-}
 
 /* The split of the corpus as files: its test part is that of a run on the whole. */
 static void evaluate(const char *file, const char *model)
@@ -229,7 +211,7 @@ Suite *tools_outcome_suite(void)
     Suite *suite = suite_create("tools/outcome");
     TCase *tcase = tcase_create("outcome");
     tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, program_setup, program_teardown);
     tcase_add_loop_test(tcase, the_table_speaks_of_the_file_that_is_written, 0, 4);
     tcase_add_test(tcase, without_a_test_part_nothing_is_claimed);
     tcase_add_test(tcase, figures_that_compare_are_left_out_where_there_is_one);

@@ -1,7 +1,7 @@
 #include "models/training/checkpoint.h"
 #include "models/training/threshold.h"
 #include "nn/state_dict.h"
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 #include "tests/skip_support.h"
 #include "tests/text_support.h"
 
@@ -11,30 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *folder, *tools;
 static char model[400];
 
 /* A folder with a model, trained a little so that its logits differ from text to text. */
 static void setup(void)
 {
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
+    program_setup();
     shell_must(
         "%s/train_zoo --data tests/fixtures/debian_120.tsv --models attention,lstm --epochs 12 --batch 8 "
         "--embed 8 --hidden 8 --lr 0.02 --quiet --out %s",
         tools, folder);
     snprintf(model, sizeof model, "%s/attention.last.npz", folder);
     shell_must("tail -n +2 tests/fixtures/debian_120.tsv | cut -f1 > %s/texts", folder);
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void must_say(const char *part)
-{
-    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
 }
 
 static void must_fail(int code, const char *part, const char *arguments)
@@ -735,7 +723,7 @@ Suite *tools_predict_suite(void)
     Suite *suite = suite_create("tools/predict");
     TCase *tcase = tcase_create("predict");
     tcase_set_timeout(tcase, 60);
-    tcase_add_unchecked_fixture(tcase, setup, teardown);
+    tcase_add_unchecked_fixture(tcase, setup, program_teardown);
     tcase_add_test(tcase, info);
     tcase_add_test(tcase, a_line_is_answered_by_a_line_in_order);
     tcase_add_test(tcase, any_bytes_are_a_text);

@@ -1,17 +1,14 @@
 /* What tools/predict writes: CSV, JSON lines, a column for each label, vectors. */
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *folder, *tools;
-
 static void setup(void)
 {
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
+    program_setup();
     shell_must(
         "%s/train_zoo --data tests/fixtures/debian_120.tsv --models attention,lstm --epochs 8 --batch 8 "
         "--embed 8 --hidden 8 --lr 0.02 --quiet --out %s",
@@ -22,16 +19,6 @@ static void setup(void)
         "\"\"no\"\"\\nmore\",\"x\ty\"\\n' > "
         "table.csv",
         folder);
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void must_say(const char *part)
-{
-    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
 }
 
 static void must_fail(int code, const char *part, const char *arguments)
@@ -144,7 +131,7 @@ Suite *tools_predict_formats_suite(void)
     Suite *suite = suite_create("tools/predict_formats");
     TCase *tcase = tcase_create("formats");
     tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, setup, program_teardown);
     tcase_add_test(tcase, csv_has_a_header_and_quotes);
     tcase_add_test(tcase, all_labels_have_a_column);
     tcase_add_test(tcase, json_lines_are_json);

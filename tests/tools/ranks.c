@@ -1,35 +1,14 @@
 /* train_zoo on several ranks: the bytes of one, and the end of a rank. tests/ranks.sh tries much more. */
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *folder, *tools;
-
 /* A small run; what it writes is compared but for times, memory and threads. */
 #define RUN                                                                                                  \
     "'%s/train_zoo' --data tests/fixtures/debian_120.tsv --models rnn --epochs 2 --embed 8 --hidden 8 "      \
     "--quiet --shards 5 --checkpoint-every 1 "
-
-static void setup(void)
-{
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void same_as(const char *one, const char *two)
-{
-    shell_must("cmp '%s/%s/rnn.best.npz' '%s/%s/rnn.best.npz'", folder, one, folder, two);
-    shell_must("for run in %s %s; do grep -vE '\"(seconds|peak_rss_mb|threads)\"' '%s'/$run/results.json > "
-               "'%s'/$run/compared; done && cmp '%s/%s/compared' '%s/%s/compared'",
-               one, two, folder, folder, folder, one, folder, two);
-}
 
 START_TEST(bytes_do_not_depend_on_the_ranks)
 {
@@ -41,7 +20,7 @@ START_TEST(bytes_do_not_depend_on_the_ranks)
             snprintf(one, sizeof one, "one%d", i);
             snprintf(more, sizeof more, "more%d-%d", i, ranks);
             shell_must(RUN "%s --out '%s/%s' --ranks %d --threads 1", tools, options[i], folder, more, ranks);
-            same_as(one, more);
+            same_runs(one, more);
         }
     }
 }
@@ -86,7 +65,7 @@ static void goes_on(void)
 {
     shell_must("'%s/train_zoo' --resume '%s/cut' --epochs 400 --quiet --ranks 2 --threads 1", tools, folder);
     shell_must(RUN "--epochs 400 --out '%s/whole'", tools, folder);
-    same_as("whole", "cut");
+    same_runs("whole", "cut");
 }
 
 START_TEST(a_rank_is_killed)
@@ -126,7 +105,7 @@ Suite *tools_ranks_suite(void)
     Suite *suite = suite_create("tools/ranks");
     TCase *tcase = tcase_create("ranks");
     tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, program_setup, program_teardown);
     tcase_add_test(tcase, bytes_do_not_depend_on_the_ranks);
     tcase_add_test(tcase, what_is_wrong_is_told_once);
     tcase_add_test(tcase, shards_0_are_ranks_times_threads);

@@ -1,5 +1,5 @@
 /* Texts with exactly one label each, from the first line of training to the report. */
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -8,26 +8,13 @@
 
 #define TRAIN "--epochs 4 --batch 8 --embed 8 --hidden 8 --lr 0.02 --threads 1 "
 
-static const char *folder, *tools;
-
 /* The first label of each row. */
 static void setup(void)
 {
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
+    program_setup();
     shell_must("awk -F'\\t' -v OFS='\\t' '{ split($2, l, \", \"); print $1, l[1] }' "
                "tests/fixtures/debian_120.tsv > %s/one.tsv",
                folder);
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void must_say(const char *part)
-{
-    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
 }
 
 static void must_not_say(const char *part)
@@ -140,7 +127,7 @@ Suite *tools_single_suite(void)
     Suite *suite = suite_create("tools/single");
     TCase *tcase = tcase_create("single");
     tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, setup, program_teardown);
     tcase_add_test(tcase, rows_with_one_label_each_ask_for_it);
     tcase_add_test(tcase, every_text_gets_exactly_one_label);
     tcase_add_test(tcase, accuracy_is_counted_from_the_answers);

@@ -2,14 +2,12 @@
  * what a model begins with. */
 #include "tensor/storage/npz.h"
 #include "tests/nn_support.h"
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *folder, *tools;
 
 #define CORPUS "tests/fixtures/debian_120.tsv"
 /* A training of less than a second. */
@@ -17,22 +15,11 @@ static const char *folder, *tools;
 
 static void setup(void)
 {
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
+    program_setup();
     /* Lines of text with the words of two topics. */
     shell_must("for i in $(seq 200); do echo 'The cat, the dog and the Horse'; echo 'one two three four'; "
                "done > %s/raw",
                folder);
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
-
-static void must_say(const char *part)
-{
-    ck_assert_msg(strstr(shell_output(), part) != NULL, "'%s' is not in: %s", part, shell_output());
 }
 
 static void check_error(int code, const char *part)
@@ -212,7 +199,7 @@ Suite *tools_vectors_suite(void)
 {
     Suite *suite = suite_create("tools/vectors");
     TCase *cases = tcase_create("vectors");
-    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_checked_fixture(cases, setup, program_teardown);
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, vectors_are_learned_and_looked_into);
     tcase_add_test(cases, lists_may_be_long);

@@ -4,7 +4,7 @@
 
 #include "tensor/storage/npz_reader.h"
 #include "tests/nn_support.h"
-#include "tests/shell_support.h"
+#include "tests/program_support.h"
 
 #include <check.h>
 #include <math.h>
@@ -20,19 +20,6 @@
 #define PLAIN  SMALL "--optimizer sgd --lr 0.5 "
 #define FROZEN SMALL "--optimizer sgd --lr 1e-12 "
 #define WIDE   "--models wide --epochs 2 --batch 8 --embed 4 --max-len 12 --threads 1 "
-
-static const char *folder, *tools;
-
-static void setup(void)
-{
-    folder = shell_folder();
-    tools = shell_setting("REEL_TOOLS");
-}
-
-static void teardown(void)
-{
-    shell_remove_folder(folder);
-}
 
 /* ---- What is measured of a run ---- */
 
@@ -409,7 +396,7 @@ Suite *tools_zoo_settings_suite(void)
     Suite *suite = suite_create("tools/zoo_settings");
     TCase *tcase = tcase_create("model_zoo_settings");
     tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, program_setup, program_teardown);
     tcase_add_loop_test(tcase, an_option_does_what_it_says, 0, CASES);
     tcase_add_test(tcase, every_option_is_tried);
     tcase_add_test(tcase, values_in_the_help_are_understood);
