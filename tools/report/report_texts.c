@@ -92,18 +92,17 @@ void report_attention(Report *report)
         any = any || has_attention(report, &report->runs[r]);
     if (!any)
         return;
-    report_put(
-        out,
-        "<section id=\"attention\"><h2>Where attention looks</h2>\n"
-        "<p>Test texts at even distances through the test part, not chosen by result, as the models "
-        "read them after the last epoch. The stronger the shade, the larger its weight in the last step's "
-        "attention; the full shade is the heaviest word's, or four even shares where no word has as "
-        "much. The "
-        "three heaviest are underlined. "
-        "Labels: <span class=\"chip hit\">\xE2\x9C\x93 right</span> "
-        "<span class=\"chip miss\">\xE2\x88\x92 true but missed</span> "
-        "<span class=\"chip wrong\">+ predicted but not true</span>. A weight says where a model "
-        "looked, not why it decided.</p>\n");
+    report_put(out,
+               "<section id=\"attention\"><h2>Where attention looks</h2>\n"
+               "<p>Test texts at even distances through the test part, not chosen by result, as the "
+               "delivered models read them. The stronger the shade, the larger its weight in the last step's "
+               "attention; the full shade is the heaviest word's, or four even shares where no word has as "
+               "much. The "
+               "three heaviest are underlined. "
+               "Labels: <span class=\"chip hit\">\xE2\x9C\x93 right</span> "
+               "<span class=\"chip miss\">\xE2\x88\x92 true but missed</span> "
+               "<span class=\"chip wrong\">+ predicted but not true</span>. A weight says where a model "
+               "looked, not why it decided.</p>\n");
     for (int r = 0; r < report->num_runs; r++) {
         const ReportRun *run = &report->runs[r];
         for (int i = 0; has_attention(report, run) && i < run->num_texts; i++)
