@@ -5,11 +5,9 @@
 
 #include "tools/meter.h"
 #include "models/bpe/bpe.h"
-#include "tensor/storage/json_writer.h"
 #include "tools/program.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 
 enum { BPE_BLOCK_BYTES = 4 << 20, BPE_MAX_THREADS = 64 };
 
@@ -26,14 +24,12 @@ void bpe_show_bytes(Meter *meter, const char *what, uint64_t done);
 /* Takes a block of whole lines of a file, the file's first or a later one. */
 typedef ReelStatus BpeTakeBlock(void *context, const char *name, bool is_first, const char *text,
                                 size_t size);
-/* Hands files, or the standard input ("-"), over in blocks of `at_least` bytes or more and flushes the output
- * at the end; shows how far it is as what is done: "encoding". *bytes (may be NULL): how many there were. */
+/* Hands files, or the standard input ("-"), over in blocks of `at_least` bytes or more; shows how far
+ * it is as what is done: "encoding". *bytes (may be NULL): how many there were. */
 ReelStatus bpe_each_block(const char **files, int count, const char *what, size_t at_least,
                           BpeTakeBlock *take, void *context, uint64_t *bytes);
 
-ReelStatus output_write(const char *data, size_t size);
-ReelStatus output_flush(void);
-ReelStatus output_no_memory(void);
-void output_report(FILE *to, ReelJsonWriter *json);
+/* To the standard output. */
+ReelStatus bpe_write(const char *data, size_t size);
 
 #endif

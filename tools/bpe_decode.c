@@ -33,7 +33,7 @@ static ReelStatus parse_ids(Decoding *d, const char *name, const char *text, con
                                       (size_t)(begin - line) + 1);
         int32_t *ids = reel_mem_grow(d->ids.ids, d->ids.count, &d->ids.capacity, sizeof *ids);
         if (!ids)
-            return output_no_memory();
+            return reel_status_no_memory(BPE_BLOCK_BYTES, "output");
         d->ids.ids = ids;
         ids[d->ids.count++] = (int32_t)id;
     }
@@ -54,10 +54,10 @@ static ReelStatus decode_block(void *context, const char *name, bool is_first, c
         if (reel_status_is_ok(&status))
             status = model_bpe_decode(d->tokenizer, d->ids.ids, d->ids.count, !d->keep_special, &d->out);
         if (reel_status_is_ok(&status) && !reel_bytes_append(&d->out, "\n", 1))
-            status = output_no_memory();
+            status = reel_status_no_memory(BPE_BLOCK_BYTES, "output");
         text = stop + (feed != NULL);
     }
-    ReelStatus written = output_write(d->out.data, d->out.size);
+    ReelStatus written = bpe_write(d->out.data, d->out.size);
     return reel_status_is_ok(&status) ? written : status;
 }
 

@@ -102,9 +102,9 @@ static ReelStatus encode_block(void *context, const char *name, bool is_first, c
     tensor_pool_run(e->pool, print_part, e, e->count);
     for (int i = 0; i < e->count; i++)
         if (e->workers[i].no_memory)
-            return output_no_memory();
+            return reel_status_no_memory(BPE_BLOCK_BYTES, "output");
     for (int i = 0; i < e->count && reel_status_is_ok(&status); i++)
-        status = output_write(e->workers[i].out.data, e->workers[i].out.size);
+        status = bpe_write(e->workers[i].out.data, e->workers[i].out.size);
     return status;
 }
 
@@ -134,7 +134,7 @@ static void encoding_stop(Encoding *e)
     tensor_pool_free(e->pool);
 }
 
-static void report_encoding(const Encoding *e, uint64_t bytes, double seconds)
+static ReelStatus report_encoding(const Encoding *e, uint64_t bytes, double seconds)
 {
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
@@ -144,7 +144,7 @@ static void report_encoding(const Encoding *e, uint64_t bytes, double seconds)
     reel_json_number(&json, "seconds", seconds);
     reel_json_integer(&json, "threads", e->count);
     reel_json_end_object(&json);
-    output_report(stderr, &json);
+    return program_print_json(&json, stderr);
 }
 
 static ReelStatus encode_files(const EncodeArguments *a, const char **files, int file_count)
@@ -162,7 +162,7 @@ static ReelStatus encode_files(const EncodeArguments *a, const char **files, int
         status = bpe_each_block(files, file_count, "encoding", e.count > 1 ? (size_t)BPE_BLOCK_BYTES : 1,
                                 encode_block, &e, &bytes);
     if (reel_status_is_ok(&status) && a->json)
-        report_encoding(&e, bytes, reel_clock_seconds() - started + 1e-9);
+        status = report_encoding(&e, bytes, reel_clock_seconds() - started + 1e-9);
     encoding_stop(&e);
     model_bpe_tokenizer_free(tokenizer);
     return status;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_info(const ModelBpeTokenizer *t, bool as_json)
+static ReelStatus print_info(const ModelBpeTokenizer *t, bool as_json)
 {
     size_t longest = 0, size;
     int32_t longest_id = 0;
@@ -21,7 +21,7 @@ static void print_info(const ModelBpeTokenizer *t, bool as_json)
                "bytes\n",
                name, model_bpe_vocab_size(t), (long long)model_bpe_merge_count(t), unk ? unk : "none",
                longest_id, longest);
-        return;
+        return reel_status_ok();
     }
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
@@ -31,7 +31,7 @@ static void print_info(const ModelBpeTokenizer *t, bool as_json)
     reel_json_integer(&json, "unk_id", model_bpe_unk_id(t));
     reel_json_integer(&json, "longest_token_bytes", (int64_t)longest);
     reel_json_end_object(&json);
-    output_report(stdout, &json);
+    return program_print_json(&json, stdout);
 }
 
 ReelStatus bpe_command_info(int argc, char **argv)
@@ -58,7 +58,7 @@ ReelStatus bpe_command_info(int argc, char **argv)
     status = model_bpe_load(&tokenizer, path);
     if (!reel_status_is_ok(&status))
         return status;
-    print_info(tokenizer, json);
+    status = print_info(tokenizer, json);
     model_bpe_tokenizer_free(tokenizer);
-    return output_flush();
+    return status;
 }

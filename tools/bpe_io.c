@@ -2,7 +2,6 @@
 #include "tensor/storage/text_source.h"
 #include "tools/bpe.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,37 +80,13 @@ ReelStatus bpe_each_block(const char **files, int count, const char *what, size_
         reel_text_source_close(&input.source);
         reel_bytes_free(&input.bytes);
     }
-    if (reel_status_is_ok(&status))
-        status = output_flush();
     meter_clear(&meter);
     if (bytes)
         *bytes = before;
     return status;
 }
 
-ReelStatus output_write(const char *data, size_t size)
+ReelStatus bpe_write(const char *data, size_t size)
 {
-    if (fwrite(data, 1, size, stdout) != size)
-        return reel_status_failed("standard output: cannot write: %s", strerror(errno));
-    return reel_status_ok();
-}
-
-ReelStatus output_flush(void)
-{
-    if (fflush(stdout) != 0)
-        return reel_status_failed("standard output: cannot write: %s", strerror(errno));
-    return reel_status_ok();
-}
-
-ReelStatus output_no_memory(void)
-{
-    return reel_status_no_memory(BPE_BLOCK_BYTES, "output");
-}
-
-void output_report(FILE *to, ReelJsonWriter *json)
-{
-    const char *text = reel_json_finish(json);
-    if (text)
-        fputs(text, to);
-    reel_json_free(json);
+    return fwrite(data, 1, size, stdout) == size ? reel_status_ok() : program_check_output();
 }

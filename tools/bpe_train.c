@@ -44,15 +44,15 @@ static ReelStatus split_specials(char *list, const char **specials, size_t *coun
     return reel_status_ok();
 }
 
-static void report_training(const TrainArguments *a, const ModelBpeTokenizer *t, ModelBpeCounts counts,
-                            double seconds)
+static ReelStatus report_training(const TrainArguments *a, const ModelBpeTokenizer *t, ModelBpeCounts counts,
+                                  double seconds)
 {
     if (!a->json) {
         fprintf(stderr, "%s: %d tokens, %lld merges, from %.1f MB (%llu pieces, %llu different) in %.2f s\n",
                 a->out, model_bpe_vocab_size(t), (long long)model_bpe_merge_count(t),
                 (double)counts.bytes / 1e6, (unsigned long long)counts.pieces,
                 (unsigned long long)counts.different, seconds);
-        return;
+        return reel_status_ok();
     }
     ReelJsonWriter json = {0};
     reel_json_begin_object(&json, NULL);
@@ -65,7 +65,7 @@ static void report_training(const TrainArguments *a, const ModelBpeTokenizer *t,
     reel_json_integer(&json, "different_pieces", (int64_t)counts.different);
     reel_json_number(&json, "seconds", seconds);
     reel_json_end_object(&json);
-    output_report(stdout, &json);
+    return program_print_json(&json, stdout);
 }
 
 static ReelStatus train_on(const TrainArguments *a, ModelBpeOptions *options, const char **files,
@@ -86,10 +86,8 @@ static ReelStatus train_on(const TrainArguments *a, ModelBpeOptions *options, co
     meter_clear(&meter);
     if (reel_status_is_ok(&status))
         status = model_bpe_save(tokenizer, a->out);
-    if (reel_status_is_ok(&status)) {
-        report_training(a, tokenizer, counts, meter_seconds(&meter));
-        status = output_flush();
-    }
+    if (reel_status_is_ok(&status))
+        status = report_training(a, tokenizer, counts, meter_seconds(&meter));
     model_bpe_tokenizer_free(tokenizer);
     return status;
 }

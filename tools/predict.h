@@ -9,7 +9,6 @@
 #include "models/training/predictor.h"
 #include "models/training/task.h"
 #include "tensor/storage/atomic_file.h"
-#include "tensor/storage/json_writer.h"
 #include "tools/meter.h"
 
 /* Texts that are predicted in one go, and models that may be asked together. */
@@ -80,10 +79,6 @@ void predict_decide(PredictRun *run, const float *logits);
 void predict_header(const PredictRun *run);
 /* Predicts texts, at most PREDICT_TEXTS, and writes a line for each to the standard output. */
 ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t count);
-/* Writes what was put together to the standard output, and frees it. */
-ReelStatus predict_print_json(ReelJsonWriter *json);
-/* Whether all could be written to the standard output so far. */
-ReelStatus predict_check_output(void);
 
 /* Notes which texts, about to be predicted, are hardly some; of a table they may have line ends. */
 void predict_look_at_lines(PredictRun *run, const ModelTextSpan *lines, int64_t count, bool is_table);

@@ -120,7 +120,7 @@ static ReelStatus print_quality_json(const PredictRun *run, const Quality *quali
     reel_json_number(&json, "macro_f1_low", quality->interval.low);
     reel_json_number(&json, "macro_f1_high", quality->interval.high);
     reel_json_end_object(&json);
-    return predict_print_json(&json);
+    return program_print_json(&json, stdout);
 }
 
 static void print_scores(int width, const char *name, ModelScores scores)
@@ -163,10 +163,9 @@ static ReelStatus evaluate_corpus(PredictRun *run, const ModelCorpus *corpus, co
     if (!reel_status_is_ok(&status))
         return status;
     if (run->settings->json)
-        status = print_quality_json(run, quality);
-    else
-        print_quality(run, quality);
-    return reel_status_is_ok(&status) ? predict_check_output() : status;
+        return print_quality_json(run, quality);
+    print_quality(run, quality);
+    return status;
 }
 
 ReelStatus predict_evaluate(PredictRun *run)

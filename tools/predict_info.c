@@ -122,13 +122,13 @@ static ReelStatus print(const char *path, const ReelBytes *object, bool as_json)
     ReelJsonReader json;
     if (as_json) {
         fwrite(object->data, 1, object->size, stdout);
-        return predict_check_output();
+        return reel_status_ok();
     }
     reel_json_reader_open(&json, object->data, object->size, path);
     print_members(&json, 0);
     ReelStatus status = json.status;
     reel_json_reader_close(&json);
-    return reel_status_is_ok(&status) ? predict_check_output() : status;
+    return status;
 }
 
 ReelStatus predict_info(const char *path, bool as_json)

@@ -2,8 +2,8 @@
 #include "tensor/bytes.h"
 #include "tensor/storage/json_writer.h"
 #include "tools/predict.h"
+#include "tools/program.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,15 +201,6 @@ static ReelStatus write_passed(ReelJsonWriter *json, const PredictRun *run, int6
     return fine ? reel_status_ok() : reel_status_no_memory(text.size, "the output");
 }
 
-ReelStatus predict_print_json(ReelJsonWriter *json)
-{
-    const char *text = reel_json_finish(json);
-    if (text)
-        fputs(text, stdout);
-    reel_json_free(json);
-    return text ? reel_status_ok() : reel_status_no_memory(0, "the output");
-}
-
 static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
 {
     ReelJsonWriter json = {.compact = true};
@@ -241,14 +232,7 @@ static ReelStatus print_json(PredictRun *run, int64_t i, const float *logits)
     if (run->settings->attention && text.weights)
         write_attention(&json, run, text);
     reel_json_end_object(&json);
-    return predict_print_json(&json);
-}
-
-ReelStatus predict_check_output(void)
-{
-    return fflush(stdout) == 0 && !ferror(stdout)
-               ? reel_status_ok()
-               : reel_status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+    return program_print_json(&json, stdout);
 }
 
 /* How fast it goes. */
@@ -287,7 +271,7 @@ ReelStatus predict_texts(PredictRun *run, const ModelTextSpan *texts, int64_t co
             run->settings->format == PREDICT_JSONL ? print_json(run, i, logits) : print_line(run, i, logits);
     }
     if (reel_status_is_ok(&status))
-        status = predict_check_output();
+        status = program_check_output();
     predict_progress(run, count);
     return status;
 }

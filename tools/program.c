@@ -27,11 +27,27 @@ void program_warn(const char *format, ...)
     va_end(arguments);
 }
 
+ReelStatus program_check_output(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout)
+               ? reel_status_ok()
+               : reel_status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+}
+
+ReelStatus program_print_json(ReelJsonWriter *json, FILE *to)
+{
+    const char *text = reel_json_finish(json);
+    if (text)
+        fputs(text, to);
+    reel_json_free(json);
+    return text ? reel_status_ok() : reel_status_no_memory(0, "the output");
+}
+
 int program_report(const ReelStatus *status)
 {
     ReelStatus own = status ? *status : reel_status_ok();
-    if (reel_status_is_ok(&own) && (fflush(stdout) != 0 || ferror(stdout)))
-        own = reel_status_failed("cannot write the output: %s; check where it goes", strerror(errno));
+    if (reel_status_is_ok(&own))
+        own = program_check_output();
     if (!reel_status_is_ok(&own))
         program_warn("%s%s", own.message, own.code == REEL_STATUS_USAGE ? " (--help lists the options)" : "");
     return (int)own.code;

@@ -3,7 +3,10 @@
 #ifndef REEL_TOOLS_PROGRAM_H
 #define REEL_TOOLS_PROGRAM_H
 
+#include "tensor/storage/json_writer.h"
 #include "tools/options.h"
+
+#include <stdio.h>
 
 #define OPTION_COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
@@ -30,6 +33,10 @@ bool program_reads(const Program *program, int argc, char **argv, const char **r
                    ReelStatus *status);
 /* Prints "NAME: message" and a line feed to stderr. */
 void program_warn(const char *format, ...) REEL_PRINTF(1, 2);
+/* Whether all could be written to the standard output so far; for output that goes on. */
+ReelStatus program_check_output(void);
+/* Writes what was put together to a stream, and frees it. */
+ReelStatus program_print_json(ReelJsonWriter *json, FILE *to);
 /* Prints what went wrong (NULL: nothing), with a hint at --help for a usage error; returns the exit code.
  * Output that could not be written to stdout is an error, too. */
 int program_report(const ReelStatus *status);
