@@ -1,5 +1,5 @@
 #include "nn/convolution.h"
-#include "nn/pooling.h"
+#include "nn/sequence.h"
 
 #include <math.h>
 
@@ -196,6 +196,43 @@ Var(nn_conv2d)(NnConv2d *m, Var x)
     return y;
 }
 
+/* Where each row's product with each of the window's weights belongs, i32 [N kernel]: with weight j to the
+ * row whose window has it at j; beyond a text's ends to a row behind all. */
+static Var rows_of_windows(NnSequence x, int before, int kernel)
+{
+    const NnPacking *packing = x.packing;
+    Tensor target =
+        tensor_new(tape_arena(x.rows.tape), TENSOR_I32, TENSOR_SHAPE(packing->rows * (int64_t)kernel));
+    if (!tensor_is_valid(target))
+        return tape_fail(x.rows.tape, "nn_conv1d_sequence: out of memory");
+    int32_t *at = tensor_i32(target);
+    for (int32_t t = 0; t < packing->steps; t++)
+        for (int32_t place = 0; place < nn_running(packing, t); place++)
+            for (int j = 0; j < kernel; j++) {
+                int32_t to = t + before - j;
+                bool is_there = to >= 0 && to < packing->length[packing->text[place]];
+                *at++ = is_there ? packing->first[to] + place : packing->rows;
+            }
+    return tape_constant(x.rows.tape, target);
+}
+
+/* Each row is multiplied by the weights of all places of a window at once, [kernel out, in], and the products
+ * are added up where they belong: they are fewer numbers than windows of rows would be, which are not made.
+ */
+static Var convolve_rows(NnConv1d *m, NnSequence x, int before)
+{
+    Tape *tape = x.rows.tape;
+    int kernel = m->kernel[1];
+    int64_t rows = x.packing->rows;
+    Var weight = var_permute(nn_var(&m->weight, tape), (int[]){2, 0, 1}); /* [kernel, out, in] */
+    Var products = var_linear(x.rows, var_reshape(weight, TENSOR_SHAPE(kernel * m->out, m->in)), VAR_NONE);
+    if (var_is_empty(products))
+        return products;
+    Var sums = var_segment_sum(var_reshape(products, TENSOR_SHAPE(rows * kernel, m->out)),
+                               rows_of_windows(x, before, kernel), rows + 1);
+    return var_add(var_slice(sums, 0, 0, rows, 1), nn_var(&m->bias, tape));
+}
+
 NnSequence(nn_conv1d_sequence)(NnConv1d *m, NnSequence x)
 {
     Tape *tape = x.rows.tape;
@@ -205,14 +242,9 @@ NnSequence(nn_conv1d_sequence)(NnConv1d *m, NnSequence x)
         tape_fail(
             tape,
             "nn_conv1d_sequence: needs a stride and dilation of 1 and a padding of less than the kernel");
-    NnSequence windows = nn_windows(x, before, after);                            /* rows [N, kernel in] */
-    Var weight = tape ? var_transpose(nn_var(&m->weight, tape), 1, 2) : VAR_NONE; /* [out, kernel, in] */
-    if (!var_is_empty(windows.rows))
-        windows.rows =
-            var_linear(windows.rows, var_reshape(weight, TENSOR_SHAPE(m->out, m->kernel[1] * m->in)),
-                       nn_var(&m->bias, tape));
+    Var y = var_is_empty(x.rows) || !x.packing ? (Var){.tape = tape} : convolve_rows(m, x, before);
     nn_leave(tape);
-    return windows;
+    return nn_with_rows(x, y);
 }
 
 /* ---- Pooling ---- */
