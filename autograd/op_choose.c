@@ -100,8 +100,7 @@ Var var_masked_fill(Var a, Var mask, double value)
  * drawn for each element, in either dtype. What is saved is k / (1 - p). */
 static void fill_keep(Tensor keep, double p, TensorRandom *random)
 {
-    TENSOR_BY_DTYPE(keep.dtype, draw_keep)(keep, (uint64_t)(p * 4294967296.0), 1 / (1 - p), random);
-    random->counter += (uint64_t)tensor_numel(&keep);
+    TENSOR_BY_DTYPE(keep.dtype, draw_keep)(keep, (uint32_t)(p * 4294967296.0), 1 / (1 - p), random);
 }
 static bool dropout_forward(OpContext *c)
 {

@@ -1,14 +1,14 @@
 /* The kernel of op_choose.c: see tensor/each_real.h. */
 
-/* A 32-bit number for each element from `at` on: below the threshold 0, else the factor. */
-static void FN(draw_keep)(Tensor keep, uint64_t threshold, double factor, const TensorRandom *random)
+/* The next 32-bit number for each element: below the threshold 0, else the factor. */
+static void FN(draw_keep)(Tensor keep, uint32_t threshold, double factor, TensorRandom *random)
 {
-    uint32_t words[4];
-    uint64_t at = random->counter;
+    uint32_t numbers[1024];
     REAL *out = keep.data;
-    for (int64_t i = 0, n = tensor_numel(&keep); i < n; i++, at++) {
-        if (i == 0 || at % 4 == 0)
-            tensor_random_block(random->seed, random->stream, at / 4, words);
-        out[i] = words[at % 4] < threshold ? 0 : (REAL)factor;
+    for (int64_t n = tensor_numel(&keep), count; n > 0; n -= count, out += count) {
+        count = n < 1024 ? n : 1024;
+        tensor_random_fill_u32(random, numbers, count);
+        for (int64_t i = 0; i < count; i++)
+            out[i] = numbers[i] < threshold ? 0 : (REAL)factor;
     }
 }

@@ -208,7 +208,7 @@ static void draw_block(const Block *block)
         random.counter +=
             (place * (uint64_t)a->options.heads + (uint64_t)head->number) * (uint64_t)a->most_keys;
         Tensor row = tensor_select(block->keep, 0, i);
-        TENSOR_BY_DTYPE(row.dtype, draw_keep)(row, (uint64_t)(p * 4294967296.0), 1 / (1 - p), &random);
+        TENSOR_BY_DTYPE(row.dtype, draw_keep)(row, (uint32_t)(p * 4294967296.0), 1 / (1 - p), &random);
     }
 }
 
@@ -477,7 +477,7 @@ static void fill_masks(const Attention *a, int64_t queries, Tensor hidden, Tenso
                 random.counter += (uint64_t)(((a->query_start[b] + i) * a->options.heads + h) * a->most_keys);
                 Tensor row = tensor_select(tensor_select(tensor_select(keep, 0, b), 0, h), 0, i);
                 TENSOR_BY_DTYPE(row.dtype, draw_keep)
-                (row, (uint64_t)(p * 4294967296.0), 1 / (1 - p), &random);
+                (row, (uint32_t)(p * 4294967296.0), 1 / (1 - p), &random);
             }
         }
     }

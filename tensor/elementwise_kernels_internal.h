@@ -263,15 +263,33 @@ static void FN(addcmul)(char *const *data, const int64_t *stride, int64_t n, con
 
 /* ---- Selection ---- */
 
-static void FN(where)(char *const *data, const int64_t *stride, int64_t n, const double *parameters)
+TENSOR_INLINE void FN(run_where)(char *const *data, int64_t to, int64_t from_condition, int64_t from_a,
+                                 int64_t from_b, int64_t n)
 {
     REAL *out = (REAL *)(void *)data[0];
     const int32_t *condition = (const int32_t *)(void *)data[1];
     const REAL *a = (const REAL *)(void *)data[2], *b = (const REAL *)(void *)data[3];
-    (void)parameters;
     LOOP_INDEPENDENT
     for (int64_t i = 0; i < n; i++) {
-        const REAL x = a[i * stride[2]], y = b[i * stride[3]];
-        out[i * stride[0]] = condition[i * stride[1]] ? x : y;
+        const REAL x = a[i * from_a], y = b[i * from_b];
+        out[i * to] = condition[i * from_condition] ? x : y;
     }
+}
+
+/* Without branches in the layouts that matter: side by side, and one choice the same throughout. */
+static void FN(where)(char *const *data, const int64_t *stride, int64_t n, const double *parameters)
+{
+    (void)parameters;
+    if (n == 0)
+        return;
+    bool plain = stride[0] == 1 && stride[1] == 1;
+    REAL a = *(REAL *)(void *)data[2], b = *(REAL *)(void *)data[3];
+    if (plain && stride[2] == 1 && stride[3] == 1)
+        FN(run_where)(data, 1, 1, 1, 1, n);
+    else if (plain && stride[2] == 0 && stride[3] == 1)
+        FN(run_where)((char *[]){data[0], data[1], (char *)&a, data[3]}, 1, 1, 0, 1, n);
+    else if (plain && stride[2] == 1 && stride[3] == 0)
+        FN(run_where)((char *[]){data[0], data[1], data[2], (char *)&b}, 1, 1, 1, 0, n);
+    else
+        FN(run_where)(data, stride[0], stride[1], stride[2], stride[3], n);
 }

@@ -26,6 +26,8 @@ uint64_t tensor_random_stream(const char *name);
 
 /* The next number, 32 bits. */
 uint32_t tensor_random_u32(TensorRandom *random);
+/* The next n numbers, faster than one by one. */
+void tensor_random_fill_u32(TensorRandom *random, uint32_t *out, int64_t n);
 /* In [0, 1) with 24 bits. */
 float tensor_random_uniform(TensorRandom *random);
 /* In [0, 1) with 53 bits (two draws). */

@@ -17,18 +17,27 @@ enum { LANES = 8, TILE = 256 };
 
 /* Takes the next n elements of a sequence, of which `position` went before, into its LANES partial sums. */
 typedef void RunFunction(double *lanes, int64_t position, const void *in, int64_t stride, int64_t n);
-/* Takes one element of each of n sequences into sums[0] to sums[n - 1]. */
-typedef void ColumnsFunction(double *sums, const void *in, int64_t stride, int64_t n);
+/* The same of several sequences, which begin `apart` elements from each other. */
+typedef void ColumnsFunction(double (*sums)[TILE], int64_t position, const void *in, int64_t stride,
+                             int64_t n, int64_t apart, int64_t columns);
+
+/* The results of `rows` sequences of n elements side by side, which begin `apart` elements from each other.
+ */
+typedef void RowsFunction(double *results, const void *in, int64_t apart, int64_t n, int64_t rows);
+/* The results of n sequences from their partial sums. */
+typedef void JoinFunction(double *results, double (*sums)[TILE], int64_t n);
 
 typedef struct Folding {
     RunFunction *run;
     ColumnsFunction *columns;
-    double (*join)(double, double); /* two partial sums into one */
+    RowsFunction *rows;
+    JoinFunction *join;
     double start;
 } Folding;
 
-/* Takes one more element into a partial sum. */
+/* Takes one more element into a partial sum, and joins two partial sums. */
 typedef double Fold(double sum, double x);
+typedef double Join(double sum, double other);
 
 TENSOR_INLINE double add(double sum, double x)
 {
@@ -43,7 +52,8 @@ TENSOR_INLINE double add_square(double sum, double x)
 /* A NaN in x is taken by the second test; one in sum stays, because x > NaN is false. */
 TENSOR_INLINE double larger(double sum, double x)
 {
-    return ((x > sum) | (x != x)) ? x : sum;
+    double y = x > sum ? x : sum;
+    return x != x ? x : y;
 }
 
 /* TENSOR_LEVELS() of names that are macros. */
@@ -51,70 +61,44 @@ TENSOR_INLINE double larger(double sum, double x)
 #define KERNELS                                "tensor/reduce_kernels_internal.h"
 #include "tensor/each_real.h"
 
-/* The hot case, bias gradients, with the widest vectors there are. */
-static void sum_columns_fast(double *sums, const void *in, int64_t stride, int64_t n)
-{
-    if (stride == 1)
-        tensor_vmath_accumulate(sums, in, (size_t)n);
-    else
-        sum_columns_f32(sums, in, stride, n);
-}
-
-static const Folding *sum_of(TensorDtype dtype)
-{
-    static const Folding fast = {sum_run_f32, sum_columns_fast, add, 0};
-    return dtype == TENSOR_F32 ? &fast : &sum_f64;
-}
-
-/* The partial sums lanes[0], lanes[step], ... into one. */
-static double join_lanes(const Folding *folding, const double *lanes, int step)
-{
-    double joined[LANES];
-    for (int l = 0; l < LANES; l++)
-        joined[l] = lanes[l * step];
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++)
-            joined[l] = folding->join(joined[l], joined[l + half]);
-    return joined[0];
-}
-
 /* ---- Walking ---- */
 
-/* The result of the sequence from `start`. */
-static double fold_row(const Folding *folding, const TensorLoop *sequence, char *start)
+/* The results of `rows` sequences, at most TILE; the stride is in elements of `size` bytes. */
+static void fold_rows(const Folding *folding, const TensorLoop *sequence, char *start, int64_t stride,
+                      int64_t size, int64_t rows, double *results)
 {
-    double lanes[LANES];
-    for (int l = 0; l < LANES; l++)
-        lanes[l] = folding->start;
-    if (sequence->ndim == 0) {
-        folding->run(lanes, 0, start, sequence->stride[0], sequence->n);
-        return join_lanes(folding, lanes, 1);
+    if (sequence->ndim == 0 && (sequence->stride[0] == 1 || sequence->n == 1)) {
+        folding->rows(results, start, stride, sequence->n, rows);
+        return;
     }
-    TensorLoop loop = *sequence;
-    loop.data[0] = start;
-    for (int64_t position = 0; tensor_loop_next(&loop); position += loop.n)
-        folding->run(lanes, position, loop.data[0], loop.stride[0], loop.n);
-    return join_lanes(folding, lanes, 1);
+    double sums[LANES][TILE];
+    for (int64_t r = 0; r < rows; r++) {
+        double lanes[LANES];
+        TensorLoop loop = *sequence;
+        for (int l = 0; l < LANES; l++)
+            lanes[l] = folding->start;
+        loop.data[0] = start + r * stride * size;
+        for (int64_t position = 0; tensor_loop_next(&loop); position += loop.n)
+            folding->run(lanes, position, loop.data[0], loop.stride[0], loop.n);
+        for (int l = 0; l < LANES; l++)
+            sums[l][r] = lanes[l];
+    }
+    folding->join(results, sums, rows);
 }
 
-/* The results of `columns` sequences side by side, at most TILE; the stride is in elements of `size` bytes.
- */
-static void fold_tile(const Folding *folding, const TensorLoop *sequence, char *start, int64_t stride,
-                      int64_t size, int64_t columns, double *results)
+/* The results of `columns` sequences side by side, at most TILE. */
+static void fold_columns(const Folding *folding, const TensorLoop *sequence, char *start, int64_t stride,
+                         int64_t columns, double *results)
 {
     double lanes[LANES][TILE];
     TensorLoop loop = *sequence;
-    int64_t position = 0;
     for (int l = 0; l < LANES; l++)
         for (int64_t c = 0; c < columns; c++)
             lanes[l][c] = folding->start;
     loop.data[0] = start;
-    while (tensor_loop_next(&loop))
-        for (int64_t j = 0; j < loop.n; j++, position++)
-            folding->columns(lanes[position % LANES], loop.data[0] + j * loop.stride[0] * size, stride,
-                             columns);
-    for (int64_t c = 0; c < columns; c++)
-        results[c] = join_lanes(folding, &lanes[0][c], TILE);
+    for (int64_t position = 0; tensor_loop_next(&loop); position += loop.n)
+        folding->columns(lanes, position, loop.data[0], loop.stride[0], loop.n, stride, columns);
+    folding->join(results, lanes, columns);
 }
 
 static void store(char *place, TensorDtype dtype, double value, bool accumulate)
@@ -146,16 +130,15 @@ static void fold(const Folding *folding, const Tensor *out, const Tensor *a, uns
         return;
     int64_t in = loop.stride[0], size = (int64_t)tensor_dtype_size(a->dtype);
     bool by_columns = loop.n > 1 && (sequence.n == 1 || magnitude(in) < magnitude(sequence.stride[0]));
-    int64_t tile = by_columns ? TILE : 1;
     double results[TILE];
     while (tensor_loop_next(&loop))
-        for (int64_t c = 0; c < loop.n; c += tile) {
+        for (int64_t c = 0; c < loop.n; c += TILE) {
             char *start = loop.data[0] + c * in * size;
-            int64_t count = loop.n - c < tile ? loop.n - c : tile;
+            int64_t count = loop.n - c < TILE ? loop.n - c : TILE;
             if (by_columns)
-                fold_tile(folding, &sequence, start, in, size, count, results);
+                fold_columns(folding, &sequence, start, in, count, results);
             else
-                results[0] = fold_row(folding, &sequence, start);
+                fold_rows(folding, &sequence, start, in, size, count, results);
             for (int64_t i = 0; i < count; i++)
                 store(loop.data[1] + (c + i) * loop.stride[1] * size, a->dtype, results[i], accumulate);
         }
@@ -196,7 +179,7 @@ bool tensor_reduce(TensorReduceOp op, Tensor out, Tensor a, unsigned axes)
     if (op == TENSOR_REDUCE_MAX && empty)
         return false;
     const Folding *most = a.dtype == TENSOR_F32 ? &most_f32 : &most_f64;
-    fold(op == TENSOR_REDUCE_MAX ? most : sum_of(a.dtype), &out, &a, axes, false);
+    fold(op == TENSOR_REDUCE_MAX ? most : TENSOR_BY_DTYPE(a.dtype, &sum), &out, &a, axes, false);
     return true;
 }
 
@@ -217,7 +200,7 @@ bool tensor_sum_to(Tensor out, Tensor a, bool accumulate)
     }
     if (axes == 0)
         return tensor_axpby(keep, 1, a, accumulate ? 1 : 0);
-    fold(sum_of(a.dtype), &keep, &a, axes, accumulate);
+    fold(TENSOR_BY_DTYPE(a.dtype, &sum), &keep, &a, axes, accumulate);
     return true;
 }
 
@@ -246,7 +229,9 @@ double tensor_sum_of_squares(Tensor a)
     if (!is_real(a.dtype) || !tensor_loop_init_in_order(&sequence, &a))
         return NAN;
     const Folding squares = TENSOR_BY_DTYPE(a.dtype, squares);
-    return fold_row(&squares, &sequence, a.data);
+    double sum;
+    fold_rows(&squares, &sequence, a.data, 0, (int64_t)tensor_dtype_size(a.dtype), 1, &sum);
+    return sum;
 }
 
 bool tensor_is_finite(Tensor a)

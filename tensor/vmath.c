@@ -111,19 +111,6 @@ void tensor_vmath_axpy(float *out, float alpha, const float *x, size_t n)
     axpy(out, alpha, x, n);
 }
 
-TENSOR_INLINE void accumulate_loop(double *sums, const float *x, size_t n, bool fma)
-{
-    (void)fma;
-    LOOP_INDEPENDENT
-    for (size_t i = 0; i < n; i++)
-        sums[i] += (double)x[i];
-}
-TENSOR_LEVELS(accumulate, accumulate_loop, (double *sums, const float *x, size_t n), sums, x, n)
-void tensor_vmath_accumulate(double *sums, const float *x, size_t n)
-{
-    accumulate(sums, x, n);
-}
-
 /* ---- Denormals ---- */
 
 #if defined(__x86_64__)

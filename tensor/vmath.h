@@ -26,8 +26,6 @@ void tensor_vmath_softplus(float *out, const float *x, size_t n); /* log(1 + exp
 /* ---- Simple loops ---- */
 void tensor_vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */
 void tensor_vmath_axpy(float *out, float alpha, const float *x, size_t n);   /* out += alpha x */
-/* sums[i] += x[i], in double. */
-void tensor_vmath_accumulate(double *sums, const float *x, size_t n);
 
 /* ---- The version in use ---- */
 

@@ -1,4 +1,5 @@
 #include "tensor/random.h"
+#include "tensor/vmath_internal.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -69,6 +70,35 @@ START_TEST(numbers_are_the_blocks_in_order_and_any_position_can_be_returned_to)
     TensorRandom other_stream = tensor_random_new(7, 10), other_seed = tensor_random_new(8, 9);
     ck_assert_uint_ne(tensor_random_u32(&other_stream), drawn[0]);
     ck_assert_uint_ne(tensor_random_u32(&other_seed), drawn[0]);
+}
+END_TEST
+
+START_TEST(many_numbers_are_those_that_come_one_by_one)
+{
+    enum { MOST = 300 };
+    const uint64_t begins[] = {0, 1, 2,
+                               3, 6, (UINT64_C(1) << 34) - 37}; /* the last: a block beyond 32 bits */
+    const int64_t counts[] = {0, 1, 3, 4, 63, 64, 65, 128, 131, MOST};
+    const TensorVmathLevel in_use = tensor_vmath_level();
+    for (int level = 0; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
+            continue;
+        for (size_t b = 0; b < sizeof begins / sizeof *begins; b++)
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                TensorRandom many =
+                    tensor_random_new(UINT64_C(0x123456789abcdef0), UINT64_C(0xfedcba9876543210));
+                many.counter = begins[b];
+                TensorRandom one = many;
+                uint32_t numbers[MOST + 1] = {0};
+                numbers[counts[c]] = 77;
+                tensor_random_fill_u32(&many, numbers, counts[c]);
+                for (int64_t i = 0; i < counts[c]; i++)
+                    ck_assert_uint_eq(numbers[i], tensor_random_u32(&one));
+                ck_assert_uint_eq(numbers[counts[c]], 77);
+                ck_assert_uint_eq(many.counter, one.counter);
+            }
+    }
+    tensor_vmath_set_level(in_use);
 }
 END_TEST
 
@@ -298,6 +328,7 @@ Suite *tensor_random_suite(void)
     tcase_add_test(tcase, known_answers);
     tcase_add_test(tcase, a_name_makes_a_stream);
     tcase_add_test(tcase, numbers_are_the_blocks_in_order_and_any_position_can_be_returned_to);
+    tcase_add_test(tcase, many_numbers_are_those_that_come_one_by_one);
     tcase_add_test(tcase, uniform_numbers_are_even_and_below_one);
     tcase_add_test(tcase, doubles_fill_53_bits);
     tcase_add_test(tcase, below_has_no_bias);
