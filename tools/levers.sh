@@ -55,18 +55,22 @@ for file in "$corpus" "$texts"; do
     }
 done
 
-# The settings of a model, and of how wide its embedding is.
+# The settings of a model, how wide its embedding is, and what is added where it begins with vectors.
 settings() {
     tuned="--keep-digits --valid 0.2 --refit --schedule cosine --clip 1"
     width=256
     scale=0.1
+    with_vectors="--vectors-lr 2e-4"
     case $1 in
     rnn)
         scale=0.3
         tuned="$tuned --max-len 16 --epochs 16 --orthogonal --dropout 0.3 --lr 1e-3"
         ;;
     lstm) tuned="$tuned --max-len 24 --epochs 20 --forget-bias 1 --embed-dropout 0.3 --dropout 0.5 --lr 4e-3" ;;
-    attention) tuned="$tuned --max-len 40 --epochs 14 --forget-bias 1 --embed-dropout 0.4 --dropout 0.5 --lr 3e-3" ;;
+    attention)
+        tuned="$tuned --max-len 40 --epochs 14 --forget-bias 1 --embed-dropout 0.4 --dropout 0.5 --lr 3e-3"
+        with_vectors="$with_vectors --epochs 20"
+        ;;
     stacked)
         width=100
         tuned="$tuned --max-len 24 --epochs 40 --forget-bias 1 --embed-dropout 0.2 --dropout 0.3 --lr 4e-3"
@@ -74,6 +78,7 @@ settings() {
     best)
         scale=0.02
         tuned=--ensemble
+        with_vectors=
         ;;
     *)
         echo "tools/levers.sh: no settings for the model '$1'; there are rnn, lstm, attention, stacked and best" >&2
@@ -87,8 +92,8 @@ learn_vectors() {
     [ -e "$out/vectors-$width.npz" ] && return
     resume=
     [ -e "$out/vectors-$width.npz.state.npz" ] && resume=--resume
-    "$folder/vectors" --data "$texts" --dim "$width" --window 8 --negative 8 --epochs 12 --keep-digits --threads "$threads" --quiet \
-        --out "$out/vectors-$width.npz" $resume
+    "$folder/vectors" --data "$texts,$corpus" --dim "$width" --window 8 --negative 8 --epochs 8 --sample 1e-4 --keep-digits \
+        --threads "$threads" --quiet --out "$out/vectors-$width.npz" $resume
 }
 
 train() { # MODEL LEVER
@@ -98,7 +103,7 @@ train() { # MODEL LEVER
     nothing) ;;
     vectors | both)
         learn_vectors
-        lever="--vectors $out/vectors-$width.npz"
+        lever="--vectors $out/vectors-$width.npz $with_vectors"
         ;;
     pretrain) ;;
     *)
