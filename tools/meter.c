@@ -3,11 +3,25 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+bool meter_can_draw(int fd)
+{
+    const char *terminal = getenv("TERM");
+    return isatty(fd) && terminal && terminal[0] && strcmp(terminal, "dumb") != 0;
+}
+
+bool meter_has_colours(int fd)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    return meter_can_draw(fd) && !(no_colour && no_colour[0]);
+}
 
 Meter meter_start(void)
 {
-    return (Meter){.shown = isatty(STDERR_FILENO), .start = reel_clock_seconds()};
+    return (Meter){.shown = meter_can_draw(STDERR_FILENO), .start = reel_clock_seconds()};
 }
 
 double meter_seconds(const Meter *meter)

@@ -6,8 +6,13 @@
 
 #include <stdbool.h>
 
+/* Whether a file is a terminal on which lines can be drawn anew: one that TERM does not call dumb. */
+bool meter_can_draw(int fd);
+/* The same, and the user has not asked for text without colours (NO_COLOR). */
+bool meter_has_colours(int fd);
+
 typedef struct Meter {
-    bool shown; /* the standard error is a terminal */
+    bool shown; /* it can be drawn on the standard error */
     bool drawn; /* there is a line */
     double start, last;
 } Meter;

@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,7 +56,6 @@ static ReelStatus prepare(PredictRun *run)
     const ModelCheckpoint *checkpoint = run->checkpoint;
     if (run->settings->attention && !checkpoint->model->kind->has_attention)
         return reel_status_usage("--attention: the model %s has none", checkpoint->model->kind->name);
-    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     size_t k = (size_t)(run->labels = checkpoint->text.labels.count);
     run->limits = reel_mem_alloc(k * sizeof *run->limits);
     run->scores = reel_mem_alloc(k * sizeof *run->scores);
@@ -68,8 +66,7 @@ static ReelStatus prepare(PredictRun *run)
         return reel_status_no_memory(PREDICT_TEXTS * k * sizeof *run->logits, "the predictions");
     for (int32_t i = 0; i < run->labels; i++)
         run->limits[i] = predict_threshold(run, i);
-    run->colour = run->settings->format == PREDICT_TSV && isatty(STDOUT_FILENO) &&
-                  !(no_colour && no_colour[0]) && !(terminal && strcmp(terminal, "dumb") == 0);
+    run->colour = run->settings->format == PREDICT_TSV && meter_has_colours(STDOUT_FILENO);
     run->meter = meter_start();
     run->meter.shown &= !run->settings->quiet && !isatty(STDOUT_FILENO);
     if (run->models > 1 && !(run->mean = reel_mem_alloc(PREDICT_TEXTS * k * sizeof *run->mean)))

@@ -1,10 +1,10 @@
 #include "tools/progress.h"
 #include "tensor/clock.h"
+#include "tools/meter.h"
 
 #include <langinfo.h>
 #include <locale.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -33,12 +33,10 @@ static bool is_utf8(void)
 
 void progress_init(Progress *progress, bool quiet)
 {
-    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    bool live = !quiet && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && terminal && terminal[0] &&
-                strcmp(terminal, "dumb") != 0;
+    bool live = !quiet && meter_can_draw(STDOUT_FILENO) && meter_can_draw(STDERR_FILENO);
     *progress = (Progress){.out = stdout,
                            .live = live,
-                           .colour = live && !(no_colour && no_colour[0]),
+                           .colour = live && meter_has_colours(STDOUT_FILENO),
                            .utf8 = is_utf8(),
                            .quiet = quiet,
                            .width = live ? terminal_width() : 80};
