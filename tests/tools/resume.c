@@ -597,6 +597,28 @@ START_TEST(a_model_goes_on_with_other_words_and_labels)
 }
 END_TEST
 
+/* The labels of the one are in another order than those of the other, which were all found in the data: no
+ * figure of one label stands beside another's. */
+START_TEST(a_model_that_was_begun_with_is_compared_by_the_names_of_its_labels)
+{
+    shell_must("awk -F'\t' -v OFS='\t' 'NR > 1 && NR %% 2 {$2 = $2 \", aviation\"} 1' "
+               "tests/fixtures/debian_120.tsv > %s/new.tsv",
+               folder);
+    shell_must(
+        "cd %s && T='%s/train_zoo --models rnn --epochs 1 --embed 8 --hidden 8 --quiet' && "
+        "$T --data $OLDPWD/tests/fixtures/debian_120.tsv --out first && $T --data new.tsv --out one && "
+        "$T --data new.tsv --seed 1 --out two && $T --data new.tsv --init first/rnn.best.npz --out begun",
+        folder, tools);
+    shell_must(
+        "cd %s && %s/train_zoo --compare one two --out same && %s/train_zoo --compare one begun --out other "
+        "&& "
+        "grep -A1 'All labels, all models' same/report.html | grep -o 'scope=\"col\">[a-z]*/rnn' | wc -l && "
+        "grep -A1 'All labels, all models' other/report.html | grep -o 'scope=\"col\">[a-z]*/rnn' | wc -l",
+        folder, tools, tools);
+    must_say(0, "2\n1\n");
+}
+END_TEST
+
 /* With its --refit, which trains on two vocabularies; and with a cache, which knows the model. */
 START_TEST(the_best_one_begins_with_a_model_too)
 {
@@ -661,6 +683,7 @@ Suite *tools_resume_suite(void)
     tcase_add_test(tcase, an_ensemble_is_all_models_together);
     tcase_add_test(tcase, other_data_are_refused);
     tcase_add_test(tcase, a_model_goes_on_with_other_words_and_labels);
+    tcase_add_test(tcase, a_model_that_was_begun_with_is_compared_by_the_names_of_its_labels);
     tcase_add_test(tcase, the_best_one_begins_with_a_model_too);
     tcase_add_test(tcase, what_cannot_be_gone_on_with_is_refused);
     tcase_add_test(tcase, what_changes_the_model_is_refused_by_name);

@@ -12,6 +12,7 @@ enum { WIDTH = 460, ROW = 20, MOST_ROWS = 60, SOME_ROWS = 15, MOST_FREQUENT = 40
 typedef struct Ranked {
     int label;
     double key, second;
+    const char *name; /* where it is asked for */
 } Ranked;
 
 static int higher_first(const void *a, const void *b)
@@ -35,10 +36,14 @@ static int shown_series(const Report *report)
     return -1;
 }
 
+/* In one order, too: a model that a run began with has its own. */
 static bool same_labels(const ReportSeries *a, const ReportSeries *b)
 {
-    return a->details && b->details && a->details->num_scores == b->details->num_scores &&
-           report_same_data(a->run->results.data_hash, b->run->results.data_hash);
+    bool same = a->details && b->details && a->details->num_scores == b->details->num_scores &&
+                report_same_data(a->run->results.data_hash, b->run->results.data_hash);
+    for (int k = 0; same && a->run != b->run && k < a->details->num_scores; k++)
+        same = strcmp(a->run->classes[k].name, b->run->classes[k].name) == 0;
+    return same;
 }
 
 /* ---- F1 of each label ---- */
@@ -171,7 +176,8 @@ static void draw_some_classes(Report *report, int shown, Ranked *order, int coun
     const ModelLabelCounts *scores = report->series[shown].details->scores;
     for (size_t f = 0; f < sizeof figures / sizeof figures[0]; f++) {
         for (int k = 0; k < count; k++)
-            order[k] = (Ranked){k, figures[f].key(&scores[k]), (double)scores[k].support};
+            order[k] =
+                (Ranked){.label = k, .key = figures[f].key(&scores[k]), .second = (double)scores[k].support};
         qsort(order, (size_t)count, sizeof *order, higher_first);
         draw_classes(report, shown, order, SOME_ROWS, figures[f].title, figures[f].caption);
     }
@@ -179,7 +185,7 @@ static void draw_some_classes(Report *report, int shown, Ranked *order, int coun
 
 static int by_name(const void *a, const void *b)
 {
-    return ((const Ranked *)a)->label - ((const Ranked *)b)->label; /* labels are sorted */
+    return strcmp(((const Ranked *)a)->name, ((const Ranked *)b)->name);
 }
 
 void report_classes(Report *report)
@@ -195,7 +201,10 @@ void report_classes(Report *report)
         return;
     }
     for (int k = 0; k < count; k++)
-        order[k] = (Ranked){k, model_metrics_f1(details->scores[k]), (double)details->scores[k].support};
+        order[k] = (Ranked){.label = k,
+                            .key = model_metrics_f1(details->scores[k]),
+                            .second = (double)details->scores[k].support,
+                            .name = report->series[shown].run->classes[k].name};
     qsort(order, (size_t)count, sizeof *order, higher_first);
     report_put(&report->out, "<section id=\"labels\"><h2>Label by label</h2>\n");
     if (count <= MOST_ROWS) {
@@ -503,7 +512,7 @@ static void draw_data(Report *report, const ReportRun *run)
         return;
     }
     for (int k = 0; k < run->num_classes; k++)
-        order[k] = (Ranked){k, (double)run->classes[k].train + (double)run->classes[k].test, 0};
+        order[k] = (Ranked){.label = k, .key = (double)run->classes[k].train + (double)run->classes[k].test};
     qsort(order, (size_t)run->num_classes, sizeof *order, higher_first);
     report_put(&report->out, "<div class=\"pair\">\n");
     if (run->num_bins > 0)
