@@ -12,18 +12,6 @@ typedef struct Window {
     int kernel[2], stride[2], padding[2], dilation[2];
 } Window;
 
-/* The axis with `count` elements of `value` on each side. */
-static Var pad_axis(Var x, int axis, int64_t count, double value)
-{
-    int64_t shape[4];
-    if (count == 0 || var_is_empty(x))
-        return x;
-    for (int i = 0; i < 4; i++)
-        shape[i] = i == axis ? count : var_size(x, i);
-    Var side = var_expand(tape_scalar(x, value), 4, shape);
-    return var_concat((Var[]){side, x, side}, 3, axis);
-}
-
 /* Notes what is wrong with a window; true where nothing is. */
 static bool check_window(Tape *tape, const Window *w)
 {
@@ -57,28 +45,67 @@ static int64_t windows_along(const Window *w, int axis, int64_t size)
                                                : (size + 2 * w->padding[axis] - reach) / w->stride[axis] + 1;
 }
 
-static Var windows_of(Var x, const Window *w, double padding)
+/* The batch is the last axis of what windows are taken from, so that an element of a window is a whole row: a
+ * gather copies long runs, and its gradient adds them. [C, H', W', B] as [B, C, H', W']. */
+static Var batch_first(Var x)
+{
+    return var_permute(x, (int[]){3, 0, 1, 2});
+}
+
+/* Where the elements of windows lie among the rows [C H W], i32 [window C H' W'], channels first where
+ * `by_channel`: [C window H' W']. Padding is the row behind all. Invalid: no memory, or too many rows. */
+static Tensor places_of(Tape *tape, const Window *w, const int64_t *size, int64_t rows, int64_t columns,
+                        bool by_channel)
+{
+    int64_t height = size[1], width = size[2], window = (int64_t)w->kernel[0] * w->kernel[1];
+    if (size[0] * height * width >= INT32_MAX)
+        return tensor_invalid();
+    Tensor places = tensor_new(tape_arena(tape), TENSOR_I32, TENSOR_SHAPE(size[0] * window * rows * columns));
+    if (!tensor_is_valid(places))
+        return places;
+    int32_t *at = tensor_i32(places);
+    int64_t outer = by_channel ? size[0] : window, inner = by_channel ? window : size[0];
+    for (int64_t a = 0; a < outer; a++)
+        for (int64_t b = 0; b < inner; b++) {
+            int64_t channel = by_channel ? a : b, element = by_channel ? b : a;
+            int64_t down = element / w->kernel[1] * w->dilation[0] - w->padding[0],
+                    right = element % w->kernel[1] * w->dilation[1] - w->padding[1];
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t k = 0; k < columns; k++) {
+                    int64_t y = i * w->stride[0] + down, z = k * w->stride[1] + right;
+                    bool inside = y >= 0 && y < height && z >= 0 && z < width;
+                    *at++ = (int32_t)(inside ? (channel * height + y) * width + z : size[0] * height * width);
+                }
+        }
+    return places;
+}
+
+/* The elements of all windows of x [B, C, H, W]: rows [window C H' W', B], or [C window H' W', B]; their H'
+ * and W'. */
+static Var windows_of(Var x, const Window *w, double padding, bool by_channel, int64_t *rows,
+                      int64_t *columns)
 {
     Tape *tape = x.tape;
-    Var parts[MOST_WINDOW];
     if (var_is_empty(x))
         return x;
     if (!check_window(tape, w))
         return (Var){.tape = tape};
-    int64_t rows = windows_along(w, 0, var_size(x, 2)), columns = windows_along(w, 1, var_size(x, 3));
-    if (rows < 1 || columns < 1)
+    *rows = windows_along(w, 0, var_size(x, 2));
+    *columns = windows_along(w, 1, var_size(x, 3));
+    if (*rows < 1 || *columns < 1)
         return tape_fail(tape, "%s: a window of %d x %d does not fit into %lld x %lld", w->name, w->kernel[0],
                          w->kernel[1], (long long)var_size(x, 2), (long long)var_size(x, 3));
-    x = pad_axis(pad_axis(x, 2, w->padding[0], padding), 3, w->padding[1], padding);
-    for (int i = 0; i < w->kernel[0]; i++) {
-        int64_t y = (int64_t)i * w->dilation[0];
-        Var row = var_slice(x, 2, y, y + (rows - 1) * w->stride[0] + 1, w->stride[0]);
-        for (int k = 0; k < w->kernel[1]; k++) {
-            int64_t z = (int64_t)k * w->dilation[1], stop = z + (columns - 1) * w->stride[1] + 1;
-            parts[i * w->kernel[1] + k] = var_slice(row, 3, z, stop, w->stride[1]);
-        }
+    int64_t size[] = {var_size(x, 1), var_size(x, 2), var_size(x, 3)}, batch = var_size(x, 0);
+    Var all =
+        var_reshape(var_permute(x, (int[]){1, 2, 3, 0}), TENSOR_SHAPE(size[0] * size[1] * size[2], batch));
+    if (w->padding[0] > 0 || w->padding[1] > 0) {
+        Var behind = var_expand(tape_scalar(x, padding), TENSOR_SHAPE(1, batch));
+        all = var_concat((Var[]){all, behind}, 2, 0);
     }
-    return var_stack(parts, w->kernel[0] * w->kernel[1], 2);
+    Tensor places = places_of(tape, w, size, *rows, *columns, by_channel);
+    if (!tensor_is_valid(places))
+        return tape_fail(tape, "%s: out of memory, or more than 2^31 elements an example", w->name);
+    return var_gather_rows(all, tape_constant(tape, places));
 }
 
 /* x [B, C, L] as [B, C, 1, L], and back. */
@@ -154,7 +181,7 @@ void nn_conv2d_init(NnConv2d *m, int64_t in, int64_t out, int kernel_height, int
     init(m, in, out, kernel_height, kernel_width, 2, options);
 }
 
-/* x [B, C, H, W]: the windows as columns [B, C x window, H' W'], multiplied by [out, C x window]. */
+/* x [B, C, H, W]: the windows as columns [C window, H' W' B], multiplied by [out, C window]. */
 static Var convolve(NnConv *m, Var x, const char *name)
 {
     Tape *tape = x.tape;
@@ -165,18 +192,18 @@ static Var convolve(NnConv *m, Var x, const char *name)
                      .stride = {flat ? 1 : o.stride, o.stride},
                      .padding = {flat ? 0 : o.padding, o.padding},
                      .dilation = {flat ? 1 : o.dilation, o.dilation}};
-    Var all = windows_of(x, &window, 0); /* [B, C, window, H', W'] */
+    int64_t rows, columns, inner = m->in * m->kernel[0] * m->kernel[1];
+    if (!var_is_empty(x) && var_size(x, 1) != m->in)
+        return tape_fail(tape, "%s: x has %lld channels, not %lld", name, (long long)var_size(x, 1),
+                         (long long)m->in);
+    Var all = windows_of(x, &window, 0, true, &rows, &columns);
     if (var_is_empty(all))
         return all;
-    int64_t batch = var_size(all, 0), rows = var_size(all, 3), columns = var_size(all, 4),
-            inner = m->in * m->kernel[0] * m->kernel[1];
-    if (var_size(all, 1) != m->in)
-        return tape_fail(tape, "%s: x has %lld channels, not %lld", name, (long long)var_size(all, 1),
-                         (long long)m->in);
-    Var columns_of = var_reshape(all, TENSOR_SHAPE(batch, inner, rows * columns));
+    int64_t batch = var_size(all, 1);
     Var weight = var_reshape(nn_var(&m->weight, tape), TENSOR_SHAPE(m->out, inner));
-    Var y = var_reshape(var_matmul(weight, columns_of), TENSOR_SHAPE(batch, m->out, rows, columns));
-    return var_add(y, var_reshape(nn_var(&m->bias, tape), TENSOR_SHAPE(m->out, 1, 1)));
+    Var y = var_matmul(weight, var_reshape(all, TENSOR_SHAPE(inner, rows * columns * batch)));
+    y = var_add(y, var_reshape(nn_var(&m->bias, tape), TENSOR_SHAPE(m->out, 1)));
+    return batch_first(var_reshape(y, TENSOR_SHAPE(m->out, rows, columns, batch)));
 }
 
 Var(nn_conv1d)(NnConv1d *m, Var x)
@@ -217,8 +244,7 @@ static Var rows_of_windows(NnSequence x, int before, int kernel)
 }
 
 /* Each row is multiplied by the weights of all places of a window at once, [kernel out, in], and the products
- * are added up where they belong: they are fewer numbers than windows of rows would be, which are not made.
- */
+ * are added up where they belong: windows of rows, with a copy of each row for each place, are not made. */
 static Var convolve_rows(NnConv1d *m, NnSequence x, int before)
 {
     Tape *tape = x.rows.tape;
@@ -262,8 +288,14 @@ static Var pool(Var x, int axes, int kernel, int stride, int padding, bool large
     if (padding > kernel / 2)
         return tape_fail(x.tape, "%s: a padding of %d is more than half a kernel of %d", name, padding,
                          kernel);
-    Var all = windows_of(flat ? with_height(x) : x, &window, largest ? -INFINITY : 0);
-    Var y = largest ? var_max(all, TENSOR_AXIS(2), false) : var_mean(all, TENSOR_AXIS(2), false);
+    int64_t rows, columns, channels = var_size(x, 1);
+    Var all = windows_of(flat ? with_height(x) : x, &window, largest ? -INFINITY : 0, false, &rows, &columns);
+    if (var_is_empty(all))
+        return all;
+    int64_t batch = var_size(all, 1), count = (int64_t)window.kernel[0] * kernel;
+    all = var_reshape(all, TENSOR_SHAPE(count, channels * rows * columns * batch));
+    Var y = largest ? var_max(all, TENSOR_AXIS(0), false) : var_mean(all, TENSOR_AXIS(0), false);
+    y = batch_first(var_reshape(y, TENSOR_SHAPE(channels, rows, columns, batch)));
     return flat ? without_height(y) : y;
 }
 
