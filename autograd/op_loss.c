@@ -14,6 +14,9 @@ typedef struct Loss {
 /* PyTorch's bound for the logarithms of bce. */
 static const double LOG_FLOOR = -100;
 
+/* How many elements' logarithms are taken together. */
+enum { BLOCK = 256 };
+
 #define KERNELS "autograd/op_loss_kernels_internal.h"
 #include "tensor/each_real.h"
 
@@ -120,11 +123,15 @@ static void bce_backward(OpContext *c, OpTerm *terms)
     Tensor p, t, w;
     if (!check_pair(c, &p, &t) || !spread_weight(c, ((const Loss *)c->attributes)->weight, "weight", p, &w))
         return;
-    Tensor g = spread_grad(c, p), dp = op_new_like(c, p), dt = op_new_like(c, p);
-    if (!tensor_is_valid(g) || !tensor_is_valid(dp) || !tensor_is_valid(dt))
+    Tensor g = spread_grad(c, p), dp = op_new_like(c, p);
+    if (!tensor_is_valid(g) || !tensor_is_valid(dp))
         return;
-    TENSOR_BY_DTYPE(p.dtype, bce_gradients)(dp, dt, g, p, t, w);
+    TENSOR_BY_DTYPE(p.dtype, bce_gradient)(dp, g, p, t, w);
     op_give(&terms[0], dp);
+    Tensor dt = op_needs_grad(c, 1) ? op_new_like(c, p) : tensor_invalid();
+    if (!tensor_is_valid(dt))
+        return;
+    TENSOR_BY_DTYPE(p.dtype, bce_target_gradient)(dt, g, p, w);
     op_give(&terms[1], dt);
 }
 static Var bce_sample(OpSample *s)

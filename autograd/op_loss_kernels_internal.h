@@ -7,29 +7,61 @@ static double FN(sum_of)(Tensor losses)
     return FN(row_sum)(losses.data, tensor_numel(&losses));
 }
 
+/* ln p and ln(1 - p), at least LOG_FLOOR. */
+static void FN(bounded_logs)(REAL *log_p, REAL *log_rest, const REAL *p, int64_t n)
+{
+    const REAL least = (REAL)LOG_FLOOR;
+    for (int64_t i = 0; i < n; i++)
+        log_rest[i] = -p[i];
+    tensor_map(TENSOR_UNARY_LOG, REAL_DTYPE, log_p, p, n);
+    tensor_map(TENSOR_UNARY_LOG1P, REAL_DTYPE, log_rest, log_rest, n);
+    for (int64_t i = 0; i < n; i++) {
+        log_p[i] = log_p[i] > least ? log_p[i] : least;
+        log_rest[i] = log_rest[i] > least ? log_rest[i] : least;
+    }
+}
+
 /* False where a probability lies outside of [0, 1]. */
 static bool FN(bce_losses)(Tensor losses, Tensor p, Tensor t, Tensor w)
 {
     const REAL *pp = p.data, *pt = t.data, *pw = w.data;
-    REAL *loss = losses.data;
-    bool in_range = true;
-    for (int64_t i = 0, n = tensor_numel(&p); i < n; i++) {
-        double x = (double)pp[i], y = (double)pt[i];
-        in_range = in_range && !(x < 0 || x > 1);
-        double value = -y * fmax(log(x), LOG_FLOOR) - (1 - y) * fmax(log1p(-x), LOG_FLOOR);
-        loss[i] = (REAL)(x != x ? x : pw ? (double)pw[i] * value : value);
+    REAL *loss = losses.data, log_p[BLOCK], log_rest[BLOCK];
+    int outside = 0;
+    for (int64_t at = 0, n = tensor_numel(&p); at < n; at += BLOCK) {
+        int64_t count = n - at < BLOCK ? n - at : BLOCK;
+        FN(bounded_logs)(log_p, log_rest, pp + at, count);
+        for (int64_t i = 0; i < count; i++) {
+            double x = (double)pp[at + i], y = (double)pt[at + i];
+            double value = -y * (double)log_p[i] - (1 - y) * (double)log_rest[i];
+            outside |= (x < 0) | (x > 1);
+            loss[at + i] = (REAL)(x != x ? x : value);
+        }
+        for (int64_t i = at; pw && i < at + count; i++)
+            loss[i] *= pw[i];
     }
-    return in_range;
+    return !outside;
 }
 
-static void FN(bce_gradients)(Tensor dp, Tensor dt, Tensor g, Tensor p, Tensor t, Tensor w)
+static void FN(bce_gradient)(Tensor dp, Tensor g, Tensor p, Tensor t, Tensor w)
 {
     const REAL *pp = p.data, *pt = t.data, *pw = w.data, *pg = g.data;
-    REAL *pdp = dp.data, *pdt = dt.data;
+    REAL *pdp = dp.data;
     for (int64_t i = 0, n = tensor_numel(&p); i < n; i++) {
         double x = (double)pp[i], y = (double)pt[i], h = (double)pg[i] * (pw ? (double)pw[i] : 1);
-        pdp[i] = (REAL)(h * (x - y) / fmax(x * (1 - x), 1e-12));
-        pdt[i] = (REAL)(h * (fmax(log1p(-x), LOG_FLOOR) - fmax(log(x), LOG_FLOOR)));
+        double product = x * (1 - x);
+        pdp[i] = (REAL)(h * (x - y) / (product < 1e-12 ? 1e-12 : product));
+    }
+}
+
+static void FN(bce_target_gradient)(Tensor dt, Tensor g, Tensor p, Tensor w)
+{
+    const REAL *pp = p.data, *pw = w.data, *pg = g.data;
+    REAL *pdt = dt.data, log_p[BLOCK], log_rest[BLOCK];
+    for (int64_t at = 0, n = tensor_numel(&p); at < n; at += BLOCK) {
+        int64_t count = n - at < BLOCK ? n - at : BLOCK;
+        FN(bounded_logs)(log_p, log_rest, pp + at, count);
+        for (int64_t i = 0; i < count; i++)
+            pdt[at + i] = pg[at + i] * (pw ? pw[at + i] : 1) * (log_rest[i] - log_p[i]);
     }
 }
 

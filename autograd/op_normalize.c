@@ -163,6 +163,11 @@ static bool layer_norm_check(OpContext *c, int input)
         return op_error(c, "weight and bias must have the size of the last axis");
     return true;
 }
+/* Without gaps; no data where it is not given. */
+static Tensor layer_norm_input(OpContext *c, int input)
+{
+    return input ? op_dense(c, *c->in[input]) : (Tensor){0};
+}
 static bool layer_norm_forward(OpContext *c)
 {
     const LayerNorm *norm = c->attributes;
@@ -181,27 +186,21 @@ static bool layer_norm_forward(OpContext *c)
     saved->r = op_alloc(c, (size_t)rows.count * sizeof *saved->r);
     if (!tensor_is_valid(saved->n) || !saved->r)
         return false;
-    TENSOR_BY_DTYPE(a.dtype, layer_norm_rows)(a, saved, norm->eps, rows);
-    bool ok = norm->weight ? tensor_binary(TENSOR_BINARY_MUL, *c->out[0], saved->n, *c->in[norm->weight])
-                           : tensor_copy_into(*c->out[0], saved->n);
-    return ok &&
-           (!norm->bias || tensor_binary(TENSOR_BINARY_ADD, *c->out[0], *c->out[0], *c->in[norm->bias]));
+    Tensor w = layer_norm_input(c, norm->weight), b = layer_norm_input(c, norm->bias);
+    TENSOR_BY_DTYPE(a.dtype, layer_norm_rows)(*c->out[0], a, w, b, saved, norm->eps, rows);
+    return true;
 }
 static void layer_norm_backward(OpContext *c, OpTerm *terms)
 {
     const LayerNorm *norm = c->attributes;
     const LayerNormSaved *saved = c->saved;
-    Rows rows = rows_of(*c->out[0]);
-    Tensor h = op_new_like(c, *c->out[0]), dw = norm->weight ? op_new_like(c, *c->out[0]) : tensor_invalid();
-    if (!tensor_is_valid(h))
+    Tensor w = layer_norm_input(c, norm->weight), g = op_dense(c, *c->grad[0]);
+    Tensor h = op_new_like(c, *c->out[0]), dw = norm->weight ? op_new_like(c, h) : (Tensor){0};
+    if (!tensor_is_valid(h) || !tensor_is_valid(g) || (norm->weight && !tensor_is_valid(dw)))
         return;
-    bool ok = norm->weight ? tensor_binary(TENSOR_BINARY_MUL, h, *c->grad[0], *c->in[norm->weight])
-                           : tensor_copy_into(h, *c->grad[0]);
-    if (!ok)
-        return;
-    TENSOR_BY_DTYPE(h.dtype, layer_norm_gradient)(h, saved, rows);
+    TENSOR_BY_DTYPE(h.dtype, layer_norm_gradient)(h, dw, g, w, saved, rows_of(h));
     op_give(&terms[0], h);
-    if (norm->weight && tensor_is_valid(dw) && tensor_binary(TENSOR_BINARY_MUL, dw, *c->grad[0], saved->n))
+    if (norm->weight)
         op_give(&terms[norm->weight], dw);
     if (norm->bias)
         op_give(&terms[norm->bias], *c->grad[0]);

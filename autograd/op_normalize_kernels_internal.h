@@ -70,35 +70,50 @@ TENSOR_INLINE void FN(log_softmax_gradient_loop)(Tensor da, Tensor g, Rows rows,
 AT_LEVELS(FN(log_softmax_gradient), FN(log_softmax_gradient_loop), (Tensor da, Tensor g, Rows rows), da, g,
           rows)
 
-TENSOR_INLINE void FN(layer_norm_rows_loop)(Tensor a, const LayerNormSaved *saved, double eps, Rows rows,
-                                            bool fma)
+/* out: n w + b; the data of what is not given is NULL. */
+TENSOR_INLINE void FN(layer_norm_rows_loop)(Tensor out, Tensor a, Tensor w, Tensor b,
+                                            const LayerNormSaved *saved, double eps, Rows rows, bool fma)
 {
     (void)fma;
+    const REAL *pw = w.data, *pb = b.data;
     for (int64_t r = 0; r < rows.count; r++) {
         const REAL *pa = (REAL *)a.data + r * rows.size;
-        REAL *pn = (REAL *)saved->n.data + r * rows.size;
+        REAL *restrict pn = (REAL *)saved->n.data + r * rows.size;
+        REAL *restrict po = (REAL *)out.data + r * rows.size;
         double mean = FN(row_sum)(pa, rows.size) / (double)rows.size;
         double variance = FN(row_squares)(pa, mean, rows.size) / (double)rows.size;
-        saved->r[r] = 1 / sqrt(variance + eps);
-        for (int64_t i = 0; i < rows.size; i++)
-            pn[i] = (REAL)(((double)pa[i] - mean) * saved->r[r]);
+        double factor = saved->r[r] = 1 / sqrt(variance + eps);
+        for (int64_t i = 0; i < rows.size; i++) {
+            REAL n = (REAL)(((double)pa[i] - mean) * factor), scaled = pw ? n * pw[i] : n;
+            pn[i] = n;
+            po[i] = pb ? scaled + pb[i] : scaled;
+        }
     }
 }
 AT_LEVELS(FN(layer_norm_rows), FN(layer_norm_rows_loop),
-          (Tensor a, const LayerNormSaved *saved, double eps, Rows rows), a, saved, eps, rows)
+          (Tensor out, Tensor a, Tensor w, Tensor b, const LayerNormSaved *saved, double eps, Rows rows), out,
+          a, w, b, saved, eps, rows)
 
-/* h: g w before, the gradient after. */
-TENSOR_INLINE void FN(layer_norm_gradient_loop)(Tensor h, const LayerNormSaved *saved, Rows rows, bool fma)
+/* h: the gradient; dw: what w's is the sum of. */
+TENSOR_INLINE void FN(layer_norm_gradient_loop)(Tensor h, Tensor dw, Tensor g, Tensor w,
+                                                const LayerNormSaved *saved, Rows rows, bool fma)
 {
     (void)fma;
+    const REAL *pw = w.data;
     for (int64_t r = 0; r < rows.count; r++) {
-        const REAL *pn = (REAL *)saved->n.data + r * rows.size;
-        REAL *ph = (REAL *)h.data + r * rows.size;
-        double mean_h = FN(row_sum)(ph, rows.size) / (double)rows.size;
-        double mean_hn = FN(row_dot)(ph, pn, rows.size) / (double)rows.size;
+        const REAL *pn = (REAL *)saved->n.data + r * rows.size, *pg = (REAL *)g.data + r * rows.size;
+        REAL *restrict ph = (REAL *)h.data + r * rows.size;
+        REAL *restrict pdw = pw ? (REAL *)dw.data + r * rows.size : NULL;
         for (int64_t i = 0; i < rows.size; i++)
-            ph[i] = (REAL)(saved->r[r] * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
+            ph[i] = pw ? pg[i] * pw[i] : pg[i];
+        for (int64_t i = 0; pdw && i < rows.size; i++)
+            pdw[i] = pg[i] * pn[i];
+        double mean_h = FN(row_sum)(ph, rows.size) / (double)rows.size;
+        double mean_hn = FN(row_dot)(ph, pn, rows.size) / (double)rows.size, factor = saved->r[r];
+        for (int64_t i = 0; i < rows.size; i++)
+            ph[i] = (REAL)(factor * ((double)ph[i] - mean_h - (double)pn[i] * mean_hn));
     }
 }
 AT_LEVELS(FN(layer_norm_gradient), FN(layer_norm_gradient_loop),
-          (Tensor h, const LayerNormSaved *saved, Rows rows), h, saved, rows)
+          (Tensor h, Tensor dw, Tensor g, Tensor w, const LayerNormSaved *saved, Rows rows), h, dw, g, w,
+          saved, rows)

@@ -2,17 +2,22 @@
  * included by their kernels (tensor/each_real.h). Sums are kept in eight lanes of double: compilers vectorise
  * those, where they may not reorder a plain sum; the order depends on n alone. */
 
-/* The sum over k < n of f(x_k, y_k, mean). */
+/* The sum over k < n of f(x_k, y_k, mean). What is missing of a last group of eight is -0, which changes no
+ * sum. */
 TENSOR_INLINE double FN(row_fold)(double (*f)(double x, double y, double mean), const REAL *x, const REAL *y,
                                   double mean, int64_t n)
 {
-    double lane[8] = {0};
+    double lane[8] = {0}, rest[8];
     int64_t k = 0;
-    while (k + 8 <= n)
-        for (int j = 0; j < 8; j++, k++)
-            lane[j] += f((double)x[k], (double)y[k], mean);
-    for (; k < n; k++)
-        lane[k & 7] += f((double)x[k], (double)y[k], mean);
+    for (; k + 8 <= n; k += 8)
+        for (int j = 0; j < 8; j++)
+            lane[j] += f((double)x[k + j], (double)y[k + j], mean);
+    if (k < n) {
+        for (int j = 0; j < 8; j++)
+            rest[j] = k + j < n ? f((double)x[k + j], (double)y[k + j], mean) : -0.0;
+        for (int j = 0; j < 8; j++)
+            lane[j] += rest[j];
+    }
     return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
 }
 

@@ -102,7 +102,9 @@ TENSOR_INLINE void FN(map_slope)(FN(Slope) * f, int operands, char *const *data,
         return;
     int64_t g = stride[1], a = stride[2], b = stride[3];
     REAL same_g = *(REAL *)(void *)data[1];
+    REAL same_b = *(REAL *)(void *)data[3];
     char *const with_same_g[] = {data[0], (char *)&same_g, data[2], data[3], data[4]};
+    char *const with_same_b[] = {data[0], data[1], data[2], (char *)&same_b, data[4]};
     if (plain && g == 1 && a == 1 && b == 1)
         FN(run_slope)(f, data, 1, 1, 1, 1, 1, n, p, q);
     else if (plain && g == 0 && a == 1 && b == 1)
@@ -110,7 +112,7 @@ TENSOR_INLINE void FN(map_slope)(FN(Slope) * f, int operands, char *const *data,
     else if (operands == 2 && plain && g == 1 && a == 0 && b == 1)
         FN(run_slope)(f, data, 1, 1, 0, 1, 1, n, p, q);
     else if (operands == 2 && plain && g == 1 && a == 1 && b == 0)
-        FN(run_slope)(f, data, 1, 1, 1, 0, 1, n, p, q);
+        FN(run_slope)(f, with_same_b, 1, 1, 1, 0, 1, n, p, q);
     else
         FN(run_slope)(f, data, stride[0], g, a, b, stride[4], n, p, q);
 }
@@ -168,6 +170,50 @@ static void FN(softplus_own_slope)(REAL *out, const REAL *g, const REAL *x, cons
     tensor_map(TENSOR_UNARY_SIGMOID, REAL_DTYPE, out, x, n);
     for (int64_t i = 0; i < n; i++)
         out[i] *= g[i];
+}
+
+static void FN(logsigmoid_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
+{
+    (void)y;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = -x[i];
+    tensor_map(TENSOR_UNARY_SIGMOID, REAL_DTYPE, out, out, n);
+    for (int64_t i = 0; i < n; i++)
+        out[i] *= g[i];
+}
+
+static void FN(silu_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
+{
+    tensor_map(TENSOR_UNARY_SIGMOID, REAL_DTYPE, out, x, n);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = g[i] * (out[i] + y[i] * (1 - out[i]));
+}
+
+static void FN(erf_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
+{
+    (void)y;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = -(x[i] * x[i]);
+    tensor_map(TENSOR_UNARY_EXP, REAL_DTYPE, out, out, n);
+    for (int64_t i = 0; i < n; i++)
+        out[i] *= (REAL)1.1283791670955126 * g[i];
+}
+
+static void FN(gelu_own_slope)(REAL *out, const REAL *g, const REAL *x, const REAL *y, int64_t n)
+{
+    REAL of_erf[BLOCK];
+    (void)y;
+    for (int64_t count; n > 0; n -= count, out += count, g += count, x += count) {
+        count = n < BLOCK ? n : BLOCK;
+        for (int64_t i = 0; i < count; i++) {
+            of_erf[i] = (REAL)0.70710678118654752 * x[i];
+            out[i] = (REAL)-0.5 * (x[i] * x[i]);
+        }
+        tensor_map(TENSOR_UNARY_ERF, REAL_DTYPE, of_erf, of_erf, count);
+        tensor_map(TENSOR_UNARY_EXP, REAL_DTYPE, out, out, count);
+        for (int64_t i = 0; i < count; i++)
+            out[i] = g[i] * ((REAL)0.5 * (1 + of_erf[i]) + (REAL)0.3989422804014327 * x[i] * out[i]);
+    }
 }
 
 /* Operands that are not side by side are copied there, a block at a time; one that is the same throughout,

@@ -53,10 +53,10 @@ TENSOR_BINARY(ADD, add, a + b, G, G, IN(-2, 2), IN(-2, 2)) /* a + b */
 TENSOR_BINARY(SUB, sub, a - b, G, NEG(G), IN(-2, 2), IN(-2, 2)) /* a - b */
 TENSOR_BINARY(MUL, mul, a * b, MUL(G, B), MUL(G, A), IN(-2, 2), IN(-2, 2)) /* a b */
 TENSOR_BINARY(DIV, div, a / b, DIV(G, B), MUL(NEG(DA), Y), IN(0.5, 2), IN(0.5, 2)) /* a / b */
-/* a^b; a > 0 where b wants a gradient. Where b = 0 that of a is 0, and where a = 0 <= b that of b. */
-TENSOR_BINARY(POW, pow, pow(a, b), MUL(MUL(G, B), OF2(pow, A, ADD(SUB(B, NUM(1)), EQUAL(B, NUM(0))))),
-              MUL(MUL(G, Y), OF(log, ADD(A, MUL(EQUAL(A, NUM(0)), SUB(NUM(1), GREATER(NUM(0), B)))))),
-              IN(0.5, 2), IN(-0.25, 0.5))
+/* a^b; a > 0 where b wants a gradient. Where b = 0 that of a is 0, and where a = 0 <= b that of b. 1, 2, 3, -1: products. */
+TENSOR_BINARY(POW, pow, b == 2 ? a * a : b == 1 ? a : b == 3 ? a * a * a : b == -1 ? 1 / a : pow(a, b),
+              MUL(MUL(G, B), OF2(pow, A, ADD(SUB(B, NUM(1)), EQUAL(B, NUM(0))))),
+              MUL(MUL(G, Y), OF(log, ADD(A, MUL(EQUAL(A, NUM(0)), SUB(NUM(1), GREATER(NUM(0), B)))))), IN(0.5, 2), IN(-0.25, 0.5))
 /* The larger, NaN where either is (a by the second test, b because a > NaN is false); ties share in halves. */
 TENSOR_BINARY(MAXIMUM, maximum, ((a > b) | (a != a)) ? a : b,
               MUL(G, DIV(ADD(GREATER(A, B), MUL(NUM(0.5), EQUAL(A, B))), EQUAL(Y, Y))),
@@ -116,19 +116,19 @@ TENSOR_UNARY(ATANH, atanh, atanh(x), DIV(G, SUB(NUM(1), MUL(X, X))), IN(-0.05, 0
 TENSOR_UNARY(EXP2, exp2, exp2(x), MUL(MUL(NUM(0.6931471805599453), G), Y), IN(-1, 1)) /* 2^a */
 TENSOR_UNARY(LOG2, log2, log2(x), DIV(G, MUL(NUM(0.6931471805599453), X)), IN(0.5, 3)) /* the logarithm to base 2 */
 TENSOR_UNARY(LOG10, log10, log10(x), DIV(G, MUL(NUM(2.302585092994046), X)), IN(0.5, 3)) /* to base 10 */
-TENSOR_UNARY(ERF, erf, erf(x), MUL(MUL(NUM(1.1283791670955126), G), OF(exp, NEG(MUL(X, X)))), IN(-2, 2)) /* erf a */
+TENSOR_UNARY_OWN(ERF, erf, erf(x), MUL(MUL(NUM(1.1283791670955126), G), OF(exp, NEG(MUL(X, X)))), IN(-2, 2), X) /* erf a */
 /* 1 - erf a, exact where that is small */
 TENSOR_UNARY(ERFC, erfc, erfc(x), MUL(MUL(NUM(-1.1283791670955126), G), OF(exp, NEG(MUL(X, X)))), IN(-2, 2))
 /* a times the normal distribution's function of a, exactly (Hendrycks and Gimpel 2016, arXiv 1606.08415). */
-TENSOR_UNARY(GELU, gelu, (REAL)(0.5 * (double)x * erfc(-0.70710678118654752 * (double)x)),
-             MUL(G, ADD(MUL(NUM(0.5), ADD(NUM(1), OF(erf, MUL(NUM(0.70710678118654752), X)))),
+TENSOR_UNARY_OWN(GELU, gelu, (REAL)(0.5 * (double)x * erfc(-0.70710678118654752 * (double)x)),
+                 MUL(G, ADD(MUL(NUM(0.5), ADD(NUM(1), OF(erf, MUL(NUM(0.70710678118654752), X)))),
                         MUL(MUL(NUM(0.3989422804014327), X), OF(exp, MUL(NUM(-0.5), MUL(X, X)))))),
-             IN(-2, 2))
+                 IN(-2, 2), X)
 /* a sigmoid(a) (Elfwing et al. 2018, arXiv 1702.03118). */
-TENSOR_UNARY(SILU, silu, x >= 0 ? x / (1 + exp(-x)) : x * (exp(x) / (1 + exp(x))),
-             MUL(G, ADD(OF(sigmoid, X), MUL(Y, SUB(NUM(1), OF(sigmoid, X))))), IN(-2, 2))
+TENSOR_UNARY_OWN(SILU, silu, x >= 0 ? x / (1 + exp(-x)) : x * (exp(x) / (1 + exp(x))),
+                 MUL(G, ADD(OF(sigmoid, X), MUL(Y, SUB(NUM(1), OF(sigmoid, X))))), IN(-2, 2), ADD(X, Y))
 /* ln sigmoid(a) */
-TENSOR_UNARY(LOGSIGMOID, logsigmoid, (x >= 0 ? 0 : x) - log1p(exp(-fabs(x))), MUL(G, OF(sigmoid, NEG(X))), IN(-2, 2))
+TENSOR_UNARY_OWN(LOGSIGMOID, logsigmoid, (x > 0 ? -(REAL)0 : x) - log1p(exp(-fabs(x))), MUL(G, OF(sigmoid, NEG(X))), IN(-2, 2), X)
 /* a where it is above 0, else negative_slope a. */
 TENSOR_UNARY_WITH(LEAKY_RELU, leaky_relu, ONE(negative_slope, 0.1), x > 0 ? x : p * x,
                   IF(X, NUM(0), G, MUL(P, G)), AWAY(-2, 2, 0))
@@ -149,6 +149,12 @@ TENSOR_VECTOR(LOG, tensor_vmath_log)
 TENSOR_VECTOR(TANH, tensor_vmath_tanh)
 TENSOR_VECTOR(SIGMOID, tensor_vmath_sigmoid)
 TENSOR_VECTOR(SOFTPLUS, tensor_vmath_softplus)
+TENSOR_VECTOR(LOGSIGMOID, tensor_vmath_logsigmoid)
+TENSOR_VECTOR(SILU, tensor_vmath_silu)
+TENSOR_VECTOR(EXPM1, tensor_vmath_expm1)
+TENSOR_VECTOR(LOG1P, tensor_vmath_log1p)
+TENSOR_VECTOR(ERF, tensor_vmath_erf)
+TENSOR_VECTOR(GELU, tensor_vmath_gelu)
 
 /* clang-format on */
 

@@ -1,6 +1,6 @@
 /* Elementary functions of one f32, for loops that tensor/levels.h compiles: they have no branches, so that
- * the compiler makes vectors of them. At most 2 ULP from the correctly rounded value; NaN, infinities and
- * signed zeros as in libm, overflow and gradual underflow too.
+ * the compiler makes vectors of them. At most 2 ULP from the correctly rounded value (silu 3, gelu 4); NaN,
+ * infinities and signed zeros as in libm, overflow and gradual underflow too.
  *
  * The bits must not depend on the version: one order of operations, fused exactly where tensor_fused() says
  * so (compile with -ffp-contract=off, which keeps the compiler from fusing more). Values that may be NaN are
@@ -53,15 +53,22 @@ TENSOR_INLINE float tensor_expm1_reduced_f32(float x, uint32_t *k, bool fma)
     return tensor_fused(r * r, p, r, fma);
 }
 
-/* exp(x) for -105 <= x <= 89. 2^k in two factors, the latter of which overflows or makes a denormal with
- * a single rounding. */
-TENSOR_INLINE float tensor_exp_in_range_f32(float x, bool fma)
+/* exp(x) for -105 <= x <= 89 as a product, the latter of which overflows or makes a denormal with a single
+ * rounding: what is to be multiplied by exp(x) is multiplied by the former first. */
+TENSOR_INLINE float tensor_exp_parts_f32(float x, float *last, bool fma)
 {
     uint32_t k;
     float expm1 = tensor_expm1_reduced_f32(x, &k, fma);
     uint32_t biased = k + 2 * 127, half = biased >> 1;
     float scale = tensor_f32_from_bits(half << 23);
-    return tensor_fused(expm1, scale, scale, fma) * tensor_f32_from_bits((biased - half) << 23);
+    *last = tensor_f32_from_bits((biased - half) << 23);
+    return tensor_fused(expm1, scale, scale, fma);
+}
+
+TENSOR_INLINE float tensor_exp_in_range_f32(float x, bool fma)
+{
+    float last, first = tensor_exp_parts_f32(x, &last, fma);
+    return first * last;
 }
 
 /* Comparisons are written so that NaN is kept. */
@@ -84,6 +91,27 @@ TENSOR_INLINE float tensor_sigmoid_f32(float x, bool fma)
 {
     float e = tensor_exp_minus_abs_f32(x, fma);
     return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+
+/* x / (1 + e), or x e / (1 + e), e = exp(-|x|); below -125 it is 0 or, of -infinity, no number. */
+TENSOR_INLINE float tensor_silu_f32(float x, bool fma)
+{
+    float minus = tensor_f32_from_bits(tensor_f32_bits(x) | 0x80000000u), last;
+    float first = tensor_exp_parts_f32(-125.0f > minus ? -125.0f : minus, &last, fma);
+    float below = x < -125.0f ? x * 0.0f : x * first * last;
+    return (x < 0 ? below : x) / (1.0f + first * last);
+}
+
+/* exp(x) - 1 = 2 (2^(k-1) (exp(r) - 1) + (2^(k-1) - 1/2)), which overflows where it should. Below -20 the
+ * result is -1. */
+TENSOR_INLINE float tensor_expm1_f32(float x, bool fma)
+{
+    uint32_t k;
+    float low = 89.0f < x ? 89.0f : x;
+    float expm1 = tensor_expm1_reduced_f32(-20.0f > low ? -20.0f : low, &k, fma);
+    float scale = tensor_f32_from_bits((k + 126) << 23);
+    float half = tensor_fused(expm1, scale, scale - 0.5f, fma);
+    return x == 0 ? x : half + half; /* -0 stays */
 }
 
 /* e / (1 + e), e = (exp(2|x|) - 1) / 2 = 2^(k-1) (exp(r) - 1) + (2^(k-1) - 1/2). Where e is small, the two
@@ -138,6 +166,82 @@ TENSOR_INLINE float tensor_softplus_f32(float x, bool fma)
     float minus = tensor_f32_from_bits(tensor_f32_bits(x) | 0x80000000u);
     float e = tensor_exp_in_range_f32(minus > -105.0f ? minus : -105.0f, fma);
     return (0 > x ? 0 : x) + (e - tensor_log1p_rest_f32(e, fma));
+}
+
+/* ln sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)) */
+TENSOR_INLINE float tensor_logsigmoid_f32(float x, bool fma)
+{
+    float minus = tensor_f32_from_bits(tensor_f32_bits(x) | 0x80000000u);
+    float e = tensor_exp_in_range_f32(minus > -105.0f ? minus : -105.0f, fma);
+    return (x > 0 ? -0.0f : x) - (e - tensor_log1p_rest_f32(e, fma));
+}
+
+/* As log, of u = 1 + x as far as it is rounded: what is missing is c = log((1 + x) / u). Where u is close to
+ * 1, f is x itself. */
+TENSOR_INLINE float tensor_log1p_f32(float x, bool fma)
+{
+    float u = 1.0f + x;
+    uint32_t bits = tensor_f32_bits(u) + (0x3f800000u - 0x3f3504f3u);
+    float k = tensor_f32_from_bits((bits >> 23) + tensor_f32_bits(TENSOR_ROUNDER)) - (TENSOR_ROUNDER + 127);
+    float f = k == 0 ? x : tensor_f32_from_bits((bits & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
+    float missing = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x), c = k == 0 ? 0 : missing / u;
+    float rest = tensor_log1p_rest_f32(f, fma) - c;
+    float far = tensor_fused(k, TENSOR_LN2_HIGH, f - tensor_fused(k, -TENSOR_LN2_LOW, rest, fma), fma);
+    float y = k == 0 ? f - rest : far; /* -0 stays */
+    y = -1 < x ? y : -INFINITY;
+    y = x < -1 ? NAN : y;
+    return x < INFINITY ? y : x + x; /* infinity and NaN */
+}
+
+/* ---- The normal distribution ---- */
+
+/* exp(a^2 / 2) erfc(a / sqrt(2)) for 0 <= a <= 14.5: (1 + p(q)) / (1 + a), q = (a - 2.5) / (a + 2.5). */
+TENSOR_INLINE float tensor_erfc_scaled_f32(float a, bool fma)
+{
+    float q = (a - 2.5f) / (a + 2.5f);
+    float p = -0x1.07c4b4p-13f;
+    p = tensor_fused(p, q, -0x1.dc1d56p-12f, fma);
+    p = tensor_fused(p, q, -0x1.30d8b8p-24f, fma);
+    p = tensor_fused(p, q, 0x1.4b496cp-9f, fma);
+    p = tensor_fused(p, q, 0x1.50ba3p-9f, fma);
+    p = tensor_fused(p, q, -0x1.8c540ap-7f, fma);
+    p = tensor_fused(p, q, -0x1.1d1494p-6f, fma);
+    p = tensor_fused(p, q, 0x1.7958dcp-4f, fma);
+    p = tensor_fused(p, q, -0x1.34f98ap-4f, fma);
+    p = tensor_fused(p, q, -0x1.77246ep-3f, fma);
+    p = tensor_fused(p, q, -0x1.5dfc06p-7f, fma);
+    return (1.0f + p) / (1.0f + a);
+}
+
+/* 1 - erfc |x|, and where that cancels a polynomial. */
+TENSOR_INLINE float tensor_erf_f32(float x, bool fma)
+{
+    uint32_t sign = tensor_f32_bits(x) & 0x80000000u;
+    float abs = tensor_f32_from_bits(tensor_f32_bits(x) ^ sign), a = 4.5f < abs ? 4.5f : abs, z = a * a;
+    float p = 0x1.4969dcp-14f;
+    p = tensor_fused(p, z, -0x1.a3f6ep-11f, fma);
+    p = tensor_fused(p, z, 0x1.5405aep-8f, fma);
+    p = tensor_fused(p, z, -0x1.b7f90cp-6f, fma);
+    p = tensor_fused(p, z, 0x1.ce2cf8p-4f, fma);
+    p = tensor_fused(p, z, -0x1.81273ep-2f, fma);
+    p = tensor_fused(p, z, 0x1.06eba8p-3f, fma);
+    float scaled = tensor_erfc_scaled_f32(a * 1.41421356f, fma);
+    float far = 1.0f - scaled * tensor_exp_in_range_f32(-z, fma), near = tensor_fused(a, p, a, fma);
+    return tensor_f32_from_bits((tensor_f32_bits(a < 1.0f ? near : far) & 0x7fffffffu) | sign);
+}
+
+/* x Phi(x), Phi the normal distribution's function: Phi(-a) = exp(-a^2 / 2) erfc_scaled(a) / 2. a^2 / 2 in
+ * two parts, so that the error of the larger does not grow with it; below -14.4 it is 0 or, of -infinity, no
+ * number. */
+TENSOR_INLINE float tensor_gelu_f32(float x, bool fma)
+{
+    float abs = tensor_f32_from_bits(tensor_f32_bits(x) & 0x7fffffffu), a = abs < 14.4f ? abs : 14.4f;
+    float square = a * a, missing = tensor_fused(a, a, -square, fma), last;
+    float first = tensor_exp_parts_f32(-0.5f * square, &last, fma);
+    first = tensor_fused(first, -0.5f * missing, first, fma);
+    float tail = 0.5f * first * tensor_erfc_scaled_f32(a, fma);
+    float below = x < -14.4f ? x * 0.0f : x * tail * last, above = x * (1.0f - tail * last);
+    return x < 0 ? below : above;
 }
 
 REEL_END_DECLS

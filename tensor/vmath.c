@@ -83,6 +83,12 @@ UNARY(log)
 UNARY(tanh)
 UNARY(sigmoid)
 UNARY(softplus)
+UNARY(logsigmoid)
+UNARY(silu)
+UNARY(expm1)
+UNARY(log1p)
+UNARY(erf)
+UNARY(gelu)
 
 /* ---- Simple loops ---- */
 
