@@ -183,7 +183,9 @@ Var var_output(Var v, int which)
 
 Tensor op_new(OpContext *c, int ndim, const int64_t *shape)
 {
-    Tensor t = tensor_new(&c->tape->arena, c->in[0]->dtype, ndim, shape);
+    TensorDtype dtype = c->in[0]->dtype;
+    Tensor t = c->walk ? tape_blocks_new(c->walk, dtype, ndim, shape)
+                       : tensor_new(&c->tape->arena, dtype, ndim, shape);
     if (!tensor_is_valid(t))
         op_error(c, "there is no memory for a result of that size");
     return t;

@@ -59,6 +59,7 @@ bool(tape_backward)(Var loss)
     if (!record || !tape_walk_begin(&walk, tape, NULL))
         return false;
     record->backward_run = true;
+    walk.reuses = true;
     OpTerm one = {.kind = OP_TERM_DENSE};
     one.a = tensor_full(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape, 1.0);
     return tape_ok(tape) && tape_walk_take(&walk, loss.index, &one) && tape_walk_run(&walk, value->maker, 0);

@@ -419,10 +419,11 @@ static bool head_backward(Head *head, Tensor g, Tensor dquery, Tensor dkey, Tens
 static void multihead_attention_backward(OpContext *c, OpTerm *terms)
 {
     Tensor d[3];
-    for (int i = QUERY; i <= VALUE; i++)
-        d[i] = op_needs_grad(c, i)
-                   ? tensor_zeros(op_arena(c), c->in[i]->dtype, c->in[i]->ndim, c->in[i]->shape)
-                   : tensor_invalid();
+    for (int i = QUERY; i <= VALUE; i++) {
+        d[i] = op_needs_grad(c, i) ? op_new_like(c, *c->in[i]) : tensor_invalid();
+        if (tensor_is_valid(d[i]))
+            tensor_fill(d[i], 0);
+    }
     TensorArenaMark mark = tensor_arena_mark(op_arena(c));
     Tensor g = op_with_contiguous_rows(c, *c->grad[0]);
     Attention a;

@@ -22,7 +22,7 @@ static bool add_product(TapeWalk *walk, Pending *pending, const Tensor *like, co
                         int64_t count)
 {
     Tape *tape = walk->tape;
-    Tensor sum = tensor_new(&tape->arena, like->dtype, like->ndim, like->shape);
+    Tensor sum = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(sum) || !multiply(walk, sum, pairs, count))
         return false;
     if (tape->check_finite && !tensor_is_finite(sum)) {
@@ -55,7 +55,7 @@ bool tape_products_take(TapeWalk *walk, Pending *pending, const Tensor *like, co
         list->capacity = capacity;
     }
     list->pairs[list->count++] = pair;
-    return true;
+    return tape_blocks_hold(walk, pending, &pair.dy) && tape_blocks_hold(walk, pending, &pair.x);
 }
 
 bool tape_products_finish(TapeWalk *walk, Pending *pending, const Tensor *like)

@@ -25,6 +25,8 @@ Pending *tape_walk_pending(TapeWalk *walk, uint32_t value)
     pending->owned = false;
     pending->products.count = pending->products.capacity = 0;
     pending->rows = NULL;
+    pending->block = NULL;
+    pending->held = NULL;
     const Value *v = tape_value(walk->tape, value);
     if (v->record && !walk->arrive && !tape_node(walk->tape, v->maker)->op) {
         /* The gradients of several losses add up. */
@@ -35,11 +37,12 @@ Pending *tape_walk_pending(TapeWalk *walk, uint32_t value)
     return *walk_place(walk, value) = pending;
 }
 
-void tape_walk_release(TapeWalk *walk, uint32_t value)
+void tape_walk_release(TapeWalk *walk, uint32_t value, bool keeps_sum)
 {
     Pending *pending = *walk_place(walk, value);
     if (!pending)
         return;
+    tape_blocks_release(walk, pending, keeps_sum);
     *walk_place(walk, value) = NULL;
     pending->next = walk->free;
     walk->free = pending;
@@ -130,12 +133,14 @@ bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like)
 {
     if (pending->owned)
         return true;
-    TensorArena *arena = &walk->tape->arena;
-    Tensor own = tensor_is_valid(pending->sum) ? tensor_copy(arena, pending->sum)
-                                               : tensor_zeros(arena, like->dtype, like->ndim, like->shape);
+    Tensor own = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(own))
         return false;
-    pending->sum = own;
+    if (tensor_is_valid(pending->sum))
+        tensor_copy_into(own, pending->sum);
+    else
+        tensor_fill(own, 0);
+    tape_blocks_set_sum(walk, pending, own);
     return pending->owned = true;
 }
 
@@ -144,7 +149,7 @@ bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const
     Tensor narrow;
     bool is_new = !tensor_same_shape(grad, like);
     if (is_new) { /* the value was broadcast */
-        narrow = tensor_new(&walk->tape->arena, like->dtype, like->ndim, like->shape);
+        narrow = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
         if (!tensor_is_valid(narrow))
             return false;
         if (!tensor_sum_to(narrow, *grad, false))
@@ -152,17 +157,17 @@ bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const
         grad = &narrow;
     }
     if (!tensor_is_valid(pending->sum)) {
-        pending->sum = *grad;
+        tape_blocks_set_sum(walk, pending, *grad);
         pending->owned = is_new;
         return true;
     }
     if (pending->owned)
         return tensor_binary(TENSOR_BINARY_ADD, pending->sum, pending->sum, *grad);
-    Tensor sum = tensor_new(&walk->tape->arena, like->dtype, like->ndim, like->shape);
+    Tensor sum = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
     if (!tensor_is_valid(sum))
         return false;
     tensor_binary(TENSOR_BINARY_ADD, sum, pending->sum, *grad);
-    pending->sum = sum;
+    tape_blocks_set_sum(walk, pending, sum);
     return pending->owned = true;
 }
 

@@ -28,6 +28,8 @@ static bool add_rows(TapeWalk *walk, Pending *pending, const OpTerm *term)
                               .ids = tensor_contiguous(arena, term->b),
                               .distinct = term->distinct};
         pending->rows = part;
+        tape_blocks_keep(walk, &part->rows);
+        tape_blocks_keep(walk, &part->ids);
     }
     return part && tensor_is_valid(part->rows) && tensor_is_valid(part->ids);
 }
@@ -170,8 +172,10 @@ static void run_backward(TapeWalk *walk, uint32_t number)
     bool reached = false;
     for (int k = 0; k < outputs; k++)
         reached |= c.grad[k] != NULL;
-    if (reached)
+    if (reached) {
         call_backward(&c, terms);
+        tape_blocks_end_backward(walk);
+    }
     OpContext *outer = walk->running;
     walk->running = &c;
     for (walk->input = 0; walk->input < count; walk->input++)
@@ -269,8 +273,9 @@ static void run_node(TapeWalk *walk, uint32_t number)
                 walk->arrive(walk, value, *walk_place(walk, value));
             else
                 keep(walk, value);
-            tape_walk_release(walk, value);
+            tape_walk_release(walk, value, tape_value(tape, value)->record != 0);
         }
+    tape_blocks_end_turn(walk);
     if (tape->profile)
         tape_profile_end(tape);
     tape_trace_pop();

@@ -10,6 +10,29 @@ typedef struct PairList {
     int64_t count, capacity;
 } PairList;
 
+/* Memory that a walk has made for gradients, and by how many it is read yet: by none, the walk uses it again.
+ */
+typedef struct GradientBlock {
+    struct GradientBlock *next; /* of those that are free */
+    char *data;
+    size_t bytes;
+    int holders;
+} GradientBlock;
+
+/* What a node's turn has made so far. */
+typedef struct NewBlock {
+    char *data;
+    size_t bytes, position; /* of the arena behind it */
+    GradientBlock *block;   /* NULL: nobody has held it */
+} NewBlock;
+enum { MOST_NEW_BLOCKS = 32 };
+
+/* A block that what waits lies in. */
+typedef struct HeldBlock {
+    struct HeldBlock *next;
+    GradientBlock *block;
+} HeldBlock;
+
 /* What has come so far for the gradient of one value. */
 typedef struct Pending {
     struct Pending *next; /* in the list of those that are free */
@@ -18,6 +41,8 @@ typedef struct Pending {
     const OpKind *giver;  /* of the last product */
     PairList products;    /* these wait for the value's turn, */
     RowGradient *rows;    /* and these; the most recent first */
+    GradientBlock *block; /* that `sum` lies in; NULL: none of the walk's */
+    HeldBlock *held;      /* that products lie in */
 } Pending;
 
 /* The values between some inputs and all that has been made of them. */
@@ -33,7 +58,12 @@ struct TapeWalk {
     Path path;         /* gradients of values on it are found */
     Pending **pending; /* by value, from path.base; NULL: nothing has come */
     Pending *free;
-    bool plain;         /* values count as in memory, however they are held */
+    bool plain;  /* values count as in memory, however they are held */
+    bool reuses; /* memory of gradients that nobody reads any more (blocks.c) */
+    int new_count;
+    NewBlock new_blocks[MOST_NEW_BLOCKS];
+    GradientBlock *free_blocks;
+    HeldBlock *free_held;
     OpContext *running; /* the use of an op whose terms are taken, and the number of the input; NULL: none */
     int input;
     /* Gets the gradient of a value at its turn, complete, instead of the leaf's record. NULL: leaves and
@@ -73,12 +103,28 @@ static inline Pending **walk_place(const TapeWalk *walk, uint32_t value)
     return &walk->pending[value - walk->path.base];
 }
 
+/* ---- Memory of gradients (blocks.c) ---- */
+
+/* A tensor for a gradient, or for what is needed on the way to it. */
+Tensor tape_blocks_new(TapeWalk *walk, TensorDtype dtype, int ndim, const int64_t *shape);
+/* `sum` is the sum from now on, instead of what was. */
+void tape_blocks_set_sum(TapeWalk *walk, Pending *pending, Tensor sum);
+/* A tensor waits with what is pending; or is kept for longer than the walk. False: no memory. */
+bool tape_blocks_hold(TapeWalk *walk, Pending *pending, const Tensor *t);
+void tape_blocks_keep(TapeWalk *walk, const Tensor *t);
+/* What was pending is not read any more, but for its sum where that is kept. */
+void tape_blocks_release(TapeWalk *walk, Pending *pending, bool keeps_sum);
+/* Behind an op's backward, which may have rewound the arena: what it has made and released is no block. */
+void tape_blocks_end_backward(TapeWalk *walk);
+/* A node's turn is over: new blocks without a holder are free. */
+void tape_blocks_end_turn(TapeWalk *walk);
+
 /* ---- terms.c ---- */
 
 /* What is pending for a value, made if need be; NULL (an error) where there is no memory. */
 Pending *tape_walk_pending(TapeWalk *walk, uint32_t value);
-/* Forgets what is pending for a value. */
-void tape_walk_release(TapeWalk *walk, uint32_t value);
+/* Forgets what is pending for a value, but for its sum where that is kept. */
+void tape_walk_release(TapeWalk *walk, uint32_t value, bool keeps_sum);
 /* Whether a term fits a value of the form `like`; false: an error was recorded. */
 bool tape_term_check(TapeWalk *walk, const Tensor *like, const OpTerm *term);
 /* Adds to a sum of the form `like`. */
