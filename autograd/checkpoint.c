@@ -1,7 +1,7 @@
 /* Recomputation (Chen et al. 2016, arXiv 1604.06174): a part of a model whose values are not kept. Its
  * forward runs on a tape of its own, which is used again by the next part, and once more when backward comes
  * to it. */
-#include "autograd/tape_internal.h"
+#include "autograd/walk_internal.h"
 
 #include <string.h>
 
@@ -53,6 +53,15 @@ static bool checkpoint_forward(OpContext *c)
     return true;
 }
 
+/* In memory that the walk uses again. */
+static Tensor copy_of(OpContext *c, Tensor gradient)
+{
+    Tensor copy = tape_blocks_new(c->walk, gradient.dtype, gradient.ndim, gradient.shape);
+    if (tensor_is_valid(copy))
+        tensor_copy_into(copy, gradient);
+    return copy;
+}
+
 /* What child's memory holds is gone at its next step. */
 static void give_copy(OpContext *c, OpTerm *term, TapeGradient gradient)
 {
@@ -60,7 +69,7 @@ static void give_copy(OpContext *c, OpTerm *term, TapeGradient gradient)
         op_give_rows(term, tensor_copy(op_arena(c), gradient.rows), tensor_copy(op_arena(c), gradient.ids),
                      true);
     else if (tensor_is_valid(gradient.dense))
-        op_give(term, tensor_copy(op_arena(c), gradient.dense));
+        op_give(term, copy_of(c, gradient.dense));
 }
 
 static void checkpoint_backward(OpContext *c, OpTerm *terms)

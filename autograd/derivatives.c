@@ -73,9 +73,12 @@ bool tape_backward_from(Var output, Tensor gradient)
     TapeWalk walk;
     if (!value || !tape_ok(tape))
         return false;
-    return !value->wants ||
-           (tape_walk_begin(&walk, tape, NULL) && tape_walk_take(&walk, output.index, &seed) &&
-            tape_walk_run(&walk, value->maker, 0));
+    if (!value->wants)
+        return true;
+    if (!tape_walk_begin(&walk, tape, NULL))
+        return false;
+    walk.reuses = true;
+    return tape_walk_take(&walk, output.index, &seed) && tape_walk_run(&walk, value->maker, 0);
 }
 
 /* ---- Reading gradients ---- */
