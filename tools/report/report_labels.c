@@ -203,8 +203,7 @@ void report_classes(Report *report)
     for (int k = 0; k < count; k++)
         order[k] = (Ranked){.label = k,
                             .key = model_metrics_f1(details->scores[k]),
-                            .second = (double)details->scores[k].support,
-                            .name = report->series[shown].run->classes[k].name};
+                            .second = (double)details->scores[k].support};
     qsort(order, (size_t)count, sizeof *order, higher_first);
     report_put(&report->out, "<section id=\"labels\"><h2>Label by label</h2>\n");
     if (count <= MOST_ROWS) {
@@ -216,6 +215,8 @@ void report_classes(Report *report)
             "<p class=\"note\">All %d labels are in the table below, by name: the browser's search finds "
             "one there.</p>\n",
             count);
+        for (int k = 0; k < count; k++)
+            order[k].name = report->series[shown].run->classes[order[k].label].name;
         qsort(order, (size_t)count, sizeof *order, by_name);
     }
     class_table(report, shown, order, count);
