@@ -93,9 +93,7 @@ void train_print_tuned(const ModelTuned *tuned, bool single)
 {
     if (!single)
         printf("threshold %.3f: ",
-               model_threshold_probability(tuned->line.slope > 0
-                                               ? tuned->line.slope * tuned->threshold + tuned->line.shift
-                                               : tuned->threshold));
+               model_threshold_probability(model_calibration_common(&tuned->line, tuned->threshold)));
     printf("macro F1 %.4f on the validation part", tuned->valid_f1);
     if (isfinite(tuned->macro_f1))
         printf(", %.4f on the test part (95 %% interval %.4f to %.4f)", tuned->macro_f1, tuned->interval.low,

@@ -7,7 +7,7 @@
 /* Newton's steps, of which ten are many. */
 enum { MOST_STEPS = 60, MOST_HALVINGS = 30 };
 
-static const ModelCalibrationLine NONE = {1, 0};
+static const ModelCalibrationLine NONE = {1, 0, 1, 1, 0};
 
 /* ---- A line through logits ---- */
 
@@ -73,7 +73,8 @@ static ModelCalibrationLine fit_line(const Columns *c)
         Point there = at;
         double part = 1;
         for (int half = 0; half < MOST_HALVINGS; half++, part /= 2) {
-            next = (ModelCalibrationLine){line.slope - part * slope, line.shift - part * shift};
+            next.slope = line.slope - part * slope;
+            next.shift = line.shift - part * shift;
             there = look(c, next, high, low);
             if (there.loss <= at.loss - 1e-4 * part * gain)
                 break;
@@ -111,6 +112,158 @@ static void fit_labels(double *calibration, ModelCalibrationLine *common, Column
         calibration[k] = part * own.slope + (1 - part) * common->slope;
         calibration[labels + k] = part * own.shift + (1 - part) * common->shift;
     }
+}
+
+/* ---- A curve through what the lines say ---- */
+
+static double softplus(double u)
+{
+    return (u > 0 ? u : 0) + log1p(exp(-fabs(u)));
+}
+
+static bool is_curved(const double *calibration, int32_t labels, int32_t k)
+{
+    return calibration[MODEL_CALIBRATION_BELOW * labels + k] != 1 ||
+           calibration[MODEL_CALIBRATION_ABOVE * labels + k] != 1 ||
+           calibration[MODEL_CALIBRATION_BEND * labels + k] != 0;
+}
+
+void model_calibration_straighten(double *calibration, int32_t labels)
+{
+    for (int32_t k = 0; k < labels; k++) {
+        calibration[MODEL_CALIBRATION_BELOW * labels + k] = 1;
+        calibration[MODEL_CALIBRATION_ABOVE * labels + k] = 1;
+        calibration[MODEL_CALIBRATION_BEND * labels + k] = 0;
+    }
+}
+
+bool model_calibration_is_sound(const double *calibration, int32_t labels)
+{
+    bool sound = true;
+    for (int row = 0; row < MODEL_CALIBRATION_ROWS; row++)
+        for (int32_t k = 0; k < labels; k++) {
+            double x = calibration[row * labels + k];
+            bool slope = row != MODEL_CALIBRATION_SHIFT && row != MODEL_CALIBRATION_BEND;
+            sound = sound && isfinite(x) && (!slope || x > 0);
+        }
+    return sound;
+}
+
+double model_calibration_log_odds(const double *calibration, int32_t labels, int32_t k, double logit)
+{
+    if (!calibration)
+        return logit;
+    double u = calibration[k] * logit + calibration[labels + k];
+    if (!is_curved(calibration, labels, k) || !isfinite(u))
+        return u;
+    return calibration[MODEL_CALIBRATION_ABOVE * labels + k] * softplus(u) -
+           calibration[MODEL_CALIBRATION_BELOW * labels + k] * softplus(-u) +
+           calibration[MODEL_CALIBRATION_BEND * labels + k];
+}
+
+double model_calibration_common(const ModelCalibrationLine *line, double logit)
+{
+    bool curved = line->below > 0;
+    double one[MODEL_CALIBRATION_ROWS] = {line->slope, line->shift, curved ? line->below : 1,
+                                          curved ? line->above : 1, curved ? line->bend : 0};
+    return line->slope > 0 ? model_calibration_log_odds(one, 1, 0, logit) : logit;
+}
+
+double model_calibration_logit(const double *calibration, int32_t labels, int32_t k, double log_odds)
+{
+    double line = (log_odds - calibration[labels + k]) / calibration[k], low = line, high = line, step = 1;
+    if (!is_curved(calibration, labels, k))
+        return line;
+    for (; model_calibration_log_odds(calibration, labels, k, low) > log_odds; step *= 2)
+        low -= step;
+    for (step = 1; model_calibration_log_odds(calibration, labels, k, high) < log_odds; step *= 2)
+        high += step;
+    for (int i = 0; i < 2 * MOST_STEPS && low < high; i++) {
+        double middle = low + (high - low) / 2;
+        if (middle == low || middle == high)
+            break;
+        if (model_calibration_log_odds(calibration, labels, k, middle) < log_odds)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+enum { CURVE = 3 }; /* below, above, bend */
+
+/* The loss of a curve, and where they are not NULL its gradient and curvature. */
+static double look_at_curve(const Columns *c, const double *lines, const double curve[CURVE], double high,
+                            double low, double gradient[CURVE], double curvature[CURVE][CURVE])
+{
+    double loss = 0;
+    for (int64_t i = 0; i < c->count; i++)
+        for (int32_t k = 0; k < c->labels; k++) {
+            double u = lines[k] * (double)c->logits[i * c->labels + k] + lines[c->labels + k];
+            double x[CURVE] = {-softplus(-u), softplus(u), 1};
+            double v = curve[0] * x[0] + curve[1] * x[1] + curve[2], e = exp(-fabs(v));
+            double p = v >= 0 ? 1 / (1 + e) : e / (1 + e), t = c->truth[i * c->labels + k] ? high : low;
+            loss += (v > 0 ? v : 0) + log1p(e) - t * v;
+            for (int a = 0; gradient && a < CURVE; a++) {
+                gradient[a] += (p - t) * x[a];
+                for (int b = 0; b < CURVE; b++)
+                    curvature[a][b] += p * (1 - p) * x[a] * x[b];
+            }
+        }
+    return loss;
+}
+
+/* Solves m x = y, of a matrix that is positive definite, in their place: y becomes x. */
+static void solve(double m[CURVE][CURVE], double y[CURVE])
+{
+    for (int a = 0; a < CURVE; a++)
+        for (int b = a + 1; b < CURVE; b++) {
+            double factor = m[b][a] / m[a][a];
+            for (int i = a; i < CURVE; i++)
+                m[b][i] -= factor * m[a][i];
+            y[b] -= factor * y[a];
+        }
+    for (int a = CURVE - 1; a >= 0; a--) {
+        for (int b = a + 1; b < CURVE; b++)
+            y[a] -= m[a][b] * y[b];
+        y[a] /= m[a][a];
+    }
+}
+
+/* The curve with the least loss, by Newton's method as well, for all labels; straight where it is none. */
+static void fit_curve(double *calibration, const Columns *c)
+{
+    double curve[CURVE] = {1, 1, 0}, next[CURVE];
+    double n = (double)count_true(c), all = (double)c->count * c->labels;
+    double high = (n + 1) / (n + 2), low = 1 / (all - n + 2);
+    model_calibration_straighten(calibration, c->labels);
+    for (int step = 0; step < MOST_STEPS; step++) {
+        double gradient[CURVE] = {0}, curvature[CURVE][CURVE] = {{0}}, move[CURVE], gain = 0, part = 1;
+        double loss = look_at_curve(c, calibration, curve, high, low, gradient, curvature), there = loss;
+        memcpy(move, gradient, sizeof move);
+        for (int a = 0; a < CURVE; a++)
+            curvature[a][a] += 1e-6 * (1 + curvature[a][a]); /* features may be one and the same */
+        solve(curvature, move);
+        for (int a = 0; a < CURVE; a++)
+            gain += move[a] * gradient[a];
+        if (!(gain > 1e-10 * (1 + loss)))
+            break;
+        for (int half = 0; half < MOST_HALVINGS; half++, part /= 2) {
+            for (int a = 0; a < CURVE; a++)
+                next[a] = curve[a] - part * move[a];
+            there = look_at_curve(c, calibration, next, high, low, NULL, NULL);
+            if (there <= loss - 1e-4 * part * gain)
+                break;
+        }
+        if (!(there < loss))
+            break;
+        memcpy(curve, next, sizeof curve);
+    }
+    if (!(curve[0] > 0 && curve[1] > 0 && isfinite(curve[0]) && isfinite(curve[1]) && isfinite(curve[2])))
+        return;
+    for (int32_t k = 0; k < c->labels; k++)
+        for (int row = 0; row < CURVE; row++)
+            calibration[(MODEL_CALIBRATION_BELOW + row) * c->labels + k] = curve[row];
 }
 
 /* ---- A temperature ---- */
@@ -179,13 +332,20 @@ ReelStatus model_calibration_fit(double *calibration, ModelCalibrationLine *comm
     uint8_t *matrix = truth && part->task != MODEL_TASK_SINGLE ? matrix_of(truth, part->count, labels) : NULL;
     bool fine = truth && (matrix || part->task == MODEL_TASK_SINGLE);
     if (fine && part->task == MODEL_TASK_SINGLE) {
-        *common = (ModelCalibrationLine){fit_temperature(logits, truth, part->count, labels), 0};
+        *common = NONE;
+        common->slope = fit_temperature(logits, truth, part->count, labels);
         for (int32_t k = 0; k < labels; k++) {
             calibration[k] = common->slope;
             calibration[labels + k] = 0;
         }
+        model_calibration_straighten(calibration, labels);
     } else if (fine) {
-        fit_labels(calibration, common, (Columns){logits, matrix, part->count, labels, 0, 0}, strength);
+        Columns all = {logits, matrix, part->count, labels, 0, labels};
+        fit_labels(calibration, common, all, strength);
+        fit_curve(calibration, &all);
+        common->below = calibration[MODEL_CALIBRATION_BELOW * labels];
+        common->above = calibration[MODEL_CALIBRATION_ABOVE * labels];
+        common->bend = calibration[MODEL_CALIBRATION_BEND * labels];
     }
     reel_mem_free(matrix);
     tensor_arena_free(&arena);
@@ -197,7 +357,7 @@ void model_calibration_apply(const double *calibration, float *logits, int64_t t
 {
     for (int64_t i = 0; calibration && i < texts; i++, logits += labels)
         for (int32_t k = 0; k < labels; k++)
-            logits[k] = (float)(calibration[k] * (double)logits[k] + calibration[labels + k]);
+            logits[k] = (float)model_calibration_log_odds(calibration, labels, k, (double)logits[k]);
 }
 
 /* ---- Reliability ---- */

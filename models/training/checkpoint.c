@@ -65,9 +65,9 @@ static void add_text(NnSnapshot *snapshot, const ModelPipeline *text, const doub
             snapshot, THRESHOLDS,
             tensor_from((void *)(uintptr_t)thresholds, TENSOR_F64, TENSOR_SHAPE(text->labels.count)));
     if (calibration)
-        nn_snapshot_tensor(
-            snapshot, CALIBRATION,
-            tensor_from((void *)(uintptr_t)calibration, TENSOR_F64, TENSOR_SHAPE(2, text->labels.count)));
+        nn_snapshot_tensor(snapshot, CALIBRATION,
+                           tensor_from((void *)(uintptr_t)calibration, TENSOR_F64,
+                                       TENSOR_SHAPE(MODEL_CALIBRATION_ROWS, text->labels.count)));
 }
 
 void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
@@ -248,14 +248,24 @@ static ReelStatus read_thresholds(Reader *reader)
 static ReelStatus read_calibration(Reader *reader)
 {
     ModelCheckpoint *c = reader->checkpoint;
-    int64_t labels = c->text.labels.count;
-    ReelStatus status = read_numbers(reader, CALIBRATION, 2, "a slope and a shift", &c->calibration);
-    for (int64_t i = 0; c->calibration && i < 2 * labels; i++)
-        if (!isfinite(c->calibration[i]) || (i < labels && !(c->calibration[i] > 0)))
-            return reel_status_failed(
-                "%s: %s has the slope or shift %g; slopes are above 0 and both are finite; "
-                "save the model again",
-                tensor_npz_path(reader->npz), CALIBRATION, c->calibration[i]);
+    int32_t labels = c->text.labels.count;
+    const TensorNpzMember *member = tensor_npz_find(reader->npz, CALIBRATION);
+    bool lines = member && member->is_array && member->array.ndim == 2 && member->array.shape[0] == 2;
+    int rows = lines ? 2 : MODEL_CALIBRATION_ROWS; /* versions before had lines alone */
+    ReelStatus status = read_numbers(reader, CALIBRATION, rows, "a calibration", &c->calibration);
+    if (lines && c->calibration) {
+        size_t bytes = MODEL_CALIBRATION_ROWS * (size_t)labels * sizeof *c->calibration;
+        double *larger = reel_mem_realloc(c->calibration, bytes);
+        if (!larger)
+            return reel_status_no_memory(bytes, CALIBRATION);
+        c->calibration = larger;
+        model_calibration_straighten(larger, labels);
+    }
+    if (c->calibration && !model_calibration_is_sound(c->calibration, labels))
+        return reel_status_failed(
+            "%s: %s has a slope that is not above 0, or a number that is not finite; save "
+            "the model again",
+            tensor_npz_path(reader->npz), CALIBRATION);
     return status;
 }
 
@@ -358,9 +368,8 @@ ReelStatus model_checkpoint_load(ModelCheckpoint **out, const char *path)
 
 double model_checkpoint_threshold(const ModelCheckpoint *c, int32_t k)
 {
-    double threshold = c->thresholds ? c->thresholds[k] : 0;
-    return c->calibration ? c->calibration[k] * threshold + c->calibration[c->text.labels.count + k]
-                          : threshold;
+    return model_calibration_log_odds(c->calibration, c->text.labels.count, k,
+                                      c->thresholds ? c->thresholds[k] : 0);
 }
 
 void model_checkpoint_free(ModelCheckpoint *c)

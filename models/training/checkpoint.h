@@ -17,7 +17,8 @@ typedef struct ModelCheckpoint {
     bool quantized;      /* matrices are of 8 bits in the file that it was read from */
     bool notebook;       /* texts are padded, and the state after the padding is read */
     double *thresholds;  /* [K] logits; NULL: 0 for all */
-    double *calibration; /* [2, K] slopes and shifts that make log-odds of logits; NULL: they are that */
+    double *calibration; /* [5, K] makes log-odds of logits (models/training/calibration.h); NULL: they are
+                            that */
     NnSnapshot told;     /* how good it is, and its settings, where the file says so */
     NnSnapshot unknown;  /* members that Reel does not know */
     TensorNpz *file;     /* where weights are that are read in place; NULL: none are */
@@ -38,7 +39,7 @@ bool model_checkpoint_is_in_place(const ModelCheckpoint *checkpoint);
 /* The log-odds, calibrated where logits are, above which label k is predicted. */
 double model_checkpoint_threshold(const ModelCheckpoint *checkpoint, int32_t k);
 
-/* Adds a model with its text to a file to be; thresholds [K] and calibration [2, K], or NULL. */
+/* Adds a model with its text to a file to be; thresholds [K] and calibration [5, K], or NULL. */
 void model_checkpoint_snapshot(NnSnapshot *snapshot, Model *model, const ModelPipeline *text, bool notebook,
                                const double *thresholds, const double *calibration);
 /* Adds the members of a file that are named "reel/..." and that Reel does not know. */

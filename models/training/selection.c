@@ -20,14 +20,16 @@ ReelStatus model_selection_reserve(ModelSelection *selection, int32_t num_labels
     size_t bytes = (size_t)num_labels * sizeof(double);
     if (selection->thresholds)
         return reel_status_ok();
-    double *thresholds = reel_mem_calloc(1, bytes), *calibration = reel_mem_calloc(2, bytes);
+    double *thresholds = reel_mem_calloc(1, bytes);
+    double *calibration = reel_mem_calloc(MODEL_CALIBRATION_ROWS, bytes);
     if (!thresholds || !calibration) {
         reel_mem_free(thresholds);
         reel_mem_free(calibration);
-        return reel_status_no_memory(3 * bytes, "the thresholds");
+        return reel_status_no_memory((1 + MODEL_CALIBRATION_ROWS) * bytes, "the thresholds");
     }
     for (int32_t k = 0; k < num_labels; k++)
         calibration[k] = 1;
+    model_calibration_straighten(calibration, num_labels);
     selection->thresholds = thresholds;
     selection->calibration = calibration;
     return reel_status_ok();
@@ -227,7 +229,7 @@ static ReelStatus test(ModelSelection *selection, const ModelDataset *dataset, c
 static void cut_at_half(ModelSelection *selection, int32_t labels)
 {
     for (int32_t k = 0; k < labels; k++)
-        selection->thresholds[k] = -selection->calibration[labels + k] / selection->calibration[k];
+        selection->thresholds[k] = model_calibration_logit(selection->calibration, labels, k, 0);
     selection->tuned.threshold = -selection->tuned.line.shift / selection->tuned.line.slope;
 }
 
@@ -263,7 +265,8 @@ ReelStatus model_selection_take(ModelSelection *selection, const ModelSelection 
     if (!reel_status_is_ok(&status))
         return status;
     memcpy(selection->thresholds, chosen->thresholds, (size_t)labels * sizeof *chosen->thresholds);
-    memcpy(selection->calibration, chosen->calibration, 2 * (size_t)labels * sizeof *chosen->calibration);
+    memcpy(selection->calibration, chosen->calibration,
+           MODEL_CALIBRATION_ROWS * (size_t)labels * sizeof *chosen->calibration);
     selection->epoch = chosen->epoch;
     selection->tuned = chosen->tuned;
     return test(selection, dataset, tested);

@@ -33,7 +33,7 @@ typedef struct ModelSelection {
     int epoch; /* from 1; 0: none */
     ModelTuned tuned;
     double *thresholds;  /* [K] what is used: of logits */
-    double *calibration; /* [2, K] slopes and shifts, fitted to valid_logits; NULL where thresholds are */
+    double *calibration; /* [5, K] fitted to valid_logits; NULL where thresholds are */
     float *valid_logits; /* [valid.count, K] after the selected epoch; NULL: not at hand */
     float *test_logits;  /* [test.count, K] */
 } ModelSelection;

@@ -17,7 +17,7 @@ typedef struct Stored {
     ModelTrainingState at;
     ModelRunResult result;
     double *thresholds;
-    double *calibration; /* slopes and shifts */
+    double *calibration; /* all rows, or in versions before the first two */
     int64_t *counts;     /* of each label: hits, predicted, support */
     int num_thresholds, num_calibration, num_counts;
 } Stored;
@@ -56,7 +56,7 @@ void model_training_state_snapshot(NnSnapshot *snapshot, const ModelTrainingStat
                      .thresholds = result->selected.thresholds,
                      .num_thresholds = result->selected.epoch ? labels : 0,
                      .calibration = result->selected.calibration,
-                     .num_calibration = result->selected.epoch ? 2 * labels : 0,
+                     .num_calibration = result->selected.epoch ? MODEL_CALIBRATION_ROWS * labels : 0,
                      .counts = (int64_t *)result->metrics.labels,
                      .num_counts = 3 * labels};
     _Static_assert(sizeof(ModelLabelCounts) == 3 * sizeof(int64_t), "counts are written as numbers in a row");
@@ -100,13 +100,9 @@ static ReelStatus check_stored(const char *path, const Stored *s, int32_t labels
     if (!(s->result.rate > 0 && s->result.rate <= 1))
         return reel_status_failed("%s: " TRAINING ": rate is %g and not in (0, 1]; go on from another file",
                                   path, s->result.rate);
-    if (s->num_calibration != 0 && s->num_calibration != 2 * thresholds) /* versions before had none */
-        return impossible(path, "the number of slopes and shifts", s->num_calibration, 0, 2 * thresholds);
-    for (int i = 0; i < s->num_calibration; i++)
-        if (!isfinite(s->calibration[i]) || (i < labels && !(s->calibration[i] > 0)))
-            return reel_status_failed("%s: " TRAINING
-                                      ": a slope or shift of the calibration is %g; go on from another file",
-                                      path, s->calibration[i]);
+    int64_t most = MODEL_CALIBRATION_ROWS * (int64_t)thresholds;
+    if (s->num_calibration != 0 && s->num_calibration != 2 * thresholds && s->num_calibration != most)
+        return impossible(path, "the number of the calibration's numbers", s->num_calibration, 0, most);
     for (int i = 0; i < s->num_counts; i++)
         if (s->counts[i] < 0 || s->counts[i] > MOST_COUNTED)
             return impossible(path, "one of test_counts", s->counts[i], 0, MOST_COUNTED);
@@ -139,6 +135,10 @@ static ReelStatus take_result(const Stored *s, ModelRunResult *result)
     if (reel_status_is_ok(&status) && s->num_calibration > 0)
         memcpy(result->selected.calibration, s->calibration,
                (size_t)s->num_calibration * sizeof *s->calibration);
+    if (reel_status_is_ok(&status) && !model_calibration_is_sound(result->selected.calibration, labels))
+        return reel_status_failed(TRAINING
+                                  ": the calibration has a slope that is not above 0, or a number that "
+                                  "is not finite; go on from another file");
     return status;
 }
 

@@ -45,7 +45,7 @@ static void draw(const double *slopes, const double *shifts)
 START_TEST(a_line_is_found_again)
 {
     static const double slopes[K] = {0.6, 0.6, 0.6}, shifts[K] = {0.5, 0.5, 0.5};
-    double calibration[2 * K];
+    double calibration[MODEL_CALIBRATION_ROWS * K];
     ModelCalibrationLine common;
     draw(slopes, shifts);
     ck_assert_ok(model_calibration_fit(calibration, &common, logits, &part, INFINITY));
@@ -66,7 +66,7 @@ END_TEST
 START_TEST(labels_are_drawn_to_the_common_line)
 {
     static const double slopes[K] = {0.3, 1, 2}, shifts[K] = {1, 0, -1};
-    double own[2 * K], drawn[2 * K];
+    double own[MODEL_CALIBRATION_ROWS * K], drawn[MODEL_CALIBRATION_ROWS * K];
     ModelCalibrationLine common, same;
     draw(slopes, shifts);
     ck_assert_ok(model_calibration_fit(own, &common, logits, &part, 0));
@@ -84,10 +84,45 @@ START_TEST(labels_are_drawn_to_the_common_line)
 }
 END_TEST
 
+/* What is said too low below 0, and too high above it, which no line mends. */
+START_TEST(a_curve_is_found_again)
+{
+    double calibration[MODEL_CALIBRATION_ROWS * K];
+    TensorRandom random = tensor_random_new(tensor_random_stream("curve"), 0);
+    ModelCalibrationLine common;
+    int64_t used = 0;
+    for (int64_t i = 0; i < N; i++) {
+        label_offsets[i] = used;
+        for (int32_t k = 0; k < K; k++) {
+            double z = 10 * uniform(&random) - 6;
+            logits[i * K + k] = (float)z;
+            if (uniform(&random) < sigmoid(0.4 * log1p(exp(z)) - 1.5 * log1p(exp(-z)) + 0.8))
+                labels[used++] = k;
+        }
+    }
+    label_offsets[N] = used;
+    part = (ModelDatasetPart){.count = N, .num_classes = K, .labels = labels, .label_offsets = label_offsets};
+    ck_assert_ok(model_calibration_fit(calibration, &common, logits, &part, INFINITY));
+    ck_assert(model_calibration_is_sound(calibration, K));
+    for (double z = -5; z < 4; z += 0.5) {
+        double is = 0.4 * log1p(exp(z)) - 1.5 * log1p(exp(-z)) + 0.8;
+        double said = model_calibration_log_odds(calibration, K, 1, z);
+        ck_assert_double_eq_tol(sigmoid(said), sigmoid(is), 0.03);
+        ck_assert_double_eq_tol(said, model_calibration_common(&common, z), 1e-12);
+        ck_assert_double_eq_tol(model_calibration_logit(calibration, K, 1, said), z, 1e-9);
+    }
+    ModelReliability lines = {0}, after = {0};
+    ck_assert_ok(model_reliability_add(&after, calibration, logits, &part));
+    model_calibration_straighten(calibration, K);
+    ck_assert_ok(model_reliability_add(&lines, calibration, logits, &part));
+    ck_assert(model_reliability_error(after.bins) < 0.5 * model_reliability_error(lines.bins));
+}
+END_TEST
+
 START_TEST(what_says_nothing_or_the_opposite_is_left_alone)
 {
     static const double opposite[K] = {-1, -1, -1}, one[K] = {-1, 1, 1}, none[K] = {0};
-    double calibration[2 * K];
+    double calibration[MODEL_CALIBRATION_ROWS * K];
     ModelCalibrationLine common;
     draw(opposite, none);
     ck_assert_ok(model_calibration_fit(calibration, &common, logits, &part, 10));
@@ -106,7 +141,7 @@ END_TEST
 START_TEST(what_is_divided_stays_finite)
 {
     static const double slopes[K] = {100, 1, 0}, shifts[K] = {0, 0, -1000};
-    double calibration[2 * K];
+    double calibration[MODEL_CALIBRATION_ROWS * K];
     ModelCalibrationLine common;
     draw(slopes, shifts);
     ck_assert_ok(model_calibration_fit(calibration, &common, logits, &part, 0));
@@ -120,7 +155,7 @@ START_TEST(a_temperature_is_found_again)
 {
     static const double slopes[] = {0.4, 1, 2.5};
     TensorRandom random = tensor_random_new(tensor_random_stream("temperature"), 0);
-    double calibration[2 * K], p[K];
+    double calibration[MODEL_CALIBRATION_ROWS * K], p[K];
     ModelCalibrationLine common;
     for (int64_t i = 0; i < N; i++) {
         float scaled[K];
@@ -160,7 +195,7 @@ END_TEST
 START_TEST(no_memory_is_an_error)
 {
     static const double slopes[K] = {1, 1, 1}, shifts[K] = {0};
-    double calibration[2 * K];
+    double calibration[MODEL_CALIBRATION_ROWS * K];
     ModelCalibrationLine common;
     ModelReliability reliability = {0};
     draw(slopes, shifts);
@@ -186,6 +221,7 @@ Suite *models_calibration_suite(void)
     TCase *c = tcase_create("calibration");
     tcase_add_test(c, a_line_is_found_again);
     tcase_add_test(c, labels_are_drawn_to_the_common_line);
+    tcase_add_test(c, a_curve_is_found_again);
     tcase_add_test(c, what_says_nothing_or_the_opposite_is_left_alone);
     tcase_add_test(c, what_is_divided_stays_finite);
     tcase_add_loop_test(c, a_temperature_is_found_again, 0, 3);
