@@ -7,6 +7,7 @@
 #include <blis/blis.h>
 #endif
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* BLIS knows processors by family, model and the name they give themselves, so that 0.9 takes kernels for
@@ -14,17 +15,19 @@
  * processor has is asked here instead. BLIS can be told by an environment variable alone, which it reads
  * once, when it is initialised. That is therefore done as Reel is loaded: in a program that is linked with
  * it no other thread exists yet that could read the environment while it is written, and no program that is
- * started later inherits the variable (Valgrind would run it without AVX-512). An own BLIS_ARCH_TYPE stays.
- * The name is a name since BLIS 1.0; 0.9 reads a number, and no number is 0, which is skx. Asked for a
- * kernel that it was built without BLIS ends the process: its header tells. */
+ * started later inherits the variable (Valgrind would run it without AVX-512). A BLIS_ARCH_TYPE that the user
+ * has set stays. BLIS reads a number, that of its header (AMD's fork also reads names). Asked for kernels
+ * that it was built without it ends the process, so the header is asked for these, too. */
 #if defined __x86_64__ && defined BLIS_CONFIG_SKX
 __attribute__((constructor)) static void choose_kernels(void)
 {
+    char number[16];
+    snprintf(number, sizeof number, "%d", BLIS_ARCH_SKX);
     __builtin_cpu_init();
     if (getenv("BLIS_ARCH_TYPE") || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
         !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
         !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
-        setenv("BLIS_ARCH_TYPE", "skx", 0) != 0)
+        setenv("BLIS_ARCH_TYPE", number, 0) != 0)
         return;
     bli_init();
     unsetenv("BLIS_ARCH_TYPE");
