@@ -172,7 +172,7 @@ static void skip_gram_composition(const OpUse *use, Var *out)
 
 static Var skip_gram_sample(OpSample *s)
 {
-    int64_t n = op_sample_size(s, 0), width = op_sample_size(s, 1), m = op_sample_size(s, 2), rows = 3;
+    int64_t n = op_sample_size(s, 0), width = op_sample_size(s, 1), rows = op_sample_size(s, 2), m = 3;
     Var input = op_sample(s, TENSOR_SHAPE(rows + 1, width), -1, 1),
         output = op_sample(s, TENSOR_SHAPE(rows, width), -1, 1);
     return var_skip_gram(input, output, op_sample_index(s, TENSOR_SHAPE(2 * n), rows + 1),
