@@ -13,6 +13,7 @@ typedef struct ModelPredictions {
     float *attention; /* a weight for each of the part's ids; NULL: not asked for */
 } ModelPredictions;
 
+/* What is all zeros is as good as free. */
 void model_predictions_free(ModelPredictions *predictions);
 
 REEL_END_DECLS
