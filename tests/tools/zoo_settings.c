@@ -378,7 +378,8 @@ START_TEST(values_in_the_pages_are_understood)
                folder, folder);
     shell_must("while IFS= read -r words; do ok=; "
                "for program in 'train_zoo --data /nowhere/x.tsv' 'train_zoo --data /nowhere/x.tsv --init "
-               "/nowhere/x.npz' 'predict /nowhere/x.npz' 'bpe train --out /nowhere/x "
+               "/nowhere/x.npz' 'train_zoo --data /nowhere/x.tsv --vectors /nowhere/x.npz' 'predict "
+               "/nowhere/x.npz' 'bpe train --out /nowhere/x "
                "/nowhere/y' 'bpe encode --tokenizer /nowhere/x /nowhere/y' 'vectors --data /nowhere/x --out "
                "/nowhere/y' "
                "'lm --data /nowhere/x --out /nowhere/y'; do "
