@@ -865,6 +865,15 @@ SAID["ravel"] = lambda x: x.reshape(-1 if x.numel() else 0)
 SAID["flatten"] = lambda x, start_dim=0, end_dim=-1: flatten(x, start_dim, end_dim)
 SAID["unflatten"] = lambda x, dim, sizes: unflatten(x, dim, sizes)
 SAID["squeeze"] = lambda x, dim=None: squeeze(x, dim)
+
+
+@says("squeeze/multiple")
+def squeeze_several(x, dims):
+    for dim in sorted((axis_of(x, d) for d in dims), reverse=True):
+        x = squeeze(x, dim)
+    return x
+
+
 SAID["unsqueeze"] = lambda x, dim: x.unsqueeze(dim)
 SAID["permute"] = lambda x, dims: x.permute(dims)
 SAID["transpose"] = SAID["swapaxes"] = lambda x, a, b: x.transpose(a, b)
@@ -1440,10 +1449,12 @@ SAID["nn.functional.feature_alpha_dropout"] = lambda x, p=0.5, training=True, in
 
 
 @says("nn.functional._scaled_dot_product_attention", "nn.functional.scaled_dot_product_attention")
-def attention(q, k, v, attn_mask=None, dropout_p=0.0, need_attn_weights=None, is_causal=False):
+def attention(q, k, v, attn_mask=None, dropout_p=0.0, need_attn_weights=None, is_causal=False, scale=None, enable_gqa=False):
     if dropout_p:
         raise Unsaid("random results")
-    scores = q.matmul(k.transpose(-2, -1)).scale(1 / math.sqrt(q.size(-1)))
+    if enable_gqa:
+        raise Unsaid("keys that several queries share")
+    scores = q.matmul(k.transpose(-2, -1)).scale(1 / math.sqrt(q.size(-1)) if scale is None else scale)
     if is_causal:
         mask = V(q.reel, q.reel.f.tape_tril(q.reel.tape, q.size(-2), k.size(-2), 0))
         scores = scores.masked_fill(~mask, -math.inf)
@@ -1691,11 +1702,12 @@ def masked_mean(x, dim=None, keepdim=False, dtype=None, mask=None):
 
 
 @says("masked.var")
-def masked_var(x, dim=None, unbiased=False, keepdim=False, dtype=None, mask=None):
+def masked_var(x, dim=None, unbiased=None, keepdim=False, dtype=None, mask=None, correction=None):
     x = x_real(x, dtype)
+    less = correction if correction is not None else int(unbiased is not False)
     count = mask_count(x, dim, mask)
     mean = fill(x, mask, 0.0).sum(dim, True) / count
-    y = fill((x - mean).square(), mask, 0.0).sum(dim, True) / (count - int(unbiased)).clamp(0.0, math.inf)
+    y = fill((x - mean).square(), mask, 0.0).sum(dim, True) / (count - less).clamp(0.0, math.inf)
     return y if keepdim else y.reshape(x.sum(dim).shape)
 
 
@@ -1838,8 +1850,10 @@ def searchsorted(edges, x, out_int32=False, right=False, side=None, sorter=None)
     right = right or side == "right"
     if sorter is not None:
         edges = edges.gather(-1, sorter)
+    x = x if isinstance(x, V) else edges.wrap(x)
+    shape = x.shape
     edges, x = edges.unsqueeze(-2), x.unsqueeze(-1)
-    return ((x >= edges) if right else (x > edges)).real().sum(-1).cast(I32)
+    return ((x >= edges) if right else (x > edges)).real().sum(-1).cast(I32).reshape(shape)
 
 
 @says("renorm")
