@@ -202,7 +202,8 @@ def div(a, b, rounding_mode=None):
 SAID["floor_divide"] = lambda a, b: (a / b).floor()
 SAID["pow"] = lambda a, b: power(a, b)
 SAID["float_power"] = lambda a, b: power(cast(a, torch.float64), cast(b, torch.float64) if isinstance(b, V) else b)
-SAID["__rpow__"] = lambda a, b: (b.detach() if isinstance(b, V) else a.wrap(b)) ** a  # PyTorch makes a copy of b
+# PyTorch 1 makes a copy of b, without a gradient.
+SAID["__rpow__"] = lambda a, b: (a.wrap(b) if not isinstance(b, V) else b.detach() if torch.__version__ < "2" else b) ** a
 SAID["maximum"] = SAID["max/binary"] = lambda a, b: a.maximum(b)
 SAID["minimum"] = SAID["min/binary"] = lambda a, b: a.minimum(b)
 SAID["fmod"] = lambda a, b: a - (a / b).trunc() * b
