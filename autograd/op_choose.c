@@ -98,10 +98,6 @@ Var var_masked_fill(Var a, Var mask, double value)
 
 /* f(a) = a k / (1 - p), k = 0 with probability p, else 1 (Srivastava et al. 2014). One 32-bit number is
  * drawn for each element, in either dtype. What is saved is k / (1 - p). */
-static void fill_keep(Tensor keep, double p, TensorRandom *random)
-{
-    TENSOR_BY_DTYPE(keep.dtype, draw_keep)(keep, (uint32_t)(p * 4294967296.0), 1 / (1 - p), random);
-}
 static bool dropout_forward(OpContext *c)
 {
     double p = *(const double *)c->attributes;
@@ -115,7 +111,7 @@ static bool dropout_forward(OpContext *c)
     *keep = op_new_like(c, *c->in[0]);
     if (!tensor_is_valid(*keep))
         return false;
-    fill_keep(*keep, p, tape_random(c->tape));
+    TENSOR_BY_DTYPE(keep->dtype, draw_keep)(*keep, p, tape_random(c->tape));
     return tensor_binary(TENSOR_BINARY_MUL, *c->out[0], *c->in[0], *keep);
 }
 static void dropout_backward(OpContext *c, OpTerm *terms)

@@ -197,19 +197,19 @@ static void product(const Attention *a, Tensor out, Tensor x, Tensor y, bool add
 }
 
 /* Zeros and factors, the same ones each time for a query, a head and a key. */
+static void draw_row(const Attention *a, Tensor row, int64_t query, int head)
+{
+    TensorRandom random = a->saved->random;
+    random.counter += (uint64_t)((query * a->options.heads + head) * a->most_keys);
+    TENSOR_BY_DTYPE(row.dtype, draw_keep)(row, a->options.dropout, &random);
+}
+
 static void draw_block(const Block *block)
 {
     const Head *head = block->head;
-    const Attention *a = head->a;
-    double p = a->options.dropout;
-    for (int64_t i = 0; i < block->rows; i++) {
-        TensorRandom random = a->saved->random;
-        uint64_t place = (uint64_t)(head->first_query + block->first + i);
-        random.counter +=
-            (place * (uint64_t)a->options.heads + (uint64_t)head->number) * (uint64_t)a->most_keys;
-        Tensor row = tensor_select(block->keep, 0, i);
-        TENSOR_BY_DTYPE(row.dtype, draw_keep)(row, (uint32_t)(p * 4294967296.0), 1 / (1 - p), &random);
-    }
+    for (int64_t i = 0; i < block->rows; i++)
+        draw_row(head->a, tensor_select(block->keep, 0, i), head->first_query + block->first + i,
+                 head->number);
 }
 
 /* Of a matrix without gaps, the first `columns` columns of `rows` rows, without gaps either. */
@@ -464,7 +464,6 @@ static Var padded_heads(Var x, const int32_t *padded, int64_t texts, int64_t ste
 /* What is not seen, i32 [texts, 1, queries, keys], and what dropout keeps, of the shape of the weights. */
 static void fill_masks(const Attention *a, int64_t queries, Tensor hidden, Tensor keep)
 {
-    double p = a->options.dropout;
     for (int64_t b = 0; b < a->texts; b++) {
         int64_t asks = a->query_start[b + 1] - a->query_start[b],
                 keys = a->key_start[b + 1] - a->key_start[b];
@@ -473,13 +472,9 @@ static void fill_masks(const Attention *a, int64_t queries, Tensor hidden, Tenso
             for (int64_t j = 0; j < a->most_keys; j++)
                 tensor_i32(hidden)[(b * queries + i) * a->most_keys + j] =
                     i >= asks || j >= seen || j >= keys;
-            for (int h = 0; h < a->options.heads && p > 0 && i < asks; h++) {
-                TensorRandom random = a->saved->random;
-                random.counter += (uint64_t)(((a->query_start[b] + i) * a->options.heads + h) * a->most_keys);
-                Tensor row = tensor_select(tensor_select(tensor_select(keep, 0, b), 0, h), 0, i);
-                TENSOR_BY_DTYPE(row.dtype, draw_keep)
-                (row, (uint32_t)(p * 4294967296.0), 1 / (1 - p), &random);
-            }
+            for (int h = 0; h < a->options.heads && a->options.dropout > 0 && i < asks; h++)
+                draw_row(a, tensor_select(tensor_select(tensor_select(keep, 0, b), 0, h), 0, i),
+                         a->query_start[b] + i, h);
         }
     }
 }
