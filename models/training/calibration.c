@@ -192,25 +192,29 @@ double model_calibration_logit(const double *calibration, int32_t labels, int32_
 
 enum { CURVE = 3 }; /* below, above, bend */
 
-/* The loss of a curve, and where they are not NULL its gradient and curvature. */
-static double look_at_curve(const Columns *c, const double *lines, const double curve[CURVE], double high,
-                            double low, double gradient[CURVE], double curvature[CURVE][CURVE])
+/* The same as a Point, of a curve. */
+typedef struct CurvePoint {
+    double loss, gradient[CURVE], curvature[CURVE][CURVE];
+} CurvePoint;
+
+static CurvePoint look_at_curve(const Columns *c, const double *lines, const double curve[CURVE], double high,
+                                double low)
 {
-    double loss = 0;
+    CurvePoint at = {0};
     for (int64_t i = 0; i < c->count; i++)
         for (int32_t k = 0; k < c->labels; k++) {
             double u = lines[k] * (double)c->logits[i * c->labels + k] + lines[c->labels + k];
             double x[CURVE] = {-softplus(-u), softplus(u), 1};
             double v = curve[0] * x[0] + curve[1] * x[1] + curve[2], e = exp(-fabs(v));
             double p = v >= 0 ? 1 / (1 + e) : e / (1 + e), t = c->truth[i * c->labels + k] ? high : low;
-            loss += (v > 0 ? v : 0) + log1p(e) - t * v;
-            for (int a = 0; gradient && a < CURVE; a++) {
-                gradient[a] += (p - t) * x[a];
+            at.loss += (v > 0 ? v : 0) + log1p(e) - t * v;
+            for (int a = 0; a < CURVE; a++) {
+                at.gradient[a] += (p - t) * x[a];
                 for (int b = 0; b < CURVE; b++)
-                    curvature[a][b] += p * (1 - p) * x[a] * x[b];
+                    at.curvature[a][b] += p * (1 - p) * x[a] * x[b];
             }
         }
-    return loss;
+    return at;
 }
 
 /* Solves m x = y, of a matrix that is positive definite, in their place: y becomes x. */
@@ -237,27 +241,29 @@ static void fit_curve(double *calibration, const Columns *c)
     double n = (double)count_true(c), all = (double)c->count * c->labels;
     double high = (n + 1) / (n + 2), low = 1 / (all - n + 2);
     model_calibration_straighten(calibration, c->labels);
+    CurvePoint at = look_at_curve(c, calibration, curve, high, low);
     for (int step = 0; step < MOST_STEPS; step++) {
-        double gradient[CURVE] = {0}, curvature[CURVE][CURVE] = {{0}}, move[CURVE], gain = 0, part = 1;
-        double loss = look_at_curve(c, calibration, curve, high, low, gradient, curvature), there = loss;
-        memcpy(move, gradient, sizeof move);
+        double move[CURVE], gain = 0, part = 1;
+        CurvePoint there = at;
+        memcpy(move, at.gradient, sizeof move);
         for (int a = 0; a < CURVE; a++)
-            curvature[a][a] += 1e-6 * (1 + curvature[a][a]); /* features may be one and the same */
-        solve(curvature, move);
+            at.curvature[a][a] += 1e-6 * (1 + at.curvature[a][a]); /* features may be one and the same */
+        solve(at.curvature, move);
         for (int a = 0; a < CURVE; a++)
-            gain += move[a] * gradient[a];
-        if (!(gain > 1e-10 * (1 + loss)))
+            gain += move[a] * at.gradient[a];
+        if (!(gain > 1e-10 * (1 + at.loss)))
             break;
         for (int half = 0; half < MOST_HALVINGS; half++, part /= 2) {
             for (int a = 0; a < CURVE; a++)
                 next[a] = curve[a] - part * move[a];
-            there = look_at_curve(c, calibration, next, high, low, NULL, NULL);
-            if (there <= loss - 1e-4 * part * gain)
+            there = look_at_curve(c, calibration, next, high, low);
+            if (there.loss <= at.loss - 1e-4 * part * gain)
                 break;
         }
-        if (!(there < loss))
+        if (!(there.loss < at.loss))
             break;
         memcpy(curve, next, sizeof curve);
+        at = there;
     }
     if (!(curve[0] > 0 && curve[1] > 0 && isfinite(curve[0]) && isfinite(curve[1]) && isfinite(curve[2])))
         return;
