@@ -133,7 +133,7 @@ static bool has_axes(Var x, int axes, const char *name)
 
 NnConvOptions nn_conv_options(void)
 {
-    return (NnConvOptions){.stride = 1, .padding = 0, .dilation = 1};
+    return nn_conv_padded(0);
 }
 
 NnConvOptions nn_conv_padded(int padding)
