@@ -112,6 +112,16 @@ static void check_weights(Model *model, const ModelDataset *dataset)
     }
 }
 
+static void check_going_on(const ModelDataset *dataset)
+{
+    Model *model;
+    ModelRunResult result;
+    ck_assert_ok(go_on(&model, &result, dataset));
+    check_weights(model, dataset);
+    model_free(model);
+    model_run_result_free(&result);
+}
+
 /* All kinds of the zoo. */
 START_TEST(old_rows_stay_and_new_ones_are_appended)
 {
@@ -225,8 +235,6 @@ END_TEST
 /* Pieces of words stand behind the words, new ones too. */
 START_TEST(pieces_of_words_move_behind_new_words)
 {
-    Model *model;
-    ModelRunResult result;
     how.ngrams = (ModelNgramOptions){.least = 2, .most = 3, .min_df = 2};
     begin("wide", OLD);
     how.ngrams = (ModelNgramOptions){.min_df = 2};
@@ -238,28 +246,20 @@ START_TEST(pieces_of_words_move_behind_new_words)
     ck_assert_int_gt(text->ngrams.pieces.count, first->text.ngrams.pieces.count); /* "bo", "oa", ... */
     ck_assert_int_eq(model_string_table_difference(&text->ngrams.pieces, &first->text.ngrams.pieces),
                      first->text.ngrams.pieces.count);
-    ck_assert_ok(go_on(&model, &result, dataset));
-    check_weights(model, dataset);
-    model_free(model);
-    model_run_result_free(&result);
+    check_going_on(dataset);
     model_dataset_free(dataset);
 }
 END_TEST
 
 START_TEST(byte_pairs_stay)
 {
-    Model *model;
-    ModelRunResult result;
     how.byte_pairs = 40;
     begin("gru", OLD);
     how.byte_pairs = 0;
     ModelDataset *dataset = data(NEW);
     ck_assert_int_eq(dataset->text.tokenizer.vocab_size, first->text.tokenizer.vocab_size);
     ck_assert_int_eq(model_dataset_num_classes(dataset), 6);
-    ck_assert_ok(go_on(&model, &result, dataset));
-    check_weights(model, dataset);
-    model_free(model);
-    model_run_result_free(&result);
+    check_going_on(dataset);
     model_dataset_free(dataset);
 }
 END_TEST
