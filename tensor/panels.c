@@ -129,8 +129,9 @@ static void transpose_panel(float *to, TensorPanelsSide side, const float *sourc
     for (; p < depth; p++)
         for (int64_t j = 0; j < count; j++)
             to[p * side.packed + j] = source[j * stride_count + p];
-    for (p = 0; count < side.width && p < depth; p++)
-        for (int64_t j = count; j < side.width; j++)
+    int64_t read = round_up(count, side.unit);
+    for (p = 0; count < read && p < depth; p++)
+        for (int64_t j = count; j < read; j++)
             to[p * side.packed + j] = 0;
 }
 
@@ -160,8 +161,8 @@ typedef struct Target {
 static void run_tile(const TensorPanelsKernel *kernel, int64_t depth, const float *narrow, const float *wide,
                      bool add, const Target *out, const float *next_narrow, const float *next_wide)
 {
-    int64_t rows = round_up(out->rows, kernel->row_unit),
-            columns = round_up(out->columns, kernel->column_unit);
+    int64_t rows = round_up(out->rows, kernel->narrow.unit),
+            columns = round_up(out->columns, kernel->wide.unit);
     if (rows == out->rows && columns == out->columns && out->column_stride == 1) {
         kernel->run(depth, rows, columns, narrow, wide, add, out->data, out->row_stride, next_narrow,
                     next_wide);
@@ -193,8 +194,12 @@ static void run_block(const TensorPanelsKernel *kernel, int64_t depth, const flo
 {
     int64_t narrow_stride = panel_stride(kernel->narrow, depth),
             wide_stride = panel_stride(kernel->wide, depth);
-    int64_t rows = kernel->narrow.width, columns = kernel->wide.width;
-    for (int64_t j = 0; j < out->columns; j += columns, wide += wide_stride) {
+    int64_t rows = kernel->narrow.width, columns = kernel->wide.width, done = 0;
+    if (kernel->run_few && out->column_stride == 1)
+        done = kernel->run_few(depth, out->rows, out->columns / columns, narrow, wide, wide_stride, add,
+                               out->data, out->row_stride);
+    wide += done * wide_stride;
+    for (int64_t j = done * columns; j < out->columns; j += columns, wide += wide_stride) {
         const float *a = narrow;
         for (int64_t i = 0; i < out->rows; i += rows, a += narrow_stride) {
             bool last = i + rows >= out->rows;
@@ -254,7 +259,7 @@ static Target target_of(Tensor t)
 /* Without a kernel the "panels" are one panel, a plain copy. */
 static TensorPanelsSide wide_side(const TensorPanelsKernel *kernel, int64_t n)
 {
-    return kernel ? kernel->wide : (TensorPanelsSide){n + (n == 0), n + (n == 0)};
+    return kernel ? kernel->wide : (TensorPanelsSide){n + (n == 0), n + (n == 0), 1};
 }
 
 static int64_t k_block(const TensorPanelsKernel *kernel, int64_t k)

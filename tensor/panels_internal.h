@@ -11,19 +11,23 @@
 typedef struct TensorPanelsSide {
     int64_t width;  /* elements of a panel at one place of the inner axis */
     int64_t packed; /* floats from there to the next place */
+    int64_t unit;   /* that many elements are read together: what a panel lacks is 0 up to a multiple of it */
 } TensorPanelsSide;
 
 typedef struct TensorPanelsKernel {
     const char *name;
     TensorPanelsSide narrow, wide;
-    int64_t k_block;               /* the longest inner axis of a panel */
-    int64_t narrow_block;          /* rows of out whose panels stay in the L2 cache together */
-    int64_t row_unit, column_unit; /* a tile's rows and columns are multiples of these */
+    int64_t k_block;      /* the longest inner axis of a panel */
+    int64_t narrow_block; /* rows of out whose panels stay in the L2 cache together */
     /* out[i, j] = sum over k of narrow[k, i] wide[k, j], added to out[i, j] where `add`. Rows of out are
      * contiguous. Every element is one chain of operations in the order of k, whatever the size of the tile.
      * The next two panels are a hint. */
     void (*run)(int64_t depth, int64_t rows, int64_t columns, const float *narrow, const float *wide,
                 bool add, float *out, int64_t row_stride, const float *next_narrow, const float *next_wide);
+    /* The same for few rows over panels that lie `panel_stride` floats apart and whose columns are side by
+     * side in out: from the first one on, to as many as it returns, 0 where rows are not few. May be NULL. */
+    int64_t (*run_few)(int64_t depth, int64_t rows, int64_t panels, const float *narrow, const float *wide,
+                       int64_t panel_stride, bool add, float *out, int64_t row_stride);
 } TensorPanelsKernel;
 
 /* Tiles have at most that many elements. */

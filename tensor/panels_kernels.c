@@ -95,6 +95,101 @@ void tile_avx2(int rows, int vectors, int64_t depth, const float *narrow, const 
         }
 }
 
+/* Of few rows one panel makes two chains of additions a row, which wait for each other: several panels side
+ * by side keep the processor as busy as reading them allows. */
+enum { FEW_ROWS = 3 };
+
+INLINE("avx512f")
+void few_avx512(int rows, int panels, int64_t depth, const float *narrow, const float *wide,
+                int64_t panel_stride, bool add, float *out, int64_t row_stride)
+{
+    __m512 sum[FEW_ROWS][8];
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; v++)
+            sum[i][v] = _mm512_setzero_ps();
+    for (int64_t k = 0; k < depth; k++, narrow += ROWS_512, wide += 2 * LANES_512) {
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; v++) {
+            __m512 w = _mm512_load_ps(wide + v / 2 * panel_stride + v % 2 * LANES_512);
+#pragma GCC unroll 3
+            for (int i = 0; i < rows; i++)
+                sum[i][v] = _mm512_fmadd_ps(_mm512_set1_ps(narrow[i]), w, sum[i][v]);
+        }
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; v++) {
+            float *to = out + i * row_stride + v * LANES_512;
+            _mm512_storeu_ps(to, add ? _mm512_add_ps(sum[i][v], _mm512_loadu_ps(to)) : sum[i][v]);
+        }
+}
+
+INLINE("avx2,fma")
+void few_avx2(int rows, int panels, int64_t depth, const float *narrow, const float *wide,
+              int64_t panel_stride, bool add, float *out, int64_t row_stride)
+{
+    __m256 sum[FEW_ROWS][8];
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; v++)
+            sum[i][v] = _mm256_setzero_ps();
+    for (int64_t k = 0; k < depth; k++, narrow += ROWS_256, wide += 2 * LANES_256) {
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; v++) {
+            __m256 w = _mm256_load_ps(wide + v / 2 * panel_stride + v % 2 * LANES_256);
+#pragma GCC unroll 3
+            for (int i = 0; i < rows; i++)
+                sum[i][v] = _mm256_fmadd_ps(_mm256_set1_ps(narrow[i]), w, sum[i][v]);
+        }
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; v++) {
+            float *to = out + i * row_stride + v * LANES_256;
+            _mm256_storeu_ps(to, add ? _mm256_add_ps(sum[i][v], _mm256_loadu_ps(to)) : sum[i][v]);
+        }
+}
+
+#define FEW(tile, lanes, count, side_by_side)                                                                \
+    case count:                                                                                              \
+        for (; done + side_by_side <= panels; done += side_by_side)                                          \
+            tile(count, side_by_side, depth, narrow, wide + done * panel_stride, panel_stride, add,          \
+                 out + done * 2 * lanes, row_stride);                                                        \
+        break
+
+__attribute__((target("avx512f"))) static int64_t run_few_avx512(int64_t depth, int64_t rows, int64_t panels,
+                                                                 const float *narrow, const float *wide,
+                                                                 int64_t panel_stride, bool add, float *out,
+                                                                 int64_t row_stride)
+{
+    int64_t done = 0;
+    switch (rows) {
+        FEW(few_avx512, LANES_512, 1, 4);
+        FEW(few_avx512, LANES_512, 2, 2);
+        FEW(few_avx512, LANES_512, 3, 2);
+    }
+    return done;
+}
+
+__attribute__((target("avx2,fma"))) static int64_t run_few_avx2(int64_t depth, int64_t rows, int64_t panels,
+                                                                const float *narrow, const float *wide,
+                                                                int64_t panel_stride, bool add, float *out,
+                                                                int64_t row_stride)
+{
+    int64_t done = 0;
+    switch (rows) {
+        FEW(few_avx2, LANES_256, 1, 4);
+        FEW(few_avx2, LANES_256, 2, 2);
+        FEW(few_avx2, LANES_256, 3, 2);
+    }
+    return done;
+}
+
 /* A size that the compiler knows becomes a loop of its own, all sums in registers. */
 #define ROWS(tile, count)                                                                                    \
     case 2 * count - 1:                                                                                      \
@@ -143,22 +238,20 @@ __attribute__((target("avx2,fma"))) static void run_avx2(int64_t depth, int64_t 
 }
 
 static const TensorPanelsKernel kernel_avx512 = {.name = "avx512",
-                                                 .narrow = {ROWS_512, ROWS_512},
-                                                 .wide = {2 * LANES_512, 2 * LANES_512},
+                                                 .narrow = {ROWS_512, ROWS_512, 1},
+                                                 .wide = {2 * LANES_512, 2 * LANES_512, LANES_512},
                                                  .k_block = 384,
                                                  .narrow_block = 192,
-                                                 .row_unit = 1,
-                                                 .column_unit = LANES_512,
-                                                 .run = run_avx512};
+                                                 .run = run_avx512,
+                                                 .run_few = run_few_avx512};
 /* The same k_block: it decides the order of additions. */
 static const TensorPanelsKernel kernel_avx2 = {.name = "avx2",
-                                               .narrow = {ROWS_256, ROWS_256},
-                                               .wide = {2 * LANES_256, 2 * LANES_256},
+                                               .narrow = {ROWS_256, ROWS_256, 1},
+                                               .wide = {2 * LANES_256, 2 * LANES_256, LANES_256},
                                                .k_block = 384,
                                                .narrow_block = 192,
-                                               .row_unit = 1,
-                                               .column_unit = LANES_256,
-                                               .run = run_avx2};
+                                               .run = run_avx2,
+                                               .run_few = run_few_avx2};
 
 static const TensorPanelsKernel *native_kernel(const char *name)
 {
@@ -223,8 +316,8 @@ static void run_blis_transposed(int64_t depth, int64_t rows, int64_t columns, co
 
 static TensorPanelsSide blis_side(bszid_t id)
 {
-    return (TensorPanelsSide){bli_cntx_get_blksz_def_dt(BLIS_FLOAT, id, blis_context),
-                              bli_cntx_get_blksz_max_dt(BLIS_FLOAT, id, blis_context)};
+    int64_t width = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, id, blis_context);
+    return (TensorPanelsSide){width, bli_cntx_get_blksz_max_dt(BLIS_FLOAT, id, blis_context), width};
 }
 
 static const TensorPanelsKernel *find_blis_kernel(void)
@@ -241,8 +334,6 @@ static const TensorPanelsKernel *find_blis_kernel(void)
         (TensorPanelsKernel){.name = "blis",
                              .narrow = by_rows ? a : b,
                              .wide = by_rows ? b : a,
-                             .row_unit = by_rows ? a.width : b.width,
-                             .column_unit = by_rows ? b.width : a.width,
                              .k_block = bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, blis_context),
                              .run = by_rows ? run_blis : run_blis_transposed};
     int64_t width = kernel_blis.narrow.width;
