@@ -120,10 +120,12 @@ train() { # MODEL LEVER
     run=$out/$1-$2
     runs="$runs $run"
     [ -e "$run/done" ] && return
-    resume=
-    [ -e "$run/settings.json" ] && resume=--resume
-    # shellcheck disable=SC2086
-    "$folder/train_zoo" --data "$corpus" --models "$1" $tuned $lever --seeds "$seeds" --threads "$threads" --quiet --out "$run" $resume
+    if [ -e "$run/settings.json" ]; then
+        "$folder/train_zoo" --resume "$run" --threads "$threads" --quiet
+    else
+        # shellcheck disable=SC2086
+        "$folder/train_zoo" --data "$corpus" --models "$1" $tuned $lever --seeds "$seeds" --threads "$threads" --quiet --out "$run"
+    fi
     touch "$run/done"
 }
 

@@ -78,6 +78,19 @@ START_TEST(a_killed_run_goes_on_with_nothing_but_its_folder)
 }
 END_TEST
 
+START_TEST(levers_go_on_with_a_run_that_was_left)
+{
+    shell_must("cp tools/levers.sh %s/ && ln -s $(realpath %s/train_zoo) %s/", folder, tools, folder);
+    for (int again = 0; again < 2; again++) {
+        shell_must("sh %s/levers.sh -m rnn -l nothing -s 1 -t 1 -o %s/runs tests/fixtures/debian_120.tsv "
+                   "tests/fixtures/debian_120.tsv",
+                   folder, folder);
+        must_say(0, "compare/report.html");
+        shell_must("rm %s/runs/rnn-nothing/done", folder); /* as if it had been cut off before */
+    }
+}
+END_TEST
+
 /* Interrupted at the first of some 400 checkpoints: were the run over before the signal, the test would fail
  * and not pass without having looked. */
 START_TEST(an_interrupted_run_says_how_to_go_on)
@@ -677,6 +690,7 @@ Suite *tools_resume_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_killed_run_goes_on_with_nothing_but_its_folder);
+    tcase_add_test(tcase, levers_go_on_with_a_run_that_was_left);
     tcase_add_test(tcase, an_interrupted_run_says_how_to_go_on);
     tcase_add_test(tcase, byte_pairs_go_on_too);
     tcase_add_test(tcase, the_best_one_goes_on_too);
