@@ -1,5 +1,6 @@
 /* Ops that take an element or leave it. */
 #include "autograd/op_support_internal.h"
+#include "autograd/row_internal.h"
 #include "tensor/elementwise.h"
 #include "tensor/random.h"
 
@@ -97,7 +98,7 @@ Var var_masked_fill(Var a, Var mask, double value)
 }
 
 /* f(a) = a k / (1 - p), k = 0 with probability p, else 1 (Srivastava et al. 2014). One 32-bit number is
- * drawn for each element, in either dtype. What is saved is k / (1 - p). */
+ * drawn for each element, in either dtype. What is saved is k, a byte each. */
 static bool dropout_forward(OpContext *c)
 {
     double p = *(const double *)c->attributes;
@@ -105,20 +106,20 @@ static bool dropout_forward(OpContext *c)
         return false;
     if (!(p >= 0 && p < 1))
         return op_error(c, "the probability is %g, but must lie in [0, 1)", p);
-    Tensor *keep = c->saved = op_alloc(c, sizeof *keep);
-    if (!keep || !op_output_like(c, *c->in[0]))
+    Tensor a = op_dense(c, *c->in[0]);
+    uint8_t *kept = c->saved = op_alloc(c, (size_t)tensor_numel(&a));
+    if (!kept || !tensor_is_valid(a) || !op_output_like(c, a))
         return false;
-    *keep = op_new_like(c, *c->in[0]);
-    if (!tensor_is_valid(*keep))
-        return false;
-    TENSOR_BY_DTYPE(keep->dtype, draw_keep)(*keep, p, tape_random(c->tape));
-    return tensor_binary(TENSOR_BINARY_MUL, *c->out[0], *c->in[0], *keep);
+    TENSOR_BY_DTYPE(a.dtype, drop)(*c->out[0], kept, a, p, tape_random(c->tape));
+    return true;
 }
 static void dropout_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor da = op_new_like(c, *c->out[0]);
-    if (tensor_is_valid(da) && tensor_binary(TENSOR_BINARY_MUL, da, *c->grad[0], *(const Tensor *)c->saved))
-        op_give(&terms[0], da);
+    Tensor g = op_dense(c, *c->grad[0]), da = op_new_like(c, *c->out[0]);
+    if (!tensor_is_valid(g) || !tensor_is_valid(da))
+        return;
+    TENSOR_BY_DTYPE(da.dtype, times_kept)(da, g, c->saved, *(const double *)c->attributes);
+    op_give(&terms[0], da);
 }
 static Var dropout_sample(OpSample *s)
 {
@@ -126,8 +127,12 @@ static Var dropout_sample(OpSample *s)
 }
 static void dropout_formula(const OpUse *use, OpVarTerm *terms)
 {
-    Var keep = tape_constant(use->tape, *(const Tensor *)use->saved);
-    op_give_var(&terms[0], var_mul(use->grad[0], keep));
+    Tensor g = var_value(use->grad[0]),
+           keep = tensor_full(tape_arena(use->tape), g.dtype, g.ndim, g.shape, 1);
+    if (!tensor_is_valid(keep))
+        return;
+    TENSOR_BY_DTYPE(keep.dtype, times_kept)(keep, keep, use->saved, *(const double *)use->attributes);
+    op_give_var(&terms[0], var_mul(use->grad[0], tape_constant(use->tape, keep)));
 }
 OpKind op_dropout = {.name = "dropout",
                      .forward = dropout_forward,

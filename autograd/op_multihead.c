@@ -18,8 +18,6 @@ enum { QUERY, KEY, VALUE, QUERY_START, QUERY_ROW, KEY_START, KEY_ROW, INPUTS };
 
 #define KERNELS "autograd/op_multihead_kernels_internal.h"
 #include "tensor/each_real.h"
-#define KERNELS "autograd/op_choose_kernels_internal.h"
-#include "tensor/each_real.h"
 
 TENSOR_LEVELS(shift_f32, shift_loop_f32, (Scores_f32 s, bool known), s, known)
 TENSOR_LEVELS(shift_f64, shift_loop_f64, (Scores_f64 s, bool known), s, known)

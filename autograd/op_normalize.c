@@ -11,11 +11,10 @@ typedef struct Rows {
     int64_t count, size;
 } Rows;
 
-/* What layer_norm keeps. */
-typedef struct LayerNormSaved {
-    Tensor n;  /* like a */
-    double *r; /* one for each row */
-} LayerNormSaved;
+/* What layer_norm keeps of a row: n is made of them again. */
+typedef struct RowMoments {
+    double mean, r;
+} RowMoments;
 
 #define KERNELS "autograd/op_normalize_kernels_internal.h"
 #include "tensor/each_real.h"
@@ -179,27 +178,23 @@ static bool layer_norm_forward(OpContext *c)
         return false;
     Rows rows = rows_of(*c->in[0]);
     Tensor a = op_dense(c, *c->in[0]);
-    LayerNormSaved *saved = c->saved = op_alloc(c, sizeof *saved);
-    if (!saved || !tensor_is_valid(a) || !op_output_like(c, a))
-        return false;
-    saved->n = op_new_like(c, a);
-    saved->r = op_alloc(c, (size_t)rows.count * sizeof *saved->r);
-    if (!tensor_is_valid(saved->n) || !saved->r)
+    RowMoments *moments = c->saved = op_alloc(c, (size_t)rows.count * sizeof *moments);
+    if (!moments || !tensor_is_valid(a) || !op_output_like(c, a))
         return false;
     Tensor w = layer_norm_input(c, norm->weight), b = layer_norm_input(c, norm->bias);
-    TENSOR_BY_DTYPE(a.dtype, layer_norm_rows)(*c->out[0], a, w, b, saved, norm->eps, rows);
+    TENSOR_BY_DTYPE(a.dtype, layer_norm_rows)(*c->out[0], a, w, b, moments, norm->eps, rows);
     return true;
 }
 static void layer_norm_backward(OpContext *c, OpTerm *terms)
 {
     const LayerNorm *norm = c->attributes;
-    const LayerNormSaved *saved = c->saved;
-    Tensor w = layer_norm_input(c, norm->weight), g = op_dense(c, *c->grad[0]);
-    Tensor h = op_new_like(c, *c->out[0]), dw = norm->weight ? op_new_like(c, h) : (Tensor){0};
-    if (!tensor_is_valid(h) || !tensor_is_valid(g) || (norm->weight && !tensor_is_valid(dw)))
+    Tensor w = layer_norm_input(c, norm->weight), g = op_dense(c, *c->grad[0]), a = op_dense(c, *c->in[0]);
+    Tensor da = op_new_like(c, *c->out[0]), dw = norm->weight ? op_new_like(c, da) : (Tensor){0};
+    if (!tensor_is_valid(da) || !tensor_is_valid(g) || !tensor_is_valid(a) ||
+        (norm->weight && !tensor_is_valid(dw)))
         return;
-    TENSOR_BY_DTYPE(h.dtype, layer_norm_gradient)(h, dw, g, w, saved, rows_of(h));
-    op_give(&terms[0], h);
+    TENSOR_BY_DTYPE(da.dtype, layer_norm_gradient)(da, dw, g, a, w, c->saved, rows_of(da));
+    op_give(&terms[0], da);
     if (norm->weight)
         op_give(&terms[norm->weight], dw);
     if (norm->bias)

@@ -203,6 +203,10 @@ static void FN(gelu_own_slope)(REAL *out, const REAL *g, const REAL *x, const RE
 {
     REAL of_erf[BLOCK];
     (void)y;
+    if (REAL_DTYPE == TENSOR_F32) {
+        tensor_vmath_gelu_gradient((void *)out, (const void *)g, (const void *)x, (size_t)n);
+        return;
+    }
     for (int64_t count; n > 0; n -= count, out += count, g += count, x += count) {
         count = n < BLOCK ? n : BLOCK;
         for (int64_t i = 0; i < count; i++) {

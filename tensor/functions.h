@@ -244,6 +244,16 @@ TENSOR_INLINE float tensor_gelu_f32(float x, bool fma)
     return x < 0 ? below : above;
 }
 
+/* Its derivative Phi(x) + x phi(x): of -a the difference s = exp(-a^2 / 2) (erfc_scaled(a) / 2 - a / sqrt(2
+ * pi)), of a 1 - s. */
+TENSOR_INLINE float tensor_gelu_slope_f32(float x, bool fma)
+{
+    float abs = tensor_f32_from_bits(tensor_f32_bits(x) & 0x7fffffffu), a = 14.4f < abs ? 14.4f : abs;
+    float last, first = tensor_exp_parts_f32(-0.5f * (a * a), &last, fma);
+    float s = first * tensor_fused(a, -0.39894228f, 0.5f * tensor_erfc_scaled_f32(a, fma), fma) * last;
+    return x < 0 ? s : 1.0f - s;
+}
+
 REEL_END_DECLS
 
 #endif

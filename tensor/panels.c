@@ -367,6 +367,10 @@ static void gather(Cursor cursor, bool of_x, float *panels, TensorPanelsSide sid
         const Tensor *t = of_x ? &cursor.pairs[cursor.pair].x : &cursor.pairs[cursor.pair].dy;
         int64_t rows = min_i64(t->shape[0] - cursor.row, depth - done);
         const float *from = (const float *)t->data + cursor.row * t->strides[0] + first * t->strides[1];
+        if (rows == depth) { /* in the order in which it lies in memory */
+            pack(panels, side, from, depth, columns, t->strides[0], t->strides[1]);
+            return;
+        }
         pack_rows(panels, side, depth, done, from, rows, columns, t->strides[0], t->strides[1]);
         done += rows;
     }

@@ -90,6 +90,19 @@ UNARY(log1p)
 UNARY(erf)
 UNARY(gelu)
 
+TENSOR_INLINE void gelu_gradient_loop(float *out, const float *g, const float *x, size_t n, bool fma)
+{
+    LOOP_INDEPENDENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = g[i] * tensor_gelu_slope_f32(x[i], fma);
+}
+TENSOR_LEVELS(gelu_gradient, gelu_gradient_loop, (float *out, const float *g, const float *x, size_t n), out,
+              g, x, n)
+void tensor_vmath_gelu_gradient(float *out, const float *g, const float *x, size_t n)
+{
+    gelu_gradient(out, g, x, n);
+}
+
 /* ---- Simple loops ---- */
 
 TENSOR_INLINE void add_loop(float *out, const float *a, const float *b, size_t n, bool fma)

@@ -28,6 +28,9 @@ void tensor_vmath_expm1(float *out, const float *x, size_t n);      /* exp(x) - 
 void tensor_vmath_log1p(float *out, const float *x, size_t n);      /* log(1 + x) */
 void tensor_vmath_erf(float *out, const float *x, size_t n);
 void tensor_vmath_gelu(float *out, const float *x, size_t n); /* x (1 + erf(x / sqrt(2))) / 2 */
+/* out[i] = g[i] gelu'(x[i]); out may be g or x. The slope is off by at most 2^-22 and 4 ULP, whichever is
+ * more. */
+void tensor_vmath_gelu_gradient(float *out, const float *g, const float *x, size_t n);
 
 /* ---- Simple loops ---- */
 void tensor_vmath_add(float *out, const float *a, const float *b, size_t n); /* out = a + b */

@@ -193,6 +193,36 @@ START_TEST(neighbourhoods_of_thresholds)
 }
 END_TEST
 
+/* Where it goes through 0 the error does not shrink with it. */
+START_TEST(slope_of_gelu)
+{
+    float g[1001], x[1001], first[1001], out[1001];
+    for (int i = 0; i < 1001; i++) {
+        x[i] = (float)(i - 500) / 25;
+        g[i] = i % 2 ? 1 : -2;
+    }
+    tensor_vmath_set_level(TENSOR_VMATH_PORTABLE);
+    tensor_vmath_gelu_gradient(first, g, x, 1001);
+    for (int i = 0; i < 1001; i++) {
+        double a = x[i], slope = 0.5 * erfc(-a * 0.70710678118654752440) +
+                                 a * 0.39894228040143267794 * exp(-0.5 * a * a);
+        double most = fmax(0x1p-22, 4 * 0x1p-24 * fabs(slope));
+        ck_assert_double_le(fabs((double)first[i] / (double)g[i] - slope), most);
+    }
+    for (int level = TENSOR_VMATH_PORTABLE + 1; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
+            continue;
+        tensor_vmath_gelu_gradient(out, g, x, 1001);
+        ck_assert_mem_eq(out, first, sizeof out);
+    }
+    float ends[] = {INFINITY, -INFINITY, NAN}, ones[] = {1, 1, 1};
+    tensor_vmath_gelu_gradient(ends, ones, ends, 3);
+    ck_assert_float_eq(ends[0], 1);
+    ck_assert_float_le(fabsf(ends[1]), 0x1p-126f);
+    ck_assert(isnan(ends[2]));
+}
+END_TEST
+
 START_TEST(special_values)
 {
     const float x[] = {NAN, -NAN, INFINITY, -INFINITY, 0.0f, -0.0f, -1.0f};
@@ -333,6 +363,7 @@ Suite *tensor_vmath_suite(void)
     tcase_add_loop_test(tcase, all_floats_are_as_exact_as_documented_and_the_same_in_every_version, 0,
                         FUNCTIONS);
     tcase_add_loop_test(tcase, neighbourhoods_of_thresholds, 0, FUNCTIONS);
+    tcase_add_test(tcase, slope_of_gelu);
     tcase_add_test(tcase, special_values);
     tcase_add_test(tcase, every_length_gives_the_same_and_stays_inside);
     tcase_add_test(tcase, add_and_axpy);
