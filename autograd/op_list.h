@@ -42,6 +42,9 @@ OP_ROW(layer_norm, (Var a, Var weight, Var bias, double eps))
 OP_ROW(matmul, (Var a, Var b))
 /* x [..., in] weight [out, in] bias [out] or VAR_NONE: x W^T + b -> [..., out]. Keeps repeated rows. */
 OP_ROW(linear, (Var x, Var weight, Var bias))
+/* out[r] = weight [x[index[r, 0]] ... x[index[r, taps - 1]]] + bias: x [N, in], index i32 [R, taps] in [0, N], N
+ * being a row of zeros, weight [out, taps in], bias [out] or VAR_NONE -> [R, out] (op_windows.c) */
+OP_ROW(window_linear, (Var x, Var index, Var weight, Var bias))
 OP_ROW(addmm, (Var base, Var x, Var weight)) /* base [N, out] + x [N, in] W^T: the recurrent half of a cell */
 
 /* ---- Shapes (op_shape.c) ---- */

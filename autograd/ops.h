@@ -177,6 +177,7 @@ REEL_END_DECLS
 #define var_layer_norm(...)           TAPE_TRACE(Var, var_layer_norm(__VA_ARGS__))
 #define var_matmul(...)               TAPE_TRACE(Var, var_matmul(__VA_ARGS__))
 #define var_linear(...)               TAPE_TRACE(Var, var_linear(__VA_ARGS__))
+#define var_window_linear(...)        TAPE_TRACE(Var, var_window_linear(__VA_ARGS__))
 #define var_addmm(...)                TAPE_TRACE(Var, var_addmm(__VA_ARGS__))
 #define var_reshape(...)              TAPE_TRACE(Var, var_reshape(__VA_ARGS__))
 #define var_transpose(...)            TAPE_TRACE(Var, var_transpose(__VA_ARGS__))

@@ -223,40 +223,32 @@ Var(nn_conv2d)(NnConv2d *m, Var x)
     return y;
 }
 
-/* Where each row's product with each of the window's weights belongs, i32 [N kernel]: with weight j to the
- * row whose window has it at j; beyond a text's ends to a row behind all. */
+/* Which rows each row's window has, i32 [N, kernel]; beyond a text's ends the one behind all. */
 static Var rows_of_windows(NnSequence x, int before, int kernel)
 {
     const NnPacking *packing = x.packing;
-    Tensor target =
-        tensor_new(tape_arena(x.rows.tape), TENSOR_I32, TENSOR_SHAPE(packing->rows * (int64_t)kernel));
-    if (!tensor_is_valid(target))
+    Tensor rows = tensor_new(tape_arena(x.rows.tape), TENSOR_I32, TENSOR_SHAPE(packing->rows, kernel));
+    if (!tensor_is_valid(rows))
         return tape_fail(x.rows.tape, "nn_conv1d_sequence: out of memory");
-    int32_t *at = tensor_i32(target);
+    int32_t *at = tensor_i32(rows);
     for (int32_t t = 0; t < packing->steps; t++)
         for (int32_t place = 0; place < nn_running(packing, t); place++)
             for (int j = 0; j < kernel; j++) {
-                int32_t to = t + before - j;
-                bool is_there = to >= 0 && to < packing->length[packing->text[place]];
-                *at++ = is_there ? packing->first[to] + place : packing->rows;
+                int32_t from = t - before + j;
+                bool is_there = from >= 0 && from < packing->length[packing->text[place]];
+                *at++ = is_there ? packing->first[from] + place : packing->rows;
             }
-    return tape_constant(x.rows.tape, target);
+    return tape_constant(x.rows.tape, rows);
 }
 
-/* Each row is multiplied by the weights of all places of a window at once, [kernel out, in], and the products
- * are added up where they belong: windows of rows, with a copy of each row for each place, are not made. */
 static Var convolve_rows(NnConv1d *m, NnSequence x, int before)
 {
     Tape *tape = x.rows.tape;
     int kernel = m->kernel[1];
-    int64_t rows = x.packing->rows;
-    Var weight = var_permute(nn_var(&m->weight, tape), (int[]){2, 0, 1}); /* [kernel, out, in] */
-    Var products = var_linear(x.rows, var_reshape(weight, TENSOR_SHAPE(kernel * m->out, m->in)), VAR_NONE);
-    if (var_is_empty(products))
-        return products;
-    Var sums = var_segment_sum(var_reshape(products, TENSOR_SHAPE(rows * kernel, m->out)),
-                               rows_of_windows(x, before, kernel), rows + 1);
-    return var_add(var_slice(sums, 0, 0, rows, 1), nn_var(&m->bias, tape));
+    Var weight = var_permute(nn_var(&m->weight, tape), (int[]){0, 2, 1}); /* [out, kernel, in] */
+    return var_window_linear(x.rows, rows_of_windows(x, before, kernel),
+                             var_reshape(weight, TENSOR_SHAPE(m->out, kernel * m->in)),
+                             nn_var(&m->bias, tape));
 }
 
 NnSequence(nn_conv1d_sequence)(NnConv1d *m, NnSequence x)

@@ -3,6 +3,7 @@
 #include "tensor/flops.h"
 #include "tensor/mem.h"
 #include "tensor/panels_internal.h"
+#include "tensor/sparse_product_internal.h"
 
 #include <string.h>
 
@@ -267,23 +268,20 @@ static int64_t k_block(const TensorPanelsKernel *kernel, int64_t k)
     return kernel ? min_i64(kernel->k_block, k) : k;
 }
 
-bool tensor_panels_pack(TensorPanels *panels, Tensor b)
+/* How many floats b [depth, count] takes. */
+static int64_t packed_size(const TensorPanelsKernel *kernel, int64_t depth, int64_t count)
 {
-    if (!is_matrix(&b))
-        return false;
-    const TensorPanelsKernel *kernel = tensor_panels_kernel();
-    int64_t depth = b.shape[0], count = b.shape[1], size = SLACK, step = k_block(kernel, depth);
-    TensorPanelsSide side = wide_side(kernel, count);
+    int64_t size = SLACK, step = k_block(kernel, depth);
     for (int64_t p = 0; p < depth; p += step)
-        size += panels_size(side, min_i64(step, depth - p), count);
-    if ((size_t)size > panels->capacity) {
-        float *data = reel_mem_alloc((size_t)size * sizeof *data);
-        if (!data)
-            return false;
-        reel_mem_free(panels->data);
-        panels->data = data;
-        panels->capacity = (size_t)size;
-    }
+        size += panels_size(wide_side(kernel, count), min_i64(step, depth - p), count);
+    return size;
+}
+
+/* Packs b into the panels' memory, which is large enough. */
+static void fill_panels(TensorPanels *panels, Tensor b, const TensorPanelsKernel *kernel)
+{
+    int64_t depth = b.shape[0], count = b.shape[1], step = k_block(kernel, depth);
+    TensorPanelsSide side = wide_side(kernel, count);
     panels->k = depth;
     panels->n = count;
     panels->kernel = kernel;
@@ -293,7 +291,37 @@ bool tensor_panels_pack(TensorPanels *panels, Tensor b)
         pack(to, side, tensor_f32(b) + p * b.strides[0], block, count, b.strides[0], b.strides[1]);
         to += panels_size(side, block, count);
     }
+}
+
+bool tensor_panels_pack(TensorPanels *panels, Tensor b)
+{
+    if (!is_matrix(&b))
+        return false;
+    const TensorPanelsKernel *kernel = tensor_panels_kernel();
+    size_t size = (size_t)packed_size(kernel, b.shape[0], b.shape[1]);
+    if (size > panels->capacity) {
+        float *data = reel_mem_alloc(size * sizeof *data);
+        if (!data)
+            return false;
+        reel_mem_free(panels->data);
+        panels->data = data;
+        panels->capacity = size;
+    }
+    fill_panels(panels, b, kernel);
     return true;
+}
+
+bool tensor_panels_pack_into(TensorPanels *panels, Tensor b, TensorArena *arena)
+{
+    if (!is_matrix(&b))
+        return false;
+    const TensorPanelsKernel *kernel = tensor_panels_kernel();
+    size_t size = (size_t)packed_size(kernel, b.shape[0], b.shape[1]);
+    panels->data = tensor_arena_alloc(arena, size * sizeof *panels->data);
+    panels->capacity = 0;
+    if (panels->data)
+        fill_panels(panels, b, kernel);
+    return panels->data;
 }
 
 void tensor_panels_free(TensorPanels *panels)
@@ -310,6 +338,30 @@ static void matmul_fallback(TensorPanelsSide side, const Target *out, const floa
         Target part = target_part(out, 0, out->rows, j, side.width);
         multiply_plain(&part, depth, a, a_row, a_column, wide, side.packed, 1, add);
     }
+}
+
+/* The same of the numbers of `a` that are not 0, where they are few; false: they are not. */
+static bool matmul_sparse(const Target *out, Tensor a, const TensorPanels *panels, bool add,
+                          TensorArena *scratch)
+{
+    const TensorPanelsKernel *kernel = panels->kernel;
+    TensorPanelsSide side = kernel->wide;
+    TensorSparse sparse;
+    if (out->column_stride != 1 || side.width > TENSOR_SPARSE_TILE ||
+        !tensor_sparse_find(&sparse, &a, 1, false, scratch))
+        return false;
+    tensor_flops_add_product(sparse.count, out->columns, 1);
+    const float *wide = panels->data;
+    for (int64_t p = 0; p < panels->k; p += kernel->k_block, add = true) {
+        int64_t depth = min_i64(kernel->k_block, panels->k - p);
+        TensorSparseRight right = {.data = wide - p * side.packed,
+                                   .row = side.packed,
+                                   .tile = panel_stride(side, depth),
+                                   .width = side.width};
+        tensor_sparse_multiply(&sparse, p + depth, right, add, out->data, out->row_stride, out->columns);
+        wide += panels_size(side, depth, out->columns);
+    }
+    return true;
 }
 
 bool tensor_panels_matmul(Tensor out, Tensor a, const TensorPanels *panels, double beta, TensorArena *scratch)
@@ -329,8 +381,12 @@ bool tensor_panels_matmul(Tensor out, Tensor a, const TensorPanels *panels, doub
         if (!narrow)
             return false;
     }
-    tensor_flops_add_product(c.rows, c.columns, panels->k);
     bool add = scale(&c, (float)beta);
+    if (!fallback && matmul_sparse(&c, a, panels, add, scratch)) {
+        tensor_arena_rewind(scratch, mark);
+        return true;
+    }
+    tensor_flops_add_product(c.rows, c.columns, panels->k);
     if (panels->k == 0 && !add)
         set_zero(&c);
     const float *wide = panels->data;
@@ -420,6 +476,36 @@ static void accumulate_packed(const TensorPanelsKernel *kernel, const Target *ou
     }
 }
 
+/* The same where few numbers of the dy are not 0; false: they are not few. */
+static bool accumulate_sparse(const TensorPanelsKernel *kernel, const Target *out,
+                              const TensorPanelsPair *pairs, int64_t count, int64_t total, bool add,
+                              TensorArena *scratch)
+{
+    TensorSparse sparse;
+    Tensor *dy = tensor_arena_alloc(scratch, (size_t)count * sizeof *dy);
+    const float **rows = tensor_arena_alloc(scratch, (size_t)total * sizeof *rows), **row = rows;
+    if (!dy || !rows || out->column_stride != 1)
+        return false;
+    for (int64_t i = 0; i < count; i++) {
+        const Tensor *x = &pairs[i].x;
+        if (x->strides[1] != 1 && x->shape[1] > 1)
+            return false;
+        dy[i] = pairs[i].dy;
+    }
+    if (!tensor_sparse_find(&sparse, dy, count, true, scratch))
+        return false;
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t r = 0; r < pairs[i].x.shape[0]; r++)
+            *row++ = (const float *)pairs[i].x.data + r * pairs[i].x.strides[0];
+    tensor_flops_add_product(sparse.count, out->columns, 1);
+    for (int64_t p = 0; p < total; p += kernel->k_block, add = true)
+        tensor_sparse_multiply(
+            &sparse, p + kernel->k_block,
+            (TensorSparseRight){.each = rows, .tile = TENSOR_SPARSE_TILE, .width = TENSOR_SPARSE_TILE}, add,
+            out->data, out->row_stride, out->columns);
+    return true;
+}
+
 static bool pairs_fit(const Tensor *out, const TensorPanelsPair *pairs, int64_t count, int64_t *rows)
 {
     *rows = 0;
@@ -456,8 +542,12 @@ bool tensor_panels_accumulate(Tensor out, const TensorPanelsPair *pairs, int64_t
             return false;
         }
     }
-    tensor_flops_add_product(c.rows, c.columns, total);
     bool add = scale(&c, (float)beta);
+    if (narrow && accumulate_sparse(kernel, &c, pairs, count, total, add, scratch)) {
+        tensor_arena_rewind(scratch, mark);
+        return true;
+    }
+    tensor_flops_add_product(c.rows, c.columns, total);
     if (total == 0 && !add)
         set_zero(&c);
     if (narrow)

@@ -22,6 +22,8 @@ typedef struct TensorPanels {
 
 /* Packs b [K, N] (f32, any strides), growing the memory if need be. False where there is none. */
 bool tensor_panels_pack(TensorPanels *panels, Tensor b);
+/* The same into memory of the arena: for one use, and not to be freed. */
+bool tensor_panels_pack_into(TensorPanels *panels, Tensor b, TensorArena *arena);
 void tensor_panels_free(TensorPanels *panels);
 
 /* out = a B + beta * out, a [M, K] f32 with any strides, out [M, N] with any strides but 0.

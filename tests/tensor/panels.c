@@ -1,3 +1,4 @@
+#include "tensor/flops.h"
 #include "tensor/mem_internal.h"
 #include "tensor/panels.h"
 #include "tensor/panels_internal.h"
@@ -450,6 +451,75 @@ START_TEST(all_vector_widths_give_the_same_bits)
 }
 END_TEST
 
+/* Zeros all over but for one number in `one_of`. */
+static Matrix sparse_new(int64_t rows, int64_t columns, uint32_t one_of)
+{
+    Matrix m = matrix_new(rows, columns, BY_ROWS);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            if (draw(one_of) != 0)
+                *at(m.view, i, j) = draw(2) ? 0.0f : -0.0f;
+    return m;
+}
+
+/* What is not zero is multiplied alone where it is little, and a number more than that changes no bit of the
+ * other rows, which then come from the kernels. */
+START_TEST(a_matrix_of_few_numbers_gives_the_same_bits)
+{
+    enum { M = 420, N = 75, K = 800, SIZE = M * N };
+    if (!take_path(_i))
+        return;
+    for (int add = 0; add < 2; add++) {
+        Matrix a = sparse_new(M, K, 40), b = matrix_new(K, N, BY_ROWS), out = matrix_new(M, N, BY_ROWS),
+               other = matrix_new(M, N, BY_ROWS);
+        memcpy(other.block, out.block, out.size * sizeof *out.block);
+        TensorPanels panels = pack(b.view);
+        uint64_t before = tensor_flops_count_here();
+        ck_assert(tensor_panels_matmul(out.view, a.view, &panels, add, &scratch));
+        uint64_t few = tensor_flops_count_here() - before;
+        ck_assert_msg(few < 2 * M * N * K / 30, "%llu", (unsigned long long)few);
+        Tensor dense = rows_of(a.view, 0, M / 4); /* enough that it does not pay */
+        for (int64_t i = 0; i < dense.shape[0]; i++)
+            for (int64_t j = 0; j < K; j++)
+                *at(dense, i, j) = draw_value();
+        ck_assert(tensor_panels_matmul(other.view, a.view, &panels, add, &scratch));
+        for (int64_t i = M / 4; i < M; i++)
+            ck_assert(memcmp(at(out.view, i, 0), at(other.view, i, 0), N * sizeof(float)) == 0);
+        tensor_panels_free(&panels);
+        free(a.block), free(b.block), free(out.block), free(other.block);
+    }
+}
+END_TEST
+
+/* The same of gradients of weights: the first columns of dy are dense the second time. */
+START_TEST(accumulated_gradients_of_few_numbers_have_the_same_bits)
+{
+    enum { ROWS = 900, N = 80, K = 75 };
+    if (!take_path(_i))
+        return;
+    for (int add = 0; add < 2; add++) {
+        Matrix dy = sparse_new(ROWS, N, 40), x = matrix_new(ROWS, K, BY_ROWS),
+               out = matrix_new(N, K, BY_ROWS), other = matrix_new(N, K, BY_ROWS);
+        memcpy(other.block, out.block, out.size * sizeof *out.block);
+        TensorPanelsPair pairs[2];
+        for (int i = 0; i < 2; i++)
+            pairs[i] = (TensorPanelsPair){rows_of(dy.view, 400 * i, i ? ROWS - 400 : 400),
+                                          rows_of(x.view, 400 * i, i ? ROWS - 400 : 400)};
+        uint64_t before = tensor_flops_count_here();
+        ck_assert(tensor_panels_accumulate(out.view, pairs, 2, add, &scratch));
+        ck_assert(tensor_flops_count_here() - before < 2 * ROWS * N * K / 30);
+        for (int64_t i = 0; i < ROWS; i++)
+            for (int64_t j = 0; j < N / 4; j++)
+                *at(dy.view, i, j) = draw_value();
+        ck_assert(tensor_panels_accumulate(other.view, pairs, 2, add, &scratch));
+        for (int64_t i = N / 4; i < N; i++)
+            ck_assert(memcmp(at(out.view, i, 0), at(other.view, i, 0), K * sizeof(float)) == 0);
+        ck_assert_uint_eq(scratch.used, 0);
+        free(dy.block), free(x.block), free(out.block), free(other.block);
+    }
+}
+END_TEST
+
 START_TEST(a_kernel_that_is_not_there_is_refused)
 {
     ck_assert(!tensor_panels_set_kernel("abacus"));
@@ -669,6 +739,8 @@ Suite *tensor_panels_suite(void)
     tcase_add_loop_test(tcase, a_row_does_not_depend_on_its_neighbours, 0, 8 * PATHS);
     tcase_add_loop_test(tcase, a_product_does_not_depend_on_the_storage, 0, PACKED);
     tcase_add_loop_test(tcase, accumulation_does_not_depend_on_how_rows_are_paired, 0, PACKED);
+    tcase_add_loop_test(tcase, a_matrix_of_few_numbers_gives_the_same_bits, 0, PACKED);
+    tcase_add_loop_test(tcase, accumulated_gradients_of_few_numbers_have_the_same_bits, 0, PACKED);
     tcase_add_test(tcase, all_vector_widths_give_the_same_bits);
     tcase_add_test(tcase, a_kernel_that_is_not_there_is_refused);
     tcase_add_loop_test(tcase, threads_with_their_own_scratch_share_panels, 0, PATHS);

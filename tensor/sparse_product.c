@@ -1,0 +1,158 @@
+#include "tensor/sparse_product_internal.h"
+#include "tensor/levels.h"
+
+#include <string.h>
+
+enum {
+    LEAST_SIZE = 4096, /* of the left operand */
+    PAYS = 8,          /* measured: one number in so many, or fewer, are multiplied faster alone */
+    LOOKS = 64,        /* at so many numbers before all are looked at */
+    RUN = 32           /* numbers that are passed over together where all are 0 */
+};
+
+/* ---- Which numbers are not 0 ---- */
+
+/* Whether there is anything but 0 among `count` numbers; -0 is 0. */
+static bool any_number(const float *from, int64_t count)
+{
+    bool any = false;
+    if (count == RUN) /* a size that the compiler knows */
+        for (int i = 0; i < RUN; i++)
+            any |= from[i] != 0;
+    for (int64_t i = 0; count < RUN && i < count; i++)
+        any |= from[i] != 0;
+    return any;
+}
+
+/* Whether few of some numbers from all over a are not 0. */
+static bool looks_sparse(const Tensor *a)
+{
+    int64_t size = a->shape[0] * a->shape[1], seen = 0;
+    for (int64_t i = 0; i < LOOKS && size > 0; i++) {
+        int64_t at = (int64_t)((uint64_t)i * 2654435761u % (uint64_t)size);
+        seen +=
+            ((const float *)a->data)[at / a->shape[1] * a->strides[0] + at % a->shape[1] * a->strides[1]] !=
+            0;
+    }
+    return seen < LOOKS / 4;
+}
+
+/* Visits the numbers of the matrices that are not 0, as long as there are at most `most`: counts them by
+ * their row of the left operand or, where sparse->numbers is there, writes them down. False: there are more.
+ */
+static bool visit(TensorSparse *sparse, const Tensor *a, int64_t count, bool transposed, int64_t most)
+{
+    int64_t seen = 0, above = 0;
+    for (int64_t k = 0; k < count; above += a[k].shape[0], k++)
+        for (int64_t r = 0; r < a[k].shape[0]; r++) {
+            const float *row = (const float *)a[k].data + r * a[k].strides[0];
+            for (int64_t begin = 0, n = a[k].shape[1]; begin < n; begin += RUN) {
+                int64_t end = begin + RUN < n ? begin + RUN : n;
+                if (!any_number(row + begin, end - begin))
+                    continue;
+                for (int64_t i = begin; i < end; i++) {
+                    if (row[i] == 0)
+                        continue;
+                    int32_t *next = &sparse->end[transposed ? i : above + r];
+                    if (sparse->numbers)
+                        sparse->numbers[*next] =
+                            (TensorSparseNumber){(int32_t)(transposed ? above + r : i), row[i]};
+                    ++*next;
+                    seen++;
+                }
+            }
+            if (seen > most)
+                return false;
+        }
+    sparse->count = seen;
+    return true;
+}
+
+bool tensor_sparse_find(TensorSparse *sparse, const Tensor *a, int64_t count, bool transposed,
+                        TensorArena *arena)
+{
+    int64_t rows = 0, columns = count > 0 ? a[0].shape[1] : 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (a[i].strides[1] != 1 && a[i].shape[1] > 1)
+            return false;
+        rows += a[i].shape[0];
+    }
+    if (rows == 0 || columns == 0 || rows > INT32_MAX / columns || rows * columns < LEAST_SIZE)
+        return false;
+    for (int64_t i = 0; i < count; i++)
+        if (a[i].shape[0] > 0 && !looks_sparse(&a[i]))
+            return false;
+    TensorArenaMark mark = tensor_arena_mark(arena);
+    *sparse = (TensorSparse){.rows = transposed ? columns : rows};
+    size_t bytes = (size_t)sparse->rows * sizeof *sparse->end;
+    sparse->next = tensor_arena_alloc(arena, bytes);
+    sparse->end = tensor_arena_alloc(arena, bytes);
+    if (sparse->next && sparse->end) {
+        memset(sparse->end, 0, bytes);
+        if (visit(sparse, a, count, transposed, rows * columns / PAYS))
+            sparse->numbers =
+                tensor_arena_alloc(arena, ((size_t)sparse->count + 1) * sizeof *sparse->numbers);
+    }
+    if (!sparse->numbers) {
+        tensor_arena_rewind(arena, mark);
+        return false;
+    }
+    for (int64_t i = 0, first = 0; i < sparse->rows; i++) {
+        int32_t here = sparse->end[i];
+        sparse->next[i] = sparse->end[i] = (int32_t)first;
+        first += here;
+    }
+    return visit(sparse, a, count, transposed, rows * columns);
+}
+
+/* ---- Their products ---- */
+
+TENSOR_INLINE void multiply_tile(const TensorSparseNumber *numbers, int32_t count, TensorSparseRight right,
+                                 int64_t tile, bool add, float *out, int64_t columns, bool fma)
+{
+    float sum[TENSOR_SPARSE_TILE] = {0};
+    for (int32_t i = 0; i < count; i++) {
+        const float *row = right.each ? right.each[numbers[i].at] : right.data + numbers[i].at * right.row;
+        row += tile * right.tile;
+        for (int64_t j = 0; j < columns; j++)
+            sum[j] = tensor_fused(numbers[i].value, row[j], sum[j], fma);
+    }
+    for (int64_t j = 0; j < columns; j++)
+        out[j] = add ? sum[j] + out[j] : sum[j];
+}
+
+TENSOR_INLINE void multiply_loop(TensorSparse *sparse, int64_t end, TensorSparseRight right, bool add,
+                                 float *out, int64_t row_stride, int64_t columns, bool fma)
+{
+    for (int64_t i = 0; i < sparse->rows; i++, out += row_stride) {
+        const TensorSparseNumber *numbers = sparse->numbers + sparse->next[i];
+        int32_t count = 0, left = sparse->end[i] - sparse->next[i];
+        while (count < left && numbers[count].at < end)
+            count++;
+        sparse->next[i] += count;
+        if (count == 0) {
+            if (!add)
+                memset(out, 0, (size_t)columns * sizeof *out);
+            continue;
+        }
+        int64_t tile = 0, at = 0;
+        for (; at + right.width <= columns; tile++, at += right.width)
+            if (right.width == TENSOR_SPARSE_TILE) /* a size that the compiler knows */
+                multiply_tile(numbers, count, right, tile, add, out + at, TENSOR_SPARSE_TILE, fma);
+            else
+                multiply_tile(numbers, count, right, tile, add, out + at, right.width, fma);
+        if (at < columns)
+            multiply_tile(numbers, count, right, tile, add, out + at, columns - at, fma);
+    }
+}
+
+TENSOR_LEVELS(multiply, multiply_loop,
+              (TensorSparse * sparse, int64_t end, TensorSparseRight right, bool add, float *out,
+               int64_t row_stride, int64_t columns),
+              sparse, end, right, add, out, row_stride, columns)
+
+void tensor_sparse_multiply(TensorSparse *sparse, int64_t end, TensorSparseRight right, bool add, float *out,
+                            int64_t row_stride, int64_t columns)
+{
+    multiply(sparse, end, right, add, out, row_stride, columns);
+}
