@@ -125,6 +125,9 @@ OpKind op_matmul = {.name = "matmul",
 bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta)
 {
     TapeParameter *parameter = op_parameter(c, weight);
+    if (parameter && parameter->bytes_version == parameter->version &&
+        tensor_byte_panels_matmul(out, x, &parameter->bytes, beta, op_arena(c)))
+        return true;
     const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, true) : NULL;
     if (panels && tensor_panels_matmul(out, x, panels, beta, op_arena(c)))
         return true;

@@ -18,6 +18,8 @@ void tape_parameter_release(TapeParameter *parameter)
 {
     tensor_panels_free(&parameter->by_column.panels);
     tensor_panels_free(&parameter->by_row.panels);
+    tensor_byte_panels_free(&parameter->bytes);
+    parameter->bytes_version = 0;
     atomic_store(&parameter->by_column.version, 0);
     atomic_store(&parameter->by_row.version, 0);
 }
@@ -53,6 +55,15 @@ const TensorPanels *tape_parameter_panels(TapeParameter *parameter, bool transpo
     }
     pthread_mutex_unlock(&packing_lock);
     return packed ? &side->panels : NULL;
+}
+
+bool tape_parameter_use_bytes(TapeParameter *parameter)
+{
+    if (parameter->bytes_version == parameter->version)
+        return true;
+    bool ok = tensor_byte_panels_pack(&parameter->bytes, parameter->value);
+    parameter->bytes_version = parameter->bytes.data ? parameter->version : 0;
+    return ok;
 }
 
 bool tape_parameter_prepare(TapeParameter *parameter)

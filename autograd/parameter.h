@@ -5,6 +5,7 @@
 #ifndef REEL_AUTOGRAD_PARAMETER_H
 #define REEL_AUTOGRAD_PARAMETER_H
 
+#include "tensor/byte_panels.h"
 #include "tensor/panels.h"
 #include "tensor/view.h"
 
@@ -46,6 +47,8 @@ typedef struct TapeParameter {
     bool is_lost;                  /* written while it was behind: the value is undefined */
     TapeParameterPanels by_column; /* of W^T, for y = x W^T */
     TapeParameterPanels by_row;    /* of W, for dx = dy W */
+    TensorBytePanels bytes;        /* of W^T as 8 bits, instead of by_column */
+    uint64_t bytes_version;        /* of the value that they are of; 0: none */
 } TapeParameter;
 
 /* A parameter of version 1 over memory of the caller, which may come later (an invalid value). */
@@ -57,6 +60,9 @@ void tape_parameter_changed(TapeParameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
  * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
 const TensorPanels *tape_parameter_panels(TapeParameter *parameter, bool transposed);
+/* Lets y = x W^T read the value as 8 bits from now on until it changes, where it is of 8 bits
+ * (tensor/byte_panels.h); any other stays as it is. False where there is no memory. */
+bool tape_parameter_use_bytes(TapeParameter *parameter);
 /* Packs what products have wanted so far: call it after an update, before threads start. */
 bool tape_parameter_prepare(TapeParameter *parameter);
 /* out [N, ...] = the current rows `ids` (i32 [N], in range). */

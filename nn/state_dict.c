@@ -383,6 +383,7 @@ typedef struct Read {
     bool allocated;         /* the parameter had no memory before */
     bool in_place;          /* the value is to be the parameter's own */
     NnQuantized *quantized; /* and so is this; NULL: the value counts */
+    bool of_bytes;          /* products may read it as 8 bits */
 } Read;
 
 static bool has_memory(const NnParameter *parameter)
@@ -416,6 +417,7 @@ static ReelStatus read_quantized(Read *read, const TensorNpz *npz, NnLoadOptions
         options.in_place && p->sparse && !p->is_shared && !has_memory(p) && is_whole(&read->named);
     if (read->in_place)
         return status;
+    read->of_bytes = options.in_place && member->array.ndim == 2;
     read->value = tensor_new(arena, TENSOR_F32, member->array.ndim, member->array.shape);
     if (tensor_is_valid(read->value))
         nn_quantized_read(read->quantized, read->value);
@@ -512,6 +514,9 @@ static ReelStatus load(NnModule *module, const TensorNpz *npz, NnLoadOptions opt
         p->is_borrowed = p->is_borrowed || reads[i].in_place;
         tape_parameter_changed(&p->core);
     }
+    for (int i = 0; reel_status_is_ok(&status) && i < count; i++)
+        if (reads[i].of_bytes && !tape_parameter_use_bytes(&reads[i].named.parameter->core))
+            status = reel_status_no_memory((size_t)tensor_numel(&reads[i].value), reads[i].named.name);
     for (int i = 0; i < count; i++)
         nn_quantized_free(reads[i].quantized);
     return status;

@@ -71,7 +71,8 @@ void nn_snapshot_json(NnSnapshot *snapshot, const char *name, ReelJsonWriter *js
 void nn_snapshot_parameters(NnSnapshot *snapshot, NnModule *module);
 /* The same, with matrices as 8 bits: NAME as int8, and reel/scales/NAME, f32, the number of each row by which
  * its integers are multiplied. Loading such a file makes floats of them; with NnLoadOptions.in_place an
- * embedding stays as it is, and its rows are made floats when they are read. */
+ * embedding stays as it is, and its rows are made floats when they are read, and products read matrices as 8
+ * bits (tensor/byte_panels.h) until they are written. */
 void nn_snapshot_quantized(NnSnapshot *snapshot, NnModule *module);
 /* Adds a member of a file as it is there, array or not. */
 void nn_snapshot_member(NnSnapshot *snapshot, const TensorNpz *npz, const TensorNpzMember *member);

@@ -3,6 +3,7 @@
 #define REEL_TENSOR_TENSOR_H
 
 #include "tensor/arena.h"
+#include "tensor/byte_panels.h"
 #include "tensor/bytes.h"
 #include "tensor/elementwise.h"
 #include "tensor/flops.h"

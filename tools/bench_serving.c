@@ -1,4 +1,5 @@
-/* What one text takes that is asked alone, from its characters to its logits, in a program that serves. */
+/* What one text takes that is asked alone, from its characters to its logits, in a program that serves: with
+ * weights of 32 bits, and of 8 as `predict --export FILE --quantize` writes them. */
 #include "models/text/dataset.h"
 #include "models/training/predictor.h"
 #include "tensor/clock.h"
@@ -6,17 +7,37 @@
 #include "tools/bench.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { TEXTS = 200, MAX_ROUNDS = 256 };
+
+enum { OF_32, OF_8, FORMS };
+static const int bits_of[FORMS] = {32, 8};
 
 /* A model of the data's sizes, and what asks it. */
 typedef struct Served {
     const ModelKind *kind;
-    ModelCheckpoint checkpoint;
-    ModelPredictor *predictor;
+    ModelCheckpoint checkpoint, *read; /* as it is, and of 8 bits from a file */
+    ModelPredictor *predictor[FORMS];
     float *logits;
-    double seconds[MAX_ROUNDS]; /* of a text, the median of a round */
+    double seconds[FORMS][MAX_ROUNDS]; /* of a text, the median of a round */
 } Served;
+
+/* The model of 8 bits goes through a file, as any does. */
+static ReelStatus read_quantized(Served *served)
+{
+    char path[] = "/tmp/reel-bench-XXXXXX.npz";
+    int file = mkstemps(path, 4);
+    if (file < 0)
+        return reel_status_failed("%s: cannot be made; make /tmp writable", path);
+    close(file);
+    ReelStatus status = model_checkpoint_export(path, &served->checkpoint, true);
+    if (reel_status_is_ok(&status))
+        status = model_checkpoint_load(&served->read, path);
+    remove(path);
+    return status;
+}
 
 static ReelStatus begin(Served *served, const BenchOptions *options, const ModelDataset *dataset)
 {
@@ -36,23 +57,30 @@ static ReelStatus begin(Served *served, const BenchOptions *options, const Model
     if (!reel_status_is_ok(&status))
         return status;
     nn_module_train(&served->checkpoint.model->base, false);
-    return model_predictor_new(&served->predictor, &served->checkpoint, options->threads);
+    status = model_predictor_new(&served->predictor[OF_32], &served->checkpoint, options->threads);
+    if (reel_status_is_ok(&status))
+        status = read_quantized(served);
+    if (reel_status_is_ok(&status))
+        status = model_predictor_new(&served->predictor[OF_8], served->read, options->threads);
+    return status;
 }
 
 static void end(Served *served)
 {
-    model_predictor_free(served->predictor);
+    for (int form = 0; form < FORMS; form++)
+        model_predictor_free(served->predictor[form]);
+    model_checkpoint_free(served->read);
     model_free(served->checkpoint.model);
     reel_mem_free(served->logits);
 }
 
-static ReelStatus ask_all(Served *served, const ModelTextSpan *texts, int64_t count, double *median)
+static ReelStatus ask_all(Served *served, int form, const ModelTextSpan *texts, int64_t count, double *median)
 {
     double seconds[TEXTS];
     ReelStatus status = reel_status_ok();
     for (int64_t i = 0; i < count && reel_status_is_ok(&status); i++) {
         double begun = reel_clock_seconds();
-        status = model_predictor_run(served->predictor, &texts[i], 1, false, served->logits);
+        status = model_predictor_run(served->predictor[form], &texts[i], 1, false, served->logits);
         seconds[i] = reel_clock_seconds() - begun;
     }
     *median = model_spread_median(seconds, (int)count);
@@ -88,25 +116,30 @@ static ReelStatus measure(const BenchOptions *options, Served *served, int model
     ReelStatus status = reel_status_ok();
     double first;
     for (int round = -1; round < options->rounds; round++) /* the first one makes memory */
-        for (int m = 0; m < models && reel_status_is_ok(&status); m++)
-            status = ask_all(&served[m], texts, count, round < 0 ? &first : &served[m].seconds[round]);
+        for (int i = 0; i < FORMS * models && reel_status_is_ok(&status); i++) {
+            Served *one = &served[i / FORMS];
+            int form = i % FORMS;
+            status = ask_all(one, form, texts, count, round < 0 ? &first : &one->seconds[form][round]);
+        }
     return status;
 }
 
 static void report(const BenchOptions *options, Served *served, int models, ReelJsonWriter *json)
 {
     reel_json_begin_array(json, "models");
-    for (int m = 0; m < models; m++) {
-        double ms = 1e3 * model_spread_median(served[m].seconds, options->rounds);
-        printf("%9.4f ms  %s, %lld and %lld wide\n", ms, served[m].kind->name,
-               (long long)served[m].checkpoint.model->config.embed,
-               (long long)served[m].checkpoint.model->config.hidden);
+    for (int i = 0; i < FORMS * models; i++) {
+        Served *one = &served[i / FORMS];
+        const ModelConfig *config = &one->checkpoint.model->config;
+        double ms = 1e3 * model_spread_median(one->seconds[i % FORMS], options->rounds);
+        printf("%9.4f ms  %s, %lld and %lld wide, %d bits\n", ms, one->kind->name, (long long)config->embed,
+               (long long)config->hidden, bits_of[i % FORMS]);
         reel_json_begin_object(json, NULL);
-        reel_json_string(json, "model", served[m].kind->name);
+        reel_json_string(json, "model", one->kind->name);
+        reel_json_integer(json, "bits", bits_of[i % FORMS]);
         reel_json_number(json, "text_ms", ms);
-        reel_json_integer(json, "embed", served[m].checkpoint.model->config.embed);
-        reel_json_integer(json, "hidden", served[m].checkpoint.model->config.hidden);
-        reel_json_integer(json, "layers", served[m].checkpoint.model->config.layers);
+        reel_json_integer(json, "embed", config->embed);
+        reel_json_integer(json, "hidden", config->hidden);
+        reel_json_integer(json, "layers", config->layers);
         reel_json_end_object(json);
     }
     reel_json_end_array(json);

@@ -6,7 +6,7 @@ Optional: neither building nor testing Reel needs this file, Python or PyTorch.
     python3 tools/bench_serving.py DATA.tsv [--models lstm,transformer] [--rounds 7] [--threads 1] [--json FILE]
 
 Both answer the same number of texts of the same lengths, in turns, round by round; the medians of a text, and of the rounds, are given.
-Reel's time is from the characters of a text to its logits, PyTorch's from a tensor of ids on: eager, in inference mode, on one text without
+Reel has weights of 32 bits, and of 8. Reel's time is from the characters of a text to its logits, PyTorch's from a tensor of ids on: eager, in inference mode, on one text without
 padding, in the fastest form that is known (nn.LSTM; nn.TransformerEncoder, whose fused layer is left on).
 """
 
@@ -84,20 +84,21 @@ def main():
     first = ask_reel(o)
     texts = [torch.randint(4, first["vocabulary"], (1, length)) for length in first["lengths"]]
     models = {model["model"]: make(model, first) for model in first["models"]}
-    reel, pytorch = {name: [] for name in models}, {name: [] for name in models}
+    reel, pytorch = {(name, bits): [] for name in models for bits in (32, 8)}, {name: [] for name in models}
     for model in models.values():
         ask_pytorch(model, texts)
     for _ in range(o.rounds):
         for model in ask_reel(o)["models"]:
-            reel[model["model"]].append(model["text_ms"])
+            reel[model["model"], model["bits"]].append(model["text_ms"])
         for name, model in models.items():
             pytorch[name].append(ask_pytorch(model, texts))
     results = {"torch": torch.__version__, "threads": o.threads, "rounds": o.rounds, "models": []}
-    for name in models:
-        ratio = statistics.median(a / b for a, b in zip(reel[name], pytorch[name]))
-        row = {"model": name, "reel_ms": statistics.median(reel[name]), "pytorch_ms": statistics.median(pytorch[name]), "ratio": ratio}
+    for name, bits in reel:
+        own = reel[name, bits]
+        ratio = statistics.median(a / b for a, b in zip(own, pytorch[name]))
+        row = {"model": name, "bits": bits, "reel_ms": statistics.median(own), "pytorch_ms": statistics.median(pytorch[name]), "ratio": ratio}
         results["models"].append(row)
-        print(f"{name:12} Reel {row['reel_ms']:.4f} ms, PyTorch {torch.__version__} {row['pytorch_ms']:.4f} ms, ratio {ratio:.3f}")
+        print(f"{name:12} Reel, {bits:2} bits, {row['reel_ms']:.4f} ms, PyTorch {torch.__version__} {row['pytorch_ms']:.4f} ms, ratio {ratio:.3f}")
     if o.json:
         with open(o.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=2)
