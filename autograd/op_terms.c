@@ -35,6 +35,7 @@ static bool sum_forward(OpContext *c)
         if (!done)
             return op_error(c, "a gradient does not fit to its value");
     }
+    tape_fold_finish(&pending);
     *c->out[0] = pending.sum;
     return true;
 }

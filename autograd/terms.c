@@ -22,7 +22,7 @@ Pending *tape_walk_pending(TapeWalk *walk, uint32_t value)
     if (!pending)
         return NULL;
     pending->sum.dtype = TENSOR_DTYPE_NONE;
-    pending->owned = false;
+    pending->owned = pending->unfinished = false;
     pending->products.count = pending->products.capacity = 0;
     pending->rows = NULL;
     pending->block = NULL;
@@ -129,8 +129,18 @@ bool tape_term_check(TapeWalk *walk, const Tensor *like, const OpTerm *term)
 
 /* ---- Sums ---- */
 
+void tape_fold_finish(Pending *pending)
+{
+    if (!pending->unfinished)
+        return;
+    pending->unfinished = false;
+    tensor_fill(tensor_slice(pending->sum, pending->axis, 0, pending->first, 1), 0);
+    tensor_fill(tensor_slice(pending->sum, pending->axis, pending->stop, TENSOR_END, 1), 0);
+}
+
 bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like)
 {
+    tape_fold_finish(pending);
     if (pending->owned)
         return true;
     Tensor own = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
@@ -147,6 +157,7 @@ bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like)
 bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad)
 {
     Tensor narrow;
+    tape_fold_finish(pending);
     bool is_new = !tensor_same_shape(grad, like);
     if (is_new) { /* the value was broadcast */
         narrow = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
@@ -180,9 +191,40 @@ Tensor tape_part_of(Tensor t, const Tensor *grad, OpPart part)
     return tensor_slice(t, part.axis, part.start, stop < 0 ? TENSOR_END : stop, part.step);
 }
 
+/* Parts that follow one another, as the steps of a sequence do, are written side by side: zeros beneath them
+ * would be bytes for nothing. False: the part is to be added. */
+static bool put_part(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part)
+{
+    int64_t n = grad->shape[part.axis], stop = part.start + n;
+    if (part.step != 1 || n == 0)
+        return false;
+    if (!tensor_is_valid(pending->sum)) {
+        Tensor own = tape_blocks_new(walk, like->dtype, like->ndim, like->shape);
+        if (!tensor_is_valid(own))
+            return false;
+        tape_blocks_set_sum(walk, pending, own);
+        pending->owned = true;
+        pending->axis = part.axis;
+        pending->first = pending->stop = part.start;
+    } else if (!pending->unfinished || part.axis != pending->axis ||
+               (stop != pending->first && part.start != pending->stop)) {
+        return false;
+    }
+    if (part.start < pending->first)
+        pending->first = part.start;
+    if (stop > pending->stop)
+        pending->stop = stop;
+    pending->unfinished = pending->first > 0 || pending->stop < like->shape[part.axis];
+    return tensor_copy_into(tape_part_of(pending->sum, grad, part), *grad);
+}
+
 bool tape_fold_part(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part)
 {
-    if (!tape_fold_own(walk, pending, like))
+    if (put_part(walk, pending, like, grad, part))
+        return true;
+    bool written = pending->unfinished && part.step == 1 && part.axis == pending->axis &&
+                   part.start >= pending->first && part.start + grad->shape[part.axis] <= pending->stop;
+    if (!written && !tape_fold_own(walk, pending, like))
         return false;
     Tensor place = tape_part_of(pending->sum, grad, part);
     return tensor_binary(TENSOR_BINARY_ADD, place, place, *grad) || refuse(walk, "part of a gradient does");

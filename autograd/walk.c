@@ -58,6 +58,7 @@ bool tape_walk_whole_term(TapeWalk *walk, const Tensor *like, const OpTerm *term
 {
     Pending only = {.sum = {0}};
     bool done = add(walk, &only, like, term) && tape_products_finish(walk, &only, like);
+    tape_fold_finish(&only);
     *sum = only.sum;
     return done;
 }
@@ -85,6 +86,7 @@ static bool finish_value(TapeWalk *walk, uint32_t index)
     const Tensor *like = value->held && value->held->kind->like && !walk->plain
                              ? value->held->kind->like(value->held)
                              : &value->t;
+    tape_fold_finish(pending);
     if (!tape_products_finish(walk, pending, like))
         return false;
     if (!pending->rows || (is_leaf(walk, value) && !walk->arrive))

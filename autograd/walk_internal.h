@@ -38,6 +38,9 @@ typedef struct Pending {
     struct Pending *next; /* in the list of those that are free */
     Tensor sum;           /* of dense terms and parts; invalid: none has come */
     bool owned;           /* the memory of `sum` is its own: it may be added to in place */
+    bool unfinished;      /* `sum` is written at the indices first .. stop of an axis only: parts came */
+    int axis;
+    int64_t first, stop;
     const OpKind *giver;  /* of the last product */
     PairList products;    /* these wait for the value's turn, */
     RowGradient *rows;    /* and these; the most recent first */
@@ -131,6 +134,8 @@ bool tape_term_check(TapeWalk *walk, const Tensor *like, const OpTerm *term);
 bool tape_fold_dense(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad);
 bool tape_fold_part(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *grad, OpPart part);
 bool tape_fold_rows(TapeWalk *walk, Pending *pending, const Tensor *like, const Tensor *rows, Tensor ids);
+/* Writes zeros where no part has come. */
+void tape_fold_finish(Pending *pending);
 /* Makes the sum memory of its own; zeros if there was nothing. */
 bool tape_fold_own(TapeWalk *walk, Pending *pending, const Tensor *like);
 /* The indices of `t` that a part is of; as many as `grad` has. */

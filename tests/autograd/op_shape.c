@@ -104,6 +104,48 @@ START_TEST(concat_and_stack_join)
 }
 END_TEST
 
+/* The sum over slices of factor times all elements; the last one is taken first by the walk. */
+typedef struct Slice {
+    int axis;
+    int64_t start, stop, step;
+    double factor;
+} Slice;
+
+static Var gradient_of_slices(const Slice *slices, int count)
+{
+    Var a = tape_leaf(tape, tensor_zeros(tape_arena(tape), TENSOR_F64, TENSOR_SHAPE(4, 2))), sum = VAR_NONE;
+    for (int i = 0; i < count; i++) {
+        Slice s = slices[i];
+        Var part = var_sum(var_scale(var_slice(a, s.axis, s.start, s.stop, s.step), s.factor, 0),
+                           TENSOR_AXES_ALL, false);
+        sum = i ? var_add(sum, part) : part;
+    }
+    ck_assert(tape_backward(sum));
+    return a;
+}
+#define SLICES(...) (const Slice[]){__VA_ARGS__}, (int)(sizeof((const Slice[]){__VA_ARGS__}) / sizeof(Slice))
+
+/* Parts of a gradient that lie side by side, with a gap, over one another, along another axis, with a step.
+ */
+START_TEST(slices_add_up_wherever_they_lie)
+{
+    Var steps = gradient_of_slices(SLICES({0, 0, 1, 1, 1}, {0, 1, 3, 1, 2}, {0, 3, 4, 1, 3}));
+    expect(var_grad(steps), 0, 1, 1, 2, 2, 2, 2, 3, 3);
+    Var later = gradient_of_slices(SLICES({0, 2, 3, 1, 1}, {0, 1, 2, 1, 2}));
+    expect(var_grad(later), 0, 0, 0, 2, 2, 1, 1, 0, 0);
+    Var gap = gradient_of_slices(SLICES({0, 1, 2, 1, 1}, {0, 3, 4, 1, 2}));
+    expect(var_grad(gap), 0, 0, 0, 1, 1, 0, 0, 2, 2);
+    Var within = gradient_of_slices(SLICES({0, 3, 4, 1, 5}, {0, 1, 2, 1, 1}, {0, 0, 3, 1, 2}));
+    expect(var_grad(within), 0, 2, 2, 3, 3, 2, 2, 5, 5);
+    Var across = gradient_of_slices(SLICES({0, 1, 3, 1, 1}, {1, 1, 2, 1, 2}));
+    expect(var_grad(across), 0, 0, 2, 1, 3, 1, 3, 0, 2);
+    Var with_step = gradient_of_slices(SLICES({0, 1, 4, 2, 1}, {0, 0, 1, 1, 2}));
+    expect(var_grad(with_step), 0, 2, 2, 1, 1, 0, 0, 1, 1);
+    Var overlapping = gradient_of_slices(SLICES({0, 1, 4, 1, 1}, {0, 0, 2, 1, 2}));
+    expect(var_grad(overlapping), 0, 2, 2, 3, 3, 1, 1, 1, 1);
+}
+END_TEST
+
 Suite *autograd_op_shape_suite(void);
 Suite *autograd_op_shape_suite(void)
 {
@@ -115,6 +157,7 @@ Suite *autograd_op_shape_suite(void)
     tcase_add_test(cases, shapes_that_do_not_fit_are_errors);
     tcase_add_test(cases, slices_and_selections_count_as_numpy_does);
     tcase_add_test(cases, concat_and_stack_join);
+    tcase_add_test(cases, slices_add_up_wherever_they_lie);
     suite_add_tcase(suite, cases);
     return suite;
 }
