@@ -148,8 +148,11 @@ Tensor op_whole(OpContext *c, int input);
 bool op_write(OpContext *c, int input, Tensor out);
 /* out [N, ...] = the rows `ids` (i32 [N], in range) of input i. */
 bool op_read_rows(OpContext *c, int input, Tensor ids, Tensor out);
-/* The parameter behind input i, or NULL: for ops that use its panels. */
+/* The parameter behind input i, or NULL. */
 TapeParameter *op_parameter(const OpContext *c, int input);
+/* The panels of the matrix W that is input i, or of W^T (transposed), for y = x W^T: where it is a parameter,
+ * or a view of some columns of one. NULL: there are none. */
+const TensorPanels *op_panels(const OpContext *c, int input, bool transposed);
 
 /* ---- Inside backward ---- */
 
@@ -197,6 +200,10 @@ static inline void op_give_product(OpTerm *term, Tensor dy, Tensor x)
         term->kind = tensor_is_valid(x) ? OP_TERM_PRODUCT : OP_TERM_NONE;
     term->b = x;
 }
+
+/* Adds the term of an input at once and empties it, so that the memory of a part may be written again: where
+ * the parts of many inputs would otherwise be in memory together. */
+void op_take_now(OpContext *c, int input, OpTerm *term);
 
 /* ---- Inside formula ---- */
 

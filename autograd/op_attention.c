@@ -3,10 +3,10 @@
  * the formula and with compositions. */
 #include "autograd/op_support_internal.h"
 #include "autograd/ops.h"
-#include "tensor/elementwise.h"
+#include "tensor/functions.h"
 #include "tensor/rows.h"
-#include "tensor/vmath.h"
 
+#include <math.h>
 #include <string.h>
 
 /* The inputs of the ops below. */
@@ -14,8 +14,54 @@ enum { SCORE_QUERY, SCORE_V, SCORE_KEYS };
 enum { SEGMENT_QUERY, SEGMENT_KEYS, SEGMENT_INDEX, SEGMENT_V };
 enum { SUM_WEIGHTS, SUM_VALUES, SUM_INDEX };
 
+/* What the kernels call by the type. */
+TENSOR_INLINE float tanh_f32(float x, bool fma)
+{
+    return tensor_tanh_f32(x, fma);
+}
+
+TENSOR_INLINE double tanh_f64(double x, bool fma)
+{
+    (void)fma;
+    return tanh(x);
+}
+
+TENSOR_INLINE float fused_f32(float a, float b, float c, bool fma)
+{
+    return tensor_fused(a, b, c, fma);
+}
+
+TENSOR_INLINE double fused_f64(double a, double b, double c, bool fma)
+{
+    (void)fma;
+    return a * b + c;
+}
+
 #define KERNELS "autograd/op_attention_kernels_internal.h"
 #include "tensor/each_real.h"
+
+/* name_f32() in every version that processors need, and name_f64(). */
+#define OF_BOTH(name, parameters, ...)                                                                       \
+    TENSOR_LEVELS(name##_f32, name##_loop_f32, parameters, __VA_ARGS__)                                      \
+    static void name##_f64 parameters                                                                        \
+    {                                                                                                        \
+        name##_loop_f64(__VA_ARGS__, false);                                                                 \
+    }
+OF_BOTH(step_scores, (Tensor out, const Tensor *in, Tensor hidden), out, in, hidden)
+OF_BOTH(step_score_gradients,
+        (Tensor dquery, Tensor dkey, Tensor dv, Tensor g, int64_t s, const Tensor *in, Tensor hidden), dquery,
+        dkey, dv, g, s, in, hidden)
+OF_BOTH(weighted_sums, (Tensor out, Tensor weights, const Tensor *values), out, weights, values)
+OF_BOTH(weighted_sum_gradients,
+        (Tensor dweights, Tensor dvalue, Tensor g, Tensor weights, Tensor value, int64_t s), dweights, dvalue,
+        g, weights, value, s)
+OF_BOTH(segment_scores, (Tensor out, const Tensor *in, Tensor hidden), out, in, hidden)
+OF_BOTH(segment_score_gradients,
+        (Tensor dkeys, Tensor dquery, Tensor dv, Tensor g, const Tensor *in, Tensor hidden), dkeys, dquery,
+        dv, g, in, hidden)
+OF_BOTH(segment_sums, (Tensor out, const Tensor *in), out, in)
+OF_BOTH(segment_sum_gradients, (Tensor dweights, Tensor dvalues, Tensor g, const Tensor *in), dweights,
+        dvalues, g, in)
 
 /* ---- Shared by additive_score and weighted_sum: a list of step values, of which each counts with its
  * first N rows ---- */
@@ -78,12 +124,13 @@ static void additive_score_backward(OpContext *c, OpTerm *terms)
     Tensor hidden = op_new(c, TENSOR_SHAPE(width));
     if (!tensor_is_valid(dquery) || !tensor_is_valid(dv) || !tensor_is_valid(hidden))
         return;
+    Tensor dkey = tensor_new(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
+    if (!tensor_is_valid(dkey))
+        return;
     for (int s = 0; s < count; s++) {
-        Tensor dkey = tensor_new(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
-        if (!tensor_is_valid(dkey))
-            return;
         TENSOR_BY_DTYPE(g.dtype, step_score_gradients)(dquery, dkey, dv, g, s, in, hidden);
         op_give_part(&terms[SCORE_KEYS + s], dkey, 0, 0, 1);
+        op_take_now(c, SCORE_KEYS + s, &terms[SCORE_KEYS + s]);
     }
     op_give(&terms[SCORE_QUERY], dquery);
     op_give(&terms[SCORE_V], dv);
@@ -156,8 +203,7 @@ static bool weighted_sum_forward(OpContext *c)
     *c->out[0] = tensor_zeros(op_arena(c), weights.dtype, TENSOR_SHAPE(rows, width));
     if (!check_steps(c, 1, rows, width) || !in || !tensor_is_valid(*c->out[0]))
         return false;
-    for (int s = 0; s < count; s++)
-        TENSOR_BY_DTYPE(weights.dtype, add_weighted)(*c->out[0], in[0], in[1 + s], s);
+    TENSOR_BY_DTYPE(weights.dtype, weighted_sums)(*c->out[0], in[0], in + 1);
     return true;
 }
 
@@ -170,15 +216,13 @@ static void weighted_sum_backward(OpContext *c, OpTerm *terms)
     int count = c->count - 1;
     int64_t rows = g.shape[0], width = g.shape[1];
     Tensor dweights = op_new(c, TENSOR_SHAPE(rows, count));
-    if (!tensor_is_valid(dweights))
+    Tensor dvalue = tensor_new(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
+    if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalue))
         return;
     for (int s = 0; s < count; s++) {
-        Tensor dvalue = tensor_zeros(op_scratch(c), g.dtype, TENSOR_SHAPE(rows, width));
-        if (!tensor_is_valid(dvalue))
-            return;
-        TENSOR_BY_DTYPE(g.dtype, weights_gradient)(dweights, g, in[1 + s], s);
-        TENSOR_BY_DTYPE(g.dtype, value_gradient)(dvalue, g, in[0], s);
+        TENSOR_BY_DTYPE(g.dtype, weighted_sum_gradients)(dweights, dvalue, g, in[0], in[1 + s], s);
         op_give_part(&terms[1 + s], dvalue, 0, 0, 1);
+        op_take_now(c, 1 + s, &terms[1 + s]);
     }
     op_give(&terms[0], dweights);
 }
@@ -315,8 +359,7 @@ static void segment_weighted_sum_backward(OpContext *c, OpTerm *terms)
     if (!in || !tensor_is_valid(g))
         return;
     int64_t rows = in[SUM_WEIGHTS].shape[0], width = g.shape[1];
-    Tensor dweights = op_new(c, TENSOR_SHAPE(rows)),
-           dvalues = tensor_zeros(op_arena(c), g.dtype, TENSOR_SHAPE(rows, width));
+    Tensor dweights = op_new(c, TENSOR_SHAPE(rows)), dvalues = op_new(c, TENSOR_SHAPE(rows, width));
     if (!tensor_is_valid(dweights) || !tensor_is_valid(dvalues))
         return;
     TENSOR_BY_DTYPE(g.dtype, segment_sum_gradients)(dweights, dvalues, g, in);

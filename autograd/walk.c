@@ -299,6 +299,17 @@ bool op_needs_grad(const OpContext *c, int input)
     return c->walk ? walk_wants(c->walk, value) : tape_value(c->tape, value)->wants;
 }
 
+void op_take_now(OpContext *c, int input, OpTerm *term)
+{
+    TapeWalk *walk = c->walk;
+    OpContext *outer = walk->running;
+    walk->running = c;
+    walk->input = input;
+    tape_walk_take(walk, node_input(c->tape, tape_node(c->tape, c->node), input), term);
+    walk->running = outer;
+    term->kind = OP_TERM_NONE;
+}
+
 TensorArena *op_scratch(OpContext *c)
 {
     return &c->tape->scratch;
