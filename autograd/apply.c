@@ -249,6 +249,35 @@ TapeParameter *op_parameter(const OpContext *c, int input)
     return value->record && !value->held ? c->tape->records[value->record - 1].parameter : NULL;
 }
 
+/* The columns of a parameter that an inner value is a view of, if it is one of whole columns. */
+static TapeParameter *columns_behind(const OpContext *c, const Value *value, int64_t *first)
+{
+    const Node *maker = tape_node(c->tape, value->maker);
+    if (maker->count != 1 || value->held || value->t.ndim != 2)
+        return NULL;
+    const Value *whole = tape_value(c->tape, node_input(c->tape, maker, 0));
+    TapeParameter *parameter =
+        whole->record && !whole->held ? c->tape->records[whole->record - 1].parameter : NULL;
+    const Tensor *t = &value->t, *all = parameter ? &parameter->value : NULL;
+    if (!all || all->ndim != 2 || all->dtype != TENSOR_F32 || t->dtype != TENSOR_F32 ||
+        all->strides[1] != 1 || t->shape[0] != all->shape[0] || t->strides[0] != all->strides[0] ||
+        t->strides[1] != 1)
+        return NULL;
+    *first = (const float *)t->data - (const float *)all->data;
+    return *first >= 0 && *first + t->shape[1] <= all->shape[1] ? parameter : NULL;
+}
+
+const TensorPanels *op_panels(const OpContext *c, int input, bool transposed)
+{
+    TapeParameter *parameter = op_parameter(c, input);
+    if (parameter)
+        return tape_parameter_panels(parameter, transposed);
+    const Value *value = input_value(c, input);
+    int64_t first;
+    parameter = columns_behind(c, value, &first);
+    return parameter ? tape_parameter_columns_panels(parameter, first, value->t.shape[1], transposed) : NULL;
+}
+
 const TapeParameter *op_parameter_behind(const OpContext *c, int input)
 {
     const Value *value = input_value(c, input);

@@ -13,8 +13,7 @@ static Tensor matrix_transpose(Tensor t)
 /* out = a b, or a b^T, on the panels of a matrix b that is a parameter; false where it is none. */
 static bool times_parameter(OpContext *c, Tensor out, Tensor a, bool transposed)
 {
-    TapeParameter *parameter = a.ndim == 2 && c->in[1]->ndim == 2 ? op_parameter(c, 1) : NULL;
-    const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, transposed) : NULL;
+    const TensorPanels *panels = a.ndim == 2 && c->in[1]->ndim == 2 ? op_panels(c, 1, transposed) : NULL;
     return panels && tensor_panels_matmul(out, a, panels, 0.0, op_arena(c));
 }
 
@@ -128,7 +127,7 @@ bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta
     if (parameter && parameter->bytes_version == parameter->version &&
         tensor_byte_panels_matmul(out, x, &parameter->bytes, beta, op_arena(c)))
         return true;
-    const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, true) : NULL;
+    const TensorPanels *panels = op_panels(c, weight, true);
     if (panels && tensor_panels_matmul(out, x, panels, beta, op_arena(c)))
         return true;
     return tensor_matmul(out, 1.0, x, tensor_transpose(*c->in[weight], 0, 1), beta);
@@ -137,8 +136,7 @@ bool op_times_weight(OpContext *c, Tensor out, Tensor x, int weight, double beta
 void op_give_weight_terms(OpContext *c, OpTerm *terms, Tensor dy, int x, int weight)
 {
     if (op_needs_grad(c, x)) {
-        TapeParameter *parameter = op_parameter(c, weight);
-        const TensorPanels *panels = parameter ? tape_parameter_panels(parameter, false) : NULL;
+        const TensorPanels *panels = op_panels(c, weight, false);
         Tensor dx = op_new(c, TENSOR_SHAPE(dy.shape[0], c->in[weight]->shape[1]));
         bool done =
             tensor_is_valid(dx) && ((panels && tensor_panels_matmul(dx, dy, panels, 0.0, op_arena(c))) ||

@@ -1,4 +1,5 @@
 #include "autograd/parameter.h"
+#include "tensor/mem.h"
 #include "tensor/rows.h"
 
 #include <pthread.h>
@@ -22,6 +23,13 @@ void tape_parameter_release(TapeParameter *parameter)
     parameter->bytes_version = 0;
     atomic_store(&parameter->by_column.version, 0);
     atomic_store(&parameter->by_row.version, 0);
+    for (TapeParameterColumns *part = parameter->columns, *next; part; part = next) {
+        next = part->next;
+        tensor_panels_free(&part->by_column.panels);
+        tensor_panels_free(&part->by_row.panels);
+        reel_mem_free(part);
+    }
+    parameter->columns = NULL;
 }
 
 void tape_parameter_changed(TapeParameter *parameter)
@@ -37,22 +45,37 @@ void tape_parameter_settle(TapeParameter *parameter)
     parameter->is_behind = false;
 }
 
+static bool is_packed(TapeParameterPanels *side, const TapeParameter *parameter)
+{
+    return atomic_load_explicit(&side->version, memory_order_acquire) == parameter->version;
+}
+
+/* Under the lock. */
+static bool pack(TapeParameterPanels *side, const TapeParameter *parameter, Tensor weight, bool transposed)
+{
+    if (is_packed(side, parameter))
+        return true;
+    atomic_store(&side->wanted, true);
+    if (!tensor_panels_pack(&side->panels, transposed ? tensor_transpose(weight, 0, 1) : weight))
+        return false;
+    atomic_store_explicit(&side->version, parameter->version, memory_order_release);
+    return true;
+}
+
+static bool is_matrix(const TapeParameter *parameter)
+{
+    return parameter->value.dtype == TENSOR_F32 && parameter->value.ndim == 2;
+}
+
 const TensorPanels *tape_parameter_panels(TapeParameter *parameter, bool transposed)
 {
-    if (parameter->value.dtype != TENSOR_F32 || parameter->value.ndim != 2)
+    if (!is_matrix(parameter))
         return NULL;
     TapeParameterPanels *side = transposed ? &parameter->by_column : &parameter->by_row;
-    if (atomic_load_explicit(&side->version, memory_order_acquire) == parameter->version)
+    if (is_packed(side, parameter))
         return &side->panels;
     pthread_mutex_lock(&packing_lock);
-    bool packed = true;
-    if (atomic_load_explicit(&side->version, memory_order_relaxed) != parameter->version) {
-        Tensor b = transposed ? tensor_transpose(parameter->value, 0, 1) : parameter->value;
-        packed = tensor_panels_pack(&side->panels, b);
-        atomic_store(&side->wanted, true);
-        if (packed)
-            atomic_store_explicit(&side->version, parameter->version, memory_order_release);
-    }
+    bool packed = pack(side, parameter, parameter->value, transposed);
     pthread_mutex_unlock(&packing_lock);
     return packed ? &side->panels : NULL;
 }
@@ -66,6 +89,40 @@ bool tape_parameter_use_bytes(TapeParameter *parameter)
     return ok;
 }
 
+/* Under the lock: the part, made if need be; NULL where there is no memory. */
+static TapeParameterColumns *columns_of(TapeParameter *parameter, int64_t first, int64_t count)
+{
+    for (TapeParameterColumns *part = parameter->columns; part; part = part->next)
+        if (part->first == first && part->count == count)
+            return part;
+    TapeParameterColumns *part = reel_mem_calloc(1, sizeof *part);
+    if (part) {
+        part->next = parameter->columns;
+        part->first = first;
+        part->count = count;
+        parameter->columns = part;
+    }
+    return part;
+}
+
+static bool pack_columns(TapeParameterColumns *part, const TapeParameter *parameter, bool transposed)
+{
+    return pack(transposed ? &part->by_column : &part->by_row, parameter,
+                tensor_slice(parameter->value, 1, part->first, part->first + part->count, 1), transposed);
+}
+
+const TensorPanels *tape_parameter_columns_panels(TapeParameter *parameter, int64_t first, int64_t count,
+                                                  bool transposed)
+{
+    if (!is_matrix(parameter))
+        return NULL;
+    pthread_mutex_lock(&packing_lock);
+    TapeParameterColumns *part = columns_of(parameter, first, count);
+    bool packed = part && pack_columns(part, parameter, transposed);
+    pthread_mutex_unlock(&packing_lock);
+    return !packed ? NULL : transposed ? &part->by_column.panels : &part->by_row.panels;
+}
+
 bool tape_parameter_prepare(TapeParameter *parameter)
 {
     bool ok = true;
@@ -73,6 +130,14 @@ bool tape_parameter_prepare(TapeParameter *parameter)
         ok = tape_parameter_panels(parameter, true) != NULL;
     if (atomic_load(&parameter->by_row.wanted))
         ok = tape_parameter_panels(parameter, false) != NULL && ok;
+    pthread_mutex_lock(&packing_lock);
+    for (TapeParameterColumns *part = parameter->columns; part; part = part->next) {
+        if (atomic_load(&part->by_column.wanted))
+            ok = pack_columns(part, parameter, true) && ok;
+        if (atomic_load(&part->by_row.wanted))
+            ok = pack_columns(part, parameter, false) && ok;
+    }
+    pthread_mutex_unlock(&packing_lock);
     return ok;
 }
 

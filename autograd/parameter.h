@@ -35,6 +35,13 @@ typedef struct TapeParameterPanels {
     REEL_ATOMIC(bool) wanted;      /* some product has asked for it */
 } TapeParameterPanels;
 
+/* Some columns of a weight, which products have met as a view of it. */
+typedef struct TapeParameterColumns {
+    struct TapeParameterColumns *next;
+    int64_t first, count;
+    TapeParameterPanels by_column, by_row;
+} TapeParameterColumns;
+
 typedef struct TapeParameter {
     const char *name;             /* in its module, for pictures; NULL: none */
     Tensor value;                 /* invalid until the model is initialised or loaded */
@@ -47,6 +54,7 @@ typedef struct TapeParameter {
     bool is_lost;                  /* written while it was behind: the value is undefined */
     TapeParameterPanels by_column; /* of W^T, for y = x W^T */
     TapeParameterPanels by_row;    /* of W, for dx = dy W */
+    TapeParameterColumns *columns; /* the same of parts of W */
     TensorBytePanels bytes;        /* of W^T as 8 bits, instead of by_column */
     uint64_t bytes_version;        /* of the value that they are of; 0: none */
 } TapeParameter;
@@ -60,6 +68,9 @@ void tape_parameter_changed(TapeParameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
  * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
 const TensorPanels *tape_parameter_panels(TapeParameter *parameter, bool transposed);
+/* The same of the columns first .. first + count of W. */
+const TensorPanels *tape_parameter_columns_panels(TapeParameter *parameter, int64_t first, int64_t count,
+                                                  bool transposed);
 /* Lets y = x W^T read the value as 8 bits from now on until it changes, where it is of 8 bits
  * (tensor/byte_panels.h); any other stays as it is. False where there is no memory. */
 bool tape_parameter_use_bytes(TapeParameter *parameter);

@@ -35,6 +35,38 @@ START_TEST(panels_are_packed_once_for_a_version)
 }
 END_TEST
 
+/* Products with a view of some columns, forward and backward, and after a change. */
+START_TEST(columns_of_a_weight_have_panels_of_their_own)
+{
+    int64_t live = reel_mem_stats().live_blocks;
+    float weight[6] = {1, 2, 3, 4, 5, 6}, row[2] = {10, 100};
+    TapeParameter p;
+    tape_parameter_init(&p, tensor_from(weight, TENSOR_F32, TENSOR_SHAPE(2, 3)));
+    for (int change = 0; change < 2; change++) {
+        Tape *tape = tape_new();
+        Var x = tape_leaf(tape, tensor_from(row, TENSOR_F32, TENSOR_SHAPE(1, 2))),
+            columns = var_slice(tape_parameter(tape, &p), 1, 1, 3, 1); /* {2, 3; 5, 6} */
+        Var y = var_linear(x, columns, VAR_NONE);
+        ck_assert(tape_backward(var_sum(y, TENSOR_AXES_ALL, false)));
+        ck_assert_ptr_nonnull(p.columns);
+        ck_assert_ptr_null(p.columns->next);
+        ck_assert_uint_eq(p.columns->by_column.version, p.version);
+        ck_assert_uint_eq(p.columns->by_row.version, p.version);
+        ck_assert_ptr_null(p.by_column.panels.data);
+        expect(var_value(y), 0, change ? 330 : 320, change ? 660 : 650);
+        expect(var_grad(x), 0, change ? 9 : 7, 9);
+        expect(var_grad(tape_parameter(tape, &p)), 0, 0, 10, 100, 0, 10, 100);
+        tape_free(tape);
+        weight[1] += 1;
+        weight[4] += 1;
+        tape_parameter_changed(&p);
+        ck_assert(tape_parameter_prepare(&p));
+    }
+    tape_parameter_release(&p);
+    ck_assert_int_eq(reel_mem_stats().live_blocks, live);
+}
+END_TEST
+
 START_TEST(what_has_no_panels_says_so)
 {
     TapeParameter p;
@@ -80,6 +112,7 @@ Suite *autograd_parameter_suite(void)
     Suite *suite = suite_create("autograd/parameter");
     TCase *cases = tcase_create("parameter");
     tcase_add_test(cases, panels_are_packed_once_for_a_version);
+    tcase_add_test(cases, columns_of_a_weight_have_panels_of_their_own);
     tcase_add_test(cases, what_has_no_panels_says_so);
     tcase_add_test(cases, rows_and_snapshots_are_current);
     suite_add_tcase(suite, cases);
