@@ -29,7 +29,7 @@ static Value *resolve(const OpKind *op, Tape *tape, Var input, int i)
     Value *value = tape_find(input, op->name);
     if (!value && tape_ok(tape))
         tape_fail(tape, "%s: input %d is an empty value", op->name, i);
-    return value;
+    return value && tape_is_there(tape, value, op->name) ? value : NULL;
 }
 
 static bool check_dtypes(OpContext *c)
@@ -161,11 +161,14 @@ Var(op_apply)(const OpKind *op, const Var *inputs, int count, const void *attrib
     node->attributes = c.attributes;
     node->saved = c.saved;
     wants = wants && tape->grad_enabled && (op->backward || op->formula || op->composition);
+    bool will_pass = wants; /* what is held may be read in other ways */
     for (int k = 0; k < c.outputs; k++) {
         Value *value = tape_value(tape, node->first_output + (uint32_t)k);
         value->stamp = tensor_is_valid(value->t) ? tape->stamp : 0;
         value->wants = wants && value->t.dtype != TENSOR_I32;
+        will_pass = will_pass && !value->held;
     }
+    tape_blocks_end_forward(tape, c.node, will_pass);
     return tape_handle(tape, node->first_output);
 }
 
@@ -188,6 +191,8 @@ Tensor op_new(OpContext *c, int ndim, const int64_t *shape)
                        : tensor_new(&c->tape->arena, dtype, ndim, shape);
     if (!tensor_is_valid(t))
         op_error(c, "there is no memory for a result of that size");
+    else if (!c->walk)
+        tape_blocks_note(c, &t);
     return t;
 }
 

@@ -46,7 +46,7 @@ static bool check_loss(Var loss, const Value *value)
     return tape_ok(tape) && check_versions(tape, "tape_backward");
 }
 
-bool(tape_backward)(Var loss)
+static bool run_backward(Var loss, bool is_last)
 {
     Tape *tape = loss.tape;
     const Value *value = tape_find(loss, "tape_backward");
@@ -62,7 +62,23 @@ bool(tape_backward)(Var loss)
     walk.reuses = true;
     OpTerm one = {.kind = OP_TERM_DENSE};
     one.a = tensor_full(&tape->arena, value->t.dtype, value->t.ndim, value->t.shape, 1.0);
-    return tape_ok(tape) && tape_walk_take(&walk, loss.index, &one) && tape_walk_run(&walk, value->maker, 0);
+    if (!tape_ok(tape) || (is_last && !tape_blocks_lend(&walk)))
+        return false;
+    if (tape_walk_take(&walk, loss.index, &one))
+        tape_walk_run(&walk, value->maker, 0);
+    if (is_last)
+        tape_blocks_close(&walk);
+    return tape_ok(tape);
+}
+
+bool(tape_backward)(Var loss)
+{
+    return run_backward(loss, false);
+}
+
+bool(tape_backward_last)(Var loss)
+{
+    return run_backward(loss, true);
 }
 
 bool tape_backward_from(Var output, Tensor gradient)
@@ -78,7 +94,8 @@ bool tape_backward_from(Var output, Tensor gradient)
     if (!tape_walk_begin(&walk, tape, NULL))
         return false;
     walk.reuses = true;
-    return tape_walk_take(&walk, output.index, &seed) && tape_walk_run(&walk, value->maker, 0);
+    return tape_blocks_lend(&walk) && tape_walk_take(&walk, output.index, &seed) &&
+           tape_walk_run(&walk, value->maker, 0);
 }
 
 /* ---- Reading gradients ---- */

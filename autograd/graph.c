@@ -163,6 +163,8 @@ static bool run_node(Graph *graph, uint32_t number, const Var *inputs, int m, Va
         reached |= graph->pending[first + k - base].count > 0;
     if (!reached)
         return true;
+    if (!tape_is_open(tape, number))
+        return false;
     if (!find_use(&use, tape, number, &graph->path))
         return false;
     for (int i = 0; i < use.count; i++)

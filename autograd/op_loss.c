@@ -11,6 +11,11 @@ typedef struct Loss {
     int weight, pos_weight; /* numbers of these inputs, or 0 */
 } Loss;
 
+/* The softmax of a row of logits is e^(x - most) factor. */
+typedef struct ClassRow {
+    double most, factor;
+} ClassRow;
+
 /* PyTorch's bound for the logarithms of bce. */
 static const double LOG_FLOOR = -100;
 
@@ -270,23 +275,29 @@ static bool cross_entropy_forward(OpContext *c)
 {
     if (!check_classes(c))
         return false;
-    Tensor x = op_dense(c, *c->in[0]), k = *c->in[1], *y = c->saved = op_alloc(c, sizeof *y);
+    Tensor x = op_dense(c, *c->in[0]), k = *c->in[1];
     int64_t rows = x.shape[0];
+    ClassRow *row = c->saved = op_alloc(c, (size_t)rows * sizeof *row);
     Tensor losses = op_new(c, 1, &rows);
-    if (!y || !tensor_is_valid(x) || !tensor_is_valid(losses) || !tensor_is_valid(*y = op_new_like(c, x)))
+    if (!row || !tensor_is_valid(x) || !tensor_is_valid(losses))
         return false;
-    TENSOR_BY_DTYPE(x.dtype, class_losses)(losses, *y, x, k);
+    TensorArenaMark mark = tensor_arena_mark(op_arena(c));
+    Tensor e = op_new(c, 1, &x.shape[1]);
+    if (!tensor_is_valid(e))
+        return false;
+    TENSOR_BY_DTYPE(x.dtype, class_losses)(losses, row, e, x, k);
+    tensor_arena_rewind(op_arena(c), mark);
     return reduce_losses(c, losses);
 }
 static void cross_entropy_backward(OpContext *c, OpTerm *terms)
 {
-    Tensor k = *c->in[1], y = *(const Tensor *)c->saved, dx = op_new_like(c, y);
-    Tensor rows_like = y;
+    Tensor k = *c->in[1], x = op_dense(c, *c->in[0]), dx = op_new_like(c, *c->in[0]);
+    Tensor rows_like = dx;
     rows_like.ndim = 1;
     Tensor g = spread_grad(c, rows_like);
-    if (!tensor_is_valid(dx) || !tensor_is_valid(g))
+    if (!tensor_is_valid(x) || !tensor_is_valid(dx) || !tensor_is_valid(g))
         return;
-    TENSOR_BY_DTYPE(y.dtype, class_gradient)(dx, g, y, k);
+    TENSOR_BY_DTYPE(dx.dtype, class_gradient)(dx, g, c->saved, x, k);
     op_give(&terms[0], dx);
 }
 static Var cross_entropy_sample(OpSample *s)

@@ -114,42 +114,48 @@ TENSOR_INLINE void FN(logits_target_gradient_loop)(Tensor dt, Tensor g, Tensor x
 AT_LEVELS(FN(logits_target_gradient), FN(logits_target_gradient_loop),
           (Tensor dt, Tensor g, Tensor x, Tensor w, Tensor q), dt, g, x, w, q)
 
-/* y: the softmax of x. */
-TENSOR_INLINE void FN(class_losses_loop)(Tensor losses, Tensor y, Tensor x, Tensor classes, bool fma)
+/* e: room for a row. */
+TENSOR_INLINE void FN(class_losses_loop)(Tensor losses, ClassRow *row, Tensor e, Tensor x, Tensor classes,
+                                         bool fma)
+{
+    (void)fma;
+    int64_t size = x.shape[1];
+    REAL *pe = e.data;
+    for (int64_t n = 0; n < x.shape[0]; n++) {
+        const REAL *px = (REAL *)x.data + n * size;
+        REAL most = FN(row_max)(px, size);
+        for (int64_t j = 0; j < size; j++)
+            pe[j] = px[j] - most;
+        double of_class = (double)pe[tensor_i32(classes)[n * classes.strides[0]]];
+        FN(row_exp)(pe, pe, size);
+        double sum = FN(row_sum)(pe, size);
+        row[n] = (ClassRow){(double)most, 1 / sum};
+        ((REAL *)losses.data)[n] = (REAL)(log(sum) - of_class);
+    }
+}
+AT_LEVELS(FN(class_losses), FN(class_losses_loop),
+          (Tensor losses, ClassRow *row, Tensor e, Tensor x, Tensor classes), losses, row, e, x, classes)
+
+TENSOR_INLINE void FN(class_gradient_loop)(Tensor dx, Tensor g, const ClassRow *row, Tensor x, Tensor classes,
+                                           bool fma)
 {
     (void)fma;
     int64_t size = x.shape[1];
     for (int64_t n = 0; n < x.shape[0]; n++) {
-        const REAL *px = (REAL *)x.data + n * size;
-        REAL *py = (REAL *)y.data + n * size, most = FN(row_max)(px, size);
-        for (int64_t j = 0; j < size; j++)
-            py[j] = px[j] - most;
-        double of_class = (double)py[tensor_i32(classes)[n * classes.strides[0]]];
-        FN(row_exp)(py, py, size);
-        double sum = FN(row_sum)(py, size);
-        for (int64_t j = 0; j < size; j++)
-            py[j] *= (REAL)(1 / sum);
-        ((REAL *)losses.data)[n] = (REAL)(log(sum) - of_class);
-    }
-}
-AT_LEVELS(FN(class_losses), FN(class_losses_loop), (Tensor losses, Tensor y, Tensor x, Tensor classes),
-          losses, y, x, classes)
-
-TENSOR_INLINE void FN(class_gradient_loop)(Tensor dx, Tensor g, Tensor y, Tensor classes, bool fma)
-{
-    (void)fma;
-    int64_t size = y.shape[1];
-    for (int64_t n = 0; n < y.shape[0]; n++) {
-        const REAL *py = (REAL *)y.data + n * size;
+        const REAL *px = (REAL *)x.data + n * size, most = (REAL)row[n].most, factor = (REAL)row[n].factor;
         REAL *pdx = (REAL *)dx.data + n * size, h = ((REAL *)g.data)[n];
-        double others = 0; /* 1 less the probability of the class, which may have rounded to 1 */
         int32_t class = tensor_i32(classes)[n * classes.strides[0]];
-        for (int64_t j = 0; j < size; j++) {
-            others += j == class ? 0 : (double)py[j];
-            pdx[j] = h * py[j];
-        }
+        for (int64_t j = 0; j < size; j++)
+            pdx[j] = px[j] - most;
+        FN(row_exp)(pdx, pdx, size);
+        for (int64_t j = 0; j < size; j++)
+            pdx[j] *= factor;
+        /* 1 less the probability of the class, which may have rounded to 1 */
+        double others = FN(row_sum)(pdx, class) + FN(row_sum)(pdx + class + 1, size - class - 1);
+        for (int64_t j = 0; j < size; j++)
+            pdx[j] *= h;
         pdx[class] = (REAL)(-(double)h * others);
     }
 }
-AT_LEVELS(FN(class_gradient), FN(class_gradient_loop), (Tensor dx, Tensor g, Tensor y, Tensor classes), dx, g,
-          y, classes)
+AT_LEVELS(FN(class_gradient), FN(class_gradient_loop),
+          (Tensor dx, Tensor g, const ClassRow *row, Tensor x, Tensor classes), dx, g, row, x, classes)

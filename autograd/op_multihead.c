@@ -26,8 +26,9 @@ TENSOR_LEVELS(divide_f64, divide_loop_f64, (Scores_f64 s, bool known), s, known)
 TENSOR_LEVELS(score_gradient_f32, score_gradient_loop_f32, (Scores_f32 s, float *gradient), s, gradient)
 TENSOR_LEVELS(score_gradient_f64, score_gradient_loop_f64, (Scores_f64 s, double *gradient), s, gradient)
 
-/* Scores of a block of queries at once: in the second-level cache. At least, and at most, so many queries. */
-enum { BLOCK_SCORES = 1 << 17, FEWEST_QUERIES = 16, MOST_QUERIES = 128 };
+/* Scores of a block of queries at once: in the second-level cache. At least, and at most, so many queries; of
+ * causal ones few, since a block is computed as far as its last query sees. */
+enum { BLOCK_SCORES = 1 << 17, FEWEST_QUERIES = 16, MOST_QUERIES = 128, MOST_CAUSAL = 32 };
 
 /* ---- What is asked of whom ---- */
 
@@ -117,10 +118,10 @@ static bool check(OpContext *c)
            op_error(c, "as many texts must ask as are asked");
 }
 
-static int64_t block_queries(int64_t keys)
+static int64_t block_queries(const Attention *a, int64_t keys)
 {
-    int64_t rows = keys ? BLOCK_SCORES / keys : MOST_QUERIES;
-    return rows < FEWEST_QUERIES ? FEWEST_QUERIES : rows < MOST_QUERIES ? rows : MOST_QUERIES;
+    int64_t most = a->options.causal ? MOST_CAUSAL : MOST_QUERIES, rows = keys ? BLOCK_SCORES / keys : most;
+    return rows < FEWEST_QUERIES ? FEWEST_QUERIES : rows < most ? rows : most;
 }
 
 /* What both directions need; false: no memory. */
@@ -268,7 +269,7 @@ static void block_init(Block *block, Tensor query, Tensor weights, bool known)
 /* The next block of a head after the first `done` queries; false: none is left. */
 static bool next_block(Block *block, const Head *head, int64_t done)
 {
-    int64_t most = block_queries(head->keys), left = head->queries - done;
+    int64_t most = block_queries(head->a, head->keys), left = head->queries - done;
     *block = (Block){.head = head, .first = done, .rows = left < most ? left : most, .columns = head->keys};
     if (head->a->options.causal) { /* what the last query of the block sees */
         int64_t seen = head->keys - head->queries + done + block->rows;
@@ -282,7 +283,7 @@ static bool next_block(Block *block, const Head *head, int64_t done)
 static bool attend_head(const Head *head)
 {
     const Attention *a = head->a;
-    int64_t most = block_queries(head->keys);
+    int64_t most = block_queries(head->a, head->keys);
     most = most < head->queries ? most : head->queries;
     Tensor query = scratch(a, most, a->size), weights = scratch(a, most, head->keys),
            keep = a->options.dropout > 0 ? scratch(a, most, head->keys) : tensor_invalid(),
@@ -387,7 +388,7 @@ static void block_backward(Block *block, const Lent *lent, Tensor g, Tensor dque
 static bool head_backward(Head *head, Tensor g, Tensor dquery, Tensor dkey, Tensor dvalue)
 {
     const Attention *a = head->a;
-    int64_t most = block_queries(head->keys);
+    int64_t most = block_queries(head->a, head->keys);
     most = most < head->queries ? most : head->queries;
     bool drops = a->options.dropout > 0;
     Lent lent = {.query = scratch(a, most, a->size),

@@ -42,6 +42,7 @@ void tape_free(Tape *tape)
     free_blocks(&tape->values);
     free_blocks(&tape->nodes);
     reel_mem_free(tape->inputs);
+    reel_mem_free(tape->made);
     reel_mem_free(tape->records);
     reel_mem_free(tape->scopes);
     reel_mem_free(tape->slots);
@@ -61,7 +62,8 @@ void tape_begin(Tape *tape)
     tensor_arena_reset(&tape->arena);
     tensor_arena_reset(&tape->scratch);
     tape->value_count = tape->node_count = 0;
-    tape->input_count = 0;
+    tape->input_count = tape->made_count = 0;
+    tape->closed = 0;
     tape->scope_count = 0;
     tape->scope = NULL;
     tape->status = reel_status_ok();
@@ -84,6 +86,9 @@ void tape_rewind(Tape *tape, TapeMark mark)
     tape->value_count = mark.values;
     tape->node_count = mark.nodes;
     tape->input_count = mark.inputs;
+    while (tape->made_count && tape->made[tape->made_count - 1].node >= mark.nodes)
+        tape->made_count--;
+    tape->closed = tape->closed < mark.nodes ? tape->closed : mark.nodes;
     /* Memory that a held value has got may lie behind the mark. */
     for (uint32_t i = 0; i < mark.values; i++)
         if (tape_value(tape, i)->held)
@@ -158,7 +163,7 @@ uint32_t tape_add_node(Tape *tape, const OpKind *op, int count, int outputs)
         v->held = NULL;
         v->maker = number;
         v->stamp = v->record = 0;
-        v->wants = false;
+        v->wants = v->seen = v->gone = false;
     }
     tape->node_count++;
     tape->value_count = value;
@@ -275,7 +280,7 @@ Var(tape_parameter)(Tape *tape, TapeParameter *parameter)
 Var(var_detach)(Var v)
 {
     Value *value = tape_find(v, "var_detach");
-    if (!value)
+    if (!value || !tape_is_there(v.tape, value, "var_detach"))
         return tape_empty(v.tape);
     Var cut = add_leaf(v.tape, &value->t, false, "var_detach");
     if (!var_is_empty(cut))

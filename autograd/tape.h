@@ -98,6 +98,10 @@ bool tape_set_grad_enabled(Tape *tape, bool enabled);
  * Several losses of one step may each be run backward once; the gradients add up. False: an error was
  * recorded (now or before), or the loss knows no tape. */
 bool tape_backward(Var loss);
+/* The same, of the last or only loss of a step, in less memory: values that backward has passed lend theirs
+ * to gradients. What var_value() was called of before stays; of other inner values it is an error afterwards,
+ * as is differentiating again what was on the tape. Where a value has a hook, it is tape_backward(). */
+bool tape_backward_last(Var loss);
 /* The gradient of a leaf after tape_backward(), as a dense tensor of its shape; invalid where no loss
  * depended on it. For other values only after var_retain_grad(). */
 Tensor var_grad(Var v);
@@ -163,19 +167,20 @@ TAPE_TRACE_RETURNS(double)
 REEL_END_DECLS
 
 #ifndef REEL_LIBRARY
-#define tape_constant(...)   TAPE_TRACE(Var, tape_constant(__VA_ARGS__))
-#define tape_leaf(...)       TAPE_TRACE(Var, tape_leaf(__VA_ARGS__))
-#define tape_normal(...)     TAPE_TRACE(Var, tape_normal(__VA_ARGS__))
-#define tape_uniform(...)    TAPE_TRACE(Var, tape_uniform(__VA_ARGS__))
-#define tape_parameter(...)  TAPE_TRACE(Var, tape_parameter(__VA_ARGS__))
-#define tape_backward(...)   TAPE_TRACE(bool, tape_backward(__VA_ARGS__))
-#define tape_checkpoint(...) TAPE_TRACE(Var, tape_checkpoint(__VA_ARGS__))
-#define tape_vjp(...)        TAPE_TRACE(bool, tape_vjp(__VA_ARGS__))
-#define tape_hvp(...)        TAPE_TRACE(bool, tape_hvp(__VA_ARGS__))
-#define var_gradient(...)    TAPE_TRACE(Var, var_gradient(__VA_ARGS__))
-#define var_value(...)       TAPE_TRACE(Tensor, var_value(__VA_ARGS__))
-#define var_item(...)        TAPE_TRACE(double, var_item(__VA_ARGS__))
-#define var_detach(...)      TAPE_TRACE(Var, var_detach(__VA_ARGS__))
+#define tape_constant(...)      TAPE_TRACE(Var, tape_constant(__VA_ARGS__))
+#define tape_leaf(...)          TAPE_TRACE(Var, tape_leaf(__VA_ARGS__))
+#define tape_normal(...)        TAPE_TRACE(Var, tape_normal(__VA_ARGS__))
+#define tape_uniform(...)       TAPE_TRACE(Var, tape_uniform(__VA_ARGS__))
+#define tape_parameter(...)     TAPE_TRACE(Var, tape_parameter(__VA_ARGS__))
+#define tape_backward(...)      TAPE_TRACE(bool, tape_backward(__VA_ARGS__))
+#define tape_backward_last(...) TAPE_TRACE(bool, tape_backward_last(__VA_ARGS__))
+#define tape_checkpoint(...)    TAPE_TRACE(Var, tape_checkpoint(__VA_ARGS__))
+#define tape_vjp(...)           TAPE_TRACE(bool, tape_vjp(__VA_ARGS__))
+#define tape_hvp(...)           TAPE_TRACE(bool, tape_hvp(__VA_ARGS__))
+#define var_gradient(...)       TAPE_TRACE(Var, var_gradient(__VA_ARGS__))
+#define var_value(...)          TAPE_TRACE(Tensor, var_value(__VA_ARGS__))
+#define var_item(...)           TAPE_TRACE(double, var_item(__VA_ARGS__))
+#define var_detach(...)         TAPE_TRACE(Var, var_detach(__VA_ARGS__))
 #endif
 
 #endif

@@ -26,6 +26,8 @@ typedef struct Value {
     uint32_t stamp;  /* of the step (0: never made) */
     uint32_t record; /* 1 + the place of its record; 0: none */
     bool wants;      /* a gradient */
+    bool seen;       /* the caller has its memory: var_value() */
+    bool gone;       /* its memory was used again: tape_backward_last() */
 } Value;
 
 /* One use of an op, or a leaf (op NULL). */
@@ -62,6 +64,13 @@ typedef struct Record {
     void *hook_context;
 } Record;
 
+/* Memory that forward of a node has made and that lives until backward has passed the node. */
+typedef struct MadeBlock {
+    char *data;
+    size_t bytes, position; /* of the arena behind it */
+    uint32_t node;
+} MadeBlock;
+
 /* Elements in blocks that never move. */
 enum { BLOCK_BITS = 10, BLOCK_SIZE = 1 << BLOCK_BITS };
 
@@ -80,6 +89,9 @@ struct Tape {
     uint32_t value_count, node_count;
     uint32_t *inputs;
     size_t input_count, input_capacity;
+    MadeBlock *made; /* in the order of nodes; see blocks.c */
+    size_t made_count, made_capacity;
+    uint32_t closed; /* nodes below this one cannot be differentiated any more */
     Record *records;
     size_t record_count, record_capacity;
     uint32_t stamp;         /* of the values that are made now */
@@ -153,6 +165,18 @@ void tape_records_rewind(Tape *tape);
 /* The value in memory; NULL where there is none left. */
 Tensor *tape_whole(Tape *tape, Value *value);
 
+/* False, with an error, where the value's memory was used again. */
+bool tape_is_there(Tape *tape, const Value *value, const char *user);
+/* False, with an error, where the node cannot be differentiated any more. */
+bool tape_is_open(Tape *tape, uint32_t node);
+
+/* ---- blocks.c ---- */
+
+/* Memory that a running forward has made. */
+void tape_blocks_note(OpContext *c, const Tensor *t);
+/* Behind forward: what it has released again is forgotten, and all unless backward will pass the node. */
+void tape_blocks_end_forward(Tape *tape, uint32_t node, bool will_pass);
+
 /* ---- apply.c ---- */
 
 /* Whether the outputs are there, and finite if that is asked for. */
@@ -163,7 +187,7 @@ const TapeParameter *op_parameter_behind(const OpContext *c, int input);
 
 /* ---- derivatives.c ---- */
 
-/* tape_backward() of a value of any shape, whose gradient is given. */
+/* tape_backward_last() of a value of any shape, whose gradient is given. No value is read after it. */
 bool tape_backward_from(Var output, Tensor gradient);
 
 /* ---- sparse.c ---- */

@@ -13,6 +13,26 @@ Value *tape_find(Var v, const char *user)
     return NULL;
 }
 
+bool tape_is_there(Tape *tape, const Value *value, const char *user)
+{
+    if (value->gone)
+        tape_fail(tape,
+                  "%s: tape_backward_last() has used the value's memory again; call var_value() before it",
+                  user);
+    return !value->gone;
+}
+
+bool tape_is_open(Tape *tape, uint32_t node)
+{
+    if (node < tape->closed && tape_node(tape, node)->op)
+        tape_fail(
+            tape,
+            "%s: tape_backward_last() has gone through what this depends on; use tape_backward() for all "
+            "losses but the last",
+            tape_node(tape, node)->op->name);
+    return tape_ok(tape);
+}
+
 Tensor *tape_whole(Tape *tape, Value *value)
 {
     if (value->t.data || !value->held)
@@ -27,7 +47,10 @@ Tensor *tape_whole(Tape *tape, Value *value)
 Tensor(var_value)(Var v)
 {
     Value *value = tape_find(v, "var_value");
-    Tensor *t = value ? tape_whole(v.tape, value) : NULL;
+    if (!value || !tape_is_there(v.tape, value, "var_value"))
+        return tensor_invalid();
+    value->seen = true;
+    Tensor *t = tape_whole(v.tape, value);
     return t ? *t : tensor_invalid();
 }
 

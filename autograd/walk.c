@@ -255,7 +255,7 @@ static void run_node(TapeWalk *walk, uint32_t number)
     bool reached = false;
     for (uint32_t value = first; value < end; value++)
         reached |= *walk_place(walk, value) != NULL;
-    if (!reached)
+    if (!reached || !tape_is_open(tape, number))
         return;
     const TapeScope *scope = tape->scope;
     tape->scope = node->scope;
@@ -278,6 +278,7 @@ static void run_node(TapeWalk *walk, uint32_t number)
             tape_walk_release(walk, value, tape_value(tape, value)->record != 0);
         }
     tape_blocks_end_turn(walk);
+    tape_blocks_pass(walk, number);
     if (tape->profile)
         tape_profile_end(tape);
     tape_trace_pop();

@@ -17,6 +17,7 @@ typedef struct GradientBlock {
     char *data;
     size_t bytes;
     int holders;
+    bool was_free;
 } GradientBlock;
 
 /* What a node's turn has made so far. */
@@ -66,6 +67,8 @@ struct TapeWalk {
     int new_count;
     NewBlock new_blocks[MOST_NEW_BLOCKS];
     GradientBlock *free_blocks;
+    GradientBlock *lent; /* of the values, by address: see tape_blocks_lend() */
+    size_t lent_count;
     HeldBlock *free_held;
     OpContext *running; /* the use of an op whose terms are taken, and the number of the input; NULL: none */
     int input;
@@ -121,6 +124,13 @@ void tape_blocks_release(TapeWalk *walk, Pending *pending, bool keeps_sum);
 void tape_blocks_end_backward(TapeWalk *walk);
 /* A node's turn is over: new blocks without a holder are free. */
 void tape_blocks_end_turn(TapeWalk *walk);
+/* From now on the walk uses the memory of values, too, that backward has passed, as far as nobody has seen
+ * them. False: no memory. */
+bool tape_blocks_lend(TapeWalk *walk);
+/* Backward has passed a node, and all that are newer. */
+void tape_blocks_pass(TapeWalk *walk, uint32_t node);
+/* Behind the walk: values whose memory was used again are gone, and what there was is closed. */
+void tape_blocks_close(TapeWalk *walk);
 
 /* ---- terms.c ---- */
 

@@ -256,7 +256,7 @@ static void run_shard(void *context, int index)
     Var loss = tape_ok(tape) ? p->loss(p->context, tape, shard->number, p->options.shards) : VAR_NONE;
     double middle = reel_clock_seconds();
     shard->forward = middle - started;
-    if (!var_is_empty(loss) && tape_backward(loss))
+    if (!var_is_empty(loss) && tape_backward_last(loss))
         read_gradients(p, shard);
     if (isnan(shard->value))
         shard->value = var_is_empty(loss) ? 0 : var_item(loss);

@@ -43,10 +43,10 @@ void nn_parallel_free(NnParallel *parallel);
  * after epoch 3". */
 ReelStatus nn_parallel_check(NnParallel *parallel, const char *what);
 
-/* Runs the loss of each shard forward and backward. Several calls before an update accumulate, each parameter
- * until it is updated (an update reads the parameters of its own optimizer alone). *sum (may be NULL): what
- * the losses come to, added up in the order of the shards. An error is that of the first shard that has one,
- * on all ranks; what accumulated before stays. */
+/* Runs the loss of each shard forward and backward, by tape_backward_last(). Several calls before an update
+ * accumulate, each parameter until it is updated (an update reads the parameters of its own optimizer alone).
+ * *sum (may be NULL): what the losses come to, added up in the order of the shards. An error is that of the
+ * first shard that has one, on all ranks; what accumulated before stays. */
 ReelStatus nn_parallel_backward(NnParallel *parallel, NnShardLoss *loss, void *context, double *sum);
 /* Whether this rank executes a shard. */
 bool nn_parallel_has(const NnParallel *parallel, int shard);

@@ -3,6 +3,7 @@
 #include "tests/tape_support.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { NUMBERS = 4096, DEEP = 40 };
 
@@ -107,6 +108,80 @@ START_TEST(what_several_read_is_not_used_again_before_the_last)
 }
 END_TEST
 
+/* Behind tape_backward_last(): gradients are the same, in the memory of what was passed. */
+START_TEST(the_last_backward_uses_the_memory_of_values)
+{
+    size_t bytes[2];
+    for (int last = 0; last < 2; last++) {
+        tape_begin(tape);
+        Var a = wide(0.5), loss = chain(a, DEEP, NULL);
+        size_t before = tape_arena(tape)->used;
+        ck_assert(last ? tape_backward_last(loss) : tape_backward(loss));
+        bytes[last] = tape_arena(tape)->used - before;
+        assert_all(var_grad(a), slope_of(DEEP, 0));
+        assert_all(var_value(a), 0.5);
+        ck_assert(tape_ok(tape) && isfinite(var_item(loss)));
+    }
+    ck_assert_msg(bytes[1] <= bytes[0], "%zu and %zu bytes", bytes[1], bytes[0]);
+    tape_begin(tape);
+    Var a = wide(0.5), loss = var_sum(var_mul(chain(a, DEEP, NULL), a), TENSOR_AXES_ALL, false);
+    Var b = wide(0.25);
+    for (int i = 0; i < DEEP; i++)
+        b = var_mul(var_sin(b), a); /* which makes two gradients for each value that it passes */
+    loss = var_add(loss, var_sum(b, TENSOR_AXES_ALL, false));
+    size_t before = tape_arena(tape)->used;
+    ck_assert(tape_backward_last(loss));
+    size_t more = tape_arena(tape)->used - before;
+    ck_assert_msg(more < 8 * NUMBERS * sizeof(double), "%zu bytes", more);
+}
+END_TEST
+
+START_TEST(what_was_seen_stays_and_the_rest_is_an_error)
+{
+    Var a = wide(0.5), middle = VAR_NONE, loss = chain(a, DEEP, &middle);
+    Var view = var_reshape(middle, TENSOR_SHAPE(2, NUMBERS / 2));
+    double sum = 0.5;
+    for (int i = 0; i <= DEEP / 2; i++)
+        sum = sin(sum);
+    ck_assert(tensor_is_valid(var_value(view)));
+    ck_assert(tape_backward_last(loss));
+    assert_all(var_value(middle), sum); /* lies where the view does */
+    ck_assert(tape_ok(tape));
+
+    tape_begin(tape);
+    a = wide(0.5);
+    loss = chain(a, DEEP, &middle);
+    view = var_reshape(middle, TENSOR_SHAPE(2, NUMBERS / 2));
+    ck_assert(tape_backward_last(loss));
+    ck_assert(!tensor_is_valid(var_value(view)));
+    ck_assert_ptr_nonnull(strstr(tape_status(tape)->message, "tape_backward_last()"));
+
+    tape_begin(tape);
+    a = wide(0.5);
+    loss = chain(a, DEEP, &middle);
+    ck_assert(tape_backward_last(loss));
+    ck_assert(var_is_empty(var_neg(middle)));
+    ck_assert_ptr_nonnull(strstr(tape_status(tape)->message, "neg: tape_backward_last()"));
+
+    for (int graph = 0; graph < 2; graph++) {
+        tape_begin(tape);
+        a = wide(0.5);
+        loss = chain(a, DEEP, NULL);
+        Var other = var_scale(loss, 2, 0), gradient;
+        ck_assert(tape_backward_last(loss));
+        ck_assert(!(graph ? tape_vjp(&other, NULL, 1, &a, 1, true, &gradient) : tape_backward(other)));
+        ck_assert_ptr_nonnull(strstr(tape_status(tape)->message, "use tape_backward() for all"));
+    }
+
+    tape_begin(tape);
+    a = wide(0.5);
+    ck_assert(tape_backward_last(chain(a, DEEP, NULL)));
+    loss = chain(a, 1, NULL); /* of a leaf there is another one */
+    ck_assert(tape_backward(loss));
+    assert_all(var_grad(a), slope_of(DEEP, 0) + cos(0.5));
+}
+END_TEST
+
 Suite *autograd_blocks_suite(void);
 Suite *autograd_blocks_suite(void)
 {
@@ -116,6 +191,8 @@ Suite *autograd_blocks_suite(void)
     tcase_add_test(cases, gradients_of_a_long_chain_take_the_memory_of_few);
     tcase_add_test(cases, what_is_kept_stays);
     tcase_add_test(cases, what_several_read_is_not_used_again_before_the_last);
+    tcase_add_test(cases, the_last_backward_uses_the_memory_of_values);
+    tcase_add_test(cases, what_was_seen_stays_and_the_rest_is_an_error);
     suite_add_tcase(suite, cases);
     return suite;
 }
