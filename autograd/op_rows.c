@@ -44,18 +44,20 @@ static bool embedding_forward(OpContext *c)
     if (!find_distinct(c, flat, table.shape[0], saved))
         return false;
     c->saved = saved;
-    Tensor rows = op_new(c, TENSOR_SHAPE(saved->distinct.shape[0], table.shape[1]));
-    if (!tensor_is_valid(rows) || !op_read_rows(c, 0, saved->distinct, rows))
-        return false;
-    if (ids.ndim == 1)
-        return tape_repeated_hold(c, rows, saved->index);
     int64_t shape[TENSOR_MAX_DIMS];
     memcpy(shape, ids.shape, sizeof shape);
     shape[ids.ndim] = table.shape[1];
-    if (!op_output(c, ids.ndim + 1, shape))
+    if (ids.ndim != 1 && !op_output(c, ids.ndim + 1, shape))
         return false;
-    return tensor_gather_rows(tensor_view_as(*c->out[0], TENSOR_SHAPE(saved->index.shape[0], table.shape[1])),
-                              rows, saved->index);
+    Tensor all = ids.ndim == 1 ? tensor_invalid()
+                               : tensor_view_as(*c->out[0], TENSOR_SHAPE(flat.shape[0], table.shape[1]));
+    if (ids.ndim != 1 && table.data) /* else each row is made, once */
+        return op_read_rows(c, 0, flat, all);
+    Tensor rows = op_new(c, TENSOR_SHAPE(saved->distinct.shape[0], table.shape[1]));
+    if (!tensor_is_valid(rows) || !op_read_rows(c, 0, saved->distinct, rows))
+        return false;
+    return ids.ndim == 1 ? tape_repeated_hold(c, rows, saved->index)
+                         : tensor_gather_rows(all, rows, saved->index);
 }
 
 static void embedding_backward(OpContext *c, OpTerm *terms)

@@ -69,6 +69,7 @@ static void update_f64(const OptimizerState *state, int64_t at, double *w, doubl
 const UpdateRule nn_adagrad_rule = {.moments = moments,
                                     .first_v = first_v,
                                     .idle_rows = idle_rows,
+                                    .only_reads = true,
                                     .begin = begin,
                                     .update_f32 = update_f32,
                                     .update_f64 = update_f64};

@@ -224,6 +224,7 @@ static void decay(const OptimizerState *state, float *m, float *v, int32_t from,
 
 const UpdateRule nn_adam_rule = {.moments = moments,
                                  .idle_rows = rows_without_gradient,
+                                 .only_reads = true,
                                  .begin = begin,
                                  .update_f32 = update_f32,
                                  .update_f64 = update_f64,

@@ -253,9 +253,9 @@ static ReelStatus gather_work(NnOptimizer *o, const NnPieces *pieces)
 
 /* Calls `visit` for parts of at most SUM_CHUNK elements of an item, with the part's place in the parameter
  * and its gradient. */
-typedef void Visit(OptimizerItem *item, int64_t at, SumBuffer *gradient, int64_t count);
+typedef void Visit(OptimizerItem *item, int64_t at, void *gradient, int64_t count);
 
-static void visit_parts(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
+static void visit_parts(OptimizerItem *item, Visit *visit)
 {
     OptimizerState *state = item->state;
     _Alignas(64) SumBuffer buffers[SUM_DEPTH];
@@ -264,21 +264,24 @@ static void visit_parts(const NnOptimizer *o, OptimizerItem *item, Visit *visit)
         for (int64_t k = item->begin; k < item->end; k++)
             for (int64_t at = 0; at < state->width; at += SUM_CHUNK) {
                 int64_t count = state->width - at < SUM_CHUNK ? state->width - at : SUM_CHUNK;
-                gradient_f32(o, rows->addends + rows->first[k], rows->first[k + 1] - rows->first[k], at,
-                             count, buffers);
-                visit(item, rows->ids[k] * state->width + at, buffers, count);
+                float *g = gradient_f32(state, rows->addends + rows->first[k],
+                                        rows->first[k + 1] - rows->first[k], at, count, buffers);
+                visit(item, rows->ids[k] * state->width + at, g, count);
             }
         return;
     }
     for (int64_t at = item->begin; at < item->end; at += SUM_CHUNK) {
         int64_t count = item->end - at < SUM_CHUNK ? item->end - at : SUM_CHUNK;
-        TENSOR_BY_DTYPE(state->dtype, gradient)
-        (o, state->addends, state->addend_count, at, count, buffers);
-        visit(item, at, buffers, count);
+        if (state->dtype == TENSOR_F32)
+            visit(item, at, gradient_f32(state, state->addends, state->addend_count, at, count, buffers),
+                  count);
+        else
+            visit(item, at, gradient_f64(state, state->addends, state->addend_count, at, count, buffers),
+                  count);
     }
 }
 
-static void add_squares(OptimizerItem *item, int64_t at, SumBuffer *gradient, int64_t count)
+static void add_squares(OptimizerItem *item, int64_t at, void *gradient, int64_t count)
 {
     (void)at;
     item->squares += tensor_sum_of_squares(tensor_from(gradient, item->state->dtype, TENSOR_SHAPE(count)));
@@ -287,7 +290,7 @@ static void add_squares(OptimizerItem *item, int64_t at, SumBuffer *gradient, in
 static void square_task(void *context, int task)
 {
     NnOptimizer *o = context;
-    visit_parts(o, &o->items[task], add_squares);
+    visit_parts(&o->items[task], add_squares);
 }
 
 static double norm_of_gradients(NnOptimizer *o, TensorPool *pool)
@@ -301,7 +304,7 @@ static double norm_of_gradients(NnOptimizer *o, TensorPool *pool)
 
 /* ---- Updating ---- */
 
-static void update_part(OptimizerItem *item, int64_t at, SumBuffer *gradient, int64_t count)
+static void update_part(OptimizerItem *item, int64_t at, void *gradient, int64_t count)
 {
     OptimizerState *state = item->state;
     const UpdateRule *rule = state->optimizer->rule;
@@ -310,9 +313,9 @@ static void update_part(OptimizerItem *item, int64_t at, SumBuffer *gradient, in
     if (begins_row)
         nn_late_rows_settle(state, at / state->width, state->steps - 1);
     if (state->dtype == TENSOR_F32)
-        rule->update_f32(state, at, tensor_f32(value) + at, gradient->f32, count);
+        rule->update_f32(state, at, tensor_f32(value) + at, gradient, count);
     else
-        rule->update_f64(state, at, tensor_f64(value) + at, gradient->f64, count);
+        rule->update_f64(state, at, tensor_f64(value) + at, gradient, count);
     if (begins_row)
         tensor_i32(state->last)[at / state->width] = state->steps;
 }
@@ -320,7 +323,7 @@ static void update_part(OptimizerItem *item, int64_t at, SumBuffer *gradient, in
 static void update_task(void *context, int task)
 {
     NnOptimizer *o = context;
-    visit_parts(o, &o->items[task], update_part);
+    visit_parts(&o->items[task], update_part);
 }
 
 /* Before the update of a parameter that takes part. */

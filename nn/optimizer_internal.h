@@ -29,8 +29,9 @@ typedef struct UpdateRule {
     IdleRows (*idle_rows)(const NnOptimizerOptions *options);
     /* Before update number state->steps of the parameter; late rows have room for its settings. */
     void (*begin)(OptimizerState *state);
-    /* Updates w [n], which begins at number `at` of the parameter, from its gradient, which is written over.
-     */
+    /* Updates w [n], which begins at number `at` of the parameter, from its gradient, which is written over,
+     * but not where `only_reads` and rows without gradient do not move. */
+    bool only_reads;
     void (*update_f32)(const OptimizerState *state, int64_t at, float *w, float *g, int64_t n);
     void (*update_f64)(const OptimizerState *state, int64_t at, double *w, double *g, int64_t n);
     /* Where rows are late: moves w [width] from after update `from` to after `to`, with gradients that are

@@ -21,6 +21,7 @@ static void begin(OptimizerState *state)
 
 const UpdateRule nn_sgd_rule = {.moments = moments,
                                 .idle_rows = idle_rows,
+                                .only_reads = true,
                                 .begin = begin,
                                 .update_f32 = update_f32,
                                 .update_f64 = update_f64};

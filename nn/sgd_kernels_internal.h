@@ -1,6 +1,6 @@
 /* The kernel of sgd.c: see tensor/each_real.h. */
 
-static void FN(update)(const OptimizerState *state, int64_t at, REAL *w, REAL *g, int64_t n)
+static void FN(update)(const OptimizerState *state, int64_t at, REAL *restrict w, REAL *restrict g, int64_t n)
 {
     const NnOptimizerOptions *options = &state->group->options;
     REAL decay = (REAL)options->weight_decay, momentum = (REAL)options->momentum;

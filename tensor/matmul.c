@@ -35,7 +35,6 @@ static void multiply(TensorDtype dtype, double alpha, const void *a, const Matri
                      const Matrix *b_as, double beta, void *c, const Matrix *c_as)
 {
     int64_t m = c_as->rows, n = c_as->columns, k = a_as->columns;
-    tensor_flops_add_product(m, n, k);
     if (dtype == TENSOR_F32 && alpha == 1 &&
         tensor_small_product(m, n, k, (TensorSmallMatrix){a, a_as->row_stride, a_as->column_stride},
                              (TensorSmallMatrix){b, b_as->row_stride, b_as->column_stride}, beta != 0, c,
@@ -74,6 +73,7 @@ static bool multiply_batches(Tensor out, double alpha, Tensor a, Tensor b, doubl
         loop.n = 1;
     }
     int64_t size = (int64_t)tensor_dtype_size(out.dtype);
+    tensor_flops_add_product(tensor_numel(&out) / out_as.columns, out_as.columns, a_as.columns);
     while (tensor_loop_next(&loop))
         for (int64_t i = 0; i < loop.n; i++)
             multiply(out.dtype, alpha, loop.data[1] + i * loop.stride[1] * size, &a_as,

@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 /* The size of a block is kept in front of it, in a header as wide as the alignment. */
 enum { ALIGNMENT = 64 };
@@ -39,6 +42,20 @@ static size_t *header_of(void *block)
     return (size_t *)(void *)((char *)block - ALIGNMENT);
 }
 
+/* Asks for large pages, without which rows from all over a table cost a look at the tables of pages each. */
+static void wish_large_pages(char *base, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+    enum { PAGE = 1 << 21 };
+    uintptr_t begin = ((uintptr_t)base + PAGE - 1) / PAGE * PAGE,
+              end = ((uintptr_t)base + size) / PAGE * PAGE;
+    if (size >= 2 * PAGE && begin < end)
+        (void)madvise(base + (begin - (uintptr_t)base), end - begin, MADV_HUGEPAGE);
+#else
+    (void)base, (void)size;
+#endif
+}
+
 void *reel_mem_alloc(size_t size)
 {
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
@@ -48,6 +65,7 @@ void *reel_mem_alloc(size_t size)
     char *base = aligned_alloc(ALIGNMENT, rounded + ALIGNMENT);
     if (!base)
         return NULL;
+    wish_large_pages(base, rounded + ALIGNMENT);
     void *block = base + ALIGNMENT;
     *header_of(block) = size;
     account(1, (int64_t)size);

@@ -10,6 +10,7 @@
 enum {
     FLOATS_PER_LINE = 16,
     ROWS_AHEAD = 8,
+    LINES_AHEAD = 2,
     SLACK = 256 /* kernels may read some floats past the last panel */
 };
 
@@ -121,11 +122,14 @@ static void transpose_panel(float *to, TensorPanelsSide side, const float *sourc
 {
     int64_t p = 0;
     if (count >= 4)
-        for (; p + 4 <= depth; p += 4)
+        for (; p + FLOATS_PER_LINE <= depth; p += FLOATS_PER_LINE)
             for (int64_t j = 0; j < count; j += 4) {
                 int64_t first = min_i64(j, count - 4); /* the last block may overlap the one before */
-                transpose_4x4(to + p * side.packed + first, side.packed, source + first * stride_count + p,
-                              stride_count);
+                const float *from = source + first * stride_count + p;
+                for (int i = 0; i < 4; i++) /* more rows than the processor's own prefetching follows */
+                    __builtin_prefetch(from + i * stride_count + LINES_AHEAD * FLOATS_PER_LINE);
+                for (int i = 0; i < FLOATS_PER_LINE; i += 4)
+                    transpose_4x4(to + (p + i) * side.packed + first, side.packed, from + i, stride_count);
             }
     for (; p < depth; p++)
         for (int64_t j = 0; j < count; j++)

@@ -12,6 +12,7 @@
 enum {
     LANES = 16,
     ROWS = 4,
+    FEW = 2,
     MOST_DEPTH = 128,                   /* less than the shortest block of BLIS */
     MOST_MULTIPLICATIONS = 64 * 64 * 64 /* measured: a few times more, and BLIS is as fast */
 };
@@ -41,10 +42,95 @@ TENSOR_INLINE void multiply_tile(int rows, int64_t columns, int64_t k, TensorSma
         }
 }
 
+/* A row times columns that lie one after another: the elements of so many columns are made side by side, each
+ * by its own chain, which is faster than to bring them into order first. */
+enum { CHAINS = 8 };
+
+TENSOR_INLINE void put(float *to, float sum, bool add)
+{
+    *to = add ? sum + *to : sum;
+}
+
+TENSOR_INLINE void multiply_row(int64_t n, int64_t k, TensorSmallMatrix a, TensorSmallMatrix b, bool add,
+                                float *c, int64_t c_column, bool fma)
+{
+    for (int64_t j = 0; j < n; j += CHAINS) {
+        int64_t columns = n - j < CHAINS ? n - j : CHAINS;
+        const float *y[CHAINS];
+        for (int i = 0; i < CHAINS; i++) /* the last ones over again where there are fewer */
+            y[i] = b.data + (j + (i < columns ? i : columns - 1)) * b.column;
+        float sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0, sum4 = 0, sum5 = 0, sum6 = 0, sum7 = 0;
+        for (int64_t p = 0; p < k; p++) {
+            float x = a.data[p * a.column];
+            sum0 = tensor_fused(x, y[0][p], sum0, fma);
+            sum1 = tensor_fused(x, y[1][p], sum1, fma);
+            sum2 = tensor_fused(x, y[2][p], sum2, fma);
+            sum3 = tensor_fused(x, y[3][p], sum3, fma);
+            sum4 = tensor_fused(x, y[4][p], sum4, fma);
+            sum5 = tensor_fused(x, y[5][p], sum5, fma);
+            sum6 = tensor_fused(x, y[6][p], sum6, fma);
+            sum7 = tensor_fused(x, y[7][p], sum7, fma);
+        }
+        float *to = c + j * c_column;
+        switch (columns) { /* apart: stored side by side they would be made side by side, of single loads */
+        default:
+            put(to + 7 * c_column, sum7, add);
+            __attribute__((fallthrough));
+        case 7:
+            put(to + 6 * c_column, sum6, add);
+            __attribute__((fallthrough));
+        case 6:
+            put(to + 5 * c_column, sum5, add);
+            __attribute__((fallthrough));
+        case 5:
+            put(to + 4 * c_column, sum4, add);
+            __attribute__((fallthrough));
+        case 4:
+            put(to + 3 * c_column, sum3, add);
+            __attribute__((fallthrough));
+        case 3:
+            put(to + 2 * c_column, sum2, add);
+            __attribute__((fallthrough));
+        case 2:
+            put(to + c_column, sum1, add);
+            __attribute__((fallthrough));
+        case 1:
+            put(to, sum0, add);
+        }
+    }
+}
+
+/* c[m, n] = a b, rows of both b and c without gaps: each row of c is made in its place. For few k, or one
+ * row. */
+TENSOR_INLINE void multiply_in_place(int64_t m, int64_t n, int64_t k, TensorSmallMatrix a,
+                                     TensorSmallMatrix b, float *c, int64_t c_row, bool fma)
+{
+    for (int64_t i = 0; i < m; i++) {
+        float *restrict to = c + i * c_row;
+        float first = a.data[i * a.row];
+        for (int64_t j = 0; j < n; j++)
+            to[j] = tensor_fused(first, b.data[j], 0, fma);
+        for (int64_t p = 1; p < k; p++) {
+            float x = a.data[i * a.row + p * a.column];
+            const float *y = b.data + p * b.row;
+            for (int64_t j = 0; j < n; j++)
+                to[j] = tensor_fused(x, y[j], to[j], fma);
+        }
+    }
+}
+
 TENSOR_INLINE void multiply_loop(int64_t m, int64_t n, int64_t k, TensorSmallMatrix a, TensorSmallMatrix b,
                                  bool add, float *c, int64_t c_row, int64_t c_column, bool fma)
 {
     float packed[MOST_DEPTH * LANES];
+    if (m == 1 && b.row == 1 && b.column != 1) {
+        multiply_row(n, k, a, b, add, c, c_column, fma);
+        return;
+    }
+    if ((m == 1 || k <= FEW) && b.column == 1 && c_column == 1 && !add && k > 0) {
+        multiply_in_place(m, n, k, a, b, c, c_row, fma);
+        return;
+    }
     for (int64_t j = 0; j < n; j += LANES) {
         int64_t columns = n - j < LANES ? n - j : LANES, b_row = b.row;
         const float *from = b.data + j * b.column;

@@ -5,8 +5,8 @@
 
 enum {
     LEAST_SIZE = 4096, /* of the left operand */
-    PAYS = 8,          /* measured: one number in so many, or fewer, are multiplied faster alone */
-    LOOKS = 64,        /* at so many numbers before all are looked at */
+    PAYS = 16,         /* measured: one number in so many, or fewer, are multiplied faster alone */
+    LOOKS = 128,       /* at so many numbers before all are looked at */
     RUN = 32           /* numbers that are passed over together where all are 0 */
 };
 
@@ -34,7 +34,7 @@ static bool looks_sparse(const Tensor *a)
             ((const float *)a->data)[at / a->shape[1] * a->strides[0] + at % a->shape[1] * a->strides[1]] !=
             0;
     }
-    return seen < LOOKS / 4;
+    return seen < 2 * LOOKS / PAYS;
 }
 
 /* Visits the numbers of the matrices that are not 0, as long as there are at most `most`: counts them by
