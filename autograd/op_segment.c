@@ -3,6 +3,7 @@
  * the others. */
 #include "autograd/ops.h"
 #include "tensor/elementwise.h"
+#include "tensor/levels.h"
 #include "tensor/rows.h"
 
 #include <math.h>
@@ -10,6 +11,13 @@
 
 #define KERNELS "autograd/op_segment_kernels_internal.h"
 #include "tensor/each_real.h"
+TENSOR_LEVELS(take_max_f32, take_max_loop_f32,
+              (Tensor result, int32_t *winner, Tensor a, Tensor segment, int64_t width), result, winner, a,
+              segment, width)
+static void take_max_f64(Tensor result, int32_t *winner, Tensor a, Tensor segment, int64_t width)
+{
+    take_max_loop_f64(result, winner, a, segment, width, false);
+}
 
 static int64_t segment_count(const OpContext *c)
 {

@@ -10,20 +10,28 @@ static void FN(segment_largest)(Tensor largest, Tensor a, Tensor segment)
     }
 }
 
-/* winner[s][j]: the row that the maximum comes from, -1 for none. */
-static void FN(take_max)(Tensor result, int32_t *winner, Tensor a, Tensor segment, int64_t width)
+/* winner[s][j]: the row that the maximum comes from, -1 for none. A place is written whether it changes or
+ * not, so that compilers can do several at once. */
+TENSOR_INLINE void FN(take_max_of_row)(REAL *restrict out, int32_t *restrict winner, const REAL *restrict a,
+                                       int32_t row, int64_t width)
 {
-    REAL *out = result.data;
-    for (int64_t i = 0; i < a.shape[0]; i++)
-        for (int64_t j = 0; j < width; j++) {
-            int64_t at = tensor_i32(segment)[i] * width + j;
-            REAL value = ((const REAL *)a.data)[i * width + j];
-            bool nan_first = value != value && out[at] == out[at];
-            if (winner[at] < 0 || value > out[at] || nan_first) {
-                out[at] = value;
-                winner[at] = (int32_t)i;
-            }
-        }
+    for (int64_t j = 0; j < width; j++) {
+        bool nan_first = (a[j] != a[j]) & (out[j] == out[j]);
+        bool takes = (winner[j] < 0) | (a[j] > out[j]) | nan_first;
+        out[j] = takes ? a[j] : out[j];
+        winner[j] = takes ? row : winner[j];
+    }
+}
+
+TENSOR_INLINE void FN(take_max_loop)(Tensor result, int32_t *winner, Tensor a, Tensor segment, int64_t width,
+                                     bool fma)
+{
+    (void)fma;
+    for (int64_t i = 0; i < a.shape[0]; i++) {
+        int64_t at = tensor_i32(segment)[i] * width;
+        FN(take_max_of_row)
+        ((REAL *)result.data + at, winner + at, (const REAL *)a.data + i * width, (int32_t)i, width);
+    }
 }
 
 static void FN(give_back)(Tensor dx, const int32_t *winner, Tensor g, int64_t width)
