@@ -37,6 +37,12 @@ TENSOR_LEVELS(memory_backward_f32, memory_backward_loop_f32,
               (Gates_f32 a, const float *c_prev, const float *tanh_c, const float *dh, const float *dc,
                Gates_f32 d, float *dc_prev, size_t n),
               a, c_prev, tanh_c, dh, dc, d, dc_prev, n)
+TENSOR_LEVELS(unit_f32, unit_loop_f32, (Unit_f32 a, Unit_f32 u, const float *h_prev, float *h, size_t n), a,
+              u, h_prev, h, n)
+TENSOR_LEVELS(unit_backward_f32, unit_backward_loop_f32,
+              (Unit_f32 a, const float *u_n, const float *h_prev, const float *dh, Unit_f32 dx, Unit_f32 du,
+               float *dh_prev, size_t n),
+              a, u_n, h_prev, dh, dx, du, dh_prev, n)
 
 static double sigmoid_f64(double x)
 {
@@ -238,3 +244,104 @@ OpKind op_gated_memory = {.name = "gated_memory",
                           .outputs = 2,
                           .lazy_forward = OP_IN(0),
                           .backward_reads = OP_IN(1) | OP_IN(2) | OP_IN(3)};
+
+/* ---- gated_unit: r = s(x_r + u_r), z = s(x_z + u_z), n = tanh(x_n + r u_n), h = n + z (h_prev - n) ---- */
+
+enum { UNIT_X, UNIT_U, UNIT_H };
+
+static bool check_unit(OpContext *c, int64_t hidden)
+{
+    const Tensor *x = c->in[UNIT_X], *u = c->in[UNIT_U], *h = c->count > UNIT_H ? c->in[UNIT_H] : NULL;
+    if (!op_wants_all_real(c, -1))
+        return false;
+    if (x->ndim != 2 || x->shape[1] % 3 != 0 || !tensor_same_shape(x, u))
+        return op_error(c, "x and u must be [N, 3H]");
+    if (h && (h->ndim != 2 || h->shape[0] != x->shape[0] || h->shape[1] != hidden))
+        return op_error(c, "h must be [N, H]");
+    return true;
+}
+
+static Tensor unit_h(OpContext *c)
+{
+    return c->count > UNIT_H ? op_with_contiguous_rows(c, *c->in[UNIT_H]) : tensor_invalid();
+}
+
+static bool gated_unit_forward(OpContext *c)
+{
+    int64_t n = c->in[UNIT_X]->shape[0], hidden = c->in[UNIT_X]->shape[1] / 3;
+    if (!check_unit(c, hidden))
+        return false;
+    Tensor *gates = op_alloc(c, sizeof *gates); /* [N, 3H] activated */
+    if (!gates)
+        return false;
+    *gates = op_new_like(c, *c->in[UNIT_X]);
+    c->saved = gates;
+    Tensor u = op_with_contiguous_rows(c, *c->in[UNIT_U]), h = unit_h(c);
+    if (!op_output(c, TENSOR_SHAPE(n, hidden)) || !tensor_is_valid(*gates) || !tensor_is_valid(u) ||
+        !op_write(c, UNIT_X, *gates))
+        return false;
+    for (int64_t r = 0; r < n; r++)
+        if (gates->dtype == TENSOR_F32)
+            unit_f32(unit_of_f32(*gates, r), unit_of_f32(u, r), op_row(h, r), op_row(*c->out[0], r),
+                     (size_t)hidden);
+        else
+            unit_loop_f64(unit_of_f64(*gates, r), unit_of_f64(u, r), op_row(h, r), op_row(*c->out[0], r),
+                          (size_t)hidden, false);
+    return true;
+}
+
+static void gated_unit_backward(OpContext *c, OpTerm *terms)
+{
+    Tensor gates = *(const Tensor *)c->saved, dx = op_new_like(c, gates), du = op_new_like(c, gates);
+    Tensor dh = op_with_contiguous_rows(c, *c->grad[0]), dh_prev = op_new_like(c, *c->out[0]);
+    Tensor u = op_with_contiguous_rows(c, *c->in[UNIT_U]), h = unit_h(c);
+    if (!tensor_is_valid(dx) || !tensor_is_valid(du) || !tensor_is_valid(dh) || !tensor_is_valid(dh_prev) ||
+        !tensor_is_valid(u))
+        return;
+    int64_t hidden = dh_prev.shape[1];
+    for (int64_t r = 0; r < dx.shape[0]; r++)
+        if (gates.dtype == TENSOR_F32)
+            unit_backward_f32(unit_of_f32(gates, r), unit_of_f32(u, r).n, op_row(h, r), op_row(dh, r),
+                              unit_of_f32(dx, r), unit_of_f32(du, r), op_row(dh_prev, r), (size_t)hidden);
+        else
+            unit_backward_loop_f64(unit_of_f64(gates, r), unit_of_f64(u, r).n, op_row(h, r), op_row(dh, r),
+                                   unit_of_f64(dx, r), unit_of_f64(du, r), op_row(dh_prev, r), (size_t)hidden,
+                                   false);
+    op_give(&terms[UNIT_X], dx);
+    op_give(&terms[UNIT_U], du);
+    if (c->count > UNIT_H)
+        op_give(&terms[UNIT_H], dh_prev);
+}
+
+static Var gated_unit_sample(OpSample *s)
+{
+    int64_t n = op_sample_size(s, 0), hidden = op_sample_size(s, 1);
+    Var x = op_sample(s, TENSOR_SHAPE(n, 3 * hidden), -2, 2),
+        u = op_sample(s, TENSOR_SHAPE(n, 3 * hidden), -2, 2);
+    Var h = op_sample_choice(s, 3) ? op_sample(s, TENSOR_SHAPE(n, hidden), -1, 1) : VAR_NONE;
+    return var_gated_unit(x, u, h);
+}
+
+Var var_gated_unit(Var x, Var u, Var h)
+{
+    return op_apply(&op_gated_unit, (Var[]){x, u, h}, h.tape ? 3 : 2, NULL, 0);
+}
+
+static void gated_unit_composition(const OpUse *use, Var *out)
+{
+    Var x = use->in[UNIT_X], u = use->in[UNIT_U];
+    int64_t hidden = var_size(x, 1) / 3;
+    Var reset = var_sigmoid(var_add(gate(x, 0, hidden), gate(u, 0, hidden))),
+        update = var_sigmoid(var_add(gate(x, 1, hidden), gate(u, 1, hidden)));
+    Var fresh = var_tanh(var_add(gate(x, 2, hidden), var_mul(reset, gate(u, 2, hidden))));
+    Var difference = use->count > UNIT_H ? var_sub(use->in[UNIT_H], fresh) : var_neg(fresh);
+    out[0] = var_add(fresh, var_mul(update, difference));
+}
+
+OpKind op_gated_unit = {.name = "gated_unit",
+                        .forward = gated_unit_forward,
+                        .backward = gated_unit_backward,
+                        .composition = gated_unit_composition,
+                        .sample = gated_unit_sample,
+                        .lazy_forward = OP_IN(UNIT_X),
+                        .backward_reads = OP_IN(UNIT_U) | OP_IN(UNIT_H)};

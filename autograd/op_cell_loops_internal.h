@@ -84,3 +84,70 @@ static NAME(Gates) NAME(gates_of)(Tensor row, int64_t r, const VarGateOrder *ord
                          .g = at + order->cell * hidden,
                          .o = at + order->output * hidden};
 }
+
+/* ---- A gated recurrent unit's pointwise part (Cho et al. 2014) ---- */
+
+typedef struct NAME(Unit) {
+    REAL *r, *z, *n;
+} NAME(Unit);
+
+TENSOR_INLINE void NAME(unit_block)(REAL *restrict r, REAL *restrict z, REAL *restrict n,
+                                    const REAL *restrict u_r, const REAL *restrict u_z,
+                                    const REAL *restrict u_n, const REAL *restrict h_prev, REAL *restrict h,
+                                    size_t count, bool fma)
+{
+    (void)fma;
+    for (size_t k = 0; k < count; k++) {
+        r[k] = SIGMOID(r[k] + u_r[k]);
+        z[k] = SIGMOID(z[k] + u_z[k]);
+    }
+    for (size_t k = 0; k < count; k++) {
+        n[k] = TANH(n[k] + r[k] * u_n[k]);
+        h[k] = n[k] + z[k] * (h_prev[k] - n[k]);
+    }
+}
+
+/* `a` holds x on entry, what is activated on return; h_prev may be NULL, meaning zeros. */
+TENSOR_INLINE void NAME(unit_loop)(NAME(Unit) a, NAME(Unit) u, const REAL *h_prev, REAL *h, size_t n,
+                                   bool fma)
+{
+    for (size_t at = 0; at < n; at += CELL_BLOCK)
+        NAME(unit_block)
+    (a.r + at, a.z + at, a.n + at, u.r + at, u.z + at, u.n + at, h_prev ? h_prev + at : NAME(zeros), h + at,
+     n - at < CELL_BLOCK ? n - at : CELL_BLOCK, fma);
+}
+
+TENSOR_INLINE void NAME(unit_backward_block)(const REAL *restrict r, const REAL *restrict z,
+                                             const REAL *restrict n, const REAL *restrict u_n,
+                                             const REAL *restrict h_prev, const REAL *restrict dh,
+                                             REAL *restrict dx_r, REAL *restrict dx_z, REAL *restrict dx_n,
+                                             REAL *restrict du_r, REAL *restrict du_z, REAL *restrict du_n,
+                                             REAL *restrict dh_prev, size_t count, bool fma)
+{
+    (void)fma;
+    for (size_t k = 0; k < count; k++) {
+        REAL old = dh[k] * z[k], fresh = (dh[k] - old) * ((1 - n[k]) * (1 + n[k]));
+        dx_n[k] = fresh;
+        du_n[k] = fresh * r[k];
+        dx_r[k] = du_r[k] = fresh * u_n[k] * (r[k] * (1 - r[k]));
+        dx_z[k] = du_z[k] = dh[k] * (h_prev[k] - n[k]) * (z[k] * (1 - z[k]));
+        dh_prev[k] = old;
+    }
+}
+
+TENSOR_INLINE void NAME(unit_backward_loop)(NAME(Unit) a, const REAL *u_n, const REAL *h_prev, const REAL *dh,
+                                            NAME(Unit) dx, NAME(Unit) du, REAL *dh_prev, size_t n, bool fma)
+{
+    for (size_t at = 0; at < n; at += CELL_BLOCK)
+        NAME(unit_backward_block)
+    (a.r + at, a.z + at, a.n + at, u_n + at, h_prev ? h_prev + at : NAME(zeros), dh + at, dx.r + at,
+     dx.z + at, dx.n + at, du.r + at, du.z + at, du.n + at, dh_prev + at,
+     n - at < CELL_BLOCK ? n - at : CELL_BLOCK, fma);
+}
+
+static NAME(Unit) NAME(unit_of)(Tensor row, int64_t r)
+{
+    REAL *at = op_row(row, r);
+    int64_t hidden = row.shape[1] / 3;
+    return (NAME(Unit)){at, at + hidden, at + 2 * hidden};
+}

@@ -86,6 +86,9 @@ OP_ROW(segment_max, (Var a, Var segment, int64_t count))
 /* z [N, 4H], c_prev [N, H] or VAR_NONE (zeros): c = sigmoid(z_f) c_prev + sigmoid(z_i) tanh(z_g),
  * h = sigmoid(z_o) tanh(c) (Hochreiter & Schmidhuber 1997; Gers et al. 2000). Returns h [N, H] and c. */
 OP_ROW(gated_memory, (Var z, Var c_prev, VarGateOrder order, Var *c))
+/* x, u [N, 3H], h [N, H] or VAR_NONE (zeros), each of x and u in the order r, z, n: r = sigmoid(x_r + u_r),
+ * z = sigmoid(x_z + u_z), n = tanh(x_n + r u_n) -> n + z (h - n), [N, H] (Cho et al. 2014). */
+OP_ROW(gated_unit, (Var x, Var u, Var h))
 
 /* ---- Additive attention: Bahdanau et al. 2015's alignment (arXiv 1409.0473), fused (op_attention.c) ---- */
 /* Over packed rows: score[n] = v . tanh(keys[n] + query[segment[n]]), keys [N, A], query [B, A], segment i32

@@ -194,6 +194,7 @@ REEL_END_DECLS
 #define var_segment_softmax(...)      TAPE_TRACE(Var, var_segment_softmax(__VA_ARGS__))
 #define var_segment_max(...)          TAPE_TRACE(Var, var_segment_max(__VA_ARGS__))
 #define var_gated_memory_step(...)    TAPE_TRACE(Var, var_gated_memory_step(__VA_ARGS__))
+#define var_gated_unit(...)           TAPE_TRACE(Var, var_gated_unit(__VA_ARGS__))
 #define var_gated_memory(...)         TAPE_TRACE(Var, var_gated_memory(__VA_ARGS__))
 #define var_segment_score(...)        TAPE_TRACE(Var, var_segment_score(__VA_ARGS__))
 #define var_segment_weighted_sum(...) TAPE_TRACE(Var, var_segment_weighted_sum(__VA_ARGS__))

@@ -27,26 +27,13 @@ static void lstm_step(void *self, Var x, const Var *before, Var *after)
     after[0] = var_gated_memory_step(x, before[0], run->weight_hh, before[1], run->gates, &after[1]);
 }
 
-static Var gate(Var z, int64_t hidden, int place)
-{
-    return var_slice(z, 1, place * hidden, (place + 1) * hidden, 1);
-}
-
 static void gru_step(void *self, Var x, const Var *before, Var *after)
 {
     const CellRun *run = self;
-    int64_t n = var_size(x, 0), hidden = run->hidden;
-    Var h = before[0];
     Var no_bias = run->bias_hh.tape ? run->bias_hh : tape_scalar(x, 0);
-    Var u = h.tape ? var_linear(h, run->weight_hh, run->bias_hh)
-                   : var_expand(no_bias, TENSOR_SHAPE(n, 3 * hidden));
-    Var reset_update =
-        var_sigmoid(var_add(var_slice(x, 1, 0, 2 * hidden, 1), var_slice(u, 1, 0, 2 * hidden, 1)));
-    Var reset = gate(reset_update, hidden, 0), update = gate(reset_update, hidden, 1);
-    Var candidate = var_tanh(var_add(gate(x, hidden, 2), var_mul(reset, gate(u, hidden, 2))));
-    /* (1 - z) n + z h */
-    Var difference = h.tape ? var_sub(h, candidate) : var_neg(candidate);
-    after[0] = var_add(candidate, var_mul(update, difference));
+    Var u = before[0].tape ? var_linear(before[0], run->weight_hh, run->bias_hh)
+                           : var_expand(no_bias, TENSOR_SHAPE(var_size(x, 0), 3 * run->hidden));
+    after[0] = var_gated_unit(x, u, before[0]);
 }
 
 struct NnRecurrentKind {

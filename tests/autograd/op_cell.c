@@ -94,6 +94,61 @@ START_TEST(gated_memory_of_f32_has_the_same_bits_in_every_version)
 }
 END_TEST
 
+/* With h, and without. */
+START_TEST(gated_unit_is_its_formula)
+{
+    for (int i = 0; i < 2; i++) {
+        tape_begin(tape);
+        Var x[2], u[2], h[2], out[2];
+        for (int k = 0; k < 2; k++) {
+            x[k] = numbers(4, 9, -1.5, 0.2);
+            u[k] = numbers(4, 9, 1, -0.15);
+            h[k] = i ? numbers(4, 3, -1, 0.15) : VAR_NONE;
+        }
+        out[0] = var_gated_unit(x[0], u[0], h[0]);
+        Var r = var_sigmoid(var_add(gate(x[1], 0), gate(u[1], 0))),
+            z = var_sigmoid(var_add(gate(x[1], 1), gate(u[1], 1))),
+            n = var_tanh(var_add(gate(x[1], 2), var_mul(r, gate(u[1], 2))));
+        out[1] = var_mul(var_scale(z, -1, 1), n);
+        if (i)
+            out[1] = var_add(out[1], var_mul(z, h[1]));
+        expect_same(var_value(out[0]), var_value(out[1]), 1e-14);
+        for (int k = 0; k < 2; k++)
+            ck_assert(tape_backward(var_sum(var_mul(out[k], out[k]), TENSOR_AXES_ALL, false)));
+        expect_same(var_grad(x[0]), var_grad(x[1]), 1e-13);
+        expect_same(var_grad(u[0]), var_grad(u[1]), 1e-13);
+        if (i)
+            expect_same(var_grad(h[0]), var_grad(h[1]), 1e-13);
+    }
+}
+END_TEST
+
+START_TEST(gated_unit_of_f32_has_the_same_bits_in_every_version)
+{
+    enum { ROWS = 2, HIDDEN = 309 };
+    Tensor first[2], tensors[3];
+    TensorVmathLevel in_use = tensor_vmath_level();
+    for (int i = 0; i < 3; i++) {
+        tensors[i] = tensor_new(&arena, TENSOR_F32, TENSOR_SHAPE(ROWS, i < 2 ? 3 * HIDDEN : HIDDEN));
+        fill_with_sines(tensors[i], i < 2 ? 6 : 1);
+    }
+    for (int level = 0; level < TENSOR_VMATH_LEVELS; level++) {
+        if (!tensor_vmath_set_level((TensorVmathLevel)level))
+            continue;
+        Var x = tape_leaf(tape, tensors[0]);
+        Var h = var_gated_unit(x, tape_leaf(tape, tensors[1]), tape_leaf(tape, tensors[2]));
+        ck_assert(tape_backward(var_sum(h, TENSOR_AXES_ALL, false)));
+        const Tensor all[2] = {var_value(h), var_grad(x)};
+        for (int i = 0; i < 2; i++) {
+            if (level == 0)
+                first[i] = tensor_copy(&arena, all[i]);
+            ck_assert_mem_eq(all[i].data, first[i].data, sizeof(float) * (size_t)tensor_numel(&all[i]));
+        }
+    }
+    tensor_vmath_set_level(in_use);
+}
+END_TEST
+
 START_TEST(additive_score_and_weighted_sum_are_their_formulas)
 {
     Var q = numbers(2, 5, -1, 0.1), v = LEAF(tape, TENSOR_SHAPE(5), 1, -2, 3, 0.5, 0.25), keys[3], columns[3];
@@ -130,6 +185,8 @@ Suite *autograd_op_cell_suite(void)
     tcase_add_checked_fixture(cases, tape_set_up, tape_tear_down);
     tcase_add_test(cases, gated_memory_is_its_formula);
     tcase_add_loop_test(cases, gated_memory_of_f32_has_the_same_bits_in_every_version, 0, 6);
+    tcase_add_test(cases, gated_unit_is_its_formula);
+    tcase_add_test(cases, gated_unit_of_f32_has_the_same_bits_in_every_version);
     tcase_add_test(cases, additive_score_and_weighted_sum_are_their_formulas);
     suite_add_tcase(suite, cases);
     return suite;
