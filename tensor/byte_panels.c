@@ -343,7 +343,7 @@ bool tensor_byte_panels_matmul(Tensor out, Tensor x, const TensorBytePanels *pan
         tensor_arena_rewind(scratch, mark);
         return false;
     }
-    tensor_flops_add_product(x.shape[0], panels->n, panels->k);
+    tensor_flops_add_product(TENSOR_PRODUCT_PLAIN, x.shape[0], panels->n, panels->k);
     int64_t count = r.sums_stride / WIDTH;
     for (int64_t m = 0; m < x.shape[0]; m += ROWS) {
         int64_t rows = min_i64(ROWS, x.shape[0] - m);

@@ -6,8 +6,19 @@
 static atomic_uint_fast64_t count;
 static _Thread_local uint64_t count_here;
 
-void tensor_flops_add_product(int64_t m, int64_t n, int64_t k)
+static TensorFlopsWatch *told;
+static void *told_context;
+
+void tensor_flops_watch(TensorFlopsWatch *watch, void *context)
 {
+    told = watch;
+    told_context = context;
+}
+
+void tensor_flops_add_product(TensorProductKind kind, int64_t m, int64_t n, int64_t k)
+{
+    if (told)
+        told(told_context, kind, m, n, k);
     uint64_t operations = 2 * (uint64_t)m * (uint64_t)n * (uint64_t)k;
     atomic_fetch_add_explicit(&count, operations, memory_order_relaxed);
     count_here += operations;

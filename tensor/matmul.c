@@ -73,7 +73,8 @@ static bool multiply_batches(Tensor out, double alpha, Tensor a, Tensor b, doubl
         loop.n = 1;
     }
     int64_t size = (int64_t)tensor_dtype_size(out.dtype);
-    tensor_flops_add_product(tensor_numel(&out) / out_as.columns, out_as.columns, a_as.columns);
+    tensor_flops_add_product(TENSOR_PRODUCT_PLAIN, tensor_numel(&out) / out_as.columns, out_as.columns,
+                             a_as.columns);
     while (tensor_loop_next(&loop))
         for (int64_t i = 0; i < loop.n; i++)
             multiply(out.dtype, alpha, loop.data[1] + i * loop.stride[1] * size, &a_as,

@@ -354,7 +354,7 @@ static bool matmul_sparse(const Target *out, Tensor a, const TensorPanels *panel
     if (out->column_stride != 1 || side.width > TENSOR_SPARSE_TILE ||
         !tensor_sparse_find(&sparse, &a, 1, false, scratch))
         return false;
-    tensor_flops_add_product(sparse.count, out->columns, 1);
+    tensor_flops_add_product(TENSOR_PRODUCT_SPARSE, sparse.count, out->columns, 1);
     const float *wide = panels->data;
     for (int64_t p = 0; p < panels->k; p += kernel->k_block, add = true) {
         int64_t depth = min_i64(kernel->k_block, panels->k - p);
@@ -390,7 +390,7 @@ bool tensor_panels_matmul(Tensor out, Tensor a, const TensorPanels *panels, doub
         tensor_arena_rewind(scratch, mark);
         return true;
     }
-    tensor_flops_add_product(c.rows, c.columns, panels->k);
+    tensor_flops_add_product(TENSOR_PRODUCT_PANELS, c.rows, c.columns, panels->k);
     if (panels->k == 0 && !add)
         set_zero(&c);
     const float *wide = panels->data;
@@ -501,7 +501,7 @@ static bool accumulate_sparse(const TensorPanelsKernel *kernel, const Target *ou
     for (int64_t i = 0; i < count; i++)
         for (int64_t r = 0; r < pairs[i].x.shape[0]; r++)
             *row++ = (const float *)pairs[i].x.data + r * pairs[i].x.strides[0];
-    tensor_flops_add_product(sparse.count, out->columns, 1);
+    tensor_flops_add_product(TENSOR_PRODUCT_SPARSE, sparse.count, out->columns, 1);
     for (int64_t p = 0; p < total; p += kernel->k_block, add = true)
         tensor_sparse_multiply(
             &sparse, p + kernel->k_block,
@@ -551,7 +551,7 @@ bool tensor_panels_accumulate(Tensor out, const TensorPanelsPair *pairs, int64_t
         tensor_arena_rewind(scratch, mark);
         return true;
     }
-    tensor_flops_add_product(c.rows, c.columns, total);
+    tensor_flops_add_product(TENSOR_PRODUCT_PAIRS, c.rows, c.columns, total);
     if (total == 0 && !add)
         set_zero(&c);
     if (narrow)

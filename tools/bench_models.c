@@ -79,20 +79,20 @@ static Figures figures_of(const BenchRun *run)
 
 static void print_head(void)
 {
-    printf("%-14s %8s %8s %8s %8s %8s %8s %9s %9s %8s %8s %6s %9s %8s %7s %7s\n", "model", "step ms", "least",
-           "forward", "backward", "optim.", "cpu ms", "GFLOP nb.", "executed", "GFLOP/s", "peak", "share",
-           "tokens/s", "peak MB", "mallocs", "others");
+    printf("%-14s %8s %8s %8s %8s %8s %8s %9s %9s %8s %8s %6s %6s %9s %8s %7s %7s\n", "model", "step ms",
+           "least", "forward", "backward", "optim.", "cpu ms", "GFLOP nb.", "executed", "GFLOP/s", "peak",
+           "share", "alone", "tokens/s", "peak MB", "mallocs", "others");
 }
 
 static void print_run(const BenchRun *run)
 {
     Figures f = figures_of(run);
     const BenchSample *m = &f.median;
-    printf(
-        "%-14s %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %9.2f %9.2f %8.1f %8.1f %5.0f%% %9.0f %8.1f %7.2f %7.2f\n",
-        run->setting.kind->name, 1e3 * m->step, 1e3 * bench_run_least_step(run), 1e3 * m->forward,
-        1e3 * m->backward, 1e3 * m->optimizer, 1e3 * m->cpu, f.notebook, f.executed, f.gflops, f.peak,
-        100 * f.gflops / f.peak, f.tokens_per_s, m->peak_rss_mb, f.mallocs, f.others);
+    printf("%-14s %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %9.2f %9.2f %8.1f %8.1f %5.0f%% %5.0f%% %9.0f %8.1f "
+           "%7.2f %7.2f\n",
+           run->setting.kind->name, 1e3 * m->step, 1e3 * bench_run_least_step(run), 1e3 * m->forward,
+           1e3 * m->backward, 1e3 * m->optimizer, 1e3 * m->cpu, f.notebook, f.executed, f.gflops, f.peak,
+           100 * f.gflops / f.peak, 100 * run->alone, f.tokens_per_s, m->peak_rss_mb, f.mallocs, f.others);
 }
 
 static void write_run(ReelJsonWriter *json, const BenchRun *run)
@@ -112,6 +112,7 @@ static void write_run(ReelJsonWriter *json, const BenchRun *run)
     reel_json_number(json, "gflops", f.gflops);
     reel_json_number(json, "peak_gflops", f.peak);
     reel_json_number(json, "share_of_peak", f.gflops / f.peak);
+    reel_json_number(json, "share_of_products_alone", run->alone);
     reel_json_number(json, "tokens_per_s", f.tokens_per_s);
     reel_json_number(json, "peak_rss_mb", m->peak_rss_mb);
     reel_json_number(json, "mallocs_per_step", f.mallocs);
@@ -155,6 +156,8 @@ ReelStatus bench_models(const BenchOptions *options)
         status = start(runs, kinds[i], options, options->threads);
     if (reel_status_is_ok(&status))
         status = take_turns(runs, options);
+    for (int i = 0; options->threads == 1 && i < runs->count && reel_status_is_ok(&status); i++)
+        status = bench_run_alone(&runs->runs[i]);
     if (reel_status_is_ok(&status)) {
         ReelJsonWriter json = {0};
         begin_list(&json, options, "models");

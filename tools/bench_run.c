@@ -7,6 +7,7 @@
 #include "tensor/usage.h"
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
+#include "tools/bench_products.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WARM_UP = 3 };
+enum { WARM_UP = 3, ALONE_TURNS = 5 };
 
 /* What the process answers: to being started, to a step, to a measurement of the peak. */
 typedef struct Answer {
@@ -27,7 +28,7 @@ typedef struct Answer {
     BenchShape shape;
     int64_t parameters;
     BenchSample sample;
-    double peak;
+    double peak, alone;
 } Answer;
 
 /* ---- In the process ---- */
@@ -39,6 +40,7 @@ typedef struct Worker {
     ModelTrainer *trainer;
     BenchDraw draw;
     double peak_rss_mb;
+    BenchProducts products;
 } Worker;
 
 static ReelStatus open_worker(Worker *w, const BenchSetting *setting, Answer *answer)
@@ -95,6 +97,18 @@ static ReelStatus take_step(Worker *w, BenchSample *sample)
     return status;
 }
 
+/* The products of one more step by themselves, as a share of the peak beside them. */
+static ReelStatus measure_alone(Worker *w, double *share)
+{
+    BenchSample sample;
+    bench_products_note(&w->products);
+    ReelStatus status = take_step(w, &sample);
+    bench_products_stop();
+    double peak = limits_sgemm(1);
+    *share = bench_products_gflops(&w->products) / peak;
+    return status;
+}
+
 /* False, and no signal, where the other side has ended. */
 static bool send_all(int fd, const void *data, size_t size)
 {
@@ -124,7 +138,7 @@ static bool receive_all(int fd, void *data, size_t size)
     return true;
 }
 
-/* Answers a letter at a time: s, a step; p, the peak; anything else ends it. */
+/* Answers a letter at a time: s, a step; p, the peak; a, products alone; anything else ends it. */
 static void serve(const BenchSetting *setting, int line)
 {
     Worker w = {0};
@@ -137,12 +151,15 @@ static void serve(const BenchSetting *setting, int line)
         } else if (letter == 'p') {
             answer.peak = limits_sgemm(setting->threads);
             reel_usage_reset_peak(); /* what the measurement took is no part of training */
+        } else if (letter == 'a') {
+            answer.status = measure_alone(&w, &answer.alone);
         } else {
             break;
         }
         open = send_all(line, &answer, sizeof answer);
     }
     bench_draw_free(&w.draw);
+    bench_products_free(&w.products);
     model_trainer_free(w.trainer);
     model_free(w.model);
 }
@@ -227,6 +244,20 @@ ReelStatus bench_run_peak(BenchRun *run)
     ReelStatus status = ask(run, 'p', &answer);
     if (reel_status_is_ok(&status) && run->peak_count < (int)(sizeof run->peaks / sizeof run->peaks[0]))
         run->peaks[run->peak_count++] = answer.peak;
+    return status;
+}
+
+ReelStatus bench_run_alone(BenchRun *run)
+{
+    double shares[ALONE_TURNS];
+    ReelStatus status = reel_status_ok();
+    for (int i = 0; i < ALONE_TURNS && reel_status_is_ok(&status); i++) {
+        Answer answer;
+        status = ask(run, 'a', &answer);
+        shares[i] = answer.alone;
+    }
+    if (reel_status_is_ok(&status))
+        run->alone = model_spread_median(shares, ALONE_TURNS);
     return status;
 }
 

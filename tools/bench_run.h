@@ -38,6 +38,7 @@ typedef struct BenchRun {
     BenchSample *samples; /* [BENCH_MAX_SAMPLES] */
     int peak_count;
     double peaks[256]; /* GFLOP/s, see bench_run_peak() */
+    double alone;      /* see bench_run_alone(); 0: not measured */
 } BenchRun;
 
 /* Starts the process, which builds the model. On success the caller ends it with bench_run_end(). */
@@ -47,6 +48,9 @@ void bench_run_end(BenchRun *run);
 ReelStatus bench_run_steps(BenchRun *run, int count, bool keep);
 /* Measures the peak of products there (limits_sgemm()) and keeps it. */
 ReelStatus bench_run_peak(BenchRun *run);
+/* Measures, with one thread, which share of the peak the products of a step reach by themselves
+ * (bench_products_gflops()): behind the last step, since it takes memory that the process then has. */
+ReelStatus bench_run_alone(BenchRun *run);
 
 /* The medians of the samples; flops are the mean, mallocs and other the sum over all of them. */
 BenchSample bench_run_median(const BenchRun *run);

@@ -27,11 +27,12 @@ def machine(d):
 
 
 def models(d):
-    head = ("model", "step ms", "least", "forward", "backward", "optimizer", "CPU ms", "GFLOP notebook", "executed", "GFLOP/s", "peak", "share",
+    head = ("model", "step ms", "least", "forward", "backward", "optimizer", "CPU ms", "GFLOP notebook", "executed", "GFLOP/s", "peak", "share", "alone",
             "tokens/s", "peak MB", "mallocs a step", "of others")
     table(head, [(m["name"], *(f"{m[k]:.1f}" for k in ("step_ms", "step_ms_min", "forward_ms", "backward_ms", "optimizer_ms", "cpu_ms")),
                   f"{m['gflop_notebook']:.2f}" if m["gflop_notebook"] else "", f"{m['gflop_executed']:.2f}", f"{m['gflops']:.0f}",
-                  f"{m['peak_gflops']:.0f}", f"{100 * m['share_of_peak']:.0f} %", f"{m['tokens_per_s']:.0f}", f"{m['peak_rss_mb']:.0f}",
+                  f"{m['peak_gflops']:.0f}", f"{100 * m['share_of_peak']:.0f} %",
+                  f"{100 * m['share_of_products_alone']:.0f} %", f"{m['tokens_per_s']:.0f}", f"{m['peak_rss_mb']:.0f}",
                   f"{m['mallocs_per_step']:g}", "" if m["other_mallocs_per_step"] is None else f"{m['other_mallocs_per_step']:g}") for m in d["models"]])
 
 

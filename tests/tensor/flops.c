@@ -46,10 +46,45 @@ START_TEST(packed_products_count)
 }
 END_TEST
 
+static void note(void *context, TensorProductKind kind, int64_t m, int64_t n, int64_t k)
+{
+    int64_t *seen = context;
+    seen[4 * seen[0] + 1] = kind;
+    seen[4 * seen[0] + 2] = m;
+    seen[4 * seen[0] + 3] = n;
+    seen[4 * seen[0] + 4] = k;
+    seen[0]++;
+}
+
+START_TEST(who_watches_is_told_of_each_product)
+{
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9, 5), 1);
+    Tensor b = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(5, 7), 1);
+    Tensor out = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(9, 7));
+    Tensor sum = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(7, 5));
+    TensorPanels panels = {0};
+    ck_assert(tensor_panels_pack(&panels, b));
+    int64_t seen[20] = {0};
+    tensor_flops_watch(note, seen);
+    ck_assert(tensor_matmul(out, 1, a, b, 0));
+    ck_assert(tensor_panels_matmul(out, a, &panels, 0, &arena));
+    ck_assert(tensor_panels_accumulate(sum, &(TensorPanelsPair){out, a}, 1, 0, &arena));
+    tensor_flops_watch(NULL, NULL);
+    ck_assert(tensor_matmul(out, 1, a, b, 0));
+    const int64_t wanted[13] = {3, TENSOR_PRODUCT_PLAIN, 9, 7, 5, TENSOR_PRODUCT_PANELS, 9, 7,
+                                5, TENSOR_PRODUCT_PAIRS, 7, 5, 9};
+    ck_assert_mem_eq(seen, wanted, sizeof wanted);
+    tensor_panels_free(&panels);
+    tensor_arena_free(&arena);
+}
+END_TEST
+
 static void add(void *context, int task)
 {
     (void)context;
-    tensor_flops_add_product(task, 1, 1);
+    tensor_flops_add_product(TENSOR_PRODUCT_PLAIN, task, 1, 1);
 }
 
 START_TEST(all_threads_count)
@@ -70,6 +105,7 @@ Suite *tensor_flops_suite(void)
     tcase_add_test(tcase, products_count_two_operations_for_each_multiplication);
     tcase_add_loop_test(tcase, packed_products_count, 0, 2);
     tcase_add_test(tcase, all_threads_count);
+    tcase_add_test(tcase, who_watches_is_told_of_each_product);
     suite_add_tcase(suite, tcase);
     return suite;
 }

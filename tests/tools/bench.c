@@ -2,6 +2,7 @@
 #include "tensor/storage/json_reader.h"
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
+#include "tools/bench_products.h"
 #include "tools/bench_peers.h"
 #include "tools/bench_run.h"
 #include "tools/bench_svg.h"
@@ -58,10 +59,21 @@ static int count(const char *text, const char *word)
 
 START_TEST(every_model_has_every_name)
 {
-    static const char *const names[] = {
-        "name",           "step_ms",        "forward_ms",       "backward_ms", "optimizer_ms",
-        "gflop_notebook", "gflop_executed", "gflops",           "peak_gflops", "share_of_peak",
-        "tokens_per_s",   "peak_rss_mb",    "mallocs_per_step", "threads"};
+    static const char *const names[] = {"name",
+                                        "step_ms",
+                                        "forward_ms",
+                                        "backward_ms",
+                                        "optimizer_ms",
+                                        "gflop_notebook",
+                                        "gflop_executed",
+                                        "gflops",
+                                        "peak_gflops",
+                                        "share_of_peak",
+                                        "share_of_products_alone",
+                                        "tokens_per_s",
+                                        "peak_rss_mb",
+                                        "mallocs_per_step",
+                                        "threads"};
     char path[64], arguments[512];
     snprintf(path, sizeof path, "/tmp/reel_bench_%d.json", (int)getpid());
     snprintf(
@@ -225,6 +237,21 @@ START_TEST(curves_are_drawn_on_logarithmic_axes)
 }
 END_TEST
 
+START_TEST(products_are_multiplied_again)
+{
+    BenchProducts products = {0};
+    bench_products_note(&products);
+    for (int i = 0; i < 300; i++) /* more than the list had room for */
+        tensor_flops_add_product((TensorProductKind)(i % 3), 1 + i % 7, 64, 32);
+    bench_products_stop();
+    tensor_flops_add_product(TENSOR_PRODUCT_PLAIN, 1, 1, 1);
+    ck_assert_int_eq(products.count, 300);
+    ck_assert_double_gt(bench_products_gflops(&products), 0);
+    ck_assert_int_eq(products.count, 0);
+    bench_products_free(&products);
+}
+END_TEST
+
 /* Each model takes a file number for its process. */
 START_TEST(too_few_file_numbers_are_an_error)
 {
@@ -335,6 +362,7 @@ Suite *tools_bench_suite(void)
     tcase_add_test(tcase, where_results_cannot_go_is_said_before_measuring);
     tcase_add_test(tcase, too_few_file_numbers_are_an_error);
     tcase_add_test(tcase, limits_are_positive);
+    tcase_add_test(tcase, products_are_multiplied_again);
     tcase_add_test(tcase, words_are_spread_over_the_vocabulary);
     tcase_add_test(tcase, arithmetic_of_the_notebook);
     tcase_add_loop_test(tcase, peers_answer_steps, 0, bench_peer_count);
