@@ -10,6 +10,7 @@ from pytorch_reel import ALL, F32, F64, I32, MAX_DIMS, Refused, Unsaid, V, Var, 
 
 SAID = {}
 END = 2 ** 63 - 1
+OLD = torch.__version__.startswith("1.")
 DTYPE = {torch.float32: F32, torch.float64: F64, torch.float: F32, torch.double: F64, torch.int32: I32}
 
 
@@ -43,6 +44,11 @@ def constant(x, t):
 
 def scalar(x, value):
     return x.wrap(value)
+
+
+def nothing(x, shape):
+    """A value without elements that is made of x."""
+    return x.reshape(x.numel()).slice(0, 0, 0).reshape(list(shape))
 
 
 def zeros_like(x):
@@ -138,7 +144,8 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
 
 @says("logit")
 def logit(x, eps=None):
-    x = x if eps is None else x.clamp(eps, 1 - eps)
+    if eps is not None:  # where eps is above a half, below it is eps
+        x = x.clamp(eps, 1 - eps).masked_fill(x < eps, eps)
     return (x / (1 - x)).log()
 
 
@@ -299,7 +306,7 @@ SAID["max/reduction_with_dim"] = lambda x, dim, keepdim=False: best(x, dim, keep
 SAID["min/reduction_with_dim"] = lambda x, dim, keepdim=False: best(x, dim, keepdim, -1)
 SAID["argmax"] = lambda x, dim=None, keepdim=False: argmax(x, dim, keepdim)
 SAID["argmin"] = lambda x, dim=None, keepdim=False: argmax(-x, dim, keepdim)
-SAID["aminmax"] = lambda x, dim=None, keepdim=False: [vector(y) if keepdim and dim is not None else y for y in (x.min(dim, keepdim), x.max(dim, keepdim))]
+SAID["aminmax"] = lambda x, dim=None, keepdim=False: [vector(y) if OLD and keepdim and dim is not None else y for y in (x.min(dim, keepdim), x.max(dim, keepdim))]
 SAID["nansum"] = lambda x, dim=None, keepdim=False, dtype=None: x.masked_fill(x.ne(x), 0.0).sum(dim, keepdim)
 SAID["nanmean"] = lambda x, dim=None, keepdim=False, dtype=None: x.masked_fill(x.ne(x), 0.0).sum(dim, keepdim) / x.eq(x).real(x).sum(dim, keepdim)
 SAID["all"] = lambda x, dim=None, keepdim=False: all_of(x, dim, keepdim)
@@ -788,6 +795,11 @@ def tensordot(a, b, dims=2):
         dims = [list(range(a.dim() - dims, a.dim())), list(range(dims))]
     da, db = [d % a.dim() for d in dims[0]], [d % b.dim() for d in dims[1]]
     fa, fb = [d for d in range(a.dim()) if d not in da], [d for d in range(b.dim()) if d not in db]
+    for i, j in zip(da, db):  # an axis of 1 is contracted with any, as if it were repeated
+        if a.size(i) == 1:
+            b = b.sum(j, True)
+        elif b.size(j) == 1:
+            a = a.sum(i, True)
     n = math.prod(a.size(d) for d in da)
     left = a.permute(fa + da).reshape(math.prod(a.size(d) for d in fa), n)
     right = b.permute(db + fb).reshape(n, math.prod(b.size(d) for d in fb))
@@ -1166,17 +1178,19 @@ def unfold(x, dim, size, step):
 
 
 @says("as_strided")
-def as_strided(x, size, stride, storage_offset=0):
-    index = torch.tensor(storage_offset or 0)
+def as_strided(x, size, stride, storage_offset=None):
+    index = torch.tensor(0 if storage_offset is None else storage_offset - getattr(x, "offset", 0))
     for n, s in zip(size, stride):
         index = index.unsqueeze(-1) + torch.arange(n) * s
+    if ((index < 0) | (index >= x.numel())).any():
+        raise Unsaid("memory outside of the value")
     flat = x.reshape(x.numel())
     return flat.gather_rows(constant(x, index.reshape(-1))).reshape(list(size))
 
 
 # ---- Indexing ----
 
-SAID["gather"] = lambda x, dim, index, sparse_grad=False: x.gather(dim, index)
+SAID["gather"] = lambda x, dim, index, sparse_grad=False: x.gather(dim, index) if index.numel() else nothing(x, index.shape)
 SAID["index_select"] = lambda x, dim, index: x.call("var_index_select", dim, index)
 SAID["masked_fill"] = lambda x, mask, value: masked_fill(x, mask, value)
 SAID["where"] = lambda a, condition, b: condition.where(a, b)
@@ -1865,7 +1879,7 @@ def renorm(x, p, dim, maxnorm):
 
 @says("as_strided_scatter")
 def as_strided_scatter(x, source, size, stride, storage_offset=0):
-    index = torch.tensor(storage_offset or 0)
+    index = torch.tensor(0 if storage_offset is None else storage_offset - getattr(x, "offset", 0))
     for n, s in zip(size, stride):
         index = index.unsqueeze(-1) + torch.arange(n) * s
     return index_copy(x.reshape(x.numel()), 0, constant(x, index.reshape(-1)), source.reshape(source.numel())).reshape(x.shape)

@@ -83,6 +83,7 @@ class Given:
             return t, self.reel.constant(t)
         self.leaves.append(t.detach().requires_grad_())
         self.vars.append(self.reel.leaf(t))
+        self.vars[-1].offset = t.storage_offset()
         return self.leaves[-1], self.vars[-1]
 
     def pair(self, x):
