@@ -15,6 +15,13 @@ REEL_BEGIN_DECLS
 #define VAR_NONE ((Var){0})
 #endif
 
+/* An array of Vars, each made from its number: VAR_LIST(parts, i, 3, nn_linear(&m->heads[i], x)) defines
+ * parts[0..3), for var_concat() or var_stack(). */
+#define VAR_LIST(name, i, count, ...)                                                                        \
+    Var name[count];                                                                                         \
+    for (int i = 0; i < (count); i++)                                                                        \
+    name[i] = (__VA_ARGS__)
+
 /* Positions of the four gates in the axis of 4H pre-activations. */
 typedef struct VarGateOrder {
     int input, forget, cell, output;

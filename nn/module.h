@@ -144,6 +144,10 @@ void nn_module_fail(NnModule *module, ReelStatus status);
  * "blocks.0", "blocks.1", ... */
 #define NN_ADD_AT(m, field, i, ...)                                                                          \
     (NN_INIT_(&(m)->field[i], __VA_ARGS__), nn_module_add_at(&(m)->base, &(m)->field[i].base, #field, i))
+/* Each element of an array of known length in turn, with its number i for the arguments. */
+#define NN_ADD_EACH(m, field, i, ...)                                                                        \
+    for (int i = 0; i < (int)(sizeof(m)->field / sizeof *(m)->field); i++)                                   \
+    NN_ADD_AT(m, field, i, __VA_ARGS__)
 
 /* init(part, ...) with no to eight further arguments. */
 #define NN_INIT_(part, ...)                                                                                  \

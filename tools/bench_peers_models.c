@@ -72,8 +72,7 @@ static void text_cnn_init(TextCnn *m)
 {
     nn_module_init(&m->base);
     NN_ADD(m, embedding, nn_embedding_init, 10000, 128);
-    for (int i = 0; i < 3; i++)
-        NN_ADD_AT(m, conv, i, nn_conv1d_init, 128, 100, 3 + 2 * i, nn_conv_padded(1 + i));
+    NN_ADD_EACH(m, conv, i, nn_conv1d_init, 128, 100, 3 + 2 * i, nn_conv_padded(1 + i));
     NN_ADD(m, dropout, nn_dropout_init, 0.5);
     NN_ADD(m, fc, nn_linear_init, 300, 4);
 }
@@ -81,9 +80,7 @@ static void text_cnn_init(TextCnn *m)
 static Var text_cnn(TextCnn *m, NnSequence text)
 {
     NnSequence x = nn_embedding_sequence(&m->embedding, text);
-    Var parts[3];
-    for (int i = 0; i < 3; i++)
-        parts[i] = var_relu(nn_pool_max(nn_conv1d_sequence(&m->conv[i], x)));
+    VAR_LIST(parts, i, 3, var_relu(nn_pool_max(nn_conv1d_sequence(&m->conv[i], x))));
     return nn_linear(&m->fc, nn_dropout(&m->dropout, var_concat(parts, 3, 1)));
 }
 
