@@ -93,54 +93,34 @@ AT_LEVELS(FN(layer_norm_rows), FN(layer_norm_rows_loop),
           (Tensor out, Tensor a, Tensor w, Tensor b, RowMoments *moments, double eps, Rows rows), out, a, w,
           b, moments, eps, rows)
 
-/* With h = g w (g where w is NULL): sum_k h_k and sum_k h_k n_k in one pass, each in the order of row_fold().
- */
-TENSOR_INLINE void FN(row_sum_and_dot)(const REAL *g, const REAL *w, const REAL *n, int64_t size, double *sum,
-                                       double *dot)
-{
-    double sums[8] = {0}, dots[8] = {0};
-    int64_t k = 0;
-    for (; k + 8 <= size; k += 8) {
-        REAL h[8];
-        for (int j = 0; j < 8; j++)
-            h[j] = w ? g[k + j] * w[k + j] : g[k + j];
-        for (int j = 0; j < 8; j++)
-            sums[j] += (double)h[j];
-        for (int j = 0; j < 8; j++)
-            dots[j] += (double)h[j] * (double)n[k + j];
-    }
-    for (int j = 0; k + j < size; j++) {
-        REAL h = w ? g[k + j] * w[k + j] : g[k + j];
-        sums[j] += (double)h;
-        dots[j] += (double)h * (double)n[k + j];
-    }
-    *sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-    *dot = ((dots[0] + dots[1]) + (dots[2] + dots[3])) + ((dots[4] + dots[5]) + (dots[6] + dots[7]));
-}
-
-/* da: the gradient, n before; dw: what w's is the sum of. */
+/* da: the gradient; dw: what w's is the sum of. Before that n and h = g w stand there. */
 TENSOR_INLINE void FN(layer_norm_gradient_loop)(Tensor da, Tensor dw, Tensor g, Tensor a, Tensor w,
                                                 const RowMoments *moments, Rows rows, bool fma)
 {
     (void)fma;
     const REAL *pw = w.data;
     for (int64_t r = 0; r < rows.count; r++) {
-        const REAL *pa = (REAL *)a.data + r * rows.size, *pg = (REAL *)g.data + r * rows.size;
+        const REAL *pa = (REAL *)a.data + r * rows.size, *pg = (REAL *)g.data + r * rows.size, *ph = pg;
         REAL *restrict pda = (REAL *)da.data + r * rows.size;
         REAL *restrict pdw = pw ? (REAL *)dw.data + r * rows.size : NULL;
         double mean = moments[r].mean, factor = moments[r].r;
-        for (int64_t i = 0; i < rows.size; i++) {
+        for (int64_t i = 0; i < rows.size; i++)
             pda[i] = (REAL)(((double)pa[i] - mean) * factor);
-            if (pw)
-                pdw[i] = pg[i] * pda[i];
+        for (int64_t i = 0; pw && i < rows.size; i++)
+            pdw[i] = pg[i] * pw[i];
+        if (pw)
+            ph = pdw;
+        double mean_h = FN(row_sum)(ph, rows.size) / (double)rows.size;
+        double mean_hn = FN(row_dot)(ph, pda, rows.size) / (double)rows.size;
+        if (!pw) {
+            for (int64_t i = 0; i < rows.size; i++)
+                pda[i] = (REAL)(factor * ((double)pg[i] - mean_h - (double)pda[i] * mean_hn));
+            continue;
         }
-        double mean_h, mean_hn;
-        FN(row_sum_and_dot)(pg, pw, pda, rows.size, &mean_h, &mean_hn);
-        mean_h /= (double)rows.size;
-        mean_hn /= (double)rows.size;
         for (int64_t i = 0; i < rows.size; i++) {
-            REAL h = pw ? pg[i] * pw[i] : pg[i];
-            pda[i] = (REAL)(factor * ((double)h - mean_h - (double)pda[i] * mean_hn));
+            REAL n = pda[i];
+            pda[i] = (REAL)(factor * ((double)pdw[i] - mean_h - (double)n * mean_hn));
+            pdw[i] = pg[i] * n;
         }
     }
 }
