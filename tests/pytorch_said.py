@@ -1987,7 +1987,8 @@ def eye(n, m=None, dtype=None, device=None, **_):
 
 # The largest difference, of f64 and of f32.
 INEXACT = {
-    "cov": (1e-4, 1e-4, "the samples' weights are f32"),
+    "cov": (1e-4, 1e-3, "the samples' weights are f32, and in their gradients large terms cancel"),
+    "native_layer_norm": (1e-9, 1e-3, "a value less its own mean is not 0 in PyTorch's f32, and eps multiplies the rest by 316"),
     "nn.functional.hardsigmoid": (1e-7, 1e-4, "PyTorch's 1/6 is an f32"),
     "linalg.vector_norm": (1e-6, 1e-4, "PyTorch rounds ord to f32"),
     "nn.functional.binary_cross_entropy": (1e-8, 1e-4, "PyTorch adds 1e-12 to p (1 - p) in second derivatives"),
