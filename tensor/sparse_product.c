@@ -12,16 +12,18 @@ enum {
 
 /* ---- Which numbers are not 0 ---- */
 
-/* Whether there is anything but 0 among `count` numbers; -0 is 0. */
+/* Whether there is anything but 0 among count <= RUN numbers. Bits, since the compiler makes vectors of them.
+ */
 static bool any_number(const float *from, int64_t count)
 {
-    bool any = false;
+    uint32_t bits[RUN] = {0}, any = 0;
     if (count == RUN) /* a size that the compiler knows */
-        for (int i = 0; i < RUN; i++)
-            any |= from[i] != 0;
-    for (int64_t i = 0; count < RUN && i < count; i++)
-        any |= from[i] != 0;
-    return any;
+        memcpy(bits, from, sizeof bits);
+    else
+        memcpy(bits, from, (size_t)count * sizeof *bits);
+    for (int i = 0; i < RUN; i++)
+        any |= bits[i];
+    return any << 1; /* -0 is 0 */
 }
 
 /* Whether few of some numbers from all over a are not 0. */
