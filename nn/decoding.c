@@ -118,17 +118,24 @@ typedef struct Way {
     int32_t parent, id; /* the sequence of the last step that it goes on from, and its token */
 } Way;
 
+/* A sequence that has ended; its tokens are in a row of Search.ended_ids. */
+typedef struct Ended {
+    double judged, log_p;
+    int32_t length, row;
+} Ended;
+
 /* All that a search keeps. */
 typedef struct Search {
     NnDecodeOptions o;
-    float *scores;              /* [beam, V] */
-    Way *ways, *found;          /* [beam]: that go on; [2 beam]: the best ones of a step */
-    int32_t *ids, *next_ids;    /* [beam, most]: tokens so far */
-    int32_t *last, *parents;    /* [beam] */
-    int32_t *best;              /* [most]: of the best that has ended */
-    int count;                  /* that go on */
-    int32_t steps, best_length; /* -1: none has ended */
-    double best_judged;
+    float *scores;           /* [beam, V] */
+    Way *ways, *found;       /* [beam]: that go on; [2 beam]: the best ones of a step */
+    int32_t *ids, *next_ids; /* [beam, most]: tokens so far */
+    int32_t *last, *parents; /* [beam] */
+    int count;               /* that go on */
+    int32_t steps;
+    Ended *ended;       /* [wanted]: the best so far, best first */
+    int32_t *ended_ids; /* [wanted, most] */
+    int ended_count, wanted;
 } Search;
 
 static double judged(const Search *s, double log_p, int32_t length)
@@ -171,12 +178,18 @@ static int find_ways(Search *s)
 
 static void end_sequence(Search *s, Way way)
 {
-    double value = judged(s, way.log_p, s->steps);
-    if (s->best_length >= 0 && value <= s->best_judged)
+    size_t most = (size_t)s->o.most;
+    bool full = s->ended_count == s->wanted;
+    int at = full ? s->wanted - 1 : s->ended_count;
+    Ended now = {judged(s, way.log_p, s->steps), way.log_p, s->steps, full ? s->ended[at].row : at};
+    if (full && now.judged <= s->ended[at].judged)
         return;
-    s->best_judged = value;
-    s->best_length = s->steps;
-    memcpy(s->best, s->ids + (size_t)way.parent * (size_t)s->o.most, (size_t)s->steps * sizeof *s->best);
+    for (; at > 0 && s->ended[at - 1].judged < now.judged; at--)
+        s->ended[at] = s->ended[at - 1];
+    s->ended[at] = now;
+    s->ended_count += !full;
+    memcpy(s->ended_ids + (size_t)now.row * most, s->ids + (size_t)way.parent * most,
+           (size_t)s->steps * sizeof *s->ids);
 }
 
 /* One token more for each sequence. */
@@ -211,14 +224,15 @@ static ReelStatus go_on(Search *s, NnNextFunction *next, void *context)
     return reel_status_ok();
 }
 
-/* Whether a sequence that goes on may still become the best: a log probability only falls, and without a
- * penalty no length makes up for it. */
+/* Whether a sequence that goes on may still become one of the best: a log probability only falls, and without
+ * a penalty no length makes up for it. */
 static bool may_improve(const Search *s)
 {
-    return s->best_length < 0 || s->o.length_penalty != 0 || s->ways[0].log_p > s->best_judged;
+    return s->ended_count < s->wanted || s->o.length_penalty != 0 ||
+           s->ways[0].log_p > s->ended[s->wanted - 1].judged;
 }
 
-static bool search_init(Search *s, NnDecodeOptions o)
+static bool search_init(Search *s, NnDecodeOptions o, int wanted)
 {
     size_t beam = (size_t)o.beam, most = (size_t)o.most + 1;
     *s = (Search){.o = o,
@@ -229,10 +243,12 @@ static bool search_init(Search *s, NnDecodeOptions o)
                   .next_ids = reel_mem_alloc(beam * most * sizeof(int32_t)),
                   .last = reel_mem_alloc(beam * sizeof(int32_t)),
                   .parents = reel_mem_alloc(beam * sizeof(int32_t)),
-                  .best = reel_mem_alloc(most * sizeof(int32_t)),
-                  .best_length = -1,
+                  .ended = reel_mem_alloc((size_t)wanted * sizeof(Ended)),
+                  .ended_ids = reel_mem_alloc((size_t)wanted * most * sizeof(int32_t)),
+                  .wanted = wanted,
                   .count = 1};
-    if (!s->scores || !s->ways || !s->found || !s->ids || !s->next_ids || !s->last || !s->parents || !s->best)
+    if (!s->scores || !s->ways || !s->found || !s->ids || !s->next_ids || !s->last || !s->parents ||
+        !s->ended || !s->ended_ids)
         return false;
     s->ways[0] = (Way){0, 0, o.begin};
     s->last[0] = o.begin;
@@ -249,27 +265,51 @@ static void search_free(Search *s)
     reel_mem_free(s->next_ids);
     reel_mem_free(s->last);
     reel_mem_free(s->parents);
-    reel_mem_free(s->best);
+    reel_mem_free(s->ended);
+    reel_mem_free(s->ended_ids);
+}
+
+/* Searches until the best `wanted` sequences are found; there may be fewer. Frees nothing. */
+static ReelStatus search(Search *s, NnNextFunction *next, void *context, NnDecodeOptions o, int wanted)
+{
+    ReelStatus status = check_options(o);
+    if (!reel_status_is_ok(&status))
+        return status;
+    if (!search_init(s, o, wanted))
+        status = reel_status_no_memory((size_t)o.beam * (size_t)o.tokens * sizeof(float), "a beam");
+    while (reel_status_is_ok(&status) && s->count > 0 && s->steps < o.most && may_improve(s))
+        status = go_on(s, next, context);
+    /* What has not come to its end within the most tokens is judged as it stands. */
+    for (int i = 0; reel_status_is_ok(&status) && i < s->count && s->steps == o.most; i++)
+        end_sequence(s, (Way){s->ways[i].log_p, i, o.end});
+    return status;
 }
 
 ReelStatus nn_decode_beam(NnNextFunction *next, void *context, NnDecodeOptions o, int32_t *ids,
                           int32_t *count)
 {
-    *count = 0;
-    ReelStatus status = check_options(o);
-    if (!reel_status_is_ok(&status))
-        return status;
-    Search s;
-    if (!search_init(&s, o))
-        status = reel_status_no_memory((size_t)o.beam * (size_t)o.tokens * sizeof(float), "a beam");
-    while (reel_status_is_ok(&status) && s.count > 0 && s.steps < o.most && may_improve(&s))
-        status = go_on(&s, next, context);
-    if (reel_status_is_ok(&status)) {
-        /* What has not come to its end within the most tokens is judged as it stands. */
-        for (int i = 0; i < s.count && s.steps == o.most; i++)
-            end_sequence(&s, (Way){s.ways[i].log_p, i, o.end});
-        *count = s.best_length < 0 ? 0 : s.best_length;
-        memcpy(ids, s.best, (size_t)*count * sizeof *ids);
+    Search s = {0};
+    ReelStatus status = search(&s, next, context, o, 1);
+    *count = reel_status_is_ok(&status) && s.ended_count > 0 ? s.ended[0].length : 0;
+    if (*count > 0)
+        memcpy(ids, s.ended_ids, (size_t)*count * sizeof *ids);
+    search_free(&s);
+    return status;
+}
+
+ReelStatus nn_decode_beams(NnNextFunction *next, void *context, NnDecodeOptions o, int32_t *ids,
+                           int32_t *counts, double *log_p, int *found)
+{
+    Search s = {0};
+    ReelStatus status = search(&s, next, context, o, o.beam);
+    *found = reel_status_is_ok(&status) ? s.ended_count : 0;
+    for (int i = 0; i < *found; i++) {
+        const Ended *one = &s.ended[i];
+        size_t most = (size_t)o.most;
+        memcpy(ids + (size_t)i * most, s.ended_ids + (size_t)one->row * most,
+               (size_t)one->length * sizeof *ids);
+        counts[i] = one->length;
+        log_p[i] = one->log_p;
     }
     search_free(&s);
     return status;

@@ -35,6 +35,11 @@ NnDecodeOptions nn_decode_options(int32_t tokens, int32_t begin, int32_t end, in
  * scores that are NaN; no memory. */
 ReelStatus nn_decode_beam(NnNextFunction *next, void *context, NnDecodeOptions options, int32_t *ids,
                           int32_t *count);
+/* The best sequences that a beam finds, at most as many as it is wide (all that it looks at end, or have
+ * options.most tokens), best first: how many go to *found, the tokens of sequence i to the row i of ids
+ * [beam, most], their number to counts[i], and its log probability, with that of its end, to log_p[i]. */
+ReelStatus nn_decode_beams(NnNextFunction *next, void *context, NnDecodeOptions options, int32_t *ids,
+                           int32_t *counts, double *log_p, int *found);
 /* A sequence that is drawn. */
 ReelStatus nn_decode_sample(NnNextFunction *next, void *context, NnDecodeOptions options,
                             TensorRandom *random, int32_t *ids, int32_t *count);

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The models of tools/bench_peers_models.c against those of tools/pytorch_peers.py: with the same weights and examples the same loss
 and the same gradient of every parameter; part of `make test-pytorch`. In f32: the loss to 1e-5, a gradient to 1e-4 of its largest number, or
-of a hundredth of the model's largest.
+of a hundredth of the model's largest. And the programs: what beam search finds, with its log probabilities.
 
-Arguments are names of models; without, all are compared. Without PyTorch all is skipped, which is a failure with SKIPS=fail.
+Arguments are names of models and programs; without, all are compared. Without PyTorch all is skipped, which is a failure with SKIPS=fail.
 """
 
 import json
@@ -38,18 +38,27 @@ NAMES = {
 }
 
 
-def reel(name, path):
-    """The loss; weights, gradients and numbers go to the file."""
-    out = subprocess.run([BENCH, "--peer", name, "--threads", "1"], input=f"check {path}\n", stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(out.stdout.splitlines()[-1])["loss"]
+def reel(name):
+    """What Reel prints last, and the arrays that it writes: of a model weights, gradients and numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "check.npz")
+        out = subprocess.run([BENCH, "--peer", name, "--threads", "1"], input=f"check {path}\n", stdout=subprocess.PIPE, text=True, check=True)
+        return out.stdout.splitlines()[-1:], {key: torch.from_numpy(value) for key, value in numpy.load(path).items()}
+
+
+def set_weights(name, model, file):
+    """Reel's, and how they are called there."""
+    ours = {NAMES.get(name, {}).get(key, key): key for key in file}
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            parameter.copy_(file[ours[key]])
+    return ours
 
 
 def compare(name):
     """-> the largest differences of the loss and of a gradient, and how many parameters there are."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "check.npz")
-        loss = reel(name, path)
-        file = {key: torch.from_numpy(value) for key, value in numpy.load(path).items()}
+    said, file = reel(name)
+    loss = json.loads(said[0])["loss"]
     pytorch_peers.normal_like = lambda x: file["numbers"][: x.numel()].view(x.shape)
     model, loss_of = pytorch_peers.make(name, file["numbers"])
     model.train(name == "mlp_norm")  # without dropout; by the batch's own statistics
@@ -57,9 +66,7 @@ def compare(name):
     theirs = dict(model.named_parameters())
     if set(ours) != set(theirs):
         raise SystemExit(f"test-pytorch: {name}: parameters {sorted(set(ours) ^ set(theirs))} are on one side alone")
-    with torch.no_grad():
-        for key, parameter in theirs.items():
-            parameter.copy_(file[ours[key]])
+    set_weights(name, model, file)
     want = loss_of()
     want.backward()
     gradients = {key: p.grad.to_dense() if p.grad.is_sparse else p.grad for key, p in theirs.items()}
@@ -68,14 +75,37 @@ def compare(name):
     return abs(loss - want.item()) / abs(want.item()), worst, len(theirs)
 
 
+def compare_beam_search():
+    """-> whether all beams have the same tokens and their log probabilities, to 1e-5, and what was compared."""
+    _, file = reel("beam_search")
+    model = pytorch_peers.Seq2seq()
+    set_weights("seq2seq", model, file)
+    texts = pytorch_peers.Examples(file["numbers"]).ids(len(file["ids"]), 10, below=100)
+    off, same = 0.0, True
+    for text, ids, counts, log_p in zip(texts, file["ids"], file["counts"], file["log_p"]):
+        found = pytorch_peers.beam_search(model, text.unsqueeze(0))
+        same = same and [way for _, way in found] == [row[:count].tolist() for row, count in zip(ids, counts)]
+        off = max([off] + [abs(p - log.item()) / abs(p) for (p, _), log in zip(found, log_p)])
+    lengths = file["counts"].flatten().tolist()
+    return same and off < 1e-5, f"{len(lengths)} sequences of {min(lengths)} to {max(lengths)} tokens, log probabilities off by {off:.1e}"
+
+
+PROGRAMS = {"beam_search": compare_beam_search}
+
+
 def main():
     wrong = 0
-    for name in sys.argv[1:] or pytorch_peers.PEERS:
+    for name in sys.argv[1:] or [*pytorch_peers.PEERS, *PROGRAMS]:
+        if name in PROGRAMS:
+            right, compared = PROGRAMS[name]()
+            wrong += not right
+            print(f"{name:10s} {'ok   ' if right else 'WRONG'} {compared}", flush=True)
+            continue
         of_loss, of_gradients, count = compare(name)
         right = of_loss < 1e-5 and of_gradients < 1e-4
         wrong += not right
         print(f"{name:10s} {'ok   ' if right else 'WRONG'} loss off by {of_loss:.1e}, {count} gradients by {of_gradients:.1e} at most", flush=True)
-    print(f"models: {wrong} differ from PyTorch {torch.__version__}")
+    print(f"models and programs: {wrong} differ from PyTorch {torch.__version__}")
     sys.exit(1 if wrong else 0)
 
 

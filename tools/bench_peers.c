@@ -123,6 +123,35 @@ static ReelStatus run_lines(Run *run, int threads, uint64_t seed)
     return status;
 }
 
+/* ---- Programs ---- */
+
+const BenchProgram bench_programs[] = {{"beam_search", bench_check_beam_search}};
+const int bench_program_count = sizeof bench_programs / sizeof *bench_programs;
+
+static ReelStatus check_program(const BenchProgram *program, const char *path, uint64_t seed)
+{
+    TensorNpzWriter *writer;
+    ReelStatus status = tensor_npz_writer_open(&writer, path, (TensorNpzOptions){.level = 1});
+    if (!reel_status_is_ok(&status))
+        return status;
+    ReelStatus checked = program->check(seed, writer);
+    status = tensor_npz_writer_finish(writer);
+    return reel_status_is_ok(&checked) ? status : checked;
+}
+
+static ReelStatus run_program(const BenchProgram *program, uint64_t seed)
+{
+    char line[512];
+    ReelStatus status = reel_status_ok();
+    while (reel_status_is_ok(&status) && fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "check ", 6) != 0)
+            return reel_status_usage("--peer %s: answers \"check PATH\" alone", program->name);
+        status = check_program(program, line + 6, seed);
+    }
+    return status;
+}
+
 ReelStatus bench_peer(const char *name, int threads, uint64_t seed)
 {
     for (int i = 0; i < bench_peer_count; i++) {
@@ -135,6 +164,9 @@ ReelStatus bench_peer(const char *name, int threads, uint64_t seed)
         reel_mem_free(run.module);
         return status;
     }
+    for (int i = 0; i < bench_program_count; i++)
+        if (strcmp(bench_programs[i].name, name) == 0)
+            return run_program(&bench_programs[i], seed);
     return reel_status_usage("--peer %.40s: there is no such model; tools/pytorch_peers.py has the list",
                              name);
 }

@@ -4,6 +4,7 @@
 #define REEL_TOOLS_BENCH_PEERS_H
 
 #include "nn/nn.h"
+#include "tensor/storage/npz_writer.h"
 
 /* A model and its loss on drawn data; both sides have the same sizes. */
 typedef struct BenchPeer {
@@ -24,9 +25,23 @@ void bench_peers_draw_noise(bool drawn);
 extern const BenchPeer bench_peers[];
 extern const int bench_peer_count;
 
+/* A program that is more than a model: runs it on drawn data, and adds what it was made of and what comes of
+ * it to a file. */
+typedef struct BenchProgram {
+    const char *name;
+    ReelStatus (*check)(uint64_t seed, TensorNpzWriter *out);
+} BenchProgram;
+
+extern const BenchProgram bench_programs[];
+extern const int bench_program_count;
+
+/* Weights, texts as numbers / 100, and of each text the beam: ids [16, 4, 10], counts and log_p [16, 4]. */
+ReelStatus bench_check_beam_search(uint64_t seed, TensorNpzWriter *out);
+
 /* Answers each line of stdin with a step's milliseconds, a line "peak" with the products' GFLOP/s, and "check
  * PATH" with the loss, without noise, and an .npz file of what it was made of: parameters NAME, their
- * gradients grad/NAME, and the drawn numbers. The first line of its own says what it is. */
+ * gradients grad/NAME, and the drawn numbers. The first line of its own says what it is. A
+ * program answers "check PATH" alone. */
 ReelStatus bench_peer(const char *name, int threads, uint64_t seed);
 
 #endif

@@ -1,6 +1,7 @@
 /* The models that are compared with PyTorch's, in the order and of the sizes of tools/pytorch_peers.py: in
  * speed by tools/bench_pytorch.py --peers, in values and gradients by tests/pytorch_gradients.py, in lines by
  * tests/tools/pages.c, which counts those between one heading and the next. */
+#include "nn/decoding.h"
 #include "tools/bench_peers.h"
 
 #include <math.h>
@@ -188,18 +189,58 @@ static void seq2seq_init(Seq2seq *m)
     NN_ADD(m, out, nn_linear_init, 128, 100);
 }
 
+static Var seq2seq_step(Seq2seq *m, Var letter, NnSequence memory, NnRecurrentState *state)
+{
+    Var seen = nn_additive_attention(&m->attention, var_select(state->h, 0, 0), memory).context;
+    return nn_recurrent_step(&m->decoder, var_concat((Var[]){letter, seen}, 2, 1), state);
+}
+
 static Var seq2seq(Seq2seq *m, NnSequence text, Var last)
 {
     NnRecurrentOutput read = nn_gru(&m->encoder, nn_embedding_sequence(&m->letters, text));
     NnSequence memory = nn_recurrent_sequence(read);
     NnRecurrentState state = nn_recurrent_state(read);
     Var states[10], written = nn_embedding(&m->letters, last);
-    for (int t = 0; t < 10; t++) {
-        Var seen = nn_additive_attention(&m->attention, var_select(state.h, 0, 0), memory).context;
-        Var x = var_concat((Var[]){var_select(written, 1, t), seen}, 2, 1);
-        states[t] = nn_recurrent_step(&m->decoder, x, &state);
-    }
+    for (int t = 0; t < 10; t++)
+        states[t] = seq2seq_step(m, var_select(written, 1, t), memory, &state);
     return nn_linear(&m->out, var_stack(states, 10, 1));
+}
+
+/* ---- beam_search ---- */
+/* What seq2seq writes for one text of ten letters: the likeliest sequences, by their length. */
+
+enum { BEGIN, END, MOST = 10, BEAM = 4 };
+
+typedef struct Writer {
+    Seq2seq *m;
+    Var memory; /* [10, 128] */
+    NnRecurrentState state;
+} Writer;
+
+static ReelStatus write_letter(void *context, const int32_t *ids, const int32_t *from, int n, float *scores)
+{
+    static const int32_t lengths[BEAM] = {10, 10, 10, 10};
+    Writer *w = context;
+    Tape *tape = w->memory.tape;
+    Var last = tape_constant(tape, tensor_from((void *)ids, TENSOR_I32, TENSOR_SHAPE(n)));
+    Var parents = tape_constant(tape, tensor_from((void *)from, TENSOR_I32, TENSOR_SHAPE(n)));
+    NnSequence memory = nn_pack_rows(var_repeat(w->memory, 0, n), lengths, n);
+    w->state.h = var_index_select(w->state.h, 1, parents);
+    Var h = seq2seq_step(w->m, nn_embedding(&w->m->letters, last), memory, &w->state);
+    Tensor all = tensor_from(scores, TENSOR_F32, TENSOR_SHAPE(n, 100));
+    tensor_copy_into(all, var_value(nn_linear(&w->m->out, h)));
+    return *tape_status(tape);
+}
+
+static ReelStatus beam_search(Seq2seq *m, NnSequence text, int32_t *ids, int32_t *counts, double *log_p,
+                              int *n)
+{
+    NnRecurrentOutput read = nn_gru(&m->encoder, nn_embedding_sequence(&m->letters, text));
+    Writer writer = {m, nn_unpack(nn_recurrent_sequence(read)), nn_recurrent_state(read)};
+    NnDecodeOptions options = nn_decode_options(100, BEGIN, END, MOST);
+    options.beam = BEAM;
+    options.length_penalty = 0.9;
+    return nn_decode_beams(write_letter, &writer, options, ids, counts, log_p, n);
 }
 
 /* ---- skip_gram ---- */
@@ -408,3 +449,59 @@ const BenchPeer bench_peers[] = {
     ROW(physics, NnSequential, 1024, 256, NN_ADAM), ROW(one_text, OneText, 1, 1, NN_ADAM),
 };
 const int bench_peer_count = sizeof bench_peers / sizeof *bench_peers;
+
+/* ---- What beam search finds: tests/pytorch_gradients.py ---- */
+
+enum { SEARCHES = 16 };
+
+/* All weights of a module, each under its name. */
+static void add_weights(TensorNpzWriter *out, NnModule *module)
+{
+    for (NnIterator it = nn_iterate(module); nn_next(&it);)
+        tensor_npz_add_tensor(out, it.named.name, nn_named_view(&it.named));
+}
+
+/* A model by which some sequences end, and others do not. */
+static ReelStatus search_init(Seq2seq *m, uint64_t seed)
+{
+    float bias[100] = {[END] = 3.0F};
+    seq2seq_init(m);
+    ReelStatus status = nn_module_reset(&m->base, seed);
+    if (!reel_status_is_ok(&status))
+        return status;
+    return nn_parameter_write(&m->out.bias, tensor_from(bias, TENSOR_F32, TENSOR_SHAPE(100)));
+}
+
+ReelStatus bench_check_beam_search(uint64_t seed, TensorNpzWriter *out)
+{
+    static int32_t ids[SEARCHES][BEAM][MOST], counts[SEARCHES][BEAM];
+    static double log_p[SEARCHES][BEAM];
+    int32_t text[10];
+    Seq2seq m;
+    Tape *tape = tape_new();
+    Tensor all = bench_peers_draw(seed);
+    ReelStatus status = search_init(&m, seed);
+    if (!tape)
+        status = reel_status_no_memory(0, "a tape");
+    for (int i = 0; i < SEARCHES && reel_status_is_ok(&status); i++) {
+        int found;
+        for (int k = 0; k < 10; k++)
+            text[k] = (int32_t)(numbers[10 * i + k] * 100);
+        tape_begin(tape);
+        tape_set_grad_enabled(tape, false);
+        status = beam_search(&m, nn_pack(tape, text, (int32_t[]){0, 10}, 1), ids[i][0], counts[i], log_p[i],
+                             &found);
+        if (reel_status_is_ok(&status) && found != BEAM)
+            status = reel_status_failed("%d sequences were found, not %d", found, BEAM);
+    }
+    if (reel_status_is_ok(&status)) {
+        add_weights(out, &m.base);
+        tensor_npz_add_tensor(out, "numbers", all);
+        tensor_npz_add_array(out, "ids", 'i', 4, TENSOR_SHAPE(SEARCHES, BEAM, MOST), ids);
+        tensor_npz_add_array(out, "counts", 'i', 4, TENSOR_SHAPE(SEARCHES, BEAM), counts);
+        tensor_npz_add_array(out, "log_p", 'f', 8, TENSOR_SHAPE(SEARCHES, BEAM), log_p);
+    }
+    nn_module_free(&m.base);
+    tape_free(tape);
+    return status;
+}

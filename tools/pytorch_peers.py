@@ -150,14 +150,44 @@ class Seq2seq(nn.Module):
         self.v = nn.Linear(128, 1, bias=False)
         self.out = nn.Linear(128, 100)
 
+    def step(self, letter, memory, keys, h):
+        a = torch.softmax(self.v(torch.tanh(keys + self.query(h).unsqueeze(1))), 1)
+        return self.decoder(torch.cat([letter, (a * memory).sum(1)], 1), h)
+
     def forward(self, text, last):
         memory, h = self.encoder(self.letters(text))
         keys, written, h, states = self.key(memory), self.letters(last), h[0], []
         for t in range(10):
-            a = torch.softmax(self.v(torch.tanh(keys + self.query(h).unsqueeze(1))), 1)
-            h = self.decoder(torch.cat([written[:, t], (a * memory).sum(1)], 1), h)
+            h = self.step(written[:, t], memory, keys, h)
             states.append(h)
         return self.out(torch.stack(states, 1))
+
+
+# ---- beam_search ----
+
+
+@torch.no_grad()
+def beam_search(model, text, begin=0, end=1, most=10, beam=4):
+    memory, h = model.encoder(model.letters(text))
+    keys, h, ways, ended = model.key(memory), h[0], [(0.0, [])], []
+    for _ in range(most):
+        last = torch.tensor([ids[-1] if ids else begin for _, ids in ways])
+        h = model.step(model.letters(last), memory, keys, h)
+        so_far = torch.tensor([log_p for log_p, _ in ways])
+        log_p = so_far.unsqueeze(1) + torch.log_softmax(model.out(h), 1)
+        best, places = log_p.flatten().topk(2 * beam)
+        longer, parents = [], []
+        for p, place in zip(best.tolist(), places.tolist()):
+            parent, token = divmod(place, log_p.shape[1])
+            if token == end:
+                ended.append((p, ways[parent][1]))
+            elif len(longer) < beam:
+                longer.append((p, ways[parent][1] + [token]))
+                parents.append(parent)
+            if len(longer) == beam:
+                break
+        ways, h = longer, h[parents]
+    return sorted(ended + ways, key=lambda way: -way[0] / max(len(way[1]), 1) ** 0.9)[:beam]
 
 
 # ---- skip_gram ----

@@ -105,6 +105,40 @@ START_TEST(a_beam_finds_the_best_sequence)
 }
 END_TEST
 
+/* The best of them is what a search for one finds; all have their own log probability, the best first. */
+START_TEST(a_beam_tells_all_that_it_finds)
+{
+    int fewer = 0;
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        Chain chain;
+        int32_t ids[BEAM][MOST], counts[BEAM], one[MOST], one_count;
+        double log_ps[BEAM];
+        int found;
+        NnDecodeOptions options = nn_decode_options(TOKENS, BEGIN, END, MOST);
+        options.beam = BEAM;
+        options.length_penalty = seed % 2 ? 0 : 0.7;
+        draw_chain(&chain, seed);
+        ck_assert_ok(nn_decode_beam(next_token, &chain, options, one, &one_count));
+        chain.calls = 0;
+        ck_assert_ok(nn_decode_beams(next_token, &chain, options, &ids[0][0], counts, log_ps, &found));
+        ck_assert_int_eq(found, BEAM);
+        ck_assert_int_eq(counts[0], one_count);
+        ck_assert_mem_eq(ids[0], one, (size_t)one_count * sizeof *one);
+        for (int i = 0; i < found; i++) {
+            double value = value_of(&chain, ids[i], counts[i], options.length_penalty);
+            ck_assert_double_eq_tol(log_ps[i], value_of(&chain, ids[i], counts[i], 0), 1e-5);
+            ck_assert(i == 0 ||
+                      value <= 1e-5 + value_of(&chain, ids[i - 1], counts[i - 1], options.length_penalty));
+            for (int j = 0; j < i; j++)
+                ck_assert(counts[i] != counts[j] ||
+                          memcmp(ids[i], ids[j], (size_t)counts[i] * sizeof *ids[i]) != 0);
+            fewer += counts[i] < MOST;
+        }
+    }
+    ck_assert(fewer > 50 && fewer < 350);
+}
+END_TEST
+
 START_TEST(drawn_tokens_have_their_probabilities)
 {
     static const double p[TOKENS] = {0.5, 0.2, 0.2, 0.1};
@@ -213,8 +247,8 @@ START_TEST(no_memory_is_an_error)
             nn_decode_beam(next_token, &chain, nn_decode_options(TOKENS, BEGIN, END, MOST), ids, &count);
         reel_mem_fail_at(-1, 0);
         ck_assert_int_eq(reel_mem_stats().live_blocks, 0);
-        ck_assert_int_eq(reel_status_is_ok(&status), n == 8);
-        if (n == 8)
+        ck_assert_int_eq(reel_status_is_ok(&status), n == 9);
+        if (n == 9)
             break;
     }
 }
@@ -226,6 +260,7 @@ Suite *nn_decoding_suite(void)
     Suite *suite = suite_create("nn/decoding");
     TCase *c = tcase_create("decoding");
     tcase_add_test(c, a_beam_finds_the_best_sequence);
+    tcase_add_test(c, a_beam_tells_all_that_it_finds);
     tcase_add_test(c, drawn_tokens_have_their_probabilities);
     tcase_add_test(c, a_drawn_sequence_ends);
     tcase_add_test(c, what_cannot_be_is_an_error);

@@ -1,11 +1,13 @@
 /* The contract of tools/bench: its options, and the names in its JSON. */
 #include "tensor/storage/json_reader.h"
+#include "tensor/storage/npz.h"
 #include "tools/bench_draw.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_products.h"
 #include "tools/bench_peers.h"
 #include "tools/bench_run.h"
 #include "tools/bench_svg.h"
+#include "tests/shell_support.h"
 #include "tests/text_support.h"
 
 #include <math.h>
@@ -341,6 +343,62 @@ START_TEST(peers_answer_steps)
 }
 END_TEST
 
+/* Every program that PyTorch has one of runs; what comes of it is the same twice. */
+START_TEST(programs_write_what_comes_of_them)
+{
+    const char *tools = shell_setting("REEL_TOOLS"), *folder = shell_folder();
+    for (int i = 0; i < 2; i++)
+        shell_must("echo 'check %s/%d.npz' | '%s/bench' --peer %s", folder, i, tools,
+                   bench_programs[_i].name);
+    shell_must("cmp '%s/0.npz' '%s/1.npz'", folder, folder);
+    shell_remove_folder(folder);
+    ck_assert_int_ne(shell_run("echo step | '%s/bench' --peer %s", tools, bench_programs[_i].name), 0);
+}
+END_TEST
+
+/* An array that a program wrote. */
+static Tensor written(const TensorNpz *npz, const char *name, TensorArena *arena)
+{
+    Tensor t = {0};
+    ck_assert_msg(tensor_npz_find(npz, name) != NULL, "no %s", name);
+    ck_assert_ok(tensor_npz_read_tensor(npz, tensor_npz_find(npz, name), arena, &t));
+    return t;
+}
+
+static TensorNpz *run_program(const char *name)
+{
+    TensorNpz *npz;
+    const char *folder = shell_folder();
+    char path[512];
+    shell_must("echo 'check %s/out.npz' | '%s/bench' --peer %s", folder, shell_setting("REEL_TOOLS"), name);
+    snprintf(path, sizeof path, "%s/out.npz", folder);
+    ck_assert_ok(tensor_npz_open(&npz, path));
+    shell_remove_folder(folder);
+    return npz;
+}
+
+/* Some sequences end and some do not; the best by its length comes first. */
+START_TEST(beams_are_in_order)
+{
+    TensorNpz *npz = run_program("beam_search");
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor counts = written(npz, "counts", &arena), log_p = written(npz, "log_p", &arena);
+    int ended = 0;
+    ck_assert_int_eq(tensor_numel(&counts), 64);
+    for (int i = 0; i < 64; i++) {
+        double value = tensor_f64(log_p)[i] / pow(fmax(tensor_i32(counts)[i], 1), 0.9), before = INFINITY;
+        before =
+            i % 4 == 0 ? before : tensor_f64(log_p)[i - 1] / pow(fmax(tensor_i32(counts)[i - 1], 1), 0.9);
+        ck_assert(value <= before && value < 0);
+        ended += tensor_i32(counts)[i] < 10;
+    }
+    ck_assert(ended > 0 && ended < 64);
+    tensor_arena_free(&arena);
+    tensor_npz_close(npz);
+}
+END_TEST
+
 START_TEST(a_peer_that_is_none_is_an_error)
 {
     ck_assert_int_eq(run("--peer nothing"), REEL_STATUS_USAGE);
@@ -366,6 +424,8 @@ Suite *tools_bench_suite(void)
     tcase_add_test(tcase, words_are_spread_over_the_vocabulary);
     tcase_add_test(tcase, arithmetic_of_the_notebook);
     tcase_add_loop_test(tcase, peers_answer_steps, 0, bench_peer_count);
+    tcase_add_loop_test(tcase, programs_write_what_comes_of_them, 0, bench_program_count);
+    tcase_add_test(tcase, beams_are_in_order);
     tcase_add_test(tcase, a_peer_that_is_none_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;
