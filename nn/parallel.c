@@ -243,25 +243,37 @@ static void read_gradients(const NnParallel *p, Shard *shard)
     }
 }
 
-static void run_shard(void *context, int index)
+/* A shard's tape as its loss's function gets it. */
+static Tape *start_shard(const NnParallel *p, Shard *shard)
 {
-    NnParallel *p = context;
-    Shard *shard = &p->shards[index];
-    double started = reel_clock_seconds();
     Tape *tape = begin_tape(p, shard, true);
     tape_set_random(
         tape, tensor_random_new(p->options.seed ^ tensor_random_stream("dropout"),
                                 (uint64_t)p->step * (uint64_t)p->options.shards + (uint64_t)shard->number));
     shard->value = NAN;
-    Var loss = tape_ok(tape) ? p->loss(p->context, tape, shard->number, p->options.shards) : VAR_NONE;
-    double middle = reel_clock_seconds();
-    shard->forward = middle - started;
+    return tape;
+}
+
+static void finish_shard(const NnParallel *p, Shard *shard, Var loss)
+{
     if (!var_is_empty(loss) && tape_backward_last(loss))
         read_gradients(p, shard);
     if (isnan(shard->value))
         shard->value = var_is_empty(loss) ? 0 : var_item(loss);
+    shard->status = *tape_status(shard->tape);
+}
+
+static void run_shard(void *context, int index)
+{
+    NnParallel *p = context;
+    Shard *shard = &p->shards[index];
+    double started = reel_clock_seconds();
+    Tape *tape = start_shard(p, shard);
+    Var loss = tape_ok(tape) ? p->loss(p->context, tape, shard->number, p->options.shards) : VAR_NONE;
+    double middle = reel_clock_seconds();
+    shard->forward = middle - started;
+    finish_shard(p, shard, loss);
     shard->backward = reel_clock_seconds() - middle;
-    shard->status = *tape_status(tape);
 }
 
 /* Of a step with an error. What the tapes hold goes with it. */
@@ -338,6 +350,31 @@ ReelStatus nn_parallel_backward(NnParallel *p, NnShardLoss *loss, void *context,
         forget_step(p);
     if (sum)
         *sum = total;
+    return status;
+}
+
+Tape *nn_parallel_begin(NnParallel *p)
+{
+    double seconds;
+    ReelStatus status = prepare(p, &seconds);
+    Tape *tape = start_shard(p, &p->shards[0]);
+    if (p->options.shards != 1)
+        tape_fail(
+            tape,
+            "nn_parallel_begin: there are %d shards, and it is for one; nn_parallel_backward() runs several",
+            p->options.shards);
+    if (!reel_status_is_ok(&status))
+        tape_fail(tape, "%s", status.message);
+    return tape;
+}
+
+ReelStatus nn_parallel_end(NnParallel *p, Var loss)
+{
+    finish_shard(p, &p->shards[0], loss);
+    ReelStatus status = p->shards[0].status;
+    p->step++;
+    if (!reel_status_is_ok(&status))
+        forget_step(p);
     return status;
 }
 

@@ -48,6 +48,11 @@ ReelStatus nn_parallel_check(NnParallel *parallel, const char *what);
  * *sum (may be NULL): what the losses come to, added up in the order of the shards. An error is that of the
  * first shard that has one, on all ranks; what accumulated before stays. */
 ReelStatus nn_parallel_backward(NnParallel *parallel, NnShardLoss *loss, void *context, double *sum);
+/* The same of one shard without a function: the tape on which the loss is made, on the caller's thread, and
+ * what nn_parallel_backward() does with it. So gradients of several losses add up before an update in the
+ * memory of one tape. More shards than one are an error. */
+Tape *nn_parallel_begin(NnParallel *parallel);
+ReelStatus nn_parallel_end(NnParallel *parallel, Var loss);
 /* Whether this rank executes a shard. */
 bool nn_parallel_has(const NnParallel *parallel, int shard);
 /* From the loss's function: what *sum gets for this shard instead of the loss. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The models of tools/bench_peers_models.c against those of tools/pytorch_peers.py: with the same weights and examples the same loss
 and the same gradient of every parameter; part of `make test-pytorch`. In f32: the loss to 1e-5, a gradient to 1e-4 of its largest number, or
-of a hundredth of the model's largest. And the programs: what beam search finds, with its log probabilities.
+of a hundredth of the model's largest. And the programs: what beam search finds, with its log probabilities,
+and the weights that a training loop ends with.
 
 Arguments are names of models and programs; without, all are compared. Without PyTorch all is skipped, which is a failure with SKIPS=fail.
 """
@@ -90,7 +91,26 @@ def compare_beam_search():
     return same and off < 1e-5, f"{len(lengths)} sequences of {min(lengths)} to {max(lengths)} tokens, log probabilities off by {off:.1e}"
 
 
-PROGRAMS = {"beam_search": compare_beam_search}
+def compare_loop():
+    """-> whether the same epoch is the best, and the weights, their average and its best are the same, to 1e-5 of the largest."""
+    _, file = reel("loop")
+    examples = pytorch_peers.Examples(file["numbers"])
+    numbers, texts = examples.uniform(160, 8), examples.ids(160, 8, below=200)
+    data = torch.utils.data.TensorDataset(texts, (numbers[:, 0] * 4).long())
+    training, held_out = (torch.utils.data.DataLoader(torch.utils.data.Subset(data, part), 8) for part in (range(96), range(96, 160)))
+    model = pytorch_peers.Reader(file["words.weight"])
+    set_weights("loop", model, file)
+    with torch.no_grad():
+        model.words.weight.copy_(file["numbers"][1280 : 1280 + 6400].view(200, 32))
+    mean, best, epoch = pytorch_peers.train(model, training, held_out)
+    off = {}
+    for kind, module in (("last", model), ("mean", mean), ("best", best)):
+        off[kind] = max(((file[f"{kind}/{key}"] - p).abs().max() / p.abs().max()).item() for key, p in module.named_parameters())
+    said = ", ".join(f"{kind} off by {value:.1e}" for kind, value in off.items())
+    return epoch == file["epoch"].item() and max(off.values()) < 1e-5, f"the best epoch {epoch} of at most 40; weights: {said}"
+
+
+PROGRAMS = {"beam_search": compare_beam_search, "loop": compare_loop}
 
 
 def main():

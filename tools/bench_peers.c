@@ -125,7 +125,7 @@ static ReelStatus run_lines(Run *run, int threads, uint64_t seed)
 
 /* ---- Programs ---- */
 
-const BenchProgram bench_programs[] = {{"beam_search", bench_check_beam_search}};
+const BenchProgram bench_programs[] = {{"beam_search", bench_check_beam_search}, {"loop", bench_check_loop}};
 const int bench_program_count = sizeof bench_programs / sizeof *bench_programs;
 
 static ReelStatus check_program(const BenchProgram *program, const char *path, uint64_t seed)

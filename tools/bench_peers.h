@@ -37,6 +37,9 @@ extern const int bench_program_count;
 
 /* Weights, texts as numbers / 100, and of each text the beam: ids [16, 4, 10], counts and log_p [16, 4]. */
 ReelStatus bench_check_beam_search(uint64_t seed, TensorNpzWriter *out);
+/* Weights as they were, and after training last/, their average mean/, its best best/; the epoch of that,
+ * from 1. Texts and vectors are of the numbers; what fails ends the program. */
+ReelStatus bench_check_loop(uint64_t seed, TensorNpzWriter *out);
 
 /* Answers each line of stdin with a step's milliseconds, a line "peak" with the products' GFLOP/s, and "check
  * PATH" with the loss, without noise, and an .npz file of what it was made of: parameters NAME, their

@@ -5,11 +5,13 @@ tests/pytorch_gradients.py values and gradients, and tests/tools/pages.c counts 
 out as black -l 110 does it.
 """
 
+import copy
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 
 def normal_like(x):
@@ -260,6 +262,53 @@ class OneText(nn.Module):
 
     def forward(self, text):
         return self.fc(self.lstm(self.embedding(text))[0][:, -1])
+
+
+# ---- loop ----
+
+
+class Reader(nn.Module):
+    def __init__(self, vectors):
+        super().__init__()
+        self.words = nn.Embedding.from_pretrained(vectors, freeze=False)
+        self.norm = nn.LayerNorm(32)
+        self.fc = nn.Linear(32, 4)
+
+    def forward(self, text):
+        return self.fc(self.norm(self.words(text).mean(1)))
+
+
+@torch.no_grad()
+def held_out_loss(model, held_out):
+    losses = [F.cross_entropy(model(text), wanted).item() for text, wanted in held_out]
+    return sum(losses) / len(losses)
+
+
+def train(model, training, held_out, parts=4, epochs=40, patience=2):
+    bare = [p for p in model.parameters() if p.ndim < 2]
+    groups = [
+        {"params": [model.fc.weight]},
+        {"params": bare, "weight_decay": 0},
+        {"params": [model.words.weight], "lr": 1e-4},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    mean = AveragedModel(model, avg_fn=lambda mean, now, _: 0.9 * mean + 0.1 * now)
+    best, best_epoch, least = None, 0, math.inf
+    for epoch in range(1, epochs + 1):
+        for part, (text, wanted) in enumerate(training, 1):
+            loss = F.cross_entropy(model(text), wanted)
+            (loss / parts).backward()
+            if part % parts == 0:
+                nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+                optimizer.step()
+                optimizer.zero_grad()
+                mean.update_parameters(model)
+        loss = held_out_loss(mean, held_out)
+        if loss < least:
+            best, best_epoch, least = copy.deepcopy(mean.module), epoch, loss
+        elif epoch - best_epoch >= patience:
+            break
+    return mean.module, best, best_epoch
 
 
 # ---- What they are run on ----

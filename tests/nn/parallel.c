@@ -293,6 +293,49 @@ START_TEST(accumulation_takes_the_memory_of_one_part)
 }
 END_TEST
 
+/* What one shard adds up is the same by a function and by hand, with dropout, in the memory of one part. */
+START_TEST(one_shard_needs_no_function)
+{
+    double norms[2];
+    size_t bytes[2];
+    for (int by_hand = 0; by_hand < 2; by_hand++) {
+        Net m;
+        net_init(&m, 0.5);
+        NnParallel *p = new_parallel(&m, 1, 1);
+        NnOptimizer *o = new_optimizer(&m.base, 1e9);
+        for (int part = 0; part < 3; part++) {
+            Step step = draw_step(&m, (uint64_t)part);
+            if (by_hand)
+                ck_assert_ok(nn_parallel_end(p, loss_of_shard(&step, nn_parallel_begin(p), 0, 1)));
+            else
+                ck_assert_ok(nn_parallel_backward(p, loss_of_shard, &step, NULL));
+        }
+        ck_assert_ok(nn_optimizer_step(o, nn_parallel_pieces(p)));
+        norms[by_hand] = nn_optimizer_norm(o);
+        bytes[by_hand] = nn_parallel_tape_bytes(p);
+        nn_optimizer_free(o);
+        nn_parallel_free(p);
+        nn_module_free(&m.base);
+    }
+    ck_assert(norms[0] > 0 && norms[0] == norms[1]);
+    ck_assert(bytes[0] == bytes[1]);
+}
+END_TEST
+
+START_TEST(several_shards_need_a_function)
+{
+    Net m;
+    net_init(&m, 0);
+    NnParallel *p = new_parallel(&m, 2, 1);
+    Step step = draw_step(&m, 1);
+    ck_assert_failed(nn_parallel_end(p, loss_of_shard(&step, nn_parallel_begin(p), 0, 1)), REEL_STATUS_FAILED,
+                     "there are 2 shards");
+    ck_assert_ok(nn_parallel_backward(p, loss_of_shard, &step, NULL));
+    nn_parallel_free(p);
+    nn_module_free(&m.base);
+}
+END_TEST
+
 /* The sums of whole tables and of rows, in either order. */
 static Var table_loss(void *context, Tape *tape, int shard, int shards)
 {
@@ -499,6 +542,8 @@ Suite *nn_parallel_suite(void)
     tcase_add_test(tcase, rows_are_turned_by_id);
     tcase_add_test(tcase, several_backwards_add_up);
     tcase_add_test(tcase, accumulation_takes_the_memory_of_one_part);
+    tcase_add_test(tcase, one_shard_needs_no_function);
+    tcase_add_test(tcase, several_shards_need_a_function);
     tcase_add_test(tcase, rows_and_whole_tables_accumulate);
     tcase_add_test(tcase, optimizers_clear_what_is_theirs);
     tcase_add_test(tcase, the_first_error_is_told_and_changes_nothing);

@@ -399,6 +399,24 @@ START_TEST(beams_are_in_order)
 }
 END_TEST
 
+/* Training ends early; the best average is neither the last one nor the weights that it began with. */
+START_TEST(a_loop_finds_its_best_epoch)
+{
+    TensorNpz *npz = run_program("loop");
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    Tensor epoch = written(npz, "epoch", &arena), best = written(npz, "best/fc.weight", &arena);
+    Tensor mean = written(npz, "mean/fc.weight", &arena), first = written(npz, "fc.weight", &arena);
+    ck_assert_int_gt(tensor_i32(epoch)[0], 1);
+    ck_assert_int_lt(tensor_i32(epoch)[0], 39);
+    size_t bytes = (size_t)tensor_numel(&best) * sizeof(float);
+    ck_assert_mem_ne(tensor_f32(best), tensor_f32(mean), bytes);
+    ck_assert_mem_ne(tensor_f32(best), tensor_f32(first), bytes);
+    tensor_arena_free(&arena);
+    tensor_npz_close(npz);
+}
+END_TEST
+
 START_TEST(a_peer_that_is_none_is_an_error)
 {
     ck_assert_int_eq(run("--peer nothing"), REEL_STATUS_USAGE);
@@ -426,6 +444,7 @@ Suite *tools_bench_suite(void)
     tcase_add_loop_test(tcase, peers_answer_steps, 0, bench_peer_count);
     tcase_add_loop_test(tcase, programs_write_what_comes_of_them, 0, bench_program_count);
     tcase_add_test(tcase, beams_are_in_order);
+    tcase_add_test(tcase, a_loop_finds_its_best_epoch);
     tcase_add_test(tcase, a_peer_that_is_none_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;
