@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <string.h>
 
+/* Cells have two or three. */
+enum { MOST_PARTS = 8 };
+
 /* Packing is rare (once per version and direction), so one lock serves all parameters. */
 static pthread_mutex_t packing_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -89,13 +92,15 @@ bool tape_parameter_use_bytes(TapeParameter *parameter)
     return ok;
 }
 
-/* Under the lock: the part, made if need be; NULL where there is no memory. */
+/* Under the lock: the part, made if need be; NULL where there is no memory, or are MOST_PARTS others: whoever
+ * cuts a weight anew at each step would pack, and keep, them all. */
 static TapeParameterColumns *columns_of(TapeParameter *parameter, int64_t first, int64_t count)
 {
-    for (TapeParameterColumns *part = parameter->columns; part; part = part->next)
+    int parts = 0;
+    for (TapeParameterColumns *part = parameter->columns; part; part = part->next, parts++)
         if (part->first == first && part->count == count)
             return part;
-    TapeParameterColumns *part = reel_mem_calloc(1, sizeof *part);
+    TapeParameterColumns *part = parts < MOST_PARTS ? reel_mem_calloc(1, sizeof *part) : NULL;
     if (part) {
         part->next = parameter->columns;
         part->first = first;

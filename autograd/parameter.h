@@ -68,7 +68,7 @@ void tape_parameter_changed(TapeParameter *parameter);
 /* The panels of W^T (transposed) or W, packed at the first use of a version. Safe from several
  * threads. NULL where there is no memory, the value is not f32, or it is not a matrix. */
 const TensorPanels *tape_parameter_panels(TapeParameter *parameter, bool transposed);
-/* The same of the columns first .. first + count of W. */
+/* The same of the columns first .. first + count of W; NULL, too, where many others are packed already. */
 const TensorPanels *tape_parameter_columns_panels(TapeParameter *parameter, int64_t first, int64_t count,
                                                   bool transposed);
 /* Lets y = x W^T read the value as 8 bits from now on until it changes, where it is of 8 bits

@@ -67,6 +67,31 @@ START_TEST(columns_of_a_weight_have_panels_of_their_own)
 }
 END_TEST
 
+/* Whoever cuts a weight in ever other places has products, but not ever more panels. */
+START_TEST(a_weight_has_panels_of_some_parts_alone)
+{
+    enum { COLUMNS = 40 };
+    float weight[COLUMNS], row[1] = {2};
+    TapeParameter p;
+    for (int i = 0; i < COLUMNS; i++)
+        weight[i] = (float)i;
+    tape_parameter_init(&p, tensor_from(weight, TENSOR_F32, TENSOR_SHAPE(1, COLUMNS)));
+    Tape *tape = tape_new();
+    for (int i = 0; i < COLUMNS; i++) {
+        tape_begin(tape);
+        Var x = tape_leaf(tape, tensor_from(row, TENSOR_F32, TENSOR_SHAPE(1, 1)));
+        Var y = var_linear(x, var_slice(tape_parameter(tape, &p), 1, i, i + 1, 1), VAR_NONE);
+        expect(var_value(y), 0, 2.0 * i);
+    }
+    int parts = 0;
+    for (const TapeParameterColumns *part = p.columns; part; part = part->next)
+        parts++;
+    ck_assert_int_eq(parts, 8);
+    tape_free(tape);
+    tape_parameter_release(&p);
+}
+END_TEST
+
 START_TEST(what_has_no_panels_says_so)
 {
     TapeParameter p;
@@ -113,6 +138,7 @@ Suite *autograd_parameter_suite(void)
     TCase *cases = tcase_create("parameter");
     tcase_add_test(cases, panels_are_packed_once_for_a_version);
     tcase_add_test(cases, columns_of_a_weight_have_panels_of_their_own);
+    tcase_add_test(cases, a_weight_has_panels_of_some_parts_alone);
     tcase_add_test(cases, what_has_no_panels_says_so);
     tcase_add_test(cases, rows_and_snapshots_are_current);
     suite_add_tcase(suite, cases);
