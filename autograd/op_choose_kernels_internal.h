@@ -24,8 +24,8 @@ static void FN(drop)(Tensor out, uint8_t *kept, Tensor a, double p, TensorRandom
         count = n - at < 1024 ? n - at : 1024;
         tensor_random_fill_u32(random, numbers, count);
         FN(drop_some)
-        ((REAL *)out.data + at, kept + at, (const REAL *)a.data + at, numbers, count,
-         (uint32_t)(p * 4294967296.0), (REAL)(1 / (1 - p)));
+        ((REAL *)out.data + at, kept + at, (const REAL *)a.data + at, numbers, count, op_drop_threshold(p),
+         (REAL)(1 / (1 - p)));
     }
 }
 

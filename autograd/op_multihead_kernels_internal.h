@@ -137,7 +137,7 @@ static void FN(multiply_in)(Tensor x, Tensor by)
 /* The next 32-bit number for each element: 0 with probability p, else 1 / (1 - p). */
 static void FN(draw_keep)(Tensor keep, double p, TensorRandom *random)
 {
-    const uint32_t threshold = (uint32_t)(p * 4294967296.0);
+    const uint32_t threshold = op_drop_threshold(p);
     const REAL factor = (REAL)(1 / (1 - p));
     uint32_t numbers[1024];
     REAL *out = keep.data;

@@ -25,6 +25,13 @@ static bool find_distinct(OpContext *c, Tensor ids, int64_t vocabulary, Embeddin
     return true;
 }
 
+/* The table's row of each id that occurs. */
+static Tensor read_distinct(OpContext *c, const EmbeddingSaved *saved)
+{
+    Tensor rows = op_new(c, TENSOR_SHAPE(saved->distinct.shape[0], c->in[0]->shape[1]));
+    return tensor_is_valid(rows) && op_read_rows(c, 0, saved->distinct, rows) ? rows : tensor_invalid();
+}
+
 static bool embedding_forward(OpContext *c)
 {
     Tensor table = *c->in[0], ids = *c->in[1];
@@ -44,20 +51,20 @@ static bool embedding_forward(OpContext *c)
     if (!find_distinct(c, flat, table.shape[0], saved))
         return false;
     c->saved = saved;
+    if (ids.ndim == 1) {
+        Tensor rows = read_distinct(c, saved);
+        return tensor_is_valid(rows) && tape_repeated_hold(c, rows, saved->index);
+    }
     int64_t shape[TENSOR_MAX_DIMS];
     memcpy(shape, ids.shape, sizeof shape);
     shape[ids.ndim] = table.shape[1];
-    if (ids.ndim != 1 && !op_output(c, ids.ndim + 1, shape))
+    if (!op_output(c, ids.ndim + 1, shape))
         return false;
-    Tensor all = ids.ndim == 1 ? tensor_invalid()
-                               : tensor_view_as(*c->out[0], TENSOR_SHAPE(flat.shape[0], table.shape[1]));
-    if (ids.ndim != 1 && table.data) /* else each row is made, once */
+    Tensor all = tensor_view_as(*c->out[0], TENSOR_SHAPE(flat.shape[0], table.shape[1]));
+    if (table.data)
         return op_read_rows(c, 0, flat, all);
-    Tensor rows = op_new(c, TENSOR_SHAPE(saved->distinct.shape[0], table.shape[1]));
-    if (!tensor_is_valid(rows) || !op_read_rows(c, 0, saved->distinct, rows))
-        return false;
-    return ids.ndim == 1 ? tape_repeated_hold(c, rows, saved->index)
-                         : tensor_gather_rows(all, rows, saved->index);
+    Tensor rows = read_distinct(c, saved); /* each is made, once */
+    return tensor_is_valid(rows) && tensor_gather_rows(all, rows, saved->index);
 }
 
 static void embedding_backward(OpContext *c, OpTerm *terms)

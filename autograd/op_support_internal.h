@@ -4,6 +4,12 @@
 
 #include "autograd/ops.h"
 
+/* Of numbers of 32 bits those below it are dropped, the part p of all. */
+static inline uint32_t op_drop_threshold(double p)
+{
+    return (uint32_t)(p * 4294967296.0);
+}
+
 static inline bool op_wants_real(OpContext *c, int input)
 {
     if (c->in[input]->dtype != TENSOR_I32)

@@ -2,21 +2,12 @@
 #include "tensor/flops.h"
 #include "tensor/levels.h"
 #include "tensor/mem.h"
+#include "tensor/panels_internal.h"
 
 #include <math.h>
 
 /* 512 products of 127 and 32767 are less than 2^31. */
 enum { WIDTH = 16, BLOCK = 512, ROWS = 4, MOST = 127, MOST_OF_X = 32767 };
-
-static int64_t round_up(int64_t value, int64_t step)
-{
-    return (value + step - 1) / step * step;
-}
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* ---- Packing ----
  *

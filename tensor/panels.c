@@ -26,16 +26,6 @@ static bool use_fallback(const TensorPanelsKernel *kernel)
     return fallback_forced || !kernel;
 }
 
-static int64_t round_up(int64_t value, int64_t step)
-{
-    return (value + step - 1) / step * step;
-}
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- Packing ---- */
 
 /* A panel is [depth][packed] floats, of which the first `width` at each place are used; panels follow one

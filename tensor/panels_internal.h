@@ -5,6 +5,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The sizes of panels. */
+static inline int64_t round_up(int64_t value, int64_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
+static inline int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A micro-kernel multiplies two packed panels into a tile of `out`: rows [<= narrow.width] come from a
  * narrow panel, columns [wide.width] from a wide one. Weights are packed as wide panels, which pass by
  * once per product while the few rows of the other operand stay in the caches. */

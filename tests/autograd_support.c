@@ -1,4 +1,5 @@
 #include "tests/autograd_support.h"
+#include "tensor/random.h"
 
 #include <math.h>
 
@@ -22,6 +23,14 @@ Tensor test_count_up(Tape *tape, TensorDtype dtype, int ndim, const int64_t *sha
     for (int i = 0; i < 1000; i++)
         numbers[i] = i + 1;
     return test_values(tape, dtype, ndim, shape, numbers);
+}
+
+Var test_numbers(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, uint64_t seed)
+{
+    Tensor t = tensor_new(tape_arena(tape), dtype, ndim, shape);
+    TensorRandom random = tensor_random_new(seed, 0);
+    tensor_random_fill_uniform(&random, t, -1, 1);
+    return tape_leaf(tape, t);
 }
 
 void test_expect(const char *place, int line, Tensor t, int count, const double *wanted, double tolerance)

@@ -11,6 +11,8 @@
 Tensor test_values(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, const double *values);
 /* The numbers 1, 2, 3, ... */
 Tensor test_count_up(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape);
+/* A leaf of numbers from -1 to 1 that `seed` decides. */
+Var test_numbers(Tape *tape, TensorDtype dtype, int ndim, const int64_t *shape, uint64_t seed);
 /* The same values and shape. */
 void test_expect_same(const char *place, int line, Tensor t, Tensor wanted, double tolerance);
 void test_expect(const char *place, int line, Tensor t, int count, const double *wanted, double tolerance);

@@ -213,8 +213,8 @@ int main(int argc, char **argv)
             "Measures training steps (forward, backward, Adam) of the zoo's models on drawn ids, each model "
             "in a process of its own, in turns, and gives medians. The peak is what one-thread products of "
             "1024^3 reach on all threads together, measured in the same process. With --threads 1 `alone` "
-            "says "
-            "which share of it the step's products reach when they are multiplied again with nothing between "
+            "says which share of it the step's products reach when they are multiplied again with nothing "
+            "between "
             "them.",
         .options = options,
         .count = OPTION_COUNT(options),

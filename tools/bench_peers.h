@@ -35,6 +35,9 @@ typedef struct BenchProgram {
 extern const BenchProgram bench_programs[];
 extern const int bench_program_count;
 
+/* Adds all weights of a module, each under its name behind the prefix. */
+void bench_peers_add_weights(TensorNpzWriter *out, NnModule *module, const char *prefix);
+
 /* Weights, texts as numbers / 100, and of each text the beam: ids [16, 4, 10], counts and log_p [16, 4]. */
 ReelStatus bench_check_beam_search(uint64_t seed, TensorNpzWriter *out);
 /* Weights as they were, and after training last/, their average mean/, its best best/; the epoch of that,

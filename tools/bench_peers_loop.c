@@ -111,18 +111,6 @@ static void add_data(NnLoader *loader, const float *numbers, int first, int coun
     nn_loader_add(loader, tensor_from(classes + first, TENSOR_I32, TENSOR_SHAPE(count)));
 }
 
-static void add_weights(TensorNpzWriter *out, NnModule *module, const char *prefix)
-{
-    TensorArena arena;
-    tensor_arena_init(&arena, 0);
-    for (NnIterator it = nn_iterate(module); nn_next(&it);) {
-        char name[NN_NAME_SIZE + 8];
-        snprintf(name, sizeof name, "%s%s", prefix, it.named.name);
-        tensor_npz_add_tensor(out, name, nn_parameter_read(it.named.parameter, &arena));
-    }
-    tensor_arena_free(&arena);
-}
-
 ReelStatus bench_check_loop(uint64_t seed, TensorNpzWriter *out)
 {
     Reader m, mean, best, *all[] = {&m, &mean, &best};
@@ -138,13 +126,13 @@ ReelStatus bench_check_loop(uint64_t seed, TensorNpzWriter *out)
         must(nn_module_reset(&all[i]->base, seed));
     }
     tensor_npz_add_tensor(out, "numbers", numbers);
-    add_weights(out, &m.base, "");
+    bench_peers_add_weights(out, &m.base, "");
     int32_t epoch = train(&m, &mean, &best, vectors, training, held_out);
     must(nn_loader_status(training));
     must(nn_loader_status(held_out));
-    add_weights(out, &m.base, "last/");
-    add_weights(out, &mean.base, "mean/");
-    add_weights(out, &best.base, "best/");
+    bench_peers_add_weights(out, &m.base, "last/");
+    bench_peers_add_weights(out, &mean.base, "mean/");
+    bench_peers_add_weights(out, &best.base, "best/");
     tensor_npz_add_array(out, "epoch", 'i', 4, TENSOR_SHAPE(1), &epoch);
     for (int i = 0; i < 3; i++)
         nn_module_free(&all[i]->base);

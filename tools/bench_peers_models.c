@@ -454,11 +454,16 @@ const int bench_peer_count = sizeof bench_peers / sizeof *bench_peers;
 
 enum { SEARCHES = 16 };
 
-/* All weights of a module, each under its name. */
-static void add_weights(TensorNpzWriter *out, NnModule *module)
+void bench_peers_add_weights(TensorNpzWriter *out, NnModule *module, const char *prefix)
 {
-    for (NnIterator it = nn_iterate(module); nn_next(&it);)
-        tensor_npz_add_tensor(out, it.named.name, nn_named_view(&it.named));
+    TensorArena arena;
+    tensor_arena_init(&arena, 0);
+    for (NnIterator it = nn_iterate(module); nn_next(&it);) {
+        char name[NN_NAME_SIZE + 8];
+        snprintf(name, sizeof name, "%s%s", prefix, it.named.name);
+        tensor_npz_add_tensor(out, name, nn_parameter_read(it.named.parameter, &arena));
+    }
+    tensor_arena_free(&arena);
 }
 
 /* A model by which some sequences end, and others do not. */
@@ -495,7 +500,7 @@ ReelStatus bench_check_beam_search(uint64_t seed, TensorNpzWriter *out)
             status = reel_status_failed("%d sequences were found, not %d", found, BEAM);
     }
     if (reel_status_is_ok(&status)) {
-        add_weights(out, &m.base);
+        bench_peers_add_weights(out, &m.base, "");
         tensor_npz_add_tensor(out, "numbers", all);
         tensor_npz_add_array(out, "ids", 'i', 4, TENSOR_SHAPE(SEARCHES, BEAM, MOST), ids);
         tensor_npz_add_array(out, "counts", 'i', 4, TENSOR_SHAPE(SEARCHES, BEAM), counts);

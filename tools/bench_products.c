@@ -4,8 +4,6 @@
 #include "tensor/mem.h"
 #include "tensor/panels.h"
 
-#include <string.h>
-
 enum { MOST_WEIGHTS = 64 };
 
 /* ---- Noting ---- */
@@ -15,19 +13,12 @@ static void note(void *context, TensorProductKind kind, int64_t m, int64_t n, in
     BenchProducts *products = context;
     if (kind == TENSOR_PRODUCT_SPARSE)
         return;
-    if (products->count == products->capacity) {
-        int64_t capacity = products->capacity ? 2 * products->capacity : 256;
-        BenchProduct *list = reel_mem_alloc((size_t)capacity * sizeof *list);
-        products->failed = products->failed || !list;
-        if (!list)
-            return;
-        if (products->count)
-            memcpy(list, products->list, (size_t)products->count * sizeof *list);
-        reel_mem_free(products->list);
-        products->list = list;
-        products->capacity = capacity;
-    }
-    products->list[products->count++] = (BenchProduct){kind, m, n, k};
+    BenchProduct *list = reel_mem_grow(products->list, products->count, &products->capacity, sizeof *list);
+    products->failed = products->failed || !list;
+    if (!list)
+        return;
+    products->list = list;
+    list[products->count++] = (BenchProduct){kind, m, n, k};
 }
 
 void bench_products_note(BenchProducts *products)
@@ -85,7 +76,7 @@ static const TensorPanels *find_weight(Replay *r, const BenchProduct *p)
 static bool prepare(Replay *r, const BenchProducts *products)
 {
     int64_t a = 1, b = 1, out = 1;
-    for (int64_t i = 0; i < products->count; i++) {
+    for (size_t i = 0; i < products->count; i++) {
         const BenchProduct *p = &products->list[i];
         a = larger(a, p->m * p->k);
         b = larger(b, p->k * p->n);
@@ -95,7 +86,7 @@ static bool prepare(Replay *r, const BenchProducts *products)
     r->b = new_operand(r, b);
     r->out = new_operand(r, out);
     bool done = r->a && r->b && r->out;
-    for (int64_t i = 0; done && i < products->count; i++)
+    for (size_t i = 0; done && i < products->count; i++)
         done = products->list[i].kind != TENSOR_PRODUCT_PANELS || find_weight(r, &products->list[i]);
     return done;
 }
@@ -126,7 +117,7 @@ double bench_products_gflops(BenchProducts *products)
     for (int turn = 0; turn < 2 && done; turn++) { /* the first finds no memory yet */
         double started = reel_clock_seconds();
         operations = 0;
-        for (int64_t i = 0; i < products->count && done; i++) {
+        for (size_t i = 0; i < products->count && done; i++) {
             const BenchProduct *p = &products->list[i];
             done = multiply(&r, p);
             operations += 2.0 * (double)p->m * (double)p->n * (double)p->k;

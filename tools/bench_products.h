@@ -6,6 +6,7 @@
 #include "tensor/flops.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef struct BenchProduct {
     TensorProductKind kind;
@@ -15,7 +16,7 @@ typedef struct BenchProduct {
 /* Set to zero before the first use. */
 typedef struct BenchProducts {
     BenchProduct *list;
-    int64_t count, capacity;
+    size_t count, capacity;
     bool failed; /* no memory */
 } BenchProducts;
 

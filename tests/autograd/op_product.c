@@ -1,14 +1,5 @@
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
-#include "tensor/random.h"
-
-static Var numbers(TensorDtype dtype, int ndim, const int64_t *shape, uint64_t seed)
-{
-    Tensor t = tensor_new(tape_arena(tape), dtype, ndim, shape);
-    TensorRandom random = tensor_random_new(seed, 0);
-    tensor_random_fill_uniform(&random, t, -1, 1);
-    return tape_leaf(tape, t);
-}
 
 START_TEST(matmul_multiplies_batches_that_broadcast)
 {
@@ -27,9 +18,10 @@ END_TEST
 START_TEST(linear_of_a_parameter_is_linear_of_a_leaf)
 {
     TapeParameter weight;
-    Var values = numbers(TENSOR_F32, TENSOR_SHAPE(33, 17), 1),
-        x = numbers(TENSOR_F32, TENSOR_SHAPE(9, 17), 2);
-    Var x2 = numbers(TENSOR_F32, TENSOR_SHAPE(9, 17), 2), bias = numbers(TENSOR_F32, TENSOR_SHAPE(33), 3);
+    Var values = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(33, 17), 1),
+        x = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(9, 17), 2);
+    Var x2 = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(9, 17), 2),
+        bias = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(33), 3);
     tape_parameter_init(&weight, var_value(values));
     Var w = tape_parameter(tape, &weight), y = var_tanh(var_linear(x, w, bias));
     Var y2 = var_tanh(var_add(var_matmul(x2, var_transpose(values, 0, 1)), bias));
@@ -44,8 +36,9 @@ END_TEST
 
 START_TEST(leading_axes_are_rows_of_one_product)
 {
-    Var x = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3, 4), 1), w = numbers(TENSOR_F64, TENSOR_SHAPE(5, 4), 2),
-        bias = numbers(TENSOR_F64, TENSOR_SHAPE(5), 3);
+    Var x = test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(2, 3, 4), 1),
+        w = test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(5, 4), 2),
+        bias = test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(5), 3);
     Var y = var_linear(x, w, bias), flat = var_reshape(x, TENSOR_SHAPE(6, 4));
     ck_assert(var_ndim(y) == 3 && var_size(y, 1) == 3 && var_size(y, 2) == 5);
     expect_same(var_value(var_reshape(y, TENSOR_SHAPE(6, 5))), var_value(var_linear(flat, w, bias)), 0);
@@ -65,9 +58,9 @@ END_TEST
 START_TEST(a_batch_times_a_parameter_is_one_product)
 {
     TapeParameter weight;
-    Var values = numbers(TENSOR_F32, TENSOR_SHAPE(17, 33), 1),
-        x = numbers(TENSOR_F32, TENSOR_SHAPE(3, 4, 17), 2);
-    Var x2 = numbers(TENSOR_F32, TENSOR_SHAPE(3, 4, 17), 2);
+    Var values = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(17, 33), 1),
+        x = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(3, 4, 17), 2);
+    Var x2 = test_numbers(tape, TENSOR_F32, TENSOR_SHAPE(3, 4, 17), 2);
     tape_parameter_init(&weight, var_value(values));
     Var w = tape_parameter(tape, &weight), y = var_tanh(var_matmul(x, w));
     Var batch = var_expand(values, TENSOR_SHAPE(3, 17, 33)), y2 = var_tanh(var_matmul(x2, batch));
@@ -113,17 +106,17 @@ END_TEST
 
 START_TEST(shapes_that_do_not_fit_are_errors)
 {
-    Var a = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
+    Var a = test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
     ck_assert(var_is_empty(var_matmul(a, a)));
     assert_fails(tape, "matmul([2, 3], [2, 3])", "inner sizes differ");
     tape_begin(tape);
-    a = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
-    ck_assert(var_is_empty(var_linear(a, numbers(TENSOR_F64, TENSOR_SHAPE(4, 2), 1), VAR_NONE)));
+    a = test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
+    ck_assert(var_is_empty(var_linear(a, test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(4, 2), 1), VAR_NONE)));
     assert_fails(tape, "linear([2, 3], [4, 2])", "3 columns");
     tape_begin(tape);
-    a = numbers(TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
-    ck_assert(var_is_empty(
-        var_linear(a, numbers(TENSOR_F64, TENSOR_SHAPE(4, 3), 1), numbers(TENSOR_F64, TENSOR_SHAPE(3), 1))));
+    a = test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(2, 3), 1);
+    ck_assert(var_is_empty(var_linear(a, test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(4, 3), 1),
+                                      test_numbers(tape, TENSOR_F64, TENSOR_SHAPE(3), 1))));
     assert_fails(tape, "linear([2, 3], [4, 3], [3])", "bias");
 }
 END_TEST

@@ -1,14 +1,5 @@
 #include "tests/autograd_support.h"
 #include "tests/tape_support.h"
-#include "tensor/random.h"
-
-static Var numbers(TensorDtype dtype, int ndim, const int64_t *shape, uint64_t seed)
-{
-    Tensor t = tensor_new(tape_arena(tape), dtype, ndim, shape);
-    TensorRandom random = tensor_random_new(seed, 0);
-    tensor_random_fill_uniform(&random, t, -1, 1);
-    return tape_leaf(tape, t);
-}
 
 START_TEST(a_window_has_rows_by_index_and_zeros)
 {
@@ -39,13 +30,15 @@ START_TEST(it_is_linear_of_gathered_rows)
 {
     enum { ROWS = 500, IN = 11, OUT = 35 };
     TensorDtype dtype = _i & 1 ? TENSOR_F32 : TENSOR_F64;
-    Var x = numbers(dtype, TENSOR_SHAPE(ROWS, IN), 1), weight = numbers(dtype, TENSOR_SHAPE(OUT, 3 * IN), 2),
-        bias = numbers(dtype, TENSOR_SHAPE(OUT), 3), index = threes(ROWS);
+    Var x = test_numbers(tape, dtype, TENSOR_SHAPE(ROWS, IN), 1),
+        weight = test_numbers(tape, dtype, TENSOR_SHAPE(OUT, 3 * IN), 2),
+        bias = test_numbers(tape, dtype, TENSOR_SHAPE(OUT), 3), index = threes(ROWS);
     TapeParameter parameter;
     tape_parameter_init(&parameter, var_value(weight));
     Var w = _i & 2 ? tape_parameter(tape, &parameter) : weight;
-    Var x2 = numbers(dtype, TENSOR_SHAPE(ROWS, IN), 1), bias2 = numbers(dtype, TENSOR_SHAPE(OUT), 3),
-        weight2 = numbers(dtype, TENSOR_SHAPE(OUT, 3 * IN), 2);
+    Var x2 = test_numbers(tape, dtype, TENSOR_SHAPE(ROWS, IN), 1),
+        bias2 = test_numbers(tape, dtype, TENSOR_SHAPE(OUT), 3),
+        weight2 = test_numbers(tape, dtype, TENSOR_SHAPE(OUT, 3 * IN), 2);
     Var zeros = var_expand(tape_scalar(x2, 0), TENSOR_SHAPE(1, IN));
     Var rows =
         var_gather_rows(var_concat((Var[]){x2, zeros}, 2, 0), var_reshape(index, TENSOR_SHAPE(3 * ROWS)));

@@ -21,15 +21,23 @@ START_TEST(products_count_two_operations_for_each_multiplication)
 }
 END_TEST
 
+/* Of the products out = a b and sum = out^T a. */
+static TensorArena arena;
+static Tensor a, b, out, sum;
+
+static void make_operands(void)
+{
+    tensor_arena_init(&arena, 0);
+    a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9, 5), 1);
+    b = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(5, 7), 1);
+    out = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(9, 7));
+    sum = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(7, 5));
+}
+
 /* The same with the panels' kernel and with what stands in for it. */
 START_TEST(packed_products_count)
 {
-    TensorArena arena;
-    tensor_arena_init(&arena, 0);
-    Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9, 5), 1);
-    Tensor b = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(5, 7), 1);
-    Tensor out = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(9, 7));
-    Tensor sum = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(7, 5));
+    make_operands();
     tensor_panels_force_fallback(_i == 1);
     TensorPanels panels = {0};
     ck_assert(tensor_panels_pack(&panels, b));
@@ -58,12 +66,7 @@ static void note(void *context, TensorProductKind kind, int64_t m, int64_t n, in
 
 START_TEST(who_watches_is_told_of_each_product)
 {
-    TensorArena arena;
-    tensor_arena_init(&arena, 0);
-    Tensor a = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(9, 5), 1);
-    Tensor b = tensor_full(&arena, TENSOR_F32, TENSOR_SHAPE(5, 7), 1);
-    Tensor out = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(9, 7));
-    Tensor sum = tensor_zeros(&arena, TENSOR_F32, TENSOR_SHAPE(7, 5));
+    make_operands();
     TensorPanels panels = {0};
     ck_assert(tensor_panels_pack(&panels, b));
     int64_t seen[20] = {0};
